@@ -1,0 +1,15 @@
+//! Execution environments and the event source mapping, with real processes and real sockets.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "everything here is a test, which the lint only sees in test functions"
+)]
+
+/// The function that the environments run: this very binary, in another role.
+mod function;
+
+/// Starting the function, and waiting for what must become true.
+mod support;
+
+/// The life of environments: invocations, freezing, errors, limits, ends.
+mod environment;
