@@ -152,6 +152,10 @@ impl Function {
         self.respond(event, &status.to_string());
     }
 
+    #[expect(
+        clippy::zombie_processes,
+        reason = "that it is left behind is what is tested"
+    )]
     fn start_child(&mut self, event: &Message) {
         let child = process::Command::new("sleep").arg("600").spawn().unwrap();
         self.respond(event, &child.id().to_string());
