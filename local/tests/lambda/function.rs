@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// How often the background thread counts: what a telemetry exporter between two invocations would be.
 pub(crate) const TICK: Duration = Duration::from_millis(5);
@@ -82,6 +82,9 @@ impl Function {
     }
 
     fn handle(&mut self, event: &Message) {
+        if event.body.starts_with(r#"{"Records":"#) {
+            return self.handle_records(event);
+        }
         let (verb, rest) = event.body.split_once(' ').unwrap_or((&event.body, ""));
         println!("handling {verb}");
         match verb {
@@ -128,6 +131,30 @@ impl Function {
             "child" => self.start_child(event),
             _ => self.respond(event, ""),
         }
+    }
+
+    /// Does what the records' bodies say, and reports those as failed that say so.
+    fn handle_records(&mut self, event: &Message) {
+        let document: Value = serde_json::from_str(&event.body).unwrap();
+        let records = document["Records"].as_array().unwrap();
+        println!("batch {}", records.len());
+        let mut failures = Vec::new();
+        for record in records {
+            println!("record {record}");
+            let first_time = record["attributes"]["ApproximateReceiveCount"] == "1";
+            let body = record["body"].as_str().unwrap();
+            match body.split_once(' ').unwrap_or((body, "")) {
+                ("fail", _) => failures.push(json!({ "itemIdentifier": record["messageId"] })),
+                ("fail-once", _) if first_time => {
+                    failures.push(json!({ "itemIdentifier": record["messageId"] }))
+                }
+                ("exit-once", _) if first_time => exit(1),
+                ("misname", _) => failures.push(json!({ "itemIdentifier": "somebody else" })),
+                ("sleep", milliseconds) => sleep(milliseconds),
+                _ => {}
+            }
+        }
+        self.respond(event, &json!({ "batchItemFailures": failures }).to_string());
     }
 
     /// Answers somebody else's event, then its own, then its own again.

@@ -18,3 +18,9 @@ mod support;
 
 /// The life of environments: invocations, freezing, errors, limits, ends.
 mod environment;
+
+/// A queue on the local endpoint, and a mapping that runs.
+mod queue;
+
+/// The event source mapping: batches, outcomes, redelivery, back-pressure, stopping.
+mod mapping;
