@@ -29,7 +29,7 @@ pub enum StartError {
         name: String,
     },
     /// A timeout that AWS does not accept either.
-    #[error("the function's timeout of {timeout:?} is not between 1 ms and {}", humantime(*limit))]
+    #[error("the function's timeout of {timeout:?} is not between 1 ms and {}", seconds(*limit))]
     Timeout {
         /// The timeout as given.
         timeout: Duration,
@@ -77,7 +77,7 @@ pub enum InvokeError {
         message: String,
     },
     /// The process did not ask for its first event in time.
-    #[error("environment did not initialise within {}", humantime(*after))]
+    #[error("environment did not initialise within {}", seconds(*after))]
     InitTimedOut {
         /// The limit on the initialisation.
         after: Duration,
@@ -140,6 +140,6 @@ impl InvokeError {
     }
 }
 
-fn humantime(duration: Duration) -> String {
+fn seconds(duration: Duration) -> String {
     format!("{:.2} seconds", duration.as_secs_f64())
 }

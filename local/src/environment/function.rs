@@ -1,9 +1,9 @@
 //! What a function is: its binary and the settings that AWS keeps beside it.
 
-use std::{collections::BTreeMap, num::NonZeroUsize, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, fmt, num::NonZeroUsize, path::PathBuf, time::Duration};
 
 /// A function: a binary that speaks the Lambda Runtime API, and its settings.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Function {
     /// Name of the function, as in its ARN.
     pub name: String,
@@ -43,5 +43,36 @@ impl Function {
             "arn:aws:lambda:{}:{}:function:{}",
             self.region, self.account_id, self.name
         )
+    }
+}
+
+/// Shows the names of the variables only: their values may be secrets.
+impl fmt::Debug for Function {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            name,
+            binary,
+            timeout,
+            memory_mb,
+            env,
+            max_concurrency,
+            idle_after,
+            region,
+            account_id,
+            freeze,
+        } = self;
+        formatter
+            .debug_struct("Function")
+            .field("name", name)
+            .field("binary", binary)
+            .field("timeout", timeout)
+            .field("memory_mb", memory_mb)
+            .field("env", &env.keys().collect::<Vec<_>>())
+            .field("max_concurrency", max_concurrency)
+            .field("idle_after", idle_after)
+            .field("region", region)
+            .field("account_id", account_id)
+            .field("freeze", freeze)
+            .finish()
     }
 }

@@ -18,8 +18,9 @@ use super::{Freeze, Function, variables};
 
 /// A running process and its process group.
 ///
-/// If the local stack itself is killed, its environments do not outlive it: a running one loses its Runtime API, and the kernel sends SIGHUP
-/// and SIGCONT to the stopped ones, because their process groups are then orphaned.
+/// If the local stack itself is killed with SIGKILL, its environments still end, as a rule: a running one loses its Runtime API, and the
+/// kernel sends SIGHUP and SIGCONT to the stopped ones, because their process groups are then orphaned. (Not so in a container whose first
+/// process is of the same session.)
 #[derive(Debug)]
 pub(super) struct Process {
     child: Child,

@@ -24,3 +24,11 @@ mod queue;
 
 /// The event source mapping: batches, outcomes, redelivery, back-pressure, stopping.
 mod mapping;
+
+/// What is left when the local stack itself is killed.
+#[expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "the host tells its test what it has started, the test that it is skipped"
+)]
+mod host;
