@@ -191,3 +191,6 @@ fn panicked(panic: &(dyn Any + Send)) -> Failure {
     let message = message.unwrap_or_else(|| "a value that is no text".to_owned());
     Failure::retry(PANIC, format!("the handler panicked: {message}"))
 }
+
+#[cfg(test)]
+mod tests;
