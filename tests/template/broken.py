@@ -6,6 +6,7 @@ from typing import NamedTuple
 ABSENT = object()
 
 FUNCTION = ("Resources", "OnboardingFunction", "Properties")
+TABLE = ("Resources", "OnboardingTable", "Properties")
 EVENT = (*FUNCTION, "Events", "OnboardingMessages", "Properties")
 STATEMENT = ("Resources", "OnboardingFunctionRole", "Properties", "Policies", 0, "PolicyDocument", "Statement", 0)
 PRODUCER = ("containerDefinitions", 0)
@@ -77,7 +78,8 @@ IN_TEMPLATE = [
         ["arn:aws:sqs:eu-central-1:123456789012:other"],
     ),
     Mistake("poison_ends_in_a_queue_that_keeps_it", ("Resources", "OnboardingDeadLetterQueue", "Properties", "MessageRetentionPeriod"), 60),
-    Mistake("tables_are_recoverable_and_encrypted", ("Resources", "OnboardingTable", "Properties", "PointInTimeRecoverySpecification"), ABSENT),
+    Mistake("tables_are_recoverable_and_encrypted", (*TABLE, "PointInTimeRecoverySpecification"), ABSENT),
+    Mistake("tables_are_recoverable_and_encrypted", (*TABLE, "SSESpecification", "SSEEnabled"), False),
     Mistake(
         "header_values_come_from_a_secret",
         (*FUNCTION, "Environment", "Variables", "OTEL_EXPORTER_OTLP_HEADERS"),

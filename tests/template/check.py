@@ -60,7 +60,8 @@ def report(title, complaints):
 def unnoticed(mistake, document, check):
     """Empty when the check that has to notice the mistake does."""
     found = check(mistake.made_in(document))
-    return [] if found.get(mistake.noticed_by) else [f"{mistake.noticed_by} did not notice; others: {sorted(name for name in found if found[name])}"]
+    others = sorted(name for name in found if found[name])
+    return [] if found.get(mistake.noticed_by) else [f"{mistake.noticed_by} did not notice; these did: {others}"]
 
 
 def results():

@@ -73,7 +73,8 @@ def health_checks_ask_for_the_right_thing(task):
 def producer_waits_for_the_collector(task):
     """And so is stopped before it."""
     wanted = {"containerName": "collector", "condition": "HEALTHY"}
-    return [] if wanted in containers(task)["onboarding-api"].get("dependsOn", []) else ["onboarding-api does not wait for a healthy collector"]
+    waits = wanted in containers(task)["onboarding-api"].get("dependsOn", [])
+    return [] if waits else ["onboarding-api does not wait for a healthy collector"]
 
 
 def producer_has_its_variables(task):
