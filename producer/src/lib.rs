@@ -50,7 +50,7 @@ mod propagation;
 mod queue;
 mod sender;
 
-#[cfg(any())]
+#[cfg(feature = "api")]
 pub mod api;
 
 pub use message::{AttributeValue, InvalidMessage, Message};

@@ -40,7 +40,9 @@ pub enum InvalidMessage {
     #[error("the body is empty")]
     EmptyBody,
     /// SQS takes the characters of XML 1.0 only.
-    #[error("the body has the character U+{character:04X} at byte {offset}, which SQS does not accept")]
+    #[error(
+        "the body has the character U+{character:04X} at byte {offset}, which SQS does not accept"
+    )]
     BodyCharacter {
         /// The character's code point.
         character: u32,
@@ -48,7 +50,9 @@ pub enum InvalidMessage {
         offset: usize,
     },
     /// Body and attributes together are over SQS's limit.
-    #[error("body and attributes have {size} bytes, more than the {MAX_MESSAGE_BYTES} that SQS accepts")]
+    #[error(
+        "body and attributes have {size} bytes, more than the {MAX_MESSAGE_BYTES} that SQS accepts"
+    )]
     TooLarge {
         /// What the message weighs.
         size: usize,
@@ -92,7 +96,10 @@ pub(crate) struct Attribute {
 impl Message {
     /// A message with this body and no attributes.
     pub fn new(body: impl Into<String>) -> Self {
-        Self { body: body.into(), attributes: Vec::new() }
+        Self {
+            body: body.into(),
+            attributes: Vec::new(),
+        }
     }
 
     /// Adds an attribute of the caller's own. These have precedence over the trace context when SQS's ten slots are short.
@@ -100,7 +107,10 @@ impl Message {
     /// A `traceparent` put in here is a context that the caller made: it is sent as it is, and the sender adds no other.
     #[must_use]
     pub fn with_attribute(mut self, name: impl Into<String>, value: AttributeValue) -> Self {
-        self.attributes.push(Attribute { name: name.into(), value });
+        self.attributes.push(Attribute {
+            name: name.into(),
+            value,
+        });
         self
     }
 
@@ -116,15 +126,25 @@ impl Message {
             return Err(InvalidMessage::EmptyBody);
         }
         if let Some((offset, character)) = refused_character(&self.body) {
-            return Err(InvalidMessage::BodyCharacter { character: character.into(), offset });
+            return Err(InvalidMessage::BodyCharacter {
+                character: character.into(),
+                offset,
+            });
         }
         if self.attributes.len() > MAX_ATTRIBUTES {
-            return Err(InvalidMessage::TooManyAttributes { count: self.attributes.len() });
+            return Err(InvalidMessage::TooManyAttributes {
+                count: self.attributes.len(),
+            });
         }
         for (index, attribute) in self.attributes.iter().enumerate() {
             attribute.check()?;
-            if self.attributes[..index].iter().any(|other| other.name == attribute.name) {
-                return Err(InvalidMessage::DuplicateAttribute { name: attribute.name.clone() });
+            if self.attributes[..index]
+                .iter()
+                .any(|other| other.name == attribute.name)
+            {
+                return Err(InvalidMessage::DuplicateAttribute {
+                    name: attribute.name.clone(),
+                });
             }
         }
         let size = self.size();
@@ -138,15 +158,26 @@ impl Message {
 /// The body is left out: it may be personal data, and `Debug` output ends in logs.
 impl std::fmt::Debug for Message {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let names: Vec<&str> = self.attributes.iter().map(|attribute| attribute.name.as_str()).collect();
-        formatter.debug_struct("Message").field("body_bytes", &self.body.len()).field("attributes", &names).finish()
+        let names: Vec<&str> = self
+            .attributes
+            .iter()
+            .map(|attribute| attribute.name.as_str())
+            .collect();
+        formatter
+            .debug_struct("Message")
+            .field("body_bytes", &self.body.len())
+            .field("attributes", &names)
+            .finish()
     }
 }
 
 impl Attribute {
     /// A text attribute.
     pub(crate) fn text(name: String, value: String) -> Self {
-        Self { name, value: AttributeValue::String(value) }
+        Self {
+            name,
+            value: AttributeValue::String(value),
+        }
     }
 
     /// Bytes that SQS counts against its limit: name, type and value.
@@ -157,10 +188,16 @@ impl Attribute {
     /// Whether SQS would take this attribute.
     pub(crate) fn check(&self) -> Result<(), InvalidMessage> {
         if let Some(rule) = broken_name_rule(&self.name) {
-            return Err(InvalidMessage::AttributeName { name: self.name.clone(), rule });
+            return Err(InvalidMessage::AttributeName {
+                name: self.name.clone(),
+                rule,
+            });
         }
         if let Some(rule) = self.value.broken_rule() {
-            return Err(InvalidMessage::AttributeValue { name: self.name.clone(), rule });
+            return Err(InvalidMessage::AttributeValue {
+                name: self.name.clone(),
+                rule,
+            });
         }
         Ok(())
     }
@@ -186,7 +223,9 @@ impl AttributeValue {
     fn broken_rule(&self) -> Option<&'static str> {
         match self {
             value if value.bytes().is_empty() => Some("it is empty"),
-            Self::String(text) if refused_character(text).is_some() => Some("it has a control character"),
+            Self::String(text) if refused_character(text).is_some() => {
+                Some("it has a control character")
+            }
             Self::Number(text) if !is_number(text) => Some("it is not a decimal number"),
             _ => None,
         }
@@ -204,9 +243,15 @@ fn broken_name_rule(name: &str) -> Option<&'static str> {
     let lower = name.to_ascii_lowercase();
     if name.is_empty() || name.len() > MAX_ATTRIBUTE_NAME {
         Some("it must have 1 to 256 characters")
-    } else if !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.')) {
+    } else if !name
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.'))
+    {
         Some("it may have letters, digits, `_`, `-` and `.` only")
-    } else if RESERVED_PREFIXES.iter().any(|prefix| lower.starts_with(prefix)) {
+    } else if RESERVED_PREFIXES
+        .iter()
+        .any(|prefix| lower.starts_with(prefix))
+    {
         Some("names that start with `AWS.` or `Amazon.` are reserved")
     } else if name.starts_with('.') || name.ends_with('.') || name.contains("..") {
         Some("a period may not come first, last or twice in a row")

@@ -33,26 +33,43 @@ pub(crate) struct CallerContext<'a>(pub(crate) &'a [Attribute]);
 /// Whether the caller put a trace context into the message: any field of the propagator that is not a mere companion of one.
 pub(crate) fn has_trace_context(message: &Message, fields: &[String]) -> bool {
     let attributes = CallerContext(&message.attributes);
-    fields.iter().any(|field| is_trace_identity(field) && attributes.find(field).is_some())
+    fields
+        .iter()
+        .any(|field| is_trace_identity(field) && attributes.find(field).is_some())
 }
 
 /// Decides which fields of `carrier` go into the message.
 ///
 /// Nothing that the caller put in is overwritten. When the caller brought a trace context, ours stays out altogether: a `tracestate` belongs to
 /// the `traceparent` beside it, and to no other.
-pub(crate) fn place(message: &Message, caller_has_trace_context: bool, carrier: Carrier) -> Placement {
+pub(crate) fn place(
+    message: &Message,
+    caller_has_trace_context: bool,
+    carrier: Carrier,
+) -> Placement {
     let mut placement = Placement::default();
     let mut free_slots = MAX_ATTRIBUTES.saturating_sub(message.attributes.len());
     let mut free_bytes = MAX_MESSAGE_BYTES.saturating_sub(message.size());
     let callers = CallerContext(&message.attributes);
     for (name, value) in carrier.in_precedence() {
         // SQS refuses empty values, and an empty field says nothing: not sending it loses nothing.
-        if value.is_empty() || callers.find(&name).is_some() || (caller_has_trace_context && name != BAGGAGE) {
+        if value.is_empty()
+            || callers.find(&name).is_some()
+            || (caller_has_trace_context && name != BAGGAGE)
+        {
             continue;
         }
-        let orphaned = name == TRACESTATE && placement.dropped.iter().any(|dropped| dropped == TRACEPARENT);
+        let orphaned = name == TRACESTATE
+            && placement
+                .dropped
+                .iter()
+                .any(|dropped| dropped == TRACEPARENT);
         let attribute = Attribute::text(name, value);
-        if orphaned || free_slots == 0 || attribute.size() > free_bytes || attribute.check().is_err() {
+        if orphaned
+            || free_slots == 0
+            || attribute.size() > free_bytes
+            || attribute.check().is_err()
+        {
             placement.dropped.push(attribute.name);
             continue;
         }
@@ -70,7 +87,12 @@ fn is_trace_identity(field: &str) -> bool {
 
 impl Carrier {
     fn in_precedence(mut self) -> Vec<(String, String)> {
-        let rank = |name: &str| PRECEDENCE.iter().position(|field| *field == name).unwrap_or(PRECEDENCE.len());
+        let rank = |name: &str| {
+            PRECEDENCE
+                .iter()
+                .position(|field| *field == name)
+                .unwrap_or(PRECEDENCE.len())
+        };
         self.0.sort_by_key(|(name, _)| rank(name));
         self.0
     }
@@ -88,7 +110,11 @@ impl Injector for Carrier {
 impl<'a> CallerContext<'a> {
     fn find(&self, name: &str) -> Option<&'a Attribute> {
         let exact = self.0.iter().find(|attribute| attribute.name == name);
-        exact.or_else(|| self.0.iter().find(|attribute| attribute.name.eq_ignore_ascii_case(name)))
+        exact.or_else(|| {
+            self.0
+                .iter()
+                .find(|attribute| attribute.name.eq_ignore_ascii_case(name))
+        })
     }
 }
 
@@ -101,7 +127,10 @@ impl Extractor for CallerContext<'_> {
     }
 
     fn keys(&self) -> Vec<&str> {
-        self.0.iter().map(|attribute| attribute.name.as_str()).collect()
+        self.0
+            .iter()
+            .map(|attribute| attribute.name.as_str())
+            .collect()
     }
 }
 

@@ -27,13 +27,22 @@ impl QueueUrl {
     ///
     /// When it is no absolute `http` or `https` URL, or its path does not end in a queue's name.
     pub fn parse(url: &str) -> Result<Self, InvalidQueueUrl> {
-        let uri: Uri = url.parse().map_err(|_| InvalidQueueUrl("it does not parse as a URL"))?;
+        let uri: Uri = url
+            .parse()
+            .map_err(|_| InvalidQueueUrl("it does not parse as a URL"))?;
         let default_port = match uri.scheme_str() {
             Some("http") => HTTP_PORT,
             Some("https") => HTTPS_PORT,
-            _ => return Err(InvalidQueueUrl("it does not start with http:// or https://")),
+            _ => {
+                return Err(InvalidQueueUrl(
+                    "it does not start with http:// or https://",
+                ));
+            }
         };
-        let host = uri.host().filter(|host| !host.is_empty()).ok_or(InvalidQueueUrl("it has no host"))?;
+        let host = uri
+            .host()
+            .filter(|host| !host.is_empty())
+            .ok_or(InvalidQueueUrl("it has no host"))?;
         let name = uri.path().rsplit('/').next().unwrap_or_default();
         if name.is_empty() {
             return Err(InvalidQueueUrl("its path does not end in the queue's name"));
@@ -80,11 +89,18 @@ mod tests {
 
     #[test]
     fn a_queue_url_is_taken_apart() {
-        let queue = QueueUrl::parse("https://sqs.eu-west-1.amazonaws.com/123456789012/onboarding").unwrap();
-        assert_eq!((queue.name(), queue.host(), queue.port()), ("onboarding", "sqs.eu-west-1.amazonaws.com", 443));
+        let queue =
+            QueueUrl::parse("https://sqs.eu-west-1.amazonaws.com/123456789012/onboarding").unwrap();
+        assert_eq!(
+            (queue.name(), queue.host(), queue.port()),
+            ("onboarding", "sqs.eu-west-1.amazonaws.com", 443)
+        );
 
         let local = QueueUrl::parse("http://127.0.0.1:9324/000000000000/jobs.fifo").unwrap();
-        assert_eq!((local.name(), local.host(), local.port()), ("jobs.fifo", "127.0.0.1", 9324));
+        assert_eq!(
+            (local.name(), local.host(), local.port()),
+            ("jobs.fifo", "127.0.0.1", 9324)
+        );
     }
 
     #[test]

@@ -37,7 +37,11 @@ impl Sender {
     /// A sender for `queue`. Timeouts and retries are the client's.
     #[must_use]
     pub fn new(client: Client, queue: QueueUrl, tracer: SdkTracer) -> Self {
-        Self { client, queue, tracer }
+        Self {
+            client,
+            queue,
+            tracer,
+        }
     }
 
     /// Sends one message, and returns once SQS has accepted it.
@@ -55,7 +59,10 @@ impl Sender {
         let parent = Context::current();
         let origin = span::Origin::of(&message);
         let context = parent.with_span(span::start(&self.tracer, &self.queue, &origin, &parent));
-        let outcome = self.send_within(message, &origin, &context).with_context(context.clone()).await;
+        let outcome = self
+            .send_within(message, &origin, &context)
+            .with_context(context.clone())
+            .await;
         span::finish(&context.span(), outcome.as_ref().err());
         outcome
     }
@@ -66,23 +73,42 @@ impl Sender {
     ///
     /// When SQS refuses, or does not answer within the client's timeouts and retries.
     pub async fn check_queue(&self) -> Result<(), QueueUnreachable> {
-        let request = self.client.get_queue_attributes().queue_url(self.queue.as_str());
-        request.attribute_names(QueueAttributeName::QueueArn).send().await?;
+        let request = self
+            .client
+            .get_queue_attributes()
+            .queue_url(self.queue.as_str());
+        request
+            .attribute_names(QueueAttributeName::QueueArn)
+            .send()
+            .await?;
         Ok(())
     }
 
-    async fn send_within(&self, message: Message, origin: &span::Origin, context: &Context) -> Result<Sent, SendError> {
+    async fn send_within(
+        &self,
+        message: Message,
+        origin: &span::Origin,
+        context: &Context,
+    ) -> Result<Sent, SendError> {
         message.check()?;
         let placement = place_context(&message, origin, context);
         span::record_dropped(&context.span(), placement.dropped);
         let attributes = message.attributes.into_iter().chain(placement.added);
-        let mut request = self.client.send_message().queue_url(self.queue.as_str()).message_body(message.body);
+        let mut request = self
+            .client
+            .send_message()
+            .queue_url(self.queue.as_str())
+            .message_body(message.body);
         for attribute in attributes {
             let Attribute { name, value } = attribute;
             request = request.message_attributes(name, wire_value(value)?);
         }
         let accepted = request.send().await?;
-        span::record_accepted(&context.span(), accepted.message_id(), accepted.request_id());
+        span::record_accepted(
+            &context.span(),
+            accepted.message_id(),
+            accepted.request_id(),
+        );
         sent(accepted)
     }
 }

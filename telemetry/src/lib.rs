@@ -33,7 +33,9 @@ impl Telemetry {
     /// Reads `OTEL_*`, installs the JSON log subscriber, the global propagator and the global tracer provider.
     pub async fn init(service: Service) -> Self {
         let _ = service;
-        Self { provider: SdkTracerProvider::builder().build() }
+        Self {
+            provider: SdkTracerProvider::builder().build(),
+        }
     }
 
     /// A tracer of this process under the given instrumentation scope.

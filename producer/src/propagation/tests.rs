@@ -21,7 +21,10 @@ fn message_with(attributes: usize) -> Message {
 }
 
 fn names(attributes: &[Attribute]) -> Vec<&str> {
-    attributes.iter().map(|attribute| attribute.name.as_str()).collect()
+    attributes
+        .iter()
+        .map(|attribute| attribute.name.as_str())
+        .collect()
 }
 
 #[test]
@@ -35,21 +38,33 @@ fn fields_take_the_free_slots_in_their_order() {
     ];
     for (attributes, added, dropped) in table {
         let placement = place(&message_with(attributes), false, all_three());
-        assert_eq!(names(&placement.added), added, "{attributes} attributes of the caller");
-        assert_eq!(placement.dropped, dropped, "{attributes} attributes of the caller");
+        assert_eq!(
+            names(&placement.added),
+            added,
+            "{attributes} attributes of the caller"
+        );
+        assert_eq!(
+            placement.dropped, dropped,
+            "{attributes} attributes of the caller"
+        );
     }
 }
 
 #[test]
 fn an_empty_tracestate_is_neither_sent_nor_counted_as_dropped() {
-    let placement = place(&message_with(8), false, carrier(&[(TRACEPARENT, PARENT), (TRACESTATE, ""), (BAGGAGE, "k=v")]));
+    let placement = place(
+        &message_with(8),
+        false,
+        carrier(&[(TRACEPARENT, PARENT), (TRACESTATE, ""), (BAGGAGE, "k=v")]),
+    );
     assert_eq!(names(&placement.added), [TRACEPARENT, BAGGAGE]);
     assert_eq!(placement.dropped, [""; 0]);
 }
 
 #[test]
 fn a_context_of_the_caller_is_kept_and_ours_stays_out() {
-    let message = Message::new("x").with_attribute("TraceParent", AttributeValue::String(PARENT.to_owned()));
+    let message =
+        Message::new("x").with_attribute("TraceParent", AttributeValue::String(PARENT.to_owned()));
     let fields = [TRACEPARENT, TRACESTATE, BAGGAGE].map(str::to_owned);
     assert!(has_trace_context(&message, &fields));
 
@@ -65,7 +80,10 @@ fn baggage_or_tracestate_alone_is_no_trace_context_but_is_not_overwritten() {
         .with_attribute(TRACESTATE, AttributeValue::String("mine=1".to_owned()));
     let fields = [TRACEPARENT, TRACESTATE, BAGGAGE].map(str::to_owned);
     assert!(!has_trace_context(&message, &fields));
-    assert_eq!(names(&place(&message, false, all_three()).added), [TRACEPARENT]);
+    assert_eq!(
+        names(&place(&message, false, all_three()).added),
+        [TRACEPARENT]
+    );
 }
 
 #[test]
@@ -88,15 +106,32 @@ fn a_tracestate_goes_nowhere_without_its_traceparent() {
 
 #[test]
 fn fields_that_sqs_would_refuse_are_dropped() {
-    let placement = place(&message_with(0), false, carrier(&[(TRACEPARENT, PARENT), ("x custom", "v"), ("x-trace", "a\u{1}")]));
+    let placement = place(
+        &message_with(0),
+        false,
+        carrier(&[
+            (TRACEPARENT, PARENT),
+            ("x custom", "v"),
+            ("x-trace", "a\u{1}"),
+        ]),
+    );
     assert_eq!(names(&placement.added), [TRACEPARENT]);
     assert_eq!(placement.dropped, ["x custom", "x-trace"]);
 }
 
 #[test]
 fn the_exact_name_wins_over_one_in_another_case() {
-    let attributes = [Attribute::text("TRACEPARENT".to_owned(), "loud".to_owned()), Attribute::text(TRACEPARENT.to_owned(), "exact".to_owned())];
+    let attributes = [
+        Attribute::text("TRACEPARENT".to_owned(), "loud".to_owned()),
+        Attribute::text(TRACEPARENT.to_owned(), "exact".to_owned()),
+    ];
     assert_eq!(CallerContext(&attributes).get(TRACEPARENT), Some("exact"));
-    assert_eq!(CallerContext(&attributes[..1]).get(TRACEPARENT), Some("loud"));
-    assert_eq!(CallerContext(&attributes).keys(), ["TRACEPARENT", TRACEPARENT]);
+    assert_eq!(
+        CallerContext(&attributes[..1]).get(TRACEPARENT),
+        Some("loud")
+    );
+    assert_eq!(
+        CallerContext(&attributes).keys(),
+        ["TRACEPARENT", TRACEPARENT]
+    );
 }

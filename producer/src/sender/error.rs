@@ -15,8 +15,14 @@ const TYPE_TIMEOUT: &str = "timeout";
 const TYPE_OTHER: &str = "_OTHER";
 
 /// Codes with which AWS says "later", whatever the HTTP status.
-const THROTTLING_CODES: [&str; 6] =
-    ["RequestThrottled", "RequestThrottledException", "Throttling", "ThrottlingException", "KmsThrottled", "OverLimit"];
+const THROTTLING_CODES: [&str; 6] = [
+    "RequestThrottled",
+    "RequestThrottledException",
+    "Throttling",
+    "ThrottlingException",
+    "KmsThrottled",
+    "OverLimit",
+];
 
 /// From this HTTP status on, the fault is the server's and may pass.
 const FIRST_SERVER_ERROR: u16 = 500;
@@ -93,7 +99,10 @@ impl SendError {
 
     /// For an SDK type that lacks a field which we always give it.
     pub(super) fn unbuildable(source: BuildError) -> Self {
-        Self::Queue(QueueUnreachable::NoAnswer { error_type: TYPE_OTHER, source: source.into() })
+        Self::Queue(QueueUnreachable::NoAnswer {
+            error_type: TYPE_OTHER,
+            source: source.into(),
+        })
     }
 }
 
@@ -111,7 +120,9 @@ impl QueueUnreachable {
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Refused { code, status, .. } => *status >= FIRST_SERVER_ERROR || THROTTLING_CODES.contains(&code.as_str()),
+            Self::Refused { code, status, .. } => {
+                *status >= FIRST_SERVER_ERROR || THROTTLING_CODES.contains(&code.as_str())
+            }
             Self::NoAnswer { .. } => true,
         }
     }
@@ -145,6 +156,9 @@ where
             SdkError::ResponseError(_) => TYPE_INVALID_RESPONSE,
             _ => TYPE_OTHER,
         };
-        Self::NoAnswer { error_type, source: error.into() }
+        Self::NoAnswer {
+            error_type,
+            source: error.into(),
+        }
     }
 }

@@ -1,6 +1,8 @@
 //! The span of one send, by the messaging conventions for SQS.
 
-use opentelemetry::trace::{Link, SpanBuilder, SpanContext, SpanKind, SpanRef, Status, TraceContextExt as _, Tracer as _};
+use opentelemetry::trace::{
+    Link, SpanBuilder, SpanContext, SpanKind, SpanRef, Status, TraceContextExt as _, Tracer as _,
+};
 use opentelemetry::{Array, Context, KeyValue, StringValue, Value, global};
 use opentelemetry_sdk::trace::{SdkTracer, Span};
 use opentelemetry_semantic_conventions::attribute;
@@ -36,7 +38,8 @@ impl Origin {
                 return Self::OurSend;
             }
             // A fresh context, because a propagator answers a carrier that does not parse with the context it was given.
-            let callers = propagator.extract_with_context(&Context::new(), &CallerContext(&message.attributes));
+            let callers = propagator
+                .extract_with_context(&Context::new(), &CallerContext(&message.attributes));
             let span_context = callers.span().span_context().clone();
             Self::Caller(span_context.is_valid().then_some(span_context))
         })
@@ -48,33 +51,57 @@ impl Origin {
 }
 
 /// Starts the span with everything that a sampler may want to know.
-pub(super) fn start(tracer: &SdkTracer, queue: &QueueUrl, origin: &Origin, parent: &Context) -> Span {
+pub(super) fn start(
+    tracer: &SdkTracer,
+    queue: &QueueUrl,
+    origin: &Origin,
+    parent: &Context,
+) -> Span {
     // The conventions: a send is PRODUCER if its own context is the message's, and otherwise CLIENT with a link to the one that is.
     let (kind, links) = match origin {
         Origin::OurSend => (SpanKind::Producer, Vec::new()),
-        Origin::Caller(creation) => (SpanKind::Client, creation.iter().cloned().map(Link::with_context).collect()),
+        Origin::Caller(creation) => (
+            SpanKind::Client,
+            creation.iter().cloned().map(Link::with_context).collect(),
+        ),
     };
-    let builder = SpanBuilder::from_name(format!("{OPERATION} {}", queue.name())).with_kind(kind).with_links(links).with_attributes([
-        KeyValue::new(attribute::MESSAGING_SYSTEM, SYSTEM),
-        KeyValue::new(attribute::MESSAGING_OPERATION_NAME, OPERATION),
-        KeyValue::new(attribute::MESSAGING_OPERATION_TYPE, OPERATION),
-        KeyValue::new(attribute::MESSAGING_DESTINATION_NAME, queue.name().to_owned()),
-        KeyValue::new(attribute::AWS_SQS_QUEUE_URL, queue.as_str().to_owned()),
-        KeyValue::new(attribute::SERVER_ADDRESS, queue.host().to_owned()),
-        KeyValue::new(attribute::SERVER_PORT, i64::from(queue.port())),
-    ]);
+    let builder = SpanBuilder::from_name(format!("{OPERATION} {}", queue.name()))
+        .with_kind(kind)
+        .with_links(links)
+        .with_attributes([
+            KeyValue::new(attribute::MESSAGING_SYSTEM, SYSTEM),
+            KeyValue::new(attribute::MESSAGING_OPERATION_NAME, OPERATION),
+            KeyValue::new(attribute::MESSAGING_OPERATION_TYPE, OPERATION),
+            KeyValue::new(
+                attribute::MESSAGING_DESTINATION_NAME,
+                queue.name().to_owned(),
+            ),
+            KeyValue::new(attribute::AWS_SQS_QUEUE_URL, queue.as_str().to_owned()),
+            KeyValue::new(attribute::SERVER_ADDRESS, queue.host().to_owned()),
+            KeyValue::new(attribute::SERVER_PORT, i64::from(queue.port())),
+        ]);
     tracer.build_with_context(builder, parent)
 }
 
 pub(super) fn record_dropped(span: &SpanRef<'_>, dropped: Vec<String>) {
     if !dropped.is_empty() {
         let names: Vec<StringValue> = dropped.into_iter().map(StringValue::from).collect();
-        span.set_attribute(KeyValue::new(CONTEXT_DROPPED, Value::Array(Array::String(names))));
+        span.set_attribute(KeyValue::new(
+            CONTEXT_DROPPED,
+            Value::Array(Array::String(names)),
+        ));
     }
 }
 
-pub(super) fn record_accepted(span: &SpanRef<'_>, message_id: Option<&str>, request_id: Option<&str>) {
-    for (key, value) in [(attribute::MESSAGING_MESSAGE_ID, message_id), (attribute::AWS_REQUEST_ID, request_id)] {
+pub(super) fn record_accepted(
+    span: &SpanRef<'_>,
+    message_id: Option<&str>,
+    request_id: Option<&str>,
+) {
+    for (key, value) in [
+        (attribute::MESSAGING_MESSAGE_ID, message_id),
+        (attribute::AWS_REQUEST_ID, request_id),
+    ] {
         if let Some(value) = value {
             span.set_attribute(KeyValue::new(key, value.to_owned()));
         }
@@ -84,9 +111,15 @@ pub(super) fn record_accepted(span: &SpanRef<'_>, message_id: Option<&str>, requ
 /// Ends the span. Success leaves its status unset, as the conventions demand.
 pub(super) fn finish(span: &SpanRef<'_>, error: Option<&SendError>) {
     if let Some(error) = error {
-        span.set_attribute(KeyValue::new(attribute::ERROR_TYPE, error.error_type().to_owned()));
+        span.set_attribute(KeyValue::new(
+            attribute::ERROR_TYPE,
+            error.error_type().to_owned(),
+        ));
         if let Some(request_id) = error.request_id() {
-            span.set_attribute(KeyValue::new(attribute::AWS_REQUEST_ID, request_id.to_owned()));
+            span.set_attribute(KeyValue::new(
+                attribute::AWS_REQUEST_ID,
+                request_id.to_owned(),
+            ));
         }
         span.set_status(Status::error(error.to_string()));
     }
