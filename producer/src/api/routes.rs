@@ -1,5 +1,6 @@
 //! The routes and what answers them.
 
+use std::error::Error;
 use std::time::Duration;
 
 use axum::extract::{DefaultBodyLimit, State};
@@ -75,7 +76,12 @@ async fn ready(State(shared): State<Shared>) -> Result<Json<Health>, Problem> {
     match tokio::time::timeout(READY_TIMEOUT, shared.sender.check_queue()).await {
         Ok(Ok(())) => Ok(Json(Health { status: "ready" })),
         Ok(Err(error)) => {
-            warn!(error_type = error.error_type(), "queue not reachable");
+            let cause: &dyn Error = &error;
+            warn!(
+                error_type = error.error_type(),
+                error = cause,
+                "queue not reachable"
+            );
             Err(Problem::not_ready(error.error_type()))
         }
         Err(_) => {
@@ -128,16 +134,17 @@ async fn accept(
 
 /// A queue that does not answer may do so again by itself; one that refuses needs a person.
 fn log_refusal(error: &SendError) {
+    let cause: &dyn Error = error;
     if error.is_retryable() {
         warn!(
             error_type = error.error_type(),
-            request_id = error.request_id(),
+            error = cause,
             "message not accepted"
         );
     } else {
         error!(
             error_type = error.error_type(),
-            request_id = error.request_id(),
+            error = cause,
             "message refused"
         );
     }

@@ -6,6 +6,7 @@ use crate::support::spans::{attribute, traceparent};
 use crate::support::{Api, VALID, client};
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
+const UPPER_CASE: &str = "00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01";
 const CALLER: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
 #[tokio::test]
@@ -67,6 +68,7 @@ async fn a_malformed_or_doubled_traceparent_starts_a_new_trace() {
     let api = Api::start().await;
     for headers in [
         vec![("traceparent", "00-garbage-01")],
+        vec![("traceparent", UPPER_CASE)],
         vec![("traceparent", CALLER), ("traceparent", CALLER)],
     ] {
         let answer = api.onboard(&headers).await;

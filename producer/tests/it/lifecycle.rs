@@ -2,10 +2,12 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use baton_producer::api::Drain;
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::net::TcpStream;
-use tokio::process::Command;
+use tokio::process::{ChildStdout, Command};
 
-use crate::support::fake_sqs::Reply;
+use crate::support::fake_sqs::{FakeSqs, Reply};
 use crate::support::{Api, VALID, client};
 
 fn binary() -> Command {
@@ -52,6 +54,75 @@ async fn bad_configuration_ends_the_binary_with_its_own_code() {
         .await
         .unwrap();
     assert_eq!(ended.status.code(), Some(78), "{ended:?}");
+}
+
+#[tokio::test]
+async fn the_binary_says_where_it_listens_and_ends_well_at_sigterm() {
+    let sqs = FakeSqs::start().await;
+    let mut child = binary()
+        .env(
+            "QUEUE_URL",
+            format!("http://{}/000000000000/onboarding", sqs.address),
+        )
+        .env("LISTEN_ADDR", "127.0.0.1:0")
+        .env("AWS_REGION", "eu-west-1")
+        .env("AWS_ENDPOINT_URL_SQS", format!("http://{}", sqs.address))
+        .env("AWS_ACCESS_KEY_ID", "test")
+        .env("AWS_SECRET_ACCESS_KEY", "test")
+        .env("OTEL_TRACES_EXPORTER", "none")
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let listening = line_with(&mut lines, "listening").await;
+    let address = listening["address"].as_str().unwrap().parse().unwrap();
+    assert_eq!(client_request(address).await, 202);
+
+    let pid = child.id().unwrap().to_string();
+    assert!(
+        Command::new("kill")
+            .args(["-TERM", &pid])
+            .status()
+            .await
+            .unwrap()
+            .success()
+    );
+    line_with(&mut lines, "stopped").await;
+    assert!(child.wait().await.unwrap().success());
+}
+
+#[tokio::test]
+async fn every_fault_of_the_configuration_is_a_log_line_that_names_its_variable() {
+    let ended = binary()
+        .env("LISTEN_ADDR", "localhost")
+        .output()
+        .await
+        .unwrap();
+    let log = String::from_utf8(ended.stdout).unwrap();
+    for variable in ["QUEUE_URL", "LISTEN_ADDR", "AWS_REGION"] {
+        let named = format!("\"variable\":\"{variable}\"");
+        assert_eq!(
+            log.lines().filter(|line| line.contains(&named)).count(),
+            1,
+            "{variable}: {log}"
+        );
+    }
+    assert_eq!(ended.status.code(), Some(78));
+}
+
+/// The next log line with this message; the lines before it are passed over.
+async fn line_with(lines: &mut Lines<BufReader<ChildStdout>>, message: &str) -> Value {
+    loop {
+        let line = lines
+            .next_line()
+            .await
+            .unwrap()
+            .unwrap_or_else(|| panic!("no line {message:?}"));
+        let line: Value = serde_json::from_str(&line).unwrap();
+        if line["message"] == message {
+            return line;
+        }
+    }
 }
 
 async fn client_request(address: std::net::SocketAddr) -> u16 {

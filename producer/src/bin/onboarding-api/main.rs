@@ -3,6 +3,7 @@
 mod aws;
 mod config;
 
+use std::error::Error;
 use std::io;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -41,7 +42,7 @@ async fn main() -> ExitCode {
         Ok(config) => match serve(config, &aws, &telemetry).await {
             Ok(()) => ExitCode::SUCCESS,
             Err(failure) => {
-                error!(error = %failure, "onboarding-api failed");
+                error!(error = &failure as &dyn Error, "onboarding-api failed");
                 ExitCode::FAILURE
             }
         },
@@ -111,13 +112,13 @@ fn stop_signal() -> io::Result<impl Future<Output = ()>> {
 /// Why a process with good configuration ended all the same.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
-    #[error("cannot listen on {address}: {source}")]
+    #[error("cannot listen on {address}")]
     Bind {
         address: std::net::SocketAddr,
         source: io::Error,
     },
-    #[error("cannot wait for signals: {0}")]
-    Signals(io::Error),
+    #[error("cannot wait for signals")]
+    Signals(#[source] io::Error),
     #[error(transparent)]
     Serve(#[from] api::ServeError),
 }

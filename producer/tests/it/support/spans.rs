@@ -2,10 +2,9 @@
 
 use std::sync::Once;
 
-use opentelemetry::propagation::{TextMapCompositePropagator, TextMapPropagator};
+use baton_telemetry::Propagator;
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry::{Value, global};
-use opentelemetry_sdk::propagation::{BaggagePropagator, TraceContextPropagator};
 use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracer, SdkTracerProvider, SpanData};
 
 static PROPAGATOR: Once = Once::new();
@@ -18,13 +17,7 @@ pub(crate) struct Spans {
 
 impl Spans {
     pub(crate) fn collect() -> Self {
-        PROPAGATOR.call_once(|| {
-            let propagators: Vec<Box<dyn TextMapPropagator + Send + Sync>> = vec![
-                Box::new(TraceContextPropagator::new()),
-                Box::new(BaggagePropagator::new()),
-            ];
-            global::set_text_map_propagator(TextMapCompositePropagator::new(propagators));
-        });
+        PROPAGATOR.call_once(|| global::set_text_map_propagator(Propagator::default()));
         let exporter = InMemorySpanExporter::default();
         let provider = SdkTracerProvider::builder()
             .with_simple_exporter(exporter.clone())
