@@ -1,1 +1,58 @@
-//! producer
+//! Sends SQS messages that carry the trace of whoever sends them, and the onboarding API built on that.
+//!
+//! A [`Sender`] owns one queue. Each [`Sender::send`] is a span `send {queue}`, and the context of that very span travels in the
+//! message's attributes, so that whoever receives the message continues the trace from the send.
+//!
+//! ```no_run
+//! # async fn example(tracer: opentelemetry_sdk::trace::SdkTracer, sdk: aws_sdk_sqs::Client) -> Result<(), Box<dyn std::error::Error>> {
+//! use baton_producer::{AttributeValue, Message, QueueUrl, Sender};
+//!
+//! let queue = QueueUrl::parse("https://sqs.eu-west-1.amazonaws.com/123456789012/onboarding")?;
+//! let sender = Sender::new(sdk, queue, tracer);
+//! let message = Message::new(r#"{"customer_id":"c-1"}"#).with_attribute("tenant", AttributeValue::String("blue".to_owned()));
+//! let sent = sender.send(message).await?;
+//! println!("{}", sent.message_id);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Layout
+//!
+//! | module | what is in it |
+//! |---|---|
+//! | `queue` | the queue's URL, taken apart once |
+//! | `message` | a message, and SQS's rules for it |
+//! | `propagation` | which context fields fit beside the caller's attributes |
+//! | `sender` | the send and its span |
+//! | [`api`] | the onboarding API (feature `api`, on by default; without it this crate is the sender alone) |
+//!
+//! # Spans
+//!
+//! | span | kind | attributes |
+//! |---|---|---|
+//! | `send {queue}` | PRODUCER; CLIENT with a link when the message already carries a context | `messaging.system`, `messaging.operation.name`, `messaging.operation.type`, `messaging.destination.name`, `aws.sqs.queue.url`, `server.address`, `server.port`, `messaging.message.id`, `aws.request_id`; `error.type` when it failed; `baton.context.dropped` when a context field did not fit |
+//! | `{method} {route}` | SERVER | `http.request.method`, `http.route`, `url.path`, `url.scheme`, `server.address`, `server.port`, `http.response.status_code`; `error.type` for 5xx |
+//!
+//! # Environment of `onboarding-api`
+//!
+//! | variable | default | meaning |
+//! |---|---|---|
+//! | `QUEUE_URL` | required | URL of the queue that onboardings are sent to |
+//! | `LISTEN_ADDR` | `0.0.0.0:8080` | socket address to serve on; the default suits a container, whose network namespace is its own |
+//! | `SHUTDOWN_TIMEOUT` | `20` | seconds that accepted requests get to finish after SIGTERM or SIGINT; spans then get three more |
+//! | `AWS_REGION`, `AWS_ENDPOINT_URL`, `AWS_ENDPOINT_URL_SQS`, credentials | as in every AWS SDK | a region is required |
+//! | `OTEL_*` | as in the specification | see `baton-telemetry` |
+//!
+//! Bad configuration is logged, one line per variable, and ends the process with exit code 78 (`EX_CONFIG`).
+
+mod message;
+mod propagation;
+mod queue;
+mod sender;
+
+#[cfg(feature = "api")]
+pub mod api;
+
+pub use message::{AttributeValue, InvalidMessage, Message};
+pub use queue::{InvalidQueueUrl, QueueUrl};
+pub use sender::{QueueUnreachable, SendError, Sender, Sent};

@@ -1,58 +1,63 @@
-//! OpenTelemetry for SQS producers and consumers on AWS.
+//! OpenTelemetry for SQS producers and consumers on AWS: set up from the standard variables, propagated to the letter, and flushed with a
+//! deadline.
+//!
+//! ```no_run
+//! use baton_telemetry::{Service, Telemetry};
+//! use std::time::Duration;
+//! use tokio::time::Instant;
+//!
+//! # async fn run() {
+//! let telemetry = Telemetry::init(Service { name: "orders", version: "1.0.0" }).await;
+//! let tracer = telemetry.tracer("orders");
+//! // … spans …
+//! telemetry.flush(Instant::now() + Duration::from_secs(1)).await;
+//! # }
+//! ```
+//!
+//! A finished span is encoded at once and kept in a bounded buffer of the process; there is no thread and no queue behind it. A flush
+//! sends the buffer over one kept HTTP/1.1 connection that the caller's own task drives, so that nothing is left running when Lambda
+//! freezes the process.
+//!
+//! # Environment
+//!
+//! An empty variable counts as unset. What is wrong gives one line in the log, then the default or no export.
+//!
+//! | Variable | Meaning | Default |
+//! |---|---|---|
+//! | `OTEL_SDK_DISABLED` | `true`: no traces | `false` |
+//! | `OTEL_TRACES_EXPORTER` | `otlp` or `none` | `otlp` |
+//! | `OTEL_EXPORTER_OTLP_ENDPOINT` | base URL, `/v1/traces` is added; without a scheme TLS is meant | `http://localhost:4318` |
+//! | `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` | the whole URL, used as it is | |
+//! | `OTEL_EXPORTER_OTLP_INSECURE` | `true`: an endpoint without a scheme means plain HTTP | `false` |
+//! | `OTEL_EXPORTER_OTLP_PROTOCOL`, `…_TRACES_PROTOCOL` | `http/protobuf` | `http/protobuf` |
+//! | `OTEL_EXPORTER_OTLP_HEADERS`, `…_TRACES_HEADERS` | `name=value,…`; values are percent-decoded and may contain spaces | |
+//! | `OTEL_EXPORTER_OTLP_TIMEOUT`, `…_TRACES_TIMEOUT` | of one request, in milliseconds | `10000` |
+//! | `OTEL_SERVICE_NAME` | `service.name` | the function's name, or what the program says |
+//! | `OTEL_RESOURCE_ATTRIBUTES` | `key=value,…`, percent-encoded | |
+//! | `OTEL_TRACES_SAMPLER`, `…_ARG` | the six standard samplers | `parentbased_always_on` |
+//! | `OTEL_PROPAGATORS` | of `tracecontext`, `baggage`, `none` | `tracecontext,baggage` |
+//! | `OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT`, `OTEL_SPAN_EVENT_COUNT_LIMIT` | of one span | `128` |
+//! | `OTEL_SPAN_LINK_COUNT_LIMIT` | of one span | unlimited |
+//! | `OTEL_BSP_MAX_QUEUE_SIZE` | spans that the buffer holds | `50000` |
+//! | `BATON_SPAN_BUFFER_BYTES` | bytes that the buffer holds | 32 MiB |
+//! | `OTEL_BSP_SCHEDULE_DELAY` | between two exports in the background, in milliseconds | `5000` |
+//! | `RUST_LOG`, else `AWS_LAMBDA_LOG_LEVEL` | level, or list of `target=level` | `info` |
 
-use opentelemetry::trace::TracerProvider as _;
-use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
-use tokio::time::Instant;
+mod buffer;
+mod config;
+mod encode;
+mod endpoint;
+mod export;
+mod http;
+mod logs;
+mod propagation;
+mod resource;
+#[cfg(test)]
+mod sink;
+mod telemetry;
 
-/// What the service is called when the environment does not say.
-#[derive(Debug, Clone, Copy)]
-pub struct Service {
-    /// `service.name` unless `OTEL_SERVICE_NAME` or `OTEL_RESOURCE_ATTRIBUTES` names another.
-    pub name: &'static str,
-    /// `service.version`, usually `env!("CARGO_PKG_VERSION")`.
-    pub version: &'static str,
-}
-
-/// The process's telemetry. Clones share it.
-#[derive(Debug, Clone)]
-pub struct Telemetry {
-    provider: SdkTracerProvider,
-}
-
-/// What one flush did.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct FlushReport {
-    /// Spans that the collector acknowledged.
-    pub exported: usize,
-    /// Spans that are still in the buffer.
-    pub pending: usize,
-}
-
-impl Telemetry {
-    /// Reads `OTEL_*`, installs the JSON log subscriber, the global propagator and the global tracer provider.
-    pub async fn init(service: Service) -> Self {
-        let _ = service;
-        Self { provider: SdkTracerProvider::builder().build() }
-    }
-
-    /// A tracer of this process under the given instrumentation scope.
-    #[must_use]
-    pub fn tracer(&self, scope: &'static str) -> SdkTracer {
-        self.provider.tracer(scope)
-    }
-
-    /// Sends everything that has finished, and returns at `deadline` at the latest.
-    pub async fn flush(&self, deadline: Instant) -> FlushReport {
-        let _ = deadline;
-        FlushReport::default()
-    }
-
-    /// Starts a tokio task that exports finished spans every few seconds: for services that never freeze.
-    pub fn export_in_background(&self) {}
-
-    /// Stops the background task and flushes what is left, by `deadline` at the latest.
-    pub async fn shutdown(&self, deadline: Instant) -> FlushReport {
-        self.flush(deadline).await
-    }
-}
+pub use propagation::{
+    BAGGAGE, InvalidTraceparent, Propagator, TRACEPARENT, TRACESTATE, parse_trace_context,
+    with_baggage,
+};
+pub use telemetry::{FlushReport, Service, Telemetry};

@@ -1,2 +1,124 @@
-//! binary
-fn main() {}
+//! The onboarding API as a process: HTTP in, SQS out. The crate documentation lists its configuration.
+
+mod aws;
+mod config;
+
+use std::error::Error;
+use std::io;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use baton_producer::Sender;
+use baton_producer::api::{self, Drain};
+use baton_telemetry::{Service, Telemetry};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::Instant;
+use tracing::{error, info, warn};
+
+const SERVICE: Service = Service {
+    name: "onboarding-api",
+    version: env!("CARGO_PKG_VERSION"),
+};
+
+/// Instrumentation scope of this crate's spans.
+const SCOPE: &str = "baton.producer";
+
+/// Time for the last spans after the last request. With the default `SHUTDOWN_TIMEOUT` it stays within the 30 s that ECS gives a container.
+const TELEMETRY_SHUTDOWN: Duration = Duration::from_secs(3);
+
+/// `EX_CONFIG` of `sysexits.h`: starting again without a change will not help.
+const EXIT_BAD_CONFIGURATION: u8 = 78;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let telemetry = Telemetry::init(SERVICE).await;
+    telemetry.export_in_background();
+    let aws = aws::load().await;
+    let code = match config::read(
+        |name| std::env::var(name).ok(),
+        aws.region().map(AsRef::as_ref),
+    ) {
+        Ok(config) => match serve(config, &aws, &telemetry).await {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(failure) => {
+                error!(error = &failure as &dyn Error, "onboarding-api failed");
+                ExitCode::FAILURE
+            }
+        },
+        Err(invalid) => {
+            for variable in invalid {
+                error!(variable = variable.name, error = %variable, "bad configuration");
+            }
+            ExitCode::from(EXIT_BAD_CONFIGURATION)
+        }
+    };
+    telemetry
+        .shutdown(Instant::now() + TELEMETRY_SHUTDOWN)
+        .await;
+    code
+}
+
+async fn serve(
+    config: config::Config,
+    aws: &aws_config::SdkConfig,
+    telemetry: &Telemetry,
+) -> Result<(), Failure> {
+    let address = config.listen_addr;
+    let tracer = telemetry.tracer(SCOPE);
+    let sender = Sender::new(
+        aws_sdk_sqs::Client::new(aws),
+        config.queue_url,
+        tracer.clone(),
+    );
+    let stop = stop_signal().map_err(Failure::Signals)?;
+    let listener = TcpListener::bind(address)
+        .await
+        .map_err(|source| Failure::Bind { address, source })?;
+    let bound = listener
+        .local_addr()
+        .map_err(|source| Failure::Bind { address, source })?;
+    info!(address = %bound, "listening");
+    let drain = api::run(
+        listener,
+        api::Config {
+            sender,
+            tracer,
+            shutdown_timeout: config.shutdown_timeout,
+        },
+        stop,
+    )
+    .await?;
+    match drain {
+        Drain::Complete => info!("stopped"),
+        Drain::TimedOut => warn!("stopped before every accepted request was answered"),
+    }
+    Ok(())
+}
+
+/// Resolves at SIGTERM, which orchestrators send, or SIGINT, which Ctrl-C sends.
+fn stop_signal() -> io::Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        info!("stopping");
+    })
+}
+
+/// Why a process with good configuration ended all the same.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error("cannot listen on {address}")]
+    Bind {
+        address: std::net::SocketAddr,
+        source: io::Error,
+    },
+    #[error("cannot wait for signals")]
+    Signals(#[source] io::Error),
+    #[error(transparent)]
+    Serve(#[from] api::ServeError),
+}

@@ -1,0 +1,255 @@
+//! What an onboarding is, and the checks that make one out of a JSON object.
+//!
+//! Checks go on after the first fault, so that a caller hears of all of them at once. No fault shows a value, because any value may be an
+//! e-mail address in the wrong place.
+
+use std::borrow::Cow;
+
+use email_address::{EmailAddress, Options};
+use serde_json::{Map, Value};
+
+use super::wire::OnboardingMessage;
+
+const CUSTOMER_ID: &str = "customer_id";
+const EMAIL: &str = "email";
+const PLAN: &str = "plan";
+const REFERRER: &str = "referrer";
+
+/// Characters of a customer id: it is an attribute of spans and a key of the table, so it stays short.
+const MAX_CUSTOMER_ID: usize = 64;
+
+/// Characters of an e-mail address: the longest that SMTP can carry (RFC 5321 §4.5.3.1.3, less the angle brackets).
+const MAX_EMAIL: usize = 254;
+
+/// Characters of an unknown field's name that an answer repeats. A longer name, or one with other characters, may be data in the wrong place.
+const MAX_SHOWN_NAME: usize = 64;
+const HIDDEN_NAME: &str = "(name not shown)";
+
+/// What every address is asked for beyond the grammar: a domain with a dot, and neither a display name nor an IP address.
+const EMAIL_RULES: Options = Options {
+    minimum_sub_domains: 2,
+    allow_domain_literal: false,
+    allow_display_text: false,
+};
+
+/// A customer to take on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Onboarding {
+    pub(crate) customer_id: CustomerId,
+    pub(crate) email: Email,
+    pub(crate) plan: Plan,
+    /// Who sent the customer. That nobody refers himself is the consumer's business to check, not ours.
+    pub(crate) referrer: Option<CustomerId>,
+}
+
+/// One to 64 letters, digits, `_` and `-`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct CustomerId(String);
+
+/// An address that looks like one. Its `Debug` output hides it.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Email(String);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Plan {
+    Starter,
+    Team,
+    Enterprise,
+}
+
+/// What is wrong with a field. The empty field is the whole document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FieldError {
+    pub(crate) field: Cow<'static, str>,
+    pub(crate) detail: &'static str,
+}
+
+impl Onboarding {
+    /// Checks the fields of a request for an onboarding.
+    pub(crate) fn from_fields(fields: &Map<String, Value>) -> Result<Self, Vec<FieldError>> {
+        let mut errors = unknown_fields(fields, &[CUSTOMER_ID, EMAIL, PLAN, REFERRER]);
+        let customer_id = required(fields, CUSTOMER_ID, CustomerId::parse, &mut errors);
+        let email = required(fields, EMAIL, Email::parse, &mut errors);
+        let plan = required(fields, PLAN, Plan::parse, &mut errors);
+        let referrer = optional(fields, REFERRER, CustomerId::parse, &mut errors);
+        match (customer_id, email, plan) {
+            (Some(customer_id), Some(email), Some(plan)) if errors.is_empty() => Ok(Self {
+                customer_id,
+                email,
+                plan,
+                referrer,
+            }),
+            _ => Err(errors),
+        }
+    }
+
+    /// A customer that exists to be seen in telemetry. `example.com` is reserved for such uses (RFC 2606).
+    pub(crate) fn smoke_test(customer_id: CustomerId) -> Self {
+        Self {
+            customer_id,
+            email: Email("smoke@example.com".to_owned()),
+            plan: Plan::Starter,
+            referrer: None,
+        }
+    }
+
+    pub(crate) fn to_wire(&self) -> OnboardingMessage<'_> {
+        OnboardingMessage {
+            customer_id: &self.customer_id.0,
+            email: &self.email.0,
+            plan: self.plan.name(),
+            referrer: self.referrer.as_ref().map(|referrer| referrer.0.as_str()),
+        }
+    }
+}
+
+/// Checks the fields of a request for a smoke test: a customer id, or nothing.
+pub(crate) fn smoke_customer(
+    fields: &Map<String, Value>,
+) -> Result<Option<CustomerId>, Vec<FieldError>> {
+    let mut errors = unknown_fields(fields, &[CUSTOMER_ID]);
+    let customer_id = optional(fields, CUSTOMER_ID, CustomerId::parse, &mut errors);
+    if errors.is_empty() {
+        Ok(customer_id)
+    } else {
+        Err(errors)
+    }
+}
+
+impl CustomerId {
+    /// An id for a customer of a smoke test.
+    pub(crate) fn generated() -> Self {
+        Self(format!("smoke-{}", uuid::Uuid::new_v4().simple()))
+    }
+
+    fn parse(text: &str) -> Result<Self, &'static str> {
+        let accepted = text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'));
+        if text.is_empty() || text.len() > MAX_CUSTOMER_ID || !accepted {
+            return Err("must be 1 to 64 characters out of A-Z, a-z, 0-9, `_` and `-`");
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl Email {
+    fn parse(text: &str) -> Result<Self, &'static str> {
+        if text.len() > MAX_EMAIL {
+            return Err("must be an e-mail address of at most 254 characters");
+        }
+        match EmailAddress::parse_with_options(text, EMAIL_RULES) {
+            Ok(_) => Ok(Self(text.to_owned())),
+            Err(_) => Err("must be an e-mail address such as name@example.com"),
+        }
+    }
+}
+
+impl std::fmt::Debug for Email {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Email(..)")
+    }
+}
+
+impl Plan {
+    fn parse(text: &str) -> Result<Self, &'static str> {
+        match text {
+            "starter" => Ok(Self::Starter),
+            "team" => Ok(Self::Team),
+            "enterprise" => Ok(Self::Enterprise),
+            _ => Err("must be `starter`, `team` or `enterprise`"),
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Starter => "starter",
+            Self::Team => "team",
+            Self::Enterprise => "enterprise",
+        }
+    }
+}
+
+impl FieldError {
+    pub(crate) fn whole_body(detail: &'static str) -> Self {
+        Self {
+            field: Cow::Borrowed(""),
+            detail,
+        }
+    }
+}
+
+fn unknown_fields(fields: &Map<String, Value>, known: &[&str]) -> Vec<FieldError> {
+    let unknown = fields.keys().filter(|name| !known.contains(&name.as_str()));
+    unknown
+        .map(|name| FieldError {
+            field: shown_name(name),
+            detail: "is not a field of this request",
+        })
+        .collect()
+}
+
+/// A field's name as far as it is safe to repeat.
+fn shown_name(name: &str) -> Cow<'static, str> {
+    let plain = name
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.'));
+    if plain && !name.is_empty() && name.len() <= MAX_SHOWN_NAME {
+        Cow::Owned(name.to_owned())
+    } else {
+        Cow::Borrowed(HIDDEN_NAME)
+    }
+}
+
+type Parse<T> = fn(&str) -> Result<T, &'static str>;
+
+fn required<T>(
+    fields: &Map<String, Value>,
+    name: &'static str,
+    parse: Parse<T>,
+    errors: &mut Vec<FieldError>,
+) -> Option<T> {
+    match fields.get(name) {
+        Some(value) => parsed(value, name, parse, errors),
+        None => {
+            errors.push(FieldError {
+                field: Cow::Borrowed(name),
+                detail: "is missing",
+            });
+            None
+        }
+    }
+}
+
+/// A field that may be absent; `null` is the same as absent.
+fn optional<T>(
+    fields: &Map<String, Value>,
+    name: &'static str,
+    parse: Parse<T>,
+    errors: &mut Vec<FieldError>,
+) -> Option<T> {
+    match fields.get(name) {
+        None | Some(Value::Null) => None,
+        Some(value) => parsed(value, name, parse, errors),
+    }
+}
+
+fn parsed<T>(
+    value: &Value,
+    name: &'static str,
+    parse: Parse<T>,
+    errors: &mut Vec<FieldError>,
+) -> Option<T> {
+    let result = value.as_str().ok_or("must be a string").and_then(parse);
+    result
+        .map_err(|detail| {
+            errors.push(FieldError {
+                field: Cow::Borrowed(name),
+                detail,
+            })
+        })
+        .ok()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,156 @@
+//! The routes and what answers them.
+
+use std::error::Error;
+use std::time::Duration;
+
+use axum::extract::{DefaultBodyLimit, State};
+use axum::routing::{get, post};
+use axum::{Json, Router, middleware};
+use http::StatusCode;
+use opentelemetry::Context;
+use opentelemetry::trace::{TraceContextExt as _, TraceId};
+use opentelemetry_sdk::trace::SdkTracer;
+use tracing::{error, warn};
+
+use super::body::{JsonObject, MAX_BODY_BYTES, OptionalJsonObject};
+use super::onboarding::{CustomerId, Onboarding, smoke_customer};
+use super::problem::Problem;
+use super::server_span;
+use super::wire::{Accepted, Health};
+use crate::{Message, SendError, Sender};
+
+pub(crate) const ONBOARDING: &str = "/onboarding";
+pub(crate) const SMOKE: &str = "/telemetry/smoke";
+pub(crate) const HEALTHZ: &str = "/healthz";
+pub(crate) const READYZ: &str = "/readyz";
+
+/// How long readiness may take: load balancers wait two to five seconds for it, and a queue that needs longer is not ready.
+const READY_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// What the handlers share.
+#[derive(Debug, Clone)]
+pub(crate) struct Shared {
+    pub(crate) sender: Sender,
+    pub(crate) tracer: SdkTracer,
+}
+
+pub(crate) fn router(shared: Shared) -> Router {
+    Router::new()
+        .route(ONBOARDING, post(onboard))
+        .route(SMOKE, post(smoke_test))
+        .route(HEALTHZ, get(healthy))
+        .route(READYZ, get(ready))
+        .fallback(no_such_route)
+        .method_not_allowed_fallback(wrong_method)
+        // From the outside in: the span, which is to cover everything, then the limit.
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .layer(middleware::from_fn_with_state(
+            shared.clone(),
+            server_span::cover,
+        ))
+        .with_state(shared)
+}
+
+async fn onboard(
+    State(shared): State<Shared>,
+    JsonObject(fields): JsonObject,
+) -> Result<(StatusCode, Json<Accepted>), Problem> {
+    let onboarding = Onboarding::from_fields(&fields).map_err(Problem::invalid_fields)?;
+    accept(&shared, &onboarding).await
+}
+
+async fn smoke_test(
+    State(shared): State<Shared>,
+    OptionalJsonObject(fields): OptionalJsonObject,
+) -> Result<(StatusCode, Json<Accepted>), Problem> {
+    let given = smoke_customer(&fields).map_err(Problem::invalid_fields)?;
+    let onboarding = Onboarding::smoke_test(given.unwrap_or_else(CustomerId::generated));
+    accept(&shared, &onboarding).await
+}
+
+async fn healthy() -> Json<Health> {
+    Json(Health { status: "ok" })
+}
+
+async fn ready(State(shared): State<Shared>) -> Result<Json<Health>, Problem> {
+    match tokio::time::timeout(READY_TIMEOUT, shared.sender.check_queue()).await {
+        Ok(Ok(())) => Ok(Json(Health { status: "ready" })),
+        Ok(Err(error)) => {
+            let cause: &dyn Error = &error;
+            warn!(
+                error_type = error.error_type(),
+                error = cause,
+                "queue not reachable"
+            );
+            Err(Problem::not_ready(error.error_type()))
+        }
+        Err(_) => {
+            warn!(error_type = "timeout", "queue not reachable");
+            Err(Problem::not_ready("timeout"))
+        }
+    }
+}
+
+async fn no_such_route() -> Problem {
+    let detail = format!(
+        "there is nothing here: this service has POST {ONBOARDING}, POST {SMOKE}, GET {HEALTHZ} and GET {READYZ}"
+    );
+    Problem::plain(StatusCode::NOT_FOUND, detail)
+}
+
+async fn wrong_method() -> Problem {
+    Problem::plain(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "this route does not have this method: the header `allow` says which it has",
+    )
+}
+
+async fn accept(
+    shared: &Shared,
+    onboarding: &Onboarding,
+) -> Result<(StatusCode, Json<Accepted>), Problem> {
+    let body = serde_json::to_string(&onboarding.to_wire()).map_err(|_| {
+        Problem::plain(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "the message could not be written as JSON",
+        )
+    })?;
+    let sent = shared
+        .sender
+        .send(Message::new(body))
+        .await
+        .map_err(|error| {
+            log_refusal(&error);
+            Problem::not_sent(&error)
+        })?;
+    Ok((
+        StatusCode::ACCEPTED,
+        Json(Accepted {
+            message_id: sent.message_id,
+            trace_id: current_trace_id(),
+        }),
+    ))
+}
+
+/// A queue that does not answer may do so again by itself; one that refuses needs a person.
+fn log_refusal(error: &SendError) {
+    let cause: &dyn Error = error;
+    if error.is_retryable() {
+        warn!(
+            error_type = error.error_type(),
+            error = cause,
+            "message not accepted"
+        );
+    } else {
+        error!(
+            error_type = error.error_type(),
+            error = cause,
+            "message refused"
+        );
+    }
+}
+
+fn current_trace_id() -> Option<String> {
+    let trace_id = Context::current().span().span_context().trace_id();
+    (trace_id != TraceId::INVALID).then(|| trace_id.to_string())
+}

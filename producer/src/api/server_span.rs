@@ -1,0 +1,209 @@
+//! The SERVER span of each request, by the HTTP conventions, as a continuation of the caller's trace.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
+use http::header::HOST;
+use http::uri::Authority;
+use http::{HeaderMap, Method, StatusCode};
+use opentelemetry::trace::{
+    FutureExt as _, SpanBuilder, SpanKind, SpanRef, Status, TraceContextExt as _, Tracer as _,
+};
+use opentelemetry::{Context, KeyValue, global};
+use opentelemetry_semantic_conventions::attribute;
+
+use super::routes::{HEALTHZ, READYZ, Shared};
+
+/// `http.request.method` of a method that is not in the HTTP specifications, and the span's name then.
+const OTHER_METHOD: &str = "_OTHER";
+const OTHER_METHOD_NAME: &str = "HTTP";
+
+/// We speak HTTP without TLS: in front of a container stands a load balancer that ends it.
+const SCHEME: &str = "http";
+const DEFAULT_PORT: u16 = 80;
+
+/// Stands for a segment of a path that looks like an e-mail address.
+const REDACTED: &str = "REDACTED";
+
+/// Runs a request inside its span. Health checks, several a minute from every load balancer, get none.
+pub(crate) async fn cover(State(shared): State<Shared>, request: Request, next: Next) -> Response {
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let route = route.as_ref().map(MatchedPath::as_str);
+    if matches!(route, Some(HEALTHZ | READYZ)) {
+        return next.run(request).await;
+    }
+    let caller = caller_context(request.headers());
+    let span = shared
+        .tracer
+        .build_with_context(describe(&request, route), &caller);
+    let context = caller.with_span(span);
+    let response = next.run(request).with_context(context.clone()).await;
+    finish(&context.span(), response.status());
+    response
+}
+
+/// The trace and baggage that the request came with. A propagator gets each header joined to one value, as HTTP defines it, so that a
+/// `tracestate` in two lines is read whole and a second `traceparent` makes both invalid.
+fn caller_context(headers: &HeaderMap) -> Context {
+    global::get_text_map_propagator(|propagator| {
+        let mut carrier = HashMap::new();
+        for field in propagator.fields() {
+            let lines: Vec<&str> = headers
+                .get_all(field)
+                .iter()
+                .filter_map(|value| value.to_str().ok())
+                .collect();
+            if !lines.is_empty() {
+                carrier.insert(field.to_owned(), lines.join(","));
+            }
+        }
+        propagator.extract_with_context(&Context::new(), &carrier)
+    })
+}
+
+fn describe(request: &Request, route: Option<&str>) -> SpanBuilder {
+    let known = known_method(request.method());
+    let method = known.unwrap_or(OTHER_METHOD_NAME);
+    let name = route.map_or_else(|| method.to_owned(), |route| format!("{method} {route}"));
+    let mut attributes = vec![
+        KeyValue::new(
+            attribute::HTTP_REQUEST_METHOD,
+            known.unwrap_or(OTHER_METHOD),
+        ),
+        KeyValue::new(
+            attribute::URL_PATH,
+            shown_path(request.uri().path()).into_owned(),
+        ),
+        KeyValue::new(attribute::URL_SCHEME, SCHEME),
+    ];
+    if let Some(route) = route {
+        attributes.push(KeyValue::new(attribute::HTTP_ROUTE, route.to_owned()));
+    }
+    if let Some((host, port)) = server(request) {
+        attributes.push(KeyValue::new(attribute::SERVER_ADDRESS, host));
+        attributes.push(KeyValue::new(attribute::SERVER_PORT, i64::from(port)));
+    }
+    SpanBuilder::from_name(name)
+        .with_kind(SpanKind::Server)
+        .with_attributes(attributes)
+}
+
+/// Ends the span. A 4xx is the client's fault and leaves the status unset, as the conventions demand.
+fn finish(span: &SpanRef<'_>, status: StatusCode) {
+    span.set_attribute(KeyValue::new(
+        attribute::HTTP_RESPONSE_STATUS_CODE,
+        i64::from(status.as_u16()),
+    ));
+    if status.is_server_error() {
+        span.set_attribute(KeyValue::new(
+            attribute::ERROR_TYPE,
+            status.as_str().to_owned(),
+        ));
+        span.set_status(Status::error(""));
+    }
+    span.end();
+}
+
+/// Methods that the specifications name. Anyone can invent more, and each would be a new name of a span.
+fn known_method(method: &Method) -> Option<&'static str> {
+    const KNOWN: [&str; 9] = [
+        "GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "TRACE", "CONNECT",
+    ];
+    KNOWN.into_iter().find(|known| *known == method.as_str())
+}
+
+/// The host and port that the client meant.
+fn server(request: &Request) -> Option<(String, u16)> {
+    let header = request
+        .headers()
+        .get(HOST)
+        .and_then(|host| host.to_str().ok());
+    let authority = request
+        .uri()
+        .authority()
+        .cloned()
+        .or_else(|| header?.parse::<Authority>().ok())?;
+    Some((
+        authority.host().to_owned(),
+        authority.port_u16().unwrap_or(DEFAULT_PORT),
+    ))
+}
+
+/// A path that shows no e-mail address, should a client put one there.
+fn shown_path(path: &str) -> Cow<'_, str> {
+    let is_address =
+        |segment: &str| segment.contains('@') || segment.to_ascii_lowercase().contains("%40");
+    if !is_address(path) {
+        return Cow::Borrowed(path);
+    }
+    let segments: Vec<&str> = path
+        .split('/')
+        .map(|segment| {
+            if is_address(segment) {
+                REDACTED
+            } else {
+                segment
+            }
+        })
+        .collect();
+    Cow::Owned(segments.join("/"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_shows_no_address() {
+        assert_eq!(shown_path("/onboarding"), "/onboarding");
+        assert_eq!(shown_path("/a/ada@example.com/b"), "/a/REDACTED/b");
+        assert_eq!(shown_path("/a/ada%40example.com"), "/a/REDACTED");
+    }
+
+    #[test]
+    fn only_specified_methods_name_a_span() {
+        let custom = Request::builder()
+            .method("BREW")
+            .uri("/pot")
+            .body(axum::body::Body::empty())
+            .unwrap();
+        assert_eq!(describe(&custom, None).name, "HTTP");
+        let usual = Request::builder()
+            .method("POST")
+            .uri("/onboarding")
+            .body(axum::body::Body::empty())
+            .unwrap();
+        assert_eq!(
+            describe(&usual, Some("/onboarding")).name,
+            "POST /onboarding"
+        );
+        assert_eq!(describe(&usual, None).name, "POST");
+    }
+
+    #[test]
+    fn the_server_is_the_host_that_the_client_meant() {
+        let request = |host: &str| {
+            Request::builder()
+                .uri("/")
+                .header(HOST, host)
+                .body(axum::body::Body::empty())
+                .unwrap()
+        };
+        assert_eq!(
+            server(&request("api.example.com")),
+            Some(("api.example.com".to_owned(), 80))
+        );
+        assert_eq!(
+            server(&request("127.0.0.1:8080")),
+            Some(("127.0.0.1".to_owned(), 8080))
+        );
+        assert_eq!(
+            server(&request("ada@example.com:1")),
+            Some(("example.com".to_owned(), 1))
+        );
+        assert_eq!(server(&request("not a host")), None);
+    }
+}

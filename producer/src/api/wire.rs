@@ -1,0 +1,50 @@
+//! What crosses the wire as JSON. No logic lives here.
+
+use serde::Serialize;
+
+/// The body of an onboarding message: the contract with whoever consumes the queue.
+#[derive(Debug, Serialize)]
+pub(crate) struct OnboardingMessage<'a> {
+    pub(crate) customer_id: &'a str,
+    pub(crate) email: &'a str,
+    pub(crate) plan: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) referrer: Option<&'a str>,
+}
+
+/// The answer to an accepted request.
+#[derive(Debug, Serialize)]
+pub(crate) struct Accepted {
+    pub(crate) message_id: String,
+    /// Absent when the process makes no traces and the caller brought none.
+    pub(crate) trace_id: Option<String>,
+}
+
+/// The answer of a health check that passed.
+#[derive(Debug, Serialize)]
+pub(crate) struct Health {
+    pub(crate) status: &'static str,
+}
+
+/// A problem document of RFC 9457.
+#[derive(Debug, Serialize)]
+pub(crate) struct ProblemDocument<'a> {
+    pub(crate) r#type: &'static str,
+    pub(crate) title: &'a str,
+    pub(crate) status: u16,
+    pub(crate) detail: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) line: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) column: Option<usize>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) errors: Vec<FieldProblem<'a>>,
+}
+
+/// What is wrong with one field.
+#[derive(Debug, Serialize)]
+pub(crate) struct FieldProblem<'a> {
+    pub(crate) field: &'a str,
+    pub(crate) pointer: String,
+    pub(crate) detail: &'a str,
+}

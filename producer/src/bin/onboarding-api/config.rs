@@ -1,0 +1,190 @@
+//! The environment, read once and whole: every fault is found before the first is reported.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use baton_producer::QueueUrl;
+
+const QUEUE_URL: &str = "QUEUE_URL";
+const LISTEN_ADDR: &str = "LISTEN_ADDR";
+const SHUTDOWN_TIMEOUT: &str = "SHUTDOWN_TIMEOUT";
+const AWS_REGION: &str = "AWS_REGION";
+
+/// All addresses: a container's network namespace is its own, and the load balancer comes from outside. On a laptop, say `127.0.0.1:8080`.
+const DEFAULT_LISTEN_ADDR: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::UNSPECIFIED), 8080);
+
+/// ECS kills a container 30 s after SIGTERM; this leaves it time for the last spans.
+const DEFAULT_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// No orchestrator waits longer than this, so a larger number is a mistake, most likely milliseconds.
+const MAX_SHUTDOWN_SECONDS: u64 = 3600;
+
+/// What the process was told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Config {
+    pub(crate) queue_url: QueueUrl,
+    pub(crate) listen_addr: SocketAddr,
+    pub(crate) shutdown_timeout: Duration,
+}
+
+/// A variable that is not what it must be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{name} {fault}; expected {expected}")]
+pub(crate) struct InvalidVariable {
+    pub(crate) name: &'static str,
+    fault: String,
+    expected: &'static str,
+}
+
+/// Reads the configuration through `lookup`. The region is the one that the AWS SDK found, for it has more sources than a variable.
+pub(crate) fn read(
+    lookup: impl Fn(&str) -> Option<String>,
+    region: Option<&str>,
+) -> Result<Config, Vec<InvalidVariable>> {
+    // A variable that is set to nothing is how many deployments say "not set".
+    let lookup = |name: &'static str| lookup(name).filter(|value| !value.is_empty());
+    let mut invalid = Vec::new();
+    let queue_url = keep(queue_url(lookup(QUEUE_URL)), &mut invalid);
+    let listen_addr = keep(listen_addr(lookup(LISTEN_ADDR)), &mut invalid);
+    let shutdown_timeout = keep(shutdown_timeout(lookup(SHUTDOWN_TIMEOUT)), &mut invalid);
+    if region.is_none_or(str::is_empty) {
+        let expected = "the region of the queue, such as eu-west-1";
+        invalid.push(InvalidVariable {
+            name: AWS_REGION,
+            fault: "is not set".to_owned(),
+            expected,
+        });
+    }
+    match (queue_url, listen_addr, shutdown_timeout) {
+        (Some(queue_url), Some(listen_addr), Some(shutdown_timeout)) if invalid.is_empty() => {
+            Ok(Config {
+                queue_url,
+                listen_addr,
+                shutdown_timeout,
+            })
+        }
+        _ => Err(invalid),
+    }
+}
+
+fn queue_url(value: Option<String>) -> Result<QueueUrl, InvalidVariable> {
+    let expected =
+        "a queue URL such as https://sqs.eu-west-1.amazonaws.com/123456789012/onboarding";
+    let invalid = |fault: String| InvalidVariable {
+        name: QUEUE_URL,
+        fault,
+        expected,
+    };
+    let value = value.ok_or_else(|| invalid("is not set".to_owned()))?;
+    QueueUrl::parse(&value).map_err(|error| invalid(format!("is {value:?}: {error}")))
+}
+
+fn listen_addr(value: Option<String>) -> Result<SocketAddr, InvalidVariable> {
+    let Some(value) = value else {
+        return Ok(DEFAULT_LISTEN_ADDR);
+    };
+    let expected = "an IP address and a port, such as 0.0.0.0:8080";
+    value.parse().map_err(|_| InvalidVariable {
+        name: LISTEN_ADDR,
+        fault: format!("is {value:?}"),
+        expected,
+    })
+}
+
+fn shutdown_timeout(value: Option<String>) -> Result<Duration, InvalidVariable> {
+    let Some(value) = value else {
+        return Ok(DEFAULT_SHUTDOWN_TIMEOUT);
+    };
+    let seconds = value
+        .parse()
+        .ok()
+        .filter(|seconds| *seconds <= MAX_SHUTDOWN_SECONDS);
+    let expected = "whole seconds from 0 to 3600";
+    seconds
+        .map(Duration::from_secs)
+        .ok_or_else(|| InvalidVariable {
+            name: SHUTDOWN_TIMEOUT,
+            fault: format!("is {value:?}"),
+            expected,
+        })
+}
+
+fn keep<T>(result: Result<T, InvalidVariable>, invalid: &mut Vec<InvalidVariable>) -> Option<T> {
+    result.map_err(|fault| invalid.push(fault)).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const URL: &str = "http://127.0.0.1:9324/000000000000/onboarding";
+
+    fn read_map(
+        variables: &[(&str, &str)],
+        region: Option<&str>,
+    ) -> Result<Config, Vec<InvalidVariable>> {
+        let lookup = |name: &str| {
+            variables
+                .iter()
+                .find(|(key, _)| *key == name)
+                .map(|(_, value)| (*value).to_owned())
+        };
+        read(lookup, region)
+    }
+
+    #[test]
+    fn a_queue_url_and_a_region_suffice() {
+        let config = read_map(&[(QUEUE_URL, URL), (LISTEN_ADDR, "")], Some("eu-west-1")).unwrap();
+        assert_eq!(config.queue_url.as_str(), URL);
+        assert_eq!(config.listen_addr.to_string(), "0.0.0.0:8080");
+        assert_eq!(config.shutdown_timeout, Duration::from_secs(20));
+    }
+
+    #[test]
+    fn what_is_given_counts() {
+        let variables = [
+            (QUEUE_URL, URL),
+            (LISTEN_ADDR, "[::1]:0"),
+            (SHUTDOWN_TIMEOUT, "7"),
+        ];
+        let config = read_map(&variables, Some("eu-west-1")).unwrap();
+        assert_eq!(config.listen_addr.to_string(), "[::1]:0");
+        assert_eq!(config.shutdown_timeout, Duration::from_secs(7));
+    }
+
+    #[test]
+    fn every_fault_is_reported_with_its_variable_and_the_expected_form() {
+        let variables = [
+            (QUEUE_URL, "queue"),
+            (LISTEN_ADDR, "localhost"),
+            (SHUTDOWN_TIMEOUT, "20s"),
+        ];
+        let messages: Vec<String> = read_map(&variables, None)
+            .unwrap_err()
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        for (message, parts) in messages.iter().zip([
+            ["QUEUE_URL", "\"queue\"", "https://sqs."],
+            ["LISTEN_ADDR", "\"localhost\"", "0.0.0.0:8080"],
+            ["SHUTDOWN_TIMEOUT", "\"20s\"", "whole seconds"],
+            ["AWS_REGION", "not set", "eu-west-1"],
+        ]) {
+            assert!(parts.iter().all(|part| message.contains(part)), "{message}");
+        }
+        assert_eq!(messages.len(), 4);
+    }
+
+    #[test]
+    fn a_missing_queue_url_and_a_timeout_in_milliseconds_are_faults() {
+        let invalid = read_map(&[(SHUTDOWN_TIMEOUT, "20000")], Some("eu-west-1")).unwrap_err();
+        assert_eq!(
+            invalid
+                .iter()
+                .map(|variable| variable.name)
+                .collect::<Vec<_>>(),
+            [QUEUE_URL, SHUTDOWN_TIMEOUT]
+        );
+    }
+}

@@ -1,0 +1,138 @@
+//! Which context fields fit into a message beside the caller's own attributes.
+//!
+//! SQS takes ten attributes and no empty value, and the W3C fields need up to three of the ten. The caller's come first, then `traceparent`,
+//! `tracestate` and `baggage`, then whatever another propagator writes.
+
+use opentelemetry::propagation::{Extractor, Injector};
+
+use crate::message::{Attribute, AttributeValue, MAX_ATTRIBUTES, MAX_MESSAGE_BYTES, Message};
+
+pub(crate) const TRACEPARENT: &str = "traceparent";
+pub(crate) const TRACESTATE: &str = "tracestate";
+pub(crate) const BAGGAGE: &str = "baggage";
+
+/// The order in which fields get the free slots: what is lost first is what the trace needs least.
+const PRECEDENCE: [&str; 3] = [TRACEPARENT, TRACESTATE, BAGGAGE];
+
+/// What a propagator wrote, in its order.
+#[derive(Debug, Default)]
+pub(crate) struct Carrier(Vec<(String, String)>);
+
+/// What becomes of the fields.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Placement {
+    /// Attributes to add to the message.
+    pub(crate) added: Vec<Attribute>,
+    /// Names of fields for which there was no room.
+    pub(crate) dropped: Vec<String>,
+}
+
+/// A message's attributes, as a propagator reads them. Names are compared without case; the exact one wins.
+pub(crate) struct CallerContext<'a>(pub(crate) &'a [Attribute]);
+
+/// Whether the caller put a trace context into the message: any field of the propagator that is not a mere companion of one.
+pub(crate) fn has_trace_context(message: &Message, fields: &[String]) -> bool {
+    let attributes = CallerContext(&message.attributes);
+    fields
+        .iter()
+        .any(|field| is_trace_identity(field) && attributes.find(field).is_some())
+}
+
+/// Decides which fields of `carrier` go into the message.
+///
+/// Nothing that the caller put in is overwritten. When the caller brought a trace context, ours stays out altogether: a `tracestate` belongs to
+/// the `traceparent` beside it, and to no other.
+pub(crate) fn place(
+    message: &Message,
+    caller_has_trace_context: bool,
+    carrier: Carrier,
+) -> Placement {
+    let mut placement = Placement::default();
+    let mut free_slots = MAX_ATTRIBUTES.saturating_sub(message.attributes.len());
+    let mut free_bytes = MAX_MESSAGE_BYTES.saturating_sub(message.size());
+    let callers = CallerContext(&message.attributes);
+    for (name, value) in carrier.in_precedence() {
+        // SQS refuses empty values, and an empty field says nothing: not sending it loses nothing.
+        if value.is_empty()
+            || callers.find(&name).is_some()
+            || (caller_has_trace_context && name != BAGGAGE)
+        {
+            continue;
+        }
+        let orphaned = name == TRACESTATE
+            && placement
+                .dropped
+                .iter()
+                .any(|dropped| dropped == TRACEPARENT);
+        let attribute = Attribute::text(name, value);
+        if orphaned
+            || free_slots == 0
+            || attribute.size() > free_bytes
+            || attribute.check().is_err()
+        {
+            placement.dropped.push(attribute.name);
+            continue;
+        }
+        free_slots -= 1;
+        free_bytes -= attribute.size();
+        placement.added.push(attribute);
+    }
+    placement
+}
+
+/// Fields that identify a trace by themselves, as `traceparent` does and `tracestate` and `baggage` do not.
+fn is_trace_identity(field: &str) -> bool {
+    field != TRACESTATE && field != BAGGAGE
+}
+
+impl Carrier {
+    fn in_precedence(mut self) -> Vec<(String, String)> {
+        let rank = |name: &str| {
+            PRECEDENCE
+                .iter()
+                .position(|field| *field == name)
+                .unwrap_or(PRECEDENCE.len())
+        };
+        self.0.sort_by_key(|(name, _)| rank(name));
+        self.0
+    }
+}
+
+impl Injector for Carrier {
+    fn set(&mut self, key: &str, value: String) {
+        match self.0.iter_mut().find(|(name, _)| name == key) {
+            Some((_, present)) => *present = value,
+            None => self.0.push((key.to_owned(), value)),
+        }
+    }
+}
+
+impl<'a> CallerContext<'a> {
+    fn find(&self, name: &str) -> Option<&'a Attribute> {
+        let exact = self.0.iter().find(|attribute| attribute.name == name);
+        exact.or_else(|| {
+            self.0
+                .iter()
+                .find(|attribute| attribute.name.eq_ignore_ascii_case(name))
+        })
+    }
+}
+
+impl Extractor for CallerContext<'_> {
+    fn get(&self, key: &str) -> Option<&str> {
+        match &self.find(key)?.value {
+            AttributeValue::String(text) => Some(text),
+            AttributeValue::Number(_) | AttributeValue::Binary(_) => None,
+        }
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        self.0
+            .iter()
+            .map(|attribute| attribute.name.as_str())
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;

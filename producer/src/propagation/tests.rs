@@ -1,0 +1,137 @@
+use super::*;
+
+const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
+fn carrier(fields: &[(&str, &str)]) -> Carrier {
+    let mut carrier = Carrier::default();
+    for (name, value) in fields {
+        carrier.set(name, (*value).to_owned());
+    }
+    carrier
+}
+
+fn all_three() -> Carrier {
+    carrier(&[(BAGGAGE, "k=v"), (TRACESTATE, "a=b"), (TRACEPARENT, PARENT)])
+}
+
+fn message_with(attributes: usize) -> Message {
+    (0..attributes).fold(Message::new("x"), |message, index| {
+        message.with_attribute(format!("a{index}"), AttributeValue::String("v".to_owned()))
+    })
+}
+
+fn names(attributes: &[Attribute]) -> Vec<&str> {
+    attributes
+        .iter()
+        .map(|attribute| attribute.name.as_str())
+        .collect()
+}
+
+#[test]
+fn fields_take_the_free_slots_in_their_order() {
+    let table: [(usize, &[&str], &[&str]); 5] = [
+        (0, &[TRACEPARENT, TRACESTATE, BAGGAGE], &[]),
+        (7, &[TRACEPARENT, TRACESTATE, BAGGAGE], &[]),
+        (8, &[TRACEPARENT, TRACESTATE], &[BAGGAGE]),
+        (9, &[TRACEPARENT], &[TRACESTATE, BAGGAGE]),
+        (10, &[], &[TRACEPARENT, TRACESTATE, BAGGAGE]),
+    ];
+    for (attributes, added, dropped) in table {
+        let placement = place(&message_with(attributes), false, all_three());
+        assert_eq!(
+            names(&placement.added),
+            added,
+            "{attributes} attributes of the caller"
+        );
+        assert_eq!(
+            placement.dropped, dropped,
+            "{attributes} attributes of the caller"
+        );
+    }
+}
+
+#[test]
+fn an_empty_tracestate_is_neither_sent_nor_counted_as_dropped() {
+    let placement = place(
+        &message_with(8),
+        false,
+        carrier(&[(TRACEPARENT, PARENT), (TRACESTATE, ""), (BAGGAGE, "k=v")]),
+    );
+    assert_eq!(names(&placement.added), [TRACEPARENT, BAGGAGE]);
+    assert_eq!(placement.dropped, [""; 0]);
+}
+
+#[test]
+fn a_context_of_the_caller_is_kept_and_ours_stays_out() {
+    let message =
+        Message::new("x").with_attribute("TraceParent", AttributeValue::String(PARENT.to_owned()));
+    let fields = [TRACEPARENT, TRACESTATE, BAGGAGE].map(str::to_owned);
+    assert!(has_trace_context(&message, &fields));
+
+    let placement = place(&message, true, all_three());
+    assert_eq!(names(&placement.added), [BAGGAGE]);
+    assert_eq!(placement.dropped, [""; 0]);
+}
+
+#[test]
+fn baggage_or_tracestate_alone_is_no_trace_context_but_is_not_overwritten() {
+    let message = Message::new("x")
+        .with_attribute(BAGGAGE, AttributeValue::String("mine=1".to_owned()))
+        .with_attribute(TRACESTATE, AttributeValue::String("mine=1".to_owned()));
+    let fields = [TRACEPARENT, TRACESTATE, BAGGAGE].map(str::to_owned);
+    assert!(!has_trace_context(&message, &fields));
+    assert_eq!(
+        names(&place(&message, false, all_three()).added),
+        [TRACEPARENT]
+    );
+}
+
+#[test]
+fn fields_that_would_pass_the_size_limit_are_dropped() {
+    // `traceparent` + `String` + 55 are 72 bytes; one byte more is free.
+    let message = Message::new("x".repeat(MAX_MESSAGE_BYTES - 73));
+    let placement = place(&message, false, all_three());
+    assert_eq!(names(&placement.added), [TRACEPARENT]);
+    assert_eq!(placement.dropped, [TRACESTATE, BAGGAGE]);
+}
+
+#[test]
+fn a_tracestate_goes_nowhere_without_its_traceparent() {
+    // Sixty bytes take `tracestate` (19) and `baggage` (16), and not `traceparent` (72).
+    let message = Message::new("x".repeat(MAX_MESSAGE_BYTES - 60));
+    let placement = place(&message, false, all_three());
+    assert_eq!(names(&placement.added), [BAGGAGE]);
+    assert_eq!(placement.dropped, [TRACEPARENT, TRACESTATE]);
+}
+
+#[test]
+fn fields_that_sqs_would_refuse_are_dropped() {
+    let placement = place(
+        &message_with(0),
+        false,
+        carrier(&[
+            (TRACEPARENT, PARENT),
+            ("x custom", "v"),
+            ("x-trace", "a\u{1}"),
+        ]),
+    );
+    assert_eq!(names(&placement.added), [TRACEPARENT]);
+    assert_eq!(placement.dropped, ["x custom", "x-trace"]);
+}
+
+#[test]
+fn the_exact_name_wins_over_one_in_another_case() {
+    let attributes = [
+        Attribute::text("TRACEPARENT".to_owned(), "loud".to_owned()),
+        Attribute::text(TRACEPARENT.to_owned(), "exact".to_owned()),
+    ];
+    assert_eq!(CallerContext(&attributes).get(TRACEPARENT), Some("exact"));
+    assert_eq!(
+        CallerContext(&attributes[..1]).get(TRACEPARENT),
+        Some("loud")
+    );
+    assert_eq!(
+        CallerContext(&attributes).keys(),
+        ["TRACEPARENT", TRACEPARENT]
+    );
+}

@@ -1,0 +1,164 @@
+//! What can go wrong between us and SQS, and what each case is called in telemetry.
+
+use std::error::Error;
+
+use aws_sdk_sqs::error::{BuildError, ProvideErrorMetadata, SdkError};
+use aws_sdk_sqs::operation::RequestId as _;
+
+use crate::message::InvalidMessage;
+
+/// `error.type` where AWS gave no code.
+const TYPE_INVALID_MESSAGE: &str = "invalid_message";
+const TYPE_INVALID_RESPONSE: &str = "invalid_response";
+const TYPE_CONNECT: &str = "connect";
+const TYPE_TIMEOUT: &str = "timeout";
+const TYPE_OTHER: &str = "_OTHER";
+
+/// Codes with which AWS says "later", whatever the HTTP status.
+const THROTTLING_CODES: [&str; 6] = [
+    "RequestThrottled",
+    "RequestThrottledException",
+    "Throttling",
+    "ThrottlingException",
+    "KmsThrottled",
+    "OverLimit",
+];
+
+/// From this HTTP status on, the fault is the server's and may pass.
+const FIRST_SERVER_ERROR: u16 = 500;
+
+type BoxError = Box<dyn Error + Send + Sync>;
+
+/// A message that SQS has not accepted, as far as we know.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SendError {
+    /// SQS would refuse the message, so it was not sent.
+    #[error("the message breaks a rule of SQS")]
+    Invalid(#[from] InvalidMessage),
+    /// SQS answered and refused, or there was no answer.
+    #[error(transparent)]
+    Queue(#[from] QueueUnreachable),
+    /// SQS answered that it accepted the message, and did not say under which id.
+    #[error("SQS answered without a message id")]
+    NoMessageId,
+}
+
+/// SQS refused a call, or did not answer it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum QueueUnreachable {
+    /// SQS answered with an error.
+    #[error("SQS refused the call: {code} (HTTP {status}, request {})", request_id.as_deref().unwrap_or("unknown"))]
+    Refused {
+        /// AWS's error code.
+        code: String,
+        /// Status of the answer.
+        status: u16,
+        /// What AWS's support asks for.
+        request_id: Option<String>,
+    },
+    /// No usable answer came, after all retries.
+    #[error("no answer from SQS: {error_type}")]
+    NoAnswer {
+        /// `connect`, `timeout`, `invalid_response` or `_OTHER`.
+        error_type: &'static str,
+        /// What the SDK says.
+        source: BoxError,
+    },
+}
+
+impl SendError {
+    /// The stable name under which telemetry knows this error: AWS's code where there is one.
+    #[must_use]
+    pub fn error_type(&self) -> &str {
+        match self {
+            Self::Invalid(_) => TYPE_INVALID_MESSAGE,
+            Self::Queue(error) => error.error_type(),
+            Self::NoMessageId => TYPE_INVALID_RESPONSE,
+        }
+    }
+
+    /// Whether sending the same message again may succeed.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Invalid(_) => false,
+            Self::Queue(error) => error.is_retryable(),
+            Self::NoMessageId => true,
+        }
+    }
+
+    /// The id of the refused request, where AWS gave one.
+    pub(crate) fn request_id(&self) -> Option<&str> {
+        match self {
+            Self::Queue(QueueUnreachable::Refused { request_id, .. }) => request_id.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// For an SDK type that lacks a field which we always give it.
+    pub(super) fn unbuildable(source: BuildError) -> Self {
+        Self::Queue(QueueUnreachable::NoAnswer {
+            error_type: TYPE_OTHER,
+            source: source.into(),
+        })
+    }
+}
+
+impl QueueUnreachable {
+    /// The stable name under which telemetry knows this error: AWS's code where there is one.
+    #[must_use]
+    pub fn error_type(&self) -> &str {
+        match self {
+            Self::Refused { code, .. } => code,
+            Self::NoAnswer { error_type, .. } => error_type,
+        }
+    }
+
+    /// Whether the same call may succeed later: AWS was busy, at fault, or out of reach.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Refused { code, status, .. } => {
+                *status >= FIRST_SERVER_ERROR || THROTTLING_CODES.contains(&code.as_str())
+            }
+            Self::NoAnswer { .. } => true,
+        }
+    }
+}
+
+impl<E> From<SdkError<E>> for SendError
+where
+    E: Error + ProvideErrorMetadata + Send + Sync + 'static,
+{
+    fn from(error: SdkError<E>) -> Self {
+        Self::Queue(error.into())
+    }
+}
+
+impl<E> From<SdkError<E>> for QueueUnreachable
+where
+    E: Error + ProvideErrorMetadata + Send + Sync + 'static,
+{
+    fn from(error: SdkError<E>) -> Self {
+        let error_type = match &error {
+            SdkError::ServiceError(refusal) => {
+                return Self::Refused {
+                    code: error.code().unwrap_or(TYPE_OTHER).to_owned(),
+                    status: refusal.raw().status().as_u16(),
+                    request_id: error.request_id().map(str::to_owned),
+                };
+            }
+            SdkError::TimeoutError(_) => TYPE_TIMEOUT,
+            SdkError::DispatchFailure(failure) if failure.is_timeout() => TYPE_TIMEOUT,
+            SdkError::DispatchFailure(failure) if failure.is_io() => TYPE_CONNECT,
+            SdkError::ResponseError(_) => TYPE_INVALID_RESPONSE,
+            _ => TYPE_OTHER,
+        };
+        Self::NoAnswer {
+            error_type,
+            source: error.into(),
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! The span of one send, by the messaging conventions for SQS.
+
+use opentelemetry::trace::{
+    Link, SpanBuilder, SpanContext, SpanKind, SpanRef, Status, TraceContextExt as _, Tracer as _,
+};
+use opentelemetry::{Array, Context, KeyValue, StringValue, Value, global};
+use opentelemetry_sdk::trace::{SdkTracer, Span};
+use opentelemetry_semantic_conventions::attribute;
+
+use crate::message::Message;
+use crate::propagation::{self, CallerContext};
+use crate::queue::QueueUrl;
+use crate::sender::SendError;
+
+/// `messaging.system` of SQS. The conventions crate has names of attributes only, not their values.
+const SYSTEM: &str = "aws_sqs";
+
+/// `messaging.operation.name` and `messaging.operation.type` of a send: SQS and the conventions use the same word.
+const OPERATION: &str = "send";
+
+/// Our own attribute: the context fields for which the message had no room.
+const CONTEXT_DROPPED: &str = "baton.context.dropped";
+
+/// Whose context the message carries.
+#[derive(Debug)]
+pub(super) enum Origin {
+    /// This span's.
+    OurSend,
+    /// One that the caller put in; `None` where it does not parse.
+    Caller(Option<SpanContext>),
+}
+
+impl Origin {
+    pub(super) fn of(message: &Message) -> Self {
+        global::get_text_map_propagator(|propagator| {
+            let fields: Vec<String> = propagator.fields().map(str::to_owned).collect();
+            if !propagation::has_trace_context(message, &fields) {
+                return Self::OurSend;
+            }
+            // A fresh context, because a propagator answers a carrier that does not parse with the context it was given.
+            let callers = propagator
+                .extract_with_context(&Context::new(), &CallerContext(&message.attributes));
+            let span_context = callers.span().span_context().clone();
+            Self::Caller(span_context.is_valid().then_some(span_context))
+        })
+    }
+
+    pub(super) fn is_callers(&self) -> bool {
+        matches!(self, Self::Caller(_))
+    }
+}
+
+/// Starts the span with everything that a sampler may want to know.
+pub(super) fn start(
+    tracer: &SdkTracer,
+    queue: &QueueUrl,
+    origin: &Origin,
+    parent: &Context,
+) -> Span {
+    // The conventions: a send is PRODUCER if its own context is the message's, and otherwise CLIENT with a link to the one that is.
+    let (kind, links) = match origin {
+        Origin::OurSend => (SpanKind::Producer, Vec::new()),
+        Origin::Caller(creation) => (
+            SpanKind::Client,
+            creation.iter().cloned().map(Link::with_context).collect(),
+        ),
+    };
+    let builder = SpanBuilder::from_name(format!("{OPERATION} {}", queue.name()))
+        .with_kind(kind)
+        .with_links(links)
+        .with_attributes([
+            KeyValue::new(attribute::MESSAGING_SYSTEM, SYSTEM),
+            KeyValue::new(attribute::MESSAGING_OPERATION_NAME, OPERATION),
+            KeyValue::new(attribute::MESSAGING_OPERATION_TYPE, OPERATION),
+            KeyValue::new(
+                attribute::MESSAGING_DESTINATION_NAME,
+                queue.name().to_owned(),
+            ),
+            KeyValue::new(attribute::AWS_SQS_QUEUE_URL, queue.as_str().to_owned()),
+            KeyValue::new(attribute::SERVER_ADDRESS, queue.host().to_owned()),
+            KeyValue::new(attribute::SERVER_PORT, i64::from(queue.port())),
+        ]);
+    tracer.build_with_context(builder, parent)
+}
+
+pub(super) fn record_dropped(span: &SpanRef<'_>, dropped: Vec<String>) {
+    if !dropped.is_empty() {
+        let names: Vec<StringValue> = dropped.into_iter().map(StringValue::from).collect();
+        span.set_attribute(KeyValue::new(
+            CONTEXT_DROPPED,
+            Value::Array(Array::String(names)),
+        ));
+    }
+}
+
+pub(super) fn record_accepted(
+    span: &SpanRef<'_>,
+    message_id: Option<&str>,
+    request_id: Option<&str>,
+) {
+    for (key, value) in [
+        (attribute::MESSAGING_MESSAGE_ID, message_id),
+        (attribute::AWS_REQUEST_ID, request_id),
+    ] {
+        if let Some(value) = value {
+            span.set_attribute(KeyValue::new(key, value.to_owned()));
+        }
+    }
+}
+
+/// Ends the span. Success leaves its status unset, as the conventions demand.
+pub(super) fn finish(span: &SpanRef<'_>, error: Option<&SendError>) {
+    if let Some(error) = error {
+        span.set_attribute(KeyValue::new(
+            attribute::ERROR_TYPE,
+            error.error_type().to_owned(),
+        ));
+        if let Some(request_id) = error.request_id() {
+            span.set_attribute(KeyValue::new(
+                attribute::AWS_REQUEST_ID,
+                request_id.to_owned(),
+            ));
+        }
+        span.set_status(Status::error(error.to_string()));
+    }
+    span.end();
+}

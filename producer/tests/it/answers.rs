@@ -1,0 +1,270 @@
+use opentelemetry::trace::{SpanId, SpanKind, Status};
+use serde_json::json;
+
+use crate::support::fake_sqs::MESSAGE_ID;
+use crate::support::spans::{attribute, traceparent};
+use crate::support::{Api, VALID, client};
+
+const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
+const UPPER_CASE: &str = "00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01";
+const CALLER: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
+#[tokio::test]
+async fn an_onboarding_is_accepted_with_its_message_and_trace() {
+    let api = Api::start().await;
+    let answer = api.post_json("/onboarding", VALID).await;
+    let trace_id = api
+        .spans
+        .one("POST /onboarding")
+        .span_context
+        .trace_id()
+        .to_string();
+    assert_eq!(answer.status, 202);
+    assert_eq!(
+        answer.json(),
+        json!({"message_id": MESSAGE_ID, "trace_id": trace_id})
+    );
+    assert_eq!(api.sqs.message()["MessageBody"].as_str().unwrap(), VALID);
+}
+
+#[tokio::test]
+async fn the_send_span_is_the_child_of_the_request_and_the_parent_of_the_message() {
+    let api = Api::start().await;
+    api.onboard(&[]).await;
+    let (server, send) = (
+        api.spans.one("POST /onboarding"),
+        api.spans.one("send onboarding"),
+    );
+    assert_eq!(server.parent_span_id, SpanId::INVALID);
+    assert_eq!(send.parent_span_id, server.span_context.span_id());
+    assert_eq!(api.sqs.attribute("traceparent"), Some(traceparent(&send)));
+}
+
+#[tokio::test]
+async fn the_trace_of_the_caller_goes_on() {
+    let api = Api::start().await;
+    let answer = api
+        .onboard(&[
+            ("traceparent", CALLER),
+            ("tracestate", "a=1"),
+            ("tracestate", "b=2"),
+            ("baggage", "tenant=blue"),
+        ])
+        .await;
+    let server = api.spans.one("POST /onboarding");
+    assert_eq!(answer.json()["trace_id"], TRACE);
+    assert_eq!(server.parent_span_id.to_string(), "b7ad6b7169203331");
+    assert!(server.parent_span_is_remote);
+    assert_eq!(
+        api.sqs.attribute("traceparent"),
+        Some(traceparent(&api.spans.one("send onboarding")))
+    );
+    assert_eq!(api.sqs.attribute("tracestate").as_deref(), Some("a=1,b=2"));
+    assert_eq!(api.sqs.attribute("baggage").as_deref(), Some("tenant=blue"));
+}
+
+#[tokio::test]
+async fn a_malformed_or_doubled_traceparent_starts_a_new_trace() {
+    let api = Api::start().await;
+    for headers in [
+        vec![("traceparent", "00-garbage-01")],
+        vec![("traceparent", UPPER_CASE)],
+        vec![("traceparent", CALLER), ("traceparent", CALLER)],
+    ] {
+        let answer = api.onboard(&headers).await;
+        assert_eq!(answer.status, 202);
+        assert_ne!(answer.json()["trace_id"], TRACE, "{headers:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_request_span_follows_the_http_conventions() {
+    let api = Api::start().await;
+    api.onboard(&[]).await;
+    let span = api.spans.one("POST /onboarding");
+    assert_eq!(
+        (span.span_kind.clone(), span.status.clone()),
+        (SpanKind::Server, Status::Unset)
+    );
+    for (key, value) in [
+        ("http.request.method", "POST"),
+        ("http.route", "/onboarding"),
+        ("url.path", "/onboarding"),
+        ("url.scheme", "http"),
+        ("http.response.status_code", "202"),
+        ("server.address", "127.0.0.1"),
+        ("server.port", &api.address.port().to_string()),
+        ("error.type", ""),
+    ] {
+        assert_eq!(attribute(&span, key), value, "{key}");
+    }
+}
+
+#[tokio::test]
+async fn a_smoke_test_needs_no_body_and_takes_a_customer() {
+    let api = Api::start().await;
+    let bare = client::request(api.address, "POST", "/telemetry/smoke", &[], "").await;
+    let named = api
+        .post_json("/telemetry/smoke", r#"{"customer_id":"c-9"}"#)
+        .await;
+    assert_eq!((bare.status.as_u16(), named.status.as_u16()), (202, 202));
+    let customers: Vec<_> = api
+        .sqs
+        .calls()
+        .iter()
+        .map(|call| body(&call.body)["customer_id"].clone())
+        .collect();
+    assert!(
+        customers[0].as_str().unwrap().starts_with("smoke-"),
+        "{customers:?}"
+    );
+    assert_eq!(customers[1], "c-9");
+}
+
+#[tokio::test]
+async fn a_smoke_test_names_the_field_that_it_does_not_know() {
+    let api = Api::start().await;
+    let problem = api
+        .post_json("/telemetry/smoke", r#"{"email":"x"}"#)
+        .await
+        .problem(422);
+    assert_eq!(problem["errors"][0]["field"], "email");
+}
+
+#[tokio::test]
+async fn text_that_is_not_json_is_refused_with_its_place() {
+    let api = Api::start().await;
+    let problem = api
+        .post_json("/onboarding", "{\"customer_id\":\n oops}")
+        .await
+        .problem(400);
+    assert_eq!(
+        (&problem["line"], &problem["column"]),
+        (&json!(2), &json!(2))
+    );
+    assert_eq!(
+        api.post_json("/onboarding", "").await.problem(400)["line"],
+        1
+    );
+}
+
+#[tokio::test]
+async fn fields_that_are_missing_unknown_or_wrong_are_named() {
+    let api = Api::start().await;
+    let problem = api
+        .post_json("/onboarding", r#"{"email":7,"plan":"team","colour":"red"}"#)
+        .await
+        .problem(422);
+    assert_eq!(
+        problem["errors"],
+        json!([
+            {"field": "colour", "pointer": "#/colour", "detail": "is not a field of this request"},
+            {"field": "customer_id", "pointer": "#/customer_id", "detail": "is missing"},
+            {"field": "email", "pointer": "#/email", "detail": "must be a string"},
+        ])
+    );
+    assert!(api.sqs.calls().is_empty());
+}
+
+#[tokio::test]
+async fn a_body_that_is_no_object_is_refused() {
+    let api = Api::start().await;
+    let problem = api.post_json("/onboarding", "[1]").await.problem(422);
+    assert_eq!(problem["errors"][0]["pointer"], "#");
+}
+
+#[tokio::test]
+async fn another_content_type_is_refused() {
+    let api = Api::start().await;
+    for headers in [
+        &[][..],
+        &[("content-type", "text/plain")],
+        &[("content-type", "application/jsonp")],
+    ] {
+        client::request(api.address, "POST", "/onboarding", headers, VALID)
+            .await
+            .problem(415);
+    }
+    for accepted in [
+        "application/json; charset=utf-8",
+        "Application/JSON",
+        "application/vnd.example+json",
+    ] {
+        let answer = client::request(
+            api.address,
+            "POST",
+            "/onboarding",
+            &[("content-type", accepted)],
+            VALID,
+        )
+        .await;
+        assert_eq!(answer.status, 202, "{accepted}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_over_the_limit_is_refused() {
+    let api = Api::start().await;
+    let at_limit = format!("{VALID}{}", " ".repeat(64 * 1024 - VALID.len()));
+    assert_eq!(api.post_json("/onboarding", &at_limit).await.status, 202);
+    let problem = api
+        .post_json("/onboarding", &format!("{at_limit} "))
+        .await
+        .problem(413);
+    assert!(
+        problem["detail"].as_str().unwrap().contains("65536"),
+        "{problem}"
+    );
+}
+
+#[tokio::test]
+async fn an_unknown_route_and_a_wrong_method_are_problems() {
+    let api = Api::start().await;
+    api.get("/nothing/ada@example.com").await.problem(404);
+    let wrong = api.get("/onboarding").await;
+    wrong.problem(405);
+    assert_eq!(wrong.header("allow"), "POST");
+    assert_eq!(
+        attribute(&api.spans.one("GET"), "url.path"),
+        "/nothing/REDACTED"
+    );
+    assert_eq!(
+        attribute(
+            &api.spans.one("GET /onboarding"),
+            "http.response.status_code"
+        ),
+        "405"
+    );
+}
+
+#[tokio::test]
+async fn no_refusal_shows_an_address() {
+    let api = Api::start().await;
+    for body in [
+        r#"{"customer_id":"ada@example.com","email":"ada@example.com ","plan":"ada@example.com","ada@example.com":1}"#,
+        r#"{"email":"ada@example.com"#,
+        r#""ada@example.com""#,
+        r#"{"email": ada@example.com}"#,
+    ] {
+        let answer = api.post_json("/onboarding", body).await;
+        assert!(
+            answer.status.is_client_error() && !answer.body.contains("ada"),
+            "{answer:?}"
+        );
+    }
+    assert!(!format!("{:?}", api.spans.all()).contains("ada@"));
+}
+
+#[tokio::test]
+async fn health_checks_answer_and_leave_no_spans() {
+    let api = Api::start().await;
+    let (healthy, ready) = (api.get("/healthz").await, api.get("/readyz").await);
+    assert_eq!((healthy.status.as_u16(), ready.status.as_u16()), (200, 200));
+    assert_eq!(api.sqs.calls()[0].action, "AmazonSQS.GetQueueAttributes");
+    assert_eq!(api.sqs.calls().len(), 1);
+    assert!(api.spans.all().is_empty(), "{:?}", api.spans.all());
+}
+
+fn body(message: &serde_json::Value) -> serde_json::Value {
+    serde_json::from_str(message["MessageBody"].as_str().unwrap()).unwrap()
+}

@@ -1,0 +1,144 @@
+use std::process::Stdio;
+use std::time::Duration;
+
+use baton_producer::api::Drain;
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
+use tokio::net::TcpStream;
+use tokio::process::{ChildStdout, Command};
+
+use crate::support::fake_sqs::{FakeSqs, Reply};
+use crate::support::{Api, VALID, client};
+
+fn binary() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_onboarding-api"));
+    command.env_clear().stdin(Stdio::null()).kill_on_drop(true);
+    // Neither a file of this machine's user nor the metadata service of a cloud has a say in a test.
+    command
+        .env("AWS_CONFIG_FILE", "/dev/null")
+        .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+        .env("AWS_EC2_METADATA_DISABLED", "true");
+    command
+}
+
+#[tokio::test]
+async fn a_stopping_server_finishes_what_it_accepted() {
+    let api = Api::start().await;
+    let (address, sqs) = (api.address, api.sqs.clone());
+    sqs.reply_with([Reply::Held]);
+    let request = tokio::spawn(client_request(address));
+    sqs.call_arrived().await;
+    let server = api.begin_stop();
+    refused(address).await;
+    sqs.release();
+    assert_eq!(request.await.unwrap(), 202);
+    assert_eq!(server.await.unwrap(), Drain::Complete);
+}
+
+#[tokio::test]
+async fn a_stopping_server_does_not_wait_for_ever() {
+    let api = Api::with_shutdown_timeout(Duration::from_millis(50)).await;
+    api.sqs.reply_with([Reply::Held]);
+    let request = tokio::spawn(client_request(api.address));
+    api.sqs.call_arrived().await;
+    assert_eq!(api.stop().await, Drain::TimedOut);
+    request.abort();
+}
+
+#[tokio::test]
+async fn bad_configuration_ends_the_binary_with_its_own_code() {
+    let ended = binary()
+        .env("QUEUE_URL", "nonsense")
+        .env("AWS_REGION", "eu-west-1")
+        .output()
+        .await
+        .unwrap();
+    assert_eq!(ended.status.code(), Some(78), "{ended:?}");
+}
+
+#[tokio::test]
+async fn the_binary_says_where_it_listens_and_ends_well_at_sigterm() {
+    let sqs = FakeSqs::start().await;
+    let mut child = binary()
+        .env(
+            "QUEUE_URL",
+            format!("http://{}/000000000000/onboarding", sqs.address),
+        )
+        .env("LISTEN_ADDR", "127.0.0.1:0")
+        .env("AWS_REGION", "eu-west-1")
+        .env("AWS_ENDPOINT_URL_SQS", format!("http://{}", sqs.address))
+        .env("AWS_ACCESS_KEY_ID", "test")
+        .env("AWS_SECRET_ACCESS_KEY", "test")
+        .env("OTEL_TRACES_EXPORTER", "none")
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let listening = line_with(&mut lines, "listening").await;
+    let address = listening["address"].as_str().unwrap().parse().unwrap();
+    assert_eq!(client_request(address).await, 202);
+
+    let pid = child.id().unwrap().to_string();
+    assert!(
+        Command::new("kill")
+            .args(["-TERM", &pid])
+            .status()
+            .await
+            .unwrap()
+            .success()
+    );
+    line_with(&mut lines, "stopped").await;
+    assert!(child.wait().await.unwrap().success());
+}
+
+#[tokio::test]
+async fn every_fault_of_the_configuration_is_a_log_line_that_names_its_variable() {
+    let ended = binary()
+        .env("LISTEN_ADDR", "localhost")
+        .output()
+        .await
+        .unwrap();
+    let log = String::from_utf8(ended.stdout).unwrap();
+    for variable in ["QUEUE_URL", "LISTEN_ADDR", "AWS_REGION"] {
+        let named = format!("\"variable\":\"{variable}\"");
+        assert_eq!(
+            log.lines().filter(|line| line.contains(&named)).count(),
+            1,
+            "{variable}: {log}"
+        );
+    }
+    assert_eq!(ended.status.code(), Some(78));
+}
+
+/// The next log line with this message; the lines before it are passed over.
+async fn line_with(lines: &mut Lines<BufReader<ChildStdout>>, message: &str) -> Value {
+    loop {
+        let line = lines
+            .next_line()
+            .await
+            .unwrap()
+            .unwrap_or_else(|| panic!("no line {message:?}"));
+        let line: Value = serde_json::from_str(&line).unwrap();
+        if line["message"] == message {
+            return line;
+        }
+    }
+}
+
+async fn client_request(address: std::net::SocketAddr) -> u16 {
+    client::request(address, "POST", "/onboarding", &[client::JSON], VALID)
+        .await
+        .status
+        .as_u16()
+}
+
+/// Returns once connections are refused.
+async fn refused(address: std::net::SocketAddr) {
+    for _ in 0..100 {
+        if TcpStream::connect(address).await.is_err() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("the server still accepts");
+}

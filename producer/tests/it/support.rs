@@ -1,0 +1,114 @@
+//! What the scenarios stand on.
+
+pub(crate) mod client;
+pub(crate) mod fake_sqs;
+pub(crate) mod spans;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use aws_sdk_sqs::Client;
+use aws_sdk_sqs::config::retry::RetryConfig;
+use aws_sdk_sqs::config::timeout::TimeoutConfig;
+use aws_sdk_sqs::config::{BehaviorVersion, Credentials, Region};
+use baton_producer::api::{self, Drain};
+use baton_producer::{QueueUrl, Sender};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use client::Answer;
+use fake_sqs::FakeSqs;
+use spans::Spans;
+
+/// A sender whose SQS is `address`.
+pub(crate) fn sender(address: SocketAddr, spans: &Spans) -> Sender {
+    let queue = QueueUrl::parse(&format!("http://{address}/000000000000/onboarding")).unwrap();
+    Sender::new(sqs_client(address), queue, spans.tracer())
+}
+
+fn sqs_client(address: SocketAddr) -> Client {
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(Duration::from_secs(1))
+        .operation_attempt_timeout(Duration::from_millis(500))
+        .build();
+    let config = aws_sdk_sqs::Config::builder()
+        .behavior_version(BehaviorVersion::v2026_01_12())
+        .region(Region::new("eu-west-1"))
+        .credentials_provider(Credentials::new("test", "test", None, None, "test"))
+        .endpoint_url(format!("http://{address}"))
+        .http_client(aws_smithy_http_client::Builder::new().build_http())
+        .timeout_config(timeouts)
+        .retry_config(RetryConfig::standard().with_initial_backoff(Duration::from_millis(10)))
+        .build();
+    Client::from_conf(config)
+}
+
+/// The API, serving in this process, with a fake SQS behind it.
+pub(crate) struct Api {
+    pub(crate) address: SocketAddr,
+    pub(crate) sqs: FakeSqs,
+    pub(crate) spans: Spans,
+    stop: oneshot::Sender<()>,
+    server: JoinHandle<Drain>,
+}
+
+impl Api {
+    pub(crate) async fn start() -> Self {
+        Self::with_shutdown_timeout(Duration::from_secs(5)).await
+    }
+
+    pub(crate) async fn with_shutdown_timeout(shutdown_timeout: Duration) -> Self {
+        let sqs = FakeSqs::start().await;
+        let spans = Spans::collect();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let config = api::Config {
+            sender: sender(sqs.address, &spans),
+            tracer: spans.tracer(),
+            shutdown_timeout,
+        };
+        let (stop, stopped) = oneshot::channel::<()>();
+        let server = tokio::spawn(async move {
+            api::run(listener, config, async { drop(stopped.await) })
+                .await
+                .unwrap()
+        });
+        Self {
+            address,
+            sqs,
+            spans,
+            stop,
+            server,
+        }
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        client::request(self.address, "GET", path, &[], "").await
+    }
+
+    pub(crate) async fn post_json(&self, path: &str, body: &str) -> Answer {
+        client::request(self.address, "POST", path, &[client::JSON], body).await
+    }
+
+    /// A request that nothing is wrong with, with `headers` beside its own.
+    pub(crate) async fn onboard(&self, headers: &[(&str, &str)]) -> Answer {
+        let headers: Vec<_> = [client::JSON].iter().chain(headers).copied().collect();
+        client::request(self.address, "POST", "/onboarding", &headers, VALID).await
+    }
+
+    /// Tells the server to stop, and returns what it says once it has.
+    pub(crate) async fn stop(self) -> Drain {
+        drop(self.stop);
+        self.server.await.unwrap()
+    }
+
+    /// Tells the server to stop, without waiting.
+    pub(crate) fn begin_stop(self) -> JoinHandle<Drain> {
+        drop(self.stop);
+        self.server
+    }
+}
+
+/// An onboarding that nothing is wrong with.
+pub(crate) const VALID: &str = r#"{"customer_id":"c-1","email":"ada@example.com","plan":"team"}"#;

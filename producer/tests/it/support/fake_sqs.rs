@@ -1,0 +1,139 @@
+//! An SQS that answers as it is told, over real HTTP, and remembers what it was asked.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, StatusCode};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::sync::Notify;
+
+pub(crate) const MESSAGE_ID: &str = "5fea7756-0ea4-451a-a703-a558b933e274";
+pub(crate) const REQUEST_ID: &str = "c-request-1";
+
+/// How the fake answers one call.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Reply {
+    /// An error of SQS: status, code of the JSON protocol, code of the query protocol.
+    Error(u16, &'static str, &'static str),
+    /// Accepts the call and never answers.
+    Silence,
+    /// Answers once the test calls [`FakeSqs::release`].
+    Held,
+    /// Success without a message id.
+    Anonymous,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct FakeSqs {
+    pub(crate) address: SocketAddr,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    calls: Mutex<Vec<Call>>,
+    replies: Mutex<VecDeque<Reply>>,
+    arrived: Notify,
+    released: Notify,
+}
+
+/// One call, as it came.
+#[derive(Debug, Clone)]
+pub(crate) struct Call {
+    pub(crate) action: String,
+    pub(crate) body: Value,
+}
+
+impl FakeSqs {
+    pub(crate) async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let shared = Arc::new(Shared::default());
+        let router = Router::new().fallback(answer).with_state(shared.clone());
+        tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        Self { address, shared }
+    }
+
+    /// The next calls are answered so, and those after them with success.
+    pub(crate) fn reply_with(&self, replies: impl IntoIterator<Item = Reply>) {
+        self.shared.replies.lock().unwrap().extend(replies);
+    }
+
+    /// Returns once a call has arrived that no one has waited for.
+    pub(crate) async fn call_arrived(&self) {
+        self.shared.arrived.notified().await;
+    }
+
+    /// Answers a held call.
+    pub(crate) fn release(&self) {
+        self.shared.released.notify_one();
+    }
+
+    pub(crate) fn calls(&self) -> Vec<Call> {
+        self.shared.calls.lock().unwrap().clone()
+    }
+
+    /// The one message that was sent.
+    pub(crate) fn message(&self) -> Value {
+        let calls = self.calls();
+        assert_eq!(calls.len(), 1, "{calls:?}");
+        assert_eq!(calls[0].action, "AmazonSQS.SendMessage");
+        calls[0].body.clone()
+    }
+
+    /// The value of an attribute of the one message that was sent.
+    pub(crate) fn attribute(&self, name: &str) -> Option<String> {
+        let value = &self.message()["MessageAttributes"][name];
+        if value.is_object() {
+            assert_eq!(value["DataType"], "String", "{name}");
+        }
+        value["StringValue"].as_str().map(str::to_owned)
+    }
+}
+
+async fn answer(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: String) -> Response {
+    let action = headers["x-amz-target"].to_str().unwrap().to_owned();
+    let body = serde_json::from_str(&body).unwrap();
+    shared.calls.lock().unwrap().push(Call { action, body });
+    shared.arrived.notify_one();
+    let reply = shared.replies.lock().unwrap().pop_front();
+    match reply {
+        None => success(json!({"MessageId": MESSAGE_ID, "Attributes": {}})),
+        Some(Reply::Anonymous) => success(json!({})),
+        Some(Reply::Held) => {
+            shared.released.notified().await;
+            success(json!({"MessageId": MESSAGE_ID}))
+        }
+        Some(Reply::Silence) => std::future::pending().await,
+        Some(Reply::Error(status, code, query_code)) => error(status, code, query_code),
+    }
+}
+
+fn success(body: Value) -> Response {
+    (
+        [
+            ("x-amzn-requestid", REQUEST_ID),
+            ("content-type", "application/x-amz-json-1.0"),
+        ],
+        body.to_string(),
+    )
+        .into_response()
+}
+
+fn error(status: u16, code: &str, query_code: &str) -> Response {
+    let body =
+        json!({"__type": format!("com.amazonaws.sqs#{code}"), "message": "refused by the fake"})
+            .to_string();
+    let query_error = format!("{query_code};Sender");
+    let headers = [
+        ("x-amzn-requestid", REQUEST_ID),
+        ("x-amzn-query-error", &query_error),
+        ("content-type", "application/x-amz-json-1.0"),
+    ];
+    (StatusCode::from_u16(status).unwrap(), headers, body).into_response()
+}

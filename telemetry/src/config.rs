@@ -1,0 +1,186 @@
+//! What the environment says about telemetry: the only place where this crate reads it.
+
+mod otlp;
+mod reader;
+mod sampler;
+
+pub(crate) use otlp::Otlp;
+pub(crate) use reader::Problem;
+pub(crate) use sampler::SamplerChoice;
+
+use crate::buffer::Bounds;
+use crate::propagation::Propagator;
+use reader::Reader;
+use std::time::Duration;
+use tracing_subscriber::filter::Targets;
+
+/// A batch of 10,000 records, the most that SQS hands to a function, each with four spans of its own.
+const DEFAULT_MAX_SPANS: usize = 50_000;
+/// As many spans at a usual 350 to 600 bytes, a quarter of the smallest function's memory.
+const DEFAULT_MAX_BYTES: usize = 32 * 1024 * 1024;
+/// The specification's default of `OTEL_BSP_SCHEDULE_DELAY`.
+const DEFAULT_SCHEDULE_DELAY: Duration = Duration::from_secs(5);
+/// The specification's default for attributes and events of a span.
+const DEFAULT_COUNT_LIMIT: u32 = 128;
+
+/// Everything that can be set, parsed.
+#[derive(Debug)]
+pub(crate) struct Config {
+    /// Where spans go; `None` when nothing is exported.
+    pub(crate) otlp: Option<Otlp>,
+    pub(crate) sampler: SamplerChoice,
+    pub(crate) propagator: Propagator,
+    pub(crate) limits: SpanLimits,
+    pub(crate) bounds: Bounds,
+    /// How often a service that does not freeze exports.
+    pub(crate) schedule_delay: Duration,
+    /// `OTEL_SERVICE_NAME`.
+    pub(crate) service_name: Option<String>,
+    /// `OTEL_RESOURCE_ATTRIBUTES`, percent-decoded, in their order.
+    pub(crate) resource_attributes: Vec<(String, String)>,
+    pub(crate) platform: Platform,
+    pub(crate) log_filter: Targets,
+}
+
+/// `OTEL_SPAN_*_COUNT_LIMIT`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SpanLimits {
+    pub(crate) attributes: u32,
+    pub(crate) events: u32,
+    /// Unlimited by default: the SDK's 128 would cut a batch span off from most of its records.
+    pub(crate) links: u32,
+}
+
+/// Where the process runs, as far as the environment tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Platform {
+    Lambda(LambdaEnvironment),
+    /// With the address of the task's metadata.
+    Ecs(String),
+    Elsewhere,
+}
+
+/// What Lambda sets for every function ("Defined runtime environment variables" of the Lambda developer guide).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct LambdaEnvironment {
+    pub(crate) function_name: String,
+    pub(crate) function_version: Option<String>,
+    pub(crate) region: Option<String>,
+    pub(crate) log_stream: Option<String>,
+    pub(crate) log_group: Option<String>,
+    pub(crate) memory_megabytes: Option<i64>,
+}
+
+impl Config {
+    /// Reads the process's environment. What is wrong becomes a [`Problem`] and the default: telemetry never keeps a service from starting.
+    pub(crate) fn from_env() -> (Self, Vec<Problem>) {
+        Self::from_lookup(&|name| std::env::var(name).ok())
+    }
+
+    pub(crate) fn from_lookup(lookup: &dyn Fn(&str) -> Option<String>) -> (Self, Vec<Problem>) {
+        let mut reader = Reader::new(lookup);
+        let config = Self {
+            otlp: otlp::read(&mut reader),
+            sampler: sampler::read(&mut reader),
+            propagator: propagator(&mut reader),
+            limits: limits(&mut reader),
+            bounds: bounds(&mut reader),
+            schedule_delay: reader
+                .milliseconds("OTEL_BSP_SCHEDULE_DELAY")
+                .unwrap_or(DEFAULT_SCHEDULE_DELAY),
+            service_name: reader.text("OTEL_SERVICE_NAME"),
+            resource_attributes: resource_attributes(&mut reader),
+            platform: platform(&mut reader),
+            log_filter: log_filter(&mut reader),
+        };
+        (config, reader.into_problems())
+    }
+}
+
+fn propagator(reader: &mut Reader<'_>) -> Propagator {
+    const NAME: &str = "OTEL_PROPAGATORS";
+    let Some(list) = reader.text(NAME) else {
+        return Propagator::default();
+    };
+    let mut propagator = Propagator {
+        trace_context: false,
+        baggage: false,
+    };
+    for name in list.split(',').map(str::trim) {
+        match name {
+            "tracecontext" => propagator.trace_context = true,
+            "baggage" => propagator.baggage = true,
+            "none" | "" => {}
+            other => reader.problem(
+                NAME,
+                other,
+                "a list of tracecontext, baggage or none",
+                "it is left out",
+            ),
+        }
+    }
+    propagator
+}
+
+fn limits(reader: &mut Reader<'_>) -> SpanLimits {
+    let mut limit = |name, default| reader.number(name).unwrap_or(default);
+    SpanLimits {
+        attributes: limit("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", DEFAULT_COUNT_LIMIT),
+        events: limit("OTEL_SPAN_EVENT_COUNT_LIMIT", DEFAULT_COUNT_LIMIT),
+        links: limit("OTEL_SPAN_LINK_COUNT_LIMIT", u32::MAX),
+    }
+}
+
+fn bounds(reader: &mut Reader<'_>) -> Bounds {
+    let mut bound = |name, default| reader.number(name).unwrap_or(default);
+    Bounds {
+        spans: bound("OTEL_BSP_MAX_QUEUE_SIZE", DEFAULT_MAX_SPANS),
+        bytes: bound("BATON_SPAN_BUFFER_BYTES", DEFAULT_MAX_BYTES),
+    }
+}
+
+fn resource_attributes(reader: &mut Reader<'_>) -> Vec<(String, String)> {
+    const NAME: &str = "OTEL_RESOURCE_ATTRIBUTES";
+    let list = reader.text(NAME).unwrap_or_default();
+    match otlp::key_values(&list) {
+        Ok(attributes) => attributes,
+        Err(member) => {
+            let form = "a list key=value,key=value, percent-encoded";
+            reader.problem(NAME, &member, form, "all of it is left out");
+            Vec::new()
+        }
+    }
+}
+
+fn platform(reader: &mut Reader<'_>) -> Platform {
+    if let Some(function_name) = reader.text("AWS_LAMBDA_FUNCTION_NAME") {
+        return Platform::Lambda(LambdaEnvironment {
+            function_name,
+            function_version: reader.text("AWS_LAMBDA_FUNCTION_VERSION"),
+            region: reader.text("AWS_REGION"),
+            log_stream: reader.text("AWS_LAMBDA_LOG_STREAM_NAME"),
+            log_group: reader.text("AWS_LAMBDA_LOG_GROUP_NAME"),
+            memory_megabytes: reader.number("AWS_LAMBDA_FUNCTION_MEMORY_SIZE"),
+        });
+    }
+    match reader.text("ECS_CONTAINER_METADATA_URI_V4") {
+        Some(uri) => Platform::Ecs(uri),
+        None => Platform::Elsewhere,
+    }
+}
+
+/// `RUST_LOG`, as every Rust program has it; else Lambda's own level; else `info`.
+fn log_filter(reader: &mut Reader<'_>) -> Targets {
+    let form = "a level (error, warn, info, debug, trace) or a list target=level";
+    for name in ["RUST_LOG", "AWS_LAMBDA_LOG_LEVEL"] {
+        // Lambda writes FATAL where Rust has no such level.
+        let parse = |text: &str| text.to_lowercase().replace("fatal", "error").parse().ok();
+        if let Some(filter) = reader.parsed(name, form, parse) {
+            return filter;
+        }
+    }
+    Targets::new().with_default(tracing::Level::INFO)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,53 @@
+//! `OTEL_TRACES_SAMPLER` and its argument.
+
+use super::reader::Reader;
+use opentelemetry_sdk::trace::Sampler;
+
+/// A sampler by its standard name.
+#[derive(Debug, Clone)]
+pub(crate) struct SamplerChoice {
+    /// As in `OTEL_TRACES_SAMPLER`.
+    pub(crate) name: &'static str,
+    pub(crate) sampler: Sampler,
+}
+
+const ARGUMENT: &str = "OTEL_TRACES_SAMPLER_ARG";
+
+pub(super) fn read(reader: &mut Reader<'_>) -> SamplerChoice {
+    let form = "always_on, always_off, traceidratio, parentbased_always_on, parentbased_always_off or parentbased_traceidratio";
+    let by_name = |name: &str| {
+        let names = [
+            "always_on",
+            "always_off",
+            "traceidratio",
+            "parentbased_always_on",
+            "parentbased_always_off",
+            "parentbased_traceidratio",
+        ];
+        names.into_iter().find(|known| *known == name)
+    };
+    let name = reader
+        .parsed("OTEL_TRACES_SAMPLER", form, by_name)
+        .unwrap_or("parentbased_always_on");
+    let root = match name.trim_start_matches("parentbased_") {
+        "always_off" => Sampler::AlwaysOff,
+        "traceidratio" => Sampler::TraceIdRatioBased(ratio(reader)),
+        _ => Sampler::AlwaysOn,
+    };
+    let sampler = match name.starts_with("parentbased_") {
+        true => Sampler::ParentBased(Box::new(root)),
+        false => root,
+    };
+    SamplerChoice { name, sampler }
+}
+
+fn ratio(reader: &mut Reader<'_>) -> f64 {
+    let parse = |text: &str| {
+        text.parse()
+            .ok()
+            .filter(|ratio| (0.0..=1.0).contains(ratio))
+    };
+    reader
+        .parsed(ARGUMENT, "a number from 0.0 to 1.0", parse)
+        .unwrap_or(1.0)
+}

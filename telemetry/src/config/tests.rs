@@ -1,0 +1,167 @@
+use super::*;
+use std::collections::HashMap;
+
+fn config(variables: &[(&str, &str)]) -> (Config, Vec<String>) {
+    let map: HashMap<_, _> = variables.iter().copied().collect();
+    let (config, problems) =
+        Config::from_lookup(&|name| map.get(name).map(|value| (*value).to_owned()));
+    (config, problems.iter().map(ToString::to_string).collect())
+}
+
+fn endpoint(variables: &[(&str, &str)]) -> Option<String> {
+    config(variables)
+        .0
+        .otlp
+        .map(|otlp| otlp.endpoint.to_string())
+}
+
+#[test]
+fn the_defaults_are_the_specifications() {
+    let (config, problems) = config(&[]);
+    assert!(problems.is_empty());
+    let otlp = config.otlp.unwrap();
+    assert_eq!(otlp.endpoint.to_string(), "http://localhost:4318/v1/traces");
+    assert_eq!(otlp.timeout, Duration::from_secs(10));
+    assert!(otlp.headers.is_empty());
+    assert_eq!(config.sampler.name, "parentbased_always_on");
+    assert!(config.propagator.trace_context && config.propagator.baggage);
+    assert_eq!(config.limits.links, u32::MAX);
+    assert_eq!(config.platform, Platform::Elsewhere);
+}
+
+#[test]
+fn the_signals_own_endpoint_is_used_as_it_is_and_wins() {
+    let general = ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://collector/base");
+    let signal = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://other:1/x");
+    assert_eq!(
+        endpoint(&[general]).as_deref(),
+        Some("https://collector:443/base/v1/traces")
+    );
+    assert_eq!(
+        endpoint(&[general, signal]).as_deref(),
+        Some("http://other:1/x")
+    );
+}
+
+#[test]
+fn an_endpoint_without_scheme_means_tls_unless_insecure() {
+    let general = (
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "ingress.eu2.coralogix.com:443",
+    );
+    let insecure = ("OTEL_EXPORTER_OTLP_INSECURE", "true");
+    assert_eq!(
+        endpoint(&[general]).as_deref(),
+        Some("https://ingress.eu2.coralogix.com:443/v1/traces")
+    );
+    assert_eq!(
+        endpoint(&[general, insecure]).as_deref(),
+        Some("http://ingress.eu2.coralogix.com:443/v1/traces")
+    );
+}
+
+#[test]
+fn a_header_value_may_contain_a_space_and_percent_signs() {
+    let list = "authorization=Bearer KEY, x-scope=a%2Cb,";
+    let (config, problems) = config(&[("OTEL_EXPORTER_OTLP_HEADERS", list)]);
+    assert!(problems.is_empty());
+    let headers = config.otlp.unwrap().headers;
+    assert_eq!(headers["authorization"], "Bearer KEY");
+    assert_eq!(headers["x-scope"], "a,b");
+}
+
+#[test]
+fn broken_headers_are_reported_without_their_text() {
+    let list = "a=b,Bearer SECRET";
+    let (config, problems) = config(&[("OTEL_EXPORTER_OTLP_HEADERS", list)]);
+    assert!(config.otlp.unwrap().headers.is_empty());
+    assert_eq!(problems.len(), 1);
+    assert!(problems[0].starts_with("OTEL_EXPORTER_OTLP_HEADERS: expected a list name=value"));
+    assert!(problems[0].contains("entry 2") && !problems[0].contains("SECRET"));
+}
+
+#[test]
+fn a_url_that_holds_a_key_is_not_repeated() {
+    let variable = (
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "https://user:SECRET@collector",
+    );
+    let (config, problems) = config(&[variable]);
+    assert!(config.otlp.is_none());
+    assert!(!problems[0].contains("SECRET"), "{problems:?}");
+}
+
+#[test]
+fn every_wrong_variable_is_named_with_the_form_expected() {
+    let wrong = [
+        ("OTEL_TRACES_EXPORTER", "zipkin"),
+        ("OTEL_TRACES_SAMPLER", "sometimes"),
+        ("OTEL_PROPAGATORS", "tracecontext,b3"),
+        ("OTEL_BSP_SCHEDULE_DELAY", "5s"),
+        ("OTEL_BSP_MAX_QUEUE_SIZE", "-1"),
+        ("OTEL_SPAN_LINK_COUNT_LIMIT", "many"),
+        ("OTEL_RESOURCE_ATTRIBUTES", "team"),
+        ("OTEL_SDK_DISABLED", "yes"),
+        ("RUST_LOG", "orders=loud"),
+    ];
+    let (_, problems) = config(&wrong);
+    assert_eq!(problems.len(), wrong.len());
+    for (name, value) in wrong {
+        let value = value.rsplit(',').next().unwrap();
+        assert!(
+            problems
+                .iter()
+                .any(|problem| problem.starts_with(&format!("{name}: expected "))
+                    && problem.contains(&format!("{value:?}"))),
+            "{name} is missing from {problems:?}"
+        );
+    }
+}
+
+#[test]
+fn grpc_is_refused_in_one_clear_line() {
+    let (config, problems) = config(&[("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")]);
+    assert!(config.otlp.is_none());
+    assert_eq!(
+        problems,
+        [
+            "OTEL_EXPORTER_OTLP_PROTOCOL: expected http/protobuf, the one protocol of this build, found \"grpc\"; no traces are exported"
+        ]
+    );
+}
+
+#[test]
+fn samplers_go_by_their_standard_names() {
+    let name = |name| config(&[("OTEL_TRACES_SAMPLER", name)]).0.sampler.name;
+    assert_eq!(name("traceidratio"), "traceidratio");
+    let (config, problems) = config(&[
+        ("OTEL_TRACES_SAMPLER", "parentbased_traceidratio"),
+        ("OTEL_TRACES_SAMPLER_ARG", "0.25"),
+    ]);
+    assert!(problems.is_empty());
+    let sampler = format!("{:?}", config.sampler.sampler);
+    assert!(sampler.contains("TraceIdRatioBased(0.25)") && sampler.contains("ParentBased"));
+}
+
+#[test]
+fn lambdas_environment_is_recognised() {
+    let (config, _) = config(&[
+        ("AWS_LAMBDA_FUNCTION_NAME", "orders"),
+        ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "512"),
+        ("AWS_LAMBDA_LOG_LEVEL", "WARN"),
+        ("OTEL_RESOURCE_ATTRIBUTES", "team=blue%20sky,empty="),
+    ]);
+    let Platform::Lambda(lambda) = config.platform else {
+        panic!("{:?}", config.platform);
+    };
+    assert_eq!(
+        (lambda.function_name.as_str(), lambda.memory_megabytes),
+        ("orders", Some(512))
+    );
+    assert!(!config.log_filter.would_enable("any", &tracing::Level::INFO));
+    let expected = [("team", "blue sky"), ("empty", "")];
+    assert_eq!(
+        config.resource_attributes,
+        expected.map(|(k, v)| (k.to_owned(), v.to_owned()))
+    );
+}

@@ -1,0 +1,117 @@
+//! The few pieces of the protobuf wire format that OTLP needs. Fields with their type's default value are not written, except by the
+//! `_always` forms, which members of a `oneof` need.
+
+const VARINT: u32 = 0;
+const FIXED64: u32 = 1;
+const LENGTH_DELIMITED: u32 = 2;
+const FIXED32: u32 = 5;
+
+/// The longest tag and length in front of a message.
+pub(super) const MAX_HEADER: usize = 16;
+
+pub(super) fn varint(out: &mut Vec<u8>, mut value: u64) {
+    while value > 0x7f {
+        out.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}
+
+fn varint_length(value: usize) -> usize {
+    let bits = usize::BITS - (value | 1).leading_zeros();
+    bits.div_ceil(7) as usize
+}
+
+fn tag(out: &mut Vec<u8>, field: u32, wire_type: u32) {
+    varint(out, u64::from(field << 3 | wire_type));
+}
+
+pub(super) fn length_prefix(out: &mut Vec<u8>, field: u32, length: usize) {
+    tag(out, field, LENGTH_DELIMITED);
+    varint(out, length as u64);
+}
+
+pub(super) fn varint_field(out: &mut Vec<u8>, field: u32, value: u64) {
+    tag(out, field, VARINT);
+    varint(out, value);
+}
+
+pub(super) fn unsigned(out: &mut Vec<u8>, field: u32, value: u64) {
+    if value != 0 {
+        varint_field(out, field, value);
+    }
+}
+
+pub(super) fn fixed64_always(out: &mut Vec<u8>, field: u32, value: u64) {
+    tag(out, field, FIXED64);
+    out.extend_from_slice(&value.to_le_bytes());
+}
+
+pub(super) fn fixed64(out: &mut Vec<u8>, field: u32, value: u64) {
+    if value != 0 {
+        fixed64_always(out, field, value);
+    }
+}
+
+pub(super) fn fixed32(out: &mut Vec<u8>, field: u32, value: u32) {
+    if value != 0 {
+        tag(out, field, FIXED32);
+        out.extend_from_slice(&value.to_le_bytes());
+    }
+}
+
+pub(super) fn bytes_always(out: &mut Vec<u8>, field: u32, value: &[u8]) {
+    length_prefix(out, field, value.len());
+    out.extend_from_slice(value);
+}
+
+pub(super) fn bytes(out: &mut Vec<u8>, field: u32, value: &[u8]) {
+    if !value.is_empty() {
+        bytes_always(out, field, value);
+    }
+}
+
+pub(super) fn string(out: &mut Vec<u8>, field: u32, value: &str) {
+    bytes(out, field, value.as_bytes());
+}
+
+/// A message whose length is known only once it is written. One byte is kept for the length, which most messages here fit in; a longer one
+/// moves what was written, which is cheaper than measuring everything first.
+pub(super) fn nested(out: &mut Vec<u8>, field: u32, write: impl FnOnce(&mut Vec<u8>)) {
+    tag(out, field, LENGTH_DELIMITED);
+    let at = out.len();
+    out.push(0);
+    write(out);
+    let start = at + 1;
+    let length = out.len() - start;
+    let extra = varint_length(length) - 1;
+    if extra > 0 {
+        let end = out.len();
+        out.resize(end + extra, 0);
+        out.copy_within(start..end, start + extra);
+    }
+    let mut rest = length;
+    for byte in &mut out[at..at + extra] {
+        *byte = rest as u8 | 0x80;
+        rest >>= 7;
+    }
+    out[at + extra] = rest as u8;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_nested_message_has_a_canonical_length_whatever_its_size() {
+        for length in [0, 1, 127, 128, 16_383, 16_384, 2_097_151, 2_097_152] {
+            let mut out = Vec::new();
+            nested(&mut out, 1, |out| out.resize(out.len() + length, 7));
+            let mut expected = Vec::new();
+            length_prefix(&mut expected, 1, length);
+            assert_eq!(out[..expected.len()], expected, "{length}");
+            assert_eq!(out.len(), expected.len() + length);
+            assert!(out[expected.len()..].iter().all(|byte| *byte == 7));
+        }
+    }
+}

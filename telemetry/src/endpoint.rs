@@ -1,0 +1,158 @@
+//! Where something is sent: a parsed URL, in the parts that a connection needs.
+
+use http::uri::{Authority, Scheme, Uri};
+use std::fmt;
+
+/// Scheme, host, port and path of an HTTP peer. Never holds credentials: a URL with user information does not parse.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Endpoint {
+    pub(crate) tls: bool,
+    /// A name or a literal address, without the brackets of IPv6.
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    /// Starts with `/`; no query.
+    pub(crate) path: String,
+}
+
+/// Why a URL cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum InvalidEndpoint {
+    #[error("not a URL")]
+    Syntax,
+    #[error("the scheme is neither http nor https")]
+    Scheme,
+    #[error("user information does not belong in the URL, but in the headers")]
+    UserInformation,
+}
+
+/// What a URL without a scheme, such as `ingress.eu2.coralogix.com:443`, means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum DefaultScheme {
+    Http,
+    Https,
+}
+
+impl Endpoint {
+    pub(crate) fn parse(url: &str, default: DefaultScheme) -> Result<Self, InvalidEndpoint> {
+        let with_scheme = match (url.contains("://"), default) {
+            (true, _) => url.to_owned(),
+            (false, DefaultScheme::Https) => format!("https://{url}"),
+            (false, DefaultScheme::Http) => format!("http://{url}"),
+        };
+        let uri: Uri = with_scheme.parse().map_err(|_| InvalidEndpoint::Syntax)?;
+        let tls = match uri.scheme() {
+            Some(scheme) if *scheme == Scheme::HTTP => false,
+            Some(scheme) if *scheme == Scheme::HTTPS => true,
+            _ => return Err(InvalidEndpoint::Scheme),
+        };
+        let authority = uri.authority().ok_or(InvalidEndpoint::Syntax)?;
+        if authority.as_str().contains('@') {
+            return Err(InvalidEndpoint::UserInformation);
+        }
+        Ok(Self {
+            tls,
+            host: host(authority).ok_or(InvalidEndpoint::Syntax)?,
+            port: port(authority, tls).ok_or(InvalidEndpoint::Syntax)?,
+            path: uri.path().to_owned(),
+        })
+    }
+
+    /// The same peer, with `suffix` behind its path: how a generic OTLP endpoint becomes a signal's.
+    pub(crate) fn join(mut self, suffix: &str) -> Self {
+        self.path = format!("{}{suffix}", self.path.trim_end_matches('/'));
+        self
+    }
+
+    /// The value of the `Host` header.
+    pub(crate) fn authority(&self) -> String {
+        let host = &self.host;
+        match host.contains(':') {
+            true => format!("[{host}]:{}", self.port),
+            false => format!("{host}:{}", self.port),
+        }
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = if self.tls { "https" } else { "http" };
+        write!(formatter, "{scheme}://{}{}", self.authority(), self.path)
+    }
+}
+
+fn host(authority: &Authority) -> Option<String> {
+    let host = authority
+        .host()
+        .trim_start_matches('[')
+        .trim_end_matches(']');
+    (!host.is_empty()).then(|| host.to_owned())
+}
+
+/// A port that is written must be one; a missing one is the scheme's.
+fn port(authority: &Authority, tls: bool) -> Option<u16> {
+    match authority.as_str().strip_prefix(authority.host())? {
+        "" if tls => Some(443),
+        "" => Some(80),
+        written => written
+            .strip_prefix(':')?
+            .parse()
+            .ok()
+            .filter(|port| *port != 0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(url: &str) -> Result<String, InvalidEndpoint> {
+        Endpoint::parse(url, DefaultScheme::Https).map(|endpoint| endpoint.to_string())
+    }
+
+    #[test]
+    fn urls_are_read_as_people_write_them() {
+        for (url, expected) in [
+            ("http://127.0.0.1:4318", "http://127.0.0.1:4318/"),
+            ("https://collector/otlp/", "https://collector:443/otlp/"),
+            ("http://[::1]:4318/v1/traces", "http://[::1]:4318/v1/traces"),
+            (
+                "ingress.eu2.coralogix.com:443",
+                "https://ingress.eu2.coralogix.com:443/",
+            ),
+            ("collector", "https://collector:443/"),
+        ] {
+            assert_eq!(parsed(url).as_deref(), Ok(expected), "{url}");
+        }
+        let plain = Endpoint::parse("collector:4318", DefaultScheme::Http).unwrap();
+        assert_eq!(plain.to_string(), "http://collector:4318/");
+    }
+
+    #[test]
+    fn what_is_no_http_url_is_refused() {
+        assert_eq!(parsed("ftp://collector"), Err(InvalidEndpoint::Scheme));
+        assert_eq!(
+            parsed("http://key@collector"),
+            Err(InvalidEndpoint::UserInformation)
+        );
+        for url in [
+            "",
+            "http://",
+            "http://collector:99999",
+            "http://collector:x",
+            "http://a b",
+        ] {
+            assert_eq!(parsed(url), Err(InvalidEndpoint::Syntax), "{url}");
+        }
+    }
+
+    #[test]
+    fn a_signal_path_is_joined_with_one_slash() {
+        let joined = |url: &str| {
+            let endpoint = Endpoint::parse(url, DefaultScheme::Http).unwrap();
+            endpoint.join("/v1/traces").path
+        };
+        assert_eq!(joined("http://c:4318"), "/v1/traces");
+        assert_eq!(joined("http://c:4318/"), "/v1/traces");
+        assert_eq!(joined("http://c:4318/otlp/"), "/otlp/v1/traces");
+    }
+}

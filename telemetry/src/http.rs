@@ -1,0 +1,125 @@
+//! A small HTTP/1.1 client on hyper that runs on the caller's task.
+//!
+//! The usual clients hand every request to a connection task or a thread; on Lambda that is two context switches per invocation, and a
+//! task that stands still with the rest of the process when the environment is frozen. Here the caller's future drives the connection
+//! itself, and between two requests nothing runs.
+
+mod body;
+mod connection;
+
+pub(crate) use body::Frames;
+
+use crate::endpoint::Endpoint;
+use bytes::Bytes;
+use connection::Connection;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
+use std::sync::{Mutex, PoisonError};
+
+/// Connections kept open for the next request: one is enough while invocations come one by one, and concurrent ones need few more.
+const MAX_IDLE_CONNECTIONS: usize = 3;
+
+/// Why a request has no answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SendError {
+    #[error("cannot connect")]
+    Connect(#[source] std::io::Error),
+    #[error("the TLS handshake failed")]
+    Tls(#[source] std::io::Error),
+    #[error("the host name is not a valid TLS server name")]
+    ServerName,
+    #[error("the connection broke")]
+    Http(#[source] hyper::Error),
+    #[error("the response is longer than {} bytes", connection::MAX_RESPONSE)]
+    ResponseTooLong,
+    #[error("the request cannot be built")]
+    Request(#[source] http::Error),
+}
+
+/// An answer, read to its end.
+#[derive(Debug)]
+pub(crate) struct Response {
+    pub(crate) status: StatusCode,
+    pub(crate) body: Bytes,
+}
+
+/// Talks to one endpoint. Cheap to create: nothing is connected, and no TLS set up, before the first request.
+#[derive(Debug)]
+pub(crate) struct Client {
+    endpoint: Endpoint,
+    headers: HeaderMap,
+    tls: connection::Tls,
+    idle: Mutex<Vec<Connection>>,
+}
+
+impl Client {
+    /// `headers` are sent with every request.
+    pub(crate) fn new(endpoint: Endpoint, mut headers: HeaderMap) -> Self {
+        // An `Endpoint`'s authority consists of a parsed host and a number.
+        if let Ok(host) = HeaderValue::try_from(endpoint.authority()) {
+            headers.insert(header::HOST, host);
+        }
+        Self {
+            endpoint,
+            headers,
+            tls: connection::Tls::default(),
+            idle: Mutex::default(),
+        }
+    }
+
+    /// Sends one request to the endpoint's path and reads the answer. Dropping the future gives the connection up.
+    ///
+    /// A kept connection may have died while the process was frozen. That is seen only by using it, so a request that fails on one is
+    /// sent again at once on a new one.
+    pub(crate) async fn send(
+        &self,
+        method: Method,
+        headers: &[(HeaderName, HeaderValue)],
+        body: Frames,
+    ) -> Result<Response, SendError> {
+        if let Some(kept) = self.take_idle() {
+            let request = self.request(method.clone(), headers, body.clone())?;
+            if let Ok(response) = self.exchange(kept, request).await {
+                return Ok(response);
+            }
+        }
+        let fresh = Connection::open(&self.endpoint, &self.tls).await?;
+        self.exchange(fresh, self.request(method, headers, body)?)
+            .await
+    }
+
+    async fn exchange(
+        &self,
+        mut connection: Connection,
+        request: Request<Frames>,
+    ) -> Result<Response, SendError> {
+        let response = connection.exchange(request).await?;
+        if connection.is_reusable().await {
+            let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+            if idle.len() < MAX_IDLE_CONNECTIONS {
+                idle.push(connection);
+            }
+        }
+        Ok(response)
+    }
+
+    fn take_idle(&self) -> Option<Connection> {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.pop()
+    }
+
+    fn request(
+        &self,
+        method: Method,
+        headers: &[(HeaderName, HeaderValue)],
+        body: Frames,
+    ) -> Result<Request<Frames>, SendError> {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(self.endpoint.path.as_str())
+            .body(body)
+            .map_err(SendError::Request)?;
+        *request.headers_mut() = self.headers.clone();
+        request.headers_mut().extend(headers.iter().cloned());
+        Ok(request)
+    }
+}

@@ -1,0 +1,122 @@
+//! Logs on stdout, one JSON object a line, with the ids of the span that was active.
+
+use opentelemetry::trace::TraceContextExt as _;
+use serde::Serializer as _;
+use serde::ser::SerializeMap as _;
+use std::fmt;
+use tracing::field::{Field, Visit};
+use tracing::{Event, Subscriber};
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::registry::LookupSpan;
+
+/// Makes JSON logs the process's subscriber, unless it has one already: a program that set up its own logging keeps it.
+pub(crate) fn install(filter: Targets) {
+    let layer = tracing_subscriber::fmt::layer().event_format(Json);
+    let subscriber = tracing_subscriber::registry().with(filter).with(layer);
+    let _ = tracing::subscriber::set_global_default(subscriber);
+}
+
+/// `{"timestamp":…,"level":…,"target":…,"message":…,FIELDS…,"trace_id":…,"span_id":…}`.
+struct Json;
+
+impl<S, N> FormatEvent<S, N> for Json
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        _: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let line = line(event).map_err(|_| fmt::Error)?;
+        writeln!(writer, "{line}")
+    }
+}
+
+fn line(event: &Event<'_>) -> Result<String, serde_json::Error> {
+    let mut buffer = Vec::with_capacity(256);
+    let mut serializer = serde_json::Serializer::new(&mut buffer);
+    let mut map = serializer.serialize_map(None)?;
+    let mut timestamp = String::new();
+    // Writing to a `String` cannot fail.
+    let _ = SystemTime.format_time(&mut Writer::new(&mut timestamp));
+    map.serialize_entry("timestamp", &timestamp)?;
+    map.serialize_entry("level", event.metadata().level().as_str())?;
+    map.serialize_entry("target", event.metadata().target())?;
+    let mut fields = Fields {
+        map: &mut map,
+        outcome: Ok(()),
+    };
+    event.record(&mut fields);
+    fields.outcome?;
+    opentelemetry::Context::map_current(|context| {
+        let span = context.span();
+        let span_context = span.span_context();
+        if !span_context.is_valid() {
+            return Ok(());
+        }
+        map.serialize_entry("trace_id", &span_context.trace_id().to_string())?;
+        map.serialize_entry("span_id", &span_context.span_id().to_string())
+    })?;
+    map.end()?;
+    Ok(String::from_utf8_lossy(&buffer).into_owned())
+}
+
+/// Writes an event's fields as they come; after a failure nothing more.
+struct Fields<'a, M> {
+    map: &'a mut M,
+    outcome: Result<(), serde_json::Error>,
+}
+
+impl<M: serde::ser::SerializeMap<Error = serde_json::Error>> Fields<'_, M> {
+    fn put<T: serde::Serialize + ?Sized>(&mut self, field: &Field, value: &T) {
+        if self.outcome.is_ok() {
+            self.outcome = self.map.serialize_entry(field.name(), value);
+        }
+    }
+}
+
+impl<M: serde::ser::SerializeMap<Error = serde_json::Error>> Visit for Fields<'_, M> {
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.put(field, &value);
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.put(field, &value);
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.put(field, &value);
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.put(field, &value);
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.put(field, value);
+    }
+
+    fn record_error(&mut self, field: &Field, value: &(dyn std::error::Error + 'static)) {
+        self.put(field, &chain(value));
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.put(field, &format_args!("{value:?}"));
+    }
+}
+
+/// An error and its causes in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |error| error.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,79 @@
+use super::*;
+use opentelemetry::Context;
+use opentelemetry::trace::{SpanContext, TraceFlags, TraceState};
+use serde_json::Value;
+use std::io;
+use std::sync::{Arc, Mutex};
+use tracing_subscriber::fmt::MakeWriter;
+
+#[derive(Clone, Default)]
+struct Captured(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Captured {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Captured {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+fn logged(log: impl FnOnce()) -> Value {
+    let captured = Captured::default();
+    let layer = tracing_subscriber::fmt::layer()
+        .event_format(Json)
+        .with_writer(captured.clone());
+    let subscriber = tracing_subscriber::registry().with(layer);
+    tracing::subscriber::with_default(subscriber, log);
+    let bytes = captured.0.lock().unwrap().clone();
+    assert_eq!(bytes.iter().filter(|byte| **byte == b'\n').count(), 1);
+    serde_json::from_slice(&bytes).unwrap()
+}
+
+#[test]
+fn fields_keep_their_types_and_strange_text_stays_in_one_line() {
+    let error = io::Error::other(io::Error::other("the cause"));
+    let line = logged(|| {
+        tracing::warn!(
+            count = 3,
+            share = 0.5,
+            ok = true,
+            error = &error as &dyn std::error::Error,
+            "two\nlines \"quoted\""
+        );
+    });
+    assert_eq!(line["level"], "WARN");
+    assert_eq!(line["message"], "two\nlines \"quoted\"");
+    assert_eq!(
+        (&line["count"], &line["share"], &line["ok"]),
+        (&3.into(), &0.5.into(), &true.into())
+    );
+    assert_eq!(line["error"], "the cause");
+    assert!(line["timestamp"].as_str().unwrap().ends_with('Z'));
+    assert!(line.get("trace_id").is_none());
+}
+
+#[test]
+fn a_line_carries_the_ids_of_the_active_span() {
+    let remote = SpanContext::new(
+        0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736.into(),
+        0x00f0_67aa_0ba9_02b7.into(),
+        TraceFlags::SAMPLED,
+        true,
+        TraceState::NONE,
+    );
+    let guard = Context::new().with_remote_span_context(remote).attach();
+    let line = logged(|| tracing::info!("inside"));
+    drop(guard);
+    assert_eq!(line["trace_id"], "4bf92f3577b34da6a3ce929d0e0e4736");
+    assert_eq!(line["span_id"], "00f067aa0ba902b7");
+}

@@ -1,0 +1,105 @@
+//! `traceparent`: W3C Trace Context level 2, section 3.2.
+
+use opentelemetry::trace::{SpanContext, SpanId, TraceFlags, TraceId};
+use std::fmt::Write as _;
+
+/// Length of a version-00 header: `00-` + 32 + `-` + 16 + `-` + 2. Higher versions are at least this long.
+const LENGTH: usize = 55;
+/// The two flags that level 2 defines: sampled and random-trace-id. All others are cleared.
+const KNOWN_FLAGS: u8 = 0x03;
+
+/// Why a `traceparent` does not count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidTraceparent {
+    /// Shorter than 55 characters, or a version 00 that is longer.
+    #[error("traceparent has the wrong length")]
+    Length,
+    /// Not two lower-case hexadecimal digits, or the forbidden `ff`.
+    #[error("traceparent has an invalid version")]
+    Version,
+    /// Not 32 lower-case hexadecimal digits, or all zero.
+    #[error("traceparent has an invalid trace id")]
+    TraceId,
+    /// Not 16 lower-case hexadecimal digits, or all zero.
+    #[error("traceparent has an invalid parent id")]
+    ParentId,
+    /// Not two lower-case hexadecimal digits, or not at the end of the header or before a `-`.
+    #[error("traceparent has invalid flags")]
+    Flags,
+    /// A field is not followed by `-`.
+    #[error("traceparent has a field without its separator")]
+    Separator,
+}
+
+/// The three fields of a valid header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Traceparent {
+    pub(super) trace_id: TraceId,
+    pub(super) span_id: SpanId,
+    pub(super) flags: TraceFlags,
+}
+
+pub(super) fn parse(header: &str) -> Result<Traceparent, InvalidTraceparent> {
+    use InvalidTraceparent as Invalid;
+    let bytes = header.as_bytes();
+    let Some((fields, rest)) = bytes.split_at_checked(LENGTH) else {
+        return Err(Invalid::Length);
+    };
+    let [version] = hex::<1>(&fields[0..2]).ok_or(Invalid::Version)?;
+    match version {
+        0xff => return Err(Invalid::Version),
+        0 if !rest.is_empty() => return Err(Invalid::Length),
+        _ => {}
+    }
+    if fields[2] != b'-' || fields[35] != b'-' || fields[52] != b'-' {
+        return Err(Invalid::Separator);
+    }
+    let trace_id = hex::<16>(&fields[3..35]).ok_or(Invalid::TraceId)?;
+    let span_id = hex::<8>(&fields[36..52]).ok_or(Invalid::ParentId)?;
+    let [flags] = hex::<1>(&fields[53..55]).ok_or(Invalid::Flags)?;
+    if rest.first().is_some_and(|byte| *byte != b'-') {
+        return Err(Invalid::Flags);
+    }
+    if trace_id == [0; 16] {
+        return Err(Invalid::TraceId);
+    }
+    if span_id == [0; 8] {
+        return Err(Invalid::ParentId);
+    }
+    Ok(Traceparent {
+        trace_id: TraceId::from_bytes(trace_id),
+        span_id: SpanId::from_bytes(span_id),
+        flags: TraceFlags::new(flags & KNOWN_FLAGS),
+    })
+}
+
+/// Always version 00, whatever version the trace came in with (section 4.3 of the specification).
+pub(super) fn format(span_context: &SpanContext) -> String {
+    let mut header = String::with_capacity(LENGTH);
+    // Writing to a `String` cannot fail.
+    let _ = write!(
+        header,
+        "00-{}-{}-{:02x}",
+        span_context.trace_id(),
+        span_context.span_id(),
+        span_context.trace_flags().to_u8() & KNOWN_FLAGS
+    );
+    header
+}
+
+fn hex<const N: usize>(digits: &[u8]) -> Option<[u8; N]> {
+    let mut bytes = [0; N];
+    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+        *byte = digit(pair[0])? << 4 | digit(pair[1])?;
+    }
+    Some(bytes)
+}
+
+fn digit(byte: u8) -> Option<u8> {
+    match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        _ => None,
+    }
+}

@@ -1,0 +1,239 @@
+//! The process's telemetry: set up once, flushed often.
+
+use crate::buffer::{Counts, SpanBuffer};
+use crate::config::Config;
+use crate::export::Exporter;
+use crate::propagation::Propagator;
+use crate::{logs, resource};
+use opentelemetry::trace::TracerProvider as _;
+use opentelemetry::{InstrumentationScope, Key, global};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::trace::{Sampler, SdkTracer, SdkTracerProvider, SpanLimits};
+use opentelemetry_semantic_conventions::SCHEMA_URL;
+use opentelemetry_semantic_conventions::attribute::SERVICE_NAME;
+use std::error::Error as _;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, timeout_at};
+use tracing::{debug, field, info, warn};
+
+/// What the service is called when the environment does not say.
+#[derive(Debug, Clone, Copy)]
+pub struct Service {
+    /// `service.name` unless Lambda, `OTEL_RESOURCE_ATTRIBUTES` or `OTEL_SERVICE_NAME` names another.
+    pub name: &'static str,
+    /// `service.version`, usually `env!("CARGO_PKG_VERSION")`.
+    pub version: &'static str,
+}
+
+/// What one flush left behind, in spans, counted over the life of the process.
+///
+/// `finished = exported + dropped + pending` at every moment.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FlushReport {
+    /// Sampled spans that have ended.
+    pub finished: u64,
+    /// Spans that the collector acknowledged.
+    pub exported: u64,
+    /// Spans that found the buffer full, or that the collector refused for good.
+    pub dropped: u64,
+    /// Spans that go with the next flush.
+    pub pending: u64,
+}
+
+/// The process's telemetry. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Telemetry {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    provider: SdkTracerProvider,
+    buffer: SpanBuffer,
+    /// `None` when nothing is exported; spans are not even recorded then.
+    exporter: Option<Exporter>,
+    propagator: Propagator,
+    schedule_delay: Duration,
+    background: Mutex<Option<JoinHandle<()>>>,
+    stop: Notify,
+}
+
+impl Telemetry {
+    /// Reads `OTEL_*` and sets the process's telemetry up: JSON logs on stdout (unless the program has a `tracing` subscriber of its own),
+    /// the [`Propagator`](crate::Propagator) and the tracer provider as OpenTelemetry's globals.
+    ///
+    /// Never fails: what is wrong in the environment is one line in the log, naming the variable and the form expected, and then the
+    /// default or no export. To be called once, at start, from within a tokio runtime; nothing is sent before the first flush.
+    pub async fn init(service: Service) -> Self {
+        let (config, problems) = Config::from_env();
+        logs::install(config.log_filter.clone());
+        for problem in &problems {
+            warn!(
+                variable = problem.variable,
+                "configuration ignored: {problem}"
+            );
+        }
+        let resource = resource::detect(&config, service).await;
+        log_start(&config, &resource);
+        let telemetry = Self::new(&config, resource);
+        global::set_text_map_propagator(config.propagator);
+        global::set_tracer_provider(telemetry.shared.provider.clone());
+        telemetry
+    }
+
+    fn new(config: &Config, resource: Resource) -> Self {
+        let buffer = SpanBuffer::new(config.bounds);
+        let limits = SpanLimits {
+            max_attributes_per_span: config.limits.attributes,
+            max_events_per_span: config.limits.events,
+            max_links_per_span: config.limits.links,
+            ..SpanLimits::default()
+        };
+        let mut builder = SdkTracerProvider::builder()
+            .with_span_limits(limits)
+            .with_resource(resource);
+        builder = match config.otlp {
+            Some(_) => builder
+                .with_sampler(config.sampler.sampler.clone())
+                .with_span_processor(buffer.clone()),
+            None => builder.with_sampler(Sampler::AlwaysOff),
+        };
+        Self {
+            shared: Arc::new(Shared {
+                provider: builder.build(),
+                buffer,
+                exporter: config.otlp.as_ref().map(Exporter::new),
+                propagator: config.propagator,
+                schedule_delay: config.schedule_delay,
+                background: Mutex::default(),
+                stop: Notify::new(),
+            }),
+        }
+    }
+
+    /// A tracer of this process under the given instrumentation scope.
+    #[must_use]
+    pub fn tracer(&self, scope: &'static str) -> SdkTracer {
+        let scope = InstrumentationScope::builder(scope)
+            .with_version(env!("CARGO_PKG_VERSION"))
+            .with_schema_url(SCHEMA_URL)
+            .build();
+        self.shared.provider.tracer_with_scope(scope)
+    }
+
+    /// What `OTEL_PROPAGATORS` asks for; also OpenTelemetry's global propagator.
+    #[must_use]
+    pub fn propagator(&self) -> Propagator {
+        self.shared.propagator
+    }
+
+    /// Sends every span that has finished, and returns at `deadline` at the latest, whatever the collector does.
+    ///
+    /// Spans that the collector did not acknowledge stay in the buffer and go with the next flush, except for those that it refused for
+    /// good (a 4xx other than 429), which are counted as dropped. The outcome is logged at debug level, a failure as a warning.
+    pub async fn flush(&self, deadline: Instant) -> FlushReport {
+        let Shared {
+            buffer, exporter, ..
+        } = &*self.shared;
+        if let Some(exporter) = exporter
+            && buffer.counts().pending > 0
+            && let Err(error) = exporter.export(buffer, deadline).await
+        {
+            let cause = error.source().map(ToString::to_string);
+            warn!(%error, cause, "spans not exported");
+        }
+        let counts = buffer.counts();
+        debug!(
+            spans_finished = counts.finished,
+            spans_exported = counts.exported,
+            spans_dropped = counts.dropped,
+            spans_pending = counts.pending,
+            "telemetry flushed"
+        );
+        counts.into()
+    }
+
+    /// Starts a task that exports finished spans every `OTEL_BSP_SCHEDULE_DELAY` (5 s), and sooner when the buffer is half full: for
+    /// services that run all the time. A function flushes by itself instead. Does nothing when the task runs already.
+    pub fn export_in_background(&self) {
+        let mut background = self.background();
+        if background.is_none() && self.shared.exporter.is_some() {
+            let telemetry = self.clone();
+            *background = Some(tokio::spawn(telemetry.export_forever()));
+        }
+    }
+
+    /// Stops the background task and flushes what is left, by `deadline` at the latest.
+    pub async fn shutdown(&self, deadline: Instant) -> FlushReport {
+        let task = self.background().take();
+        if let Some(mut task) = task {
+            self.shared.stop.notify_one();
+            // An export that is under way is better waited for: cut off, its spans would be sent twice.
+            if timeout_at(deadline, &mut task).await.is_err() {
+                task.abort();
+            }
+        }
+        self.flush(deadline).await
+    }
+
+    async fn export_forever(self) {
+        let delay = self.shared.schedule_delay;
+        loop {
+            tokio::select! {
+                () = self.shared.stop.notified() => return,
+                () = self.shared.buffer.half_full() => {}
+                () = sleep(delay) => {}
+            }
+            self.flush(Instant::now() + delay.max(MIN_BACKGROUND_TIME))
+                .await;
+        }
+    }
+
+    fn background(&self) -> std::sync::MutexGuard<'_, Option<JoinHandle<()>>> {
+        let background = &self.shared.background;
+        background.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The least time that one export in the background has, however short the schedule delay is.
+const MIN_BACKGROUND_TIME: Duration = Duration::from_secs(1);
+
+impl From<Counts> for FlushReport {
+    fn from(counts: Counts) -> Self {
+        Self {
+            finished: counts.finished,
+            exported: counts.exported,
+            dropped: counts.dropped,
+            pending: counts.pending,
+        }
+    }
+}
+
+/// The effective configuration in one line: enough to see why nothing arrives, and no secret.
+fn log_start(config: &Config, resource: &Resource) {
+    let service = resource.get(&Key::new(SERVICE_NAME));
+    let otlp = config.otlp.as_ref();
+    let headers: Vec<&str> = otlp
+        .iter()
+        .flat_map(|otlp| otlp.headers.keys())
+        .map(http::HeaderName::as_str)
+        .collect();
+    info!(
+        service = service.as_ref().map(field::display),
+        traces = if otlp.is_some() { "otlp" } else { "none" },
+        endpoint = otlp.map(|otlp| field::display(&otlp.endpoint)),
+        protocol = "http/protobuf",
+        header_names = headers.join(","),
+        sampler = config.sampler.name,
+        trace_context = config.propagator.trace_context,
+        baggage = config.propagator.baggage,
+        "telemetry started"
+    );
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,233 @@
+//! Flushing over a real socket, to a collector that behaves and to collectors that do not.
+
+use super::*;
+use crate::sink::{Answer, Sink};
+use opentelemetry::trace::{Span as _, Tracer as _};
+use opentelemetry_semantic_conventions::attribute::SERVICE_NAME;
+use std::collections::HashMap;
+
+const SERVICE: Service = Service {
+    name: "orders",
+    version: "1.0.0",
+};
+/// Long enough for loopback, short enough to notice a flush that ignores it.
+const BUDGET: Duration = Duration::from_millis(500);
+
+async fn telemetry(sink: &Sink, more: &[(&str, &str)]) -> Telemetry {
+    let endpoint = format!("http://{}", sink.address);
+    let mut variables: HashMap<&str, &str> = more.iter().copied().collect();
+    variables.insert("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint);
+    let (config, problems) =
+        Config::from_lookup(&|name| variables.get(name).map(|value| (*value).to_owned()));
+    assert!(problems.is_empty(), "{problems:?}");
+    let resource = resource::detect(&config, SERVICE).await;
+    Telemetry::new(&config, resource)
+}
+
+fn end_span(telemetry: &Telemetry, name: &'static str) {
+    telemetry.tracer("test").start(name).end();
+}
+
+async fn flush(telemetry: &Telemetry) -> FlushReport {
+    telemetry.flush(Instant::now() + BUDGET).await
+}
+
+#[tokio::test]
+async fn what_has_finished_arrives_with_its_resource_and_headers() {
+    let sink = Sink::start(&[]).await;
+    let key = ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer KEY");
+    let telemetry = telemetry(&sink, &[key]).await;
+    end_span(&telemetry, "first");
+    end_span(&telemetry, "second");
+    let report = flush(&telemetry).await;
+    assert_eq!(
+        (report.finished, report.exported, report.pending),
+        (2, 2, 0)
+    );
+    assert_eq!(sink.span_names(), ["first", "second"]);
+    let resource = sink.accepted().remove(0).resource.unwrap();
+    assert!(
+        resource
+            .attributes
+            .iter()
+            .any(|attribute| attribute.key == SERVICE_NAME)
+    );
+    let headers = &sink.requests()[0];
+    let header = |name: &str| {
+        headers
+            .iter()
+            .find(|(known, _)| known == name)
+            .unwrap()
+            .1
+            .clone()
+    };
+    assert_eq!(header(":request"), "POST /v1/traces HTTP/1.1");
+    assert_eq!(header("authorization"), "Bearer KEY");
+    assert_eq!(header("content-type"), "application/x-protobuf");
+    assert_eq!(header("host"), sink.address.to_string());
+}
+
+#[tokio::test]
+async fn flushes_share_one_connection_and_an_empty_one_sends_nothing() {
+    let sink = Sink::start(&[]).await;
+    let telemetry = telemetry(&sink, &[]).await;
+    for _ in 0..3 {
+        end_span(&telemetry, "span");
+        flush(&telemetry).await;
+    }
+    flush(&telemetry).await;
+    assert_eq!((sink.requests().len(), sink.connections()), (3, 1));
+}
+
+#[tokio::test]
+async fn a_connection_that_died_meanwhile_is_replaced_at_once() {
+    let sink = Sink::start(&[Answer::ThenClose(200)]).await;
+    let telemetry = telemetry(&sink, &[]).await;
+    for _ in 0..2 {
+        end_span(&telemetry, "span");
+        assert_eq!(flush(&telemetry).await.pending, 0);
+    }
+    assert_eq!((sink.span_names().len(), sink.connections()), (2, 2));
+}
+
+#[tokio::test]
+async fn spans_that_an_overloaded_collector_refused_go_with_the_next_flush() {
+    let sink = Sink::start(&[Answer::Status(503)]).await;
+    let telemetry = telemetry(&sink, &[]).await;
+    end_span(&telemetry, "first");
+    let report = flush(&telemetry).await;
+    assert_eq!((report.exported, report.pending, report.dropped), (0, 1, 0));
+    end_span(&telemetry, "second");
+    let report = flush(&telemetry).await;
+    assert_eq!((report.exported, report.pending, report.dropped), (2, 0, 0));
+    assert_eq!(sink.span_names(), ["first", "second"]);
+}
+
+#[tokio::test]
+async fn spans_that_are_refused_for_good_are_counted_and_do_not_block_what_follows() {
+    let sink = Sink::start(&[Answer::Status(400)]).await;
+    let telemetry = telemetry(&sink, &[]).await;
+    end_span(&telemetry, "refused");
+    let report = flush(&telemetry).await;
+    assert_eq!((report.exported, report.pending, report.dropped), (0, 0, 1));
+    end_span(&telemetry, "accepted");
+    assert_eq!(flush(&telemetry).await.exported, 1);
+}
+
+#[tokio::test]
+async fn a_collector_that_hangs_costs_the_budget_and_no_span() {
+    let sink = Sink::start(&[Answer::Hang]).await;
+    let telemetry = telemetry(&sink, &[]).await;
+    end_span(&telemetry, "span");
+    let started = Instant::now();
+    assert_eq!(flush(&telemetry).await.pending, 1);
+    let took = started.elapsed();
+    assert!(took >= BUDGET && took < BUDGET * 2, "{took:?}");
+    assert_eq!(flush(&telemetry).await.exported, 1);
+}
+
+#[tokio::test]
+async fn a_collector_that_is_not_there_costs_no_span() {
+    let sink = Sink::start(&[]).await;
+    let telemetry = telemetry(&sink, &[]).await;
+    drop(sink);
+    end_span(&telemetry, "span");
+    assert_eq!(flush(&telemetry).await.pending, 1);
+}
+
+#[tokio::test]
+async fn ten_thousand_spans_and_as_many_links_arrive_in_requests_below_the_limit() {
+    use opentelemetry::trace::{Link, TraceContextExt as _};
+    let sink = Sink::start(&[]).await;
+    let telemetry = telemetry(&sink, &[]).await;
+    let tracer = telemetry.tracer("test");
+    let mut links = Vec::new();
+    for _ in 0..10_000 {
+        let mut span = tracer.start("record");
+        span.set_attribute(opentelemetry::KeyValue::new("filler", "x".repeat(600)));
+        let context = opentelemetry::Context::new().with_span(span);
+        links.push(Link::with_context(context.span().span_context().clone()));
+    }
+    tracer
+        .span_builder("batch")
+        .with_links(links)
+        .start(&tracer)
+        .end();
+    let report = telemetry
+        .flush(Instant::now() + Duration::from_secs(20))
+        .await;
+    assert_eq!(
+        (report.exported, report.pending, report.dropped),
+        (10_001, 0, 0)
+    );
+    let accepted = sink.accepted();
+    let spans = accepted
+        .iter()
+        .flat_map(|resource| &resource.scope_spans)
+        .flat_map(|scope| &scope.spans);
+    let batch = spans
+        .filter(|span| span.name == "batch")
+        .collect::<Vec<_>>();
+    assert_eq!(
+        (
+            batch.len(),
+            batch[0].links.len(),
+            batch[0].dropped_links_count
+        ),
+        (1, 10_000, 0)
+    );
+    let lengths: Vec<usize> = sink
+        .requests()
+        .iter()
+        .flatten()
+        .filter(|(name, _)| name == "content-length")
+        .map(|(_, length)| length.parse().unwrap())
+        .collect();
+    assert!(
+        lengths.len() > 1 && lengths.iter().all(|length| *length < 4 * 1024 * 1024),
+        "{lengths:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_full_buffer_drops_and_counts() {
+    let sink = Sink::start(&[]).await;
+    let telemetry = telemetry(&sink, &[("OTEL_BSP_MAX_QUEUE_SIZE", "2")]).await;
+    for name in ["first", "second", "third"] {
+        end_span(&telemetry, name);
+    }
+    let report = flush(&telemetry).await;
+    assert_eq!(
+        (report.finished, report.exported, report.dropped),
+        (3, 2, 1)
+    );
+    end_span(&telemetry, "fourth");
+    assert_eq!(flush(&telemetry).await.exported, 3);
+}
+
+#[tokio::test]
+async fn unsampled_spans_are_neither_sent_nor_counted() {
+    let sink = Sink::start(&[]).await;
+    let telemetry = telemetry(&sink, &[("OTEL_TRACES_SAMPLER", "always_off")]).await;
+    end_span(&telemetry, "span");
+    assert_eq!(flush(&telemetry).await, FlushReport::default());
+}
+
+#[tokio::test]
+async fn a_service_exports_in_the_background_and_what_is_left_at_shutdown() {
+    let sink = Sink::start(&[]).await;
+    let telemetry = telemetry(&sink, &[("OTEL_BSP_SCHEDULE_DELAY", "20")]).await;
+    telemetry.export_in_background();
+    end_span(&telemetry, "first");
+    tokio::time::timeout(Duration::from_secs(5), async {
+        while sink.span_names().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+    .unwrap();
+    end_span(&telemetry, "last");
+    let report = telemetry.shutdown(Instant::now() + BUDGET).await;
+    assert_eq!((report.exported, report.pending), (2, 0));
+    assert_eq!(sink.span_names(), ["first", "last"]);
+}
