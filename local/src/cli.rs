@@ -1,1 +1,58 @@
-//! cli
+//! The command line of `baton`.
+//!
+//! Results go to standard output, progress and errors to standard error; both are coloured only when they are a terminal and `NO_COLOR` is not set.
+
+mod binaries;
+mod demo;
+mod duration;
+mod exit;
+mod options;
+mod signals;
+mod terminal;
+mod up;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use self::exit::{EXPLAINED, Exit};
+
+/// A trace handed over whole: from an HTTP request through SQS into a Lambda function, on this machine.
+///
+/// Baton runs an SQS endpoint, an event source mapping, Lambda execution environments around a real function binary, a real producer, and an
+/// OTLP receiver. Everything listens on 127.0.0.1; nothing is installed, and nothing talks to AWS.
+#[derive(Debug, Parser)]
+#[command(name = "baton", version, after_help = EXPLAINED, max_term_width = 80, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Up(up::Arguments),
+    Demo(demo::Arguments),
+}
+
+/// Does what the command line says.
+#[must_use]
+pub fn run() -> ExitCode {
+    let arguments = Arguments::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            terminal::error(&error);
+            return Exit::StartFailed.into();
+        }
+    };
+    let exit = runtime.block_on(async {
+        match arguments.command {
+            Command::Up(arguments) => up::run(arguments).await,
+            Command::Demo(arguments) => demo::run(arguments).await,
+        }
+    });
+    exit.into()
+}
+
+#[cfg(test)]
+mod tests;

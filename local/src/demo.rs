@@ -1,1 +1,149 @@
-//! demo
+//! The demonstration: real requests through the whole pipeline, what became of each, and whether that is exactly what must become of it.
+//!
+//! `scenario` says what is sent and what must come of it; `play` sends it, waits, and gathers what can be seen from outside; `journey` and
+//! `tree` find each message's way in the spans that arrived; `verdict` compares; `report` prints.
+
+mod dead_letters;
+mod journey;
+mod keys;
+mod ledger;
+mod play;
+mod report;
+mod requests;
+mod scenario;
+mod text;
+mod tree;
+mod verdict;
+
+use std::fmt;
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use self::scenario::Onboarding;
+use self::text::Line;
+use crate::environment::Freeze;
+use crate::stack::{Config, FunctionWatch, HttpError, Ports, Queue, Stack, StackError};
+
+/// Messages in a batch: so few that a dozen makes several batches, in two environments at once.
+const BATCH_SIZE: NonZeroUsize = NonZeroUsize::new(5).expect("not zero");
+/// How long a batch is gathered: longer than the requests need to arrive, so that batches fill.
+const BATCHING_WINDOW: Duration = Duration::from_millis(300);
+/// Environments at once.
+const CONCURRENCY: NonZeroUsize = NonZeroUsize::new(2).expect("not zero");
+/// Deliveries before a message is given up; a usual number.
+const MAX_RECEIVE_COUNT: NonZeroU32 = NonZeroU32::new(3).expect("not zero");
+/// How long a failed message stays hidden. The poison is hidden three times, so this decides how long the demo takes; a busy machine still
+/// starts an environment and handles a batch within it.
+const VISIBILITY_TIMEOUT: Duration = Duration::from_secs(3);
+/// As long as AWS allows beside that visibility timeout.
+const FUNCTION_TIMEOUT: Duration = VISIBILITY_TIMEOUT;
+/// Longer than the demo takes: environments are killed when it says so.
+const IDLE_AFTER: Duration = Duration::from_secs(600);
+
+/// A started stack and the messages that will be sent through it.
+#[derive(Debug)]
+pub struct Demo {
+    stack: Stack,
+    watch: FunctionWatch,
+    onboardings: Vec<Onboarding>,
+}
+
+/// What the demo is at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Something begins that takes a while.
+    Begins(String),
+    /// Something was done.
+    Done(String),
+}
+
+/// Why the demo could not be played to its end.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DemoError {
+    /// A part of the stack ended.
+    #[error("the stack broke down")]
+    Stack(#[from] StackError),
+    /// The producer did not answer.
+    #[error("the onboarding of {customer_id} was not answered")]
+    Request {
+        /// Whose.
+        customer_id: String,
+        /// Why.
+        source: HttpError,
+    },
+    /// The producer answered, but not as it must.
+    #[error("the onboarding of {customer_id} was answered {answer}, expected 202 with message_id and trace_id")]
+    Refused {
+        /// Whose.
+        customer_id: String,
+        /// Status and body.
+        answer: String,
+    },
+    /// The dead-letter queue could not be read.
+    #[error("cannot read the dead-letter queue: {reason}")]
+    DeadLetters {
+        /// What the SDK said.
+        reason: String,
+    },
+}
+
+/// What the demo found, ready to be printed: styled with escape codes, or without them in the alternate form (`{:#}`).
+#[derive(Clone, Debug)]
+pub struct Report {
+    lines: Vec<Line>,
+    holds: bool,
+}
+
+impl Report {
+    /// Whether everything is exactly as it must be.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        self.holds
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for line in &self.lines {
+            line.fmt(formatter)?;
+            formatter.write_str("\n")?;
+        }
+        Ok(())
+    }
+}
+
+impl Demo {
+    /// Starts the stack with these binaries; the function is told which messages to mishandle.
+    ///
+    /// # Errors
+    /// When the stack does not start.
+    pub async fn start(function: PathBuf, producer: PathBuf) -> Result<Self, StackError> {
+        let onboardings = scenario::onboardings();
+        let config = Config {
+            function,
+            producer,
+            ports: Ports::default(),
+            queue: Queue { visibility_timeout: VISIBILITY_TIMEOUT, max_receive_count: MAX_RECEIVE_COUNT },
+            batch_size: BATCH_SIZE,
+            batching_window: BATCHING_WINDOW,
+            concurrency: CONCURRENCY,
+            function_timeout: FUNCTION_TIMEOUT,
+            idle_after: IDLE_AFTER,
+            freeze: Freeze::BetweenInvocations,
+            faults: scenario::faults(&onboardings),
+        };
+        let stack = Stack::start(config).await?;
+        let watch = stack.watch_function();
+        Ok(Self { stack, watch, onboardings })
+    }
+
+    /// Stops what is still running. No process is left when it returns.
+    pub async fn stop(self) {
+        self.stack.stop().await;
+    }
+}
+
+#[cfg(test)]
+mod samples;

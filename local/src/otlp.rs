@@ -1,1 +1,39 @@
-//! otlp
+//! An OTLP receiver that keeps the spans it is sent in memory.
+//!
+//! Traces, metrics and logs are accepted over gRPC ([`serve_grpc`]) and over HTTP ([`serve_http`]) as a collector accepts them; spans are kept in a
+//! [`SpanStore`], metrics and logs are counted.
+//!
+//! # Reading the spans
+//! `GET /api/spans` on the HTTP port answers with everything kept, `GET /api/spans?trace_id=…` with one trace, in the order of arrival:
+//!
+//! ```json
+//! {"received": 1, "rejected": 0, "dropped": 0, "metrics": 0, "logs": 0, "spans": [{
+//!   "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736", "span_id": "00f067aa0ba902b7",
+//!   "parent_span_id": null, "parent_is_remote": null, "trace_state": "", "name": "POST /onboarding", "kind": "SERVER",
+//!   "start_unix_nano": 1796000000000000000, "end_unix_nano": 1796000000004200000,
+//!   "attributes": {"http.response.status_code": 202},
+//!   "links": [{"trace_id": "…", "span_id": "…", "attributes": {}}],
+//!   "events": [{"name": "exception", "time_unix_nano": 1796000000001000000, "attributes": {}}],
+//!   "status": {"code": "UNSET", "message": ""}, "scope": "baton-producer", "resource": {"service.name": "onboarding-api"}}]}
+//! ```
+//!
+//! - `received`, `rejected` and `dropped` are totals over all traces: spans that arrived (a span sent twice counts twice), spans refused because they
+//!   have no usable id, and spans that had to make room for newer ones.
+//! - `parent_is_remote` is `null` when the sender did not say; `parent_span_id` is `null` for a root.
+//! - `kind` is one of `UNSPECIFIED`, `INTERNAL`, `SERVER`, `CLIENT`, `PRODUCER`, `CONSUMER`; the status `code` one of `UNSET`, `OK`, `ERROR`.
+//! - Attributes are plain JSON: integers and doubles are numbers, bytes are base64.
+
+mod grpc;
+mod http;
+mod signal;
+mod span;
+mod store;
+
+pub use grpc::serve_grpc;
+pub use http::serve_http;
+pub use span::{Event, Kind, Link, Span, Status, StatusCode};
+pub use store::{SpanStore, Totals};
+
+/// What is asked of the receiver over real sockets, with real clients.
+#[cfg(test)]
+mod tests;

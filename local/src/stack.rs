@@ -1,1 +1,236 @@
-//! stack
+//! The whole pipeline, running on this machine: SQS endpoint, queues, OTLP receiver, function, event source mapping and producer.
+//!
+//! [`Stack::start`] returns once everything answers; [`Stack::stop`] leaves no process behind. Nothing of the user's AWS configuration is read,
+//! and every listener is on loopback.
+
+mod binaries;
+mod client;
+mod config;
+mod error;
+mod feed;
+mod function;
+mod log;
+mod names;
+mod process;
+mod producer;
+mod queues;
+mod servers;
+mod variables;
+
+use aws_sdk_sqs::Client;
+use tokio::net::TcpListener;
+
+pub use self::binaries::{Binary, BuildError, FUNCTION, PRODUCER, build};
+pub use self::client::HttpError;
+pub(crate) use self::client::post;
+pub use self::config::{Config, Fault, FaultKind, InvalidFault, Ports, Queue};
+pub use self::error::StackError;
+use self::feed::Feed;
+pub use self::function::{FunctionTrouble, FunctionWatch};
+pub use self::log::Log;
+use self::names::{ACCOUNT, REGION};
+use self::producer::Producer;
+pub use self::queues::{QueueError, QueueUrls};
+use self::servers::{Servers, listen};
+use self::variables::Addresses;
+use crate::environment::Lambda;
+use crate::mapping::StatsSnapshot;
+use crate::otlp::{self, SpanStore};
+use crate::sqs;
+
+/// Where everything is, as URLs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoints {
+    /// The SQS endpoint.
+    pub sqs: String,
+    /// The queue that the function is fed from.
+    pub queue: String,
+    /// Where messages end that the function never accepts.
+    pub dead_letter_queue: String,
+    /// The producer's API.
+    pub producer: String,
+    /// The OTLP receiver over HTTP, which also serves `GET /api/spans`.
+    pub otlp_http: String,
+    /// The OTLP receiver over gRPC.
+    pub otlp_grpc: String,
+}
+
+/// The running stack.
+#[derive(Debug)]
+pub struct Stack {
+    endpoints: Endpoints,
+    servers: Servers,
+    sqs: Client,
+    spans: SpanStore,
+    lambda: Lambda,
+    feed: Feed,
+    producer: Producer,
+}
+
+impl Stack {
+    /// Starts everything and returns when the producer reports that it is ready.
+    ///
+    /// When the returned future is dropped half-way, what was started goes with it.
+    ///
+    /// # Errors
+    /// When a port is taken, a binary cannot be started, the settings are not what AWS would take, or the producer does not become ready.
+    pub async fn start(config: Config) -> Result<Self, StackError> {
+        let mut servers = Servers::new();
+        let sqs_url = serve_sqs(&mut servers, config.ports.sqs).await?;
+        let spans = SpanStore::default();
+        let (otlp_http, otlp_grpc) = serve_otlp(&mut servers, config.ports, &spans).await?;
+        let sqs = queues::client(&sqs_url);
+        let urls = queues::create(&sqs, config.queue).await?;
+        let addresses = Addresses { sqs: &sqs_url, queue: &urls.queue, otlp_http: &otlp_http };
+        let lambda = function::start(&config, variables::of_function(&addresses, &config.faults)).await?;
+        let feed = Feed::start(&config, &urls.queue, sqs.clone(), lambda.clone()).await?;
+        let producer = Producer::start(&config.producer, &variables::of_producer(&addresses, &config)).await?;
+        let producer_url = format!("http://{}", producer.address());
+        let endpoints = Endpoints { sqs: sqs_url, queue: urls.queue, dead_letter_queue: urls.dead_letter, producer: producer_url, otlp_http, otlp_grpc };
+        Ok(Self { endpoints, servers, sqs, spans, lambda, feed, producer })
+    }
+
+    /// Where everything is.
+    #[must_use]
+    pub fn endpoints(&self) -> &Endpoints {
+        &self.endpoints
+    }
+
+    /// The variables that a shell needs to use the stack, with their values.
+    #[must_use]
+    pub fn shell_variables(&self) -> Vec<(String, String)> {
+        let Endpoints { sqs, queue, otlp_http, .. } = &self.endpoints;
+        variables::of_shell(&Addresses { sqs, queue, otlp_http })
+    }
+
+    /// The producer's socket.
+    #[must_use]
+    pub fn producer_address(&self) -> std::net::SocketAddr {
+        self.producer.address()
+    }
+
+    /// A client of the SQS endpoint.
+    #[must_use]
+    pub fn sqs(&self) -> &Client {
+        &self.sqs
+    }
+
+    /// The spans that arrived.
+    #[must_use]
+    pub fn spans(&self) -> &SpanStore {
+        &self.spans
+    }
+
+    /// The function.
+    #[must_use]
+    pub fn function(&self) -> &Lambda {
+        &self.lambda
+    }
+
+    /// Watches the function for environments that end before their time, from now on.
+    #[must_use]
+    pub fn watch_function(&self) -> FunctionWatch {
+        FunctionWatch::new(self.lambda.clone())
+    }
+
+    /// What the event source mapping has done so far.
+    #[must_use]
+    pub fn fed(&self) -> StatsSnapshot {
+        self.feed.stats()
+    }
+
+    /// What the producer wrote.
+    #[must_use]
+    pub fn producer_log(&self) -> &Log {
+        self.producer.log()
+    }
+
+    /// Waits until a part of the stack ends that should not.
+    pub async fn failed(&mut self) -> StackError {
+        tokio::select! {
+            error = self.producer.ended() => error,
+            ended = self.servers.ended() => StackError::Server { name: ended.name, reason: ended.reason },
+            () = self.feed.ended() => StackError::Server { name: "the event source mapping", reason: "it ended".to_owned() },
+        }
+    }
+
+    /// Lets the producer finish what it has accepted, and waits until it is gone.
+    pub async fn stop_producer(&self) {
+        self.producer.stop().await;
+    }
+
+    /// Polls the queue no more, and waits until what is being handled has been settled.
+    pub async fn stop_feeding(&mut self) {
+        self.feed.stop().await;
+    }
+
+    /// Stops everything, in the order in which messages travel. No process is left when it returns.
+    pub async fn stop(mut self) {
+        self.stop_producer().await;
+        self.stop_feeding().await;
+        self.lambda.shutdown().await;
+        self.servers.stop().await;
+    }
+}
+
+/// The SQS endpoint without the rest.
+#[derive(Debug)]
+pub struct SqsEndpoint {
+    url: String,
+    servers: Servers,
+}
+
+impl SqsEndpoint {
+    /// Starts the endpoint on `port`, or on a free one if that is 0. There are no queues yet.
+    ///
+    /// # Errors
+    /// When the port is taken.
+    pub async fn start(port: u16) -> Result<Self, StackError> {
+        let mut servers = Servers::new();
+        let url = serve_sqs(&mut servers, port).await?;
+        Ok(Self { url, servers })
+    }
+
+    /// Its URL.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The variables that a shell needs to use it, with their values.
+    #[must_use]
+    pub fn shell_variables(&self) -> Vec<(String, String)> {
+        variables::of_sqs(&self.url)
+    }
+
+    /// Waits until it ends, which it should not.
+    pub async fn failed(&mut self) -> StackError {
+        let ended = self.servers.ended().await;
+        StackError::Server { name: ended.name, reason: ended.reason }
+    }
+
+    /// Stops it.
+    pub async fn stop(mut self) {
+        self.servers.stop().await;
+    }
+}
+
+async fn serve_sqs(servers: &mut Servers, port: u16) -> Result<String, StackError> {
+    let (listener, url) = listen_at("the SQS endpoint", port).await?;
+    let config = sqs::Config { region: REGION.to_owned(), account_id: ACCOUNT.to_owned(), ..sqs::Config::default() };
+    servers.spawn("the SQS endpoint", sqs::serve(listener, config, servers.stopped()));
+    Ok(url)
+}
+
+async fn serve_otlp(servers: &mut Servers, ports: Ports, spans: &SpanStore) -> Result<(String, String), StackError> {
+    let (http, http_url) = listen_at("OTLP over HTTP", ports.otlp_http).await?;
+    let (grpc, grpc_url) = listen_at("OTLP over gRPC", ports.otlp_grpc).await?;
+    servers.spawn("the OTLP receiver (HTTP)", otlp::serve_http(http, spans.clone(), servers.stopped()));
+    servers.spawn("the OTLP receiver (gRPC)", otlp::serve_grpc(grpc, spans.clone(), servers.stopped()));
+    Ok((http_url, grpc_url))
+}
+
+async fn listen_at(service: &'static str, port: u16) -> Result<(TcpListener, String), StackError> {
+    let (listener, address) = listen(service, port).await?;
+    Ok((listener, format!("http://{address}")))
+}

@@ -3,6 +3,7 @@
 use crate::buffer::{Counts, SpanBuffer};
 use crate::config::Config;
 use crate::export::Exporter;
+use crate::propagation::Propagator;
 use crate::{logs, resource};
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry::{InstrumentationScope, Key, global};
@@ -55,6 +56,7 @@ struct Shared {
     buffer: SpanBuffer,
     /// `None` when nothing is exported; spans are not even recorded then.
     exporter: Option<Exporter>,
+    propagator: Propagator,
     schedule_delay: Duration,
     background: Mutex<Option<JoinHandle<()>>>,
     stop: Notify,
@@ -105,6 +107,7 @@ impl Telemetry {
                 provider: builder.build(),
                 buffer,
                 exporter: config.otlp.as_ref().map(Exporter::new),
+                propagator: config.propagator,
                 schedule_delay: config.schedule_delay,
                 background: Mutex::default(),
                 stop: Notify::new(),
@@ -120,6 +123,12 @@ impl Telemetry {
             .with_schema_url(SCHEMA_URL)
             .build();
         self.shared.provider.tracer_with_scope(scope)
+    }
+
+    /// What `OTEL_PROPAGATORS` asks for; also OpenTelemetry's global propagator.
+    #[must_use]
+    pub fn propagator(&self) -> Propagator {
+        self.shared.propagator
     }
 
     /// Sends every span that has finished, and returns at `deadline` at the latest, whatever the collector does.

@@ -1,2 +1,7 @@
-//! binary
-fn main() {}
+//! The `baton` command.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    baton_local::cli::run()
+}

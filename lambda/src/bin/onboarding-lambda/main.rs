@@ -1,2 +1,78 @@
-//! binary
-fn main() {}
+//! The onboarding function: takes customers off the queue and stores them.
+//!
+//! | Variable | Meaning | Default |
+//! |---|---|---|
+//! | `BATON_DEMO_FAULTS` | faults to show, as `KIND=CUSTOMER_ID,…` with `fail-once`, `panic` or `slow` | none |
+//!
+//! and those of `baton_lambda` and `baton_telemetry`. A customer id may be on spans and in logs; the e-mail address never is.
+
+mod faults;
+mod onboarding;
+mod store;
+
+use baton_lambda::{Consumer, Failure, Message};
+use faults::Faults;
+use onboarding::Onboarding;
+use opentelemetry::trace::TraceContextExt as _;
+use opentelemetry::{Context, KeyValue};
+use std::fmt;
+use std::sync::Arc;
+use store::{MemoryStore, Stored, Traced};
+use tracing::info;
+
+/// Which customer a record's span is about.
+const CUSTOMER_ID: &str = "onboarding.customer_id";
+
+/// What all messages share.
+struct Onboarder {
+    store: Traced<MemoryStore>,
+    faults: Faults,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), StartError> {
+    let faults = Faults::from_env().map_err(StartError::Faults)?;
+    let onboarder = Arc::new(Onboarder {
+        store: Traced(MemoryStore::default()),
+        faults,
+    });
+    let consumer = Consumer::builder().state(onboarder);
+    consumer.run(onboard).await.map_err(StartError::Consumer)
+}
+
+async fn onboard(message: Message<Onboarding>, onboarder: Arc<Onboarder>) -> Result<(), Failure> {
+    let onboarding = &message.body;
+    onboarding
+        .validate()
+        .map_err(|violation| Failure::permanent(violation.error_type(), violation))?;
+    let customer_id = onboarding.customer_id.as_str();
+    let attribute = KeyValue::new(CUSTOMER_ID, customer_id.to_owned());
+    Context::map_current(|context| context.span().set_attribute(attribute));
+    let receive_count = message.receive_count().unwrap_or(1);
+    onboarder.faults.strike(customer_id, receive_count).await?;
+    match onboarder.store.put(onboarding, &message.id()).await {
+        Stored::New => info!(customer_id, plan = %onboarding.plan, "customer onboarded"),
+        Stored::Again => info!(customer_id, "message was handled before"),
+        Stored::Taken => {
+            let reason = "another message has onboarded this customer";
+            return Err(Failure::permanent("customer_exists", reason));
+        }
+    }
+    Ok(())
+}
+
+/// Why the function did not start, or stopped.
+enum StartError {
+    Faults(faults::InvalidFaults),
+    Consumer(baton_lambda::Error),
+}
+
+/// What a `main` that returns the error prints.
+impl fmt::Debug for StartError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Faults(error) => write!(formatter, "{error}"),
+            Self::Consumer(error) => write!(formatter, "{error}"),
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! What can handle a message.
+
+use crate::failure::Failure;
+use crate::message::Message;
+use serde::de::DeserializeOwned;
+use std::future::Future;
+
+/// An asynchronous function of one [`Message`], with or without the state given to the [builder](crate::Builder::state).
+///
+/// Implemented for every `async fn(Message<T>) -> Result<(), E>` and `async fn(Message<T>, S) -> Result<(), E>` where the error turns
+/// into a [`Failure`]; `Args` only tells the two apart and is inferred. There is no need to implement it by hand.
+pub trait Handler<S, Args>: Send + Sync + 'static {
+    /// What a message's body is decoded into.
+    type Body: DeserializeOwned + Send + 'static;
+
+    /// Handles one message.
+    fn call(
+        &self,
+        message: Message<Self::Body>,
+        state: &S,
+    ) -> impl Future<Output = Result<(), Failure>> + Send;
+}
+
+impl<F, Fut, T, E, S> Handler<S, (T,)> for F
+where
+    F: Fn(Message<T>) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<(), E>> + Send,
+    T: DeserializeOwned + Send + 'static,
+    E: Into<Failure>,
+    S: Sync,
+{
+    type Body = T;
+
+    async fn call(&self, message: Message<T>, _: &S) -> Result<(), Failure> {
+        self(message).await.map_err(Into::into)
+    }
+}
+
+impl<F, Fut, T, E, S> Handler<S, (T, S)> for F
+where
+    F: Fn(Message<T>, S) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<(), E>> + Send,
+    T: DeserializeOwned + Send + 'static,
+    E: Into<Failure>,
+    S: Clone + Send + Sync,
+{
+    type Body = T;
+
+    async fn call(&self, message: Message<T>, state: &S) -> Result<(), Failure> {
+        self(message, state.clone()).await.map_err(Into::into)
+    }
+}

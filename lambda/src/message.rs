@@ -1,0 +1,214 @@
+//! What a handler gets.
+
+use crate::event::{Batch, Record};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use std::any::Any;
+use std::borrow::Cow;
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// One SQS message with its decoded body.
+///
+/// The body is decoded as JSON into `T`, except for `Message<String>` and [`Message<Raw>`](Raw), which get its text as it is. Metadata is
+/// read from the event when it is asked for; nothing is copied for a handler that does not ask.
+#[derive(Clone)]
+pub struct Message<T> {
+    /// The decoded body.
+    pub body: T,
+    batch: Arc<Batch>,
+    index: usize,
+}
+
+impl<T> Message<T> {
+    /// The identifier that SQS gave the message, or an empty string in a malformed event.
+    #[must_use]
+    pub fn id(&self) -> Cow<'_, str> {
+        self.record().message_id().unwrap_or_default()
+    }
+
+    /// The handle of this delivery, for changing its visibility.
+    #[must_use]
+    pub fn receipt_handle(&self) -> Option<Cow<'_, str>> {
+        self.record().receipt_handle()
+    }
+
+    /// The ARN of the queue that the message came from.
+    #[must_use]
+    pub fn queue_arn(&self) -> Option<Cow<'_, str>> {
+        self.record().queue_arn()
+    }
+
+    /// How often the message has been delivered, this time included (`ApproximateReceiveCount`).
+    #[must_use]
+    pub fn receive_count(&self) -> Option<u32> {
+        self.record().system_attributes().receive_count()
+    }
+
+    /// When SQS accepted the message (`SentTimestamp`).
+    #[must_use]
+    pub fn sent_at(&self) -> Option<SystemTime> {
+        let sent = self.record().system_attributes().sent_timestamp()?;
+        UNIX_EPOCH.checked_add(Duration::from_millis(sent))
+    }
+
+    /// The group of a FIFO message, or of a message on a fair queue (`MessageGroupId`).
+    #[must_use]
+    pub fn group_id(&self) -> Option<Cow<'_, str>> {
+        let attributes = self.record().system_attributes();
+        attributes.into_message_group_id()
+    }
+
+    /// The text of a message attribute of type `String` or `Number`, by its exact name.
+    #[must_use]
+    pub fn attribute(&self, name: &str) -> Option<Cow<'_, str>> {
+        let attribute = self.record().message_attribute(name)?;
+        attribute.string_value.map(|text| text.0)
+    }
+
+    fn record(&self) -> Record<'_> {
+        self.batch.record(self.index)
+    }
+}
+
+/// Without the body: it must not get into a log by accident.
+impl<T> fmt::Debug for Message<T> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Message")
+            .field("id", &self.id())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A body as it is, for handlers that decode it themselves, perhaps borrowing from it.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+pub struct Raw(String);
+
+impl Deref for Raw {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Without the text: a body must not get into a log by accident.
+impl fmt::Debug for Raw {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Raw({} bytes)", self.0.len())
+    }
+}
+
+/// Why a body did not become what the handler takes. Says where, and never what: a body may hold personal data.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum BodyError {
+    #[error("the message has no readable body")]
+    Missing,
+    #[error("the body is not JSON: the error is at line {line} column {column}")]
+    Syntax { line: usize, column: usize },
+    #[error(
+        "the body is JSON, but not of the form that the handler takes: the error is at line {line} column {column}"
+    )]
+    Form { line: usize, column: usize },
+}
+
+impl<T: DeserializeOwned + 'static> Message<T> {
+    pub(crate) fn decode(batch: &Arc<Batch>, index: usize) -> Result<Self, BodyError> {
+        let text = batch.record(index).body().ok_or(BodyError::Missing)?;
+        Ok(Self {
+            body: decode_body(text)?,
+            batch: Arc::clone(batch),
+            index,
+        })
+    }
+}
+
+fn decode_body<T: DeserializeOwned + 'static>(text: Cow<'_, str>) -> Result<T, BodyError> {
+    // `T` is one of these exactly when the slot for it can be taken as theirs.
+    let mut decoded: Option<T> = None;
+    let slot: &mut dyn Any = &mut decoded;
+    if let Some(slot) = slot.downcast_mut::<Option<String>>() {
+        *slot = Some(text.into_owned());
+    } else if let Some(slot) = slot.downcast_mut::<Option<Raw>>() {
+        *slot = Some(Raw(text.into_owned()));
+    } else {
+        return serde_json::from_str(&text).map_err(|error| {
+            let (line, column) = (error.line(), error.column());
+            match error.classify() {
+                serde_json::error::Category::Data => BodyError::Form { line, column },
+                _ => BodyError::Syntax { line, column },
+            }
+        });
+    }
+    decoded.ok_or(BodyError::Missing)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn message<T: DeserializeOwned + 'static>(body: &str) -> Result<Message<T>, BodyError> {
+        let event = json!({"Records": [{
+            "messageId": "id-1",
+            "receiptHandle": "handle",
+            "body": body,
+            "attributes": {"ApproximateReceiveCount": "3", "SentTimestamp": "1700000000123", "MessageGroupId": "g"},
+            "messageAttributes": {"tenant": {"stringValue": "blue", "dataType": "String"}, "none": null},
+            "eventSource": "aws:sqs",
+            "eventSourceARN": "arn:aws:sqs:eu-central-1:123456789012:orders",
+        }]});
+        let payload = serde_json::value::to_raw_value(&event).unwrap();
+        Message::decode(&Arc::new(Batch::parse(payload).unwrap()), 0)
+    }
+
+    #[test]
+    fn a_body_is_decoded_as_json_but_strings_and_raw_bodies_are_left_alone() {
+        assert_eq!(message::<Vec<u8>>("[1, 2]").unwrap().body, [1, 2]);
+        assert_eq!(message::<String>("[1, \"a\"]").unwrap().body, "[1, \"a\"]");
+        assert_eq!(&*message::<Raw>("not \n JSON").unwrap().body, "not \n JSON");
+    }
+
+    #[test]
+    fn a_body_that_does_not_decode_says_where_and_not_what() {
+        let error = message::<u8>("\"SECRET\"").unwrap_err();
+        assert!(matches!(error, BodyError::Form { line: 1, .. }));
+        assert!(!error.to_string().contains("SECRET"));
+        assert!(matches!(
+            message::<Vec<u8>>("[1"),
+            Err(BodyError::Syntax { .. })
+        ));
+    }
+
+    #[test]
+    fn metadata_is_read_from_the_event() {
+        let message = message::<String>("x").unwrap();
+        assert_eq!((&*message.id(), message.receive_count()), ("id-1", Some(3)));
+        assert_eq!(message.receipt_handle().as_deref(), Some("handle"));
+        assert_eq!(message.group_id().as_deref(), Some("g"));
+        assert_eq!(message.attribute("tenant").as_deref(), Some("blue"));
+        assert_eq!(
+            (message.attribute("none"), message.attribute("other")),
+            (None, None)
+        );
+        let sent = message
+            .sent_at()
+            .unwrap()
+            .duration_since(UNIX_EPOCH)
+            .unwrap();
+        assert_eq!(sent.as_millis(), 1_700_000_000_123);
+    }
+
+    #[test]
+    fn a_body_never_shows_in_debug_output() {
+        let text = format!(
+            "{:?} {:?}",
+            message::<Raw>("SECRET").unwrap(),
+            Raw("SECRET".into())
+        );
+        assert!(!text.contains("SECRET"), "{text}");
+    }
+}

@@ -1,0 +1,102 @@
+//! `baton demo`.
+
+use std::io::{self, Write};
+
+use clap::Args;
+
+use super::binaries;
+use super::exit::{EXPLAINED, Exit};
+use super::options::{Binaries, Paths};
+use super::signals::Signals;
+use super::terminal::{self, Progress};
+use crate::demo::{self, Demo, DemoError, Stage};
+
+/// Send a dozen requests through the whole pipeline and show their traces
+///
+/// Starts the stack, sends a dozen onboardings to the real producer, among them one whose handler fails once, one whose handler panics once,
+/// a slow one, and one that the function refuses until it ends in the dead-letter queue. Environments are frozen between invocations and
+/// killed without warning in the end. Then every message's trace is printed as a tree with durations and queue time, the batches with their
+/// links, and a table. Exit code 0 means that every number is exactly as it must be.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = EXPLAINED)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    binaries: Binaries,
+}
+
+/// Runs the demo unless a signal arrives first.
+pub(super) async fn run(arguments: Arguments) -> Exit {
+    let mut signals = match Signals::new() {
+        Ok(signals) => signals,
+        Err(error) => {
+            terminal::error(&error);
+            return Exit::StartFailed;
+        }
+    };
+    let mut progress = Progress::new();
+    let paths = tokio::select! {
+        paths = binaries::find(arguments.binaries, &mut progress) => paths,
+        () = signals.next() => return Exit::Interrupted,
+    };
+    let paths = match paths {
+        Ok(paths) => paths,
+        Err(error) => {
+            terminal::error(&error);
+            return Exit::BuildFailed;
+        }
+    };
+    play(paths, &mut progress, &mut signals).await
+}
+
+async fn play(paths: Paths, progress: &mut Progress, signals: &mut Signals) -> Exit {
+    progress.begin("starting queue, function, producer and OTLP receiver");
+    let started = tokio::select! {
+        started = Demo::start(paths.function, paths.producer) => started,
+        () = signals.next() => return Exit::Interrupted,
+    };
+    let mut demo = match started {
+        Ok(demo) => demo,
+        Err(error) => {
+            terminal::error(&error);
+            return Exit::StartFailed;
+        }
+    };
+    progress.done("everything answers");
+    let played = tokio::select! {
+        played = demo.play(|stage| show(progress, stage)) => Some(played),
+        () = signals.next() => None,
+    };
+    demo.stop().await;
+    match played {
+        Some(played) => report(played),
+        None => Exit::Interrupted,
+    }
+}
+
+fn show(progress: &mut Progress, stage: Stage) {
+    match stage {
+        Stage::Begins(what) => progress.begin(&what),
+        Stage::Done(what) => progress.done(&what),
+    }
+}
+
+fn report(played: Result<demo::Report, DemoError>) -> Exit {
+    let report = match played {
+        Ok(report) => report,
+        Err(error) => {
+            terminal::error(&error);
+            return Exit::Failed;
+        }
+    };
+    if let Err(error) = print(&report) {
+        terminal::error(&error);
+        return Exit::Failed;
+    }
+    if report.holds() { Exit::Done } else { Exit::Failed }
+}
+
+fn print(report: &demo::Report) -> io::Result<()> {
+    let mut out = anstream::stdout().lock();
+    write!(out, "\n{report}")?;
+    out.flush()
+}

@@ -1,0 +1,114 @@
+//! What can be given on the command line, and what it becomes.
+
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+
+use super::duration;
+use crate::environment::Freeze;
+use crate::stack::{Config, Fault, Ports, Queue};
+
+/// The binaries to run.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Binaries (built with cargo unless given)")]
+pub(super) struct Binaries {
+    /// Any binary that speaks the Lambda Runtime API
+    #[arg(long, value_name = "PATH")]
+    pub(super) function: Option<PathBuf>,
+    /// A binary that takes the variables of onboarding-api
+    #[arg(long, value_name = "PATH")]
+    pub(super) producer: Option<PathBuf>,
+}
+
+/// Where to listen.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Ports on 127.0.0.1 (free ones unless given)")]
+pub(super) struct PortOptions {
+    /// Port of the SQS endpoint
+    #[arg(long, value_name = "PORT", default_value_t = 0, hide_default_value = true)]
+    pub(super) sqs_port: u16,
+    /// Port of the producer's API
+    #[arg(long, value_name = "PORT", default_value_t = 0, hide_default_value = true)]
+    producer_port: u16,
+    /// Port of the OTLP receiver, HTTP
+    #[arg(long, value_name = "PORT", default_value_t = 0, hide_default_value = true)]
+    otlp_http_port: u16,
+    /// Port of the OTLP receiver, gRPC
+    #[arg(long, value_name = "PORT", default_value_t = 0, hide_default_value = true)]
+    otlp_grpc_port: u16,
+}
+
+/// How queue, event source mapping and function are set up.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Queue, event source mapping and function")]
+pub(super) struct Settings {
+    /// How many messages a batch may have; above 10 it needs a window
+    #[arg(long, value_name = "N", default_value = "10")]
+    batch_size: NonZeroUsize,
+    /// How long a batch may be gathered
+    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = duration::parse)]
+    batching_window: Duration,
+    /// How many batches are handled at once, each in its environment
+    #[arg(long, value_name = "N", default_value = "2")]
+    concurrency: NonZeroUsize,
+    /// How long an invocation may take
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = duration::parse)]
+    function_timeout: Duration,
+    /// How long a received message stays hidden; not shorter than the
+    /// function's timeout
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration::parse)]
+    visibility_timeout: Duration,
+    /// How often a message is delivered before it goes to the
+    /// dead-letter queue
+    #[arg(long, value_name = "N", default_value = "3", value_parser = receive_count)]
+    max_receive_count: NonZeroU32,
+    /// How long an environment may idle before it is killed
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = duration::parse)]
+    idle_after: Duration,
+    /// Let environments run between invocations, unlike Lambda
+    #[arg(long)]
+    no_freeze: bool,
+    /// Make the function misbehave: KIND=CUSTOMER_ID, comma-separated;
+    /// KIND is fail-once, panic or slow
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    faults: Vec<Fault>,
+}
+
+/// The paths of the two binaries, once they are known.
+#[derive(Clone, Debug)]
+pub(super) struct Paths {
+    pub(super) function: PathBuf,
+    pub(super) producer: PathBuf,
+}
+
+impl PortOptions {
+    pub(super) fn ports(&self) -> Ports {
+        Ports { sqs: self.sqs_port, producer: self.producer_port, otlp_http: self.otlp_http_port, otlp_grpc: self.otlp_grpc_port }
+    }
+}
+
+impl Settings {
+    pub(super) fn config(self, paths: Paths, ports: Ports) -> Config {
+        Config {
+            function: paths.function,
+            producer: paths.producer,
+            ports,
+            queue: Queue { visibility_timeout: self.visibility_timeout, max_receive_count: self.max_receive_count },
+            batch_size: self.batch_size,
+            batching_window: self.batching_window,
+            concurrency: self.concurrency,
+            function_timeout: self.function_timeout,
+            idle_after: self.idle_after,
+            freeze: if self.no_freeze { Freeze::Never } else { Freeze::BetweenInvocations },
+            faults: self.faults,
+        }
+    }
+}
+
+/// SQS takes 1 to 1,000.
+fn receive_count(text: &str) -> Result<NonZeroU32, String> {
+    let count = text.parse().ok().filter(|count: &NonZeroU32| count.get() <= 1_000);
+    count.ok_or_else(|| "expected a number from 1 to 1000".to_owned())
+}

@@ -1,0 +1,61 @@
+//! What the person at the terminal sees while something happens. Results go to standard output, everything here to standard error.
+
+use std::error::Error;
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+use anstyle::{AnsiColor, Style};
+
+/// Headings, and what went well.
+const GOOD: Style = AnsiColor::Green.on_default();
+/// What went wrong.
+const BAD: Style = AnsiColor::Red.on_default().bold();
+/// What is of second rank.
+const FAINT: Style = Style::new().dimmed();
+/// Durations below this are not worth telling.
+const NOTICEABLE: Duration = Duration::from_millis(50);
+
+/// Says that something has begun or been done, with the time since the last word.
+#[derive(Debug)]
+pub(super) struct Progress {
+    last: Instant,
+}
+
+impl Progress {
+    pub(super) fn new() -> Self {
+        Self { last: Instant::now() }
+    }
+
+    /// Something begins that may take a while.
+    pub(super) fn begin(&mut self, what: &str) {
+        say(format_args!("{FAINT}·{FAINT:#} {what}"));
+        self.last = Instant::now();
+    }
+
+    /// Something was done.
+    pub(super) fn done(&mut self, what: &str) {
+        let taken = self.last.elapsed();
+        self.last = Instant::now();
+        if taken < NOTICEABLE {
+            say(format_args!("{GOOD}✓{GOOD:#} {what}"));
+        } else {
+            say(format_args!("{GOOD}✓{GOOD:#} {what} {FAINT}({:.1} s){FAINT:#}", taken.as_secs_f64()));
+        }
+    }
+}
+
+/// Reports an error with all its causes, one a line.
+pub(super) fn error(error: &dyn Error) {
+    say(format_args!("{BAD}error:{BAD:#} {error}"));
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        say(format_args!("  {FAINT}because:{FAINT:#} {error}"));
+        cause = error.source();
+    }
+}
+
+/// Writes one line to standard error.
+pub(super) fn say(line: std::fmt::Arguments<'_>) {
+    // When nobody can read it any more, nothing is left to be done about it.
+    let _ = writeln!(anstream::stderr().lock(), "{line}");
+}

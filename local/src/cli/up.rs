@@ -1,0 +1,208 @@
+//! `baton up`.
+
+use std::io::{self, Write};
+
+use anstyle::Style;
+use clap::Args;
+use serde::Serialize;
+
+use super::binaries;
+use super::exit::{EXPLAINED, Exit};
+use super::options::{Binaries, PortOptions, Settings};
+use super::signals::Signals;
+use super::terminal::{self, Progress, say};
+use crate::stack::{Endpoints, FunctionWatch, SqsEndpoint, Stack, StackError};
+
+/// Headings.
+const HEADING: Style = Style::new().bold();
+/// What is of second rank.
+const FAINT: Style = Style::new().dimmed();
+
+/// Start the stack, print where everything is, and run until Ctrl-C
+///
+/// Starts the SQS endpoint, the queues onboarding and onboarding-dlq, the OTLP receiver, the function with its event source mapping, and the
+/// producer; then prints the endpoints and the variables to export. Ctrl-C and SIGTERM stop everything and leave no process behind.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = EXPLAINED)]
+pub(super) struct Arguments {
+    /// Print one line of JSON once all is ready: {"sqs": URL, "queue_url":
+    /// URL, "dead_letter_queue_url": URL, "producer": URL, "otlp_http":
+    /// URL, "otlp_grpc": URL, "console": URL or null}; with --sqs-only
+    /// everything but "sqs" is null
+    #[arg(long)]
+    json: bool,
+    /// Start the SQS endpoint alone, without any queue
+    #[arg(long, conflicts_with_all = ["function", "producer", "faults"])]
+    sqs_only: bool,
+    #[command(flatten)]
+    binaries: Binaries,
+    #[command(flatten)]
+    ports: PortOptions,
+    #[command(flatten)]
+    settings: Settings,
+}
+
+/// Runs until a signal arrives or something dies.
+pub(super) async fn run(arguments: Arguments) -> Exit {
+    let mut signals = match Signals::new() {
+        Ok(signals) => signals,
+        Err(error) => {
+            terminal::error(&error);
+            return Exit::StartFailed;
+        }
+    };
+    if arguments.sqs_only {
+        return sqs_only(arguments.ports.sqs_port, arguments.json, &mut signals).await;
+    }
+    let json = arguments.json;
+    let started = tokio::select! {
+        started = start(arguments) => started,
+        () = signals.next() => return Exit::Done,
+    };
+    let (stack, watch) = match started {
+        Ok(started) => started,
+        Err(exit) => return exit,
+    };
+    if let Err(error) = announce(&stack, json) {
+        terminal::error(&error);
+    }
+    serve(stack, watch, &mut signals).await
+}
+
+async fn start(arguments: Arguments) -> Result<(Stack, FunctionWatch), Exit> {
+    let mut progress = Progress::new();
+    let paths = binaries::find(arguments.binaries, &mut progress).await.map_err(|error| {
+        terminal::error(&error);
+        Exit::BuildFailed
+    })?;
+    progress.begin("starting queue, function, producer and OTLP receiver");
+    let config = arguments.settings.config(paths, arguments.ports.ports());
+    let stack = Stack::start(config).await.map_err(|error| {
+        terminal::error(&error);
+        Exit::StartFailed
+    })?;
+    progress.done("everything answers");
+    let watch = stack.watch_function();
+    Ok((stack, watch))
+}
+
+async fn serve(mut stack: Stack, mut watch: FunctionWatch, signals: &mut Signals) -> Exit {
+    let exit = loop {
+        tokio::select! {
+            () = signals.next() => break Exit::Done,
+            error = stack.failed() => {
+                terminal::error(&error);
+                break Exit::Failed;
+            }
+            // As on AWS the queue keeps what was not handled, and the next attempt gets a new environment.
+            (trouble, log) = watch.next() => terminal::error(&StackError::Function { trouble, log }),
+        }
+    };
+    say(format_args!("stopping"));
+    stack.stop().await;
+    exit
+}
+
+async fn sqs_only(port: u16, json: bool, signals: &mut Signals) -> Exit {
+    let mut endpoint = match SqsEndpoint::start(port).await {
+        Ok(endpoint) => endpoint,
+        Err(error) => {
+            terminal::error(&error);
+            return Exit::StartFailed;
+        }
+    };
+    if let Err(error) = announce_sqs(&endpoint, json) {
+        terminal::error(&error);
+    }
+    let exit = tokio::select! {
+        () = signals.next() => Exit::Done,
+        error = endpoint.failed() => {
+            terminal::error(&error);
+            Exit::Failed
+        }
+    };
+    endpoint.stop().await;
+    exit
+}
+
+/// The line of `--json`.
+#[derive(Debug, Default, Serialize)]
+struct Ready<'a> {
+    sqs: &'a str,
+    queue_url: Option<&'a str>,
+    dead_letter_queue_url: Option<&'a str>,
+    producer: Option<&'a str>,
+    otlp_http: Option<&'a str>,
+    otlp_grpc: Option<&'a str>,
+    console: Option<&'a str>,
+}
+
+impl<'a> From<&'a Endpoints> for Ready<'a> {
+    fn from(endpoints: &'a Endpoints) -> Self {
+        Self {
+            sqs: &endpoints.sqs,
+            queue_url: Some(&endpoints.queue),
+            dead_letter_queue_url: Some(&endpoints.dead_letter_queue),
+            producer: Some(&endpoints.producer),
+            otlp_http: Some(&endpoints.otlp_http),
+            otlp_grpc: Some(&endpoints.otlp_grpc),
+            console: None,
+        }
+    }
+}
+
+fn announce(stack: &Stack, json: bool) -> io::Result<()> {
+    let endpoints = stack.endpoints();
+    let mut out = anstream::stdout().lock();
+    if json {
+        return write_json(&mut out, &endpoints.into());
+    }
+    let Endpoints { sqs, queue, dead_letter_queue, producer, otlp_http, otlp_grpc } = endpoints;
+    writeln!(out, "\n{HEADING}Baton is up{HEADING:#}; Ctrl-C stops it\n")?;
+    let rows = [("producer", producer), ("sqs", sqs), ("queue", queue), ("dead letters", dead_letter_queue), ("otlp/http", otlp_http), ("otlp/grpc", otlp_grpc)];
+    for (name, url) in rows {
+        writeln!(out, "  {FAINT}{name:<14}{FAINT:#}{url}")?;
+    }
+    write_variables(&mut out, &stack.shell_variables())?;
+    writeln!(out, "\n{HEADING}Send an onboarding, then read its spans{HEADING:#}\n")?;
+    writeln!(out, "  curl {producer}/onboarding \\")?;
+    writeln!(out, "    -H 'content-type: application/json' \\")?;
+    writeln!(out, "    -d '{{\"customer_id\":\"c-1\",\"email\":\"c@example.com\",\"plan\":\"starter\"}}'")?;
+    writeln!(out, "  curl {otlp_http}/api/spans\n")?;
+    out.flush()
+}
+
+fn announce_sqs(endpoint: &SqsEndpoint, json: bool) -> io::Result<()> {
+    let mut out = anstream::stdout().lock();
+    if json {
+        return write_json(&mut out, &Ready { sqs: endpoint.url(), ..Ready::default() });
+    }
+    writeln!(out, "\n{HEADING}The SQS endpoint is up{HEADING:#}; Ctrl-C stops it\n")?;
+    writeln!(out, "  {FAINT}{:<14}{FAINT:#}{}", "sqs", endpoint.url())?;
+    write_variables(&mut out, &endpoint.shell_variables())?;
+    writeln!(out)?;
+    out.flush()
+}
+
+fn write_json(out: &mut impl Write, ready: &Ready<'_>) -> io::Result<()> {
+    writeln!(out, "{}", serde_json::to_string(ready)?)?;
+    out.flush()
+}
+
+fn write_variables(out: &mut impl Write, variables: &[(String, String)]) -> io::Result<()> {
+    writeln!(out, "\n{HEADING}For another shell{HEADING:#}\n")?;
+    variables.iter().try_for_each(|(name, value)| writeln!(out, "  export {name}={value}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_json_line_has_every_key_even_for_sqs_alone() {
+        let mut line = Vec::new();
+        write_json(&mut line, &Ready { sqs: "http://127.0.0.1:1", ..Ready::default() }).unwrap();
+        let expected = r#"{"sqs":"http://127.0.0.1:1","queue_url":null,"dead_letter_queue_url":null,"producer":null,"otlp_http":null,"otlp_grpc":null,"console":null}"#;
+        assert_eq!(String::from_utf8(line).unwrap(), format!("{expected}\n"));
+    }
+}

@@ -1,0 +1,93 @@
+//! What the processes themselves say about their spans, read from their logs.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+/// The message of the line that a process writes after each flush.
+const FLUSHED: &str = "telemetry flushed";
+
+/// The last word of each process about its spans.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Ledger {
+    last: BTreeMap<String, Counts>,
+}
+
+/// How many spans there were since the process started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+pub(super) struct Counts {
+    #[serde(rename = "spans_finished")]
+    pub(super) finished: u64,
+    #[serde(rename = "spans_exported")]
+    pub(super) exported: u64,
+    #[serde(rename = "spans_dropped")]
+    pub(super) dropped: u64,
+    #[serde(rename = "spans_pending")]
+    pub(super) pending: u64,
+}
+
+impl Ledger {
+    /// Takes a line that `process` wrote; later lines of one process replace its earlier ones, because the counts are totals.
+    pub(super) fn read(&mut self, process: &str, line: &str) {
+        if let Some(counts) = counts(line) {
+            self.last.insert(process.to_owned(), counts);
+        }
+    }
+
+    /// How many processes have said anything.
+    pub(super) fn processes(&self) -> usize {
+        self.last.len()
+    }
+
+    /// The counts of all processes together.
+    pub(super) fn total(&self) -> Counts {
+        self.last.values().fold(Counts::default(), |total, counts| Counts {
+            finished: total.finished + counts.finished,
+            exported: total.exported + counts.exported,
+            dropped: total.dropped + counts.dropped,
+            pending: total.pending + counts.pending,
+        })
+    }
+}
+
+fn counts(line: &str) -> Option<Counts> {
+    // Most lines are not about this, and reading JSON is the dear part.
+    if !line.contains(FLUSHED) {
+        return None;
+    }
+    let line = serde_json::from_str::<Value>(line).ok()?;
+    let fields = if line.get("message").is_some() { &line } else { line.get("fields")? };
+    if fields.get("message")?.as_str()? != FLUSHED {
+        return None;
+    }
+    Counts::deserialize(fields).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(finished: u64) -> String {
+        format!(r#"{{"message":"telemetry flushed","spans_finished":{finished},"spans_exported":{finished},"spans_dropped":1,"spans_pending":0}}"#)
+    }
+
+    #[test]
+    fn the_last_line_of_each_process_counts() {
+        let mut ledger = Ledger::default();
+        for (process, finished) in [("a", 3), ("b", 10), ("a", 5)] {
+            ledger.read(process, &line(finished));
+        }
+        assert_eq!(ledger.processes(), 2);
+        assert_eq!(ledger.total(), Counts { finished: 15, exported: 15, dropped: 2, pending: 0 });
+    }
+
+    #[test]
+    fn other_lines_say_nothing_about_spans() {
+        let mut ledger = Ledger::default();
+        for line in ["", "telemetry flushed", r#"{"message":"started"}"#, r#"{"message":"telemetry flushed"}"#, r#"{"error":"telemetry flushed","message":"x"}"#] {
+            ledger.read("a", line);
+        }
+        assert_eq!(ledger, Ledger::default());
+    }
+}

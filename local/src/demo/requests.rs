@@ -1,0 +1,36 @@
+//! The requests, all at once, so that the event source mapping has something to batch.
+
+use std::net::SocketAddr;
+
+use futures_util::future::try_join_all;
+use http::StatusCode;
+use serde::Deserialize;
+
+use super::DemoError;
+use super::journey::Accepted;
+use super::scenario::Onboarding;
+use crate::stack;
+
+/// The producer's answer.
+#[derive(Deserialize)]
+struct Answer {
+    message_id: String,
+    trace_id: String,
+}
+
+/// Sends every onboarding and answers what the producer made of them, in the same order.
+pub(super) async fn send(producer: SocketAddr, onboardings: &[Onboarding]) -> Result<Vec<Accepted>, DemoError> {
+    try_join_all(onboardings.iter().map(|onboarding| send_one(producer, onboarding))).await
+}
+
+async fn send_one(producer: SocketAddr, onboarding: &Onboarding) -> Result<Accepted, DemoError> {
+    let customer_id = onboarding.customer_id.clone();
+    let reply = match stack::post(producer, "/onboarding", &onboarding.body()).await {
+        Ok(reply) => reply,
+        Err(source) => return Err(DemoError::Request { customer_id, source }),
+    };
+    match serde_json::from_slice(&reply.body) {
+        Ok(Answer { message_id, trace_id }) if reply.status == StatusCode::ACCEPTED => Ok(Accepted { customer_id, message_id, trace_id }),
+        _ => Err(DemoError::Refused { customer_id, answer: format!("{}: {}", reply.status, String::from_utf8_lossy(&reply.body)) }),
+    }
+}

@@ -1,0 +1,136 @@
+//! What the demo sends, and what must come of it.
+
+use serde_json::{Value, json};
+
+use crate::stack::{Fault, FaultKind};
+
+/// How many onboardings are sent: a dozen, so that all traces fit into a few screens.
+const MESSAGES: usize = 12;
+/// The plan of every customer; nothing depends on it.
+const PLAN: &str = "starter";
+
+/// The part that a message plays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    /// Goes through.
+    Ordinary,
+    /// The handler misbehaves.
+    Faulty(FaultKind),
+    /// The producer takes it, the function refuses it each time.
+    Poison,
+}
+
+/// One onboarding that is sent.
+#[derive(Clone, Debug)]
+pub(super) struct Onboarding {
+    pub(super) customer_id: String,
+    pub(super) part: Part,
+}
+
+/// What must come of the messages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Expected {
+    /// Requests that are answered 202.
+    pub(super) accepted: usize,
+    /// Messages that are handled in the end.
+    pub(super) processed: usize,
+    /// Deliveries beyond a message's first.
+    pub(super) retried: usize,
+    /// Messages that end in the dead-letter queue.
+    pub(super) dead_lettered: usize,
+}
+
+impl Expected {
+    /// How often messages are delivered, all told.
+    pub(super) fn deliveries(&self) -> usize {
+        self.accepted + self.retried
+    }
+}
+
+impl Part {
+    /// What a reader should know about the message.
+    pub(super) fn explained(self) -> &'static str {
+        match self {
+            Self::Ordinary => "goes through",
+            Self::Faulty(FaultKind::FailOnce) => "fails once",
+            Self::Faulty(FaultKind::Panic) => "panics once",
+            Self::Faulty(FaultKind::Slow) => "is slow",
+            Self::Poison => "is poison",
+        }
+    }
+
+    fn deliveries(self, max_receive_count: usize) -> usize {
+        match self {
+            Self::Ordinary | Self::Faulty(FaultKind::Slow) => 1,
+            Self::Faulty(FaultKind::FailOnce | FaultKind::Panic) => 2,
+            Self::Poison => max_receive_count,
+        }
+    }
+}
+
+/// The dozen: most of them ordinary, and one of each kind that is not.
+pub(super) fn onboardings() -> Vec<Onboarding> {
+    (1..=MESSAGES).map(|number| Onboarding { customer_id: format!("demo-{number:02}"), part: part(number) }).collect()
+}
+
+/// The faults that the function must be told to commit.
+pub(super) fn faults(onboardings: &[Onboarding]) -> Vec<Fault> {
+    let fault = |onboarding: &Onboarding| match onboarding.part {
+        Part::Faulty(kind) => Some(Fault { kind, customer_id: onboarding.customer_id.clone() }),
+        Part::Ordinary | Part::Poison => None,
+    };
+    onboardings.iter().filter_map(fault).collect()
+}
+
+/// What must come of `onboardings` when a message may be received `max_receive_count` times.
+pub(super) fn expected(onboardings: &[Onboarding], max_receive_count: usize) -> Expected {
+    let deliveries = onboardings.iter().map(|onboarding| onboarding.part.deliveries(max_receive_count)).sum::<usize>();
+    let poison = onboardings.iter().filter(|onboarding| onboarding.part == Part::Poison).count();
+    Expected {
+        accepted: onboardings.len(),
+        processed: onboardings.len() - poison,
+        retried: deliveries - onboardings.len(),
+        dead_lettered: poison,
+    }
+}
+
+impl Onboarding {
+    /// The body of the request. The poison refers to itself, which the function refuses for good.
+    pub(super) fn body(&self) -> Value {
+        let mut body = json!({ "customer_id": self.customer_id, "email": format!("{}@example.com", self.customer_id), "plan": PLAN });
+        if self.part == Part::Poison {
+            body["referrer"] = Value::from(self.customer_id.as_str());
+        }
+        body
+    }
+}
+
+fn part(number: usize) -> Part {
+    match number {
+        3 => Part::Faulty(FaultKind::FailOnce),
+        5 => Part::Faulty(FaultKind::Panic),
+        7 => Part::Faulty(FaultKind::Slow),
+        9 => Part::Poison,
+        _ => Part::Ordinary,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_numbers_follow_from_what_is_sent() {
+        let expected = expected(&onboardings(), 3);
+        assert_eq!(expected, Expected { accepted: 12, processed: 11, retried: 4, dead_lettered: 1 });
+        assert_eq!(expected.deliveries(), 16);
+    }
+
+    #[test]
+    fn only_the_poison_refers_to_itself() {
+        let referrers = onboardings().iter().filter(|onboarding| onboarding.body().get("referrer").is_some()).count();
+        assert_eq!(referrers, 1);
+        let faults = faults(&onboardings()).iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(faults, ["fail-once=demo-03", "panic=demo-05", "slow=demo-07"]);
+    }
+}

@@ -1,0 +1,197 @@
+//! Whether what was seen is exactly what must be.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use super::journey::{self, Accepted, Journey};
+use super::keys::{BATCH_SPAN, HTTP_RESPONSE_STATUS_CODE, PROCESS_SPAN, RECEIVE_COUNT, SEND_SPAN, SERVER_SPAN};
+use super::ledger::Ledger;
+use super::scenario::Expected;
+use super::tree::{self, Node};
+use crate::otlp::{Kind, Span, Totals};
+
+/// Everything that was seen from outside once all was done.
+#[derive(Clone, Debug)]
+pub(super) struct Observed {
+    /// The messages that the producer accepted.
+    pub(super) accepted: Vec<Accepted>,
+    /// The ids of the messages in the dead-letter queue.
+    pub(super) dead_letters: Vec<String>,
+    /// How many invocations the function answered.
+    pub(super) invocations: u64,
+    /// The spans that arrived, each once.
+    pub(super) spans: Vec<Arc<Span>>,
+    /// The receiver's own count.
+    pub(super) totals: Totals,
+    /// What the processes say about their spans.
+    pub(super) ledger: Ledger,
+}
+
+/// One line of the closing table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Row {
+    pub(super) name: &'static str,
+    pub(super) expected: u64,
+    pub(super) seen: u64,
+}
+
+impl Row {
+    fn new(name: &'static str, expected: usize, seen: usize) -> Self {
+        Self { name, expected: expected as u64, seen: seen as u64 }
+    }
+
+    pub(super) fn holds(&self) -> bool {
+        self.expected == self.seen
+    }
+}
+
+/// The closing table, and what is wrong with the traces.
+#[derive(Clone, Debug)]
+pub(super) struct Verdict {
+    pub(super) rows: Vec<Row>,
+    /// One sentence each; none if all is well.
+    pub(super) problems: Vec<String>,
+}
+
+impl Verdict {
+    /// Whether all is exactly as it must be.
+    pub(super) fn holds(&self) -> bool {
+        self.problems.is_empty() && self.rows.iter().all(Row::holds)
+    }
+}
+
+/// Compares what was seen with what must be.
+pub(super) fn judge(expected: &Expected, observed: &Observed, journeys: &[Journey]) -> Verdict {
+    let batches = journey::batches(&observed.spans);
+    let mut problems = journeys.iter().flat_map(|journey| defects(journey, &batches)).collect::<Vec<_>>();
+    problems.extend(orphans(&observed.spans));
+    problems.extend(surplus(&observed.spans, journeys, &batches));
+    problems.extend(leaks(observed));
+    Verdict { rows: rows(expected, observed, journeys), problems }
+}
+
+fn rows(expected: &Expected, observed: &Observed, journeys: &[Journey]) -> Vec<Row> {
+    let processed = journeys.iter().filter(|journey| journey.is_processed()).count();
+    let retried = journeys.iter().map(|journey| journey.deliveries.len().saturating_sub(1)).sum();
+    let finished = observed.ledger.total().finished;
+    let received = observed.spans.len() as u64;
+    let spans = expected_spans(expected, observed.invocations);
+    vec![
+        Row::new("accepted", expected.accepted, observed.accepted.len()),
+        Row::new("processed", expected.processed, processed),
+        Row::new("retried", expected.retried, retried),
+        Row::new("dead-lettered", expected.dead_lettered, observed.dead_letters.len()),
+        Row { name: "spans finished", expected: spans, seen: finished },
+        Row { name: "spans received", expected: spans, seen: received },
+        Row { name: "spans lost", expected: 0, seen: finished.saturating_sub(received) },
+    ]
+}
+
+/// How many spans there must be: server and send for each request, one for each delivery and each batch, and the store's for each success.
+fn expected_spans(expected: &Expected, invocations: u64) -> u64 {
+    (2 * expected.accepted + expected.deliveries() + expected.processed) as u64 + invocations
+}
+
+/// What is wrong with the trace of one message.
+fn defects(journey: &Journey, batches: &[Arc<Span>]) -> Vec<String> {
+    let mut defects = shape(journey);
+    for (index, delivery) in journey.deliveries.iter().enumerate() {
+        let number = index + 1;
+        if delivery.integer(RECEIVE_COUNT) != i64::try_from(number).ok() {
+            let seen = delivery.attributes.get(RECEIVE_COUNT).map_or_else(|| "no number".to_owned(), ToString::to_string);
+            defects.push(format!("delivery {number} says that it is delivery {seen}"));
+        }
+        let linking = batches.iter().filter(|batch| carries(batch, delivery, journey)).count();
+        if linking != 1 {
+            defects.push(format!("delivery {number} is linked with {linking} batch spans instead of 1"));
+        }
+    }
+    defects.into_iter().map(|defect| format!("{}: {defect}", journey.message.customer_id)).collect()
+}
+
+/// The trace must be one tree: the server's span, one send below it, and below that nothing but deliveries, at least one.
+fn shape(journey: &Journey) -> Vec<String> {
+    let [root] = journey.trees.as_slice() else {
+        return vec![format!("its trace is in {} pieces instead of 1", journey.trees.len())];
+    };
+    let mut defects = Vec::new();
+    if size(root) != journey.spans {
+        defects.push(format!("its trace has {} spans, of which the root reaches {}", journey.spans, size(root)));
+    }
+    if !tree::is(&root.span, Kind::Server, SERVER_SPAN) || root.span.integer(HTTP_RESPONSE_STATUS_CODE) != Some(202) {
+        defects.push(format!("its trace does not begin with {SERVER_SPAN:?} answered 202"));
+    }
+    let [send] = root.children.as_slice() else {
+        defects.push(format!("{} spans are below {SERVER_SPAN:?} instead of 1", root.children.len()));
+        return defects;
+    };
+    if !tree::is(&send.span, Kind::Producer, SEND_SPAN) {
+        defects.push(format!("{:?} is where {SEND_SPAN:?} should be", send.span.name));
+    }
+    let deliveries = send.children.iter().filter(|child| tree::is(&child.span, Kind::Consumer, PROCESS_SPAN));
+    if send.children.is_empty() || deliveries.count() != journey.deliveries.len() {
+        defects.push(format!("not every delivery is a {PROCESS_SPAN:?} below {SEND_SPAN:?}"));
+    }
+    defects.extend(send.children.iter().filter_map(unstored));
+    defects
+}
+
+/// A delivery that succeeded must have stored something.
+fn unstored(delivery: &Node) -> Option<String> {
+    let stored = delivery.children.iter().any(|child| child.span.kind == Kind::Client);
+    (tree::failure(&delivery.span).is_none() && !stored).then(|| "it was handled without a CLIENT span of the store".to_owned())
+}
+
+/// Whether the batch and the delivery are linked with each other, by way of the span that sent the message.
+fn carries(batch: &Span, delivery: &Span, journey: &Journey) -> bool {
+    let links_message = batch.links.iter().any(|link| {
+        link.trace_id == delivery.trace_id
+            && Some(link.span_id.as_str()) == delivery.parent_span_id.as_deref()
+            && journey::message_of(link) == Some(&journey.message.message_id)
+    });
+    links_message && journey::links_to(delivery, batch)
+}
+
+fn size(node: &Node) -> usize {
+    1 + node.children.iter().map(size).sum::<usize>()
+}
+
+/// Spans whose parent never arrived.
+fn orphans(spans: &[Arc<Span>]) -> Vec<String> {
+    let known = spans.iter().map(|span| (span.trace_id.as_str(), span.span_id.as_str())).collect::<HashSet<_>>();
+    let is_orphan = |span: &&Arc<Span>| span.parent_span_id.as_deref().is_some_and(|parent| !known.contains(&(span.trace_id.as_str(), parent)));
+    spans.iter().filter(is_orphan).map(|span| format!("{:?} in trace {} has a parent that never arrived", span.name, span.trace_id)).collect()
+}
+
+/// Links without a delivery, and spans that belong to no message and no batch.
+fn surplus(spans: &[Arc<Span>], journeys: &[Journey], batches: &[Arc<Span>]) -> Vec<String> {
+    let links = batches.iter().map(|batch| batch.links.len()).sum::<usize>();
+    let deliveries = journeys.iter().map(|journey| journey.deliveries.len()).sum::<usize>();
+    let mut problems = Vec::new();
+    if links != deliveries {
+        problems.push(format!("the batch spans have {links} links for {deliveries} deliveries"));
+    }
+    let traces = journeys.iter().map(|journey| journey.message.trace_id.as_str()).collect::<HashSet<_>>();
+    let strangers = spans.iter().filter(|span| !traces.contains(span.trace_id.as_str()) && span.name != BATCH_SPAN);
+    problems.extend(strangers.map(|span| format!("{:?} in trace {} belongs to no message", span.name, span.trace_id)));
+    problems
+}
+
+/// Spans that a process or the receiver had to give up.
+fn leaks(observed: &Observed) -> Vec<String> {
+    let counts = observed.ledger.total();
+    let sums = [
+        (counts.dropped, "dropped by the processes"),
+        (counts.pending, "still in the processes' buffers at their last flush"),
+        (observed.totals.rejected, "refused by the receiver"),
+        (observed.totals.dropped, "dropped by the receiver"),
+    ];
+    let mut problems = sums.into_iter().filter(|(number, _)| *number > 0).map(|(number, what)| format!("{number} spans were {what}")).collect::<Vec<_>>();
+    if observed.ledger.processes() < 2 {
+        problems.push("the logs of the producer and the function do not both say how many spans they finished".to_owned());
+    }
+    problems
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,183 @@
+//! The handle on a function: invoke it, watch it, end it.
+
+use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use tokio::sync::oneshot;
+
+use super::{
+    Function, InvokeError, Logs, Snapshot, StartError,
+    logs::EnvironmentLog,
+    pool::{Claim, Command, Invocation, Pool, Refusal},
+    sandbox::{self, Surroundings},
+    snapshot::Counters,
+    variables,
+};
+
+/// What an event of a synchronous invocation may weigh on AWS.
+pub const MAX_EVENT_BYTES: usize = 6 * 1024 * 1024;
+/// AWS's limit on a function's timeout.
+const MAX_TIMEOUT: Duration = Duration::from_secs(900);
+
+/// A function with its execution environments. Clones share them; when the last clone is dropped, the environments are killed.
+#[derive(Clone, Debug)]
+pub struct Lambda {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    surroundings: Arc<Surroundings>,
+    logs: Logs,
+}
+
+impl Lambda {
+    /// Sets a function up. Environments are started when events come, so this only checks the settings and that the binary can be executed.
+    ///
+    /// # Errors
+    ///
+    /// When the binary is missing or not executable, the timeout is out of range, or a variable is reserved.
+    pub async fn start(mut function: Function) -> Result<Self, StartError> {
+        if function.timeout < Duration::from_millis(1) || function.timeout > MAX_TIMEOUT {
+            return Err(StartError::Timeout {
+                timeout: function.timeout,
+                limit: MAX_TIMEOUT,
+            });
+        }
+        if let Some(name) = function
+            .env
+            .keys()
+            .find(|name| variables::RESERVED.contains(&name.as_str()))
+        {
+            return Err(StartError::ReservedVariable { name: name.clone() });
+        }
+        // Environments are started in the binary's folder, where a relative path would lead somewhere else.
+        function.binary =
+            fs::canonicalize(&function.binary).map_err(|source| StartError::Binary {
+                path: function.binary.clone(),
+                source,
+            })?;
+        check_executable(&function.binary)?;
+        let pool = Pool::new(function.max_concurrency.get());
+        let surroundings = Arc::new(Surroundings {
+            function,
+            pool,
+            counters: Counters::default(),
+        });
+        Ok(Self {
+            inner: Arc::new(Inner {
+                surroundings,
+                logs: Logs::new(),
+            }),
+        })
+    }
+
+    /// The function's settings.
+    pub fn function(&self) -> &Function {
+        &self.inner.surroundings.function
+    }
+
+    /// Invokes the function with an event, byte for byte, and returns its response, byte for byte.
+    ///
+    /// The response is returned when the runtime has posted it; the environment stays busy until it asks for its next event. When the
+    /// returned future is dropped the function still finishes the event, as it would on AWS.
+    ///
+    /// # Errors
+    ///
+    /// When the function fails, overruns its timeout, ends or cannot be started, when all environments are busy, and after
+    /// [`shutdown`](Self::shutdown).
+    pub async fn invoke(&self, payload: Bytes) -> Result<Bytes, InvokeError> {
+        let counters = &self.inner.surroundings.counters;
+        counters.invocations.increment();
+        let result = self.dispatch(payload).await;
+        match &result {
+            Ok(_) => counters.succeeded.increment(),
+            Err(InvokeError::Throttled { .. }) => counters.throttled.increment(),
+            Err(_) => counters.failed.increment(),
+        }
+        result
+    }
+
+    /// Counters since the start, and the environments that exist now.
+    pub fn snapshot(&self) -> Snapshot {
+        let Surroundings { pool, counters, .. } = &*self.inner.surroundings;
+        counters.snapshot(pool.snapshot())
+    }
+
+    /// What the environments have written.
+    pub fn logs(&self) -> &Logs {
+        &self.inner.logs
+    }
+
+    /// Kills every environment that waits for an event, without warning, and returns when they are gone.
+    ///
+    /// This is what AWS does with them sooner or later, at a moment that a test can choose.
+    pub async fn kill_idle(&self) {
+        self.inner.surroundings.pool.kill_idle().await;
+    }
+
+    /// Kills every environment, busy or not, and returns when they are gone. Invocations under way end with [`InvokeError::ShutDown`].
+    pub async fn shutdown(&self) {
+        let pool = &self.inner.surroundings.pool;
+        pool.shut_down();
+        pool.gone().await;
+    }
+
+    async fn dispatch(&self, payload: Bytes) -> Result<Bytes, InvokeError> {
+        if payload.len() > MAX_EVENT_BYTES {
+            return Err(InvokeError::PayloadTooLarge {
+                bytes: payload.len(),
+                limit: MAX_EVENT_BYTES,
+            });
+        }
+        loop {
+            let (reply, response) = oneshot::channel();
+            let invocation = Invocation {
+                payload: payload.clone(),
+                reply,
+            };
+            match self.inner.surroundings.pool.claim().await {
+                Ok(Claim::Warm(commands)) => drop(commands.send(Command::Invoke(invocation))),
+                Ok(Claim::Cold(id, commands)) => {
+                    let log = EnvironmentLog::new(self.inner.logs.clone(), id);
+                    let surroundings = Arc::clone(&self.inner.surroundings);
+                    tokio::spawn(sandbox::run(id, surroundings, log, commands, invocation));
+                }
+                Err(refusal) => return Err(self.refused(refusal)),
+            }
+            // Without an answer the environment ended before it took the event, so another one gets it.
+            if let Ok(result) = response.await {
+                return result;
+            }
+        }
+    }
+
+    fn refused(&self, refusal: Refusal) -> InvokeError {
+        match refusal {
+            Refusal::AllBusy => InvokeError::Throttled {
+                max_concurrency: self.function().max_concurrency.get(),
+            },
+            Refusal::ShutDown => InvokeError::ShutDown,
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.surroundings.pool.shut_down();
+    }
+}
+
+fn check_executable(path: &Path) -> Result<(), StartError> {
+    let metadata = fs::metadata(path).map_err(|source| StartError::Binary {
+        path: path.to_owned(),
+        source,
+    })?;
+    let any_execute_bit = 0o111;
+    if metadata.is_file() && metadata.permissions().mode() & any_execute_bit != 0 {
+        return Ok(());
+    }
+    Err(StartError::NotExecutable {
+        path: path.to_owned(),
+    })
+}

@@ -1,0 +1,298 @@
+//! Which environments exist and which of them are free. The only state that environments share; its lock is never held across an await.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use tokio::{
+    sync::{Notify, mpsc, oneshot},
+    time::{Instant, timeout_at},
+};
+
+use super::{EnvironmentId, EnvironmentSnapshot, InvokeError, Phase};
+
+/// How long an event waits for an environment that has answered but not yet asked for its next event, before a new one is started. On AWS
+/// the way back to the caller takes about as long, so that one caller at a time keeps meeting the same environment there too.
+const REUSE_GRACE: Duration = Duration::from_millis(20);
+
+/// An event on its way to an environment.
+#[derive(Debug)]
+pub(super) struct Invocation {
+    pub(super) payload: Bytes,
+    pub(super) reply: ResponseSender,
+}
+
+/// Where the caller waits. Dropped unused, it sends the caller to another environment.
+pub(super) type ResponseSender = oneshot::Sender<Result<Bytes, InvokeError>>;
+
+/// What an environment's task can be told.
+#[derive(Debug)]
+pub(super) enum Command {
+    Invoke(Invocation),
+    Kill,
+}
+
+/// An environment that is the caller's to use.
+#[derive(Debug)]
+pub(super) enum Claim {
+    /// One that waits for an event.
+    Warm(mpsc::UnboundedSender<Command>),
+    /// A number and a channel for one that is still to be started.
+    Cold(EnvironmentId, mpsc::UnboundedReceiver<Command>),
+}
+
+/// Why there is no environment to use.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Refusal {
+    AllBusy,
+    ShutDown,
+}
+
+#[derive(Debug)]
+pub(super) struct Pool {
+    capacity: usize,
+    state: Mutex<State>,
+    /// Notified whenever a claim that had to wait might succeed, or an environment is gone.
+    changed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    environments: BTreeMap<EnvironmentId, Entry>,
+    /// The free ones, the one used last at the end: it is taken first, so that the others can be reaped.
+    idle: Vec<EnvironmentId>,
+    last_id: u64,
+    shut_down: bool,
+}
+
+#[derive(Debug)]
+struct Entry {
+    commands: mpsc::UnboundedSender<Command>,
+    phase: Phase,
+    pid: Option<u32>,
+    invocations: u64,
+}
+
+enum Attempt {
+    Claimed(Claim),
+    Refused(Refusal),
+    /// An environment is about to become free, or room for a new one is.
+    Wait,
+}
+
+impl Pool {
+    pub(super) fn new(capacity: usize) -> Self {
+        Self {
+            capacity,
+            state: Mutex::default(),
+            changed: Notify::new(),
+        }
+    }
+
+    /// Takes a free environment, or room for a new one. Waits only for environments that have answered already
+    /// or are being killed.
+    pub(super) async fn claim(&self) -> Result<Claim, Refusal> {
+        let patient_until = Instant::now() + REUSE_GRACE;
+        loop {
+            let mut changed = std::pin::pin!(self.changed.notified());
+            // Registered before the look at the state, so that no change in between is missed.
+            changed.as_mut().enable();
+            let patient = Instant::now() < patient_until;
+            match self.attempt(patient) {
+                Attempt::Claimed(claim) => return Ok(claim),
+                Attempt::Refused(refusal) => return Err(refusal),
+                Attempt::Wait if patient => drop(timeout_at(patient_until, changed).await),
+                Attempt::Wait => changed.await,
+            }
+        }
+    }
+
+    fn attempt(&self, patient: bool) -> Attempt {
+        let mut state = self.lock();
+        if state.shut_down {
+            return Attempt::Refused(Refusal::ShutDown);
+        }
+        while let Some(id) = state.idle.pop() {
+            if let Some(entry) = state.environments.get_mut(&id) {
+                entry.phase = Phase::Running;
+                return Attempt::Claimed(Claim::Warm(entry.commands.clone()));
+            }
+        }
+        if state.environments.len() < self.capacity {
+            return match patient && state.has(&[Phase::Finishing]) {
+                true => Attempt::Wait,
+                false => Attempt::Claimed(state.reserve()),
+            };
+        }
+        match state.has(&[Phase::Finishing, Phase::Ending]) {
+            true => Attempt::Wait,
+            false => Attempt::Refused(Refusal::AllBusy),
+        }
+    }
+
+    /// Notes that the environment's process runs.
+    pub(super) fn started(&self, id: EnvironmentId, pid: Option<u32>) {
+        if let Some(entry) = self.lock().environments.get_mut(&id) {
+            entry.pid = pid;
+        }
+    }
+
+    /// Notes that the environment was handed an event.
+    pub(super) fn running(&self, id: EnvironmentId) {
+        if let Some(entry) = self.lock().environments.get_mut(&id) {
+            entry.phase = Phase::Running;
+            entry.invocations += 1;
+        }
+    }
+
+    /// Notes that the environment has answered.
+    pub(super) fn finishing(&self, id: EnvironmentId) {
+        if let Some(entry) = self.lock().environments.get_mut(&id) {
+            entry.phase = Phase::Finishing;
+        }
+    }
+
+    /// Notes that the environment is about to be killed.
+    pub(super) fn ending(&self, id: EnvironmentId) {
+        self.lock().ending(id);
+        self.changed.notify_waiters();
+    }
+
+    /// Offers the environment to the next event.
+    pub(super) fn idle(&self, id: EnvironmentId) {
+        {
+            let mut state = self.lock();
+            if let Some(entry) = state.environments.get_mut(&id) {
+                entry.phase = Phase::Idle;
+                state.idle.push(id);
+            }
+        }
+        self.changed.notify_waiters();
+    }
+
+    /// Takes the offer back. `false` when an event has taken it: its command is on the way.
+    pub(super) fn withdraw(&self, id: EnvironmentId) -> bool {
+        let mut state = self.lock();
+        let offered = state.idle.iter().position(|idle| *idle == id);
+        if let Some(position) = offered {
+            state.idle.remove(position);
+            state.ending(id);
+        }
+        offered.is_some()
+    }
+
+    /// Forgets an environment whose process has ended.
+    pub(super) fn remove(&self, id: EnvironmentId) {
+        {
+            let mut state = self.lock();
+            state.idle.retain(|idle| *idle != id);
+            state.environments.remove(&id);
+        }
+        self.changed.notify_waiters();
+    }
+
+    /// Has every free environment killed, and returns when they are gone.
+    pub(super) async fn kill_idle(&self) {
+        let victims = {
+            let mut state = self.lock();
+            let victims = std::mem::take(&mut state.idle);
+            for id in &victims {
+                state.kill(*id);
+            }
+            victims
+        };
+        self.until(|state| {
+            victims
+                .iter()
+                .all(|id| !state.environments.contains_key(id))
+        })
+        .await;
+    }
+
+    /// Refuses new events and has every environment killed, whatever it is doing.
+    pub(super) fn shut_down(&self) {
+        {
+            let mut state = self.lock();
+            state.shut_down = true;
+            state.idle.clear();
+            let all: Vec<_> = state.environments.keys().copied().collect();
+            for id in all {
+                state.kill(id);
+            }
+        }
+        self.changed.notify_waiters();
+    }
+
+    /// Returns when no environment is left.
+    pub(super) async fn gone(&self) {
+        self.until(|state| state.environments.is_empty()).await;
+    }
+
+    pub(super) fn snapshot(&self) -> Vec<EnvironmentSnapshot> {
+        let state = self.lock();
+        let environments = state.environments.iter();
+        environments
+            .map(|(id, entry)| EnvironmentSnapshot {
+                id: *id,
+                phase: entry.phase,
+                pid: entry.pid,
+                invocations: entry.invocations,
+            })
+            .collect()
+    }
+
+    async fn until(&self, reached: impl Fn(&State) -> bool) {
+        loop {
+            let mut changed = std::pin::pin!(self.changed.notified());
+            changed.as_mut().enable();
+            if reached(&self.lock()) {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A panic elsewhere leaves nothing half done here: every change is a single step.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn has(&self, phases: &[Phase]) -> bool {
+        self.environments
+            .values()
+            .any(|entry| phases.contains(&entry.phase))
+    }
+
+    fn reserve(&mut self) -> Claim {
+        self.last_id += 1;
+        let id = EnvironmentId(self.last_id);
+        let (commands, receiver) = mpsc::unbounded_channel();
+        let entry = Entry {
+            commands,
+            phase: Phase::Starting,
+            pid: None,
+            invocations: 0,
+        };
+        self.environments.insert(id, entry);
+        Claim::Cold(id, receiver)
+    }
+
+    fn kill(&mut self, id: EnvironmentId) {
+        self.ending(id);
+        if let Some(entry) = self.environments.get(&id) {
+            // An error says that its task has ended by itself.
+            let _ = entry.commands.send(Command::Kill);
+        }
+    }
+
+    fn ending(&mut self, id: EnvironmentId) {
+        if let Some(entry) = self.environments.get_mut(&id) {
+            entry.phase = Phase::Ending;
+        }
+    }
+}

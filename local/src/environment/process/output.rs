@@ -1,0 +1,104 @@
+//! The two pipes of a process, line by line.
+
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncRead, BufReader},
+    process::{Child, ChildStderr, ChildStdout},
+};
+
+use crate::environment::LogSource;
+
+/// Longest log event; a longer line becomes several. CloudWatch cuts at the same length, so what has to fit there has to fit here.
+const MAX_LINE_BYTES: usize = 256 * 1024;
+
+/// What a process writes.
+///
+/// It is read by the environment's own task, before that looks at anything else: what was written before a call to the Runtime API is in the
+/// log before the call takes effect, so each line finds its invocation.
+#[derive(Debug)]
+pub(in crate::environment) struct Output {
+    stdout: Option<Lines<ChildStdout>>,
+    stderr: Option<Lines<ChildStderr>>,
+}
+
+impl Output {
+    pub(super) fn of(child: &mut Child) -> Self {
+        Self {
+            stdout: child.stdout.take().map(Lines::new),
+            stderr: child.stderr.take().map(Lines::new),
+        }
+    }
+
+    /// The next line; `None` when the last process that holds a pipe has ended. Can be cancelled and called again.
+    pub(in crate::environment) async fn line(&mut self) -> Option<(LogSource, String)> {
+        tokio::select! {
+            biased;
+            Some(line) = next_of(&mut self.stdout) => Some((LogSource::Stdout, line)),
+            Some(line) = next_of(&mut self.stderr) => Some((LogSource::Stderr, line)),
+            else => None,
+        }
+    }
+}
+
+async fn next_of(lines: &mut Option<Lines<impl AsyncRead + Unpin>>) -> Option<String> {
+    lines.as_mut()?.next().await
+}
+
+#[derive(Debug)]
+struct Lines<R> {
+    reader: BufReader<R>,
+    /// The beginning of a line whose end has not come.
+    partial: Vec<u8>,
+}
+
+impl<R: AsyncRead + Unpin> Lines<R> {
+    fn new(pipe: R) -> Self {
+        Self {
+            reader: BufReader::new(pipe),
+            partial: Vec::new(),
+        }
+    }
+
+    async fn next(&mut self) -> Option<String> {
+        loop {
+            // A pipe that cannot be read has nothing more to give.
+            let available = self.reader.fill_buf().await.unwrap_or_default();
+            if available.is_empty() {
+                return (!self.partial.is_empty()).then(|| self.take());
+            }
+            let window = &available[..available.len().min(MAX_LINE_BYTES - self.partial.len())];
+            let end = window.iter().position(|byte| *byte == b'\n');
+            let length = end.map_or(window.len(), |position| position + 1);
+            self.partial.extend_from_slice(&window[..length]);
+            self.reader.consume(length);
+            if end.is_some() || self.partial.len() == MAX_LINE_BYTES {
+                return Some(self.take());
+            }
+        }
+    }
+
+    fn take(&mut self) -> String {
+        let line = String::from_utf8_lossy(&self.partial)
+            .trim_end_matches(['\n', '\r'])
+            .to_owned();
+        self.partial.clear();
+        line
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_line_longer_than_an_event_becomes_several() {
+        let text = format!("{}\n\nshort\r\nlast", "x".repeat(MAX_LINE_BYTES + 3));
+        let mut lines = Lines::new(text.as_bytes());
+
+        let mut lengths = Vec::new();
+        while let Some(line) = lines.next().await {
+            lengths.push(line.len());
+        }
+
+        assert_eq!(lengths, [MAX_LINE_BYTES, 3, 0, 5, 4]);
+    }
+}

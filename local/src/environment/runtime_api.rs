@@ -1,0 +1,232 @@
+//! The Lambda Runtime API of one environment: HTTP on a loopback port of its own, turned into calls on the environment's task.
+
+mod wire;
+
+use std::{
+    io,
+    net::{Ipv4Addr, SocketAddr},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::{Path, State},
+    http::{HeaderMap, StatusCode},
+    response::{IntoResponse as _, Response},
+    routing::{get, post},
+    serve::ListenerExt as _,
+};
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use tokio::{
+    net::TcpListener,
+    sync::{mpsc, oneshot},
+    task::JoinHandle,
+};
+
+/// What a function may answer to a synchronous invocation: AWS states 6 MB, and refuses from 6 MiB and 100 bytes on.
+pub(super) const MAX_RESPONSE_BYTES: usize = 6 * 1024 * 1024 + 100;
+/// How much of a response that is too large is read to its end, for the sake of a readable refusal.
+const MAX_DRAINED_BYTES: usize = 256 * 1024 * 1024;
+/// Calls that may wait for the environment's task. A runtime has one or two under way; the rest is for a runtime gone wrong.
+const WAITING_CALLS: usize = 16;
+
+/// A call of the runtime, to be answered by the environment's task.
+#[derive(Debug)]
+pub(super) enum Call {
+    /// The runtime is free and asks for an event.
+    Next { reply: oneshot::Sender<Event> },
+    /// The runtime has answered an event.
+    Done {
+        request_id: String,
+        result: Result<Bytes, Failure>,
+        reply: oneshot::Sender<Verdict>,
+    },
+    /// The runtime gives up before its first event.
+    InitError {
+        failure: Failure,
+        reply: oneshot::Sender<Verdict>,
+    },
+}
+
+/// An event as the runtime gets it.
+#[derive(Clone, Debug)]
+pub(super) struct Event {
+    pub(super) request_id: String,
+    pub(super) deadline: SystemTime,
+    pub(super) function_arn: String,
+    pub(super) trace_id: String,
+    pub(super) payload: Bytes,
+}
+
+/// An error that the runtime reports.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Failure {
+    pub(super) error_type: String,
+    pub(super) message: String,
+    pub(super) payload: Bytes,
+}
+
+/// What the environment's task makes of a call.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Verdict {
+    Accepted,
+    /// No such event is being worked on here.
+    UnknownRequest,
+    /// The call has no place at this point of the environment's life.
+    OutOfTurn,
+}
+
+/// A listening Runtime API, which ends when this is dropped.
+#[derive(Debug)]
+pub(super) struct RuntimeApi {
+    pub(super) address: SocketAddr,
+    pub(super) calls: mpsc::Receiver<Call>,
+    server: JoinHandle<()>,
+}
+
+impl RuntimeApi {
+    /// Listens on a free loopback port.
+    pub(super) async fn listen() -> io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let address = listener.local_addr()?;
+        let (sender, calls) = mpsc::channel(WAITING_CALLS);
+        // Without this an answer of a few bytes waits for the peer's delayed acknowledgement, some 40 ms.
+        let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
+        let server = tokio::spawn(async move {
+            // `serve` returns only on a shutdown, which we do not ask for: the task is aborted.
+            let _ = axum::serve(listener, router(sender)).await;
+        });
+        Ok(Self {
+            address,
+            calls,
+            server,
+        })
+    }
+}
+
+impl Drop for RuntimeApi {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+type Calls = State<mpsc::Sender<Call>>;
+
+fn router(calls: mpsc::Sender<Call>) -> Router {
+    Router::new()
+        .route("/2018-06-01/runtime/invocation/next", get(next))
+        .route(
+            "/2018-06-01/runtime/invocation/{request_id}/response",
+            post(response),
+        )
+        .route(
+            "/2018-06-01/runtime/invocation/{request_id}/error",
+            post(error),
+        )
+        .route("/2018-06-01/runtime/init/error", post(init_error))
+        .with_state(calls)
+}
+
+async fn next(State(calls): Calls) -> Response {
+    let (reply, event) = oneshot::channel();
+    if calls.send(Call::Next { reply }).await.is_err() {
+        return wire::environment_ended();
+    }
+    match event.await {
+        Ok(event) => wire::event(event),
+        Err(_) => wire::out_of_turn(),
+    }
+}
+
+async fn response(
+    State(calls): Calls,
+    Path(request_id): Path<String>,
+    headers: HeaderMap,
+    mut body: Body,
+) -> Response {
+    let (result, too_large) = match Limited::new(&mut body, MAX_RESPONSE_BYTES).collect().await {
+        Ok(collected) => {
+            let failure = collected.trailers().and_then(wire::failure_in_trailers);
+            (failure.map_or_else(|| Ok(collected.to_bytes()), Err), false)
+        }
+        Err(error) if error.is::<LengthLimitError>() => {
+            drain(body).await;
+            (Err(wire::response_too_large(&headers)), true)
+        }
+        // The runtime went away in the middle; nobody reads this answer.
+        Err(_) => return StatusCode::BAD_REQUEST.into_response(),
+    };
+    let verdict = ask(&calls, |reply| Call::Done {
+        request_id,
+        result,
+        reply,
+    })
+    .await;
+    if too_large && verdict == Some(Verdict::Accepted) {
+        return wire::refused_as_too_large();
+    }
+    wire::verdict(verdict)
+}
+
+/// Reads the rest of a refused body: a client that is cut off while it writes does not get to see why. What is beyond any reason is cut off.
+async fn drain(mut body: Body) {
+    let mut drained = 0;
+    while let Some(Ok(frame)) = body.frame().await {
+        drained += frame.data_ref().map_or(0, Bytes::len);
+        if drained > MAX_DRAINED_BYTES {
+            return;
+        }
+    }
+}
+
+async fn error(
+    State(calls): Calls,
+    Path(request_id): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    let Some(failure) = read_failure(&headers, body).await else {
+        return wire::refused_as_too_large();
+    };
+    wire::verdict(
+        ask(&calls, |reply| Call::Done {
+            request_id,
+            result: Err(failure),
+            reply,
+        })
+        .await,
+    )
+}
+
+async fn init_error(State(calls): Calls, headers: HeaderMap, body: Body) -> Response {
+    let Some(failure) = read_failure(&headers, body).await else {
+        return wire::refused_as_too_large();
+    };
+    wire::verdict(ask(&calls, |reply| Call::InitError { failure, reply }).await)
+}
+
+async fn read_failure(headers: &HeaderMap, body: Body) -> Option<Failure> {
+    let body = Limited::new(body, MAX_RESPONSE_BYTES)
+        .collect()
+        .await
+        .ok()?;
+    Some(wire::failure(headers, body.to_bytes()))
+}
+
+/// Puts a call before the environment's task; `None` when the environment has ended.
+async fn ask(
+    calls: &mpsc::Sender<Call>,
+    call: impl FnOnce(oneshot::Sender<Verdict>) -> Call,
+) -> Option<Verdict> {
+    let (reply, verdict) = oneshot::channel();
+    calls.send(call(reply)).await.ok()?;
+    verdict.await.ok()
+}
+
+fn epoch_millis(time: SystemTime) -> u128 {
+    time.duration_since(UNIX_EPOCH)
+        .unwrap_or(Duration::ZERO)
+        .as_millis()
+}

@@ -1,0 +1,197 @@
+//! The Runtime API's headers and documents.
+
+use axum::{
+    body::Body,
+    http::{HeaderMap, HeaderName, StatusCode, header::CONTENT_TYPE},
+    response::{IntoResponse as _, Response},
+};
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use bytes::Bytes;
+use serde::Deserialize;
+
+use super::{Event, Failure, MAX_RESPONSE_BYTES, Verdict, epoch_millis};
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("lambda-runtime-aws-request-id");
+const DEADLINE: HeaderName = HeaderName::from_static("lambda-runtime-deadline-ms");
+const FUNCTION_ARN: HeaderName = HeaderName::from_static("lambda-runtime-invoked-function-arn");
+const TRACE_ID: HeaderName = HeaderName::from_static("lambda-runtime-trace-id");
+/// A header of `/error`, and a trailer of a response that fails while it is streamed.
+const ERROR_TYPE: HeaderName = HeaderName::from_static("lambda-runtime-function-error-type");
+/// A trailer: the error document in base64.
+const ERROR_BODY: HeaderName = HeaderName::from_static("lambda-runtime-function-error-body");
+
+/// What Lambda calls an error whose type the function did not give.
+const UNKNOWN_ERROR: &str = "Runtime.Unknown";
+
+/// The error document; functions may leave out any field.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct ErrorDocument {
+    error_type: Option<String>,
+    error_message: Option<String>,
+}
+
+/// The answer to `/next`.
+pub(super) fn event(event: Event) -> Response {
+    let mut response = Response::new(Body::from(event.payload));
+    let values = [
+        (CONTENT_TYPE, "application/json".to_owned()),
+        (REQUEST_ID, event.request_id),
+        (DEADLINE, epoch_millis(event.deadline).to_string()),
+        (FUNCTION_ARN, event.function_arn),
+        (TRACE_ID, event.trace_id),
+    ];
+    for (name, value) in values {
+        // A function's name with a line break would be the only way to fail here; the runtime then misses that header.
+        if let Ok(value) = value.try_into() {
+            response.headers_mut().insert(name, value);
+        }
+    }
+    response
+}
+
+/// The error that a runtime reports, from its document and, for the type, its header.
+pub(super) fn failure(headers: &HeaderMap, payload: Bytes) -> Failure {
+    let document: ErrorDocument = serde_json::from_slice(&payload).unwrap_or_default();
+    let header = headers
+        .get(ERROR_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .map(str::to_owned);
+    Failure {
+        error_type: document
+            .error_type
+            .or(header)
+            .unwrap_or_else(|| UNKNOWN_ERROR.to_owned()),
+        message: document.error_message.unwrap_or_default(),
+        payload,
+    }
+}
+
+/// The error that ends a streamed response, if its trailers tell of one.
+pub(super) fn failure_in_trailers(trailers: &HeaderMap) -> Option<Failure> {
+    trailers.get(ERROR_TYPE)?;
+    let document = trailers
+        .get(ERROR_BODY)
+        .and_then(|encoded| BASE64_STANDARD.decode(encoded).ok());
+    Some(failure(trailers, Bytes::from(document.unwrap_or_default())))
+}
+
+/// The error that an invocation ends with when its response is too large.
+pub(super) fn response_too_large(headers: &HeaderMap) -> Failure {
+    let size = headers
+        .get(http::header::CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok());
+    let error_type = "Function.ResponseSizeTooLarge";
+    let message = format!(
+        "Response payload size ({} bytes) exceeded maximum allowed payload size ({MAX_RESPONSE_BYTES} bytes).",
+        size.unwrap_or("unknown number of"),
+    );
+    let payload =
+        serde_json::json!({ "errorType": error_type, "errorMessage": message }).to_string();
+    Failure {
+        error_type: error_type.to_owned(),
+        message,
+        payload: Bytes::from(payload),
+    }
+}
+
+pub(super) fn refused_as_too_large() -> Response {
+    let message = format!("Exceeded maximum allowed payload size ({MAX_RESPONSE_BYTES} bytes).");
+    problem(
+        StatusCode::PAYLOAD_TOO_LARGE,
+        "RequestEntityTooLarge",
+        &message,
+    )
+}
+
+/// The answer to a call that the environment's task has judged; `None` when it has ended meanwhile.
+pub(super) fn verdict(verdict: Option<Verdict>) -> Response {
+    match verdict {
+        Some(Verdict::Accepted) => (
+            StatusCode::ACCEPTED,
+            [(CONTENT_TYPE, "application/json")],
+            r#"{"status":"OK"}"#,
+        )
+            .into_response(),
+        Some(Verdict::UnknownRequest) => problem(
+            StatusCode::BAD_REQUEST,
+            "InvalidRequestID",
+            "Invalid request ID",
+        ),
+        Some(Verdict::OutOfTurn) => out_of_turn(),
+        None => environment_ended(),
+    }
+}
+
+pub(super) fn out_of_turn() -> Response {
+    problem(
+        StatusCode::FORBIDDEN,
+        "InvalidStateTransition",
+        "State transition is not allowed",
+    )
+}
+
+pub(super) fn environment_ended() -> Response {
+    problem(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "InternalServerError",
+        "The execution environment is being shut down",
+    )
+}
+
+fn problem(status: StatusCode, error_type: &str, message: &str) -> Response {
+    let document = serde_json::json!({ "errorType": error_type, "errorMessage": message });
+    (
+        status,
+        [(CONTENT_TYPE, "application/json")],
+        document.to_string(),
+    )
+        .into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_document_names_the_error_before_the_header_does() {
+        let headers = HeaderMap::from_iter([(ERROR_TYPE, "unhandled".parse().unwrap())]);
+
+        let named = failure(
+            &headers,
+            Bytes::from_static(br#"{"errorType":"Own","errorMessage":"m"}"#),
+        );
+        let unnamed = failure(&headers, Bytes::from_static(b"not json"));
+        let neither = failure(&HeaderMap::new(), Bytes::new());
+
+        assert_eq!(
+            (named.error_type.as_str(), named.message.as_str()),
+            ("Own", "m")
+        );
+        assert_eq!(
+            (unnamed.error_type.as_str(), &unnamed.payload[..]),
+            ("unhandled", &b"not json"[..])
+        );
+        assert_eq!(neither.error_type, UNKNOWN_ERROR);
+    }
+
+    #[test]
+    fn trailers_end_a_streamed_response_with_an_error() {
+        let document = r#"{"errorType":"Late","errorMessage":"after the first chunk"}"#;
+        let trailers = HeaderMap::from_iter([
+            (ERROR_TYPE, "Runtime.Late".parse().unwrap()),
+            (
+                ERROR_BODY,
+                BASE64_STANDARD.encode(document).parse().unwrap(),
+            ),
+        ]);
+
+        let failure = failure_in_trailers(&trailers).unwrap();
+
+        assert_eq!(
+            (failure.error_type.as_str(), failure.message.as_str()),
+            ("Late", "after the first chunk")
+        );
+        assert_eq!(failure_in_trailers(&HeaderMap::new()), None);
+    }
+}

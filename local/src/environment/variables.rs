@@ -1,0 +1,138 @@
+//! The variables of an execution environment: Lambda's own, then the function's, and nothing of ours.
+
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use uuid::Uuid;
+
+use super::Function;
+
+/// Variables that a function may not replace: the environment would no longer reach its Runtime API, or would report as someone else.
+pub(super) const RESERVED: [&str; 7] = [
+    "AWS_LAMBDA_RUNTIME_API",
+    "AWS_LAMBDA_FUNCTION_NAME",
+    "AWS_LAMBDA_FUNCTION_VERSION",
+    "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+    "AWS_LAMBDA_LOG_GROUP_NAME",
+    "AWS_LAMBDA_LOG_STREAM_NAME",
+    "AWS_LAMBDA_INITIALIZATION_TYPE",
+];
+
+/// The only version of a function that is not published.
+pub(super) const VERSION: &str = "$LATEST";
+
+/// Stands in for the credentials of the function's role. Any local endpoint takes it, and AWS refuses it.
+const DUMMY_CREDENTIAL: &str = "local";
+
+const SECONDS_PER_DAY: u64 = 86_400;
+
+/// All variables of a new environment whose Runtime API listens at `runtime_api`.
+pub(super) fn variables(function: &Function, runtime_api: SocketAddr) -> BTreeMap<String, String> {
+    let task_root = function
+        .binary
+        .parent()
+        .map(|folder| folder.display().to_string())
+        .unwrap_or_default();
+    let since_epoch = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    let own = [
+        ("AWS_LAMBDA_FUNCTION_NAME", function.name.clone()),
+        ("AWS_LAMBDA_FUNCTION_VERSION", VERSION.into()),
+        (
+            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+            function.memory_mb.to_string(),
+        ),
+        (
+            "AWS_LAMBDA_LOG_GROUP_NAME",
+            format!("/aws/lambda/{}", function.name),
+        ),
+        ("AWS_LAMBDA_LOG_STREAM_NAME", log_stream_name(since_epoch)),
+        ("AWS_LAMBDA_RUNTIME_API", runtime_api.to_string()),
+        ("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand".into()),
+        ("AWS_EXECUTION_ENV", "AWS_Lambda_provided.al2023".into()),
+        ("AWS_REGION", function.region.clone()),
+        ("AWS_DEFAULT_REGION", function.region.clone()),
+        ("AWS_ACCESS_KEY_ID", DUMMY_CREDENTIAL.into()),
+        ("AWS_SECRET_ACCESS_KEY", DUMMY_CREDENTIAL.into()),
+        ("AWS_SESSION_TOKEN", DUMMY_CREDENTIAL.into()),
+        ("LAMBDA_TASK_ROOT", task_root.clone()),
+        ("LAMBDA_RUNTIME_DIR", task_root),
+        ("_HANDLER", "bootstrap".into()),
+        ("LANG", "en_US.UTF-8".into()),
+        ("TZ", ":UTC".into()),
+        ("PATH", "/usr/local/bin:/usr/bin:/bin:/opt/bin".into()),
+    ];
+    let mut variables: BTreeMap<_, _> = own
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect();
+    variables.extend(function.env.clone());
+    variables
+}
+
+/// As CloudWatch names it: the day on which the environment was started, the version, and 32 random digits.
+fn log_stream_name(since_epoch: Duration) -> String {
+    let (year, month, day) = civil_date(since_epoch.as_secs() / SECONDS_PER_DAY);
+    format!(
+        "{year}/{month:02}/{day:02}/[{VERSION}]{}",
+        Uuid::new_v4().simple()
+    )
+}
+
+/// The Gregorian date of a day counted from 1970-01-01.
+///
+/// Counts in eras of 400 years that begin on the first of March, so that the leap day is the last one of its year.
+fn civil_date(days_since_epoch: u64) -> (u64, u64, u64) {
+    /// Days from 0000-03-01 to 1970-01-01.
+    const EPOCH_OFFSET: u64 = 719_468;
+    const DAYS_PER_ERA: u64 = 146_097;
+
+    let days = days_since_epoch + EPOCH_OFFSET;
+    let (era, day_of_era) = (days / DAYS_PER_ERA, days % DAYS_PER_ERA);
+    let year_of_era =
+        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 {
+        month_from_march + 3
+    } else {
+        month_from_march - 9
+    };
+    let year = era * 400 + year_of_era + u64::from(month <= 2);
+    (year, month, day)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_are_gregorian() {
+        let expected = [
+            (0, (1970, 1, 1)),
+            (59, (1970, 3, 1)),
+            (11_016, (2000, 2, 29)),
+            (20_454, (2026, 1, 1)),
+            (20_778, (2026, 11, 21)),
+        ];
+        for (days, date) in expected {
+            assert_eq!(civil_date(days), date, "{days} days");
+        }
+    }
+
+    #[test]
+    fn log_streams_are_named_as_on_aws() {
+        let name = log_stream_name(Duration::from_secs(SECONDS_PER_DAY));
+        let (date, instance) = name.split_once("[$LATEST]").unwrap();
+        assert_eq!(date, "1970/01/02/");
+        assert!(
+            instance.len() == 32 && instance.chars().all(|digit| digit.is_ascii_hexdigit()),
+            "{name}"
+        );
+    }
+}

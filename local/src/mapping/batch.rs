@@ -1,0 +1,228 @@
+//! Gathering a batch: several receives, until it is full, its window is over or it weighs as much as an event may.
+
+use std::{collections::VecDeque, time::Duration};
+
+use aws_sdk_sqs::{
+    Client,
+    error::{DisplayErrorContext, SdkError},
+    operation::receive_message::ReceiveMessageError,
+    types::{Message, MessageSystemAttributeName},
+};
+use tokio::time::{Instant, sleep};
+use tracing::warn;
+
+use super::{
+    Mapping, Stats,
+    config::MAX_RECEIVE,
+    event::{self, ENVELOPE_BYTES, Record, Source},
+};
+use crate::environment::MAX_EVENT_BYTES;
+
+/// The longest wait that SQS allows, so that an idle queue costs few calls.
+const LONG_POLL: Duration = Duration::from_secs(20);
+/// Time between two polls in the last second of a window, where no whole second of waiting is left to ask for.
+const SHORT_POLL_PAUSE: Duration = Duration::from_millis(100);
+/// Time before a poll after one that failed; doubled with each failure in a row.
+const FIRST_ERROR_PAUSE: Duration = Duration::from_millis(200);
+/// Where the doubling ends: an endpoint that comes back is noticed within this time.
+const LONGEST_ERROR_PAUSE: Duration = Duration::from_secs(10);
+
+/// Polls one queue.
+#[derive(Debug)]
+pub(super) struct Poller {
+    sqs: Client,
+    mapping: Mapping,
+    source: Source,
+    stats: Stats,
+    /// Records that were received with a batch and did not fit into it. They begin the next one.
+    left_over: VecDeque<Record>,
+    error_pause: Duration,
+}
+
+impl Poller {
+    pub(super) fn new(sqs: Client, mapping: Mapping, source: Source, stats: Stats) -> Self {
+        Self {
+            sqs,
+            mapping,
+            source,
+            stats,
+            left_over: VecDeque::new(),
+            error_pause: FIRST_ERROR_PAUSE,
+        }
+    }
+
+    /// Gathers into `batch` what the next invocation gets. Waits as long as there is nothing.
+    ///
+    /// May be cancelled: `batch` keeps what has arrived. Messages that the endpoint is sending at that moment come back after their
+    /// visibility timeout.
+    pub(super) async fn gather(&mut self, batch: &mut Batch) {
+        self.fill(batch);
+        let mut end = (!batch.is_empty()).then(|| self.window_end());
+        while self.left_over.is_empty() && batch.len() < self.mapping.batch_size.get() {
+            let left = end.map(|end| end.saturating_duration_since(Instant::now()));
+            if left.is_some_and(|left| left.is_zero()) {
+                return;
+            }
+            let room = self.mapping.batch_size.get() - batch.len();
+            let received = self
+                .receive(room.min(MAX_RECEIVE), left.unwrap_or(LONG_POLL))
+                .await;
+            if received == 0 {
+                self.pause(left).await;
+            }
+            self.fill(batch);
+            if end.is_none() && !batch.is_empty() {
+                end = Some(self.window_end());
+            }
+        }
+    }
+
+    fn window_end(&self) -> Instant {
+        Instant::now() + self.mapping.batching_window
+    }
+
+    /// Waits only where the receive itself has not waited.
+    async fn pause(&self, left: Option<Duration>) {
+        if let Some(left) = left.filter(|left| *left < Duration::from_secs(1)) {
+            sleep(left.min(SHORT_POLL_PAUSE)).await;
+        }
+    }
+
+    fn fill(&mut self, batch: &mut Batch) {
+        while let Some(record) = self.left_over.pop_front() {
+            if batch.len() == self.mapping.batch_size.get() {
+                self.left_over.push_front(record);
+                return;
+            }
+            if let Err(record) = batch.push(record) {
+                self.left_over.push_front(record);
+                return;
+            }
+        }
+    }
+
+    /// Receives once. An error is logged, and followed by a pause, yet not beyond the time to wait.
+    async fn receive(&mut self, number: usize, wait: Duration) -> usize {
+        match self.call(number, wait.min(LONG_POLL).as_secs()).await {
+            Ok(messages) => {
+                self.error_pause = FIRST_ERROR_PAUSE;
+                self.keep(&messages);
+                messages.len()
+            }
+            Err(error) => {
+                self.stats.receive_failed();
+                let queue_url = &self.mapping.queue_url;
+                warn!(error = %DisplayErrorContext(error), queue_url, "cannot receive messages");
+                sleep(self.error_pause.min(wait)).await;
+                self.error_pause = (self.error_pause * 2).min(LONGEST_ERROR_PAUSE);
+                0
+            }
+        }
+    }
+
+    async fn call(
+        &self,
+        number: usize,
+        wait_seconds: u64,
+    ) -> Result<Vec<Message>, SdkError<ReceiveMessageError>> {
+        let answer = self
+            .sqs
+            .receive_message()
+            .queue_url(&self.mapping.queue_url)
+            // Both are bounded far below: ten messages, twenty seconds.
+            .max_number_of_messages(i32::try_from(number).unwrap_or(i32::MAX))
+            .wait_time_seconds(i32::try_from(wait_seconds).unwrap_or(i32::MAX))
+            .message_system_attribute_names(MessageSystemAttributeName::All)
+            .message_attribute_names("All")
+            .send()
+            .await?;
+        Ok(answer.messages.unwrap_or_default())
+    }
+
+    fn keep(&mut self, messages: &[Message]) {
+        for message in messages {
+            match event::record(message, &self.source) {
+                Some(record) => self.left_over.push_back(record),
+                None => warn!(
+                    message_id = message.message_id(),
+                    "message without id or receipt handle left alone"
+                ),
+            }
+        }
+        self.stats.received(messages.len());
+    }
+}
+
+/// Records for one invocation.
+#[derive(Debug)]
+pub(super) struct Batch {
+    records: Vec<Record>,
+    bytes: usize,
+}
+
+impl Batch {
+    pub(super) fn new() -> Self {
+        Self {
+            records: Vec::new(),
+            bytes: ENVELOPE_BYTES,
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+
+    pub(super) fn into_records(self) -> Vec<Record> {
+        self.records
+    }
+
+    fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    /// Adds a record, or gives it back when the event would be larger than an invocation may carry. The first one always fits: the
+    /// invocation is what has to fail with it then, or it would never leave the queue for the dead-letter queue.
+    fn push(&mut self, record: Record) -> Result<(), Record> {
+        let bytes = self.bytes + event::weight(&record);
+        if bytes > MAX_EVENT_BYTES && !self.is_empty() {
+            return Err(record);
+        }
+        self.bytes = bytes;
+        self.records.push(record);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(bytes: usize) -> Record {
+        Record {
+            message_id: String::new(),
+            receipt_handle: String::new(),
+            json: "x".repeat(bytes),
+        }
+    }
+
+    #[test]
+    fn a_batch_ends_where_an_event_would_be_too_large() {
+        let mut batch = Batch::new();
+        for _ in 0..5 {
+            batch.push(record(1024 * 1024)).unwrap();
+        }
+        let left = MAX_EVENT_BYTES - batch.bytes;
+        assert!(batch.push(record(left)).is_err());
+        batch.push(record(left - 1)).unwrap();
+        assert!(batch.push(record(1)).is_err());
+        assert_eq!(batch.len(), 6);
+        assert!(event::event(&batch.into_records()).len() <= MAX_EVENT_BYTES);
+    }
+
+    #[test]
+    fn the_first_record_always_fits() {
+        let mut batch = Batch::new();
+        batch.push(record(MAX_EVENT_BYTES)).unwrap();
+        assert!(batch.push(record(1)).is_err());
+    }
+}

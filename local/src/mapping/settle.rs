@@ -1,0 +1,94 @@
+//! Deleting what succeeded.
+
+use std::time::Duration;
+
+use aws_sdk_sqs::{
+    Client,
+    error::{DisplayErrorContext, SdkError},
+    operation::delete_message_batch::DeleteMessageBatchError,
+    types::{BatchResultErrorEntry, DeleteMessageBatchRequestEntry},
+};
+use futures_util::StreamExt as _;
+use tokio::time::sleep;
+use tracing::warn;
+
+use super::Stats;
+
+/// SQS takes so many entries in a call.
+const ENTRIES_PER_CALL: usize = 10;
+/// Calls under way at once, for batches of thousands.
+const CALLS_AT_ONCE: usize = 4;
+/// How often an entry is tried, beyond the SDK's own retries of whole calls. What is not deleted then is delivered again.
+const ATTEMPTS: u32 = 3;
+/// Time before the second attempt; twice that before the third.
+const RETRY_PAUSE: Duration = Duration::from_millis(100);
+
+/// Deletes messages by their receipt handles.
+pub(super) async fn delete(sqs: &Client, queue_url: &str, receipt_handles: &[&str], stats: &Stats) {
+    futures_util::stream::iter(receipt_handles.chunks(ENTRIES_PER_CALL))
+        .for_each_concurrent(CALLS_AT_ONCE, |handles| async move {
+            let left = delete_few(sqs, queue_url, handles.to_vec()).await;
+            stats.deleted(handles.len() - left, left);
+        })
+        .await;
+}
+
+/// Deletes up to ten messages, and returns how many of them are left.
+async fn delete_few(sqs: &Client, queue_url: &str, mut handles: Vec<&str>) -> usize {
+    let mut refused = 0;
+    for attempt in 1..=ATTEMPTS {
+        match call(sqs, queue_url, &handles).await {
+            Ok(failed) => {
+                let (hopeless, again): (Vec<_>, Vec<_>) =
+                    failed.iter().partition(|entry| entry.sender_fault());
+                for entry in &hopeless {
+                    warn!(
+                        code = entry.code(),
+                        message = entry.message(),
+                        queue_url,
+                        "message cannot be deleted"
+                    );
+                }
+                refused += hopeless.len();
+                handles = again
+                    .iter()
+                    .filter_map(|entry| handles.get(position(entry)?).copied())
+                    .collect();
+            }
+            Err(error) => {
+                warn!(error = %DisplayErrorContext(error), queue_url, attempt, "cannot delete messages")
+            }
+        }
+        if handles.is_empty() || attempt == ATTEMPTS {
+            break;
+        }
+        sleep(RETRY_PAUSE * attempt).await;
+    }
+    if !handles.is_empty() {
+        warn!(
+            messages = handles.len(),
+            queue_url, "messages are not deleted and will be delivered again"
+        );
+    }
+    handles.len() + refused
+}
+
+async fn call(
+    sqs: &Client,
+    queue_url: &str,
+    handles: &[&str],
+) -> Result<Vec<BatchResultErrorEntry>, SdkError<DeleteMessageBatchError>> {
+    let mut request = sqs.delete_message_batch().queue_url(queue_url);
+    for (position, handle) in handles.iter().enumerate() {
+        let entry = DeleteMessageBatchRequestEntry::builder()
+            .id(position.to_string())
+            .receipt_handle(*handle);
+        request = request.entries(entry.build().map_err(SdkError::construction_failure)?);
+    }
+    Ok(request.send().await?.failed)
+}
+
+/// Which of the entries this result is about: their ids are their positions.
+fn position(entry: &BatchResultErrorEntry) -> Option<usize> {
+    entry.id().parse().ok()
+}

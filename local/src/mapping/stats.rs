@@ -1,0 +1,111 @@
+//! What a mapping has done so far.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+/// A handle on a mapping's counters; clones read the same ones.
+#[derive(Clone, Debug, Default)]
+pub struct Stats {
+    counters: Arc<Counters>,
+}
+
+/// A mapping's counters at one moment. Records are counted once per delivery, so a message that is retried counts again.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct StatsSnapshot {
+    /// Records received from the queue.
+    pub received: u64,
+    /// Batches handed to the function.
+    pub invocations: u64,
+    /// Batches among them that ended with an error, or with a response that AWS does not accept.
+    pub failed_invocations: u64,
+    /// Batches among those that never reached a handler: throttled, or no environment could be started.
+    pub unavailable: u64,
+    /// Records whose processing succeeded.
+    pub succeeded: u64,
+    /// Records whose processing failed; they are in the queue still.
+    pub failed: u64,
+    /// Records deleted from the queue.
+    pub deleted: u64,
+    /// Records that succeeded but could not be deleted; they will be delivered again.
+    pub delete_failed: u64,
+    /// Calls to the queue that failed after the SDK's own retries.
+    pub receive_errors: u64,
+}
+
+#[derive(Debug, Default)]
+struct Counters {
+    received: AtomicU64,
+    invocations: AtomicU64,
+    failed_invocations: AtomicU64,
+    unavailable: AtomicU64,
+    succeeded: AtomicU64,
+    failed: AtomicU64,
+    deleted: AtomicU64,
+    delete_failed: AtomicU64,
+    receive_errors: AtomicU64,
+}
+
+impl Stats {
+    /// The counters now. They are read one after the other, so two of them may differ by what happens in between.
+    pub fn snapshot(&self) -> StatsSnapshot {
+        let Counters {
+            received,
+            invocations,
+            failed_invocations,
+            unavailable,
+            succeeded,
+            failed,
+            deleted,
+            delete_failed,
+            receive_errors,
+        } = &*self.counters;
+        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        StatsSnapshot {
+            received: get(received),
+            invocations: get(invocations),
+            failed_invocations: get(failed_invocations),
+            unavailable: get(unavailable),
+            succeeded: get(succeeded),
+            failed: get(failed),
+            deleted: get(deleted),
+            delete_failed: get(delete_failed),
+            receive_errors: get(receive_errors),
+        }
+    }
+
+    pub(super) fn received(&self, records: usize) {
+        add(&self.counters.received, records);
+    }
+
+    pub(super) fn receive_failed(&self) {
+        add(&self.counters.receive_errors, 1);
+    }
+
+    pub(super) fn invoked(&self) {
+        add(&self.counters.invocations, 1);
+    }
+
+    pub(super) fn invocation_failed(&self) {
+        add(&self.counters.failed_invocations, 1);
+    }
+
+    pub(super) fn unavailable(&self) {
+        add(&self.counters.unavailable, 1);
+    }
+
+    pub(super) fn settled(&self, succeeded: usize, failed: usize) {
+        add(&self.counters.succeeded, succeeded);
+        add(&self.counters.failed, failed);
+    }
+
+    pub(super) fn deleted(&self, deleted: usize, failed: usize) {
+        add(&self.counters.deleted, deleted);
+        add(&self.counters.delete_failed, failed);
+    }
+}
+
+fn add(counter: &AtomicU64, amount: usize) {
+    counter.fetch_add(amount as u64, Ordering::Relaxed);
+}

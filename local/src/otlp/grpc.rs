@@ -1,0 +1,95 @@
+//! OTLP over gRPC.
+
+use std::future::Future;
+
+use opentelemetry_proto::tonic::collector::logs::v1::logs_service_server::{
+    LogsService, LogsServiceServer,
+};
+use opentelemetry_proto::tonic::collector::logs::v1::{
+    ExportLogsServiceRequest, ExportLogsServiceResponse,
+};
+use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_server::{
+    MetricsService, MetricsServiceServer,
+};
+use opentelemetry_proto::tonic::collector::metrics::v1::{
+    ExportMetricsServiceRequest, ExportMetricsServiceResponse,
+};
+use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
+    TraceService, TraceServiceServer,
+};
+use opentelemetry_proto::tonic::collector::trace::v1::{
+    ExportTraceServiceRequest, ExportTraceServiceResponse,
+};
+use tokio::net::TcpListener;
+use tonic::codec::CompressionEncoding::Gzip;
+use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
+use tonic::{Request, Response, Status};
+
+use super::signal::Export;
+use super::store::SpanStore;
+
+/// Largest message that is decoded: a collector's default, so that a request that is too large for production is too large here.
+const MAX_MESSAGE_SIZE: usize = 4 * 1024 * 1024;
+
+/// Serves the three OTLP services over gRPC until `shutdown` is ready, then lets open requests end.
+///
+/// # Errors
+/// When the listener fails.
+pub async fn serve_grpc(
+    listener: TcpListener,
+    store: SpanStore,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), tonic::transport::Error> {
+    let receiver = Receiver { store };
+    let traces = TraceServiceServer::new(receiver.clone())
+        .accept_compressed(Gzip)
+        .max_decoding_message_size(MAX_MESSAGE_SIZE);
+    let metrics = MetricsServiceServer::new(receiver.clone())
+        .accept_compressed(Gzip)
+        .max_decoding_message_size(MAX_MESSAGE_SIZE);
+    let logs = LogsServiceServer::new(receiver)
+        .accept_compressed(Gzip)
+        .max_decoding_message_size(MAX_MESSAGE_SIZE);
+    Server::builder()
+        .add_service(traces)
+        .add_service(metrics)
+        .add_service(logs)
+        .serve_with_incoming_shutdown(TcpIncoming::from(listener), shutdown)
+        .await
+}
+
+#[derive(Clone)]
+struct Receiver {
+    store: SpanStore,
+}
+
+#[tonic::async_trait]
+impl TraceService for Receiver {
+    async fn export(
+        &self,
+        request: Request<ExportTraceServiceRequest>,
+    ) -> Result<Response<ExportTraceServiceResponse>, Status> {
+        Ok(Response::new(request.into_inner().accept(&self.store)))
+    }
+}
+
+#[tonic::async_trait]
+impl MetricsService for Receiver {
+    async fn export(
+        &self,
+        request: Request<ExportMetricsServiceRequest>,
+    ) -> Result<Response<ExportMetricsServiceResponse>, Status> {
+        Ok(Response::new(request.into_inner().accept(&self.store)))
+    }
+}
+
+#[tonic::async_trait]
+impl LogsService for Receiver {
+    async fn export(
+        &self,
+        request: Request<ExportLogsServiceRequest>,
+    ) -> Result<Response<ExportLogsServiceResponse>, Status> {
+        Ok(Response::new(request.into_inner().accept(&self.store)))
+    }
+}

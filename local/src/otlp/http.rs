@@ -1,0 +1,107 @@
+//! OTLP over HTTP, and the page of JSON from which the spans are read.
+
+mod body;
+mod refusal;
+
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+
+use axum::extract::{DefaultBodyLimit, Query, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use bytes::Bytes;
+use http::HeaderMap;
+use http::header::CONTENT_TYPE;
+use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use serde::{Deserialize, Serialize, Serializer};
+use tokio::net::TcpListener;
+
+use self::body::Format;
+use self::refusal::Refusal;
+use super::signal::Export;
+use super::span::Span;
+use super::store::{SpanStore, Totals};
+
+/// Largest body, before and after decompression: a collector's default, so that what is too large for production is too large here.
+pub(super) const MAX_BODY_SIZE: usize = 20 * 1024 * 1024;
+
+/// Serves OTLP over HTTP and `GET /api/spans` until `shutdown` is ready, then lets open requests end.
+///
+/// # Errors
+/// When the listener fails.
+pub async fn serve_http(
+    listener: TcpListener,
+    store: SpanStore,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
+    let router = Router::new()
+        .route("/v1/traces", post(export::<ExportTraceServiceRequest>))
+        .route("/v1/metrics", post(export::<ExportMetricsServiceRequest>))
+        .route("/v1/logs", post(export::<ExportLogsServiceRequest>))
+        .route("/api/spans", get(spans))
+        .layer(DefaultBodyLimit::max(MAX_BODY_SIZE))
+        .with_state(store);
+    axum::serve(listener, router)
+        .with_graceful_shutdown(shutdown)
+        .await
+}
+
+async fn export<E: Export>(
+    State(store): State<SpanStore>,
+    headers: HeaderMap,
+    body: Result<Bytes, axum::extract::rejection::BytesRejection>,
+) -> Response {
+    let format = match Format::of(&headers) {
+        Ok(format) => format,
+        Err(refusal) => return refusal.answer(Format::Protobuf),
+    };
+    let request = body
+        .map_err(Refusal::from)
+        .and_then(|body| body::decompress(&headers, body, MAX_BODY_SIZE))
+        .and_then(|body| format.decode::<E>(&body));
+    match request {
+        Ok(request) => {
+            let answer = request.accept(&store);
+            (
+                [(CONTENT_TYPE, format.content_type())],
+                format.encode(&answer),
+            )
+                .into_response()
+        }
+        Err(refusal) => refusal.answer(format),
+    }
+}
+
+#[derive(Deserialize)]
+struct SpansQuery {
+    trace_id: Option<String>,
+}
+
+#[derive(Serialize)]
+struct SpansAnswer {
+    #[serde(flatten)]
+    totals: Totals,
+    #[serde(serialize_with = "each")]
+    spans: Vec<Arc<Span>>,
+}
+
+async fn spans(State(store): State<SpanStore>, Query(query): Query<SpansQuery>) -> Response {
+    let spans = query.trace_id.map_or_else(
+        || store.spans(),
+        |trace_id| store.trace(&trace_id.to_ascii_lowercase()),
+    );
+    Json(SpansAnswer {
+        totals: store.totals(),
+        spans,
+    })
+    .into_response()
+}
+
+/// Serialises what the pointers point to.
+fn each<S: Serializer>(spans: &[Arc<Span>], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(spans.iter().map(AsRef::as_ref))
+}

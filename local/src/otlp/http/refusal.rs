@@ -1,0 +1,69 @@
+//! Why a request is refused, in the form OTLP asks for: a status code and a `google.rpc.Status` in the request's own format.
+
+use axum::extract::rejection::BytesRejection;
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use http::header::CONTENT_TYPE;
+use prost::Message;
+use serde::Serialize;
+
+use super::MAX_BODY_SIZE;
+use super::body::Format;
+
+/// The gRPC code `INVALID_ARGUMENT`, which every refusal here amounts to.
+const INVALID_ARGUMENT: i32 = 3;
+
+/// Why a request is refused.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Refusal {
+    #[error("content-type {0:?} is not OTLP: expected application/x-protobuf or application/json")]
+    ContentType(String),
+    #[error("content-encoding {0:?} is not supported: expected gzip or none")]
+    ContentEncoding(String),
+    #[error("the body is larger than {0} bytes")]
+    TooLarge(usize),
+    #[error("the body is not an OTLP request: {0}")]
+    Undecodable(String),
+}
+
+impl From<BytesRejection> for Refusal {
+    fn from(rejection: BytesRejection) -> Self {
+        if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+            Self::TooLarge(MAX_BODY_SIZE)
+        } else {
+            Self::Undecodable(rejection.body_text())
+        }
+    }
+}
+
+impl Refusal {
+    pub(super) fn answer(&self, format: Format) -> Response {
+        let status = RpcStatus {
+            code: INVALID_ARGUMENT,
+            message: self.to_string(),
+        };
+        (
+            self.status_code(),
+            [(CONTENT_TYPE, format.content_type())],
+            format.encode(&status),
+        )
+            .into_response()
+    }
+
+    fn status_code(&self) -> StatusCode {
+        match self {
+            Self::ContentType(_) | Self::ContentEncoding(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Undecodable(_) => StatusCode::BAD_REQUEST,
+        }
+    }
+}
+
+/// `google.rpc.Status` without details.
+#[derive(Clone, PartialEq, Message, Serialize)]
+pub(super) struct RpcStatus {
+    #[prost(int32, tag = "1")]
+    code: i32,
+    #[prost(string, tag = "2")]
+    message: String,
+}

@@ -1,0 +1,242 @@
+//! A received span in the form in which the console, the demo and the tests read it.
+
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
+use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
+use opentelemetry_proto::tonic::trace::v1 as proto;
+use serde::Serialize;
+use serde_json::{Map, Number, Value};
+
+/// Bit of `flags` that says whether the sender knows where the parent lives (OTLP, `SPAN_FLAGS_CONTEXT_HAS_IS_REMOTE_MASK`).
+const PARENT_KNOWN: u32 = 0x100;
+/// Bit of `flags` that says that the parent lives in another process (OTLP, `SPAN_FLAGS_CONTEXT_IS_REMOTE_MASK`).
+const PARENT_REMOTE: u32 = 0x200;
+/// Length of a trace id in bytes.
+const TRACE_ID_LENGTH: usize = 16;
+/// Length of a span id in bytes.
+const SPAN_ID_LENGTH: usize = 8;
+
+/// A finished span as it was received.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Span {
+    /// 32 lower-case hexadecimal digits.
+    pub trace_id: String,
+    /// 16 lower-case hexadecimal digits.
+    pub span_id: String,
+    /// The parent's span id; `None` for a root.
+    pub parent_span_id: Option<String>,
+    /// Whether the parent lives in another process; `None` if the sender did not say.
+    pub parent_is_remote: Option<bool>,
+    /// The `tracestate` the span was started with.
+    pub trace_state: String,
+    /// The span's name.
+    pub name: String,
+    /// The span's kind.
+    pub kind: Kind,
+    /// Start, in nanoseconds since 1970.
+    pub start_unix_nano: u64,
+    /// End, in nanoseconds since 1970.
+    pub end_unix_nano: u64,
+    /// The attributes; of two with one key the later counts.
+    pub attributes: Map<String, Value>,
+    /// The links, in the sender's order.
+    pub links: Vec<Link>,
+    /// The events, in the sender's order.
+    pub events: Vec<Event>,
+    /// The status.
+    pub status: Status,
+    /// Name of the instrumentation scope.
+    pub scope: String,
+    /// Attributes of the resource: shared, because a request carries hundreds of spans of one resource.
+    #[serde(serialize_with = "plain")]
+    pub resource: Arc<Map<String, Value>>,
+}
+
+/// What role a span plays between two processes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "UPPERCASE")]
+#[expect(missing_docs, reason = "the names are OpenTelemetry's own")]
+pub enum Kind {
+    Unspecified,
+    Internal,
+    Server,
+    Client,
+    Producer,
+    Consumer,
+}
+
+/// A link to another span.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Link {
+    /// Trace id of the linked span.
+    pub trace_id: String,
+    /// Span id of the linked span.
+    pub span_id: String,
+    /// Attributes of the link itself.
+    pub attributes: Map<String, Value>,
+}
+
+/// Something that happened while the span was open.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Event {
+    /// The event's name.
+    pub name: String,
+    /// When it happened, in nanoseconds since 1970.
+    pub time_unix_nano: u64,
+    /// The event's attributes.
+    pub attributes: Map<String, Value>,
+}
+
+/// How the span ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Status {
+    /// The code.
+    pub code: StatusCode,
+    /// The description; empty unless the code is an error.
+    pub message: String,
+}
+
+/// The code of a [`Status`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "UPPERCASE")]
+#[expect(missing_docs, reason = "the names are OpenTelemetry's own")]
+pub enum StatusCode {
+    Unset,
+    Ok,
+    Error,
+}
+
+impl Span {
+    /// Converts a span from the wire; `None` if its ids are not what OTLP asks for (16 and 8 bytes, not all zero).
+    pub(super) fn from_proto(
+        span: proto::Span,
+        scope: &str,
+        resource: &Arc<Map<String, Value>>,
+    ) -> Option<Self> {
+        if !is_id(&span.trace_id, TRACE_ID_LENGTH) || !is_id(&span.span_id, SPAN_ID_LENGTH) {
+            return None;
+        }
+        Some(Self {
+            trace_id: hex(&span.trace_id),
+            span_id: hex(&span.span_id),
+            parent_span_id: is_id(&span.parent_span_id, SPAN_ID_LENGTH)
+                .then(|| hex(&span.parent_span_id)),
+            parent_is_remote: (span.flags & PARENT_KNOWN != 0)
+                .then_some(span.flags & PARENT_REMOTE != 0),
+            kind: kind(span.kind()),
+            trace_state: span.trace_state,
+            name: span.name,
+            start_unix_nano: span.start_time_unix_nano,
+            end_unix_nano: span.end_time_unix_nano,
+            attributes: attributes(span.attributes),
+            links: span.links.into_iter().map(link).collect(),
+            events: span.events.into_iter().map(event).collect(),
+            status: status(span.status.unwrap_or_default()),
+            scope: scope.to_owned(),
+            resource: Arc::clone(resource),
+        })
+    }
+
+    /// The text of a string attribute.
+    #[must_use]
+    pub fn text(&self, key: &str) -> Option<&str> {
+        self.attributes.get(key)?.as_str()
+    }
+
+    /// The value of an integer attribute.
+    #[must_use]
+    pub fn integer(&self, key: &str) -> Option<i64> {
+        self.attributes.get(key)?.as_i64()
+    }
+
+    /// The value of a numeric attribute.
+    #[must_use]
+    pub fn number(&self, key: &str) -> Option<f64> {
+        self.attributes.get(key)?.as_f64()
+    }
+}
+
+/// Converts OTLP attributes to JSON.
+pub(super) fn attributes(pairs: Vec<KeyValue>) -> Map<String, Value> {
+    pairs
+        .into_iter()
+        .map(|pair| (pair.key, json(pair.value)))
+        .collect()
+}
+
+fn json(value: Option<AnyValue>) -> Value {
+    match value.and_then(|any| any.value) {
+        None | Some(Any::StringValueStrindex(_)) => Value::Null,
+        Some(Any::StringValue(text)) => Value::String(text),
+        Some(Any::BoolValue(flag)) => Value::Bool(flag),
+        Some(Any::IntValue(integer)) => Value::from(integer),
+        // JSON has no number for infinities and NaN: their names are kept instead of losing them.
+        Some(Any::DoubleValue(double)) => Number::from_f64(double)
+            .map_or_else(|| Value::String(double.to_string()), Value::Number),
+        Some(Any::ArrayValue(array)) => array
+            .values
+            .into_iter()
+            .map(|element| json(Some(element)))
+            .collect(),
+        Some(Any::KvlistValue(list)) => Value::Object(attributes(list.values)),
+        Some(Any::BytesValue(bytes)) => Value::String(STANDARD.encode(bytes)),
+    }
+}
+
+fn link(link: proto::span::Link) -> Link {
+    Link {
+        trace_id: hex(&link.trace_id),
+        span_id: hex(&link.span_id),
+        attributes: attributes(link.attributes),
+    }
+}
+
+fn event(event: proto::span::Event) -> Event {
+    Event {
+        name: event.name,
+        time_unix_nano: event.time_unix_nano,
+        attributes: attributes(event.attributes),
+    }
+}
+
+fn status(status: proto::Status) -> Status {
+    let code = match status.code() {
+        proto::status::StatusCode::Unset => StatusCode::Unset,
+        proto::status::StatusCode::Ok => StatusCode::Ok,
+        proto::status::StatusCode::Error => StatusCode::Error,
+    };
+    Status {
+        code,
+        message: status.message,
+    }
+}
+
+fn kind(kind: proto::span::SpanKind) -> Kind {
+    match kind {
+        proto::span::SpanKind::Unspecified => Kind::Unspecified,
+        proto::span::SpanKind::Internal => Kind::Internal,
+        proto::span::SpanKind::Server => Kind::Server,
+        proto::span::SpanKind::Client => Kind::Client,
+        proto::span::SpanKind::Producer => Kind::Producer,
+        proto::span::SpanKind::Consumer => Kind::Consumer,
+    }
+}
+
+fn is_id(bytes: &[u8], length: usize) -> bool {
+    bytes.len() == length && bytes.iter().any(|byte| *byte != 0)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Serialises the shared map as the map it is.
+fn plain<S: serde::Serializer>(
+    map: &Arc<Map<String, Value>>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    map.serialize(serializer)
+}

@@ -1,0 +1,165 @@
+//! The spans that were received, bounded by their number.
+
+use std::collections::VecDeque;
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use opentelemetry_proto::tonic::trace::v1::ResourceSpans;
+use serde::Serialize;
+use tokio::sync::watch;
+
+use super::span::{Span, attributes};
+
+/// How many spans are kept unless told otherwise: about a hundred megabytes of ordinary spans, and more traces than anyone reads on a laptop.
+const DEFAULT_CAPACITY: NonZeroUsize = NonZeroUsize::new(100_000).expect("not zero");
+
+/// The received spans. Clones share them.
+///
+/// The store keeps the newest spans up to its capacity and counts the ones it had to drop, so that a long session does not grow without end.
+#[derive(Clone, Debug)]
+pub struct SpanStore {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    capacity: NonZeroUsize,
+    kept: Mutex<Kept>,
+    /// Changes with every request, so that waiting needs no polling.
+    changes: watch::Sender<u64>,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    spans: VecDeque<Arc<Span>>,
+    totals: Totals,
+}
+
+/// What has arrived since the store was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Totals {
+    /// Spans that arrived and were taken; one that was sent twice counts twice.
+    pub received: u64,
+    /// Spans refused because an id was missing or malformed.
+    pub rejected: u64,
+    /// Spans that were taken and later made room for newer ones.
+    pub dropped: u64,
+    /// Requests with metrics.
+    pub metrics: u64,
+    /// Requests with logs.
+    pub logs: u64,
+}
+
+impl Default for SpanStore {
+    fn default() -> Self {
+        Self::new(DEFAULT_CAPACITY)
+    }
+}
+
+impl SpanStore {
+    /// An empty store that keeps at most `capacity` spans.
+    #[must_use]
+    pub fn new(capacity: NonZeroUsize) -> Self {
+        let shared = Shared {
+            capacity,
+            kept: Mutex::default(),
+            changes: watch::Sender::new(0),
+        };
+        Self {
+            shared: Arc::new(shared),
+        }
+    }
+
+    /// All spans kept, in the order of arrival.
+    #[must_use]
+    pub fn spans(&self) -> Vec<Arc<Span>> {
+        self.kept().spans.iter().cloned().collect()
+    }
+
+    /// The spans of one trace, in the order of arrival.
+    #[must_use]
+    pub fn trace(&self, trace_id: &str) -> Vec<Arc<Span>> {
+        self.kept()
+            .spans
+            .iter()
+            .filter(|span| span.trace_id == trace_id)
+            .cloned()
+            .collect()
+    }
+
+    /// What has arrived so far.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        self.kept().totals
+    }
+
+    /// Waits until the spans kept satisfy `condition`, which is asked at once and again after every request that arrives.
+    pub async fn wait_until(&self, mut condition: impl FnMut(&[Arc<Span>]) -> bool) {
+        let mut changes = self.shared.changes.subscribe();
+        while !condition(&self.spans()) {
+            // The sender lives in `self`, so the channel cannot be closed while this waits.
+            if changes.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Takes the spans of one request and answers how many of them were refused.
+    pub(super) fn add(&self, request: Vec<ResourceSpans>) -> u64 {
+        let (spans, rejected) = convert(request);
+        let mut kept = self.kept();
+        kept.totals.received += spans.len() as u64;
+        kept.totals.rejected += rejected;
+        kept.spans.extend(spans);
+        let excess = kept.spans.len().saturating_sub(self.shared.capacity.get());
+        kept.spans.drain(..excess);
+        kept.totals.dropped += excess as u64;
+        drop(kept);
+        self.announce();
+        rejected
+    }
+
+    /// Counts a request with metrics.
+    pub(super) fn count_metrics(&self) {
+        self.kept().totals.metrics += 1;
+        self.announce();
+    }
+
+    /// Counts a request with logs.
+    pub(super) fn count_logs(&self) {
+        self.kept().totals.logs += 1;
+        self.announce();
+    }
+
+    fn announce(&self) {
+        self.shared.changes.send_modify(|change| *change += 1);
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        // Nothing that runs under the lock can leave the spans half-changed, so a poisoned lock is as good as any other.
+        self.shared
+            .kept
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn convert(request: Vec<ResourceSpans>) -> (Vec<Arc<Span>>, u64) {
+    let mut spans = Vec::new();
+    let mut rejected = 0;
+    for resource_spans in request {
+        let resource = Arc::new(attributes(
+            resource_spans.resource.unwrap_or_default().attributes,
+        ));
+        for scope_spans in resource_spans.scope_spans {
+            let scope = scope_spans.scope.unwrap_or_default().name;
+            for span in scope_spans.spans {
+                match Span::from_proto(span, &scope, &resource) {
+                    Some(span) => spans.push(Arc::new(span)),
+                    None => rejected += 1,
+                }
+            }
+        }
+    }
+    (spans, rejected)
+}

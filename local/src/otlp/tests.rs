@@ -1,0 +1,447 @@
+use std::io::Write;
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use http::{Request, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper_util::rt::TokioIo;
+use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+use opentelemetry_proto::tonic::collector::logs::v1::logs_service_client::LogsServiceClient;
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_client::MetricsServiceClient;
+use opentelemetry_proto::tonic::collector::trace::v1::trace_service_client::TraceServiceClient;
+use opentelemetry_proto::tonic::collector::trace::v1::{
+    ExportTraceServiceRequest, ExportTraceServiceResponse,
+};
+use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
+use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue};
+use opentelemetry_proto::tonic::resource::v1::Resource;
+use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, span};
+use prost::Message;
+use serde_json::{Value, json};
+use tokio::net::{TcpListener, TcpStream};
+use tonic::codec::CompressionEncoding;
+
+use super::{SpanStore, serve_grpc, serve_http};
+
+const TRACE: [u8; 16] = [0xab; 16];
+const TRACE_HEX: &str = "abababababababababababababababab";
+const PROTOBUF: &str = "application/x-protobuf";
+
+#[tokio::test]
+async fn a_span_sent_as_protobuf_is_read_back_as_documented() {
+    let receiver = Http::start().await;
+    let answer = receiver
+        .post(
+            "/v1/traces",
+            &[("content-type", PROTOBUF)],
+            request(vec![rich_span()]).encode_to_vec(),
+        )
+        .await;
+    assert_eq!(
+        (answer.status, answer.content_type.as_str()),
+        (StatusCode::OK, PROTOBUF)
+    );
+    assert_eq!(
+        ExportTraceServiceResponse::decode(answer.body).unwrap(),
+        ExportTraceServiceResponse::default()
+    );
+
+    let page = receiver
+        .get(&format!("/api/spans?trace_id={TRACE_HEX}"))
+        .await;
+    let expected = json!({
+        "received": 1, "rejected": 0, "dropped": 0, "metrics": 0, "logs": 0,
+        "spans": [{
+            "trace_id": TRACE_HEX, "span_id": "0101010101010101", "parent_span_id": "0202020202020202", "parent_is_remote": true,
+            "trace_state": "a=b", "name": "process onboarding", "kind": "CONSUMER", "start_unix_nano": 1, "end_unix_nano": 5,
+            "attributes": {"count": 3, "latency": 0.5, "name": "x"},
+            "links": [{"trace_id": TRACE_HEX, "span_id": "0303030303030303", "attributes": {"name": "x"}}],
+            "events": [{"name": "exception", "time_unix_nano": 4, "attributes": {}}],
+            "status": {"code": "ERROR", "message": "refused"}, "scope": "test", "resource": {"name": "x"},
+        }],
+    });
+    assert_eq!(page, expected);
+}
+
+#[tokio::test]
+async fn another_trace_is_not_in_the_answer() {
+    let receiver = Http::start().await;
+    receiver
+        .store
+        .add(request(vec![plain_span(1)]).resource_spans);
+    assert_eq!(
+        receiver
+            .get("/api/spans?trace_id=00000000000000000000000000000001")
+            .await["spans"],
+        json!([])
+    );
+    assert_eq!(
+        receiver.get("/api/spans").await["spans"]
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
+}
+
+#[tokio::test]
+async fn gzip_and_json_are_understood() {
+    let receiver = Http::start().await;
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder
+        .write_all(&request(vec![plain_span(1)]).encode_to_vec())
+        .unwrap();
+    let headers = [("content-type", PROTOBUF), ("content-encoding", "gzip")];
+    assert_eq!(
+        receiver
+            .post("/v1/traces", &headers, encoder.finish().unwrap())
+            .await
+            .status,
+        StatusCode::OK
+    );
+
+    let body = json!({"resourceSpans": [{"scopeSpans": [{"spans": [
+        {"traceId": TRACE_HEX, "spanId": "0000000000000007", "name": "json", "kind": 2, "startTimeUnixNano": "1", "endTimeUnixNano": "2"}
+    ]}]}]});
+    let answer = receiver
+        .post(
+            "/v1/traces",
+            &[("content-type", "application/json; charset=utf-8")],
+            body.to_string().into_bytes(),
+        )
+        .await;
+    assert_eq!(
+        (answer.status, answer.content_type.as_str()),
+        (StatusCode::OK, "application/json")
+    );
+    let names = receiver
+        .store
+        .spans()
+        .iter()
+        .map(|span| span.name.clone())
+        .collect::<Vec<_>>();
+    assert_eq!(names, ["plain", "json"]);
+}
+
+#[tokio::test]
+async fn what_is_no_otlp_is_refused_with_a_status() {
+    let receiver = Http::start().await;
+    let garbage = receiver
+        .post("/v1/traces", &[("content-type", PROTOBUF)], vec![0xff; 8])
+        .await;
+    assert_eq!(
+        (garbage.status, garbage.content_type.as_str()),
+        (StatusCode::BAD_REQUEST, PROTOBUF)
+    );
+    assert!(
+        garbage.body.starts_with(&[0x08, 3, 0x12]),
+        "google.rpc.Status with code 3 and a message: {:?}",
+        garbage.body
+    );
+
+    let bad_json = receiver
+        .post(
+            "/v1/logs",
+            &[("content-type", "application/json")],
+            b"[1".to_vec(),
+        )
+        .await;
+    assert_eq!(bad_json.status, StatusCode::BAD_REQUEST);
+    let status: Value = serde_json::from_slice(&bad_json.body).unwrap();
+    assert_eq!(status["code"], 3);
+    assert!(
+        status["message"]
+            .as_str()
+            .unwrap()
+            .starts_with("the body is not an OTLP request")
+    );
+
+    let broken_gzip = [("content-type", PROTOBUF), ("content-encoding", "gzip")];
+    assert_eq!(
+        receiver
+            .post("/v1/traces", &broken_gzip, b"plain".to_vec())
+            .await
+            .status,
+        StatusCode::BAD_REQUEST
+    );
+    let zstd = [("content-type", PROTOBUF), ("content-encoding", "zstd")];
+    assert_eq!(
+        receiver.post("/v1/traces", &zstd, Vec::new()).await.status,
+        StatusCode::UNSUPPORTED_MEDIA_TYPE
+    );
+    assert_eq!(
+        receiver
+            .post("/v1/traces", &[("content-type", "text/plain")], Vec::new())
+            .await
+            .status,
+        StatusCode::UNSUPPORTED_MEDIA_TYPE
+    );
+    assert_eq!(
+        receiver.post("/v1/traces", &[], Vec::new()).await.status,
+        StatusCode::UNSUPPORTED_MEDIA_TYPE
+    );
+}
+
+#[tokio::test]
+async fn a_body_is_bounded_before_and_after_decompression() {
+    let receiver = Http::start().await;
+    let huge = vec![0; super::http::MAX_BODY_SIZE + 1];
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(&huge).unwrap();
+    let bomb = encoder.finish().unwrap();
+    assert_eq!(
+        receiver
+            .post("/v1/traces", &[("content-type", PROTOBUF)], huge)
+            .await
+            .status,
+        StatusCode::PAYLOAD_TOO_LARGE
+    );
+    let headers = [("content-type", PROTOBUF), ("content-encoding", "gzip")];
+    assert_eq!(
+        receiver.post("/v1/traces", &headers, bomb).await.status,
+        StatusCode::PAYLOAD_TOO_LARGE
+    );
+}
+
+#[tokio::test]
+async fn spans_without_ids_are_rejected_and_said_so() {
+    let receiver = Http::start().await;
+    let nameless = Span {
+        trace_id: vec![0; 16],
+        ..plain_span(1)
+    };
+    let short = Span {
+        span_id: vec![1; 4],
+        ..plain_span(1)
+    };
+    let answer = receiver
+        .post(
+            "/v1/traces",
+            &[("content-type", PROTOBUF)],
+            request(vec![nameless, short, plain_span(2)]).encode_to_vec(),
+        )
+        .await;
+    let partial = ExportTraceServiceResponse::decode(answer.body)
+        .unwrap()
+        .partial_success
+        .unwrap();
+    assert_eq!(
+        (
+            partial.rejected_spans,
+            receiver.store.totals().received,
+            receiver.store.totals().rejected
+        ),
+        (2, 1, 2)
+    );
+}
+
+#[tokio::test]
+async fn all_signals_are_taken_over_grpc() {
+    let receiver = Grpc::start().await;
+    let mut traces = TraceServiceClient::connect(receiver.url.clone())
+        .await
+        .unwrap()
+        .send_compressed(CompressionEncoding::Gzip);
+    traces.export(request(vec![rich_span()])).await.unwrap();
+    MetricsServiceClient::connect(receiver.url.clone())
+        .await
+        .unwrap()
+        .export(ExportMetricsServiceRequest::default())
+        .await
+        .unwrap();
+    LogsServiceClient::connect(receiver.url.clone())
+        .await
+        .unwrap()
+        .export(ExportLogsServiceRequest::default())
+        .await
+        .unwrap();
+    let totals = receiver.store.totals();
+    assert_eq!((totals.received, totals.metrics, totals.logs), (1, 1, 1));
+    assert_eq!(
+        receiver.store.trace(TRACE_HEX)[0].parent_is_remote,
+        Some(true)
+    );
+}
+
+#[tokio::test]
+async fn the_oldest_spans_make_room_and_are_counted() {
+    let store = SpanStore::new(NonZeroUsize::new(2).unwrap());
+    store.add(request(vec![plain_span(1), plain_span(2), plain_span(3)]).resource_spans);
+    let kept = store
+        .spans()
+        .iter()
+        .map(|span| span.span_id.clone())
+        .collect::<Vec<_>>();
+    assert_eq!(kept, ["0202020202020202", "0303030303030303"]);
+    assert_eq!((store.totals().received, store.totals().dropped), (3, 1));
+}
+
+#[tokio::test]
+async fn waiting_ends_with_the_request_that_fulfils_it() {
+    let store = SpanStore::default();
+    let waiting = tokio::spawn({
+        let store = store.clone();
+        async move { store.wait_until(|spans| spans.len() == 2).await }
+    });
+    store.add(request(vec![plain_span(1)]).resource_spans);
+    store.add(request(vec![plain_span(2)]).resource_spans);
+    tokio::time::timeout(Duration::from_secs(5), waiting)
+        .await
+        .unwrap()
+        .unwrap();
+}
+
+fn request(spans: Vec<Span>) -> ExportTraceServiceRequest {
+    let scope = InstrumentationScope {
+        name: "test".to_owned(),
+        ..InstrumentationScope::default()
+    };
+    let scope_spans = ScopeSpans {
+        scope: Some(scope),
+        spans,
+        ..ScopeSpans::default()
+    };
+    let resource = Resource {
+        attributes: vec![named()],
+        ..Resource::default()
+    };
+    ExportTraceServiceRequest {
+        resource_spans: vec![ResourceSpans {
+            resource: Some(resource),
+            scope_spans: vec![scope_spans],
+            ..ResourceSpans::default()
+        }],
+    }
+}
+
+fn plain_span(id: u8) -> Span {
+    Span {
+        trace_id: TRACE.to_vec(),
+        span_id: vec![id; 8],
+        name: "plain".to_owned(),
+        ..Span::default()
+    }
+}
+
+fn rich_span() -> Span {
+    Span {
+        parent_span_id: vec![2; 8],
+        flags: 0x301,
+        trace_state: "a=b".to_owned(),
+        name: "process onboarding".to_owned(),
+        kind: span::SpanKind::Consumer.into(),
+        start_time_unix_nano: 1,
+        end_time_unix_nano: 5,
+        attributes: vec![
+            attribute("count", Any::IntValue(3)),
+            attribute("latency", Any::DoubleValue(0.5)),
+            named(),
+        ],
+        links: vec![span::Link {
+            trace_id: TRACE.to_vec(),
+            span_id: vec![3; 8],
+            attributes: vec![named()],
+            ..span::Link::default()
+        }],
+        events: vec![span::Event {
+            name: "exception".to_owned(),
+            time_unix_nano: 4,
+            ..span::Event::default()
+        }],
+        status: Some(opentelemetry_proto::tonic::trace::v1::Status {
+            code: 2,
+            message: "refused".to_owned(),
+        }),
+        ..plain_span(1)
+    }
+}
+
+fn named() -> KeyValue {
+    attribute("name", Any::StringValue("x".to_owned()))
+}
+
+fn attribute(key: &str, value: Any) -> KeyValue {
+    KeyValue {
+        key: key.to_owned(),
+        value: Some(AnyValue { value: Some(value) }),
+        ..KeyValue::default()
+    }
+}
+
+struct Http {
+    address: std::net::SocketAddr,
+    store: SpanStore,
+}
+
+struct Answer {
+    status: StatusCode,
+    content_type: String,
+    body: Bytes,
+}
+
+impl Http {
+    async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let store = SpanStore::default();
+        tokio::spawn(serve_http(listener, store.clone(), std::future::pending()));
+        Self { address, store }
+    }
+
+    async fn post(&self, path: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Answer {
+        let request = headers
+            .iter()
+            .fold(Request::post(path), |request, (name, value)| {
+                request.header(*name, *value)
+            });
+        self.send(request.body(Full::from(body)).unwrap()).await
+    }
+
+    async fn get(&self, path: &str) -> Value {
+        let answer = self
+            .send(Request::get(path).body(Full::default()).unwrap())
+            .await;
+        serde_json::from_slice(&answer.body).unwrap()
+    }
+
+    async fn send(&self, mut request: Request<Full<Bytes>>) -> Answer {
+        request
+            .headers_mut()
+            .insert("host", self.address.to_string().parse().unwrap());
+        let stream = TcpStream::connect(self.address).await.unwrap();
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+            .await
+            .unwrap();
+        tokio::spawn(connection);
+        let response = sender.send_request(request).await.unwrap();
+        let content_type = response
+            .headers()
+            .get("content-type")
+            .map(|value| value.to_str().unwrap().to_owned())
+            .unwrap_or_default();
+        Answer {
+            status: response.status(),
+            content_type,
+            body: response.into_body().collect().await.unwrap().to_bytes(),
+        }
+    }
+}
+
+struct Grpc {
+    url: String,
+    store: SpanStore,
+}
+
+impl Grpc {
+    async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let store = SpanStore::default();
+        tokio::spawn(serve_grpc(listener, store.clone(), std::future::pending()));
+        Self { url, store }
+    }
+}

@@ -1,0 +1,65 @@
+//! Points in time as the queue core sees them: numbers that only grow, handed in from outside.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tokio::time::Instant;
+
+/// Milliseconds since the Unix epoch, which is also the form of SQS's own timestamps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Timestamp(u64);
+
+impl Timestamp {
+    #[cfg(test)]
+    pub(crate) fn from_millis(millis: u64) -> Self {
+        Self(millis)
+    }
+
+    pub(crate) fn millis(self) -> u64 {
+        self.0
+    }
+
+    pub(crate) fn seconds(self) -> u64 {
+        self.0 / 1_000
+    }
+
+    pub(crate) fn after(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(millis(duration)))
+    }
+
+    /// The duration since `earlier`, zero if that lies ahead.
+    pub(crate) fn since(self, earlier: Self) -> Duration {
+        Duration::from_millis(self.0.saturating_sub(earlier.0))
+    }
+}
+
+/// Wall-clock time at the start, carried on by the monotonic clock: queues must not jump when somebody sets the date.
+#[derive(Debug)]
+pub(crate) struct Clock {
+    origin: Timestamp,
+    started: Instant,
+}
+
+impl Clock {
+    pub(crate) fn start() -> Self {
+        let since_epoch = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        Self {
+            origin: Timestamp(millis(since_epoch)),
+            started: Instant::now(),
+        }
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.origin.after(self.started.elapsed())
+    }
+
+    /// When to wake so that `now()` has reached `timestamp`.
+    pub(crate) fn instant_of(&self, timestamp: Timestamp) -> Instant {
+        self.started + timestamp.since(self.origin)
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

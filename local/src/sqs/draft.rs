@@ -1,0 +1,217 @@
+//! A message on its way in: what a sender asked for, checked against AWS's rules, before it has an id or a queue.
+
+use super::digest;
+use super::error::Error;
+use super::limits::{self, MAX_ATTRIBUTE_NAME_CHARS, MAX_MESSAGE_ATTRIBUTES};
+use super::message::{self, Attribute, Attributes, Value};
+
+/// The one system attribute that a sender may set.
+pub(crate) const TRACE_HEADER: &str = "AWSTraceHeader";
+
+/// What the sender asked for, as parsed from the wire.
+pub(crate) struct Draft {
+    pub(crate) body: String,
+    pub(crate) attributes: Attributes,
+    pub(crate) system_attributes: Attributes,
+    /// X-Ray header of the request that brought the message; one of the message's own goes before it.
+    pub(crate) inherited_trace_header: Option<String>,
+    /// `None` takes the queue's own delay.
+    pub(crate) delay_seconds: Option<i64>,
+    pub(crate) group_id: Option<String>,
+    pub(crate) deduplication_id: Option<String>,
+}
+
+impl Draft {
+    /// The size that counts: AWS adds up body and message attributes, and leaves system attributes out.
+    pub(crate) fn size(&self) -> usize {
+        message::size(&self.body, &self.attributes)
+    }
+
+    /// Checks everything about the message except its size and delay, which depend on the queue, and digests it.
+    ///
+    /// # Errors
+    /// The first rule that it breaks.
+    pub(crate) fn check(self) -> Result<Checked, Error> {
+        self.obey()?;
+        let digests = self.digests();
+        Ok(Checked {
+            draft: self,
+            digests,
+        })
+    }
+
+    fn obey(&self) -> Result<(), Error> {
+        if self.body.is_empty() {
+            return Err(Error::MissingParameter("MessageBody".to_owned()));
+        }
+        if !limits::carries(&self.body) {
+            return Err(Error::InvalidMessageContents);
+        }
+        check_attributes(&self.attributes)?;
+        check_system_attributes(&self.system_attributes)?;
+        if let Some(group_id) = &self.group_id {
+            limits::check_group_id(group_id)?;
+        }
+        if let Some(deduplication_id) = &self.deduplication_id {
+            let reason = "The request includes a parameter that is not valid for this queue type.";
+            return Err(Error::parameter(
+                deduplication_id,
+                "MessageDeduplicationId",
+                reason,
+            ));
+        }
+        Ok(())
+    }
+
+    /// The X-Ray header that the message carries from here on, if any.
+    pub(crate) fn trace_header(&self) -> Option<String> {
+        match self
+            .system_attributes
+            .get(TRACE_HEADER)
+            .map(|attribute| &attribute.value)
+        {
+            Some(Value::Text(text)) => Some(text.clone()),
+            Some(Value::Binary(_)) | None => self.inherited_trace_header.clone(),
+        }
+    }
+
+    fn digests(&self) -> Digests {
+        let of = |attributes: &Attributes| {
+            digest::of_attributes(
+                attributes
+                    .iter()
+                    .map(|(name, attribute)| (name.as_str(), attribute)),
+            )
+        };
+        Digests {
+            body: digest::of_body(&self.body),
+            attributes: of(&self.attributes),
+            system_attributes: of(&self.system_attributes),
+        }
+    }
+}
+
+/// A draft that obeys the rules, with its digests: both cost time that should not be spent under a lock.
+pub(crate) struct Checked {
+    pub(crate) draft: Draft,
+    pub(crate) digests: Digests,
+}
+
+/// The MD5s of a sent message, which the sender compares with its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Digests {
+    pub(crate) body: String,
+    pub(crate) attributes: Option<String>,
+    pub(crate) system_attributes: Option<String>,
+}
+
+fn check_attributes(attributes: &Attributes) -> Result<(), Error> {
+    if attributes.len() > MAX_MESSAGE_ATTRIBUTES {
+        return Err(Error::InvalidParameterValue(format!(
+            "Number of message attributes [{}] exceeds the allowed maximum [{MAX_MESSAGE_ATTRIBUTES}].",
+            attributes.len()
+        )));
+    }
+    attributes.iter().try_for_each(|(name, attribute)| {
+        check_name(name)?;
+        check_type(name, &attribute.data_type)?;
+        check_value("user", name, attribute)
+    })
+}
+
+fn check_system_attributes(attributes: &Attributes) -> Result<(), Error> {
+    attributes.iter().try_for_each(|(name, attribute)| {
+        if name != TRACE_HEADER {
+            let reason = format!("Message system attribute name '{name}' is not valid; only {TRACE_HEADER} can be sent.");
+            return Err(Error::InvalidParameterValue(reason));
+        }
+        if attribute.data_type != "String" {
+            let reason = format!("Message (system) attribute '{name}' must have the type 'String', not '{}'.", attribute.data_type);
+            return Err(Error::InvalidParameterValue(reason));
+        }
+        check_value("system", name, attribute)
+    })
+}
+
+fn check_name(name: &str) -> Result<(), Error> {
+    let refuse = |reason: &str| {
+        Err(Error::InvalidParameterValue(format!(
+            "{reason} The name is '{name}'."
+        )))
+    };
+    if name.is_empty() {
+        return refuse("Message (user) attribute names must not be empty.");
+    }
+    if name.chars().count() > MAX_ATTRIBUTE_NAME_CHARS {
+        return refuse("Message (user) attribute names must be at most 256 characters long.");
+    }
+    // AWS documents A-Z, a-z and 0-9, and in fact takes letters of other scripts too.
+    if !name
+        .chars()
+        .all(|character| character.is_alphanumeric() || matches!(character, '_' | '-' | '.'))
+    {
+        return refuse(
+            "Message (user) attribute names can only contain letters, digits, periods, hyphens and underscores.",
+        );
+    }
+    let lower = name.to_ascii_lowercase();
+    if lower.starts_with("aws.") || lower.starts_with("amazon.") {
+        return refuse(
+            "Message (user) attribute names beginning with 'AWS.' or 'Amazon.' are reserved.",
+        );
+    }
+    if name.starts_with('.') || name.ends_with('.') || name.contains("..") {
+        return refuse(
+            "Message (user) attribute names must not start or end with a period or have two in a row.",
+        );
+    }
+    Ok(())
+}
+
+fn check_type(name: &str, data_type: &str) -> Result<(), Error> {
+    if data_type.chars().count() > MAX_ATTRIBUTE_NAME_CHARS {
+        let reason = format!(
+            "The type of message (user) attribute '{name}' must be at most 256 characters long."
+        );
+        return Err(Error::InvalidParameterValue(reason));
+    }
+    let (base, label) = data_type
+        .split_once('.')
+        .map_or((data_type, None), |(base, label)| (base, Some(label)));
+    if matches!(base, "String" | "Number" | "Binary") && label.is_none_or(|label| !label.is_empty())
+    {
+        return Ok(());
+    }
+    Err(Error::InvalidParameterValue(format!(
+        "The type of message (user) attribute '{name}' is invalid. You must use only the following supported type prefixes: \
+         Binary, Number, String."
+    )))
+}
+
+fn check_value(kind: &str, name: &str, attribute: &Attribute) -> Result<(), Error> {
+    let refuse = |reason: String| Err(Error::InvalidParameterValue(reason));
+    let base = attribute.data_type.split('.').next().unwrap_or_default();
+    let text = match (&attribute.value, base) {
+        (Value::Binary(bytes), "Binary") if !bytes.is_empty() => return Ok(()),
+        (Value::Text(text), "String" | "Number") if !text.is_empty() => text,
+        _ => {
+            return refuse(format!(
+                "Message ({kind}) attribute '{name}' must contain a non-empty value of type '{base}'."
+            ));
+        }
+    };
+    if !limits::carries(text) {
+        return refuse(format!(
+            "Message ({kind}) attribute '{name}' contains characters outside the allowed set."
+        ));
+    }
+    if base == "Number" && !limits::is_number(text) {
+        return refuse(format!(
+            "Can't cast the value of message ({kind}) attribute '{name}' to a number."
+        ));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,229 @@
+//! AWS's limits that are the same for every queue, and the rules on names and characters.
+
+use std::collections::HashSet;
+
+use super::error::Error;
+
+/// Largest message and largest batch, attributes counted; 1 MiB since August 2025.
+pub(crate) const MAX_MESSAGE_BYTES: usize = 1_048_576;
+/// Smallest value that a queue's `MaximumMessageSize` may have.
+pub(crate) const MIN_MAXIMUM_MESSAGE_BYTES: usize = 1_024;
+/// Most message attributes on one message.
+pub(crate) const MAX_MESSAGE_ATTRIBUTES: usize = 10;
+/// Longest name and longest data type of a message attribute, in characters.
+pub(crate) const MAX_ATTRIBUTE_NAME_CHARS: usize = 256;
+/// Most entries in a batch, and most messages in a receive.
+pub(crate) const MAX_BATCH_ENTRIES: usize = 10;
+/// Longest wait of a long poll.
+pub(crate) const MAX_WAIT_SECONDS: i64 = 20;
+/// Longest time a message stays hidden after it was received: twelve hours, extensions included.
+pub(crate) const MAX_VISIBILITY_SECONDS: i64 = 43_200;
+/// Longest delay.
+pub(crate) const MAX_DELAY_SECONDS: i64 = 900;
+/// Most messages in flight in one queue.
+pub(crate) const MAX_IN_FLIGHT: usize = 120_000;
+/// Most names in one page of `ListQueues`.
+pub(crate) const MAX_LIST_RESULTS: usize = 1_000;
+/// Most queues here. AWS has no such limit; a loop gone wrong should hear of it before the laptop does.
+pub(crate) const MAX_QUEUES: usize = 1_000;
+/// Most bytes of messages here over all queues, for the same reason: ten times the 100,000 messages of 1 KiB that a load test sends.
+pub(crate) const MAX_STORED_BYTES: usize = 1 << 30;
+
+/// Longest batch entry id and longest queue name.
+const MAX_ID_CHARS: usize = 80;
+/// Longest `MessageGroupId`.
+const MAX_GROUP_CHARS: usize = 128;
+/// How many digits a Number attribute may have.
+const MAX_NUMBER_DIGITS: usize = 38;
+
+/// Checks `value` against the inclusive `range` and takes it as whole seconds or a count.
+///
+/// # Errors
+/// `InvalidParameterValue` with `reason` if it lies outside.
+pub(crate) fn in_range(
+    value: i64,
+    range: std::ops::RangeInclusive<i64>,
+    name: &str,
+    reason: &str,
+) -> Result<u64, Error> {
+    let accepted = range
+        .contains(&value)
+        .then(|| u64::try_from(value).ok())
+        .flatten();
+    accepted.ok_or_else(|| Error::parameter(value, name, reason))
+}
+
+/// Checks a queue's name.
+///
+/// # Errors
+/// `UnsupportedOperation` for a FIFO queue's name, `InvalidParameterValue` for any other that AWS refuses.
+pub(crate) fn check_queue_name(name: &str) -> Result<(), Error> {
+    if name.ends_with(".fifo") {
+        return Err(Error::UnsupportedOperation(format!(
+            "FIFO queues are not supported by this endpoint: {name}"
+        )));
+    }
+    if is_id(name) {
+        return Ok(());
+    }
+    Err(Error::InvalidParameterValue(
+        "Can only include alphanumeric characters, hyphens, or underscores. 1 to 80 in length"
+            .to_owned(),
+    ))
+}
+
+/// Checks what holds for the entries of every batch: how many, and their ids.
+///
+/// `action` is the prefix of the entry's type name, as AWS says it when there are none.
+///
+/// # Errors
+/// The first rule that the batch breaks, in AWS's order.
+pub(crate) fn check_batch<'a>(action: &'static str, ids: &[&'a str]) -> Result<(), Error> {
+    if ids.is_empty() {
+        return Err(Error::EmptyBatchRequest(action));
+    }
+    if ids.len() > MAX_BATCH_ENTRIES {
+        return Err(Error::TooManyEntriesInBatchRequest {
+            limit: MAX_BATCH_ENTRIES,
+            sent: ids.len(),
+        });
+    }
+    let mut seen: HashSet<&'a str> = HashSet::new();
+    for id in ids {
+        if !is_id(id) {
+            return Err(Error::InvalidBatchEntryId);
+        }
+        if !seen.insert(id) {
+            return Err(Error::BatchEntryIdsNotDistinct((*id).to_owned()));
+        }
+    }
+    Ok(())
+}
+
+/// Checks a `MessageGroupId`.
+///
+/// # Errors
+/// `InvalidParameterValue` unless it is 1 to 128 printable ASCII characters without a space.
+pub(crate) fn check_group_id(id: &str) -> Result<(), Error> {
+    if (1..=MAX_GROUP_CHARS).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Ok(());
+    }
+    let reason = "MessageGroupId can only include alphanumeric and punctuation characters. 1 to 128 in length.";
+    Err(Error::parameter(id, "MessageGroupId", reason))
+}
+
+/// Whether every character is one that SQS carries: those of XML 1.0.
+pub(crate) fn carries(text: &str) -> bool {
+    text.chars().all(|character| {
+        matches!(character, '\t' | '\n' | '\r' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..='\u{10ffff}')
+    })
+}
+
+/// Whether `text` is a decimal number as a Number attribute takes it: a sign, digits with one point, an exponent, at most 38 digits.
+pub(crate) fn is_number(text: &str) -> bool {
+    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let (mantissa, exponent) = match unsigned.split_once(['e', 'E']) {
+        Some((mantissa, exponent)) => (mantissa, Some(exponent)),
+        None => (unsigned, None),
+    };
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let digits = whole.len() + fraction.len();
+    let decimal = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+    let exponent_holds = exponent.is_none_or(|exponent| {
+        let unsigned = exponent.strip_prefix(['+', '-']).unwrap_or(exponent);
+        !unsigned.is_empty() && decimal(unsigned)
+    });
+    (1..=MAX_NUMBER_DIGITS).contains(&digits)
+        && decimal(whole)
+        && decimal(fraction)
+        && exponent_holds
+}
+
+fn is_id(text: &str) -> bool {
+    (1..=MAX_ID_CHARS).contains(&text.len())
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_queue_name_has_1_to_80_letters_digits_hyphens_or_underscores() {
+        assert_eq!(check_queue_name(&"q".repeat(80)), Ok(()));
+        for refused in ["", "a b", "a.b", "ä", &"q".repeat(81)] {
+            assert_eq!(
+                check_queue_name(refused).map_err(|error| error.naming().code),
+                Err("InvalidParameterValue")
+            );
+        }
+        let fifo = check_queue_name("orders.fifo").map_err(|error| error.naming().code);
+        assert_eq!(fifo, Err("AWS.SimpleQueueService.UnsupportedOperation"));
+    }
+
+    #[test]
+    fn a_batch_has_1_to_10_entries_with_distinct_ids() {
+        let eleven: Vec<String> = (0..11).map(|number| number.to_string()).collect();
+        let eleven: Vec<&str> = eleven.iter().map(String::as_str).collect();
+        assert_eq!(check_batch("SendMessageBatch", &eleven[..10]), Ok(()));
+        assert_eq!(
+            check_batch("SendMessageBatch", &eleven),
+            Err(Error::TooManyEntriesInBatchRequest {
+                limit: 10,
+                sent: 11
+            })
+        );
+        assert_eq!(
+            check_batch("SendMessageBatch", &[]),
+            Err(Error::EmptyBatchRequest("SendMessageBatch"))
+        );
+        assert_eq!(
+            check_batch("SendMessageBatch", &["a", "a"]),
+            Err(Error::BatchEntryIdsNotDistinct("a".to_owned()))
+        );
+        assert_eq!(
+            check_batch("SendMessageBatch", &["a:b"]),
+            Err(Error::InvalidBatchEntryId)
+        );
+    }
+
+    #[test]
+    fn control_characters_are_not_carried() {
+        assert!(carries("tab\t line\n return\r \u{e000} \u{1f980}"));
+        for refused in ["\0", "\u{8}", "\u{b}", "\u{fffe}", "\u{ffff}"] {
+            assert!(!carries(refused), "{refused:?}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_decimal_with_at_most_38_digits() {
+        for accepted in [
+            "0",
+            "-1.5",
+            "+7",
+            ".5",
+            "5.",
+            "1e10",
+            "1E-3",
+            &"9".repeat(38),
+        ] {
+            assert!(is_number(accepted), "{accepted}");
+        }
+        for refused in [
+            "",
+            "-",
+            ".",
+            "1e",
+            "abc",
+            "0x10",
+            "1,5",
+            "1 ",
+            "NaN",
+            &"9".repeat(39),
+        ] {
+            assert!(!is_number(refused), "{refused}");
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! One queue under a given clock: what is received when, and what a receipt is still good for.
+
+use super::*;
+use crate::sqs::digest;
+use crate::sqs::message::Attributes;
+use crate::sqs::settings::AttributeMap;
+
+const START: u64 = 1_800_000_000_000;
+const VISIBILITY: Duration = Duration::from_secs(30);
+
+fn at(seconds: u64) -> Timestamp {
+    Timestamp::from_millis(START).after(Duration::from_secs(seconds))
+}
+
+fn queue() -> Queue {
+    Queue::new(
+        "arn:aws:sqs:us-east-1:000000000000:q".to_owned(),
+        Settings::default(),
+        at(0),
+    )
+}
+
+fn content(body: &str, sent_at: Timestamp) -> Content {
+    Content {
+        id: format!("id of {body}"),
+        body: body.to_owned(),
+        body_md5: digest::of_body(body),
+        attributes: Attributes::new(),
+        trace_header: None,
+        group_id: None,
+        sent_at,
+    }
+}
+
+fn send(queue: &mut Queue, body: &str, delay: u64, now: u64) {
+    queue.send(content(body, at(now)), Duration::from_secs(delay), at(now));
+}
+
+fn receive(queue: &mut Queue, most: usize, now: u64) -> Vec<Delivery> {
+    queue
+        .receive(most, VISIBILITY, None, at(now))
+        .unwrap()
+        .deliveries
+}
+
+fn bodies(deliveries: &[Delivery]) -> Vec<&str> {
+    deliveries
+        .iter()
+        .map(|delivery| delivery.content.body.as_str())
+        .collect()
+}
+
+fn count(queue: &mut Queue, name: &str, now: u64) -> String {
+    queue.attributes(at(now)).remove(name).unwrap()
+}
+
+fn counts(queue: &mut Queue, now: u64) -> [String; 3] {
+    ["", "NotVisible", "Delayed"]
+        .map(|suffix| count(queue, &format!("ApproximateNumberOfMessages{suffix}"), now))
+}
+
+#[test]
+fn what_was_received_stays_hidden_until_its_timeout() {
+    let mut queue = queue();
+    send(&mut queue, "a", 0, 0);
+    assert_eq!(bodies(&receive(&mut queue, 10, 1)), ["a"]);
+    assert!(receive(&mut queue, 10, 30).is_empty());
+    let again = receive(&mut queue, 10, 31);
+    assert_eq!((bodies(&again), again[0].receives), (vec!["a"], 2));
+    assert_eq!(again[0].first_received_at, at(1));
+}
+
+#[test]
+fn a_delayed_message_comes_when_its_delay_is_over() {
+    let mut queue = queue();
+    send(&mut queue, "late", 5, 0);
+    send(&mut queue, "now", 0, 0);
+    assert_eq!(counts(&mut queue, 0), ["1", "0", "1"]);
+    assert_eq!(bodies(&receive(&mut queue, 10, 4)), ["now"]);
+    assert_eq!(counts(&mut queue, 4), ["0", "1", "1"]);
+    assert_eq!(bodies(&receive(&mut queue, 10, 5)), ["late"]);
+    assert_eq!(counts(&mut queue, 5), ["0", "2", "0"]);
+}
+
+#[test]
+fn no_more_than_asked_for_is_received_and_in_the_order_sent() {
+    let mut queue = queue();
+    for body in ["a", "b", "c"] {
+        send(&mut queue, body, 0, 0);
+    }
+    assert_eq!(bodies(&receive(&mut queue, 2, 0)), ["a", "b"]);
+    assert_eq!(bodies(&receive(&mut queue, 2, 0)), ["c"]);
+}
+
+#[test]
+fn a_deleted_message_never_comes_back() {
+    let mut queue = queue();
+    send(&mut queue, "a", 0, 0);
+    let receipt = receive(&mut queue, 1, 0)[0].receipt;
+    queue.delete(receipt, at(1));
+    queue.delete(receipt, at(1));
+    assert!(receive(&mut queue, 1, 100).is_empty());
+    assert_eq!(queue.bytes(), 0);
+}
+
+#[test]
+fn a_receipt_outlives_its_timeout_but_not_the_next_receive() {
+    let mut queue = queue();
+    send(&mut queue, "a", 0, 0);
+    let first = receive(&mut queue, 1, 0)[0].receipt;
+    assert_eq!(
+        queue.change_visibility("handle", first, VISIBILITY, at(40)),
+        Ok(())
+    );
+    assert!(receive(&mut queue, 1, 69).is_empty());
+    let second = receive(&mut queue, 1, 70)[0].receipt;
+    queue.delete(first, at(71));
+    assert!(
+        queue
+            .change_visibility("handle", first, VISIBILITY, at(71))
+            .is_err()
+    );
+    assert_eq!(counts(&mut queue, 71), ["0", "1", "0"]);
+    queue.delete(second, at(71));
+    assert_eq!(counts(&mut queue, 71), ["0", "0", "0"]);
+}
+
+#[test]
+fn changing_the_visibility_to_zero_gives_the_message_back_at_once() {
+    let mut queue = queue();
+    send(&mut queue, "a", 0, 0);
+    let receipt = receive(&mut queue, 1, 0)[0].receipt;
+    queue
+        .change_visibility("handle", receipt, Duration::ZERO, at(1))
+        .unwrap();
+    assert_eq!(bodies(&receive(&mut queue, 1, 1)), ["a"]);
+}
+
+#[test]
+fn a_message_is_hidden_for_at_most_twelve_hours_since_it_was_received() {
+    let mut queue = queue();
+    send(&mut queue, "a", 0, 0);
+    let receipt = receive(&mut queue, 1, 0)[0].receipt;
+    let almost = Duration::from_secs(43_190);
+    assert_eq!(
+        queue.change_visibility("handle", receipt, almost, at(10)),
+        Ok(())
+    );
+    let error = queue
+        .change_visibility("handle", receipt, almost, at(11))
+        .unwrap_err();
+    assert_eq!(error.naming().code, "InvalidParameterValue");
+}
+
+#[test]
+fn a_receive_that_hides_for_no_time_takes_each_message_once() {
+    let mut queue = queue();
+    send(&mut queue, "a", 0, 0);
+    let taken = queue.receive(10, Duration::ZERO, None, at(0)).unwrap();
+    assert_eq!(taken.deliveries.len(), 1);
+    assert_eq!(receive(&mut queue, 10, 0)[0].receives, 2);
+}
+
+#[test]
+fn the_receive_after_the_last_allowed_one_moves_the_message_instead() {
+    let mut queue = queue();
+    send(&mut queue, "poison", 0, 0);
+    for now in [0, 30] {
+        assert_eq!(
+            queue
+                .receive(10, VISIBILITY, Some(2), at(now))
+                .unwrap()
+                .deliveries
+                .len(),
+            1
+        );
+    }
+    send(&mut queue, "fine", 0, 40);
+    let taken = queue.receive(10, VISIBILITY, Some(2), at(60)).unwrap();
+    assert_eq!(
+        (bodies(&taken.deliveries), taken.dead.len()),
+        (vec!["fine"], 1)
+    );
+    assert_eq!(counts(&mut queue, 60), ["0", "1", "0"]);
+}
+
+#[test]
+fn a_dead_letter_keeps_its_id_its_age_and_its_count() {
+    let (mut source, mut target) = (queue(), queue());
+    send(&mut source, "poison", 0, 3);
+    receive(&mut source, 1, 4);
+    let mut taken = source.receive(1, VISIBILITY, Some(1), at(50)).unwrap();
+    target.accept(taken.dead.remove(0), "arn of source", at(50));
+    let received = receive(&mut target, 1, 50).remove(0);
+    assert_eq!(
+        (received.content.id.as_str(), received.content.sent_at),
+        ("id of poison", at(3))
+    );
+    assert_eq!((received.receives, received.first_received_at), (2, at(4)));
+    assert_eq!(received.redriven_from.as_deref(), Some("arn of source"));
+}
+
+#[test]
+fn retention_counts_from_the_sending_and_takes_what_is_in_flight_too() {
+    let mut queue = queue();
+    let minute = AttributeMap::from([("MessageRetentionPeriod".to_owned(), "60".to_owned())]);
+    queue.change_settings(Settings::default().with(&minute).unwrap(), at(0));
+    send(&mut queue, "old", 0, 0);
+    send(&mut queue, "young", 0, 30);
+    assert_eq!(bodies(&receive(&mut queue, 1, 59)), ["old"]);
+    assert_eq!(counts(&mut queue, 60), ["1", "0", "0"]);
+    assert_eq!(counts(&mut queue, 90), ["0", "0", "0"]);
+}
+
+#[test]
+fn a_purge_takes_everything_once_in_its_interval() {
+    let mut queue = queue();
+    for (body, delay) in [("ready", 0), ("delayed", 9)] {
+        send(&mut queue, body, delay, 0);
+    }
+    let interval = Duration::from_secs(60);
+    let receipt = receive(&mut queue, 1, 0)[0].receipt;
+    assert_eq!(queue.purge("q", interval, at(1)), Ok(()));
+    assert_eq!(counts(&mut queue, 1), ["0", "0", "0"]);
+    assert_eq!(
+        queue.purge("q", interval, at(60)),
+        Err(Error::PurgeQueueInProgress("q".to_owned()))
+    );
+    assert_eq!(queue.purge("q", interval, at(61)), Ok(()));
+    send(&mut queue, "new", 0, 61);
+    queue.delete(receipt, at(61));
+    assert_eq!(counts(&mut queue, 61), ["1", "0", "0"]);
+}
+
+#[test]
+fn as_many_in_flight_as_aws_allows_is_over_the_limit() {
+    let mut queue = queue();
+    for _ in 0..=MAX_IN_FLIGHT {
+        send(&mut queue, "m", 0, 0);
+    }
+    assert_eq!(receive(&mut queue, MAX_IN_FLIGHT, 0).len(), MAX_IN_FLIGHT);
+    let refused = queue.receive(1, VISIBILITY, None, at(1)).map(drop);
+    assert_eq!(
+        refused.map_err(|error| error.naming().code),
+        Err("OverLimit")
+    );
+    assert!(queue.receive(1, VISIBILITY, None, at(30)).is_ok());
+}
+
+#[test]
+fn the_alarm_is_set_for_what_comes_first() {
+    let mut queue = queue();
+    assert_eq!(queue.ring_if_due(at(0)), None);
+    send(&mut queue, "delayed", 5, 0);
+    assert_eq!(queue.ring_if_due(at(0)), Some(at(5)));
+    let retention = Settings::default().retention;
+    assert_eq!(queue.ring_if_due(at(5)), Some(at(0).after(retention)));
+    receive(&mut queue, 1, 6);
+    assert_eq!(queue.ring_if_due(at(6)), Some(at(36)));
+}

@@ -1,0 +1,162 @@
+//! The HTTP side: finds the action, answers, and stops when told to.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::serve::ListenerExt as _;
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use http::{Method, StatusCode};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use super::account::{Account, Identity};
+use super::actions::{self, Request};
+use super::config::Config;
+use super::error::Error;
+use super::hub::Hub;
+use super::wire::ErrorResponse;
+
+/// Largest request: ten messages of the largest size still get AWS's own `BatchRequestTooLong`, escapes included.
+const MAX_REQUEST_BYTES: usize = 16 << 20;
+
+/// How long requests under way may take once the endpoint stops. Long polls end at once, so only a client that stalls needs it.
+const DRAIN: Duration = Duration::from_secs(2);
+
+const JSON: HeaderValue = HeaderValue::from_static("application/x-amz-json-1.0");
+const TARGET: &str = "x-amz-target";
+const TARGET_PREFIX: &str = "AmazonSQS.";
+const TRACE_HEADER: &str = "x-amzn-trace-id";
+const QUERY_ERROR: HeaderName = HeaderName::from_static("x-amzn-query-error");
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
+
+/// Serves SQS on `listener` until `shutdown` completes; then long polls end empty and the queues are gone.
+///
+/// # Errors
+/// If the listener's address cannot be read, which the queue URLs are made of.
+pub async fn serve(
+    listener: TcpListener,
+    config: Config,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<()> {
+    let base_url = match config.base_url {
+        Some(base_url) => base_url.trim_end_matches('/').to_owned(),
+        None => format!("http://{}", listener.local_addr()?),
+    };
+    let identity = Identity {
+        region: config.region,
+        account_id: config.account_id,
+        purge_interval: config.purge_interval,
+        recreate_after: config.recreate_after,
+    };
+    let (close, closing) = watch::channel(false);
+    let hub = Arc::new(Hub::new(Account::new(identity), base_url, closing.clone()));
+    let stop = async move {
+        shutdown.await;
+        close.send_replace(true);
+    };
+    // Answers are small and waited for: they must not wait for the acknowledgement of the one before.
+    let listener = listener.tap_io(|stream| {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "sqs connection keeps nagle's algorithm");
+        }
+    });
+    let serving = axum::serve(listener, router(hub)).with_graceful_shutdown(stop);
+    tokio::select! {
+        served = async { serving.await } => served,
+        () = drained(closing) => Ok(()),
+    }
+}
+
+/// Completes when requests under way have had their time since the endpoint began to close.
+async fn drained(mut closing: watch::Receiver<bool>) {
+    // An error means that nobody can begin to close any more, because serving has ended.
+    let _ = closing.wait_for(|closing| *closing).await;
+    tokio::time::sleep(DRAIN).await;
+}
+
+fn router(hub: Arc<Hub>) -> Router {
+    Router::new()
+        .route("/", get(ready).post(handle))
+        .route("/health", get(ready))
+        // Older SDKs post to the queue's URL; the queue is named in the body all the same.
+        .route("/{account}/{queue}", axum::routing::post(handle))
+        .layer(DefaultBodyLimit::max(MAX_REQUEST_BYTES))
+        .with_state(hub)
+}
+
+async fn ready() -> &'static str {
+    "baton sqs endpoint is ready\n"
+}
+
+async fn handle(
+    State(hub): State<Arc<Hub>>,
+    method: Method,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let id = Uuid::new_v4().to_string();
+    let performed = match action(&headers) {
+        Ok(action) => {
+            let trace_header = headers
+                .get(TRACE_HEADER)
+                .and_then(|value| value.to_str().ok());
+            actions::perform(
+                action,
+                &Request {
+                    hub: &hub,
+                    body: &body,
+                    trace_header,
+                },
+            )
+            .await
+        }
+        Err(error) => Err(error),
+    };
+    let mut response = match performed {
+        Ok(json) => json.into_response(),
+        Err(error) => {
+            tracing::debug!(code = error.naming().code, %method, "sqs request refused");
+            refusal(&error)
+        }
+    };
+    response.headers_mut().insert(CONTENT_TYPE, JSON);
+    if let Ok(id) = HeaderValue::try_from(id) {
+        response.headers_mut().insert(REQUEST_ID, id);
+    }
+    response
+}
+
+fn action(headers: &HeaderMap) -> Result<&str, Error> {
+    let target = headers.get(TARGET).and_then(|value| value.to_str().ok());
+    let Some(target) = target else {
+        let reason = "There is no X-Amz-Target header: this endpoint speaks the AWS JSON 1.0 protocol, not the older query protocol.";
+        return Err(Error::UnknownOperation(reason.to_owned()));
+    };
+    target.strip_prefix(TARGET_PREFIX).ok_or_else(|| {
+        Error::UnknownOperation(format!(
+            "The target {target} is not an action of AmazonSQS."
+        ))
+    })
+}
+
+fn refusal(error: &Error) -> Response {
+    let naming = error.naming();
+    let body = ErrorResponse {
+        shape: naming.shape,
+        message: error.to_string(),
+    };
+    let status = StatusCode::from_u16(naming.status).unwrap_or(StatusCode::BAD_REQUEST);
+    // A struct of two strings cannot fail to serialise; an empty body would still carry the code in its header.
+    let mut response = (status, serde_json::to_vec(&body).unwrap_or_default()).into_response();
+    if let Ok(query_error) = HeaderValue::try_from(format!("{};Sender", naming.code)) {
+        response.headers_mut().insert(QUERY_ERROR, query_error);
+    }
+    response
+}

@@ -1,0 +1,296 @@
+//! The attributes of a queue that its owner sets.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::error::Error;
+use super::limits::{
+    MAX_DELAY_SECONDS, MAX_MESSAGE_BYTES, MAX_VISIBILITY_SECONDS, MAX_WAIT_SECONDS,
+    MIN_MAXIMUM_MESSAGE_BYTES,
+};
+
+mod redrive;
+
+pub(crate) use redrive::Redrive;
+
+/// Queue attributes as they go over the wire: names and values.
+pub(crate) type AttributeMap = BTreeMap<String, String>;
+
+const DEFAULT_VISIBILITY: Duration = Duration::from_secs(30);
+const DEFAULT_RETENTION: Duration = Duration::from_secs(4 * 24 * 60 * 60);
+const MIN_RETENTION_SECONDS: i64 = 60;
+const MAX_RETENTION_SECONDS: i64 = 14 * 24 * 60 * 60;
+const MIN_KEY_REUSE_SECONDS: i64 = 60;
+const MAX_KEY_REUSE_SECONDS: i64 = 24 * 60 * 60;
+
+/// Names that belong to FIFO queues, which AWS does not know on standard ones.
+const FIFO_ONLY: [&str; 4] = [
+    "FifoQueue",
+    "ContentBasedDeduplication",
+    "DeduplicationScope",
+    "FifoThroughputLimit",
+];
+
+/// A queue's settings: those that act here as typed values, and those only kept (policies, encryption) as they were given.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    pub(crate) visibility_timeout: Duration,
+    pub(crate) delay: Duration,
+    pub(crate) maximum_message_size: usize,
+    pub(crate) retention: Duration,
+    pub(crate) receive_wait: Duration,
+    pub(crate) redrive: Option<Redrive>,
+    kept: AttributeMap,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            visibility_timeout: DEFAULT_VISIBILITY,
+            delay: Duration::ZERO,
+            maximum_message_size: MAX_MESSAGE_BYTES,
+            retention: DEFAULT_RETENTION,
+            receive_wait: Duration::ZERO,
+            redrive: None,
+            // What AWS reports for a queue that said nothing about encryption.
+            kept: AttributeMap::from([("SqsManagedSseEnabled".to_owned(), "true".to_owned())]),
+        }
+    }
+}
+
+impl Settings {
+    /// These settings with `attributes` over them; nothing changes if one of them is refused.
+    ///
+    /// # Errors
+    /// The first attribute that AWS would refuse.
+    pub(crate) fn with(&self, attributes: &AttributeMap) -> Result<Self, Error> {
+        let mut settings = self.clone();
+        for (name, value) in attributes {
+            settings.set(name, value)?;
+        }
+        Ok(settings)
+    }
+
+    /// The settings as queue attributes.
+    pub(crate) fn attributes(&self) -> AttributeMap {
+        let mut attributes = self.kept.clone();
+        let mut add = |name: &str, value: String| attributes.insert(name.to_owned(), value);
+        add(
+            "VisibilityTimeout",
+            self.visibility_timeout.as_secs().to_string(),
+        );
+        add("DelaySeconds", self.delay.as_secs().to_string());
+        add("MaximumMessageSize", self.maximum_message_size.to_string());
+        add(
+            "MessageRetentionPeriod",
+            self.retention.as_secs().to_string(),
+        );
+        add(
+            "ReceiveMessageWaitTimeSeconds",
+            self.receive_wait.as_secs().to_string(),
+        );
+        if let Some(redrive) = &self.redrive {
+            add("RedrivePolicy", redrive.source.clone());
+        }
+        attributes
+    }
+
+    /// The first of `attributes` whose value here is another one.
+    pub(crate) fn first_difference(&self, attributes: &AttributeMap) -> Option<String> {
+        let own = self.attributes();
+        let differs = |(name, value): &(&String, &String)| {
+            own.get(*name).map_or("", String::as_str) != value.as_str()
+        };
+        attributes
+            .iter()
+            .find(differs)
+            .map(|(name, _)| name.clone())
+    }
+
+    fn set(&mut self, name: &str, value: &str) -> Result<(), Error> {
+        match name {
+            "VisibilityTimeout" => {
+                self.visibility_timeout = seconds(name, value, 0, MAX_VISIBILITY_SECONDS)?
+            }
+            "DelaySeconds" => self.delay = seconds(name, value, 0, MAX_DELAY_SECONDS)?,
+            "ReceiveMessageWaitTimeSeconds" => {
+                self.receive_wait = seconds(name, value, 0, MAX_WAIT_SECONDS)?
+            }
+            "MessageRetentionPeriod" => {
+                self.retention = seconds(name, value, MIN_RETENTION_SECONDS, MAX_RETENTION_SECONDS)?
+            }
+            "MaximumMessageSize" => self.maximum_message_size = message_size(name, value)?,
+            "RedrivePolicy" => self.redrive = Redrive::parse(value)?,
+            "KmsDataKeyReusePeriodSeconds" => {
+                seconds(name, value, MIN_KEY_REUSE_SECONDS, MAX_KEY_REUSE_SECONDS)?;
+                self.keep(name, value);
+            }
+            "SqsManagedSseEnabled" if matches!(value, "true" | "false") => self.keep(name, value),
+            "RedriveAllowPolicy" => {
+                redrive::check_allow_policy(value)?;
+                self.keep(name, value);
+            }
+            "Policy"
+                if value.is_empty() || serde_json::from_str::<serde_json::Value>(value).is_ok() =>
+            {
+                self.keep(name, value)
+            }
+            "KmsMasterKeyId" => self.keep(name, value),
+            "SqsManagedSseEnabled" | "Policy" => {
+                return Err(Error::InvalidAttributeValue(name.to_owned()));
+            }
+            "FifoQueue" if value == "true" => {
+                return Err(Error::UnsupportedOperation(
+                    "FIFO queues are not supported by this endpoint.".to_owned(),
+                ));
+            }
+            // Also those only read (QueueArn and the like), as on AWS.
+            _ => return Err(Error::InvalidAttributeName(name.to_owned())),
+        }
+        Ok(())
+    }
+
+    /// An empty value takes the attribute away.
+    fn keep(&mut self, name: &str, value: &str) {
+        if value.is_empty() {
+            self.kept.remove(name);
+        } else {
+            self.kept.insert(name.to_owned(), value.to_owned());
+        }
+    }
+}
+
+/// Whether `name` is a queue attribute at all, whatever the kind of queue.
+pub(crate) fn is_known(name: &str) -> bool {
+    const READABLE: [&str; 18] = [
+        "All",
+        "Policy",
+        "VisibilityTimeout",
+        "MaximumMessageSize",
+        "MessageRetentionPeriod",
+        "ApproximateNumberOfMessages",
+        "ApproximateNumberOfMessagesNotVisible",
+        "ApproximateNumberOfMessagesDelayed",
+        "CreatedTimestamp",
+        "LastModifiedTimestamp",
+        "QueueArn",
+        "DelaySeconds",
+        "ReceiveMessageWaitTimeSeconds",
+        "RedrivePolicy",
+        "RedriveAllowPolicy",
+        "KmsMasterKeyId",
+        "KmsDataKeyReusePeriodSeconds",
+        "SqsManagedSseEnabled",
+    ];
+    READABLE.contains(&name) || FIFO_ONLY.contains(&name)
+}
+
+fn seconds(name: &str, value: &str, least: i64, most: i64) -> Result<Duration, Error> {
+    let accepted = value
+        .parse::<i64>()
+        .ok()
+        .filter(|seconds| (least..=most).contains(seconds));
+    let seconds = accepted.and_then(|seconds| u64::try_from(seconds).ok());
+    seconds
+        .map(Duration::from_secs)
+        .ok_or_else(|| Error::InvalidAttributeValue(name.to_owned()))
+}
+
+fn message_size(name: &str, value: &str) -> Result<usize, Error> {
+    let accepted = value
+        .parse()
+        .ok()
+        .filter(|size| (MIN_MAXIMUM_MESSAGE_BYTES..=MAX_MESSAGE_BYTES).contains(size));
+    accepted.ok_or_else(|| Error::InvalidAttributeValue(name.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map(pairs: &[(&str, &str)]) -> AttributeMap {
+        pairs
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect()
+    }
+
+    fn code(pairs: &[(&str, &str)]) -> Result<(), &'static str> {
+        Settings::default()
+            .with(&map(pairs))
+            .map(drop)
+            .map_err(|error| error.naming().code)
+    }
+
+    #[test]
+    fn values_at_the_edges_pass_and_beyond_them_do_not() {
+        let edges = [
+            ("VisibilityTimeout", 0, 43_200),
+            ("DelaySeconds", 0, 900),
+            ("ReceiveMessageWaitTimeSeconds", 0, 20),
+            ("MessageRetentionPeriod", 60, 1_209_600),
+            ("MaximumMessageSize", 1_024, 1_048_576),
+        ];
+        for (name, least, most) in edges {
+            for accepted in [least, most] {
+                assert_eq!(
+                    code(&[(name, &accepted.to_string())]),
+                    Ok(()),
+                    "{name}={accepted}"
+                );
+            }
+            for refused in [least - 1, most + 1] {
+                assert_eq!(
+                    code(&[(name, &refused.to_string())]),
+                    Err("InvalidAttributeValue"),
+                    "{name}={refused}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn names_that_cannot_be_set_on_a_standard_queue_are_unknown() {
+        for name in [
+            "QueueArn",
+            "ApproximateNumberOfMessages",
+            "ContentBasedDeduplication",
+            "Nonsense",
+        ] {
+            assert_eq!(code(&[(name, "1")]), Err("InvalidAttributeName"), "{name}");
+        }
+        assert_eq!(
+            code(&[("FifoQueue", "true")]),
+            Err("AWS.SimpleQueueService.UnsupportedOperation")
+        );
+    }
+
+    #[test]
+    fn only_given_attributes_are_compared() {
+        let settings = Settings::default()
+            .with(&map(&[("DelaySeconds", "5")]))
+            .unwrap();
+        assert_eq!(settings.first_difference(&map(&[])), None);
+        assert_eq!(
+            settings.first_difference(&map(&[("DelaySeconds", "5"), ("VisibilityTimeout", "30")])),
+            None
+        );
+        assert_eq!(
+            settings
+                .first_difference(&map(&[("DelaySeconds", "6")]))
+                .as_deref(),
+            Some("DelaySeconds")
+        );
+    }
+
+    #[test]
+    fn a_refused_attribute_changes_nothing() {
+        let settings = Settings::default();
+        assert!(
+            settings
+                .with(&map(&[("DelaySeconds", "5"), ("VisibilityTimeout", "x")]))
+                .is_err()
+        );
+        assert_eq!(settings.delay, Duration::ZERO);
+    }
+}

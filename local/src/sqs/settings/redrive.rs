@@ -1,0 +1,177 @@
+//! `RedrivePolicy` and `RedriveAllowPolicy`: the two queue attributes that are JSON within JSON.
+
+use serde::Deserialize;
+
+use super::super::error::Error;
+
+/// Most receives before a message is moved.
+const MAX_RECEIVE_COUNT: u32 = 1_000;
+/// Most queues that a `byQueue` policy may name.
+const MAX_SOURCE_QUEUES: usize = 10;
+
+/// Where messages go that were received too often.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Redrive {
+    pub(crate) target_arn: String,
+    pub(crate) max_receive_count: u32,
+    /// The policy as it was given, because that is how AWS gives it back.
+    pub(crate) source: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Policy {
+    dead_letter_target_arn: Option<String>,
+    max_receive_count: Option<Count>,
+}
+
+/// AWS takes the count as a number or as a string of one.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Count {
+    Number(u32),
+    Text(String),
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct AllowPolicy {
+    redrive_permission: String,
+    source_queue_arns: Option<Vec<String>>,
+}
+
+impl Redrive {
+    /// Reads a `RedrivePolicy`; an empty one takes the policy away.
+    ///
+    /// # Errors
+    /// `InvalidParameterValue` naming what is missing or wrong.
+    pub(crate) fn parse(source: &str) -> Result<Option<Self>, Error> {
+        if source.is_empty() {
+            return Ok(None);
+        }
+        let refuse = |reason: &str| Error::parameter(source, "RedrivePolicy", reason);
+        let policy: Policy = serde_json::from_str(source)
+            .map_err(|_| refuse("Redrive policy is not a valid JSON map."))?;
+        let target_arn = policy
+            .dead_letter_target_arn
+            .filter(|arn| !arn.is_empty())
+            .ok_or_else(|| {
+                refuse("Redrive policy does not contain mandatory attribute: deadLetterTargetArn.")
+            })?;
+        let count = match policy.max_receive_count {
+            Some(Count::Number(number)) => Some(number),
+            Some(Count::Text(text)) => text.parse().ok(),
+            None => {
+                return Err(refuse(
+                    "Redrive policy does not contain mandatory attribute: maxReceiveCount.",
+                ));
+            }
+        };
+        let max_receive_count = count
+            .filter(|count| (1..=MAX_RECEIVE_COUNT).contains(count))
+            .ok_or_else(|| {
+                refuse("Invalid value for maxReceiveCount: must be an integer between 1 and 1000.")
+            })?;
+        Ok(Some(Self {
+            target_arn,
+            max_receive_count,
+            source: source.to_owned(),
+        }))
+    }
+}
+
+/// Checks a `RedriveAllowPolicy`, which is kept but not enforced here: every queue of this endpoint belongs to its one user.
+///
+/// # Errors
+/// `InvalidParameterValue` unless it is JSON of the documented form.
+pub(crate) fn check_allow_policy(source: &str) -> Result<(), Error> {
+    if source.is_empty() {
+        return Ok(());
+    }
+    let refuse = |reason: &str| Err(Error::parameter(source, "RedriveAllowPolicy", reason));
+    let Ok(policy) = serde_json::from_str::<AllowPolicy>(source) else {
+        return refuse(
+            "Amazon SQS can't create the redrive allow policy, as it's in an unsupported format.",
+        );
+    };
+    let sources = policy.source_queue_arns.as_ref().map(Vec::len);
+    match (policy.redrive_permission.as_str(), sources) {
+        ("allowAll" | "denyAll", None) => Ok(()),
+        ("byQueue", Some(1..=MAX_SOURCE_QUEUES)) => Ok(()),
+        _ => refuse(
+            "redrivePermission must be allowAll, denyAll, or byQueue with 1 to 10 sourceQueueArns.",
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ARN: &str = "arn:aws:sqs:us-east-1:000000000000:dead";
+
+    fn code(source: &str) -> Result<(), &'static str> {
+        Redrive::parse(source)
+            .map(drop)
+            .map_err(|error| error.naming().code)
+    }
+
+    #[test]
+    fn the_count_may_be_a_number_or_a_string() {
+        for count in ["3", "\"3\""] {
+            let source = format!(r#"{{"deadLetterTargetArn":"{ARN}","maxReceiveCount":{count}}}"#);
+            let policy = Redrive::parse(&source).unwrap().unwrap();
+            assert_eq!(
+                (
+                    policy.max_receive_count,
+                    policy.target_arn.as_str(),
+                    policy.source
+                ),
+                (3, ARN, source)
+            );
+        }
+    }
+
+    #[test]
+    fn an_incomplete_or_impossible_policy_is_refused() {
+        let refused = [
+            "{",
+            "[]",
+            r#"{"maxReceiveCount":3}"#,
+            r#"{"deadLetterTargetArn":"arn"}"#,
+            r#"{"deadLetterTargetArn":"arn","maxReceiveCount":"many"}"#,
+            r#"{"deadLetterTargetArn":"arn","maxReceiveCount":0}"#,
+            r#"{"deadLetterTargetArn":"arn","maxReceiveCount":1001}"#,
+            r#"{"deadLetterTargetArn":"arn","maxReceiveCount":-1}"#,
+        ];
+        for source in refused {
+            assert_eq!(code(source), Err("InvalidParameterValue"), "{source}");
+        }
+    }
+
+    #[test]
+    fn an_empty_policy_takes_it_away() {
+        assert_eq!(Redrive::parse(""), Ok(None));
+    }
+
+    #[test]
+    fn an_allow_policy_names_queues_only_when_it_is_by_queue() {
+        assert_eq!(
+            check_allow_policy(r#"{"redrivePermission":"denyAll"}"#),
+            Ok(())
+        );
+        assert_eq!(
+            check_allow_policy(&format!(
+                r#"{{"redrivePermission":"byQueue","sourceQueueArns":["{ARN}"]}}"#
+            )),
+            Ok(())
+        );
+        for refused in [
+            "x",
+            r#"{"redrivePermission":"byQueue"}"#,
+            r#"{"redrivePermission":"some"}"#,
+        ] {
+            assert!(check_allow_policy(refused).is_err(), "{refused}");
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! Builds the function and the producer, both in one call of cargo, so that what they share is compiled once.
+
+use std::ffi::OsString;
+use std::io;
+use std::path::PathBuf;
+use std::process::{ExitStatus, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use serde::Deserialize;
+use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
+use tokio::process::{Child, Command};
+
+/// The cargo profile that is built: optimised a little, without the minutes that the deployed profile takes.
+const PROFILE: &str = "demo";
+
+/// A binary of this workspace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Binary {
+    /// Its package.
+    pub package: &'static str,
+    /// Its name in the package.
+    pub name: &'static str,
+}
+
+/// The onboarding function.
+pub const FUNCTION: Binary = Binary { package: "baton-lambda", name: "onboarding-lambda" };
+/// The onboarding API.
+pub const PRODUCER: Binary = Binary { package: "baton-producer", name: "onboarding-api" };
+
+/// Why the binaries were not built. What the compiler said is on standard error already.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// There is no cargo.
+    #[error("cannot run {}: install Rust from https://rustup.rs, or give --function and --producer", cargo.display())]
+    Cargo {
+        /// What was run.
+        cargo: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Cargo failed.
+    #[error("cargo could not build {names} ({status}); run this inside the Baton workspace, or give --function and --producer")]
+    Failed {
+        /// What should have been built.
+        names: String,
+        /// How cargo ended.
+        status: ExitStatus,
+    },
+    /// Cargo's answer could not be read.
+    #[error("cannot read what cargo answers")]
+    Answer(#[source] io::Error),
+    /// Cargo said that all went well and named no executable.
+    #[error("cargo built {name} but did not say where it is")]
+    Missing {
+        /// The binary.
+        name: &'static str,
+    },
+}
+
+/// Builds `binaries` with `cargo` in the current folder and answers where they are, in the same order. Cargo reports on standard error.
+///
+/// When the returned future is dropped, cargo and its compilers are stopped.
+///
+/// # Errors
+/// When cargo is missing, is not run in the workspace, or finds errors in the code.
+pub async fn build<const N: usize>(cargo: OsString, binaries: [Binary; N]) -> Result<[PathBuf; N], BuildError> {
+    if N == 0 {
+        return Ok([(); N].map(|()| PathBuf::new()));
+    }
+    let mut command = Command::new(&cargo);
+    command.args(["build", "--profile", PROFILE, "--message-format=json-render-diagnostics"]);
+    for binary in binaries {
+        command.args(["--package", binary.package, "--bin", binary.name]);
+    }
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).process_group(0).kill_on_drop(true);
+    let child = command.spawn().map_err(|source| BuildError::Cargo { cargo: cargo.into(), source })?;
+    let mut cargo = Cargo { group: group_of(&child), child };
+    let built = match cargo.child.stdout.take() {
+        Some(answers) => executables(answers).await.map_err(BuildError::Answer)?,
+        None => Vec::new(),
+    };
+    let status = cargo.child.wait().await.map_err(BuildError::Answer)?;
+    cargo.group = None;
+    if !status.success() {
+        let names = binaries.map(|binary| binary.name).join(" and ");
+        return Err(BuildError::Failed { names, status });
+    }
+    locate(&binaries, &built)
+}
+
+/// A running cargo. It has a process group of its own because its compilers outlive it otherwise.
+struct Cargo {
+    child: Child,
+    group: Option<Pid>,
+}
+
+impl Drop for Cargo {
+    fn drop(&mut self) {
+        if let Some(group) = self.group {
+            // The child has not been waited for, so the group is still its own. An error means that all of it has ended.
+            let _ = kill_process_group(group, Signal::TERM);
+        }
+    }
+}
+
+fn group_of(child: &Child) -> Option<Pid> {
+    child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw)
+}
+
+/// The part of cargo's messages that is needed here.
+#[derive(Deserialize)]
+struct CargoMessage {
+    target: Option<CargoTarget>,
+    executable: Option<PathBuf>,
+}
+
+#[derive(Deserialize)]
+struct CargoTarget {
+    name: String,
+}
+
+async fn executables(answers: impl AsyncRead + Unpin) -> io::Result<Vec<(String, PathBuf)>> {
+    let mut lines = BufReader::new(answers).lines();
+    let mut found = Vec::new();
+    while let Some(line) = lines.next_line().await? {
+        // Lines of other kinds, and what build scripts print, are no concern of ours.
+        if let Ok(CargoMessage { target: Some(target), executable: Some(path) }) = serde_json::from_str(&line) {
+            found.push((target.name, path));
+        }
+    }
+    Ok(found)
+}
+
+fn locate<const N: usize>(binaries: &[Binary; N], built: &[(String, PathBuf)]) -> Result<[PathBuf; N], BuildError> {
+    let mut paths = [(); N].map(|()| PathBuf::new());
+    for (path, binary) in paths.iter_mut().zip(binaries) {
+        let found = built.iter().find(|(name, _)| name == binary.name);
+        *path = found.ok_or(BuildError::Missing { name: binary.name })?.1.clone();
+    }
+    Ok(paths)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ANSWERS: &str = r#"{"reason":"compiler-artifact","target":{"name":"bytes"},"executable":null}
+not json
+{"reason":"compiler-artifact","target":{"name":"onboarding-api"},"executable":"/t/demo/onboarding-api"}
+{"reason":"compiler-artifact","target":{"name":"onboarding-lambda"},"executable":"/t/demo/onboarding-lambda"}
+{"reason":"build-finished","success":true}
+"#;
+
+    #[tokio::test]
+    async fn executables_are_found_in_what_cargo_says() {
+        let built = executables(ANSWERS.as_bytes()).await.unwrap();
+        let paths = locate(&[FUNCTION, PRODUCER], &built).unwrap();
+        assert_eq!(paths, ["/t/demo/onboarding-lambda", "/t/demo/onboarding-api"].map(PathBuf::from));
+        assert!(matches!(locate(&[FUNCTION], &[]), Err(BuildError::Missing { name: "onboarding-lambda" })));
+    }
+
+    #[tokio::test]
+    async fn a_missing_cargo_is_named() {
+        let error = build("no-such-cargo".into(), [FUNCTION]).await.unwrap_err();
+        assert!(error.to_string().starts_with("cannot run no-such-cargo: install Rust"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_cargo_that_fails_is_reported_with_what_it_should_have_built() {
+        let error = build("false".into(), [FUNCTION, PRODUCER]).await.unwrap_err();
+        assert!(error.to_string().contains("onboarding-lambda and onboarding-api (exit status: 1)"), "{error}");
+    }
+}

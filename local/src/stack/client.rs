@@ -1,0 +1,57 @@
+//! A small HTTP client for the stack's own producer: one connection a request, loopback only.
+
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HOST};
+use http::{Method, Request, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use tokio::net::TcpStream;
+
+/// An answer with its body.
+#[derive(Clone, Debug)]
+pub(crate) struct Reply {
+    pub(crate) status: StatusCode,
+    pub(crate) body: Bytes,
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum HttpError {
+    /// Nobody listens there.
+    #[error("cannot connect to {0}")]
+    Connect(SocketAddr, #[source] std::io::Error),
+    /// The request is no HTTP.
+    #[error("the request cannot be written")]
+    Request(#[from] http::Error),
+    /// The connection broke, or what came was no HTTP.
+    #[error("the exchange failed")]
+    Exchange(#[from] hyper::Error),
+}
+
+/// Asks for a page.
+pub(crate) async fn get(address: SocketAddr, path: &str) -> Result<Reply, HttpError> {
+    exchange(address, Request::builder().method(Method::GET).uri(path).body(Full::default())?).await
+}
+
+/// Sends a JSON document.
+pub(crate) async fn post(address: SocketAddr, path: &str, body: &Value) -> Result<Reply, HttpError> {
+    let body = Full::from(body.to_string());
+    exchange(address, Request::builder().method(Method::POST).uri(path).header(CONTENT_TYPE, "application/json").body(body)?).await
+}
+
+async fn exchange(address: SocketAddr, mut request: Request<Full<Bytes>>) -> Result<Reply, HttpError> {
+    let host = http::HeaderValue::try_from(address.to_string()).map_err(http::Error::from)?;
+    request.headers_mut().insert(HOST, host);
+    let stream = TcpStream::connect(address).await.map_err(|error| HttpError::Connect(address, error))?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    // It ends with the answer; what goes wrong on it comes back from `send_request` and `collect` as well.
+    tokio::spawn(connection);
+    let response = sender.send_request(request).await?;
+    let status = response.status();
+    Ok(Reply { status, body: response.into_body().collect().await?.to_bytes() })
+}

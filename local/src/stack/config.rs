@@ -1,0 +1,133 @@
+//! What the caller decides about the stack.
+
+use std::fmt;
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// Configuration of the whole stack.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The function: any binary that speaks the Lambda Runtime API.
+    pub function: PathBuf,
+    /// The producer: a binary that takes the variables `onboarding-api` takes.
+    pub producer: PathBuf,
+    /// On which ports to listen.
+    pub ports: Ports,
+    /// The queue's settings.
+    pub queue: Queue,
+    /// How many messages a batch may have.
+    pub batch_size: NonZeroUsize,
+    /// How long a batch may be gathered.
+    pub batching_window: Duration,
+    /// How many batches are handled at once, each in an environment of its own.
+    pub concurrency: NonZeroUsize,
+    /// How long an invocation may take.
+    pub function_timeout: Duration,
+    /// How long an environment may idle before it is killed without warning.
+    pub idle_after: Duration,
+    /// Whether environments are stopped between invocations, as Lambda does it.
+    pub freeze: crate::environment::Freeze,
+    /// The faults that the function is told to commit.
+    pub faults: Vec<Fault>,
+}
+
+/// Ports on loopback; 0 takes a free one.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Ports {
+    /// The SQS endpoint.
+    pub sqs: u16,
+    /// The producer's API.
+    pub producer: u16,
+    /// OTLP over HTTP.
+    pub otlp_http: u16,
+    /// OTLP over gRPC.
+    pub otlp_grpc: u16,
+}
+
+/// Settings of the queue and its redrive to the dead-letter queue.
+#[derive(Clone, Copy, Debug)]
+pub struct Queue {
+    /// How long a received message stays hidden.
+    pub visibility_timeout: Duration,
+    /// After how many deliveries a message that was not deleted goes to the dead-letter queue.
+    pub max_receive_count: NonZeroU32,
+}
+
+/// One customer whose onboarding the function handles badly on purpose.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// What happens.
+    pub kind: FaultKind,
+    /// To whose message.
+    pub customer_id: String,
+}
+
+/// What a function can be told to do wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FaultKind {
+    /// The handler fails on the first delivery.
+    FailOnce,
+    /// The handler panics on the first delivery.
+    Panic,
+    /// The handler takes its time.
+    Slow,
+}
+
+/// Why a text names no fault.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected KIND=CUSTOMER_ID with KIND one of fail-once, panic, slow")]
+pub struct InvalidFault;
+
+impl FaultKind {
+    const ALL: [Self; 3] = [Self::FailOnce, Self::Panic, Self::Slow];
+
+    /// The name that the function knows it by.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::FailOnce => "fail-once",
+            Self::Panic => "panic",
+            Self::Slow => "slow",
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}={}", self.kind.name(), self.customer_id)
+    }
+}
+
+impl FromStr for Fault {
+    type Err = InvalidFault;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (name, customer_id) = text.split_once('=').ok_or(InvalidFault)?;
+        let kind = FaultKind::ALL.into_iter().find(|kind| kind.name() == name).ok_or(InvalidFault)?;
+        if customer_id.is_empty() || customer_id.contains(',') {
+            return Err(InvalidFault);
+        }
+        Ok(Self { kind, customer_id: customer_id.to_owned() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_is_written_as_it_is_read() {
+        for text in ["fail-once=demo-03", "panic=c=1", "slow=x"] {
+            assert_eq!(text.parse::<Fault>().unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn what_names_no_fault_is_refused() {
+        for text in ["", "panic", "panic=", "explode=demo-1", "panic=a,slow=b"] {
+            assert_eq!(text.parse::<Fault>(), Err(InvalidFault), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! The event source mapping as a task that can be stopped.
+
+use aws_sdk_sqs::Client;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use super::config::Config;
+use super::error::StackError;
+use crate::environment::Lambda;
+use crate::mapping::{EventSource, Mapping, Responses, Stats, StatsSnapshot};
+
+/// A running event source mapping.
+#[derive(Debug)]
+pub(super) struct Feed {
+    task: Option<JoinHandle<()>>,
+    stop: watch::Sender<bool>,
+    stats: Stats,
+}
+
+impl Feed {
+    /// Checks the settings as AWS does when a mapping is created, and begins to poll.
+    pub(super) async fn start(config: &Config, queue_url: &str, sqs: Client, lambda: Lambda) -> Result<Self, StackError> {
+        let mapping = Mapping {
+            queue_url: queue_url.to_owned(),
+            batch_size: config.batch_size,
+            batching_window: config.batching_window,
+            responses: Responses::ReportBatchItemFailures,
+            max_concurrency: config.concurrency,
+        };
+        let source = EventSource::connect(mapping, sqs, lambda).await?;
+        let stats = source.stats();
+        let stop = watch::Sender::new(false);
+        let mut stopped = stop.subscribe();
+        let task = tokio::spawn(source.run(async move {
+            // An error means that the owner is gone, which is a reason to end as well.
+            let _ = stopped.wait_for(|stop| *stop).await;
+        }));
+        Ok(Self { task: Some(task), stop, stats })
+    }
+
+    pub(super) fn stats(&self) -> StatsSnapshot {
+        self.stats.snapshot()
+    }
+
+    /// Waits for its end.
+    pub(super) async fn ended(&mut self) {
+        match &mut self.task {
+            // How it ended does not matter to those who wait for it: it has no result, and a panic is printed by the runtime.
+            Some(task) => drop(task.await),
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Lets the batches that are being handled end.
+    pub(super) async fn stop(&mut self) {
+        self.stop.send_replace(true);
+        if let Some(task) = self.task.take() {
+            let _ = task.await;
+        }
+    }
+}

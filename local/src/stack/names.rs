@@ -1,0 +1,18 @@
+//! The names that everything in the stack agrees on.
+
+/// The queue that the function is fed from.
+pub(crate) const QUEUE: &str = "onboarding";
+/// Where messages end that the function never accepts.
+pub(crate) const DEAD_LETTER_QUEUE: &str = "onboarding-dlq";
+/// Name of the function, as in its ARN.
+pub(crate) const FUNCTION: &str = "onboarding";
+/// `service.name` of the function.
+pub(crate) const FUNCTION_SERVICE: &str = "onboarding-lambda";
+/// `service.name` of the producer.
+pub(crate) const PRODUCER_SERVICE: &str = "onboarding-api";
+/// The region in every ARN.
+pub(crate) const REGION: &str = "us-east-1";
+/// The account in every ARN: obviously nobody's.
+pub(crate) const ACCOUNT: &str = "000000000000";
+/// Access key and secret, which nobody checks here.
+pub(crate) const CREDENTIALS: &str = "test";

@@ -1,0 +1,158 @@
+//! One process of the stack: started with a clean environment, heard, and stopped so that nothing of it stays behind.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::process::{Child, Command};
+use tokio::sync::{mpsc, watch};
+
+use super::log::Log;
+
+/// A running process.
+#[derive(Debug)]
+pub(super) struct Process {
+    log: Log,
+    signals: mpsc::Sender<Signal>,
+    exit: watch::Receiver<Option<Exit>>,
+}
+
+/// How a process ended.
+#[derive(Clone, Debug)]
+pub(super) enum Exit {
+    /// It ended with this status.
+    Status(ExitStatus),
+    /// Nobody knows, because waiting for it failed.
+    Unknown(String),
+}
+
+impl std::fmt::Display for Exit {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Status(status) => write!(formatter, "{status}"),
+            Self::Unknown(reason) => write!(formatter, "{reason}"),
+        }
+    }
+}
+
+impl Process {
+    /// Starts `binary` with these variables and no others, so that nothing of the user's AWS configuration reaches it, and in a process group
+    /// of its own, so that a Ctrl-C at the terminal reaches `baton` alone, which stops things in order.
+    pub(super) fn start(binary: &Path, variables: &BTreeMap<String, String>) -> io::Result<Self> {
+        let mut child = Command::new(binary)
+            .env_clear()
+            .envs(variables)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()?;
+        let log = Log::default();
+        let stdout = child.stdout.take().map(|pipe| tokio::spawn(log.clone().capture(pipe)));
+        let stderr = child.stderr.take().map(|pipe| tokio::spawn(log.clone().capture(pipe)));
+        let (signals, requests) = mpsc::channel(1);
+        let (ended, exit) = watch::channel(None);
+        tokio::spawn(async move {
+            let exit = supervise(child, requests).await;
+            // What it wrote last is often the reason why it ended; a grandchild that keeps the pipe open must not hold the news back.
+            for pipe in [stdout, stderr].into_iter().flatten() {
+                let _ = tokio::time::timeout(LAST_WORDS, pipe).await;
+            }
+            let _ = ended.send(Some(exit));
+        });
+        Ok(Self { log, signals, exit })
+    }
+
+    /// What it wrote.
+    pub(super) fn log(&self) -> &Log {
+        &self.log
+    }
+
+    /// Waits for its end.
+    pub(super) async fn exited(&self) -> Exit {
+        let mut exit = self.exit.clone();
+        match exit.wait_for(Option::is_some).await.as_deref() {
+            Ok(Some(exit)) => exit.clone(),
+            _ => Exit::Unknown("its supervision ended".to_owned()),
+        }
+    }
+
+    /// Asks it to end (SIGTERM) and kills it when it has not after `grace`; answers how it ended.
+    pub(super) async fn stop(&self, grace: Duration) -> Exit {
+        // An error means that it has ended already, which is what is wanted.
+        let _ = self.signals.send(Signal::TERM).await;
+        if let Ok(exit) = tokio::time::timeout(grace, self.exited()).await {
+            return exit;
+        }
+        let _ = self.signals.send(Signal::KILL).await;
+        self.exited().await
+    }
+}
+
+/// How long the pipes of an ended process are still read.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+
+/// Owns the child, so that a signal can never reach another process that was given its id after its end.
+async fn supervise(mut child: Child, mut requests: mpsc::Receiver<Signal>) -> Exit {
+    let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+    loop {
+        tokio::select! {
+            status = child.wait() => return status.map_or_else(|error| Exit::Unknown(error.to_string()), Exit::Status),
+            request = requests.recv() => match (request, group) {
+                (Some(signal), Some(group)) => {
+                    // The group is gone only if the child has ended, which the next round finds out.
+                    let _ = kill_process_group(group, signal);
+                }
+                // Nobody is left to ask for anything: the process goes with its owner.
+                _ => {
+                    let _ = child.start_kill();
+                    return child.wait().await.map_or_else(|error| Exit::Unknown(error.to_string()), Exit::Status);
+                }
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str) -> Process {
+        let folder = tempfile::tempdir().unwrap().keep();
+        let path = folder.join("script");
+        std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        Process::start(&path, &BTreeMap::from([("GIVEN".to_owned(), "1".to_owned())])).unwrap()
+    }
+
+    #[tokio::test]
+    async fn it_sees_what_it_is_given_and_nothing_of_ours() {
+        let process = shell("echo given=$GIVEN home=$HOME; echo problem >&2; exit 3");
+        assert_eq!(process.exited().await.to_string(), "exit status: 3");
+        let mut lines = process.log().lines();
+        lines.sort();
+        assert_eq!(lines.iter().map(AsRef::as_ref).collect::<Vec<&str>>(), ["given=1 home=", "problem"]);
+    }
+
+    #[tokio::test]
+    async fn it_is_asked_to_end_first() {
+        let process = shell("trap 'echo bye; exit 0' TERM; echo ready; while :; do sleep 0.05; done");
+        process.log().find(|line| (line == "ready").then_some(())).await;
+        assert_eq!(process.stop(Duration::from_secs(10)).await.to_string(), "exit status: 0");
+        assert_eq!(process.log().lines().last().map(AsRef::as_ref), Some("bye"));
+    }
+
+    #[tokio::test]
+    async fn it_is_killed_with_its_children_when_it_does_not_listen() {
+        let process = shell("trap '' TERM; sleep 600 & echo $!; wait; wait");
+        let child = process.log().find(|line| line.parse::<i32>().ok()).await;
+        let exit = process.stop(Duration::from_millis(50)).await;
+        assert_eq!(exit.to_string(), "signal: 9 (SIGKILL)");
+        let status = std::fs::read_to_string(format!("/proc/{child}/stat")).unwrap_or_default();
+        assert!(status.is_empty() || status.contains(") Z "), "the grandchild runs on: {status}");
+    }
+}

@@ -1,0 +1,118 @@
+//! The producer's process: started, waited for until it can serve, and ended.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use http::StatusCode;
+use serde_json::Value;
+
+use super::error::StackError;
+use super::client;
+use super::log::Log;
+use super::process::Process;
+
+/// How long the producer may take until it can serve; it needs a fraction of a second, and more only on a machine that is busy with something else.
+const READY_WITHIN: Duration = Duration::from_secs(20);
+/// Pause between two questions whether it is ready.
+const ASK_EVERY: Duration = Duration::from_millis(50);
+/// How long it may take to finish what it has accepted and to send its spans away.
+const STOP_WITHIN: Duration = Duration::from_secs(10);
+
+/// A producer that serves.
+#[derive(Debug)]
+pub(super) struct Producer {
+    process: Process,
+    address: SocketAddr,
+}
+
+impl Producer {
+    /// Starts the producer and waits until it reports that it reaches the queue.
+    pub(super) async fn start(binary: &Path, variables: &BTreeMap<String, String>) -> Result<Self, StackError> {
+        let process = Process::start(binary, variables).map_err(|source| StackError::ProducerStart { path: binary.to_owned(), source })?;
+        let address = match ready(&process).await {
+            Ok(address) => address,
+            Err(error) => {
+                process.stop(Duration::ZERO).await;
+                return Err(error);
+            }
+        };
+        Ok(Self { process, address })
+    }
+
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub(super) fn log(&self) -> &Log {
+        self.process.log()
+    }
+
+    /// Waits for an end that nobody asked for.
+    pub(super) async fn ended(&self) -> StackError {
+        ended(&self.process).await
+    }
+
+    /// Lets it finish what it has accepted; afterwards it is gone.
+    pub(super) async fn stop(&self) {
+        self.process.stop(STOP_WITHIN).await;
+    }
+}
+
+async fn ready(process: &Process) -> Result<SocketAddr, StackError> {
+    let mut missing = "it did not log the address it listens on".to_owned();
+    let becoming_ready = async {
+        let address = process.log().find(listening).await;
+        loop {
+            match client::get(address, "/readyz").await {
+                Ok(reply) if reply.status == StatusCode::OK => return address,
+                Ok(reply) => missing = format!("GET /readyz answers {}: {}", reply.status, String::from_utf8_lossy(&reply.body)),
+                Err(error) => missing = format!("GET /readyz on {address}: {error}"),
+            }
+            tokio::time::sleep(ASK_EVERY).await;
+        }
+    };
+    let outcome = tokio::select! {
+        address = becoming_ready => Some(Ok(address)),
+        error = ended(process) => Some(Err(error)),
+        () = tokio::time::sleep(READY_WITHIN) => None,
+    };
+    outcome.unwrap_or_else(|| Err(StackError::ProducerNotReady { after: READY_WITHIN, missing, log: process.log().tail() }))
+}
+
+async fn ended(process: &Process) -> StackError {
+    let exit = process.exited().await.to_string();
+    StackError::ProducerEnded { exit, log: process.log().tail() }
+}
+
+/// The address in the line that the producer writes once it listens.
+fn listening(line: &str) -> Option<SocketAddr> {
+    let line = serde_json::from_str::<Value>(line).ok()?;
+    if field(&line, "message")? != "listening" {
+        return None;
+    }
+    field(&line, "address")?.parse().ok()
+}
+
+/// A text field of a log line, wherever the formatter puts fields.
+fn field<'a>(line: &'a Value, name: &str) -> Option<&'a str> {
+    line.get(name).or_else(|| line.get("fields")?.get(name))?.as_str()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_address_is_read_from_the_line_that_has_it() {
+        let flat = r#"{"level":"INFO","message":"listening","address":"127.0.0.1:8080"}"#;
+        let nested = r#"{"fields":{"message":"listening","address":"127.0.0.1:8080"}}"#;
+        for line in [flat, nested] {
+            assert_eq!(listening(line), Some("127.0.0.1:8080".parse().unwrap()));
+        }
+        for line in ["", "listening on 127.0.0.1:8080", r#"{"message":"listening"}"#, r#"{"message":"x","address":"127.0.0.1:1"}"#] {
+            assert_eq!(listening(line), None);
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! The client of the SQS endpoint, and the two queues, made over the wire as anyone else would make them.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use aws_sdk_sqs::Client;
+use aws_sdk_sqs::config::{BehaviorVersion, Credentials, Region};
+use aws_sdk_sqs::error::{DisplayErrorContext, SdkError};
+use aws_sdk_sqs::types::QueueAttributeName::{self, QueueArn, RedrivePolicy, VisibilityTimeout};
+use aws_smithy_http_client::{Builder, tls};
+
+use super::config::Queue;
+use super::names::{CREDENTIALS, DEAD_LETTER_QUEUE, QUEUE, REGION};
+
+/// Where the two queues are.
+#[derive(Clone, Debug)]
+pub struct QueueUrls {
+    /// The queue that the function is fed from.
+    pub queue: String,
+    /// Where messages end that the function never accepts.
+    pub dead_letter: String,
+}
+
+/// Why the queues could not be made.
+#[derive(Debug, thiserror::Error)]
+#[error("{action} failed: {reason}")]
+pub struct QueueError {
+    action: &'static str,
+    reason: String,
+}
+
+/// A client of the endpoint that takes nothing from the user's environment or files.
+pub(super) fn client(endpoint: &str) -> Client {
+    let http = Builder::new().tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring)).build_https();
+    let config = aws_sdk_sqs::Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new(REGION))
+        .credentials_provider(Credentials::new(CREDENTIALS, CREDENTIALS, None, None, "baton"))
+        .endpoint_url(endpoint)
+        .http_client(http)
+        .build();
+    Client::from_conf(config)
+}
+
+/// Creates both queues and lets the one redrive to the other.
+pub(super) async fn create(client: &Client, settings: Queue) -> Result<QueueUrls, QueueError> {
+    let dead_letter = create_one(client, DEAD_LETTER_QUEUE, HashMap::new()).await?;
+    let arn = arn(client, &dead_letter).await?;
+    let redrive = serde_json::json!({ "deadLetterTargetArn": arn, "maxReceiveCount": settings.max_receive_count });
+    let attributes = HashMap::from([
+        (VisibilityTimeout, whole_seconds(settings.visibility_timeout).to_string()),
+        (RedrivePolicy, redrive.to_string()),
+    ]);
+    let queue = create_one(client, QUEUE, attributes).await?;
+    Ok(QueueUrls { queue, dead_letter })
+}
+
+async fn create_one(client: &Client, name: &str, attributes: HashMap<QueueAttributeName, String>) -> Result<String, QueueError> {
+    let created = client.create_queue().queue_name(name).set_attributes(Some(attributes)).send().await.map_err(failed("CreateQueue"))?;
+    created.queue_url.ok_or(QueueError { action: "CreateQueue", reason: "the answer names no queue URL".to_owned() })
+}
+
+async fn arn(client: &Client, url: &str) -> Result<String, QueueError> {
+    let answer = client.get_queue_attributes().queue_url(url).attribute_names(QueueArn).send().await.map_err(failed("GetQueueAttributes"))?;
+    let arn = answer.attributes.and_then(|mut attributes| attributes.remove(&QueueArn));
+    arn.ok_or(QueueError { action: "GetQueueAttributes", reason: "the answer has no QueueArn".to_owned() })
+}
+
+/// SQS counts whole seconds; half a second hidden is one.
+fn whole_seconds(duration: Duration) -> u64 {
+    duration.as_millis().div_ceil(1_000).try_into().unwrap_or(u64::MAX)
+}
+
+fn failed<E: std::error::Error + 'static>(action: &'static str) -> impl FnOnce(SdkError<E>) -> QueueError {
+    move |error| QueueError { action, reason: DisplayErrorContext(error).to_string() }
+}

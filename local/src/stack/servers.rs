@@ -1,0 +1,78 @@
+//! The stack's own listeners and the tasks behind them.
+
+use std::fmt::Display;
+use std::future::Future;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::error::StackError;
+
+/// How long open requests may take once the stack stops: all of them are local and short, and a client that is frozen must not hold the end up.
+const DRAIN: Duration = Duration::from_secs(2);
+
+/// Servers that run until they are stopped together.
+#[derive(Debug)]
+pub(super) struct Servers {
+    tasks: JoinSet<Ended>,
+    stop: watch::Sender<bool>,
+}
+
+/// A server that has ended.
+#[derive(Debug)]
+pub(super) struct Ended {
+    pub(super) name: &'static str,
+    pub(super) reason: String,
+}
+
+impl Servers {
+    pub(super) fn new() -> Self {
+        Self { tasks: JoinSet::new(), stop: watch::Sender::new(false) }
+    }
+
+    /// Resolves when the servers shall end.
+    pub(super) fn stopped(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut stop = self.stop.subscribe();
+        async move {
+            // An error means that the owner is gone, which is a reason to end as well.
+            let _ = stop.wait_for(|stop| *stop).await;
+        }
+    }
+
+    /// Runs a server.
+    pub(super) fn spawn<E: Display>(&mut self, name: &'static str, server: impl Future<Output = Result<(), E>> + Send + 'static) {
+        self.tasks.spawn(async move {
+            let reason = server.await.map_or_else(|error| error.to_string(), |()| "it ended".to_owned());
+            Ended { name, reason }
+        });
+    }
+
+    /// Waits until one of them ends, which none does of its own accord.
+    pub(super) async fn ended(&mut self) -> Ended {
+        match self.tasks.join_next().await {
+            Some(Ok(ended)) => ended,
+            Some(Err(error)) => Ended { name: "a server", reason: error.to_string() },
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Lets them finish what they are at and waits for it, within a limit.
+    pub(super) async fn stop(&mut self) {
+        self.stop.send_replace(true);
+        let drained = async { while self.tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(DRAIN, drained).await.is_err() {
+            self.tasks.shutdown().await;
+        }
+    }
+}
+
+/// Takes a port on loopback; 0 takes a free one.
+pub(super) async fn listen(service: &'static str, port: u16) -> Result<(TcpListener, SocketAddr), StackError> {
+    let failed = |source| StackError::Listen { service, port, source };
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    Ok((listener, address))
+}

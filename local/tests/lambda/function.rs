@@ -1,0 +1,266 @@
+//! A function in plain `std`: it speaks the Runtime API over one kept connection, and does what the event says.
+
+use std::{
+    collections::HashMap,
+    env,
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::TcpStream,
+    process,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+
+/// How often the background thread counts: what a telemetry exporter between two invocations would be.
+pub(crate) const TICK: Duration = Duration::from_millis(5);
+
+/// The name by which the start script asks for this role.
+pub(crate) const ROLE: &str = "function::runs_as_the_function";
+
+#[test]
+#[ignore = "not a test: the start script runs this as the function"]
+fn runs_as_the_function() {
+    if env::var_os("AWS_LAMBDA_RUNTIME_API").is_some() {
+        Function::new().run();
+    }
+}
+
+struct Function {
+    connection: BufReader<TcpStream>,
+    ticks: Arc<AtomicU64>,
+    /// What it did between a response and the next event.
+    lingered: u64,
+}
+
+struct Message {
+    status: u16,
+    headers: HashMap<String, String>,
+    body: String,
+}
+
+impl Function {
+    fn new() -> Self {
+        let address = env::var("AWS_LAMBDA_RUNTIME_API").unwrap();
+        let connection = TcpStream::connect(address).unwrap();
+        connection.set_nodelay(true).unwrap();
+        Self {
+            connection: BufReader::new(connection),
+            ticks: Arc::default(),
+            lingered: 0,
+        }
+    }
+
+    fn run(mut self) {
+        eprintln!("initialising");
+        let ticks = Arc::clone(&self.ticks);
+        thread::spawn(move || {
+            loop {
+                thread::sleep(TICK);
+                ticks.fetch_add(1, Ordering::SeqCst);
+            }
+        });
+        match env::var("INIT").as_deref() {
+            Ok("error") => {
+                let document = json!({ "errorType": "NoConfiguration", "errorMessage": "nothing to work with" });
+                self.call("POST", "init/error", "", document.to_string().as_bytes());
+                exit(1)
+            }
+            Ok("exit") => exit(7),
+            _ => {}
+        }
+        loop {
+            let event = self.call("GET", "invocation/next", "", b"");
+            if event.status == 200 {
+                self.handle(&event);
+            }
+        }
+    }
+
+    fn handle(&mut self, event: &Message) {
+        if event.body.starts_with(r#"{"Records":"#) {
+            return self.handle_records(event);
+        }
+        let (verb, rest) = event.body.split_once(' ').unwrap_or((&event.body, ""));
+        println!("handling {verb}");
+        match verb {
+            "echo" => self.respond(event, rest),
+            "headers" => self.respond(event, &json!(event.headers).to_string()),
+            "variables" => self.respond(
+                event,
+                &json!(env::vars().collect::<HashMap<_, _>>()).to_string(),
+            ),
+            "ticks" => self.respond(event, &self.ticks.load(Ordering::SeqCst).to_string()),
+            "lingered" => self.respond(event, &self.lingered.to_string()),
+            "linger" => {
+                self.respond(event, "");
+                sleep(rest);
+                self.lingered += 1;
+            }
+            "babble" => loop {
+                println!("babble");
+            },
+            "sleep" => {
+                sleep(rest);
+                self.respond(event, "awake");
+            }
+            "exit" => exit(rest.parse().unwrap()),
+            "panic" => panic!("as asked"),
+            "respond-and-exit" => {
+                self.respond(event, "last words");
+                exit(0)
+            }
+            "error" => {
+                let document = json!({ "errorType": "Asked", "errorMessage": rest });
+                self.answer(event, "error", "", document.to_string().as_bytes());
+            }
+            "large" => {
+                let answer = self.answer(event, "response", "", &vec![b'x'; rest.parse().unwrap()]);
+                println!("status {}", answer.status);
+            }
+            "stream" => self.stream(event, ""),
+            "stream-error" => {
+                self.stream(event, "Lambda-Runtime-Function-Error-Type: Streamed\r\n")
+            }
+            "confused" => self.confuse(event),
+            "skip" => self.skip(event),
+            "child" => self.start_child(event),
+            _ => self.respond(event, ""),
+        }
+    }
+
+    /// Does what the records' bodies say, and reports those as failed that say so.
+    fn handle_records(&mut self, event: &Message) {
+        let document: Value = serde_json::from_str(&event.body).unwrap();
+        let records = document["Records"].as_array().unwrap();
+        println!("batch {}", records.len());
+        let mut failures = Vec::new();
+        for record in records {
+            println!("record {record}");
+            let first_time = record["attributes"]["ApproximateReceiveCount"] == "1";
+            let body = record["body"].as_str().unwrap();
+            match body.split_once(' ').unwrap_or((body, "")) {
+                ("fail", _) => failures.push(json!({ "itemIdentifier": record["messageId"] })),
+                ("fail-once", _) if first_time => {
+                    failures.push(json!({ "itemIdentifier": record["messageId"] }))
+                }
+                ("exit-once", _) if first_time => exit(1),
+                ("misname", _) => failures.push(json!({ "itemIdentifier": "somebody else" })),
+                ("sleep", milliseconds) => sleep(milliseconds),
+                _ => {}
+            }
+        }
+        self.respond(event, &json!({ "batchItemFailures": failures }).to_string());
+    }
+
+    /// Answers somebody else's event, then its own, then its own again.
+    fn confuse(&mut self, event: &Message) {
+        let unknown = self.call(
+            "POST",
+            "invocation/00000000-0000-0000-0000-000000000000/response",
+            "",
+            b"",
+        );
+        let statuses = [
+            unknown.status,
+            self.answer(event, "response", "", b"mine").status,
+            self.answer(event, "response", "", b"again").status,
+        ];
+        println!("statuses {statuses:?}");
+    }
+
+    /// Asks for the next event with this one unanswered, then thinks better of it.
+    fn skip(&mut self, event: &Message) {
+        let status = self.call("GET", "invocation/next", "", b"").status;
+        self.respond(event, &status.to_string());
+    }
+
+    #[expect(
+        clippy::zombie_processes,
+        reason = "that it is left behind is what is tested"
+    )]
+    fn start_child(&mut self, event: &Message) {
+        let child = process::Command::new("sleep").arg("600").spawn().unwrap();
+        self.respond(event, &child.id().to_string());
+    }
+
+    fn stream(&mut self, event: &Message, trailers: &str) {
+        let id = &event.headers["lambda-runtime-aws-request-id"];
+        let head = format!(
+            "POST /2018-06-01/runtime/invocation/{id}/response HTTP/1.1\r\nHost: runtime\r\nTransfer-Encoding: chunked\r\n\
+             Lambda-Runtime-Function-Response-Mode: streaming\r\nTrailer: Lambda-Runtime-Function-Error-Type\r\n\r\n"
+        );
+        let body = format!("4\r\none \r\n3\r\ntwo\r\n0\r\n{trailers}\r\n");
+        self.connection
+            .get_mut()
+            .write_all(format!("{head}{body}").as_bytes())
+            .unwrap();
+        self.read();
+    }
+
+    fn respond(&mut self, event: &Message, body: &str) {
+        self.answer(event, "response", "", body.as_bytes());
+    }
+
+    fn answer(&mut self, event: &Message, kind: &str, headers: &str, body: &[u8]) -> Message {
+        let id = &event.headers["lambda-runtime-aws-request-id"];
+        self.call("POST", &format!("invocation/{id}/{kind}"), headers, body)
+    }
+
+    fn call(&mut self, method: &str, path: &str, headers: &str, body: &[u8]) -> Message {
+        let length = body.len();
+        let head = format!(
+            "{method} /2018-06-01/runtime/{path} HTTP/1.1\r\nHost: runtime\r\nContent-Length: {length}\r\n{headers}\r\n"
+        );
+        self.connection
+            .get_mut()
+            .write_all(head.as_bytes())
+            .unwrap();
+        self.connection.get_mut().write_all(body).unwrap();
+        self.read()
+    }
+
+    fn read(&mut self) -> Message {
+        let status = self.line().split(' ').nth(1).unwrap().parse().unwrap();
+        let mut headers = HashMap::new();
+        loop {
+            let line = self.line();
+            let Some((name, value)) = line.split_once(": ") else {
+                break;
+            };
+            headers.insert(name.to_ascii_lowercase(), value.to_owned());
+        }
+        let mut body = vec![0; headers["content-length"].parse().unwrap()];
+        self.connection.read_exact(&mut body).unwrap();
+        Message {
+            status,
+            headers,
+            body: String::from_utf8(body).unwrap(),
+        }
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        if self.connection.read_line(&mut line).unwrap() == 0 {
+            // The Runtime API is gone, and the environment with it.
+            exit(0);
+        }
+        line.trim_end().to_owned()
+    }
+}
+
+fn sleep(milliseconds: &str) {
+    thread::sleep(Duration::from_millis(milliseconds.parse().unwrap()));
+}
+
+#[expect(
+    clippy::exit,
+    reason = "a function may end its process, and what follows from that is tested"
+)]
+fn exit(code: i32) -> ! {
+    process::exit(code)
+}

@@ -1,0 +1,141 @@
+//! A queue on the local endpoint, and a mapping that runs.
+
+use std::{num::NonZeroUsize, time::Duration};
+
+use aws_sdk_sqs::{
+    Client,
+    config::{BehaviorVersion, Credentials, Region},
+    types::{QueueAttributeName, SendMessageBatchRequestEntry},
+};
+use baton_local::{
+    environment::Lambda,
+    mapping::{EventSource, Mapping, Responses, Stats},
+    sqs,
+};
+use serde_json::Value;
+use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
+
+/// A queue of its own endpoint, which ends with the test's runtime.
+pub(crate) struct Queue {
+    pub(crate) client: Client,
+    pub(crate) url: String,
+}
+
+impl Queue {
+    /// A queue whose messages come back after `visibility_seconds`.
+    pub(crate) async fn create(visibility_seconds: u32) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(sqs::serve(
+            listener,
+            sqs::Config::default(),
+            std::future::pending(),
+        ));
+        let config = aws_sdk_sqs::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .http_client(aws_smithy_http_client::Builder::new().build_http())
+            .endpoint_url(endpoint)
+            .region(Region::new("eu-central-1"))
+            .credentials_provider(Credentials::new("local", "local", None, None, "test"))
+            .build();
+        let client = Client::from_conf(config);
+        let created = client
+            .create_queue()
+            .queue_name("under-test")
+            .attributes(
+                QueueAttributeName::VisibilityTimeout,
+                visibility_seconds.to_string(),
+            )
+            .send()
+            .await
+            .unwrap();
+        Self {
+            client,
+            url: created.queue_url.unwrap(),
+        }
+    }
+
+    pub(crate) async fn send(&self, bodies: &[&str]) {
+        for bodies in bodies.chunks(10) {
+            let mut request = self.client.send_message_batch().queue_url(&self.url);
+            for (index, body) in bodies.iter().enumerate() {
+                let entry = SendMessageBatchRequestEntry::builder()
+                    .id(index.to_string())
+                    .message_body(*body);
+                request = request.entries(entry.build().unwrap());
+            }
+            assert!(request.send().await.unwrap().failed.is_empty());
+        }
+    }
+
+    /// How many messages there are, in flight or not.
+    pub(crate) async fn messages(&self) -> usize {
+        let names = [
+            QueueAttributeName::ApproximateNumberOfMessages,
+            QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
+        ];
+        let request = self.client.get_queue_attributes().queue_url(&self.url);
+        let answer = request
+            .set_attribute_names(Some(names.to_vec()))
+            .send()
+            .await
+            .unwrap();
+        let attributes = answer.attributes.unwrap();
+        names
+            .iter()
+            .map(|name| attributes[name].parse::<usize>().unwrap())
+            .sum()
+    }
+
+    pub(crate) fn mapping(&self, batch_size: usize) -> Mapping {
+        Mapping {
+            queue_url: self.url.clone(),
+            batch_size: NonZeroUsize::new(batch_size).unwrap(),
+            batching_window: Duration::ZERO,
+            responses: Responses::ReportBatchItemFailures,
+            max_concurrency: NonZeroUsize::MIN,
+        }
+    }
+}
+
+/// A mapping that runs until it is stopped.
+pub(crate) struct Running {
+    pub(crate) stats: Stats,
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<()>,
+}
+
+impl Running {
+    pub(crate) async fn start(queue: &Queue, lambda: &Lambda, mapping: Mapping) -> Self {
+        let source = EventSource::connect(mapping, queue.client.clone(), lambda.clone())
+            .await
+            .unwrap();
+        let stats = source.stats();
+        let (stop, stopped) = oneshot::channel();
+        let task = tokio::spawn(source.run(async move { drop(stopped.await) }));
+        Self { stats, stop, task }
+    }
+
+    pub(crate) async fn stop(self) {
+        self.stop.send(()).unwrap();
+        self.task.await.unwrap();
+    }
+}
+
+/// The sizes of the batches that the function has logged.
+pub(crate) fn batches(lambda: &Lambda) -> Vec<usize> {
+    let lines = lambda.logs().recent();
+    lines
+        .iter()
+        .filter_map(|line| line.text.strip_prefix("batch ")?.parse().ok())
+        .collect()
+}
+
+/// The records that the function has logged.
+pub(crate) fn records(lambda: &Lambda) -> Vec<Value> {
+    let lines = lambda.logs().recent();
+    lines
+        .iter()
+        .filter_map(|line| serde_json::from_str(line.text.strip_prefix("record ")?).ok())
+        .collect()
+}

@@ -1,0 +1,45 @@
+#!/bin/sh
+# Probes an SQS endpoint with boto3 and ends with "N passed, N failed".
+#
+#   tests/boto3/run.sh                        starts `baton up --sqs-only --json` of target/debug and probes that
+#   tests/boto3/run.sh http://127.0.0.1:9324  probes an endpoint that runs already; SQS_ENDPOINT does the same
+#
+# BATON names another `baton` binary, PYTHON another interpreter. boto3 is installed into a temporary folder, which is removed at the end.
+set -eu
+
+here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
+python=${PYTHON:-python3}
+work=$(mktemp -d)
+baton_pid=
+
+# The endpoint is ours only if we started it; it is stopped by its own process id, and then waited for.
+clean_up() {
+    if [ -n "$baton_pid" ]; then
+        kill "$baton_pid" 2>/dev/null || true
+        wait "$baton_pid" 2>/dev/null || true
+    fi
+    rm -rf "$work"
+}
+trap clean_up EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+"$python" -m venv "$work/venv"
+"$work/venv/bin/python" -m pip install --quiet --disable-pip-version-check boto3
+
+endpoint=${1:-${SQS_ENDPOINT:-}}
+if [ -z "$endpoint" ]; then
+    baton=${BATON:-$here/../../target/debug/baton}
+    if [ ! -x "$baton" ]; then
+        echo "run.sh: there is no $baton; build it with 'cargo build -p baton-local' or name an endpoint" >&2
+        exit 2
+    fi
+    "$baton" up --sqs-only --json >"$work/up.json" 2>"$work/up.log" &
+    baton_pid=$!
+    endpoint=$("$work/venv/bin/python" "$here/endpoint.py" "$work/up.json" "$baton_pid") || {
+        cat "$work/up.log" >&2
+        exit 2
+    }
+fi
+
+"$work/venv/bin/python" "$here/probe.py" "$endpoint"
