@@ -15,14 +15,33 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use self::exit::{EXPLAINED, Exit};
+use self::exit::{EXPLAINED, Exit, exit_codes};
+
+/// What people do most, and the exit codes.
+const EXAMPLES: &str = concat!(
+    "\
+Examples:
+  baton demo
+      see the whole pipeline at work, in about ten seconds
+  baton up
+      keep it running and try it from another shell
+  baton up --function ./my-function --concurrency 5
+      put another function behind the queue
+  baton up --faults panic=c-1,slow=c-2
+      let the onboarding of c-1 panic once and that of c-2 be slow
+  baton up --sqs-only --sqs-port 9324
+      an SQS endpoint for any AWS SDK, and nothing else
+
+",
+    exit_codes!()
+);
 
 /// A trace handed over whole: from an HTTP request through SQS into a Lambda function, on this machine.
 ///
 /// Baton runs an SQS endpoint, an event source mapping, Lambda execution environments around a real function binary, a real producer, and an
 /// OTLP receiver. Everything listens on 127.0.0.1; nothing is installed, and nothing talks to AWS.
 #[derive(Debug, Parser)]
-#[command(name = "baton", version, after_help = EXPLAINED, max_term_width = 80, arg_required_else_help = true)]
+#[command(name = "baton", version, after_help = EXPLAINED, after_long_help = EXAMPLES, max_term_width = 80, arg_required_else_help = true)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,

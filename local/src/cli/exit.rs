@@ -17,15 +17,23 @@ pub(super) enum Exit {
     Interrupted,
 }
 
-/// The exit codes as the help explains them. Code 2 (bad arguments) is clap's own.
-pub(super) const EXPLAINED: &str = "\
+/// The exit codes as the help explains them; a macro, because only literals can be put together at compile time. Code 2 is clap's own.
+macro_rules! exit_codes {
+    () => {
+        "\
 Exit codes:
   0    done (for `up`: stopped by Ctrl-C or SIGTERM)
   1    demo: a number is not as it must be; up: something died
   2    the arguments make no sense
   3    the function or the producer could not be built
   4    the stack could not be started
-  130  demo: stopped by a signal before it had finished";
+  130  demo: stopped by a signal before it had finished"
+    };
+}
+pub(super) use exit_codes;
+
+/// The exit codes, to stand below a command's help.
+pub(super) const EXPLAINED: &str = exit_codes!();
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {

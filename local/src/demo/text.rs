@@ -29,9 +29,12 @@ impl Line {
         Self::default().and(style, text)
     }
 
-    /// Adds a piece at the end.
+    /// Adds a piece at the end, unless it is empty.
     pub(super) fn and(mut self, style: Style, text: impl Into<String>) -> Self {
-        self.pieces.push((style, text.into()));
+        let text = text.into();
+        if !text.is_empty() {
+            self.pieces.push((style, text));
+        }
         self
     }
 
