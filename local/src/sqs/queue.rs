@@ -297,16 +297,7 @@ impl Queue {
     }
 
     fn expire(&mut self, now: Timestamp) {
-        let retention = self.settings.retention;
-        while self
-            .store
-            .oldest()
-            .is_some_and(|sent_at| sent_at.after(retention) <= now)
-        {
-            if let Some(oldest) = self.store.oldest() {
-                self.store.expire(oldest);
-            }
-        }
+        self.store.expire(now.before(self.settings.retention));
     }
 
     fn deliver(&mut self, number: u64, visibility: Duration, now: Timestamp) -> Option<Delivery> {
