@@ -1,5 +1,10 @@
 //! The SQS endpoint as `aws-sdk-sqs` sees it, over real sockets.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "clippy does not see that the helpers of a test are part of it"
+)]
+
 // A running endpoint with its client, and small helpers.
 mod support;
 

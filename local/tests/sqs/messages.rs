@@ -20,15 +20,18 @@ fn trace_header() -> MessageSystemAttributeValue {
         .unwrap()
 }
 
+fn binary(bytes: &[u8]) -> MessageAttributeValue {
+    let value = MessageAttributeValue::builder()
+        .data_type("Binary")
+        .binary_value(Blob::new(bytes));
+    value.build().unwrap()
+}
+
 #[tokio::test]
 async fn a_message_arrives_as_it_was_sent() {
     let endpoint = Endpoint::start().await;
     let url = endpoint.queue("q", &[]).await;
-    let blob = MessageAttributeValue::builder()
-        .data_type("Binary")
-        .binary_value(Blob::new([0, 255]))
-        .build()
-        .unwrap();
+    let blob = binary(&[0, 255]);
     let sent = endpoint
         .client
         .send_message()

@@ -5,6 +5,7 @@ use tokio::task::JoinHandle;
 use super::*;
 use crate::sqs::account::{Identity, SentAs};
 use crate::sqs::draft::Draft;
+use crate::sqs::limits::MAX_IN_FLIGHT;
 use crate::sqs::message::Attributes;
 
 const WAIT: Duration = Duration::from_secs(20);
@@ -167,6 +168,34 @@ async fn a_redriven_message_wakes_who_waits_for_dead_letters() {
     let (source, letters) = (bench.poll("q"), bench.poll("dead"));
     assert_eq!(letters.await.unwrap(), Ok((1, 5_000)));
     assert_eq!(source.await.unwrap(), Ok((0, 20_000)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_poll_waits_until_fewer_messages_are_in_flight_where_a_short_one_is_refused() {
+    let bench = Bench::new();
+    for _ in 0..=MAX_IN_FLIGHT {
+        bench.send("dead", 0);
+    }
+    let all = Receive {
+        most: MAX_IN_FLIGHT,
+        visibility: Some(Duration::from_secs(600)),
+    };
+    let taken = bench
+        .hub
+        .with(|account, now| account.receive("dead", all, now))
+        .unwrap();
+    let refused = bench.hub.receive("dead", ONE, Some(Duration::ZERO)).await;
+    assert_eq!(
+        refused.map(drop).map_err(|error| error.naming().code),
+        Err("OverLimit")
+    );
+    let poll = bench.poll("dead");
+    settle().await;
+    bench
+        .hub
+        .with(|account, now| account.delete("dead", &taken[0].receipt.handle(), now))
+        .unwrap();
+    assert_eq!(poll.await.unwrap(), Ok((1, 0)));
 }
 
 #[tokio::test(start_paused = true)]
