@@ -1,1 +1,23 @@
-//! End to end.
+//! The whole pipeline as a user has it: `baton up` with the real function and the real producer, driven over HTTP and with `aws-sdk-sqs`.
+//!
+//! Every scenario has a stack of its own, and stopping it checks that no process is left behind.
+
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "tests say what must hold with them, in their support as well"
+)]
+
+mod support;
+
+// What happens to messages: handled once, handled again, given up.
+mod messages;
+
+// What the spans say: one trace a message, links a batch, contexts from outside.
+mod traces;
+
+// What the process model of Lambda must not cost: spans and messages survive freezing, killing and panics.
+mod environments;
+
+// What must not be seen anywhere.
+mod privacy;

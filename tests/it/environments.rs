@@ -1,0 +1,106 @@
+use serde_json::json;
+
+use crate::support::eventually;
+use crate::support::processes;
+use crate::support::spans::{BATCH, PROCESS, REQUEST, SEND};
+use crate::support::stack::Stack;
+
+#[tokio::test]
+async fn nothing_is_lost_when_the_environment_is_frozen_after_each_invocation_and_then_killed() {
+    let stack = Stack::up(&["--idle-after", "500ms", "--concurrency", "1"]).await;
+    let mut accepted = Vec::new();
+    for round in 0..3 {
+        accepted.push(stack.producer().onboard(&format!("c-{round}")).await);
+        let frozen = eventually("a frozen environment", async || {
+            stack
+                .processes()
+                .into_iter()
+                .find(|process| process.is_frozen())
+        })
+        .await;
+        eventually("its end", async || {
+            processes::alive(std::slice::from_ref(&frozen))
+                .is_empty()
+                .then_some(())
+        })
+        .await;
+    }
+    for message in &accepted {
+        let trace = stack.spans().trace(message, 1).await;
+        let mut names: Vec<&str> = trace
+            .0
+            .iter()
+            .filter(|span| span.kind != "CLIENT")
+            .map(|span| span.name.as_str())
+            .collect();
+        names.sort_unstable();
+        assert_eq!(names, [REQUEST, PROCESS, SEND]);
+        assert!(
+            trace
+                .children(trace.one(PROCESS))
+                .iter()
+                .any(|span| span.kind == "CLIENT"),
+            "{trace:#?}"
+        );
+    }
+    let batches = stack.spans().named(BATCH, accepted.len()).await;
+    assert_eq!(batches.len(), accepted.len());
+    assert!(
+        batches
+            .iter()
+            .all(|batch| batch.attribute("faas.coldstart") == &json!(true)),
+        "{batches:#?}"
+    );
+    stack.queue().drained().await;
+    stack.stop().await;
+}
+
+#[tokio::test]
+async fn a_panic_fails_its_own_message_and_the_process_goes_on() {
+    let options = [
+        "--batching-window",
+        "1s",
+        "--concurrency",
+        "1",
+        "--visibility-timeout",
+        "4s",
+        "--function-timeout",
+        "2s",
+    ];
+    let stack = Stack::up(&[&options[..], &["--faults", "panic=c-2"]].concat()).await;
+    let mut accepted = Vec::new();
+    for customer in ["c-1", "c-2", "c-3"] {
+        accepted.push(stack.producer().onboard(customer).await);
+    }
+    let panicked = stack.spans().trace(&accepted[1], 2).await;
+    let outcomes: Vec<bool> = panicked
+        .deliveries()
+        .iter()
+        .map(|delivery| delivery.failed())
+        .collect();
+    assert_eq!(outcomes, [true, false], "{panicked:#?}");
+    for other in [&accepted[0], &accepted[2]] {
+        let trace = stack.spans().trace(other, 1).await;
+        assert_eq!(
+            trace
+                .deliveries()
+                .iter()
+                .map(|delivery| delivery.failed())
+                .collect::<Vec<_>>(),
+            [false]
+        );
+    }
+    let mut batches = stack.spans().named(BATCH, 2).await;
+    batches.sort_by_key(|batch| batch.start_unix_nano);
+    let cold: Vec<_> = batches
+        .iter()
+        .map(|batch| batch.attribute("faas.coldstart").clone())
+        .collect();
+    assert_eq!(
+        cold,
+        [json!(true), json!(false)],
+        "one process handled both batches"
+    );
+    stack.queue().drained().await;
+    stack.stop().await;
+}

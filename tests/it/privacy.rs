@@ -1,0 +1,85 @@
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use crate::support::binaries::Binaries;
+use crate::support::producer::{OwnProducer, SECRET, onboarding};
+use crate::support::spans::PROCESS;
+use crate::support::stack::Stack;
+
+#[tokio::test]
+async fn no_address_is_in_any_span_or_log_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let (function, function_log) = logging_function(folder.path());
+    let options = [
+        "--visibility-timeout",
+        "1s",
+        "--function-timeout",
+        "1s",
+        "--max-receive-count",
+        "2",
+        "--faults",
+        "fail-once=c-2,panic=c-3",
+    ];
+    let stack = Stack::up_with_function(&function, &options).await;
+    let own = OwnProducer::start(&stack.endpoints);
+    let producer = own.client().await;
+    for customer in ["c-1", "c-2", "c-3"] {
+        producer.onboard(customer).await;
+    }
+    producer.onboard_poison("c-4").await;
+    stack
+        .queue()
+        .send(&format!("{SECRET}@example.com is no JSON"))
+        .await;
+    stack.queue().send(&json!({"customer_id": "c-6", "email": [format!("{SECRET}@example.com")], "plan": "team"}).to_string()).await;
+    stack
+        .queue()
+        .send(
+            &{
+                let mut body = onboarding("c-7");
+                body["plan"] = json!(format!("{SECRET}@example.com"));
+                body
+            }
+            .to_string(),
+        )
+        .await;
+    // One delivery of the sound one, two each of the six others.
+    stack.spans().named(PROCESS, 13).await;
+    stack.queue().drained().await;
+    let spans = stack.spans().text().await;
+    stack.stop().await;
+
+    let logs = [
+        own.into_log().await,
+        fs::read_to_string(function_log).unwrap(),
+    ];
+    assert!(
+        logs.iter().all(|log| log.lines().count() > 1),
+        "both wrote a log: {logs:?}"
+    );
+    for text in [&spans, &logs[0], &logs[1]] {
+        assert!(
+            !text.contains(SECRET),
+            "{}",
+            text.lines()
+                .find(|line| line.contains(SECRET))
+                .unwrap_or(text)
+        );
+    }
+}
+
+/// The function, with what it writes in a file: baton keeps its functions' logs to itself.
+fn logging_function(folder: &Path) -> (PathBuf, PathBuf) {
+    let (script, log) = (folder.join("function"), folder.join("function.log"));
+    let text = format!(
+        "#!/bin/sh\nexec '{}' >>'{}' 2>&1\n",
+        Binaries::get().function.display(),
+        log.display()
+    );
+    fs::write(&script, text).unwrap();
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    (script, log)
+}

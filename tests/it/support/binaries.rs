@@ -1,0 +1,115 @@
+//! The three binaries. Cargo does not hand binaries across packages, so they are built here: once, and as the tests themselves were.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+use serde::Deserialize;
+
+/// Package and name of each.
+const BATON: (&str, &str) = ("baton-local", "baton");
+const FUNCTION: (&str, &str) = ("baton-lambda", "onboarding-lambda");
+const PRODUCER: (&str, &str) = ("baton-producer", "onboarding-api");
+
+static BUILT: OnceLock<Binaries> = OnceLock::new();
+
+#[derive(Debug)]
+pub(crate) struct Binaries {
+    pub(crate) baton: PathBuf,
+    pub(crate) function: PathBuf,
+    pub(crate) producer: PathBuf,
+}
+
+impl Binaries {
+    /// The binaries, built by whoever asks first. The others wait.
+    pub(crate) fn get() -> &'static Self {
+        BUILT.get_or_init(build)
+    }
+}
+
+/// One line of cargo's `--message-format=json`, as far as it matters here.
+#[derive(Debug, Deserialize)]
+struct Message {
+    target: Option<Target>,
+    executable: Option<PathBuf>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Target {
+    name: String,
+}
+
+fn build() -> Binaries {
+    let wanted = [BATON, FUNCTION, PRODUCER];
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo
+        .current_dir(workspace)
+        .args([
+            "build",
+            "--message-format=json",
+            "--profile",
+            &profile(),
+            "--target-dir",
+        ])
+        .arg(target_dir());
+    for (package, binary) in wanted {
+        cargo.args(["--package", package, "--bin", binary]);
+    }
+    let output = cargo
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output()
+        .expect("cargo can be started");
+    assert!(
+        output.status.success(),
+        "cargo built the binaries: {}",
+        output.status
+    );
+    let messages: Vec<Message> = serde_json::Deserializer::from_slice(&output.stdout)
+        .into_iter()
+        .map(Result::unwrap)
+        .collect();
+    let [baton, function, producer] = wanted.map(|(_, name)| executable(&messages, name));
+    Binaries {
+        baton,
+        function,
+        producer,
+    }
+}
+
+fn executable(messages: &[Message], name: &str) -> PathBuf {
+    let built = messages.iter().filter(|message| {
+        message
+            .target
+            .as_ref()
+            .is_some_and(|target| target.name == name)
+    });
+    let mut paths = built.filter_map(|message| message.executable.clone());
+    paths
+        .next()
+        .unwrap_or_else(|| panic!("cargo says where it put {name}"))
+}
+
+/// The target directory of the tests: cargo gives them a folder in it.
+fn target_dir() -> &'static Path {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap()
+}
+
+/// The profile of the tests, which is the name of the folder that they are in, but for `dev`.
+fn profile() -> String {
+    let test = std::env::current_exe().unwrap();
+    let folder = test
+        .ancestors()
+        .nth(2)
+        .unwrap()
+        .file_name()
+        .unwrap()
+        .to_str()
+        .unwrap();
+    if folder == "debug" {
+        "dev".to_owned()
+    } else {
+        folder.to_owned()
+    }
+}

@@ -1,0 +1,162 @@
+//! The spans that the stack's OTLP receiver has.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::producer::Accepted;
+use super::{eventually, http};
+
+/// Names that the conventions give the spans of this pipeline.
+pub(crate) const REQUEST: &str = "POST /onboarding";
+pub(crate) const SEND: &str = "send onboarding";
+pub(crate) const PROCESS: &str = "process onboarding";
+pub(crate) const BATCH: &str = "process_batch onboarding";
+
+/// A span as `GET /api/spans` shows it, as far as these tests look.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Span {
+    pub(crate) trace_id: String,
+    pub(crate) span_id: String,
+    pub(crate) parent_span_id: Option<String>,
+    pub(crate) trace_state: String,
+    pub(crate) name: String,
+    pub(crate) kind: String,
+    pub(crate) start_unix_nano: u64,
+    pub(crate) end_unix_nano: u64,
+    pub(crate) attributes: Map<String, Value>,
+    pub(crate) links: Vec<Link>,
+    pub(crate) status: Status,
+    pub(crate) resource: Map<String, Value>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Link {
+    pub(crate) trace_id: String,
+    pub(crate) span_id: String,
+    pub(crate) attributes: Map<String, Value>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Status {
+    pub(crate) code: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct Page {
+    spans: Vec<Span>,
+}
+
+/// Reads the receiver.
+#[derive(Debug)]
+pub(crate) struct Spans {
+    url: String,
+}
+
+impl Spans {
+    pub(crate) fn new(otlp_http: &str) -> Self {
+        Self {
+            url: format!("{otlp_http}/api/spans"),
+        }
+    }
+
+    /// Everything that the receiver shows, as text.
+    pub(crate) async fn text(&self) -> String {
+        http::get(&self.url).await.body
+    }
+
+    /// All spans of this name, once there are as many.
+    pub(crate) async fn named(&self, name: &str, count: usize) -> Vec<Span> {
+        eventually(&format!("{count} spans {name}"), async || {
+            found(self.read(&self.url).await, name, count)
+        })
+        .await
+    }
+
+    /// The whole trace of a message, once its last delivery, the `deliveries`th, has been handled and its request has ended.
+    pub(crate) async fn trace(&self, message: &Accepted, deliveries: usize) -> Trace {
+        let url = format!("{}?trace_id={}", self.url, message.trace_id);
+        let what = format!(
+            "the trace {} with {deliveries} deliveries",
+            message.trace_id
+        );
+        let spans = eventually(&what, async || {
+            let spans = self.read(&url).await;
+            let complete = count(&spans, PROCESS) >= deliveries
+                && spans.iter().any(|span| span.kind == "SERVER");
+            (complete && count(&spans, SEND) > 0).then_some(spans)
+        });
+        Trace(spans.await)
+    }
+
+    async fn read(&self, url: &str) -> Vec<Span> {
+        let answer = http::get(url).await;
+        let page: Page = serde_json::from_value(answer.json())
+            .unwrap_or_else(|error| panic!("{error}: {answer:?}"));
+        page.spans
+    }
+}
+
+/// The spans of one trace.
+#[derive(Debug)]
+pub(crate) struct Trace(pub(crate) Vec<Span>);
+
+impl Trace {
+    /// The one span of this name.
+    pub(crate) fn one(&self, name: &str) -> &Span {
+        let found: Vec<&Span> = self.0.iter().filter(|span| span.name == name).collect();
+        assert_eq!(found.len(), 1, "{name}: {self:#?}");
+        found[0]
+    }
+
+    /// The spans of the message's deliveries, in their order.
+    pub(crate) fn deliveries(&self) -> Vec<&Span> {
+        let mut found: Vec<&Span> = self.0.iter().filter(|span| span.name == PROCESS).collect();
+        found.sort_by_key(|span| span.start_unix_nano);
+        found
+    }
+
+    /// The spans right under this one.
+    pub(crate) fn children(&self, parent: &Span) -> Vec<&Span> {
+        self.0
+            .iter()
+            .filter(|span| span.parent_span_id.as_ref() == Some(&parent.span_id))
+            .collect()
+    }
+}
+
+impl Span {
+    pub(crate) fn failed(&self) -> bool {
+        self.status.code == "ERROR"
+    }
+
+    pub(crate) fn attribute(&self, key: &str) -> &Value {
+        self.attributes.get(key).unwrap_or(&Value::Null)
+    }
+
+    /// How long after the beginning of `other` this one began; fails when it was before.
+    pub(crate) fn began_after(&self, other: &Span) -> Duration {
+        Duration::from_nanos(
+            self.start_unix_nano
+                .checked_sub(other.start_unix_nano)
+                .expect("an effect after its cause"),
+        )
+    }
+
+    /// Whether this one links to `other`.
+    pub(crate) fn link_to(&self, other: &Span) -> Option<&Link> {
+        self.links
+            .iter()
+            .find(|link| link.trace_id == other.trace_id && link.span_id == other.span_id)
+    }
+}
+
+fn found(mut spans: Vec<Span>, name: &str, at_least: usize) -> Option<Vec<Span>> {
+    spans.retain(|span| span.name == name);
+    (spans.len() >= at_least).then_some(spans)
+}
+
+fn count(spans: &[Span], name: &str) -> usize {
+    spans.iter().filter(|span| span.name == name).count()
+}

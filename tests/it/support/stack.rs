@@ -1,0 +1,154 @@
+//! A running `baton up`.
+
+use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde::Deserialize;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::{Child, Command};
+
+use super::binaries::Binaries;
+use super::lines::Lines;
+use super::processes::{self, Process};
+use super::producer::Client;
+use super::queue::Queue;
+use super::spans::Spans;
+
+/// How long `baton up` may take to be ready, and to stop.
+const START_TIMEOUT: Duration = Duration::from_secs(60);
+const STOP_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The line that `baton up --json` prints once everything is ready.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Endpoints {
+    pub(crate) sqs: String,
+    pub(crate) queue_url: String,
+    pub(crate) dead_letter_queue_url: String,
+    pub(crate) producer: String,
+    pub(crate) otlp_http: String,
+    #[expect(
+        dead_code,
+        reason = "part of the contract, which this type checks; spans are read over HTTP"
+    )]
+    pub(crate) otlp_grpc: String,
+    #[expect(
+        dead_code,
+        reason = "part of the contract, which this type checks; there is no console yet"
+    )]
+    pub(crate) console: Option<String>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Stack {
+    baton: Child,
+    log: Lines,
+    pub(crate) endpoints: Endpoints,
+}
+
+impl Stack {
+    /// Starts a stack with the real binaries and these options of `baton up`.
+    pub(crate) async fn up(options: &[&str]) -> Self {
+        Self::up_with_function(&Binaries::get().function, options).await
+    }
+
+    /// Starts a stack around another function.
+    pub(crate) async fn up_with_function(function: &Path, options: &[&str]) -> Self {
+        let binaries = Binaries::get();
+        let mut command = Command::new(&binaries.baton);
+        command
+            .args(["up", "--json", "--function"])
+            .arg(function)
+            .arg("--producer")
+            .arg(&binaries.producer)
+            .args(options);
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut baton = command.spawn().expect("baton can be started");
+        let log = Lines::of(baton.stderr.take().unwrap());
+        let mut ready = String::new();
+        let mut stdout = BufReader::new(baton.stdout.take().unwrap());
+        let read = tokio::time::timeout(START_TIMEOUT, stdout.read_line(&mut ready)).await;
+        let endpoints = serde_json::from_str(&ready).unwrap_or_else(|error| {
+            terminate_and_wait(&mut baton);
+            panic!(
+                "baton up did not print its line ({error}, {read:?}): {ready:?}\n{}",
+                log.text()
+            );
+        });
+        Self {
+            baton,
+            log,
+            endpoints,
+        }
+    }
+
+    pub(crate) fn producer(&self) -> Client {
+        Client::new(&self.endpoints.producer)
+    }
+
+    pub(crate) fn queue(&self) -> Queue {
+        Queue::new(&self.endpoints.sqs, &self.endpoints.queue_url)
+    }
+
+    pub(crate) fn dead_letter_queue(&self) -> Queue {
+        Queue::new(&self.endpoints.sqs, &self.endpoints.dead_letter_queue_url)
+    }
+
+    pub(crate) fn spans(&self) -> Spans {
+        Spans::new(&self.endpoints.otlp_http)
+    }
+
+    /// Every process that baton started and that lives.
+    pub(crate) fn processes(&self) -> Vec<Process> {
+        self.baton
+            .id()
+            .map(processes::descendants)
+            .unwrap_or_default()
+    }
+
+    /// Stops the stack as an orchestrator would, and checks that nothing is left of it.
+    pub(crate) async fn stop(mut self) {
+        let started = self.processes();
+        terminate(&self.baton);
+        let ended = tokio::time::timeout(STOP_TIMEOUT, self.baton.wait()).await;
+        let status = ended
+            .unwrap_or_else(|_| panic!("baton did not stop: {}", self.log.text()))
+            .unwrap();
+        assert!(status.success(), "{status}: {}", self.log.text());
+        assert_eq!(
+            processes::alive(&started),
+            [],
+            "baton left processes behind: {}",
+            self.log.text()
+        );
+    }
+}
+
+/// A failed test stops its stack as well: what baton started would outlive a baton that is killed.
+impl Drop for Stack {
+    fn drop(&mut self) {
+        terminate_and_wait(&mut self.baton);
+    }
+}
+
+fn terminate(baton: &Child) {
+    if let Some(pid) = baton
+        .id()
+        .and_then(|id| Pid::from_raw(id.try_into().unwrap()))
+    {
+        kill_process(pid, Signal::TERM).unwrap();
+    }
+}
+
+fn terminate_and_wait(baton: &mut Child) {
+    terminate(baton);
+    let deadline = Instant::now() + STOP_TIMEOUT;
+    while matches!(baton.try_wait(), Ok(None)) && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
