@@ -66,7 +66,7 @@ async fn play(paths: Paths, progress: &mut Progress, signals: &mut Signals) -> E
         played = demo.play(|stage| show(progress, stage)) => Some(played),
         () = signals.next() => None,
     };
-    demo.stop().await;
+    signals.unless_impatient(demo.stop()).await;
     match played {
         Some(played) => report(played),
         None => Exit::Interrupted,

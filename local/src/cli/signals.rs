@@ -1,5 +1,6 @@
 //! The signals that end the program.
 
+use std::future::Future;
 use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -27,6 +28,14 @@ impl Signals {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
             _ = self.hang_up.recv() => {}
+        }
+    }
+
+    /// Waits for an orderly end, which another signal cuts short: what is dropped half-way is killed.
+    pub(super) async fn unless_impatient(&mut self, end: impl Future<Output = ()>) {
+        tokio::select! {
+            () = end => {}
+            () = self.next() => {}
         }
     }
 }

@@ -101,7 +101,7 @@ async fn serve(mut stack: Stack, mut watch: FunctionWatch, signals: &mut Signals
         }
     };
     say(format_args!("stopping"));
-    stack.stop().await;
+    signals.unless_impatient(stack.stop()).await;
     exit
 }
 
@@ -123,7 +123,7 @@ async fn sqs_only(port: u16, json: bool, signals: &mut Signals) -> Exit {
             Exit::Failed
         }
     };
-    endpoint.stop().await;
+    signals.unless_impatient(endpoint.stop()).await;
     exit
 }
 

@@ -133,6 +133,14 @@ mod tests {
         !status.is_empty() && !status.contains(") Z ")
     }
 
+    /// A signal is delivered when the kernel gets round to it.
+    fn ends(process: i32) -> bool {
+        (0..500).any(|_| {
+            std::thread::sleep(Duration::from_millis(10));
+            !runs(process)
+        })
+    }
+
     #[test]
     fn nothing_of_it_outlives_a_runtime_that_is_dropped() {
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -146,7 +154,7 @@ mod tests {
         });
         assert!(runs(child));
         drop(runtime);
-        assert!(!runs(child), "the grandchild runs on");
+        assert!(ends(child), "the grandchild runs on");
         drop(process);
     }
 
@@ -183,6 +191,6 @@ mod tests {
         let child = process.log().find(|line| line.parse::<i32>().ok()).await;
         let exit = process.stop(Duration::from_millis(50)).await;
         assert_eq!(exit.to_string(), "signal: 9 (SIGKILL)");
-        assert!(!runs(child), "the grandchild runs on");
+        assert!(ends(child), "the grandchild runs on");
     }
 }
