@@ -4,20 +4,20 @@ use aws_sdk_sqs::types::MessageSystemAttributeName;
 use serde_json::json;
 
 use crate::support::producer::onboarding;
-use crate::support::spans::SEND;
+use crate::support::spans::{PROCESS, SEND};
 use crate::support::stack::Stack;
 
 /// A batch that is gathered for a second has all that was sent at once.
 const GATHERING: [&str; 4] = ["--batching-window", "1s", "--concurrency", "1"];
 
-/// A quick way to the dead-letter queue: two deliveries, a second apart.
+/// A quick way to the dead-letter queue: two deliveries, as close together as a slow cold start allows.
 const IMPATIENT: [&str; 6] = [
     "--max-receive-count",
     "2",
     "--visibility-timeout",
-    "1s",
+    "3s",
     "--function-timeout",
-    "1s",
+    "2s",
 ];
 
 #[tokio::test]
@@ -115,7 +115,7 @@ async fn a_body_that_is_not_json_harms_only_its_own_message() {
     let dead = stack.dead_letter_queue().take().await;
     assert_eq!(dead.body(), Some("{not json"));
     stack.queue().drained().await;
-    let deliveries = stack.spans().named(crate::support::spans::PROCESS, 3).await;
+    let deliveries = stack.spans().named(PROCESS, 3).await;
     let of_sound: Vec<_> = deliveries
         .iter()
         .filter(|span| span.attribute("messaging.message.id") == &json!(sound))
