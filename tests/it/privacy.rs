@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use crate::support::binaries::Binaries;
-use crate::support::producer::{ADDRESS, OwnProducer, SECRET};
+use crate::support::producer::{ADDRESS, Client, OwnProducer, SECRET};
 use crate::support::spans::PROCESS;
 use crate::support::stack::Stack;
 
@@ -26,22 +26,7 @@ async fn no_address_is_in_any_span_or_log_line() {
     let stack = Stack::up_with_function(&function, &options).await;
     let own = OwnProducer::start(&stack.endpoints);
     let producer = own.client().await;
-    for customer in ["c-1", "c-2", "c-3"] {
-        producer.onboard(customer).await;
-    }
-    producer.onboard_poison("c-4").await;
-    producer
-        .try_in_vain(&format!("/onboarding/{ADDRESS}"), "{}")
-        .await;
-    producer
-        .try_in_vain(
-            "/onboarding",
-            &json!({ADDRESS: ADDRESS, "customer_id": ADDRESS, "email": [ADDRESS]}).to_string(),
-        )
-        .await;
-    for body in undecodable() {
-        stack.queue().send(&body).await;
-    }
+    everything_that_can_go_wrong(&stack, &producer).await;
     // One delivery of the sound one, two each of the six others.
     stack.spans().named(PROCESS, 13).await;
     stack.queue().drained().await;
@@ -64,6 +49,24 @@ async fn no_address_is_in_any_span_or_log_line() {
                 .find(|line| line.contains(SECRET))
                 .unwrap_or(text)
         );
+    }
+}
+
+/// Has the address pass through every refusal and every failure.
+async fn everything_that_can_go_wrong(stack: &Stack, producer: &Client) {
+    producer.onboard_each(&["c-1", "c-2", "c-3"]).await;
+    producer.onboard_poison("c-4").await;
+    producer
+        .try_in_vain(&format!("/onboarding/{ADDRESS}"), "{}")
+        .await;
+    producer
+        .try_in_vain(
+            "/onboarding",
+            &json!({ADDRESS: ADDRESS, "customer_id": ADDRESS, "email": [ADDRESS]}).to_string(),
+        )
+        .await;
+    for body in undecodable() {
+        stack.queue().send(&body).await;
     }
 }
 

@@ -39,6 +39,15 @@ impl Client {
         self.onboard_with(&onboarding(customer_id), &[]).await
     }
 
+    /// Has these customers taken on, one after the other.
+    pub(crate) async fn onboard_each(&self, customers: &[&str]) -> Vec<Accepted> {
+        let mut accepted = Vec::new();
+        for customer in customers {
+            accepted.push(self.onboard(customer).await);
+        }
+        accepted
+    }
+
     /// Has a customer taken on who names himself as his referrer: the function never accepts that.
     pub(crate) async fn onboard_poison(&self, customer_id: &str) -> Accepted {
         let mut body = onboarding(customer_id);

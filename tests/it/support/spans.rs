@@ -122,6 +122,14 @@ impl Trace {
         found
     }
 
+    /// Whether each delivery failed, in their order.
+    pub(crate) fn failures(&self) -> Vec<bool> {
+        self.deliveries()
+            .iter()
+            .map(|delivery| delivery.failed())
+            .collect()
+    }
+
     /// The spans right under this one.
     pub(crate) fn children(&self, parent: &Span) -> Vec<&Span> {
         self.0
