@@ -74,7 +74,9 @@ pub enum DemoError {
         source: HttpError,
     },
     /// The producer answered, but not as it must.
-    #[error("the onboarding of {customer_id} was answered {answer}, expected 202 with message_id and trace_id")]
+    #[error(
+        "the onboarding of {customer_id} was answered {answer}, expected 202 with message_id and trace_id"
+    )]
     Refused {
         /// Whose.
         customer_id: String,
@@ -125,7 +127,10 @@ impl Demo {
             function,
             producer,
             ports: Ports::default(),
-            queue: Queue { visibility_timeout: VISIBILITY_TIMEOUT, max_receive_count: MAX_RECEIVE_COUNT },
+            queue: Queue {
+                visibility_timeout: VISIBILITY_TIMEOUT,
+                max_receive_count: MAX_RECEIVE_COUNT,
+            },
             batch_size: BATCH_SIZE,
             batching_window: BATCHING_WINDOW,
             concurrency: CONCURRENCY,
@@ -136,7 +141,11 @@ impl Demo {
         };
         let stack = Stack::start(config).await?;
         let watch = stack.watch_function();
-        Ok(Self { stack, watch, onboardings })
+        Ok(Self {
+            stack,
+            watch,
+            onboardings,
+        })
     }
 
     /// Stops what is still running. No process is left when it returns.

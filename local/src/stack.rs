@@ -9,6 +9,7 @@ mod config;
 mod error;
 mod feed;
 mod function;
+mod group;
 mod log;
 mod names;
 mod process;
@@ -81,13 +82,37 @@ impl Stack {
         let (otlp_http, otlp_grpc) = serve_otlp(&mut servers, config.ports, &spans).await?;
         let sqs = queues::client(&sqs_url);
         let urls = queues::create(&sqs, config.queue).await?;
-        let addresses = Addresses { sqs: &sqs_url, queue: &urls.queue, otlp_http: &otlp_http };
-        let lambda = function::start(&config, variables::of_function(&addresses, &config.faults)).await?;
+        let addresses = Addresses {
+            sqs: &sqs_url,
+            queue: &urls.queue,
+            otlp_http: &otlp_http,
+        };
+        let lambda =
+            function::start(&config, variables::of_function(&addresses, &config.faults)).await?;
         let feed = Feed::start(&config, &urls.queue, sqs.clone(), lambda.clone()).await?;
-        let producer = Producer::start(&config.producer, &variables::of_producer(&addresses, &config)).await?;
+        let producer = Producer::start(
+            &config.producer,
+            &variables::of_producer(&addresses, &config),
+        )
+        .await?;
         let producer_url = format!("http://{}", producer.address());
-        let endpoints = Endpoints { sqs: sqs_url, queue: urls.queue, dead_letter_queue: urls.dead_letter, producer: producer_url, otlp_http, otlp_grpc };
-        Ok(Self { endpoints, servers, sqs, spans, lambda, feed, producer })
+        let endpoints = Endpoints {
+            sqs: sqs_url,
+            queue: urls.queue,
+            dead_letter_queue: urls.dead_letter,
+            producer: producer_url,
+            otlp_http,
+            otlp_grpc,
+        };
+        Ok(Self {
+            endpoints,
+            servers,
+            sqs,
+            spans,
+            lambda,
+            feed,
+            producer,
+        })
     }
 
     /// Where everything is.
@@ -99,8 +124,17 @@ impl Stack {
     /// The variables that a shell needs to use the stack, with their values.
     #[must_use]
     pub fn shell_variables(&self) -> Vec<(String, String)> {
-        let Endpoints { sqs, queue, otlp_http, .. } = &self.endpoints;
-        variables::of_shell(&Addresses { sqs, queue, otlp_http })
+        let Endpoints {
+            sqs,
+            queue,
+            otlp_http,
+            ..
+        } = &self.endpoints;
+        variables::of_shell(&Addresses {
+            sqs,
+            queue,
+            otlp_http,
+        })
     }
 
     /// The producer's socket.
@@ -206,7 +240,10 @@ impl SqsEndpoint {
     /// Waits until it ends, which it should not.
     pub async fn failed(&mut self) -> StackError {
         let ended = self.servers.ended().await;
-        StackError::Server { name: ended.name, reason: ended.reason }
+        StackError::Server {
+            name: ended.name,
+            reason: ended.reason,
+        }
     }
 
     /// Stops it.
@@ -217,16 +254,33 @@ impl SqsEndpoint {
 
 async fn serve_sqs(servers: &mut Servers, port: u16) -> Result<String, StackError> {
     let (listener, url) = listen_at("the SQS endpoint", port).await?;
-    let config = sqs::Config { region: REGION.to_owned(), account_id: ACCOUNT.to_owned(), ..sqs::Config::default() };
-    servers.spawn("the SQS endpoint", sqs::serve(listener, config, servers.stopped()));
+    let config = sqs::Config {
+        region: REGION.to_owned(),
+        account_id: ACCOUNT.to_owned(),
+        ..sqs::Config::default()
+    };
+    servers.spawn(
+        "the SQS endpoint",
+        sqs::serve(listener, config, servers.stopped()),
+    );
     Ok(url)
 }
 
-async fn serve_otlp(servers: &mut Servers, ports: Ports, spans: &SpanStore) -> Result<(String, String), StackError> {
+async fn serve_otlp(
+    servers: &mut Servers,
+    ports: Ports,
+    spans: &SpanStore,
+) -> Result<(String, String), StackError> {
     let (http, http_url) = listen_at("OTLP over HTTP", ports.otlp_http).await?;
     let (grpc, grpc_url) = listen_at("OTLP over gRPC", ports.otlp_grpc).await?;
-    servers.spawn("the OTLP receiver (HTTP)", otlp::serve_http(http, spans.clone(), servers.stopped()));
-    servers.spawn("the OTLP receiver (gRPC)", otlp::serve_grpc(grpc, spans.clone(), servers.stopped()));
+    servers.spawn(
+        "the OTLP receiver (HTTP)",
+        otlp::serve_http(http, spans.clone(), servers.stopped()),
+    );
+    servers.spawn(
+        "the OTLP receiver (gRPC)",
+        otlp::serve_grpc(grpc, spans.clone(), servers.stopped()),
+    );
     Ok((http_url, grpc_url))
 }
 

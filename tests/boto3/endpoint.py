@@ -1,41 +1,34 @@
-"""Waits for the one JSON line of `baton up --json` in a file and prints its `sqs` field.
+"""Reads the one JSON line of `baton up --json` from standard input and prints its `sqs` field.
 
-Usage: endpoint.py FILE PID, where PID is the process that writes the file.
+The input is a pipe that baton holds: if baton ends before it is ready, the pipe ends with it.
 """
 
 import json
 import os
+import select
 import sys
 import time
 
 # `baton up --sqs-only` starts in milliseconds; this leaves room for a loaded machine.
 PATIENCE_SECONDS = 30
-PAUSE_SECONDS = 0.05
-
-
-def is_running(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
+CHUNK_BYTES = 4096
 
 
 def main() -> int:
-    path, pid = sys.argv[1], int(sys.argv[2])
     deadline = time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < deadline:
-        with open(path, encoding="utf-8") as file:
-            line = file.readline()
-        if line.endswith("\n"):
-            print(json.loads(line)["sqs"])
-            return 0
-        if not is_running(pid):
+    line = b""
+    while not line.endswith(b"\n"):
+        ready, _, _ = select.select([sys.stdin], [], [], max(0.0, deadline - time.monotonic()))
+        if not ready:
+            print(f"endpoint.py: baton was not ready after {PATIENCE_SECONDS} s", file=sys.stderr)
+            return 1
+        chunk = os.read(sys.stdin.fileno(), CHUNK_BYTES)
+        if not chunk:
             print("endpoint.py: baton ended before it was ready", file=sys.stderr)
             return 1
-        time.sleep(PAUSE_SECONDS)
-    print(f"endpoint.py: baton was not ready after {PATIENCE_SECONDS} s", file=sys.stderr)
-    return 1
+        line += chunk
+    print(json.loads(line)["sqs"])
+    return 0
 
 
 if __name__ == "__main__":

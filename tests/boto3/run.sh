@@ -34,9 +34,12 @@ if [ -z "$endpoint" ]; then
         echo "run.sh: there is no $baton; build it with 'cargo build -p baton-local' or name an endpoint" >&2
         exit 2
     fi
-    "$baton" up --sqs-only --json >"$work/up.json" 2>"$work/up.log" &
+    mkfifo "$work/up"
+    "$baton" up --sqs-only --json >"$work/up" 2>"$work/up.log" &
     baton_pid=$!
-    endpoint=$("$work/venv/bin/python" "$here/endpoint.py" "$work/up.json" "$baton_pid") || {
+    # Kept open to the end, so that baton can always write; when baton ends, so does the pipe, and nobody waits in vain.
+    exec 3<"$work/up"
+    endpoint=$("$work/venv/bin/python" "$here/endpoint.py" <&3) || {
         cat "$work/up.log" >&2
         exit 2
     }

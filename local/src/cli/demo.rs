@@ -92,7 +92,11 @@ fn report(played: Result<demo::Report, DemoError>) -> Exit {
         terminal::error(&error);
         return Exit::Failed;
     }
-    if report.holds() { Exit::Done } else { Exit::Failed }
+    if report.holds() {
+        Exit::Done
+    } else {
+        Exit::Failed
+    }
 }
 
 fn print(report: &demo::Report) -> io::Result<()> {

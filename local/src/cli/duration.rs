@@ -16,8 +16,14 @@ pub(super) fn parse(text: &str) -> Result<Duration, InvalidDuration> {
         .iter()
         .find_map(|(unit, milliseconds)| Some((text.strip_suffix(unit)?, *milliseconds)))
         .unwrap_or((text, 1_000));
-    let count = digits.trim_end().parse::<u64>().map_err(|_| InvalidDuration)?;
-    count.checked_mul(milliseconds).map(Duration::from_millis).ok_or(InvalidDuration)
+    let count = digits
+        .trim_end()
+        .parse::<u64>()
+        .map_err(|_| InvalidDuration)?;
+    count
+        .checked_mul(milliseconds)
+        .map(Duration::from_millis)
+        .ok_or(InvalidDuration)
 }
 
 #[cfg(test)]
@@ -32,7 +38,15 @@ mod tests {
 
     #[test]
     fn anything_else_is_refused() {
-        for text in ["", "s", "-1s", "1h", "1.5s", "99999999999999999999", "18446744073709551615m"] {
+        for text in [
+            "",
+            "s",
+            "-1s",
+            "1h",
+            "1.5s",
+            "99999999999999999999",
+            "18446744073709551615m",
+        ] {
             assert_eq!(parse(text), Err(InvalidDuration), "{text:?}");
         }
     }

@@ -27,16 +27,36 @@ pub(super) struct Binaries {
 #[command(next_help_heading = "Ports on 127.0.0.1 (free ones unless given)")]
 pub(super) struct PortOptions {
     /// Port of the SQS endpoint
-    #[arg(long, value_name = "PORT", default_value_t = 0, hide_default_value = true)]
+    #[arg(
+        long,
+        value_name = "PORT",
+        default_value_t = 0,
+        hide_default_value = true
+    )]
     pub(super) sqs_port: u16,
     /// Port of the producer's API
-    #[arg(long, value_name = "PORT", default_value_t = 0, hide_default_value = true)]
+    #[arg(
+        long,
+        value_name = "PORT",
+        default_value_t = 0,
+        hide_default_value = true
+    )]
     producer_port: u16,
     /// Port of the OTLP receiver, HTTP
-    #[arg(long, value_name = "PORT", default_value_t = 0, hide_default_value = true)]
+    #[arg(
+        long,
+        value_name = "PORT",
+        default_value_t = 0,
+        hide_default_value = true
+    )]
     otlp_http_port: u16,
     /// Port of the OTLP receiver, gRPC
-    #[arg(long, value_name = "PORT", default_value_t = 0, hide_default_value = true)]
+    #[arg(
+        long,
+        value_name = "PORT",
+        default_value_t = 0,
+        hide_default_value = true
+    )]
     otlp_grpc_port: u16,
 }
 
@@ -85,7 +105,12 @@ pub(super) struct Paths {
 
 impl PortOptions {
     pub(super) fn ports(&self) -> Ports {
-        Ports { sqs: self.sqs_port, producer: self.producer_port, otlp_http: self.otlp_http_port, otlp_grpc: self.otlp_grpc_port }
+        Ports {
+            sqs: self.sqs_port,
+            producer: self.producer_port,
+            otlp_http: self.otlp_http_port,
+            otlp_grpc: self.otlp_grpc_port,
+        }
     }
 }
 
@@ -95,13 +120,20 @@ impl Settings {
             function: paths.function,
             producer: paths.producer,
             ports,
-            queue: Queue { visibility_timeout: self.visibility_timeout, max_receive_count: self.max_receive_count },
+            queue: Queue {
+                visibility_timeout: self.visibility_timeout,
+                max_receive_count: self.max_receive_count,
+            },
             batch_size: self.batch_size,
             batching_window: self.batching_window,
             concurrency: self.concurrency,
             function_timeout: self.function_timeout,
             idle_after: self.idle_after,
-            freeze: if self.no_freeze { Freeze::Never } else { Freeze::BetweenInvocations },
+            freeze: if self.no_freeze {
+                Freeze::Never
+            } else {
+                Freeze::BetweenInvocations
+            },
             faults: self.faults,
         }
     }
@@ -109,6 +141,9 @@ impl Settings {
 
 /// SQS takes 1 to 1,000.
 fn receive_count(text: &str) -> Result<NonZeroU32, String> {
-    let count = text.parse().ok().filter(|count: &NonZeroU32| count.get() <= 1_000);
+    let count = text
+        .parse()
+        .ok()
+        .filter(|count: &NonZeroU32| count.get() <= 1_000);
     count.ok_or_else(|| "expected a number from 1 to 1000".to_owned())
 }

@@ -23,7 +23,9 @@ pub(super) struct Progress {
 
 impl Progress {
     pub(super) fn new() -> Self {
-        Self { last: Instant::now() }
+        Self {
+            last: Instant::now(),
+        }
     }
 
     /// Something begins that may take a while.
@@ -39,7 +41,10 @@ impl Progress {
         if taken < NOTICEABLE {
             say(format_args!("{GOOD}✓{GOOD:#} {what}"));
         } else {
-            say(format_args!("{GOOD}✓{GOOD:#} {what} {FAINT}({:.1} s){FAINT:#}", taken.as_secs_f64()));
+            say(format_args!(
+                "{GOOD}✓{GOOD:#} {what} {FAINT}({:.1} s){FAINT:#}",
+                taken.as_secs_f64()
+            ));
         }
     }
 }

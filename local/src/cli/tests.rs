@@ -7,7 +7,9 @@ const COLUMNS: usize = 80;
 
 fn refused(arguments: &[&str]) -> String {
     let arguments = std::iter::once(&"baton").chain(arguments);
-    Arguments::try_parse_from(arguments).unwrap_err().to_string()
+    Arguments::try_parse_from(arguments)
+        .unwrap_err()
+        .to_string()
 }
 
 #[test]
@@ -20,16 +22,28 @@ fn the_help_fits_into_the_usual_width() {
     let mut command = Arguments::command();
     command.build();
     for name in ["up", "demo"] {
-        let help = command.find_subcommand_mut(name).unwrap().render_long_help().to_string();
-        assert!(help.contains("Exit codes:") && help.contains("--function <PATH>"), "{help}");
-        let wide = help.lines().filter(|line| line.chars().count() > COLUMNS).collect::<Vec<_>>();
+        let help = command
+            .find_subcommand_mut(name)
+            .unwrap()
+            .render_long_help()
+            .to_string();
+        assert!(
+            help.contains("Exit codes:") && help.contains("--function <PATH>"),
+            "{help}"
+        );
+        let wide = help
+            .lines()
+            .filter(|line| line.chars().count() > COLUMNS)
+            .collect::<Vec<_>>();
         assert!(wide.is_empty(), "{wide:#?}");
     }
 }
 
 #[test]
 fn what_makes_no_sense_is_refused_with_what_was_expected() {
-    assert!(refused(&["up", "--faults", "explode=a"]).contains("KIND one of fail-once, panic, slow"));
+    assert!(
+        refused(&["up", "--faults", "explode=a"]).contains("KIND one of fail-once, panic, slow")
+    );
     assert!(refused(&["up", "--visibility-timeout", "soon"]).contains("such as 500ms, 3s or 2m"));
     assert!(refused(&["up", "--batch-size", "0"]).contains("--batch-size"));
     assert!(refused(&["up", "--max-receive-count", "1001"]).contains("from 1 to 1000"));

@@ -71,10 +71,12 @@ pub(super) async fn run(arguments: Arguments) -> Exit {
 
 async fn start(arguments: Arguments) -> Result<(Stack, FunctionWatch), Exit> {
     let mut progress = Progress::new();
-    let paths = binaries::find(arguments.binaries, &mut progress).await.map_err(|error| {
-        terminal::error(&error);
-        Exit::BuildFailed
-    })?;
+    let paths = binaries::find(arguments.binaries, &mut progress)
+        .await
+        .map_err(|error| {
+            terminal::error(&error);
+            Exit::BuildFailed
+        })?;
     progress.begin("starting queue, function, producer and OTLP receiver");
     let config = arguments.settings.config(paths, arguments.ports.ports());
     let stack = Stack::start(config).await.map_err(|error| {
@@ -157,17 +159,37 @@ fn announce(stack: &Stack, json: bool) -> io::Result<()> {
     if json {
         return write_json(&mut out, &endpoints.into());
     }
-    let Endpoints { sqs, queue, dead_letter_queue, producer, otlp_http, otlp_grpc } = endpoints;
+    let Endpoints {
+        sqs,
+        queue,
+        dead_letter_queue,
+        producer,
+        otlp_http,
+        otlp_grpc,
+    } = endpoints;
     writeln!(out, "\n{HEADING}Baton is up{HEADING:#}; Ctrl-C stops it\n")?;
-    let rows = [("producer", producer), ("sqs", sqs), ("queue", queue), ("dead letters", dead_letter_queue), ("otlp/http", otlp_http), ("otlp/grpc", otlp_grpc)];
+    let rows = [
+        ("producer", producer),
+        ("sqs", sqs),
+        ("queue", queue),
+        ("dead letters", dead_letter_queue),
+        ("otlp/http", otlp_http),
+        ("otlp/grpc", otlp_grpc),
+    ];
     for (name, url) in rows {
         writeln!(out, "  {FAINT}{name:<14}{FAINT:#}{url}")?;
     }
     write_variables(&mut out, &stack.shell_variables())?;
-    writeln!(out, "\n{HEADING}Send an onboarding, then read its spans{HEADING:#}\n")?;
+    writeln!(
+        out,
+        "\n{HEADING}Send an onboarding, then read its spans{HEADING:#}\n"
+    )?;
     writeln!(out, "  curl {producer}/onboarding \\")?;
     writeln!(out, "    -H 'content-type: application/json' \\")?;
-    writeln!(out, "    -d '{{\"customer_id\":\"c-1\",\"email\":\"c@example.com\",\"plan\":\"starter\"}}'")?;
+    writeln!(
+        out,
+        "    -d '{{\"customer_id\":\"c-1\",\"email\":\"c@example.com\",\"plan\":\"starter\"}}'"
+    )?;
     writeln!(out, "  curl {otlp_http}/api/spans\n")?;
     out.flush()
 }
@@ -175,9 +197,18 @@ fn announce(stack: &Stack, json: bool) -> io::Result<()> {
 fn announce_sqs(endpoint: &SqsEndpoint, json: bool) -> io::Result<()> {
     let mut out = anstream::stdout().lock();
     if json {
-        return write_json(&mut out, &Ready { sqs: endpoint.url(), ..Ready::default() });
+        return write_json(
+            &mut out,
+            &Ready {
+                sqs: endpoint.url(),
+                ..Ready::default()
+            },
+        );
     }
-    writeln!(out, "\n{HEADING}The SQS endpoint is up{HEADING:#}; Ctrl-C stops it\n")?;
+    writeln!(
+        out,
+        "\n{HEADING}The SQS endpoint is up{HEADING:#}; Ctrl-C stops it\n"
+    )?;
     writeln!(out, "  {FAINT}{:<14}{FAINT:#}{}", "sqs", endpoint.url())?;
     write_variables(&mut out, &endpoint.shell_variables())?;
     writeln!(out)?;
@@ -191,7 +222,9 @@ fn write_json(out: &mut impl Write, ready: &Ready<'_>) -> io::Result<()> {
 
 fn write_variables(out: &mut impl Write, variables: &[(String, String)]) -> io::Result<()> {
     writeln!(out, "\n{HEADING}For another shell{HEADING:#}\n")?;
-    variables.iter().try_for_each(|(name, value)| writeln!(out, "  export {name}={value}"))
+    variables
+        .iter()
+        .try_for_each(|(name, value)| writeln!(out, "  export {name}={value}"))
 }
 
 #[cfg(test)]
@@ -201,7 +234,14 @@ mod tests {
     #[test]
     fn the_json_line_has_every_key_even_for_sqs_alone() {
         let mut line = Vec::new();
-        write_json(&mut line, &Ready { sqs: "http://127.0.0.1:1", ..Ready::default() }).unwrap();
+        write_json(
+            &mut line,
+            &Ready {
+                sqs: "http://127.0.0.1:1",
+                ..Ready::default()
+            },
+        )
+        .unwrap();
         let expected = r#"{"sqs":"http://127.0.0.1:1","queue_url":null,"dead_letter_queue_url":null,"producer":null,"otlp_http":null,"otlp_grpc":null,"console":null}"#;
         assert_eq!(String::from_utf8(line).unwrap(), format!("{expected}\n"));
     }

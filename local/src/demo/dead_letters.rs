@@ -18,7 +18,12 @@ pub(super) struct DeadLetters {
 
 impl DeadLetters {
     /// Reads until there are `count`.
-    pub(super) async fn wait_for(&mut self, count: usize, client: &Client, queue_url: &str) -> Result<(), DemoError> {
+    pub(super) async fn wait_for(
+        &mut self,
+        count: usize,
+        client: &Client,
+        queue_url: &str,
+    ) -> Result<(), DemoError> {
         while self.message_ids.len() < count {
             self.receive(LONG_POLL, client, queue_url).await?;
         }
@@ -26,17 +31,39 @@ impl DeadLetters {
     }
 
     /// Reads whatever else there is, without waiting.
-    pub(super) async fn read_rest(&mut self, client: &Client, queue_url: &str) -> Result<(), DemoError> {
+    pub(super) async fn read_rest(
+        &mut self,
+        client: &Client,
+        queue_url: &str,
+    ) -> Result<(), DemoError> {
         while self.receive(0, client, queue_url).await? > 0 {}
         Ok(())
     }
 
-    async fn receive(&mut self, wait_seconds: i32, client: &Client, queue_url: &str) -> Result<usize, DemoError> {
-        let request = client.receive_message().queue_url(queue_url).max_number_of_messages(MAX_RECEIVE).wait_time_seconds(wait_seconds);
-        let answer = request.send().await.map_err(|error| DemoError::DeadLetters { reason: DisplayErrorContext(error).to_string() })?;
+    async fn receive(
+        &mut self,
+        wait_seconds: i32,
+        client: &Client,
+        queue_url: &str,
+    ) -> Result<usize, DemoError> {
+        let request = client
+            .receive_message()
+            .queue_url(queue_url)
+            .max_number_of_messages(MAX_RECEIVE)
+            .wait_time_seconds(wait_seconds);
+        let answer = request
+            .send()
+            .await
+            .map_err(|error| DemoError::DeadLetters {
+                reason: DisplayErrorContext(error).to_string(),
+            })?;
         let messages = answer.messages.unwrap_or_default();
         let count = messages.len();
-        self.message_ids.extend(messages.into_iter().filter_map(|message| message.message_id));
+        self.message_ids.extend(
+            messages
+                .into_iter()
+                .filter_map(|message| message.message_id),
+        );
         Ok(count)
     }
 }

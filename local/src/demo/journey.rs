@@ -25,40 +25,74 @@ pub(super) struct Journey {
     pub(super) spans: usize,
     /// The spans of its deliveries, in their order.
     pub(super) deliveries: Vec<Arc<Span>>,
+    /// Whether it is in the dead-letter queue.
+    pub(super) dead_lettered: bool,
 }
 
 impl Journey {
     /// Whether a delivery of it was handled.
     pub(super) fn is_processed(&self) -> bool {
-        self.deliveries.iter().any(|delivery| tree::failure(delivery).is_none())
+        self.deliveries
+            .iter()
+            .any(|delivery| tree::failure(delivery).is_none())
     }
 }
 
 /// Every span once, however often it was sent: an export without an answer is repeated.
 pub(super) fn distinct(spans: Vec<Arc<Span>>) -> Vec<Arc<Span>> {
     let mut seen = HashSet::new();
-    spans.into_iter().filter(|span| seen.insert((span.trace_id.clone(), span.span_id.clone()))).collect()
+    spans
+        .into_iter()
+        .filter(|span| seen.insert((span.trace_id.clone(), span.span_id.clone())))
+        .collect()
 }
 
 /// The way of each accepted message, in the same order.
-pub(super) fn follow(accepted: &[Accepted], spans: &[Arc<Span>]) -> Vec<Journey> {
-    accepted.iter().map(|message| follow_one(message.clone(), spans)).collect()
+pub(super) fn follow(
+    accepted: &[Accepted],
+    spans: &[Arc<Span>],
+    dead_letters: &[String],
+) -> Vec<Journey> {
+    accepted
+        .iter()
+        .map(|message| follow_one(message.clone(), spans, dead_letters))
+        .collect()
 }
 
-fn follow_one(message: Accepted, spans: &[Arc<Span>]) -> Journey {
-    let trace = spans.iter().filter(|span| span.trace_id == message.trace_id).cloned().collect::<Vec<_>>();
-    let mut deliveries = trace.iter().filter(|span| is_delivery(span, &message.message_id)).cloned().collect::<Vec<_>>();
+fn follow_one(message: Accepted, spans: &[Arc<Span>], dead_letters: &[String]) -> Journey {
+    let dead_lettered = dead_letters.contains(&message.message_id);
+    let trace = spans
+        .iter()
+        .filter(|span| span.trace_id == message.trace_id)
+        .cloned()
+        .collect::<Vec<_>>();
+    let mut deliveries = trace
+        .iter()
+        .filter(|span| is_delivery(span, &message.message_id))
+        .cloned()
+        .collect::<Vec<_>>();
     deliveries.sort_by_key(|delivery| delivery.start_unix_nano);
-    Journey { message, trees: tree::grow(&trace), spans: trace.len(), deliveries }
+    Journey {
+        message,
+        trees: tree::grow(&trace),
+        spans: trace.len(),
+        deliveries,
+        dead_lettered,
+    }
 }
 
 fn is_delivery(span: &Span, message_id: &str) -> bool {
-    tree::is(span, Kind::Consumer, PROCESS_SPAN) && span.text(MESSAGING_MESSAGE_ID) == Some(message_id)
+    tree::is(span, Kind::Consumer, PROCESS_SPAN)
+        && span.text(MESSAGING_MESSAGE_ID) == Some(message_id)
 }
 
 /// The batch spans, in the order of their beginning.
 pub(super) fn batches(spans: &[Arc<Span>]) -> Vec<Arc<Span>> {
-    let mut batches = spans.iter().filter(|span| tree::is(span, Kind::Consumer, BATCH_SPAN)).cloned().collect::<Vec<_>>();
+    let mut batches = spans
+        .iter()
+        .filter(|span| tree::is(span, Kind::Consumer, BATCH_SPAN))
+        .cloned()
+        .collect::<Vec<_>>();
     batches.sort_by_key(|batch| batch.start_unix_nano);
     batches
 }
@@ -70,5 +104,7 @@ pub(super) fn message_of(link: &Link) -> Option<&str> {
 
 /// Whether one span is linked to another.
 pub(super) fn links_to(from: &Span, to: &Span) -> bool {
-    from.links.iter().any(|link| link.trace_id == to.trace_id && link.span_id == to.span_id)
+    from.links
+        .iter()
+        .any(|link| link.trace_id == to.trace_id && link.span_id == to.span_id)
 }

@@ -10,7 +10,8 @@ pub(super) const PROCESS_SPAN: &str = "process onboarding";
 pub(super) const BATCH_SPAN: &str = "process_batch onboarding";
 
 pub(super) use opentelemetry_semantic_conventions::attribute::{
-    ERROR_TYPE, FAAS_COLDSTART, HTTP_RESPONSE_STATUS_CODE, MESSAGING_BATCH_MESSAGE_COUNT, MESSAGING_MESSAGE_ID,
+    ERROR_TYPE, FAAS_COLDSTART, HTTP_RESPONSE_STATUS_CODE, MESSAGING_BATCH_MESSAGE_COUNT,
+    MESSAGING_MESSAGE_ID,
 };
 
 /// How often the message has been received.

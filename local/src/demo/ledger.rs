@@ -42,12 +42,14 @@ impl Ledger {
 
     /// The counts of all processes together.
     pub(super) fn total(&self) -> Counts {
-        self.last.values().fold(Counts::default(), |total, counts| Counts {
-            finished: total.finished + counts.finished,
-            exported: total.exported + counts.exported,
-            dropped: total.dropped + counts.dropped,
-            pending: total.pending + counts.pending,
-        })
+        self.last
+            .values()
+            .fold(Counts::default(), |total, counts| Counts {
+                finished: total.finished + counts.finished,
+                exported: total.exported + counts.exported,
+                dropped: total.dropped + counts.dropped,
+                pending: total.pending + counts.pending,
+            })
     }
 }
 
@@ -57,7 +59,11 @@ fn counts(line: &str) -> Option<Counts> {
         return None;
     }
     let line = serde_json::from_str::<Value>(line).ok()?;
-    let fields = if line.get("message").is_some() { &line } else { line.get("fields")? };
+    let fields = if line.get("message").is_some() {
+        &line
+    } else {
+        line.get("fields")?
+    };
     if fields.get("message")?.as_str()? != FLUSHED {
         return None;
     }
@@ -69,7 +75,9 @@ mod tests {
     use super::*;
 
     fn line(finished: u64) -> String {
-        format!(r#"{{"message":"telemetry flushed","spans_finished":{finished},"spans_exported":{finished},"spans_dropped":1,"spans_pending":0}}"#)
+        format!(
+            r#"{{"message":"telemetry flushed","spans_finished":{finished},"spans_exported":{finished},"spans_dropped":1,"spans_pending":0}}"#
+        )
     }
 
     #[test]
@@ -79,13 +87,27 @@ mod tests {
             ledger.read(process, &line(finished));
         }
         assert_eq!(ledger.processes(), 2);
-        assert_eq!(ledger.total(), Counts { finished: 15, exported: 15, dropped: 2, pending: 0 });
+        assert_eq!(
+            ledger.total(),
+            Counts {
+                finished: 15,
+                exported: 15,
+                dropped: 2,
+                pending: 0
+            }
+        );
     }
 
     #[test]
     fn other_lines_say_nothing_about_spans() {
         let mut ledger = Ledger::default();
-        for line in ["", "telemetry flushed", r#"{"message":"started"}"#, r#"{"message":"telemetry flushed"}"#, r#"{"error":"telemetry flushed","message":"x"}"#] {
+        for line in [
+            "",
+            "telemetry flushed",
+            r#"{"message":"started"}"#,
+            r#"{"message":"telemetry flushed"}"#,
+            r#"{"error":"telemetry flushed","message":"x"}"#,
+        ] {
             ledger.read("a", line);
         }
         assert_eq!(ledger, Ledger::default());

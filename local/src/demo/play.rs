@@ -26,32 +26,66 @@ impl Demo {
     pub async fn play(&mut self, mut show: impl FnMut(Stage)) -> Result<Report, DemoError> {
         let max_receive_count = MAX_RECEIVE_COUNT.get() as usize;
         let expected = scenario::expected(&self.onboardings, max_receive_count);
-        show(Stage::Begins(format!("sending {} onboardings", self.onboardings.len())));
-        let accepted = super::requests::send(self.stack.producer_address(), &self.onboardings).await?;
-        show(Stage::Done(format!("{} onboardings accepted", accepted.len())));
+        show(Stage::Begins(format!(
+            "sending {} onboardings",
+            self.onboardings.len()
+        )));
+        let accepted =
+            super::requests::send(self.stack.producer_address(), &self.onboardings).await?;
+        show(Stage::Done(format!(
+            "{} onboardings accepted",
+            accepted.len()
+        )));
 
         let hidden = VISIBILITY_TIMEOUT * MAX_RECEIVE_COUNT.get();
-        show(Stage::Begins(format!("waiting for retries and the dead-letter queue, about {} s", hidden.as_secs())));
+        show(Stage::Begins(format!(
+            "waiting for retries and the dead-letter queue, about {} s",
+            hidden.as_secs()
+        )));
         let mut dead_letters = DeadLetters::default();
-        let in_time = self.settled(&expected, &mut dead_letters, hidden + PATIENCE).await?;
-        show(Stage::Done(if in_time { "every message is where it belongs".to_owned() } else { "not every message is where it belongs".to_owned() }));
+        let in_time = self
+            .settled(&expected, &mut dead_letters, hidden + PATIENCE)
+            .await?;
+        show(Stage::Done(if in_time {
+            "every message is where it belongs".to_owned()
+        } else {
+            "not every message is where it belongs".to_owned()
+        }));
 
-        show(Stage::Begins("killing the function without warning, stopping the producer".to_owned()));
+        show(Stage::Begins(
+            "killing the function without warning, stopping the producer".to_owned(),
+        ));
         self.stack.stop_feeding().await;
         self.stack.function().kill_idle().await;
         self.stack.stop_producer().await;
         show(Stage::Done("both are gone".to_owned()));
-        dead_letters.read_rest(self.stack.sqs(), &self.stack.endpoints().dead_letter_queue).await?;
+        dead_letters
+            .read_rest(self.stack.sqs(), &self.stack.endpoints().dead_letter_queue)
+            .await?;
         Ok(self.report(&expected, accepted, dead_letters))
     }
 
     /// Waits until every delivery has been seen and the poison is in the dead-letter queue; answers whether that happened in time.
-    async fn settled(&mut self, expected: &Expected, dead_letters: &mut DeadLetters, limit: Duration) -> Result<bool, DemoError> {
+    async fn settled(
+        &mut self,
+        expected: &Expected,
+        dead_letters: &mut DeadLetters,
+        limit: Duration,
+    ) -> Result<bool, DemoError> {
         let (sqs, spans) = (self.stack.sqs().clone(), self.stack.spans().clone());
         let queue_url = self.stack.endpoints().dead_letter_queue.clone();
-        let deliveries = spans.wait_until(|spans| spans.iter().filter(|span| tree::is(span, Kind::Consumer, PROCESS_SPAN)).count() >= expected.deliveries());
+        let deliveries = spans.wait_until(|spans| {
+            spans
+                .iter()
+                .filter(|span| tree::is(span, Kind::Consumer, PROCESS_SPAN))
+                .count()
+                >= expected.deliveries()
+        });
         let settled = async {
-            let (in_queue, ()) = tokio::join!(dead_letters.wait_for(expected.dead_lettered, &sqs, &queue_url), deliveries);
+            let (in_queue, ()) = tokio::join!(
+                dead_letters.wait_for(expected.dead_lettered, &sqs, &queue_url),
+                deliveries
+            );
             in_queue
         };
         tokio::select! {
@@ -61,7 +95,12 @@ impl Demo {
         }
     }
 
-    fn report(&self, expected: &Expected, accepted: Vec<Accepted>, dead_letters: DeadLetters) -> Report {
+    fn report(
+        &self,
+        expected: &Expected,
+        accepted: Vec<Accepted>,
+        dead_letters: DeadLetters,
+    ) -> Report {
         let observed = Observed {
             accepted,
             dead_letters: dead_letters.message_ids,
@@ -70,13 +109,19 @@ impl Demo {
             totals: self.stack.spans().totals(),
             ledger: read_logs(&self.stack),
         };
-        let journeys = journey::follow(&observed.accepted, &observed.spans);
+        let journeys = journey::follow(&observed.accepted, &observed.spans, &observed.dead_letters);
         let verdict = verdict::judge(expected, &observed, &journeys);
         let parts = self.onboardings.iter().map(|onboarding| onboarding.part);
         let mut lines = report::traces(journeys.iter().zip(parts));
-        lines.extend(report::batches(&journey::batches(&observed.spans), &journeys));
+        lines.extend(report::batches(
+            &journey::batches(&observed.spans),
+            &journeys,
+        ));
         lines.extend(report::verdict(&verdict));
-        Report { lines, holds: verdict.holds() }
+        Report {
+            lines,
+            holds: verdict.holds(),
+        }
     }
 }
 

@@ -32,6 +32,14 @@ fn title(journey: &Journey, part: Part) -> Line {
     Line::new(outcome, "● ")
         .and(NAME, journey.message.customer_id.as_str())
         .and(PLAIN, format!(" {}", part.explained()))
+        .and(
+            BAD,
+            if journey.dead_lettered {
+                ", dead-lettered"
+            } else {
+                ""
+            },
+        )
         .flush_right(FAINT, format!("trace {}", journey.message.trace_id))
 }
 
@@ -39,8 +47,16 @@ fn title(journey: &Journey, part: Part) -> Line {
 pub(super) fn batches(batches: &[Arc<Span>], journeys: &[Journey]) -> Vec<Line> {
     let mut lines = heading("Batches, each a trace of its own with a link to every message in it");
     for batch in batches {
-        lines.extend(tree::draw(&[Node { span: Arc::clone(batch), children: Vec::new() }]));
-        lines.extend(wrap(batch.links.iter().map(|link| message(batch, journey::message_of(link), journeys))));
+        lines.extend(tree::draw(&[Node {
+            span: Arc::clone(batch),
+            children: Vec::new(),
+        }]));
+        lines.extend(wrap(
+            batch
+                .links
+                .iter()
+                .map(|link| message(batch, journey::message_of(link), journeys)),
+        ));
     }
     lines.push(Line::default());
     lines
@@ -48,10 +64,16 @@ pub(super) fn batches(batches: &[Arc<Span>], journeys: &[Journey]) -> Vec<Line> 
 
 /// The customer that a link leads to, and whether that delivery failed.
 fn message(batch: &Span, message_id: Option<&str>, journeys: &[Journey]) -> Line {
-    let Some(journey) = journeys.iter().find(|journey| Some(journey.message.message_id.as_str()) == message_id) else {
+    let Some(journey) = journeys
+        .iter()
+        .find(|journey| Some(journey.message.message_id.as_str()) == message_id)
+    else {
         return Line::new(BAD, message_id.unwrap_or("nobody"));
     };
-    let failed = journey.deliveries.iter().any(|delivery| journey::links_to(delivery, batch) && tree::failure(delivery).is_some());
+    let failed = journey
+        .deliveries
+        .iter()
+        .any(|delivery| journey::links_to(delivery, batch) && tree::failure(delivery).is_some());
     let name = Line::new(PLAIN, journey.message.customer_id.as_str());
     if failed { name.and(BAD, " ✗") } else { name }
 }
@@ -64,10 +86,17 @@ fn wrap(items: impl Iterator<Item = Line>) -> Vec<Line> {
     let mut is_first = true;
     for item in items {
         if !is_first && current.width() + item.width() + 2 > WIDTH {
-            lines.push(std::mem::replace(&mut current, Line::new(PLAIN, format!("{INDENT}  "))));
+            lines.push(std::mem::replace(
+                &mut current,
+                Line::new(PLAIN, format!("{INDENT}  ")),
+            ));
             is_first = true;
         }
-        current = if is_first { current.join(item) } else { current.and(FAINT, ", ").join(item) };
+        current = if is_first {
+            current.join(item)
+        } else {
+            current.and(FAINT, ", ").join(item)
+        };
         is_first = false;
     }
     lines.push(current);
@@ -77,14 +106,28 @@ fn wrap(items: impl Iterator<Item = Line>) -> Vec<Line> {
 /// The closing table, then what is wrong, then one sentence.
 pub(super) fn verdict(verdict: &Verdict) -> Vec<Line> {
     let mut lines = heading("In numbers");
-    lines.push(Line::new(FAINT, format!("  {:NAME_COLUMNS$}{:>NUMBER_COLUMNS$}{:>NUMBER_COLUMNS$}", "", "must be", "is")));
+    lines.push(Line::new(
+        FAINT,
+        format!(
+            "  {:NAME_COLUMNS$}{:>NUMBER_COLUMNS$}{:>NUMBER_COLUMNS$}",
+            "", "must be", "is"
+        ),
+    ));
     lines.extend(verdict.rows.iter().map(row));
     lines.push(Line::default());
     let wrong = verdict.rows.iter().filter(|row| !row.holds());
-    let differences = wrong.map(|row| format!("{}: {} instead of {}", row.name, row.seen, row.expected));
-    lines.extend(differences.chain(verdict.problems.iter().cloned()).map(|problem| Line::new(BAD, "✗ ").and(PLAIN, problem)));
+    let differences =
+        wrong.map(|row| format!("{}: {} instead of {}", row.name, row.seen, row.expected));
+    lines.extend(
+        differences
+            .chain(verdict.problems.iter().cloned())
+            .map(|problem| Line::new(BAD, "✗ ").and(PLAIN, problem)),
+    );
     lines.push(if verdict.holds() {
-        Line::new(GOOD, "✓ ").and(PLAIN, "Every message is accounted for, every trace is whole, no span is lost.")
+        Line::new(GOOD, "✓ ").and(
+            PLAIN,
+            "Every message is accounted for, every trace is whole, no span is lost.",
+        )
     } else {
         Line::new(BAD, "Something is not as it must be.")
     });
@@ -92,12 +135,26 @@ pub(super) fn verdict(verdict: &Verdict) -> Vec<Line> {
 }
 
 fn row(row: &Row) -> Line {
-    let line = Line::new(PLAIN, format!("  {:NAME_COLUMNS$}{:>NUMBER_COLUMNS$}{:>NUMBER_COLUMNS$}", row.name, row.expected, row.seen));
-    if row.holds() { line.and(GOOD, "  ✓") } else { line.and(BAD, "  ✗") }
+    let line = Line::new(
+        PLAIN,
+        format!(
+            "  {:NAME_COLUMNS$}{:>NUMBER_COLUMNS$}{:>NUMBER_COLUMNS$}",
+            row.name, row.expected, row.seen
+        ),
+    );
+    if row.holds() {
+        line.and(GOOD, "  ✓")
+    } else {
+        line.and(BAD, "  ✗")
+    }
 }
 
 fn heading(title: &str) -> Vec<Line> {
-    vec![Line::new(NAME, title), Line::new(FAINT, "─".repeat(WIDTH)), Line::default()]
+    vec![
+        Line::new(NAME, title),
+        Line::new(FAINT, "─".repeat(WIDTH)),
+        Line::default(),
+    ]
 }
 
 #[cfg(test)]
@@ -111,17 +168,35 @@ mod tests {
     }
 
     fn journeys() -> Vec<Journey> {
-        let accepted = Accepted { customer_id: "demo-03".to_owned(), message_id: "m".to_owned(), trace_id: "a".repeat(32) };
+        let accepted = Accepted {
+            customer_id: "demo-03".to_owned(),
+            message_id: "m".to_owned(),
+            trace_id: "a".repeat(32),
+        };
         let mut spans = produced(&accepted.trace_id, "m");
-        spans.extend(delivered(&accepted.trace_id, "m", "b", 1, Some("simulated_failure")));
+        spans.extend(delivered(
+            &accepted.trace_id,
+            "m",
+            "b",
+            1,
+            Some("simulated_failure"),
+        ));
         spans.extend(delivered(&accepted.trace_id, "m", "c", 2, None));
-        follow(&[accepted], &spans.into_iter().map(Arc::new).collect::<Vec<_>>())
+        follow(
+            &[accepted],
+            &spans.into_iter().map(Arc::new).collect::<Vec<_>>(),
+            &["m".to_owned()],
+        )
     }
 
     #[test]
     fn a_batch_lists_its_messages_and_marks_the_ones_that_failed_in_it() {
         let trace = "a".repeat(32);
-        let spans = [batch("b", &[(&trace, "m"), ("z", "stranger")]), batch("c", &[(&trace, "m")])].map(Arc::new);
+        let spans = [
+            batch("b", &[(&trace, "m"), ("z", "stranger")]),
+            batch("c", &[(&trace, "m")]),
+        ]
+        .map(Arc::new);
         let text = plain(&batches(&spans, &journeys())[3..]);
         let expected = "  process_batch onboarding  2 messages · cold start                    2.00 ms\n     → demo-03 ✗, stranger\n  \
                         process_batch onboarding  1 message · cold start                     2.00 ms\n     → demo-03\n\n";
@@ -137,8 +212,24 @@ mod tests {
 
     #[test]
     fn the_table_shows_what_differs() {
-        let rows = vec![Row { name: "accepted", expected: 12, seen: 12 }, Row { name: "spans lost", expected: 0, seen: 3 }];
-        let text = plain(&verdict(&Verdict { rows, problems: vec!["demo-01: odd".to_owned()] })[3..]);
+        let rows = vec![
+            Row {
+                name: "accepted",
+                expected: 12,
+                seen: 12,
+            },
+            Row {
+                name: "spans lost",
+                expected: 0,
+                seen: 3,
+            },
+        ];
+        let text = plain(
+            &verdict(&Verdict {
+                rows,
+                problems: vec!["demo-01: odd".to_owned()],
+            })[3..],
+        );
         let expected = "                       must be        is\n  accepted                  12        12  ✓\n  spans lost                 0         3  ✗\n\n\
                         ✗ spans lost: 3 instead of 0\n✗ demo-01: odd\nSomething is not as it must be.\n";
         assert_eq!(text, expected);
@@ -147,7 +238,11 @@ mod tests {
     #[test]
     fn a_title_fits_into_the_width() {
         let journeys = journeys();
-        for part in [Part::Ordinary, Part::Poison, Part::Faulty(crate::stack::FaultKind::Panic)] {
+        for part in [
+            Part::Ordinary,
+            Part::Poison,
+            Part::Faulty(crate::stack::FaultKind::Panic),
+        ] {
             assert_eq!(title(&journeys[0], part).width(), WIDTH);
         }
     }

@@ -19,18 +19,41 @@ struct Answer {
 }
 
 /// Sends every onboarding and answers what the producer made of them, in the same order.
-pub(super) async fn send(producer: SocketAddr, onboardings: &[Onboarding]) -> Result<Vec<Accepted>, DemoError> {
-    try_join_all(onboardings.iter().map(|onboarding| send_one(producer, onboarding))).await
+pub(super) async fn send(
+    producer: SocketAddr,
+    onboardings: &[Onboarding],
+) -> Result<Vec<Accepted>, DemoError> {
+    try_join_all(
+        onboardings
+            .iter()
+            .map(|onboarding| send_one(producer, onboarding)),
+    )
+    .await
 }
 
 async fn send_one(producer: SocketAddr, onboarding: &Onboarding) -> Result<Accepted, DemoError> {
     let customer_id = onboarding.customer_id.clone();
     let reply = match stack::post(producer, "/onboarding", &onboarding.body()).await {
         Ok(reply) => reply,
-        Err(source) => return Err(DemoError::Request { customer_id, source }),
+        Err(source) => {
+            return Err(DemoError::Request {
+                customer_id,
+                source,
+            });
+        }
     };
     match serde_json::from_slice(&reply.body) {
-        Ok(Answer { message_id, trace_id }) if reply.status == StatusCode::ACCEPTED => Ok(Accepted { customer_id, message_id, trace_id }),
-        _ => Err(DemoError::Refused { customer_id, answer: format!("{}: {}", reply.status, String::from_utf8_lossy(&reply.body)) }),
+        Ok(Answer {
+            message_id,
+            trace_id,
+        }) if reply.status == StatusCode::ACCEPTED => Ok(Accepted {
+            customer_id,
+            message_id,
+            trace_id,
+        }),
+        _ => Err(DemoError::Refused {
+            customer_id,
+            answer: format!("{}: {}", reply.status, String::from_utf8_lossy(&reply.body)),
+        }),
     }
 }

@@ -24,7 +24,10 @@ pub(super) fn span(trace: &str, id: &str, parent: Option<&str>, kind: Kind, name
         attributes: Map::new(),
         links: Vec::new(),
         events: Vec::new(),
-        status: Status { code: StatusCode::Unset, message: String::new() },
+        status: Status {
+            code: StatusCode::Unset,
+            message: String::new(),
+        },
         scope: String::new(),
         resource: Arc::default(),
     }
@@ -46,35 +49,96 @@ pub(super) fn at(mut span: Span, start_ms: u64, end_ms: u64) -> Span {
 
 /// What the producer sends for the message `message`, whose trace is `trace`.
 pub(super) fn produced(trace: &str, message: &str) -> Vec<Span> {
-    let server = with(span(trace, &format!("{trace}-server"), None, Kind::Server, SERVER_SPAN), json!({"http.response.status_code": 202}));
-    let send = span(trace, &format!("{trace}-send"), Some(&format!("{trace}-server")), Kind::Producer, SEND_SPAN);
-    vec![at(server, 0, 4), with(at(send, 1, 3), json!({"messaging.message.id": message}))]
+    let server = with(
+        span(
+            trace,
+            &format!("{trace}-server"),
+            None,
+            Kind::Server,
+            SERVER_SPAN,
+        ),
+        json!({"http.response.status_code": 202}),
+    );
+    let send = span(
+        trace,
+        &format!("{trace}-send"),
+        Some(&format!("{trace}-server")),
+        Kind::Producer,
+        SEND_SPAN,
+    );
+    vec![
+        at(server, 0, 4),
+        with(at(send, 1, 3), json!({"messaging.message.id": message})),
+    ]
 }
 
 /// What the function sends for one delivery of `message` in the batch `batch`.
-pub(super) fn delivered(trace: &str, message: &str, batch: &str, count: u64, problem: Option<&str>) -> Vec<Span> {
+pub(super) fn delivered(
+    trace: &str,
+    message: &str,
+    batch: &str,
+    count: u64,
+    problem: Option<&str>,
+) -> Vec<Span> {
     let id = format!("{trace}-process-{count}");
     let attributes = json!({"messaging.message.id": message, "baton.sqs.receive_count": count, "baton.sqs.queue_latency": 0.012});
-    let mut process = with(span(trace, &id, Some(&format!("{trace}-send")), Kind::Consumer, PROCESS_SPAN), attributes);
-    process.links.push(Link { trace_id: batch.to_owned(), span_id: format!("{batch}-batch"), attributes: Map::new() });
+    let mut process = with(
+        span(
+            trace,
+            &id,
+            Some(&format!("{trace}-send")),
+            Kind::Consumer,
+            PROCESS_SPAN,
+        ),
+        attributes,
+    );
+    process.links.push(Link {
+        trace_id: batch.to_owned(),
+        span_id: format!("{batch}-batch"),
+        attributes: Map::new(),
+    });
     let process = at(process, count * 1_000, count * 1_000 + 1);
     match problem {
         Some(problem) => vec![with(process, json!({"error.type": problem}))],
-        None => vec![process, at(span(trace, &format!("{id}-store"), Some(&id), Kind::Client, "put onboardings"), count * 1_000, count * 1_000 + 1)],
+        None => vec![
+            process,
+            at(
+                span(
+                    trace,
+                    &format!("{id}-store"),
+                    Some(&id),
+                    Kind::Client,
+                    "put onboardings",
+                ),
+                count * 1_000,
+                count * 1_000 + 1,
+            ),
+        ],
     }
 }
 
 /// The span of a batch that carried these messages, each given as trace and message id.
 pub(super) fn batch(batch: &str, messages: &[(&str, &str)]) -> Span {
     let mut span = with(
-        span(batch, &format!("{batch}-batch"), None, Kind::Consumer, BATCH_SPAN),
+        span(
+            batch,
+            &format!("{batch}-batch"),
+            None,
+            Kind::Consumer,
+            BATCH_SPAN,
+        ),
         json!({"messaging.batch.message_count": messages.len(), "faas.coldstart": true}),
     );
     span.links = messages
         .iter()
         .map(|(trace, message)| {
-            let attributes = Map::from_iter([("messaging.message.id".to_owned(), Value::from(*message))]);
-            Link { trace_id: (*trace).to_owned(), span_id: format!("{trace}-send"), attributes }
+            let attributes =
+                Map::from_iter([("messaging.message.id".to_owned(), Value::from(*message))]);
+            Link {
+                trace_id: (*trace).to_owned(),
+                span_id: format!("{trace}-send"),
+                attributes,
+            }
         })
         .collect();
     span

@@ -70,13 +70,21 @@ impl Part {
 
 /// The dozen: most of them ordinary, and one of each kind that is not.
 pub(super) fn onboardings() -> Vec<Onboarding> {
-    (1..=MESSAGES).map(|number| Onboarding { customer_id: format!("demo-{number:02}"), part: part(number) }).collect()
+    (1..=MESSAGES)
+        .map(|number| Onboarding {
+            customer_id: format!("demo-{number:02}"),
+            part: part(number),
+        })
+        .collect()
 }
 
 /// The faults that the function must be told to commit.
 pub(super) fn faults(onboardings: &[Onboarding]) -> Vec<Fault> {
     let fault = |onboarding: &Onboarding| match onboarding.part {
-        Part::Faulty(kind) => Some(Fault { kind, customer_id: onboarding.customer_id.clone() }),
+        Part::Faulty(kind) => Some(Fault {
+            kind,
+            customer_id: onboarding.customer_id.clone(),
+        }),
         Part::Ordinary | Part::Poison => None,
     };
     onboardings.iter().filter_map(fault).collect()
@@ -84,8 +92,14 @@ pub(super) fn faults(onboardings: &[Onboarding]) -> Vec<Fault> {
 
 /// What must come of `onboardings` when a message may be received `max_receive_count` times.
 pub(super) fn expected(onboardings: &[Onboarding], max_receive_count: usize) -> Expected {
-    let deliveries = onboardings.iter().map(|onboarding| onboarding.part.deliveries(max_receive_count)).sum::<usize>();
-    let poison = onboardings.iter().filter(|onboarding| onboarding.part == Part::Poison).count();
+    let deliveries = onboardings
+        .iter()
+        .map(|onboarding| onboarding.part.deliveries(max_receive_count))
+        .sum::<usize>();
+    let poison = onboardings
+        .iter()
+        .filter(|onboarding| onboarding.part == Part::Poison)
+        .count();
     Expected {
         accepted: onboardings.len(),
         processed: onboardings.len() - poison,
@@ -122,15 +136,32 @@ mod tests {
     #[test]
     fn the_numbers_follow_from_what_is_sent() {
         let expected = expected(&onboardings(), 3);
-        assert_eq!(expected, Expected { accepted: 12, processed: 11, retried: 4, dead_lettered: 1 });
+        assert_eq!(
+            expected,
+            Expected {
+                accepted: 12,
+                processed: 11,
+                retried: 4,
+                dead_lettered: 1
+            }
+        );
         assert_eq!(expected.deliveries(), 16);
     }
 
     #[test]
     fn only_the_poison_refers_to_itself() {
-        let referrers = onboardings().iter().filter(|onboarding| onboarding.body().get("referrer").is_some()).count();
+        let referrers = onboardings()
+            .iter()
+            .filter(|onboarding| onboarding.body().get("referrer").is_some())
+            .count();
         assert_eq!(referrers, 1);
-        let faults = faults(&onboardings()).iter().map(ToString::to_string).collect::<Vec<_>>();
-        assert_eq!(faults, ["fail-once=demo-03", "panic=demo-05", "slow=demo-07"]);
+        let faults = faults(&onboardings())
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>();
+        assert_eq!(
+            faults,
+            ["fail-once=demo-03", "panic=demo-05", "slow=demo-07"]
+        );
     }
 }

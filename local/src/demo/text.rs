@@ -44,13 +44,18 @@ impl Line {
     /// Adds a piece so that it ends in the last column, or one space behind the rest if that is too long already.
     pub(super) fn flush_right(self, style: Style, text: impl Into<String>) -> Self {
         let text = text.into();
-        let gap = WIDTH.saturating_sub(self.width() + text.chars().count()).max(1);
+        let gap = WIDTH
+            .saturating_sub(self.width() + text.chars().count())
+            .max(1);
         self.and(PLAIN, " ".repeat(gap)).and(style, text)
     }
 
     /// How many columns it takes. Every character used here takes one.
     pub(super) fn width(&self) -> usize {
-        self.pieces.iter().map(|(_, text)| text.chars().count()).sum()
+        self.pieces
+            .iter()
+            .map(|(_, text)| text.chars().count())
+            .sum()
     }
 }
 
@@ -58,7 +63,11 @@ impl fmt::Display for Line {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let plain = formatter.alternate();
         self.pieces.iter().try_for_each(|(style, text)| {
-            if plain || *style == PLAIN { formatter.write_str(text) } else { write!(formatter, "{style}{text}{style:#}") }
+            if plain || *style == PLAIN {
+                formatter.write_str(text)
+            } else {
+                write!(formatter, "{style}{text}{style:#}")
+            }
         })
     }
 }
@@ -77,7 +86,11 @@ pub(super) fn duration(seconds: f64) -> String {
 
 /// `1 message`, `2 messages`.
 pub(super) fn count(number: i64, noun: &str) -> String {
-    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
+    if number == 1 {
+        format!("1 {noun}")
+    } else {
+        format!("{number} {noun}s")
+    }
 }
 
 #[cfg(test)]
@@ -86,14 +99,39 @@ mod tests {
 
     #[test]
     fn durations_keep_three_digits() {
-        let read = [0.000_000_4, 0.000_412, 0.003_141, 0.012_34, 0.412, 0.9999, 2.0499, 61.0].map(duration);
-        assert_eq!(read, ["0 µs", "412 µs", "3.14 ms", "12.3 ms", "412 ms", "1.00 s", "2.05 s", "61.00 s"]);
+        let read = [
+            0.000_000_4,
+            0.000_412,
+            0.003_141,
+            0.012_34,
+            0.412,
+            0.9999,
+            2.0499,
+            61.0,
+        ]
+        .map(duration);
+        assert_eq!(
+            read,
+            [
+                "0 µs", "412 µs", "3.14 ms", "12.3 ms", "412 ms", "1.00 s", "2.05 s", "61.00 s"
+            ]
+        );
     }
 
     #[test]
     fn a_flush_right_piece_ends_in_the_last_column() {
-        assert_eq!(Line::new(NAME, "left").flush_right(FAINT, "right").width(), WIDTH);
-        assert_eq!(format!("{:#}", Line::new(NAME, "x".repeat(WIDTH)).flush_right(FAINT, "y")).len(), WIDTH + 2);
+        assert_eq!(
+            Line::new(NAME, "left").flush_right(FAINT, "right").width(),
+            WIDTH
+        );
+        assert_eq!(
+            format!(
+                "{:#}",
+                Line::new(NAME, "x".repeat(WIDTH)).flush_right(FAINT, "y")
+            )
+            .len(),
+            WIDTH + 2
+        );
     }
 
     #[test]

@@ -5,7 +5,10 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::keys::{ERROR_TYPE, FAAS_COLDSTART, HTTP_RESPONSE_STATUS_CODE, MESSAGING_BATCH_MESSAGE_COUNT, QUEUE_LATENCY, RECEIVE_COUNT};
+use super::keys::{
+    ERROR_TYPE, FAAS_COLDSTART, HTTP_RESPONSE_STATUS_CODE, MESSAGING_BATCH_MESSAGE_COUNT,
+    QUEUE_LATENCY, RECEIVE_COUNT,
+};
 use super::text::{self, BAD, FAINT, Line, NAME, PLAIN, WIDTH};
 use crate::otlp::{Kind, Span, StatusCode};
 
@@ -25,25 +28,39 @@ pub(super) struct Node {
 
 /// Arranges the spans of one trace. There is one tree if the trace is whole; a span whose parent is missing begins a tree of its own.
 pub(super) fn grow(spans: &[Arc<Span>]) -> Vec<Node> {
-    let known = spans.iter().map(|span| span.span_id.as_str()).collect::<Vec<_>>();
+    let known = spans
+        .iter()
+        .map(|span| span.span_id.as_str())
+        .collect::<Vec<_>>();
     let mut children: HashMap<&str, Vec<&Arc<Span>>> = HashMap::new();
     let mut roots = Vec::new();
     for span in spans {
         match span.parent_span_id.as_deref() {
             // A span that calls itself its parent would never be reached.
-            Some(parent) if known.contains(&parent) && parent != span.span_id => children.entry(parent).or_default().push(span),
+            Some(parent) if known.contains(&parent) && parent != span.span_id => {
+                children.entry(parent).or_default().push(span)
+            }
             _ => roots.push(span),
         }
     }
     roots.sort_by_key(|span| span.start_unix_nano);
-    roots.into_iter().map(|root| branch(root, &mut children)).collect()
+    roots
+        .into_iter()
+        .map(|root| branch(root, &mut children))
+        .collect()
 }
 
 /// Takes the children out of the map, so that even spans in a circle end it.
 fn branch(span: &Arc<Span>, children: &mut HashMap<&str, Vec<&Arc<Span>>>) -> Node {
     let mut below = children.remove(span.span_id.as_str()).unwrap_or_default();
     below.sort_by_key(|child| child.start_unix_nano);
-    Node { span: Arc::clone(span), children: below.into_iter().map(|child| branch(child, children)).collect() }
+    Node {
+        span: Arc::clone(span),
+        children: below
+            .into_iter()
+            .map(|child| branch(child, children))
+            .collect(),
+    }
 }
 
 /// Draws trees, one line a span, and a second line for notes that do not fit beside the name.
@@ -57,19 +74,36 @@ pub(super) fn draw(trees: &[Node]) -> Vec<Line> {
 
 fn draw_branch(node: &Node, first: &str, rest: &str, lines: &mut Vec<Line>) {
     let mut notes = notes(&node.span).into_iter().peekable();
-    let mut head = Line::new(FAINT, first).and(NAME, node.span.name.as_str()).and(PLAIN, " ");
+    let mut head = Line::new(FAINT, first)
+        .and(NAME, node.span.name.as_str())
+        .and(PLAIN, " ");
     let mut gap = " ";
-    while let Some(note) = notes.next_if(|note| head.width() + gap.chars().count() + note.width() + DURATION_COLUMNS <= WIDTH) {
+    while let Some(note) = notes.next_if(|note| {
+        head.width() + gap.chars().count() + note.width() + DURATION_COLUMNS <= WIDTH
+    }) {
         head = head.and(FAINT, gap).join(note);
         gap = BETWEEN_NOTES;
     }
     lines.push(head.flush_right(PLAIN, text::duration(seconds(&node.span))));
-    let trunk = if node.children.is_empty() { "     " } else { "│    " };
+    let trunk = if node.children.is_empty() {
+        "     "
+    } else {
+        "│    "
+    };
     lines.extend(notes.map(|note| Line::new(FAINT, format!("{rest}{trunk}")).join(note)));
     for (index, child) in node.children.iter().enumerate() {
         let last = index + 1 == node.children.len();
-        let (branch, trunk) = if last { ("└─ ", "   ") } else { ("├─ ", "│  ") };
-        draw_branch(child, &format!("{rest}{branch}"), &format!("{rest}{trunk}"), lines);
+        let (branch, trunk) = if last {
+            ("└─ ", "   ")
+        } else {
+            ("├─ ", "│  ")
+        };
+        draw_branch(
+            child,
+            &format!("{rest}{branch}"),
+            &format!("{rest}{trunk}"),
+            lines,
+        );
     }
 }
 
@@ -83,7 +117,10 @@ fn notes(span: &Span) -> Vec<Line> {
         notes.push(Line::new(FAINT, format!("delivery {delivery}")));
     }
     if let Some(latency) = span.number(QUEUE_LATENCY) {
-        notes.push(Line::new(FAINT, format!("queued {}", text::duration(latency))));
+        notes.push(Line::new(
+            FAINT,
+            format!("queued {}", text::duration(latency)),
+        ));
     }
     if let Some(messages) = span.integer(MESSAGING_BATCH_MESSAGE_COUNT) {
         notes.push(Line::new(FAINT, text::count(messages, "message")));
@@ -99,12 +136,16 @@ fn notes(span: &Span) -> Vec<Line> {
 
 /// What went wrong in a span, if anything.
 pub(super) fn failure(span: &Span) -> Option<&str> {
-    span.text(ERROR_TYPE).or_else(|| (span.status.code == StatusCode::Error).then_some("error"))
+    span.text(ERROR_TYPE)
+        .or_else(|| (span.status.code == StatusCode::Error).then_some("error"))
 }
 
 /// How long a span took.
 pub(super) fn seconds(span: &Span) -> f64 {
-    #[expect(clippy::cast_precision_loss, reason = "a trace of months would lose a nanosecond")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a trace of months would lose a nanosecond"
+    )]
     let nanos = span.end_unix_nano.saturating_sub(span.start_unix_nano) as f64;
     nanos / NANOS
 }

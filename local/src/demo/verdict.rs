@@ -4,7 +4,9 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::journey::{self, Accepted, Journey};
-use super::keys::{BATCH_SPAN, HTTP_RESPONSE_STATUS_CODE, PROCESS_SPAN, RECEIVE_COUNT, SEND_SPAN, SERVER_SPAN};
+use super::keys::{
+    BATCH_SPAN, HTTP_RESPONSE_STATUS_CODE, PROCESS_SPAN, RECEIVE_COUNT, SEND_SPAN, SERVER_SPAN,
+};
 use super::ledger::Ledger;
 use super::scenario::Expected;
 use super::tree::{self, Node};
@@ -37,7 +39,11 @@ pub(super) struct Row {
 
 impl Row {
     fn new(name: &'static str, expected: usize, seen: usize) -> Self {
-        Self { name, expected: expected as u64, seen: seen as u64 }
+        Self {
+            name,
+            expected: expected as u64,
+            seen: seen as u64,
+        }
     }
 
     pub(super) fn holds(&self) -> bool {
@@ -63,16 +69,29 @@ impl Verdict {
 /// Compares what was seen with what must be.
 pub(super) fn judge(expected: &Expected, observed: &Observed, journeys: &[Journey]) -> Verdict {
     let batches = journey::batches(&observed.spans);
-    let mut problems = journeys.iter().flat_map(|journey| defects(journey, &batches)).collect::<Vec<_>>();
+    let mut problems = journeys
+        .iter()
+        .flat_map(|journey| defects(journey, &batches))
+        .collect::<Vec<_>>();
     problems.extend(orphans(&observed.spans));
     problems.extend(surplus(&observed.spans, journeys, &batches));
+    problems.extend(unknown_letters(observed));
     problems.extend(leaks(observed));
-    Verdict { rows: rows(expected, observed, journeys), problems }
+    Verdict {
+        rows: rows(expected, observed, journeys),
+        problems,
+    }
 }
 
 fn rows(expected: &Expected, observed: &Observed, journeys: &[Journey]) -> Vec<Row> {
-    let processed = journeys.iter().filter(|journey| journey.is_processed()).count();
-    let retried = journeys.iter().map(|journey| journey.deliveries.len().saturating_sub(1)).sum();
+    let processed = journeys
+        .iter()
+        .filter(|journey| journey.is_processed())
+        .count();
+    let retried = journeys
+        .iter()
+        .map(|journey| journey.deliveries.len().saturating_sub(1))
+        .sum();
     let finished = observed.ledger.total().finished;
     let received = observed.spans.len() as u64;
     let spans = expected_spans(expected, observed.invocations);
@@ -80,10 +99,26 @@ fn rows(expected: &Expected, observed: &Observed, journeys: &[Journey]) -> Vec<R
         Row::new("accepted", expected.accepted, observed.accepted.len()),
         Row::new("processed", expected.processed, processed),
         Row::new("retried", expected.retried, retried),
-        Row::new("dead-lettered", expected.dead_lettered, observed.dead_letters.len()),
-        Row { name: "spans finished", expected: spans, seen: finished },
-        Row { name: "spans received", expected: spans, seen: received },
-        Row { name: "spans lost", expected: 0, seen: finished.saturating_sub(received) },
+        Row::new(
+            "dead-lettered",
+            expected.dead_lettered,
+            observed.dead_letters.len(),
+        ),
+        Row {
+            name: "spans finished",
+            expected: spans,
+            seen: finished,
+        },
+        Row {
+            name: "spans received",
+            expected: spans,
+            seen: received,
+        },
+        Row {
+            name: "spans lost",
+            expected: 0,
+            seen: finished.saturating_sub(received),
+        },
     ]
 }
 
@@ -95,42 +130,82 @@ fn expected_spans(expected: &Expected, invocations: u64) -> u64 {
 /// What is wrong with the trace of one message.
 fn defects(journey: &Journey, batches: &[Arc<Span>]) -> Vec<String> {
     let mut defects = shape(journey);
+    match (journey.is_processed(), journey.dead_lettered) {
+        (true, true) => defects.push("it was handled, and is in the dead-letter queue".to_owned()),
+        (false, false) => {
+            defects.push("it was not handled, and is not in the dead-letter queue".to_owned())
+        }
+        _ => {}
+    }
     for (index, delivery) in journey.deliveries.iter().enumerate() {
         let number = index + 1;
         if delivery.integer(RECEIVE_COUNT) != i64::try_from(number).ok() {
-            let seen = delivery.attributes.get(RECEIVE_COUNT).map_or_else(|| "no number".to_owned(), ToString::to_string);
+            let seen = delivery
+                .attributes
+                .get(RECEIVE_COUNT)
+                .map_or_else(|| "no number".to_owned(), ToString::to_string);
             defects.push(format!("delivery {number} says that it is delivery {seen}"));
         }
-        let linking = batches.iter().filter(|batch| carries(batch, delivery, journey)).count();
+        let linking = batches
+            .iter()
+            .filter(|batch| carries(batch, delivery, journey))
+            .count();
         if linking != 1 {
-            defects.push(format!("delivery {number} is linked with {linking} batch spans instead of 1"));
+            defects.push(format!(
+                "delivery {number} is linked with {linking} batch spans instead of 1"
+            ));
         }
     }
-    defects.into_iter().map(|defect| format!("{}: {defect}", journey.message.customer_id)).collect()
+    defects
+        .into_iter()
+        .map(|defect| format!("{}: {defect}", journey.message.customer_id))
+        .collect()
 }
 
 /// The trace must be one tree: the server's span, one send below it, and below that nothing but deliveries, at least one.
 fn shape(journey: &Journey) -> Vec<String> {
     let [root] = journey.trees.as_slice() else {
-        return vec![format!("its trace is in {} pieces instead of 1", journey.trees.len())];
+        return vec![format!(
+            "its trace is in {} pieces instead of 1",
+            journey.trees.len()
+        )];
     };
     let mut defects = Vec::new();
     if size(root) != journey.spans {
-        defects.push(format!("its trace has {} spans, of which the root reaches {}", journey.spans, size(root)));
+        defects.push(format!(
+            "its trace has {} spans, of which the root reaches {}",
+            journey.spans,
+            size(root)
+        ));
     }
-    if !tree::is(&root.span, Kind::Server, SERVER_SPAN) || root.span.integer(HTTP_RESPONSE_STATUS_CODE) != Some(202) {
-        defects.push(format!("its trace does not begin with {SERVER_SPAN:?} answered 202"));
+    if !tree::is(&root.span, Kind::Server, SERVER_SPAN)
+        || root.span.integer(HTTP_RESPONSE_STATUS_CODE) != Some(202)
+    {
+        defects.push(format!(
+            "its trace does not begin with {SERVER_SPAN:?} answered 202"
+        ));
     }
     let [send] = root.children.as_slice() else {
-        defects.push(format!("{} spans are below {SERVER_SPAN:?} instead of 1", root.children.len()));
+        defects.push(format!(
+            "{} spans are below {SERVER_SPAN:?} instead of 1",
+            root.children.len()
+        ));
         return defects;
     };
     if !tree::is(&send.span, Kind::Producer, SEND_SPAN) {
-        defects.push(format!("{:?} is where {SEND_SPAN:?} should be", send.span.name));
+        defects.push(format!(
+            "{:?} is where {SEND_SPAN:?} should be",
+            send.span.name
+        ));
     }
-    let deliveries = send.children.iter().filter(|child| tree::is(&child.span, Kind::Consumer, PROCESS_SPAN));
+    let deliveries = send
+        .children
+        .iter()
+        .filter(|child| tree::is(&child.span, Kind::Consumer, PROCESS_SPAN));
     if send.children.is_empty() || deliveries.count() != journey.deliveries.len() {
-        defects.push(format!("not every delivery is a {PROCESS_SPAN:?} below {SEND_SPAN:?}"));
+        defects.push(format!(
+            "not every delivery is a {PROCESS_SPAN:?} below {SEND_SPAN:?}"
+        ));
     }
     defects.extend(send.children.iter().filter_map(unstored));
     defects
@@ -138,8 +213,12 @@ fn shape(journey: &Journey) -> Vec<String> {
 
 /// A delivery that succeeded must have stored something.
 fn unstored(delivery: &Node) -> Option<String> {
-    let stored = delivery.children.iter().any(|child| child.span.kind == Kind::Client);
-    (tree::failure(&delivery.span).is_none() && !stored).then(|| "it was handled without a CLIENT span of the store".to_owned())
+    let stored = delivery
+        .children
+        .iter()
+        .any(|child| child.span.kind == Kind::Client);
+    (tree::failure(&delivery.span).is_none() && !stored)
+        .then(|| "it was handled without a CLIENT span of the store".to_owned())
 }
 
 /// Whether the batch and the delivery are linked with each other, by way of the span that sent the message.
@@ -158,23 +237,68 @@ fn size(node: &Node) -> usize {
 
 /// Spans whose parent never arrived.
 fn orphans(spans: &[Arc<Span>]) -> Vec<String> {
-    let known = spans.iter().map(|span| (span.trace_id.as_str(), span.span_id.as_str())).collect::<HashSet<_>>();
-    let is_orphan = |span: &&Arc<Span>| span.parent_span_id.as_deref().is_some_and(|parent| !known.contains(&(span.trace_id.as_str(), parent)));
-    spans.iter().filter(is_orphan).map(|span| format!("{:?} in trace {} has a parent that never arrived", span.name, span.trace_id)).collect()
+    let known = spans
+        .iter()
+        .map(|span| (span.trace_id.as_str(), span.span_id.as_str()))
+        .collect::<HashSet<_>>();
+    let is_orphan = |span: &&Arc<Span>| {
+        span.parent_span_id
+            .as_deref()
+            .is_some_and(|parent| !known.contains(&(span.trace_id.as_str(), parent)))
+    };
+    spans
+        .iter()
+        .filter(is_orphan)
+        .map(|span| {
+            format!(
+                "{:?} in trace {} has a parent that never arrived",
+                span.name, span.trace_id
+            )
+        })
+        .collect()
 }
 
 /// Links without a delivery, and spans that belong to no message and no batch.
 fn surplus(spans: &[Arc<Span>], journeys: &[Journey], batches: &[Arc<Span>]) -> Vec<String> {
     let links = batches.iter().map(|batch| batch.links.len()).sum::<usize>();
-    let deliveries = journeys.iter().map(|journey| journey.deliveries.len()).sum::<usize>();
+    let deliveries = journeys
+        .iter()
+        .map(|journey| journey.deliveries.len())
+        .sum::<usize>();
     let mut problems = Vec::new();
     if links != deliveries {
-        problems.push(format!("the batch spans have {links} links for {deliveries} deliveries"));
+        problems.push(format!(
+            "the batch spans have {links} links for {deliveries} deliveries"
+        ));
     }
-    let traces = journeys.iter().map(|journey| journey.message.trace_id.as_str()).collect::<HashSet<_>>();
-    let strangers = spans.iter().filter(|span| !traces.contains(span.trace_id.as_str()) && span.name != BATCH_SPAN);
-    problems.extend(strangers.map(|span| format!("{:?} in trace {} belongs to no message", span.name, span.trace_id)));
+    let traces = journeys
+        .iter()
+        .map(|journey| journey.message.trace_id.as_str())
+        .collect::<HashSet<_>>();
+    let strangers = spans
+        .iter()
+        .filter(|span| !traces.contains(span.trace_id.as_str()) && span.name != BATCH_SPAN);
+    problems.extend(strangers.map(|span| {
+        format!(
+            "{:?} in trace {} belongs to no message",
+            span.name, span.trace_id
+        )
+    }));
     problems
+}
+
+/// Dead letters that nobody sent.
+fn unknown_letters(observed: &Observed) -> Vec<String> {
+    let is_known = |id: &str| {
+        observed
+            .accepted
+            .iter()
+            .any(|message| message.message_id == id)
+    };
+    let unknown = observed.dead_letters.iter().filter(|id| !is_known(id));
+    unknown
+        .map(|id| format!("the dead-letter queue has a message {id} that was never accepted"))
+        .collect()
 }
 
 /// Spans that a process or the receiver had to give up.
@@ -182,11 +306,18 @@ fn leaks(observed: &Observed) -> Vec<String> {
     let counts = observed.ledger.total();
     let sums = [
         (counts.dropped, "dropped by the processes"),
-        (counts.pending, "still in the processes' buffers at their last flush"),
+        (
+            counts.pending,
+            "still in the processes' buffers at their last flush",
+        ),
         (observed.totals.rejected, "refused by the receiver"),
         (observed.totals.dropped, "dropped by the receiver"),
     ];
-    let mut problems = sums.into_iter().filter(|(number, _)| *number > 0).map(|(number, what)| format!("{number} spans were {what}")).collect::<Vec<_>>();
+    let mut problems = sums
+        .into_iter()
+        .filter(|(number, _)| *number > 0)
+        .map(|(number, what)| format!("{number} spans were {what}"))
+        .collect::<Vec<_>>();
     if observed.ledger.processes() < 2 {
         problems.push("the logs of the producer and the function do not both say how many spans they finished".to_owned());
     }

@@ -199,10 +199,7 @@ impl<'a> Sandbox<'a> {
                 }
                 // The event that it was started for is with us, so it is in nobody's reach.
                 Happening::Told(Command::Invoke(_)) => {}
-                Happening::Told(Command::Kill) => {
-                    self.surroundings.counters.killed.increment();
-                    return Err(InvokeError::ShutDown);
-                }
+                Happening::Told(Command::Kill) => return Err(self.cut_off()),
                 Happening::Exited(message) => {
                     return Err(InvokeError::Init {
                         error_type: "Runtime.ExitError".to_owned(),
@@ -287,28 +284,35 @@ impl<'a> Sandbox<'a> {
                 },
                 // Nobody can claim an environment that is not idle; if it were so, the caller would find another one.
                 Happening::Told(Command::Invoke(_)) => continue,
-                Happening::Told(Command::Kill) => {
-                    self.surroundings.counters.killed.increment();
-                    InvokeError::ShutDown
-                }
-                Happening::Exited(reason) => {
-                    self.surroundings.counters.exited.increment();
-                    InvokeError::Exited {
-                        request_id: running.request_id.clone(),
-                        reason,
-                    }
-                }
-                Happening::Elapsed => {
-                    self.surroundings.counters.timed_out.increment();
-                    InvokeError::TimedOut {
-                        request_id: running.request_id.clone(),
-                        after: timeout,
-                    }
-                }
+                Happening::Told(Command::Kill) => self.cut_off(),
+                Happening::Exited(reason) => self.exited(&running, reason),
+                Happening::Elapsed => self.timed_out(&running),
             };
             self.platform(&error.to_string());
             self.report(&running);
             return Err(running.into_reply().map(|reply| LastWords { reply, error }));
+        }
+    }
+
+    fn cut_off(&self) -> InvokeError {
+        self.surroundings.counters.killed.increment();
+        InvokeError::ShutDown
+    }
+
+    fn exited(&self, running: &Running, reason: String) -> InvokeError {
+        self.surroundings.counters.exited.increment();
+        InvokeError::Exited {
+            request_id: running.request_id.clone(),
+            reason,
+        }
+    }
+
+    fn timed_out(&self, running: &Running) -> InvokeError {
+        self.surroundings.counters.timed_out.increment();
+        let after = self.surroundings.function.timeout;
+        InvokeError::TimedOut {
+            request_id: running.request_id.clone(),
+            after,
         }
     }
 

@@ -31,15 +31,23 @@ const SECONDS_PER_DAY: u64 = 86_400;
 
 /// All variables of a new environment whose Runtime API listens at `runtime_api`.
 pub(super) fn variables(function: &Function, runtime_api: SocketAddr) -> BTreeMap<String, String> {
-    let task_root = function
-        .binary
-        .parent()
-        .map(|folder| folder.display().to_string())
-        .unwrap_or_default();
+    let mut variables = BTreeMap::new();
+    for (name, value) in identity(function, runtime_api)
+        .into_iter()
+        .chain(platform(function))
+    {
+        variables.insert(name.to_owned(), value);
+    }
+    variables.extend(function.env.clone());
+    variables
+}
+
+/// What tells this environment from others.
+fn identity(function: &Function, runtime_api: SocketAddr) -> [(&'static str, String); 7] {
     let since_epoch = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
-    let own = [
+    [
         ("AWS_LAMBDA_FUNCTION_NAME", function.name.clone()),
         ("AWS_LAMBDA_FUNCTION_VERSION", VERSION.into()),
         (
@@ -53,25 +61,30 @@ pub(super) fn variables(function: &Function, runtime_api: SocketAddr) -> BTreeMa
         ("AWS_LAMBDA_LOG_STREAM_NAME", log_stream_name(since_epoch)),
         ("AWS_LAMBDA_RUNTIME_API", runtime_api.to_string()),
         ("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand".into()),
+    ]
+}
+
+/// What is the same wherever the function runs.
+fn platform(function: &Function) -> [(&'static str, String); 12] {
+    let folder = function
+        .binary
+        .parent()
+        .map(|folder| folder.display().to_string())
+        .unwrap_or_default();
+    [
         ("AWS_EXECUTION_ENV", "AWS_Lambda_provided.al2023".into()),
         ("AWS_REGION", function.region.clone()),
         ("AWS_DEFAULT_REGION", function.region.clone()),
         ("AWS_ACCESS_KEY_ID", DUMMY_CREDENTIAL.into()),
         ("AWS_SECRET_ACCESS_KEY", DUMMY_CREDENTIAL.into()),
         ("AWS_SESSION_TOKEN", DUMMY_CREDENTIAL.into()),
-        ("LAMBDA_TASK_ROOT", task_root.clone()),
-        ("LAMBDA_RUNTIME_DIR", task_root),
+        ("LAMBDA_TASK_ROOT", folder.clone()),
+        ("LAMBDA_RUNTIME_DIR", folder),
         ("_HANDLER", "bootstrap".into()),
         ("LANG", "en_US.UTF-8".into()),
         ("TZ", ":UTC".into()),
         ("PATH", "/usr/local/bin:/usr/bin:/bin:/opt/bin".into()),
-    ];
-    let mut variables: BTreeMap<_, _> = own
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), value))
-        .collect();
-    variables.extend(function.env.clone());
-    variables
+    ]
 }
 
 /// As CloudWatch names it: the day on which the environment was started, the version, and 32 random digits.

@@ -86,8 +86,7 @@ impl Request<'_> {
 
     /// Queues of other accounts do not exist here.
     fn own_account(&self, account: &str) -> Result<(), Error> {
-        let own = self.hub.with(|known, _| known.account_id() == account);
-        if own {
+        if account == self.hub.account_id() {
             Ok(())
         } else {
             Err(Error::QueueDoesNotExist)

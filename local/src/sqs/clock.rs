@@ -26,6 +26,10 @@ impl Timestamp {
         Self(self.0.saturating_add(millis(duration)))
     }
 
+    pub(crate) fn before(self, duration: Duration) -> Self {
+        Self(self.0.saturating_sub(millis(duration)))
+    }
+
     /// The duration since `earlier`, zero if that lies ahead.
     pub(crate) fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))

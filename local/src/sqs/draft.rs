@@ -53,7 +53,7 @@ impl Draft {
             limits::check_group_id(group_id)?;
         }
         if let Some(deduplication_id) = &self.deduplication_id {
-            let reason = "The request includes a parameter that is not valid for this queue type.";
+            let reason = "The request include parameter that is not valid for this queue type.";
             return Err(Error::parameter(
                 deduplication_id,
                 "MessageDeduplicationId",

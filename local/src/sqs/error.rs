@@ -66,6 +66,39 @@ const BAD_REQUEST: u16 = 400;
 const FORBIDDEN: u16 = 403;
 const NOT_FOUND: u16 = 404;
 
+/// An error of SQS's model whose older code has a prefix of its own.
+macro_rules! prefixed {
+    ($name:literal) => {
+        prefixed!($name, $name)
+    };
+    ($shape:literal, $code:literal) => {
+        (
+            concat!("com.amazonaws.sqs#", $shape),
+            concat!("AWS.SimpleQueueService.", $code),
+        )
+    };
+}
+
+/// An error of SQS's model whose older code is bare.
+macro_rules! modelled {
+    ($name:literal) => {
+        modelled!($name, $name)
+    };
+    ($shape:literal, $code:literal) => {
+        (concat!("com.amazonaws.sqs#", $shape), $code)
+    };
+}
+
+/// An error that AWS's framework raises before SQS sees the request.
+macro_rules! common {
+    ($shape:literal, $code:literal) => {
+        (
+            concat!("com.amazon.coral.service#", $shape, "Exception"),
+            $code,
+        )
+    };
+}
+
 impl Error {
     /// A parameter's value is out of its range, said as AWS says it.
     pub(crate) fn parameter(
@@ -79,115 +112,44 @@ impl Error {
     }
 
     pub(crate) fn naming(&self) -> Naming {
-        let (shape, code, status) = match self {
-            Self::QueueDoesNotExist => (
-                "com.amazonaws.sqs#QueueDoesNotExist",
-                "AWS.SimpleQueueService.NonExistentQueue",
-                BAD_REQUEST,
-            ),
-            Self::QueueNameExists(_) => (
-                "com.amazonaws.sqs#QueueNameExists",
-                "QueueAlreadyExists",
-                BAD_REQUEST,
-            ),
-            Self::QueueDeletedRecently => (
-                "com.amazonaws.sqs#QueueDeletedRecently",
-                "AWS.SimpleQueueService.QueueDeletedRecently",
-                BAD_REQUEST,
-            ),
-            Self::InvalidAttributeName(_) => (
-                "com.amazonaws.sqs#InvalidAttributeName",
-                "InvalidAttributeName",
-                BAD_REQUEST,
-            ),
-            Self::InvalidAttributeValue(_) => (
-                "com.amazonaws.sqs#InvalidAttributeValue",
-                "InvalidAttributeValue",
-                BAD_REQUEST,
-            ),
-            Self::PurgeQueueInProgress(_) => (
-                "com.amazonaws.sqs#PurgeQueueInProgress",
-                "AWS.SimpleQueueService.PurgeQueueInProgress",
-                FORBIDDEN,
-            ),
-            Self::UnsupportedOperation(_) => (
-                "com.amazonaws.sqs#UnsupportedOperation",
-                "AWS.SimpleQueueService.UnsupportedOperation",
-                BAD_REQUEST,
-            ),
-            Self::OverLimit(_) => ("com.amazonaws.sqs#OverLimit", "OverLimit", FORBIDDEN),
-            Self::InvalidAddress(_) => (
-                "com.amazonaws.sqs#InvalidAddress",
-                "InvalidAddress",
-                NOT_FOUND,
-            ),
-            Self::UnknownOperation(_) => (
-                "com.amazon.coral.service#UnknownOperationException",
-                "InvalidAction",
-                NOT_FOUND,
-            ),
-            Self::Serialization(_) => (
-                "com.amazon.coral.service#SerializationException",
-                "MalformedInput",
-                BAD_REQUEST,
-            ),
-            message_error => message_error.message_naming(),
+        let (shape, code) = match self {
+            Self::QueueDoesNotExist => prefixed!("QueueDoesNotExist", "NonExistentQueue"),
+            Self::QueueNameExists(_) => modelled!("QueueNameExists", "QueueAlreadyExists"),
+            Self::QueueDeletedRecently => prefixed!("QueueDeletedRecently"),
+            Self::InvalidParameterValue(_) => {
+                common!("InvalidParameterValue", "InvalidParameterValue")
+            }
+            Self::MissingParameter(_) => common!("MissingRequiredParameter", "MissingParameter"),
+            Self::InvalidMessageContents => modelled!("InvalidMessageContents"),
+            Self::InvalidAttributeName(_) => modelled!("InvalidAttributeName"),
+            Self::InvalidAttributeValue(_) => modelled!("InvalidAttributeValue"),
+            Self::ReceiptHandleIsInvalid(_) => modelled!("ReceiptHandleIsInvalid"),
+            Self::BatchRequestTooLong { .. } => prefixed!("BatchRequestTooLong"),
+            Self::TooManyEntriesInBatchRequest { .. } => prefixed!("TooManyEntriesInBatchRequest"),
+            Self::EmptyBatchRequest(_) => prefixed!("EmptyBatchRequest"),
+            Self::BatchEntryIdsNotDistinct(_) => prefixed!("BatchEntryIdsNotDistinct"),
+            Self::InvalidBatchEntryId => prefixed!("InvalidBatchEntryId"),
+            Self::UnsupportedOperation(_) => prefixed!("UnsupportedOperation"),
+            Self::OverLimit(_) => modelled!("OverLimit"),
+            Self::PurgeQueueInProgress(_) => prefixed!("PurgeQueueInProgress"),
+            Self::InvalidAddress(_) => modelled!("InvalidAddress"),
+            Self::UnknownOperation(_) => common!("UnknownOperation", "InvalidAction"),
+            Self::Serialization(_) => common!("Serialization", "MalformedInput"),
         };
         Naming {
             shape,
             code,
-            status,
+            status: self.status(),
         }
     }
 
-    /// The second half of [`Error::naming`]: what can be wrong with messages, handles and batches.
-    fn message_naming(&self) -> (&'static str, &'static str, u16) {
+    fn status(&self) -> u16 {
         match self {
-            Self::MissingParameter(_) => (
-                "com.amazon.coral.service#MissingRequiredParameterException",
-                "MissingParameter",
-                BAD_REQUEST,
-            ),
-            Self::InvalidMessageContents => (
-                "com.amazonaws.sqs#InvalidMessageContents",
-                "InvalidMessageContents",
-                BAD_REQUEST,
-            ),
-            Self::ReceiptHandleIsInvalid(_) => (
-                "com.amazonaws.sqs#ReceiptHandleIsInvalid",
-                "ReceiptHandleIsInvalid",
-                NOT_FOUND,
-            ),
-            Self::BatchRequestTooLong { .. } => (
-                "com.amazonaws.sqs#BatchRequestTooLong",
-                "AWS.SimpleQueueService.BatchRequestTooLong",
-                BAD_REQUEST,
-            ),
-            Self::TooManyEntriesInBatchRequest { .. } => (
-                "com.amazonaws.sqs#TooManyEntriesInBatchRequest",
-                "AWS.SimpleQueueService.TooManyEntriesInBatchRequest",
-                BAD_REQUEST,
-            ),
-            Self::EmptyBatchRequest(_) => (
-                "com.amazonaws.sqs#EmptyBatchRequest",
-                "AWS.SimpleQueueService.EmptyBatchRequest",
-                BAD_REQUEST,
-            ),
-            Self::BatchEntryIdsNotDistinct(_) => (
-                "com.amazonaws.sqs#BatchEntryIdsNotDistinct",
-                "AWS.SimpleQueueService.BatchEntryIdsNotDistinct",
-                BAD_REQUEST,
-            ),
-            Self::InvalidBatchEntryId => (
-                "com.amazonaws.sqs#InvalidBatchEntryId",
-                "AWS.SimpleQueueService.InvalidBatchEntryId",
-                BAD_REQUEST,
-            ),
-            _ => (
-                "com.amazon.coral.service#InvalidParameterValueException",
-                "InvalidParameterValue",
-                BAD_REQUEST,
-            ),
+            Self::PurgeQueueInProgress(_) | Self::OverLimit(_) => FORBIDDEN,
+            Self::ReceiptHandleIsInvalid(_)
+            | Self::InvalidAddress(_)
+            | Self::UnknownOperation(_) => NOT_FOUND,
+            _ => BAD_REQUEST,
         }
     }
 }

@@ -206,6 +206,8 @@ impl Queue {
         self.expire(now);
         if self.is_latest(receipt) {
             self.store.remove(receipt.message);
+            // Somebody may be waiting for fewer messages to be in flight.
+            self.announce();
         }
     }
 
@@ -232,20 +234,7 @@ impl Queue {
             return Err(Error::parameter(handle, "ReceiptHandle", reason));
         };
         let visible_at = now.after(timeout);
-        let longest = MAX_VISIBILITY_SECONDS.unsigned_abs();
-        if entry
-            .last_received_at
-            .is_some_and(|received| visible_at.since(received).as_secs() > longest)
-        {
-            let reason = format!(
-                "Total VisibilityTimeout for the message is beyond the limit [{longest} seconds]."
-            );
-            return Err(Error::parameter(
-                timeout.as_secs(),
-                "VisibilityTimeout",
-                reason,
-            ));
-        }
+        check_total(entry, timeout, now)?;
         let state = if timeout.is_zero() {
             State::Ready
         } else {
@@ -297,16 +286,7 @@ impl Queue {
     }
 
     fn expire(&mut self, now: Timestamp) {
-        let retention = self.settings.retention;
-        while self
-            .store
-            .oldest()
-            .is_some_and(|sent_at| sent_at.after(retention) <= now)
-        {
-            if let Some(oldest) = self.store.oldest() {
-                self.store.expire(oldest);
-            }
-        }
+        self.store.expire(now.before(self.settings.retention));
     }
 
     fn deliver(&mut self, number: u64, visibility: Duration, now: Timestamp) -> Option<Delivery> {
@@ -365,6 +345,25 @@ impl Queue {
             .map(|sent_at| sent_at.after(self.settings.retention));
         self.store.next_due().into_iter().chain(expiry).min()
     }
+}
+
+/// Checks that the message is hidden for at most twelve hours since it was received, however often that is extended.
+fn check_total(entry: &Entry, timeout: Duration, now: Timestamp) -> Result<(), Error> {
+    let longest = MAX_VISIBILITY_SECONDS.unsigned_abs();
+    let hidden = entry
+        .last_received_at
+        .map_or(timeout, |received| now.after(timeout).since(received));
+    if hidden > Duration::from_secs(longest) {
+        let reason = format!(
+            "Total VisibilityTimeout for the message is beyond the limit [{longest} seconds]."
+        );
+        return Err(Error::parameter(
+            timeout.as_secs(),
+            "VisibilityTimeout",
+            reason,
+        ));
+    }
+    Ok(())
 }
 
 impl From<Entry> for DeadLetter {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -99,11 +100,11 @@ async fn handle(
     State(hub): State<Arc<Hub>>,
     method: Method,
     headers: HeaderMap,
-    body: Bytes,
+    body: Result<Bytes, BytesRejection>,
 ) -> Response {
     let id = Uuid::new_v4().to_string();
-    let performed = match action(&headers) {
-        Ok(action) => {
+    let performed = match (action(&headers), body) {
+        (Ok(action), Ok(body)) => {
             let trace_header = headers
                 .get(TRACE_HEADER)
                 .and_then(|value| value.to_str().ok());
@@ -117,7 +118,10 @@ async fn handle(
             )
             .await
         }
-        Err(error) => Err(error),
+        (Ok(_), Err(_)) => Err(Error::Serialization(format!(
+            "The request body was cut off or is longer than {MAX_REQUEST_BYTES} bytes."
+        ))),
+        (Err(error), _) => Err(error),
     };
     let mut response = match performed {
         Ok(json) => json.into_response(),

@@ -23,6 +23,8 @@ const MAX_RETENTION_SECONDS: i64 = 14 * 24 * 60 * 60;
 const MIN_KEY_REUSE_SECONDS: i64 = 60;
 const MAX_KEY_REUSE_SECONDS: i64 = 24 * 60 * 60;
 
+const NO_FIFO: &str = "FIFO queues are not supported by this endpoint.";
+
 /// Names that belong to FIFO queues, which AWS does not know on standard ones.
 const FIFO_ONLY: [&str; 4] = [
     "FifoQueue",
@@ -140,9 +142,7 @@ impl Settings {
                 return Err(Error::InvalidAttributeValue(name.to_owned()));
             }
             "FifoQueue" if value == "true" => {
-                return Err(Error::UnsupportedOperation(
-                    "FIFO queues are not supported by this endpoint.".to_owned(),
-                ));
+                return Err(Error::UnsupportedOperation(NO_FIFO.to_owned()));
             }
             // Also those only read (QueueArn and the like), as on AWS.
             _ => return Err(Error::InvalidAttributeName(name.to_owned())),

@@ -82,11 +82,12 @@ pub(in crate::sqs) struct SetQueueAttributesRequest {
 #[derive(Serialize)]
 pub(in crate::sqs) struct Empty {}
 
-/// The answer of every batch action; an empty list is left in, because SDKs require it.
+/// The answer of every batch action. AWS leaves `Failed` out when nothing failed, and there is code that only looks whether it is there.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(in crate::sqs) struct BatchResponse<T> {
     pub(in crate::sqs) successful: Vec<T>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(in crate::sqs) failed: Vec<FailedEntry>,
 }
 

@@ -5,10 +5,11 @@ use std::io;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 
-use rustix::process::{Pid, Signal, kill_process_group};
 use serde::Deserialize;
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
-use tokio::process::{Child, Command};
+use tokio::process::Command;
+
+use super::group::Group;
 
 /// The cargo profile that is built: optimised a little, without the minutes that the deployed profile takes.
 const PROFILE: &str = "demo";
@@ -23,9 +24,15 @@ pub struct Binary {
 }
 
 /// The onboarding function.
-pub const FUNCTION: Binary = Binary { package: "baton-lambda", name: "onboarding-lambda" };
+pub const FUNCTION: Binary = Binary {
+    package: "baton-lambda",
+    name: "onboarding-lambda",
+};
 /// The onboarding API.
-pub const PRODUCER: Binary = Binary { package: "baton-producer", name: "onboarding-api" };
+pub const PRODUCER: Binary = Binary {
+    package: "baton-producer",
+    name: "onboarding-api",
+};
 
 /// Why the binaries were not built. What the compiler said is on standard error already.
 #[derive(Debug, thiserror::Error)]
@@ -40,7 +47,9 @@ pub enum BuildError {
         source: io::Error,
     },
     /// Cargo failed.
-    #[error("cargo could not build {names} ({status}); run this inside the Baton workspace, or give --function and --producer")]
+    #[error(
+        "cargo could not build {names} ({status}); run this inside the Baton workspace, or give --function and --producer"
+    )]
     Failed {
         /// What should have been built.
         names: String,
@@ -64,48 +73,39 @@ pub enum BuildError {
 ///
 /// # Errors
 /// When cargo is missing, is not run in the workspace, or finds errors in the code.
-pub async fn build<const N: usize>(cargo: OsString, binaries: [Binary; N]) -> Result<[PathBuf; N], BuildError> {
+pub async fn build<const N: usize>(
+    cargo: OsString,
+    binaries: [Binary; N],
+) -> Result<[PathBuf; N], BuildError> {
     if N == 0 {
         return Ok([(); N].map(|()| PathBuf::new()));
     }
     let mut command = Command::new(&cargo);
-    command.args(["build", "--profile", PROFILE, "--message-format=json-render-diagnostics"]);
+    command.args([
+        "build",
+        "--profile",
+        PROFILE,
+        "--message-format=json-render-diagnostics",
+    ]);
     for binary in binaries {
         command.args(["--package", binary.package, "--bin", binary.name]);
     }
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).process_group(0).kill_on_drop(true);
-    let child = command.spawn().map_err(|source| BuildError::Cargo { cargo: cargo.into(), source })?;
-    let mut cargo = Cargo { group: group_of(&child), child };
-    let built = match cargo.child.stdout.take() {
+    command.stdin(Stdio::null()).stdout(Stdio::piped());
+    // Compilers outlive a cargo that is killed alone.
+    let mut running = Group::start(&mut command).map_err(|source| BuildError::Cargo {
+        cargo: cargo.into(),
+        source,
+    })?;
+    let built = match running.stdout() {
         Some(answers) => executables(answers).await.map_err(BuildError::Answer)?,
         None => Vec::new(),
     };
-    let status = cargo.child.wait().await.map_err(BuildError::Answer)?;
-    cargo.group = None;
+    let status = running.wait().await.map_err(BuildError::Answer)?;
     if !status.success() {
         let names = binaries.map(|binary| binary.name).join(" and ");
         return Err(BuildError::Failed { names, status });
     }
     locate(&binaries, &built)
-}
-
-/// A running cargo. It has a process group of its own because its compilers outlive it otherwise.
-struct Cargo {
-    child: Child,
-    group: Option<Pid>,
-}
-
-impl Drop for Cargo {
-    fn drop(&mut self) {
-        if let Some(group) = self.group {
-            // The child has not been waited for, so the group is still its own. An error means that all of it has ended.
-            let _ = kill_process_group(group, Signal::TERM);
-        }
-    }
-}
-
-fn group_of(child: &Child) -> Option<Pid> {
-    child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw)
 }
 
 /// The part of cargo's messages that is needed here.
@@ -125,18 +125,28 @@ async fn executables(answers: impl AsyncRead + Unpin) -> io::Result<Vec<(String,
     let mut found = Vec::new();
     while let Some(line) = lines.next_line().await? {
         // Lines of other kinds, and what build scripts print, are no concern of ours.
-        if let Ok(CargoMessage { target: Some(target), executable: Some(path) }) = serde_json::from_str(&line) {
+        if let Ok(CargoMessage {
+            target: Some(target),
+            executable: Some(path),
+        }) = serde_json::from_str(&line)
+        {
             found.push((target.name, path));
         }
     }
     Ok(found)
 }
 
-fn locate<const N: usize>(binaries: &[Binary; N], built: &[(String, PathBuf)]) -> Result<[PathBuf; N], BuildError> {
+fn locate<const N: usize>(
+    binaries: &[Binary; N],
+    built: &[(String, PathBuf)],
+) -> Result<[PathBuf; N], BuildError> {
     let mut paths = [(); N].map(|()| PathBuf::new());
     for (path, binary) in paths.iter_mut().zip(binaries) {
         let found = built.iter().find(|(name, _)| name == binary.name);
-        *path = found.ok_or(BuildError::Missing { name: binary.name })?.1.clone();
+        *path = found
+            .ok_or(BuildError::Missing { name: binary.name })?
+            .1
+            .clone();
     }
     Ok(paths)
 }
@@ -156,19 +166,39 @@ not json
     async fn executables_are_found_in_what_cargo_says() {
         let built = executables(ANSWERS.as_bytes()).await.unwrap();
         let paths = locate(&[FUNCTION, PRODUCER], &built).unwrap();
-        assert_eq!(paths, ["/t/demo/onboarding-lambda", "/t/demo/onboarding-api"].map(PathBuf::from));
-        assert!(matches!(locate(&[FUNCTION], &[]), Err(BuildError::Missing { name: "onboarding-lambda" })));
+        assert_eq!(
+            paths,
+            ["/t/demo/onboarding-lambda", "/t/demo/onboarding-api"].map(PathBuf::from)
+        );
+        assert!(matches!(
+            locate(&[FUNCTION], &[]),
+            Err(BuildError::Missing {
+                name: "onboarding-lambda"
+            })
+        ));
     }
 
     #[tokio::test]
     async fn a_missing_cargo_is_named() {
         let error = build("no-such-cargo".into(), [FUNCTION]).await.unwrap_err();
-        assert!(error.to_string().starts_with("cannot run no-such-cargo: install Rust"), "{error}");
+        assert!(
+            error
+                .to_string()
+                .starts_with("cannot run no-such-cargo: install Rust"),
+            "{error}"
+        );
     }
 
     #[tokio::test]
     async fn a_cargo_that_fails_is_reported_with_what_it_should_have_built() {
-        let error = build("false".into(), [FUNCTION, PRODUCER]).await.unwrap_err();
-        assert!(error.to_string().contains("onboarding-lambda and onboarding-api (exit status: 1)"), "{error}");
+        let error = build("false".into(), [FUNCTION, PRODUCER])
+            .await
+            .unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .contains("onboarding-lambda and onboarding-api (exit status: 1)"),
+            "{error}"
+        );
     }
 }

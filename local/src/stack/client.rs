@@ -35,23 +35,50 @@ pub enum HttpError {
 
 /// Asks for a page.
 pub(crate) async fn get(address: SocketAddr, path: &str) -> Result<Reply, HttpError> {
-    exchange(address, Request::builder().method(Method::GET).uri(path).body(Full::default())?).await
+    exchange(
+        address,
+        Request::builder()
+            .method(Method::GET)
+            .uri(path)
+            .body(Full::default())?,
+    )
+    .await
 }
 
 /// Sends a JSON document.
-pub(crate) async fn post(address: SocketAddr, path: &str, body: &Value) -> Result<Reply, HttpError> {
+pub(crate) async fn post(
+    address: SocketAddr,
+    path: &str,
+    body: &Value,
+) -> Result<Reply, HttpError> {
     let body = Full::from(body.to_string());
-    exchange(address, Request::builder().method(Method::POST).uri(path).header(CONTENT_TYPE, "application/json").body(body)?).await
+    exchange(
+        address,
+        Request::builder()
+            .method(Method::POST)
+            .uri(path)
+            .header(CONTENT_TYPE, "application/json")
+            .body(body)?,
+    )
+    .await
 }
 
-async fn exchange(address: SocketAddr, mut request: Request<Full<Bytes>>) -> Result<Reply, HttpError> {
+async fn exchange(
+    address: SocketAddr,
+    mut request: Request<Full<Bytes>>,
+) -> Result<Reply, HttpError> {
     let host = http::HeaderValue::try_from(address.to_string()).map_err(http::Error::from)?;
     request.headers_mut().insert(HOST, host);
-    let stream = TcpStream::connect(address).await.map_err(|error| HttpError::Connect(address, error))?;
+    let stream = TcpStream::connect(address)
+        .await
+        .map_err(|error| HttpError::Connect(address, error))?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     // It ends with the answer; what goes wrong on it comes back from `send_request` and `collect` as well.
     tokio::spawn(connection);
     let response = sender.send_request(request).await?;
     let status = response.status();
-    Ok(Reply { status, body: response.into_body().collect().await?.to_bytes() })
+    Ok(Reply {
+        status,
+        body: response.into_body().collect().await?.to_bytes(),
+    })
 }

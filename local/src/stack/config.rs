@@ -105,11 +105,17 @@ impl FromStr for Fault {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (name, customer_id) = text.split_once('=').ok_or(InvalidFault)?;
-        let kind = FaultKind::ALL.into_iter().find(|kind| kind.name() == name).ok_or(InvalidFault)?;
+        let kind = FaultKind::ALL
+            .into_iter()
+            .find(|kind| kind.name() == name)
+            .ok_or(InvalidFault)?;
         if customer_id.is_empty() || customer_id.contains(',') {
             return Err(InvalidFault);
         }
-        Ok(Self { kind, customer_id: customer_id.to_owned() })
+        Ok(Self {
+            kind,
+            customer_id: customer_id.to_owned(),
+        })
     }
 }
 

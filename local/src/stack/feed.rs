@@ -19,7 +19,12 @@ pub(super) struct Feed {
 
 impl Feed {
     /// Checks the settings as AWS does when a mapping is created, and begins to poll.
-    pub(super) async fn start(config: &Config, queue_url: &str, sqs: Client, lambda: Lambda) -> Result<Self, StackError> {
+    pub(super) async fn start(
+        config: &Config,
+        queue_url: &str,
+        sqs: Client,
+        lambda: Lambda,
+    ) -> Result<Self, StackError> {
         let mapping = Mapping {
             queue_url: queue_url.to_owned(),
             batch_size: config.batch_size,
@@ -35,7 +40,11 @@ impl Feed {
             // An error means that the owner is gone, which is a reason to end as well.
             let _ = stopped.wait_for(|stop| *stop).await;
         }));
-        Ok(Self { task: Some(task), stop, stats })
+        Ok(Self {
+            task: Some(task),
+            stop,
+            stats,
+        })
     }
 
     pub(super) fn stats(&self) -> StatsSnapshot {

@@ -15,7 +15,10 @@ const MEMORY_MB: u32 = 256;
 const QUOTED_LINES: usize = 15;
 
 /// Sets the function up; its first environment starts with the first message.
-pub(super) async fn start(config: &Config, env: BTreeMap<String, String>) -> Result<Lambda, StackError> {
+pub(super) async fn start(
+    config: &Config,
+    env: BTreeMap<String, String>,
+) -> Result<Lambda, StackError> {
     let function = Function {
         name: FUNCTION.to_owned(),
         binary: config.function.clone(),
@@ -53,7 +56,11 @@ pub struct FunctionWatch {
 impl FunctionWatch {
     pub(super) fn new(lambda: Lambda) -> Self {
         let lines = lambda.logs().subscribe();
-        Self { lines, seen: lambda.snapshot(), lambda }
+        Self {
+            lines,
+            seen: lambda.snapshot(),
+            lambda,
+        }
     }
 
     /// Waits until an environment ends before its time, and answers what happened with the last lines that the function wrote.
@@ -72,12 +79,19 @@ impl FunctionWatch {
 
     fn tail(&self) -> String {
         let lines = self.lambda.logs().recent();
-        let own = lines.iter().filter(|line| line.source != LogSource::Platform).collect::<Vec<_>>();
+        let own = lines
+            .iter()
+            .filter(|line| line.source != LogSource::Platform)
+            .collect::<Vec<_>>();
         if own.is_empty() {
             return "  (it wrote nothing)".to_owned();
         }
         let skipped = own.len().saturating_sub(QUOTED_LINES);
-        own.iter().skip(skipped).map(|line| format!("  {}", line.text)).collect::<Vec<_>>().join("\n")
+        own.iter()
+            .skip(skipped)
+            .map(|line| format!("  {}", line.text))
+            .collect::<Vec<_>>()
+            .join("\n")
     }
 }
 

@@ -25,7 +25,10 @@ struct Shared {
 
 impl Default for Shared {
     fn default() -> Self {
-        Self { lines: Mutex::default(), written: watch::Sender::new(0) }
+        Self {
+            lines: Mutex::default(),
+            written: watch::Sender::new(0),
+        }
     }
 }
 
@@ -43,7 +46,11 @@ impl Log {
             return "  (it wrote nothing)".to_owned();
         }
         let skipped = kept.len().saturating_sub(QUOTED_LINES);
-        kept.iter().skip(skipped).map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n")
+        kept.iter()
+            .skip(skipped)
+            .map(|line| format!("  {line}"))
+            .collect::<Vec<_>>()
+            .join("\n")
     }
 
     /// Waits for a line in which `find` finds something.
@@ -80,7 +87,10 @@ impl Log {
 
     fn kept(&self) -> MutexGuard<'_, VecDeque<Arc<str>>> {
         // Nothing that runs under the lock can leave the lines half-changed.
-        self.shared.lines.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared
+            .lines
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -93,9 +103,14 @@ mod tests {
         let log = Log::default();
         let found = tokio::spawn({
             let log = log.clone();
-            async move { log.find(|line| line.strip_prefix("address ").map(str::to_owned)).await }
+            async move {
+                log.find(|line| line.strip_prefix("address ").map(str::to_owned))
+                    .await
+            }
         });
-        log.clone().capture("starting\naddress here\nlast without a break".as_bytes()).await;
+        log.clone()
+            .capture("starting\naddress here\nlast without a break".as_bytes())
+            .await;
         assert_eq!(found.await.unwrap(), "here");
         assert_eq!(log.lines().len(), 3);
     }
@@ -104,7 +119,9 @@ mod tests {
     async fn the_tail_is_short_and_says_when_there_is_none() {
         let log = Log::default();
         assert_eq!(log.tail(), "  (it wrote nothing)");
-        let text = (0..KEPT_LINES + 5).map(|number| format!("{number}\n")).collect::<String>();
+        let text = (0..KEPT_LINES + 5)
+            .map(|number| format!("{number}\n"))
+            .collect::<String>();
         log.clone().capture(text.as_bytes()).await;
         assert_eq!(log.lines().len(), KEPT_LINES);
         assert_eq!(log.tail().lines().count(), QUOTED_LINES);

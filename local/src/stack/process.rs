@@ -6,10 +6,11 @@ use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process_group};
-use tokio::process::{Child, Command};
+use rustix::process::Signal;
+use tokio::process::Command;
 use tokio::sync::{mpsc, watch};
 
+use super::group::Group;
 use super::log::Log;
 
 /// A running process.
@@ -42,22 +43,25 @@ impl Process {
     /// Starts `binary` with these variables and no others, so that nothing of the user's AWS configuration reaches it, and in a process group
     /// of its own, so that a Ctrl-C at the terminal reaches `baton` alone, which stops things in order.
     pub(super) fn start(binary: &Path, variables: &BTreeMap<String, String>) -> io::Result<Self> {
-        let mut child = Command::new(binary)
+        let mut command = Command::new(binary);
+        command
             .env_clear()
             .envs(variables)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0)
-            .kill_on_drop(true)
-            .spawn()?;
+            .stderr(Stdio::piped());
+        let mut group = Group::start(&mut command)?;
         let log = Log::default();
-        let stdout = child.stdout.take().map(|pipe| tokio::spawn(log.clone().capture(pipe)));
-        let stderr = child.stderr.take().map(|pipe| tokio::spawn(log.clone().capture(pipe)));
+        let stdout = group
+            .stdout()
+            .map(|pipe| tokio::spawn(log.clone().capture(pipe)));
+        let stderr = group
+            .stderr()
+            .map(|pipe| tokio::spawn(log.clone().capture(pipe)));
         let (signals, requests) = mpsc::channel(1);
         let (ended, exit) = watch::channel(None);
         tokio::spawn(async move {
-            let exit = supervise(child, requests).await;
+            let exit = supervise(group, requests).await;
             // What it wrote last is often the reason why it ended; a grandchild that keeps the pipe open must not hold the news back.
             for pipe in [stdout, stderr].into_iter().flatten() {
                 let _ = tokio::time::timeout(LAST_WORDS, pipe).await;
@@ -96,23 +100,13 @@ impl Process {
 /// How long the pipes of an ended process are still read.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
-/// Owns the child, so that a signal can never reach another process that was given its id after its end.
-async fn supervise(mut child: Child, mut requests: mpsc::Receiver<Signal>) -> Exit {
-    let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+/// Owns the group, so that a signal can never reach another process that was given its number after its end.
+async fn supervise(mut group: Group, mut requests: mpsc::Receiver<Signal>) -> Exit {
     loop {
         tokio::select! {
-            status = child.wait() => return status.map_or_else(|error| Exit::Unknown(error.to_string()), Exit::Status),
-            request = requests.recv() => match (request, group) {
-                (Some(signal), Some(group)) => {
-                    // The group is gone only if the child has ended, which the next round finds out.
-                    let _ = kill_process_group(group, signal);
-                }
-                // Nobody is left to ask for anything: the process goes with its owner.
-                _ => {
-                    let _ = child.start_kill();
-                    return child.wait().await.map_or_else(|error| Exit::Unknown(error.to_string()), Exit::Status);
-                }
-            },
+            status = group.wait() => return status.map_or_else(|error| Exit::Unknown(error.to_string()), Exit::Status),
+            // Once nobody is left to ask for anything, the process goes with its owner.
+            request = requests.recv() => group.signal(request.unwrap_or(Signal::KILL)),
         }
     }
 }
@@ -125,8 +119,35 @@ mod tests {
         let folder = tempfile::tempdir().unwrap().keep();
         let path = folder.join("script");
         std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
-        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-        Process::start(&path, &BTreeMap::from([("GIVEN".to_owned(), "1".to_owned())])).unwrap()
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755))
+            .unwrap();
+        Process::start(
+            &path,
+            &BTreeMap::from([("GIVEN".to_owned(), "1".to_owned())]),
+        )
+        .unwrap()
+    }
+
+    fn runs(process: i32) -> bool {
+        let status = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+        !status.is_empty() && !status.contains(") Z ")
+    }
+
+    #[test]
+    fn nothing_of_it_outlives_a_runtime_that_is_dropped() {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let (process, child) = runtime.block_on(async {
+            let process = shell("sleep 600 & echo $!; wait");
+            let child = process.log().find(|line| line.parse::<i32>().ok()).await;
+            (process, child)
+        });
+        assert!(runs(child));
+        drop(runtime);
+        assert!(!runs(child), "the grandchild runs on");
+        drop(process);
     }
 
     #[tokio::test]
@@ -135,14 +156,24 @@ mod tests {
         assert_eq!(process.exited().await.to_string(), "exit status: 3");
         let mut lines = process.log().lines();
         lines.sort();
-        assert_eq!(lines.iter().map(AsRef::as_ref).collect::<Vec<&str>>(), ["given=1 home=", "problem"]);
+        assert_eq!(
+            lines.iter().map(AsRef::as_ref).collect::<Vec<&str>>(),
+            ["given=1 home=", "problem"]
+        );
     }
 
     #[tokio::test]
     async fn it_is_asked_to_end_first() {
-        let process = shell("trap 'echo bye; exit 0' TERM; echo ready; while :; do sleep 0.05; done");
-        process.log().find(|line| (line == "ready").then_some(())).await;
-        assert_eq!(process.stop(Duration::from_secs(10)).await.to_string(), "exit status: 0");
+        let process =
+            shell("trap 'echo bye; exit 0' TERM; echo ready; while :; do sleep 0.05; done");
+        process
+            .log()
+            .find(|line| (line == "ready").then_some(()))
+            .await;
+        assert_eq!(
+            process.stop(Duration::from_secs(10)).await.to_string(),
+            "exit status: 0"
+        );
         assert_eq!(process.log().lines().last().map(AsRef::as_ref), Some("bye"));
     }
 
@@ -152,7 +183,6 @@ mod tests {
         let child = process.log().find(|line| line.parse::<i32>().ok()).await;
         let exit = process.stop(Duration::from_millis(50)).await;
         assert_eq!(exit.to_string(), "signal: 9 (SIGKILL)");
-        let status = std::fs::read_to_string(format!("/proc/{child}/stat")).unwrap_or_default();
-        assert!(status.is_empty() || status.contains(") Z "), "the grandchild runs on: {status}");
+        assert!(!runs(child), "the grandchild runs on");
     }
 }

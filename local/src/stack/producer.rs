@@ -8,8 +8,8 @@ use std::time::Duration;
 use http::StatusCode;
 use serde_json::Value;
 
-use super::error::StackError;
 use super::client;
+use super::error::StackError;
 use super::log::Log;
 use super::process::Process;
 
@@ -29,8 +29,15 @@ pub(super) struct Producer {
 
 impl Producer {
     /// Starts the producer and waits until it reports that it reaches the queue.
-    pub(super) async fn start(binary: &Path, variables: &BTreeMap<String, String>) -> Result<Self, StackError> {
-        let process = Process::start(binary, variables).map_err(|source| StackError::ProducerStart { path: binary.to_owned(), source })?;
+    pub(super) async fn start(
+        binary: &Path,
+        variables: &BTreeMap<String, String>,
+    ) -> Result<Self, StackError> {
+        let process =
+            Process::start(binary, variables).map_err(|source| StackError::ProducerStart {
+                path: binary.to_owned(),
+                source,
+            })?;
         let address = match ready(&process).await {
             Ok(address) => address,
             Err(error) => {
@@ -67,7 +74,13 @@ async fn ready(process: &Process) -> Result<SocketAddr, StackError> {
         loop {
             match client::get(address, "/readyz").await {
                 Ok(reply) if reply.status == StatusCode::OK => return address,
-                Ok(reply) => missing = format!("GET /readyz answers {}: {}", reply.status, String::from_utf8_lossy(&reply.body)),
+                Ok(reply) => {
+                    missing = format!(
+                        "GET /readyz answers {}: {}",
+                        reply.status,
+                        String::from_utf8_lossy(&reply.body)
+                    )
+                }
                 Err(error) => missing = format!("GET /readyz on {address}: {error}"),
             }
             tokio::time::sleep(ASK_EVERY).await;
@@ -78,12 +91,21 @@ async fn ready(process: &Process) -> Result<SocketAddr, StackError> {
         error = ended(process) => Some(Err(error)),
         () = tokio::time::sleep(READY_WITHIN) => None,
     };
-    outcome.unwrap_or_else(|| Err(StackError::ProducerNotReady { after: READY_WITHIN, missing, log: process.log().tail() }))
+    outcome.unwrap_or_else(|| {
+        Err(StackError::ProducerNotReady {
+            after: READY_WITHIN,
+            missing,
+            log: process.log().tail(),
+        })
+    })
 }
 
 async fn ended(process: &Process) -> StackError {
     let exit = process.exited().await.to_string();
-    StackError::ProducerEnded { exit, log: process.log().tail() }
+    StackError::ProducerEnded {
+        exit,
+        log: process.log().tail(),
+    }
 }
 
 /// The address in the line that the producer writes once it listens.
@@ -97,7 +119,9 @@ fn listening(line: &str) -> Option<SocketAddr> {
 
 /// A text field of a log line, wherever the formatter puts fields.
 fn field<'a>(line: &'a Value, name: &str) -> Option<&'a str> {
-    line.get(name).or_else(|| line.get("fields")?.get(name))?.as_str()
+    line.get(name)
+        .or_else(|| line.get("fields")?.get(name))?
+        .as_str()
 }
 
 #[cfg(test)]
@@ -111,7 +135,12 @@ mod tests {
         for line in [flat, nested] {
             assert_eq!(listening(line), Some("127.0.0.1:8080".parse().unwrap()));
         }
-        for line in ["", "listening on 127.0.0.1:8080", r#"{"message":"listening"}"#, r#"{"message":"x","address":"127.0.0.1:1"}"#] {
+        for line in [
+            "",
+            "listening on 127.0.0.1:8080",
+            r#"{"message":"listening"}"#,
+            r#"{"message":"x","address":"127.0.0.1:1"}"#,
+        ] {
             assert_eq!(listening(line), None);
         }
     }

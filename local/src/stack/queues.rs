@@ -31,11 +31,21 @@ pub struct QueueError {
 
 /// A client of the endpoint that takes nothing from the user's environment or files.
 pub(super) fn client(endpoint: &str) -> Client {
-    let http = Builder::new().tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring)).build_https();
+    let http = Builder::new()
+        .tls_provider(tls::Provider::Rustls(
+            tls::rustls_provider::CryptoMode::Ring,
+        ))
+        .build_https();
     let config = aws_sdk_sqs::Config::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new(REGION))
-        .credentials_provider(Credentials::new(CREDENTIALS, CREDENTIALS, None, None, "baton"))
+        .credentials_provider(Credentials::new(
+            CREDENTIALS,
+            CREDENTIALS,
+            None,
+            None,
+            "baton",
+        ))
         .endpoint_url(endpoint)
         .http_client(http)
         .build();
@@ -48,29 +58,65 @@ pub(super) async fn create(client: &Client, settings: Queue) -> Result<QueueUrls
     let arn = arn(client, &dead_letter).await?;
     let redrive = serde_json::json!({ "deadLetterTargetArn": arn, "maxReceiveCount": settings.max_receive_count });
     let attributes = HashMap::from([
-        (VisibilityTimeout, whole_seconds(settings.visibility_timeout).to_string()),
+        (
+            VisibilityTimeout,
+            whole_seconds(settings.visibility_timeout).to_string(),
+        ),
         (RedrivePolicy, redrive.to_string()),
     ]);
     let queue = create_one(client, QUEUE, attributes).await?;
     Ok(QueueUrls { queue, dead_letter })
 }
 
-async fn create_one(client: &Client, name: &str, attributes: HashMap<QueueAttributeName, String>) -> Result<String, QueueError> {
-    let created = client.create_queue().queue_name(name).set_attributes(Some(attributes)).send().await.map_err(failed("CreateQueue"))?;
-    created.queue_url.ok_or(QueueError { action: "CreateQueue", reason: "the answer names no queue URL".to_owned() })
+async fn create_one(
+    client: &Client,
+    name: &str,
+    attributes: HashMap<QueueAttributeName, String>,
+) -> Result<String, QueueError> {
+    let created = client
+        .create_queue()
+        .queue_name(name)
+        .set_attributes(Some(attributes))
+        .send()
+        .await
+        .map_err(failed("CreateQueue"))?;
+    created.queue_url.ok_or(QueueError {
+        action: "CreateQueue",
+        reason: "the answer names no queue URL".to_owned(),
+    })
 }
 
 async fn arn(client: &Client, url: &str) -> Result<String, QueueError> {
-    let answer = client.get_queue_attributes().queue_url(url).attribute_names(QueueArn).send().await.map_err(failed("GetQueueAttributes"))?;
-    let arn = answer.attributes.and_then(|mut attributes| attributes.remove(&QueueArn));
-    arn.ok_or(QueueError { action: "GetQueueAttributes", reason: "the answer has no QueueArn".to_owned() })
+    let answer = client
+        .get_queue_attributes()
+        .queue_url(url)
+        .attribute_names(QueueArn)
+        .send()
+        .await
+        .map_err(failed("GetQueueAttributes"))?;
+    let arn = answer
+        .attributes
+        .and_then(|mut attributes| attributes.remove(&QueueArn));
+    arn.ok_or(QueueError {
+        action: "GetQueueAttributes",
+        reason: "the answer has no QueueArn".to_owned(),
+    })
 }
 
 /// SQS counts whole seconds; half a second hidden is one.
 fn whole_seconds(duration: Duration) -> u64 {
-    duration.as_millis().div_ceil(1_000).try_into().unwrap_or(u64::MAX)
+    duration
+        .as_millis()
+        .div_ceil(1_000)
+        .try_into()
+        .unwrap_or(u64::MAX)
 }
 
-fn failed<E: std::error::Error + 'static>(action: &'static str) -> impl FnOnce(SdkError<E>) -> QueueError {
-    move |error| QueueError { action, reason: DisplayErrorContext(error).to_string() }
+fn failed<E: std::error::Error + 'static>(
+    action: &'static str,
+) -> impl FnOnce(SdkError<E>) -> QueueError {
+    move |error| QueueError {
+        action,
+        reason: DisplayErrorContext(error).to_string(),
+    }
 }

@@ -30,7 +30,10 @@ pub(super) struct Ended {
 
 impl Servers {
     pub(super) fn new() -> Self {
-        Self { tasks: JoinSet::new(), stop: watch::Sender::new(false) }
+        Self {
+            tasks: JoinSet::new(),
+            stop: watch::Sender::new(false),
+        }
     }
 
     /// Resolves when the servers shall end.
@@ -43,9 +46,15 @@ impl Servers {
     }
 
     /// Runs a server.
-    pub(super) fn spawn<E: Display>(&mut self, name: &'static str, server: impl Future<Output = Result<(), E>> + Send + 'static) {
+    pub(super) fn spawn<E: Display>(
+        &mut self,
+        name: &'static str,
+        server: impl Future<Output = Result<(), E>> + Send + 'static,
+    ) {
         self.tasks.spawn(async move {
-            let reason = server.await.map_or_else(|error| error.to_string(), |()| "it ended".to_owned());
+            let reason = server
+                .await
+                .map_or_else(|error| error.to_string(), |()| "it ended".to_owned());
             Ended { name, reason }
         });
     }
@@ -54,7 +63,10 @@ impl Servers {
     pub(super) async fn ended(&mut self) -> Ended {
         match self.tasks.join_next().await {
             Some(Ok(ended)) => ended,
-            Some(Err(error)) => Ended { name: "a server", reason: error.to_string() },
+            Some(Err(error)) => Ended {
+                name: "a server",
+                reason: error.to_string(),
+            },
             None => std::future::pending().await,
         }
     }
@@ -70,9 +82,18 @@ impl Servers {
 }
 
 /// Takes a port on loopback; 0 takes a free one.
-pub(super) async fn listen(service: &'static str, port: u16) -> Result<(TcpListener, SocketAddr), StackError> {
-    let failed = |source| StackError::Listen { service, port, source };
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.map_err(failed)?;
+pub(super) async fn listen(
+    service: &'static str,
+    port: u16,
+) -> Result<(TcpListener, SocketAddr), StackError> {
+    let failed = |source| StackError::Listen {
+        service,
+        port,
+        source,
+    };
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
+        .await
+        .map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     Ok((listener, address))
 }

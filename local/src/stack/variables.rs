@@ -22,7 +22,11 @@ pub(super) struct Addresses<'a> {
 pub(super) fn of_function(addresses: &Addresses<'_>, faults: &[Fault]) -> BTreeMap<String, String> {
     let mut variables = telemetry(addresses, FUNCTION_SERVICE);
     if !faults.is_empty() {
-        let list = faults.iter().map(Fault::to_string).collect::<Vec<_>>().join(",");
+        let list = faults
+            .iter()
+            .map(Fault::to_string)
+            .collect::<Vec<_>>()
+            .join(",");
         variables.insert("BATON_DEMO_FAULTS".to_owned(), list);
     }
     variables
@@ -33,7 +37,10 @@ pub(super) fn of_producer(addresses: &Addresses<'_>, config: &Config) -> BTreeMa
     let mut variables = telemetry(addresses, PRODUCER_SERVICE);
     variables.extend(aws(addresses));
     variables.extend(owned([
-        ("LISTEN_ADDR", &*format!("127.0.0.1:{}", config.ports.producer)),
+        (
+            "LISTEN_ADDR",
+            &*format!("127.0.0.1:{}", config.ports.producer),
+        ),
         ("OTEL_BSP_SCHEDULE_DELAY", PRODUCER_EXPORT_INTERVAL),
     ]));
     variables
@@ -41,7 +48,10 @@ pub(super) fn of_producer(addresses: &Addresses<'_>, config: &Config) -> BTreeMa
 
 /// What a person exports to send to the queue and to the receiver from a shell.
 pub(super) fn of_shell(addresses: &Addresses<'_>) -> Vec<(String, String)> {
-    let telemetry = owned([("OTEL_EXPORTER_OTLP_ENDPOINT", addresses.otlp_http), ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")]);
+    let telemetry = owned([
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", addresses.otlp_http),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"),
+    ]);
     aws(addresses).into_iter().chain(telemetry).collect()
 }
 
@@ -73,7 +83,10 @@ fn telemetry(addresses: &Addresses<'_>, service: &str) -> BTreeMap<String, Strin
 }
 
 fn owned<const N: usize>(pairs: [(&str, &str); N]) -> Vec<(String, String)> {
-    pairs.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+    pairs
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
 }
 
 #[cfg(test)]
@@ -81,12 +94,23 @@ mod tests {
     use super::super::config::FaultKind;
     use super::*;
 
-    const ADDRESSES: Addresses<'_> = Addresses { sqs: "http://127.0.0.1:1", queue: "http://127.0.0.1:1/000000000000/onboarding", otlp_http: "http://127.0.0.1:2" };
+    const ADDRESSES: Addresses<'_> = Addresses {
+        sqs: "http://127.0.0.1:1",
+        queue: "http://127.0.0.1:1/000000000000/onboarding",
+        otlp_http: "http://127.0.0.1:2",
+    };
 
     #[test]
     fn faults_are_off_unless_asked_for() {
         assert!(!of_function(&ADDRESSES, &[]).contains_key("BATON_DEMO_FAULTS"));
-        let faults = [(FaultKind::Panic, "a"), (FaultKind::Slow, "b")].map(|(kind, customer)| Fault { kind, customer_id: customer.to_owned() });
-        assert_eq!(of_function(&ADDRESSES, &faults)["BATON_DEMO_FAULTS"], "panic=a,slow=b");
+        let faults =
+            [(FaultKind::Panic, "a"), (FaultKind::Slow, "b")].map(|(kind, customer)| Fault {
+                kind,
+                customer_id: customer.to_owned(),
+            });
+        assert_eq!(
+            of_function(&ADDRESSES, &faults)["BATON_DEMO_FAULTS"],
+            "panic=a,slow=b"
+        );
     }
 }

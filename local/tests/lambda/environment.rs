@@ -322,6 +322,23 @@ async fn an_exit_before_the_first_event_is_an_init_error() {
 }
 
 #[tokio::test]
+async fn an_init_has_ten_seconds() {
+    let lambda = start(|function| drop(function.env.insert("INIT".into(), "hang".into()))).await;
+    let started = Instant::now();
+    let error = lambda.invoke(Bytes::new()).await.unwrap_err();
+
+    assert!(matches!(error, InvokeError::InitTimedOut { .. }), "{error}");
+    assert!(started.elapsed() >= Duration::from_secs(10));
+    assert_eq!(
+        (
+            lambda.snapshot().init_failed,
+            lambda.snapshot().environments.len()
+        ),
+        (1, 0)
+    );
+}
+
+#[tokio::test]
 async fn an_event_that_finds_all_environments_busy_is_throttled() {
     let lambda = start(|function| function.max_concurrency = NonZeroUsize::MIN).await;
     let busy = tokio::spawn({
@@ -553,6 +570,60 @@ async fn lines_are_kept_with_their_invocation() {
     assert_eq!(
         (line("handling").source, line("REPORT").source),
         (LogSource::Stdout, LogSource::Platform)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_line_strays_into_another_invocation() {
+    let lambda = start(|_| {}).await;
+    for _ in 0..300 {
+        invoke(&lambda, "introduce").await;
+    }
+
+    let lines = lambda.logs().recent();
+    let introductions: Vec<_> = lines
+        .iter()
+        .filter(|line| line.text.starts_with("introduce "))
+        .collect();
+    assert_eq!(introductions.len(), 300);
+    for line in introductions {
+        assert_eq!(
+            line.text.strip_prefix("introduce "),
+            line.request_id.as_deref()
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kills_between_invocations_lose_none() {
+    let lambda = start(|function| function.max_concurrency = NonZeroUsize::new(4).unwrap()).await;
+    let callers: Vec<_> = (0..4)
+        .map(|caller| {
+            let lambda = lambda.clone();
+            tokio::spawn(async move {
+                for number in 0..50 {
+                    let text = format!("{caller}/{number}");
+                    assert_eq!(invoke(&lambda, &format!("echo {text}")).await, text);
+                }
+            })
+        })
+        .collect();
+    while !callers.iter().all(tokio::task::JoinHandle::is_finished) {
+        lambda.kill_idle().await;
+        tokio::task::yield_now().await;
+    }
+    for caller in callers {
+        caller.await.unwrap();
+    }
+
+    let snapshot = lambda.snapshot();
+    assert_eq!(
+        (snapshot.succeeded, snapshot.failed, snapshot.throttled),
+        (200, 0, 0)
+    );
+    assert!(
+        snapshot.killed > 0 && snapshot.started > snapshot.killed - 1,
+        "{snapshot:?}"
     );
 }
 

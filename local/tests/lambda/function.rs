@@ -71,6 +71,7 @@ impl Function {
                 exit(1)
             }
             Ok("exit") => exit(7),
+            Ok("hang") => sleep("60000"),
             _ => {}
         }
         loop {
@@ -100,6 +101,13 @@ impl Function {
                 self.respond(event, "");
                 sleep(rest);
                 self.lingered += 1;
+            }
+            "introduce" => {
+                println!(
+                    "introduce {}",
+                    event.headers["lambda-runtime-aws-request-id"]
+                );
+                self.respond(event, "");
             }
             "babble" => loop {
                 println!("babble");

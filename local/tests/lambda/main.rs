@@ -26,9 +26,4 @@ mod queue;
 mod mapping;
 
 /// What is left when the local stack itself is killed.
-#[expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "the host tells its test what it has started, the test that it is skipped"
-)]
 mod host;

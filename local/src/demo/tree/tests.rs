@@ -5,7 +5,10 @@ use super::*;
 
 fn drawn(spans: Vec<Span>) -> Vec<String> {
     let spans = spans.into_iter().map(Arc::new).collect::<Vec<_>>();
-    draw(&grow(&spans)).iter().map(|line| format!("{line:#}")).collect()
+    draw(&grow(&spans))
+        .iter()
+        .map(|line| format!("{line:#}"))
+        .collect()
 }
 
 #[test]
@@ -28,31 +31,48 @@ fn retries_stand_side_by_side_under_the_send() {
 
 #[test]
 fn notes_that_do_not_fit_beside_the_name_stand_below_it() {
-    let long = with(span("a", "1", None, Kind::Internal, &"x".repeat(60)), json!({"error.type": "something_went_wrong"}));
+    let long = with(
+        span("a", "1", None, Kind::Internal, &"x".repeat(60)),
+        json!({"error.type": "something_went_wrong"}),
+    );
     let child = span("a", "2", Some("1"), Kind::Internal, "child");
     let lines = drawn(vec![long, child]);
     assert_eq!(lines[1], "  │    ✗ something_went_wrong");
-    assert!(lines.iter().all(|line| line.chars().count() <= WIDTH), "{lines:?}");
+    assert!(
+        lines.iter().all(|line| line.chars().count() <= WIDTH),
+        "{lines:?}"
+    );
 }
 
 #[test]
 fn a_batch_says_how_many_messages_it_has() {
     let lines = drawn(vec![batch("b", &[("a", "m")])]);
-    assert_eq!(lines, ["  process_batch onboarding  1 message · cold start                     2.00 ms"]);
+    assert_eq!(
+        lines,
+        ["  process_batch onboarding  1 message · cold start                     2.00 ms"]
+    );
 }
 
 #[test]
 fn a_span_without_its_parent_begins_a_tree_of_its_own() {
-    let orphan = at(span("a", "9", Some("missing"), Kind::Internal, "orphan"), 5, 6);
+    let orphan = at(
+        span("a", "9", Some("missing"), Kind::Internal, "orphan"),
+        5,
+        6,
+    );
     let mut spans = vec![orphan];
     spans.extend(produced("a", "m"));
     let trees = grow(&spans.into_iter().map(Arc::new).collect::<Vec<_>>());
-    let names = trees.iter().map(|tree| tree.span.name.as_str()).collect::<Vec<_>>();
+    let names = trees
+        .iter()
+        .map(|tree| tree.span.name.as_str())
+        .collect::<Vec<_>>();
     assert_eq!(names, ["POST /onboarding", "orphan"]);
 }
 
 #[test]
 fn spans_in_a_circle_do_no_harm() {
-    let spans = [("1", "2"), ("2", "1"), ("3", "3")].map(|(id, parent)| Arc::new(span("a", id, Some(parent), Kind::Internal, "x")));
+    let spans = [("1", "2"), ("2", "1"), ("3", "3")]
+        .map(|(id, parent)| Arc::new(span("a", id, Some(parent), Kind::Internal, "x")));
     assert_eq!(grow(&spans).len(), 1);
 }

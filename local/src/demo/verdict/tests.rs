@@ -18,30 +18,63 @@ fn verdict(arrived: Vec<Span>) -> Verdict {
 }
 
 fn verdict_of(spans: Vec<Span>, finished: usize) -> Verdict {
+    verdict_with(spans, finished, &[])
+}
+
+fn verdict_with(spans: Vec<Span>, finished: usize, dead_letters: &[&str]) -> Verdict {
     let accepted = ["a", "b"].map(|name| Accepted {
         customer_id: name.to_owned(),
         message_id: format!("m-{name}"),
         trace_id: name.to_owned(),
     });
     let mut ledger = Ledger::default();
-    let line = |finished| format!(r#"{{"message":"telemetry flushed","spans_finished":{finished},"spans_exported":0,"spans_dropped":0,"spans_pending":0}}"#);
+    let line = |finished| {
+        format!(
+            r#"{{"message":"telemetry flushed","spans_finished":{finished},"spans_exported":0,"spans_dropped":0,"spans_pending":0}}"#
+        )
+    };
     ledger.read("producer", &line(4));
     ledger.read("environment 1", &line(finished - 4));
     let spans = spans.into_iter().map(Arc::new).collect::<Vec<_>>();
-    let observed = Observed { accepted: accepted.to_vec(), dead_letters: Vec::new(), invocations: 2, totals: Totals::default(), ledger, spans };
-    let expected = Expected { accepted: 2, processed: 2, retried: 1, dead_lettered: 0 };
-    judge(&expected, &observed, &journey::follow(&observed.accepted, &observed.spans))
+    let observed = Observed {
+        accepted: accepted.to_vec(),
+        dead_letters: dead_letters.iter().map(ToString::to_string).collect(),
+        invocations: 2,
+        totals: Totals::default(),
+        ledger,
+        spans,
+    };
+    let expected = Expected {
+        accepted: 2,
+        processed: 2,
+        retried: 1,
+        dead_lettered: 0,
+    };
+    judge(
+        &expected,
+        &observed,
+        &journey::follow(&observed.accepted, &observed.spans, &observed.dead_letters),
+    )
 }
 
 fn without(id: &str) -> Vec<Span> {
     let all = spans();
-    let rest = all.iter().filter(|span| span.span_id != id).cloned().collect::<Vec<_>>();
+    let rest = all
+        .iter()
+        .filter(|span| span.span_id != id)
+        .cloned()
+        .collect::<Vec<_>>();
     assert_eq!(rest.len() + 1, all.len(), "no span {id}");
     rest
 }
 
 fn wrong(verdict: &Verdict) -> Vec<&'static str> {
-    verdict.rows.iter().filter(|row| !row.holds()).map(|row| row.name).collect()
+    verdict
+        .rows
+        .iter()
+        .filter(|row| !row.holds())
+        .map(|row| row.name)
+        .collect()
 }
 
 #[test]
@@ -54,14 +87,20 @@ fn nothing_is_wrong_with_whole_traces() {
 fn a_lost_span_is_missed() {
     let verdict = verdict(without("a-process-1-store"));
     assert_eq!(wrong(&verdict), ["spans received", "spans lost"]);
-    assert_eq!(verdict.problems, ["a: it was handled without a CLIENT span of the store"]);
+    assert_eq!(
+        verdict.problems,
+        ["a: it was handled without a CLIENT span of the store"]
+    );
 }
 
 #[test]
 fn a_span_that_was_never_finished_is_missed_too() {
     let spans = without("a-process-1-store");
     let finished = spans.len();
-    assert_eq!(wrong(&verdict_of(spans, finished)), ["spans finished", "spans received"]);
+    assert_eq!(
+        wrong(&verdict_of(spans, finished)),
+        ["spans finished", "spans received"]
+    );
 }
 
 #[test]
@@ -70,13 +109,25 @@ fn a_delivery_that_came_twice_is_counted() {
     spans.extend(delivered("a", "m-a", "y", 2, None));
     let verdict = verdict(spans);
     assert_eq!(wrong(&verdict), ["retried", "spans received"]);
-    assert_eq!(verdict.problems, ["a: delivery 2 is linked with 0 batch spans instead of 1", "the batch spans have 3 links for 4 deliveries"]);
+    assert_eq!(
+        verdict.problems,
+        [
+            "a: delivery 2 is linked with 0 batch spans instead of 1",
+            "the batch spans have 3 links for 4 deliveries"
+        ]
+    );
 }
 
 #[test]
 fn a_missing_send_leaves_orphans() {
     let problems = verdict(without("a-send")).problems;
-    assert_eq!(problems, ["a: its trace is in 2 pieces instead of 1", r#""process onboarding" in trace a has a parent that never arrived"#]);
+    assert_eq!(
+        problems,
+        [
+            "a: its trace is in 2 pieces instead of 1",
+            r#""process onboarding" in trace a has a parent that never arrived"#
+        ]
+    );
 }
 
 #[test]
@@ -84,12 +135,40 @@ fn a_batch_must_link_each_delivery_once() {
     let mut spans = without("x-batch");
     spans.push(batch("x", &[("a", "m-a")]));
     let problems = verdict(spans).problems;
-    assert_eq!(problems, ["b: delivery 1 is linked with 0 batch spans instead of 1", "the batch spans have 2 links for 3 deliveries"]);
+    assert_eq!(
+        problems,
+        [
+            "b: delivery 1 is linked with 0 batch spans instead of 1",
+            "the batch spans have 2 links for 3 deliveries"
+        ]
+    );
 }
 
 #[test]
 fn a_span_of_nobody_is_named() {
     let mut spans = spans();
     spans.push(span("z", "1", None, Kind::Server, "GET /readyz"));
-    assert_eq!(verdict(spans).problems, [r#""GET /readyz" in trace z belongs to no message"#]);
+    assert_eq!(
+        verdict(spans).problems,
+        [r#""GET /readyz" in trace z belongs to no message"#]
+    );
+}
+
+#[test]
+fn a_message_must_be_handled_or_dead_lettered() {
+    let verdict = verdict_with(spans(), spans().len(), &["m-a", "m-z"]);
+    assert_eq!(wrong(&verdict), ["dead-lettered"]);
+    let expected = [
+        "a: it was handled, and is in the dead-letter queue",
+        "the dead-letter queue has a message m-z that was never accepted",
+    ];
+    assert_eq!(verdict.problems, expected);
+
+    let mut lost = without("b-process-2");
+    lost.retain(|span| span.span_id != "b-process-2-store");
+    assert!(
+        self::verdict(lost)
+            .problems
+            .contains(&"b: it was not handled, and is not in the dead-letter queue".to_owned())
+    );
 }

@@ -57,13 +57,10 @@ pub(super) async fn receive(request: &Request<'_>) -> Result<Vec<u8>, Error> {
         "WaitTimeSeconds",
     )?;
     let deliveries = request.hub.receive(&name, receive, wait).await?;
-    let sender = request
-        .hub
-        .with(|account, _| account.account_id().to_owned());
     let names = wanted.message_attribute_names.unwrap_or_default();
     let messages = deliveries
         .iter()
-        .map(|delivery| message(delivery, &system, &names, &sender))
+        .map(|delivery| message(delivery, &system, &names, request.hub.account_id()))
         .collect();
     answer(&ReceiveMessageResponse { messages })
 }

@@ -5,6 +5,8 @@ use crate::sqs::digest;
 use crate::sqs::message::Attributes;
 use crate::sqs::settings::AttributeMap;
 
+mod model;
+
 const START: u64 = 1_800_000_000_000;
 const VISIBILITY: Duration = Duration::from_secs(30);
 
