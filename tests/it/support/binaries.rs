@@ -11,6 +11,9 @@ const BATON: (&str, &str) = ("baton-local", "baton");
 const FUNCTION: (&str, &str) = ("baton-lambda", "onboarding-lambda");
 const PRODUCER: (&str, &str) = ("baton-producer", "onboarding-api");
 
+/// Beginnings of the variables with which cargo tells a program about its package.
+const PACKAGE_VARIABLES: [&str; 2] = ["CARGO_PKG_", "CARGO_MANIFEST_"];
+
 static BUILT: OnceLock<Binaries> = OnceLock::new();
 
 #[derive(Debug)]
@@ -41,26 +44,11 @@ struct Target {
 
 fn build() -> Binaries {
     let wanted = [BATON, FUNCTION, PRODUCER];
-    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo
-        .current_dir(workspace)
-        .args([
-            "build",
-            "--message-format=json",
-            "--profile",
-            &profile(),
-            "--target-dir",
-        ])
-        .arg(target_dir());
+    let mut cargo = cargo_build();
     for (package, binary) in wanted {
         cargo.args(["--package", package, "--bin", binary]);
     }
-    let output = cargo
-        .stdin(Stdio::null())
-        .stderr(Stdio::inherit())
-        .output()
-        .expect("cargo can be started");
+    let output = cargo.output().expect("cargo can be started");
     assert!(
         output.status.success(),
         "cargo built the binaries: {}",
@@ -76,6 +64,36 @@ fn build() -> Binaries {
         function,
         producer,
     }
+}
+
+fn cargo_build() -> Command {
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    // What cargo told this test about its own package is no business of other packages' build scripts: some would run anew for it, and
+    // everything on top of them would be compiled anew, here and then again in the next `cargo test`.
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(|name| {
+            PACKAGE_VARIABLES
+                .iter()
+                .any(|prefix| name.starts_with(prefix))
+        }) {
+            cargo.env_remove(name);
+        }
+    }
+    cargo
+        .args([
+            "build",
+            "--message-format=json",
+            "--profile",
+            &profile(),
+            "--target-dir",
+        ])
+        .arg(target_dir());
+    cargo
+        .current_dir(workspace)
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit());
+    cargo
 }
 
 fn executable(messages: &[Message], name: &str) -> PathBuf {

@@ -10,7 +10,8 @@ use super::lines::Lines;
 use super::stack::Endpoints;
 use super::{eventually, http};
 
-/// The address of every customer in these tests: nothing may ever show it.
+/// The address of every customer in these tests, and the part of it that nothing may ever show.
+pub(crate) const ADDRESS: &str = "zoe.quill@example.com";
 pub(crate) const SECRET: &str = "zoe.quill";
 
 /// Talks to a producer.
@@ -38,6 +39,15 @@ impl Client {
         self.onboard_with(&onboarding(customer_id), &[]).await
     }
 
+    /// Has these customers taken on, one after the other.
+    pub(crate) async fn onboard_each(&self, customers: &[&str]) -> Vec<Accepted> {
+        let mut accepted = Vec::new();
+        for customer in customers {
+            accepted.push(self.onboard(customer).await);
+        }
+        accepted
+    }
+
     /// Has a customer taken on who names himself as his referrer: the function never accepts that.
     pub(crate) async fn onboard_poison(&self, customer_id: &str) -> Accepted {
         let mut body = onboarding(customer_id);
@@ -50,13 +60,22 @@ impl Client {
         accepted(&http::post_json(&url, headers, &body.to_string()).await)
     }
 
+    /// Sends a request that must be refused.
+    pub(crate) async fn try_in_vain(&self, path: &str, body: &str) {
+        let answer = http::post_json(&format!("{}{path}", self.url), &[], body).await;
+        assert!(
+            answer.status.is_client_error() && !answer.body.contains(SECRET),
+            "{answer:?}"
+        );
+    }
+
     pub(crate) async fn smoke_test(&self) -> Accepted {
         accepted(&http::post_json(&format!("{}/telemetry/smoke", self.url), &[], "").await)
     }
 }
 
 pub(crate) fn onboarding(customer_id: &str) -> Value {
-    json!({"customer_id": customer_id, "email": format!("{SECRET}@example.com"), "plan": "team"})
+    json!({"customer_id": customer_id, "email": ADDRESS, "plan": "team"})
 }
 
 fn accepted(answer: &http::Answer) -> Accepted {

@@ -76,18 +76,23 @@ impl Spans {
 
     /// The whole trace of a message, once its last delivery, the `deliveries`th, has been handled and its request has ended.
     pub(crate) async fn trace(&self, message: &Accepted, deliveries: usize) -> Trace {
-        let url = format!("{}?trace_id={}", self.url, message.trace_id);
         let what = format!(
             "the trace {} with {deliveries} deliveries",
             message.trace_id
         );
         let spans = eventually(&what, async || {
-            let spans = self.read(&url).await;
+            let spans = self.of_trace(&message.trace_id).await;
             let complete = count(&spans, PROCESS) >= deliveries
                 && spans.iter().any(|span| span.kind == "SERVER");
             (complete && count(&spans, SEND) > 0).then_some(spans)
         });
         Trace(spans.await)
+    }
+
+    /// What the receiver has of a trace at this moment.
+    pub(crate) async fn of_trace(&self, trace_id: &str) -> Vec<Span> {
+        self.read(&format!("{}?trace_id={trace_id}", self.url))
+            .await
     }
 
     async fn read(&self, url: &str) -> Vec<Span> {
@@ -115,6 +120,14 @@ impl Trace {
         let mut found: Vec<&Span> = self.0.iter().filter(|span| span.name == PROCESS).collect();
         found.sort_by_key(|span| span.start_unix_nano);
         found
+    }
+
+    /// Whether each delivery failed, in their order.
+    pub(crate) fn failures(&self) -> Vec<bool> {
+        self.deliveries()
+            .iter()
+            .map(|delivery| delivery.failed())
+            .collect()
     }
 
     /// The spans right under this one.

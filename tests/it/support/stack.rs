@@ -87,6 +87,11 @@ impl Stack {
         }
     }
 
+    /// What baton itself has said so far.
+    pub(crate) fn log(&self) -> String {
+        self.log.text()
+    }
+
     pub(crate) fn producer(&self) -> Client {
         Client::new(&self.endpoints.producer)
     }
