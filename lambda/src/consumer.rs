@@ -116,7 +116,8 @@ impl<S> Builder<S> {
         let environment = Config::from_env().map_err(Error::Config)?;
         let telemetry = Telemetry::init(Service {
             name: UNKNOWN_SERVICE,
-            version: env!("CARGO_PKG_VERSION"),
+            // The function's own version is `faas.version`; this library's would be mistaken for it.
+            version: None,
         })
         .await;
         let loop_ = Loop {

@@ -7,7 +7,7 @@
 //! use tokio::time::Instant;
 //!
 //! # async fn run() {
-//! let telemetry = Telemetry::init(Service { name: "orders", version: "1.0.0" }).await;
+//! let telemetry = Telemetry::init(Service { name: "orders", version: Some("1.0.0") }).await;
 //! let tracer = telemetry.tracer("orders");
 //! // … spans …
 //! telemetry.flush(Instant::now() + Duration::from_secs(1)).await;

@@ -26,7 +26,9 @@ pub(crate) async fn detect(config: &Config, service: Service) -> Resource {
         .map(|(key, value)| KeyValue::new(key.clone(), value.clone()))
         .collect();
     put(&mut attributes, key::SERVICE_NAME, service.name);
-    put(&mut attributes, key::SERVICE_VERSION, service.version);
+    if let Some(version) = service.version {
+        put(&mut attributes, key::SERVICE_VERSION, version);
+    }
     match &config.platform {
         Platform::Lambda(lambda) => lambda_attributes(&mut attributes, lambda),
         Platform::Ecs(metadata_uri) => attributes.extend(ecs::detect(metadata_uri).await),
@@ -80,7 +82,7 @@ mod tests {
 
     const SERVICE: Service = Service {
         name: "in-code",
-        version: "1.2.3",
+        version: Some("1.2.3"),
     };
 
     async fn resource(variables: &[(&str, &str)]) -> Resource {

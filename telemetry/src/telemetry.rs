@@ -24,8 +24,8 @@ use tracing::{debug, field, info, warn};
 pub struct Service {
     /// `service.name` unless Lambda, `OTEL_RESOURCE_ATTRIBUTES` or `OTEL_SERVICE_NAME` names another.
     pub name: &'static str,
-    /// `service.version`, usually `env!("CARGO_PKG_VERSION")`.
-    pub version: &'static str,
+    /// `service.version`, usually `Some(env!("CARGO_PKG_VERSION"))`.
+    pub version: Option<&'static str>,
 }
 
 /// What one flush left behind, in spans, counted over the life of the process.

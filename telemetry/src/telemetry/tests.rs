@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 const SERVICE: Service = Service {
     name: "orders",
-    version: "1.0.0",
+    version: None,
 };
 /// Long enough for loopback, short enough to notice a flush that ignores it.
 const BUDGET: Duration = Duration::from_millis(500);

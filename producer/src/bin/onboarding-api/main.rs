@@ -18,7 +18,7 @@ use tracing::{error, info, warn};
 
 const SERVICE: Service = Service {
     name: "onboarding-api",
-    version: env!("CARGO_PKG_VERSION"),
+    version: Some(env!("CARGO_PKG_VERSION")),
 };
 
 /// Instrumentation scope of this crate's spans.
