@@ -6,6 +6,7 @@ mod binaries;
 mod demo;
 mod duration;
 mod exit;
+mod logs;
 mod options;
 mod signals;
 mod terminal;

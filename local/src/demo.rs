@@ -23,7 +23,7 @@ use std::time::Duration;
 use self::scenario::Onboarding;
 use self::text::Line;
 use crate::environment::Freeze;
-use crate::stack::{Config, FunctionWatch, HttpError, Ports, Queue, Stack, StackError};
+use crate::stack::{Config, FunctionWatch, HttpError, Logging, Ports, Queue, Stack, StackError};
 
 /// Messages in a batch: so few that a dozen makes several batches, in two environments at once.
 const BATCH_SIZE: NonZeroUsize = NonZeroUsize::new(5).expect("not zero");
@@ -138,6 +138,7 @@ impl Demo {
             idle_after: IDLE_AFTER,
             freeze: Freeze::BetweenInvocations,
             faults: scenario::faults(&onboardings),
+            logging: Logging::SpanCounts,
         };
         let stack = Stack::start(config).await?;
         let watch = stack.watch_function();

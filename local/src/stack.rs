@@ -24,7 +24,7 @@ use tokio::net::TcpListener;
 pub use self::binaries::{Binary, BuildError, FUNCTION, PRODUCER, build};
 pub use self::client::HttpError;
 pub(crate) use self::client::post;
-pub use self::config::{Config, Fault, FaultKind, InvalidFault, Ports, Queue};
+pub use self::config::{Config, Fault, FaultKind, InvalidFault, Logging, Ports, Queue};
 pub use self::error::StackError;
 use self::feed::Feed;
 pub use self::function::{FunctionTrouble, FunctionWatch};
@@ -87,8 +87,7 @@ impl Stack {
             queue: &urls.queue,
             otlp_http: &otlp_http,
         };
-        let lambda =
-            function::start(&config, variables::of_function(&addresses, &config.faults)).await?;
+        let lambda = function::start(&config, variables::of_function(&addresses, &config)).await?;
         let feed = Feed::start(&config, &urls.queue, sqs.clone(), lambda.clone()).await?;
         let producer = Producer::start(
             &config.producer,

@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::duration;
 use crate::environment::Freeze;
-use crate::stack::{Config, Fault, Ports, Queue};
+use crate::stack::{Config, Fault, Logging, Ports, Queue};
 
 /// The binaries to run.
 #[derive(Clone, Debug, Args)]
@@ -135,6 +135,7 @@ impl Settings {
                 Freeze::BetweenInvocations
             },
             faults: self.faults,
+            logging: Logging::Usual,
         }
     }
 }

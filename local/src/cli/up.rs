@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::binaries;
 use super::exit::{EXPLAINED, Exit};
+use super::logs;
 use super::options::{Binaries, PortOptions, Settings};
 use super::signals::Signals;
 use super::terminal::{self, Progress, say};
@@ -34,6 +35,9 @@ pub(super) struct Arguments {
     /// Start the SQS endpoint alone, without any queue
     #[arg(long, conflicts_with_all = ["function", "producer", "faults"])]
     sqs_only: bool,
+    /// Show what the function and the producer log
+    #[arg(long, conflicts_with = "sqs_only")]
+    logs: bool,
     #[command(flatten)]
     binaries: Binaries,
     #[command(flatten)]
@@ -54,7 +58,7 @@ pub(super) async fn run(arguments: Arguments) -> Exit {
     if arguments.sqs_only {
         return sqs_only(arguments.ports.sqs_port, arguments.json, &mut signals).await;
     }
-    let json = arguments.json;
+    let Arguments { json, logs, .. } = arguments;
     let started = tokio::select! {
         started = start(arguments) => started,
         () = signals.next() => return Exit::Done,
@@ -65,6 +69,9 @@ pub(super) async fn run(arguments: Arguments) -> Exit {
     };
     if let Err(error) = announce(&stack, json) {
         terminal::error(&error);
+    }
+    if logs {
+        logs::follow(&stack);
     }
     serve(stack, watch, &mut signals).await
 }

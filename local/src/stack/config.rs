@@ -31,6 +31,28 @@ pub struct Config {
     pub freeze: crate::environment::Freeze,
     /// The faults that the function is told to commit.
     pub faults: Vec<Fault>,
+    /// What both binaries log.
+    pub logging: Logging,
+}
+
+/// What both binaries log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Logging {
+    /// What they log anyway.
+    #[default]
+    Usual,
+    /// Beside it, after each flush, how many spans there were, from which one can compute what was lost.
+    SpanCounts,
+}
+
+impl Logging {
+    /// The value of `RUST_LOG`.
+    pub(super) fn filter(self) -> &'static str {
+        match self {
+            Self::Usual => "info",
+            Self::SpanCounts => "info,baton_telemetry=debug",
+        }
+    }
 }
 
 /// Ports on loopback; 0 takes a free one.

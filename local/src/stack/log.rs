@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 
 /// How many lines are kept: the story of a short life, and no growth over a long one.
 const KEPT_LINES: usize = 2_000;
@@ -21,6 +21,7 @@ pub struct Log {
 struct Shared {
     lines: Mutex<VecDeque<Arc<str>>>,
     written: watch::Sender<u64>,
+    followers: broadcast::Sender<Arc<str>>,
 }
 
 impl Default for Shared {
@@ -28,6 +29,7 @@ impl Default for Shared {
         Self {
             lines: Mutex::default(),
             written: watch::Sender::new(0),
+            followers: broadcast::Sender::new(KEPT_LINES),
         }
     }
 }
@@ -37,6 +39,12 @@ impl Log {
     #[must_use]
     pub fn lines(&self) -> Vec<Arc<str>> {
         self.kept().iter().cloned().collect()
+    }
+
+    /// Follows the log from now on. A follower that is too slow is told how many lines it missed.
+    #[must_use]
+    pub fn subscribe(&self) -> broadcast::Receiver<Arc<str>> {
+        self.shared.followers.subscribe()
     }
 
     /// The last lines, indented for an error message; says so when there are none.
@@ -76,12 +84,15 @@ impl Log {
     }
 
     fn push(&self, line: &str) {
+        let line = Arc::<str>::from(line);
         let mut kept = self.kept();
         if kept.len() == KEPT_LINES {
             kept.pop_front();
         }
-        kept.push_back(Arc::from(line));
+        kept.push_back(Arc::clone(&line));
         drop(kept);
+        // An error only says that nobody follows.
+        let _ = self.shared.followers.send(line);
         self.shared.written.send_modify(|written| *written += 1);
     }
 

@@ -2,11 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::config::{Config, Fault};
+use super::config::{Config, Fault, Logging};
 use super::names::{CREDENTIALS, FUNCTION_SERVICE, PRODUCER_SERVICE, REGION};
 
-/// Logs of both binaries: what they say anyway, and after each flush how many spans there were, from which the demo computes what was lost.
-const LOG_FILTER: &str = "info,baton_telemetry=debug";
 /// Spans of the producer leave it quickly, so that a trace is whole soon after its request (milliseconds).
 const PRODUCER_EXPORT_INTERVAL: &str = "500";
 
@@ -19,10 +17,11 @@ pub(super) struct Addresses<'a> {
 }
 
 /// What the function gets on top of what Lambda sets.
-pub(super) fn of_function(addresses: &Addresses<'_>, faults: &[Fault]) -> BTreeMap<String, String> {
-    let mut variables = telemetry(addresses, FUNCTION_SERVICE);
-    if !faults.is_empty() {
-        let list = faults
+pub(super) fn of_function(addresses: &Addresses<'_>, config: &Config) -> BTreeMap<String, String> {
+    let mut variables = telemetry(addresses, FUNCTION_SERVICE, config.logging);
+    if !config.faults.is_empty() {
+        let list = config
+            .faults
             .iter()
             .map(Fault::to_string)
             .collect::<Vec<_>>()
@@ -34,7 +33,7 @@ pub(super) fn of_function(addresses: &Addresses<'_>, faults: &[Fault]) -> BTreeM
 
 /// Everything that the producer gets.
 pub(super) fn of_producer(addresses: &Addresses<'_>, config: &Config) -> BTreeMap<String, String> {
-    let mut variables = telemetry(addresses, PRODUCER_SERVICE);
+    let mut variables = telemetry(addresses, PRODUCER_SERVICE, config.logging);
     variables.extend(aws(addresses));
     variables.extend(owned([
         (
@@ -71,12 +70,16 @@ fn aws(addresses: &Addresses<'_>) -> Vec<(String, String)> {
     variables
 }
 
-fn telemetry(addresses: &Addresses<'_>, service: &str) -> BTreeMap<String, String> {
+fn telemetry(
+    addresses: &Addresses<'_>,
+    service: &str,
+    logging: Logging,
+) -> BTreeMap<String, String> {
     owned([
         ("OTEL_SERVICE_NAME", service),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", addresses.otlp_http),
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"),
-        ("RUST_LOG", LOG_FILTER),
+        ("RUST_LOG", logging.filter()),
     ])
     .into_iter()
     .collect()
@@ -91,8 +94,12 @@ fn owned<const N: usize>(pairs: [(&str, &str); N]) -> Vec<(String, String)> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::config::FaultKind;
+    use std::num::{NonZeroU32, NonZeroUsize};
+    use std::time::Duration;
+
+    use super::super::config::{Ports, Queue};
     use super::*;
+    use crate::environment::Freeze;
 
     const ADDRESSES: Addresses<'_> = Addresses {
         sqs: "http://127.0.0.1:1",
@@ -100,17 +107,61 @@ mod tests {
         otlp_http: "http://127.0.0.1:2",
     };
 
+    fn config(faults: Vec<Fault>) -> Config {
+        Config {
+            function: "function".into(),
+            producer: "producer".into(),
+            ports: Ports {
+                producer: 8080,
+                ..Ports::default()
+            },
+            queue: Queue {
+                visibility_timeout: Duration::ZERO,
+                max_receive_count: NonZeroU32::MIN,
+            },
+            batch_size: NonZeroUsize::MIN,
+            batching_window: Duration::ZERO,
+            concurrency: NonZeroUsize::MIN,
+            function_timeout: Duration::ZERO,
+            idle_after: Duration::ZERO,
+            freeze: Freeze::Never,
+            faults,
+            logging: Logging::SpanCounts,
+        }
+    }
+
     #[test]
     fn faults_are_off_unless_asked_for() {
-        assert!(!of_function(&ADDRESSES, &[]).contains_key("BATON_DEMO_FAULTS"));
-        let faults =
-            [(FaultKind::Panic, "a"), (FaultKind::Slow, "b")].map(|(kind, customer)| Fault {
-                kind,
-                customer_id: customer.to_owned(),
-            });
+        assert!(!of_function(&ADDRESSES, &config(Vec::new())).contains_key("BATON_DEMO_FAULTS"));
+        let faults = ["panic=a", "slow=b"]
+            .map(|fault| fault.parse().unwrap())
+            .to_vec();
         assert_eq!(
-            of_function(&ADDRESSES, &faults)["BATON_DEMO_FAULTS"],
+            of_function(&ADDRESSES, &config(faults))["BATON_DEMO_FAULTS"],
             "panic=a,slow=b"
         );
+    }
+
+    #[test]
+    fn the_producer_is_told_all_it_needs() {
+        let variables = of_producer(&ADDRESSES, &config(Vec::new()));
+        let told = variables
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect::<Vec<_>>();
+        let expected = [
+            "AWS_ACCESS_KEY_ID=test",
+            "AWS_ENDPOINT_URL_SQS=http://127.0.0.1:1",
+            "AWS_REGION=us-east-1",
+            "AWS_SECRET_ACCESS_KEY=test",
+            "LISTEN_ADDR=127.0.0.1:8080",
+            "OTEL_BSP_SCHEDULE_DELAY=500",
+            "OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:2",
+            "OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf",
+            "OTEL_SERVICE_NAME=onboarding-api",
+            "QUEUE_URL=http://127.0.0.1:1/000000000000/onboarding",
+            "RUST_LOG=info,baton_telemetry=debug",
+        ];
+        assert_eq!(told, expected);
     }
 }
