@@ -183,27 +183,28 @@ fn shape(journey: &Journey) -> Vec<String> {
             "its trace does not begin with {SERVER_SPAN:?} answered 202"
         ));
     }
-    let [send] = root.children.as_slice() else {
-        defects.push(format!(
+    match root.children.as_slice() {
+        [send] => defects.extend(send_shape(send, journey.deliveries.len())),
+        others => defects.push(format!(
             "{} spans are below {SERVER_SPAN:?} instead of 1",
-            root.children.len()
-        ));
-        return defects;
-    };
+            others.len()
+        )),
+    }
+    defects
+}
+
+fn send_shape(send: &Node, expected: usize) -> Vec<String> {
+    let mut defects = Vec::new();
     if !tree::is(&send.span, Kind::Producer, SEND_SPAN) {
         defects.push(format!(
             "{:?} is where {SEND_SPAN:?} should be",
             send.span.name
         ));
     }
-    let deliveries = send
-        .children
-        .iter()
-        .filter(|child| tree::is(&child.span, Kind::Consumer, PROCESS_SPAN))
-        .count();
+    let is_delivery = |child: &&Node| tree::is(&child.span, Kind::Consumer, PROCESS_SPAN);
     if send.children.is_empty() {
         defects.push(format!("its trace ends with {SEND_SPAN:?}"));
-    } else if deliveries != journey.deliveries.len() {
+    } else if send.children.iter().filter(is_delivery).count() != expected {
         defects.push(format!("not every {PROCESS_SPAN:?} is below {SEND_SPAN:?}"));
     }
     defects.extend(send.children.iter().filter_map(unstored));
