@@ -56,6 +56,8 @@ pub enum Stage {
     Begins(String),
     /// Something was done.
     Done(String),
+    /// Something did not happen in time; the report will tell what.
+    Missed(String),
 }
 
 /// Why the demo could not be played to its end.

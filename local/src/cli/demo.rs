@@ -77,6 +77,7 @@ fn show(progress: &mut Progress, stage: Stage) {
     match stage {
         Stage::Begins(what) => progress.begin(&what),
         Stage::Done(what) => progress.done(&what),
+        Stage::Missed(what) => progress.missed(&what),
     }
 }
 

@@ -36,14 +36,23 @@ impl Progress {
 
     /// Something was done.
     pub(super) fn done(&mut self, what: &str) {
+        self.end(GOOD, '✓', what);
+    }
+
+    /// Something did not happen.
+    pub(super) fn missed(&mut self, what: &str) {
+        self.end(BAD, '✗', what);
+    }
+
+    fn end(&mut self, style: Style, mark: char, what: &str) {
         let taken = self.last.elapsed();
         self.last = Instant::now();
         if taken < NOTICEABLE {
-            say(format_args!("{GOOD}✓{GOOD:#} {what}"));
+            say(format_args!("{style}{mark}{style:#} {what}"));
         } else {
+            let seconds = taken.as_secs_f64();
             say(format_args!(
-                "{GOOD}✓{GOOD:#} {what} {FAINT}({:.1} s){FAINT:#}",
-                taken.as_secs_f64()
+                "{style}{mark}{style:#} {what} {FAINT}({seconds:.1} s){FAINT:#}"
             ));
         }
     }

@@ -1,5 +1,6 @@
 //! The demo itself: send, wait, end everything the hard way, and look at what is there.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::timeout;
@@ -11,11 +12,13 @@ use super::ledger::Ledger;
 use super::scenario::{self, Expected};
 use super::verdict::{self, Observed};
 use super::{Demo, DemoError, MAX_RECEIVE_COUNT, Report, Stage, VISIBILITY_TIMEOUT, report, tree};
-use crate::otlp::Kind;
+use crate::otlp::{Kind, Span};
 use crate::stack::{Stack, StackError};
 
 /// How long it may take until all messages are where they belong, on top of the visibility timeouts that the poison has to sit out.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long spans may be late once the poison has arrived: everything else was handled seconds before it.
+const STRAGGLERS: Duration = Duration::from_secs(5);
 
 impl Demo {
     /// Sends the messages, waits until each is handled or given up, and reports what became of them. Afterwards the function and the producer
@@ -43,14 +46,12 @@ impl Demo {
             hidden.as_secs()
         )));
         let mut dead_letters = DeadLetters::default();
-        let in_time = self
-            .settled(&expected, &mut dead_letters, hidden + PATIENCE)
-            .await?;
-        show(Stage::Done(if in_time {
-            "every message is where it belongs".to_owned()
+        let in_time = self.settled(&expected, &mut dead_letters, hidden).await?;
+        show(if in_time {
+            Stage::Done("every message is where it belongs".to_owned())
         } else {
-            "not every message is where it belongs".to_owned()
-        }));
+            Stage::Missed("not every message left its spans in time".to_owned())
+        });
 
         show(Stage::Begins(
             "killing the function without warning, stopping the producer".to_owned(),
@@ -65,31 +66,28 @@ impl Demo {
         Ok(self.report(&expected, accepted, dead_letters))
     }
 
-    /// Waits until every delivery has been seen and the poison is in the dead-letter queue; answers whether that happened in time.
+    /// Waits until the poison is in the dead-letter queue and every delivery has left its span; answers whether that happened in time.
     async fn settled(
         &mut self,
         expected: &Expected,
         dead_letters: &mut DeadLetters,
-        limit: Duration,
+        hidden: Duration,
     ) -> Result<bool, DemoError> {
         let (sqs, spans) = (self.stack.sqs().clone(), self.stack.spans().clone());
         let queue_url = self.stack.endpoints().dead_letter_queue.clone();
-        let deliveries = spans.wait_until(|spans| {
-            spans
-                .iter()
-                .filter(|span| tree::is(span, Kind::Consumer, PROCESS_SPAN))
-                .count()
-                >= expected.deliveries()
-        });
+        let is_delivery = |span: &&Arc<Span>| tree::is(span, Kind::Consumer, PROCESS_SPAN);
         let settled = async {
-            let (in_queue, ()) = tokio::join!(
-                dead_letters.wait_for(expected.dead_lettered, &sqs, &queue_url),
-                deliveries
-            );
-            in_queue
+            let in_queue = dead_letters.wait_for(expected.dead_lettered, &sqs, &queue_url);
+            if let Ok(read) = timeout(hidden + PATIENCE, in_queue).await {
+                read?;
+            }
+            let all_spans = spans.wait_until(|spans| {
+                spans.iter().filter(is_delivery).count() >= expected.deliveries()
+            });
+            Ok(timeout(STRAGGLERS, all_spans).await.is_ok())
         };
         tokio::select! {
-            settled = timeout(limit, settled) => settled.map_or(Ok(false), |settled| settled.map(|()| true)),
+            settled = settled => settled,
             error = self.stack.failed() => Err(error.into()),
             (trouble, log) = self.watch.next() => Err(StackError::Function { trouble, log }.into()),
         }
@@ -104,7 +102,7 @@ impl Demo {
         let observed = Observed {
             accepted,
             dead_letters: dead_letters.message_ids,
-            invocations: self.stack.function().snapshot().succeeded,
+            fed: self.stack.fed(),
             spans: journey::distinct(self.stack.spans().spans()),
             totals: self.stack.spans().totals(),
             ledger: read_logs(&self.stack),

@@ -121,7 +121,7 @@ pub(super) fn verdict(verdict: &Verdict) -> Vec<Line> {
     lines.extend(
         differences
             .chain(verdict.problems.iter().cloned())
-            .map(|problem| Line::new(BAD, "✗ ").and(PLAIN, problem)),
+            .flat_map(|text| problem(&text)),
     );
     lines.push(if verdict.holds() {
         Line::new(GOOD, "✓ ").and(
@@ -131,6 +131,20 @@ pub(super) fn verdict(verdict: &Verdict) -> Vec<Line> {
     } else {
         Line::new(BAD, "Something is not as it must be.")
     });
+    lines
+}
+
+/// One thing that is wrong, over as many lines as it needs.
+fn problem(text: &str) -> Vec<Line> {
+    let mut lines = Vec::new();
+    let mut current = Line::new(BAD, "✗");
+    for word in text.split(' ') {
+        if current.width() + 1 + word.chars().count() > WIDTH {
+            lines.push(std::mem::replace(&mut current, Line::new(PLAIN, " ")));
+        }
+        current = current.and(PLAIN, format!(" {word}"));
+    }
+    lines.push(current);
     lines
 }
 
@@ -245,5 +259,12 @@ mod tests {
         ] {
             assert_eq!(title(&journeys[0], part).width(), WIDTH);
         }
+    }
+
+    #[test]
+    fn a_long_problem_is_wrapped_between_words() {
+        let lines = problem(&format!("demo-01: {} is wrong", "x".repeat(74)));
+        let expected = format!("✗ demo-01:\n  {}\n  is wrong\n", "x".repeat(74));
+        assert_eq!(plain(&lines), expected);
     }
 }

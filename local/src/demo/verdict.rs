@@ -10,6 +10,7 @@ use super::keys::{
 use super::ledger::Ledger;
 use super::scenario::Expected;
 use super::tree::{self, Node};
+use crate::mapping::StatsSnapshot;
 use crate::otlp::{Kind, Span, Totals};
 
 /// Everything that was seen from outside once all was done.
@@ -19,8 +20,8 @@ pub(super) struct Observed {
     pub(super) accepted: Vec<Accepted>,
     /// The ids of the messages in the dead-letter queue.
     pub(super) dead_letters: Vec<String>,
-    /// How many invocations the function answered.
-    pub(super) invocations: u64,
+    /// What the event source mapping has delivered, and deleted as handled.
+    pub(super) fed: StatsSnapshot,
     /// The spans that arrived, each once.
     pub(super) spans: Vec<Arc<Span>>,
     /// The receiver's own count.
@@ -38,11 +39,11 @@ pub(super) struct Row {
 }
 
 impl Row {
-    fn new(name: &'static str, expected: usize, seen: usize) -> Self {
+    fn new(name: &'static str, expected: usize, seen: u64) -> Self {
         Self {
             name,
             expected: expected as u64,
-            seen: seen as u64,
+            seen,
         }
     }
 
@@ -74,35 +75,30 @@ pub(super) fn judge(expected: &Expected, observed: &Observed, journeys: &[Journe
         .flat_map(|journey| defects(journey, &batches))
         .collect::<Vec<_>>();
     problems.extend(orphans(&observed.spans));
-    problems.extend(surplus(&observed.spans, journeys, &batches));
+    problems.extend(surplus(observed, journeys, &batches));
     problems.extend(unknown_letters(observed));
     problems.extend(leaks(observed));
     Verdict {
-        rows: rows(expected, observed, journeys),
+        rows: rows(expected, observed),
         problems,
     }
 }
 
-fn rows(expected: &Expected, observed: &Observed, journeys: &[Journey]) -> Vec<Row> {
-    let processed = journeys
-        .iter()
-        .filter(|journey| journey.is_processed())
-        .count();
-    let retried = journeys
-        .iter()
-        .map(|journey| journey.deliveries.len().saturating_sub(1))
-        .sum();
+fn rows(expected: &Expected, observed: &Observed) -> Vec<Row> {
+    // The mapping knows these without any span, so that lost telemetry does not pass for lost messages.
+    let accepted = observed.accepted.len();
+    let retried = observed.fed.received.saturating_sub(accepted as u64);
     let finished = observed.ledger.total().finished;
     let received = observed.spans.len() as u64;
-    let spans = expected_spans(expected, observed.invocations);
+    let spans = expected_spans(expected, observed.fed.invocations);
     vec![
-        Row::new("accepted", expected.accepted, observed.accepted.len()),
-        Row::new("processed", expected.processed, processed),
+        Row::new("accepted", expected.accepted, accepted as u64),
+        Row::new("processed", expected.processed, observed.fed.deleted),
         Row::new("retried", expected.retried, retried),
         Row::new(
             "dead-lettered",
             expected.dead_lettered,
-            observed.dead_letters.len(),
+            observed.dead_letters.len() as u64,
         ),
         Row {
             name: "spans finished",
@@ -131,9 +127,11 @@ fn expected_spans(expected: &Expected, invocations: u64) -> u64 {
 fn defects(journey: &Journey, batches: &[Arc<Span>]) -> Vec<String> {
     let mut defects = shape(journey);
     match (journey.is_processed(), journey.dead_lettered) {
-        (true, true) => defects.push("it was handled, and is in the dead-letter queue".to_owned()),
+        (true, true) => {
+            defects.push("a span says that it was handled, and it is a dead letter".to_owned())
+        }
         (false, false) => {
-            defects.push("it was not handled, and is not in the dead-letter queue".to_owned())
+            defects.push("no span says that it was handled, and it is no dead letter".to_owned())
         }
         _ => {}
     }
@@ -185,27 +183,29 @@ fn shape(journey: &Journey) -> Vec<String> {
             "its trace does not begin with {SERVER_SPAN:?} answered 202"
         ));
     }
-    let [send] = root.children.as_slice() else {
-        defects.push(format!(
+    match root.children.as_slice() {
+        [send] => defects.extend(send_shape(send, journey.deliveries.len())),
+        others => defects.push(format!(
             "{} spans are below {SERVER_SPAN:?} instead of 1",
-            root.children.len()
-        ));
-        return defects;
-    };
+            others.len()
+        )),
+    }
+    defects
+}
+
+fn send_shape(send: &Node, expected: usize) -> Vec<String> {
+    let mut defects = Vec::new();
     if !tree::is(&send.span, Kind::Producer, SEND_SPAN) {
         defects.push(format!(
             "{:?} is where {SEND_SPAN:?} should be",
             send.span.name
         ));
     }
-    let deliveries = send
-        .children
-        .iter()
-        .filter(|child| tree::is(&child.span, Kind::Consumer, PROCESS_SPAN));
-    if send.children.is_empty() || deliveries.count() != journey.deliveries.len() {
-        defects.push(format!(
-            "not every delivery is a {PROCESS_SPAN:?} below {SEND_SPAN:?}"
-        ));
+    let is_delivery = |child: &&Node| tree::is(&child.span, Kind::Consumer, PROCESS_SPAN);
+    if send.children.is_empty() {
+        defects.push(format!("its trace ends with {SEND_SPAN:?}"));
+    } else if send.children.iter().filter(is_delivery).count() != expected {
+        defects.push(format!("not every {PROCESS_SPAN:?} is below {SEND_SPAN:?}"));
     }
     defects.extend(send.children.iter().filter_map(unstored));
     defects
@@ -258,26 +258,32 @@ fn orphans(spans: &[Arc<Span>]) -> Vec<String> {
         .collect()
 }
 
-/// Links without a delivery, and spans that belong to no message and no batch.
-fn surplus(spans: &[Arc<Span>], journeys: &[Journey], batches: &[Arc<Span>]) -> Vec<String> {
-    let links = batches.iter().map(|batch| batch.links.len()).sum::<usize>();
+/// Deliveries and batches without their span, links without their delivery, and spans that belong to no message and no batch.
+fn surplus(observed: &Observed, journeys: &[Journey], batches: &[Arc<Span>]) -> Vec<String> {
+    let links = batches.iter().map(|batch| batch.links.len()).sum::<usize>() as u64;
     let deliveries = journeys
         .iter()
         .map(|journey| journey.deliveries.len())
-        .sum::<usize>();
+        .sum::<usize>() as u64;
+    let delivered = observed.fed.received;
     let mut problems = Vec::new();
-    if links != deliveries {
+    if deliveries != delivered {
         problems.push(format!(
-            "the batch spans have {links} links for {deliveries} deliveries"
+            "{deliveries} deliveries have a span, of {delivered}"
+        ));
+    }
+    if links != delivered {
+        problems.push(format!(
+            "the batch spans have {links} links for {delivered} deliveries"
         ));
     }
     let traces = journeys
         .iter()
         .map(|journey| journey.message.trace_id.as_str())
         .collect::<HashSet<_>>();
-    let strangers = spans
-        .iter()
-        .filter(|span| !traces.contains(span.trace_id.as_str()) && span.name != BATCH_SPAN);
+    let is_stranger =
+        |span: &&Arc<Span>| !traces.contains(span.trace_id.as_str()) && span.name != BATCH_SPAN;
+    let strangers = observed.spans.iter().filter(is_stranger);
     problems.extend(strangers.map(|span| {
         format!(
             "{:?} in trace {} belongs to no message",

@@ -14,14 +14,10 @@ fn spans() -> Vec<Span> {
 }
 
 fn verdict(arrived: Vec<Span>) -> Verdict {
-    verdict_of(arrived, spans().len())
+    judged(&observed(arrived, spans().len()))
 }
 
-fn verdict_of(spans: Vec<Span>, finished: usize) -> Verdict {
-    verdict_with(spans, finished, &[])
-}
-
-fn verdict_with(spans: Vec<Span>, finished: usize, dead_letters: &[&str]) -> Verdict {
+fn observed(spans: Vec<Span>, finished: usize) -> Observed {
     let accepted = ["a", "b"].map(|name| Accepted {
         customer_id: name.to_owned(),
         message_id: format!("m-{name}"),
@@ -36,14 +32,22 @@ fn verdict_with(spans: Vec<Span>, finished: usize, dead_letters: &[&str]) -> Ver
     ledger.read("producer", &line(4));
     ledger.read("environment 1", &line(finished - 4));
     let spans = spans.into_iter().map(Arc::new).collect::<Vec<_>>();
-    let observed = Observed {
+    Observed {
         accepted: accepted.to_vec(),
-        dead_letters: dead_letters.iter().map(ToString::to_string).collect(),
-        invocations: 2,
+        dead_letters: Vec::new(),
+        fed: StatsSnapshot {
+            received: 3,
+            deleted: 2,
+            invocations: 2,
+            ..StatsSnapshot::default()
+        },
         totals: Totals::default(),
         ledger,
         spans,
-    };
+    }
+}
+
+fn judged(observed: &Observed) -> Verdict {
     let expected = Expected {
         accepted: 2,
         processed: 2,
@@ -52,7 +56,7 @@ fn verdict_with(spans: Vec<Span>, finished: usize, dead_letters: &[&str]) -> Ver
     };
     judge(
         &expected,
-        &observed,
+        observed,
         &journey::follow(&observed.accepted, &observed.spans, &observed.dead_letters),
     )
 }
@@ -98,7 +102,7 @@ fn a_span_that_was_never_finished_is_missed_too() {
     let spans = without("a-process-1-store");
     let finished = spans.len();
     assert_eq!(
-        wrong(&verdict_of(spans, finished)),
+        wrong(&judged(&observed(spans, finished))),
         ["spans finished", "spans received"]
     );
 }
@@ -107,13 +111,35 @@ fn a_span_that_was_never_finished_is_missed_too() {
 fn a_delivery_that_came_twice_is_counted() {
     let mut spans = spans();
     spans.extend(delivered("a", "m-a", "y", 2, None));
-    let verdict = verdict(spans);
-    assert_eq!(wrong(&verdict), ["retried", "spans received"]);
+    let finished = spans.len();
+    let mut observed = observed(spans, finished);
+    observed.fed.received = 4;
+    let verdict = judged(&observed);
+    assert_eq!(
+        wrong(&verdict),
+        ["retried", "spans finished", "spans received"]
+    );
     assert_eq!(
         verdict.problems,
         [
             "a: delivery 2 is linked with 0 batch spans instead of 1",
             "the batch spans have 3 links for 4 deliveries"
+        ]
+    );
+}
+
+#[test]
+fn a_delivery_without_a_span_is_missed() {
+    let mut spans = without("b-process-1");
+    spans.retain(|span| span.span_id != "b-process-2" && span.span_id != "b-process-2-store");
+    let verdict = verdict(spans);
+    assert_eq!(wrong(&verdict), ["spans received", "spans lost"]);
+    assert_eq!(
+        verdict.problems,
+        [
+            r#"b: its trace ends with "send onboarding""#,
+            "b: no span says that it was handled, and it is no dead letter",
+            "1 deliveries have a span, of 3",
         ]
     );
 }
@@ -156,10 +182,12 @@ fn a_span_of_nobody_is_named() {
 
 #[test]
 fn a_message_must_be_handled_or_dead_lettered() {
-    let verdict = verdict_with(spans(), spans().len(), &["m-a", "m-z"]);
+    let mut observed = observed(spans(), spans().len());
+    observed.dead_letters = ["m-a", "m-z"].map(str::to_owned).to_vec();
+    let verdict = judged(&observed);
     assert_eq!(wrong(&verdict), ["dead-lettered"]);
     let expected = [
-        "a: it was handled, and is in the dead-letter queue",
+        "a: a span says that it was handled, and it is a dead letter",
         "the dead-letter queue has a message m-z that was never accepted",
     ];
     assert_eq!(verdict.problems, expected);
@@ -169,6 +197,6 @@ fn a_message_must_be_handled_or_dead_lettered() {
     assert!(
         self::verdict(lost)
             .problems
-            .contains(&"b: it was not handled, and is not in the dead-letter queue".to_owned())
+            .contains(&"b: no span says that it was handled, and it is no dead letter".to_owned())
     );
 }
