@@ -249,3 +249,6 @@ fn list(invalid: &[InvalidConfig]) -> String {
     let lines: Vec<String> = invalid.iter().map(ToString::to_string).collect();
     lines.join("; ")
 }
+
+#[cfg(test)]
+mod tests;

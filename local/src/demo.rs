@@ -140,6 +140,7 @@ impl Demo {
             idle_after: IDLE_AFTER,
             freeze: Freeze::BetweenInvocations,
             faults: scenario::faults(&onboardings),
+            variables: Vec::new(),
             logging: Logging::SpanCounts,
         };
         let stack = Stack::start(config).await?;

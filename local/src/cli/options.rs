@@ -90,6 +90,10 @@ pub(super) struct Settings {
     /// Let environments run between invocations, unlike Lambda
     #[arg(long)]
     no_freeze: bool,
+    /// A variable for the function, besides those that Lambda sets; may be
+    /// given several times, and wins over what the stack sets
+    #[arg(long, value_name = "NAME=VALUE", value_parser = variable)]
+    env: Vec<(String, String)>,
     /// Make the function misbehave: KIND=CUSTOMER_ID, comma-separated;
     /// KIND is fail-once, panic or slow
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
@@ -134,6 +138,7 @@ impl Settings {
             } else {
                 Freeze::BetweenInvocations
             },
+            variables: self.env,
             faults: self.faults,
             logging: Logging::Usual,
         }
@@ -147,4 +152,11 @@ fn receive_count(text: &str) -> Result<NonZeroU32, String> {
         .ok()
         .filter(|count: &NonZeroU32| count.get() <= 1_000);
     count.ok_or_else(|| "expected a number from 1 to 1000".to_owned())
+}
+
+fn variable(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("expected NAME=VALUE".to_owned()),
+    }
 }

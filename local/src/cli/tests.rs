@@ -44,6 +44,7 @@ fn what_makes_no_sense_is_refused_with_what_was_expected() {
     assert!(
         refused(&["up", "--faults", "explode=a"]).contains("KIND one of fail-once, panic, slow")
     );
+    assert!(refused(&["up", "--env", "=x"]).contains("expected NAME=VALUE"));
     assert!(refused(&["up", "--visibility-timeout", "soon"]).contains("such as 500ms, 3s or 2m"));
     assert!(refused(&["up", "--batch-size", "0"]).contains("--batch-size"));
     assert!(refused(&["up", "--max-receive-count", "1001"]).contains("from 1 to 1000"));

@@ -29,6 +29,8 @@ pub struct Config {
     pub idle_after: Duration,
     /// Whether environments are stopped between invocations, as Lambda does it.
     pub freeze: crate::environment::Freeze,
+    /// Variables that the function gets on top of those of Lambda and of the stack; they win over the latter.
+    pub variables: Vec<(String, String)>,
     /// The faults that the function is told to commit.
     pub faults: Vec<Fault>,
     /// What both binaries log.

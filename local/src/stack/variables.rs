@@ -28,6 +28,7 @@ pub(super) fn of_function(addresses: &Addresses<'_>, config: &Config) -> BTreeMa
             .join(",");
         variables.insert("BATON_DEMO_FAULTS".to_owned(), list);
     }
+    variables.extend(config.variables.iter().cloned());
     variables
 }
 
@@ -125,9 +126,17 @@ mod tests {
             function_timeout: Duration::ZERO,
             idle_after: Duration::ZERO,
             freeze: Freeze::Never,
+            variables: vec![("RUST_LOG".to_owned(), "warn".to_owned())],
             faults,
             logging: Logging::SpanCounts,
         }
+    }
+
+    #[test]
+    fn what_is_given_for_the_function_wins_and_is_for_the_function_alone() {
+        let config = config(Vec::new());
+        assert_eq!(of_function(&ADDRESSES, &config)["RUST_LOG"], "warn");
+        assert_ne!(of_producer(&ADDRESSES, &config)["RUST_LOG"], "warn");
     }
 
     #[test]
