@@ -4,10 +4,9 @@
 //! bytes, and requests cut where they must be), and sending them again costs nothing. There is no thread and no channel: a mutex, which
 //! nobody holds across an await.
 
-use crate::encode::{self, LinkState, ResourceFrame};
+use crate::encode::{self, LinkState};
 use bytes::Bytes;
 use opentelemetry::{Context, InstrumentationScope};
-use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
 use std::collections::VecDeque;
@@ -22,7 +21,7 @@ const FIRST_CAPACITY: usize = 4 * 1024;
 /// A single span that is larger is written again without the state of its links: collectors refuse requests above 4 MiB.
 const MAX_SPAN_BYTES: usize = 3 * 1024 * 1024;
 
-/// How much the buffer holds before it drops.
+/// How much the buffer holds before it drops, what is on its way to the collector included.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Bounds {
     pub(crate) spans: usize,
@@ -43,7 +42,9 @@ pub(crate) struct Counts {
 #[derive(Debug, Clone)]
 pub(crate) struct Chunk {
     pub(crate) bytes: Bytes,
-    pub(crate) spans: u64,
+    /// How many of the bytes are the scope.
+    scope: usize,
+    spans: u64,
 }
 
 /// A chunk that still takes spans.
@@ -51,6 +52,7 @@ pub(crate) struct Chunk {
 struct OpenChunk {
     scope: InstrumentationScope,
     bytes: Vec<u8>,
+    scope_bytes: usize,
     spans: u64,
 }
 
@@ -58,14 +60,8 @@ struct OpenChunk {
 struct State {
     open: Vec<OpenChunk>,
     closed: VecDeque<Chunk>,
-    /// Of everything in `open` and `closed`.
-    buffered: Counted,
     counts: Counts,
-}
-
-#[derive(Debug, Clone, Copy, Default)]
-struct Counted {
-    spans: u64,
+    /// Encoded spans that are pending, without their scopes.
     bytes: usize,
 }
 
@@ -74,7 +70,6 @@ struct Counted {
 pub(crate) struct SpanBuffer {
     bounds: Bounds,
     state: Arc<Mutex<State>>,
-    resource: Arc<Mutex<Arc<ResourceFrame>>>,
     half_full: Arc<Notify>,
 }
 
@@ -83,32 +78,23 @@ impl SpanBuffer {
         Self {
             bounds,
             state: Arc::default(),
-            resource: Arc::default(),
             half_full: Arc::default(),
         }
-    }
-
-    /// The resource that all spans belong to, encoded.
-    pub(crate) fn resource(&self) -> Arc<ResourceFrame> {
-        let resource = self.resource.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(&resource)
     }
 
     pub(crate) fn counts(&self) -> Counts {
         self.lock().counts
     }
 
-    /// Completes when the buffer is half full, for those who export in the background.
+    /// Completes when the buffer has become half full, for those who export in the background.
     pub(crate) async fn half_full(&self) {
         self.half_full.notified().await;
     }
 
-    /// Takes everything. What the caller does not [settle](Taken::exported), goes back when the rest is dropped.
+    /// Takes everything. What the caller does not settle goes back when the rest is dropped.
     pub(crate) fn take(&self) -> Taken {
         let mut state = self.lock();
-        let state = &mut *state;
         state.close_all();
-        state.buffered = Counted::default();
         let mut chunks = std::mem::take(&mut state.closed);
         chunks.make_contiguous();
         Taken {
@@ -143,7 +129,7 @@ impl State {
 
     fn push(&mut self, span: &SpanData, bounds: Bounds) {
         self.counts.finished += 1;
-        if self.buffered.spans >= bounds.spans as u64 || self.buffered.bytes >= bounds.bytes {
+        if self.counts.pending >= bounds.spans as u64 || self.bytes >= bounds.bytes {
             self.counts.dropped += 1;
             return;
         }
@@ -152,12 +138,50 @@ impl State {
         chunk.push(span);
         let added = chunk.bytes.len() - before;
         let full = chunk.bytes.len() >= CHUNK_BYTES;
-        self.buffered.spans += 1;
-        self.buffered.bytes += added;
+        self.bytes += added;
         self.counts.pending += 1;
         if full {
             self.close_all();
         }
+    }
+
+    fn is_half_full(&self, bounds: Bounds) -> bool {
+        self.counts.pending >= bounds.spans as u64 / 2 || self.bytes >= bounds.bytes / 2
+    }
+
+    /// Puts chunks back in front. Small ones of one scope become one again: otherwise each flush that fails would leave another allocation.
+    fn give_back(&mut self, chunks: impl Iterator<Item = Chunk>) {
+        let mut merged: Vec<Chunk> = Vec::new();
+        for chunk in chunks {
+            match merged.iter_mut().find(|into| into.takes(&chunk)) {
+                Some(into) => into.append(&chunk),
+                None => merged.push(chunk),
+            }
+        }
+        for chunk in merged.into_iter().rev() {
+            self.closed.push_front(chunk);
+        }
+    }
+}
+
+impl Chunk {
+    fn scope(&self) -> &[u8] {
+        &self.bytes[..self.scope]
+    }
+
+    fn spans_bytes(&self) -> &[u8] {
+        &self.bytes[self.scope..]
+    }
+
+    fn takes(&self, other: &Self) -> bool {
+        self.bytes.len() + other.bytes.len() <= CHUNK_BYTES && self.scope() == other.scope()
+    }
+
+    fn append(&mut self, other: &Self) {
+        let mut bytes = Vec::from(std::mem::take(&mut self.bytes));
+        bytes.extend_from_slice(other.spans_bytes());
+        self.bytes = bytes.into();
+        self.spans += other.spans;
     }
 }
 
@@ -167,6 +191,7 @@ impl OpenChunk {
         encode::scope(&mut bytes, &scope);
         Self {
             scope,
+            scope_bytes: bytes.len(),
             bytes,
             spans: 0,
         }
@@ -185,6 +210,7 @@ impl OpenChunk {
     fn close(self) -> Chunk {
         Chunk {
             bytes: self.bytes.into(),
+            scope: self.scope_bytes,
             spans: self.spans,
         }
     }
@@ -198,11 +224,11 @@ impl SpanProcessor for SpanBuffer {
             return;
         }
         let mut state = self.lock();
+        let was_half_full = state.is_half_full(self.bounds);
         state.push(&span, self.bounds);
-        let half_full = state.buffered.spans >= self.bounds.spans as u64 / 2
-            || state.buffered.bytes >= self.bounds.bytes / 2;
+        let became_half_full = !was_half_full && state.is_half_full(self.bounds);
         drop(state);
-        if half_full {
+        if became_half_full {
             self.half_full.notify_one();
         }
     }
@@ -214,11 +240,6 @@ impl SpanProcessor for SpanBuffer {
 
     fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
         Ok(())
-    }
-
-    fn set_resource(&mut self, resource: &Resource) {
-        let frame = Arc::new(encode::resource(resource));
-        *self.resource.lock().unwrap_or_else(PoisonError::into_inner) = frame;
     }
 }
 
@@ -245,36 +266,33 @@ impl Taken {
 
     /// The first `chunks` were accepted by the collector.
     pub(crate) fn exported(&mut self, chunks: usize) {
-        let spans = self.remove(chunks);
-        let counts = &mut self.buffer.lock().counts;
-        counts.exported += spans;
-        counts.pending -= spans;
+        self.settle(chunks, |counts| &mut counts.exported);
     }
 
     /// The first `chunks` will never be accepted.
     pub(crate) fn dropped(&mut self, chunks: usize) {
-        let spans = self.remove(chunks);
-        let counts = &mut self.buffer.lock().counts;
-        counts.dropped += spans;
-        counts.pending -= spans;
+        self.settle(chunks, |counts| &mut counts.dropped);
     }
 
-    fn remove(&mut self, chunks: usize) -> u64 {
-        self.chunks.drain(..chunks).map(|chunk| chunk.spans).sum()
+    fn settle(&mut self, chunks: usize, outcome: fn(&mut Counts) -> &mut u64) {
+        let mut state = self.buffer.lock();
+        for chunk in self.chunks.drain(..chunks) {
+            *outcome(&mut state.counts) += chunk.spans;
+            state.counts.pending -= chunk.spans;
+            state.bytes -= chunk.spans_bytes().len();
+        }
     }
 }
 
 impl Drop for Taken {
     /// What was not answered for is sent with the next flush, before what has finished since.
     fn drop(&mut self) {
-        if self.chunks.is_empty() {
-            return;
-        }
-        let mut state = self.buffer.lock();
-        for chunk in self.chunks.drain(..).rev() {
-            state.buffered.spans += chunk.spans;
-            state.buffered.bytes += chunk.bytes.len();
-            state.closed.push_front(chunk);
+        if !self.chunks.is_empty() {
+            let chunks = self.chunks.drain(..);
+            self.buffer.lock().give_back(chunks);
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -20,6 +20,8 @@ const DEFAULT_MAX_SPANS: usize = 50_000;
 const DEFAULT_MAX_BYTES: usize = 32 * 1024 * 1024;
 /// The specification's default of `OTEL_BSP_SCHEDULE_DELAY`.
 const DEFAULT_SCHEDULE_DELAY: Duration = Duration::from_secs(5);
+/// A service that is told to export without a pause would do nothing else.
+const MIN_SCHEDULE_DELAY: Duration = Duration::from_millis(10);
 /// The specification's default for attributes and events of a span.
 const DEFAULT_COUNT_LIMIT: u32 = 128;
 
@@ -74,7 +76,8 @@ pub(crate) struct LambdaEnvironment {
 impl Config {
     /// Reads the process's environment. What is wrong becomes a [`Problem`] and the default: telemetry never keeps a service from starting.
     pub(crate) fn from_env() -> (Self, Vec<Problem>) {
-        Self::from_lookup(&|name| std::env::var(name).ok())
+        // What is not UTF-8 is not what any variable takes: it is reported as such, with U+FFFD in it.
+        Self::from_lookup(&|name| Some(std::env::var_os(name)?.to_string_lossy().into_owned()))
     }
 
     pub(crate) fn from_lookup(lookup: &dyn Fn(&str) -> Option<String>) -> (Self, Vec<Problem>) {
@@ -87,7 +90,8 @@ impl Config {
             bounds: bounds(&mut reader),
             schedule_delay: reader
                 .milliseconds("OTEL_BSP_SCHEDULE_DELAY")
-                .unwrap_or(DEFAULT_SCHEDULE_DELAY),
+                .unwrap_or(DEFAULT_SCHEDULE_DELAY)
+                .max(MIN_SCHEDULE_DELAY),
             service_name: reader.text("OTEL_SERVICE_NAME"),
             resource_attributes: resource_attributes(&mut reader),
             platform: platform(&mut reader),
@@ -173,8 +177,11 @@ fn platform(reader: &mut Reader<'_>) -> Platform {
 fn log_filter(reader: &mut Reader<'_>) -> Targets {
     let form = "a level (error, warn, info, debug, trace) or a list target=level";
     for name in ["RUST_LOG", "AWS_LAMBDA_LOG_LEVEL"] {
-        // Lambda writes FATAL where Rust has no such level.
-        let parse = |text: &str| text.to_lowercase().replace("fatal", "error").parse().ok();
+        // Lambda's highest level, which Rust has not.
+        let parse = |text: &str| match text.eq_ignore_ascii_case("fatal") {
+            true => Some(Targets::new().with_default(tracing::Level::ERROR)),
+            false => text.parse().ok(),
+        };
         if let Some(filter) = reader.parsed(name, form, parse) {
             return filter;
         }

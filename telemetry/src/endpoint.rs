@@ -23,6 +23,8 @@ pub(crate) enum InvalidEndpoint {
     Scheme,
     #[error("user information does not belong in the URL, but in the headers")]
     UserInformation,
+    #[error("a query does not belong in the URL; a key goes into the headers")]
+    Query,
 }
 
 /// What a URL without a scheme, such as `ingress.eu2.coralogix.com:443`, means.
@@ -48,6 +50,9 @@ impl Endpoint {
         let authority = uri.authority().ok_or(InvalidEndpoint::Syntax)?;
         if authority.as_str().contains('@') {
             return Err(InvalidEndpoint::UserInformation);
+        }
+        if uri.query().is_some() {
+            return Err(InvalidEndpoint::Query);
         }
         Ok(Self {
             tls,
@@ -133,6 +138,10 @@ mod tests {
         assert_eq!(
             parsed("http://key@collector"),
             Err(InvalidEndpoint::UserInformation)
+        );
+        assert_eq!(
+            parsed("http://collector/?key=x"),
+            Err(InvalidEndpoint::Query)
         );
         for url in [
             "",

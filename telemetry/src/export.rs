@@ -1,12 +1,14 @@
 //! Sends what the buffer holds to an OTLP collector over HTTP.
 
-use crate::buffer::{Chunk, SpanBuffer, Taken};
+use crate::buffer::{Chunk, SpanBuffer};
 use crate::config::Otlp;
 use crate::encode::{self, ResourceFrame};
 use crate::http::{Client, Frames, SendError};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use opentelemetry_sdk::Resource;
 use std::time::Duration;
+use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout_at};
 
 /// Requests are cut below this: collectors take 4 MiB by default, and the headers of the protocol count.
@@ -28,7 +30,7 @@ pub(crate) enum ExportError {
     Timeout,
     #[error("the request failed")]
     Send(#[from] SendError),
-    /// The collector cannot take the spans now, and the same request may succeed later.
+    /// The collector does not take the spans now, and the same request may succeed later.
     #[error("the collector answered {0}, which may pass")]
     Unavailable(StatusCode),
     /// The collector will never take them.
@@ -40,41 +42,53 @@ pub(crate) enum ExportError {
 pub(crate) struct Exporter {
     client: Client,
     timeout: Duration,
+    resource: ResourceFrame,
+    /// Held while spans are on their way. Whoever waits for it finds its own spans sent, or sends what has gathered meanwhile.
+    turn: Mutex<()>,
 }
 
 impl Exporter {
-    pub(crate) fn new(otlp: &Otlp) -> Self {
+    pub(crate) fn new(otlp: &Otlp, resource: &Resource) -> Self {
         let mut headers = otlp.headers.clone();
         headers.extend([CONTENT_TYPE, USER_AGENT]);
         Self {
             client: Client::new(otlp.endpoint.clone(), headers),
             timeout: otlp.timeout,
+            resource: encode::resource(resource),
+            turn: Mutex::new(()),
         }
     }
 
     /// Sends everything that has finished, request by request, until all is sent, one fails or `deadline` is there.
+    ///
+    /// Exports do not overlap: spans that another call has taken are that call's to send, and this one returns only when they are settled.
     pub(crate) async fn export(
         &self,
         buffer: &SpanBuffer,
         deadline: Instant,
     ) -> Result<(), ExportError> {
+        let turn = timeout_at(deadline, self.turn.lock()).await;
+        let _turn = turn.map_err(|_| ExportError::Timeout)?;
         let mut taken = buffer.take();
-        let resource = buffer.resource();
+        let mut limit = MAX_REQUEST_BYTES;
         let mut outcome = Ok(());
         loop {
-            let chunks = taken.next_request(MAX_REQUEST_BYTES);
+            let chunks = taken.next_request(limit);
             if chunks.is_empty() {
                 return outcome;
             }
-            let (count, body) = (chunks.len(), request_body(&resource, chunks));
+            let (count, body) = (chunks.len(), request_body(&self.resource, chunks));
             match self.send(body, deadline).await {
                 Ok(()) => taken.exported(count),
+                // One span may be to blame: the rest is tried chunk by chunk.
+                Err(ExportError::Refused(_)) if count > 1 => limit = 0,
                 Err(refused @ ExportError::Refused(_)) => {
                     // What the collector refuses for good must not stand in the way of what comes after it.
                     taken.dropped(count);
                     outcome = Err(refused);
                 }
-                Err(passing) => return give_back(taken, passing),
+                // Dropping what was taken puts it back into the buffer.
+                Err(passing) => return Err(passing),
             }
         }
     }
@@ -85,20 +99,16 @@ impl Exporter {
         let response = answer.await.map_err(|_| ExportError::Timeout)??;
         match response.status {
             status if status.is_success() => Ok(()),
-            // The codes that the OTLP specification calls retryable.
-            status @ (StatusCode::TOO_MANY_REQUESTS
+            // The codes that the OTLP specification calls retryable, and those of a key that is being renewed.
+            status @ (StatusCode::UNAUTHORIZED
+            | StatusCode::FORBIDDEN
+            | StatusCode::TOO_MANY_REQUESTS
             | StatusCode::BAD_GATEWAY
             | StatusCode::SERVICE_UNAVAILABLE
             | StatusCode::GATEWAY_TIMEOUT) => Err(ExportError::Unavailable(status)),
             status => Err(ExportError::Refused(status)),
         }
     }
-}
-
-/// Dropping what was taken puts it back into the buffer.
-fn give_back(taken: Taken, error: ExportError) -> Result<(), ExportError> {
-    drop(taken);
-    Err(error)
 }
 
 fn request_body(resource: &ResourceFrame, chunks: &[Chunk]) -> Frames {

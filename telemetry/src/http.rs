@@ -68,8 +68,8 @@ impl Client {
 
     /// Sends one request to the endpoint's path and reads the answer. Dropping the future gives the connection up.
     ///
-    /// A kept connection may have died while the process was frozen. That is seen only by using it, so a request that fails on one is
-    /// sent again at once on a new one.
+    /// A kept connection may have died while the process was frozen. That is seen only by using it, so a request whose connection breaks
+    /// is sent again at once on a new one.
     pub(crate) async fn send(
         &self,
         method: Method,
@@ -78,8 +78,10 @@ impl Client {
     ) -> Result<Response, SendError> {
         if let Some(kept) = self.take_idle() {
             let request = self.request(method.clone(), headers, body.clone())?;
-            if let Ok(response) = self.exchange(kept, request).await {
-                return Ok(response);
+            match self.exchange(kept, request).await {
+                // The other kept connections have stood still as long as this one.
+                Err(SendError::Http(_)) => self.forget_idle(),
+                outcome => return outcome,
             }
         }
         let fresh = Connection::open(&self.endpoint, &self.tls).await?;
@@ -105,6 +107,11 @@ impl Client {
     fn take_idle(&self) -> Option<Connection> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         idle.pop()
+    }
+
+    fn forget_idle(&self) {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.clear();
     }
 
     fn request(

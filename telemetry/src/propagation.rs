@@ -60,6 +60,7 @@ pub fn with_baggage(context: &Context, header: &str) -> Context {
 
 /// The propagator of both sides of the queue: which formats it reads and writes comes from `OTEL_PROPAGATORS`.
 #[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
 pub struct Propagator {
     /// Whether `traceparent` and `tracestate` are read and written.
     pub trace_context: bool,

@@ -2,16 +2,16 @@
 
 use crate::buffer::{Counts, SpanBuffer};
 use crate::config::Config;
-use crate::export::Exporter;
+use crate::export::{ExportError, Exporter};
 use crate::propagation::Propagator;
 use crate::{logs, resource};
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry::{InstrumentationScope, Key, global};
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::trace::{Sampler, SdkTracer, SdkTracerProvider, SpanLimits};
+use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider, SpanLimits};
 use opentelemetry_semantic_conventions::SCHEMA_URL;
 use opentelemetry_semantic_conventions::attribute::SERVICE_NAME;
-use std::error::Error as _;
+use std::error::Error;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -54,7 +54,7 @@ pub struct Telemetry {
 struct Shared {
     provider: SdkTracerProvider,
     buffer: SpanBuffer,
-    /// `None` when nothing is exported; spans are not even recorded then.
+    /// `None` when nothing is exported; spans are not even kept then.
     exporter: Option<Exporter>,
     propagator: Propagator,
     schedule_delay: Duration,
@@ -87,6 +87,8 @@ impl Telemetry {
 
     fn new(config: &Config, resource: Resource) -> Self {
         let buffer = SpanBuffer::new(config.bounds);
+        let otlp = config.otlp.as_ref();
+        let exporter = otlp.map(|otlp| Exporter::new(otlp, &resource));
         let limits = SpanLimits {
             max_attributes_per_span: config.limits.attributes,
             max_events_per_span: config.limits.events,
@@ -95,18 +97,17 @@ impl Telemetry {
         };
         let mut builder = SdkTracerProvider::builder()
             .with_span_limits(limits)
-            .with_resource(resource);
-        builder = match config.otlp {
-            Some(_) => builder
-                .with_sampler(config.sampler.sampler.clone())
-                .with_span_processor(buffer.clone()),
-            None => builder.with_sampler(Sampler::AlwaysOff),
-        };
+            .with_resource(resource)
+            .with_sampler(config.sampler.sampler.clone());
+        // Also where nothing is exported, others' traces pass through: the sampling decision they carry is not ours to change.
+        if exporter.is_some() {
+            builder = builder.with_span_processor(buffer.clone());
+        }
         Self {
             shared: Arc::new(Shared {
                 provider: builder.build(),
                 buffer,
-                exporter: config.otlp.as_ref().map(Exporter::new),
+                exporter,
                 propagator: config.propagator,
                 schedule_delay: config.schedule_delay,
                 background: Mutex::default(),
@@ -133,20 +134,14 @@ impl Telemetry {
 
     /// Sends every span that has finished, and returns at `deadline` at the latest, whatever the collector does.
     ///
-    /// Spans that the collector did not acknowledge stay in the buffer and go with the next flush, except for those that it refused for
-    /// good (a 4xx other than 429), which are counted as dropped. The outcome is logged at debug level, a failure as a warning.
+    /// Spans that the collector did not acknowledge stay in the buffer and go with the next flush. Those that it refused for good (any
+    /// answer but success, 401, 403, 429, 502, 503 and 504) are counted as dropped. The outcome is logged at debug level, a failure as a
+    /// warning. A flush beside another one waits until the spans that the other has taken are settled.
     pub async fn flush(&self, deadline: Instant) -> FlushReport {
-        let Shared {
-            buffer, exporter, ..
-        } = &*self.shared;
-        if let Some(exporter) = exporter
-            && buffer.counts().pending > 0
-            && let Err(error) = exporter.export(buffer, deadline).await
-        {
-            let cause = error.source().map(ToString::to_string);
-            warn!(%error, cause, "spans not exported");
-        }
-        let counts = buffer.counts();
+        // The failure has been logged, and the report tells what is pending.
+        let _ = self.export(deadline).await;
+        let counts = self.shared.buffer.counts();
+        // `baton demo` adds these up to find out whether a span was lost: `local/src/demo/ledger.rs` knows the message and the fields.
         debug!(
             spans_finished = counts.finished,
             spans_exported = counts.exported,
@@ -155,6 +150,20 @@ impl Telemetry {
             "telemetry flushed"
         );
         counts.into()
+    }
+
+    async fn export(&self, deadline: Instant) -> Result<(), ExportError> {
+        let Shared {
+            buffer, exporter, ..
+        } = &*self.shared;
+        let Some(exporter) = exporter.as_ref().filter(|_| buffer.counts().pending > 0) else {
+            return Ok(());
+        };
+        let outcome = exporter.export(buffer, deadline).await;
+        if let Err(error) = &outcome {
+            warn!(error = error as &dyn Error, "spans not exported");
+        }
+        outcome
     }
 
     /// Starts a task that exports finished spans every `OTEL_BSP_SCHEDULE_DELAY` (5 s), and sooner when the buffer is half full: for
@@ -181,15 +190,22 @@ impl Telemetry {
     }
 
     async fn export_forever(self) {
-        let delay = self.shared.schedule_delay;
+        let Shared {
+            buffer,
+            schedule_delay,
+            stop,
+            ..
+        } = &*self.shared;
+        let mut failed = false;
         loop {
             tokio::select! {
-                () = self.shared.stop.notified() => return,
-                () = self.shared.buffer.half_full() => {}
-                () = sleep(delay) => {}
+                () = stop.notified() => return,
+                // A collector that is down is not asked more often because the buffer fills up.
+                () = buffer.half_full(), if !failed => {}
+                () = sleep(*schedule_delay) => {}
             }
-            self.flush(Instant::now() + delay.max(MIN_BACKGROUND_TIME))
-                .await;
+            let deadline = Instant::now() + (*schedule_delay).max(MIN_BACKGROUND_TIME);
+            failed = self.export(deadline).await.is_err();
         }
     }
 

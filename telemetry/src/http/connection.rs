@@ -12,6 +12,8 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
 use std::fmt;
 use std::future::{Future, poll_fn};
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::{Pin, pin};
 use std::sync::{Arc, OnceLock};
 use std::task::Poll;
@@ -41,9 +43,7 @@ impl fmt::Debug for Connection {
 
 impl Connection {
     pub(super) async fn open(endpoint: &Endpoint, tls: &Tls) -> Result<Self, SendError> {
-        let tcp = TcpStream::connect((endpoint.host.as_str(), endpoint.port))
-            .await
-            .map_err(SendError::Connect)?;
+        let tcp = connect(endpoint).await.map_err(SendError::Connect)?;
         // A request is written whole: waiting for more to send (Nagle) would only delay it.
         tcp.set_nodelay(true).map_err(SendError::Connect)?;
         let stream: Box<dyn Stream> = match endpoint.tls {
@@ -78,6 +78,17 @@ impl Connection {
         poll_fn(|context| Poll::Ready(matches!(ready.as_mut().poll(context), Poll::Ready(Ok(())))))
             .await
     }
+}
+
+/// A name costs a thread of tokio's, which asks the system's resolver. `localhost`, where a sidecar or an extension listens and the
+/// specification's default points, is no question (RFC 6761, section 6.3).
+async fn connect(endpoint: &Endpoint) -> io::Result<TcpStream> {
+    if endpoint.host.eq_ignore_ascii_case("localhost") {
+        let v4 = SocketAddr::from((Ipv4Addr::LOCALHOST, endpoint.port));
+        let v6 = SocketAddr::from((Ipv6Addr::LOCALHOST, endpoint.port));
+        return TcpStream::connect([v4, v6].as_slice()).await;
+    }
+    TcpStream::connect((endpoint.host.as_str(), endpoint.port)).await
 }
 
 async fn read_body(body: Incoming) -> Result<Bytes, SendError> {
@@ -147,12 +158,12 @@ impl Tls {
     }
 }
 
-fn client_config() -> std::io::Result<ClientConfig> {
+fn client_config() -> io::Result<ClientConfig> {
     let roots = RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     Ok(ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .map_err(std::io::Error::other)?
+        .map_err(io::Error::other)?
         .with_root_certificates(roots)
         .with_no_client_auth())
 }

@@ -4,7 +4,7 @@ use super::{AWS, AWS_ECS, put};
 use crate::endpoint::{DefaultScheme, Endpoint};
 use crate::http::{Client, Frames};
 use http::{HeaderMap, Method};
-use opentelemetry::KeyValue;
+use opentelemetry::{KeyValue, StringValue, Value};
 use opentelemetry_semantic_conventions::attribute as key;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -65,14 +65,29 @@ async fn get<T: DeserializeOwned>(metadata_uri: &str, suffix: &str) -> Option<T>
         .send(Method::GET, &[], Frames::default())
         .await
         .ok()?;
+    if !response.status.is_success() {
+        return None;
+    }
     serde_json::from_slice(&response.body).ok()
 }
 
 fn container_attributes(attributes: &mut Vec<KeyValue>, container: Container) {
+    let image = container.image.as_deref().map(name_and_tag);
+    if let Some((_, Some(tag))) = image {
+        let tags = vec![StringValue::from(tag.to_owned())];
+        put(
+            attributes,
+            key::CONTAINER_IMAGE_TAGS,
+            Value::Array(tags.into()),
+        );
+    }
     let found = [
         (key::CONTAINER_ID, container.docker_id),
         (key::CONTAINER_NAME, container.docker_name),
-        (key::CONTAINER_IMAGE_NAME, container.image),
+        (
+            key::CONTAINER_IMAGE_NAME,
+            image.map(|(name, _)| name.to_owned()),
+        ),
         (key::AWS_ECS_CONTAINER_ARN, container.container_arn),
     ];
     put_found(attributes, found);
@@ -121,6 +136,14 @@ fn put_found<const N: usize>(
     }
 }
 
+/// `registry:port/name:tag`: only what comes after the last slash can be a tag.
+fn name_and_tag(image: &str) -> (&str, Option<&str>) {
+    match image.rsplit_once(':') {
+        Some((name, tag)) if !tag.contains('/') => (name, Some(tag)),
+        _ => (image, None),
+    }
+}
+
 /// A part of `arn:partition:service:region:account:resource`, counted from zero.
 fn arn_part(arn: &str, index: usize) -> Option<&str> {
     arn.split(':').nth(index).filter(|part| !part.is_empty())
@@ -132,8 +155,7 @@ mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpListener;
 
-    const CONTAINER: &str =
-        r#"{"DockerId":"ea32192c8553fbff","DockerName":"api","Image":"api:1","Labels":{}}"#;
+    const CONTAINER: &str = r#"{"DockerId":"ea32192c8553fbff","DockerName":"api","Image":"registry:5000/api:1","Labels":{}}"#;
     const TASK: &str = r#"{"Cluster":"main","TaskARN":"arn:aws:ecs:eu-west-1:123456789012:task/main/158d1c8083dd49d6","Family":"api","Revision":"5","LaunchType":"FARGATE"}"#;
 
     /// Answers as the metadata endpoint does, one connection after the other.
@@ -167,6 +189,8 @@ mod tests {
             (key::CLOUD_REGION, "eu-west-1"),
             (key::CLOUD_ACCOUNT_ID, "123456789012"),
             (key::CONTAINER_ID, "ea32192c8553fbff"),
+            (key::CONTAINER_IMAGE_NAME, "registry:5000/api"),
+            (key::CONTAINER_IMAGE_TAGS, "[\"1\"]"),
             (
                 key::AWS_ECS_CLUSTER_ARN,
                 "arn:aws:ecs:eu-west-1:123456789012:cluster/main",

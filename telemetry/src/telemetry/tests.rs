@@ -122,7 +122,8 @@ async fn a_collector_that_hangs_costs_the_budget_and_no_span() {
     let started = Instant::now();
     assert_eq!(flush(&telemetry).await.pending, 1);
     let took = started.elapsed();
-    assert!(took >= BUDGET && took < BUDGET * 2, "{took:?}");
+    // Far below the ten seconds that a request may take by itself.
+    assert!(took >= BUDGET && took < BUDGET * 10, "{took:?}");
     assert_eq!(flush(&telemetry).await.exported, 1);
 }
 
@@ -230,4 +231,84 @@ async fn a_service_exports_in_the_background_and_what_is_left_at_shutdown() {
     let report = telemetry.shutdown(Instant::now() + BUDGET).await;
     assert_eq!((report.exported, report.pending), (2, 0));
     assert_eq!(sink.span_names(), ["first", "last"]);
+}
+
+#[tokio::test]
+async fn a_flush_beside_another_one_returns_with_its_spans_settled() {
+    let sink = Sink::start(&[Answer::Status(503)]).await;
+    let telemetry = telemetry(&sink, &[]).await;
+    end_span(&telemetry, "first");
+    let deadline = Instant::now() + BUDGET;
+    // The first flush takes both spans and fails; the second one has to send them.
+    end_span(&telemetry, "second");
+    let (_, second) = tokio::join!(telemetry.flush(deadline), telemetry.flush(deadline));
+    assert_eq!((second.exported, second.pending), (2, 0));
+}
+
+#[tokio::test]
+async fn a_flush_that_is_dropped_half_way_leaves_its_spans_to_the_next() {
+    let sink = Sink::start(&[Answer::Hang]).await;
+    let telemetry = telemetry(&sink, &[]).await;
+    end_span(&telemetry, "span");
+    let patience = Duration::from_millis(50);
+    let dropped = tokio::time::timeout(patience, flush(&telemetry)).await;
+    assert!(dropped.is_err());
+    assert_eq!(flush(&telemetry).await.exported, 1);
+}
+
+#[tokio::test]
+async fn one_span_that_is_refused_does_not_take_its_request_with_it() {
+    // The whole request is refused, then the first of its two chunks.
+    let sink = Sink::start(&[Answer::Status(400), Answer::Status(400)]).await;
+    let telemetry = telemetry(&sink, &[]).await;
+    telemetry.tracer("one").start("refused").end();
+    telemetry.tracer("two").start("accepted").end();
+    let report = flush(&telemetry).await;
+    assert_eq!((report.exported, report.dropped, report.pending), (1, 1, 0));
+    assert_eq!(sink.span_names(), ["accepted"]);
+}
+
+#[tokio::test]
+async fn a_key_that_is_not_accepted_yet_loses_nothing() {
+    let sink = Sink::start(&[Answer::Status(401)]).await;
+    let telemetry = telemetry(&sink, &[]).await;
+    end_span(&telemetry, "span");
+    assert_eq!(flush(&telemetry).await.pending, 1);
+    assert_eq!(flush(&telemetry).await.exported, 1);
+}
+
+#[tokio::test]
+async fn a_collector_that_is_down_is_not_asked_for_every_span() {
+    let sink = Sink::start(&[Answer::Status(503); 100]).await;
+    let settings = [
+        ("OTEL_BSP_MAX_QUEUE_SIZE", "100"),
+        ("OTEL_BSP_SCHEDULE_DELAY", "60000"),
+    ];
+    let telemetry = telemetry(&sink, &settings).await;
+    telemetry.export_in_background();
+    for _ in 0..100 {
+        end_span(&telemetry, "span");
+        // Lets the background task run whatever it wants to.
+        for _ in 0..20 {
+            tokio::task::yield_now().await;
+        }
+    }
+    let report = telemetry.shutdown(Instant::now() + BUDGET).await;
+    assert_eq!(report.pending, 100);
+    assert!(
+        sink.requests().len() <= 2,
+        "{} requests",
+        sink.requests().len()
+    );
+}
+
+#[tokio::test]
+async fn without_an_exporter_the_callers_sampling_decision_travels_on() {
+    let sink = Sink::start(&[]).await;
+    let telemetry = telemetry(&sink, &[("OTEL_TRACES_EXPORTER", "none")]).await;
+    let span = telemetry.tracer("test").start("span");
+    assert!(span.span_context().is_sampled());
+    drop(span);
+    flush(&telemetry).await;
+    assert!(sink.requests().is_empty());
 }
