@@ -54,7 +54,8 @@ pub(crate) fn missing_runtime_variable() -> Option<&'static str> {
 impl Config {
     /// Reads `BATON_*`; every variable that is wrong is in the error.
     pub(crate) fn from_env() -> Result<Self, Vec<InvalidConfig>> {
-        Self::from_lookup(&|name| std::env::var(name).ok())
+        // What is not UTF-8 is not what any variable takes: it is reported as such, with U+FFFD in it.
+        Self::from_lookup(&|name| Some(std::env::var_os(name)?.to_string_lossy().into_owned()))
     }
 
     fn from_lookup(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, Vec<InvalidConfig>> {

@@ -120,7 +120,7 @@ impl<S> Builder<S> {
             version: None,
         })
         .await;
-        let loop_ = Loop {
+        let invoker = Invoker {
             processor: Processor {
                 handler,
                 state: self.state,
@@ -131,26 +131,26 @@ impl<S> Builder<S> {
                         .partial_response
                         .unwrap_or(environment.partial_response),
                 },
-                tracer: telemetry.tracer(SCOPE),
+                tracer: telemetry.tracer(SCOPE, env!("CARGO_PKG_VERSION")),
                 propagator: telemetry.propagator(),
                 arguments: PhantomData,
             },
             telemetry,
             is_cold: AtomicBool::new(true),
         };
-        let service = tower::service_fn(|event| loop_.invoke(event));
+        let service = tower::service_fn(|event| invoker.invoke(event));
         Runtime::new(service).run().await.map_err(Error::Runtime)
     }
 }
 
 /// What all invocations of the process share.
-struct Loop<H, S, Args> {
+struct Invoker<H, S, Args> {
     processor: Processor<H, S, Args>,
     telemetry: Telemetry,
     is_cold: AtomicBool,
 }
 
-impl<H: Handler<S, Args>, S, Args> Loop<H, S, Args> {
+impl<H: Handler<S, Args>, S, Args> Invoker<H, S, Args> {
     async fn invoke(
         &self,
         event: LambdaEvent<Box<RawValue>>,
@@ -158,11 +158,11 @@ impl<H: Handler<S, Args>, S, Args> Loop<H, S, Args> {
         let LambdaEvent { payload, context } = event;
         let is_cold_start = self.is_cold.swap(false, Ordering::Relaxed);
         let batch = Batch::parse(payload)?;
-        let processed = self.processor.process(batch, &context, is_cold_start).await;
-        let deadline = flush_deadline(&context, self.processor.config.flush_timeout);
+        let config = self.processor.config;
+        let (batch, failed) = self.processor.process(batch, &context, is_cold_start).await;
+        let deadline = flush_deadline(&context, config.flush_timeout);
         self.telemetry.flush(deadline).await;
-        let (batch, failed) = processed;
-        respond(&batch, &failed, self.processor.config.partial_response)
+        respond(&batch, &failed, config.partial_response)
     }
 }
 
@@ -235,7 +235,7 @@ pub enum Error {
     Config(Vec<InvalidConfig>),
     /// The Runtime API failed.
     #[error("the Lambda Runtime API failed: {0}")]
-    Runtime(#[source] lambda_runtime::Error),
+    Runtime(lambda_runtime::Error),
 }
 
 /// As in `Display`: this is what a `main` that returns the error prints.

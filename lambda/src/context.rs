@@ -12,43 +12,43 @@ pub(crate) struct Origin {
     pub(crate) producer: Option<SpanContext>,
     /// Why a `traceparent` that was there did not count.
     pub(crate) invalid: Option<InvalidTraceparent>,
+    baggage: Option<Box<str>>,
 }
 
 impl Origin {
     pub(crate) fn of(record: &Record<'_>, propagator: Propagator) -> Self {
-        if !propagator.trace_context {
-            return Self::default();
-        }
         let TraceCarrier {
             traceparent,
             tracestate,
-            ..
+            baggage,
         } = record.trace_carrier();
-        match traceparent
+        let parsed = traceparent
+            .filter(|_| propagator.trace_context)
             .map(|traceparent| parse_trace_context(&traceparent, tracestate.as_deref()))
-        {
-            None => Self::default(),
-            Some(Ok(producer)) => Self {
-                producer: Some(producer),
-                invalid: None,
-            },
-            Some(Err(invalid)) => Self {
-                producer: None,
-                invalid: Some(invalid),
-            },
+            .transpose();
+        let (producer, invalid) = match parsed {
+            Ok(producer) => (producer, None),
+            Err(invalid) => (None, Some(invalid)),
+        };
+        Self {
+            producer,
+            invalid,
+            baggage: baggage
+                .filter(|_| propagator.baggage)
+                .map(|baggage| baggage.into()),
         }
     }
 
     /// The context that the record's span is started in. It begins empty: a record without a context must not become a child of whatever
     /// is active around it.
-    pub(crate) fn parent(&self, record: &Record<'_>, propagator: Propagator) -> Context {
+    pub(crate) fn parent(&self) -> Context {
         let context = match &self.producer {
             Some(producer) => Context::new().with_remote_span_context(producer.clone()),
             None => Context::new(),
         };
-        match record.trace_carrier().baggage {
-            Some(baggage) if propagator.baggage => with_baggage(&context, &baggage),
-            _ => context,
+        match &self.baggage {
+            Some(baggage) => with_baggage(&context, baggage),
+            None => context,
         }
     }
 }

@@ -15,7 +15,7 @@ use std::ops::Range;
 
 /// Why a payload is not an SQS event. Names the field; never repeats a value.
 #[derive(Debug, thiserror::Error)]
-pub enum InvalidEvent {
+pub(crate) enum InvalidEvent {
     /// No `Records`, or something in it that no version of the event has.
     #[error(
         "the event is not what an SQS event source mapping sends: {category} at line {line} column {column}"

@@ -7,7 +7,7 @@ type BoxError = Box<dyn StdError + Send + Sync>;
 
 /// Whether handling the same message again can help.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Retry {
+pub enum FailureKind {
     /// It can: a dependency was busy, a connection broke, the time was up.
     Retryable,
     /// It cannot: the message itself is wrong. SQS delivers it until its dead-letter queue takes it, as any other failed message.
@@ -33,7 +33,7 @@ pub enum Retry {
 ///
 /// The text of the source goes to the span and to the log: it must hold neither a message body nor personal data.
 pub struct Failure {
-    retry: Retry,
+    kind: FailureKind,
     error_type: &'static str,
     source: BoxError,
 }
@@ -42,7 +42,7 @@ impl Failure {
     /// A failure that may pass. `error_type` becomes `error.type` on the span: one of few values, such as `timeout`.
     pub fn retry(error_type: &'static str, source: impl Into<BoxError>) -> Self {
         Self {
-            retry: Retry::Retryable,
+            kind: FailureKind::Retryable,
             error_type,
             source: source.into(),
         }
@@ -51,7 +51,7 @@ impl Failure {
     /// A failure that no further delivery will change. `error_type` becomes `error.type` on the span.
     pub fn permanent(error_type: &'static str, source: impl Into<BoxError>) -> Self {
         Self {
-            retry: Retry::Permanent,
+            kind: FailureKind::Permanent,
             error_type,
             source: source.into(),
         }
@@ -59,8 +59,8 @@ impl Failure {
 
     /// Whether another delivery can help.
     #[must_use]
-    pub fn kind(&self) -> Retry {
-        self.retry
+    pub fn kind(&self) -> FailureKind {
+        self.kind
     }
 
     /// The stable name of what went wrong.
@@ -72,7 +72,43 @@ impl Failure {
 
 impl<E: StdError + Send + Sync + 'static> From<E> for Failure {
     fn from(error: E) -> Self {
-        Self::retry(std::any::type_name::<E>(), error)
+        let error_type = type_name::<E>();
+        let source: BoxError = Box::new(error);
+        match source.downcast::<serde_json::Error>() {
+            Ok(error) => Self::retry(error_type, InvalidJson::from(*error)),
+            Err(source) => Self::retry(error_type, source),
+        }
+    }
+}
+
+/// Without type parameters, which can be pages long.
+fn type_name<E>() -> &'static str {
+    let name = std::any::type_name::<E>();
+    name.split_once('<').map_or(name, |(name, _)| name)
+}
+
+/// An error of `serde_json` without the value that its text repeats: what a handler parses is most likely a body.
+#[derive(Debug, thiserror::Error)]
+#[error("invalid JSON: {category} error at line {line} column {column}")]
+struct InvalidJson {
+    category: &'static str,
+    line: usize,
+    column: usize,
+}
+
+impl From<serde_json::Error> for InvalidJson {
+    fn from(error: serde_json::Error) -> Self {
+        use serde_json::error::Category;
+        Self {
+            category: match error.classify() {
+                Category::Io => "input",
+                Category::Syntax => "syntax",
+                Category::Data => "data",
+                Category::Eof => "end of input",
+            },
+            line: error.line(),
+            column: error.column(),
+        }
     }
 }
 
@@ -92,7 +128,7 @@ impl fmt::Debug for Failure {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("Failure")
-            .field("retry", &self.retry)
+            .field("kind", &self.kind)
             .field("error_type", &self.error_type)
             .field("source", &self.source)
             .finish()
@@ -112,8 +148,32 @@ mod tests {
     #[test]
     fn an_error_becomes_a_retryable_failure_named_by_its_type() {
         let failure = fails().unwrap_err();
-        assert_eq!(failure.kind(), Retry::Retryable);
+        assert_eq!(failure.kind(), FailureKind::Retryable);
         assert_eq!(failure.error_type(), "std::io::error::Error");
         assert_eq!(failure.to_string(), "the cause");
+    }
+
+    #[test]
+    fn what_a_handler_could_not_parse_is_not_repeated() {
+        let parsed: Result<u8, _> = serde_json::from_str("\"ada@example.com\"");
+        let failure = Failure::from(parsed.unwrap_err());
+        assert_eq!(
+            failure.to_string(),
+            "invalid JSON: data error at line 1 column 17"
+        );
+        assert!(!format!("{failure:?}").contains("ada"));
+    }
+
+    #[test]
+    fn the_name_of_a_generic_error_has_no_parameters() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("generic")]
+        struct Generic<T: fmt::Debug>(T);
+        let failure = Failure::from(Generic(0_u8));
+        assert!(
+            failure.error_type().ends_with("Generic"),
+            "{}",
+            failure.error_type()
+        );
     }
 }

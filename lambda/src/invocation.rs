@@ -3,7 +3,7 @@
 use crate::config::Config;
 use crate::context::Origin;
 use crate::event::{Batch, Record};
-use crate::failure::{Failure, Retry};
+use crate::failure::{Failure, FailureKind};
 use crate::handler::Handler;
 use crate::message::Message;
 use crate::spans::{self, Queue};
@@ -98,15 +98,16 @@ impl<H: Handler<S, Args>, S, Args> Processor<H, S, Args> {
 
     async fn process_record(&self, invocation: &Invocation, index: usize) -> Outcome {
         let context = self.start_record(invocation, index);
-        let handled = self.handle(&invocation.batch, index);
-        // A panic is this record's failure. Its future is dropped inside the guard as well: dropping can panic too.
-        let handled = AssertUnwindSafe(handled.with_context(context.clone())).catch_unwind();
-        let result = handled.await.unwrap_or_else(|panic| Err(panicked(&*panic)));
-        let _active = context.clone().attach();
-        let outcome = match result {
+        let handled = self
+            .handle(&invocation.batch, index)
+            .with_context(context.clone());
+        // Whatever of the user's code panics is this record's failure: the handler, and what it leaves to be dropped.
+        let result = AssertUnwindSafe(handled).catch_unwind().await;
+        let outcome = match result.unwrap_or_else(|panic| Err(Failed::by_panic(&*panic))) {
             Ok(()) => Outcome::Done,
-            Err(failure) => {
-                fail(&context, &invocation.batch.record(index), &failure);
+            Err(failed) => {
+                let _active = context.clone().attach();
+                failed.record(&context, &invocation.batch.record(index));
                 Outcome::Failed
             }
         };
@@ -114,10 +115,12 @@ impl<H: Handler<S, Args>, S, Args> Processor<H, S, Args> {
         outcome
     }
 
-    async fn handle(&self, batch: &Arc<Batch>, index: usize) -> Result<(), Failure> {
+    async fn handle(&self, batch: &Arc<Batch>, index: usize) -> Result<(), Failed> {
         let message = Message::decode(batch, index)
-            .map_err(|error| Failure::permanent(INVALID_BODY, error))?;
-        self.handler.call(message, &self.state).await
+            .map_err(|error| Failed::from(Failure::permanent(INVALID_BODY, error)))?;
+        let handled = self.handler.call(message, &self.state).await;
+        // The text of the failure is made here, where it may panic.
+        handled.map_err(Failed::from)
     }
 
     /// A span that says why the record was not tried.
@@ -134,7 +137,6 @@ impl<H: Handler<S, Args>, S, Args> Processor<H, S, Args> {
             &invocation.span,
             &invocation.batch.record(index),
             &invocation.origins[index],
-            self.propagator,
         )
     }
 }
@@ -171,25 +173,45 @@ fn group(record: &Record<'_>) -> Option<(String, String)> {
     Some((arn.into_owned(), group.unwrap_or_default().into_owned()))
 }
 
-fn fail(context: &Context, record: &Record<'_>, failure: &Failure) {
-    let description = failure.to_string();
-    warn!(
-        message_id = record.message_id().as_deref(),
-        error.type = failure.error_type(),
-        error.message = description,
-        retryable = failure.kind() == Retry::Retryable,
-        "message failed"
-    );
-    spans::record_failure(context, failure.error_type(), description);
+/// What is said about a failure: nothing of the user's is left in it.
+struct Failed {
+    error_type: &'static str,
+    description: String,
+    kind: FailureKind,
 }
 
-fn panicked(panic: &(dyn Any + Send)) -> Failure {
-    let message = panic
-        .downcast_ref::<&str>()
-        .map(|text| (*text).to_owned())
-        .or_else(|| panic.downcast_ref::<String>().cloned());
-    let message = message.unwrap_or_else(|| "a value that is no text".to_owned());
-    Failure::retry(PANIC, format!("the handler panicked: {message}"))
+impl From<Failure> for Failed {
+    fn from(failure: Failure) -> Self {
+        Self {
+            error_type: failure.error_type(),
+            description: failure.to_string(),
+            kind: failure.kind(),
+        }
+    }
+}
+
+impl Failed {
+    fn by_panic(panic: &(dyn Any + Send)) -> Self {
+        let text = panic.downcast_ref::<&str>().copied();
+        let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+        let text = text.unwrap_or("a value that is no text");
+        Self {
+            error_type: PANIC,
+            description: format!("the handler panicked: {text}"),
+            kind: FailureKind::Retryable,
+        }
+    }
+
+    fn record(self, context: &Context, record: &Record<'_>) {
+        warn!(
+            message_id = record.message_id().as_deref(),
+            error.type = self.error_type,
+            error.message = self.description,
+            retryable = self.kind == FailureKind::Retryable,
+            "message failed"
+        );
+        spans::record_failure(context, self.error_type, self.description);
+    }
 }
 
 #[cfg(test)]

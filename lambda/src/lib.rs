@@ -73,7 +73,6 @@ mod spans;
 
 pub use config::{InvalidConfig, PartialResponse};
 pub use consumer::{Builder, Consumer, Error, run};
-pub use event::InvalidEvent;
-pub use failure::{Failure, Retry};
+pub use failure::{Failure, FailureKind};
 pub use handler::Handler;
 pub use message::{Message, Raw};

@@ -2,7 +2,6 @@
 
 use crate::context::Origin;
 use crate::event::{Batch, Record};
-use baton_telemetry::Propagator;
 use lambda_runtime::Context as LambdaContext;
 use opentelemetry::trace::{
     Link, SpanBuilder, SpanContext, SpanKind, Status, TraceContextExt as _, Tracer as _,
@@ -135,7 +134,6 @@ pub(crate) fn start_record(
     batch_span: &SpanContext,
     record: &Record<'_>,
     origin: &Origin,
-    propagator: Propagator,
 ) -> Context {
     let queue = Queue::of(record);
     let mut attributes = Vec::with_capacity(8);
@@ -159,7 +157,7 @@ pub(crate) fn start_record(
         .with_start_time(start)
         .with_attributes(attributes)
         .with_links(vec![Link::with_context(batch_span.clone())]);
-    let parent = origin.parent(record, propagator);
+    let parent = origin.parent();
     let span = tracer.build_with_context(builder, &parent);
     parent.with_span(span)
 }

@@ -8,7 +8,7 @@
 //!
 //! # async fn run() {
 //! let telemetry = Telemetry::init(Service { name: "orders", version: Some("1.0.0") }).await;
-//! let tracer = telemetry.tracer("orders");
+//! let tracer = telemetry.tracer("orders", "1.0.0");
 //! // … spans …
 //! telemetry.flush(Instant::now() + Duration::from_secs(1)).await;
 //! # }
@@ -16,7 +16,7 @@
 //!
 //! A finished span is encoded at once and kept in a bounded buffer of the process; there is no thread and no queue behind it. A flush
 //! sends the buffer over one kept HTTP/1.1 connection that the caller's own task drives, so that nothing is left running when Lambda
-//! freezes the process.
+//! freezes the process. (A new connection to a host name, other than `localhost`, asks the system's resolver on a thread of tokio's.)
 //!
 //! # Environment
 //!
@@ -31,6 +31,7 @@
 //! | `OTEL_EXPORTER_OTLP_INSECURE` | `true`: an endpoint without a scheme means plain HTTP | `false` |
 //! | `OTEL_EXPORTER_OTLP_PROTOCOL`, `…_TRACES_PROTOCOL` | `http/protobuf` | `http/protobuf` |
 //! | `OTEL_EXPORTER_OTLP_HEADERS`, `…_TRACES_HEADERS` | `name=value,…`; values are percent-decoded and may contain spaces | |
+//! | `OTEL_EXPORTER_OTLP_COMPRESSION`, `…_TRACES_COMPRESSION` | `none` | `none` |
 //! | `OTEL_EXPORTER_OTLP_TIMEOUT`, `…_TRACES_TIMEOUT` | of one request, in milliseconds | `10000` |
 //! | `OTEL_SERVICE_NAME` | `service.name` | the function's name, or what the program says |
 //! | `OTEL_RESOURCE_ATTRIBUTES` | `key=value,…`, percent-encoded | |
@@ -40,8 +41,11 @@
 //! | `OTEL_SPAN_LINK_COUNT_LIMIT` | of one span | unlimited |
 //! | `OTEL_BSP_MAX_QUEUE_SIZE` | spans that the buffer holds | `50000` |
 //! | `BATON_SPAN_BUFFER_BYTES` | bytes that the buffer holds | 32 MiB |
-//! | `OTEL_BSP_SCHEDULE_DELAY` | between two exports in the background, in milliseconds | `5000` |
+//! | `OTEL_BSP_SCHEDULE_DELAY` | between two exports in the background, in milliseconds, at least 10 | `5000` |
 //! | `RUST_LOG`, else `AWS_LAMBDA_LOG_LEVEL` | level, or list of `target=level` | `info` |
+//!
+//! What Lambda and ECS set describes the resource: `AWS_LAMBDA_FUNCTION_NAME`, `…_VERSION` and `…_MEMORY_SIZE`, `AWS_LAMBDA_LOG_GROUP_NAME`
+//! and `…_STREAM_NAME`, `AWS_REGION`; `ECS_CONTAINER_METADATA_URI_V4`, which is asked for at most a second.
 
 mod buffer;
 mod config;

@@ -116,11 +116,11 @@ impl Telemetry {
         }
     }
 
-    /// A tracer of this process under the given instrumentation scope.
+    /// A tracer of this process for the instrumentation scope of this name and version: usually the crate's that makes the spans.
     #[must_use]
-    pub fn tracer(&self, scope: &'static str) -> SdkTracer {
-        let scope = InstrumentationScope::builder(scope)
-            .with_version(env!("CARGO_PKG_VERSION"))
+    pub fn tracer(&self, name: &'static str, version: &'static str) -> SdkTracer {
+        let scope = InstrumentationScope::builder(name)
+            .with_version(version)
             .with_schema_url(SCHEMA_URL)
             .build();
         self.shared.provider.tracer_with_scope(scope)

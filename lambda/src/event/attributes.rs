@@ -3,6 +3,7 @@
 use baton_telemetry::{BAGGAGE, TRACEPARENT, TRACESTATE};
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, de};
+use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::fmt;
 
@@ -74,6 +75,14 @@ pub(crate) struct MessageAttribute<'a> {
     pub(crate) string_value: Option<Text<'a>>,
 }
 
+/// The text of an attribute. One that is there and has none is an empty text, which no propagator takes for valid: it must not make its
+/// neighbours unreadable, nor count as absent.
+fn text_or_nothing(json: &RawValue) -> Cow<'_, str> {
+    let attribute: Option<MessageAttribute<'_>> = serde_json::from_str(json.get()).ok();
+    let text = attribute.and_then(|attribute| attribute.string_value);
+    text.map_or(Cow::Borrowed(""), |text| text.0)
+}
+
 /// The message attributes that may hold a W3C context. Others are skipped without being built.
 #[derive(Debug, Default)]
 pub(crate) struct TraceCarrier<'a> {
@@ -105,10 +114,9 @@ impl<'de: 'a, 'a> Deserialize<'de> for TraceCarrier<'a> {
                             continue;
                         }
                     };
-                    let attribute = map.next_value::<Option<MessageAttribute<'de>>>()?;
-                    *slot = attribute
-                        .and_then(|attribute| attribute.string_value)
-                        .map(|text| text.0);
+                    *slot = map
+                        .next_value::<Option<&'de RawValue>>()?
+                        .map(text_or_nothing);
                 }
                 Ok(carrier)
             }

@@ -39,7 +39,7 @@ fn nulls_and_missing_fields_count_as_absent() {
         "",
         r#","messageId":null,"body":null,"attributes":null,"messageAttributes":null"#,
         r#","messageId":"","attributes":{"SentTimestamp":"soon"},"messageAttributes":{"traceparent":null}"#,
-        r#","attributes":[],"messageAttributes":{"traceparent":{"stringValue":null}}"#,
+        r#","attributes":[],"messageAttributes":[]"#,
     ] {
         let batch = parse(&record(fields)).unwrap();
         let record = batch.record(0);
@@ -48,6 +48,20 @@ fn nulls_and_missing_fields_count_as_absent() {
         assert_eq!(record.system_attributes().sent_timestamp(), None);
         assert_eq!(record.trace_carrier().traceparent, None);
     }
+}
+
+#[test]
+fn an_attribute_that_cannot_be_read_does_not_hide_its_neighbours() {
+    let batch = parse(&record(
+        r#","messageAttributes":{"baggage":{"stringValue":7},"other":[],"traceparent":{"stringValue":"tp"},"tracestate":{"binaryValue":"AA=="}}"#,
+    ))
+    .unwrap();
+    let carrier = batch.record(0).trace_carrier();
+    assert_eq!(carrier.traceparent.as_deref(), Some("tp"));
+    assert_eq!(
+        (carrier.tracestate.as_deref(), carrier.baggage.as_deref()),
+        (Some(""), Some(""))
+    );
 }
 
 #[test]

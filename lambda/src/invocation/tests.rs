@@ -230,6 +230,33 @@ async fn a_bad_body_an_error_and_a_panic_fail_their_own_record_only() {
 }
 
 #[tokio::test]
+async fn an_error_that_panics_when_it_is_shown_fails_its_own_record_only() {
+    #[derive(Debug)]
+    struct Unshowable;
+
+    impl std::fmt::Display for Unshowable {
+        fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            panic!("not to be shown")
+        }
+    }
+
+    impl std::error::Error for Unshowable {}
+
+    async fn fails(message: Message<String>) -> Result<(), Unshowable> {
+        match message.body.as_str() {
+            "fail" => Err(Unshowable),
+            _ => Ok(()),
+        }
+    }
+    let (failed, ended) = process(fails, &[plain("a", "fail"), plain("b", "ok")]).await;
+    assert_eq!(failed, ["a"]);
+    assert_eq!(
+        attribute(&ended.record("a"), "error.type"),
+        Some("panic".into())
+    );
+}
+
+#[tokio::test]
 async fn a_fifo_group_stops_at_its_first_failure_and_other_groups_go_on() {
     let fifo = |id, body, group| record(FIFO, id, body, group, None);
     let records = [

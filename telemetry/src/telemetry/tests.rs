@@ -25,7 +25,7 @@ async fn telemetry(sink: &Sink, more: &[(&str, &str)]) -> Telemetry {
 }
 
 fn end_span(telemetry: &Telemetry, name: &'static str) {
-    telemetry.tracer("test").start(name).end();
+    telemetry.tracer("test", "1.0.0").start(name).end();
 }
 
 async fn flush(telemetry: &Telemetry) -> FlushReport {
@@ -141,7 +141,7 @@ async fn ten_thousand_spans_and_as_many_links_arrive_in_requests_below_the_limit
     use opentelemetry::trace::{Link, TraceContextExt as _};
     let sink = Sink::start(&[]).await;
     let telemetry = telemetry(&sink, &[]).await;
-    let tracer = telemetry.tracer("test");
+    let tracer = telemetry.tracer("test", "1.0.0");
     let mut links = Vec::new();
     for _ in 0..10_000 {
         let mut span = tracer.start("record");
@@ -261,8 +261,8 @@ async fn one_span_that_is_refused_does_not_take_its_request_with_it() {
     // The whole request is refused, then the first of its two chunks.
     let sink = Sink::start(&[Answer::Status(400), Answer::Status(400)]).await;
     let telemetry = telemetry(&sink, &[]).await;
-    telemetry.tracer("one").start("refused").end();
-    telemetry.tracer("two").start("accepted").end();
+    telemetry.tracer("one", "1.0.0").start("refused").end();
+    telemetry.tracer("two", "1.0.0").start("accepted").end();
     let report = flush(&telemetry).await;
     assert_eq!((report.exported, report.dropped, report.pending), (1, 1, 0));
     assert_eq!(sink.span_names(), ["accepted"]);
@@ -306,7 +306,7 @@ async fn a_collector_that_is_down_is_not_asked_for_every_span() {
 async fn without_an_exporter_the_callers_sampling_decision_travels_on() {
     let sink = Sink::start(&[]).await;
     let telemetry = telemetry(&sink, &[("OTEL_TRACES_EXPORTER", "none")]).await;
-    let span = telemetry.tracer("test").start("span");
+    let span = telemetry.tracer("test", "1.0.0").start("span");
     assert!(span.span_context().is_sampled());
     drop(span);
     flush(&telemetry).await;

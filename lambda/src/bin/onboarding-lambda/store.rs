@@ -11,6 +11,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::future::Future;
 use std::sync::{Mutex, PoisonError};
+use tracing::warn;
 
 const SCOPE: &str = "onboarding.store";
 const COLLECTION: &str = "onboardings";
@@ -71,6 +72,11 @@ impl Store for MemoryStore {
     async fn put(&self, onboarding: &Onboarding, message_id: &str) -> Stored {
         let customers = &self.message_of_customer;
         let mut customers = customers.lock().unwrap_or_else(PoisonError::into_inner);
+        if customers.is_empty() {
+            warn!(
+                "customers are kept in the memory of this execution environment, and nowhere else"
+            );
+        }
         match customers.entry(onboarding.customer_id.clone()) {
             Entry::Vacant(vacant) => {
                 vacant.insert(message_id.to_owned());

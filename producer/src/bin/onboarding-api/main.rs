@@ -65,7 +65,7 @@ async fn serve(
     telemetry: &Telemetry,
 ) -> Result<(), Failure> {
     let address = config.listen_addr;
-    let tracer = telemetry.tracer(SCOPE);
+    let tracer = telemetry.tracer(SCOPE, env!("CARGO_PKG_VERSION"));
     let sender = Sender::new(
         aws_sdk_sqs::Client::new(aws),
         config.queue_url,
