@@ -14,6 +14,7 @@ use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::Instant;
+use tracing::info;
 
 /// Instrumentation scope of the spans made here.
 const SCOPE: &str = "baton.lambda";
@@ -120,17 +121,24 @@ impl<S> Builder<S> {
             version: None,
         })
         .await;
+        let config = Config {
+            concurrency: self.concurrency.unwrap_or(environment.concurrency),
+            flush_timeout: self.flush_timeout.unwrap_or(environment.flush_timeout),
+            partial_response: self
+                .partial_response
+                .unwrap_or(environment.partial_response),
+        };
+        info!(
+            concurrency = config.concurrency,
+            flush_timeout = ?config.flush_timeout,
+            partial_response = ?config.partial_response,
+            "consumer started"
+        );
         let invoker = Invoker {
             processor: Processor {
                 handler,
                 state: self.state,
-                config: Config {
-                    concurrency: self.concurrency.unwrap_or(environment.concurrency),
-                    flush_timeout: self.flush_timeout.unwrap_or(environment.flush_timeout),
-                    partial_response: self
-                        .partial_response
-                        .unwrap_or(environment.partial_response),
-                },
+                config,
                 tracer: telemetry.tracer(SCOPE, env!("CARGO_PKG_VERSION")),
                 propagator: telemetry.propagator(),
                 arguments: PhantomData,

@@ -11,6 +11,7 @@ pub(crate) use sampler::SamplerChoice;
 use crate::buffer::Bounds;
 use crate::propagation::Propagator;
 use reader::Reader;
+use std::num::NonZeroUsize;
 use std::time::Duration;
 use tracing_subscriber::filter::Targets;
 
@@ -110,20 +111,25 @@ fn propagator(reader: &mut Reader<'_>) -> Propagator {
         trace_context: false,
         baggage: false,
     };
+    let mut known = false;
     for name in list.split(',').map(str::trim) {
         match name {
             "tracecontext" => propagator.trace_context = true,
             "baggage" => propagator.baggage = true,
             "none" | "" => {}
-            other => reader.problem(
-                NAME,
-                other,
-                "a list of tracecontext, baggage or none",
-                "it is left out",
-            ),
+            other => {
+                let form = "a list of tracecontext, baggage or none";
+                reader.problem(NAME, other, form, "it is left out");
+                continue;
+            }
         }
+        known = true;
     }
-    propagator
+    // A list of nothing but names from elsewhere is no wish to break every trace.
+    match known {
+        true => propagator,
+        false => Propagator::default(),
+    }
 }
 
 fn limits(reader: &mut Reader<'_>) -> SpanLimits {
@@ -136,7 +142,11 @@ fn limits(reader: &mut Reader<'_>) -> SpanLimits {
 }
 
 fn bounds(reader: &mut Reader<'_>) -> Bounds {
-    let mut bound = |name, default| reader.number(name).unwrap_or(default);
+    // Zero would drop every span.
+    let mut bound = |name, default| {
+        let number: Option<NonZeroUsize> = reader.number(name);
+        number.map_or(default, NonZeroUsize::get)
+    };
     Bounds {
         spans: bound("OTEL_BSP_MAX_QUEUE_SIZE", DEFAULT_MAX_SPANS),
         bytes: bound("BATON_SPAN_BUFFER_BYTES", DEFAULT_MAX_BYTES),

@@ -12,6 +12,7 @@ use opentelemetry::Context;
 use opentelemetry::propagation::text_map_propagator::FieldIter;
 use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
 use opentelemetry::trace::{SpanContext, TraceContextExt as _, TraceState};
+use std::fmt;
 use std::sync::LazyLock;
 
 pub use traceparent::InvalidTraceparent;
@@ -75,6 +76,18 @@ impl Default for Propagator {
             trace_context: true,
             baggage: true,
         }
+    }
+}
+
+/// As in `OTEL_PROPAGATORS`.
+impl fmt::Display for Propagator {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match (self.trace_context, self.baggage) {
+            (true, true) => "tracecontext,baggage",
+            (true, false) => "tracecontext",
+            (false, true) => "baggage",
+            (false, false) => "none",
+        })
     }
 }
 

@@ -6,12 +6,12 @@ use crate::export::{ExportError, Exporter};
 use crate::propagation::Propagator;
 use crate::{logs, resource};
 use opentelemetry::trace::TracerProvider as _;
-use opentelemetry::{InstrumentationScope, Key, global};
+use opentelemetry::{InstrumentationScope, global};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider, SpanLimits};
 use opentelemetry_semantic_conventions::SCHEMA_URL;
-use opentelemetry_semantic_conventions::attribute::SERVICE_NAME;
 use std::error::Error;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -60,6 +60,8 @@ struct Shared {
     schedule_delay: Duration,
     background: Mutex<Option<JoinHandle<()>>>,
     stop: Notify,
+    /// Dropped spans that the log has told of.
+    told_dropped: AtomicU64,
 }
 
 impl Telemetry {
@@ -112,6 +114,7 @@ impl Telemetry {
                 schedule_delay: config.schedule_delay,
                 background: Mutex::default(),
                 stop: Notify::new(),
+                told_dropped: AtomicU64::new(0),
             }),
         }
     }
@@ -149,7 +152,20 @@ impl Telemetry {
             spans_pending = counts.pending,
             "telemetry flushed"
         );
+        self.warn_of_drops(counts);
         counts.into()
+    }
+
+    /// One line for all spans that were dropped since the last one.
+    fn warn_of_drops(&self, counts: Counts) {
+        let told = self.shared.told_dropped.swap(counts.dropped, Relaxed);
+        if counts.dropped > told {
+            let spans = counts.dropped - told;
+            warn!(
+                spans,
+                "spans dropped: the buffer was full, or the collector refused them"
+            );
+        }
     }
 
     async fn export(&self, deadline: Instant) -> Result<(), ExportError> {
@@ -206,6 +222,7 @@ impl Telemetry {
             }
             let deadline = Instant::now() + (*schedule_delay).max(MIN_BACKGROUND_TIME);
             failed = self.export(deadline).await.is_err();
+            self.warn_of_drops(buffer.counts());
         }
     }
 
@@ -231,24 +248,39 @@ impl From<Counts> for FlushReport {
 
 /// The effective configuration in one line: enough to see why nothing arrives, and no secret.
 fn log_start(config: &Config, resource: &Resource) {
-    let service = resource.get(&Key::new(SERVICE_NAME));
     let otlp = config.otlp.as_ref();
     let headers: Vec<&str> = otlp
         .iter()
         .flat_map(|otlp| otlp.headers.keys())
         .map(http::HeaderName::as_str)
         .collect();
+    let mut attributes: Vec<String> = resource
+        .iter()
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect();
+    attributes.sort_unstable();
     info!(
-        service = service.as_ref().map(field::display),
         traces = if otlp.is_some() { "otlp" } else { "none" },
         endpoint = otlp.map(|otlp| field::display(&otlp.endpoint)),
-        protocol = "http/protobuf",
+        protocol = otlp.map(|_| "http/protobuf"),
         header_names = headers.join(","),
-        sampler = config.sampler.name,
-        trace_context = config.propagator.trace_context,
-        baggage = config.propagator.baggage,
+        timeout_ms = otlp.map(|otlp| milliseconds(otlp.timeout)),
+        sampler = %config.sampler,
+        propagators = %config.propagator,
+        max_spans = config.bounds.spans,
+        max_bytes = config.bounds.bytes,
+        schedule_delay_ms = milliseconds(config.schedule_delay),
+        max_span_attributes = config.limits.attributes,
+        max_span_events = config.limits.events,
+        max_span_links = config.limits.links,
+        log_filter = %config.log_filter,
+        resource = attributes.join(","),
         "telemetry started"
     );
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -2,13 +2,27 @@
 
 use super::reader::Reader;
 use opentelemetry_sdk::trace::Sampler;
+use std::fmt;
 
 /// A sampler by its standard name.
 #[derive(Debug, Clone)]
 pub(crate) struct SamplerChoice {
     /// As in `OTEL_TRACES_SAMPLER`.
     pub(crate) name: &'static str,
+    /// `OTEL_TRACES_SAMPLER_ARG`, where the sampler has one.
+    ratio: Option<f64>,
     pub(crate) sampler: Sampler,
+}
+
+/// `always_on`, `traceidratio(0.25)`.
+impl fmt::Display for SamplerChoice {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.name)?;
+        match self.ratio {
+            Some(ratio) => write!(formatter, "({ratio})"),
+            None => Ok(()),
+        }
+    }
 }
 
 const ARGUMENT: &str = "OTEL_TRACES_SAMPLER_ARG";
@@ -29,16 +43,21 @@ pub(super) fn read(reader: &mut Reader<'_>) -> SamplerChoice {
     let name = reader
         .parsed("OTEL_TRACES_SAMPLER", form, by_name)
         .unwrap_or("parentbased_always_on");
-    let root = match name.trim_start_matches("parentbased_") {
-        "always_off" => Sampler::AlwaysOff,
-        "traceidratio" => Sampler::TraceIdRatioBased(ratio(reader)),
-        _ => Sampler::AlwaysOn,
+    let ratio = name.ends_with("traceidratio").then(|| ratio(reader));
+    let root = match ratio {
+        Some(ratio) => Sampler::TraceIdRatioBased(ratio),
+        None if name.ends_with("always_off") => Sampler::AlwaysOff,
+        None => Sampler::AlwaysOn,
     };
     let sampler = match name.starts_with("parentbased_") {
         true => Sampler::ParentBased(Box::new(root)),
         false => root,
     };
-    SamplerChoice { name, sampler }
+    SamplerChoice {
+        name,
+        ratio,
+        sampler,
+    }
 }
 
 fn ratio(reader: &mut Reader<'_>) -> f64 {

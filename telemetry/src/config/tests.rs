@@ -139,6 +139,7 @@ fn samplers_go_by_their_standard_names() {
         ("OTEL_TRACES_SAMPLER_ARG", "0.25"),
     ]);
     assert!(problems.is_empty());
+    assert_eq!(config.sampler.to_string(), "parentbased_traceidratio(0.25)");
     let sampler = format!("{:?}", config.sampler.sampler);
     assert!(sampler.contains("TraceIdRatioBased(0.25)") && sampler.contains("ParentBased"));
 }
@@ -164,4 +165,24 @@ fn lambdas_environment_is_recognised() {
         config.resource_attributes,
         expected.map(|(k, v)| (k.to_owned(), v.to_owned()))
     );
+}
+
+#[test]
+fn propagators_that_are_all_unknown_leave_the_default() {
+    let propagator = |list| config(&[("OTEL_PROPAGATORS", list)]).0.propagator;
+    assert!(propagator("b3").trace_context && propagator("b3").baggage);
+    assert!(propagator("b3,tracecontext").trace_context && !propagator("b3,tracecontext").baggage);
+    assert!(!propagator("none").trace_context && !propagator("none").baggage);
+}
+
+#[test]
+fn a_buffer_for_nothing_is_refused() {
+    for name in ["OTEL_BSP_MAX_QUEUE_SIZE", "BATON_SPAN_BUFFER_BYTES"] {
+        let (config, problems) = config(&[(name, "0")]);
+        assert_eq!(
+            (config.bounds.spans, config.bounds.bytes),
+            (DEFAULT_MAX_SPANS, DEFAULT_MAX_BYTES)
+        );
+        assert_eq!(problems.len(), 1);
+    }
 }
