@@ -11,6 +11,7 @@ mod options;
 mod signals;
 mod terminal;
 mod up;
+mod warnings;
 
 use std::process::ExitCode;
 
@@ -58,6 +59,7 @@ enum Command {
 #[must_use]
 pub fn run() -> ExitCode {
     let arguments = Arguments::parse();
+    warnings::show();
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
