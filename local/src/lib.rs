@@ -45,3 +45,6 @@ pub mod environment;
 pub mod mapping;
 pub mod otlp;
 pub mod sqs;
+
+mod group;
+mod lines;

@@ -1,5 +1,6 @@
 //! The life of one environment, as one task: initialise, then idle and serve in turn, then end.
 
+mod booted;
 mod running;
 
 use std::{
@@ -13,7 +14,7 @@ use tokio::{
     time::{Instant, sleep_until, timeout},
 };
 
-use self::running::Running;
+use self::{booted::Booted, running::Running};
 use super::{
     EnvironmentId, Function, InvokeError, LogSource,
     logs::EnvironmentLog,
@@ -56,10 +57,16 @@ pub(super) async fn run(
         id,
         surroundings: &surroundings,
     };
-    let last_words = match Sandbox::start(id, &surroundings, log, commands).await {
-        Ok(sandbox) => sandbox.live(first).await,
+    let last_words = match Booted::boot(&surroundings.function).await {
+        Ok(booted) => {
+            Sandbox::new(id, &surroundings, log, commands, booted)
+                .live(first)
+                .await
+        }
         Err(error) => {
+            // Counted before it is logged, here as below: whoever follows the log looks at the counters when a line comes.
             surroundings.counters.init_failed.increment();
+            log.write(LogSource::Platform, &error.to_string());
             Some(LastWords {
                 reply: first.reply,
                 error,
@@ -113,27 +120,21 @@ enum Happening {
 }
 
 impl<'a> Sandbox<'a> {
-    async fn start(
+    fn new(
         id: EnvironmentId,
         surroundings: &'a Surroundings,
         log: EnvironmentLog,
         commands: mpsc::UnboundedReceiver<Command>,
-    ) -> Result<Self, InvokeError> {
-        let function = &surroundings.function;
-        let api = RuntimeApi::listen()
-            .await
-            .map_err(|error| InvokeError::Init {
-                error_type: "Runtime.ApiUnavailable".to_owned(),
-                message: format!("cannot listen on loopback for the runtime api: {error}"),
-            })?;
-        let (process, output) =
-            Process::spawn(function, api.address).map_err(|error| InvokeError::Init {
-                error_type: "Runtime.InvalidEntrypoint".to_owned(),
-                message: format!("cannot start {}: {error}", function.binary.display()),
-            })?;
+        booted: Booted,
+    ) -> Self {
+        let Booted {
+            api,
+            process,
+            output,
+        } = booted;
         surroundings.counters.started.increment();
         surroundings.pool.started(id, process.id());
-        Ok(Self {
+        Self {
             id,
             surroundings,
             log,
@@ -141,7 +142,7 @@ impl<'a> Sandbox<'a> {
             api,
             process,
             output,
-        })
+        }
     }
 
     async fn live(mut self, first: Invocation) -> Option<LastWords> {
@@ -162,10 +163,10 @@ impl<'a> Sandbox<'a> {
         let mut next = match self.initialise().await {
             Ok(next) => next,
             Err(error) => {
-                self.platform(&error.to_string());
                 if !matches!(error, InvokeError::ShutDown) {
                     self.surroundings.counters.init_failed.increment();
                 }
+                self.platform(&error.to_string());
                 return Some(LastWords {
                     reply: first.reply,
                     error,
@@ -241,8 +242,8 @@ impl<'a> Sandbox<'a> {
                     answer(reply, Verdict::OutOfTurn)
                 }
                 Happening::Exited(reason) => {
-                    self.platform(&reason);
                     counters.exited.increment();
+                    self.platform(&reason);
                     return None;
                 }
                 Happening::Elapsed if pool.withdraw(self.id) => {
@@ -317,7 +318,7 @@ impl<'a> Sandbox<'a> {
     }
 
     /// Answers a call that comes during an invocation. Returns the open `/next` that ends it.
-    fn called(&self, call: Call, running: &mut Running) -> Option<NextReply> {
+    fn called(&mut self, call: Call, running: &mut Running) -> Option<NextReply> {
         match call {
             Call::Next { reply } => {
                 let finished = running.asked_next(reply)?;
@@ -342,7 +343,7 @@ impl<'a> Sandbox<'a> {
         None
     }
 
-    fn begin(&self, invocation: Invocation, deadline: SystemTime) -> Running {
+    fn begin(&mut self, invocation: Invocation, deadline: SystemTime) -> Running {
         let running = Running::new(invocation, self.surroundings.function.arn(), deadline);
         self.process.thaw();
         self.surroundings.pool.running(self.id);

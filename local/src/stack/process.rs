@@ -10,8 +10,8 @@ use rustix::process::Signal;
 use tokio::process::Command;
 use tokio::sync::{mpsc, watch};
 
-use super::group::Group;
 use super::log::Log;
+use crate::group::Group;
 
 /// A running process.
 #[derive(Debug)]

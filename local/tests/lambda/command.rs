@@ -17,7 +17,7 @@ use tokio::{
 
 use crate::{
     queue::Queue,
-    support::{eventually, executable, function},
+    support::{eventually, executable, function, process_state},
 };
 
 #[tokio::test]
@@ -31,6 +31,44 @@ async fn a_response_that_is_refused_is_told() {
         "{warning:?}"
     );
     up.stop().await;
+}
+
+#[tokio::test]
+async fn a_function_that_cannot_be_executed_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let without_interpreter = executable(&folder, "bootstrap", "exec true\n");
+    let up = Up::start(&without_interpreter, &[]).await;
+    up.queue.send(&["ok"]).await;
+
+    up.says("error: the function cannot start").await;
+    up.says("Exec format error").await;
+    up.stop().await;
+}
+
+#[tokio::test]
+async fn an_end_that_is_cut_short_leaves_no_process_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = format!(
+        "#!/bin/sh\n'{}' &\necho \"runtime $!\"\nwait\n",
+        function().binary.display()
+    );
+    let wrapper = executable(&folder, "bootstrap", &script);
+    let mut up = Up::start(&wrapper, &["--logs", "--function-timeout", "30s"]).await;
+    up.queue.send(&["sleep 60000"]).await;
+    let line = up.says("runtime ").await;
+    let runtime: u32 = line.rsplit(' ').next().unwrap().parse().unwrap();
+    up.says("record ").await;
+
+    up.terminate();
+    up.says("stopping").await;
+    up.terminate();
+
+    assert!(up.baton.wait().await.unwrap().success());
+    // Its parent is gone, so whoever has adopted it has to notice its end.
+    eventually("the runtime behind the wrapper has ended", || {
+        matches!(process_state(runtime), None | Some('Z'))
+    })
+    .await;
 }
 
 /// A `baton up` that runs.
