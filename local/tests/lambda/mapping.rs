@@ -15,7 +15,7 @@ use baton_local::{
 
 use crate::{
     queue::{Queue, Running, batches, records},
-    support::{eventually, start},
+    support::{eventually, start, working},
 };
 
 /// A function whose timeout fits the shortest visibility timeout that is not zero.
@@ -314,14 +314,7 @@ async fn stopping_lets_an_invocation_finish() {
     let (queue, lambda) = (Queue::create(30).await, quick_function(1).await);
     queue.send(&["sleep 600"]).await;
     let running = Running::start(&queue, &lambda, queue.mapping(10)).await;
-    eventually("it is being worked on", || {
-        lambda
-            .snapshot()
-            .environments
-            .iter()
-            .any(|environment| environment.phase == Phase::Running)
-    })
-    .await;
+    working(&lambda).await;
 
     let stats = running.stats.clone();
     running.stop().await;

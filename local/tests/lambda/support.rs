@@ -5,7 +5,7 @@ use std::{
     path::PathBuf, sync::LazyLock, time::Duration,
 };
 
-use baton_local::environment::{Freeze, Function, Lambda};
+use baton_local::environment::{Freeze, Function, Lambda, Phase};
 use bytes::Bytes;
 use tempfile::TempDir;
 
@@ -51,6 +51,17 @@ pub(crate) async fn eventually(what: &str, mut reached: impl FnMut() -> bool) {
     tokio::time::timeout(SOON, waiting)
         .await
         .unwrap_or_else(|_| panic!("never: {what}"));
+}
+
+/// Waits until an environment works on an event.
+pub(crate) async fn working(lambda: &Lambda) {
+    eventually("an environment works", || {
+        let environments = lambda.snapshot().environments;
+        environments
+            .iter()
+            .any(|environment| environment.phase == Phase::Running)
+    })
+    .await;
 }
 
 /// State of a process as the kernel names it: `S` sleeping, `T` stopped, `Z` ended; `None` when there is none.
