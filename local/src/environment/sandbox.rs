@@ -1,9 +1,11 @@
 //! The life of one environment, as one task: initialise, then idle and serve in turn, then end.
 
 mod booted;
+mod place;
 mod running;
 
 use std::{
+    future::ready,
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -14,7 +16,7 @@ use tokio::{
     time::{Instant, sleep_until, timeout},
 };
 
-use self::{booted::Booted, running::Running};
+use self::{booted::Booted, place::Place, running::Running};
 use super::{
     EnvironmentId, Function, InvokeError, LogSource,
     logs::EnvironmentLog,
@@ -53,10 +55,7 @@ pub(super) async fn run(
     first: Invocation,
 ) {
     // Whatever happens below, a panic included, the environment leaves the pool: others wait for its place.
-    let place = Place {
-        id,
-        surroundings: &surroundings,
-    };
+    let place = Place::of(id, &surroundings.pool);
     let last_words = match Booted::boot(&surroundings.function).await {
         Ok(booted) => {
             Sandbox::new(id, &surroundings, log, commands, booted)
@@ -85,17 +84,6 @@ pub(super) async fn run(
 struct LastWords {
     reply: ResponseSender,
     error: InvokeError,
-}
-
-struct Place<'a> {
-    id: EnvironmentId,
-    surroundings: &'a Surroundings,
-}
-
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        self.surroundings.pool.remove(self.id);
-    }
 }
 
 struct Sandbox<'a> {
@@ -369,6 +357,19 @@ impl<'a> Sandbox<'a> {
         self.log.write(LogSource::Platform, text);
     }
 
+    /// Logs the lines that are there already. The system may tell of a call before it tells of a line that was written just before it, so
+    /// it is asked once more.
+    async fn catch_up(&mut self) {
+        yield_now().await;
+        for _ in 0..LINES_IN_A_ROW {
+            tokio::select! {
+                biased;
+                Some((source, line)) = self.output.line() => self.log.write(source, &line),
+                () = ready(()) => return,
+            }
+        }
+    }
+
     /// The next thing that happens. In this order when several have: lines are logged before the call that they precede takes effect, and an
     /// answer that has arrived counts, even if the process has ended since or the deadline has passed with it.
     async fn happening(&mut self, until: Instant) -> Happening {
@@ -381,7 +382,10 @@ impl<'a> Sandbox<'a> {
                     lines += 1;
                     self.log.write(source, &line);
                 }
-                Some(call) = self.api.calls.recv() => return Happening::Called(call),
+                Some(call) = self.api.calls.recv() => {
+                    self.catch_up().await;
+                    return Happening::Called(call);
+                }
                 reason = self.process.exited() => return Happening::Exited(reason),
                 () = sleep_until(until) => return Happening::Elapsed,
                 () = yield_now(), if lines == LINES_IN_A_ROW => lines = 0,
