@@ -11,12 +11,14 @@ mod options;
 mod signals;
 mod terminal;
 mod up;
+mod warnings;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
 use self::exit::{EXPLAINED, Exit, exit_codes};
+use self::signals::Signals;
 
 /// What people do most, and the exit codes.
 const EXAMPLES: &str = concat!(
@@ -58,6 +60,7 @@ enum Command {
 #[must_use]
 pub fn run() -> ExitCode {
     let arguments = Arguments::parse();
+    warnings::show();
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -68,13 +71,21 @@ pub fn run() -> ExitCode {
             return Exit::StartFailed.into();
         }
     };
-    let exit = runtime.block_on(async {
-        match arguments.command {
-            Command::Up(arguments) => up::run(arguments).await,
-            Command::Demo(arguments) => demo::run(arguments).await,
+    runtime.block_on(perform(arguments.command)).into()
+}
+
+async fn perform(command: Command) -> Exit {
+    let mut signals = match Signals::new() {
+        Ok(signals) => signals,
+        Err(error) => {
+            terminal::error(&error);
+            return Exit::StartFailed;
         }
-    });
-    exit.into()
+    };
+    match command {
+        Command::Up(arguments) => up::run(arguments, &mut signals).await,
+        Command::Demo(arguments) => demo::run(arguments, &mut signals).await,
+    }
 }
 
 #[cfg(test)]

@@ -34,7 +34,8 @@
 //!
 //! # Environment
 //! Nothing is read from the environment but `CARGO`, which cargo sets, to build with the toolchain that runs us; and, for colours, `NO_COLOR`,
-//! `CLICOLOR`, `CLICOLOR_FORCE` and `TERM`. The AWS configuration of the user is neither read nor handed on.
+//! `CLICOLOR`, `CLICOLOR_FORCE` and `TERM`; and `RUST_LOG`, a level or a list of `target=level`, for what `baton` itself reports while it runs:
+//! warnings and errors unless it says otherwise. The AWS configuration of the user is neither read nor handed on.
 
 pub mod cli;
 pub mod demo;
@@ -44,3 +45,6 @@ pub mod environment;
 pub mod mapping;
 pub mod otlp;
 pub mod sqs;
+
+mod group;
+mod lines;

@@ -16,6 +16,8 @@ mod config;
 
 mod source;
 
+mod back_off;
+
 mod batch;
 
 mod event;

@@ -9,7 +9,6 @@ mod config;
 mod error;
 mod feed;
 mod function;
-mod group;
 mod log;
 mod names;
 mod process;

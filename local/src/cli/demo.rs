@@ -25,14 +25,7 @@ pub(super) struct Arguments {
 }
 
 /// Runs the demo unless a signal arrives first.
-pub(super) async fn run(arguments: Arguments) -> Exit {
-    let mut signals = match Signals::new() {
-        Ok(signals) => signals,
-        Err(error) => {
-            terminal::error(&error);
-            return Exit::StartFailed;
-        }
-    };
+pub(super) async fn run(arguments: Arguments, signals: &mut Signals) -> Exit {
     let mut progress = Progress::new();
     let paths = tokio::select! {
         paths = binaries::find(arguments.binaries, &mut progress) => paths,
@@ -45,7 +38,7 @@ pub(super) async fn run(arguments: Arguments) -> Exit {
             return Exit::BuildFailed;
         }
     };
-    play(paths, &mut progress, &mut signals).await
+    play(paths, &mut progress, signals).await
 }
 
 async fn play(paths: Paths, progress: &mut Progress, signals: &mut Signals) -> Exit {

@@ -47,16 +47,9 @@ pub(super) struct Arguments {
 }
 
 /// Runs until a signal arrives or something dies.
-pub(super) async fn run(arguments: Arguments) -> Exit {
-    let mut signals = match Signals::new() {
-        Ok(signals) => signals,
-        Err(error) => {
-            terminal::error(&error);
-            return Exit::StartFailed;
-        }
-    };
+pub(super) async fn run(arguments: Arguments, signals: &mut Signals) -> Exit {
     if arguments.sqs_only {
-        return sqs_only(arguments.ports.sqs_port, arguments.json, &mut signals).await;
+        return sqs_only(arguments.ports.sqs_port, arguments.json, signals).await;
     }
     let Arguments { json, logs, .. } = arguments;
     let started = tokio::select! {
@@ -73,7 +66,7 @@ pub(super) async fn run(arguments: Arguments) -> Exit {
     if logs {
         logs::follow(&stack);
     }
-    serve(stack, watch, &mut signals).await
+    serve(stack, watch, signals).await
 }
 
 async fn start(arguments: Arguments) -> Result<(Stack, FunctionWatch), Exit> {

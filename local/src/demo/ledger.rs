@@ -1,4 +1,7 @@
 //! What the processes themselves say about their spans, read from their logs.
+//!
+//! The message "telemetry flushed" and the fields `spans_finished`, `spans_exported`, `spans_dropped` and `spans_pending` are a contract with
+//! baton-telemetry, which writes that line after each flush: whoever renames one there changes it here as well.
 
 use std::collections::BTreeMap;
 

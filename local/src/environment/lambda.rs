@@ -67,7 +67,7 @@ impl Lambda {
         Ok(Self {
             inner: Arc::new(Inner {
                 surroundings,
-                logs: Logs::new(),
+                logs: Logs::default(),
             }),
         })
     }

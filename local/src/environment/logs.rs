@@ -1,18 +1,11 @@
 //! What the environments wrote, line by line, as CloudWatch would have it: the latest lines are kept, and can be followed.
 
-use std::{
-    collections::VecDeque,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::sync::Arc;
 
 use tokio::sync::broadcast;
 
 use super::EnvironmentId;
-
-/// How much text is kept for those who ask later: enough for a demonstration, and little beside the processes themselves.
-const MAX_KEPT_BYTES: usize = 16 * 1024 * 1024;
-/// How far a follower may fall behind before it misses lines (and is told how many).
-const FOLLOWER_LINES: usize = 4096;
+use crate::lines::{History, Text};
 
 /// One line that an environment wrote, or that Lambda wrote about it.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -39,78 +32,35 @@ pub enum LogSource {
 }
 
 /// The log of all environments of a function. Clones share it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Logs {
-    shared: Arc<Shared>,
+    history: History<LogLine>,
 }
 
-#[derive(Debug)]
-struct Shared {
-    kept: Mutex<Kept>,
-    followers: broadcast::Sender<LogLine>,
-}
-
-#[derive(Debug, Default)]
-struct Kept {
-    lines: VecDeque<LogLine>,
-    bytes: usize,
+impl Text for LogLine {
+    fn text(&self) -> &str {
+        &self.text
+    }
 }
 
 impl Logs {
-    pub(super) fn new() -> Self {
-        let (followers, _) = broadcast::channel(FOLLOWER_LINES);
-        Self {
-            shared: Arc::new(Shared {
-                kept: Mutex::default(),
-                followers,
-            }),
-        }
-    }
-
     /// The latest lines, oldest first; bounded by their total size, so early ones may be gone.
     pub fn recent(&self) -> Vec<LogLine> {
-        self.shared
-            .kept
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .lines
-            .iter()
-            .cloned()
-            .collect()
+        self.history.recent()
     }
 
     /// Follows the log from now on. A follower that is too slow gets `Lagged` with the number of lines it missed.
     pub fn subscribe(&self) -> broadcast::Receiver<LogLine> {
-        self.shared.followers.subscribe()
-    }
-
-    pub(super) fn push(&self, line: LogLine) {
-        {
-            let mut kept = self
-                .shared
-                .kept
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            kept.bytes += line.text.len();
-            kept.lines.push_back(line.clone());
-            while kept.bytes > MAX_KEPT_BYTES {
-                let Some(oldest) = kept.lines.pop_front() else {
-                    break;
-                };
-                kept.bytes -= oldest.text.len();
-            }
-        }
-        // An error only says that nobody follows.
-        let _ = self.shared.followers.send(line);
+        self.history.subscribe()
     }
 }
 
 /// The log of one environment, which knows the invocation that its lines belong to.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct EnvironmentLog {
     logs: Logs,
     environment: EnvironmentId,
-    request_id: Arc<Mutex<Option<Arc<str>>>>,
+    request_id: Option<Arc<str>>,
 }
 
 impl EnvironmentLog {
@@ -118,27 +68,19 @@ impl EnvironmentLog {
         Self {
             logs,
             environment,
-            request_id: Arc::default(),
+            request_id: None,
         }
     }
 
     /// Attributes what follows to an invocation, up to the next one.
-    pub(super) fn begin(&self, request_id: &str) {
-        *self
-            .request_id
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = Some(Arc::from(request_id));
+    pub(super) fn begin(&mut self, request_id: &str) {
+        self.request_id = Some(Arc::from(request_id));
     }
 
     pub(super) fn write(&self, source: LogSource, text: &str) {
-        let request_id = self
-            .request_id
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
-        self.logs.push(LogLine {
+        self.logs.history.push(LogLine {
             environment: self.environment,
-            request_id,
+            request_id: self.request_id.clone(),
             source,
             text: Arc::from(text),
         });
@@ -149,25 +91,10 @@ impl EnvironmentLog {
 mod tests {
     use super::*;
 
-    fn log() -> (Logs, EnvironmentLog) {
-        let logs = Logs::new();
-        (logs.clone(), EnvironmentLog::new(logs, EnvironmentId(1)))
-    }
-
-    #[test]
-    fn the_oldest_lines_give_way() {
-        let (logs, environment) = log();
-        let half = "x".repeat(MAX_KEPT_BYTES / 2);
-        for text in ["first", &half, &half] {
-            environment.write(LogSource::Stdout, text);
-        }
-
-        assert_eq!(logs.recent().len(), 2);
-    }
-
     #[test]
     fn lines_carry_the_invocation_they_belong_to() {
-        let (logs, environment) = log();
+        let logs = Logs::default();
+        let mut environment = EnvironmentLog::new(logs.clone(), EnvironmentId(1));
         environment.write(LogSource::Stderr, "initialising");
         environment.begin("a-request");
         environment.write(LogSource::Stderr, "running");
@@ -178,15 +105,5 @@ mod tests {
             .map(|line| line.request_id)
             .collect();
         assert_eq!(ids, [None, Some(Arc::from("a-request"))]);
-    }
-
-    #[tokio::test]
-    async fn followers_get_what_comes_after_them() {
-        let (logs, environment) = log();
-        environment.write(LogSource::Stdout, "before");
-        let mut follower = logs.subscribe();
-        environment.write(LogSource::Stdout, "after");
-
-        assert_eq!(&*follower.recv().await.unwrap().text, "after");
     }
 }

@@ -9,22 +9,22 @@ use std::{
     process::{ExitStatus, Stdio},
 };
 
-use rustix::process::{Pid, Signal, kill_process_group};
-use tokio::process::{Child, Command};
+use rustix::process::Signal;
+use tokio::process::Command;
 use tracing::warn;
 
 pub(super) use self::output::Output;
 use super::{Freeze, Function, variables};
+use crate::group::Group;
 
-/// A running process and its process group.
+/// A running process and whatever it has started; they end with it, and with this.
 ///
 /// If the local stack itself is killed with SIGKILL, its environments still end, as a rule: a running one loses its Runtime API, and the
 /// kernel sends SIGHUP and SIGCONT to the stopped ones, because their process groups are then orphaned. (Not so in a container whose first
 /// process is of the same session.)
 #[derive(Debug)]
 pub(super) struct Process {
-    child: Child,
-    group: Option<Pid>,
+    group: Group,
     freeze: Freeze,
 }
 
@@ -40,10 +40,7 @@ impl Process {
             .envs(variables::variables(function, runtime_api))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            // A group of its own: signals reach what the function started too, and Ctrl-C in our terminal reaches none of them.
-            .process_group(0)
-            .kill_on_drop(true);
+            .stderr(Stdio::piped());
         if let Some(folder) = function
             .binary
             .parent()
@@ -51,44 +48,35 @@ impl Process {
         {
             command.current_dir(folder);
         }
-        let mut child = command.spawn()?;
-        let output = Output::of(&mut child);
-        let group = child
-            .id()
-            .and_then(|id| i32::try_from(id).ok())
-            .and_then(Pid::from_raw);
-        Ok((
-            Self {
-                child,
-                group,
-                freeze: function.freeze,
-            },
-            output,
-        ))
+        let mut group = Group::start(&mut command)?;
+        let output = Output::of(&mut group);
+        let freeze = function.freeze;
+        Ok((Self { group, freeze }, output))
     }
 
     /// The process id, until the process has ended.
     pub(super) fn id(&self) -> Option<u32> {
-        self.child.id()
+        self.group.id()
     }
 
     /// Stops every process of the group, unless the function is never frozen.
     pub(super) fn freeze(&self) {
         if self.freeze == Freeze::BetweenInvocations {
-            self.signal(Signal::STOP);
+            self.group.signal(Signal::STOP);
         }
     }
 
     /// Lets the group run again.
     pub(super) fn thaw(&self) {
         if self.freeze == Freeze::BetweenInvocations {
-            self.signal(Signal::CONT);
+            self.group.signal(Signal::CONT);
         }
     }
 
-    /// Waits for the process to end by itself, and says how it ended as Lambda does. Can be cancelled and called again.
+    /// Waits for the process to end by itself, and says how it ended as Lambda does; what it left behind is killed. Can be cancelled and
+    /// called again.
     pub(super) async fn exited(&mut self) -> String {
-        match self.child.wait().await {
+        match self.group.wait().await {
             Ok(status) => exit_reason(status),
             Err(error) => format!("Runtime exited, and its status cannot be read: {error}"),
         }
@@ -96,20 +84,9 @@ impl Process {
 
     /// Kills the group without warning, frozen or not, and returns when the process has ended.
     pub(super) async fn kill(mut self) {
-        self.signal(Signal::KILL);
-        if let Err(error) = self.child.wait().await {
+        self.group.signal(Signal::KILL);
+        if let Err(error) = self.group.wait().await {
             warn!(%error, "cannot wait for a killed environment");
-        }
-    }
-
-    /// Signals the whole group. The process may be gone already; its group's number is not given away while one of its members lives.
-    fn signal(&self, signal: Signal) {
-        let Some(group) = self.group else { return };
-        match kill_process_group(group, signal) {
-            Ok(()) | Err(rustix::io::Errno::SRCH) => {}
-            Err(error) => {
-                warn!(%error, group = group.as_raw_nonzero().get(), "cannot signal an environment")
-            }
         }
     }
 }

@@ -1,8 +1,11 @@
 //! The life of one environment, as one task: initialise, then idle and serve in turn, then end.
 
+mod booted;
+mod place;
 mod running;
 
 use std::{
+    future::ready,
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -13,7 +16,7 @@ use tokio::{
     time::{Instant, sleep_until, timeout},
 };
 
-use self::running::Running;
+use self::{booted::Booted, place::Place, running::Running};
 use super::{
     EnvironmentId, Function, InvokeError, LogSource,
     logs::EnvironmentLog,
@@ -52,14 +55,17 @@ pub(super) async fn run(
     first: Invocation,
 ) {
     // Whatever happens below, a panic included, the environment leaves the pool: others wait for its place.
-    let place = Place {
-        id,
-        surroundings: &surroundings,
-    };
-    let last_words = match Sandbox::start(id, &surroundings, log, commands).await {
-        Ok(sandbox) => sandbox.live(first).await,
+    let place = Place::of(id, &surroundings.pool);
+    let last_words = match Booted::boot(&surroundings.function).await {
+        Ok(booted) => {
+            Sandbox::new(id, &surroundings, log, commands, booted)
+                .live(first)
+                .await
+        }
         Err(error) => {
+            // Counted before it is logged, here as below: whoever follows the log looks at the counters when a line comes.
             surroundings.counters.init_failed.increment();
+            log.write(LogSource::Platform, &error.to_string());
             Some(LastWords {
                 reply: first.reply,
                 error,
@@ -78,17 +84,6 @@ pub(super) async fn run(
 struct LastWords {
     reply: ResponseSender,
     error: InvokeError,
-}
-
-struct Place<'a> {
-    id: EnvironmentId,
-    surroundings: &'a Surroundings,
-}
-
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        self.surroundings.pool.remove(self.id);
-    }
 }
 
 struct Sandbox<'a> {
@@ -113,27 +108,21 @@ enum Happening {
 }
 
 impl<'a> Sandbox<'a> {
-    async fn start(
+    fn new(
         id: EnvironmentId,
         surroundings: &'a Surroundings,
         log: EnvironmentLog,
         commands: mpsc::UnboundedReceiver<Command>,
-    ) -> Result<Self, InvokeError> {
-        let function = &surroundings.function;
-        let api = RuntimeApi::listen()
-            .await
-            .map_err(|error| InvokeError::Init {
-                error_type: "Runtime.ApiUnavailable".to_owned(),
-                message: format!("cannot listen on loopback for the runtime api: {error}"),
-            })?;
-        let (process, output) =
-            Process::spawn(function, api.address).map_err(|error| InvokeError::Init {
-                error_type: "Runtime.InvalidEntrypoint".to_owned(),
-                message: format!("cannot start {}: {error}", function.binary.display()),
-            })?;
+        booted: Booted,
+    ) -> Self {
+        let Booted {
+            api,
+            process,
+            output,
+        } = booted;
         surroundings.counters.started.increment();
         surroundings.pool.started(id, process.id());
-        Ok(Self {
+        Self {
             id,
             surroundings,
             log,
@@ -141,7 +130,7 @@ impl<'a> Sandbox<'a> {
             api,
             process,
             output,
-        })
+        }
     }
 
     async fn live(mut self, first: Invocation) -> Option<LastWords> {
@@ -162,10 +151,10 @@ impl<'a> Sandbox<'a> {
         let mut next = match self.initialise().await {
             Ok(next) => next,
             Err(error) => {
-                self.platform(&error.to_string());
                 if !matches!(error, InvokeError::ShutDown) {
                     self.surroundings.counters.init_failed.increment();
                 }
+                self.platform(&error.to_string());
                 return Some(LastWords {
                     reply: first.reply,
                     error,
@@ -241,8 +230,8 @@ impl<'a> Sandbox<'a> {
                     answer(reply, Verdict::OutOfTurn)
                 }
                 Happening::Exited(reason) => {
-                    self.platform(&reason);
                     counters.exited.increment();
+                    self.platform(&reason);
                     return None;
                 }
                 Happening::Elapsed if pool.withdraw(self.id) => {
@@ -317,7 +306,7 @@ impl<'a> Sandbox<'a> {
     }
 
     /// Answers a call that comes during an invocation. Returns the open `/next` that ends it.
-    fn called(&self, call: Call, running: &mut Running) -> Option<NextReply> {
+    fn called(&mut self, call: Call, running: &mut Running) -> Option<NextReply> {
         match call {
             Call::Next { reply } => {
                 let finished = running.asked_next(reply)?;
@@ -342,7 +331,7 @@ impl<'a> Sandbox<'a> {
         None
     }
 
-    fn begin(&self, invocation: Invocation, deadline: SystemTime) -> Running {
+    fn begin(&mut self, invocation: Invocation, deadline: SystemTime) -> Running {
         let running = Running::new(invocation, self.surroundings.function.arn(), deadline);
         self.process.thaw();
         self.surroundings.pool.running(self.id);
@@ -368,6 +357,19 @@ impl<'a> Sandbox<'a> {
         self.log.write(LogSource::Platform, text);
     }
 
+    /// Logs the lines that are there already. The system may tell of a call before it tells of a line that was written just before it, so
+    /// it is asked once more.
+    async fn catch_up(&mut self) {
+        yield_now().await;
+        for _ in 0..LINES_IN_A_ROW {
+            tokio::select! {
+                biased;
+                Some((source, line)) = self.output.line() => self.log.write(source, &line),
+                () = ready(()) => return,
+            }
+        }
+    }
+
     /// The next thing that happens. In this order when several have: lines are logged before the call that they precede takes effect, and an
     /// answer that has arrived counts, even if the process has ended since or the deadline has passed with it.
     async fn happening(&mut self, until: Instant) -> Happening {
@@ -380,7 +382,10 @@ impl<'a> Sandbox<'a> {
                     lines += 1;
                     self.log.write(source, &line);
                 }
-                Some(call) = self.api.calls.recv() => return Happening::Called(call),
+                Some(call) = self.api.calls.recv() => {
+                    self.catch_up().await;
+                    return Happening::Called(call);
+                }
                 reason = self.process.exited() => return Happening::Exited(reason),
                 () = sleep_until(until) => return Happening::Elapsed,
                 () = yield_now(), if lines == LINES_IN_A_ROW => lines = 0,

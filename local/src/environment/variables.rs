@@ -1,11 +1,8 @@
 //! The variables of an execution environment: Lambda's own, then the function's, and nothing of ours.
 
-use std::{
-    collections::BTreeMap,
-    net::SocketAddr,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{collections::BTreeMap, net::SocketAddr};
 
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::Function;
@@ -27,8 +24,6 @@ pub(super) const VERSION: &str = "$LATEST";
 /// Stands in for the credentials of the function's role. Any local endpoint takes it, and AWS refuses it.
 const DUMMY_CREDENTIAL: &str = "local";
 
-const SECONDS_PER_DAY: u64 = 86_400;
-
 /// All variables of a new environment whose Runtime API listens at `runtime_api`.
 pub(super) fn variables(function: &Function, runtime_api: SocketAddr) -> BTreeMap<String, String> {
     let mut variables = BTreeMap::new();
@@ -44,9 +39,6 @@ pub(super) fn variables(function: &Function, runtime_api: SocketAddr) -> BTreeMa
 
 /// What tells this environment from others.
 fn identity(function: &Function, runtime_api: SocketAddr) -> [(&'static str, String); 7] {
-    let since_epoch = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
     [
         ("AWS_LAMBDA_FUNCTION_NAME", function.name.clone()),
         ("AWS_LAMBDA_FUNCTION_VERSION", VERSION.into()),
@@ -58,7 +50,10 @@ fn identity(function: &Function, runtime_api: SocketAddr) -> [(&'static str, Str
             "AWS_LAMBDA_LOG_GROUP_NAME",
             format!("/aws/lambda/{}", function.name),
         ),
-        ("AWS_LAMBDA_LOG_STREAM_NAME", log_stream_name(since_epoch)),
+        (
+            "AWS_LAMBDA_LOG_STREAM_NAME",
+            log_stream_name(OffsetDateTime::now_utc()),
+        ),
         ("AWS_LAMBDA_RUNTIME_API", runtime_api.to_string()),
         ("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand".into()),
     ]
@@ -88,36 +83,12 @@ fn platform(function: &Function) -> [(&'static str, String); 12] {
 }
 
 /// As CloudWatch names it: the day on which the environment was started, the version, and 32 random digits.
-fn log_stream_name(since_epoch: Duration) -> String {
-    let (year, month, day) = civil_date(since_epoch.as_secs() / SECONDS_PER_DAY);
+fn log_stream_name(started: OffsetDateTime) -> String {
+    let (year, month, day) = (started.year(), u8::from(started.month()), started.day());
     format!(
         "{year}/{month:02}/{day:02}/[{VERSION}]{}",
         Uuid::new_v4().simple()
     )
-}
-
-/// The Gregorian date of a day counted from 1970-01-01.
-///
-/// Counts in eras of 400 years that begin on the first of March, so that the leap day is the last one of its year.
-fn civil_date(days_since_epoch: u64) -> (u64, u64, u64) {
-    /// Days from 0000-03-01 to 1970-01-01.
-    const EPOCH_OFFSET: u64 = 719_468;
-    const DAYS_PER_ERA: u64 = 146_097;
-
-    let days = days_since_epoch + EPOCH_OFFSET;
-    let (era, day_of_era) = (days / DAYS_PER_ERA, days % DAYS_PER_ERA);
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 {
-        month_from_march + 3
-    } else {
-        month_from_march - 9
-    };
-    let year = era * 400 + year_of_era + u64::from(month <= 2);
-    (year, month, day)
 }
 
 #[cfg(test)]
@@ -125,22 +96,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn dates_are_gregorian() {
-        let expected = [
-            (0, (1970, 1, 1)),
-            (59, (1970, 3, 1)),
-            (11_016, (2000, 2, 29)),
-            (20_454, (2026, 1, 1)),
-            (20_778, (2026, 11, 21)),
-        ];
-        for (days, date) in expected {
-            assert_eq!(civil_date(days), date, "{days} days");
-        }
-    }
-
-    #[test]
     fn log_streams_are_named_as_on_aws() {
-        let name = log_stream_name(Duration::from_secs(SECONDS_PER_DAY));
+        let name = log_stream_name(OffsetDateTime::from_unix_timestamp(86_400).unwrap());
         let (date, instance) = name.split_once("[$LATEST]").unwrap();
         assert_eq!(date, "1970/01/02/");
         assert!(

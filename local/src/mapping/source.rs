@@ -4,14 +4,12 @@ use std::{future::Future, pin::pin, time::Duration};
 
 use aws_sdk_sqs::{Client, types::QueueAttributeName};
 use bytes::Bytes;
-use tokio::{
-    task::JoinSet,
-    time::{Instant, sleep_until, timeout},
-};
+use tokio::{task::JoinSet, time::timeout};
 use tracing::warn;
 
 use super::{
     Mapping, MappingError, Outcome, Responses, Stats,
+    back_off::{Availability, BackOff},
     batch::{Batch, Poller},
     config::Queue,
     event::{self, Record, Source},
@@ -21,10 +19,6 @@ use crate::environment::{InvokeError, Lambda};
 
 /// How long invocations may still run after the stop signal; their records are delivered again if they do not make it.
 const DRAIN_LIMIT: Duration = Duration::from_secs(10);
-/// Time without polls after an invocation that found no environment; doubled with each one in a row.
-const FIRST_BACK_OFF: Duration = Duration::from_millis(200);
-/// Where the doubling ends.
-const LONGEST_BACK_OFF: Duration = Duration::from_secs(10);
 
 /// Creates a mapping and runs it: short for [`EventSource::connect`] and [`EventSource::run`].
 ///
@@ -86,8 +80,9 @@ impl EventSource {
         self.delivery.stats.clone()
     }
 
-    /// Polls and invokes until `shutdown` completes. Then stops polling, hands out what was gathered already, and lets invocations finish for
-    /// ten seconds at most.
+    /// Polls and invokes until `shutdown` completes. Then stops polling, hands out the batch that was being gathered, and lets invocations
+    /// finish for ten seconds at most. Records that did not fit into that batch are left to the queue: like those of an invocation that takes
+    /// too long, they come back after their visibility timeout.
     pub async fn run(mut self, shutdown: impl Future<Output = ()>) {
         let mut shutdown = pin!(shutdown);
         let mut invocations = Invocations::default();
@@ -114,28 +109,10 @@ impl EventSource {
 }
 
 /// Invocations under way, and how the function has fared of late.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Invocations {
     running: JoinSet<Availability>,
-    back_off: Duration,
-    not_before: Instant,
-}
-
-/// Whether there was an environment for an invocation.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Availability {
-    Available,
-    Unavailable,
-}
-
-impl Default for Invocations {
-    fn default() -> Self {
-        Self {
-            running: JoinSet::new(),
-            back_off: FIRST_BACK_OFF,
-            not_before: Instant::now(),
-        }
-    }
+    back_off: BackOff,
 }
 
 impl Invocations {
@@ -143,30 +120,20 @@ impl Invocations {
     async fn ready_for_another(&mut self, max_concurrency: usize) {
         loop {
             while let Some(ended) = self.running.try_join_next() {
-                self.note(ended.unwrap_or(Availability::Available));
+                self.back_off.note(ended.unwrap_or(Availability::Available));
             }
             if self.running.len() < max_concurrency {
                 break;
             }
             if let Some(ended) = self.running.join_next().await {
-                self.note(ended.unwrap_or(Availability::Available));
+                self.back_off.note(ended.unwrap_or(Availability::Available));
             }
         }
-        sleep_until(self.not_before).await;
+        self.back_off.over().await;
     }
 
     async fn all_ended(&mut self) {
         while self.running.join_next().await.is_some() {}
-    }
-
-    fn note(&mut self, availability: Availability) {
-        match availability {
-            Availability::Available => self.back_off = FIRST_BACK_OFF,
-            Availability::Unavailable => {
-                self.not_before = Instant::now() + self.back_off;
-                self.back_off = (self.back_off * 2).min(LONGEST_BACK_OFF);
-            }
-        }
     }
 }
 

@@ -1,33 +1,26 @@
+mod support;
+
 use std::io::Write;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use http::{Request, StatusCode};
-use http_body_util::{BodyExt, Full};
-use hyper_util::rt::TokioIo;
+use http::StatusCode;
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::logs::v1::logs_service_client::LogsServiceClient;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_client::MetricsServiceClient;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_client::TraceServiceClient;
-use opentelemetry_proto::tonic::collector::trace::v1::{
-    ExportTraceServiceRequest, ExportTraceServiceResponse,
-};
-use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
-use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue};
-use opentelemetry_proto::tonic::resource::v1::Resource;
-use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, span};
+use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
 use serde_json::{Value, json};
-use tokio::net::{TcpListener, TcpStream};
 use tonic::codec::CompressionEncoding;
 
-use super::{SpanStore, serve_grpc, serve_http};
+use self::support::{Grpc, Http, plain_span, request, rich_span};
+use super::SpanStore;
 
-const TRACE: [u8; 16] = [0xab; 16];
 const TRACE_HEX: &str = "abababababababababababababababab";
 const PROTOBUF: &str = "application/x-protobuf";
 
@@ -293,155 +286,4 @@ async fn waiting_ends_with_the_request_that_fulfils_it() {
         .await
         .unwrap()
         .unwrap();
-}
-
-fn request(spans: Vec<Span>) -> ExportTraceServiceRequest {
-    let scope = InstrumentationScope {
-        name: "test".to_owned(),
-        ..InstrumentationScope::default()
-    };
-    let scope_spans = ScopeSpans {
-        scope: Some(scope),
-        spans,
-        ..ScopeSpans::default()
-    };
-    let resource = Resource {
-        attributes: vec![named()],
-        ..Resource::default()
-    };
-    ExportTraceServiceRequest {
-        resource_spans: vec![ResourceSpans {
-            resource: Some(resource),
-            scope_spans: vec![scope_spans],
-            ..ResourceSpans::default()
-        }],
-    }
-}
-
-fn plain_span(id: u8) -> Span {
-    Span {
-        trace_id: TRACE.to_vec(),
-        span_id: vec![id; 8],
-        name: "plain".to_owned(),
-        ..Span::default()
-    }
-}
-
-fn rich_span() -> Span {
-    Span {
-        parent_span_id: vec![2; 8],
-        flags: 0x301,
-        trace_state: "a=b".to_owned(),
-        name: "process onboarding".to_owned(),
-        kind: span::SpanKind::Consumer.into(),
-        start_time_unix_nano: 1,
-        end_time_unix_nano: 5,
-        attributes: vec![
-            attribute("count", Any::IntValue(3)),
-            attribute("latency", Any::DoubleValue(0.5)),
-            named(),
-        ],
-        links: vec![span::Link {
-            trace_id: TRACE.to_vec(),
-            span_id: vec![3; 8],
-            attributes: vec![named()],
-            ..span::Link::default()
-        }],
-        events: vec![span::Event {
-            name: "exception".to_owned(),
-            time_unix_nano: 4,
-            ..span::Event::default()
-        }],
-        status: Some(opentelemetry_proto::tonic::trace::v1::Status {
-            code: 2,
-            message: "refused".to_owned(),
-        }),
-        ..plain_span(1)
-    }
-}
-
-fn named() -> KeyValue {
-    attribute("name", Any::StringValue("x".to_owned()))
-}
-
-fn attribute(key: &str, value: Any) -> KeyValue {
-    KeyValue {
-        key: key.to_owned(),
-        value: Some(AnyValue { value: Some(value) }),
-        ..KeyValue::default()
-    }
-}
-
-struct Http {
-    address: std::net::SocketAddr,
-    store: SpanStore,
-}
-
-struct Answer {
-    status: StatusCode,
-    content_type: String,
-    body: Bytes,
-}
-
-impl Http {
-    async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let store = SpanStore::default();
-        tokio::spawn(serve_http(listener, store.clone(), std::future::pending()));
-        Self { address, store }
-    }
-
-    async fn post(&self, path: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Answer {
-        let request = headers
-            .iter()
-            .fold(Request::post(path), |request, (name, value)| {
-                request.header(*name, *value)
-            });
-        self.send(request.body(Full::from(body)).unwrap()).await
-    }
-
-    async fn get(&self, path: &str) -> Value {
-        let answer = self
-            .send(Request::get(path).body(Full::default()).unwrap())
-            .await;
-        serde_json::from_slice(&answer.body).unwrap()
-    }
-
-    async fn send(&self, mut request: Request<Full<Bytes>>) -> Answer {
-        request
-            .headers_mut()
-            .insert("host", self.address.to_string().parse().unwrap());
-        let stream = TcpStream::connect(self.address).await.unwrap();
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
-            .await
-            .unwrap();
-        tokio::spawn(connection);
-        let response = sender.send_request(request).await.unwrap();
-        let content_type = response
-            .headers()
-            .get("content-type")
-            .map(|value| value.to_str().unwrap().to_owned())
-            .unwrap_or_default();
-        Answer {
-            status: response.status(),
-            content_type,
-            body: response.into_body().collect().await.unwrap().to_bytes(),
-        }
-    }
-}
-
-struct Grpc {
-    url: String,
-    store: SpanStore,
-}
-
-impl Grpc {
-    async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let store = SpanStore::default();
-        tokio::spawn(serve_grpc(listener, store.clone(), std::future::pending()));
-        Self { url, store }
-    }
 }

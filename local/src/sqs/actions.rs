@@ -7,7 +7,9 @@ use serde::de::DeserializeOwned;
 
 use super::error::Error;
 use super::hub::Hub;
-use super::wire::FailedEntry;
+use super::limits;
+use super::wire::messages::BatchRequest;
+use super::wire::{BatchResponse, FailedEntry};
 
 mod queues;
 mod receive;
@@ -84,6 +86,29 @@ impl Request<'_> {
         Ok(name.to_owned())
     }
 
+    /// A batch of any action: the name of its queue, which is there, and its entries by their ids, which are what AWS takes.
+    ///
+    /// `action` is the prefix of the entry's type name.
+    fn batch<T: DeserializeOwned>(
+        &self,
+        action: &'static str,
+    ) -> Result<(String, Vec<(String, T)>), Error> {
+        let wanted: BatchRequest<T> = self.parse()?;
+        let name = self.queue_name(wanted.queue_url.as_deref())?;
+        let entries = wanted.entries.unwrap_or_default();
+        let ids: Vec<&str> = entries
+            .iter()
+            .map(|entry| entry.id.as_deref().unwrap_or_default())
+            .collect();
+        limits::check_batch(action, &ids)?;
+        // Before anything about single messages, as on AWS: the queue must be there.
+        self.hub.with(|account, _| account.queue(&name).map(drop))?;
+        let entries = entries
+            .into_iter()
+            .map(|entry| (entry.id.unwrap_or_default(), entry.content));
+        Ok((name, entries.collect()))
+    }
+
     /// Queues of other accounts do not exist here.
     fn own_account(&self, account: &str) -> Result<(), Error> {
         if account == self.hub.account_id() {
@@ -106,13 +131,26 @@ fn required<'a>(value: Option<&'a str>, name: &str) -> Result<&'a str, Error> {
         .ok_or_else(|| Error::MissingParameter(name.to_owned()))
 }
 
-fn failed(id: String, error: &Error) -> FailedEntry {
-    FailedEntry {
-        id,
-        sender_fault: true,
-        code: error.naming().code,
-        message: error.to_string(),
+/// The answer of a batch action, from what became of each entry: what an entry that succeeded has to say, or its id and error.
+fn batch_answer<T: Serialize>(
+    outcomes: impl Iterator<Item = Result<T, (String, Error)>>,
+) -> Result<Vec<u8>, Error> {
+    let mut response = BatchResponse {
+        successful: Vec::new(),
+        failed: Vec::new(),
+    };
+    for outcome in outcomes {
+        match outcome {
+            Ok(entry) => response.successful.push(entry),
+            Err((id, error)) => response.failed.push(FailedEntry {
+                id,
+                sender_fault: true,
+                code: error.naming().code,
+                message: error.to_string(),
+            }),
+        }
     }
+    answer(&response)
 }
 
 /// Where the JSON is wrong and what was expected, without quoting it: it may hold a message body.

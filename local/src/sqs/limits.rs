@@ -36,7 +36,21 @@ const MAX_GROUP_CHARS: usize = 128;
 /// How many digits a Number attribute may have.
 const MAX_NUMBER_DIGITS: usize = 38;
 
-/// Checks `value` against the inclusive `range` and takes it as whole seconds or a count.
+/// Checks how many of something a request wishes for: one to `most`.
+///
+/// # Errors
+/// `InvalidParameterValue` if it is another number.
+pub(crate) fn count(wanted: i64, most: usize, name: &str) -> Result<usize, Error> {
+    let accepted = usize::try_from(wanted)
+        .ok()
+        .filter(|wanted| (1..=most).contains(wanted));
+    accepted.ok_or_else(|| {
+        let reason = format!("Must be between 1 and {most}, if provided.");
+        Error::parameter(wanted, name, &reason)
+    })
+}
+
+/// Checks `value` against the inclusive `range` and takes it as whole seconds.
 ///
 /// # Errors
 /// `InvalidParameterValue` with `reason` if it lies outside.
@@ -161,6 +175,19 @@ mod tests {
         }
         let fifo = check_queue_name("orders.fifo").map_err(|error| error.naming().code);
         assert_eq!(fifo, Err("AWS.SimpleQueueService.UnsupportedOperation"));
+    }
+
+    #[test]
+    fn a_count_is_1_to_its_limit() {
+        assert_eq!(count(1, 10, "MaxResults"), Ok(1));
+        assert_eq!(count(10, 10, "MaxResults"), Ok(10));
+        for refused in [i64::MIN, -1, 0, 11, i64::MAX] {
+            let error = count(refused, 10, "MaxResults").unwrap_err().to_string();
+            assert!(
+                error.contains("MaxResults") && error.contains("between 1 and 10"),
+                "{error}"
+            );
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::Command;
 
-use super::group::Group;
+use crate::group::Group;
 
 /// The cargo profile that is built, the one of the alias `cargo baton`: optimised a little, without the minutes that the deployed profile
 /// takes.

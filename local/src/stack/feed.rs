@@ -53,11 +53,13 @@ impl Feed {
 
     /// Waits for its end.
     pub(super) async fn ended(&mut self) {
-        match &mut self.task {
-            // How it ended does not matter to those who wait for it: it has no result, and a panic is printed by the runtime.
-            Some(task) => drop(task.await),
-            None => std::future::pending().await,
-        }
+        let Some(task) = &mut self.task else {
+            return std::future::pending().await;
+        };
+        // How it ended does not matter to those who wait for it: it has no result, and a panic is printed by the runtime.
+        let _ = task.await;
+        // A task that was waited for to its end must not be waited for again.
+        self.task = None;
     }
 
     /// Lets the batches that are being handled end.
@@ -66,5 +68,21 @@ impl Feed {
         if let Some(task) = self.task.take() {
             let _ = task.await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_feed_that_has_ended_by_itself_can_be_stopped() {
+        let mut feed = Feed {
+            task: Some(tokio::spawn(async {})),
+            stop: watch::Sender::new(false),
+            stats: Stats::default(),
+        };
+        feed.ended().await;
+        feed.stop().await;
     }
 }

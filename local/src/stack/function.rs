@@ -7,12 +7,11 @@ use tokio::sync::broadcast;
 use super::config::Config;
 use super::error::StackError;
 use super::names::{ACCOUNT, FUNCTION, REGION};
-use crate::environment::{Function, Lambda, LogLine, LogSource, Snapshot};
+use crate::environment::{Function, Lambda, LogLine, Snapshot};
+use crate::lines;
 
 /// What the function is told about its memory; a usual size, and not enforced.
 const MEMORY_MB: u32 = 256;
-/// How many lines of the log are quoted: what fits on a screen beside the error itself.
-const QUOTED_LINES: usize = 15;
 
 /// Sets the function up; its first environment starts with the first message.
 pub(super) async fn start(
@@ -79,19 +78,8 @@ impl FunctionWatch {
 
     fn tail(&self) -> String {
         let lines = self.lambda.logs().recent();
-        let own = lines
-            .iter()
-            .filter(|line| line.source != LogSource::Platform)
-            .collect::<Vec<_>>();
-        if own.is_empty() {
-            return "  (it wrote nothing)".to_owned();
-        }
-        let skipped = own.len().saturating_sub(QUOTED_LINES);
-        own.iter()
-            .skip(skipped)
-            .map(|line| format!("  {}", line.text))
-            .collect::<Vec<_>>()
-            .join("\n")
+        // What Lambda says of it counts as well: of a function that cannot even be started it is all there is.
+        lines::tail(lines.iter().map(|line| &*line.text))
     }
 }
 

@@ -10,8 +10,8 @@ use rustix::process::Signal;
 use tokio::process::Command;
 use tokio::sync::{mpsc, watch};
 
-use super::group::Group;
 use super::log::Log;
+use crate::group::Group;
 
 /// A running process.
 #[derive(Debug)]
@@ -102,30 +102,40 @@ const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// Owns the group, so that a signal can never reach another process that was given its number after its end.
 async fn supervise(mut group: Group, mut requests: mpsc::Receiver<Signal>) -> Exit {
-    loop {
+    let status = loop {
         tokio::select! {
-            status = group.wait() => return status.map_or_else(|error| Exit::Unknown(error.to_string()), Exit::Status),
-            // Once nobody is left to ask for anything, the process goes with its owner.
-            request = requests.recv() => group.signal(request.unwrap_or(Signal::KILL)),
+            status = group.wait() => break status,
+            request = requests.recv() => match request {
+                Some(signal) => group.signal(signal),
+                // Once nobody is left to ask for anything, the process goes with its owner.
+                None => {
+                    group.signal(Signal::KILL);
+                    break group.wait().await;
+                }
+            },
         }
-    }
+    };
+    status.map_or_else(|error| Exit::Unknown(error.to_string()), Exit::Status)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+
+    use tempfile::TempDir;
+    use tokio::task::coop::has_budget_remaining;
+
     use super::*;
 
-    fn shell(script: &str) -> Process {
-        let folder = tempfile::tempdir().unwrap().keep();
-        let path = folder.join("script");
+    /// The folder holds the script, which the shell reads as it goes.
+    fn shell(script: &str) -> (Process, TempDir) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("script");
         std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
         std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755))
             .unwrap();
-        Process::start(
-            &path,
-            &BTreeMap::from([("GIVEN".to_owned(), "1".to_owned())]),
-        )
-        .unwrap()
+        let given = BTreeMap::from([("GIVEN".to_owned(), "1".to_owned())]);
+        (Process::start(&path, &given).unwrap(), folder)
     }
 
     fn runs(process: i32) -> bool {
@@ -147,10 +157,10 @@ mod tests {
             .enable_all()
             .build()
             .unwrap();
-        let (process, child) = runtime.block_on(async {
-            let process = shell("sleep 600 & echo $!; wait");
+        let (process, child, _folder) = runtime.block_on(async {
+            let (process, folder) = shell("sleep 600 & echo $!; wait");
             let child = process.log().find(|line| line.parse::<i32>().ok()).await;
-            (process, child)
+            (process, child, folder)
         });
         assert!(runs(child));
         drop(runtime);
@@ -159,8 +169,23 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn it_goes_with_its_owner_and_is_waited_for_quietly() {
+        let mut command = Command::new("sleep");
+        let group = Group::start(command.arg("600")).unwrap();
+        let (owner, requests) = mpsc::channel(1);
+        drop(owner);
+        let mut supervision = pin!(supervise(group, requests));
+        let exit = std::future::poll_fn(|context| {
+            let poll = supervision.as_mut().poll(context);
+            assert!(has_budget_remaining(), "it asks again and again");
+            poll
+        });
+        assert_eq!(exit.await.to_string(), "signal: 9 (SIGKILL)");
+    }
+
+    #[tokio::test]
     async fn it_sees_what_it_is_given_and_nothing_of_ours() {
-        let process = shell("echo given=$GIVEN home=$HOME; echo problem >&2; exit 3");
+        let (process, _folder) = shell("echo given=$GIVEN home=$HOME; echo problem >&2; exit 3");
         assert_eq!(process.exited().await.to_string(), "exit status: 3");
         let mut lines = process.log().lines();
         lines.sort();
@@ -172,7 +197,7 @@ mod tests {
 
     #[tokio::test]
     async fn it_is_asked_to_end_first() {
-        let process =
+        let (process, _folder) =
             shell("trap 'echo bye; exit 0' TERM; echo ready; while :; do sleep 0.05; done");
         process
             .log()
@@ -187,7 +212,7 @@ mod tests {
 
     #[tokio::test]
     async fn it_is_killed_with_its_children_when_it_does_not_listen() {
-        let process = shell("trap '' TERM; sleep 600 & echo $!; wait; wait");
+        let (process, _folder) = shell("trap '' TERM; sleep 600 & echo $!; wait; wait");
         let child = process.log().find(|line| line.parse::<i32>().ok()).await;
         let exit = process.stop(Duration::from_millis(50)).await;
         assert_eq!(exit.to_string(), "signal: 9 (SIGKILL)");

@@ -11,7 +11,7 @@ use bytes::Bytes;
 
 use crate::{
     function::TICK,
-    support::{eventually, function, invoke, process_state, start},
+    support::{eventually, function, invoke, process_state, start, working},
 };
 
 #[tokio::test]
@@ -166,14 +166,7 @@ async fn a_timeout_kills() {
     let lambda = start(|function| function.timeout = Duration::from_millis(500)).await;
     let invocation = lambda.invoke(Bytes::from_static(b"sleep 60000"));
     let (error, pid) = tokio::join!(invocation, async {
-        eventually("the process runs", || {
-            lambda
-                .snapshot()
-                .environments
-                .first()
-                .is_some_and(|environment| environment.phase == Phase::Running)
-        })
-        .await;
+        working(&lambda).await;
         lambda.snapshot().environments[0].pid.unwrap()
     });
 
@@ -427,14 +420,7 @@ async fn a_shutdown_leaves_no_process_behind() {
         let lambda = lambda.clone();
         async move { lambda.invoke(Bytes::from_static(b"sleep 60000")).await }
     });
-    eventually("one is busy", || {
-        lambda
-            .snapshot()
-            .environments
-            .iter()
-            .any(|environment| environment.phase == Phase::Running)
-    })
-    .await;
+    working(&lambda).await;
     let pids: Vec<_> = lambda
         .snapshot()
         .environments

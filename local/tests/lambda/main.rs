@@ -27,3 +27,6 @@ mod mapping;
 
 /// What is left when the local stack itself is killed.
 mod host;
+
+/// The `baton` command around a function of ours: what it says, and what it leaves behind.
+mod command;

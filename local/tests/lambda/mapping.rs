@@ -15,7 +15,7 @@ use baton_local::{
 
 use crate::{
     queue::{Queue, Running, batches, records},
-    support::{eventually, start},
+    support::{eventually, start, working},
 };
 
 /// A function whose timeout fits the shortest visibility timeout that is not zero.
@@ -279,16 +279,21 @@ async fn a_function_that_cannot_start_is_not_tried_in_a_hurry() {
     .await;
     let queue = Queue::create(1).await;
     queue.send(&["ok"; 100]).await;
+    let started = Instant::now();
     let running = Running::start(&queue, &lambda, queue.mapping(1)).await;
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    eventually("it was tried three times", || {
+        running.stats.snapshot().unavailable >= 3
+    })
+    .await;
 
-    // Pauses of 0.2, 0.4, 0.8 and 1.6 seconds leave room for four.
-    let stats = running.stats.snapshot();
+    // After pauses of 0.2 and 0.4 seconds.
     assert!(
-        stats.unavailable >= 2 && stats.invocations <= 5,
-        "{stats:?}"
+        started.elapsed() >= Duration::from_millis(600),
+        "{:?}",
+        started.elapsed()
     );
-    assert_eq!((stats.deleted, queue.messages().await), (0, 100));
+    let deleted = running.stats.snapshot().deleted;
+    assert_eq!((deleted, queue.messages().await), (0, 100));
 }
 
 #[tokio::test]
@@ -309,14 +314,7 @@ async fn stopping_lets_an_invocation_finish() {
     let (queue, lambda) = (Queue::create(30).await, quick_function(1).await);
     queue.send(&["sleep 600"]).await;
     let running = Running::start(&queue, &lambda, queue.mapping(10)).await;
-    eventually("it is being worked on", || {
-        lambda
-            .snapshot()
-            .environments
-            .iter()
-            .any(|environment| environment.phase == Phase::Running)
-    })
-    .await;
+    working(&lambda).await;
 
     let stats = running.stats.clone();
     running.stop().await;

@@ -31,14 +31,7 @@ impl Queue {
             sqs::Config::default(),
             std::future::pending(),
         ));
-        let config = aws_sdk_sqs::Config::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .http_client(aws_smithy_http_client::Builder::new().build_http())
-            .endpoint_url(endpoint)
-            .region(Region::new("eu-central-1"))
-            .credentials_provider(Credentials::new("local", "local", None, None, "test"))
-            .build();
-        let client = Client::from_conf(config);
+        let client = client(&endpoint);
         let created = client
             .create_queue()
             .queue_name("under-test")
@@ -52,6 +45,14 @@ impl Queue {
         Self {
             client,
             url: created.queue_url.unwrap(),
+        }
+    }
+
+    /// A queue that somebody else has made.
+    pub(crate) fn at(endpoint: &str, url: &str) -> Self {
+        Self {
+            client: client(endpoint),
+            url: url.to_owned(),
         }
     }
 
@@ -96,6 +97,17 @@ impl Queue {
             max_concurrency: NonZeroUsize::MIN,
         }
     }
+}
+
+fn client(endpoint: &str) -> Client {
+    let config = aws_sdk_sqs::Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .http_client(aws_smithy_http_client::Builder::new().build_http())
+        .endpoint_url(endpoint)
+        .region(Region::new("eu-central-1"))
+        .credentials_provider(Credentials::new("local", "local", None, None, "test"))
+        .build();
+    Client::from_conf(config)
 }
 
 /// A mapping that runs until it is stopped.

@@ -5,7 +5,7 @@ use std::{
     path::PathBuf, sync::LazyLock, time::Duration,
 };
 
-use baton_local::environment::{Freeze, Function, Lambda};
+use baton_local::environment::{Freeze, Function, Lambda, Phase};
 use bytes::Bytes;
 use tempfile::TempDir;
 
@@ -53,6 +53,17 @@ pub(crate) async fn eventually(what: &str, mut reached: impl FnMut() -> bool) {
         .unwrap_or_else(|_| panic!("never: {what}"));
 }
 
+/// Waits until an environment works on an event.
+pub(crate) async fn working(lambda: &Lambda) {
+    eventually("an environment works", || {
+        let environments = lambda.snapshot().environments;
+        environments
+            .iter()
+            .any(|environment| environment.phase == Phase::Running)
+    })
+    .await;
+}
+
 /// State of a process as the kernel names it: `S` sleeping, `T` stopped, `Z` ended; `None` when there is none.
 pub(crate) fn process_state(pid: u32) -> Option<char> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
@@ -63,19 +74,25 @@ pub(crate) fn process_state(pid: u32) -> Option<char> {
 fn bootstrap() -> PathBuf {
     static FOLDER: LazyLock<TempDir> = LazyLock::new(|| {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("bootstrap");
         let binary = env::current_exe().unwrap();
         let role = function::ROLE;
         let script = format!(
             "#!/bin/sh\nexec '{}' --exact --ignored --nocapture {role}\n",
             binary.display()
         );
-        // Under its name only once it is complete and closed: a file that is open for writing cannot be executed.
-        let draft = folder.path().join("draft");
-        fs::write(&draft, script).unwrap();
-        fs::set_permissions(&draft, fs::Permissions::from_mode(0o755)).unwrap();
-        fs::rename(draft, path).unwrap();
+        executable(&folder, "bootstrap", &script);
         folder
     });
     FOLDER.path().join("bootstrap")
+}
+
+/// A file that can be executed; what it says is up to the caller.
+pub(crate) fn executable(folder: &TempDir, name: &str, text: &str) -> PathBuf {
+    let path = folder.path().join(name);
+    // Under its name only once it is complete and closed: a file that is open for writing cannot be executed.
+    let draft = folder.path().join("draft");
+    fs::write(&draft, text).unwrap();
+    fs::set_permissions(&draft, fs::Permissions::from_mode(0o755)).unwrap();
+    fs::rename(draft, &path).unwrap();
+    path
 }

@@ -85,13 +85,7 @@ async fn a_purged_queue_is_empty_and_a_deleted_one_is_gone() {
     let endpoint = Endpoint::start().await;
     let url = endpoint.queue("q", &[]).await;
     endpoint.send(&url, "x").await;
-    endpoint
-        .client
-        .purge_queue()
-        .queue_url(&url)
-        .send()
-        .await
-        .unwrap();
+    endpoint.purge(&url).await.unwrap();
     assert_eq!(
         endpoint
             .attribute(&url, QueueAttributeName::ApproximateNumberOfMessages)

@@ -150,19 +150,7 @@ async fn what_is_not_offered_is_an_unsupported_operation() {
 async fn a_second_purge_is_already_in_progress() {
     let endpoint = Endpoint::start().await;
     let url = endpoint.queue("q", &[]).await;
-    endpoint
-        .client
-        .purge_queue()
-        .queue_url(&url)
-        .send()
-        .await
-        .unwrap();
-    let error = endpoint
-        .client
-        .purge_queue()
-        .queue_url(&url)
-        .send()
-        .await
-        .unwrap_err();
-    assert!(error.into_service_error().is_purge_queue_in_progress());
+    endpoint.purge(&url).await.unwrap();
+    let error = endpoint.purge(&url).await.unwrap_err();
+    assert!(error.is_purge_queue_in_progress(), "{error:?}");
 }

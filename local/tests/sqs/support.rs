@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::config::{BehaviorVersion, Credentials, Region};
+use aws_sdk_sqs::error::SdkError;
+use aws_sdk_sqs::operation::purge_queue::PurgeQueueError;
 use aws_sdk_sqs::types::{Message, MessageAttributeValue, QueueAttributeName};
 use baton_local::sqs::{Config, serve};
 use tokio::net::TcpListener;
@@ -63,6 +65,11 @@ impl Endpoint {
             .attribute_names(name.clone());
         let mut attributes = request.send().await.unwrap().attributes.unwrap();
         attributes.remove(&name).unwrap()
+    }
+
+    pub(crate) async fn purge(&self, url: &str) -> Result<(), PurgeQueueError> {
+        let purged = self.client.purge_queue().queue_url(url).send().await;
+        purged.map(drop).map_err(SdkError::into_service_error)
     }
 
     pub(crate) async fn send(&self, url: &str, body: &str) {

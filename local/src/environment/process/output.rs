@@ -1,14 +1,11 @@
 //! The two pipes of a process, line by line.
 
 use tokio::{
-    io::{AsyncBufReadExt as _, AsyncRead, BufReader},
-    process::{Child, ChildStderr, ChildStdout},
+    io::AsyncRead,
+    process::{ChildStderr, ChildStdout},
 };
 
-use crate::environment::LogSource;
-
-/// Longest log event; a longer line becomes several. CloudWatch cuts at the same length, so what has to fit there has to fit here.
-const MAX_LINE_BYTES: usize = 256 * 1024;
+use crate::{environment::LogSource, group::Group, lines::Lines};
 
 /// What a process writes.
 ///
@@ -21,10 +18,10 @@ pub(in crate::environment) struct Output {
 }
 
 impl Output {
-    pub(super) fn of(child: &mut Child) -> Self {
+    pub(super) fn of(group: &mut Group) -> Self {
         Self {
-            stdout: child.stdout.take().map(Lines::new),
-            stderr: child.stderr.take().map(Lines::new),
+            stdout: group.stdout().map(Lines::new),
+            stderr: group.stderr().map(Lines::new),
         }
     }
 
@@ -41,64 +38,4 @@ impl Output {
 
 async fn next_of(lines: &mut Option<Lines<impl AsyncRead + Unpin>>) -> Option<String> {
     lines.as_mut()?.next().await
-}
-
-#[derive(Debug)]
-struct Lines<R> {
-    reader: BufReader<R>,
-    /// The beginning of a line whose end has not come.
-    partial: Vec<u8>,
-}
-
-impl<R: AsyncRead + Unpin> Lines<R> {
-    fn new(pipe: R) -> Self {
-        Self {
-            reader: BufReader::new(pipe),
-            partial: Vec::new(),
-        }
-    }
-
-    async fn next(&mut self) -> Option<String> {
-        loop {
-            // A pipe that cannot be read has nothing more to give.
-            let available = self.reader.fill_buf().await.unwrap_or_default();
-            if available.is_empty() {
-                return (!self.partial.is_empty()).then(|| self.take());
-            }
-            let window = &available[..available.len().min(MAX_LINE_BYTES - self.partial.len())];
-            let end = window.iter().position(|byte| *byte == b'\n');
-            let length = end.map_or(window.len(), |position| position + 1);
-            self.partial.extend_from_slice(&window[..length]);
-            self.reader.consume(length);
-            if end.is_some() || self.partial.len() == MAX_LINE_BYTES {
-                return Some(self.take());
-            }
-        }
-    }
-
-    fn take(&mut self) -> String {
-        let line = String::from_utf8_lossy(&self.partial)
-            .trim_end_matches(['\n', '\r'])
-            .to_owned();
-        self.partial.clear();
-        line
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn a_line_longer_than_an_event_becomes_several() {
-        let text = format!("{}\n\nshort\r\nlast", "x".repeat(MAX_LINE_BYTES + 3));
-        let mut lines = Lines::new(text.as_bytes());
-
-        let mut lengths = Vec::new();
-        while let Some(line) = lines.next().await {
-            lengths.push(line.len());
-        }
-
-        assert_eq!(lengths, [MAX_LINE_BYTES, 3, 0, 5, 4]);
-    }
 }

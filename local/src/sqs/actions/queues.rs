@@ -47,7 +47,10 @@ pub(super) fn list(request: &Request<'_>) -> Result<Vec<u8>, Error> {
     let wanted: ListQueuesRequest = request.parse()?;
     let prefix = wanted.queue_name_prefix.unwrap_or_default();
     let after = wanted.next_token.as_deref().map(read_token).transpose()?;
-    let most = wanted.max_results.map(page_size).transpose()?;
+    let most = wanted
+        .max_results
+        .map(|most| limits::count(most, MAX_LIST_RESULTS, "MaxResults"))
+        .transpose()?;
     let wished = most.unwrap_or(MAX_LIST_RESULTS);
     // One more than wished shows whether there is another page.
     let mut names = request
@@ -110,17 +113,6 @@ pub(super) fn set_attributes(request: &Request<'_>) -> Result<Vec<u8>, Error> {
         .hub
         .with(|account, now| account.set_attributes(&name, &attributes, now))?;
     answer(&Empty {})
-}
-
-fn page_size(most: i64) -> Result<usize, Error> {
-    let range = 1..=i64::try_from(MAX_LIST_RESULTS).unwrap_or(i64::MAX);
-    let most = limits::in_range(
-        most,
-        range,
-        "MaxResults",
-        "Must be between 1 and 1000, if provided.",
-    )?;
-    Ok(usize::try_from(most).unwrap_or(MAX_LIST_RESULTS))
 }
 
 fn read_token(token: &str) -> Result<String, Error> {

@@ -43,8 +43,9 @@ pub(super) async fn receive(request: &Request<'_>) -> Result<Vec<u8>, Error> {
     if let Some(unknown) = unknown {
         return Err(Error::InvalidAttributeName(unknown.clone()));
     }
+    let most = wanted.max_number_of_messages.unwrap_or(1);
     let receive = Receive {
-        most: most(wanted.max_number_of_messages)?,
+        most: limits::count(most, MAX_BATCH_ENTRIES, "MaxNumberOfMessages")?,
         visibility: seconds(
             wanted.visibility_timeout,
             MAX_VISIBILITY_SECONDS,
@@ -63,18 +64,6 @@ pub(super) async fn receive(request: &Request<'_>) -> Result<Vec<u8>, Error> {
         .map(|delivery| message(delivery, &system, &names, request.hub.account_id()))
         .collect();
     answer(&ReceiveMessageResponse { messages })
-}
-
-fn most(wanted: Option<i64>) -> Result<usize, Error> {
-    let Some(wanted) = wanted else { return Ok(1) };
-    let range = 1..=i64::try_from(MAX_BATCH_ENTRIES).unwrap_or(i64::MAX);
-    let most = limits::in_range(
-        wanted,
-        range,
-        "MaxNumberOfMessages",
-        "Must be between 1 and 10, if provided.",
-    )?;
-    Ok(usize::try_from(most).unwrap_or(MAX_BATCH_ENTRIES))
 }
 
 fn seconds(wanted: Option<i64>, most: i64, name: &str) -> Result<Option<Duration>, Error> {

@@ -5,15 +5,13 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::{Request, answer, failed, required};
+use super::{Request, answer, batch_answer, required};
 use crate::sqs::account::{self, Accepted, SentAs};
 use crate::sqs::draft::Draft;
 use crate::sqs::error::Error;
-use crate::sqs::limits;
 use crate::sqs::message::{Attribute, Attributes, Value};
-use crate::sqs::wire::BatchResponse;
 use crate::sqs::wire::messages::{
-    AttributeValue, BatchRequest, SendMessageRequest, SentEntry, SentMessage, SentResponse,
+    AttributeValue, SendMessageRequest, SentEntry, SentMessage, SentResponse,
 };
 
 pub(super) fn single(request: &Request<'_>) -> Result<Vec<u8>, Error> {
@@ -24,37 +22,22 @@ pub(super) fn single(request: &Request<'_>) -> Result<Vec<u8>, Error> {
 }
 
 pub(super) fn batch(request: &Request<'_>) -> Result<Vec<u8>, Error> {
-    let wanted: BatchRequest<SentMessage> = request.parse()?;
-    let name = request.queue_name(wanted.queue_url.as_deref())?;
-    let entries = wanted.entries.unwrap_or_default();
-    let ids: Vec<&str> = entries
-        .iter()
-        .map(|entry| entry.id.as_deref().unwrap_or_default())
-        .collect();
-    limits::check_batch("SendMessageBatch", &ids)?;
-    // Before anything about single messages, as on AWS: the queue must be there.
-    request
-        .hub
-        .with(|account, _| account.queue(&name).map(drop))?;
+    let (name, entries) = request.batch("SendMessageBatch")?;
     let drafts: Vec<(String, Result<Draft, Error>)> = entries
         .into_iter()
-        .map(|entry| (entry.id.unwrap_or_default(), draft(entry.content)))
+        .map(|(id, message)| (id, draft(message)))
         .collect();
     account::check_batch_size(drafts.iter().filter_map(|(_, draft)| draft.as_ref().ok()))?;
-    let mut response = BatchResponse {
-        successful: Vec::new(),
-        failed: Vec::new(),
-    };
-    for (id, draft) in drafts {
+    let outcomes = drafts.into_iter().map(|(id, draft)| {
         match draft.and_then(|draft| send(request, &name, draft, SentAs::BatchEntry)) {
-            Ok(accepted) => response.successful.push(SentEntry {
+            Ok(accepted) => Ok(SentEntry {
                 id,
                 sent: sent(accepted),
             }),
-            Err(error) => response.failed.push(failed(id, &error)),
+            Err(error) => Err((id, error)),
         }
-    }
-    answer(&response)
+    });
+    batch_answer(outcomes)
 }
 
 fn send(

@@ -1,12 +1,11 @@
 //! What becomes of a received message: deleted, or hidden for longer or shorter; one by one and in batches.
 
-use super::{Request, answer, failed, required};
+use super::{Request, answer, batch_answer, required};
 use crate::sqs::error::Error;
-use crate::sqs::limits;
+use crate::sqs::wire::Empty;
 use crate::sqs::wire::messages::{
-    BatchRequest, ChangeVisibilityRequest, DeleteMessageRequest, Deletion, DoneEntry, Visibility,
+    ChangeVisibilityRequest, DeleteMessageRequest, Deletion, DoneEntry, Visibility,
 };
-use crate::sqs::wire::{BatchResponse, Empty};
 
 pub(super) fn delete(request: &Request<'_>) -> Result<Vec<u8>, Error> {
     let wanted: DeleteMessageRequest = request.parse()?;
@@ -35,29 +34,14 @@ fn batch<T: serde::de::DeserializeOwned>(
     action: &'static str,
     settle: fn(&Request<'_>, &str, &T) -> Result<(), Error>,
 ) -> Result<Vec<u8>, Error> {
-    let wanted: BatchRequest<T> = request.parse()?;
-    let name = request.queue_name(wanted.queue_url.as_deref())?;
-    let entries = wanted.entries.unwrap_or_default();
-    let ids: Vec<&str> = entries
-        .iter()
-        .map(|entry| entry.id.as_deref().unwrap_or_default())
-        .collect();
-    limits::check_batch(action, &ids)?;
-    request
-        .hub
-        .with(|account, _| account.queue(&name).map(drop))?;
-    let mut response = BatchResponse {
-        successful: Vec::new(),
-        failed: Vec::new(),
-    };
-    for entry in entries {
-        let id = entry.id.unwrap_or_default();
-        match settle(request, &name, &entry.content) {
-            Ok(()) => response.successful.push(DoneEntry { id }),
-            Err(error) => response.failed.push(failed(id, &error)),
-        }
-    }
-    answer(&response)
+    let (name, entries) = request.batch::<T>(action)?;
+    let outcomes = entries
+        .into_iter()
+        .map(|(id, entry)| match settle(request, &name, &entry) {
+            Ok(()) => Ok(DoneEntry { id }),
+            Err(error) => Err((id, error)),
+        });
+    batch_answer(outcomes)
 }
 
 fn delete_one(request: &Request<'_>, name: &str, wanted: &Deletion) -> Result<(), Error> {

@@ -8,14 +8,14 @@ use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 
 /// A child and everything it started. What is left of them is killed when it is dropped.
 #[derive(Debug)]
-pub(super) struct Group {
+pub(crate) struct Group {
     child: Child,
     leader: Option<Pid>,
 }
 
 impl Group {
     /// Starts the command in a group of its own, so that signals reach what it starts too, and Ctrl-C at our terminal reaches none of it.
-    pub(super) fn start(command: &mut Command) -> io::Result<Self> {
+    pub(crate) fn start(command: &mut Command) -> io::Result<Self> {
         let child = command.process_group(0).kill_on_drop(true).spawn()?;
         let leader = child
             .id()
@@ -24,18 +24,23 @@ impl Group {
         Ok(Self { child, leader })
     }
 
+    /// The child's process id, until it has ended.
+    pub(crate) fn id(&self) -> Option<u32> {
+        self.child.id()
+    }
+
     /// The child's standard output, if it is piped and was not taken yet.
-    pub(super) fn stdout(&mut self) -> Option<ChildStdout> {
+    pub(crate) fn stdout(&mut self) -> Option<ChildStdout> {
         self.child.stdout.take()
     }
 
     /// The child's standard error, if it is piped and was not taken yet.
-    pub(super) fn stderr(&mut self) -> Option<ChildStderr> {
+    pub(crate) fn stderr(&mut self) -> Option<ChildStderr> {
         self.child.stderr.take()
     }
 
     /// Waits for the child, then kills what it left behind. Can be cancelled and called again.
-    pub(super) async fn wait(&mut self) -> io::Result<ExitStatus> {
+    pub(crate) async fn wait(&mut self) -> io::Result<ExitStatus> {
         let status = self.child.wait().await;
         self.signal(Signal::KILL);
         self.leader = None;
@@ -43,7 +48,7 @@ impl Group {
     }
 
     /// Signals every process of the group. None may be left, but the group's number is not given away while one of them lives.
-    pub(super) fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         if let Some(leader) = self.leader {
             // An error means that nobody is left, which is what the signals here are after.
             let _ = kill_process_group(leader, signal);

@@ -1,0 +1,99 @@
+//! What our own code has to warn of while something runs, in the look of everything else on standard error.
+
+use std::env;
+use std::fmt;
+
+use anstyle::{AnsiColor, Style};
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt;
+
+use super::terminal::say;
+
+/// What is shown, as every Rust program has it.
+const VARIABLE: &str = "RUST_LOG";
+/// What is shown unless the variable says otherwise: progress and results are told already.
+const DEFAULT: Level = Level::WARN;
+
+/// Has everything of the level that `RUST_LOG` asks for written to standard error, one line each, from now on.
+pub(super) fn show() {
+    let asked = env::var(VARIABLE).ok();
+    let filter = filter(asked.as_deref()).unwrap_or_else(|expected| {
+        let asked = asked.unwrap_or_default();
+        say(format_args!(
+            "{WARNING}warning:{WARNING:#} {VARIABLE}={asked:?} is passed over: {expected}"
+        ));
+        Targets::new().with_default(DEFAULT)
+    });
+    let lines = tracing_subscriber::fmt::layer()
+        .event_format(Line)
+        .with_writer(anstream::stderr);
+    // An error says that the host of this library listens already, and then the lines are its own to show.
+    let _ = tracing_subscriber::registry()
+        .with(filter)
+        .with(lines)
+        .try_init();
+}
+
+/// Reads the value of the variable; an error says what was expected.
+fn filter(asked: Option<&str>) -> Result<Targets, &'static str> {
+    match asked {
+        None | Some("") => Ok(Targets::new().with_default(DEFAULT)),
+        Some(asked) => asked
+            .parse()
+            .map_err(|_| "expected a level, or a list of target=level"),
+    }
+}
+
+const ERROR: Style = AnsiColor::Red.on_default().bold();
+const WARNING: Style = AnsiColor::Yellow.on_default().bold();
+const DETAIL: Style = Style::new().dimmed();
+
+/// An event as one line: its level, its message, its fields. Whoever reads along needs neither the time nor the module.
+struct Line;
+
+impl<S, N> FormatEvent<S, N> for Line
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let (style, word) = match *event.metadata().level() {
+            Level::ERROR => (ERROR, "error"),
+            Level::WARN => (WARNING, "warning"),
+            Level::INFO => (DETAIL, "info"),
+            Level::DEBUG => (DETAIL, "debug"),
+            Level::TRACE => (DETAIL, "trace"),
+        };
+        write!(writer, "{style}{word}:{style:#} ")?;
+        context.format_fields(writer.by_ref(), event)?;
+        writeln!(writer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn warnings_are_shown_unless_the_variable_says_otherwise() {
+        for unset in [None, Some("")] {
+            let filter = filter(unset).unwrap();
+            assert!(filter.would_enable("baton_local::mapping", &Level::WARN));
+            assert!(!filter.would_enable("baton_local::mapping", &Level::INFO));
+        }
+        let asked = filter(Some("error,baton_local::sqs=debug")).unwrap();
+        assert!(asked.would_enable("baton_local::sqs", &Level::DEBUG));
+        assert!(!asked.would_enable("baton_local::mapping", &Level::WARN));
+        assert!(filter(Some("baton_local=loud")).is_err());
+    }
+}

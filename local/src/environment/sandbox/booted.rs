@@ -1,0 +1,35 @@
+//! The beginning of an environment: its Runtime API, and a process that can reach it.
+
+use crate::environment::{
+    Function, InvokeError,
+    process::{Output, Process},
+    runtime_api::RuntimeApi,
+};
+
+/// What runs once an environment has been started.
+pub(super) struct Booted {
+    pub(super) api: RuntimeApi,
+    pub(super) process: Process,
+    pub(super) output: Output,
+}
+
+impl Booted {
+    pub(super) async fn boot(function: &Function) -> Result<Self, InvokeError> {
+        let api = RuntimeApi::listen()
+            .await
+            .map_err(|error| InvokeError::Init {
+                error_type: "Runtime.ApiUnavailable".to_owned(),
+                message: format!("cannot listen on loopback for the runtime api: {error}"),
+            })?;
+        let (process, output) =
+            Process::spawn(function, api.address).map_err(|error| InvokeError::Init {
+                error_type: "Runtime.InvalidEntrypoint".to_owned(),
+                message: format!("cannot start {}: {error}", function.binary.display()),
+            })?;
+        Ok(Self {
+            api,
+            process,
+            output,
+        })
+    }
+}

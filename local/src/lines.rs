@@ -1,0 +1,35 @@
+//! What processes write, line by line: read from their pipes, and kept for those who ask later.
+
+mod history;
+mod reader;
+
+pub(crate) use self::history::{History, Text};
+pub(crate) use self::reader::Lines;
+
+/// How many lines an error quotes: what fits on a screen beside the error itself.
+const QUOTED_LINES: usize = 15;
+
+/// The last of these lines, indented for an error message; says so when there are none.
+pub(crate) fn tail<'a>(lines: impl ExactSizeIterator<Item = &'a str>) -> String {
+    if lines.len() == 0 {
+        return "  (it wrote nothing)".to_owned();
+    }
+    let skipped = lines.len().saturating_sub(QUOTED_LINES);
+    let quoted = lines.skip(skipped).map(|line| format!("  {line}"));
+    quoted.collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tail_is_short_and_says_when_there_is_none() {
+        assert_eq!(tail([].into_iter()), "  (it wrote nothing)");
+        let mut lines = vec!["early"; 100];
+        lines.push("last");
+        let tail = tail(lines.into_iter());
+        assert_eq!(tail.lines().count(), QUOTED_LINES);
+        assert!(tail.ends_with("\n  early\n  last"), "{tail}");
+    }
+}

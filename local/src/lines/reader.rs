@@ -1,0 +1,68 @@
+//! A pipe, line by line.
+
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
+
+/// Longest log event; a longer line becomes several. CloudWatch cuts at the same length, so what has to fit there has to fit here.
+const MAX_LINE_BYTES: usize = 256 * 1024;
+
+/// The lines of one pipe.
+#[derive(Debug)]
+pub(crate) struct Lines<R> {
+    reader: BufReader<R>,
+    /// The beginning of a line whose end has not come.
+    partial: Vec<u8>,
+}
+
+impl<R: AsyncRead + Unpin> Lines<R> {
+    pub(crate) fn new(pipe: R) -> Self {
+        Self {
+            reader: BufReader::new(pipe),
+            partial: Vec::new(),
+        }
+    }
+
+    /// The next line, without its break; `None` when the last process that holds the pipe has ended. Can be cancelled and called again.
+    pub(crate) async fn next(&mut self) -> Option<String> {
+        loop {
+            // A pipe that cannot be read has nothing more to give.
+            let available = self.reader.fill_buf().await.unwrap_or_default();
+            if available.is_empty() {
+                return (!self.partial.is_empty()).then(|| self.take());
+            }
+            let window = &available[..available.len().min(MAX_LINE_BYTES - self.partial.len())];
+            let end = window.iter().position(|byte| *byte == b'\n');
+            let length = end.map_or(window.len(), |position| position + 1);
+            self.partial.extend_from_slice(&window[..length]);
+            self.reader.consume(length);
+            if end.is_some() || self.partial.len() == MAX_LINE_BYTES {
+                return Some(self.take());
+            }
+        }
+    }
+
+    fn take(&mut self) -> String {
+        let line = String::from_utf8_lossy(&self.partial)
+            .trim_end_matches(['\n', '\r'])
+            .to_owned();
+        self.partial.clear();
+        line
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_line_longer_than_an_event_becomes_several() {
+        let text = format!("{}\n\nshort\r\nlast", "x".repeat(MAX_LINE_BYTES + 3));
+        let mut lines = Lines::new(text.as_bytes());
+
+        let mut lengths = Vec::new();
+        while let Some(line) = lines.next().await {
+            lengths.push(line.len());
+        }
+
+        assert_eq!(lengths, [MAX_LINE_BYTES, 3, 0, 5, 4]);
+    }
+}

@@ -1,0 +1,75 @@
+//! The pause after invocations that found no environment.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until};
+
+/// Time without polls after an invocation that found no environment; doubled with each one in a row.
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+/// Where the doubling ends.
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
+/// Whether there was an environment for an invocation.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Availability {
+    Available,
+    Unavailable,
+}
+
+/// When there may be polls again.
+#[derive(Debug)]
+pub(super) struct BackOff {
+    pause: Duration,
+    not_before: Instant,
+}
+
+impl Default for BackOff {
+    fn default() -> Self {
+        Self {
+            pause: FIRST_PAUSE,
+            not_before: Instant::now(),
+        }
+    }
+}
+
+impl BackOff {
+    /// Notes how an invocation fared.
+    pub(super) fn note(&mut self, availability: Availability) {
+        match availability {
+            Availability::Available => self.pause = FIRST_PAUSE,
+            Availability::Unavailable => {
+                self.not_before = Instant::now() + self.pause;
+                self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+            }
+        }
+    }
+
+    /// Waits until there may be polls. Can be cancelled.
+    pub(super) async fn over(&self) {
+        sleep_until(self.not_before).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn pause_after(back_off: &mut BackOff, availability: Availability) -> u128 {
+        let started = Instant::now();
+        back_off.note(availability);
+        back_off.over().await;
+        started.elapsed().as_millis()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_pause_grows_to_its_limit_until_there_is_an_environment() {
+        let mut back_off = BackOff::default();
+        for expected in [200, 400, 800, 1_600, 3_200, 6_400, 10_000, 10_000] {
+            let pause = pause_after(&mut back_off, Availability::Unavailable).await;
+            assert_eq!(pause, expected);
+        }
+        assert_eq!(pause_after(&mut back_off, Availability::Available).await, 0);
+        let pause = pause_after(&mut back_off, Availability::Unavailable).await;
+        assert_eq!(pause, 200);
+    }
+}
