@@ -65,8 +65,11 @@ async fn an_address_is_refused_at_the_door_or_handled() {
         let refused = refused.to_string();
         stack.producer().try_in_vain("/onboarding", &refused).await;
     }
-    for address in ["o'neil+{x}@mail.example.org", "用户@例子.广告"] {
-        let mut sound = onboarding("c-2");
+    for (customer_id, address) in [
+        ("c-2", "o'neil+{x}@mail.example.org"),
+        ("c-3", "用户@例子.广告"),
+    ] {
+        let mut sound = onboarding(customer_id);
         sound["email"] = json!(address);
         let accepted = stack.producer().onboard_with(&sound, &[]).await;
         let trace = stack.spans().trace(&accepted, 1).await;
