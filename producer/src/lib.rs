@@ -24,6 +24,7 @@
 //! | `message` | a message, and SQS's rules for it |
 //! | `propagation` | which context fields fit beside the caller's attributes |
 //! | `sender` | the send and its span |
+//! | `unfinished` | how a span ends whose work was dropped |
 //! | [`api`] | the onboarding API (feature `api`, on by default; without it this crate is the sender alone) |
 //!
 //! # Spans
@@ -31,7 +32,9 @@
 //! | span | kind | attributes |
 //! |---|---|---|
 //! | `send {queue}` | PRODUCER; CLIENT with a link when the message already carries a context | `messaging.system`, `messaging.operation.name`, `messaging.operation.type`, `messaging.destination.name`, `aws.sqs.queue.url`, `server.address`, `server.port`, `messaging.message.id`, `aws.request_id`; `error.type` when it failed; `baton.context.dropped` when a context field did not fit |
-//! | `{method} {route}` | SERVER | `http.request.method`, `http.route`, `url.path`, `url.scheme`, `server.address`, `server.port`, `http.response.status_code`; `error.type` for 5xx |
+//! | `{method} {route}` | SERVER | `http.request.method`, `http.route`, `url.path`, `url.scheme`, `server.address`, `server.port`, `http.response.status_code`; `error.type` for 5xx and for requests without an answer |
+//!
+//! Whatever is dropped before it is done, such as a request whose client went away, ends its spans with `error.type` `cancelled`.
 //!
 //! # Environment of `onboarding-api`
 //!
@@ -49,6 +52,7 @@ mod message;
 mod propagation;
 mod queue;
 mod sender;
+mod unfinished;
 
 #[cfg(feature = "api")]
 pub mod api;

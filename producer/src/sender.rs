@@ -15,6 +15,7 @@ use opentelemetry_sdk::trace::SdkTracer;
 use crate::message::{Attribute, AttributeValue, Message};
 use crate::propagation::{self, Carrier, Placement};
 use crate::queue::QueueUrl;
+use crate::unfinished::Unfinished;
 pub use error::{QueueUnreachable, SendError};
 
 /// Sends messages to one queue. Clones share the client and its connections.
@@ -49,7 +50,7 @@ impl Sender {
     /// The send is a span under the current context, and the message carries that span's context unless it already has one of its own: then the
     /// span is of kind CLIENT and links to it. Which fields travel is up to the global propagator.
     ///
-    /// A future dropped before it is done may still have sent the message.
+    /// A future dropped before it is done may still have sent the message. Its span ends with `error.type` `cancelled`.
     ///
     /// # Errors
     ///
@@ -59,6 +60,7 @@ impl Sender {
         let parent = Context::current();
         let origin = span::Origin::of(&message);
         let context = parent.with_span(span::start(&self.tracer, &self.queue, &origin, &parent));
+        let _unfinished = Unfinished(context.clone());
         let outcome = self
             .send_within(message, &origin, &context)
             .with_context(context.clone())

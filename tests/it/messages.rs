@@ -7,6 +7,16 @@ use crate::support::producer::onboarding;
 use crate::support::spans::{PROCESS, SEND};
 use crate::support::stack::Stack;
 
+/// What both sides say of addresses, and their tests of it.
+const ADDRESS_RULES: [&str; 2] = [
+    include_str!("../../producer/src/api/onboarding/address.rs"),
+    include_str!("../../lambda/src/bin/onboarding-lambda/onboarding/address.rs"),
+];
+const ADDRESS_TESTS: [&str; 2] = [
+    include_str!("../../producer/src/api/onboarding/address/tests.rs"),
+    include_str!("../../lambda/src/bin/onboarding-lambda/onboarding/address/tests.rs"),
+];
+
 /// A batch that is gathered for a second has all that was sent at once.
 const GATHERING: [&str; 4] = ["--batching-window", "1s", "--concurrency", "1"];
 
@@ -34,6 +44,36 @@ async fn an_accepted_onboarding_is_handled_once_and_deleted() {
             &json!(message.message_id)
         );
         assert!(!deliveries[0].failed(), "{trace:#?}");
+    }
+    stack.queue().drained().await;
+    stack.stop().await;
+}
+
+#[test]
+fn the_api_and_the_function_have_one_rule_for_addresses() {
+    for [api, function] in [ADDRESS_RULES, ADDRESS_TESTS] {
+        assert_eq!(api, function);
+    }
+}
+
+#[tokio::test]
+async fn an_address_is_refused_at_the_door_or_handled() {
+    let stack = Stack::up(&[]).await;
+    for address in ["\"a b\"@example.com", " <ada@example.com>"] {
+        let mut refused = onboarding("c-1");
+        refused["email"] = json!(address);
+        let refused = refused.to_string();
+        stack.producer().try_in_vain("/onboarding", &refused).await;
+    }
+    for (customer_id, address) in [
+        ("c-2", "o'neil+{x}@mail.example.org"),
+        ("c-3", "用户@例子.广告"),
+    ] {
+        let mut sound = onboarding(customer_id);
+        sound["email"] = json!(address);
+        let accepted = stack.producer().onboard_with(&sound, &[]).await;
+        let trace = stack.spans().trace(&accepted, 1).await;
+        assert_eq!(trace.failures(), [false], "{address}: {trace:#?}");
     }
     stack.queue().drained().await;
     stack.stop().await;

@@ -9,7 +9,7 @@ use http::{HeaderValue, StatusCode};
 
 use super::onboarding::FieldError;
 use super::wire::{FieldProblem, ProblemDocument};
-use crate::SendError;
+use crate::{QueueUnreachable, SendError};
 
 const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
 
@@ -103,6 +103,10 @@ impl Problem {
             SendError::Invalid(_) => Self::plain(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "the request made a message that SQS does not take",
+            ),
+            SendError::Queue(QueueUnreachable::Unbuildable { .. }) => Self::plain(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "the call to the queue could not be built",
             ),
             SendError::Queue(_) | SendError::NoMessageId => {
                 Self::queue(error.is_retryable(), error.error_type())

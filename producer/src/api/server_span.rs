@@ -16,6 +16,7 @@ use opentelemetry::{Context, KeyValue, global};
 use opentelemetry_semantic_conventions::attribute;
 
 use super::routes::{HEALTHZ, READYZ, Shared};
+use crate::unfinished::Unfinished;
 
 /// `http.request.method` of a method that is not in the HTTP specifications, and the span's name then.
 const OTHER_METHOD: &str = "_OTHER";
@@ -40,6 +41,8 @@ pub(crate) async fn cover(State(shared): State<Shared>, request: Request, next: 
         .tracer
         .build_with_context(describe(&request, route), &caller);
     let context = caller.with_span(span);
+    // A client that goes away has this future dropped at the `await`.
+    let _unfinished = Unfinished(context.clone());
     let response = next.run(request).with_context(context.clone()).await;
     finish(&context.span(), response.status());
     response

@@ -2,15 +2,18 @@
 
 use std::error::Error;
 
-use aws_sdk_sqs::error::{BuildError, ProvideErrorMetadata, SdkError};
+use aws_sdk_sqs::error::{BuildError, ConnectorError, ProvideErrorMetadata, SdkError};
 use aws_sdk_sqs::operation::RequestId as _;
+use hyper_util::client::legacy;
 
 use crate::message::InvalidMessage;
 
 /// `error.type` where AWS gave no code.
 const TYPE_INVALID_MESSAGE: &str = "invalid_message";
 const TYPE_INVALID_RESPONSE: &str = "invalid_response";
+const TYPE_UNBUILDABLE: &str = "unbuildable";
 const TYPE_CONNECT: &str = "connect";
+const TYPE_IO: &str = "io";
 const TYPE_TIMEOUT: &str = "timeout";
 const TYPE_OTHER: &str = "_OTHER";
 
@@ -44,7 +47,7 @@ pub enum SendError {
     NoMessageId,
 }
 
-/// SQS refused a call, or did not answer it.
+/// A call that came to nothing: SQS refused it, did not answer it, or never got it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum QueueUnreachable {
@@ -58,10 +61,16 @@ pub enum QueueUnreachable {
         /// What AWS's support asks for.
         request_id: Option<String>,
     },
+    /// The call could not be put together, so nothing was sent. That is a fault of the program or its configuration.
+    #[error("the call to SQS could not be built")]
+    Unbuildable {
+        /// What the SDK says.
+        source: BoxError,
+    },
     /// No usable answer came, after all retries.
     #[error("no answer from SQS: {error_type}")]
     NoAnswer {
-        /// `connect`, `timeout`, `invalid_response` or `_OTHER`.
+        /// `connect` (no connection came about), `io` (it broke), `timeout`, `invalid_response` or `_OTHER`.
         error_type: &'static str,
         /// What the SDK says.
         source: BoxError,
@@ -99,8 +108,7 @@ impl SendError {
 
     /// For an SDK type that lacks a field which we always give it.
     pub(super) fn unbuildable(source: BuildError) -> Self {
-        Self::Queue(QueueUnreachable::NoAnswer {
-            error_type: TYPE_OTHER,
+        Self::Queue(QueueUnreachable::Unbuildable {
             source: source.into(),
         })
     }
@@ -112,6 +120,7 @@ impl QueueUnreachable {
     pub fn error_type(&self) -> &str {
         match self {
             Self::Refused { code, .. } => code,
+            Self::Unbuildable { .. } => TYPE_UNBUILDABLE,
             Self::NoAnswer { error_type, .. } => error_type,
         }
     }
@@ -123,6 +132,7 @@ impl QueueUnreachable {
             Self::Refused { code, status, .. } => {
                 *status >= FIRST_SERVER_ERROR || THROTTLING_CODES.contains(&code.as_str())
             }
+            Self::Unbuildable { .. } => false,
             Self::NoAnswer { .. } => true,
         }
     }
@@ -150,9 +160,15 @@ where
                     request_id: error.request_id().map(str::to_owned),
                 };
             }
+            SdkError::ConstructionFailure(_) => {
+                return Self::Unbuildable {
+                    source: error.into(),
+                };
+            }
             SdkError::TimeoutError(_) => TYPE_TIMEOUT,
-            SdkError::DispatchFailure(failure) if failure.is_timeout() => TYPE_TIMEOUT,
-            SdkError::DispatchFailure(failure) if failure.is_io() => TYPE_CONNECT,
+            SdkError::DispatchFailure(failure) => failure
+                .as_connector_error()
+                .map_or(TYPE_OTHER, connector_error_type),
             SdkError::ResponseError(_) => TYPE_INVALID_RESPONSE,
             _ => TYPE_OTHER,
         };
@@ -160,5 +176,46 @@ where
             error_type,
             source: error.into(),
         }
+    }
+}
+
+/// The SDK says "I/O" both of a connection that never came about and of one that broke. One that SQS closed instead of answering it does not
+/// classify, and only marks as worth another attempt.
+fn connector_error_type(error: &ConnectorError) -> &'static str {
+    if error.is_timeout() {
+        TYPE_TIMEOUT
+    } else if never_connected(error) {
+        TYPE_CONNECT
+    } else if error.is_io() || error.as_other().is_some() {
+        TYPE_IO
+    } else {
+        TYPE_OTHER
+    }
+}
+
+/// Whether the SDK's HTTP client, which is hyper-util's, failed before it had a connection. With another client the answer is always no.
+fn never_connected(error: &ConnectorError) -> bool {
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        if let Some(client_error) = error.downcast_ref::<legacy::Error>() {
+            return client_error.is_connect();
+        }
+        cause = error.source();
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_that_cannot_be_built_is_a_fault_of_ours() {
+        let source = BuildError::missing_field("data_type", "it is always given");
+        let error = SendError::unbuildable(source);
+        assert_eq!(
+            (error.error_type(), error.is_retryable()),
+            ("unbuildable", false)
+        );
     }
 }

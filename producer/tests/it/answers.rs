@@ -1,7 +1,7 @@
 use opentelemetry::trace::{SpanId, SpanKind, Status};
 use serde_json::json;
 
-use crate::support::fake_sqs::MESSAGE_ID;
+use crate::support::fake_sqs::{MESSAGE_ID, Reply};
 use crate::support::spans::{attribute, traceparent};
 use crate::support::{Api, VALID, client};
 
@@ -98,6 +98,37 @@ async fn the_request_span_follows_the_http_conventions() {
     ] {
         assert_eq!(attribute(&span, key), value, "{key}");
     }
+}
+
+#[tokio::test]
+async fn a_client_that_goes_away_leaves_no_span_that_looks_well() {
+    let api = Api::start().await;
+    api.sqs.reply_with([Reply::Held]);
+    let request = client::onboarding_request(VALID, VALID.len());
+    let connection = client::said(api.address, &request).await;
+    api.sqs.call_arrived().await;
+    drop(connection);
+    for name in ["POST /onboarding", "send onboarding"] {
+        let span = api.spans.ended(name).await;
+        assert_eq!(attribute(&span, "error.type"), "cancelled", "{name}");
+        assert_eq!(attribute(&span, "http.response.status_code"), "", "{name}");
+        assert!(
+            matches!(span.status, Status::Error { .. }),
+            "{name}: {:?}",
+            span.status
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_goes_away_amid_its_body_has_sent_a_bad_request() {
+    let api = Api::start().await;
+    let request = client::onboarding_request(VALID, 1);
+    let connection = client::said(api.address, &request).await;
+    drop(connection);
+    let span = api.spans.ended("POST /onboarding").await;
+    assert_eq!(attribute(&span, "http.response.status_code"), "400");
+    assert!(api.sqs.calls().is_empty());
 }
 
 #[tokio::test]

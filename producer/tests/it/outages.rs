@@ -3,11 +3,12 @@ use std::time::{Duration, Instant};
 
 use baton_producer::{Message, QueueUnreachable, SendError};
 use opentelemetry::trace::Status;
+use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpListener;
 
 use crate::support::fake_sqs::{REQUEST_ID, Reply};
 use crate::support::spans::{Spans, attribute, traceparent};
-use crate::support::{Api, sender};
+use crate::support::{Api, client_that_builds_nothing, sender};
 
 const BUSY: Reply = Reply::Error(400, "RequestThrottled", "RequestThrottled");
 const BROKEN: Reply = Reply::Error(500, "InternalError", "InternalError");
@@ -24,6 +25,18 @@ async fn nobody() -> SocketAddr {
         .unwrap()
         .local_addr()
         .unwrap()
+}
+
+/// An address at which every connection is accepted, and closed once something was said.
+async fn hanging_up() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let _said = stream.read(&mut [0; 1024]).await.unwrap();
+        }
+    });
+    address
 }
 
 #[tokio::test]
@@ -114,6 +127,29 @@ async fn an_sqs_that_is_away_fails_quickly_and_is_named() {
     assert_eq!(
         attribute(&spans.one("send onboarding"), "error.type"),
         "connect"
+    );
+}
+
+#[tokio::test]
+async fn a_connection_that_breaks_is_not_taken_for_one_that_never_was() {
+    let spans = Spans::collect();
+    let error = sender(hanging_up().await, &spans)
+        .send(Message::new("body"))
+        .await
+        .unwrap_err();
+    assert_eq!((error.error_type(), error.is_retryable()), ("io", true));
+    assert_eq!(attribute(&spans.one("send onboarding"), "error.type"), "io");
+}
+
+#[tokio::test]
+async fn a_call_that_cannot_be_built_is_our_fault_and_not_retryable() {
+    let api = Api::with_client(client_that_builds_nothing).await;
+    let answer = api.onboard(&[]).await;
+    answer.problem(500);
+    assert_eq!(answer.header("retry-after"), "");
+    assert_eq!(
+        attribute(&api.spans.one("send onboarding"), "error.type"),
+        "unbuildable"
     );
 }
 

@@ -8,9 +8,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use aws_sdk_sqs::Client;
+use aws_sdk_sqs::config::interceptors::BeforeSerializationInterceptorContextRef;
 use aws_sdk_sqs::config::retry::RetryConfig;
 use aws_sdk_sqs::config::timeout::TimeoutConfig;
-use aws_sdk_sqs::config::{BehaviorVersion, Credentials, Region};
+use aws_sdk_sqs::config::{BehaviorVersion, ConfigBag, Credentials, Intercept, Region};
+use aws_sdk_sqs::error::BoxError;
 use baton_producer::api::{self, Drain};
 use baton_producer::{QueueUrl, Sender};
 use tokio::net::TcpListener;
@@ -21,10 +23,17 @@ use client::Answer;
 use fake_sqs::FakeSqs;
 use spans::Spans;
 
+/// More than any accepted request of these scenarios needs.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// A sender whose SQS is `address`.
 pub(crate) fn sender(address: SocketAddr, spans: &Spans) -> Sender {
+    sender_through(sqs_client(address), address, spans)
+}
+
+fn sender_through(client: Client, address: SocketAddr, spans: &Spans) -> Sender {
     let queue = QueueUrl::parse(&format!("http://{address}/000000000000/onboarding")).unwrap();
-    Sender::new(sqs_client(address), queue, spans.tracer())
+    Sender::new(client, queue, spans.tracer())
 }
 
 fn sqs_client(address: SocketAddr) -> Client {
@@ -44,6 +53,29 @@ fn sqs_client(address: SocketAddr) -> Client {
     Client::from_conf(config)
 }
 
+/// A client that fails before a call is on its way.
+pub(crate) fn client_that_builds_nothing(address: SocketAddr) -> Client {
+    let config = sqs_client(address).config().to_builder();
+    Client::from_conf(config.interceptor(BuildsNothing).build())
+}
+
+#[derive(Debug)]
+struct BuildsNothing;
+
+impl Intercept for BuildsNothing {
+    fn name(&self) -> &'static str {
+        "BuildsNothing"
+    }
+
+    fn read_before_execution(
+        &self,
+        _context: &BeforeSerializationInterceptorContextRef<'_>,
+        _config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        Err("as the test wants it".into())
+    }
+}
+
 /// The API, serving in this process, with a fake SQS behind it.
 pub(crate) struct Api {
     pub(crate) address: SocketAddr,
@@ -55,16 +87,25 @@ pub(crate) struct Api {
 
 impl Api {
     pub(crate) async fn start() -> Self {
-        Self::with_shutdown_timeout(Duration::from_secs(5)).await
+        Self::with_shutdown_timeout(SHUTDOWN_TIMEOUT).await
     }
 
     pub(crate) async fn with_shutdown_timeout(shutdown_timeout: Duration) -> Self {
+        Self::serve(sqs_client, shutdown_timeout).await
+    }
+
+    /// Speaks to SQS through the client that `client` makes for its address.
+    pub(crate) async fn with_client(client: fn(SocketAddr) -> Client) -> Self {
+        Self::serve(client, SHUTDOWN_TIMEOUT).await
+    }
+
+    async fn serve(client: fn(SocketAddr) -> Client, shutdown_timeout: Duration) -> Self {
         let sqs = FakeSqs::start().await;
         let spans = Spans::collect();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let config = api::Config {
-            sender: sender(sqs.address, &spans),
+            sender: sender_through(client(sqs.address), sqs.address, &spans),
             tracer: spans.tracer(),
             shutdown_timeout,
         };

@@ -1,12 +1,12 @@
 //! What the function is told about a customer, and what it accepts.
 
+mod address;
+
 use serde::Deserialize;
 use std::fmt;
 
 /// The form that the API promises for customer ids.
 const MAX_CUSTOMER_ID: usize = 64;
-/// The longest address that mail can be sent to (RFC 5321, section 4.5.3.1.3, without the brackets).
-const MAX_EMAIL: usize = 254;
 
 /// The body of a message.
 #[derive(Debug, Deserialize)]
@@ -77,7 +77,7 @@ impl Onboarding {
         if !is_customer_id(&self.customer_id) {
             return Err(Violation::CustomerId);
         }
-        if !self.email.is_plausible() {
+        if !address::is_address(&self.email.0) {
             return Err(Violation::Email);
         }
         match self.referrer.as_deref() {
@@ -91,20 +91,6 @@ impl Onboarding {
 fn is_customer_id(text: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
     (1..=MAX_CUSTOMER_ID).contains(&text.len()) && text.bytes().all(allowed)
-}
-
-impl Email {
-    /// Whether mail could be sent there; only sending shows whether it can.
-    fn is_plausible(&self) -> bool {
-        let Some((local, domain)) = self.0.rsplit_once('@') else {
-            return false;
-        };
-        self.0.len() <= MAX_EMAIL
-            && !local.is_empty()
-            && domain.contains('.')
-            && domain.split('.').all(|label| !label.is_empty())
-            && !self.0.contains(char::is_whitespace)
-    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! The environment, read once and whole: every fault is found before the first is reported.
 
+use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
@@ -37,24 +38,25 @@ pub(crate) struct InvalidVariable {
     expected: &'static str,
 }
 
-/// Reads the configuration through `lookup`. The region is the one that the AWS SDK found, for it has more sources than a variable.
-pub(crate) fn read(
-    lookup: impl Fn(&str) -> Option<String>,
+/// Reads the process's environment. The region is the one that the AWS SDK found, for it has more sources than a variable.
+pub(crate) fn from_env(region: Option<&str>) -> Result<Config, Vec<InvalidVariable>> {
+    read(|name| std::env::var_os(name), region)
+}
+
+fn read(
+    lookup: impl Fn(&str) -> Option<OsString>,
     region: Option<&str>,
 ) -> Result<Config, Vec<InvalidVariable>> {
-    // A variable that is set to nothing is how many deployments say "not set".
-    let lookup = |name: &'static str| lookup(name).filter(|value| !value.is_empty());
     let mut invalid = Vec::new();
-    let queue_url = keep(queue_url(lookup(QUEUE_URL)), &mut invalid);
-    let listen_addr = keep(listen_addr(lookup(LISTEN_ADDR)), &mut invalid);
-    let shutdown_timeout = keep(shutdown_timeout(lookup(SHUTDOWN_TIMEOUT)), &mut invalid);
+    let queue_url = keep(queue_url(&lookup), &mut invalid);
+    let listen_addr = keep(listen_addr(&lookup), &mut invalid);
+    let shutdown_timeout = keep(shutdown_timeout(&lookup), &mut invalid);
     if region.is_none_or(str::is_empty) {
-        let expected = "the region of the queue, such as eu-west-1";
-        invalid.push(InvalidVariable {
+        let variable = Variable {
             name: AWS_REGION,
-            fault: "is not set".to_owned(),
-            expected,
-        });
+            expected: "the region of the queue, such as eu-west-1",
+        };
+        invalid.push(variable.invalid("is not set"));
     }
     match (queue_url, listen_addr, shutdown_timeout) {
         (Some(queue_url), Some(listen_addr), Some(shutdown_timeout)) if invalid.is_empty() => {
@@ -68,46 +70,72 @@ pub(crate) fn read(
     }
 }
 
-fn queue_url(value: Option<String>) -> Result<QueueUrl, InvalidVariable> {
-    let expected =
-        "a queue URL such as https://sqs.eu-west-1.amazonaws.com/123456789012/onboarding";
-    let invalid = |fault: String| InvalidVariable {
+fn queue_url(lookup: impl Fn(&str) -> Option<OsString>) -> Result<QueueUrl, InvalidVariable> {
+    let variable = Variable {
         name: QUEUE_URL,
-        fault,
-        expected,
+        expected: "a queue URL such as https://sqs.eu-west-1.amazonaws.com/123456789012/onboarding",
     };
-    let value = value.ok_or_else(|| invalid("is not set".to_owned()))?;
-    QueueUrl::parse(&value).map_err(|error| invalid(format!("is {value:?}: {error}")))
+    let value = variable.text(lookup)?;
+    let value = value.ok_or_else(|| variable.invalid("is not set"))?;
+    QueueUrl::parse(&value).map_err(|error| variable.invalid(format!("is {value:?}: {error}")))
 }
 
-fn listen_addr(value: Option<String>) -> Result<SocketAddr, InvalidVariable> {
-    let Some(value) = value else {
+fn listen_addr(lookup: impl Fn(&str) -> Option<OsString>) -> Result<SocketAddr, InvalidVariable> {
+    let variable = Variable {
+        name: LISTEN_ADDR,
+        expected: "an IP address and a port, such as 0.0.0.0:8080",
+    };
+    let Some(value) = variable.text(lookup)? else {
         return Ok(DEFAULT_LISTEN_ADDR);
     };
-    let expected = "an IP address and a port, such as 0.0.0.0:8080";
-    value.parse().map_err(|_| InvalidVariable {
-        name: LISTEN_ADDR,
-        fault: format!("is {value:?}"),
-        expected,
-    })
+    value
+        .parse()
+        .map_err(|_| variable.invalid(format!("is {value:?}")))
 }
 
-fn shutdown_timeout(value: Option<String>) -> Result<Duration, InvalidVariable> {
-    let Some(value) = value else {
+fn shutdown_timeout(
+    lookup: impl Fn(&str) -> Option<OsString>,
+) -> Result<Duration, InvalidVariable> {
+    let variable = Variable {
+        name: SHUTDOWN_TIMEOUT,
+        expected: "whole seconds from 0 to 3600",
+    };
+    let Some(value) = variable.text(lookup)? else {
         return Ok(DEFAULT_SHUTDOWN_TIMEOUT);
     };
     let seconds = value
         .parse()
         .ok()
         .filter(|seconds| *seconds <= MAX_SHUTDOWN_SECONDS);
-    let expected = "whole seconds from 0 to 3600";
     seconds
         .map(Duration::from_secs)
-        .ok_or_else(|| InvalidVariable {
-            name: SHUTDOWN_TIMEOUT,
-            fault: format!("is {value:?}"),
-            expected,
-        })
+        .ok_or_else(|| variable.invalid(format!("is {value:?}")))
+}
+
+/// A variable and the form of its values.
+struct Variable {
+    name: &'static str,
+    expected: &'static str,
+}
+
+impl Variable {
+    /// The value; `None` where it is set to nothing, which is how many deployments say "not set".
+    fn text(
+        &self,
+        lookup: impl Fn(&str) -> Option<OsString>,
+    ) -> Result<Option<String>, InvalidVariable> {
+        let value = lookup(self.name).filter(|value| !value.is_empty());
+        let text = value.map(OsString::into_string).transpose();
+        text.map_err(|bytes| self.invalid(format!("is {bytes:?}, which is not UTF-8")))
+    }
+
+    fn invalid(&self, fault: impl Into<String>) -> InvalidVariable {
+        InvalidVariable {
+            name: self.name,
+            fault: fault.into(),
+            expected: self.expected,
+        }
+    }
 }
 
 fn keep<T>(result: Result<T, InvalidVariable>, invalid: &mut Vec<InvalidVariable>) -> Option<T> {
@@ -116,6 +144,8 @@ fn keep<T>(result: Result<T, InvalidVariable>, invalid: &mut Vec<InvalidVariable
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::ffi::OsStringExt as _;
+
     use super::*;
 
     const URL: &str = "http://127.0.0.1:9324/000000000000/onboarding";
@@ -128,7 +158,7 @@ mod tests {
             variables
                 .iter()
                 .find(|(key, _)| *key == name)
-                .map(|(_, value)| (*value).to_owned())
+                .map(|(_, value)| OsString::from(value))
         };
         read(lookup, region)
     }
@@ -186,5 +216,19 @@ mod tests {
                 .collect::<Vec<_>>(),
             [QUEUE_URL, SHUTDOWN_TIMEOUT]
         );
+    }
+
+    #[test]
+    fn a_value_that_is_not_utf_8_is_a_fault_and_not_an_absent_value() {
+        let not_utf_8 = |_: &str| Some(OsString::from_vec(vec![b'a', 0xff]));
+        let invalid = read(not_utf_8, Some("eu-west-1")).unwrap_err();
+        assert_eq!(invalid.len(), 3);
+        for (variable, name) in invalid
+            .iter()
+            .zip([QUEUE_URL, LISTEN_ADDR, SHUTDOWN_TIMEOUT])
+        {
+            assert_eq!(variable.name, name);
+            assert!(variable.to_string().contains("not UTF-8"), "{variable}");
+        }
     }
 }

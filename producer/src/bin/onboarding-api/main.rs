@@ -35,10 +35,7 @@ async fn main() -> ExitCode {
     let telemetry = Telemetry::init(SERVICE).await;
     telemetry.export_in_background();
     let aws = aws::load().await;
-    let code = match config::read(
-        |name| std::env::var(name).ok(),
-        aws.region().map(AsRef::as_ref),
-    ) {
+    let code = match config::from_env(aws.region().map(AsRef::as_ref)) {
         Ok(config) => match serve(config, &aws, &telemetry).await {
             Ok(()) => ExitCode::SUCCESS,
             Err(failure) => {

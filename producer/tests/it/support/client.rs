@@ -7,6 +7,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
 pub(crate) const JSON: (&str, &str) = ("content-type", "application/json");
@@ -45,6 +46,24 @@ impl Answer {
         }
         problem
     }
+}
+
+/// A connection on which `text` was sent, just as it is.
+pub(crate) async fn said(address: SocketAddr, text: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(text.as_bytes()).await.unwrap();
+    stream
+}
+
+/// A request for an onboarding, of which only the body's first `sent` bytes come.
+pub(crate) fn onboarding_request(body: &str, sent: usize) -> String {
+    let length = body.len();
+    let head =
+        "POST /onboarding HTTP/1.1\r\nhost: api.example.com\r\ncontent-type: application/json";
+    format!(
+        "{head}\r\ncontent-length: {length}\r\n\r\n{}",
+        &body[..sent]
+    )
 }
 
 pub(crate) async fn request(
