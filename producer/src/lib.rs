@@ -25,7 +25,7 @@
 //! | `propagation` | which context fields fit beside the caller's attributes |
 //! | `sender` | the send and its span |
 //! | `unfinished` | how a span ends whose work was dropped |
-//! | [`api`] | the onboarding API (feature `api`, on by default; without it this crate is the sender alone) |
+//! | `api` | the onboarding API (feature `api`, on by default; without it this crate is the sender alone) |
 //!
 //! # Spans
 //!

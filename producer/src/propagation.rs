@@ -7,6 +7,7 @@ use opentelemetry::propagation::{Extractor, Injector};
 
 use crate::message::{Attribute, AttributeValue, MAX_ATTRIBUTES, MAX_MESSAGE_BYTES, Message};
 
+// The names that `baton-telemetry` has as well: the sender alone, without the feature `api`, does not depend on it.
 pub(crate) const TRACEPARENT: &str = "traceparent";
 pub(crate) const TRACESTATE: &str = "tracestate";
 pub(crate) const BAGGAGE: &str = "baggage";

@@ -39,6 +39,9 @@ pub struct ServeError(#[from] io::Error);
 
 /// Serves the API on `listener` until `shutdown` resolves; then accepts nothing more, finishes what it accepted, and returns.
 ///
+/// Silent and idle connections are closed at once. A client that never finishes its request, be it the head or the body, takes up the whole
+/// shutdown timeout and not more.
+///
 /// # Errors
 ///
 /// When the listener fails.

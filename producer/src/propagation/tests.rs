@@ -135,3 +135,16 @@ fn the_exact_name_wins_over_one_in_another_case() {
         ["TRACEPARENT", TRACEPARENT]
     );
 }
+
+#[cfg(feature = "api")]
+#[test]
+fn the_names_of_the_fields_are_those_of_the_propagator() {
+    assert_eq!(
+        PRECEDENCE,
+        [
+            baton_telemetry::TRACEPARENT,
+            baton_telemetry::TRACESTATE,
+            baton_telemetry::BAGGAGE
+        ]
+    );
+}

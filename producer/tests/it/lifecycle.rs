@@ -1,14 +1,23 @@
+use std::net::SocketAddr;
 use std::process::Stdio;
 use std::time::Duration;
 
 use baton_producer::api::Drain;
 use serde_json::Value;
-use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::net::TcpStream;
-use tokio::process::{ChildStdout, Command};
+use tokio::process::{Child, ChildStdout, Command};
 
 use crate::support::fake_sqs::{FakeSqs, Reply};
 use crate::support::{Api, VALID, client};
+
+const HEALTH_CHECK: &str = "GET /healthz HTTP/1.1\r\nhost: api.example.com\r\n\r\n";
+
+/// Bytes of a request that ends amid its headers.
+const HALF_A_HEAD: usize = 40;
+
+/// How long the process may take to end once it has said that it stops: its last spans get three seconds.
+const ENDS_WITHIN: Duration = Duration::from_secs(8);
 
 fn binary() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_onboarding-api"));
@@ -46,6 +55,39 @@ async fn a_stopping_server_does_not_wait_for_ever() {
 }
 
 #[tokio::test]
+async fn silent_and_idle_connections_do_not_hold_a_stop_up() {
+    let api = Api::start().await;
+    let silent = client::said(api.address, "").await;
+    let mut idle = client::said(api.address, HEALTH_CHECK).await;
+    answered(&mut idle).await;
+    let mut half_a_second_head = client::said(api.address, HEALTH_CHECK).await;
+    answered(&mut half_a_second_head).await;
+    half_a_second_head.write_all(b"GET /he").await.unwrap();
+    assert_eq!(api.stop().await, Drain::Complete);
+    drop((silent, idle, half_a_second_head));
+}
+
+#[tokio::test]
+async fn the_binary_ends_in_time_although_a_client_never_finishes_its_request() {
+    let sqs = FakeSqs::start().await;
+    let (mut child, mut lines, address) = serving(&sqs, "1").await;
+    let request = client::onboarding_request(VALID, 1);
+    let stalled_body = client::said(address, &request).await;
+    let stalled_head = client::said(address, &request[..HALF_A_HEAD]).await;
+    // Whatever is answered after them shows that the stalled ones were accepted.
+    assert_eq!(client_request(address).await, 202);
+    terminate(&child).await;
+    line_with(
+        &mut lines,
+        "stopped before every accepted request was answered",
+    )
+    .await;
+    let ended = tokio::time::timeout(ENDS_WITHIN, child.wait()).await;
+    assert!(ended.expect("the process has ended").unwrap().success());
+    drop((stalled_body, stalled_head));
+}
+
+#[tokio::test]
 async fn bad_configuration_ends_the_binary_with_its_own_code() {
     let ended = binary()
         .env("QUEUE_URL", "nonsense")
@@ -59,34 +101,9 @@ async fn bad_configuration_ends_the_binary_with_its_own_code() {
 #[tokio::test]
 async fn the_binary_says_where_it_listens_and_ends_well_at_sigterm() {
     let sqs = FakeSqs::start().await;
-    let mut child = binary()
-        .env(
-            "QUEUE_URL",
-            format!("http://{}/000000000000/onboarding", sqs.address),
-        )
-        .env("LISTEN_ADDR", "127.0.0.1:0")
-        .env("AWS_REGION", "eu-west-1")
-        .env("AWS_ENDPOINT_URL_SQS", format!("http://{}", sqs.address))
-        .env("AWS_ACCESS_KEY_ID", "test")
-        .env("AWS_SECRET_ACCESS_KEY", "test")
-        .env("OTEL_TRACES_EXPORTER", "none")
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let listening = line_with(&mut lines, "listening").await;
-    let address = listening["address"].as_str().unwrap().parse().unwrap();
+    let (mut child, mut lines, address) = serving(&sqs, "5").await;
     assert_eq!(client_request(address).await, 202);
-
-    let pid = child.id().unwrap().to_string();
-    assert!(
-        Command::new("kill")
-            .args(["-TERM", &pid])
-            .status()
-            .await
-            .unwrap()
-            .success()
-    );
+    terminate(&child).await;
     line_with(&mut lines, "stopped").await;
     assert!(child.wait().await.unwrap().success());
 }
@@ -110,6 +127,43 @@ async fn every_fault_of_the_configuration_is_a_log_line_that_names_its_variable(
     assert_eq!(ended.status.code(), Some(78));
 }
 
+/// The binary as a process that serves, the rest of its log, and where it listens.
+async fn serving(
+    sqs: &FakeSqs,
+    shutdown_timeout: &str,
+) -> (Child, Lines<BufReader<ChildStdout>>, SocketAddr) {
+    let mut child = binary()
+        .env(
+            "QUEUE_URL",
+            format!("http://{}/000000000000/onboarding", sqs.address),
+        )
+        .env("LISTEN_ADDR", "127.0.0.1:0")
+        .env("AWS_REGION", "eu-west-1")
+        .env("AWS_ENDPOINT_URL_SQS", format!("http://{}", sqs.address))
+        .env("AWS_ACCESS_KEY_ID", "test")
+        .env("AWS_SECRET_ACCESS_KEY", "test")
+        .env("SHUTDOWN_TIMEOUT", shutdown_timeout)
+        .env("OTEL_TRACES_EXPORTER", "none")
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let listening = line_with(&mut lines, "listening").await;
+    let address = listening["address"].as_str().unwrap().parse().unwrap();
+    (child, lines, address)
+}
+
+async fn terminate(child: &Child) {
+    let pid = child.id().unwrap().to_string();
+    let sent = Command::new("kill").args(["-TERM", &pid]).status().await;
+    assert!(sent.unwrap().success());
+}
+
+/// Returns once the server has said something.
+async fn answered(connection: &mut TcpStream) {
+    assert_ne!(connection.read(&mut [0; 1024]).await.unwrap(), 0);
+}
+
 /// The next log line with this message; the lines before it are passed over.
 async fn line_with(lines: &mut Lines<BufReader<ChildStdout>>, message: &str) -> Value {
     loop {
@@ -125,7 +179,7 @@ async fn line_with(lines: &mut Lines<BufReader<ChildStdout>>, message: &str) -> 
     }
 }
 
-async fn client_request(address: std::net::SocketAddr) -> u16 {
+async fn client_request(address: SocketAddr) -> u16 {
     client::request(address, "POST", "/onboarding", &[client::JSON], VALID)
         .await
         .status
@@ -133,7 +187,7 @@ async fn client_request(address: std::net::SocketAddr) -> u16 {
 }
 
 /// Returns once connections are refused.
-async fn refused(address: std::net::SocketAddr) {
+async fn refused(address: SocketAddr) {
     for _ in 0..100 {
         if TcpStream::connect(address).await.is_err() {
             return;
