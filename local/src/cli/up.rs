@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::binaries;
 use super::exit::{EXPLAINED, Exit};
 use super::logs;
-use super::options::{Binaries, PortOptions, Settings};
+use super::options::{Binaries, PortOptions, Sound};
 use super::signals::Signals;
 use super::terminal::{self, Progress, say};
 use crate::stack::{Endpoints, FunctionWatch, SqsEndpoint, Stack, StackError};
@@ -18,6 +18,27 @@ use crate::stack::{Endpoints, FunctionWatch, SqsEndpoint, Stack, StackError};
 const HEADING: Style = Style::new().bold();
 /// What is of second rank.
 const FAINT: Style = Style::new().dimmed();
+
+/// The options that say something about what `--sqs-only` does not start. Naming clap's groups would be shorter, but then a refusal lists the
+/// whole group instead of what was given.
+const BEYOND_SQS: [&str; 16] = [
+    "logs",
+    "function",
+    "producer",
+    "producer_port",
+    "otlp_http_port",
+    "otlp_grpc_port",
+    "batch_size",
+    "batching_window",
+    "concurrency",
+    "function_timeout",
+    "visibility_timeout",
+    "max_receive_count",
+    "idle_after",
+    "no_freeze",
+    "env",
+    "faults",
+];
 
 /// Start the stack, print where everything is, and run until Ctrl-C
 ///
@@ -33,17 +54,17 @@ pub(super) struct Arguments {
     #[arg(long)]
     json: bool,
     /// Start the SQS endpoint alone, without any queue
-    #[arg(long, conflicts_with_all = ["function", "producer", "faults"])]
+    #[arg(long, conflicts_with_all = BEYOND_SQS)]
     sqs_only: bool,
     /// Show what the function and the producer log
-    #[arg(long, conflicts_with = "sqs_only")]
+    #[arg(long)]
     logs: bool,
     #[command(flatten)]
     binaries: Binaries,
     #[command(flatten)]
     ports: PortOptions,
     #[command(flatten)]
-    settings: Settings,
+    settings: Sound,
 }
 
 /// Runs until a signal arrives or something dies.
@@ -85,7 +106,7 @@ async fn start(arguments: Arguments) -> Result<(Stack, FunctionWatch), Exit> {
             Exit::BuildFailed
         })?;
     progress.begin("starting queue, function, producer and OTLP receiver");
-    let config = arguments.settings.config(paths, arguments.ports.ports());
+    let config = arguments.settings.0.config(paths, arguments.ports.ports());
     let stack = Stack::start(config).await.map_err(|error| {
         terminal::error(&error);
         Exit::StartFailed
