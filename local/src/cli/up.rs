@@ -12,6 +12,7 @@ use super::logs;
 use super::options::{Binaries, PortOptions, Sound};
 use super::signals::Signals;
 use super::terminal::{self, Progress, say};
+use crate::environment::Phase;
 use crate::stack::{Endpoints, FunctionWatch, SqsEndpoint, Stack, StackError};
 
 /// Headings.
@@ -128,9 +129,24 @@ async fn serve(mut stack: Stack, mut watch: FunctionWatch, signals: &mut Signals
             (trouble, log) = watch.next() => terminal::error(&StackError::Function { trouble, log }),
         }
     };
-    say(format_args!("stopping"));
+    let environments = stack.function().snapshot().environments;
+    let farewell = farewell(environments.iter().map(|environment| environment.phase));
+    say(format_args!("{farewell}"));
     signals.unless_impatient(stack.stop()).await;
     exit
+}
+
+/// What is said when the stack stops, which waits for invocations that are under way.
+fn farewell(environments: impl IntoIterator<Item = Phase>) -> &'static str {
+    let at_work = [Phase::Starting, Phase::Running, Phase::Finishing];
+    if environments
+        .into_iter()
+        .any(|phase| at_work.contains(&phase))
+    {
+        "stopping; a second Ctrl-C ends it at once"
+    } else {
+        "stopping"
+    }
 }
 
 async fn sqs_only(port: u16, json: bool, signals: &mut Signals) -> Exit {
@@ -272,5 +288,16 @@ mod tests {
         .unwrap();
         let expected = r#"{"sqs":"http://127.0.0.1:1","queue_url":null,"dead_letter_queue_url":null,"producer":null,"otlp_http":null,"otlp_grpc":null,"console":null}"#;
         assert_eq!(String::from_utf8(line).unwrap(), format!("{expected}\n"));
+    }
+
+    #[test]
+    fn the_way_out_is_told_when_stopping_may_take_long() {
+        assert_eq!(farewell([Phase::Idle, Phase::Ending]), "stopping");
+        for phase in [Phase::Starting, Phase::Running, Phase::Finishing] {
+            assert_eq!(
+                farewell([Phase::Idle, phase]),
+                "stopping; a second Ctrl-C ends it at once"
+            );
+        }
     }
 }
