@@ -18,11 +18,16 @@ mod verdict;
 use std::fmt;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use self::scenario::Onboarding;
+use self::journey::Journey;
+use self::scenario::{Onboarding, Part};
 use self::text::Line;
+pub use self::text::Width;
+use self::verdict::Verdict;
 use crate::environment::Freeze;
+use crate::otlp::Span;
 use crate::stack::{Config, FunctionWatch, HttpError, Logging, Ports, Queue, Stack, StackError};
 
 /// Messages in a batch: so few that a dozen makes several batches, in two environments at once.
@@ -93,24 +98,36 @@ pub enum DemoError {
     },
 }
 
-/// What the demo found, ready to be printed: styled with escape codes, or without them in the alternate form (`{:#}`).
+/// What the demo found.
 #[derive(Clone, Debug)]
 pub struct Report {
-    lines: Vec<Line>,
-    holds: bool,
+    journeys: Vec<(Journey, Part)>,
+    batches: Vec<Arc<Span>>,
+    verdict: Verdict,
 }
 
 impl Report {
     /// Whether everything is exactly as it must be.
     #[must_use]
     pub fn holds(&self) -> bool {
-        self.holds
+        self.verdict.holds()
+    }
+
+    /// Lays it out: with escape codes when printed, or without them in the alternate form (`{:#}`).
+    #[must_use]
+    pub fn laid_out(&self, width: Width) -> impl fmt::Display {
+        let mut lines = report::traces(&self.journeys, width);
+        lines.extend(report::batches(&self.batches, &self.journeys, width));
+        lines.extend(report::verdict(&self.verdict, width));
+        Lines(lines)
     }
 }
 
-impl fmt::Display for Report {
+struct Lines(Vec<Line>);
+
+impl fmt::Display for Lines {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for line in &self.lines {
+        for line in &self.0 {
             line.fmt(formatter)?;
             formatter.write_str("\n")?;
         }

@@ -30,6 +30,7 @@ pub use self::function::{FunctionTrouble, FunctionWatch};
 pub use self::log::Log;
 use self::names::{ACCOUNT, REGION};
 use self::producer::Producer;
+pub(crate) use self::queues::reason;
 pub use self::queues::{QueueError, QueueUrls};
 use self::servers::{Servers, listen};
 use self::variables::Addresses;

@@ -94,6 +94,8 @@ fn report(played: Result<demo::Report, DemoError>) -> Exit {
 }
 
 fn print(report: &demo::Report) -> io::Result<()> {
+    // Only now: the person may have resized the terminal while the demo played.
+    let report = report.laid_out(terminal::width(io::stdout()));
     let mut out = anstream::stdout().lock();
     write!(out, "\n{report}")?;
     out.flush()

@@ -1,14 +1,26 @@
 //! What can be given on the command line, and what it becomes.
 
+mod combinations;
+
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
 
+pub(super) use self::combinations::Sound;
 use super::duration;
 use crate::environment::Freeze;
 use crate::stack::{Config, Fault, Logging, Ports, Queue};
+
+/// The largest batch that AWS takes from a standard queue.
+const MAX_BATCH_SIZE: usize = 10_000;
+/// The longest window in which AWS gathers a batch.
+const MAX_BATCHING_WINDOW: Duration = Duration::from_secs(300);
+/// The longest that Lambda lets an invocation run.
+const MAX_FUNCTION_TIMEOUT: Duration = Duration::from_secs(15 * 60);
+/// The longest that SQS hides a message.
+const MAX_VISIBILITY_TIMEOUT: Duration = Duration::from_secs(12 * 60 * 60);
 
 /// The binaries to run.
 #[derive(Clone, Debug, Args)]
@@ -17,7 +29,9 @@ pub(super) struct Binaries {
     /// Any binary that speaks the Lambda Runtime API
     #[arg(long, value_name = "PATH")]
     pub(super) function: Option<PathBuf>,
-    /// A binary that takes the variables of onboarding-api
+    /// A binary that takes the variables of onboarding-api, logs a line of
+    /// JSON with the message "listening" and the field address, and answers
+    /// GET /readyz with 200 when it can serve
     #[arg(long, value_name = "PATH")]
     pub(super) producer: Option<PathBuf>,
 }
@@ -65,20 +79,20 @@ pub(super) struct PortOptions {
 #[command(next_help_heading = "Queue, event source mapping and function")]
 pub(super) struct Settings {
     /// How many messages a batch may have; above 10 it needs a window
-    #[arg(long, value_name = "N", default_value = "10")]
+    #[arg(long, value_name = "N", default_value = "10", value_parser = batch_size)]
     batch_size: NonZeroUsize,
     /// How long a batch may be gathered
-    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = duration::parse)]
+    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = batching_window)]
     batching_window: Duration,
     /// How many batches are handled at once, each in its environment
     #[arg(long, value_name = "N", default_value = "2")]
     concurrency: NonZeroUsize,
     /// How long an invocation may take
-    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = duration::parse)]
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = function_timeout)]
     function_timeout: Duration,
     /// How long a received message stays hidden; not shorter than the
     /// function's timeout
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration::parse)]
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = visibility_timeout)]
     visibility_timeout: Duration,
     /// How often a message is delivered before it goes to the
     /// dead-letter queue
@@ -143,6 +157,39 @@ impl Settings {
             logging: Logging::Usual,
         }
     }
+}
+
+/// A mapping takes 1 to 10,000.
+fn batch_size(text: &str) -> Result<NonZeroUsize, String> {
+    let size = text
+        .parse()
+        .ok()
+        .filter(|size: &NonZeroUsize| size.get() <= MAX_BATCH_SIZE);
+    size.ok_or_else(|| format!("expected a number from 1 to {MAX_BATCH_SIZE}"))
+}
+
+fn batching_window(text: &str) -> Result<Duration, String> {
+    let window = duration::parse(text).map_err(|error| error.to_string())?;
+    if window > MAX_BATCHING_WINDOW {
+        return Err("expected 300s or less".to_owned());
+    }
+    Ok(window)
+}
+
+fn function_timeout(text: &str) -> Result<Duration, String> {
+    let timeout = duration::parse(text).map_err(|error| error.to_string())?;
+    if timeout.is_zero() || timeout > MAX_FUNCTION_TIMEOUT {
+        return Err("expected more than 0s, and 15m or less".to_owned());
+    }
+    Ok(timeout)
+}
+
+fn visibility_timeout(text: &str) -> Result<Duration, String> {
+    let timeout = duration::parse(text).map_err(|error| error.to_string())?;
+    if timeout.subsec_nanos() > 0 || timeout > MAX_VISIBILITY_TIMEOUT {
+        return Err("expected whole seconds, and 720m (12 hours) or less".to_owned());
+    }
+    Ok(timeout)
 }
 
 /// SQS takes 1 to 1,000.

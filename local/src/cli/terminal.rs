@@ -1,10 +1,14 @@
 //! What the person at the terminal sees while something happens. Results go to standard output, everything here to standard error.
 
 use std::error::Error;
-use std::io::Write;
+use std::io::{self, Write};
+use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use anstyle::{AnsiColor, Style};
+use terminal_size::terminal_size_of;
+
+use crate::demo::Width;
 
 /// Headings, and what went well.
 const GOOD: Style = AnsiColor::Green.on_default();
@@ -12,6 +16,8 @@ const GOOD: Style = AnsiColor::Green.on_default();
 const BAD: Style = AnsiColor::Red.on_default().bold();
 /// What is of second rank.
 const FAINT: Style = Style::new().dimmed();
+/// Columns of a mark and the space behind it.
+const MARK_COLUMNS: usize = 2;
 /// Durations below this are not worth telling.
 const NOTICEABLE: Duration = Duration::from_millis(50);
 
@@ -30,7 +36,7 @@ impl Progress {
 
     /// Something begins that may take a while.
     pub(super) fn begin(&mut self, what: &str) {
-        say(format_args!("{FAINT}·{FAINT:#} {what}"));
+        tell(FAINT, '·', what);
         self.last = Instant::now();
     }
 
@@ -48,13 +54,21 @@ impl Progress {
         let taken = self.last.elapsed();
         self.last = Instant::now();
         if taken < NOTICEABLE {
-            say(format_args!("{style}{mark}{style:#} {what}"));
+            tell(style, mark, what);
         } else {
+            // A no-break space: the number stays with its unit.
             let seconds = taken.as_secs_f64();
-            say(format_args!(
-                "{style}{mark}{style:#} {what} {FAINT}({seconds:.1} s){FAINT:#}"
-            ));
+            tell(style, mark, &format!("{what} ({seconds:.1}\u{a0}s)"));
         }
+    }
+}
+
+/// Says something behind a mark, over as many lines as the terminal needs.
+fn tell(style: Style, mark: char, what: &str) {
+    let mut beginning = format!("{style}{mark}{style:#} ");
+    for line in width(io::stderr()).break_lines(what, MARK_COLUMNS) {
+        say(format_args!("{beginning}{line}"));
+        beginning = " ".repeat(MARK_COLUMNS);
     }
 }
 
@@ -65,6 +79,14 @@ pub(super) fn error(error: &dyn Error) {
     while let Some(error) = cause {
         say(format_args!("  {FAINT}because:{FAINT:#} {error}"));
         cause = error.source();
+    }
+}
+
+/// How many columns `stream` has to print in; what is no terminal has as many as one wants.
+pub(super) fn width(stream: impl AsFd) -> Width {
+    match terminal_size_of(stream) {
+        Some((columns, _)) => Width::of_terminal(columns.0),
+        None => Width::FULL,
     }
 }
 

@@ -57,3 +57,97 @@ fn faults_may_be_listed() {
     let listed = Arguments::try_parse_from(["baton", "up", "--faults", "panic=a,slow=b", "--json"]);
     assert!(listed.is_ok(), "{listed:?}");
 }
+
+fn accepted(arguments: &[&str]) -> bool {
+    let arguments = ["baton", "up"].iter().chain(arguments);
+    Arguments::try_parse_from(arguments).is_ok()
+}
+
+fn refused_by_up(arguments: &[&str]) -> String {
+    refused(&[&["up"], arguments].concat())
+}
+
+#[test]
+fn numbers_that_aws_would_not_take_are_refused_one_by_one() {
+    for (option, value, expected) in [
+        ("--batch-size", "10001", "from 1 to 10000"),
+        ("--batching-window", "301s", "300s or less"),
+        ("--function-timeout", "0s", "more than 0s"),
+        ("--function-timeout", "901s", "15m or less"),
+        ("--visibility-timeout", "721m", "720m (12 hours) or less"),
+        ("--visibility-timeout", "1500ms", "whole seconds"),
+    ] {
+        let refusal = refused_by_up(&[option, value]);
+        assert!(refusal.contains(expected), "{option} {value}: {refusal}");
+    }
+    assert!(accepted(&[
+        "--batch-size=10000",
+        "--batching-window=300s",
+        "--function-timeout=15m",
+        "--visibility-timeout=720m"
+    ]));
+}
+
+#[test]
+fn numbers_that_aws_would_not_take_together_are_refused_as_arguments() {
+    let refusal = refused_by_up(&["--batch-size", "11"]);
+    assert!(
+        refusal.contains("--batch-size 11 needs --batching-window of at least 1s"),
+        "{refusal}"
+    );
+    assert!(accepted(&["--batch-size=11", "--batching-window=1s"]));
+    let refusal = refused_by_up(&["--visibility-timeout", "4s"]);
+    assert!(
+        refusal.contains("--function-timeout 5s is longer than --visibility-timeout 4s"),
+        "{refusal}"
+    );
+    assert!(accepted(&["--visibility-timeout=5s"]));
+    let error = Arguments::try_parse_from(["baton", "up", "--batch-size", "11"]).unwrap_err();
+    assert_eq!(error.exit_code(), 2);
+}
+
+#[test]
+fn the_sqs_endpoint_alone_takes_its_own_port_and_nothing_about_the_rest() {
+    assert!(accepted(&["--sqs-only", "--json", "--sqs-port", "9324"]));
+    for option in [
+        "--logs",
+        "--no-freeze",
+        "--producer-port=1",
+        "--batch-size=1",
+    ] {
+        let refusal = refused_by_up(&["--sqs-only", option]);
+        assert!(refusal.contains("cannot be used with"), "{refusal}");
+        let name = option.split('=').next().unwrap();
+        assert!(refusal.contains(&format!("'{name}")), "{refusal}");
+    }
+}
+
+#[test]
+fn no_option_is_forgotten_by_sqs_only() {
+    let mut command = Arguments::command();
+    command.build();
+    let up = command.find_subcommand("up").unwrap();
+    let find = |id: &str| up.get_arguments().find(|argument| argument.get_id() == id);
+    let conflicts = up.get_arg_conflicts_with(find("sqs_only").unwrap());
+    let taken = up
+        .get_arguments()
+        .map(|argument| argument.get_id())
+        .filter(|id| !conflicts.iter().any(|conflict| conflict.get_id() == *id));
+    assert_eq!(
+        taken.collect::<Vec<_>>(),
+        ["json", "sqs_only", "sqs_port", "help"]
+    );
+}
+
+#[test]
+fn the_help_says_what_a_producer_must_do() {
+    let mut command = Arguments::command();
+    let up = command.find_subcommand_mut("up").unwrap();
+    let help = up.render_long_help().to_string();
+    let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+    let expected = "logs a line of JSON with the message \"listening\" and the field address";
+    assert!(
+        help.contains(expected) && help.contains("GET /readyz"),
+        "{help}"
+    );
+}

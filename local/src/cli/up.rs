@@ -9,15 +9,37 @@ use serde::Serialize;
 use super::binaries;
 use super::exit::{EXPLAINED, Exit};
 use super::logs;
-use super::options::{Binaries, PortOptions, Settings};
+use super::options::{Binaries, PortOptions, Sound};
 use super::signals::Signals;
 use super::terminal::{self, Progress, say};
+use crate::environment::Phase;
 use crate::stack::{Endpoints, FunctionWatch, SqsEndpoint, Stack, StackError};
 
 /// Headings.
 const HEADING: Style = Style::new().bold();
 /// What is of second rank.
 const FAINT: Style = Style::new().dimmed();
+
+/// The options that say something about what `--sqs-only` does not start. Naming clap's groups would be shorter, but then a refusal lists the
+/// whole group instead of what was given.
+const BEYOND_SQS: [&str; 16] = [
+    "logs",
+    "function",
+    "producer",
+    "producer_port",
+    "otlp_http_port",
+    "otlp_grpc_port",
+    "batch_size",
+    "batching_window",
+    "concurrency",
+    "function_timeout",
+    "visibility_timeout",
+    "max_receive_count",
+    "idle_after",
+    "no_freeze",
+    "env",
+    "faults",
+];
 
 /// Start the stack, print where everything is, and run until Ctrl-C
 ///
@@ -33,17 +55,17 @@ pub(super) struct Arguments {
     #[arg(long)]
     json: bool,
     /// Start the SQS endpoint alone, without any queue
-    #[arg(long, conflicts_with_all = ["function", "producer", "faults"])]
+    #[arg(long, conflicts_with_all = BEYOND_SQS)]
     sqs_only: bool,
     /// Show what the function and the producer log
-    #[arg(long, conflicts_with = "sqs_only")]
+    #[arg(long)]
     logs: bool,
     #[command(flatten)]
     binaries: Binaries,
     #[command(flatten)]
     ports: PortOptions,
     #[command(flatten)]
-    settings: Settings,
+    settings: Sound,
 }
 
 /// Runs until a signal arrives or something dies.
@@ -78,7 +100,7 @@ async fn start(arguments: Arguments) -> Result<(Stack, FunctionWatch), Exit> {
             Exit::BuildFailed
         })?;
     progress.begin("starting queue, function, producer and OTLP receiver");
-    let config = arguments.settings.config(paths, arguments.ports.ports());
+    let config = arguments.settings.0.config(paths, arguments.ports.ports());
     let stack = Stack::start(config).await.map_err(|error| {
         terminal::error(&error);
         Exit::StartFailed
@@ -100,9 +122,24 @@ async fn serve(mut stack: Stack, mut watch: FunctionWatch, signals: &mut Signals
             (trouble, log) = watch.next() => terminal::error(&StackError::Function { trouble, log }),
         }
     };
-    say(format_args!("stopping"));
+    let environments = stack.function().snapshot().environments;
+    let farewell = farewell(environments.iter().map(|environment| environment.phase));
+    say(format_args!("{farewell}"));
     signals.unless_impatient(stack.stop()).await;
     exit
+}
+
+/// What is said when the stack stops, which waits for invocations that are under way.
+fn farewell(environments: impl IntoIterator<Item = Phase>) -> &'static str {
+    let at_work = [Phase::Starting, Phase::Running, Phase::Finishing];
+    if environments
+        .into_iter()
+        .any(|phase| at_work.contains(&phase))
+    {
+        "stopping; a second Ctrl-C ends it at once"
+    } else {
+        "stopping"
+    }
 }
 
 async fn sqs_only(port: u16, json: bool, signals: &mut Signals) -> Exit {
@@ -244,5 +281,16 @@ mod tests {
         .unwrap();
         let expected = r#"{"sqs":"http://127.0.0.1:1","queue_url":null,"dead_letter_queue_url":null,"producer":null,"otlp_http":null,"otlp_grpc":null,"console":null}"#;
         assert_eq!(String::from_utf8(line).unwrap(), format!("{expected}\n"));
+    }
+
+    #[test]
+    fn the_way_out_is_told_when_stopping_may_take_long() {
+        assert_eq!(farewell([Phase::Idle, Phase::Ending]), "stopping");
+        for phase in [Phase::Starting, Phase::Running, Phase::Finishing] {
+            assert_eq!(
+                farewell([Phase::Idle, phase]),
+                "stopping; a second Ctrl-C ends it at once"
+            );
+        }
     }
 }

@@ -1,9 +1,9 @@
 //! What is in the dead-letter queue, read over the wire.
 
 use aws_sdk_sqs::Client;
-use aws_sdk_sqs::error::DisplayErrorContext;
 
 use super::DemoError;
+use crate::stack::reason;
 
 /// SQS's longest long poll, in seconds; it answers at once when a message arrives.
 const LONG_POLL: i32 = 20;
@@ -55,7 +55,7 @@ impl DeadLetters {
             .send()
             .await
             .map_err(|error| DemoError::DeadLetters {
-                reason: DisplayErrorContext(error).to_string(),
+                reason: reason(&error),
             })?;
         let messages = answer.messages.unwrap_or_default();
         let count = messages.len();

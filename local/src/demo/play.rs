@@ -11,7 +11,7 @@ use super::keys::PROCESS_SPAN;
 use super::ledger::Ledger;
 use super::scenario::{self, Expected};
 use super::verdict::{self, Observed};
-use super::{Demo, DemoError, MAX_RECEIVE_COUNT, Report, Stage, VISIBILITY_TIMEOUT, report, tree};
+use super::{Demo, DemoError, MAX_RECEIVE_COUNT, Report, Stage, VISIBILITY_TIMEOUT, tree};
 use crate::otlp::{Kind, Span};
 use crate::stack::{Stack, StackError};
 
@@ -110,15 +110,10 @@ impl Demo {
         let journeys = journey::follow(&observed.accepted, &observed.spans, &observed.dead_letters);
         let verdict = verdict::judge(expected, &observed, &journeys);
         let parts = self.onboardings.iter().map(|onboarding| onboarding.part);
-        let mut lines = report::traces(journeys.iter().zip(parts));
-        lines.extend(report::batches(
-            &journey::batches(&observed.spans),
-            &journeys,
-        ));
-        lines.extend(report::verdict(&verdict));
         Report {
-            lines,
-            holds: verdict.holds(),
+            journeys: journeys.into_iter().zip(parts).collect(),
+            batches: journey::batches(&observed.spans),
+            verdict,
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::journey::{self, Journey};
 use super::scenario::Part;
-use super::text::{BAD, FAINT, GOOD, Line, NAME, PLAIN, WIDTH};
+use super::text::{self, BAD, FAINT, GOOD, Line, NAME, PLAIN, Width};
 use super::tree::{self, Node};
 use super::verdict::{Row, Verdict};
 use crate::otlp::Span;
@@ -16,12 +16,30 @@ const NUMBER_COLUMNS: usize = 10;
 /// Columns of the names in the closing table.
 const NAME_COLUMNS: usize = 18;
 
+/// The last sentence when nothing is wrong.
+const ALL_IS_WELL: &str = "Every message is accounted for, every trace is whole, no span is lost.";
+
 /// The traces, one tree a message.
-pub(super) fn traces<'a>(journeys: impl IntoIterator<Item = (&'a Journey, Part)>) -> Vec<Line> {
-    let mut lines = heading("Traces, one for each message");
-    for (journey, part) in journeys {
-        lines.push(title(journey, part));
-        lines.extend(tree::draw(&journey.trees));
+pub(super) fn traces(journeys: &[(Journey, Part)], width: Width) -> Vec<Line> {
+    let mut lines = heading("Traces, one for each message", width);
+    let titles = journeys.iter().map(|(journey, part)| title(journey, *part));
+    let titles = titles.collect::<Vec<_>>();
+    let ids = journeys
+        .iter()
+        .map(|(journey, _)| format!("trace {}", journey.message.trace_id));
+    let ids = ids.collect::<Vec<_>>();
+    // All of them beside the titles or all below: the eye goes down a column.
+    let beside = titles
+        .iter()
+        .zip(&ids)
+        .all(|(title, id)| title.width() + 1 + id.len() <= width.columns());
+    for ((title, id), (journey, _)) in titles.into_iter().zip(ids).zip(journeys) {
+        if beside {
+            lines.push(title.flush_right(FAINT, id, width));
+        } else {
+            lines.extend([title, Line::new(FAINT, format!("  {id}"))]);
+        }
+        lines.extend(tree::draw(&journey.trees, width));
         lines.push(Line::default());
     }
     lines
@@ -40,33 +58,35 @@ fn title(journey: &Journey, part: Part) -> Line {
                 ""
             },
         )
-        .flush_right(FAINT, format!("trace {}", journey.message.trace_id))
 }
 
 /// The batch spans, each with the messages that it is linked with.
-pub(super) fn batches(batches: &[Arc<Span>], journeys: &[Journey]) -> Vec<Line> {
-    let mut lines = heading("Batches, each a trace of its own with a link to every message in it");
+pub(super) fn batches(
+    batches: &[Arc<Span>],
+    journeys: &[(Journey, Part)],
+    width: Width,
+) -> Vec<Line> {
+    let title = "Batches, each a trace of its own with a link to every message in it";
+    let mut lines = heading(title, width);
     for batch in batches {
-        lines.extend(tree::draw(&[Node {
+        let node = Node {
             span: Arc::clone(batch),
             children: Vec::new(),
-        }]));
-        lines.extend(wrap(
-            batch
-                .links
-                .iter()
-                .map(|link| message(batch, journey::message_of(link), journeys)),
-        ));
+        };
+        lines.extend(tree::draw(&[node], width));
+        let links = batch.links.iter();
+        let messages = links.map(|link| message(batch, journey::message_of(link), journeys));
+        lines.extend(list(messages, width));
     }
     lines.push(Line::default());
     lines
 }
 
 /// The customer that a link leads to, and whether that delivery failed.
-fn message(batch: &Span, message_id: Option<&str>, journeys: &[Journey]) -> Line {
-    let Some(journey) = journeys
+fn message(batch: &Span, message_id: Option<&str>, journeys: &[(Journey, Part)]) -> Line {
+    let Some((journey, _)) = journeys
         .iter()
-        .find(|journey| Some(journey.message.message_id.as_str()) == message_id)
+        .find(|(journey, _)| Some(journey.message.message_id.as_str()) == message_id)
     else {
         return Line::new(BAD, message_id.unwrap_or("nobody"));
     };
@@ -79,13 +99,13 @@ fn message(batch: &Span, message_id: Option<&str>, journeys: &[Journey]) -> Line
 }
 
 /// Puts items side by side, as many as the width allows.
-fn wrap(items: impl Iterator<Item = Line>) -> Vec<Line> {
+fn list(items: impl Iterator<Item = Line>, width: Width) -> Vec<Line> {
     let arrow = || Line::new(FAINT, format!("{INDENT}→ "));
     let mut lines = Vec::new();
     let mut current = arrow();
     let mut is_first = true;
     for item in items {
-        if !is_first && current.width() + item.width() + 2 > WIDTH {
+        if !is_first && current.width() + item.width() + 2 > width.columns() {
             lines.push(std::mem::replace(
                 &mut current,
                 Line::new(PLAIN, format!("{INDENT}  ")),
@@ -104,8 +124,8 @@ fn wrap(items: impl Iterator<Item = Line>) -> Vec<Line> {
 }
 
 /// The closing table, then what is wrong, then one sentence.
-pub(super) fn verdict(verdict: &Verdict) -> Vec<Line> {
-    let mut lines = heading("In numbers");
+pub(super) fn verdict(verdict: &Verdict, width: Width) -> Vec<Line> {
+    let mut lines = heading("In numbers", width);
     lines.push(Line::new(
         FAINT,
         format!(
@@ -121,30 +141,13 @@ pub(super) fn verdict(verdict: &Verdict) -> Vec<Line> {
     lines.extend(
         differences
             .chain(verdict.problems.iter().cloned())
-            .flat_map(|text| problem(&text)),
+            .flat_map(|text| text::wrap(Line::new(BAD, "✗ "), PLAIN, &text, width)),
     );
-    lines.push(if verdict.holds() {
-        Line::new(GOOD, "✓ ").and(
-            PLAIN,
-            "Every message is accounted for, every trace is whole, no span is lost.",
-        )
+    lines.extend(if verdict.holds() {
+        text::wrap(Line::new(GOOD, "✓ "), PLAIN, ALL_IS_WELL, width)
     } else {
-        Line::new(BAD, "Something is not as it must be.")
+        vec![Line::new(BAD, "Something is not as it must be.")]
     });
-    lines
-}
-
-/// One thing that is wrong, over as many lines as it needs.
-fn problem(text: &str) -> Vec<Line> {
-    let mut lines = Vec::new();
-    let mut current = Line::new(BAD, "✗");
-    for word in text.split(' ') {
-        if current.width() + 1 + word.chars().count() > WIDTH {
-            lines.push(std::mem::replace(&mut current, Line::new(PLAIN, " ")));
-        }
-        current = current.and(PLAIN, format!(" {word}"));
-    }
-    lines.push(current);
     lines
 }
 
@@ -163,12 +166,11 @@ fn row(row: &Row) -> Line {
     }
 }
 
-fn heading(title: &str) -> Vec<Line> {
-    vec![
-        Line::new(NAME, title),
-        Line::new(FAINT, "─".repeat(WIDTH)),
-        Line::default(),
-    ]
+fn heading(title: &str, width: Width) -> Vec<Line> {
+    let mut lines = text::wrap(Line::default(), NAME, title, width);
+    lines.push(Line::new(FAINT, "─".repeat(width.columns())));
+    lines.push(Line::default());
+    lines
 }
 
 #[cfg(test)]
@@ -181,7 +183,7 @@ mod tests {
         lines.iter().map(|line| format!("{line:#}\n")).collect()
     }
 
-    fn journeys() -> Vec<Journey> {
+    fn journeys() -> Vec<(Journey, Part)> {
         let accepted = Accepted {
             customer_id: "demo-03".to_owned(),
             message_id: "m".to_owned(),
@@ -196,11 +198,22 @@ mod tests {
             Some("simulated_failure"),
         ));
         spans.extend(delivered(&accepted.trace_id, "m", "c", 2, None));
-        follow(
-            &[accepted],
-            &spans.into_iter().map(Arc::new).collect::<Vec<_>>(),
-            &["m".to_owned()],
-        )
+        let spans = spans.into_iter().map(Arc::new).collect::<Vec<_>>();
+        let journeys = follow(&[accepted], &spans, &["m".to_owned()]);
+        let part = Part::Faulty(crate::stack::FaultKind::Panic);
+        journeys
+            .into_iter()
+            .map(|journey| (journey, part))
+            .collect()
+    }
+
+    fn widths() -> [Width; 3] {
+        [44, 60, 78].map(Width::of_terminal)
+    }
+
+    fn assert_fits(lines: &[Line], width: Width) {
+        let wide = lines.iter().filter(|line| line.width() > width.columns());
+        assert_eq!(wide.count(), 0, "{width:?}\n{}", plain(lines));
     }
 
     #[test]
@@ -211,7 +224,7 @@ mod tests {
             batch("c", &[(&trace, "m")]),
         ]
         .map(Arc::new);
-        let text = plain(&batches(&spans, &journeys())[3..]);
+        let text = plain(&batches(&spans, &journeys(), Width::FULL)[3..]);
         let expected = "  process_batch onboarding  2 messages · cold start                    2.00 ms\n     → demo-03 ✗, stranger\n  \
                         process_batch onboarding  1 message · cold start                     2.00 ms\n     → demo-03\n\n";
         assert_eq!(text, expected);
@@ -219,9 +232,13 @@ mod tests {
 
     #[test]
     fn a_long_list_is_wrapped() {
-        let lines = wrap((0..20).map(|number| Line::new(PLAIN, format!("demo-{number:02}"))));
-        assert_eq!(lines.len(), 3);
-        assert!(lines.iter().all(|line| line.width() <= WIDTH));
+        let counts = widths().map(|width| {
+            let items = (0..20).map(|number| Line::new(PLAIN, format!("demo-{number:02}")));
+            let lines = list(items, width);
+            assert_fits(&lines, width);
+            lines.len()
+        });
+        assert_eq!(counts, [5, 4, 3]);
     }
 
     #[test]
@@ -239,10 +256,13 @@ mod tests {
             },
         ];
         let text = plain(
-            &verdict(&Verdict {
-                rows,
-                problems: vec!["demo-01: odd".to_owned()],
-            })[3..],
+            &verdict(
+                &Verdict {
+                    rows,
+                    problems: vec!["demo-01: odd".to_owned()],
+                },
+                Width::LEAST,
+            )[3..],
         );
         let expected = "                       must be        is\n  accepted                  12        12  ✓\n  spans lost                 0         3  ✗\n\n\
                         ✗ spans lost: 3 instead of 0\n✗ demo-01: odd\nSomething is not as it must be.\n";
@@ -250,21 +270,45 @@ mod tests {
     }
 
     #[test]
-    fn a_title_fits_into_the_width() {
-        let journeys = journeys();
-        for part in [
-            Part::Ordinary,
-            Part::Poison,
-            Part::Faulty(crate::stack::FaultKind::Panic),
-        ] {
-            assert_eq!(title(&journeys[0], part).width(), WIDTH);
+    fn a_trace_id_stands_beside_its_title_or_below_it() {
+        let mut journeys = journeys();
+        let id = "a".repeat(32);
+        for width in widths() {
+            let lines = traces(&journeys, width);
+            assert_fits(&lines, width);
+            let text = plain(&lines);
+            assert_eq!(
+                text.contains(&format!("\n  trace {id}\n")),
+                width != Width::FULL,
+                "{text}"
+            );
         }
+        // This title would have room for the id in 60 columns, its neighbour's would not.
+        let mut short = journeys[0].clone();
+        (short.0.dead_lettered, short.1) = (false, Part::Faulty(crate::stack::FaultKind::Slow));
+        journeys.push(short);
+        let text = plain(&traces(&journeys, Width::of_terminal(60)));
+        assert!(text.contains("● demo-03 is slow\n  trace a"), "{text}");
     }
 
     #[test]
-    fn a_long_problem_is_wrapped_between_words() {
-        let lines = problem(&format!("demo-01: {} is wrong", "x".repeat(74)));
-        let expected = format!("✗ demo-01:\n  {}\n  is wrong\n", "x".repeat(74));
-        assert_eq!(plain(&lines), expected);
+    fn everything_fits_into_every_width() {
+        let trace = "a".repeat(32);
+        let spans = [batch("b", &[(trace.as_str(), "m"); 10])].map(Arc::new);
+        for width in widths() {
+            assert_fits(&batches(&spans, &journeys(), width), width);
+            let good = verdict(
+                &Verdict {
+                    rows: Vec::new(),
+                    problems: Vec::new(),
+                },
+                width,
+            );
+            assert_fits(&good, width);
+            let words = good[3..].iter().map(|line| format!("{line:#}"));
+            let words = words.collect::<Vec<_>>().join(" ");
+            let words = words.split_whitespace().skip_while(|word| *word != "✓");
+            assert_eq!(words.skip(1).collect::<Vec<_>>().join(" "), ALL_IS_WELL);
+        }
     }
 }

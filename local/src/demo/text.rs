@@ -4,8 +4,42 @@ use std::fmt;
 
 use anstyle::{AnsiColor, Style};
 
-/// Nothing that is printed is wider: 80 columns less a margin on either side.
-pub(super) const WIDTH: usize = 78;
+/// How many columns there are to print in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Width(usize);
+
+impl Width {
+    /// The most that is ever used: 80 columns less a margin on either side. Longer lines are harder to read, not easier.
+    pub const FULL: Self = Self(78);
+    /// The least that is laid out for: a retry with its delivery and queue time, and the closing table, need so many.
+    pub const LEAST: Self = Self(44);
+
+    /// As many as a terminal has, but not more than [`FULL`](Self::FULL) and not fewer than [`LEAST`](Self::LEAST).
+    #[must_use]
+    pub fn of_terminal(columns: u16) -> Self {
+        Self(usize::from(columns).clamp(Self::LEAST.0, Self::FULL.0))
+    }
+
+    /// Breaks `text` between words, so that each line fits behind `indent` columns. A word that is too long stays whole.
+    pub(crate) fn break_lines(self, text: &str, indent: usize) -> Vec<String> {
+        let columns = self.0.saturating_sub(indent);
+        let mut lines: Vec<String> = Vec::new();
+        for word in text.split(' ') {
+            match lines.last_mut() {
+                Some(line) if line.chars().count() + 1 + word.chars().count() <= columns => {
+                    line.push(' ');
+                    line.push_str(word);
+                }
+                _ => lines.push(word.to_owned()),
+            }
+        }
+        lines
+    }
+
+    pub(super) fn columns(self) -> usize {
+        self.0
+    }
+}
 
 /// Names of spans and messages.
 pub(super) const NAME: Style = Style::new().bold();
@@ -45,9 +79,10 @@ impl Line {
     }
 
     /// Adds a piece so that it ends in the last column, or one space behind the rest if that is too long already.
-    pub(super) fn flush_right(self, style: Style, text: impl Into<String>) -> Self {
+    pub(super) fn flush_right(self, style: Style, text: impl Into<String>, width: Width) -> Self {
         let text = text.into();
-        let gap = WIDTH
+        let gap = width
+            .columns()
             .saturating_sub(self.width() + text.chars().count())
             .max(1);
         self.and(PLAIN, " ".repeat(gap)).and(style, text)
@@ -87,6 +122,30 @@ pub(super) fn duration(seconds: f64) -> String {
     }
 }
 
+/// Breaks `text` into lines that begin with `first`, then with as many spaces.
+pub(super) fn wrap(first: Line, style: Style, text: &str, width: Width) -> Vec<Line> {
+    let indent = first.width();
+    let mut beginning = Some(first);
+    let lines = width.break_lines(text, indent).into_iter();
+    lines
+        .map(|line| {
+            let begun = beginning.take();
+            begun
+                .unwrap_or_else(|| Line::new(PLAIN, " ".repeat(indent)))
+                .and(style, line)
+        })
+        .collect()
+}
+
+/// Shortens `text` to `columns`, with an ellipsis in place of what is missing.
+pub(super) fn cut(text: &str, columns: usize) -> String {
+    if text.chars().count() <= columns {
+        return text.to_owned();
+    }
+    let kept = text.chars().take(columns.saturating_sub(1));
+    kept.chain(std::iter::once('…')).collect()
+}
+
 /// `1 message`, `2 messages`.
 pub(super) fn count(number: i64, noun: &str) -> String {
     if number == 1 {
@@ -123,18 +182,37 @@ mod tests {
 
     #[test]
     fn a_flush_right_piece_ends_in_the_last_column() {
-        assert_eq!(
-            Line::new(NAME, "left").flush_right(FAINT, "right").width(),
-            WIDTH
-        );
-        assert_eq!(
-            format!(
-                "{:#}",
-                Line::new(NAME, "x".repeat(WIDTH)).flush_right(FAINT, "y")
-            )
-            .len(),
-            WIDTH + 2
-        );
+        for width in [Width::LEAST, Width::of_terminal(60), Width::FULL] {
+            let line = Line::new(NAME, "left").flush_right(FAINT, "right", width);
+            assert_eq!(line.width(), width.columns());
+        }
+        let full = Line::new(NAME, "x".repeat(Width::FULL.columns()));
+        let over = full.flush_right(FAINT, "y", Width::FULL);
+        assert_eq!(over.width(), Width::FULL.columns() + 2);
+    }
+
+    #[test]
+    fn a_terminal_counts_between_the_least_and_the_most() {
+        let widths = [0, 43, 44, 60, 78, 79, u16::MAX].map(|columns| Width::of_terminal(columns).0);
+        assert_eq!(widths, [44, 44, 44, 60, 78, 78, 78]);
+    }
+
+    #[test]
+    fn text_is_broken_between_words_only() {
+        let text = format!("demo-01: {} is wrong", "x".repeat(50));
+        let lines = wrap(Line::new(BAD, "✗ "), PLAIN, &text, Width::LEAST);
+        let lines = lines.iter().map(|line| format!("{line:#}"));
+        let expected = [
+            "✗ demo-01:".to_owned(),
+            format!("  {}", "x".repeat(50)),
+            "  is wrong".to_owned(),
+        ];
+        assert_eq!(lines.collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn what_is_cut_says_so() {
+        assert_eq!(["four", "fives"].map(|text| cut(text, 4)), ["four", "fiv…"]);
     }
 
     #[test]

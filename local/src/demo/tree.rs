@@ -1,6 +1,7 @@
 //! A trace as a tree of spans, and the tree as text.
 
 use std::collections::HashMap;
+use std::iter::Peekable;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -9,7 +10,7 @@ use super::keys::{
     ERROR_TYPE, FAAS_COLDSTART, HTTP_RESPONSE_STATUS_CODE, MESSAGING_BATCH_MESSAGE_COUNT,
     QUEUE_LATENCY, RECEIVE_COUNT,
 };
-use super::text::{self, BAD, FAINT, Line, NAME, PLAIN, WIDTH};
+use super::text::{self, BAD, FAINT, Line, NAME, PLAIN, Width};
 use crate::otlp::{Kind, Span, StatusCode};
 
 /// Nanoseconds in a second.
@@ -63,34 +64,22 @@ fn branch(span: &Arc<Span>, children: &mut HashMap<&str, Vec<&Arc<Span>>>) -> No
     }
 }
 
-/// Draws trees, one line a span, and a second line for notes that do not fit beside the name.
-pub(super) fn draw(trees: &[Node]) -> Vec<Line> {
+/// Draws trees, one line a span, and further lines for notes that do not fit beside the name.
+pub(super) fn draw(trees: &[Node], width: Width) -> Vec<Line> {
     let mut lines = Vec::new();
     for tree in trees {
-        draw_branch(tree, "  ", "  ", &mut lines);
+        draw_branch(tree, "  ", "  ", width, &mut lines);
     }
     lines
 }
 
-fn draw_branch(node: &Node, first: &str, rest: &str, lines: &mut Vec<Line>) {
-    let mut notes = notes(&node.span).into_iter().peekable();
-    let mut head = Line::new(FAINT, first)
-        .and(NAME, node.span.name.as_str())
-        .and(PLAIN, " ");
-    let mut gap = " ";
-    while let Some(note) = notes.next_if(|note| {
-        head.width() + gap.chars().count() + note.width() + DURATION_COLUMNS <= WIDTH
-    }) {
-        head = head.and(FAINT, gap).join(note);
-        gap = BETWEEN_NOTES;
-    }
-    lines.push(head.flush_right(PLAIN, text::duration(seconds(&node.span))));
+fn draw_branch(node: &Node, first: &str, rest: &str, width: Width, lines: &mut Vec<Line>) {
     let trunk = if node.children.is_empty() {
         "     "
     } else {
         "│    "
     };
-    lines.extend(notes.map(|note| Line::new(FAINT, format!("{rest}{trunk}")).join(note)));
+    draw_span(&node.span, first, &format!("{rest}{trunk}"), width, lines);
     for (index, child) in node.children.iter().enumerate() {
         let last = index + 1 == node.children.len();
         let (branch, trunk) = if last {
@@ -102,9 +91,39 @@ fn draw_branch(node: &Node, first: &str, rest: &str, lines: &mut Vec<Line>) {
             child,
             &format!("{rest}{branch}"),
             &format!("{rest}{trunk}"),
+            width,
             lines,
         );
     }
+}
+
+fn draw_span(span: &Span, first: &str, below: &str, width: Width, lines: &mut Vec<Line>) {
+    let beside = width.columns().saturating_sub(DURATION_COLUMNS);
+    let name = text::cut(&span.name, beside.saturating_sub(first.chars().count()));
+    let mut notes = notes(span).into_iter().peekable();
+    let head = Line::new(FAINT, first).and(NAME, name);
+    let head = fill(head, "  ", &mut notes, beside);
+    lines.push(head.flush_right(PLAIN, text::duration(seconds(span)), width));
+    while let Some(note) = notes.next() {
+        let line = Line::new(FAINT, below).join(note);
+        lines.push(fill(line, BETWEEN_NOTES, &mut notes, width.columns()));
+    }
+}
+
+/// Adds notes as long as they end within `columns`, the first one behind `gap`.
+fn fill(
+    mut line: Line,
+    mut gap: &str,
+    notes: &mut Peekable<impl Iterator<Item = Line>>,
+    columns: usize,
+) -> Line {
+    while let Some(note) =
+        notes.next_if(|note| line.width() + gap.chars().count() + note.width() <= columns)
+    {
+        line = line.and(FAINT, gap).join(note);
+        gap = BETWEEN_NOTES;
+    }
+    line
 }
 
 /// What is worth knowing about a span beside its name.

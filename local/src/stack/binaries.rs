@@ -3,7 +3,8 @@
 //! `cargo baton` builds `baton` itself in the same profile and, like the call here, with the features that the whole workspace asks for. So most
 //! dependencies have been compiled by the time this runs: 20 crates are left, where selecting packages would compile 90 a second time.
 
-use std::ffi::OsString;
+use std::env;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
@@ -17,6 +18,10 @@ use crate::group::Group;
 /// The cargo profile that is built, the one of the alias `cargo baton`: optimised a little, without the minutes that the deployed profile
 /// takes.
 const PROFILE: &str = "demo";
+
+/// Beginnings of the variables with which `cargo run` tells a program about its package. They are no business of other packages' build scripts:
+/// ring's would run anew for them, here and then again in the next `cargo baton`, and everything on top of it would be compiled anew.
+const PACKAGE_VARIABLES: [&str; 2] = ["CARGO_MANIFEST_", "CARGO_PKG_"];
 
 /// A binary of this workspace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,13 +78,7 @@ pub async fn build<const N: usize>(
     if N == 0 {
         return Ok([(); N].map(|()| PathBuf::new()));
     }
-    let mut command = Command::new(&cargo);
-    command.args(["build", "--profile", PROFILE, "--workspace"]);
-    command.arg("--message-format=json-render-diagnostics");
-    for binary in binaries {
-        command.args(["--bin", binary.0]);
-    }
-    command.stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut command = command(&cargo, &binaries);
     // Compilers outlive a cargo that is killed alone.
     let mut running = Group::start(&mut command).map_err(|source| BuildError::Cargo {
         cargo: cargo.into(),
@@ -95,6 +94,26 @@ pub async fn build<const N: usize>(
         return Err(BuildError::Failed { names, status });
     }
     locate(&binaries, &built)
+}
+
+fn command(cargo: &OsStr, binaries: &[Binary]) -> Command {
+    let mut command = Command::new(cargo);
+    command.args(["build", "--profile", PROFILE, "--workspace"]);
+    command.arg("--message-format=json-render-diagnostics");
+    for binary in binaries {
+        command.args(["--bin", binary.0]);
+    }
+    for (name, _) in env::vars_os().filter(|(name, _)| is_about_a_package(name)) {
+        command.env_remove(name);
+    }
+    command.stdin(Stdio::null()).stdout(Stdio::piped());
+    command
+}
+
+fn is_about_a_package(variable: &OsStr) -> bool {
+    PACKAGE_VARIABLES
+        .iter()
+        .any(|prefix| variable.as_encoded_bytes().starts_with(prefix.as_bytes()))
 }
 
 /// The part of cargo's messages that is needed here.
@@ -165,6 +184,21 @@ not json
                 name: "onboarding-lambda"
             })
         ));
+    }
+
+    #[test]
+    fn cargo_is_not_told_about_the_package_that_calls_it() {
+        // The test gets them from cargo, as `cargo baton` does.
+        for name in ["CARGO_MANIFEST_DIR", "CARGO_PKG_NAME"] {
+            assert!(env::var_os(name).is_some(), "{name}");
+            let command = command("cargo".as_ref(), &[FUNCTION]);
+            let removed = command
+                .as_std()
+                .get_envs()
+                .any(|variable| variable == (name.as_ref(), None));
+            assert!(removed, "{name}");
+        }
+        assert!(!is_about_a_package("CARGO_HOME".as_ref()));
     }
 
     #[tokio::test]

@@ -6,6 +6,9 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+/// The longest customer id, as the producer and the function have it.
+const MAX_CUSTOMER_ID: usize = 64;
+
 /// Configuration of the whole stack.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -101,7 +104,9 @@ pub enum FaultKind {
 
 /// Why a text names no fault.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("expected KIND=CUSTOMER_ID with KIND one of fail-once, panic, slow")]
+#[error(
+    "expected KIND=CUSTOMER_ID with KIND one of fail-once, panic, slow and CUSTOMER_ID 1 to 64 of A-Z a-z 0-9 _ -"
+)]
 pub struct InvalidFault;
 
 impl FaultKind {
@@ -133,7 +138,7 @@ impl FromStr for Fault {
             .into_iter()
             .find(|kind| kind.name() == name)
             .ok_or(InvalidFault)?;
-        if customer_id.is_empty() || customer_id.contains(',') {
+        if !is_customer_id(customer_id) {
             return Err(InvalidFault);
         }
         Ok(Self {
@@ -143,20 +148,41 @@ impl FromStr for Fault {
     }
 }
 
+/// Whether the producer would take it; a fault of anyone else would never be committed.
+fn is_customer_id(text: &str) -> bool {
+    (1..=MAX_CUSTOMER_ID).contains(&text.len())
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_fault_is_written_as_it_is_read() {
-        for text in ["fail-once=demo-03", "panic=c=1", "slow=x"] {
+        for text in ["fail-once=demo-03", "panic=c_1", "slow=X"] {
             assert_eq!(text.parse::<Fault>().unwrap().to_string(), text);
         }
     }
 
     #[test]
     fn what_names_no_fault_is_refused() {
-        for text in ["", "panic", "panic=", "explode=demo-1", "panic=a,slow=b"] {
+        let longest = format!("panic={}", "c".repeat(64));
+        assert!(longest.parse::<Fault>().is_ok());
+        let too_long = format!("{longest}c");
+        for text in [
+            "",
+            "panic",
+            "panic=",
+            "explode=demo-1",
+            "panic=a,slow=b",
+            "panic=a b",
+            "panic=c=1",
+            "panic=ü",
+            &too_long,
+        ] {
             assert_eq!(text.parse::<Fault>(), Err(InvalidFault), "{text:?}");
         }
     }

@@ -6,10 +6,6 @@ pub(crate) const QUEUE: &str = "onboarding";
 pub(crate) const DEAD_LETTER_QUEUE: &str = "onboarding-dlq";
 /// Name of the function, as in its ARN.
 pub(crate) const FUNCTION: &str = "onboarding";
-/// `service.name` of the function.
-pub(crate) const FUNCTION_SERVICE: &str = "onboarding-lambda";
-/// `service.name` of the producer.
-pub(crate) const PRODUCER_SERVICE: &str = "onboarding-api";
 /// The region in every ARN.
 pub(crate) const REGION: &str = "us-east-1";
 /// The account in every ARN: obviously nobody's.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::config::{BehaviorVersion, Credentials, Region};
-use aws_sdk_sqs::error::{DisplayErrorContext, SdkError};
+use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sqs::types::QueueAttributeName::{self, QueueArn, RedrivePolicy, VisibilityTimeout};
 use aws_smithy_http_client::{Builder, tls};
 
@@ -112,11 +112,75 @@ fn whole_seconds(duration: Duration) -> u64 {
         .unwrap_or(u64::MAX)
 }
 
-fn failed<E: std::error::Error + 'static>(
+fn failed<E: ProvideErrorMetadata + std::error::Error + 'static>(
     action: &'static str,
 ) -> impl FnOnce(SdkError<E>) -> QueueError {
     move |error| QueueError {
         action,
-        reason: DisplayErrorContext(error).to_string(),
+        reason: reason(&error),
+    }
+}
+
+/// Code and message of what SQS refused, else what kept the request from it. The SDK's own words for it are a kilobyte of its insides.
+pub(crate) fn reason<E: ProvideErrorMetadata + std::error::Error + 'static>(
+    error: &SdkError<E>,
+) -> String {
+    match (error.code(), error.message()) {
+        (Some(code), Some(message)) => format!("{code}: {message}"),
+        (Some(code), None) => code.to_owned(),
+        (None, _) => causes(error),
+    }
+}
+
+fn causes(error: &dyn std::error::Error) -> String {
+    std::iter::successors(Some(error), |error| error.source())
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+
+    use tokio::net::TcpListener;
+
+    use super::super::SqsEndpoint;
+    use super::*;
+
+    fn settings(visibility_timeout: Duration) -> Queue {
+        Queue {
+            visibility_timeout,
+            max_receive_count: NonZeroU32::MIN,
+        }
+    }
+
+    #[tokio::test]
+    async fn what_sqs_refuses_is_told_by_code_and_message() {
+        let endpoint = SqsEndpoint::start(0).await.unwrap();
+        let hidden_too_long = settings(Duration::from_secs(721 * 60));
+        let error = create(&client(endpoint.url()), hidden_too_long)
+            .await
+            .unwrap_err();
+        endpoint.stop().await;
+        let text = error.to_string();
+        assert!(
+            text.starts_with("CreateQueue failed: InvalidAttributeValue: "),
+            "{text}"
+        );
+        assert!(!text.contains(['{', '\n']), "{text}");
+    }
+
+    #[tokio::test]
+    async fn an_endpoint_that_is_not_there_is_told_without_the_insides_of_the_sdk() {
+        let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", free.local_addr().unwrap());
+        drop(free);
+        let error = create(&client(&url), settings(Duration::ZERO))
+            .await
+            .unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains("dispatch failure"), "{text}");
+        assert!(!text.contains(['{', '\n']), "{text}");
     }
 }

@@ -1,9 +1,11 @@
 //! The variables that the two binaries get, and the ones a person exports to use the stack from a shell.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use super::config::{Config, Fault, Logging};
-use super::names::{CREDENTIALS, FUNCTION_SERVICE, PRODUCER_SERVICE, REGION};
+use super::names::{CREDENTIALS, REGION};
 
 /// Spans of the producer leave it quickly, so that a trace is whole soon after its request (milliseconds).
 const PRODUCER_EXPORT_INTERVAL: &str = "500";
@@ -18,7 +20,7 @@ pub(super) struct Addresses<'a> {
 
 /// What the function gets on top of what Lambda sets.
 pub(super) fn of_function(addresses: &Addresses<'_>, config: &Config) -> BTreeMap<String, String> {
-    let mut variables = telemetry(addresses, FUNCTION_SERVICE, config.logging);
+    let mut variables = telemetry(addresses, &config.function, config.logging);
     if !config.faults.is_empty() {
         let list = config
             .faults
@@ -34,7 +36,7 @@ pub(super) fn of_function(addresses: &Addresses<'_>, config: &Config) -> BTreeMa
 
 /// Everything that the producer gets.
 pub(super) fn of_producer(addresses: &Addresses<'_>, config: &Config) -> BTreeMap<String, String> {
-    let mut variables = telemetry(addresses, PRODUCER_SERVICE, config.logging);
+    let mut variables = telemetry(addresses, &config.producer, config.logging);
     variables.extend(aws(addresses));
     variables.extend(owned([
         (
@@ -73,17 +75,23 @@ fn aws(addresses: &Addresses<'_>) -> Vec<(String, String)> {
 
 fn telemetry(
     addresses: &Addresses<'_>,
-    service: &str,
+    binary: &Path,
     logging: Logging,
 ) -> BTreeMap<String, String> {
     owned([
-        ("OTEL_SERVICE_NAME", service),
+        ("OTEL_SERVICE_NAME", &*service_name(binary)),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", addresses.otlp_http),
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"),
         ("RUST_LOG", logging.filter()),
     ])
     .into_iter()
     .collect()
+}
+
+/// `service.name` of a binary: the name of its file, so that spans say whose function they are from.
+fn service_name(binary: &Path) -> Cow<'_, str> {
+    // A path without a name is a folder, which cannot be started anyway.
+    binary.file_stem().unwrap_or_default().to_string_lossy()
 }
 
 fn owned<const N: usize>(pairs: [(&str, &str); N]) -> Vec<(String, String)> {
@@ -110,8 +118,8 @@ mod tests {
 
     fn config(faults: Vec<Fault>) -> Config {
         Config {
-            function: "function".into(),
-            producer: "producer".into(),
+            function: "/t/demo/my-function".into(),
+            producer: "/t/demo/onboarding-api".into(),
             ports: Ports {
                 producer: 8080,
                 ..Ports::default()
@@ -137,6 +145,14 @@ mod tests {
         let config = config(Vec::new());
         assert_eq!(of_function(&ADDRESSES, &config)["RUST_LOG"], "warn");
         assert_ne!(of_producer(&ADDRESSES, &config)["RUST_LOG"], "warn");
+    }
+
+    #[test]
+    fn a_service_is_called_as_its_binary_is() {
+        let config = config(Vec::new());
+        let name = "OTEL_SERVICE_NAME";
+        assert_eq!(of_function(&ADDRESSES, &config)[name], "my-function");
+        assert_eq!(of_producer(&ADDRESSES, &config)[name], "onboarding-api");
     }
 
     #[test]

@@ -4,20 +4,29 @@ use super::super::samples::{at, batch, delivered, produced, span, with};
 use super::*;
 
 fn drawn(spans: Vec<Span>) -> Vec<String> {
+    drawn_at(Width::FULL, spans)
+}
+
+fn drawn_at(width: Width, spans: Vec<Span>) -> Vec<String> {
     let spans = spans.into_iter().map(Arc::new).collect::<Vec<_>>();
-    draw(&grow(&spans))
+    draw(&grow(&spans), width)
         .iter()
         .map(|line| format!("{line:#}"))
         .collect()
 }
 
-#[test]
-fn retries_stand_side_by_side_under_the_send() {
+/// A message that was handled when it came the second time.
+fn retried() -> Vec<Span> {
     let mut spans = delivered("a", "m", "b", 2, None);
     spans.extend(delivered("a", "m", "c", 1, Some("simulated_failure")));
     spans.extend(produced("a", "m"));
+    spans
+}
+
+#[test]
+fn retries_stand_side_by_side_under_the_send() {
     assert_eq!(
-        drawn(spans),
+        drawn(retried()),
         [
             "  POST /onboarding  202                                                4.00 ms",
             "  └─ send onboarding                                                   2.00 ms",
@@ -30,18 +39,52 @@ fn retries_stand_side_by_side_under_the_send() {
 }
 
 #[test]
-fn notes_that_do_not_fit_beside_the_name_stand_below_it() {
+fn a_narrow_terminal_gets_the_notes_on_lines_of_their_own() {
+    assert_eq!(
+        drawn_at(Width::of_terminal(60), retried()),
+        [
+            "  POST /onboarding  202                              4.00 ms",
+            "  └─ send onboarding                                 2.00 ms",
+            "     ├─ process onboarding  delivery 1               1.00 ms",
+            "     │       queued 12.0 ms · ✗ simulated_failure",
+            "     └─ process onboarding  delivery 2               1.00 ms",
+            "        │    queued 12.0 ms",
+            "        └─ put onboardings                           1.00 ms",
+        ]
+    );
+    assert_eq!(
+        drawn_at(Width::of_terminal(44), retried()),
+        [
+            "  POST /onboarding  202              4.00 ms",
+            "  └─ send onboarding                 2.00 ms",
+            "     ├─ process onboarding           1.00 ms",
+            "     │       delivery 1 · queued 12.0 ms",
+            "     │       ✗ simulated_failure",
+            "     └─ process onboarding           1.00 ms",
+            "        │    delivery 2 · queued 12.0 ms",
+            "        └─ put onboardings           1.00 ms",
+        ]
+    );
+}
+
+#[test]
+fn a_name_that_is_too_long_is_cut_and_its_notes_stand_below_it() {
     let long = with(
-        span("a", "1", None, Kind::Internal, &"x".repeat(60)),
+        span("a", "1", None, Kind::Internal, &"x".repeat(80)),
         json!({"error.type": "something_went_wrong"}),
     );
     let child = span("a", "2", Some("1"), Kind::Internal, "child");
-    let lines = drawn(vec![long, child]);
-    assert_eq!(lines[1], "  │    ✗ something_went_wrong");
-    assert!(
-        lines.iter().all(|line| line.chars().count() <= WIDTH),
-        "{lines:?}"
-    );
+    for width in [44, 60, 78].map(Width::of_terminal) {
+        let lines = drawn_at(width, vec![long.clone(), child.clone()]);
+        assert!(lines[0].contains("x…   2.00 ms"), "{lines:?}");
+        assert_eq!(lines[1], "  │    ✗ something_went_wrong");
+        assert!(
+            lines
+                .iter()
+                .all(|line| line.chars().count() <= width.columns()),
+            "{lines:?}"
+        );
+    }
 }
 
 #[test]

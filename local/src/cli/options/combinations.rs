@@ -1,0 +1,80 @@
+//! What the settings must be together, checked as part of reading the command line, before anything is built.
+
+use std::time::Duration;
+
+use clap::error::ErrorKind;
+use clap::{ArgMatches, Args, Command, Error, FromArgMatches};
+
+use super::Settings;
+
+/// The largest batch that one receive can fill; AWS takes larger ones only with a window to gather them in.
+const MAX_BATCH_WITHOUT_WINDOW: usize = 10;
+/// The shortest such window.
+const MIN_WINDOW: Duration = Duration::from_secs(1);
+
+/// Settings that AWS would take together.
+#[derive(Clone, Debug)]
+pub(in crate::cli) struct Sound(pub(in crate::cli) Settings);
+
+impl Sound {
+    fn new(settings: Settings) -> Result<Self, Error> {
+        match objection(&settings) {
+            // Clap adds the usage to it, and ends with its own exit code.
+            Some(objection) => Err(Error::raw(ErrorKind::ValueValidation, objection)),
+            None => Ok(Self(settings)),
+        }
+    }
+}
+
+fn objection(settings: &Settings) -> Option<String> {
+    let Settings {
+        batch_size,
+        batching_window,
+        function_timeout,
+        visibility_timeout,
+        ..
+    } = settings;
+    if batch_size.get() > MAX_BATCH_WITHOUT_WINDOW && *batching_window < MIN_WINDOW {
+        return Some(format!(
+            "--batch-size {batch_size} needs --batching-window of at least {MIN_WINDOW:?}"
+        ));
+    }
+    if function_timeout > visibility_timeout {
+        return Some(format!(
+            "--function-timeout {function_timeout:?} is longer than --visibility-timeout {visibility_timeout:?}: \
+             messages would come back while the function still works on them"
+        ));
+    }
+    None
+}
+
+impl FromArgMatches for Sound {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, Error> {
+        Self::new(Settings::from_arg_matches(matches)?)
+    }
+
+    fn from_arg_matches_mut(matches: &mut ArgMatches) -> Result<Self, Error> {
+        Self::new(Settings::from_arg_matches_mut(matches)?)
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), Error> {
+        let mut updated = self.0.clone();
+        updated.update_from_arg_matches(matches)?;
+        *self = Self::new(updated)?;
+        Ok(())
+    }
+}
+
+impl Args for Sound {
+    fn group_id() -> Option<clap::Id> {
+        Settings::group_id()
+    }
+
+    fn augment_args(command: Command) -> Command {
+        Settings::augment_args(command)
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Settings::augment_args_for_update(command)
+    }
+}
