@@ -1,6 +1,7 @@
 //! The consumer: options, and the loop between Lambda and the handler.
 
 use crate::config::{self, Config, InvalidConfig, PartialResponse};
+use crate::context::Origins;
 use crate::event::{Batch, InvalidEvent};
 use crate::handler::Handler;
 use crate::invocation::Processor;
@@ -140,7 +141,10 @@ impl<S> Builder<S> {
                 state: self.state,
                 config,
                 tracer: telemetry.tracer(SCOPE, env!("CARGO_PKG_VERSION")),
-                propagator: telemetry.propagator(),
+                origins: Origins::new(telemetry.propagator(), {
+                    let telemetry = telemetry.clone();
+                    move |trace_id| telemetry.samples_root(trace_id)
+                }),
                 arguments: PhantomData,
             },
             telemetry,

@@ -4,15 +4,18 @@
 //! over once; a record is a handful of positions in it, and what is behind them is read when somebody asks.
 
 mod attributes;
+mod carrier;
 mod fields;
+mod inner;
 mod invalid;
 mod scan;
 
-pub(crate) use invalid::InvalidEvent;
-pub(crate) use attributes::{TraceCarrier, Value};
 pub use attributes::MessageAttribute;
+pub(crate) use carrier::{TraceCarrier, Value};
+pub(crate) use inner::{BridgeEvent, Notification};
+pub(crate) use invalid::InvalidEvent;
 
-use attributes::{Attributes, Entry};
+use attributes::{Attributes, OF_SQS};
 use fields::Fields;
 use invalid::{Arrived, in_words};
 use scan::{Kind, MAX_LENGTH, Scanner, Text};
@@ -152,32 +155,26 @@ impl<'a> Record<'a> {
 
     /// The trace context among the message attributes.
     pub(crate) fn trace_carrier(&self) -> TraceCarrier<'a> {
-        let carrier = self.fields.carrier;
-        TraceCarrier {
-            traceparent: self.value(carrier.traceparent),
-            tracestate: self.value(carrier.tracestate),
-            baggage: self.value(carrier.baggage),
-        }
+        self.fields.carrier.values(self.json)
+    }
+
+    /// The body, if it is worth looking for an SNS notification or an EventBridge event in it. Says no without decoding it.
+    pub(crate) fn enveloping_body(&self) -> Option<EventText<'a>> {
+        let body = self.fields.body?;
+        inner::may_be_envelope(body.raw(self.json)).then(|| body.decode(self.json))?
     }
 
     /// All message attributes, in the order of the event.
-    pub(crate) fn message_attributes(&self) -> impl Iterator<Item = MessageAttribute<'a>> {
-        let start = self.fields.message_attributes.map(Into::into);
-        let json = self.json;
-        Attributes::new(json, start)
-            .map(move |(name, attribute)| MessageAttribute::new(json, name, &attribute))
-    }
-
-    fn value(&self, entry: Entry) -> Value<'a> {
-        match entry {
-            Entry::Absent => Value::Absent,
-            Entry::Text(text) => self.text(Some(text)).map_or(Value::NoText, Value::Text),
-            Entry::NoText => Value::NoText,
-            Entry::Ambiguous => Value::Ambiguous,
-        }
+    pub(crate) fn message_attributes(
+        &self,
+    ) -> impl Iterator<Item = MessageAttribute<'a>> + use<'a> {
+        Attributes::new(self.json, self.fields.message_attributes, &OF_SQS)
     }
 
     fn text(&self, text: Option<Text>) -> Option<EventText<'a>> {
         text?.decode(self.json)
     }
 }
+
+#[cfg(test)]
+mod tests;

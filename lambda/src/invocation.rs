@@ -1,13 +1,13 @@
 //! One batch, from its records to the response. No input or output here: the caller flushes and answers.
 
 use crate::config::Config;
-use crate::context::Origin;
+use crate::context::{Origin, Origins};
+use crate::envelope::Envelope;
 use crate::event::{Batch, Record};
 use crate::failure::{Failure, FailureKind};
 use crate::handler::Handler;
 use crate::message::Message;
 use crate::spans::{self, Queue};
-use baton_telemetry::Propagator;
 use futures_util::{FutureExt as _, StreamExt as _, stream};
 use lambda_runtime::Context as LambdaContext;
 use opentelemetry::Context;
@@ -33,7 +33,7 @@ pub(crate) struct Processor<H, S, Args> {
     pub(crate) state: S,
     pub(crate) config: Config,
     pub(crate) tracer: SdkTracer,
-    pub(crate) propagator: Propagator,
+    pub(crate) origins: Origins,
     pub(crate) arguments: PhantomData<fn() -> Args>,
 }
 
@@ -57,7 +57,7 @@ impl<H: Handler<S, Args>, S, Args> Processor<H, S, Args> {
     ) -> (Arc<Batch>, Vec<usize>) {
         let origins: Vec<Origin> = batch
             .records()
-            .map(|record| Origin::of(&record, self.propagator))
+            .map(|record| Origin::of(&record, &self.origins))
             .collect();
         let queue = Queue::of_all(&batch);
         let batch_context = spans::start_batch(
@@ -116,7 +116,7 @@ impl<H: Handler<S, Args>, S, Args> Processor<H, S, Args> {
     }
 
     async fn handle(&self, batch: &Arc<Batch>, index: usize) -> Result<(), Failed> {
-        let message = Message::decode(batch, index)
+        let message = Message::decode(batch, index, Envelope::None)
             .map_err(|error| Failed::from(Failure::permanent(INVALID_BODY, error)))?;
         let handled = self.handler.call(message, &self.state).await;
         // The text of the failure is made here, where it may panic.
@@ -168,7 +168,7 @@ fn lanes(batch: &Batch) -> Vec<Lane> {
 
 /// Queue and message group of a FIFO record.
 fn group(record: &Record<'_>) -> Option<(String, String)> {
-    let arn = record.queue_arn().filter(|arn| arn.ends_with(".fifo"))?;
+    let arn = record.queue_arn().filter(|_| record.is_fifo())?;
     let group = record.system_attributes().into_message_group_id();
     Some((arn.into_owned(), group.unwrap_or_default().into_owned()))
 }

@@ -64,6 +64,7 @@
 mod config;
 mod consumer;
 mod context;
+mod envelope;
 mod event;
 mod failure;
 mod handler;
@@ -73,6 +74,8 @@ mod spans;
 
 pub use config::{InvalidConfig, PartialResponse};
 pub use consumer::{Builder, Consumer, Error, run};
+pub use envelope::{Envelope, EventBridgeMetadata, SnsMetadata, UnknownEnvelope};
+pub use event::MessageAttribute;
 pub use failure::{Failure, FailureKind};
 pub use handler::Handler;
 pub use message::{Message, Raw};

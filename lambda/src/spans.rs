@@ -149,7 +149,7 @@ pub(crate) fn start_record(
     }
     let start = SystemTime::now();
     attributes.extend(delivery_attributes(record, start));
-    if let Some(invalid) = origin.invalid {
+    if let Some(invalid) = &origin.invalid {
         attributes.push(KeyValue::new(CONTEXT_INVALID, invalid.to_string()));
     }
     let builder = SpanBuilder::from_name(span_name(PROCESS, queue.as_ref()))
@@ -168,7 +168,7 @@ fn delivery_attributes(record: &Record<'_>, now: SystemTime) -> impl Iterator<It
     let latency = attributes
         .sent_timestamp()
         .map(|sent| queue_latency(sent, now));
-    let is_fifo = record.queue_arn().is_some_and(|arn| arn.ends_with(".fifo"));
+    let is_fifo = record.is_fifo();
     let group = attributes.into_message_group_id().filter(|_| is_fifo);
     [
         count.map(|count| KeyValue::new(RECEIVE_COUNT, i64::from(count))),

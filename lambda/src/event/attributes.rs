@@ -5,11 +5,11 @@
 
 use super::fields::Fields;
 use super::scan::{Kind, Scanner, Text};
-use baton_telemetry::{BAGGAGE, TRACEPARENT, TRACESTATE};
 use std::borrow::Cow;
+use std::num::NonZeroU32;
 
 /// Goes into the object that is next; passes over anything else.
-fn enter_object(scanner: &mut Scanner<'_>) -> bool {
+pub(super) fn enter_object(scanner: &mut Scanner<'_>) -> bool {
     let is_object = scanner.kind() == Kind::Object;
     if is_object {
         scanner.enter();
@@ -19,7 +19,8 @@ fn enter_object(scanner: &mut Scanner<'_>) -> bool {
     is_object
 }
 
-fn text_or_skip(scanner: &mut Scanner<'_>) -> Option<Text> {
+/// The string that is next; passes over anything else.
+pub(super) fn text_or_skip(scanner: &mut Scanner<'_>) -> Option<Text> {
     let text = scanner.text();
     if text.is_none() {
         scanner.skip();
@@ -50,94 +51,41 @@ fn number<T: std::str::FromStr>(json: &str, text: Option<Text>) -> Option<T> {
     text?.decode(json)?.parse().ok()
 }
 
-/// One entry of a trace context.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) enum Entry {
-    #[default]
-    Absent,
-    Text(Text),
-    /// It is there and holds no text. That is not absent: somebody meant to say something.
-    NoText,
-    /// It is there in several spellings, none of which is the one in lower case.
-    Ambiguous,
+/// How the fields of an attribute are called. They are compared without regard to case: Lambda writes `stringValue`, the SQS API
+/// `StringValue`, and both turn up in events that people make for tests.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct AttributeNames {
+    string_value: &'static str,
+    binary_value: &'static str,
+    data_type: &'static str,
 }
 
-/// The message attributes that may hold a W3C context: one read of the names, without building any of the others.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Carrier {
-    pub(super) traceparent: Entry,
-    pub(super) tracestate: Entry,
-    pub(super) baggage: Entry,
-}
+/// In `messageAttributes` of a record.
+pub(super) const OF_SQS: AttributeNames = AttributeNames {
+    string_value: "stringValue",
+    binary_value: "binaryValue",
+    data_type: "dataType",
+};
 
-/// Which names in lower case have been seen: other spellings do not count beside them, whatever the order.
-#[derive(Debug, Default)]
-struct Exact([bool; 3]);
+/// In `MessageAttributes` of an SNS notification, where binary values have the name of the others.
+pub(super) const OF_SNS: AttributeNames = AttributeNames {
+    string_value: "Value",
+    binary_value: "BinaryValue",
+    data_type: "Type",
+};
 
-impl Carrier {
-    /// Reads the map that is next, each of whose values `value` reads.
-    pub(crate) fn read(
-        scanner: &mut Scanner<'_>,
-        value: impl Fn(&mut Scanner<'_>) -> Entry,
-    ) -> Self {
-        let mut carrier = Self::default();
-        let mut exact = Exact::default();
-        if !enter_object(scanner) {
-            return carrier;
-        }
-        while let Some(key) = scanner.key() {
-            let name = key.decode(scanner.json());
-            match name.as_deref().and_then(carrier_name) {
-                Some((number, is_exact)) => {
-                    let entry = value(scanner);
-                    carrier.put(number, is_exact, entry, &mut exact);
-                }
-                None => scanner.skip(),
-            }
-        }
-        carrier
-    }
-
-    fn put(&mut self, number: usize, is_exact: bool, entry: Entry, exact: &mut Exact) {
-        let slot = match number {
-            0 => &mut self.traceparent,
-            1 => &mut self.tracestate,
-            _ => &mut self.baggage,
-        };
-        if is_exact {
-            exact.0[number] = true;
-            *slot = entry;
-        } else if !exact.0[number] {
-            *slot = match slot {
-                Entry::Absent => entry,
-                _ => Entry::Ambiguous,
-            };
-        }
-    }
-}
-
-/// Which of the three names it is, and whether it is in lower case.
-fn carrier_name(name: &str) -> Option<(usize, bool)> {
-    let names = [TRACEPARENT, TRACESTATE, BAGGAGE];
-    let number = names
-        .iter()
-        .position(|known| known.eq_ignore_ascii_case(name))?;
-    Some((number, names[number] == name))
-}
-
-/// One of `messageAttributes`. Lambda writes the names of its fields as `stringValue`, the SQS API as `StringValue`; both turn up in events
-/// that people make for tests, and others in those that they make by hand.
+/// One message attribute.
 #[derive(Debug, Default)]
 pub(super) struct Attribute {
     pub(super) string_value: Option<Text>,
     pub(super) binary_value: Option<Text>,
     pub(super) data_type: Option<Text>,
-    is_null: bool,
+    pub(super) is_null: bool,
 }
 
 impl Attribute {
     /// Reads the object that is next.
-    fn read(scanner: &mut Scanner<'_>) -> Self {
+    pub(super) fn read(scanner: &mut Scanner<'_>, names: &AttributeNames) -> Self {
         let mut attribute = Self {
             is_null: scanner.kind() == Kind::Null,
             ..Self::default()
@@ -147,11 +95,11 @@ impl Attribute {
         }
         while let Some(key) = scanner.key() {
             let name = key.decode(scanner.json()).unwrap_or_default();
-            let slot = if name.eq_ignore_ascii_case("stringValue") {
+            let slot = if name.eq_ignore_ascii_case(names.string_value) {
                 &mut attribute.string_value
-            } else if name.eq_ignore_ascii_case("dataType") {
+            } else if name.eq_ignore_ascii_case(names.data_type) {
                 &mut attribute.data_type
-            } else if name.eq_ignore_ascii_case("binaryValue") {
+            } else if name.eq_ignore_ascii_case(names.binary_value) {
                 &mut attribute.binary_value
             } else {
                 scanner.skip();
@@ -164,64 +112,46 @@ impl Attribute {
         }
         attribute
     }
-
-    fn entry(&self) -> Entry {
-        match self.string_value {
-            Some(text) => Entry::Text(text),
-            None if self.is_null => Entry::Absent,
-            None => Entry::NoText,
-        }
-    }
 }
 
-/// All message attributes of a record, in the order of the event.
+/// All message attributes of an object, in the order of the JSON.
 #[derive(Debug, Clone)]
-pub(super) struct Attributes<'a>(Option<Scanner<'a>>);
+pub(super) struct Attributes<'a> {
+    scanner: Option<Scanner<'a>>,
+    names: &'static AttributeNames,
+}
 
 impl<'a> Attributes<'a> {
-    pub(super) fn new(json: &'a str, start: Option<u32>) -> Self {
-        Self(start.map(|start| {
-            let mut scanner = Scanner::new(json, start as usize);
+    /// Of the object that begins at `start`.
+    pub(super) fn new(
+        json: &'a str,
+        start: Option<NonZeroU32>,
+        names: &'static AttributeNames,
+    ) -> Self {
+        let scanner = start.map(|start| {
+            let mut scanner = Scanner::new(json, start.get() as usize);
             scanner.enter();
             scanner
-        }))
+        });
+        Self { scanner, names }
     }
 }
 
 impl<'a> Iterator for Attributes<'a> {
-    type Item = (Cow<'a, str>, Attribute);
+    type Item = MessageAttribute<'a>;
 
     /// Passes over an attribute whose name is no text, or that is null.
     fn next(&mut self) -> Option<Self::Item> {
-        let scanner = self.0.as_mut()?;
+        let scanner = self.scanner.as_mut()?;
         while let Some(key) = scanner.key() {
-            let attribute = Attribute::read(scanner);
+            let attribute = Attribute::read(scanner, self.names);
             if let Some(name) = key.decode(scanner.json()).filter(|_| !attribute.is_null) {
-                return Some((name, attribute));
+                return Some(MessageAttribute::new(scanner.json(), name, &attribute));
             }
         }
-        self.0 = None;
+        self.scanner = None;
         None
     }
-}
-
-/// What a carrier says under one name.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Value<'a> {
-    Absent,
-    Text(Cow<'a, str>),
-    /// It is there, and is no text.
-    NoText,
-    /// It is there in several spellings, none of which is the one in lower case.
-    Ambiguous,
-}
-
-/// What a carrier says about the trace of a message.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct TraceCarrier<'a> {
-    pub(crate) traceparent: Value<'a>,
-    pub(crate) tracestate: Value<'a>,
-    pub(crate) baggage: Value<'a>,
 }
 
 /// What a sender attached to a message beside its body.
@@ -239,7 +169,7 @@ pub struct MessageAttribute<'a> {
 }
 
 impl<'a> MessageAttribute<'a> {
-    pub(super) fn new(json: &'a str, name: Cow<'a, str>, attribute: &Attribute) -> Self {
+    fn new(json: &'a str, name: Cow<'a, str>, attribute: &Attribute) -> Self {
         let text = |text: Option<Text>| text?.decode(json);
         Self {
             name,

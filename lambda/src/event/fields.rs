@@ -1,6 +1,7 @@
 //! One record, read in one pass: what is always needed is read, of the rest only the place is kept.
 
-use super::attributes::{self, Carrier};
+use super::attributes::{self, OF_SQS};
+use super::carrier::Carrier;
 use super::invalid::{InvalidEvent, Source};
 use super::scan::{Kind, Scanner, Text};
 use std::num::NonZeroU32;
@@ -36,12 +37,7 @@ struct Seen {
 }
 
 impl Seen {
-    fn once(
-        &mut self,
-        index: usize,
-        field: &'static str,
-        number: u8,
-    ) -> Result<(), InvalidEvent> {
+    fn once(&mut self, index: usize, field: &'static str, number: u8) -> Result<(), InvalidEvent> {
         let bit = 1 << number;
         if self.fields & bit != 0 {
             return Err(InvalidEvent::Twice { index, field });
@@ -127,10 +123,7 @@ impl Fields {
     }
 
     fn read_message_attributes(&mut self, scanner: &mut Scanner<'_>) {
-        if scanner.kind() == Kind::Object {
-            let start = u32::try_from(scanner.position()).ok();
-            self.message_attributes = start.and_then(NonZeroU32::new);
-        }
-        self.carrier = Carrier::read(scanner);
+        self.message_attributes = scanner.object_start();
+        self.carrier = Carrier::read_attributes(scanner, &OF_SQS);
     }
 }

@@ -29,13 +29,17 @@ pub(crate) enum InvalidEvent {
         length: usize,
     },
     /// Not a JSON object.
-    #[error("the event is {arrived}, expected the object with Records that an SQS event source mapping sends")]
+    #[error(
+        "the event is {arrived}, expected the object with Records that an SQS event source mapping sends"
+    )]
     NotAnObject {
         /// What it is.
         arrived: &'static str,
     },
     /// An object of another service, or a test event.
-    #[error("Records is missing: the event is {arrived}, expected what an SQS event source mapping sends")]
+    #[error(
+        "Records is missing: the event is {arrived}, expected what an SQS event source mapping sends"
+    )]
     NoRecords {
         /// What it looks like.
         arrived: Arrived,
@@ -180,7 +184,10 @@ impl fmt::Display for Source {
             Self::Other(Some(name)) => write!(formatter, "eventSource is {name}"),
             Self::Other(None) => formatter.write_str("eventSource is something else"),
             Self::Capitalised(Some(name)) => {
-                write!(formatter, "eventSource is missing and EventSource is {name}")
+                write!(
+                    formatter,
+                    "eventSource is missing and EventSource is {name}"
+                )
             }
             Self::Capitalised(None) => formatter.write_str("eventSource is missing"),
         }
@@ -192,9 +199,9 @@ fn name_of_service(json: &str, text: Text) -> Option<Box<str>> {
     let is_own = |name: &&str| {
         name.starts_with("aws:")
             && name.len() <= MAX_SOURCE_LENGTH
-            && name
-                .bytes()
-                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b":-".contains(&byte))
+            && name.bytes().all(|byte| {
+                byte.is_ascii_lowercase() || byte.is_ascii_digit() || b":-".contains(&byte)
+            })
     };
     text.verbatim(json).filter(is_own).map(Into::into)
 }

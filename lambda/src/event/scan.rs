@@ -41,6 +41,12 @@ impl Text {
         self.length & ESCAPED != 0
     }
 
+    /// What stands in the JSON, escapes and all.
+    pub(super) fn raw(self, json: &str) -> &str {
+        let (start, end) = self.range();
+        json.get(start..end).unwrap_or_default()
+    }
+
     /// The text as it stands in the JSON, if that is also what it means.
     pub(super) fn verbatim(self, json: &str) -> Option<&str> {
         let (start, end) = self.range();
@@ -85,8 +91,12 @@ impl<'a> Scanner<'a> {
         self.json
     }
 
-    pub(super) fn position(&self) -> usize {
-        self.at
+    /// Where the next value begins, if that is an object and not the whole document.
+    pub(super) fn object_start(&mut self) -> Option<NonZeroU32> {
+        if self.kind() != Kind::Object {
+            return None;
+        }
+        NonZeroU32::new(u32::try_from(self.at).ok()?)
     }
 
     /// What the next value is; nothing is passed over but whitespace.
@@ -154,6 +164,14 @@ impl<'a> Scanner<'a> {
             Kind::Object | Kind::Array => self.skip_nested(),
             Kind::Null | Kind::Other => self.skip_literal(),
         }
+    }
+
+    /// The JSON of the value that is next.
+    pub(super) fn raw(&mut self) -> &'a str {
+        self.kind();
+        let start = self.at;
+        self.skip();
+        self.json.get(start..self.at).unwrap_or_default()
     }
 
     fn skip_nested(&mut self) {
@@ -244,6 +262,3 @@ const fn each(byte: u8) -> u64 {
 const fn zero_bytes(word: u64) -> u64 {
     word.wrapping_sub(each(1)) & !word & each(0x80)
 }
-
-#[cfg(test)]
-mod tests;

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::config::PartialResponse;
+use baton_telemetry::Propagator;
 use opentelemetry::trace::{Link, SpanId, SpanKind, Status, TraceId, TracerProvider as _};
 use opentelemetry::{Key, Value};
 use opentelemetry_sdk::error::OTelSdkResult;
@@ -115,7 +116,7 @@ async fn process<H: Handler<(), Args>, Args>(
             partial_response: PartialResponse::On,
         },
         tracer: provider.tracer("test"),
-        propagator: Propagator::default(),
+        origins: Origins::new(Propagator::default(), |_| true),
         arguments: PhantomData,
     };
     let payload = serde_json::value::to_raw_value(&json!({"Records": records})).unwrap();
@@ -295,7 +296,7 @@ async fn a_malformed_context_is_noted_and_starts_a_new_trace() {
     assert_eq!(span.parent_span_id, SpanId::INVALID);
     assert_eq!(
         attribute(&span, "baton.context.invalid"),
-        Some("traceparent has the wrong length".into())
+        Some("message attributes: traceparent has the wrong length".into())
     );
     assert!(ended.batch().links.is_empty());
 }
