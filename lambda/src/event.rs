@@ -9,6 +9,7 @@ mod fields;
 mod inner;
 mod invalid;
 mod scan;
+mod text;
 
 pub use attributes::MessageAttribute;
 pub(crate) use carrier::{TraceCarrier, Value};
@@ -18,9 +19,10 @@ pub(crate) use invalid::InvalidEvent;
 use attributes::{Attributes, OF_SQS};
 use fields::Fields;
 use invalid::{Arrived, in_words};
-use scan::{Kind, MAX_LENGTH, Scanner, Text};
+use scan::{Kind, Scanner};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
+use text::{MAX_LENGTH, Text};
 
 /// The payload of one invocation.
 #[derive(Debug)]

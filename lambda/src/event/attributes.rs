@@ -4,7 +4,8 @@
 //! a reason not to process a message.
 
 use super::fields::Fields;
-use super::scan::{Kind, Scanner, Text};
+use super::scan::{Kind, Scanner};
+use super::text::Text;
 use std::borrow::Cow;
 use std::num::NonZeroU32;
 
