@@ -187,7 +187,7 @@ fn flush_deadline(lambda: &LambdaContext, budget: Duration) -> Instant {
     Instant::now() + budget.min(left)
 }
 
-fn respond(
+pub(crate) fn respond(
     batch: &Batch,
     failed: &[usize],
     partial_response: PartialResponse,
@@ -211,7 +211,7 @@ fn respond(
 
 /// Why a whole batch is delivered again.
 #[derive(Debug, thiserror::Error)]
-enum InvocationError {
+pub(crate) enum InvocationError {
     #[error(transparent)]
     Event(#[from] InvalidEvent),
     #[error("Records[{index}] failed and has no messageId to report it by")]

@@ -72,6 +72,11 @@ mod invocation;
 mod message;
 mod spans;
 
+/// What any event must bear: run by the fuzz target in `fuzz/`, and by tests.
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod exercise;
+
 pub use config::{InvalidConfig, PartialResponse};
 pub use consumer::{Builder, Consumer, Error, run};
 pub use envelope::{Envelope, EventBridgeMetadata, SnsMetadata, UnknownEnvelope};
