@@ -52,6 +52,7 @@ mod config;
 mod encode;
 mod endpoint;
 mod export;
+mod group;
 mod http;
 mod logs;
 mod propagation;
@@ -60,6 +61,7 @@ mod resource;
 mod sink;
 mod telemetry;
 
+pub use group::FlushGroup;
 pub use propagation::{
     BAGGAGE, InvalidTraceparent, Propagator, TRACEPARENT, TRACESTATE, parse_trace_context,
     with_baggage,
