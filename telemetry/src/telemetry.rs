@@ -6,10 +6,12 @@ use crate::export::{ExportError, Exporter};
 use crate::group::FlushGroup;
 use crate::propagation::Propagator;
 use crate::{logs, resource};
-use opentelemetry::trace::TracerProvider as _;
+use opentelemetry::trace::{SpanKind, TraceId, TracerProvider as _};
 use opentelemetry::{InstrumentationScope, global};
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider, SpanLimits};
+use opentelemetry_sdk::trace::{
+    Sampler, SamplingDecision, SdkTracer, SdkTracerProvider, ShouldSample as _, SpanLimits,
+};
 use opentelemetry_semantic_conventions::SCHEMA_URL;
 use std::error::Error;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -60,6 +62,7 @@ struct Shared {
     /// `None` when nothing is exported; spans are not even kept then.
     exporter: Option<Exporter>,
     propagator: Propagator,
+    sampler: Sampler,
     schedule_delay: Duration,
     background: Mutex<Option<JoinHandle<()>>>,
     stop: Notify,
@@ -114,6 +117,7 @@ impl Telemetry {
                 buffer,
                 exporter,
                 propagator: config.propagator,
+                sampler: config.sampler.sampler.clone(),
                 schedule_delay: config.schedule_delay,
                 background: Mutex::default(),
                 stop: Notify::new(),
@@ -136,6 +140,16 @@ impl Telemetry {
     #[must_use]
     pub fn propagator(&self) -> Propagator {
         self.shared.propagator
+    }
+
+    /// Whether the sampler of `OTEL_TRACES_SAMPLER` would keep a consumer's span that begins a trace of this id.
+    ///
+    /// For a parent that came without a decision of ours: see [`XrayContext::into_parent`](crate::XrayContext::into_parent).
+    #[must_use]
+    pub fn samples_root(&self, trace_id: TraceId) -> bool {
+        let sampler = &self.shared.sampler;
+        let result = sampler.should_sample(None, trace_id, "", &SpanKind::Consumer, &[], &[]);
+        result.decision == SamplingDecision::RecordAndSample
     }
 
     /// Sends every span that has finished, and returns at `deadline` at the latest, whatever the collector does.
