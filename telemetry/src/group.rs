@@ -30,6 +30,17 @@ impl FlushGroup {
     pub fn attach(&self, context: &Context) -> Context {
         context.with_value(Membership(Arc::clone(&self.0)))
     }
+
+    /// An empty context but for the group of the active one, if it has one: for those who begin traces of their own within a group that
+    /// somebody around them flushes.
+    #[must_use]
+    pub fn inherited() -> Context {
+        let group = Context::map_current(|active| active.get().map(|Membership(group)| group.clone()));
+        match group {
+            Some(group) => Context::new().with_value(Membership(group)),
+            None => Context::new(),
+        }
+    }
 }
 
 impl Drop for FlushGroup {

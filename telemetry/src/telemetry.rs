@@ -220,6 +220,18 @@ impl Telemetry {
         outcome
     }
 
+    /// Completes when it is time for an export although more spans are to come: `OTEL_BSP_SCHEDULE_DELAY` (5 s) after the call, or when the
+    /// buffer has become half full. Never, where nothing is exported.
+    pub async fn export_due(&self) {
+        if self.shared.exporter.is_none() {
+            return std::future::pending().await;
+        }
+        tokio::select! {
+            () = self.shared.buffer.half_full() => {}
+            () = sleep(self.shared.schedule_delay) => {}
+        }
+    }
+
     /// Starts a task that exports finished spans every `OTEL_BSP_SCHEDULE_DELAY` (5 s), and sooner when the buffer is half full: for
     /// services that run all the time. A function flushes by itself instead. Does nothing when the task runs already.
     pub fn export_in_background(&self) {
