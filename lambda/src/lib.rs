@@ -64,6 +64,12 @@
 mod config;
 mod consumer;
 mod context;
+#[cfg(feature = "dead-letter-queue")]
+#[allow(
+    dead_code,
+    reason = "until the consumer sends permanent failures there"
+)]
+mod dead_letter;
 mod event;
 mod failure;
 mod handler;
@@ -73,6 +79,8 @@ mod spans;
 
 pub use config::{InvalidConfig, PartialResponse};
 pub use consumer::{Builder, Consumer, Error, run};
+#[cfg(feature = "dead-letter-queue")]
+pub use dead_letter::{DeadLetterQueue, InvalidDeadLetterQueue};
 pub use failure::{Failure, FailureKind};
 pub use handler::Handler;
 pub use message::{Message, Raw};
