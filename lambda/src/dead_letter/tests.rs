@@ -40,12 +40,8 @@ fn text(value: &str) -> Value {
     json!({"stringValue": value, "dataType": "String"})
 }
 
-/// A send of the message with these attributes to the queue of this name: its outcome, its span, and the span of the record.
-async fn send(
-    endpoint: &Endpoint,
-    name: &str,
-    attributes: Value,
-) -> (Result<(), DeadLetterError>, SpanData, SpanData) {
+/// The queue of this name at the endpoint, with the timeouts of a queue that the environment names.
+async fn queue(endpoint: &Endpoint, name: &str) -> DeadLetterQueue {
     // As `Telemetry::init` does; it is the same in every test of the process.
     global::set_text_map_propagator(Propagator::default());
     let loader = client::environment()
@@ -53,8 +49,16 @@ async fn send(
         .credentials_provider(Credentials::new("test", "test", None, None, "test"))
         .endpoint_url(&endpoint.url);
     let client = client::load(loader).await.unwrap();
-    let url = format!("{}/000000000000/{name}", endpoint.url);
-    let queue = DeadLetterQueue::new(client, url).unwrap();
+    DeadLetterQueue::new(client, format!("{}/000000000000/{name}", endpoint.url)).unwrap()
+}
+
+/// A send of the message with these attributes to the queue of this name: its outcome, its span, and the span of the record.
+async fn send(
+    endpoint: &Endpoint,
+    name: &str,
+    attributes: Value,
+) -> (Result<(), DeadLetterError>, SpanData, SpanData) {
+    let queue = queue(endpoint, name).await;
     let exporter = InMemorySpanExporter::default();
     let provider = SdkTracerProvider::builder()
         .with_simple_exporter(exporter.clone())
@@ -91,7 +95,7 @@ async fn a_message_goes_on_as_it_came_with_the_reason() {
         "thumb": {"binaryValue": "AAH/", "dataType": "Binary.png"},
         "list": {"stringListValues": ["x"], "dataType": "String"},
     });
-    let (sent, span, record) = send(&endpoint, "dead", attributes).await;
+    let (sent, ..) = send(&endpoint, "dead", attributes).await;
     sent.unwrap();
 
     let request = &endpoint.requests()[0];
@@ -127,7 +131,17 @@ async fn a_message_goes_on_as_it_came_with_the_reason() {
         ),
         (&Value::Null, &Value::Null)
     );
+}
 
+#[tokio::test]
+async fn the_send_of_a_message_with_a_context_links_to_it() {
+    let endpoint = Endpoint::start(Behaviour::Accept).await;
+    let attributes = json!({
+        "traceparent": text(TRACEPARENT),
+        "list": {"stringListValues": ["x"], "dataType": "String"},
+    });
+    let (sent, span, record) = send(&endpoint, "dead", attributes).await;
+    sent.unwrap();
     assert_eq!(
         (span.name.as_ref(), span.span_kind.clone()),
         ("send dead", SpanKind::Client)
@@ -292,13 +306,7 @@ async fn a_send_that_is_given_up_is_not_taken_for_a_success() {
     let provider = SdkTracerProvider::builder()
         .with_simple_exporter(exporter.clone())
         .build();
-    let loader = client::environment()
-        .region(Region::new("eu-central-1"))
-        .credentials_provider(Credentials::new("test", "test", None, None, "test"))
-        .endpoint_url(&endpoint.url);
-    let client = client::load(loader).await.unwrap();
-    let queue =
-        DeadLetterQueue::new(client, format!("{}/000000000000/dead", endpoint.url)).unwrap();
+    let queue = queue(&endpoint, "dead").await;
     let batch = batch(Value::Null);
     let (tracer, parent) = (provider.tracer("test"), Context::new());
     let record = batch.record(0);
