@@ -1,8 +1,8 @@
 //! The consumer: its options, and how it runs.
 
 use crate::config::{
-    AllFailed, Config, DEAD_LETTER_QUEUE, Environment, FlushPoint, InvalidConfig, Options, PartialResponse,
-    TraceShape, missing_runtime_variable,
+    AllFailed, Config, DEAD_LETTER_QUEUE, Environment, FlushPoint, InvalidConfig, Options,
+    PartialResponse, TraceShape, missing_runtime_variable,
 };
 use crate::context::Origins;
 use crate::dead_letter::DeadLetterQueue;
@@ -296,7 +296,11 @@ async fn ended(flusher: &Arc<Flusher>) -> impl Future<Output = ()> + use<> {
     async move {
         match announcement {
             Some(announcement) => {
-                let Flusher { telemetry, shutdown, .. } = &*flusher;
+                let Flusher {
+                    telemetry,
+                    shutdown,
+                    ..
+                } = &*flusher;
                 announcement.obey(shutdown, telemetry).await;
             }
             None => std::future::pending().await,
@@ -359,4 +363,3 @@ fn list(invalid: &[InvalidConfig]) -> String {
     let lines: Vec<String> = invalid.iter().map(ToString::to_string).collect();
     lines.join("; ")
 }
-

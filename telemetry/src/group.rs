@@ -35,7 +35,8 @@ impl FlushGroup {
     /// somebody around them flushes.
     #[must_use]
     pub fn inherited() -> Context {
-        let group = Context::map_current(|active| active.get().map(|Membership(group)| group.clone()));
+        let group =
+            Context::map_current(|active| active.get().map(|Membership(group)| group.clone()));
         match group {
             Some(group) => Context::new().with_value(Membership(group)),
             None => Context::new(),
