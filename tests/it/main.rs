@@ -23,5 +23,8 @@ mod environments;
 // What must not be seen anywhere.
 mod privacy;
 
+// The fake Lambda and the fake collector of this package, which the following stand on.
+mod fakes;
+
 // What one function does under a fake Lambda and a fake collector, without the rest of the stack.
 mod function;
