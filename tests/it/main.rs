@@ -28,3 +28,6 @@ mod fakes;
 
 // What one function does under a fake Lambda and a fake collector, without the rest of the stack.
 mod function;
+
+// Every field of every span on the wire, at every size of batch.
+mod wire;
