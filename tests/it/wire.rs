@@ -121,7 +121,7 @@ fn take_batch(
         is_cold_start,
         samples,
     };
-    assert_eq!(batch, expected.span(&batch));
+    assert_same(&batch, &expected.span(&batch), "the batch span");
     for span in spans {
         let inside = batch.start_unix_nano <= span.start_unix_nano
             && span.end_unix_nano <= batch.end_unix_nano;
@@ -143,13 +143,33 @@ fn check_records(spans: Vec<Span>, batch: &Span, samples: &[Sample]) {
         let span = by_message.remove(&format!("{:?}", Some(id)));
         match (span, sample.is_exported()) {
             (Some(span), true) => {
-                assert_eq!(span, expected::record(sample, batch, &span), "{sample:#?}");
+                let expected = expected::record(sample, batch, &span);
+                assert_same(&span, &expected, &format!("the span of {sample:#?}"));
             }
             (None, false) => {}
             (found, _) => panic!("for {sample:#?} there is {found:#?}"),
         }
     }
     assert!(by_message.is_empty(), "of no record: {by_message:#?}");
+}
+
+/// Fails with the first difference. Printed whole, a batch span with ten thousand links would hide it.
+fn assert_same(found: &Span, expected: &Span, what: &str) {
+    if found == expected {
+        return;
+    }
+    let (found, expected) = (format!("{found:#?}"), format!("{expected:#?}"));
+    let pairs = found.lines().zip(expected.lines());
+    let same = pairs.take_while(|(left, right)| left == right).count();
+    let excerpt = |text: &str| {
+        let lines: Vec<&str> = text.lines().skip(same.saturating_sub(3)).take(12).collect();
+        lines.join("\n")
+    };
+    panic!(
+        "{what}, from line {same} on:\n{}\nexpected:\n{}",
+        excerpt(&found),
+        excerpt(&expected)
+    );
 }
 
 /// The response that names the records that fail.
