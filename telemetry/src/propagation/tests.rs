@@ -13,12 +13,30 @@ mod xray;
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const SPAN: &str = "00f067aa0ba902b7";
 
+/// Headers as they come in, one entry a line; names in any case.
+struct Lines<'a>(&'a [(&'a str, &'a str)]);
+
+impl Extractor for Lines<'_> {
+    fn get(&self, key: &str) -> Option<&str> {
+        self.get_all(key)?.first().copied()
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        self.0.iter().map(|(name, _)| *name).collect()
+    }
+
+    fn get_all(&self, key: &str) -> Option<Vec<&str>> {
+        let lines = self.0.iter();
+        let values: Vec<&str> = lines
+            .filter(|(name, _)| name.eq_ignore_ascii_case(key))
+            .map(|(_, value)| *value)
+            .collect();
+        Some(values).filter(|values| !values.is_empty())
+    }
+}
+
 fn extract(headers: &[(&str, &str)]) -> Context {
-    let carrier: HashMap<String, String> = headers
-        .iter()
-        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-        .collect();
-    Propagator::default().extract_with_context(&Context::new(), &carrier)
+    Propagator::default().extract_with_context(&Context::new(), &Lines(headers))
 }
 
 fn inject(context: &Context) -> HashMap<String, String> {

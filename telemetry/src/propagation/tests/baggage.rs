@@ -96,21 +96,7 @@ fn what_was_read_is_written_as_it_came() {
 
 #[test]
 fn headers_in_several_lines_are_one() {
-    let carrier = HashMap::from([(BAGGAGE.to_owned(), "a=1".to_owned())]);
-    struct Twice(HashMap<String, String>);
-    impl Extractor for Twice {
-        fn get(&self, key: &str) -> Option<&str> {
-            Extractor::get(&self.0, key)
-        }
-        fn keys(&self) -> Vec<&str> {
-            Extractor::keys(&self.0)
-        }
-        fn get_all(&self, key: &str) -> Option<Vec<&str>> {
-            Some(vec![self.get(key)?, "b=2"])
-        }
-    }
-    let context =
-        Propagator::default().extract_with_context(&Context::new(), &Twice(carrier.clone()));
+    let context = extract(&[(BAGGAGE, "a=1"), (BAGGAGE, "b=2")]);
     assert_eq!(context.baggage().len(), 2);
 }
 

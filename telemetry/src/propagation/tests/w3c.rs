@@ -12,31 +12,9 @@ const PARENT_ID: &str = "1234567890123456";
 /// A `traceparent` that nothing is wrong with.
 const VALID: &str = "00-12345678901234567890123456789012-1234567890123456-00";
 
-/// Headers as they come in, one entry a line; names in any case.
-struct Lines<'a>(&'a [(&'a str, &'a str)]);
-
-impl Extractor for Lines<'_> {
-    fn get(&self, key: &str) -> Option<&str> {
-        self.get_all(key)?.first().copied()
-    }
-
-    fn keys(&self) -> Vec<&str> {
-        self.0.iter().map(|(name, _)| *name).collect()
-    }
-
-    fn get_all(&self, key: &str) -> Option<Vec<&str>> {
-        let lines = self.0.iter();
-        let values: Vec<&str> = lines
-            .filter(|(name, _)| name.eq_ignore_ascii_case(key))
-            .map(|(_, value)| *value)
-            .collect();
-        Some(values).filter(|values| !values.is_empty())
-    }
-}
-
 /// What a span that is started under `headers` sends on.
 fn sent_on(headers: &[(&str, &str)]) -> HashMap<String, String> {
-    let parent = Propagator::default().extract_with_context(&Context::new(), &Lines(headers));
+    let parent = extract(headers);
     let tracer = SdkTracerProvider::builder().build().tracer("w3c");
     inject(&parent.with_span(tracer.start_with_context("span", &parent)))
 }
@@ -308,6 +286,11 @@ fn tracestate_headers_go_on_or_are_discarded_while_the_trace_is_continued() {
         (
             "key_illegal_characters, beside others",
             &["bar=1,FOO=1"],
+            DISCARDED,
+        ),
+        (
+            "key_illegal_characters, dot beside others",
+            &["bar=1,foo.bar=1"],
             DISCARDED,
         ),
         ("no key", &["=1"], DISCARDED),

@@ -21,11 +21,7 @@ fn all() -> Propagator {
 }
 
 fn parent_by(propagator: Propagator, headers: &[(&str, &str)]) -> SpanContext {
-    let carrier: HashMap<String, String> = headers
-        .iter()
-        .map(|(name, value)| (name.to_lowercase(), (*value).to_owned()))
-        .collect();
-    let context = propagator.extract_with_context(&Context::new(), &carrier);
+    let context = propagator.extract_with_context(&Context::new(), &Lines(headers));
     context.span().span_context().clone()
 }
 
