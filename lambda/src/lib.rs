@@ -88,7 +88,8 @@ pub use config::{AllFailed, FlushPoint, InvalidConfig, PartialResponse, TraceSha
 pub use consumer::{Builder, Consumer, Error, run};
 #[cfg(feature = "dead-letter-queue")]
 pub use dead_letter::{DeadLetterQueue, InvalidDeadLetterQueue};
-pub use envelope::Envelope;
+pub use envelope::{Envelope, EventBridgeMetadata, SnsMetadata, UnknownEnvelope};
+pub use event::MessageAttribute;
 pub use failure::{Failure, FailureKind};
 pub use flush::{FlushLayer, FlushService};
 pub use handler::Handler;

@@ -130,9 +130,7 @@ async fn process_with<H: Handler<(), Args>, Args>(
             max_receive_count: config.max_receive_count,
         },
         config,
-        origins: Origins {
-            propagator: Propagator::default(),
-        },
+        origins: Origins::new(Propagator::default(), |_| true),
         dead_letters: None,
         arguments: PhantomData,
     };
@@ -317,7 +315,7 @@ async fn a_malformed_context_is_noted_and_starts_a_new_trace() {
     assert_eq!(span.parent_span_id, SpanId::INVALID);
     assert_eq!(
         attribute(&span, "baton.context.invalid"),
-        Some("traceparent has the wrong length".into())
+        Some("message attributes: traceparent has the wrong length".into())
     );
     assert!(ended.batch().links.is_empty());
 }
