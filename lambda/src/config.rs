@@ -58,6 +58,11 @@ impl Config {
         Self::from_lookup(&|name| Some(std::env::var_os(name)?.to_string_lossy().into_owned()))
     }
 
+    /// The defaults, as they are read from an environment without any of the variables.
+    pub(crate) fn of_no_environment() -> Result<Self, Vec<InvalidConfig>> {
+        Self::from_lookup(&|_| None)
+    }
+
     fn from_lookup(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, Vec<InvalidConfig>> {
         let mut reader = Reader {
             lookup,

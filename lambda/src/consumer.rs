@@ -5,8 +5,9 @@ use crate::event::{Batch, InvalidEvent};
 use crate::handler::Handler;
 use crate::invocation::Processor;
 use aws_lambda_events::event::sqs::SqsBatchResponse;
-use baton_telemetry::{Service, Telemetry};
+use baton_telemetry::{Propagator, Service, Telemetry};
 use lambda_runtime::{Context as LambdaContext, Diagnostic, LambdaEvent, Runtime};
+use opentelemetry_sdk::trace::SdkTracer;
 use serde_json::value::RawValue;
 use std::fmt;
 use std::marker::PhantomData;
@@ -121,13 +122,7 @@ impl<S> Builder<S> {
             version: None,
         })
         .await;
-        let config = Config {
-            concurrency: self.concurrency.unwrap_or(environment.concurrency),
-            flush_timeout: self.flush_timeout.unwrap_or(environment.flush_timeout),
-            partial_response: self
-                .partial_response
-                .unwrap_or(environment.partial_response),
-        };
+        let config = self.config(environment);
         info!(
             concurrency = config.concurrency,
             flush_timeout = ?config.flush_timeout,
@@ -148,6 +143,42 @@ impl<S> Builder<S> {
         };
         let service = tower::service_fn(|event| invoker.invoke(event));
         Runtime::new(service).run().await.map_err(Error::Runtime)
+    }
+
+    /// What is set here, else in the environment.
+    fn config(&self, environment: Config) -> Config {
+        Config {
+            concurrency: self.concurrency.unwrap_or(environment.concurrency),
+            flush_timeout: self.flush_timeout.unwrap_or(environment.flush_timeout),
+            partial_response: self
+                .partial_response
+                .unwrap_or(environment.partial_response),
+        }
+    }
+
+    /// One invocation with neither Lambda nor environment nor export, for [`testing`](crate::testing). Its error is the invocation's text.
+    pub(crate) async fn invoke_once<H, Args>(
+        self,
+        handler: H,
+        tracer: SdkTracer,
+        event: LambdaEvent<Box<RawValue>>,
+    ) -> Result<SqsBatchResponse, String>
+    where
+        H: Handler<S, Args>,
+    {
+        let config = self.config(Config::of_no_environment().map_err(|invalid| list(&invalid))?);
+        let processor = Processor {
+            handler,
+            state: self.state,
+            config,
+            tracer,
+            propagator: Propagator::default(),
+            arguments: PhantomData,
+        };
+        let LambdaEvent { payload, context } = event;
+        let batch = Batch::parse(payload).map_err(|error| error.to_string())?;
+        let (batch, failed) = processor.process(batch, &context, true).await;
+        respond(&batch, &failed, config.partial_response).map_err(|error| error.to_string())
     }
 }
 

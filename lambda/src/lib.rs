@@ -70,6 +70,7 @@ mod handler;
 mod invocation;
 mod message;
 mod spans;
+pub mod testing;
 
 pub use config::{InvalidConfig, PartialResponse};
 pub use consumer::{Builder, Consumer, Error, run};
