@@ -72,6 +72,8 @@ mod message;
 mod spans;
 pub mod testing;
 
+#[cfg(feature = "tracing")]
+pub use baton_telemetry::tracing_layer;
 pub use config::{InvalidConfig, PartialResponse};
 pub use consumer::{Builder, Consumer, Error, run};
 pub use failure::{Failure, FailureKind};

@@ -59,9 +59,13 @@ mod resource;
 #[cfg(test)]
 mod sink;
 mod telemetry;
+#[cfg(feature = "tracing")]
+mod tracing_layer;
 
 pub use propagation::{
     BAGGAGE, InvalidTraceparent, Propagator, TRACEPARENT, TRACESTATE, parse_trace_context,
     with_baggage,
 };
 pub use telemetry::{FlushReport, Service, Telemetry};
+#[cfg(feature = "tracing")]
+pub use tracing_layer::tracing_layer;

@@ -94,6 +94,8 @@ impl Run {
         INSTALL.call_once(|| {
             global::set_tracer_provider(provider(OfHandlers));
             global::set_text_map_propagator(baton_telemetry::Propagator::default());
+            #[cfg(feature = "tracing")]
+            bridge();
         });
         let mut runs = Runs::lock();
         let number = runs.next_run;
@@ -123,6 +125,14 @@ impl Drop for Run {
         runs.ended.remove(&self.number);
         runs.started.retain(|_, span| span.run != self.number);
     }
+}
+
+/// Captures the spans of the `tracing` macros too, unless the process has a subscriber of its own, which it keeps.
+#[cfg(feature = "tracing")]
+fn bridge() {
+    use tracing_subscriber::layer::SubscriberExt as _;
+    let subscriber = tracing_subscriber::registry().with(baton_telemetry::tracing_layer());
+    let _ = tracing::subscriber::set_global_default(subscriber);
 }
 
 /// As in production, no link of a batch span is dropped. Everything that the SDK would read from the environment is set.

@@ -233,3 +233,19 @@ fn an_event_has_every_field_that_the_handler_can_ask_for() {
     let tenant = &record.message_attributes["tenant"];
     assert_eq!(tenant.string_value.as_deref(), Some("blue"));
 }
+
+#[cfg(feature = "tracing")]
+#[tokio::test]
+async fn spans_of_the_tracing_macros_are_captured() {
+    async fn traced(_: Message<u8>) -> Result<(), Failure> {
+        // The target is that of a program: this crate's own spans are left out.
+        let span = tracing::info_span!(target: "orders", "store", attempt = 1);
+        span.in_scope(|| drop(global::tracer("handler").start("inside")));
+        Ok(())
+    }
+    let outcome = Batch::standard("orders").message(1).run(traced).await;
+    let store = outcome.span("store").unwrap();
+    assert!(store.is_child_of(outcome.record_span("message-1").unwrap()));
+    assert_eq!(store.attributes, json!({"attempt": 1}));
+    assert!(outcome.span("inside").unwrap().is_child_of(store));
+}
