@@ -64,18 +64,37 @@
 mod config;
 mod consumer;
 mod context;
+#[cfg(feature = "dead-letter-queue")]
+mod dead_letter;
+#[cfg(not(feature = "dead-letter-queue"))]
+#[path = "dead_letter/absent.rs"]
+mod dead_letter;
+mod envelope;
 mod event;
 mod failure;
+mod flush;
+mod halt;
 mod handler;
 mod invocation;
+mod invoker;
 mod message;
+mod queue;
+mod service;
+mod shutdown;
 mod spans;
 pub mod testing;
 
 #[cfg(feature = "tracing")]
 pub use baton_telemetry::tracing_layer;
-pub use config::{InvalidConfig, PartialResponse};
+pub use baton_telemetry::{Service, Telemetry};
+pub use config::{AllFailed, FlushPoint, InvalidConfig, PartialResponse, TraceShape};
 pub use consumer::{Builder, Consumer, Error, run};
+#[cfg(feature = "dead-letter-queue")]
+pub use dead_letter::{DeadLetterQueue, InvalidDeadLetterQueue};
+pub use envelope::Envelope;
 pub use failure::{Failure, FailureKind};
+pub use flush::{FlushLayer, FlushService};
 pub use handler::Handler;
+pub use invoker::InvocationError;
 pub use message::{Message, Raw};
+pub use service::ConsumerService;

@@ -42,9 +42,9 @@ pub use span::{Event, Link, Span};
 use crate::consumer::{Builder, Consumer};
 use crate::handler::Handler;
 use aws_lambda_events::event::sqs::SqsBatchResponse;
+use baton_telemetry::Telemetry;
 use capture::Run;
 use lambda_runtime::{Context as LambdaContext, LambdaEvent};
-use opentelemetry::trace::TracerProvider as _;
 use record::Place;
 use serde::Serialize;
 use serde_json::json;
@@ -109,7 +109,8 @@ impl Batch {
         self
     }
 
-    /// How long after the start of the run the invocation's deadline is. By default fifteen minutes, the most there is.
+    /// How long the function may take. By default fifteen minutes, the most there is. With the clock paused, a handler that waits for
+    /// longer is cancelled at once, as on Lambda shortly before the deadline.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
@@ -171,8 +172,9 @@ impl Batch {
         let payload = serde_json::value::to_raw_value(&event);
         let payload = payload.map_err(|error| error.to_string())?;
         let event = LambdaEvent::new(payload, self.lambda_context());
-        let tracer = run.provider().tracer("baton.lambda");
-        consumer.invoke_once(handler, tracer, event).await
+        let telemetry = Telemetry::captured(run.provider().clone());
+        let response = consumer.invoke_once(handler, telemetry, event).await;
+        response.map_err(|error| error.to_string())
     }
 
     fn lambda_context(&self) -> LambdaContext {

@@ -14,9 +14,15 @@ use bytes::Bytes;
 use connection::Connection;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::timeout;
 
 /// Connections kept open for the next request: one is enough while invocations come one by one, and concurrent ones need few more.
-const MAX_IDLE_CONNECTIONS: usize = 3;
+const MAX_KEPT_CONNECTIONS: usize = 3;
+/// How long a request waits for one of them to be free. A collector that works answers sooner; beside requests that hang, a further
+/// connection costs less than waiting for their deadlines.
+const PATIENCE: Duration = Duration::from_millis(20);
 
 /// Why a request has no answer.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +55,8 @@ pub(crate) struct Client {
     headers: HeaderMap,
     tls: connection::Tls,
     idle: Mutex<Vec<Connection>>,
+    /// As many as there are connections to keep.
+    slots: Semaphore,
 }
 
 impl Client {
@@ -63,6 +71,7 @@ impl Client {
             headers,
             tls: connection::Tls::default(),
             idle: Mutex::default(),
+            slots: Semaphore::new(MAX_KEPT_CONNECTIONS),
         }
     }
 
@@ -76,6 +85,7 @@ impl Client {
         headers: &[(HeaderName, HeaderValue)],
         body: Frames,
     ) -> Result<Response, SendError> {
+        let _slot = self.slot().await;
         if let Some(kept) = self.take_idle() {
             let request = self.request(method.clone(), headers, body.clone())?;
             match self.exchange(kept, request).await {
@@ -89,6 +99,14 @@ impl Client {
             .await
     }
 
+    /// Several requests at once share few connections, as long as these are to be had.
+    async fn slot(&self) -> Option<SemaphorePermit<'_>> {
+        match self.slots.try_acquire() {
+            Ok(free) => Some(free),
+            Err(_) => timeout(PATIENCE, self.slots.acquire()).await.ok()?.ok(),
+        }
+    }
+
     async fn exchange(
         &self,
         mut connection: Connection,
@@ -97,7 +115,7 @@ impl Client {
         let response = connection.exchange(request).await?;
         if connection.is_reusable().await {
             let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-            if idle.len() < MAX_IDLE_CONNECTIONS {
+            if idle.len() < MAX_KEPT_CONNECTIONS {
                 idle.push(connection);
             }
         }

@@ -140,10 +140,7 @@ async fn the_consumers_options_and_state_are_taken() {
     let batch = Batch::standard("orders").message(1).message(2);
     let outcome = batch.run_with(consumer, count).await;
     assert_eq!(seen.load(Ordering::Relaxed), 3);
-    assert_eq!(
-        outcome.response().unwrap_err(),
-        "2 of 2 messages failed, and partial responses are off"
-    );
+    assert_eq!(outcome.response().unwrap_err(), "2 of 2 messages failed");
     assert_eq!(outcome.failed(), ["message-1", "message-2"]);
 }
 
@@ -180,15 +177,20 @@ async fn a_batch_may_come_from_several_queues() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_clock_may_be_paused() {
+async fn with_the_clock_paused_a_deadline_costs_no_time() {
     async fn wait(_: Message<u8>) -> Result<(), Failure> {
         tokio::time::sleep(Duration::from_secs(60)).await;
         Ok(())
     }
+    let batch = || Batch::standard("orders").message(1);
     let before = tokio::time::Instant::now();
-    let outcome = Batch::standard("orders").message(1).run(wait).await;
+    let outcome = batch().run(wait).await;
     assert!(outcome.failed().is_empty());
     assert_eq!(before.elapsed().as_secs(), 60);
+    let outcome = batch().timeout(Duration::from_secs(30)).run(wait).await;
+    assert_eq!(outcome.failed(), ["message-1"]);
+    let cancelled = outcome.record_span("message-1").unwrap();
+    assert_eq!(cancelled.attributes["error.type"], "deadline_exceeded");
 }
 
 #[tokio::test]
