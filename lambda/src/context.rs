@@ -6,11 +6,25 @@ use opentelemetry::Context;
 use opentelemetry::trace::{SpanContext, TraceContextExt as _};
 
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Carrier { MessageAttributes }
-impl Carrier { pub(crate) fn as_str(self) -> &'static str { "message attributes" } }
+pub(crate) enum Carrier {
+    MessageAttributes,
+}
+impl Carrier {
+    pub(crate) fn as_str(self) -> &'static str {
+        "message attributes"
+    }
+}
 #[derive(Debug)]
-pub(crate) struct Origins { pub(crate) propagator: Propagator }
-impl Origins { pub(crate) fn of(telemetry: &baton_telemetry::Telemetry) -> Self { Self { propagator: telemetry.propagator() } } }
+pub(crate) struct Origins {
+    pub(crate) propagator: Propagator,
+}
+impl Origins {
+    pub(crate) fn of(telemetry: &baton_telemetry::Telemetry) -> Self {
+        Self {
+            propagator: telemetry.propagator(),
+        }
+    }
+}
 
 /// What the sender of a message said about its trace.
 #[derive(Debug, Default)]
@@ -56,9 +70,7 @@ impl Origin {
     /// is active around it.
     pub(crate) fn parent(&self, root: &Context) -> Context {
         match &self.producer {
-            Some(producer) => {
-                self.with_baggage(&root.with_remote_span_context(producer.clone()))
-            }
+            Some(producer) => self.with_baggage(&root.with_remote_span_context(producer.clone())),
             None => self.with_baggage(root),
         }
     }

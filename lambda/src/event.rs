@@ -222,6 +222,16 @@ impl<'a> Record<'a> {
         Lookup(name).find(self.json(&self.positions.message_attributes)?)
     }
 
+    /// `attributes` and `messageAttributes` as they stand in the event, for whoever passes them on whole.
+    #[cfg(feature = "dead-letter-queue")]
+    pub(crate) fn attribute_maps(&self) -> (Option<&'a str>, Option<&'a str>) {
+        let positions = self.positions;
+        (
+            self.json(&positions.attributes),
+            self.json(&positions.message_attributes),
+        )
+    }
+
     fn json(&self, position: &Option<Position>) -> Option<&'a str> {
         let Range { start, end } = position.clone()?;
         Some(&self.text[start as usize..end as usize])

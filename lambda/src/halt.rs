@@ -51,7 +51,9 @@ impl Reason {
             Self::Deadline => {
                 "cancelled: the handler was still running shortly before the invocation's deadline"
             }
-            Self::Shutdown => "cancelled: the handler was still running when the function was shut down",
+            Self::Shutdown => {
+                "cancelled: the handler was still running when the function was shut down"
+            }
         }
     }
 }
@@ -166,7 +168,10 @@ mod tests {
             (seconds(6.0), (seconds(1.5), seconds(1.1), RESPONSE_MARGIN)),
             // A short timeout leaves half of its time to the handlers.
             (seconds(1.0), (seconds(0.5), seconds(0.5), RESPONSE_MARGIN)),
-            (seconds(0.05), (seconds(0.025), seconds(0.025), seconds(0.05))),
+            (
+                seconds(0.05),
+                (seconds(0.025), seconds(0.025), seconds(0.05)),
+            ),
         ] {
             assert_eq!(before_deadline(left, &config).await, expected, "{left:?}");
         }

@@ -136,7 +136,10 @@ impl<H: Handler<S, Args>, S, Args> Processor<H, S, Args> {
                     let _active = context.clone().attach();
                     failed.record(&context, &record);
                 }
-                match self.move_aside(invocation, &record, &context, &failed).await {
+                match self
+                    .move_aside(invocation, &record, &context, &failed)
+                    .await
+                {
                     true => Outcome::Done,
                     false => Outcome::Failed,
                 }
@@ -236,9 +239,9 @@ impl<H: Handler<S, Args>, S, Args> Processor<H, S, Args> {
     fn start_record(&self, invocation: &Invocation<'_>, index: usize) -> Context {
         let record = invocation.batch.record(index);
         let described = &invocation.described;
-        let context =
-            self.spans
-                .start_record(&invocation.context, described, &record, index);
+        let context = self
+            .spans
+            .start_record(&invocation.context, described, &record, index);
         if tracing::enabled!(tracing::Level::DEBUG) {
             let _active = context.clone().attach();
             let origin = &described.origins[index];

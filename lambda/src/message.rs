@@ -116,7 +116,11 @@ pub(crate) enum BodyError {
 }
 
 impl<T: DeserializeOwned + 'static> Message<T> {
-    pub(crate) fn decode(batch: &Arc<Batch>, index: usize, _: crate::envelope::Envelope) -> Result<Self, BodyError> {
+    pub(crate) fn decode(
+        batch: &Arc<Batch>,
+        index: usize,
+        _: crate::envelope::Envelope,
+    ) -> Result<Self, BodyError> {
         let text = batch.record(index).body().ok_or(BodyError::Missing)?;
         Ok(Self {
             body: decode_body(text)?,
@@ -162,7 +166,11 @@ mod tests {
             "eventSourceARN": "arn:aws:sqs:eu-central-1:123456789012:orders",
         }]});
         let payload = serde_json::value::to_raw_value(&event).unwrap();
-        Message::decode(&Arc::new(Batch::parse(payload).unwrap()), 0, Default::default())
+        Message::decode(
+            &Arc::new(Batch::parse(payload).unwrap()),
+            0,
+            Default::default(),
+        )
     }
 
     #[test]

@@ -48,7 +48,11 @@ impl Shutdown {
     /// Completes when every invocation is answered.
     async fn idle(&self) {
         // As above.
-        let _ = self.in_flight.subscribe().wait_for(|count| *count == 0).await;
+        let _ = self
+            .in_flight
+            .subscribe()
+            .wait_for(|count| *count == 0)
+            .await;
     }
 }
 

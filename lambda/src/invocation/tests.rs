@@ -10,7 +10,6 @@ use opentelemetry::{Key, Value};
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{SdkTracerProvider, Span, SpanData, SpanProcessor};
 use serde_json::json;
-use std::num::NonZeroUsize;
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -105,13 +104,7 @@ async fn process<H: Handler<(), Args>, Args>(
     handler: H,
     records: &[serde_json::Value],
 ) -> (Vec<String>, Ended) {
-    process_with(
-        Config::default(),
-        handler,
-        records,
-        &Halt::default(),
-    )
-    .await
+    process_with(Config::default(), handler, records, &Halt::default()).await
 }
 
 async fn process_with<H: Handler<(), Args>, Args>(
@@ -369,7 +362,8 @@ async fn a_handler_runs_inside_its_records_span() {
 }
 
 #[tokio::test]
-async fn in_the_shape_of_a_batch_records_are_children_of_the_batch_span_and_linked_to_their_producers() {
+async fn in_the_shape_of_a_batch_records_are_children_of_the_batch_span_and_linked_to_their_producers()
+ {
     let config = Config {
         trace_shape: TraceShape::Batch,
         ..Config::default()
@@ -399,8 +393,7 @@ async fn a_message_that_one_more_failure_moves_to_the_dead_letter_queue_says_so(
             max_receive_count: Some(max.try_into().unwrap()),
             ..Config::default()
         };
-        let (_, ended) =
-            process_with(config, handle, &[plain("a", "ok")], &Halt::default()).await;
+        let (_, ended) = process_with(config, handle, &[plain("a", "ok")], &Halt::default()).await;
         let key = "baton.sqs.next_failure_dead_letters";
         assert_eq!(attribute(&ended.record("a"), key), expected);
     }
@@ -460,7 +453,13 @@ async fn at_the_end_nothing_starts_what_runs_is_cancelled_and_what_finished_stay
     };
     let ((failed, ended), ()) = tokio::join!(processing, ending);
     assert_eq!(failed, ["2", "3", "4", "5"]);
-    assert!(!seen.begun.lock().unwrap().contains(&"never begins".to_owned()));
+    assert!(
+        !seen
+            .begun
+            .lock()
+            .unwrap()
+            .contains(&"never begins".to_owned())
+    );
     assert_eq!(seen.dropped.lock().unwrap().len(), 3);
     let error_type =
         |id: &str| attribute(&ended.record(id), "error.type").map(|value| value.to_string());
@@ -493,5 +492,9 @@ async fn handlers_that_never_wait_let_others_run() {
     let processing = process_with(Config::default(), handle, &records, &halt);
     let ((failed, _), ()) = tokio::join!(processing, async { halt.drain(Reason::Deadline) });
     // Without a pause all would be done before the mark is looked at.
-    assert!(!failed.is_empty() && failed.len() < 1000, "{}", failed.len());
+    assert!(
+        !failed.is_empty() && failed.len() < 1000,
+        "{}",
+        failed.len()
+    );
 }

@@ -59,10 +59,7 @@ fn a_failure_that_cannot_be_named_fails_the_batch_and_never_becomes_an_empty_ide
 fn without_partial_responses_one_failure_fails_all() {
     let ids = [json!("a"), json!("b")];
     let error = response(&ids, &[0], PartialResponse::Off).unwrap_err();
-    assert_eq!(
-        error,
-        "1 of 2 messages failed"
-    );
+    assert_eq!(error, "1 of 2 messages failed");
     assert!(response(&ids, &[], PartialResponse::Off).is_ok());
 }
 
