@@ -10,10 +10,11 @@ use crate::envelope::Envelope;
 use crate::flush::Flusher;
 use crate::handler::Handler;
 use crate::invocation::Processor;
-use crate::invoker::Invoker;
+use crate::invoker::{InvocationError, Invoker};
 use crate::service::ConsumerService;
 use crate::shutdown::Shutdown;
 use crate::spans::Spans;
+use aws_lambda_events::event::sqs::SqsBatchResponse;
 use baton_telemetry::{Service, Telemetry};
 use lambda_runtime::{LambdaEvent, Runtime};
 use serde_json::value::RawValue;
@@ -251,22 +252,7 @@ impl<S> Builder<S> {
             (given, _) => given,
         };
         log_start(&config, dead_letters.as_ref());
-        let processor = Processor {
-            handler,
-            state: self.state,
-            spans: Spans {
-                tracer: telemetry.tracer(SCOPE, env!("CARGO_PKG_VERSION")),
-                shape: config.trace_shape,
-                max_receive_count: config.max_receive_count,
-            },
-            origins: Origins::new(telemetry.propagator(), {
-                let telemetry = telemetry.clone();
-                move |trace_id| telemetry.samples_root(trace_id)
-            }),
-            dead_letters,
-            config: config.clone(),
-            arguments: PhantomData,
-        };
+        let processor = processor(handler, self.state, &config, &telemetry, dead_letters);
         let flusher = Flusher {
             telemetry,
             config,
@@ -274,6 +260,54 @@ impl<S> Builder<S> {
             is_concurrent: environment.is_concurrent,
         };
         Ok((processor, Arc::new(flusher)))
+    }
+
+    /// One invocation without Lambda and without any environment, for [`testing`](crate::testing).
+    pub(crate) async fn invoke_once<H, Args>(
+        self,
+        handler: H,
+        telemetry: Telemetry,
+        event: LambdaEvent<Box<RawValue>>,
+    ) -> Result<SqsBatchResponse, InvocationError>
+    where
+        H: Handler<S, Args>,
+    {
+        let config = self.options.over(Config::default());
+        let processor = processor(handler, self.state, &config, &telemetry, self.dead_letters);
+        let flusher = Flusher {
+            telemetry,
+            config,
+            shutdown: Shutdown::default(),
+            is_concurrent: false,
+        };
+        Invoker::new(processor, Arc::new(flusher))
+            .invoke(event)
+            .await
+    }
+}
+
+fn processor<H, S, Args>(
+    handler: H,
+    state: S,
+    config: &Config,
+    telemetry: &Telemetry,
+    dead_letters: Option<DeadLetterQueue>,
+) -> Processor<H, S, Args> {
+    Processor {
+        handler,
+        state,
+        spans: Spans {
+            tracer: telemetry.tracer(SCOPE, env!("CARGO_PKG_VERSION")),
+            shape: config.trace_shape,
+            max_receive_count: config.max_receive_count,
+        },
+        origins: Origins::new(telemetry.propagator(), {
+            let telemetry = telemetry.clone();
+            move |trace_id| telemetry.samples_root(trace_id)
+        }),
+        dead_letters,
+        config: config.clone(),
+        arguments: PhantomData,
     }
 }
 

@@ -82,7 +82,10 @@ mod queue;
 mod service;
 mod shutdown;
 mod spans;
+pub mod testing;
 
+#[cfg(feature = "tracing")]
+pub use baton_telemetry::tracing_layer;
 pub use baton_telemetry::{Service, Telemetry};
 pub use config::{AllFailed, FlushPoint, InvalidConfig, PartialResponse, TraceShape};
 pub use consumer::{Builder, Consumer, Error, run};

@@ -60,6 +60,8 @@ mod resource;
 #[cfg(test)]
 mod sink;
 mod telemetry;
+#[cfg(feature = "tracing")]
+mod tracing_layer;
 
 pub use group::FlushGroup;
 pub use propagation::{
@@ -68,3 +70,5 @@ pub use propagation::{
     with_baggage, with_remote_parent,
 };
 pub use telemetry::{FlushReport, Service, Telemetry};
+#[cfg(feature = "tracing")]
+pub use tracing_layer::tracing_layer;

@@ -335,5 +335,7 @@ fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
+mod captured;
+
 #[cfg(test)]
 mod tests;
