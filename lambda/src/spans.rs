@@ -228,3 +228,6 @@ pub(crate) fn record_move(context: &Context, queue: &str) {
     let attribute = KeyValue::new(DEAD_LETTER_QUEUE, queue.to_owned());
     context.span().set_attribute(attribute);
 }
+
+#[cfg(all(test, feature = "dead-letter-queue"))]
+mod tests;
