@@ -179,3 +179,6 @@ fn put_header(head: &mut Vec<u8>, name: &HeaderName, value: &HeaderValue) {
     head.extend_from_slice(value.as_bytes());
     head.extend_from_slice(b"\r\n");
 }
+
+#[cfg(test)]
+mod tests;

@@ -35,7 +35,9 @@ impl Tls {
         let connector = match self.0.get() {
             Some(connector) => connector,
             None => {
-                let config = client_config().map_err(SendError::Tls)?;
+                let roots = webpki_roots::TLS_SERVER_ROOTS.iter().cloned();
+                let roots = RootCertStore::from_iter(roots);
+                let config = client_config(roots).map_err(SendError::Tls)?;
                 self.0.get_or_init(|| TlsConnector::from(Arc::new(config)))
             }
         };
@@ -43,8 +45,7 @@ impl Tls {
     }
 }
 
-fn client_config() -> io::Result<ClientConfig> {
-    let roots = RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+fn client_config(roots: RootCertStore) -> io::Result<ClientConfig> {
     Ok(ClientConfig::builder_with_provider(Arc::new(provider()))
         .with_safe_default_protocol_versions()
         .map_err(io::Error::other)?
@@ -153,3 +154,6 @@ impl KeyProvider for NoClientKeys {
         Err(rustls::Error::General("no client certificates".to_owned()))
     }
 }
+
+#[cfg(test)]
+mod tests;
