@@ -52,7 +52,7 @@ impl Exporter {
         let mut headers = otlp.headers.clone();
         headers.extend([CONTENT_TYPE, USER_AGENT]);
         Self {
-            client: Client::new(otlp.endpoint.clone(), headers),
+            client: Client::new(otlp.endpoint.clone(), &headers),
             timeout: otlp.timeout,
             resource: encode::resource(resource),
             turn: Mutex::new(()),
