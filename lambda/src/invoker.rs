@@ -64,7 +64,10 @@ impl<H: Handler<S, Args>, S, Args> Invoker<H, S, Args> {
     }
 }
 
-fn respond(processed: &Processed, config: &Config) -> Result<SqsBatchResponse, InvocationError> {
+pub(crate) fn respond(
+    processed: &Processed,
+    config: &Config,
+) -> Result<SqsBatchResponse, InvocationError> {
     let (failed, of) = (processed.failed.len(), processed.batch.len());
     let all = failed == of && config.all_failed == AllFailed::FailInvocation;
     if failed > 0 && (all || config.partial_response == PartialResponse::Off) {
