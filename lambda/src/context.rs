@@ -102,16 +102,20 @@ impl Origin {
         search.origin
     }
 
-    /// The context that the record's span is started in. It begins empty: a record without a context must not become a child of whatever
-    /// is active around it.
-    pub(crate) fn parent(&self) -> Context {
-        let context = match &self.producer {
-            Some(producer) => with_remote_parent(&Context::new(), producer.clone()),
-            None => Context::new(),
-        };
+    /// The context that the record's span is started in. There is no span in `root`: a record without a context must not become a child of
+    /// whatever is active around it.
+    pub(crate) fn parent(&self, root: &Context) -> Context {
+        match &self.producer {
+            Some(producer) => self.with_baggage(&with_remote_parent(root, producer.clone())),
+            None => self.with_baggage(root),
+        }
+    }
+
+    /// The context with the sender's baggage in it.
+    pub(crate) fn with_baggage(&self, context: &Context) -> Context {
         match &self.baggage {
-            Some(baggage) => with_baggage(&context, baggage),
-            None => context,
+            Some(baggage) => with_baggage(context, baggage),
+            None => context.clone(),
         }
     }
 }

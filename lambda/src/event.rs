@@ -147,15 +147,6 @@ impl<'a> Record<'a> {
         self.text(self.fields.group_id)
     }
 
-    /// The same record, under the name that its readers know until they ask it directly.
-    pub(crate) fn system_attributes(&self) -> Self {
-        *self
-    }
-
-    pub(crate) fn into_message_group_id(self) -> Option<EventText<'a>> {
-        self.group_id()
-    }
-
     /// The X-Ray header that AWS put beside the message.
     pub(crate) fn trace_header(&self) -> Option<EventText<'a>> {
         self.text(self.fields.trace_header)
@@ -170,6 +161,15 @@ impl<'a> Record<'a> {
     pub(crate) fn enveloping_body(&self) -> Option<EventText<'a>> {
         let body = self.fields.body?;
         inner::may_be_envelope(body.raw(self.json)).then(|| body.decode(self.json))?
+    }
+
+    /// `messageAttributes` as it stands in the event, for whoever passes it on whole.
+    #[cfg(feature = "dead-letter-queue")]
+    pub(crate) fn raw_message_attributes(&self) -> Option<&'a str> {
+        let start = self.fields.message_attributes?.get() as usize;
+        let mut values = serde_json::Deserializer::from_str(&self.json[start..]).into_iter();
+        let first: &serde_json::value::RawValue = values.next()?.ok()?;
+        Some(first.get())
     }
 
     /// All message attributes, in the order of the event.

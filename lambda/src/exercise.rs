@@ -5,14 +5,16 @@
 //! or `messageAttributes` that are not what they should be, fields that nobody reads, and text with half of a surrogate pair, which counts
 //! as absent.
 
-use crate::config::PartialResponse;
-use crate::consumer::respond;
+use crate::config::{Config, PartialResponse};
 use crate::context::{Origin, Origins};
 use crate::envelope::Envelope;
 use crate::event::{Batch, InvalidEvent, Record, Value};
+use crate::invocation::Processed;
+use crate::invoker::respond;
 use crate::message::{Message, Raw};
 use aws_lambda_events::event::sqs::{SqsEvent, SqsMessage};
 use baton_telemetry::{Propagator, TRACEPARENT};
+use opentelemetry::Context;
 use serde_json::value::RawValue;
 use std::sync::Arc;
 
@@ -113,7 +115,7 @@ fn find_origins(record: &Record<'_>) {
         assert_eq!(origin.producer.is_some(), origin.carrier.is_some());
         let invalid = origin.invalid.as_ref().map(ToString::to_string);
         assert_ne!(invalid.as_deref(), Some(""));
-        origin.parent();
+        origin.parent(&Context::new());
     }
 }
 
@@ -137,21 +139,28 @@ fn read_message(batch: &Arc<Batch>, index: usize) {
 }
 
 /// All records have failed: each is named, or the invocation fails.
-fn answer(batch: &Batch) {
-    let failed: Vec<usize> = (0..batch.len()).collect();
+fn answer(batch: &Arc<Batch>) {
+    let processed = Processed {
+        batch: Arc::clone(batch),
+        failed: (0..batch.len()).collect(),
+    };
     let is_unidentified = batch.records().any(|record| record.message_id().is_none());
-    match respond(batch, &failed, PartialResponse::On) {
+    match respond(&processed, &Config::default()) {
         Err(_) => assert!(is_unidentified),
         Ok(response) => {
             assert!(!is_unidentified);
-            assert_eq!(response.batch_item_failures.len(), failed.len());
+            assert_eq!(response.batch_item_failures.len(), processed.failed.len());
             let identifiers = response.batch_item_failures.iter();
             identifiers.for_each(|failure| assert!(!failure.item_identifier.is_empty()));
         }
     }
+    let without_partial_responses = Config {
+        partial_response: PartialResponse::Off,
+        ..Config::default()
+    };
     assert_eq!(
-        respond(batch, &failed, PartialResponse::Off).is_ok(),
-        failed.is_empty()
+        respond(&processed, &without_partial_responses).is_ok(),
+        processed.failed.is_empty()
     );
 }
 

@@ -52,6 +52,7 @@ mod config;
 mod encode;
 mod endpoint;
 mod export;
+mod group;
 mod http;
 mod logs;
 mod propagation;
@@ -59,10 +60,15 @@ mod resource;
 #[cfg(test)]
 mod sink;
 mod telemetry;
+#[cfg(feature = "tracing")]
+mod tracing_layer;
 
+pub use group::FlushGroup;
 pub use propagation::{
     AWS_TRACE_HEADER, BAGGAGE, InvalidTraceparent, InvalidXrayHeader, Propagator, TRACEPARENT,
     TRACESTATE, XRAY_TRACE_ID_HEADER, XrayContext, parse_trace_context, parse_xray_header,
     with_baggage, with_remote_parent,
 };
 pub use telemetry::{FlushReport, Service, Telemetry};
+#[cfg(feature = "tracing")]
+pub use tracing_layer::tracing_layer;

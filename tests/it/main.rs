@@ -1,6 +1,7 @@
 //! The whole pipeline as a user has it: `baton up` with the real function and the real producer, driven over HTTP and with `aws-sdk-sqs`.
 //!
-//! Every scenario has a stack of its own, and stopping it checks that no process is left behind.
+//! Every scenario has a stack of its own, and stopping it checks that no process is left behind. Scenarios of the function alone run it under
+//! the fake Lambda of this package's library.
 
 #![allow(
     clippy::expect_used,
@@ -21,3 +22,21 @@ mod environments;
 
 // What must not be seen anywhere.
 mod privacy;
+
+// The fake Lambda and the fake collector of this package, which the following stand on.
+mod fakes;
+
+// What one function does under a fake Lambda and a fake collector, without the rest of the stack.
+mod function;
+
+// Every field of every span on the wire, at every size of batch.
+mod wire;
+
+// What it does when its time runs out.
+mod deadline;
+
+// When it sends its spans, and whose.
+mod flush_point;
+
+// How it ends.
+mod shutdown;

@@ -1,6 +1,7 @@
 //! What the scenarios stand on.
 
 pub(crate) mod binaries;
+pub(crate) mod functions;
 pub(crate) mod http;
 pub(crate) mod lines;
 pub(crate) mod processes;

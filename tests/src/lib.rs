@@ -1,1 +1,36 @@
-//! End-to-end tests: the real binaries over real sockets. They are in `it/`; this crate has no code of its own.
+//! What end-to-end tests and benchmarks put around one function process: a Lambda service and an OTLP collector, on loopback sockets.
+//!
+//! ```no_run
+//! use baton_tests::{Answer, Collector, FakeLambda, Function, Record, event};
+//! use std::time::Duration;
+//!
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! let collector = Collector::start(Answer::Ok).await?;
+//! let function = Function::new("target/release/examples/noop").exporting_to(&collector);
+//! let lambda = FakeLambda::start(&function).await?;
+//! let invocation = lambda.invoke(event(&[Record::new(0)]), Duration::from_secs(3)).await?;
+//! assert!(invocation.response.is_ok());
+//! assert_eq!(collector.spans()?.len(), 2);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The process is the real one: it gets the variables that Lambda sets, a clean environment otherwise, and signals. What happened is told
+//! with the moments at which it was seen here, all on one clock, so that "exported before the response" is a comparison.
+//!
+//! The whole pipeline (queue, event source mapping, pool of environments) is `baton-local`'s; the tests of it are in `it/`.
+
+mod collector;
+mod event;
+mod lambda;
+mod server;
+
+pub use collector::{
+    Answer, Behaviour, Collector, Export, Link, Resource, Scope, Span, SpanEvent, SpanKind, Status,
+    StatusCode, Undecodable, Value,
+};
+pub use event::{Record, event};
+pub use lambda::{
+    ACCOUNT, Ended, FUNCTION_ARN, FUNCTION_NAME, FakeLambda, Function, FunctionError, Invocation,
+    LambdaError, REGION,
+};

@@ -65,7 +65,7 @@ fn found(origin: &Origin) -> Option<(Carrier, u64)> {
 }
 
 fn tenant(origin: &Origin) -> Option<String> {
-    let context = origin.parent();
+    let context = origin.parent(&Context::new());
     context.baggage().get("tenant").map(ToString::to_string)
 }
 
@@ -262,7 +262,7 @@ fn a_record_without_context_begins_in_an_empty_one() {
     let outer = Context::new()
         .with_remote_span_context(parse_trace_context(&traceparent(7), None).unwrap());
     let _active = outer.attach();
-    let context = by_default(json!({}), "{}").parent();
+    let context = by_default(json!({}), "{}").parent(&Context::new());
     assert!(!context.span().span_context().is_valid());
     assert!(context.baggage().is_empty());
 }

@@ -1,6 +1,6 @@
 //! An HTTP client that hides nothing: one connection a request.
 
-use ::http::{Request, StatusCode, Uri};
+use ::http::{HeaderMap, Request, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
@@ -10,10 +10,15 @@ use tokio::net::TcpStream;
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
     pub(crate) body: String,
 }
 
 impl Answer {
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers[name].to_str().unwrap()
+    }
+
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
@@ -51,10 +56,11 @@ async fn request(method: &str, url: &str, headers: &[(&str, &str)], body: &str) 
         .body(Full::new(Bytes::copy_from_slice(body.as_bytes())))
         .unwrap();
     let response = sender.send_request(request).await.unwrap();
-    let status = response.status();
+    let (status, headers) = (response.status(), response.headers().clone());
     let body = response.into_body().collect().await.unwrap().to_bytes();
     Answer {
         status,
+        headers,
         body: String::from_utf8(body.to_vec()).unwrap(),
     }
 }

@@ -17,6 +17,13 @@ impl Process {
     }
 }
 
+/// Whether the process of this id is stopped.
+pub(crate) fn is_frozen(id: u32) -> bool {
+    table()
+        .iter()
+        .any(|process| process.id == id && process.is_frozen())
+}
+
 /// All that live under `ancestor`, itself left out.
 pub(crate) fn descendants(ancestor: u32) -> Vec<Process> {
     let table = table();

@@ -1,0 +1,31 @@
+//! One function under the fake Lambda: what it answers and exports, and when.
+
+use baton_tests::{Answer, Collector, Record, SpanKind, event};
+use serde_json::json;
+
+use crate::support::functions::{OBEDIENT, TIMEOUT, start};
+
+#[tokio::test]
+async fn a_batch_is_answered_with_what_failed_and_its_spans_are_exported_before() {
+    let collector = Collector::start(Answer::Ok).await.unwrap();
+    let lambda = start(OBEDIENT, &collector).await;
+    let records: Vec<Record> = (0..3).map(|n| Record::new(n).traced(n)).collect();
+    let [first, second, third] = <[Record; 3]>::try_from(records).unwrap();
+    let payload = event(&[first, second.body(json!({"fail": "busy"})), third]);
+    let invocation = lambda.invoke(payload, TIMEOUT).await.unwrap();
+
+    let failed = json!({"batchItemFailures": [{"itemIdentifier": Record::new(1).message_id}]});
+    assert_eq!(invocation.response.as_ref(), Ok(&failed));
+    let spans = collector.spans().unwrap();
+    let batch = spans.iter().find(|span| span.parent_span_id.is_none());
+    let batch = batch.expect("a batch span");
+    assert_eq!((spans.len(), batch.links.len()), (4, 3), "{spans:#?}");
+    for number in 0..3 {
+        let (trace_id, parent) = (Record::trace_id(number), Record::span_id(number));
+        let span = spans.iter().find(|span| span.trace_id == trace_id);
+        let span = span.expect("a span in the record's trace");
+        assert_eq!(span.parent_span_id.as_deref(), Some(&*parent));
+        assert_eq!(span.kind, SpanKind::Consumer);
+        assert!(span.arrived_at < invocation.responded_at);
+    }
+}

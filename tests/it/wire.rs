@@ -1,0 +1,187 @@
+//! What arrives on the wire, field by field, against what the records said: nothing more and nothing less than the crate's documentation
+//! names. What is expected stands in `wire/expected.rs` alone.
+
+mod expected;
+mod generated;
+
+use std::collections::HashMap;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use baton_tests::{Answer, Collector, FakeLambda, Invocation, Span, event};
+use serde_json::{Value, json};
+
+use self::expected::Batch;
+use self::generated::Sample;
+use crate::support::functions::{OBEDIENT, TIMEOUT, start};
+
+#[tokio::test]
+async fn every_field_of_a_batch_of_one_is_as_the_record_said() {
+    let wire = Wire::start().await;
+    for number in 0..30 {
+        wire.check(&[Sample::generate(number)]).await;
+    }
+}
+
+#[tokio::test]
+async fn every_field_of_a_batch_of_ten_is_as_the_records_said() {
+    let wire = Wire::start().await;
+    for round in 0..10 {
+        let samples: Vec<Sample> = (round * 10..(round + 1) * 10)
+            .map(Sample::generate)
+            .collect();
+        wire.check(&samples).await;
+    }
+}
+
+#[tokio::test]
+async fn every_field_of_a_batch_of_a_thousand_is_as_the_records_said() {
+    let samples: Vec<Sample> = (0..1000).map(Sample::generate).collect();
+    Wire::start().await.check(&samples).await;
+}
+
+#[tokio::test]
+async fn no_span_and_no_link_of_ten_thousand_is_missing() {
+    let samples: Vec<Sample> = (0..10_000).map(Sample::generate).collect();
+    let wire = Wire::start().await;
+    wire.check(&samples).await;
+    let exports = wire.collector.exports();
+    assert!(exports.len() > 1, "they do not fit into one request");
+}
+
+#[tokio::test]
+async fn every_field_of_a_fifo_batch_is_as_the_records_said() {
+    let wire = Wire::start().await;
+    let samples: Vec<Sample> = (0..100).map(Sample::in_order).collect();
+    wire.check(&samples).await;
+}
+
+#[tokio::test]
+async fn a_batch_from_two_queues_names_none_and_its_records_each_their_own() {
+    let wire = Wire::start().await;
+    let samples: Vec<Sample> = (0..20)
+        .map(|number| Sample::generate(number).on_queue(["orders", "returns"][number as usize % 2]))
+        .collect();
+    wire.check(&samples).await;
+}
+
+/// A function and its collector.
+struct Wire {
+    lambda: FakeLambda,
+    collector: Collector,
+}
+
+impl Wire {
+    async fn start() -> Self {
+        let collector = Collector::start(Answer::Ok).await.unwrap();
+        let lambda = start(OBEDIENT, &collector).await;
+        Self { lambda, collector }
+    }
+
+    /// One invocation with these records, and everything that it sent.
+    async fn check(&self, samples: &[Sample]) {
+        let before = self.collector.spans().unwrap().len();
+        let records: Vec<_> = samples.iter().map(|sample| sample.record.clone()).collect();
+        let began = nanos_now();
+        let invocation = self.lambda.invoke(event(&records), TIMEOUT).await.unwrap();
+        let ended = nanos_now();
+        assert_eq!(invocation.response.as_ref(), Ok(&failures(samples)));
+
+        let mut spans = self.collector.spans().unwrap().split_off(before);
+        for span in &spans {
+            let during = began <= span.start_unix_nano && span.end_unix_nano <= ended;
+            assert!(
+                during && span.start_unix_nano <= span.end_unix_nano,
+                "{span:#?}"
+            );
+            assert!(
+                span.arrived_at < invocation.responded_at,
+                "too late: {span:#?}"
+            );
+        }
+        let batch = take_batch(&mut spans, &invocation, before == 0, samples);
+        check_records(spans, &batch, samples);
+    }
+}
+
+/// Takes the one batch span out, and compares it.
+fn take_batch(
+    spans: &mut Vec<Span>,
+    invocation: &Invocation,
+    is_cold_start: bool,
+    samples: &[Sample],
+) -> Span {
+    let is_batch = |span: &Span| {
+        span.attributes
+            .contains_key("messaging.batch.message_count")
+    };
+    let batches: Vec<Span> = spans.extract_if(.., |span| is_batch(span)).collect();
+    let [batch] = <[Span; 1]>::try_from(batches).expect("one batch span");
+    let expected = Batch {
+        request_id: &invocation.request_id,
+        is_cold_start,
+        samples,
+    };
+    assert_same(&batch, &expected.span(&batch), "the batch span");
+    for span in spans {
+        let inside = batch.start_unix_nano <= span.start_unix_nano
+            && span.end_unix_nano <= batch.end_unix_nano;
+        assert!(inside, "a record outlasts its batch: {span:#?}");
+    }
+    batch
+}
+
+/// Compares each record's span, and leaves none over.
+fn check_records(spans: Vec<Span>, batch: &Span, samples: &[Sample]) {
+    let mut by_message: HashMap<String, Span> = HashMap::with_capacity(spans.len());
+    for span in spans {
+        let id = format!("{:?}", span.attributes.get("messaging.message.id"));
+        let twice = by_message.insert(id, span);
+        assert!(twice.is_none(), "two spans for one record: {twice:#?}");
+    }
+    for sample in samples {
+        let id = baton_tests::Value::from(&*sample.record.message_id);
+        let span = by_message.remove(&format!("{:?}", Some(id)));
+        match (span, sample.is_exported()) {
+            (Some(span), true) => {
+                let expected = expected::record(sample, batch, &span);
+                assert_same(&span, &expected, &format!("the span of {sample:#?}"));
+            }
+            (None, false) => {}
+            (found, _) => panic!("for {sample:#?} there is {found:#?}"),
+        }
+    }
+    assert!(by_message.is_empty(), "of no record: {by_message:#?}");
+}
+
+/// Fails with the first difference. Printed whole, a batch span with ten thousand links would hide it.
+fn assert_same(found: &Span, expected: &Span, what: &str) {
+    if found == expected {
+        return;
+    }
+    let (found, expected) = (format!("{found:#?}"), format!("{expected:#?}"));
+    let pairs = found.lines().zip(expected.lines());
+    let same = pairs.take_while(|(left, right)| left == right).count();
+    let excerpt = |text: &str| {
+        let lines: Vec<&str> = text.lines().skip(same.saturating_sub(3)).take(12).collect();
+        lines.join("\n")
+    };
+    panic!(
+        "{what}, from line {same} on:\n{}\nexpected:\n{}",
+        excerpt(&found),
+        excerpt(&expected)
+    );
+}
+
+/// The response that names the records that fail.
+fn failures(samples: &[Sample]) -> Value {
+    let failed = samples.iter().filter(|sample| sample.outcome.fails());
+    let failed: Vec<Value> = failed
+        .map(|sample| json!({"itemIdentifier": sample.record.message_id}))
+        .collect();
+    json!({"batchItemFailures": failed})
+}
+
+fn nanos_now() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    u64::try_from(now.as_nanos()).unwrap()
+}

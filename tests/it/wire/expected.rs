@@ -1,0 +1,261 @@
+//! The spans that a batch has to give. The one place to change when the documentation of `baton-lambda` names more or less.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use baton_tests::{
+    ACCOUNT, FUNCTION_ARN, FUNCTION_NAME, Link, REGION, Resource, Scope, Span, SpanKind, Status,
+    StatusCode, Value,
+};
+
+use super::generated::{Outcome, Sample};
+
+/// Of the conventions' crate, on resource and scope.
+const SCHEMA_URL: &str = "https://opentelemetry.io/schemas/1.42.0";
+/// It is known whether the other span is in another process, and it is not.
+const LOCAL: u32 = 0x100;
+/// It is known, and it is.
+const REMOTE: u32 = 0x300;
+const SAMPLED: u32 = 1;
+
+type Attributes = BTreeMap<String, Value>;
+
+/// What an invocation says about its batch span.
+pub(super) struct Batch<'a> {
+    pub(super) request_id: &'a str,
+    pub(super) is_cold_start: bool,
+    pub(super) samples: &'a [Sample],
+}
+
+impl Batch<'_> {
+    /// The batch span, with what only the function knows taken from the one that came.
+    pub(super) fn span(&self, found: &Span) -> Span {
+        let queue = self.samples[0].queue();
+        let one_queue = self.samples.iter().all(|sample| sample.queue() == queue);
+        let count = i64::try_from(self.samples.len()).unwrap();
+        let mut attributes = attributes([
+            ("messaging.system", "aws_sqs".into()),
+            ("messaging.operation.name", "process_batch".into()),
+            ("messaging.operation.type", "process".into()),
+            ("messaging.batch.message_count", count.into()),
+            ("faas.trigger", "pubsub".into()),
+            ("faas.invocation_id", self.request_id.into()),
+            ("faas.coldstart", self.is_cold_start.into()),
+            ("aws.lambda.invoked_arn", FUNCTION_ARN.into()),
+            ("cloud.account.id", ACCOUNT.into()),
+            ("cloud.resource_id", FUNCTION_ARN.into()),
+        ]);
+        if one_queue {
+            attributes.extend(self::attributes([(
+                "messaging.destination.name",
+                queue.into(),
+            )]));
+        }
+        Span {
+            name: match one_queue {
+                true => format!("process_batch {queue}"),
+                false => "process_batch".to_owned(),
+            },
+            attributes,
+            links: self.samples.iter().filter_map(producer_link).collect(),
+            flags: LOCAL | SAMPLED,
+            ..bare(found)
+        }
+    }
+}
+
+/// A link to the producer of a record that has a context, sampled or not.
+fn producer_link(sample: &Sample) -> Option<Link> {
+    let producer = sample.producer.clone()?;
+    let message_id = &*sample.record.message_id;
+    Some(Link {
+        trace_id: producer.trace_id,
+        span_id: producer.span_id,
+        trace_state: producer.trace_state.to_owned(),
+        flags: REMOTE | producer.flags,
+        attributes: attributes([("messaging.message.id", message_id.into())]),
+        dropped_attributes: 0,
+    })
+}
+
+/// A record's span, with what only the function knows taken from the one that came.
+pub(super) fn record(sample: &Sample, batch: &Span, found: &Span) -> Span {
+    let mut span = Span {
+        name: format!("process {}", sample.queue()),
+        attributes: record_attributes(sample, found.start_unix_nano),
+        links: vec![Link {
+            trace_id: batch.trace_id.clone(),
+            span_id: batch.span_id.clone(),
+            trace_state: String::new(),
+            flags: LOCAL | SAMPLED,
+            attributes: Attributes::new(),
+            dropped_attributes: 0,
+        }],
+        status: status(sample.outcome),
+        ..bare(found)
+    };
+    match &sample.producer {
+        Some(producer) => {
+            span.trace_id.clone_from(&producer.trace_id);
+            span.parent_span_id = Some(producer.span_id.clone());
+            span.trace_state = producer.trace_state.to_owned();
+            span.flags = REMOTE | producer.flags;
+        }
+        None => {
+            // A trace of its own, and never the batch's by accident.
+            assert_ne!(found.trace_id, batch.trace_id);
+            span.flags = LOCAL | SAMPLED;
+        }
+    }
+    span
+}
+
+fn record_attributes(sample: &Sample, start_unix_nano: u64) -> Attributes {
+    let mut attributes = attributes([
+        ("messaging.system", "aws_sqs".into()),
+        ("messaging.operation.name", "process".into()),
+        ("messaging.operation.type", "process".into()),
+        ("messaging.destination.name", sample.queue().into()),
+        ("messaging.message.id", (&*sample.record.message_id).into()),
+        ("faas.trigger", "pubsub".into()),
+    ]);
+    let latency = sample.sent.map(|sent| queue_latency(sent, start_unix_nano));
+    let optional: [(&str, Option<Value>); 5] = [
+        (
+            "baton.sqs.receive_count",
+            sample.receive_count.map(Value::from),
+        ),
+        ("baton.sqs.queue_latency", latency.map(Value::from)),
+        (
+            "baton.sqs.message_group_id",
+            sample.group.clone().map(Value::from),
+        ),
+        ("baton.context.invalid", sample.invalid.map(Value::from)),
+        ("error.type", error_type(sample.outcome).map(Value::from)),
+    ];
+    for (key, value) in optional {
+        attributes.extend(value.map(|value| (key.to_owned(), value)));
+    }
+    // Only a handler that ran to its end has seen the baggage.
+    let seen = sample.baggage.filter(|_| sample.outcome == Outcome::Done);
+    attributes.extend(seen.map(|(key, value)| (format!("test.baggage.{key}"), value.into())));
+    attributes
+}
+
+/// Seconds; clocks that disagree give zero.
+fn queue_latency(sent: u64, start_unix_nano: u64) -> f64 {
+    let (sent, start) = (
+        Duration::from_millis(sent),
+        Duration::from_nanos(start_unix_nano),
+    );
+    start.saturating_sub(sent).as_secs_f64()
+}
+
+fn error_type(outcome: Outcome) -> Option<&'static str> {
+    match outcome {
+        Outcome::Done => None,
+        Outcome::Fails => Some("told_to_fail"),
+        Outcome::Refuses => Some("told_to_refuse"),
+        Outcome::Panics => Some("panic"),
+        Outcome::NoJson | Outcome::WrongForm => Some("invalid_body"),
+        Outcome::Blocked => Some("message_group_blocked"),
+    }
+}
+
+fn status(outcome: Outcome) -> Status {
+    let message = match outcome {
+        Outcome::Done => return unset(),
+        Outcome::Fails => "busy",
+        Outcome::Refuses => "wrong",
+        Outcome::Panics => "the handler panicked: told to panic",
+        Outcome::NoJson => "the body is not JSON: the error is at line 1 column 6",
+        Outcome::WrongForm => {
+            "the body is JSON, but not of the form that the handler takes: the error is at line 1 column 5"
+        }
+        Outcome::Blocked => "a message before it in its group failed",
+    };
+    Status {
+        code: StatusCode::Error,
+        message: message.to_owned(),
+    }
+}
+
+fn unset() -> Status {
+    Status {
+        code: StatusCode::Unset,
+        message: String::new(),
+    }
+}
+
+/// What is the same for all spans, and what nobody can know beforehand: ids of its own, and times.
+fn bare(found: &Span) -> Span {
+    assert!(
+        is_id(&found.trace_id, 32) && is_id(&found.span_id, 16),
+        "{found:#?}"
+    );
+    Span {
+        trace_id: found.trace_id.clone(),
+        span_id: found.span_id.clone(),
+        parent_span_id: None,
+        trace_state: String::new(),
+        flags: 0,
+        name: String::new(),
+        kind: SpanKind::Consumer,
+        start_unix_nano: found.start_unix_nano,
+        end_unix_nano: found.end_unix_nano,
+        attributes: Attributes::new(),
+        dropped_attributes: 0,
+        events: Vec::new(),
+        dropped_events: 0,
+        links: Vec::new(),
+        dropped_links: 0,
+        status: unset(),
+        resource: resource(&found.resource).into(),
+        scope: Scope {
+            name: "baton.lambda".to_owned(),
+            // One version for the whole workspace.
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            attributes: Attributes::new(),
+            schema_url: SCHEMA_URL.to_owned(),
+        }
+        .into(),
+        arrived_at: found.arrived_at,
+    }
+}
+
+/// The function, from the variables that the fake Lambda sets.
+fn resource(found: &Resource) -> Resource {
+    let log_groups = Value::Array(vec!["/aws/lambda/under-test".into()]);
+    let instance = "2026/11/21/[$LATEST]0123456789abcdef";
+    let sdk_version = found.attributes["telemetry.sdk.version"].clone();
+    Resource {
+        attributes: attributes([
+            ("service.name", FUNCTION_NAME.into()),
+            ("cloud.provider", "aws".into()),
+            ("cloud.platform", "aws_lambda".into()),
+            ("cloud.region", REGION.into()),
+            ("faas.name", FUNCTION_NAME.into()),
+            ("faas.version", "$LATEST".into()),
+            ("faas.instance", instance.into()),
+            ("faas.max_memory", (128_i64 << 20).into()),
+            ("aws.log.group.names", log_groups),
+            ("telemetry.sdk.language", "rust".into()),
+            ("telemetry.sdk.name", "opentelemetry".into()),
+            ("telemetry.sdk.version", sdk_version),
+        ]),
+        schema_url: SCHEMA_URL.to_owned(),
+    }
+}
+
+fn attributes<const N: usize>(pairs: [(&str, Value); N]) -> Attributes {
+    pairs
+        .map(|(key, value)| (key.to_owned(), value))
+        .into_iter()
+        .collect()
+}
+
+/// Lower-case hex of this length, and not only zeros.
+fn is_id(text: &str, length: usize) -> bool {
+    let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    text.len() == length && text.bytes().all(is_digit) && text.bytes().any(|byte| byte != b'0')
+}

@@ -1,0 +1,234 @@
+//! Records that say something different each, and what they said.
+
+use baton_tests::Record;
+use serde_json::json;
+
+/// A state of two vendors.
+const TRACE_STATE: &str = "vendor=t61rcWkgMzE,other@system=00f067aa0ba902b7";
+/// Milliseconds since 1970 of a message that waited for years, and of one from a clock that is ahead.
+const LONG_AGO: u64 = 1_500_000_000_123;
+const AHEAD: u64 = 4_000_000_000_000;
+
+/// A record with everything about it that a span may depend on.
+#[derive(Debug, Clone)]
+pub(super) struct Sample {
+    pub(super) record: Record,
+    pub(super) producer: Option<Producer>,
+    /// Why the context of the record does not count.
+    pub(super) invalid: Option<&'static str>,
+    pub(super) baggage: Option<(&'static str, &'static str)>,
+    pub(super) receive_count: Option<i64>,
+    pub(super) sent: Option<u64>,
+    pub(super) group: Option<String>,
+    pub(super) outcome: Outcome,
+}
+
+/// The span that the message was sent in.
+#[derive(Debug, Clone)]
+pub(super) struct Producer {
+    pub(super) trace_id: String,
+    pub(super) span_id: String,
+    pub(super) flags: u32,
+    pub(super) trace_state: &'static str,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outcome {
+    Done,
+    Fails,
+    Refuses,
+    Panics,
+    NoJson,
+    WrongForm,
+    /// Not tried, because of one before it in its group.
+    Blocked,
+}
+
+impl Outcome {
+    /// With other periods than the contexts have, so that everything meets everything.
+    const CYCLE: [Self; 11] = [
+        Self::Done,
+        Self::Done,
+        Self::Fails,
+        Self::Done,
+        Self::Done,
+        Self::Panics,
+        Self::Done,
+        Self::NoJson,
+        Self::Refuses,
+        Self::Done,
+        Self::WrongForm,
+    ];
+
+    pub(super) fn fails(self) -> bool {
+        self != Self::Done
+    }
+}
+
+impl Sample {
+    /// A message on a standard queue.
+    pub(super) fn generate(number: u64) -> Self {
+        let index = usize::try_from(number).unwrap();
+        let outcome = Outcome::CYCLE[index % Outcome::CYCLE.len()];
+        let body = match outcome {
+            Outcome::Done | Outcome::Blocked => json!({"baggage": true}).to_string(),
+            Outcome::Fails => json!({"fail": "busy"}).to_string(),
+            Outcome::Refuses => json!({"refuse": "wrong"}).to_string(),
+            Outcome::Panics => json!({"panic": true}).to_string(),
+            Outcome::NoJson => "{\"fail".to_owned(),
+            Outcome::WrongForm => "[true]".to_owned(),
+        };
+        let sample = Self {
+            record: Record::new(number).body(body),
+            producer: None,
+            invalid: None,
+            baggage: None,
+            receive_count: Some(1),
+            sent: None,
+            group: None,
+            outcome,
+        };
+        sample
+            .with_context(number)
+            .with_receive_count(number)
+            .with_sent(number)
+            .with_group(number)
+    }
+
+    /// A message on a FIFO queue, in one of seven groups; in each the first that does not succeed blocks the rest.
+    pub(super) fn in_order(number: u64) -> Self {
+        let group = number % 7;
+        let mut sample = Self::generate(number).on_queue("orders.fifo");
+        let name = format!("group-{group}");
+        sample.record = sample.record.attribute("MessageGroupId", &name);
+        sample.group = Some(name);
+        let mut before = (0..number).filter(|other| other % 7 == group);
+        if before.any(|other| Self::generate(other).outcome.fails()) {
+            sample.outcome = Outcome::Blocked;
+        }
+        sample
+    }
+
+    pub(super) fn on_queue(mut self, name: &str) -> Self {
+        self.record = self.record.queue(name);
+        self
+    }
+
+    /// The name of the queue.
+    pub(super) fn queue(&self) -> &str {
+        self.record.event_source_arn.rsplit(':').next().unwrap()
+    }
+
+    /// Whether there is to be a span: whoever sent the message may have decided against.
+    pub(super) fn is_exported(&self) -> bool {
+        let sampled = |producer: &Producer| producer.flags & 1 == 1;
+        self.producer.as_ref().is_none_or(sampled)
+    }
+
+    fn with_context(self, number: u64) -> Self {
+        let id = Record::trace_id(number);
+        let parent = Record::span_id(number);
+        match number % 12 {
+            0 | 1 => self.traceparent(number, &format!("00-{id}-{parent}-01"), 1),
+            2 => self,
+            3 => self.traceparent(number, &format!("00-{id}-{parent}-00"), 0),
+            4 => self
+                .traceparent(number, &format!("00-{id}-{parent}-03"), 3)
+                .trace_state(TRACE_STATE, TRACE_STATE),
+            5 => self
+                .traceparent(number, &format!("00-{id}-{parent}-01"), 1)
+                .baggage("tenant=blue"),
+            6 => {
+                let upper = id.to_uppercase();
+                self.invalid(
+                    format!("00-{upper}-{parent}-01"),
+                    "traceparent has an invalid trace id",
+                )
+            }
+            7 => self.invalid(
+                format!("00-{id}-{parent}"),
+                "traceparent has the wrong length",
+            ),
+            // A state that does not parse takes nothing else with it.
+            8 => self
+                .traceparent(number, &format!("00-{id}-{parent}-01"), 1)
+                .trace_state("vendor", ""),
+            // A version to come may say more at the end; flags that are unknown today do not count.
+            9 => self.traceparent(number, &format!("cc-{id}-{parent}-ff-more"), 3),
+            10 => self
+                .traceparent(number, &format!("00-{id}-{parent}-02"), 2)
+                .trace_state(TRACE_STATE, TRACE_STATE),
+            _ => self.baggage("tenant=blue"),
+        }
+    }
+
+    fn traceparent(mut self, number: u64, header: &str, flags: u32) -> Self {
+        self.record = self.record.message_attribute("traceparent", header);
+        self.producer = Some(Producer {
+            trace_id: Record::trace_id(number),
+            span_id: Record::span_id(number),
+            flags,
+            trace_state: "",
+        });
+        self
+    }
+
+    fn trace_state(mut self, header: &str, counts_as: &'static str) -> Self {
+        self.record = self.record.message_attribute("tracestate", header);
+        if let Some(producer) = &mut self.producer {
+            producer.trace_state = counts_as;
+        }
+        self
+    }
+
+    fn invalid(mut self, header: String, reason: &'static str) -> Self {
+        self.record = self.record.message_attribute("traceparent", header);
+        self.invalid = Some(reason);
+        self
+    }
+
+    fn baggage(mut self, header: &'static str) -> Self {
+        self.record = self.record.message_attribute("baggage", header);
+        self.baggage = header.split_once('=');
+        self
+    }
+
+    fn with_receive_count(mut self, number: u64) -> Self {
+        let (text, count) = match number % 5 {
+            0 => ("1", Some(1)),
+            1 => ("2", Some(2)),
+            2 => ("1000", Some(1000)),
+            3 => ("often", None),
+            _ => {
+                self.record = self.record.without_attribute("ApproximateReceiveCount");
+                self.receive_count = None;
+                return self;
+            }
+        };
+        self.record = self.record.attribute("ApproximateReceiveCount", text);
+        self.receive_count = count;
+        self
+    }
+
+    fn with_sent(mut self, number: u64) -> Self {
+        self.sent = match number % 7 {
+            0..=3 => Some(LONG_AGO + number),
+            4 => Some(AHEAD),
+            _ => None,
+        };
+        self.record = match (self.sent, number % 7) {
+            (Some(sent), _) => self.record.attribute("SentTimestamp", sent),
+            (None, 5) => self.record.attribute("SentTimestamp", "yesterday"),
+            (None, _) => self.record.without_attribute("SentTimestamp"),
+        };
+        self
+    }
+
+    /// On a standard queue a group is for fairness, and no span says it.
+    fn with_group(mut self, number: u64) -> Self {
+        if number.is_multiple_of(2) {
+            self.record = self.record.attribute("MessageGroupId", number % 3);
+        }
+        self
+    }
+}

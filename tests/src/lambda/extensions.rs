@@ -1,0 +1,71 @@
+//! The Extensions API, as far as an internal extension needs it that subscribes to nothing: the one that makes Lambda announce the end.
+
+use std::future::pending;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::header::HeaderValue;
+use hyper::{Method, Request, Response, StatusCode};
+use serde::Deserialize;
+
+use super::desk::Desk;
+use super::function::{ACCOUNT, FUNCTION_NAME};
+use super::runtime_api::{json, not_found, read};
+use crate::server::Answered;
+
+pub(super) const EXTENSIONS: &str = "/2020-01-01/extension/";
+const NAME: &str = "lambda-extension-name";
+const IDENTIFIER: &str = "lambda-extension-identifier";
+
+#[derive(Deserialize)]
+struct Registration {
+    #[serde(default)]
+    events: Vec<String>,
+}
+
+pub(super) async fn answer(desk: &Desk, request: Request<Incoming>) -> Answered {
+    let path = request.uri().path().to_owned();
+    match (
+        request.method().clone(),
+        path.trim_start_matches(EXTENSIONS),
+    ) {
+        (Method::POST, "register") => register(desk, request).await,
+        // Nothing ever comes for an extension without events.
+        (Method::GET, "event/next") if request.headers().contains_key(IDENTIFIER) => {
+            pending().await
+        }
+        _ => Ok(not_found(&path)),
+    }
+}
+
+async fn register(desk: &Desk, request: Request<Incoming>) -> Answered {
+    let name = request.headers().get(NAME);
+    let name = name.and_then(|name| Some(name.to_str().ok()?.to_owned()));
+    let body = read(request).await?;
+    let registration: Option<Registration> = serde_json::from_slice(&body).ok();
+    let (Some(name), Some(Registration { events })) = (name, registration) else {
+        return Ok(refused("Extension.InvalidRequest", "a name and events"));
+    };
+    if !events.is_empty() {
+        // Invocations would have to wait for it, and SHUTDOWN is for external extensions only.
+        return Ok(refused("Extension.InvalidEventType", "no events here"));
+    }
+    desk.register_extension(name);
+    let function = serde_json::json!({
+        "functionName": FUNCTION_NAME,
+        "functionVersion": "$LATEST",
+        "handler": "bootstrap",
+        "accountId": ACCOUNT,
+    });
+    let mut response = json(StatusCode::OK, function.to_string());
+    let identifier = HeaderValue::from_static("00000000-0000-4000-8000-00000000000e");
+    response.headers_mut().insert(IDENTIFIER, identifier);
+    Ok(response)
+}
+
+fn refused(error_type: &str, expected: &str) -> Response<Full<Bytes>> {
+    let message = format!("expected {expected}");
+    let text = serde_json::json!({"errorType": error_type, "errorMessage": message});
+    json(StatusCode::BAD_REQUEST, text.to_string())
+}

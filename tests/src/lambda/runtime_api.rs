@@ -1,0 +1,121 @@
+//! The Runtime API, version 2018-06-01, and where the Extensions API begins.
+
+use std::io;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use hyper::{Method, Request, Response, StatusCode};
+use serde::Deserialize;
+
+use super::desk::{Desk, Event};
+use super::{FUNCTION_ARN, FunctionError, extensions};
+use crate::server::{Answered, CutOff, Server};
+
+const RUNTIME: &str = "/2018-06-01/runtime/";
+/// Names the kind of a reported error; the body says it too.
+const ERROR_TYPE: &str = "lambda-runtime-function-error-type";
+
+pub(super) async fn start(desk: Arc<Desk>) -> io::Result<Server> {
+    Server::start(move |request| answer(Arc::clone(&desk), request)).await
+}
+
+async fn answer(desk: Arc<Desk>, request: Request<Incoming>) -> Answered {
+    let path = request.uri().path().to_owned();
+    if path.starts_with(extensions::EXTENSIONS) {
+        return extensions::answer(&desk, request).await;
+    }
+    let Some(call) = path.strip_prefix(RUNTIME) else {
+        return Ok(not_found(&path));
+    };
+    let parts: Vec<&str> = call.split('/').collect();
+    match (request.method().clone(), &parts[..]) {
+        (Method::GET, ["invocation", "next"]) => next(&desk).await,
+        (Method::POST, ["invocation", id, "response"]) => {
+            let body = read(request).await?;
+            Ok(accepted(desk.done(id, Ok(body))))
+        }
+        (Method::POST, ["invocation", id, "error"]) => {
+            let error = function_error(request).await?;
+            Ok(accepted(desk.done(id, Err(error))))
+        }
+        (Method::POST, ["init", "error"]) => {
+            desk.init_failed(function_error(request).await?);
+            Ok(accepted(true))
+        }
+        _ => Ok(not_found(&path)),
+    }
+}
+
+async fn next(desk: &Desk) -> Answered {
+    // The desk gives every request an event or keeps it; it goes only with the whole server.
+    let event = desk.poll().await.map_err(|_| CutOff)?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let deadline = now.unwrap_or_default() + event.limit;
+    Response::builder()
+        .header("content-type", "application/json")
+        .header("lambda-runtime-aws-request-id", &event.request_id)
+        .header(
+            "lambda-runtime-deadline-ms",
+            deadline.as_millis().to_string(),
+        )
+        .header("lambda-runtime-invoked-function-arn", FUNCTION_ARN)
+        .header("lambda-runtime-trace-id", tracing_header(&event))
+        .body(Full::new(event.payload))
+        .map_err(|_| CutOff)
+}
+
+/// As of a function without active tracing, whose caller does not sample: it must silence nothing.
+fn tracing_header(event: &Event) -> String {
+    let number = event.number;
+    format!("Root=1-69200000-{number:024x};Parent={number:016x};Sampled=0")
+}
+
+/// The body of an error report.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Report {
+    error_type: Option<String>,
+    error_message: Option<String>,
+}
+
+async fn function_error(request: Request<Incoming>) -> Result<FunctionError, CutOff> {
+    let header = request.headers().get(ERROR_TYPE);
+    let header = header.and_then(|value| Some(value.to_str().ok()?.to_owned()));
+    let body = read(request).await?;
+    let report: Option<Report> = serde_json::from_slice(&body).ok();
+    let (error_type, error_message) = report
+        .map(|report| (report.error_type, report.error_message))
+        .unwrap_or_default();
+    Ok(FunctionError {
+        error_type: error_type.or(header).unwrap_or_default(),
+        error_message: error_message.unwrap_or_default(),
+    })
+}
+
+/// The whole body; a process that dies in the middle of it has not said it.
+pub(super) async fn read(request: Request<Incoming>) -> Result<Bytes, CutOff> {
+    let collected = request.into_body().collect().await;
+    Ok(collected.map_err(|_| CutOff)?.to_bytes())
+}
+
+fn accepted(known: bool) -> Response<Full<Bytes>> {
+    if known {
+        return json(StatusCode::ACCEPTED, r#"{"status":"OK"}"#.to_owned());
+    }
+    let unknown = r#"{"errorType":"InvalidRequestID","errorMessage":"no such invocation runs"}"#;
+    json(StatusCode::BAD_REQUEST, unknown.to_owned())
+}
+
+pub(super) fn not_found(path: &str) -> Response<Full<Bytes>> {
+    let text = serde_json::json!({"errorType": "NotFound", "errorMessage": path});
+    json(StatusCode::NOT_FOUND, text.to_string())
+}
+
+pub(super) fn json(status: StatusCode, text: String) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(text.into()));
+    *response.status_mut() = status;
+    response
+}
