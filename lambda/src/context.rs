@@ -157,8 +157,9 @@ impl Search {
         }
     }
 
+    /// Only while the search is not over: with trace context listed, no parent is known yet.
     fn take(&mut self, carrier: Carrier, found: TraceCarrier<'_>) {
-        if self.propagator.trace_context && self.origin.producer.is_none() {
+        if self.propagator.trace_context {
             self.take_parent(carrier, found.traceparent, found.tracestate);
         }
         if self.propagator.baggage && self.origin.baggage.is_none() {
