@@ -146,3 +146,36 @@ fn is_table_name(name: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
     (3..=255).contains(&name.len()) && name.bytes().all(allowed)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_table_is_named_by_dynamodbs_rules() {
+        for name in ["abc", "baton-Onboarding_Table.1", &"x".repeat(255)] {
+            assert!(is_table_name(name), "{name}");
+        }
+        for name in ["ab", "on boardings", "täble", &"x".repeat(256)] {
+            assert!(!is_table_name(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn an_item_has_what_the_message_says_and_no_empty_attribute() {
+        let body = json!({"customer_id": "c-1", "email": "a@example.com", "plan": "team"});
+        let onboarding = serde_json::from_value(body).unwrap();
+        let mut item: Vec<_> = item(&onboarding, "message-1").into_iter().collect();
+        item.sort_by(|(one, _), (other, _)| one.cmp(other));
+        let expected = [
+            ("customer_id", "c-1"),
+            ("email", "a@example.com"),
+            ("message_id", "message-1"),
+            ("pk", "customer#c-1"),
+            ("plan", "team"),
+        ];
+        let expected = expected.map(|(name, value)| (name.to_owned(), text(value)));
+        assert_eq!(item, expected);
+    }
+}
