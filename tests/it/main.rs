@@ -31,3 +31,6 @@ mod function;
 
 // Every field of every span on the wire, at every size of batch.
 mod wire;
+
+// The examples, each as the process that a user makes of it.
+mod examples;
