@@ -301,7 +301,10 @@ fn processor<H, S, Args>(
             shape: config.trace_shape,
             max_receive_count: config.max_receive_count,
         },
-        origins: Origins::of(telemetry),
+        origins: Origins::new(telemetry.propagator(), {
+            let telemetry = telemetry.clone();
+            move |trace_id| telemetry.samples_root(trace_id)
+        }),
         dead_letters,
         config: config.clone(),
         arguments: PhantomData,

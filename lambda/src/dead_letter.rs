@@ -179,4 +179,4 @@ impl DeadLetterQueue {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

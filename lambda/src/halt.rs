@@ -59,14 +59,24 @@ impl Reason {
 }
 
 /// What an invocation's records look at: whether another may start, and whether those that run have to stop.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Halt {
+    drain_at: Instant,
     draining: OnceLock<Reason>,
     cancelled: OnceLock<Reason>,
     cancel: Notify,
 }
 
 impl Halt {
+    pub(crate) fn new(marks: &Marks) -> Self {
+        Self {
+            drain_at: marks.drain,
+            draining: OnceLock::new(),
+            cancelled: OnceLock::new(),
+            cancel: Notify::new(),
+        }
+    }
+
     /// Nothing new starts. The first reason counts.
     pub(crate) fn drain(&self, reason: Reason) {
         self.draining.get_or_init(|| reason);
@@ -79,8 +89,11 @@ impl Halt {
         self.cancel.notify_waiters();
     }
 
-    /// Why nothing new may start, if so.
+    /// Why nothing new may start, if so. Looks at the clock itself: a handler that blocks the thread keeps everybody else from it.
     pub(crate) fn draining(&self) -> Option<Reason> {
+        if self.draining.get().is_none() && Instant::now() >= self.drain_at {
+            self.drain(Reason::Deadline);
+        }
         self.draining.get().copied()
     }
 
@@ -117,7 +130,7 @@ impl Marks {
     }
 
     /// The marks of an invocation that has `left` until its deadline.
-    fn of(left: Duration, config: &Config) -> Self {
+    pub(crate) fn of(left: Duration, config: &Config) -> Self {
         let now = Instant::now();
         let most = left / MAX_PART;
         let cancel = config
@@ -202,9 +215,17 @@ mod tests {
         assert_eq!(left(Duration::from_millis(50)), Duration::ZERO);
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn the_clock_is_looked_at_although_nobody_has_watched_it() {
+        let marks = Marks::of(LONG, &Config::default());
+        let halt = Halt::new(&marks);
+        tokio::time::advance(marks.drain - Instant::now()).await;
+        assert_eq!(halt.draining(), Some(Reason::Deadline));
+    }
+
     #[tokio::test]
     async fn a_cancellation_reaches_those_who_wait_and_those_who_come_later() {
-        let halt = Halt::default();
+        let halt = Halt::new(&Marks::of(LONG, &Config::default()));
         assert_eq!(halt.draining(), None);
         let (reason, ()) = tokio::join!(halt.cancelled(), async {
             halt.drain(Reason::Shutdown);

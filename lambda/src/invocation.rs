@@ -282,8 +282,8 @@ fn lanes(batch: &Batch, queues: &Queues) -> Vec<Lane> {
 
 /// Queue and message group of a FIFO record.
 fn group(record: &Record<'_>, queues: &Queues) -> Option<(String, String)> {
-    let queue = queues.of_record(record).filter(|queue| queue.is_fifo())?;
-    let group = record.system_attributes().into_message_group_id();
+    let queue = queues.of_record(record).filter(|_| record.is_fifo())?;
+    let group = record.group_id();
     Some((
         queue.name().to_owned(),
         group.unwrap_or_default().into_owned(),

@@ -51,7 +51,7 @@ impl<H: Handler<S, Args>, S, Args> Invoker<H, S, Args> {
         let batch = Batch::parse(payload)?;
         let group = self.flusher.group_before_response();
         let root = flush::root(group.as_ref());
-        let (halt, handled) = (Halt::default(), Notify::new());
+        let (halt, handled) = (Halt::new(&marks), Notify::new());
         let processing = async {
             let processed = self.processor.process(batch, lambda, root, &halt).await;
             handled.notify_one();

@@ -1,6 +1,7 @@
 //! What a handler gets.
 
-use crate::event::{Batch, Record};
+use crate::envelope::{Envelope, EventBridgeMetadata, NotWrapped, SnsMetadata};
+use crate::event::{Batch, MessageAttribute, Record};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::any::Any;
@@ -44,28 +45,45 @@ impl<T> Message<T> {
     /// How often the message has been delivered, this time included (`ApproximateReceiveCount`).
     #[must_use]
     pub fn receive_count(&self) -> Option<u32> {
-        self.record().system_attributes().receive_count()
+        self.record().receive_count()
     }
 
     /// When SQS accepted the message (`SentTimestamp`).
     #[must_use]
     pub fn sent_at(&self) -> Option<SystemTime> {
-        let sent = self.record().system_attributes().sent_timestamp()?;
+        let sent = self.record().sent_timestamp()?;
         UNIX_EPOCH.checked_add(Duration::from_millis(sent))
     }
 
     /// The group of a FIFO message, or of a message on a fair queue (`MessageGroupId`).
     #[must_use]
     pub fn group_id(&self) -> Option<Cow<'_, str>> {
-        let attributes = self.record().system_attributes();
-        attributes.into_message_group_id()
+        self.record().group_id()
     }
 
     /// The text of a message attribute of type `String` or `Number`, by its exact name.
     #[must_use]
     pub fn attribute(&self, name: &str) -> Option<Cow<'_, str>> {
-        let attribute = self.record().message_attribute(name)?;
-        attribute.string_value.map(|text| text.0)
+        // As in any JSON object, the last of several with one name counts.
+        let attribute = self.attributes().filter(|attribute| attribute.name == name);
+        attribute.last()?.string_value
+    }
+
+    /// All message attributes, in the order of the event.
+    pub fn attributes(&self) -> impl Iterator<Item = MessageAttribute<'_>> {
+        self.record().message_attributes()
+    }
+
+    /// What SNS says about the message, if its body is an SNS notification, whatever the [`Envelope`]. Read from the body each time.
+    #[must_use]
+    pub fn sns(&self) -> Option<SnsMetadata> {
+        SnsMetadata::read(&self.record().enveloping_body()?)
+    }
+
+    /// What EventBridge says about the event that the message's body is, whatever the [`Envelope`]. Read from the body each time.
+    #[must_use]
+    pub fn event_bridge(&self) -> Option<EventBridgeMetadata> {
+        EventBridgeMetadata::read(&self.record().enveloping_body()?)
     }
 
     fn record(&self) -> Record<'_> {
@@ -107,6 +125,8 @@ impl fmt::Debug for Raw {
 pub(crate) enum BodyError {
     #[error("the message has no readable body")]
     Missing,
+    #[error(transparent)]
+    NotWrapped(#[from] NotWrapped),
     #[error("the body is not JSON: the error is at line {line} column {column}")]
     Syntax { line: usize, column: usize },
     #[error(
@@ -119,9 +139,13 @@ impl<T: DeserializeOwned + 'static> Message<T> {
     pub(crate) fn decode(
         batch: &Arc<Batch>,
         index: usize,
-        _: crate::envelope::Envelope,
+        envelope: Envelope,
     ) -> Result<Self, BodyError> {
-        let text = batch.record(index).body().ok_or(BodyError::Missing)?;
+        let body = batch.record(index).body().ok_or(BodyError::Missing)?;
+        let text = match envelope {
+            Envelope::None => body,
+            _ => Cow::Owned(envelope.unwrap(&body)?.into_owned()),
+        };
         Ok(Self {
             body: decode_body(text)?,
             batch: Arc::clone(batch),
@@ -166,11 +190,7 @@ mod tests {
             "eventSourceARN": "arn:aws:sqs:eu-central-1:123456789012:orders",
         }]});
         let payload = serde_json::value::to_raw_value(&event).unwrap();
-        Message::decode(
-            &Arc::new(Batch::parse(payload).unwrap()),
-            0,
-            Default::default(),
-        )
+        Message::decode(&Arc::new(Batch::parse(payload).unwrap()), 0, Envelope::None)
     }
 
     #[test]

@@ -4,9 +4,6 @@ use crate::event::{Batch, Record};
 use opentelemetry::StringValue;
 use std::sync::Arc;
 
-/// Only the name tells whether a queue is FIFO: messages on standard queues carry group ids too.
-const FIFO_SUFFIX: &str = ".fifo";
-
 /// A queue, by the ARN that its records carry.
 #[derive(Debug)]
 pub(crate) struct Queue {
@@ -26,10 +23,6 @@ impl Queue {
 
     pub(crate) fn name(&self) -> &str {
         &self.name
-    }
-
-    pub(crate) fn is_fifo(&self) -> bool {
-        self.name.ends_with(FIFO_SUFFIX)
     }
 
     /// The name as an attribute's value, which shares the text.

@@ -152,18 +152,17 @@ impl Spans {
         ]);
         attributes.extend(queue.map(destination));
         attributes.extend(described.ids[index].as_ref().map(message_id));
-        let system = record.system_attributes();
-        if let Some(count) = system.receive_count() {
+        if let Some(count) = record.receive_count() {
             attributes.push(KeyValue::new(RECEIVE_COUNT, i64::from(count)));
             if self.max_receive_count.is_some_and(|max| count >= max.get()) {
                 attributes.push(KeyValue::new(NEXT_FAILURE_DEAD_LETTERS, true));
             }
         }
-        if let Some(sent) = system.sent_timestamp() {
+        if let Some(sent) = record.sent_timestamp() {
             attributes.push(KeyValue::new(QUEUE_LATENCY, queue_latency(sent, start)));
         }
-        if queue.is_some_and(Queue::is_fifo) {
-            let group = system.into_message_group_id().map(Cow::into_owned);
+        if record.is_fifo() {
+            let group = record.group_id().map(Cow::into_owned);
             attributes.extend(group.map(|group| KeyValue::new(MESSAGE_GROUP_ID, group)));
         }
         let invalid = described.origins[index].invalid.as_ref();
@@ -229,3 +228,6 @@ pub(crate) fn record_move(context: &Context, queue: &str) {
     let attribute = KeyValue::new(DEAD_LETTER_QUEUE, queue.to_owned());
     context.span().set_attribute(attribute);
 }
+
+#[cfg(all(test, feature = "dead-letter-queue"))]
+mod tests;

@@ -41,11 +41,11 @@ static ALL_FIELDS: LazyLock<[String; 4]> =
 /// Parses a `traceparent` and the `tracestate` that came with it.
 ///
 /// A `tracestate` that does not parse is dropped without touching the trace context, as the specification demands
-/// (W3C Trace Context level 2, section 4.3).
+/// (W3C Trace Context level 2, "Tracestate Header").
 ///
 /// # Errors
 ///
-/// Says which part of `traceparent` is not what section 3.2 of the specification allows.
+/// Says which part of `traceparent` is not what the specification allows.
 pub fn parse_trace_context(
     traceparent: &str,
     tracestate: Option<&str>,
@@ -67,7 +67,7 @@ pub fn parse_trace_context(
 /// Puts a remote parent into a context, and beside it what the SDK's spans forget of it.
 ///
 /// A span that is not sampled has no random flag in the SDK, even when its parent had it; but the flag must go out with every header of a trace
-/// that came in with it (W3C Trace Context level 2, section 3.2.2.5.2). [`Propagator`] finds it in the context then.
+/// that came in with it (W3C Trace Context level 2, "Random Trace ID Flag"). [`Propagator`] finds it in the context then.
 #[must_use]
 pub fn with_remote_parent(context: &Context, parent: SpanContext) -> Context {
     let random = parent.trace_flags() & traceparent::RANDOM == traceparent::RANDOM;

@@ -61,9 +61,9 @@ const LIBRARY_FAMILIES: [&str; 2] = ["aws_sdk_", "aws_smithy_"];
 /// its children. It comes from OpenTelemetry's global tracer provider, under the scope `baton.tracing`.
 ///
 /// The fields of a span are its attributes, where unsigned integers arrive as text, because `tracing-opentelemetry` takes signed ones only;
-/// `otel.name`, `otel.kind` and `otel.status_code` mean what its documentation says. Events
-/// stay log lines and do not become span events. Spans of libraries that tell about their insides (the AWS SDK's, hyper, tower,
-/// `lambda_runtime` …, and this one's) are left out; of which level others are made is up to the subscriber's own filter.
+/// `otel.name`, `otel.kind` and `otel.status_code` mean what its documentation says. Events stay log lines and do not become span events.
+/// Spans of libraries that tell about their insides (the AWS SDK's, hyper, tower, `lambda_runtime` …, and this one's) are left out; of which
+/// level others are made is up to the subscriber's own filter.
 pub fn tracing_layer<S>() -> impl Layer<S>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,

@@ -1,7 +1,6 @@
 //! `BATON_*`, and what Lambda sets.
 
 use super::{AllFailed, Config, FlushPoint, PartialResponse, TraceShape};
-use crate::envelope::Envelope;
 use std::time::Duration;
 
 /// A variable that cannot be used; the function does not start with it.
@@ -85,7 +84,9 @@ fn config(reader: &mut Reader<'_>) -> Config {
             })
             .unwrap_or(default.concurrency),
         envelope: reader
-            .choice("BATON_ENVELOPE", "none, sns or eventbridge", ENVELOPES)
+            .read("BATON_ENVELOPE", "none, sns or eventbridge", |text| {
+                text.parse().ok()
+            })
             .unwrap_or_default(),
         trace_shape: reader
             .choice("BATON_TRACE_SHAPE", "continue or batch", TRACE_SHAPES)
@@ -119,11 +120,6 @@ fn config(reader: &mut Reader<'_>) -> Config {
     }
 }
 
-const ENVELOPES: &[(&str, Envelope)] = &[
-    ("none", Envelope::None),
-    ("sns", Envelope::Sns),
-    ("eventbridge", Envelope::EventBridge),
-];
 const TRACE_SHAPES: &[(&str, TraceShape)] = &[
     ("continue", TraceShape::Continue),
     ("batch", TraceShape::Batch),
@@ -199,6 +195,7 @@ impl Reader<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::envelope::Envelope;
 
     fn environment(variables: &[(&str, &str)]) -> Result<Environment, Vec<String>> {
         let lookup = |name: &str| {

@@ -8,7 +8,6 @@ use aws_sdk_sqs::types::{
     MessageAttributeValue, MessageSystemAttributeNameForSends, MessageSystemAttributeValue,
 };
 use baton_telemetry::{TRACEPARENT, TRACESTATE};
-use serde_json::Value as Json;
 use std::borrow::Cow;
 use std::collections::HashMap;
 
@@ -30,10 +29,6 @@ const OURS: [&str; 4] = [
     SOURCE_QUEUE_ARN,
     SOURCE_MESSAGE_ID,
 ];
-
-/// Names of what SQS itself set on the message.
-const TRACE_HEADER: &str = "AWSTraceHeader";
-const MESSAGE_GROUP_ID: &str = "MessageGroupId";
 
 /// The message as its sender sent it. Without `Debug`: its body must not get into a log by accident.
 pub(super) struct Letter<'a> {
@@ -66,31 +61,27 @@ impl<'a> Letter<'a> {
     pub(super) fn of(record: &Record<'a>, to_fifo: bool) -> Result<Self, DeadLetterError> {
         let unsendable = DeadLetterError::Unsendable;
         let body = record.body().filter(|body| !body.is_empty());
-        let (system, attached) = record.attribute_maps();
-        let mut attached = Attached::read(attached)
+        let mut attached = Attached::read(record.raw_message_attributes())
             .map_err(|_| unsendable("its messageAttributes are not readable"))?;
         attached
             .attributes
             .retain(|attribute| !OURS.contains(&attribute.name.as_str()));
-        let mut system: HashMap<String, Json> = system
-            .and_then(|json| serde_json::from_str(json).ok())
-            .unwrap_or_default();
-        let mut system = |name: &str| match system.remove(name) {
-            Some(Json::String(text)) if !text.is_empty() => Some(text),
-            _ => None,
-        };
+        let filled = |text: Cow<'_, str>| Some(text.into_owned()).filter(|text| !text.is_empty());
         let fifo = match (to_fifo, record.message_id()) {
             (false, _) => None,
             (true, None) => return Err(unsendable("it has no messageId to deduplicate it by")),
             (true, Some(id)) => Some(Fifo {
-                group_id: system(MESSAGE_GROUP_ID).unwrap_or_else(|| id.to_string()),
+                group_id: record
+                    .group_id()
+                    .and_then(filled)
+                    .unwrap_or_else(|| id.to_string()),
                 message_id: id.into_owned(),
             }),
         };
         let letter = Self {
             body: body.ok_or(unsendable("it has no readable body"))?,
             attached,
-            trace_header: system(TRACE_HEADER),
+            trace_header: record.trace_header().and_then(filled),
             fifo,
         };
         letter.check()

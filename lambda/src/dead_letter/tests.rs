@@ -1,6 +1,7 @@
 //! Sends over a real socket, with the message that arrives and the span that is left.
 
-mod endpoint;
+mod consumer;
+pub(crate) mod endpoint;
 
 use super::*;
 use crate::event::Batch;
@@ -41,7 +42,7 @@ fn text(value: &str) -> Value {
 }
 
 /// The queue of this name at the endpoint, with the timeouts of a queue that the environment names.
-async fn queue(endpoint: &Endpoint, name: &str) -> DeadLetterQueue {
+pub(crate) async fn queue(endpoint: &Endpoint, name: &str) -> DeadLetterQueue {
     // As `Telemetry::init` does; it is the same in every test of the process.
     global::set_text_map_propagator(Propagator::default());
     let loader = client::environment()

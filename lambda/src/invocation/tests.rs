@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::config::TraceShape;
-use crate::halt::Reason;
+use crate::halt::{Marks, Reason};
 use baton_telemetry::Propagator;
 use lambda_runtime::Context as LambdaContext;
 use opentelemetry::trace::{Link, SpanId, SpanKind, Status, TraceId, TracerProvider as _};
@@ -99,12 +99,16 @@ async fn handle(message: Message<String>) -> Result<(), Failure> {
     }
 }
 
+fn no_halt() -> Halt {
+    Halt::new(&Marks::of(Duration::from_secs(900), &Config::default()))
+}
+
 /// Ids of the failed records and the spans that ended.
 async fn process<H: Handler<(), Args>, Args>(
     handler: H,
     records: &[serde_json::Value],
 ) -> (Vec<String>, Ended) {
-    process_with(Config::default(), handler, records, &Halt::default()).await
+    process_with(Config::default(), handler, records, &no_halt()).await
 }
 
 async fn process_with<H: Handler<(), Args>, Args>(
@@ -126,9 +130,7 @@ async fn process_with<H: Handler<(), Args>, Args>(
             max_receive_count: config.max_receive_count,
         },
         config,
-        origins: Origins {
-            propagator: Propagator::default(),
-        },
+        origins: Origins::new(Propagator::default(), |_| true),
         dead_letters: None,
         arguments: PhantomData,
     };
@@ -313,7 +315,7 @@ async fn a_malformed_context_is_noted_and_starts_a_new_trace() {
     assert_eq!(span.parent_span_id, SpanId::INVALID);
     assert_eq!(
         attribute(&span, "baton.context.invalid"),
-        Some("traceparent has the wrong length".into())
+        Some("message attributes: traceparent has the wrong length".into())
     );
     assert!(ended.batch().links.is_empty());
 }
@@ -372,7 +374,7 @@ async fn in_the_shape_of_a_batch_records_are_children_of_the_batch_span_and_link
         record(STANDARD, "traced", "ok", "g", Some(TRACEPARENT)),
         plain("untraced", "ok"),
     ];
-    let (_, ended) = process_with(config, handle, &records, &Halt::default()).await;
+    let (_, ended) = process_with(config, handle, &records, &no_halt()).await;
     let (traced, batch) = (ended.record("traced"), ended.batch());
     for span in [&traced, &ended.record("untraced")] {
         assert_eq!(span.span_context.trace_id(), batch.span_context.trace_id());
@@ -393,7 +395,7 @@ async fn a_message_that_one_more_failure_moves_to_the_dead_letter_queue_says_so(
             max_receive_count: Some(max.try_into().unwrap()),
             ..Config::default()
         };
-        let (_, ended) = process_with(config, handle, &[plain("a", "ok")], &Halt::default()).await;
+        let (_, ended) = process_with(config, handle, &[plain("a", "ok")], &no_halt()).await;
         let key = "baton.sqs.next_failure_dead_letters";
         assert_eq!(attribute(&ended.record("a"), key), expected);
     }
@@ -443,7 +445,7 @@ async fn at_the_end_nothing_starts_what_runs_is_cancelled_and_what_finished_stay
         concurrency: 3.try_into().unwrap(),
         ..Config::default()
     };
-    let halt = Halt::default();
+    let halt = no_halt();
     let processing = process_with(config, handler, &records, &halt);
     let ending = async {
         // The first four have begun when this is polled, one of them in the place of the first.
@@ -472,7 +474,7 @@ async fn at_the_end_nothing_starts_what_runs_is_cancelled_and_what_finished_stay
 #[tokio::test]
 async fn the_rest_of_a_fifo_group_is_returned_at_the_end() {
     let fifo = |id, group| record(FIFO, id, "ok", group, None);
-    let halt = Halt::default();
+    let halt = no_halt();
     halt.drain(Reason::Shutdown);
     let records = [fifo("a1", "a"), fifo("b1", "b"), fifo("a2", "a")];
     let (failed, ended) = process_with(Config::default(), handle, &records, &halt).await;
@@ -488,7 +490,7 @@ async fn handlers_that_never_wait_let_others_run() {
     let records: Vec<_> = (0..1000)
         .map(|number| plain(&format!("m{number}"), "ok"))
         .collect();
-    let halt = Halt::default();
+    let halt = no_halt();
     let processing = process_with(Config::default(), handle, &records, &halt);
     let ((failed, _), ()) = tokio::join!(processing, async { halt.drain(Reason::Deadline) });
     // Without a pause all would be done before the mark is looked at.

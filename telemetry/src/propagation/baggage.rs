@@ -1,11 +1,11 @@
-//! `baggage`: W3C Baggage, section 3.
+//! `baggage`: W3C Baggage, "Baggage HTTP Header Format".
 
 use super::OWS;
 use opentelemetry::Context;
 use opentelemetry::baggage::{BaggageExt as _, KeyValueMetadata};
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 
-/// Bytes that must be propagated (section 3.3.2). What is beyond may be dropped, list-member by list-member and never a part of one.
+/// Bytes that must be propagated (section "Limits"). What is beyond may be dropped, list-member by list-member and never a part of one.
 const MAX_LENGTH: usize = 8192;
 /// Likewise for the number of list-members.
 const MAX_MEMBERS: usize = 64;
@@ -38,7 +38,7 @@ fn within_length(header: &str) -> &str {
     end.and_then(|end| header.get(..end)).unwrap_or_default()
 }
 
-/// One `key=value;properties`; `None` when it is not what the grammar allows, which removes this member and no other (section 4).
+/// One `key=value;properties`; `None` when it is not what the grammar allows, which removes this member and no other ("Mutating baggage").
 ///
 /// The value may contain `=`; percent sequences that are not UTF-8 become U+FFFD, as the specification says.
 fn member(text: &str) -> Option<KeyValueMetadata> {

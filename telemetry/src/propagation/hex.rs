@@ -2,7 +2,7 @@
 
 /// Value of each byte as a digit. A table and no comparisons: this runs once per digit of every record's context.
 const DIGITS: [u8; 256] = digits();
-/// Marks what is no digit: its upper half is never part of one.
+/// Marks what is no digit. All its bits are set, so that it outlasts every `|`.
 const NO_DIGIT: u8 = 0xff;
 
 /// Reads exactly `N` bytes; `None` when anything is not a lower-case digit. `digits` has 2 × `N` of them, or it does not count either.
@@ -17,7 +17,7 @@ pub(super) fn bytes<const N: usize>(digits: &[u8]) -> Option<[u8; N]> {
         seen |= high | low;
         *byte = high << 4 | low;
     }
-    (seen & 0xf0 == 0).then_some(bytes)
+    (seen != NO_DIGIT).then_some(bytes)
 }
 
 const fn digits() -> [u8; 256] {

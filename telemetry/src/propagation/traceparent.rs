@@ -1,4 +1,4 @@
-//! `traceparent`: W3C Trace Context level 2, section 3.2.
+//! `traceparent`: W3C Trace Context level 2, "Traceparent Header".
 
 use super::{OWS, hex};
 use opentelemetry::trace::{SpanContext, SpanId, TraceFlags, TraceId};
@@ -86,7 +86,7 @@ fn without_whitespace(header: &str) -> &str {
     }
 }
 
-/// Always version 00, whatever version the trace came in with (section 4.3 of the specification). The flags are their own argument, because a
+/// Always version 00, whatever version the trace came in with ("Versioning of traceparent"). The flags are their own argument, because a
 /// span of the SDK does not always have those that the trace came with.
 pub(super) fn format(span_context: &SpanContext, flags: TraceFlags) -> String {
     let mut header = String::with_capacity(LENGTH);

@@ -1,19 +1,19 @@
-//! `tracestate`: W3C Trace Context level 2, section 3.3.
+//! `tracestate`: W3C Trace Context level 2, "Tracestate Header".
 
 use super::OWS;
 use opentelemetry::trace::TraceState;
 
-/// The grammar of section 3.3.1.1 ends here, so that a longer list is not a `tracestate`. (What section 3.3.1 says of the right-most member is
-/// for those who add one.)
+/// The grammar of a list ends here ("list"), so that a longer one is no `tracestate`. What the specification says of the right-most member is for
+/// those who add one.
 const MAX_MEMBERS: usize = 32;
-/// Longest key and longest value (sections 3.3.1.3.1 and 3.3.1.3.2).
+/// Longest key and longest value ("Key", "Value").
 const MAX_PART: usize = 256;
 
-/// `None` when any list-member is not what the specification allows: a vendor's position cannot be half right (section 4.3, step 3, leaves the
-/// choice between all and one).
+/// `None` when any list-member is not what the specification allows: a vendor's position cannot be half right. ("A traceparent is Received",
+/// step 3, leaves the choice between all members and one.)
 ///
-/// Members are counted without the empty ones, which only say that somebody joined headers. Of members with one key the first is kept, because
-/// the left one is the younger and only one entry per key is allowed (section 3.3.2).
+/// Members are counted without the empty ones, which only say that somebody joined headers. Of members with one key the first is kept: one entry
+/// per key is allowed, and the left one is the younger ("Combined Header Value").
 pub(super) fn parse(header: &str) -> Option<TraceState> {
     let mut members: Vec<(&str, &str)> = Vec::new();
     let mut count = 0;
@@ -38,7 +38,7 @@ pub(super) fn parse(header: &str) -> Option<TraceState> {
 }
 
 /// The SDK's type still has level 1's rule for `@` in keys, and refuses the whole list for one such key: that member is left out instead, which
-/// the specification permits (section 3.5, "Delete a key/value pair").
+/// the specification permits ("Mutating the tracestate Field").
 fn held_by_the_sdk(mut members: Vec<(&str, &str)>) -> Option<TraceState> {
     if let Ok(all) = TraceState::from_key_value(members.iter().copied()) {
         return Some(all);

@@ -88,7 +88,7 @@ pub fn parse_xray_header(header: &str) -> Result<XrayContext, InvalidXrayHeader>
 impl XrayContext {
     /// The span as a parent, sampled or not.
     ///
-    /// X-Ray's `Sampled=0` means that X-Ray keeps nothing, which by default is 19 requests of 20; it is no word about the backend that we
+    /// X-Ray's `Sampled=0` means that X-Ray keeps nothing, which is so for most requests by its default rule; it is no word about the backend that we
     /// export to. So only `Sampled=1` decides. Otherwise `samples_root` does, as it would for a new trace: usually
     /// [`Telemetry::samples_root`](crate::Telemetry::samples_root).
     #[must_use]
