@@ -4,8 +4,10 @@ mod runtime_api;
 
 use std::time::Duration;
 
-use baton_tests::{Answer, Behaviour, Collector, FakeLambda, Function, LambdaError, Record, event};
-use hyper::body::Bytes;
+use baton_tests::{
+    Answer, Behaviour, Bytes, Collector, FakeLambda, Function, LambdaError, Record, event,
+};
+
 use serde_json::json;
 
 use crate::support::functions::{OBEDIENT, TIMEOUT, function, start};
@@ -53,7 +55,8 @@ async fn a_frozen_function_does_nothing_until_it_is_invoked_again() {
     for number in 0..3 {
         let payload = event(&[Record::new(number)]);
         lambda.invoke(payload, TIMEOUT).await.unwrap();
-        assert!(processes::is_frozen(lambda.process_id()));
+        let is_frozen = async || processes::is_frozen(lambda.process_id()).then_some(());
+        crate::support::eventually("the process stopped", is_frozen).await;
     }
     let ended = lambda.terminate(TIMEOUT).await;
     assert!(!ended.killed, "{ended:?}");
