@@ -107,6 +107,8 @@ def responses(bench, mode):
     note = None
     if any(line["before_response"] > 0 for line in lines["after"]):
         note = "not after it: spans came before the response"
+    elif any(line["late"] + line["lost"] > 0 for line in lines["after"]):
+        note = "spans came late or never"
     yield Row("response p50, batch 10, flush after it", values, *microseconds, 25, note=note)
 
 

@@ -110,7 +110,7 @@ async fn a_collector_answers_as_it_is_told() {
 async fn a_collector_that_hangs_or_hangs_up_has_accepted_nothing() {
     for answer in [Answer::Hang, Answer::Disconnect] {
         let collector = Collector::start(answer).await.unwrap();
-        let function = function(OBEDIENT, &collector).variable("BATON_FLUSH_TIMEOUT", "200");
+        let function = function(OBEDIENT, &collector).variable("BATON_FLUSH_TIMEOUT", "500");
         let lambda = FakeLambda::start(&function).await.unwrap();
         let payload = event(&[Record::new(0)]);
         let invocation = lambda.invoke(payload, TIMEOUT).await.unwrap();
