@@ -1,6 +1,12 @@
-//! What the environment says about the consumer: the only place where this crate reads it.
+//! What can be set about the consumer, and what the environment says about it: the only place where this crate reads it.
 
-use std::num::NonZeroUsize;
+mod environment;
+
+pub use environment::InvalidConfig;
+pub(crate) use environment::{DEAD_LETTER_QUEUE, Environment, missing_runtime_variable};
+
+use crate::envelope::Envelope;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
 /// Handlers that run side by side on a standard queue: enough to overlap the waiting of a usual batch of ten.
@@ -8,12 +14,62 @@ const DEFAULT_CONCURRENCY: NonZeroUsize = NonZeroUsize::new(10).unwrap();
 /// What a broken collector may cost an invocation.
 const DEFAULT_FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Everything that can be set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Everything that can be set, apart from what needs a connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Config {
     pub(crate) concurrency: NonZeroUsize,
+    pub(crate) envelope: Envelope,
+    pub(crate) trace_shape: TraceShape,
+    pub(crate) flush_point: FlushPoint,
     pub(crate) flush_timeout: Duration,
+    /// `None`: what [`Marks`](crate::halt::Marks) takes by default.
+    pub(crate) drain_before_deadline: Option<Duration>,
+    /// Likewise.
+    pub(crate) cancel_before_deadline: Option<Duration>,
     pub(crate) partial_response: PartialResponse,
+    pub(crate) all_failed: AllFailed,
+    /// `maxReceiveCount` of the queue's redrive policy.
+    pub(crate) max_receive_count: Option<NonZeroU32>,
+    pub(crate) graceful_shutdown: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            concurrency: DEFAULT_CONCURRENCY,
+            envelope: Envelope::default(),
+            trace_shape: TraceShape::default(),
+            flush_point: FlushPoint::default(),
+            flush_timeout: DEFAULT_FLUSH_TIMEOUT,
+            drain_before_deadline: None,
+            cancel_before_deadline: None,
+            partial_response: PartialResponse::default(),
+            all_failed: AllFailed::default(),
+            max_receive_count: None,
+            graceful_shutdown: false,
+        }
+    }
+}
+
+/// Whose child a message's span is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum TraceShape {
+    /// The producer's, and linked to the batch span: one trace from the request to what the handler does.
+    #[default]
+    Continue,
+    /// The batch span's, and linked to the producer's span: one trace for each invocation, as the semantic conventions for Lambda have it.
+    Batch,
+}
+
+/// When an invocation's spans are sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum FlushPoint {
+    /// Before the response: when Lambda has it, the collector has the spans.
+    #[default]
+    BeforeResponse,
+    /// After the response and before the next invocation is asked for: the mapping can delete the messages sooner. Lambda waits, and bills,
+    /// until the flush is done. If the process dies in between, the spans are lost.
+    AfterResponse,
 }
 
 /// Whether the event source mapping has `ReportBatchItemFailures` among its `FunctionResponseTypes`.
@@ -27,141 +83,50 @@ pub enum PartialResponse {
     Off,
 }
 
-/// A variable or option that cannot be used; the function does not start with it.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{variable}: expected {expected}, found {found:?}")]
-pub struct InvalidConfig {
-    variable: &'static str,
-    expected: &'static str,
-    found: String,
+/// What the response is when every message of a batch has failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum AllFailed {
+    /// The same as when some have failed: each is named.
+    #[default]
+    Report,
+    /// The invocation fails, and so counts among the function's errors. The messages are delivered again either way; what differs is
+    /// that AWS polls the queue less while invocations fail.
+    FailInvocation,
 }
 
-/// Variables that Lambda sets for every function, and without which the Runtime API cannot be spoken.
-const RUNTIME_VARIABLES: [&str; 4] = [
-    "AWS_LAMBDA_RUNTIME_API",
-    "AWS_LAMBDA_FUNCTION_NAME",
-    "AWS_LAMBDA_FUNCTION_VERSION",
-    "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
-];
-
-/// The first of Lambda's own variables that is missing: the program was not started by Lambda or by something that stands in for it.
-pub(crate) fn missing_runtime_variable() -> Option<&'static str> {
-    RUNTIME_VARIABLES
-        .into_iter()
-        .find(|name| std::env::var_os(name).is_none())
+/// What the program sets; each wins over the environment.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Options {
+    pub(crate) concurrency: Option<NonZeroUsize>,
+    pub(crate) envelope: Option<Envelope>,
+    pub(crate) trace_shape: Option<TraceShape>,
+    pub(crate) flush_point: Option<FlushPoint>,
+    pub(crate) flush_timeout: Option<Duration>,
+    pub(crate) drain_before_deadline: Option<Duration>,
+    pub(crate) cancel_before_deadline: Option<Duration>,
+    pub(crate) partial_response: Option<PartialResponse>,
+    pub(crate) all_failed: Option<AllFailed>,
+    pub(crate) max_receive_count: Option<NonZeroU32>,
+    pub(crate) graceful_shutdown: Option<bool>,
 }
 
-impl Config {
-    /// Reads `BATON_*`; every variable that is wrong is in the error.
-    pub(crate) fn from_env() -> Result<Self, Vec<InvalidConfig>> {
-        // What is not UTF-8 is not what any variable takes: it is reported as such, with U+FFFD in it.
-        Self::from_lookup(&|name| Some(std::env::var_os(name)?.to_string_lossy().into_owned()))
-    }
-
-    fn from_lookup(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, Vec<InvalidConfig>> {
-        let mut reader = Reader {
-            lookup,
-            invalid: Vec::new(),
-        };
-        let config = Self {
-            concurrency: reader
-                .read("BATON_CONCURRENCY", "a whole number from 1", |text| {
-                    text.parse().ok()
-                })
-                .unwrap_or(DEFAULT_CONCURRENCY),
-            flush_timeout: reader
-                .read(
-                    "BATON_FLUSH_TIMEOUT",
-                    "a whole number of milliseconds",
-                    |text| text.parse().ok().map(Duration::from_millis),
-                )
-                .unwrap_or(DEFAULT_FLUSH_TIMEOUT),
-            partial_response: reader
-                .read("BATON_PARTIAL_RESPONSE", "on or off", |text| match text {
-                    "on" => Some(PartialResponse::On),
-                    "off" => Some(PartialResponse::Off),
-                    _ => None,
-                })
-                .unwrap_or_default(),
-        };
-        match reader.invalid.is_empty() {
-            true => Ok(config),
-            false => Err(reader.invalid),
+impl Options {
+    /// What is set here, and `config` for the rest.
+    pub(crate) fn over(self, config: Config) -> Config {
+        Config {
+            concurrency: self.concurrency.unwrap_or(config.concurrency),
+            envelope: self.envelope.unwrap_or(config.envelope),
+            trace_shape: self.trace_shape.unwrap_or(config.trace_shape),
+            flush_point: self.flush_point.unwrap_or(config.flush_point),
+            flush_timeout: self.flush_timeout.unwrap_or(config.flush_timeout),
+            drain_before_deadline: self.drain_before_deadline.or(config.drain_before_deadline),
+            cancel_before_deadline: self
+                .cancel_before_deadline
+                .or(config.cancel_before_deadline),
+            partial_response: self.partial_response.unwrap_or(config.partial_response),
+            all_failed: self.all_failed.unwrap_or(config.all_failed),
+            max_receive_count: self.max_receive_count.or(config.max_receive_count),
+            graceful_shutdown: self.graceful_shutdown.unwrap_or(config.graceful_shutdown),
         }
-    }
-}
-
-struct Reader<'a> {
-    lookup: &'a dyn Fn(&str) -> Option<String>,
-    invalid: Vec<InvalidConfig>,
-}
-
-impl Reader<'_> {
-    /// An empty variable counts as unset.
-    fn read<T>(
-        &mut self,
-        variable: &'static str,
-        expected: &'static str,
-        parse: impl FnOnce(&str) -> Option<T>,
-    ) -> Option<T> {
-        let found = (self.lookup)(variable).filter(|text| !text.is_empty())?;
-        let value = parse(&found);
-        if value.is_none() {
-            self.invalid.push(InvalidConfig {
-                variable,
-                expected,
-                found,
-            });
-        }
-        value
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn config(variables: &[(&str, &str)]) -> Result<Config, Vec<String>> {
-        let lookup = |name: &str| {
-            let found = variables.iter().find(|(known, _)| *known == name);
-            found.map(|(_, value)| (*value).to_owned())
-        };
-        let invalid = |invalid: Vec<InvalidConfig>| {
-            invalid.iter().map(ToString::to_string).collect::<Vec<_>>()
-        };
-        Config::from_lookup(&lookup).map_err(invalid)
-    }
-
-    #[test]
-    fn variables_override_the_defaults() {
-        let default = config(&[("BATON_CONCURRENCY", "")]).unwrap();
-        assert_eq!(default.concurrency, DEFAULT_CONCURRENCY);
-        assert_eq!(default.partial_response, PartialResponse::On);
-        let set = config(&[
-            ("BATON_CONCURRENCY", "3"),
-            ("BATON_FLUSH_TIMEOUT", "250"),
-            ("BATON_PARTIAL_RESPONSE", "off"),
-        ]);
-        let set = set.unwrap();
-        assert_eq!(
-            (set.concurrency.get(), set.flush_timeout),
-            (3, Duration::from_millis(250))
-        );
-        assert_eq!(set.partial_response, PartialResponse::Off);
-    }
-
-    #[test]
-    fn everything_that_is_wrong_is_said_at_once() {
-        let invalid = config(&[
-            ("BATON_CONCURRENCY", "0"),
-            ("BATON_PARTIAL_RESPONSE", "yes"),
-        ]);
-        assert_eq!(
-            invalid.unwrap_err(),
-            [
-                "BATON_CONCURRENCY: expected a whole number from 1, found \"0\"",
-                "BATON_PARTIAL_RESPONSE: expected on or off, found \"yes\"",
-            ]
-        );
     }
 }

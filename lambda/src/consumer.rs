@@ -1,27 +1,34 @@
-//! The consumer: options, and the loop between Lambda and the handler.
+//! The consumer: its options, and how it runs.
 
-use crate::config::{self, Config, InvalidConfig, PartialResponse};
-use crate::event::{Batch, InvalidEvent};
+use crate::config::{
+    AllFailed, Config, DEAD_LETTER_QUEUE, Environment, FlushPoint, InvalidConfig, Options,
+    PartialResponse, TraceShape, missing_runtime_variable,
+};
+use crate::context::Origins;
+use crate::dead_letter::DeadLetterQueue;
+use crate::envelope::Envelope;
+use crate::flush::Flusher;
 use crate::handler::Handler;
 use crate::invocation::Processor;
+use crate::invoker::{InvocationError, Invoker};
+use crate::service::ConsumerService;
+use crate::shutdown::Shutdown;
+use crate::spans::Spans;
 use aws_lambda_events::event::sqs::SqsBatchResponse;
 use baton_telemetry::{Service, Telemetry};
-use lambda_runtime::{Context as LambdaContext, Diagnostic, LambdaEvent, Runtime};
+use lambda_runtime::{LambdaEvent, Runtime};
 use serde_json::value::RawValue;
 use std::fmt;
 use std::marker::PhantomData;
-use std::num::NonZeroUsize;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use tokio::time::Instant;
-use tracing::info;
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::sync::Arc;
+use std::time::Duration;
+use tracing::{field, info};
 
 /// Instrumentation scope of the spans made here.
 const SCOPE: &str = "baton.lambda";
 /// `service.name` outside Lambda, where the function has no name (resource conventions).
 const UNKNOWN_SERVICE: &str = "unknown_service";
-/// Left between the end of a flush and the invocation's deadline, for the response to be sent.
-const RESPONSE_MARGIN: Duration = Duration::from_millis(100);
 
 /// Runs `handler` for every message until Lambda ends the process: [`Consumer::builder`] with all options left to the environment.
 ///
@@ -46,9 +53,9 @@ impl Consumer {
     pub fn builder() -> Builder<()> {
         Builder {
             state: (),
-            concurrency: None,
-            flush_timeout: None,
-            partial_response: None,
+            options: Options::default(),
+            telemetry: None,
+            dead_letters: None,
         }
     }
 }
@@ -57,9 +64,9 @@ impl Consumer {
 #[derive(Debug, Clone)]
 pub struct Builder<S> {
     state: S,
-    concurrency: Option<NonZeroUsize>,
-    flush_timeout: Option<Duration>,
-    partial_response: Option<PartialResponse>,
+    options: Options,
+    telemetry: Option<Telemetry>,
+    dead_letters: Option<DeadLetterQueue>,
 }
 
 impl<S> Builder<S> {
@@ -70,16 +77,45 @@ impl<S> Builder<S> {
     {
         Builder {
             state,
-            concurrency: self.concurrency,
-            flush_timeout: self.flush_timeout,
-            partial_response: self.partial_response,
+            options: self.options,
+            telemetry: self.telemetry,
+            dead_letters: self.dead_letters,
         }
     }
 
-    /// How many messages are handled side by side; on a FIFO queue, how many message groups. `BATON_CONCURRENCY`, else 10.
+    /// Telemetry that the program has set up itself, for whatever it does before the consumer runs. Else the consumer sets it up.
+    #[must_use]
+    pub fn telemetry(mut self, telemetry: Telemetry) -> Self {
+        self.telemetry = Some(telemetry);
+        self
+    }
+
+    /// How many messages are handled side by side; on a FIFO queue, how many message groups. One is one after the other.
+    /// `BATON_CONCURRENCY`, else 10.
     #[must_use]
     pub fn concurrency(mut self, concurrency: NonZeroUsize) -> Self {
-        self.concurrency = Some(concurrency);
+        self.options.concurrency = Some(concurrency);
+        self
+    }
+
+    /// What bodies are wrapped in. `BATON_ENVELOPE`, else [`Envelope::None`].
+    #[must_use]
+    pub fn envelope(mut self, envelope: Envelope) -> Self {
+        self.options.envelope = Some(envelope);
+        self
+    }
+
+    /// Whose child a message's span is. `BATON_TRACE_SHAPE`, else [`TraceShape::Continue`].
+    #[must_use]
+    pub fn trace_shape(mut self, shape: TraceShape) -> Self {
+        self.options.trace_shape = Some(shape);
+        self
+    }
+
+    /// When an invocation's spans are sent. `BATON_FLUSH_POINT`, else [`FlushPoint::BeforeResponse`].
+    #[must_use]
+    pub fn flush_point(mut self, point: FlushPoint) -> Self {
+        self.options.flush_point = Some(point);
         self
     }
 
@@ -87,7 +123,28 @@ impl<S> Builder<S> {
     /// else one second.
     #[must_use]
     pub fn flush_timeout(mut self, timeout: Duration) -> Self {
-        self.flush_timeout = Some(timeout);
+        self.options.flush_timeout = Some(timeout);
+        self
+    }
+
+    /// How long before the invocation's deadline no further message is started: those that are left are reported as failed, with
+    /// `error.type` `deadline_exceeded`. `BATON_DRAIN_BEFORE_DEADLINE` in milliseconds, else 1.5 s or a tenth of the time, whichever is more.
+    ///
+    /// Neither this nor [`cancel_before_deadline`](Self::cancel_before_deadline) takes more than half of the time that an invocation has.
+    #[must_use]
+    pub fn drain_before_deadline(mut self, time: Duration) -> Self {
+        self.options.drain_before_deadline = Some(time);
+        self
+    }
+
+    /// How long before the invocation's deadline handlers that still run are cancelled, and their messages reported as failed, with
+    /// `error.type` `deadline_exceeded`. What is left is for the flush and the response. `BATON_CANCEL_BEFORE_DEADLINE` in milliseconds,
+    /// else the flush's time and 100 ms.
+    ///
+    /// A handler is cancelled where it awaits: its future is dropped. One that blocks the thread is not.
+    #[must_use]
+    pub fn cancel_before_deadline(mut self, time: Duration) -> Self {
+        self.options.cancel_before_deadline = Some(time);
         self
     }
 
@@ -95,11 +152,47 @@ impl<S> Builder<S> {
     /// `ReportBatchItemFailures`, or AWS deletes the failed messages.**
     #[must_use]
     pub fn partial_response(mut self, partial_response: PartialResponse) -> Self {
-        self.partial_response = Some(partial_response);
+        self.options.partial_response = Some(partial_response);
         self
     }
 
-    /// Sets telemetry up and handles messages until Lambda ends the process.
+    /// What the response is when every message of a batch has failed. `BATON_ALL_FAILED`, else [`AllFailed::Report`].
+    #[must_use]
+    pub fn all_failed(mut self, all_failed: AllFailed) -> Self {
+        self.options.all_failed = Some(all_failed);
+        self
+    }
+
+    /// `maxReceiveCount` of the queue's redrive policy: spans of messages that it takes away after one more failure say so.
+    /// `BATON_MAX_RECEIVE_COUNT`, else they do not.
+    #[must_use]
+    pub fn max_receive_count(mut self, count: NonZeroU32) -> Self {
+        self.options.max_receive_count = Some(count);
+        self
+    }
+
+    /// Sends messages whose failure is [permanent](crate::Failure::permanent) to this queue at once, and then counts them as done.
+    /// `BATON_DEAD_LETTER_QUEUE_URL`, else they are reported as failed like any other, and SQS delivers them until the queue's redrive
+    /// policy takes them away.
+    #[cfg(feature = "dead-letter-queue")]
+    #[must_use]
+    pub fn dead_letter_queue(mut self, queue: DeadLetterQueue) -> Self {
+        self.dead_letters = Some(queue);
+        self
+    }
+
+    /// Has Lambda announce the end of the process, so that invocations under way come to their end and telemetry is flushed.
+    /// `BATON_GRACEFUL_SHUTDOWN`, else the process is killed unannounced: on ordinary Lambda that happens between invocations, when
+    /// everything is flushed. On Managed Instances it can happen at any time.
+    #[cfg(feature = "graceful-shutdown")]
+    #[must_use]
+    pub fn graceful_shutdown(mut self) -> Self {
+        self.options.graceful_shutdown = Some(true);
+        self
+    }
+
+    /// Sets telemetry up and handles messages until Lambda ends the process: one batch at a time, or on Lambda Managed Instances
+    /// `AWS_LAMBDA_MAX_CONCURRENCY` side by side. (Those have several processors: use tokio's multi-thread runtime there.)
     ///
     /// # Errors
     ///
@@ -111,123 +204,170 @@ impl<S> Builder<S> {
         S: Send + Sync + 'static,
         Args: 'static,
     {
-        if let Some(name) = config::missing_runtime_variable() {
+        if let Some(name) = missing_runtime_variable() {
             return Err(Error::NotOnLambda(name));
         }
-        let environment = Config::from_env().map_err(Error::Config)?;
-        let telemetry = Telemetry::init(Service {
-            name: UNKNOWN_SERVICE,
-            // The function's own version is `faas.version`; this library's would be mistaken for it.
-            version: None,
-        })
-        .await;
-        let config = Config {
-            concurrency: self.concurrency.unwrap_or(environment.concurrency),
-            flush_timeout: self.flush_timeout.unwrap_or(environment.flush_timeout),
-            partial_response: self
-                .partial_response
-                .unwrap_or(environment.partial_response),
-        };
-        info!(
-            concurrency = config.concurrency,
-            flush_timeout = ?config.flush_timeout,
-            partial_response = ?config.partial_response,
-            "consumer started"
-        );
-        let invoker = Invoker {
-            processor: Processor {
-                handler,
-                state: self.state,
-                config,
-                tracer: telemetry.tracer(SCOPE, env!("CARGO_PKG_VERSION")),
-                propagator: telemetry.propagator(),
-                arguments: PhantomData,
-            },
-            telemetry,
-            is_cold: AtomicBool::new(true),
-        };
-        let service = tower::service_fn(|event| invoker.invoke(event));
-        Runtime::new(service).run().await.map_err(Error::Runtime)
-    }
-}
-
-/// What all invocations of the process share.
-struct Invoker<H, S, Args> {
-    processor: Processor<H, S, Args>,
-    telemetry: Telemetry,
-    is_cold: AtomicBool,
-}
-
-impl<H: Handler<S, Args>, S, Args> Invoker<H, S, Args> {
-    async fn invoke(
-        &self,
-        event: LambdaEvent<Box<RawValue>>,
-    ) -> Result<SqsBatchResponse, InvocationError> {
-        let LambdaEvent { payload, context } = event;
-        let is_cold_start = self.is_cold.swap(false, Ordering::Relaxed);
-        let batch = Batch::parse(payload)?;
-        let config = self.processor.config;
-        let (batch, failed) = self.processor.process(batch, &context, is_cold_start).await;
-        let deadline = flush_deadline(&context, config.flush_timeout);
-        self.telemetry.flush(deadline).await;
-        respond(&batch, &failed, config.partial_response)
-    }
-}
-
-/// The sooner of the budget's end and the invocation's, with time for the response.
-fn flush_deadline(lambda: &LambdaContext, budget: Duration) -> Instant {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    let left = Duration::from_millis(lambda.deadline)
-        .saturating_sub(now.unwrap_or_default())
-        .saturating_sub(RESPONSE_MARGIN);
-    Instant::now() + budget.min(left)
-}
-
-fn respond(
-    batch: &Batch,
-    failed: &[usize],
-    partial_response: PartialResponse,
-) -> Result<SqsBatchResponse, InvocationError> {
-    let mut response = SqsBatchResponse::default();
-    if partial_response == PartialResponse::Off && !failed.is_empty() {
-        return Err(InvocationError::Failed {
-            failed: failed.len(),
-            of: batch.len(),
+        let (processor, flusher) = self.set_up(handler).await?;
+        let invoker = Arc::new(Invoker::new(processor, Arc::clone(&flusher)));
+        let layer = invoker.flush_layer();
+        let service = tower::service_fn(move |event: LambdaEvent<Box<RawValue>>| {
+            let invoker = Arc::clone(&invoker);
+            async move { invoker.invoke(event).await }
         });
-    }
-    for index in failed {
-        // Without its identifier a failed message cannot be kept from being deleted, except by failing with all the others.
-        let record = batch.record(*index);
-        let id = record.message_id();
-        let id = id.ok_or(InvocationError::Unidentified { index: *index })?;
-        response.add_failure(id);
-    }
-    Ok(response)
-}
-
-/// Why a whole batch is delivered again.
-#[derive(Debug, thiserror::Error)]
-enum InvocationError {
-    #[error(transparent)]
-    Event(#[from] InvalidEvent),
-    #[error("Records[{index}] failed and has no messageId to report it by")]
-    Unidentified { index: usize },
-    #[error("{failed} of {of} messages failed, and partial responses are off")]
-    Failed { failed: usize, of: usize },
-}
-
-impl From<InvocationError> for Diagnostic {
-    fn from(error: InvocationError) -> Self {
-        let error_type = match &error {
-            InvocationError::Event(_) => "InvalidEvent",
-            InvocationError::Unidentified { .. } => "UnidentifiedFailure",
-            InvocationError::Failed { .. } => "BatchFailed",
-        };
-        Self {
-            error_type: error_type.to_owned(),
-            error_message: error.to_string(),
+        let ended = ended(&flusher).await;
+        let runtime = Runtime::new(service).layer(layer);
+        tokio::select! {
+            outcome = runtime.run_concurrent() => outcome.map_err(Error::Runtime),
+            () = ended => Ok(()),
         }
     }
+
+    /// Sets telemetry up and gives the consumer as a tower service, for those who assemble the Lambda runtime themselves.
+    ///
+    /// A graceful shutdown is part of [`run`](Self::run) and not of this.
+    ///
+    /// # Errors
+    ///
+    /// A `BATON_*` variable that cannot be used.
+    pub async fn service<H, Args>(self, handler: H) -> Result<ConsumerService<H, S, Args>, Error>
+    where
+        H: Handler<S, Args>,
+    {
+        let (processor, flusher) = self.set_up(handler).await?;
+        Ok(ConsumerService::new(Invoker::new(processor, flusher)))
+    }
+
+    async fn set_up<H, Args>(
+        self,
+        handler: H,
+    ) -> Result<(Processor<H, S, Args>, Arc<Flusher>), Error> {
+        let environment = Environment::read().map_err(Error::Config)?;
+        let telemetry = match self.telemetry {
+            Some(telemetry) => telemetry,
+            None => Telemetry::init(SERVICE).await,
+        };
+        let config = self.options.over(environment.config);
+        let dead_letters = match (self.dead_letters, environment.dead_letter_queue) {
+            (None, Some(url)) => Some(dead_letter_queue(&url).await?),
+            (given, _) => given,
+        };
+        log_start(&config, dead_letters.as_ref());
+        let processor = processor(handler, self.state, &config, &telemetry, dead_letters);
+        let flusher = Flusher {
+            telemetry,
+            config,
+            shutdown: Shutdown::default(),
+            is_concurrent: environment.is_concurrent,
+        };
+        Ok((processor, Arc::new(flusher)))
+    }
+
+    /// One invocation without Lambda and without any environment, for [`testing`](crate::testing).
+    pub(crate) async fn invoke_once<H, Args>(
+        self,
+        handler: H,
+        telemetry: Telemetry,
+        event: LambdaEvent<Box<RawValue>>,
+    ) -> Result<SqsBatchResponse, InvocationError>
+    where
+        H: Handler<S, Args>,
+    {
+        let config = self.options.over(Config::default());
+        let processor = processor(handler, self.state, &config, &telemetry, self.dead_letters);
+        let flusher = Flusher {
+            telemetry,
+            config,
+            shutdown: Shutdown::default(),
+            is_concurrent: false,
+        };
+        Invoker::new(processor, Arc::new(flusher))
+            .invoke(event)
+            .await
+    }
+}
+
+fn processor<H, S, Args>(
+    handler: H,
+    state: S,
+    config: &Config,
+    telemetry: &Telemetry,
+    dead_letters: Option<DeadLetterQueue>,
+) -> Processor<H, S, Args> {
+    Processor {
+        handler,
+        state,
+        spans: Spans {
+            tracer: telemetry.tracer(SCOPE, env!("CARGO_PKG_VERSION")),
+            shape: config.trace_shape,
+            max_receive_count: config.max_receive_count,
+        },
+        origins: Origins::new(telemetry.propagator(), {
+            let telemetry = telemetry.clone();
+            move |trace_id| telemetry.samples_root(trace_id)
+        }),
+        dead_letters,
+        config: config.clone(),
+        arguments: PhantomData,
+    }
+}
+
+/// The function's own version is `faas.version`; this library's would be mistaken for it.
+const SERVICE: Service = Service {
+    name: UNKNOWN_SERVICE,
+    version: None,
+};
+
+async fn dead_letter_queue(url: &str) -> Result<DeadLetterQueue, Error> {
+    let queue = DeadLetterQueue::from_environment(url).await;
+    queue.map_err(|error| Error::DeadLetterQueue(Box::new(error)))
+}
+
+/// What completes when the process may end because Lambda has announced it; never, where it does not.
+#[cfg(feature = "graceful-shutdown")]
+async fn ended(flusher: &Arc<Flusher>) -> impl Future<Output = ()> + use<> {
+    let flusher = Arc::clone(flusher);
+    let announcement = match flusher.config.graceful_shutdown {
+        true => crate::shutdown::Announcement::register().await,
+        false => None,
+    };
+    async move {
+        match announcement {
+            Some(announcement) => {
+                let Flusher {
+                    telemetry,
+                    shutdown,
+                    ..
+                } = &*flusher;
+                announcement.obey(shutdown, telemetry).await;
+            }
+            None => std::future::pending().await,
+        }
+    }
+}
+
+/// Never: without the feature nothing is announced.
+#[cfg(not(feature = "graceful-shutdown"))]
+async fn ended(_: &Arc<Flusher>) -> std::future::Pending<()> {
+    std::future::pending()
+}
+
+/// The effective configuration in one line.
+fn log_start(config: &Config, dead_letters: Option<&DeadLetterQueue>) {
+    info!(
+        concurrency = config.concurrency,
+        envelope = ?config.envelope,
+        trace_shape = ?config.trace_shape,
+        flush_point = ?config.flush_point,
+        flush_timeout = ?config.flush_timeout,
+        drain_before_deadline = config.drain_before_deadline.map(field::debug),
+        cancel_before_deadline = config.cancel_before_deadline.map(field::debug),
+        partial_response = ?config.partial_response,
+        all_failed = ?config.all_failed,
+        max_receive_count = config.max_receive_count,
+        dead_letter_queue = dead_letters.map(DeadLetterQueue::name),
+        graceful_shutdown = config.graceful_shutdown,
+        "consumer started"
+    );
 }
 
 /// Why a consumer did not start, or stopped.
@@ -241,6 +381,9 @@ pub enum Error {
     /// Variables that cannot be used, all of them.
     #[error("{}", list(.0))]
     Config(Vec<InvalidConfig>),
+    /// The dead-letter queue cannot be used.
+    #[error("{DEAD_LETTER_QUEUE}: {0}")]
+    DeadLetterQueue(Box<dyn std::error::Error + Send + Sync>),
     /// The Runtime API failed.
     #[error("the Lambda Runtime API failed: {0}")]
     Runtime(lambda_runtime::Error),
@@ -257,6 +400,3 @@ fn list(invalid: &[InvalidConfig]) -> String {
     let lines: Vec<String> = invalid.iter().map(ToString::to_string).collect();
     lines.join("; ")
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,25 +1,29 @@
-//! One batch, from its records to the response. No input or output here: the caller flushes and answers.
+//! One batch, from its records to what became of them. The caller watches the clock, flushes and answers.
 
 use crate::config::Config;
-use crate::context::Origin;
+use crate::context::{Origin, Origins};
+use crate::dead_letter::{DeadLetterQueue, Reason};
 use crate::event::{Batch, Record};
 use crate::failure::{Failure, FailureKind};
+use crate::halt::Halt;
 use crate::handler::Handler;
 use crate::message::Message;
-use crate::spans::{self, Queue};
-use baton_telemetry::Propagator;
+use crate::queue::Queues;
+use crate::spans::{self, Described, LambdaInvocation, Spans};
+use futures_util::future::{Either, select};
 use futures_util::{FutureExt as _, StreamExt as _, stream};
-use lambda_runtime::Context as LambdaContext;
 use opentelemetry::Context;
 use opentelemetry::context::FutureExt as _;
-use opentelemetry::trace::{SpanContext, TraceContextExt as _};
-use opentelemetry_sdk::trace::SdkTracer;
+use opentelemetry::trace::TraceContextExt as _;
 use std::any::Any;
 use std::collections::HashMap;
+use std::error::Error as StdError;
 use std::marker::PhantomData;
-use std::panic::AssertUnwindSafe;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::sync::Arc;
-use tracing::warn;
+use tokio::task::coop::consume_budget;
+use tracing::{debug, warn};
 
 /// `error.type` of failures that are not the handler's own.
 const PANIC: &str = "panic";
@@ -32,112 +36,223 @@ pub(crate) struct Processor<H, S, Args> {
     pub(crate) handler: H,
     pub(crate) state: S,
     pub(crate) config: Config,
-    pub(crate) tracer: SdkTracer,
-    pub(crate) propagator: Propagator,
+    pub(crate) spans: Spans,
+    pub(crate) origins: Origins,
+    /// Where permanent failures are moved; `None`: they are reported like any other.
+    pub(crate) dead_letters: Option<DeadLetterQueue>,
     pub(crate) arguments: PhantomData<fn() -> Args>,
+}
+
+/// A batch and what became of it.
+#[derive(Debug)]
+pub(crate) struct Processed {
+    pub(crate) batch: Arc<Batch>,
+    /// Positions of the records that failed, in order.
+    pub(crate) failed: Vec<usize>,
 }
 
 /// Records that must be handled one after the other: on a standard queue each by itself, on a FIFO queue a message group.
 type Lane = Vec<usize>;
 
 /// The batch while it is processed.
-struct Invocation {
+struct Invocation<'a> {
     batch: Arc<Batch>,
-    origins: Vec<Origin>,
-    span: SpanContext,
+    described: Described,
+    /// With the batch span in it.
+    context: Context,
+    halt: &'a Halt,
 }
 
 impl<H: Handler<S, Args>, S, Args> Processor<H, S, Args> {
-    /// Handles every record and returns the positions of those that failed, in order. All spans have ended when this returns.
+    /// Handles every record that `halt` leaves time for. All spans have ended when this returns.
+    ///
+    /// No span is in `root`; spans that have no parent are started in it.
     pub(crate) async fn process(
         &self,
         batch: Batch,
-        lambda: &LambdaContext,
-        is_cold_start: bool,
-    ) -> (Arc<Batch>, Vec<usize>) {
-        let origins: Vec<Origin> = batch
-            .records()
-            .map(|record| Origin::of(&record, self.propagator))
-            .collect();
-        let queue = Queue::of_all(&batch);
-        let batch_context = spans::start_batch(
-            &self.tracer,
-            lambda,
-            is_cold_start,
-            &batch,
-            queue.as_ref(),
-            &origins,
-        );
+        lambda: LambdaInvocation<'_>,
+        root: Context,
+        halt: &Halt,
+    ) -> Processed {
+        let described = self.describe(&batch, root);
         let invocation = Invocation {
             batch: Arc::new(batch),
-            origins,
-            span: batch_context.span().span_context().clone(),
+            context: self.spans.start_batch(lambda, &described),
+            described,
+            halt,
         };
-        let mut failed: Vec<usize> = stream::iter(lanes(&invocation.batch))
+        let lanes = lanes(&invocation.batch, &invocation.described.queues);
+        let mut failed: Vec<usize> = stream::iter(lanes)
             .map(|lane| self.process_lane(&invocation, lane))
             .buffer_unordered(self.config.concurrency.get())
             .flat_map(stream::iter)
             .collect()
             .await;
         failed.sort_unstable();
-        batch_context.span().end();
-        (invocation.batch, failed)
+        invocation.context.span().end();
+        Processed {
+            batch: invocation.batch,
+            failed,
+        }
+    }
+
+    fn describe(&self, batch: &Batch, root: Context) -> Described {
+        let origins = |record: Record<'_>| Origin::of(&record, &self.origins);
+        let id = |record: Record<'_>| record.message_id().map(Arc::from);
+        Described {
+            queues: Queues::of(batch),
+            origins: batch.records().map(origins).collect(),
+            ids: batch.records().map(id).collect(),
+            root,
+        }
     }
 
     /// The records of the lane that failed: after the first of them, all that follow, so that their order is kept.
-    async fn process_lane(&self, invocation: &Invocation, lane: Lane) -> Vec<usize> {
+    async fn process_lane(&self, invocation: &Invocation<'_>, lane: Lane) -> Vec<usize> {
         for (done, index) in lane.iter().enumerate() {
+            // Handlers that are ready at once would otherwise keep the export, and the deadline, from being looked at.
+            consume_budget().await;
+            if let Some(reason) = invocation.halt.draining() {
+                let unstarted = (reason.error_type(), reason.of_unstarted());
+                self.skip_records(invocation, &lane[done..], unstarted);
+                return lane[done..].to_vec();
+            }
             if self.process_record(invocation, *index).await == Outcome::Failed {
-                let blocked = lane[done + 1..].iter();
-                blocked.for_each(|index| self.skip_record(invocation, *index));
+                let blocked = (GROUP_BLOCKED, "a message before it in its group failed");
+                self.skip_records(invocation, &lane[done + 1..], blocked);
                 return lane[done..].to_vec();
             }
         }
         Vec::new()
     }
 
-    async fn process_record(&self, invocation: &Invocation, index: usize) -> Outcome {
+    async fn process_record(&self, invocation: &Invocation<'_>, index: usize) -> Outcome {
+        let record = invocation.batch.record(index);
         let context = self.start_record(invocation, index);
-        let handled = self
-            .handle(&invocation.batch, index)
-            .with_context(context.clone());
-        // Whatever of the user's code panics is this record's failure: the handler, and what it leaves to be dropped.
-        let result = AssertUnwindSafe(handled).catch_unwind().await;
-        let outcome = match result.unwrap_or_else(|panic| Err(Failed::by_panic(&*panic))) {
+        let outcome = match self.attempt(invocation, index, &context).await {
             Ok(()) => Outcome::Done,
             Err(failed) => {
-                let _active = context.clone().attach();
-                failed.record(&context, &invocation.batch.record(index));
-                Outcome::Failed
+                {
+                    let _active = context.clone().attach();
+                    failed.record(&context, &record);
+                }
+                match self
+                    .move_aside(invocation, &record, &context, &failed)
+                    .await
+                {
+                    true => Outcome::Done,
+                    false => Outcome::Failed,
+                }
             }
         };
         context.span().end();
         outcome
     }
 
+    /// Runs the handler until it is done or has to stop. Whatever of the user's code panics is this record's failure: the handler, and what
+    /// it leaves to be dropped.
+    async fn attempt(
+        &self,
+        invocation: &Invocation<'_>,
+        index: usize,
+        context: &Context,
+    ) -> Result<(), Failed> {
+        let handling = AssertUnwindSafe(self.handle(&invocation.batch, index)).catch_unwind();
+        let handling = Box::pin(handling.with_context(context.clone()));
+        match select(handling, pin!(invocation.halt.cancelled())).await {
+            Either::Left((Ok(handled), _)) => handled,
+            Either::Left((Err(panic), _)) => Err(Failed::by_panic(&*panic)),
+            Either::Right((reason, handling)) => {
+                let _active = context.clone().attach();
+                if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(handling))) {
+                    return Err(Failed::by_panic(&*panic));
+                }
+                Err(Failed {
+                    error_type: reason.error_type(),
+                    description: reason.of_cancelled().to_owned(),
+                    kind: FailureKind::Retryable,
+                })
+            }
+        }
+    }
+
     async fn handle(&self, batch: &Arc<Batch>, index: usize) -> Result<(), Failed> {
-        let message = Message::decode(batch, index)
+        let message = Message::decode(batch, index, self.config.envelope)
             .map_err(|error| Failed::from(Failure::permanent(INVALID_BODY, error)))?;
         let handled = self.handler.call(message, &self.state).await;
         // The text of the failure is made here, where it may panic.
         handled.map_err(Failed::from)
     }
 
-    /// A span that says why the record was not tried.
-    fn skip_record(&self, invocation: &Invocation, index: usize) {
-        let context = self.start_record(invocation, index);
-        let reason = "a message before it in its group failed";
-        spans::record_failure(&context, GROUP_BLOCKED, reason.to_owned());
-        context.span().end();
+    /// Sends a message that no further delivery would help to the dead-letter queue. `false`: it is not there, and must be delivered again.
+    async fn move_aside(
+        &self,
+        invocation: &Invocation<'_>,
+        record: &Record<'_>,
+        context: &Context,
+        failed: &Failed,
+    ) -> bool {
+        let queue = match &self.dead_letters {
+            Some(queue) if failed.kind == FailureKind::Permanent => queue,
+            _ => return false,
+        };
+        let reason = Reason {
+            error_type: failed.error_type,
+            description: &failed.description,
+        };
+        let sending = queue.send(record, context, &reason);
+        let sending = pin!(sending.with_context(context.clone()));
+        let cancelled = pin!(invocation.halt.cancelled());
+        let outcome = select(sending, cancelled).await;
+        let _active = context.clone().attach();
+        match outcome {
+            Either::Left((Ok(()), _)) => {
+                spans::record_move(context, queue.name());
+                true
+            }
+            Either::Left((Err(error), _)) => {
+                let error: &dyn StdError = &error;
+                warn!(
+                    message_id = record.message_id().as_deref(),
+                    error, "message not moved to the dead-letter queue: it will be delivered again"
+                );
+                false
+            }
+            Either::Right(_) => false,
+        }
     }
 
-    fn start_record(&self, invocation: &Invocation, index: usize) -> Context {
-        spans::start_record(
-            &self.tracer,
-            &invocation.span,
-            &invocation.batch.record(index),
-            &invocation.origins[index],
-        )
+    /// Spans that say why records were not tried.
+    fn skip_records(
+        &self,
+        invocation: &Invocation<'_>,
+        skipped: &[usize],
+        (error_type, reason): (&'static str, &str),
+    ) {
+        for index in skipped {
+            let context = self.start_record(invocation, *index);
+            spans::record_failure(&context, error_type, reason.to_owned());
+            context.span().end();
+        }
+    }
+
+    fn start_record(&self, invocation: &Invocation<'_>, index: usize) -> Context {
+        let record = invocation.batch.record(index);
+        let described = &invocation.described;
+        let context = self
+            .spans
+            .start_record(&invocation.context, described, &record, index);
+        if tracing::enabled!(tracing::Level::DEBUG) {
+            let _active = context.clone().attach();
+            let origin = &described.origins[index];
+            debug!(
+                message_id = described.ids[index].as_deref(),
+                carrier = origin.carrier.map(|carrier| carrier.as_str()),
+                ignored = origin.invalid.as_ref().map(tracing::field::display),
+                "message's trace context"
+            );
+        }
+        context
     }
 }
 
@@ -147,12 +262,11 @@ enum Outcome {
     Failed,
 }
 
-/// Only a queue's name tells whether it is FIFO: messages on standard queues carry group ids too.
-fn lanes(batch: &Batch) -> Vec<Lane> {
+fn lanes(batch: &Batch, queues: &Queues) -> Vec<Lane> {
     let mut lanes: Vec<Lane> = Vec::with_capacity(batch.len());
     let mut of_group: HashMap<(String, String), usize> = HashMap::new();
     for (index, record) in batch.records().enumerate() {
-        match group(&record) {
+        match group(&record, queues) {
             None => lanes.push(vec![index]),
             Some(group) => {
                 let lane = *of_group.entry(group).or_insert(lanes.len());
@@ -167,10 +281,13 @@ fn lanes(batch: &Batch) -> Vec<Lane> {
 }
 
 /// Queue and message group of a FIFO record.
-fn group(record: &Record<'_>) -> Option<(String, String)> {
-    let arn = record.queue_arn().filter(|arn| arn.ends_with(".fifo"))?;
-    let group = record.system_attributes().into_message_group_id();
-    Some((arn.into_owned(), group.unwrap_or_default().into_owned()))
+fn group(record: &Record<'_>, queues: &Queues) -> Option<(String, String)> {
+    let queue = queues.of_record(record).filter(|_| record.is_fifo())?;
+    let group = record.group_id();
+    Some((
+        queue.name().to_owned(),
+        group.unwrap_or_default().into_owned(),
+    ))
 }
 
 /// What is said about a failure: nothing of the user's is left in it.
@@ -202,7 +319,7 @@ impl Failed {
         }
     }
 
-    fn record(self, context: &Context, record: &Record<'_>) {
+    fn record(&self, context: &Context, record: &Record<'_>) {
         warn!(
             message_id = record.message_id().as_deref(),
             error.type = self.error_type,
@@ -210,7 +327,7 @@ impl Failed {
             retryable = self.kind == FailureKind::Retryable,
             "message failed"
         );
-        spans::record_failure(context, self.error_type, self.description);
+        spans::record_failure(context, self.error_type, self.description.clone());
     }
 }
 

@@ -23,17 +23,34 @@
 //!
 //! The handler sees one message; the runtime owns the batch:
 //!
-//! - Each message's span continues the trace of its producer, whose W3C context is in the message attributes, and the handler runs inside
-//!   it, with the producer's baggage. The batch has a span of its own that links to all of them.
+//! - Each message's span continues the trace of its producer, and the handler runs inside it, with the producer's baggage. The batch has a
+//!   span of its own that links to all of them.
 //! - A body that does not decode, an error, a panic fails that message alone. Failed messages are named in the response and delivered
 //!   again, the others are deleted. **This needs `ReportBatchItemFailures` on the event source mapping: without it AWS ignores the
 //!   response and deletes the failed messages too.** Where it cannot be had, set `BATON_PARTIAL_RESPONSE=off`.
 //! - On a FIFO queue the order inside each message group is kept: after a failure the rest of the group is returned untried.
-//! - Everything is flushed before the response, within a budget: nothing is lost when Lambda freezes or ends the process.
+//! - Before the deadline the batch comes to its end: no further message is started, handlers that still run are cancelled, and what did
+//!   not finish is returned. What finished stays done.
+//! - Everything is flushed before the response (or after it), within a budget: nothing is lost when Lambda freezes or ends the process.
 //! - An event that is not from SQS fails the invocation with an error that names the field. No message is deleted unseen.
 //!
 //! Handlers run side by side on one thread. CPU-bound work belongs in `tokio::task::spawn_blocking`: a handler that blocks the thread
-//! holds up the others, and nothing can interrupt it.
+//! holds up the others, and nothing can interrupt it. One that is cancelled ends at the `await` it is at.
+//!
+//! The same code runs on Lambda Managed Instances, which send several invocations at a time: on tokio's multi-thread runtime, each
+//! invocation flushes its own spans.
+//!
+//! Handlers are tested with [`testing`], which needs neither Lambda nor a network.
+//!
+//! # Failures
+//!
+//! | The handler | What happens to the message |
+//! |---|---|
+//! | returns `Ok` | it is deleted |
+//! | returns an error, or [`Failure::retry`] | it is delivered again, until the queue's redrive policy moves it |
+//! | returns [`Failure::permanent`] | the same; or, where a dead-letter queue is given, it is sent there at once with the reason, and deleted |
+//! | panics, or takes a body that the message has not | the first is an error, the second a permanent failure |
+//! | is not done in time | it is delivered again |
 //!
 //! # Environment
 //!
@@ -42,37 +59,127 @@
 //!
 //! | Variable | Meaning | Default |
 //! |---|---|---|
-//! | `BATON_CONCURRENCY` | messages, or FIFO groups, handled side by side | `10` |
+//! | `BATON_CONCURRENCY` | messages, or FIFO groups, handled side by side; `1` is one after the other | `10` |
+//! | `BATON_ENVELOPE` | what bodies are wrapped in: `none`, `sns` or `eventbridge` | `none` |
+//! | `BATON_TRACE_SHAPE` | `continue`: a message's span is its producer's child; `batch`: it is the batch span's, and linked to the producer | `continue` |
+//! | `BATON_FLUSH_POINT` | `before-response`, or `after-response` and before the next invocation | `before-response` |
 //! | `BATON_FLUSH_TIMEOUT` | milliseconds that a flush may take | `1000` |
+//! | `BATON_DRAIN_BEFORE_DEADLINE` | milliseconds before the deadline from which no further message is started | `1500`, or a tenth of the time if that is more |
+//! | `BATON_CANCEL_BEFORE_DEADLINE` | milliseconds before the deadline at which handlers that still run are cancelled | the flush's time and `100` |
 //! | `BATON_PARTIAL_RESPONSE` | `on`; `off` fails the whole invocation for one failed message | `on` |
+//! | `BATON_ALL_FAILED` | a batch of which every message failed: `report` them, or `fail-invocation` | `report` |
+//! | `BATON_MAX_RECEIVE_COUNT` | `maxReceiveCount` of the queue's redrive policy, for `baton.sqs.next_failure_dead_letters` | not known |
+//! | `BATON_DEAD_LETTER_QUEUE_URL` | where permanent failures are sent (feature `dead-letter-queue`) | nowhere |
+//! | `BATON_GRACEFUL_SHUTDOWN` | `on` has Lambda announce the end of the process (feature `graceful-shutdown`) | `off` |
 //!
-//! Telemetry is configured by the standard `OTEL_*` variables: see `baton_telemetry`.
+//! Neither mark before the deadline takes more than half of the time that an invocation has. Telemetry is configured by the standard
+//! `OTEL_*` variables: see `baton_telemetry`.
+//!
+//! # Features
+//!
+//! All are off by default.
+//!
+//! | Feature | What it adds |
+//! |---|---|
+//! | `dead-letter-queue` | sending permanent failures to a dead-letter queue, with the AWS SDK for it |
+//! | `graceful-shutdown` | an internal extension, so that Lambda sends SIGTERM before it ends the process |
+//! | `tracing` | spans of the `tracing` macros become spans inside the message's |
+//!
+//! # Where a message's context comes from
+//!
+//! Each of these is tried if its propagator is in `OTEL_PROPAGATORS` (`tracecontext,baggage` by default); the first that has a valid context
+//! is the parent:
+//!
+//! 1. the message attributes `traceparent`, `tracestate` and `baggage`, whatever their case,
+//! 2. the attributes of an SNS notification in the body,
+//! 3. an EventBridge event in the body, or in that notification: its own fields, then those of `detail`,
+//! 4. `AWSTraceHeader`, with `xray` in the list. Otherwise it becomes a link.
+//!
+//! What is malformed counts as absent, and the span says so. Without any, the message begins a trace of its own.
 //!
 //! # Spans
 //!
-//! Names and attributes follow the semantic conventions v1.44 (messaging, SQS, FaaS). The status is left unset on success.
+//! Names and attributes follow the semantic conventions v1.44 (messaging, SQS, FaaS). The status is left unset on success. A test holds
+//! this table against what is emitted.
 //!
-//! | Span | Kind, parent, links | Attributes |
+//! | Span | Kind | Parent | Links |
+//! |---|---|---|---|
+//! | batch: `process_batch {queue}` | CONSUMER | none | each message's producer |
+//! | record: `process {queue}` | CONSUMER | the producer's span | the batch span; what `AWSTraceHeader` names |
+//! | send: `send {dead-letter queue}` | PRODUCER, or CLIENT where the message keeps a context of its own | the record span | that context |
+//!
+//! | Attribute | On | Value |
 //! |---|---|---|
-//! | `process_batch {queue}` | CONSUMER, a root; a link to each record's producer, with `messaging.message.id` | `messaging.system`, `messaging.operation.name`, `messaging.operation.type`, `messaging.destination.name`, `messaging.batch.message_count`, `faas.trigger`, `faas.invocation_id`, `faas.coldstart`, `aws.lambda.invoked_arn`, `cloud.account.id`, `cloud.resource_id` |
-//! | `process {queue}` | CONSUMER, child of the producer's span; a link to the batch span | `messaging.system`, `messaging.operation.name`, `messaging.operation.type`, `messaging.destination.name`, `messaging.message.id`, `faas.trigger`, `baton.sqs.receive_count`, `baton.sqs.queue_latency` (seconds), and where they apply `error.type`, `baton.sqs.message_group_id`, `baton.context.invalid` |
+//! | `messaging.system` | batch, record, send | `aws_sqs` |
+//! | `messaging.operation.name` | batch, record, send | `process_batch`, `process`, `send` |
+//! | `messaging.operation.type` | batch, record, send | `process`, `send` |
+//! | `messaging.destination.name` | batch, record, send | the queue; not on a batch from several |
+//! | `messaging.batch.message_count` | batch | |
+//! | `messaging.message.id` | record, send, link | on the batch span's links: which message |
+//! | `faas.trigger` | batch, record | `pubsub` |
+//! | `faas.invocation_id` | batch | |
+//! | `faas.coldstart` | batch | whether it is the first invocation of the process |
+//! | `aws.lambda.invoked_arn` | batch | |
+//! | `cloud.account.id` | batch | |
+//! | `cloud.resource_id` | batch | the function's ARN with the version that runs |
+//! | `baton.sqs.receive_count` | record | deliveries of the message, this one included |
+//! | `baton.sqs.queue_latency` | record | seconds from its acceptance by SQS to the start of the span |
+//! | `baton.sqs.message_group_id` | record | on FIFO queues |
+//! | `baton.sqs.next_failure_dead_letters` | record | `true` when the redrive policy moves the message after one more failure |
+//! | `baton.sqs.dead_letter_queue` | record | where the message was sent for good |
+//! | `baton.context.invalid` | record | which carriers of its context did not count, and why |
+//! | `error.type` | record, send | the handler's own; `invalid_body`, `panic`, `message_group_blocked`, `deadline_exceeded`, `shutdown` |
+//! | `aws.sqs.queue.url` | send | |
+//! | `server.address` | send | |
+//! | `server.port` | send | |
+//! | `aws.request_id` | send | |
+//! | `baton.dead_letter.left_out` | send | names of attributes that there was no room for |
 //!
-//! Records of several queues in one batch leave the queue out of the batch span's name. `error.type` is the handler's own, or
-//! `invalid_body`, `panic`, `message_group_blocked`. The text of a failure goes to the span's status and to one log line: it must hold no
-//! personal data. Bodies are in no signal.
+//! The text of a failure, and of a panic, goes to the span's status and to one log line: it must hold no personal data. Bodies are in no
+//! signal. At debug level the log tells of each message where its context came from, and of each flush what it did.
 
 mod config;
 mod consumer;
 mod context;
+#[cfg(feature = "dead-letter-queue")]
+mod dead_letter;
+#[cfg(not(feature = "dead-letter-queue"))]
+#[path = "dead_letter/absent.rs"]
+mod dead_letter;
+#[cfg(test)]
+mod ended;
+mod envelope;
 mod event;
 mod failure;
+mod flush;
+mod halt;
 mod handler;
 mod invocation;
+mod invoker;
 mod message;
+mod queue;
+mod service;
+mod shutdown;
 mod spans;
+pub mod testing;
 
-pub use config::{InvalidConfig, PartialResponse};
+/// What any event must bear: run by the fuzz target in `fuzz/`, and by tests.
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod exercise;
+
+#[cfg(feature = "tracing")]
+pub use baton_telemetry::tracing_layer;
+pub use baton_telemetry::{Service, Telemetry};
+pub use config::{AllFailed, FlushPoint, InvalidConfig, PartialResponse, TraceShape};
 pub use consumer::{Builder, Consumer, Error, run};
+#[cfg(feature = "dead-letter-queue")]
+pub use dead_letter::{DeadLetterQueue, InvalidDeadLetterQueue};
+pub use envelope::{Envelope, EventBridgeMetadata, SnsMetadata, UnknownEnvelope};
+pub use event::MessageAttribute;
 pub use failure::{Failure, FailureKind};
+pub use flush::{FlushLayer, FlushService};
 pub use handler::Handler;
+pub use invoker::InvocationError;
 pub use message::{Message, Raw};
+pub use service::ConsumerService;

@@ -1,6 +1,7 @@
 //! What a handler gets.
 
-use crate::event::{Batch, Record};
+use crate::envelope::{Envelope, EventBridgeMetadata, NotWrapped, SnsMetadata};
+use crate::event::{Batch, MessageAttribute, Record};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::any::Any;
@@ -44,28 +45,45 @@ impl<T> Message<T> {
     /// How often the message has been delivered, this time included (`ApproximateReceiveCount`).
     #[must_use]
     pub fn receive_count(&self) -> Option<u32> {
-        self.record().system_attributes().receive_count()
+        self.record().receive_count()
     }
 
     /// When SQS accepted the message (`SentTimestamp`).
     #[must_use]
     pub fn sent_at(&self) -> Option<SystemTime> {
-        let sent = self.record().system_attributes().sent_timestamp()?;
+        let sent = self.record().sent_timestamp()?;
         UNIX_EPOCH.checked_add(Duration::from_millis(sent))
     }
 
     /// The group of a FIFO message, or of a message on a fair queue (`MessageGroupId`).
     #[must_use]
     pub fn group_id(&self) -> Option<Cow<'_, str>> {
-        let attributes = self.record().system_attributes();
-        attributes.into_message_group_id()
+        self.record().group_id()
     }
 
     /// The text of a message attribute of type `String` or `Number`, by its exact name.
     #[must_use]
     pub fn attribute(&self, name: &str) -> Option<Cow<'_, str>> {
-        let attribute = self.record().message_attribute(name)?;
-        attribute.string_value.map(|text| text.0)
+        // As in any JSON object, the last of several with one name counts.
+        let attribute = self.attributes().filter(|attribute| attribute.name == name);
+        attribute.last()?.string_value
+    }
+
+    /// All message attributes, in the order of the event.
+    pub fn attributes(&self) -> impl Iterator<Item = MessageAttribute<'_>> {
+        self.record().message_attributes()
+    }
+
+    /// What SNS says about the message, if its body is an SNS notification, whatever the [`Envelope`]. Read from the body each time.
+    #[must_use]
+    pub fn sns(&self) -> Option<SnsMetadata> {
+        SnsMetadata::read(&self.record().enveloping_body()?)
+    }
+
+    /// What EventBridge says about the event that the message's body is, whatever the [`Envelope`]. Read from the body each time.
+    #[must_use]
+    pub fn event_bridge(&self) -> Option<EventBridgeMetadata> {
+        EventBridgeMetadata::read(&self.record().enveloping_body()?)
     }
 
     fn record(&self) -> Record<'_> {
@@ -107,6 +125,8 @@ impl fmt::Debug for Raw {
 pub(crate) enum BodyError {
     #[error("the message has no readable body")]
     Missing,
+    #[error(transparent)]
+    NotWrapped(#[from] NotWrapped),
     #[error("the body is not JSON: the error is at line {line} column {column}")]
     Syntax { line: usize, column: usize },
     #[error(
@@ -116,8 +136,16 @@ pub(crate) enum BodyError {
 }
 
 impl<T: DeserializeOwned + 'static> Message<T> {
-    pub(crate) fn decode(batch: &Arc<Batch>, index: usize) -> Result<Self, BodyError> {
-        let text = batch.record(index).body().ok_or(BodyError::Missing)?;
+    pub(crate) fn decode(
+        batch: &Arc<Batch>,
+        index: usize,
+        envelope: Envelope,
+    ) -> Result<Self, BodyError> {
+        let body = batch.record(index).body().ok_or(BodyError::Missing)?;
+        let text = match envelope {
+            Envelope::None => body,
+            _ => Cow::Owned(envelope.unwrap(&body)?.into_owned()),
+        };
         Ok(Self {
             body: decode_body(text)?,
             batch: Arc::clone(batch),
@@ -152,6 +180,13 @@ mod tests {
     use serde_json::json;
 
     fn message<T: DeserializeOwned + 'static>(body: &str) -> Result<Message<T>, BodyError> {
+        wrapped(body, Envelope::None)
+    }
+
+    fn wrapped<T: DeserializeOwned + 'static>(
+        body: &str,
+        envelope: Envelope,
+    ) -> Result<Message<T>, BodyError> {
         let event = json!({"Records": [{
             "messageId": "id-1",
             "receiptHandle": "handle",
@@ -162,7 +197,7 @@ mod tests {
             "eventSourceARN": "arn:aws:sqs:eu-central-1:123456789012:orders",
         }]});
         let payload = serde_json::value::to_raw_value(&event).unwrap();
-        Message::decode(&Arc::new(Batch::parse(payload).unwrap()), 0)
+        Message::decode(&Arc::new(Batch::parse(payload).unwrap()), 0, envelope)
     }
 
     #[test]
@@ -190,6 +225,9 @@ mod tests {
         assert_eq!(message.receipt_handle().as_deref(), Some("handle"));
         assert_eq!(message.group_id().as_deref(), Some("g"));
         assert_eq!(message.attribute("tenant").as_deref(), Some("blue"));
+        let attributes: Vec<_> = message.attributes().collect();
+        assert_eq!((attributes.len(), &*attributes[0].name), (1, "tenant"));
+        assert_eq!(attributes[0].data_type.as_deref(), Some("String"));
         assert_eq!(
             (message.attribute("none"), message.attribute("other")),
             (None, None)
@@ -200,6 +238,22 @@ mod tests {
             .duration_since(UNIX_EPOCH)
             .unwrap();
         assert_eq!(sent.as_millis(), 1_700_000_000_123);
+    }
+
+    #[test]
+    fn a_body_is_taken_out_of_its_envelope() {
+        let body = json!({"Type": "Notification", "Subject": "s", "Message": "[1, 2]"}).to_string();
+        let unwrapped = wrapped::<Vec<u8>>(&body, Envelope::Sns).unwrap();
+        assert_eq!(unwrapped.body, [1, 2]);
+        assert_eq!(unwrapped.sns().unwrap().subject.as_deref(), Some("s"));
+        assert_eq!(unwrapped.event_bridge(), None);
+        assert_eq!(message::<String>(&body).unwrap().body, body);
+        let error = wrapped::<String>(&body, Envelope::EventBridge).unwrap_err();
+        assert_eq!(error, BodyError::NotWrapped(NotWrapped::EventBridge));
+        let body = json!({"source": "crm", "detail-type": "t", "detail": {"a": 1}}).to_string();
+        let unwrapped = wrapped::<String>(&body, Envelope::EventBridge).unwrap();
+        assert_eq!(unwrapped.body, "{\"a\":1}");
+        assert_eq!(unwrapped.event_bridge().unwrap().detail_type, "t");
     }
 
     #[test]

@@ -1,17 +1,21 @@
-//! The spans of an invocation: one for the batch, one for each record. Names and attributes as in the crate's documentation.
+//! The spans of an invocation: one for the batch, one for each record. Names and attributes as in the crate's documentation, which a test
+//! compares with what is emitted.
 
+use crate::config::TraceShape;
 use crate::context::Origin;
-use crate::event::{Batch, Record};
+use crate::event::Record;
+use crate::queue::{Queue, Queues};
 use lambda_runtime::Context as LambdaContext;
 use opentelemetry::trace::{
     Link, SpanBuilder, SpanContext, SpanKind, Status, TraceContextExt as _, Tracer as _,
 };
-use opentelemetry::{Context, KeyValue, StringValue};
+use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::trace::SdkTracer;
 use opentelemetry_semantic_conventions::attribute as key;
 use std::borrow::Cow;
+use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Values that the semantic conventions fix and their crate has no constants for (v1.44: messaging spans, SQS, FaaS spans).
 const AWS_SQS: &str = "aws_sqs";
@@ -21,93 +25,170 @@ const PUBSUB: &str = "pubsub";
 const PROCESS_BATCH: &str = "process_batch";
 
 /// How often the message has been delivered, this time included.
-pub(crate) const RECEIVE_COUNT: &str = "baton.sqs.receive_count";
+const RECEIVE_COUNT: &str = "baton.sqs.receive_count";
 /// Seconds from the acceptance of the message by SQS to the start of its processing.
-pub(crate) const QUEUE_LATENCY: &str = "baton.sqs.queue_latency";
+const QUEUE_LATENCY: &str = "baton.sqs.queue_latency";
 /// The group of a FIFO message.
-pub(crate) const MESSAGE_GROUP_ID: &str = "baton.sqs.message_group_id";
+const MESSAGE_GROUP_ID: &str = "baton.sqs.message_group_id";
+/// Whether the queue's redrive policy takes the message away if it fails once more.
+const NEXT_FAILURE_DEAD_LETTERS: &str = "baton.sqs.next_failure_dead_letters";
+/// Where a message went that no further delivery would help.
+const DEAD_LETTER_QUEUE: &str = "baton.sqs.dead_letter_queue";
 /// Why the trace context that came with a message did not count.
-pub(crate) const CONTEXT_INVALID: &str = "baton.context.invalid";
+const CONTEXT_INVALID: &str = "baton.context.invalid";
 
-/// Where an invocation's records come from, when all come from one queue.
-#[derive(Debug, Clone)]
-pub(crate) struct Queue {
-    name: Arc<str>,
+/// What a record's span has at most, `error.type` and where it was moved aside.
+const MAX_ATTRIBUTES: usize = 11;
+
+/// How spans are made.
+#[derive(Debug)]
+pub(crate) struct Spans {
+    pub(crate) tracer: SdkTracer,
+    pub(crate) shape: TraceShape,
+    pub(crate) max_receive_count: Option<NonZeroU32>,
 }
 
-impl Queue {
-    /// The last part of the queue's ARN.
-    pub(crate) fn of(record: &Record<'_>) -> Option<Self> {
-        let arn = record.queue_arn()?;
-        let name = arn.rsplit(':').next().filter(|name| !name.is_empty())?;
-        Some(Self { name: name.into() })
+/// What the spans of one invocation are made from.
+#[derive(Debug)]
+pub(crate) struct Described {
+    pub(crate) queues: Queues,
+    pub(crate) origins: Vec<Origin>,
+    /// The identifiers of the messages, shared by the links and the records' spans.
+    pub(crate) ids: Vec<Option<Arc<str>>>,
+    /// What spans without a parent are started in. No span is in it: whatever the runtime has opened around us is no parent.
+    pub(crate) root: Context,
+}
+
+/// The invocation as Lambda tells of it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LambdaInvocation<'a> {
+    pub(crate) context: &'a LambdaContext,
+    pub(crate) is_cold_start: bool,
+}
+
+impl Spans {
+    /// Starts the batch span: a trace of its own, with a link to each record's producer.
+    pub(crate) fn start_batch(
+        &self,
+        invocation: LambdaInvocation<'_>,
+        described: &Described,
+    ) -> Context {
+        let count = described.origins.len();
+        let mut links = Vec::with_capacity(count);
+        for (origin, id) in described.origins.iter().zip(&described.ids) {
+            links.extend(origin.producer.clone().map(|producer| link(producer, id)));
+        }
+        let queue = described.queues.only();
+        let lambda = invocation.context;
+        let mut attributes = vec![
+            KeyValue::new(key::MESSAGING_SYSTEM, AWS_SQS),
+            KeyValue::new(key::MESSAGING_OPERATION_NAME, PROCESS_BATCH),
+            KeyValue::new(key::MESSAGING_OPERATION_TYPE, PROCESS),
+            KeyValue::new(
+                key::MESSAGING_BATCH_MESSAGE_COUNT,
+                i64::try_from(count).unwrap_or(i64::MAX),
+            ),
+            KeyValue::new(key::FAAS_TRIGGER, PUBSUB),
+            KeyValue::new(key::FAAS_INVOCATION_ID, lambda.request_id.clone()),
+            KeyValue::new(key::FAAS_COLDSTART, invocation.is_cold_start),
+        ];
+        attributes.extend(queue.map(destination));
+        attributes.extend(function_attributes(lambda));
+        let builder = SpanBuilder::from_name(span_name(PROCESS_BATCH, queue))
+            .with_kind(SpanKind::Consumer)
+            .with_attributes(attributes)
+            .with_links(links);
+        let span = self.tracer.build_with_context(builder, &described.root);
+        described.root.with_span(span)
     }
 
-    /// The one queue of a batch; `None` when there are several.
-    pub(crate) fn of_all(batch: &Batch) -> Option<Self> {
-        let mut records = batch.records();
-        let first = records.next()?;
-        let arn = first.queue_arn()?;
-        records
-            .all(|record| record.queue_arn().as_deref() == Some(&*arn))
-            .then(|| Self::of(&first))
-            .flatten()
+    /// Starts a record's span: a child of the producer's and linked to the batch span, or the other way round.
+    pub(crate) fn start_record(
+        &self,
+        batch: &Context,
+        described: &Described,
+        record: &Record<'_>,
+        index: usize,
+    ) -> Context {
+        let origin = &described.origins[index];
+        let batch_span = batch.span().span_context().clone();
+        let mut links = Vec::with_capacity(1);
+        let parent = match self.shape {
+            TraceShape::Continue => {
+                links.push(Link::with_context(batch_span));
+                origin.parent(&described.root)
+            }
+            TraceShape::Batch => {
+                links.extend(origin.producer.clone().map(Link::with_context));
+                origin.with_baggage(batch)
+            }
+        };
+        links.extend(origin.xray.clone().map(Link::with_context));
+        let start = SystemTime::now();
+        let queue = described.queues.of_record(record);
+        let builder = SpanBuilder::from_name(span_name(PROCESS, queue))
+            .with_kind(SpanKind::Consumer)
+            .with_start_time(start)
+            .with_attributes(self.record_attributes(described, record, index, start))
+            .with_links(links);
+        let span = self.tracer.build_with_context(builder, &parent);
+        parent.with_span(span)
     }
 
-    fn destination(&self) -> KeyValue {
-        let name = StringValue::from(Arc::clone(&self.name));
-        KeyValue::new(key::MESSAGING_DESTINATION_NAME, name)
+    fn record_attributes(
+        &self,
+        described: &Described,
+        record: &Record<'_>,
+        index: usize,
+        start: SystemTime,
+    ) -> Vec<KeyValue> {
+        let queue = described.queues.of_record(record);
+        let mut attributes = Vec::with_capacity(MAX_ATTRIBUTES);
+        attributes.extend([
+            KeyValue::new(key::MESSAGING_SYSTEM, AWS_SQS),
+            KeyValue::new(key::MESSAGING_OPERATION_NAME, PROCESS),
+            KeyValue::new(key::MESSAGING_OPERATION_TYPE, PROCESS),
+            KeyValue::new(key::FAAS_TRIGGER, PUBSUB),
+        ]);
+        attributes.extend(queue.map(destination));
+        attributes.extend(described.ids[index].as_ref().map(message_id));
+        if let Some(count) = record.receive_count() {
+            attributes.push(KeyValue::new(RECEIVE_COUNT, i64::from(count)));
+            if self.max_receive_count.is_some_and(|max| count >= max.get()) {
+                attributes.push(KeyValue::new(NEXT_FAILURE_DEAD_LETTERS, true));
+            }
+        }
+        if let Some(sent) = record.sent_timestamp() {
+            attributes.push(KeyValue::new(QUEUE_LATENCY, queue_latency(sent, start)));
+        }
+        if record.is_fifo() {
+            let group = record.group_id().map(Cow::into_owned);
+            attributes.extend(group.map(|group| KeyValue::new(MESSAGE_GROUP_ID, group)));
+        }
+        let invalid = described.origins[index].invalid.as_ref();
+        attributes.extend(invalid.map(|reason| KeyValue::new(CONTEXT_INVALID, reason.to_string())));
+        attributes
     }
 }
 
 /// `operation queue`, or the operation alone.
 fn span_name(operation: &'static str, queue: Option<&Queue>) -> Cow<'static, str> {
     match queue {
-        Some(queue) => format!("{operation} {}", queue.name).into(),
+        Some(queue) => [operation, " ", queue.name()].concat().into(),
         None => operation.into(),
     }
 }
 
-/// Starts the batch span: a trace of its own, with a link to each record's producer.
-pub(crate) fn start_batch(
-    tracer: &SdkTracer,
-    lambda: &LambdaContext,
-    is_cold_start: bool,
-    batch: &Batch,
-    queue: Option<&Queue>,
-    origins: &[Origin],
-) -> Context {
-    let links = batch
-        .records()
-        .zip(origins)
-        .filter_map(|(record, origin)| Some(link(&record, origin.producer.clone()?)))
-        .collect();
-    let count = i64::try_from(batch.len()).unwrap_or(i64::MAX);
-    let mut attributes = vec![
-        KeyValue::new(key::MESSAGING_SYSTEM, AWS_SQS),
-        KeyValue::new(key::MESSAGING_OPERATION_NAME, PROCESS_BATCH),
-        KeyValue::new(key::MESSAGING_OPERATION_TYPE, PROCESS),
-        KeyValue::new(key::MESSAGING_BATCH_MESSAGE_COUNT, count),
-        KeyValue::new(key::FAAS_TRIGGER, PUBSUB),
-        KeyValue::new(key::FAAS_INVOCATION_ID, lambda.request_id.clone()),
-        KeyValue::new(key::FAAS_COLDSTART, is_cold_start),
-    ];
-    attributes.extend(queue.map(Queue::destination));
-    attributes.extend(function_attributes(lambda));
-    let builder = SpanBuilder::from_name(span_name(PROCESS_BATCH, queue))
-        .with_kind(SpanKind::Consumer)
-        .with_attributes(attributes)
-        .with_links(links);
-    // From an empty context: whatever the runtime has opened around us is no parent.
-    let root = Context::new();
-    let span = tracer.build_with_context(builder, &root);
-    root.with_span(span)
+fn destination(queue: &Queue) -> KeyValue {
+    KeyValue::new(key::MESSAGING_DESTINATION_NAME, queue.name_value())
 }
 
-fn link(record: &Record<'_>, producer: SpanContext) -> Link {
-    let id = record.message_id().map(Cow::into_owned);
-    let attributes = id.map(|id| KeyValue::new(key::MESSAGING_MESSAGE_ID, id));
-    Link::new(producer, attributes.into_iter().collect(), 0)
+fn message_id(id: &Arc<str>) -> KeyValue {
+    KeyValue::new(key::MESSAGING_MESSAGE_ID, Arc::clone(id))
+}
+
+fn link(producer: SpanContext, id: &Option<Arc<str>>) -> Link {
+    Link::new(producer, id.iter().map(message_id).collect(), 0)
 }
 
 /// What the invoked ARN tells (FaaS conventions: the resource id has the version that ran, not the alias that was called).
@@ -128,62 +209,11 @@ fn function_attributes(lambda: &LambdaContext) -> Vec<KeyValue> {
     ]
 }
 
-/// Starts a record's span as a child of the producer's and linked to the batch span.
-pub(crate) fn start_record(
-    tracer: &SdkTracer,
-    batch_span: &SpanContext,
-    record: &Record<'_>,
-    origin: &Origin,
-) -> Context {
-    let queue = Queue::of(record);
-    let mut attributes = Vec::with_capacity(8);
-    attributes.extend([
-        KeyValue::new(key::MESSAGING_SYSTEM, AWS_SQS),
-        KeyValue::new(key::MESSAGING_OPERATION_NAME, PROCESS),
-        KeyValue::new(key::MESSAGING_OPERATION_TYPE, PROCESS),
-        KeyValue::new(key::FAAS_TRIGGER, PUBSUB),
-    ]);
-    attributes.extend(queue.as_ref().map(Queue::destination));
-    if let Some(id) = record.message_id() {
-        attributes.push(KeyValue::new(key::MESSAGING_MESSAGE_ID, id.into_owned()));
-    }
-    let start = SystemTime::now();
-    attributes.extend(delivery_attributes(record, start));
-    if let Some(invalid) = origin.invalid {
-        attributes.push(KeyValue::new(CONTEXT_INVALID, invalid.to_string()));
-    }
-    let builder = SpanBuilder::from_name(span_name(PROCESS, queue.as_ref()))
-        .with_kind(SpanKind::Consumer)
-        .with_start_time(start)
-        .with_attributes(attributes)
-        .with_links(vec![Link::with_context(batch_span.clone())]);
-    let parent = origin.parent();
-    let span = tracer.build_with_context(builder, &parent);
-    parent.with_span(span)
-}
-
-fn delivery_attributes(record: &Record<'_>, now: SystemTime) -> impl Iterator<Item = KeyValue> {
-    let attributes = record.system_attributes();
-    let count = attributes.receive_count();
-    let latency = attributes
-        .sent_timestamp()
-        .map(|sent| queue_latency(sent, now));
-    let is_fifo = record.queue_arn().is_some_and(|arn| arn.ends_with(".fifo"));
-    let group = attributes.into_message_group_id().filter(|_| is_fifo);
-    [
-        count.map(|count| KeyValue::new(RECEIVE_COUNT, i64::from(count))),
-        latency.map(|seconds| KeyValue::new(QUEUE_LATENCY, seconds)),
-        group.map(|group| KeyValue::new(MESSAGE_GROUP_ID, group.into_owned())),
-    ]
-    .into_iter()
-    .flatten()
-}
-
 /// Seconds since `sent` (milliseconds since 1970); clocks that disagree give zero, not less.
 fn queue_latency(sent: u64, now: SystemTime) -> f64 {
     let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();
-    let sent = std::time::Duration::from_millis(sent);
-    now.saturating_sub(sent).as_secs_f64()
+    now.saturating_sub(Duration::from_millis(sent))
+        .as_secs_f64()
 }
 
 /// Puts a failure on the span of `context`. On success nothing is written: the conventions leave the status unset.
@@ -192,3 +222,12 @@ pub(crate) fn record_failure(context: &Context, error_type: &'static str, descri
     span.set_attribute(KeyValue::new(key::ERROR_TYPE, error_type));
     span.set_status(Status::error(description));
 }
+
+/// Puts on the span of `context` where its message was moved.
+pub(crate) fn record_move(context: &Context, queue: &str) {
+    let attribute = KeyValue::new(DEAD_LETTER_QUEUE, queue.to_owned());
+    context.span().set_attribute(attribute);
+}
+
+#[cfg(all(test, feature = "dead-letter-queue"))]
+mod tests;

@@ -1,7 +1,8 @@
 //! Which context fields fit into a message beside the caller's own attributes.
 //!
 //! SQS takes ten attributes and no empty value, and the W3C fields need up to three of the ten. The caller's come first, then `traceparent`,
-//! `tracestate` and `baggage`, then whatever another propagator writes.
+//! `tracestate` and `baggage`, then whatever another propagator writes. X-Ray's header is no attribute: SQS has a place of its own for it, which
+//! takes no slot.
 
 use opentelemetry::propagation::{Extractor, Injector};
 
@@ -11,6 +12,7 @@ use crate::message::{Attribute, AttributeValue, MAX_ATTRIBUTES, MAX_MESSAGE_BYTE
 pub(crate) const TRACEPARENT: &str = "traceparent";
 pub(crate) const TRACESTATE: &str = "tracestate";
 pub(crate) const BAGGAGE: &str = "baggage";
+const XRAY_TRACE_ID_HEADER: &str = "X-Amzn-Trace-Id";
 
 /// The order in which fields get the free slots: what is lost first is what the trace needs least.
 const PRECEDENCE: [&str; 3] = [TRACEPARENT, TRACESTATE, BAGGAGE];
@@ -24,6 +26,8 @@ pub(crate) struct Carrier(Vec<(String, String)>);
 pub(crate) struct Placement {
     /// Attributes to add to the message.
     pub(crate) added: Vec<Attribute>,
+    /// The value of the system attribute `AWSTraceHeader`. SQS counts it neither as an attribute nor to the message's size.
+    pub(crate) trace_header: Option<String>,
     /// Names of fields for which there was no room.
     pub(crate) dropped: Vec<String>,
 }
@@ -54,17 +58,17 @@ pub(crate) fn place(
     let callers = CallerContext(&message.attributes);
     for (name, value) in carrier.in_precedence() {
         // SQS refuses empty values, and an empty field says nothing: not sending it loses nothing.
-        if value.is_empty()
-            || callers.find(&name).is_some()
-            || (caller_has_trace_context && name != BAGGAGE)
-        {
+        if value.is_empty() || (caller_has_trace_context && name != BAGGAGE) {
             continue;
         }
-        let orphaned = name == TRACESTATE
-            && placement
-                .dropped
-                .iter()
-                .any(|dropped| dropped == TRACEPARENT);
+        if is_xray(&name) {
+            placement.trace_header = Some(value);
+            continue;
+        }
+        if callers.find(&name).is_some() {
+            continue;
+        }
+        let orphaned = name == TRACESTATE && placement.has_dropped(TRACEPARENT);
         let attribute = Attribute::text(name, value);
         if orphaned
             || free_slots == 0
@@ -81,9 +85,21 @@ pub(crate) fn place(
     placement
 }
 
-/// Fields that identify a trace by themselves, as `traceparent` does and `tracestate` and `baggage` do not.
+/// Fields that identify a trace by themselves, as `traceparent` does and `tracestate` and `baggage` do not. As a message attribute X-Ray's header
+/// does not either: nobody looks for it there.
 fn is_trace_identity(field: &str) -> bool {
-    field != TRACESTATE && field != BAGGAGE
+    field != TRACESTATE && field != BAGGAGE && !is_xray(field)
+}
+
+/// Whatever its case: other propagators than ours write the name in theirs.
+fn is_xray(field: &str) -> bool {
+    field.eq_ignore_ascii_case(XRAY_TRACE_ID_HEADER)
+}
+
+impl Placement {
+    fn has_dropped(&self, name: &str) -> bool {
+        self.dropped.iter().any(|dropped| dropped == name)
+    }
 }
 
 impl Carrier {

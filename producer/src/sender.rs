@@ -7,7 +7,10 @@ use aws_sdk_sqs::Client;
 use aws_sdk_sqs::operation::RequestId as _;
 use aws_sdk_sqs::operation::send_message::SendMessageOutput;
 use aws_sdk_sqs::primitives::Blob;
-use aws_sdk_sqs::types::{MessageAttributeValue, QueueAttributeName};
+use aws_sdk_sqs::types::{
+    MessageAttributeValue, MessageSystemAttributeNameForSends, MessageSystemAttributeValue,
+    QueueAttributeName,
+};
 use opentelemetry::trace::{FutureExt as _, TraceContextExt as _};
 use opentelemetry::{Context, global};
 use opentelemetry_sdk::trace::SdkTracer;
@@ -105,6 +108,10 @@ impl Sender {
             let Attribute { name, value } = attribute;
             request = request.message_attributes(name, wire_value(value)?);
         }
+        if let Some(header) = placement.trace_header {
+            let name = MessageSystemAttributeNameForSends::AwsTraceHeader;
+            request = request.message_system_attributes(name, system_value(header)?);
+        }
         let accepted = request.send().await?;
         span::record_accepted(
             &context.span(),
@@ -128,6 +135,14 @@ fn wire_value(value: AttributeValue) -> Result<MessageAttributeValue, SendError>
         AttributeValue::Binary(bytes) => typed.binary_value(Blob::new(bytes)),
     };
     filled.build().map_err(SendError::unbuildable)
+}
+
+fn system_value(text: String) -> Result<MessageSystemAttributeValue, SendError> {
+    MessageSystemAttributeValue::builder()
+        .data_type("String")
+        .string_value(text)
+        .build()
+        .map_err(SendError::unbuildable)
 }
 
 fn sent(accepted: SendMessageOutput) -> Result<Sent, SendError> {

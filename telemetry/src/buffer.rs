@@ -4,22 +4,22 @@
 //! bytes, and requests cut where they must be), and sending them again costs nothing. There is no thread and no channel: a mutex, which
 //! nobody holds across an await.
 
-use crate::encode::{self, LinkState};
-use bytes::Bytes;
+mod chunk;
+mod flight;
+
+pub(crate) use chunk::Chunk;
+pub(crate) use flight::{FlightNumber, Taken, Whose};
+
+use crate::group::Members;
+use chunk::{OpenChunk, Owner};
+use flight::Flights;
+use opentelemetry::trace::Span as _;
 use opentelemetry::{Context, InstrumentationScope};
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
-use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
-
-/// A chunk that has reached this size is closed. Requests are made of whole chunks, so this is how exactly they can be cut.
-const CHUNK_BYTES: usize = 256 * 1024;
-/// Room for the spans of a usual batch of ten, so that the first invocations do not grow their chunk step by step.
-const FIRST_CAPACITY: usize = 4 * 1024;
-/// A single span that is larger is written again without the state of its links: collectors refuse requests above 4 MiB.
-const MAX_SPAN_BYTES: usize = 3 * 1024 * 1024;
 
 /// How much the buffer holds before it drops, what is on its way to the collector included.
 #[derive(Debug, Clone, Copy)]
@@ -36,30 +36,15 @@ pub(crate) struct Counts {
     pub(crate) dropped: u64,
     /// In the buffer, or taken from it and not yet answered for.
     pub(crate) pending: u64,
-}
-
-/// The inside of one `ScopeSpans`: a scope, then spans.
-#[derive(Debug, Clone)]
-pub(crate) struct Chunk {
-    pub(crate) bytes: Bytes,
-    /// How many of the bytes are the scope.
-    scope: usize,
-    spans: u64,
-}
-
-/// A chunk that still takes spans.
-#[derive(Debug)]
-struct OpenChunk {
-    scope: InstrumentationScope,
-    bytes: Vec<u8>,
-    scope_bytes: usize,
-    spans: u64,
+    /// Among the finished: taken by a flush after their own group was over.
+    pub(crate) late: u64,
 }
 
 #[derive(Debug, Default)]
 struct State {
     open: Vec<OpenChunk>,
-    closed: VecDeque<Chunk>,
+    closed: Vec<Chunk>,
+    flights: Flights,
     counts: Counts,
     /// Encoded spans that are pending, without their scopes.
     bytes: usize,
@@ -67,19 +52,27 @@ struct State {
 
 /// Clones share the buffer; one of them is the provider's span processor.
 #[derive(Debug, Clone)]
-pub(crate) struct SpanBuffer {
+pub(crate) struct SpanBuffer(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
     bounds: Bounds,
-    state: Arc<Mutex<State>>,
-    half_full: Arc<Notify>,
+    members: Members,
+    state: Mutex<State>,
+    half_full: Notify,
+    /// Something that was on its way has arrived, or is back.
+    settled: Notify,
 }
 
 impl SpanBuffer {
     pub(crate) fn new(bounds: Bounds) -> Self {
-        Self {
+        Self(Arc::new(Shared {
             bounds,
-            state: Arc::default(),
-            half_full: Arc::default(),
-        }
+            members: Members::default(),
+            state: Mutex::default(),
+            half_full: Notify::new(),
+            settled: Notify::new(),
+        }))
     }
 
     pub(crate) fn counts(&self) -> Counts {
@@ -88,61 +81,94 @@ impl SpanBuffer {
 
     /// Completes when the buffer has become half full, for those who export in the background.
     pub(crate) async fn half_full(&self) {
-        self.half_full.notified().await;
+        self.0.half_full.notified().await;
     }
 
-    /// Takes everything. What the caller does not settle goes back when the rest is dropped.
-    pub(crate) fn take(&self) -> Taken {
+    /// Takes what such a flush has to send: its own first. What the caller does not settle goes back when the rest is dropped.
+    pub(crate) fn take(&self, whose: Whose<'_>) -> Taken {
         let mut state = self.lock();
-        state.close_all();
-        let mut chunks = std::mem::take(&mut state.closed);
-        chunks.make_contiguous();
+        let chunks = state.take(whose);
+        self.start(&mut state, chunks)
+    }
+
+    /// Waits for such spans that flushes before this one have taken: until all have arrived (`None`), or some are back and taken again.
+    pub(crate) async fn take_returned(
+        &self,
+        whose: Whose<'_>,
+        before: FlightNumber,
+    ) -> Option<Taken> {
+        loop {
+            // Created before the look at the flights, it does not miss the end of one of them.
+            let settled = self.0.settled.notified();
+            {
+                let mut state = self.lock();
+                let returned = state.take_returned(whose);
+                if !returned.is_empty() {
+                    return Some(self.start(&mut state, returned));
+                }
+                if !state.flights.carry(whose, before) {
+                    return None;
+                }
+            }
+            settled.await;
+        }
+    }
+
+    fn start(&self, state: &mut State, chunks: Vec<Chunk>) -> Taken {
         Taken {
             buffer: self.clone(),
+            number: state.flights.start(&chunks),
             chunks,
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl State {
-    fn close_all(&mut self) {
-        for chunk in self.open.drain(..) {
-            self.closed.push_back(chunk.close());
-        }
+    fn take(&mut self, whose: Whose<'_>) -> Vec<Chunk> {
+        let closed = self.closed.extract_if(.., |chunk| chunk.goes_with(whose));
+        let open = self.open.extract_if(.., |chunk| chunk.goes_with(whose));
+        let mut chunks: Vec<Chunk> = closed.chain(open.map(OpenChunk::close)).collect();
+        // The sort is stable: what came back from a flush goes before what has finished since.
+        chunks.sort_by_key(|chunk| !whose.are(&chunk.owner));
+        let late = chunks.iter().filter(|chunk| chunk.is_late());
+        self.counts.late += late.map(|chunk| chunk.spans).sum::<u64>();
+        chunks
     }
 
-    /// The chunk that takes the next span of a scope.
-    fn chunk_of(&mut self, scope: &InstrumentationScope) -> &mut OpenChunk {
-        let at = match self.open.iter().position(|chunk| chunk.scope == *scope) {
-            Some(at) => at,
-            None => {
-                self.open.push(OpenChunk::new(scope.clone()));
-                self.open.len() - 1
-            }
-        };
-        &mut self.open[at]
+    fn take_returned(&mut self, whose: Whose<'_>) -> Vec<Chunk> {
+        let closed = &mut self.closed;
+        closed
+            .extract_if(.., |chunk| chunk.is_returned && whose.are(&chunk.owner))
+            .collect()
     }
 
-    fn push(&mut self, span: &SpanData, bounds: Bounds) {
+    fn push(&mut self, span: &SpanData, owner: Owner, bounds: Bounds) {
         self.counts.finished += 1;
         if self.counts.pending >= bounds.spans as u64 || self.bytes >= bounds.bytes {
             self.counts.dropped += 1;
             return;
         }
-        let chunk = self.chunk_of(&span.instrumentation_scope);
-        let before = chunk.bytes.len();
-        chunk.push(span);
-        let added = chunk.bytes.len() - before;
-        let full = chunk.bytes.len() >= CHUNK_BYTES;
-        self.bytes += added;
+        let at = self.open_chunk(&span.instrumentation_scope, owner);
+        let chunk = &mut self.open[at];
+        self.bytes += chunk.push(span);
         self.counts.pending += 1;
-        if full {
-            self.close_all();
+        if chunk.is_full() {
+            self.closed.push(self.open.remove(at).close());
         }
+    }
+
+    /// Where the chunk is that takes the next span of a scope and a group.
+    fn open_chunk(&mut self, scope: &InstrumentationScope, owner: Owner) -> usize {
+        let mut open = self.open.iter();
+        open.position(|chunk| chunk.takes(scope, &owner))
+            .unwrap_or_else(|| {
+                self.open.push(OpenChunk::new(scope.clone(), owner));
+                self.open.len() - 1
+            })
     }
 
     fn is_half_full(&self, bounds: Bounds) -> bool {
@@ -150,86 +176,41 @@ impl State {
     }
 
     /// Puts chunks back in front. Small ones of one scope become one again: otherwise each flush that fails would leave another allocation.
-    fn give_back(&mut self, chunks: impl Iterator<Item = Chunk>) {
+    fn give_back(&mut self, chunks: Vec<Chunk>) {
         let mut merged: Vec<Chunk> = Vec::new();
-        for chunk in chunks {
+        for mut chunk in chunks {
+            chunk.is_returned = true;
             match merged.iter_mut().find(|into| into.takes(&chunk)) {
                 Some(into) => into.append(&chunk),
                 None => merged.push(chunk),
             }
         }
-        for chunk in merged.into_iter().rev() {
-            self.closed.push_front(chunk);
-        }
-    }
-}
-
-impl Chunk {
-    fn scope(&self) -> &[u8] {
-        &self.bytes[..self.scope]
-    }
-
-    fn spans_bytes(&self) -> &[u8] {
-        &self.bytes[self.scope..]
-    }
-
-    fn takes(&self, other: &Self) -> bool {
-        self.bytes.len() + other.bytes.len() <= CHUNK_BYTES && self.scope() == other.scope()
-    }
-
-    fn append(&mut self, other: &Self) {
-        let mut bytes = Vec::from(std::mem::take(&mut self.bytes));
-        bytes.extend_from_slice(other.spans_bytes());
-        self.bytes = bytes.into();
-        self.spans += other.spans;
-    }
-}
-
-impl OpenChunk {
-    fn new(scope: InstrumentationScope) -> Self {
-        let mut bytes = Vec::with_capacity(FIRST_CAPACITY);
-        encode::scope(&mut bytes, &scope);
-        Self {
-            scope,
-            scope_bytes: bytes.len(),
-            bytes,
-            spans: 0,
-        }
-    }
-
-    fn push(&mut self, span: &SpanData) {
-        let start = self.bytes.len();
-        encode::span(&mut self.bytes, span, LinkState::Keep);
-        if self.bytes.len() - start > MAX_SPAN_BYTES {
-            self.bytes.truncate(start);
-            encode::span(&mut self.bytes, span, LinkState::Leave);
-        }
-        self.spans += 1;
-    }
-
-    fn close(self) -> Chunk {
-        Chunk {
-            bytes: self.bytes.into(),
-            scope: self.scope_bytes,
-            spans: self.spans,
-        }
+        merged.append(&mut self.closed);
+        self.closed = merged;
     }
 }
 
 impl SpanProcessor for SpanBuffer {
-    fn on_start(&self, _: &mut Span, _: &Context) {}
+    fn on_start(&self, span: &mut Span, context: &Context) {
+        let span = span.span_context();
+        if span.is_sampled() {
+            self.0.members.started(span.span_id(), context);
+        }
+    }
 
     fn on_end(&self, span: SpanData) {
         if !span.span_context.is_sampled() {
             return;
         }
+        let owner = self.0.members.ended(span.span_context.span_id());
+        let bounds = self.0.bounds;
         let mut state = self.lock();
-        let was_half_full = state.is_half_full(self.bounds);
-        state.push(&span, self.bounds);
-        let became_half_full = !was_half_full && state.is_half_full(self.bounds);
+        let was_half_full = state.is_half_full(bounds);
+        state.push(&span, owner, bounds);
+        let became_half_full = !was_half_full && state.is_half_full(bounds);
         drop(state);
         if became_half_full {
-            self.half_full.notify_one();
+            self.0.half_full.notify_one();
         }
     }
 
@@ -240,57 +221,6 @@ impl SpanProcessor for SpanBuffer {
 
     fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
         Ok(())
-    }
-}
-
-/// Chunks on their way to a collector. Whatever happens to them is said here, or they return to the buffer.
-#[derive(Debug)]
-pub(crate) struct Taken {
-    buffer: SpanBuffer,
-    chunks: VecDeque<Chunk>,
-}
-
-impl Taken {
-    /// The next chunks that together stay below `limit` bytes (always at least one), without removing them.
-    pub(crate) fn next_request(&self, limit: usize) -> &[Chunk] {
-        // `take` put the chunks into one piece, and they are only removed from the front.
-        let (chunks, _) = self.chunks.as_slices();
-        let mut bytes = 0;
-        let fitting = chunks.iter().take_while(|chunk| {
-            bytes += chunk.bytes.len();
-            bytes <= limit
-        });
-        let count = fitting.count().max(1).min(chunks.len());
-        &chunks[..count]
-    }
-
-    /// The first `chunks` were accepted by the collector.
-    pub(crate) fn exported(&mut self, chunks: usize) {
-        self.settle(chunks, |counts| &mut counts.exported);
-    }
-
-    /// The first `chunks` will never be accepted.
-    pub(crate) fn dropped(&mut self, chunks: usize) {
-        self.settle(chunks, |counts| &mut counts.dropped);
-    }
-
-    fn settle(&mut self, chunks: usize, outcome: fn(&mut Counts) -> &mut u64) {
-        let mut state = self.buffer.lock();
-        for chunk in self.chunks.drain(..chunks) {
-            *outcome(&mut state.counts) += chunk.spans;
-            state.counts.pending -= chunk.spans;
-            state.bytes -= chunk.spans_bytes().len();
-        }
-    }
-}
-
-impl Drop for Taken {
-    /// What was not answered for is sent with the next flush, before what has finished since.
-    fn drop(&mut self) {
-        if !self.chunks.is_empty() {
-            let chunks = self.chunks.drain(..);
-            self.buffer.lock().give_back(chunks);
-        }
     }
 }
 

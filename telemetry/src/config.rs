@@ -107,18 +107,16 @@ fn propagator(reader: &mut Reader<'_>) -> Propagator {
     let Some(list) = reader.text(NAME) else {
         return Propagator::default();
     };
-    let mut propagator = Propagator {
-        trace_context: false,
-        baggage: false,
-    };
+    let mut propagator = Propagator::NONE;
     let mut known = false;
     for name in list.split(',').map(str::trim) {
         match name {
             "tracecontext" => propagator.trace_context = true,
             "baggage" => propagator.baggage = true,
+            "xray" => propagator.xray = true,
             "none" | "" => {}
             other => {
-                let form = "a list of tracecontext, baggage or none";
+                let form = "a list of tracecontext, baggage, xray or none";
                 reader.problem(NAME, other, form, "it is left out");
                 continue;
             }

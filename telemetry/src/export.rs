@@ -1,6 +1,6 @@
 //! Sends what the buffer holds to an OTLP collector over HTTP.
 
-use crate::buffer::{Chunk, SpanBuffer};
+use crate::buffer::{Chunk, SpanBuffer, Taken, Whose};
 use crate::config::Otlp;
 use crate::encode::{self, ResourceFrame};
 use crate::http::{Client, Frames, SendError};
@@ -43,7 +43,7 @@ pub(crate) struct Exporter {
     client: Client,
     timeout: Duration,
     resource: ResourceFrame,
-    /// Held while spans are on their way. Whoever waits for it finds its own spans sent, or sends what has gathered meanwhile.
+    /// Held by an export for everyone. Whoever waits for it finds its own spans sent, or sends what has gathered meanwhile.
     turn: Mutex<()>,
 }
 
@@ -52,24 +52,44 @@ impl Exporter {
         let mut headers = otlp.headers.clone();
         headers.extend([CONTENT_TYPE, USER_AGENT]);
         Self {
-            client: Client::new(otlp.endpoint.clone(), headers),
+            client: Client::new(otlp.endpoint.clone(), &headers),
             timeout: otlp.timeout,
             resource: encode::resource(resource),
             turn: Mutex::new(()),
         }
     }
 
-    /// Sends everything that has finished, request by request, until all is sent, one fails or `deadline` is there.
+    /// Sends such spans as have finished, request by request, until all is sent, one fails or `deadline` is there.
     ///
-    /// Exports do not overlap: spans that another call has taken are that call's to send, and this one returns only when they are settled.
+    /// Spans that another call has taken are that call's to send, and this one returns only when they are settled. Exports for everyone do
+    /// not overlap; those for groups run beside them and beside each other.
     pub(crate) async fn export(
         &self,
         buffer: &SpanBuffer,
+        whose: Whose<'_>,
         deadline: Instant,
     ) -> Result<(), ExportError> {
-        let turn = timeout_at(deadline, self.turn.lock()).await;
-        let _turn = turn.map_err(|_| ExportError::Timeout)?;
-        let mut taken = buffer.take();
+        let _turn = match whose {
+            Whose::Everyone => Some(before(deadline, self.turn.lock()).await?),
+            Whose::Group(_) => None,
+        };
+        let mut taken = buffer.take(whose);
+        let first = taken.number();
+        let mut outcome = Ok(());
+        loop {
+            match self.send_all(taken, deadline).await {
+                Ok(()) => {}
+                Err(refused @ ExportError::Refused(_)) => outcome = Err(refused),
+                Err(passing) => return Err(passing),
+            }
+            match before(deadline, buffer.take_returned(whose, first)).await? {
+                Some(returned) => taken = returned,
+                None => return outcome,
+            }
+        }
+    }
+
+    async fn send_all(&self, mut taken: Taken, deadline: Instant) -> Result<(), ExportError> {
         let mut limit = MAX_REQUEST_BYTES;
         let mut outcome = Ok(());
         loop {
@@ -95,8 +115,7 @@ impl Exporter {
 
     async fn send(&self, body: Frames, deadline: Instant) -> Result<(), ExportError> {
         let deadline = deadline.min(Instant::now() + self.timeout);
-        let answer = timeout_at(deadline, self.client.send(Method::POST, &[], body));
-        let response = answer.await.map_err(|_| ExportError::Timeout)??;
+        let response = before(deadline, self.client.send(Method::POST, &[], body)).await??;
         match response.status {
             status if status.is_success() => Ok(()),
             // The codes that the OTLP specification calls retryable, and those of a key that is being renewed.
@@ -109,6 +128,11 @@ impl Exporter {
             status => Err(ExportError::Refused(status)),
         }
     }
+}
+
+async fn before<F: Future>(deadline: Instant, future: F) -> Result<F::Output, ExportError> {
+    let outcome = timeout_at(deadline, future).await;
+    outcome.map_err(|_| ExportError::Timeout)
 }
 
 fn request_body(resource: &ResourceFrame, chunks: &[Chunk]) -> Frames {

@@ -36,7 +36,7 @@
 //! | `OTEL_SERVICE_NAME` | `service.name` | the function's name, or what the program says |
 //! | `OTEL_RESOURCE_ATTRIBUTES` | `key=value,…`, percent-encoded | |
 //! | `OTEL_TRACES_SAMPLER`, `…_ARG` | the six standard samplers | `parentbased_always_on` |
-//! | `OTEL_PROPAGATORS` | of `tracecontext`, `baggage`, `none` | `tracecontext,baggage` |
+//! | `OTEL_PROPAGATORS` | of `tracecontext`, `baggage`, `xray`, `none`; `xray-lambda` is not taken, for the span that it names is X-Ray's own | `tracecontext,baggage` |
 //! | `OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT`, `OTEL_SPAN_EVENT_COUNT_LIMIT` | of one span | `128` |
 //! | `OTEL_SPAN_LINK_COUNT_LIMIT` | of one span | unlimited |
 //! | `OTEL_BSP_MAX_QUEUE_SIZE` | spans that the buffer holds | `50000` |
@@ -52,6 +52,7 @@ mod config;
 mod encode;
 mod endpoint;
 mod export;
+mod group;
 mod http;
 mod logs;
 mod propagation;
@@ -59,9 +60,15 @@ mod resource;
 #[cfg(test)]
 mod sink;
 mod telemetry;
+#[cfg(feature = "tracing")]
+mod tracing_layer;
 
+pub use group::FlushGroup;
 pub use propagation::{
-    BAGGAGE, InvalidTraceparent, Propagator, TRACEPARENT, TRACESTATE, parse_trace_context,
-    with_baggage,
+    AWS_TRACE_HEADER, BAGGAGE, InvalidTraceparent, InvalidXrayHeader, Propagator, TRACEPARENT,
+    TRACESTATE, XRAY_TRACE_ID_HEADER, XrayContext, parse_trace_context, parse_xray_header,
+    with_baggage, with_remote_parent,
 };
 pub use telemetry::{FlushReport, Service, Telemetry};
+#[cfg(feature = "tracing")]
+pub use tracing_layer::tracing_layer;

@@ -10,13 +10,27 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+#[cfg(feature = "tracing")]
+use tracing_subscriber::layer::Layer as _;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::LookupSpan;
 
 /// Makes JSON logs the process's subscriber, unless it has one already: a program that set up its own logging keeps it.
+#[cfg(not(feature = "tracing"))]
 pub(crate) fn install(filter: Targets) {
     let layer = tracing_subscriber::fmt::layer().event_format(Json);
     let subscriber = tracing_subscriber::registry().with(filter).with(layer);
+    let _ = tracing::subscriber::set_global_default(subscriber);
+}
+
+/// Likewise, and makes spans of what `tracing` calls spans. The filter is only that of the lines: fewer of them must not mean fewer spans.
+#[cfg(feature = "tracing")]
+pub(crate) fn install(filter: Targets) {
+    let spans = crate::tracing_layer::beside_logs(filter.clone());
+    let layer = tracing_subscriber::fmt::layer().event_format(Json);
+    let subscriber = tracing_subscriber::registry()
+        .with(layer.with_filter(filter))
+        .with(spans);
     let _ = tracing::subscriber::set_global_default(subscriber);
 }
 

@@ -1,21 +1,27 @@
-//! W3C Trace Context level 2 and W3C Baggage, parsed to the letter, as one [`TextMapPropagator`].
+//! W3C Trace Context level 2 and W3C Baggage, parsed to the letter, and AWS X-Ray's header, as one [`TextMapPropagator`].
 //!
 //! The SDK's own parser pads short ids (and so continues a *different* trace), accepts signs and upper case, and clears the random flag
 //! that level 2 says must be kept; its baggage parser cuts values at a second `=`. Both sides of the queue must agree, so this is the
 //! propagator of the producer and of the function.
 
 mod baggage;
+mod hex;
 mod traceparent;
 mod tracestate;
+mod xray;
 
 use opentelemetry::Context;
 use opentelemetry::propagation::text_map_propagator::FieldIter;
 use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
-use opentelemetry::trace::{SpanContext, TraceContextExt as _, TraceState};
+use opentelemetry::trace::{SpanContext, TraceContextExt as _, TraceId, TraceState};
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::LazyLock;
 
 pub use traceparent::InvalidTraceparent;
+pub use xray::{
+    AWS_TRACE_HEADER, InvalidXrayHeader, XRAY_TRACE_ID_HEADER, XrayContext, parse_xray_header,
+};
 
 /// Name of the header, and of the message attribute, that carries trace id, parent span id and flags.
 pub const TRACEPARENT: &str = "traceparent";
@@ -24,17 +30,22 @@ pub const TRACESTATE: &str = "tracestate";
 /// Name of the header, and of the message attribute, that carries the application's own key-value pairs.
 pub const BAGGAGE: &str = "baggage";
 
-static FIELDS: LazyLock<[String; 3]> =
+/// Whitespace that may stand around values and is no part of them (`OWS` of RFC 9110).
+const OWS: [char; 2] = [' ', '\t'];
+
+static W3C_FIELDS: LazyLock<[String; 3]> =
     LazyLock::new(|| [TRACEPARENT, TRACESTATE, BAGGAGE].map(str::to_owned));
+static ALL_FIELDS: LazyLock<[String; 4]> =
+    LazyLock::new(|| [TRACEPARENT, TRACESTATE, BAGGAGE, XRAY_TRACE_ID_HEADER].map(str::to_owned));
 
 /// Parses a `traceparent` and the `tracestate` that came with it.
 ///
 /// A `tracestate` that does not parse is dropped without touching the trace context, as the specification demands
-/// (W3C Trace Context level 2, section 4.3).
+/// (W3C Trace Context level 2, "Tracestate Header").
 ///
 /// # Errors
 ///
-/// Says which part of `traceparent` is not what section 3.2 of the specification allows.
+/// Says which part of `traceparent` is not what the specification allows.
 pub fn parse_trace_context(
     traceparent: &str,
     tracestate: Option<&str>,
@@ -53,13 +64,46 @@ pub fn parse_trace_context(
     ))
 }
 
-/// Puts the baggage of a `baggage` header into a context; a header over the specification's limits counts as absent.
+/// Puts a remote parent into a context, and beside it what the SDK's spans forget of it.
+///
+/// A span that is not sampled has no random flag in the SDK, even when its parent had it; but the flag must go out with every header of a trace
+/// that came in with it (W3C Trace Context level 2, "Random Trace ID Flag"). [`Propagator`] finds it in the context then.
+#[must_use]
+pub fn with_remote_parent(context: &Context, parent: SpanContext) -> Context {
+    let random = parent.trace_flags() & traceparent::RANDOM == traceparent::RANDOM;
+    let trace_id = parent.trace_id();
+    let context = context.with_remote_span_context(parent);
+    match random {
+        true => context.with_value(CameInRandom(trace_id)),
+        false => context,
+    }
+}
+
+/// The trace that came in with the random flag. A trace of another id in the same context did not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct CameInRandom(TraceId);
+
+/// Puts the baggage of a `baggage` header into a context.
+///
+/// Members that are not what the specification allows are left out; of a header over its limits (64 members, 8192 bytes) the first members are
+/// kept, each whole.
 #[must_use]
 pub fn with_baggage(context: &Context, header: &str) -> Context {
     baggage::extract(context, header)
 }
 
 /// The propagator of both sides of the queue: which formats it reads and writes comes from `OTEL_PROPAGATORS`.
+///
+/// It is made by [`Propagator::default`] and changed from there:
+///
+/// ```
+/// let mut propagator = baton_telemetry::Propagator::default();
+/// propagator.xray = true;
+/// assert_eq!(propagator.to_string(), "tracecontext,baggage,xray");
+/// ```
+///
+/// A valid `traceparent` wins over X-Ray's header. The latter is taken as a parent only when it says `Sampled=1`: any other word leaves the
+/// decision to the root sampler, which a propagator cannot ask, so that a new trace begins and the sampler is asked for that.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct Propagator {
@@ -67,6 +111,8 @@ pub struct Propagator {
     pub trace_context: bool,
     /// Whether `baggage` is read and written.
     pub baggage: bool,
+    /// Whether `X-Amzn-Trace-Id` is read and written.
+    pub xray: bool,
 }
 
 impl Default for Propagator {
@@ -75,19 +121,60 @@ impl Default for Propagator {
         Self {
             trace_context: true,
             baggage: true,
+            ..Self::NONE
         }
     }
 }
 
-/// As in `OTEL_PROPAGATORS`.
+/// As in `OTEL_PROPAGATORS`, in the order in which carriers are tried.
 impl fmt::Display for Propagator {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match (self.trace_context, self.baggage) {
-            (true, true) => "tracecontext,baggage",
-            (true, false) => "tracecontext",
-            (false, true) => "baggage",
-            (false, false) => "none",
-        })
+        let names = [
+            (self.trace_context, "tracecontext"),
+            (self.baggage, "baggage"),
+            (self.xray, "xray"),
+        ];
+        let mut separator = "";
+        for (_, name) in names.into_iter().filter(|(listed, _)| *listed) {
+            write!(formatter, "{separator}{name}")?;
+            separator = ",";
+        }
+        match separator {
+            "" => formatter.write_str("none"),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Propagator {
+    /// Reads nothing and writes nothing.
+    pub(crate) const NONE: Self = Self {
+        trace_context: false,
+        baggage: false,
+        xray: false,
+    };
+
+    fn remote_parent(&self, extractor: &dyn Extractor) -> Option<SpanContext> {
+        self.w3c_parent(extractor)
+            .or_else(|| self.xray_parent(extractor))
+    }
+
+    fn w3c_parent(&self, extractor: &dyn Extractor) -> Option<SpanContext> {
+        if !self.trace_context {
+            return None;
+        }
+        let traceparent = whole(extractor, TRACEPARENT)?;
+        let tracestate = whole(extractor, TRACESTATE);
+        parse_trace_context(&traceparent, tracestate.as_deref()).ok()
+    }
+
+    fn xray_parent(&self, extractor: &dyn Extractor) -> Option<SpanContext> {
+        if !self.xray {
+            return None;
+        }
+        let header = whole(extractor, XRAY_TRACE_ID_HEADER)?;
+        let context = parse_xray_header(&header).ok()?;
+        (context.decision == Some(true)).then_some(context.span_context)
     }
 }
 
@@ -97,7 +184,11 @@ impl TextMapPropagator for Propagator {
         let span = cx.span();
         let span_context = span.span_context();
         if self.trace_context && span_context.is_valid() {
-            injector.set(TRACEPARENT, traceparent::format(span_context));
+            let mut flags = span_context.trace_flags();
+            if cx.get() == Some(&CameInRandom(span_context.trace_id())) {
+                flags = flags | traceparent::RANDOM;
+            }
+            injector.set(TRACEPARENT, traceparent::format(span_context, flags));
             let trace_state = span_context.trace_state().header();
             if !trace_state.is_empty() {
                 injector.set(TRACESTATE, trace_state);
@@ -108,24 +199,37 @@ impl TextMapPropagator for Propagator {
         {
             injector.set(BAGGAGE, header);
         }
+        if self.xray && span_context.is_valid() {
+            injector.set(XRAY_TRACE_ID_HEADER, xray::format(span_context));
+        }
     }
 
     fn extract_with_context(&self, cx: &Context, extractor: &dyn Extractor) -> Context {
-        let mut context = cx.clone();
-        if self.trace_context
-            && let Some(traceparent) = extractor.get(TRACEPARENT)
-            && let Ok(remote) = parse_trace_context(traceparent, extractor.get(TRACESTATE))
-        {
-            context = context.with_remote_span_context(remote);
-        }
-        match extractor.get(BAGGAGE).filter(|_| self.baggage) {
-            Some(header) => with_baggage(&context, header),
+        let context = match self.remote_parent(extractor) {
+            Some(remote) => with_remote_parent(cx, remote),
+            None => cx.clone(),
+        };
+        match whole(extractor, BAGGAGE).filter(|_| self.baggage) {
+            Some(header) => with_baggage(&context, &header),
             None => context,
         }
     }
 
     fn fields(&self) -> FieldIter<'_> {
-        FieldIter::new(FIELDS.as_slice())
+        FieldIter::new(match self.xray {
+            true => ALL_FIELDS.as_slice(),
+            false => W3C_FIELDS.as_slice(),
+        })
+    }
+}
+
+/// A header's value, joined from all its lines as HTTP defines it (RFC 9110, section 5.3): a `tracestate` in two lines is one, and a second
+/// `traceparent` makes both invalid.
+fn whole<'a>(extractor: &'a dyn Extractor, name: &str) -> Option<Cow<'a, str>> {
+    match extractor.get_all(name)?.as_slice() {
+        [] => None,
+        [line] => Some(Cow::Borrowed(*line)),
+        lines => Some(Cow::Owned(lines.join(","))),
     }
 }
 

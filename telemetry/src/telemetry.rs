@@ -1,14 +1,17 @@
 //! The process's telemetry: set up once, flushed often.
 
-use crate::buffer::{Counts, SpanBuffer};
+use crate::buffer::{Counts, SpanBuffer, Whose};
 use crate::config::Config;
 use crate::export::{ExportError, Exporter};
+use crate::group::FlushGroup;
 use crate::propagation::Propagator;
 use crate::{logs, resource};
-use opentelemetry::trace::TracerProvider as _;
+use opentelemetry::trace::{SpanKind, TraceId, TracerProvider as _};
 use opentelemetry::{InstrumentationScope, global};
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider, SpanLimits};
+use opentelemetry_sdk::trace::{
+    Sampler, SamplingDecision, SdkTracer, SdkTracerProvider, ShouldSample as _, SpanLimits,
+};
 use opentelemetry_semantic_conventions::SCHEMA_URL;
 use std::error::Error;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -42,6 +45,8 @@ pub struct FlushReport {
     pub dropped: u64,
     /// Spans that go with the next flush.
     pub pending: u64,
+    /// Of the finished spans, those that a later flush had to take because their [`FlushGroup`] was over.
+    pub late: u64,
 }
 
 /// The process's telemetry. Clones share it.
@@ -57,6 +62,7 @@ struct Shared {
     /// `None` when nothing is exported; spans are not even kept then.
     exporter: Option<Exporter>,
     propagator: Propagator,
+    sampler: Sampler,
     schedule_delay: Duration,
     background: Mutex<Option<JoinHandle<()>>>,
     stop: Notify,
@@ -111,6 +117,7 @@ impl Telemetry {
                 buffer,
                 exporter,
                 propagator: config.propagator,
+                sampler: config.sampler.sampler.clone(),
                 schedule_delay: config.schedule_delay,
                 background: Mutex::default(),
                 stop: Notify::new(),
@@ -135,14 +142,44 @@ impl Telemetry {
         self.shared.propagator
     }
 
+    /// Whether the sampler of `OTEL_TRACES_SAMPLER` would keep a consumer's span that begins a trace of this id.
+    ///
+    /// For a parent that came without a decision of ours: see [`XrayContext::into_parent`](crate::XrayContext::into_parent).
+    #[must_use]
+    pub fn samples_root(&self, trace_id: TraceId) -> bool {
+        let sampler = &self.shared.sampler;
+        let result = sampler.should_sample(None, trace_id, "", &SpanKind::Consumer, &[], &[]);
+        result.decision == SamplingDecision::RecordAndSample
+    }
+
     /// Sends every span that has finished, and returns at `deadline` at the latest, whatever the collector does.
     ///
     /// Spans that the collector did not acknowledge stay in the buffer and go with the next flush. Those that it refused for good (any
     /// answer but success, 401, 403, 429, 502, 503 and 504) are counted as dropped. The outcome is logged at debug level, a failure as a
     /// warning. A flush beside another one waits until the spans that the other has taken are settled.
     pub async fn flush(&self, deadline: Instant) -> FlushReport {
+        self.flush_whose(Whose::Everyone, deadline).await
+    }
+
+    /// A group for the spans of one invocation, where several run in one process. Costs next to nothing.
+    #[must_use]
+    pub fn flush_group(&self) -> FlushGroup {
+        FlushGroup::new()
+    }
+
+    /// Sends the group's spans that have finished, as [`flush`](Self::flush) does for all, without waiting for those of other groups.
+    ///
+    /// Behind the group's own spans go those that nobody else is going to send: of no group, of groups that are over, and those that came
+    /// back from a flush that failed. Such flushes run side by side; spans of this group that another flush has on its way are waited for.
+    /// The report counts the whole process, as ever.
+    pub async fn flush_of(&self, group: &FlushGroup, deadline: Instant) -> FlushReport {
+        self.flush_whose(Whose::Group(group.group()), deadline)
+            .await
+    }
+
+    async fn flush_whose(&self, whose: Whose<'_>, deadline: Instant) -> FlushReport {
         // The failure has been logged, and the report tells what is pending.
-        let _ = self.export(deadline).await;
+        let _ = self.export(whose, deadline).await;
         let counts = self.shared.buffer.counts();
         // `baton demo` adds these up to find out whether a span was lost: `local/src/demo/ledger.rs` knows the message and the fields.
         debug!(
@@ -150,6 +187,7 @@ impl Telemetry {
             spans_exported = counts.exported,
             spans_dropped = counts.dropped,
             spans_pending = counts.pending,
+            spans_late = counts.late,
             "telemetry flushed"
         );
         self.warn_of_drops(counts);
@@ -168,18 +206,30 @@ impl Telemetry {
         }
     }
 
-    async fn export(&self, deadline: Instant) -> Result<(), ExportError> {
+    async fn export(&self, whose: Whose<'_>, deadline: Instant) -> Result<(), ExportError> {
         let Shared {
             buffer, exporter, ..
         } = &*self.shared;
         let Some(exporter) = exporter.as_ref().filter(|_| buffer.counts().pending > 0) else {
             return Ok(());
         };
-        let outcome = exporter.export(buffer, deadline).await;
+        let outcome = exporter.export(buffer, whose, deadline).await;
         if let Err(error) = &outcome {
             warn!(error = error as &dyn Error, "spans not exported");
         }
         outcome
+    }
+
+    /// Completes when it is time for an export although more spans are to come: `OTEL_BSP_SCHEDULE_DELAY` (5 s) after the call, or when the
+    /// buffer has become half full. Never, where nothing is exported.
+    pub async fn export_due(&self) {
+        if self.shared.exporter.is_none() {
+            return std::future::pending().await;
+        }
+        tokio::select! {
+            () = self.shared.buffer.half_full() => {}
+            () = sleep(self.shared.schedule_delay) => {}
+        }
     }
 
     /// Starts a task that exports finished spans every `OTEL_BSP_SCHEDULE_DELAY` (5 s), and sooner when the buffer is half full: for
@@ -221,7 +271,8 @@ impl Telemetry {
                 () = sleep(*schedule_delay) => {}
             }
             let deadline = Instant::now() + (*schedule_delay).max(MIN_BACKGROUND_TIME);
-            failed = self.export(deadline).await.is_err();
+            let outcome = self.export(Whose::Everyone, deadline).await;
+            failed = outcome.is_err();
             self.warn_of_drops(buffer.counts());
         }
     }
@@ -242,6 +293,7 @@ impl From<Counts> for FlushReport {
             exported: counts.exported,
             dropped: counts.dropped,
             pending: counts.pending,
+            late: counts.late,
         }
     }
 }
@@ -282,6 +334,8 @@ fn log_start(config: &Config, resource: &Resource) {
 fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
+
+mod captured;
 
 #[cfg(test)]
 mod tests;

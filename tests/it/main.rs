@@ -31,3 +31,12 @@ mod function;
 
 // Every field of every span on the wire, at every size of batch.
 mod wire;
+
+// What it does when its time runs out.
+mod deadline;
+
+// When it sends its spans, and whose.
+mod flush_point;
+
+// How it ends.
+mod shutdown;

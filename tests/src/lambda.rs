@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tokio::time::timeout;
 
-use self::desk::{Desk, Start};
+use self::desk::{Desk, Done, Start};
 use self::process::Process;
 use crate::server::Server;
 
@@ -198,15 +198,31 @@ impl FakeLambda {
         }
         Ok(Invocation {
             request_id: delivered.request_id,
-            response: match done.result {
-                Ok(body) if body.is_empty() => Ok(serde_json::Value::Null),
-                Ok(body) => Ok(serde_json::from_slice(&body)?),
-                Err(error) => Err(error),
-            },
-            delivered_at: delivered.at,
             responded_at: done.at,
+            response: response(done)?,
+            delivered_at: delivered.at,
             ready_again_at,
         })
+    }
+
+    /// Invokes the function once, and waits for its response alone: for a process that is told to end meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// As [`invoke`](Self::invoke).
+    pub async fn respond(
+        &self,
+        payload: impl Into<Bytes>,
+        limit: Duration,
+    ) -> Result<Result<serde_json::Value, FunctionError>, LambdaError> {
+        self.ready().await?;
+        self.process.thaw();
+        let called = self.desk.call(payload.into(), limit);
+        let delivered = timeout(READY_LIMIT, self.or_exit(called.delivered)).await;
+        let delivered = delivered.map_err(|_| LambdaError::NeverReady)??;
+        let deadline = tokio::time::Instant::from_std(delivered.at + limit);
+        let done = tokio::time::timeout_at(deadline, self.or_exit(called.done)).await;
+        response(done.map_err(|_| LambdaError::TimedOut(limit))??)
     }
 
     /// Tells the process to end, as Lambda does where a shutdown is announced: SIGTERM, then SIGKILL after `limit`.
@@ -252,4 +268,12 @@ impl FakeLambda {
             }),
         }
     }
+}
+
+fn response(done: Done) -> Result<Result<serde_json::Value, FunctionError>, LambdaError> {
+    Ok(match done.result {
+        Ok(body) if body.is_empty() => Ok(serde_json::Value::Null),
+        Ok(body) => Ok(serde_json::from_slice(&body)?),
+        Err(error) => Err(error),
+    })
 }

@@ -1,158 +1,183 @@
 //! The two maps of a record: what SQS says about the message, and what its sender attached.
+//!
+//! A map or a value in it that is not what it should be counts as absent: only telemetry and curious handlers ask for them, and neither is
+//! a reason not to process a message.
 
-use baton_telemetry::{BAGGAGE, TRACEPARENT, TRACESTATE};
-use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
-use serde::{Deserialize, de};
-use serde_json::value::RawValue;
+use super::fields::Fields;
+use super::scan::{Kind, Scanner};
+use super::text::Text;
 use std::borrow::Cow;
-use std::fmt;
+use std::num::NonZeroU32;
 
-/// A string that is borrowed where the JSON has no escapes. (Inside an `Option`, `Cow` alone would always be owned.)
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Text<'a>(pub(crate) Cow<'a, str>);
+/// Goes into the object that is next; passes over anything else.
+pub(super) fn enter_object(scanner: &mut Scanner<'_>) -> bool {
+    let is_object = scanner.kind() == Kind::Object;
+    if is_object {
+        scanner.enter();
+    } else {
+        scanner.skip();
+    }
+    is_object
+}
 
-impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct TextVisitor;
+/// The string that is next; passes over anything else.
+pub(super) fn text_or_skip(scanner: &mut Scanner<'_>) -> Option<Text> {
+    let text = scanner.text();
+    if text.is_none() {
+        scanner.skip();
+    }
+    text
+}
 
-        impl<'de> Visitor<'de> for TextVisitor {
-            type Value = Text<'de>;
-
-            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("a string")
+/// `attributes`: all of them strings, whatever they mean. As in any JSON object, the last of several with one name counts.
+pub(super) fn read_system(scanner: &mut Scanner<'_>, fields: &mut Fields) {
+    if !enter_object(scanner) {
+        return;
+    }
+    while let Some(key) = scanner.key() {
+        let json = scanner.json();
+        match key.decode(json).as_deref() {
+            Some("ApproximateReceiveCount") => {
+                fields.receive_count = number(json, text_or_skip(scanner));
             }
-
-            fn visit_borrowed_str<E: de::Error>(self, text: &'de str) -> Result<Text<'de>, E> {
-                Ok(Text(Cow::Borrowed(text)))
-            }
-
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Text<'de>, E> {
-                Ok(Text(Cow::Owned(text.to_owned())))
-            }
+            Some("SentTimestamp") => fields.sent_timestamp = number(json, text_or_skip(scanner)),
+            Some("MessageGroupId") => fields.group_id = text_or_skip(scanner),
+            Some("AWSTraceHeader") => fields.trace_header = text_or_skip(scanner),
+            _ => scanner.skip(),
         }
-
-        deserializer.deserialize_str(TextVisitor)
     }
 }
 
-/// `attributes`: all of them strings, whatever they mean.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub(crate) struct SystemAttributes<'a> {
-    #[serde(borrow)]
-    approximate_receive_count: Option<Text<'a>>,
-    #[serde(borrow)]
-    sent_timestamp: Option<Text<'a>>,
-    #[serde(borrow)]
-    message_group_id: Option<Text<'a>>,
+fn number<T: std::str::FromStr>(json: &str, text: Option<Text>) -> Option<T> {
+    text?.decode(json)?.parse().ok()
 }
 
-impl<'a> SystemAttributes<'a> {
-    /// How often the message has been delivered, this time included.
-    pub(crate) fn receive_count(&self) -> Option<u32> {
-        number(&self.approximate_receive_count)
-    }
+/// How the fields of an attribute are called: its text, its binary value and its type. They are compared without regard to case, and the exact
+/// name wins: Lambda writes `stringValue`, the SQS API `StringValue`, and both turn up in events that people make for tests.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct AttributeNames([&'static str; 3]);
 
-    /// When SQS got the message, in milliseconds since 1970.
-    pub(crate) fn sent_timestamp(&self) -> Option<u64> {
-        number(&self.sent_timestamp)
-    }
+/// In `messageAttributes` of a record.
+pub(super) const OF_SQS: AttributeNames =
+    AttributeNames(["stringValue", "binaryValue", "dataType"]);
 
-    pub(crate) fn into_message_group_id(self) -> Option<Cow<'a, str>> {
-        self.message_group_id.map(|text| text.0)
-    }
-}
+/// In `MessageAttributes` of an SNS notification, where binary values have the name of the others.
+pub(super) const OF_SNS: AttributeNames = AttributeNames(["Value", "BinaryValue", "Type"]);
 
-fn number<T: std::str::FromStr>(text: &Option<Text<'_>>) -> Option<T> {
-    text.as_ref()?.0.parse().ok()
-}
-
-/// One of `messageAttributes`.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct MessageAttribute<'a> {
-    #[serde(borrow)]
-    pub(crate) string_value: Option<Text<'a>>,
-}
-
-/// The text of an attribute. One that is there and has none is an empty text, which no propagator takes for valid: it must not make its
-/// neighbours unreadable, nor count as absent.
-fn text_or_nothing(json: &RawValue) -> Cow<'_, str> {
-    let attribute: Option<MessageAttribute<'_>> = serde_json::from_str(json.get()).ok();
-    let text = attribute.and_then(|attribute| attribute.string_value);
-    text.map_or(Cow::Borrowed(""), |text| text.0)
-}
-
-/// The message attributes that may hold a W3C context. Others are skipped without being built.
+/// One message attribute.
 #[derive(Debug, Default)]
-pub(crate) struct TraceCarrier<'a> {
-    pub(crate) traceparent: Option<Cow<'a, str>>,
-    pub(crate) tracestate: Option<Cow<'a, str>>,
-    pub(crate) baggage: Option<Cow<'a, str>>,
+pub(super) struct Attribute {
+    pub(super) string_value: Option<Text>,
+    pub(super) binary_value: Option<Text>,
+    pub(super) data_type: Option<Text>,
+    pub(super) is_null: bool,
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for TraceCarrier<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct CarrierVisitor;
-
-        impl<'de> Visitor<'de> for CarrierVisitor {
-            type Value = TraceCarrier<'de>;
-
-            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("a map of message attributes")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut carrier = TraceCarrier::default();
-                while let Some(Text(name)) = map.next_key()? {
-                    let slot = match &*name {
-                        TRACEPARENT => &mut carrier.traceparent,
-                        TRACESTATE => &mut carrier.tracestate,
-                        BAGGAGE => &mut carrier.baggage,
-                        _ => {
-                            map.next_value::<IgnoredAny>()?;
-                            continue;
-                        }
-                    };
-                    *slot = map
-                        .next_value::<Option<&'de RawValue>>()?
-                        .map(text_or_nothing);
-                }
-                Ok(carrier)
+impl Attribute {
+    /// Reads the object that is next.
+    pub(super) fn read(scanner: &mut Scanner<'_>, names: &AttributeNames) -> Self {
+        let mut exact = [false; 3];
+        let mut attribute = Self {
+            is_null: scanner.kind() == Kind::Null,
+            ..Self::default()
+        };
+        if !enter_object(scanner) {
+            return attribute;
+        }
+        while let Some(key) = scanner.key() {
+            let name = key.decode(scanner.json()).unwrap_or_default();
+            let Some((number, slot)) = attribute.slot(&name, names) else {
+                scanner.skip();
+                continue;
+            };
+            let is_exact = name == names.0[number];
+            // A field that is null does not take the place of the same in another spelling.
+            if let Some(text) = text_or_skip(scanner)
+                && (is_exact || !exact[number])
+            {
+                exact[number] |= is_exact;
+                *slot = Some(text);
             }
         }
+        attribute
+    }
 
-        deserializer.deserialize_map(CarrierVisitor)
+    fn slot(&mut self, name: &str, names: &AttributeNames) -> Option<(usize, &mut Option<Text>)> {
+        let number = names
+            .0
+            .iter()
+            .position(|known| known.eq_ignore_ascii_case(name))?;
+        let slot = match number {
+            0 => &mut self.string_value,
+            1 => &mut self.binary_value,
+            _ => &mut self.data_type,
+        };
+        Some((number, slot))
     }
 }
 
-/// Finds one message attribute by its exact name.
-pub(super) struct Lookup<'n>(pub(super) &'n str);
+/// All message attributes of an object, in the order of the JSON.
+#[derive(Debug, Clone)]
+pub(super) struct Attributes<'a> {
+    scanner: Option<Scanner<'a>>,
+    names: &'static AttributeNames,
+}
 
-impl Lookup<'_> {
-    /// `None` as well when the map cannot be read.
-    pub(super) fn find<'a>(self, json: &'a str) -> Option<MessageAttribute<'a>> {
-        let mut deserializer = serde_json::Deserializer::from_str(json);
-        deserializer.deserialize_map(self).ok().flatten()
+impl<'a> Attributes<'a> {
+    /// Of the object that begins at `start`.
+    pub(super) fn new(
+        json: &'a str,
+        start: Option<NonZeroU32>,
+        names: &'static AttributeNames,
+    ) -> Self {
+        let scanner = start.map(|start| {
+            let mut scanner = Scanner::new(json, start.get() as usize);
+            scanner.enter();
+            scanner
+        });
+        Self { scanner, names }
     }
 }
 
-impl<'de> Visitor<'de> for Lookup<'_> {
-    type Value = Option<MessageAttribute<'de>>;
+impl<'a> Iterator for Attributes<'a> {
+    type Item = MessageAttribute<'a>;
 
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("a map of message attributes")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut found = None;
-        while let Some(Text(name)) = map.next_key()? {
-            if name == self.0 {
-                found = map.next_value()?;
-            } else {
-                map.next_value::<IgnoredAny>()?;
+    /// Passes over an attribute whose name is no text, or that is null.
+    fn next(&mut self) -> Option<Self::Item> {
+        let scanner = self.scanner.as_mut()?;
+        while let Some(key) = scanner.key() {
+            let attribute = Attribute::read(scanner, self.names);
+            if let Some(name) = key.decode(scanner.json()).filter(|_| !attribute.is_null) {
+                return Some(MessageAttribute::new(scanner.json(), name, &attribute));
             }
         }
-        Ok(found)
+        self.scanner = None;
+        None
+    }
+}
+
+/// What a sender attached to a message beside its body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MessageAttribute<'a> {
+    /// Its name.
+    pub name: Cow<'a, str>,
+    /// `String`, `Number` or `Binary`, perhaps with a label of the sender's behind a dot.
+    pub data_type: Option<Cow<'a, str>>,
+    /// The value, unless it is binary.
+    pub string_value: Option<Cow<'a, str>>,
+    /// The value if it is binary, in base64.
+    pub binary_value: Option<Cow<'a, str>>,
+}
+
+impl<'a> MessageAttribute<'a> {
+    fn new(json: &'a str, name: Cow<'a, str>, attribute: &Attribute) -> Self {
+        let text = |text: Option<Text>| text?.decode(json);
+        Self {
+            name,
+            data_type: text(attribute.data_type),
+            string_value: text(attribute.string_value),
+            binary_value: text(attribute.binary_value),
+        }
     }
 }

@@ -19,13 +19,15 @@ fn a_record_is_read_where_it_stands() {
     let record = batch.record(0);
     assert!(matches!(record.message_id(), Some(Cow::Borrowed("id-1"))));
     assert_eq!(record.body().as_deref(), Some("a\"b"));
-    assert_eq!(record.system_attributes().receive_count(), Some(2));
-    assert_eq!(record.system_attributes().sent_timestamp(), Some(5));
+    assert_eq!(record.receive_count(), Some(2));
+    assert_eq!(record.sent_timestamp(), Some(5));
+    let carrier = record.trace_carrier();
     assert!(matches!(
-        record.trace_carrier().traceparent,
-        Some(Cow::Borrowed("tp"))
+        carrier.traceparent,
+        Value::Text(Cow::Borrowed("tp"))
     ));
-    assert_eq!(record.trace_carrier().tracestate, None);
+    assert_eq!(carrier.tracestate, Value::Absent);
+    assert!(!record.is_fifo());
     assert!(
         record
             .queue_arn()
@@ -45,8 +47,8 @@ fn nulls_and_missing_fields_count_as_absent() {
         let record = batch.record(0);
         assert_eq!(record.message_id(), None, "{fields}");
         assert_eq!(record.body(), None);
-        assert_eq!(record.system_attributes().sent_timestamp(), None);
-        assert_eq!(record.trace_carrier().traceparent, None);
+        assert_eq!(record.sent_timestamp(), None);
+        assert_eq!(record.trace_carrier().traceparent, Value::Absent);
     }
 }
 
@@ -57,11 +59,103 @@ fn an_attribute_that_cannot_be_read_does_not_hide_its_neighbours() {
     ))
     .unwrap();
     let carrier = batch.record(0).trace_carrier();
-    assert_eq!(carrier.traceparent.as_deref(), Some("tp"));
+    assert_eq!(carrier.traceparent, text("tp"));
     assert_eq!(
-        (carrier.tracestate.as_deref(), carrier.baggage.as_deref()),
-        (Some(""), Some(""))
+        (carrier.tracestate, carrier.baggage),
+        (Value::NoText, Value::NoText)
     );
+}
+
+#[test]
+fn names_of_carriers_are_compared_without_case_and_the_exact_one_wins() {
+    for (attributes, expected) in [
+        (r#"{"TraceParent":{"StringValue":"a"}}"#, text("a")),
+        (
+            r#"{"Traceparent":{"stringValue":"a"},"traceparent":{"stringValue":"b"}}"#,
+            text("b"),
+        ),
+        (
+            r#"{"traceparent":{"stringValue":"b"},"Traceparent":{"stringValue":"a"},"TRACEPARENT":{"stringValue":"c"}}"#,
+            text("b"),
+        ),
+        (
+            r#"{"traceparent":{"stringValue":7},"Traceparent":{"stringValue":"a"}}"#,
+            Value::NoText,
+        ),
+        (
+            r#"{"Traceparent":{"stringValue":"a"},"TRACEPARENT":{"stringValue":"a"}}"#,
+            Value::Ambiguous,
+        ),
+        (
+            r#"{"Traceparent":null,"TRACEPARENT":{"stringValue":"a"}}"#,
+            text("a"),
+        ),
+        (
+            r#"{"traceparen\u0074":{"string\u0056alue":"\u0061"}}"#,
+            text("a"),
+        ),
+        (
+            r#"{"traceparent":{"stringValue":"a","StringValue":null,"dataType":"String"}}"#,
+            text("a"),
+        ),
+        (r#"{"traceparent":{"stringValue":"\ud800"}}"#, Value::NoText),
+        (
+            r#"{"traceparent":{"binaryValue":"AA==","dataType":"Binary"}}"#,
+            Value::NoText,
+        ),
+        (
+            r#"{"traceparent":{"stringValue":"a"},"traceparent":{"stringValue":"b"}}"#,
+            text("b"),
+        ),
+        (
+            r#"{"traceparents":{"stringValue":"a"},"":{"stringValue":"a"}}"#,
+            Value::Absent,
+        ),
+        (r#"["traceparent"]"#, Value::Absent),
+    ] {
+        let batch = parse(&record(&format!(r#","messageAttributes":{attributes}"#))).unwrap();
+        let carrier = batch.record(0).trace_carrier();
+        assert_eq!(carrier.traceparent, expected, "{attributes}");
+    }
+}
+
+fn text(text: &str) -> Value<'_> {
+    Value::Text(text.into())
+}
+
+#[test]
+fn every_level_may_have_escapes_blanks_and_any_order() {
+    let json = "\n{ \"x\" : [ { } , [ ] , -1.5e3 , true ] ,\r\n \"\\u0052ecords\" :\t[ { \"body\" : \"\\u00e9\\\"\" , \"deep\" : { \"}\" : \"]\" } \
+        , \"event\\u0053ource\" : \"aws:\\u0073qs\" , \"messageI\\u0064\" : \"i\\/d\" } , {\"eventSource\":\"aws:sqs\"} ] , \"z\" : null } ";
+    let batch = parse(json).unwrap();
+    assert_eq!(batch.len(), 2);
+    assert_eq!(batch.record(0).body().as_deref(), Some("\u{e9}\""));
+    assert_eq!(batch.record(0).message_id().as_deref(), Some("i/d"));
+    assert_eq!(batch.record(1).message_id(), None);
+}
+
+#[test]
+fn records_are_few_bytes() {
+    // A batch of 10,000 must cost little beside its payload.
+    assert!(size_of::<Fields>() <= 128, "{}", size_of::<Fields>());
+}
+
+#[test]
+fn depth_and_size_do_no_harm() {
+    let deep = format!("{}{}", "[".repeat(200_000), "]".repeat(200_000));
+    let batch = parse(&record(&format!(
+        r#","deep":{deep},"body":"{}""#,
+        "x".repeat(1 << 20)
+    )))
+    .unwrap();
+    assert_eq!(batch.record(0).body().map(|body| body.len()), Some(1 << 20));
+    let one = r#"{"eventSource":"aws:sqs","messageId":"id","body":"{}"}"#;
+    let many = vec![one; 100_000].join(",");
+    assert_eq!(
+        parse(&format!(r#"{{"Records":[{many}]}}"#)).unwrap().len(),
+        100_000
+    );
+    assert_eq!(parse(r#"{"Records":[]}"#).unwrap().len(), 0);
 }
 
 #[test]
@@ -69,19 +163,57 @@ fn what_is_no_sqs_event_is_refused_by_name_and_without_its_values() {
     for (json, expected) in [
         (
             "{}",
-            "the event is not what an SQS event source mapping sends: unexpected data at line 1 column 2",
+            "Records is missing: the event is an empty object, expected what an SQS event source mapping sends",
+        ),
+        (
+            r#"{"SECRET":"SECRET"}"#,
+            "Records is missing: the event is an object with one other field, expected what an SQS event source mapping sends",
+        ),
+        (
+            r#"{"key2":"value2","key3":"value3","key1":"value1"}"#,
+            "Records is missing: the event is the sample of Lambda's test console, expected what an SQS event source mapping sends",
+        ),
+        (
+            r#"{"version":"0","detail-type":"x","requestContext":{}}"#,
+            "Records is missing: the event is an EventBridge event, expected what an SQS event source mapping sends",
+        ),
+        (
+            r#"["SECRET"]"#,
+            "the event is an array, expected the object with Records that an SQS event source mapping sends",
+        ),
+        (
+            "null",
+            "the event is null, expected the object with Records that an SQS event source mapping sends",
         ),
         (
             r#"{"Records":"SECRET"}"#,
-            "the event is not what an SQS event source mapping sends: unexpected data at line 1 column 19",
+            "Records is a string, expected an array of SQS messages",
         ),
         (
-            r#"{"Records":[{"eventSource":"aws:sns"}]}"#,
-            "Records[0].eventSource is not aws:sqs",
+            r#"{"Records":null}"#,
+            "Records is null, expected an array of SQS messages",
+        ),
+        (r#"{"Records":[],"Records":[]}"#, "Records is given twice"),
+        (r#"{"Records":[7]}"#, "Records[0] is not an object"),
+        (
+            r#"{"Records":[{"eventSource":"aws:s3"}]}"#,
+            "Records[0].eventSource is aws:s3, expected aws:sqs",
         ),
         (
-            r#"{"Records":[{"messageId":"x"}]}"#,
-            "Records[0].eventSource is not aws:sqs",
+            r#"{"Records":[{"eventSource":"aws:SECRET"}]}"#,
+            "Records[0].eventSource is something else, expected aws:sqs",
+        ),
+        (
+            r#"{"Records":[{"eventSource":7}]}"#,
+            "Records[0].eventSource is something else, expected aws:sqs",
+        ),
+        (
+            r#"{"Records":[{"EventSource":"aws:sns","Sns":{}}]}"#,
+            "Records[0].eventSource is missing and EventSource is aws:sns, expected aws:sqs",
+        ),
+        (
+            r#"{"Records":[{"eventSource":"aws:sqs"},{"messageId":"x"}]}"#,
+            "Records[1].eventSource is missing, expected aws:sqs",
         ),
         (
             &record(r#","messageId":7"#),
@@ -91,8 +223,19 @@ fn what_is_no_sqs_event_is_refused_by_name_and_without_its_values() {
             &record(r#","body":{"a":"SECRET"}"#),
             "Records[0].body is not a string",
         ),
+        (
+            &record(r#","messageId":"a","message\u0049d":"b""#),
+            "Records[0].messageId is given twice",
+        ),
+        (
+            &record(r#","attributes":{},"attributes":{}"#),
+            "Records[0].attributes is given twice",
+        ),
     ] {
         let error = parse(json).unwrap_err().to_string();
         assert_eq!(error, expected, "{json}");
     }
 }
+
+/// Walking over JSON, held against `serde_json`.
+mod scanner;

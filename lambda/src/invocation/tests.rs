@@ -1,70 +1,21 @@
 //! Batches through the core, with the spans that they leave: no Lambda, no network.
 
 use super::*;
-use crate::config::PartialResponse;
+use crate::config::TraceShape;
+use crate::ended::{Ended, attribute};
+use crate::halt::{Marks, Reason};
+use baton_telemetry::Propagator;
+use lambda_runtime::Context as LambdaContext;
+use opentelemetry::Value;
 use opentelemetry::trace::{Link, SpanId, SpanKind, Status, TraceId, TracerProvider as _};
-use opentelemetry::{Key, Value};
-use opentelemetry_sdk::error::OTelSdkResult;
-use opentelemetry_sdk::trace::{SdkTracerProvider, Span, SpanData, SpanProcessor};
+use opentelemetry_sdk::trace::SdkTracerProvider;
 use serde_json::json;
-use std::num::NonZeroUsize;
 use std::sync::Mutex;
 use std::time::Duration;
 
 const STANDARD: &str = "arn:aws:sqs:eu-central-1:123456789012:orders";
 const FIFO: &str = "arn:aws:sqs:eu-central-1:123456789012:orders.fifo";
 const TRACEPARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-
-#[derive(Debug, Clone, Default)]
-struct Ended(Arc<Mutex<Vec<SpanData>>>);
-
-impl SpanProcessor for Ended {
-    fn on_start(&self, _: &mut Span, _: &Context) {}
-
-    fn on_end(&self, span: SpanData) {
-        self.0.lock().unwrap().push(span);
-    }
-
-    fn force_flush(&self) -> OTelSdkResult {
-        Ok(())
-    }
-
-    fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
-        Ok(())
-    }
-}
-
-impl Ended {
-    /// The one span with this value of `messaging.message.id`.
-    fn record(&self, id: &str) -> SpanData {
-        let ended = self.0.lock().unwrap();
-        let mut found = ended
-            .iter()
-            .filter(|span| attribute(span, "messaging.message.id") == Some(id.to_owned().into()));
-        let span = found.next().unwrap().clone();
-        assert!(found.next().is_none());
-        span
-    }
-
-    fn batch(&self) -> SpanData {
-        let ended = self.0.lock().unwrap();
-        let last = ended.last().unwrap();
-        assert!(
-            last.name.starts_with("process_batch"),
-            "the batch span ends last"
-        );
-        last.clone()
-    }
-}
-
-fn attribute(span: &SpanData, key: &'static str) -> Option<Value> {
-    let key = Key::new(key);
-    let found = span
-        .attributes
-        .iter()
-        .find(|attribute| attribute.key == key);
-    found.map(|attribute| attribute.value.clone())
-}
 
 fn record(
     arn: &str,
@@ -97,10 +48,23 @@ async fn handle(message: Message<String>) -> Result<(), Failure> {
     }
 }
 
+fn no_halt() -> Halt {
+    Halt::new(&Marks::of(Duration::from_secs(900), &Config::default()))
+}
+
 /// Ids of the failed records and the spans that ended.
 async fn process<H: Handler<(), Args>, Args>(
     handler: H,
     records: &[serde_json::Value],
+) -> (Vec<String>, Ended) {
+    process_with(Config::default(), handler, records, &no_halt()).await
+}
+
+async fn process_with<H: Handler<(), Args>, Args>(
+    config: Config,
+    handler: H,
+    records: &[serde_json::Value],
+    halt: &Halt,
 ) -> (Vec<String>, Ended) {
     let ended = Ended::default();
     let provider = SdkTracerProvider::builder()
@@ -109,26 +73,31 @@ async fn process<H: Handler<(), Args>, Args>(
     let processor = Processor {
         handler,
         state: (),
-        config: Config {
-            concurrency: NonZeroUsize::new(4).unwrap(),
-            flush_timeout: Duration::ZERO,
-            partial_response: PartialResponse::On,
+        spans: Spans {
+            tracer: provider.tracer("test"),
+            shape: config.trace_shape,
+            max_receive_count: config.max_receive_count,
         },
-        tracer: provider.tracer("test"),
-        propagator: Propagator::default(),
+        config,
+        origins: Origins::new(Propagator::default(), |_| true),
+        dead_letters: None,
         arguments: PhantomData,
     };
     let payload = serde_json::value::to_raw_value(&json!({"Records": records})).unwrap();
-    let mut lambda = LambdaContext::default();
-    lambda.request_id = "invocation-1".to_owned();
-    lambda.invoked_function_arn =
+    let mut context = LambdaContext::default();
+    context.request_id = "invocation-1".to_owned();
+    context.invoked_function_arn =
         "arn:aws:lambda:eu-central-1:123456789012:function:orders:live".to_owned();
-    let (batch, failed) = processor
-        .process(Batch::parse(payload).unwrap(), &lambda, true)
-        .await;
-    let ids = failed
-        .iter()
-        .map(|index| batch.record(*index).message_id().unwrap().into_owned());
+    let lambda = LambdaInvocation {
+        context: &context,
+        is_cold_start: true,
+    };
+    let batch = Batch::parse(payload).unwrap();
+    let processed = processor.process(batch, lambda, Context::new(), halt).await;
+    let ids = processed.failed.iter().map(|index| {
+        let record = processed.batch.record(*index);
+        record.message_id().unwrap().into_owned()
+    });
     (ids.collect(), ended)
 }
 
@@ -295,7 +264,7 @@ async fn a_malformed_context_is_noted_and_starts_a_new_trace() {
     assert_eq!(span.parent_span_id, SpanId::INVALID);
     assert_eq!(
         attribute(&span, "baton.context.invalid"),
-        Some("traceparent has the wrong length".into())
+        Some("message attributes: traceparent has the wrong length".into())
     );
     assert!(ended.batch().links.is_empty());
 }
@@ -341,4 +310,142 @@ async fn a_handler_runs_inside_its_records_span() {
     };
     let (failed, _) = process(check, &[traced(1), traced(2), traced(3)]).await;
     assert!(failed.is_empty(), "{failed:?}");
+}
+
+#[tokio::test]
+async fn in_the_shape_of_a_batch_records_are_children_of_the_batch_span_and_linked_to_their_producers()
+ {
+    let config = Config {
+        trace_shape: TraceShape::Batch,
+        ..Config::default()
+    };
+    let records = [
+        record(STANDARD, "traced", "ok", "g", Some(TRACEPARENT)),
+        plain("untraced", "ok"),
+    ];
+    let (_, ended) = process_with(config, handle, &records, &no_halt()).await;
+    let (traced, batch) = (ended.record("traced"), ended.batch());
+    for span in [&traced, &ended.record("untraced")] {
+        assert_eq!(span.span_context.trace_id(), batch.span_context.trace_id());
+        assert_eq!(span.parent_span_id, batch.span_context.span_id());
+        assert!(!span.parent_span_is_remote);
+    }
+    assert_eq!(traced.links.len(), 1);
+    let producer_span = SpanId::from(0x00f0_67aa_0ba9_02b7);
+    assert_eq!(traced.links[0].span_context.span_id(), producer_span);
+    assert!(ended.record("untraced").links.is_empty());
+    assert_eq!(batch.links[0].span_context.span_id(), producer_span);
+}
+
+#[tokio::test]
+async fn a_message_that_one_more_failure_moves_to_the_dead_letter_queue_says_so() {
+    for (max, expected) in [(2, Some(true.into())), (3, None)] {
+        let config = Config {
+            max_receive_count: Some(max.try_into().unwrap()),
+            ..Config::default()
+        };
+        let (_, ended) = process_with(config, handle, &[plain("a", "ok")], &no_halt()).await;
+        let key = "baton.sqs.next_failure_dead_letters";
+        assert_eq!(attribute(&ended.record("a"), key), expected);
+    }
+}
+
+/// Handlers that have begun, and those whose future was dropped before its end.
+#[derive(Debug, Clone, Default)]
+struct Seen {
+    begun: Arc<Mutex<Vec<String>>>,
+    dropped: Arc<Mutex<Vec<String>>>,
+}
+
+struct Guard(String, Seen);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.1.dropped.lock().unwrap().push(self.0.clone());
+        assert_ne!(self.0, "panics when dropped");
+    }
+}
+
+#[tokio::test]
+async fn at_the_end_nothing_starts_what_runs_is_cancelled_and_what_finished_stays_done() {
+    let seen = Seen::default();
+    let handler = {
+        let seen = seen.clone();
+        move |message: Message<String>| {
+            let seen = seen.clone();
+            async move {
+                seen.begun.lock().unwrap().push(message.body.clone());
+                if message.body == "done" {
+                    return Ok::<(), Failure>(());
+                }
+                let _guard = Guard(message.body, seen);
+                std::future::pending().await
+            }
+        }
+    };
+    let records = [
+        plain("1", "done"),
+        plain("2", "hangs"),
+        plain("3", "panics when dropped"),
+        plain("4", "hangs as well"),
+        plain("5", "never begins"),
+    ];
+    let config = Config {
+        concurrency: 3.try_into().unwrap(),
+        ..Config::default()
+    };
+    let halt = no_halt();
+    let processing = process_with(config, handler, &records, &halt);
+    let ending = async {
+        // The first four have begun when this is polled, one of them in the place of the first.
+        halt.drain(Reason::Deadline);
+        tokio::task::yield_now().await;
+        halt.cancel(Reason::Deadline);
+    };
+    let ((failed, ended), ()) = tokio::join!(processing, ending);
+    assert_eq!(failed, ["2", "3", "4", "5"]);
+    assert!(
+        !seen
+            .begun
+            .lock()
+            .unwrap()
+            .contains(&"never begins".to_owned())
+    );
+    assert_eq!(seen.dropped.lock().unwrap().len(), 3);
+    let error_type =
+        |id: &str| attribute(&ended.record(id), "error.type").map(|value| value.to_string());
+    assert_eq!(error_type("1"), None);
+    assert_eq!(error_type("2").as_deref(), Some("deadline_exceeded"));
+    assert_eq!(error_type("3").as_deref(), Some("panic"));
+    assert_eq!(error_type("5").as_deref(), Some("deadline_exceeded"));
+}
+
+#[tokio::test]
+async fn the_rest_of_a_fifo_group_is_returned_at_the_end() {
+    let fifo = |id, group| record(FIFO, id, "ok", group, None);
+    let halt = no_halt();
+    halt.drain(Reason::Shutdown);
+    let records = [fifo("a1", "a"), fifo("b1", "b"), fifo("a2", "a")];
+    let (failed, ended) = process_with(Config::default(), handle, &records, &halt).await;
+    assert_eq!(failed, ["a1", "b1", "a2"]);
+    assert_eq!(
+        attribute(&ended.record("a2"), "error.type"),
+        Some("shutdown".into())
+    );
+}
+
+#[tokio::test]
+async fn handlers_that_never_wait_let_others_run() {
+    let records: Vec<_> = (0..1000)
+        .map(|number| plain(&format!("m{number}"), "ok"))
+        .collect();
+    let halt = no_halt();
+    let processing = process_with(Config::default(), handle, &records, &halt);
+    let ((failed, _), ()) = tokio::join!(processing, async { halt.drain(Reason::Deadline) });
+    // Without a pause all would be done before the mark is looked at.
+    assert!(
+        !failed.is_empty() && failed.len() < 1000,
+        "{}",
+        failed.len()
+    );
 }

@@ -1,6 +1,7 @@
 use super::*;
 
 const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+const XRAY: &str = "Root=1-0af76519-16cd43dd8448eb211c80319c;Parent=b7ad6b7169203331;Sampled=1";
 
 fn carrier(fields: &[(&str, &str)]) -> Carrier {
     let mut carrier = Carrier::default();
@@ -120,6 +121,40 @@ fn fields_that_sqs_would_refuse_are_dropped() {
 }
 
 #[test]
+fn xrays_header_takes_no_slot_whatever_case_its_name_has() {
+    for name in [XRAY_TRACE_ID_HEADER, "x-amzn-trace-id"] {
+        let placement = place(&message_with(10), false, carrier(&[(name, XRAY)]));
+        assert_eq!(placement.trace_header.as_deref(), Some(XRAY));
+        assert!(placement.added.is_empty() && placement.dropped.is_empty());
+    }
+    assert_eq!(
+        place(&message_with(0), false, all_three()).trace_header,
+        None
+    );
+}
+
+#[test]
+fn xrays_header_stays_out_beside_a_context_of_the_caller() {
+    let message =
+        Message::new("x").with_attribute(TRACEPARENT, AttributeValue::String(PARENT.to_owned()));
+    let placement = place(&message, true, carrier(&[(XRAY_TRACE_ID_HEADER, XRAY)]));
+    assert_eq!(placement, Placement::default());
+}
+
+#[test]
+fn an_attribute_with_the_name_of_xrays_header_is_no_trace_context() {
+    let message = Message::new("x").with_attribute(
+        XRAY_TRACE_ID_HEADER,
+        AttributeValue::String(XRAY.to_owned()),
+    );
+    let fields = [TRACEPARENT, TRACESTATE, BAGGAGE, XRAY_TRACE_ID_HEADER].map(str::to_owned);
+    assert!(!has_trace_context(&message, &fields));
+    // Nor does it keep ours from where X-Ray's header belongs.
+    let placement = place(&message, false, carrier(&[(XRAY_TRACE_ID_HEADER, XRAY)]));
+    assert_eq!(placement.trace_header.as_deref(), Some(XRAY));
+}
+
+#[test]
 fn the_exact_name_wins_over_one_in_another_case() {
     let attributes = [
         Attribute::text("TRACEPARENT".to_owned(), "loud".to_owned()),
@@ -147,4 +182,5 @@ fn the_names_of_the_fields_are_those_of_the_propagator() {
             baton_telemetry::BAGGAGE
         ]
     );
+    assert_eq!(XRAY_TRACE_ID_HEADER, baton_telemetry::XRAY_TRACE_ID_HEADER);
 }

@@ -109,6 +109,26 @@ async fn the_binary_says_where_it_listens_and_ends_well_at_sigterm() {
 }
 
 #[tokio::test]
+async fn the_binary_sends_xrays_header_when_told_to_and_as_a_system_attribute() {
+    let sqs = FakeSqs::start().await;
+    let listed = [("OTEL_PROPAGATORS", "tracecontext,baggage,xray")];
+    let (child, _lines, address) = serving_with(&sqs, "5", &listed).await;
+    assert_eq!(client_request(address).await, 202);
+    let traceparent = sqs.attribute("traceparent").unwrap();
+    let (trace_id, span_id) = (&traceparent[3..35], &traceparent[36..52]);
+    let (seconds, unique) = trace_id.split_at(8);
+    assert_eq!(
+        sqs.message()["MessageSystemAttributes"],
+        serde_json::json!({"AWSTraceHeader": {
+            "DataType": "String",
+            "StringValue": format!("Root=1-{seconds}-{unique};Parent={span_id};Sampled=1"),
+        }})
+    );
+    assert_eq!(sqs.attribute("X-Amzn-Trace-Id"), None);
+    drop(child);
+}
+
+#[tokio::test]
 async fn every_fault_of_the_configuration_is_a_log_line_that_names_its_variable() {
     let ended = binary()
         .env("LISTEN_ADDR", "localhost")
@@ -132,7 +152,17 @@ async fn serving(
     sqs: &FakeSqs,
     shutdown_timeout: &str,
 ) -> (Child, Lines<BufReader<ChildStdout>>, SocketAddr) {
+    serving_with(sqs, shutdown_timeout, &[]).await
+}
+
+/// The same with `variables` in its environment.
+async fn serving_with(
+    sqs: &FakeSqs,
+    shutdown_timeout: &str,
+    variables: &[(&str, &str)],
+) -> (Child, Lines<BufReader<ChildStdout>>, SocketAddr) {
     let mut child = binary()
+        .envs(variables.iter().copied())
         .env(
             "QUEUE_URL",
             format!("http://{}/000000000000/onboarding", sqs.address),

@@ -1,9 +1,11 @@
 //! Whatever happens in whatever order: nothing is lost unseen, and the bounds hold.
 
 use super::*;
-use opentelemetry::trace::{Span as _, Tracer as _, TracerProvider as _};
+use crate::group::FlushGroup;
+use opentelemetry::trace::{Tracer as _, TracerProvider as _};
 use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
 use proptest::prelude::*;
+use std::collections::VecDeque;
 
 const BOUNDS: Bounds = Bounds {
     spans: 20,
@@ -12,27 +14,45 @@ const BOUNDS: Bounds = Bounds {
 /// The bound in bytes is looked at before a span is added: by one span it may be passed.
 const LARGEST_SPAN: usize = 2 * 1024;
 
+/// Two groups that go on being replaced by new ones, and spans of none.
+const GROUPS: usize = 2;
+
 #[derive(Debug, Clone)]
 enum Step {
-    /// A span of one of two scopes ends, with an attribute of so many bytes.
-    End { scope: bool, length: usize },
-    /// A flush begins, if none is under way.
-    Take,
-    /// The first chunk of the flush under way is accepted.
+    /// A span of one of two scopes ends, with an attribute of so many bytes, in a group or in none.
+    End {
+        scope: bool,
+        group: Option<usize>,
+        length: usize,
+    },
+    /// A span of a group starts, to be ended by another step.
+    Start { group: usize },
+    /// The span that has run the longest ends.
+    EndOldest,
+    /// A flush begins, for a group or for everyone.
+    Take { group: Option<usize> },
+    /// The first chunk of the oldest flush is accepted.
     Exported,
-    /// The first chunk of the flush under way is refused for good.
+    /// The first chunk of the oldest flush is refused for good.
     Dropped,
-    /// The flush fails, or its future is dropped.
+    /// The oldest flush fails, or its future is dropped.
     GiveUp,
+    /// A group is over, and another takes its place.
+    Over { group: usize },
 }
 
 fn step() -> impl Strategy<Value = Step> {
+    let group = || proptest::option::of(0..GROUPS);
     prop_oneof![
-        6 => (any::<bool>(), 0..LARGEST_SPAN / 2).prop_map(|(scope, length)| Step::End { scope, length }),
-        2 => Just(Step::Take),
-        1 => Just(Step::Exported),
+        6 => (any::<bool>(), group(), 0..LARGEST_SPAN / 2)
+            .prop_map(|(scope, group, length)| Step::End { scope, group, length }),
+        2 => (0..GROUPS).prop_map(|group| Step::Start { group }),
+        2 => Just(Step::EndOldest),
+        3 => group().prop_map(|group| Step::Take { group }),
+        2 => Just(Step::Exported),
         1 => Just(Step::Dropped),
         1 => Just(Step::GiveUp),
+        1 => (0..GROUPS).prop_map(|group| Step::Over { group }),
     ]
 }
 
@@ -44,19 +64,23 @@ fn tracers(buffer: &SpanBuffer) -> (SdkTracerProvider, [SdkTracer; 2]) {
     (provider, tracers)
 }
 
-fn end_span(tracer: &SdkTracer, length: usize) {
-    let mut span = tracer.start("span");
+fn start_span(tracer: &SdkTracer, group: Option<&FlushGroup>) -> Span {
+    let context = Context::new();
+    let context = group.map_or(context.clone(), |group| group.attach(&context));
+    tracer.start_with_context("span", &context)
+}
+
+fn end_span(tracer: &SdkTracer, group: Option<&FlushGroup>, length: usize) {
+    let mut span = start_span(tracer, group);
     span.set_attribute(opentelemetry::KeyValue::new("filler", "x".repeat(length)));
     span.end();
 }
 
 /// Spans and bytes that are in the buffer or taken.
-fn held(buffer: &SpanBuffer, taken: Option<&Taken>) -> (u64, usize) {
+fn held(buffer: &SpanBuffer, flights: &VecDeque<Taken>) -> (u64, usize) {
     let state = buffer.lock();
-    let chunks = state
-        .closed
-        .iter()
-        .chain(taken.iter().flat_map(|taken| &taken.chunks));
+    let on_their_way = flights.iter().flat_map(|taken| &taken.chunks);
+    let chunks = state.closed.iter().chain(on_their_way);
     let closed = chunks.map(|chunk| (chunk.spans, chunk.spans_bytes().len()));
     let open = state
         .open
@@ -67,33 +91,97 @@ fn held(buffer: &SpanBuffer, taken: Option<&Taken>) -> (u64, usize) {
         .fold((0, 0), |sum, held| (sum.0 + held.0, sum.1 + held.1))
 }
 
+/// A buffer in use, driven step by step.
+struct Run {
+    buffer: SpanBuffer,
+    tracers: [SdkTracer; 2],
+    groups: [FlushGroup; GROUPS],
+    running: VecDeque<Span>,
+    flights: VecDeque<Taken>,
+    ended: u64,
+}
+
+impl Run {
+    fn take(&mut self, step: Step) {
+        match step {
+            Step::End {
+                scope,
+                group,
+                length,
+            } => {
+                let group = group.map(|group| &self.groups[group]);
+                end_span(&self.tracers[usize::from(scope)], group, length);
+                self.ended += 1;
+            }
+            Step::Start { group } => {
+                let span = start_span(&self.tracers[0], Some(&self.groups[group]));
+                self.running.push_back(span);
+            }
+            Step::EndOldest => self.ended += u64::from(self.running.pop_front().is_some()),
+            Step::Take { group } => self.flights.push_back(self.taken(group)),
+            Step::Exported => self.settle(Taken::exported),
+            Step::Dropped => self.settle(Taken::dropped),
+            Step::GiveUp => drop(self.flights.pop_front()),
+            Step::Over { group } => self.groups[group] = FlushGroup::new(),
+        }
+    }
+
+    fn taken(&self, group: Option<usize>) -> Taken {
+        let whose = group.map_or(Whose::Everyone, |group| {
+            Whose::Group(self.groups[group].group())
+        });
+        let taken = self.buffer.take(whose);
+        // A living group's spans are left to it, unless they have come back from somewhere.
+        let foreign = self
+            .groups
+            .iter()
+            .enumerate()
+            .filter(|(at, _)| Some(*at) != group);
+        let is_foreign = |chunk: &Chunk| {
+            !chunk.is_returned
+                && foreign
+                    .clone()
+                    .any(|(_, foreign)| chunk::is_of(&chunk.owner, foreign.group()))
+        };
+        assert!(group.is_none() || !taken.chunks.iter().any(is_foreign));
+        taken
+    }
+
+    fn settle(&mut self, settle: fn(&mut Taken, usize)) {
+        if let Some(taken) = self.flights.front_mut() {
+            if taken.chunks.is_empty() {
+                self.flights.pop_front();
+            } else {
+                settle(taken, 1);
+            }
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn every_span_is_accounted_for_and_the_bounds_hold(steps in proptest::collection::vec(step(), 1..200)) {
         let buffer = SpanBuffer::new(BOUNDS);
         let (_provider, tracers) = tracers(&buffer);
-        let mut taken: Option<Taken> = None;
-        let mut ended = 0;
+        let groups = [FlushGroup::new(), FlushGroup::new()];
+        let (running, flights) = (VecDeque::new(), VecDeque::new());
+        let mut run = Run { buffer: buffer.clone(), tracers, groups, running, flights, ended: 0 };
         for step in steps {
-            match (step, taken.as_mut()) {
-                (Step::End { scope, length }, _) => {
-                    end_span(&tracers[usize::from(scope)], length);
-                    ended += 1;
-                }
-                (Step::Take, None) => taken = Some(buffer.take()),
-                (Step::Exported, Some(taken)) if !taken.chunks.is_empty() => taken.exported(1),
-                (Step::Dropped, Some(taken)) if !taken.chunks.is_empty() => taken.dropped(1),
-                (Step::GiveUp, Some(_)) => taken = None,
-                _ => {}
-            }
+            run.take(step);
             let counts = buffer.counts();
-            prop_assert_eq!(counts.finished, ended);
+            prop_assert_eq!(counts.finished, run.ended);
             prop_assert_eq!(counts.finished, counts.exported + counts.dropped + counts.pending);
             prop_assert!(counts.pending <= BOUNDS.spans as u64);
+            prop_assert!(counts.late <= counts.finished);
             let bytes = buffer.lock().bytes;
             prop_assert!(bytes < BOUNDS.bytes + LARGEST_SPAN);
-            prop_assert_eq!(held(&buffer, taken.as_ref()), (counts.pending, bytes));
+            prop_assert_eq!(held(&buffer, &run.flights), (counts.pending, bytes));
+            prop_assert_eq!(buffer.0.members.len(), run.running.len());
         }
+        run.flights.clear();
+        let everything = buffer.take(Whose::Everyone);
+        let spans: u64 = everything.chunks.iter().map(|chunk| chunk.spans).sum();
+        prop_assert_eq!(spans, buffer.counts().pending);
     }
 }
 
@@ -106,11 +194,11 @@ fn chunks_that_come_back_become_one_for_each_scope() {
     let (_provider, tracers) = tracers(&buffer);
     for _ in 0..50 {
         for tracer in &tracers {
-            end_span(tracer, 10);
+            end_span(tracer, None, 10);
         }
-        drop(buffer.take());
+        drop(buffer.take(Whose::Everyone));
     }
-    let taken = buffer.take();
+    let taken = buffer.take(Whose::Everyone);
     assert_eq!(
         taken
             .chunks

@@ -176,6 +176,24 @@ fn propagators_that_are_all_unknown_leave_the_default() {
 }
 
 #[test]
+fn xray_is_a_propagator_and_xray_lambda_is_not() {
+    let propagators = |list| {
+        let (config, problems) = config(&[("OTEL_PROPAGATORS", list)]);
+        (config.propagator.to_string(), problems.len())
+    };
+    let expect = |list: &str, problems| (list.to_owned(), problems);
+    assert_eq!(propagators("xray"), expect("xray", 0));
+    assert_eq!(
+        propagators("xray,tracecontext , baggage"),
+        expect("tracecontext,baggage,xray", 0)
+    );
+    assert_eq!(
+        propagators("tracecontext,xray-lambda"),
+        expect("tracecontext", 1)
+    );
+}
+
+#[test]
 fn a_buffer_for_nothing_is_refused() {
     for name in ["OTEL_BSP_MAX_QUEUE_SIZE", "BATON_SPAN_BUFFER_BYTES"] {
         let (config, problems) = config(&[(name, "0")]);

@@ -1,11 +1,14 @@
-//! `traceparent`: W3C Trace Context level 2, section 3.2.
+//! `traceparent`: W3C Trace Context level 2, "Traceparent Header".
 
+use super::{OWS, hex};
 use opentelemetry::trace::{SpanContext, SpanId, TraceFlags, TraceId};
 use std::fmt::Write as _;
 
 /// Length of a version-00 header: `00-` + 32 + `-` + 16 + `-` + 2. Higher versions are at least this long.
 const LENGTH: usize = 55;
-/// The two flags that level 2 defines: sampled and random-trace-id. All others are cleared.
+/// The flag of level 2 that says that the trace id's right-most seven bytes are random.
+pub(super) const RANDOM: TraceFlags = TraceFlags::new(0x02);
+/// The two flags that level 2 defines. All others are cleared.
 const KNOWN_FLAGS: u8 = 0x03;
 
 /// Why a `traceparent` does not count.
@@ -42,11 +45,11 @@ pub(super) struct Traceparent {
 
 pub(super) fn parse(header: &str) -> Result<Traceparent, InvalidTraceparent> {
     use InvalidTraceparent as Invalid;
-    let bytes = header.as_bytes();
+    let bytes = without_whitespace(header).as_bytes();
     let Some((fields, rest)) = bytes.split_at_checked(LENGTH) else {
         return Err(Invalid::Length);
     };
-    let [version] = hex::<1>(&fields[0..2]).ok_or(Invalid::Version)?;
+    let [version] = hex::bytes(&fields[0..2]).ok_or(Invalid::Version)?;
     match version {
         0xff => return Err(Invalid::Version),
         0 if !rest.is_empty() => return Err(Invalid::Length),
@@ -55,9 +58,9 @@ pub(super) fn parse(header: &str) -> Result<Traceparent, InvalidTraceparent> {
     if fields[2] != b'-' || fields[35] != b'-' || fields[52] != b'-' {
         return Err(Invalid::Separator);
     }
-    let trace_id = hex::<16>(&fields[3..35]).ok_or(Invalid::TraceId)?;
-    let span_id = hex::<8>(&fields[36..52]).ok_or(Invalid::ParentId)?;
-    let [flags] = hex::<1>(&fields[53..55]).ok_or(Invalid::Flags)?;
+    let trace_id = hex::bytes(&fields[3..35]).ok_or(Invalid::TraceId)?;
+    let span_id = hex::bytes(&fields[36..52]).ok_or(Invalid::ParentId)?;
+    let [flags] = hex::bytes(&fields[53..55]).ok_or(Invalid::Flags)?;
     if rest.first().is_some_and(|byte| *byte != b'-') {
         return Err(Invalid::Flags);
     }
@@ -74,8 +77,18 @@ pub(super) fn parse(header: &str) -> Result<Traceparent, InvalidTraceparent> {
     })
 }
 
-/// Always version 00, whatever version the trace came in with (section 4.3 of the specification).
-pub(super) fn format(span_context: &SpanContext) -> String {
+/// Whitespace around a field value is no part of it (RFC 9110, section 5.5). HTTP libraries cut it off; nobody does so for a message attribute.
+/// A header of the usual length is left as it is: with whitespace around it, it would be too short.
+fn without_whitespace(header: &str) -> &str {
+    match header.len() {
+        LENGTH => header,
+        _ => header.trim_matches(OWS),
+    }
+}
+
+/// Always version 00, whatever version the trace came in with ("Versioning of traceparent"). The flags are their own argument, because a
+/// span of the SDK does not always have those that the trace came with.
+pub(super) fn format(span_context: &SpanContext, flags: TraceFlags) -> String {
     let mut header = String::with_capacity(LENGTH);
     // Writing to a `String` cannot fail.
     let _ = write!(
@@ -83,23 +96,7 @@ pub(super) fn format(span_context: &SpanContext) -> String {
         "00-{}-{}-{:02x}",
         span_context.trace_id(),
         span_context.span_id(),
-        span_context.trace_flags().to_u8() & KNOWN_FLAGS
+        flags.to_u8() & KNOWN_FLAGS
     );
     header
-}
-
-fn hex<const N: usize>(digits: &[u8]) -> Option<[u8; N]> {
-    let mut bytes = [0; N];
-    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-        *byte = digit(pair[0])? << 4 | digit(pair[1])?;
-    }
-    Some(bytes)
-}
-
-fn digit(byte: u8) -> Option<u8> {
-    match byte {
-        b'0'..=b'9' => Some(byte - b'0'),
-        b'a'..=b'f' => Some(byte - b'a' + 10),
-        _ => None,
-    }
 }

@@ -6,6 +6,8 @@ use opentelemetry::trace::{Span as _, Tracer as _};
 use opentelemetry_semantic_conventions::attribute::SERVICE_NAME;
 use std::collections::HashMap;
 
+mod groups;
+
 const SERVICE: Service = Service {
     name: "orders",
     version: None,
@@ -311,4 +313,24 @@ async fn without_an_exporter_the_callers_sampling_decision_travels_on() {
     drop(span);
     flush(&telemetry).await;
     assert!(sink.requests().is_empty());
+}
+
+#[tokio::test]
+async fn the_sampler_is_asked_as_for_a_new_trace() {
+    let sink = Sink::start(&[]).await;
+    let trace_id = TraceId::from_bytes([1; 16]);
+    for (sampler, argument, sampled) in [
+        ("parentbased_always_on", "", true),
+        ("parentbased_always_off", "", false),
+        ("always_off", "", false),
+        ("traceidratio", "0", false),
+        ("parentbased_traceidratio", "1", true),
+    ] {
+        let variables = [
+            ("OTEL_TRACES_SAMPLER", sampler),
+            ("OTEL_TRACES_SAMPLER_ARG", argument),
+        ];
+        let telemetry = telemetry(&sink, &variables).await;
+        assert_eq!(telemetry.samples_root(trace_id), sampled, "{sampler}");
+    }
 }

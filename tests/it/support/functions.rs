@@ -21,3 +21,14 @@ pub(crate) async fn start(binary: &str, collector: &Collector) -> FakeLambda {
         .await
         .unwrap()
 }
+
+/// The function, started with more than a collector to know of.
+pub(crate) async fn start_with(
+    binary: &str,
+    collector: &Collector,
+    change: impl FnOnce(Function) -> Function,
+) -> FakeLambda {
+    FakeLambda::start(&change(function(binary, collector)))
+        .await
+        .unwrap()
+}

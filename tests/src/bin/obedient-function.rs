@@ -10,6 +10,8 @@
 //! | `"fail": "text"` | fails, retryable, with `error.type` `told_to_fail` |
 //! | `"refuse": "text"` | fails for good, with `error.type` `told_to_refuse` |
 
+use std::env;
+use std::error::Error;
 use std::time::Duration;
 
 use baton_lambda::{Failure, Message};
@@ -17,6 +19,7 @@ use opentelemetry::baggage::BaggageExt as _;
 use opentelemetry::trace::{TraceContextExt as _, Tracer as _};
 use opentelemetry::{Context, KeyValue, global};
 use serde::Deserialize;
+use tokio::runtime;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -30,9 +33,14 @@ struct Order {
     refuse: Option<String>,
 }
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), baton_lambda::Error> {
-    baton_lambda::run(obey).await
+/// On one thread, or on several where Lambda says that invocations come side by side.
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut runtime = match env::var_os("AWS_LAMBDA_MAX_CONCURRENCY") {
+        None => runtime::Builder::new_current_thread(),
+        Some(_) => runtime::Builder::new_multi_thread(),
+    };
+    let runtime = runtime.enable_all().build()?;
+    Ok(runtime.block_on(baton_lambda::run(obey))?)
 }
 
 async fn obey(message: Message<Order>) -> Result<(), Failure> {

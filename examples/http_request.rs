@@ -1,0 +1,127 @@
+//! An outbound HTTP request inside a handler, which carries the trace on.
+//!
+//! The CLIENT span is a child of the record's, because that is active in the handler; `traceparent`, `tracestate` and `baggage` go into the
+//! headers by the global propagator, so that the server's span is a child of this one. Name and attributes are those of the conventions for
+//! HTTP clients. `STOCK_URL` is the service that is asked, such as `https://stock.example.com`.
+
+use baton_lambda::{Consumer, Failure, Message};
+use http_body_util::Empty;
+use hyper::body::Bytes;
+use hyper::header::{HeaderMap, HeaderName, HeaderValue};
+use hyper::{Request, StatusCode, Uri};
+use hyper_rustls::HttpsConnector;
+use hyper_util::client::legacy::{Client, connect::HttpConnector};
+use hyper_util::rt::TokioExecutor;
+use opentelemetry::propagation::Injector;
+use opentelemetry::trace::{FutureExt as _, SpanKind, Status, TraceContextExt as _, Tracer as _};
+use opentelemetry::{Context, KeyValue, global};
+use opentelemetry_semantic_conventions::attribute as key;
+use serde::Deserialize;
+use std::error::Error;
+use std::sync::Arc;
+
+const URL: &str = "STOCK_URL";
+
+#[derive(Deserialize)]
+struct Order {
+    article: u32,
+}
+
+struct Stock {
+    client: Client<HttpsConnector<HttpConnector>, Empty<Bytes>>,
+    url: String,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let url = std::env::var(URL).map_err(|error| format!("{URL}: {error}"))?;
+    let connector = hyper_rustls::HttpsConnectorBuilder::new()
+        .with_webpki_roots()
+        .https_or_http()
+        .enable_http1()
+        .build();
+    let client = Client::builder(TokioExecutor::new()).build(connector);
+    let consumer = Consumer::builder().state(Arc::new(Stock { client, url }));
+    Ok(consumer.run(handle).await?)
+}
+
+async fn handle(message: Message<Order>, stock: Arc<Stock>) -> Result<(), Failure> {
+    let uri: Uri = format!("{}/articles/{}", stock.url, message.body.article).parse()?;
+    match stock.get(&uri).await? {
+        status if status.is_success() => Ok(()),
+        status if status.is_server_error() => Err(Failure::retry("stock_failed", status.as_str())),
+        status => Err(Failure::permanent("not_in_stock", status.as_str())),
+    }
+}
+
+impl Stock {
+    async fn get(&self, uri: &Uri) -> Result<StatusCode, hyper_util::client::legacy::Error> {
+        let default_port = if uri.scheme_str() == Some("https") {
+            443
+        } else {
+            80
+        };
+        let tracer = global::tracer("stock");
+        let span = tracer
+            .span_builder("GET")
+            .with_kind(SpanKind::Client)
+            .with_attributes([
+                KeyValue::new(key::HTTP_REQUEST_METHOD, "GET"),
+                KeyValue::new(key::URL_FULL, uri.to_string()),
+                KeyValue::new(
+                    key::SERVER_ADDRESS,
+                    uri.host().unwrap_or_default().to_owned(),
+                ),
+                KeyValue::new(
+                    key::SERVER_PORT,
+                    i64::from(uri.port_u16().unwrap_or(default_port)),
+                ),
+            ])
+            .start(&tracer);
+        let context = Context::current_with_span(span);
+        let mut request = Request::new(Empty::new());
+        *request.uri_mut() = uri.clone();
+        global::get_text_map_propagator(|propagator| {
+            propagator.inject_context(&context, &mut Carrier(request.headers_mut()));
+        });
+        let response = self
+            .client
+            .request(request)
+            .with_context(context.clone())
+            .await;
+        let span = context.span();
+        match &response {
+            Ok(response) => {
+                let status = response.status();
+                let code = i64::from(status.as_u16());
+                span.set_attribute(KeyValue::new(key::HTTP_RESPONSE_STATUS_CODE, code));
+                if status.is_client_error() || status.is_server_error() {
+                    span.set_attribute(KeyValue::new(key::ERROR_TYPE, status.as_str().to_owned()));
+                    span.set_status(Status::error(""));
+                }
+            }
+            Err(error) => {
+                let error_type = if error.is_connect() {
+                    "connect_error"
+                } else {
+                    "_OTHER"
+                };
+                span.set_attribute(KeyValue::new(key::ERROR_TYPE, error_type));
+                span.set_status(Status::error(error.to_string()));
+            }
+        }
+        span.end();
+        response.map(|response| response.status())
+    }
+}
+
+/// Headers that the propagator writes into.
+struct Carrier<'a>(&'a mut HeaderMap);
+
+impl Injector for Carrier<'_> {
+    fn set(&mut self, name: &str, value: String) {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+            self.0.insert(name, value);
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! The smallest function, with its tests.
+//!
+//! The handler gets one message with its body decoded from JSON. What it returns decides about this message alone: `Ok`, and it is deleted;
+//! `Err`, and it is delivered again. (The event source mapping must have `ReportBatchItemFailures`.) Its span is a child of the sender's.
+//! The tests run the handler as Lambda would, with neither Lambda nor a network.
+
+use baton_lambda::{Failure, Message};
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+struct Order {
+    id: String,
+    quantity: u32,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), baton_lambda::Error> {
+    baton_lambda::run(handle).await
+}
+
+async fn handle(message: Message<Order>) -> Result<(), Failure> {
+    let order = &message.body;
+    if order.quantity == 0 {
+        return Err(Failure::permanent("empty_order", "nothing was ordered"));
+    }
+    tracing::info!(order_id = order.id, "order accepted");
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use baton_lambda::testing::Batch;
+    use serde_json::json;
+
+    #[tokio::test]
+    async fn an_order_is_accepted() {
+        let batch = Batch::standard("orders").message(json!({"id": "1", "quantity": 2}));
+        let outcome = batch.run(handle).await;
+        assert!(outcome.failed().is_empty());
+        assert_eq!(outcome.spans()[0].name, "process orders");
+    }
+
+    #[tokio::test]
+    async fn an_empty_order_fails_alone() {
+        let batch = Batch::standard("orders")
+            .message(json!({"id": "1", "quantity": 2}))
+            .message(json!({"id": "2", "quantity": 0}));
+        let outcome = batch.run(handle).await;
+        assert_eq!(outcome.failed(), ["message-2"]);
+        let span = outcome.record_span("message-2").unwrap();
+        assert_eq!(span.attributes["error.type"], "empty_order");
+    }
+}

@@ -1,0 +1,30 @@
+//! Options by the builder.
+//!
+//! What the builder sets wins over the environment (`BATON_*`), which wins over the default; here every option is a decision of the program's.
+//! Twenty messages at a time suit a handler that mostly waits. The flush may take half a second when the collector is slow, and the queue
+//! has no `ReportBatchItemFailures`, so that one failed message fails the whole batch.
+
+use baton_lambda::{Consumer, Failure, Message, PartialResponse};
+use serde_json::Value;
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+const CONCURRENCY: NonZeroUsize = NonZeroUsize::new(20).unwrap();
+const FLUSH_TIMEOUT: Duration = Duration::from_millis(500);
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), baton_lambda::Error> {
+    Consumer::builder()
+        .concurrency(CONCURRENCY)
+        .flush_timeout(FLUSH_TIMEOUT)
+        .partial_response(PartialResponse::Off)
+        .run(handle)
+        .await
+}
+
+async fn handle(message: Message<Value>) -> Result<(), Failure> {
+    match message.body["id"].as_str() {
+        Some(_) => Ok(()),
+        None => Err(Failure::permanent("missing_id", "the order has no id")),
+    }
+}

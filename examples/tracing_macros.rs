@@ -1,0 +1,55 @@
+//! Spans of the `tracing` macros, with the feature `tracing` of `baton-lambda`.
+//!
+//! What `#[instrument]` and `info_span!` make are OpenTelemetry spans inside the record's, also across `await` and with many messages side by
+//! side. Log lines inside them carry their ids. Fields become attributes, and `otel.kind`, `otel.name`, `otel.status_code` say what the
+//! macros have no words for. Spans of libraries stay out; the level of the log has no say about spans of level `INFO` and above.
+
+use baton_lambda::{Failure, Message};
+use serde::Deserialize;
+use std::time::Duration;
+use tracing::{Instrument as _, info, info_span, instrument};
+
+#[derive(Deserialize)]
+struct Order {
+    id: u32,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), baton_lambda::Error> {
+    baton_lambda::run(handle).await
+}
+
+async fn handle(message: Message<Order>) -> Result<(), Failure> {
+    reserve(&message.body).await;
+    let charging = info_span!("charge", otel.kind = "client", order.id = message.body.id);
+    async { info!("charged") }.instrument(charging).await;
+    Ok(())
+}
+
+#[instrument(skip_all, fields(order.id = order.id))]
+async fn reserve(order: &Order) {
+    // Stands for a call of another service.
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    info!("reserved");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use baton_lambda::testing::{Batch, SpanKind};
+    use serde_json::json;
+
+    #[tokio::test]
+    async fn each_message_has_its_own_spans_inside() {
+        let orders = Batch::standard("orders").message(json!({"id": 1}));
+        let outcome = orders.message(json!({"id": 2})).run(handle).await;
+        for (message, id) in [("message-1", 1), ("message-2", 2)] {
+            let record = outcome.record_span(message).unwrap();
+            let inside: Vec<_> = outcome.children_of(record).collect();
+            assert_eq!(inside[0].name, "reserve");
+            assert_eq!(inside[1].name, "charge");
+            assert_eq!(inside[1].kind, SpanKind::Client);
+            assert!(inside.iter().all(|span| span.attributes["order.id"] == id));
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! Where messages go that no further delivery would mend.
+//!
+//! SQS's own redrive policy moves a message after so many deliveries, and says nothing of the reason. What a handler has called permanent
+//! need not be delivered again: it is sent to the dead-letter queue at once, with the reason, and only then counts as done.
+
+mod attributes;
+mod client;
+mod error;
+mod letter;
+mod origin;
+mod queue;
+mod span;
+
+pub(crate) use error::DeadLetterError;
+pub use error::InvalidDeadLetterQueue;
+
+use crate::event::Record;
+use attributes::Attribute;
+use aws_sdk_sqs::Client;
+use aws_sdk_sqs::operation::RequestId as _;
+use aws_sdk_sqs::operation::send_message::SendMessageOutput;
+use letter::{Additions, Letter};
+use opentelemetry::context::FutureExt as _;
+use opentelemetry::trace::{TraceContextExt as _, Tracer};
+use opentelemetry::{Context, global};
+use origin::Origin;
+use queue::QueueUrl;
+use span::Unfinished;
+
+/// Instrumentation scope of the spans made here.
+const SCOPE: &str = "baton.lambda.dead_letter";
+
+/// A queue that takes the messages which handlers have given up on. Clones share the client and its connections.
+///
+/// What is sent is the message as it came: its body, its message attributes, its `AWSTraceHeader`, and the trace context that it carries.
+/// One that carries none gets that of the send. The reason is added as message attributes:
+///
+/// | Attribute | Value |
+/// |---|---|
+/// | `baton.error.type` | the failure's `error.type` |
+/// | `baton.error.message` | its text, cut to at most 1,024 bytes of whole characters; a character that SQS refuses becomes U+FFFD |
+/// | `baton.source.queue_arn` | the queue that the message came from |
+/// | `baton.source.message_id` | the message's id there |
+///
+/// A message with attributes of these names, from an earlier stay in a dead-letter queue, gets new ones. SQS takes ten attributes and
+/// 1 MiB a message. When either runs short, what is added is left out from the bottom of this table upwards and the trace context last,
+/// never anything of the sender's; the span of the send names what was left out.
+///
+/// To a FIFO queue the message goes in its own message group, or one of its own if it has none, with its message id as deduplication id.
+///
+/// # Moving messages back
+///
+/// SQS did not move these messages itself, so they lack `DeadLetterQueueSourceArn`, and "start DLQ redrive" to the source queue does not
+/// know where they came from: name the queue, which `baton.source.queue_arn` tells, as the custom destination.
+///
+/// # At least once
+///
+/// A function that dies after the send and before its response has been read gets the message again, and sends it again. (Not to a FIFO
+/// queue within five minutes: there the message id keeps the second one out.)
+#[derive(Debug, Clone)]
+pub struct DeadLetterQueue {
+    client: Client,
+    queue: QueueUrl,
+}
+
+/// Why a message is given up.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Reason<'a> {
+    /// One of few values.
+    pub(crate) error_type: &'a str,
+    /// For a person to read.
+    pub(crate) description: &'a str,
+}
+
+impl DeadLetterQueue {
+    /// The queue behind this URL, reached through this client, whose timeouts and retries count: a send that takes long keeps the
+    /// invocation from its end.
+    ///
+    /// # Errors
+    ///
+    /// When the URL is no absolute `http` or `https` URL, or its path does not end in a queue's name.
+    pub fn new(
+        client: Client,
+        queue_url: impl Into<String>,
+    ) -> Result<Self, InvalidDeadLetterQueue> {
+        let queue = QueueUrl::parse(queue_url.into())?;
+        Ok(Self { client, queue })
+    }
+
+    /// The queue behind this URL, reached with the region, the credentials and the endpoint that the environment names, as the AWS SDKs
+    /// read it.
+    pub(crate) async fn from_environment(queue_url: &str) -> Result<Self, InvalidDeadLetterQueue> {
+        let queue = QueueUrl::parse(queue_url.to_owned())?;
+        let client = client::load(client::environment()).await?;
+        Ok(Self { client, queue })
+    }
+
+    /// The queue's name.
+    pub(crate) fn name(&self) -> &str {
+        self.queue.name()
+    }
+
+    /// Sends the message of `record`, whose span is that of `span`. Returns once SQS has accepted it.
+    pub(crate) async fn send(
+        &self,
+        record: &Record<'_>,
+        span: &Context,
+        reason: &Reason<'_>,
+    ) -> Result<(), DeadLetterError> {
+        self.send_traced(&global::tracer(SCOPE), record, span, reason)
+            .await
+    }
+
+    async fn send_traced<T>(
+        &self,
+        tracer: &T,
+        record: &Record<'_>,
+        parent: &Context,
+        reason: &Reason<'_>,
+    ) -> Result<(), DeadLetterError>
+    where
+        T: Tracer,
+        T::Span: Send + Sync + 'static,
+    {
+        let letter = Letter::of(record, self.queue.is_fifo())?;
+        let origin = Origin::of(&letter);
+        let send = span::start(tracer, &self.queue, &origin, parent);
+        let context = parent.with_span(send);
+        let _unfinished = Unfinished(context.clone());
+        let additions = letter.additions(origin.carrier(&letter, &context), record, reason);
+        let sent = self
+            .send_within(&letter, additions, &context)
+            .with_context(context.clone())
+            .await;
+        span::finish(&context.span(), sent.as_ref().err());
+        sent
+    }
+
+    async fn send_within(
+        &self,
+        letter: &Letter<'_>,
+        additions: Additions,
+        context: &Context,
+    ) -> Result<(), DeadLetterError> {
+        let Additions {
+            added,
+            mut left_out,
+        } = additions;
+        let names: Vec<String> = added.iter().map(|added| added.name.clone()).collect();
+        let mut sent = self.request(letter, added).await;
+        // A queue may allow less than SQS does, and only refusing tells: the message is worth more than what we add to it.
+        if !names.is_empty() && sent.as_ref().is_err_and(DeadLetterError::is_of_the_message) {
+            left_out.extend(names);
+            sent = self.request(letter, Vec::new()).await;
+        }
+        let span = context.span();
+        span::record_left_out(&span, left_out);
+        let sent = sent?;
+        span::record_accepted(&span, sent.message_id(), sent.request_id());
+        Ok(())
+    }
+
+    async fn request(
+        &self,
+        letter: &Letter<'_>,
+        added: Vec<Attribute>,
+    ) -> Result<SendMessageOutput, DeadLetterError> {
+        let request = self
+            .client
+            .send_message()
+            .queue_url(self.queue.as_str())
+            .set_message_attributes(Some(letter.wire_attributes(added)?))
+            .set_message_system_attributes(letter.wire_system_attributes()?)
+            .set_message_group_id(letter.group_id())
+            .set_message_deduplication_id(letter.deduplication_id())
+            .message_body(letter.body());
+        Ok(request.send().await?)
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,0 +1,346 @@
+//! Sends over a real socket, with the message that arrives and the span that is left.
+
+mod consumer;
+pub(crate) mod endpoint;
+
+use super::*;
+use crate::ended::Ended;
+use crate::event::Batch;
+use aws_sdk_sqs::config::{Credentials, Region};
+use baton_telemetry::Propagator;
+use endpoint::{Behaviour, Endpoint, NEW_ID, REQUEST_ID};
+use opentelemetry::trace::{SpanKind, Status, TracerProvider as _};
+use opentelemetry_sdk::trace::{SdkTracerProvider, SpanData};
+use serde_json::{Value, json};
+use std::time::{Duration, Instant};
+
+const MESSAGE_ID: &str = "5f1b2d3c-0000-4000-8000-000000000001";
+const ARN: &str = "arn:aws:sqs:eu-central-1:123456789012:orders";
+const TRACEPARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+const TRACE_HEADER: &str =
+    "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=0";
+const REASON: Reason<'_> = Reason {
+    error_type: "refused",
+    description: "not wanted",
+};
+/// A send must not take longer than its timeouts, with time for a busy machine.
+const PATIENCE: Duration = Duration::from_secs(4);
+
+fn batch(attributes: Value) -> Batch {
+    let event = json!({"Records": [{
+        "messageId": MESSAGE_ID,
+        "body": "SECRET",
+        "attributes": {"AWSTraceHeader": TRACE_HEADER, "MessageGroupId": "g-1"},
+        "messageAttributes": attributes,
+        "eventSource": "aws:sqs",
+        "eventSourceARN": ARN,
+    }]});
+    Batch::parse(serde_json::value::to_raw_value(&event).unwrap()).unwrap()
+}
+
+fn text(value: &str) -> Value {
+    json!({"stringValue": value, "dataType": "String"})
+}
+
+/// The queue of this name at the endpoint, with the timeouts of a queue that the environment names.
+pub(crate) async fn queue(endpoint: &Endpoint, name: &str) -> DeadLetterQueue {
+    // As `Telemetry::init` does; it is the same in every test of the process.
+    global::set_text_map_propagator(Propagator::default());
+    let loader = client::environment()
+        .region(Region::new("eu-central-1"))
+        .credentials_provider(Credentials::new("test", "test", None, None, "test"))
+        .endpoint_url(&endpoint.url);
+    let client = client::load(loader).await.unwrap();
+    DeadLetterQueue::new(client, format!("{}/000000000000/{name}", endpoint.url)).unwrap()
+}
+
+/// A send of the message with these attributes to the queue of this name: its outcome, its span, and the span of the record.
+async fn send(
+    endpoint: &Endpoint,
+    name: &str,
+    attributes: Value,
+) -> (Result<(), DeadLetterError>, SpanData, SpanData) {
+    let queue = queue(endpoint, name).await;
+    let ended = Ended::default();
+    let provider = SdkTracerProvider::builder()
+        .with_span_processor(ended.clone())
+        .build();
+    let tracer = provider.tracer("test");
+    let record = Context::new().with_span(tracer.start("process orders"));
+    let batch = batch(attributes);
+    let sent = queue
+        .send_traced(&tracer, &batch.record(0), &record, &REASON)
+        .await;
+    record.span().end();
+    let mut spans = ended.spans().into_iter();
+    (sent, spans.next().unwrap(), spans.next().unwrap())
+}
+
+fn attribute(span: &SpanData, key: &str) -> Option<String> {
+    let mut attributes = span.attributes.iter();
+    let found = attributes.find(|attribute| attribute.key.as_str() == key);
+    found.map(|attribute| attribute.value.to_string())
+}
+
+/// The text of an attribute of a request.
+fn sent_text<'a>(request: &'a Value, name: &str) -> Option<&'a str> {
+    request["MessageAttributes"][name]["StringValue"].as_str()
+}
+
+#[tokio::test]
+async fn a_message_goes_on_as_it_came_with_the_reason() {
+    let endpoint = Endpoint::start(Behaviour::Accept).await;
+    let attributes = json!({
+        "TraceParent": text(TRACEPARENT),
+        "tracestate": text("k=v"),
+        "price": {"stringValue": "1.5", "dataType": "Number.eur"},
+        "thumb": {"binaryValue": "AAH/", "dataType": "Binary.png"},
+        "list": {"stringListValues": ["x"], "dataType": "String"},
+    });
+    let (sent, ..) = send(&endpoint, "dead", attributes).await;
+    sent.unwrap();
+
+    let request = &endpoint.requests()[0];
+    assert_eq!(request["MessageBody"], "SECRET");
+    assert_eq!(sent_text(request, "TraceParent"), Some(TRACEPARENT));
+    assert_eq!(sent_text(request, "tracestate"), Some("k=v"));
+    let attributes = &request["MessageAttributes"];
+    assert_eq!(
+        attributes["price"],
+        json!({"StringValue": "1.5", "DataType": "Number.eur"})
+    );
+    assert_eq!(
+        attributes["thumb"],
+        json!({"BinaryValue": "AAH/", "DataType": "Binary.png"})
+    );
+    assert_eq!(sent_text(request, "baton.error.type"), Some("refused"));
+    assert_eq!(
+        sent_text(request, "baton.error.message"),
+        Some("not wanted")
+    );
+    assert_eq!(sent_text(request, "baton.source.queue_arn"), Some(ARN));
+    assert_eq!(
+        sent_text(request, "baton.source.message_id"),
+        Some(MESSAGE_ID)
+    );
+    assert_eq!(attributes.as_object().unwrap().len(), 8);
+    let header = &request["MessageSystemAttributes"]["AWSTraceHeader"];
+    assert_eq!(header["StringValue"], TRACE_HEADER);
+    assert_eq!(
+        (
+            &request["MessageGroupId"],
+            &request["MessageDeduplicationId"]
+        ),
+        (&Value::Null, &Value::Null)
+    );
+}
+
+#[tokio::test]
+async fn the_send_of_a_message_with_a_context_links_to_it() {
+    let endpoint = Endpoint::start(Behaviour::Accept).await;
+    let attributes = json!({
+        "traceparent": text(TRACEPARENT),
+        "list": {"stringListValues": ["x"], "dataType": "String"},
+    });
+    let (sent, span, record) = send(&endpoint, "dead", attributes).await;
+    sent.unwrap();
+    assert_eq!(
+        (span.name.as_ref(), span.span_kind.clone()),
+        ("send dead", SpanKind::Client)
+    );
+    assert_eq!(span.parent_span_id, record.span_context.span_id());
+    let link = &span.links[0].span_context;
+    let creation = format!("00-{}-{}-01", link.trace_id(), link.span_id());
+    assert_eq!(creation, TRACEPARENT);
+    assert_eq!(
+        attribute(&span, "baton.dead_letter.left_out").as_deref(),
+        Some("[\"list\"]")
+    );
+    assert_eq!(span.status, Status::Unset);
+}
+
+#[tokio::test]
+async fn a_message_without_a_context_carries_that_of_the_send() {
+    let endpoint = Endpoint::start(Behaviour::Accept).await;
+    let (sent, span, record) = send(&endpoint, "dead", Value::Null).await;
+    sent.unwrap();
+
+    let context = &span.span_context;
+    let expected = format!("00-{}-{}-01", context.trace_id(), context.span_id());
+    let request = &endpoint.requests()[0];
+    assert_eq!(sent_text(request, "traceparent"), Some(&*expected));
+    assert_eq!(context.trace_id(), record.span_context.trace_id());
+    assert_eq!(
+        (span.span_kind.clone(), span.links.len()),
+        (SpanKind::Producer, 0)
+    );
+    for (key, value) in [
+        ("messaging.system", "aws_sqs"),
+        ("messaging.operation.name", "send"),
+        ("messaging.operation.type", "send"),
+        ("messaging.destination.name", "dead"),
+        ("messaging.message.id", NEW_ID),
+        ("aws.request_id", REQUEST_ID),
+        ("server.address", "127.0.0.1"),
+    ] {
+        assert_eq!(attribute(&span, key).as_deref(), Some(value), "{key}");
+    }
+    assert!(
+        attribute(&span, "aws.sqs.queue.url")
+            .unwrap()
+            .ends_with("/000000000000/dead")
+    );
+    assert_eq!(attribute(&span, "baton.dead_letter.left_out"), None);
+}
+
+#[tokio::test]
+async fn a_message_without_a_free_slot_is_sent_all_the_same() {
+    let endpoint = Endpoint::start(Behaviour::Accept).await;
+    let attributes: serde_json::Map<_, _> = (0..10)
+        .map(|index| (format!("a{index}"), text("x")))
+        .collect();
+    let (sent, span, _) = send(&endpoint, "dead", attributes.into()).await;
+    sent.unwrap();
+    assert_eq!(
+        endpoint.requests()[0]["MessageAttributes"]
+            .as_object()
+            .unwrap()
+            .len(),
+        10
+    );
+    assert_eq!(span.span_kind, SpanKind::Client);
+    let left_out = attribute(&span, "baton.dead_letter.left_out").unwrap();
+    assert!(left_out.contains("baton.error.type"), "{left_out}");
+}
+
+#[tokio::test]
+async fn a_broken_context_is_neither_replaced_nor_linked_to() {
+    let endpoint = Endpoint::start(Behaviour::Accept).await;
+    let (sent, span, _) = send(&endpoint, "dead", json!({"traceparent": text("00-broken")})).await;
+    sent.unwrap();
+    assert_eq!(
+        sent_text(&endpoint.requests()[0], "traceparent"),
+        Some("00-broken")
+    );
+    assert_eq!(
+        (span.span_kind.clone(), span.links.len()),
+        (SpanKind::Client, 0)
+    );
+}
+
+#[tokio::test]
+async fn a_fifo_queue_gets_the_group_and_a_deduplication_id() {
+    let endpoint = Endpoint::start(Behaviour::Accept).await;
+    let (sent, ..) = send(&endpoint, "dead.fifo", Value::Null).await;
+    sent.unwrap();
+    let request = &endpoint.requests()[0];
+    assert_eq!(request["MessageGroupId"], "g-1");
+    assert_eq!(request["MessageDeduplicationId"], MESSAGE_ID);
+}
+
+#[tokio::test]
+async fn a_queue_that_allows_less_gets_the_message_bare() {
+    let endpoint = Endpoint::start(Behaviour::RefuseWith("baton.error.type")).await;
+    let (sent, span, _) = send(&endpoint, "dead", json!({"tenant": text("blue")})).await;
+    sent.unwrap();
+    let requests = endpoint.requests();
+    assert_eq!(requests.len(), 2);
+    assert_eq!(
+        requests[1]["MessageAttributes"],
+        json!({"tenant": {"StringValue": "blue", "DataType": "String"}})
+    );
+    let left_out = attribute(&span, "baton.dead_letter.left_out").unwrap();
+    assert!(
+        left_out.contains("traceparent") && left_out.contains("baton.error.type"),
+        "{left_out}"
+    );
+}
+
+#[tokio::test]
+async fn a_refused_message_is_an_error_that_names_the_code_and_no_body() {
+    let endpoint = Endpoint::start(Behaviour::Deny).await;
+    let (sent, span, _) = send(&endpoint, "dead", Value::Null).await;
+    let error = sent.unwrap_err();
+    assert_eq!(
+        (endpoint.requests().len(), error.error_type()),
+        (1, "AccessDenied")
+    );
+    assert_eq!(
+        attribute(&span, "error.type").as_deref(),
+        Some("AccessDenied")
+    );
+    assert_eq!(
+        attribute(&span, "aws.request_id").as_deref(),
+        Some(REQUEST_ID)
+    );
+    assert_eq!(span.status, Status::error(error.to_string()));
+    assert_eq!(
+        error.to_string(),
+        "SQS refused the message: AccessDenied (HTTP 403, request request-1)"
+    );
+    assert!(!format!("{error:?} {span:?}").contains("SECRET"));
+}
+
+#[tokio::test]
+async fn a_connection_that_broke_is_tried_again() {
+    let endpoint = Endpoint::start(Behaviour::CloseFirst).await;
+    let (sent, ..) = send(&endpoint, "dead", Value::Null).await;
+    sent.unwrap();
+    assert_eq!(endpoint.requests().len(), 2);
+}
+
+#[tokio::test]
+async fn an_endpoint_that_never_answers_costs_seconds_and_no_more() {
+    let endpoint = Endpoint::start(Behaviour::Hang).await;
+    let began = Instant::now();
+    let (sent, span, _) = send(&endpoint, "dead", Value::Null).await;
+    assert!(began.elapsed() < PATIENCE, "{:?}", began.elapsed());
+    let error = sent.unwrap_err();
+    assert_eq!(error.error_type(), "timeout");
+    assert_eq!(attribute(&span, "error.type").as_deref(), Some("timeout"));
+    assert!(!format!("{error:?}").contains("SECRET"));
+}
+
+#[tokio::test]
+async fn a_send_that_is_given_up_is_not_taken_for_a_success() {
+    let endpoint = Endpoint::start(Behaviour::Hang).await;
+    let ended = Ended::default();
+    let provider = SdkTracerProvider::builder()
+        .with_span_processor(ended.clone())
+        .build();
+    let queue = queue(&endpoint, "dead").await;
+    let batch = batch(Value::Null);
+    let (tracer, parent) = (provider.tracer("test"), Context::new());
+    let record = batch.record(0);
+    let mut sending = Box::pin(queue.send_traced(&tracer, &record, &parent, &REASON));
+    tokio::select! {
+        _ = &mut sending => panic!("the endpoint never answers"),
+        () = asked(&endpoint) => {}
+    }
+    drop(sending);
+    let span = ended.spans().remove(0);
+    assert_eq!(attribute(&span, "error.type").as_deref(), Some("cancelled"));
+}
+
+/// Returns once a request has arrived.
+async fn asked(endpoint: &Endpoint) {
+    while endpoint.requests().is_empty() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn without_a_region_there_is_no_queue() {
+    let loader = client::environment().region(NoRegion);
+    let error = client::load(loader).await.unwrap_err();
+    assert_eq!(error, InvalidDeadLetterQueue::NoRegion);
+}
+
+#[derive(Debug)]
+struct NoRegion;
+
+impl aws_config::meta::region::ProvideRegion for NoRegion {
+    fn region(&self) -> aws_config::meta::region::future::ProvideRegion<'_> {
+        aws_config::meta::region::future::ProvideRegion::ready(None)
+    }
+}

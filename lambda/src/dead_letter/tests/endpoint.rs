@@ -1,0 +1,109 @@
+//! An SQS endpoint on a real socket, as far as a send needs one.
+
+use serde_json::{Value, json};
+use std::sync::{Arc, Mutex};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+
+/// What the endpoint does with a message.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Behaviour {
+    Accept,
+    /// Refuses messages that have this attribute, as one that is too long.
+    RefuseWith(&'static str),
+    /// Refuses every message, as one that may not be sent there.
+    Deny,
+    /// Closes the first connection without an answer.
+    CloseFirst,
+    /// Never answers.
+    Hang,
+}
+
+/// The id that every accepted message gets.
+pub(crate) const NEW_ID: &str = "5f1b2d3c-0000-4000-8000-000000000099";
+pub(crate) const REQUEST_ID: &str = "request-1";
+
+#[derive(Debug, Clone)]
+pub(crate) struct Endpoint {
+    pub(crate) url: String,
+    requests: Arc<Mutex<Vec<Value>>>,
+}
+
+impl Endpoint {
+    /// Listens until the test's runtime ends.
+    pub(crate) async fn start(behaviour: Behaviour) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = Self {
+            url: format!("http://{}", listener.local_addr().unwrap()),
+            requests: Arc::default(),
+        };
+        let requests = Arc::clone(&endpoint.requests);
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(serve(stream, behaviour, Arc::clone(&requests)));
+            }
+        });
+        endpoint
+    }
+
+    /// Everything that was asked for, in its order.
+    pub(crate) fn requests(&self) -> Vec<Value> {
+        self.requests.lock().unwrap().clone()
+    }
+}
+
+/// Answers on a connection until its other end closes it.
+async fn serve(mut stream: TcpStream, behaviour: Behaviour, requests: Arc<Mutex<Vec<Value>>>) {
+    while let Some(request) = read(&mut stream).await {
+        let is_first = {
+            let mut requests = requests.lock().unwrap();
+            requests.push(request.clone());
+            requests.len() == 1
+        };
+        let (status, body) = match behaviour {
+            Behaviour::Hang => std::future::pending().await,
+            Behaviour::CloseFirst if is_first => return,
+            Behaviour::Deny => (403, refusal("AccessDenied")),
+            Behaviour::RefuseWith(name) if !request["MessageAttributes"][name].is_null() => {
+                (400, refusal("InvalidParameterValue"))
+            }
+            _ => (200, json!({"MessageId": NEW_ID})),
+        };
+        let body = body.to_string();
+        let answer = format!(
+            "HTTP/1.1 {status} Status\r\nContent-Type: application/x-amz-json-1.0\r\nx-amzn-RequestId: {REQUEST_ID}\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        stream.write_all(answer.as_bytes()).await.unwrap();
+    }
+}
+
+fn refusal(code: &str) -> Value {
+    json!({"__type": format!("com.amazonaws.sqs#{code}"), "message": "as the test wants it"})
+}
+
+/// The body of the next request; `None` once there are no more.
+async fn read(stream: &mut TcpStream) -> Option<Value> {
+    let mut received = Vec::new();
+    loop {
+        let head = received.windows(4).position(|end| end == b"\r\n\r\n");
+        if let Some(head) = head {
+            let length = content_length(std::str::from_utf8(&received[..head]).unwrap());
+            let body = &received[head + 4..];
+            if body.len() >= length {
+                return Some(serde_json::from_slice(&body[..length]).unwrap());
+            }
+        }
+        if stream.read_buf(&mut received).await.ok()? == 0 {
+            return None;
+        }
+    }
+}
+
+fn content_length(head: &str) -> usize {
+    let lower = head.to_ascii_lowercase();
+    let length = lower
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length:"));
+    length.unwrap().trim().parse().unwrap()
+}

@@ -1,0 +1,187 @@
+//! What another service has put into a body: an SNS notification, or an EventBridge event.
+
+use super::attributes::{Attributes, MessageAttribute, OF_SNS, text_or_skip};
+use super::carrier::{Carrier, TraceCarrier};
+use super::scan::{Kind, Scanner};
+use super::text::Text;
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+use std::num::NonZeroU32;
+
+/// `Type` of an SNS notification.
+const NOTIFICATION: &str = "Notification";
+/// A field that EventBridge events have and hardly anything else.
+const DETAIL_TYPE: &str = "detail-type";
+
+/// Whether a text, with JSON's escapes or without, may be an envelope: an object in which one of the marks occurs.
+pub(super) fn may_be_envelope(text: &str) -> bool {
+    let mut start = text.trim_start();
+    while let Some(rest) = start
+        .strip_prefix(r"\n")
+        .or(start.strip_prefix(r"\r"))
+        .or(start.strip_prefix(r"\t"))
+    {
+        start = rest.trim_start();
+    }
+    start.starts_with('{') && (start.contains(NOTIFICATION) || start.contains(DETAIL_TYPE))
+}
+
+/// Checks a text as JSON, so that it can be walked over.
+fn valid(json: &str) -> Option<Scanner<'_>> {
+    let json: &RawValue = serde_json::from_str(json).ok()?;
+    let mut scanner = Scanner::new(json.get(), 0);
+    (scanner.kind() == Kind::Object).then_some(scanner)
+}
+
+/// An SNS notification, as SQS gets it unless the subscription has raw message delivery.
+#[derive(Debug)]
+pub(crate) struct Notification<'a> {
+    json: &'a str,
+    message: Text,
+    message_id: Option<Text>,
+    topic_arn: Option<Text>,
+    subject: Option<Text>,
+    attributes: Option<NonZeroU32>,
+    carrier: Carrier,
+}
+
+impl<'a> Notification<'a> {
+    /// `None` if the text is no notification.
+    pub(crate) fn read(text: &'a str) -> Option<Self> {
+        let mut scanner = valid(text)?;
+        let json = scanner.json();
+        let (mut kind, mut message, mut message_id) = (None, None, None);
+        let (mut topic_arn, mut subject) = (None, None);
+        let (mut attributes, mut carrier) = (None, Carrier::default());
+        scanner.enter();
+        while let Some(key) = scanner.key() {
+            let slot = match key.decode(json).as_deref() {
+                Some("Type") => &mut kind,
+                Some("Message") => &mut message,
+                Some("MessageId") => &mut message_id,
+                Some("TopicArn") => &mut topic_arn,
+                Some("Subject") => &mut subject,
+                Some("MessageAttributes") => {
+                    attributes = scanner.object_start();
+                    carrier = Carrier::read_attributes(&mut scanner, &OF_SNS);
+                    continue;
+                }
+                _ => {
+                    scanner.skip();
+                    continue;
+                }
+            };
+            *slot = text_or_skip(&mut scanner);
+        }
+        let is_notification = kind?.decode(json)? == NOTIFICATION;
+        Some(Self {
+            json,
+            message: message.filter(|_| is_notification)?,
+            message_id,
+            topic_arn,
+            subject,
+            attributes,
+            carrier,
+        })
+    }
+
+    /// What was published. `None` when it is no text, as with half of a surrogate pair.
+    pub(crate) fn message(&self) -> Option<Cow<'a, str>> {
+        self.message.decode(self.json)
+    }
+
+    pub(crate) fn message_id(&self) -> Option<Cow<'a, str>> {
+        self.message_id?.decode(self.json)
+    }
+
+    pub(crate) fn topic_arn(&self) -> Option<Cow<'a, str>> {
+        self.topic_arn?.decode(self.json)
+    }
+
+    pub(crate) fn subject(&self) -> Option<Cow<'a, str>> {
+        self.subject?.decode(self.json)
+    }
+
+    pub(crate) fn attributes(&self) -> impl Iterator<Item = MessageAttribute<'a>> + use<'a> {
+        Attributes::new(self.json, self.attributes, &OF_SNS)
+    }
+
+    pub(crate) fn trace_carrier(&self) -> TraceCarrier<'a> {
+        self.carrier.values(self.json)
+    }
+}
+
+/// An EventBridge event, as a rule sends it unless it transforms it.
+#[derive(Debug)]
+pub(crate) struct BridgeEvent<'a> {
+    json: &'a str,
+    detail: &'a str,
+    detail_type: Text,
+    source: Text,
+    id: Option<Text>,
+    fields: Carrier,
+    detail_fields: Carrier,
+}
+
+impl<'a> BridgeEvent<'a> {
+    /// `None` if the text is no such event.
+    pub(crate) fn read(text: &'a str) -> Option<Self> {
+        let mut scanner = valid(text)?;
+        let json = scanner.json();
+        let fields = Carrier::read_fields(&mut scanner.clone());
+        let (mut detail, mut detail_type, mut source, mut id) = (None, None, None, None);
+        let mut detail_fields = Carrier::default();
+        scanner.enter();
+        while let Some(key) = scanner.key() {
+            let slot = match key.decode(json).as_deref() {
+                Some(DETAIL_TYPE) => &mut detail_type,
+                Some("source") => &mut source,
+                Some("id") => &mut id,
+                Some("detail") => {
+                    detail_fields = Carrier::read_fields(&mut scanner.clone());
+                    detail = Some(scanner.raw());
+                    continue;
+                }
+                _ => {
+                    scanner.skip();
+                    continue;
+                }
+            };
+            *slot = text_or_skip(&mut scanner);
+        }
+        Some(Self {
+            json,
+            detail: detail?,
+            detail_type: detail_type?,
+            source: source?,
+            id,
+            fields,
+            detail_fields,
+        })
+    }
+
+    /// The JSON of what happened.
+    pub(crate) fn detail(&self) -> &'a str {
+        self.detail
+    }
+
+    pub(crate) fn detail_type(&self) -> Option<Cow<'a, str>> {
+        self.detail_type.decode(self.json)
+    }
+
+    pub(crate) fn source(&self) -> Option<Cow<'a, str>> {
+        self.source.decode(self.json)
+    }
+
+    pub(crate) fn id(&self) -> Option<Cow<'a, str>> {
+        self.id?.decode(self.json)
+    }
+
+    /// The event's own fields, which only a rule's input transformer can add to, and then those of `detail`, which senders can write.
+    pub(crate) fn trace_carriers(&self) -> [TraceCarrier<'a>; 2] {
+        [
+            self.fields.values(self.json),
+            self.detail_fields.values(self.json),
+        ]
+    }
+}

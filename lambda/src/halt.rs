@@ -1,0 +1,238 @@
+//! When an invocation has to come to its end, and how its records hear of it.
+
+use crate::config::Config;
+use lambda_runtime::Context as LambdaContext;
+use std::sync::OnceLock;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+/// Left between the end of a flush and the invocation's deadline, for the response to be sent.
+pub(crate) const RESPONSE_MARGIN: Duration = Duration::from_millis(100);
+/// How long before the deadline nothing new is started, at least: a handler that waits for another service needs about a second.
+const MIN_DRAIN: Duration = Duration::from_millis(1500);
+/// The same as a part of the whole time: the longer a function may run, the longer its messages take.
+const DRAIN_PART: u32 = 10;
+/// What an invocation is taken to have when its deadline is past already: the most that Lambda gives. Lambda hands out no such invocation;
+/// tools that stand in for it do (`cargo lambda watch` says 1970).
+const UNKNOWN_TIME: Duration = Duration::from_secs(15 * 60);
+/// Neither mark takes more than this part of the time: where the timeout is short, messages must be tried all the same.
+const MAX_PART: u32 = 2;
+
+/// Why an invocation ends before all of its messages are handled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reason {
+    /// Lambda ends the process at the invocation's deadline.
+    Deadline,
+    /// Lambda has announced that it ends the process.
+    Shutdown,
+}
+
+impl Reason {
+    /// `error.type` of the messages that were not handled for it.
+    pub(crate) fn error_type(self) -> &'static str {
+        match self {
+            Self::Deadline => "deadline_exceeded",
+            Self::Shutdown => "shutdown",
+        }
+    }
+
+    pub(crate) fn of_unstarted(self) -> &'static str {
+        match self {
+            Self::Deadline => {
+                "not started: the invocation's deadline was too near for another message"
+            }
+            Self::Shutdown => "not started: the function was being shut down",
+        }
+    }
+
+    pub(crate) fn of_cancelled(self) -> &'static str {
+        match self {
+            Self::Deadline => {
+                "cancelled: the handler was still running shortly before the invocation's deadline"
+            }
+            Self::Shutdown => {
+                "cancelled: the handler was still running when the function was shut down"
+            }
+        }
+    }
+}
+
+/// What an invocation's records look at: whether another may start, and whether those that run have to stop.
+#[derive(Debug)]
+pub(crate) struct Halt {
+    drain_at: Instant,
+    draining: OnceLock<Reason>,
+    cancelled: OnceLock<Reason>,
+    cancel: Notify,
+}
+
+impl Halt {
+    pub(crate) fn new(marks: &Marks) -> Self {
+        Self {
+            drain_at: marks.drain,
+            draining: OnceLock::new(),
+            cancelled: OnceLock::new(),
+            cancel: Notify::new(),
+        }
+    }
+
+    /// Nothing new starts. The first reason counts.
+    pub(crate) fn drain(&self, reason: Reason) {
+        self.draining.get_or_init(|| reason);
+    }
+
+    /// What runs is cancelled, and nothing new starts.
+    pub(crate) fn cancel(&self, reason: Reason) {
+        self.drain(reason);
+        self.cancelled.get_or_init(|| reason);
+        self.cancel.notify_waiters();
+    }
+
+    /// Why nothing new may start, if so. Looks at the clock itself: a handler that blocks the thread keeps everybody else from it.
+    pub(crate) fn draining(&self) -> Option<Reason> {
+        if self.draining.get().is_none() && Instant::now() >= self.drain_at {
+            self.drain(Reason::Deadline);
+        }
+        self.draining.get().copied()
+    }
+
+    /// Completes when running handlers have to stop.
+    pub(crate) async fn cancelled(&self) -> Reason {
+        loop {
+            // Taken before looking, so that a call of `cancel` in between is not missed.
+            let cancel = self.cancel.notified();
+            if let Some(reason) = self.cancelled.get() {
+                return *reason;
+            }
+            cancel.await;
+        }
+    }
+}
+
+/// The moments of one invocation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Marks {
+    /// Nothing new starts.
+    pub(crate) drain: Instant,
+    /// Running handlers are cancelled.
+    pub(crate) cancel: Instant,
+    /// Everything is flushed, and the response goes out.
+    pub(crate) respond: Instant,
+}
+
+impl Marks {
+    /// The marks of an invocation that arrives now.
+    pub(crate) fn of_invocation(lambda: &LambdaContext, config: &Config) -> Self {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let left = Duration::from_millis(lambda.deadline).checked_sub(now.unwrap_or_default());
+        Self::of(left.unwrap_or(UNKNOWN_TIME), config)
+    }
+
+    /// The marks of an invocation that has `left` until its deadline.
+    pub(crate) fn of(left: Duration, config: &Config) -> Self {
+        let now = Instant::now();
+        let most = left / MAX_PART;
+        let cancel = config
+            .cancel_before_deadline
+            .unwrap_or(config.flush_timeout + RESPONSE_MARGIN)
+            .max(RESPONSE_MARGIN)
+            .min(most);
+        let drain = config
+            .drain_before_deadline
+            .unwrap_or(MIN_DRAIN.max(left / DRAIN_PART))
+            .clamp(cancel, most.max(cancel));
+        Self {
+            drain: now + (left - drain),
+            cancel: now + (left - cancel),
+            respond: now + left.saturating_sub(RESPONSE_MARGIN),
+        }
+    }
+
+    /// The end of a flush that may take `budget` from now on.
+    pub(crate) fn flush_deadline(&self, budget: Duration) -> Instant {
+        self.respond.min(Instant::now() + budget)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(30);
+
+    /// How long before the deadline each mark is.
+    async fn before_deadline(left: Duration, config: &Config) -> (Duration, Duration, Duration) {
+        let deadline = Instant::now() + left;
+        let marks = Marks::of(left, config);
+        (
+            deadline - marks.drain,
+            deadline - marks.cancel,
+            deadline - marks.respond,
+        )
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_marks_leave_time_for_the_flush_and_the_response() {
+        let config = Config::default();
+        let seconds = Duration::from_secs_f64;
+        for (left, expected) in [
+            (LONG, (seconds(3.0), seconds(1.1), RESPONSE_MARGIN)),
+            (seconds(6.0), (seconds(1.5), seconds(1.1), RESPONSE_MARGIN)),
+            // A short timeout leaves half of its time to the handlers.
+            (seconds(1.0), (seconds(0.5), seconds(0.5), RESPONSE_MARGIN)),
+            (
+                seconds(0.05),
+                (seconds(0.025), seconds(0.025), seconds(0.05)),
+            ),
+        ] {
+            assert_eq!(before_deadline(left, &config).await, expected, "{left:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn marks_that_are_set_are_kept_within_half_of_the_time() {
+        let mut config = Config {
+            drain_before_deadline: Some(Duration::from_secs(10)),
+            cancel_before_deadline: Some(Duration::from_secs(5)),
+            ..Config::default()
+        };
+        let marks = before_deadline(LONG, &config).await;
+        assert_eq!((marks.0.as_secs(), marks.1.as_secs()), (10, 5));
+        config.drain_before_deadline = Some(Duration::ZERO);
+        config.cancel_before_deadline = Some(Duration::from_secs(60));
+        let marks = before_deadline(LONG, &config).await;
+        assert_eq!((marks.0.as_secs(), marks.1.as_secs()), (15, 15));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_flush_ends_with_its_budget_or_in_time_for_the_response() {
+        let budget = Duration::from_secs(1);
+        let config = Config::default();
+        let left = |left| Marks::of(left, &config).flush_deadline(budget) - Instant::now();
+        assert_eq!(left(LONG), budget);
+        assert_eq!(left(Duration::from_millis(600)), Duration::from_millis(500));
+        assert_eq!(left(Duration::from_millis(50)), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_clock_is_looked_at_although_nobody_has_watched_it() {
+        let marks = Marks::of(LONG, &Config::default());
+        let halt = Halt::new(&marks);
+        tokio::time::advance(marks.drain - Instant::now()).await;
+        assert_eq!(halt.draining(), Some(Reason::Deadline));
+    }
+
+    #[tokio::test]
+    async fn a_cancellation_reaches_those_who_wait_and_those_who_come_later() {
+        let halt = Halt::new(&Marks::of(LONG, &Config::default()));
+        assert_eq!(halt.draining(), None);
+        let (reason, ()) = tokio::join!(halt.cancelled(), async {
+            halt.drain(Reason::Shutdown);
+            halt.cancel(Reason::Deadline);
+        });
+        assert_eq!(reason, Reason::Deadline);
+        assert_eq!(halt.cancelled().await, Reason::Deadline);
+        assert_eq!(halt.draining(), Some(Reason::Shutdown));
+    }
+}

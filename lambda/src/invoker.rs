@@ -1,0 +1,131 @@
+//! An invocation from its event to its response.
+
+use crate::config::{AllFailed, Config, PartialResponse};
+use crate::event::{Batch, InvalidEvent};
+use crate::flush::{self, FlushLayer, Flusher};
+use crate::halt::{Halt, Marks};
+use crate::handler::Handler;
+use crate::invocation::{Processed, Processor};
+use crate::spans::LambdaInvocation;
+use aws_lambda_events::event::sqs::SqsBatchResponse;
+use lambda_runtime::{Diagnostic, LambdaEvent};
+use serde_json::value::RawValue;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::sync::Notify;
+
+/// What all invocations of the process share.
+pub(crate) struct Invoker<H, S, Args> {
+    processor: Processor<H, S, Args>,
+    flusher: Arc<Flusher>,
+    is_cold: AtomicBool,
+}
+
+impl<H, S, Args> Invoker<H, S, Args> {
+    pub(crate) fn new(processor: Processor<H, S, Args>, flusher: Arc<Flusher>) -> Self {
+        Self {
+            processor,
+            flusher,
+            is_cold: AtomicBool::new(true),
+        }
+    }
+
+    pub(crate) fn flush_layer(&self) -> FlushLayer {
+        FlushLayer(Arc::clone(&self.flusher))
+    }
+}
+
+impl<H: Handler<S, Args>, S, Args> Invoker<H, S, Args> {
+    /// Handles a batch, and flushes unless that is left to the [layer](FlushLayer).
+    pub(crate) async fn invoke(
+        &self,
+        event: LambdaEvent<Box<RawValue>>,
+    ) -> Result<SqsBatchResponse, InvocationError> {
+        let LambdaEvent { payload, context } = event;
+        let config = &self.processor.config;
+        let marks = Marks::of_invocation(&context, config);
+        let lambda = LambdaInvocation {
+            context: &context,
+            is_cold_start: self.is_cold.swap(false, Ordering::Relaxed),
+        };
+        let batch = Batch::parse(payload)?;
+        let group = self.flusher.group_before_response();
+        let root = flush::root(group.as_ref());
+        let (halt, handled) = (Halt::new(&marks), Notify::new());
+        let processing = async {
+            let processed = self.processor.process(batch, lambda, root, &halt).await;
+            handled.notify_one();
+            processed
+        };
+        let watching = self.flusher.watch(&marks, &halt, &handled);
+        let (processed, ()) = tokio::join!(processing, watching);
+        self.flusher.before_response(group.as_ref(), &marks).await;
+        respond(&processed, config)
+    }
+}
+
+pub(crate) fn respond(
+    processed: &Processed,
+    config: &Config,
+) -> Result<SqsBatchResponse, InvocationError> {
+    let (failed, of) = (processed.failed.len(), processed.batch.len());
+    let all = failed == of && config.all_failed == AllFailed::FailInvocation;
+    if failed > 0 && (all || config.partial_response == PartialResponse::Off) {
+        return Err(InvocationError::Failed { failed, of });
+    }
+    let mut response = SqsBatchResponse::default();
+    for index in &processed.failed {
+        // Without its identifier a failed message cannot be kept from being deleted, except by failing with all the others.
+        let record = processed.batch.record(*index);
+        let id = record.message_id();
+        let id = id.ok_or(InvocationError::Unidentified { index: *index })?;
+        response.add_failure(id);
+    }
+    Ok(response)
+}
+
+/// Why a whole batch is delivered again.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvocationError {
+    /// The event is not what an SQS event source mapping sends. The text names the field.
+    #[error("{0}")]
+    Event(String),
+    /// A message failed that the event gives no identifier for.
+    #[error("Records[{index}] failed and has no messageId to report it by")]
+    Unidentified {
+        /// Position in the batch, from 0.
+        index: usize,
+    },
+    /// Messages failed, and the configuration says that the invocation fails then.
+    #[error("{failed} of {of} messages failed")]
+    Failed {
+        /// How many failed.
+        failed: usize,
+        /// How many there were.
+        of: usize,
+    },
+}
+
+impl From<InvalidEvent> for InvocationError {
+    fn from(error: InvalidEvent) -> Self {
+        Self::Event(error.to_string())
+    }
+}
+
+impl From<InvocationError> for Diagnostic {
+    fn from(error: InvocationError) -> Self {
+        let error_type = match &error {
+            InvocationError::Event(_) => "InvalidEvent",
+            InvocationError::Unidentified { .. } => "UnidentifiedFailure",
+            InvocationError::Failed { .. } => "BatchFailed",
+        };
+        Self {
+            error_type: error_type.to_owned(),
+            error_message: error.to_string(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

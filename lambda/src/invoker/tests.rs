@@ -1,0 +1,77 @@
+use super::*;
+use serde_json::{Value, json};
+
+fn batch(ids: &[Value]) -> Batch {
+    let records: Vec<Value> = ids
+        .iter()
+        .map(|id| json!({"messageId": id, "eventSource": "aws:sqs"}))
+        .collect();
+    let event = json!({ "Records": records });
+    Batch::parse(serde_json::value::to_raw_value(&event).unwrap()).unwrap()
+}
+
+fn response_with(batch: Batch, failed: &[usize], config: &Config) -> Result<Value, String> {
+    let processed = Processed {
+        batch: Arc::new(batch),
+        failed: failed.to_vec(),
+    };
+    respond(&processed, config)
+        .map(|response| serde_json::to_value(response).unwrap())
+        .map_err(|error| error.to_string())
+}
+
+fn response(ids: &[Value], failed: &[usize], partial: PartialResponse) -> Result<Value, String> {
+    let config = Config {
+        partial_response: partial,
+        ..Config::default()
+    };
+    response_with(batch(ids), failed, &config)
+}
+
+#[test]
+fn failed_messages_are_named_and_no_others() {
+    let ids = [json!("a"), json!("b"), json!("c")];
+    assert_eq!(
+        response(&ids, &[1], PartialResponse::On),
+        Ok(json!({"batchItemFailures": [{"itemIdentifier": "b"}]}))
+    );
+    assert_eq!(
+        response(&ids, &[], PartialResponse::On),
+        Ok(json!({"batchItemFailures": []}))
+    );
+}
+
+#[test]
+fn a_failure_that_cannot_be_named_fails_the_batch_and_never_becomes_an_empty_identifier() {
+    for id in [Value::Null, json!("")] {
+        let ids = [json!("a"), id];
+        let error = response(&ids, &[0, 1], PartialResponse::On).unwrap_err();
+        assert_eq!(
+            error,
+            "Records[1] failed and has no messageId to report it by"
+        );
+        // Where it did not fail, it may be deleted like the others.
+        assert!(response(&ids, &[0], PartialResponse::On).is_ok());
+    }
+}
+
+#[test]
+fn without_partial_responses_one_failure_fails_all() {
+    let ids = [json!("a"), json!("b")];
+    let error = response(&ids, &[0], PartialResponse::Off).unwrap_err();
+    assert_eq!(error, "1 of 2 messages failed");
+    assert!(response(&ids, &[], PartialResponse::Off).is_ok());
+}
+
+#[test]
+fn when_all_failed_the_invocation_fails_if_that_is_asked_for() {
+    let config = Config {
+        all_failed: AllFailed::FailInvocation,
+        ..Config::default()
+    };
+    let error = response_with(batch(&[json!("a"), json!("b")]), &[0, 1], &config).unwrap_err();
+    assert_eq!(error, "2 of 2 messages failed");
+    assert!(response_with(batch(&[json!("a"), json!("b")]), &[1], &config).is_ok());
+    // Nothing has failed in a batch of nothing.
+    assert!(response_with(batch(&[]), &[], &config).is_ok());
+}

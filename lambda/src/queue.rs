@@ -1,0 +1,78 @@
+//! The queues that a batch's records come from.
+
+use crate::event::{Batch, Record};
+use opentelemetry::StringValue;
+use std::sync::Arc;
+
+/// A queue, by the ARN that its records carry.
+#[derive(Debug)]
+pub(crate) struct Queue {
+    arn: Box<str>,
+    name: Arc<str>,
+}
+
+impl Queue {
+    /// `None` when the ARN does not end in a name.
+    fn new(arn: &str) -> Option<Self> {
+        let name = arn.rsplit(':').next().filter(|name| !name.is_empty())?;
+        Some(Self {
+            arn: arn.into(),
+            name: name.into(),
+        })
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The name as an attribute's value, which shares the text.
+    pub(crate) fn name_value(&self) -> StringValue {
+        Arc::clone(&self.name).into()
+    }
+}
+
+/// The queues of one batch. Almost always there is one: an event source mapping reads a single queue.
+#[derive(Debug)]
+pub(crate) struct Queues {
+    queues: Vec<Queue>,
+    /// Whether some record does not say which queue it came from.
+    has_strays: bool,
+}
+
+impl Queues {
+    pub(crate) fn of(batch: &Batch) -> Self {
+        let mut queues = Self {
+            queues: Vec::with_capacity(1),
+            has_strays: false,
+        };
+        for record in batch.records() {
+            let arn = record.queue_arn();
+            let known = arn.as_deref().is_some_and(|arn| queues.find(arn).is_some());
+            if known {
+                continue;
+            }
+            match arn.as_deref().and_then(Queue::new) {
+                Some(queue) => queues.queues.push(queue),
+                None => queues.has_strays = true,
+            }
+        }
+        queues
+    }
+
+    /// The queue that a record of this batch came from.
+    pub(crate) fn of_record(&self, record: &Record<'_>) -> Option<&Queue> {
+        self.find(&record.queue_arn()?)
+    }
+
+    /// The one queue of the batch; `None` when there are several.
+    pub(crate) fn only(&self) -> Option<&Queue> {
+        match self.queues.as_slice() {
+            [queue] if !self.has_strays => Some(queue),
+            _ => None,
+        }
+    }
+
+    fn find(&self, arn: &str) -> Option<&Queue> {
+        self.queues.iter().find(|queue| &*queue.arn == arn)
+    }
+}

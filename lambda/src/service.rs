@@ -1,0 +1,93 @@
+//! The consumer as a tower service, for those who assemble the Lambda runtime themselves.
+
+use crate::flush::FlushLayer;
+use crate::handler::Handler;
+use crate::invoker::{InvocationError, Invoker};
+use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
+use lambda_runtime::LambdaEvent;
+use serde_json::value::to_raw_value;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context as TaskContext, Poll};
+use tower::Service;
+
+/// The consumer as a service for batches: the core of [`Builder::run`](crate::Builder::run), behind the types that other code for Lambda
+/// speaks. Clones share everything.
+///
+/// ```no_run
+/// use baton_lambda::{Consumer, Failure, Message};
+/// use lambda_runtime::{Error, Runtime};
+///
+/// # async fn handle(message: Message<String>) -> Result<(), Failure> { Ok(()) }
+/// #[tokio::main(flavor = "current_thread")]
+/// async fn main() -> Result<(), Error> {
+///     let service = Consumer::builder().service(handle).await?;
+///     let flush = service.flush_layer();
+///     Runtime::new(service).layer(flush).run().await
+/// }
+/// ```
+///
+/// It flushes before it returns, unless the flush point is [`AfterResponse`](crate::FlushPoint::AfterResponse): then the
+/// [layer](Self::flush_layer) does, or nobody. The event is written as JSON again to be read by the core, which costs more than what `run`
+/// does: use that where you can.
+pub struct ConsumerService<H, S, Args> {
+    invoker: Arc<Invoker<H, S, Args>>,
+}
+
+impl<H, S, Args> ConsumerService<H, S, Args> {
+    pub(crate) fn new(invoker: Invoker<H, S, Args>) -> Self {
+        Self {
+            invoker: Arc::new(invoker),
+        }
+    }
+
+    /// What flushes after the response, where that is the flush point.
+    #[must_use]
+    pub fn flush_layer(&self) -> FlushLayer {
+        self.invoker.flush_layer()
+    }
+}
+
+impl<H, S, Args> Service<LambdaEvent<SqsEvent>> for ConsumerService<H, S, Args>
+where
+    H: Handler<S, Args>,
+    S: Send + Sync + 'static,
+    Args: 'static,
+{
+    type Response = SqsBatchResponse;
+    type Error = InvocationError;
+    type Future = Pin<Box<dyn Future<Output = Result<SqsBatchResponse, InvocationError>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut TaskContext<'_>) -> Poll<Result<(), InvocationError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, event: LambdaEvent<SqsEvent>) -> Self::Future {
+        let invoker = Arc::clone(&self.invoker);
+        Box::pin(async move {
+            let payload = to_raw_value(&event.payload)
+                .map_err(|error| InvocationError::Event(error.to_string()))?;
+            invoker
+                .invoke(LambdaEvent::new(payload, event.context))
+                .await
+        })
+    }
+}
+
+impl<H, S, Args> Clone for ConsumerService<H, S, Args> {
+    fn clone(&self) -> Self {
+        Self {
+            invoker: Arc::clone(&self.invoker),
+        }
+    }
+}
+
+impl<H, S, Args> fmt::Debug for ConsumerService<H, S, Args> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("ConsumerService")
+            .finish_non_exhaustive()
+    }
+}

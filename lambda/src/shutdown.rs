@@ -1,0 +1,63 @@
+//! What happens when Lambda announces that it ends the process.
+//!
+//! It does so only for functions with an extension: SIGTERM, and SIGKILL 500 ms later where all extensions are internal ones. Without one
+//! the process is killed unannounced, which loses nothing where spans are flushed before the response.
+
+#[cfg(feature = "graceful-shutdown")]
+mod announcement;
+
+#[cfg(feature = "graceful-shutdown")]
+pub(crate) use announcement::Announcement;
+
+use tokio::sync::watch;
+
+/// Whether the end has been announced, and how many invocations are not answered yet.
+#[derive(Debug, Default)]
+pub(crate) struct Shutdown {
+    announced: watch::Sender<bool>,
+    in_flight: watch::Sender<usize>,
+}
+
+/// An invocation that is not answered yet.
+#[derive(Debug)]
+pub(crate) struct InFlight<'a>(&'a Shutdown);
+
+impl Shutdown {
+    pub(crate) fn is_announced(&self) -> bool {
+        *self.announced.borrow()
+    }
+
+    /// Completes once the end has been announced.
+    pub(crate) async fn announced(&self) {
+        // The sender is in `self`: it cannot be gone.
+        let _ = self.announced.subscribe().wait_for(|yes| *yes).await;
+    }
+
+    pub(crate) fn begin_invocation(&self) -> InFlight<'_> {
+        self.in_flight.send_modify(|count| *count += 1);
+        InFlight(self)
+    }
+}
+
+#[cfg(feature = "graceful-shutdown")]
+impl Shutdown {
+    fn announce(&self) {
+        self.announced.send_replace(true);
+    }
+
+    /// Completes when every invocation is answered.
+    async fn idle(&self) {
+        // As above.
+        let _ = self
+            .in_flight
+            .subscribe()
+            .wait_for(|count| *count == 0)
+            .await;
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.in_flight.send_modify(|count| *count -= 1);
+    }
+}

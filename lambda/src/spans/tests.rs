@@ -1,0 +1,95 @@
+//! The names in the crate's documentation, against those that are emitted. With the feature `dead-letter-queue`, because the table has its
+//! spans too.
+
+use crate::dead_letter::tests::endpoint::{Behaviour, Endpoint};
+use crate::dead_letter::tests::queue;
+use crate::testing::{Batch, Outcome, Record, Span};
+use crate::{Consumer, Failure, Message};
+use std::collections::BTreeSet;
+
+const DOCUMENTATION: &str = include_str!("../lib.rs");
+/// How the table of attributes begins.
+const TABLE: &str = "//! | Attribute | On | Value |";
+const TRACEPARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+/// An attribute's name and what it is on.
+type Name = (String, String);
+
+fn documented() -> BTreeSet<Name> {
+    let (_, table) = DOCUMENTATION.split_once(TABLE).unwrap();
+    let rows = table.lines().skip(2);
+    let rows = rows.take_while(|line| line.starts_with("//! |"));
+    rows.flat_map(|row| {
+        let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+        let name = cells[1].trim_matches('`').to_owned();
+        let on = cells[2].split(", ").map(str::to_owned);
+        on.map(move |on| (name.clone(), on)).collect::<Vec<_>>()
+    })
+    .collect()
+}
+
+fn add(emitted: &mut BTreeSet<Name>, attributes: &serde_json::Value, on: &str) {
+    let names = attributes.as_object().unwrap().keys();
+    emitted.extend(names.map(|name| (name.clone(), on.to_owned())));
+}
+
+fn collect(emitted: &mut BTreeSet<Name>, outcome: &Outcome) {
+    for span in outcome.spans() {
+        add(emitted, &span.attributes, kind_of(span));
+        for link in &span.links {
+            add(emitted, &link.attributes, "link");
+        }
+    }
+}
+
+fn kind_of(span: &Span) -> &'static str {
+    match span.name.split(' ').next().unwrap() {
+        "process_batch" => "batch",
+        "process" => "record",
+        "send" => "send",
+        other => panic!("{other} is not documented"),
+    }
+}
+
+async fn obey(message: Message<String>) -> Result<(), Failure> {
+    match message.body.as_str() {
+        "refuse" => Err(Failure::permanent("refused", "not wanted")),
+        _ => Ok(()),
+    }
+}
+
+/// Ten attributes of the sender's: there is no room for any of ours.
+fn full(body: &str) -> Record {
+    let names = (0..10).map(|number| format!("sender-{number}"));
+    names.fold(Record::raw(body), |record, name| {
+        record.attribute(name, "x")
+    })
+}
+
+#[tokio::test]
+async fn the_documented_names_are_those_that_are_emitted() {
+    let mut emitted = BTreeSet::new();
+    for behaviour in [Behaviour::Accept, Behaviour::Deny] {
+        let endpoint = Endpoint::start(behaviour).await;
+        let consumer = Consumer::builder()
+            .max_receive_count(3.try_into().unwrap())
+            .dead_letter_queue(queue(&endpoint, "dead").await);
+        let batch = Batch::fifo("orders")
+            .record(Record::raw("ok").group("a").traceparent(TRACEPARENT))
+            .record(Record::raw("ok").group("b").traceparent("00-short"))
+            .record(Record::raw("refuse").group("c").receive_count(3))
+            .record(full("refuse").group("d"));
+        collect(&mut emitted, &batch.run_with(consumer, obey).await);
+    }
+    let documented = documented();
+    let undocumented: Vec<_> = emitted.difference(&documented).collect();
+    let unemitted: Vec<_> = documented.difference(&emitted).collect();
+    assert!(
+        undocumented.is_empty(),
+        "emitted and not in the table: {undocumented:?}"
+    );
+    assert!(
+        unemitted.is_empty(),
+        "in the table and not emitted: {unemitted:?}"
+    );
+}

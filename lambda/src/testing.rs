@@ -1,0 +1,192 @@
+//! Tests of a handler in five lines: a batch goes in, the response and the spans come out.
+//!
+//! ```
+//! use baton_lambda::{Failure, Message, testing};
+//! use serde_json::{Value, json};
+//!
+//! async fn handle(message: Message<Value>) -> Result<(), Failure> {
+//!     match message.body["id"].as_str() {
+//!         Some(_) => Ok(()),
+//!         None => Err(Failure::permanent("missing_id", "the order has no id")),
+//!     }
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! let batch = testing::Batch::standard("orders").message(json!({"id": "1"})).message(json!({}));
+//! let outcome = batch.run(handle).await;
+//! assert_eq!(outcome.failed(), ["message-2"]);
+//! assert_eq!(outcome.spans()[0].name, "process orders");
+//! assert_eq!(outcome.spans()[1].attributes["error.type"], "missing_id");
+//! # }
+//! ```
+//!
+//! This is the code that runs on Lambda, between the payload and the response. It needs no network and none of Lambda's variables, reads
+//! no environment, and works under `#[tokio::test]`, also with `start_paused`. Tests may run side by side in one process.
+//!
+//! Spans that the handler makes itself, with `opentelemetry::global::tracer`, are captured when they are inside a record's span, however
+//! deep, and have ended when the batch is done. For that the first run in a process installs a tracer provider and the propagator of W3C
+//! context and baggage as OpenTelemetry's globals: a test process must not install others after it. With the feature `tracing` the spans of `#[instrument]` and the like are
+//! captured as well, unless the process has a `tracing` subscriber of its own that lacks `tracing_layer`.
+
+mod capture;
+mod outcome;
+mod record;
+mod span;
+
+pub use opentelemetry::trace::SpanKind;
+pub use outcome::Outcome;
+pub use record::{InvalidRecord, Record};
+pub use span::{Event, Link, Span};
+
+use crate::consumer::{Builder, Consumer};
+use crate::handler::Handler;
+use aws_lambda_events::event::sqs::SqsBatchResponse;
+use baton_telemetry::Telemetry;
+use capture::Run;
+use lambda_runtime::{Context as LambdaContext, LambdaEvent};
+use record::Place;
+use serde::Serialize;
+use serde_json::json;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Where the queues of the events are.
+const REGION: &str = "eu-central-1";
+const ACCOUNT: &str = "000000000000";
+const FUNCTION_ARN: &str = "arn:aws:lambda:eu-central-1:000000000000:function:tested";
+/// The longest that Lambda allows: the deadline plays no part in a test that does not ask for it.
+const TIMEOUT: Duration = Duration::from_secs(15 * 60);
+
+/// A batch of messages as the event source mapping hands it over, to be run through a handler.
+#[derive(Debug)]
+pub struct Batch {
+    queue: String,
+    records: Vec<(String, Record)>,
+    timeout: Duration,
+}
+
+impl Batch {
+    /// An empty batch from the standard queue of this name.
+    #[must_use]
+    pub fn standard(queue: &str) -> Self {
+        Self {
+            queue: format!("arn:aws:sqs:{REGION}:{ACCOUNT}:{queue}"),
+            records: Vec::new(),
+            timeout: TIMEOUT,
+        }
+    }
+
+    /// An empty batch from the FIFO queue of this name; `.fifo` is added where it is missing.
+    #[must_use]
+    pub fn fifo(queue: &str) -> Self {
+        let name = queue.strip_suffix(".fifo").unwrap_or(queue);
+        Self::standard(&format!("{name}.fifo"))
+    }
+
+    /// Adds a message whose body is `body` as JSON.
+    #[must_use]
+    pub fn message(self, body: impl Serialize) -> Self {
+        self.record(Record::json(body))
+    }
+
+    /// Adds a message with this text as its body.
+    #[must_use]
+    pub fn raw_message(self, body: impl Into<String>) -> Self {
+        self.record(Record::raw(body))
+    }
+
+    /// Adds a message with metadata of its own.
+    #[must_use]
+    pub fn record(mut self, record: Record) -> Self {
+        self.records.push((self.queue.clone(), record));
+        self
+    }
+
+    /// Adds the messages of another batch, for functions that several queues feed.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        self.records.extend(other.records);
+        self
+    }
+
+    /// How long the function may take. By default fifteen minutes, the most there is. With the clock paused, a handler that waits for
+    /// longer is cancelled at once, as on Lambda shortly before the deadline.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// The event as JSON, always the same for the same batch: for `cargo lambda invoke --data-file`, or a fixture.
+    ///
+    /// # Errors
+    ///
+    /// A body that cannot be written as JSON.
+    pub fn event(&self) -> Result<serde_json::Value, InvalidRecord> {
+        let records = self.records.iter().zip(1..);
+        let records: Vec<serde_json::Value> = records
+            .map(|((queue_arn, record), number)| {
+                record.event(&Place {
+                    region: REGION,
+                    queue_arn,
+                    number,
+                })
+            })
+            .collect::<Result<_, _>>()?;
+        Ok(json!({ "Records": records }))
+    }
+
+    /// Runs the batch through `handler` with the default options.
+    pub async fn run<H, Args>(self, handler: H) -> Outcome
+    where
+        H: Handler<(), Args>,
+    {
+        self.run_with(Consumer::builder(), handler).await
+    }
+
+    /// Runs the batch through `handler` with these options and this state. What the builder does not set has its default: the environment
+    /// is not read.
+    pub async fn run_with<H, S, Args>(self, consumer: Builder<S>, handler: H) -> Outcome
+    where
+        H: Handler<S, Args>,
+    {
+        let run = Run::start();
+        let response = self.invoke(consumer, handler, &run).await;
+        let records = self.records.iter().zip(1..);
+        let ids: Vec<String> = records
+            .map(|((_, record), number)| record.id_at(number))
+            .collect();
+        Outcome::new(&ids, response, run.take())
+    }
+
+    async fn invoke<H, S, Args>(
+        &self,
+        consumer: Builder<S>,
+        handler: H,
+        run: &Run,
+    ) -> Result<SqsBatchResponse, String>
+    where
+        H: Handler<S, Args>,
+    {
+        let event = self.event().map_err(|error| error.to_string())?;
+        let payload = serde_json::value::to_raw_value(&event);
+        let payload = payload.map_err(|error| error.to_string())?;
+        let event = LambdaEvent::new(payload, self.lambda_context());
+        let telemetry = Telemetry::captured(run.provider().clone());
+        let response = consumer.invoke_once(handler, telemetry, event).await;
+        response.map_err(|error| error.to_string())
+    }
+
+    fn lambda_context(&self) -> LambdaContext {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let deadline = now.unwrap_or_default().saturating_add(self.timeout);
+        let mut context = LambdaContext::default();
+        context.request_id = "invocation-1".to_owned();
+        context.invoked_function_arn = FUNCTION_ARN.to_owned();
+        context.deadline = u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX);
+        context
+    }
+}
+
+#[cfg(test)]
+mod tests;

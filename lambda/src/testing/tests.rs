@@ -1,0 +1,253 @@
+use super::*;
+use crate::{Failure, Message, PartialResponse};
+use opentelemetry::global;
+use opentelemetry::trace::{FutureExt as _, TraceContextExt as _, Tracer as _};
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+const PRODUCER_SPAN: &str = "00f067aa0ba902b7";
+
+fn traceparent() -> String {
+    format!("00-{TRACE}-{PRODUCER_SPAN}-01")
+}
+
+async fn refuse_two(message: Message<u8>) -> Result<(), Failure> {
+    match message.body {
+        2 => Err(Failure::permanent("refused", "not wanted")),
+        _ => Ok(()),
+    }
+}
+
+/// Makes a span named by the body, and another inside it after having waited.
+async fn stores(message: Message<String>) -> Result<(), Failure> {
+    let tracer = global::tracer("handler");
+    let outer = tracer.start(format!("outer {}", message.body));
+    let context = opentelemetry::Context::current_with_span(outer);
+    async {
+        tokio::task::yield_now().await;
+        drop(global::tracer("handler").start("inner"));
+    }
+    .with_context(context)
+    .await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn failed_messages_and_their_spans_are_found_by_id() {
+    let batch = Batch::standard("orders").message(1).message(2).message(3);
+    let outcome = batch.run(refuse_two).await;
+    assert_eq!(outcome.failed(), ["message-2"]);
+    let response = outcome.response().unwrap();
+    assert_eq!(response.batch_item_failures[0].item_identifier, "message-2");
+    let refused = outcome.record_span("message-2").unwrap();
+    assert_eq!(refused.attributes["error.type"], "refused");
+    assert_eq!(refused.error.as_deref(), Some("not wanted"));
+    let done = outcome.record_span("message-1").unwrap();
+    assert!(done.attributes["error.type"].is_null() && done.error.is_none());
+    assert!(outcome.record_span("message-4").is_none());
+    let names: Vec<&str> = outcome
+        .spans()
+        .iter()
+        .map(|span| span.name.as_str())
+        .collect();
+    assert_eq!(
+        names,
+        [
+            "process orders",
+            "process orders",
+            "process orders",
+            "process_batch orders"
+        ]
+    );
+    assert_eq!(outcome.spans()[3], *outcome.batch_span().unwrap());
+}
+
+#[tokio::test]
+async fn a_record_continues_the_trace_it_came_with() {
+    let record = Record::raw("a").id("m").traceparent(traceparent());
+    let outcome = Batch::standard("orders").record(record).run(stores).await;
+    let (span, batch) = (
+        outcome.record_span("m").unwrap(),
+        outcome.batch_span().unwrap(),
+    );
+    assert_eq!(span.trace_id, TRACE);
+    assert_eq!(span.parent_span_id.as_deref(), Some(PRODUCER_SPAN));
+    assert_eq!(span.kind, SpanKind::Consumer);
+    assert!(span.links_to(batch));
+    assert_eq!(
+        (batch.links.len(), batch.links[0].span_id.as_str()),
+        (1, PRODUCER_SPAN)
+    );
+    assert_eq!(batch.links[0].attributes["messaging.message.id"], "m");
+}
+
+#[tokio::test]
+async fn the_handlers_own_spans_stand_behind_their_record() {
+    let batch = Batch::standard("orders").raw_message("a").raw_message("b");
+    let outcome = batch.run(stores).await;
+    let names: Vec<&str> = outcome
+        .spans()
+        .iter()
+        .map(|span| span.name.as_str())
+        .collect();
+    let expected = [
+        "process orders",
+        "outer a",
+        "inner",
+        "process orders",
+        "outer b",
+        "inner",
+        "process_batch orders",
+    ];
+    assert_eq!(names, expected);
+    let outer = outcome.span("outer b").unwrap();
+    assert!(outer.is_child_of(outcome.record_span("message-2").unwrap()));
+    assert!(!outer.is_child_of(outcome.record_span("message-1").unwrap()));
+    assert_eq!(outer.scope, "handler");
+    let inner: Vec<&Span> = outcome.children_of(outer).collect();
+    assert_eq!((inner.len(), inner[0].name.as_str()), (1, "inner"));
+}
+
+#[tokio::test]
+async fn runs_side_by_side_do_not_see_each_other_even_in_one_trace() {
+    let run = |body: &'static str| {
+        let record = Record::raw(body).traceparent(traceparent());
+        Batch::standard("orders").record(record).run(stores)
+    };
+    let (left, right) = tokio::join!(run("left"), run("right"));
+    for (outcome, own, other) in [
+        (left, "outer left", "outer right"),
+        (right, "outer right", "outer left"),
+    ] {
+        assert_eq!(outcome.spans().len(), 4);
+        assert!(outcome.span(own).is_some() && outcome.span(other).is_none());
+    }
+}
+
+#[tokio::test]
+async fn the_consumers_options_and_state_are_taken() {
+    async fn count(message: Message<u8>, seen: Arc<AtomicU32>) -> Result<(), Failure> {
+        seen.fetch_add(u32::from(message.body), Ordering::Relaxed);
+        Err(Failure::retry("busy", "later"))
+    }
+    let seen = Arc::new(AtomicU32::new(0));
+    let consumer = Consumer::builder()
+        .state(Arc::clone(&seen))
+        .concurrency(NonZeroUsize::MIN)
+        .partial_response(PartialResponse::Off);
+    let batch = Batch::standard("orders").message(1).message(2);
+    let outcome = batch.run_with(consumer, count).await;
+    assert_eq!(seen.load(Ordering::Relaxed), 3);
+    assert_eq!(outcome.response().unwrap_err(), "2 of 2 messages failed");
+    assert_eq!(outcome.failed(), ["message-1", "message-2"]);
+}
+
+#[tokio::test]
+async fn a_fifo_queue_keeps_the_order_in_each_group() {
+    let batch = Batch::fifo("orders")
+        .message(2)
+        .message(1)
+        .record(Record::json(3).group("other"));
+    let outcome = batch.run(refuse_two).await;
+    assert_eq!(outcome.failed(), ["message-1", "message-2"]);
+    let blocked = outcome.record_span("message-2").unwrap();
+    assert_eq!(blocked.name, "process orders.fifo");
+    assert_eq!(blocked.attributes["error.type"], "message_group_blocked");
+    assert_eq!(
+        outcome.record_span("message-3").unwrap().attributes["baton.sqs.message_group_id"],
+        "other"
+    );
+}
+
+#[tokio::test]
+async fn a_batch_may_come_from_several_queues() {
+    let returns = Batch::standard("returns").message(1);
+    let outcome = Batch::standard("orders")
+        .message(1)
+        .and(returns)
+        .run(refuse_two)
+        .await;
+    assert_eq!(
+        outcome.record_span("message-2").unwrap().name,
+        "process returns"
+    );
+    assert_eq!(outcome.batch_span().unwrap().name, "process_batch");
+}
+
+#[tokio::test(start_paused = true)]
+async fn with_the_clock_paused_a_deadline_costs_no_time() {
+    async fn wait(_: Message<u8>) -> Result<(), Failure> {
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        Ok(())
+    }
+    let batch = || Batch::standard("orders").message(1);
+    let before = tokio::time::Instant::now();
+    let outcome = batch().run(wait).await;
+    assert!(outcome.failed().is_empty());
+    assert_eq!(before.elapsed().as_secs(), 60);
+    let outcome = batch().timeout(Duration::from_secs(30)).run(wait).await;
+    assert_eq!(outcome.failed(), ["message-1"]);
+    let cancelled = outcome.record_span("message-1").unwrap();
+    assert_eq!(cancelled.attributes["error.type"], "deadline_exceeded");
+}
+
+#[tokio::test]
+async fn a_body_that_cannot_be_written_fails_the_run_and_says_which() {
+    let keyed_by_no_text = std::collections::BTreeMap::from([((1, 2), 3)]);
+    let batch = Batch::standard("orders")
+        .message(1)
+        .message(keyed_by_no_text);
+    assert!(batch.event().is_err());
+    let outcome = batch.run(refuse_two).await;
+    let error = outcome.response().unwrap_err();
+    assert!(
+        error.starts_with("the body of message-2 cannot be written as JSON"),
+        "{error}"
+    );
+    assert!(outcome.spans().is_empty());
+}
+
+#[test]
+fn an_event_has_every_field_that_the_handler_can_ask_for() {
+    let record = Record::json(json!({"id": "1"}))
+        .receive_count(3)
+        .sent_at(UNIX_EPOCH + Duration::from_millis(5))
+        .attribute("tenant", "blue")
+        .aws_trace_header("Root=1-67891233-abcdef012345678912345678");
+    let event = Batch::fifo("orders").record(record).event().unwrap();
+    let event: aws_lambda_events::event::sqs::SqsEvent = serde_json::from_value(event).unwrap();
+    let record = &event.records[0];
+    assert_eq!(record.body.as_deref(), Some(r#"{"id":"1"}"#));
+    assert_eq!(
+        record.event_source_arn.as_deref(),
+        Some("arn:aws:sqs:eu-central-1:000000000000:orders.fifo")
+    );
+    for (name, value) in [
+        ("ApproximateReceiveCount", "3"),
+        ("SentTimestamp", "5"),
+        ("MessageGroupId", "group-1"),
+        ("AWSTraceHeader", "Root=1-67891233-abcdef012345678912345678"),
+    ] {
+        assert_eq!(record.attributes[name], value);
+    }
+    let tenant = &record.message_attributes["tenant"];
+    assert_eq!(tenant.string_value.as_deref(), Some("blue"));
+}
+
+#[cfg(feature = "tracing")]
+#[tokio::test]
+async fn spans_of_the_tracing_macros_are_captured() {
+    async fn traced(_: Message<u8>) -> Result<(), Failure> {
+        // The target is that of a program: this crate's own spans are left out.
+        let span = tracing::info_span!(target: "orders", "store", attempt = 1);
+        span.in_scope(|| drop(global::tracer("handler").start("inside")));
+        Ok(())
+    }
+    let outcome = Batch::standard("orders").message(1).run(traced).await;
+    let store = outcome.span("store").unwrap();
+    assert!(store.is_child_of(outcome.record_span("message-1").unwrap()));
+    assert_eq!(store.attributes, json!({"attempt": 1}));
+    assert!(outcome.span("inside").unwrap().is_child_of(store));
+}

@@ -1,0 +1,160 @@
+//! Encoded spans of one scope and one group.
+
+use super::flight::Whose;
+use crate::encode::{self, LinkState};
+use crate::group::Group;
+use bytes::Bytes;
+use opentelemetry::InstrumentationScope;
+use opentelemetry_sdk::trace::SpanData;
+use std::sync::Arc;
+
+/// A chunk that has reached this size is closed. Requests are made of whole chunks, so this is how exactly they can be cut.
+pub(super) const CHUNK_BYTES: usize = 256 * 1024;
+/// Room for the spans of a usual batch of ten, so that the first invocations do not grow their chunk step by step.
+const FIRST_CAPACITY: usize = 4 * 1024;
+/// A single span that is larger is written again without the state of its links: collectors refuse requests above 4 MiB.
+const MAX_SPAN_BYTES: usize = 3 * 1024 * 1024;
+
+/// The group of a chunk's spans, if they have one.
+pub(super) type Owner = Option<Arc<Group>>;
+
+/// The inside of one `ScopeSpans`: a scope, then spans.
+#[derive(Debug, Clone)]
+pub(crate) struct Chunk {
+    pub(crate) bytes: Bytes,
+    /// How many of the bytes are the scope.
+    scope: usize,
+    pub(super) spans: u64,
+    pub(super) owner: Owner,
+    /// It was on its way once and came back: it goes with the next flush, whoever's that is.
+    pub(super) is_returned: bool,
+}
+
+impl Chunk {
+    fn scope(&self) -> &[u8] {
+        &self.bytes[..self.scope]
+    }
+
+    pub(super) fn spans_bytes(&self) -> &[u8] {
+        &self.bytes[self.scope..]
+    }
+
+    /// Whether a flush for these spans takes this chunk: as its own, or because nobody else is going to.
+    pub(super) fn goes_with(&self, whose: Whose<'_>) -> bool {
+        self.is_returned || goes_with(&self.owner, whose)
+    }
+
+    /// These spans should have gone with a flush of their group's, and none has taken them.
+    pub(super) fn is_late(&self) -> bool {
+        !self.is_returned && self.owner.as_ref().is_some_and(|owner| owner.is_over())
+    }
+
+    pub(super) fn takes(&self, other: &Self) -> bool {
+        let same_owner = match &self.owner {
+            Some(group) if !group.is_over() => is_of(&other.owner, group),
+            _ => is_ownerless(&other.owner),
+        };
+        same_owner
+            && self.bytes.len() + other.bytes.len() <= CHUNK_BYTES
+            && self.scope() == other.scope()
+    }
+
+    pub(super) fn append(&mut self, other: &Self) {
+        let mut bytes = Vec::from(std::mem::take(&mut self.bytes));
+        bytes.extend_from_slice(other.spans_bytes());
+        self.bytes = bytes.into();
+        self.spans += other.spans;
+    }
+}
+
+/// A chunk that still takes spans.
+#[derive(Debug)]
+pub(super) struct OpenChunk {
+    scope: InstrumentationScope,
+    owner: Owner,
+    pub(super) bytes: Vec<u8>,
+    pub(super) scope_bytes: usize,
+    pub(super) spans: u64,
+}
+
+impl OpenChunk {
+    pub(super) fn new(scope: InstrumentationScope, owner: Owner) -> Self {
+        let mut bytes = Vec::with_capacity(FIRST_CAPACITY);
+        encode::scope(&mut bytes, &scope);
+        Self {
+            scope,
+            owner,
+            scope_bytes: bytes.len(),
+            bytes,
+            spans: 0,
+        }
+    }
+
+    pub(super) fn takes(&self, scope: &InstrumentationScope, owner: &Owner) -> bool {
+        let same_owner = match owner {
+            Some(group) => is_of(&self.owner, group),
+            None => self.owner.is_none(),
+        };
+        same_owner && is_same(&self.scope, scope)
+    }
+
+    /// As for a chunk that is closed.
+    pub(super) fn goes_with(&self, whose: Whose<'_>) -> bool {
+        goes_with(&self.owner, whose)
+    }
+
+    /// Adds a span and returns its length.
+    pub(super) fn push(&mut self, span: &SpanData) -> usize {
+        let start = self.bytes.len();
+        encode::span(&mut self.bytes, span, LinkState::Keep);
+        if self.bytes.len() - start > MAX_SPAN_BYTES {
+            self.bytes.truncate(start);
+            encode::span(&mut self.bytes, span, LinkState::Leave);
+        }
+        self.spans += 1;
+        self.bytes.len() - start
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.bytes.len() >= CHUNK_BYTES
+    }
+
+    pub(super) fn close(self) -> Chunk {
+        Chunk {
+            bytes: self.bytes.into(),
+            scope: self.scope_bytes,
+            spans: self.spans,
+            owner: self.owner,
+            is_returned: false,
+        }
+    }
+}
+
+pub(super) fn is_of(owner: &Owner, group: &Arc<Group>) -> bool {
+    owner
+        .as_ref()
+        .is_some_and(|owner| Arc::ptr_eq(owner, group))
+}
+
+/// No group will flush these spans as its own.
+fn is_ownerless(owner: &Owner) -> bool {
+    owner.as_ref().is_none_or(|owner| owner.is_over())
+}
+
+fn goes_with(owner: &Owner, whose: Whose<'_>) -> bool {
+    whose.are(owner) || is_ownerless(owner)
+}
+
+/// As `==`, but sooner: the scope of one tracer's spans is made of the same static texts each time.
+fn is_same(one: &InstrumentationScope, other: &InstrumentationScope) -> bool {
+    let is_static = |one: &str, other: &str| std::ptr::eq(one, other);
+    let is_static_or_none = |one: Option<&str>, other: Option<&str>| match (one, other) {
+        (Some(one), Some(other)) => is_static(one, other),
+        (one, other) => one.is_none() && other.is_none(),
+    };
+    let is_identical = is_static(one.name(), other.name())
+        && is_static_or_none(one.version(), other.version())
+        && is_static_or_none(one.schema_url(), other.schema_url())
+        && one.attributes().chain(other.attributes()).next().is_none();
+    is_identical || one == other
+}

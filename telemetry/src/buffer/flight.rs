@@ -1,0 +1,144 @@
+//! What a flush has taken from the buffer, until the collector's answer is known.
+
+use super::chunk::{Chunk, Owner, is_of};
+use super::{Counts, SpanBuffer};
+use crate::group::Group;
+use std::sync::Arc;
+
+/// Which spans a flush is for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Whose<'a> {
+    /// All that have finished.
+    Everyone,
+    /// Those of a group. What nobody else is going to send goes with them, behind them.
+    Group(&'a Arc<Group>),
+}
+
+impl Whose<'_> {
+    pub(super) fn are(self, owner: &Owner) -> bool {
+        match self {
+            Whose::Everyone => true,
+            Whose::Group(group) => is_of(owner, group),
+        }
+    }
+}
+
+/// Which taking of spans it was, counted from the start of the process.
+pub(crate) type FlightNumber = u64;
+
+/// The spans that are on their way, by the flush that sends them.
+#[derive(Debug, Default)]
+pub(super) struct Flights {
+    under_way: Vec<Flight>,
+    next: FlightNumber,
+}
+
+#[derive(Debug)]
+struct Flight {
+    number: FlightNumber,
+    /// Of the spans that have no answer yet. Those without a group are in nobody's interest but everyone's.
+    groups: Vec<Arc<Group>>,
+}
+
+impl Flights {
+    pub(super) fn start(&mut self, chunks: &[Chunk]) -> FlightNumber {
+        let number = self.next;
+        self.next += 1;
+        if !chunks.is_empty() {
+            let groups = groups(chunks);
+            self.under_way.push(Flight { number, groups });
+        }
+        number
+    }
+
+    /// `chunks` are what is left of a flight; with none it is over.
+    pub(super) fn update(&mut self, number: FlightNumber, chunks: &[Chunk]) {
+        let mut flights = self.under_way.iter();
+        let Some(at) = flights.position(|flight| flight.number == number) else {
+            return;
+        };
+        match chunks {
+            [] => drop(self.under_way.swap_remove(at)),
+            left => self.under_way[at].groups = groups(left),
+        }
+    }
+
+    /// Whether one of the flights before this one still carries such spans.
+    pub(super) fn carry(&self, whose: Whose<'_>, before: FlightNumber) -> bool {
+        let mut flights = self.under_way.iter().filter(|known| known.number < before);
+        match whose {
+            Whose::Everyone => flights.next().is_some(),
+            Whose::Group(group) => flights
+                .flat_map(|flight| &flight.groups)
+                .any(|known| Arc::ptr_eq(known, group)),
+        }
+    }
+}
+
+fn groups(chunks: &[Chunk]) -> Vec<Arc<Group>> {
+    chunks
+        .iter()
+        .filter_map(|chunk| chunk.owner.clone())
+        .collect()
+}
+
+/// Chunks on their way to a collector. Whatever happens to them is said here, or they return to the buffer.
+#[derive(Debug)]
+pub(crate) struct Taken {
+    pub(super) buffer: SpanBuffer,
+    pub(super) number: FlightNumber,
+    pub(super) chunks: Vec<Chunk>,
+}
+
+impl Taken {
+    pub(crate) fn number(&self) -> FlightNumber {
+        self.number
+    }
+
+    /// The next chunks that together stay below `limit` bytes (always at least one), without removing them.
+    pub(crate) fn next_request(&self, limit: usize) -> &[Chunk] {
+        let mut bytes = 0;
+        let fitting = self.chunks.iter().take_while(|chunk| {
+            bytes += chunk.bytes.len();
+            bytes <= limit
+        });
+        let count = fitting.count().max(1).min(self.chunks.len());
+        &self.chunks[..count]
+    }
+
+    /// The first `chunks` were accepted by the collector.
+    pub(crate) fn exported(&mut self, chunks: usize) {
+        self.settle(chunks, |counts| &mut counts.exported);
+    }
+
+    /// The first `chunks` will never be accepted.
+    pub(crate) fn dropped(&mut self, chunks: usize) {
+        self.settle(chunks, |counts| &mut counts.dropped);
+    }
+
+    fn settle(&mut self, chunks: usize, outcome: fn(&mut Counts) -> &mut u64) {
+        let mut state = self.buffer.lock();
+        for chunk in self.chunks.drain(..chunks) {
+            *outcome(&mut state.counts) += chunk.spans;
+            state.counts.pending -= chunk.spans;
+            state.bytes -= chunk.spans_bytes().len();
+        }
+        state.flights.update(self.number, &self.chunks);
+        drop(state);
+        self.buffer.0.settled.notify_waiters();
+    }
+}
+
+impl Drop for Taken {
+    /// What was not answered for is sent with the next flush, before what has finished since.
+    fn drop(&mut self) {
+        if self.chunks.is_empty() {
+            return;
+        }
+        let mut state = self.buffer.lock();
+        state.give_back(std::mem::take(&mut self.chunks));
+        state.flights.update(self.number, &[]);
+        drop(state);
+        self.buffer.0.settled.notify_waiters();
+    }
+}

@@ -1,0 +1,133 @@
+//! What holds of every context and of every text.
+
+use super::*;
+use opentelemetry::baggage::KeyValueMetadata;
+use opentelemetry::trace::{SpanId, TraceFlags, TraceId};
+use proptest::prelude::*;
+
+const HEADERS: [&str; 5] = [
+    "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+    "cc-00000000000000000000000000000000-0000000000000000-03-x",
+    "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1",
+    "Root=1-00000000-000000000000000000000000;Parent=0000000000000000;Sampled=?",
+    "foo=1,bar@baz=2 ,\t,c=%ff;p=1",
+];
+const PIECES: [&str; 15] = [
+    "00",
+    "cc",
+    "-",
+    ";",
+    ",",
+    "=",
+    " ",
+    "\t",
+    "%",
+    "Root=1",
+    "Parent=",
+    "Sampled=1",
+    "0000000000000000",
+    "ffffffff",
+    "\u{20ac}",
+];
+
+/// Any context that the wire can carry whole.
+fn any_context() -> impl Strategy<Value = SpanContext> {
+    let member = ("[a-z0-9][a-z0-9_*/-]{0,20}", " {0,2}[!-+\\--<>-~]{1,30}");
+    let members = prop::collection::hash_map(member.0, member.1, 0..=32);
+    (1u128.., 1u64.., 0..4u8, members).prop_map(|(trace_id, span_id, flags, members)| {
+        SpanContext::new(
+            TraceId::from_bytes(trace_id.to_be_bytes()),
+            SpanId::from_bytes(span_id.to_be_bytes()),
+            TraceFlags::new(flags),
+            true,
+            TraceState::from_key_value(members).unwrap(),
+        )
+    })
+}
+
+/// Text that is like a header: any text at all, a header with one character changed, or pieces of headers in any order.
+fn any_header() -> impl Strategy<Value = String> {
+    let changed = (
+        prop::sample::select(&HEADERS[..]),
+        any::<prop::sample::Index>(),
+        any::<char>(),
+    )
+        .prop_map(|(header, at, with)| {
+            let mut characters: Vec<char> = header.chars().collect();
+            let at = at.index(characters.len());
+            characters[at] = with;
+            characters.into_iter().collect()
+        });
+    let shuffled = prop::collection::vec(prop::sample::select(&PIECES[..]), 0..30)
+        .prop_map(|pieces| pieces.concat());
+    prop_oneof![any::<String>(), changed, shuffled]
+}
+
+fn carried(propagator: Propagator, context: &Context) -> Context {
+    let mut carrier = HashMap::new();
+    propagator.inject_context(context, &mut carrier);
+    propagator.extract_with_context(&Context::new(), &carrier)
+}
+
+proptest! {
+    #[test]
+    fn any_valid_context_travels_whole(span in any_context()) {
+        let context = Context::new().with_remote_span_context(span.clone());
+        for xray in [false, true] {
+            let propagator = Propagator { xray, ..Propagator::default() };
+            let carried = carried(propagator, &context);
+            let carried = carried.span().span_context().clone();
+            prop_assert_eq!(&carried, &span);
+        }
+    }
+
+    #[test]
+    fn any_valid_context_is_named_whole_by_xrays_header(span in any_context()) {
+        let read = parse_xray_header(&crate::propagation::xray::format(&span)).unwrap();
+        prop_assert_eq!(read.decision, Some(span.is_sampled()));
+        let (read, span) = (read.span_context, span);
+        prop_assert_eq!((read.trace_id(), read.span_id()), (span.trace_id(), span.span_id()));
+    }
+
+    #[test]
+    fn any_baggage_within_the_limits_travels_whole(
+        entries in prop::collection::hash_map("[a-zA-Z0-9!#$_.~-]{1,10}", "\\PC{0,20}", 0..20)
+    ) {
+        let members: Vec<_> = entries
+            .iter()
+            .map(|(key, value)| KeyValueMetadata::new(key.clone(), value.clone(), "p=1;q"))
+            .collect();
+        let carried = carried(Propagator::default(), &Context::new().with_baggage(members));
+        prop_assert_eq!(carried.baggage().len(), entries.len());
+        for (key, (value, metadata)) in carried.baggage() {
+            prop_assert_eq!(value.as_str(), &entries[key.as_str()]);
+            prop_assert_eq!(metadata.as_str(), "p=1;q");
+        }
+    }
+
+    #[test]
+    fn no_text_makes_a_parser_panic_or_yield_an_id_of_zeros(header in any_header(), other in any_header()) {
+        if let Ok(span) = parse_trace_context(&header, Some(&other)) {
+            prop_assert!(span.is_valid());
+        }
+        if let Ok(read) = parse_xray_header(&header) {
+            prop_assert!(read.span_context.is_valid());
+        }
+        // Whatever was read can be written, and is within the limits then.
+        let context = with_baggage(&Context::new(), &header);
+        let mut written = HashMap::new();
+        Propagator::default().inject_context(&context, &mut written);
+        for header in written.values() {
+            prop_assert!(header.len() <= 8192 && header.split(',').count() <= 64);
+            prop_assert!(header.bytes().all(|byte| byte.is_ascii_graphic()), "{}", header);
+        }
+    }
+
+    #[test]
+    fn a_tracestate_that_is_kept_is_one(header in any_header()) {
+        if let Some(trace_state) = tracestate::parse(&header) {
+            let written = trace_state.header();
+            prop_assert_eq!(tracestate::parse(&written).map(|again| again.header()), Some(written));
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! X-Ray's header: what is read of it, whose decision counts, and who wins beside `traceparent`.
+
+use super::*;
+use InvalidXrayHeader as Invalid;
+
+const ROOT: &str = "Root=1-5759e988-bd862e3fe1be46a994272793";
+const PARENT: &str = "Parent=53995c3f42cd8ad8";
+const TRACE_ID: &str = "5759e988bd862e3fe1be46a994272793";
+const SPAN_ID: &str = "53995c3f42cd8ad8";
+
+const XRAY: Propagator = Propagator {
+    xray: true,
+    ..Propagator::NONE
+};
+
+fn all() -> Propagator {
+    Propagator {
+        xray: true,
+        ..Propagator::default()
+    }
+}
+
+fn parent_by(propagator: Propagator, headers: &[(&str, &str)]) -> SpanContext {
+    let context = propagator.extract_with_context(&Context::new(), &Lines(headers));
+    context.span().span_context().clone()
+}
+
+#[test]
+fn headers_as_aws_writes_them_are_read() {
+    for (header, decision) in [
+        (format!("{ROOT};{PARENT};Sampled=1"), Some(true)),
+        (
+            format!("{ROOT};{PARENT};Sampled=0;Lineage=1:890bcd31:0"),
+            Some(false),
+        ),
+        (
+            format!("{ROOT};{PARENT};Sampled=1;Lineage=a87bd80c:1|68fd508a:5|c512fbe3:2"),
+            Some(true),
+        ),
+        (format!("{ROOT};{PARENT};Sampled=?"), None),
+        (format!("{ROOT};{PARENT}"), None),
+        (format!("Sampled=1;{PARENT};{ROOT}"), Some(true)),
+        (
+            format!("Self=1-67891233-12456789abcdef012345678;{ROOT};CalledFrom=app;{PARENT}"),
+            None,
+        ),
+        (format!(" {ROOT} ; {PARENT};\tSampled = 1 ;"), Some(true)),
+        (format!("{ROOT};;nonsense;{PARENT}"), None),
+    ] {
+        let read = parse_xray_header(&header).unwrap();
+        let span = &read.span_context;
+        assert_eq!(span.trace_id().to_string(), TRACE_ID, "{header}");
+        assert_eq!(span.span_id().to_string(), SPAN_ID, "{header}");
+        assert_eq!(read.decision, decision, "{header}");
+        assert_eq!(span.is_sampled(), decision == Some(true), "{header}");
+        assert!(span.is_remote(), "{header}");
+    }
+}
+
+#[test]
+fn other_headers_are_refused_by_the_field_that_is_wrong() {
+    let root = |id: &str| format!("Root={id};{PARENT};Sampled=1");
+    let parent = |id: &str| format!("{ROOT};Parent={id};Sampled=1");
+    let sampled = |word: &str| format!("{ROOT};{PARENT};Sampled={word}");
+    let table = [
+        (String::new(), Invalid::NoRoot),
+        (PARENT.to_owned(), Invalid::NoRoot),
+        (format!("root=1-2-3;{PARENT}"), Invalid::NoRoot),
+        (root(""), Invalid::Root),
+        (root(TRACE_ID), Invalid::Root),
+        (root("2-5759e988-bd862e3fe1be46a994272793"), Invalid::Root),
+        (root("1-5759e988bd862e3fe1be46a994272793"), Invalid::Root),
+        (root("1-759e988-bd862e3fe1be46a994272793"), Invalid::Root),
+        (root("1-5759e9880-bd862e3fe1be46a99427279"), Invalid::Root),
+        (root("1-5759e988-bd862e3fe1be46a9942727930"), Invalid::Root),
+        (root("1-5759E988-bd862e3fe1be46a994272793"), Invalid::Root),
+        (root("1-5759e988-bd862e3fe1be46a99427279g"), Invalid::Root),
+        (root("1-00000000-000000000000000000000000"), Invalid::Root),
+        (ROOT.to_owned(), Invalid::NoParent),
+        (format!("{ROOT};Sampled=1"), Invalid::NoParent),
+        (parent(""), Invalid::Parent),
+        (parent("53995c3f42cd8ad"), Invalid::Parent),
+        (parent("53995c3f42cd8ad80"), Invalid::Parent),
+        (parent("53995C3F42CD8AD8"), Invalid::Parent),
+        (parent("0000000000000000"), Invalid::Parent),
+        (sampled(""), Invalid::Sampled),
+        (sampled("2"), Invalid::Sampled),
+        (sampled("true"), Invalid::Sampled),
+        (format!("{ROOT};{ROOT};{PARENT}"), Invalid::Repeated),
+        (sampled("1;Sampled=0"), Invalid::Repeated),
+        // Two header lines, joined as HTTP joins them.
+        (
+            format!("{ROOT};{PARENT};Sampled=1,{ROOT};{PARENT};Sampled=1"),
+            Invalid::Repeated,
+        ),
+    ];
+    for (header, reason) in table {
+        assert_eq!(parse_xray_header(&header), Err(reason), "{header}");
+    }
+}
+
+#[test]
+fn only_a_decision_to_sample_is_taken_over() {
+    for (word, samples_root, sampled) in [
+        (";Sampled=1", false, true),
+        (";Sampled=0", true, true),
+        (";Sampled=0", false, false),
+        (";Sampled=?", true, true),
+        ("", true, true),
+        ("", false, false),
+    ] {
+        let read = parse_xray_header(&format!("{ROOT};{PARENT}{word}")).unwrap();
+        let parent = read.into_parent(|trace_id| {
+            assert_eq!(trace_id.to_string(), TRACE_ID);
+            samples_root
+        });
+        assert_eq!(parent.is_sampled(), sampled, "{word:?} {samples_root}");
+        assert_eq!(parent.span_id().to_string(), SPAN_ID);
+        assert!(parent.is_remote());
+    }
+}
+
+#[test]
+fn the_sampler_is_not_asked_where_xray_samples() {
+    let read = parse_xray_header(&format!("{ROOT};{PARENT};Sampled=1")).unwrap();
+    assert!(read.into_parent(|_| panic!("asked")).is_sampled());
+}
+
+#[test]
+fn the_propagator_continues_what_xray_samples_and_leaves_the_rest_to_the_root_sampler() {
+    for (word, continued) in [(";Sampled=1", true), (";Sampled=0", false), ("", false)] {
+        let header = format!("{ROOT};{PARENT}{word}");
+        let parent = parent_by(XRAY, &[(XRAY_TRACE_ID_HEADER, &header)]);
+        assert_eq!(parent.is_valid(), continued, "{word:?}");
+        assert_eq!(parent.is_sampled(), continued, "{word:?}");
+    }
+}
+
+#[test]
+fn a_valid_traceparent_wins_over_xray() {
+    let traceparent = format!("00-{TRACE}-{SPAN}-00");
+    let xray = format!("{ROOT};{PARENT};Sampled=1");
+    let broken_xray = format!("{ROOT};{PARENT};Sampled=2");
+    let parent = |traceparent: &str, xray: &str| {
+        let headers = [(TRACEPARENT, traceparent), (XRAY_TRACE_ID_HEADER, xray)];
+        let parent = parent_by(all(), &headers);
+        (parent.trace_id().to_string(), parent.is_sampled())
+    };
+    assert_eq!(parent(&traceparent, &xray), (TRACE.to_owned(), false));
+    assert_eq!(
+        parent(&traceparent, &broken_xray),
+        (TRACE.to_owned(), false)
+    );
+    assert_eq!(parent("broken", &xray), (TRACE_ID.to_owned(), true));
+}
+
+#[test]
+fn xray_is_read_and_written_only_when_listed() {
+    let header = format!("{ROOT};{PARENT};Sampled=1");
+    let headers = [(XRAY_TRACE_ID_HEADER, header.as_str())];
+    assert!(!parent_by(Propagator::default(), &headers).is_valid());
+    let context = Context::new().with_remote_span_context(parent_by(XRAY, &headers));
+    assert!(!inject(&context).contains_key("x-amzn-trace-id"));
+    let mut carrier = HashMap::new();
+    XRAY.inject_context(&context, &mut carrier);
+    assert_eq!(
+        carrier,
+        HashMap::from([("x-amzn-trace-id".to_owned(), header)])
+    );
+    let fields =
+        |propagator: Propagator| propagator.fields().map(str::to_owned).collect::<Vec<_>>();
+    assert!(fields(all()).contains(&XRAY_TRACE_ID_HEADER.to_owned()));
+    assert!(!fields(Propagator::default()).contains(&XRAY_TRACE_ID_HEADER.to_owned()));
+}
+
+#[test]
+fn a_span_that_is_not_sampled_is_written_so_and_nothing_for_no_span() {
+    let unsampled = parse_trace_context(&format!("00-{TRACE}-{SPAN}-02"), None).unwrap();
+    let mut carrier = HashMap::new();
+    all().inject_context(&Context::new(), &mut carrier);
+    assert!(carrier.is_empty());
+    all().inject_context(
+        &Context::new().with_remote_span_context(unsampled),
+        &mut carrier,
+    );
+    assert_eq!(
+        carrier["x-amzn-trace-id"],
+        "Root=1-4bf92f35-77b34da6a3ce929d0e0e4736;Parent=00f067aa0ba902b7;Sampled=0"
+    );
+}

@@ -1,0 +1,240 @@
+//! Several invocations in one process, each flushing its own spans, over real sockets and on several threads.
+
+use super::*;
+use std::pin::pin;
+
+/// Time for what must not happen to happen, in tests that show that something waits.
+const WHILE: Duration = Duration::from_millis(50);
+/// Longer than anything on loopback takes, and the budget of flushes that must come to an end by themselves.
+const LONG: Duration = Duration::from_secs(20);
+
+/// An invocation: a group, and the context of its spans.
+struct Invocation {
+    telemetry: Telemetry,
+    group: FlushGroup,
+    context: opentelemetry::Context,
+}
+
+impl Invocation {
+    fn start(telemetry: &Telemetry) -> Self {
+        let group = telemetry.flush_group();
+        let context = group.attach(&opentelemetry::Context::new());
+        Self {
+            telemetry: telemetry.clone(),
+            group,
+            context,
+        }
+    }
+
+    fn start_span(&self, name: &'static str) -> opentelemetry_sdk::trace::Span {
+        let tracer = self.telemetry.tracer("test", "1.0.0");
+        tracer.start_with_context(name, &self.context)
+    }
+
+    fn end_span(&self, name: &'static str) {
+        self.start_span(name).end();
+    }
+
+    async fn flush(&self, budget: Duration) -> FlushReport {
+        let deadline = Instant::now() + budget;
+        self.telemetry.flush_of(&self.group, deadline).await
+    }
+}
+
+async fn requests(sink: &Sink, count: usize) {
+    let arrived = async {
+        while sink.requests().len() < count {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(LONG, arrived).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_group_does_not_wait_for_requests_of_others_that_hang() {
+    let sink = Sink::start(&[Answer::Hang; 4]).await;
+    let telemetry = telemetry(&sink, &[]).await;
+    let mut hanging = Vec::new();
+    for name in ["one", "two", "three", "four"] {
+        let invocation = Invocation::start(&telemetry);
+        invocation.end_span(name);
+        hanging.push(tokio::spawn(async move { invocation.flush(LONG).await }));
+    }
+    requests(&sink, 4).await;
+    let own = Invocation::start(&telemetry);
+    own.end_span("own");
+    let started = Instant::now();
+    let report = own.flush(LONG).await;
+    assert!(started.elapsed() < LONG / 10, "{:?}", started.elapsed());
+    assert_eq!((report.exported, report.pending, report.late), (1, 4, 0));
+    assert_eq!(sink.span_names(), ["own"]);
+    // Given up, their spans go with the next flush of anyone: nothing lost, nothing twice.
+    for flush in hanging {
+        flush.abort();
+        assert!(flush.await.unwrap_err().is_cancelled());
+    }
+    let report = own.flush(LONG).await;
+    assert_eq!((report.exported, report.pending, report.dropped), (5, 0, 0));
+    let mut names = sink.span_names();
+    names.sort_unstable();
+    assert_eq!(names, ["four", "one", "own", "three", "two"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_group_leaves_what_belongs_to_living_groups() {
+    let sink = Sink::start(&[]).await;
+    let telemetry = telemetry(&sink, &[]).await;
+    let (own, other) = (Invocation::start(&telemetry), Invocation::start(&telemetry));
+    own.end_span("own");
+    other.end_span("other");
+    end_span(&telemetry, "nobody's");
+    let report = own.flush(LONG).await;
+    assert_eq!((report.exported, report.pending), (2, 1));
+    assert_eq!(sink.span_names(), ["own", "nobody's"]);
+    // A flush for everyone takes them.
+    assert_eq!(telemetry.flush(Instant::now() + LONG).await.pending, 0);
+    assert_eq!(sink.span_names(), ["own", "nobody's", "other"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn late_spans_go_with_the_next_flush_and_are_counted() {
+    let sink = Sink::start(&[]).await;
+    let telemetry = telemetry(&sink, &[]).await;
+    let early = Invocation::start(&telemetry);
+    let late = early.start_span("ends late");
+    early.end_span("in time");
+    assert_eq!(early.flush(LONG).await.late, 0);
+    early.end_span("behind its flush");
+    drop(early);
+    drop(late);
+    let next = Invocation::start(&telemetry);
+    next.end_span("next");
+    let report = next.flush(LONG).await;
+    assert_eq!((report.exported, report.late, report.pending), (4, 2, 0));
+    let names = sink.span_names();
+    assert_eq!(names, ["in time", "next", "behind its flush", "ends late"]);
+    assert_eq!(next.flush(LONG).await.late, 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn spans_that_came_back_go_with_the_next_flush_of_anyone_and_are_not_late() {
+    let sink = Sink::start(&[Answer::Status(503)]).await;
+    let telemetry = telemetry(&sink, &[]).await;
+    let (failing, next) = (Invocation::start(&telemetry), Invocation::start(&telemetry));
+    failing.end_span("first");
+    assert_eq!(failing.flush(LONG).await.pending, 1);
+    drop(failing);
+    next.end_span("second");
+    let report = next.flush(LONG).await;
+    assert_eq!((report.exported, report.pending, report.late), (2, 0, 0));
+    assert_eq!(sink.span_names(), ["second", "first"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_group_waits_for_its_spans_that_another_flush_has_on_its_way() {
+    let sink = Sink::start(&[Answer::Hang]).await;
+    let telemetry = telemetry(&sink, &[]).await;
+    let invocation = Invocation::start(&telemetry);
+    invocation.end_span("span");
+    let everyones = telemetry.clone();
+    let other = tokio::spawn(async move { everyones.flush(Instant::now() + LONG).await });
+    requests(&sink, 1).await;
+    // Its deadline holds while it waits.
+    let report = invocation.flush(WHILE).await;
+    assert_eq!((report.exported, report.pending), (0, 1));
+    let mut flush = pin!(invocation.flush(LONG));
+    assert!(tokio::time::timeout(WHILE, &mut flush).await.is_err());
+    // The other one gives up: now it is this one's to send them.
+    other.abort();
+    let report = flush.await;
+    assert_eq!((report.exported, report.pending), (1, 0));
+    assert_eq!(sink.span_names(), ["span"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flush_for_everyone_waits_for_the_groups_that_are_under_way() {
+    let sink = Sink::start(&[Answer::Hang]).await;
+    let telemetry = telemetry(&sink, &[]).await;
+    let invocation = Invocation::start(&telemetry);
+    invocation.end_span("span");
+    let other = tokio::spawn(async move { invocation.flush(LONG).await });
+    requests(&sink, 1).await;
+    let mut flush = pin!(telemetry.flush(Instant::now() + LONG));
+    assert!(tokio::time::timeout(WHILE, &mut flush).await.is_err());
+    other.abort();
+    let report = flush.await;
+    assert_eq!((report.exported, report.pending), (1, 0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_invocations_at_once_lose_nothing_and_send_nothing_twice() {
+    const INVOCATIONS: u64 = 40;
+    const SPANS: u64 = 50;
+    let answers: Vec<Answer> = (0..INVOCATIONS)
+        .map(|at| Answer::Status(if at % 3 == 1 { 503 } else { 200 }))
+        .collect();
+    let sink = Sink::start(&answers).await;
+    let telemetry = telemetry(&sink, &[]).await;
+    let invocations: Vec<_> = (0..INVOCATIONS)
+        .map(|_| {
+            let invocation = Invocation::start(&telemetry);
+            tokio::spawn(async move {
+                for _ in 0..SPANS {
+                    invocation.end_span("span");
+                    tokio::task::yield_now().await;
+                }
+                invocation.flush(LONG).await;
+            })
+        })
+        .collect();
+    for invocation in invocations {
+        invocation.await.unwrap();
+    }
+    let report = telemetry.flush(Instant::now() + LONG).await;
+    let all = INVOCATIONS * SPANS;
+    assert_eq!(
+        (report.finished, report.exported, report.pending),
+        (all, all, 0)
+    );
+    assert_eq!(sink.span_names().len() as u64, all);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn flushes_at_once_share_three_connections() {
+    let sink = Sink::start(&[]).await;
+    let telemetry = telemetry(&sink, &[]).await;
+    let flushes = (0..100).map(|_| {
+        let invocation = Invocation::start(&telemetry);
+        invocation.end_span("span");
+        tokio::spawn(async move { invocation.flush(LONG).await })
+    });
+    for flush in flushes.collect::<Vec<_>>() {
+        flush.await.unwrap();
+    }
+    assert_eq!(sink.span_names().len(), 100);
+    // A machine that stands still for a moment may make a request lose its patience.
+    assert!(
+        sink.connections() < 10,
+        "{} connections",
+        sink.connections()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_handler_starts_in_its_span_belongs_to_the_same_group() {
+    use opentelemetry::context::FutureExt as _;
+    use opentelemetry::trace::TraceContextExt as _;
+    let sink = Sink::start(&[]).await;
+    let telemetry = telemetry(&sink, &[]).await;
+    let (own, other) = (Invocation::start(&telemetry), Invocation::start(&telemetry));
+    let record = other.context.with_span(other.start_span("record"));
+    let handlers = telemetry.clone();
+    let handler = async move { end_span(&handlers, "handler's") };
+    tokio::spawn(handler.with_context(record.clone()))
+        .await
+        .unwrap();
+    assert_eq!(own.flush(LONG).await.exported, 0);
+    record.span().end();
+    assert_eq!(other.flush(LONG).await.exported, 2);
+    assert_eq!(sink.span_names(), ["handler's", "record"]);
+}

@@ -1,0 +1,168 @@
+//! When an invocation's spans are sent: before its response, or after it.
+
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use baton_tests::{Answer, Behaviour, Collector, FakeLambda, Invocation, Record, event};
+use serde_json::json;
+
+use crate::support::eventually;
+use crate::support::functions::{OBEDIENT, TIMEOUT, start, start_with};
+
+/// So long that it is seen on which side of the response it falls.
+const COLLECTORS_TIME: Duration = Duration::from_millis(200);
+
+#[tokio::test]
+async fn before_the_response_the_collector_is_waited_for() {
+    let collector = Collector::start(Answer::After(COLLECTORS_TIME))
+        .await
+        .unwrap();
+    let lambda = start(OBEDIENT, &collector).await;
+    let invocation = lambda
+        .invoke(event(&[Record::new(0)]), TIMEOUT)
+        .await
+        .unwrap();
+    assert!(invocation.responded_after() >= COLLECTORS_TIME);
+}
+
+#[tokio::test]
+async fn after_the_response_the_next_invocation_waits_and_no_span_is_late() {
+    let collector = Collector::start(Answer::After(COLLECTORS_TIME))
+        .await
+        .unwrap();
+    let lambda = start_with(OBEDIENT, &collector, |function| {
+        function
+            .variable("BATON_FLUSH_POINT", "after-response")
+            .freezing()
+    })
+    .await;
+    for number in 0..3 {
+        collector.clear();
+        let records = [Record::new(number).traced(number)];
+        let invocation = lambda.invoke(event(&records), TIMEOUT).await.unwrap();
+        assert!(invocation.responded_after() < COLLECTORS_TIME);
+        assert!(invocation.ready_again_after() >= COLLECTORS_TIME);
+        let spans = collector.spans().unwrap();
+        assert_eq!(spans.len(), 2);
+        assert!(
+            spans
+                .iter()
+                .all(|span| span.arrived_at < invocation.ready_again_at)
+        );
+    }
+}
+
+/// A function whose first export is never answered, and that one's spans wait for two and a half seconds.
+async fn unlucky(flush_point: &str) -> (Collector, FakeLambda) {
+    let behaviour = Behaviour::first(1, Answer::Hang);
+    let collector = Collector::start(behaviour).await.unwrap();
+    let lambda = start_with(OBEDIENT, &collector, |function| {
+        function
+            .max_concurrency(NonZeroUsize::new(4).unwrap())
+            .variable("BATON_FLUSH_POINT", flush_point)
+            .variable("BATON_FLUSH_TIMEOUT", "2500")
+    })
+    .await;
+    (collector, lambda)
+}
+
+async fn invoke(lambda: &FakeLambda, number: u64) -> Invocation {
+    let records = [Record::new(number).traced(number)];
+    lambda.invoke(event(&records), TIMEOUT).await.unwrap()
+}
+
+/// Three invocations beside one whose request hangs; the slowest of them.
+async fn others(lambda: &FakeLambda, collector: &Collector) -> Duration {
+    eventually("the first request", async || {
+        collector.exports().first().map(drop)
+    })
+    .await;
+    let mut slowest = Duration::ZERO;
+    for number in 1..4 {
+        slowest = slowest.max(invoke(lambda, number).await.responded_after());
+    }
+    slowest
+}
+
+fn accepted(collector: &Collector, number: u64) -> usize {
+    let trace_id = Record::trace_id(number);
+    let spans = collector.spans().unwrap();
+    spans
+        .iter()
+        .filter(|span| span.trace_id == trace_id)
+        .count()
+}
+
+#[tokio::test]
+async fn side_by_side_one_invocation_does_not_wait_for_the_spans_of_another() {
+    let (collector, lambda) = unlucky("before-response").await;
+    let (unlucky, slowest) = tokio::join!(invoke(&lambda, 0), others(&lambda, &collector));
+    assert!(unlucky.responded_after() >= Duration::from_millis(2400));
+    assert!(slowest < Duration::from_secs(1), "{slowest:?}");
+    // The spans that were not answered for go with the next flush of anyone.
+    invoke(&lambda, 4).await;
+    for number in 0..5 {
+        assert_eq!(accepted(&collector, number), 1, "record {number}");
+    }
+}
+
+#[tokio::test]
+async fn side_by_side_nothing_is_lost_when_spans_are_sent_after_the_response() {
+    let (collector, lambda) = unlucky("after-response").await;
+    let (unlucky, slowest) = tokio::join!(invoke(&lambda, 0), others(&lambda, &collector));
+    assert!(unlucky.responded_after().max(slowest) < Duration::from_secs(1));
+    // Another invocation takes the unanswered spans along, once their flush has given them up.
+    let mut number = 4;
+    eventually("the spans of the first", async || {
+        invoke(&lambda, number).await;
+        number += 1;
+        (accepted(&collector, 0) > 0).then_some(())
+    })
+    .await;
+    for number in 0..4 {
+        assert_eq!(accepted(&collector, number), 1, "record {number}");
+    }
+}
+
+#[tokio::test]
+async fn side_by_side_batch_spans_are_roots_and_records_keep_to_their_own() {
+    let collector = Collector::start(Answer::Ok).await.unwrap();
+    let lambda = start_with(OBEDIENT, &collector, |function| {
+        function.max_concurrency(NonZeroUsize::new(8).unwrap())
+    })
+    .await;
+    let invocations = (0..32).map(|number| {
+        let body = json!({"sleep_ms": number % 7, "child": "inner"});
+        let records = [Record::new(number).traced(number).body(body)];
+        lambda.invoke(event(&records), TIMEOUT)
+    });
+    for invocation in futures_util::future::join_all(invocations).await {
+        assert_eq!(
+            invocation.unwrap().response,
+            Ok(json!({"batchItemFailures": []}))
+        );
+    }
+    let spans = collector.spans().unwrap();
+    assert_eq!(spans.len(), 3 * 32);
+    let batches = spans
+        .iter()
+        .filter(|span| span.name.starts_with("process_batch"));
+    assert!(batches.clone().all(|span| span.parent_span_id.is_none()));
+    assert_eq!(batches.count(), 32);
+    for number in 0..32 {
+        let trace_id = Record::trace_id(number);
+        let of_trace: Vec<_> = spans
+            .iter()
+            .filter(|span| span.trace_id == trace_id)
+            .collect();
+        let record = of_trace
+            .iter()
+            .find(|span| span.name.starts_with("process "));
+        let inner = of_trace.iter().find(|span| span.name == "inner");
+        let record = record.expect("the record's span");
+        assert_eq!(
+            inner.expect("its child").parent_span_id.as_ref(),
+            Some(&record.span_id)
+        );
+    }
+}
