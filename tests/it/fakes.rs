@@ -40,7 +40,9 @@ async fn a_function_that_is_late_has_timed_out() {
     let lambda = start(OBEDIENT, &collector).await;
     lambda.ready().await.unwrap();
     let limit = A_WHILE / 3;
-    let late = lambda.invoke(sleeping(0), limit).await;
+    // Blocked, it cannot even see that its time is up.
+    let blocked = Record::new(0).body(json!({"block_ms": 3 * limit.as_millis()}));
+    let late = lambda.invoke(event(&[blocked]), limit).await;
     assert!(
         matches!(late, Err(LambdaError::TimedOut(after)) if after == limit),
         "{late:?}"
