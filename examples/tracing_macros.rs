@@ -11,7 +11,7 @@ use tracing::{Instrument as _, info, info_span, instrument};
 
 #[derive(Deserialize)]
 struct Order {
-    id: u32,
+    id: i64,
 }
 
 #[tokio::main(flavor = "current_thread")]

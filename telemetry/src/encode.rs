@@ -5,6 +5,7 @@
 
 mod protobuf;
 
+use bytes::Bytes;
 use opentelemetry::trace::{Event, Link, SpanContext, SpanId, SpanKind, Status, TraceState};
 use opentelemetry::{Array, InstrumentationScope, KeyValue, Value};
 use opentelemetry_sdk::Resource;
@@ -82,25 +83,28 @@ pub(crate) enum LinkState {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ResourceFrame {
     pub(crate) head: Vec<u8>,
-    pub(crate) tail: Vec<u8>,
+    pub(crate) tail: Bytes,
 }
 
 pub(crate) fn resource(resource: &Resource) -> ResourceFrame {
-    let mut frame = ResourceFrame::default();
-    wire::nested(&mut frame.head, field::RESOURCE_SPANS_RESOURCE, |out| {
+    let (mut head, mut tail) = (Vec::new(), Vec::new());
+    wire::nested(&mut head, field::RESOURCE_SPANS_RESOURCE, |out| {
         for (key, value) in resource {
             key_value(out, field::RESOURCE_ATTRIBUTES, key.as_str(), value);
         }
     });
     if let Some(url) = resource.schema_url() {
-        wire::string(&mut frame.tail, field::RESOURCE_SPANS_SCHEMA_URL, url);
+        wire::string(&mut tail, field::RESOURCE_SPANS_SCHEMA_URL, url);
     }
-    frame
+    ResourceFrame {
+        head,
+        tail: tail.into(),
+    }
 }
 
 /// Opens the request: everything before the first `ScopeSpans`, for `ScopeSpans` of `length` bytes in all (their tags and lengths counted).
 pub(crate) fn open_request(resource: &ResourceFrame, length: usize) -> Vec<u8> {
-    let mut out = Vec::with_capacity(resource.head.len() + wire::MAX_HEADER);
+    let mut out = Vec::with_capacity(resource.head.len() + 2 * wire::MAX_HEADER);
     let whole = resource.head.len() + length + resource.tail.len();
     wire::length_prefix(&mut out, field::REQUEST_RESOURCE_SPANS, whole);
     out.extend_from_slice(&resource.head);
@@ -108,10 +112,13 @@ pub(crate) fn open_request(resource: &ResourceFrame, length: usize) -> Vec<u8> {
 }
 
 /// Opens a `ScopeSpans` whose scope and spans are `length` bytes long.
-pub(crate) fn open_scope_spans(length: usize) -> Vec<u8> {
-    let mut out = Vec::with_capacity(wire::MAX_HEADER);
-    wire::length_prefix(&mut out, field::RESOURCE_SPANS_SCOPE_SPANS, length);
-    out
+pub(crate) fn open_scope_spans(out: &mut Vec<u8>, length: usize) {
+    wire::length_prefix(out, field::RESOURCE_SPANS_SCOPE_SPANS, length);
+}
+
+/// How long a `ScopeSpans` is in all, whose scope and spans are `length` bytes long.
+pub(crate) fn scope_spans_length(length: usize) -> usize {
+    wire::field_length(field::RESOURCE_SPANS_SCOPE_SPANS, length)
 }
 
 /// The scope as the first fields of a `ScopeSpans`.

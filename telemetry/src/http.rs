@@ -104,7 +104,8 @@ impl Client {
                 outcome => return outcome,
             }
         }
-        let fresh = Connection::open(&self.endpoint, &self.tls).await?;
+        // On the heap, because it is seldom needed and large: it would be part of every flush's state.
+        let fresh = Box::pin(Connection::open(&self.endpoint, &self.tls)).await?;
         self.exchange(fresh, request).await
     }
 

@@ -60,9 +60,10 @@ const LIBRARY_FAMILIES: [&str; 2] = ["aws_sdk_", "aws_smithy_"];
 /// While it is entered it is the active OpenTelemetry span itself, so that log lines carry its ids, and spans made in other ways become
 /// its children. It comes from OpenTelemetry's global tracer provider, under the scope `baton.tracing`.
 ///
-/// The fields of a span are its attributes; `otel.name`, `otel.kind` and `otel.status_code` mean what `tracing-opentelemetry` says. Events
-/// stay log lines and do not become span events. Spans of libraries that tell about their insides (the AWS SDK's, hyper, tower,
-/// `lambda_runtime` …, and this one's) are left out; of which level others are made is up to the subscriber's own filter.
+/// The fields of a span are its attributes, where unsigned integers arrive as text, because `tracing-opentelemetry` takes signed ones only;
+/// `otel.name`, `otel.kind` and `otel.status_code` mean what its documentation says. Events stay log lines and do not become span events.
+/// Spans of libraries that tell about their insides (the AWS SDK's, hyper, tower, `lambda_runtime` …, and this one's) are left out; of which
+/// level others are made is up to the subscriber's own filter.
 pub fn tracing_layer<S>() -> impl Layer<S>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,

@@ -40,3 +40,6 @@ mod flush_point;
 
 // How it ends.
 mod shutdown;
+
+// The examples, each as the process that a user makes of it.
+mod examples;

@@ -7,6 +7,7 @@ pub(crate) mod lines;
 pub(crate) mod processes;
 pub(crate) mod producer;
 pub(crate) mod queue;
+pub(crate) mod recorder;
 pub(crate) mod spans;
 pub(crate) mod stack;
 

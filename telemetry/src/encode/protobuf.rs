@@ -24,6 +24,11 @@ fn varint_length(value: usize) -> usize {
     bits.div_ceil(7) as usize
 }
 
+/// How long a length-delimited field is in all.
+pub(super) fn field_length(field: u32, length: usize) -> usize {
+    varint_length((field << 3) as usize) + varint_length(length) + length
+}
+
 /// The tag of a length-delimited field in its one byte: fields above 15 have two.
 pub(super) const fn short_tag(field: u32) -> u8 {
     assert!(field < 16);

@@ -12,6 +12,14 @@ pub(crate) struct Frames {
 }
 
 impl Frames {
+    /// With room for so many pieces.
+    pub(crate) fn with_capacity(pieces: usize) -> Self {
+        Self {
+            pieces: VecDeque::with_capacity(pieces),
+            length: 0,
+        }
+    }
+
     pub(crate) fn push(&mut self, piece: Bytes) {
         if !piece.is_empty() {
             self.length += piece.len();

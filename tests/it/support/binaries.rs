@@ -1,5 +1,7 @@
-//! The three binaries. Cargo does not hand binaries across packages, so they are built here: once, and as the tests themselves were.
+//! The three binaries, and the examples. Cargo does not hand binaries across packages, so they are built here: once, and as the tests
+//! themselves were.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
@@ -48,22 +50,40 @@ fn build() -> Binaries {
     for (package, binary) in wanted {
         cargo.args(["--package", package, "--bin", binary]);
     }
-    let output = cargo.output().expect("cargo can be started");
-    assert!(
-        output.status.success(),
-        "cargo built the binaries: {}",
-        output.status
-    );
-    let messages: Vec<Message> = serde_json::Deserializer::from_slice(&output.stdout)
-        .into_iter()
-        .map(Result::unwrap)
-        .collect();
+    let messages = run(cargo);
     let [baton, function, producer] = wanted.map(|(_, name)| executable(&messages, name));
     Binaries {
         baton,
         function,
         producer,
     }
+}
+
+/// The examples, by name. They are built by themselves: together with others, their features would be everybody's.
+pub(crate) fn example(name: &str) -> &'static Path {
+    static EXAMPLES: OnceLock<HashMap<String, PathBuf>> = OnceLock::new();
+    let examples = EXAMPLES.get_or_init(|| {
+        let mut cargo = cargo_build();
+        cargo.args(["--package", "baton-examples", "--bins", "--all-features"]);
+        let built = run(cargo).into_iter();
+        built
+            .filter_map(|message| Some((message.target?.name, message.executable?)))
+            .collect()
+    });
+    &examples[name]
+}
+
+fn run(mut cargo: Command) -> Vec<Message> {
+    let output = cargo.output().expect("cargo can be started");
+    assert!(
+        output.status.success(),
+        "cargo built the binaries: {}",
+        output.status
+    );
+    serde_json::Deserializer::from_slice(&output.stdout)
+        .into_iter()
+        .map(Result::unwrap)
+        .collect()
 }
 
 fn cargo_build() -> Command {

@@ -1,0 +1,329 @@
+//! Each example is started as a function, handles messages, and leaves the response and the spans that its documentation promises.
+
+use ::http::StatusCode;
+use baton_tests::{
+    Answer, Collector, FakeLambda, Function, FunctionError, Record, Span, SpanKind, Value, event,
+};
+use serde_json::json;
+
+use crate::support::binaries::example;
+use crate::support::functions::{TIMEOUT, function};
+use crate::support::recorder::Recorder;
+
+/// What came of one invocation.
+struct Outcome {
+    response: Result<serde_json::Value, FunctionError>,
+    spans: Vec<Span>,
+    log: Vec<serde_json::Value>,
+}
+
+impl Outcome {
+    fn failed(&self) -> Vec<&str> {
+        let response = self.response.as_ref().unwrap();
+        let failures = response["batchItemFailures"].as_array().unwrap();
+        failures
+            .iter()
+            .map(|failure| failure["itemIdentifier"].as_str().unwrap())
+            .collect()
+    }
+
+    /// The span of the record that was sent as `Record::new(number).traced(number)`.
+    fn record(&self, number: u64) -> &Span {
+        let parent = Record::span_id(number);
+        let mut spans = self.spans.iter();
+        let span = spans.find(|span| span.parent_span_id.as_deref() == Some(&parent));
+        let span = span.unwrap_or_else(|| panic!("a span of record {number}: {:#?}", self.spans));
+        assert_eq!(span.trace_id, Record::trace_id(number));
+        assert_eq!(span.kind, SpanKind::Consumer);
+        span
+    }
+
+    /// The only span with this name inside that of a record.
+    fn inside(&self, number: u64, name: &str) -> &Span {
+        let record = self.record(number);
+        let is_it = |span: &&Span| {
+            span.name == name && span.parent_span_id.as_deref() == Some(&record.span_id)
+        };
+        let spans: Vec<&Span> = self.spans.iter().filter(is_it).collect();
+        assert_eq!(
+            spans.len(),
+            1,
+            "{name} inside record {number}: {:#?}",
+            self.spans
+        );
+        assert_eq!(spans[0].trace_id, record.trace_id);
+        spans[0]
+    }
+}
+
+fn attribute<'a>(span: &'a Span, key: &str) -> Option<&'a Value> {
+    span.attributes.get(key)
+}
+
+fn id(number: u64) -> String {
+    Record::new(number).message_id
+}
+
+fn traced(bodies: &[serde_json::Value]) -> Vec<Record> {
+    let record = |(number, body): (u64, _)| Record::new(number).traced(number).body(body);
+    (0..).zip(bodies).map(record).collect()
+}
+
+async fn invoke(name: &str, records: &[Record]) -> Outcome {
+    invoke_with(name, records, |function| function).await
+}
+
+async fn invoke_with(
+    name: &str,
+    records: &[Record],
+    prepare: impl FnOnce(Function) -> Function,
+) -> Outcome {
+    let collector = Collector::start(Answer::Ok).await.unwrap();
+    let binary = example(name).to_str().unwrap();
+    let function = prepare(function(binary, &collector));
+    let lambda = FakeLambda::start(&function).await.unwrap();
+    let invocation = lambda.invoke(event(records), TIMEOUT).await.unwrap();
+    let ended = lambda.terminate(TIMEOUT).await;
+    let lines = ended.stdout.iter();
+    Outcome {
+        response: invocation.response,
+        spans: collector.spans().unwrap(),
+        log: lines
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect(),
+    }
+}
+
+#[tokio::test]
+async fn minimal_answers_with_the_message_that_failed() {
+    let bodies = [
+        json!({"id": "1", "quantity": 2}),
+        json!({"id": "2", "quantity": 0}),
+    ];
+    let outcome = invoke("minimal", &traced(&bodies)).await;
+    assert_eq!(outcome.failed(), [id(1)]);
+    assert_eq!(outcome.spans.len(), 3);
+    let refused = outcome.record(1);
+    assert_eq!(refused.name, "process orders");
+    assert_eq!(
+        attribute(refused, "error.type"),
+        Some(&"empty_order".into())
+    );
+    assert_eq!(attribute(outcome.record(0), "error.type"), None);
+}
+
+#[tokio::test]
+async fn options_fail_the_whole_batch_for_one_message() {
+    let outcome = invoke("options", &traced(&[json!({"id": "1"}), json!({})])).await;
+    let error = outcome.response.as_ref().unwrap_err();
+    assert_eq!(error.error_message, "1 of 2 messages failed");
+    let started = outcome.log.iter();
+    let started = started
+        .clone()
+        .find(|line| line["message"] == "consumer started");
+    assert_eq!(started.unwrap()["concurrency"], 20);
+}
+
+#[tokio::test]
+async fn shared_state_is_there_for_every_message() {
+    let bodies = [
+        json!({"article": "pen", "quantity": 3}),
+        json!({"article": "glue", "quantity": 1}),
+    ];
+    let outcome = invoke("shared_state", &traced(&bodies)).await;
+    assert_eq!(outcome.failed(), [id(1)]);
+    let mut log = outcome.log.iter();
+    assert_eq!(
+        log.find(|line| line["message"] == "order priced").unwrap()["total"],
+        6
+    );
+    assert_eq!(
+        attribute(outcome.record(1), "error.type"),
+        Some(&"shared_state::UnknownArticle".into())
+    );
+}
+
+#[tokio::test]
+async fn fifo_stops_a_group_at_its_failure() {
+    let groups = ["ada", "bob", "ada"];
+    let bookings = traced(&[0, 5, 7].map(|amount| json!({"amount": amount})));
+    let bookings: Vec<Record> = bookings
+        .into_iter()
+        .zip(groups)
+        .map(|(record, group)| {
+            record
+                .queue("bookings.fifo")
+                .attribute("MessageGroupId", group)
+        })
+        .collect();
+    let outcome = invoke("fifo", &bookings).await;
+    assert_eq!(outcome.failed(), [id(0), id(2)]);
+    let blocked = outcome.record(2);
+    assert_eq!(blocked.name, "process bookings.fifo");
+    assert_eq!(
+        attribute(blocked, "error.type"),
+        Some(&"message_group_blocked".into())
+    );
+}
+
+/// The function of `aws_sdk`, with an SQS of ours.
+fn with_sqs(function: Function, sqs: &Recorder) -> Function {
+    function
+        .variable(
+            "FOLLOW_UP_QUEUE_URL",
+            &format!("{}/123456789012/follow-ups", sqs.url),
+        )
+        .variable("AWS_ENDPOINT_URL", &sqs.url)
+        .variable("AWS_ACCESS_KEY_ID", "test")
+        .variable("AWS_SECRET_ACCESS_KEY", "test")
+}
+
+#[tokio::test]
+async fn aws_sdk_hands_the_trace_over_to_the_next_queue() {
+    let sqs = Recorder::start(StatusCode::OK, json!({"MessageId": "sent-1"})).await;
+    let mut records = traced(&[json!({"id": "1"}), json!({"id": "2"})]);
+    records[0] = records[0]
+        .clone()
+        .message_attribute("baggage", "tenant=blue");
+    let outcome = invoke_with("aws_sdk", &records, |function| {
+        // The examples are built with the feature `tracing`, and the SDK has spans of its own at every level.
+        with_sqs(function, &sqs).variable("RUST_LOG", "trace")
+    })
+    .await;
+    assert!(outcome.failed().is_empty());
+    // A span in each of the two, and the batch's: none of the SDK's.
+    assert_eq!(outcome.spans.len(), 2 * 2 + 1, "{:#?}", outcome.spans);
+    let received = sqs.received();
+    assert_eq!(received.len(), 2);
+    for number in [0, 1] {
+        let span = outcome.inside(number, "send follow-ups");
+        assert_eq!(span.kind, SpanKind::Producer);
+        assert_eq!(
+            attribute(span, "messaging.message.id"),
+            Some(&"sent-1".into())
+        );
+        assert_eq!(
+            attribute(span, "messaging.destination.name"),
+            Some(&"follow-ups".into())
+        );
+        let traceparent = format!("00-{}-{}-01", span.trace_id, span.span_id);
+        let sent = received
+            .iter()
+            .map(|request| request.json())
+            .find(|sent| sent["MessageAttributes"]["traceparent"]["StringValue"] == traceparent)
+            .expect("a message with the context of the span");
+        let body = json!({"accepted": (number + 1).to_string()});
+        assert_eq!(sent["MessageBody"], body.to_string());
+        let baggage = &sent["MessageAttributes"]["baggage"]["StringValue"];
+        assert_eq!(baggage.as_str(), (number == 0).then_some("tenant=blue"));
+    }
+}
+
+#[tokio::test]
+async fn aws_sdk_says_what_sqs_refused() {
+    let refusal = json!({"__type": "com.amazonaws.sqs#QueueDoesNotExist"});
+    let sqs = Recorder::start(StatusCode::BAD_REQUEST, refusal).await;
+    let records = traced(&[json!({"id": "1"})]);
+    let outcome = invoke_with("aws_sdk", &records, |function| with_sqs(function, &sqs)).await;
+    assert_eq!(outcome.failed(), [id(0)]);
+    let span = outcome.inside(0, "send follow-ups");
+    assert_eq!(
+        attribute(span, "error.type"),
+        Some(&"QueueDoesNotExist".into())
+    );
+    assert_eq!(
+        attribute(outcome.record(0), "error.type"),
+        Some(&"follow_up_not_sent".into())
+    );
+}
+
+#[tokio::test]
+async fn http_request_hands_the_trace_over_to_the_server() {
+    let stock = Recorder::start(StatusCode::OK, json!({})).await;
+    let mut records = traced(&[json!({"article": 7})]);
+    records[0] = records[0]
+        .clone()
+        .message_attribute("tracestate", "vendor=position");
+    let outcome = invoke_with("http_request", &records, |function| {
+        function.variable("STOCK_URL", &stock.url)
+    })
+    .await;
+    assert!(outcome.failed().is_empty());
+    let span = outcome.inside(0, "GET");
+    assert_eq!(span.kind, SpanKind::Client);
+    assert_eq!(
+        attribute(span, "http.response.status_code"),
+        Some(&200.into())
+    );
+    assert_eq!(attribute(span, "server.address"), Some(&"127.0.0.1".into()));
+    assert_eq!(attribute(span, "error.type"), None);
+    let [request] = &stock.received()[..] else {
+        panic!("one request");
+    };
+    assert_eq!(request.path, "/articles/7");
+    let traceparent = format!("00-{}-{}-01", span.trace_id, span.span_id);
+    assert_eq!(request.header("traceparent"), traceparent);
+    assert_eq!(request.header("tracestate"), "vendor=position");
+}
+
+#[tokio::test]
+async fn http_request_says_what_the_server_refused() {
+    for (status, of_record) in [
+        (StatusCode::SERVICE_UNAVAILABLE, "stock_failed"),
+        (StatusCode::NOT_FOUND, "not_in_stock"),
+    ] {
+        let stock = Recorder::start(status, json!({})).await;
+        let records = traced(&[json!({"article": 7})]);
+        let outcome = invoke_with("http_request", &records, |function| {
+            function.variable("STOCK_URL", &stock.url)
+        })
+        .await;
+        assert_eq!(outcome.failed(), [id(0)]);
+        let span = outcome.inside(0, "GET");
+        assert_eq!(attribute(span, "error.type"), Some(&status.as_str().into()));
+        assert_eq!(
+            attribute(outcome.record(0), "error.type"),
+            Some(&of_record.into())
+        );
+    }
+}
+
+#[tokio::test]
+async fn tracing_macros_nest_under_their_own_record() {
+    let records = traced(&[json!({"id": 1}), json!({"id": 2}), json!({"id": 3})]);
+    let outcome = invoke("tracing_macros", &records).await;
+    assert!(outcome.failed().is_empty());
+    // Two spans in each of the three, and the batch's.
+    assert_eq!(outcome.spans.len(), 3 * 3 + 1, "{:#?}", outcome.spans);
+    for number in [0, 1, 2] {
+        let order = i64::try_from(number).unwrap() + 1;
+        for (name, kind, line) in [
+            ("reserve", SpanKind::Internal, "reserved"),
+            ("charge", SpanKind::Client, "charged"),
+        ] {
+            let span = outcome.inside(number, name);
+            assert_eq!(span.kind, kind);
+            assert_eq!(attribute(span, "order.id"), Some(&order.into()));
+            assert!(span.events.is_empty());
+            let mut lines = outcome.log.iter();
+            let found = lines.any(|logged| {
+                logged["message"] == line
+                    && logged["span_id"] == span.span_id
+                    && logged["trace_id"] == span.trace_id
+            });
+            assert!(found, "a line {line:?} with the ids of {name}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn tracing_macros_leave_spans_where_the_log_is_turned_down() {
+    let records = traced(&[json!({"id": 1})]);
+    let outcome = invoke_with("tracing_macros", &records, |function| {
+        function.variable("AWS_LAMBDA_LOG_LEVEL", "WARN")
+    })
+    .await;
+    assert!(outcome.log.is_empty(), "{:?}", outcome.log);
+    outcome.inside(0, "reserve");
+    outcome.inside(0, "charge");
+}
