@@ -12,12 +12,13 @@ use std::time::Duration;
 /// How long a connection may take. SQS is in the same region, where it takes milliseconds.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
 /// How long one attempt may take, so that there is time for another.
-const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(1);
-/// How long a send may take with all its attempts: the message is safe where it is, and the invocation has other messages.
-const OPERATION_TIMEOUT: Duration = Duration::from_secs(2);
+const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(700);
+/// How long a send may take with all its attempts: the message is safe where it is, and the invocation has other messages. In a function
+/// that nobody has configured, which has 3 seconds, whatever runs is cancelled after 1.9: this way it is SQS that is named as the cause.
+const OPERATION_TIMEOUT: Duration = Duration::from_millis(1_500);
 /// Attempts of one send. A second one is for a connection that did not survive the freeze between two invocations.
 const MAX_ATTEMPTS: u32 = 2;
-/// The longest pause between the two. The SDK's own second would use up half of the time.
+/// The longest pause between the two. The SDK's own second would use up most of the time.
 const INITIAL_BACKOFF: Duration = Duration::from_millis(100);
 
 /// What `AWS_*` and the shared files say.
