@@ -212,8 +212,8 @@ impl<S> Builder<S> {
         let invoker = Arc::new(Invoker::new(processor, Arc::clone(&flusher)));
         let layer = invoker.flush_layer();
         let service = tower::service_fn(move |event: LambdaEvent<Box<RawValue>>| {
-            let invoker = Arc::clone(&invoker);
-            async move { invoker.invoke(event).await }
+            // On the heap, because the runtime's services move about what they are given, one after the other.
+            Box::pin(Arc::clone(&invoker).invoke(event))
         });
         let ended = ended(&flusher).await;
         let runtime = Runtime::new(service).layer(layer);

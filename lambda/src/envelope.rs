@@ -119,3 +119,6 @@ impl EventBridgeMetadata {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,6 +9,7 @@ mod fields;
 mod inner;
 mod invalid;
 mod scan;
+mod text;
 
 pub use attributes::MessageAttribute;
 pub(crate) use carrier::{TraceCarrier, Value};
@@ -18,9 +19,10 @@ pub(crate) use invalid::InvalidEvent;
 use attributes::{Attributes, OF_SQS};
 use fields::Fields;
 use invalid::{Arrived, in_words};
-use scan::{Kind, MAX_LENGTH, Scanner, Text};
+use scan::{Kind, Scanner};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
+use text::{MAX_LENGTH, Text};
 
 /// The payload of one invocation.
 #[derive(Debug)]
@@ -50,6 +52,12 @@ impl Batch {
     pub(crate) fn records(&self) -> impl ExactSizeIterator<Item = Record<'_>> {
         (0..self.len()).map(|index| self.record(index))
     }
+}
+
+/// Reads what has not been checked to be JSON, which no payload is: for a test.
+#[cfg(test)]
+pub(crate) fn read_unchecked(json: &str) {
+    drop(read_event(json));
 }
 
 fn read_event(json: &str) -> Result<Vec<Fields>, InvalidEvent> {

@@ -111,8 +111,10 @@ impl Flusher {
     /// Sends what has finished, until the next mark at the latest.
     async fn export(&self, mark: Instant) {
         let deadline = mark.min(Instant::now() + self.config.flush_timeout);
+        // On the heap, because it is seldom needed: an invocation's state is moved about while it is small.
+        let flushed = Box::pin(self.telemetry.flush(deadline));
         tokio::select! {
-            _ = self.telemetry.flush(deadline) => {}
+            _ = flushed => {}
             () = self.shutdown.announced() => {}
         }
     }

@@ -38,17 +38,16 @@ impl<H, S, Args> Invoker<H, S, Args> {
 impl<H: Handler<S, Args>, S, Args> Invoker<H, S, Args> {
     /// Handles a batch, and flushes unless that is left to the [layer](FlushLayer).
     pub(crate) async fn invoke(
-        &self,
+        self: Arc<Self>,
         event: LambdaEvent<Box<RawValue>>,
     ) -> Result<SqsBatchResponse, InvocationError> {
-        let LambdaEvent { payload, context } = event;
         let config = &self.processor.config;
-        let marks = Marks::of_invocation(&context, config);
+        let marks = Marks::of_invocation(&event.context, config);
         let lambda = LambdaInvocation {
-            context: &context,
+            context: &event.context,
             is_cold_start: self.is_cold.swap(false, Ordering::Relaxed),
         };
-        let batch = Batch::parse(payload)?;
+        let batch = Batch::parse(event.payload)?;
         let group = self.flusher.group_before_response();
         let root = flush::root(group.as_ref());
         let (halt, handled) = (Halt::new(&marks), Notify::new());
@@ -64,7 +63,10 @@ impl<H: Handler<S, Args>, S, Args> Invoker<H, S, Args> {
     }
 }
 
-fn respond(processed: &Processed, config: &Config) -> Result<SqsBatchResponse, InvocationError> {
+pub(crate) fn respond(
+    processed: &Processed,
+    config: &Config,
+) -> Result<SqsBatchResponse, InvocationError> {
     let (failed, of) = (processed.failed.len(), processed.batch.len());
     let all = failed == of && config.all_failed == AllFailed::FailInvocation;
     if failed > 0 && (all || config.partial_response == PartialResponse::Off) {

@@ -146,6 +146,8 @@ mod dead_letter;
 #[cfg(not(feature = "dead-letter-queue"))]
 #[path = "dead_letter/absent.rs"]
 mod dead_letter;
+#[cfg(test)]
+mod ended;
 mod envelope;
 mod event;
 mod failure;
@@ -160,6 +162,11 @@ mod service;
 mod shutdown;
 mod spans;
 pub mod testing;
+
+/// What any event must bear: run by the fuzz target in `fuzz/`, and by tests.
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod exercise;
 
 #[cfg(feature = "tracing")]
 pub use baton_telemetry::tracing_layer;

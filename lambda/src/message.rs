@@ -180,6 +180,13 @@ mod tests {
     use serde_json::json;
 
     fn message<T: DeserializeOwned + 'static>(body: &str) -> Result<Message<T>, BodyError> {
+        wrapped(body, Envelope::None)
+    }
+
+    fn wrapped<T: DeserializeOwned + 'static>(
+        body: &str,
+        envelope: Envelope,
+    ) -> Result<Message<T>, BodyError> {
         let event = json!({"Records": [{
             "messageId": "id-1",
             "receiptHandle": "handle",
@@ -190,7 +197,7 @@ mod tests {
             "eventSourceARN": "arn:aws:sqs:eu-central-1:123456789012:orders",
         }]});
         let payload = serde_json::value::to_raw_value(&event).unwrap();
-        Message::decode(&Arc::new(Batch::parse(payload).unwrap()), 0, Envelope::None)
+        Message::decode(&Arc::new(Batch::parse(payload).unwrap()), 0, envelope)
     }
 
     #[test]
@@ -218,6 +225,9 @@ mod tests {
         assert_eq!(message.receipt_handle().as_deref(), Some("handle"));
         assert_eq!(message.group_id().as_deref(), Some("g"));
         assert_eq!(message.attribute("tenant").as_deref(), Some("blue"));
+        let attributes: Vec<_> = message.attributes().collect();
+        assert_eq!((attributes.len(), &*attributes[0].name), (1, "tenant"));
+        assert_eq!(attributes[0].data_type.as_deref(), Some("String"));
         assert_eq!(
             (message.attribute("none"), message.attribute("other")),
             (None, None)
@@ -228,6 +238,22 @@ mod tests {
             .duration_since(UNIX_EPOCH)
             .unwrap();
         assert_eq!(sent.as_millis(), 1_700_000_000_123);
+    }
+
+    #[test]
+    fn a_body_is_taken_out_of_its_envelope() {
+        let body = json!({"Type": "Notification", "Subject": "s", "Message": "[1, 2]"}).to_string();
+        let unwrapped = wrapped::<Vec<u8>>(&body, Envelope::Sns).unwrap();
+        assert_eq!(unwrapped.body, [1, 2]);
+        assert_eq!(unwrapped.sns().unwrap().subject.as_deref(), Some("s"));
+        assert_eq!(unwrapped.event_bridge(), None);
+        assert_eq!(message::<String>(&body).unwrap().body, body);
+        let error = wrapped::<String>(&body, Envelope::EventBridge).unwrap_err();
+        assert_eq!(error, BodyError::NotWrapped(NotWrapped::EventBridge));
+        let body = json!({"source": "crm", "detail-type": "t", "detail": {"a": 1}}).to_string();
+        let unwrapped = wrapped::<String>(&body, Envelope::EventBridge).unwrap();
+        assert_eq!(unwrapped.body, "{\"a\":1}");
+        assert_eq!(unwrapped.event_bridge().unwrap().detail_type, "t");
     }
 
     #[test]

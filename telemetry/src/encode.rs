@@ -5,6 +5,7 @@
 
 mod protobuf;
 
+use bytes::Bytes;
 use opentelemetry::trace::{Event, Link, SpanContext, SpanId, SpanKind, Status, TraceState};
 use opentelemetry::{Array, InstrumentationScope, KeyValue, Value};
 use opentelemetry_sdk::Resource;
@@ -82,25 +83,28 @@ pub(crate) enum LinkState {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ResourceFrame {
     pub(crate) head: Vec<u8>,
-    pub(crate) tail: Vec<u8>,
+    pub(crate) tail: Bytes,
 }
 
 pub(crate) fn resource(resource: &Resource) -> ResourceFrame {
-    let mut frame = ResourceFrame::default();
-    wire::nested(&mut frame.head, field::RESOURCE_SPANS_RESOURCE, |out| {
+    let (mut head, mut tail) = (Vec::new(), Vec::new());
+    wire::nested(&mut head, field::RESOURCE_SPANS_RESOURCE, |out| {
         for (key, value) in resource {
             key_value(out, field::RESOURCE_ATTRIBUTES, key.as_str(), value);
         }
     });
     if let Some(url) = resource.schema_url() {
-        wire::string(&mut frame.tail, field::RESOURCE_SPANS_SCHEMA_URL, url);
+        wire::string(&mut tail, field::RESOURCE_SPANS_SCHEMA_URL, url);
     }
-    frame
+    ResourceFrame {
+        head,
+        tail: tail.into(),
+    }
 }
 
 /// Opens the request: everything before the first `ScopeSpans`, for `ScopeSpans` of `length` bytes in all (their tags and lengths counted).
 pub(crate) fn open_request(resource: &ResourceFrame, length: usize) -> Vec<u8> {
-    let mut out = Vec::with_capacity(resource.head.len() + wire::MAX_HEADER);
+    let mut out = Vec::with_capacity(resource.head.len() + 2 * wire::MAX_HEADER);
     let whole = resource.head.len() + length + resource.tail.len();
     wire::length_prefix(&mut out, field::REQUEST_RESOURCE_SPANS, whole);
     out.extend_from_slice(&resource.head);
@@ -108,10 +112,13 @@ pub(crate) fn open_request(resource: &ResourceFrame, length: usize) -> Vec<u8> {
 }
 
 /// Opens a `ScopeSpans` whose scope and spans are `length` bytes long.
-pub(crate) fn open_scope_spans(length: usize) -> Vec<u8> {
-    let mut out = Vec::with_capacity(wire::MAX_HEADER);
-    wire::length_prefix(&mut out, field::RESOURCE_SPANS_SCOPE_SPANS, length);
-    out
+pub(crate) fn open_scope_spans(out: &mut Vec<u8>, length: usize) {
+    wire::length_prefix(out, field::RESOURCE_SPANS_SCOPE_SPANS, length);
+}
+
+/// How long a `ScopeSpans` is in all, whose scope and spans are `length` bytes long.
+pub(crate) fn scope_spans_length(length: usize) -> usize {
+    wire::field_length(field::RESOURCE_SPANS_SCOPE_SPANS, length)
 }
 
 /// The scope as the first fields of a `ScopeSpans`.
@@ -132,12 +139,11 @@ pub(crate) fn scope(out: &mut Vec<u8>, scope: &InstrumentationScope) {
 pub(crate) fn span(out: &mut Vec<u8>, span: &SpanData, link_state: LinkState) {
     wire::nested(out, field::SCOPE_SPANS_SPANS, |out| {
         let context = &span.span_context;
-        wire::bytes(out, field::SPAN_TRACE_ID, &context.trace_id().to_bytes());
-        wire::bytes(out, field::SPAN_SPAN_ID, &context.span_id().to_bytes());
+        identity(out, context);
         trace_state(out, field::SPAN_TRACE_STATE, context.trace_state());
         if span.parent_span_id != SpanId::INVALID {
             let parent = span.parent_span_id.to_bytes();
-            wire::bytes(out, field::SPAN_PARENT_SPAN_ID, &parent);
+            wire::array(out, field::SPAN_PARENT_SPAN_ID, parent);
         }
         let flags = flags(context, span.parent_span_is_remote);
         wire::fixed32(out, field::SPAN_FLAGS, flags);
@@ -163,6 +169,14 @@ pub(crate) fn span(out: &mut Vec<u8>, span: &SpanData, link_state: LinkState) {
     });
 }
 
+/// Trace and span id, which have the same place in a span and in a link.
+fn identity(out: &mut Vec<u8>, context: &SpanContext) {
+    const { assert!(field::SPAN_TRACE_ID == field::LINK_TRACE_ID) };
+    const { assert!(field::SPAN_SPAN_ID == field::LINK_SPAN_ID) };
+    wire::array(out, field::SPAN_TRACE_ID, context.trace_id().to_bytes());
+    wire::array(out, field::SPAN_SPAN_ID, context.span_id().to_bytes());
+}
+
 fn event(out: &mut Vec<u8>, event: &Event) {
     wire::nested(out, field::SPAN_EVENTS, |out| {
         wire::fixed64(out, field::EVENT_TIME, nanos(event.timestamp));
@@ -179,8 +193,7 @@ fn event(out: &mut Vec<u8>, event: &Event) {
 fn link(out: &mut Vec<u8>, link: &Link, link_state: LinkState) {
     let context = &link.span_context;
     wire::nested(out, field::SPAN_LINKS, |out| {
-        wire::bytes(out, field::LINK_TRACE_ID, &context.trace_id().to_bytes());
-        wire::bytes(out, field::LINK_SPAN_ID, &context.span_id().to_bytes());
+        identity(out, context);
         if link_state == LinkState::Keep {
             trace_state(out, field::LINK_TRACE_STATE, context.trace_state());
         }
@@ -195,14 +208,17 @@ fn link(out: &mut Vec<u8>, link: &Link, link_state: LinkState) {
 }
 
 fn status(out: &mut Vec<u8>, status: &Status) {
-    wire::nested(out, field::SPAN_STATUS, |out| match status {
-        Status::Unset => {}
-        Status::Ok => wire::unsigned(out, field::STATUS_CODE, STATUS_OK),
-        Status::Error { description } => {
+    match status {
+        // An empty message, but one that is there.
+        Status::Unset => wire::bytes_always(out, field::SPAN_STATUS, &[]),
+        Status::Ok => wire::nested(out, field::SPAN_STATUS, |out| {
+            wire::unsigned(out, field::STATUS_CODE, STATUS_OK);
+        }),
+        Status::Error { description } => wire::nested(out, field::SPAN_STATUS, |out| {
             wire::string(out, field::STATUS_MESSAGE, description);
             wire::unsigned(out, field::STATUS_CODE, STATUS_ERROR);
-        }
-    });
+        }),
+    }
 }
 
 fn attributes(out: &mut Vec<u8>, field: u32, attributes: &[KeyValue]) {
@@ -211,7 +227,37 @@ fn attributes(out: &mut Vec<u8>, field: u32, attributes: &[KeyValue]) {
     }
 }
 
+/// An attribute with a short text, as most are: all its lengths take one byte and are known beforehand. Writes nothing if it is another.
+#[inline(always)]
+fn short_text(out: &mut Vec<u8>, field: u32, key: &str, text: &str) -> bool {
+    /// Tag and length of one byte each.
+    const HEADER: usize = 2;
+    let any_value = HEADER + text.len();
+    let entry = HEADER + key.len() + HEADER + any_value;
+    if entry > wire::MAX_SHORT || key.is_empty() {
+        return false;
+    }
+    let tags = const {
+        [
+            wire::short_tag(field::KEY),
+            wire::short_tag(field::VALUE),
+            wire::short_tag(field::VALUE_STRING),
+        ]
+    };
+    let field = wire::short_tag(field);
+    out.extend_from_slice(&[field, entry as u8, tags[0], key.len() as u8]);
+    out.extend_from_slice(key.as_bytes());
+    out.extend_from_slice(&[tags[1], any_value as u8, tags[2], text.len() as u8]);
+    out.extend_from_slice(text.as_bytes());
+    true
+}
+
 fn key_value(out: &mut Vec<u8>, field: u32, key: &str, value: &Value) {
+    if let Value::String(text) = value
+        && short_text(out, field, key, text.as_str())
+    {
+        return;
+    }
     wire::nested(out, field, |out| {
         wire::string(out, field::KEY, key);
         any_value(out, field::VALUE, value);

@@ -4,9 +4,11 @@ use crate::buffer::{Chunk, SpanBuffer, Taken, Whose};
 use crate::config::Otlp;
 use crate::encode::{self, ResourceFrame};
 use crate::http::{Client, Frames, SendError};
-use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use opentelemetry_sdk::Resource;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout_at};
@@ -52,7 +54,7 @@ impl Exporter {
         let mut headers = otlp.headers.clone();
         headers.extend([CONTENT_TYPE, USER_AGENT]);
         Self {
-            client: Client::new(otlp.endpoint.clone(), headers),
+            client: Client::new(otlp.endpoint.clone(), &headers),
             timeout: otlp.timeout,
             resource: encode::resource(resource),
             turn: Mutex::new(()),
@@ -115,7 +117,8 @@ impl Exporter {
 
     async fn send(&self, body: Frames, deadline: Instant) -> Result<(), ExportError> {
         let deadline = deadline.min(Instant::now() + self.timeout);
-        let response = before(deadline, self.client.send(Method::POST, &[], body)).await??;
+        let answer = timeout_at(deadline, self.client.send(Method::POST, &[], body));
+        let response = answer.await.map_err(|_| ExportError::Timeout)??;
         match response.status {
             status if status.is_success() => Ok(()),
             // The codes that the OTLP specification calls retryable, and those of a key that is being renewed.
@@ -130,26 +133,28 @@ impl Exporter {
     }
 }
 
+/// Waits for what is usually there at once, and only otherwise sets a timer.
 async fn before<F: Future>(deadline: Instant, future: F) -> Result<F::Output, ExportError> {
+    let mut future = pin!(future);
+    let at_once = poll_fn(|context| Poll::Ready(future.as_mut().poll(context))).await;
+    if let Poll::Ready(output) = at_once {
+        return Ok(output);
+    }
     let outcome = timeout_at(deadline, future).await;
     outcome.map_err(|_| ExportError::Timeout)
 }
 
 fn request_body(resource: &ResourceFrame, chunks: &[Chunk]) -> Frames {
-    let opened: Vec<(Vec<u8>, &Bytes)> = chunks
-        .iter()
-        .map(|chunk| (encode::open_scope_spans(chunk.bytes.len()), &chunk.bytes))
-        .collect();
-    let length = opened
-        .iter()
-        .map(|(head, bytes)| head.len() + bytes.len())
-        .sum();
-    let mut body = Frames::default();
-    body.push(encode::open_request(resource, length).into());
-    for (head, bytes) in opened {
-        body.push(head.into());
-        body.push(bytes.clone());
+    let lengths = chunks.iter().map(|chunk| chunk.bytes.len());
+    let length = lengths.map(encode::scope_spans_length).sum();
+    let mut head = encode::open_request(resource, length);
+    // Each chunk with what is before it, the resource's tail, and the head of the protocol that carries this.
+    let mut body = Frames::with_capacity(2 * chunks.len() + 2);
+    for chunk in chunks {
+        encode::open_scope_spans(&mut head, chunk.bytes.len());
+        body.push(std::mem::take(&mut head).into());
+        body.push(chunk.bytes.clone());
     }
-    body.push(Bytes::copy_from_slice(&resource.tail));
+    body.push(resource.tail.clone());
     body
 }

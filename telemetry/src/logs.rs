@@ -5,8 +5,8 @@ use serde::Serializer as _;
 use serde::ser::SerializeMap as _;
 use std::fmt;
 use tracing::field::{Field, Visit};
-use tracing::{Event, Subscriber};
-use tracing_subscriber::filter::Targets;
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
@@ -15,11 +15,17 @@ use tracing_subscriber::layer::Layer as _;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::LookupSpan;
 
+/// Beginnings of the targets of crates that log whole events, requests and answers at the level TRACE. Bodies must be in no signal,
+/// whatever level somebody asks for, so these stop at DEBUG.
+const LOG_BODIES_AT_TRACE: [&str; 2] = ["lambda_runtime", "aws_smithy_runtime"];
+
 /// Makes JSON logs the process's subscriber, unless it has one already: a program that set up its own logging keeps it.
 #[cfg(not(feature = "tracing"))]
 pub(crate) fn install(filter: Targets) {
     let layer = tracing_subscriber::fmt::layer().event_format(Json);
-    let subscriber = tracing_subscriber::registry().with(filter).with(layer);
+    let subscriber = tracing_subscriber::registry()
+        .with(without_bodies(filter))
+        .with(layer);
     let _ = tracing::subscriber::set_global_default(subscriber);
 }
 
@@ -29,9 +35,31 @@ pub(crate) fn install(filter: Targets) {
     let spans = crate::tracing_layer::beside_logs(filter.clone());
     let layer = tracing_subscriber::fmt::layer().event_format(Json);
     let subscriber = tracing_subscriber::registry()
-        .with(layer.with_filter(filter))
+        .with(layer.with_filter(without_bodies(filter)))
         .with(spans);
     let _ = tracing::subscriber::set_global_default(subscriber);
+}
+
+fn without_bodies(filter: Targets) -> Targets {
+    let logs_bodies = |target: &str| {
+        LOG_BODIES_AT_TRACE
+            .iter()
+            .any(|begin| target.starts_with(begin))
+    };
+    let added: Vec<_> = LOG_BODIES_AT_TRACE
+        .into_iter()
+        .filter(|target| filter.would_enable(target, &Level::TRACE))
+        .map(|target| (target.to_owned(), LevelFilter::DEBUG))
+        .collect();
+    let default = filter.default_level().unwrap_or(LevelFilter::OFF);
+    let asked_for = filter.into_iter().map(|(target, level)| match target {
+        target if logs_bodies(&target) => (target, level.min(LevelFilter::DEBUG)),
+        target => (target, level),
+    });
+    Targets::new()
+        .with_default(default)
+        .with_targets(asked_for)
+        .with_targets(added)
 }
 
 /// `{"timestamp":…,"level":…,"target":…,"message":…,FIELDS…,"trace_id":…,"span_id":…}`.

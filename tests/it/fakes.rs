@@ -4,8 +4,10 @@ mod runtime_api;
 
 use std::time::Duration;
 
-use baton_tests::{Answer, Behaviour, Collector, FakeLambda, Function, LambdaError, Record, event};
-use hyper::body::Bytes;
+use baton_tests::{
+    Answer, Behaviour, Bytes, Collector, FakeLambda, Function, LambdaError, Record, event,
+};
+
 use serde_json::json;
 
 use crate::support::functions::{OBEDIENT, TIMEOUT, function, start};
@@ -38,7 +40,9 @@ async fn a_function_that_is_late_has_timed_out() {
     let lambda = start(OBEDIENT, &collector).await;
     lambda.ready().await.unwrap();
     let limit = A_WHILE / 3;
-    let late = lambda.invoke(sleeping(0), limit).await;
+    // Blocked, it cannot even see that its time is up.
+    let blocked = Record::new(0).body(json!({"block_ms": 3 * limit.as_millis()}));
+    let late = lambda.invoke(event(&[blocked]), limit).await;
     assert!(
         matches!(late, Err(LambdaError::TimedOut(after)) if after == limit),
         "{late:?}"
@@ -53,7 +57,8 @@ async fn a_frozen_function_does_nothing_until_it_is_invoked_again() {
     for number in 0..3 {
         let payload = event(&[Record::new(number)]);
         lambda.invoke(payload, TIMEOUT).await.unwrap();
-        assert!(processes::is_frozen(lambda.process_id()));
+        let is_frozen = async || processes::is_frozen(lambda.process_id()).then_some(());
+        crate::support::eventually("the process stopped", is_frozen).await;
     }
     let ended = lambda.terminate(TIMEOUT).await;
     assert!(!ended.killed, "{ended:?}");
@@ -107,7 +112,7 @@ async fn a_collector_answers_as_it_is_told() {
 async fn a_collector_that_hangs_or_hangs_up_has_accepted_nothing() {
     for answer in [Answer::Hang, Answer::Disconnect] {
         let collector = Collector::start(answer).await.unwrap();
-        let function = function(OBEDIENT, &collector).variable("BATON_FLUSH_TIMEOUT", "200");
+        let function = function(OBEDIENT, &collector).variable("BATON_FLUSH_TIMEOUT", "500");
         let lambda = FakeLambda::start(&function).await.unwrap();
         let payload = event(&[Record::new(0)]);
         let invocation = lambda.invoke(payload, TIMEOUT).await.unwrap();

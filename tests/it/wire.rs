@@ -7,16 +7,16 @@ mod generated;
 use std::collections::HashMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use baton_tests::{Answer, Collector, FakeLambda, Invocation, Span, event};
+use baton_tests::{Answer, Collector, FakeLambda, Function, Invocation, Span, event};
 use serde_json::{Value, json};
 
 use self::expected::Batch;
-use self::generated::Sample;
-use crate::support::functions::{OBEDIENT, TIMEOUT, start};
+use self::generated::{Sample, Shape};
+use crate::support::functions::{OBEDIENT, TIMEOUT, start_with};
 
 #[tokio::test]
 async fn every_field_of_a_batch_of_one_is_as_the_record_said() {
-    let wire = Wire::start().await;
+    let wire = Wire::start(Shape::Continue).await;
     for number in 0..30 {
         wire.check(&[Sample::generate(number)]).await;
     }
@@ -24,7 +24,7 @@ async fn every_field_of_a_batch_of_one_is_as_the_record_said() {
 
 #[tokio::test]
 async fn every_field_of_a_batch_of_ten_is_as_the_records_said() {
-    let wire = Wire::start().await;
+    let wire = Wire::start(Shape::Continue).await;
     for round in 0..10 {
         let samples: Vec<Sample> = (round * 10..(round + 1) * 10)
             .map(Sample::generate)
@@ -36,13 +36,13 @@ async fn every_field_of_a_batch_of_ten_is_as_the_records_said() {
 #[tokio::test]
 async fn every_field_of_a_batch_of_a_thousand_is_as_the_records_said() {
     let samples: Vec<Sample> = (0..1000).map(Sample::generate).collect();
-    Wire::start().await.check(&samples).await;
+    Wire::start(Shape::Continue).await.check(&samples).await;
 }
 
 #[tokio::test]
 async fn no_span_and_no_link_of_ten_thousand_is_missing() {
     let samples: Vec<Sample> = (0..10_000).map(Sample::generate).collect();
-    let wire = Wire::start().await;
+    let wire = Wire::start(Shape::Continue).await;
     wire.check(&samples).await;
     let exports = wire.collector.exports();
     assert!(exports.len() > 1, "they do not fit into one request");
@@ -50,31 +50,50 @@ async fn no_span_and_no_link_of_ten_thousand_is_missing() {
 
 #[tokio::test]
 async fn every_field_of_a_fifo_batch_is_as_the_records_said() {
-    let wire = Wire::start().await;
+    let wire = Wire::start(Shape::Continue).await;
     let samples: Vec<Sample> = (0..100).map(Sample::in_order).collect();
     wire.check(&samples).await;
 }
 
 #[tokio::test]
 async fn a_batch_from_two_queues_names_none_and_its_records_each_their_own() {
-    let wire = Wire::start().await;
+    let wire = Wire::start(Shape::Continue).await;
     let samples: Vec<Sample> = (0..20)
         .map(|number| Sample::generate(number).on_queue(["orders", "returns"][number as usize % 2]))
         .collect();
     wire.check(&samples).await;
 }
 
+#[tokio::test]
+async fn every_field_is_as_the_records_said_where_they_are_the_batch_spans_children() {
+    let samples: Vec<Sample> = (0..200).map(Sample::generate).collect();
+    Wire::start(Shape::Batch).await.check(&samples).await;
+}
+
 /// A function and its collector.
 struct Wire {
+    shape: Shape,
     lambda: FakeLambda,
     collector: Collector,
 }
 
 impl Wire {
-    async fn start() -> Self {
+    async fn start(shape: Shape) -> Self {
         let collector = Collector::start(Answer::Ok).await.unwrap();
-        let lambda = start(OBEDIENT, &collector).await;
-        Self { lambda, collector }
+        let max_receive_count = expected::MAX_RECEIVE_COUNT.to_string();
+        let configured = |function: Function| {
+            let function = function.variable("BATON_MAX_RECEIVE_COUNT", &max_receive_count);
+            match shape {
+                Shape::Continue => function,
+                Shape::Batch => function.variable("BATON_TRACE_SHAPE", "batch"),
+            }
+        };
+        let lambda = start_with(OBEDIENT, &collector, configured).await;
+        Self {
+            shape,
+            lambda,
+            collector,
+        }
     }
 
     /// One invocation with these records, and everything that it sent.
@@ -99,7 +118,7 @@ impl Wire {
             );
         }
         let batch = take_batch(&mut spans, &invocation, before == 0, samples);
-        check_records(spans, &batch, samples);
+        check_records(spans, self.shape, &batch, samples);
     }
 }
 
@@ -131,7 +150,7 @@ fn take_batch(
 }
 
 /// Compares each record's span, and leaves none over.
-fn check_records(spans: Vec<Span>, batch: &Span, samples: &[Sample]) {
+fn check_records(spans: Vec<Span>, shape: Shape, batch: &Span, samples: &[Sample]) {
     let mut by_message: HashMap<String, Span> = HashMap::with_capacity(spans.len());
     for span in spans {
         let id = format!("{:?}", span.attributes.get("messaging.message.id"));
@@ -141,9 +160,9 @@ fn check_records(spans: Vec<Span>, batch: &Span, samples: &[Sample]) {
     for sample in samples {
         let id = baton_tests::Value::from(&*sample.record.message_id);
         let span = by_message.remove(&format!("{:?}", Some(id)));
-        match (span, sample.is_exported()) {
+        match (span, sample.is_exported(shape)) {
             (Some(span), true) => {
-                let expected = expected::record(sample, batch, &span);
+                let expected = expected::record(sample, shape, batch, &span);
                 assert_same(&span, &expected, &format!("the span of {sample:#?}"));
             }
             (None, false) => {}

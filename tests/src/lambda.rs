@@ -21,8 +21,9 @@ use crate::server::Server;
 
 pub use function::{ACCOUNT, FUNCTION_ARN, FUNCTION_NAME, Function, REGION};
 
-/// What the init phase may take. Lambda gives ten seconds; a function under valgrind on a busy machine needs more.
-const INIT_LIMIT: Duration = Duration::from_secs(60);
+/// What the init phase may take, and until a free process asks for work. Lambda gives ten seconds; a function under valgrind on a busy
+/// machine needs more.
+const READY_LIMIT: Duration = Duration::from_secs(60);
 
 /// A Lambda service with one execution environment. The process is killed when this is dropped.
 #[derive(Debug)]
@@ -105,8 +106,8 @@ pub enum LambdaError {
     /// The function reported it to `/init/error`.
     #[error("the function failed in its init phase")]
     Init(#[source] FunctionError),
-    /// It never asked for an invocation.
-    #[error("the function did not ask for an invocation within {INIT_LIMIT:?}")]
+    /// It never asked for an invocation, or never again: another one may still keep it busy.
+    #[error("the function did not ask for an invocation within {READY_LIMIT:?}")]
     NeverReady,
     /// It gave no response before the deadline.
     #[error("the function did not respond within {0:?}")]
@@ -161,7 +162,7 @@ impl FakeLambda {
     ///
     /// [`LambdaError::Init`], [`LambdaError::NeverReady`], [`LambdaError::Exited`].
     pub async fn ready(&self) -> Result<Duration, LambdaError> {
-        let start = timeout(INIT_LIMIT, self.or_exit(self.desk.started())).await;
+        let start = timeout(READY_LIMIT, self.or_exit(self.desk.started())).await;
         match start.map_err(|_| LambdaError::NeverReady)?? {
             Start::Ready(at) => Ok(at.duration_since(self.started_at)),
             Start::Failed(error) => Err(LambdaError::Init(error)),
@@ -185,7 +186,8 @@ impl FakeLambda {
         self.ready().await?;
         self.process.thaw();
         let called = self.desk.call(payload.into(), limit);
-        let delivered = self.or_exit(called.delivered).await?;
+        let delivered = timeout(READY_LIMIT, self.or_exit(called.delivered)).await;
+        let delivered = delivered.map_err(|_| LambdaError::NeverReady)??;
         let deadline = tokio::time::Instant::from_std(delivered.at + limit);
         let done = tokio::time::timeout_at(deadline, self.or_exit(called.done)).await;
         let done = done.map_err(|_| LambdaError::TimedOut(limit))??;
@@ -216,7 +218,8 @@ impl FakeLambda {
         self.ready().await?;
         self.process.thaw();
         let called = self.desk.call(payload.into(), limit);
-        let delivered = self.or_exit(called.delivered).await?;
+        let delivered = timeout(READY_LIMIT, self.or_exit(called.delivered)).await;
+        let delivered = delivered.map_err(|_| LambdaError::NeverReady)??;
         let deadline = tokio::time::Instant::from_std(delivered.at + limit);
         let done = tokio::time::timeout_at(deadline, self.or_exit(called.done)).await;
         response(done.map_err(|_| LambdaError::TimedOut(limit))??)

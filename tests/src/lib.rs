@@ -25,6 +25,7 @@ mod event;
 mod lambda;
 mod server;
 
+pub use bytes::Bytes;
 pub use collector::{
     Answer, Behaviour, Collector, Export, Link, Resource, Scope, Span, SpanEvent, SpanKind, Status,
     StatusCode, Undecodable, Value,

@@ -80,6 +80,14 @@ IN_TEMPLATE = [
     Mistake("poison_ends_in_a_queue_that_keeps_it", ("Resources", "OnboardingDeadLetterQueue", "Properties", "MessageRetentionPeriod"), 60),
     Mistake("tables_are_recoverable_and_encrypted", (*TABLE, "PointInTimeRecoverySpecification"), ABSENT),
     Mistake("tables_are_recoverable_and_encrypted", (*TABLE, "SSESpecification", "SSEEnabled"), False),
+    Mistake("function_can_write_to_its_table", (*FUNCTION, "Environment", "Variables", "TABLE_NAME"), ABSENT),
+    Mistake("function_can_write_to_its_table", (*STATEMENT[:-1], 1, "Action"), "dynamodb:GetItem"),
+    Mistake("function_can_write_to_its_table", (*STATEMENT[:-1], 1, "Resource"), attribute("OnboardingQueue")),
+    Mistake(
+        "function_can_write_to_its_table",
+        ("Resources", "OnboardingFunction", "Metadata", "BuildProperties", "Binary"),
+        "onboarding-api",
+    ),
     Mistake(
         "header_values_come_from_a_secret",
         (*FUNCTION, "Environment", "Variables", "OTEL_EXPORTER_OTLP_HEADERS"),

@@ -1,5 +1,13 @@
 """What cfn-lint cannot know: how the template's resources have to fit together. Each rule returns its complaints."""
 
+import pathlib
+import tomllib
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+# The cargo feature without which the function does not start when it is told a table.
+TABLE_FEATURE = "dynamodb"
+
 # AWS's advice for a queue that Lambda consumes: a throttled batch is retried this many timeouts long.
 VISIBILITY_PER_TIMEOUT = 6
 
@@ -202,6 +210,36 @@ def tables_are_recoverable_and_encrypted(template):
     return complaints if tables else ["there is no table"]
 
 
+def features_of(binary):
+    """The features that cargo lambda builds a binary of this workspace with."""
+    for manifest in map(tomllib.loads, (path.read_text() for path in ROOT.glob("*/Cargo.toml"))):
+        if binary in [target["name"] for target in manifest.get("bin", [])]:
+            return manifest["package"].get("metadata", {}).get("lambda", {}).get("build", {}).get("features", [])
+    return []
+
+
+def function_can_write_to_its_table(template):
+    """It is told the table, built with the feature that uses it, and allowed to put items there."""
+    complaints, told = [], False
+    for name, function in of_type(template, "AWS::Lambda::Function").items():
+        table = target(function.get("Environment", {}).get("Variables", {}).get("TABLE_NAME"))
+        if table not in of_type(template, "AWS::DynamoDB::Table"):
+            continue
+        told = True
+        role = target(function.get("Role"))
+        allowed = [
+            statement
+            for owner, statement in statements(template)
+            if owner == role and "dynamodb:PutItem" in as_list(statement.get("Action")) and target(statement.get("Resource")) == table
+        ]
+        if not any(statement["Effect"] == "Allow" for statement in allowed):
+            complaints.append(f"{name}: its role does not allow dynamodb:PutItem on {table}")
+        binary = template["Resources"][name].get("Metadata", {}).get("BuildProperties", {}).get("Binary")
+        if TABLE_FEATURE not in features_of(binary):
+            complaints.append(f"{name}: {binary} is not built with the feature {TABLE_FEATURE}")
+    return complaints if told else ["no function is told the name of the table"]
+
+
 def header_values_come_from_a_secret(template):
     """`OTEL_EXPORTER_OTLP_HEADERS` carries a key: only a dynamic reference may stand there."""
     complaints = []
@@ -227,5 +265,6 @@ RULES = [
     queues_are_encrypted_and_refuse_plain_text,
     poison_ends_in_a_queue_that_keeps_it,
     tables_are_recoverable_and_encrypted,
+    function_can_write_to_its_table,
     header_values_come_from_a_secret,
 ]

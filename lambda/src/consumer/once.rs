@@ -30,8 +30,7 @@ impl<S> Builder<S> {
             shutdown: Shutdown::default(),
             is_concurrent: false,
         };
-        Invoker::new(processor, Arc::new(flusher))
-            .invoke(event)
-            .await
+        let invoker = Arc::new(Invoker::new(processor, Arc::new(flusher)));
+        invoker.invoke(event).await
     }
 }

@@ -1,1 +1,268 @@
+use super::*;
+use crate::event::Batch;
+use opentelemetry::baggage::BaggageExt as _;
+use opentelemetry::trace::{TraceContextExt as _, TraceFlags};
+use serde_json::{Value as Json, json};
 
+/// Trace contexts that differ in their span.
+fn traceparent(span: u8) -> String {
+    format!("00-4bf92f3577b34da6a3ce929d0e0e4736-{span:016x}-01")
+}
+
+const XRAY: &str = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=0";
+
+fn listed(trace_context: bool, baggage: bool, xray: bool) -> Propagator {
+    let mut propagator = Propagator::default();
+    propagator.trace_context = trace_context;
+    propagator.baggage = baggage;
+    propagator.xray = xray;
+    propagator
+}
+
+/// The origin of a record with these message attributes, body, and X-Ray header.
+fn origin(propagator: Propagator, attributes: Json, body: &str, header: Option<&str>) -> Origin {
+    let event = json!({"Records": [{
+        "eventSource": "aws:sqs",
+        "body": body,
+        "attributes": {"AWSTraceHeader": header},
+        "messageAttributes": attributes,
+    }]});
+    let batch = Batch::parse(serde_json::value::to_raw_value(&event).unwrap()).unwrap();
+    Origin::of(&batch.record(0), &Origins::new(propagator, |_| true))
+}
+
+fn by_default(attributes: Json, body: &str) -> Origin {
+    origin(Propagator::default(), attributes, body, None)
+}
+
+fn sqs(name: &str, value: &str) -> Json {
+    json!({name: {"stringValue": value, "dataType": "String"}})
+}
+
+fn sns(attributes: Json, message: &str) -> String {
+    let notification =
+        json!({"Type": "Notification", "Message": message, "MessageAttributes": attributes});
+    // As SNS writes it: over several lines.
+    format!(
+        "\n {}",
+        serde_json::to_string_pretty(&notification).unwrap()
+    )
+}
+
+fn event(fields: Json, detail: Json) -> String {
+    let mut event =
+        json!({"detail-type": "Onboarded", "source": "com.example.crm", "detail": detail});
+    let fields = fields.as_object().unwrap().clone();
+    event.as_object_mut().unwrap().extend(fields);
+    event.to_string()
+}
+
+/// Carrier and span of the parent.
+fn found(origin: &Origin) -> Option<(Carrier, u64)> {
+    let producer = origin.producer.as_ref()?;
+    let span = u64::from_be_bytes(producer.span_id().to_bytes());
+    Some((origin.carrier?, span))
+}
+
+fn tenant(origin: &Origin) -> Option<String> {
+    let context = origin.parent(&Context::new());
+    context.baggage().get("tenant").map(ToString::to_string)
+}
+
+fn invalid(origin: &Origin) -> String {
+    origin
+        .invalid
+        .as_ref()
+        .map(ToString::to_string)
+        .unwrap_or_default()
+}
+
+#[test]
+fn carriers_are_tried_in_their_order() {
+    let in_sns = json!({"traceparent": {"Type": "String", "Value": traceparent(2)}});
+    let both = event(
+        json!({"traceparent": traceparent(3)}),
+        json!({"traceparent": traceparent(4)}),
+    );
+    let in_detail = event(json!({}), json!({"TraceParent": traceparent(4)}));
+    for (attributes, body, expected) in [
+        (
+            sqs("traceparent", &traceparent(1)),
+            sns(in_sns.clone(), &both),
+            Some((Carrier::MessageAttributes, 1)),
+        ),
+        (json!({}), sns(in_sns, &both), Some((Carrier::Sns, 2))),
+        (
+            json!(null),
+            sns(json!({}), &both),
+            Some((Carrier::EventBridge, 3)),
+        ),
+        (json!({}), both, Some((Carrier::EventBridge, 3))),
+        (
+            sqs("tenant", "blue"),
+            sns(json!(null), &in_detail),
+            Some((Carrier::EventBridge, 4)),
+        ),
+        (json!({}), in_detail, Some((Carrier::EventBridge, 4))),
+        // Neither notification nor event, in spite of the marks.
+        (
+            json!({}),
+            json!({"traceparent": traceparent(9), "detail-type": 7, "Notification": {}})
+                .to_string(),
+            None,
+        ),
+        (json!({}), "{\"Notification\" detail-type".to_owned(), None),
+    ] {
+        let origin = by_default(attributes, &body);
+        assert_eq!(found(&origin), expected, "{body}");
+        assert_eq!(origin.invalid, None);
+    }
+}
+
+#[test]
+fn what_is_malformed_is_noted_and_the_next_carrier_is_tried() {
+    let body = sns(
+        json!({"traceparent": {"Type": "Binary", "Value": 7}}),
+        &event(
+            json!({"traceparent": "00"}),
+            json!({"traceparent": traceparent(4)}),
+        ),
+    );
+    let origin = by_default(sqs("traceparent", "01-SECRET"), &body);
+    assert_eq!(found(&origin), Some((Carrier::EventBridge, 4)));
+    assert_eq!(
+        invalid(&origin),
+        "message attributes: traceparent has the wrong length; SNS notification: traceparent holds no text; \
+         EventBridge event: traceparent has the wrong length"
+    );
+    let spellings = json!({"Traceparent": {"stringValue": traceparent(1)}, "TRACEPARENT": {"stringValue": traceparent(2)}});
+    let origin = by_default(spellings, "");
+    assert_eq!(found(&origin), None);
+    assert_eq!(
+        invalid(&origin),
+        "message attributes: traceparent is given in several spellings, none of them in lower case"
+    );
+}
+
+#[test]
+fn a_tracestate_is_kept_or_dropped_with_a_note() {
+    let with_state = |state: Json| {
+        let attributes = json!({"traceparent": {"stringValue": traceparent(1)}, "tracestate": {"stringValue": state}});
+        let origin = by_default(attributes, "");
+        assert_eq!(found(&origin), Some((Carrier::MessageAttributes, 1)));
+        let state = origin.producer.as_ref().unwrap().trace_state().header();
+        (state, invalid(&origin))
+    };
+    assert_eq!(
+        with_state(json!("a=1,b=2")),
+        ("a=1,b=2".into(), String::new())
+    );
+    assert_eq!(with_state(json!(" , ")), (String::new(), String::new()));
+    let note = "message attributes: tracestate has a member that is not allowed, or too many";
+    assert_eq!(with_state(json!("A=1")), (String::new(), note.into()));
+    let note = "message attributes: tracestate holds no text";
+    assert_eq!(with_state(json!(7)), (String::new(), note.into()));
+}
+
+#[test]
+fn baggage_comes_from_the_first_carrier_that_has_it() {
+    let in_sns = json!({
+        "traceparent": {"Type": "String", "Value": traceparent(2)},
+        "baggage": {"Type": "String", "Value": "tenant=green"},
+    });
+    let origin = by_default(sqs("baggage", "tenant=blue"), &sns(in_sns.clone(), ""));
+    assert_eq!(
+        (found(&origin), tenant(&origin)),
+        (Some((Carrier::Sns, 2)), Some("blue".into()))
+    );
+    let origin = by_default(sqs("baggage", "tenant"), &sns(in_sns.clone(), ""));
+    assert_eq!(tenant(&origin).as_deref(), Some("green"));
+    assert_eq!(
+        invalid(&origin),
+        "message attributes: baggage has no key with a value"
+    );
+    // Where the parent is known, no body is searched for baggage alone.
+    let origin = by_default(sqs("traceparent", &traceparent(1)), &sns(in_sns, ""));
+    assert_eq!(
+        (found(&origin), tenant(&origin)),
+        (Some((Carrier::MessageAttributes, 1)), None)
+    );
+}
+
+#[test]
+fn only_listed_propagators_are_asked() {
+    let in_sns = json!({
+        "traceparent": {"Type": "String", "Value": traceparent(2)},
+        "baggage": {"Type": "String", "Value": "tenant=green"},
+    });
+    let body = sns(in_sns, "");
+    let origin_of = |propagator| origin(propagator, sqs("traceparent", "broken"), &body, None);
+    let none = origin_of(listed(false, false, false));
+    assert_eq!(
+        (found(&none), tenant(&none), none.invalid),
+        (None, None, None)
+    );
+    let baggage = origin_of(listed(false, true, false));
+    assert_eq!(
+        (found(&baggage), tenant(&baggage).as_deref()),
+        (None, Some("green"))
+    );
+    let trace = origin_of(listed(true, false, false));
+    assert_eq!(
+        (found(&trace), tenant(&trace)),
+        (Some((Carrier::Sns, 2)), None)
+    );
+}
+
+#[test]
+fn x_rays_header_is_a_link_unless_it_is_listed_and_nothing_else_counts() {
+    let parent = 0x5399_5c3f_42cd_8ad8;
+    let of = |xray, attributes| origin(listed(true, true, xray), attributes, "{}", Some(XRAY));
+    let link = of(false, json!({}));
+    assert_eq!(found(&link), None);
+    let span = link.xray.unwrap();
+    assert_eq!(u64::from_be_bytes(span.span_id().to_bytes()), parent);
+    let beside = of(true, sqs("traceparent", &traceparent(1)));
+    assert_eq!(found(&beside), Some((Carrier::MessageAttributes, 1)));
+    assert!(beside.xray.is_some() && beside.producer.unwrap().is_sampled());
+    let last = of(true, sqs("traceparent", "broken"));
+    assert_eq!(found(&last), Some((Carrier::AwsTraceHeader, parent)));
+    assert_eq!(
+        (last.xray.as_ref(), invalid(&last).is_empty()),
+        (None, false)
+    );
+    // `Sampled=0` is X-Ray's word and silences nothing: the sampler was asked.
+    assert_eq!(last.producer.unwrap().trace_flags(), TraceFlags::SAMPLED);
+}
+
+#[test]
+fn x_rays_header_is_noted_when_it_is_broken_but_not_when_it_names_no_span() {
+    for (header, note) in [
+        (
+            "Root=1-5759e988-bd862e3fe1be46a994272793;Lineage=1:890bcd31:0",
+            "",
+        ),
+        (
+            "Root=SECRET",
+            "AWSTraceHeader: the X-Ray header has an invalid Root",
+        ),
+        ("", "AWSTraceHeader: the X-Ray header has no Root"),
+    ] {
+        let origin = origin(listed(true, true, true), json!({}), "{}", Some(header));
+        assert_eq!(
+            (origin.producer.as_ref(), origin.xray.as_ref()),
+            (None, None)
+        );
+        assert_eq!(invalid(&origin), note);
+    }
+}
+
+#[test]
+fn a_record_without_context_begins_in_an_empty_one() {
+    let outer = Context::new()
+        .with_remote_span_context(parse_trace_context(&traceparent(7), None).unwrap());
+    let _active = outer.attach();
+    let context = by_default(json!({}), "{}").parent(&Context::new());
+    assert!(!context.span().span_context().is_valid());
+    assert!(context.baggage().is_empty());
+}

@@ -4,12 +4,13 @@ mod consumer;
 pub(crate) mod endpoint;
 
 use super::*;
+use crate::ended::Ended;
 use crate::event::Batch;
 use aws_sdk_sqs::config::{Credentials, Region};
 use baton_telemetry::Propagator;
 use endpoint::{Behaviour, Endpoint, NEW_ID, REQUEST_ID};
 use opentelemetry::trace::{SpanKind, Status, TracerProvider as _};
-use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracerProvider, SpanData};
+use opentelemetry_sdk::trace::{SdkTracerProvider, SpanData};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
@@ -60,9 +61,9 @@ async fn send(
     attributes: Value,
 ) -> (Result<(), DeadLetterError>, SpanData, SpanData) {
     let queue = queue(endpoint, name).await;
-    let exporter = InMemorySpanExporter::default();
+    let ended = Ended::default();
     let provider = SdkTracerProvider::builder()
-        .with_simple_exporter(exporter.clone())
+        .with_span_processor(ended.clone())
         .build();
     let tracer = provider.tracer("test");
     let record = Context::new().with_span(tracer.start("process orders"));
@@ -71,7 +72,7 @@ async fn send(
         .send_traced(&tracer, &batch.record(0), &record, &REASON)
         .await;
     record.span().end();
-    let mut spans = exporter.get_finished_spans().unwrap().into_iter();
+    let mut spans = ended.spans().into_iter();
     (sent, spans.next().unwrap(), spans.next().unwrap())
 }
 
@@ -303,9 +304,9 @@ async fn an_endpoint_that_never_answers_costs_seconds_and_no_more() {
 #[tokio::test]
 async fn a_send_that_is_given_up_is_not_taken_for_a_success() {
     let endpoint = Endpoint::start(Behaviour::Hang).await;
-    let exporter = InMemorySpanExporter::default();
+    let ended = Ended::default();
     let provider = SdkTracerProvider::builder()
-        .with_simple_exporter(exporter.clone())
+        .with_span_processor(ended.clone())
         .build();
     let queue = queue(&endpoint, "dead").await;
     let batch = batch(Value::Null);
@@ -317,7 +318,7 @@ async fn a_send_that_is_given_up_is_not_taken_for_a_success() {
         () = asked(&endpoint) => {}
     }
     drop(sending);
-    let span = exporter.get_finished_spans().unwrap().remove(0);
+    let span = ended.spans().remove(0);
     assert_eq!(attribute(&span, "error.type").as_deref(), Some("cancelled"));
 }
 

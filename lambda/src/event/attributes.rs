@@ -4,7 +4,8 @@
 //! a reason not to process a message.
 
 use super::fields::Fields;
-use super::scan::{Kind, Scanner, Text};
+use super::scan::{Kind, Scanner};
+use super::text::Text;
 use std::borrow::Cow;
 use std::num::NonZeroU32;
 
@@ -51,28 +52,17 @@ fn number<T: std::str::FromStr>(json: &str, text: Option<Text>) -> Option<T> {
     text?.decode(json)?.parse().ok()
 }
 
-/// How the fields of an attribute are called. They are compared without regard to case: Lambda writes `stringValue`, the SQS API
-/// `StringValue`, and both turn up in events that people make for tests.
+/// How the fields of an attribute are called: its text, its binary value and its type. They are compared without regard to case, and the exact
+/// name wins: Lambda writes `stringValue`, the SQS API `StringValue`, and both turn up in events that people make for tests.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct AttributeNames {
-    string_value: &'static str,
-    binary_value: &'static str,
-    data_type: &'static str,
-}
+pub(super) struct AttributeNames([&'static str; 3]);
 
 /// In `messageAttributes` of a record.
-pub(super) const OF_SQS: AttributeNames = AttributeNames {
-    string_value: "stringValue",
-    binary_value: "binaryValue",
-    data_type: "dataType",
-};
+pub(super) const OF_SQS: AttributeNames =
+    AttributeNames(["stringValue", "binaryValue", "dataType"]);
 
 /// In `MessageAttributes` of an SNS notification, where binary values have the name of the others.
-pub(super) const OF_SNS: AttributeNames = AttributeNames {
-    string_value: "Value",
-    binary_value: "BinaryValue",
-    data_type: "Type",
-};
+pub(super) const OF_SNS: AttributeNames = AttributeNames(["Value", "BinaryValue", "Type"]);
 
 /// One message attribute.
 #[derive(Debug, Default)]
@@ -86,6 +76,7 @@ pub(super) struct Attribute {
 impl Attribute {
     /// Reads the object that is next.
     pub(super) fn read(scanner: &mut Scanner<'_>, names: &AttributeNames) -> Self {
+        let mut exact = [false; 3];
         let mut attribute = Self {
             is_null: scanner.kind() == Kind::Null,
             ..Self::default()
@@ -95,22 +86,33 @@ impl Attribute {
         }
         while let Some(key) = scanner.key() {
             let name = key.decode(scanner.json()).unwrap_or_default();
-            let slot = if name.eq_ignore_ascii_case(names.string_value) {
-                &mut attribute.string_value
-            } else if name.eq_ignore_ascii_case(names.data_type) {
-                &mut attribute.data_type
-            } else if name.eq_ignore_ascii_case(names.binary_value) {
-                &mut attribute.binary_value
-            } else {
+            let Some((number, slot)) = attribute.slot(&name, names) else {
                 scanner.skip();
                 continue;
             };
+            let is_exact = name == names.0[number];
             // A field that is null does not take the place of the same in another spelling.
-            if let Some(text) = text_or_skip(scanner) {
+            if let Some(text) = text_or_skip(scanner)
+                && (is_exact || !exact[number])
+            {
+                exact[number] |= is_exact;
                 *slot = Some(text);
             }
         }
         attribute
+    }
+
+    fn slot(&mut self, name: &str, names: &AttributeNames) -> Option<(usize, &mut Option<Text>)> {
+        let number = names
+            .0
+            .iter()
+            .position(|known| known.eq_ignore_ascii_case(name))?;
+        let slot = match number {
+            0 => &mut self.string_value,
+            1 => &mut self.binary_value,
+            _ => &mut self.data_type,
+        };
+        Some((number, slot))
     }
 }
 

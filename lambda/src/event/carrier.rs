@@ -1,7 +1,8 @@
 //! Where a W3C context stands in an event, or in what is inside a body.
 
 use super::attributes::{Attribute, AttributeNames, enter_object, text_or_skip};
-use super::scan::{Kind, Scanner, Text};
+use super::scan::{Kind, Scanner};
+use super::text::Text;
 use baton_telemetry::{BAGGAGE, TRACEPARENT, TRACESTATE};
 use std::borrow::Cow;
 

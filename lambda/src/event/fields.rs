@@ -3,7 +3,8 @@
 use super::attributes::{self, OF_SQS};
 use super::carrier::Carrier;
 use super::invalid::{InvalidEvent, Source};
-use super::scan::{Kind, Scanner, Text};
+use super::scan::{Kind, Scanner};
+use super::text::Text;
 use std::num::NonZeroU32;
 
 /// What `eventSource` must be.

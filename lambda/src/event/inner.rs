@@ -2,7 +2,8 @@
 
 use super::attributes::{Attributes, MessageAttribute, OF_SNS, text_or_skip};
 use super::carrier::{Carrier, TraceCarrier};
-use super::scan::{Kind, Scanner, Text};
+use super::scan::{Kind, Scanner};
+use super::text::Text;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::num::NonZeroU32;

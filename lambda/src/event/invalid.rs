@@ -4,7 +4,8 @@
 //! message.
 
 use super::fields::EVENT_SOURCE;
-use super::scan::{Kind, Scanner, Text};
+use super::scan::{Kind, Scanner};
+use super::text::Text;
 use std::fmt;
 
 /// Longer than any `eventSource` of AWS; what is longer is not repeated.

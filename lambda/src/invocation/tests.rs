@@ -2,13 +2,13 @@
 
 use super::*;
 use crate::config::TraceShape;
+use crate::ended::{Ended, attribute};
 use crate::halt::{Marks, Reason};
 use baton_telemetry::Propagator;
 use lambda_runtime::Context as LambdaContext;
+use opentelemetry::Value;
 use opentelemetry::trace::{Link, SpanId, SpanKind, Status, TraceId, TracerProvider as _};
-use opentelemetry::{Key, Value};
-use opentelemetry_sdk::error::OTelSdkResult;
-use opentelemetry_sdk::trace::{SdkTracerProvider, Span, SpanData, SpanProcessor};
+use opentelemetry_sdk::trace::SdkTracerProvider;
 use serde_json::json;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -16,57 +16,6 @@ use std::time::Duration;
 const STANDARD: &str = "arn:aws:sqs:eu-central-1:123456789012:orders";
 const FIFO: &str = "arn:aws:sqs:eu-central-1:123456789012:orders.fifo";
 const TRACEPARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-
-#[derive(Debug, Clone, Default)]
-struct Ended(Arc<Mutex<Vec<SpanData>>>);
-
-impl SpanProcessor for Ended {
-    fn on_start(&self, _: &mut Span, _: &Context) {}
-
-    fn on_end(&self, span: SpanData) {
-        self.0.lock().unwrap().push(span);
-    }
-
-    fn force_flush(&self) -> OTelSdkResult {
-        Ok(())
-    }
-
-    fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
-        Ok(())
-    }
-}
-
-impl Ended {
-    /// The one span with this value of `messaging.message.id`.
-    fn record(&self, id: &str) -> SpanData {
-        let ended = self.0.lock().unwrap();
-        let mut found = ended
-            .iter()
-            .filter(|span| attribute(span, "messaging.message.id") == Some(id.to_owned().into()));
-        let span = found.next().unwrap().clone();
-        assert!(found.next().is_none());
-        span
-    }
-
-    fn batch(&self) -> SpanData {
-        let ended = self.0.lock().unwrap();
-        let last = ended.last().unwrap();
-        assert!(
-            last.name.starts_with("process_batch"),
-            "the batch span ends last"
-        );
-        last.clone()
-    }
-}
-
-fn attribute(span: &SpanData, key: &'static str) -> Option<Value> {
-    let key = Key::new(key);
-    let found = span
-        .attributes
-        .iter()
-        .find(|attribute| attribute.key == key);
-    found.map(|attribute| attribute.value.clone())
-}
 
 fn record(
     arn: &str,

@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 /// A chunk that has reached this size is closed. Requests are made of whole chunks, so this is how exactly they can be cut.
 pub(super) const CHUNK_BYTES: usize = 256 * 1024;
-/// Room for the spans of a usual batch of ten, so that the first invocations do not grow their chunk step by step.
-const FIRST_CAPACITY: usize = 4 * 1024;
+/// Room for the spans of a usual batch of ten, which are 6 KiB, so that their chunk does not grow step by step.
+const FIRST_CAPACITY: usize = 8 * 1024;
 /// A single span that is larger is written again without the state of its links: collectors refuse requests above 4 MiB.
 const MAX_SPAN_BYTES: usize = 3 * 1024 * 1024;
 

@@ -8,6 +8,8 @@ const FIXED32: u32 = 5;
 
 /// The longest tag and length in front of a message.
 pub(super) const MAX_HEADER: usize = 16;
+/// The largest length that takes one byte.
+pub(super) const MAX_SHORT: usize = 0x7f;
 
 pub(super) fn varint(out: &mut Vec<u8>, mut value: u64) {
     while value > 0x7f {
@@ -22,37 +24,61 @@ fn varint_length(value: usize) -> usize {
     bits.div_ceil(7) as usize
 }
 
-fn tag(out: &mut Vec<u8>, field: u32, wire_type: u32) {
-    varint(out, u64::from(field << 3 | wire_type));
+/// How long a length-delimited field is in all.
+pub(super) fn field_length(field: u32, length: usize) -> usize {
+    varint_length((field << 3) as usize) + varint_length(length) + length
 }
 
+/// The tag of a length-delimited field in its one byte: fields above 15 have two.
+pub(super) const fn short_tag(field: u32) -> u8 {
+    assert!(field < 16);
+    (field << 3 | LENGTH_DELIMITED) as u8
+}
+
+// The pieces of a field are inlined: callers name a constant field, so that its tag is a constant byte as well.
+#[inline(always)]
+fn tag(out: &mut Vec<u8>, field: u32, wire_type: u32) {
+    let tag = field << 3 | wire_type;
+    if tag <= 0x7f {
+        out.push(tag as u8);
+    } else {
+        varint(out, u64::from(tag));
+    }
+}
+
+#[inline(always)]
 pub(super) fn length_prefix(out: &mut Vec<u8>, field: u32, length: usize) {
     tag(out, field, LENGTH_DELIMITED);
     varint(out, length as u64);
 }
 
+#[inline(always)]
 pub(super) fn varint_field(out: &mut Vec<u8>, field: u32, value: u64) {
     tag(out, field, VARINT);
     varint(out, value);
 }
 
+#[inline(always)]
 pub(super) fn unsigned(out: &mut Vec<u8>, field: u32, value: u64) {
     if value != 0 {
         varint_field(out, field, value);
     }
 }
 
+#[inline(always)]
 pub(super) fn fixed64_always(out: &mut Vec<u8>, field: u32, value: u64) {
     tag(out, field, FIXED64);
     out.extend_from_slice(&value.to_le_bytes());
 }
 
+#[inline(always)]
 pub(super) fn fixed64(out: &mut Vec<u8>, field: u32, value: u64) {
     if value != 0 {
         fixed64_always(out, field, value);
     }
 }
 
+#[inline(always)]
 pub(super) fn fixed32(out: &mut Vec<u8>, field: u32, value: u32) {
     if value != 0 {
         tag(out, field, FIXED32);
@@ -60,23 +86,36 @@ pub(super) fn fixed32(out: &mut Vec<u8>, field: u32, value: u32) {
     }
 }
 
+/// Bytes whose number is known beforehand, and below 128.
+#[inline(always)]
+pub(super) fn array<const N: usize>(out: &mut Vec<u8>, field: u32, value: [u8; N]) {
+    const { assert!(N <= MAX_SHORT) };
+    tag(out, field, LENGTH_DELIMITED);
+    out.push(N as u8);
+    out.extend_from_slice(&value);
+}
+
+#[inline(always)]
 pub(super) fn bytes_always(out: &mut Vec<u8>, field: u32, value: &[u8]) {
     length_prefix(out, field, value.len());
     out.extend_from_slice(value);
 }
 
+#[inline(always)]
 pub(super) fn bytes(out: &mut Vec<u8>, field: u32, value: &[u8]) {
     if !value.is_empty() {
         bytes_always(out, field, value);
     }
 }
 
+#[inline(always)]
 pub(super) fn string(out: &mut Vec<u8>, field: u32, value: &str) {
     bytes(out, field, value.as_bytes());
 }
 
 /// A message whose length is known only once it is written. One byte is kept for the length, which most messages here fit in; a longer one
 /// moves what was written, which is cheaper than measuring everything first.
+#[inline(always)]
 pub(super) fn nested(out: &mut Vec<u8>, field: u32, write: impl FnOnce(&mut Vec<u8>)) {
     tag(out, field, LENGTH_DELIMITED);
     let at = out.len();
@@ -84,12 +123,19 @@ pub(super) fn nested(out: &mut Vec<u8>, field: u32, write: impl FnOnce(&mut Vec<
     write(out);
     let start = at + 1;
     let length = out.len() - start;
-    let extra = varint_length(length) - 1;
-    if extra > 0 {
-        let end = out.len();
-        out.resize(end + extra, 0);
-        out.copy_within(start..end, start + extra);
+    if length <= MAX_SHORT {
+        out[at] = length as u8;
+    } else {
+        write_long(out, at, length);
     }
+}
+
+/// Makes room at `at` for a length that needs more than the one byte there.
+fn write_long(out: &mut Vec<u8>, at: usize, length: usize) {
+    let (start, end) = (at + 1, out.len());
+    let extra = varint_length(length) - 1;
+    out.resize(end + extra, 0);
+    out.copy_within(start..end, start + extra);
     let mut rest = length;
     for byte in &mut out[at..at + extra] {
         *byte = rest as u8 | 0x80;

@@ -144,8 +144,11 @@ fn encoded(spans: &[SpanData], of: &Resource) -> Vec<u8> {
     }
     let mut inside = Vec::new();
     for (_, bytes) in &scopes {
-        inside.extend(open_scope_spans(bytes.len()));
+        let before = inside.len();
+        open_scope_spans(&mut inside, bytes.len());
         inside.extend(bytes);
+        let whole = inside.len() - before;
+        assert_eq!(whole, scope_spans_length(bytes.len()));
     }
     let frame = resource(of);
     let mut request = open_request(&frame, inside.len());

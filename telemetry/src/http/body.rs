@@ -1,46 +1,64 @@
-//! A request body made of pieces that are already encoded.
+//! A request made of pieces that are already encoded.
 
-use bytes::Bytes;
-use hyper::body::{Body, Frame, SizeHint};
+use bytes::{Buf, Bytes};
 use std::collections::VecDeque;
-use std::convert::Infallible;
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::io::IoSlice;
 
 /// Pieces sent one after the other without being copied together; a clone shares them, so that a request can be sent again.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Frames {
     pieces: VecDeque<Bytes>,
-    length: u64,
+    length: usize,
 }
 
 impl Frames {
+    /// With room for so many pieces.
+    pub(crate) fn with_capacity(pieces: usize) -> Self {
+        Self {
+            pieces: VecDeque::with_capacity(pieces),
+            length: 0,
+        }
+    }
+
     pub(crate) fn push(&mut self, piece: Bytes) {
         if !piece.is_empty() {
-            self.length += piece.len() as u64;
+            self.length += piece.len();
             self.pieces.push_back(piece);
         }
     }
+
+    /// Puts a piece before the others.
+    pub(super) fn prepend(&mut self, piece: Bytes) {
+        self.length += piece.len();
+        self.pieces.push_front(piece);
+    }
 }
 
-impl Body for Frames {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let piece = self.pieces.pop_front();
-        self.length -= piece.as_ref().map_or(0, |piece| piece.len() as u64);
-        Poll::Ready(piece.map(|piece| Ok(Frame::data(piece))))
+impl Buf for Frames {
+    fn remaining(&self) -> usize {
+        self.length
     }
 
-    fn is_end_stream(&self) -> bool {
-        self.pieces.is_empty()
+    fn chunk(&self) -> &[u8] {
+        self.pieces.front().map_or(&[], |piece| piece)
     }
 
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.length)
+    fn chunks_vectored<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+        let pairs = slices.iter_mut().zip(&self.pieces);
+        pairs
+            .map(|(slice, piece)| *slice = IoSlice::new(piece))
+            .count()
+    }
+
+    fn advance(&mut self, mut count: usize) {
+        self.length -= count;
+        while let Some(first) = self.pieces.front_mut() {
+            if count < first.len() {
+                first.advance(count);
+                return;
+            }
+            count -= first.len();
+            self.pieces.pop_front();
+        }
     }
 }

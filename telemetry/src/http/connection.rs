@@ -1,39 +1,29 @@
 //! One connection, driven by whoever uses it.
 
-use super::{Frames, Response, SendError};
+use super::response::{self, Parsed};
+use super::tls::Tls;
+use super::{Frames, SendError};
 use crate::endpoint::Endpoint;
-use bytes::Bytes;
-use http::Request;
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
-use hyper::body::Incoming;
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
-use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, RootCertStore};
+use bytes::Buf as _;
 use std::fmt;
-use std::future::{Future, poll_fn};
-use std::io;
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::pin::{Pin, pin};
-use std::sync::{Arc, OnceLock};
-use std::task::Poll;
-use tokio::io::{AsyncRead, AsyncWrite};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
 
-/// Collectors answer with a few bytes; whoever sends more than this is none.
-pub(super) const MAX_RESPONSE: usize = 256 * 1024;
+/// How much is read at once: more than a collector's usual answer.
+const READ_BYTES: usize = 1024;
+/// How many pieces are written at once. A usual request has four.
+const MAX_SLICES: usize = 8;
 
 /// What a connection reads from and writes to.
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
-type Driver = http1::Connection<TokioIo<Box<dyn Stream>>, Frames>;
-
-pub(super) struct Connection {
-    sender: http1::SendRequest<Frames>,
-    driver: Driver,
-}
+pub(super) struct Connection(Box<dyn Stream>);
 
 impl fmt::Debug for Connection {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -46,37 +36,98 @@ impl Connection {
         let tcp = connect(endpoint).await.map_err(SendError::Connect)?;
         // A request is written whole: waiting for more to send (Nagle) would only delay it.
         tcp.set_nodelay(true).map_err(SendError::Connect)?;
-        let stream: Box<dyn Stream> = match endpoint.tls {
+        Ok(Self(match endpoint.tls {
             true => Box::new(tls.connect(&endpoint.host, tcp).await?),
             false => Box::new(tcp),
-        };
-        let (sender, driver) = http1::handshake(TokioIo::new(stream))
-            .await
-            .map_err(SendError::Http)?;
-        Ok(Self { sender, driver })
+        }))
     }
 
-    pub(super) async fn exchange(
-        &mut self,
-        request: Request<Frames>,
-    ) -> Result<Response, SendError> {
-        let response = self.sender.send_request(request);
-        let read = async {
-            let (head, body) = response.await.map_err(SendError::Http)?.into_parts();
-            Ok(Response {
-                status: head.status,
-                body: read_body(body).await?,
-            })
+    /// Writes a request and reads the answer to it.
+    pub(super) async fn exchange(&mut self, request: Frames) -> Result<Parsed, SendError> {
+        let mut exchange = Exchange {
+            stream: &mut *self.0,
+            request,
+            is_written: false,
+            write_error: None,
+            received: Vec::new(),
         };
-        drive(&mut self.driver, read).await
+        poll_fn(|context| exchange.poll(context)).await
     }
 
-    /// Whether the peer left the connection open behind the last answer. Asked once, not waited for: the answer is there already, and a
-    /// peer that holds the connection back must not hold its caller back.
-    pub(super) async fn is_reusable(&mut self) -> bool {
-        let mut ready = pin!(drive(&mut self.driver, self.sender.ready()));
-        poll_fn(|context| Poll::Ready(matches!(ready.as_mut().poll(context), Poll::Ready(Ok(())))))
-            .await
+    /// Whether the peer has left the connection open since the last answer. Asked once, not waited for: what is there to be read while
+    /// nothing was asked is the end of the connection, or nothing that could be used.
+    pub(super) async fn is_open(&mut self) -> bool {
+        let mut byte = [0];
+        let mut buffer = ReadBuf::new(&mut byte);
+        poll_fn(|context| {
+            let read = Pin::new(&mut *self.0).poll_read(context, &mut buffer);
+            Poll::Ready(read.is_pending())
+        })
+        .await
+    }
+}
+
+/// A request on its way, and what has come back.
+struct Exchange<'a> {
+    stream: &'a mut dyn Stream,
+    request: Frames,
+    is_written: bool,
+    /// Why the request could not be written. A collector that refuses a long request answers first and then stops reading: only without
+    /// an answer does this count.
+    write_error: Option<io::Error>,
+    received: Vec<u8>,
+}
+
+impl Exchange<'_> {
+    /// Reads while it writes: the answer may come before the end of the request.
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<Parsed, SendError>> {
+        if !self.is_written && self.write_error.is_none() {
+            match self.poll_write(context) {
+                Poll::Ready(Ok(())) => self.is_written = true,
+                Poll::Ready(Err(error)) => self.write_error = Some(error),
+                Poll::Pending => {}
+            }
+        }
+        loop {
+            let is_closed = match ready!(self.poll_read(context)) {
+                Ok(count) => count == 0,
+                Err(error) => return Poll::Ready(Err(self.broken(error))),
+            };
+            if let Some(mut parsed) = response::parse(&self.received, is_closed)? {
+                parsed.is_reusable &= self.is_written;
+                return Poll::Ready(Ok(parsed));
+            }
+            if is_closed {
+                let error = io::ErrorKind::UnexpectedEof.into();
+                return Poll::Ready(Err(self.broken(error)));
+            }
+        }
+    }
+
+    fn poll_write(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.request.has_remaining() {
+            let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+            let count = self.request.chunks_vectored(&mut slices);
+            let stream = Pin::new(&mut *self.stream);
+            match ready!(stream.poll_write_vectored(context, &slices[..count]))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                written => self.request.advance(written),
+            }
+        }
+        Pin::new(&mut *self.stream).poll_flush(context)
+    }
+
+    /// How many bytes were read; none at the end of the connection.
+    fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let mut bytes = [0; READ_BYTES];
+        let mut buffer = ReadBuf::new(&mut bytes);
+        ready!(Pin::new(&mut *self.stream).poll_read(context, &mut buffer))?;
+        self.received.extend_from_slice(buffer.filled());
+        Poll::Ready(Ok(buffer.filled().len()))
+    }
+
+    fn broken(&mut self, error: io::Error) -> SendError {
+        SendError::Broken(self.write_error.take().unwrap_or(error))
     }
 }
 
@@ -89,81 +140,4 @@ async fn connect(endpoint: &Endpoint) -> io::Result<TcpStream> {
         return TcpStream::connect([v4, v6].as_slice()).await;
     }
     TcpStream::connect((endpoint.host.as_str(), endpoint.port)).await
-}
-
-async fn read_body(body: Incoming) -> Result<Bytes, SendError> {
-    match Limited::new(body, MAX_RESPONSE).collect().await {
-        Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(SendError::ResponseTooLong),
-        Err(error) => match error.downcast::<hyper::Error>() {
-            Ok(error) => Err(SendError::Http(*error)),
-            Err(_) => Err(SendError::ResponseTooLong),
-        },
-    }
-}
-
-/// Waits for `exchange` while the connection does its input and output on the same task.
-async fn drive<F: Future>(driver: &mut Driver, exchange: F) -> F::Output {
-    let mut exchange = pin!(exchange);
-    let mut driver = Some(driver);
-    poll_fn(|context| {
-        // A connection that has ended must not be polled again; what it read before that is still to be had.
-        if let Some(open) = driver.as_mut()
-            && Pin::new(open).poll(context).is_ready()
-        {
-            driver = None;
-        }
-        match exchange.as_mut().poll(context) {
-            Poll::Ready(output) => Poll::Ready(output),
-            // What the exchange has just asked for is written in this same turn.
-            Poll::Pending => {
-                if let Some(open) = driver.as_mut()
-                    && Pin::new(open).poll(context).is_ready()
-                {
-                    driver = None;
-                    return exchange.as_mut().poll(context);
-                }
-                Poll::Pending
-            }
-        }
-    })
-    .await
-}
-
-/// TLS with compiled-in roots, set up at the first use: reading certificates from a directory would cost milliseconds of every cold start.
-#[derive(Default)]
-pub(super) struct Tls(OnceLock<TlsConnector>);
-
-impl fmt::Debug for Tls {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Tls").finish_non_exhaustive()
-    }
-}
-
-impl Tls {
-    async fn connect(
-        &self,
-        host: &str,
-        tcp: TcpStream,
-    ) -> Result<tokio_rustls::client::TlsStream<TcpStream>, SendError> {
-        let name = ServerName::try_from(host.to_owned()).map_err(|_| SendError::ServerName)?;
-        let connector = match self.0.get() {
-            Some(connector) => connector,
-            None => {
-                let config = client_config().map_err(SendError::Tls)?;
-                self.0.get_or_init(|| TlsConnector::from(Arc::new(config)))
-            }
-        };
-        connector.connect(name, tcp).await.map_err(SendError::Tls)
-    }
-}
-
-fn client_config() -> io::Result<ClientConfig> {
-    let roots = RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    Ok(ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(io::Error::other)?
-        .with_root_certificates(roots)
-        .with_no_client_auth())
 }

@@ -77,3 +77,40 @@ fn a_line_carries_the_ids_of_the_active_span() {
     assert_eq!(line["trace_id"], "4bf92f3577b34da6a3ce929d0e0e4736");
     assert_eq!(line["span_id"], "00f067aa0ba902b7");
 }
+
+#[test]
+fn no_level_makes_other_crates_log_bodies() {
+    for asked_for in [
+        "trace",
+        "lambda=trace,aws=trace",
+        "info,lambda_runtime=trace,aws_smithy_runtime=trace",
+        "lambda_runtime::layers=trace,aws_smithy_runtime::client=trace,debug",
+    ] {
+        let filter = without_bodies(asked_for.parse().unwrap());
+        for target in ["lambda_runtime::layers", "aws_smithy_runtime::client"] {
+            assert!(!filter.would_enable(target, &Level::TRACE), "{asked_for}");
+            assert!(filter.would_enable(target, &Level::DEBUG), "{asked_for}");
+        }
+    }
+}
+
+#[test]
+fn what_else_is_asked_for_stays() {
+    for asked_for in ["info", "warn,hyper=trace", "lambda_runtime=error", "trace"] {
+        let filter: Targets = asked_for.parse().unwrap();
+        let kept = without_bodies(filter.clone());
+        for (target, level) in [
+            ("hyper", Level::TRACE),
+            ("baton_lambda", Level::TRACE),
+            ("baton_lambda", Level::INFO),
+            ("lambda_runtime", Level::WARN),
+        ] {
+            let expected = filter.would_enable(target, &level);
+            assert_eq!(
+                kept.would_enable(target, &level),
+                expected,
+                "{asked_for}: {target}"
+            );
+        }
+    }
+}

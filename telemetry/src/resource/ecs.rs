@@ -60,7 +60,7 @@ pub(super) async fn detect(metadata_uri: &str) -> Vec<KeyValue> {
 
 async fn get<T: DeserializeOwned>(metadata_uri: &str, suffix: &str) -> Option<T> {
     let endpoint = Endpoint::parse(metadata_uri, DefaultScheme::Http).ok()?;
-    let client = Client::new(endpoint.join(suffix), HeaderMap::new());
+    let client = Client::new(endpoint.join(suffix), &HeaderMap::new());
     let response = client
         .send(Method::GET, &[], Frames::default())
         .await

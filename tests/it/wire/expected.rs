@@ -8,7 +8,7 @@ use baton_tests::{
     StatusCode, Value,
 };
 
-use super::generated::{Outcome, Sample};
+use super::generated::{Outcome, Producer, Sample, Shape};
 
 /// Of the conventions' crate, on resource and scope.
 const SCHEMA_URL: &str = "https://opentelemetry.io/schemas/1.42.0";
@@ -17,6 +17,8 @@ const LOCAL: u32 = 0x100;
 /// It is known, and it is.
 const REMOTE: u32 = 0x300;
 const SAMPLED: u32 = 1;
+/// `BATON_MAX_RECEIVE_COUNT` of the functions here: some messages are at their last delivery, some beyond it.
+pub(super) const MAX_RECEIVE_COUNT: i64 = 2;
 
 type Attributes = BTreeMap<String, Value>;
 
@@ -66,48 +68,65 @@ impl Batch<'_> {
 
 /// A link to the producer of a record that has a context, sampled or not.
 fn producer_link(sample: &Sample) -> Option<Link> {
-    let producer = sample.producer.clone()?;
     let message_id = &*sample.record.message_id;
     Some(Link {
-        trace_id: producer.trace_id,
-        span_id: producer.span_id,
-        trace_state: producer.trace_state.to_owned(),
-        flags: REMOTE | producer.flags,
         attributes: attributes([("messaging.message.id", message_id.into())]),
-        dropped_attributes: 0,
+        ..link(sample.producer.as_ref()?)
     })
 }
 
+fn link(producer: &Producer) -> Link {
+    Link {
+        trace_id: producer.trace_id.clone(),
+        span_id: producer.span_id.clone(),
+        trace_state: producer.trace_state.to_owned(),
+        flags: REMOTE | producer.flags,
+        attributes: Attributes::new(),
+        dropped_attributes: 0,
+    }
+}
+
 /// A record's span, with what only the function knows taken from the one that came.
-pub(super) fn record(sample: &Sample, batch: &Span, found: &Span) -> Span {
+pub(super) fn record(sample: &Sample, shape: Shape, batch: &Span, found: &Span) -> Span {
     let mut span = Span {
         name: format!("process {}", sample.queue()),
         attributes: record_attributes(sample, found.start_unix_nano),
-        links: vec![Link {
-            trace_id: batch.trace_id.clone(),
-            span_id: batch.span_id.clone(),
-            trace_state: String::new(),
-            flags: LOCAL | SAMPLED,
-            attributes: Attributes::new(),
-            dropped_attributes: 0,
-        }],
         status: status(sample.outcome),
+        flags: LOCAL | SAMPLED,
         ..bare(found)
     };
-    match &sample.producer {
-        Some(producer) => {
+    match (shape, &sample.producer) {
+        (Shape::Continue, Some(producer)) => {
             span.trace_id.clone_from(&producer.trace_id);
             span.parent_span_id = Some(producer.span_id.clone());
             span.trace_state = producer.trace_state.to_owned();
             span.flags = REMOTE | producer.flags;
+            span.links.push(link_to_batch(batch));
         }
-        None => {
+        (Shape::Continue, None) => {
             // A trace of its own, and never the batch's by accident.
             assert_ne!(found.trace_id, batch.trace_id);
-            span.flags = LOCAL | SAMPLED;
+            span.links.push(link_to_batch(batch));
+        }
+        (Shape::Batch, producer) => {
+            span.trace_id.clone_from(&batch.trace_id);
+            span.parent_span_id = Some(batch.span_id.clone());
+            span.links.extend(producer.as_ref().map(link));
         }
     }
+    span.links.extend(sample.xray.as_ref().map(link));
     span
+}
+
+fn link_to_batch(batch: &Span) -> Link {
+    Link {
+        trace_id: batch.trace_id.clone(),
+        span_id: batch.span_id.clone(),
+        trace_state: String::new(),
+        flags: LOCAL | SAMPLED,
+        attributes: Attributes::new(),
+        dropped_attributes: 0,
+    }
 }
 
 fn record_attributes(sample: &Sample, start_unix_nano: u64) -> Attributes {
@@ -120,7 +139,8 @@ fn record_attributes(sample: &Sample, start_unix_nano: u64) -> Attributes {
         ("faas.trigger", "pubsub".into()),
     ]);
     let latency = sample.sent.map(|sent| queue_latency(sent, start_unix_nano));
-    let optional: [(&str, Option<Value>); 5] = [
+    let is_last = sample.receive_count >= Some(MAX_RECEIVE_COUNT);
+    let optional: [(&str, Option<Value>); 6] = [
         (
             "baton.sqs.receive_count",
             sample.receive_count.map(Value::from),
@@ -129,6 +149,10 @@ fn record_attributes(sample: &Sample, start_unix_nano: u64) -> Attributes {
         (
             "baton.sqs.message_group_id",
             sample.group.clone().map(Value::from),
+        ),
+        (
+            "baton.sqs.next_failure_dead_letters",
+            is_last.then_some(true.into()),
         ),
         ("baton.context.invalid", sample.invalid.map(Value::from)),
         ("error.type", error_type(sample.outcome).map(Value::from)),

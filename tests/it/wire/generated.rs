@@ -14,7 +14,9 @@ const AHEAD: u64 = 4_000_000_000_000;
 pub(super) struct Sample {
     pub(super) record: Record,
     pub(super) producer: Option<Producer>,
-    /// Why the context of the record does not count.
+    /// The span that X-Ray knows the message by.
+    pub(super) xray: Option<Producer>,
+    /// What of the record's context does not count, and why.
     pub(super) invalid: Option<&'static str>,
     pub(super) baggage: Option<(&'static str, &'static str)>,
     pub(super) receive_count: Option<i64>,
@@ -30,6 +32,13 @@ pub(super) struct Producer {
     pub(super) span_id: String,
     pub(super) flags: u32,
     pub(super) trace_state: &'static str,
+}
+
+/// `BATON_TRACE_SHAPE`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shape {
+    Continue,
+    Batch,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,6 +90,7 @@ impl Sample {
         let sample = Self {
             record: Record::new(number).body(body),
             producer: None,
+            xray: None,
             invalid: None,
             baggage: None,
             receive_count: Some(1),
@@ -90,6 +100,7 @@ impl Sample {
         };
         sample
             .with_context(number)
+            .with_xray(number)
             .with_receive_count(number)
             .with_sent(number)
             .with_group(number)
@@ -119,17 +130,18 @@ impl Sample {
         self.record.event_source_arn.rsplit(':').next().unwrap()
     }
 
-    /// Whether there is to be a span: whoever sent the message may have decided against.
-    pub(super) fn is_exported(&self) -> bool {
+    /// Whether there is to be a span: whoever sent the message may have decided against, if it is theirs to decide.
+    pub(super) fn is_exported(&self, shape: Shape) -> bool {
         let sampled = |producer: &Producer| producer.flags & 1 == 1;
-        self.producer.as_ref().is_none_or(sampled)
+        shape == Shape::Batch || self.producer.as_ref().is_none_or(sampled)
     }
 
     fn with_context(self, number: u64) -> Self {
         let id = Record::trace_id(number);
         let parent = Record::span_id(number);
         match number % 12 {
-            0 | 1 => self.traceparent(number, &format!("00-{id}-{parent}-01"), 1),
+            0 => self.traceparent(number, &format!("00-{id}-{parent}-01"), 1),
+            1 => self.spelt_otherwise(number, &format!("00-{id}-{parent}-01")),
             2 => self,
             3 => self.traceparent(number, &format!("00-{id}-{parent}-00"), 0),
             4 => self
@@ -142,17 +154,17 @@ impl Sample {
                 let upper = id.to_uppercase();
                 self.invalid(
                     format!("00-{upper}-{parent}-01"),
-                    "traceparent has an invalid trace id",
+                    "message attributes: traceparent has an invalid trace id",
                 )
             }
             7 => self.invalid(
                 format!("00-{id}-{parent}"),
-                "traceparent has the wrong length",
+                "message attributes: traceparent has the wrong length",
             ),
             // A state that does not parse takes nothing else with it.
             8 => self
                 .traceparent(number, &format!("00-{id}-{parent}-01"), 1)
-                .trace_state("vendor", ""),
+                .bad_trace_state("vendor"),
             // A version to come may say more at the end; flags that are unknown today do not count.
             9 => self.traceparent(number, &format!("cc-{id}-{parent}-ff-more"), 3),
             10 => self
@@ -178,6 +190,46 @@ impl Sample {
         if let Some(producer) = &mut self.producer {
             producer.trace_state = counts_as;
         }
+        self
+    }
+
+    fn bad_trace_state(mut self, header: &str) -> Self {
+        self.invalid =
+            Some("message attributes: tracestate has a member that is not allowed, or too many");
+        self.trace_state(header, "")
+    }
+
+    /// Names of message attributes keep the case that their sender gave them.
+    fn spelt_otherwise(self, number: u64, header: &str) -> Self {
+        let mut sample = self.traceparent(number, header, 1);
+        let attributes = &mut sample.record.message_attributes;
+        let value = attributes.remove("traceparent").unwrap();
+        attributes.insert("TraceParent".to_owned(), value);
+        sample
+    }
+
+    /// AWS puts this beside messages by itself. It is no parent and decides on nothing; with a span in it, it is a link.
+    fn with_xray(mut self, number: u64) -> Self {
+        let (id, parent) = (format!("{number:024x}"), format!("c0ffee00{number:08x}"));
+        let (header, flags) = match number % 13 {
+            0 => (
+                format!("Root=1-69200000-{id};Parent={parent};Sampled=1"),
+                Some(1),
+            ),
+            3 => (
+                format!("Root=1-69200000-{id};Parent={parent};Sampled=0"),
+                Some(0),
+            ),
+            6 => (format!("Root=1-69200000-{id};Sampled=0"), None),
+            _ => return self,
+        };
+        self.record = self.record.attribute("AWSTraceHeader", header);
+        self.xray = flags.map(|flags| Producer {
+            trace_id: format!("69200000{id}"),
+            span_id: parent,
+            flags,
+            trace_state: "",
+        });
         self
     }
 

@@ -25,6 +25,14 @@ pub(crate) struct Onboarding {
 #[serde(transparent)]
 pub(crate) struct Email(String);
 
+impl Email {
+    /// The address itself, for where it is kept. It must be in no log and on no span.
+    #[cfg(feature = "dynamodb")]
+    pub(crate) fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
 impl fmt::Debug for Email {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("Email(…)")

@@ -1,21 +1,16 @@
 //! Where customers are kept.
 
-use crate::onboarding::Onboarding;
-use opentelemetry::context::FutureExt as _;
-use opentelemetry::trace::{SpanKind, TraceContextExt as _, Tracer as _};
-use opentelemetry::{Context, KeyValue, global};
-use opentelemetry_semantic_conventions::attribute::{
-    DB_COLLECTION_NAME, DB_OPERATION_NAME, DB_SYSTEM_NAME,
-};
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
-use std::future::Future;
-use std::sync::{Mutex, PoisonError};
-use tracing::warn;
+#[cfg(feature = "dynamodb")]
+mod dynamodb;
+mod memory;
+mod span;
 
-const SCOPE: &str = "onboarding.store";
-const COLLECTION: &str = "onboardings";
-const PUT: &str = "put";
+use crate::onboarding::Onboarding;
+use baton_lambda::Failure;
+use memory::Memory;
+
+/// The variable that names the table.
+const TABLE_NAME: &str = "TABLE_NAME";
 
 /// What putting a customer came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,77 +24,78 @@ pub(crate) enum Stored {
 }
 
 /// Keeps each customer once, with the message that brought it.
-pub(crate) trait Store: Send + Sync {
-    /// `db.system.name` of its spans.
-    const SYSTEM: &'static str;
-
-    fn put(&self, onboarding: &Onboarding, message_id: &str)
-    -> impl Future<Output = Stored> + Send;
+#[derive(Debug)]
+pub(crate) enum Store {
+    Memory(Memory),
+    #[cfg(feature = "dynamodb")]
+    Table(dynamodb::Table),
 }
 
-/// A store whose calls are CLIENT spans, by the database conventions.
-pub(crate) struct Traced<S>(pub(crate) S);
+/// A store that the environment asks for and that cannot be had.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum InvalidStore {
+    #[cfg(feature = "dynamodb")]
+    #[error("{TABLE_NAME}: expected 3 to 255 letters, digits, _, - or ., found {0:?}")]
+    TableName(String),
+    #[cfg(feature = "dynamodb")]
+    #[error("{TABLE_NAME} is set, but not AWS_REGION, which Lambda sets: no region is known")]
+    NoRegion,
+    /// Whoever names a table does not want customers to be gone with the execution environment.
+    #[cfg(not(feature = "dynamodb"))]
+    #[error(
+        "{TABLE_NAME} is set, but this function was built without the feature dynamodb and cannot use a table: build it with it, or unset {TABLE_NAME} to keep customers in memory"
+    )]
+    NotCompiledIn,
+}
 
-impl<S: Store> Traced<S> {
-    pub(crate) async fn put(&self, onboarding: &Onboarding, message_id: &str) -> Stored {
-        let tracer = global::tracer(SCOPE);
-        let span = tracer
-            .span_builder(format!("{PUT} {COLLECTION}"))
-            .with_kind(SpanKind::Client)
-            .with_attributes([
-                KeyValue::new(DB_SYSTEM_NAME, S::SYSTEM),
-                KeyValue::new(DB_OPERATION_NAME, PUT),
-                KeyValue::new(DB_COLLECTION_NAME, COLLECTION),
-            ])
-            .start(&tracer);
-        let context = Context::current_with_span(span);
-        let put = self.0.put(onboarding, message_id);
-        let stored = put.with_context(context.clone()).await;
-        context.span().end();
-        stored
+impl Store {
+    /// The table that the environment names, or else the memory of this process.
+    pub(crate) async fn from_env() -> Result<Self, InvalidStore> {
+        let table = std::env::var_os(TABLE_NAME).filter(|name| !name.is_empty());
+        let Some(table) = table else {
+            return Ok(Self::Memory(Memory::default()));
+        };
+        Self::of_table(table.to_string_lossy().into_owned()).await
     }
-}
 
-/// In the memory of one execution environment: for the laptop, where nothing has to outlive it.
-#[derive(Debug, Default)]
-pub(crate) struct MemoryStore {
-    message_of_customer: Mutex<HashMap<String, String>>,
-}
+    #[cfg(feature = "dynamodb")]
+    async fn of_table(name: String) -> Result<Self, InvalidStore> {
+        let table = dynamodb::Table::open(name, dynamodb::client::environment()).await?;
+        Ok(Self::Table(table))
+    }
 
-impl Store for MemoryStore {
-    const SYSTEM: &'static str = "memory";
+    #[cfg(not(feature = "dynamodb"))]
+    async fn of_table(_: String) -> Result<Self, InvalidStore> {
+        Err(InvalidStore::NotCompiledIn)
+    }
 
-    async fn put(&self, onboarding: &Onboarding, message_id: &str) -> Stored {
-        let customers = &self.message_of_customer;
-        let mut customers = customers.lock().unwrap_or_else(PoisonError::into_inner);
-        if customers.is_empty() {
-            warn!(
-                "customers are kept in the memory of this execution environment, and nowhere else"
-            );
-        }
-        match customers.entry(onboarding.customer_id.clone()) {
-            Entry::Vacant(vacant) => {
-                vacant.insert(message_id.to_owned());
-                Stored::New
+    /// Puts a customer, in a CLIENT span. A failure may pass: it says nothing about the message.
+    pub(crate) async fn put(
+        &self,
+        onboarding: &Onboarding,
+        message_id: &str,
+    ) -> Result<Stored, Failure> {
+        match self {
+            Self::Memory(memory) => Ok(memory.put(onboarding, message_id)),
+            #[cfg(feature = "dynamodb")]
+            Self::Table(table) => {
+                let stored = table.put(onboarding, message_id).await;
+                stored.map_err(dynamodb::TableError::into_failure)
             }
-            Entry::Occupied(occupied) if occupied.get() == message_id => Stored::Again,
-            Entry::Occupied(_) => Stored::Taken,
         }
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(feature = "dynamodb")))]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     #[tokio::test]
-    async fn a_customer_is_stored_once_and_a_redelivery_is_no_conflict() {
-        let body = json!({"customer_id": "c-1", "email": "a@example.com", "plan": "team"});
-        let onboarding = serde_json::from_value(body).unwrap();
-        let store = Traced(MemoryStore::default());
-        assert_eq!(store.put(&onboarding, "message-1").await, Stored::New);
-        assert_eq!(store.put(&onboarding, "message-1").await, Stored::Again);
-        assert_eq!(store.put(&onboarding, "message-2").await, Stored::Taken);
+    async fn a_table_without_the_feature_keeps_the_function_from_starting() {
+        let error = Store::of_table("onboardings".into()).await.unwrap_err();
+        assert!(
+            error.to_string().starts_with("TABLE_NAME is set"),
+            "{error}"
+        );
     }
 }

@@ -1,0 +1,144 @@
+"""The figures of the table: how each is measured, and what it may be."""
+
+import os
+
+from measure import median
+
+# The functions that are compared, in the order of the table's columns.
+PEERS = ["bare", "noop", "direct"]
+# Milliseconds to a collector in the same region, at the far end.
+FAR_COLLECTOR = "20"
+MEGABYTE = 1_000_000
+
+
+class Row:
+    """A figure of each function, and what is said about Baton's."""
+
+    def __init__(self, title, values, show, compare=None, say=None, must=None, aim=None, note=None):
+        self.title = title
+        self.values = values
+        self.show = show
+        # What could not be measured is neither within the limit nor beyond it.
+        self.compared = compare(values["noop"], values["bare"]) if compare and not note else None
+        self.say = say or show
+        self.must = must
+        self.limit = f"≤ {self.say(must)}" if must is not None else ""
+        self.aim = self.say(aim) if aim is not None else ""
+        self.note = note
+
+    def shown(self):
+        return [self.show(self.values[peer]) if self.values.get(peer) is not None else "-" for peer in PEERS]
+
+    def result(self):
+        return self.note or (self.say(self.compared) if self.compared is not None else "-")
+
+    def is_exceeded(self):
+        return self.must is not None and self.compared is not None and self.compared > self.must
+
+
+def ratio(noop, bare):
+    return noop / bare
+
+
+def over(noop, bare):
+    return noop - bare
+
+
+def itself(noop, _bare):
+    return noop
+
+
+def times(value):
+    return f"{value:.2f} ×"
+
+
+def present(bench):
+    return [peer for peer in PEERS if peer in bench.binaries]
+
+
+def plain(bench):
+    return {peer: (peer, []) for peer in present(bench)}
+
+
+# ---- the figures ----------------------------------------------------------------------------------------------------------
+
+
+def instructions(bench, mode):
+    """Counted, not timed: the same on a busy machine. Invocations are few, because each is like the other."""
+    for batch, fewer, more, must, aim in [(1, 50, 250, 1.25, 1.10), (10, 30, 130, 1.12, 1.00), (100, 10, 40, 1.12, 1.00)]:
+        title = f"instructions per invocation, batch {batch}"
+        if not bench.valgrind:
+            yield Row(title, {}, str, note="skipped: no valgrind")
+            continue
+        values = {peer: bench.instructions(peer, batch, fewer, more) for peer in present(bench)}
+        yield Row(title, values, lambda count: f"{count / 1000:,.0f} k", ratio, times, must, aim)
+
+
+def processor_time(bench, mode):
+    rounds, invocations = (3, "20") if mode == "quick" else (9, "40")
+    lines = bench.in_turns("batch 1000", rounds, plain(bench), ["--batch", "1000", "--warm", "5", "--invocations", invocations])
+    values = {peer: median(lines[peer], "cpu_us") / 1000 for peer in lines}
+    yield Row("CPU per invocation, batch 1000", values, lambda ms: f"{ms:.2f} ms", ratio, times, 1.40, 1.20)
+
+
+def init(bench, mode):
+    rounds = 7 if mode == "quick" else 31
+    lines = bench.in_turns("init", rounds, plain(bench), ["--invocations", "0"])
+    values = {peer: median(lines[peer], "init_cpu_us") / 1000 for peer in lines}
+    yield Row("init CPU", values, lambda ms: f"{ms:.2f} ms", over, lambda ms: f"{ms:+.2f} ms", 0.35, 0.20)
+
+
+def threads(bench, mode):
+    lines = bench.in_turns("threads", 1, plain(bench), ["--invocations", "20"])
+    values = {peer: lines[peer][0]["threads"] for peer in lines}
+    yield Row("threads", values, str, itself, None, 1)
+
+
+def responses(bench, mode):
+    """What whoever waits for the response feels, with the flush before it and after it."""
+    rounds, invocations = (3, "500") if mode == "quick" else (9, "1000")
+    variants = plain(bench)
+    variants["after"] = ("noop", ["--set", "BATON_FLUSH_POINT=after-response"])
+    lines = bench.in_turns("batch 10", rounds, variants, ["--batch", "10", "--warm", "200", "--invocations", invocations])
+    microseconds = [lambda us: f"{us:.0f} µs", over, lambda us: f"{us:+.0f} µs"]
+    values = {peer: median(lines[peer], "response_us") for peer in plain(bench)}
+    yield Row("response p50, batch 10, flush before it", values, *microseconds, 60)
+    values = {"bare": values["bare"], "noop": median(lines["after"], "response_us")}
+    note = None
+    if any(line["before_response"] > 0 for line in lines["after"]):
+        note = "not after it: spans came before the response"
+    elif any(line["late"] + line["lost"] > 0 for line in lines["after"]):
+        note = "spans came late or never"
+    yield Row("response p50, batch 10, flush after it", values, *microseconds, 25, note=note)
+
+
+def large_batch(bench, mode):
+    """One look at what becomes of ten thousand records, and at the memory that they took."""
+    options = ["--batch", "10000", "--invocations", "3", "--collector-delay", FAR_COLLECTOR]
+    lines = {peer: lines[0] for peer, lines in bench.in_turns("batch 10000", 1, plain(bench), options).items()}
+    for key, when in (("lost", "lost"), ("late", "late")):
+        values = {peer: line[key] / line["records"] for peer, line in lines.items() if peer != "bare"}
+        yield Row(f"spans {when}, batch 10,000, collector {FAR_COLLECTOR} ms away", {"bare": None, **values}, percent, itself, None, 0)
+    unlinked = {peer: 1 - line["linked"] / line["records"] for peer, line in lines.items() if peer != "bare"}
+    yield Row("links lost, the same", {"bare": None, **unlinked}, percent, itself, None, 0)
+    memory = {peer: line["peak_memory_kb"] * 1024 / MEGABYTE for peer, line in lines.items()}
+    yield Row("peak memory, batch 10,000", memory, lambda mb: f"{mb:.1f} MB", over, lambda mb: f"{mb:+.1f} MB", 12)
+
+
+def percent(share):
+    # The limit is none at all: what is rounded away must show.
+    return "0 %" if share == 0 else f"{max(share * 100, 0.01):.2f} %"
+
+
+def sizes(bench, mode):
+    values = {peer: os.path.getsize(bench.binaries[peer]) / MEGABYTE for peer in bench.binaries}
+    # Baton's has TLS by default; the others are shown with what they have.
+    if "direct-tls" in values:
+        values["direct"] = values["direct-tls"]
+    title = "binary with TLS (bare: without), stripped" if "direct-tls" in values else "binary, stripped (Baton's with TLS)"
+    yield Row(title, values, lambda mb: f"{mb:.2f} MB", itself, None, 3.3, 2.5)
+
+
+ALL = [instructions, processor_time, init, threads, responses, large_batch, sizes]
+# What does not depend on how busy the machine is.
+CHECKED = [instructions, threads, large_batch, sizes]

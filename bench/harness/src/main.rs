@@ -1,0 +1,33 @@
+//! Runs one function under the fake Lambda and the fake collector, and prints what its process cost as one line of JSON.
+//!
+//! The process is measured, and nothing else: its processor time and memory as the kernel counts them, and times between what it reads
+//! and what it writes. `bench/README.md` says what the fields mean.
+
+mod options;
+mod orders;
+mod procfs;
+mod run;
+mod spans;
+
+use std::process::ExitCode;
+
+use options::Options;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    match measure().await {
+        Ok(line) => {
+            println!("{line}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("harness: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn measure() -> Result<serde_json::Value, Box<dyn std::error::Error>> {
+    let options = Options::parse(std::env::args().skip(1))?;
+    run::run(&options).await
+}

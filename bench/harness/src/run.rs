@@ -1,0 +1,147 @@
+//! One run, from the start of the process to its end.
+
+use std::error::Error;
+use std::time::{Duration, Instant};
+
+use baton_tests::{Answer, Collector, FakeLambda, Function, Invocation, Span};
+use serde_json::{Value, json};
+
+use crate::options::Options;
+use crate::spans::{self, Tally};
+use crate::{orders, procfs};
+
+/// The function's timeout. Under valgrind everything takes fifty times as long.
+const TIMEOUT: Duration = Duration::from_secs(120);
+/// For the end after SIGTERM, when valgrind writes its counts.
+const END_LIMIT: Duration = Duration::from_secs(30);
+/// How long spans that are missing at the end are waited for: the batch processor's own delay is five seconds.
+const LATE_LIMIT: Duration = Duration::from_secs(7);
+/// Between two looks whether they have come.
+const LATE_LOOK: Duration = Duration::from_millis(100);
+
+/// A function that did not do its work has no time worth comparing.
+#[derive(Debug, thiserror::Error)]
+#[error("invocation {number} was answered with {answer}")]
+struct Unexpected {
+    number: usize,
+    answer: String,
+}
+
+/// Runs the command as a function and describes it as one line of JSON.
+pub(crate) async fn run(options: &Options) -> Result<Value, Box<dyn Error>> {
+    let answer = match options.collector_delay {
+        Duration::ZERO => Answer::Ok,
+        delay => Answer::After(delay),
+    };
+    let collector = Collector::start(answer).await?;
+    let lambda = FakeLambda::start(&function(options, &collector)).await?;
+    let process = lambda.process_id();
+    let init = lambda.ready().await?;
+    let init_time = procfs::processor_time(process).await?;
+
+    let mut invocations = Vec::new();
+    invoke(&lambda, options.batch, options.warm, &mut invocations).await?;
+    let warm_time = procfs::processor_time(process).await?;
+    invoke(
+        &lambda,
+        options.batch,
+        options.invocations,
+        &mut invocations,
+    )
+    .await?;
+    let time = procfs::processor_time(process).await? - warm_time;
+
+    let threads = procfs::thread_count(process)?;
+    let peak_memory = procfs::peak_memory(process)?;
+    let tally = arrivals(&collector, &invocations, options.batch).await?;
+    let ended = lambda.terminate(END_LIMIT).await;
+    let measured = &invocations[usize::try_from(options.warm)?..];
+    Ok(json!({
+        "label": options.label,
+        "batch": options.batch,
+        "invocations": options.invocations,
+        "init_ms": milliseconds(init),
+        "init_cpu_us": init_time as f64 / 1e3,
+        "cpu_us": per(time as f64 / 1e3, options.invocations),
+        "response_us": median(measured, Invocation::responded_after),
+        "ready_us": median(measured, Invocation::ready_again_after),
+        "threads": threads,
+        "peak_memory_kb": peak_memory,
+        "records": invocations.len() as u64 * options.batch,
+        "before_response": tally.before_response,
+        "before_next": tally.before_next,
+        "late": tally.late,
+        "lost": tally.lost,
+        "linked": tally.linked,
+        "foreign": tally.foreign,
+        "exports": collector.exports().len(),
+        "killed": ended.killed,
+    }))
+}
+
+fn function(options: &Options, collector: &Collector) -> Function {
+    let mut command = options.command.iter();
+    let program = command.next().cloned().unwrap_or_default();
+    let mut function = Function::new(program).exporting_to(collector);
+    for argument in command {
+        function = function.argument(argument);
+    }
+    for (name, value) in &options.variables {
+        function = function.variable(name, value);
+    }
+    function
+}
+
+/// One invocation after the other; the numbering of their records goes on.
+async fn invoke(
+    lambda: &FakeLambda,
+    batch: u64,
+    count: u64,
+    done: &mut Vec<Invocation>,
+) -> Result<(), Box<dyn Error>> {
+    let success = json!({"batchItemFailures": []});
+    for _ in 0..count {
+        let number = done.len();
+        let payload = orders::payload(number as u64, batch);
+        let invocation = lambda.invoke(payload, TIMEOUT).await?;
+        if invocation.response.as_ref() != Ok(&success) {
+            let answer = format!("{:?}", invocation.response);
+            return Err(Unexpected { number, answer }.into());
+        }
+        done.push(invocation);
+    }
+    Ok(())
+}
+
+/// What has come, once all has come that was sent, or nothing more comes. A function that sends nothing at all is not waited for.
+async fn arrivals(
+    collector: &Collector,
+    invocations: &[Invocation],
+    batch: u64,
+) -> Result<Tally, Box<dyn Error>> {
+    let until = Instant::now() + LATE_LIMIT;
+    loop {
+        let spans: Vec<Span> = collector.spans()?;
+        let tally = spans::tally(&spans, invocations, batch);
+        if tally.lost == 0 || spans.is_empty() || Instant::now() > until {
+            return Ok(tally);
+        }
+        tokio::time::sleep(LATE_LOOK).await;
+    }
+}
+
+/// In microseconds; nothing where nothing was measured.
+fn median(invocations: &[Invocation], of: impl Fn(&Invocation) -> Duration) -> Option<f64> {
+    let mut times: Vec<Duration> = invocations.iter().map(of).collect();
+    times.sort_unstable();
+    let middle = times.get(times.len() / 2)?;
+    Some(milliseconds(*middle) * 1e3)
+}
+
+fn milliseconds(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e3
+}
+
+fn per(sum: f64, count: u64) -> Option<f64> {
+    (count > 0).then(|| sum / count as f64)
+}

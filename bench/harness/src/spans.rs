@@ -1,0 +1,74 @@
+//! Which records' spans have arrived, and when.
+
+use std::collections::HashSet;
+use std::time::Instant;
+
+use baton_tests::{Invocation, Record, Span, SpanKind};
+
+/// How many records' spans came when.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    /// Before the response.
+    pub(crate) before_response: usize,
+    /// After it, and before the process asked for the next invocation.
+    pub(crate) before_next: usize,
+    /// Still later: on Lambda, the process may be frozen by then.
+    pub(crate) late: usize,
+    /// Never.
+    pub(crate) lost: usize,
+    /// Records that a batch span links to.
+    pub(crate) linked: usize,
+    /// Spans that are no record's, nor a batch's.
+    pub(crate) foreign: usize,
+}
+
+/// Counts the spans of these invocations, each of `batch` records in the numbering of `orders`.
+pub(crate) fn tally(spans: &[Span], invocations: &[Invocation], batch: u64) -> Tally {
+    let mut tally = Tally::default();
+    let mut joined = HashSet::new();
+    let mut linked = HashSet::new();
+    for span in spans {
+        if !span.links.is_empty() && span.parent_span_id.is_none() {
+            linked.extend(
+                span.links
+                    .iter()
+                    .filter_map(|link| number(&link.trace_id, Some(&link.span_id))),
+            );
+            continue;
+        }
+        let number = number(&span.trace_id, span.parent_span_id.as_deref());
+        let number =
+            number.filter(|number| span.kind == SpanKind::Consumer && joined.insert(*number));
+        let invocation = number.and_then(|number| usize::try_from(number / batch).ok());
+        match invocation.and_then(|index| invocations.get(index)) {
+            Some(invocation) => tally.count(span.arrived_at, invocation),
+            None => tally.foreign += 1,
+        }
+    }
+    let records = invocations.len() * usize::try_from(batch).unwrap_or(usize::MAX);
+    tally.lost = records.saturating_sub(joined.len());
+    tally.linked = linked.len();
+    tally
+}
+
+impl Tally {
+    fn count(&mut self, arrived_at: Instant, invocation: &Invocation) {
+        if arrived_at < invocation.responded_at {
+            self.before_response += 1;
+        } else if arrived_at < invocation.ready_again_at {
+            self.before_next += 1;
+        } else {
+            self.late += 1;
+        }
+    }
+}
+
+/// Which record was sent in this trace and span.
+fn number(trace_id: &str, span_id: Option<&str>) -> Option<u64> {
+    let number = u64::from_str_radix(trace_id.get(16..)?, 16)
+        .ok()?
+        .checked_sub(1)?;
+    let is_of_record =
+        Record::trace_id(number) == trace_id && span_id == Some(Record::span_id(number).as_str());
+    is_of_record.then_some(number)
+}

@@ -1,0 +1,85 @@
+use super::*;
+use serde_json::json;
+
+fn notification() -> serde_json::Value {
+    json!({
+        "Type": "Notification",
+        "MessageId": "id",
+        "TopicArn": "arn:aws:sns:eu-central-1:123456789012:customers",
+        "Subject": "sub\"ject",
+        "Message": "{\"a\": \"é\"}",
+        "MessageAttributes": {"tenant": {"Type": "String", "Value": "blue"}, "none": {"Type": "String"}},
+    })
+}
+
+fn event() -> serde_json::Value {
+    json!({"id": "id", "detail-type": "Onboarded", "source": "com.example.crm", "detail": {"a": [1, "}"]}})
+}
+
+#[test]
+fn names_are_those_of_the_variable() {
+    assert_eq!("none".parse(), Ok(Envelope::None));
+    assert_eq!("sns".parse(), Ok(Envelope::Sns));
+    assert_eq!("eventbridge".parse(), Ok(Envelope::EventBridge));
+    for unknown in ["", "SNS", " sns"] {
+        assert_eq!(unknown.parse::<Envelope>(), Err(UnknownEnvelope));
+    }
+}
+
+#[test]
+fn what_is_inside_is_unwrapped() {
+    let body = notification().to_string();
+    assert_eq!(Envelope::Sns.unwrap(&body).unwrap(), "{\"a\": \"é\"}");
+    assert_eq!(Envelope::None.unwrap(&body).unwrap(), body);
+    let body = serde_json::to_string_pretty(&event()).unwrap();
+    let detail: serde_json::Value =
+        serde_json::from_str(&Envelope::EventBridge.unwrap(&body).unwrap()).unwrap();
+    assert_eq!(detail, json!({"a": [1, "}"]}));
+}
+
+#[test]
+fn a_body_that_is_not_wrapped_is_refused() {
+    let without = |mut value: serde_json::Value, field: &str| {
+        value.as_object_mut().unwrap().remove(field);
+        value.to_string()
+    };
+    for body in [
+        "SECRET".to_owned(),
+        "[]".to_owned(),
+        event().to_string(),
+        without(notification(), "Type"),
+        without(notification(), "Message"),
+        notification()
+            .to_string()
+            .replace("Notification", "SubscriptionConfirmation"),
+    ] {
+        assert_eq!(Envelope::Sns.unwrap(&body), Err(NotWrapped::Sns), "{body}");
+        assert_eq!(SnsMetadata::read(&body), None);
+    }
+    for body in [
+        "SECRET".to_owned(),
+        notification().to_string(),
+        without(event(), "detail"),
+        without(event(), "detail-type"),
+        without(event(), "source"),
+    ] {
+        let refused = Envelope::EventBridge.unwrap(&body);
+        assert_eq!(refused, Err(NotWrapped::EventBridge), "{body}");
+        assert_eq!(EventBridgeMetadata::read(&body), None);
+    }
+}
+
+#[test]
+fn metadata_is_what_the_service_says() {
+    let sns = SnsMetadata::read(&notification().to_string()).unwrap();
+    assert_eq!(sns.subject.as_deref(), Some("sub\"ject"));
+    assert_eq!(sns.message_id.as_deref(), Some("id"));
+    assert!(sns.topic_arn.unwrap().ends_with(":customers"));
+    assert_eq!(sns.attributes, [("tenant".to_owned(), "blue".to_owned())]);
+    let event = EventBridgeMetadata::read(&event().to_string()).unwrap();
+    assert_eq!(
+        (event.id.as_deref(), &*event.source),
+        (Some("id"), "com.example.crm")
+    );
+    assert_eq!(event.detail_type, "Onboarded");
+}

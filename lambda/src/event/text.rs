@@ -1,0 +1,163 @@
+//! A string of a JSON document: where it is, and what it says.
+
+use std::borrow::Cow;
+use std::num::NonZeroU32;
+
+/// Set in a length when the text has escapes. What is left of the length, 2 GiB, is far above what Lambda can deliver.
+const ESCAPED: u32 = 1 << 31;
+/// No document may be longer, so that every position and length fits.
+pub(super) const MAX_LENGTH: usize = (ESCAPED - 1) as usize;
+
+/// A JSON string's place: eight bytes, and so is an `Option` of it. In a batch of 10,000 every word counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Text {
+    /// Of the first byte after the quote, which is why it is never zero.
+    start: NonZeroU32,
+    length: u32,
+}
+
+impl Text {
+    /// The string whose first quote is before `start`, and what follows its last quote. The document must not be longer than `MAX_LENGTH`.
+    pub(super) fn after_quote(json: &str, start: usize) -> (Option<Self>, usize) {
+        let (end, is_escaped) = end_of_text(json.as_bytes(), start);
+        let flag = if is_escaped { ESCAPED } else { 0 };
+        // Both fit: no position is behind the end of the document.
+        let length = end.saturating_sub(start) as u32 | flag;
+        let start = NonZeroU32::new(start as u32);
+        (start.map(|start| Self { start, length }), end + 1)
+    }
+
+    fn range(self) -> (usize, usize) {
+        let start = self.start.get() as usize;
+        (start, start + (self.length & !ESCAPED) as usize)
+    }
+
+    /// What stands in the JSON, escapes and all.
+    pub(super) fn raw(self, json: &str) -> &str {
+        let (start, end) = self.range();
+        json.get(start..end).unwrap_or_default()
+    }
+
+    /// The text as it stands in the JSON, if that is also what it means.
+    pub(super) fn verbatim(self, json: &str) -> Option<&str> {
+        (self.length & ESCAPED == 0).then(|| self.raw(json))
+    }
+
+    /// Borrowed unless there are escapes. `None` when they make no text: half of a surrogate pair is valid JSON and nothing else.
+    pub(super) fn decode(self, json: &str) -> Option<Cow<'_, str>> {
+        match self.verbatim(json) {
+            Some(text) => Some(Cow::Borrowed(text)),
+            None => self.unescape(json).map(Cow::Owned),
+        }
+    }
+
+    fn unescape(self, json: &str) -> Option<String> {
+        unescape_short(self.raw(json)).or_else(|| {
+            let (start, end) = self.range();
+            serde_json::from_str(json.get(start - 1..end + 1)?).ok()
+        })
+    }
+}
+
+/// A body that is JSON is full of `\"`: this is most of the cost of decoding it. `None` when there is an escape by number, which few
+/// encoders write and `serde_json` reads better.
+fn unescape_short(raw: &str) -> Option<String> {
+    let mut text = String::with_capacity(raw.len());
+    let mut rest = raw;
+    while let Some(at) = quote_or_backslash(rest.as_bytes()) {
+        let meant = match rest.as_bytes().get(at + 1)? {
+            b'"' => '"',
+            b'\\' => '\\',
+            b'/' => '/',
+            b'n' => '\n',
+            b't' => '\t',
+            b'r' => '\r',
+            b'b' => '\u{8}',
+            b'f' => '\u{c}',
+            _ => return None,
+        };
+        text.push_str(rest.get(..at)?);
+        text.push(meant);
+        rest = rest.get(at + 2..)?;
+    }
+    text.push_str(rest);
+    Some(text)
+}
+
+/// Where the closing quote is, and whether there is a backslash before it.
+fn end_of_text(json: &[u8], start: usize) -> (usize, bool) {
+    let mut at = start;
+    let mut is_escaped = false;
+    while let Some(found) = json.get(at..).and_then(quote_or_backslash) {
+        at += found;
+        if json[at] == b'"' {
+            return (at, is_escaped);
+        }
+        // The byte after a backslash is part of the escape, even if it is a quote.
+        is_escaped = true;
+        at += 2;
+    }
+    (json.len(), is_escaped)
+}
+
+const WORD: usize = 8;
+/// Two registers of 128 bits, which the compiler compares at once.
+const BLOCK: usize = 32;
+
+/// Many bytes at a time: bodies are most of a payload, and this is what it costs to pass over them. The first words are looked at by
+/// themselves: names and escapes are near, and larger steps pay only where the end is not.
+#[inline]
+fn quote_or_backslash(bytes: &[u8]) -> Option<usize> {
+    let Some((first, rest)) = bytes.split_first_chunk() else {
+        return in_rest(bytes);
+    };
+    if let Some(found) = in_word(*first) {
+        return Some(found);
+    }
+    let Some((second, rest)) = rest.split_first_chunk() else {
+        return in_rest(rest).map(|found| WORD + found);
+    };
+    if let Some(found) = in_word(*second) {
+        return Some(WORD + found);
+    }
+    far_quote_or_backslash(rest).map(|found| 2 * WORD + found)
+}
+
+#[inline(never)]
+fn far_quote_or_backslash(bytes: &[u8]) -> Option<usize> {
+    let (blocks, _) = bytes.as_chunks();
+    let plain = blocks.iter().take_while(|block| !has_any(block)).count() * BLOCK;
+    let (words, rest) = bytes[plain..].as_chunks();
+    for (index, word) in words.iter().enumerate() {
+        if let Some(found) = in_word(*word) {
+            return Some(plain + index * WORD + found);
+        }
+    }
+    in_rest(rest).map(|found| plain + words.len() * WORD + found)
+}
+
+/// Without a way out of the loop, so that it becomes a few wide instructions.
+fn has_any(block: &[u8; BLOCK]) -> bool {
+    let is_special = |byte: &u8| (*byte == b'"') | (*byte == b'\\');
+    block.iter().fold(false, |any, byte| any | is_special(byte))
+}
+
+fn in_word(word: [u8; WORD]) -> Option<usize> {
+    let word = u64::from_le_bytes(word);
+    let hits = zero_bytes(word ^ each(b'"')) | zero_bytes(word ^ each(b'\\'));
+    (hits != 0).then(|| hits.trailing_zeros() as usize / 8)
+}
+
+/// Of fewer bytes than a word has.
+fn in_rest(bytes: &[u8]) -> Option<usize> {
+    bytes.iter().position(|byte| matches!(byte, b'"' | b'\\'))
+}
+
+const fn each(byte: u8) -> u64 {
+    u64::from_ne_bytes([byte; WORD])
+}
+
+/// The high bit of every byte that is zero, up to the first of them; behind that one there may be bits too many.
+const fn zero_bytes(word: u64) -> u64 {
+    word.wrapping_sub(each(1)) & !word & each(0x80)
+}

@@ -1,0 +1,168 @@
+//! Does with an event everything that an invocation does with it, short of a handler, and holds it against `aws_lambda_events`' reading.
+//!
+//! The reader here refuses what the peer accepts where a message might be taken for another's: a record that is not from SQS, `Records` or a
+//! field of a record given twice. It accepts what the peer refuses where only telemetry or a curious handler loses something: `attributes`
+//! or `messageAttributes` that are not what they should be, fields that nobody reads, and text with half of a surrogate pair, which counts
+//! as absent.
+
+use crate::config::{Config, PartialResponse};
+use crate::context::{Origin, Origins};
+use crate::envelope::Envelope;
+use crate::event::{Batch, InvalidEvent, Record, Value};
+use crate::invocation::Processed;
+use crate::invoker::respond;
+use crate::message::{Message, Raw};
+use aws_lambda_events::event::sqs::{SqsEvent, SqsMessage};
+use baton_telemetry::{Propagator, TRACEPARENT};
+use opentelemetry::Context;
+use serde_json::value::RawValue;
+use std::sync::Arc;
+
+/// Whether it is an event. Panics where a promise is broken.
+pub fn exercise(json: &str) -> bool {
+    let Ok(payload) = RawValue::from_string(json.to_owned()) else {
+        return false;
+    };
+    let peer: Option<SqsEvent> = serde_json::from_str(json).ok().filter(|_| !has_lists(json));
+    let batch = match Batch::parse(payload) {
+        Ok(batch) => Arc::new(batch),
+        Err(error) => {
+            assert_eq!(peer.filter(|_| !is_ours_to_refuse(&error)), None, "{error}");
+            return false;
+        }
+    };
+    if let Some(peer) = &peer {
+        assert_eq!(batch.len(), peer.records.len());
+        let pairs = batch.records().zip(&peer.records);
+        pairs.for_each(|(record, peer)| assert_same(&record, peer));
+    }
+    for index in 0..batch.len() {
+        find_origins(&batch.record(index));
+        read_message(&batch, index);
+    }
+    answer(&batch);
+    true
+}
+
+/// Whether there are lists where objects belong. `serde` takes the one for the other; no event of AWS is written so.
+fn has_lists(json: &str) -> bool {
+    let event: serde_json::Value = serde_json::from_str(json).unwrap_or_default();
+    let records = event["Records"].as_array().into_iter().flatten();
+    event.is_array()
+        || records.into_iter().any(|record| {
+            let attributes = record["messageAttributes"].as_object().into_iter();
+            record.is_array()
+                || attributes
+                    .flat_map(|map| map.values())
+                    .any(|value| value.is_array())
+        })
+}
+
+/// Reasons to refuse an event that the peer does not have.
+fn is_ours_to_refuse(error: &InvalidEvent) -> bool {
+    matches!(error, InvalidEvent::Source { .. })
+}
+
+/// Every field that both read.
+fn assert_same(record: &Record<'_>, peer: &SqsMessage) {
+    let id = peer.message_id.as_deref().filter(|id| !id.is_empty());
+    assert_eq!(record.message_id().as_deref(), id);
+    assert_eq!(
+        record.receipt_handle().as_deref(),
+        peer.receipt_handle.as_deref()
+    );
+    assert_eq!(record.body().as_deref(), peer.body.as_deref());
+    assert_eq!(
+        record.queue_arn().as_deref(),
+        peer.event_source_arn.as_deref()
+    );
+    let system = |name: &str| peer.attributes.get(name).map(String::as_str);
+    let count = system("ApproximateReceiveCount").and_then(|count| count.parse().ok());
+    assert_eq!(record.receive_count(), count);
+    let sent = system("SentTimestamp").and_then(|sent| sent.parse().ok());
+    assert_eq!(record.sent_timestamp(), sent);
+    assert_eq!(record.group_id().as_deref(), system("MessageGroupId"));
+    assert_eq!(record.trace_header().as_deref(), system("AWSTraceHeader"));
+    for (name, attribute) in &peer.message_attributes {
+        // Another spelling may give what the peer does not know of.
+        let Some(value) = &attribute.string_value else {
+            continue;
+        };
+        let same_name = record
+            .message_attributes()
+            .filter(|found| found.name == **name);
+        let found = same_name.last().and_then(|found| found.string_value);
+        assert_eq!(found.as_deref(), Some(value.as_str()));
+        if name == TRACEPARENT {
+            let expected = Value::Text(value.into());
+            assert_eq!(record.trace_carrier().traceparent, expected);
+        }
+    }
+}
+
+/// With each propagator by itself, and with all.
+fn find_origins(record: &Record<'_>) {
+    for listed in 0..8_u8 {
+        let mut propagator = Propagator::default();
+        propagator.trace_context = listed & 1 != 0;
+        propagator.baggage = listed & 2 != 0;
+        propagator.xray = listed & 4 != 0;
+        let origin = Origin::of(record, &Origins::new(propagator, |_| true));
+        if let Some(producer) = &origin.producer {
+            assert!(producer.is_valid() && producer.is_remote());
+            assert_ne!(origin.xray.as_ref(), Some(producer));
+        }
+        assert_eq!(origin.producer.is_some(), origin.carrier.is_some());
+        let invalid = origin.invalid.as_ref().map(ToString::to_string);
+        assert_ne!(invalid.as_deref(), Some(""));
+        origin.parent(&Context::new());
+    }
+}
+
+fn read_message(batch: &Arc<Batch>, index: usize) {
+    for envelope in [Envelope::None, Envelope::Sns, Envelope::EventBridge] {
+        let _ = Message::<serde_json::Value>::decode(batch, index, envelope);
+        let Ok(message) = Message::<Raw>::decode(batch, index, envelope) else {
+            continue;
+        };
+        assert_eq!(
+            message.id().is_empty(),
+            batch.record(index).message_id().is_none()
+        );
+        let names = message
+            .attributes()
+            .filter(|attribute| !attribute.name.is_empty());
+        names.for_each(|attribute| drop(message.attribute(&attribute.name)));
+        std::hint::black_box((message.sns(), message.event_bridge()));
+        std::hint::black_box((message.sent_at(), message.group_id()));
+    }
+}
+
+/// All records have failed: each is named, or the invocation fails.
+fn answer(batch: &Arc<Batch>) {
+    let processed = Processed {
+        batch: Arc::clone(batch),
+        failed: (0..batch.len()).collect(),
+    };
+    let is_unidentified = batch.records().any(|record| record.message_id().is_none());
+    match respond(&processed, &Config::default()) {
+        Err(_) => assert!(is_unidentified),
+        Ok(response) => {
+            assert!(!is_unidentified);
+            assert_eq!(response.batch_item_failures.len(), processed.failed.len());
+            let identifiers = response.batch_item_failures.iter();
+            identifiers.for_each(|failure| assert!(!failure.item_identifier.is_empty()));
+        }
+    }
+    let without_partial_responses = Config {
+        partial_response: PartialResponse::Off,
+        ..Config::default()
+    };
+    assert_eq!(
+        respond(&processed, &without_partial_responses).is_ok(),
+        processed.failed.is_empty()
+    );
+}
+
+#[cfg(test)]
+mod tests;

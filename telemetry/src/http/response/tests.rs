@@ -1,0 +1,155 @@
+//! What a peer may answer, and what it must not.
+
+use super::*;
+use proptest::prelude::*;
+
+fn parsed(received: &str) -> Result<Option<Parsed>, SendError> {
+    parse(received.as_bytes(), false)
+}
+
+fn answer(status: u16, body: &'static str, is_reusable: bool) -> Parsed {
+    Parsed {
+        response: Response {
+            status: StatusCode::from_u16(status).unwrap(),
+            body: Bytes::from_static(body.as_bytes()),
+        },
+        is_reusable,
+    }
+}
+
+/// An answer, how it reads, and that nothing less than the whole of it is one.
+const COMPLETE: [(&str, u16, &str, bool); 10] = [
+    (
+        "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi",
+        200,
+        "hi",
+        true,
+    ),
+    ("HTTP/1.1 200\r\nContent-Length: 0\r\n\r\n", 200, "", true),
+    ("HTTP/1.1 204 No Content\r\n\r\n", 204, "", true),
+    (
+        "HTTP/1.1 503 X\r\ncontent-length: 1\r\nconnection: Keep, Close\r\n\r\nx",
+        503,
+        "x",
+        false,
+    ),
+    (
+        "HTTP/1.0 200 OK\r\ncontent-length: 1\r\n\r\nx",
+        200,
+        "x",
+        false,
+    ),
+    (
+        "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 400 X\r\ncontent-length: 1\r\n\r\nx",
+        400,
+        "x",
+        true,
+    ),
+    (
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nhi\r\n4;a=b\r\n you\r\n0\r\n\r\n",
+        200,
+        "hi you",
+        true,
+    ),
+    (
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, Chunked\r\n\r\n1\r\nx\r\n0\r\na: b\r\n\r\n",
+        200,
+        "x",
+        true,
+    ),
+    (
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ncontent-length: 9\r\n\r\n0\r\n\r\n",
+        200,
+        "",
+        true,
+    ),
+    (
+        "HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 1\r\n\r\nx",
+        200,
+        "x",
+        true,
+    ),
+];
+
+#[test]
+fn an_answer_is_complete_at_its_last_byte_and_not_before() {
+    for (received, status, body, is_reusable) in COMPLETE {
+        let expected = answer(status, body, is_reusable);
+        assert_eq!(parsed(received).unwrap(), Some(expected), "{received:?}");
+        for length in 0..received.len() {
+            let part = parsed(&received[..length]).unwrap();
+            assert_eq!(part, None, "{:?}", &received[..length]);
+        }
+    }
+}
+
+#[test]
+fn without_a_length_the_body_ends_with_the_connection() {
+    let received = "HTTP/1.1 200 OK\r\n\r\nhi";
+    assert_eq!(parsed(received).unwrap(), None);
+    let closed = parse(received.as_bytes(), true).unwrap();
+    assert_eq!(closed, Some(answer(200, "hi", false)));
+}
+
+#[test]
+fn a_connection_with_something_unasked_behind_the_answer_is_not_used_again() {
+    let received = "HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\nxHTTP/1.1";
+    assert_eq!(parsed(received).unwrap(), Some(answer(200, "x", false)));
+}
+
+#[test]
+fn what_is_not_http_is_refused() {
+    for received in [
+        "SSH-2.0-x\r\n",
+        "HTTP/1.1 200 OK\r\ncontent-length: -1\r\n\r\n",
+        "HTTP/1.1 200 OK\r\ncontent-length: +1\r\n\r\nx",
+        "HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nx",
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nx\r\n",
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\nxy\r\n",
+        "HTTP/1.1 99 OK\r\n\r\n",
+    ] {
+        let error = parsed(received).unwrap_err();
+        assert!(
+            matches!(error, SendError::Malformed(_)),
+            "{received:?}: {error}"
+        );
+    }
+}
+
+#[test]
+fn answers_without_an_end_are_cut_off() {
+    let filler = "x".repeat(MAX_RESPONSE + 1);
+    let length = MAX_RESPONSE + 1;
+    for received in [
+        format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n"),
+        format!("HTTP/1.1 200 OK\r\n\r\n{filler}"),
+        format!("HTTP/1.1 200 OK\r\nx: {filler}"),
+        format!("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{length:x}\r\n"),
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nffffffffffffffff\r\n".to_owned(),
+    ] {
+        let error = parsed(&received).unwrap_err();
+        assert!(matches!(error, SendError::ResponseTooLong), "{error}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_body_is_read_as_it_was_cut_into_chunks(chunks in proptest::collection::vec("[ -~]{1,40}", 0..20)) {
+        let mut received = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n".to_owned();
+        for chunk in &chunks {
+            received += &format!("{:X}\r\n{chunk}\r\n", chunk.len());
+        }
+        received += "0\r\n\r\n";
+        let parsed = parsed(&received).unwrap().unwrap();
+        prop_assert_eq!(parsed.response.body, chunks.concat());
+        prop_assert!(parsed.is_reusable);
+    }
+
+    #[test]
+    fn no_bytes_make_it_panic(received in proptest::collection::vec(any::<u8>(), 0..200), is_closed: bool) {
+        let _ = parse(&received, is_closed);
+        let mut with_head = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n".to_vec();
+        with_head.extend(received);
+        let _ = parse(&with_head, is_closed);
+    }
+}

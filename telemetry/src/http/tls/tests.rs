@@ -1,0 +1,118 @@
+//! What is left of TLS is enough to talk to servers, and nothing is missing by accident.
+
+use super::*;
+use rustls::ServerConfig;
+use rustls::crypto::ring::default_provider;
+use rustls::pki_types::PrivatePkcs8KeyDer;
+use rustls::version::{TLS12, TLS13};
+use std::net::SocketAddr;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+
+const HOST: &str = "collector.test";
+
+#[test]
+fn all_that_rustls_offers_is_there_but_chacha20_and_ed25519() {
+    let (all, own) = (default_provider(), provider());
+    let names = |suites: &[SupportedCipherSuite], without: &str| {
+        let names = suites.iter().map(|suite| format!("{:?}", suite.suite()));
+        let mut names: Vec<String> = names.filter(|name| !name.contains(without)).collect();
+        names.sort_unstable();
+        names
+    };
+    assert_eq!(
+        names(&own.cipher_suites, "none"),
+        names(&all.cipher_suites, "CHACHA20")
+    );
+    let groups = |groups: &[&dyn SupportedKxGroup]| -> Vec<_> {
+        groups.iter().map(|group| group.name()).collect()
+    };
+    assert_eq!(groups(&own.kx_groups), groups(&all.kx_groups));
+    let schemes = |algorithms: WebPkiSupportedAlgorithms| -> Vec<String> {
+        let without = [(SignatureScheme::ED25519, &[][..])];
+        let mapping = algorithms.mapping.iter().chain(&without);
+        mapping
+            .filter(|(scheme, _)| *scheme != SignatureScheme::ED25519)
+            .map(|mapping| format!("{mapping:?}"))
+            .collect()
+    };
+    assert_eq!(
+        schemes(own.signature_verification_algorithms),
+        schemes(all.signature_verification_algorithms)
+    );
+    assert_eq!(
+        own.signature_verification_algorithms.all.len() + 1,
+        all.signature_verification_algorithms.all.len()
+    );
+}
+
+/// A server with a certificate of its own, which sends back what it gets.
+async fn echo(
+    version: &'static rustls::SupportedProtocolVersion,
+    algorithm: &'static rcgen::SignatureAlgorithm,
+) -> (SocketAddr, RootCertStore) {
+    let key = rcgen::KeyPair::generate_for(algorithm).unwrap();
+    let parameters = rcgen::CertificateParams::new([HOST.to_owned()]).unwrap();
+    let certificate = parameters.self_signed(&key).unwrap();
+    let mut roots = RootCertStore::empty();
+    roots.add(certificate.der().clone()).unwrap();
+    let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
+        .with_protocol_versions(&[version])
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(
+            vec![certificate.der().clone()],
+            PrivatePkcs8KeyDer::from(key.serialize_der()).into(),
+        )
+        .unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        while let Ok((tcp, _)) = listener.accept().await {
+            if let Ok(mut stream) = acceptor.accept(tcp).await {
+                let mut byte = [0];
+                stream.read_exact(&mut byte).await.unwrap();
+                stream.write_all(&byte).await.unwrap();
+            }
+        }
+    });
+    (address, roots)
+}
+
+async fn connect(address: SocketAddr, roots: RootCertStore, host: &str) -> io::Result<u8> {
+    let tls = Tls::default();
+    let config = client_config(roots)?;
+    assert!(tls.0.set(TlsConnector::from(Arc::new(config))).is_ok());
+    let tcp = TcpStream::connect(address).await?;
+    let mut stream = match tls.connect(host, tcp).await {
+        Ok(stream) => stream,
+        Err(SendError::Tls(error)) => return Err(error),
+        Err(other) => panic!("{other}"),
+    };
+    stream.write_all(&[7]).await?;
+    stream.read_u8().await
+}
+
+#[tokio::test]
+async fn servers_of_both_versions_and_curves_are_talked_to() {
+    for version in [&TLS12, &TLS13] {
+        for algorithm in [
+            &rcgen::PKCS_ECDSA_P256_SHA256,
+            &rcgen::PKCS_ECDSA_P384_SHA384,
+        ] {
+            let (address, roots) = echo(version, algorithm).await;
+            let echoed = connect(address, roots, HOST).await;
+            assert_eq!(echoed.unwrap(), 7, "{version:?} {algorithm:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_cannot_prove_its_name_gets_nothing() {
+    let (address, roots) = echo(&TLS13, &rcgen::PKCS_ECDSA_P256_SHA256).await;
+    let unknown = RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    assert!(connect(address, unknown, HOST).await.is_err());
+    assert!(connect(address, roots, "other.test").await.is_err());
+}

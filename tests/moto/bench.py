@@ -1,0 +1,76 @@
+"""What the checks work with: a table, a function that writes to it, and a receiver of its spans."""
+
+import contextlib
+import itertools
+
+from function import Function, message
+from spans import Receiver
+from table import NAME, Table, passing_on
+
+CHECKS = []
+
+
+def check(function):
+    """Registers a check; the first line of its documentation is its title."""
+    CHECKS.append(function)
+    return function
+
+
+def same(found, expected):
+    assert found == expected, f"expected {expected!r}, found {found!r}"
+
+
+class Bench:
+    def __init__(self, binary, log):
+        self.binary = binary
+        self.log = log
+        self.numbers = itertools.count(1)
+        self.table = Table()
+        self.receiver = Receiver()
+        self.function = Function(binary, log, self.variables())
+
+    def variables(self, **changes):
+        """The function's environment, beside what Lambda sets."""
+        return {
+            "TABLE_NAME": NAME,
+            "AWS_ENDPOINT_URL_DYNAMODB": f"http://{self.table.server.address}",
+            "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{self.receiver.server.address}",
+            # The most that can be logged, so that what must not be logged would be.
+            "RUST_LOG": "trace",
+            **changes,
+        }
+
+    @contextlib.contextmanager
+    def another_function(self, **changes):
+        """A second function, with these variables changed."""
+        self.receiver.taken()
+        function = Function(self.binary, self.log, self.variables(**changes))
+        try:
+            yield function
+        finally:
+            function.stop()
+
+    def new_message(self, customer_id=None, **fields):
+        """A message that nobody has seen before, for a customer whom nobody has seen before unless named."""
+        number = next(self.numbers)
+        return message(f"00000000-0000-4000-8000-{number:012}", customer_id or f"c-{number}", **fields)
+
+    def fails(self, *behaviours, messages=1):
+        """Has new messages handled while the table behaves so; all must be reported. Their spans, and how long it took."""
+        self.receiver.taken()
+        self.table.behave(*behaviours)
+        batch = [self.new_message() for _ in range(messages)]
+        try:
+            answer = self.function.handle(*batch)
+        finally:
+            requests = self.table.requests
+            self.table.behave(passing_on)
+        same(sorted(answer.failed), sorted(record["messageId"] for record in batch))
+        spans = self.receiver.taken()
+        same((len(spans["process"]), len(spans["PutItem"])), (messages, messages))
+        return spans["process"][0], spans["PutItem"][0], requests, answer.seconds
+
+    def stop(self):
+        self.function.stop()
+        self.table.stop()
+        self.receiver.server.close()

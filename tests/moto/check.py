@@ -1,0 +1,47 @@
+"""The onboarding function on a table: what it stores, what it reports, and what its spans say.
+
+Usage: check.py FUNCTION. Prints a line a check, then `N passed, N failed`; the exit code is 0 only if none failed.
+"""
+
+import sys
+import tempfile
+
+# Each module registers its checks when it is imported; they run in this order.
+import storing_checks  # noqa: F401
+import outage_checks  # noqa: F401
+import start_checks  # noqa: F401
+import privacy_checks  # noqa: F401
+from bench import CHECKS, Bench
+
+
+def outcome(check, bench):
+    """Runs a check and prints how it went; true when it held."""
+    title = check.__doc__
+    try:
+        check(bench)
+    except Exception as error:  # A check that breaks in any way has failed; the others still run.
+        print(f"FAILED {title}: {type(error).__name__}: {str(error)[:1000]}", flush=True)
+        return False
+    print(f"ok     {title}", flush=True)
+    return True
+
+
+def main():
+    if len(sys.argv) != 2:
+        print("usage: check.py FUNCTION", file=sys.stderr)
+        return 2
+    with tempfile.TemporaryFile("w+") as log:
+        bench = Bench(sys.argv[1], log)
+        try:
+            outcomes = [outcome(check, bench) for check in CHECKS]
+        finally:
+            bench.stop()
+        if not all(outcomes):
+            log.seek(0)
+            print("".join(line for line in log if '"level":"WARN"' in line or '"level":"ERROR"' in line)[-4000:], file=sys.stderr)
+    print(f"{sum(outcomes)} passed, {len(outcomes) - sum(outcomes)} failed")
+    return 0 if all(outcomes) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,99 @@
+"""The real function behind a Runtime API of our own, which hands it one event at a time."""
+
+import json
+import os
+import queue
+import subprocess
+import time
+
+from servers import Handler, Server
+
+ARN = "arn:aws:lambda:eu-central-1:123456789012:function:onboarding"
+QUEUE_ARN = "arn:aws:sqs:eu-central-1:123456789012:onboarding"
+# What a function has that nobody has configured.
+TIMEOUT = 3.0
+# A busy machine may be slow, and a check must end.
+PATIENCE = 30.0
+
+
+class Answer:
+    """What came back for an event, and after how many seconds."""
+
+    def __init__(self, path, body, seconds):
+        self.is_response = path.endswith("/response")
+        self.seconds = seconds
+        self.body = body
+
+    @property
+    def failed(self):
+        """Ids of the messages that are to be delivered again."""
+        assert self.is_response, self.body
+        return [failure["itemIdentifier"] for failure in json.loads(self.body)["batchItemFailures"]]
+
+
+class Function:
+    def __init__(self, binary, log, variables):
+        self.events = queue.Queue()
+        self.answers = queue.Queue()
+        self.server = Server(RuntimeApi, self)
+        # Nothing of ours: a developer's own AWS_* and OTEL_* would change what is checked.
+        environment = {
+            "PATH": os.environ["PATH"],
+            "AWS_LAMBDA_RUNTIME_API": self.server.address,
+            "AWS_LAMBDA_FUNCTION_NAME": "onboarding",
+            "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
+            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "256",
+            "AWS_REGION": "eu-central-1",
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            **variables,
+        }
+        environment = {name: value for name, value in environment.items() if value is not None}
+        self.process = subprocess.Popen([binary], env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+    def handle(self, *messages):
+        """Has a batch of messages handled, as Lambda would."""
+        self.events.put(json.dumps({"Records": list(messages)}).encode())
+        path, body, seconds = self.answers.get(timeout=PATIENCE)
+        return Answer(path, body, seconds)
+
+    def stop(self):
+        """Ends the process, and waits for it."""
+        self.process.kill()
+        self.process.wait(PATIENCE)
+        self.server.close()
+
+
+class RuntimeApi(Handler):
+    began = 0.0
+
+    def do_GET(self):
+        event = self.server.owner.events.get()
+        RuntimeApi.began = time.monotonic()
+        headers = {
+            "Lambda-Runtime-Aws-Request-Id": "8476a536-e9f4-11e8-9739-2dfe598c3fcd",
+            "Lambda-Runtime-Deadline-Ms": str(int((time.time() + TIMEOUT) * 1000)),
+            "Lambda-Runtime-Invoked-Function-Arn": ARN,
+            "Content-Type": "application/json",
+        }
+        self.answer(200, event, headers)
+
+    def do_POST(self):
+        body = self.body()
+        self.server.owner.answers.put((self.path, body, time.monotonic() - RuntimeApi.began))
+        self.answer(202, b"{}")
+
+
+def message(message_id, customer_id, **fields):
+    """A record of an SQS event that onboards a customer."""
+    body = {"customer_id": customer_id, "email": f"{customer_id}@example.com", "plan": "team", **fields}
+    return {
+        "messageId": message_id,
+        "receiptHandle": "handle",
+        "body": json.dumps(body),
+        "attributes": {"ApproximateReceiveCount": "1", "SentTimestamp": "1700000000000"},
+        "messageAttributes": {},
+        "eventSource": "aws:sqs",
+        "eventSourceARN": QUEUE_ARN,
+        "awsRegion": "eu-central-1",
+    }

@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# Drives the real onboarding function, built with the feature dynamodb, against a table of moto's: a Runtime API, an OTLP receiver and a
+# fault in front of the table, all of them on loopback. Ends with "N passed, N failed".
+#
+# Needs python3 and Rust; installs moto under target/moto and keeps it there.
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+root=$(cd "$here/../.." && pwd)
+python=${PYTHON:-python3}
+work=$root/target/moto
+# An exit code of its own for "could not be tried", which `.ci/run` reports as such.
+skipped=77
+
+install_moto() {
+  local wanted
+  wanted=$(cat "$here/requirements.txt" && "$python" --version)
+  [ "$(cat "$work/installed" 2>/dev/null)" = "$wanted" ] && return
+  rm -rf "$work/venv" "$work/installed"
+  mkdir -p "$work"
+  "$python" -m venv "$work/venv" &&
+    "$work/venv/bin/python" -m pip install --quiet --disable-pip-version-check --requirement "$here/requirements.txt" &&
+    printf '%s\n' "$wanted" >"$work/installed"
+}
+
+if ! install_moto >&2; then
+  echo "moto cannot be installed here"
+  exit "$skipped"
+fi
+
+cargo build --quiet --locked --manifest-path "$root/Cargo.toml" --package baton-lambda --features dynamodb --bin onboarding-lambda
+# Away from where the next build without the feature puts its own.
+function=$work/onboarding-lambda
+cp --force "${CARGO_TARGET_DIR:-$root/target}/debug/onboarding-lambda" "$function"
+
+PYTHONDONTWRITEBYTECODE=1 exec "$work/venv/bin/python" "$here/check.py" "$function"

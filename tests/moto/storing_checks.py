@@ -1,0 +1,78 @@
+"""What is in the table after each message."""
+
+import json
+
+from bench import check, same
+from table import NAME
+
+
+@check
+def new_customer(bench):
+    """a new customer is stored, in a CLIENT span under the message's"""
+    record = bench.new_message("c-new", referrer="c-friend")
+    same(bench.function.handle(record).failed, [])
+    expected = {
+        "pk": "customer#c-new",
+        "message_id": record["messageId"],
+        "customer_id": "c-new",
+        "email": "c-new@example.com",
+        "plan": "team",
+        "referrer": "c-friend",
+    }
+    same(bench.table.item("c-new"), expected)
+    spans = bench.receiver.taken()
+    [process], [put] = spans["process"], spans["PutItem"]
+    same((put.name, put.is_client, put.failed), (f"PutItem {NAME}", True, False))
+    same((put.trace, put.parent), (process.trace, process.id))
+    assert put.attributes.pop("aws.request_id")
+    host, port = bench.table.server.address.split(":")
+    attributes = {
+        "db.system.name": "aws.dynamodb",
+        "db.operation.name": "PutItem",
+        "db.collection.name": NAME,
+        "aws.dynamodb.table_names": [NAME],
+        "cloud.region": "eu-central-1",
+        "server.address": host,
+        "server.port": int(port),
+    }
+    same(put.attributes, attributes)
+
+
+@check
+def customer_without_referrer(bench):
+    """a customer whom nobody referred has no empty referrer"""
+    same(bench.function.handle(bench.new_message("c-alone")).failed, [])
+    assert "referrer" not in bench.table.item("c-alone")
+
+
+@check
+def redelivery(bench):
+    """the same message again succeeds, and changes nothing"""
+    record = bench.new_message("c-again")
+    same(bench.function.handle(record).failed, [])
+    before = bench.table.item("c-again")
+    bench.receiver.taken()
+    same(bench.function.handle(record).failed, [])
+    same(bench.table.item("c-again"), before)
+    [put] = bench.receiver.taken()["PutItem"]
+    assert not put.failed and "error.type" not in put.attributes, put
+    bench.log.seek(0)
+    lines = [json.loads(line) for line in bench.log if "was handled before" in line]
+    same(len(lines), 1)
+
+
+@check
+def another_message(bench):
+    """another message for the same customer is a permanent failure, and the first one's customer stays"""
+    first, second = bench.new_message("c-taken"), bench.new_message("c-taken", plan="starter")
+    same(bench.function.handle(first).failed, [])
+    bench.receiver.taken()
+    same(bench.function.handle(second).failed, [second["messageId"]])
+    item = bench.table.item("c-taken")
+    same((item["message_id"], item["plan"]), (first["messageId"], "team"))
+    spans = bench.receiver.taken()
+    [process], [put] = spans["process"], spans["PutItem"]
+    same(process.attributes["error.type"], "customer_exists")
+    # DynamoDB did what it was asked to: the call has not failed.
+    same(put.attributes["db.response.status_code"], "ConditionalCheckFailedException")
+    assert not put.failed and "error.type" not in put.attributes, put

@@ -1,0 +1,100 @@
+"""A table of moto's, and in front of it a server that can refuse, hang or break off instead of passing on."""
+
+import collections
+import http.client
+import json
+import logging
+import threading
+
+import boto3
+from moto.server import ThreadedMotoServer
+
+from servers import Handler, Server
+
+NAME = "onboardings"
+REGION = "eu-central-1"
+# The longest that a connection is kept without an answer: well over every timeout of the function's.
+HANG_SECONDS = 20.0
+
+logging.getLogger("werkzeug").setLevel(logging.ERROR)
+
+
+def passing_on(handler, body):
+    """Has moto answer."""
+    upstream = http.client.HTTPConnection(handler.server.owner.upstream, timeout=HANG_SECONDS)
+    headers = {name: value for name, value in handler.headers.items() if name.lower() not in ("connection", "host")}
+    upstream.request("POST", handler.path, body, headers)
+    answer = upstream.getresponse()
+    kept = {name: value for name, value in answer.getheaders() if name.lower().startswith(("x-amz", "content-type"))}
+    handler.answer(answer.status, answer.read(), kept)
+
+
+def refusing(status, code):
+    """Refuses as DynamoDB does."""
+
+    def refuse(handler, _):
+        body = {"__type": f"com.amazonaws.dynamodb.v20120810#{code}", "message": "as the check wants it"}
+        headers = {"Content-Type": "application/x-amz-json-1.0", "x-amzn-RequestId": "refused-1"}
+        handler.answer(status, json.dumps(body).encode(), headers)
+
+    return refuse
+
+
+def hanging(handler, _):
+    """Never answers, until the checks are through with it."""
+    handler.server.owner.released.wait(HANG_SECONDS)
+    handler.close_connection = True
+
+
+def breaking_off(handler, _):
+    """Closes the connection instead of answering."""
+    handler.close_connection = True
+
+
+class Table:
+    """`behave` says how the next requests are answered: each of the first ones in its way, and all others in the last one's."""
+
+    def __init__(self):
+        self.moto = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+        self.moto.start()
+        self.upstream = "{}:{}".format(*self.moto.get_host_and_port())
+        self.client = boto3.client(
+            "dynamodb",
+            endpoint_url=f"http://{self.upstream}",
+            region_name=REGION,
+            aws_access_key_id="test",
+            aws_secret_access_key="test",
+        )
+        self.client.create_table(
+            TableName=NAME,
+            AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+            BillingMode="PAY_PER_REQUEST",
+        )
+        self.released = threading.Event()
+        self.behave(passing_on)
+        self.server = Server(Front, self)
+
+    def behave(self, *behaviours):
+        self.requests = 0
+        self.behaviours = collections.deque(behaviours)
+
+    def next_behaviour(self):
+        self.requests += 1
+        return self.behaviours.popleft() if len(self.behaviours) > 1 else self.behaviours[0]
+
+    def item(self, customer_id):
+        """What the table has of a customer; None if nothing."""
+        found = self.client.get_item(TableName=NAME, Key={"pk": {"S": f"customer#{customer_id}"}}, ConsistentRead=True)
+        return {name: value["S"] for name, value in found["Item"].items()} if "Item" in found else None
+
+    def stop(self):
+        self.released.set()
+        self.server.close()
+        self.moto.stop()
+
+
+class Front(Handler):
+    def do_POST(self):
+        body = self.body()
+        self.server.owner.next_behaviour()(self, body)
