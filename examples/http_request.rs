@@ -8,12 +8,14 @@ use baton_lambda::{Consumer, Failure, Message};
 use http_body_util::Empty;
 use hyper::body::Bytes;
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
-use hyper::{Request, StatusCode, Uri};
+use hyper::{Request, Response, StatusCode, Uri};
 use hyper_rustls::HttpsConnector;
-use hyper_util::client::legacy::{Client, connect::HttpConnector};
+use hyper_util::client::legacy::{Client, Error as ClientError, connect::HttpConnector};
 use hyper_util::rt::TokioExecutor;
 use opentelemetry::propagation::Injector;
-use opentelemetry::trace::{FutureExt as _, SpanKind, Status, TraceContextExt as _, Tracer as _};
+use opentelemetry::trace::{
+    FutureExt as _, SpanKind, SpanRef, Status, TraceContextExt as _, Tracer as _,
+};
 use opentelemetry::{Context, KeyValue, global};
 use opentelemetry_semantic_conventions::attribute as key;
 use serde::Deserialize;
@@ -55,7 +57,7 @@ async fn handle(message: Message<Order>, stock: Arc<Stock>) -> Result<(), Failur
 }
 
 impl Stock {
-    async fn get(&self, uri: &Uri) -> Result<StatusCode, hyper_util::client::legacy::Error> {
+    async fn get(&self, uri: &Uri) -> Result<StatusCode, ClientError> {
         let default_port = if uri.scheme_str() == Some("https") {
             443
         } else {
@@ -89,30 +91,37 @@ impl Stock {
             .request(request)
             .with_context(context.clone())
             .await;
-        let span = context.span();
-        match &response {
-            Ok(response) => {
-                let status = response.status();
-                let code = i64::from(status.as_u16());
-                span.set_attribute(KeyValue::new(key::HTTP_RESPONSE_STATUS_CODE, code));
-                if status.is_client_error() || status.is_server_error() {
-                    span.set_attribute(KeyValue::new(key::ERROR_TYPE, status.as_str().to_owned()));
-                    span.set_status(Status::error(""));
-                }
-            }
-            Err(error) => {
-                let error_type = if error.is_connect() {
-                    "connect_error"
-                } else {
-                    "_OTHER"
-                };
-                span.set_attribute(KeyValue::new(key::ERROR_TYPE, error_type));
-                span.set_status(Status::error(error.to_string()));
-            }
-        }
-        span.end();
+        record(&context.span(), &response);
+        context.span().end();
         response.map(|response| response.status())
     }
+}
+
+/// What the conventions want to know about the answer. Success leaves the status unset.
+fn record<B>(span: &SpanRef<'_>, response: &Result<Response<B>, ClientError>) {
+    let error_type = match response {
+        Ok(response) => {
+            let status = response.status();
+            let code = i64::from(status.as_u16());
+            span.set_attribute(KeyValue::new(key::HTTP_RESPONSE_STATUS_CODE, code));
+            if !status.is_client_error() && !status.is_server_error() {
+                return;
+            }
+            span.set_status(Status::error(""));
+            status.as_str().to_owned()
+        }
+        Err(error) => {
+            span.set_status(Status::error(error.to_string()));
+            let is_connect = error.is_connect();
+            if is_connect {
+                "connect_error"
+            } else {
+                "_OTHER"
+            }
+            .to_owned()
+        }
+    };
+    span.set_attribute(KeyValue::new(key::ERROR_TYPE, error_type));
 }
 
 /// Headers that the propagator writes into.

@@ -1,5 +1,7 @@
 //! The consumer: its options, and how it runs.
 
+mod once;
+
 use crate::config::{
     AllFailed, Config, DEAD_LETTER_QUEUE, Environment, FlushPoint, InvalidConfig, Options,
     PartialResponse, TraceShape, missing_runtime_variable,
@@ -10,11 +12,10 @@ use crate::envelope::Envelope;
 use crate::flush::Flusher;
 use crate::handler::Handler;
 use crate::invocation::Processor;
-use crate::invoker::{InvocationError, Invoker};
+use crate::invoker::Invoker;
 use crate::service::ConsumerService;
 use crate::shutdown::Shutdown;
 use crate::spans::Spans;
-use aws_lambda_events::event::sqs::SqsBatchResponse;
 use baton_telemetry::{Service, Telemetry};
 use lambda_runtime::{LambdaEvent, Runtime};
 use serde_json::value::RawValue;
@@ -260,28 +261,6 @@ impl<S> Builder<S> {
             is_concurrent: environment.is_concurrent,
         };
         Ok((processor, Arc::new(flusher)))
-    }
-
-    /// One invocation without Lambda and without any environment, for [`testing`](crate::testing).
-    pub(crate) async fn invoke_once<H, Args>(
-        self,
-        handler: H,
-        telemetry: Telemetry,
-        event: LambdaEvent<Box<RawValue>>,
-    ) -> Result<SqsBatchResponse, InvocationError>
-    where
-        H: Handler<S, Args>,
-    {
-        let config = self.options.over(Config::default());
-        let processor = processor(handler, self.state, &config, &telemetry, self.dead_letters);
-        let flusher = Flusher {
-            telemetry,
-            config,
-            shutdown: Shutdown::default(),
-            is_concurrent: false,
-        };
-        let invoker = Arc::new(Invoker::new(processor, Arc::new(flusher)));
-        invoker.invoke(event).await
     }
 }
 

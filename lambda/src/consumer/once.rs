@@ -1,0 +1,36 @@
+//! One invocation, for [`testing`](crate::testing).
+
+use super::{Builder, Flusher, processor};
+use crate::config::Config;
+use crate::handler::Handler;
+use crate::invoker::{InvocationError, Invoker};
+use crate::shutdown::Shutdown;
+use aws_lambda_events::event::sqs::SqsBatchResponse;
+use baton_telemetry::Telemetry;
+use lambda_runtime::LambdaEvent;
+use serde_json::value::RawValue;
+use std::sync::Arc;
+
+impl<S> Builder<S> {
+    /// Handles an event as [`run`](Self::run) does, without Lambda, and with the defaults in place of the environment.
+    pub(crate) async fn invoke_once<H, Args>(
+        self,
+        handler: H,
+        telemetry: Telemetry,
+        event: LambdaEvent<Box<RawValue>>,
+    ) -> Result<SqsBatchResponse, InvocationError>
+    where
+        H: Handler<S, Args>,
+    {
+        let config = self.options.over(Config::default());
+        let processor = processor(handler, self.state, &config, &telemetry, self.dead_letters);
+        let flusher = Flusher {
+            telemetry,
+            config,
+            shutdown: Shutdown::default(),
+            is_concurrent: false,
+        };
+        let invoker = Arc::new(Invoker::new(processor, Arc::new(flusher)));
+        invoker.invoke(event).await
+    }
+}
