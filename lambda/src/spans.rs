@@ -229,5 +229,6 @@ pub(crate) fn record_move(context: &Context, queue: &str) {
     context.span().set_attribute(attribute);
 }
 
-#[cfg(all(test, feature = "dead-letter-queue"))]
+#[cfg(test)]
+#[cfg(feature = "dead-letter-queue")]
 mod tests;
