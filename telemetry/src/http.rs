@@ -56,6 +56,7 @@ pub(crate) struct Client {
     idle: Mutex<Vec<Connection>>,
     /// As many as there are connections to keep.
     slots: Semaphore,
+    patience: Duration,
 }
 
 impl Client {
@@ -82,6 +83,7 @@ impl Client {
             tls: tls::Tls::default(),
             idle: Mutex::default(),
             slots: Semaphore::new(MAX_KEPT_CONNECTIONS),
+            patience: PATIENCE,
         }
     }
 
@@ -113,7 +115,10 @@ impl Client {
     async fn slot(&self) -> Option<SemaphorePermit<'_>> {
         match self.slots.try_acquire() {
             Ok(free) => Some(free),
-            Err(_) => timeout(PATIENCE, self.slots.acquire()).await.ok()?.ok(),
+            Err(_) => timeout(self.patience, self.slots.acquire())
+                .await
+                .ok()?
+                .ok(),
         }
     }
 

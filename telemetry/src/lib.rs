@@ -15,8 +15,9 @@
 //! ```
 //!
 //! A finished span is encoded at once and kept in a bounded buffer of the process; there is no thread and no queue behind it. A flush
-//! sends the buffer over one kept HTTP/1.1 connection that the caller's own task drives, so that nothing is left running when Lambda
+//! sends the buffer over a kept HTTP/1.1 connection that the caller's own task drives, so that nothing is left running when Lambda
 //! freezes the process. (A new connection to a host name, other than `localhost`, asks the system's resolver on a thread of tokio's.)
+//! Where several invocations run in one process, each has a [`FlushGroup`], and its flush waits for its own spans only.
 //!
 //! # Environment
 //!

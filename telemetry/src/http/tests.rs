@@ -2,17 +2,34 @@
 
 use super::*;
 use crate::endpoint::DefaultScheme;
+use crate::sink::{Answer, Sink};
+use std::net::SocketAddr;
+use std::sync::Arc;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
 
 /// More than the sockets' buffers hold, so that the request cannot be written while nobody reads it.
 const LONG_REQUEST: usize = 32 * 1024 * 1024;
 
+/// Longer than anything on loopback takes.
+const LONG: Duration = Duration::from_secs(20);
+
+/// What would stand still for ever fails instead.
+async fn both<P: Future, R: Future>(peer: P, request: R) -> (P::Output, R::Output) {
+    let both = async { tokio::join!(peer, request) };
+    timeout(LONG, both).await.unwrap()
+}
+
 async fn client(headers: &HeaderMap) -> (TcpListener, Client) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}/v1/traces", listener.local_addr().unwrap());
-    let endpoint = Endpoint::parse(&url, DefaultScheme::Http).unwrap();
-    (listener, Client::new(endpoint, headers))
+    let address = listener.local_addr().unwrap();
+    (listener, Client::new(endpoint(address), headers))
+}
+
+fn endpoint(address: SocketAddr) -> Endpoint {
+    let url = format!("http://{address}/v1/traces");
+    Endpoint::parse(&url, DefaultScheme::Http).unwrap()
 }
 
 fn body(length: usize) -> Frames {
@@ -43,7 +60,7 @@ async fn an_answer_before_the_end_of_the_request_counts() {
         peer.write_all(answer).await.unwrap();
         peer
     };
-    let (peer, response) = tokio::join!(peer, client.send(Method::POST, &[], body(LONG_REQUEST)));
+    let (peer, response) = both(peer, client.send(Method::POST, &[], body(LONG_REQUEST))).await;
     assert_eq!(response.unwrap().status, 413);
     // Half a request is on it: this connection cannot carry another one.
     drop(peer);
@@ -67,7 +84,7 @@ async fn what_is_sent_is_one_request_with_one_length() {
         peer.write_all(answer).await.unwrap();
         (head, body)
     };
-    let (seen, response) = tokio::join!(peer, client.send(Method::POST, &[], body(3)));
+    let (seen, response) = both(peer, client.send(Method::POST, &[], body(3))).await;
     let host = listener.local_addr().unwrap();
     let head = format!(
         "POST /v1/traces HTTP/1.1\r\nhost: {host}\r\nx-key: a\r\nx-key: b\r\ncontent-length: 3\r\n\r\n"
@@ -83,7 +100,7 @@ async fn a_peer_that_hangs_up_on_a_new_connection_is_an_error() {
         let mut peer = accept(&listener).await;
         read_head(&mut peer).await;
     };
-    let ((), response) = tokio::join!(peer, client.send(Method::POST, &[], body(3)));
+    let ((), response) = both(peer, client.send(Method::POST, &[], body(3))).await;
     assert!(matches!(response, Err(SendError::Broken(_))));
 }
 
@@ -100,7 +117,51 @@ async fn an_answer_in_many_pieces_is_put_together() {
         }
         peer
     };
-    let (_peer, response) = tokio::join!(peer, client.send(Method::GET, &[], Frames::default()));
+    let (_peer, response) = both(peer, client.send(Method::GET, &[], Frames::default())).await;
     assert_eq!(response.unwrap().body, "ok");
     assert_eq!(client.idle().len(), 1);
+}
+
+/// Sends so many requests at once, without a body.
+fn send_at_once(client: &Arc<Client>, requests: usize) -> Vec<JoinHandle<bool>> {
+    let send = |_| {
+        let client = Arc::clone(client);
+        tokio::spawn(async move {
+            let answer = client.send(Method::POST, &[], Frames::default());
+            matches!(timeout(LONG, answer).await, Ok(Ok(_)))
+        })
+    };
+    (0..requests).map(send).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn requests_at_once_share_the_kept_connections() {
+    let sink = Sink::start(&[]).await;
+    let mut client = Client::new(endpoint(sink.address), &HeaderMap::new());
+    // However slow the machine is: here nobody loses it.
+    client.patience = LONG;
+    for request in send_at_once(&Arc::new(client), 100) {
+        assert!(request.await.unwrap());
+    }
+    assert!(sink.connections() <= MAX_KEPT_CONNECTIONS);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn requests_that_hang_do_not_hold_up_others_for_longer_than_patience_lasts() {
+    let sink = Sink::start(&[Answer::Hang; MAX_KEPT_CONNECTIONS]).await;
+    let client = Arc::new(Client::new(endpoint(sink.address), &HeaderMap::new()));
+    let hanging = send_at_once(&client, MAX_KEPT_CONNECTIONS);
+    let all_hang = async {
+        while sink.requests().len() < MAX_KEPT_CONNECTIONS {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(LONG, all_hang).await.unwrap();
+    for request in send_at_once(&client, 5) {
+        assert!(request.await.unwrap());
+    }
+    for request in hanging {
+        assert!(!request.is_finished());
+        request.abort();
+    }
 }

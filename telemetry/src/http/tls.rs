@@ -53,9 +53,9 @@ fn client_config(roots: RootCertStore) -> io::Result<ClientConfig> {
         .with_no_client_auth())
 }
 
-/// The parts of rustls' own provider that can come to use here. The rest is a tenth of the binary: ChaCha20-Poly1305 (every TLS 1.3 peer
-/// has AES-GCM, RFC 8446, section 9.1, and Lambda's processors have instructions for it), Ed25519 (no public certificate authority signs
-/// with it), and signing (there are no client certificates).
+/// The parts of rustls' own provider that can come to use here. The rest would be 118 KB of the function: ChaCha20-Poly1305 (every TLS 1.3
+/// peer has AES-GCM, RFC 8446, section 9.1, and Lambda's processors have instructions for it), Ed25519 (no public certificate authority
+/// signs with it), and signing (there are no client certificates).
 fn provider() -> CryptoProvider {
     CryptoProvider {
         cipher_suites: CIPHER_SUITES.to_vec(),
