@@ -70,6 +70,10 @@ class Bench:
         same((len(spans["process"]), len(spans["PutItem"])), (messages, messages))
         return spans["process"][0], spans["PutItem"][0], requests, answer.seconds
 
+    def logged(self, text):
+        """The lines of the functions' log with this text in them, without one that is still being written."""
+        return [line for line in self.log.read_text().split("\n")[:-1] if text in line]
+
     def stop(self):
         self.function.stop()
         self.table.stop()

@@ -3,6 +3,7 @@
 Usage: check.py FUNCTION. Prints a line a check, then `N passed, N failed`; the exit code is 0 only if none failed.
 """
 
+import pathlib
 import sys
 import tempfile
 
@@ -30,15 +31,15 @@ def main():
     if len(sys.argv) != 2:
         print("usage: check.py FUNCTION", file=sys.stderr)
         return 2
-    with tempfile.TemporaryFile("w+") as log:
-        bench = Bench(sys.argv[1], log)
+    with tempfile.TemporaryDirectory() as directory:
+        bench = Bench(sys.argv[1], pathlib.Path(directory, "log"))
         try:
             outcomes = [outcome(check, bench) for check in CHECKS]
         finally:
             bench.stop()
         if not all(outcomes):
-            log.seek(0)
-            print("".join(line for line in log if '"level":"WARN"' in line or '"level":"ERROR"' in line)[-4000:], file=sys.stderr)
+            lines = [*bench.logged('"level":"WARN"'), *bench.logged('"level":"ERROR"')]
+            print("\n".join(sorted(lines))[-4000:], file=sys.stderr)
     print(f"{sum(outcomes)} passed, {len(outcomes) - sum(outcomes)} failed")
     return 0 if all(outcomes) else 1
 

@@ -49,7 +49,9 @@ class Function:
             **variables,
         }
         environment = {name: value for name, value in environment.items() if value is not None}
-        self.process = subprocess.Popen([binary], env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        # Appended to, and read through another descriptor: one that is shared has one position for reading and writing.
+        with log.open("ab") as output:
+            self.process = subprocess.Popen([binary], env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
 
     def handle(self, *messages):
         """Has a batch of messages handled, as Lambda would."""

@@ -16,9 +16,8 @@ def fails_with(bench, error_type, call_error_type, *behaviours):
     process, put, requests, seconds = bench.fails(*behaviours)
     same((process.attributes["error.type"], process.failed), (error_type, True))
     same((put.attributes["error.type"], put.failed), (call_error_type, True))
-    bench.log.seek(0)
-    lines = [json.loads(line) for line in bench.log if '"message failed"' in line]
-    same((lines[-1]["error.type"], lines[-1]["retryable"]), (error_type, True))
+    line = json.loads(bench.logged('"message failed"')[-1])
+    same((line["error.type"], line["retryable"]), (error_type, True))
     assert seconds < TIMEOUT, f"it took {seconds} s"
     return put, requests
 

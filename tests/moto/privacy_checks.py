@@ -6,8 +6,7 @@ from bench import check
 @check
 def no_address(bench):
     """no e-mail address is in a log line or on a span, at the level trace"""
-    bench.log.seek(0)
-    log = bench.log.read()
+    log = bench.log.read_text()
     assert '"level":"TRACE"' in log, "the function logs at the level trace"
     for text in (log, bench.receiver.text):
         assert "example.com" not in text, text[max(0, text.index("example.com") - 300) :][:400]

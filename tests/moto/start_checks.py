@@ -1,5 +1,6 @@
 """What keeps the function from starting."""
 
+import pathlib
 import tempfile
 
 from bench import check, same
@@ -8,15 +9,15 @@ from function import PATIENCE, Function
 
 def refused(bench, **changes):
     """What a function with these variables says before it ends."""
-    with tempfile.TemporaryFile("w+") as log:
+    with tempfile.TemporaryDirectory() as directory:
+        log = pathlib.Path(directory, "log")
         function = Function(bench.binary, log, bench.variables(**changes))
         try:
             code = function.process.wait(PATIENCE)
         finally:
             function.stop()
-        log.seek(0)
         same(code, 1)
-        return log.read()
+        return log.read_text()
 
 
 @check
