@@ -13,12 +13,12 @@ use crate::flush::Flusher;
 use crate::handler::Handler;
 use crate::invocation::Processor;
 use crate::invoker::Invoker;
+use crate::payload::{self, TakePayload};
 use crate::service::ConsumerService;
 use crate::shutdown::Shutdown;
 use crate::spans::Spans;
 use baton_telemetry::{Service, Telemetry};
 use lambda_runtime::{LambdaEvent, Runtime};
-use serde_json::value::RawValue;
 use std::fmt;
 use std::marker::PhantomData;
 use std::num::{NonZeroU32, NonZeroUsize};
@@ -211,12 +211,21 @@ impl<S> Builder<S> {
         let (processor, flusher) = self.set_up(handler).await?;
         let invoker = Arc::new(Invoker::new(processor, Arc::clone(&flusher)));
         let layer = invoker.flush_layer();
-        let service = tower::service_fn(move |event: LambdaEvent<Box<RawValue>>| {
-            // On the heap, because the runtime's services move about what they are given, one after the other.
-            Box::pin(Arc::clone(&invoker).invoke(event))
-        });
+        let service = tower::service_fn(
+            move |LambdaEvent {
+                      payload: (),
+                      context,
+                  }| {
+                let invoker = Arc::clone(&invoker);
+                // On the heap, because the runtime's services move about what they are given, one after the other.
+                Box::pin(async move {
+                    let event = LambdaEvent::new(payload::take(), context);
+                    invoker.invoke(event).await
+                })
+            },
+        );
         let ended = ended(&flusher).await;
-        let runtime = Runtime::new(service).layer(layer);
+        let runtime = Runtime::new(service).layer(TakePayload).layer(layer);
         tokio::select! {
             outcome = runtime.run_concurrent() => outcome.map_err(Error::Runtime),
             () = ended => Ok(()),

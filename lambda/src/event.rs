@@ -20,21 +20,24 @@ use attributes::{Attributes, OF_SQS};
 use fields::Fields;
 use invalid::{Arrived, in_words};
 use scan::{Kind, Scanner};
-use serde_json::value::RawValue;
+use serde::de::IgnoredAny;
 use std::borrow::Cow;
 use text::{MAX_LENGTH, Text};
 
 /// The payload of one invocation.
 #[derive(Debug)]
 pub(crate) struct Batch {
-    payload: Box<RawValue>,
+    payload: String,
     records: Vec<Fields>,
 }
 
 impl Batch {
     /// Reads all records, or none: a record that cannot be told from a message must not be deleted as one, so it fails the invocation.
-    pub(crate) fn parse(payload: Box<RawValue>) -> Result<Self, InvalidEvent> {
-        let records = read_event(payload.get())?;
+    pub(crate) fn parse(payload: Vec<u8>) -> Result<Self, InvalidEvent> {
+        let payload = String::from_utf8(payload).map_err(|error| InvalidEvent::NotUtf8 {
+            at: error.utf8_error().valid_up_to(),
+        })?;
+        let records = read_event(&payload)?;
         Ok(Self { payload, records })
     }
 
@@ -44,7 +47,7 @@ impl Batch {
 
     pub(crate) fn record(&self, index: usize) -> Record<'_> {
         Record {
-            json: self.payload.get(),
+            json: &self.payload,
             fields: &self.records[index],
         }
     }
@@ -54,19 +57,37 @@ impl Batch {
     }
 }
 
-/// Reads what has not been checked to be JSON, which no payload is: for a test.
-#[cfg(test)]
-pub(crate) fn read_unchecked(json: &str) {
-    drop(read_event(json));
-}
-
 fn read_event(json: &str) -> Result<Vec<Fields>, InvalidEvent> {
     if json.len() > MAX_LENGTH {
         return Err(InvalidEvent::TooLong { length: json.len() });
     }
     let mut scanner = Scanner::new(json, 0);
+    let records = read_object(&mut scanner);
+    // What is no JSON has fields missing for that reason alone.
+    let is_json = match records {
+        Ok(_) => scanner.is_at_end(),
+        Err(_) => !scanner.has_ended_early(),
+    };
+    if is_json {
+        records
+    } else {
+        Err(not_json(json))
+    }
+}
+
+/// Leaves it to `serde_json` to say what is wrong: its words name a place and no content.
+#[cold]
+fn not_json(json: &str) -> InvalidEvent {
+    let error = serde_json::from_str::<IgnoredAny>(json).err();
+    let reason = error.map(|error| error.to_string()).unwrap_or_default();
+    InvalidEvent::NotJson { reason }
+}
+
+fn read_object(scanner: &mut Scanner<'_>) -> Result<Vec<Fields>, InvalidEvent> {
+    let json = scanner.json();
     if scanner.kind() != Kind::Object {
         let arrived = in_words(scanner.kind());
+        scanner.skip();
         return Err(InvalidEvent::NotAnObject { arrived });
     }
     scanner.enter();
@@ -78,7 +99,7 @@ fn read_event(json: &str) -> Result<Vec<Fields>, InvalidEvent> {
             arrived.note(name.as_deref());
             scanner.skip();
         } else if records.is_none() {
-            records = Some(read_records(&mut scanner)?);
+            records = Some(read_records(scanner)?);
         } else {
             return Err(InvalidEvent::RecordsTwice);
         }
@@ -89,6 +110,7 @@ fn read_event(json: &str) -> Result<Vec<Fields>, InvalidEvent> {
 fn read_records(scanner: &mut Scanner<'_>) -> Result<Vec<Fields>, InvalidEvent> {
     if scanner.kind() != Kind::Array {
         let arrived = in_words(scanner.kind());
+        scanner.skip();
         return Err(InvalidEvent::Records { arrived });
     }
     scanner.enter();

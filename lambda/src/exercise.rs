@@ -15,22 +15,23 @@ use crate::message::{Message, Raw};
 use aws_lambda_events::event::sqs::{SqsEvent, SqsMessage};
 use baton_telemetry::{Propagator, TRACEPARENT};
 use opentelemetry::Context;
-use serde_json::value::RawValue;
+use serde::de::IgnoredAny;
 use std::sync::Arc;
 
 /// Whether it is an event. Panics where a promise is broken.
 pub fn exercise(json: &str) -> bool {
-    let Ok(payload) = RawValue::from_string(json.to_owned()) else {
-        return false;
-    };
+    let is_json = serde_json::from_str::<IgnoredAny>(json).is_ok();
     let peer: Option<SqsEvent> = serde_json::from_str(json).ok().filter(|_| !has_lists(json));
-    let batch = match Batch::parse(payload) {
+    let batch = match Batch::parse(json.as_bytes().to_vec()) {
         Ok(batch) => Arc::new(batch),
         Err(error) => {
+            // The first thing that is wrong is reported, and what is no JSON may be no event before that.
+            assert!(!(is_json && matches!(error, InvalidEvent::NotJson { .. })));
             assert_eq!(peer.filter(|_| !is_ours_to_refuse(&error)), None, "{error}");
             return false;
         }
     };
+    assert!(is_json, "taken for JSON");
     if let Some(peer) = &peer {
         assert_eq!(batch.len(), peer.records.len());
         let pairs = batch.records().zip(&peer.records);

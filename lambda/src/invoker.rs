@@ -9,7 +9,6 @@ use crate::invocation::{Processed, Processor};
 use crate::spans::LambdaInvocation;
 use aws_lambda_events::event::sqs::SqsBatchResponse;
 use lambda_runtime::{Diagnostic, LambdaEvent};
-use serde_json::value::RawValue;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::Notify;
@@ -39,7 +38,7 @@ impl<H: Handler<S, Args>, S, Args> Invoker<H, S, Args> {
     /// Handles a batch, and flushes unless that is left to the [layer](FlushLayer).
     pub(crate) async fn invoke(
         self: Arc<Self>,
-        event: LambdaEvent<Box<RawValue>>,
+        event: LambdaEvent<Vec<u8>>,
     ) -> Result<SqsBatchResponse, InvocationError> {
         let config = &self.processor.config;
         let marks = Marks::of_invocation(&event.context, config);

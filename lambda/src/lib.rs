@@ -157,6 +157,7 @@ mod handler;
 mod invocation;
 mod invoker;
 mod message;
+mod payload;
 mod queue;
 mod service;
 mod shutdown;

@@ -196,7 +196,7 @@ mod tests {
             "eventSource": "aws:sqs",
             "eventSourceARN": "arn:aws:sqs:eu-central-1:123456789012:orders",
         }]});
-        let payload = serde_json::value::to_raw_value(&event).unwrap();
+        let payload = serde_json::to_vec(&event).unwrap();
         Message::decode(&Arc::new(Batch::parse(payload).unwrap()), 0, envelope)
     }
 

@@ -5,7 +5,6 @@ use crate::handler::Handler;
 use crate::invoker::{InvocationError, Invoker};
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
 use lambda_runtime::LambdaEvent;
-use serde_json::value::to_raw_value;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -67,7 +66,7 @@ where
     fn call(&mut self, event: LambdaEvent<SqsEvent>) -> Self::Future {
         let invoker = Arc::clone(&self.invoker);
         Box::pin(async move {
-            let payload = to_raw_value(&event.payload)
+            let payload = serde_json::to_vec(&event.payload)
                 .map_err(|error| InvocationError::Event(error.to_string()))?;
             invoker
                 .invoke(LambdaEvent::new(payload, event.context))

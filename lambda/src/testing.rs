@@ -169,7 +169,7 @@ impl Batch {
         H: Handler<S, Args>,
     {
         let event = self.event().map_err(|error| error.to_string())?;
-        let payload = serde_json::value::to_raw_value(&event);
+        let payload = serde_json::to_vec(&event);
         let payload = payload.map_err(|error| error.to_string())?;
         let event = LambdaEvent::new(payload, self.lambda_context());
         let telemetry = Telemetry::captured(run.provider().clone());

@@ -29,3 +29,35 @@ async fn a_batch_is_answered_with_what_failed_and_its_spans_are_exported_before(
         assert!(span.arrived_at < invocation.responded_at);
     }
 }
+
+#[tokio::test]
+async fn what_is_no_event_fails_its_invocation_by_name_and_the_next_is_handled() {
+    let collector = Collector::start(Answer::Ok).await.unwrap();
+    let lambda = start(OBEDIENT, &collector).await;
+    for (payload, expected) in [
+        (
+            &b"{\"Records\":[{\"messageId\":\"SECRET\""[..],
+            "the event is not JSON: EOF while parsing an object at line 1 column 33",
+        ),
+        (
+            b"{\"Records\":\xff}",
+            "the event is not UTF-8: the byte at 11 is part of no character",
+        ),
+        (
+            b"null",
+            "the event is null, expected the object with Records that an SQS event source mapping sends",
+        ),
+        (
+            br#"{"Records":[{"eventSource":"aws:s3"}]}"#,
+            "Records[0].eventSource is aws:s3, expected aws:sqs",
+        ),
+    ] {
+        let invocation = lambda.invoke(payload, TIMEOUT).await.unwrap();
+        let error = invocation.response.unwrap_err();
+        assert_eq!(error.error_type, "InvalidEvent");
+        assert_eq!(error.error_message, expected);
+    }
+    let sound = event(&[Record::new(0)]);
+    let invocation = lambda.invoke(sound, TIMEOUT).await.unwrap();
+    assert_eq!(invocation.response, Ok(json!({"batchItemFailures": []})));
+}

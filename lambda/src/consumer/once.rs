@@ -8,7 +8,6 @@ use crate::shutdown::Shutdown;
 use aws_lambda_events::event::sqs::SqsBatchResponse;
 use baton_telemetry::Telemetry;
 use lambda_runtime::LambdaEvent;
-use serde_json::value::RawValue;
 use std::sync::Arc;
 
 impl<S> Builder<S> {
@@ -17,7 +16,7 @@ impl<S> Builder<S> {
         self,
         handler: H,
         telemetry: Telemetry,
-        event: LambdaEvent<Box<RawValue>>,
+        event: LambdaEvent<Vec<u8>>,
     ) -> Result<SqsBatchResponse, InvocationError>
     where
         H: Handler<S, Args>,

@@ -27,7 +27,7 @@ fn origin(propagator: Propagator, attributes: Json, body: &str, header: Option<&
         "attributes": {"AWSTraceHeader": header},
         "messageAttributes": attributes,
     }]});
-    let batch = Batch::parse(serde_json::value::to_raw_value(&event).unwrap()).unwrap();
+    let batch = Batch::parse(serde_json::to_vec(&event).unwrap()).unwrap();
     Origin::of(&batch.record(0), &Origins::new(propagator, |_| true))
 }
 

@@ -35,7 +35,7 @@ fn batch(attributes: Value) -> Batch {
         "eventSource": "aws:sqs",
         "eventSourceARN": ARN,
     }]});
-    Batch::parse(serde_json::value::to_raw_value(&event).unwrap()).unwrap()
+    Batch::parse(serde_json::to_vec(&event).unwrap()).unwrap()
 }
 
 fn text(value: &str) -> Value {

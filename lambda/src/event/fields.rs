@@ -52,6 +52,7 @@ impl Fields {
     /// Reads the record that is next. Checks what every record must be, so that asking for a field later cannot fail.
     pub(super) fn read(scanner: &mut Scanner<'_>, index: usize) -> Result<Self, InvalidEvent> {
         if scanner.kind() != Kind::Object {
+            scanner.skip();
             return Err(InvalidEvent::Record { index });
         }
         scanner.enter();
@@ -118,7 +119,10 @@ impl Fields {
                 scanner.skip();
                 None
             }
-            _ => return Err(InvalidEvent::Field { index, field }),
+            _ => {
+                scanner.skip();
+                return Err(InvalidEvent::Field { index, field });
+            }
         };
         Ok(())
     }

@@ -4,7 +4,6 @@ use super::attributes::{Attributes, MessageAttribute, OF_SNS, text_or_skip};
 use super::carrier::{Carrier, TraceCarrier};
 use super::scan::{Kind, Scanner};
 use super::text::Text;
-use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::num::NonZeroU32;
 
@@ -26,10 +25,9 @@ pub(super) fn may_be_envelope(text: &str) -> bool {
     start.starts_with('{') && (start.contains(NOTIFICATION) || start.contains(DETAIL_TYPE))
 }
 
-/// Checks a text as JSON, so that it can be walked over.
-fn valid(json: &str) -> Option<Scanner<'_>> {
-    let json: &RawValue = serde_json::from_str(json).ok()?;
-    let mut scanner = Scanner::new(json.get(), 0);
+/// Before the first field, if the text looks like an object.
+fn at_object(json: &str) -> Option<Scanner<'_>> {
+    let mut scanner = Scanner::new(json, 0);
     (scanner.kind() == Kind::Object).then_some(scanner)
 }
 
@@ -48,7 +46,7 @@ pub(crate) struct Notification<'a> {
 impl<'a> Notification<'a> {
     /// `None` if the text is no notification.
     pub(crate) fn read(text: &'a str) -> Option<Self> {
-        let mut scanner = valid(text)?;
+        let mut scanner = at_object(text)?;
         let json = scanner.json();
         let (mut kind, mut message, mut message_id) = (None, None, None);
         let (mut topic_arn, mut subject) = (None, None);
@@ -73,7 +71,7 @@ impl<'a> Notification<'a> {
             };
             *slot = text_or_skip(&mut scanner);
         }
-        let is_notification = kind?.decode(json)? == NOTIFICATION;
+        let is_notification = scanner.is_at_end() && kind?.decode(json)? == NOTIFICATION;
         Some(Self {
             json,
             message: message.filter(|_| is_notification)?,
@@ -126,7 +124,7 @@ pub(crate) struct BridgeEvent<'a> {
 impl<'a> BridgeEvent<'a> {
     /// `None` if the text is no such event.
     pub(crate) fn read(text: &'a str) -> Option<Self> {
-        let mut scanner = valid(text)?;
+        let mut scanner = at_object(text)?;
         let json = scanner.json();
         let fields = Carrier::read_fields(&mut scanner.clone());
         let (mut detail, mut detail_type, mut source, mut id) = (None, None, None, None);
@@ -149,6 +147,7 @@ impl<'a> BridgeEvent<'a> {
             };
             *slot = text_or_skip(&mut scanner);
         }
+        scanner.is_at_end().then_some(())?;
         Some(Self {
             json,
             detail: detail?,

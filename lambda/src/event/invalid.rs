@@ -29,6 +29,18 @@ pub(crate) enum InvalidEvent {
         /// What it has.
         length: usize,
     },
+    /// Not text.
+    #[error("the event is not UTF-8: the byte at {at} is part of no character")]
+    NotUtf8 {
+        /// How many bytes are before it.
+        at: usize,
+    },
+    /// Not JSON.
+    #[error("the event is not JSON: {reason}")]
+    NotJson {
+        /// What is wrong, and where.
+        reason: String,
+    },
     /// Not a JSON object.
     #[error(
         "the event is {arrived}, expected the object with Records that an SQS event source mapping sends"

@@ -1,10 +1,11 @@
-//! Walks over JSON that is known to be valid, without building anything.
+//! Walks over JSON without building anything, and notices where it is none.
 //!
-//! The payload of an invocation has been checked by `serde_json` when it became a `RawValue`; checking it again would be most of the cost
-//! of reading it. What is walked over here is therefore trusted to be valid, but nothing depends on it for safety: on anything else the
-//! walk ends early. Nothing here is recursive, because `serde_json` accepts a raw value of any depth.
+//! A document is looked at once: to have `serde_json` check it first would be most of the cost of reading it. At the first byte that does
+//! not belong there the walk is over, for whoever is on it as if the document had ended; [`Scanner::is_at_end`] tells afterwards. Nothing
+//! here is recursive, so that no depth does harm.
 
 use super::text::{MAX_LENGTH, Text};
+use serde::de::IgnoredAny;
 use std::num::NonZeroU32;
 
 /// What a JSON value is, by its first byte.
@@ -22,14 +23,21 @@ pub(super) enum Kind {
 #[derive(Debug, Clone)]
 pub(super) struct Scanner<'a> {
     json: &'a str,
+    /// Behind the end of the document when that is no JSON.
     at: usize,
+    /// Whether nothing has been passed over yet in the object or array that has been entered last.
+    is_first: bool,
 }
 
 impl<'a> Scanner<'a> {
     /// Of a text that is longer than positions can say, nothing is walked over; [`Batch::parse`](super::Batch::parse) refuses it.
     pub(super) fn new(json: &'a str, at: usize) -> Self {
         let json = if json.len() > MAX_LENGTH { "" } else { json };
-        Self { json, at }
+        Self {
+            json,
+            at,
+            is_first: false,
+        }
     }
 
     pub(super) fn json(&self) -> &'a str {
@@ -58,34 +66,52 @@ impl<'a> Scanner<'a> {
     /// Goes inside the object or array that is next.
     pub(super) fn enter(&mut self) {
         self.at += 1;
+        self.is_first = true;
     }
 
     /// Inside an object: the next key; its value is next then. `None` after the last, when the object is behind us.
     pub(super) fn key(&mut self) -> Option<Text> {
-        if !self.item() {
+        if !self.goes_on(b'}') {
             return None;
         }
-        let key = self.text()?;
-        if self.next_byte() == Some(b':') {
-            self.at += 1;
+        match (self.text(), self.next_byte()) {
+            (Some(key), Some(b':')) => {
+                self.at += 1;
+                Some(key)
+            }
+            _ => {
+                self.end_early();
+                None
+            }
         }
-        Some(key)
     }
 
     /// Inside an array: whether there is another item, which is next then. `false` after the last, when the array is behind us.
     pub(super) fn item(&mut self) -> bool {
-        let mut byte = self.next_byte();
-        if byte == Some(b',') {
-            self.at += 1;
-            byte = self.next_byte();
-        }
-        match byte {
-            None => false,
-            Some(b'}' | b']') => {
+        self.goes_on(b']')
+    }
+
+    /// Whether something is left before the closing bracket. Passes over the comma before it, or over the bracket.
+    fn goes_on(&mut self, close: u8) -> bool {
+        let is_first = std::mem::take(&mut self.is_first);
+        match self.next_byte() {
+            Some(byte) if byte == close => {
                 self.at += 1;
                 false
             }
-            Some(_) => true,
+            Some(b',') if !is_first => {
+                self.at += 1;
+                let is_another = self.next_byte().is_some_and(|byte| byte != close);
+                if !is_another {
+                    self.end_early();
+                }
+                is_another
+            }
+            Some(_) if is_first => true,
+            _ => {
+                self.end_early();
+                false
+            }
         }
     }
 
@@ -94,9 +120,16 @@ impl<'a> Scanner<'a> {
         if self.next_byte() != Some(b'"') {
             return None;
         }
-        let (text, end) = Text::after_quote(self.json, self.at + 1);
-        self.at = end;
-        text
+        match Text::after_quote(self.json, self.at + 1) {
+            Some((text, end)) => {
+                self.at = end;
+                Some(text)
+            }
+            None => {
+                self.end_early();
+                None
+            }
+        }
     }
 
     /// Passes over the value that is next, whatever it is.
@@ -118,31 +151,44 @@ impl<'a> Scanner<'a> {
         self.json.get(start..self.at).unwrap_or_default()
     }
 
+    /// Whether the document ends here, and has been JSON up to here.
+    pub(super) fn is_at_end(&mut self) -> bool {
+        self.next_byte().is_none() && !self.has_ended_early()
+    }
+
+    /// Whether there was something that is no JSON.
+    pub(super) fn has_ended_early(&self) -> bool {
+        self.at > self.json.len()
+    }
+
+    fn end_early(&mut self) {
+        self.at = self.json.len() + 1;
+    }
+
+    /// Of what AWS writes only empty lists come here, two for each message attribute.
     fn skip_nested(&mut self) {
-        let mut depth = 0_usize;
-        while let Some(byte) = self.byte() {
-            match byte {
-                b'"' => {
-                    self.text();
-                    continue;
-                }
-                b'{' | b'[' => depth += 1,
-                b'}' | b']' => depth -= 1,
-                _ => {}
-            }
-            self.at += 1;
-            if depth == 0 {
-                break;
-            }
+        let rest = self.json.get(self.at..).unwrap_or_default();
+        if rest.starts_with("[]") || rest.starts_with("{}") {
+            self.at += 2;
+            return;
+        }
+        let mut values = serde_json::Deserializer::from_str(rest).into_iter::<IgnoredAny>();
+        match values.next() {
+            Some(Ok(_)) => self.at += values.byte_offset(),
+            _ => self.end_early(),
         }
     }
 
     fn skip_literal(&mut self) {
-        while let Some(byte) = self.byte() {
-            if matches!(byte, b',' | b'}' | b']') || is_whitespace(byte) {
-                break;
-            }
-            self.at += 1;
+        let rest = self.json.get(self.at..).unwrap_or_default();
+        let ends = |byte: u8| matches!(byte, b',' | b'}' | b']') || is_whitespace(byte);
+        let length = rest.bytes().position(ends).unwrap_or(rest.len());
+        let literal = &rest[..length];
+        let is_json = matches!(literal, "null" | "true" | "false")
+            || serde_json::from_str::<IgnoredAny>(literal).is_ok();
+        match is_json {
+            true => self.at += length,
+            false => self.end_early(),
         }
     }
 

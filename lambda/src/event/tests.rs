@@ -1,7 +1,7 @@
 use super::*;
 
 fn parse(json: &str) -> Result<Batch, InvalidEvent> {
-    Batch::parse(serde_json::from_str(json).unwrap())
+    Batch::parse(json.as_bytes().to_vec())
 }
 
 fn record(fields: &str) -> String {
@@ -235,6 +235,56 @@ fn what_is_no_sqs_event_is_refused_by_name_and_without_its_values() {
         let error = parse(json).unwrap_err().to_string();
         assert_eq!(error, expected, "{json}");
     }
+}
+
+#[test]
+fn what_is_no_json_is_said_to_be_none_and_where() {
+    for (json, expected) in [
+        ("", "EOF while parsing a value at line 1 column 0"),
+        ("hello", "expected value at line 1 column 1"),
+        (
+            r#"{"Records":[{"messageId":"SECRET""#,
+            "EOF while parsing an object at line 1 column 33",
+        ),
+        (
+            r#"{"Records":[{"eventSource":"aws:sqs","body":"a"}]"#,
+            "EOF while parsing an object at line 1 column 49",
+        ),
+        (
+            r#"{"Records":[{"eventSource":"aws:sqs","body":"a"}]} {"#,
+            "trailing characters at line 1 column 52",
+        ),
+        (
+            r#"{"Records":[{"eventSource":"aws:sqs","body":"a\q"}]}"#,
+            "invalid escape at line 1 column 48",
+        ),
+        (
+            "{\"Records\":[{\"eventSource\":\"aws:sqs\",\"body\":\"a\nb\"}]}",
+            "control character (\\u0000-\\u001F) found while parsing a string at line 1 column 46",
+        ),
+        (
+            r#"{"Records":[{"eventSource":"aws:sqs","more":[1,]}]}"#,
+            "expected value at line 1 column 48",
+        ),
+        (
+            r#"{"Records":[{"eventSource":"aws:sqs","more":tru}]}"#,
+            "expected ident at line 1 column 48",
+        ),
+    ] {
+        let error = parse(json).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            format!("the event is not JSON: {expected}"),
+            "{json}"
+        );
+    }
+}
+
+#[test]
+fn what_is_no_text_is_said_to_be_none_and_where() {
+    let error = Batch::parse(b"{\"Records\":\xff}".to_vec()).unwrap_err();
+    let expected = "the event is not UTF-8: the byte at 11 is part of no character";
+    assert_eq!(error.to_string(), expected);
 }
 
 /// Walking over JSON, held against `serde_json`.

@@ -17,14 +17,15 @@ pub(super) struct Text {
 }
 
 impl Text {
-    /// The string whose first quote is before `start`, and what follows its last quote. The document must not be longer than `MAX_LENGTH`.
-    pub(super) fn after_quote(json: &str, start: usize) -> (Option<Self>, usize) {
-        let (end, is_escaped) = end_of_text(json.as_bytes(), start);
+    /// The string whose first quote is before `start`, and where its last quote is behind us. `None` if it is no JSON. The document must
+    /// not be longer than `MAX_LENGTH`.
+    pub(super) fn after_quote(json: &str, start: usize) -> Option<(Self, usize)> {
+        let (end, is_escaped) = end_of_text(json.as_bytes(), start)?;
         let flag = if is_escaped { ESCAPED } else { 0 };
         // Both fit: no position is behind the end of the document.
         let length = end.saturating_sub(start) as u32 | flag;
-        let start = NonZeroU32::new(start as u32);
-        (start.map(|start| Self { start, length }), end + 1)
+        let start = NonZeroU32::new(start as u32)?;
+        Some((Self { start, length }, end + 1))
     }
 
     fn range(self) -> (usize, usize) {
@@ -64,7 +65,7 @@ impl Text {
 fn unescape_short(raw: &str) -> Option<String> {
     let mut text = String::with_capacity(raw.len());
     let mut rest = raw;
-    while let Some(at) = quote_or_backslash(rest.as_bytes()) {
+    while let Some(at) = special(rest.as_bytes()) {
         let meant = match rest.as_bytes().get(at + 1)? {
             b'"' => '"',
             b'\\' => '\\',
@@ -84,30 +85,47 @@ fn unescape_short(raw: &str) -> Option<String> {
     Some(text)
 }
 
-/// Where the closing quote is, and whether there is a backslash before it.
-fn end_of_text(json: &[u8], start: usize) -> (usize, bool) {
+/// Where the closing quote is, and whether there is a backslash before it. `None` if there is none, or an escape or a control character
+/// before it that JSON does not have (RFC 8259, section 7).
+fn end_of_text(json: &[u8], start: usize) -> Option<(usize, bool)> {
     let mut at = start;
     let mut is_escaped = false;
-    while let Some(found) = json.get(at..).and_then(quote_or_backslash) {
-        at += found;
-        if json[at] == b'"' {
-            return (at, is_escaped);
+    loop {
+        at += special(json.get(at..)?)?;
+        match json[at] {
+            b'"' => return Some((at, is_escaped)),
+            b'\\' => at += length_of_escape(&json[at..])?,
+            _ => return None,
         }
-        // The byte after a backslash is part of the escape, even if it is a quote.
         is_escaped = true;
-        at += 2;
     }
-    (json.len(), is_escaped)
+}
+
+/// Of the escape that begins with a backslash.
+fn length_of_escape(bytes: &[u8]) -> Option<usize> {
+    match bytes.get(1)? {
+        b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Some(2),
+        b'u' => {
+            let digits = bytes.get(2..6)?;
+            digits.iter().all(u8::is_ascii_hexdigit).then_some(6)
+        }
+        _ => None,
+    }
 }
 
 const WORD: usize = 8;
 /// Two registers of 128 bits, which the compiler compares at once.
 const BLOCK: usize = 32;
 
+/// Below it are the characters that have to be escaped.
+const FIRST_PLAIN: u8 = b' ';
+
+/// Where the first byte is that means something in a string: a quote, a backslash or a control character.
+///
 /// Many bytes at a time: bodies are most of a payload, and this is what it costs to pass over them. The first words are looked at by
 /// themselves: names and escapes are near, and larger steps pay only where the end is not.
 #[inline]
-fn quote_or_backslash(bytes: &[u8]) -> Option<usize> {
+fn special(bytes: &[u8]) -> Option<usize> {
     let Some((first, rest)) = bytes.split_first_chunk() else {
         return in_rest(bytes);
     };
@@ -120,11 +138,11 @@ fn quote_or_backslash(bytes: &[u8]) -> Option<usize> {
     if let Some(found) = in_word(*second) {
         return Some(WORD + found);
     }
-    far_quote_or_backslash(rest).map(|found| 2 * WORD + found)
+    far_special(rest).map(|found| 2 * WORD + found)
 }
 
 #[inline(never)]
-fn far_quote_or_backslash(bytes: &[u8]) -> Option<usize> {
+fn far_special(bytes: &[u8]) -> Option<usize> {
     let (blocks, _) = bytes.as_chunks();
     let plain = blocks.iter().take_while(|block| !has_any(block)).count() * BLOCK;
     let (words, rest) = bytes[plain..].as_chunks();
@@ -138,26 +156,35 @@ fn far_quote_or_backslash(bytes: &[u8]) -> Option<usize> {
 
 /// Without a way out of the loop, so that it becomes a few wide instructions.
 fn has_any(block: &[u8; BLOCK]) -> bool {
-    let is_special = |byte: &u8| (*byte == b'"') | (*byte == b'\\');
-    block.iter().fold(false, |any, byte| any | is_special(byte))
+    block
+        .iter()
+        .fold(false, |any, byte| any | is_special(*byte))
 }
 
 fn in_word(word: [u8; WORD]) -> Option<usize> {
     let word = u64::from_le_bytes(word);
-    let hits = zero_bytes(word ^ each(b'"')) | zero_bytes(word ^ each(b'\\'));
+    let quote = below(word ^ each(b'"'), 1);
+    let backslash = below(word ^ each(b'\\'), 1);
+    let hits = quote | backslash | below(word, FIRST_PLAIN);
     (hits != 0).then(|| hits.trailing_zeros() as usize / 8)
 }
 
 /// Of fewer bytes than a word has.
 fn in_rest(bytes: &[u8]) -> Option<usize> {
-    bytes.iter().position(|byte| matches!(byte, b'"' | b'\\'))
+    bytes.iter().position(|byte| is_special(*byte))
+}
+
+/// Without short cuts, which would be branches.
+const fn is_special(byte: u8) -> bool {
+    (byte == b'"') | (byte == b'\\') | (byte < FIRST_PLAIN)
 }
 
 const fn each(byte: u8) -> u64 {
     u64::from_ne_bytes([byte; WORD])
 }
 
-/// The high bit of every byte that is zero, up to the first of them; behind that one there may be bits too many.
-const fn zero_bytes(word: u64) -> u64 {
-    word.wrapping_sub(each(1)) & !word & each(0x80)
+/// The high bit of every byte that is below the limit, up to the first of them; behind that one there may be bits too many. The limit is at
+/// most 128.
+const fn below(word: u64, limit: u8) -> u64 {
+    word.wrapping_sub(each(limit)) & !word & each(0x80)
 }

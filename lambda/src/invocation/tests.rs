@@ -83,7 +83,7 @@ async fn process_with<H: Handler<(), Args>, Args>(
         dead_letters: None,
         arguments: PhantomData,
     };
-    let payload = serde_json::value::to_raw_value(&json!({"Records": records})).unwrap();
+    let payload = serde_json::to_vec(&json!({"Records": records})).unwrap();
     let mut context = LambdaContext::default();
     context.request_id = "invocation-1".to_owned();
     context.invoked_function_arn =

@@ -7,7 +7,7 @@ fn batch(ids: &[Value]) -> Batch {
         .map(|id| json!({"messageId": id, "eventSource": "aws:sqs"}))
         .collect();
     let event = json!({ "Records": records });
-    Batch::parse(serde_json::value::to_raw_value(&event).unwrap()).unwrap()
+    Batch::parse(serde_json::to_vec(&event).unwrap()).unwrap()
 }
 
 fn response_with(batch: Batch, failed: &[usize], config: &Config) -> Result<Value, String> {

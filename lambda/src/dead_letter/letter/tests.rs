@@ -20,7 +20,7 @@ fn batch(body: &str, attributes: Json, system: Json) -> Batch {
         "eventSource": "aws:sqs",
         "eventSourceARN": ARN,
     }]});
-    Batch::parse(serde_json::value::to_raw_value(&event).unwrap()).unwrap()
+    Batch::parse(serde_json::to_vec(&event).unwrap()).unwrap()
 }
 
 fn strings(count: usize) -> Json {

@@ -1,6 +1,7 @@
 use super::scan::{Kind, Scanner};
 use super::text::Text;
 use proptest::prelude::*;
+use serde::de::IgnoredAny;
 use serde_json::Value as Json;
 
 /// Walks over a whole document and builds what `serde_json` would.
@@ -28,6 +29,31 @@ fn rebuild(scanner: &mut Scanner<'_>) -> Json {
             text.decode(scanner.json()).unwrap().into_owned().into()
         }
         Kind::Null | Kind::Other => serde_json::from_str(scanner.raw()).unwrap(),
+    }
+}
+
+/// Whether a whole document, walked over bit by bit, is JSON.
+fn is_json(json: &str) -> bool {
+    let mut scanner = Scanner::new(json, 0);
+    walk(&mut scanner);
+    scanner.is_at_end()
+}
+
+fn walk(scanner: &mut Scanner<'_>) {
+    match scanner.kind() {
+        Kind::Object => {
+            scanner.enter();
+            while scanner.key().is_some() {
+                walk(scanner);
+            }
+        }
+        Kind::Array => {
+            scanner.enter();
+            while scanner.item() {
+                walk(scanner);
+            }
+        }
+        Kind::Text | Kind::Null | Kind::Other => scanner.skip(),
     }
 }
 
@@ -64,9 +90,8 @@ proptest! {
         text in "([a-zé]{0,70}(\\\\[\"\\\\/bfnrt]|\\\\u00[0-7][0-9a-f]|\\\\ud83d\\\\ude00|\\\\ud83d)?){0,4}", after in "[\"\\\\a]{0,20}"
     ) {
         let json = format!("\"{text}\"{after}");
-        let (found, end) = Text::after_quote(&json, 1);
+        let (found, end) = Text::after_quote(&json, 1).unwrap();
         prop_assert_eq!(end, text.len() + 2);
-        let found = found.unwrap();
         prop_assert_eq!(found.raw(&json), text.as_str());
         prop_assert_eq!(found.verbatim(&json).is_some(), !text.contains('\\'));
         let expected: Option<String> = serde_json::from_str(&json[..end]).ok();
@@ -74,9 +99,24 @@ proptest! {
     }
 
     #[test]
-    fn what_is_no_json_is_walked_over_to_an_end(json in "[\\[\\]{}:,\"\\\\ a1é]{0,60}") {
-        let mut scanner = Scanner::new(&json, 0);
-        scanner.skip();
-        super::read_event(&json).ok();
+    fn json_is_told_from_what_is_none(json in "[\\[\\]{}:,\"\\\\ 1\u{1}é]{0,12}|\\{(\"a?\"[:,] ?(1|null|tru|\\[]|\\{}|\"\\\\?.\"),?){0,3}\\}|\\[(-?0?1?,?){0,3}\\]") {
+        prop_assert_eq!(is_json(&json), serde_json::from_str::<IgnoredAny>(&json).is_ok());
+    }
+
+    #[test]
+    fn a_byte_more_less_or_changed_is_noticed_where_it_is_none(
+        value in json(), at in any::<prop::sample::Index>(), byte in "[\\[\\]{}:,\"\\\\ 1\u{1}u]", change in 0..3
+    ) {
+        let mut json = serde_json::to_string(&value).unwrap();
+        let places: Vec<_> = json.char_indices().map(|(place, _)| place).collect();
+        let at = places[at.index(places.len())];
+        let after = json[at..].chars().next().map_or(at, |found| at + found.len_utf8());
+        let (range, text) = match change {
+            0 => (at..at, byte.as_str()),
+            1 => (at..after, ""),
+            _ => (at..after, byte.as_str()),
+        };
+        json.replace_range(range, text);
+        prop_assert_eq!(is_json(&json), serde_json::from_str::<IgnoredAny>(&json).is_ok());
     }
 }
