@@ -19,6 +19,7 @@ use std::any::Any;
 use std::collections::HashMap;
 use std::error::Error as StdError;
 use std::marker::PhantomData;
+use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
@@ -28,8 +29,13 @@ use tracing::{debug, warn};
 /// `error.type` of failures that are not the handler's own.
 const PANIC: &str = "panic";
 const INVALID_BODY: &str = "invalid_body";
-/// Of the records that were not tried because one before them in their group failed.
-const GROUP_BLOCKED: &str = "message_group_blocked";
+
+/// `error.type` of a record that was not tried, and the reason in words.
+type Untried = (&'static str, &'static str);
+const BLOCKED: Untried = (
+    "message_group_blocked",
+    "a message before it in its group failed",
+);
 
 /// What an invocation works with.
 pub(crate) struct Processor<H, S, Args> {
@@ -49,6 +55,8 @@ pub(crate) struct Processed {
     pub(crate) batch: Arc<Batch>,
     /// Positions of the records that failed, in order.
     pub(crate) failed: Vec<usize>,
+    /// With the batch span in it, which has not ended: how the invocation ends is not known yet.
+    pub(crate) context: Context,
 }
 
 /// Records that must be handled one after the other: on a standard queue each by itself, on a FIFO queue a message group.
@@ -64,7 +72,7 @@ struct Invocation<'a> {
 }
 
 impl<H: Handler<S, Args>, S, Args> Processor<H, S, Args> {
-    /// Handles every record that `halt` leaves time for. All spans have ended when this returns.
+    /// Handles every record that `halt` leaves time for. All spans but the batch's have ended when this returns.
     ///
     /// No span is in `root`; spans that have no parent are started in it.
     pub(crate) async fn process(
@@ -89,10 +97,10 @@ impl<H: Handler<S, Args>, S, Args> Processor<H, S, Args> {
             .collect()
             .await;
         failed.sort_unstable();
-        invocation.context.span().end();
         Processed {
             batch: invocation.batch,
             failed,
+            context: invocation.context,
         }
     }
 
@@ -112,14 +120,14 @@ impl<H: Handler<S, Args>, S, Args> Processor<H, S, Args> {
         for (done, index) in lane.iter().enumerate() {
             // Handlers that are ready at once would otherwise keep the export, and the deadline, from being looked at.
             consume_budget().await;
-            if let Some(reason) = invocation.halt.draining() {
-                let unstarted = (reason.error_type(), reason.of_unstarted());
+            if let Some(unstarted) = unstarted(invocation.halt) {
                 self.skip_records(invocation, &lane[done..], unstarted);
                 return lane[done..].to_vec();
             }
             if self.process_record(invocation, *index).await == Outcome::Failed {
-                let blocked = (GROUP_BLOCKED, "a message before it in its group failed");
-                self.skip_records(invocation, &lane[done + 1..], blocked);
+                // What was cancelled says nothing about those behind it: they come to their end for the same reason.
+                let why = unstarted(invocation.halt).unwrap_or(BLOCKED);
+                self.skip_records(invocation, &lane[done + 1..], why);
                 return lane[done..].to_vec();
             }
         }
@@ -161,11 +169,11 @@ impl<H: Handler<S, Args>, S, Args> Processor<H, S, Args> {
         let handling = Box::pin(handling.with_context(context.clone()));
         match select(handling, pin!(invocation.halt.cancelled())).await {
             Either::Left((Ok(handled), _)) => handled,
-            Either::Left((Err(panic), _)) => Err(Failed::by_panic(&*panic)),
+            Either::Left((Err(panic), _)) => Err(Failed::by_panic(panic)),
             Either::Right((reason, handling)) => {
                 let _active = context.clone().attach();
                 if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(handling))) {
-                    return Err(Failed::by_panic(&*panic));
+                    return Err(Failed::by_panic(panic));
                 }
                 Err(Failed {
                     error_type: reason.error_type(),
@@ -227,7 +235,7 @@ impl<H: Handler<S, Args>, S, Args> Processor<H, S, Args> {
         &self,
         invocation: &Invocation<'_>,
         skipped: &[usize],
-        (error_type, reason): (&'static str, &str),
+        (error_type, reason): Untried,
     ) {
         for index in skipped {
             let context = self.start_record(invocation, *index);
@@ -260,6 +268,12 @@ impl<H: Handler<S, Args>, S, Args> Processor<H, S, Args> {
 enum Outcome {
     Done,
     Failed,
+}
+
+/// Why no further record may be tried, if so.
+fn unstarted(halt: &Halt) -> Option<Untried> {
+    let reason = halt.draining()?;
+    Some((reason.error_type(), reason.of_unstarted()))
 }
 
 fn lanes(batch: &Batch, queues: &Queues) -> Vec<Lane> {
@@ -308,13 +322,18 @@ impl From<Failure> for Failed {
 }
 
 impl Failed {
-    fn by_panic(panic: &(dyn Any + Send)) -> Self {
+    fn by_panic(panic: Box<dyn Any + Send>) -> Self {
         let text = panic.downcast_ref::<&str>().copied();
         let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
         let text = text.unwrap_or("a value that is no text");
+        let description = format!("the handler panicked: {text}");
+        // The value is the user's, too, and may panic when it is dropped. What it panics with then is not looked at: better never dropped.
+        if let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
+            mem::forget(another);
+        }
         Self {
             error_type: PANIC,
-            description: format!("the handler panicked: {text}"),
+            description,
             kind: FailureKind::Retryable,
         }
     }

@@ -35,7 +35,8 @@
 //! - An event that is not from SQS fails the invocation with an error that names the field. No message is deleted unseen.
 //!
 //! Handlers run side by side on one thread. CPU-bound work belongs in `tokio::task::spawn_blocking`: a handler that blocks the thread
-//! holds up the others, and nothing can interrupt it. One that is cancelled ends at the `await` it is at.
+//! holds up the others, and nothing can interrupt it. One that is cancelled ends at the `await` it is at; what it has handed to
+//! `spawn_blocking` or `tokio::spawn` goes on without it, although the message is returned as failed.
 //!
 //! The same code runs on Lambda Managed Instances, which send several invocations at a time: on tokio's multi-thread runtime, each
 //! invocation flushes its own spans.
@@ -128,7 +129,7 @@
 //! | `baton.sqs.next_failure_dead_letters` | record | `true` when the redrive policy moves the message after one more failure |
 //! | `baton.sqs.dead_letter_queue` | record | where the message was sent for good |
 //! | `baton.context.invalid` | record | which carriers of its context did not count, and why |
-//! | `error.type` | record, send | the handler's own; `invalid_body`, `panic`, `message_group_blocked`, `deadline_exceeded`, `shutdown` |
+//! | `error.type` | batch, record, send | batch: `BatchFailed` or `UnidentifiedFailure`, when the invocation fails; record: the handler's own, `invalid_body`, `panic`, `message_group_blocked`, `deadline_exceeded`, `shutdown`; send: SQS's code, or what kept it from answering |
 //! | `aws.sqs.queue.url` | send | |
 //! | `server.address` | send | |
 //! | `server.port` | send | |

@@ -248,6 +248,66 @@ async fn a_fifo_group_stops_at_its_first_failure_and_other_groups_go_on() {
 }
 
 #[tokio::test]
+async fn groups_run_side_by_side_and_are_those_of_one_queue() {
+    let other = "arn:aws:sqs:eu-central-1:123456789012:returns.fifo";
+    let records = [
+        record(FIFO, "1", "waits", "a", None),
+        record(FIFO, "2", "waits", "b", None),
+        // The same name in another queue is another group.
+        record(other, "3", "waits", "a", None),
+        record(FIFO, "4", "waits", "a", None),
+    ];
+    let running = Arc::new(Mutex::new((0, 0)));
+    let counted = Arc::clone(&running);
+    let handler = move |_: Message<String>| {
+        let running = Arc::clone(&counted);
+        async move {
+            {
+                let (now, most) = &mut *running.lock().unwrap();
+                *now += 1;
+                *most = (*most).max(*now);
+            }
+            tokio::task::yield_now().await;
+            running.lock().unwrap().0 -= 1;
+            Ok::<(), Failure>(())
+        }
+    };
+    let (failed, _) = process(handler, &records).await;
+    assert!(failed.is_empty());
+    assert_eq!(running.lock().unwrap().1, 3);
+}
+
+#[tokio::test]
+async fn a_panic_with_any_value_fails_its_own_record_only() {
+    struct Bomb;
+
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("dropped")
+        }
+    }
+
+    async fn panics(message: Message<String>) -> Result<(), Failure> {
+        match message.body.as_str() {
+            "text" => panic!("because of {}", message.id()),
+            "number" => std::panic::panic_any(7),
+            "bomb" => std::panic::panic_any(Bomb),
+            _ => Ok(()),
+        }
+    }
+    let records = ["text", "number", "bomb", "ok"].map(|body| plain(body, body));
+    let (failed, ended) = process(panics, &records).await;
+    assert_eq!(failed, ["text", "number", "bomb"]);
+    for (id, expected) in [
+        ("text", "the handler panicked: because of text"),
+        ("number", "the handler panicked: a value that is no text"),
+        ("bomb", "the handler panicked: a value that is no text"),
+    ] {
+        assert_eq!(ended.record(id).status, Status::error(expected));
+    }
+}
+
+#[tokio::test]
 async fn groups_on_a_standard_queue_mean_nothing() {
     let (failed, _) = process(handle, &[plain("a", "fail"), plain("b", "ok")]).await;
     assert_eq!(failed, ["a"]);
@@ -274,12 +334,22 @@ async fn records_of_several_queues_have_no_common_destination() {
     let other = "arn:aws:sqs:eu-central-1:123456789012:returns";
     let records = [plain("a", "ok"), record(other, "b", "ok", "g", None)];
     let (_, ended) = process(handle, &records).await;
+    assert_eq!(ended.record("b").name, "process returns");
+    let mut stray = plain("b", "ok");
+    stray["eventSourceARN"].take();
+    let (_, with_a_stray) = process(handle, &[plain("a", "ok"), stray]).await;
+    assert_eq!(with_a_stray.record("b").name, "process");
+    for ended in [ended, with_a_stray] {
+        has_no_destination(&ended);
+    }
+}
+
+fn has_no_destination(ended: &Ended) {
     assert_eq!(ended.batch().name, "process_batch");
     assert_eq!(
         attribute(&ended.batch(), "messaging.destination.name"),
         None
     );
-    assert_eq!(ended.record("b").name, "process returns");
 }
 
 #[tokio::test]
@@ -432,6 +502,21 @@ async fn the_rest_of_a_fifo_group_is_returned_at_the_end() {
         attribute(&ended.record("a2"), "error.type"),
         Some("shutdown".into())
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_follows_a_cancelled_message_of_its_group_was_not_started_for_the_same_reason() {
+    let fifo = |id| record(FIFO, id, "ok", "a", None);
+    let halt = no_halt();
+    let hangs = |_: Message<String>| std::future::pending::<Result<(), Failure>>();
+    let records = [fifo("a1"), fifo("a2")];
+    let processing = process_with(Config::default(), hangs, &records, &halt);
+    let ((failed, ended), ()) = tokio::join!(processing, async { halt.cancel(Reason::Deadline) });
+    assert_eq!(failed, ["a1", "a2"]);
+    for id in ["a1", "a2"] {
+        let error_type = attribute(&ended.record(id), "error.type");
+        assert_eq!(error_type, Some("deadline_exceeded".into()), "{id}");
+    }
 }
 
 #[tokio::test]
