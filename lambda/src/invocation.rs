@@ -256,6 +256,7 @@ impl<H: Handler<S, Args>, S, Args> Processor<H, S, Args> {
             debug!(
                 message_id = described.ids[index].as_deref(),
                 carrier = origin.carrier.map(|carrier| carrier.as_str()),
+                link = origin.xray.is_some().then_some("AWSTraceHeader"),
                 ignored = origin.invalid.as_ref().map(tracing::field::display),
                 "message's trace context"
             );

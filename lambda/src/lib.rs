@@ -72,6 +72,7 @@
 //! | `BATON_MAX_RECEIVE_COUNT` | `maxReceiveCount` of the queue's redrive policy, for `baton.sqs.next_failure_dead_letters` | not known |
 //! | `BATON_DEAD_LETTER_QUEUE_URL` | where permanent failures are sent (feature `dead-letter-queue`) | nowhere |
 //! | `BATON_GRACEFUL_SHUTDOWN` | `on` has Lambda announce the end of the process (feature `graceful-shutdown`) | `off` |
+//! | `BATON_SPAN_BUFFER_BYTES` | bytes of finished spans that wait for the collector at most | 32 MiB |
 //!
 //! Neither mark before the deadline takes more than half of the time that an invocation has. Telemetry is configured by the standard
 //! `OTEL_*` variables: see `baton_telemetry`.

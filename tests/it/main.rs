@@ -38,6 +38,9 @@ mod deadline;
 // When it sends its spans, and whose.
 mod flush_point;
 
+// What it logs at debug level.
+mod debug_log;
+
 // How it ends.
 mod shutdown;
 

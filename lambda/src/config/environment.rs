@@ -1,6 +1,7 @@
 //! `BATON_*`, and what Lambda sets.
 
 use super::{AllFailed, Config, FlushPoint, PartialResponse, TraceShape};
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 /// A variable that cannot be used; the function does not start with it.
@@ -14,6 +15,9 @@ pub struct InvalidConfig {
 
 /// Where messages are moved that no further delivery would help. Read here, used by `dead_letter`.
 pub(crate) const DEAD_LETTER_QUEUE: &str = "BATON_DEAD_LETTER_QUEUE_URL";
+
+/// Read by `baton-telemetry`, which would go on with its default where it cannot be used; here such a function does not start.
+const SPAN_BUFFER_BYTES: &str = "BATON_SPAN_BUFFER_BYTES";
 
 /// How many invocations run side by side in an execution environment: set on Lambda Managed Instances.
 const MAX_CONCURRENCY: &str = "AWS_LAMBDA_MAX_CONCURRENCY";
@@ -58,6 +62,11 @@ impl Environment {
         let dead_letter_queue = reader.read(DEAD_LETTER_QUEUE, DEAD_LETTER_QUEUE_FORM, |text| {
             cfg!(feature = "dead-letter-queue").then(|| text.to_owned())
         });
+        reader.read(
+            SPAN_BUFFER_BYTES,
+            "a whole number of bytes from 1",
+            |text| text.parse::<NonZeroUsize>().ok(),
+        );
         match reader.invalid.is_empty() {
             true => Ok(Self {
                 config,
@@ -196,6 +205,8 @@ impl Reader<'_> {
 mod tests {
     use super::*;
     use crate::envelope::Envelope;
+    use std::cell::RefCell;
+    use std::collections::BTreeSet;
 
     fn environment(variables: &[(&str, &str)]) -> Result<Environment, Vec<String>> {
         let lookup = |name: &str| {
@@ -242,12 +253,29 @@ mod tests {
     }
 
     #[test]
+    fn every_variable_is_in_the_documentation_and_no_other() {
+        let asked = RefCell::new(BTreeSet::new());
+        let lookup = |name: &str| {
+            asked.borrow_mut().insert(name.to_owned());
+            None
+        };
+        Environment::from_lookup(&lookup).unwrap();
+        let mut asked = asked.into_inner();
+        asked.retain(|name| name.starts_with("BATON_"));
+        let rows = include_str!("../lib.rs").lines();
+        let rows = rows.filter_map(|line| line.strip_prefix("//! | `BATON_")?.split_once('`'));
+        let documented: BTreeSet<_> = rows.map(|(name, _)| format!("BATON_{name}")).collect();
+        assert_eq!(asked, documented);
+    }
+
+    #[test]
     fn everything_that_is_wrong_is_said_at_once() {
         let invalid = environment(&[
             ("BATON_CONCURRENCY", "0"),
             ("BATON_FLUSH_TIMEOUT", "1s"),
             ("BATON_TRACE_SHAPE", "Batch"),
             ("BATON_PARTIAL_RESPONSE", "yes"),
+            (SPAN_BUFFER_BYTES, "32 MiB"),
         ]);
         assert_eq!(
             invalid.unwrap_err(),
@@ -256,6 +284,7 @@ mod tests {
                 "BATON_TRACE_SHAPE: expected continue or batch, found \"Batch\"",
                 "BATON_FLUSH_TIMEOUT: expected a whole number of milliseconds, found \"1s\"",
                 "BATON_PARTIAL_RESPONSE: expected on or off, found \"yes\"",
+                "BATON_SPAN_BUFFER_BYTES: expected a whole number of bytes from 1, found \"32 MiB\"",
             ]
         );
     }
