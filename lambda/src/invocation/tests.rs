@@ -15,6 +15,7 @@ use std::time::Duration;
 
 const STANDARD: &str = "arn:aws:sqs:eu-central-1:123456789012:orders";
 const FIFO: &str = "arn:aws:sqs:eu-central-1:123456789012:orders.fifo";
+const FUNCTION: &str = "arn:aws:lambda:eu-central-1:123456789012:function:orders";
 const TRACEPARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
 fn record(
@@ -86,8 +87,8 @@ async fn process_with<H: Handler<(), Args>, Args>(
     let payload = serde_json::to_vec(&json!({"Records": records})).unwrap();
     let mut context = LambdaContext::default();
     context.request_id = "invocation-1".to_owned();
-    context.invoked_function_arn =
-        "arn:aws:lambda:eu-central-1:123456789012:function:orders:live".to_owned();
+    context.invoked_function_arn = format!("{FUNCTION}:live");
+    Arc::make_mut(&mut context.env_config).version = "7".to_owned();
     let lambda = LambdaInvocation {
         context: &context,
         is_cold_start: true,
@@ -163,6 +164,8 @@ async fn the_batch_span_describes_the_invocation() {
         ("faas.invocation_id", "invocation-1".into()),
         ("faas.coldstart", true.into()),
         ("cloud.account.id", "123456789012".into()),
+        ("aws.lambda.invoked_arn", format!("{FUNCTION}:live").into()),
+        ("cloud.resource_id", format!("{FUNCTION}:7").into()),
     ] {
         assert_eq!(attribute(&batch, key), Some(expected), "{key}");
     }
