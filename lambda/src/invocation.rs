@@ -305,6 +305,17 @@ fn group(record: &Record<'_>, queues: &Queues) -> Option<(String, String)> {
     ))
 }
 
+/// What is repeated of a failure's text, in bytes: it goes to a span's status, to a line of the log, and into a message's attribute.
+const MAX_DESCRIPTION: usize = 4096;
+
+fn shortened(mut text: String) -> String {
+    if text.len() > MAX_DESCRIPTION {
+        text.truncate(text.floor_char_boundary(MAX_DESCRIPTION));
+        text.push('…');
+    }
+    text
+}
+
 /// What is said about a failure: nothing of the user's is left in it.
 struct Failed {
     error_type: &'static str,
@@ -316,7 +327,7 @@ impl From<Failure> for Failed {
     fn from(failure: Failure) -> Self {
         Self {
             error_type: failure.error_type(),
-            description: failure.to_string(),
+            description: shortened(failure.to_string()),
             kind: failure.kind(),
         }
     }
@@ -327,7 +338,7 @@ impl Failed {
         let text = panic.downcast_ref::<&str>().copied();
         let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
         let text = text.unwrap_or("a value that is no text");
-        let description = format!("the handler panicked: {text}");
+        let description = shortened(format!("the handler panicked: {text}"));
         // The value is the user's, too, and may panic when it is dropped. What it panics with then is not looked at: better never dropped.
         if let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
             mem::forget(another);

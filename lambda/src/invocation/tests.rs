@@ -243,12 +243,13 @@ async fn a_panic_with_any_value_fails_its_own_record_only() {
             "text" => panic!("because of {}", message.id()),
             "number" => std::panic::panic_any(7),
             "bomb" => std::panic::panic_any(Bomb),
+            "long" => panic!("{}", "é".repeat(1 << 20)),
             _ => Ok(()),
         }
     }
-    let records = ["text", "number", "bomb", "ok"].map(|body| plain(body, body));
+    let records = ["text", "number", "bomb", "long", "ok"].map(|body| plain(body, body));
     let (failed, ended) = process(panics, &records).await;
-    assert_eq!(failed, ["text", "number", "bomb"]);
+    assert_eq!(failed, ["text", "number", "bomb", "long"]);
     for (id, expected) in [
         ("text", "the handler panicked: because of text"),
         ("number", "the handler panicked: a value that is no text"),
@@ -256,6 +257,10 @@ async fn a_panic_with_any_value_fails_its_own_record_only() {
     ] {
         assert_eq!(ended.record(id).status, Status::error(expected));
     }
+    let Status::Error { description } = ended.record("long").status else {
+        panic!("a failure");
+    };
+    assert!(description.len() < 4100 && description.ends_with("éé…"));
 }
 
 #[tokio::test]
