@@ -5,6 +5,9 @@ use opentelemetry::baggage::BaggageExt as _;
 use opentelemetry::trace::{TraceContextExt as _, TraceFlags};
 use serde_json::{Value as Json, json};
 
+// What comes of it: the spans that are emitted, and the context that handlers send on.
+mod emitted;
+
 /// Trace contexts that differ in their span.
 fn traceparent(span: u8) -> String {
     format!("00-4bf92f3577b34da6a3ce929d0e0e4736-{span:016x}-01")
