@@ -4,8 +4,8 @@ use super::Carrier;
 use baton_telemetry::{InvalidBaggage, InvalidTraceparent, InvalidTracestate, InvalidXrayHeader};
 use std::fmt;
 
-/// Reasons that are written out. Senders decide how many there are, several for each carrier, and a span must not grow with them. The first ones
-/// come from the carriers that are asked first.
+/// Reasons that are written out. Senders decide how many there are, several for each carrier, and a span must not grow with them. The first
+/// ones come from the carriers that are asked first.
 const MAX_SHOWN: usize = 8;
 
 /// Everything that was there and did not count, in the order in which it was tried. Never repeats what was there.
