@@ -3,6 +3,7 @@
 import json
 
 from bench import check, same
+from function import message
 from table import NAME, passing_on, without_item
 
 
@@ -107,3 +108,17 @@ def item_withheld(bench):
     same((process.attributes["error.type"], put.attributes["error.type"]), ("store_failed", "invalid_response"))
     same((json.loads(bench.logged('"message failed"')[-1])["retryable"], put.failed), (True, True))
     same(put.attributes["db.response.status_code"], "ConditionalCheckFailedException")
+
+
+@check
+def message_without_id(bench):
+    """a message without an id is not put, as nobody could tell it from another: it is message_id_missing, and retryable"""
+    nameless = message("", "c-nameless")
+    bench.table.behave(passing_on)
+    answer = bench.function.handle(nameless)
+    # What cannot be named cannot be reported alone.
+    assert not answer.is_response, answer.body
+    same((bench.table.requests, bench.table.item("c-nameless")), (0, None))
+    [process] = bench.receiver.taken()["process"]
+    same((process.attributes["error.type"], process.failed), ("message_id_missing", True))
+    same(json.loads(bench.logged('"message failed"')[-1])["retryable"], True)
