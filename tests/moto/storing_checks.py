@@ -84,6 +84,7 @@ def another_message(bench):
 @check
 def customer_of_no_message(bench):
     """a customer whom no message brought is another's, and stays"""
+    bench.receiver.taken()
     bench.table.change("c-by-hand", plan="enterprise")
     record = bench.new_message("c-by-hand")
     same(bench.function.handle(record).failed, [record["messageId"]])
@@ -114,6 +115,7 @@ def item_withheld(bench):
 def message_without_id(bench):
     """a message without an id is not put, as nobody could tell it from another: it is message_id_missing, and retryable"""
     nameless = message("", "c-nameless")
+    bench.receiver.taken()
     bench.table.behave(passing_on)
     answer = bench.function.handle(nameless)
     # What cannot be named cannot be reported alone.
