@@ -106,7 +106,7 @@
 //!
 //! | Span | Kind | Parent | Links |
 //! |---|---|---|---|
-//! | batch: `process_batch {queue}` | CONSUMER | none | each message's producer |
+//! | batch: `process_batch {queue}` | CONSUMER | none | each message's producer, or what `AWSTraceHeader` names where there is none |
 //! | record: `process {queue}` | CONSUMER | the producer's span | the batch span; what `AWSTraceHeader` names |
 //! | send: `send {dead-letter queue}` | PRODUCER, or CLIENT where the message keeps a context of its own | the record span | that context |
 //!

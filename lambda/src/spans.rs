@@ -69,7 +69,7 @@ pub(crate) struct LambdaInvocation<'a> {
 }
 
 impl Spans {
-    /// Starts the batch span: a trace of its own, with a link to each record's producer.
+    /// Starts the batch span: a trace of its own, with a link to each record's producer, or to what X-Ray knows of one that has none.
     pub(crate) fn start_batch(
         &self,
         invocation: LambdaInvocation<'_>,
@@ -78,7 +78,8 @@ impl Spans {
         let count = described.origins.len();
         let mut links = Vec::with_capacity(count);
         for (origin, id) in described.origins.iter().zip(&described.ids) {
-            links.extend(origin.producer.clone().map(|producer| link(producer, id)));
+            let sender = origin.producer.as_ref().or(origin.xray.as_ref());
+            links.extend(sender.map(|sender| link(sender.clone(), id)));
         }
         let queue = described.queues.only();
         let lambda = invocation.context;
@@ -190,8 +191,8 @@ fn message_id(id: &Arc<str>) -> KeyValue {
     KeyValue::new(key::MESSAGING_MESSAGE_ID, Arc::clone(id))
 }
 
-fn link(producer: SpanContext, id: &Option<Arc<str>>) -> Link {
-    Link::new(producer, id.iter().map(message_id).collect(), 0)
+fn link(sender: SpanContext, id: &Option<Arc<str>>) -> Link {
+    Link::new(sender, id.iter().map(message_id).collect(), 0)
 }
 
 /// What the invoked ARN tells (FaaS conventions: the resource id has the version that ran, not the alias that was called).

@@ -32,6 +32,9 @@ mod function;
 // Every field of every span on the wire, at every size of batch.
 mod wire;
 
+// Which contexts it reads, and who decides whether there are spans.
+mod propagators;
+
 // What it does when its time runs out.
 mod deadline;
 
