@@ -174,7 +174,7 @@ impl<S> Builder<S> {
 
     /// Sends messages whose failure is [permanent](crate::Failure::permanent) to this queue at once, and then counts them as done.
     /// `BATON_DEAD_LETTER_QUEUE_URL`, else they are reported as failed like any other, and SQS delivers them until the queue's redrive
-    /// policy takes them away.
+    /// policy takes them away. Needs the feature `dead-letter-queue`.
     #[cfg(feature = "dead-letter-queue")]
     #[must_use]
     pub fn dead_letter_queue(mut self, queue: DeadLetterQueue) -> Self {
@@ -184,7 +184,7 @@ impl<S> Builder<S> {
 
     /// Has Lambda announce the end of the process, so that invocations under way come to their end and telemetry is flushed.
     /// `BATON_GRACEFUL_SHUTDOWN`, else the process is killed unannounced: on ordinary Lambda that happens between invocations, when
-    /// everything is flushed. On Managed Instances it can happen at any time.
+    /// everything is flushed. On Managed Instances it can happen at any time. Needs the feature `graceful-shutdown`.
     #[cfg(feature = "graceful-shutdown")]
     #[must_use]
     pub fn graceful_shutdown(mut self) -> Self {

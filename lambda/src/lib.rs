@@ -36,7 +36,9 @@
 //!
 //! Handlers run side by side on one thread. CPU-bound work belongs in `tokio::task::spawn_blocking`: a handler that blocks the thread
 //! holds up the others, and nothing can interrupt it. One that is cancelled ends at the `await` it is at; what it has handed to
-//! `spawn_blocking` or `tokio::spawn` goes on without it, although the message is returned as failed.
+//! `spawn_blocking` or `tokio::spawn` goes on without it, although the message is returned as failed. Such tasks are outside the message's span
+//! unless its context goes with them: `.with_context(Context::current())` of [`FutureExt`](opentelemetry::context::FutureExt), or on a
+//! blocking thread [`Context::attach`](opentelemetry::Context::attach).
 //!
 //! The same code runs on Lambda Managed Instances, which send several invocations at a time: on tokio's multi-thread runtime, each
 //! invocation flushes its own spans.
@@ -129,7 +131,7 @@
 //! | `baton.sqs.message_group_id` | record | on FIFO queues |
 //! | `baton.sqs.next_failure_dead_letters` | record | `true` when the redrive policy moves the message after one more failure |
 //! | `baton.sqs.dead_letter_queue` | record | where the message was sent for good |
-//! | `baton.context.invalid` | record | which carriers of its context did not count, and why |
+//! | `baton.context.invalid` | record | what of its context did not count, and why |
 //! | `error.type` | batch, record, send | batch: `BatchFailed` or `UnidentifiedFailure`, when the invocation fails; record: the handler's own, `invalid_body`, `panic`, `message_group_blocked`, `deadline_exceeded`, `shutdown`; send: SQS's code, or what kept it from answering |
 //! | `aws.sqs.queue.url` | send | |
 //! | `server.address` | send | |
@@ -137,8 +139,8 @@
 //! | `aws.request_id` | send | |
 //! | `baton.dead_letter.left_out` | send | names of attributes that there was no room for |
 //!
-//! The text of a failure, and of a panic, goes to the span's status and to one log line: it must hold no personal data. Bodies are in no
-//! signal. At debug level the log tells of each message where its context came from, and of each flush what it did.
+//! The text of a failure, and of a panic, goes to the span's status and to one log line, the first 4 KiB of it: it must hold no personal data.
+//! (A panic's text also goes where Rust's panic hook writes it, to standard error unless the program sets another.) Bodies are in no signal. At debug level the log tells of each message where its context came from, and of each flush what it did.
 
 mod config;
 mod consumer;
@@ -170,6 +172,10 @@ pub mod testing;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod exercise;
+
+/// Whose types stand in this crate's interface: here in the version that fits.
+#[doc(no_inline)]
+pub use {aws_lambda_events, lambda_runtime};
 
 #[cfg(feature = "tracing")]
 pub use baton_telemetry::tracing_layer;

@@ -14,12 +14,14 @@ pub(crate) fn check_runtime_variables() -> Result<(), NotOnLambda> {
     check_runtime(&from_process)
 }
 
+type IsValid<'a> = &'a dyn Fn(&str) -> bool;
+
 fn check_runtime(lookup: Lookup<'_>) -> Result<(), NotOnLambda> {
     let is_address = |text: &str| {
         let uri = text.parse::<http::Uri>();
         uri.is_ok_and(|uri| uri.authority().is_some())
     };
-    let checks: [(_, _, &dyn Fn(&str) -> bool); 4] = [
+    let checks: [(_, _, IsValid<'_>); 4] = [
         ("AWS_LAMBDA_RUNTIME_API", "host:port", &is_address),
         ("AWS_LAMBDA_FUNCTION_NAME", "a name", &|_| true),
         ("AWS_LAMBDA_FUNCTION_VERSION", "a version", &|_| true),
