@@ -15,12 +15,12 @@ pub(crate) use error::DeadLetterError;
 pub use error::InvalidDeadLetterQueue;
 
 use crate::event::Record;
-use attributes::Attribute;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::operation::RequestId as _;
 use aws_sdk_sqs::operation::send_message::SendMessageOutput;
 use letter::{Additions, Letter};
 use opentelemetry::context::FutureExt as _;
+use opentelemetry::propagation::TextMapPropagator;
 use opentelemetry::trace::{TraceContextExt as _, Tracer};
 use opentelemetry::{Context, global};
 use origin::Origin;
@@ -32,8 +32,10 @@ const SCOPE: &str = "baton.lambda.dead_letter";
 
 /// A queue that takes the messages which handlers have given up on. Clones share the client and its connections.
 ///
-/// What is sent is the message as it came: its body, its message attributes, its `AWSTraceHeader`, and the trace context that it carries.
-/// One that carries none gets that of the send. The reason is added as message attributes:
+/// What is sent is the message as it came: its body, its message attributes, its `AWSTraceHeader`, and the trace context that it carries in
+/// them. One that carries none gets that of the send, as the listed propagators write it: message attributes, and for `xray` an
+/// `AWSTraceHeader`. A header that came with the message stays, whatever is listed; it counts as the message's context where `xray` is.
+/// The reason is added as message attributes:
 ///
 /// | Attribute | Value |
 /// |---|---|
@@ -44,7 +46,9 @@ const SCOPE: &str = "baton.lambda.dead_letter";
 ///
 /// A message with attributes of these names, from an earlier stay in a dead-letter queue, gets new ones. SQS takes ten attributes and
 /// 1 MiB a message. When either runs short, what is added is left out from the bottom of this table upwards and the trace context last,
-/// never anything of the sender's; the span of the send names what was left out.
+/// never anything of the sender's. A queue may allow less than SQS does, which only its refusal tells: it is sent the message without the
+/// reason then, and if that is refused too, without the trace context. The span of the send names what was left out. Its kind is
+/// that of the first attempt, as a span's kind cannot change: a PRODUCER that has left `traceparent` out is not the message's context.
 ///
 /// To a FIFO queue the message goes in its own message group, or one of its own if it has none, with its message id as deduplication id.
 ///
@@ -70,6 +74,13 @@ pub(crate) struct Reason<'a> {
     pub(crate) error_type: &'a str,
     /// For a person to read.
     pub(crate) description: &'a str,
+}
+
+/// A message on its way.
+struct Sending<'a> {
+    letter: Letter<'a>,
+    additions: Additions,
+    span: Unfinished,
 }
 
 impl DeadLetterQueue {
@@ -107,70 +118,77 @@ impl DeadLetterQueue {
         span: &Context,
         reason: &Reason<'_>,
     ) -> Result<(), DeadLetterError> {
-        self.send_traced(&global::tracer(SCOPE), record, span, reason)
-            .await
+        let sending = global::get_text_map_propagator(|propagator| {
+            self.prepare(&global::tracer(SCOPE), propagator, record, span, reason)
+        });
+        self.deliver(sending?).await
     }
 
-    async fn send_traced<T>(
+    /// Starts the span of the send, and decides what goes with the message.
+    fn prepare<'a, T>(
         &self,
         tracer: &T,
-        record: &Record<'_>,
+        propagator: &dyn TextMapPropagator,
+        record: &Record<'a>,
         parent: &Context,
         reason: &Reason<'_>,
-    ) -> Result<(), DeadLetterError>
+    ) -> Result<Sending<'a>, DeadLetterError>
     where
         T: Tracer,
         T::Span: Send + Sync + 'static,
     {
         let letter = Letter::of(record, self.queue.is_fifo())?;
-        let origin = Origin::of(&letter);
-        let send = span::start(tracer, &self.queue, &origin, parent);
-        let context = parent.with_span(send);
-        let _unfinished = Unfinished(context.clone());
-        let additions = letter.additions(origin.carrier(&letter, &context), record, reason);
-        let sent = self
-            .send_within(&letter, additions, &context)
-            .with_context(context.clone())
-            .await;
-        span::finish(&context.span(), sent.as_ref().err());
-        sent
+        let origin = Origin::of(&letter, propagator);
+        let context = parent.with_span(span::start(tracer, &self.queue, &origin, parent));
+        let carrier = origin.carrier(&letter, propagator, &context);
+        Ok(Sending {
+            additions: letter.additions(carrier, record, reason),
+            letter,
+            span: Unfinished(context),
+        })
     }
 
-    async fn send_within(
-        &self,
-        letter: &Letter<'_>,
-        additions: Additions,
-        context: &Context,
-    ) -> Result<(), DeadLetterError> {
-        let Additions {
-            added,
-            mut left_out,
-        } = additions;
-        let names: Vec<String> = added.iter().map(|added| added.name.clone()).collect();
-        let mut sent = self.request(letter, added).await;
-        // A queue may allow less than SQS does, and only refusing tells: the message is worth more than what we add to it.
-        if !names.is_empty() && sent.as_ref().is_err_and(DeadLetterError::is_of_the_message) {
-            left_out.extend(names);
-            sent = self.request(letter, Vec::new()).await;
-        }
+    async fn deliver(&self, mut sending: Sending<'_>) -> Result<(), DeadLetterError> {
+        let context = sending.span.0.clone();
+        let sent = self.try_all(&mut sending).with_context(context.clone());
+        let sent = sent.await;
         let span = context.span();
-        span::record_left_out(&span, left_out);
-        let sent = sent?;
-        span::record_accepted(&span, sent.message_id(), sent.request_id());
-        Ok(())
+        span::record_left_out(&span, sending.additions.left_out);
+        if let Ok(sent) = &sent {
+            span::record_accepted(&span, sent.message_id(), sent.request_id());
+        }
+        span::finish(&span, sent.as_ref().err());
+        sent.map(|_| ())
+    }
+
+    /// Sends the message with less and less of what is added, until the queue takes it: it may allow less than SQS does, only refusing
+    /// tells, and the message is worth more than the trace context, which is worth more than the reason.
+    async fn try_all(
+        &self,
+        sending: &mut Sending<'_>,
+    ) -> Result<SendMessageOutput, DeadLetterError> {
+        let Sending {
+            letter, additions, ..
+        } = sending;
+        loop {
+            match self.request(letter, additions).await {
+                Err(error) if error.is_of_the_message() && additions.shed() => {}
+                outcome => return outcome,
+            }
+        }
     }
 
     async fn request(
         &self,
         letter: &Letter<'_>,
-        added: Vec<Attribute>,
+        additions: &Additions,
     ) -> Result<SendMessageOutput, DeadLetterError> {
         let request = self
             .client
             .send_message()
             .queue_url(self.queue.as_str())
-            .set_message_attributes(Some(letter.wire_attributes(added)?))
-            .set_message_system_attributes(letter.wire_system_attributes()?)
+            .set_message_attributes(Some(letter.wire_attributes(additions)?))
+            .set_message_system_attributes(letter.wire_system_attributes(additions)?)
             .set_message_group_id(letter.group_id())
             .set_message_deduplication_id(letter.deduplication_id())
             .message_body(letter.body());
