@@ -26,6 +26,8 @@ use opentelemetry::{Context, global};
 use origin::Origin;
 use queue::QueueUrl;
 use span::Unfinished;
+use std::sync::{Arc, Once};
+use tracing::warn;
 
 /// Instrumentation scope of the spans made here.
 const SCOPE: &str = "baton.lambda.dead_letter";
@@ -52,6 +54,9 @@ const SCOPE: &str = "baton.lambda.dead_letter";
 ///
 /// To a FIFO queue the message goes in its own message group, or one of its own if it has none, with its message id as deduplication id.
 ///
+/// It must not be the queue that the messages come from. Where account and name (and the region, as far as the URL tells) are the same,
+/// nothing is sent: permanent failures are reported like any other, and a warning says why.
+///
 /// # Moving messages back
 ///
 /// SQS did not move these messages itself, so they lack `DeadLetterQueueSourceArn`, and "start DLQ redrive" to the source queue does not
@@ -61,10 +66,22 @@ const SCOPE: &str = "baton.lambda.dead_letter";
 ///
 /// A function that dies after the send and before its response has been read gets the message again, and sends it again. (Not to a FIFO
 /// queue within five minutes: there the message id keeps the second one out.)
+///
+/// # Without partial responses
+///
+/// Where one failure has the whole batch delivered again ([`PartialResponse::Off`](crate::PartialResponse::Off), or a message without an
+/// id in the batch), a message that was moved would come back and be moved again, each time. There permanent failures are sent last, when
+/// all messages are handled, and only if nothing else has failed; otherwise they are reported like any other. If then a send fails, no
+/// further one is begun, and what was sent before it is sent again with the next delivery.
+///
+/// A FIFO group goes on after a permanent failure there too, because it is meant to be moved. If in the end it is not, the whole batch is
+/// delivered again, the group from its first message, so that the order of each delivery is kept.
 #[derive(Debug, Clone)]
 pub struct DeadLetterQueue {
     client: Client,
     queue: QueueUrl,
+    /// That messages come from this very queue is said once.
+    own_messages: Arc<Once>,
 }
 
 /// Why a message is given up.
@@ -95,7 +112,7 @@ impl DeadLetterQueue {
         queue_url: impl Into<String>,
     ) -> Result<Self, InvalidDeadLetterQueue> {
         let queue = QueueUrl::parse(queue_url.into())?;
-        Ok(Self { client, queue })
+        Ok(Self::of(client, queue))
     }
 
     /// The queue behind this URL, reached with the region, the credentials and the endpoint that the environment names, as the AWS SDKs
@@ -103,12 +120,37 @@ impl DeadLetterQueue {
     pub(crate) async fn from_environment(queue_url: &str) -> Result<Self, InvalidDeadLetterQueue> {
         let queue = QueueUrl::parse(queue_url.to_owned())?;
         let client = client::load(client::environment()).await?;
-        Ok(Self { client, queue })
+        Ok(Self::of(client, queue))
+    }
+
+    fn of(client: Client, queue: QueueUrl) -> Self {
+        Self {
+            client,
+            queue,
+            own_messages: Arc::new(Once::new()),
+        }
     }
 
     /// The queue's name.
     pub(crate) fn name(&self) -> &str {
         self.queue.name()
+    }
+
+    /// Whether messages from the queue of `record` can be moved here. Not those that come from here: each would be back at once as a new
+    /// message, whose receive count begins anew, and would never reach the end that a redrive policy sets.
+    pub(crate) fn takes(&self, record: &Record<'_>) -> bool {
+        let own = record.queue_arn().filter(|arn| self.queue.may_be(arn));
+        if let Some(arn) = &own {
+            self.own_messages.call_once(|| {
+                warn!(
+                    source = &**arn,
+                    dead_letter_queue = self.queue.as_str(),
+                    "permanent failures are not moved but delivered again: the dead-letter queue is the queue that they come from. \
+                     BATON_DEAD_LETTER_QUEUE_URL, or the builder's dead_letter_queue, must name another one"
+                );
+            });
+        }
+        own.is_none()
     }
 
     /// Sends the message of `record`, whose span is that of `span`. Returns once SQS has accepted it.

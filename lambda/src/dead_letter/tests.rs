@@ -3,6 +3,8 @@
 mod consumer;
 pub(crate) mod endpoint;
 mod propagators;
+mod warnings;
+mod whole;
 
 use super::*;
 use crate::ended::Ended;
