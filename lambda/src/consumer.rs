@@ -3,8 +3,8 @@
 mod once;
 
 use crate::config::{
-    AllFailed, Config, DEAD_LETTER_QUEUE, Environment, FlushPoint, InvalidConfig, Options,
-    PartialResponse, TraceShape, missing_runtime_variable,
+    AllFailed, Config, DEAD_LETTER_QUEUE, Environment, FlushPoint, InvalidConfig, NotOnLambda,
+    Options, PartialResponse, TraceShape, check_runtime_variables,
 };
 use crate::context::Origins;
 use crate::dead_letter::DeadLetterQueue;
@@ -24,7 +24,7 @@ use std::marker::PhantomData;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::Arc;
 use std::time::Duration;
-use tracing::{field, info};
+use tracing::{field, info, warn};
 
 /// Instrumentation scope of the spans made here.
 const SCOPE: &str = "baton.lambda";
@@ -205,9 +205,7 @@ impl<S> Builder<S> {
         S: Send + Sync + 'static,
         Args: 'static,
     {
-        if let Some(name) = missing_runtime_variable() {
-            return Err(Error::NotOnLambda(name));
-        }
+        check_runtime_variables()?;
         let (processor, flusher) = self.set_up(handler).await?;
         let invoker = Arc::new(Invoker::new(processor, Arc::clone(&flusher)));
         let layer = invoker.flush_layer();
@@ -262,6 +260,12 @@ impl<S> Builder<S> {
             (given, _) => given,
         };
         log_start(&config, dead_letters.as_ref());
+        for name in environment.unknown {
+            warn!(
+                name,
+                "the variable means nothing: baton-lambda has none of this name"
+            );
+        }
         let processor = processor(handler, self.state, &config, &telemetry, dead_letters);
         let flusher = Flusher {
             telemetry,
@@ -360,7 +364,7 @@ fn log_start(config: &Config, dead_letters: Option<&DeadLetterQueue>) {
 /// Why a consumer did not start, or stopped.
 #[derive(thiserror::Error)]
 pub enum Error {
-    /// One of the variables that Lambda sets is missing.
+    /// One of the variables that Lambda sets is missing or empty.
     #[error(
         "{0} is not set: this program is a Lambda function, to be started by Lambda or by `baton up`"
     )]
@@ -374,6 +378,15 @@ pub enum Error {
     /// The Runtime API failed.
     #[error("the Lambda Runtime API failed: {0}")]
     Runtime(lambda_runtime::Error),
+}
+
+impl From<NotOnLambda> for Error {
+    fn from(error: NotOnLambda) -> Self {
+        match error {
+            NotOnLambda::Missing(name) => Self::NotOnLambda(name),
+            NotOnLambda::Invalid(invalid) => Self::Config(vec![invalid]),
+        }
+    }
 }
 
 /// As in `Display`: this is what a `main` that returns the error prints.

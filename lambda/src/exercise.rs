@@ -16,6 +16,7 @@ use aws_lambda_events::event::sqs::{SqsEvent, SqsMessage};
 use baton_telemetry::{Propagator, TRACEPARENT};
 use opentelemetry::Context;
 use serde::de::IgnoredAny;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// Whether it is an event. Panics where a promise is broken.
@@ -144,13 +145,18 @@ fn answer(batch: &Arc<Batch>) {
     let processed = Processed {
         batch: Arc::clone(batch),
         failed: (0..batch.len()).collect(),
+        context: Context::new(),
     };
     let is_unidentified = batch.records().any(|record| record.message_id().is_none());
     match respond(&processed, &Config::default()) {
         Err(_) => assert!(is_unidentified),
         Ok(response) => {
             assert!(!is_unidentified);
-            assert_eq!(response.batch_item_failures.len(), processed.failed.len());
+            let identifiers: HashSet<_> = batch
+                .records()
+                .filter_map(|record| record.message_id())
+                .collect();
+            assert_eq!(response.batch_item_failures.len(), identifiers.len());
             let identifiers = response.batch_item_failures.iter();
             identifiers.for_each(|failure| assert!(!failure.item_identifier.is_empty()));
         }

@@ -1,7 +1,7 @@
 //! Sending what has finished: while a batch is handled, before the response, or after it.
 
 use crate::config::{Config, FlushPoint};
-use crate::halt::{Halt, Marks, Reason};
+use crate::halt::{Halt, Marks, Reason, within};
 use crate::shutdown::Shutdown;
 use baton_telemetry::{FlushGroup, Telemetry};
 use lambda_runtime::{Error as BoxError, LambdaInvocation};
@@ -110,7 +110,7 @@ impl Flusher {
 
     /// Sends what has finished, until the next mark at the latest.
     async fn export(&self, mark: Instant) {
-        let deadline = mark.min(Instant::now() + self.config.flush_timeout);
+        let deadline = within(self.config.flush_timeout, mark);
         // On the heap, because it is seldom needed: an invocation's state is moved about while it is small.
         let flushed = Box::pin(self.telemetry.flush(deadline));
         tokio::select! {

@@ -13,9 +13,9 @@ pub(crate) const RESPONSE_MARGIN: Duration = Duration::from_millis(100);
 const MIN_DRAIN: Duration = Duration::from_millis(1500);
 /// The same as a part of the whole time: the longer a function may run, the longer its messages take.
 const DRAIN_PART: u32 = 10;
-/// What an invocation is taken to have when its deadline is past already: the most that Lambda gives. Lambda hands out no such invocation;
-/// tools that stand in for it do (`cargo lambda watch` says 1970).
-const UNKNOWN_TIME: Duration = Duration::from_secs(15 * 60);
+/// The most that Lambda gives an invocation, and what it is taken to have when its deadline is longer past than that: no process is woken up
+/// so late. Tools that stand in for Lambda hand out such invocations (`cargo lambda watch` says 1970).
+const MAX_TIME: Duration = Duration::from_secs(15 * 60);
 /// Neither mark takes more than this part of the time: where the timeout is short, messages must be tried all the same.
 const MAX_PART: u32 = 2;
 
@@ -125,8 +125,8 @@ impl Marks {
     /// The marks of an invocation that arrives now.
     pub(crate) fn of_invocation(lambda: &LambdaContext, config: &Config) -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
-        let left = Duration::from_millis(lambda.deadline).checked_sub(now.unwrap_or_default());
-        Self::of(left.unwrap_or(UNKNOWN_TIME), config)
+        let deadline = Duration::from_millis(lambda.deadline);
+        Self::of(time_left(deadline, now.unwrap_or_default()), config)
     }
 
     /// The marks of an invocation that has `left` until its deadline.
@@ -135,7 +135,7 @@ impl Marks {
         let most = left / MAX_PART;
         let cancel = config
             .cancel_before_deadline
-            .unwrap_or(config.flush_timeout + RESPONSE_MARGIN)
+            .unwrap_or(config.flush_timeout.saturating_add(RESPONSE_MARGIN))
             .max(RESPONSE_MARGIN)
             .min(most);
         let drain = config
@@ -151,7 +151,21 @@ impl Marks {
 
     /// The end of a flush that may take `budget` from now on.
     pub(crate) fn flush_deadline(&self, budget: Duration) -> Instant {
-        self.respond.min(Instant::now() + budget)
+        within(budget, self.respond)
+    }
+}
+
+/// After `budget`, and not after `latest`.
+pub(crate) fn within(budget: Duration, latest: Instant) -> Instant {
+    let end = Instant::now().checked_add(budget);
+    end.map_or(latest, |end| end.min(latest))
+}
+
+/// Both since 1970.
+fn time_left(deadline: Duration, now: Duration) -> Duration {
+    match now.saturating_sub(deadline) {
+        past if past > MAX_TIME => MAX_TIME,
+        _ => deadline.saturating_sub(now).min(MAX_TIME),
     }
 }
 
@@ -213,6 +227,37 @@ mod tests {
         assert_eq!(left(LONG), budget);
         assert_eq!(left(Duration::from_millis(600)), Duration::from_millis(500));
         assert_eq!(left(Duration::from_millis(50)), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_deadline_that_is_past_leaves_no_time_unless_it_means_nothing() {
+        let now = Duration::from_millis(1_700_000_000_000);
+        let second = Duration::from_secs(1);
+        for (deadline, expected) in [
+            (now + second, second),
+            (now, Duration::ZERO),
+            (now - second, Duration::ZERO),
+            (now - MAX_TIME, Duration::ZERO),
+            (now - MAX_TIME - second, MAX_TIME),
+            (Duration::ZERO, MAX_TIME),
+            (Duration::from_millis(u64::MAX), MAX_TIME),
+        ] {
+            assert_eq!(time_left(deadline, now), expected, "{deadline:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn options_without_measure_mean_all_the_time_there_is() {
+        let config = Config {
+            flush_timeout: Duration::MAX,
+            drain_before_deadline: Some(Duration::MAX),
+            ..Config::default()
+        };
+        let half = LONG / 2;
+        let marks = before_deadline(LONG, &config).await;
+        assert_eq!(marks, (half, half, RESPONSE_MARGIN));
+        let end = Marks::of(LONG, &config).flush_deadline(config.flush_timeout);
+        assert_eq!(end - Instant::now(), LONG - RESPONSE_MARGIN);
     }
 
     #[tokio::test(start_paused = true)]

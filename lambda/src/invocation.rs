@@ -21,6 +21,7 @@ use opentelemetry::trace::TraceContextExt as _;
 use std::any::Any;
 use std::collections::HashMap;
 use std::marker::PhantomData;
+use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
@@ -30,8 +31,13 @@ use tracing::{debug, warn};
 /// `error.type` of failures that are not the handler's own.
 const PANIC: &str = "panic";
 const INVALID_BODY: &str = "invalid_body";
-/// Of the records that were not tried because one before them in their group failed.
-const GROUP_BLOCKED: &str = "message_group_blocked";
+
+/// `error.type` of a record that was not tried, and the reason in words.
+type Untried = (&'static str, &'static str);
+const BLOCKED: Untried = (
+    "message_group_blocked",
+    "a message before it in its group failed",
+);
 
 /// What an invocation works with.
 pub(crate) struct Processor<H, S, Args> {
@@ -51,6 +57,8 @@ pub(crate) struct Processed {
     pub(crate) batch: Arc<Batch>,
     /// Positions of the records that failed, in order.
     pub(crate) failed: Vec<usize>,
+    /// With the batch span in it, which has not ended: how the invocation ends is not known yet.
+    pub(crate) context: Context,
 }
 
 /// Records that must be handled one after the other: on a standard queue each by itself, on a FIFO queue a message group.
@@ -68,7 +76,7 @@ struct Invocation<'a> {
 }
 
 impl<H: Handler<S, Args>, S, Args> Processor<H, S, Args> {
-    /// Handles every record that `halt` leaves time for. All spans have ended when this returns.
+    /// Handles every record that `halt` leaves time for. All spans but the batch's have ended when this returns.
     ///
     /// No span is in `root`; spans that have no parent are started in it.
     pub(crate) async fn process(
@@ -95,10 +103,10 @@ impl<H: Handler<S, Args>, S, Args> Processor<H, S, Args> {
             .await;
         failed.extend(self.settle(&invocation, failed.is_empty()).await);
         failed.sort_unstable();
-        invocation.context.span().end();
         Processed {
             batch: invocation.batch,
             failed,
+            context: invocation.context,
         }
     }
 
@@ -118,14 +126,14 @@ impl<H: Handler<S, Args>, S, Args> Processor<H, S, Args> {
         for (done, index) in lane.iter().enumerate() {
             // Handlers that are ready at once would otherwise keep the export, and the deadline, from being looked at.
             consume_budget().await;
-            if let Some(reason) = invocation.halt.draining() {
-                let unstarted = (reason.error_type(), reason.of_unstarted());
+            if let Some(unstarted) = unstarted(invocation.halt) {
                 self.skip_records(invocation, &lane[done..], unstarted);
                 return lane[done..].to_vec();
             }
             if self.process_record(invocation, *index).await == Outcome::Failed {
-                let blocked = (GROUP_BLOCKED, "a message before it in its group failed");
-                self.skip_records(invocation, &lane[done + 1..], blocked);
+                // What was cancelled says nothing about those behind it: they come to their end for the same reason.
+                let why = unstarted(invocation.halt).unwrap_or(BLOCKED);
+                self.skip_records(invocation, &lane[done + 1..], why);
                 return lane[done..].to_vec();
             }
         }
@@ -163,11 +171,11 @@ impl<H: Handler<S, Args>, S, Args> Processor<H, S, Args> {
         let handling = Box::pin(handling.with_context(context.clone()));
         match select(handling, pin!(invocation.halt.cancelled())).await {
             Either::Left((Ok(handled), _)) => handled,
-            Either::Left((Err(panic), _)) => Err(Failed::by_panic(&*panic)),
+            Either::Left((Err(panic), _)) => Err(Failed::by_panic(panic)),
             Either::Right((reason, handling)) => {
                 let _active = context.clone().attach();
                 if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(handling))) {
-                    return Err(Failed::by_panic(&*panic));
+                    return Err(Failed::by_panic(panic));
                 }
                 Err(Failed {
                     error_type: reason.error_type(),
@@ -191,7 +199,7 @@ impl<H: Handler<S, Args>, S, Args> Processor<H, S, Args> {
         &self,
         invocation: &Invocation<'_>,
         skipped: &[usize],
-        (error_type, reason): (&'static str, &str),
+        (error_type, reason): Untried,
     ) {
         for index in skipped {
             let context = self.start_record(invocation, *index);
@@ -212,6 +220,7 @@ impl<H: Handler<S, Args>, S, Args> Processor<H, S, Args> {
             debug!(
                 message_id = described.ids[index].as_deref(),
                 carrier = origin.carrier.map(|carrier| carrier.as_str()),
+                link = origin.xray.is_some().then_some("AWSTraceHeader"),
                 ignored = origin.invalid.as_ref().map(tracing::field::display),
                 "message's trace context"
             );
@@ -226,6 +235,12 @@ enum Outcome {
     Failed,
     /// Decided once all other records are done. The span has not ended.
     Parked,
+}
+
+/// Why no further record may be tried, if so.
+fn unstarted(halt: &Halt) -> Option<Untried> {
+    let reason = halt.draining()?;
+    Some((reason.error_type(), reason.of_unstarted()))
 }
 
 fn lanes(batch: &Batch, queues: &Queues) -> Vec<Lane> {
@@ -256,6 +271,17 @@ fn group(record: &Record<'_>, queues: &Queues) -> Option<(String, String)> {
     ))
 }
 
+/// What is repeated of a failure's text, in bytes: it goes to a span's status, to a line of the log, and into a message's attribute.
+const MAX_DESCRIPTION: usize = 4096;
+
+fn shortened(mut text: String) -> String {
+    if text.len() > MAX_DESCRIPTION {
+        text.truncate(text.floor_char_boundary(MAX_DESCRIPTION));
+        text.push('…');
+    }
+    text
+}
+
 /// What is said about a failure: nothing of the user's is left in it.
 struct Failed {
     error_type: &'static str,
@@ -267,20 +293,25 @@ impl From<Failure> for Failed {
     fn from(failure: Failure) -> Self {
         Self {
             error_type: failure.error_type(),
-            description: failure.to_string(),
+            description: shortened(failure.to_string()),
             kind: failure.kind(),
         }
     }
 }
 
 impl Failed {
-    fn by_panic(panic: &(dyn Any + Send)) -> Self {
+    fn by_panic(panic: Box<dyn Any + Send>) -> Self {
         let text = panic.downcast_ref::<&str>().copied();
         let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
         let text = text.unwrap_or("a value that is no text");
+        let description = shortened(format!("the handler panicked: {text}"));
+        // The value is the user's, too, and may panic when it is dropped. What it panics with then is not looked at: better never dropped.
+        if let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
+            mem::forget(another);
+        }
         Self {
             error_type: PANIC,
-            description: format!("the handler panicked: {text}"),
+            description,
             kind: FailureKind::Retryable,
         }
     }

@@ -6,9 +6,12 @@ use crate::flush::{self, FlushLayer, Flusher};
 use crate::halt::{Halt, Marks};
 use crate::handler::Handler;
 use crate::invocation::{Processed, Processor};
-use crate::spans::LambdaInvocation;
+use crate::spans::{self, LambdaInvocation};
 use aws_lambda_events::event::sqs::SqsBatchResponse;
 use lambda_runtime::{Diagnostic, LambdaEvent};
+use opentelemetry::trace::TraceContextExt as _;
+use std::collections::HashSet;
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::Notify;
@@ -53,13 +56,23 @@ impl<H: Handler<S, Args>, S, Args> Invoker<H, S, Args> {
         let processing = async {
             let processed = self.processor.process(batch, lambda, root, &halt).await;
             handled.notify_one();
-            processed
+            finish(&processed, config)
         };
         let watching = self.flusher.watch(&marks, &halt, &handled);
-        let (processed, ()) = tokio::join!(processing, watching);
+        let (response, ()) = tokio::join!(processing, watching);
         self.flusher.before_response(group.as_ref(), &marks).await;
-        respond(&processed, config)
+        response
     }
+}
+
+/// Ends the batch span, with how the invocation ends.
+fn finish(processed: &Processed, config: &Config) -> Result<SqsBatchResponse, InvocationError> {
+    let response = respond(processed, config);
+    if let Err(error) = &response {
+        spans::record_failure(&processed.context, error.error_type(), error.to_string());
+    }
+    processed.context.span().end();
+    response
 }
 
 pub(crate) fn respond(
@@ -72,18 +85,22 @@ pub(crate) fn respond(
         return Err(InvocationError::Failed { failed, of });
     }
     let mut response = SqsBatchResponse::default();
+    // A message can be in a batch twice: delivery is at least once. It is named once, and kept if it failed once.
+    let mut named = HashSet::new();
     for index in &processed.failed {
         // Without its identifier a failed message cannot be kept from being deleted, except by failing with all the others.
         let record = processed.batch.record(*index);
         let id = record.message_id();
         let id = id.ok_or(InvocationError::Unidentified { index: *index })?;
-        response.add_failure(id);
+        if named.insert(id.clone()) {
+            response.add_failure(id);
+        }
     }
     Ok(response)
 }
 
 /// Why a whole batch is delivered again.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum InvocationError {
     /// The event is not what an SQS event source mapping sends. The text names the field.
@@ -105,6 +122,24 @@ pub enum InvocationError {
     },
 }
 
+/// As in `Display`: this is what the runtime logs.
+impl fmt::Debug for InvocationError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{self}")
+    }
+}
+
+impl InvocationError {
+    /// `errorType` for Lambda, and `error.type` of the batch span.
+    fn error_type(&self) -> &'static str {
+        match self {
+            Self::Event(_) => "InvalidEvent",
+            Self::Unidentified { .. } => "UnidentifiedFailure",
+            Self::Failed { .. } => "BatchFailed",
+        }
+    }
+}
+
 impl From<InvalidEvent> for InvocationError {
     fn from(error: InvalidEvent) -> Self {
         Self::Event(error.to_string())
@@ -113,13 +148,8 @@ impl From<InvalidEvent> for InvocationError {
 
 impl From<InvocationError> for Diagnostic {
     fn from(error: InvocationError) -> Self {
-        let error_type = match &error {
-            InvocationError::Event(_) => "InvalidEvent",
-            InvocationError::Unidentified { .. } => "UnidentifiedFailure",
-            InvocationError::Failed { .. } => "BatchFailed",
-        };
         Self {
-            error_type: error_type.to_owned(),
+            error_type: error.error_type().to_owned(),
             error_message: error.to_string(),
         }
     }

@@ -35,7 +35,8 @@
 //! - An event that is not from SQS fails the invocation with an error that names the field. No message is deleted unseen.
 //!
 //! Handlers run side by side on one thread. CPU-bound work belongs in `tokio::task::spawn_blocking`: a handler that blocks the thread
-//! holds up the others, and nothing can interrupt it. One that is cancelled ends at the `await` it is at.
+//! holds up the others, and nothing can interrupt it. One that is cancelled ends at the `await` it is at; what it has handed to
+//! `spawn_blocking` or `tokio::spawn` goes on without it, although the message is returned as failed.
 //!
 //! The same code runs on Lambda Managed Instances, which send several invocations at a time: on tokio's multi-thread runtime, each
 //! invocation flushes its own spans.
@@ -71,6 +72,7 @@
 //! | `BATON_MAX_RECEIVE_COUNT` | `maxReceiveCount` of the queue's redrive policy, for `baton.sqs.next_failure_dead_letters` | not known |
 //! | `BATON_DEAD_LETTER_QUEUE_URL` | where permanent failures are sent (feature `dead-letter-queue`) | nowhere |
 //! | `BATON_GRACEFUL_SHUTDOWN` | `on` has Lambda announce the end of the process (feature `graceful-shutdown`) | `off` |
+//! | `BATON_SPAN_BUFFER_BYTES` | bytes of finished spans that wait for the collector at most | 32 MiB |
 //!
 //! Neither mark before the deadline takes more than half of the time that an invocation has. Telemetry is configured by the standard
 //! `OTEL_*` variables: see `baton_telemetry`.
@@ -104,7 +106,7 @@
 //!
 //! | Span | Kind | Parent | Links |
 //! |---|---|---|---|
-//! | batch: `process_batch {queue}` | CONSUMER | none | each message's producer |
+//! | batch: `process_batch {queue}` | CONSUMER | none | each message's producer, or what `AWSTraceHeader` names where there is none |
 //! | record: `process {queue}` | CONSUMER | the producer's span | the batch span; what `AWSTraceHeader` names |
 //! | send: `send {dead-letter queue}` | PRODUCER, or CLIENT where the message keeps a context of its own | the record span | that context |
 //!
@@ -128,7 +130,7 @@
 //! | `baton.sqs.next_failure_dead_letters` | record | `true` when the redrive policy moves the message after one more failure |
 //! | `baton.sqs.dead_letter_queue` | record | where the message was sent for good |
 //! | `baton.context.invalid` | record | which carriers of its context did not count, and why |
-//! | `error.type` | record, send | the handler's own; `invalid_body`, `panic`, `message_group_blocked`, `deadline_exceeded`, `shutdown` |
+//! | `error.type` | batch, record, send | batch: `BatchFailed` or `UnidentifiedFailure`, when the invocation fails; record: the handler's own, `invalid_body`, `panic`, `message_group_blocked`, `deadline_exceeded`, `shutdown`; send: SQS's code, or what kept it from answering |
 //! | `aws.sqs.queue.url` | send | |
 //! | `server.address` | send | |
 //! | `server.port` | send | |

@@ -18,7 +18,9 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::LazyLock;
 
+pub use baggage::InvalidBaggage;
 pub use traceparent::InvalidTraceparent;
+pub use tracestate::InvalidTracestate;
 pub use xray::{
     AWS_TRACE_HEADER, InvalidXrayHeader, XRAY_TRACE_ID_HEADER, XrayContext, parse_xray_header,
 };
@@ -65,10 +67,23 @@ pub fn parse_trace_context(
     traceparent: &str,
     tracestate: Option<&str>,
 ) -> Result<SpanContext, InvalidTraceparent> {
+    parse_trace_context_noting(traceparent, tracestate, |_| {})
+}
+
+/// [`parse_trace_context`], and tells `note` what of the `tracestate` does not count, each reason once.
+///
+/// # Errors
+///
+/// As there: the `tracestate` has not been looked at then.
+pub fn parse_trace_context_noting(
+    traceparent: &str,
+    tracestate: Option<&str>,
+    note: impl FnMut(InvalidTracestate),
+) -> Result<SpanContext, InvalidTraceparent> {
     let parsed = traceparent::parse(traceparent)?;
     let trace_state = tracestate
         .filter(|value| !value.is_empty())
-        .and_then(tracestate::parse)
+        .and_then(|value| tracestate::parse(value, note))
         .unwrap_or(TraceState::NONE);
     Ok(SpanContext::new(
         parsed.trace_id,
@@ -105,6 +120,11 @@ struct CameInRandom(TraceId);
 #[must_use]
 pub fn with_baggage(context: &Context, header: &str) -> Context {
     baggage::extract(context, header)
+}
+
+/// Whether [`with_baggage`] finds a member in a `baggage` header; tells `note` why others do not count, each reason once. Allocates nothing.
+pub fn check_baggage(header: &str, note: impl FnMut(InvalidBaggage)) -> bool {
+    baggage::check(header, note)
 }
 
 /// The propagator of both sides of the queue: which formats it reads and writes comes from `OTEL_PROPAGATORS`.

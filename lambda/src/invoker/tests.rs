@@ -14,6 +14,7 @@ fn response_with(batch: Batch, failed: &[usize], config: &Config) -> Result<Valu
     let processed = Processed {
         batch: Arc::new(batch),
         failed: failed.to_vec(),
+        context: opentelemetry::Context::new(),
     };
     respond(&processed, config)
         .map(|response| serde_json::to_value(response).unwrap())
@@ -61,6 +62,15 @@ fn without_partial_responses_one_failure_fails_all() {
     let error = response(&ids, &[0], PartialResponse::Off).unwrap_err();
     assert_eq!(error, "1 of 2 messages failed");
     assert!(response(&ids, &[], PartialResponse::Off).is_ok());
+}
+
+#[test]
+fn a_message_that_is_in_the_batch_twice_is_named_once() {
+    let ids = [json!("a"), json!("a"), json!("b")];
+    assert_eq!(
+        response(&ids, &[0, 1, 2], PartialResponse::On),
+        Ok(json!({"batchItemFailures": [{"itemIdentifier": "a"}, {"itemIdentifier": "b"}]}))
+    );
 }
 
 #[test]

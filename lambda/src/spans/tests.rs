@@ -4,7 +4,7 @@
 use crate::dead_letter::tests::endpoint::{Behaviour, Endpoint};
 use crate::dead_letter::tests::queue;
 use crate::testing::{Batch, Outcome, Record, Span};
-use crate::{Consumer, Failure, Message};
+use crate::{Consumer, Failure, Message, PartialResponse};
 use std::collections::BTreeSet;
 
 const DOCUMENTATION: &str = include_str!("../lib.rs");
@@ -69,6 +69,9 @@ fn full(body: &str) -> Record {
 #[tokio::test]
 async fn the_documented_names_are_those_that_are_emitted() {
     let mut emitted = BTreeSet::new();
+    let failing = Consumer::builder().partial_response(PartialResponse::Off);
+    let batch = Batch::standard("orders").record(Record::raw("refuse"));
+    collect(&mut emitted, &batch.run_with(failing, obey).await);
     for behaviour in [Behaviour::Accept, Behaviour::Deny] {
         let endpoint = Endpoint::start(behaviour).await;
         let consumer = Consumer::builder()
