@@ -35,10 +35,25 @@ pub const BAGGAGE: &str = "baggage";
 /// Whitespace that may stand around values and is no part of them (`OWS` of RFC 9110).
 const OWS: [char; 2] = [' ', '\t'];
 
-static W3C_FIELDS: LazyLock<[String; 3]> =
-    LazyLock::new(|| [TRACEPARENT, TRACESTATE, BAGGAGE].map(str::to_owned));
-static ALL_FIELDS: LazyLock<[String; 4]> =
-    LazyLock::new(|| [TRACEPARENT, TRACESTATE, BAGGAGE, XRAY_TRACE_ID_HEADER].map(str::to_owned));
+/// The fields of every combination of formats, by [`Propagator::combination`]: a propagator lends its list out, and has no place for it.
+static FIELDS: LazyLock<[Vec<String>; 8]> = LazyLock::new(|| {
+    std::array::from_fn(|combination| {
+        let fields = [
+            (TRACE_CONTEXT_BIT, TRACEPARENT),
+            (TRACE_CONTEXT_BIT, TRACESTATE),
+            (BAGGAGE_BIT, BAGGAGE),
+            (XRAY_BIT, XRAY_TRACE_ID_HEADER),
+        ];
+        let listed = |(bit, _): &(usize, &str)| combination & bit != 0;
+        let listed = fields.into_iter().filter(listed);
+        listed.map(|(_, field)| field.to_owned()).collect()
+    })
+});
+
+/// The formats in the number of a combination.
+const TRACE_CONTEXT_BIT: usize = 1;
+const BAGGAGE_BIT: usize = 2;
+const XRAY_BIT: usize = 4;
 
 /// Parses a `traceparent` and the `tracestate` that came with it.
 ///
@@ -174,6 +189,17 @@ impl Propagator {
         xray: false,
     };
 
+    /// Which of the eight combinations of formats this is.
+    fn combination(&self) -> usize {
+        let formats = [
+            (self.trace_context, TRACE_CONTEXT_BIT),
+            (self.baggage, BAGGAGE_BIT),
+            (self.xray, XRAY_BIT),
+        ];
+        let listed = formats.into_iter().filter(|(listed, _)| *listed);
+        listed.map(|(_, bit)| bit).sum()
+    }
+
     fn remote_parent(&self, extractor: &dyn Extractor) -> Option<SpanContext> {
         self.w3c_parent(extractor)
             .or_else(|| self.xray_parent(extractor))
@@ -236,10 +262,7 @@ impl TextMapPropagator for Propagator {
     }
 
     fn fields(&self) -> FieldIter<'_> {
-        FieldIter::new(match self.xray {
-            true => ALL_FIELDS.as_slice(),
-            false => W3C_FIELDS.as_slice(),
-        })
+        FieldIter::new(&FIELDS[self.combination()])
     }
 }
 
