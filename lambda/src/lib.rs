@@ -51,7 +51,7 @@
 //! |---|---|
 //! | returns `Ok` | it is deleted |
 //! | returns an error, or [`Failure::retry`] | it is delivered again, until the queue's redrive policy moves it |
-//! | returns [`Failure::permanent`] | the same; or, where a dead-letter queue is given, it is sent there at once with the reason, and deleted |
+//! | returns [`Failure::permanent`] | the same; or, where a dead-letter queue is given, it is sent there at once with the reason, and deleted (with `BATON_PARTIAL_RESPONSE=off`: at the batch's end, if nothing else has failed) |
 //! | panics, or takes a body that the message has not | the first is an error, the second a permanent failure |
 //! | is not done in time | it is delivered again |
 //!
@@ -72,7 +72,7 @@
 //! | `BATON_PARTIAL_RESPONSE` | `on`; `off` fails the whole invocation for one failed message | `on` |
 //! | `BATON_ALL_FAILED` | a batch of which every message failed: `report` them, or `fail-invocation` | `report` |
 //! | `BATON_MAX_RECEIVE_COUNT` | `maxReceiveCount` of the queue's redrive policy, for `baton.sqs.next_failure_dead_letters` | not known |
-//! | `BATON_DEAD_LETTER_QUEUE_URL` | where permanent failures are sent (feature `dead-letter-queue`) | nowhere |
+//! | `BATON_DEAD_LETTER_QUEUE_URL` | where permanent failures are sent; not the queue that they come from (feature `dead-letter-queue`) | nowhere |
 //! | `BATON_GRACEFUL_SHUTDOWN` | `on` has Lambda announce the end of the process (feature `graceful-shutdown`) | `off` |
 //! | `BATON_SPAN_BUFFER_BYTES` | bytes of finished spans that wait for the collector at most | 32 MiB |
 //!
@@ -110,7 +110,7 @@
 //! |---|---|---|---|
 //! | batch: `process_batch {queue}` | CONSUMER | none | each message's producer, or what `AWSTraceHeader` names where there is none |
 //! | record: `process {queue}` | CONSUMER | the producer's span | the batch span; what `AWSTraceHeader` names |
-//! | send: `send {dead-letter queue}` | PRODUCER, or CLIENT where the message keeps a context of its own | the record span | that context |
+//! | send: `send {dead-letter queue}` | PRODUCER; CLIENT where the message keeps a context of its own, or none is written | the record span | that context |
 //!
 //! | Attribute | On | Value |
 //! |---|---|---|
@@ -137,7 +137,7 @@
 //! | `server.address` | send | |
 //! | `server.port` | send | |
 //! | `aws.request_id` | send | |
-//! | `baton.dead_letter.left_out` | send | names of attributes that there was no room for |
+//! | `baton.dead_letter.left_out` | send | names of attributes that there was no room for, or that the queue refused |
 //!
 //! The text of a failure, and of a panic, goes to the span's status and to one log line, the first 4 KiB of it: it must hold no personal data.
 //! (A panic's text also goes where Rust's panic hook writes it, to standard error unless the program sets another.) Bodies are in no signal. At debug level the log tells of each message where its context came from, and of each flush what it did.
