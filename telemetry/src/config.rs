@@ -131,7 +131,8 @@ fn propagator(reader: &mut Reader<'_>) -> Propagator {
 }
 
 fn limits(reader: &mut Reader<'_>) -> SpanLimits {
-    let mut limit = |name, default| reader.number(name).unwrap_or(default);
+    let form = "a whole number from 0 to 4294967295";
+    let mut limit = |name, default| reader.number(name, form).unwrap_or(default);
     SpanLimits {
         attributes: limit("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", DEFAULT_COUNT_LIMIT),
         events: limit("OTEL_SPAN_EVENT_COUNT_LIMIT", DEFAULT_COUNT_LIMIT),
@@ -141,13 +142,14 @@ fn limits(reader: &mut Reader<'_>) -> SpanLimits {
 
 fn bounds(reader: &mut Reader<'_>) -> Bounds {
     // Zero would drop every span.
-    let mut bound = |name, default| {
-        let number: Option<NonZeroUsize> = reader.number(name);
+    let mut bound = |name, form, default| {
+        let number: Option<NonZeroUsize> = reader.number(name, form);
         number.map_or(default, NonZeroUsize::get)
     };
+    let (spans, bytes) = ("a whole number from 1", "a whole number of bytes from 1");
     Bounds {
-        spans: bound("OTEL_BSP_MAX_QUEUE_SIZE", DEFAULT_MAX_SPANS),
-        bytes: bound("BATON_SPAN_BUFFER_BYTES", DEFAULT_MAX_BYTES),
+        spans: bound("OTEL_BSP_MAX_QUEUE_SIZE", spans, DEFAULT_MAX_SPANS),
+        bytes: bound("BATON_SPAN_BUFFER_BYTES", bytes, DEFAULT_MAX_BYTES),
     }
 }
 
@@ -172,7 +174,7 @@ fn platform(reader: &mut Reader<'_>) -> Platform {
             region: reader.text("AWS_REGION"),
             log_stream: reader.text("AWS_LAMBDA_LOG_STREAM_NAME"),
             log_group: reader.text("AWS_LAMBDA_LOG_GROUP_NAME"),
-            memory_megabytes: reader.number("AWS_LAMBDA_FUNCTION_MEMORY_SIZE"),
+            memory_megabytes: reader.number("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "a whole number"),
         });
     }
     match reader.text("ECS_CONTAINER_METADATA_URI_V4") {
