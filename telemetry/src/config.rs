@@ -1,5 +1,6 @@
 //! What the environment says about telemetry: the only place where this crate reads it.
 
+mod log_filter;
 mod otlp;
 mod reader;
 mod sampler;
@@ -96,7 +97,7 @@ impl Config {
             service_name: reader.text("OTEL_SERVICE_NAME"),
             resource_attributes: resource_attributes(&mut reader),
             platform: platform(&mut reader),
-            log_filter: log_filter(&mut reader),
+            log_filter: log_filter::read(&mut reader),
         };
         (config, reader.into_problems())
     }
@@ -181,22 +182,6 @@ fn platform(reader: &mut Reader<'_>) -> Platform {
         Some(uri) => Platform::Ecs(uri),
         None => Platform::Elsewhere,
     }
-}
-
-/// `RUST_LOG`, as every Rust program has it; else Lambda's own level; else `info`.
-fn log_filter(reader: &mut Reader<'_>) -> Targets {
-    let form = "a level (error, warn, info, debug, trace) or a list target=level";
-    for name in ["RUST_LOG", "AWS_LAMBDA_LOG_LEVEL"] {
-        // Lambda's highest level, which Rust has not.
-        let parse = |text: &str| match text.eq_ignore_ascii_case("fatal") {
-            true => Some(Targets::new().with_default(tracing::Level::ERROR)),
-            false => text.parse().ok(),
-        };
-        if let Some(filter) = reader.parsed(name, form, parse) {
-            return filter;
-        }
-    }
-    Targets::new().with_default(tracing::Level::INFO)
 }
 
 #[cfg(test)]
