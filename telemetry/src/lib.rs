@@ -46,6 +46,8 @@
 //! | `RUST_LOG` | level, or list of `target=level` and a level for the rest; a word without `=` must be a level: all of a target is `target=trace` | `AWS_LAMBDA_LOG_LEVEL` |
 //! | `AWS_LAMBDA_LOG_LEVEL` | one of Lambda's levels, where `FATAL` means `error` | `info` |
 //!
+//! OpenTelemetry's own crates (targets `opentelemetry…`) log warnings at most, unless `RUST_LOG` names them.
+//!
 //! What Lambda and ECS set describes the resource: `AWS_LAMBDA_FUNCTION_NAME`, `…_VERSION` and `…_MEMORY_SIZE`, `AWS_LAMBDA_LOG_GROUP_NAME`
 //! and `…_STREAM_NAME`, `AWS_REGION`; `ECS_CONTAINER_METADATA_URI_V4`, which is asked for at most a second.
 

@@ -114,3 +114,35 @@ fn what_else_is_asked_for_stays() {
         }
     }
 }
+
+#[test]
+fn opentelemetrys_own_lines_are_warnings_unless_they_are_asked_for_by_name() {
+    for (asked_for, api, sdk) in [
+        ("info", LevelFilter::WARN, LevelFilter::WARN),
+        ("trace", LevelFilter::WARN, LevelFilter::WARN),
+        ("error", LevelFilter::ERROR, LevelFilter::ERROR),
+        ("orders=debug", LevelFilter::OFF, LevelFilter::OFF),
+        (
+            "info,opentelemetry=debug",
+            LevelFilter::DEBUG,
+            LevelFilter::DEBUG,
+        ),
+        (
+            "info,opentelemetry_sdk=debug",
+            LevelFilter::WARN,
+            LevelFilter::DEBUG,
+        ),
+        ("opentelemetry=off,info", LevelFilter::OFF, LevelFilter::OFF),
+    ] {
+        let filter = of_lines(asked_for.parse().unwrap());
+        for (target, expected) in [("opentelemetry", api), ("opentelemetry_sdk", sdk)] {
+            for level in [Level::ERROR, Level::WARN, Level::INFO, Level::DEBUG] {
+                assert_eq!(
+                    filter.would_enable(target, &level),
+                    level <= expected,
+                    "{asked_for}: {target} {level}"
+                );
+            }
+        }
+    }
+}
