@@ -182,4 +182,7 @@ fn chain(error: &dyn std::error::Error) -> String {
 }
 
 #[cfg(test)]
+pub(crate) use tests::captured;
+
+#[cfg(test)]
 mod tests;
