@@ -176,13 +176,13 @@ impl<M: serde::ser::SerializeMap<Error = serde_json::Error>> Visit for Fields<'_
 }
 
 /// An error and its causes in one line.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |error| error.source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 #[cfg(test)]
-pub(crate) use tests::captured;
+pub(crate) use tests::{Capture, captured};
 
 #[cfg(test)]
 mod tests;

@@ -13,7 +13,6 @@ use opentelemetry_sdk::trace::{
     Sampler, SamplingDecision, SdkTracer, SdkTracerProvider, ShouldSample as _, SpanLimits,
 };
 use opentelemetry_semantic_conventions::SCHEMA_URL;
-use std::error::Error;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -215,7 +214,7 @@ impl Telemetry {
         };
         let outcome = exporter.export(buffer, whose, deadline).await;
         if let Err(error) = &outcome {
-            warn!(error = error as &dyn Error, "spans not exported");
+            exporter.failures.tell(error, buffer.counts().exported);
         }
         outcome
     }
