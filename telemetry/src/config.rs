@@ -1,5 +1,6 @@
 //! What the environment says about telemetry: the only place where this crate reads it.
 
+mod log_filter;
 mod otlp;
 mod reader;
 mod sampler;
@@ -96,7 +97,7 @@ impl Config {
             service_name: reader.text("OTEL_SERVICE_NAME"),
             resource_attributes: resource_attributes(&mut reader),
             platform: platform(&mut reader),
-            log_filter: log_filter(&mut reader),
+            log_filter: log_filter::read(&mut reader),
         };
         (config, reader.into_problems())
     }
@@ -131,7 +132,8 @@ fn propagator(reader: &mut Reader<'_>) -> Propagator {
 }
 
 fn limits(reader: &mut Reader<'_>) -> SpanLimits {
-    let mut limit = |name, default| reader.number(name).unwrap_or(default);
+    let form = "a whole number from 0 to 4294967295";
+    let mut limit = |name, default| reader.number(name, form).unwrap_or(default);
     SpanLimits {
         attributes: limit("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", DEFAULT_COUNT_LIMIT),
         events: limit("OTEL_SPAN_EVENT_COUNT_LIMIT", DEFAULT_COUNT_LIMIT),
@@ -141,13 +143,14 @@ fn limits(reader: &mut Reader<'_>) -> SpanLimits {
 
 fn bounds(reader: &mut Reader<'_>) -> Bounds {
     // Zero would drop every span.
-    let mut bound = |name, default| {
-        let number: Option<NonZeroUsize> = reader.number(name);
+    let mut bound = |name, form, default| {
+        let number: Option<NonZeroUsize> = reader.number(name, form);
         number.map_or(default, NonZeroUsize::get)
     };
+    let (spans, bytes) = ("a whole number from 1", "a whole number of bytes from 1");
     Bounds {
-        spans: bound("OTEL_BSP_MAX_QUEUE_SIZE", DEFAULT_MAX_SPANS),
-        bytes: bound("BATON_SPAN_BUFFER_BYTES", DEFAULT_MAX_BYTES),
+        spans: bound("OTEL_BSP_MAX_QUEUE_SIZE", spans, DEFAULT_MAX_SPANS),
+        bytes: bound("BATON_SPAN_BUFFER_BYTES", bytes, DEFAULT_MAX_BYTES),
     }
 }
 
@@ -172,29 +175,13 @@ fn platform(reader: &mut Reader<'_>) -> Platform {
             region: reader.text("AWS_REGION"),
             log_stream: reader.text("AWS_LAMBDA_LOG_STREAM_NAME"),
             log_group: reader.text("AWS_LAMBDA_LOG_GROUP_NAME"),
-            memory_megabytes: reader.number("AWS_LAMBDA_FUNCTION_MEMORY_SIZE"),
+            memory_megabytes: reader.number("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "a whole number"),
         });
     }
     match reader.text("ECS_CONTAINER_METADATA_URI_V4") {
         Some(uri) => Platform::Ecs(uri),
         None => Platform::Elsewhere,
     }
-}
-
-/// `RUST_LOG`, as every Rust program has it; else Lambda's own level; else `info`.
-fn log_filter(reader: &mut Reader<'_>) -> Targets {
-    let form = "a level (error, warn, info, debug, trace) or a list target=level";
-    for name in ["RUST_LOG", "AWS_LAMBDA_LOG_LEVEL"] {
-        // Lambda's highest level, which Rust has not.
-        let parse = |text: &str| match text.eq_ignore_ascii_case("fatal") {
-            true => Some(Targets::new().with_default(tracing::Level::ERROR)),
-            false => text.parse().ok(),
-        };
-        if let Some(filter) = reader.parsed(name, form, parse) {
-            return filter;
-        }
-    }
-    Targets::new().with_default(tracing::Level::INFO)
 }
 
 #[cfg(test)]

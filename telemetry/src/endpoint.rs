@@ -19,6 +19,10 @@ pub(crate) struct Endpoint {
 pub(crate) enum InvalidEndpoint {
     #[error("not a URL")]
     Syntax,
+    #[error("the host is missing")]
+    Host,
+    #[error("the port is not a number from 1 to 65535")]
+    Port,
     #[error("the scheme is neither http nor https")]
     Scheme,
     #[error("user information does not belong in the URL, but in the headers")]
@@ -56,8 +60,8 @@ impl Endpoint {
         }
         Ok(Self {
             tls,
-            host: host(authority).ok_or(InvalidEndpoint::Syntax)?,
-            port: port(authority, tls).ok_or(InvalidEndpoint::Syntax)?,
+            host: host(authority).ok_or(InvalidEndpoint::Host)?,
+            port: port(authority, tls).ok_or(InvalidEndpoint::Port)?,
             path: uri.path().to_owned(),
         })
     }
@@ -143,14 +147,13 @@ mod tests {
             parsed("http://collector/?key=x"),
             Err(InvalidEndpoint::Query)
         );
-        for url in [
-            "",
-            "http://",
-            "http://collector:99999",
-            "http://collector:x",
-            "http://a b",
-        ] {
+        for url in ["", "http://", "http://a b"] {
             assert_eq!(parsed(url), Err(InvalidEndpoint::Syntax), "{url}");
+        }
+        assert_eq!(parsed("http://:4318"), Err(InvalidEndpoint::Host));
+        for port in ["99999", "x", "0", "-1", ""] {
+            let url = format!("http://collector:{port}");
+            assert_eq!(parsed(&url), Err(InvalidEndpoint::Port), "{url}");
         }
     }
 

@@ -1,5 +1,7 @@
 //! Sends what the buffer holds to an OTLP collector over HTTP.
 
+mod failures;
+
 use crate::buffer::{Chunk, SpanBuffer, Taken, Whose};
 use crate::config::Otlp;
 use crate::encode::{self, ResourceFrame};
@@ -42,6 +44,7 @@ pub(crate) enum ExportError {
 
 #[derive(Debug)]
 pub(crate) struct Exporter {
+    pub(crate) failures: failures::Failures,
     client: Client,
     timeout: Duration,
     resource: ResourceFrame,
@@ -54,6 +57,7 @@ impl Exporter {
         let mut headers = otlp.headers.clone();
         headers.extend([CONTENT_TYPE, USER_AGENT]);
         Self {
+            failures: failures::Failures::new(otlp.endpoint.clone()),
             client: Client::new(otlp.endpoint.clone(), &headers),
             timeout: otlp.timeout,
             resource: encode::resource(resource),

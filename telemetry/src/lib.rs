@@ -43,7 +43,10 @@
 //! | `OTEL_BSP_MAX_QUEUE_SIZE` | spans that the buffer holds | `50000` |
 //! | `BATON_SPAN_BUFFER_BYTES` | bytes that the buffer holds | 32 MiB |
 //! | `OTEL_BSP_SCHEDULE_DELAY` | between two exports in the background, in milliseconds, at least 10 | `5000` |
-//! | `RUST_LOG`, else `AWS_LAMBDA_LOG_LEVEL` | level, or list of `target=level` | `info` |
+//! | `RUST_LOG` | level, or list of `target=level` and a level for the rest; a word without `=` must be a level: all of a target is `target=trace` | `AWS_LAMBDA_LOG_LEVEL` |
+//! | `AWS_LAMBDA_LOG_LEVEL` | one of Lambda's levels, where `FATAL` means `error` | `info` |
+//!
+//! OpenTelemetry's own crates (targets `opentelemetry…`) log warnings at most, unless `RUST_LOG` names them.
 //!
 //! What Lambda and ECS set describes the resource: `AWS_LAMBDA_FUNCTION_NAME`, `…_VERSION` and `…_MEMORY_SIZE`, `AWS_LAMBDA_LOG_GROUP_NAME`
 //! and `…_STREAM_NAME`, `AWS_REGION`; `ECS_CONTAINER_METADATA_URI_V4`, which is asked for at most a second.

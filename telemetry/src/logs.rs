@@ -19,12 +19,16 @@ use tracing_subscriber::registry::LookupSpan;
 /// whatever level somebody asks for, so these stop at DEBUG.
 const LOG_BODIES_AT_TRACE: [&str; 2] = ["lambda_runtime", "aws_smithy_runtime"];
 
+/// Beginning of the targets of OpenTelemetry's own crates. Where a program has their default features, they tell at INFO what this crate
+/// tells in its own start line.
+const OPENTELEMETRY: &str = "opentelemetry";
+
 /// Makes JSON logs the process's subscriber, unless it has one already: a program that set up its own logging keeps it.
 #[cfg(not(feature = "tracing"))]
 pub(crate) fn install(filter: Targets) {
     let layer = tracing_subscriber::fmt::layer().event_format(Json);
     let subscriber = tracing_subscriber::registry()
-        .with(without_bodies(filter))
+        .with(of_lines(filter))
         .with(layer);
     let _ = tracing::subscriber::set_global_default(subscriber);
 }
@@ -35,9 +39,26 @@ pub(crate) fn install(filter: Targets) {
     let spans = crate::tracing_layer::beside_logs(filter.clone());
     let layer = tracing_subscriber::fmt::layer().event_format(Json);
     let subscriber = tracing_subscriber::registry()
-        .with(layer.with_filter(without_bodies(filter)))
+        .with(layer.with_filter(of_lines(filter)))
         .with(spans);
     let _ = tracing::subscriber::set_global_default(subscriber);
+}
+
+/// What is logged where `asked_for` is asked for.
+fn of_lines(asked_for: Targets) -> Targets {
+    without_bodies(with_quiet_opentelemetry(asked_for))
+}
+
+/// Has OpenTelemetry's own crates log warnings at most, unless they are asked for by name.
+fn with_quiet_opentelemetry(filter: Targets) -> Targets {
+    let is_named = filter
+        .iter()
+        .any(|(target, _)| OPENTELEMETRY.starts_with(target));
+    if is_named {
+        return filter;
+    }
+    let default = filter.default_level().unwrap_or(LevelFilter::OFF);
+    filter.with_target(OPENTELEMETRY, default.min(LevelFilter::WARN))
 }
 
 fn without_bodies(filter: Targets) -> Targets {
@@ -155,10 +176,13 @@ impl<M: serde::ser::SerializeMap<Error = serde_json::Error>> Visit for Fields<'_
 }
 
 /// An error and its causes in one line.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |error| error.source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
+
+#[cfg(test)]
+pub(crate) use tests::{Capture, captured};
 
 #[cfg(test)]
 mod tests;

@@ -13,14 +13,13 @@ use opentelemetry_sdk::trace::{
     Sampler, SamplingDecision, SdkTracer, SdkTracerProvider, ShouldSample as _, SpanLimits,
 };
 use opentelemetry_semantic_conventions::SCHEMA_URL;
-use std::error::Error;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout_at};
-use tracing::{debug, field, info, warn};
+use tracing::{debug, warn};
 
 /// What the service is called when the environment does not say.
 #[derive(Debug, Clone, Copy)]
@@ -86,7 +85,7 @@ impl Telemetry {
             );
         }
         let resource = resource::detect(&config, service).await;
-        log_start(&config, &resource);
+        start::log(&config, &resource);
         let telemetry = Self::new(&config, resource);
         global::set_text_map_propagator(config.propagator);
         global::set_tracer_provider(telemetry.shared.provider.clone());
@@ -215,7 +214,7 @@ impl Telemetry {
         };
         let outcome = exporter.export(buffer, whose, deadline).await;
         if let Err(error) = &outcome {
-            warn!(error = error as &dyn Error, "spans not exported");
+            exporter.failures.tell(error, buffer.counts().exported);
         }
         outcome
     }
@@ -298,44 +297,8 @@ impl From<Counts> for FlushReport {
     }
 }
 
-/// The effective configuration in one line: enough to see why nothing arrives, and no secret.
-fn log_start(config: &Config, resource: &Resource) {
-    let otlp = config.otlp.as_ref();
-    let headers: Vec<&str> = otlp
-        .iter()
-        .flat_map(|otlp| otlp.headers.keys())
-        .map(http::HeaderName::as_str)
-        .collect();
-    let mut attributes: Vec<String> = resource
-        .iter()
-        .map(|(key, value)| format!("{key}={value}"))
-        .collect();
-    attributes.sort_unstable();
-    info!(
-        traces = if otlp.is_some() { "otlp" } else { "none" },
-        endpoint = otlp.map(|otlp| field::display(&otlp.endpoint)),
-        protocol = otlp.map(|_| "http/protobuf"),
-        header_names = headers.join(","),
-        timeout_ms = otlp.map(|otlp| milliseconds(otlp.timeout)),
-        sampler = %config.sampler,
-        propagators = %config.propagator,
-        max_spans = config.bounds.spans,
-        max_bytes = config.bounds.bytes,
-        schedule_delay_ms = milliseconds(config.schedule_delay),
-        max_span_attributes = config.limits.attributes,
-        max_span_events = config.limits.events,
-        max_span_links = config.limits.links,
-        log_filter = %config.log_filter,
-        resource = attributes.join(","),
-        "telemetry started"
-    );
-}
-
-fn milliseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
 mod captured;
+mod start;
 
 #[cfg(test)]
 mod tests;

@@ -94,9 +94,13 @@ impl<'a> Reader<'a> {
         value
     }
 
-    pub(super) fn number<T: FromStr>(&mut self, name: &'static str) -> Option<T> {
-        let form = "a whole number";
-        self.parsed(name, form, |text| text.parse().ok())
+    /// `expected` names the bounds of the type as well: "a whole number" would be no help to whoever wrote one that is too small.
+    pub(super) fn number<T: FromStr>(
+        &mut self,
+        name: &'static str,
+        expected: &'static str,
+    ) -> Option<T> {
+        self.parsed(name, expected, |text| text.parse().ok())
     }
 
     pub(super) fn milliseconds(&mut self, name: &'static str) -> Option<Duration> {

@@ -195,12 +195,39 @@ fn xray_is_a_propagator_and_xray_lambda_is_not() {
 
 #[test]
 fn a_buffer_for_nothing_is_refused() {
-    for name in ["OTEL_BSP_MAX_QUEUE_SIZE", "BATON_SPAN_BUFFER_BYTES"] {
+    for (name, form) in [
+        ("OTEL_BSP_MAX_QUEUE_SIZE", "a whole number from 1"),
+        ("BATON_SPAN_BUFFER_BYTES", "a whole number of bytes from 1"),
+    ] {
         let (config, problems) = config(&[(name, "0")]);
         assert_eq!(
             (config.bounds.spans, config.bounds.bytes),
             (DEFAULT_MAX_SPANS, DEFAULT_MAX_BYTES)
         );
-        assert_eq!(problems.len(), 1);
+        let expected = format!("{name}: expected {form}, found \"0\"; the default is used");
+        assert_eq!(problems, [expected]);
     }
+}
+
+#[test]
+fn a_limit_beyond_its_type_is_told_how_far_it_may_go() {
+    let (config, problems) = config(&[("OTEL_SPAN_LINK_COUNT_LIMIT", "4294967296")]);
+    assert_eq!(config.limits.links, u32::MAX);
+    assert_eq!(
+        problems,
+        [
+            "OTEL_SPAN_LINK_COUNT_LIMIT: expected a whole number from 0 to 4294967295, found \"4294967296\"; the default is used"
+        ]
+    );
+}
+
+#[test]
+fn an_endpoint_with_an_impossible_port_is_told_so() {
+    let variable = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:99999");
+    let (config, problems) = config(&[variable]);
+    assert!(config.otlp.is_none());
+    assert!(
+        problems[0].contains("(the port is not a number from 1 to 65535)"),
+        "{problems:?}"
+    );
 }

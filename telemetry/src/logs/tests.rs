@@ -4,6 +4,8 @@ use opentelemetry::trace::{SpanContext, TraceFlags, TraceState};
 use serde_json::Value;
 use std::io;
 use std::sync::{Arc, Mutex};
+use tracing::Dispatch;
+use tracing::subscriber::{DefaultGuard, NoSubscriber};
 use tracing_subscriber::fmt::MakeWriter;
 
 #[derive(Clone, Default)]
@@ -27,16 +29,49 @@ impl<'a> MakeWriter<'a> for Captured {
     }
 }
 
+/// Keeps what this thread logs, as it would be on stdout, until it is dropped.
+pub(crate) struct Capture {
+    captured: Captured,
+    _default: DefaultGuard,
+    /// With one subscriber alone, an event that the thread of another test comes to first would be off for all threads.
+    _second: Dispatch,
+}
+
+impl Capture {
+    pub(crate) fn start() -> Self {
+        let second = Dispatch::new(NoSubscriber::new());
+        let captured = Captured::default();
+        let layer = tracing_subscriber::fmt::layer()
+            .event_format(Json)
+            .with_writer(captured.clone());
+        let subscriber = tracing_subscriber::registry().with(layer);
+        Self {
+            captured,
+            _default: tracing::subscriber::set_default(subscriber),
+            _second: second,
+        }
+    }
+
+    pub(crate) fn lines(&self) -> Vec<Value> {
+        let bytes = self.captured.0.lock().unwrap().clone();
+        let lines = bytes.split_inclusive(|byte| *byte == b'\n');
+        lines
+            .map(|line| serde_json::from_slice(line).unwrap())
+            .collect()
+    }
+}
+
+/// The lines that `log` logs.
+pub(crate) fn captured(log: impl FnOnce()) -> Vec<Value> {
+    let capture = Capture::start();
+    log();
+    capture.lines()
+}
+
 fn logged(log: impl FnOnce()) -> Value {
-    let captured = Captured::default();
-    let layer = tracing_subscriber::fmt::layer()
-        .event_format(Json)
-        .with_writer(captured.clone());
-    let subscriber = tracing_subscriber::registry().with(layer);
-    tracing::subscriber::with_default(subscriber, log);
-    let bytes = captured.0.lock().unwrap().clone();
-    assert_eq!(bytes.iter().filter(|byte| **byte == b'\n').count(), 1);
-    serde_json::from_slice(&bytes).unwrap()
+    let mut lines = captured(log);
+    assert_eq!(lines.len(), 1);
+    lines.remove(0)
 }
 
 #[test]
@@ -111,6 +146,38 @@ fn what_else_is_asked_for_stays() {
                 expected,
                 "{asked_for}: {target}"
             );
+        }
+    }
+}
+
+#[test]
+fn opentelemetrys_own_lines_are_warnings_unless_they_are_asked_for_by_name() {
+    for (asked_for, api, sdk) in [
+        ("info", LevelFilter::WARN, LevelFilter::WARN),
+        ("trace", LevelFilter::WARN, LevelFilter::WARN),
+        ("error", LevelFilter::ERROR, LevelFilter::ERROR),
+        ("orders=debug", LevelFilter::OFF, LevelFilter::OFF),
+        (
+            "info,opentelemetry=debug",
+            LevelFilter::DEBUG,
+            LevelFilter::DEBUG,
+        ),
+        (
+            "info,opentelemetry_sdk=debug",
+            LevelFilter::WARN,
+            LevelFilter::DEBUG,
+        ),
+        ("opentelemetry=off,info", LevelFilter::OFF, LevelFilter::OFF),
+    ] {
+        let filter = of_lines(asked_for.parse().unwrap());
+        for (target, expected) in [("opentelemetry", api), ("opentelemetry_sdk", sdk)] {
+            for level in [Level::ERROR, Level::WARN, Level::INFO, Level::DEBUG] {
+                assert_eq!(
+                    filter.would_enable(target, &level),
+                    level <= expected,
+                    "{asked_for}: {target} {level}"
+                );
+            }
         }
     }
 }

@@ -6,6 +6,7 @@ use opentelemetry::trace::{Span as _, Tracer as _};
 use opentelemetry_semantic_conventions::attribute::SERVICE_NAME;
 use std::collections::HashMap;
 
+mod failures;
 mod groups;
 
 const SERVICE: Service = Service {

@@ -1,0 +1,179 @@
+//! `RUST_LOG`, as every Rust program has it; else Lambda's own level; else `info`.
+
+use super::reader::Reader;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+
+/// A level that is misspelt must not read as the name of a target: nothing would be logged then, not even that.
+const RUST_LOG_FORM: &str = "a level (off, error, warn, info, debug, trace) or a list of target=level, with such a level for the rest";
+const LAMBDA_FORM: &str = "a level (TRACE, DEBUG, INFO, WARN, ERROR, FATAL)";
+/// What targets have besides letters and digits. Anything else is a slip, such as a list with semicolons, or a filter by a span's fields,
+/// which would silence everything as well.
+const IN_TARGETS: [char; 5] = ['_', '-', ':', '.', '/'];
+
+/// A variable that is set and wrong gives the default and not the next variable, whose level might hide the line that tells of it.
+pub(super) fn read(reader: &mut Reader<'_>) -> Targets {
+    let filter = match reader.text("RUST_LOG") {
+        Some(_) => reader.parsed("RUST_LOG", RUST_LOG_FORM, directives),
+        None => reader.parsed("AWS_LAMBDA_LOG_LEVEL", LAMBDA_FORM, lambda_level),
+    };
+    filter.unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO))
+}
+
+/// What is in no directive is off, as in every Rust program: a list may be there to single one target out.
+fn directives(list: &str) -> Option<Targets> {
+    let directives = list.split(',').map(str::trim);
+    let mut directives = directives.filter(|text| !text.is_empty()).peekable();
+    directives.peek()?;
+    directives.try_fold(Targets::new(), |targets, directive| {
+        match directive.split_once('=') {
+            None => Some(targets.with_default(level(directive)?)),
+            Some((name, of_name)) => {
+                Some(targets.with_target(target(name.trim())?, level(of_name.trim())?))
+            }
+        }
+    })
+}
+
+fn target(name: &str) -> Option<&str> {
+    let is_usual = |character: char| character.is_alphanumeric() || IN_TARGETS.contains(&character);
+    (!name.is_empty() && name.chars().all(is_usual)).then_some(name)
+}
+
+fn level(name: &str) -> Option<LevelFilter> {
+    // By name only: the empty text and numbers, which the parser takes as well, are not what anybody means.
+    let is_name = name.starts_with(|first: char| first.is_ascii_alphabetic());
+    name.parse().ok().filter(|_| is_name)
+}
+
+fn lambda_level(name: &str) -> Option<Targets> {
+    let level = match name {
+        // Lambda's highest level, which Rust has not.
+        fatal if fatal.eq_ignore_ascii_case("fatal") => LevelFilter::ERROR,
+        other => level(other).filter(|level| *level != LevelFilter::OFF)?,
+    };
+    Some(Targets::new().with_default(level))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tracing::Level;
+
+    /// The filter, and what was reported.
+    fn read_from(variables: &[(&str, &str)]) -> (Targets, Vec<String>) {
+        let lookup = |name: &str| {
+            let (_, value) = variables.iter().find(|(known, _)| *known == name)?;
+            Some((*value).to_owned())
+        };
+        let mut reader = Reader::new(&lookup);
+        let filter = read(&mut reader);
+        let problems = reader.into_problems();
+        (filter, problems.iter().map(ToString::to_string).collect())
+    }
+
+    fn finest(filter: &Targets, target: &str) -> Option<Level> {
+        let levels = [
+            Level::TRACE,
+            Level::DEBUG,
+            Level::INFO,
+            Level::WARN,
+            Level::ERROR,
+        ];
+        let mut enabled = levels
+            .into_iter()
+            .filter(|level| filter.would_enable(target, level));
+        enabled.next()
+    }
+
+    #[test]
+    fn what_names_no_level_is_reported_and_leaves_the_default() {
+        for wrong in [
+            "warning",
+            "inf0",
+            "my_crate",
+            "my_crate::module",
+            "warn,my_crate",
+            "info; orders=debug",
+            "info;orders=debug",
+            "orders=",
+            "orders=loud",
+            "orders=debug=trace",
+            "orders[{id}]=debug",
+            "=debug",
+            "3",
+            "orders=3",
+            "fatal",
+            ",",
+        ] {
+            let (filter, problems) = read_from(&[("RUST_LOG", wrong)]);
+            let started = finest(&filter, "baton_telemetry::telemetry");
+            assert_eq!(started, Some(Level::INFO), "{wrong}");
+            let expected =
+                format!("RUST_LOG: expected {RUST_LOG_FORM}, found {wrong:?}; the default is used");
+            assert_eq!(problems, [expected]);
+        }
+    }
+
+    #[test]
+    fn levels_and_lists_are_read_in_any_case_and_with_spaces() {
+        for (list, orders, other) in [
+            ("off", None, None),
+            ("WARN", Some(Level::WARN), Some(Level::WARN)),
+            ("Trace", Some(Level::TRACE), Some(Level::TRACE)),
+            ("orders=debug", Some(Level::DEBUG), None),
+            (
+                "warn, orders = DEBUG,",
+                Some(Level::DEBUG),
+                Some(Level::WARN),
+            ),
+            ("orders::intake=off,info", None, Some(Level::INFO)),
+        ] {
+            let (filter, problems) = read_from(&[("RUST_LOG", list)]);
+            let found = (finest(&filter, "orders::intake"), finest(&filter, "other"));
+            assert_eq!(found, (orders, other), "{list}");
+            assert!(problems.is_empty(), "{problems:?}");
+        }
+    }
+
+    #[test]
+    fn lambdas_levels_are_read_in_any_case() {
+        for (name, expected) in [
+            ("TRACE", Level::TRACE),
+            ("debug", Level::DEBUG),
+            ("INFO", Level::INFO),
+            ("Warn", Level::WARN),
+            ("ERROR", Level::ERROR),
+            ("FATAL", Level::ERROR),
+            ("fatal", Level::ERROR),
+        ] {
+            let (filter, problems) = read_from(&[("AWS_LAMBDA_LOG_LEVEL", name)]);
+            assert_eq!(finest(&filter, "orders"), Some(expected), "{name}");
+            assert!(problems.is_empty(), "{problems:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_none_of_lambdas_levels_is_reported_and_leaves_the_default() {
+        for wrong in ["WARNING", "off", "orders=debug", "info,orders=debug", "4"] {
+            let (filter, problems) = read_from(&[("AWS_LAMBDA_LOG_LEVEL", wrong)]);
+            assert_eq!(finest(&filter, "orders"), Some(Level::INFO), "{wrong}");
+            let expected = format!(
+                "AWS_LAMBDA_LOG_LEVEL: expected {LAMBDA_FORM}, found {wrong:?}; the default is used"
+            );
+            assert_eq!(problems, [expected]);
+        }
+    }
+
+    #[test]
+    fn rust_log_wins_and_where_it_is_wrong_lambdas_level_does_not_hide_it() {
+        let lambda = ("AWS_LAMBDA_LOG_LEVEL", "ERROR");
+        for (rust_log, expected) in [
+            ("debug", Level::DEBUG),
+            ("warning", Level::INFO),
+            ("", Level::ERROR),
+        ] {
+            let (filter, _) = read_from(&[("RUST_LOG", rust_log), lambda]);
+            assert_eq!(finest(&filter, "orders"), Some(expected), "{rust_log}");
+        }
+    }
+}

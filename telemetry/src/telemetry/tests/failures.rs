@@ -1,0 +1,28 @@
+//! What the log tells of flushes that fail.
+
+use super::*;
+use crate::logs::Capture;
+
+#[tokio::test]
+async fn a_collector_that_stays_away_is_one_line_and_after_a_success_another() {
+    let busy = Answer::Status(503);
+    let sink = Sink::start(&[busy, busy, busy, Answer::Status(200), busy]).await;
+    let telemetry = telemetry(&sink, &[]).await;
+    let capture = Capture::start();
+    let failures = || {
+        let mut lines = capture.lines();
+        lines.retain(|line| line["message"] == "spans not exported");
+        lines
+    };
+    let mut told = Vec::new();
+    for _ in 0..5 {
+        end_span(&telemetry, "span");
+        flush(&telemetry).await;
+        told.push(failures().len());
+    }
+    assert_eq!(told, [1, 1, 1, 1, 2]);
+    let lines = failures();
+    let endpoint = format!("http://{}/v1/traces", sink.address);
+    assert_eq!(lines[0]["endpoint"], endpoint);
+    assert_eq!(lines[1]["untold_failures"], 2);
+}
