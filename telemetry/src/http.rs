@@ -16,7 +16,7 @@ pub(crate) use response::Response;
 use crate::endpoint::Endpoint;
 use bytes::{Buf as _, Bytes};
 use connection::Connection;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use response::Parsed;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -101,10 +101,13 @@ impl Client {
         let _slot = self.slot().await;
         if let Some(kept) = self.take_open().await {
             match self.exchange(kept, request.clone()).await {
-                // The other kept connections have stood still as long as this one.
-                Err(SendError::Broken(_)) => self.idle().clear(),
+                Err(SendError::Broken(_)) => {}
+                // The peer's word for an idle connection that it closes (RFC 9110, section 15.5.9), which has crossed the request.
+                Ok(answer) if answer.status == StatusCode::REQUEST_TIMEOUT => {}
                 outcome => return outcome,
             }
+            // The other kept connections have stood still as long as this one.
+            self.idle().clear();
         }
         // On the heap, because it is seldom needed and large: it would be part of every flush's state.
         let fresh = Box::pin(Connection::open(&self.endpoint, &self.tls)).await?;

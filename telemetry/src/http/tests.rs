@@ -9,6 +9,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
+mod kept;
+
 /// More than the sockets' buffers hold, so that the request cannot be written while nobody reads it.
 const LONG_REQUEST: usize = 32 * 1024 * 1024;
 
