@@ -117,8 +117,8 @@ impl Exporter {
 
     async fn send(&self, body: Frames, deadline: Instant) -> Result<(), ExportError> {
         let deadline = deadline.min(Instant::now() + self.timeout);
-        let answer = timeout_at(deadline, self.client.send(Method::POST, &[], body));
-        let response = answer.await.map_err(|_| ExportError::Timeout)??;
+        let answer = self.client.send(Method::POST, &[], body, deadline);
+        let response = answer.await?;
         match response.status {
             status if status.is_success() => Ok(()),
             // The codes that the OTLP specification calls retryable, and those of a key that is being renewed.

@@ -49,14 +49,19 @@ impl Connection {
         Ok(Self { stream, socket })
     }
 
-    /// Writes a request and reads the answer to it.
-    pub(super) async fn exchange(&mut self, request: Frames) -> Result<Parsed, SendError> {
+    /// Writes a request and reads the answer to it. What has come of it is in `received` also when this future is dropped.
+    pub(super) async fn exchange(
+        &mut self,
+        request: Frames,
+        received: &mut Vec<u8>,
+    ) -> Result<Parsed, SendError> {
+        received.clear();
         let mut exchange = Exchange {
             stream: &mut *self.stream,
             request,
             is_written: false,
             write_error: None,
-            received: Vec::new(),
+            received,
         };
         poll_fn(|context| exchange.poll(context)).await
     }
@@ -91,7 +96,7 @@ struct Exchange<'a> {
     /// Why the request could not be written. A collector that refuses a long request answers first and then stops reading: only without
     /// an answer does this count.
     write_error: Option<io::Error>,
-    received: Vec<u8>,
+    received: &'a mut Vec<u8>,
 }
 
 impl Exchange<'_> {
@@ -105,16 +110,16 @@ impl Exchange<'_> {
             }
         }
         loop {
-            let is_closed = match ready!(self.poll_read(context)) {
-                Ok(count) => count == 0,
-                Err(error) => return Poll::Ready(Err(self.broken(error))),
+            let end = match ready!(self.poll_read(context)) {
+                Ok(0) => Some(io::ErrorKind::UnexpectedEof.into()),
+                Ok(_) => None,
+                Err(error) => Some(error),
             };
-            if let Some(mut parsed) = response::parse(&self.received, is_closed)? {
+            if let Some(mut parsed) = response::parse(self.received, end.is_some())? {
                 parsed.is_reusable &= self.is_written;
                 return Poll::Ready(Ok(parsed));
             }
-            if is_closed {
-                let error = io::ErrorKind::UnexpectedEof.into();
+            if let Some(error) = end {
                 return Poll::Ready(Err(self.broken(error)));
             }
         }

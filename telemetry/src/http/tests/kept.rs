@@ -12,7 +12,9 @@ const TIMED_OUT: &[u8] =
     b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 
 async fn get(client: &Client) -> Result<Response, SendError> {
-    client.send(Method::GET, &[], Frames::default()).await
+    client
+        .send(Method::GET, &[], Frames::default(), soon())
+        .await
 }
 
 /// Takes a request and answers it.
@@ -53,7 +55,7 @@ async fn after_a_freeze(meanwhile: &'static [u8]) -> Bytes {
     freeze.send(()).unwrap();
     // Blocks the only thread of the runtime: it does not see what arrives.
     thawed.recv().unwrap();
-    timeout(LONG, get(&client)).await.unwrap().unwrap().body
+    get(&client).await.unwrap().body
 }
 
 #[tokio::test]
@@ -77,4 +79,29 @@ async fn a_request_that_crosses_a_408_on_a_kept_connection_is_sent_again_once() 
     let ((), (first, second)) = both(peer, requests).await;
     assert_eq!((first.status.as_u16(), second.status.as_u16()), (200, 408));
     assert!(client.idle().is_empty());
+}
+
+#[tokio::test]
+async fn after_one_kept_connection_fell_silent_none_is_used_again() {
+    let (listener, client) = client(&HeaderMap::new()).await;
+    let answer_all = async {
+        let mut peers = Vec::new();
+        for _ in 0..MAX_KEPT_CONNECTIONS {
+            peers.push(accept(&listener).await);
+        }
+        for peer in &mut peers {
+            answer(peer, FIRST).await;
+        }
+        peers
+    };
+    let requests = async { tokio::join!(get(&client), get(&client), get(&client)) };
+    let (_silent, _) = both(answer_all, requests).await;
+    assert_eq!(client.idle().len(), MAX_KEPT_CONNECTIONS);
+    let now = Instant::now();
+    let unanswered = client.send(Method::GET, &[], Frames::default(), now);
+    assert!(matches!(unanswered.await, Err(SendError::Timeout)));
+    assert!(client.idle().is_empty());
+    let peer = async { answer(&mut accept(&listener).await, FRESH).await };
+    let ((), response) = both(peer, get(&client)).await;
+    assert_eq!(response.unwrap().body, "fresh");
 }
