@@ -125,6 +125,7 @@ impl Client {
             }
             // The other kept connections have stood still as long as this one.
             self.idle().clear();
+            received.clear();
         }
         // On the heap, because it is seldom needed and large: it would be part of every flush's state.
         let fresh = Box::pin(Connection::open(&self.endpoint, &self.tls)).await?;

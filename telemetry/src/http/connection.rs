@@ -55,7 +55,6 @@ impl Connection {
         request: Frames,
         received: &mut Vec<u8>,
     ) -> Result<Parsed, SendError> {
-        received.clear();
         let mut exchange = Exchange {
             stream: &mut *self.stream,
             request,
