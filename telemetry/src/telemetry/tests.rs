@@ -7,6 +7,7 @@ use opentelemetry_semantic_conventions::attribute::SERVICE_NAME;
 use std::collections::HashMap;
 
 mod groups;
+mod rejected;
 
 const SERVICE: Service = Service {
     name: "orders",
