@@ -1,19 +1,23 @@
 //! Sends what the buffer holds to an OTLP collector over HTTP.
 
 mod failures;
+mod partial_success;
 
 use crate::buffer::{Chunk, SpanBuffer, Taken, Whose};
 use crate::config::Otlp;
 use crate::encode::{self, ResourceFrame};
 use crate::http::{Client, Frames, SendError};
+use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use opentelemetry_sdk::Resource;
+use partial_success::PartialSuccess;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout_at};
+use tracing::warn;
 
 /// Requests are cut below this: collectors take 4 MiB by default, and the headers of the protocol count.
 const MAX_REQUEST_BYTES: usize = 3 * 1024 * 1024 + 512 * 1024;
@@ -105,7 +109,10 @@ impl Exporter {
             }
             let (count, body) = (chunks.len(), request_body(&self.resource, chunks));
             match self.send(body, deadline).await {
-                Ok(()) => taken.exported(count),
+                Ok(answer) => {
+                    drop_rejected(&mut taken, count, &answer);
+                    taken.exported(count);
+                }
                 // One span may be to blame: the rest is tried chunk by chunk.
                 Err(ExportError::Refused(_)) if count > 1 => limit = 0,
                 Err(refused @ ExportError::Refused(_)) => {
@@ -119,12 +126,13 @@ impl Exporter {
         }
     }
 
-    async fn send(&self, body: Frames, deadline: Instant) -> Result<(), ExportError> {
+    /// Returns what an accepting collector has to say.
+    async fn send(&self, body: Frames, deadline: Instant) -> Result<Bytes, ExportError> {
         let deadline = deadline.min(Instant::now() + self.timeout);
-        let answer = timeout_at(deadline, self.client.send(Method::POST, &[], body));
-        let response = answer.await.map_err(|_| ExportError::Timeout)??;
+        let answer = self.client.send(Method::POST, &[], body, deadline);
+        let response = answer.await?;
         match response.status {
-            status if status.is_success() => Ok(()),
+            status if status.is_success() => Ok(response.body),
             // The codes that the OTLP specification calls retryable, and those of a key that is being renewed.
             status @ (StatusCode::UNAUTHORIZED
             | StatusCode::FORBIDDEN
@@ -134,6 +142,18 @@ impl Exporter {
             | StatusCode::GATEWAY_TIMEOUT) => Err(ExportError::Unavailable(status)),
             status => Err(ExportError::Refused(status)),
         }
+    }
+}
+
+/// Spans that the collector rejected although it accepted the request. It does not say which, and they must not be sent again.
+fn drop_rejected(taken: &mut Taken, chunks: usize, answer: &[u8]) {
+    if let Some(partial) = PartialSuccess::read(answer) {
+        let spans = taken.rejected(chunks, partial.rejected_spans);
+        warn!(
+            spans,
+            collector_message = &*partial.message(),
+            "spans rejected by the collector"
+        );
     }
 }
 

@@ -16,12 +16,12 @@ pub(crate) use response::Response;
 use crate::endpoint::Endpoint;
 use bytes::{Buf as _, Bytes};
 use connection::Connection;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use response::Parsed;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 /// Connections kept open for the next request: one is enough while invocations come one by one, and concurrent ones need few more.
 const MAX_KEPT_CONNECTIONS: usize = 3;
@@ -44,6 +44,8 @@ pub(crate) enum SendError {
     Malformed(#[source] httparse::Error),
     #[error("the response is longer than {} bytes", response::MAX_RESPONSE)]
     ResponseTooLong,
+    #[error("no answer within the time for it")]
+    Timeout,
 }
 
 /// Talks to one endpoint. Cheap to create: nothing is connected, and no TLS set up, before the first request.
@@ -87,7 +89,7 @@ impl Client {
         }
     }
 
-    /// Sends one request to the endpoint's path and reads the answer. Dropping the future gives the connection up.
+    /// Sends one request to the endpoint's path and reads the answer, until `deadline`. Dropping the future gives the connection up.
     ///
     /// A kept connection may have died while the process was frozen. That is seen only by using it, so a request whose connection breaks
     /// is sent again at once on a new one.
@@ -96,19 +98,38 @@ impl Client {
         method: Method,
         headers: &[(HeaderName, HeaderValue)],
         body: Frames,
+        deadline: Instant,
     ) -> Result<Response, SendError> {
         let request = self.request(&method, headers, body);
+        let mut received = Vec::new();
+        let answer = timeout_at(deadline, self.answer(request, &mut received));
+        if let Ok(outcome) = answer.await {
+            return outcome;
+        }
+        // Where packets vanish without a word, they do so on the other kept connections too: each would cost somebody all their time.
+        self.idle().clear();
+        let begun = response::parse(&received, true)?;
+        begun
+            .map(|parsed| parsed.response)
+            .ok_or(SendError::Timeout)
+    }
+
+    async fn answer(&self, request: Frames, received: &mut Vec<u8>) -> Result<Response, SendError> {
         let _slot = self.slot().await;
         if let Some(kept) = self.take_open().await {
-            match self.exchange(kept, request.clone()).await {
-                // The other kept connections have stood still as long as this one.
-                Err(SendError::Broken(_)) => self.idle().clear(),
+            match self.exchange(kept, request.clone(), received).await {
+                Err(SendError::Broken(_)) => {}
+                // The peer's word for an idle connection that it closes (RFC 9110, section 15.5.9), which has crossed the request.
+                Ok(answer) if answer.status == StatusCode::REQUEST_TIMEOUT => {}
                 outcome => return outcome,
             }
+            // The other kept connections have stood still as long as this one.
+            self.idle().clear();
+            received.clear();
         }
         // On the heap, because it is seldom needed and large: it would be part of every flush's state.
         let fresh = Box::pin(Connection::open(&self.endpoint, &self.tls)).await?;
-        self.exchange(fresh, request).await
+        self.exchange(fresh, request, received).await
     }
 
     /// Several requests at once share few connections, as long as these are to be had.
@@ -126,11 +147,12 @@ impl Client {
         &self,
         mut connection: Connection,
         request: Frames,
+        received: &mut Vec<u8>,
     ) -> Result<Response, SendError> {
         let Parsed {
             response,
             is_reusable,
-        } = connection.exchange(request).await?;
+        } = connection.exchange(request, received).await?;
         let mut idle = self.idle();
         if is_reusable && idle.len() < MAX_KEPT_CONNECTIONS {
             idle.push(connection);

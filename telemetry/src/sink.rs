@@ -1,6 +1,8 @@
 //! A collector for tests: a real socket that answers as it is told and keeps the spans it accepted.
 
-use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::collector::trace::v1::{
+    ExportTracePartialSuccess, ExportTraceServiceRequest, ExportTraceServiceResponse,
+};
 use opentelemetry_proto::tonic::trace::v1::ResourceSpans;
 use prost::Message as _;
 use std::collections::VecDeque;
@@ -18,6 +20,8 @@ pub(crate) enum Answer {
     Status(u16),
     /// As a status, and the connection is closed without a word behind the answer, as a proxy does with an idle one.
     ThenClose(u16),
+    /// With success, but for so many of the spans.
+    Reject(i64),
     /// Never.
     Hang,
 }
@@ -103,6 +107,7 @@ async fn serve(stream: TcpStream, shared: Arc<Mutex<Shared>>) -> io::Result<()> 
         };
         let status = match answer {
             Answer::Status(status) | Answer::ThenClose(status) => status,
+            Answer::Reject(_) => 200,
             Answer::Hang => std::future::pending().await,
         };
         if status == 200 {
@@ -113,12 +118,27 @@ async fn serve(stream: TcpStream, shared: Arc<Mutex<Shared>>) -> io::Result<()> 
                 .accepted
                 .extend(request.resource_spans);
         }
-        let head = format!("HTTP/1.1 {status} X\r\ncontent-length: 0\r\n\r\n");
-        stream.write_all(head.as_bytes()).await?;
+        let body = response(answer);
+        let head = format!(
+            "HTTP/1.1 {status} X\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        );
+        stream.write_all(&[head.as_bytes(), &body].concat()).await?;
         if matches!(answer, Answer::ThenClose(_)) {
             return Ok(());
         }
     }
+}
+
+fn response(answer: Answer) -> Vec<u8> {
+    let partial_success = match answer {
+        Answer::Reject(rejected_spans) => Some(ExportTracePartialSuccess {
+            rejected_spans,
+            error_message: "over quota".to_owned(),
+        }),
+        _ => None,
+    };
+    ExportTraceServiceResponse { partial_success }.encode_to_vec()
 }
 
 async fn read_request(

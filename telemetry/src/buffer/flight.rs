@@ -116,6 +116,21 @@ impl Taken {
         self.settle(chunks, |counts| &mut counts.dropped);
     }
 
+    /// Of the first `chunks`, which are about to be [`exported`](Self::exported), the collector took so many spans less, whichever they are.
+    /// Returns how many are dropped.
+    pub(crate) fn rejected(&mut self, chunks: usize, spans: u64) -> u64 {
+        let mut left = spans;
+        for chunk in &mut self.chunks[..chunks] {
+            let rejected = chunk.spans.min(left);
+            chunk.spans -= rejected;
+            left -= rejected;
+        }
+        let mut state = self.buffer.lock();
+        state.counts.dropped += spans - left;
+        state.counts.pending -= spans - left;
+        spans - left
+    }
+
     fn settle(&mut self, chunks: usize, outcome: fn(&mut Counts) -> &mut u64) {
         let mut state = self.buffer.lock();
         for chunk in self.chunks.drain(..chunks) {

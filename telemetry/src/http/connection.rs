@@ -23,7 +23,12 @@ const MAX_SLICES: usize = 8;
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
-pub(super) struct Connection(Box<dyn Stream>);
+pub(super) struct Connection {
+    stream: Box<dyn Stream>,
+    /// The same socket without the runtime, which knows only of bytes that it has been told of: when a frozen process goes on, of none that
+    /// came meanwhile.
+    socket: std::net::TcpStream,
+}
 
 impl fmt::Debug for Connection {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -36,35 +41,50 @@ impl Connection {
         let tcp = connect(endpoint).await.map_err(SendError::Connect)?;
         // A request is written whole: waiting for more to send (Nagle) would only delay it.
         tcp.set_nodelay(true).map_err(SendError::Connect)?;
-        Ok(Self(match endpoint.tls {
+        let (tcp, socket) = with_socket(tcp).map_err(SendError::Connect)?;
+        let stream: Box<dyn Stream> = match endpoint.tls {
             true => Box::new(tls.connect(&endpoint.host, tcp).await?),
             false => Box::new(tcp),
-        }))
+        };
+        Ok(Self { stream, socket })
     }
 
-    /// Writes a request and reads the answer to it.
-    pub(super) async fn exchange(&mut self, request: Frames) -> Result<Parsed, SendError> {
+    /// Writes a request and reads the answer to it. What has come of it is in `received` also when this future is dropped.
+    pub(super) async fn exchange(
+        &mut self,
+        request: Frames,
+        received: &mut Vec<u8>,
+    ) -> Result<Parsed, SendError> {
         let mut exchange = Exchange {
-            stream: &mut *self.0,
+            stream: &mut *self.stream,
             request,
             is_written: false,
             write_error: None,
-            received: Vec::new(),
+            received,
         };
         poll_fn(|context| exchange.poll(context)).await
     }
 
     /// Whether the peer has left the connection open since the last answer. Asked once, not waited for: what is there to be read while
-    /// nothing was asked is the end of the connection, or nothing that could be used.
+    /// nothing was asked is the end of the connection, or an answer to nothing, which must not be taken for the next request's.
     pub(super) async fn is_open(&mut self) -> bool {
         let mut byte = [0];
         let mut buffer = ReadBuf::new(&mut byte);
-        poll_fn(|context| {
-            let read = Pin::new(&mut *self.0).poll_read(context, &mut buffer);
+        // What TLS holds back first, then what nobody has read yet.
+        let is_quiet = poll_fn(|context| {
+            let read = Pin::new(&mut *self.stream).poll_read(context, &mut buffer);
             Poll::Ready(read.is_pending())
-        })
-        .await
+        });
+        let is_quiet = is_quiet.await;
+        let unread = self.socket.peek(&mut [0]);
+        is_quiet && unread.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     }
+}
+
+/// A second handle of the socket; both do not block.
+fn with_socket(tcp: TcpStream) -> io::Result<(TcpStream, std::net::TcpStream)> {
+    let socket = tcp.into_std()?;
+    Ok((TcpStream::from_std(socket.try_clone()?)?, socket))
 }
 
 /// A request on its way, and what has come back.
@@ -75,7 +95,7 @@ struct Exchange<'a> {
     /// Why the request could not be written. A collector that refuses a long request answers first and then stops reading: only without
     /// an answer does this count.
     write_error: Option<io::Error>,
-    received: Vec<u8>,
+    received: &'a mut Vec<u8>,
 }
 
 impl Exchange<'_> {
@@ -89,16 +109,16 @@ impl Exchange<'_> {
             }
         }
         loop {
-            let is_closed = match ready!(self.poll_read(context)) {
-                Ok(count) => count == 0,
-                Err(error) => return Poll::Ready(Err(self.broken(error))),
+            let end = match ready!(self.poll_read(context)) {
+                Ok(0) => Some(io::ErrorKind::UnexpectedEof.into()),
+                Ok(_) => None,
+                Err(error) => Some(error),
             };
-            if let Some(mut parsed) = response::parse(&self.received, is_closed)? {
+            if let Some(mut parsed) = response::parse(self.received, end.is_some())? {
                 parsed.is_reusable &= self.is_written;
                 return Poll::Ready(Ok(parsed));
             }
-            if is_closed {
-                let error = io::ErrorKind::UnexpectedEof.into();
+            if let Some(error) = end {
                 return Poll::Ready(Err(self.broken(error)));
             }
         }

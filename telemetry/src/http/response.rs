@@ -7,13 +7,14 @@ use std::mem::MaybeUninit;
 
 /// Collectors answer with a few bytes; whoever sends more than this is none.
 pub(super) const MAX_RESPONSE: usize = 256 * 1024;
-/// As many as servers commonly take themselves.
+/// As many as servers commonly take themselves. With more, the status is all that is read of an answer.
 const MAX_HEADERS: usize = 64;
 
-/// An answer, read to its end.
+/// An answer. The peer has decided when it sends the status: whatever is wrong with the rest does not take that back.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Response {
     pub(crate) status: StatusCode,
+    /// Empty, if it could not be read to its end.
     pub(crate) body: Bytes,
 }
 
@@ -35,38 +36,51 @@ enum Framing {
 
 struct Head {
     status: StatusCode,
-    framing: Framing,
+    framing: Result<Framing, SendError>,
     keeps_open: bool,
     /// Bytes of the head, the empty line included.
     length: usize,
 }
 
-/// Reads the answer, if it is complete. `is_closed` says that nothing more will arrive. What was read before is read again: answers are
-/// short, and usually arrive whole.
-pub(super) fn parse(received: &[u8], is_closed: bool) -> Result<Option<Parsed>, SendError> {
+/// Reads the answer, if it is complete. `is_over` says that nothing more will arrive, or be waited for. What was read before is read again:
+/// answers are short, and usually arrive whole.
+pub(super) fn parse(received: &[u8], is_over: bool) -> Result<Option<Parsed>, SendError> {
     let Some((head, rest)) = final_head(received)? else {
         return within_limit(received);
     };
-    let (body, left) = match head.framing {
-        Framing::Length(length) if length > MAX_RESPONSE => return Err(SendError::ResponseTooLong),
-        Framing::Length(length) => match rest.split_at_checked(length) {
-            Some((body, left)) => (Bytes::copy_from_slice(body), left),
-            None => return Ok(None),
-        },
-        Framing::Chunked => match dechunk(rest)? {
-            Some((body, left)) => (body.into(), left),
-            None => return within_limit(rest),
-        },
-        Framing::Close if is_closed => (Bytes::copy_from_slice(rest), &[][..]),
-        Framing::Close => return within_limit(rest),
+    let framing = head.framing;
+    let read = framing.and_then(|framing| read_body(framing, rest, is_over));
+    if !is_over && matches!(read, Ok(None)) {
+        return Ok(None);
+    }
+    let whole = read.ok().flatten();
+    let is_reusable = head.keeps_open && !is_over && matches!(whole, Some((_, [])));
+    let response = Response {
+        status: head.status,
+        body: whole.map_or_else(Bytes::new, |(body, _)| body),
     };
     Ok(Some(Parsed {
-        response: Response {
-            status: head.status,
-            body,
-        },
-        is_reusable: head.keeps_open && left.is_empty() && !is_closed,
+        response,
+        is_reusable,
     }))
+}
+
+/// A body, and what follows it.
+type Body<'a> = (Bytes, &'a [u8]);
+
+fn read_body(framing: Framing, rest: &[u8], is_over: bool) -> Result<Option<Body<'_>>, SendError> {
+    match framing {
+        Framing::Length(length) if length > MAX_RESPONSE => Err(SendError::ResponseTooLong),
+        Framing::Length(length) => Ok(rest
+            .split_at_checked(length)
+            .map(|(body, left)| (Bytes::copy_from_slice(body), left))),
+        Framing::Chunked => match dechunk(rest)? {
+            None => within_limit(rest),
+            whole => Ok(whole),
+        },
+        Framing::Close if is_over => Ok(Some((Bytes::copy_from_slice(rest), &[]))),
+        Framing::Close => within_limit(rest),
+    }
 }
 
 fn within_limit<T>(received: &[u8]) -> Result<Option<T>, SendError> {
@@ -95,8 +109,11 @@ fn parse_head(received: &[u8]) -> Result<Option<Head>, SendError> {
         received,
         &mut headers,
     );
-    let httparse::Status::Complete(length) = parsed.map_err(SendError::Malformed)? else {
-        return Ok(None);
+    let (length, framed) = match parsed {
+        Ok(httparse::Status::Complete(length)) => (length, Ok(())),
+        Ok(httparse::Status::Partial) => return Ok(None),
+        Err(error @ httparse::Error::TooManyHeaders) => (received.len(), Err(error)),
+        Err(error) => return Err(SendError::Malformed(error)),
     };
     let malformed = SendError::Malformed(httparse::Error::Status);
     let status = response
@@ -104,10 +121,12 @@ fn parse_head(received: &[u8]) -> Result<Option<Head>, SendError> {
         .and_then(|code| StatusCode::from_u16(code).ok());
     let status = status.ok_or(malformed)?;
     let closes = values(&response, &header::CONNECTION).any(|value| has_token(value, b"close"));
-    let framing = framing(&response, status)?;
+    let framing = framed
+        .map_err(SendError::Malformed)
+        .and_then(|()| framing(&response, status));
     Ok(Some(Head {
         status,
-        keeps_open: response.version == Some(1) && !closes && !matches!(framing, Framing::Close),
+        keeps_open: response.version == Some(1) && !closes,
         framing,
         length,
     }))
@@ -160,11 +179,8 @@ fn has_token(value: &[u8], token: &[u8]) -> bool {
     tokens.any(|known| known.trim_ascii().eq_ignore_ascii_case(token))
 }
 
-/// A body, and what follows it.
-type Dechunked<'a> = (Vec<u8>, &'a [u8]);
-
 /// Puts a body's chunks together.
-fn dechunk(mut rest: &[u8]) -> Result<Option<Dechunked<'_>>, SendError> {
+fn dechunk(mut rest: &[u8]) -> Result<Option<Body<'_>>, SendError> {
     const END_OF_LINE: &[u8] = b"\r\n";
     let malformed = || SendError::Malformed(httparse::Error::NewLine);
     let mut body = Vec::new();
@@ -175,7 +191,7 @@ fn dechunk(mut rest: &[u8]) -> Result<Option<Dechunked<'_>>, SendError> {
         };
         rest = &rest[start..];
         if size == 0 {
-            return Ok(behind_trailers(rest)?.map(|left| (body, left)));
+            return Ok(behind_trailers(rest)?.map(|left| (body.into(), left)));
         }
         let size = usize::try_from(size).map_err(|_| SendError::ResponseTooLong)?;
         if body.len().saturating_add(size) > MAX_RESPONSE {

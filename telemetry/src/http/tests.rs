@@ -9,16 +9,25 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
+mod kept;
+
 /// More than the sockets' buffers hold, so that the request cannot be written while nobody reads it.
 const LONG_REQUEST: usize = 32 * 1024 * 1024;
 
 /// Longer than anything on loopback takes.
 const LONG: Duration = Duration::from_secs(20);
 
+/// Long enough for an answer on loopback to arrive.
+const A_MOMENT: Duration = Duration::from_millis(500);
+
 /// What would stand still for ever fails instead.
 async fn both<P: Future, R: Future>(peer: P, request: R) -> (P::Output, R::Output) {
     let both = async { tokio::join!(peer, request) };
     timeout(LONG, both).await.unwrap()
+}
+
+fn soon() -> Instant {
+    Instant::now() + LONG
 }
 
 async fn client(headers: &HeaderMap) -> (TcpListener, Client) {
@@ -60,7 +69,11 @@ async fn an_answer_before_the_end_of_the_request_counts() {
         peer.write_all(answer).await.unwrap();
         peer
     };
-    let (peer, response) = both(peer, client.send(Method::POST, &[], body(LONG_REQUEST))).await;
+    let (peer, response) = both(
+        peer,
+        client.send(Method::POST, &[], body(LONG_REQUEST), soon()),
+    )
+    .await;
     assert_eq!(response.unwrap().status, 413);
     // Half a request is on it: this connection cannot carry another one.
     drop(peer);
@@ -84,7 +97,7 @@ async fn what_is_sent_is_one_request_with_one_length() {
         peer.write_all(answer).await.unwrap();
         (head, body)
     };
-    let (seen, response) = both(peer, client.send(Method::POST, &[], body(3))).await;
+    let (seen, response) = both(peer, client.send(Method::POST, &[], body(3), soon())).await;
     let host = listener.local_addr().unwrap();
     let head = format!(
         "POST /v1/traces HTTP/1.1\r\nhost: {host}\r\nx-key: a\r\nx-key: b\r\ncontent-length: 3\r\n\r\n"
@@ -100,7 +113,7 @@ async fn a_peer_that_hangs_up_on_a_new_connection_is_an_error() {
         let mut peer = accept(&listener).await;
         read_head(&mut peer).await;
     };
-    let ((), response) = both(peer, client.send(Method::POST, &[], body(3))).await;
+    let ((), response) = both(peer, client.send(Method::POST, &[], body(3), soon())).await;
     assert!(matches!(response, Err(SendError::Broken(_))));
 }
 
@@ -117,9 +130,50 @@ async fn an_answer_in_many_pieces_is_put_together() {
         }
         peer
     };
-    let (_peer, response) = both(peer, client.send(Method::GET, &[], Frames::default())).await;
+    let (_peer, response) = both(
+        peer,
+        client.send(Method::GET, &[], Frames::default(), soon()),
+    )
+    .await;
     assert_eq!(response.unwrap().body, "ok");
     assert_eq!(client.idle().len(), 1);
+}
+
+/// Answers, and leaves the connection open or breaks it.
+async fn status_of(answer: String, is_left_open: bool, time: Duration) -> u16 {
+    let (listener, client) = client(&HeaderMap::new()).await;
+    let peer = async {
+        let mut peer = accept(&listener).await;
+        read_head(&mut peer).await;
+        peer.write_all(answer.as_bytes()).await.unwrap();
+        is_left_open.then_some(peer)
+    };
+    let deadline = Instant::now() + time;
+    let request = client.send(Method::GET, &[], Frames::default(), deadline);
+    let (_peer, response) = both(peer, request).await;
+    assert!(client.idle().is_empty());
+    response.unwrap().status.as_u16()
+}
+
+#[tokio::test]
+async fn a_status_counts_whatever_becomes_of_the_body() {
+    for status in [200, 400] {
+        let head = format!("HTTP/1.1 {status} X\r\n");
+        let headers = "x-header: x\r\n".repeat(1000);
+        let filler = "x".repeat(response::MAX_RESPONSE + 1);
+        for answer in [
+            format!("{head}{headers}content-length: 0\r\n\r\n"),
+            format!("{head}content-length: {}\r\n\r\n", filler.len()),
+            format!("{head}content-length: none\r\n\r\n"),
+            format!("{head}\r\n{filler}"),
+            format!("{head}transfer-encoding: chunked\r\n\r\nnone\r\n"),
+        ] {
+            assert_eq!(status_of(answer, true, LONG).await, status);
+        }
+        let cut = format!("{head}content-length: 9\r\n\r\nx");
+        assert_eq!(status_of(cut.clone(), false, LONG).await, status);
+        assert_eq!(status_of(cut, true, A_MOMENT).await, status);
+    }
 }
 
 /// Sends so many requests at once, without a body.
@@ -127,8 +181,8 @@ fn send_at_once(client: &Arc<Client>, requests: usize) -> Vec<JoinHandle<bool>> 
     let send = |_| {
         let client = Arc::clone(client);
         tokio::spawn(async move {
-            let answer = client.send(Method::POST, &[], Frames::default());
-            matches!(timeout(LONG, answer).await, Ok(Ok(_)))
+            let answer = client.send(Method::POST, &[], Frames::default(), soon());
+            answer.await.is_ok()
         })
     };
     (0..requests).map(send).collect()

@@ -9,7 +9,7 @@ use opentelemetry_semantic_conventions::attribute as key;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::time::Duration;
-use tokio::time::timeout;
+use tokio::time::Instant;
 use tracing::warn;
 
 /// The endpoint is on the same machine. A task starts without these attributes rather than late.
@@ -38,11 +38,9 @@ struct Task {
 }
 
 pub(super) async fn detect(metadata_uri: &str) -> Vec<KeyValue> {
-    let both = async {
-        let container = get::<Container>(metadata_uri, "").await;
-        (container, get::<Task>(metadata_uri, "/task").await)
-    };
-    let (container, task) = timeout(TIMEOUT, both).await.unwrap_or_default();
+    let deadline = Instant::now() + TIMEOUT;
+    let container = get::<Container>(metadata_uri, "", deadline).await;
+    let task = get::<Task>(metadata_uri, "/task", deadline).await;
     if container.is_none() || task.is_none() {
         warn!("ECS task metadata could not be read; the resource describes the task in part");
     }
@@ -58,11 +56,15 @@ pub(super) async fn detect(metadata_uri: &str) -> Vec<KeyValue> {
     attributes
 }
 
-async fn get<T: DeserializeOwned>(metadata_uri: &str, suffix: &str) -> Option<T> {
+async fn get<T: DeserializeOwned>(
+    metadata_uri: &str,
+    suffix: &str,
+    deadline: Instant,
+) -> Option<T> {
     let endpoint = Endpoint::parse(metadata_uri, DefaultScheme::Http).ok()?;
     let client = Client::new(endpoint.join(suffix), &HeaderMap::new());
     let response = client
-        .send(Method::GET, &[], Frames::default())
+        .send(Method::GET, &[], Frames::default(), deadline)
         .await
         .ok()?;
     if !response.status.is_success() {

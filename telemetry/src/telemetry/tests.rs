@@ -8,6 +8,7 @@ use std::collections::HashMap;
 
 mod failures;
 mod groups;
+mod rejected;
 
 const SERVICE: Service = Service {
     name: "orders",

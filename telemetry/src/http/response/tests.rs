@@ -99,15 +99,7 @@ fn a_connection_with_something_unasked_behind_the_answer_is_not_used_again() {
 
 #[test]
 fn what_is_not_http_is_refused() {
-    for received in [
-        "SSH-2.0-x\r\n",
-        "HTTP/1.1 200 OK\r\ncontent-length: -1\r\n\r\n",
-        "HTTP/1.1 200 OK\r\ncontent-length: +1\r\n\r\nx",
-        "HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nx",
-        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nx\r\n",
-        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\nxy\r\n",
-        "HTTP/1.1 99 OK\r\n\r\n",
-    ] {
+    for received in ["SSH-2.0-x\r\n", "HTTP/1.1 99 OK\r\n\r\n"] {
         let error = parsed(received).unwrap_err();
         assert!(
             matches!(error, SendError::Malformed(_)),
@@ -116,20 +108,44 @@ fn what_is_not_http_is_refused() {
     }
 }
 
+/// Of each of these the status is left, and its connection is not used again.
 #[test]
-fn answers_without_an_end_are_cut_off() {
+fn an_answer_whose_body_cannot_be_read_is_its_status() {
     let filler = "x".repeat(MAX_RESPONSE + 1);
     let length = MAX_RESPONSE + 1;
-    for received in [
-        format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n"),
-        format!("HTTP/1.1 200 OK\r\n\r\n{filler}"),
-        format!("HTTP/1.1 200 OK\r\nx: {filler}"),
-        format!("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{length:x}\r\n"),
-        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nffffffffffffffff\r\n".to_owned(),
+    let headers = "x: y\r\n".repeat(MAX_HEADERS + 1);
+    for rest in [
+        "content-length: -1\r\n\r\n",
+        "content-length: +1\r\n\r\nx",
+        "content-length: 1\r\ncontent-length: 2\r\n\r\nx",
+        &format!("content-length: {length}\r\n\r\n"),
+        &format!("\r\n{filler}"),
+        &format!("{headers}content-length: 0\r\n\r\n"),
+        "transfer-encoding: chunked\r\n\r\nx\r\n",
+        "transfer-encoding: chunked\r\n\r\n1\r\nxy\r\n",
+        "transfer-encoding: chunked\r\n\r\nffffffffffffffff\r\n",
+        &format!("transfer-encoding: chunked\r\n\r\n{length:x}\r\n"),
+        &format!("transfer-encoding: chunked\r\n\r\n0\r\n{headers}"),
     ] {
-        let error = parsed(&received).unwrap_err();
-        assert!(matches!(error, SendError::ResponseTooLong), "{error}");
+        let received = format!("HTTP/1.1 200 OK\r\n{rest}");
+        let expected = Some(answer(200, "", false));
+        assert_eq!(parsed(&received).unwrap(), expected, "{rest:.99}");
     }
+}
+
+#[test]
+fn an_answer_that_ends_in_its_body_is_its_status_and_one_that_ends_before_it_is_none() {
+    let cut = parse(b"HTTP/1.1 503 X\r\ncontent-length: 2\r\n\r\nx", true);
+    assert_eq!(cut.unwrap(), Some(answer(503, "", false)));
+    let cut = parse(b"HTTP/1.1 503 X\r\ncontent-length: 2\r\n", true);
+    assert_eq!(cut.unwrap(), None);
+}
+
+#[test]
+fn a_head_without_an_end_is_cut_off() {
+    let received = format!("HTTP/1.1 200 OK\r\nx: {}", "x".repeat(MAX_RESPONSE));
+    let error = parsed(&received).unwrap_err();
+    assert!(matches!(error, SendError::ResponseTooLong), "{error}");
 }
 
 proptest! {

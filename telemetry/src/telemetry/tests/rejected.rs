@@ -1,0 +1,37 @@
+//! Spans that the collector rejects in an answer of success.
+
+use super::*;
+use std::io::Read as _;
+
+/// Flushes three spans, and returns the report with what was logged meanwhile.
+async fn flush_rejected(rejected: i64) -> (FlushReport, String) {
+    let sink = Sink::start(&[Answer::Reject(rejected)]).await;
+    let telemetry = telemetry(&sink, &[]).await;
+    // In two scopes, so that the request is of two chunks.
+    for scope in ["one", "one", "two"] {
+        telemetry.tracer(scope, "1.0.0").start("span").end();
+    }
+    let (mut log, writer) = std::io::pipe().unwrap();
+    let subscriber = tracing_subscriber::fmt().with_writer(Arc::new(writer));
+    let logging = tracing::subscriber::set_default(subscriber.with_ansi(false).finish());
+    let report = flush(&telemetry).await;
+    drop(logging);
+    assert_eq!(sink.requests().len(), 1);
+    let mut logged = String::new();
+    log.read_to_string(&mut logged).unwrap();
+    (report, logged)
+}
+
+#[tokio::test]
+async fn rejected_spans_are_dropped_and_told_of() {
+    // Whatever it says, a collector cannot reject more than it was sent.
+    for (rejected, dropped) in [(1, 1), (3, 3), (i64::MAX, 3)] {
+        let (report, log) = flush_rejected(rejected).await;
+        let counts = (report.exported, report.dropped, report.pending);
+        assert_eq!(counts, (3 - dropped, dropped, 0));
+        let line = log.lines().find(|line| line.contains("rejected"));
+        let line = line.unwrap();
+        assert!(line.contains(&format!("spans={dropped}")), "{line}");
+        assert!(line.contains("over quota"), "{line}");
+    }
+}
