@@ -1,7 +1,7 @@
 //! What happens when Lambda announces that it ends the process.
 //!
-//! It does so only for functions with an extension: SIGTERM, and SIGKILL 500 ms later where all extensions are internal ones. Without one
-//! the process is killed unannounced, which loses nothing where spans are flushed before the response.
+//! It does so only for functions with an extension: SIGTERM, and SIGKILL 500 ms later where all extensions are internal ones, 300 ms where one
+//! is external. Without any the process is killed unannounced, which loses nothing where spans are flushed before the response.
 
 #[cfg(feature = "graceful-shutdown")]
 mod announcement;
@@ -23,10 +23,6 @@ pub(crate) struct Shutdown {
 pub(crate) struct InFlight<'a>(&'a Shutdown);
 
 impl Shutdown {
-    pub(crate) fn is_announced(&self) -> bool {
-        *self.announced.borrow()
-    }
-
     /// Completes once the end has been announced.
     pub(crate) async fn announced(&self) {
         // The sender is in `self`: it cannot be gone.

@@ -64,6 +64,7 @@ mod telemetry;
 #[cfg(feature = "tracing")]
 mod tracing_layer;
 
+pub use export::Sent;
 pub use group::FlushGroup;
 pub use propagation::{
     AWS_TRACE_HEADER, BAGGAGE, InvalidTraceparent, InvalidXrayHeader, Propagator, TRACEPARENT,
