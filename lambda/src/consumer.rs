@@ -120,8 +120,8 @@ impl<S> Builder<S> {
         self
     }
 
-    /// How long a flush may take at most; it ends before the invocation's deadline in any case. `BATON_FLUSH_TIMEOUT` in milliseconds,
-    /// else one second.
+    /// How long a flush may take at most, the wait for an export on the way included; it ends before the invocation's deadline in any case.
+    /// `BATON_FLUSH_TIMEOUT` in milliseconds, else one second.
     #[must_use]
     pub fn flush_timeout(mut self, timeout: Duration) -> Self {
         self.options.flush_timeout = Some(timeout);

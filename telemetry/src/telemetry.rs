@@ -190,6 +190,14 @@ impl Telemetry {
         if outcome.is_ok() && matches!(whose, Whose::Group(_)) {
             self.sweep();
         }
+        FlushReport {
+            sent,
+            ..self.tell().into()
+        }
+    }
+
+    /// Has the log tell how spans stand.
+    fn tell(&self) -> Counts {
         let counts = self.shared.buffer.counts();
         // `baton demo` adds these up to find out whether a span was lost: `local/src/demo/ledger.rs` knows the message and the fields.
         debug!(
@@ -201,10 +209,7 @@ impl Telemetry {
             "telemetry flushed"
         );
         self.warn_of_drops(counts);
-        FlushReport {
-            sent,
-            ..counts.into()
-        }
+        counts
     }
 
     /// Sends strays in a task of their own, one at a time.
@@ -221,9 +226,9 @@ impl Telemetry {
             let telemetry = self.clone();
             *sweep = Some(tokio::spawn(async move {
                 // As for a flush.
-                let _ = telemetry
-                    .export(whose, deadline, &mut Sent::default())
-                    .await;
+                let mut sent = Sent::default();
+                let _ = telemetry.export(whose, deadline, &mut sent).await;
+                telemetry.tell();
             }));
         }
     }
