@@ -21,7 +21,7 @@ def main(mode, harness, folder, *binaries):
     for figure in figures.CHECKED if mode == "check" else figures.ALL:
         rows.extend(figure(bench, mode))
         print(f"measured: {rows[-1].title}", file=sys.stderr)
-    print_table(rows, machine)
+    print_table(rows, machine, "bench/run.sh" if mode == "full" else f"bench/run.sh --{mode}")
     if mode != "check":
         return 0
     exceeded = [row for row in rows if row.is_exceeded()]
@@ -47,8 +47,8 @@ def cpu_model():
     return platform.processor() or "unknown processor"
 
 
-def print_table(rows, machine):
-    print(f"Measured on {machine['date']} with `bench/run.sh` on {machine['cpu']} ({machine['architecture']}), rustc {machine['rustc']}.\n")
+def print_table(rows, machine, command):
+    print(f"Measured on {machine['date']} with `{command}` on {machine['cpu']} ({machine['architecture']}), rustc {machine['rustc']}.\n")
     print("| figure | bare | Baton | direct | Baton against bare | limit | aim |")
     print("|---|---|---|---|---|---|---|")
     for row in rows:

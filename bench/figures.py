@@ -135,7 +135,7 @@ def sizes(bench, mode):
     # Baton's has TLS by default; the others are shown with what they have.
     if "direct-tls" in values:
         values["direct"] = values["direct-tls"]
-    title = "binary with TLS (bare: without), stripped" if "direct-tls" in values else "binary, stripped (Baton's with TLS)"
+    title = "binary with TLS (bare: without), stripped" if "direct-tls" in values else "binary, stripped (only Baton's with TLS)"
     yield Row(title, values, lambda mb: f"{mb:.2f} MB", itself, None, 3.3, 2.5)
 
 

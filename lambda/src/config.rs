@@ -1,9 +1,11 @@
 //! What can be set about the consumer, and what the environment says about it: the only place where this crate reads it.
 
 mod environment;
+mod runtime;
 
 pub use environment::InvalidConfig;
-pub(crate) use environment::{DEAD_LETTER_QUEUE, Environment, missing_runtime_variable};
+pub(crate) use environment::{DEAD_LETTER_QUEUE, Environment};
+pub(crate) use runtime::{NotOnLambda, check_runtime_variables};
 
 use crate::envelope::Envelope;
 use std::num::{NonZeroU32, NonZeroUsize};

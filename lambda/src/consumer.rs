@@ -3,8 +3,8 @@
 mod once;
 
 use crate::config::{
-    AllFailed, Config, DEAD_LETTER_QUEUE, Environment, FlushPoint, InvalidConfig, Options,
-    PartialResponse, TraceShape, missing_runtime_variable,
+    AllFailed, Config, DEAD_LETTER_QUEUE, Environment, FlushPoint, InvalidConfig, NotOnLambda,
+    Options, PartialResponse, TraceShape, check_runtime_variables,
 };
 use crate::context::Origins;
 use crate::dead_letter::DeadLetterQueue;
@@ -24,7 +24,7 @@ use std::marker::PhantomData;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::Arc;
 use std::time::Duration;
-use tracing::{field, info};
+use tracing::{field, info, warn};
 
 /// Instrumentation scope of the spans made here.
 const SCOPE: &str = "baton.lambda";
@@ -174,7 +174,7 @@ impl<S> Builder<S> {
 
     /// Sends messages whose failure is [permanent](crate::Failure::permanent) to this queue at once, and then counts them as done.
     /// `BATON_DEAD_LETTER_QUEUE_URL`, else they are reported as failed like any other, and SQS delivers them until the queue's redrive
-    /// policy takes them away.
+    /// policy takes them away. Needs the feature `dead-letter-queue`.
     #[cfg(feature = "dead-letter-queue")]
     #[must_use]
     pub fn dead_letter_queue(mut self, queue: DeadLetterQueue) -> Self {
@@ -184,7 +184,7 @@ impl<S> Builder<S> {
 
     /// Has Lambda announce the end of the process, so that invocations under way come to their end and telemetry is flushed.
     /// `BATON_GRACEFUL_SHUTDOWN`, else the process is killed unannounced: on ordinary Lambda that happens between invocations, when
-    /// everything is flushed. On Managed Instances it can happen at any time.
+    /// everything is flushed. On Managed Instances it can happen at any time. Needs the feature `graceful-shutdown`.
     ///
     /// From the announcement on no message is started; handlers that run have 120 ms before they are cancelled and their messages reported
     /// as failed, with `error.type` `shutdown`; a flush has 100 ms, and all is over after 270 ms. That is for the 300 ms which Lambda gives a
@@ -210,9 +210,7 @@ impl<S> Builder<S> {
         S: Send + Sync + 'static,
         Args: 'static,
     {
-        if let Some(name) = missing_runtime_variable() {
-            return Err(Error::NotOnLambda(name));
-        }
+        check_runtime_variables()?;
         let (processor, flusher) = self.set_up(handler).await?;
         let invoker = Arc::new(Invoker::new(processor, Arc::clone(&flusher)));
         let layer = invoker.flush_layer();
@@ -267,6 +265,12 @@ impl<S> Builder<S> {
             (given, _) => given,
         };
         log_start(&config, dead_letters.as_ref());
+        for name in environment.unknown {
+            warn!(
+                name,
+                "the variable means nothing: baton-lambda has none of this name"
+            );
+        }
         let processor = processor(handler, self.state, &config, &telemetry, dead_letters);
         let flusher = Flusher {
             telemetry,
@@ -365,7 +369,7 @@ fn log_start(config: &Config, dead_letters: Option<&DeadLetterQueue>) {
 /// Why a consumer did not start, or stopped.
 #[derive(thiserror::Error)]
 pub enum Error {
-    /// One of the variables that Lambda sets is missing.
+    /// One of the variables that Lambda sets is missing or empty.
     #[error(
         "{0} is not set: this program is a Lambda function, to be started by Lambda or by `baton up`"
     )]
@@ -379,6 +383,15 @@ pub enum Error {
     /// The Runtime API failed.
     #[error("the Lambda Runtime API failed: {0}")]
     Runtime(lambda_runtime::Error),
+}
+
+impl From<NotOnLambda> for Error {
+    fn from(error: NotOnLambda) -> Self {
+        match error {
+            NotOnLambda::Missing(name) => Self::NotOnLambda(name),
+            NotOnLambda::Invalid(invalid) => Self::Config(vec![invalid]),
+        }
+    }
 }
 
 /// As in `Display`: this is what a `main` that returns the error prints.

@@ -13,8 +13,8 @@ pub(crate) use invalid::InvalidContext;
 
 use crate::event::{BridgeEvent, Notification, Record, TraceCarrier, Value};
 use baton_telemetry::{
-    BAGGAGE, InvalidXrayHeader, Propagator, TRACEPARENT, TRACESTATE, parse_trace_context,
-    parse_xray_header, with_baggage, with_remote_parent,
+    BAGGAGE, InvalidXrayHeader, Propagator, TRACEPARENT, TRACESTATE, check_baggage,
+    parse_trace_context_noting, parse_xray_header, with_baggage, with_remote_parent,
 };
 use invalid::Reason;
 use opentelemetry::Context;
@@ -168,20 +168,20 @@ impl Search {
     }
 
     fn take_parent(&mut self, carrier: Carrier, parent: Value<'_>, state: Value<'_>) {
-        let Some(parent) = self.text(carrier, TRACEPARENT, parent) else {
+        let is_alone = parent == Value::Absent;
+        let (parent, state) = (
+            self.text(carrier, TRACEPARENT, parent),
+            self.text(carrier, TRACESTATE, state),
+        );
+        let Some(parent) = parent else {
+            if is_alone && state.is_some_and(|state| is_said(&state)) {
+                self.note(carrier, Reason::TracestateAlone);
+            }
             return;
         };
-        let state = match state {
-            Value::Text(state) => Some(state),
-            other => self.text(carrier, TRACESTATE, other),
-        };
-        match parse_trace_context(&parent, state.as_deref()) {
+        let note = |reason| self.note(carrier, Reason::Tracestate(reason));
+        match parse_trace_context_noting(&parent, state.as_deref(), note) {
             Ok(producer) => {
-                if state.is_some_and(|state| is_said(&state))
-                    && producer.trace_state().header().is_empty()
-                {
-                    self.note(carrier, Reason::Tracestate);
-                }
                 self.origin.producer = Some(producer);
                 self.origin.carrier = Some(carrier);
             }
@@ -189,14 +189,14 @@ impl Search {
         }
     }
 
+    /// Only baggage that says something counts as found: of other carriers the next one is tried.
     fn take_baggage(&mut self, carrier: Carrier, baggage: Value<'_>) {
         let Some(baggage) = self.text(carrier, BAGGAGE, baggage) else {
             return;
         };
-        if baggage.contains('=') {
+        let note = |reason| self.note(carrier, Reason::Baggage(reason));
+        if check_baggage(&baggage, note) {
             self.origin.baggage = Some(baggage.into());
-        } else if is_said(&baggage) {
-            self.note(carrier, Reason::NoMembers);
         }
     }
 

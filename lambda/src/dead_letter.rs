@@ -15,25 +15,29 @@ pub(crate) use error::DeadLetterError;
 pub use error::InvalidDeadLetterQueue;
 
 use crate::event::Record;
-use attributes::Attribute;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::operation::RequestId as _;
 use aws_sdk_sqs::operation::send_message::SendMessageOutput;
 use letter::{Additions, Letter};
 use opentelemetry::context::FutureExt as _;
+use opentelemetry::propagation::TextMapPropagator;
 use opentelemetry::trace::{TraceContextExt as _, Tracer};
 use opentelemetry::{Context, global};
 use origin::Origin;
 use queue::QueueUrl;
 use span::Unfinished;
+use std::sync::{Arc, Once};
+use tracing::warn;
 
 /// Instrumentation scope of the spans made here.
 const SCOPE: &str = "baton.lambda.dead_letter";
 
 /// A queue that takes the messages which handlers have given up on. Clones share the client and its connections.
 ///
-/// What is sent is the message as it came: its body, its message attributes, its `AWSTraceHeader`, and the trace context that it carries.
-/// One that carries none gets that of the send. The reason is added as message attributes:
+/// What is sent is the message as it came: its body, its message attributes, its `AWSTraceHeader`, and the trace context that it carries in
+/// them. One that carries none gets that of the send, as the listed propagators write it: message attributes, and for `xray` an
+/// `AWSTraceHeader`. A header that came with the message stays, whatever is listed; it counts as the message's context where `xray` is.
+/// The reason is added as message attributes:
 ///
 /// | Attribute | Value |
 /// |---|---|
@@ -44,9 +48,14 @@ const SCOPE: &str = "baton.lambda.dead_letter";
 ///
 /// A message with attributes of these names, from an earlier stay in a dead-letter queue, gets new ones. SQS takes ten attributes and
 /// 1 MiB a message. When either runs short, what is added is left out from the bottom of this table upwards and the trace context last,
-/// never anything of the sender's; the span of the send names what was left out.
+/// never anything of the sender's. A queue may allow less than SQS does, which only its refusal tells: it is sent the message without the
+/// reason then, and if that is refused too, without the trace context. The span of the send names what was left out. Its kind is
+/// that of the first attempt, as a span's kind cannot change: a PRODUCER that has left `traceparent` out is not the message's context.
 ///
 /// To a FIFO queue the message goes in its own message group, or one of its own if it has none, with its message id as deduplication id.
+///
+/// It must not be the queue that the messages come from. Where account and name (and the region, as far as the URL tells) are the same,
+/// nothing is sent: permanent failures are reported like any other, and a warning says why.
 ///
 /// # Moving messages back
 ///
@@ -57,10 +66,22 @@ const SCOPE: &str = "baton.lambda.dead_letter";
 ///
 /// A function that dies after the send and before its response has been read gets the message again, and sends it again. (Not to a FIFO
 /// queue within five minutes: there the message id keeps the second one out.)
+///
+/// # Without partial responses
+///
+/// Where one failure has the whole batch delivered again ([`PartialResponse::Off`](crate::PartialResponse::Off), or a message without an
+/// id in the batch), a message that was moved would come back and be moved again, each time. There permanent failures are sent last, when
+/// all messages are handled, and only if nothing else has failed; otherwise they are reported like any other. If then a send fails, no
+/// further one is begun, and what was sent before it is sent again with the next delivery.
+///
+/// A FIFO group goes on after a permanent failure there too, because it is meant to be moved. If in the end it is not, the whole batch is
+/// delivered again, the group from its first message, so that the order of each delivery is kept.
 #[derive(Debug, Clone)]
 pub struct DeadLetterQueue {
     client: Client,
     queue: QueueUrl,
+    /// That messages come from this very queue is said once.
+    own_messages: Arc<Once>,
 }
 
 /// Why a message is given up.
@@ -70,6 +91,13 @@ pub(crate) struct Reason<'a> {
     pub(crate) error_type: &'a str,
     /// For a person to read.
     pub(crate) description: &'a str,
+}
+
+/// A message on its way.
+struct Sending<'a> {
+    letter: Letter<'a>,
+    additions: Additions,
+    span: Unfinished,
 }
 
 impl DeadLetterQueue {
@@ -84,7 +112,7 @@ impl DeadLetterQueue {
         queue_url: impl Into<String>,
     ) -> Result<Self, InvalidDeadLetterQueue> {
         let queue = QueueUrl::parse(queue_url.into())?;
-        Ok(Self { client, queue })
+        Ok(Self::of(client, queue))
     }
 
     /// The queue behind this URL, reached with the region, the credentials and the endpoint that the environment names, as the AWS SDKs
@@ -92,12 +120,37 @@ impl DeadLetterQueue {
     pub(crate) async fn from_environment(queue_url: &str) -> Result<Self, InvalidDeadLetterQueue> {
         let queue = QueueUrl::parse(queue_url.to_owned())?;
         let client = client::load(client::environment()).await?;
-        Ok(Self { client, queue })
+        Ok(Self::of(client, queue))
+    }
+
+    fn of(client: Client, queue: QueueUrl) -> Self {
+        Self {
+            client,
+            queue,
+            own_messages: Arc::new(Once::new()),
+        }
     }
 
     /// The queue's name.
     pub(crate) fn name(&self) -> &str {
         self.queue.name()
+    }
+
+    /// Whether messages from the queue of `record` can be moved here. Not those that come from here: each would be back at once as a new
+    /// message, whose receive count begins anew, and would never reach the end that a redrive policy sets.
+    pub(crate) fn takes(&self, record: &Record<'_>) -> bool {
+        let own = record.queue_arn().filter(|arn| self.queue.may_be(arn));
+        if let Some(arn) = &own {
+            self.own_messages.call_once(|| {
+                warn!(
+                    source = &**arn,
+                    dead_letter_queue = self.queue.as_str(),
+                    "permanent failures are not moved but delivered again: the dead-letter queue is the queue that they come from. \
+                     BATON_DEAD_LETTER_QUEUE_URL, or the builder's dead_letter_queue, must name another one"
+                );
+            });
+        }
+        own.is_none()
     }
 
     /// Sends the message of `record`, whose span is that of `span`. Returns once SQS has accepted it.
@@ -107,70 +160,77 @@ impl DeadLetterQueue {
         span: &Context,
         reason: &Reason<'_>,
     ) -> Result<(), DeadLetterError> {
-        self.send_traced(&global::tracer(SCOPE), record, span, reason)
-            .await
+        let sending = global::get_text_map_propagator(|propagator| {
+            self.prepare(&global::tracer(SCOPE), propagator, record, span, reason)
+        });
+        self.deliver(sending?).await
     }
 
-    async fn send_traced<T>(
+    /// Starts the span of the send, and decides what goes with the message.
+    fn prepare<'a, T>(
         &self,
         tracer: &T,
-        record: &Record<'_>,
+        propagator: &dyn TextMapPropagator,
+        record: &Record<'a>,
         parent: &Context,
         reason: &Reason<'_>,
-    ) -> Result<(), DeadLetterError>
+    ) -> Result<Sending<'a>, DeadLetterError>
     where
         T: Tracer,
         T::Span: Send + Sync + 'static,
     {
         let letter = Letter::of(record, self.queue.is_fifo())?;
-        let origin = Origin::of(&letter);
-        let send = span::start(tracer, &self.queue, &origin, parent);
-        let context = parent.with_span(send);
-        let _unfinished = Unfinished(context.clone());
-        let additions = letter.additions(origin.carrier(&letter, &context), record, reason);
-        let sent = self
-            .send_within(&letter, additions, &context)
-            .with_context(context.clone())
-            .await;
-        span::finish(&context.span(), sent.as_ref().err());
-        sent
+        let origin = Origin::of(&letter, propagator);
+        let context = parent.with_span(span::start(tracer, &self.queue, &origin, parent));
+        let carrier = origin.carrier(&letter, propagator, &context);
+        Ok(Sending {
+            additions: letter.additions(carrier, record, reason),
+            letter,
+            span: Unfinished(context),
+        })
     }
 
-    async fn send_within(
-        &self,
-        letter: &Letter<'_>,
-        additions: Additions,
-        context: &Context,
-    ) -> Result<(), DeadLetterError> {
-        let Additions {
-            added,
-            mut left_out,
-        } = additions;
-        let names: Vec<String> = added.iter().map(|added| added.name.clone()).collect();
-        let mut sent = self.request(letter, added).await;
-        // A queue may allow less than SQS does, and only refusing tells: the message is worth more than what we add to it.
-        if !names.is_empty() && sent.as_ref().is_err_and(DeadLetterError::is_of_the_message) {
-            left_out.extend(names);
-            sent = self.request(letter, Vec::new()).await;
-        }
+    async fn deliver(&self, mut sending: Sending<'_>) -> Result<(), DeadLetterError> {
+        let context = sending.span.0.clone();
+        let sent = self.try_all(&mut sending).with_context(context.clone());
+        let sent = sent.await;
         let span = context.span();
-        span::record_left_out(&span, left_out);
-        let sent = sent?;
-        span::record_accepted(&span, sent.message_id(), sent.request_id());
-        Ok(())
+        span::record_left_out(&span, sending.additions.left_out);
+        if let Ok(sent) = &sent {
+            span::record_accepted(&span, sent.message_id(), sent.request_id());
+        }
+        span::finish(&span, sent.as_ref().err());
+        sent.map(|_| ())
+    }
+
+    /// Sends the message with less and less of what is added, until the queue takes it: it may allow less than SQS does, only refusing
+    /// tells, and the message is worth more than the trace context, which is worth more than the reason.
+    async fn try_all(
+        &self,
+        sending: &mut Sending<'_>,
+    ) -> Result<SendMessageOutput, DeadLetterError> {
+        let Sending {
+            letter, additions, ..
+        } = sending;
+        loop {
+            match self.request(letter, additions).await {
+                Err(error) if error.is_of_the_message() && additions.shed() => {}
+                outcome => return outcome,
+            }
+        }
     }
 
     async fn request(
         &self,
         letter: &Letter<'_>,
-        added: Vec<Attribute>,
+        additions: &Additions,
     ) -> Result<SendMessageOutput, DeadLetterError> {
         let request = self
             .client
             .send_message()
             .queue_url(self.queue.as_str())
-            .set_message_attributes(Some(letter.wire_attributes(added)?))
-            .set_message_system_attributes(letter.wire_system_attributes()?)
+            .set_message_attributes(Some(letter.wire_attributes(additions)?))
+            .set_message_system_attributes(letter.wire_system_attributes(additions)?)
             .set_message_group_id(letter.group_id())
             .set_message_deduplication_id(letter.deduplication_id())
             .message_body(letter.body());

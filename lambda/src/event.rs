@@ -61,7 +61,7 @@ fn read_event(json: &str) -> Result<Vec<Fields>, InvalidEvent> {
     if json.len() > MAX_LENGTH {
         return Err(InvalidEvent::TooLong { length: json.len() });
     }
-    let mut scanner = Scanner::new(json, 0);
+    let mut scanner = Scanner::new(json);
     let records = read_object(&mut scanner);
     // What is no JSON has fields missing for that reason alone.
     let is_json = match records {

@@ -16,8 +16,9 @@ pub enum FailureKind {
 
 /// Why a message was not handled.
 ///
-/// Any error turns into a retryable failure with `?`, named by its type. `Failure` is no [`std::error::Error`] itself: that would make
-/// the conversion ambiguous.
+/// Any type that implements [`std::error::Error`] turns into a retryable failure with `?`, named by it. A boxed error, or `anyhow`'s, has no
+/// such type, and needs a name: `.map_err(|error| Failure::retry("store", error))?`. `Failure` is no error itself: that would make the
+/// conversion ambiguous.
 ///
 /// ```
 /// use baton_lambda::Failure;

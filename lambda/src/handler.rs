@@ -9,6 +9,13 @@ use std::future::Future;
 ///
 /// Implemented for every `async fn(Message<T>) -> Result<(), E>` and `async fn(Message<T>, S) -> Result<(), E>` where the error turns
 /// into a [`Failure`]; `Args` only tells the two apart and is inferred. There is no need to implement it by hand.
+#[diagnostic::on_unimplemented(
+    message = "this is no handler of messages",
+    label = "expected `async fn(Message<T>) -> Result<(), E>`, or `async fn(Message<T>, S)` with the state given to the builder",
+    note = "a second argument is what `Consumer::builder().state(…)` was given: its type has to be the same, and `Clone`",
+    note = "`T` has to be `DeserializeOwned`, and `E` a type that implements `std::error::Error`, or `Failure`: for a boxed error there is `Failure::retry`",
+    note = "the function, and what it holds across an `await`, has to be `Send`"
+)]
 pub trait Handler<S, Args>: Send + Sync + 'static {
     /// What a message's body is decoded into.
     type Body: DeserializeOwned + Send + 'static;

@@ -1,8 +1,10 @@
 //! One batch, from its records to what became of them. The caller watches the clock, flushes and answers.
 
+mod aside;
+
 use crate::config::Config;
 use crate::context::{Origin, Origins};
-use crate::dead_letter::{DeadLetterQueue, Reason};
+use crate::dead_letter::DeadLetterQueue;
 use crate::event::{Batch, Record};
 use crate::failure::{Failure, FailureKind};
 use crate::halt::Halt;
@@ -10,6 +12,7 @@ use crate::handler::Handler;
 use crate::message::Message;
 use crate::queue::Queues;
 use crate::spans::{self, Described, LambdaInvocation, Spans};
+use aside::Parking;
 use futures_util::future::{Either, select};
 use futures_util::{FutureExt as _, StreamExt as _, stream};
 use opentelemetry::Context;
@@ -17,7 +20,6 @@ use opentelemetry::context::FutureExt as _;
 use opentelemetry::trace::TraceContextExt as _;
 use std::any::Any;
 use std::collections::HashMap;
-use std::error::Error as StdError;
 use std::marker::PhantomData;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -69,6 +71,8 @@ struct Invocation<'a> {
     /// With the batch span in it.
     context: Context,
     halt: &'a Halt,
+    /// Where permanent failures wait for the end of the batch; `None`: they need not.
+    parking: Option<Parking>,
 }
 
 impl<H: Handler<S, Args>, S, Args> Processor<H, S, Args> {
@@ -86,6 +90,7 @@ impl<H: Handler<S, Args>, S, Args> Processor<H, S, Args> {
         let invocation = Invocation {
             batch: Arc::new(batch),
             context: self.spans.start_batch(lambda, &described),
+            parking: self.parking(&described),
             described,
             halt,
         };
@@ -96,6 +101,7 @@ impl<H: Handler<S, Args>, S, Args> Processor<H, S, Args> {
             .flat_map(stream::iter)
             .collect()
             .await;
+        failed.extend(self.settle(&invocation, failed.is_empty()).await);
         failed.sort_unstable();
         Processed {
             batch: invocation.batch,
@@ -144,16 +150,12 @@ impl<H: Handler<S, Args>, S, Args> Processor<H, S, Args> {
                     let _active = context.clone().attach();
                     failed.record(&context, &record);
                 }
-                match self
-                    .move_aside(invocation, &record, &context, &failed)
-                    .await
-                {
-                    true => Outcome::Done,
-                    false => Outcome::Failed,
-                }
+                self.move_aside(invocation, index, &context, failed).await
             }
         };
-        context.span().end();
+        if outcome != Outcome::Parked {
+            context.span().end();
+        }
         outcome
     }
 
@@ -192,44 +194,6 @@ impl<H: Handler<S, Args>, S, Args> Processor<H, S, Args> {
         handled.map_err(Failed::from)
     }
 
-    /// Sends a message that no further delivery would help to the dead-letter queue. `false`: it is not there, and must be delivered again.
-    async fn move_aside(
-        &self,
-        invocation: &Invocation<'_>,
-        record: &Record<'_>,
-        context: &Context,
-        failed: &Failed,
-    ) -> bool {
-        let queue = match &self.dead_letters {
-            Some(queue) if failed.kind == FailureKind::Permanent => queue,
-            _ => return false,
-        };
-        let reason = Reason {
-            error_type: failed.error_type,
-            description: &failed.description,
-        };
-        let sending = queue.send(record, context, &reason);
-        let sending = pin!(sending.with_context(context.clone()));
-        let cancelled = pin!(invocation.halt.cancelled());
-        let outcome = select(sending, cancelled).await;
-        let _active = context.clone().attach();
-        match outcome {
-            Either::Left((Ok(()), _)) => {
-                spans::record_move(context, queue.name());
-                true
-            }
-            Either::Left((Err(error), _)) => {
-                let error: &dyn StdError = &error;
-                warn!(
-                    message_id = record.message_id().as_deref(),
-                    error, "message not moved to the dead-letter queue: it will be delivered again"
-                );
-                false
-            }
-            Either::Right(_) => false,
-        }
-    }
-
     /// Spans that say why records were not tried.
     fn skip_records(
         &self,
@@ -256,6 +220,7 @@ impl<H: Handler<S, Args>, S, Args> Processor<H, S, Args> {
             debug!(
                 message_id = described.ids[index].as_deref(),
                 carrier = origin.carrier.map(|carrier| carrier.as_str()),
+                link = origin.xray.is_some().then_some("AWSTraceHeader"),
                 ignored = origin.invalid.as_ref().map(tracing::field::display),
                 "message's trace context"
             );
@@ -268,6 +233,8 @@ impl<H: Handler<S, Args>, S, Args> Processor<H, S, Args> {
 enum Outcome {
     Done,
     Failed,
+    /// Decided once all other records are done. The span has not ended.
+    Parked,
 }
 
 /// Why no further record may be tried, if so.
@@ -304,6 +271,17 @@ fn group(record: &Record<'_>, queues: &Queues) -> Option<(String, String)> {
     ))
 }
 
+/// What is repeated of a failure's text, in bytes: it goes to a span's status, to a line of the log, and into a message's attribute.
+const MAX_DESCRIPTION: usize = 4096;
+
+fn shortened(mut text: String) -> String {
+    if text.len() > MAX_DESCRIPTION {
+        text.truncate(text.floor_char_boundary(MAX_DESCRIPTION));
+        text.push('…');
+    }
+    text
+}
+
 /// What is said about a failure: nothing of the user's is left in it.
 struct Failed {
     error_type: &'static str,
@@ -315,7 +293,7 @@ impl From<Failure> for Failed {
     fn from(failure: Failure) -> Self {
         Self {
             error_type: failure.error_type(),
-            description: failure.to_string(),
+            description: shortened(failure.to_string()),
             kind: failure.kind(),
         }
     }
@@ -326,7 +304,7 @@ impl Failed {
         let text = panic.downcast_ref::<&str>().copied();
         let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
         let text = text.unwrap_or("a value that is no text");
-        let description = format!("the handler panicked: {text}");
+        let description = shortened(format!("the handler panicked: {text}"));
         // The value is the user's, too, and may panic when it is dropped. What it panics with then is not looked at: better never dropped.
         if let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
             mem::forget(another);

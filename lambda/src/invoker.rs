@@ -11,6 +11,7 @@ use aws_lambda_events::event::sqs::SqsBatchResponse;
 use lambda_runtime::{Diagnostic, LambdaEvent};
 use opentelemetry::trace::TraceContextExt as _;
 use std::collections::HashSet;
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::Notify;
@@ -105,7 +106,7 @@ pub(crate) fn respond(
 }
 
 /// Why a whole batch is delivered again.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum InvocationError {
     /// The event is not what an SQS event source mapping sends. The text names the field.
@@ -125,6 +126,13 @@ pub enum InvocationError {
         /// How many there were.
         of: usize,
     },
+}
+
+/// As in `Display`: this is what the runtime logs.
+impl fmt::Debug for InvocationError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{self}")
+    }
 }
 
 impl InvocationError {

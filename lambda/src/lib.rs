@@ -36,7 +36,9 @@
 //!
 //! Handlers run side by side on one thread. CPU-bound work belongs in `tokio::task::spawn_blocking`: a handler that blocks the thread
 //! holds up the others, and nothing can interrupt it. One that is cancelled ends at the `await` it is at; what it has handed to
-//! `spawn_blocking` or `tokio::spawn` goes on without it, although the message is returned as failed.
+//! `spawn_blocking` or `tokio::spawn` goes on without it, although the message is returned as failed. Such tasks are outside the message's span
+//! unless its context goes with them: `.with_context(Context::current())` of [`FutureExt`](opentelemetry::context::FutureExt), or on a
+//! blocking thread [`Context::attach`](opentelemetry::Context::attach).
 //!
 //! The same code runs on Lambda Managed Instances, which send several invocations at a time: on tokio's multi-thread runtime, each
 //! invocation flushes its own spans.
@@ -49,7 +51,7 @@
 //! |---|---|
 //! | returns `Ok` | it is deleted |
 //! | returns an error, or [`Failure::retry`] | it is delivered again, until the queue's redrive policy moves it |
-//! | returns [`Failure::permanent`] | the same; or, where a dead-letter queue is given, it is sent there at once with the reason, and deleted |
+//! | returns [`Failure::permanent`] | the same; or, where a dead-letter queue is given, it is sent there at once with the reason, and deleted (with `BATON_PARTIAL_RESPONSE=off`: at the batch's end, if nothing else has failed) |
 //! | panics, or takes a body that the message has not | the first is an error, the second a permanent failure |
 //! | is not done in time | it is delivered again |
 //!
@@ -70,8 +72,9 @@
 //! | `BATON_PARTIAL_RESPONSE` | `on`; `off` fails the whole invocation for one failed message | `on` |
 //! | `BATON_ALL_FAILED` | a batch of which every message failed: `report` them, or `fail-invocation` | `report` |
 //! | `BATON_MAX_RECEIVE_COUNT` | `maxReceiveCount` of the queue's redrive policy, for `baton.sqs.next_failure_dead_letters` | not known |
-//! | `BATON_DEAD_LETTER_QUEUE_URL` | where permanent failures are sent (feature `dead-letter-queue`) | nowhere |
+//! | `BATON_DEAD_LETTER_QUEUE_URL` | where permanent failures are sent; not the queue that they come from (feature `dead-letter-queue`) | nowhere |
 //! | `BATON_GRACEFUL_SHUTDOWN` | `on` has Lambda announce the end of the process (feature `graceful-shutdown`) | `off` |
+//! | `BATON_SPAN_BUFFER_BYTES` | bytes of finished spans that wait for the collector at most | 32 MiB |
 //!
 //! Neither mark before the deadline takes more than half of the time that an invocation has. Telemetry is configured by the standard
 //! `OTEL_*` variables: see `baton_telemetry`.
@@ -105,9 +108,9 @@
 //!
 //! | Span | Kind | Parent | Links |
 //! |---|---|---|---|
-//! | batch: `process_batch {queue}` | CONSUMER | none | each message's producer |
+//! | batch: `process_batch {queue}` | CONSUMER | none | each message's producer, or what `AWSTraceHeader` names where there is none |
 //! | record: `process {queue}` | CONSUMER | the producer's span | the batch span; what `AWSTraceHeader` names |
-//! | send: `send {dead-letter queue}` | PRODUCER, or CLIENT where the message keeps a context of its own | the record span | that context |
+//! | send: `send {dead-letter queue}` | PRODUCER; CLIENT where the message keeps a context of its own, or none is written | the record span | that context |
 //!
 //! | Attribute | On | Value |
 //! |---|---|---|
@@ -128,16 +131,16 @@
 //! | `baton.sqs.message_group_id` | record | on FIFO queues |
 //! | `baton.sqs.next_failure_dead_letters` | record | `true` when the redrive policy moves the message after one more failure |
 //! | `baton.sqs.dead_letter_queue` | record | where the message was sent for good |
-//! | `baton.context.invalid` | record | which carriers of its context did not count, and why |
+//! | `baton.context.invalid` | record | what of its context did not count, and why |
 //! | `error.type` | batch, record, send | batch: `BatchFailed` or `UnidentifiedFailure`, when the invocation fails; record: the handler's own, `invalid_body`, `panic`, `message_group_blocked`, `deadline_exceeded`, `shutdown`; send: SQS's code, or what kept it from answering |
 //! | `aws.sqs.queue.url` | send | |
 //! | `server.address` | send | |
 //! | `server.port` | send | |
 //! | `aws.request_id` | send | |
-//! | `baton.dead_letter.left_out` | send | names of attributes that there was no room for |
+//! | `baton.dead_letter.left_out` | send | names of attributes that there was no room for, or that the queue refused |
 //!
-//! The text of a failure, and of a panic, goes to the span's status and to one log line: it must hold no personal data. Bodies are in no
-//! signal. At debug level the log tells of each message where its context came from, and of each flush what it did.
+//! The text of a failure, and of a panic, goes to the span's status and to one log line, the first 4 KiB of it: it must hold no personal data.
+//! (A panic's text also goes where Rust's panic hook writes it, to standard error unless the program sets another.) Bodies are in no signal. At debug level the log tells of each message where its context came from, and of each flush what it did.
 
 mod config;
 mod consumer;
@@ -169,6 +172,10 @@ pub mod testing;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod exercise;
+
+/// Whose types stand in this crate's interface: here in the version that fits.
+#[doc(no_inline)]
+pub use {aws_lambda_events, lambda_runtime};
 
 #[cfg(feature = "tracing")]
 pub use baton_telemetry::tracing_layer;

@@ -133,6 +133,35 @@ pub(crate) enum BodyError {
         "the body is JSON, but not of the form that the handler takes: the error is at line {line} column {column}"
     )]
     Form { line: usize, column: usize },
+    #[error(
+        "the body is JSON, but not of the form that the handler takes: {name} is missing before line {line} column {column}"
+    )]
+    MissingField {
+        name: String,
+        line: usize,
+        column: usize,
+    },
+}
+
+impl From<serde_json::Error> for BodyError {
+    fn from(error: serde_json::Error) -> Self {
+        let (line, column) = (error.line(), error.column());
+        match (error.is_data(), name_of_missing_field(&error)) {
+            (false, _) => Self::Syntax { line, column },
+            (true, None) => Self::Form { line, column },
+            (true, Some(name)) => Self::MissingField { name, line, column },
+        }
+    }
+}
+
+/// The one thing in an error of `serde`'s that is sure to be the type's and not the body's.
+fn name_of_missing_field(error: &serde_json::Error) -> Option<String> {
+    let text = error.to_string();
+    let (name, _) = text.strip_prefix("missing field `")?.split_once('`')?;
+    let is_name = name
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
+    is_name.then(|| name.to_owned())
 }
 
 impl<T: DeserializeOwned + 'static> Message<T> {
@@ -163,13 +192,7 @@ fn decode_body<T: DeserializeOwned + 'static>(text: Cow<'_, str>) -> Result<T, B
     } else if let Some(slot) = slot.downcast_mut::<Option<Raw>>() {
         *slot = Some(Raw(text.into_owned()));
     } else {
-        return serde_json::from_str(&text).map_err(|error| {
-            let (line, column) = (error.line(), error.column());
-            match error.classify() {
-                serde_json::error::Category::Data => BodyError::Form { line, column },
-                _ => BodyError::Syntax { line, column },
-            }
-        });
+        return serde_json::from_str(&text).map_err(BodyError::from);
     }
     decoded.ok_or(BodyError::Missing)
 }
@@ -216,6 +239,21 @@ mod tests {
             message::<Vec<u8>>("[1"),
             Err(BodyError::Syntax { .. })
         ));
+    }
+
+    #[test]
+    fn a_field_that_is_missing_is_named_by_the_handlers_type_and_nothing_else_is() {
+        #[derive(Debug, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Order {
+            #[serde(rename = "order-id")]
+            _id: String,
+        }
+        let error = message::<Order>("{}").unwrap_err().to_string();
+        let expected = "the body is JSON, but not of the form that the handler takes: order-id is missing before line 1 column 2";
+        assert_eq!(error, expected);
+        let error = message::<Order>(r#"{"missing field `SECRET`": 1}"#).unwrap_err();
+        assert!(matches!(error, BodyError::Form { .. }), "{error}");
     }
 
     #[test]

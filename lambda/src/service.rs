@@ -28,6 +28,9 @@ use tower::Service;
 /// }
 /// ```
 ///
+/// A function of your own around it is a `service_fn` that calls it and returns its [error](InvocationError) as it is: the runtime knows how to
+/// report that, and a boxed error would lose its name.
+///
 /// It flushes before it returns, unless the flush point is [`AfterResponse`](crate::FlushPoint::AfterResponse): then the
 /// [layer](Self::flush_layer) does, or nobody. The event is written as JSON again to be read by the core, which costs more than what `run`
 /// does: use that where you can.

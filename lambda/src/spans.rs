@@ -37,6 +37,8 @@ const DEAD_LETTER_QUEUE: &str = "baton.sqs.dead_letter_queue";
 /// Why the trace context that came with a message did not count.
 const CONTEXT_INVALID: &str = "baton.context.invalid";
 
+/// What a batch's span has at most, `error.type` included.
+const MAX_BATCH_ATTRIBUTES: usize = 12;
 /// What a record's span has at most, `error.type` and where it was moved aside.
 const MAX_ATTRIBUTES: usize = 11;
 
@@ -67,7 +69,7 @@ pub(crate) struct LambdaInvocation<'a> {
 }
 
 impl Spans {
-    /// Starts the batch span: a trace of its own, with a link to each record's producer.
+    /// Starts the batch span: a trace of its own, with a link to each record's producer, or to what X-Ray knows of one that has none.
     pub(crate) fn start_batch(
         &self,
         invocation: LambdaInvocation<'_>,
@@ -76,11 +78,13 @@ impl Spans {
         let count = described.origins.len();
         let mut links = Vec::with_capacity(count);
         for (origin, id) in described.origins.iter().zip(&described.ids) {
-            links.extend(origin.producer.clone().map(|producer| link(producer, id)));
+            let sender = origin.producer.as_ref().or(origin.xray.as_ref());
+            links.extend(sender.map(|sender| link(sender.clone(), id)));
         }
         let queue = described.queues.only();
         let lambda = invocation.context;
-        let mut attributes = vec![
+        let mut attributes = Vec::with_capacity(MAX_BATCH_ATTRIBUTES);
+        attributes.extend([
             KeyValue::new(key::MESSAGING_SYSTEM, AWS_SQS),
             KeyValue::new(key::MESSAGING_OPERATION_NAME, PROCESS_BATCH),
             KeyValue::new(key::MESSAGING_OPERATION_TYPE, PROCESS),
@@ -91,9 +95,9 @@ impl Spans {
             KeyValue::new(key::FAAS_TRIGGER, PUBSUB),
             KeyValue::new(key::FAAS_INVOCATION_ID, lambda.request_id.clone()),
             KeyValue::new(key::FAAS_COLDSTART, invocation.is_cold_start),
-        ];
+        ]);
         attributes.extend(queue.map(destination));
-        attributes.extend(function_attributes(lambda));
+        attributes.extend(function_attributes(lambda).into_iter().flatten());
         let builder = SpanBuilder::from_name(span_name(PROCESS_BATCH, queue))
             .with_kind(SpanKind::Consumer)
             .with_attributes(attributes)
@@ -187,26 +191,25 @@ fn message_id(id: &Arc<str>) -> KeyValue {
     KeyValue::new(key::MESSAGING_MESSAGE_ID, Arc::clone(id))
 }
 
-fn link(producer: SpanContext, id: &Option<Arc<str>>) -> Link {
-    Link::new(producer, id.iter().map(message_id).collect(), 0)
+fn link(sender: SpanContext, id: &Option<Arc<str>>) -> Link {
+    Link::new(sender, id.iter().map(message_id).collect(), 0)
 }
 
 /// What the invoked ARN tells (FaaS conventions: the resource id has the version that ran, not the alias that was called).
-fn function_attributes(lambda: &LambdaContext) -> Vec<KeyValue> {
+fn function_attributes(lambda: &LambdaContext) -> Option<[KeyValue; 3]> {
     let invoked = &lambda.invoked_function_arn;
-    let parts: Vec<&str> = invoked.split(':').collect();
-    let [_, _, _, _, account, _, _, ref qualifier @ ..] = parts[..] else {
-        return Vec::new();
+    let account = invoked.split(':').nth(4)?;
+    let mut colons = invoked.match_indices(':').map(|(at, _)| at).skip(5);
+    colons.next()?;
+    let resource = match colons.next() {
+        None => invoked.clone(),
+        Some(end) => [&invoked[..=end], &lambda.env_config.version].concat(),
     };
-    let resource = match qualifier {
-        [] => invoked.clone(),
-        _ => format!("{}:{}", parts[..7].join(":"), lambda.env_config.version),
-    };
-    vec![
+    Some([
         KeyValue::new(key::AWS_LAMBDA_INVOKED_ARN, invoked.clone()),
         KeyValue::new(key::CLOUD_ACCOUNT_ID, account.to_owned()),
         KeyValue::new(key::CLOUD_RESOURCE_ID, resource),
-    ]
+    ])
 }
 
 /// Seconds since `sent` (milliseconds since 1970); clocks that disagree give zero, not less.

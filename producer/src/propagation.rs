@@ -43,6 +43,13 @@ pub(crate) fn has_trace_context(message: &Message, fields: &[String]) -> bool {
         .any(|field| is_trace_identity(field) && attributes.find(field).is_some())
 }
 
+/// Whether a propagator of these fields says which span a message comes from.
+pub(crate) fn tells_of_a_span(fields: &[String]) -> bool {
+    fields
+        .iter()
+        .any(|field| is_trace_identity(field) || is_xray(field))
+}
+
 /// Decides which fields of `carrier` go into the message.
 ///
 /// Nothing that the caller put in is overwritten. When the caller brought a trace context, ours stays out altogether: a `tracestate` belongs to

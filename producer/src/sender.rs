@@ -61,7 +61,8 @@ impl Sender {
     /// retries (it may have been sent).
     pub async fn send(&self, message: Message) -> Result<Sent, SendError> {
         let parent = Context::current();
-        let origin = span::Origin::of(&message);
+        let origin =
+            global::get_text_map_propagator(|propagator| span::Origin::of(&message, propagator));
         let context = parent.with_span(span::start(&self.tracer, &self.queue, &origin, &parent));
         let _unfinished = Unfinished(context.clone());
         let outcome = self

@@ -67,8 +67,9 @@ mod tracing_layer;
 pub use export::Sent;
 pub use group::FlushGroup;
 pub use propagation::{
-    AWS_TRACE_HEADER, BAGGAGE, InvalidTraceparent, InvalidXrayHeader, Propagator, TRACEPARENT,
-    TRACESTATE, XRAY_TRACE_ID_HEADER, XrayContext, parse_trace_context, parse_xray_header,
+    AWS_TRACE_HEADER, BAGGAGE, InvalidBaggage, InvalidTraceparent, InvalidTracestate,
+    InvalidXrayHeader, Propagator, TRACEPARENT, TRACESTATE, XRAY_TRACE_ID_HEADER, XrayContext,
+    check_baggage, parse_trace_context, parse_trace_context_noting, parse_xray_header,
     with_baggage, with_remote_parent,
 };
 pub use telemetry::{FlushReport, Service, Telemetry};

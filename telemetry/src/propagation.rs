@@ -18,7 +18,9 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::LazyLock;
 
+pub use baggage::InvalidBaggage;
 pub use traceparent::InvalidTraceparent;
+pub use tracestate::InvalidTracestate;
 pub use xray::{
     AWS_TRACE_HEADER, InvalidXrayHeader, XRAY_TRACE_ID_HEADER, XrayContext, parse_xray_header,
 };
@@ -33,10 +35,25 @@ pub const BAGGAGE: &str = "baggage";
 /// Whitespace that may stand around values and is no part of them (`OWS` of RFC 9110).
 const OWS: [char; 2] = [' ', '\t'];
 
-static W3C_FIELDS: LazyLock<[String; 3]> =
-    LazyLock::new(|| [TRACEPARENT, TRACESTATE, BAGGAGE].map(str::to_owned));
-static ALL_FIELDS: LazyLock<[String; 4]> =
-    LazyLock::new(|| [TRACEPARENT, TRACESTATE, BAGGAGE, XRAY_TRACE_ID_HEADER].map(str::to_owned));
+/// The fields of every combination of formats, by [`Propagator::combination`]: a propagator lends its list out, and has no place for it.
+static FIELDS: LazyLock<[Vec<String>; 8]> = LazyLock::new(|| {
+    std::array::from_fn(|combination| {
+        let fields = [
+            (TRACE_CONTEXT_BIT, TRACEPARENT),
+            (TRACE_CONTEXT_BIT, TRACESTATE),
+            (BAGGAGE_BIT, BAGGAGE),
+            (XRAY_BIT, XRAY_TRACE_ID_HEADER),
+        ];
+        let listed = |(bit, _): &(usize, &str)| combination & bit != 0;
+        let listed = fields.into_iter().filter(listed);
+        listed.map(|(_, field)| field.to_owned()).collect()
+    })
+});
+
+/// The formats in the number of a combination.
+const TRACE_CONTEXT_BIT: usize = 1;
+const BAGGAGE_BIT: usize = 2;
+const XRAY_BIT: usize = 4;
 
 /// Parses a `traceparent` and the `tracestate` that came with it.
 ///
@@ -50,10 +67,23 @@ pub fn parse_trace_context(
     traceparent: &str,
     tracestate: Option<&str>,
 ) -> Result<SpanContext, InvalidTraceparent> {
+    parse_trace_context_noting(traceparent, tracestate, |_| {})
+}
+
+/// [`parse_trace_context`], and tells `note` what of the `tracestate` does not count, each reason once.
+///
+/// # Errors
+///
+/// As there: the `tracestate` has not been looked at then.
+pub fn parse_trace_context_noting(
+    traceparent: &str,
+    tracestate: Option<&str>,
+    note: impl FnMut(InvalidTracestate),
+) -> Result<SpanContext, InvalidTraceparent> {
     let parsed = traceparent::parse(traceparent)?;
     let trace_state = tracestate
         .filter(|value| !value.is_empty())
-        .and_then(tracestate::parse)
+        .and_then(|value| tracestate::parse(value, note))
         .unwrap_or(TraceState::NONE);
     Ok(SpanContext::new(
         parsed.trace_id,
@@ -90,6 +120,11 @@ struct CameInRandom(TraceId);
 #[must_use]
 pub fn with_baggage(context: &Context, header: &str) -> Context {
     baggage::extract(context, header)
+}
+
+/// Whether [`with_baggage`] finds a member in a `baggage` header; tells `note` why others do not count, each reason once. Allocates nothing.
+pub fn check_baggage(header: &str, note: impl FnMut(InvalidBaggage)) -> bool {
+    baggage::check(header, note)
 }
 
 /// The propagator of both sides of the queue: which formats it reads and writes comes from `OTEL_PROPAGATORS`.
@@ -154,6 +189,17 @@ impl Propagator {
         xray: false,
     };
 
+    /// Which of the eight combinations of formats this is.
+    fn combination(&self) -> usize {
+        let formats = [
+            (self.trace_context, TRACE_CONTEXT_BIT),
+            (self.baggage, BAGGAGE_BIT),
+            (self.xray, XRAY_BIT),
+        ];
+        let listed = formats.into_iter().filter(|(listed, _)| *listed);
+        listed.map(|(_, bit)| bit).sum()
+    }
+
     fn remote_parent(&self, extractor: &dyn Extractor) -> Option<SpanContext> {
         self.w3c_parent(extractor)
             .or_else(|| self.xray_parent(extractor))
@@ -216,10 +262,7 @@ impl TextMapPropagator for Propagator {
     }
 
     fn fields(&self) -> FieldIter<'_> {
-        FieldIter::new(match self.xray {
-            true => ALL_FIELDS.as_slice(),
-            false => W3C_FIELDS.as_slice(),
-        })
+        FieldIter::new(&FIELDS[self.combination()])
     }
 }
 

@@ -1,5 +1,7 @@
 //! Each example is started as a function, handles messages, and leaves the response and the spans that its documentation promises.
 
+use std::time::Duration;
+
 use ::http::StatusCode;
 use baton_tests::{
     Answer, Collector, FakeLambda, Function, FunctionError, Record, Span, SpanKind, Value, event,
@@ -9,6 +11,8 @@ use serde_json::json;
 use crate::support::binaries::example;
 use crate::support::functions::{TIMEOUT, function};
 use crate::support::recorder::Recorder;
+
+const COLLECTORS_TIME: Duration = Duration::from_millis(200);
 
 /// What came of one invocation.
 struct Outcome {
@@ -122,6 +126,54 @@ async fn options_fail_the_whole_batch_for_one_message() {
         .clone()
         .find(|line| line["message"] == "consumer started");
     assert_eq!(started.unwrap()["concurrency"], 20);
+}
+
+#[tokio::test]
+async fn options_in_the_program_win_over_the_environment() {
+    let outcome = invoke_with("options", &traced(&[json!({"id": "1"}), json!({})]), |it| {
+        it.variable("BATON_CONCURRENCY", "3")
+            .variable("BATON_PARTIAL_RESPONSE", "on")
+            .variable("BATON_MAX_RECEIVE_COUNT", "7")
+    })
+    .await;
+    let error = outcome.response.as_ref().unwrap_err();
+    assert_eq!(error.error_message, "1 of 2 messages failed");
+    let mut log = outcome.log.iter();
+    let started = log.find(|line| line["message"] == "consumer started");
+    let started = started.unwrap();
+    assert_eq!(started["concurrency"], 20);
+    // What the program leaves open is the environment's.
+    assert_eq!(started["max_receive_count"], 7);
+}
+
+#[tokio::test]
+async fn tower_service_answers_and_flushes_at_either_point() {
+    let bodies = [json!({"quantity": 2}), json!({"quantity": 0})];
+    for (flush_point, is_flushed_first) in [("before-response", true), ("after-response", false)] {
+        // Slow enough to be seen on one side of the response.
+        let collector = Collector::start(Answer::After(COLLECTORS_TIME));
+        let collector = collector.await.unwrap();
+        let function = function(example("tower_service").to_str().unwrap(), &collector)
+            .variable("BATON_FLUSH_POINT", flush_point);
+        let lambda = FakeLambda::start(&function).await.unwrap();
+        let invocation = lambda.invoke(event(&traced(&bodies)), TIMEOUT);
+        let invocation = invocation.await.unwrap();
+        let failed = json!({"batchItemFailures": [{"itemIdentifier": id(1)}]});
+        assert_eq!(invocation.response.as_ref(), Ok(&failed));
+        let responded_after = invocation.responded_after();
+        assert_eq!(responded_after >= COLLECTORS_TIME, is_flushed_first);
+        assert!(invocation.ready_again_after() >= COLLECTORS_TIME);
+        let spans = collector.spans().unwrap();
+        assert_eq!(spans.len(), 3, "{spans:#?}");
+        assert!(
+            spans
+                .iter()
+                .all(|span| span.arrived_at < invocation.ready_again_at)
+        );
+        let ended = lambda.terminate(TIMEOUT).await;
+        let log = ended.stdout.join("\n");
+        assert!(log.contains("batch received"), "{log}");
+    }
 }
 
 #[tokio::test]

@@ -32,11 +32,17 @@ mod function;
 // Every field of every span on the wire, at every size of batch.
 mod wire;
 
+// Which contexts it reads, and who decides whether there are spans.
+mod propagators;
+
 // What it does when its time runs out.
 mod deadline;
 
 // When it sends its spans, and whose.
 mod flush_point;
+
+// What it logs at debug level.
+mod debug_log;
 
 // How it ends.
 mod shutdown;

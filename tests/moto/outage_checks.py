@@ -113,3 +113,24 @@ def nobody_listens(bench):
     spans = bench.receiver.taken()
     [process], [put] = spans["process"], spans["PutItem"]
     same((process.attributes["error.type"], put.attributes["error.type"]), ("store_unreachable", "io"))
+
+
+@check
+def no_credentials(bench):
+    """a function without credentials is store_failed, and does not wait for them until its time is up"""
+    nowhere = {"AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null"}
+    # Otherwise the SDK would ask a machine on EC2.
+    none = {"AWS_ACCESS_KEY_ID": None, "AWS_SECRET_ACCESS_KEY": None, "AWS_EC2_METADATA_DISABLED": "true"}
+    bench.table.behave(passing_on)
+    with bench.another_function(**none, **nowhere) as function:
+        record = bench.new_message("c-no-credentials")
+        answer = function.handle(record)
+    same(answer.failed, [record["messageId"]])
+    assert answer.seconds < TIMEOUT, f"it took {answer.seconds} s"
+    same((bench.table.requests, bench.table.item("c-no-credentials")), (0, None))
+    spans = bench.receiver.taken()
+    [process], [put] = spans["process"], spans["PutItem"]
+    same((process.attributes["error.type"], put.attributes["error.type"]), ("store_failed", "_OTHER"))
+    same((process.failed, put.failed), (True, True))
+    line = json.loads(bench.logged('"message failed"')[-1])
+    assert line["retryable"] and "credentials" in line["error.message"], line

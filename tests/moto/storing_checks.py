@@ -1,7 +1,10 @@
 """What is in the table after each message."""
 
+import json
+
 from bench import check, same
-from table import NAME
+from function import message
+from table import NAME, passing_on, without_item
 
 
 @check
@@ -45,14 +48,18 @@ def customer_without_referrer(bench):
 
 @check
 def redelivery(bench):
-    """the same message again succeeds, and changes nothing"""
+    """the same message again succeeds, and changes nothing, not even what has become of the customer since"""
     record = bench.new_message("c-again")
     same(bench.function.handle(record).failed, [])
+    bench.table.change("c-again", plan="enterprise", verified="yes")
     before = bench.table.item("c-again")
+    same((before["plan"], before["verified"]), ("enterprise", "yes"))
     bench.receiver.taken()
     same(bench.function.handle(record).failed, [])
     same(bench.table.item("c-again"), before)
     [put] = bench.receiver.taken()["PutItem"]
+    # DynamoDB did what it was asked to: the call has not failed.
+    same(put.attributes["db.response.status_code"], "ConditionalCheckFailedException")
     assert not put.failed and "error.type" not in put.attributes, put
     same(len(bench.logged("was handled before")), 1)
 
@@ -69,6 +76,51 @@ def another_message(bench):
     spans = bench.receiver.taken()
     [process], [put] = spans["process"], spans["PutItem"]
     same(process.attributes["error.type"], "customer_exists")
-    # DynamoDB did what it was asked to: the call has not failed.
+    # As with a redelivery.
     same(put.attributes["db.response.status_code"], "ConditionalCheckFailedException")
     assert not put.failed and "error.type" not in put.attributes, put
+
+
+@check
+def customer_of_no_message(bench):
+    """a customer whom no message brought is another's, and stays"""
+    bench.receiver.taken()
+    bench.table.change("c-by-hand", plan="enterprise")
+    record = bench.new_message("c-by-hand")
+    same(bench.function.handle(record).failed, [record["messageId"]])
+    same(bench.table.item("c-by-hand"), {"pk": "customer#c-by-hand", "plan": "enterprise"})
+    [process] = bench.receiver.taken()["process"]
+    same(process.attributes["error.type"], "customer_exists")
+
+
+@check
+def item_withheld(bench):
+    """a refusal that does not say whose customer is in the way is store_failed, which is neither success nor permanent"""
+    record = bench.new_message("c-withheld")
+    same(bench.function.handle(record).failed, [])
+    bench.receiver.taken()
+    bench.table.behave(without_item)
+    try:
+        same(bench.function.handle(record).failed, [record["messageId"]])
+    finally:
+        bench.table.behave(passing_on)
+    spans = bench.receiver.taken()
+    [process], [put] = spans["process"], spans["PutItem"]
+    same((process.attributes["error.type"], put.attributes["error.type"]), ("store_failed", "invalid_response"))
+    same((json.loads(bench.logged('"message failed"')[-1])["retryable"], put.failed), (True, True))
+    same(put.attributes["db.response.status_code"], "ConditionalCheckFailedException")
+
+
+@check
+def message_without_id(bench):
+    """a message without an id is not put, as nobody could tell it from another: it is message_id_missing, and retryable"""
+    nameless = message("", "c-nameless")
+    bench.receiver.taken()
+    bench.table.behave(passing_on)
+    answer = bench.function.handle(nameless)
+    # What cannot be named cannot be reported alone.
+    assert not answer.is_response, answer.body
+    same((bench.table.requests, bench.table.item("c-nameless")), (0, None))
+    [process] = bench.receiver.taken()["process"]
+    same((process.attributes["error.type"], process.failed), ("message_id_missing", True))
+    same(json.loads(bench.logged('"message failed"')[-1])["retryable"], True)

@@ -1,4 +1,4 @@
-"""A table of moto's, and in front of it a server that can refuse, hang or break off instead of passing on."""
+"""A table of moto's, and in front of it a server that can refuse, hang, break off or change instead of only passing on."""
 
 import collections
 import http.client
@@ -15,6 +15,8 @@ NAME = "onboardings"
 REGION = "eu-central-1"
 # The longest that a connection is kept without an answer: well over every timeout of the function's.
 HANG_SECONDS = 20.0
+# Headers that each connection has its own of.
+REWRITTEN = ("connection", "content-length", "host")
 
 logging.getLogger("werkzeug").setLevel(logging.ERROR)
 
@@ -22,11 +24,18 @@ logging.getLogger("werkzeug").setLevel(logging.ERROR)
 def passing_on(handler, body):
     """Has moto answer."""
     upstream = http.client.HTTPConnection(handler.server.owner.upstream, timeout=HANG_SECONDS)
-    headers = {name: value for name, value in handler.headers.items() if name.lower() not in ("connection", "host")}
+    headers = {name: value for name, value in handler.headers.items() if name.lower() not in REWRITTEN}
     upstream.request("POST", handler.path, body, headers)
     answer = upstream.getresponse()
     kept = {name: value for name, value in answer.getheaders() if name.lower().startswith(("x-amz", "content-type"))}
     handler.answer(answer.status, answer.read(), kept)
+
+
+def without_item(handler, body):
+    """Has moto answer, as a server does that does not know `ReturnValuesOnConditionCheckFailure`."""
+    request = json.loads(body)
+    request.pop("ReturnValuesOnConditionCheckFailure", None)
+    passing_on(handler, json.dumps(request).encode())
 
 
 def refusing(status, code):
@@ -87,6 +96,11 @@ class Table:
         """What the table has of a customer; None if nothing."""
         found = self.client.get_item(TableName=NAME, Key={"pk": {"S": f"customer#{customer_id}"}}, ConsistentRead=True)
         return {name: value["S"] for name, value in found["Item"].items()} if "Item" in found else None
+
+    def change(self, customer_id, **texts):
+        """Sets attributes of a customer, who comes to be if need be."""
+        changes = {name: {"Value": {"S": text}} for name, text in texts.items()}
+        self.client.update_item(TableName=NAME, Key={"pk": {"S": f"customer#{customer_id}"}}, AttributeUpdates=changes)
 
     def stop(self):
         self.released.set()

@@ -1,37 +1,38 @@
 //! `BATON_*`, and what Lambda sets.
 
 use super::{AllFailed, Config, FlushPoint, PartialResponse, TraceShape};
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 /// A variable that cannot be used; the function does not start with it.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{variable}: expected {expected}, found {found:?}")]
 pub struct InvalidConfig {
-    variable: &'static str,
-    expected: &'static str,
-    found: String,
+    pub(super) variable: &'static str,
+    pub(super) expected: &'static str,
+    pub(super) found: String,
 }
 
 /// Where messages are moved that no further delivery would help. Read here, used by `dead_letter`.
 pub(crate) const DEAD_LETTER_QUEUE: &str = "BATON_DEAD_LETTER_QUEUE_URL";
 
+/// Read by `baton-telemetry`, which would go on with its default where it cannot be used; here such a function does not start.
+const SPAN_BUFFER_BYTES: &str = "BATON_SPAN_BUFFER_BYTES";
+
 /// How many invocations run side by side in an execution environment: set on Lambda Managed Instances.
 const MAX_CONCURRENCY: &str = "AWS_LAMBDA_MAX_CONCURRENCY";
 
-/// Variables that Lambda sets for every function, and without which the Runtime API cannot be spoken.
-const RUNTIME_VARIABLES: [&str; 4] = [
-    "AWS_LAMBDA_RUNTIME_API",
-    "AWS_LAMBDA_FUNCTION_NAME",
-    "AWS_LAMBDA_FUNCTION_VERSION",
-    "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
-];
+pub(super) type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-/// The first of Lambda's own variables that is missing: the program was not started by Lambda or by something that stands in for it.
-pub(crate) fn missing_runtime_variable() -> Option<&'static str> {
-    RUNTIME_VARIABLES
-        .into_iter()
-        .find(|name| std::env::var_os(name).is_none())
+/// What is not UTF-8 is not what any variable takes: it is reported as such, with U+FFFD in it.
+pub(super) fn from_process(name: &str) -> Option<String> {
+    Some(std::env::var_os(name)?.to_string_lossy().into_owned())
 }
+
+/// How the names of all variables of this library begin.
+const PREFIX: &str = "BATON_";
+/// Those of functions that are made to be shown, such as the onboarding function's faults.
+const OF_DEMONSTRATIONS: &str = "BATON_DEMO_";
 
 /// What the environment says.
 #[derive(Debug, PartialEq, Eq)]
@@ -40,29 +41,41 @@ pub(crate) struct Environment {
     pub(crate) dead_letter_queue: Option<String>,
     /// Whether Lambda runs several invocations side by side in this process.
     pub(crate) is_concurrent: bool,
+    /// Variables with the names of this library's that it has not: perhaps with a typing error in them.
+    pub(crate) unknown: Vec<String>,
 }
 
 impl Environment {
     /// Reads `BATON_*`; every variable that is wrong is in the error.
     pub(crate) fn read() -> Result<Self, Vec<InvalidConfig>> {
-        // What is not UTF-8 is not what any variable takes: it is reported as such, with U+FFFD in it.
-        Self::from_lookup(&|name| Some(std::env::var_os(name)?.to_string_lossy().into_owned()))
+        let names = std::env::vars_os().map(|(name, _)| name.to_string_lossy().into_owned());
+        Self::from_lookup(&from_process, names)
     }
 
-    fn from_lookup(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, Vec<InvalidConfig>> {
+    fn from_lookup(
+        lookup: Lookup<'_>,
+        names: impl Iterator<Item = String>,
+    ) -> Result<Self, Vec<InvalidConfig>> {
         let mut reader = Reader {
             lookup,
+            known: Vec::new(),
             invalid: Vec::new(),
         };
         let config = config(&mut reader);
         let dead_letter_queue = reader.read(DEAD_LETTER_QUEUE, DEAD_LETTER_QUEUE_FORM, |text| {
             cfg!(feature = "dead-letter-queue").then(|| text.to_owned())
         });
+        reader.read(
+            SPAN_BUFFER_BYTES,
+            "a whole number of bytes from 1",
+            |text| text.parse::<NonZeroUsize>().ok(),
+        );
         match reader.invalid.is_empty() {
             true => Ok(Self {
                 config,
                 dead_letter_queue,
                 is_concurrent: is_concurrent(lookup),
+                unknown: reader.unknown(names),
             }),
             false => Err(reader.invalid),
         }
@@ -70,7 +83,7 @@ impl Environment {
 }
 
 /// As `lambda_runtime` reads it: what is no number is none.
-fn is_concurrent(lookup: &dyn Fn(&str) -> Option<String>) -> bool {
+fn is_concurrent(lookup: Lookup<'_>) -> bool {
     let limit = lookup(MAX_CONCURRENCY).and_then(|limit| limit.parse().ok());
     limit.is_some_and(|limit: u32| limit > 1)
 }
@@ -149,7 +162,9 @@ const DEAD_LETTER_QUEUE_FORM: &str = match cfg!(feature = "dead-letter-queue") {
 };
 
 struct Reader<'a> {
-    lookup: &'a dyn Fn(&str) -> Option<String>,
+    lookup: Lookup<'a>,
+    /// What has been asked for.
+    known: Vec<&'static str>,
     invalid: Vec<InvalidConfig>,
 }
 
@@ -161,6 +176,7 @@ impl Reader<'_> {
         expected: &'static str,
         parse: impl FnOnce(&str) -> Option<T>,
     ) -> Option<T> {
+        self.known.push(variable);
         let found = (self.lookup)(variable).filter(|text| !text.is_empty())?;
         let value = parse(&found);
         if value.is_none() {
@@ -171,6 +187,14 @@ impl Reader<'_> {
             });
         }
         value
+    }
+
+    /// Of these names, those that begin as if they were this library's.
+    fn unknown(&self, names: impl Iterator<Item = String>) -> Vec<String> {
+        names
+            .filter(|name| name.starts_with(PREFIX) && !name.starts_with(OF_DEMONSTRATIONS))
+            .filter(|name| !self.known.contains(&name.as_str()))
+            .collect()
     }
 
     fn choice<T: Copy>(
@@ -193,81 +217,4 @@ impl Reader<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::envelope::Envelope;
-
-    fn environment(variables: &[(&str, &str)]) -> Result<Environment, Vec<String>> {
-        let lookup = |name: &str| {
-            let found = variables.iter().find(|(known, _)| *known == name);
-            found.map(|(_, value)| (*value).to_owned())
-        };
-        let invalid = |invalid: Vec<InvalidConfig>| {
-            invalid.iter().map(ToString::to_string).collect::<Vec<_>>()
-        };
-        Environment::from_lookup(&lookup).map_err(invalid)
-    }
-
-    #[test]
-    fn variables_override_the_defaults() {
-        let default = environment(&[("BATON_CONCURRENCY", "")]).unwrap();
-        assert_eq!(default.config, Config::default());
-        let set = environment(&[
-            ("BATON_CONCURRENCY", "3"),
-            ("BATON_ENVELOPE", "sns"),
-            ("BATON_TRACE_SHAPE", "batch"),
-            ("BATON_FLUSH_POINT", "after-response"),
-            ("BATON_FLUSH_TIMEOUT", "250"),
-            ("BATON_DRAIN_BEFORE_DEADLINE", "4000"),
-            ("BATON_CANCEL_BEFORE_DEADLINE", "2000"),
-            ("BATON_PARTIAL_RESPONSE", "off"),
-            ("BATON_ALL_FAILED", "fail-invocation"),
-            ("BATON_MAX_RECEIVE_COUNT", "5"),
-            ("BATON_GRACEFUL_SHUTDOWN", "off"),
-        ]);
-        let expected = Config {
-            concurrency: 3.try_into().unwrap(),
-            envelope: Envelope::Sns,
-            trace_shape: TraceShape::Batch,
-            flush_point: FlushPoint::AfterResponse,
-            flush_timeout: Duration::from_millis(250),
-            drain_before_deadline: Some(Duration::from_secs(4)),
-            cancel_before_deadline: Some(Duration::from_secs(2)),
-            partial_response: PartialResponse::Off,
-            all_failed: AllFailed::FailInvocation,
-            max_receive_count: Some(5.try_into().unwrap()),
-            graceful_shutdown: false,
-        };
-        assert_eq!(set.unwrap().config, expected);
-    }
-
-    #[test]
-    fn everything_that_is_wrong_is_said_at_once() {
-        let invalid = environment(&[
-            ("BATON_CONCURRENCY", "0"),
-            ("BATON_FLUSH_TIMEOUT", "1s"),
-            ("BATON_TRACE_SHAPE", "Batch"),
-            ("BATON_PARTIAL_RESPONSE", "yes"),
-        ]);
-        assert_eq!(
-            invalid.unwrap_err(),
-            [
-                "BATON_CONCURRENCY: expected a whole number from 1, found \"0\"",
-                "BATON_TRACE_SHAPE: expected continue or batch, found \"Batch\"",
-                "BATON_FLUSH_TIMEOUT: expected a whole number of milliseconds, found \"1s\"",
-                "BATON_PARTIAL_RESPONSE: expected on or off, found \"yes\"",
-            ]
-        );
-    }
-
-    #[test]
-    #[cfg(not(feature = "dead-letter-queue"))]
-    fn a_queue_that_nothing_would_be_sent_to_is_refused() {
-        let invalid = environment(&[(DEAD_LETTER_QUEUE, "https://sqs.example.com/1/dlq")]);
-        let invalid = invalid.unwrap_err();
-        assert!(
-            invalid[0].contains("built without its feature dead-letter-queue"),
-            "{invalid:?}"
-        );
-    }
-}
+mod tests;

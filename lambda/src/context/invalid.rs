@@ -1,8 +1,12 @@
 //! What of a record's trace context did not count, and why.
 
 use super::Carrier;
-use baton_telemetry::{InvalidTraceparent, InvalidXrayHeader};
+use baton_telemetry::{InvalidBaggage, InvalidTraceparent, InvalidTracestate, InvalidXrayHeader};
 use std::fmt;
+
+/// Reasons that are written out. Senders decide how many there are, several for each carrier, and a span must not grow with them. The first
+/// ones come from the carriers that are asked first.
+const MAX_SHOWN: usize = 8;
 
 /// Everything that was there and did not count, in the order in which it was tried. Never repeats what was there.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -17,11 +21,14 @@ impl InvalidContext {
 /// `message attributes: traceparent has the wrong length; …`.
 impl fmt::Display for InvalidContext {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (number, (carrier, reason)) in self.0.iter().enumerate() {
+        for (number, (carrier, reason)) in self.0.iter().take(MAX_SHOWN).enumerate() {
             let separator = if number > 0 { "; " } else { "" };
             write!(formatter, "{separator}{}: {reason}", carrier.as_str())?;
         }
-        Ok(())
+        match self.0.len().saturating_sub(MAX_SHOWN) {
+            0 => Ok(()),
+            more => write!(formatter, "; and {more} more"),
+        }
     }
 }
 
@@ -35,10 +42,13 @@ pub(super) enum Reason {
     Ambiguous(&'static str),
     #[error(transparent)]
     Traceparent(InvalidTraceparent),
-    #[error("tracestate has a member that is not allowed, or too many")]
-    Tracestate,
-    #[error("baggage has no key with a value")]
-    NoMembers,
+    #[error(transparent)]
+    Tracestate(InvalidTracestate),
+    /// Nothing says which trace it belongs to.
+    #[error("tracestate came without a traceparent")]
+    TracestateAlone,
+    #[error(transparent)]
+    Baggage(InvalidBaggage),
     #[error(transparent)]
     Xray(InvalidXrayHeader),
 }

@@ -1,8 +1,12 @@
 use super::*;
 use crate::event::Batch;
+use baton_telemetry::parse_trace_context;
 use opentelemetry::baggage::BaggageExt as _;
 use opentelemetry::trace::{TraceContextExt as _, TraceFlags};
 use serde_json::{Value as Json, json};
+
+// What comes of it: the spans that are emitted, and the context that handlers send on.
+mod emitted;
 
 /// Trace contexts that differ in their span.
 fn traceparent(span: u8) -> String {
@@ -158,8 +162,13 @@ fn a_tracestate_is_kept_or_dropped_with_a_note() {
         ("a=1,b=2".into(), String::new())
     );
     assert_eq!(with_state(json!(" , ")), (String::new(), String::new()));
-    let note = "message attributes: tracestate has a member that is not allowed, or too many";
+    let note = "message attributes: tracestate has a member that is not allowed";
     assert_eq!(with_state(json!("A=1")), (String::new(), note.into()));
+    let note = "message attributes: tracestate has a key that the OpenTelemetry SDK cannot hold";
+    assert_eq!(
+        with_state(json!("foo@@bar=1,x=2")),
+        ("x=2".into(), note.into())
+    );
     let note = "message attributes: tracestate holds no text";
     assert_eq!(with_state(json!(7)), (String::new(), note.into()));
 }
@@ -179,13 +188,106 @@ fn baggage_comes_from_the_first_carrier_that_has_it() {
     assert_eq!(tenant(&origin).as_deref(), Some("green"));
     assert_eq!(
         invalid(&origin),
-        "message attributes: baggage has no key with a value"
+        "message attributes: baggage has no member that counts"
     );
     // Where the parent is known, no body is searched for baggage alone.
     let origin = by_default(sqs("traceparent", &traceparent(1)), &sns(in_sns, ""));
     assert_eq!(
         (found(&origin), tenant(&origin)),
         (Some((Carrier::MessageAttributes, 1)), None)
+    );
+}
+
+#[test]
+fn what_of_baggage_does_not_count_is_noted() {
+    let many: Vec<String> = (0..70).map(|number| format!("k{number}=v")).collect();
+    let long = "v".repeat(9000);
+    for (header, found, notes) in [
+        ("tenant=blue", Some("blue"), &[][..]),
+        (" , ", None, &[]),
+        ("a b=1", None, &["baggage has no member that counts"]),
+        (
+            "tenant=blue,b SECRET=2",
+            Some("blue"),
+            &["baggage has a member that is not allowed"],
+        ),
+        (
+            &format!("tenant={long}"),
+            None,
+            &[
+                "baggage is longer than 8192 bytes",
+                "baggage has no member that counts",
+            ],
+        ),
+        (
+            &format!("tenant=blue,{}", many.join(",")),
+            Some("blue"),
+            &["baggage has more than 64 members"],
+        ),
+    ] {
+        let origin = by_default(sqs("baggage", header), "");
+        let notes: Vec<String> = notes
+            .iter()
+            .map(|note| format!("message attributes: {note}"))
+            .collect();
+        assert_eq!(tenant(&origin).as_deref(), found, "{header}");
+        assert_eq!(invalid(&origin), notes.join("; "), "{header}");
+    }
+}
+
+#[test]
+fn baggage_that_says_nothing_hides_no_other() {
+    let in_sns = json!({"baggage": {"Type": "String", "Value": "tenant=green"}});
+    for listed in [listed(true, true, false), listed(false, true, false)] {
+        let body = sns(in_sns.clone(), "");
+        let origin = origin(listed, sqs("baggage", "a b=1"), &body, None);
+        assert_eq!(tenant(&origin).as_deref(), Some("green"));
+        assert_eq!(
+            invalid(&origin),
+            "message attributes: baggage has no member that counts"
+        );
+    }
+}
+
+#[test]
+fn a_tracestate_alone_is_noted() {
+    let alone = "message attributes: tracestate came without a traceparent";
+    for (state, note) in [("vendor=SECRET", alone), ("SECRET", alone), (" , ", "")] {
+        let body = sns(json!({"traceparent": {"Value": traceparent(2)}}), "");
+        let origin = by_default(sqs("tracestate", state), &body);
+        let found_there = (found(&origin), invalid(&origin));
+        assert_eq!(found_there, (Some((Carrier::Sns, 2)), note.to_owned()));
+        let state = origin.producer.unwrap().trace_state().header();
+        assert!(state.is_empty(), "of another carrier: {state}");
+    }
+    // Beside a traceparent that does not count it is not looked at.
+    let attributes =
+        json!({"traceparent": {"stringValue": "00"}, "tracestate": {"stringValue": "a=1"}});
+    assert_eq!(
+        invalid(&by_default(attributes, "")),
+        "message attributes: traceparent has the wrong length"
+    );
+}
+
+#[test]
+fn notes_are_bounded_and_hold_nothing_of_what_was_there() {
+    let long = format!("SECRET SECRET=1,b={}", "SECRET".repeat(2000));
+    let fields = json!({"traceparent": "SECRET", "tracestate": 7, "baggage": long});
+    let values = |value: &str| {
+        let entry = |(name, text): (&String, &Json)| (name.clone(), json!({value: text}));
+        Json::Object(fields.as_object().unwrap().iter().map(entry).collect())
+    };
+    let body = sns(values("Value"), &event(fields.clone(), fields.clone()));
+    let origin = origin(
+        Propagator::default(),
+        values("stringValue"),
+        &body,
+        Some("SECRET"),
+    );
+    let invalid = invalid(&origin);
+    assert!(
+        invalid.ends_with("; and 9 more") && invalid.len() < 700 && !invalid.contains("SECRET"),
+        "{invalid}"
     );
 }
 

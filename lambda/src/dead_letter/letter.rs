@@ -7,9 +7,10 @@ use crate::event::Record;
 use aws_sdk_sqs::types::{
     MessageAttributeValue, MessageSystemAttributeNameForSends, MessageSystemAttributeValue,
 };
-use baton_telemetry::{TRACEPARENT, TRACESTATE};
+use baton_telemetry::{AWS_TRACE_HEADER, TRACEPARENT, TRACESTATE};
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::mem;
 
 /// Most message attributes on one message (SQS quotas).
 const MAX_ATTRIBUTES: usize = 10;
@@ -48,6 +49,8 @@ struct Fifo {
 #[derive(Debug, Default)]
 pub(super) struct Additions {
     pub(super) added: Vec<Attribute>,
+    /// The `AWSTraceHeader` of a message that has none. SQS counts it neither as an attribute nor by its size.
+    pub(super) trace_header: Option<String>,
     /// Names of what there was no room for, or what SQS would not take.
     pub(super) left_out: Vec<String>,
 }
@@ -111,6 +114,10 @@ impl<'a> Letter<'a> {
         &self.attached.attributes
     }
 
+    pub(super) fn trace_header(&self) -> Option<&str> {
+        self.trace_header.as_deref()
+    }
+
     pub(super) fn group_id(&self) -> Option<String> {
         Some(self.fifo.as_ref()?.group_id.clone())
     }
@@ -141,7 +148,10 @@ impl<'a> Letter<'a> {
         let ours = ours
             .into_iter()
             .filter_map(|(name, text)| Some((name.to_owned(), text?)));
-        self.place(carrier.into_iter().chain(ours))
+        Additions {
+            trace_header: carrier.trace_header,
+            ..self.place(carrier.fields.into_iter().chain(ours))
+        }
     }
 
     /// Gives the free slots and bytes to `wished`, in its order.
@@ -149,8 +159,8 @@ impl<'a> Letter<'a> {
         let mut free_slots = MAX_ATTRIBUTES.saturating_sub(self.attributes().len());
         let mut free_bytes = MAX_BYTES.saturating_sub(self.size());
         let mut additions = Additions {
-            added: Vec::new(),
             left_out: self.attached.unsendable.clone(),
+            ..Additions::default()
         };
         for (name, value) in wished {
             // An empty value says nothing, and SQS refuses it.
@@ -173,18 +183,18 @@ impl<'a> Letter<'a> {
 
     pub(super) fn wire_attributes(
         &self,
-        added: Vec<Attribute>,
+        additions: &Additions,
     ) -> Result<HashMap<String, MessageAttributeValue>, DeadLetterError> {
-        let attributes = self.attributes().iter().cloned().chain(added);
-        let wire: Result<_, _> = attributes.map(Attribute::into_wire).collect();
+        let attributes = self.attributes().iter().chain(&additions.added);
+        let wire: Result<_, _> = attributes.cloned().map(Attribute::into_wire).collect();
         Ok(wire?)
     }
 
-    /// The X-Ray header, which SQS counts neither as an attribute nor by its size.
     pub(super) fn wire_system_attributes(
         &self,
+        additions: &Additions,
     ) -> Result<Option<SystemAttributes>, DeadLetterError> {
-        let Some(header) = &self.trace_header else {
+        let Some(header) = self.trace_header().or(additions.trace_header.as_deref()) else {
             return Ok(None);
         };
         let value = MessageSystemAttributeValue::builder()
@@ -199,6 +209,23 @@ impl<'a> Letter<'a> {
 type SystemAttributes = HashMap<MessageSystemAttributeNameForSends, MessageSystemAttributeValue>;
 
 impl Additions {
+    /// Leaves out what the message needs least: the reason, and when that is gone the trace context. `false`: nothing was left of either.
+    pub(super) fn shed(&mut self) -> bool {
+        let is_reason = |attribute: &Attribute| OURS.contains(&attribute.name.as_str());
+        let has_reason = self.added.iter().any(is_reason);
+        let (shed, kept): (Vec<_>, Vec<_>) = mem::take(&mut self.added)
+            .into_iter()
+            .partition(|attribute| !has_reason || is_reason(attribute));
+        self.added = kept;
+        let mut names: Vec<String> = shed.into_iter().map(|attribute| attribute.name).collect();
+        if !has_reason && self.trace_header.take().is_some() {
+            names.push(AWS_TRACE_HEADER.to_owned());
+        }
+        let has_shed = !names.is_empty();
+        self.left_out.append(&mut names);
+        has_shed
+    }
+
     fn has_left_out(&self, name: &str) -> bool {
         self.left_out.iter().any(|left_out| left_out == name)
     }

@@ -2,10 +2,10 @@
 
 use crate::dead_letter::attributes::{Attribute, Value};
 use crate::dead_letter::letter::Letter;
-use baton_telemetry::{BAGGAGE, TRACEPARENT, TRACESTATE};
-use opentelemetry::propagation::{Extractor, Injector};
+use baton_telemetry::{BAGGAGE, TRACEPARENT, TRACESTATE, XRAY_TRACE_ID_HEADER, parse_xray_header};
+use opentelemetry::Context;
+use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
 use opentelemetry::trace::{SpanContext, TraceContextExt as _};
-use opentelemetry::{Context, global};
 
 /// Bytes of a `traceparent` as SQS counts them: its name, its type `String`, and the 55 characters of version 00.
 const TRACEPARENT_BYTES: usize = 11 + 6 + 55;
@@ -18,7 +18,8 @@ const PRECEDENCE: [&str; 3] = [TRACEPARENT, TRACESTATE, BAGGAGE];
 pub(super) enum Origin {
     /// The send, whose context is put into the message.
     Send,
-    /// A context that came with the message, and must stay as it is; `None` where it is not valid.
+    /// A context that came with the message, and must stay as it is: a message attribute's, or where X-Ray is listed that of its
+    /// `AWSTraceHeader`. `None` where an attribute is not valid.
     Message(Option<SpanContext>),
     /// Nothing: no propagator writes one, or there is no room.
     Nowhere,
@@ -26,51 +27,76 @@ pub(super) enum Origin {
 
 /// What a propagator wrote.
 #[derive(Debug, Default)]
-pub(super) struct Carrier(Vec<(String, String)>);
+pub(super) struct Carrier {
+    /// For message attributes, in the order in which they get the free slots.
+    pub(super) fields: Vec<(String, String)>,
+    /// X-Ray's header, for which SQS has a place of its own.
+    pub(super) trace_header: Option<String>,
+}
 
 /// A message's attributes, as a propagator reads them.
 struct Attributes<'a>(&'a [Attribute]);
 
 impl Origin {
-    pub(super) fn of(letter: &Letter<'_>) -> Self {
+    pub(super) fn of(letter: &Letter<'_>, propagator: &dyn TextMapPropagator) -> Self {
         let attributes = Attributes(letter.attributes());
-        global::get_text_map_propagator(|propagator| {
-            // A tracestate or baggage alone is no context.
-            let mut identities = propagator
-                .fields()
-                .filter(|field| *field != TRACESTATE && *field != BAGGAGE)
-                .peekable();
-            if identities.peek().is_none() {
-                return Self::Nowhere;
-            }
-            if identities.any(|field| attributes.find(field).is_some()) {
-                // Into an empty context: a propagator answers what it cannot read with the context it was given.
-                let context = propagator.extract_with_context(&Context::new(), &attributes);
-                let creation = context.span().span_context().clone();
-                return Self::Message(creation.is_valid().then_some(creation));
-            }
-            match letter.has_room_for(TRACEPARENT_BYTES) {
-                true => Self::Send,
-                false => Self::Nowhere,
-            }
-        })
+        let is_xray_listed = propagator.fields().any(is_xray);
+        let identities = propagator.fields().filter(|field| is_identity(field));
+        let identities: Vec<&str> = identities.collect();
+        let is_there = identities
+            .iter()
+            .any(|field| attributes.find(field).is_some());
+        let in_attributes = is_there.then(|| {
+            // Into an empty context: a propagator answers what it cannot read with the context it was given.
+            let context = propagator.extract_with_context(&Context::new(), &attributes);
+            context.span().span_context().clone()
+        });
+        let in_header = || {
+            let header = letter.trace_header().filter(|_| is_xray_listed)?;
+            Some(parse_xray_header(header).ok()?.span_context)
+        };
+        let creation = in_attributes
+            .filter(SpanContext::is_valid)
+            .or_else(in_header);
+        let has_place = (!identities.is_empty() && letter.has_room_for(TRACEPARENT_BYTES))
+            || (is_xray_listed && letter.trace_header().is_none());
+        match creation {
+            None if !is_there && has_place => Self::Send,
+            None if !is_there => Self::Nowhere,
+            creation => Self::Message(creation),
+        }
     }
 
     /// What is to be added to the message for the trace to go on from `context`.
-    pub(super) fn carrier(&self, letter: &Letter<'_>, context: &Context) -> Carrier {
+    pub(super) fn carrier(
+        &self,
+        letter: &Letter<'_>,
+        propagator: &dyn TextMapPropagator,
+        context: &Context,
+    ) -> Carrier {
         let mut carrier = Carrier::default();
         if matches!(self, Self::Send) {
             let attributes = Attributes(letter.attributes());
-            global::get_text_map_propagator(|propagator| {
-                propagator.inject_context(context, &mut carrier);
-            });
-            carrier
-                .0
-                .retain(|(field, _)| attributes.find(field).is_none());
-            carrier.0.sort_by_key(|(field, _)| rank(field));
+            propagator.inject_context(context, &mut carrier);
+            let is_free = |(field, _): &(String, String)| attributes.find(field).is_none();
+            carrier.fields.retain(is_free);
+            carrier.fields.sort_by_key(|(field, _)| rank(field));
+            carrier.trace_header = carrier
+                .trace_header
+                .filter(|_| letter.trace_header().is_none());
         }
         carrier
     }
+}
+
+/// Whether a message attribute of this name is a context by itself. A tracestate or baggage is none, and nobody looks for X-Ray's header there.
+fn is_identity(field: &str) -> bool {
+    field != TRACESTATE && field != BAGGAGE && !is_xray(field)
+}
+
+/// Whatever its case: other propagators than ours write the name in theirs.
+fn is_xray(field: &str) -> bool {
+    field.eq_ignore_ascii_case(XRAY_TRACE_ID_HEADER)
 }
 
 fn rank(field: &str) -> usize {
@@ -78,18 +104,12 @@ fn rank(field: &str) -> usize {
     rank.unwrap_or(PRECEDENCE.len())
 }
 
-impl IntoIterator for Carrier {
-    type Item = (String, String);
-    type IntoIter = std::vec::IntoIter<Self::Item>;
-
-    fn into_iter(self) -> Self::IntoIter {
-        self.0.into_iter()
-    }
-}
-
 impl Injector for Carrier {
     fn set(&mut self, key: &str, value: String) {
-        self.0.push((key.to_owned(), value));
+        match is_xray(key) {
+            true => self.trace_header = Some(value),
+            false => self.fields.push((key.to_owned(), value)),
+        }
     }
 }
 

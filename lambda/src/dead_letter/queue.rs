@@ -7,6 +7,14 @@ use http::Uri;
 const HTTP_PORT: u16 = 80;
 const HTTPS_PORT: u16 = 443;
 
+/// `arn`, the partition, and `sqs`.
+const ARN_PARTS_BEFORE_REGION: usize = 3;
+const ACCOUNT_DIGITS: usize = 12;
+
+/// What tells an endpoint of AWS by its host: `sqs.eu-west-1.amazonaws.com`, `sqs.cn-north-1.amazonaws.com.cn`, `sqs.eu-west-1.api.aws`.
+const AWS_LABEL: &str = "amazonaws";
+const AWS_SUFFIX: &str = ".api.aws";
+
 /// How the name of a FIFO queue ends, and of no other.
 const FIFO_SUFFIX: &str = ".fifo";
 
@@ -14,6 +22,8 @@ const FIFO_SUFFIX: &str = ".fifo";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct QueueUrl {
     url: String,
+    /// `None` where the path has none, as at some stand-ins for SQS.
+    account: Option<String>,
     name: String,
     host: String,
     port: u16,
@@ -31,12 +41,14 @@ impl QueueUrl {
             _ => return Err(invalid("it does not start with http:// or https://")),
         };
         let host = uri.host().filter(|host| !host.is_empty());
-        let name = uri.path().rsplit('/').next();
-        let name = name.filter(|name| !name.is_empty());
+        let mut path = uri.path().rsplit('/');
+        let name = path.next().filter(|name| !name.is_empty());
+        let account = path.next().filter(|account| is_account(account));
         if uri.query().is_some() {
             return Err(invalid("it has a query"));
         }
         Ok(Self {
+            account: account.map(str::to_owned),
             name: name
                 .ok_or(invalid("its path does not end in the queue's name"))?
                 .to_owned(),
@@ -65,6 +77,39 @@ impl QueueUrl {
     pub(super) fn is_fifo(&self) -> bool {
         self.name.ends_with(FIFO_SUFFIX)
     }
+
+    /// Whether this may be the queue of the ARN: its name is, and what else the URL tells does not speak against it.
+    pub(super) fn may_be(&self, arn: &str) -> bool {
+        let mut parts = arn.split(':').skip(ARN_PARTS_BEFORE_REGION);
+        let (region, account, name) = (parts.next(), parts.next(), parts.next());
+        Some(self.name.as_str()) == name
+            && (self.account.is_none() || self.account.as_deref() == account)
+            && (self.region().is_none() || self.region() == region)
+    }
+
+    /// The region in the name of an endpoint of AWS: after `sqs`, or as it was once, before `queue`. Other hosts tell nothing.
+    fn region(&self) -> Option<&str> {
+        let mut labels = self.host.split('.');
+        let is_aws = labels.any(|label| label == AWS_LABEL) || self.host.ends_with(AWS_SUFFIX);
+        let mut labels = self.host.split('.').filter(|_| is_aws);
+        labels.find(|label| is_region(label))
+    }
+}
+
+fn is_account(text: &str) -> bool {
+    text.len() == ACCOUNT_DIGITS && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Two words or more and a number, such as `eu-west-1` or `us-gov-west-1`. The id of a VPC endpoint has digits before its last dash.
+fn is_region(label: &str) -> bool {
+    let Some((words, number)) = label.rsplit_once('-') else {
+        return false;
+    };
+    words.contains('-')
+        && words
+            .bytes()
+            .all(|byte| byte == b'-' || byte.is_ascii_alphabetic())
+        && number.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 #[cfg(test)]
@@ -96,6 +141,57 @@ mod tests {
         ] {
             let error = QueueUrl::parse(url.into()).unwrap_err().to_string();
             assert!(error.contains(reason), "{url}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_queue_is_another_only_if_the_url_says_so() {
+        let arn = "arn:aws:sqs:eu-west-1:123456789012:orders";
+        for (url, expected) in [
+            (
+                "https://sqs.eu-west-1.amazonaws.com/123456789012/orders",
+                true,
+            ),
+            (
+                "https://eu-west-1.queue.amazonaws.com/123456789012/orders",
+                true,
+            ),
+            ("https://sqs.eu-west-1.api.aws/123456789012/orders", true),
+            (
+                "https://vpce-0a1b-c2d3.sqs.eu-west-1.vpce.amazonaws.com/123456789012/orders",
+                true,
+            ),
+            ("https://queue.amazonaws.com/123456789012/orders", true),
+            ("http://127.0.0.1:9324/123456789012/orders", true),
+            ("http://my-queue-1.internal/queue/orders", true),
+            (
+                "https://sqs.eu-west-1.amazonaws.com/123456789012/orders-dead",
+                false,
+            ),
+            (
+                "https://sqs.eu-west-1.amazonaws.com/123456789012/Orders",
+                false,
+            ),
+            (
+                "https://sqs.eu-west-1.amazonaws.com/000000000000/orders",
+                false,
+            ),
+            (
+                "https://sqs.eu-west-2.amazonaws.com/123456789012/orders",
+                false,
+            ),
+            (
+                "https://us-gov-west-1.queue.amazonaws.com/123456789012/orders",
+                false,
+            ),
+            (
+                "https://vpce-0a1b-1.sqs.us-east-1.vpce.amazonaws.com/123456789012/orders",
+                false,
+            ),
+        ] {
+            let queue = QueueUrl::parse(url.into()).unwrap();
+            assert_eq!(queue.may_be(arn), expected, "{url}");
+            assert!(!queue.may_be("no ARN"), "{url}");
         }
     }
 }

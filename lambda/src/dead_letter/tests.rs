@@ -2,6 +2,9 @@
 
 mod consumer;
 pub(crate) mod endpoint;
+mod propagators;
+mod warnings;
+mod whole;
 
 use super::*;
 use crate::ended::Ended;
@@ -27,10 +30,15 @@ const REASON: Reason<'_> = Reason {
 const PATIENCE: Duration = Duration::from_secs(4);
 
 fn batch(attributes: Value) -> Batch {
+    let system = json!({"AWSTraceHeader": TRACE_HEADER, "MessageGroupId": "g-1"});
+    batch_with(attributes, system)
+}
+
+fn batch_with(attributes: Value, system: Value) -> Batch {
     let event = json!({"Records": [{
         "messageId": MESSAGE_ID,
         "body": "SECRET",
-        "attributes": {"AWSTraceHeader": TRACE_HEADER, "MessageGroupId": "g-1"},
+        "attributes": system,
         "messageAttributes": attributes,
         "eventSource": "aws:sqs",
         "eventSourceARN": ARN,
@@ -60,6 +68,16 @@ async fn send(
     name: &str,
     attributes: Value,
 ) -> (Result<(), DeadLetterError>, SpanData, SpanData) {
+    send_with(endpoint, name, Propagator::default(), &batch(attributes)).await
+}
+
+/// The same of the batch's first message, with other propagators.
+async fn send_with(
+    endpoint: &Endpoint,
+    name: &str,
+    propagator: Propagator,
+    batch: &Batch,
+) -> (Result<(), DeadLetterError>, SpanData, SpanData) {
     let queue = queue(endpoint, name).await;
     let ended = Ended::default();
     let provider = SdkTracerProvider::builder()
@@ -67,10 +85,8 @@ async fn send(
         .build();
     let tracer = provider.tracer("test");
     let record = Context::new().with_span(tracer.start("process orders"));
-    let batch = batch(attributes);
-    let sent = queue
-        .send_traced(&tracer, &batch.record(0), &record, &REASON)
-        .await;
+    let sending = queue.prepare(&tracer, &propagator, &batch.record(0), &record, &REASON);
+    let sent = queue.deliver(sending.unwrap()).await;
     record.span().end();
     let mut spans = ended.spans().into_iter();
     (sent, spans.next().unwrap(), spans.next().unwrap())
@@ -239,14 +255,34 @@ async fn a_fifo_queue_gets_the_group_and_a_deduplication_id() {
 }
 
 #[tokio::test]
-async fn a_queue_that_allows_less_gets_the_message_bare() {
+async fn a_queue_that_allows_less_gets_the_trace_context_without_the_reason() {
     let endpoint = Endpoint::start(Behaviour::RefuseWith("baton.error.type")).await;
     let (sent, span, _) = send(&endpoint, "dead", json!({"tenant": text("blue")})).await;
     sent.unwrap();
     let requests = endpoint.requests();
+    let names = |request: &Value| {
+        let attributes = request["MessageAttributes"].as_object().unwrap();
+        attributes.keys().cloned().collect::<Vec<_>>()
+    };
     assert_eq!(requests.len(), 2);
+    assert_eq!(names(&requests[1]), ["tenant", "traceparent"]);
+    assert_eq!(span.span_kind, SpanKind::Producer);
+    let left_out = attribute(&span, "baton.dead_letter.left_out").unwrap();
+    assert!(
+        left_out.contains("baton.error.type") && !left_out.contains("traceparent"),
+        "{left_out}"
+    );
+}
+
+#[tokio::test]
+async fn a_queue_that_allows_nothing_more_gets_the_message_bare() {
+    let endpoint = Endpoint::start(Behaviour::RefuseWith("traceparent")).await;
+    let (sent, span, _) = send(&endpoint, "dead", json!({"tenant": text("blue")})).await;
+    sent.unwrap();
+    let requests = endpoint.requests();
+    assert_eq!(requests.len(), 3);
     assert_eq!(
-        requests[1]["MessageAttributes"],
+        requests[2]["MessageAttributes"],
         json!({"tenant": {"StringValue": "blue", "DataType": "String"}})
     );
     let left_out = attribute(&span, "baton.dead_letter.left_out").unwrap();
@@ -312,7 +348,8 @@ async fn a_send_that_is_given_up_is_not_taken_for_a_success() {
     let batch = batch(Value::Null);
     let (tracer, parent) = (provider.tracer("test"), Context::new());
     let record = batch.record(0);
-    let mut sending = Box::pin(queue.send_traced(&tracer, &record, &parent, &REASON));
+    let sending = queue.prepare(&tracer, &Propagator::default(), &record, &parent, &REASON);
+    let mut sending = Box::pin(queue.deliver(sending.unwrap()));
     tokio::select! {
         _ = &mut sending => panic!("the endpoint never answers"),
         () = asked(&endpoint) => {}

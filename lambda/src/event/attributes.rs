@@ -131,7 +131,7 @@ impl<'a> Attributes<'a> {
         names: &'static AttributeNames,
     ) -> Self {
         let scanner = start.map(|start| {
-            let mut scanner = Scanner::new(json, start.get() as usize);
+            let mut scanner = Scanner::within(json, start.get() as usize);
             scanner.enter();
             scanner
         });

@@ -27,7 +27,7 @@ pub(super) fn may_be_envelope(text: &str) -> bool {
 
 /// Before the first field, if the text looks like an object.
 fn at_object(json: &str) -> Option<Scanner<'_>> {
-    let mut scanner = Scanner::new(json, 0);
+    let mut scanner = Scanner::new(json);
     (scanner.kind() == Kind::Object).then_some(scanner)
 }
 

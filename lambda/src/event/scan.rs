@@ -4,7 +4,7 @@
 //! not belong there the walk is over, for whoever is on it as if the document had ended; [`Scanner::is_at_end`] tells afterwards. Nothing
 //! here is recursive, so that no depth does harm.
 
-use super::text::{MAX_LENGTH, Text};
+use super::text::{self, MAX_LENGTH, Text};
 use serde::de::IgnoredAny;
 use std::num::NonZeroU32;
 
@@ -27,16 +27,28 @@ pub(super) struct Scanner<'a> {
     at: usize,
     /// Whether nothing has been passed over yet in the object or array that has been entered last.
     is_first: bool,
+    /// Whether strings have to be looked at for control characters, which are not JSON there.
+    has_controls: bool,
 }
 
 impl<'a> Scanner<'a> {
     /// Of a text that is longer than positions can say, nothing is walked over; [`Batch::parse`](super::Batch::parse) refuses it.
-    pub(super) fn new(json: &'a str, at: usize) -> Self {
+    pub(super) fn new(json: &'a str) -> Self {
         let json = if json.len() > MAX_LENGTH { "" } else { json };
+        Self {
+            // Once for the whole document, because there the processor does it for many bytes at a time; only JSON with line breaks has any.
+            has_controls: text::has_controls(json),
+            ..Self::within(json, 0)
+        }
+    }
+
+    /// At a value of a document that has been walked over before.
+    pub(super) fn within(json: &'a str, at: usize) -> Self {
         Self {
             json,
             at,
             is_first: false,
+            has_controls: false,
         }
     }
 
@@ -121,11 +133,11 @@ impl<'a> Scanner<'a> {
             return None;
         }
         match Text::after_quote(self.json, self.at + 1) {
-            Some((text, end)) => {
+            Some((text, end)) if !self.has_controls || !text.has_controls(self.json) => {
                 self.at = end;
                 Some(text)
             }
-            None => {
+            _ => {
                 self.end_early();
                 None
             }

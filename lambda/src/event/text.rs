@@ -17,8 +17,8 @@ pub(super) struct Text {
 }
 
 impl Text {
-    /// The string whose first quote is before `start`, and where its last quote is behind us. `None` if it is no JSON. The document must
-    /// not be longer than `MAX_LENGTH`.
+    /// The string whose first quote is before `start`, and where its last quote is behind us. `None` if it is no JSON, but for
+    /// [control characters](Self::has_controls). The document must not be longer than `MAX_LENGTH`.
     pub(super) fn after_quote(json: &str, start: usize) -> Option<(Self, usize)> {
         let (end, is_escaped) = end_of_text(json.as_bytes(), start)?;
         let flag = if is_escaped { ESCAPED } else { 0 };
@@ -26,6 +26,11 @@ impl Text {
         let length = end.saturating_sub(start) as u32 | flag;
         let start = NonZeroU32::new(start as u32)?;
         Some((Self { start, length }, end + 1))
+    }
+
+    /// Whether there are characters in it that JSON has only as escapes (RFC 8259, section 7).
+    pub(super) fn has_controls(self, json: &str) -> bool {
+        has_controls(self.raw(json))
     }
 
     fn range(self) -> (usize, usize) {
@@ -65,7 +70,7 @@ impl Text {
 fn unescape_short(raw: &str) -> Option<String> {
     let mut text = String::with_capacity(raw.len());
     let mut rest = raw;
-    while let Some(at) = special(rest.as_bytes()) {
+    while let Some(at) = quote_or_backslash(rest.as_bytes()) {
         let meant = match rest.as_bytes().get(at + 1)? {
             b'"' => '"',
             b'\\' => '\\',
@@ -85,18 +90,23 @@ fn unescape_short(raw: &str) -> Option<String> {
     Some(text)
 }
 
-/// Where the closing quote is, and whether there is a backslash before it. `None` if there is none, or an escape or a control character
-/// before it that JSON does not have (RFC 8259, section 7).
+/// Whether there is a character below the first that may stand in a string as it is.
+pub(super) fn has_controls(text: &str) -> bool {
+    // Without a way out of the loop, so that it becomes a few wide instructions.
+    text.bytes().fold(false, |any, byte| any | (byte < b' '))
+}
+
+/// Where the closing quote is, and whether there is a backslash before it. `None` if there is none, or an escape before it that JSON does
+/// not have (RFC 8259, section 7).
 fn end_of_text(json: &[u8], start: usize) -> Option<(usize, bool)> {
     let mut at = start;
     let mut is_escaped = false;
     loop {
-        at += special(json.get(at..)?)?;
-        match json[at] {
-            b'"' => return Some((at, is_escaped)),
-            b'\\' => at += length_of_escape(&json[at..])?,
-            _ => return None,
+        at += quote_or_backslash(json.get(at..)?)?;
+        if json[at] == b'"' {
+            return Some((at, is_escaped));
         }
+        at += length_of_escape(&json[at..])?;
         is_escaped = true;
     }
 }
@@ -117,15 +127,10 @@ const WORD: usize = 8;
 /// Two registers of 128 bits, which the compiler compares at once.
 const BLOCK: usize = 32;
 
-/// Below it are the characters that have to be escaped.
-const FIRST_PLAIN: u8 = b' ';
-
-/// Where the first byte is that means something in a string: a quote, a backslash or a control character.
-///
 /// Many bytes at a time: bodies are most of a payload, and this is what it costs to pass over them. The first words are looked at by
 /// themselves: names and escapes are near, and larger steps pay only where the end is not.
 #[inline]
-fn special(bytes: &[u8]) -> Option<usize> {
+fn quote_or_backslash(bytes: &[u8]) -> Option<usize> {
     let Some((first, rest)) = bytes.split_first_chunk() else {
         return in_rest(bytes);
     };
@@ -138,11 +143,11 @@ fn special(bytes: &[u8]) -> Option<usize> {
     if let Some(found) = in_word(*second) {
         return Some(WORD + found);
     }
-    far_special(rest).map(|found| 2 * WORD + found)
+    far_quote_or_backslash(rest).map(|found| 2 * WORD + found)
 }
 
 #[inline(never)]
-fn far_special(bytes: &[u8]) -> Option<usize> {
+fn far_quote_or_backslash(bytes: &[u8]) -> Option<usize> {
     let (blocks, _) = bytes.as_chunks();
     let plain = blocks.iter().take_while(|block| !has_any(block)).count() * BLOCK;
     let (words, rest) = bytes[plain..].as_chunks();
@@ -163,9 +168,7 @@ fn has_any(block: &[u8; BLOCK]) -> bool {
 
 fn in_word(word: [u8; WORD]) -> Option<usize> {
     let word = u64::from_le_bytes(word);
-    let quote = below(word ^ each(b'"'), 1);
-    let backslash = below(word ^ each(b'\\'), 1);
-    let hits = quote | backslash | below(word, FIRST_PLAIN);
+    let hits = zero_bytes(word ^ each(b'"')) | zero_bytes(word ^ each(b'\\'));
     (hits != 0).then(|| hits.trailing_zeros() as usize / 8)
 }
 
@@ -176,15 +179,14 @@ fn in_rest(bytes: &[u8]) -> Option<usize> {
 
 /// Without short cuts, which would be branches.
 const fn is_special(byte: u8) -> bool {
-    (byte == b'"') | (byte == b'\\') | (byte < FIRST_PLAIN)
+    (byte == b'"') | (byte == b'\\')
 }
 
 const fn each(byte: u8) -> u64 {
     u64::from_ne_bytes([byte; WORD])
 }
 
-/// The high bit of every byte that is below the limit, up to the first of them; behind that one there may be bits too many. The limit is at
-/// most 128.
-const fn below(word: u64, limit: u8) -> u64 {
-    word.wrapping_sub(each(limit)) & !word & each(0x80)
+/// The high bit of every byte that is zero, up to the first of them; behind that one there may be bits too many.
+const fn zero_bytes(word: u64) -> u64 {
+    word.wrapping_sub(each(1)) & !word & each(0x80)
 }

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 const STANDARD: &str = "arn:aws:sqs:eu-central-1:123456789012:orders";
 const FIFO: &str = "arn:aws:sqs:eu-central-1:123456789012:orders.fifo";
+const FUNCTION: &str = "arn:aws:lambda:eu-central-1:123456789012:function:orders";
 const TRACEPARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
 fn record(
@@ -86,8 +87,8 @@ async fn process_with<H: Handler<(), Args>, Args>(
     let payload = serde_json::to_vec(&json!({"Records": records})).unwrap();
     let mut context = LambdaContext::default();
     context.request_id = "invocation-1".to_owned();
-    context.invoked_function_arn =
-        "arn:aws:lambda:eu-central-1:123456789012:function:orders:live".to_owned();
+    context.invoked_function_arn = format!("{FUNCTION}:live");
+    Arc::make_mut(&mut context.env_config).version = "7".to_owned();
     let lambda = LambdaInvocation {
         context: &context,
         is_cold_start: true,
@@ -163,6 +164,8 @@ async fn the_batch_span_describes_the_invocation() {
         ("faas.invocation_id", "invocation-1".into()),
         ("faas.coldstart", true.into()),
         ("cloud.account.id", "123456789012".into()),
+        ("aws.lambda.invoked_arn", format!("{FUNCTION}:live").into()),
+        ("cloud.resource_id", format!("{FUNCTION}:7").into()),
     ] {
         assert_eq!(attribute(&batch, key), Some(expected), "{key}");
     }
@@ -226,58 +229,6 @@ async fn an_error_that_panics_when_it_is_shown_fails_its_own_record_only() {
 }
 
 #[tokio::test]
-async fn a_fifo_group_stops_at_its_first_failure_and_other_groups_go_on() {
-    let fifo = |id, body, group| record(FIFO, id, body, group, None);
-    let records = [
-        fifo("a1", "ok", "a"),
-        fifo("b1", "ok", "b"),
-        fifo("a2", "fail", "a"),
-        fifo("a3", "ok", "a"),
-        fifo("b2", "ok", "b"),
-    ];
-    let (failed, ended) = process(handle, &records).await;
-    assert_eq!(failed, ["a2", "a3"]);
-    assert_eq!(
-        attribute(&ended.record("a3"), "error.type"),
-        Some("message_group_blocked".into())
-    );
-    assert_eq!(
-        attribute(&ended.record("b2"), "baton.sqs.message_group_id"),
-        Some("b".into())
-    );
-}
-
-#[tokio::test]
-async fn groups_run_side_by_side_and_are_those_of_one_queue() {
-    let other = "arn:aws:sqs:eu-central-1:123456789012:returns.fifo";
-    let records = [
-        record(FIFO, "1", "waits", "a", None),
-        record(FIFO, "2", "waits", "b", None),
-        // The same name in another queue is another group.
-        record(other, "3", "waits", "a", None),
-        record(FIFO, "4", "waits", "a", None),
-    ];
-    let running = Arc::new(Mutex::new((0, 0)));
-    let counted = Arc::clone(&running);
-    let handler = move |_: Message<String>| {
-        let running = Arc::clone(&counted);
-        async move {
-            {
-                let (now, most) = &mut *running.lock().unwrap();
-                *now += 1;
-                *most = (*most).max(*now);
-            }
-            tokio::task::yield_now().await;
-            running.lock().unwrap().0 -= 1;
-            Ok::<(), Failure>(())
-        }
-    };
-    let (failed, _) = process(handler, &records).await;
-    assert!(failed.is_empty());
-    assert_eq!(running.lock().unwrap().1, 3);
-}
-
-#[tokio::test]
 async fn a_panic_with_any_value_fails_its_own_record_only() {
     struct Bomb;
 
@@ -292,12 +243,13 @@ async fn a_panic_with_any_value_fails_its_own_record_only() {
             "text" => panic!("because of {}", message.id()),
             "number" => std::panic::panic_any(7),
             "bomb" => std::panic::panic_any(Bomb),
+            "long" => panic!("{}", "é".repeat(1 << 20)),
             _ => Ok(()),
         }
     }
-    let records = ["text", "number", "bomb", "ok"].map(|body| plain(body, body));
+    let records = ["text", "number", "bomb", "long", "ok"].map(|body| plain(body, body));
     let (failed, ended) = process(panics, &records).await;
-    assert_eq!(failed, ["text", "number", "bomb"]);
+    assert_eq!(failed, ["text", "number", "bomb", "long"]);
     for (id, expected) in [
         ("text", "the handler panicked: because of text"),
         ("number", "the handler panicked: a value that is no text"),
@@ -305,12 +257,10 @@ async fn a_panic_with_any_value_fails_its_own_record_only() {
     ] {
         assert_eq!(ended.record(id).status, Status::error(expected));
     }
-}
-
-#[tokio::test]
-async fn groups_on_a_standard_queue_mean_nothing() {
-    let (failed, _) = process(handle, &[plain("a", "fail"), plain("b", "ok")]).await;
-    assert_eq!(failed, ["a"]);
+    let Status::Error { description } = ended.record("long").status else {
+        panic!("a failure");
+    };
+    assert!(description.len() < 4100 && description.ends_with("éé…"));
 }
 
 #[tokio::test]
@@ -420,117 +370,8 @@ async fn a_message_that_one_more_failure_moves_to_the_dead_letter_queue_says_so(
     }
 }
 
-/// Handlers that have begun, and those whose future was dropped before its end.
-#[derive(Debug, Clone, Default)]
-struct Seen {
-    begun: Arc<Mutex<Vec<String>>>,
-    dropped: Arc<Mutex<Vec<String>>>,
-}
+/// Message groups, and what is left of them.
+mod groups;
 
-struct Guard(String, Seen);
-
-impl Drop for Guard {
-    fn drop(&mut self) {
-        self.1.dropped.lock().unwrap().push(self.0.clone());
-        assert_ne!(self.0, "panics when dropped");
-    }
-}
-
-#[tokio::test]
-async fn at_the_end_nothing_starts_what_runs_is_cancelled_and_what_finished_stays_done() {
-    let seen = Seen::default();
-    let handler = {
-        let seen = seen.clone();
-        move |message: Message<String>| {
-            let seen = seen.clone();
-            async move {
-                seen.begun.lock().unwrap().push(message.body.clone());
-                if message.body == "done" {
-                    return Ok::<(), Failure>(());
-                }
-                let _guard = Guard(message.body, seen);
-                std::future::pending().await
-            }
-        }
-    };
-    let records = [
-        plain("1", "done"),
-        plain("2", "hangs"),
-        plain("3", "panics when dropped"),
-        plain("4", "hangs as well"),
-        plain("5", "never begins"),
-    ];
-    let config = Config {
-        concurrency: 3.try_into().unwrap(),
-        ..Config::default()
-    };
-    let halt = no_halt();
-    let processing = process_with(config, handler, &records, &halt);
-    let ending = async {
-        // The first four have begun when this is polled, one of them in the place of the first.
-        halt.drain(Reason::Deadline);
-        tokio::task::yield_now().await;
-        halt.cancel(Reason::Deadline);
-    };
-    let ((failed, ended), ()) = tokio::join!(processing, ending);
-    assert_eq!(failed, ["2", "3", "4", "5"]);
-    assert!(
-        !seen
-            .begun
-            .lock()
-            .unwrap()
-            .contains(&"never begins".to_owned())
-    );
-    assert_eq!(seen.dropped.lock().unwrap().len(), 3);
-    let error_type =
-        |id: &str| attribute(&ended.record(id), "error.type").map(|value| value.to_string());
-    assert_eq!(error_type("1"), None);
-    assert_eq!(error_type("2").as_deref(), Some("deadline_exceeded"));
-    assert_eq!(error_type("3").as_deref(), Some("panic"));
-    assert_eq!(error_type("5").as_deref(), Some("deadline_exceeded"));
-}
-
-#[tokio::test]
-async fn the_rest_of_a_fifo_group_is_returned_at_the_end() {
-    let fifo = |id, group| record(FIFO, id, "ok", group, None);
-    let halt = no_halt();
-    halt.drain(Reason::Shutdown);
-    let records = [fifo("a1", "a"), fifo("b1", "b"), fifo("a2", "a")];
-    let (failed, ended) = process_with(Config::default(), handle, &records, &halt).await;
-    assert_eq!(failed, ["a1", "b1", "a2"]);
-    assert_eq!(
-        attribute(&ended.record("a2"), "error.type"),
-        Some("shutdown".into())
-    );
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_follows_a_cancelled_message_of_its_group_was_not_started_for_the_same_reason() {
-    let fifo = |id| record(FIFO, id, "ok", "a", None);
-    let halt = no_halt();
-    let hangs = |_: Message<String>| std::future::pending::<Result<(), Failure>>();
-    let records = [fifo("a1"), fifo("a2")];
-    let processing = process_with(Config::default(), hangs, &records, &halt);
-    let ((failed, ended), ()) = tokio::join!(processing, async { halt.cancel(Reason::Deadline) });
-    assert_eq!(failed, ["a1", "a2"]);
-    for id in ["a1", "a2"] {
-        let error_type = attribute(&ended.record(id), "error.type");
-        assert_eq!(error_type, Some("deadline_exceeded".into()), "{id}");
-    }
-}
-
-#[tokio::test]
-async fn handlers_that_never_wait_let_others_run() {
-    let records: Vec<_> = (0..1000)
-        .map(|number| plain(&format!("m{number}"), "ok"))
-        .collect();
-    let halt = no_halt();
-    let processing = process_with(Config::default(), handle, &records, &halt);
-    let ((failed, _), ()) = tokio::join!(processing, async { halt.drain(Reason::Deadline) });
-    // Without a pause all would be done before the mark is looked at.
-    assert!(
-        !failed.is_empty() && failed.len() < 1000,
-        "{}",
-        failed.len()
-    );
-}
+/// How a batch comes to its end before its time.
+mod ends;

@@ -1,9 +1,10 @@
 //! The span of one send, by the messaging conventions for SQS.
 
+use opentelemetry::propagation::TextMapPropagator;
 use opentelemetry::trace::{
     Link, SpanBuilder, SpanContext, SpanKind, SpanRef, Status, TraceContextExt as _, Tracer as _,
 };
-use opentelemetry::{Array, Context, KeyValue, StringValue, Value, global};
+use opentelemetry::{Array, Context, KeyValue, StringValue, Value};
 use opentelemetry_sdk::trace::{SdkTracer, Span};
 use opentelemetry_semantic_conventions::attribute;
 
@@ -28,21 +29,24 @@ pub(super) enum Origin {
     OurSend,
     /// One that the caller put in; `None` where it does not parse.
     Caller(Option<SpanContext>),
+    /// Nobody's: no propagator that is listed writes one.
+    Nobody,
 }
 
 impl Origin {
-    pub(super) fn of(message: &Message) -> Self {
-        global::get_text_map_propagator(|propagator| {
-            let fields: Vec<String> = propagator.fields().map(str::to_owned).collect();
-            if !propagation::has_trace_context(message, &fields) {
-                return Self::OurSend;
-            }
-            // A fresh context, because a propagator answers a carrier that does not parse with the context it was given.
-            let callers = propagator
-                .extract_with_context(&Context::new(), &CallerContext(&message.attributes));
-            let span_context = callers.span().span_context().clone();
-            Self::Caller(span_context.is_valid().then_some(span_context))
-        })
+    pub(super) fn of(message: &Message, propagator: &dyn TextMapPropagator) -> Self {
+        let fields: Vec<String> = propagator.fields().map(str::to_owned).collect();
+        if !propagation::has_trace_context(message, &fields) {
+            return match propagation::tells_of_a_span(&fields) {
+                true => Self::OurSend,
+                false => Self::Nobody,
+            };
+        }
+        // A fresh context, because a propagator answers a carrier that does not parse with the context it was given.
+        let callers =
+            propagator.extract_with_context(&Context::new(), &CallerContext(&message.attributes));
+        let span_context = callers.span().span_context().clone();
+        Self::Caller(span_context.is_valid().then_some(span_context))
     }
 
     pub(super) fn is_callers(&self) -> bool {
@@ -64,6 +68,7 @@ pub(super) fn start(
             SpanKind::Client,
             creation.iter().cloned().map(Link::with_context).collect(),
         ),
+        Origin::Nobody => (SpanKind::Client, Vec::new()),
     };
     let builder = SpanBuilder::from_name(format!("{OPERATION} {}", queue.name()))
         .with_kind(kind)
@@ -124,4 +129,27 @@ pub(super) fn finish(span: &SpanRef<'_>, error: Option<&SendError>) {
         span.set_status(Status::error(error.to_string()));
     }
     span.end();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use opentelemetry::trace::TracerProvider as _;
+    use opentelemetry_sdk::propagation::{BaggagePropagator, TraceContextPropagator};
+    use opentelemetry_sdk::trace::SdkTracerProvider;
+
+    /// The kind of the span that sends a message without a context.
+    fn kind(propagator: &dyn TextMapPropagator) -> SpanKind {
+        let queue = QueueUrl::parse("http://127.0.0.1:9324/000000000000/orders").unwrap();
+        let origin = Origin::of(&Message::new("x"), propagator);
+        let tracer = SdkTracerProvider::builder().build().tracer("test");
+        let span = start(&tracer, &queue, &origin, &Context::new());
+        span.exported_data().unwrap().span_kind
+    }
+
+    #[test]
+    fn a_send_is_the_producer_only_if_its_context_travels() {
+        assert_eq!(kind(&TraceContextPropagator::new()), SpanKind::Producer);
+        assert_eq!(kind(&BaggagePropagator::new()), SpanKind::Client);
+    }
 }

@@ -18,10 +18,29 @@ const ENCODED: &AsciiSet = &CONTROLS
     .add(b'\\')
     .add(b'%');
 
+/// Why a member of a `baggage` header does not count, or several do not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidBaggage {
+    /// Some are not what the grammar allows; others count.
+    #[error("baggage has a member that is not allowed")]
+    Member,
+    /// Those behind the sixty-fourth are left out.
+    #[error("baggage has more than {MAX_MEMBERS} members")]
+    TooMany,
+    /// Those that do not end within the limit are left out.
+    #[error("baggage is longer than {MAX_LENGTH} bytes")]
+    TooLong,
+    /// None is left.
+    #[error("baggage has no member that counts")]
+    Nothing,
+}
+
 /// Of a header over the limits the first members are kept, as many as the limits allow: they cost a bounded time, and losing all would lose
 /// more than the specification asks for.
 pub(super) fn extract(context: &Context, header: &str) -> Context {
-    let members = within_length(header).split(',').filter_map(member);
+    let (within, _) = at_limit(header);
+    let members = said(within).filter_map(Member::parse).map(Member::decode);
     let members: Vec<_> = members.take(MAX_MEMBERS).collect();
     match members.is_empty() {
         true => context.clone(),
@@ -29,32 +48,83 @@ pub(super) fn extract(context: &Context, header: &str) -> Context {
     }
 }
 
-/// The whole list-members in the first [`MAX_LENGTH`] bytes.
-fn within_length(header: &str) -> &str {
-    let Some(start) = header.as_bytes().get(..=MAX_LENGTH) else {
-        return header;
-    };
-    let end = start.iter().rposition(|byte| *byte == b',');
-    end.and_then(|end| header.get(..end)).unwrap_or_default()
+/// Whether [`extract`] finds anything, and why not all, without building any of it.
+pub(super) fn check(header: &str, mut note: impl FnMut(InvalidBaggage)) -> bool {
+    let (within, beyond) = at_limit(header);
+    let (mut valid, mut invalid) = (0, 0);
+    for text in said(within) {
+        match Member::parse(text) {
+            Some(_) => valid += 1,
+            None => invalid += 1,
+        }
+    }
+    let is_cut = said(beyond).next().is_some();
+    if valid > 0 && invalid > 0 {
+        note(InvalidBaggage::Member);
+    }
+    if valid > MAX_MEMBERS {
+        note(InvalidBaggage::TooMany);
+    }
+    if is_cut {
+        note(InvalidBaggage::TooLong);
+    }
+    if valid == 0 && (invalid > 0 || is_cut) {
+        note(InvalidBaggage::Nothing);
+    }
+    valid > 0
 }
 
-/// One `key=value;properties`; `None` when it is not what the grammar allows, which removes this member and no other ("Mutating baggage").
-///
-/// The value may contain `=`; percent sequences that are not UTF-8 become U+FFFD, as the specification says.
-fn member(text: &str) -> Option<KeyValueMetadata> {
-    let (pair, properties) = text.split_once(';').unwrap_or((text, ""));
-    let (key, value) = pair.split_once('=')?;
-    let (key, value) = (key.trim_matches(OWS), value.trim_matches(OWS));
-    if !is_token(key) || !value.bytes().all(is_octet) {
-        return None;
+/// The whole list-members in the first [`MAX_LENGTH`] bytes, and what is behind them.
+fn at_limit(header: &str) -> (&str, &str) {
+    let Some(start) = header.as_bytes().get(..=MAX_LENGTH) else {
+        return (header, "");
+    };
+    let end = start.iter().rposition(|byte| *byte == b',');
+    let parts = end.and_then(|end| header.split_at_checked(end));
+    parts.unwrap_or(("", header))
+}
+
+/// The list-members that are not empty: empty ones only say that somebody joined headers.
+fn said(header: &str) -> impl Iterator<Item = &str> {
+    let members = header.split(',').map(|member| member.trim_matches(OWS));
+    members.filter(|member| !member.is_empty())
+}
+
+/// One `key=value;properties` that is what the grammar allows, as it came.
+struct Member<'a> {
+    key: &'a str,
+    value: &'a str,
+    properties: &'a str,
+}
+
+impl<'a> Member<'a> {
+    /// `None` when it is not what the grammar allows, which removes this member and no other ("Mutating baggage").
+    ///
+    /// The value may contain `=`.
+    fn parse(text: &'a str) -> Option<Self> {
+        let (pair, properties) = text.split_once(';').unwrap_or((text, ""));
+        let (key, value) = pair.split_once('=')?;
+        let (key, value) = (key.trim_matches(OWS), value.trim_matches(OWS));
+        let is_allowed = is_token(key)
+            && value.bytes().all(is_octet)
+            && self::properties(properties).all(|property| property.is_allowed());
+        is_allowed.then_some(Self {
+            key,
+            value,
+            properties,
+        })
     }
-    let value = percent_decode_str(value).decode_utf8_lossy().into_owned();
-    let properties = canonical_properties(properties)?;
-    Some(KeyValueMetadata::new(
-        key.to_owned(),
-        value,
-        properties.as_str(),
-    ))
+
+    /// Percent sequences that are not UTF-8 become U+FFFD, as the specification says.
+    fn decode(self) -> KeyValueMetadata {
+        let value = percent_decode_str(self.value);
+        let properties = canonical_properties(self.properties).unwrap_or_default();
+        KeyValueMetadata::new(
+            self.key.to_owned(),
+            value.decode_utf8_lossy().into_owned(),
+            properties.as_str(),
+        )
+    }
 }
 
 /// `None` when there is no baggage: nothing is written then.
@@ -92,28 +162,49 @@ pub(super) fn format(context: &Context) -> Option<String> {
 /// Properties as they travel: percent-encoded as they came, without the whitespace. `None` when one is not what the grammar allows.
 fn canonical_properties(text: &str) -> Option<String> {
     let mut canonical = String::new();
-    for property in text.split(';') {
-        let (key, value) = match property.split_once('=') {
-            Some((key, value)) => (key.trim_matches(OWS), Some(value.trim_matches(OWS))),
-            None => (property.trim_matches(OWS), None),
-        };
-        // A `;` with nothing behind it says nothing.
-        if key.is_empty() && value.is_none() {
-            continue;
-        }
-        if !is_token(key) || !value.unwrap_or_default().bytes().all(is_octet) {
+    for property in properties(text) {
+        if !property.is_allowed() {
             return None;
         }
         if !canonical.is_empty() {
             canonical.push(';');
         }
-        canonical.push_str(key);
-        if let Some(value) = value {
+        canonical.push_str(property.key);
+        if let Some(value) = property.value {
             canonical.push('=');
             canonical.push_str(value);
         }
     }
     Some(canonical)
+}
+
+/// One `key` or `key=value` behind a `;`.
+struct Property<'a> {
+    key: &'a str,
+    value: Option<&'a str>,
+}
+
+impl Property<'_> {
+    fn is_allowed(&self) -> bool {
+        is_token(self.key) && self.value.unwrap_or_default().bytes().all(is_octet)
+    }
+}
+
+/// All but the empty ones: a `;` with nothing behind it says nothing.
+fn properties(text: &str) -> impl Iterator<Item = Property<'_>> {
+    let properties = text
+        .split(';')
+        .map(|property| match property.split_once('=') {
+            Some((key, value)) => Property {
+                key: key.trim_matches(OWS),
+                value: Some(value.trim_matches(OWS)),
+            },
+            None => Property {
+                key: property.trim_matches(OWS),
+                value: None,
+            },
+        });
+    properties.filter(|property| !property.key.is_empty() || property.value.is_some())
 }
 
 /// `token` of RFC 7230, which a key must be.

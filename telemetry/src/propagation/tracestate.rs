@@ -9,40 +9,81 @@ const MAX_MEMBERS: usize = 32;
 /// Longest key and longest value ("Key", "Value").
 const MAX_PART: usize = 256;
 
+/// Why a `tracestate` does not count, or a member of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidTracestate {
+    /// A member is not what the grammar allows: nothing counts.
+    #[error("tracestate has a member that is not allowed")]
+    Member,
+    /// Nothing counts.
+    #[error("tracestate has more than {MAX_MEMBERS} members")]
+    TooMany,
+    /// All but the first member with that key are left out.
+    #[error("tracestate has a key twice")]
+    Repeated,
+    /// Members with keys that level 2 allows and level 1 did not are left out.
+    #[error("tracestate has a key that the OpenTelemetry SDK cannot hold")]
+    Unheld,
+}
+
 /// `None` when any list-member is not what the specification allows: a vendor's position cannot be half right. ("A traceparent is Received",
-/// step 3, leaves the choice between all members and one.)
+/// step 3, leaves the choice between all members and one.) What is left out is told to `note`, each reason once.
 ///
 /// Members are counted without the empty ones, which only say that somebody joined headers. Of members with one key the first is kept: one entry
 /// per key is allowed, and the left one is the younger ("Combined Header Value").
-pub(super) fn parse(header: &str) -> Option<TraceState> {
-    let mut members: Vec<(&str, &str)> = Vec::new();
-    let mut count = 0;
+pub(super) fn parse(header: &str, mut note: impl FnMut(InvalidTracestate)) -> Option<TraceState> {
+    match members(header) {
+        Ok((members, is_repeated)) => {
+            if is_repeated {
+                note(InvalidTracestate::Repeated);
+            }
+            held_by_the_sdk(members, note)
+        }
+        Err(reason) => {
+            note(reason);
+            None
+        }
+    }
+}
+
+type Members<'a> = Vec<(&'a str, &'a str)>;
+
+/// The members, and whether others had the key of one of them.
+fn members(header: &str) -> Result<(Members<'_>, bool), InvalidTracestate> {
+    let mut members = Members::new();
+    let (mut count, mut is_repeated) = (0, false);
     for member in header.split(',') {
         let member = member.trim_matches(OWS);
         if member.is_empty() {
             continue;
         }
-        let (key, value) = member.split_once('=')?;
-        if !valid_key(key) || !valid_value(value) {
-            return None;
-        }
+        let pair = member.split_once('=');
+        let (key, value) = pair
+            .filter(|(key, value)| valid_key(key) && valid_value(value))
+            .ok_or(InvalidTracestate::Member)?;
         count += 1;
         if count > MAX_MEMBERS {
-            return None;
+            return Err(InvalidTracestate::TooMany);
         }
-        if !members.iter().any(|(known, _)| *known == key) {
-            members.push((key, value));
+        match members.iter().any(|(known, _)| *known == key) {
+            true => is_repeated = true,
+            false => members.push((key, value)),
         }
     }
-    held_by_the_sdk(members)
+    Ok((members, is_repeated))
 }
 
 /// The SDK's type still has level 1's rule for `@` in keys, and refuses the whole list for one such key: that member is left out instead, which
 /// the specification permits ("Mutating the tracestate Field").
-fn held_by_the_sdk(mut members: Vec<(&str, &str)>) -> Option<TraceState> {
+fn held_by_the_sdk(
+    mut members: Members<'_>,
+    mut note: impl FnMut(InvalidTracestate),
+) -> Option<TraceState> {
     if let Ok(all) = TraceState::from_key_value(members.iter().copied()) {
         return Some(all);
     }
+    note(InvalidTracestate::Unheld);
     members.retain(|member| TraceState::from_key_value([*member]).is_ok());
     TraceState::from_key_value(members).ok()
 }

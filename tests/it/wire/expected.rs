@@ -59,19 +59,19 @@ impl Batch<'_> {
                 false => "process_batch".to_owned(),
             },
             attributes,
-            links: self.samples.iter().filter_map(producer_link).collect(),
+            links: self.samples.iter().filter_map(sender_link).collect(),
             flags: LOCAL | SAMPLED,
             ..bare(found)
         }
     }
 }
 
-/// A link to the producer of a record that has a context, sampled or not.
-fn producer_link(sample: &Sample) -> Option<Link> {
+/// A link to the producer of a record that has a context, sampled or not; else to the span that X-Ray knows the message by.
+fn sender_link(sample: &Sample) -> Option<Link> {
     let message_id = &*sample.record.message_id;
     Some(Link {
         attributes: attributes([("messaging.message.id", message_id.into())]),
-        ..link(sample.producer.as_ref()?)
+        ..link(sample.producer.as_ref().or(sample.xray.as_ref())?)
     })
 }
 

@@ -194,8 +194,7 @@ impl Sample {
     }
 
     fn bad_trace_state(mut self, header: &str) -> Self {
-        self.invalid =
-            Some("message attributes: tracestate has a member that is not allowed, or too many");
+        self.invalid = Some("message attributes: tracestate has a member that is not allowed");
         self.trace_state(header, "")
     }
 

@@ -19,7 +19,7 @@
 //!
 //! `error.type` of the message is `invalid_onboarding`, `self_referral` or `customer_exists`, which are permanent, or one that says why the
 //! table did not take the customer, and is retryable: `store_throttled`, `store_timeout`, `store_unreachable`, `store_unavailable`,
-//! `store_refused` or `store_failed`.
+//! `store_refused`, `store_failed` or, of a message without an identifier, `message_id_missing`.
 //!
 //! A customer id may be on spans and in logs; the e-mail address never is.
 

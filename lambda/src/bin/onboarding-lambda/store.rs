@@ -12,6 +12,9 @@ use memory::Memory;
 /// The variable that names the table.
 const TABLE_NAME: &str = "TABLE_NAME";
 
+/// `error.type` of a message that has no identifier, which SQS does not send.
+const TYPE_MESSAGE_ID_MISSING: &str = "message_id_missing";
+
 /// What putting a customer came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stored {
@@ -70,11 +73,17 @@ impl Store {
     }
 
     /// Puts a customer, in a CLIENT span. A failure may pass: it says nothing about the message.
+    ///
+    /// A message without an identifier is not put: each such message would look like a redelivery of the one before.
     pub(crate) async fn put(
         &self,
         onboarding: &Onboarding,
         message_id: &str,
     ) -> Result<Stored, Failure> {
+        if message_id.is_empty() {
+            let reason = "the record has no messageId, by which a redelivery is recognised";
+            return Err(Failure::retry(TYPE_MESSAGE_ID_MISSING, reason));
+        }
         match self {
             Self::Memory(memory) => Ok(memory.put(onboarding, message_id)),
             #[cfg(feature = "dynamodb")]
@@ -86,10 +95,27 @@ impl Store {
     }
 }
 
-#[cfg(all(test, not(feature = "dynamodb")))]
+#[cfg(test)]
 mod tests {
     use super::*;
+    use baton_lambda::FailureKind;
+    use serde_json::json;
 
+    #[tokio::test]
+    async fn a_message_without_an_identifier_is_given_back_and_not_put() {
+        let body = json!({"customer_id": "c-1", "email": "a@example.com", "plan": "team"});
+        let onboarding = serde_json::from_value(body).unwrap();
+        let store = Store::Memory(Memory::default());
+        for _ in 0..2 {
+            let failure = store.put(&onboarding, "").await.unwrap_err();
+            assert_eq!(failure.error_type(), TYPE_MESSAGE_ID_MISSING);
+            assert_eq!(failure.kind(), FailureKind::Retryable);
+        }
+        let stored = store.put(&onboarding, "message-1").await.unwrap();
+        assert_eq!(stored, Stored::New);
+    }
+
+    #[cfg(not(feature = "dynamodb"))]
     #[tokio::test]
     async fn a_table_without_the_feature_keeps_the_function_from_starting() {
         let error = Store::of_table("onboardings".into()).await.unwrap_err();

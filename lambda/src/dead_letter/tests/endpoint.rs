@@ -13,6 +13,8 @@ pub(crate) enum Behaviour {
     RefuseWith(&'static str),
     /// Refuses every message, as one that may not be sent there.
     Deny,
+    /// Refuses messages with this body in the same way.
+    DenyBody(&'static str),
     /// Closes the first connection without an answer.
     CloseFirst,
     /// Never answers.
@@ -46,6 +48,15 @@ impl Endpoint {
         endpoint
     }
 
+    /// The bodies of all messages that were sent here, refused or not.
+    pub(crate) fn bodies(&self) -> Vec<String> {
+        let requests = self.requests();
+        let bodies = requests
+            .iter()
+            .filter_map(|request| request["MessageBody"].as_str());
+        bodies.map(str::to_owned).collect()
+    }
+
     /// Everything that was asked for, in its order.
     pub(crate) fn requests(&self) -> Vec<Value> {
         self.requests.lock().unwrap().clone()
@@ -64,6 +75,9 @@ async fn serve(mut stream: TcpStream, behaviour: Behaviour, requests: Arc<Mutex<
             Behaviour::Hang => std::future::pending().await,
             Behaviour::CloseFirst if is_first => return,
             Behaviour::Deny => (403, refusal("AccessDenied")),
+            Behaviour::DenyBody(body) if request["MessageBody"] == body => {
+                (403, refusal("AccessDenied"))
+            }
             Behaviour::RefuseWith(name) if !request["MessageAttributes"][name].is_null() => {
                 (400, refusal("InvalidParameterValue"))
             }

@@ -34,7 +34,7 @@ fn rebuild(scanner: &mut Scanner<'_>) -> Json {
 
 /// Whether a whole document, walked over bit by bit, is JSON.
 fn is_json(json: &str) -> bool {
-    let mut scanner = Scanner::new(json, 0);
+    let mut scanner = Scanner::new(json);
     walk(&mut scanner);
     scanner.is_at_end()
 }
@@ -80,8 +80,8 @@ proptest! {
     fn a_document_is_walked_over_as_serde_json_reads_it(value in json(), pretty in any::<bool>()) {
         let json = if pretty { serde_json::to_string_pretty(&value) } else { serde_json::to_string(&value) };
         let json = json.unwrap();
-        prop_assert_eq!(rebuild(&mut Scanner::new(&json, 0)), value);
-        let mut scanner = Scanner::new(&json, 0);
+        prop_assert_eq!(rebuild(&mut Scanner::new(&json)), value);
+        let mut scanner = Scanner::new(&json);
         prop_assert_eq!(scanner.raw(), json.as_str());
     }
 

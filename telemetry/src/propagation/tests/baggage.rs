@@ -83,6 +83,55 @@ fn members_are_read_by_the_grammar() {
 }
 
 #[test]
+fn what_is_left_out_is_noted() {
+    use InvalidBaggage::{Member, Nothing, TooLong, TooMany};
+    let members = |count: usize| "k=v,".repeat(count);
+    let long = |length: usize| "v".repeat(length);
+    let table: [(&str, String, bool, &[InvalidBaggage]); 14] = [
+        ("sound", "a=1;p=2;q, b=".into(), true, &[]),
+        ("the same key twice", "a=1,a=2".into(), true, &[]),
+        ("empty", String::new(), false, &[]),
+        ("nothing but separators", " ,\t,, ".into(), false, &[]),
+        ("none that is allowed", "a b=1".into(), false, &[Nothing]),
+        ("no '='", "a".into(), false, &[Nothing]),
+        ("one of two", "a=1,b c=2".into(), true, &[Member]),
+        ("for its property", "a=1,b=2;p q".into(), true, &[Member]),
+        ("64", members(64), true, &[]),
+        ("70", members(70), true, &[TooMany]),
+        (
+            "one too long",
+            format!("a={}", long(9000)),
+            false,
+            &[TooLong, Nothing],
+        ),
+        (
+            "the last too long",
+            format!("a=1,b={}", long(9000)),
+            true,
+            &[TooLong],
+        ),
+        (
+            "nothing said beyond",
+            format!("a=1{}", ",".repeat(9000)),
+            true,
+            &[],
+        ),
+        (
+            "everything",
+            format!("{},b c,b={}", members(65), long(9000)),
+            true,
+            &[Member, TooMany, TooLong],
+        ),
+    ];
+    for (case, header, counts, expected) in table {
+        let mut notes = Vec::new();
+        let found = check_baggage(&header, |reason| notes.push(reason));
+        assert_eq!((found, &notes[..]), (counts, expected), "{case}");
+        assert_eq!(read(&header).is_empty(), !counts, "{case}");
+    }
+}
+
+#[test]
 fn what_was_read_is_written_as_it_came() {
     for header in [
         "a=1,b=2;p=x%2Cy;q",

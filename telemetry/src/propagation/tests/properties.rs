@@ -125,9 +125,33 @@ proptest! {
 
     #[test]
     fn a_tracestate_that_is_kept_is_one(header in any_header()) {
-        if let Some(trace_state) = tracestate::parse(&header) {
-            let written = trace_state.header();
-            prop_assert_eq!(tracestate::parse(&written).map(|again| again.header()), Some(written));
+        let mut notes = Vec::new();
+        let kept = tracestate::parse(&header, |reason| notes.push(reason));
+        let written = kept.as_ref().map(TraceState::header);
+        if let Some(written) = &written {
+            let again = tracestate::parse(written, |reason| panic!("{reason}"));
+            prop_assert_eq!(again.map(|again| again.header()), Some(written.clone()));
+        }
+        // Whatever is not noted is kept.
+        if notes.is_empty() {
+            let said = header.split(',').map(|member| member.trim_matches(OWS));
+            let said: Vec<&str> = said.filter(|member| !member.is_empty()).collect();
+            prop_assert_eq!(written.unwrap_or_default(), said.join(","));
+        }
+    }
+
+    #[test]
+    fn a_check_of_baggage_tells_what_is_read(header in any_header()) {
+        let mut notes = Vec::new();
+        let counts = check_baggage(&header, |reason| notes.push(reason));
+        let read = with_baggage(&Context::new(), &header);
+        prop_assert_eq!(counts, !read.baggage().is_empty());
+        if notes.is_empty() {
+            let said = header.split(',').map(|member| member.trim_matches(OWS));
+            for member in said.filter(|member| !member.is_empty()) {
+                let (key, _) = member.split_once('=').unwrap();
+                prop_assert!(read.baggage().get(key.trim_matches(OWS)).is_some(), "{}", key);
+            }
         }
     }
 }

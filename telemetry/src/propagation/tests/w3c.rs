@@ -352,6 +352,34 @@ fn tracestate_headers_go_on_or_are_discarded_while_the_trace_is_continued() {
 }
 
 #[test]
+fn what_is_left_out_of_a_tracestate_is_noted() {
+    use InvalidTracestate::{Member, Repeated, TooMany, Unheld};
+    let (all, too_many) = (members(1..=32), members(1..=33));
+    let table: &[(&str, &[InvalidTracestate])] = &[
+        ("foo=1, bar=2", &[]),
+        (&all, &[]),
+        ("", &[]),
+        (" ,,\t", &[]),
+        ("FOO=1,bar=2", &[Member]),
+        ("foo", &[Member]),
+        (&too_many, &[TooMany]),
+        ("foo=1,bar=3,foo=2,foo=4", &[Repeated]),
+        ("foo@@bar=1,x=2", &[Unheld]),
+        ("foo@@bar=1", &[Unheld]),
+        ("foo@@bar=1,x=2,x=3", &[Repeated, Unheld]),
+    ];
+    for (header, expected) in table {
+        let mut notes = Vec::new();
+        let parsed =
+            parse_trace_context_noting(VALID, Some(header), |reason| notes.push(reason)).unwrap();
+        assert_eq!(notes, *expected, "{header}");
+        assert_eq!(Ok(parsed), parse_trace_context(VALID, Some(header)));
+    }
+    let unread = parse_trace_context_noting("00", Some("FOO"), |reason| panic!("{reason}"));
+    assert_eq!(unread, Err(InvalidTraceparent::Length));
+}
+
+#[test]
 fn tracestate_names_count_in_any_case_and_in_no_other_spelling() {
     let table = [
         ("header_name, dash", "trace-state", None),

@@ -6,7 +6,11 @@
 //! | `message_id` | the message that brought the customer |
 //! | `customer_id`, `email`, `plan`, `referrer` | as in the message; `referrer` only if there is one |
 //!
-//! A put succeeds if the customer is not there, or was put there by the same message: then it changes nothing.
+//! A put writes only if the customer is not there, under the condition `attribute_not_exists(pk)`. Otherwise DynamoDB shows the item that is
+//! in the way: brought by the same message, it stays as it is, and the message succeeds; brought by another, it is that one's customer.
+//!
+//! The condition `attribute_not_exists(pk) OR message_id = :id` would let the same messages succeed, and need no answer with an item in it.
+//! But `PutItem` replaces whole items: a redelivery, hours later if need be, would undo whatever has become of the customer since.
 
 pub(super) mod client;
 mod error;
@@ -18,7 +22,7 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::RequestId as _;
 use aws_sdk_dynamodb::operation::put_item::{PutItemError, PutItemOutput};
-use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
 pub(super) use error::TableError;
 use opentelemetry::context::FutureExt as _;
 use opentelemetry::trace::{SpanRef, TraceContextExt as _};
@@ -28,12 +32,13 @@ use std::collections::HashMap;
 
 const SYSTEM: &str = "aws.dynamodb";
 const PUT_ITEM: &str = "PutItem";
-/// The answer that another message's customer is in the way, which is none of DynamoDB's faults.
+/// The answer that the customer is there already, which is none of DynamoDB's faults.
 const CONDITION_FAILED: &str = "ConditionalCheckFailedException";
 
-/// Not there yet, or put there by the same message before.
-const CONDITION: &str = "attribute_not_exists(pk) OR message_id = :message_id";
-const CONDITION_MESSAGE_ID: &str = ":message_id";
+/// Not there yet.
+const CONDITION: &str = "attribute_not_exists(pk)";
+/// Attribute by which a redelivery is told from another message.
+const MESSAGE_ID: &str = "message_id";
 
 /// What the key of a customer begins with, so that the table has room for other things.
 const CUSTOMER: &str = "customer#";
@@ -77,10 +82,10 @@ impl Table {
             .table_name(&self.name)
             .set_item(Some(item(onboarding, message_id)))
             .condition_expression(CONDITION)
-            .expression_attribute_values(CONDITION_MESSAGE_ID, text(message_id))
-            .return_values(ReturnValue::AllOld);
+            // In the same call: a read afterwards could find another item, and would need another permission.
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
         let answer = request.send().with_context(call.0.clone()).await;
-        let stored = stored(&call.0.span(), answer);
+        let stored = stored(&call.0.span(), answer, message_id);
         if let Err(error) = &stored {
             error.record(&call.0.span());
         }
@@ -93,6 +98,7 @@ impl Table {
 fn stored(
     span: &SpanRef<'_>,
     answer: Result<PutItemOutput, SdkError<PutItemError>>,
+    message_id: &str,
 ) -> Result<Stored, TableError> {
     let request_id = match &answer {
         Ok(output) => output.request_id(),
@@ -102,21 +108,25 @@ fn stored(
         let request_id = request_id.to_owned();
         span.set_attribute(KeyValue::new(key::AWS_REQUEST_ID, request_id));
     }
-    match answer {
-        Ok(output) => match output.attributes {
-            Some(old) if !old.is_empty() => Ok(Stored::Again),
-            _ => Ok(Stored::New),
-        },
-        Err(SdkError::ServiceError(refusal))
-            if refusal.err().is_conditional_check_failed_exception() =>
-        {
-            span.set_attribute(KeyValue::new(
-                key::DB_RESPONSE_STATUS_CODE,
-                CONDITION_FAILED,
-            ));
-            Ok(Stored::Taken)
-        }
-        Err(error) => Err(error.into()),
+    let error = match answer {
+        Ok(_) => return Ok(Stored::New),
+        Err(error) => error,
+    };
+    let Some(PutItemError::ConditionalCheckFailedException(refusal)) = error.as_service_error()
+    else {
+        return Err(error.into());
+    };
+    let code = KeyValue::new(key::DB_RESPONSE_STATUS_CODE, CONDITION_FAILED);
+    span.set_attribute(code);
+    let in_the_way = refusal.item().ok_or(TableError::ItemWithheld)?;
+    Ok(stored_before(in_the_way, message_id))
+}
+
+/// What it means for this message that the item is there already. One that no message brought is not this one's either.
+fn stored_before(item: &HashMap<String, AttributeValue>, message_id: &str) -> Stored {
+    match item.get(MESSAGE_ID) {
+        Some(AttributeValue::S(id)) if id == message_id => Stored::Again,
+        _ => Stored::Taken,
     }
 }
 
@@ -125,7 +135,7 @@ fn item(onboarding: &Onboarding, message_id: &str) -> HashMap<String, AttributeV
     let referrer = onboarding.referrer.as_deref();
     let attributes = [
         ("pk", Some(text(&format!("{CUSTOMER}{customer_id}")))),
-        ("message_id", Some(text(message_id))),
+        (MESSAGE_ID, Some(text(message_id))),
         ("customer_id", Some(text(customer_id))),
         ("email", Some(text(onboarding.email.expose()))),
         ("plan", Some(text(&onboarding.plan.to_string()))),
@@ -159,6 +169,19 @@ mod tests {
         }
         for name in ["ab", "on boardings", "täble", &"x".repeat(256)] {
             assert!(!is_table_name(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn only_the_message_that_brought_an_item_finds_it_again() {
+        let of = |value| HashMap::from([(MESSAGE_ID.to_owned(), value)]);
+        for (item, stored) in [
+            (of(text("message-1")), Stored::Again),
+            (of(text("message-2")), Stored::Taken),
+            (of(AttributeValue::N("1".into())), Stored::Taken),
+            (HashMap::new(), Stored::Taken),
+        ] {
+            assert_eq!(stored_before(&item, "message-1"), stored, "{item:?}");
         }
     }
 

@@ -40,6 +40,9 @@ pub(crate) enum TableError {
         error_type: &'static str,
         source: Box<dyn Error + Send + Sync>,
     },
+    /// The customer is there, and whether this message brought it we were not told. DynamoDB tells; what speaks its protocol may not.
+    #[error("a customer is in the way of the put, and the answer does not show whose")]
+    ItemWithheld,
 }
 
 impl TableError {
@@ -51,6 +54,7 @@ impl TableError {
                 code.clone()
             }
             Self::NoAnswer { error_type, .. } => (*error_type).to_owned(),
+            Self::ItemWithheld => TYPE_INVALID_RESPONSE.to_owned(),
         };
         span.set_attribute(KeyValue::new(ERROR_TYPE, error_type));
         span.set_status(Status::error(self.to_string()));
@@ -74,6 +78,7 @@ impl TableError {
                 TYPE_IO => "store_unreachable",
                 _ => "store_failed",
             },
+            Self::ItemWithheld => "store_failed",
         }
     }
 }

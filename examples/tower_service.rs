@@ -1,0 +1,35 @@
+//! The consumer as a tower service.
+//!
+//! For a program that assembles the Lambda runtime itself, because it has a layer of its own around each batch. Where the runtime is not
+//! needed, [`baton_lambda::run`] is less to write and cheaper. The flush layer is the outermost: with `BATON_FLUSH_POINT=after-response` it
+//! flushes when everything inside it is done, the response included.
+
+use baton_lambda::{Consumer, Failure, Message};
+use lambda_runtime::{Error, LambdaEvent, Runtime};
+use serde::Deserialize;
+use tower::ServiceBuilder;
+
+#[derive(Deserialize)]
+struct Order {
+    quantity: u32,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    let consumer = Consumer::builder().service(handle).await?;
+    let flush = consumer.flush_layer();
+    let service = ServiceBuilder::new()
+        .map_request(|event: LambdaEvent<_>| {
+            tracing::info!(request_id = event.context.request_id, "batch received");
+            event
+        })
+        .service(consumer);
+    Runtime::new(service).layer(flush).run().await
+}
+
+async fn handle(message: Message<Order>) -> Result<(), Failure> {
+    match message.body.quantity {
+        0 => Err(Failure::permanent("empty_order", "nothing was ordered")),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,109 @@
+use super::*;
+use crate::envelope::Envelope;
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+
+fn environment(variables: &[(&str, &str)]) -> Result<Environment, Vec<String>> {
+    let lookup = |name: &str| {
+        let found = variables.iter().find(|(known, _)| *known == name);
+        found.map(|(_, value)| (*value).to_owned())
+    };
+    let invalid =
+        |invalid: Vec<InvalidConfig>| invalid.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let names = variables.iter().map(|(name, _)| (*name).to_owned());
+    Environment::from_lookup(&lookup, names).map_err(invalid)
+}
+
+#[test]
+fn variables_override_the_defaults() {
+    let default = environment(&[("BATON_CONCURRENCY", "")]).unwrap();
+    assert_eq!(default.config, Config::default());
+    let set = environment(&[
+        ("BATON_CONCURRENCY", "3"),
+        ("BATON_ENVELOPE", "sns"),
+        ("BATON_TRACE_SHAPE", "batch"),
+        ("BATON_FLUSH_POINT", "after-response"),
+        ("BATON_FLUSH_TIMEOUT", "250"),
+        ("BATON_DRAIN_BEFORE_DEADLINE", "4000"),
+        ("BATON_CANCEL_BEFORE_DEADLINE", "2000"),
+        ("BATON_PARTIAL_RESPONSE", "off"),
+        ("BATON_ALL_FAILED", "fail-invocation"),
+        ("BATON_MAX_RECEIVE_COUNT", "5"),
+        ("BATON_GRACEFUL_SHUTDOWN", "off"),
+    ]);
+    let expected = Config {
+        concurrency: 3.try_into().unwrap(),
+        envelope: Envelope::Sns,
+        trace_shape: TraceShape::Batch,
+        flush_point: FlushPoint::AfterResponse,
+        flush_timeout: Duration::from_millis(250),
+        drain_before_deadline: Some(Duration::from_secs(4)),
+        cancel_before_deadline: Some(Duration::from_secs(2)),
+        partial_response: PartialResponse::Off,
+        all_failed: AllFailed::FailInvocation,
+        max_receive_count: Some(5.try_into().unwrap()),
+        graceful_shutdown: false,
+    };
+    assert_eq!(set.unwrap().config, expected);
+}
+
+#[test]
+fn every_variable_is_in_the_documentation_and_no_other() {
+    let asked = RefCell::new(BTreeSet::new());
+    let lookup = |name: &str| {
+        asked.borrow_mut().insert(name.to_owned());
+        None
+    };
+    Environment::from_lookup(&lookup, std::iter::empty()).unwrap();
+    let mut asked = asked.into_inner();
+    asked.retain(|name| name.starts_with(PREFIX));
+    let rows = include_str!("../../lib.rs").lines();
+    let rows = rows.filter_map(|line| line.strip_prefix("//! | `BATON_")?.split_once('`'));
+    let documented: BTreeSet<_> = rows.map(|(name, _)| format!("BATON_{name}")).collect();
+    assert_eq!(asked, documented);
+}
+
+#[test]
+fn a_variable_that_is_not_known_is_no_error_and_is_found() {
+    let environment = environment(&[
+        ("BATON_CONCURENCY", "3"),
+        ("BATON_CONCURRENCY", "4"),
+        ("BATONS", "5"),
+        ("BATON_DEMO_FAULTS", "panic=c-1"),
+    ]);
+    let environment = environment.unwrap();
+    assert_eq!(environment.config.concurrency.get(), 4);
+    assert_eq!(environment.unknown, ["BATON_CONCURENCY"]);
+}
+
+#[test]
+fn everything_that_is_wrong_is_said_at_once() {
+    let invalid = environment(&[
+        ("BATON_CONCURRENCY", "0"),
+        ("BATON_FLUSH_TIMEOUT", "1s"),
+        ("BATON_TRACE_SHAPE", "Batch"),
+        ("BATON_PARTIAL_RESPONSE", "yes"),
+        (SPAN_BUFFER_BYTES, "32 MiB"),
+    ]);
+    assert_eq!(
+        invalid.unwrap_err(),
+        [
+            "BATON_CONCURRENCY: expected a whole number from 1, found \"0\"",
+            "BATON_TRACE_SHAPE: expected continue or batch, found \"Batch\"",
+            "BATON_FLUSH_TIMEOUT: expected a whole number of milliseconds, found \"1s\"",
+            "BATON_PARTIAL_RESPONSE: expected on or off, found \"yes\"",
+            "BATON_SPAN_BUFFER_BYTES: expected a whole number of bytes from 1, found \"32 MiB\"",
+        ]
+    );
+}
+
+#[test]
+#[cfg(not(feature = "dead-letter-queue"))]
+fn a_queue_that_nothing_would_be_sent_to_is_refused() {
+    let invalid = environment(&[(DEAD_LETTER_QUEUE, "https://sqs.example.com/1/dlq")]);
+    let invalid = invalid.unwrap_err();
+    assert!(
+        invalid[0].contains("built without its feature dead-letter-queue"),
+        "{invalid:?}"
+    );
+}

@@ -1,0 +1,78 @@
+//! What Lambda sets for every function.
+
+use super::environment::{InvalidConfig, Lookup, from_process};
+
+/// Why a program is no Lambda function, or not one that can be: `lambda_runtime` reads these variables, and panics where they are wrong.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum NotOnLambda {
+    Missing(&'static str),
+    Invalid(InvalidConfig),
+}
+
+/// Looks at the variables that Lambda sets for every function, and without which the Runtime API cannot be spoken.
+pub(crate) fn check_runtime_variables() -> Result<(), NotOnLambda> {
+    check_runtime(&from_process)
+}
+
+type IsValid<'a> = &'a dyn Fn(&str) -> bool;
+
+fn check_runtime(lookup: Lookup<'_>) -> Result<(), NotOnLambda> {
+    let is_address = |text: &str| {
+        let uri = text.parse::<http::Uri>();
+        uri.is_ok_and(|uri| uri.authority().is_some())
+    };
+    let checks: [(_, _, IsValid<'_>); 4] = [
+        ("AWS_LAMBDA_RUNTIME_API", "host:port", &is_address),
+        ("AWS_LAMBDA_FUNCTION_NAME", "a name", &|_| true),
+        ("AWS_LAMBDA_FUNCTION_VERSION", "a version", &|_| true),
+        (
+            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+            "a whole number of megabytes",
+            &|text| text.parse::<i32>().is_ok(),
+        ),
+    ];
+    for (variable, expected, is_valid) in checks {
+        let found = lookup(variable).filter(|text| !text.is_empty());
+        let found = found.ok_or(NotOnLambda::Missing(variable))?;
+        if !is_valid(&found) {
+            return Err(NotOnLambda::Invalid(InvalidConfig {
+                variable,
+                expected,
+                found,
+            }));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_lambda_sets_is_looked_at_before_the_runtime_panics_over_it() {
+        let check = |name: &str, value: Option<&str>| {
+            check_runtime(&|asked| match asked {
+                asked if asked == name => value.map(str::to_owned),
+                "AWS_LAMBDA_RUNTIME_API" => Some("127.0.0.1:9001".to_owned()),
+                "AWS_LAMBDA_FUNCTION_MEMORY_SIZE" => Some("256".to_owned()),
+                _ => Some("orders".to_owned()),
+            })
+        };
+        assert_eq!(check("", None), Ok(()));
+        for value in [None, Some("")] {
+            let missing = NotOnLambda::Missing("AWS_LAMBDA_RUNTIME_API");
+            assert_eq!(check("AWS_LAMBDA_RUNTIME_API", value), Err(missing));
+        }
+        for (name, value) in [
+            ("AWS_LAMBDA_RUNTIME_API", "http://bad url"),
+            ("AWS_LAMBDA_RUNTIME_API", "/path"),
+            ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "lots"),
+        ] {
+            let Err(NotOnLambda::Invalid(invalid)) = check(name, Some(value)) else {
+                panic!("{name}={value} is taken");
+            };
+            assert_eq!((invalid.variable, &*invalid.found), (name, value));
+        }
+    }
+}

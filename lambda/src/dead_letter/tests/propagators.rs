@@ -1,0 +1,97 @@
+//! Whose context the message carries, by `OTEL_PROPAGATORS` and by what it came with.
+
+use super::*;
+
+/// The propagators of this list.
+fn listed(trace_context: bool, baggage: bool, xray: bool) -> Propagator {
+    let mut propagator = Propagator::default();
+    propagator.trace_context = trace_context;
+    propagator.baggage = baggage;
+    propagator.xray = xray;
+    propagator
+}
+
+/// The request and the span of a send of a message with these attributes and this `AWSTraceHeader`.
+async fn sent(
+    propagator: Propagator,
+    attributes: Value,
+    header: Option<&str>,
+) -> (Value, SpanData) {
+    let endpoint = Endpoint::start(Behaviour::Accept).await;
+    let batch = batch_with(attributes, json!({"AWSTraceHeader": header}));
+    let (sent, span, _) = send_with(&endpoint, "dead", propagator, &batch).await;
+    sent.unwrap();
+    (endpoint.requests().remove(0), span)
+}
+
+fn header(request: &Value) -> Option<&str> {
+    request["MessageSystemAttributes"]["AWSTraceHeader"]["StringValue"].as_str()
+}
+
+/// X-Ray's header as the propagator writes it for this span.
+fn header_of(span: &SpanData) -> String {
+    let trace = span.span_context.trace_id().to_string();
+    let (epoch, unique) = trace.split_at(8);
+    let id = span.span_context.span_id();
+    format!("Root=1-{epoch}-{unique};Parent={id};Sampled=1")
+}
+
+#[tokio::test]
+async fn xrays_header_is_a_system_attribute_and_takes_no_slot() {
+    let full: serde_json::Map<_, _> = (0..10).map(|n| (format!("a{n}"), text("x"))).collect();
+    for attributes in [Value::Null, full.into()] {
+        let (request, span) = sent(listed(true, true, true), attributes, None).await;
+        assert_eq!(header(&request), Some(&*header_of(&span)));
+        assert!(request["MessageAttributes"]["X-Amzn-Trace-Id"].is_null());
+        assert_eq!(span.span_kind, SpanKind::Producer);
+        let left_out = attribute(&span, "baton.dead_letter.left_out").unwrap_or_default();
+        assert!(!left_out.contains("X-Amzn"), "{left_out}");
+    }
+}
+
+#[tokio::test]
+async fn a_header_that_came_with_the_message_stays_whatever_is_listed() {
+    for xray in [false, true] {
+        let (request, _) = sent(listed(true, true, xray), Value::Null, Some(TRACE_HEADER)).await;
+        assert_eq!(header(&request), Some(TRACE_HEADER));
+        // It is a context of the message's own only where X-Ray's are looked at.
+        assert_eq!(sent_text(&request, "traceparent").is_none(), xray);
+    }
+}
+
+#[tokio::test]
+async fn where_xray_is_listed_the_send_links_to_the_context_of_the_header() {
+    let (_, span) = sent(listed(true, true, true), Value::Null, Some(TRACE_HEADER)).await;
+    assert_eq!(span.span_kind, SpanKind::Client);
+    let link = span.links[0].span_context.span_id().to_string();
+    assert!(TRACE_HEADER.contains(&link), "{link}");
+}
+
+#[tokio::test]
+async fn a_broken_header_stays_and_the_context_of_the_send_is_added_beside_it() {
+    let (request, span) = sent(listed(true, false, true), Value::Null, Some("Root=x")).await;
+    assert_eq!(header(&request), Some("Root=x"));
+    assert!(sent_text(&request, "traceparent").is_some());
+    assert_eq!(span.span_kind, SpanKind::Producer);
+    let (_, span) = sent(listed(false, false, true), Value::Null, Some("Root=x")).await;
+    assert_eq!(span.span_kind, SpanKind::Client);
+}
+
+#[tokio::test]
+async fn with_a_traceparent_of_its_own_the_message_gets_no_header() {
+    let attributes = json!({"traceparent": text(TRACEPARENT)});
+    let (request, span) = sent(listed(true, true, true), attributes, None).await;
+    assert_eq!(header(&request), None);
+    let link = span.links[0].span_context.span_id().to_string();
+    assert!(TRACEPARENT.contains(&link), "{link}");
+}
+
+#[tokio::test]
+async fn a_send_whose_context_does_not_travel_is_no_producer() {
+    for baggage in [false, true] {
+        let (request, span) = sent(listed(false, baggage, false), Value::Null, None).await;
+        assert_eq!(span.span_kind, SpanKind::Client);
+        assert_eq!(sent_text(&request, "traceparent"), None);
+        assert_eq!(header(&request), None);
+    }
+}

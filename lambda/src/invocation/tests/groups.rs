@@ -1,0 +1,88 @@
+use super::*;
+
+#[tokio::test]
+async fn a_fifo_group_stops_at_its_first_failure_and_other_groups_go_on() {
+    let fifo = |id, body, group| record(FIFO, id, body, group, None);
+    let records = [
+        fifo("a1", "ok", "a"),
+        fifo("b1", "ok", "b"),
+        fifo("a2", "fail", "a"),
+        fifo("a3", "ok", "a"),
+        fifo("b2", "ok", "b"),
+    ];
+    let (failed, ended) = process(handle, &records).await;
+    assert_eq!(failed, ["a2", "a3"]);
+    assert_eq!(
+        attribute(&ended.record("a3"), "error.type"),
+        Some("message_group_blocked".into())
+    );
+    assert_eq!(
+        attribute(&ended.record("b2"), "baton.sqs.message_group_id"),
+        Some("b".into())
+    );
+}
+
+#[tokio::test]
+async fn groups_run_side_by_side_and_are_those_of_one_queue() {
+    let other = "arn:aws:sqs:eu-central-1:123456789012:returns.fifo";
+    let records = [
+        record(FIFO, "1", "waits", "a", None),
+        record(FIFO, "2", "waits", "b", None),
+        // The same name in another queue is another group.
+        record(other, "3", "waits", "a", None),
+        record(FIFO, "4", "waits", "a", None),
+    ];
+    let running = Arc::new(Mutex::new((0, 0)));
+    let counted = Arc::clone(&running);
+    let handler = move |_: Message<String>| {
+        let running = Arc::clone(&counted);
+        async move {
+            {
+                let (now, most) = &mut *running.lock().unwrap();
+                *now += 1;
+                *most = (*most).max(*now);
+            }
+            tokio::task::yield_now().await;
+            running.lock().unwrap().0 -= 1;
+            Ok::<(), Failure>(())
+        }
+    };
+    let (failed, _) = process(handler, &records).await;
+    assert!(failed.is_empty());
+    assert_eq!(running.lock().unwrap().1, 3);
+}
+
+#[tokio::test]
+async fn groups_on_a_standard_queue_mean_nothing() {
+    let (failed, _) = process(handle, &[plain("a", "fail"), plain("b", "ok")]).await;
+    assert_eq!(failed, ["a"]);
+}
+
+#[tokio::test]
+async fn the_rest_of_a_fifo_group_is_returned_at_the_end() {
+    let fifo = |id, group| record(FIFO, id, "ok", group, None);
+    let halt = no_halt();
+    halt.drain(Reason::Shutdown);
+    let records = [fifo("a1", "a"), fifo("b1", "b"), fifo("a2", "a")];
+    let (failed, ended) = process_with(Config::default(), handle, &records, &halt).await;
+    assert_eq!(failed, ["a1", "b1", "a2"]);
+    assert_eq!(
+        attribute(&ended.record("a2"), "error.type"),
+        Some("shutdown".into())
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_follows_a_cancelled_message_of_its_group_was_not_started_for_the_same_reason() {
+    let fifo = |id| record(FIFO, id, "ok", "a", None);
+    let halt = no_halt();
+    let hangs = |_: Message<String>| std::future::pending::<Result<(), Failure>>();
+    let records = [fifo("a1"), fifo("a2")];
+    let processing = process_with(Config::default(), hangs, &records, &halt);
+    let ((failed, ended), ()) = tokio::join!(processing, async { halt.cancel(Reason::Deadline) });
+    assert_eq!(failed, ["a1", "a2"]);
+    for id in ["a1", "a2"] {
+        let error_type = attribute(&ended.record(id), "error.type");
+        assert_eq!(error_type, Some("deadline_exceeded".into()), "{id}");
+    }
+}

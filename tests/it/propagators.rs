@@ -1,0 +1,158 @@
+//! `OTEL_PROPAGATORS` and `OTEL_TRACES_SAMPLER`: whose child a record's span is, and who decides that there is one.
+
+use baton_tests::{Answer, Collector, Record, Span, event};
+use serde_json::json;
+
+use crate::support::functions::{OBEDIENT, TIMEOUT, start_with};
+
+const PROPAGATORS: &str = "OTEL_PROPAGATORS";
+const SAMPLER: &str = "OTEL_TRACES_SAMPLER";
+const SAMPLER_ARG: &str = "OTEL_TRACES_SAMPLER_ARG";
+
+/// X-Ray's trace id of a record, in two parts, and its span.
+const SECONDS: &str = "69200000";
+
+fn xray_rest(number: u64) -> String {
+    format!("{number:024x}")
+}
+
+fn xray_span(number: u64) -> String {
+    format!("c0ffee00{number:08x}")
+}
+
+/// A record with X-Ray's header, and this behind its `Parent`.
+fn of_xray(number: u64, decision: &str) -> Record {
+    let (rest, parent) = (xray_rest(number), xray_span(number));
+    let header = format!("Root=1-{SECONDS}-{rest};Parent={parent}{decision}");
+    Record::new(number).attribute("AWSTraceHeader", header)
+}
+
+/// What a function with these variables sends for one batch, in which all goes well.
+async fn spans(variables: &[(&str, &str)], records: &[Record]) -> Vec<Span> {
+    let collector = Collector::start(Answer::Ok).await.unwrap();
+    let lambda = start_with(OBEDIENT, &collector, |function| {
+        let set = variables.iter();
+        set.fold(function, |function, (name, value)| {
+            function.variable(name, value)
+        })
+    })
+    .await;
+    let invocation = lambda.invoke(event(records), TIMEOUT).await.unwrap();
+    assert_eq!(invocation.response, Ok(json!({"batchItemFailures": []})));
+    collector.spans().unwrap()
+}
+
+/// The span of a record, if there is one.
+fn of_record(spans: &[Span], number: u64) -> Option<&Span> {
+    let id = Record::new(number).message_id.into();
+    let mut spans = spans.iter();
+    spans.find(|span| span.attributes.get("messaging.message.id") == Some(&id))
+}
+
+fn batch(spans: &[Span]) -> Option<&Span> {
+    let mut spans = spans.iter();
+    spans.find(|span| span.name.starts_with("process_batch"))
+}
+
+#[track_caller]
+fn assert_child_of_xray(spans: &[Span], number: u64) {
+    let span = of_record(spans, number).expect("a span of the record");
+    assert_eq!(span.trace_id, format!("{SECONDS}{}", xray_rest(number)));
+    assert_eq!(span.parent_span_id, Some(xray_span(number)));
+}
+
+#[tokio::test]
+async fn with_xray_listed_a_records_span_is_the_child_of_xrays() {
+    let both = of_xray(3, ";Sampled=1").traced(3);
+    let records = [
+        of_xray(0, ";Sampled=1"),
+        of_xray(1, ";Sampled=0"),
+        of_xray(2, ""),
+        both,
+    ];
+    let spans = spans(&[(PROPAGATORS, "xray")], &records).await;
+    // X-Ray's decision against is none for us, and nothing but its header is read.
+    for number in 0..4 {
+        assert_child_of_xray(&spans, number);
+    }
+    assert_eq!(batch(&spans).unwrap().links.len(), 4);
+}
+
+#[tokio::test]
+async fn with_xray_listed_last_the_producers_context_comes_first() {
+    let records = [of_xray(0, ";Sampled=1").traced(0), of_xray(1, "")];
+    let listed = "tracecontext,baggage,xray";
+    let spans = spans(&[(PROPAGATORS, listed)], &records).await;
+    let span = of_record(&spans, 0).unwrap();
+    assert_eq!(span.trace_id, Record::trace_id(0));
+    assert_eq!(span.parent_span_id, Some(Record::span_id(0)));
+    assert_child_of_xray(&spans, 1);
+}
+
+#[tokio::test]
+async fn where_xray_has_not_decided_for_it_the_sampler_of_new_traces_decides() {
+    let records = [
+        of_xray(0, ";Sampled=1"),
+        of_xray(1, ";Sampled=?"),
+        of_xray(2, ";Sampled=0"),
+        of_xray(3, ""),
+    ];
+    for (ratio, expected) in [("0", 1), ("1", 4)] {
+        let variables = [
+            (PROPAGATORS, "xray"),
+            (SAMPLER, "parentbased_traceidratio"),
+            (SAMPLER_ARG, ratio),
+        ];
+        let spans = spans(&variables, &records).await;
+        for number in 0..expected {
+            assert_child_of_xray(&spans, number);
+        }
+        // The batch's begins a trace, as any that X-Ray has not decided on.
+        let is_batch_sampled = ratio == "1";
+        assert_eq!(batch(&spans).is_some(), is_batch_sampled, "ratio {ratio}");
+        let count = expected + u64::from(is_batch_sampled);
+        assert_eq!(spans.len() as u64, count, "ratio {ratio}: {spans:#?}");
+    }
+}
+
+#[tokio::test]
+async fn an_unsampled_producer_stays_unsampled_and_xray_silences_nothing() {
+    let (trace_id, parent) = (Record::trace_id(0), Record::span_id(0));
+    let unsampled = format!("00-{trace_id}-{parent}-00");
+    let records = [
+        // X-Ray's decision does not count for it either.
+        of_xray(0, ";Sampled=1").message_attribute("traceparent", unsampled),
+        of_xray(1, ";Sampled=0").traced(1),
+        of_xray(2, ";Sampled=0"),
+    ];
+    for (sampler, is_exported) in [
+        (None, false),
+        (Some("parentbased_always_on"), false),
+        // It asks nobody's parent.
+        (Some("always_on"), true),
+    ] {
+        let variables: Vec<_> = sampler.map(|name| (SAMPLER, name)).into_iter().collect();
+        let spans = spans(&variables, &records).await;
+        assert_eq!(of_record(&spans, 0).is_some(), is_exported, "{sampler:?}");
+        let continued = of_record(&spans, 1).unwrap();
+        assert_eq!(continued.trace_id, Record::trace_id(1));
+        let root = of_record(&spans, 2).unwrap();
+        assert_eq!(root.parent_span_id, None);
+        // The batch's span, and X-Ray's.
+        assert_eq!(root.links.len(), 2, "{root:#?}");
+        assert_eq!(root.links[1].span_id, xray_span(2));
+        let links = &batch(&spans).unwrap().links;
+        let linked: Vec<&str> = links.iter().map(|link| &*link.span_id).collect();
+        assert_eq!(linked, [parent.clone(), Record::span_id(1), xray_span(2)]);
+    }
+}
+
+#[tokio::test]
+async fn with_no_propagator_nothing_is_continued_and_xrays_span_is_linked_to() {
+    let records = [of_xray(0, ";Sampled=1").traced(0)];
+    let spans = spans(&[(PROPAGATORS, "none")], &records).await;
+    let span = of_record(&spans, 0).unwrap();
+    assert_eq!(span.parent_span_id, None);
+    assert_ne!(span.trace_id, Record::trace_id(0));
+    assert_eq!(span.links[1].span_id, xray_span(0));
+}
