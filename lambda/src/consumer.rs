@@ -15,7 +15,7 @@ use crate::invocation::Processor;
 use crate::invoker::Invoker;
 use crate::payload::{self, TakePayload};
 use crate::service::ConsumerService;
-use crate::shutdown::Shutdown;
+use crate::shutdown::{Shutdown, ended};
 use crate::spans::Spans;
 use baton_telemetry::{Service, Telemetry};
 use lambda_runtime::{LambdaEvent, Runtime};
@@ -316,35 +316,6 @@ const SERVICE: Service = Service {
 async fn dead_letter_queue(url: &str) -> Result<DeadLetterQueue, Error> {
     let queue = DeadLetterQueue::from_environment(url).await;
     queue.map_err(|error| Error::DeadLetterQueue(Box::new(error)))
-}
-
-/// What completes when the process may end because Lambda has announced it; never, where it does not.
-#[cfg(feature = "graceful-shutdown")]
-async fn ended(flusher: &Arc<Flusher>) -> impl Future<Output = ()> + use<> {
-    let flusher = Arc::clone(flusher);
-    let announcement = match flusher.config.graceful_shutdown {
-        true => crate::shutdown::Announcement::register().await,
-        false => None,
-    };
-    async move {
-        match announcement {
-            Some(announcement) => {
-                let Flusher {
-                    telemetry,
-                    shutdown,
-                    ..
-                } = &*flusher;
-                announcement.obey(shutdown, telemetry).await;
-            }
-            None => std::future::pending().await,
-        }
-    }
-}
-
-/// Never: without the feature nothing is announced.
-#[cfg(not(feature = "graceful-shutdown"))]
-async fn ended(_: &Arc<Flusher>) -> std::future::Pending<()> {
-    std::future::pending()
 }
 
 /// The effective configuration in one line.

@@ -7,9 +7,38 @@
 mod announcement;
 
 #[cfg(feature = "graceful-shutdown")]
-pub(crate) use announcement::Announcement;
+use announcement::Announcement;
 
+use crate::flush::Flusher;
+use std::future::{Future, pending};
+use std::sync::Arc;
 use tokio::sync::watch;
+
+/// What completes when the process may end because Lambda has announced it; never, where it does not.
+#[cfg(feature = "graceful-shutdown")]
+pub(crate) async fn ended(flusher: &Arc<Flusher>) -> impl Future<Output = ()> + use<> {
+    let flusher = Arc::clone(flusher);
+    let announcement = match flusher.config.graceful_shutdown {
+        true => Announcement::register().await,
+        false => None,
+    };
+    async move {
+        match announcement {
+            Some(announcement) => {
+                announcement
+                    .obey(&flusher.shutdown, &flusher.telemetry)
+                    .await;
+            }
+            None => pending().await,
+        }
+    }
+}
+
+/// Never: without the feature nothing is announced.
+#[cfg(not(feature = "graceful-shutdown"))]
+pub(crate) async fn ended(_: &Arc<Flusher>) -> impl Future<Output = ()> + use<> {
+    pending()
+}
 
 /// Whether the end has been announced, and how many invocations are not answered yet.
 #[derive(Debug, Default)]
