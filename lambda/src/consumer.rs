@@ -15,7 +15,7 @@ use crate::invocation::Processor;
 use crate::invoker::Invoker;
 use crate::payload::{self, TakePayload};
 use crate::service::ConsumerService;
-use crate::shutdown::Shutdown;
+use crate::shutdown::{Shutdown, ended};
 use crate::spans::Spans;
 use baton_telemetry::{Service, Telemetry};
 use lambda_runtime::{LambdaEvent, Runtime};
@@ -120,8 +120,8 @@ impl<S> Builder<S> {
         self
     }
 
-    /// How long a flush may take at most; it ends before the invocation's deadline in any case. `BATON_FLUSH_TIMEOUT` in milliseconds,
-    /// else one second.
+    /// How long a flush may take at most, the wait for an export on the way included; it ends before the invocation's deadline in any case.
+    /// `BATON_FLUSH_TIMEOUT` in milliseconds, else one second.
     #[must_use]
     pub fn flush_timeout(mut self, timeout: Duration) -> Self {
         self.options.flush_timeout = Some(timeout);
@@ -185,6 +185,11 @@ impl<S> Builder<S> {
     /// Has Lambda announce the end of the process, so that invocations under way come to their end and telemetry is flushed.
     /// `BATON_GRACEFUL_SHUTDOWN`, else the process is killed unannounced: on ordinary Lambda that happens between invocations, when
     /// everything is flushed. On Managed Instances it can happen at any time. Needs the feature `graceful-shutdown`.
+    ///
+    /// From the announcement on no message is started; handlers that run have 120 ms before they are cancelled and their messages reported
+    /// as failed, with `error.type` `shutdown`; a flush has 100 ms, and all is over after 270 ms. That is for the 300 ms which Lambda gives a
+    /// runtime beside an external extension (500 ms where all are internal). Where the internal extension that this registers is refused,
+    /// SIGTERM is obeyed all the same: an external extension has Lambda send it.
     #[cfg(feature = "graceful-shutdown")]
     #[must_use]
     pub fn graceful_shutdown(mut self) -> Self {
@@ -311,35 +316,6 @@ const SERVICE: Service = Service {
 async fn dead_letter_queue(url: &str) -> Result<DeadLetterQueue, Error> {
     let queue = DeadLetterQueue::from_environment(url).await;
     queue.map_err(|error| Error::DeadLetterQueue(Box::new(error)))
-}
-
-/// What completes when the process may end because Lambda has announced it; never, where it does not.
-#[cfg(feature = "graceful-shutdown")]
-async fn ended(flusher: &Arc<Flusher>) -> impl Future<Output = ()> + use<> {
-    let flusher = Arc::clone(flusher);
-    let announcement = match flusher.config.graceful_shutdown {
-        true => crate::shutdown::Announcement::register().await,
-        false => None,
-    };
-    async move {
-        match announcement {
-            Some(announcement) => {
-                let Flusher {
-                    telemetry,
-                    shutdown,
-                    ..
-                } = &*flusher;
-                announcement.obey(shutdown, telemetry).await;
-            }
-            None => std::future::pending().await,
-        }
-    }
-}
-
-/// Never: without the feature nothing is announced.
-#[cfg(not(feature = "graceful-shutdown"))]
-async fn ended(_: &Arc<Flusher>) -> std::future::Pending<()> {
-    std::future::pending()
 }
 
 /// The effective configuration in one line.

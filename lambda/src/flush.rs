@@ -3,26 +3,27 @@
 use crate::config::{Config, FlushPoint};
 use crate::halt::{Halt, Marks, Reason, within};
 use crate::shutdown::Shutdown;
-use baton_telemetry::{FlushGroup, Telemetry};
+use baton_telemetry::{FlushGroup, FlushReport, Telemetry};
 use lambda_runtime::{Error as BoxError, LambdaInvocation};
 use opentelemetry::Context;
 use opentelemetry::context::FutureExt as _;
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, pending};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
 use tokio::sync::Notify;
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until};
 use tower::{Layer, Service};
-use tracing::warn;
+use tracing::{debug, info, warn};
 
-/// On shutdown, how long handlers that run may go on. Lambda kills the process 500 ms after it has announced it, and the flush and the
-/// response need some of that.
-const SHUTDOWN_GRACE: Duration = Duration::from_millis(200);
-/// On shutdown, how long an invocation's last flush may take.
-const SHUTDOWN_FLUSH: Duration = Duration::from_millis(150);
+/// On shutdown, how long handlers that run may go on. Lambda kills the process as little as 300 ms after it has announced it, and the flush
+/// and the response need some of that.
+const SHUTDOWN_GRACE: Duration = Duration::from_millis(120);
+/// On shutdown, how long an invocation's flush may take from then on, whether it begins or is under way.
+const SHUTDOWN_FLUSH: Duration = Duration::from_millis(100);
 
 /// What all invocations of the process share, whatever handles them.
 #[derive(Debug)]
@@ -32,6 +33,16 @@ pub(crate) struct Flusher {
     pub(crate) shutdown: Shutdown,
     /// Whether several invocations run side by side in this process, as on Lambda Managed Instances.
     pub(crate) is_concurrent: bool,
+}
+
+/// An invocation, as far as a flush is concerned.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Invocation<'a> {
+    /// What the log calls it.
+    pub(crate) id: &'a str,
+    /// What its traces begin in, with the group of its spans.
+    pub(crate) root: &'a Context,
+    pub(crate) marks: &'a Marks,
 }
 
 /// What an invocation's traces begin in: an empty context, but for the group.
@@ -57,31 +68,32 @@ impl Flusher {
     }
 
     /// Until the batch is handled: halts it at its marks, and exports what has finished now and then.
-    ///
-    /// An export that is under way when the batch is done is waited for: cut off, its spans would be sent twice. The flush that follows
-    /// has its budget from that moment on.
-    pub(crate) async fn watch(&self, marks: &Marks, halt: &Halt, handled: &Notify) {
+    pub(crate) async fn watch(&self, invocation: Invocation<'_>, halt: &Halt, handled: &Notify) {
+        let marks = invocation.marks;
+        let mut under_way = None;
         loop {
             tokio::select! {
                 biased;
                 () = handled.notified() => return,
-                () = self.shutdown.announced() => {
+                () = self.announced() => {
                     halt.drain(Reason::Shutdown);
                     break;
                 }
                 () = sleep_until(marks.drain) => {
                     warn!("the deadline is near: no further message is started");
                     halt.drain(Reason::Deadline);
-                    self.export(marks.cancel).await;
+                    self.export(invocation, marks.cancel);
                     break;
                 }
-                () = self.telemetry.export_due() => self.export(marks.drain).await,
+                () = self.export_due(&mut under_way) => {
+                    under_way = Some(self.export(invocation, marks.drain));
+                }
             }
         }
         tokio::select! {
             biased;
             () = handled.notified() => {}
-            () = self.shutdown_grace() => halt.cancel(Reason::Shutdown),
+            () = self.after_announcement(SHUTDOWN_GRACE) => halt.cancel(Reason::Shutdown),
             () = sleep_until(marks.cancel) => {
                 warn!("the deadline is here: handlers that still run are cancelled");
                 halt.cancel(Reason::Deadline);
@@ -90,39 +102,77 @@ impl Flusher {
     }
 
     /// The flush before the response, where that is its point.
-    pub(crate) async fn before_response(&self, group: Option<&FlushGroup>, marks: &Marks) {
+    pub(crate) async fn before_response(&self, invocation: Invocation<'_>) {
         if self.config.flush_point == FlushPoint::BeforeResponse {
-            self.flush(group, marks).await;
+            self.flush(invocation).await;
         }
     }
 
-    async fn flush(&self, group: Option<&FlushGroup>, marks: &Marks) {
-        let budget = match self.shutdown.is_announced() {
-            true => self.config.flush_timeout.min(SHUTDOWN_FLUSH),
-            false => self.config.flush_timeout,
-        };
-        let deadline = marks.flush_deadline(budget);
-        match group {
-            Some(group) => self.telemetry.flush_of(group, deadline).await,
-            None => self.telemetry.flush(deadline).await,
-        };
-    }
-
-    /// Sends what has finished, until the next mark at the latest.
-    async fn export(&self, mark: Instant) {
-        let deadline = within(self.config.flush_timeout, mark);
-        // On the heap, because it is seldom needed: an invocation's state is moved about while it is small.
-        let flushed = Box::pin(self.telemetry.flush(deadline));
+    /// Sends the invocation's spans within the budget that is left. The end of the process may be announced meanwhile: then the response,
+    /// which has to go out yet, matters more.
+    async fn flush(&self, invocation: Invocation<'_>) {
+        let began = Instant::now();
+        let deadline = invocation.marks.flush_deadline(self.config.flush_timeout);
         tokio::select! {
-            _ = flushed => {}
-            () = self.shutdown.announced() => {}
+            biased;
+            report = self.telemetry.flush_of(invocation.root, deadline) => {
+                log(invocation.id, &report, began);
+            }
+            () = self.after_announcement(SHUTDOWN_FLUSH) => {
+                info!(faas.invocation_id = invocation.id, "flush cut short by the shutdown");
+            }
         }
     }
 
-    async fn shutdown_grace(&self) {
-        self.shutdown.announced().await;
-        sleep(SHUTDOWN_GRACE).await;
+    /// Sends the invocation's spans that have finished, until the mark at the latest, in a task of its own.
+    ///
+    /// Neither the batch nor its response waits for it. The flush does, because the spans are its own: so both have one deadline, and
+    /// nothing that is under way is cut off to be sent twice.
+    fn export(&self, invocation: Invocation<'_>, mark: Instant) -> JoinHandle<()> {
+        let deadline = within(self.config.flush_timeout, mark);
+        let (telemetry, root) = (self.telemetry.clone(), invocation.root.clone());
+        let id = invocation.id.to_owned();
+        tokio::spawn(async move {
+            let began = Instant::now();
+            let report = telemetry.flush_of(&root, deadline).await;
+            log(&id, &report, began);
+        })
     }
+
+    /// Completes when it is time for an export, and the one before is done.
+    async fn export_due(&self, under_way: &mut Option<JoinHandle<()>>) {
+        if let Some(export) = under_way {
+            let _ = export.await;
+            *under_way = None;
+        }
+        self.telemetry.export_due().await;
+    }
+
+    /// Completes once the end of the process has been announced, where that happens at all.
+    async fn announced(&self) {
+        match self.config.graceful_shutdown {
+            true => self.shutdown.announced().await,
+            false => pending().await,
+        }
+    }
+
+    async fn after_announcement(&self, time: Duration) {
+        self.announced().await;
+        sleep(time).await;
+    }
+}
+
+/// What a flush did, at debug level.
+fn log(invocation_id: &str, report: &FlushReport, began: Instant) {
+    debug!(
+        faas.invocation_id = invocation_id,
+        spans = report.sent.spans,
+        requests = report.sent.requests,
+        bytes = report.sent.bytes,
+        spans_pending = report.pending,
+        duration_ms = began.elapsed().as_secs_f64() * 1000.0,
+        "invocation's spans flushed"
+    );
 }
 
 /// Flushes after the response, where that is the [flush point](FlushPoint).
@@ -180,16 +230,24 @@ where
 
     fn call(&mut self, invocation: LambdaInvocation) -> Self::Future {
         let flusher = Arc::clone(&self.flusher);
-        let marks = Marks::of_invocation(&invocation.context, &flusher.config);
+        let lambda = &invocation.context;
+        let flushed_here = (flusher.config.flush_point == FlushPoint::AfterResponse).then(|| {
+            let marks = Marks::of_invocation(lambda, &flusher.config);
+            (lambda.request_id.clone(), marks)
+        });
         let answered = self.inner.call(invocation);
         Box::pin(async move {
-            let _in_flight = flusher.shutdown.begin_invocation();
-            if flusher.config.flush_point == FlushPoint::BeforeResponse {
+            let in_flight = flusher.shutdown.begin_invocation();
+            let Some((id, marks)) = flushed_here else {
                 return answered.await;
-            }
+            };
             let group = flusher.group();
-            let outcome = answered.with_context(root(group.as_ref())).await;
-            flusher.flush(group.as_ref(), &marks).await;
+            let root = root(group.as_ref());
+            let outcome = answered.with_context(root.clone()).await;
+            // What is left is for the telemetry to send, which the shutdown sees to as well.
+            drop(in_flight);
+            let (id, root, marks) = (&*id, &root, &marks);
+            flusher.flush(Invocation { id, root, marks }).await;
             outcome
         })
     }

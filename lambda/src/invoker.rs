@@ -2,7 +2,7 @@
 
 use crate::config::{AllFailed, Config, PartialResponse};
 use crate::event::{Batch, InvalidEvent};
-use crate::flush::{self, FlushLayer, Flusher};
+use crate::flush::{self, FlushLayer, Flusher, Invocation};
 use crate::halt::{Halt, Marks};
 use crate::handler::Handler;
 use crate::invocation::{Processed, Processor};
@@ -52,15 +52,21 @@ impl<H: Handler<S, Args>, S, Args> Invoker<H, S, Args> {
         let batch = Batch::parse(event.payload)?;
         let group = self.flusher.group_before_response();
         let root = flush::root(group.as_ref());
+        let invocation = Invocation {
+            id: &event.context.request_id,
+            root: &root,
+            marks: &marks,
+        };
         let (halt, handled) = (Halt::new(&marks), Notify::new());
         let processing = async {
-            let processed = self.processor.process(batch, lambda, root, &halt).await;
+            let process = self.processor.process(batch, lambda, root.clone(), &halt);
+            let processed = process.await;
             handled.notify_one();
             finish(&processed, config)
         };
-        let watching = self.flusher.watch(&marks, &halt, &handled);
+        let watching = self.flusher.watch(invocation, &halt, &handled);
         let (response, ()) = tokio::join!(processing, watching);
-        self.flusher.before_response(group.as_ref(), &marks).await;
+        self.flusher.before_response(invocation).await;
         response
     }
 }

@@ -1,15 +1,44 @@
 //! What happens when Lambda announces that it ends the process.
 //!
-//! It does so only for functions with an extension: SIGTERM, and SIGKILL 500 ms later where all extensions are internal ones. Without one
-//! the process is killed unannounced, which loses nothing where spans are flushed before the response.
+//! It does so only for functions with an extension: SIGTERM, and SIGKILL 500 ms later where all extensions are internal ones, 300 ms where one
+//! is external. Without any the process is killed unannounced, which loses nothing where spans are flushed before the response.
 
 #[cfg(feature = "graceful-shutdown")]
 mod announcement;
 
 #[cfg(feature = "graceful-shutdown")]
-pub(crate) use announcement::Announcement;
+use announcement::Announcement;
 
+use crate::flush::Flusher;
+use std::future::{Future, pending};
+use std::sync::Arc;
 use tokio::sync::watch;
+
+/// What completes when the process may end because Lambda has announced it; never, where it does not.
+#[cfg(feature = "graceful-shutdown")]
+pub(crate) async fn ended(flusher: &Arc<Flusher>) -> impl Future<Output = ()> + use<> {
+    let flusher = Arc::clone(flusher);
+    let announcement = match flusher.config.graceful_shutdown {
+        true => Announcement::register().await,
+        false => None,
+    };
+    async move {
+        match announcement {
+            Some(announcement) => {
+                announcement
+                    .obey(&flusher.shutdown, &flusher.telemetry)
+                    .await;
+            }
+            None => pending().await,
+        }
+    }
+}
+
+/// Never: without the feature nothing is announced.
+#[cfg(not(feature = "graceful-shutdown"))]
+pub(crate) async fn ended(_: &Arc<Flusher>) -> impl Future<Output = ()> + use<> {
+    pending()
+}
 
 /// Whether the end has been announced, and how many invocations are not answered yet.
 #[derive(Debug, Default)]
@@ -23,10 +52,6 @@ pub(crate) struct Shutdown {
 pub(crate) struct InFlight<'a>(&'a Shutdown);
 
 impl Shutdown {
-    pub(crate) fn is_announced(&self) -> bool {
-        *self.announced.borrow()
-    }
-
     /// Completes once the end has been announced.
     pub(crate) async fn announced(&self) {
         // The sender is in `self`: it cannot be gone.

@@ -84,7 +84,19 @@ impl SpanBuffer {
         self.0.half_full.notified().await;
     }
 
-    /// Takes what such a flush has to send: its own first. What the caller does not settle goes back when the rest is dropped.
+    /// What is left to send behind a group's flush: what is nobody's, or everything when the buffer is half full all the same.
+    pub(crate) fn strays(&self) -> Option<Whose<'static>> {
+        let state = self.lock();
+        let whose = match state.is_half_full(self.0.bounds) {
+            true => Whose::Everyone,
+            false => Whose::Nobody,
+        };
+        let closed = state.closed.iter().map(|chunk| &chunk.owner);
+        let mut owners = closed.chain(state.open.iter().map(|chunk| &chunk.owner));
+        owners.any(|owner| whose.are(owner)).then_some(whose)
+    }
+
+    /// Takes what such a flush has to send. What the caller does not settle goes back when the rest is dropped.
     pub(crate) fn take(&self, whose: Whose<'_>) -> Taken {
         let mut state = self.lock();
         let chunks = state.take(whose);
@@ -129,11 +141,10 @@ impl SpanBuffer {
 
 impl State {
     fn take(&mut self, whose: Whose<'_>) -> Vec<Chunk> {
-        let closed = self.closed.extract_if(.., |chunk| chunk.goes_with(whose));
-        let open = self.open.extract_if(.., |chunk| chunk.goes_with(whose));
-        let mut chunks: Vec<Chunk> = closed.chain(open.map(OpenChunk::close)).collect();
-        // The sort is stable: what came back from a flush goes before what has finished since.
-        chunks.sort_by_key(|chunk| !whose.are(&chunk.owner));
+        let closed = self.closed.extract_if(.., |chunk| whose.are(&chunk.owner));
+        let open = self.open.extract_if(.., |chunk| whose.are(&chunk.owner));
+        // What came back from a flush goes before what has finished since.
+        let chunks: Vec<Chunk> = closed.chain(open.map(OpenChunk::close)).collect();
         let late = chunks.iter().filter(|chunk| chunk.is_late());
         self.counts.late += late.map(|chunk| chunk.spans).sum::<u64>();
         chunks

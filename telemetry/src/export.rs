@@ -7,7 +7,7 @@ use crate::buffer::{Chunk, SpanBuffer, Taken, Whose};
 use crate::config::Otlp;
 use crate::encode::{self, ResourceFrame};
 use crate::http::{Client, Frames, SendError};
-use bytes::Bytes;
+use bytes::{Buf as _, Bytes};
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use opentelemetry_sdk::Resource;
 use partial_success::PartialSuccess;
@@ -46,6 +46,18 @@ pub(crate) enum ExportError {
     Refused(StatusCode),
 }
 
+/// What one flush sent by itself.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Sent {
+    /// Spans that the collector acknowledged.
+    pub spans: u64,
+    /// Requests, however they ended.
+    pub requests: u64,
+    /// Bytes of these requests' bodies.
+    pub bytes: u64,
+}
+
 #[derive(Debug)]
 pub(crate) struct Exporter {
     pub(crate) failures: failures::Failures,
@@ -69,25 +81,31 @@ impl Exporter {
         }
     }
 
+    /// The end of one request's time, were it sent now.
+    pub(crate) fn patience(&self) -> Instant {
+        Instant::now() + self.timeout
+    }
+
     /// Sends such spans as have finished, request by request, until all is sent, one fails or `deadline` is there.
     ///
     /// Spans that another call has taken are that call's to send, and this one returns only when they are settled. Exports for everyone do
-    /// not overlap; those for groups run beside them and beside each other.
+    /// not overlap; others run beside them and beside each other. What is sent is added to `sent` at once.
     pub(crate) async fn export(
         &self,
         buffer: &SpanBuffer,
         whose: Whose<'_>,
         deadline: Instant,
+        sent: &mut Sent,
     ) -> Result<(), ExportError> {
         let _turn = match whose {
             Whose::Everyone => Some(before(deadline, self.turn.lock()).await?),
-            Whose::Group(_) => None,
+            Whose::Group(_) | Whose::Nobody => None,
         };
         let mut taken = buffer.take(whose);
         let first = taken.number();
         let mut outcome = Ok(());
         loop {
-            match self.send_all(taken, deadline).await {
+            match self.send_all(taken, deadline, sent).await {
                 Ok(()) => {}
                 Err(refused @ ExportError::Refused(_)) => outcome = Err(refused),
                 Err(passing) => return Err(passing),
@@ -99,7 +117,12 @@ impl Exporter {
         }
     }
 
-    async fn send_all(&self, mut taken: Taken, deadline: Instant) -> Result<(), ExportError> {
+    async fn send_all(
+        &self,
+        mut taken: Taken,
+        deadline: Instant,
+        sent: &mut Sent,
+    ) -> Result<(), ExportError> {
         let mut limit = MAX_REQUEST_BYTES;
         let mut outcome = Ok(());
         loop {
@@ -108,10 +131,12 @@ impl Exporter {
                 return outcome;
             }
             let (count, body) = (chunks.len(), request_body(&self.resource, chunks));
+            sent.requests += 1;
+            sent.bytes += body.remaining() as u64;
             match self.send(body, deadline).await {
                 Ok(answer) => {
                     drop_rejected(&mut taken, count, &answer);
-                    taken.exported(count);
+                    sent.spans += taken.exported(count);
                 }
                 // One span may be to blame: the rest is tried chunk by chunk.
                 Err(ExportError::Refused(_)) if count > 1 => limit = 0,
@@ -128,7 +153,7 @@ impl Exporter {
 
     /// Returns what an accepting collector has to say.
     async fn send(&self, body: Frames, deadline: Instant) -> Result<Bytes, ExportError> {
-        let deadline = deadline.min(Instant::now() + self.timeout);
+        let deadline = deadline.min(self.patience());
         let answer = self.client.send(Method::POST, &[], body, deadline);
         let response = answer.await?;
         match response.status {

@@ -10,19 +10,15 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Spans that [`Telemetry::flush_of`](crate::Telemetry::flush_of) waits for, and no others.
+/// Spans that [`Telemetry::flush_of`](crate::Telemetry::flush_of) sends and waits for, and no others.
 ///
 /// Made by [`Telemetry::flush_group`](crate::Telemetry::flush_group), one for each invocation. When it is dropped the group is over: spans
-/// of it that are still to be sent, or still to end, go with the next flush of anyone, and count as late.
+/// of it that are still to be sent, or still to end, go behind the next flush of anyone; those that no flush had taken count as late.
 pub struct FlushGroup(Arc<Group>);
 
 impl FlushGroup {
     pub(crate) fn new() -> Self {
         Self(Arc::default())
-    }
-
-    pub(crate) fn group(&self) -> &Arc<Group> {
-        &self.0
     }
 
     /// The same context for spans of this group: those that are started in it, or in a context made from it, belong to the group.
@@ -66,6 +62,18 @@ pub(crate) struct Group {
 impl Group {
     pub(crate) fn is_over(&self) -> bool {
         self.is_over.load(Relaxed)
+    }
+
+    /// The group that a context carries.
+    pub(crate) fn of(context: &Context) -> Option<&Arc<Self>> {
+        context.get().map(|Membership(group)| group)
+    }
+}
+
+#[cfg(test)]
+impl FlushGroup {
+    pub(crate) fn group(&self) -> &Arc<Group> {
+        &self.0
     }
 }
 

@@ -67,6 +67,7 @@ mod telemetry;
 #[cfg(feature = "tracing")]
 mod tracing_layer;
 
+pub use export::Sent;
 pub use group::FlushGroup;
 pub use propagation::{
     AWS_TRACE_HEADER, BAGGAGE, InvalidBaggage, InvalidTraceparent, InvalidTracestate,

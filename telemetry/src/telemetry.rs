@@ -2,19 +2,19 @@
 
 use crate::buffer::{Counts, SpanBuffer, Whose};
 use crate::config::Config;
-use crate::export::{ExportError, Exporter};
-use crate::group::FlushGroup;
+use crate::export::{ExportError, Exporter, Sent};
+use crate::group::{FlushGroup, Group};
 use crate::propagation::Propagator;
 use crate::{logs, resource};
 use opentelemetry::trace::{SpanKind, TraceId, TracerProvider as _};
-use opentelemetry::{InstrumentationScope, global};
+use opentelemetry::{Context, InstrumentationScope, global};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{
     Sampler, SamplingDecision, SdkTracer, SdkTracerProvider, ShouldSample as _, SpanLimits,
 };
 use opentelemetry_semantic_conventions::SCHEMA_URL;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
@@ -30,7 +30,7 @@ pub struct Service {
     pub version: Option<&'static str>,
 }
 
-/// What one flush left behind, in spans, counted over the life of the process.
+/// What one flush left behind, in spans, counted over the life of the process, and what it sent itself.
 ///
 /// `finished = exported + dropped + pending` at every moment.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -46,6 +46,8 @@ pub struct FlushReport {
     pub pending: u64,
     /// Of the finished spans, those that a later flush had to take because their [`FlushGroup`] was over.
     pub late: u64,
+    /// What this flush sent by itself.
+    pub sent: Sent,
 }
 
 /// The process's telemetry. Clones share it.
@@ -64,6 +66,8 @@ struct Shared {
     sampler: Sampler,
     schedule_delay: Duration,
     background: Mutex<Option<JoinHandle<()>>>,
+    /// What sends strays, the last time that there were any.
+    sweep: Mutex<Option<JoinHandle<()>>>,
     stop: Notify,
     /// Dropped spans that the log has told of.
     told_dropped: AtomicU64,
@@ -119,6 +123,7 @@ impl Telemetry {
                 sampler: config.sampler.sampler.clone(),
                 schedule_delay: config.schedule_delay,
                 background: Mutex::default(),
+                sweep: Mutex::default(),
                 stop: Notify::new(),
                 told_dropped: AtomicU64::new(0),
             }),
@@ -166,19 +171,32 @@ impl Telemetry {
         FlushGroup::new()
     }
 
-    /// Sends the group's spans that have finished, as [`flush`](Self::flush) does for all, without waiting for those of other groups.
+    /// Sends the finished spans of the [group](FlushGroup) that `context` carries, as [`flush`](Self::flush) does for all, without sending
+    /// or waiting for those of others. A context without a group stands for everyone.
     ///
-    /// Behind the group's own spans go those that nobody else is going to send: of no group, of groups that are over, and those that came
-    /// back from a flush that failed. Such flushes run side by side; spans of this group that another flush has on its way are waited for.
-    /// The report counts the whole process, as ever.
-    pub async fn flush_of(&self, group: &FlushGroup, deadline: Instant) -> FlushReport {
-        self.flush_whose(Whose::Group(group.group()), deadline)
-            .await
+    /// Such flushes run side by side; spans of this group that another flush has on its way are waited for. When the collector has taken
+    /// the group's spans, a task is started that nobody waits for: it sends those that no group is going to send, because theirs is over or
+    /// they have none, and all where the buffer is still half full. The report counts the whole process, as ever.
+    pub async fn flush_of(&self, context: &Context, deadline: Instant) -> FlushReport {
+        let whose = Group::of(context).map_or(Whose::Everyone, Whose::Group);
+        self.flush_whose(whose, deadline).await
     }
 
     async fn flush_whose(&self, whose: Whose<'_>, deadline: Instant) -> FlushReport {
+        let mut sent = Sent::default();
         // The failure has been logged, and the report tells what is pending.
-        let _ = self.export(whose, deadline).await;
+        let outcome = self.export(whose, deadline, &mut sent).await;
+        if outcome.is_ok() && matches!(whose, Whose::Group(_)) {
+            self.sweep();
+        }
+        FlushReport {
+            sent,
+            ..self.tell().into()
+        }
+    }
+
+    /// Has the log tell how spans stand.
+    fn tell(&self) -> Counts {
         let counts = self.shared.buffer.counts();
         // `baton demo` adds these up to find out whether a span was lost: `local/src/demo/ledger.rs` knows the message and the fields.
         debug!(
@@ -190,12 +208,34 @@ impl Telemetry {
             "telemetry flushed"
         );
         self.warn_of_drops(counts);
-        counts.into()
+        counts
+    }
+
+    /// Sends strays in a task of their own, one at a time.
+    fn sweep(&self) {
+        let Shared {
+            buffer, exporter, ..
+        } = &*self.shared;
+        let Some((exporter, whose)) = exporter.as_ref().zip(buffer.strays()) else {
+            return;
+        };
+        let mut sweep = lock(&self.shared.sweep);
+        if sweep.as_ref().is_none_or(JoinHandle::is_finished) {
+            let deadline = exporter.patience();
+            let telemetry = self.clone();
+            *sweep = Some(tokio::spawn(async move {
+                // As for a flush.
+                let mut sent = Sent::default();
+                let _ = telemetry.export(whose, deadline, &mut sent).await;
+                telemetry.tell();
+            }));
+        }
     }
 
     /// One line for all spans that were dropped since the last one.
     fn warn_of_drops(&self, counts: Counts) {
-        let told = self.shared.told_dropped.swap(counts.dropped, Relaxed);
+        // Of several flushes at once, one may have counted later than another and be here first.
+        let told = self.shared.told_dropped.fetch_max(counts.dropped, Relaxed);
         if counts.dropped > told {
             let spans = counts.dropped - told;
             warn!(
@@ -205,14 +245,19 @@ impl Telemetry {
         }
     }
 
-    async fn export(&self, whose: Whose<'_>, deadline: Instant) -> Result<(), ExportError> {
+    async fn export(
+        &self,
+        whose: Whose<'_>,
+        deadline: Instant,
+        sent: &mut Sent,
+    ) -> Result<(), ExportError> {
         let Shared {
             buffer, exporter, ..
         } = &*self.shared;
         let Some(exporter) = exporter.as_ref().filter(|_| buffer.counts().pending > 0) else {
             return Ok(());
         };
-        let outcome = exporter.export(buffer, whose, deadline).await;
+        let outcome = exporter.export(buffer, whose, deadline, sent).await;
         if let Err(error) = &outcome {
             exporter.failures.tell(error, buffer.counts().exported);
         }
@@ -270,16 +315,20 @@ impl Telemetry {
                 () = sleep(*schedule_delay) => {}
             }
             let deadline = Instant::now() + (*schedule_delay).max(MIN_BACKGROUND_TIME);
-            let outcome = self.export(Whose::Everyone, deadline).await;
+            let whose = Whose::Everyone;
+            let outcome = self.export(whose, deadline, &mut Sent::default()).await;
             failed = outcome.is_err();
             self.warn_of_drops(buffer.counts());
         }
     }
 
-    fn background(&self) -> std::sync::MutexGuard<'_, Option<JoinHandle<()>>> {
-        let background = &self.shared.background;
-        background.lock().unwrap_or_else(PoisonError::into_inner)
+    fn background(&self) -> MutexGuard<'_, Option<JoinHandle<()>>> {
+        lock(&self.shared.background)
     }
+}
+
+fn lock(task: &Mutex<Option<JoinHandle<()>>>) -> MutexGuard<'_, Option<JoinHandle<()>>> {
+    task.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The least time that one export in the background has, however short the schedule delay is.
@@ -293,6 +342,7 @@ impl From<Counts> for FlushReport {
             dropped: counts.dropped,
             pending: counts.pending,
             late: counts.late,
+            sent: Sent::default(),
         }
     }
 }

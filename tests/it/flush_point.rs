@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use baton_tests::{Answer, Behaviour, Collector, FakeLambda, Invocation, Record, event};
+use baton_tests::{Answer, Behaviour, Bytes, Collector, FakeLambda, Invocation, Record, event};
 use serde_json::json;
 
 use crate::support::eventually;
@@ -99,8 +99,12 @@ async fn side_by_side_one_invocation_does_not_wait_for_the_spans_of_another() {
     let (unlucky, slowest) = tokio::join!(invoke(&lambda, 0), others(&lambda, &collector));
     assert!(unlucky.responded_after() >= Duration::from_millis(2400));
     assert!(slowest < Duration::from_secs(1), "{slowest:?}");
-    // The spans that were not answered for go with the next flush of anyone.
+    // The spans that were not answered for go behind the next flush of anyone.
     invoke(&lambda, 4).await;
+    eventually("the spans of the first", async || {
+        (accepted(&collector, 0) > 0).then_some(())
+    })
+    .await;
     for number in 0..5 {
         assert_eq!(accepted(&collector, number), 1, "record {number}");
     }
@@ -165,4 +169,114 @@ async fn side_by_side_batch_spans_are_roots_and_records_keep_to_their_own() {
             Some(&record.span_id)
         );
     }
+}
+
+/// Exports on the way are due after each of these.
+const SCHEDULE: &str = "300";
+/// Long enough to be told from what a busy machine adds.
+const BUDGET: Duration = Duration::from_secs(3);
+
+/// Two messages, of which the second has an export begin before it is handled.
+fn slow_batch() -> Bytes {
+    let slow = Record::new(12).traced(12).body(json!({"sleep_ms": 600}));
+    event(&[Record::new(11).traced(11), slow])
+}
+
+#[tokio::test]
+async fn a_collector_that_hangs_from_an_export_on_the_way_costs_one_budget() {
+    for flush_point in ["before-response", "after-response"] {
+        let collector = Collector::start(Answer::Hang).await.unwrap();
+        let lambda = start_with(OBEDIENT, &collector, |function| {
+            function
+                .variable("BATON_FLUSH_POINT", flush_point)
+                .variable("BATON_FLUSH_TIMEOUT", &BUDGET.as_millis().to_string())
+                .variable("OTEL_BSP_SCHEDULE_DELAY", SCHEDULE)
+        })
+        .await;
+        let invocation = lambda.invoke(slow_batch(), TIMEOUT).await.unwrap();
+        let ready_again = invocation.ready_again_after();
+        assert!(ready_again >= BUDGET, "{flush_point}: {ready_again:?}");
+        assert!(
+            ready_again < BUDGET + BUDGET / 2,
+            "{flush_point}: {ready_again:?}"
+        );
+        let responded = invocation.responded_after();
+        let is_before = flush_point == "before-response";
+        assert_eq!(responded >= BUDGET, is_before, "{responded:?}");
+    }
+}
+
+#[tokio::test]
+async fn side_by_side_an_export_on_the_way_does_not_wait_for_others_either() {
+    let collector = Collector::start(Behaviour::first(1, Answer::Hang))
+        .await
+        .unwrap();
+    let lambda = start_with(OBEDIENT, &collector, |function| {
+        function
+            .max_concurrency(NonZeroUsize::new(4).unwrap())
+            .variable("BATON_FLUSH_TIMEOUT", &BUDGET.as_millis().to_string())
+            .variable("OTEL_BSP_SCHEDULE_DELAY", SCHEDULE)
+    })
+    .await;
+    let other = async {
+        eventually("the first request", async || {
+            collector.exports().first().map(drop)
+        })
+        .await;
+        lambda.invoke(slow_batch(), TIMEOUT).await.unwrap()
+    };
+    let (unlucky, other) = tokio::join!(invoke(&lambda, 0), other);
+    assert!(unlucky.responded_after() >= BUDGET);
+    let responded = other.responded_after();
+    assert!(responded < BUDGET / 2, "{responded:?}");
+    assert_eq!((accepted(&collector, 11), accepted(&collector, 12)), (1, 1));
+}
+
+/// The lines that tell what the flushes of an invocation did.
+fn flushes(lambda: &FakeLambda, invocation: &Invocation) -> Vec<serde_json::Value> {
+    let lines = lambda.stdout();
+    let lines = lines.iter().map(|line| serde_json::from_str(line).unwrap());
+    let is_flush = |line: &serde_json::Value| {
+        line["message"] == "invocation's spans flushed"
+            && line["faas.invocation_id"] == *invocation.request_id
+    };
+    lines.filter(is_flush).collect()
+}
+
+#[tokio::test]
+async fn at_debug_level_the_log_says_what_the_flushes_of_each_invocation_did() {
+    let collector = Collector::start(Answer::After(COLLECTORS_TIME))
+        .await
+        .unwrap();
+    let lambda = start_with(OBEDIENT, &collector, |function| {
+        function
+            .max_concurrency(NonZeroUsize::new(2).unwrap())
+            .variable("RUST_LOG", "baton_lambda=debug")
+            .variable("OTEL_BSP_SCHEDULE_DELAY", SCHEDULE)
+    })
+    .await;
+    let slow = async { lambda.invoke(slow_batch(), TIMEOUT).await.unwrap() };
+    let (quick, slow) = tokio::join!(invoke(&lambda, 0), slow);
+    let quick = eventually("its flush", async || flushes(&lambda, &quick).pop()).await;
+    assert_eq!(
+        (&quick["spans"], &quick["requests"]),
+        (&2.into(), &1.into())
+    );
+    assert_eq!(quick["level"], "DEBUG");
+    assert!(quick["duration_ms"].as_f64().unwrap() >= COLLECTORS_TIME.as_secs_f64() * 1000.0);
+    // One or more on the way, and the last one before the response.
+    let bytes = eventually("its flushes", async || {
+        let flushes = flushes(&lambda, &slow);
+        let of_all = |field: &str| {
+            flushes
+                .iter()
+                .map(|line| line[field].as_u64().unwrap())
+                .sum::<u64>()
+        };
+        (flushes.len() >= 2 && of_all("spans") == 3).then(|| of_all("bytes"))
+    })
+    .await;
+    let exports = collector.exports();
+    let received: usize = exports.iter().map(|export| export.body.len()).sum();
+    assert_eq!(quick["bytes"].as_u64().unwrap() + bytes, received as u64);
 }

@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
-use baton_tests::{Answer, Collector, Record, event};
+use baton_tests::{Answer, Collector, FakeLambda, Record, event};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
@@ -12,6 +12,13 @@ use crate::support::functions::{OBEDIENT, TIMEOUT, start, start_with};
 
 /// What Lambda gives a process with internal extensions only.
 const LAMBDAS_LIMIT: Duration = Duration::from_millis(500);
+
+/// Sends SIGTERM, and leaves the process to itself.
+fn terminate(lambda: &FakeLambda) -> Instant {
+    let id = i32::try_from(lambda.process_id()).unwrap();
+    kill_process(Pid::from_raw(id).unwrap(), Signal::TERM).unwrap();
+    Instant::now()
+}
 
 #[tokio::test]
 async fn what_is_under_way_is_finished_or_returned_and_flushed_before_the_end() {
@@ -39,9 +46,7 @@ async fn what_is_under_way_is_finished_or_returned_and_flushed_before_the_end() 
             (log.matches("message's trace context").count() == 3).then_some(())
         })
         .await;
-        let id = i32::try_from(lambda.process_id()).unwrap();
-        kill_process(Pid::from_raw(id).unwrap(), Signal::TERM).unwrap();
-        Instant::now()
+        terminate(&lambda)
     };
     let (response, terminated) = tokio::join!(answering, terminating);
     let id = |number| json!({"itemIdentifier": Record::new(number).message_id});
@@ -69,4 +74,66 @@ async fn on_ordinary_lambda_nothing_is_registered() {
     let lambda = start(OBEDIENT, &collector).await;
     lambda.ready().await.unwrap();
     assert!(lambda.extensions().is_empty());
+}
+
+/// SIGTERM while the flush waits for a collector that hangs. Returns what the process said before its end.
+async fn ended_while_flushing(flush_point: &str) -> Vec<String> {
+    let collector = Collector::start(Answer::Hang).await.unwrap();
+    let lambda = start_with(OBEDIENT, &collector, |function| {
+        function
+            .max_concurrency(NonZeroUsize::new(2).unwrap())
+            .variable("BATON_GRACEFUL_SHUTDOWN", "on")
+            .variable("BATON_FLUSH_POINT", flush_point)
+            .variable("BATON_FLUSH_TIMEOUT", "30000")
+    })
+    .await;
+    let payload = event(&[Record::new(0).traced(0)]);
+    let answering = lambda.respond(payload, TIMEOUT);
+    let terminating = async {
+        eventually("the flush", async || collector.exports().first().map(drop)).await;
+        terminate(&lambda)
+    };
+    let (response, terminated) = tokio::join!(answering, terminating);
+    assert_eq!(response.unwrap(), Ok(json!({"batchItemFailures": []})));
+    let ended = lambda.terminate(LAMBDAS_LIMIT).await;
+    assert!(!ended.killed && ended.status.success(), "{ended:?}");
+    assert!(
+        terminated.elapsed() < LAMBDAS_LIMIT,
+        "{:?}",
+        terminated.elapsed()
+    );
+    ended.stdout
+}
+
+#[tokio::test]
+async fn the_end_cuts_a_flush_that_is_under_way_and_the_response_goes_out() {
+    let log = ended_while_flushing("before-response").await.join("\n");
+    assert!(log.contains("flush cut short by the shutdown"), "{log}");
+    assert!(!log.contains("was not answered"), "{log}");
+}
+
+#[tokio::test]
+async fn after_the_response_nothing_is_called_unanswered() {
+    let log = ended_while_flushing("after-response").await.join("\n");
+    assert!(log.contains("shutting down"), "{log}");
+    assert!(!log.contains("was not answered"), "{log}");
+}
+
+#[tokio::test]
+async fn where_the_extension_is_refused_the_signal_is_obeyed_and_messages_are_handled() {
+    let collector = Collector::start(Answer::Ok).await.unwrap();
+    let lambda = start_with(OBEDIENT, &collector, |function| {
+        function
+            .refusing_extensions()
+            .variable("BATON_GRACEFUL_SHUTDOWN", "on")
+    })
+    .await;
+    let invocation = lambda.invoke(event(&[Record::new(0)]), TIMEOUT).await;
+    let response = invocation.unwrap().response;
+    assert_eq!(response, Ok(json!({"batchItemFailures": []})));
+    assert!(lambda.extensions().is_empty());
+    let ended = lambda.terminate(LAMBDAS_LIMIT).await;
+    assert!(!ended.killed && ended.status.success(), "{ended:?}");
+    let log = ended.stdout.join("\n");
+    assert!(log.contains("extension cannot be registered"), "{log}");
 }

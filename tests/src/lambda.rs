@@ -135,7 +135,7 @@ impl FakeLambda {
     ///
     /// [`LambdaError::Start`].
     pub async fn start(function: &Function) -> Result<Self, LambdaError> {
-        let desk = Arc::new(Desk::new());
+        let desk = Arc::new(Desk::new(function.refuses_extensions()));
         let listening = runtime_api::start(Arc::clone(&desk)).await;
         let runtime_api = listening.map_err(|source| LambdaError::Start {
             what: "listening on loopback".to_owned(),

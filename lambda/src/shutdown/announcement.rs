@@ -4,7 +4,7 @@ use super::Shutdown;
 use baton_telemetry::Telemetry;
 use lambda_extension::{Error as BoxError, Extension};
 use std::error::Error;
-use std::future::Future;
+use std::future::{Future, pending};
 use std::io;
 use std::pin::Pin;
 use std::time::Duration;
@@ -14,54 +14,54 @@ use tracing::{info, warn};
 
 /// Internal extensions of one function must differ in their names.
 const EXTENSION: &str = "baton-graceful-shutdown";
-/// When everything has to be done after SIGTERM: Lambda gives 500 ms where all extensions are internal ("Shutdown phase" in the Lambda
-/// developer guide).
-const TIME: Duration = Duration::from_millis(450);
+/// When everything has to be done after SIGTERM. Lambda gives 500 ms where all extensions are internal, and a runtime beside an external one
+/// 300 ms ("Shutdown phase" in the Lambda developer guide, aws-samples/graceful-shutdown-with-aws-lambda). Which of them holds is not to be
+/// seen from here.
+const TIME: Duration = Duration::from_millis(270);
 
-/// Why the end cannot be announced.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Unannounced {
-    #[error("the internal extension cannot be registered: {0}")]
-    Extension(BoxError),
-    #[error("SIGTERM cannot be listened for: {0}")]
-    Signal(#[from] io::Error),
-}
+type Running = Pin<Box<dyn Future<Output = Result<(), BoxError>> + Send>>;
 
 /// A registered extension and the signal that it is for.
 pub(crate) struct Announcement {
-    extension: Pin<Box<dyn Future<Output = Result<(), BoxError>> + Send>>,
+    /// `None`, where it could not be registered: an extension of somebody else's has Lambda send the signal all the same.
+    extension: Option<Running>,
     terminate: Signal,
 }
 
 impl Announcement {
     /// To be called before the first invocation is asked for: extensions register while the function starts. What cannot announce the end
-    /// does not keep the function from its work: it is one line in the log, and `None`.
+    /// does not keep the function from its work: it is one line in the log.
     pub(crate) async fn register() -> Option<Self> {
-        Self::try_register()
-            .await
-            .inspect_err(|error| warn!(error = error as &dyn Error, "no graceful shutdown"))
-            .ok()
-    }
-
-    async fn try_register() -> Result<Self, Unannounced> {
-        let terminate = signal(SignalKind::terminate())?;
-        let extension = Extension::new()
+        let warn_of = |error: &io::Error| {
+            warn!(
+                error = error as &dyn Error,
+                "no graceful shutdown: SIGTERM cannot be listened for"
+            )
+        };
+        let terminate = signal(SignalKind::terminate()).inspect_err(warn_of).ok()?;
+        let registering = Extension::new()
             .with_events(&[])
             .with_extension_name(EXTENSION)
-            .register()
-            .await
-            .map_err(Unannounced::Extension)?;
-        Ok(Self {
-            extension: Box::pin(extension.run()),
+            .register();
+        let warn_of = |error: &BoxError| {
+            warn!(
+                error = &**error as &dyn Error,
+                "Lambda may not announce the end: the internal extension cannot be registered"
+            )
+        };
+        let registered = registering.await.inspect_err(warn_of).ok();
+        Some(Self {
+            extension: registered.map(|extension| Box::pin(extension.run()) as Running),
             terminate,
         })
     }
 
     /// Waits for SIGTERM; then lets the invocations under way come to their end, and flushes. Completes when the process may end.
     pub(crate) async fn obey(mut self, shutdown: &Shutdown, telemetry: &Telemetry) {
+        let mut running = self.extension.unwrap_or_else(|| Box::pin(pending()));
         tokio::select! {
             _ = self.terminate.recv() => {}
-            outcome = &mut self.extension => {
+            outcome = &mut running => {
                 warn!(?outcome, "the extension that SIGTERM is announced to has ended");
                 self.terminate.recv().await;
             }

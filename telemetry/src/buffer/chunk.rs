@@ -1,6 +1,5 @@
 //! Encoded spans of one scope and one group.
 
-use super::flight::Whose;
 use crate::encode::{self, LinkState};
 use crate::group::Group;
 use bytes::Bytes;
@@ -26,7 +25,7 @@ pub(crate) struct Chunk {
     scope: usize,
     pub(super) spans: u64,
     pub(super) owner: Owner,
-    /// It was on its way once and came back: it goes with the next flush, whoever's that is.
+    /// It was on its way once and came back.
     pub(super) is_returned: bool,
 }
 
@@ -37,11 +36,6 @@ impl Chunk {
 
     pub(super) fn spans_bytes(&self) -> &[u8] {
         &self.bytes[self.scope..]
-    }
-
-    /// Whether a flush for these spans takes this chunk: as its own, or because nobody else is going to.
-    pub(super) fn goes_with(&self, whose: Whose<'_>) -> bool {
-        self.is_returned || goes_with(&self.owner, whose)
     }
 
     /// These spans should have gone with a flush of their group's, and none has taken them.
@@ -71,7 +65,7 @@ impl Chunk {
 #[derive(Debug)]
 pub(super) struct OpenChunk {
     scope: InstrumentationScope,
-    owner: Owner,
+    pub(super) owner: Owner,
     pub(super) bytes: Vec<u8>,
     pub(super) scope_bytes: usize,
     pub(super) spans: u64,
@@ -96,11 +90,6 @@ impl OpenChunk {
             None => self.owner.is_none(),
         };
         same_owner && is_same(&self.scope, scope)
-    }
-
-    /// As for a chunk that is closed.
-    pub(super) fn goes_with(&self, whose: Whose<'_>) -> bool {
-        goes_with(&self.owner, whose)
     }
 
     /// Adds a span and returns its length.
@@ -137,12 +126,8 @@ pub(super) fn is_of(owner: &Owner, group: &Arc<Group>) -> bool {
 }
 
 /// No group will flush these spans as its own.
-fn is_ownerless(owner: &Owner) -> bool {
+pub(super) fn is_ownerless(owner: &Owner) -> bool {
     owner.as_ref().is_none_or(|owner| owner.is_over())
-}
-
-fn goes_with(owner: &Owner, whose: Whose<'_>) -> bool {
-    whose.are(owner) || is_ownerless(owner)
 }
 
 /// As `==`, but sooner: the scope of one tracer's spans is made of the same static texts each time.

@@ -1,6 +1,6 @@
 //! What a flush has taken from the buffer, until the collector's answer is known.
 
-use super::chunk::{Chunk, Owner, is_of};
+use super::chunk::{Chunk, Owner, is_of, is_ownerless};
 use super::{Counts, SpanBuffer};
 use crate::group::Group;
 use std::sync::Arc;
@@ -10,8 +10,10 @@ use std::sync::Arc;
 pub(crate) enum Whose<'a> {
     /// All that have finished.
     Everyone,
-    /// Those of a group. What nobody else is going to send goes with them, behind them.
+    /// Those of a group.
     Group(&'a Arc<Group>),
+    /// Those that no group is going to flush as its own: of no group, or of one that is over.
+    Nobody,
 }
 
 impl Whose<'_> {
@@ -19,6 +21,7 @@ impl Whose<'_> {
         match self {
             Whose::Everyone => true,
             Whose::Group(group) => is_of(owner, group),
+            Whose::Nobody => is_ownerless(owner),
         }
     }
 }
@@ -71,6 +74,7 @@ impl Flights {
             Whose::Group(group) => flights
                 .flat_map(|flight| &flight.groups)
                 .any(|known| Arc::ptr_eq(known, group)),
+            Whose::Nobody => false,
         }
     }
 }
@@ -106,14 +110,14 @@ impl Taken {
         &self.chunks[..count]
     }
 
-    /// The first `chunks` were accepted by the collector.
-    pub(crate) fn exported(&mut self, chunks: usize) {
-        self.settle(chunks, |counts| &mut counts.exported);
+    /// The first `chunks` were accepted by the collector. Returns how many spans they are.
+    pub(crate) fn exported(&mut self, chunks: usize) -> u64 {
+        self.settle(chunks, |counts| &mut counts.exported)
     }
 
-    /// The first `chunks` will never be accepted.
-    pub(crate) fn dropped(&mut self, chunks: usize) {
-        self.settle(chunks, |counts| &mut counts.dropped);
+    /// The first `chunks` will never be accepted. Returns the same.
+    pub(crate) fn dropped(&mut self, chunks: usize) -> u64 {
+        self.settle(chunks, |counts| &mut counts.dropped)
     }
 
     /// Of the first `chunks`, which are about to be [`exported`](Self::exported), the collector took so many spans less, whichever they are.
@@ -131,9 +135,11 @@ impl Taken {
         spans - left
     }
 
-    fn settle(&mut self, chunks: usize, outcome: fn(&mut Counts) -> &mut u64) {
+    fn settle(&mut self, chunks: usize, outcome: fn(&mut Counts) -> &mut u64) -> u64 {
         let mut state = self.buffer.lock();
+        let mut spans = 0;
         for chunk in self.chunks.drain(..chunks) {
+            spans += chunk.spans;
             *outcome(&mut state.counts) += chunk.spans;
             state.counts.pending -= chunk.spans;
             state.bytes -= chunk.spans_bytes().len();
@@ -141,6 +147,7 @@ impl Taken {
         state.flights.update(self.number, &self.chunks);
         drop(state);
         self.buffer.0.settled.notify_waiters();
+        spans
     }
 }
 

@@ -31,6 +31,8 @@ enum Step {
     EndOldest,
     /// A flush begins, for a group or for everyone.
     Take { group: Option<usize> },
+    /// A flush begins, for what is nobody's.
+    TakeStrays,
     /// The first chunk of the oldest flush is accepted.
     Exported,
     /// The first chunk of the oldest flush is refused for good.
@@ -49,6 +51,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (0..GROUPS).prop_map(|group| Step::Start { group }),
         2 => Just(Step::EndOldest),
         3 => group().prop_map(|group| Step::Take { group }),
+        1 => Just(Step::TakeStrays),
         2 => Just(Step::Exported),
         1 => Just(Step::Dropped),
         1 => Just(Step::GiveUp),
@@ -119,6 +122,7 @@ impl Run {
             }
             Step::EndOldest => self.ended += u64::from(self.running.pop_front().is_some()),
             Step::Take { group } => self.flights.push_back(self.taken(group)),
+            Step::TakeStrays => self.flights.push_back(self.buffer.take(Whose::Nobody)),
             Step::Exported => self.settle(Taken::exported),
             Step::Dropped => self.settle(Taken::dropped),
             Step::GiveUp => drop(self.flights.pop_front()),
@@ -131,23 +135,22 @@ impl Run {
             Whose::Group(self.groups[group].group())
         });
         let taken = self.buffer.take(whose);
-        // A living group's spans are left to it, unless they have come back from somewhere.
+        // A living group's spans are left to it.
         let foreign = self
             .groups
             .iter()
             .enumerate()
             .filter(|(at, _)| Some(*at) != group);
         let is_foreign = |chunk: &Chunk| {
-            !chunk.is_returned
-                && foreign
-                    .clone()
-                    .any(|(_, foreign)| chunk::is_of(&chunk.owner, foreign.group()))
+            foreign
+                .clone()
+                .any(|(_, foreign)| chunk::is_of(&chunk.owner, foreign.group()))
         };
         assert!(group.is_none() || !taken.chunks.iter().any(is_foreign));
         taken
     }
 
-    fn settle(&mut self, settle: fn(&mut Taken, usize)) {
+    fn settle(&mut self, settle: fn(&mut Taken, usize) -> u64) {
         if let Some(taken) = self.flights.front_mut() {
             if taken.chunks.is_empty() {
                 self.flights.pop_front();

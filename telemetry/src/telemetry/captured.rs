@@ -19,6 +19,7 @@ impl Telemetry {
             sampler: config.sampler.sampler,
             schedule_delay: config.schedule_delay,
             background: Mutex::default(),
+            sweep: Mutex::default(),
             stop: Notify::new(),
             told_dropped: AtomicU64::new(0),
         };

@@ -211,6 +211,19 @@ async fn a_full_buffer_drops_and_counts() {
 }
 
 #[tokio::test]
+async fn drops_are_told_of_once_in_whatever_order_flushes_counted_them() {
+    let sink = Sink::start(&[]).await;
+    let telemetry = telemetry(&sink, &[]).await;
+    for dropped in [5, 3] {
+        telemetry.warn_of_drops(Counts {
+            dropped,
+            ..Counts::default()
+        });
+    }
+    assert_eq!(telemetry.shared.told_dropped.load(Relaxed), 5);
+}
+
+#[tokio::test]
 async fn unsampled_spans_are_neither_sent_nor_counted() {
     let sink = Sink::start(&[]).await;
     let telemetry = telemetry(&sink, &[("OTEL_TRACES_SAMPLER", "always_off")]).await;

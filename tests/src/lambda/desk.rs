@@ -14,6 +14,7 @@ use super::FunctionError;
 pub(super) struct Desk {
     state: Mutex<State>,
     start: watch::Sender<Option<Start>>,
+    refuses_extensions: bool,
 }
 
 /// How the init phase ended.
@@ -79,10 +80,11 @@ pub(super) struct Called {
 }
 
 impl Desk {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(refuses_extensions: bool) -> Self {
         Self {
             state: Mutex::default(),
             start: watch::Sender::new(None),
+            refuses_extensions,
         }
     }
 
@@ -159,8 +161,12 @@ impl Desk {
         self.start.send_replace(Some(Start::Failed(error)));
     }
 
-    pub(super) fn register_extension(&self, name: String) {
-        self.state().extensions.push(name);
+    /// `false` when none is taken.
+    pub(super) fn register_extension(&self, name: String) -> bool {
+        if !self.refuses_extensions {
+            self.state().extensions.push(name);
+        }
+        !self.refuses_extensions
     }
 
     pub(super) fn extensions(&self) -> Vec<String> {

@@ -45,13 +45,30 @@ async fn register(desk: &Desk, request: Request<Incoming>) -> Answered {
     let body = read(request).await?;
     let registration: Option<Registration> = serde_json::from_slice(&body).ok();
     let (Some(name), Some(Registration { events })) = (name, registration) else {
-        return Ok(refused("Extension.InvalidRequest", "a name and events"));
+        let expected = "expected a name and events";
+        return Ok(refused(
+            StatusCode::BAD_REQUEST,
+            "Extension.InvalidRequest",
+            expected,
+        ));
     };
     if !events.is_empty() {
         // Invocations would have to wait for it, and SHUTDOWN is for external extensions only.
-        return Ok(refused("Extension.InvalidEventType", "no events here"));
+        let expected = "expected no events here";
+        return Ok(refused(
+            StatusCode::BAD_REQUEST,
+            "Extension.InvalidEventType",
+            expected,
+        ));
     }
-    desk.register_extension(name);
+    if !desk.register_extension(name) {
+        let reason = "no further extension is taken";
+        return Ok(refused(
+            StatusCode::FORBIDDEN,
+            "Extension.Forbidden",
+            reason,
+        ));
+    }
     let function = serde_json::json!({
         "functionName": FUNCTION_NAME,
         "functionVersion": "$LATEST",
@@ -64,8 +81,7 @@ async fn register(desk: &Desk, request: Request<Incoming>) -> Answered {
     Ok(response)
 }
 
-fn refused(error_type: &str, expected: &str) -> Response<Full<Bytes>> {
-    let message = format!("expected {expected}");
+fn refused(status: StatusCode, error_type: &str, message: &str) -> Response<Full<Bytes>> {
     let text = serde_json::json!({"errorType": error_type, "errorMessage": message});
-    json(StatusCode::BAD_REQUEST, text.to_string())
+    json(status, text.to_string())
 }

@@ -26,6 +26,7 @@ pub struct Function {
     arguments: Vec<OsString>,
     variables: BTreeMap<String, String>,
     freezes: bool,
+    refuses_extensions: bool,
 }
 
 impl Function {
@@ -36,6 +37,7 @@ impl Function {
             arguments: Vec::new(),
             variables: BTreeMap::new(),
             freezes: false,
+            refuses_extensions: false,
         }
     }
 
@@ -72,12 +74,23 @@ impl Function {
         self
     }
 
+    /// Refuses extensions that want to register, as Lambda does when there are too many.
+    #[must_use]
+    pub fn refusing_extensions(mut self) -> Self {
+        self.refuses_extensions = true;
+        self
+    }
+
     pub(super) fn program(&self) -> &Path {
         &self.program
     }
 
     pub(super) fn freezes(&self) -> bool {
         self.freezes
+    }
+
+    pub(super) fn refuses_extensions(&self) -> bool {
+        self.refuses_extensions
     }
 
     pub(super) fn command(&self, runtime_api: SocketAddr) -> Command {
