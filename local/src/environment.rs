@@ -10,12 +10,15 @@
 //! What differs from AWS: no extensions, an init that fails is not tried a second time within the same invocation, and memory is not limited.
 
 pub use self::{
+    early_end::{EarlyEnd, Trouble},
     error::{InvokeError, StartError},
     function::{Freeze, Function},
     lambda::{Lambda, MAX_EVENT_BYTES},
     logs::{LogLine, LogSource, Logs},
     snapshot::{EnvironmentId, EnvironmentSnapshot, Phase, Snapshot},
 };
+
+pub(crate) use self::lambda::check_binary;
 
 mod function;
 
@@ -34,5 +37,7 @@ mod variables;
 mod logs;
 
 mod snapshot;
+
+mod early_end;
 
 mod error;

@@ -20,6 +20,9 @@ mod traces;
 // What the process model of Lambda must not cost: spans and messages survive freezing, killing and panics.
 mod environments;
 
+// How functions and shells reach the stack's own SQS, and never AWS.
+mod own_sqs;
+
 // What must not be seen anywhere.
 mod privacy;
 

@@ -159,6 +159,17 @@ impl Function {
                 ("exit-once", _) if first_time => exit(1),
                 ("misname", _) => failures.push(json!({ "itemIdentifier": "somebody else" })),
                 ("sleep", milliseconds) => sleep(milliseconds),
+                ("die", milliseconds) => {
+                    sleep(milliseconds);
+                    println!("dying");
+                    exit(3)
+                }
+                ("babble", times) => {
+                    for _ in 0..times.parse().unwrap() {
+                        println!("babble");
+                        sleep("1");
+                    }
+                }
                 _ => {}
             }
         }
