@@ -7,7 +7,9 @@
 //! Each environment has a listener of its own on loopback and one task that alone decides about its process: Runtime API calls, commands,
 //! the process's end and the deadline all arrive there one after the other, hence no freeze can overtake a call that came before it.
 //!
-//! What differs from AWS: no extensions, an init that fails is not tried a second time within the same invocation, and memory is not limited.
+//! An internal extension without events can register: it has the idle environment's end announced, by SIGTERM half a second before SIGKILL.
+//!
+//! What differs from AWS: no events for extensions, an init that fails is not tried a second time within the same invocation, and memory is not limited.
 
 pub use self::{
     early_end::{EarlyEnd, Trouble},

@@ -118,7 +118,8 @@ impl Lambda {
         self.inner.surroundings.early_ends.subscribe()
     }
 
-    /// Kills every environment that waits for an event, without warning, and returns when they are gone.
+    /// Kills every environment that waits for an event, without warning unless an extension has asked for one, and returns when they are
+    /// gone.
     ///
     /// This is what AWS does with them sooner or later, at a moment that a test can choose.
     pub async fn kill_idle(&self) {

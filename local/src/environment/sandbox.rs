@@ -1,5 +1,6 @@
 //! The life of one environment, as one task: initialise, then idle and serve in turn, then end.
 
+mod announced;
 mod booted;
 mod place;
 mod running;
@@ -185,7 +186,7 @@ impl<'a> Sandbox<'a> {
                 Ok(next) => next,
                 Err(last_words) => return last_words,
             };
-            invocation = self.idle(&mut next).await?;
+            invocation = self.next_event(&mut next).await?;
         }
     }
 
