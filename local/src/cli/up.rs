@@ -70,6 +70,10 @@ pub(super) struct Arguments {
     settings: Sound,
 }
 
+/// What sends a message with nothing but the variables above, by any AWS CLI that speaks SQS's JSON protocol.
+const SEND_WITH_CLI: &str =
+    r#"aws sqs send-message --queue-url $QUEUE_URL --message-body '{"id":"1"}'"#;
+
 /// What is worth trying once all is up.
 #[derive(Clone, Copy, Debug)]
 enum TryOut {
@@ -224,6 +228,26 @@ fn announce(stack: &Stack, json: bool, try_out: TryOut) -> io::Result<()> {
     if json {
         return write_json(&mut out, &Ready::of(endpoints, stack.shell_variables()));
     }
+    writeln!(out, "\n{HEADING}Baton is up{HEADING:#}; Ctrl-C stops it\n")?;
+    write_endpoints(&mut out, endpoints)?;
+    write_variables(&mut out, &stack.shell_variables())?;
+    let read_spans = format!("curl {}/api/spans", endpoints.otlp_http);
+    match try_out {
+        TryOut::Onboarding => {
+            write_onboarding(&mut out, &endpoints.producer)?;
+            writeln!(out, "  {read_spans}\n")?;
+        }
+        TryOut::Message => {
+            write_message(&mut out, endpoints)?;
+            writeln!(out, "  {read_spans}\n")?;
+            writeln!(out, "  {FAINT}or send it from the other shell:{FAINT:#}\n")?;
+            writeln!(out, "  {SEND_WITH_CLI}\n")?;
+        }
+    }
+    out.flush()
+}
+
+fn write_endpoints(out: &mut impl Write, endpoints: &Endpoints) -> io::Result<()> {
     let Endpoints {
         sqs,
         queue,
@@ -232,7 +256,6 @@ fn announce(stack: &Stack, json: bool, try_out: TryOut) -> io::Result<()> {
         otlp_http,
         otlp_grpc,
     } = endpoints;
-    writeln!(out, "\n{HEADING}Baton is up{HEADING:#}; Ctrl-C stops it\n")?;
     let rows = [
         ("producer", producer),
         ("sqs", sqs),
@@ -241,16 +264,8 @@ fn announce(stack: &Stack, json: bool, try_out: TryOut) -> io::Result<()> {
         ("otlp/http", otlp_http),
         ("otlp/grpc", otlp_grpc),
     ];
-    for (name, url) in rows {
-        writeln!(out, "  {FAINT}{name:<14}{FAINT:#}{url}")?;
-    }
-    write_variables(&mut out, &stack.shell_variables())?;
-    match try_out {
-        TryOut::Onboarding => write_onboarding(&mut out, producer)?,
-        TryOut::Message => write_message(&mut out, sqs, queue)?,
-    }
-    writeln!(out, "  curl {otlp_http}/api/spans\n")?;
-    out.flush()
+    rows.iter()
+        .try_for_each(|(name, url)| writeln!(out, "  {FAINT}{name:<14}{FAINT:#}{url}"))
 }
 
 fn write_onboarding(out: &mut impl Write, producer: &str) -> io::Result<()> {
@@ -267,7 +282,8 @@ fn write_onboarding(out: &mut impl Write, producer: &str) -> io::Result<()> {
 }
 
 /// With curl, which everybody has: SQS's JSON protocol, whose signature nobody checks here.
-fn write_message(out: &mut impl Write, sqs: &str, queue: &str) -> io::Result<()> {
+fn write_message(out: &mut impl Write, endpoints: &Endpoints) -> io::Result<()> {
+    let Endpoints { sqs, queue, .. } = endpoints;
     writeln!(
         out,
         "\n{HEADING}Send a message with a body of your own, then read its spans{HEADING:#}\n"
@@ -278,11 +294,6 @@ fn write_message(out: &mut impl Write, sqs: &str, queue: &str) -> io::Result<()>
     writeln!(
         out,
         "    -d '{{\"QueueUrl\":\"{queue}\",\"MessageBody\":\"{{\\\"id\\\":\\\"1\\\"}}\"}}'"
-    )?;
-    writeln!(out, "\n  {FAINT}or, with the variables above:{FAINT:#}\n")?;
-    writeln!(
-        out,
-        "  aws sqs send-message --queue-url $QUEUE_URL --message-body '{{\"id\":\"1\"}}'"
     )
 }
 
