@@ -108,7 +108,10 @@ pub(super) struct Settings {
     #[arg(long)]
     no_freeze: bool,
     /// A variable for the function, besides those that Lambda sets; may be
-    /// given several times, and wins over what the stack sets
+    /// given several times, and wins over what the stack sets. An SDK in
+    /// the function finds the stack's SQS by itself, which looks at the path
+    /// of queue URLs alone: the dead-letter queue is
+    /// http://127.0.0.1/000000000000/onboarding-dlq whatever the port
     #[arg(long, value_name = "NAME=VALUE", value_parser = variable)]
     env: Vec<(String, String)>,
     /// Make the function misbehave: KIND=CUSTOMER_ID, comma-separated;

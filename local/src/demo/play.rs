@@ -92,7 +92,7 @@ impl Demo {
         };
         tokio::select! {
             settled = settled => settled,
-            // Waiting for the rest would take most of a minute, and change nothing.
+            // Waiting for the rest would take up to most of a minute, and the numbers would say less than this.
             failed = ordinary_failed(&spans, &ordinary) => Err(failed),
             error = self.stack.failed() => Err(error.into()),
             ended = self.watch.next() => Err(StackError::Function(ended).into()),
