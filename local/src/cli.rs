@@ -13,9 +13,11 @@ mod terminal;
 mod up;
 mod warnings;
 
+use std::env;
+use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use self::exit::{EXPLAINED, Exit, exit_codes};
 use self::signals::Signals;
@@ -59,7 +61,7 @@ enum Command {
 /// Does what the command line says.
 #[must_use]
 pub fn run() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = parse(env::args_os()).unwrap_or_else(|error| error.exit());
     warnings::show();
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -72,6 +74,22 @@ pub fn run() -> ExitCode {
         }
     };
     runtime.block_on(perform(arguments.command)).into()
+}
+
+/// Reads the command line as clap does by itself, but for what is found wrong only once it is read: that is told with the usage of the command
+/// it is about, where clap would tell that of `baton`.
+fn parse(
+    arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>,
+) -> Result<Arguments, clap::Error> {
+    let mut baton = Arguments::command();
+    let mut matches = baton.try_get_matches_from_mut(arguments)?;
+    let name = matches.subcommand_name().map(str::to_owned);
+    Arguments::from_arg_matches_mut(&mut matches).map_err(|error| {
+        match name.and_then(|name| baton.find_subcommand_mut(name)) {
+            Some(command) => error.format(command),
+            None => error.format(&mut baton),
+        }
+    })
 }
 
 async fn perform(command: Command) -> Exit {

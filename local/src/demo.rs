@@ -90,6 +90,14 @@ pub enum DemoError {
         /// Status and body.
         answer: String,
     },
+    /// The function failed a message that it has no reason to fail.
+    #[error("the function failed {customer_id}, an ordinary onboarding, with {error_type:?}")]
+    OrdinaryFailed {
+        /// Whose.
+        customer_id: String,
+        /// The `error.type` of the span that says so.
+        error_type: String,
+    },
     /// The dead-letter queue could not be read.
     #[error("cannot read the dead-letter queue: {reason}")]
     DeadLetters {

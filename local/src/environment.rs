@@ -7,15 +7,20 @@
 //! Each environment has a listener of its own on loopback and one task that alone decides about its process: Runtime API calls, commands,
 //! the process's end and the deadline all arrive there one after the other, hence no freeze can overtake a call that came before it.
 //!
-//! What differs from AWS: no extensions, an init that fails is not tried a second time within the same invocation, and memory is not limited.
+//! An internal extension without events can register: it has the idle environment's end announced, by SIGTERM half a second before SIGKILL.
+//!
+//! What differs from AWS: no events for extensions, an init that fails is not tried a second time within the same invocation, and memory is not limited.
 
 pub use self::{
+    early_end::{EarlyEnd, Trouble},
     error::{InvokeError, StartError},
     function::{Freeze, Function},
     lambda::{Lambda, MAX_EVENT_BYTES},
     logs::{LogLine, LogSource, Logs},
     snapshot::{EnvironmentId, EnvironmentSnapshot, Phase, Snapshot},
 };
+
+pub(crate) use self::lambda::check_binary;
 
 mod function;
 
@@ -34,5 +39,7 @@ mod variables;
 mod logs;
 
 mod snapshot;
+
+mod early_end;
 
 mod error;

@@ -1,6 +1,9 @@
+use std::path::Path;
+
 use serde_json::json;
 
 use crate::support::eventually;
+use crate::support::functions::OBEDIENT;
 use crate::support::processes;
 use crate::support::spans::{BATCH, PROCESS, REQUEST, SEND};
 use crate::support::stack::Stack;
@@ -64,6 +67,29 @@ async fn a_panic_fails_its_own_message_and_the_process_goes_on() {
         [json!(true), json!(false)],
         "one process handled both batches"
     );
+    stack.queue().drained().await;
+    stack.stop().await;
+}
+
+#[tokio::test]
+async fn a_function_that_asks_for_it_is_told_before_it_is_killed() {
+    let options = [
+        "--env",
+        "BATON_GRACEFUL_SHUTDOWN=on",
+        "--idle-after",
+        "500ms",
+        "--logs",
+    ];
+    let stack = Stack::up_with_function(Path::new(OBEDIENT), &options).await;
+    stack.queue().send("{}").await;
+    frozen_and_killed(&stack).await;
+    eventually("the function shuts down", async || {
+        stack
+            .log()
+            .contains(r#""message":"shutting down""#)
+            .then_some(())
+    })
+    .await;
     stack.queue().drained().await;
     stack.stop().await;
 }

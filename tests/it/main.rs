@@ -20,6 +20,12 @@ mod traces;
 // What the process model of Lambda must not cost: spans and messages survive freezing, killing and panics.
 mod environments;
 
+// How functions and shells reach the stack's own SQS, and never AWS.
+mod own_sqs;
+
+// What `baton demo` makes of a function that it is not for.
+mod demo;
+
 // What must not be seen anywhere.
 mod privacy;
 

@@ -4,12 +4,32 @@ use std::env;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use super::exit::Exit;
 use super::options::{Binaries, Paths};
-use super::terminal::Progress;
-use crate::stack::{BuildError, FUNCTION, PRODUCER, build};
+use super::terminal::{self, Progress};
+use crate::stack::{
+    BuildError, FUNCTION, PRODUCER, StackError, build, check_function, check_producer,
+};
 
-/// Answers the paths that were given, and builds what was not.
-pub(super) async fn find(given: Binaries, progress: &mut Progress) -> Result<Paths, BuildError> {
+/// Answers the paths that were given, and builds what was not. What goes wrong has been told when it returns.
+pub(super) async fn find(given: Binaries, progress: &mut Progress) -> Result<Paths, Exit> {
+    // First: nobody wants to wait for a build to hear of a slip in a path.
+    check(&given).map_err(|error| {
+        terminal::error(&error);
+        Exit::StartFailed
+    })?;
+    build_missing(given, progress).await.map_err(|error| {
+        terminal::error(&error);
+        Exit::BuildFailed
+    })
+}
+
+fn check(given: &Binaries) -> Result<(), StackError> {
+    given.function.as_deref().map_or(Ok(()), check_function)?;
+    given.producer.as_deref().map_or(Ok(()), check_producer)
+}
+
+async fn build_missing(given: Binaries, progress: &mut Progress) -> Result<Paths, BuildError> {
     match (given.function, given.producer) {
         (Some(function), Some(producer)) => Ok(Paths { function, producer }),
         (None, None) => {

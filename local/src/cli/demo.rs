@@ -1,14 +1,15 @@
 //! `baton demo`.
 
 use std::io::{self, Write};
+use std::path::PathBuf;
 
 use clap::Args;
 
 use super::binaries;
 use super::exit::{EXPLAINED, Exit};
-use super::options::{Binaries, Paths};
+use super::options::{BINARIES, Binaries, Paths};
 use super::signals::Signals;
-use super::terminal::{self, Progress};
+use super::terminal::{self, Progress, say};
 use crate::demo::{self, Demo, DemoError, Stage};
 
 /// Send a dozen requests through the whole pipeline and show their traces
@@ -20,25 +21,42 @@ use crate::demo::{self, Demo, DemoError, Stage};
 #[derive(Clone, Debug, Args)]
 #[command(after_help = EXPLAINED)]
 pub(super) struct Arguments {
-    #[command(flatten)]
-    binaries: Binaries,
+    /// The onboarding function, when you have built it yourself: the demo
+    /// has it misbehave and checks its spans; any other function runs under
+    /// `baton up`
+    #[arg(long, value_name = "PATH", help_heading = BINARIES)]
+    function: Option<PathBuf>,
+    /// The producer, likewise: onboarding-api, or one with the same API
+    #[arg(long, value_name = "PATH", help_heading = BINARIES)]
+    producer: Option<PathBuf>,
 }
+
+/// The likeliest reason why a demo fails whose function was brought along.
+const NOT_FOR_ANY: &str = "\
+The demo is for the onboarding function: if --function is another one, this is why it fails.
+Any function runs under `baton up --function PATH`.";
 
 /// Runs the demo unless a signal arrives first.
 pub(super) async fn run(arguments: Arguments, signals: &mut Signals) -> Exit {
     let mut progress = Progress::new();
+    let brought = arguments.function.is_some();
+    let binaries = Binaries {
+        function: arguments.function,
+        producer: arguments.producer,
+    };
     let paths = tokio::select! {
-        paths = binaries::find(arguments.binaries, &mut progress) => paths,
+        paths = binaries::find(binaries, &mut progress) => paths,
         () = signals.next() => return Exit::Interrupted,
     };
     let paths = match paths {
         Ok(paths) => paths,
-        Err(error) => {
-            terminal::error(&error);
-            return Exit::BuildFailed;
-        }
+        Err(exit) => return exit,
     };
-    play(paths, &mut progress, signals).await
+    let exit = play(paths, &mut progress, signals).await;
+    if brought && exit == Exit::Failed {
+        say(format_args!("{NOT_FOR_ANY}"));
+    }
+    exit
 }
 
 async fn play(paths: Paths, progress: &mut Progress, signals: &mut Signals) -> Exit {

@@ -7,7 +7,9 @@ const UNITS: [(&str, u64); 3] = [("ms", 1), ("s", 1_000), ("m", 60_000)];
 
 /// Why a text is no duration.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("expected a whole number and ms, s or m, such as 500ms, 3s or 2m")]
+#[error(
+    "expected a whole number with ms, s or m, such as 500ms, 3s or 2m; without a unit it counts seconds"
+)]
 pub(super) struct InvalidDuration;
 
 /// Reads a duration; a number without a unit counts seconds.

@@ -22,9 +22,12 @@ const MAX_FUNCTION_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 /// The longest that SQS hides a message.
 const MAX_VISIBILITY_TIMEOUT: Duration = Duration::from_secs(12 * 60 * 60);
 
+/// Above the options that name binaries.
+pub(super) const BINARIES: &str = "Binaries (built with cargo unless given)";
+
 /// The binaries to run.
 #[derive(Clone, Debug, Args)]
-#[command(next_help_heading = "Binaries (built with cargo unless given)")]
+#[command(next_help_heading = BINARIES)]
 pub(super) struct Binaries {
     /// Any binary that speaks the Lambda Runtime API
     #[arg(long, value_name = "PATH")]
@@ -85,7 +88,7 @@ pub(super) struct Settings {
     #[arg(long, value_name = "TIME", default_value = "0s", value_parser = batching_window)]
     batching_window: Duration,
     /// How many batches are handled at once, each in its environment
-    #[arg(long, value_name = "N", default_value = "2")]
+    #[arg(long, value_name = "N", default_value = "2", value_parser = concurrency)]
     concurrency: NonZeroUsize,
     /// How long an invocation may take
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = function_timeout)]
@@ -105,7 +108,10 @@ pub(super) struct Settings {
     #[arg(long)]
     no_freeze: bool,
     /// A variable for the function, besides those that Lambda sets; may be
-    /// given several times, and wins over what the stack sets
+    /// given several times, and wins over what the stack sets. An SDK in
+    /// the function finds the stack's SQS by itself, which looks at the path
+    /// of queue URLs alone: the dead-letter queue is
+    /// http://127.0.0.1/000000000000/onboarding-dlq whatever the port
     #[arg(long, value_name = "NAME=VALUE", value_parser = variable)]
     env: Vec<(String, String)>,
     /// Make the function misbehave: KIND=CUSTOMER_ID, comma-separated;
@@ -166,6 +172,10 @@ fn batch_size(text: &str) -> Result<NonZeroUsize, String> {
         .ok()
         .filter(|size: &NonZeroUsize| size.get() <= MAX_BATCH_SIZE);
     size.ok_or_else(|| format!("expected a number from 1 to {MAX_BATCH_SIZE}"))
+}
+
+fn concurrency(text: &str) -> Result<NonZeroUsize, &'static str> {
+    text.parse().map_err(|_| "expected a whole number from 1")
 }
 
 fn batching_window(text: &str) -> Result<Duration, String> {

@@ -1,4 +1,4 @@
-use clap::{CommandFactory, Parser};
+use clap::CommandFactory;
 
 use super::*;
 
@@ -7,9 +7,7 @@ const COLUMNS: usize = 80;
 
 fn refused(arguments: &[&str]) -> String {
     let arguments = std::iter::once(&"baton").chain(arguments);
-    Arguments::try_parse_from(arguments)
-        .unwrap_err()
-        .to_string()
+    parse(arguments).unwrap_err().to_string()
 }
 
 #[test]
@@ -47,6 +45,13 @@ fn what_makes_no_sense_is_refused_with_what_was_expected() {
     assert!(refused(&["up", "--env", "=x"]).contains("expected NAME=VALUE"));
     assert!(refused(&["up", "--visibility-timeout", "soon"]).contains("such as 500ms, 3s or 2m"));
     assert!(refused(&["up", "--batch-size", "0"]).contains("--batch-size"));
+    for number in ["0", "-1", "many"] {
+        let refusal = refused(&["up", &format!("--concurrency={number}")]);
+        assert!(
+            refusal.contains("expected a whole number from 1"),
+            "{refusal}"
+        );
+    }
     assert!(refused(&["up", "--max-receive-count", "1001"]).contains("from 1 to 1000"));
     assert!(refused(&["up", "--sqs-only", "--function", "x"]).contains("cannot be used with"));
     assert!(refused(&["up", "--sqs-port", "65536"]).contains("--sqs-port"));
@@ -54,13 +59,13 @@ fn what_makes_no_sense_is_refused_with_what_was_expected() {
 
 #[test]
 fn faults_may_be_listed() {
-    let listed = Arguments::try_parse_from(["baton", "up", "--faults", "panic=a,slow=b", "--json"]);
+    let listed = parse(["baton", "up", "--faults", "panic=a,slow=b", "--json"]);
     assert!(listed.is_ok(), "{listed:?}");
 }
 
 fn accepted(arguments: &[&str]) -> bool {
     let arguments = ["baton", "up"].iter().chain(arguments);
-    Arguments::try_parse_from(arguments).is_ok()
+    parse(arguments).is_ok()
 }
 
 fn refused_by_up(arguments: &[&str]) -> String {
@@ -95,6 +100,7 @@ fn numbers_that_aws_would_not_take_together_are_refused_as_arguments() {
         refusal.contains("--batch-size 11 needs --batching-window of at least 1s"),
         "{refusal}"
     );
+    assert!(refusal.contains("Usage: baton up "), "{refusal}");
     assert!(accepted(&["--batch-size=11", "--batching-window=1s"]));
     let refusal = refused_by_up(&["--visibility-timeout", "4s"]);
     assert!(
@@ -102,7 +108,7 @@ fn numbers_that_aws_would_not_take_together_are_refused_as_arguments() {
         "{refusal}"
     );
     assert!(accepted(&["--visibility-timeout=5s"]));
-    let error = Arguments::try_parse_from(["baton", "up", "--batch-size", "11"]).unwrap_err();
+    let error = parse(["baton", "up", "--batch-size", "11"]).unwrap_err();
     assert_eq!(error.exit_code(), 2);
 }
 
@@ -136,6 +142,18 @@ fn no_option_is_forgotten_by_sqs_only() {
     assert_eq!(
         taken.collect::<Vec<_>>(),
         ["json", "sqs_only", "sqs_port", "help"]
+    );
+}
+
+#[test]
+fn the_help_of_demo_says_which_function_it_is_for() {
+    let mut command = Arguments::command();
+    let demo = command.find_subcommand_mut("demo").unwrap();
+    let help = demo.render_long_help().to_string();
+    let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(
+        help.contains("any other function runs under `baton up`") && !help.contains("Any binary"),
+        "{help}"
     );
 }
 

@@ -1,5 +1,6 @@
 //! `baton up`.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use anstyle::Style;
@@ -50,8 +51,9 @@ const BEYOND_SQS: [&str; 16] = [
 pub(super) struct Arguments {
     /// Print one line of JSON once all is ready: {"sqs": URL, "queue_url":
     /// URL, "dead_letter_queue_url": URL, "producer": URL, "otlp_http":
-    /// URL, "otlp_grpc": URL, "console": URL or null}; with --sqs-only
-    /// everything but "sqs" is null
+    /// URL, "otlp_grpc": URL, "console": URL or null, "variables": {NAME:
+    /// VALUE}}, the last being what a shell would export; with --sqs-only
+    /// everything but "sqs" and "variables" is null
     #[arg(long)]
     json: bool,
     /// Start the SQS endpoint alone, without any queue
@@ -68,12 +70,35 @@ pub(super) struct Arguments {
     settings: Sound,
 }
 
+/// What sends a message with nothing but the variables above, by any AWS CLI that speaks SQS's JSON protocol.
+const SEND_WITH_CLI: &str =
+    r#"aws sqs send-message --queue-url $QUEUE_URL --message-body '{"id":"1"}'"#;
+
+/// What is worth trying once all is up.
+#[derive(Clone, Copy, Debug)]
+enum TryOut {
+    /// A request to the producer, whose message the function understands.
+    Onboarding,
+    /// A message of one's own: only whoever brought the function knows what its messages look like.
+    Message,
+}
+
+impl TryOut {
+    fn of(binaries: &Binaries) -> Self {
+        match binaries.function {
+            None => Self::Onboarding,
+            Some(_) => Self::Message,
+        }
+    }
+}
+
 /// Runs until a signal arrives or something dies.
 pub(super) async fn run(arguments: Arguments, signals: &mut Signals) -> Exit {
     if arguments.sqs_only {
         return sqs_only(arguments.ports.sqs_port, arguments.json, signals).await;
     }
     let Arguments { json, logs, .. } = arguments;
+    let try_out = TryOut::of(&arguments.binaries);
     let started = tokio::select! {
         started = start(arguments) => started,
         () = signals.next() => return Exit::Done,
@@ -82,23 +107,18 @@ pub(super) async fn run(arguments: Arguments, signals: &mut Signals) -> Exit {
         Ok(started) => started,
         Err(exit) => return exit,
     };
-    if let Err(error) = announce(&stack, json) {
+    if let Err(error) = announce(&stack, json, try_out) {
         terminal::error(&error);
     }
     if logs {
         logs::follow(&stack);
     }
-    serve(stack, watch, signals).await
+    serve(stack, watch, logs, signals).await
 }
 
 async fn start(arguments: Arguments) -> Result<(Stack, FunctionWatch), Exit> {
     let mut progress = Progress::new();
-    let paths = binaries::find(arguments.binaries, &mut progress)
-        .await
-        .map_err(|error| {
-            terminal::error(&error);
-            Exit::BuildFailed
-        })?;
+    let paths = binaries::find(arguments.binaries, &mut progress).await?;
     progress.begin("starting queue, function, producer and OTLP receiver");
     let config = arguments.settings.0.config(paths, arguments.ports.ports());
     let stack = Stack::start(config).await.map_err(|error| {
@@ -110,7 +130,12 @@ async fn start(arguments: Arguments) -> Result<(Stack, FunctionWatch), Exit> {
     Ok((stack, watch))
 }
 
-async fn serve(mut stack: Stack, mut watch: FunctionWatch, signals: &mut Signals) -> Exit {
+async fn serve(
+    mut stack: Stack,
+    mut watch: FunctionWatch,
+    logs: bool,
+    signals: &mut Signals,
+) -> Exit {
     let exit = loop {
         tokio::select! {
             () = signals.next() => break Exit::Done,
@@ -119,7 +144,12 @@ async fn serve(mut stack: Stack, mut watch: FunctionWatch, signals: &mut Signals
                 break Exit::Failed;
             }
             // As on AWS the queue keeps what was not handled, and the next attempt gets a new environment.
-            (trouble, log) = watch.next() => terminal::error(&StackError::Function { trouble, log }),
+            // Whoever is shown the log has its last words already, under the number of the environment.
+            ended = watch.next() => if logs {
+                terminal::error(&ended);
+            } else {
+                terminal::error(&StackError::Function(ended));
+            },
         }
     };
     let environments = stack.function().snapshot().environments;
@@ -174,10 +204,11 @@ struct Ready<'a> {
     otlp_http: Option<&'a str>,
     otlp_grpc: Option<&'a str>,
     console: Option<&'a str>,
+    variables: BTreeMap<String, String>,
 }
 
-impl<'a> From<&'a Endpoints> for Ready<'a> {
-    fn from(endpoints: &'a Endpoints) -> Self {
+impl<'a> Ready<'a> {
+    fn of(endpoints: &'a Endpoints, variables: Vec<(String, String)>) -> Self {
         Self {
             sqs: &endpoints.sqs,
             queue_url: Some(&endpoints.queue),
@@ -186,16 +217,37 @@ impl<'a> From<&'a Endpoints> for Ready<'a> {
             otlp_http: Some(&endpoints.otlp_http),
             otlp_grpc: Some(&endpoints.otlp_grpc),
             console: None,
+            variables: variables.into_iter().collect(),
         }
     }
 }
 
-fn announce(stack: &Stack, json: bool) -> io::Result<()> {
+fn announce(stack: &Stack, json: bool, try_out: TryOut) -> io::Result<()> {
     let endpoints = stack.endpoints();
     let mut out = anstream::stdout().lock();
     if json {
-        return write_json(&mut out, &endpoints.into());
+        return write_json(&mut out, &Ready::of(endpoints, stack.shell_variables()));
     }
+    writeln!(out, "\n{HEADING}Baton is up{HEADING:#}; Ctrl-C stops it\n")?;
+    write_endpoints(&mut out, endpoints)?;
+    write_variables(&mut out, &stack.shell_variables())?;
+    let read_spans = format!("curl {}/api/spans", endpoints.otlp_http);
+    match try_out {
+        TryOut::Onboarding => {
+            write_onboarding(&mut out, &endpoints.producer)?;
+            writeln!(out, "  {read_spans}\n")?;
+        }
+        TryOut::Message => {
+            write_message(&mut out, endpoints)?;
+            writeln!(out, "  {read_spans}\n")?;
+            writeln!(out, "  {FAINT}or send it from the other shell:{FAINT:#}\n")?;
+            writeln!(out, "  {SEND_WITH_CLI}\n")?;
+        }
+    }
+    out.flush()
+}
+
+fn write_endpoints(out: &mut impl Write, endpoints: &Endpoints) -> io::Result<()> {
     let Endpoints {
         sqs,
         queue,
@@ -204,7 +256,6 @@ fn announce(stack: &Stack, json: bool) -> io::Result<()> {
         otlp_http,
         otlp_grpc,
     } = endpoints;
-    writeln!(out, "\n{HEADING}Baton is up{HEADING:#}; Ctrl-C stops it\n")?;
     let rows = [
         ("producer", producer),
         ("sqs", sqs),
@@ -213,10 +264,11 @@ fn announce(stack: &Stack, json: bool) -> io::Result<()> {
         ("otlp/http", otlp_http),
         ("otlp/grpc", otlp_grpc),
     ];
-    for (name, url) in rows {
-        writeln!(out, "  {FAINT}{name:<14}{FAINT:#}{url}")?;
-    }
-    write_variables(&mut out, &stack.shell_variables())?;
+    rows.iter()
+        .try_for_each(|(name, url)| writeln!(out, "  {FAINT}{name:<14}{FAINT:#}{url}"))
+}
+
+fn write_onboarding(out: &mut impl Write, producer: &str) -> io::Result<()> {
     writeln!(
         out,
         "\n{HEADING}Send an onboarding, then read its spans{HEADING:#}\n"
@@ -226,9 +278,23 @@ fn announce(stack: &Stack, json: bool) -> io::Result<()> {
     writeln!(
         out,
         "    -d '{{\"customer_id\":\"c-1\",\"email\":\"c@example.com\",\"plan\":\"starter\"}}'"
+    )
+}
+
+/// With curl, which everybody has: SQS's JSON protocol, whose signature nobody checks here.
+fn write_message(out: &mut impl Write, endpoints: &Endpoints) -> io::Result<()> {
+    let Endpoints { sqs, queue, .. } = endpoints;
+    writeln!(
+        out,
+        "\n{HEADING}Send a message with a body of your own, then read its spans{HEADING:#}\n"
     )?;
-    writeln!(out, "  curl {otlp_http}/api/spans\n")?;
-    out.flush()
+    writeln!(out, "  curl {sqs} \\")?;
+    writeln!(out, "    -H 'content-type: application/x-amz-json-1.0' \\")?;
+    writeln!(out, "    -H 'x-amz-target: AmazonSQS.SendMessage' \\")?;
+    writeln!(
+        out,
+        "    -d '{{\"QueueUrl\":\"{queue}\",\"MessageBody\":\"{{\\\"id\\\":\\\"1\\\"}}\"}}'"
+    )
 }
 
 fn announce_sqs(endpoint: &SqsEndpoint, json: bool) -> io::Result<()> {
@@ -238,6 +304,7 @@ fn announce_sqs(endpoint: &SqsEndpoint, json: bool) -> io::Result<()> {
             &mut out,
             &Ready {
                 sqs: endpoint.url(),
+                variables: endpoint.shell_variables().into_iter().collect(),
                 ..Ready::default()
             },
         );
@@ -275,11 +342,12 @@ mod tests {
             &mut line,
             &Ready {
                 sqs: "http://127.0.0.1:1",
+                variables: [("AWS_DEFAULT_REGION".to_owned(), "us-east-1".to_owned())].into(),
                 ..Ready::default()
             },
         )
         .unwrap();
-        let expected = r#"{"sqs":"http://127.0.0.1:1","queue_url":null,"dead_letter_queue_url":null,"producer":null,"otlp_http":null,"otlp_grpc":null,"console":null}"#;
+        let expected = r#"{"sqs":"http://127.0.0.1:1","queue_url":null,"dead_letter_queue_url":null,"producer":null,"otlp_http":null,"otlp_grpc":null,"console":null,"variables":{"AWS_DEFAULT_REGION":"us-east-1"}}"#;
         assert_eq!(String::from_utf8(line).unwrap(), format!("{expected}\n"));
     }
 

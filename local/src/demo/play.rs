@@ -12,7 +12,7 @@ use super::ledger::Ledger;
 use super::scenario::{self, Expected};
 use super::verdict::{self, Observed};
 use super::{Demo, DemoError, MAX_RECEIVE_COUNT, Report, Stage, VISIBILITY_TIMEOUT, tree};
-use crate::otlp::{Kind, Span};
+use crate::otlp::{Kind, Span, SpanStore};
 use crate::stack::{Stack, StackError};
 
 /// How long it may take until all messages are where they belong, on top of the visibility timeouts that the poison has to sit out.
@@ -46,7 +46,9 @@ impl Demo {
             hidden.as_secs()
         )));
         let mut dead_letters = DeadLetters::default();
-        let in_time = self.settled(&expected, &mut dead_letters, hidden).await?;
+        let in_time = self
+            .settled(&expected, &accepted, &mut dead_letters, hidden)
+            .await?;
         show(if in_time {
             Stage::Done("every message is where it belongs".to_owned())
         } else {
@@ -70,11 +72,13 @@ impl Demo {
     async fn settled(
         &mut self,
         expected: &Expected,
+        accepted: &[Accepted],
         dead_letters: &mut DeadLetters,
         hidden: Duration,
     ) -> Result<bool, DemoError> {
         let (sqs, spans) = (self.stack.sqs().clone(), self.stack.spans().clone());
         let queue_url = self.stack.endpoints().dead_letter_queue.clone();
+        let ordinary = scenario::ordinary(&self.onboardings, accepted);
         let is_delivery = |span: &&Arc<Span>| tree::is(span, Kind::Consumer, PROCESS_SPAN);
         let settled = async {
             let in_queue = dead_letters.wait_for(expected.dead_lettered, &sqs, &queue_url);
@@ -88,8 +92,10 @@ impl Demo {
         };
         tokio::select! {
             settled = settled => settled,
+            // Waiting for the rest would take up to most of a minute, and the numbers would say less than this.
+            failed = ordinary_failed(&spans, &ordinary) => Err(failed),
             error = self.stack.failed() => Err(error.into()),
-            (trouble, log) = self.watch.next() => Err(StackError::Function { trouble, log }.into()),
+            ended = self.watch.next() => Err(StackError::Function(ended).into()),
         }
     }
 
@@ -115,6 +121,33 @@ impl Demo {
             batches: journey::batches(&observed.spans),
             verdict,
         }
+    }
+}
+
+/// Waits until a span says that a message has failed which has no reason to.
+async fn ordinary_failed(spans: &SpanStore, ordinary: &[Accepted]) -> DemoError {
+    let mut found = None;
+    let look = |spans: &[Arc<Span>]| {
+        found = journey::follow(ordinary, spans, &[])
+            .into_iter()
+            .find_map(|journey| {
+                let mut failures = journey
+                    .deliveries
+                    .iter()
+                    .filter_map(|span| tree::failure(span));
+                let error_type = failures.next()?.to_owned();
+                Some((journey.message.customer_id, error_type))
+            });
+        found.is_some()
+    };
+    spans.wait_until(look).await;
+    match found {
+        Some((customer_id, error_type)) => DemoError::OrdinaryFailed {
+            customer_id,
+            error_type,
+        },
+        // The store is gone, and with it whoever would want to know.
+        None => std::future::pending().await,
     }
 }
 

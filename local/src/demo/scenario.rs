@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::journey::Accepted;
 use crate::stack::{Fault, FaultKind};
 
 /// How many onboardings are sent: a dozen, so that all traces fit into a few screens.
@@ -88,6 +89,16 @@ pub(super) fn faults(onboardings: &[Onboarding]) -> Vec<Fault> {
         Part::Ordinary | Part::Poison => None,
     };
     onboardings.iter().filter_map(fault).collect()
+}
+
+/// The messages that nothing is to happen to.
+pub(super) fn ordinary(onboardings: &[Onboarding], accepted: &[Accepted]) -> Vec<Accepted> {
+    let is_ordinary = |message: &&Accepted| {
+        onboardings.iter().any(|onboarding| {
+            onboarding.part == Part::Ordinary && onboarding.customer_id == message.customer_id
+        })
+    };
+    accepted.iter().filter(is_ordinary).cloned().collect()
 }
 
 /// What must come of `onboardings` when a message may be received `max_receive_count` times.

@@ -1,12 +1,19 @@
 //! The handle on a function: invoke it, watch it, end it.
 
-use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, sync::Arc, time::Duration};
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::Bytes;
-use tokio::sync::oneshot;
+use tokio::sync::{broadcast, oneshot};
 
 use super::{
-    Function, InvokeError, Logs, Snapshot, StartError,
+    EarlyEnd, Function, InvokeError, Logs, Snapshot, StartError,
+    early_end::EarlyEnds,
     logs::EnvironmentLog,
     pool::{Claim, Command, Invocation, Pool, Refusal},
     sandbox::{self, Surroundings},
@@ -52,17 +59,13 @@ impl Lambda {
             return Err(StartError::ReservedVariable { name: name.clone() });
         }
         // Environments are started in the binary's folder, where a relative path would lead somewhere else.
-        function.binary =
-            fs::canonicalize(&function.binary).map_err(|source| StartError::Binary {
-                path: function.binary.clone(),
-                source,
-            })?;
-        check_executable(&function.binary)?;
+        function.binary = check_binary(&function.binary)?;
         let pool = Pool::new(function.max_concurrency.get());
         let surroundings = Arc::new(Surroundings {
             function,
             pool,
             counters: Counters::default(),
+            early_ends: EarlyEnds::default(),
         });
         Ok(Self {
             inner: Arc::new(Inner {
@@ -109,7 +112,14 @@ impl Lambda {
         &self.inner.logs
     }
 
-    /// Kills every environment that waits for an event, without warning, and returns when they are gone.
+    /// Hears of environments that end before their time, from now on. A follower that is too slow gets `Lagged` with the number of those it
+    /// missed.
+    pub fn early_ends(&self) -> broadcast::Receiver<EarlyEnd> {
+        self.inner.surroundings.early_ends.subscribe()
+    }
+
+    /// Kills every environment that waits for an event, without warning unless an extension has asked for one, and returns when they are
+    /// gone.
     ///
     /// This is what AWS does with them sooner or later, at a moment that a test can choose.
     pub async fn kill_idle(&self) {
@@ -168,14 +178,17 @@ impl Drop for Inner {
     }
 }
 
-fn check_executable(path: &Path) -> Result<(), StartError> {
-    let metadata = fs::metadata(path).map_err(|source| StartError::Binary {
+/// The absolute path of a binary that can be executed.
+pub(crate) fn check_binary(path: &Path) -> Result<PathBuf, StartError> {
+    let unreadable = |source| StartError::Binary {
         path: path.to_owned(),
         source,
-    })?;
+    };
+    let absolute = fs::canonicalize(path).map_err(unreadable)?;
+    let metadata = fs::metadata(&absolute).map_err(unreadable)?;
     let any_execute_bit = 0o111;
     if metadata.is_file() && metadata.permissions().mode() & any_execute_bit != 0 {
-        return Ok(());
+        return Ok(absolute);
     }
     Err(StartError::NotExecutable {
         path: path.to_owned(),

@@ -82,6 +82,12 @@ impl Process {
         }
     }
 
+    /// Tells the group to end, frozen or not: what is stopped would not hear of it.
+    pub(super) fn terminate(&self) {
+        self.group.signal(Signal::TERM);
+        self.group.signal(Signal::CONT);
+    }
+
     /// Kills the group without warning, frozen or not, and returns when the process has ended.
     pub(super) async fn kill(mut self) {
         self.group.signal(Signal::KILL);

@@ -1,5 +1,6 @@
 //! The Lambda Runtime API of one environment: HTTP on a loopback port of its own, turned into calls on the environment's task.
 
+mod extensions;
 mod wire;
 
 use std::{
@@ -24,6 +25,9 @@ use tokio::{
     sync::{mpsc, oneshot},
     task::JoinHandle,
 };
+
+use self::extensions::Extensions;
+use super::Function;
 
 /// What a function may answer to a synchronous invocation: AWS states 6 MB, and refuses from 6 MiB and 100 bytes on.
 pub(super) const MAX_RESPONSE_BYTES: usize = 6 * 1024 * 1024 + 100;
@@ -83,26 +87,35 @@ pub(super) enum Verdict {
 pub(super) struct RuntimeApi {
     pub(super) address: SocketAddr,
     pub(super) calls: mpsc::Receiver<Call>,
+    extensions: Extensions,
     server: JoinHandle<()>,
 }
 
 impl RuntimeApi {
     /// Listens on a free loopback port.
-    pub(super) async fn listen() -> io::Result<Self> {
+    pub(super) async fn listen(function: &Function) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
         let (sender, calls) = mpsc::channel(WAITING_CALLS);
         // Without this an answer of a few bytes waits for the peer's delayed acknowledgement, some 40 ms.
         let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
+        let extensions = Extensions::of(function);
+        let router = router(sender).merge(extensions.clone().router());
         let server = tokio::spawn(async move {
             // `serve` returns only on a shutdown, which we do not ask for: the task is aborted.
-            let _ = axum::serve(listener, router(sender)).await;
+            let _ = axum::serve(listener, router).await;
         });
         Ok(Self {
             address,
             calls,
+            extensions,
             server,
         })
+    }
+
+    /// Whether an extension has registered, so that the environment's end has to be announced.
+    pub(super) fn has_extension(&self) -> bool {
+        self.extensions.registered()
     }
 }
 

@@ -1,8 +1,10 @@
 //! The life of one environment, as one task: initialise, then idle and serve in turn, then end.
 
+mod announced;
 mod booted;
 mod place;
 mod running;
+mod untimely;
 
 use std::{
     future::ready,
@@ -18,7 +20,8 @@ use tokio::{
 
 use self::{booted::Booted, place::Place, running::Running};
 use super::{
-    EnvironmentId, Function, InvokeError, LogSource,
+    EarlyEnd, EnvironmentId, Function, InvokeError, LogSource, Trouble,
+    early_end::EarlyEnds,
     logs::EnvironmentLog,
     pool::{Command, Invocation, Pool, ResponseSender},
     process::{Output, Process},
@@ -44,6 +47,7 @@ pub(super) struct Surroundings {
     pub(super) function: Function,
     pub(super) pool: Pool,
     pub(super) counters: Counters,
+    pub(super) early_ends: EarlyEnds,
 }
 
 /// Runs an environment from its start to its end. `first` is the event it is started for.
@@ -66,6 +70,10 @@ pub(super) async fn run(
             // Counted before it is logged, here as below: whoever follows the log looks at the counters when a line comes.
             surroundings.counters.init_failed.increment();
             log.write(LogSource::Platform, &error.to_string());
+            surroundings.early_ends.tell(EarlyEnd {
+                environment: id,
+                trouble: Trouble::CannotStart,
+            });
             Some(LastWords {
                 reply: first.reply,
                 error,
@@ -94,6 +102,8 @@ struct Sandbox<'a> {
     api: RuntimeApi,
     process: Process,
     output: Output,
+    /// What ends it before its time.
+    trouble: Option<Trouble>,
 }
 
 /// The runtime's open `/next`.
@@ -130,6 +140,7 @@ impl<'a> Sandbox<'a> {
             api,
             process,
             output,
+            trouble: None,
         }
     }
 
@@ -144,6 +155,14 @@ impl<'a> Sandbox<'a> {
             }
         })
         .await;
+        if let Some(trouble) = self.trouble {
+            // Only now: who hears of it looks at what it wrote.
+            let environment = self.id;
+            self.surroundings.early_ends.tell(EarlyEnd {
+                environment,
+                trouble,
+            });
+        }
         last_words
     }
 
@@ -152,7 +171,7 @@ impl<'a> Sandbox<'a> {
             Ok(next) => next,
             Err(error) => {
                 if !matches!(error, InvokeError::ShutDown) {
-                    self.surroundings.counters.init_failed.increment();
+                    self.ends_early(Trouble::CannotStart);
                 }
                 self.platform(&error.to_string());
                 return Some(LastWords {
@@ -167,7 +186,7 @@ impl<'a> Sandbox<'a> {
                 Ok(next) => next,
                 Err(last_words) => return last_words,
             };
-            invocation = self.idle(&mut next).await?;
+            invocation = self.next_event(&mut next).await?;
         }
     }
 
@@ -210,6 +229,7 @@ impl<'a> Sandbox<'a> {
             function,
             pool,
             counters,
+            ..
         } = self.surroundings;
         self.process.freeze();
         pool.idle(self.id);
@@ -230,7 +250,7 @@ impl<'a> Sandbox<'a> {
                     answer(reply, Verdict::OutOfTurn)
                 }
                 Happening::Exited(reason) => {
-                    counters.exited.increment();
+                    self.ends_early(Trouble::Died);
                     self.platform(&reason);
                     return None;
                 }
@@ -280,28 +300,6 @@ impl<'a> Sandbox<'a> {
             self.platform(&error.to_string());
             self.report(&running);
             return Err(running.into_reply().map(|reply| LastWords { reply, error }));
-        }
-    }
-
-    fn cut_off(&self) -> InvokeError {
-        self.surroundings.counters.killed.increment();
-        InvokeError::ShutDown
-    }
-
-    fn exited(&self, running: &Running, reason: String) -> InvokeError {
-        self.surroundings.counters.exited.increment();
-        InvokeError::Exited {
-            request_id: running.request_id.clone(),
-            reason,
-        }
-    }
-
-    fn timed_out(&self, running: &Running) -> InvokeError {
-        self.surroundings.counters.timed_out.increment();
-        let after = self.surroundings.function.timeout;
-        InvokeError::TimedOut {
-            request_id: running.request_id.clone(),
-            after,
         }
     }
 

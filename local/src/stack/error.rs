@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::function::FunctionTrouble;
+use super::function::FunctionEnded;
 use super::queues::QueueError;
 use crate::environment::StartError;
 use crate::mapping::MappingError;
@@ -30,13 +30,8 @@ pub enum StackError {
     #[error("cannot set the function up")]
     FunctionSetUp(#[from] StartError),
     /// An environment of the function ended before its time.
-    #[error("{trouble}; its last words were:\n{log}")]
-    Function {
-        /// What happened.
-        trouble: FunctionTrouble,
-        /// The tail of the function's log.
-        log: String,
-    },
+    #[error("{0}; its last words were:\n{last_words}", last_words = .0.last_words)]
+    Function(FunctionEnded),
     /// AWS would not create such an event source mapping.
     #[error("cannot set the event source mapping up")]
     Mapping(#[from] MappingError),

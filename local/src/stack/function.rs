@@ -1,17 +1,24 @@
 //! The function: set up, and watched for environments that end before their time.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use tokio::sync::broadcast;
 
 use super::config::Config;
 use super::error::StackError;
 use super::names::{ACCOUNT, FUNCTION, REGION};
-use crate::environment::{Function, Lambda, LogLine, Snapshot};
+use crate::environment::{self, EarlyEnd, EnvironmentId, Function, Lambda, Trouble};
 use crate::lines;
 
 /// What the function is told about its memory; a usual size, and not enforced.
 const MEMORY_MB: u32 = 256;
+
+/// Whether this can be a function, as far as that can be told without starting it.
+pub(crate) fn check(binary: &Path) -> Result<(), StackError> {
+    environment::check_binary(binary).map(drop)?;
+    Ok(())
+}
 
 /// Sets the function up; its first environment starts with the first message.
 pub(super) async fn start(
@@ -33,74 +40,54 @@ pub(super) async fn start(
     Ok(Lambda::start(function).await?)
 }
 
-/// Environments of the function that ended before their time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FunctionTrouble {
-    /// A process ended, or reported an error, before it asked for its first event.
-    CannotStart,
-    /// A process ended in the middle of its work.
-    Died,
-    /// A process was killed because an invocation took too long.
-    TimedOut,
+/// The function ended before its time, in one of its environments.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{trouble} (environment {environment})")]
+pub struct FunctionEnded {
+    /// The environment.
+    pub environment: EnvironmentId,
+    /// What happened.
+    pub trouble: Trouble,
+    /// The last lines of this environment, and of no other, indented.
+    pub last_words: String,
 }
 
 /// Watches a function for environments that end before their time.
 #[derive(Debug)]
 pub struct FunctionWatch {
     lambda: Lambda,
-    lines: broadcast::Receiver<LogLine>,
-    seen: Snapshot,
+    ends: broadcast::Receiver<EarlyEnd>,
 }
 
 impl FunctionWatch {
     pub(super) fn new(lambda: Lambda) -> Self {
-        let lines = lambda.logs().subscribe();
-        Self {
-            lines,
-            seen: lambda.snapshot(),
-            lambda,
-        }
+        let ends = lambda.early_ends();
+        Self { lambda, ends }
     }
 
-    /// Waits until an environment ends before its time, and answers what happened with the last lines that the function wrote.
-    pub async fn next(&mut self) -> (FunctionTrouble, String) {
+    /// Waits until an environment ends before its time, and answers what happened with the last lines that it wrote.
+    pub async fn next(&mut self) -> FunctionEnded {
         loop {
-            let now = self.lambda.snapshot();
-            let trouble = trouble(&self.seen, &now);
-            self.seen = now;
-            if let Some(trouble) = trouble {
-                return (trouble, self.tail());
+            // An error says that some were missed, where more of the same say nothing new; it cannot be closed, as `lambda` holds it.
+            if let Ok(end) = self.ends.recv().await {
+                return self.ended(end);
             }
-            // Lambda writes a line about every environment that ends. An error only says that lines were missed.
-            let _ = self.lines.recv().await;
         }
     }
 
-    fn tail(&self) -> String {
+    fn ended(&self, end: EarlyEnd) -> FunctionEnded {
+        let EarlyEnd {
+            environment,
+            trouble,
+        } = end;
         let lines = self.lambda.logs().recent();
         // What Lambda says of it counts as well: of a function that cannot even be started it is all there is.
-        lines::tail(lines.iter().map(|line| &*line.text))
-    }
-}
-
-fn trouble(before: &Snapshot, now: &Snapshot) -> Option<FunctionTrouble> {
-    if now.init_failed > before.init_failed {
-        Some(FunctionTrouble::CannotStart)
-    } else if now.exited > before.exited {
-        Some(FunctionTrouble::Died)
-    } else if now.timed_out > before.timed_out {
-        Some(FunctionTrouble::TimedOut)
-    } else {
-        None
-    }
-}
-
-impl std::fmt::Display for FunctionTrouble {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str(match self {
-            Self::CannotStart => "the function cannot start",
-            Self::Died => "the function died during an invocation",
-            Self::TimedOut => "the function was killed because an invocation took too long",
-        })
+        let of_it = lines.iter().filter(|line| line.environment == environment);
+        let texts = of_it.map(|line| &*line.text).collect::<Vec<_>>();
+        FunctionEnded {
+            environment,
+            trouble,
+            last_words: lines::tail(texts.into_iter()),
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! The producer's process: started, waited for until it can serve, and ended.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
@@ -19,6 +20,20 @@ const READY_WITHIN: Duration = Duration::from_secs(20);
 const ASK_EVERY: Duration = Duration::from_millis(50);
 /// How long it may take to finish what it has accepted and to send its spans away.
 const STOP_WITHIN: Duration = Duration::from_secs(10);
+
+/// Whether there is such a producer, as far as that can be told without starting it.
+pub(crate) fn check(binary: &Path) -> Result<(), StackError> {
+    // A mere name is looked for in the path when it is started.
+    if binary.components().count() == 1 {
+        return Ok(());
+    }
+    fs::metadata(binary)
+        .map(drop)
+        .map_err(|source| StackError::ProducerStart {
+            path: binary.to_owned(),
+            source,
+        })
+}
 
 /// A producer that serves.
 #[derive(Debug)]

@@ -10,6 +10,9 @@ use super::names::{CREDENTIALS, REGION};
 /// Spans of the producer leave it quickly, so that a trace is whole soon after its request (milliseconds).
 const PRODUCER_EXPORT_INTERVAL: &str = "500";
 
+/// The variable by which every AWS SDK finds SQS.
+const SQS_ENDPOINT: &str = "AWS_ENDPOINT_URL_SQS";
+
 /// Where the parts of the stack that others talk to are.
 #[derive(Clone, Debug)]
 pub(super) struct Addresses<'a> {
@@ -21,6 +24,8 @@ pub(super) struct Addresses<'a> {
 /// What the function gets on top of what Lambda sets.
 pub(super) fn of_function(addresses: &Addresses<'_>, config: &Config) -> BTreeMap<String, String> {
     let mut variables = telemetry(addresses, &config.function, config.logging);
+    // Without it the SDK inside the function would take its messages to AWS. Region and credentials are among what Lambda sets.
+    variables.insert(SQS_ENDPOINT.to_owned(), addresses.sqs.to_owned());
     if !config.faults.is_empty() {
         let list = config
             .faults
@@ -60,8 +65,10 @@ pub(super) fn of_shell(addresses: &Addresses<'_>) -> Vec<(String, String)> {
 /// What a person exports to use the SQS endpoint from a shell.
 pub(super) fn of_sqs(endpoint: &str) -> Vec<(String, String)> {
     owned([
-        ("AWS_ENDPOINT_URL_SQS", endpoint),
+        (SQS_ENDPOINT, endpoint),
         ("AWS_REGION", REGION),
+        // What botocore, and the AWS CLI with it, reads instead.
+        ("AWS_DEFAULT_REGION", REGION),
         ("AWS_ACCESS_KEY_ID", CREDENTIALS),
         ("AWS_SECRET_ACCESS_KEY", CREDENTIALS),
     ])
@@ -148,6 +155,27 @@ mod tests {
     }
 
     #[test]
+    fn the_function_finds_this_sqs_unless_it_is_given_another() {
+        let mut config = config(Vec::new());
+        let name = "AWS_ENDPOINT_URL_SQS";
+        assert_eq!(of_function(&ADDRESSES, &config)[name], ADDRESSES.sqs);
+        let other = "http://127.0.0.1:9";
+        config.variables = vec![(name.to_owned(), other.to_owned())];
+        assert_eq!(of_function(&ADDRESSES, &config)[name], other);
+    }
+
+    #[test]
+    fn a_shell_is_told_the_region_by_both_its_names() {
+        let told = of_sqs(ADDRESSES.sqs);
+        for name in ["AWS_REGION", "AWS_DEFAULT_REGION"] {
+            assert!(
+                told.contains(&(name.to_owned(), REGION.to_owned())),
+                "{told:?}"
+            );
+        }
+    }
+
+    #[test]
     fn a_service_is_called_as_its_binary_is() {
         let config = config(Vec::new());
         let name = "OTEL_SERVICE_NAME";
@@ -176,6 +204,7 @@ mod tests {
             .collect::<Vec<_>>();
         let expected = [
             "AWS_ACCESS_KEY_ID=test",
+            "AWS_DEFAULT_REGION=us-east-1",
             "AWS_ENDPOINT_URL_SQS=http://127.0.0.1:1",
             "AWS_REGION=us-east-1",
             "AWS_SECRET_ACCESS_KEY=test",

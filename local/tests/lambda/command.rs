@@ -20,10 +20,13 @@ use crate::{
     support::{eventually, executable, function, process_state},
 };
 
+/// Two environments at work at once, each with a message of its own.
+const ONE_BY_ONE: [&str; 4] = ["--batch-size", "1", "--concurrency", "2"];
+
 #[tokio::test]
 async fn a_response_that_is_refused_is_told() {
     let up = Up::start(&function().binary, &[]).await;
-    up.queue.send(&["misname"]).await;
+    up.send(&["misname"]).await;
 
     let warning = up.says("response fails its whole batch").await;
     assert!(
@@ -38,10 +41,92 @@ async fn a_function_that_cannot_be_executed_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let without_interpreter = executable(&folder, "bootstrap", "exec true\n");
     let up = Up::start(&without_interpreter, &[]).await;
-    up.queue.send(&["ok"]).await;
+    up.send(&["ok"]).await;
 
     up.says("error: the function cannot start").await;
     up.says("Exec format error").await;
+    up.stop().await;
+}
+
+#[tokio::test]
+async fn a_slip_in_a_path_is_told_before_anything_is_built() {
+    for (slip, told) in [
+        ("--function", "cannot read the function's binary ./no/such"),
+        ("--producer", "cannot start the producer ./no/such"),
+    ] {
+        for command in ["up", "demo"] {
+            let output = Command::new(env!("CARGO_BIN_EXE_baton"))
+                .args([command, slip, "./no/such"])
+                // Whatever is built first is built with this, and then the error is another one.
+                .env("CARGO", "/no/such/cargo")
+                .output()
+                .await
+                .unwrap();
+            let said = String::from_utf8(output.stderr).unwrap();
+            assert!(said.starts_with("error: ") && said.contains(told), "{said}");
+            assert_eq!(output.status.code(), Some(4));
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_brings_a_function_is_shown_how_to_send_it_a_message() {
+    let mut up = Up::spawn(&function().binary, &["--logs"]).await;
+    let mut stdout = BufReader::new(up.baton.stdout.take().unwrap()).lines();
+    let mut command = String::new();
+    while let Some(line) = stdout.next_line().await.unwrap() {
+        if !command.is_empty() || line.contains("curl") {
+            command.push_str(&line);
+            command.push('\n');
+        }
+        if line.contains("-d ") {
+            break;
+        }
+    }
+    let sent = Command::new("sh")
+        .args(["-c", &command])
+        .output()
+        .await
+        .unwrap();
+    assert!(sent.status.success(), "{command}: {sent:?}");
+
+    let record = up.says("record ").await;
+    assert!(record.contains(r#""body":"{\"id\":\"1\"}""#), "{record}");
+    up.stop().await;
+}
+
+#[tokio::test]
+async fn the_last_words_of_an_environment_are_its_own() {
+    let up = Up::start(&function().binary, &ONE_BY_ONE).await;
+    up.send(&["babble 3000", "die 1000"]).await;
+
+    up.says("error: the function died before its time (environment ")
+        .await;
+    up.says("  dying").await;
+    up.says("exit status 3").await;
+    let babbled = up
+        .said
+        .lock()
+        .unwrap()
+        .iter()
+        .any(|line| line == "  babble");
+    assert!(!babbled, "words of another environment: {:?}", up.said);
+    up.stop().await;
+}
+
+#[tokio::test]
+async fn last_words_that_the_log_has_shown_are_not_repeated() {
+    let up = Up::start(&function().binary, &[&ONE_BY_ONE[..], &["--logs"]].concat()).await;
+    up.send(&["die 0"]).await;
+
+    let error = up.says("error: the function died").await;
+    let (_, environment) = error.split_once("(environment ").unwrap();
+    let number = environment.strip_suffix(')').unwrap();
+    let shown = up.says("dying").await;
+    assert!(
+        shown.starts_with(&format!("function {number} ")),
+        "{shown:?}"
+    );
     up.stop().await;
 }
 
@@ -54,7 +139,7 @@ async fn an_end_that_is_cut_short_leaves_no_process_behind() {
     );
     let wrapper = executable(&folder, "bootstrap", &script);
     let mut up = Up::start(&wrapper, &["--logs", "--function-timeout", "30s"]).await;
-    up.queue.send(&["sleep 60000"]).await;
+    up.send(&["sleep 60000"]).await;
     let line = up.says("runtime ").await;
     let runtime: u32 = line.rsplit(' ').next().unwrap().parse().unwrap();
     up.says("record ").await;
@@ -74,7 +159,8 @@ async fn an_end_that_is_cut_short_leaves_no_process_behind() {
 /// A `baton up` that runs.
 struct Up {
     baton: Child,
-    queue: Queue,
+    /// Where it said that its queue is, where it was asked to say so in JSON.
+    queue: Option<Queue>,
     said: Arc<Mutex<Vec<String>>>,
     /// Holds the producer.
     _folder: TempDir,
@@ -82,9 +168,21 @@ struct Up {
 
 impl Up {
     async fn start(function: &Path, options: &[&str]) -> Self {
+        let mut up = Self::spawn(function, &[&["--json"], options].concat()).await;
+        let mut ready = String::new();
+        let mut stdout = BufReader::new(up.baton.stdout.take().unwrap());
+        stdout.read_line(&mut ready).await.unwrap();
+        let ready: Value = serde_json::from_str(&ready)
+            .unwrap_or_else(|error| panic!("{error}: {ready:?}, {:?}", up.said.lock().unwrap()));
+        let text = |name: &str| ready[name].as_str().unwrap();
+        up.queue = Some(Queue::at(text("sqs"), text("queue_url")));
+        up
+    }
+
+    async fn spawn(function: &Path, options: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut baton = Command::new(env!("CARGO_BIN_EXE_baton"))
-            .args(["up", "--json", "--function"])
+            .args(["up", "--function"])
             .arg(function)
             .arg("--producer")
             .arg(producer(&folder).await)
@@ -105,18 +203,16 @@ impl Up {
                 }
             }
         });
-        let mut ready = String::new();
-        let mut stdout = BufReader::new(baton.stdout.take().unwrap());
-        stdout.read_line(&mut ready).await.unwrap();
-        let ready: Value = serde_json::from_str(&ready)
-            .unwrap_or_else(|error| panic!("{error}: {ready:?}, {:?}", said.lock().unwrap()));
-        let text = |name: &str| ready[name].as_str().unwrap();
         Self {
-            queue: Queue::at(text("sqs"), text("queue_url")),
             baton,
+            queue: None,
             said,
             _folder: folder,
         }
+    }
+
+    async fn send(&self, bodies: &[&str]) {
+        self.queue.as_ref().unwrap().send(bodies).await;
     }
 
     /// Waits for a line on standard error with `text` in it.

@@ -64,6 +64,9 @@ impl Function {
                 ticks.fetch_add(1, Ordering::SeqCst);
             }
         });
+        if let Ok(registration) = env::var("EXTENSION") {
+            self.register(&registration);
+        }
         match env::var("INIT").as_deref() {
             Ok("error") => {
                 let document = json!({ "errorType": "NoConfiguration", "errorMessage": "nothing to work with" });
@@ -79,6 +82,20 @@ impl Function {
             if event.status == 200 {
                 self.handle(&event);
             }
+        }
+    }
+
+    /// The registration of an extension, and a call that this Lambda does not know.
+    fn register(&mut self, registration: &str) {
+        for (path, name) in [
+            (
+                "/2020-01-01/extension/register",
+                "Lambda-Extension-Name: own\r\n",
+            ),
+            ("/2022-07-01/telemetry", ""),
+        ] {
+            let answer = self.request("POST", path, name, registration.as_bytes());
+            println!("{path} {} {}", answer.status, answer.body);
         }
     }
 
@@ -159,6 +176,17 @@ impl Function {
                 ("exit-once", _) if first_time => exit(1),
                 ("misname", _) => failures.push(json!({ "itemIdentifier": "somebody else" })),
                 ("sleep", milliseconds) => sleep(milliseconds),
+                ("die", milliseconds) => {
+                    sleep(milliseconds);
+                    println!("dying");
+                    exit(3)
+                }
+                ("babble", times) => {
+                    for _ in 0..times.parse().unwrap() {
+                        println!("babble");
+                        sleep("1");
+                    }
+                }
                 _ => {}
             }
         }
@@ -220,9 +248,18 @@ impl Function {
     }
 
     fn call(&mut self, method: &str, path: &str, headers: &str, body: &[u8]) -> Message {
+        self.request(
+            method,
+            &format!("/2018-06-01/runtime/{path}"),
+            headers,
+            body,
+        )
+    }
+
+    fn request(&mut self, method: &str, path: &str, headers: &str, body: &[u8]) -> Message {
         let length = body.len();
         let head = format!(
-            "{method} /2018-06-01/runtime/{path} HTTP/1.1\r\nHost: runtime\r\nContent-Length: {length}\r\n{headers}\r\n"
+            "{method} {path} HTTP/1.1\r\nHost: runtime\r\nContent-Length: {length}\r\n{headers}\r\n"
         );
         self.connection
             .get_mut()

@@ -19,6 +19,9 @@ mod support;
 /// The life of environments: invocations, freezing, errors, limits, ends.
 mod environment;
 
+/// Extensions: those that have the end announced.
+mod extension;
+
 /// A queue on the local endpoint, and a mapping that runs.
 mod queue;
 

@@ -1,5 +1,6 @@
 //! A running `baton up`.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -39,6 +40,7 @@ pub(crate) struct Endpoints {
         reason = "part of the contract, which this type checks; there is no console yet"
     )]
     pub(crate) console: Option<String>,
+    pub(crate) variables: HashMap<String, String>,
 }
 
 #[derive(Debug)]

@@ -139,7 +139,7 @@ pub(super) fn environment_ended() -> Response {
     )
 }
 
-fn problem(status: StatusCode, error_type: &str, message: &str) -> Response {
+pub(super) fn problem(status: StatusCode, error_type: &str, message: &str) -> Response {
     let document = serde_json::json!({ "errorType": error_type, "errorMessage": message });
     (
         status,

@@ -15,7 +15,7 @@ pub(super) struct Booted {
 
 impl Booted {
     pub(super) async fn boot(function: &Function) -> Result<Self, InvokeError> {
-        let api = RuntimeApi::listen()
+        let api = RuntimeApi::listen(function)
             .await
             .map_err(|error| InvokeError::Init {
                 error_type: "Runtime.ApiUnavailable".to_owned(),

@@ -1,0 +1,95 @@
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use baton_local::environment::{Lambda, Phase};
+use tempfile::TempDir;
+
+use crate::support::{SOON, eventually, executable, function, invoke, start};
+
+/// What asks for the end to be announced, and nothing else.
+const WITHOUT_EVENTS: &str = r#"{"events":[]}"#;
+
+#[tokio::test]
+async fn an_extension_has_the_end_announced_to_a_frozen_environment() {
+    let (lambda, _folder) = with_shell("trap 'echo told; exit 0' TERM", WITHOUT_EVENTS).await;
+    let register = said(&lambda, "/2020-01-01/extension/register 200 ").unwrap();
+    assert!(
+        register.contains(r#""functionName":"under-test""#),
+        "{register}"
+    );
+
+    eventually("the idle environment is reaped", || {
+        lambda.snapshot().reaped == 1
+    })
+    .await;
+    eventually("its process was told", || said(&lambda, "told").is_some()).await;
+    lambda.shutdown().await;
+    assert_eq!(said(&lambda, "still runs"), None);
+    assert_eq!(lambda.snapshot().exited, 0);
+}
+
+#[tokio::test]
+async fn who_does_not_listen_is_killed_half_a_second_later() {
+    let (lambda, _folder) = with_shell("trap '' TERM", WITHOUT_EVENTS).await;
+    let begun = Instant::now();
+    lambda.kill_idle().await;
+    lambda.shutdown().await;
+    assert!(begun.elapsed() < SOON);
+    eventually("it is logged", || {
+        said(&lambda, "still runs 500ms after SIGTERM").is_some()
+    })
+    .await;
+    assert_eq!(lambda.snapshot().environments, []);
+}
+
+#[tokio::test]
+async fn without_an_extension_nothing_is_announced() {
+    let shell = "trap 'echo told; exit 0' TERM";
+    let (lambda, _folder) = with_shell(shell, r#"{"events":["INVOKE"]}"#).await;
+    let refusal = said(&lambda, "/2020-01-01/extension/register 400 ").unwrap();
+    assert!(
+        refusal.contains("hands out no events: expected none"),
+        "{refusal}"
+    );
+    let unknown = said(&lambda, "/2022-07-01/telemetry 404 ").unwrap();
+    assert!(
+        unknown.contains("the local stack of baton has no POST /2022-07-01/telemetry"),
+        "{unknown}"
+    );
+
+    lambda.kill_idle().await;
+    lambda.shutdown().await;
+    assert_eq!(said(&lambda, "told"), None);
+}
+
+/// A function inside a shell that does this first, and has answered its first event.
+async fn with_shell(first: &str, registration: &str) -> (Lambda, TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let binary: PathBuf = function().binary;
+    let script = format!("#!/bin/sh\n{first}\n'{}' &\nwait\n", binary.display());
+    let wrapper = executable(&folder, "bootstrap", &script);
+    let lambda = start(|function| {
+        function.binary = wrapper;
+        function.idle_after = Duration::from_millis(300);
+        let variable = ("EXTENSION".to_owned(), registration.to_owned());
+        function.env.extend([variable]);
+    })
+    .await;
+    invoke(&lambda, "echo x").await;
+    // It answers first, and then asks for the next event: an environment that is at work is killed unannounced.
+    let at_work = [Phase::Running, Phase::Finishing];
+    eventually("it has nothing to do", || {
+        let environments = lambda.snapshot().environments;
+        !environments
+            .iter()
+            .any(|environment| at_work.contains(&environment.phase))
+    })
+    .await;
+    (lambda, folder)
+}
+
+fn said(lambda: &Lambda, text: &str) -> Option<String> {
+    let lines = lambda.logs().recent();
+    let found = lines.iter().find(|line| line.text.contains(text))?;
+    Some(found.text.to_string())
+}
