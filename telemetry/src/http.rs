@@ -127,8 +127,7 @@ impl Client {
             self.idle().clear();
             received.clear();
         }
-        // On the heap, because it is seldom needed and large: it would be part of every flush's state.
-        let fresh = Box::pin(Connection::open(&self.endpoint, &self.tls)).await?;
+        let fresh = Connection::open(&self.endpoint, &self.tls).await?;
         self.exchange(fresh, request, received).await
     }
 

@@ -23,6 +23,9 @@ const MAX_SLICES: usize = 8;
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
+/// A connection that is about to be.
+type Opening<'a> = Pin<Box<dyn Future<Output = Result<Connection, SendError>> + Send + 'a>>;
+
 pub(super) struct Connection {
     stream: Box<dyn Stream>,
     /// The same socket without the runtime, which knows only of bytes that it has been told of: when a frozen process goes on, of none that
@@ -37,7 +40,13 @@ impl fmt::Debug for Connection {
 }
 
 impl Connection {
-    pub(super) async fn open(endpoint: &Endpoint, tls: &Tls) -> Result<Self, SendError> {
+    /// Connects, on the heap: it is seldom needed and large, and would be part of every flush's state. Not as an `async fn`, because of that
+    /// every crate in which a flush is polled would get a copy, TLS included.
+    pub(super) fn open<'a>(endpoint: &'a Endpoint, tls: &'a Tls) -> Opening<'a> {
+        Box::pin(Self::open_unboxed(endpoint, tls))
+    }
+
+    async fn open_unboxed(endpoint: &Endpoint, tls: &Tls) -> Result<Self, SendError> {
         let tcp = connect(endpoint).await.map_err(SendError::Connect)?;
         // A request is written whole: waiting for more to send (Nagle) would only delay it.
         tcp.set_nodelay(true).map_err(SendError::Connect)?;
