@@ -2,7 +2,7 @@
 
 import os
 
-from measure import median
+from measure import median, one_processor
 
 # The functions that are compared, in the order of the table's columns.
 PEERS = ["bare", "noop", "direct"]
@@ -99,7 +99,8 @@ def responses(bench, mode):
     rounds, invocations = (3, "500") if mode == "quick" else (9, "1000")
     variants = plain(bench)
     variants["after"] = ("noop", ["--set", "BATON_FLUSH_POINT=after-response"])
-    lines = bench.in_turns("batch 10", rounds, variants, ["--batch", "10", "--warm", "200", "--invocations", invocations])
+    with one_processor():
+        lines = bench.in_turns("batch 10", rounds, variants, ["--batch", "10", "--warm", "200", "--invocations", invocations])
     microseconds = [lambda us: f"{us:.0f} µs", over, lambda us: f"{us:+.0f} µs"]
     values = {peer: median(lines[peer], "response_us") for peer in plain(bench)}
     yield Row("response p50, batch 10, flush before it", values, *microseconds, 60)

@@ -1,6 +1,8 @@
 """Runs functions under the harness, in turns."""
 
+import contextlib
 import json
+import os
 import pathlib
 import shutil
 import statistics
@@ -76,6 +78,18 @@ class Bench:
 
         options = ["--batch", str(batch), "--invocations", str(invocations)]
         return self.run(name, "instructions", options, before=valgrind, after=count)
+
+
+@contextlib.contextmanager
+def one_processor():
+    """Has what is started meanwhile share one processor, as in most functions: messages between two processors of a virtual machine take
+    longer than a flush, and how long is the host's affair."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {max(before)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def median(lines, field):
