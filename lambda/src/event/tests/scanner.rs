@@ -73,6 +73,49 @@ fn json() -> impl Strategy<Value = Json> {
     })
 }
 
+#[test]
+fn what_is_nearly_json_is_none() {
+    for json in [
+        "[,1]",
+        "[1,]",
+        "[1,,1]",
+        "[1 1]",
+        "[1}",
+        "{1}",
+        "[",
+        "]",
+        "[1",
+        "{,\"a\":1}",
+        "{\"a\":1,}",
+        "{\"a\"}",
+        "{\"a\":}",
+        "{\"a\" 1}",
+        "{\"a\"::1}",
+        "{\"a\":1]",
+        "{a:1}",
+        "{\"a\":1 \"b\":1}",
+        "\"a",
+        "\"\\x\"",
+        "\"\\u12g4\"",
+        "\"\\\"",
+        "\"\t\"",
+        "tru",
+        "nulL",
+        "01",
+        "1.",
+        "-",
+        "+1",
+        "1e",
+        "[] []",
+        "[[],[]",
+        "[{]}",
+        "",
+    ] {
+        assert!(!is_json(json), "{json}");
+        assert!(serde_json::from_str::<IgnoredAny>(json).is_err(), "{json}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
