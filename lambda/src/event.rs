@@ -189,9 +189,7 @@ impl<'a> Record<'a> {
     #[cfg(feature = "dead-letter-queue")]
     pub(crate) fn raw_message_attributes(&self) -> Option<&'a str> {
         let start = self.fields.message_attributes?.get() as usize;
-        let mut values = serde_json::Deserializer::from_str(&self.json[start..]).into_iter();
-        let first: &serde_json::value::RawValue = values.next()?.ok()?;
-        Some(first.get())
+        Some(Scanner::within(self.json, start).raw())
     }
 
     /// All message attributes, in the order of the event.
