@@ -102,13 +102,20 @@ fn assert_same(record: &Record<'_>, peer: &SqsMessage) {
     }
 }
 
+/// What `OTEL_PROPAGATORS` with these formats in it asks for.
+pub(crate) fn listed(trace_context: bool, baggage: bool, xray: bool) -> Propagator {
+    let mut propagator = Propagator::default();
+    propagator.trace_context = trace_context;
+    propagator.baggage = baggage;
+    propagator.xray = xray;
+    propagator
+}
+
 /// With each propagator by itself, and with all.
 fn find_origins(record: &Record<'_>) {
-    for listed in 0..8_u8 {
-        let mut propagator = Propagator::default();
-        propagator.trace_context = listed & 1 != 0;
-        propagator.baggage = listed & 2 != 0;
-        propagator.xray = listed & 4 != 0;
+    for formats in 0..8_u8 {
+        let [trace_context, baggage, xray] = [1, 2, 4].map(|bit| formats & bit != 0);
+        let propagator = listed(trace_context, baggage, xray);
         let origin = Origin::of(record, &Origins::new(propagator, |_| true));
         if let Some(producer) = &origin.producer {
             assert!(producer.is_valid() && producer.is_remote());

@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
-use baton_tests::{Answer, Collector, FakeLambda, Record, event};
+use baton_tests::{Answer, Collector, Ended, FakeLambda, Record, event};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
@@ -18,6 +18,16 @@ fn terminate(lambda: &FakeLambda) -> Instant {
     let id = i32::try_from(lambda.process_id()).unwrap();
     kill_process(Pid::from_raw(id).unwrap(), Signal::TERM).unwrap();
     Instant::now()
+}
+
+/// The end of a process that has been told to end at this moment: in time, and by itself.
+async fn ended(lambda: FakeLambda, terminated: Instant) -> Ended {
+    // A second signal means nothing to a process that is ending.
+    let ended = lambda.terminate(LAMBDAS_LIMIT).await;
+    let after = terminated.elapsed();
+    assert!(!ended.killed && ended.status.success(), "{ended:?}");
+    assert!(after < LAMBDAS_LIMIT, "{after:?}");
+    ended
 }
 
 #[tokio::test]
@@ -52,14 +62,7 @@ async fn what_is_under_way_is_finished_or_returned_and_flushed_before_the_end() 
     let id = |number| json!({"itemIdentifier": Record::new(number).message_id});
     let failed = json!({"batchItemFailures": [id(1), id(2), id(3)]});
     assert_eq!(response.unwrap(), Ok(failed));
-    // The second signal means nothing to a process that is ending.
-    let ended = lambda.terminate(LAMBDAS_LIMIT).await;
-    assert!(!ended.killed && ended.status.success(), "{ended:?}");
-    assert!(
-        terminated.elapsed() < LAMBDAS_LIMIT,
-        "{:?}",
-        terminated.elapsed()
-    );
+    ended(lambda, terminated).await;
     let spans = collector.spans().unwrap();
     assert_eq!(spans.len(), records.len() + 1);
     let shut_down = spans
@@ -95,14 +98,7 @@ async fn ended_while_flushing(flush_point: &str) -> Vec<String> {
     };
     let (response, terminated) = tokio::join!(answering, terminating);
     assert_eq!(response.unwrap(), Ok(json!({"batchItemFailures": []})));
-    let ended = lambda.terminate(LAMBDAS_LIMIT).await;
-    assert!(!ended.killed && ended.status.success(), "{ended:?}");
-    assert!(
-        terminated.elapsed() < LAMBDAS_LIMIT,
-        "{:?}",
-        terminated.elapsed()
-    );
-    ended.stdout
+    ended(lambda, terminated).await.stdout
 }
 
 #[tokio::test]
@@ -132,8 +128,6 @@ async fn where_the_extension_is_refused_the_signal_is_obeyed_and_messages_are_ha
     let response = invocation.unwrap().response;
     assert_eq!(response, Ok(json!({"batchItemFailures": []})));
     assert!(lambda.extensions().is_empty());
-    let ended = lambda.terminate(LAMBDAS_LIMIT).await;
-    assert!(!ended.killed && ended.status.success(), "{ended:?}");
-    let log = ended.stdout.join("\n");
+    let log = ended(lambda, Instant::now()).await.stdout.join("\n");
     assert!(log.contains("extension cannot be registered"), "{log}");
 }

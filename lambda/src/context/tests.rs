@@ -1,5 +1,6 @@
 use super::*;
 use crate::event::Batch;
+use crate::exercise::listed;
 use baton_telemetry::parse_trace_context;
 use opentelemetry::baggage::BaggageExt as _;
 use opentelemetry::trace::{TraceContextExt as _, TraceFlags};
@@ -14,14 +15,6 @@ fn traceparent(span: u8) -> String {
 }
 
 const XRAY: &str = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=0";
-
-fn listed(trace_context: bool, baggage: bool, xray: bool) -> Propagator {
-    let mut propagator = Propagator::default();
-    propagator.trace_context = trace_context;
-    propagator.baggage = baggage;
-    propagator.xray = xray;
-    propagator
-}
 
 /// The origin of a record with these message attributes, body, and X-Ray header.
 fn origin(propagator: Propagator, attributes: Json, body: &str, header: Option<&str>) -> Origin {

@@ -1,15 +1,7 @@
 //! Whose context the message carries, by `OTEL_PROPAGATORS` and by what it came with.
 
 use super::*;
-
-/// The propagators of this list.
-fn listed(trace_context: bool, baggage: bool, xray: bool) -> Propagator {
-    let mut propagator = Propagator::default();
-    propagator.trace_context = trace_context;
-    propagator.baggage = baggage;
-    propagator.xray = xray;
-    propagator
-}
+use crate::exercise::listed;
 
 /// The request and the span of a send of a message with these attributes and this `AWSTraceHeader`.
 async fn sent(
