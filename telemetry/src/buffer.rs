@@ -1,34 +1,44 @@
-//! The process's finished spans, encoded, until a flush takes them.
+//! The process's finished spans, or its log records, encoded, until a flush takes them.
 //!
-//! A span is encoded when it ends: the bytes are a third of the SDK's structures, their size is known (so the buffer can be bounded in
-//! bytes, and requests cut where they must be), and sending them again costs nothing. There is no thread and no channel: a mutex, which
-//! nobody holds across an await.
+//! A record is encoded when it is complete: the bytes are a third of the SDK's structures, their size is known (so the buffer can be
+//! bounded in bytes, and requests cut where they must be), and sending them again costs nothing. There is no thread and no channel: a
+//! mutex, which nobody holds across an await.
 
 mod chunk;
 mod flight;
+mod spans;
 
 pub(crate) use chunk::Chunk;
 pub(crate) use flight::{FlightNumber, Taken, Whose};
+pub(crate) use spans::SpanBuffer;
 
-use crate::group::Members;
-use chunk::{OpenChunk, Owner};
+use crate::group::Group;
+use chunk::OpenChunk;
 use flight::Flights;
-use opentelemetry::trace::Span as _;
-use opentelemetry::{Context, InstrumentationScope};
-use opentelemetry_sdk::error::OTelSdkResult;
-use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
+use opentelemetry::InstrumentationScope;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 use tokio::sync::Notify;
+
+/// What a buffer keeps.
+pub(crate) trait Record {
+    /// Writes the record as a field of its scope's message.
+    fn encode(&self, out: &mut Vec<u8>);
+
+    /// Writes less of it: done where the whole is more than a request may be.
+    fn encode_shortened(&self, out: &mut Vec<u8>);
+}
+
+/// The group of a record, if it has one.
+pub(crate) type Owner = Option<Arc<Group>>;
 
 /// How much the buffer holds before it drops, what is on its way to the collector included.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Bounds {
-    pub(crate) spans: usize,
+    pub(crate) records: usize,
     pub(crate) bytes: usize,
 }
 
-/// Cumulative counts of this process. `finished = exported + dropped + pending` at every moment.
+/// Cumulative counts of records in this process. `finished = exported + dropped + pending` at every moment.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
     pub(crate) finished: u64,
@@ -46,33 +56,44 @@ struct State {
     closed: Vec<Chunk>,
     flights: Flights,
     counts: Counts,
-    /// Encoded spans that are pending, without their scopes.
+    /// Encoded records that are pending, without their scopes.
     bytes: usize,
 }
 
-/// Clones share the buffer; one of them is the provider's span processor.
+/// Clones share the buffer.
 #[derive(Debug, Clone)]
-pub(crate) struct SpanBuffer(Arc<Shared>);
+pub(crate) struct Buffer(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
     bounds: Bounds,
-    members: Members,
     state: Mutex<State>,
     half_full: Notify,
     /// Something that was on its way has arrived, or is back.
     settled: Notify,
 }
 
-impl SpanBuffer {
+impl Buffer {
     pub(crate) fn new(bounds: Bounds) -> Self {
         Self(Arc::new(Shared {
             bounds,
-            members: Members::default(),
             state: Mutex::default(),
             half_full: Notify::new(),
             settled: Notify::new(),
         }))
+    }
+
+    /// Adds a record that is complete, or drops it at the bounds.
+    pub(crate) fn push(&self, record: &impl Record, scope: &InstrumentationScope, owner: Owner) {
+        let bounds = self.0.bounds;
+        let mut state = self.lock();
+        let was_half_full = state.is_half_full(bounds);
+        state.push(record, scope, owner, bounds);
+        let became_half_full = !was_half_full && state.is_half_full(bounds);
+        drop(state);
+        if became_half_full {
+            self.0.half_full.notify_one();
+        }
     }
 
     pub(crate) fn counts(&self) -> Counts {
@@ -103,7 +124,7 @@ impl SpanBuffer {
         self.start(&mut state, chunks)
     }
 
-    /// Waits for such spans that flushes before this one have taken: until all have arrived (`None`), or some are back and taken again.
+    /// Waits for such records that flushes before this one have taken: until all have arrived (`None`), or some are back and taken again.
     pub(crate) async fn take_returned(
         &self,
         whose: Whose<'_>,
@@ -146,7 +167,7 @@ impl State {
         // What came back from a flush goes before what has finished since.
         let chunks: Vec<Chunk> = closed.chain(open.map(OpenChunk::close)).collect();
         let late = chunks.iter().filter(|chunk| chunk.is_late());
-        self.counts.late += late.map(|chunk| chunk.spans).sum::<u64>();
+        self.counts.late += late.map(|chunk| chunk.records).sum::<u64>();
         chunks
     }
 
@@ -157,22 +178,28 @@ impl State {
             .collect()
     }
 
-    fn push(&mut self, span: &SpanData, owner: Owner, bounds: Bounds) {
+    fn push(
+        &mut self,
+        record: &impl Record,
+        scope: &InstrumentationScope,
+        owner: Owner,
+        bounds: Bounds,
+    ) {
         self.counts.finished += 1;
-        if self.counts.pending >= bounds.spans as u64 || self.bytes >= bounds.bytes {
+        if self.counts.pending >= bounds.records as u64 || self.bytes >= bounds.bytes {
             self.counts.dropped += 1;
             return;
         }
-        let at = self.open_chunk(&span.instrumentation_scope, owner);
+        let at = self.open_chunk(scope, owner);
         let chunk = &mut self.open[at];
-        self.bytes += chunk.push(span);
+        self.bytes += chunk.push(record);
         self.counts.pending += 1;
         if chunk.is_full() {
             self.closed.push(self.open.remove(at).close());
         }
     }
 
-    /// Where the chunk is that takes the next span of a scope and a group.
+    /// Where the chunk is that takes the next record of a scope and a group.
     fn open_chunk(&mut self, scope: &InstrumentationScope, owner: Owner) -> usize {
         let mut open = self.open.iter();
         open.position(|chunk| chunk.takes(scope, &owner))
@@ -183,7 +210,7 @@ impl State {
     }
 
     fn is_half_full(&self, bounds: Bounds) -> bool {
-        self.counts.pending >= bounds.spans as u64 / 2 || self.bytes >= bounds.bytes / 2
+        self.counts.pending >= bounds.records as u64 / 2 || self.bytes >= bounds.bytes / 2
     }
 
     /// Puts chunks back in front. Small ones of one scope become one again: otherwise each flush that fails would leave another allocation.
@@ -198,40 +225,6 @@ impl State {
         }
         merged.append(&mut self.closed);
         self.closed = merged;
-    }
-}
-
-impl SpanProcessor for SpanBuffer {
-    fn on_start(&self, span: &mut Span, context: &Context) {
-        let span = span.span_context();
-        if span.is_sampled() {
-            self.0.members.started(span.span_id(), context);
-        }
-    }
-
-    fn on_end(&self, span: SpanData) {
-        if !span.span_context.is_sampled() {
-            return;
-        }
-        let owner = self.0.members.ended(span.span_context.span_id());
-        let bounds = self.0.bounds;
-        let mut state = self.lock();
-        let was_half_full = state.is_half_full(bounds);
-        state.push(&span, owner, bounds);
-        let became_half_full = !was_half_full && state.is_half_full(bounds);
-        drop(state);
-        if became_half_full {
-            self.0.half_full.notify_one();
-        }
-    }
-
-    /// Nothing to do: a flush has a deadline, which this call cannot carry. [`Telemetry::flush`](crate::Telemetry::flush) is the way.
-    fn force_flush(&self) -> OTelSdkResult {
-        Ok(())
-    }
-
-    fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
-        Ok(())
     }
 }
 

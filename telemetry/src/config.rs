@@ -5,12 +5,13 @@ mod otlp;
 mod reader;
 mod sampler;
 
-pub(crate) use otlp::Otlp;
+pub(crate) use otlp::{Compression, Export, Otlp, Protocol};
 pub(crate) use reader::Problem;
 pub(crate) use sampler::SamplerChoice;
 
 use crate::buffer::Bounds;
 use crate::propagation::Propagator;
+use crate::signal::Signal;
 use reader::Reader;
 use std::num::NonZeroUsize;
 use std::time::Duration;
@@ -30,8 +31,9 @@ const DEFAULT_COUNT_LIMIT: u32 = 128;
 /// Everything that can be set, parsed.
 #[derive(Debug)]
 pub(crate) struct Config {
-    /// Where spans go; `None` when nothing is exported.
-    pub(crate) otlp: Option<Otlp>,
+    pub(crate) traces: Export,
+    pub(crate) metrics: Export,
+    pub(crate) logs: Export,
     pub(crate) sampler: SamplerChoice,
     pub(crate) propagator: Propagator,
     pub(crate) limits: SpanLimits,
@@ -85,7 +87,9 @@ impl Config {
     pub(crate) fn from_lookup(lookup: &dyn Fn(&str) -> Option<String>) -> (Self, Vec<Problem>) {
         let mut reader = Reader::new(lookup);
         let config = Self {
-            otlp: otlp::read(&mut reader),
+            traces: otlp::read(&mut reader, Signal::Traces),
+            metrics: otlp::read(&mut reader, Signal::Metrics),
+            logs: otlp::read(&mut reader, Signal::Logs),
             sampler: sampler::read(&mut reader),
             propagator: propagator(&mut reader),
             limits: limits(&mut reader),
@@ -149,7 +153,7 @@ fn bounds(reader: &mut Reader<'_>) -> Bounds {
     };
     let (spans, bytes) = ("a whole number from 1", "a whole number of bytes from 1");
     Bounds {
-        spans: bound("OTEL_BSP_MAX_QUEUE_SIZE", spans, DEFAULT_MAX_SPANS),
+        records: bound("OTEL_BSP_MAX_QUEUE_SIZE", spans, DEFAULT_MAX_SPANS),
         bytes: bound("BATON_SPAN_BUFFER_BYTES", bytes, DEFAULT_MAX_BYTES),
     }
 }

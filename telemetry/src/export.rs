@@ -1,49 +1,40 @@
-//! Sends what the buffer holds to an OTLP collector over HTTP.
+//! Sends what a buffer holds to an OTLP collector.
 
 mod failures;
 mod partial_success;
 
-use crate::buffer::{Chunk, SpanBuffer, Taken, Whose};
+use crate::buffer::{Buffer, Chunk, Taken, Whose};
 use crate::config::Otlp;
 use crate::encode::{self, ResourceFrame};
-use crate::http::{Client, Frames, SendError};
-use bytes::{Buf as _, Bytes};
-use http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use crate::http::Frames;
+use crate::signal::Signal;
+use crate::transport::TransportError;
+use crate::uplink::Uplink;
+use bytes::Buf as _;
 use opentelemetry_sdk::Resource;
 use partial_success::PartialSuccess;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
-use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout_at};
 use tracing::warn;
 
 /// Requests are cut below this: collectors take 4 MiB by default, and the headers of the protocol count.
 const MAX_REQUEST_BYTES: usize = 3 * 1024 * 1024 + 512 * 1024;
-/// OTLP/HTTP with binary protobuf (OTLP specification, "OTLP/HTTP Request").
-const CONTENT_TYPE: (HeaderName, HeaderValue) = (
-    header::CONTENT_TYPE,
-    HeaderValue::from_static("application/x-protobuf"),
-);
-const USER_AGENT: (HeaderName, HeaderValue) = (
-    header::USER_AGENT,
-    HeaderValue::from_static(concat!("baton-telemetry/", env!("CARGO_PKG_VERSION"))),
-);
-
-/// Why spans are still in the buffer, or gone.
+/// Why records are still in the buffer, or gone.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ExportError {
     #[error("no answer within the time for it")]
     Timeout,
-    #[error("the request failed")]
-    Send(#[from] SendError),
-    /// The collector does not take the spans now, and the same request may succeed later.
-    #[error("the collector answered {0}, which may pass")]
-    Unavailable(StatusCode),
-    /// The collector will never take them.
-    #[error("the collector refused the spans with {0}")]
-    Refused(StatusCode),
+    #[error(transparent)]
+    Transport(#[from] TransportError),
+}
+
+impl ExportError {
+    fn is_final(&self) -> bool {
+        matches!(self, Self::Transport(TransportError::Refused(_)))
+    }
 }
 
 /// What one flush sent by itself.
@@ -61,21 +52,19 @@ pub struct Sent {
 #[derive(Debug)]
 pub(crate) struct Exporter {
     pub(crate) failures: failures::Failures,
-    client: Client,
-    timeout: Duration,
+    uplink: Uplink,
+    signal: Signal,
     resource: ResourceFrame,
     /// Held by an export for everyone. Whoever waits for it finds its own spans sent, or sends what has gathered meanwhile.
     turn: Mutex<()>,
 }
 
 impl Exporter {
-    pub(crate) fn new(otlp: &Otlp, resource: &Resource) -> Self {
-        let mut headers = otlp.headers.clone();
-        headers.extend([CONTENT_TYPE, USER_AGENT]);
+    pub(crate) fn new(signal: Signal, otlp: &Otlp, resource: &Resource) -> Self {
         Self {
             failures: failures::Failures::new(otlp.endpoint.clone()),
-            client: Client::new(otlp.endpoint.clone(), &headers),
-            timeout: otlp.timeout,
+            uplink: Uplink::new(otlp),
+            signal,
             resource: encode::resource(resource),
             turn: Mutex::new(()),
         }
@@ -83,7 +72,7 @@ impl Exporter {
 
     /// The end of one request's time, were it sent now.
     pub(crate) fn patience(&self) -> Instant {
-        Instant::now() + self.timeout
+        self.uplink.patience()
     }
 
     /// Sends such spans as have finished, request by request, until all is sent, one fails or `deadline` is there.
@@ -92,7 +81,7 @@ impl Exporter {
     /// not overlap; others run beside them and beside each other. What is sent is added to `sent` at once.
     pub(crate) async fn export(
         &self,
-        buffer: &SpanBuffer,
+        buffer: &Buffer,
         whose: Whose<'_>,
         deadline: Instant,
         sent: &mut Sent,
@@ -107,7 +96,7 @@ impl Exporter {
         loop {
             match self.send_all(taken, deadline, sent).await {
                 Ok(()) => {}
-                Err(refused @ ExportError::Refused(_)) => outcome = Err(refused),
+                Err(refused) if refused.is_final() => outcome = Err(refused),
                 Err(passing) => return Err(passing),
             }
             match before(deadline, buffer.take_returned(whose, first)).await? {
@@ -133,52 +122,35 @@ impl Exporter {
             let (count, body) = (chunks.len(), request_body(&self.resource, chunks));
             sent.requests += 1;
             sent.bytes += body.remaining() as u64;
-            match self.send(body, deadline).await {
+            match self.uplink.send(body, deadline).await {
                 Ok(answer) => {
-                    drop_rejected(&mut taken, count, &answer);
+                    self.drop_rejected(&mut taken, count, &answer);
                     sent.spans += taken.exported(count);
                 }
                 // One span may be to blame: the rest is tried chunk by chunk.
-                Err(ExportError::Refused(_)) if count > 1 => limit = 0,
-                Err(refused @ ExportError::Refused(_)) => {
+                Err(TransportError::Refused(_)) if count > 1 => limit = 0,
+                Err(refused @ TransportError::Refused(_)) => {
                     // What the collector refuses for good must not stand in the way of what comes after it.
                     taken.dropped(count);
-                    outcome = Err(refused);
+                    outcome = Err(refused.into());
                 }
                 // Dropping what was taken puts it back into the buffer.
-                Err(passing) => return Err(passing),
+                Err(passing) => return Err(passing.into()),
             }
         }
     }
 
-    /// Returns what an accepting collector has to say.
-    async fn send(&self, body: Frames, deadline: Instant) -> Result<Bytes, ExportError> {
-        let deadline = deadline.min(self.patience());
-        let answer = self.client.send(Method::POST, &[], body, deadline);
-        let response = answer.await?;
-        match response.status {
-            status if status.is_success() => Ok(response.body),
-            // The codes that the OTLP specification calls retryable, and those of a key that is being renewed.
-            status @ (StatusCode::UNAUTHORIZED
-            | StatusCode::FORBIDDEN
-            | StatusCode::TOO_MANY_REQUESTS
-            | StatusCode::BAD_GATEWAY
-            | StatusCode::SERVICE_UNAVAILABLE
-            | StatusCode::GATEWAY_TIMEOUT) => Err(ExportError::Unavailable(status)),
-            status => Err(ExportError::Refused(status)),
+    /// Records that the collector rejected although it accepted the request. It does not say which, and they must not be sent again.
+    fn drop_rejected(&self, taken: &mut Taken, chunks: usize, answer: &[u8]) {
+        if let Some(partial) = PartialSuccess::read(answer) {
+            let rejected = taken.rejected(chunks, partial.rejected);
+            warn!(
+                rejected,
+                collector_message = &*partial.message(),
+                "{} rejected by the collector",
+                self.signal.records(),
+            );
         }
-    }
-}
-
-/// Spans that the collector rejected although it accepted the request. It does not say which, and they must not be sent again.
-fn drop_rejected(taken: &mut Taken, chunks: usize, answer: &[u8]) {
-    if let Some(partial) = PartialSuccess::read(answer) {
-        let spans = taken.rejected(chunks, partial.rejected_spans);
-        warn!(
-            spans,
-            collector_message = &*partial.message(),
-            "spans rejected by the collector"
-        );
     }
 }
 

@@ -61,11 +61,14 @@ mod http;
 mod logs;
 mod propagation;
 mod resource;
+mod signal;
 #[cfg(test)]
 mod sink;
 mod telemetry;
 #[cfg(feature = "tracing")]
 mod tracing_layer;
+mod transport;
+mod uplink;
 
 pub use export::Sent;
 pub use group::FlushGroup;

@@ -5,6 +5,7 @@ use crate::config::Config;
 use crate::export::{ExportError, Exporter, Sent};
 use crate::group::{FlushGroup, Group};
 use crate::propagation::Propagator;
+use crate::signal::Signal;
 use crate::{logs, resource};
 use opentelemetry::trace::{SpanKind, TraceId, TracerProvider as _};
 use opentelemetry::{Context, InstrumentationScope, global};
@@ -98,8 +99,8 @@ impl Telemetry {
 
     fn new(config: &Config, resource: Resource) -> Self {
         let buffer = SpanBuffer::new(config.bounds);
-        let otlp = config.otlp.as_ref();
-        let exporter = otlp.map(|otlp| Exporter::new(otlp, &resource));
+        let otlp = config.traces.otlp();
+        let exporter = otlp.map(|otlp| Exporter::new(Signal::Traces, otlp, &resource));
         let limits = SpanLimits {
             max_attributes_per_span: config.limits.attributes,
             max_events_per_span: config.limits.events,

@@ -1,29 +1,26 @@
-//! Encoded spans of one scope and one group.
+//! Encoded records of one scope and one group.
 
-use crate::encode::{self, LinkState};
+use super::{Owner, Record};
+use crate::encode;
 use crate::group::Group;
 use bytes::Bytes;
 use opentelemetry::InstrumentationScope;
-use opentelemetry_sdk::trace::SpanData;
 use std::sync::Arc;
 
 /// A chunk that has reached this size is closed. Requests are made of whole chunks, so this is how exactly they can be cut.
 pub(super) const CHUNK_BYTES: usize = 256 * 1024;
 /// Room for the spans of a usual batch of ten, which are 6 KiB, so that their chunk does not grow step by step.
 const FIRST_CAPACITY: usize = 8 * 1024;
-/// A single span that is larger is written again without the state of its links: collectors refuse requests above 4 MiB.
-const MAX_SPAN_BYTES: usize = 3 * 1024 * 1024;
+/// A single record that is larger is written again, with less in it: collectors refuse requests above 4 MiB.
+const MAX_RECORD_BYTES: usize = 3 * 1024 * 1024;
 
-/// The group of a chunk's spans, if they have one.
-pub(super) type Owner = Option<Arc<Group>>;
-
-/// The inside of one `ScopeSpans`: a scope, then spans.
+/// The inside of one `ScopeSpans` or `ScopeLogs`: a scope, then records.
 #[derive(Debug, Clone)]
 pub(crate) struct Chunk {
     pub(crate) bytes: Bytes,
     /// How many of the bytes are the scope.
     scope: usize,
-    pub(super) spans: u64,
+    pub(crate) records: u64,
     pub(super) owner: Owner,
     /// It was on its way once and came back.
     pub(super) is_returned: bool,
@@ -34,11 +31,11 @@ impl Chunk {
         &self.bytes[..self.scope]
     }
 
-    pub(super) fn spans_bytes(&self) -> &[u8] {
+    pub(super) fn records_bytes(&self) -> &[u8] {
         &self.bytes[self.scope..]
     }
 
-    /// These spans should have gone with a flush of their group's, and none has taken them.
+    /// These records should have gone with a flush of their group's, and none has taken them.
     pub(super) fn is_late(&self) -> bool {
         !self.is_returned && self.owner.as_ref().is_some_and(|owner| owner.is_over())
     }
@@ -55,20 +52,20 @@ impl Chunk {
 
     pub(super) fn append(&mut self, other: &Self) {
         let mut bytes = Vec::from(std::mem::take(&mut self.bytes));
-        bytes.extend_from_slice(other.spans_bytes());
+        bytes.extend_from_slice(other.records_bytes());
         self.bytes = bytes.into();
-        self.spans += other.spans;
+        self.records += other.records;
     }
 }
 
-/// A chunk that still takes spans.
+/// A chunk that still takes records.
 #[derive(Debug)]
 pub(super) struct OpenChunk {
     scope: InstrumentationScope,
     pub(super) owner: Owner,
     pub(super) bytes: Vec<u8>,
     pub(super) scope_bytes: usize,
-    pub(super) spans: u64,
+    pub(super) records: u64,
 }
 
 impl OpenChunk {
@@ -80,7 +77,7 @@ impl OpenChunk {
             owner,
             scope_bytes: bytes.len(),
             bytes,
-            spans: 0,
+            records: 0,
         }
     }
 
@@ -92,15 +89,15 @@ impl OpenChunk {
         same_owner && is_same(&self.scope, scope)
     }
 
-    /// Adds a span and returns its length.
-    pub(super) fn push(&mut self, span: &SpanData) -> usize {
+    /// Adds a record and returns its length.
+    pub(super) fn push(&mut self, record: &impl Record) -> usize {
         let start = self.bytes.len();
-        encode::span(&mut self.bytes, span, LinkState::Keep);
-        if self.bytes.len() - start > MAX_SPAN_BYTES {
+        record.encode(&mut self.bytes);
+        if self.bytes.len() - start > MAX_RECORD_BYTES {
             self.bytes.truncate(start);
-            encode::span(&mut self.bytes, span, LinkState::Leave);
+            record.encode_shortened(&mut self.bytes);
         }
-        self.spans += 1;
+        self.records += 1;
         self.bytes.len() - start
     }
 
@@ -112,7 +109,7 @@ impl OpenChunk {
         Chunk {
             bytes: self.bytes.into(),
             scope: self.scope_bytes,
-            spans: self.spans,
+            records: self.records,
             owner: self.owner,
             is_returned: false,
         }
@@ -125,7 +122,7 @@ pub(super) fn is_of(owner: &Owner, group: &Arc<Group>) -> bool {
         .is_some_and(|owner| Arc::ptr_eq(owner, group))
 }
 
-/// No group will flush these spans as its own.
+/// No group will flush these records as its own.
 pub(super) fn is_ownerless(owner: &Owner) -> bool {
     owner.as_ref().is_none_or(|owner| owner.is_over())
 }

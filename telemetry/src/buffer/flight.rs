@@ -1,11 +1,11 @@
 //! What a flush has taken from the buffer, until the collector's answer is known.
 
-use super::chunk::{Chunk, Owner, is_of, is_ownerless};
-use super::{Counts, SpanBuffer};
+use super::chunk::{Chunk, is_of, is_ownerless};
+use super::{Buffer, Counts, Owner};
 use crate::group::Group;
 use std::sync::Arc;
 
-/// Which spans a flush is for.
+/// Which records a flush is for.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Whose<'a> {
     /// All that have finished.
@@ -26,10 +26,10 @@ impl Whose<'_> {
     }
 }
 
-/// Which taking of spans it was, counted from the start of the process.
+/// Which taking of records it was, counted from the start of the process.
 pub(crate) type FlightNumber = u64;
 
-/// The spans that are on their way, by the flush that sends them.
+/// The records that are on their way, by the flush that sends them.
 #[derive(Debug, Default)]
 pub(super) struct Flights {
     under_way: Vec<Flight>,
@@ -39,7 +39,7 @@ pub(super) struct Flights {
 #[derive(Debug)]
 struct Flight {
     number: FlightNumber,
-    /// Of the spans that have no answer yet. Those without a group are in nobody's interest but everyone's.
+    /// Of the records that have no answer yet. Those without a group are in nobody's interest but everyone's.
     groups: Vec<Arc<Group>>,
 }
 
@@ -66,7 +66,7 @@ impl Flights {
         }
     }
 
-    /// Whether one of the flights before this one still carries such spans.
+    /// Whether one of the flights before this one still carries such records.
     pub(super) fn carry(&self, whose: Whose<'_>, before: FlightNumber) -> bool {
         let mut flights = self.under_way.iter().filter(|known| known.number < before);
         match whose {
@@ -89,7 +89,7 @@ fn groups(chunks: &[Chunk]) -> Vec<Arc<Group>> {
 /// Chunks on their way to a collector. Whatever happens to them is said here, or they return to the buffer.
 #[derive(Debug)]
 pub(crate) struct Taken {
-    pub(super) buffer: SpanBuffer,
+    pub(super) buffer: Buffer,
     pub(super) number: FlightNumber,
     pub(super) chunks: Vec<Chunk>,
 }
@@ -110,7 +110,7 @@ impl Taken {
         &self.chunks[..count]
     }
 
-    /// The first `chunks` were accepted by the collector. Returns how many spans they are.
+    /// The first `chunks` were accepted by the collector. Returns how many records they are.
     pub(crate) fn exported(&mut self, chunks: usize) -> u64 {
         self.settle(chunks, |counts| &mut counts.exported)
     }
@@ -120,34 +120,34 @@ impl Taken {
         self.settle(chunks, |counts| &mut counts.dropped)
     }
 
-    /// Of the first `chunks`, which are about to be [`exported`](Self::exported), the collector took so many spans less, whichever they are.
+    /// Of the first `chunks`, which are about to be [`exported`](Self::exported), the collector took so many records less, whichever they are.
     /// Returns how many are dropped.
-    pub(crate) fn rejected(&mut self, chunks: usize, spans: u64) -> u64 {
-        let mut left = spans;
+    pub(crate) fn rejected(&mut self, chunks: usize, records: u64) -> u64 {
+        let mut left = records;
         for chunk in &mut self.chunks[..chunks] {
-            let rejected = chunk.spans.min(left);
-            chunk.spans -= rejected;
+            let rejected = chunk.records.min(left);
+            chunk.records -= rejected;
             left -= rejected;
         }
         let mut state = self.buffer.lock();
-        state.counts.dropped += spans - left;
-        state.counts.pending -= spans - left;
-        spans - left
+        state.counts.dropped += records - left;
+        state.counts.pending -= records - left;
+        records - left
     }
 
     fn settle(&mut self, chunks: usize, outcome: fn(&mut Counts) -> &mut u64) -> u64 {
         let mut state = self.buffer.lock();
-        let mut spans = 0;
+        let mut records = 0;
         for chunk in self.chunks.drain(..chunks) {
-            spans += chunk.spans;
-            *outcome(&mut state.counts) += chunk.spans;
-            state.counts.pending -= chunk.spans;
-            state.bytes -= chunk.spans_bytes().len();
+            records += chunk.records;
+            *outcome(&mut state.counts) += chunk.records;
+            state.counts.pending -= chunk.records;
+            state.bytes -= chunk.records_bytes().len();
         }
         state.flights.update(self.number, &self.chunks);
         drop(state);
         self.buffer.0.settled.notify_waiters();
-        spans
+        records
     }
 }
 

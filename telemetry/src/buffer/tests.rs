@@ -2,13 +2,16 @@
 
 use super::*;
 use crate::group::FlushGroup;
+use opentelemetry::Context;
+use opentelemetry::trace::Span as _;
 use opentelemetry::trace::{Tracer as _, TracerProvider as _};
+use opentelemetry_sdk::trace::Span;
 use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
 use proptest::prelude::*;
 use std::collections::VecDeque;
 
 const BOUNDS: Bounds = Bounds {
-    spans: 20,
+    records: 20,
     bytes: 4 * 1024,
 };
 /// The bound in bytes is looked at before a span is added: by one span it may be passed.
@@ -84,11 +87,11 @@ fn held(buffer: &SpanBuffer, flights: &VecDeque<Taken>) -> (u64, usize) {
     let state = buffer.lock();
     let on_their_way = flights.iter().flat_map(|taken| &taken.chunks);
     let chunks = state.closed.iter().chain(on_their_way);
-    let closed = chunks.map(|chunk| (chunk.spans, chunk.spans_bytes().len()));
+    let closed = chunks.map(|chunk| (chunk.records, chunk.records_bytes().len()));
     let open = state
         .open
         .iter()
-        .map(|chunk| (chunk.spans, chunk.bytes.len() - chunk.scope_bytes));
+        .map(|chunk| (chunk.records, chunk.bytes.len() - chunk.scope_bytes));
     closed
         .chain(open)
         .fold((0, 0), |sum, held| (sum.0 + held.0, sum.1 + held.1))
@@ -174,16 +177,16 @@ proptest! {
             let counts = buffer.counts();
             prop_assert_eq!(counts.finished, run.ended);
             prop_assert_eq!(counts.finished, counts.exported + counts.dropped + counts.pending);
-            prop_assert!(counts.pending <= BOUNDS.spans as u64);
+            prop_assert!(counts.pending <= BOUNDS.records as u64);
             prop_assert!(counts.late <= counts.finished);
             let bytes = buffer.lock().bytes;
             prop_assert!(bytes < BOUNDS.bytes + LARGEST_SPAN);
             prop_assert_eq!(held(&buffer, &run.flights), (counts.pending, bytes));
-            prop_assert_eq!(buffer.0.members.len(), run.running.len());
+            prop_assert_eq!(buffer.members.len(), run.running.len());
         }
         run.flights.clear();
         let everything = buffer.take(Whose::Everyone);
-        let spans: u64 = everything.chunks.iter().map(|chunk| chunk.spans).sum();
+        let spans: u64 = everything.chunks.iter().map(|chunk| chunk.records).sum();
         prop_assert_eq!(spans, buffer.counts().pending);
     }
 }
@@ -191,7 +194,7 @@ proptest! {
 #[test]
 fn chunks_that_come_back_become_one_for_each_scope() {
     let buffer = SpanBuffer::new(Bounds {
-        spans: 1_000,
+        records: 1_000,
         bytes: 1 << 20,
     });
     let (_provider, tracers) = tracers(&buffer);
@@ -206,7 +209,7 @@ fn chunks_that_come_back_become_one_for_each_scope() {
         taken
             .chunks
             .iter()
-            .map(|chunk| chunk.spans)
+            .map(|chunk| chunk.records)
             .collect::<Vec<_>>(),
         [50, 50]
     );

@@ -1,7 +1,8 @@
-//! `OTEL_EXPORTER_OTLP_*` for traces, with the per-signal form before the general one.
+//! `OTEL_EXPORTER_OTLP_*` of each signal, with its own form before the general one.
 
 use super::reader::Reader;
 use crate::endpoint::{DefaultScheme, Endpoint};
+use crate::signal::Signal;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use percent_encoding::percent_decode_str;
 use std::time::Duration;
@@ -10,50 +11,123 @@ use std::time::Duration;
 const DEFAULT_ENDPOINT: &str = "http://localhost:4318";
 /// The specification's default of `OTEL_EXPORTER_OTLP_TIMEOUT`. A flush's own deadline is usually much earlier.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
-/// What a general endpoint is followed by (OTLP exporter specification, "Endpoint URLs for OTLP/HTTP").
-const TRACES_PATH: &str = "/v1/traces";
-const NOTHING_IS_EXPORTED: &str = "no traces are exported";
+const NOTHING_IS_EXPORTED: &str = "the signal is not exported";
+
+/// The variables of one signal.
+struct Names {
+    exporter: &'static str,
+    endpoint: &'static str,
+    protocol: &'static str,
+    headers: &'static str,
+    compression: &'static str,
+    timeout: &'static str,
+}
+
+/// For the names of a signal's own variables, which must be static.
+macro_rules! names {
+    ($signal:literal) => {
+        Names {
+            exporter: concat!("OTEL_", $signal, "_EXPORTER"),
+            endpoint: concat!("OTEL_EXPORTER_OTLP_", $signal, "_ENDPOINT"),
+            protocol: concat!("OTEL_EXPORTER_OTLP_", $signal, "_PROTOCOL"),
+            headers: concat!("OTEL_EXPORTER_OTLP_", $signal, "_HEADERS"),
+            compression: concat!("OTEL_EXPORTER_OTLP_", $signal, "_COMPRESSION"),
+            timeout: concat!("OTEL_EXPORTER_OTLP_", $signal, "_TIMEOUT"),
+        }
+    };
+}
+
+impl Names {
+    fn of(signal: Signal) -> Self {
+        match signal {
+            Signal::Traces => names!("TRACES"),
+            Signal::Metrics => names!("METRICS"),
+            Signal::Logs => names!("LOGS"),
+        }
+    }
+}
+
+/// Where a signal goes.
+#[derive(Debug, Clone)]
+pub(crate) enum Export {
+    Nowhere,
+    /// Stdout, as OTLP/JSON lines.
+    Console,
+    Otlp(Otlp),
+}
+
+impl Export {
+    pub(crate) fn otlp(&self) -> Option<&Otlp> {
+        match self {
+            Self::Nowhere | Self::Console => None,
+            Self::Otlp(otlp) => Some(otlp),
+        }
+    }
+}
 
 /// How to reach the collector.
 #[derive(Debug, Clone)]
 pub(crate) struct Otlp {
     pub(crate) endpoint: Endpoint,
+    pub(crate) protocol: Protocol,
     /// May hold keys: never logged, except for the names.
     pub(crate) headers: HeaderMap,
     /// For one request.
     pub(crate) timeout: Duration,
+    pub(crate) compression: Compression,
 }
 
-/// `None` when traces are not to be exported, or cannot be.
-pub(super) fn read(reader: &mut Reader<'_>) -> Option<Otlp> {
-    if reader.flag("OTEL_SDK_DISABLED") || !exporter_is_otlp(reader) || !protocol_is_http(reader) {
-        return None;
+/// What carries OTLP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    HttpProtobuf,
+    #[cfg(feature = "grpc")]
+    Grpc,
+}
+
+/// How requests are compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Compression {
+    None,
+    Gzip,
+}
+
+/// Where the signal goes: nowhere, when it is not to be exported, or cannot be.
+pub(super) fn read(reader: &mut Reader<'_>, signal: Signal) -> Export {
+    let names = Names::of(signal);
+    if reader.flag("OTEL_SDK_DISABLED") {
+        return Export::Nowhere;
     }
-    compression(reader);
-    Some(Otlp {
-        endpoint: endpoint(reader)?,
-        headers: headers(reader),
-        timeout: timeout(reader),
-    })
-}
-
-fn exporter_is_otlp(reader: &mut Reader<'_>) -> bool {
-    const NAME: &str = "OTEL_TRACES_EXPORTER";
-    match reader.text(NAME).as_deref() {
-        None | Some("otlp") => true,
-        Some("none") => false,
+    match reader.text(names.exporter).as_deref() {
+        // Logs are on stdout in any case, and sent only where somebody asks for it.
+        None if signal == Signal::Logs => Export::Nowhere,
+        None | Some("otlp") => otlp(reader, signal, &names).map_or(Export::Nowhere, Export::Otlp),
+        Some("none") => Export::Nowhere,
+        Some("console") => Export::Console,
         Some(other) => {
-            reader.problem(NAME, other, "otlp or none", NOTHING_IS_EXPORTED);
-            false
+            let form = "otlp, console or none";
+            reader.problem(names.exporter, other, form, NOTHING_IS_EXPORTED);
+            Export::Nowhere
         }
     }
 }
 
-fn protocol_is_http(reader: &mut Reader<'_>) -> bool {
-    let [signal, general] = [
-        "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL",
-        "OTEL_EXPORTER_OTLP_PROTOCOL",
-    ];
+fn otlp(reader: &mut Reader<'_>, signal: Signal, names: &Names) -> Option<Otlp> {
+    if !protocol_is_http(reader, names) {
+        return None;
+    }
+    compression(reader, names);
+    Some(Otlp {
+        endpoint: endpoint(reader, signal, names)?,
+        protocol: Protocol::HttpProtobuf,
+        headers: headers(reader, names),
+        timeout: timeout(reader, names),
+        compression: Compression::None,
+    })
+}
+
+fn protocol_is_http(reader: &mut Reader<'_>, names: &Names) -> bool {
+    let [signal, general] = [names.protocol, "OTEL_EXPORTER_OTLP_PROTOCOL"];
     let name = if reader.text(signal).is_some() {
         signal
     } else {
@@ -69,11 +143,8 @@ fn protocol_is_http(reader: &mut Reader<'_>) -> bool {
     }
 }
 
-fn compression(reader: &mut Reader<'_>) {
-    for name in [
-        "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION",
-        "OTEL_EXPORTER_OTLP_COMPRESSION",
-    ] {
+fn compression(reader: &mut Reader<'_>, names: &Names) {
+    for name in [names.compression, "OTEL_EXPORTER_OTLP_COMPRESSION"] {
         if let Some(value) = reader.text(name).filter(|value| value != "none") {
             let form = "none, the one compression of this build";
             reader.problem(name, &value, form, "requests are not compressed");
@@ -81,23 +152,20 @@ fn compression(reader: &mut Reader<'_>) {
     }
 }
 
-fn endpoint(reader: &mut Reader<'_>) -> Option<Endpoint> {
+fn endpoint(reader: &mut Reader<'_>, signal: Signal, names: &Names) -> Option<Endpoint> {
     let scheme = match reader.flag("OTEL_EXPORTER_OTLP_INSECURE") {
         true => DefaultScheme::Http,
         false => DefaultScheme::Https,
     };
-    let [signal, general] = [
-        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
-        "OTEL_EXPORTER_OTLP_ENDPOINT",
-    ];
-    if let Some(url) = reader.text(signal) {
+    let general = "OTEL_EXPORTER_OTLP_ENDPOINT";
+    if let Some(url) = reader.text(names.endpoint) {
         // The per-signal form is used as it is.
-        return parse_endpoint(reader, signal, &url, scheme);
+        return parse_endpoint(reader, names.endpoint, &url, scheme);
     }
     let url = reader
         .text(general)
         .unwrap_or_else(|| DEFAULT_ENDPOINT.to_owned());
-    parse_endpoint(reader, general, &url, scheme).map(|endpoint| endpoint.join(TRACES_PATH))
+    parse_endpoint(reader, general, &url, scheme).map(|endpoint| endpoint.join(signal.path()))
 }
 
 /// An endpoint that is set and wrong is no reason to send the spans, and perhaps keys, somewhere else: nothing is exported then.
@@ -119,20 +187,17 @@ fn parse_endpoint(
     }
 }
 
-fn timeout(reader: &mut Reader<'_>) -> Duration {
-    let signal = reader.milliseconds("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT");
+fn timeout(reader: &mut Reader<'_>, names: &Names) -> Duration {
+    let signal = reader.milliseconds(names.timeout);
     signal
         .or_else(|| reader.milliseconds("OTEL_EXPORTER_OTLP_TIMEOUT"))
         .unwrap_or(DEFAULT_TIMEOUT)
 }
 
 /// The headers of both forms; the per-signal one wins where both name the same.
-fn headers(reader: &mut Reader<'_>) -> HeaderMap {
+fn headers(reader: &mut Reader<'_>, names: &Names) -> HeaderMap {
     let mut headers = HeaderMap::new();
-    for name in [
-        "OTEL_EXPORTER_OTLP_HEADERS",
-        "OTEL_EXPORTER_OTLP_TRACES_HEADERS",
-    ] {
+    for name in ["OTEL_EXPORTER_OTLP_HEADERS", names.headers] {
         let list = reader.text(name).unwrap_or_default();
         match header_list(&list) {
             Ok(list) => list.into_iter().for_each(|(key, value)| {

@@ -11,7 +11,8 @@ fn config(variables: &[(&str, &str)]) -> (Config, Vec<String>) {
 fn endpoint(variables: &[(&str, &str)]) -> Option<String> {
     config(variables)
         .0
-        .otlp
+        .traces
+        .otlp()
         .map(|otlp| otlp.endpoint.to_string())
 }
 
@@ -19,7 +20,7 @@ fn endpoint(variables: &[(&str, &str)]) -> Option<String> {
 fn the_defaults_are_the_specifications() {
     let (config, problems) = config(&[]);
     assert!(problems.is_empty());
-    let otlp = config.otlp.unwrap();
+    let otlp = config.traces.otlp().unwrap();
     assert_eq!(otlp.endpoint.to_string(), "http://localhost:4318/v1/traces");
     assert_eq!(otlp.timeout, Duration::from_secs(10));
     assert!(otlp.headers.is_empty());
@@ -65,7 +66,7 @@ fn a_header_value_may_contain_a_space_and_percent_signs() {
     let list = "authorization=Bearer KEY, x-scope=a%2Cb,";
     let (config, problems) = config(&[("OTEL_EXPORTER_OTLP_HEADERS", list)]);
     assert!(problems.is_empty());
-    let headers = config.otlp.unwrap().headers;
+    let headers = &config.traces.otlp().unwrap().headers;
     assert_eq!(headers["authorization"], "Bearer KEY");
     assert_eq!(headers["x-scope"], "a,b");
 }
@@ -74,7 +75,7 @@ fn a_header_value_may_contain_a_space_and_percent_signs() {
 fn broken_headers_are_reported_without_their_text() {
     let list = "a=b,Bearer SECRET";
     let (config, problems) = config(&[("OTEL_EXPORTER_OTLP_HEADERS", list)]);
-    assert!(config.otlp.unwrap().headers.is_empty());
+    assert!(config.traces.otlp().unwrap().headers.is_empty());
     assert_eq!(problems.len(), 1);
     assert!(problems[0].starts_with("OTEL_EXPORTER_OTLP_HEADERS: expected a list name=value"));
     assert!(problems[0].contains("entry 2") && !problems[0].contains("SECRET"));
@@ -87,7 +88,7 @@ fn a_url_that_holds_a_key_is_not_repeated() {
         "https://user:SECRET@collector",
     );
     let (config, problems) = config(&[variable]);
-    assert!(config.otlp.is_none());
+    assert!(config.traces.otlp().is_none());
     assert!(!problems[0].contains("SECRET"), "{problems:?}");
 }
 
@@ -121,7 +122,7 @@ fn every_wrong_variable_is_named_with_the_form_expected() {
 #[test]
 fn grpc_is_refused_in_one_clear_line() {
     let (config, problems) = config(&[("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")]);
-    assert!(config.otlp.is_none());
+    assert!(config.traces.otlp().is_none());
     assert_eq!(
         problems,
         [
@@ -201,7 +202,7 @@ fn a_buffer_for_nothing_is_refused() {
     ] {
         let (config, problems) = config(&[(name, "0")]);
         assert_eq!(
-            (config.bounds.spans, config.bounds.bytes),
+            (config.bounds.records, config.bounds.bytes),
             (DEFAULT_MAX_SPANS, DEFAULT_MAX_BYTES)
         );
         let expected = format!("{name}: expected {form}, found \"0\"; the default is used");
@@ -225,7 +226,7 @@ fn a_limit_beyond_its_type_is_told_how_far_it_may_go() {
 fn an_endpoint_with_an_impossible_port_is_told_so() {
     let variable = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:99999");
     let (config, problems) = config(&[variable]);
-    assert!(config.otlp.is_none());
+    assert!(config.traces.otlp().is_none());
     assert!(
         problems[0].contains("(the port is not a number from 1 to 65535)"),
         "{problems:?}"

@@ -79,6 +79,7 @@ impl Failures {
 mod tests {
     use super::*;
     use crate::endpoint::DefaultScheme;
+    use crate::transport::TransportError;
     use http::StatusCode;
     use tokio::time::advance;
 
@@ -113,7 +114,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn another_failure_and_one_after_a_success_are_told_of_at_once() {
         let failures = failures();
-        let busy = ExportError::Unavailable(StatusCode::SERVICE_UNAVAILABLE);
+        let busy = ExportError::Transport(TransportError::Unavailable {
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            retry_after: None,
+        });
         for (error, exported, told) in [
             (&ExportError::Timeout, 0, 1),
             (&busy, 0, 1),

@@ -1,13 +1,13 @@
-//! What a collector says of spans that it did not take of a request it answered with success (OTLP specification, "Partial Success").
+//! What a collector says of records that it did not take of a request it answered with success (OTLP specification, "Partial Success").
 
 use std::borrow::Cow;
 
 /// Of a collector's message so much goes into the log: enough for a sentence and an identifier.
 const MAX_MESSAGE: usize = 512;
 
-/// Tags of `ExportTraceServiceResponse` and of the `ExportTracePartialSuccess` in it.
+/// Tags of `ExportTraceServiceResponse` and of the `ExportTracePartialSuccess` in it; the other signals have the same.
 const PARTIAL_SUCCESS: u64 = 1 << 3 | LENGTH_DELIMITED;
-const REJECTED_SPANS: u64 = 1 << 3 | VARINT;
+const REJECTED: u64 = 1 << 3 | VARINT;
 const ERROR_MESSAGE: u64 = 2 << 3 | LENGTH_DELIMITED;
 
 const VARINT: u64 = 0;
@@ -17,26 +17,26 @@ const FIXED32: u64 = 5;
 
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct PartialSuccess<'a> {
-    pub(super) rejected_spans: u64,
+    pub(super) rejected: u64,
     message: &'a [u8],
 }
 
 impl<'a> PartialSuccess<'a> {
-    /// `None` where spans were not rejected, or the body is not OTLP: the status has said that the request was accepted.
+    /// `None` where none were rejected, or the body is not OTLP: the status has said that the request was accepted.
     pub(super) fn read(body: &'a [u8]) -> Option<Self> {
         let mut partial = Self::default();
         each_field(body, |tag, _, inner| match tag {
             PARTIAL_SUCCESS => partial.read_inner(inner),
             _ => Some(()),
         })?;
-        (partial.rejected_spans > 0).then_some(partial)
+        (partial.rejected > 0).then_some(partial)
     }
 
     fn read_inner(&mut self, bytes: &'a [u8]) -> Option<()> {
         each_field(bytes, |tag, number, text| {
             match tag {
                 // An `int64`: what is below zero says nothing.
-                REJECTED_SPANS => self.rejected_spans = i64::try_from(number).unwrap_or(0) as u64,
+                REJECTED => self.rejected = i64::try_from(number).unwrap_or(0) as u64,
                 ERROR_MESSAGE => self.message = text,
                 _ => {}
             }
@@ -103,8 +103,7 @@ mod tests {
     }
 
     fn read(body: &[u8]) -> Option<(u64, String)> {
-        PartialSuccess::read(body)
-            .map(|partial| (partial.rejected_spans, partial.message().into_owned()))
+        PartialSuccess::read(body).map(|partial| (partial.rejected, partial.message().into_owned()))
     }
 
     #[test]

@@ -7,7 +7,7 @@ use tracing::{field, info};
 
 /// The effective configuration in one line: enough to see why nothing arrives, and no secret.
 pub(super) fn log(config: &Config, resource: &Resource) {
-    let otlp = config.otlp.as_ref();
+    let otlp = config.traces.otlp();
     let headers: Vec<&str> = otlp
         .iter()
         .flat_map(|otlp| otlp.headers.keys())
@@ -26,7 +26,7 @@ pub(super) fn log(config: &Config, resource: &Resource) {
         timeout_ms = otlp.map(|otlp| milliseconds(otlp.timeout)),
         sampler = %config.sampler,
         propagators = %config.propagator,
-        max_spans = config.bounds.spans,
+        max_spans = config.bounds.records,
         max_bytes = config.bounds.bytes,
         schedule_delay_ms = milliseconds(config.schedule_delay),
         max_span_attributes = limited(config.limits.attributes),

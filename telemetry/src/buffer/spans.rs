@@ -1,0 +1,71 @@
+//! Spans on their way into a buffer.
+
+use super::{Bounds, Buffer, Record};
+use crate::encode::{self, LinkState};
+use crate::group::Members;
+use opentelemetry::Context;
+use opentelemetry::trace::Span as _;
+use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A buffer of spans. Clones share it; one of them is the provider's span processor.
+#[derive(Debug, Clone)]
+pub(crate) struct SpanBuffer {
+    buffer: Buffer,
+    pub(super) members: Arc<Members>,
+}
+
+impl SpanBuffer {
+    pub(crate) fn new(bounds: Bounds) -> Self {
+        Self {
+            buffer: Buffer::new(bounds),
+            members: Arc::default(),
+        }
+    }
+}
+
+impl Deref for SpanBuffer {
+    type Target = Buffer;
+
+    fn deref(&self) -> &Buffer {
+        &self.buffer
+    }
+}
+
+impl Record for SpanData {
+    fn encode(&self, out: &mut Vec<u8>) {
+        encode::span(out, self, LinkState::Keep);
+    }
+
+    fn encode_shortened(&self, out: &mut Vec<u8>) {
+        encode::span(out, self, LinkState::Leave);
+    }
+}
+
+impl SpanProcessor for SpanBuffer {
+    fn on_start(&self, span: &mut Span, context: &Context) {
+        let span = span.span_context();
+        if span.is_sampled() {
+            self.members.started(span.span_id(), context);
+        }
+    }
+
+    fn on_end(&self, span: SpanData) {
+        if span.span_context.is_sampled() {
+            let owner = self.members.ended(span.span_context.span_id());
+            self.buffer.push(&span, &span.instrumentation_scope, owner);
+        }
+    }
+
+    /// Nothing to do: a flush has a deadline, which this call cannot carry. [`Telemetry::flush`](crate::Telemetry::flush) is the way.
+    fn force_flush(&self) -> OTelSdkResult {
+        Ok(())
+    }
+
+    fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
+        Ok(())
+    }
+}
