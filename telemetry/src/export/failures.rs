@@ -2,7 +2,6 @@
 //! minute, each time with the line that the log has already.
 
 use super::ExportError;
-use crate::endpoint::Endpoint;
 use crate::logs;
 use std::error::Error;
 use std::sync::{Mutex, PoisonError};
@@ -16,8 +15,7 @@ const AGAIN_AFTER: Duration = Duration::from_secs(60);
 /// The failures of one exporter.
 #[derive(Debug)]
 pub(crate) struct Failures {
-    /// Holds no credentials, see [`Endpoint`].
-    endpoint: Endpoint,
+    endpoint: String,
     last: Mutex<Option<Told>>,
 }
 
@@ -33,7 +31,7 @@ struct Told {
 }
 
 impl Failures {
-    pub(super) fn new(endpoint: Endpoint) -> Self {
+    pub(super) fn new(endpoint: String) -> Self {
         Self {
             endpoint,
             last: Mutex::default(),
@@ -45,7 +43,7 @@ impl Failures {
     pub(crate) fn tell(&self, error: &ExportError, exported: u64) {
         if let Some(untold) = self.news(logs::chain(error), exported) {
             warn!(
-                endpoint = %self.endpoint,
+                endpoint = self.endpoint,
                 error = error as &dyn Error,
                 untold_failures = (untold > 0).then_some(untold),
                 "spans not exported"
@@ -78,8 +76,8 @@ impl Failures {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::endpoint::DefaultScheme;
     use crate::transport::TransportError;
+    use crate::uplink::UplinkError;
     use http::StatusCode;
     use tokio::time::advance;
 
@@ -89,8 +87,7 @@ mod tests {
     }
 
     fn failures() -> Failures {
-        let endpoint = Endpoint::parse("http://collector:4318/v1/traces", DefaultScheme::Http);
-        Failures::new(endpoint.unwrap())
+        Failures::new("http://collector:4318/v1/traces".to_owned())
     }
 
     #[tokio::test(start_paused = true)]
@@ -114,10 +111,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn another_failure_and_one_after_a_success_are_told_of_at_once() {
         let failures = failures();
-        let busy = ExportError::Transport(TransportError::Unavailable {
+        let busy = ExportError::Uplink(UplinkError::Transport(TransportError::Unavailable {
             status: StatusCode::SERVICE_UNAVAILABLE,
             retry_after: None,
-        });
+        }));
         for (error, exported, told) in [
             (&ExportError::Timeout, 0, 1),
             (&busy, 0, 1),
