@@ -63,7 +63,7 @@ impl Exporter {
     pub(crate) fn new(signal: Signal, otlp: &Otlp, resource: &Resource) -> Self {
         Self {
             failures: failures::Failures::new(otlp.endpoint.clone()),
-            uplink: Uplink::new(otlp),
+            uplink: Uplink::new(signal, otlp),
             signal,
             resource: encode::resource(resource),
             turn: Mutex::new(()),

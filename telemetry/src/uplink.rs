@@ -2,6 +2,7 @@
 
 use crate::config::Otlp;
 use crate::http::Frames;
+use crate::signal::Signal;
 use crate::transport::{Transport, TransportError};
 use bytes::Bytes;
 use tokio::time::Instant;
@@ -13,9 +14,9 @@ pub(crate) struct Uplink {
 }
 
 impl Uplink {
-    pub(crate) fn new(otlp: &Otlp) -> Self {
+    pub(crate) fn new(signal: Signal, otlp: &Otlp) -> Self {
         Self {
-            transport: Transport::new(otlp),
+            transport: Transport::new(signal, otlp),
         }
     }
 
