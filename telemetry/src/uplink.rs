@@ -9,7 +9,6 @@ use crate::output::Output;
 use crate::signal::Signal;
 use crate::transport::{Transport, TransportError};
 use bytes::{Buf as _, Bytes};
-use http::StatusCode;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
@@ -60,7 +59,7 @@ impl Uplink {
             })),
             Export::Otlp(otlp) => Some(Self::Collector(Collector {
                 endpoint: otlp.endpoint.clone(),
-                transport: Transport::new(otlp),
+                transport: Transport::new(signal, otlp),
                 breaker: breakers.of(otlp.endpoint.authority()),
             })),
         }
@@ -177,15 +176,11 @@ impl Collector {
 fn pause_before_second(error: &TransportError) -> Option<Duration> {
     match error {
         // The same key will not be accepted a moment later.
-        TransportError::Unavailable { status, .. } if is_unauthorized(*status) => None,
+        error if error.is_unauthorized() => None,
         TransportError::Unavailable { retry_after, .. } => Some(retry_after.unwrap_or_default()),
         TransportError::Send(SendError::Broken(_)) => Some(Duration::ZERO),
         TransportError::Send(_) | TransportError::Refused(_) => None,
     }
-}
-
-fn is_unauthorized(status: StatusCode) -> bool {
-    matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
 }
 
 /// What the outcome of a request tells about the collector.

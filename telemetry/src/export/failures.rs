@@ -112,7 +112,7 @@ mod tests {
     async fn another_failure_and_one_after_a_success_are_told_of_at_once() {
         let failures = failures();
         let busy = ExportError::Uplink(UplinkError::Transport(TransportError::Unavailable {
-            status: StatusCode::SERVICE_UNAVAILABLE,
+            status: StatusCode::SERVICE_UNAVAILABLE.into(),
             retry_after: None,
         }));
         for (error, exported, told) in [
