@@ -17,6 +17,9 @@ const AWS: &str = "aws";
 const AWS_LAMBDA: &str = "aws_lambda";
 const AWS_ECS: &str = "aws_ecs";
 
+/// Deprecated, and so no constant that may be used.
+const OLD_DEPLOYMENT_ENVIRONMENT: &str = "deployment.environment";
+
 /// What Coralogix sorts telemetry by.
 const CX_APPLICATION_NAME: &str = "cx.application.name";
 const CX_SUBSYSTEM_NAME: &str = "cx.subsystem.name";
@@ -56,7 +59,7 @@ fn given_attributes(attributes: &mut Vec<KeyValue>, config: &Config) {
         attributes.push(KeyValue::new(key.clone(), value.clone()));
         // What this attribute was called until 2024 is still in many manifests, and the Collector's metrics go by the new name. The old one
         // stays beside it: somebody may search for it.
-        if key == key::DEPLOYMENT_ENVIRONMENT && !names(key::DEPLOYMENT_ENVIRONMENT_NAME) {
+        if key == OLD_DEPLOYMENT_ENVIRONMENT && !names(key::DEPLOYMENT_ENVIRONMENT_NAME) {
             put(attributes, key::DEPLOYMENT_ENVIRONMENT_NAME, value.clone());
         }
     }

@@ -127,7 +127,7 @@ async fn the_environments_name_may_be_given_under_its_old_key() {
         let resource = resource(&[("OTEL_RESOURCE_ATTRIBUTES", given)]).await;
         let name = text(&resource, key::DEPLOYMENT_ENVIRONMENT_NAME);
         assert_eq!(name.as_deref(), Some(expected), "{given}");
-        let old = text(&resource, key::DEPLOYMENT_ENVIRONMENT);
+        let old = text(&resource, OLD_DEPLOYMENT_ENVIRONMENT);
         assert_eq!(old.is_some(), given.contains("environment="), "{given}");
     }
 }
