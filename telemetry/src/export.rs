@@ -3,6 +3,9 @@
 mod failures;
 mod partial_success;
 
+pub(crate) use failures::Failures;
+pub(crate) use partial_success::PartialSuccess;
+
 use crate::buffer::{Buffer, Chunk, Taken, Whose};
 use crate::config::Otlp;
 use crate::encode::{self, ResourceFrame};
@@ -12,7 +15,6 @@ use crate::transport::TransportError;
 use crate::uplink::Uplink;
 use bytes::Buf as _;
 use opentelemetry_sdk::Resource;
-use partial_success::PartialSuccess;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
@@ -32,7 +34,7 @@ pub(crate) enum ExportError {
 }
 
 impl ExportError {
-    fn is_final(&self) -> bool {
+    pub(crate) fn is_final(&self) -> bool {
         matches!(self, Self::Transport(TransportError::Refused(_)))
     }
 }
@@ -51,7 +53,7 @@ pub struct Sent {
 
 #[derive(Debug)]
 pub(crate) struct Exporter {
-    pub(crate) failures: failures::Failures,
+    pub(crate) failures: Failures,
     uplink: Uplink,
     signal: Signal,
     resource: ResourceFrame,
@@ -62,7 +64,7 @@ pub(crate) struct Exporter {
 impl Exporter {
     pub(crate) fn new(signal: Signal, otlp: &Otlp, resource: &Resource) -> Self {
         Self {
-            failures: failures::Failures::new(otlp.endpoint.clone()),
+            failures: Failures::new(signal, otlp.endpoint.clone()),
             uplink: Uplink::new(otlp),
             signal,
             resource: encode::resource(resource),
@@ -155,7 +157,10 @@ impl Exporter {
 }
 
 /// Waits for what is usually there at once, and only otherwise sets a timer.
-async fn before<F: Future>(deadline: Instant, future: F) -> Result<F::Output, ExportError> {
+pub(crate) async fn before<F: Future>(
+    deadline: Instant,
+    future: F,
+) -> Result<F::Output, ExportError> {
     let mut future = pin!(future);
     let at_once = poll_fn(|context| Poll::Ready(future.as_mut().poll(context))).await;
     if let Poll::Ready(output) = at_once {

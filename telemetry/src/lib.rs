@@ -59,6 +59,7 @@ mod export;
 mod group;
 mod http;
 mod logs;
+mod metrics;
 mod propagation;
 mod resource;
 mod signal;

@@ -4,9 +4,12 @@ use crate::buffer::{Counts, SpanBuffer, Whose};
 use crate::config::Config;
 use crate::export::{ExportError, Exporter, Sent};
 use crate::group::{FlushGroup, Group};
+use crate::metrics::Metrics;
 use crate::propagation::Propagator;
 use crate::signal::Signal;
 use crate::{logs, resource};
+use opentelemetry::metrics::noop::NoopMeterProvider;
+use opentelemetry::metrics::{Meter, MeterProvider as _};
 use opentelemetry::trace::{SpanKind, TraceId, TracerProvider as _};
 use opentelemetry::{Context, InstrumentationScope, global};
 use opentelemetry_sdk::Resource;
@@ -63,6 +66,8 @@ struct Shared {
     buffer: SpanBuffer,
     /// `None` when nothing is exported; spans are not even kept then.
     exporter: Option<Exporter>,
+    /// `None` when no metrics are exported; nothing is aggregated then.
+    metrics: Option<Metrics>,
     propagator: Propagator,
     sampler: Sampler,
     schedule_delay: Duration,
@@ -94,6 +99,9 @@ impl Telemetry {
         let telemetry = Self::new(&config, resource);
         global::set_text_map_propagator(config.propagator);
         global::set_tracer_provider(telemetry.shared.provider.clone());
+        if let Some(metrics) = &telemetry.shared.metrics {
+            global::set_meter_provider(metrics.provider().clone());
+        }
         telemetry
     }
 
@@ -101,6 +109,8 @@ impl Telemetry {
         let buffer = SpanBuffer::new(config.bounds);
         let otlp = config.traces.otlp();
         let exporter = otlp.map(|otlp| Exporter::new(Signal::Traces, otlp, &resource));
+        let otlp = config.metrics.otlp();
+        let metrics = otlp.map(|otlp| Metrics::new(otlp, &resource));
         let limits = SpanLimits {
             max_attributes_per_span: config.limits.attributes,
             max_events_per_span: config.limits.events,
@@ -120,6 +130,7 @@ impl Telemetry {
                 provider: builder.build(),
                 buffer,
                 exporter,
+                metrics,
                 propagator: config.propagator,
                 sampler: config.sampler.sampler.clone(),
                 schedule_delay: config.schedule_delay,
@@ -134,11 +145,18 @@ impl Telemetry {
     /// A tracer of this process for the instrumentation scope of this name and version: usually the crate's that makes the spans.
     #[must_use]
     pub fn tracer(&self, name: &'static str, version: &'static str) -> SdkTracer {
-        let scope = InstrumentationScope::builder(name)
-            .with_version(version)
-            .with_schema_url(SCHEMA_URL)
-            .build();
-        self.shared.provider.tracer_with_scope(scope)
+        self.shared.provider.tracer_with_scope(scope(name, version))
+    }
+
+    /// A meter of this process for the instrumentation scope of this name and version. What its instruments record goes with the flushes,
+    /// or nowhere where no metrics are exported: recording costs next to nothing then.
+    #[must_use]
+    pub fn meter(&self, name: &'static str, version: &'static str) -> Meter {
+        let scope = scope(name, version);
+        match &self.shared.metrics {
+            Some(metrics) => metrics.provider().meter_with_scope(scope),
+            None => NoopMeterProvider::new().meter_with_scope(scope),
+        }
     }
 
     /// What `OTEL_PROPAGATORS` asks for; also OpenTelemetry's global propagator.
@@ -186,7 +204,10 @@ impl Telemetry {
     async fn flush_whose(&self, whose: Whose<'_>, deadline: Instant) -> FlushReport {
         let mut sent = Sent::default();
         // The failure has been logged, and the report tells what is pending.
-        let outcome = self.export(whose, deadline, &mut sent).await;
+        let (outcome, ()) = tokio::join!(
+            self.export(whose, deadline, &mut sent),
+            self.export_metrics(whose, deadline),
+        );
         if outcome.is_ok() && matches!(whose, Whose::Group(_)) {
             self.sweep();
         }
@@ -265,6 +286,18 @@ impl Telemetry {
         outcome
     }
 
+    /// The metrics' part of a flush. A failure has been logged, and loses nothing.
+    async fn export_metrics(&self, whose: Whose<'_>, deadline: Instant) {
+        let Some(metrics) = &self.shared.metrics else {
+            return;
+        };
+        let _ = match whose {
+            Whose::Everyone => metrics.export(deadline).await,
+            // No metrics are a group's own: where another flush is sending them already, these go with the next one.
+            Whose::Group(_) | Whose::Nobody => metrics.export_unless_busy(deadline).await,
+        };
+    }
+
     /// Completes when it is time for an export although more spans are to come: `OTEL_BSP_SCHEDULE_DELAY` (5 s) after the call, or when the
     /// buffer has become half full. Never, where nothing is exported.
     pub async fn export_due(&self) {
@@ -326,6 +359,13 @@ impl Telemetry {
     fn background(&self) -> MutexGuard<'_, Option<JoinHandle<()>>> {
         lock(&self.shared.background)
     }
+}
+
+fn scope(name: &'static str, version: &'static str) -> InstrumentationScope {
+    InstrumentationScope::builder(name)
+        .with_version(version)
+        .with_schema_url(SCHEMA_URL)
+        .build()
 }
 
 fn lock(task: &Mutex<Option<JoinHandle<()>>>) -> MutexGuard<'_, Option<JoinHandle<()>>> {

@@ -4,6 +4,7 @@
 use super::ExportError;
 use crate::endpoint::Endpoint;
 use crate::logs;
+use crate::signal::Signal;
 use std::error::Error;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -16,6 +17,7 @@ const AGAIN_AFTER: Duration = Duration::from_secs(60);
 /// The failures of one exporter.
 #[derive(Debug)]
 pub(crate) struct Failures {
+    signal: Signal,
     /// Holds no credentials, see [`Endpoint`].
     endpoint: Endpoint,
     last: Mutex<Option<Told>>,
@@ -26,29 +28,31 @@ pub(crate) struct Failures {
 struct Told {
     failure: String,
     at: Instant,
-    /// Spans that had been exported by then: with more of them, there was a success in between.
+    /// Records that had been exported by then: with more of them, there was a success in between.
     exported: u64,
     /// Failures since, of which the log has told nothing.
     untold: u64,
 }
 
 impl Failures {
-    pub(super) fn new(endpoint: Endpoint) -> Self {
+    pub(crate) fn new(signal: Signal, endpoint: Endpoint) -> Self {
         Self {
+            signal,
             endpoint,
             last: Mutex::default(),
         }
     }
 
     /// Logs a failure that is new: another one than before, the first after a success, or one that has lasted for [`AGAIN_AFTER`].
-    /// `exported` is the number of spans exported so far.
+    /// `exported` is the number of records exported so far.
     pub(crate) fn tell(&self, error: &ExportError, exported: u64) {
         if let Some(untold) = self.news(logs::chain(error), exported) {
             warn!(
                 endpoint = %self.endpoint,
                 error = error as &dyn Error,
                 untold_failures = (untold > 0).then_some(untold),
-                "spans not exported"
+                "{} not exported",
+                self.signal.records(),
             );
         }
     }
@@ -90,7 +94,7 @@ mod tests {
 
     fn failures() -> Failures {
         let endpoint = Endpoint::parse("http://collector:4318/v1/traces", DefaultScheme::Http);
-        Failures::new(endpoint.unwrap())
+        Failures::new(Signal::Traces, endpoint.unwrap())
     }
 
     #[tokio::test(start_paused = true)]
