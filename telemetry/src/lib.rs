@@ -61,6 +61,7 @@ mod export;
 mod group;
 mod http;
 mod logs;
+mod metrics;
 mod otlp_json;
 mod output;
 mod propagation;
