@@ -59,11 +59,13 @@ mod export;
 mod group;
 mod http;
 mod logs;
+mod otlp_json;
 mod propagation;
 mod resource;
 mod signal;
 #[cfg(test)]
 mod sink;
+pub mod spill;
 mod telemetry;
 #[cfg(feature = "tracing")]
 mod tracing_layer;
