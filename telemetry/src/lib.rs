@@ -69,7 +69,7 @@ mod resource;
 mod signal;
 #[cfg(test)]
 mod sink;
-mod spill;
+pub mod spill;
 mod telemetry;
 #[cfg(feature = "tracing")]
 mod tracing_layer;
