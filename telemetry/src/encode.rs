@@ -332,4 +332,4 @@ fn nanos(time: SystemTime) -> u64 {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
