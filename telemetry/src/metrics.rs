@@ -4,7 +4,7 @@
 //! sent again before anything newer is collected. While that fails the SDK goes on aggregating, so that one collection is kept at most.
 
 mod outbox;
-mod reader;
+pub(crate) mod reader;
 
 use crate::encode::{self, ResourceFrame};
 use crate::export::{ExportError, Failures, PartialSuccess, before};
