@@ -164,6 +164,7 @@ mod handler;
 mod invocation;
 mod invoker;
 mod message;
+mod metrics;
 mod payload;
 mod queue;
 mod service;

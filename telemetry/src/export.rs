@@ -3,6 +3,9 @@
 mod failures;
 mod partial_success;
 
+pub(crate) use failures::Failures;
+pub(crate) use partial_success::PartialSuccess;
+
 use crate::buffer::{Buffer, Chunk, Taken, Whose};
 use crate::encode::{self, ResourceFrame};
 use crate::http::Frames;
@@ -12,7 +15,6 @@ use crate::spill::Spill;
 use crate::uplink::{Uplink, UplinkError};
 use bytes::Buf as _;
 use opentelemetry_sdk::Resource;
-use partial_success::PartialSuccess;
 use std::error::Error;
 use std::future::poll_fn;
 use std::pin::pin;
@@ -34,7 +36,7 @@ pub(crate) enum ExportError {
 }
 
 impl ExportError {
-    fn is_final(&self) -> bool {
+    pub(crate) fn is_final(&self) -> bool {
         matches!(self, Self::Uplink(error) if error.is_final())
     }
 }
@@ -53,7 +55,7 @@ pub struct Sent {
 
 #[derive(Debug)]
 pub(crate) struct Exporter {
-    pub(crate) failures: failures::Failures,
+    pub(crate) failures: Failures,
     uplink: Uplink,
     signal: Signal,
     /// What writes records that the collector does not take, and where to.
@@ -73,7 +75,7 @@ impl Exporter {
     ) -> Self {
         let resource = encode::resource(resource);
         Self {
-            failures: failures::Failures::new(uplink.to_string()),
+            failures: Failures::new(signal, uplink.to_string()),
             uplink,
             signal,
             spill: spill.map(|output| (Spill::new(&resource), output)),
@@ -206,7 +208,10 @@ impl Exporter {
 }
 
 /// Waits for what is usually there at once, and only otherwise sets a timer.
-async fn before<F: Future>(deadline: Instant, future: F) -> Result<F::Output, ExportError> {
+pub(crate) async fn before<F: Future>(
+    deadline: Instant,
+    future: F,
+) -> Result<F::Output, ExportError> {
     let mut future = pin!(future);
     let at_once = poll_fn(|context| Poll::Ready(future.as_mut().poll(context))).await;
     if let Poll::Ready(output) = at_once {

@@ -106,6 +106,7 @@ mod export;
 mod group;
 mod http;
 mod logs;
+mod metrics;
 mod otlp_json;
 mod output;
 mod propagation;
@@ -113,7 +114,7 @@ mod resource;
 mod signal;
 #[cfg(test)]
 mod sink;
-mod spill;
+pub mod spill;
 mod telemetry;
 #[cfg(feature = "tracing")]
 mod tracing_layer;

@@ -5,11 +5,14 @@ use crate::breaker::Breakers;
 use crate::buffer::{Counts, SpanBuffer};
 use crate::config::Config;
 use crate::export::{Exporter, Sent};
+use crate::metrics::Metrics;
 use crate::output::Output;
 use crate::propagation::Propagator;
 use crate::signal::Signal;
 use crate::uplink::Uplink;
 use crate::{logs, resource};
+use opentelemetry::metrics::noop::NoopMeterProvider;
+use opentelemetry::metrics::{Meter, MeterProvider as _};
 use opentelemetry::trace::{SpanKind, TraceId, TracerProvider as _};
 use opentelemetry::{InstrumentationScope, Key, global};
 use opentelemetry_sdk::Resource;
@@ -69,6 +72,8 @@ struct Shared {
     buffer: SpanBuffer,
     /// `None` when nothing is exported; spans are not even kept then.
     exporter: Option<Exporter>,
+    /// `None` when no metrics are exported; nothing is aggregated then.
+    metrics: Option<Metrics>,
     propagator: Propagator,
     sampler: Sampler,
     schedule_delay: Duration,
@@ -99,6 +104,9 @@ impl Telemetry {
         let telemetry = Self::new(&config, resource);
         global::set_text_map_propagator(config.propagator);
         global::set_tracer_provider(telemetry.shared.provider.clone());
+        if let Some(metrics) = &telemetry.shared.metrics {
+            global::set_meter_provider(metrics.provider().clone());
+        }
         telemetry
     }
 
@@ -118,6 +126,8 @@ impl Telemetry {
         let service_name = service_name
             .map(|name| name.to_string())
             .unwrap_or_default();
+        let metrics =
+            uplink(Signal::Metrics, &config.metrics).map(|uplink| Metrics::new(uplink, &resource));
         let limits = SpanLimits {
             max_attributes_per_span: config.limits.attributes,
             max_events_per_span: config.limits.events,
@@ -137,6 +147,7 @@ impl Telemetry {
                 provider: builder.build(),
                 buffer,
                 exporter,
+                metrics,
                 propagator: config.propagator,
                 sampler: config.sampler.sampler.clone(),
                 schedule_delay: config.schedule_delay,
@@ -151,11 +162,18 @@ impl Telemetry {
     /// A tracer of this process for the instrumentation scope of this name and version: usually the crate's that makes the spans.
     #[must_use]
     pub fn tracer(&self, name: &'static str, version: &'static str) -> SdkTracer {
-        let scope = InstrumentationScope::builder(name)
-            .with_version(version)
-            .with_schema_url(SCHEMA_URL)
-            .build();
-        self.shared.provider.tracer_with_scope(scope)
+        self.shared.provider.tracer_with_scope(scope(name, version))
+    }
+
+    /// A meter of this process for the instrumentation scope of this name and version. What its instruments record goes with the flushes,
+    /// or nowhere where no metrics are exported: recording costs next to nothing then.
+    #[must_use]
+    pub fn meter(&self, name: &'static str, version: &'static str) -> Meter {
+        let scope = scope(name, version);
+        match &self.shared.metrics {
+            Some(metrics) => metrics.provider().meter_with_scope(scope),
+            None => NoopMeterProvider::new().meter_with_scope(scope),
+        }
     }
 
     /// What `OTEL_PROPAGATORS` asks for; also OpenTelemetry's global propagator.
@@ -173,6 +191,13 @@ impl Telemetry {
         let result = sampler.should_sample(None, trace_id, "", &SpanKind::Consumer, &[], &[]);
         result.decision == SamplingDecision::RecordAndSample
     }
+}
+
+fn scope(name: &'static str, version: &'static str) -> InstrumentationScope {
+    InstrumentationScope::builder(name)
+        .with_version(version)
+        .with_schema_url(SCHEMA_URL)
+        .build()
 }
 
 fn lock(task: &Mutex<Option<JoinHandle<()>>>) -> MutexGuard<'_, Option<JoinHandle<()>>> {

@@ -3,6 +3,7 @@
 
 use super::ExportError;
 use crate::logs;
+use crate::signal::Signal;
 use std::error::Error;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -15,6 +16,7 @@ const AGAIN_AFTER: Duration = Duration::from_secs(60);
 /// The failures of one exporter.
 #[derive(Debug)]
 pub(crate) struct Failures {
+    signal: Signal,
     endpoint: String,
     last: Mutex<Option<Told>>,
 }
@@ -24,29 +26,31 @@ pub(crate) struct Failures {
 struct Told {
     failure: String,
     at: Instant,
-    /// Spans that had been exported by then: with more of them, there was a success in between.
+    /// Records that had been exported by then: with more of them, there was a success in between.
     exported: u64,
     /// Failures since, of which the log has told nothing.
     untold: u64,
 }
 
 impl Failures {
-    pub(super) fn new(endpoint: String) -> Self {
+    pub(crate) fn new(signal: Signal, endpoint: String) -> Self {
         Self {
+            signal,
             endpoint,
             last: Mutex::default(),
         }
     }
 
     /// Logs a failure that is new: another one than before, the first after a success, or one that has lasted for [`AGAIN_AFTER`].
-    /// `exported` is the number of spans exported so far.
+    /// `exported` is the number of records exported so far.
     pub(crate) fn tell(&self, error: &ExportError, exported: u64) {
         if let Some(untold) = self.news(logs::chain(error), exported) {
             warn!(
                 endpoint = self.endpoint,
                 error = error as &dyn Error,
                 untold_failures = (untold > 0).then_some(untold),
-                "spans not exported"
+                "{} not exported",
+                self.signal.records(),
             );
         }
     }
@@ -87,7 +91,7 @@ mod tests {
     }
 
     fn failures() -> Failures {
-        Failures::new("http://collector:4318/v1/traces".to_owned())
+        Failures::new(Signal::Traces, "http://collector:4318/v1/traces".to_owned())
     }
 
     #[tokio::test(start_paused = true)]

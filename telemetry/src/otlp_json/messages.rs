@@ -122,7 +122,7 @@ pub(super) fn request(signal: Signal) -> &'static Message {
     }
 }
 
-message! { ANY_VALUE, 0:
+message! { pub(super) ANY_VALUE, 0:
     1 "stringValue" One(Text),
     2 "boolValue" scalar(Bool),
     3 "intValue" scalar(Signed64),

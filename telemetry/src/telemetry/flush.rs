@@ -43,7 +43,10 @@ impl Telemetry {
         let mut sent = Sent::default();
         let until = self.before_spill(deadline);
         // The failure has been logged, and the report tells what became of the spans.
-        let outcome = self.export(whose, until, &mut sent).await;
+        let (outcome, ()) = tokio::join!(
+            self.export(whose, until, &mut sent),
+            self.export_metrics(whose, until),
+        );
         if outcome.is_err() {
             self.spill(whose, deadline);
         }
@@ -145,5 +148,17 @@ impl Telemetry {
             exporter.failures.tell(error, buffer.counts().exported);
         }
         outcome
+    }
+
+    /// The metrics' part of a flush. A failure has been logged, and loses nothing.
+    async fn export_metrics(&self, whose: Whose<'_>, deadline: Instant) {
+        let Some(metrics) = &self.shared.metrics else {
+            return;
+        };
+        let _ = match whose {
+            Whose::Everyone => metrics.export(deadline).await,
+            // No metrics are a group's own: where another flush is sending them already, these go with the next one.
+            Whose::Group(_) | Whose::Nobody => metrics.export_unless_busy(deadline).await,
+        };
     }
 }

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 mod console;
 mod failures;
 mod groups;
+mod metrics;
 mod rejected;
 mod spill;
 
@@ -31,8 +32,8 @@ async fn telemetry_with_output(
     output: Output,
 ) -> Telemetry {
     let endpoint = format!("http://{}", sink.address);
-    // What does not arrive stays, unless a test asks for something else.
-    let mut variables = HashMap::from([("BATON_SPILL", "none")]);
+    // One signal at a time, and what does not arrive stays, unless a test says otherwise: what it counts are requests.
+    let mut variables = HashMap::from([("BATON_SPILL", "none"), ("OTEL_METRICS_EXPORTER", "none")]);
     variables.extend(more.iter().copied());
     variables.insert("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint);
     let (config, problems) =
