@@ -19,6 +19,10 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 const NOTHING_IS_EXPORTED: &str = "nothing is exported";
 
 /// Where a signal goes.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "a process has three of them, and keeps none"
+)]
 #[derive(Debug, Clone)]
 pub(crate) enum Export {
     Nowhere,
