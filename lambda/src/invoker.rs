@@ -51,7 +51,7 @@ impl<H: Handler<S, Args>, S, Args> Invoker<H, S, Args> {
         };
         let batch = Batch::parse(event.payload)?;
         let group = self.flusher.group_before_response();
-        let root = flush::root(group.as_ref());
+        let root = flush::root(group.as_ref(), &event.context.request_id);
         let invocation = Invocation {
             id: &event.context.request_id,
             root: &root,

@@ -1,10 +1,12 @@
 //! What the environment says about telemetry: the only place where this crate reads it.
 
 mod log_filter;
+mod log_format;
 mod otlp;
 mod reader;
 mod sampler;
 
+pub(crate) use log_format::LogFormat;
 pub(crate) use otlp::{Compression, Export, Otlp, Protocol};
 pub(crate) use reader::Problem;
 pub(crate) use sampler::SamplerChoice;
@@ -21,6 +23,11 @@ use tracing_subscriber::filter::Targets;
 const DEFAULT_MAX_SPANS: usize = 50_000;
 /// As many spans at a usual 350 to 600 bytes, a quarter of the smallest function's memory.
 const DEFAULT_MAX_BYTES: usize = 32 * 1024 * 1024;
+/// As many log records as spans, and half the room: they are on stdout in any case.
+const LOG_BOUNDS: Bounds = Bounds {
+    records: DEFAULT_MAX_SPANS,
+    bytes: DEFAULT_MAX_BYTES / 2,
+};
 /// The specification's default of `OTEL_BSP_SCHEDULE_DELAY`.
 const DEFAULT_SCHEDULE_DELAY: Duration = Duration::from_secs(5);
 /// A service that is told to export without a pause would do nothing else.
@@ -46,6 +53,8 @@ pub(crate) struct Config {
     pub(crate) resource_attributes: Vec<(String, String)>,
     pub(crate) platform: Platform,
     pub(crate) log_filter: Targets,
+    pub(crate) log_format: LogFormat,
+    pub(crate) log_bounds: Bounds,
 }
 
 /// `OTEL_SPAN_*_COUNT_LIMIT`.
@@ -102,6 +111,8 @@ impl Config {
             resource_attributes: resource_attributes(&mut reader),
             platform: platform(&mut reader),
             log_filter: log_filter::read(&mut reader),
+            log_format: log_format::read(&mut reader),
+            log_bounds: LOG_BOUNDS,
         };
         (config, reader.into_problems())
     }

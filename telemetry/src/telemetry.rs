@@ -1,12 +1,13 @@
 //! The process's telemetry: set up once, flushed often.
 
-use crate::buffer::{Counts, SpanBuffer, Whose};
+use crate::buffer::{Buffer, Counts, SpanBuffer, Whose};
 use crate::config::Config;
 use crate::export::{ExportError, Exporter, Sent};
 use crate::group::{FlushGroup, Group};
 use crate::propagation::Propagator;
 use crate::signal::Signal;
-use crate::{logs, resource};
+use crate::resource;
+use logs::LogExport;
 use opentelemetry::trace::{SpanKind, TraceId, TracerProvider as _};
 use opentelemetry::{Context, InstrumentationScope, global};
 use opentelemetry_sdk::Resource;
@@ -63,6 +64,8 @@ struct Shared {
     buffer: SpanBuffer,
     /// `None` when nothing is exported; spans are not even kept then.
     exporter: Option<Exporter>,
+    /// `None` when log records are not exported.
+    logs: Option<LogExport>,
     propagator: Propagator,
     sampler: Sampler,
     schedule_delay: Duration,
@@ -74,6 +77,12 @@ struct Shared {
     told_dropped: AtomicU64,
 }
 
+impl Shared {
+    fn exports_anything(&self) -> bool {
+        self.exporter.is_some() || self.logs.is_some()
+    }
+}
+
 impl Telemetry {
     /// Reads `OTEL_*` and sets the process's telemetry up: JSON logs on stdout (unless the program has a `tracing` subscriber of its own),
     /// the [`Propagator`](crate::Propagator) and the tracer provider as OpenTelemetry's globals.
@@ -82,7 +91,8 @@ impl Telemetry {
     /// default or no export. To be called once, at start, from within a tokio runtime; nothing is sent before the first flush.
     pub async fn init(service: Service) -> Self {
         let (config, problems) = Config::from_env();
-        logs::install(config.log_filter.clone());
+        let log_buffer = config.logs.otlp().map(|_| Buffer::new(config.log_bounds));
+        crate::logs::install(&config, log_buffer.clone());
         for problem in &problems {
             warn!(
                 variable = problem.variable,
@@ -91,16 +101,17 @@ impl Telemetry {
         }
         let resource = resource::detect(&config, service).await;
         start::log(&config, &resource);
-        let telemetry = Self::new(&config, resource);
+        let telemetry = Self::new(&config, log_buffer, resource);
         global::set_text_map_propagator(config.propagator);
         global::set_tracer_provider(telemetry.shared.provider.clone());
         telemetry
     }
 
-    fn new(config: &Config, resource: Resource) -> Self {
+    fn new(config: &Config, log_buffer: Option<Buffer>, resource: Resource) -> Self {
         let buffer = SpanBuffer::new(config.bounds);
         let otlp = config.traces.otlp();
         let exporter = otlp.map(|otlp| Exporter::new(Signal::Traces, otlp, &resource));
+        let logs = LogExport::new(config, log_buffer, &resource);
         let limits = SpanLimits {
             max_attributes_per_span: config.limits.attributes,
             max_events_per_span: config.limits.events,
@@ -120,6 +131,7 @@ impl Telemetry {
                 provider: builder.build(),
                 buffer,
                 exporter,
+                logs,
                 propagator: config.propagator,
                 sampler: config.sampler.sampler.clone(),
                 schedule_delay: config.schedule_delay,
@@ -186,7 +198,7 @@ impl Telemetry {
     async fn flush_whose(&self, whose: Whose<'_>, deadline: Instant) -> FlushReport {
         let mut sent = Sent::default();
         // The failure has been logged, and the report tells what is pending.
-        let outcome = self.export(whose, deadline, &mut sent).await;
+        let outcome = self.export_all(whose, deadline, &mut sent).await;
         if outcome.is_ok() && matches!(whose, Whose::Group(_)) {
             self.sweep();
         }
@@ -215,19 +227,24 @@ impl Telemetry {
     /// Sends strays in a task of their own, one at a time.
     fn sweep(&self) {
         let Shared {
-            buffer, exporter, ..
+            buffer,
+            exporter,
+            logs,
+            ..
         } = &*self.shared;
-        let Some((exporter, whose)) = exporter.as_ref().zip(buffer.strays()) else {
+        let spans = exporter.as_ref().zip(buffer.strays());
+        let spans = spans.map(|(exporter, whose)| (exporter.patience(), whose));
+        let log_records = logs.as_ref().and_then(LogExport::strays);
+        let Some((deadline, whose)) = spans.or(log_records) else {
             return;
         };
         let mut sweep = lock(&self.shared.sweep);
         if sweep.as_ref().is_none_or(JoinHandle::is_finished) {
-            let deadline = exporter.patience();
             let telemetry = self.clone();
             *sweep = Some(tokio::spawn(async move {
                 // As for a flush.
                 let mut sent = Sent::default();
-                let _ = telemetry.export(whose, deadline, &mut sent).await;
+                let _ = telemetry.export_all(whose, deadline, &mut sent).await;
                 telemetry.tell();
             }));
         }
@@ -244,6 +261,18 @@ impl Telemetry {
                 "spans dropped: the buffer was full, or the collector refused them"
             );
         }
+    }
+
+    /// Exports spans, and log records beside them. What becomes of the records is only told of: they stay, or were on stdout.
+    async fn export_all(
+        &self,
+        whose: Whose<'_>,
+        deadline: Instant,
+        sent: &mut Sent,
+    ) -> Result<(), ExportError> {
+        let logs = self.shared.logs.as_ref();
+        let logs = logs.map(|logs| logs.flush(whose, deadline));
+        logs::beside(self.export(whose, deadline, sent), logs).await
     }
 
     async fn export(
@@ -268,11 +297,12 @@ impl Telemetry {
     /// Completes when it is time for an export although more spans are to come: `OTEL_BSP_SCHEDULE_DELAY` (5 s) after the call, or when the
     /// buffer has become half full. Never, where nothing is exported.
     pub async fn export_due(&self) {
-        if self.shared.exporter.is_none() {
+        if !self.shared.exports_anything() {
             return std::future::pending().await;
         }
         tokio::select! {
             () = self.shared.buffer.half_full() => {}
+            () = logs::half_full(self.shared.logs.as_ref()) => {}
             () = sleep(self.shared.schedule_delay) => {}
         }
     }
@@ -281,7 +311,7 @@ impl Telemetry {
     /// services that run all the time. A function flushes by itself instead. Does nothing when the task runs already.
     pub fn export_in_background(&self) {
         let mut background = self.background();
-        if background.is_none() && self.shared.exporter.is_some() {
+        if background.is_none() && self.shared.exports_anything() {
             let telemetry = self.clone();
             *background = Some(tokio::spawn(telemetry.export_forever()));
         }
@@ -303,6 +333,7 @@ impl Telemetry {
     async fn export_forever(self) {
         let Shared {
             buffer,
+            logs,
             schedule_delay,
             stop,
             ..
@@ -313,11 +344,12 @@ impl Telemetry {
                 () = stop.notified() => return,
                 // A collector that is down is not asked more often because the buffer fills up.
                 () = buffer.half_full(), if !failed => {}
+                () = logs::half_full(logs.as_ref()), if !failed => {}
                 () = sleep(*schedule_delay) => {}
             }
             let deadline = Instant::now() + (*schedule_delay).max(MIN_BACKGROUND_TIME);
             let whose = Whose::Everyone;
-            let outcome = self.export(whose, deadline, &mut Sent::default()).await;
+            let outcome = self.export_all(whose, deadline, &mut Sent::default()).await;
             failed = outcome.is_err();
             self.warn_of_drops(buffer.counts());
         }
@@ -349,6 +381,7 @@ impl From<Counts> for FlushReport {
 }
 
 mod captured;
+mod logs;
 mod start;
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ impl Telemetry {
             provider,
             buffer: SpanBuffer::new(config.bounds),
             exporter: None,
+            logs: None,
             propagator: config.propagator,
             sampler: config.sampler.sampler,
             schedule_delay: config.schedule_delay,

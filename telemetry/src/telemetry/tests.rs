@@ -25,7 +25,8 @@ async fn telemetry(sink: &Sink, more: &[(&str, &str)]) -> Telemetry {
         Config::from_lookup(&|name| variables.get(name).map(|value| (*value).to_owned()));
     assert!(problems.is_empty(), "{problems:?}");
     let resource = resource::detect(&config, SERVICE).await;
-    Telemetry::new(&config, resource)
+    let log_buffer = config.logs.otlp().map(|_| Buffer::new(config.log_bounds));
+    Telemetry::new(&config, log_buffer, resource)
 }
 
 fn end_span(telemetry: &Telemetry, name: &'static str) {
