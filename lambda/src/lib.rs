@@ -165,6 +165,7 @@ mod handler;
 mod invocation;
 mod invoker;
 mod message;
+mod metrics;
 mod payload;
 mod queue;
 mod service;
