@@ -26,11 +26,7 @@ const MAX_DEPTH: usize = 100;
 ///
 /// # Errors
 /// When the request is not protobuf, or not that message. Nothing is written then.
-pub(crate) fn request(
-    out: &mut Vec<u8>,
-    signal: Signal,
-    request: &[u8],
-) -> Result<(), Malformed> {
+pub(crate) fn request(out: &mut Vec<u8>, signal: Signal, request: &[u8]) -> Result<(), Malformed> {
     object(out, messages::request(signal), request)
 }
 
