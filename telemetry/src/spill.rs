@@ -106,18 +106,10 @@ impl Spill {
         }
     }
 
-    /// Writes all spans to stdout, so that lines of the log never stand inside of a line of these.
+    /// Writes all spans to `out`, each line with one `write_all`.
     ///
     /// # Errors
-    /// When stdout fails, or when a chunk is not what our encoder writes. How many of the spans have been written is not known then.
-    pub(crate) fn to_stdout(&self, chunks: &[Chunk]) -> io::Result<()> {
-        // `Stdout` takes its lock for the whole of each `write_all`, as a log line's writer does.
-        let mut stdout = io::stdout();
-        self.write(chunks, &mut stdout)?;
-        stdout.flush()
-    }
-
-    /// Writes all spans to `out`, each line with one `write_all`.
+    /// When writing fails, or when a chunk is not what our encoder writes. How many of the spans have been written is not known then.
     pub(crate) fn write(&self, chunks: &[Chunk], out: &mut dyn Write) -> io::Result<()> {
         let mut lines = Lines::new(self, out);
         for chunk in chunks {
