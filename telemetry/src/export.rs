@@ -3,6 +3,9 @@
 mod failures;
 mod partial_success;
 
+#[cfg(feature = "grpc")]
+pub(crate) use partial_success::each_field;
+
 use crate::buffer::{Buffer, Chunk, Taken, Whose};
 use crate::config::Otlp;
 use crate::encode::{self, ResourceFrame};
