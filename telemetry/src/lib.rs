@@ -110,6 +110,7 @@ mod metrics;
 mod otlp_json;
 mod output;
 mod propagation;
+mod request_id;
 mod resource;
 mod signal;
 #[cfg(test)]
@@ -123,12 +124,14 @@ mod uplink;
 
 pub use export::Sent;
 pub use group::FlushGroup;
+pub use logs::{LogLayer, log_layer};
 pub use propagation::{
     AWS_TRACE_HEADER, BAGGAGE, InvalidBaggage, InvalidTraceparent, InvalidTracestate,
     InvalidXrayHeader, Propagator, TRACEPARENT, TRACESTATE, XRAY_TRACE_ID_HEADER, XrayContext,
     check_baggage, parse_trace_context, parse_trace_context_noting, parse_xray_header,
     with_baggage, with_remote_parent,
 };
+pub use request_id::with_request_id;
 pub use telemetry::{FlushReport, Service, Telemetry};
 #[cfg(feature = "tracing")]
 pub use tracing_layer::tracing_layer;
