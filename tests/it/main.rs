@@ -41,6 +41,9 @@ mod wire;
 // Which contexts it reads, and who decides whether there are spans.
 mod propagators;
 
+// What it makes of variables that are wrong.
+mod configuration;
+
 // What it does when its time runs out.
 mod deadline;
 
