@@ -229,4 +229,15 @@ impl State {
 }
 
 #[cfg(test)]
+impl Buffer {
+    pub(crate) fn bounds(&self) -> Bounds {
+        self.0.bounds
+    }
+
+    pub(crate) fn is_locked(&self) -> bool {
+        self.0.state.try_lock().is_err()
+    }
+}
+
+#[cfg(test)]
 mod tests;

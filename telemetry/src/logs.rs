@@ -35,9 +35,7 @@ pub(crate) fn install(config: &Config, records: Option<Buffer>) {
 
 #[cfg(not(feature = "tracing"))]
 fn set_default(filter: tracing_subscriber::filter::Targets, output: Output<fn(&[u8])>) {
-    let subscriber = layer::NoSpans
-        .with(filter::of_lines(filter))
-        .with(output);
+    let subscriber = layer::NoSpans.with(filter::of_lines(filter)).with(output);
     let _ = tracing::subscriber::set_global_default(subscriber);
 }
 

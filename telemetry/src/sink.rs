@@ -1,8 +1,11 @@
 //! A collector for tests: a real socket that answers as it is told and keeps the spans it accepted.
 
+use crate::signal::Signal;
+use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTracePartialSuccess, ExportTraceServiceRequest, ExportTraceServiceResponse,
 };
+use opentelemetry_proto::tonic::logs::v1::ResourceLogs;
 use opentelemetry_proto::tonic::trace::v1::ResourceSpans;
 use prost::Message as _;
 use std::collections::VecDeque;
@@ -30,6 +33,7 @@ pub(crate) enum Answer {
 struct Shared {
     script: VecDeque<Answer>,
     accepted: Vec<ResourceSpans>,
+    accepted_logs: Vec<ResourceLogs>,
     requests: Vec<Vec<(String, String)>>,
     connections: usize,
 }
@@ -79,6 +83,10 @@ impl Sink {
         self.shared.lock().unwrap().accepted.clone()
     }
 
+    pub(crate) fn accepted_logs(&self) -> Vec<ResourceLogs> {
+        self.shared.lock().unwrap().accepted_logs.clone()
+    }
+
     /// The headers of each request.
     pub(crate) fn requests(&self) -> Vec<Vec<(String, String)>> {
         self.shared.lock().unwrap().requests.clone()
@@ -86,6 +94,20 @@ impl Sink {
 
     pub(crate) fn connections(&self) -> usize {
         self.shared.lock().unwrap().connections
+    }
+}
+
+impl Shared {
+    /// Keeps what is in a request, by the signal that its path names.
+    fn accept(&mut self, headers: &[(String, String)], body: &[u8]) {
+        let (_, request) = headers.iter().find(|(name, _)| name == ":request").unwrap();
+        if request.contains(Signal::Logs.path()) {
+            let request = ExportLogsServiceRequest::decode(body).unwrap();
+            self.accepted_logs.extend(request.resource_logs);
+        } else {
+            let request = ExportTraceServiceRequest::decode(body).unwrap();
+            self.accepted.extend(request.resource_spans);
+        }
     }
 }
 
@@ -102,7 +124,7 @@ async fn serve(stream: TcpStream, shared: Arc<Mutex<Shared>>) -> io::Result<()> 
         let (headers, body) = read_request(&mut stream).await?;
         let answer = {
             let mut shared = shared.lock().unwrap();
-            shared.requests.push(headers);
+            shared.requests.push(headers.clone());
             shared.script.pop_front().unwrap_or(Answer::Status(200))
         };
         let status = match answer {
@@ -111,12 +133,7 @@ async fn serve(stream: TcpStream, shared: Arc<Mutex<Shared>>) -> io::Result<()> 
             Answer::Hang => std::future::pending().await,
         };
         if status == 200 {
-            let request = ExportTraceServiceRequest::decode(body.as_slice()).unwrap();
-            shared
-                .lock()
-                .unwrap()
-                .accepted
-                .extend(request.resource_spans);
+            shared.lock().unwrap().accept(&headers, &body);
         }
         let body = response(answer);
         let head = format!(

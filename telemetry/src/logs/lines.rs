@@ -6,7 +6,7 @@ mod text;
 use super::fields::{self, FieldWriter, Value};
 use super::{scratch, timestamp};
 use crate::config::LogFormat;
-use crate::request_id;
+use crate::request_id::request_id;
 use opentelemetry::Context;
 use opentelemetry::trace::{SpanId, TraceContextExt as _, TraceId};
 use std::io::Write as _;
@@ -23,11 +23,12 @@ mod key {
     /// As Lambda's own lines and its managed runtimes call it.
     pub(super) const REQUEST_ID: &str = "requestId";
 
-    /// Goes before the name of a field that would be taken for one of these.
-    pub(super) const FIELD_PREFIX: &str = "field.";
-
-    pub(super) fn is_taken(name: &str) -> bool {
-        [TIMESTAMP, LEVEL, TARGET, TRACE_ID, SPAN_ID, REQUEST_ID].contains(&name)
+    /// What goes before the name of a field: something only where it would be taken for one of these.
+    pub(super) fn prefix(field: &str) -> &'static str {
+        match field {
+            TIMESTAMP | LEVEL | TARGET | TRACE_ID | SPAN_ID | REQUEST_ID => "field.",
+            _ => "",
+        }
     }
 }
 
@@ -75,7 +76,7 @@ fn line(form: &mut impl Form, event: &Event<'_>, now: SystemTime) {
         if span.is_valid() {
             form.span(span.trace_id(), span.span_id());
         }
-        if let Some(id) = request_id::of(context) {
+        if let Some(id) = request_id(context) {
             form.request_id(id);
         }
     });
@@ -115,3 +116,6 @@ fn signed(out: &mut Vec<u8>, number: i64) {
     }
     decimal(out, number.unsigned_abs());
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,7 @@ use super::{filter, scratch};
 use crate::buffer::{Buffer, Owner, Record};
 use crate::encode::{self, LogRecord};
 use crate::group::Group;
-use crate::request_id;
+use crate::request_id::request_id;
 use opentelemetry::trace::TraceContextExt as _;
 use opentelemetry::{Context, InstrumentationScope};
 use opentelemetry_semantic_conventions::attribute::FAAS_INVOCATION_ID;
@@ -56,12 +56,7 @@ enum Attributes {
 }
 
 /// Writes the record of an event that happens in the active context, and returns that context's group.
-fn encode(
-    out: &mut Vec<u8>,
-    event: &Event<'_>,
-    now: SystemTime,
-    attributes: Attributes,
-) -> Owner {
+fn encode(out: &mut Vec<u8>, event: &Event<'_>, now: SystemTime, attributes: Attributes) -> Owner {
     let metadata = event.metadata();
     encode::log_record(out, |record| {
         record.time(encode::nanos(now));
@@ -90,7 +85,7 @@ fn encode(
             if span.span_context().is_valid() {
                 record.span(span.span_context());
             }
-            if let Some(id) = request_id::of(context).filter(|_| !has_invocation_id) {
+            if let Some(id) = request_id(context).filter(|_| !has_invocation_id) {
                 record.attribute(FAAS_INVOCATION_ID, Value::Text(id));
             }
             Group::of(context).cloned()

@@ -100,7 +100,10 @@ mod tests {
         let before = written(SystemTime::now());
         clock.format_time(&mut Writer::new(&mut theirs)).unwrap();
         let after = written(SystemTime::now());
-        assert!(before <= theirs && theirs <= after, "{before} {theirs} {after}");
+        assert!(
+            before <= theirs && theirs <= after,
+            "{before} {theirs} {after}"
+        );
     }
 
     proptest! {

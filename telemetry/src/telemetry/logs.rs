@@ -23,7 +23,11 @@ pub(super) struct LogExport {
 
 impl LogExport {
     /// `None` where log records are not exported, and not even made.
-    pub(super) fn new(config: &Config, buffer: Option<Buffer>, resource: &Resource) -> Option<Self> {
+    pub(super) fn new(
+        config: &Config,
+        buffer: Option<Buffer>,
+        resource: &Resource,
+    ) -> Option<Self> {
         Some(Self {
             buffer: buffer?,
             exporter: Exporter::new(Signal::Logs, config.logs.otlp()?, resource),
@@ -86,5 +90,12 @@ pub(super) async fn half_full(logs: Option<&LogExport>) {
     match logs {
         Some(logs) => logs.buffer.half_full().await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+impl LogExport {
+    pub(super) fn buffer(&self) -> Buffer {
+        self.buffer.clone()
     }
 }

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 
 mod failures;
 mod groups;
+mod logs;
 mod rejected;
 
 const SERVICE: Service = Service {
