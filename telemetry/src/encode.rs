@@ -4,6 +4,7 @@
 //! telemetry. A test holds every field written here against its conversion of the same span.
 
 mod logs;
+pub(crate) mod metrics;
 mod protobuf;
 
 pub(crate) use logs::{LogRecord, log_record};
@@ -224,7 +225,11 @@ fn status(out: &mut Vec<u8>, status: &Status) {
     }
 }
 
-fn attributes(out: &mut Vec<u8>, field: u32, attributes: &[KeyValue]) {
+fn attributes<'a>(
+    out: &mut Vec<u8>,
+    field: u32,
+    attributes: impl IntoIterator<Item = &'a KeyValue>,
+) {
     for attribute in attributes {
         key_value(out, field, attribute.key.as_str(), &attribute.value);
     }
@@ -330,4 +335,4 @@ pub(crate) fn nanos(time: SystemTime) -> u64 {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -2,10 +2,14 @@
 
 use crate::signal::Signal;
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+use opentelemetry_proto::tonic::collector::metrics::v1::{
+    ExportMetricsPartialSuccess, ExportMetricsServiceRequest, ExportMetricsServiceResponse,
+};
 use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTracePartialSuccess, ExportTraceServiceRequest, ExportTraceServiceResponse,
 };
 use opentelemetry_proto::tonic::logs::v1::ResourceLogs;
+use opentelemetry_proto::tonic::metrics::v1::{Metric, ResourceMetrics};
 use opentelemetry_proto::tonic::trace::v1::ResourceSpans;
 use prost::Message as _;
 use std::collections::VecDeque;
@@ -19,11 +23,11 @@ use tokio::task::JoinHandle;
 /// What the sink does with a request that it has read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Answer {
-    /// With this status; 200 means that the spans are kept.
+    /// With this status; 200 means that what is in it is kept.
     Status(u16),
     /// As a status, and the connection is closed without a word behind the answer, as a proxy does with an idle one.
     ThenClose(u16),
-    /// With success, but for so many of the spans.
+    /// With success, but for so many of the spans, or data points.
     Reject(i64),
     /// Never.
     Hang,
@@ -32,7 +36,9 @@ pub(crate) enum Answer {
 #[derive(Debug, Default)]
 struct Shared {
     script: VecDeque<Answer>,
+    metrics_script: VecDeque<Answer>,
     accepted: Vec<ResourceSpans>,
+    accepted_metrics: Vec<ResourceMetrics>,
     accepted_logs: Vec<ResourceLogs>,
     requests: Vec<Vec<(String, String)>>,
     connections: usize,
@@ -67,6 +73,31 @@ impl Sink {
         }
     }
 
+    /// Answers the first requests with metrics by this script, instead of the one for all.
+    pub(crate) fn script_metrics(&self, script: &[Answer]) {
+        let mut shared = self.shared.lock().unwrap();
+        shared.metrics_script.extend(script);
+    }
+
+    pub(crate) fn accepted_metrics(&self) -> Vec<ResourceMetrics> {
+        self.shared.lock().unwrap().accepted_metrics.clone()
+    }
+
+    /// The accepted metrics of all scopes.
+    pub(crate) fn metrics(&self) -> Vec<Metric> {
+        let accepted = self.accepted_metrics();
+        let scopes = accepted.iter().flat_map(|resource| &resource.scope_metrics);
+        scopes.flat_map(|scope| scope.metrics.clone()).collect()
+    }
+
+    pub(crate) fn metrics_requests(&self) -> usize {
+        let requests = self.requests();
+        requests
+            .iter()
+            .filter(|headers| signal_of(headers) == Signal::Metrics)
+            .count()
+    }
+
     pub(crate) fn span_names(&self) -> Vec<String> {
         let shared = self.shared.lock().unwrap();
         let scopes = shared
@@ -97,20 +128,6 @@ impl Sink {
     }
 }
 
-impl Shared {
-    /// Keeps what is in a request, by the signal that its path names.
-    fn accept(&mut self, headers: &[(String, String)], body: &[u8]) {
-        let (_, request) = headers.iter().find(|(name, _)| name == ":request").unwrap();
-        if request.contains(Signal::Logs.path()) {
-            let request = ExportLogsServiceRequest::decode(body).unwrap();
-            self.accepted_logs.extend(request.resource_logs);
-        } else {
-            let request = ExportTraceServiceRequest::decode(body).unwrap();
-            self.accepted.extend(request.resource_spans);
-        }
-    }
-}
-
 async fn accept(listener: TcpListener, shared: Arc<Mutex<Shared>>) {
     while let Ok((stream, _)) = listener.accept().await {
         shared.lock().unwrap().connections += 1;
@@ -122,10 +139,14 @@ async fn serve(stream: TcpStream, shared: Arc<Mutex<Shared>>) -> io::Result<()> 
     let mut stream = BufReader::new(stream);
     loop {
         let (headers, body) = read_request(&mut stream).await?;
+        let signal = signal_of(&headers);
         let answer = {
             let mut shared = shared.lock().unwrap();
-            shared.requests.push(headers.clone());
-            shared.script.pop_front().unwrap_or(Answer::Status(200))
+            shared.requests.push(headers);
+            let is_metrics = signal == Signal::Metrics;
+            let scripted = is_metrics.then(|| shared.metrics_script.pop_front());
+            let scripted = scripted.flatten().or_else(|| shared.script.pop_front());
+            scripted.unwrap_or(Answer::Status(200))
         };
         let status = match answer {
             Answer::Status(status) | Answer::ThenClose(status) => status,
@@ -133,9 +154,9 @@ async fn serve(stream: TcpStream, shared: Arc<Mutex<Shared>>) -> io::Result<()> 
             Answer::Hang => std::future::pending().await,
         };
         if status == 200 {
-            shared.lock().unwrap().accept(&headers, &body);
+            shared.lock().unwrap().accept(signal, &body);
         }
-        let body = response(answer);
+        let body = response(answer, signal);
         let head = format!(
             "HTTP/1.1 {status} X\r\ncontent-length: {}\r\n\r\n",
             body.len()
@@ -147,14 +168,51 @@ async fn serve(stream: TcpStream, shared: Arc<Mutex<Shared>>) -> io::Result<()> 
     }
 }
 
-fn response(answer: Answer) -> Vec<u8> {
-    let partial_success = match answer {
-        Answer::Reject(rejected_spans) => Some(ExportTracePartialSuccess {
-            rejected_spans,
-            error_message: "over quota".to_owned(),
-        }),
-        _ => None,
+impl Shared {
+    fn accept(&mut self, signal: Signal, body: &[u8]) {
+        match signal {
+            Signal::Traces => {
+                let request = ExportTraceServiceRequest::decode(body).unwrap();
+                self.accepted.extend(request.resource_spans);
+            }
+            Signal::Metrics => {
+                let request = ExportMetricsServiceRequest::decode(body).unwrap();
+                self.accepted_metrics.extend(request.resource_metrics);
+            }
+            Signal::Logs => {
+                let request = ExportLogsServiceRequest::decode(body).unwrap();
+                self.accepted_logs.extend(request.resource_logs);
+            }
+        }
+    }
+}
+
+/// The signal that a request's path names; the one of any other path is traces.
+fn signal_of(headers: &[(String, String)]) -> Signal {
+    let line = headers.iter().find(|(name, _)| name == ":request");
+    let names = |signal: &Signal| line.is_some_and(|(_, line)| line.contains(signal.path()));
+    let signals = [Signal::Metrics, Signal::Logs];
+    signals.into_iter().find(names).unwrap_or(Signal::Traces)
+}
+
+/// The partial success of spans and that of log records have the same fields.
+fn response(answer: Answer, signal: Signal) -> Vec<u8> {
+    let error_message = "over quota".to_owned();
+    let rejected = match answer {
+        Answer::Reject(rejected) => rejected,
+        _ => return Vec::new(),
     };
+    if signal == Signal::Metrics {
+        let partial_success = Some(ExportMetricsPartialSuccess {
+            rejected_data_points: rejected,
+            error_message,
+        });
+        return ExportMetricsServiceResponse { partial_success }.encode_to_vec();
+    }
+    let partial_success = Some(ExportTracePartialSuccess {
+        rejected_spans: rejected,
+        error_message,
+    });
     ExportTraceServiceResponse { partial_success }.encode_to_vec()
 }
 

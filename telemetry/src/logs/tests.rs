@@ -4,15 +4,12 @@ use opentelemetry::Context;
 use opentelemetry::trace::{SpanContext, TraceContextExt as _, TraceFlags, TraceState};
 use serde_json::Value;
 use std::io;
-use std::sync::{Arc, Mutex};
 use tracing::Dispatch;
 use tracing::subscriber::{DefaultGuard, NoSubscriber};
 
-type Captured = Arc<Mutex<Vec<u8>>>;
-
 /// Keeps what this thread logs, as it would be on stdout, until it is dropped.
 pub(crate) struct Capture {
-    captured: Captured,
+    output: Output,
     _default: DefaultGuard,
     /// With one subscriber alone, an event that the thread of another test comes to first would be off for all threads.
     _second: Dispatch,
@@ -30,25 +27,20 @@ impl Capture {
 
     fn of(format: LogFormat, records: Option<Buffer>) -> Self {
         let second = Dispatch::new(NoSubscriber::new());
-        let captured = Captured::default();
-        let kept = Arc::clone(&captured);
-        let keep = move |line: &[u8]| kept.lock().unwrap().extend_from_slice(line);
-        let subscriber = layer::NoSpans.with(Output::new(format, keep, records));
+        let output = Output::captured();
+        let events = Events::new(format, output.clone(), records);
+        let subscriber = layer::NoSpans.with(events);
         Self {
-            captured,
+            output,
             _default: tracing::subscriber::set_default(subscriber),
             _second: second,
         }
     }
 
-    fn text(&self) -> String {
-        String::from_utf8(self.captured.lock().unwrap().clone()).unwrap()
-    }
-
     pub(crate) fn lines(&self) -> Vec<Value> {
-        let text = self.text();
-        let lines = text.split_inclusive('\n');
+        let lines = self.output.lines();
         lines
+            .iter()
             .map(|line| serde_json::from_str(line).unwrap())
             .collect()
     }
@@ -61,11 +53,11 @@ pub(crate) fn captured(log: impl FnOnce()) -> Vec<Value> {
     capture.lines()
 }
 
-/// The same as one text, in this form.
-pub(super) fn lines(format: LogFormat, log: impl FnOnce()) -> String {
+/// The same in this form.
+pub(super) fn lines(format: LogFormat, log: impl FnOnce()) -> Vec<String> {
     let capture = Capture::of(format, None);
     log();
-    capture.text()
+    capture.output.lines()
 }
 
 /// A span of another process.

@@ -6,11 +6,15 @@ use crate::request_id::with_request_id;
 use proptest::prelude::*;
 use tracing::{error, info};
 
+fn one_line(format: LogFormat, log: impl FnOnce()) -> String {
+    let mut lines = lines(format, log);
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    lines.remove(0)
+}
+
 /// The line in this form, without its time and the end.
 fn written(format: LogFormat, log: impl FnOnce()) -> String {
-    let lines = lines(format, log);
-    let line = lines.strip_suffix('\n').unwrap();
-    assert!(!line.contains('\n'), "{line}");
+    let line = one_line(format, log);
     let (_, rest) = line.split_once("Z").unwrap();
     rest.to_owned()
 }
@@ -79,7 +83,7 @@ fn numbers_keep_their_values() {
 #[test]
 fn a_field_with_the_name_of_something_else_in_the_line_is_told_apart() {
     let log = || info!(level = 3, requestId = "mine", timestamp = 1, "text");
-    let line: serde_json::Value = serde_json::from_str(&lines(LogFormat::Json, log)).unwrap();
+    let line: serde_json::Value = serde_json::from_str(&one_line(LogFormat::Json, log)).unwrap();
     assert_eq!(line["level"], "INFO");
     assert_eq!(line["field.level"], 3);
     assert_eq!(line["field.requestId"], "mine");
@@ -142,9 +146,8 @@ fn an_error_is_written_with_its_causes() {
 proptest! {
     #[test]
     fn json_reads_as_what_was_logged(message in any::<String>(), value in any::<String>()) {
-        let lines = lines(LogFormat::Json, || info!(value, made = %value, "{message}"));
-        prop_assert_eq!(lines.matches('\n').count(), 1);
-        let line: serde_json::Value = serde_json::from_str(&lines).unwrap();
+        let line = one_line(LogFormat::Json, || info!(value, made = %value, "{message}"));
+        let line: serde_json::Value = serde_json::from_str(&line).unwrap();
         prop_assert_eq!(&line["message"], &message);
         prop_assert_eq!(&line["value"], &value);
         prop_assert_eq!(&line["made"], &value);
@@ -152,12 +155,12 @@ proptest! {
 
     #[test]
     fn doubles_read_as_what_was_logged(value in any::<f64>()) {
-        let lines = lines(LogFormat::Json, || info!(value));
-        let line: serde_json::Value = serde_json::from_str(&lines).unwrap();
+        let text = one_line(LogFormat::Json, || info!(value));
+        let line: serde_json::Value = serde_json::from_str(&text).unwrap();
         prop_assert_eq!(line["value"].is_number(), value.is_finite());
         // `serde_json` rounds.
-        let (_, number) = lines.split_once("\"value\":").unwrap();
-        let number = number.trim_end_matches("}\n").trim_matches('"');
+        let (_, number) = text.split_once("\"value\":").unwrap();
+        let number = number.trim_end_matches("}").trim_matches('"');
         prop_assert_eq!(number.parse::<f64>().unwrap().to_string(), value.to_string());
     }
 

@@ -1,8 +1,10 @@
 //! Log records that go the same way as spans, at the same time.
 
 use super::*;
+use crate::buffer::Counts;
 use crate::logs::Capture;
 use crate::request_id::with_request_id;
+use opentelemetry::Context;
 use opentelemetry::trace::TraceContextExt as _;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
 use opentelemetry_proto::tonic::logs::v1::{LogRecord, ScopeLogs};
@@ -12,9 +14,9 @@ use tracing::{debug, error, info, trace, warn};
 const OTLP: (&str, &str) = ("OTEL_LOGS_EXPORTER", "otlp");
 
 /// Telemetry that exports log records, and this thread's subscriber that makes them.
-async fn logging(sink: &Sink, more: &[(&str, &str)]) -> (Telemetry, Capture) {
+async fn logging(sink: &Sink, more: &[(&'static str, &'static str)]) -> (Telemetry, Capture) {
     let telemetry = telemetry(sink, &[&[OTLP], more].concat()).await;
-    let buffer = telemetry.shared.logs.as_ref().unwrap().buffer();
+    let buffer = telemetry.shared.logs.as_ref().unwrap().buffer.clone();
     let capture = Capture::with_records(buffer);
     (telemetry, capture)
 }
@@ -55,7 +57,7 @@ fn attribute(record: &LogRecord, key: &str) -> Option<any_value::Value> {
 }
 
 fn counts(telemetry: &Telemetry) -> Counts {
-    telemetry.shared.logs.as_ref().unwrap().buffer().counts()
+    telemetry.shared.logs.as_ref().unwrap().buffer.counts()
 }
 
 #[tokio::test]
@@ -192,15 +194,9 @@ async fn what_an_overloaded_collector_refused_goes_with_the_next_flush() {
 #[tokio::test]
 async fn what_the_buffer_has_no_room_for_is_counted_and_told_of_once() {
     let sink = Sink::start(&[]).await;
-    let (telemetry, capture) = logging(&sink, &[]).await;
-    let room = telemetry
-        .shared
-        .logs
-        .as_ref()
-        .unwrap()
-        .buffer()
-        .bounds()
-        .records as u64;
+    let room = 100;
+    let bound = ("OTEL_BLRP_MAX_QUEUE_SIZE", "100");
+    let (telemetry, capture) = logging(&sink, &[bound]).await;
     for _ in 0..room + 5 {
         info!(target: "orders", "line");
     }
@@ -254,7 +250,7 @@ async fn nothing_is_locked_while_a_texts_own_code_runs() {
     impl std::fmt::Debug for Busy {
         fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
             // What it might do when it logs something itself.
-            assert!(!self.0.shared.logs.as_ref().unwrap().buffer().is_locked());
+            assert!(!self.0.shared.logs.as_ref().unwrap().buffer.is_locked());
             drop(Context::new().attach());
             formatter.write_str("made")
         }
