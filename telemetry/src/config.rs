@@ -17,7 +17,7 @@ pub(crate) use platform::{KubernetesEnvironment, LambdaEnvironment, Platform};
 pub(crate) use reader::Problem;
 pub(crate) use sampler::SamplerChoice;
 
-use crate::buffer::Bounds;
+use crate::buffer::{Bounds, Buffer};
 use crate::propagation::Propagator;
 use crate::signal::Signal;
 use reader::Reader;
@@ -132,6 +132,12 @@ impl Config {
             log_format: log_format(&mut reader),
         };
         (config, reader.into_problems())
+    }
+
+    /// Where log records wait for a collector. `None` where none is asked for; on a console they are lines already.
+    pub(crate) fn log_buffer(&self) -> Option<Buffer> {
+        let otlp = self.logs.otlp();
+        otlp.map(|_| Buffer::new(self.log_bounds))
     }
 }
 

@@ -131,7 +131,7 @@ pub use propagation::{
     check_baggage, parse_trace_context, parse_trace_context_noting, parse_xray_header,
     with_baggage, with_remote_parent,
 };
-pub use request_id::with_request_id;
+pub use request_id::{request_id, with_request_id};
 pub use telemetry::{FlushReport, Service, Telemetry};
 #[cfg(feature = "tracing")]
 pub use tracing_layer::tracing_layer;
