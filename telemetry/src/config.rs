@@ -7,12 +7,16 @@ mod metrics;
 mod otlp;
 mod pairs;
 mod reader;
+#[cfg(feature = "replay")]
+mod replay;
 mod sampler;
 
 pub(crate) use certificates::{Certificates, ClientIdentity};
 pub(crate) use metrics::Temporality;
 pub(crate) use otlp::{Compression, Export, Otlp, Protocol};
 pub(crate) use reader::Problem;
+#[cfg(feature = "replay")]
+pub(crate) use replay::traces_for_replay;
 pub(crate) use sampler::SamplerChoice;
 
 use crate::buffer::Bounds;

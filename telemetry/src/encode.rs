@@ -4,7 +4,7 @@
 //! telemetry. A test holds every field written here against its conversion of the same span.
 
 pub(crate) mod metrics;
-mod protobuf;
+pub(crate) mod protobuf;
 
 use bytes::Bytes;
 use opentelemetry::trace::{Event, Link, SpanContext, SpanId, SpanKind, Status, TraceState};

@@ -65,6 +65,8 @@ mod metrics;
 mod otlp_json;
 mod output;
 mod propagation;
+#[cfg(feature = "replay")]
+pub mod replay;
 mod resource;
 mod signal;
 #[cfg(test)]
