@@ -212,11 +212,9 @@ impl<'de> Visitor<'de> for Values<'_> {
         let Kind::Message(message) = self.kind()? else {
             return Err(A::Error::custom(format_args!("expected {self}")));
         };
-        let mut outcome = Ok(());
         wire::nested(self.out, self.field.number, |out| {
-            outcome = Fields { message, out }.visit_map(map);
-        });
-        outcome
+            Fields { message, out }.visit_map(map)
+        })
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
