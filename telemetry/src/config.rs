@@ -8,6 +8,8 @@ mod otlp;
 mod pairs;
 mod platform;
 mod reader;
+#[cfg(feature = "replay")]
+mod replay;
 mod sampler;
 
 pub(crate) use certificates::{Certificates, ClientIdentity};
@@ -15,6 +17,8 @@ pub(crate) use metrics::Temporality;
 pub(crate) use otlp::{Compression, Export, Otlp, Protocol};
 pub(crate) use platform::{KubernetesEnvironment, LambdaEnvironment, Platform};
 pub(crate) use reader::Problem;
+#[cfg(feature = "replay")]
+pub(crate) use replay::traces_for_replay;
 pub(crate) use sampler::SamplerChoice;
 
 use crate::buffer::{Bounds, Buffer};

@@ -110,6 +110,8 @@ mod metrics;
 mod otlp_json;
 mod output;
 mod propagation;
+#[cfg(feature = "replay")]
+pub mod replay;
 mod request_id;
 mod resource;
 mod signal;
