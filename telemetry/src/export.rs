@@ -5,6 +5,8 @@ mod partial_success;
 
 pub(crate) use failures::Failures;
 pub(crate) use partial_success::PartialSuccess;
+#[cfg(feature = "grpc")]
+pub(crate) use partial_success::each_field;
 
 use crate::buffer::{Buffer, Chunk, Taken, Whose};
 use crate::encode::{self, ResourceFrame};

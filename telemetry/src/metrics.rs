@@ -67,6 +67,11 @@ impl Metrics {
         }
     }
 
+    /// Data points that no collector is going to get.
+    pub(crate) fn dropped(&self) -> u64 {
+        self.counts.dropped.load(Relaxed)
+    }
+
     pub(crate) fn provider(&self) -> &SdkMeterProvider {
         &self.provider
     }

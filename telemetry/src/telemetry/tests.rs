@@ -40,7 +40,8 @@ async fn telemetry_with_output(
         Config::from_lookup(&|name| variables.get(name).map(|value| (*value).to_owned()));
     assert!(problems.is_empty(), "{problems:?}");
     let resource = resource::detect(&config, SERVICE).await;
-    Telemetry::with_output(&config, resource, output)
+    let log_buffer = log_buffer(&config);
+    Telemetry::new(&config, resource, log_buffer, output)
 }
 
 fn end_span(telemetry: &Telemetry, name: &'static str) {
