@@ -5,7 +5,7 @@ mod otlp;
 mod reader;
 mod sampler;
 
-pub(crate) use otlp::{Compression, Export, Otlp, Protocol};
+pub(crate) use otlp::{Compression, Export, Otlp, Protocol, header_list};
 pub(crate) use reader::Problem;
 pub(crate) use sampler::SamplerChoice;
 
@@ -28,12 +28,17 @@ const MIN_SCHEDULE_DELAY: Duration = Duration::from_millis(10);
 /// The specification's default for attributes and events of a span.
 const DEFAULT_COUNT_LIMIT: u32 = 128;
 
+/// Refers to more headers of the export, as [`HeaderSource`](crate::HeaderSource) tells.
+pub(crate) const HEADERS_SECRET: &str = "OTEL_EXPORTER_OTLP_HEADERS_SECRET";
+
 /// Everything that can be set, parsed.
 #[derive(Debug)]
 pub(crate) struct Config {
     pub(crate) traces: Export,
     pub(crate) metrics: Export,
     pub(crate) logs: Export,
+    /// `OTEL_EXPORTER_OTLP_HEADERS_SECRET`, as it is.
+    pub(crate) headers_secret: Option<String>,
     pub(crate) sampler: SamplerChoice,
     pub(crate) propagator: Propagator,
     pub(crate) limits: SpanLimits,
@@ -90,6 +95,7 @@ impl Config {
             traces: otlp::read(&mut reader, Signal::Traces),
             metrics: otlp::read(&mut reader, Signal::Metrics),
             logs: otlp::read(&mut reader, Signal::Logs),
+            headers_secret: reader.text(HEADERS_SECRET),
             sampler: sampler::read(&mut reader),
             propagator: propagator(&mut reader),
             limits: limits(&mut reader),

@@ -32,6 +32,7 @@
 //! | `OTEL_EXPORTER_OTLP_INSECURE` | `true`: an endpoint without a scheme means plain HTTP | `false` |
 //! | `OTEL_EXPORTER_OTLP_PROTOCOL`, `…_TRACES_PROTOCOL` | `http/protobuf` | `http/protobuf` |
 //! | `OTEL_EXPORTER_OTLP_HEADERS`, `…_TRACES_HEADERS` | `name=value,…`; values are percent-decoded and may contain spaces | |
+//! | `OTEL_EXPORTER_OTLP_HEADERS_SECRET` | refers to more headers, which win: see [`HeaderSource`] | |
 //! | `OTEL_EXPORTER_OTLP_COMPRESSION`, `…_TRACES_COMPRESSION` | `none` | `none` |
 //! | `OTEL_EXPORTER_OTLP_TIMEOUT`, `…_TRACES_TIMEOUT` | of one request, in milliseconds | `10000` |
 //! | `OTEL_SERVICE_NAME` | `service.name` | the function's name, or what the program says |
@@ -57,6 +58,7 @@ mod encode;
 mod endpoint;
 mod export;
 mod group;
+mod header_source;
 mod http;
 mod logs;
 mod propagation;
@@ -72,12 +74,15 @@ mod uplink;
 
 pub use export::Sent;
 pub use group::FlushGroup;
+pub use header_source::{
+    Fetching, HeaderSource, InvalidHeaders, OpenHeaderSource, parse_headers,
+};
 pub use propagation::{
     AWS_TRACE_HEADER, BAGGAGE, InvalidBaggage, InvalidTraceparent, InvalidTracestate,
     InvalidXrayHeader, Propagator, TRACEPARENT, TRACESTATE, XRAY_TRACE_ID_HEADER, XrayContext,
     check_baggage, parse_trace_context, parse_trace_context_noting, parse_xray_header,
     with_baggage, with_remote_parent,
 };
-pub use telemetry::{FlushReport, Service, Telemetry};
+pub use telemetry::{Builder, FlushReport, Service, Telemetry};
 #[cfg(feature = "tracing")]
 pub use tracing_layer::tracing_layer;

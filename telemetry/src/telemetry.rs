@@ -4,9 +4,11 @@ use crate::buffer::{Counts, SpanBuffer, Whose};
 use crate::config::Config;
 use crate::export::{ExportError, Exporter, Sent};
 use crate::group::{FlushGroup, Group};
+use crate::header_source::OpenHeaderSource;
 use crate::propagation::Propagator;
 use crate::signal::Signal;
-use crate::{logs, resource};
+use crate::{header_source, logs, resource};
+pub use builder::Builder;
 use opentelemetry::trace::{SpanKind, TraceId, TracerProvider as _};
 use opentelemetry::{Context, InstrumentationScope, global};
 use opentelemetry_sdk::Resource;
@@ -81,7 +83,17 @@ impl Telemetry {
     /// Never fails: what is wrong in the environment is one line in the log, naming the variable and the form expected, and then the
     /// default or no export. To be called once, at start, from within a tokio runtime; nothing is sent before the first flush.
     pub async fn init(service: Service) -> Self {
-        let (config, problems) = Config::from_env();
+        Self::builder(service).init().await
+    }
+
+    /// The same, with more to be said before.
+    #[must_use]
+    pub fn builder(service: Service) -> Builder {
+        Builder::new(service)
+    }
+
+    async fn set_up(service: Service, open: Option<OpenHeaderSource>) -> Self {
+        let (mut config, problems) = Config::from_env();
         logs::install(config.log_filter.clone());
         for problem in &problems {
             warn!(
@@ -89,7 +101,11 @@ impl Telemetry {
                 "configuration ignored: {problem}"
             );
         }
-        let resource = resource::detect(&config, service).await;
+        let held_headers = header_source::open(&mut config, open);
+        let (resource, ()) = tokio::join!(
+            resource::detect(&config, service),
+            header_source::start(held_headers.as_deref())
+        );
         start::log(&config, &resource);
         let telemetry = Self::new(&config, resource);
         global::set_text_map_propagator(config.propagator);
@@ -348,6 +364,7 @@ impl From<Counts> for FlushReport {
     }
 }
 
+mod builder;
 mod captured;
 mod start;
 

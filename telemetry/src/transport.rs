@@ -1,9 +1,11 @@
 //! One OTLP request and its answer, whatever carries them.
 
 use crate::config::Otlp;
+use crate::endpoint::Endpoint;
 use crate::http::{Client, Frames, SendError};
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -34,21 +36,42 @@ pub(crate) enum TransportError {
     Refused(StatusCode),
 }
 
+impl TransportError {
+    /// Whether it is the headers that the collector does not accept.
+    pub(crate) fn is_unauthorized(&self) -> bool {
+        let unauthorized = [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN];
+        matches!(self, Self::Unavailable { status, .. } if unauthorized.contains(status))
+    }
+}
+
+fn client(endpoint: &Endpoint, mut headers: HeaderMap) -> Arc<Client> {
+    headers.extend([CONTENT_TYPE, USER_AGENT]);
+    Arc::new(Client::new(endpoint.clone(), &headers))
+}
+
 /// The way to one signal's endpoint.
 #[derive(Debug)]
 pub(crate) struct Transport {
-    client: Client,
+    endpoint: Endpoint,
+    client: Mutex<Arc<Client>>,
     timeout: Duration,
 }
 
 impl Transport {
     pub(crate) fn new(otlp: &Otlp) -> Self {
-        let mut headers = otlp.headers.clone();
-        headers.extend([CONTENT_TYPE, USER_AGENT]);
+        let endpoint = otlp.endpoint.clone();
+        let client = client(&endpoint, otlp.headers.clone());
         Self {
-            client: Client::new(otlp.endpoint.clone(), &headers),
+            endpoint,
+            client: Mutex::new(client),
             timeout: otlp.timeout,
         }
+    }
+
+    /// Has every request from now on carry these headers, instead of those that it was made with.
+    pub(crate) fn set_headers(&self, headers: HeaderMap) {
+        *self.client.lock().unwrap_or_else(PoisonError::into_inner) =
+            client(&self.endpoint, headers);
     }
 
     /// The end of one request's time, were it sent now.
@@ -64,7 +87,11 @@ impl Transport {
         deadline: Instant,
     ) -> Result<Bytes, TransportError> {
         let deadline = deadline.min(self.patience());
-        let answer = self.client.send(Method::POST, &[], request, deadline);
+        let client = {
+            let client = self.client.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(&client)
+        };
+        let answer = client.send(Method::POST, &[], request, deadline);
         let response = answer.await?;
         match response.status {
             status if status.is_success() => Ok(response.body),

@@ -2,9 +2,11 @@
 
 use super::reader::Reader;
 use crate::endpoint::{DefaultScheme, Endpoint};
+use crate::header_source::HeldHeaders;
 use crate::signal::Signal;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use percent_encoding::percent_decode_str;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The specification's default for OTLP over HTTP.
@@ -63,6 +65,13 @@ impl Export {
             Self::Otlp(otlp) => Some(otlp),
         }
     }
+
+    pub(crate) fn otlp_mut(&mut self) -> Option<&mut Otlp> {
+        match self {
+            Self::Nowhere | Self::Console => None,
+            Self::Otlp(otlp) => Some(otlp),
+        }
+    }
 }
 
 /// How to reach the collector.
@@ -72,6 +81,8 @@ pub(crate) struct Otlp {
     pub(crate) protocol: Protocol,
     /// May hold keys: never logged, except for the names.
     pub(crate) headers: HeaderMap,
+    /// Others, which win over these.
+    pub(crate) held_headers: Option<Arc<HeldHeaders>>,
     /// For one request.
     pub(crate) timeout: Duration,
     pub(crate) compression: Compression,
@@ -121,6 +132,7 @@ fn otlp(reader: &mut Reader<'_>, signal: Signal, names: &Names) -> Option<Otlp> 
         endpoint: endpoint(reader, signal, names)?,
         protocol: Protocol::HttpProtobuf,
         headers: headers(reader, names),
+        held_headers: None,
         timeout: timeout(reader, names),
         compression: Compression::None,
     })
@@ -214,7 +226,7 @@ fn headers(reader: &mut Reader<'_>, names: &Names) -> HeaderMap {
 }
 
 /// The error is the position, from 1, of the first entry that is no header: its text may be a key.
-fn header_list(list: &str) -> Result<Vec<(HeaderName, HeaderValue)>, usize> {
+pub(crate) fn header_list(list: &str) -> Result<Vec<(HeaderName, HeaderValue)>, usize> {
     let entries = list.split(',').filter(|entry| !entry.trim().is_empty());
     entries
         .enumerate()
