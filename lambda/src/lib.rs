@@ -75,6 +75,9 @@
 //! | `BATON_DEAD_LETTER_QUEUE_URL` | where permanent failures are sent; not the queue that they come from (feature `dead-letter-queue`) | nowhere |
 //! | `BATON_GRACEFUL_SHUTDOWN` | `on` has Lambda announce the end of the process (feature `graceful-shutdown`) | `off` |
 //! | `BATON_SPAN_BUFFER_BYTES` | bytes of finished spans that wait for the collector at most | 32 MiB |
+//! | `BATON_LOG_BUFFER_BYTES` | bytes of log records that do, with `OTEL_LOGS_EXPORTER=otlp` | 8 MiB |
+//! | `BATON_METRIC_BUFFER_BYTES` | bytes of metrics that do | 1 MiB |
+//! | `BATON_SPILL` | where what the collector does not take goes: `stdout`, for `baton replay`, or `none` | `stdout` |
 //!
 //! Neither mark before the deadline takes more than half of the time that an invocation has. Telemetry is configured by the standard
 //! `OTEL_*` variables: see `baton_telemetry`.

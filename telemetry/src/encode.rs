@@ -3,6 +3,7 @@
 //! `opentelemetry-proto` converts each span into a tree of owned messages first, which costs more than all the rest of a record's
 //! telemetry. A test holds every field written here against its conversion of the same span.
 
+pub(crate) mod metrics;
 mod protobuf;
 
 use bytes::Bytes;
@@ -221,7 +222,11 @@ fn status(out: &mut Vec<u8>, status: &Status) {
     }
 }
 
-fn attributes(out: &mut Vec<u8>, field: u32, attributes: &[KeyValue]) {
+fn attributes<'a>(
+    out: &mut Vec<u8>,
+    field: u32,
+    attributes: impl IntoIterator<Item = &'a KeyValue>,
+) {
     for attribute in attributes {
         key_value(out, field, attribute.key.as_str(), &attribute.value);
     }

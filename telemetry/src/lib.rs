@@ -52,6 +52,8 @@
 //! What Lambda and ECS set describes the resource: `AWS_LAMBDA_FUNCTION_NAME`, `…_VERSION` and `…_MEMORY_SIZE`, `AWS_LAMBDA_LOG_GROUP_NAME`
 //! and `…_STREAM_NAME`, `AWS_REGION`; `ECS_CONTAINER_METADATA_URI_V4`, which is asked for at most a second.
 
+mod accounting;
+mod breaker;
 mod buffer;
 mod config;
 mod encode;
@@ -61,11 +63,15 @@ mod group;
 mod header_source;
 mod http;
 mod logs;
+mod metrics;
+mod otlp_json;
+mod output;
 mod propagation;
 mod resource;
 mod signal;
 #[cfg(test)]
 mod sink;
+mod spill;
 mod telemetry;
 #[cfg(feature = "tracing")]
 mod tracing_layer;

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::time::{Duration, Instant};
 
-use baton_tests::{Answer, Collector, FakeLambda, Function, Invocation, Span};
+use baton_tests::{Answer, Collector, FakeLambda, Function, Invocation, Signal, Span};
 use serde_json::{Value, json};
 
 use crate::options::Options;
@@ -74,7 +74,7 @@ pub(crate) async fn run(options: &Options) -> Result<Value, Box<dyn Error>> {
         "lost": tally.lost,
         "linked": tally.linked,
         "foreign": tally.foreign,
-        "exports": collector.exports().len(),
+        "exports": collector.exports(Signal::Traces).len(),
         "killed": ended.killed,
     }))
 }

@@ -1,19 +1,12 @@
 use super::*;
 use std::collections::HashMap;
 
-fn config(variables: &[(&str, &str)]) -> (Config, Vec<String>) {
+/// What is read from these variables, and what is told about them.
+pub(super) fn config(variables: &[(&str, &str)]) -> (Config, Vec<String>) {
     let map: HashMap<_, _> = variables.iter().copied().collect();
     let (config, problems) =
         Config::from_lookup(&|name| map.get(name).map(|value| (*value).to_owned()));
     (config, problems.iter().map(ToString::to_string).collect())
-}
-
-fn endpoint(variables: &[(&str, &str)]) -> Option<String> {
-    config(variables)
-        .0
-        .traces
-        .otlp()
-        .map(|otlp| otlp.endpoint.to_string())
 }
 
 #[test]
@@ -28,68 +21,6 @@ fn the_defaults_are_the_specifications() {
     assert!(config.propagator.trace_context && config.propagator.baggage);
     assert_eq!(config.limits.links, u32::MAX);
     assert_eq!(config.platform, Platform::Elsewhere);
-}
-
-#[test]
-fn the_signals_own_endpoint_is_used_as_it_is_and_wins() {
-    let general = ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://collector/base");
-    let signal = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://other:1/x");
-    assert_eq!(
-        endpoint(&[general]).as_deref(),
-        Some("https://collector:443/base/v1/traces")
-    );
-    assert_eq!(
-        endpoint(&[general, signal]).as_deref(),
-        Some("http://other:1/x")
-    );
-}
-
-#[test]
-fn an_endpoint_without_scheme_means_tls_unless_insecure() {
-    let general = (
-        "OTEL_EXPORTER_OTLP_ENDPOINT",
-        "ingress.eu2.coralogix.com:443",
-    );
-    let insecure = ("OTEL_EXPORTER_OTLP_INSECURE", "true");
-    assert_eq!(
-        endpoint(&[general]).as_deref(),
-        Some("https://ingress.eu2.coralogix.com:443/v1/traces")
-    );
-    assert_eq!(
-        endpoint(&[general, insecure]).as_deref(),
-        Some("http://ingress.eu2.coralogix.com:443/v1/traces")
-    );
-}
-
-#[test]
-fn a_header_value_may_contain_a_space_and_percent_signs() {
-    let list = "authorization=Bearer KEY, x-scope=a%2Cb,";
-    let (config, problems) = config(&[("OTEL_EXPORTER_OTLP_HEADERS", list)]);
-    assert!(problems.is_empty());
-    let headers = &config.traces.otlp().unwrap().headers;
-    assert_eq!(headers["authorization"], "Bearer KEY");
-    assert_eq!(headers["x-scope"], "a,b");
-}
-
-#[test]
-fn broken_headers_are_reported_without_their_text() {
-    let list = "a=b,Bearer SECRET";
-    let (config, problems) = config(&[("OTEL_EXPORTER_OTLP_HEADERS", list)]);
-    assert!(config.traces.otlp().unwrap().headers.is_empty());
-    assert_eq!(problems.len(), 1);
-    assert!(problems[0].starts_with("OTEL_EXPORTER_OTLP_HEADERS: expected a list name=value"));
-    assert!(problems[0].contains("entry 2") && !problems[0].contains("SECRET"));
-}
-
-#[test]
-fn a_url_that_holds_a_key_is_not_repeated() {
-    let variable = (
-        "OTEL_EXPORTER_OTLP_ENDPOINT",
-        "https://user:SECRET@collector",
-    );
-    let (config, problems) = config(&[variable]);
-    assert!(config.traces.otlp().is_none());
-    assert!(!problems[0].contains("SECRET"), "{problems:?}");
 }
 
 #[test]
@@ -117,18 +48,6 @@ fn every_wrong_variable_is_named_with_the_form_expected() {
             "{name} is missing from {problems:?}"
         );
     }
-}
-
-#[test]
-fn grpc_is_refused_in_one_clear_line() {
-    let (config, problems) = config(&[("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")]);
-    assert!(config.traces.otlp().is_none());
-    assert_eq!(
-        problems,
-        [
-            "OTEL_EXPORTER_OTLP_PROTOCOL: expected http/protobuf, the one protocol of this build, found \"grpc\"; no traces are exported"
-        ]
-    );
 }
 
 #[test]
@@ -203,7 +122,7 @@ fn a_buffer_for_nothing_is_refused() {
         let (config, problems) = config(&[(name, "0")]);
         assert_eq!(
             (config.bounds.records, config.bounds.bytes),
-            (DEFAULT_MAX_SPANS, DEFAULT_MAX_BYTES)
+            (buffers::DEFAULT_MAX_SPANS, buffers::DEFAULT_MAX_SPAN_BYTES)
         );
         let expected = format!("{name}: expected {form}, found \"0\"; the default is used");
         assert_eq!(problems, [expected]);
@@ -219,16 +138,5 @@ fn a_limit_beyond_its_type_is_told_how_far_it_may_go() {
         [
             "OTEL_SPAN_LINK_COUNT_LIMIT: expected a whole number from 0 to 4294967295, found \"4294967296\"; the default is used"
         ]
-    );
-}
-
-#[test]
-fn an_endpoint_with_an_impossible_port_is_told_so() {
-    let variable = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:99999");
-    let (config, problems) = config(&[variable]);
-    assert!(config.traces.otlp().is_none());
-    assert!(
-        problems[0].contains("(the port is not a number from 1 to 65535)"),
-        "{problems:?}"
     );
 }

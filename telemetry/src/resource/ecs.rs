@@ -62,7 +62,7 @@ async fn get<T: DeserializeOwned>(
     deadline: Instant,
 ) -> Option<T> {
     let endpoint = Endpoint::parse(metadata_uri, DefaultScheme::Http).ok()?;
-    let client = Client::new(endpoint.join(suffix), &HeaderMap::new());
+    let client = Client::new(endpoint.join(suffix), HeaderMap::new());
     let response = client
         .send(Method::GET, &[], Frames::default(), deadline)
         .await
