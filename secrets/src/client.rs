@@ -64,16 +64,19 @@ impl Client {
 
     pub(crate) async fn read(&self, reference: &Reference) -> Result<Content, FetchError> {
         let arn = || reference.arn().to_owned();
-        self.read.invoke(()).await.map_err(|error| match error.as_service_error() {
-            Some(refusal) => FetchError::Refused {
-                arn: arn(),
-                refusal: refusal.clone(),
-            },
-            None => FetchError::Unreachable {
-                arn: arn(),
-                reason: reason(&error),
-            },
-        })
+        self.read
+            .invoke(())
+            .await
+            .map_err(|error| match error.as_service_error() {
+                Some(refusal) => FetchError::Refused {
+                    arn: arn(),
+                    refusal: refusal.clone(),
+                },
+                None => FetchError::Unreachable {
+                    arn: arn(),
+                    reason: reason(&error),
+                },
+            })
     }
 }
 

@@ -74,10 +74,11 @@ impl HeaderSource for Secret {
                 .get_or_init(|| Client::load(&self.reference))
                 .await;
             let content = client.read(&self.reference).await?;
-            let headers = parse_headers(content.as_str()).map_err(|source| FetchError::Content {
-                arn: self.reference.arn().to_owned(),
-                source,
-            })?;
+            let headers =
+                parse_headers(content.as_str()).map_err(|source| FetchError::Content {
+                    arn: self.reference.arn().to_owned(),
+                    source,
+                })?;
             Ok(headers)
         })
     }

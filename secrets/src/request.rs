@@ -85,7 +85,11 @@ pub(crate) fn refusal(status: u16, answer: &[u8]) -> Refusal {
     let answer: Value = serde_json::from_slice(answer).unwrap_or_default();
     let text = |names: [&str; 2]| {
         let found = names.into_iter().find_map(|name| answer[name].as_str());
-        found.map(|text| text.chars().take(MAX_MESSAGE_CHARACTERS).collect::<String>())
+        found.map(|text| {
+            text.chars()
+                .take(MAX_MESSAGE_CHARACTERS)
+                .collect::<String>()
+        })
     };
     let Some(code) = text(["__type", "code"]) else {
         return Refusal::Status(status);

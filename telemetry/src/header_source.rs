@@ -82,4 +82,4 @@ fn ignored(problem: &str) {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -80,9 +80,7 @@ mod uplink;
 
 pub use export::Sent;
 pub use group::FlushGroup;
-pub use header_source::{
-    Fetching, HeaderSource, InvalidHeaders, OpenHeaderSource, parse_headers,
-};
+pub use header_source::{Fetching, HeaderSource, InvalidHeaders, OpenHeaderSource, parse_headers};
 pub use propagation::{
     AWS_TRACE_HEADER, BAGGAGE, InvalidBaggage, InvalidTraceparent, InvalidTracestate,
     InvalidXrayHeader, Propagator, TRACEPARENT, TRACESTATE, XRAY_TRACE_ID_HEADER, XrayContext,

@@ -118,7 +118,10 @@ async fn a_parameter_is_asked_for_decrypted() {
     assert_eq!(content.as_str(), KEY);
     let asked = service.asked.lock().unwrap();
     let (head, body) = &asked[0];
-    assert_eq!(*body, json!({"Name": PARAMETER_ARN, "WithDecryption": true}));
+    assert_eq!(
+        *body,
+        json!({"Name": PARAMETER_ARN, "WithDecryption": true})
+    );
     assert!(head.contains("x-amz-target: amazonssm.getparameter\r\n"));
     assert!(head.contains("/eu-west-1/ssm/aws4_request"));
 }
@@ -137,14 +140,24 @@ async fn a_service_that_fails_once_is_asked_again() {
 async fn every_refusal_says_why_in_one_line_and_nothing_of_the_content() {
     let denied = json!({"__type": "com.amazon#AccessDeniedException", "Message": "User: x is not authorized"});
     for (arn, status, answer, expected) in [
-        (SECRET_ARN, 400, denied, "access denied (AccessDeniedException): User: x"),
+        (
+            SECRET_ARN,
+            400,
+            denied,
+            "access denied (AccessDeniedException): User: x",
+        ),
         (
             SECRET_ARN,
             400,
             json!({"__type": "ResourceNotFoundException", "message": "x"}),
             "not found (ResourceNotFoundException)",
         ),
-        (PARAMETER_ARN, 400, json!({"__type": "ParameterNotFound"}), "not found"),
+        (
+            PARAMETER_ARN,
+            400,
+            json!({"__type": "ParameterNotFound"}),
+            "not found",
+        ),
         (
             PARAMETER_ARN,
             400,
@@ -152,8 +165,18 @@ async fn every_refusal_says_why_in_one_line_and_nothing_of_the_content() {
             "credentials are not accepted",
         ),
         (SECRET_ARN, 418, json!("a teapot"), "status 418"),
-        (SECRET_ARN, 200, json!({"SecretBinary": "dG9wLXNlY3JldA=="}), "binary"),
-        (SECRET_ARN, 200, json!({"Other": KEY}), "not of the form expected"),
+        (
+            SECRET_ARN,
+            200,
+            json!({"SecretBinary": "dG9wLXNlY3JldA=="}),
+            "binary",
+        ),
+        (
+            SECRET_ARN,
+            200,
+            json!({"Other": KEY}),
+            "not of the form expected",
+        ),
     ] {
         let service = Service::start(vec![(status, answer)]).await;
         let error = service.read(arn).await.unwrap_err();

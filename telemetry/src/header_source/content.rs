@@ -51,9 +51,7 @@ fn object(text: &str) -> Result<HeaderMap, InvalidHeaders> {
     }
     let members = members.iter().enumerate();
     members
-        .map(|(index, (name, value))| {
-            header(name, value).ok_or(InvalidHeaders::Member(index + 1))
-        })
+        .map(|(index, (name, value))| header(name, value).ok_or(InvalidHeaders::Member(index + 1)))
         .collect()
 }
 

@@ -19,10 +19,10 @@ use tracing::{info, warn};
 /// The start waits, and not the first flush: it has a whole processor however small the function is, and where environments are made in
 /// advance nobody waits for it. A fetch that merely began there could be frozen half way.
 const START_TIMEOUT: Duration = Duration::from_secs(2);
-/// Least time between two fetches that succeed. A collector that refuses the renewed key as well will not take it a second later.
+/// Least time from a renewal to the next. A collector that refuses the renewed key as well will not take it a second later.
 const RENEW_PAUSE: Duration = Duration::from_secs(60);
 /// Least time between a fetch that failed and the next one.
-const RETRY_PAUSE: Duration = Duration::from_secs(10);
+pub(super) const RETRY_PAUSE: Duration = Duration::from_secs(10);
 /// A fetch gets this part of the time that a flush has left. The rest is for sending again, or for the spill.
 const PART_OF_FLUSH: u32 = 2;
 
@@ -51,6 +51,13 @@ struct State {
 struct Attempt {
     at: SystemTime,
     pause: Duration,
+}
+
+impl Attempt {
+    fn now(pause: Duration) -> Self {
+        let at = SystemTime::now();
+        Self { at, pause }
+    }
 }
 
 /// Names the source, and shows nothing of what it has answered.
@@ -102,10 +109,6 @@ impl HeldHeaders {
         if let Some(renewed) = self.already_newer(refused) {
             return Some(renewed);
         }
-        // Without a turn, for the usual answer costs nothing then.
-        if self.is_resting() {
-            return None;
-        }
         let now = Instant::now();
         let part = deadline.saturating_duration_since(now) / PART_OF_FLUSH;
         self.fetch(refused, now + part).await;
@@ -124,7 +127,11 @@ impl HeldHeaders {
     }
 
     /// On the heap, because a future of every export contains it and hardly any uses it.
-    fn fetch(&self, known: u64, deadline: Instant) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+    fn fetch(
+        &self,
+        known: u64,
+        deadline: Instant,
+    ) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         Box::pin(async move {
             let Ok(_turn) = timeout_at(deadline, self.turn.lock()).await else {
                 return;
@@ -133,7 +140,7 @@ impl HeldHeaders {
                 return;
             }
             // Before the answer, for a fetch that is given up counts as well.
-            self.attempted(RETRY_PAUSE);
+            self.state().last = Some(Attempt::now(RETRY_PAUSE));
             // What a source does by itself is not part of any trace.
             let suppressed = Context::new().with_telemetry_suppressed();
             match timeout_at(deadline, self.source.fetch().with_context(suppressed)).await {
@@ -149,18 +156,29 @@ impl HeldHeaders {
             value.set_sensitive(true);
         }
         let names: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
-        info!(header_names = names.join(","), "headers of the export fetched");
-        self.attempted(RENEW_PAUSE);
-        let current = &mut self.state().current;
-        *current = Renewed {
-            version: current.version + 1,
-            headers,
+        info!(
+            header_names = names.join(","),
+            "headers of the export fetched"
+        );
+        let mut state = self.state();
+        let pause = match state.current.version {
+            0 => Duration::ZERO,
+            _ => RENEW_PAUSE,
         };
+        state.last = Some(Attempt::now(pause));
+        // Headers that were refused already are no newer ones.
+        if state.current.version == 0 || state.current.headers != headers {
+            state.current.version += 1;
+            state.current.headers = headers;
+        }
     }
 
-    fn attempted(&self, pause: Duration) {
-        let at = SystemTime::now();
-        self.state().last = Some(Attempt { at, pause });
+    /// Lets so much time pass.
+    #[cfg(test)]
+    pub(super) fn set_back(&self, time: Duration) {
+        if let Some(last) = &mut self.state().last {
+            last.at -= time;
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
