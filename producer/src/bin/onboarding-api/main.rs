@@ -32,7 +32,10 @@ const EXIT_BAD_CONFIGURATION: u8 = 78;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let telemetry = Telemetry::init(SERVICE).await;
+    let telemetry = Telemetry::builder(SERVICE);
+    #[cfg(feature = "secrets")]
+    let telemetry = telemetry.header_source(baton_secrets::open);
+    let telemetry = telemetry.init().await;
     telemetry.export_in_background();
     let aws = aws::load().await;
     let code = match config::from_env(aws.region().map(AsRef::as_ref)) {
