@@ -39,7 +39,7 @@ fn accepted(response: Response) -> Result<Bytes, TransportError> {
             let after = response.retry_after;
             Err(TransportError::Unavailable {
                 status: response.status.into(),
-                retry_after: after.map(|after| after.from_now(SystemTime::now())),
+                retry_after: after.map(|after| after.left(SystemTime::now())),
             })
         }
         Verdict::Final => Err(TransportError::Refused(response.status.into())),

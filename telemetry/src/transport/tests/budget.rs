@@ -174,7 +174,7 @@ async fn swallow(mut stream: TcpStream) {
 /// Says something, in answer to something.
 async fn say(mut stream: TcpStream, bytes: &[u8]) {
     let mut received = [0; 4096];
-    stream.read(&mut received).await.unwrap();
+    assert!(stream.read(&mut received).await.unwrap() > 0);
     stream.write_all(bytes).await.unwrap();
 }
 
