@@ -1,8 +1,12 @@
 //! A collector for tests: a real socket that answers as it is told and keeps the spans it accepted.
 
+use opentelemetry_proto::tonic::collector::metrics::v1::{
+    ExportMetricsPartialSuccess, ExportMetricsServiceRequest, ExportMetricsServiceResponse,
+};
 use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTracePartialSuccess, ExportTraceServiceRequest, ExportTraceServiceResponse,
 };
+use opentelemetry_proto::tonic::metrics::v1::{Metric, ResourceMetrics};
 use opentelemetry_proto::tonic::trace::v1::ResourceSpans;
 use prost::Message as _;
 use std::collections::VecDeque;
@@ -16,11 +20,11 @@ use tokio::task::JoinHandle;
 /// What the sink does with a request that it has read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Answer {
-    /// With this status; 200 means that the spans are kept.
+    /// With this status; 200 means that what is in it is kept.
     Status(u16),
     /// As a status, and the connection is closed without a word behind the answer, as a proxy does with an idle one.
     ThenClose(u16),
-    /// With success, but for so many of the spans.
+    /// With success, but for so many of the spans, or data points.
     Reject(i64),
     /// Never.
     Hang,
@@ -29,7 +33,9 @@ pub(crate) enum Answer {
 #[derive(Debug, Default)]
 struct Shared {
     script: VecDeque<Answer>,
+    metrics_script: VecDeque<Answer>,
     accepted: Vec<ResourceSpans>,
+    accepted_metrics: Vec<ResourceMetrics>,
     requests: Vec<Vec<(String, String)>>,
     connections: usize,
 }
@@ -61,6 +67,31 @@ impl Sink {
             shared,
             server,
         }
+    }
+
+    /// Answers the first requests with metrics by this script, instead of the one for all.
+    pub(crate) fn script_metrics(&self, script: &[Answer]) {
+        let mut shared = self.shared.lock().unwrap();
+        shared.metrics_script.extend(script);
+    }
+
+    pub(crate) fn accepted_metrics(&self) -> Vec<ResourceMetrics> {
+        self.shared.lock().unwrap().accepted_metrics.clone()
+    }
+
+    /// The accepted metrics of all scopes.
+    pub(crate) fn metrics(&self) -> Vec<Metric> {
+        let accepted = self.accepted_metrics();
+        let scopes = accepted.iter().flat_map(|resource| &resource.scope_metrics);
+        scopes.flat_map(|scope| scope.metrics.clone()).collect()
+    }
+
+    pub(crate) fn metrics_requests(&self) -> usize {
+        let requests = self.requests();
+        requests
+            .iter()
+            .filter(|headers| is_metrics(headers))
+            .count()
     }
 
     pub(crate) fn span_names(&self) -> Vec<String> {
@@ -100,10 +131,13 @@ async fn serve(stream: TcpStream, shared: Arc<Mutex<Shared>>) -> io::Result<()> 
     let mut stream = BufReader::new(stream);
     loop {
         let (headers, body) = read_request(&mut stream).await?;
+        let is_metrics = is_metrics(&headers);
         let answer = {
             let mut shared = shared.lock().unwrap();
             shared.requests.push(headers);
-            shared.script.pop_front().unwrap_or(Answer::Status(200))
+            let scripted = is_metrics.then(|| shared.metrics_script.pop_front());
+            let scripted = scripted.flatten().or_else(|| shared.script.pop_front());
+            scripted.unwrap_or(Answer::Status(200))
         };
         let status = match answer {
             Answer::Status(status) | Answer::ThenClose(status) => status,
@@ -111,14 +145,9 @@ async fn serve(stream: TcpStream, shared: Arc<Mutex<Shared>>) -> io::Result<()> 
             Answer::Hang => std::future::pending().await,
         };
         if status == 200 {
-            let request = ExportTraceServiceRequest::decode(body.as_slice()).unwrap();
-            shared
-                .lock()
-                .unwrap()
-                .accepted
-                .extend(request.resource_spans);
+            shared.lock().unwrap().accept(is_metrics, &body);
         }
-        let body = response(answer);
+        let body = response(answer, is_metrics);
         let head = format!(
             "HTTP/1.1 {status} X\r\ncontent-length: {}\r\n\r\n",
             body.len()
@@ -130,14 +159,40 @@ async fn serve(stream: TcpStream, shared: Arc<Mutex<Shared>>) -> io::Result<()> 
     }
 }
 
-fn response(answer: Answer) -> Vec<u8> {
-    let partial_success = match answer {
-        Answer::Reject(rejected_spans) => Some(ExportTracePartialSuccess {
-            rejected_spans,
-            error_message: "over quota".to_owned(),
-        }),
-        _ => None,
+impl Shared {
+    fn accept(&mut self, is_metrics: bool, body: &[u8]) {
+        if is_metrics {
+            let request = ExportMetricsServiceRequest::decode(body).unwrap();
+            self.accepted_metrics.extend(request.resource_metrics);
+        } else {
+            let request = ExportTraceServiceRequest::decode(body).unwrap();
+            self.accepted.extend(request.resource_spans);
+        }
+    }
+}
+
+fn is_metrics(headers: &[(String, String)]) -> bool {
+    let line = headers.iter().find(|(name, _)| name == ":request");
+    line.is_some_and(|(_, line)| line.contains("/v1/metrics"))
+}
+
+fn response(answer: Answer, is_metrics: bool) -> Vec<u8> {
+    let error_message = "over quota".to_owned();
+    let rejected = match answer {
+        Answer::Reject(rejected) => rejected,
+        _ => return Vec::new(),
     };
+    if is_metrics {
+        let partial_success = Some(ExportMetricsPartialSuccess {
+            rejected_data_points: rejected,
+            error_message,
+        });
+        return ExportMetricsServiceResponse { partial_success }.encode_to_vec();
+    }
+    let partial_success = Some(ExportTracePartialSuccess {
+        rejected_spans: rejected,
+        error_message,
+    });
     ExportTraceServiceResponse { partial_success }.encode_to_vec()
 }
 

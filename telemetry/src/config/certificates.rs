@@ -11,14 +11,19 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::sync::Arc;
+use webpki::EndEntityCert;
 
 /// All public authorities together are a quarter of this. What is longer is no list of certificates, and would be the start's delay.
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
+
+/// The end of a public key that no other key has: both coordinates of a P-256 key, most of a P-384 one's, and the end of an RSA modulus.
+const DISTINCTIVE_KEY_BYTES: usize = 64;
 
 const AUTHORITIES_FORM: &str = "a PEM file with the certificates of the authorities to trust";
 const CERTIFICATE_FORM: &str =
     "a PEM file with the client's certificate, and those up to its authority";
 const KEY_FORM: &str = "a PEM file with the client's private key, unencrypted";
+const KEY_OF_CERTIFICATE_FORM: &str = "the private key of the client's certificate";
 const CERTIFICATE_MISSING_FORM: &str = "a client certificate beside the key";
 const KEY_MISSING_FORM: &str = "a client key beside the certificate";
 const NOT_EXPORTED: &str = "nothing is exported";
@@ -133,20 +138,40 @@ fn client(reader: &mut Reader<'_>, names: &Names) -> Result<Option<ClientIdentit
     let [certificate, key] = [names.client_certificate, names.client_key];
     let [certificate, key] = [reader.first_set(certificate), reader.first_set(key)];
     let chain = from_file(reader, certificate, CERTIFICATE_FORM, |path| {
-        certificates(&file(path)?)
+        let chain = certificates(&file(path)?)?;
+        for (index, certificate) in chain.iter().enumerate() {
+            EndEntityCert::try_from(certificate).map_err(|_| FileError::Certificate(index + 1))?;
+        }
+        Ok(chain)
     });
     let private = from_file(reader, key, KEY_FORM, |path| private_key(&file(path)?));
-    let (variable, form) = match (chain?, private?) {
+    let (variable, form, found) = match (chain?, private?) {
         (None, None) => return Ok(None),
-        (Some(chain), Some(key)) => {
-            let key = Arc::new(key);
+        (Some(chain), Some(private)) if belongs(&private, &chain) => {
+            let key = Arc::new(private);
             return Ok(Some(ClientIdentity { chain, key }));
         }
-        (None, Some(_)) => (certificate, CERTIFICATE_MISSING_FORM),
-        (Some(_), None) => (key, KEY_MISSING_FORM),
+        (Some(_), Some(_)) => (key, KEY_OF_CERTIFICATE_FORM, "that of another"),
+        (None, Some(_)) => (certificate, CERTIFICATE_MISSING_FORM, "nothing"),
+        (Some(_), None) => (key, KEY_MISSING_FORM, "nothing"),
     };
-    reader.secret_problem(variable, "nothing".to_owned(), form, NOT_EXPORTED);
+    reader.secret_problem(variable, found.to_owned(), form, NOT_EXPORTED);
     Err(Unusable)
+}
+
+/// Whether the key is the first certificate's, as far as can be told without computing with it. The private keys that TLS here can use, RSA
+/// and ECDSA ones, have the public one in them, in the same bytes as the certificate.
+fn belongs(key: &PrivateKeyDer<'_>, chain: &[CertificateDer<'_>]) -> bool {
+    let certificate = chain.first().map(EndEntityCert::try_from);
+    let Some(Ok(certificate)) = certificate else {
+        return false;
+    };
+    let public = certificate.subject_public_key_info();
+    let Some(public) = public.last_chunk::<DISTINCTIVE_KEY_BYTES>() else {
+        return true;
+    };
+    let mut places = key.secret_der().windows(DISTINCTIVE_KEY_BYTES);
+    places.any(|bytes| bytes == public)
 }
 
 /// What the file holds that the variable names, if it names one.
@@ -198,3 +223,6 @@ fn private_key(bytes: &[u8]) -> Result<PrivateKeyDer<'static>, FileError> {
         _ => FileError::Broken,
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -77,6 +77,16 @@ pub(crate) enum Compression {
     Gzip,
 }
 
+/// As in `OTEL_EXPORTER_OTLP_COMPRESSION`.
+impl fmt::Display for Compression {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::None => "none",
+            Self::Gzip => "gzip",
+        })
+    }
+}
+
 /// Where the signal goes: nowhere, when it is not to be exported, or cannot be.
 pub(super) fn read(reader: &mut Reader<'_>, signal: Signal) -> Export {
     reader.of(signal, |reader| export(reader, signal))

@@ -2,8 +2,8 @@
 //! minute, each time with the line that the log has already.
 
 use super::ExportError;
-use crate::endpoint::Endpoint;
 use crate::logs;
+use crate::signal::Signal;
 use std::error::Error;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -16,8 +16,8 @@ const AGAIN_AFTER: Duration = Duration::from_secs(60);
 /// The failures of one exporter.
 #[derive(Debug)]
 pub(crate) struct Failures {
-    /// Holds no credentials, see [`Endpoint`].
-    endpoint: Endpoint,
+    signal: Signal,
+    endpoint: String,
     last: Mutex<Option<Told>>,
 }
 
@@ -26,29 +26,31 @@ pub(crate) struct Failures {
 struct Told {
     failure: String,
     at: Instant,
-    /// Spans that had been exported by then: with more of them, there was a success in between.
+    /// Records that had been exported by then: with more of them, there was a success in between.
     exported: u64,
     /// Failures since, of which the log has told nothing.
     untold: u64,
 }
 
 impl Failures {
-    pub(super) fn new(endpoint: Endpoint) -> Self {
+    pub(crate) fn new(signal: Signal, endpoint: String) -> Self {
         Self {
+            signal,
             endpoint,
             last: Mutex::default(),
         }
     }
 
     /// Logs a failure that is new: another one than before, the first after a success, or one that has lasted for [`AGAIN_AFTER`].
-    /// `exported` is the number of spans exported so far.
+    /// `exported` is the number of records exported so far.
     pub(crate) fn tell(&self, error: &ExportError, exported: u64) {
         if let Some(untold) = self.news(logs::chain(error), exported) {
             warn!(
-                endpoint = %self.endpoint,
+                endpoint = self.endpoint,
                 error = error as &dyn Error,
                 untold_failures = (untold > 0).then_some(untold),
-                "spans not exported"
+                "{} not exported",
+                self.signal.records(),
             );
         }
     }
@@ -78,8 +80,8 @@ impl Failures {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::endpoint::DefaultScheme;
     use crate::transport::TransportError;
+    use crate::uplink::UplinkError;
     use http::StatusCode;
     use tokio::time::advance;
 
@@ -89,8 +91,7 @@ mod tests {
     }
 
     fn failures() -> Failures {
-        let endpoint = Endpoint::parse("http://collector:4318/v1/traces", DefaultScheme::Http);
-        Failures::new(endpoint.unwrap())
+        Failures::new(Signal::Traces, "http://collector:4318/v1/traces".to_owned())
     }
 
     #[tokio::test(start_paused = true)]
@@ -114,10 +115,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn another_failure_and_one_after_a_success_are_told_of_at_once() {
         let failures = failures();
-        let busy = ExportError::Transport(TransportError::Unavailable {
+        let busy = ExportError::Uplink(UplinkError::Transport(TransportError::Unavailable {
             status: StatusCode::SERVICE_UNAVAILABLE.into(),
             retry_after: None,
-        });
+        }));
         for (error, exported, told) in [
             (&ExportError::Timeout, 0, 1),
             (&busy, 0, 1),

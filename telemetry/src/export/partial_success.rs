@@ -16,14 +16,14 @@ const LENGTH_DELIMITED: u64 = 2;
 const FIXED32: u64 = 5;
 
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct PartialSuccess<'a> {
-    pub(super) rejected: u64,
+pub(crate) struct PartialSuccess<'a> {
+    pub(crate) rejected: u64,
     message: &'a [u8],
 }
 
 impl<'a> PartialSuccess<'a> {
     /// `None` where none were rejected, or the body is not OTLP: the status has said that the request was accepted.
-    pub(super) fn read(body: &'a [u8]) -> Option<Self> {
+    pub(crate) fn read(body: &'a [u8]) -> Option<Self> {
         let mut partial = Self::default();
         each_field(body, |tag, _, inner| match tag {
             PARTIAL_SUCCESS => partial.read_inner(inner),
@@ -44,7 +44,7 @@ impl<'a> PartialSuccess<'a> {
         })
     }
 
-    pub(super) fn message(&self) -> Cow<'a, str> {
+    pub(crate) fn message(&self) -> Cow<'a, str> {
         let length = self.message.len().min(MAX_MESSAGE);
         String::from_utf8_lossy(&self.message[..length])
     }
