@@ -23,6 +23,7 @@ use hyper::client::conn::http2::{Builder, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use message::Message;
 use std::fmt;
+use std::io;
 use std::pin::Pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -150,7 +151,7 @@ impl Client {
         let kept = self.kept().clone();
         if let Some(kept) = kept.filter(|kept| !kept.is_closed()) {
             match self.call(kept, call).await {
-                Err(SendError::Http2(_)) => {}
+                Err(SendError::Broken(_)) => {}
                 outcome => return outcome,
             }
         }
@@ -168,7 +169,7 @@ impl Client {
             .keep_alive_timeout(self.pings.timeout)
             .keep_alive_while_idle(true);
         let opened = http2.handshake(TokioIo::new(stream)).await;
-        let (sender, connection) = opened.map_err(SendError::Http2)?;
+        let (sender, connection) = opened.map_err(broken)?;
         tokio::spawn(async move {
             // Whoever uses the connection is told how it ended.
             let _ = connection.await;
@@ -178,8 +179,8 @@ impl Client {
 
     async fn call(&self, mut on: SendRequest<Message>, call: &Call) -> Result<Answer, SendError> {
         let request = self.request(call);
-        on.ready().await.map_err(SendError::Http2)?;
-        let response = on.send_request(request).await.map_err(SendError::Http2)?;
+        on.ready().await.map_err(broken)?;
+        let response = on.send_request(request).await.map_err(broken)?;
         Answer::read(response).await
     }
 
@@ -195,6 +196,10 @@ impl Client {
     fn kept(&self) -> MutexGuard<'_, Option<SendRequest<Message>>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn broken(error: hyper::Error) -> SendError {
+    SendError::Broken(io::Error::other(error))
 }
 
 /// The path of the one call that each service has.

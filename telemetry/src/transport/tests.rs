@@ -206,6 +206,11 @@ async fn a_status_says_whether_and_when_the_same_request_may_succeed() {
             "retry-after: Sun, 06 Nov 1994 08:49:37 GMT\r\n",
             ("passing", Some(0), false),
         ),
+        (
+            "503 X",
+            "retry-after: 99999999999999999999\r\n",
+            ("passing", Some(MAX_RETRY_AFTER.as_secs()), false),
+        ),
         ("502 X", "", ("passing", None, false)),
         ("504 X", "", ("passing", None, false)),
         ("401 X", "", ("passing", None, true)),

@@ -158,7 +158,7 @@ async fn a_call_that_breaks_on_a_kept_connection_is_made_again_once() {
         send(&transport).await.unwrap();
         let broken = send(&transport).await;
         assert!(
-            matches!(broken, Err(TransportError::Send(SendError::Http2(_)))),
+            matches!(broken, Err(TransportError::Send(SendError::Broken(_)))),
             "{broken:?}"
         );
         assert_eq!(server.shared().seen.len(), 3);

@@ -55,8 +55,6 @@ fn fate(outcome: Result<Bytes, TransportError>) -> String {
             SendError::Tls(_) => "no TLS".to_owned(),
             SendError::Broken(_) => "broken".to_owned(),
             SendError::Malformed(_) => "malformed".to_owned(),
-            #[cfg(feature = "grpc")]
-            SendError::Http2(_) => "broken".to_owned(),
             other => other.to_string(),
         },
     }
