@@ -13,6 +13,7 @@ mod budget;
 #[cfg(feature = "grpc")]
 pub(super) mod calls;
 pub(super) mod peers;
+mod quiet;
 mod tls;
 
 /// Longer than anything on loopback takes.
