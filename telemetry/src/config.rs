@@ -8,6 +8,8 @@ mod otlp;
 mod pairs;
 mod platform;
 mod reader;
+#[cfg(feature = "replay")]
+mod replay;
 mod sampler;
 
 pub(crate) use certificates::{Certificates, ClientIdentity};
@@ -15,9 +17,11 @@ pub(crate) use metrics::Temporality;
 pub(crate) use otlp::{Compression, Export, Otlp, Protocol};
 pub(crate) use platform::{KubernetesEnvironment, LambdaEnvironment, Platform};
 pub(crate) use reader::Problem;
+#[cfg(feature = "replay")]
+pub(crate) use replay::traces_for_replay;
 pub(crate) use sampler::SamplerChoice;
 
-use crate::buffer::Bounds;
+use crate::buffer::{Bounds, Buffer};
 use crate::propagation::Propagator;
 use crate::signal::Signal;
 use reader::Reader;
@@ -132,6 +136,12 @@ impl Config {
             log_format: log_format(&mut reader),
         };
         (config, reader.into_problems())
+    }
+
+    /// Where log records wait for a collector. `None` where none is asked for; on a console they are lines already.
+    pub(crate) fn log_buffer(&self) -> Option<Buffer> {
+        let otlp = self.logs.otlp();
+        otlp.map(|_| Buffer::new(self.log_bounds))
     }
 }
 

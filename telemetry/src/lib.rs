@@ -62,7 +62,7 @@
 //! | `OTEL_EXPORTER_OTLP_INSECURE` | `true`: an endpoint without a scheme means no TLS | `false` |
 //! | `OTEL_EXPORTER_OTLP_HEADERS` | `name=value,…`; values are percent-decoded and may contain spaces. A signal's own are added to those for all | |
 //! | `OTEL_EXPORTER_OTLP_COMPRESSION` | `gzip` or `none` | `none` |
-//! | `OTEL_EXPORTER_OTLP_TIMEOUT` | of one request, in milliseconds | `10000` |
+//! | `OTEL_EXPORTER_OTLP_TIMEOUT` | of one request, in milliseconds, within its flush; `0` is no limit of its own | `10000` |
 //! | `OTEL_EXPORTER_OTLP_CERTIFICATE` | PEM file with the authorities to trust, and no others | the public ones, compiled in |
 //! | `OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE`, `OTEL_EXPORTER_OTLP_CLIENT_KEY` | PEM files with who the program is, one with the other | nobody |
 //!
@@ -110,6 +110,8 @@ mod metrics;
 mod otlp_json;
 mod output;
 mod propagation;
+#[cfg(feature = "replay")]
+pub mod replay;
 mod request_id;
 mod resource;
 mod signal;
@@ -131,7 +133,7 @@ pub use propagation::{
     check_baggage, parse_trace_context, parse_trace_context_noting, parse_xray_header,
     with_baggage, with_remote_parent,
 };
-pub use request_id::with_request_id;
+pub use request_id::{request_id, with_request_id};
 pub use telemetry::{FlushReport, Service, Telemetry};
 #[cfg(feature = "tracing")]
 pub use tracing_layer::tracing_layer;

@@ -103,7 +103,7 @@ impl Telemetry {
     /// default or no export. To be called once, at start, from within a tokio runtime; nothing is sent before the first flush.
     pub async fn init(service: Service) -> Self {
         let (config, problems) = Config::from_env();
-        let log_buffer = log_buffer(&config);
+        let log_buffer = config.log_buffer();
         crate::logs::install(&config, log_buffer.clone());
         for problem in &problems {
             warn!(
@@ -207,12 +207,6 @@ fn scope(name: &'static str, version: &'static str) -> InstrumentationScope {
         .with_version(version)
         .with_schema_url(SCHEMA_URL)
         .build()
-}
-
-/// Where log records wait, if they are to be sent at all.
-fn log_buffer(config: &Config) -> Option<Buffer> {
-    let otlp = config.logs.otlp();
-    otlp.map(|_| Buffer::new(config.log_bounds))
 }
 
 fn span_limits(config: &Config) -> SpanLimits {

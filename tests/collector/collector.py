@@ -19,7 +19,7 @@ BACKEND = "otlp_http"
 
 
 class Collector:
-    """Runs from the start of a `with` to its end, unless it is killed in between. `overlay` is laid over the configuration as well."""
+    """Runs from the start of a `with` to its end, unless it is stopped in between. What `overlay` says for its address is laid over as well."""
 
     def __init__(self, programs, folder, overlay=None):
         self.programs = programs
@@ -36,7 +36,7 @@ class Collector:
         self.pipelines = self.configured()["service"]["pipelines"]
         self.overlay = folder / "overlay.yaml"
         # JSON is YAML.
-        self.overlay.write_text(json.dumps(merged(self.into_files(), overlay or {})))
+        self.overlay.write_text(json.dumps(merged(self.into_files(), overlay(self.host) if overlay else {})))
 
     def configured(self):
         """The configuration that is deployed, as the Collector itself reads it."""

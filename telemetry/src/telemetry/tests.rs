@@ -11,6 +11,7 @@ use tokio::time::Instant;
 mod console;
 mod failures;
 mod groups;
+mod logs;
 mod metrics;
 mod rejected;
 mod spill;
@@ -40,8 +41,7 @@ async fn telemetry_with_output(
         Config::from_lookup(&|name| variables.get(name).map(|value| (*value).to_owned()));
     assert!(problems.is_empty(), "{problems:?}");
     let resource = resource::detect(&config, SERVICE).await;
-    let log_buffer = log_buffer(&config);
-    Telemetry::new(&config, resource, log_buffer, output)
+    Telemetry::new(&config, resource, config.log_buffer(), output)
 }
 
 fn end_span(telemetry: &Telemetry, name: &'static str) {
