@@ -326,7 +326,7 @@ fn kind(kind: &SpanKind) -> u64 {
 }
 
 /// Nanoseconds since 1970; a clock set before that counts as 1970, one after 2554 as 2554.
-fn nanos(time: SystemTime) -> u64 {
+pub(crate) fn nanos(time: SystemTime) -> u64 {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }

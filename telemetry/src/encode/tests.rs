@@ -28,7 +28,7 @@ fn value() -> impl Strategy<Value = Value> {
     ]
 }
 
-pub(super) fn attribute() -> impl Strategy<Value = KeyValue> {
+pub(crate) fn attribute() -> impl Strategy<Value = KeyValue> {
     ("[a-z.]{0,20}", value()).prop_map(|(key, value)| KeyValue::new(key, value))
 }
 
@@ -80,7 +80,7 @@ fn status() -> impl Strategy<Value = Status> {
     ]
 }
 
-pub(super) fn scope_of(number: u8, attributes: Vec<KeyValue>) -> InstrumentationScope {
+pub(crate) fn scope_of(number: u8, attributes: Vec<KeyValue>) -> InstrumentationScope {
     InstrumentationScope::builder(format!("scope-{number}"))
         .with_version("1.2.3")
         .with_schema_url("https://opentelemetry.io/schemas/1.42.0")
