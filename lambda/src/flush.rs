@@ -3,7 +3,7 @@
 use crate::config::{Config, FlushPoint};
 use crate::halt::{Halt, Marks, Reason, within};
 use crate::shutdown::Shutdown;
-use baton_telemetry::{FlushGroup, FlushReport, Telemetry};
+use baton_telemetry::{FlushGroup, FlushReport, Telemetry, with_request_id};
 use lambda_runtime::{Error as BoxError, LambdaInvocation};
 use opentelemetry::Context;
 use opentelemetry::context::FutureExt as _;
@@ -45,12 +45,13 @@ pub(crate) struct Invocation<'a> {
     pub(crate) marks: &'a Marks,
 }
 
-/// What an invocation's traces begin in: an empty context, but for the group.
-pub(crate) fn root(group: Option<&FlushGroup>) -> Context {
-    match group {
+/// What an invocation's traces begin in: an empty context, but for the group, and the identifier that its log lines carry.
+pub(crate) fn root(group: Option<&FlushGroup>, request_id: &str) -> Context {
+    let root = match group {
         Some(group) => group.attach(&Context::new()),
         None => FlushGroup::inherited(),
-    }
+    };
+    with_request_id(&root, request_id.into())
 }
 
 impl Flusher {
@@ -242,7 +243,7 @@ where
                 return answered.await;
             };
             let group = flusher.group();
-            let root = root(group.as_ref());
+            let root = root(group.as_ref(), &id);
             let outcome = answered.with_context(root.clone()).await;
             // What is left is for the telemetry to send, which the shutdown sees to as well.
             drop(in_flight);

@@ -55,7 +55,7 @@ impl<H: Handler<S, Args>, S, Args> Invoker<H, S, Args> {
             metrics.end_invocation(began, false);
         })?;
         let group = self.flusher.group_before_response();
-        let root = flush::root(group.as_ref());
+        let root = flush::root(group.as_ref(), &event.context.request_id);
         let invocation = Invocation {
             id: &event.context.request_id,
             root: &root,

@@ -75,6 +75,9 @@
 //! | `BATON_DEAD_LETTER_QUEUE_URL` | where permanent failures are sent; not the queue that they come from (feature `dead-letter-queue`) | nowhere |
 //! | `BATON_GRACEFUL_SHUTDOWN` | `on` has Lambda announce the end of the process (feature `graceful-shutdown`) | `off` |
 //! | `BATON_SPAN_BUFFER_BYTES` | bytes of finished spans that wait for the collector at most | 32 MiB |
+//! | `BATON_LOG_BUFFER_BYTES` | bytes of log records that do, with `OTEL_LOGS_EXPORTER=otlp` | 8 MiB |
+//! | `BATON_METRIC_BUFFER_BYTES` | bytes of metrics that do | 1 MiB |
+//! | `BATON_SPILL` | where what the collector does not take goes: `stdout`, for `baton replay`, or `none` | `stdout` |
 //!
 //! Neither mark before the deadline takes more than half of the time that an invocation has. Telemetry is configured by the standard
 //! `OTEL_*` variables: see `baton_telemetry`.
@@ -87,6 +90,7 @@
 //! |---|---|
 //! | `dead-letter-queue` | sending permanent failures to a dead-letter queue, with the AWS SDK for it |
 //! | `graceful-shutdown` | an internal extension, so that Lambda sends SIGTERM before it ends the process: handlers have 120 ms then, a flush 100 ms, everything 270 ms |
+//! | `grpc` | OTLP over gRPC, where the standard variables ask for it |
 //! | `tracing` | spans of the `tracing` macros become spans inside the message's |
 //!
 //! # Where a message's context comes from

@@ -38,11 +38,13 @@ pub(crate) struct Bounds {
     pub(crate) bytes: usize,
 }
 
-/// Cumulative counts of records in this process. `finished = exported + dropped + pending` at every moment.
+/// Cumulative counts of records in this process. `finished = exported + spilled + dropped + pending` at every moment.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
     pub(crate) finished: u64,
     pub(crate) exported: u64,
+    /// Written to stdout, because the collector did not take them.
+    pub(crate) spilled: u64,
     pub(crate) dropped: u64,
     /// In the buffer, or taken from it and not yet answered for.
     pub(crate) pending: u64,
@@ -98,6 +100,15 @@ impl Buffer {
 
     pub(crate) fn counts(&self) -> Counts {
         self.lock().counts
+    }
+
+    /// Encoded records that are pending, without their scopes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.lock().bytes
+    }
+
+    pub(crate) fn is_half_full(&self) -> bool {
+        self.lock().is_half_full(self.0.bounds)
     }
 
     /// Completes when the buffer has become half full, for those who export in the background.

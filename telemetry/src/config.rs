@@ -1,11 +1,19 @@
 //! What the environment says about telemetry: the only place where this crate reads it.
 
+mod buffers;
+mod certificates;
 mod log_filter;
+mod metrics;
 mod otlp;
+mod pairs;
+mod platform;
 mod reader;
 mod sampler;
 
+pub(crate) use certificates::{Certificates, ClientIdentity};
+pub(crate) use metrics::Temporality;
 pub(crate) use otlp::{Compression, Export, Otlp, Protocol};
+pub(crate) use platform::{KubernetesEnvironment, LambdaEnvironment, Platform};
 pub(crate) use reader::Problem;
 pub(crate) use sampler::SamplerChoice;
 
@@ -13,18 +21,13 @@ use crate::buffer::Bounds;
 use crate::propagation::Propagator;
 use crate::signal::Signal;
 use reader::Reader;
-use std::num::NonZeroUsize;
 use std::time::Duration;
 use tracing_subscriber::filter::Targets;
 
-/// A batch of 10,000 records, the most that SQS hands to a function, each with four spans of its own.
-const DEFAULT_MAX_SPANS: usize = 50_000;
-/// As many spans at a usual 350 to 600 bytes, a quarter of the smallest function's memory.
-const DEFAULT_MAX_BYTES: usize = 32 * 1024 * 1024;
 /// The specification's default of `OTEL_BSP_SCHEDULE_DELAY`.
 const DEFAULT_SCHEDULE_DELAY: Duration = Duration::from_secs(5);
 /// A service that is told to export without a pause would do nothing else.
-const MIN_SCHEDULE_DELAY: Duration = Duration::from_millis(10);
+const MIN_INTERVAL: Duration = Duration::from_millis(10);
 /// The specification's default for attributes and events of a span.
 const DEFAULT_COUNT_LIMIT: u32 = 128;
 
@@ -34,18 +37,32 @@ pub(crate) struct Config {
     pub(crate) traces: Export,
     pub(crate) metrics: Export,
     pub(crate) logs: Export,
+    /// Whether what no collector has taken goes to stdout, from where `baton replay` can send it.
+    pub(crate) spill: bool,
     pub(crate) sampler: SamplerChoice,
     pub(crate) propagator: Propagator,
     pub(crate) limits: SpanLimits,
+    /// Of the spans that wait for the collector.
     pub(crate) bounds: Bounds,
+    /// Of the log records that do.
+    pub(crate) log_bounds: Bounds,
+    /// Of the encoded metrics that do.
+    pub(crate) metric_buffer_bytes: usize,
+    pub(crate) temporality: Temporality,
+    /// How often a service that does not freeze exports its metrics.
+    pub(crate) metric_interval: Duration,
+    /// Where headers with keys are kept, if not in the environment: what it names is the business of who reads it.
+    pub(crate) headers_secret: Option<String>,
     /// How often a service that does not freeze exports.
     pub(crate) schedule_delay: Duration,
     /// `OTEL_SERVICE_NAME`.
     pub(crate) service_name: Option<String>,
     /// `OTEL_RESOURCE_ATTRIBUTES`, percent-decoded, in their order.
     pub(crate) resource_attributes: Vec<(String, String)>,
+    pub(crate) coralogix: Coralogix,
     pub(crate) platform: Platform,
     pub(crate) log_filter: Targets,
+    pub(crate) log_format: LogFormat,
 }
 
 /// `OTEL_SPAN_*_COUNT_LIMIT`.
@@ -57,24 +74,19 @@ pub(crate) struct SpanLimits {
     pub(crate) links: u32,
 }
 
-/// Where the process runs, as far as the environment tells.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Platform {
-    Lambda(LambdaEnvironment),
-    /// With the address of the task's metadata.
-    Ecs(String),
-    Elsewhere,
+/// `AWS_LAMBDA_LOG_FORMAT`: how lines are written to stdout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LogFormat {
+    /// The default, although Lambda's own is text: a line of text has no fields to search for, and its newlines cut it in two.
+    Json,
+    Text,
 }
 
-/// What Lambda sets for every function ("Defined runtime environment variables" of the Lambda developer guide).
+/// What Coralogix sorts telemetry by, in the variables that its own extension and integrations read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct LambdaEnvironment {
-    pub(crate) function_name: String,
-    pub(crate) function_version: Option<String>,
-    pub(crate) region: Option<String>,
-    pub(crate) log_stream: Option<String>,
-    pub(crate) log_group: Option<String>,
-    pub(crate) memory_megabytes: Option<i64>,
+pub(crate) struct Coralogix {
+    pub(crate) application: Option<String>,
+    pub(crate) subsystem: Option<String>,
 }
 
 impl Config {
@@ -86,25 +98,59 @@ impl Config {
 
     pub(crate) fn from_lookup(lookup: &dyn Fn(&str) -> Option<String>) -> (Self, Vec<Problem>) {
         let mut reader = Reader::new(lookup);
+        let is_disabled = reader.flag("OTEL_SDK_DISABLED");
+        let mut export = |signal| match is_disabled {
+            true => Export::Nowhere,
+            false => otlp::read(&mut reader, signal),
+        };
         let config = Self {
-            traces: otlp::read(&mut reader, Signal::Traces),
-            metrics: otlp::read(&mut reader, Signal::Metrics),
-            logs: otlp::read(&mut reader, Signal::Logs),
+            traces: export(Signal::Traces),
+            metrics: export(Signal::Metrics),
+            logs: export(Signal::Logs),
+            spill: spill(&mut reader),
             sampler: sampler::read(&mut reader),
             propagator: propagator(&mut reader),
             limits: limits(&mut reader),
-            bounds: bounds(&mut reader),
+            bounds: buffers::spans(&mut reader),
+            log_bounds: buffers::logs(&mut reader),
+            metric_buffer_bytes: buffers::metric_bytes(&mut reader),
+            temporality: metrics::temporality(&mut reader),
+            metric_interval: metrics::interval(&mut reader),
+            headers_secret: reader.text("OTEL_EXPORTER_OTLP_HEADERS_SECRET"),
             schedule_delay: reader
                 .milliseconds("OTEL_BSP_SCHEDULE_DELAY")
                 .unwrap_or(DEFAULT_SCHEDULE_DELAY)
-                .max(MIN_SCHEDULE_DELAY),
+                .max(MIN_INTERVAL),
             service_name: reader.text("OTEL_SERVICE_NAME"),
             resource_attributes: resource_attributes(&mut reader),
-            platform: platform(&mut reader),
+            coralogix: Coralogix {
+                application: first(&reader, ["CX_APPLICATION", "CX_APPLICATION_NAME"]),
+                subsystem: first(&reader, ["CX_SUBSYSTEM", "CX_SUBSYSTEM_NAME"]),
+            },
+            platform: platform::read(&mut reader),
             log_filter: log_filter::read(&mut reader),
+            log_format: log_format(&mut reader),
         };
         (config, reader.into_problems())
     }
+}
+
+fn first<const N: usize>(reader: &Reader<'_>, names: [&str; N]) -> Option<String> {
+    names.into_iter().find_map(|name| reader.text(name))
+}
+
+fn spill(reader: &mut Reader<'_>) -> bool {
+    let choices = [("stdout", true), ("none", false)];
+    reader
+        .choice("BATON_SPILL", "stdout or none", choices)
+        .unwrap_or(true)
+}
+
+fn log_format(reader: &mut Reader<'_>) -> LogFormat {
+    let choices = [("JSON", LogFormat::Json), ("Text", LogFormat::Text)];
+    reader
+        .choice("AWS_LAMBDA_LOG_FORMAT", "JSON or Text", choices)
+        .unwrap_or(LogFormat::Json)
 }
 
 fn propagator(reader: &mut Reader<'_>) -> Propagator {
@@ -115,14 +161,14 @@ fn propagator(reader: &mut Reader<'_>) -> Propagator {
     let mut propagator = Propagator::NONE;
     let mut known = false;
     for name in list.split(',').map(str::trim) {
-        match name {
+        match name.to_ascii_lowercase().as_str() {
             "tracecontext" => propagator.trace_context = true,
             "baggage" => propagator.baggage = true,
             "xray" => propagator.xray = true,
             "none" | "" => {}
-            other => {
+            _ => {
                 let form = "a list of tracecontext, baggage, xray or none";
-                reader.problem(NAME, other, form, "it is left out");
+                reader.problem(NAME, name, form, "it is left out");
                 continue;
             }
         }
@@ -145,46 +191,16 @@ fn limits(reader: &mut Reader<'_>) -> SpanLimits {
     }
 }
 
-fn bounds(reader: &mut Reader<'_>) -> Bounds {
-    // Zero would drop every span.
-    let mut bound = |name, form, default| {
-        let number: Option<NonZeroUsize> = reader.number(name, form);
-        number.map_or(default, NonZeroUsize::get)
-    };
-    let (spans, bytes) = ("a whole number from 1", "a whole number of bytes from 1");
-    Bounds {
-        records: bound("OTEL_BSP_MAX_QUEUE_SIZE", spans, DEFAULT_MAX_SPANS),
-        bytes: bound("BATON_SPAN_BUFFER_BYTES", bytes, DEFAULT_MAX_BYTES),
-    }
-}
-
 fn resource_attributes(reader: &mut Reader<'_>) -> Vec<(String, String)> {
     const NAME: &str = "OTEL_RESOURCE_ATTRIBUTES";
     let list = reader.text(NAME).unwrap_or_default();
-    match otlp::key_values(&list) {
+    match pairs::pairs(&list) {
         Ok(attributes) => attributes,
         Err(member) => {
             let form = "a list key=value,key=value, percent-encoded";
             reader.problem(NAME, &member, form, "all of it is left out");
             Vec::new()
         }
-    }
-}
-
-fn platform(reader: &mut Reader<'_>) -> Platform {
-    if let Some(function_name) = reader.text("AWS_LAMBDA_FUNCTION_NAME") {
-        return Platform::Lambda(LambdaEnvironment {
-            function_name,
-            function_version: reader.text("AWS_LAMBDA_FUNCTION_VERSION"),
-            region: reader.text("AWS_REGION"),
-            log_stream: reader.text("AWS_LAMBDA_LOG_STREAM_NAME"),
-            log_group: reader.text("AWS_LAMBDA_LOG_GROUP_NAME"),
-            memory_megabytes: reader.number("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "a whole number"),
-        });
-    }
-    match reader.text("ECS_CONTAINER_METADATA_URI_V4") {
-        Some(uri) => Platform::Ecs(uri),
-        None => Platform::Elsewhere,
     }
 }
 

@@ -3,8 +3,11 @@
 //! `opentelemetry-proto` converts each span into a tree of owned messages first, which costs more than all the rest of a record's
 //! telemetry. A test holds every field written here against its conversion of the same span.
 
+mod logs;
 pub(crate) mod metrics;
 mod protobuf;
+
+pub(crate) use logs::{LogRecord, log_record};
 
 use bytes::Bytes;
 use opentelemetry::trace::{Event, Link, SpanContext, SpanId, SpanKind, Status, TraceState};

@@ -72,6 +72,12 @@ impl Endpoint {
         self
     }
 
+    /// The peer itself: over gRPC the path is the method's.
+    pub(crate) fn without_path(mut self) -> Self {
+        self.path.replace_range(.., "/");
+        self
+    }
+
     /// The value of the `Host` header.
     pub(crate) fn authority(&self) -> String {
         let host = &self.host;

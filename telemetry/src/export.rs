@@ -5,19 +5,23 @@ mod partial_success;
 
 pub(crate) use failures::Failures;
 pub(crate) use partial_success::PartialSuccess;
+#[cfg(feature = "grpc")]
+pub(crate) use partial_success::each_field;
 
 use crate::buffer::{Buffer, Chunk, Taken, Whose};
-use crate::config::Otlp;
 use crate::encode::{self, ResourceFrame};
 use crate::http::Frames;
+use crate::output::Output;
 use crate::signal::Signal;
-use crate::transport::TransportError;
-use crate::uplink::Uplink;
+use crate::spill::Spill;
+use crate::uplink::{Uplink, UplinkError};
 use bytes::Buf as _;
 use opentelemetry_sdk::Resource;
+use std::error::Error;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
+use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout_at};
 use tracing::warn;
@@ -30,12 +34,12 @@ pub(crate) enum ExportError {
     #[error("no answer within the time for it")]
     Timeout,
     #[error(transparent)]
-    Transport(#[from] TransportError),
+    Uplink(#[from] UplinkError),
 }
 
 impl ExportError {
     pub(crate) fn is_final(&self) -> bool {
-        matches!(self, Self::Transport(TransportError::Refused(_)))
+        matches!(self, Self::Uplink(error) if error.is_final())
     }
 }
 
@@ -56,18 +60,28 @@ pub(crate) struct Exporter {
     pub(crate) failures: Failures,
     uplink: Uplink,
     signal: Signal,
+    /// What writes records that the collector does not take, and where to.
+    spill: Option<(Spill, Output)>,
     resource: ResourceFrame,
     /// Held by an export for everyone. Whoever waits for it finds its own spans sent, or sends what has gathered meanwhile.
     turn: Mutex<()>,
 }
 
 impl Exporter {
-    pub(crate) fn new(signal: Signal, otlp: &Otlp, resource: &Resource) -> Self {
+    /// What the collector does not take is written to `spill`, or stays in the buffer.
+    pub(crate) fn new(
+        signal: Signal,
+        uplink: Uplink,
+        resource: &Resource,
+        spill: Option<Output>,
+    ) -> Self {
+        let resource = encode::resource(resource);
         Self {
-            failures: Failures::new(signal, otlp.endpoint.clone()),
-            uplink: Uplink::new(otlp),
+            failures: Failures::new(signal, uplink.to_string()),
+            uplink,
             signal,
-            resource: encode::resource(resource),
+            spill: spill.map(|output| (Spill::new(&resource), output)),
+            resource,
             turn: Mutex::new(()),
         }
     }
@@ -130,14 +144,53 @@ impl Exporter {
                     sent.spans += taken.exported(count);
                 }
                 // One span may be to blame: the rest is tried chunk by chunk.
-                Err(TransportError::Refused(_)) if count > 1 => limit = 0,
-                Err(refused @ TransportError::Refused(_)) => {
+                Err(refused) if refused.is_final() && count > 1 => limit = 0,
+                Err(refused) if refused.is_final() => {
                     // What the collector refuses for good must not stand in the way of what comes after it.
-                    taken.dropped(count);
+                    if !self.spill_first(&mut taken, count) {
+                        taken.dropped(count);
+                    }
                     outcome = Err(refused.into());
                 }
                 // Dropping what was taken puts it back into the buffer.
                 Err(passing) => return Err(passing.into()),
+            }
+        }
+    }
+
+    /// How long it may take to write so many bytes of records, if they are to be written at all.
+    pub(crate) fn time_for_spill(&self, bytes: usize) -> Duration {
+        match self.spill {
+            Some(_) => Spill::time_for(bytes),
+            None => Duration::ZERO,
+        }
+    }
+
+    /// Writes what such a flush has left in the buffer, as far as there is time. What is not written stays.
+    pub(crate) fn spill(&self, buffer: &Buffer, whose: Whose<'_>, deadline: Instant) {
+        if self.spill.is_none() {
+            return;
+        }
+        let mut taken = buffer.take(whose);
+        // The first chunk goes out in any case: a flush without any time would otherwise never lose what it has.
+        while !taken.chunks().is_empty() && self.spill_first(&mut taken, 1) {
+            if Instant::now() >= deadline {
+                return;
+            }
+        }
+    }
+
+    /// Writes the first so many chunks. Whether that was possible.
+    fn spill_first(&self, taken: &mut Taken, chunks: usize) -> bool {
+        let Some((spill, output)) = &self.spill else {
+            return false;
+        };
+        let written = output.write(|out| spill.write(&taken.chunks()[..chunks], out));
+        match written {
+            Ok(()) => taken.spilled(chunks) > 0,
+            Err(error) => {
+                warn!(error = &error as &dyn Error, "spans not written to stdout");
+                false
             }
         }
     }

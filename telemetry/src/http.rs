@@ -7,15 +7,26 @@
 
 mod body;
 mod connection;
+mod dial;
+mod head;
 mod response;
+mod retry_after;
 mod tls;
 
 pub(crate) use body::Frames;
+#[cfg(feature = "grpc")]
+pub(crate) use dial::Dialed;
+pub(crate) use dial::Dialer;
+#[cfg(feature = "grpc")]
+pub(crate) use response::MAX_RESPONSE;
 pub(crate) use response::Response;
+pub(crate) use tls::{ApplicationProtocol, Tls};
 
+use crate::config::Certificates;
 use crate::endpoint::Endpoint;
 use bytes::{Buf as _, Bytes};
 use connection::Connection;
+use head::{Head, put_header};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use response::Parsed;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -40,10 +51,18 @@ pub(crate) enum SendError {
     ServerName,
     #[error("the connection broke")]
     Broken(#[source] std::io::Error),
+    #[cfg(feature = "grpc")]
+    #[error("the HTTP/2 connection broke")]
+    Http2(#[source] hyper::Error),
+    #[cfg(feature = "grpc")]
+    #[error("the answer is not gRPC")]
+    NotGrpc,
     #[error("the answer is not HTTP/1.1")]
     Malformed(#[source] httparse::Error),
     #[error("the response is longer than {} bytes", response::MAX_RESPONSE)]
     ResponseTooLong,
+    #[error("the request could not be compressed")]
+    Compress(#[source] std::io::Error),
     #[error("no answer within the time for it")]
     Timeout,
 }
@@ -51,10 +70,8 @@ pub(crate) enum SendError {
 /// Talks to one endpoint. Cheap to create: nothing is connected, and no TLS set up, before the first request.
 #[derive(Debug)]
 pub(crate) struct Client {
-    endpoint: Endpoint,
-    /// What every request begins with, from behind the method to the headers that are its own.
-    head: Vec<u8>,
-    tls: tls::Tls,
+    dialer: Dialer,
+    head: Mutex<Head>,
     idle: Mutex<Vec<Connection>>,
     /// As many as there are connections to keep.
     slots: Semaphore,
@@ -63,30 +80,26 @@ pub(crate) struct Client {
 
 impl Client {
     /// `headers` are sent with every request, except for those that are the connection's own matter.
-    pub(crate) fn new(endpoint: Endpoint, headers: &HeaderMap) -> Self {
-        let mut head = format!(" {} HTTP/1.1\r\n", endpoint.path).into_bytes();
-        // An `Endpoint`'s authority consists of a parsed host and a number.
-        if let Ok(host) = HeaderValue::try_from(endpoint.authority()) {
-            put_header(&mut head, &header::HOST, &host);
-        }
-        let framing = [
-            header::HOST,
-            header::CONTENT_LENGTH,
-            header::TRANSFER_ENCODING,
-        ];
-        for (name, value) in headers {
-            if !framing.contains(name) {
-                put_header(&mut head, name, value);
-            }
-        }
+    pub(crate) fn new(endpoint: Endpoint, headers: HeaderMap) -> Self {
+        let tls = Tls::new(Certificates::default(), ApplicationProtocol::Http1);
+        Self::with_dialer(Dialer { endpoint, tls }, headers)
+    }
+
+    pub(crate) fn with_dialer(dialer: Dialer, headers: HeaderMap) -> Self {
+        let head = Head::new(&dialer.endpoint, headers);
         Self {
-            endpoint,
-            head,
-            tls: tls::Tls::default(),
+            dialer,
+            head: Mutex::new(head),
             idle: Mutex::default(),
             slots: Semaphore::new(MAX_KEPT_CONNECTIONS),
             patience: PATIENCE,
         }
+    }
+
+    /// Takes headers for all further requests, in place of those of the same name.
+    pub(crate) fn set_headers(&self, headers: HeaderMap) {
+        let mut head = self.head();
+        *head = head.with_headers(&self.dialer.endpoint, headers);
     }
 
     /// Sends one request to the endpoint's path and reads the answer, until `deadline`. Dropping the future gives the connection up.
@@ -127,7 +140,7 @@ impl Client {
             self.idle().clear();
             received.clear();
         }
-        let fresh = Connection::open(&self.endpoint, &self.tls).await?;
+        let fresh = Connection::open(&self.dialer).await?;
         self.exchange(fresh, request, received).await
     }
 
@@ -173,6 +186,10 @@ impl Client {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn head(&self) -> MutexGuard<'_, Head> {
+        self.head.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The whole request: its head in front of its body.
     fn request(
         &self,
@@ -180,10 +197,14 @@ impl Client {
         headers: &[(HeaderName, HeaderValue)],
         mut body: Frames,
     ) -> Frames {
-        let method_name = method.as_str();
-        let mut head = Vec::with_capacity(method_name.len() + self.head.len() + ROOM_FOR_HEADERS);
-        head.extend_from_slice(method_name.as_bytes());
-        head.extend_from_slice(&self.head);
+        let mut head = {
+            let (method, common) = (method.as_str().as_bytes(), self.head());
+            let common = common.bytes();
+            let mut head = Vec::with_capacity(method.len() + common.len() + ROOM_FOR_HEADERS);
+            head.extend_from_slice(method);
+            head.extend_from_slice(common);
+            head
+        };
         for (name, value) in headers {
             put_header(&mut head, name, value);
         }
@@ -199,13 +220,6 @@ impl Client {
 
 /// For the length, and for a header or two of a request's own.
 const ROOM_FOR_HEADERS: usize = 128;
-
-fn put_header(head: &mut Vec<u8>, name: &HeaderName, value: &HeaderValue) {
-    head.extend_from_slice(name.as_str().as_bytes());
-    head.extend_from_slice(b": ");
-    head.extend_from_slice(value.as_bytes());
-    head.extend_from_slice(b"\r\n");
-}
 
 #[cfg(test)]
 mod tests;

@@ -10,7 +10,6 @@ mod series;
 
 pub(crate) use meter::Meters;
 
-use crate::config::Otlp;
 use crate::encode::{self, ResourceFrame};
 use crate::export::{ExportError, Failures, PartialSuccess, before};
 use crate::http::Frames;
@@ -55,15 +54,20 @@ struct PointCounts {
 type Exporting<'a> = Pin<Box<dyn Future<Output = Result<(), ExportError>> + Send + 'a>>;
 
 impl Metrics {
-    pub(crate) fn new(otlp: &Otlp, resource: &Resource) -> Self {
+    pub(crate) fn new(uplink: Uplink, resource: &Resource) -> Self {
         Self {
             meters: Meters::new(TEMPORALITY),
-            uplink: Uplink::new(otlp),
-            failures: Failures::new(Signal::Metrics, otlp.endpoint.clone()),
+            failures: Failures::new(Signal::Metrics, uplink.to_string()),
+            uplink,
             resource: encode::resource(resource),
             outbox: Mutex::default(),
             counts: PointCounts::default(),
         }
+    }
+
+    /// Data points that no collector is going to get.
+    pub(crate) fn dropped(&self) -> u64 {
+        self.counts.dropped.load(Relaxed)
     }
 
     pub(crate) fn meters(&self) -> &Meters {

@@ -1,29 +1,32 @@
 //! The process's telemetry: set up once, flushed often.
 
-use crate::buffer::{Counts, SpanBuffer, Whose};
+use crate::accounting::Accounting;
+use crate::breaker::Breakers;
+use crate::buffer::{Buffer, Counts, SpanBuffer};
 use crate::config::Config;
-use crate::export::{ExportError, Exporter, Sent};
-use crate::group::{FlushGroup, Group};
+use crate::export::{Exporter, Sent};
 use crate::metrics::Metrics;
+use crate::output::Output;
 use crate::propagation::Propagator;
+use crate::resource;
 use crate::signal::Signal;
-use crate::{logs, resource};
+use crate::uplink::Uplink;
+use logs::LogExport;
 use opentelemetry::metrics::noop::NoopMeterProvider;
 use opentelemetry::metrics::{Meter, MeterProvider as _};
 use opentelemetry::trace::{SpanKind, TraceId, TracerProvider as _};
-use opentelemetry::{Context, InstrumentationScope, global};
+use opentelemetry::{InstrumentationScope, Key, global};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{
     Sampler, SamplingDecision, SdkTracer, SdkTracerProvider, ShouldSample as _, SpanLimits,
 };
 use opentelemetry_semantic_conventions::SCHEMA_URL;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use opentelemetry_semantic_conventions::attribute::SERVICE_NAME;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep, timeout_at};
-use tracing::{debug, warn};
+use tracing::warn;
 
 /// What the service is called when the environment does not say.
 #[derive(Debug, Clone, Copy)]
@@ -36,7 +39,7 @@ pub struct Service {
 
 /// What one flush left behind, in spans, counted over the life of the process, and what it sent itself.
 ///
-/// `finished = exported + dropped + pending` at every moment.
+/// `finished = exported + spilled + dropped + pending` at every moment.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FlushReport {
@@ -44,7 +47,11 @@ pub struct FlushReport {
     pub finished: u64,
     /// Spans that the collector acknowledged.
     pub exported: u64,
-    /// Spans that found the buffer full, or that the collector refused for good.
+    /// Spans that the collector did not take and that were written to stdout, where `baton replay` finds them. One that the collector may
+    /// have taken without an answer in time is among them.
+    pub spilled: u64,
+    /// Spans that found the buffer full, or that the collector rejected without saying which they are; with `BATON_SPILL=none`, also those
+    /// of requests that it refused for good.
     pub dropped: u64,
     /// Spans that go with the next flush.
     pub pending: u64,
@@ -68,15 +75,24 @@ struct Shared {
     exporter: Option<Exporter>,
     /// `None` when no metrics are exported; nothing is aggregated then.
     metrics: Option<Metrics>,
+    /// `None` when log records are not exported.
+    logs: Option<LogExport>,
     propagator: Propagator,
     sampler: Sampler,
     schedule_delay: Duration,
+    /// How often a service that does not freeze exports its metrics.
+    metric_interval: Duration,
     background: Mutex<Option<JoinHandle<()>>>,
     /// What sends strays, the last time that there were any.
     sweep: Mutex<Option<JoinHandle<()>>>,
     stop: Notify,
-    /// Dropped spans that the log has told of.
-    told_dropped: AtomicU64,
+    accounting: Accounting,
+}
+
+impl Shared {
+    fn exports_anything(&self) -> bool {
+        self.exporter.is_some() || self.metrics.is_some() || self.logs.is_some()
+    }
 }
 
 impl Telemetry {
@@ -87,7 +103,8 @@ impl Telemetry {
     /// default or no export. To be called once, at start, from within a tokio runtime; nothing is sent before the first flush.
     pub async fn init(service: Service) -> Self {
         let (config, problems) = Config::from_env();
-        logs::install(config.log_filter.clone());
+        let log_buffer = log_buffer(&config);
+        crate::logs::install(&config, log_buffer.clone());
         for problem in &problems {
             warn!(
                 variable = problem.variable,
@@ -96,7 +113,7 @@ impl Telemetry {
         }
         let resource = resource::detect(&config, service).await;
         start::log(&config, &resource);
-        let telemetry = Self::new(&config, resource);
+        let telemetry = Self::new(&config, resource, log_buffer, Output::default());
         global::set_text_map_propagator(config.propagator);
         global::set_tracer_provider(telemetry.shared.provider.clone());
         if let Some(metrics) = &telemetry.shared.metrics {
@@ -105,40 +122,49 @@ impl Telemetry {
         telemetry
     }
 
-    fn new(config: &Config, resource: Resource) -> Self {
+    fn new(
+        config: &Config,
+        resource: Resource,
+        log_buffer: Option<Buffer>,
+        output: Output,
+    ) -> Self {
         let buffer = SpanBuffer::new(config.bounds);
-        let otlp = config.traces.otlp();
-        let exporter = otlp.map(|otlp| Exporter::new(Signal::Traces, otlp, &resource));
-        let otlp = config.metrics.otlp();
-        let metrics = otlp.map(|otlp| Metrics::new(otlp, &resource));
-        let limits = SpanLimits {
-            max_attributes_per_span: config.limits.attributes,
-            max_events_per_span: config.limits.events,
-            max_links_per_span: config.limits.links,
-            ..SpanLimits::default()
-        };
-        let mut builder = SdkTracerProvider::builder()
-            .with_span_limits(limits)
+        let breakers = Breakers::new(BREAKER_PAUSE);
+        let uplink = |signal, export| Uplink::new(signal, export, &breakers, &output);
+        let exporter = uplink(Signal::Traces, &config.traces).map(|uplink| {
+            let spill = config.spill.then(|| output.clone());
+            Exporter::new(Signal::Traces, uplink, &resource, spill)
+        });
+        let metrics = uplink(Signal::Metrics, &config.metrics);
+        let metrics = metrics.map(|uplink| Metrics::new(uplink, &resource));
+        let logs = log_buffer.zip(uplink(Signal::Logs, &config.logs));
+        let logs = logs.map(|(buffer, uplink)| LogExport::new(buffer, uplink, &resource));
+        let accounting = Accounting::new(service_name(&resource), output.clone());
+        let mut provider = SdkTracerProvider::builder()
+            .with_span_limits(span_limits(config))
             .with_resource(resource)
             .with_sampler(config.sampler.sampler.clone());
         // Also where nothing is exported, others' traces pass through: the sampling decision they carry is not ours to change.
         if exporter.is_some() {
-            builder = builder.with_span_processor(buffer.clone());
+            provider = provider.with_span_processor(buffer.clone());
         }
+        let shared = Shared {
+            provider: provider.build(),
+            buffer,
+            exporter,
+            metrics,
+            logs,
+            propagator: config.propagator,
+            sampler: config.sampler.sampler.clone(),
+            schedule_delay: config.schedule_delay,
+            metric_interval: config.metric_interval,
+            background: Mutex::default(),
+            sweep: Mutex::default(),
+            stop: Notify::new(),
+            accounting,
+        };
         Self {
-            shared: Arc::new(Shared {
-                provider: builder.build(),
-                buffer,
-                exporter,
-                metrics,
-                propagator: config.propagator,
-                sampler: config.sampler.sampler.clone(),
-                schedule_delay: config.schedule_delay,
-                background: Mutex::default(),
-                sweep: Mutex::default(),
-                stop: Notify::new(),
-                told_dropped: AtomicU64::new(0),
-            }),
+            shared: Arc::new(shared),
         }
     }
 
@@ -174,191 +200,6 @@ impl Telemetry {
         let result = sampler.should_sample(None, trace_id, "", &SpanKind::Consumer, &[], &[]);
         result.decision == SamplingDecision::RecordAndSample
     }
-
-    /// Sends every span that has finished, and returns at `deadline` at the latest, whatever the collector does.
-    ///
-    /// Spans that the collector did not acknowledge stay in the buffer and go with the next flush. Those that it refused for good (any
-    /// answer but success, 401, 403, 429, 502, 503 and 504) are counted as dropped. The outcome is logged at debug level, a failure as a
-    /// warning. A flush beside another one waits until the spans that the other has taken are settled.
-    pub async fn flush(&self, deadline: Instant) -> FlushReport {
-        self.flush_whose(Whose::Everyone, deadline).await
-    }
-
-    /// A group for the spans of one invocation, where several run in one process. Costs next to nothing.
-    #[must_use]
-    pub fn flush_group(&self) -> FlushGroup {
-        FlushGroup::new()
-    }
-
-    /// Sends the finished spans of the [group](FlushGroup) that `context` carries, as [`flush`](Self::flush) does for all, without sending
-    /// or waiting for those of others. A context without a group stands for everyone.
-    ///
-    /// Such flushes run side by side; spans of this group that another flush has on its way are waited for. When the collector has taken
-    /// the group's spans, a task is started that nobody waits for: it sends those that no group is going to send, because theirs is over or
-    /// they have none, and all where the buffer is still half full. The report counts the whole process, as ever.
-    pub async fn flush_of(&self, context: &Context, deadline: Instant) -> FlushReport {
-        let whose = Group::of(context).map_or(Whose::Everyone, Whose::Group);
-        self.flush_whose(whose, deadline).await
-    }
-
-    async fn flush_whose(&self, whose: Whose<'_>, deadline: Instant) -> FlushReport {
-        let mut sent = Sent::default();
-        // The failure has been logged, and the report tells what is pending.
-        let (outcome, ()) = tokio::join!(
-            self.export(whose, deadline, &mut sent),
-            self.export_metrics(whose, deadline),
-        );
-        if outcome.is_ok() && matches!(whose, Whose::Group(_)) {
-            self.sweep();
-        }
-        FlushReport {
-            sent,
-            ..self.tell().into()
-        }
-    }
-
-    /// Has the log tell how spans stand.
-    fn tell(&self) -> Counts {
-        let counts = self.shared.buffer.counts();
-        // `baton demo` adds these up to find out whether a span was lost: `local/src/demo/ledger.rs` knows the message and the fields.
-        debug!(
-            spans_finished = counts.finished,
-            spans_exported = counts.exported,
-            spans_dropped = counts.dropped,
-            spans_pending = counts.pending,
-            spans_late = counts.late,
-            "telemetry flushed"
-        );
-        self.warn_of_drops(counts);
-        counts
-    }
-
-    /// Sends strays in a task of their own, one at a time.
-    fn sweep(&self) {
-        let Shared {
-            buffer, exporter, ..
-        } = &*self.shared;
-        let Some((exporter, whose)) = exporter.as_ref().zip(buffer.strays()) else {
-            return;
-        };
-        let mut sweep = lock(&self.shared.sweep);
-        if sweep.as_ref().is_none_or(JoinHandle::is_finished) {
-            let deadline = exporter.patience();
-            let telemetry = self.clone();
-            *sweep = Some(tokio::spawn(async move {
-                // As for a flush.
-                let mut sent = Sent::default();
-                let _ = telemetry.export(whose, deadline, &mut sent).await;
-                telemetry.tell();
-            }));
-        }
-    }
-
-    /// One line for all spans that were dropped since the last one.
-    fn warn_of_drops(&self, counts: Counts) {
-        // Of several flushes at once, one may have counted later than another and be here first.
-        let told = self.shared.told_dropped.fetch_max(counts.dropped, Relaxed);
-        if counts.dropped > told {
-            let spans = counts.dropped - told;
-            warn!(
-                spans,
-                "spans dropped: the buffer was full, or the collector refused them"
-            );
-        }
-    }
-
-    async fn export(
-        &self,
-        whose: Whose<'_>,
-        deadline: Instant,
-        sent: &mut Sent,
-    ) -> Result<(), ExportError> {
-        let Shared {
-            buffer, exporter, ..
-        } = &*self.shared;
-        let Some(exporter) = exporter.as_ref().filter(|_| buffer.counts().pending > 0) else {
-            return Ok(());
-        };
-        let outcome = exporter.export(buffer, whose, deadline, sent).await;
-        if let Err(error) = &outcome {
-            exporter.failures.tell(error, buffer.counts().exported);
-        }
-        outcome
-    }
-
-    /// The metrics' part of a flush. A failure has been logged, and loses nothing.
-    async fn export_metrics(&self, whose: Whose<'_>, deadline: Instant) {
-        let Some(metrics) = &self.shared.metrics else {
-            return;
-        };
-        let _ = match whose {
-            Whose::Everyone => metrics.export(deadline).await,
-            // No metrics are a group's own: where another flush is sending them already, these go with the next one.
-            Whose::Group(_) | Whose::Nobody => metrics.export_unless_busy(deadline).await,
-        };
-    }
-
-    /// Completes when it is time for an export although more spans are to come: `OTEL_BSP_SCHEDULE_DELAY` (5 s) after the call, or when the
-    /// buffer has become half full. Never, where nothing is exported.
-    pub async fn export_due(&self) {
-        if self.shared.exporter.is_none() {
-            return std::future::pending().await;
-        }
-        tokio::select! {
-            () = self.shared.buffer.half_full() => {}
-            () = sleep(self.shared.schedule_delay) => {}
-        }
-    }
-
-    /// Starts a task that exports finished spans every `OTEL_BSP_SCHEDULE_DELAY` (5 s), and sooner when the buffer is half full: for
-    /// services that run all the time. A function flushes by itself instead. Does nothing when the task runs already.
-    pub fn export_in_background(&self) {
-        let mut background = self.background();
-        if background.is_none() && self.shared.exporter.is_some() {
-            let telemetry = self.clone();
-            *background = Some(tokio::spawn(telemetry.export_forever()));
-        }
-    }
-
-    /// Stops the background task and flushes what is left, by `deadline` at the latest.
-    pub async fn shutdown(&self, deadline: Instant) -> FlushReport {
-        let task = self.background().take();
-        if let Some(mut task) = task {
-            self.shared.stop.notify_one();
-            // An export that is under way is better waited for: cut off, its spans would be sent twice.
-            if timeout_at(deadline, &mut task).await.is_err() {
-                task.abort();
-            }
-        }
-        self.flush(deadline).await
-    }
-
-    async fn export_forever(self) {
-        let Shared {
-            buffer,
-            schedule_delay,
-            stop,
-            ..
-        } = &*self.shared;
-        let mut failed = false;
-        loop {
-            tokio::select! {
-                () = stop.notified() => return,
-                // A collector that is down is not asked more often because the buffer fills up.
-                () = buffer.half_full(), if !failed => {}
-                () = sleep(*schedule_delay) => {}
-            }
-            let deadline = Instant::now() + (*schedule_delay).max(MIN_BACKGROUND_TIME);
-            let whose = Whose::Everyone;
-            let outcome = self.export(whose, deadline, &mut Sent::default()).await;
-            failed = outcome.is_err();
-            self.warn_of_drops(buffer.counts());
-        }
-    }
-
-    fn background(&self) -> MutexGuard<'_, Option<JoinHandle<()>>> {
-        lock(&self.shared.background)
-    }
 }
 
 fn scope(name: &'static str, version: &'static str) -> InstrumentationScope {
@@ -368,18 +209,39 @@ fn scope(name: &'static str, version: &'static str) -> InstrumentationScope {
         .build()
 }
 
+/// Where log records wait, if they are to be sent at all.
+fn log_buffer(config: &Config) -> Option<Buffer> {
+    let otlp = config.logs.otlp();
+    otlp.map(|_| Buffer::new(config.log_bounds))
+}
+
+fn span_limits(config: &Config) -> SpanLimits {
+    SpanLimits {
+        max_attributes_per_span: config.limits.attributes,
+        max_events_per_span: config.limits.events,
+        max_links_per_span: config.limits.links,
+        ..SpanLimits::default()
+    }
+}
+
+fn service_name(resource: &Resource) -> String {
+    let name = resource.get(&Key::from_static_str(SERVICE_NAME));
+    name.map(|name| name.to_string()).unwrap_or_default()
+}
+
 fn lock(task: &Mutex<Option<JoinHandle<()>>>) -> MutexGuard<'_, Option<JoinHandle<()>>> {
     task.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The least time that one export in the background has, however short the schedule delay is.
-const MIN_BACKGROUND_TIME: Duration = Duration::from_secs(1);
+/// How long a collector that has failed again and again is left alone at first.
+const BREAKER_PAUSE: Duration = Duration::from_secs(10);
 
 impl From<Counts> for FlushReport {
     fn from(counts: Counts) -> Self {
         Self {
             finished: counts.finished,
             exported: counts.exported,
+            spilled: counts.spilled,
             dropped: counts.dropped,
             pending: counts.pending,
             late: counts.late,
@@ -388,7 +250,10 @@ impl From<Counts> for FlushReport {
     }
 }
 
+mod background;
 mod captured;
+mod flush;
+mod logs;
 mod start;
 
 #[cfg(test)]

@@ -1,21 +1,27 @@
 //! One OTLP request and its answer, whatever carries them.
 
-use crate::config::Otlp;
-use crate::http::{Client, Frames, SendError};
-use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Method, StatusCode, header};
-use std::time::Duration;
-use tokio::time::Instant;
+#[cfg(feature = "grpc")]
+mod grpc;
+mod gzip;
+mod http;
+mod status;
 
-/// OTLP/HTTP with binary protobuf (OTLP specification, "OTLP/HTTP Request").
-const CONTENT_TYPE: (HeaderName, HeaderValue) = (
-    header::CONTENT_TYPE,
-    HeaderValue::from_static("application/x-protobuf"),
-);
+pub(crate) use status::Status;
+
+use crate::config::{Compression, Otlp, Protocol};
+use crate::http::{ApplicationProtocol, Client, Dialer, Frames, SendError, Tls};
+use crate::signal::Signal;
+use ::http::{HeaderMap, HeaderName, HeaderValue, header};
+use bytes::Bytes;
+use std::time::Duration;
+use tokio::time::{Instant, timeout_at};
+
 const USER_AGENT: (HeaderName, HeaderValue) = (
     header::USER_AGENT,
     HeaderValue::from_static(concat!("baton-telemetry/", env!("CARGO_PKG_VERSION"))),
 );
+/// However long a request may take by its configuration: what is longer than the clock can count would be a panic.
+const MAX_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Why a request was not accepted.
 #[derive(Debug, thiserror::Error)]
@@ -25,29 +31,89 @@ pub(crate) enum TransportError {
     /// The collector does not take the request now, and the same one may succeed later.
     #[error("the collector answered {status}, which may pass")]
     Unavailable {
-        status: StatusCode,
+        status: Status,
         /// When the collector wants to be asked again, if it says so.
         retry_after: Option<Duration>,
     },
     /// The collector will never take it.
     #[error("the collector refused the request with {0}")]
-    Refused(StatusCode),
+    Refused(Status),
+}
+
+impl TransportError {
+    /// The request's keys were not accepted: with others it may be.
+    pub(crate) fn is_unauthorized(&self) -> bool {
+        match self {
+            Self::Send(_) => false,
+            Self::Unavailable { status, .. } | Self::Refused(status) => status.is_unauthorized(),
+        }
+    }
 }
 
 /// The way to one signal's endpoint.
 #[derive(Debug)]
 pub(crate) struct Transport {
-    client: Client,
+    carrier: Carrier,
+    compression: Compression,
     timeout: Duration,
 }
 
+#[derive(Debug)]
+enum Carrier {
+    Http(Client),
+    #[cfg(feature = "grpc")]
+    Grpc(grpc::Client),
+}
+
 impl Transport {
-    pub(crate) fn new(otlp: &Otlp) -> Self {
-        let mut headers = otlp.headers.clone();
-        headers.extend([CONTENT_TYPE, USER_AGENT]);
-        Self {
-            client: Client::new(otlp.endpoint.clone(), &headers),
-            timeout: otlp.timeout,
+    /// Cheap: nothing is connected, and no TLS set up, before the first request.
+    #[cfg_attr(
+        not(feature = "grpc"),
+        expect(
+            unused_variables,
+            reason = "over HTTP the signal is in the endpoint's path"
+        )
+    )]
+    pub(crate) fn new(signal: Signal, otlp: &Otlp) -> Self {
+        let dialer = |protocol| Dialer {
+            endpoint: otlp.endpoint.clone(),
+            tls: Tls::new(otlp.certificates.clone(), protocol),
+        };
+        let carrier = match otlp.protocol {
+            Protocol::HttpProtobuf => {
+                let dialer = dialer(ApplicationProtocol::Http1);
+                Carrier::Http(Client::with_dialer(dialer, HeaderMap::new()))
+            }
+            #[cfg(feature = "grpc")]
+            Protocol::Grpc => {
+                let dialer = dialer(ApplicationProtocol::Http2);
+                Carrier::Grpc(grpc::Client::new(signal, dialer))
+            }
+        };
+        let transport = Self {
+            carrier,
+            compression: otlp.compression,
+            timeout: otlp.timeout.min(MAX_TIMEOUT),
+        };
+        transport.set_headers(otlp.headers.clone());
+        transport
+    }
+
+    /// Takes headers that were fetched again: they replace those of the same name, in all further requests. Those that are OTLP's own matter
+    /// stay as they are.
+    pub(crate) fn set_headers(&self, mut headers: HeaderMap) {
+        let is_compressed = self.compression == Compression::Gzip;
+        let (name, user_agent) = USER_AGENT;
+        headers.insert(name, user_agent);
+        match &self.carrier {
+            Carrier::Http(client) => {
+                for (name, value) in http::own_headers(is_compressed) {
+                    headers.insert(name, value);
+                }
+                client.set_headers(headers);
+            }
+            #[cfg(feature = "grpc")]
+            Carrier::Grpc(client) => client.set_headers(headers, is_compressed),
         }
     }
 
@@ -60,25 +126,23 @@ impl Transport {
     /// and before the end of one request's time.
     pub(crate) async fn send(
         &self,
-        request: Frames,
+        mut request: Frames,
         deadline: Instant,
     ) -> Result<Bytes, TransportError> {
         let deadline = deadline.min(self.patience());
-        let answer = self.client.send(Method::POST, &[], request, deadline);
-        let response = answer.await?;
-        match response.status {
-            status if status.is_success() => Ok(response.body),
-            // The codes that the OTLP specification calls retryable, and those of a key that is being renewed.
-            status @ (StatusCode::UNAUTHORIZED
-            | StatusCode::FORBIDDEN
-            | StatusCode::TOO_MANY_REQUESTS
-            | StatusCode::BAD_GATEWAY
-            | StatusCode::SERVICE_UNAVAILABLE
-            | StatusCode::GATEWAY_TIMEOUT) => Err(TransportError::Unavailable {
-                status,
-                retry_after: None,
-            }),
-            status => Err(TransportError::Refused(status)),
+        let is_compressed = self.compression == Compression::Gzip;
+        if is_compressed {
+            let compressed = timeout_at(deadline, gzip::gzip(request)).await;
+            let compressed = compressed.map_err(|_| SendError::Timeout)?;
+            request = compressed.map_err(SendError::Compress)?;
+        }
+        match &self.carrier {
+            Carrier::Http(client) => http::send(client, request, deadline).await,
+            #[cfg(feature = "grpc")]
+            Carrier::Grpc(client) => client.send(request, is_compressed, deadline).await,
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

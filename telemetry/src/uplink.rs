@@ -1,35 +1,196 @@
 //! The way to a collector that may be broken.
 
-use crate::config::Otlp;
-use crate::http::Frames;
+use crate::breaker::{Breaker, Breakers, Cost, Health, Permit, SLOW};
+use crate::config::Export;
+use crate::endpoint::Endpoint;
+use crate::http::{Frames, SendError};
+use crate::otlp_json::{self, Malformed};
+use crate::output::Output;
+use crate::signal::Signal;
 use crate::transport::{Transport, TransportError};
-use bytes::Bytes;
-use tokio::time::Instant;
+use bytes::{Buf as _, Bytes};
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+use tokio::time::{Instant, sleep};
 
-/// What exporters send through.
+/// Why a request has not been taken.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum UplinkError {
+    /// The collector has failed so often that it was not asked.
+    #[error("the collector has failed before, and is left alone for a while")]
+    LeftAlone,
+    #[error(transparent)]
+    Transport(#[from] TransportError),
+    #[error("stdout cannot be written to")]
+    Console(#[from] io::Error),
+    #[error(transparent)]
+    Malformed(#[from] Malformed),
+}
+
+impl UplinkError {
+    /// The same request will never be taken.
+    pub(crate) fn is_final(&self) -> bool {
+        matches!(self, Self::Transport(TransportError::Refused(_)))
+    }
+}
+
+/// What the exporter of one signal sends through.
 #[derive(Debug)]
-pub(crate) struct Uplink {
-    transport: Transport,
+pub(crate) enum Uplink {
+    Collector(Collector),
+    Console(Console),
 }
 
 impl Uplink {
-    pub(crate) fn new(otlp: &Otlp) -> Self {
-        Self {
-            transport: Transport::new(otlp),
+    /// `None` where the signal is not exported.
+    pub(crate) fn new(
+        signal: Signal,
+        export: &Export,
+        breakers: &Breakers,
+        output: &Output,
+    ) -> Option<Self> {
+        match export {
+            Export::Nowhere => None,
+            Export::Console => Some(Self::Console(Console {
+                signal,
+                output: output.clone(),
+            })),
+            Export::Otlp(otlp) => Some(Self::Collector(Collector {
+                endpoint: otlp.endpoint.clone(),
+                transport: Transport::new(signal, otlp),
+                breaker: breakers.of(otlp.endpoint.authority()),
+            })),
         }
     }
 
     /// The end of one request's time, were it sent now.
     pub(crate) fn patience(&self) -> Instant {
-        self.transport.patience()
+        match self {
+            Self::Collector(collector) => collector.transport.patience(),
+            Self::Console(_) => Instant::now(),
+        }
     }
 
-    /// Sends a request, as [`Transport::send`] does.
+    /// Whether the collector is being asked at all, as far as is known.
+    pub(crate) fn is_open(&self) -> bool {
+        match self {
+            Self::Collector(collector) => collector.breaker.is_closed(),
+            Self::Console(_) => true,
+        }
+    }
+
+    /// Sends an `Export…ServiceRequest`, and returns the answer of whoever has taken it: at `deadline` at the latest, and at once where the
+    /// collector is left alone.
     pub(crate) async fn send(
         &self,
         request: Frames,
         deadline: Instant,
+    ) -> Result<Bytes, UplinkError> {
+        match self {
+            Self::Collector(collector) => collector.send(request, deadline).await,
+            Self::Console(console) => console.write(request),
+        }
+    }
+}
+
+/// For the log: holds no credentials, see [`Endpoint`].
+impl fmt::Display for Uplink {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Collector(collector) => collector.endpoint.fmt(formatter),
+            Self::Console(_) => formatter.write_str("stdout"),
+        }
+    }
+}
+
+/// Stdout in the place of a collector: each request is a line of OTLP/JSON, as the OTLP file exporter's specification has it.
+#[derive(Debug)]
+pub(crate) struct Console {
+    signal: Signal,
+    output: Output,
+}
+
+impl Console {
+    fn write(&self, mut request: Frames) -> Result<Bytes, UplinkError> {
+        let request = request.copy_to_bytes(request.remaining());
+        let mut line = Vec::with_capacity(2 * request.len());
+        otlp_json::request(&mut line, self.signal, &request)?;
+        line.push(b'\n');
+        self.output.write(|out| out.write_all(&line))?;
+        Ok(Bytes::new())
+    }
+}
+
+/// A collector, and what is known about how it fares.
+#[derive(Debug)]
+pub(crate) struct Collector {
+    endpoint: Endpoint,
+    transport: Transport,
+    breaker: Arc<Breaker>,
+}
+
+impl Collector {
+    /// A collector that could not take the request is asked a second time: at once, or when it wants to be asked again, if that is before
+    /// the deadline.
+    async fn send(&self, request: Frames, deadline: Instant) -> Result<Bytes, UplinkError> {
+        let permit = self.breaker.ask(SystemTime::now());
+        let permit = permit.ok_or(UplinkError::LeftAlone)?;
+        let deadline = match permit.is_probe() {
+            true => deadline.min(Instant::now() + SLOW),
+            false => deadline,
+        };
+        let (began, bytes) = (Instant::now(), request.remaining());
+        let outcome = self.send_twice(&permit, request, deadline).await;
+        let cost = Cost {
+            time: began.elapsed(),
+            limit: deadline.duration_since(began),
+            bytes,
+        };
+        permit.settle(health(&outcome), cost, SystemTime::now());
+        Ok(outcome?)
+    }
+
+    async fn send_twice(
+        &self,
+        permit: &Permit,
+        request: Frames,
+        deadline: Instant,
     ) -> Result<Bytes, TransportError> {
+        let first = self.transport.send(request.clone(), deadline).await;
+        let pause = match &first {
+            Err(error) if !permit.is_probe() => pause_before_second(error),
+            _ => None,
+        };
+        match pause {
+            Some(Duration::ZERO) => {}
+            Some(pause) if Instant::now() + pause < deadline => sleep(pause).await,
+            _ => return first,
+        }
         self.transport.send(request, deadline).await
+    }
+}
+
+/// How long to wait before the same request is sent again; `None` where that is no use.
+fn pause_before_second(error: &TransportError) -> Option<Duration> {
+    match error {
+        // The same key will not be accepted a moment later.
+        error if error.is_unauthorized() => None,
+        TransportError::Unavailable { retry_after, .. } => Some(retry_after.unwrap_or_default()),
+        TransportError::Send(SendError::Broken(_)) => Some(Duration::ZERO),
+        TransportError::Send(_) | TransportError::Refused(_) => None,
+    }
+}
+
+/// What the outcome of a request tells about the collector.
+fn health(outcome: &Result<Bytes, TransportError>) -> Health {
+    match outcome {
+        Ok(_) | Err(TransportError::Refused(_)) => Health::Answered,
+        Err(TransportError::Unavailable {
+            retry_after: Some(time),
+            ..
+        }) => Health::Away(*time),
+        Err(_) => Health::Failed,
     }
 }

@@ -1,11 +1,12 @@
 //! The fakes themselves: what they say about moments, failures and ends must be true, or no test built on them means anything.
 
+mod collector;
 mod runtime_api;
 
 use std::time::Duration;
 
 use baton_tests::{
-    Answer, Behaviour, Bytes, Collector, FakeLambda, Function, LambdaError, Record, event,
+    Answer, Behaviour, Bytes, Collector, FakeLambda, Function, LambdaError, Record, Signal, event,
 };
 
 use serde_json::json;
@@ -29,7 +30,7 @@ async fn an_invocation_tells_how_long_it_took() {
     let invocation = lambda.invoke(sleeping(0), TIMEOUT).await.unwrap();
     assert!(invocation.responded_after() >= 2 * A_WHILE);
     assert!(invocation.ready_again_after() >= invocation.responded_after());
-    let export = &collector.exports()[0];
+    let export = &collector.exports(Signal::Traces)[0];
     let exported_after = export.arrived_at - invocation.delivered_at;
     assert!(exported_after >= A_WHILE && export.arrived_at < invocation.responded_at);
 }
@@ -101,7 +102,11 @@ async fn a_collector_answers_as_it_is_told() {
         let payload = event(&[Record::new(number).traced(number)]);
         lambda.invoke(payload, TIMEOUT).await.unwrap();
     }
-    let answers: Vec<Answer> = collector.exports().iter().map(|e| e.answer).collect();
+    let answers: Vec<Answer> = collector
+        .exports(Signal::Traces)
+        .iter()
+        .map(|e| e.answer)
+        .collect();
     let refused = Answer::Status(503);
     assert_eq!(answers, [refused, refused, Answer::Ok]);
     // Only what was accepted counts: the third export has the spans of all.
@@ -117,7 +122,7 @@ async fn a_collector_that_hangs_or_hangs_up_has_accepted_nothing() {
         let payload = event(&[Record::new(0)]);
         let invocation = lambda.invoke(payload, TIMEOUT).await.unwrap();
         assert!(invocation.response.is_ok());
-        assert!(!collector.exports().is_empty());
+        assert!(!collector.exports(Signal::Traces).is_empty());
         assert!(collector.spans().unwrap().is_empty());
     }
 }

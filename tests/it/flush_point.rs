@@ -3,7 +3,9 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use baton_tests::{Answer, Behaviour, Bytes, Collector, FakeLambda, Invocation, Record, event};
+use baton_tests::{
+    Answer, Behaviour, Bytes, Collector, FakeLambda, Invocation, Record, Signal, event,
+};
 use serde_json::json;
 
 use crate::support::eventually;
@@ -74,7 +76,7 @@ async fn invoke(lambda: &FakeLambda, number: u64) -> Invocation {
 /// Three invocations beside one whose request hangs; the slowest of them.
 async fn others(lambda: &FakeLambda, collector: &Collector) -> Duration {
     eventually("the first request", async || {
-        collector.exports().first().map(drop)
+        collector.exports(Signal::Traces).first().map(drop)
     })
     .await;
     let mut slowest = Duration::ZERO;
@@ -220,7 +222,7 @@ async fn side_by_side_an_export_on_the_way_does_not_wait_for_others_either() {
     .await;
     let other = async {
         eventually("the first request", async || {
-            collector.exports().first().map(drop)
+            collector.exports(Signal::Traces).first().map(drop)
         })
         .await;
         lambda.invoke(slow_batch(), TIMEOUT).await.unwrap()
@@ -276,7 +278,7 @@ async fn at_debug_level_the_log_says_what_the_flushes_of_each_invocation_did() {
         (flushes.len() >= 2 && of_all("spans") == 3).then(|| of_all("bytes"))
     })
     .await;
-    let exports = collector.exports();
+    let exports = collector.exports(Signal::Traces);
     let received: usize = exports.iter().map(|export| export.body.len()).sum();
     assert_eq!(quick["bytes"].as_u64().unwrap() + bytes, received as u64);
 }

@@ -3,8 +3,8 @@
 use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
-use baton_tests::{Answer, Collector, Ended, FakeLambda, Record, event};
-use rustix::process::{Pid, Signal, kill_process};
+use baton_tests::{Answer, Collector, Ended, FakeLambda, Record, Signal, event};
+use rustix::process::{self, Pid, kill_process};
 use serde_json::json;
 
 use crate::support::eventually;
@@ -16,7 +16,7 @@ const LAMBDAS_LIMIT: Duration = Duration::from_millis(500);
 /// Sends SIGTERM, and leaves the process to itself.
 fn terminate(lambda: &FakeLambda) -> Instant {
     let id = i32::try_from(lambda.process_id()).unwrap();
-    kill_process(Pid::from_raw(id).unwrap(), Signal::TERM).unwrap();
+    kill_process(Pid::from_raw(id).unwrap(), process::Signal::TERM).unwrap();
     Instant::now()
 }
 
@@ -93,7 +93,10 @@ async fn ended_while_flushing(flush_point: &str) -> Vec<String> {
     let payload = event(&[Record::new(0).traced(0)]);
     let answering = lambda.respond(payload, TIMEOUT);
     let terminating = async {
-        eventually("the flush", async || collector.exports().first().map(drop)).await;
+        eventually("the flush", async || {
+            collector.exports(Signal::Traces).first().map(drop)
+        })
+        .await;
         terminate(&lambda)
     };
     let (response, terminated) = tokio::join!(answering, terminating);

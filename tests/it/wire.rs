@@ -7,7 +7,7 @@ mod generated;
 use std::collections::HashMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use baton_tests::{Answer, Collector, FakeLambda, Function, Invocation, Span, event};
+use baton_tests::{Answer, Collector, FakeLambda, Function, Invocation, Signal, Span, event};
 use serde_json::{Value, json};
 
 use self::expected::Batch;
@@ -44,7 +44,7 @@ async fn no_span_and_no_link_of_ten_thousand_is_missing() {
     let samples: Vec<Sample> = (0..10_000).map(Sample::generate).collect();
     let wire = Wire::start(Shape::Continue).await;
     wire.check(&samples).await;
-    let exports = wire.collector.exports();
+    let exports = wire.collector.exports(Signal::Traces);
     assert!(exports.len() > 1, "they do not fit into one request");
 }
 

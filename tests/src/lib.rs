@@ -27,8 +27,9 @@ mod server;
 
 pub use bytes::Bytes;
 pub use collector::{
-    Answer, Behaviour, Collector, Export, Link, Resource, Scope, Span, SpanEvent, SpanKind, Status,
-    StatusCode, Undecodable, Value,
+    AggregationTemporality, Answer, Behaviour, Collector, Export, Link, LogRecord, Metric, Point,
+    PointValue, Resource, Scope, Signal, Span, SpanEvent, SpanKind, Status, StatusCode,
+    Undecodable, Value,
 };
 pub use event::{Record, event};
 pub use lambda::{

@@ -11,7 +11,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 
 /// Ends the connection instead of answering.
@@ -20,6 +20,40 @@ use tokio::task::{JoinHandle, JoinSet};
 pub(crate) struct CutOff;
 
 pub(crate) type Answered = Result<Response<Full<Bytes>>, CutOff>;
+
+/// Connections that wait to be accepted: many times what one process opens.
+const BACKLOG: u32 = 128;
+
+/// A free loopback port, which nobody else gets while this lives. Nothing listens on it at first.
+#[derive(Debug)]
+pub(crate) struct Port {
+    pub(crate) address: SocketAddr,
+    _socket: TcpSocket,
+}
+
+impl Port {
+    pub(crate) fn reserve() -> io::Result<Self> {
+        let socket = socket((Ipv4Addr::LOCALHOST, 0).into())?;
+        Ok(Self {
+            address: socket.local_addr()?,
+            _socket: socket,
+        })
+    }
+
+    /// Listens, as often as nothing listens any more.
+    pub(crate) fn listen(&self) -> io::Result<TcpListener> {
+        socket(self.address)?.listen(BACKLOG)
+    }
+}
+
+/// A socket of ours beside others of ours on the same address.
+fn socket(address: SocketAddr) -> io::Result<TcpSocket> {
+    let socket = TcpSocket::new_v4()?;
+    socket.set_reuseaddr(true)?;
+    socket.set_reuseport(true)?;
+    socket.bind(address)?;
+    Ok(socket)
+}
 
 /// A server that ends, with all its connections, when this is dropped.
 #[derive(Debug)]
@@ -35,10 +69,25 @@ impl Server {
         A: Fn(Request<Incoming>) -> F + Clone + Send + 'static,
         F: Future<Output = Answered> + Send + 'static,
     {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        Self::serve(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?, answer)
+    }
+
+    /// The same on a socket that listens already.
+    pub(crate) fn serve<F, A>(listener: TcpListener, answer: A) -> io::Result<Self>
+    where
+        A: Fn(Request<Incoming>) -> F + Clone + Send + 'static,
+        F: Future<Output = Answered> + Send + 'static,
+    {
         let address = listener.local_addr()?;
         let task = tokio::spawn(accept(listener, answer));
         Ok(Self { address, task })
+    }
+
+    /// Ends it, and waits until its port is closed and its connections are.
+    pub(crate) async fn stop(mut self) {
+        self.task.abort();
+        // That it was aborted is no news.
+        let _ = (&mut self.task).await;
     }
 }
 

@@ -16,8 +16,14 @@ pub struct InvalidConfig {
 /// Where messages are moved that no further delivery would help. Read here, used by `dead_letter`.
 pub(crate) const DEAD_LETTER_QUEUE: &str = "BATON_DEAD_LETTER_QUEUE_URL";
 
-/// Read by `baton-telemetry`, which would go on with its default where it cannot be used; here such a function does not start.
-const SPAN_BUFFER_BYTES: &str = "BATON_SPAN_BUFFER_BYTES";
+/// Read by `baton-telemetry`, as [`SPILL`] is, which would go on with its default where one cannot be used; here such a function does not
+/// start.
+const BUFFER_BYTES: [&str; 3] = [
+    "BATON_SPAN_BUFFER_BYTES",
+    "BATON_LOG_BUFFER_BYTES",
+    "BATON_METRIC_BUFFER_BYTES",
+];
+const SPILL: &str = "BATON_SPILL";
 
 /// How many invocations run side by side in an execution environment: set on Lambda Managed Instances.
 const MAX_CONCURRENCY: &str = "AWS_LAMBDA_MAX_CONCURRENCY";
@@ -65,11 +71,7 @@ impl Environment {
         let dead_letter_queue = reader.read(DEAD_LETTER_QUEUE, DEAD_LETTER_QUEUE_FORM, |text| {
             cfg!(feature = "dead-letter-queue").then(|| text.to_owned())
         });
-        reader.read(
-            SPAN_BUFFER_BYTES,
-            "a whole number of bytes from 1",
-            |text| text.parse::<NonZeroUsize>().ok(),
-        );
+        check_telemetry(&mut reader);
         match reader.invalid.is_empty() {
             true => Ok(Self {
                 config,
@@ -80,6 +82,19 @@ impl Environment {
             false => Err(reader.invalid),
         }
     }
+}
+
+/// What is read here only to be refused where it is wrong, and known where it is not.
+fn check_telemetry(reader: &mut Reader<'_>) {
+    for name in BUFFER_BYTES {
+        reader.read(name, "a whole number of bytes from 1", |text| {
+            text.trim().parse::<NonZeroUsize>().ok()
+        });
+    }
+    reader.read(SPILL, "stdout or none", |text| {
+        let is = |word| text.trim().eq_ignore_ascii_case(word);
+        (is("stdout") || is("none")).then_some(())
+    });
 }
 
 /// As `lambda_runtime` reads it: what is no number is none.

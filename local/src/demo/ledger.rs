@@ -1,7 +1,7 @@
 //! What the processes themselves say about their spans, read from their logs.
 //!
-//! The message "telemetry flushed" and the fields `spans_finished`, `spans_exported`, `spans_dropped` and `spans_pending` are a contract with
-//! baton-telemetry, which writes that line after each flush: whoever renames one there changes it here as well.
+//! The message "telemetry flushed" and the fields `spans_finished`, `spans_exported`, `spans_spilled`, `spans_dropped` and `spans_pending`
+//! are a contract with baton-telemetry, which writes that line after each flush: whoever renames one there changes it here as well.
 
 use std::collections::BTreeMap;
 
@@ -24,6 +24,8 @@ pub(super) struct Counts {
     pub(super) finished: u64,
     #[serde(rename = "spans_exported")]
     pub(super) exported: u64,
+    #[serde(rename = "spans_spilled")]
+    pub(super) spilled: u64,
     #[serde(rename = "spans_dropped")]
     pub(super) dropped: u64,
     #[serde(rename = "spans_pending")]
@@ -50,6 +52,7 @@ impl Ledger {
             .fold(Counts::default(), |total, counts| Counts {
                 finished: total.finished + counts.finished,
                 exported: total.exported + counts.exported,
+                spilled: total.spilled + counts.spilled,
                 dropped: total.dropped + counts.dropped,
                 pending: total.pending + counts.pending,
             })
@@ -79,7 +82,7 @@ mod tests {
 
     fn line(finished: u64) -> String {
         format!(
-            r#"{{"message":"telemetry flushed","spans_finished":{finished},"spans_exported":{finished},"spans_dropped":1,"spans_pending":0}}"#
+            r#"{{"message":"telemetry flushed","spans_finished":{finished},"spans_exported":{finished},"spans_spilled":1,"spans_dropped":1,"spans_pending":0}}"#
         )
     }
 
@@ -95,6 +98,7 @@ mod tests {
             Counts {
                 finished: 15,
                 exported: 15,
+                spilled: 2,
                 dropped: 2,
                 pending: 0
             }

@@ -311,6 +311,10 @@ fn unknown_letters(observed: &Observed) -> Vec<String> {
 fn leaks(observed: &Observed) -> Vec<String> {
     let counts = observed.ledger.total();
     let sums = [
+        (
+            counts.spilled,
+            "not taken by the receiver and written to the logs",
+        ),
         (counts.dropped, "dropped by the processes"),
         (
             counts.pending,

@@ -27,11 +27,11 @@ pub(crate) struct Chunk {
 }
 
 impl Chunk {
-    fn scope(&self) -> &[u8] {
+    pub(crate) fn scope(&self) -> &[u8] {
         &self.bytes[..self.scope]
     }
 
-    pub(super) fn records_bytes(&self) -> &[u8] {
+    pub(crate) fn records_bytes(&self) -> &[u8] {
         &self.bytes[self.scope..]
     }
 

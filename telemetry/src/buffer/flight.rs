@@ -95,6 +95,10 @@ pub(crate) struct Taken {
 }
 
 impl Taken {
+    pub(crate) fn chunks(&self) -> &[Chunk] {
+        &self.chunks
+    }
+
     pub(crate) fn number(&self) -> FlightNumber {
         self.number
     }
@@ -113,6 +117,11 @@ impl Taken {
     /// The first `chunks` were accepted by the collector. Returns how many records they are.
     pub(crate) fn exported(&mut self, chunks: usize) -> u64 {
         self.settle(chunks, |counts| &mut counts.exported)
+    }
+
+    /// The first `chunks` have been written to stdout. Returns the same.
+    pub(crate) fn spilled(&mut self, chunks: usize) -> u64 {
+        self.settle(chunks, |counts| &mut counts.spilled)
     }
 
     /// The first `chunks` will never be accepted. Returns the same.

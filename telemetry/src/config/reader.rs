@@ -1,5 +1,6 @@
 //! Reading variables one by one and remembering what was wrong with each.
 
+use crate::signal::Signal;
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
@@ -12,6 +13,8 @@ pub(crate) struct Problem {
     found: String,
     expected: &'static str,
     consequence: &'static str,
+    /// Those that it hits, where the variable is read for each.
+    signals: Vec<Signal>,
 }
 
 impl fmt::Display for Problem {
@@ -21,17 +24,37 @@ impl fmt::Display for Problem {
             found,
             expected,
             consequence,
+            signals,
         } = self;
         write!(
             formatter,
             "{variable}: expected {expected}, found {found}; {consequence}"
-        )
+        )?;
+        for (index, signal) in signals.iter().enumerate() {
+            let before = match index {
+                0 => " for",
+                _ if index + 1 == signals.len() => " and",
+                _ => ",",
+            };
+            write!(formatter, "{before} {signal}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Problem {
+    /// Whether it is the same for another signal.
+    fn is_like(&self, other: &Self) -> bool {
+        let key = |problem: &Self| (problem.variable, problem.expected, problem.consequence);
+        key(self) == key(other) && self.found == other.found
     }
 }
 
 pub(super) struct Reader<'a> {
     lookup: &'a dyn Fn(&str) -> Option<String>,
     problems: Vec<Problem>,
+    /// For which the reading is done, where it is done for each.
+    signal: Option<Signal>,
 }
 
 impl<'a> Reader<'a> {
@@ -39,7 +62,16 @@ impl<'a> Reader<'a> {
         Self {
             lookup,
             problems: Vec::new(),
+            signal: None,
         }
+    }
+
+    /// Reads what concerns one signal: problems say so.
+    pub(super) fn of<T>(&mut self, signal: Signal, read: impl FnOnce(&mut Self) -> T) -> T {
+        self.signal = Some(signal);
+        let result = read(self);
+        self.signal = None;
+        result
     }
 
     pub(super) fn into_problems(self) -> Vec<Problem> {
@@ -65,12 +97,18 @@ impl<'a> Reader<'a> {
         expected: &'static str,
         consequence: &'static str,
     ) {
-        self.problems.push(Problem {
+        let problem = Problem {
             variable,
             found,
             expected,
             consequence,
-        });
+            signals: Vec::from_iter(self.signal),
+        };
+        // A general variable is read for every signal, and what is wrong with it told once.
+        match self.problems.iter_mut().find(|told| told.is_like(&problem)) {
+            Some(told) => told.signals.extend(self.signal),
+            None => self.problems.push(problem),
+        }
     }
 
     /// An empty variable counts as unset (OpenTelemetry specification, "Parsing empty value").
@@ -78,6 +116,14 @@ impl<'a> Reader<'a> {
         let value = (self.lookup)(name)?;
         let trimmed = value.trim();
         (!trimmed.is_empty()).then(|| trimmed.to_owned())
+    }
+
+    /// The signal's own variable where it is set, else the general one.
+    pub(super) fn first_set(&self, [own, general]: [&'static str; 2]) -> &'static str {
+        match self.text(own) {
+            Some(_) => own,
+            None => general,
+        }
     }
 
     pub(super) fn parsed<T>(
@@ -107,6 +153,19 @@ impl<'a> Reader<'a> {
         let form = "a whole number of milliseconds";
         let parse = |text: &str| text.parse().ok().map(Duration::from_millis);
         self.parsed(name, form, parse)
+    }
+
+    /// One of a few words, without regard to case (OpenTelemetry specification, "Enum").
+    pub(super) fn choice<T: Copy, const N: usize>(
+        &mut self,
+        name: &'static str,
+        expected: &'static str,
+        choices: [(&str, T); N],
+    ) -> Option<T> {
+        self.parsed(name, expected, |text| {
+            let named = |(word, _): &&(&str, T)| text.eq_ignore_ascii_case(word);
+            choices.iter().find(named).map(|(_, choice)| *choice)
+        })
     }
 
     /// `true` or `false` without regard to case; everything else is false and a problem.

@@ -38,7 +38,9 @@ pub(super) fn read(reader: &mut Reader<'_>) -> SamplerChoice {
             "parentbased_always_off",
             "parentbased_traceidratio",
         ];
-        names.into_iter().find(|known| *known == name)
+        names
+            .into_iter()
+            .find(|known| known.eq_ignore_ascii_case(name))
     };
     let name = reader
         .parsed("OTEL_TRACES_SAMPLER", form, by_name)

@@ -116,11 +116,11 @@ pub(super) fn string(out: &mut Vec<u8>, field: u32, value: &str) {
 /// A message whose length is known only once it is written. One byte is kept for the length, which most messages here fit in; a longer one
 /// moves what was written, which is cheaper than measuring everything first.
 #[inline(always)]
-pub(super) fn nested(out: &mut Vec<u8>, field: u32, write: impl FnOnce(&mut Vec<u8>)) {
+pub(super) fn nested<T>(out: &mut Vec<u8>, field: u32, write: impl FnOnce(&mut Vec<u8>) -> T) -> T {
     tag(out, field, LENGTH_DELIMITED);
     let at = out.len();
     out.push(0);
-    write(out);
+    let written = write(out);
     let start = at + 1;
     let length = out.len() - start;
     if length <= MAX_SHORT {
@@ -128,6 +128,7 @@ pub(super) fn nested(out: &mut Vec<u8>, field: u32, write: impl FnOnce(&mut Vec<
     } else {
         write_long(out, at, length);
     }
+    written
 }
 
 /// Makes room at `at` for a length that needs more than the one byte there.

@@ -89,7 +89,7 @@ pub(crate) fn scope_of(number: u8, attributes: Vec<KeyValue>) -> Instrumentation
 }
 
 prop_compose! {
-    fn span_data()(
+    pub(crate) fn span_data()(
         span_context in context(),
         parent in any::<u64>(),
         parent_span_is_remote in any::<bool>(),
@@ -127,7 +127,7 @@ prop_compose! {
 }
 
 /// The request as it goes over the wire: one `ScopeSpans` a scope, in order of first appearance.
-fn encoded(spans: &[SpanData], of: &Resource) -> Vec<u8> {
+pub(crate) fn encoded(spans: &[SpanData], of: &Resource) -> Vec<u8> {
     let mut scopes: Vec<(InstrumentationScope, Vec<u8>)> = Vec::new();
     for data in spans {
         let scope = &data.instrumentation_scope;

@@ -2,7 +2,6 @@
 //! minute, each time with the line that the log has already.
 
 use super::ExportError;
-use crate::endpoint::Endpoint;
 use crate::logs;
 use crate::signal::Signal;
 use std::error::Error;
@@ -18,8 +17,7 @@ const AGAIN_AFTER: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(crate) struct Failures {
     signal: Signal,
-    /// Holds no credentials, see [`Endpoint`].
-    endpoint: Endpoint,
+    endpoint: String,
     last: Mutex<Option<Told>>,
 }
 
@@ -35,7 +33,7 @@ struct Told {
 }
 
 impl Failures {
-    pub(crate) fn new(signal: Signal, endpoint: Endpoint) -> Self {
+    pub(crate) fn new(signal: Signal, endpoint: String) -> Self {
         Self {
             signal,
             endpoint,
@@ -48,7 +46,7 @@ impl Failures {
     pub(crate) fn tell(&self, error: &ExportError, exported: u64) {
         if let Some(untold) = self.news(logs::chain(error), exported) {
             warn!(
-                endpoint = %self.endpoint,
+                endpoint = self.endpoint,
                 error = error as &dyn Error,
                 untold_failures = (untold > 0).then_some(untold),
                 "{} not exported",
@@ -82,8 +80,8 @@ impl Failures {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::endpoint::DefaultScheme;
     use crate::transport::TransportError;
+    use crate::uplink::UplinkError;
     use http::StatusCode;
     use tokio::time::advance;
 
@@ -93,8 +91,7 @@ mod tests {
     }
 
     fn failures() -> Failures {
-        let endpoint = Endpoint::parse("http://collector:4318/v1/traces", DefaultScheme::Http);
-        Failures::new(Signal::Traces, endpoint.unwrap())
+        Failures::new(Signal::Traces, "http://collector:4318/v1/traces".to_owned())
     }
 
     #[tokio::test(start_paused = true)]
@@ -118,10 +115,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn another_failure_and_one_after_a_success_are_told_of_at_once() {
         let failures = failures();
-        let busy = ExportError::Transport(TransportError::Unavailable {
-            status: StatusCode::SERVICE_UNAVAILABLE,
+        let busy = ExportError::Uplink(UplinkError::Transport(TransportError::Unavailable {
+            status: StatusCode::SERVICE_UNAVAILABLE.into(),
             retry_after: None,
-        });
+        }));
         for (error, exported, told) in [
             (&ExportError::Timeout, 0, 1),
             (&busy, 0, 1),

@@ -28,9 +28,17 @@ impl Frames {
     }
 
     /// Puts a piece before the others.
-    pub(super) fn prepend(&mut self, piece: Bytes) {
+    pub(crate) fn prepend(&mut self, piece: Bytes) {
         self.length += piece.len();
         self.pieces.push_front(piece);
+    }
+
+    /// Takes the first piece away.
+    #[cfg(feature = "grpc")]
+    pub(crate) fn pop(&mut self) -> Option<Bytes> {
+        let piece = self.pieces.pop_front()?;
+        self.length -= piece.len();
+        Some(piece)
     }
 }
 

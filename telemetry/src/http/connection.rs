@@ -1,37 +1,22 @@
 //! One connection, driven by whoever uses it.
 
+use super::dial::{Dialed, Dialer, Stream};
 use super::response::{self, Parsed};
-use super::tls::Tls;
 use super::{Frames, SendError};
-use crate::endpoint::Endpoint;
 use bytes::Buf as _;
 use std::fmt;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::io::ReadBuf;
 
 /// How much is read at once: more than a collector's usual answer.
 const READ_BYTES: usize = 1024;
 /// How many pieces are written at once. A usual request has four.
 const MAX_SLICES: usize = 8;
 
-/// What a connection reads from and writes to.
-trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
-
-/// A connection that is about to be.
-type Opening<'a> = Pin<Box<dyn Future<Output = Result<Connection, SendError>> + Send + 'a>>;
-
-pub(super) struct Connection {
-    stream: Box<dyn Stream>,
-    /// The same socket without the runtime, which knows only of bytes that it has been told of: when a frozen process goes on, of none that
-    /// came meanwhile.
-    socket: std::net::TcpStream,
-}
+pub(super) struct Connection(Dialed);
 
 impl fmt::Debug for Connection {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -40,22 +25,8 @@ impl fmt::Debug for Connection {
 }
 
 impl Connection {
-    /// Connects, on the heap: it is seldom needed and large, and would be part of every flush's state. Not as an `async fn`, because of that
-    /// every crate in which a flush is polled would get a copy, TLS included.
-    pub(super) fn open<'a>(endpoint: &'a Endpoint, tls: &'a Tls) -> Opening<'a> {
-        Box::pin(Self::open_unboxed(endpoint, tls))
-    }
-
-    async fn open_unboxed(endpoint: &Endpoint, tls: &Tls) -> Result<Self, SendError> {
-        let tcp = connect(endpoint).await.map_err(SendError::Connect)?;
-        // A request is written whole: waiting for more to send (Nagle) would only delay it.
-        tcp.set_nodelay(true).map_err(SendError::Connect)?;
-        let (tcp, socket) = with_socket(tcp).map_err(SendError::Connect)?;
-        let stream: Box<dyn Stream> = match endpoint.tls {
-            true => Box::new(tls.connect(&endpoint.host, tcp).await?),
-            false => Box::new(tcp),
-        };
-        Ok(Self { stream, socket })
+    pub(super) async fn open(dialer: &Dialer) -> Result<Self, SendError> {
+        dialer.dial().await.map(Self)
     }
 
     /// Writes a request and reads the answer to it. What has come of it is in `received` also when this future is dropped.
@@ -65,7 +36,7 @@ impl Connection {
         received: &mut Vec<u8>,
     ) -> Result<Parsed, SendError> {
         let mut exchange = Exchange {
-            stream: &mut *self.stream,
+            stream: &mut *self.0.stream,
             request,
             is_written: false,
             write_error: None,
@@ -81,19 +52,13 @@ impl Connection {
         let mut buffer = ReadBuf::new(&mut byte);
         // What TLS holds back first, then what nobody has read yet.
         let is_quiet = poll_fn(|context| {
-            let read = Pin::new(&mut *self.stream).poll_read(context, &mut buffer);
+            let read = Pin::new(&mut *self.0.stream).poll_read(context, &mut buffer);
             Poll::Ready(read.is_pending())
         });
         let is_quiet = is_quiet.await;
-        let unread = self.socket.peek(&mut [0]);
+        let unread = self.0.socket.peek(&mut [0]);
         is_quiet && unread.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     }
-}
-
-/// A second handle of the socket; both do not block.
-fn with_socket(tcp: TcpStream) -> io::Result<(TcpStream, std::net::TcpStream)> {
-    let socket = tcp.into_std()?;
-    Ok((TcpStream::from_std(socket.try_clone()?)?, socket))
 }
 
 /// A request on its way, and what has come back.
@@ -158,15 +123,4 @@ impl Exchange<'_> {
     fn broken(&mut self, error: io::Error) -> SendError {
         SendError::Broken(self.write_error.take().unwrap_or(error))
     }
-}
-
-/// A name costs a thread of tokio's, which asks the system's resolver. `localhost`, where a sidecar or an extension listens and the
-/// specification's default points, is no question (RFC 6761, section 6.3).
-async fn connect(endpoint: &Endpoint) -> io::Result<TcpStream> {
-    if endpoint.host.eq_ignore_ascii_case("localhost") {
-        let v4 = SocketAddr::from((Ipv4Addr::LOCALHOST, endpoint.port));
-        let v6 = SocketAddr::from((Ipv6Addr::LOCALHOST, endpoint.port));
-        return TcpStream::connect([v4, v6].as_slice()).await;
-    }
-    TcpStream::connect((endpoint.host.as_str(), endpoint.port)).await
 }

@@ -1,12 +1,13 @@
 //! An HTTP/1.1 answer, from the bytes that have arrived so far (RFC 9112).
 
 use super::SendError;
+use super::retry_after::RetryAfter;
 use bytes::Bytes;
 use http::{StatusCode, header};
 use std::mem::MaybeUninit;
 
 /// Collectors answer with a few bytes; whoever sends more than this is none.
-pub(super) const MAX_RESPONSE: usize = 256 * 1024;
+pub(crate) const MAX_RESPONSE: usize = 256 * 1024;
 /// As many as servers commonly take themselves. With more, the status is all that is read of an answer.
 const MAX_HEADERS: usize = 64;
 
@@ -16,6 +17,8 @@ pub(crate) struct Response {
     pub(crate) status: StatusCode,
     /// Empty, if it could not be read to its end.
     pub(crate) body: Bytes,
+    /// Where the peer did not do what it was asked for, and says when it may.
+    pub(crate) retry_after: Option<RetryAfter>,
 }
 
 /// A complete answer, and what becomes of its connection.
@@ -36,6 +39,7 @@ enum Framing {
 
 struct Head {
     status: StatusCode,
+    retry_after: Option<RetryAfter>,
     framing: Result<Framing, SendError>,
     keeps_open: bool,
     /// Bytes of the head, the empty line included.
@@ -58,6 +62,7 @@ pub(super) fn parse(received: &[u8], is_over: bool) -> Result<Option<Parsed>, Se
     let response = Response {
         status: head.status,
         body: whole.map_or_else(Bytes::new, |(body, _)| body),
+        retry_after: head.retry_after,
     };
     Ok(Some(Parsed {
         response,
@@ -126,10 +131,19 @@ fn parse_head(received: &[u8]) -> Result<Option<Head>, SendError> {
         .and_then(|()| framing(&response, status));
     Ok(Some(Head {
         status,
+        retry_after: retry_after(&response, status),
         keeps_open: response.version == Some(1) && !closes,
         framing,
         length,
     }))
+}
+
+/// Looked for only where it has a meaning: answers are usually successes.
+fn retry_after(response: &httparse::Response<'_, '_>, status: StatusCode) -> Option<RetryAfter> {
+    if status.is_success() {
+        return None;
+    }
+    values(response, &header::RETRY_AFTER).find_map(RetryAfter::parse)
 }
 
 /// RFC 9112, section 6.3: the transfer coding wins over a length, and without either the body ends with the connection.

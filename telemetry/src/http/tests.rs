@@ -33,7 +33,7 @@ fn soon() -> Instant {
 async fn client(headers: &HeaderMap) -> (TcpListener, Client) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    (listener, Client::new(endpoint(address), headers))
+    (listener, Client::new(endpoint(address), headers.clone()))
 }
 
 fn endpoint(address: SocketAddr) -> Endpoint {
@@ -191,7 +191,7 @@ fn send_at_once(client: &Arc<Client>, requests: usize) -> Vec<JoinHandle<bool>> 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn requests_at_once_share_the_kept_connections() {
     let sink = Sink::start(&[]).await;
-    let mut client = Client::new(endpoint(sink.address), &HeaderMap::new());
+    let mut client = Client::new(endpoint(sink.address), HeaderMap::new());
     // However slow the machine is: here nobody loses it.
     client.patience = LONG;
     for request in send_at_once(&Arc::new(client), 100) {
@@ -203,7 +203,7 @@ async fn requests_at_once_share_the_kept_connections() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn requests_that_hang_do_not_hold_up_others_for_longer_than_patience_lasts() {
     let sink = Sink::start(&[Answer::Hang; MAX_KEPT_CONNECTIONS]).await;
-    let client = Arc::new(Client::new(endpoint(sink.address), &HeaderMap::new()));
+    let client = Arc::new(Client::new(endpoint(sink.address), HeaderMap::new()));
     let hanging = send_at_once(&client, MAX_KEPT_CONNECTIONS);
     let all_hang = async {
         while sink.requests().len() < MAX_KEPT_CONNECTIONS {

@@ -1,6 +1,8 @@
 //! TLS with compiled-in roots, and no more of it than a client needs.
 
 use super::SendError;
+use crate::config::Certificates;
+use rustls::crypto::ring::sign::{RsaSigningKey, any_ecdsa_type};
 use rustls::crypto::ring::{cipher_suite, kx_group};
 use rustls::crypto::{CryptoProvider, GetRandomFailed, KeyProvider, SecureRandom};
 use rustls::crypto::{SupportedKxGroup, WebPkiSupportedAlgorithms};
@@ -15,9 +17,31 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use webpki::ring as algorithm;
 
+/// What is spoken inside TLS, as the server is told (ALPN).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ApplicationProtocol {
+    /// What servers take to be meant when nothing is said, as is done here.
+    Http1,
+    #[cfg(feature = "grpc")]
+    Http2,
+}
+
+impl ApplicationProtocol {
+    fn names(self) -> Vec<Vec<u8>> {
+        match self {
+            Self::Http1 => Vec::new(),
+            #[cfg(feature = "grpc")]
+            Self::Http2 => vec![b"h2".to_vec()],
+        }
+    }
+}
+
 /// Set up at the first use: reading certificates from a directory would cost milliseconds of every cold start.
-#[derive(Default)]
-pub(super) struct Tls(OnceLock<TlsConnector>);
+pub(crate) struct Tls {
+    certificates: Certificates,
+    protocol: ApplicationProtocol,
+    connector: OnceLock<TlsConnector>,
+}
 
 impl fmt::Debug for Tls {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -26,43 +50,74 @@ impl fmt::Debug for Tls {
 }
 
 impl Tls {
+    pub(crate) fn new(certificates: Certificates, protocol: ApplicationProtocol) -> Self {
+        Self {
+            certificates,
+            protocol,
+            connector: OnceLock::new(),
+        }
+    }
+
     pub(super) async fn connect(
         &self,
         host: &str,
         tcp: TcpStream,
     ) -> Result<TlsStream<TcpStream>, SendError> {
         let name = ServerName::try_from(host.to_owned()).map_err(|_| SendError::ServerName)?;
-        let connector = match self.0.get() {
+        let connector = match self.connector.get() {
             Some(connector) => connector,
             None => {
-                let roots = webpki_roots::TLS_SERVER_ROOTS.iter().cloned();
-                let roots = RootCertStore::from_iter(roots);
-                let config = client_config(roots).map_err(SendError::Tls)?;
-                self.0.get_or_init(|| TlsConnector::from(Arc::new(config)))
+                let config = self.config().map_err(SendError::Tls)?;
+                self.connector
+                    .get_or_init(|| TlsConnector::from(Arc::new(config)))
             }
         };
         connector.connect(name, tcp).await.map_err(SendError::Tls)
     }
-}
 
-fn client_config(roots: RootCertStore) -> io::Result<ClientConfig> {
-    Ok(ClientConfig::builder_with_provider(Arc::new(provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(io::Error::other)?
-        .with_root_certificates(roots)
-        .with_no_client_auth())
+    fn config(&self) -> io::Result<ClientConfig> {
+        let builder = ClientConfig::builder_with_provider(Arc::new(provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(io::Error::other)?
+            .with_root_certificates(self.roots()?);
+        let mut config = match &self.certificates.client {
+            None => builder.with_no_client_auth(),
+            Some(client) => builder
+                .with_client_auth_cert(client.chain.clone(), client.key.clone_key())
+                .map_err(io::Error::other)?,
+        };
+        config.alpn_protocols = self.protocol.names();
+        Ok(config)
+    }
+
+    /// Those that are set instead of the compiled-in ones, not beside them: whoever names an authority trusts no other.
+    fn roots(&self) -> io::Result<RootCertStore> {
+        let Some(authorities) = &self.certificates.authorities else {
+            let compiled_in = webpki_roots::TLS_SERVER_ROOTS.iter().cloned();
+            return Ok(RootCertStore::from_iter(compiled_in));
+        };
+        let mut roots = RootCertStore::empty();
+        // A bundle may have some that are of no use here.
+        let (usable, _) = roots.add_parsable_certificates(authorities.iter().cloned());
+        match usable {
+            0 => Err(io::Error::other(
+                "no authority's certificate can be used of those that are configured",
+            )),
+            _ => Ok(roots),
+        }
+    }
 }
 
 /// The parts of rustls' own provider that can come to use here. The rest would be 118 KB of the function: ChaCha20-Poly1305 (every TLS 1.3
-/// peer has AES-GCM, RFC 8446, section 9.1, and Lambda's processors have instructions for it), Ed25519 (no public certificate authority
-/// signs with it), and signing (there are no client certificates).
+/// peer has AES-GCM, RFC 8446, section 9.1, and Lambda's processors have instructions for it), and Ed25519 (no public certificate authority
+/// signs with it).
 fn provider() -> CryptoProvider {
     CryptoProvider {
         cipher_suites: CIPHER_SUITES.to_vec(),
         kx_groups: KEY_EXCHANGE_GROUPS.to_vec(),
         signature_verification_algorithms: SIGNATURE_ALGORITHMS,
         secure_random: &SystemRandom,
-        key_provider: &NoClientKeys,
+        key_provider: &ClientKeys,
     }
 }
 
@@ -142,16 +197,19 @@ impl SecureRandom for SystemRandom {
     }
 }
 
-/// Nobody here identifies itself with a certificate.
+/// What a client's certificate may be of.
 #[derive(Debug)]
-struct NoClientKeys;
+struct ClientKeys;
 
-impl KeyProvider for NoClientKeys {
+impl KeyProvider for ClientKeys {
     fn load_private_key(
         &self,
-        _: PrivateKeyDer<'static>,
+        key: PrivateKeyDer<'static>,
     ) -> Result<Arc<dyn SigningKey>, rustls::Error> {
-        Err(rustls::Error::General("no client certificates".to_owned()))
+        match RsaSigningKey::new(&key) {
+            Ok(rsa) => Ok(Arc::new(rsa)),
+            Err(_) => any_ecdsa_type(&key),
+        }
     }
 }
 

@@ -1,9 +1,9 @@
 //! Telemetry whose spans stay in the process.
 
-use super::{Config, Mutex, Notify, Shared, SpanBuffer, Telemetry};
+use super::{Accounting, Config, Mutex, Notify, Shared, SpanBuffer, Telemetry};
+use crate::output::Output;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 impl Telemetry {
     /// Telemetry around a tracer provider that keeps the spans itself, for tests: nothing is exported, no global is set, and all options
@@ -16,13 +16,15 @@ impl Telemetry {
             buffer: SpanBuffer::new(config.bounds),
             exporter: None,
             metrics: None,
+            logs: None,
             propagator: config.propagator,
             sampler: config.sampler.sampler,
             schedule_delay: config.schedule_delay,
+            metric_interval: config.metric_interval,
             background: Mutex::default(),
             sweep: Mutex::default(),
             stop: Notify::new(),
-            told_dropped: AtomicU64::new(0),
+            accounting: Accounting::new(String::new(), Output::default()),
         };
         Self {
             shared: Arc::new(shared),

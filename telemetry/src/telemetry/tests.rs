@@ -1,15 +1,19 @@
 //! Flushing over a real socket, to a collector that behaves and to collectors that do not.
 
 use super::*;
+use crate::group::FlushGroup;
 use crate::sink::{Answer, Sink};
 use opentelemetry::trace::{Span as _, Tracer as _};
 use opentelemetry_semantic_conventions::attribute::SERVICE_NAME;
 use std::collections::HashMap;
+use tokio::time::Instant;
 
+mod console;
 mod failures;
 mod groups;
 mod metrics;
 mod rejected;
+mod spill;
 
 const SERVICE: Service = Service {
     name: "orders",
@@ -18,17 +22,26 @@ const SERVICE: Service = Service {
 /// Long enough for loopback, short enough to notice a flush that ignores it.
 const BUDGET: Duration = Duration::from_millis(500);
 
-async fn telemetry(sink: &Sink, more: &[(&str, &str)]) -> Telemetry {
+async fn telemetry(sink: &Sink, more: &[(&'static str, &'static str)]) -> Telemetry {
+    telemetry_with_output(sink, more, Output::captured()).await
+}
+
+async fn telemetry_with_output(
+    sink: &Sink,
+    more: &[(&'static str, &'static str)],
+    output: Output,
+) -> Telemetry {
     let endpoint = format!("http://{}", sink.address);
-    // One signal at a time, unless a test says otherwise: what it counts are requests.
-    let mut variables = HashMap::from([("OTEL_METRICS_EXPORTER", "none")]);
+    // One signal at a time, and what does not arrive stays, unless a test says otherwise: what it counts are requests.
+    let mut variables = HashMap::from([("BATON_SPILL", "none"), ("OTEL_METRICS_EXPORTER", "none")]);
     variables.extend(more.iter().copied());
     variables.insert("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint);
     let (config, problems) =
         Config::from_lookup(&|name| variables.get(name).map(|value| (*value).to_owned()));
     assert!(problems.is_empty(), "{problems:?}");
     let resource = resource::detect(&config, SERVICE).await;
-    Telemetry::new(&config, resource)
+    let log_buffer = log_buffer(&config);
+    Telemetry::new(&config, resource, log_buffer, output)
 }
 
 fn end_span(telemetry: &Telemetry, name: &'static str) {
@@ -98,8 +111,19 @@ async fn a_connection_that_died_meanwhile_is_replaced_at_once() {
 }
 
 #[tokio::test]
+async fn a_request_that_an_overloaded_collector_refused_is_sent_again_at_once() {
+    for status in [429, 502, 503, 504] {
+        let sink = Sink::start(&[Answer::Status(status)]).await;
+        let telemetry = telemetry(&sink, &[]).await;
+        end_span(&telemetry, "span");
+        assert_eq!(flush(&telemetry).await.exported, 1, "{status}");
+        assert_eq!(sink.requests().len(), 2);
+    }
+}
+
+#[tokio::test]
 async fn spans_that_an_overloaded_collector_refused_go_with_the_next_flush() {
-    let sink = Sink::start(&[Answer::Status(503)]).await;
+    let sink = Sink::start(&[Answer::Status(503); 2]).await;
     let telemetry = telemetry(&sink, &[]).await;
     end_span(&telemetry, "first");
     let report = flush(&telemetry).await;
@@ -214,19 +238,6 @@ async fn a_full_buffer_drops_and_counts() {
 }
 
 #[tokio::test]
-async fn drops_are_told_of_once_in_whatever_order_flushes_counted_them() {
-    let sink = Sink::start(&[]).await;
-    let telemetry = telemetry(&sink, &[]).await;
-    for dropped in [5, 3] {
-        telemetry.warn_of_drops(Counts {
-            dropped,
-            ..Counts::default()
-        });
-    }
-    assert_eq!(telemetry.shared.told_dropped.load(Relaxed), 5);
-}
-
-#[tokio::test]
 async fn unsampled_spans_are_neither_sent_nor_counted() {
     let sink = Sink::start(&[]).await;
     let telemetry = telemetry(&sink, &[("OTEL_TRACES_SAMPLER", "always_off")]).await;
@@ -255,7 +266,7 @@ async fn a_service_exports_in_the_background_and_what_is_left_at_shutdown() {
 
 #[tokio::test]
 async fn a_flush_beside_another_one_returns_with_its_spans_settled() {
-    let sink = Sink::start(&[Answer::Status(503)]).await;
+    let sink = Sink::start(&[Answer::Status(503); 2]).await;
     let telemetry = telemetry(&sink, &[]).await;
     end_span(&telemetry, "first");
     let deadline = Instant::now() + BUDGET;
@@ -316,7 +327,7 @@ async fn a_collector_that_is_down_is_not_asked_for_every_span() {
     let report = telemetry.shutdown(Instant::now() + BUDGET).await;
     assert_eq!(report.pending, 100);
     assert!(
-        sink.requests().len() <= 2,
+        sink.requests().len() <= 4,
         "{} requests",
         sink.requests().len()
     );

@@ -25,7 +25,7 @@ impl Answer {
 }
 
 pub(crate) async fn get(url: &str) -> Answer {
-    request("GET", url, &[], "").await
+    request("GET", url, &[], b"").await
 }
 
 pub(crate) async fn post_json(url: &str, headers: &[(&str, &str)], body: &str) -> Answer {
@@ -34,10 +34,14 @@ pub(crate) async fn post_json(url: &str, headers: &[(&str, &str)], body: &str) -
         .chain(headers)
         .copied()
         .collect();
-    request("POST", url, &headers, body).await
+    post(url, &headers, body.as_bytes()).await
 }
 
-async fn request(method: &str, url: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+pub(crate) async fn post(url: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+    request("POST", url, headers, body).await
+}
+
+async fn request(method: &str, url: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
     let uri: Uri = url.parse().unwrap();
     let authority = uri.authority().unwrap().as_str();
     let stream = TcpStream::connect(authority).await.unwrap();
@@ -53,7 +57,7 @@ async fn request(method: &str, url: &str, headers: &[(&str, &str)], body: &str) 
         request = request.header(*name, *value);
     }
     let request = request
-        .body(Full::new(Bytes::copy_from_slice(body.as_bytes())))
+        .body(Full::new(Bytes::copy_from_slice(body)))
         .unwrap();
     let response = sender.send_request(request).await.unwrap();
     let (status, headers) = (response.status(), response.headers().clone());

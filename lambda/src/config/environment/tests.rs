@@ -83,7 +83,9 @@ fn everything_that_is_wrong_is_said_at_once() {
         ("BATON_FLUSH_TIMEOUT", "1s"),
         ("BATON_TRACE_SHAPE", "Batch"),
         ("BATON_PARTIAL_RESPONSE", "yes"),
-        (SPAN_BUFFER_BYTES, "32 MiB"),
+        ("BATON_SPAN_BUFFER_BYTES", "32 MiB"),
+        ("BATON_METRIC_BUFFER_BYTES", "0"),
+        (SPILL, "stderr"),
     ]);
     assert_eq!(
         invalid.unwrap_err(),
@@ -93,6 +95,8 @@ fn everything_that_is_wrong_is_said_at_once() {
             "BATON_FLUSH_TIMEOUT: expected a whole number of milliseconds, found \"1s\"",
             "BATON_PARTIAL_RESPONSE: expected on or off, found \"yes\"",
             "BATON_SPAN_BUFFER_BYTES: expected a whole number of bytes from 1, found \"32 MiB\"",
+            "BATON_METRIC_BUFFER_BYTES: expected a whole number of bytes from 1, found \"0\"",
+            "BATON_SPILL: expected stdout or none, found \"stderr\"",
         ]
     );
 }

@@ -26,7 +26,7 @@ fn observed(spans: Vec<Span>, finished: usize) -> Observed {
     let mut ledger = Ledger::default();
     let line = |finished| {
         format!(
-            r#"{{"message":"telemetry flushed","spans_finished":{finished},"spans_exported":0,"spans_dropped":0,"spans_pending":0}}"#
+            r#"{{"message":"telemetry flushed","spans_finished":{finished},"spans_exported":0,"spans_spilled":0,"spans_dropped":0,"spans_pending":0}}"#
         )
     };
     ledger.read("producer", &line(4));

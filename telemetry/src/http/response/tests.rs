@@ -12,6 +12,7 @@ fn answer(status: u16, body: &'static str, is_reusable: bool) -> Parsed {
         response: Response {
             status: StatusCode::from_u16(status).unwrap(),
             body: Bytes::from_static(body.as_bytes()),
+            retry_after: None,
         },
         is_reusable,
     }

@@ -26,7 +26,7 @@ async fn answer(peer: &mut TcpStream, bytes: &[u8]) {
 /// What is written to a kept connection while the process, and with it the runtime, stands still.
 async fn after_a_freeze(meanwhile: &'static [u8]) -> Bytes {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let client = Client::new(endpoint(listener.local_addr().unwrap()), &HeaderMap::new());
+    let client = Client::new(endpoint(listener.local_addr().unwrap()), HeaderMap::new());
     let (freeze, frozen) = mpsc::channel();
     let (thaw, thawed) = mpsc::channel();
     // Not waited for: it would wait for a new connection that never comes.

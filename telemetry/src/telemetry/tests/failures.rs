@@ -5,8 +5,14 @@ use crate::logs::Capture;
 
 #[tokio::test]
 async fn a_collector_that_stays_away_is_one_line_and_after_a_success_another() {
-    let busy = Answer::Status(503);
-    let sink = Sink::start(&[busy, busy, busy, Answer::Status(200), busy]).await;
+    // Each flush asks twice.
+    let mut script = vec![Answer::Status(503); 2 * 3];
+    script.extend([
+        Answer::Status(200),
+        Answer::Status(503),
+        Answer::Status(503),
+    ]);
+    let sink = Sink::start(&script).await;
     let telemetry = telemetry(&sink, &[]).await;
     let capture = Capture::start();
     let failures = || {

@@ -130,7 +130,7 @@ async fn late_spans_go_with_the_next_flush_and_are_counted() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn spans_that_came_back_wait_for_their_group_then_follow_anyones_flush_and_are_not_late() {
-    let sink = Sink::start(&[Answer::Status(503)]).await;
+    let sink = Sink::start(&[Answer::Status(503); 2]).await;
     let telemetry = telemetry(&sink, &[]).await;
     let (failing, next) = (Invocation::start(&telemetry), Invocation::start(&telemetry));
     failing.end_span("first");

@@ -52,7 +52,7 @@ async fn what_was_counted_goes_with_the_spans() {
 #[tokio::test]
 async fn what_an_overloaded_collector_refused_comes_once_and_first() {
     let sink = Sink::start(&[]).await;
-    sink.script_metrics(&[Answer::Status(503)]);
+    sink.script_metrics(&[Answer::Status(503); 2]);
     let telemetry = telemetry(&sink, &[WITH_METRICS, WITHOUT_TRACES]).await;
     let counter = telemetry
         .meter("test", "1.2.3")

@@ -29,9 +29,9 @@ async fn rejected_spans_are_dropped_and_told_of() {
         let (report, log) = flush_rejected(rejected).await;
         let counts = (report.exported, report.dropped, report.pending);
         assert_eq!(counts, (3 - dropped, dropped, 0));
-        let line = log.lines().find(|line| line.contains("rejected"));
+        let line = log.lines().find(|line| line.contains("rejected by"));
         let line = line.unwrap();
-        assert!(line.contains(&format!("spans={dropped}")), "{line}");
+        assert!(line.contains(&format!("rejected={dropped}")), "{line}");
         assert!(line.contains("over quota"), "{line}");
     }
 }

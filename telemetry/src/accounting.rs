@@ -1,0 +1,162 @@
+//! What was not exported, told at once and without any collector: a line in CloudWatch's embedded metric format, of which CloudWatch makes
+//! metrics that an alarm can be set on.
+
+use crate::output::Output;
+use serde_json::{Map, Value, json};
+use std::sync::{Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::{self, FormatTime as _};
+
+/// The namespace of the metrics.
+const NAMESPACE: &str = "Baton";
+/// Their one dimension: `service.name`, which on Lambda is the function's name unless somebody says otherwise.
+const SERVICE: &str = "ServiceName";
+
+/// What has not been exported, counted over the life of the process.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Losses {
+    pub(crate) spans_spilled: u64,
+    pub(crate) spans_dropped: u64,
+    pub(crate) log_records_dropped: u64,
+    pub(crate) metric_points_dropped: u64,
+}
+
+/// A loss's metric: what it is called, and how it is counted.
+type Metric = (&'static str, fn(&mut Losses) -> &mut u64);
+
+const METRICS: [Metric; 4] = [
+    ("SpansSpilled", |losses| &mut losses.spans_spilled),
+    ("SpansDropped", |losses| &mut losses.spans_dropped),
+    ("LogRecordsDropped", |losses| {
+        &mut losses.log_records_dropped
+    }),
+    ("MetricPointsDropped", |losses| {
+        &mut losses.metric_points_dropped
+    }),
+];
+
+/// Tells of each loss once.
+#[derive(Debug)]
+pub(crate) struct Accounting {
+    service: String,
+    output: Output,
+    told: Mutex<Losses>,
+}
+
+impl Accounting {
+    pub(crate) fn new(service: String, output: Output) -> Self {
+        Self {
+            service,
+            output,
+            told: Mutex::default(),
+        }
+    }
+
+    /// Writes a line, if there is a loss that has not been told of. Returns what is new.
+    pub(crate) fn tell(&self, mut losses: Losses) -> Losses {
+        let mut fresh = Losses::default();
+        {
+            let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+            for (_, count) in METRICS {
+                let (before, now) = (count(&mut told), *count(&mut losses));
+                // Of several flushes at once, one may have counted earlier than another and be here later.
+                *count(&mut fresh) = now.saturating_sub(*before);
+                *before = now.max(*before);
+            }
+        }
+        if fresh != Losses::default() {
+            let line = line(&self.service, fresh, SystemTime::now());
+            // Where stdout is closed there is nobody left to tell.
+            let _ = self.output.write(|out| writeln!(out, "{line}"));
+        }
+        fresh
+    }
+}
+
+/// One object in the embedded metric format (CloudWatch user guide, "Specification: Embedded metric format"). Level and timestamp keep Lambda
+/// from filtering it out: a line without a level counts as INFO.
+fn line(service: &str, mut losses: Losses, now: SystemTime) -> Value {
+    let names: Vec<Value> = METRICS
+        .iter()
+        .map(|(name, _)| json!({"Name": name, "Unit": "Count"}))
+        .collect();
+    let milliseconds = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let milliseconds = u64::try_from(milliseconds.as_millis()).unwrap_or(u64::MAX);
+    let mut timestamp = String::new();
+    // Writing to a `String` cannot fail.
+    let _ = time::SystemTime.format_time(&mut Writer::new(&mut timestamp));
+    let mut line = Map::new();
+    line.insert("timestamp".to_owned(), timestamp.into());
+    line.insert("level".to_owned(), "ERROR".into());
+    let metrics = json!([{
+        "Namespace": NAMESPACE,
+        "Dimensions": [[SERVICE]],
+        "Metrics": names,
+    }]);
+    line.insert(
+        "_aws".to_owned(),
+        json!({"Timestamp": milliseconds, "CloudWatchMetrics": metrics}),
+    );
+    line.insert(SERVICE.to_owned(), service.into());
+    for (name, count) in METRICS {
+        line.insert(name.to_owned(), (*count(&mut losses)).into());
+    }
+    Value::Object(line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(accounting: &Accounting) -> Vec<Value> {
+        let lines = accounting.output.lines();
+        let parsed = lines.iter().map(|line| serde_json::from_str(line).unwrap());
+        parsed.collect()
+    }
+
+    #[test]
+    fn each_loss_is_told_of_once_as_a_metric() {
+        let accounting = Accounting::new("orders".to_owned(), Output::captured());
+        let mut losses = Losses::default();
+        assert_eq!(accounting.tell(losses), Losses::default());
+        assert!(told(&accounting).is_empty());
+        losses.spans_spilled = 10;
+        assert_eq!(accounting.tell(losses).spans_spilled, 10);
+        accounting.tell(losses);
+        losses.spans_spilled = 14;
+        losses.metric_points_dropped = 2;
+        accounting.tell(losses);
+        // Counted earlier, and late.
+        accounting.tell(Losses::default());
+        let lines = told(&accounting);
+        let counts: Vec<_> = lines
+            .iter()
+            .map(|line| (&line["SpansSpilled"], &line["MetricPointsDropped"]))
+            .collect();
+        assert_eq!(counts, [(&json!(10), &json!(0)), (&json!(4), &json!(2))]);
+    }
+
+    #[test]
+    fn cloudwatch_finds_every_metric_and_dimension_that_a_line_declares() {
+        let accounting = Accounting::new("orders".to_owned(), Output::captured());
+        accounting.tell(Losses {
+            spans_dropped: 1,
+            ..Losses::default()
+        });
+        let line = told(&accounting).remove(0);
+        assert!(line["_aws"]["Timestamp"].as_u64().unwrap() > 1_700_000_000_000);
+        let directive = &line["_aws"]["CloudWatchMetrics"][0];
+        assert_eq!(directive["Namespace"], "Baton");
+        assert_eq!(
+            line[directive["Dimensions"][0][0].as_str().unwrap()],
+            "orders"
+        );
+        let metrics = directive["Metrics"].as_array().unwrap();
+        assert_eq!(metrics.len(), METRICS.len());
+        for metric in metrics {
+            assert!(line[metric["Name"].as_str().unwrap()].is_u64(), "{metric}");
+        }
+        assert_eq!(line["level"], "ERROR");
+    }
+}

@@ -1,0 +1,246 @@
+//! A circuit breaker: stops asking a collector that has failed again and again, so that it costs nothing until it works.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+use tracing::{info, warn};
+
+/// So many failures in a row that cost next to nothing, as a refused connection does, and the collector is left alone.
+const QUICK_FAILURES: u32 = 5;
+/// A failure or an answer that took [`SLOW`] weighs as much as so many quick ones: the second in a row is the last that anyone waits for.
+const SLOW_WEIGHT: u32 = 3;
+/// From then on a request counts as slow, whatever comes of it. A collector at the other end of a continent answers in a third of it.
+pub(crate) const SLOW: Duration = Duration::from_millis(500);
+/// A large request may take longer: as long as a link of 8 Mbit/s needs for it.
+const SLOW_BYTES_PER_SECOND: u64 = 1024 * 1024;
+/// A request that had less time than this says nothing about the collector when it ends without an answer.
+const FAIR_TIME: Duration = Duration::from_millis(100);
+/// The collector is left alone for twice as long after each probe that fails, up to this.
+const MAX_PAUSE: Duration = Duration::from_secs(120);
+
+/// What is known about one collector. Those who send to it share it.
+///
+/// Its clock is the wall's: the monotonic one may stand still while Lambda has the process frozen, and a pause would never end.
+#[derive(Debug)]
+pub(crate) struct Breaker {
+    first_pause: Duration,
+    /// For the log.
+    peer: String,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+enum State {
+    Closed {
+        /// The weight of the failures in a row.
+        weight: u32,
+        /// When the last of them ended: what began before was the same failure, seen by another request.
+        last: Option<SystemTime>,
+    },
+    Open {
+        since: SystemTime,
+        pause: Duration,
+        /// A request is on its way to find out.
+        is_probed: bool,
+    },
+}
+
+const CLOSED: State = State::Closed {
+    weight: 0,
+    last: None,
+};
+
+/// The right to send one request. What becomes of it is to be [told](Self::settle); a request that is given up says nothing.
+#[derive(Debug)]
+pub(crate) struct Permit {
+    breaker: Arc<Breaker>,
+    began: SystemTime,
+    is_probe: bool,
+    is_settled: bool,
+}
+
+/// What a request told about the collector.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Health {
+    /// It answered, even if what it said was no.
+    Answered,
+    /// It cannot take anything now.
+    Failed,
+    /// It asks to be left alone for so long.
+    Away(Duration),
+}
+
+/// What a request cost.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Cost {
+    pub(crate) time: Duration,
+    /// How long it could have taken at most.
+    pub(crate) limit: Duration,
+    pub(crate) bytes: usize,
+}
+
+impl Cost {
+    fn is_slow(self) -> bool {
+        let upload = Duration::from_millis(self.bytes as u64 * 1000 / SLOW_BYTES_PER_SECOND);
+        // Where there is little time, half of it is much.
+        self.time >= SLOW.min(self.limit / 2) + upload
+    }
+
+    /// The request had no time to speak of, and used it up.
+    fn is_unfair(self) -> bool {
+        self.limit < FAIR_TIME && self.time >= self.limit
+    }
+}
+
+impl Breaker {
+    /// `first_pause` is how long the collector is left alone at first.
+    pub(crate) fn new(peer: String, first_pause: Duration) -> Self {
+        Self {
+            first_pause,
+            peer,
+            state: Mutex::new(CLOSED),
+        }
+    }
+
+    /// The right to send a request now, or `None` while the collector is left alone. After the pause one request is let through.
+    pub(crate) fn ask(self: &Arc<Self>, now: SystemTime) -> Option<Permit> {
+        let is_probe = match &mut *self.state() {
+            State::Closed { .. } => false,
+            State::Open {
+                is_probed: true, ..
+            } => return None,
+            State::Open {
+                since,
+                pause,
+                is_probed,
+            } => {
+                // A clock that was set back ends the pause: better a probe too early than none for hours.
+                let is_over = now
+                    .duration_since(*since)
+                    .map_or(true, |elapsed| elapsed >= *pause);
+                if !is_over {
+                    return None;
+                }
+                *is_probed = true;
+                true
+            }
+        };
+        Some(Permit {
+            breaker: Arc::clone(self),
+            began: now,
+            is_probe,
+            is_settled: false,
+        })
+    }
+
+    /// Whether a request would be let through now.
+    pub(crate) fn is_closed(&self) -> bool {
+        matches!(*self.state(), State::Closed { .. })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn succeed(&self) {
+        let before = std::mem::replace(&mut *self.state(), CLOSED);
+        if matches!(before, State::Open { .. }) {
+            info!(collector = self.peer, "the collector works again");
+        }
+    }
+
+    fn fail(&self, permit: &Permit, weight: u32, now: SystemTime) {
+        let mut state = self.state();
+        let pause = match &mut *state {
+            State::Closed { last, .. } if last.is_some_and(|last| permit.began < last) => return,
+            State::Closed {
+                weight: so_far,
+                last,
+            } => {
+                *so_far += weight;
+                *last = Some(now);
+                if *so_far < QUICK_FAILURES {
+                    return;
+                }
+                self.first_pause
+            }
+            State::Open { pause, .. } if permit.is_probe => (*pause * 2).min(MAX_PAUSE),
+            // A request from before has failed as well.
+            State::Open { .. } => return,
+        };
+        self.open(&mut state, pause, now);
+    }
+
+    fn open(&self, state: &mut State, pause: Duration, now: SystemTime) {
+        *state = State::Open {
+            since: now,
+            pause,
+            is_probed: false,
+        };
+        warn!(
+            collector = self.peer,
+            pause_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX),
+            "the collector does not work: it is left alone for a while"
+        );
+    }
+}
+
+impl Permit {
+    /// Whether this is the one request that finds out whether the collector works again.
+    pub(crate) fn is_probe(&self) -> bool {
+        self.is_probe
+    }
+
+    /// Tells what became of the request.
+    pub(crate) fn settle(mut self, health: Health, cost: Cost, now: SystemTime) {
+        let breaker = Arc::clone(&self.breaker);
+        let weight = if cost.is_slow() { SLOW_WEIGHT } else { 1 };
+        match health {
+            Health::Answered if weight == 1 => breaker.succeed(),
+            Health::Failed if cost.is_unfair() => return,
+            Health::Answered | Health::Failed => breaker.fail(&self, weight, now),
+            Health::Away(time) => breaker.open(&mut breaker.state(), time.min(MAX_PAUSE), now),
+        }
+        self.is_settled = true;
+    }
+}
+
+impl Drop for Permit {
+    /// Another request may find out then.
+    fn drop(&mut self) {
+        if self.is_probe && !self.is_settled {
+            if let State::Open { is_probed, .. } = &mut *self.breaker.state() {
+                *is_probed = false;
+            }
+        }
+    }
+}
+
+/// The breakers of a process, one for each collector.
+#[derive(Debug)]
+pub(crate) struct Breakers {
+    first_pause: Duration,
+    known: Mutex<Vec<Arc<Breaker>>>,
+}
+
+impl Breakers {
+    pub(crate) fn new(first_pause: Duration) -> Self {
+        Self {
+            first_pause,
+            known: Mutex::default(),
+        }
+    }
+
+    /// The breaker of the collector at `peer`, a host and a port.
+    pub(crate) fn of(&self, peer: String) -> Arc<Breaker> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(breaker) = known.iter().find(|breaker| breaker.peer == peer) {
+            return Arc::clone(breaker);
+        }
+        let breaker = Arc::new(Breaker::new(peer, self.first_pause));
+        known.push(Arc::clone(&breaker));
+        breaker
+    }
+}
+
+#[cfg(test)]
+mod tests;

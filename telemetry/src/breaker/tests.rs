@@ -1,0 +1,195 @@
+use super::*;
+
+const PAUSE: Duration = Duration::from_secs(10);
+const LIMIT: Duration = Duration::from_secs(1);
+
+fn breaker() -> Arc<Breaker> {
+    Arc::new(Breaker::new("collector:4318".to_owned(), PAUSE))
+}
+
+fn at(seconds: f64) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs_f64(1_000_000.0 + seconds)
+}
+
+fn cost(time: Duration) -> Cost {
+    Cost {
+        time,
+        limit: LIMIT,
+        bytes: 1000,
+    }
+}
+
+/// A request that begins at so many seconds and ends at once, but for `time`. `None`, if it was not let through.
+fn request(
+    breaker: &Arc<Breaker>,
+    seconds: f64,
+    health: Health,
+    time: Duration,
+) -> Option<&'static str> {
+    let permit = breaker.ask(at(seconds))?;
+    let kind = if permit.is_probe() {
+        "probe"
+    } else {
+        "request"
+    };
+    permit.settle(health, cost(time), at(seconds) + time);
+    Some(kind)
+}
+
+fn fails(breaker: &Arc<Breaker>, seconds: f64) -> Option<&'static str> {
+    request(breaker, seconds, Health::Failed, Duration::from_micros(100))
+}
+
+fn works(breaker: &Arc<Breaker>, seconds: f64) -> Option<&'static str> {
+    request(
+        breaker,
+        seconds,
+        Health::Answered,
+        Duration::from_micros(100),
+    )
+}
+
+fn hangs(breaker: &Arc<Breaker>, seconds: f64) -> Option<&'static str> {
+    request(breaker, seconds, Health::Failed, LIMIT)
+}
+
+/// After so many seconds, with a pause that has just begun.
+fn opened(breaker: &Arc<Breaker>) {
+    for second in [-1.0, 0.0] {
+        request(breaker, second - 1.0, Health::Failed, LIMIT);
+    }
+    assert!(!breaker.is_closed());
+}
+
+#[test]
+fn two_requests_are_waited_for_and_five_that_fail_at_once_are_tried() {
+    let hanging = breaker();
+    let (mut now, mut waited) = (0.0, 0);
+    for _ in 0..100 {
+        if hangs(&hanging, now).is_some() {
+            now += LIMIT.as_secs_f64();
+            waited += 1;
+        }
+        now += 0.01;
+    }
+    assert_eq!(waited, 2);
+    let refusing = breaker();
+    let tried = (0..100).filter_map(|at| fails(&refusing, f64::from(at) / 50.0));
+    assert_eq!(tried.count(), 5);
+}
+
+#[test]
+fn a_success_between_failures_is_a_new_beginning() {
+    let breaker = breaker();
+    for second in 0..100 {
+        let outcome = if second % 5 == 4 { works } else { fails };
+        assert_eq!(outcome(&breaker, second.into()), Some("request"));
+    }
+}
+
+#[test]
+fn an_answer_that_is_slow_again_and_again_counts_like_none() {
+    let breaker = breaker();
+    let slow = |seconds| request(&breaker, seconds, Health::Answered, SLOW);
+    assert_eq!(slow(0.0), Some("request"));
+    assert_eq!(slow(1.0), Some("request"));
+    assert_eq!(slow(2.0), None);
+}
+
+#[test]
+fn a_large_request_may_take_its_time() {
+    let time = Duration::from_millis(1500);
+    let (limit, bytes) = (Duration::from_secs(10), 3 * 1024 * 1024);
+    assert!(!Cost { time, limit, bytes }.is_slow());
+    let bytes = 1000;
+    assert!(Cost { time, limit, bytes }.is_slow());
+}
+
+#[test]
+fn one_probe_after_the_pause_closes_it_or_doubles_the_pause() {
+    let breaker = breaker();
+    opened(&breaker);
+    assert_eq!(works(&breaker, 9.9), None);
+    assert_eq!(hangs(&breaker, 10.0), Some("probe"));
+    // Twice as long from the end of the probe.
+    assert_eq!(works(&breaker, 30.9), None);
+    assert_eq!(works(&breaker, 31.0), Some("probe"));
+    assert_eq!(works(&breaker, 31.0), Some("request"));
+    assert!(breaker.is_closed());
+}
+
+#[test]
+fn the_pause_is_bounded() {
+    let breaker = breaker();
+    opened(&breaker);
+    let mut now = 0.0;
+    for _ in 0..20 {
+        now += MAX_PAUSE.as_secs_f64();
+        assert_eq!(fails(&breaker, now), Some("probe"));
+        now += 1.0;
+    }
+}
+
+#[test]
+fn while_a_probe_is_on_its_way_nobody_else_asks() {
+    let breaker = breaker();
+    opened(&breaker);
+    let probe = breaker.ask(at(10.0)).unwrap();
+    assert!(breaker.ask(at(10.0)).is_none());
+    // It is given up: the next one asks instead.
+    drop(probe);
+    assert_eq!(works(&breaker, 10.1), Some("probe"));
+}
+
+#[test]
+fn requests_that_fail_side_by_side_are_one_failure() {
+    let breaker = breaker();
+    for round in [0.0, 2.0] {
+        assert!(breaker.is_closed());
+        let permits: Vec<_> = (0..3).map(|_| breaker.ask(at(round)).unwrap()).collect();
+        for permit in permits {
+            permit.settle(Health::Failed, cost(LIMIT), at(round + 1.0));
+        }
+    }
+    assert!(!breaker.is_closed());
+}
+
+#[test]
+fn a_collector_that_asks_to_be_left_alone_is() {
+    let breaker = breaker();
+    let away = Health::Away(Duration::from_secs(3));
+    assert!(request(&breaker, 0.0, away, Duration::ZERO).is_some());
+    assert_eq!(works(&breaker, 2.9), None);
+    assert_eq!(works(&breaker, 3.0), Some("probe"));
+}
+
+#[test]
+fn no_time_at_all_is_not_the_collectors_fault() {
+    let breaker = breaker();
+    for second in 0..20 {
+        let permit = breaker.ask(at(second.into())).unwrap();
+        let time = FAIR_TIME / 2;
+        let cost = Cost {
+            time,
+            limit: time,
+            bytes: 1000,
+        };
+        permit.settle(Health::Failed, cost, at(second.into()) + time);
+    }
+    assert!(breaker.is_closed());
+}
+
+#[test]
+fn a_clock_that_is_set_back_ends_the_pause() {
+    let breaker = breaker();
+    opened(&breaker);
+    assert_eq!(works(&breaker, -100_000.0), Some("probe"));
+}
+
+#[test]
+fn one_collector_has_one_breaker() {
+    let breakers = Breakers::new(PAUSE);
+    let of = |peer: &str| breakers.of(peer.to_owned());
+    assert!(Arc::ptr_eq(&of("a:1"), &of("a:1")));
+    assert!(!Arc::ptr_eq(&of("a:1"), &of("a:2")));
+}

@@ -1,0 +1,162 @@
+//! What is set for all signals and for each, and what is told of it.
+
+mod routes;
+
+use super::*;
+use crate::config::Config;
+use crate::config::tests::config;
+
+const SIGNALS: [(&str, Signal); 3] = [
+    ("TRACES", Signal::Traces),
+    ("METRICS", Signal::Metrics),
+    ("LOGS", Signal::Logs),
+];
+
+fn export_of(config: &Config, signal: Signal) -> &Export {
+    match signal {
+        Signal::Traces => &config.traces,
+        Signal::Metrics => &config.metrics,
+        Signal::Logs => &config.logs,
+    }
+}
+
+fn otlp_of(config: &Config, signal: Signal) -> &Otlp {
+    export_of(config, signal).otlp().unwrap()
+}
+
+#[test]
+fn traces_and_metrics_are_sent_unless_told_otherwise_and_logs_if_told() {
+    let kinds = |variables: &[(&str, &str)]| {
+        let (config, problems) = config(variables);
+        assert!(problems.is_empty(), "{problems:?}");
+        SIGNALS.map(|(_, signal)| match export_of(&config, signal) {
+            Export::Nowhere => "none",
+            Export::Console => "console",
+            Export::Otlp(_) => "otlp",
+        })
+    };
+    assert_eq!(kinds(&[]), ["otlp", "otlp", "none"]);
+    let each = [
+        ("OTEL_TRACES_EXPORTER", "None"),
+        ("OTEL_METRICS_EXPORTER", "CONSOLE"),
+        ("OTEL_LOGS_EXPORTER", " otlp "),
+    ];
+    assert_eq!(kinds(&each), ["none", "console", "otlp"]);
+    let disabled = [("OTEL_SDK_DISABLED", "TRUE"), each[1], each[2]];
+    assert_eq!(kinds(&disabled), ["none"; 3]);
+}
+
+#[test]
+fn what_other_sdks_export_to_is_refused_for_the_signal_that_asks_for_it() {
+    for (variable, value, signal) in [
+        ("OTEL_TRACES_EXPORTER", "zipkin", "traces"),
+        ("OTEL_TRACES_EXPORTER", "logging", "traces"),
+        ("OTEL_METRICS_EXPORTER", "prometheus", "metrics"),
+        ("OTEL_LOGS_EXPORTER", "otlp,console", "logs"),
+    ] {
+        let (config, problems) = config(&[(variable, value)]);
+        let expected = format!(
+            "{variable}: expected otlp, console or none, found {value:?}; nothing is exported for {signal}"
+        );
+        assert_eq!(problems, [expected]);
+        let others = SIGNALS.map(|(_, signal)| signal);
+        for other in others.into_iter().filter(|other| *other != Signal::Logs) {
+            let is_sent = export_of(&config, other).otlp().is_some();
+            assert_eq!(is_sent, other.to_string() != signal, "{variable}: {other}");
+        }
+    }
+}
+
+#[test]
+fn a_signals_own_variable_wins_over_the_general_one() {
+    for (own, signal) in SIGNALS {
+        let name = |setting: &str| format!("OTEL_EXPORTER_OTLP_{own}_{setting}");
+        let (timeout, compression) = (name("TIMEOUT"), name("COMPRESSION"));
+        let headers = name("HEADERS");
+        let (config, problems) = config(&[
+            ("OTEL_LOGS_EXPORTER", "otlp"),
+            ("OTEL_EXPORTER_OTLP_TIMEOUT", "2000"),
+            (&timeout, "3000"),
+            ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip"),
+            (&compression, "None"),
+            ("OTEL_EXPORTER_OTLP_HEADERS", "x-a=general,x-b=general"),
+            (&headers, "X-A=own"),
+        ]);
+        assert!(problems.is_empty(), "{problems:?}");
+        for (_, other) in SIGNALS {
+            let is_own = other == signal;
+            let otlp = otlp_of(&config, other);
+            let seconds = if is_own { 3 } else { 2 };
+            assert_eq!(otlp.timeout, Duration::from_secs(seconds), "{own}");
+            let expected = match is_own {
+                true => Compression::None,
+                false => Compression::Gzip,
+            };
+            assert_eq!(otlp.compression, expected, "{own}");
+            let expected = if is_own { "own" } else { "general" };
+            assert_eq!(otlp.headers["x-a"], expected, "{own}");
+            assert_eq!(otlp.headers["x-b"], "general", "{own}");
+        }
+    }
+}
+
+#[test]
+fn a_wrong_word_or_number_is_told_with_the_signals_that_it_hits() {
+    let general = "OTEL_EXPORTER_OTLP_COMPRESSION";
+    let own = "OTEL_EXPORTER_OTLP_METRICS_COMPRESSION";
+    let expected = "expected gzip or none, found \"zstd\"; the default is used for";
+    let told = |variables: &[_]| config(variables).1;
+    assert_eq!(
+        told(&[(general, "zstd")]),
+        [format!("{general}: {expected} traces and metrics")]
+    );
+    assert_eq!(
+        told(&[(general, "zstd"), ("OTEL_LOGS_EXPORTER", "otlp")]),
+        [format!("{general}: {expected} traces, metrics and logs")]
+    );
+    assert_eq!(
+        told(&[(general, "zstd"), (own, "GZIP")]),
+        [format!("{general}: {expected} traces")]
+    );
+    assert_eq!(
+        told(&[(own, "zstd")]),
+        [format!("{own}: {expected} metrics")]
+    );
+    assert_eq!(
+        told(&[("OTEL_EXPORTER_OTLP_TIMEOUT", "10s")]),
+        [
+            "OTEL_EXPORTER_OTLP_TIMEOUT: expected a whole number of milliseconds, found \"10s\"; the default is used for traces and metrics"
+        ]
+    );
+}
+
+#[test]
+fn a_header_value_may_contain_spaces_percent_signs_and_equals_signs() {
+    let list = "authorization=Bearer KEY== , x-scope=a%2Cb,x-share=50%,";
+    let (config, problems) = config(&[("OTEL_EXPORTER_OTLP_HEADERS", list)]);
+    assert!(problems.is_empty(), "{problems:?}");
+    let headers = &otlp_of(&config, Signal::Traces).headers;
+    assert_eq!(headers["authorization"], "Bearer KEY==");
+    assert_eq!(headers["x-scope"], "a,b");
+    assert_eq!(headers["x-share"], "50%");
+    assert!(!format!("{config:?}").contains("KEY"));
+}
+
+#[test]
+fn broken_headers_are_reported_without_their_text() {
+    for (list, entry) in [
+        ("a=b,Bearer SECRET", 2),
+        ("authorization: SECRET", 1),
+        ("not a name=SECRET", 1),
+        ("=SECRET", 1),
+        ("a=b,c=SECRET%0A", 2),
+        ("a=SECRET%FF", 1),
+    ] {
+        let (config, problems) = config(&[("OTEL_EXPORTER_OTLP_HEADERS", list)]);
+        assert!(otlp_of(&config, Signal::Traces).headers.is_empty());
+        let expected = format!(
+            "OTEL_EXPORTER_OTLP_HEADERS: expected a list name=value,name=value, as in authorization=Bearer KEY, found something else as entry {entry}; all of it is left out for traces and metrics"
+        );
+        assert_eq!(problems, [expected]);
+    }
+}

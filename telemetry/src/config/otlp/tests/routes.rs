@@ -1,0 +1,209 @@
+//! Endpoints as people write them, with and without a protocol.
+
+use super::*;
+
+const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
+const TRACES_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
+const INSECURE: &str = "OTEL_EXPORTER_OTLP_INSECURE";
+const PROTOCOL: &str = "OTEL_EXPORTER_OTLP_PROTOCOL";
+const TRACES_PROTOCOL: &str = "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL";
+
+/// Protocol and endpoint of the traces, and what is told.
+fn route(variables: &[(&str, &str)]) -> (Option<String>, Vec<String>) {
+    let metrics = ("OTEL_METRICS_EXPORTER", "none");
+    let (config, problems) = config(&[variables, &[metrics]].concat());
+    let otlp = config.traces.otlp();
+    let route = otlp.map(|otlp| format!("{} {}", otlp.protocol, otlp.endpoint));
+    (route, problems)
+}
+
+#[test]
+fn over_http_a_general_endpoint_is_a_base_and_a_signals_own_is_complete() {
+    for (variables, expected) in [
+        (&[][..], "http://localhost:4318/v1/traces"),
+        (
+            &[(ENDPOINT, "https://collector/base")],
+            "https://collector:443/base/v1/traces",
+        ),
+        (
+            &[(ENDPOINT, "https://a"), (TRACES_ENDPOINT, "http://b:1/x")],
+            "http://b:1/x",
+        ),
+        (
+            &[(ENDPOINT, "http://a:9"), (TRACES_ENDPOINT, " ")],
+            "http://a:9/v1/traces",
+        ),
+        (
+            &[(ENDPOINT, "collector:4318")],
+            "https://collector:4318/v1/traces",
+        ),
+        (
+            &[(ENDPOINT, "collector:4318"), (INSECURE, "True")],
+            "http://collector:4318/v1/traces",
+        ),
+        (
+            &[
+                (ENDPOINT, "collector:4318"),
+                (INSECURE, "true"),
+                ("OTEL_EXPORTER_OTLP_TRACES_INSECURE", "false"),
+            ],
+            "https://collector:4318/v1/traces",
+        ),
+        (
+            &[
+                (ENDPOINT, "ingress.eu2.coralogix.com:443"),
+                (PROTOCOL, "HTTP/protobuf"),
+            ],
+            "https://ingress.eu2.coralogix.com:443/v1/traces",
+        ),
+        (
+            &[(ENDPOINT, "http://a:4317"), (PROTOCOL, "http/protobuf")],
+            "http://a:4317/v1/traces",
+        ),
+        // What has a scheme says by itself whether it is secure.
+        (
+            &[(ENDPOINT, "https://a:4318"), (INSECURE, "true")],
+            "https://a:4318/v1/traces",
+        ),
+    ] {
+        let expected = format!("http/protobuf {expected}");
+        assert_eq!(route(variables), (Some(expected), vec![]), "{variables:?}");
+    }
+}
+
+#[test]
+#[cfg(feature = "grpc")]
+fn grpc_is_meant_by_its_name_by_its_port_and_where_there_is_no_scheme() {
+    for (variables, expected) in [
+        (&[(PROTOCOL, "grpc")][..], "http://localhost:4317/"),
+        (&[(TRACES_PROTOCOL, "GRPC")], "http://localhost:4317/"),
+        (&[(ENDPOINT, "http://a:4317")], "http://a:4317/"),
+        (&[(ENDPOINT, "https://a:4317/")], "https://a:4317/"),
+        (
+            &[(ENDPOINT, "ingress.eu2.coralogix.com:443")],
+            "https://ingress.eu2.coralogix.com:443/",
+        ),
+        (
+            &[(ENDPOINT, "a:4317"), (INSECURE, "true")],
+            "http://a:4317/",
+        ),
+        (
+            &[(TRACES_ENDPOINT, "http://a:55680"), (PROTOCOL, "grpc")],
+            "http://a:55680/",
+        ),
+    ] {
+        let expected = format!("grpc {expected}");
+        assert_eq!(route(variables), (Some(expected), vec![]), "{variables:?}");
+    }
+}
+
+#[test]
+#[cfg(feature = "grpc")]
+fn a_path_has_no_meaning_for_grpc_and_is_told() {
+    let (found, problems) = route(&[(ENDPOINT, "http://a:4317/v1/traces")]);
+    assert_eq!(found.as_deref(), Some("grpc http://a:4317/"));
+    assert_eq!(
+        problems,
+        [
+            "OTEL_EXPORTER_OTLP_ENDPOINT: expected an endpoint without a path, for gRPC, found one with a path; the path is left out for traces"
+        ]
+    );
+}
+
+#[test]
+#[cfg(not(feature = "grpc"))]
+fn what_takes_grpc_is_refused_by_the_name_of_what_asks_for_it() {
+    let url_form = "a URL for http/protobuf such as http://localhost:4318 or https://ingress.eu2.coralogix.com (gRPC takes a build with the feature `grpc`)";
+    let protocol_form = "http/protobuf with a URL such as http://localhost:4318 (grpc takes a build with the feature `grpc`)";
+    for (variables, name, form, found) in [
+        (
+            &[(PROTOCOL, "GRPC")][..],
+            PROTOCOL,
+            protocol_form,
+            "\"grpc\"",
+        ),
+        (
+            &[(PROTOCOL, "http/protobuf"), (TRACES_PROTOCOL, "grpc")],
+            TRACES_PROTOCOL,
+            protocol_form,
+            "\"grpc\"",
+        ),
+        (
+            &[(ENDPOINT, "http://a:4317")],
+            ENDPOINT,
+            url_form,
+            "port 4317, which means gRPC",
+        ),
+        (
+            &[(TRACES_ENDPOINT, "http://a:4317")],
+            TRACES_ENDPOINT,
+            url_form,
+            "port 4317, which means gRPC",
+        ),
+        (
+            &[(ENDPOINT, "ingress.eu2.coralogix.com:443")],
+            ENDPOINT,
+            url_form,
+            "no scheme, which means gRPC over TLS",
+        ),
+        (
+            &[(ENDPOINT, "collector:9"), (INSECURE, "true")],
+            ENDPOINT,
+            url_form,
+            "no scheme, which means gRPC",
+        ),
+    ] {
+        let expected =
+            format!("{name}: expected {form}, found {found}; nothing is exported for traces");
+        assert_eq!(route(variables), (None, vec![expected]), "{variables:?}");
+    }
+}
+
+#[test]
+fn another_protocol_is_refused() {
+    for name in ["http/json", "http", "kafka"] {
+        let (found, problems) = route(&[(PROTOCOL, name)]);
+        assert_eq!((found, problems.len()), (None, 1));
+        let problem = &problems[0];
+        assert!(problem.starts_with("OTEL_EXPORTER_OTLP_PROTOCOL: expected http/protobuf"));
+        assert!(
+            problem.ends_with(&format!("found {name:?}; nothing is exported for traces")),
+            "{problem}"
+        );
+    }
+}
+
+#[test]
+fn an_endpoint_that_cannot_be_used_is_told_why_and_not_repeated() {
+    for (url, why) in [
+        ("https://user:SECRET@a", "user information does not belong"),
+        ("https://a/?key=SECRET", "a query does not belong"),
+        ("ftp://SECRET", "the scheme is neither http nor https"),
+        ("http://SECRET:99999", "the port is not a number from 1 to"),
+        ("http://SECRET a", "not a URL"),
+    ] {
+        let (found, problems) = route(&[(ENDPOINT, url)]);
+        assert_eq!((found, problems.len()), (None, 1), "{url}");
+        let problem = &problems[0];
+        let form = "OTEL_EXPORTER_OTLP_ENDPOINT: expected a URL such as http://localhost:4318";
+        assert!(
+            problem.starts_with(form) && problem.contains(why),
+            "{problem}"
+        );
+        assert!(problem.ends_with("; nothing is exported for traces"));
+        assert!(!problem.contains("SECRET"), "{problem}");
+    }
+}
+
+#[test]
+fn everything_that_is_wrong_is_told_at_once() {
+    let (found, problems) = route(&[
+        (ENDPOINT, "ftp://a"),
+        (PROTOCOL, "http/json"),
+        (INSECURE, "1"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "soon"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "authorization"),
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "brotli"),
+    ]);
+    assert_eq!((found, problems.len()), (None, 6), "{problems:?}");
+}

@@ -1,0 +1,126 @@
+//! The pieces that JSON is made of.
+
+use std::io::Write as _;
+
+const HEX: &[u8; 16] = b"0123456789abcdef";
+const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+/// The digits of the largest 64-bit integer.
+const MAX_DIGITS: usize = 20;
+
+/// For each byte what follows the backslash where it must be escaped in a string; 0 where it stands for itself, `u` where it is written as a
+/// number.
+const ESCAPES: [u8; 256] = {
+    let mut escapes = [0; 256];
+    let mut control = 0;
+    while control < 0x20 {
+        escapes[control] = b'u';
+        control += 1;
+    }
+    escapes[0x08] = b'b';
+    escapes[b'\t' as usize] = b't';
+    escapes[b'\n' as usize] = b'n';
+    escapes[0x0c] = b'f';
+    escapes[b'\r' as usize] = b'r';
+    escapes[b'"' as usize] = b'"';
+    escapes[b'\\' as usize] = b'\\';
+    escapes
+};
+
+/// A string with its quotes.
+pub(crate) fn string(out: &mut Vec<u8>, text: &str) {
+    let bytes = text.as_bytes();
+    out.reserve(bytes.len() + 2);
+    out.push(b'"');
+    let mut plain = 0;
+    for (at, byte) in bytes.iter().enumerate() {
+        let escape = ESCAPES[usize::from(*byte)];
+        if escape != 0 {
+            out.extend_from_slice(&bytes[plain..at]);
+            plain = at + 1;
+            put_escape(out, *byte, escape);
+        }
+    }
+    out.extend_from_slice(&bytes[plain..]);
+    out.push(b'"');
+}
+
+#[cold]
+fn put_escape(out: &mut Vec<u8>, byte: u8, escape: u8) {
+    out.extend_from_slice(&[b'\\', escape]);
+    if escape == b'u' {
+        let digits = [byte >> 4, byte & 0xf].map(|digit| HEX[usize::from(digit)]);
+        out.extend_from_slice(b"00");
+        out.extend_from_slice(&digits);
+    }
+}
+
+/// How long a character's bytes are in a string that [`string`] writes.
+pub(crate) fn escaped_length(character: char) -> usize {
+    let length = character.len_utf8();
+    match ESCAPES.get(character as usize) {
+        Some(0) | None => length,
+        Some(b'u') => 6,
+        Some(_) => 2,
+    }
+}
+
+pub(super) fn quoted(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+    out.push(b'"');
+    write(out);
+    out.push(b'"');
+}
+
+pub(super) fn unsigned(out: &mut Vec<u8>, mut value: u64) {
+    let mut digits = [0; MAX_DIGITS];
+    let mut at = MAX_DIGITS;
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (value % 10) as u8;
+        value /= 10;
+        if value == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[at..]);
+}
+
+pub(super) fn signed(out: &mut Vec<u8>, value: i64) {
+    if value < 0 {
+        out.push(b'-');
+    }
+    unsigned(out, value.unsigned_abs());
+}
+
+pub(super) fn double(out: &mut Vec<u8>, value: f64) {
+    match value {
+        _ if value.is_nan() => out.extend_from_slice(b"\"NaN\""),
+        f64::INFINITY => out.extend_from_slice(b"\"Infinity\""),
+        f64::NEG_INFINITY => out.extend_from_slice(b"\"-Infinity\""),
+        // The shortest digits that mean this very number, with an exponent where there were many zeros. Writing into memory cannot fail.
+        finite => {
+            let _ = write!(out, "{finite:?}");
+        }
+    }
+}
+
+pub(super) fn hex(out: &mut Vec<u8>, bytes: &[u8]) {
+    quoted(out, |out| {
+        for byte in bytes {
+            let digits = [byte >> 4, byte & 0xf].map(|digit| HEX[usize::from(digit)]);
+            out.extend_from_slice(&digits);
+        }
+    });
+}
+
+pub(super) fn base64(out: &mut Vec<u8>, bytes: &[u8]) {
+    quoted(out, |out| {
+        for group in bytes.chunks(3) {
+            let byte = |at| u32::from(group.get(at).copied().unwrap_or(0));
+            let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
+            let mut digits = [18, 12, 6, 0].map(|shift| BASE64[(bits >> shift & 63) as usize]);
+            // A group of one byte is two digits long, one of two bytes three.
+            digits[group.len() + 1..].fill(b'=');
+            out.extend_from_slice(&digits);
+        }
+    });
+}

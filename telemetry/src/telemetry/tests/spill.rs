@@ -1,0 +1,133 @@
+//! What becomes of spans that the collector does not take: they are on stdout, nobody waits for them, and every one is accounted for.
+
+use super::*;
+use serde_json::Value;
+
+const SPILL: (&str, &str) = ("BATON_SPILL", "stdout");
+
+/// Telemetry that spills, and what it spills to.
+async fn spilling(sink: &Sink) -> (Telemetry, Output) {
+    let output = Output::captured();
+    let telemetry = telemetry_with_output(sink, &[SPILL], output.clone()).await;
+    (telemetry, output)
+}
+
+/// The lines that hold spans, and those with metrics of what was lost.
+fn lines(output: &Output) -> (Vec<Value>, Vec<Value>) {
+    let lines = output.lines();
+    let parsed = lines.iter().map(|line| serde_json::from_str(line).unwrap());
+    parsed.partition(|line: &Value| line.get("_aws").is_none())
+}
+
+fn span_names(lines: &[Value]) -> Vec<&str> {
+    let mut names = Vec::new();
+    for line in lines {
+        for resource in line["otlp"]["resourceSpans"].as_array().unwrap() {
+            for scope in resource["scopeSpans"].as_array().unwrap() {
+                let spans = scope["spans"].as_array().unwrap();
+                names.extend(spans.iter().map(|span| span["name"].as_str().unwrap()));
+            }
+        }
+    }
+    names
+}
+
+fn assert_balanced(report: FlushReport) {
+    let accounted = report.exported + report.spilled + report.dropped + report.pending;
+    assert_eq!(report.finished, accounted, "{report:?}");
+}
+
+#[tokio::test]
+async fn what_does_not_arrive_is_written_down_and_told_of_at_once() {
+    for script in [
+        vec![Answer::Status(503); 2],
+        vec![Answer::Status(400)],
+        vec![Answer::Status(401)],
+        vec![Answer::Hang],
+    ] {
+        let sink = Sink::start(&script).await;
+        let (telemetry, output) = spilling(&sink).await;
+        end_span(&telemetry, "first");
+        end_span(&telemetry, "second");
+        let started = Instant::now();
+        let report = flush(&telemetry).await;
+        assert!(started.elapsed() < BUDGET + Duration::from_millis(100));
+        assert_eq!((report.spilled, report.pending), (2, 0), "{script:?}");
+        assert_balanced(report);
+        let (spilled, told) = lines(&output);
+        assert_eq!(span_names(&spilled), ["first", "second"], "{script:?}");
+        assert_eq!(told.len(), 1);
+        assert_eq!(told[0]["SpansSpilled"], 2);
+        assert_eq!(told[0]["ServiceName"], "orders");
+        end_span(&telemetry, "third");
+        let report = flush(&telemetry).await;
+        assert_eq!((report.exported, report.spilled), (1, 2));
+        assert_balanced(report);
+        assert_eq!(lines(&output).1.len(), 1, "told of nothing new");
+    }
+}
+
+#[tokio::test]
+async fn a_collector_that_hangs_is_waited_for_twice_and_loses_nothing() {
+    let sink = Sink::start(&[Answer::Hang; 100]).await;
+    let (telemetry, output) = spilling(&sink).await;
+    let mut waited = 0;
+    for _ in 0..100 {
+        end_span(&telemetry, "span");
+        let started = Instant::now();
+        let report = flush(&telemetry).await;
+        assert_balanced(report);
+        assert_eq!(report.pending, 0);
+        waited += u32::from(started.elapsed() >= BUDGET / 2);
+    }
+    assert_eq!(waited, 2);
+    assert_eq!(sink.requests().len(), 2);
+    assert_eq!(span_names(&lines(&output).0).len(), 100);
+}
+
+#[tokio::test]
+async fn a_flush_without_any_time_still_loses_nothing() {
+    let sink = Sink::start(&[Answer::Hang]).await;
+    let (telemetry, output) = spilling(&sink).await;
+    end_span(&telemetry, "span");
+    let report = telemetry.flush(Instant::now()).await;
+    assert_eq!((report.spilled, report.pending), (1, 0));
+    assert_eq!(span_names(&lines(&output).0), ["span"]);
+}
+
+#[tokio::test]
+async fn a_service_keeps_what_does_not_arrive_until_the_buffer_is_half_full_or_it_ends() {
+    let sink = Sink::start(&[Answer::Status(503); 1000]).await;
+    let output = Output::captured();
+    let settings = [
+        SPILL,
+        ("OTEL_BSP_SCHEDULE_DELAY", "10"),
+        ("OTEL_BSP_MAX_QUEUE_SIZE", "10"),
+    ];
+    let telemetry = telemetry_with_output(&sink, &settings, output.clone()).await;
+    telemetry.export_in_background();
+    end_span(&telemetry, "first");
+    until(|| sink.requests().len() >= 4).await;
+    assert!(output.lines().is_empty());
+    for _ in 0..5 {
+        end_span(&telemetry, "more");
+    }
+    until(|| !output.lines().is_empty()).await;
+    assert_eq!(span_names(&lines(&output).0).len(), 6);
+    end_span(&telemetry, "last");
+    let report = telemetry.shutdown(Instant::now() + BUDGET).await;
+    assert_eq!((report.spilled, report.dropped, report.pending), (7, 0, 0));
+    assert_balanced(report);
+    assert_eq!(span_names(&lines(&output).0).last(), Some(&"last"));
+}
+
+async fn until(mut condition: impl FnMut() -> bool) {
+    let holds = async {
+        while !condition() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), holds)
+        .await
+        .unwrap();
+}

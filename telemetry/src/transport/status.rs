@@ -1,0 +1,65 @@
+//! What a collector said of a request, and whether the same request may succeed later.
+
+use ::http::StatusCode;
+use std::fmt;
+
+/// The status of an answer, in the terms of what carried it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Status {
+    Http(StatusCode),
+    #[cfg(feature = "grpc")]
+    Grpc(super::grpc::GrpcStatus),
+}
+
+/// What becomes of a request with such a status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Accepted,
+    /// The same request may succeed later.
+    Passing,
+    Final,
+}
+
+impl Status {
+    /// The request's keys were not accepted: with others it may be.
+    pub(crate) fn is_unauthorized(&self) -> bool {
+        match self {
+            Self::Http(status) => is_unauthorized(*status),
+            #[cfg(feature = "grpc")]
+            Self::Grpc(status) => status.code.is_unauthorized(),
+        }
+    }
+}
+
+/// By the codes that the OTLP specification calls retryable ("OTLP/HTTP Response"), and those of a key that is being renewed.
+pub(super) fn verdict(status: StatusCode) -> Verdict {
+    match status {
+        _ if status.is_success() => Verdict::Accepted,
+        _ if is_unauthorized(status) => Verdict::Passing,
+        StatusCode::TOO_MANY_REQUESTS
+        | StatusCode::BAD_GATEWAY
+        | StatusCode::SERVICE_UNAVAILABLE
+        | StatusCode::GATEWAY_TIMEOUT => Verdict::Passing,
+        _ => Verdict::Final,
+    }
+}
+
+fn is_unauthorized(status: StatusCode) -> bool {
+    matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
+}
+
+impl From<StatusCode> for Status {
+    fn from(status: StatusCode) -> Self {
+        Self::Http(status)
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Http(status) => status.fmt(formatter),
+            #[cfg(feature = "grpc")]
+            Self::Grpc(status) => status.fmt(formatter),
+        }
+    }
+}
