@@ -1,10 +1,14 @@
-//! The process's metrics: aggregated by the SDK, collected at a flush, and sent beside the spans.
+//! The process's metrics: aggregated where they are measured, collected at a flush, and sent beside the spans.
 //!
-//! With delta temporality a data point exists once: what the SDK has handed over and the collector has not taken is kept here, encoded, and
-//! sent again before anything newer is collected. While that fails the SDK goes on aggregating, so that one collection is kept at most.
+//! With delta temporality a data point exists once: what was collected and the collector has not taken is kept here, encoded, and sent again
+//! before anything newer is collected. While that fails the instruments go on aggregating, so that one collection is kept at most.
 
+mod instrument;
+mod meter;
 mod outbox;
-pub(crate) mod reader;
+mod series;
+
+pub(crate) use meter::Meters;
 
 use crate::encode::{self, ResourceFrame};
 use crate::export::{ExportError, Failures, PartialSuccess, before};
@@ -12,25 +16,25 @@ use crate::http::Frames;
 use crate::signal::Signal;
 use crate::uplink::Uplink;
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::metrics::{SdkMeterProvider, Temporality};
+use opentelemetry_sdk::metrics::Temporality;
 use outbox::Outbox;
-use reader::Reader;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::Instant;
 use tracing::warn;
 
+/// Requests are cut when they have become this long. Collectors take 4 MiB, and the last data point comes on top.
+const MAX_REQUEST_BYTES: usize = 3 * 1024 * 1024;
 /// What is kept for a collector that does not take it: a usual invocation's data points a thousand times over.
 const MAX_KEPT_BYTES: usize = 4 * 1024 * 1024;
 /// Lambda ends a process without a word: what was counted since the last flush is worth more than a sum that nobody will continue.
 const TEMPORALITY: Temporality = Temporality::Delta;
 
-/// The meter provider, and the way from it to the collector.
+/// The meters, and the way from it to the collector.
 #[derive(Debug)]
 pub(crate) struct Metrics {
-    provider: SdkMeterProvider,
-    reader: Reader,
+    meters: Meters,
     uplink: Uplink,
     failures: Failures,
     resource: ResourceFrame,
@@ -51,14 +55,8 @@ type Exporting<'a> = Pin<Box<dyn Future<Output = Result<(), ExportError>> + Send
 
 impl Metrics {
     pub(crate) fn new(uplink: Uplink, resource: &Resource) -> Self {
-        let reader = Reader::new(TEMPORALITY);
-        let provider = SdkMeterProvider::builder()
-            .with_resource(resource.clone())
-            .with_reader(reader.clone())
-            .build();
         Self {
-            provider,
-            reader,
+            meters: Meters::new(TEMPORALITY),
             failures: Failures::new(Signal::Metrics, uplink.to_string()),
             uplink,
             resource: encode::resource(resource),
@@ -72,8 +70,8 @@ impl Metrics {
         self.counts.dropped.load(Relaxed)
     }
 
-    pub(crate) fn provider(&self) -> &SdkMeterProvider {
-        &self.provider
+    pub(crate) fn meters(&self) -> &Meters {
+        &self.meters
     }
 
     /// Sends what was recorded, until `deadline` at the latest. An export that is under way is waited for.
@@ -114,11 +112,10 @@ impl Metrics {
 
     async fn export_from(&self, outbox: &mut Outbox, deadline: Instant) -> Result<(), ExportError> {
         self.send_kept(outbox, deadline).await?;
-        if self.reader.read(&mut outbox.collected) {
-            let dropped = outbox.keep_collected(&self.resource, MAX_KEPT_BYTES);
-            if dropped > 0 {
-                self.drop_points(dropped);
-            }
+        let collected = self.meters.collect(&self.resource, MAX_REQUEST_BYTES);
+        let dropped = outbox.keep(collected, MAX_KEPT_BYTES);
+        if dropped > 0 {
+            self.drop_points(dropped);
         }
         self.send_kept(outbox, deadline).await
     }

@@ -132,7 +132,7 @@ impl Telemetry {
         global::set_text_map_propagator(config.propagator);
         global::set_tracer_provider(telemetry.shared.provider.clone());
         if let Some(metrics) = &telemetry.shared.metrics {
-            global::set_meter_provider(metrics.provider().clone());
+            global::set_meter_provider(metrics.meters().clone());
         }
         telemetry
     }
@@ -195,7 +195,7 @@ impl Telemetry {
     pub fn meter(&self, name: &'static str, version: &'static str) -> Meter {
         let scope = scope(name, version);
         match &self.shared.metrics {
-            Some(metrics) => metrics.provider().meter_with_scope(scope),
+            Some(metrics) => metrics.meters().meter_with_scope(scope),
             None => NoopMeterProvider::new().meter_with_scope(scope),
         }
     }
