@@ -14,8 +14,8 @@ use crate::uplink::Uplink;
 use crate::{header_source, resource};
 pub use builder::Builder;
 use logs::LogExport;
-use opentelemetry::metrics::noop::NoopMeterProvider;
-use opentelemetry::metrics::{Meter, MeterProvider as _};
+use meters::AnyMeters;
+use opentelemetry::metrics::Meter;
 use opentelemetry::trace::{SpanKind, TraceId, TracerProvider as _};
 use opentelemetry::{InstrumentationScope, Key, global};
 use opentelemetry_sdk::Resource;
@@ -75,6 +75,7 @@ struct Shared {
     buffer: SpanBuffer,
     /// `None` when nothing is exported; spans are not even kept then.
     exporter: Option<Exporter>,
+    meters: AnyMeters,
     /// `None` when no metrics are exported; nothing is aggregated then.
     metrics: Option<Metrics>,
     /// `None` when log records are not exported.
@@ -151,7 +152,10 @@ impl Telemetry {
             Exporter::new(Signal::Traces, uplink, &resource, spill)
         });
         let metrics = uplink(Signal::Metrics, &config.metrics);
-        let metrics = metrics.map(|uplink| Metrics::new(uplink, &resource));
+        let metrics = metrics.map(|uplink| {
+            let (temporality, max_bytes) = (config.temporality, config.metric_buffer_bytes);
+            Metrics::new(uplink, &resource, temporality, max_bytes)
+        });
         let logs = log_buffer.zip(uplink(Signal::Logs, &config.logs));
         let logs = logs.map(|(buffer, uplink)| LogExport::new(buffer, uplink, &resource));
         let accounting = Accounting::new(service_name(&resource), output.clone());
@@ -167,6 +171,7 @@ impl Telemetry {
             provider: provider.build(),
             buffer,
             exporter,
+            meters: AnyMeters::of(metrics.as_ref()),
             metrics,
             logs,
             propagator: config.propagator,
@@ -193,11 +198,7 @@ impl Telemetry {
     /// or nowhere where no metrics are exported: recording costs next to nothing then.
     #[must_use]
     pub fn meter(&self, name: &'static str, version: &'static str) -> Meter {
-        let scope = scope(name, version);
-        match &self.shared.metrics {
-            Some(metrics) => metrics.meters().meter_with_scope(scope),
-            None => NoopMeterProvider::new().meter_with_scope(scope),
-        }
+        self.shared.meters.meter_with_scope(scope(name, version))
     }
 
     /// What `OTEL_PROPAGATORS` asks for; also OpenTelemetry's global propagator.
@@ -264,6 +265,7 @@ mod builder;
 mod captured;
 mod flush;
 mod logs;
+mod meters;
 mod start;
 
 #[cfg(test)]

@@ -77,10 +77,10 @@ impl Uplink {
         }
     }
 
-    /// Whether the collector is being asked at all, as far as is known.
+    /// Whether a request would be sent now: the collector is not left alone.
     pub(crate) fn is_open(&self) -> bool {
         match self {
-            Self::Collector(collector) => collector.breaker.is_closed(),
+            Self::Collector(collector) => collector.breaker.admits(SystemTime::now()),
             Self::Console(_) => true,
         }
     }

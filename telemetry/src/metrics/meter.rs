@@ -6,6 +6,7 @@
 
 use super::instrument::{Description, Handle, Instrument, Measured as _};
 use super::series::Aggregation;
+use crate::config::Temporality;
 use crate::encode::metrics::{MetricsRequest, Number, Times, Window, Writer};
 use crate::encode::{ResourceFrame, nanos};
 use opentelemetry::InstrumentationScope;
@@ -14,7 +15,7 @@ use opentelemetry::metrics::{
     InstrumentProvider, Meter, MeterProvider, ObservableCounter, ObservableGauge,
     ObservableUpDownCounter, UpDownCounter,
 };
-use opentelemetry_sdk::metrics::{InstrumentKind, Temporality};
+use opentelemetry_sdk::metrics::InstrumentKind;
 use std::borrow::Cow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;

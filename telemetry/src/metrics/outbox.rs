@@ -3,19 +3,28 @@
 use crate::encode::metrics::MetricsRequest;
 use std::collections::VecDeque;
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Outbox {
+    max_bytes: usize,
     /// What the collector has not taken yet, the oldest first.
     pub(super) kept: VecDeque<MetricsRequest>,
 }
 
 impl Outbox {
-    /// Adds what was collected. Above `max_bytes` the oldest is dropped; returns how many data points that were.
-    pub(super) fn keep(&mut self, collected: Vec<MetricsRequest>, max_bytes: usize) -> u64 {
+    /// Keeps so many bytes at most.
+    pub(super) fn new(max_bytes: usize) -> Self {
+        Self {
+            max_bytes,
+            kept: VecDeque::new(),
+        }
+    }
+
+    /// Adds what was collected. Above the bound the oldest is dropped; returns how many data points that were.
+    pub(super) fn keep(&mut self, collected: Vec<MetricsRequest>) -> u64 {
         self.kept.extend(collected);
         let mut bytes: usize = self.kept.iter().map(|request| request.bytes.len()).sum();
         let mut dropped = 0;
-        while bytes > max_bytes
+        while bytes > self.max_bytes
             && let Some(oldest) = self.kept.pop_front()
         {
             bytes -= oldest.bytes.len();

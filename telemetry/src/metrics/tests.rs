@@ -145,7 +145,7 @@ proptest! {
             .with_schema_url(attributes, "https://opentelemetry.io/schemas/1.42.0")
             .build();
         let frame = encode::resource(&resource);
-        let (ours, theirs) = (Meters::new(temporality), Sdk::new(temporality, &resource));
+        let (ours, theirs) = (Meters::new(temporality), Sdk::new(sdk::temporality(temporality), &resource));
         if is_observed {
             observe(&ours.meter("observed"));
             observe(&theirs.provider.meter("observed"));

@@ -7,7 +7,7 @@ use crate::buffer::{Counts, Whose};
 use crate::export::{ExportError, Sent};
 use crate::group::{FlushGroup, Group};
 use crate::logs::OF_DROPPED_RECORDS;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Standing};
 use opentelemetry::Context;
 use std::time::Duration;
 use tokio::task::JoinHandle;
@@ -198,10 +198,14 @@ impl Telemetry {
         let Some(metrics) = &self.shared.metrics else {
             return;
         };
+        let standing = Standing {
+            spans: self.shared.buffer.counts(),
+            log_records: self.shared.logs.as_ref().map(LogExport::counts),
+        };
         let _ = match whose {
-            Whose::Everyone => metrics.export(deadline).await,
+            Whose::Everyone => metrics.export(standing, deadline).await,
             // No metrics are a group's own: where another flush is sending them already, these go with the next one.
-            Whose::Group(_) | Whose::Nobody => metrics.export_unless_busy(deadline).await,
+            Whose::Group(_) | Whose::Nobody => metrics.export_unless_busy(standing, deadline).await,
         };
     }
 }

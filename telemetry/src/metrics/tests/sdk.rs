@@ -11,6 +11,15 @@ use opentelemetry_sdk::metrics::{
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+/// The SDK's word for ours.
+pub(super) fn temporality(ours: crate::config::Temporality) -> Temporality {
+    match ours {
+        crate::config::Temporality::Delta => Temporality::Delta,
+        crate::config::Temporality::Cumulative => Temporality::Cumulative,
+        crate::config::Temporality::LowMemory => Temporality::LowMemory,
+    }
+}
+
 pub(super) struct Sdk {
     pub(super) provider: SdkMeterProvider,
     reader: Reader,
