@@ -13,6 +13,7 @@ use crate::flush::Flusher;
 use crate::handler::Handler;
 use crate::invocation::Processor;
 use crate::invoker::Invoker;
+use crate::metrics::Metrics;
 use crate::payload::{self, TakePayload};
 use crate::service::ConsumerService;
 use crate::shutdown::{Shutdown, ended};
@@ -26,7 +27,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tracing::{field, info, warn};
 
-/// Instrumentation scope of the spans made here.
+/// Instrumentation scope of the spans and metrics made here.
 const SCOPE: &str = "baton.lambda";
 /// `service.name` outside Lambda, where the function has no name (resource conventions).
 const UNKNOWN_SERVICE: &str = "unknown_service";
@@ -301,6 +302,10 @@ fn processor<H, S, Args>(
             let telemetry = telemetry.clone();
             move |trace_id| telemetry.samples_root(trace_id)
         }),
+        metrics: Metrics::new(
+            &telemetry.meter(SCOPE, env!("CARGO_PKG_VERSION")),
+            dead_letters.is_some(),
+        ),
         dead_letters,
         config: config.clone(),
         arguments: PhantomData,

@@ -3,7 +3,7 @@
 use crate::config::{Config, FlushPoint};
 use crate::halt::{Halt, Marks, Reason, within};
 use crate::shutdown::Shutdown;
-use baton_telemetry::{FlushGroup, FlushReport, Telemetry};
+use baton_telemetry::{FlushGroup, FlushReport, Telemetry, with_request_id};
 use lambda_runtime::{Error as BoxError, LambdaInvocation};
 use opentelemetry::Context;
 use opentelemetry::context::FutureExt as _;
@@ -45,12 +45,13 @@ pub(crate) struct Invocation<'a> {
     pub(crate) marks: &'a Marks,
 }
 
-/// What an invocation's traces begin in: an empty context, but for the group.
-pub(crate) fn root(group: Option<&FlushGroup>) -> Context {
-    match group {
+/// What an invocation's traces begin in: an empty context, but for the group, and the identifier that its log lines carry.
+pub(crate) fn root(group: Option<&FlushGroup>, request_id: &str) -> Context {
+    let root = match group {
         Some(group) => group.attach(&Context::new()),
         None => FlushGroup::inherited(),
-    }
+    };
+    with_request_id(&root, request_id.into())
 }
 
 impl Flusher {
@@ -132,11 +133,13 @@ impl Flusher {
         let deadline = within(self.config.flush_timeout, mark);
         let (telemetry, root) = (self.telemetry.clone(), invocation.root.clone());
         let id = invocation.id.to_owned();
-        tokio::spawn(async move {
+        let context = root.clone();
+        let flush = async move {
             let began = Instant::now();
             let report = telemetry.flush_of(&root, deadline).await;
             log(&id, &report, began);
-        })
+        };
+        tokio::spawn(flush.with_context(context))
     }
 
     /// Completes when it is time for an export, and the one before is done.
@@ -242,12 +245,13 @@ where
                 return answered.await;
             };
             let group = flusher.group();
-            let root = root(group.as_ref());
+            let root = root(group.as_ref(), &id);
             let outcome = answered.with_context(root.clone()).await;
             // What is left is for the telemetry to send, which the shutdown sees to as well.
             drop(in_flight);
             let (id, root, marks) = (&*id, &root, &marks);
-            flusher.flush(Invocation { id, root, marks }).await;
+            let flush = flusher.flush(Invocation { id, root, marks });
+            flush.with_context(root.clone()).await;
             outcome
         })
     }

@@ -10,6 +10,7 @@ use crate::failure::{Failure, FailureKind};
 use crate::halt::Halt;
 use crate::handler::Handler;
 use crate::message::Message;
+use crate::metrics::{Metrics, OfBatch};
 use crate::queue::Queues;
 use crate::spans::{self, Described, LambdaInvocation, Spans};
 use aside::Parking;
@@ -45,6 +46,7 @@ pub(crate) struct Processor<H, S, Args> {
     pub(crate) state: S,
     pub(crate) config: Config,
     pub(crate) spans: Spans,
+    pub(crate) metrics: Metrics,
     pub(crate) origins: Origins,
     /// Where permanent failures are moved; `None`: they are reported like any other.
     pub(crate) dead_letters: Option<DeadLetterQueue>,
@@ -71,6 +73,7 @@ struct Invocation<'a> {
     /// With the batch span in it.
     context: Context,
     halt: &'a Halt,
+    metrics: OfBatch<'a>,
     /// Where permanent failures wait for the end of the batch; `None`: they need not.
     parking: Option<Parking>,
 }
@@ -88,6 +91,7 @@ impl<H: Handler<S, Args>, S, Args> Processor<H, S, Args> {
     ) -> Processed {
         let described = self.describe(&batch, root);
         let invocation = Invocation {
+            metrics: self.metrics.begin_batch(&described.queues, &batch),
             batch: Arc::new(batch),
             context: self.spans.start_batch(lambda, &described),
             parking: self.parking(&described),
@@ -103,6 +107,7 @@ impl<H: Handler<S, Args>, S, Args> Processor<H, S, Args> {
             .await;
         failed.extend(self.settle(&invocation, failed.is_empty()).await);
         failed.sort_unstable();
+        invocation.metrics.end();
         Processed {
             batch: invocation.batch,
             failed,
@@ -143,9 +148,15 @@ impl<H: Handler<S, Args>, S, Args> Processor<H, S, Args> {
     async fn process_record(&self, invocation: &Invocation<'_>, index: usize) -> Outcome {
         let record = invocation.batch.record(index);
         let context = self.start_record(invocation, index);
+        let metrics = &invocation.metrics;
+        let handling = metrics.begin_record(&invocation.described.queues, &record);
         let outcome = match self.attempt(invocation, index, &context).await {
-            Ok(()) => Outcome::Done,
+            Ok(()) => {
+                metrics.end_record(&handling, None);
+                Outcome::Done
+            }
             Err(failed) => {
+                metrics.end_record(&handling, Some(failed.error_type));
                 {
                     let _active = context.clone().attach();
                     failed.record(&context, &record);
@@ -173,6 +184,7 @@ impl<H: Handler<S, Args>, S, Args> Processor<H, S, Args> {
             Either::Left((Ok(handled), _)) => handled,
             Either::Left((Err(panic), _)) => Err(Failed::by_panic(panic)),
             Either::Right((reason, handling)) => {
+                invocation.metrics.record_halt(reason.error_type());
                 let _active = context.clone().attach();
                 if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(handling))) {
                     return Err(Failed::by_panic(panic));
@@ -201,6 +213,9 @@ impl<H: Handler<S, Args>, S, Args> Processor<H, S, Args> {
         skipped: &[usize],
         (error_type, reason): Untried,
     ) {
+        if !skipped.is_empty() {
+            invocation.metrics.record_halt(error_type);
+        }
         for index in skipped {
             let context = self.start_record(invocation, *index);
             spans::record_failure(&context, error_type, reason.to_owned());

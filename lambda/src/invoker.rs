@@ -9,6 +9,7 @@ use crate::invocation::{Processed, Processor};
 use crate::spans::{self, LambdaInvocation};
 use aws_lambda_events::event::sqs::SqsBatchResponse;
 use lambda_runtime::{Diagnostic, LambdaEvent};
+use opentelemetry::context::FutureExt as _;
 use opentelemetry::trace::TraceContextExt as _;
 use std::collections::HashSet;
 use std::fmt;
@@ -49,9 +50,13 @@ impl<H: Handler<S, Args>, S, Args> Invoker<H, S, Args> {
             context: &event.context,
             is_cold_start: self.is_cold.swap(false, Ordering::Relaxed),
         };
-        let batch = Batch::parse(event.payload)?;
+        let metrics = &self.processor.metrics;
+        let began = metrics.begin_invocation(lambda.is_cold_start);
+        let batch = Batch::parse(event.payload).inspect_err(|_| {
+            metrics.end_invocation(began, false);
+        })?;
         let group = self.flusher.group_before_response();
-        let root = flush::root(group.as_ref());
+        let root = flush::root(group.as_ref(), &event.context.request_id);
         let invocation = Invocation {
             id: &event.context.request_id,
             root: &root,
@@ -62,12 +67,18 @@ impl<H: Handler<S, Args>, S, Args> Invoker<H, S, Args> {
             let process = self.processor.process(batch, lambda, root.clone(), &halt);
             let processed = process.await;
             handled.notify_one();
-            finish(&processed, config)
+            let response = finish(&processed, config);
+            metrics.end_invocation(began, response.is_ok());
+            response
         };
         let watching = self.flusher.watch(invocation, &halt, &handled);
-        let (response, ()) = tokio::join!(processing, watching);
-        self.flusher.before_response(invocation).await;
-        response
+        let answering = async {
+            let (response, ()) = tokio::join!(processing, watching);
+            self.flusher.before_response(invocation).await;
+            response
+        };
+        // Not only handlers' lines carry the invocation's identifier, but all that are about it.
+        answering.with_context(root.clone()).await
     }
 }
 

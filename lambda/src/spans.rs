@@ -213,7 +213,7 @@ fn function_attributes(lambda: &LambdaContext) -> Option<[KeyValue; 3]> {
 }
 
 /// Seconds since `sent` (milliseconds since 1970); clocks that disagree give zero, not less.
-fn queue_latency(sent: u64, now: SystemTime) -> f64 {
+pub(crate) fn queue_latency(sent: u64, now: SystemTime) -> f64 {
     let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();
     now.saturating_sub(Duration::from_millis(sent))
         .as_secs_f64()

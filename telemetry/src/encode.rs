@@ -3,8 +3,11 @@
 //! `opentelemetry-proto` converts each span into a tree of owned messages first, which costs more than all the rest of a record's
 //! telemetry. A test holds every field written here against its conversion of the same span.
 
+mod logs;
 pub(crate) mod metrics;
-mod protobuf;
+pub(crate) mod protobuf;
+
+pub(crate) use logs::{LogRecord, log_record};
 
 use bytes::Bytes;
 use opentelemetry::trace::{Event, Link, SpanContext, SpanId, SpanKind, Status, TraceState};
@@ -326,10 +329,10 @@ fn kind(kind: &SpanKind) -> u64 {
 }
 
 /// Nanoseconds since 1970; a clock set before that counts as 1970, one after 2554 as 2554.
-fn nanos(time: SystemTime) -> u64 {
+pub(crate) fn nanos(time: SystemTime) -> u64 {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -14,6 +14,8 @@ mod retry_after;
 mod tls;
 
 pub(crate) use body::Frames;
+#[cfg(feature = "grpc")]
+pub(crate) use dial::Dialed;
 pub(crate) use dial::Dialer;
 #[cfg(feature = "grpc")]
 pub(crate) use response::MAX_RESPONSE;

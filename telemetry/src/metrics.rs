@@ -4,7 +4,7 @@
 //! sent again before anything newer is collected. While that fails the SDK goes on aggregating, so that one collection is kept at most.
 
 mod outbox;
-mod reader;
+pub(crate) mod reader;
 
 use crate::encode::{self, ResourceFrame};
 use crate::export::{ExportError, Failures, PartialSuccess, before};
@@ -65,6 +65,11 @@ impl Metrics {
             outbox: Mutex::default(),
             counts: PointCounts::default(),
         }
+    }
+
+    /// Data points that no collector is going to get.
+    pub(crate) fn dropped(&self) -> u64 {
+        self.counts.dropped.load(Relaxed)
     }
 
     pub(crate) fn provider(&self) -> &SdkMeterProvider {

@@ -2,7 +2,7 @@
 
 use crate::accounting::Accounting;
 use crate::breaker::Breakers;
-use crate::buffer::{Counts, SpanBuffer};
+use crate::buffer::{Buffer, Counts, SpanBuffer};
 use crate::config::Config;
 use crate::export::{Exporter, Sent};
 use crate::header_source::OpenHeaderSource;
@@ -11,8 +11,9 @@ use crate::output::Output;
 use crate::propagation::Propagator;
 use crate::signal::Signal;
 use crate::uplink::Uplink;
-use crate::{header_source, logs, resource};
+use crate::{header_source, resource};
 pub use builder::Builder;
+use logs::LogExport;
 use opentelemetry::metrics::noop::NoopMeterProvider;
 use opentelemetry::metrics::{Meter, MeterProvider as _};
 use opentelemetry::trace::{SpanKind, TraceId, TracerProvider as _};
@@ -76,14 +77,24 @@ struct Shared {
     exporter: Option<Exporter>,
     /// `None` when no metrics are exported; nothing is aggregated then.
     metrics: Option<Metrics>,
+    /// `None` when log records are not exported.
+    logs: Option<LogExport>,
     propagator: Propagator,
     sampler: Sampler,
     schedule_delay: Duration,
+    /// How often a service that does not freeze exports its metrics.
+    metric_interval: Duration,
     background: Mutex<Option<JoinHandle<()>>>,
     /// What sends strays, the last time that there were any.
     sweep: Mutex<Option<JoinHandle<()>>>,
     stop: Notify,
     accounting: Accounting,
+}
+
+impl Shared {
+    fn exports_anything(&self) -> bool {
+        self.exporter.is_some() || self.metrics.is_some() || self.logs.is_some()
+    }
 }
 
 impl Telemetry {
@@ -103,7 +114,8 @@ impl Telemetry {
 
     async fn set_up(service: Service, open: Option<OpenHeaderSource>) -> Self {
         let (mut config, problems) = Config::from_env();
-        logs::install(config.log_filter.clone());
+        let log_buffer = config.log_buffer();
+        crate::logs::install(&config, log_buffer.clone());
         for problem in &problems {
             warn!(
                 variable = problem.variable,
@@ -116,7 +128,7 @@ impl Telemetry {
             header_source::start(held_headers.as_deref())
         );
         start::log(&config, &resource);
-        let telemetry = Self::new(&config, resource);
+        let telemetry = Self::new(&config, resource, log_buffer, Output::default());
         global::set_text_map_propagator(config.propagator);
         global::set_tracer_provider(telemetry.shared.provider.clone());
         if let Some(metrics) = &telemetry.shared.metrics {
@@ -125,11 +137,12 @@ impl Telemetry {
         telemetry
     }
 
-    fn new(config: &Config, resource: Resource) -> Self {
-        Self::with_output(config, resource, Output::default())
-    }
-
-    fn with_output(config: &Config, resource: Resource, output: Output) -> Self {
+    fn new(
+        config: &Config,
+        resource: Resource,
+        log_buffer: Option<Buffer>,
+        output: Output,
+    ) -> Self {
         let buffer = SpanBuffer::new(config.bounds);
         let breakers = Breakers::new(BREAKER_PAUSE);
         let uplink = |signal, export| Uplink::new(signal, export, &breakers, &output);
@@ -137,40 +150,36 @@ impl Telemetry {
             let spill = config.spill.then(|| output.clone());
             Exporter::new(Signal::Traces, uplink, &resource, spill)
         });
-        let service_name = resource.get(&Key::from_static_str(SERVICE_NAME));
-        let service_name = service_name
-            .map(|name| name.to_string())
-            .unwrap_or_default();
-        let metrics =
-            uplink(Signal::Metrics, &config.metrics).map(|uplink| Metrics::new(uplink, &resource));
-        let limits = SpanLimits {
-            max_attributes_per_span: config.limits.attributes,
-            max_events_per_span: config.limits.events,
-            max_links_per_span: config.limits.links,
-            ..SpanLimits::default()
-        };
-        let mut builder = SdkTracerProvider::builder()
-            .with_span_limits(limits)
+        let metrics = uplink(Signal::Metrics, &config.metrics);
+        let metrics = metrics.map(|uplink| Metrics::new(uplink, &resource));
+        let logs = log_buffer.zip(uplink(Signal::Logs, &config.logs));
+        let logs = logs.map(|(buffer, uplink)| LogExport::new(buffer, uplink, &resource));
+        let accounting = Accounting::new(service_name(&resource), output.clone());
+        let mut provider = SdkTracerProvider::builder()
+            .with_span_limits(span_limits(config))
             .with_resource(resource)
             .with_sampler(config.sampler.sampler.clone());
         // Also where nothing is exported, others' traces pass through: the sampling decision they carry is not ours to change.
         if exporter.is_some() {
-            builder = builder.with_span_processor(buffer.clone());
+            provider = provider.with_span_processor(buffer.clone());
         }
+        let shared = Shared {
+            provider: provider.build(),
+            buffer,
+            exporter,
+            metrics,
+            logs,
+            propagator: config.propagator,
+            sampler: config.sampler.sampler.clone(),
+            schedule_delay: config.schedule_delay,
+            metric_interval: config.metric_interval,
+            background: Mutex::default(),
+            sweep: Mutex::default(),
+            stop: Notify::new(),
+            accounting,
+        };
         Self {
-            shared: Arc::new(Shared {
-                provider: builder.build(),
-                buffer,
-                exporter,
-                metrics,
-                propagator: config.propagator,
-                sampler: config.sampler.sampler.clone(),
-                schedule_delay: config.schedule_delay,
-                background: Mutex::default(),
-                sweep: Mutex::default(),
-                stop: Notify::new(),
-                accounting: Accounting::new(service_name, output),
-            }),
+            shared: Arc::new(shared),
         }
     }
 
@@ -215,6 +224,20 @@ fn scope(name: &'static str, version: &'static str) -> InstrumentationScope {
         .build()
 }
 
+fn span_limits(config: &Config) -> SpanLimits {
+    SpanLimits {
+        max_attributes_per_span: config.limits.attributes,
+        max_events_per_span: config.limits.events,
+        max_links_per_span: config.limits.links,
+        ..SpanLimits::default()
+    }
+}
+
+fn service_name(resource: &Resource) -> String {
+    let name = resource.get(&Key::from_static_str(SERVICE_NAME));
+    name.map(|name| name.to_string()).unwrap_or_default()
+}
+
 fn lock(task: &Mutex<Option<JoinHandle<()>>>) -> MutexGuard<'_, Option<JoinHandle<()>>> {
     task.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -240,6 +263,7 @@ mod background;
 mod builder;
 mod captured;
 mod flush;
+mod logs;
 mod start;
 
 #[cfg(test)]

@@ -16,6 +16,17 @@ pub(crate) struct Reason<'a> {
     pub(crate) description: &'a str,
 }
 
+/// Never happens.
+#[derive(Debug, thiserror::Error)]
+#[error("no message is sent")]
+pub(crate) enum DeadLetterError {}
+
+impl DeadLetterError {
+    pub(crate) fn error_type(&self) -> &str {
+        match *self {}
+    }
+}
+
 impl DeadLetterQueue {
     pub(crate) fn name(&self) -> &str {
         match *self {}
@@ -34,7 +45,7 @@ impl DeadLetterQueue {
         _: &Record<'_>,
         _: &Context,
         _: &Reason<'_>,
-    ) -> Result<(), Infallible> {
+    ) -> Result<(), DeadLetterError> {
         match *self {}
     }
 }

@@ -21,6 +21,7 @@ use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
+use tokio::time::Instant;
 use tracing::warn;
 
 /// The parked failures of a batch, by the positions of their records.
@@ -135,17 +136,21 @@ async fn send(
         error_type: failed.error_type,
         description: &failed.description,
     };
+    let began = Instant::now();
     let sending = queue.send(record, context, &reason);
     let sending = pin!(sending.with_context(context.clone()));
     let cancelled = pin!(invocation.halt.cancelled());
     let outcome = select(sending, cancelled).await;
+    let metrics = &invocation.metrics;
     let _active = context.clone().attach();
     match outcome {
         Either::Left((Ok(()), _)) => {
+            metrics.record_send(queue.name(), began, None);
             spans::record_move(context, queue.name());
             true
         }
         Either::Left((Err(error), _)) => {
+            metrics.record_send(queue.name(), began, Some(error.error_type()));
             let error: &dyn StdError = &error;
             warn!(
                 message_id = record.message_id().as_deref(),
@@ -153,6 +158,9 @@ async fn send(
             );
             false
         }
-        Either::Right(_) => false,
+        Either::Right((reason, _)) => {
+            metrics.record_send(queue.name(), began, Some(reason.error_type()));
+            false
+        }
     }
 }

@@ -7,6 +7,8 @@ use crate::halt::{Marks, Reason};
 use baton_telemetry::Propagator;
 use lambda_runtime::Context as LambdaContext;
 use opentelemetry::Value;
+use opentelemetry::metrics::MeterProvider as _;
+use opentelemetry::metrics::noop::NoopMeterProvider;
 use opentelemetry::trace::{Link, SpanId, SpanKind, Status, TraceId, TracerProvider as _};
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use serde_json::json;
@@ -79,6 +81,7 @@ async fn process_with<H: Handler<(), Args>, Args>(
             shape: config.trace_shape,
             max_receive_count: config.max_receive_count,
         },
+        metrics: Metrics::new(&NoopMeterProvider::new().meter("test"), false),
         config,
         origins: Origins::new(Propagator::default(), |_| true),
         dead_letters: None,

@@ -19,10 +19,16 @@ use std::time::Duration;
 
 /// The specification's default of `OTEL_EXPORTER_OTLP_TIMEOUT`. A flush's own deadline is usually much earlier.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
+/// What the specification's zero, no limit, comes to: more than any flush has.
+const NO_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 /// Followed by the signals.
 const NOTHING_IS_EXPORTED: &str = "nothing is exported";
 
 /// Where a signal goes.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "a process has three of them, and keeps none"
+)]
 #[derive(Debug, Clone)]
 pub(crate) enum Export {
     Nowhere,
@@ -90,6 +96,16 @@ pub(crate) enum Compression {
     Gzip,
 }
 
+/// As in `OTEL_EXPORTER_OTLP_COMPRESSION`.
+impl fmt::Display for Compression {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::None => "none",
+            Self::Gzip => "gzip",
+        })
+    }
+}
+
 /// Where the signal goes: nowhere, when it is not to be exported, or cannot be.
 pub(super) fn read(reader: &mut Reader<'_>, signal: Signal) -> Export {
     reader.of(signal, |reader| export(reader, signal))
@@ -119,8 +135,7 @@ fn export(reader: &mut Reader<'_>, signal: Signal) -> Export {
 fn otlp(reader: &mut Reader<'_>, signal: Signal, names: &Names) -> Export {
     let route = route::read(reader, signal, names);
     let headers = headers::read(reader, names.headers);
-    let timeout = reader.first_set(names.timeout);
-    let timeout = reader.milliseconds(timeout).unwrap_or(DEFAULT_TIMEOUT);
+    let timeout = timeout(reader, names);
     let compression = compression(reader, names);
     let Some((endpoint, protocol)) = route else {
         return Export::Nowhere;
@@ -142,6 +157,14 @@ fn otlp(reader: &mut Reader<'_>, signal: Signal, names: &Names) -> Export {
         compression,
         certificates,
     })
+}
+
+fn timeout(reader: &mut Reader<'_>, names: &Names) -> Duration {
+    let name = reader.first_set(names.timeout);
+    match reader.milliseconds(name).unwrap_or(DEFAULT_TIMEOUT) {
+        Duration::ZERO => NO_TIMEOUT,
+        timeout => timeout,
+    }
 }
 
 fn compression(reader: &mut Reader<'_>, names: &Names) -> Compression {

@@ -28,11 +28,11 @@ fn value() -> impl Strategy<Value = Value> {
     ]
 }
 
-fn attribute() -> impl Strategy<Value = KeyValue> {
+pub(crate) fn attribute() -> impl Strategy<Value = KeyValue> {
     ("[a-z.]{0,20}", value()).prop_map(|(key, value)| KeyValue::new(key, value))
 }
 
-fn context() -> impl Strategy<Value = SpanContext> {
+pub(super) fn context() -> impl Strategy<Value = SpanContext> {
     let state = vec(("[a-z]{1,5}", "[a-z]{1,9}"), 0..3);
     (
         any::<u128>(),
@@ -48,7 +48,7 @@ fn context() -> impl Strategy<Value = SpanContext> {
         })
 }
 
-fn time() -> impl Strategy<Value = SystemTime> {
+pub(super) fn time() -> impl Strategy<Value = SystemTime> {
     (0..u64::MAX / 2).prop_map(|nanos| UNIX_EPOCH + Duration::from_nanos(nanos))
 }
 
@@ -80,7 +80,7 @@ fn status() -> impl Strategy<Value = Status> {
     ]
 }
 
-fn scope_of(number: u8, attributes: Vec<KeyValue>) -> InstrumentationScope {
+pub(crate) fn scope_of(number: u8, attributes: Vec<KeyValue>) -> InstrumentationScope {
     InstrumentationScope::builder(format!("scope-{number}"))
         .with_version("1.2.3")
         .with_schema_url("https://opentelemetry.io/schemas/1.42.0")
@@ -89,7 +89,7 @@ fn scope_of(number: u8, attributes: Vec<KeyValue>) -> InstrumentationScope {
 }
 
 prop_compose! {
-    fn span_data()(
+    pub(crate) fn span_data()(
         span_context in context(),
         parent in any::<u64>(),
         parent_span_is_remote in any::<bool>(),
@@ -127,7 +127,7 @@ prop_compose! {
 }
 
 /// The request as it goes over the wire: one `ScopeSpans` a scope, in order of first appearance.
-fn encoded(spans: &[SpanData], of: &Resource) -> Vec<u8> {
+pub(crate) fn encoded(spans: &[SpanData], of: &Resource) -> Vec<u8> {
     let mut scopes: Vec<(InstrumentationScope, Vec<u8>)> = Vec::new();
     for data in spans {
         let scope = &data.instrumentation_scope;

@@ -85,7 +85,10 @@ fn what_is_no_headers_is_refused_by_position_and_not_repeated() {
         ("a=b\nQUILL", InvalidHeaders::Entry(1)),
         (r#"{"a": "QUILL""#, InvalidHeaders::NotJson),
         (r#"{"a": "QUILL"} x"#, InvalidHeaders::NotJson),
-        (r#"{"a": "b", "k": {"QUILL": 1}}"#, InvalidHeaders::Member(2)),
+        (
+            r#"{"a": "b", "k": {"QUILL": 1}}"#,
+            InvalidHeaders::Member(2),
+        ),
         (r#"{"QUILL QUILL": "b"}"#, InvalidHeaders::Member(1)),
     ] {
         let error = parse_headers(text).unwrap_err();

@@ -9,16 +9,16 @@ use std::time::Duration;
 
 /// The SDK's manual reader, shared: the provider takes its reader for itself.
 #[derive(Debug, Clone)]
-pub(super) struct Reader(Arc<ManualReader>);
+pub(crate) struct Reader(Arc<ManualReader>);
 
 impl Reader {
-    pub(super) fn new(temporality: Temporality) -> Self {
+    pub(crate) fn new(temporality: Temporality) -> Self {
         let reader = ManualReader::builder().with_temporality(temporality);
         Self(Arc::new(reader.build()))
     }
 
     /// Puts what was recorded in the place of what is there. Whether there is anything.
-    pub(super) fn read(&self, into: &mut ResourceMetrics) -> bool {
+    pub(crate) fn read(&self, into: &mut ResourceMetrics) -> bool {
         // Fails once the provider is shut down, and then there is nothing to collect.
         self.collect(into).is_ok() && into.scope_metrics().next().is_some()
     }

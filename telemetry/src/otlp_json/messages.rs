@@ -68,8 +68,22 @@ impl Message {
         fields.find(|(_, field)| field.number == number)
     }
 
+    /// The field of this name.
+    #[cfg(feature = "replay")]
+    pub(super) fn named(&self, name: &str) -> Option<&'static Field> {
+        self.fields.iter().find(|field| field.name() == name)
+    }
+
     pub(super) fn required(&self) -> impl Iterator<Item = (usize, &'static Field)> {
         self.fields.iter().take(self.required).enumerate()
+    }
+}
+
+#[cfg(feature = "replay")]
+impl Field {
+    /// The name alone.
+    pub(super) fn name(&self) -> &'static str {
+        self.key.trim_matches(['"', ':'])
     }
 }
 
@@ -122,7 +136,7 @@ pub(super) fn request(signal: Signal) -> &'static Message {
     }
 }
 
-message! { ANY_VALUE, 0:
+message! { pub(super) ANY_VALUE, 0:
     1 "stringValue" One(Text),
     2 "boolValue" scalar(Bool),
     3 "intValue" scalar(Signed64),

@@ -63,9 +63,10 @@ impl<'a> Lines<'a> {
         if self.append(span).map_err(ours)? {
             return Ok(());
         }
+        let is_alone = self.spans == 0;
         self.end_line()?;
-        // Once more, on a line of its own. This happens once a line, so that the time for it does not count.
-        if self.append(span).map_err(ours)? {
+        // Once more, on the next line. This happens once a line, so that the time for it does not count.
+        if !is_alone && self.append(span).map_err(ours)? {
             return Ok(());
         }
         self.put_fragments(span)

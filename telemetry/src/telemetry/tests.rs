@@ -11,6 +11,7 @@ use tokio::time::Instant;
 mod console;
 mod failures;
 mod groups;
+mod logs;
 mod metrics;
 mod rejected;
 mod renewed_headers;
@@ -34,7 +35,7 @@ async fn telemetry_with_output(
 ) -> Telemetry {
     let config = config(sink, more);
     let resource = resource::detect(&config, SERVICE).await;
-    Telemetry::with_output(&config, resource, output)
+    Telemetry::new(&config, resource, config.log_buffer(), output)
 }
 
 fn config(sink: &Sink, more: &[(&'static str, &'static str)]) -> Config {

@@ -1,0 +1,213 @@
+//! The instruments: names and units of the semantic conventions v1.44 (messaging, FaaS) and one of our own.
+
+use opentelemetry::metrics::{BoundCounter, BoundHistogram, Counter, Histogram, Meter};
+use opentelemetry::{KeyValue, StringValue};
+use opentelemetry_semantic_conventions::{attribute as key, metric};
+use std::time::Duration;
+
+/// Seconds from the acceptance of a message by SQS to the start of its processing. No convention knows it.
+const QUEUE_LATENCY: &str = "baton.sqs.queue_latency";
+
+/// Values that the conventions fix, as on the spans.
+const AWS_SQS: &str = "aws_sqs";
+const PROCESS: &str = "process";
+const SEND: &str = "send";
+const PUBSUB: &str = "pubsub";
+
+/// What the messaging and FaaS conventions advise for durations, in seconds.
+const DURATION_BOUNDS: [f64; 14] = [
+    0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
+];
+/// Messages wait for milliseconds when all is well, for a visibility timeout when one was tried before, and for up to fourteen days when
+/// nobody takes them.
+const LATENCY_BOUNDS: [f64; 14] = [
+    0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 15.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 86_400.0,
+];
+
+/// What is recorded of messages.
+#[derive(Debug)]
+pub(super) struct Instruments {
+    process_duration: Histogram<f64>,
+    queue_latency: Histogram<f64>,
+    consumed: Counter<u64>,
+}
+
+/// What is recorded of the messages of one queue, with its attributes.
+#[derive(Debug)]
+pub(super) struct OfQueue {
+    name: Option<StringValue>,
+    pub(super) process_duration: BoundHistogram<f64>,
+    pub(super) queue_latency: BoundHistogram<f64>,
+    pub(super) consumed: BoundCounter<u64>,
+}
+
+impl Instruments {
+    pub(super) fn new(meter: &Meter) -> Self {
+        Self {
+            process_duration: seconds(
+                meter,
+                metric::MESSAGING_PROCESS_DURATION,
+                "Duration of processing a message.",
+                &DURATION_BOUNDS,
+            ),
+            queue_latency: seconds(
+                meter,
+                QUEUE_LATENCY,
+                "Time from the acceptance of a message by SQS to the start of its processing.",
+                &LATENCY_BOUNDS,
+            ),
+            consumed: counter(
+                meter,
+                metric::MESSAGING_CLIENT_CONSUMED_MESSAGES,
+                "{message}",
+                "Messages that were delivered to the function.",
+            ),
+        }
+    }
+
+    pub(super) fn of_queue(&self, name: Option<StringValue>) -> OfQueue {
+        let attributes = messaging(name.clone(), PROCESS);
+        let latency = destination(name.clone());
+        OfQueue {
+            name,
+            process_duration: self.process_duration.bind(&attributes),
+            queue_latency: self.queue_latency.bind(&latency),
+            consumed: self.consumed.bind(&attributes),
+        }
+    }
+
+    /// Not bound: failures are few, and each reason has a series of its own.
+    pub(super) fn record_failure(&self, queue: &OfQueue, duration: f64, error_type: &'static str) {
+        let mut attributes = messaging(queue.name.clone(), PROCESS);
+        attributes.push(KeyValue::new(key::ERROR_TYPE, error_type));
+        self.process_duration.record(duration, &attributes);
+    }
+}
+
+impl OfQueue {
+    pub(super) fn is_of(&self, queue: &str) -> bool {
+        self.name
+            .as_ref()
+            .is_some_and(|name| name.as_str() == queue)
+    }
+}
+
+/// What is recorded of invocations.
+#[derive(Debug)]
+pub(super) struct Function {
+    pub(super) coldstarts: BoundCounter<u64>,
+    pub(super) invocations: BoundCounter<u64>,
+    pub(super) errors: BoundCounter<u64>,
+    pub(super) timeouts: BoundCounter<u64>,
+    pub(super) invoke_duration: BoundHistogram<f64>,
+}
+
+impl Function {
+    pub(super) fn new(meter: &Meter) -> Self {
+        let trigger = [KeyValue::new(key::FAAS_TRIGGER, PUBSUB)];
+        let count =
+            |name, unit, description| counter(meter, name, unit, description).bind(&trigger);
+        let invoke_duration = seconds(
+            meter,
+            metric::FAAS_INVOKE_DURATION,
+            "Duration of an invocation, without its flush.",
+            &DURATION_BOUNDS,
+        );
+        Self {
+            coldstarts: count(
+                metric::FAAS_COLDSTARTS,
+                "{coldstart}",
+                "Invocations that were the first of their process.",
+            ),
+            invocations: count(
+                metric::FAAS_INVOCATIONS,
+                "{invocation}",
+                "Successful invocations.",
+            ),
+            errors: count(metric::FAAS_ERRORS, "{error}", "Failed invocations."),
+            timeouts: count(
+                metric::FAAS_TIMEOUTS,
+                "{timeout}",
+                "Invocations that left messages unhandled because their deadline was near.",
+            ),
+            invoke_duration: invoke_duration.bind(&trigger),
+        }
+    }
+}
+
+/// What is recorded of messages that are sent to the dead-letter queue.
+#[derive(Debug)]
+pub(super) struct Sends {
+    duration: Histogram<f64>,
+    sent: Counter<u64>,
+}
+
+impl Sends {
+    pub(super) fn new(meter: &Meter) -> Self {
+        Self {
+            duration: seconds(
+                meter,
+                metric::MESSAGING_CLIENT_OPERATION_DURATION,
+                "Duration of a messaging operation of the client.",
+                &DURATION_BOUNDS,
+            ),
+            sent: counter(
+                meter,
+                metric::MESSAGING_CLIENT_SENT_MESSAGES,
+                "{message}",
+                "Messages that the client has tried to send.",
+            ),
+        }
+    }
+
+    pub(super) fn record(&self, queue: &str, duration: Duration, error_type: Option<&str>) {
+        let mut attributes = messaging(Some(queue.to_owned().into()), SEND);
+        let error_type = error_type.map(str::to_owned);
+        attributes.extend(error_type.map(|name| KeyValue::new(key::ERROR_TYPE, name)));
+        self.sent.add(1, &attributes);
+        attributes.push(KeyValue::new(key::MESSAGING_OPERATION_TYPE, SEND));
+        self.duration.record(duration.as_secs_f64(), &attributes);
+    }
+}
+
+/// In the order of their names, so that the SDK keeps them once.
+fn messaging(queue: Option<StringValue>, operation: &'static str) -> Vec<KeyValue> {
+    let mut attributes = destination(queue);
+    attributes.extend([
+        KeyValue::new(key::MESSAGING_OPERATION_NAME, operation),
+        KeyValue::new(key::MESSAGING_SYSTEM, AWS_SQS),
+    ]);
+    attributes
+}
+
+fn destination(queue: Option<StringValue>) -> Vec<KeyValue> {
+    let named = queue.map(|name| KeyValue::new(key::MESSAGING_DESTINATION_NAME, name));
+    named.into_iter().collect()
+}
+
+fn seconds(
+    meter: &Meter,
+    name: &'static str,
+    description: &'static str,
+    bounds: &[f64],
+) -> Histogram<f64> {
+    meter
+        .f64_histogram(name)
+        .with_unit("s")
+        .with_description(description)
+        .with_boundaries(bounds.to_vec())
+        .build()
+}
+
+fn counter(
+    meter: &Meter,
+    name: &'static str,
+    unit: &'static str,
+    description: &'static str,
+) -> Counter<u64> {
+    meter
+        .u64_counter(name)
+        .with_unit(unit)
+        .with_description(description)
+        .build()
+}

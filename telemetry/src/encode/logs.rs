@@ -1,0 +1,150 @@
+//! Log records as OTLP protobuf, written straight from what is logged.
+
+use super::{field, short_text, wire};
+use crate::logs::Value;
+use opentelemetry::trace::SpanContext;
+use std::fmt::{self, Write as _};
+use tracing::Level;
+
+/// Field numbers of `opentelemetry/proto/logs/v1`, OTLP 1.9. A `ScopeLogs` has its scope, its records and its schema URL where a `ScopeSpans`
+/// has the like, and so have `ResourceLogs` and the request.
+mod log {
+    pub(super) const SCOPE_LOGS_RECORDS: u32 = super::field::SCOPE_SPANS_SPANS;
+    pub(super) const TIME: u32 = 1;
+    pub(super) const SEVERITY_NUMBER: u32 = 2;
+    pub(super) const SEVERITY_TEXT: u32 = 3;
+    pub(super) const BODY: u32 = 5;
+    pub(super) const ATTRIBUTES: u32 = 6;
+    pub(super) const DROPPED_ATTRIBUTES: u32 = 7;
+    pub(super) const FLAGS: u32 = 8;
+    pub(super) const TRACE_ID: u32 = 9;
+    pub(super) const SPAN_ID: u32 = 10;
+    pub(super) const OBSERVED_TIME: u32 = 11;
+    pub(super) const EVENT_NAME: u32 = 12;
+    pub(super) const VALUE_BYTES: u32 = 7;
+}
+
+/// A text is cut here: four times what a backend shows of one, and more than CloudWatch takes of a whole line.
+const MAX_TEXT: usize = 256 * 1024;
+
+/// A record that is being written.
+pub(crate) struct LogRecord<'a>(&'a mut Vec<u8>);
+
+/// Writes one log record as a field of a `ScopeLogs`.
+pub(crate) fn log_record<T>(out: &mut Vec<u8>, write: impl FnOnce(&mut LogRecord<'_>) -> T) -> T {
+    wire::nested(out, log::SCOPE_LOGS_RECORDS, |out| {
+        write(&mut LogRecord(out))
+    })
+}
+
+impl LogRecord<'_> {
+    /// What is logged here happens when it is observed.
+    pub(crate) fn time(&mut self, nanos: u64) {
+        wire::fixed64(self.0, log::TIME, nanos);
+        wire::fixed64(self.0, log::OBSERVED_TIME, nanos);
+    }
+
+    pub(crate) fn severity(&mut self, level: &Level) {
+        wire::unsigned(self.0, log::SEVERITY_NUMBER, severity_number(level));
+        wire::string(self.0, log::SEVERITY_TEXT, level.as_str());
+    }
+
+    pub(crate) fn event_name(&mut self, name: &str) {
+        wire::string(self.0, log::EVENT_NAME, name);
+    }
+
+    pub(crate) fn body(&mut self, value: Value<'_>) {
+        any_value(self.0, log::BODY, value);
+    }
+
+    pub(crate) fn attribute(&mut self, key: &str, value: Value<'_>) {
+        if let Value::Text(text) = value
+            && short_text(self.0, log::ATTRIBUTES, key, text)
+        {
+            return;
+        }
+        wire::nested(self.0, log::ATTRIBUTES, |out| {
+            wire::string(out, field::KEY, key);
+            any_value(out, field::VALUE, value);
+        });
+    }
+
+    pub(crate) fn dropped_attributes(&mut self, count: u32) {
+        wire::unsigned(self.0, log::DROPPED_ATTRIBUTES, u64::from(count));
+    }
+
+    pub(crate) fn span(&mut self, span: &SpanContext) {
+        wire::array(self.0, log::TRACE_ID, span.trace_id().to_bytes());
+        wire::array(self.0, log::SPAN_ID, span.span_id().to_bytes());
+        let flags = u32::from(span.trace_flags().to_u8());
+        wire::fixed32(self.0, log::FLAGS, flags);
+    }
+}
+
+/// `SeverityNumber`: the lowest of the four of each level, as the logs data model has it for levels that are not divided further.
+fn severity_number(level: &Level) -> u64 {
+    match *level {
+        Level::TRACE => 1,
+        Level::DEBUG => 5,
+        Level::INFO => 9,
+        Level::WARN => 13,
+        Level::ERROR => 17,
+    }
+}
+
+fn any_value(out: &mut Vec<u8>, field: u32, value: Value<'_>) {
+    wire::nested(out, field, |out| match value {
+        Value::Bool(value) => wire::varint_field(out, field::VALUE_BOOL, u64::from(value)),
+        Value::Signed(number) => integer(out, number),
+        // OTLP has signed integers only.
+        Value::Unsigned(number) => match i64::try_from(number) {
+            Ok(number) => integer(out, number),
+            Err(_) => made(out, &number),
+        },
+        Value::Double(number) => {
+            wire::fixed64_always(out, field::VALUE_DOUBLE, number.to_bits());
+        }
+        Value::Text(text) => {
+            let end = text.floor_char_boundary(MAX_TEXT);
+            wire::bytes_always(out, field::VALUE_STRING, &text.as_bytes()[..end]);
+        }
+        Value::Bytes(bytes) => {
+            let end = bytes.len().min(MAX_TEXT);
+            wire::bytes_always(out, log::VALUE_BYTES, &bytes[..end]);
+        }
+        Value::Made(text) => made(out, text),
+    });
+}
+
+fn integer(out: &mut Vec<u8>, number: i64) {
+    wire::varint_field(out, field::VALUE_INT, number.cast_unsigned());
+}
+
+fn made(out: &mut Vec<u8>, text: &dyn fmt::Debug) {
+    wire::nested(out, field::VALUE_STRING, |out| {
+        let room = MAX_TEXT;
+        // An error is that of the text's own code, or says that it has been cut: what is written by then stays.
+        let _ = write!(Cut { out, room }, "{text:?}");
+    });
+}
+
+/// Takes so many bytes of text, and not a part of a character.
+struct Cut<'a> {
+    out: &'a mut Vec<u8>,
+    room: usize,
+}
+
+impl fmt::Write for Cut<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let end = text.floor_char_boundary(self.room);
+        self.out.extend_from_slice(&text.as_bytes()[..end]);
+        self.room -= end;
+        match end == text.len() {
+            true => Ok(()),
+            false => Err(fmt::Error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,107 @@
+//! How events get here: the layers, and what is under them.
+
+use super::{lines, records};
+use crate::buffer::Buffer;
+use crate::config::LogFormat;
+use crate::output::Output;
+use std::sync::OnceLock;
+use std::time::SystemTime;
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Metadata, Subscriber};
+use tracing_subscriber::layer::{Context, Layer};
+
+/// Where [`LogLayer`]s put records: the buffer that the process's telemetry exports, once it is set up.
+static EXPORTED: OnceLock<Buffer> = OnceLock::new();
+
+/// Has [`LogLayer`]s put records there from now on. The first one counts: telemetry is set up once.
+pub(super) fn announce(buffer: Buffer) {
+    let _ = EXPORTED.set(buffer);
+}
+
+/// A layer that makes OTLP log records of `tracing` events where `OTEL_LOGS_EXPORTER=otlp`, for programs with a subscriber of their own.
+///
+/// [`Telemetry::init`](crate::Telemetry::init) does the same by itself unless the process has a subscriber already. A program that has one
+/// adds the layer to it, before `init`; what is logged before `init` is not exported.
+///
+/// ```
+/// use tracing_subscriber::layer::SubscriberExt as _;
+///
+/// let subscriber = tracing_subscriber::registry()
+///     .with(tracing_subscriber::filter::LevelFilter::INFO)
+///     .with(tracing_subscriber::fmt::layer())
+///     .with(baton_telemetry::log_layer());
+/// # let _guard = tracing::subscriber::set_default(subscriber);
+/// ```
+///
+/// An event's target is the record's instrumentation scope, its message the body, and its fields are the attributes, an error with all its
+/// causes. The record has the ids of the active OpenTelemetry span, and `faas.invocation_id` where the
+/// [context](crate::with_request_id) has it. What the connections to the collector log is left out; else it is up to the subscriber's own
+/// filter which events come here.
+#[must_use]
+pub fn log_layer() -> LogLayer {
+    LogLayer(())
+}
+
+/// Made by [`log_layer`].
+#[derive(Debug, Clone, Copy)]
+pub struct LogLayer(());
+
+impl<S: Subscriber> Layer<S> for LogLayer {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        if let Some(buffer) = EXPORTED.get() {
+            records::push(buffer, event, SystemTime::now());
+        }
+    }
+}
+
+/// Lines to an output, and records, where there is a buffer for them.
+pub(super) struct Events {
+    format: LogFormat,
+    output: Output,
+    records: Option<Buffer>,
+}
+
+impl Events {
+    pub(super) fn new(format: LogFormat, output: Output, records: Option<Buffer>) -> Self {
+        Self {
+            format,
+            output,
+            records,
+        }
+    }
+}
+
+impl<S: Subscriber> Layer<S> for Events {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let now = SystemTime::now();
+        lines::write(event, now, self.format, &self.output);
+        if let Some(buffer) = &self.records {
+            records::push(buffer, event, now);
+        }
+    }
+}
+
+/// What is under the layers where nobody makes anything of spans: events pass, and spans, of which `lambda_runtime` has some in every
+/// invocation, cost nothing.
+pub(super) struct NoSpans;
+
+impl Subscriber for NoSpans {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        !metadata.is_span()
+    }
+
+    /// Not called, since no span is enabled. All of them would be the same.
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, _: &Event<'_>) {}
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
+}

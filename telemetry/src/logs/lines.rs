@@ -1,0 +1,111 @@
+//! Events as lines.
+
+mod json;
+mod text;
+
+use super::fields::{self, FieldWriter, Value};
+use super::{scratch, timestamp};
+use crate::config::LogFormat;
+use crate::output::Output;
+use crate::request_id::request_id;
+use opentelemetry::Context;
+use opentelemetry::trace::{SpanId, TraceContextExt as _, TraceId};
+use std::time::SystemTime;
+use tracing::Event;
+
+/// What a line calls what it knows besides the event's own fields.
+mod key {
+    pub(super) const TIMESTAMP: &str = "timestamp";
+    pub(super) const LEVEL: &str = "level";
+    pub(super) const TARGET: &str = "target";
+    pub(super) const TRACE_ID: &str = "trace_id";
+    pub(super) const SPAN_ID: &str = "span_id";
+    /// As Lambda's own lines and its managed runtimes call it.
+    pub(super) const REQUEST_ID: &str = "requestId";
+
+    /// What goes before the name of a field: something only where it would be taken for one of these.
+    pub(super) fn prefix(field: &str) -> &'static str {
+        match field {
+            TIMESTAMP | LEVEL | TARGET | TRACE_ID | SPAN_ID | REQUEST_ID => "field.",
+            _ => "",
+        }
+    }
+}
+
+/// Writes an event as one line, at once: lines of several threads, or of several processes, do not get into each other.
+pub(super) fn write(event: &Event<'_>, now: SystemTime, format: LogFormat, output: &Output) {
+    scratch::with(|line| {
+        match format {
+            LogFormat::Json => compose(&mut json::Line::begin(line), event, now),
+            LogFormat::Text => compose(&mut text::Line::begin(line), event, now),
+        }
+        // A log that nobody can read is no reason to fail.
+        let _ = output.write(|out| out.write_all(line));
+    });
+}
+
+/// A line of some form, piece by piece.
+trait Form: FieldWriter {
+    fn head(&mut self, now: SystemTime, level: &'static str, target: &str);
+
+    fn span(&mut self, trace_id: TraceId, span_id: SpanId);
+
+    fn request_id(&mut self, id: &str);
+
+    fn end(&mut self);
+}
+
+fn compose(form: &mut impl Form, event: &Event<'_>, now: SystemTime) {
+    let metadata = event.metadata();
+    form.head(now, metadata.level().as_str(), metadata.target());
+    // Not while the context is looked at: a field's text may be made by code that attaches another one.
+    fields::write(event, form);
+    Context::map_current(|context| {
+        let span = context.span();
+        let span = span.span_context();
+        if span.is_valid() {
+            form.span(span.trace_id(), span.span_id());
+        }
+        if let Some(id) = request_id(context) {
+            form.request_id(id);
+        }
+    });
+    form.end();
+}
+
+/// Lower-case hexadecimal digits of an id.
+fn hex(out: &mut Vec<u8>, id: &[u8]) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    out.extend(id.iter().flat_map(|byte| {
+        [
+            DIGITS[usize::from(byte >> 4)],
+            DIGITS[usize::from(byte & 0xf)],
+        ]
+    }));
+}
+
+fn decimal(out: &mut Vec<u8>, mut number: u64) {
+    /// `u64::MAX` has so many digits.
+    const MOST: usize = 20;
+    let mut digits = [0; MOST];
+    let mut first = MOST;
+    loop {
+        first -= 1;
+        digits[first] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[first..]);
+}
+
+fn signed(out: &mut Vec<u8>, number: i64) {
+    if number < 0 {
+        out.push(b'-');
+    }
+    decimal(out, number.unsigned_abs());
+}
+
+#[cfg(test)]
+mod tests;

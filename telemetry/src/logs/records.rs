@@ -1,0 +1,116 @@
+//! Events as log records of OTLP, into a buffer.
+
+use super::fields::{self, FieldWriter, MESSAGE, Value};
+use super::{filter, scratch};
+use crate::buffer::{Buffer, Owner, Record};
+use crate::encode::{self, LogRecord};
+use crate::group::Group;
+use crate::request_id::request_id;
+use opentelemetry::trace::TraceContextExt as _;
+use opentelemetry::{Context, InstrumentationScope};
+use opentelemetry_semantic_conventions::attribute::FAAS_INVOCATION_ID;
+use std::time::SystemTime;
+use tracing::Event;
+
+/// A record that is larger is written again without its attributes: one with very many long ones may be more than a request takes.
+const MAX_RECORD: usize = 1024 * 1024;
+/// What `tracing` begins an event's name with where the program gives it none. The rest is a place in the source.
+const UNNAMED: &str = "event ";
+
+/// Adds an event to the buffer, unless it must not be [exported](filter::is_exported).
+pub(super) fn push(buffer: &Buffer, event: &Event<'_>, now: SystemTime) {
+    let metadata = event.metadata();
+    if !filter::is_exported(metadata) || Context::is_current_telemetry_suppressed() {
+        return;
+    }
+    scratch::with(|out| {
+        // Before the buffer is locked: a field's text may be made by code that logs something itself.
+        let owner = encode(out, event, now, Attributes::Keep);
+        if out.len() > MAX_RECORD {
+            out.clear();
+            encode(out, event, now, Attributes::Leave);
+        }
+        let scope = InstrumentationScope::builder(metadata.target()).build();
+        buffer.push(&Encoded(out), &scope, owner);
+    });
+}
+
+/// A record that is written already.
+struct Encoded<'a>(&'a [u8]);
+
+impl Record for Encoded<'_> {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.0);
+    }
+
+    /// It is short enough, see [`MAX_RECORD`].
+    fn encode_shortened(&self, out: &mut Vec<u8>) {
+        self.encode(out);
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Attributes {
+    Keep,
+    Leave,
+}
+
+/// Writes the record of an event that happens in the active context, and returns that context's group.
+fn encode(out: &mut Vec<u8>, event: &Event<'_>, now: SystemTime, attributes: Attributes) -> Owner {
+    let metadata = event.metadata();
+    encode::log_record(out, |record| {
+        record.time(encode::nanos(now));
+        record.severity(metadata.level());
+        let name = metadata.name();
+        if !name.starts_with(UNNAMED) {
+            record.event_name(name);
+        }
+        let mut writer = Writer {
+            record,
+            attributes,
+            has_invocation_id: false,
+            dropped: 0,
+        };
+        fields::write(event, &mut writer);
+        let Writer {
+            record,
+            has_invocation_id,
+            dropped,
+            ..
+        } = writer;
+        record.dropped_attributes(dropped);
+        // After the fields, and not around them: their texts may be made by code that attaches another context.
+        Context::map_current(|context| {
+            let span = context.span();
+            if span.span_context().is_valid() {
+                record.span(span.span_context());
+            }
+            if let Some(id) = request_id(context).filter(|_| !has_invocation_id) {
+                record.attribute(FAAS_INVOCATION_ID, Value::Text(id));
+            }
+            Group::of(context).cloned()
+        })
+    })
+}
+
+struct Writer<'a, 'b> {
+    record: &'a mut LogRecord<'b>,
+    attributes: Attributes,
+    /// The event names the invocation itself.
+    has_invocation_id: bool,
+    dropped: u32,
+}
+
+impl FieldWriter for Writer<'_, '_> {
+    fn put(&mut self, name: &'static str, value: Value<'_>) {
+        if name == MESSAGE {
+            return self.record.body(value);
+        }
+        if self.attributes == Attributes::Leave {
+            self.dropped += 1;
+            return;
+        }
+        self.has_invocation_id |= name == FAAS_INVOCATION_ID;
+        self.record.attribute(name, value);
+    }
+}

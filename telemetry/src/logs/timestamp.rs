@@ -1,0 +1,129 @@
+//! Times as RFC 3339 has them, in UTC and to the microsecond: `2026-11-21T18:02:24.123456Z`.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+const LENGTH: usize = 27;
+const SECONDS_A_DAY: u64 = 86_400;
+/// The calendar repeats itself after so many years, which are so many days.
+const YEARS_A_CYCLE: u64 = 400;
+const DAYS_A_CYCLE: u64 = 146_097;
+/// From 1 March of the year 0 to 1 January 1970. Years that begin in March have their leap day at the end, where it shifts no month.
+const DAYS_BEFORE_1970: u64 = 719_468;
+/// The last second of the year 9999: RFC 3339 has four digits for the year.
+const LAST_SECOND: u64 = 253_402_300_799;
+
+/// A clock set before 1970 counts as 1970, one after 9999 as its last second.
+pub(super) fn write(out: &mut Vec<u8>, time: SystemTime) {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = since.min(Duration::new(LAST_SECOND, 999_999_999));
+    let (days, second) = (
+        since.as_secs() / SECONDS_A_DAY,
+        since.as_secs() % SECONDS_A_DAY,
+    );
+    let (year, month, day) = date(days);
+    let mut text = *b"0000-00-00T00:00:00.000000Z";
+    const { assert!(b"0000-00-00T00:00:00.000000Z".len() == LENGTH) };
+    digits(&mut text[0..4], year);
+    digits(&mut text[5..7], month);
+    digits(&mut text[8..10], day);
+    digits(&mut text[11..13], second / 3600);
+    digits(&mut text[14..16], second / 60 % 60);
+    digits(&mut text[17..19], second % 60);
+    digits(&mut text[20..26], u64::from(since.subsec_micros()));
+    out.extend_from_slice(&text);
+}
+
+/// Year, month and day of a day counted from 1 January 1970.
+fn date(days: u64) -> (u64, u64, u64) {
+    let days = days + DAYS_BEFORE_1970;
+    let (cycle, day) = (days / DAYS_A_CYCLE, days % DAYS_A_CYCLE);
+    // Without the leap days before it, which there are after 4 years, but not after 100, and again after 400.
+    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    // From March on, five months have 153 days, again and again.
+    let month = (5 * day + 2) / 153;
+    let day_of_month = day - (153 * month + 2) / 5 + 1;
+    let (month, into_next) = match month {
+        0..10 => (month + 3, 0),
+        _ => (month - 9, 1),
+    };
+    (
+        cycle * YEARS_A_CYCLE + year + into_next,
+        month,
+        day_of_month,
+    )
+}
+
+/// Writes a number with leading zeros, as many digits as there is room for.
+fn digits(room: &mut [u8], mut number: u64) {
+    for digit in room.iter_mut().rev() {
+        *digit = b'0' + (number % 10) as u8;
+        number /= 10;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use tracing_subscriber::fmt::format::Writer;
+    use tracing_subscriber::fmt::time::FormatTime as _;
+
+    fn written(time: SystemTime) -> String {
+        let mut out = Vec::new();
+        write(&mut out, time);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn days_around_leap_days_and_the_ends_of_time_are_right() {
+        for (seconds, expected) in [
+            (0, "1970-01-01T00:00:00.000000Z"),
+            (951_782_399, "2000-02-28T23:59:59.000000Z"),
+            (951_782_400, "2000-02-29T00:00:00.000000Z"),
+            (951_868_800, "2000-03-01T00:00:00.000000Z"),
+            (4_107_542_400, "2100-03-01T00:00:00.000000Z"),
+            (LAST_SECOND, "9999-12-31T23:59:59.000000Z"),
+            (LAST_SECOND + 1, "9999-12-31T23:59:59.999999Z"),
+        ] {
+            assert_eq!(written(UNIX_EPOCH + Duration::from_secs(seconds)), expected);
+        }
+        let before = UNIX_EPOCH - Duration::from_secs(1);
+        assert_eq!(written(before), "1970-01-01T00:00:00.000000Z");
+    }
+
+    /// `tracing-subscriber` writes the present only, so this is about today; its years and ours have the same form.
+    #[test]
+    fn the_present_is_what_tracing_subscriber_writes() {
+        let mut theirs = String::new();
+        let clock = tracing_subscriber::fmt::time::SystemTime;
+        let before = written(SystemTime::now());
+        clock.format_time(&mut Writer::new(&mut theirs)).unwrap();
+        let after = written(SystemTime::now());
+        assert!(
+            before <= theirs && theirs <= after,
+            "{before} {theirs} {after}"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn every_day_follows_the_one_before(day in 1u64..LAST_SECOND / SECONDS_A_DAY) {
+            let (before, after) = (date(day - 1), date(day));
+            let (year, month, last) = before;
+            let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+            let days_in_month = match month {
+                2 if is_leap => 29,
+                2 => 28,
+                4 | 6 | 9 | 11 => 30,
+                _ => 31,
+            };
+            let expected = match (month, last) {
+                (12, 31) => (year + 1, 1, 1),
+                (_, last) if last == days_in_month => (year, month + 1, 1),
+                (_, last) => (year, month, last + 1),
+            };
+            prop_assert_eq!(after, expected);
+        }
+    }
+}
