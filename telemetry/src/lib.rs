@@ -66,7 +66,8 @@
 //! | `OTEL_EXPORTER_OTLP_CERTIFICATE` | PEM file with the authorities to trust, and no others | the public ones, compiled in |
 //! | `OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE`, `OTEL_EXPORTER_OTLP_CLIENT_KEY` | PEM files with who the program is, one with the other | nobody |
 //!
-//! `OTEL_EXPORTER_OTLP_HEADERS_SECRET` names a secret that holds more headers for all signals, where the program has a source for such: see [`HeaderSource`].
+//! `OTEL_EXPORTER_OTLP_HEADERS_SECRET` names a secret that holds more headers for all signals, which win over the others, where the program has
+//! a [`HeaderSource`] for such: it is asked at start, and again after a 401 or 403.
 //!
 //! An endpoint is read as people write it:
 //!

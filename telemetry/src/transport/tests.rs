@@ -25,6 +25,7 @@ pub(super) fn soon() -> Instant {
 
 pub(super) fn otlp(url: &str, protocol: Protocol) -> Otlp {
     Otlp {
+        held_headers: None,
         endpoint: Endpoint::parse(url, DefaultScheme::Http).unwrap(),
         protocol,
         headers: HeaderMap::new(),

@@ -84,11 +84,12 @@ async fn serve(
         api::Config {
             sender,
             tracer,
+            meter: telemetry.meter(SCOPE, env!("CARGO_PKG_VERSION")),
             shutdown_timeout: config.shutdown_timeout,
         },
         stop,
     )
-    .await?;
+    .await;
     match drain {
         Drain::Complete => info!("stopped"),
         Drain::TimedOut => warn!("stopped before every accepted request was answered"),
@@ -119,6 +120,4 @@ enum Failure {
     },
     #[error("cannot wait for signals")]
     Signals(#[source] io::Error),
-    #[error(transparent)]
-    Serve(#[from] api::ServeError),
 }

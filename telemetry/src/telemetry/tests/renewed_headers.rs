@@ -22,7 +22,7 @@ async fn with_source(
     }
     held.start().await;
     let resource = resource::detect(&config, SERVICE).await;
-    Telemetry::new(&config, resource, None, Output::captured())
+    Telemetry::new(&config, resource, config.log_buffer(), Output::captured())
 }
 
 /// The values of this header in all requests, one after the other.
