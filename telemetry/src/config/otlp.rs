@@ -4,13 +4,17 @@ mod headers;
 mod names;
 mod route;
 
+pub(crate) use headers::header_list;
+
 use super::certificates::{self, Certificates};
 use super::reader::Reader;
 use crate::endpoint::Endpoint;
+use crate::header_source::HeldHeaders;
 use crate::signal::Signal;
 use http::HeaderMap;
 use names::Names;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The specification's default of `OTEL_EXPORTER_OTLP_TIMEOUT`. A flush's own deadline is usually much earlier.
@@ -40,6 +44,13 @@ impl Export {
             Self::Otlp(otlp) => Some(otlp),
         }
     }
+
+    pub(crate) fn otlp_mut(&mut self) -> Option<&mut Otlp> {
+        match self {
+            Self::Nowhere | Self::Console => None,
+            Self::Otlp(otlp) => Some(otlp),
+        }
+    }
 }
 
 /// How to reach the collector.
@@ -50,6 +61,8 @@ pub(crate) struct Otlp {
     pub(crate) protocol: Protocol,
     /// May hold keys: never logged, except for the names.
     pub(crate) headers: HeaderMap,
+    /// Others, which win over these.
+    pub(crate) held_headers: Option<Arc<HeldHeaders>>,
     /// For one request.
     pub(crate) timeout: Duration,
     pub(crate) compression: Compression,
@@ -139,6 +152,7 @@ fn otlp(reader: &mut Reader<'_>, signal: Signal, names: &Names) -> Export {
         endpoint,
         protocol,
         headers,
+        held_headers: None,
         timeout,
         compression,
         certificates,
