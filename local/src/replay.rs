@@ -140,7 +140,9 @@ fn read(inputs: Vec<Input>) -> mpsc::Receiver<Event> {
         for input in inputs {
             let name = input.name.clone();
             let read = scan(input, |found| {
-                events.blocking_send(Event::Found(name.clone(), found)).is_ok()
+                events
+                    .blocking_send(Event::Found(name.clone(), found))
+                    .is_ok()
             });
             if let Err(source) = read {
                 let failed = Event::Failed(ReplayError::Read { name, source });

@@ -91,7 +91,9 @@ impl<'a> Delivery<'a> {
                 Ok(())
             }
             Err(text) => {
-                parcels.iter().for_each(|parcel| report.refuse(refused(parcel, text.clone())));
+                parcels
+                    .iter()
+                    .for_each(|parcel| report.refuse(refused(parcel, text.clone())));
                 Ok(())
             }
         }
@@ -105,7 +107,11 @@ impl<'a> Delivery<'a> {
         report: &mut Report,
     ) -> Result<Result<(), String>, ReplayError> {
         // Requests one behind the other are one request with the spans of all.
-        let request: Vec<u8> = parcels.iter().flat_map(|parcel| &parcel.request).copied().collect();
+        let request: Vec<u8> = parcels
+            .iter()
+            .flat_map(|parcel| &parcel.request)
+            .copied()
+            .collect();
         let accepted = match patiently(sender, request.into(), report).await {
             Ok(accepted) => accepted,
             Err(SendFailure::Refused(text)) => return Ok(Err(text)),
@@ -116,7 +122,8 @@ impl<'a> Delivery<'a> {
         report.sent += spans - rejected;
         report.reject(rejected, accepted.message);
         // Those that were rejected must not be sent again either.
-        self.ledger.enter(parcels.iter().map(|parcel| parcel.id.as_str()))?;
+        self.ledger
+            .enter(parcels.iter().map(|parcel| parcel.id.as_str()))?;
         Ok(Ok(()))
     }
 }

@@ -38,7 +38,11 @@ impl fmt::Display for Incomplete {
         /// As many numbers are told.
         const MAX_TOLD: usize = 10;
         let Self { id, missing, parts } = self;
-        let (noun, verb) = if missing.len() == 1 { ("fragment", "is") } else { ("fragments", "are") };
+        let (noun, verb) = if missing.len() == 1 {
+            ("fragment", "is")
+        } else {
+            ("fragments", "are")
+        };
         write!(formatter, "spill {id}: {noun} ")?;
         for (at, number) in missing.iter().take(MAX_TOLD).enumerate() {
             let separator = if at > 0 { ", " } else { "" };
@@ -135,7 +139,10 @@ mod tests {
         assert_eq!(fragments.put("b", fragment(1, 2)), None);
         assert_eq!(fragments.put("a", fragment(2, 3)).unwrap(), "<1><2><3>");
         let incomplete = fragments.oldest().unwrap();
-        assert_eq!(incomplete.to_string(), "spill b: fragment 2 of 2 is missing");
+        assert_eq!(
+            incomplete.to_string(),
+            "spill b: fragment 2 of 2 is missing"
+        );
         assert_eq!((fragments.oldest(), fragments.bytes), (None, 0));
     }
 
@@ -144,7 +151,8 @@ mod tests {
         let mut fragments = Fragments::new();
         fragments.put("a", fragment(13, 13));
         let text = fragments.oldest().unwrap().to_string();
-        let expected = "spill a: fragments 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 2 more of 13 are missing";
+        let expected =
+            "spill a: fragments 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 2 more of 13 are missing";
         assert_eq!(text, expected);
     }
 

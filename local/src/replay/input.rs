@@ -39,7 +39,10 @@ impl Input {
     /// Its text, unpacked where it is packed.
     pub(super) fn text(mut self) -> io::Result<Box<dyn Read + Send>> {
         let mut first = Vec::new();
-        self.reader.by_ref().take(GZIP.len() as u64).read_to_end(&mut first)?;
+        self.reader
+            .by_ref()
+            .take(GZIP.len() as u64)
+            .read_to_end(&mut first)?;
         let is_packed = first == GZIP;
         let whole = Cursor::new(first).chain(self.reader);
         Ok(match is_packed {

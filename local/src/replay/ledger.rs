@@ -153,7 +153,10 @@ mod tests {
         let path = folder.path().join("new/ledger");
         let mut ledger = Ledger::open(&path, ENDPOINT).unwrap();
         ledger.enter(["a-0", "a-1"].into_iter()).unwrap();
-        assert!(matches!(Ledger::open(&path, ENDPOINT), Err(LedgerError::Busy(_))));
+        assert!(matches!(
+            Ledger::open(&path, ENDPOINT),
+            Err(LedgerError::Busy(_))
+        ));
         drop(ledger);
         let ledger = Ledger::open(&path, ENDPOINT).unwrap();
         assert!(ledger.has("a-0") && ledger.has("a-1") && !ledger.has("a-2"));
@@ -182,7 +185,10 @@ mod tests {
             ("baton replay ledger 1\n\n", 2),
         ] {
             let error = entries(text, path, ENDPOINT).unwrap_err().to_string();
-            assert!(error.contains(&format!("line {line} of")), "{text:?}: {error}");
+            assert!(
+                error.contains(&format!("line {line} of")),
+                "{text:?}: {error}"
+            );
         }
         assert!(entries("", path, ENDPOINT).unwrap().is_empty());
     }

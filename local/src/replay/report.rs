@@ -73,15 +73,15 @@ impl Report {
 
     /// For programs: one object.
     pub(crate) fn to_json(&self) -> Value {
-        let refused = self.refused.iter().map(|refused| {
-            json!({ "id": refused.id, "spans": refused.spans, "error": refused.text })
-        });
+        let refused = self.refused.iter().map(
+            |refused| json!({ "id": refused.id, "spans": refused.spans, "error": refused.text }),
+        );
         let incomplete = self.incomplete.iter().map(|incomplete| {
             json!({ "id": incomplete.id, "missing": incomplete.missing, "parts": incomplete.parts })
         });
-        let damaged = self.damaged.iter().map(|damaged| {
-            json!({ "file": damaged.file, "line": damaged.line, "error": damaged.text })
-        });
+        let damaged = self.damaged.iter().map(
+            |damaged| json!({ "file": damaged.file, "line": damaged.line, "error": damaged.text }),
+        );
         json!({
             "endpoint": self.endpoint,
             "dry_run": self.is_dry_run,
@@ -111,13 +111,21 @@ impl fmt::Display for Report {
             return writeln!(formatter, "no spilled spans found");
         }
         let found = Count(self.spans, "span");
-        writeln!(formatter, "found         {found} in {}", Count(self.lines, "line"))?;
+        writeln!(
+            formatter,
+            "found         {found} in {}",
+            Count(self.lines, "line")
+        )?;
         if self.is_dry_run {
             writeln!(formatter, "would send    {}", Count(self.left, "span"))?;
         } else {
             let requests = Count(self.requests, "request");
             let sent = Count(self.sent, "span");
-            writeln!(formatter, "sent          {sent} in {requests} to {}", self.endpoint)?;
+            writeln!(
+                formatter,
+                "sent          {sent} in {requests} to {}",
+                self.endpoint
+            )?;
         }
         for (what, spans) in [
             ("sent before  ", self.already),

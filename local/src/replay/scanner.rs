@@ -106,7 +106,10 @@ impl<R: Read> Scanner<R> {
                 break;
             }
             let first = end.saturating_sub(LOOKBACK);
-            let Some(before) = self.buffer[first..end].iter().rposition(|byte| *byte == b'{') else {
+            let Some(before) = self.buffer[first..end]
+                .iter()
+                .rposition(|byte| *byte == b'{')
+            else {
                 break;
             };
             end = first + before;
@@ -182,7 +185,8 @@ impl<R: Read> Scanner<R> {
                 outcome => break outcome,
             }
         };
-        self.buffer.truncate(length + outcome.as_ref().copied().unwrap_or(0));
+        self.buffer
+            .truncate(length + outcome.as_ref().copied().unwrap_or(0));
         let count = outcome?;
         self.is_at_end = count == 0;
         Ok(count > 0)
