@@ -28,8 +28,8 @@ pub(super) fn is_exported(metadata: &Metadata<'_>) -> bool {
         // What OTLP goes over, over HTTP/1.1 by itself and over gRPC with all of these.
         ("h2" | "hyper" | "hyper_rustls" | "hyper_util", _) => false,
         ("rustls" | "tokio_rustls" | "tonic" | "tower", _) => false,
-        ("baton_telemetry", module) => {
-            *metadata.level() <= Level::WARN && module != super::OF_DROPPED_RECORDS
+        ("baton_telemetry", _) => {
+            *metadata.level() <= Level::WARN && target != super::OF_DROPPED_RECORDS
         }
         _ => true,
     }

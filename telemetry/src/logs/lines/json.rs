@@ -22,9 +22,7 @@ impl<'a> Line<'a> {
 
     fn name(&mut self, name: &str) {
         self.0.extend_from_slice(b",\"");
-        if key::is_taken(name) {
-            self.0.extend_from_slice(key::FIELD_PREFIX.as_bytes());
-        }
+        self.0.extend_from_slice(key::prefix(name).as_bytes());
         escaped(self.0, name);
         self.0.extend_from_slice(b"\":");
     }

@@ -14,8 +14,9 @@ impl<'a> Line<'a> {
         Self(out)
     }
 
-    fn key(&mut self, name: &str) {
+    fn key(&mut self, prefix: &str, name: &str) {
         self.0.push(b' ');
+        self.0.extend_from_slice(prefix.as_bytes());
         bare(self.0, name);
         self.0.push(b'=');
     }
@@ -60,14 +61,14 @@ impl Form for Line<'_> {
     }
 
     fn span(&mut self, trace_id: TraceId, span_id: SpanId) {
-        self.key(key::TRACE_ID);
+        self.key("", key::TRACE_ID);
         hex(self.0, &trace_id.to_bytes());
-        self.key(key::SPAN_ID);
+        self.key("", key::SPAN_ID);
         hex(self.0, &span_id.to_bytes());
     }
 
     fn request_id(&mut self, id: &str) {
-        self.key(key::REQUEST_ID);
+        self.key("", key::REQUEST_ID);
         value_text(self.0, id);
     }
 
@@ -81,7 +82,7 @@ impl FieldWriter for Line<'_> {
         if name == MESSAGE {
             return self.message(value);
         }
-        self.key(name);
+        self.key(key::prefix(name), name);
         self.value(value);
     }
 }
