@@ -2,50 +2,13 @@
 
 import os
 
+import outages
 from measure import median, one_processor
+from rows import PEERS, Row, itself, over, percent, ratio
 
-# The functions that are compared, in the order of the table's columns.
-PEERS = ["bare", "noop", "direct"]
 # Milliseconds to a collector in the same region, at the far end.
 FAR_COLLECTOR = "20"
 MEGABYTE = 1_000_000
-
-
-class Row:
-    """A figure of each function, and what is said about Baton's."""
-
-    def __init__(self, title, values, show, compare=None, say=None, must=None, aim=None, note=None):
-        self.title = title
-        self.values = values
-        self.show = show
-        # What could not be measured is neither within the limit nor beyond it.
-        self.compared = compare(values["noop"], values["bare"]) if compare and not note else None
-        self.say = say or show
-        self.must = must
-        self.limit = f"≤ {self.say(must)}" if must is not None else ""
-        self.aim = self.say(aim) if aim is not None else ""
-        self.note = note
-
-    def shown(self):
-        return [self.show(self.values[peer]) if self.values.get(peer) is not None else "-" for peer in PEERS]
-
-    def result(self):
-        return self.note or (self.say(self.compared) if self.compared is not None else "-")
-
-    def is_exceeded(self):
-        return self.must is not None and self.compared is not None and self.compared > self.must
-
-
-def ratio(noop, bare):
-    return noop / bare
-
-
-def over(noop, bare):
-    return noop - bare
-
-
-def itself(noop, _bare):
-    return noop
 
 
 def times(value):
@@ -63,15 +26,31 @@ def plain(bench):
 # ---- the figures ----------------------------------------------------------------------------------------------------------
 
 
+# Records in an invocation, and the invocations of the two runs whose difference is counted: few, because each is like the other.
+COUNTED = [(1, 50, 250), (10, 30, 130), (100, 10, 40)]
+# What is exported: which function of Baton's, its variables, and by batch what it may cost and what it should. The first is what `direct`
+# does as well.
+EXPORTED = [
+    ("traces", "noop", ["OTEL_METRICS_EXPORTER=none"], {1: 1.25, 10: 1.12, 100: 1.12}, {1: 1.10, 10: 1.00, 100: 1.00}),
+    ("traces and metrics", "noop", [], {1: 1.9, 10: 1.25, 100: 1.15}, {}),
+    ("the same, and a line on stdout for each record", "logging", [], {}, {}),
+    ("the same, and that line over OTLP", "logging", ["OTEL_LOGS_EXPORTER=otlp"], {}, {}),
+]
+
+
 def instructions(bench, mode):
-    """Counted, not timed: the same on a busy machine. Invocations are few, because each is like the other."""
-    for batch, fewer, more, must, aim in [(1, 50, 250, 1.25, 1.10), (10, 30, 130, 1.12, 1.00), (100, 10, 40, 1.12, 1.00)]:
-        title = f"instructions per invocation, batch {batch}"
-        if not bench.valgrind:
-            yield Row(title, {}, str, note="skipped: no valgrind")
-            continue
-        values = {peer: bench.instructions(peer, batch, fewer, more) for peer in present(bench)}
-        yield Row(title, values, lambda count: f"{count / 1000:,.0f} k", ratio, times, must, aim)
+    """Counted, not timed: the same on a busy machine."""
+    if not bench.valgrind:
+        yield Row("instructions per invocation", {}, str, note="skipped: no valgrind")
+        return
+    for batch, fewer, more in COUNTED:
+        without = {peer: bench.instructions(peer, batch, fewer, more) for peer in present(bench) if peer != "noop"}
+        for what, function, variables, musts, aims in EXPORTED:
+            variables = [option for variable in variables for option in ("--set", variable)]
+            values = {**without, "noop": bench.instructions(function, batch, fewer, more, what, variables)}
+            without.pop("direct", None)
+            title = f"instructions per invocation, batch {batch}: {what}"
+            yield Row(title, values, lambda count: f"{count / 1000:,.0f} k", ratio, times, musts.get(batch), aims.get(batch))
 
 
 def processor_time(bench, mode):
@@ -126,13 +105,8 @@ def large_batch(bench, mode):
     yield Row("peak memory, batch 10,000", memory, lambda mb: f"{mb:.1f} MB", over, lambda mb: f"{mb:+.1f} MB", 12)
 
 
-def percent(share):
-    # The limit is none at all: what is rounded away must show.
-    return "0 %" if share == 0 else f"{max(share * 100, 0.01):.2f} %"
-
-
 def sizes(bench, mode):
-    values = {peer: os.path.getsize(bench.binaries[peer]) / MEGABYTE for peer in bench.binaries}
+    values = {name: os.path.getsize(path) / MEGABYTE for name, path in bench.binaries.items()}
     # Baton's has TLS by default; the others are shown with what they have.
     if "direct-tls" in values:
         values["direct"] = values["direct-tls"]
@@ -140,6 +114,18 @@ def sizes(bench, mode):
     yield Row(title, values, lambda mb: f"{mb:.2f} MB", itself, None, 3.3, 2.5)
 
 
-ALL = [instructions, processor_time, init, threads, responses, large_batch, sizes]
+ALL = [
+    instructions,
+    processor_time,
+    init,
+    threads,
+    responses,
+    large_batch,
+    outages.failing,
+    outages.hanging,
+    outages.flaky,
+    outages.replay,
+    sizes,
+]
 # What does not depend on how busy the machine is.
-CHECKED = [instructions, threads, large_batch, sizes]
+CHECKED = [instructions, threads, large_batch, outages.hanging, outages.flaky, outages.replay, sizes]

@@ -58,14 +58,14 @@ class Bench:
                 lines[variant].append(self.run(name, f"{what}, {variant}", [*options, *own]))
         return lines
 
-    def instructions(self, name, batch, fewer, more):
+    def instructions(self, name, batch, fewer, more, what="alone", own=()):
         """Instructions of one invocation: the difference of two runs, which have the same start and the same end."""
         counts = []
         for invocations in (fewer, more):
-            counts.append(self._count(name, batch, invocations)["instructions"])
+            counts.append(self._count(name, batch, invocations, what, own)["instructions"])
         return (counts[1] - counts[0]) / (more - fewer)
 
-    def _count(self, name, batch, invocations):
+    def _count(self, name, batch, invocations, what, own):
         out = self.folder / "callgrind.out"
         out.unlink(missing_ok=True)
         valgrind = [self.valgrind, "--tool=callgrind", f"--callgrind-out-file={out}"]
@@ -76,8 +76,8 @@ class Bench:
             totals = [text for text in out.read_text().splitlines() if text.startswith("totals:")]
             return {"instructions": int(totals[-1].split()[1])}
 
-        options = ["--batch", str(batch), "--invocations", str(invocations)]
-        return self.run(name, "instructions", options, before=valgrind, after=count)
+        options = ["--batch", str(batch), "--invocations", str(invocations), *own]
+        return self.run(name, f"instructions, {what}", options, before=valgrind, after=count)
 
 
 @contextlib.contextmanager

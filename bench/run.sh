@@ -40,9 +40,12 @@ fi
 peer() { cargo build --quiet --locked --manifest-path "$here/Cargo.toml" --target-dir "$target" "$@" >&2; }
 peer --package harness --profile tool
 peer --package bare --release
-(cd "$root" && cargo build --quiet --locked --release --package baton-lambda --example noop >&2)
+ours() { (cd "$root" && cargo build --quiet --locked "$@" >&2); }
+ours --package baton-lambda --release --example noop --example logging
+# It is not measured, and tests build it like this as well.
+ours --package baton-local --bin baton
 
-binaries=("bare=$target/release/bare" "noop=$target/release/examples/noop")
+binaries=("bare=$target/release/bare" "noop=$target/release/examples/noop" "logging=$target/release/examples/logging" "baton=$target/debug/baton")
 if [ "$mode" != check ]; then
   mkdir -p "$target/bench"
   if [ "$mode" = full ]; then

@@ -90,6 +90,7 @@
 //! |---|---|
 //! | `dead-letter-queue` | sending permanent failures to a dead-letter queue, with the AWS SDK for it |
 //! | `graceful-shutdown` | an internal extension, so that Lambda sends SIGTERM before it ends the process: handlers have 120 ms then, a flush 100 ms, everything 270 ms |
+//! | `grpc` | OTLP over gRPC, where the standard variables ask for it |
 //! | `tracing` | spans of the `tracing` macros become spans inside the message's |
 //!
 //! # Where a message's context comes from

@@ -6,13 +6,19 @@ mod log_filter;
 mod metrics;
 mod otlp;
 mod pairs;
+mod platform;
 mod reader;
+#[cfg(feature = "replay")]
+mod replay;
 mod sampler;
 
 pub(crate) use certificates::{Certificates, ClientIdentity};
 pub(crate) use metrics::Temporality;
-pub(crate) use otlp::{Compression, Export, Otlp, Protocol};
+pub(crate) use otlp::{Compression, Export, Otlp, Protocol, header_list};
+pub(crate) use platform::{KubernetesEnvironment, LambdaEnvironment, Platform};
 pub(crate) use reader::Problem;
+#[cfg(feature = "replay")]
+pub(crate) use replay::traces_for_replay;
 pub(crate) use sampler::SamplerChoice;
 
 use crate::buffer::{Bounds, Buffer};
@@ -28,6 +34,9 @@ const DEFAULT_SCHEDULE_DELAY: Duration = Duration::from_secs(5);
 const MIN_INTERVAL: Duration = Duration::from_millis(10);
 /// The specification's default for attributes and events of a span.
 const DEFAULT_COUNT_LIMIT: u32 = 128;
+
+/// Refers to more headers of the export, as [`HeaderSource`](crate::HeaderSource) tells.
+pub(crate) const HEADERS_SECRET: &str = "OTEL_EXPORTER_OTLP_HEADERS_SECRET";
 
 /// Everything that can be set, parsed.
 #[derive(Debug)]
@@ -57,6 +66,7 @@ pub(crate) struct Config {
     pub(crate) service_name: Option<String>,
     /// `OTEL_RESOURCE_ATTRIBUTES`, percent-decoded, in their order.
     pub(crate) resource_attributes: Vec<(String, String)>,
+    pub(crate) coralogix: Coralogix,
     pub(crate) platform: Platform,
     pub(crate) log_filter: Targets,
     pub(crate) log_format: LogFormat,
@@ -79,24 +89,11 @@ pub(crate) enum LogFormat {
     Text,
 }
 
-/// Where the process runs, as far as the environment tells.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Platform {
-    Lambda(LambdaEnvironment),
-    /// With the address of the task's metadata.
-    Ecs(String),
-    Elsewhere,
-}
-
-/// What Lambda sets for every function ("Defined runtime environment variables" of the Lambda developer guide).
+/// What Coralogix sorts telemetry by, in the variables that its own extension and integrations read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct LambdaEnvironment {
-    pub(crate) function_name: String,
-    pub(crate) function_version: Option<String>,
-    pub(crate) region: Option<String>,
-    pub(crate) log_stream: Option<String>,
-    pub(crate) log_group: Option<String>,
-    pub(crate) memory_megabytes: Option<i64>,
+pub(crate) struct Coralogix {
+    pub(crate) application: Option<String>,
+    pub(crate) subsystem: Option<String>,
 }
 
 impl Config {
@@ -126,14 +123,18 @@ impl Config {
             metric_buffer_bytes: buffers::metric_bytes(&mut reader),
             temporality: metrics::temporality(&mut reader),
             metric_interval: metrics::interval(&mut reader),
-            headers_secret: reader.text("OTEL_EXPORTER_OTLP_HEADERS_SECRET"),
+            headers_secret: reader.text(HEADERS_SECRET),
             schedule_delay: reader
                 .milliseconds("OTEL_BSP_SCHEDULE_DELAY")
                 .unwrap_or(DEFAULT_SCHEDULE_DELAY)
                 .max(MIN_INTERVAL),
             service_name: reader.text("OTEL_SERVICE_NAME"),
             resource_attributes: resource_attributes(&mut reader),
-            platform: platform(&mut reader),
+            coralogix: Coralogix {
+                application: first(&reader, ["CX_APPLICATION", "CX_APPLICATION_NAME"]),
+                subsystem: first(&reader, ["CX_SUBSYSTEM", "CX_SUBSYSTEM_NAME"]),
+            },
+            platform: platform::read(&mut reader),
             log_filter: log_filter::read(&mut reader),
             log_format: log_format(&mut reader),
         };
@@ -145,6 +146,10 @@ impl Config {
         let otlp = self.logs.otlp();
         otlp.map(|_| Buffer::new(self.log_bounds))
     }
+}
+
+fn first<const N: usize>(reader: &Reader<'_>, names: [&str; N]) -> Option<String> {
+    names.into_iter().find_map(|name| reader.text(name))
 }
 
 fn spill(reader: &mut Reader<'_>) -> bool {
@@ -209,23 +214,6 @@ fn resource_attributes(reader: &mut Reader<'_>) -> Vec<(String, String)> {
             reader.problem(NAME, &member, form, "all of it is left out");
             Vec::new()
         }
-    }
-}
-
-fn platform(reader: &mut Reader<'_>) -> Platform {
-    if let Some(function_name) = reader.text("AWS_LAMBDA_FUNCTION_NAME") {
-        return Platform::Lambda(LambdaEnvironment {
-            function_name,
-            function_version: reader.text("AWS_LAMBDA_FUNCTION_VERSION"),
-            region: reader.text("AWS_REGION"),
-            log_stream: reader.text("AWS_LAMBDA_LOG_STREAM_NAME"),
-            log_group: reader.text("AWS_LAMBDA_LOG_GROUP_NAME"),
-            memory_megabytes: reader.number("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "a whole number"),
-        });
-    }
-    match reader.text("ECS_CONTAINER_METADATA_URI_V4") {
-        Some(uri) => Platform::Ecs(uri),
-        None => Platform::Elsewhere,
     }
 }
 

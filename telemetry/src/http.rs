@@ -14,6 +14,8 @@ mod retry_after;
 mod tls;
 
 pub(crate) use body::Frames;
+#[cfg(feature = "grpc")]
+pub(crate) use dial::Dialed;
 pub(crate) use dial::Dialer;
 #[cfg(feature = "grpc")]
 pub(crate) use response::MAX_RESPONSE;
@@ -49,9 +51,6 @@ pub(crate) enum SendError {
     ServerName,
     #[error("the connection broke")]
     Broken(#[source] std::io::Error),
-    #[cfg(feature = "grpc")]
-    #[error("the HTTP/2 connection broke")]
-    Http2(#[source] hyper::Error),
     #[cfg(feature = "grpc")]
     #[error("the answer is not gRPC")]
     NotGrpc,

@@ -21,35 +21,81 @@
 //!
 //! # Environment
 //!
-//! An empty variable counts as unset. What is wrong gives one line in the log, then the default or no export.
+//! An empty variable counts as unset, and words are read without regard to case. What is wrong gives one line in the log, with the variable,
+//! the form expected and what was found (unless it may be secret), then the default or no export: the program runs.
 //!
 //! | Variable | Meaning | Default |
 //! |---|---|---|
-//! | `OTEL_SDK_DISABLED` | `true`: no traces | `false` |
-//! | `OTEL_TRACES_EXPORTER` | `otlp` or `none` | `otlp` |
-//! | `OTEL_EXPORTER_OTLP_ENDPOINT` | base URL, `/v1/traces` is added; without a scheme TLS is meant | `http://localhost:4318` |
-//! | `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` | the whole URL, used as it is | |
-//! | `OTEL_EXPORTER_OTLP_INSECURE` | `true`: an endpoint without a scheme means plain HTTP | `false` |
-//! | `OTEL_EXPORTER_OTLP_PROTOCOL`, `…_TRACES_PROTOCOL` | `http/protobuf` | `http/protobuf` |
-//! | `OTEL_EXPORTER_OTLP_HEADERS`, `…_TRACES_HEADERS` | `name=value,…`; values are percent-decoded and may contain spaces | |
-//! | `OTEL_EXPORTER_OTLP_COMPRESSION`, `…_TRACES_COMPRESSION` | `none` | `none` |
-//! | `OTEL_EXPORTER_OTLP_TIMEOUT`, `…_TRACES_TIMEOUT` | of one request, in milliseconds | `10000` |
+//! | `OTEL_SDK_DISABLED` | `true`: no traces, no metrics, and logs on stdout only | `false` |
+//! | `OTEL_TRACES_EXPORTER`, `OTEL_METRICS_EXPORTER` | `otlp`, `console` (OTLP/JSON lines on stdout) or `none` | `otlp` |
+//! | `OTEL_LOGS_EXPORTER` | the same; on stdout every line is in any case | `none` |
 //! | `OTEL_SERVICE_NAME` | `service.name` | the function's name, or what the program says |
-//! | `OTEL_RESOURCE_ATTRIBUTES` | `key=value,…`, percent-encoded | |
-//! | `OTEL_TRACES_SAMPLER`, `…_ARG` | the six standard samplers | `parentbased_always_on` |
+//! | `OTEL_RESOURCE_ATTRIBUTES` | `key=value,…`, percent-encoded; `deployment.environment` is taken for `deployment.environment.name` as well | |
+//! | `CX_APPLICATION`, else `CX_APPLICATION_NAME` | `cx.application.name`, for Coralogix | |
+//! | `CX_SUBSYSTEM`, else `CX_SUBSYSTEM_NAME` | `cx.subsystem.name`, for Coralogix | |
 //! | `OTEL_PROPAGATORS` | of `tracecontext`, `baggage`, `xray`, `none`; `xray-lambda` is not taken, for the span that it names is X-Ray's own | `tracecontext,baggage` |
+//! | `OTEL_TRACES_SAMPLER`, `OTEL_TRACES_SAMPLER_ARG` | the six standard samplers | `parentbased_always_on` |
 //! | `OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT`, `OTEL_SPAN_EVENT_COUNT_LIMIT` | of one span | `128` |
 //! | `OTEL_SPAN_LINK_COUNT_LIMIT` | of one span | unlimited |
-//! | `OTEL_BSP_MAX_QUEUE_SIZE` | spans that the buffer holds | `50000` |
-//! | `BATON_SPAN_BUFFER_BYTES` | bytes that the buffer holds | 32 MiB |
 //! | `OTEL_BSP_SCHEDULE_DELAY` | between two exports in the background, in milliseconds, at least 10 | `5000` |
+//! | `OTEL_METRIC_EXPORT_INTERVAL` | between two exports of metrics in the background, in milliseconds, at least 10 | `60000` |
+//! | `OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE` | `delta`, `cumulative` or `lowmemory` | `delta`, since processes that come and go add up only so |
+//! | `OTEL_BSP_MAX_QUEUE_SIZE`, `BATON_SPAN_BUFFER_BYTES` | spans that wait for the collector, and their bytes | `50000`, 32 MiB |
+//! | `OTEL_BLRP_MAX_QUEUE_SIZE`, `BATON_LOG_BUFFER_BYTES` | log records that do, and their bytes | `20000`, 8 MiB |
+//! | `BATON_METRIC_BUFFER_BYTES` | bytes of metrics that do | 1 MiB |
+//! | `BATON_SPILL` | `stdout`: what the collector does not take is written there for `baton replay`; `none`: it is dropped, and counted | `stdout` |
 //! | `RUST_LOG` | level, or list of `target=level` and a level for the rest; a word without `=` must be a level: all of a target is `target=trace` | `AWS_LAMBDA_LOG_LEVEL` |
 //! | `AWS_LAMBDA_LOG_LEVEL` | one of Lambda's levels, where `FATAL` means `error` | `info` |
+//! | `AWS_LAMBDA_LOG_FORMAT` | `JSON` or `Text` | `JSON`, even where Lambda's own is text |
 //!
 //! OpenTelemetry's own crates (targets `opentelemetry…`) log warnings at most, unless `RUST_LOG` names them.
 //!
-//! What Lambda and ECS set describes the resource: `AWS_LAMBDA_FUNCTION_NAME`, `…_VERSION` and `…_MEMORY_SIZE`, `AWS_LAMBDA_LOG_GROUP_NAME`
-//! and `…_STREAM_NAME`, `AWS_REGION`; `ECS_CONTAINER_METADATA_URI_V4`, which is asked for at most a second.
+//! ## The collector
+//!
+//! Each of these is for all signals. `OTEL_EXPORTER_OTLP_TRACES_…`, `OTEL_EXPORTER_OTLP_METRICS_…` and `OTEL_EXPORTER_OTLP_LOGS_…` are for
+//! one, and win.
+//!
+//! | Variable | Meaning | Default |
+//! |---|---|---|
+//! | `OTEL_EXPORTER_OTLP_PROTOCOL` | `http/protobuf`; with the feature `grpc` also `grpc` | by the endpoint |
+//! | `OTEL_EXPORTER_OTLP_ENDPOINT` | where the collector is | `http://localhost:4318`, for `grpc` `http://localhost:4317` |
+//! | `OTEL_EXPORTER_OTLP_INSECURE` | `true`: an endpoint without a scheme means no TLS | `false` |
+//! | `OTEL_EXPORTER_OTLP_HEADERS` | `name=value,…`; values are percent-decoded and may contain spaces. A signal's own are added to those for all | |
+//! | `OTEL_EXPORTER_OTLP_COMPRESSION` | `gzip` or `none` | `none` |
+//! | `OTEL_EXPORTER_OTLP_TIMEOUT` | of one request, in milliseconds, within its flush; `0` is no limit of its own | `10000` |
+//! | `OTEL_EXPORTER_OTLP_CERTIFICATE` | PEM file with the authorities to trust, and no others | the public ones, compiled in |
+//! | `OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE`, `OTEL_EXPORTER_OTLP_CLIENT_KEY` | PEM files with who the program is, one with the other | nobody |
+//!
+//! `OTEL_EXPORTER_OTLP_HEADERS_SECRET` names a secret that holds more headers for all signals, which win over the others, where the program has
+//! a [`HeaderSource`] for such: it is asked at start, and again after a 401 or 403.
+//!
+//! An endpoint is read as people write it:
+//!
+//! | Endpoint | without a protocol means |
+//! |---|---|
+//! | port 4317, with or without a scheme | `grpc` |
+//! | without a scheme, such as `ingress.eu2.coralogix.com:443` | `grpc` over TLS; port 4318 means `http/protobuf` |
+//! | anything else | `http/protobuf` |
+//!
+//! Over `http/protobuf` the endpoint for all signals is a base, to which `/v1/traces`, `/v1/metrics` or `/v1/logs` is added, and a signal's
+//! own is used as it is. Over `grpc` neither has a path. An endpoint, a protocol or a certificate that is set and cannot be used is no
+//! reason to send telemetry, and perhaps keys, elsewhere: the signal is not exported then.
+//!
+//! ## The resource
+//!
+//! It says what runs, the most specific last: what the program says of itself, the platform, `OTEL_RESOURCE_ATTRIBUTES`, and the variables
+//! for a single attribute. The platform is what these variables tell, which it sets by itself or by its manifests:
+//!
+//! | Platform | Variables |
+//! |---|---|
+//! | Lambda | `AWS_LAMBDA_FUNCTION_NAME`, `AWS_LAMBDA_FUNCTION_VERSION`, `AWS_LAMBDA_FUNCTION_MEMORY_SIZE`, `AWS_LAMBDA_LOG_GROUP_NAME`, `AWS_LAMBDA_LOG_STREAM_NAME`, `AWS_REGION` |
+//! | ECS | `ECS_CONTAINER_METADATA_URI_V4`, which is asked for at most a second |
+//! | Kubernetes, as the OpenTelemetry Operator injects it | `OTEL_RESOURCE_ATTRIBUTES_POD_NAME`, `OTEL_RESOURCE_ATTRIBUTES_POD_UID`, `OTEL_RESOURCE_ATTRIBUTES_POD_IP`, `OTEL_RESOURCE_ATTRIBUTES_POD_NAMESPACE`, `OTEL_RESOURCE_ATTRIBUTES_NODE_NAME`, `OTEL_RESOURCE_ATTRIBUTES_DEPLOYMENT_NAME`, `OTEL_RESOURCE_ATTRIBUTES_CONTAINER_NAME` |
+//! | Kubernetes, as charts do | `K8S_POD_NAME`, `K8S_POD_UID`, `K8S_POD_IP`, `K8S_NAMESPACE_NAME`, else `K8S_NAMESPACE`, `K8S_NODE_NAME`, `K8S_DEPLOYMENT_NAME`, `K8S_CONTAINER_NAME`, `K8S_CLUSTER_NAME` |
+//! | Kubernetes, where it sets `KUBERNETES_SERVICE_HOST` | `POD_NAME`, else `HOSTNAME` (the node's, with `hostNetwork`), `POD_UID`, `POD_IP`, `POD_NAMESPACE`, `NODE_NAME`, `CONTAINER_NAME`, `CLUSTER_NAME` |
+//!
+//! `service.instance.id` is Lambda's log stream, namespace, pod and container, or the task's container, else random: no other process of the
+//! service has it, and so no backend takes the metrics of two for one series.
 
 mod accounting;
 mod breaker;
@@ -59,12 +105,15 @@ mod encode;
 mod endpoint;
 mod export;
 mod group;
+mod header_source;
 mod http;
 mod logs;
 mod metrics;
 mod otlp_json;
 mod output;
 mod propagation;
+#[cfg(feature = "replay")]
+pub mod replay;
 mod request_id;
 mod resource;
 mod signal;
@@ -79,6 +128,7 @@ mod uplink;
 
 pub use export::Sent;
 pub use group::FlushGroup;
+pub use header_source::{Fetching, HeaderSource, InvalidHeaders, OpenHeaderSource, parse_headers};
 pub use logs::{LogLayer, log_layer};
 pub use propagation::{
     AWS_TRACE_HEADER, BAGGAGE, InvalidBaggage, InvalidTraceparent, InvalidTracestate,
@@ -87,6 +137,6 @@ pub use propagation::{
     with_baggage, with_remote_parent,
 };
 pub use request_id::{request_id, with_request_id};
-pub use telemetry::{FlushReport, Service, Telemetry};
+pub use telemetry::{Builder, FlushReport, Service, Telemetry};
 #[cfg(feature = "tracing")]
 pub use tracing_layer::tracing_layer;

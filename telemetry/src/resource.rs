@@ -1,10 +1,12 @@
 //! What produces the telemetry, as OpenTelemetry resource attributes.
 
 mod ecs;
+mod instance;
+mod kubernetes;
 
 use crate::config::{Config, LambdaEnvironment, Platform};
 use crate::telemetry::Service;
-use opentelemetry::{KeyValue, Value};
+use opentelemetry::{KeyValue, StringValue, Value};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::resource::{ResourceDetector as _, TelemetryResourceDetector};
 use opentelemetry_semantic_conventions::SCHEMA_URL;
@@ -15,10 +17,17 @@ const AWS: &str = "aws";
 const AWS_LAMBDA: &str = "aws_lambda";
 const AWS_ECS: &str = "aws_ecs";
 
+/// Deprecated, and so no constant that may be used.
+const OLD_DEPLOYMENT_ENVIRONMENT: &str = "deployment.environment";
+
+/// What Coralogix sorts telemetry by.
+const CX_APPLICATION_NAME: &str = "cx.application.name";
+const CX_SUBSYSTEM_NAME: &str = "cx.subsystem.name";
+
 /// `faas.max_memory` is in bytes, Lambda's variable in MiB.
 const BYTES_PER_MEGABYTE: i64 = 1024 * 1024;
 
-/// Merges what is known, the most specific last: the platform, the program, `OTEL_RESOURCE_ATTRIBUTES`, `OTEL_SERVICE_NAME`.
+/// Merges what is known, the most specific last: the program, the platform, `OTEL_RESOURCE_ATTRIBUTES`, and variables for one attribute.
 pub(crate) async fn detect(config: &Config, service: Service) -> Resource {
     let mut attributes: Vec<KeyValue> = TelemetryResourceDetector
         .detect()
@@ -32,18 +41,54 @@ pub(crate) async fn detect(config: &Config, service: Service) -> Resource {
     match &config.platform {
         Platform::Lambda(lambda) => lambda_attributes(&mut attributes, lambda),
         Platform::Ecs(metadata_uri) => attributes.extend(ecs::detect(metadata_uri).await),
+        Platform::Kubernetes(pod) => kubernetes::put(&mut attributes, pod),
         Platform::Elsewhere => {}
     }
-    for (key, value) in &config.resource_attributes {
-        attributes.push(KeyValue::new(key.clone(), value.clone()));
-    }
-    if let Some(name) = &config.service_name {
-        put(&mut attributes, key::SERVICE_NAME, name.clone());
-    }
+    given_attributes(&mut attributes, config);
     // Of two attributes with the same key the builder keeps the later one.
     Resource::builder_empty()
         .with_schema_url(attributes, SCHEMA_URL)
         .build()
+}
+
+/// What the environment says of the resource in so many words.
+fn given_attributes(attributes: &mut Vec<KeyValue>, config: &Config) {
+    let given = &config.resource_attributes;
+    let names = |name| given.iter().any(|(key, _)| key == name);
+    for (key, value) in given {
+        attributes.push(KeyValue::new(key.clone(), value.clone()));
+        // What this attribute was called until 2024 is still in many manifests, and the Collector's metrics go by the new name. The old one
+        // stays beside it: somebody may search for it.
+        if key == OLD_DEPLOYMENT_ENVIRONMENT && !names(key::DEPLOYMENT_ENVIRONMENT_NAME) {
+            put(attributes, key::DEPLOYMENT_ENVIRONMENT_NAME, value.clone());
+        }
+    }
+    let found = [
+        (key::SERVICE_NAME, config.service_name.clone()),
+        (CX_APPLICATION_NAME, config.coralogix.application.clone()),
+        (CX_SUBSYSTEM_NAME, config.coralogix.subsystem.clone()),
+    ];
+    put_found(attributes, found);
+    if !names(key::SERVICE_INSTANCE_ID) {
+        let id = instance::id(attributes);
+        put(attributes, key::SERVICE_INSTANCE_ID, id);
+    }
+}
+
+fn put_found<const N: usize>(
+    attributes: &mut Vec<KeyValue>,
+    found: [(&'static str, Option<String>); N],
+) {
+    for (key, value) in found {
+        if let Some(value) = value {
+            put(attributes, key, value);
+        }
+    }
+}
+
+fn put_list(attributes: &mut Vec<KeyValue>, key: &'static str, only: String) {
+    let list = vec![StringValue::from(only)];
+    put(attributes, key, Value::Array(list.into()));
 }
 
 fn put(attributes: &mut Vec<KeyValue>, key: &'static str, value: impl Into<Value>) {
@@ -57,18 +102,13 @@ fn lambda_attributes(attributes: &mut Vec<KeyValue>, lambda: &LambdaEnvironment)
     put(attributes, key::FAAS_NAME, lambda.function_name.clone());
     put(attributes, key::SERVICE_NAME, lambda.function_name.clone());
     let optional = [
-        (key::CLOUD_REGION, &lambda.region),
-        (key::FAAS_VERSION, &lambda.function_version),
-        (key::FAAS_INSTANCE, &lambda.log_stream),
+        (key::CLOUD_REGION, lambda.region.clone()),
+        (key::FAAS_VERSION, lambda.function_version.clone()),
+        (key::FAAS_INSTANCE, lambda.log_stream.clone()),
     ];
-    for (key, value) in optional {
-        if let Some(value) = value {
-            put(attributes, key, value.clone());
-        }
-    }
+    put_found(attributes, optional);
     if let Some(group) = &lambda.log_group {
-        let groups = Value::Array(vec![opentelemetry::StringValue::from(group.clone())].into());
-        put(attributes, key::AWS_LOG_GROUP_NAMES, groups);
+        put_list(attributes, key::AWS_LOG_GROUP_NAMES, group.clone());
     }
     if let Some(memory) = lambda.memory_megabytes {
         let bytes = memory.saturating_mul(BYTES_PER_MEGABYTE);
@@ -77,64 +117,4 @@ fn lambda_attributes(attributes: &mut Vec<KeyValue>, lambda: &LambdaEnvironment)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const SERVICE: Service = Service {
-        name: "in-code",
-        version: Some("1.2.3"),
-    };
-
-    async fn resource(variables: &[(&str, &str)]) -> Resource {
-        let lookup = |name: &str| {
-            let found = variables.iter().find(|(known, _)| *known == name);
-            found.map(|(_, value)| (*value).to_owned())
-        };
-        let (config, problems) = Config::from_lookup(&lookup);
-        assert!(problems.is_empty());
-        detect(&config, SERVICE).await
-    }
-
-    fn text(resource: &Resource, name: &'static str) -> Option<String> {
-        resource
-            .get(&opentelemetry::Key::new(name))
-            .map(|value| value.to_string())
-    }
-
-    #[tokio::test]
-    async fn the_most_specific_service_name_wins() {
-        let attributes = ("OTEL_RESOURCE_ATTRIBUTES", "service.name=listed,team=a");
-        let lambda = ("AWS_LAMBDA_FUNCTION_NAME", "function");
-        let named = ("OTEL_SERVICE_NAME", "named");
-        let name = async |variables: &[_]| text(&resource(variables).await, key::SERVICE_NAME);
-        assert_eq!(name(&[]).await.as_deref(), Some("in-code"));
-        assert_eq!(name(&[lambda]).await.as_deref(), Some("function"));
-        assert_eq!(name(&[lambda, attributes]).await.as_deref(), Some("listed"));
-        assert_eq!(name(&[attributes, named]).await.as_deref(), Some("named"));
-    }
-
-    #[tokio::test]
-    async fn a_function_is_described_as_the_conventions_ask() {
-        let resource = resource(&[
-            ("AWS_LAMBDA_FUNCTION_NAME", "orders"),
-            ("AWS_LAMBDA_FUNCTION_VERSION", "7"),
-            ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128"),
-            ("AWS_LAMBDA_LOG_STREAM_NAME", "2026/11/21/[7]abc"),
-            ("AWS_REGION", "eu-central-1"),
-        ])
-        .await;
-        for (key, expected) in [
-            (key::CLOUD_PROVIDER, "aws"),
-            (key::CLOUD_PLATFORM, "aws_lambda"),
-            (key::CLOUD_REGION, "eu-central-1"),
-            (key::FAAS_NAME, "orders"),
-            (key::FAAS_VERSION, "7"),
-            (key::FAAS_INSTANCE, "2026/11/21/[7]abc"),
-            (key::FAAS_MAX_MEMORY, "134217728"),
-            (key::SERVICE_VERSION, "1.2.3"),
-            (key::TELEMETRY_SDK_LANGUAGE, "rust"),
-        ] {
-            assert_eq!(text(&resource, key).as_deref(), Some(expected), "{key}");
-        }
-    }
-}
+mod tests;

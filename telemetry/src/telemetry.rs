@@ -5,15 +5,17 @@ use crate::breaker::Breakers;
 use crate::buffer::{Buffer, Counts, SpanBuffer};
 use crate::config::Config;
 use crate::export::{Exporter, Sent};
+use crate::header_source::OpenHeaderSource;
 use crate::metrics::Metrics;
 use crate::output::Output;
 use crate::propagation::Propagator;
-use crate::resource;
 use crate::signal::Signal;
 use crate::uplink::Uplink;
+use crate::{header_source, resource};
+pub use builder::Builder;
 use logs::LogExport;
-use opentelemetry::metrics::noop::NoopMeterProvider;
-use opentelemetry::metrics::{Meter, MeterProvider as _};
+use meters::AnyMeters;
+use opentelemetry::metrics::Meter;
 use opentelemetry::trace::{SpanKind, TraceId, TracerProvider as _};
 use opentelemetry::{InstrumentationScope, Key, global};
 use opentelemetry_sdk::Resource;
@@ -73,18 +75,27 @@ struct Shared {
     buffer: SpanBuffer,
     /// `None` when nothing is exported; spans are not even kept then.
     exporter: Option<Exporter>,
+    meters: AnyMeters,
     /// `None` when no metrics are exported; nothing is aggregated then.
     metrics: Option<Metrics>,
-    /// `None` when no log records are exported; none are made then.
+    /// `None` when log records are not exported.
     logs: Option<LogExport>,
     propagator: Propagator,
     sampler: Sampler,
     schedule_delay: Duration,
+    /// How often a service that does not freeze exports its metrics.
+    metric_interval: Duration,
     background: Mutex<Option<JoinHandle<()>>>,
     /// What sends strays, the last time that there were any.
     sweep: Mutex<Option<JoinHandle<()>>>,
     stop: Notify,
     accounting: Accounting,
+}
+
+impl Shared {
+    fn exports_anything(&self) -> bool {
+        self.exporter.is_some() || self.metrics.is_some() || self.logs.is_some()
+    }
 }
 
 impl Telemetry {
@@ -94,7 +105,16 @@ impl Telemetry {
     /// Never fails: what is wrong in the environment is one line in the log, naming the variable and the form expected, and then the
     /// default or no export. To be called once, at start, from within a tokio runtime; nothing is sent before the first flush.
     pub async fn init(service: Service) -> Self {
-        let (config, problems) = Config::from_env();
+        Self::builder(service).init().await
+    }
+
+    /// The same, with more to be said before.
+    pub fn builder(service: Service) -> Builder {
+        Builder::new(service)
+    }
+
+    async fn set_up(service: Service, open: Option<OpenHeaderSource>) -> Self {
+        let (mut config, problems) = Config::from_env();
         let log_buffer = config.log_buffer();
         crate::logs::install(&config, log_buffer.clone());
         for problem in &problems {
@@ -103,21 +123,25 @@ impl Telemetry {
                 "configuration ignored: {problem}"
             );
         }
-        let resource = resource::detect(&config, service).await;
+        let held_headers = header_source::open(&mut config, open);
+        let (resource, ()) = tokio::join!(
+            resource::detect(&config, service),
+            header_source::start(held_headers.as_deref())
+        );
         start::log(&config, &resource);
-        let telemetry = Self::with_output(&config, log_buffer, resource, Output::default());
+        let telemetry = Self::new(&config, resource, log_buffer, Output::default());
         global::set_text_map_propagator(config.propagator);
         global::set_tracer_provider(telemetry.shared.provider.clone());
         if let Some(metrics) = &telemetry.shared.metrics {
-            global::set_meter_provider(metrics.provider().clone());
+            global::set_meter_provider(metrics.meters().clone());
         }
         telemetry
     }
 
-    fn with_output(
+    fn new(
         config: &Config,
-        log_buffer: Option<Buffer>,
         resource: Resource,
+        log_buffer: Option<Buffer>,
         output: Output,
     ) -> Self {
         let buffer = SpanBuffer::new(config.bounds);
@@ -127,43 +151,40 @@ impl Telemetry {
             let spill = config.spill.then(|| output.clone());
             Exporter::new(Signal::Traces, uplink, &resource, spill)
         });
-        let service_name = resource.get(&Key::from_static_str(SERVICE_NAME));
-        let service_name = service_name
-            .map(|name| name.to_string())
-            .unwrap_or_default();
-        let metrics =
-            uplink(Signal::Metrics, &config.metrics).map(|uplink| Metrics::new(uplink, &resource));
+        let metrics = uplink(Signal::Metrics, &config.metrics);
+        let metrics = metrics.map(|uplink| {
+            let (temporality, max_bytes) = (config.temporality, config.metric_buffer_bytes);
+            Metrics::new(uplink, &resource, temporality, max_bytes)
+        });
         let logs = log_buffer.zip(uplink(Signal::Logs, &config.logs));
         let logs = logs.map(|(buffer, uplink)| LogExport::new(buffer, uplink, &resource));
-        let limits = SpanLimits {
-            max_attributes_per_span: config.limits.attributes,
-            max_events_per_span: config.limits.events,
-            max_links_per_span: config.limits.links,
-            ..SpanLimits::default()
-        };
-        let mut builder = SdkTracerProvider::builder()
-            .with_span_limits(limits)
+        let accounting = Accounting::new(service_name(&resource), output.clone());
+        let mut provider = SdkTracerProvider::builder()
+            .with_span_limits(span_limits(config))
             .with_resource(resource)
             .with_sampler(config.sampler.sampler.clone());
         // Also where nothing is exported, others' traces pass through: the sampling decision they carry is not ours to change.
         if exporter.is_some() {
-            builder = builder.with_span_processor(buffer.clone());
+            provider = provider.with_span_processor(buffer.clone());
         }
+        let shared = Shared {
+            provider: provider.build(),
+            buffer,
+            exporter,
+            meters: AnyMeters::of(metrics.as_ref()),
+            metrics,
+            logs,
+            propagator: config.propagator,
+            sampler: config.sampler.sampler.clone(),
+            schedule_delay: config.schedule_delay,
+            metric_interval: config.metric_interval,
+            background: Mutex::default(),
+            sweep: Mutex::default(),
+            stop: Notify::new(),
+            accounting,
+        };
         Self {
-            shared: Arc::new(Shared {
-                provider: builder.build(),
-                buffer,
-                exporter,
-                metrics,
-                logs,
-                propagator: config.propagator,
-                sampler: config.sampler.sampler.clone(),
-                schedule_delay: config.schedule_delay,
-                background: Mutex::default(),
-                sweep: Mutex::default(),
-                stop: Notify::new(),
-                accounting: Accounting::new(service_name, output),
-            }),
+            shared: Arc::new(shared),
         }
     }
 
@@ -177,11 +198,7 @@ impl Telemetry {
     /// or nowhere where no metrics are exported: recording costs next to nothing then.
     #[must_use]
     pub fn meter(&self, name: &'static str, version: &'static str) -> Meter {
-        let scope = scope(name, version);
-        match &self.shared.metrics {
-            Some(metrics) => metrics.provider().meter_with_scope(scope),
-            None => NoopMeterProvider::new().meter_with_scope(scope),
-        }
+        self.shared.meters.meter_with_scope(scope(name, version))
     }
 
     /// What `OTEL_PROPAGATORS` asks for; also OpenTelemetry's global propagator.
@@ -208,6 +225,20 @@ fn scope(name: &'static str, version: &'static str) -> InstrumentationScope {
         .build()
 }
 
+fn span_limits(config: &Config) -> SpanLimits {
+    SpanLimits {
+        max_attributes_per_span: config.limits.attributes,
+        max_events_per_span: config.limits.events,
+        max_links_per_span: config.limits.links,
+        ..SpanLimits::default()
+    }
+}
+
+fn service_name(resource: &Resource) -> String {
+    let name = resource.get(&Key::from_static_str(SERVICE_NAME));
+    name.map(|name| name.to_string()).unwrap_or_default()
+}
+
 fn lock(task: &Mutex<Option<JoinHandle<()>>>) -> MutexGuard<'_, Option<JoinHandle<()>>> {
     task.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -230,9 +261,11 @@ impl From<Counts> for FlushReport {
 }
 
 mod background;
+mod builder;
 mod captured;
 mod flush;
 mod logs;
+mod meters;
 mod start;
 
 #[cfg(test)]

@@ -1,30 +1,30 @@
 //! One OTLP request and its answer, whatever carries them.
 
+#[cfg(feature = "grpc")]
+mod grpc;
 mod gzip;
+mod http;
 mod status;
 
 pub(crate) use status::Status;
 
-use crate::config::{Compression, Otlp};
-use crate::http::{ApplicationProtocol, Client, Dialer, Frames, Response, SendError, Tls};
+use crate::config::{Compression, Otlp, Protocol};
+use crate::http::{ApplicationProtocol, Client, Dialer, Frames, SendError, Tls};
 use crate::signal::Signal;
+use ::http::{HeaderMap, HeaderName, HeaderValue, header};
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
-use status::Verdict;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
-/// OTLP/HTTP with binary protobuf (OTLP specification, "OTLP/HTTP Request").
-const CONTENT_TYPE: (HeaderName, HeaderValue) = (
-    header::CONTENT_TYPE,
-    HeaderValue::from_static("application/x-protobuf"),
-);
-const CONTENT_ENCODING: (HeaderName, HeaderValue) =
-    (header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
 const USER_AGENT: (HeaderName, HeaderValue) = (
     header::USER_AGENT,
     HeaderValue::from_static(concat!("baton-telemetry/", env!("CARGO_PKG_VERSION"))),
 );
+/// However long a request may take by its configuration: what is longer than the clock can count would be a panic.
+const MAX_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// However late a collector wants to be asked again. By then much else has changed, and it is a time that can be added to the clock's.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Why a request was not accepted.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +44,13 @@ pub(crate) enum TransportError {
 }
 
 impl TransportError {
+    fn unavailable(status: Status, retry_after: Option<Duration>) -> Self {
+        Self::Unavailable {
+            status,
+            retry_after: retry_after.map(|after| after.min(MAX_RETRY_AFTER)),
+        }
+    }
+
     /// The request's keys were not accepted: with others it may be.
     pub(crate) fn is_unauthorized(&self) -> bool {
         match self {
@@ -56,29 +63,68 @@ impl TransportError {
 /// The way to one signal's endpoint.
 #[derive(Debug)]
 pub(crate) struct Transport {
-    client: Client,
+    carrier: Carrier,
     compression: Compression,
     timeout: Duration,
 }
 
+#[derive(Debug)]
+enum Carrier {
+    Http(Client),
+    #[cfg(feature = "grpc")]
+    Grpc(grpc::Client),
+}
+
 impl Transport {
     /// Cheap: nothing is connected, and no TLS set up, before the first request.
-    pub(crate) fn new(_signal: Signal, otlp: &Otlp) -> Self {
-        let dialer = Dialer {
+    #[cfg_attr(
+        not(feature = "grpc"),
+        expect(
+            unused_variables,
+            reason = "over HTTP the signal is in the endpoint's path"
+        )
+    )]
+    pub(crate) fn new(signal: Signal, otlp: &Otlp) -> Self {
+        let dialer = |protocol| Dialer {
             endpoint: otlp.endpoint.clone(),
-            tls: Tls::new(otlp.certificates.clone(), ApplicationProtocol::Http1),
+            tls: Tls::new(otlp.certificates.clone(), protocol),
         };
-        let headers = with_own(otlp.headers.clone(), otlp.compression);
-        Self {
-            client: Client::with_dialer(dialer, headers),
+        let carrier = match otlp.protocol {
+            Protocol::HttpProtobuf => {
+                let dialer = dialer(ApplicationProtocol::Http1);
+                Carrier::Http(Client::with_dialer(dialer, HeaderMap::new()))
+            }
+            #[cfg(feature = "grpc")]
+            Protocol::Grpc => {
+                let dialer = dialer(ApplicationProtocol::Http2);
+                Carrier::Grpc(grpc::Client::new(signal, dialer))
+            }
+        };
+        let transport = Self {
+            carrier,
             compression: otlp.compression,
-            timeout: otlp.timeout,
-        }
+            timeout: otlp.timeout.min(MAX_TIMEOUT),
+        };
+        transport.set_headers(otlp.headers.clone());
+        transport
     }
 
-    /// Takes headers that were fetched again: they replace those of the same name, in all further requests.
-    pub(crate) fn set_headers(&self, headers: HeaderMap) {
-        self.client.set_headers(with_own(headers, self.compression));
+    /// Takes headers that were fetched again: they replace those of the same name, in all further requests. Those that are OTLP's own matter
+    /// stay as they are.
+    pub(crate) fn set_headers(&self, mut headers: HeaderMap) {
+        let is_compressed = self.compression == Compression::Gzip;
+        let (name, user_agent) = USER_AGENT;
+        headers.insert(name, user_agent);
+        match &self.carrier {
+            Carrier::Http(client) => {
+                for (name, value) in http::own_headers(is_compressed) {
+                    headers.insert(name, value);
+                }
+                client.set_headers(headers);
+            }
+            #[cfg(feature = "grpc")]
+            Carrier::Grpc(client) => client.set_headers(headers, is_compressed),
+        }
     }
 
     /// The end of one request's time, were it sent now.
@@ -94,36 +140,19 @@ impl Transport {
         deadline: Instant,
     ) -> Result<Bytes, TransportError> {
         let deadline = deadline.min(self.patience());
-        if self.compression == Compression::Gzip {
+        let is_compressed = self.compression == Compression::Gzip;
+        if is_compressed {
             let compressed = timeout_at(deadline, gzip::gzip(request)).await;
-            request = compressed
-                .map_err(|_| SendError::Timeout)?
-                .map_err(SendError::Compress)?;
+            let compressed = compressed.map_err(|_| SendError::Timeout)?;
+            request = compressed.map_err(SendError::Compress)?;
         }
-        let answer = self.client.send(Method::POST, &[], request, deadline);
-        accepted(answer.await?)
+        match &self.carrier {
+            Carrier::Http(client) => http::send(client, request, deadline).await,
+            #[cfg(feature = "grpc")]
+            Carrier::Grpc(client) => client.send(request, is_compressed, deadline).await,
+        }
     }
 }
 
-/// The headers that OTLP itself has: whatever else is said of these, the requests are as they are.
-fn with_own(mut headers: HeaderMap, compression: Compression) -> HeaderMap {
-    let encoding = (compression == Compression::Gzip).then_some(CONTENT_ENCODING);
-    for (name, value) in [CONTENT_TYPE, USER_AGENT].into_iter().chain(encoding) {
-        headers.insert(name, value);
-    }
-    headers
-}
-
-fn accepted(response: Response) -> Result<Bytes, TransportError> {
-    match status::verdict(response.status) {
-        Verdict::Accepted => Ok(response.body),
-        Verdict::Passing => {
-            let after = response.retry_after;
-            Err(TransportError::Unavailable {
-                status: response.status.into(),
-                retry_after: after.map(|after| after.from_now(SystemTime::now())),
-            })
-        }
-        Verdict::Final => Err(TransportError::Refused(response.status.into())),
-    }
-}
+#[cfg(test)]
+mod tests;

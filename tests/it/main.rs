@@ -47,6 +47,9 @@ mod deadline;
 // When it sends its spans, and whose.
 mod flush_point;
 
+// What a collector that is out of order costs it, and how nothing is lost meanwhile.
+mod outage;
+
 // What it logs at debug level.
 mod debug_log;
 

@@ -93,6 +93,11 @@ IN_TEMPLATE = [
         (*FUNCTION, "Environment", "Variables", "OTEL_EXPORTER_OTLP_HEADERS"),
         "authorization=Bearer KEY",
     ),
+    Mistake(
+        "function_without_an_endpoint_exports_nothing",
+        (*FUNCTION, "Environment", "Variables", "OTEL_METRICS_EXPORTER"),
+        ABSENT,
+    ),
 ]
 
 IN_TASK = [
@@ -113,6 +118,9 @@ IN_TASK = [
 ]
 
 IN_COLLECTOR = [
+    Mistake("every_signal_passes_through", ("service", "pipelines", "logs"), ABSENT),
+    Mistake("every_signal_passes_through", ("service", "pipelines", "metrics", "receivers"), ["span_metrics"]),
+    Mistake("every_signal_passes_through", ("service", "pipelines", "traces", "exporters"), ["span_metrics"]),
     Mistake("pipelines_name_defined_components", ("service", "pipelines", "traces", "receivers"), ["otlp", "zipkin"]),
     Mistake("pipelines_name_defined_components", ("service", "extensions"), ["health_check", "pprof"]),
     Mistake("defined_components_are_used", ("exporters", "debug"), {}),

@@ -12,6 +12,8 @@ DEFINED_IN = {
 # `${env:NAME}` and `${env:NAME:-default}`.
 VARIABLE = re.compile(r"\$\{env:([A-Z_]+)(?::-([^}]*))?\}")
 
+SIGNALS = ("traces", "metrics", "logs")
+
 MILLISECONDS = {"ms": 1, "s": 1000}
 
 # The span metrics' range: a store call at one end, a consumer's slowest message at the other.
@@ -22,6 +24,20 @@ LAST_BUCKET_MS = 15_000
 def pipelines(config):
     """The pipelines by name."""
     return config["service"]["pipelines"]
+
+
+def every_signal_passes_through(config):
+    """A signal without a pipeline is refused by the receiver, with 404 or UNIMPLEMENTED; one without a backend ends here unseen."""
+    backends = set(config["exporters"])
+    return [
+        f"{signal}: no pipeline leads from otlp to {', '.join(sorted(backends))}"
+        for signal in SIGNALS
+        if not any(
+            "otlp" in parts["receivers"] and backends & set(parts["exporters"])
+            for name, parts in pipelines(config).items()
+            if name.split("/")[0] == signal
+        )
+    ]
 
 
 def pipelines_name_defined_components(config):
@@ -97,6 +113,7 @@ def backend_and_key_come_from_the_environment(config):
 
 
 RULES = [
+    every_signal_passes_through,
     pipelines_name_defined_components,
     defined_components_are_used,
     connectors_join_two_pipelines,

@@ -3,9 +3,11 @@
 //! The process is measured, and nothing else: its processor time and memory as the kernel counts them, and times between what it reads
 //! and what it writes. `bench/README.md` says what the fields mean.
 
+mod condition;
 mod options;
 mod orders;
 mod procfs;
+mod replay;
 mod run;
 mod spans;
 

@@ -1,10 +1,14 @@
 //! What to run, and how often.
 
+use std::path::PathBuf;
 use std::time::Duration;
+
+use crate::condition::Condition;
 
 /// How the program is called.
 const USAGE: &str = "usage: harness [--label TEXT] [--batch RECORDS] [--invocations COUNT] [--warm COUNT] \
-[--collector-delay MILLISECONDS] [--set NAME=VALUE]... -- COMMAND [ARGUMENT]...";
+[--collector-delay MILLISECONDS] [--collector ok|refuse|hang|status=CODE|retry-after=SECONDS|flaky=N] [--replay BATON] \
+[--set NAME=VALUE]... -- COMMAND [ARGUMENT]...";
 
 /// One run.
 #[derive(Debug)]
@@ -19,6 +23,10 @@ pub(crate) struct Options {
     pub(crate) warm: u64,
     /// How long the collector takes for each answer.
     pub(crate) collector_delay: Duration,
+    /// What the collector is like while it is measured; in the invocations before, it works.
+    pub(crate) condition: Condition,
+    /// The `baton` that sends on what the function wrote to stdout, once it has ended and the collector works again.
+    pub(crate) replay: Option<PathBuf>,
     /// Variables of the function.
     pub(crate) variables: Vec<(String, String)>,
     /// The function, perhaps behind something that runs it.
@@ -49,6 +57,8 @@ impl Options {
             invocations: 100,
             warm: 0,
             collector_delay: Duration::ZERO,
+            condition: Condition::Working,
+            replay: None,
             variables: Vec::new(),
             command: Vec::new(),
         };
@@ -79,6 +89,17 @@ impl Options {
             "--warm" => count.map(|count| self.warm = count),
             "--collector-delay" => {
                 count.map(|count| self.collector_delay = Duration::from_millis(count))
+            }
+            "--collector" => match Condition::parse(&text) {
+                Some(condition) => {
+                    self.condition = condition;
+                    Ok(())
+                }
+                None => Err("ok, refuse, hang, status=CODE, retry-after=SECONDS or flaky=N"),
+            },
+            "--replay" => {
+                self.replay = Some(text.into());
+                Ok(())
             }
             "--set" => match text.split_once('=') {
                 Some((name, value)) => {

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::options::Options;
 use crate::spans::{self, Tally};
-use crate::{orders, procfs};
+use crate::{orders, procfs, replay};
 
 /// The function's timeout. Under valgrind everything takes fifty times as long.
 const TIMEOUT: Duration = Duration::from_secs(120);
@@ -18,6 +18,8 @@ const END_LIMIT: Duration = Duration::from_secs(30);
 const LATE_LIMIT: Duration = Duration::from_secs(7);
 /// Between two looks whether they have come.
 const LATE_LOOK: Duration = Duration::from_millis(100);
+/// How many of the longest invocations are told one by one: more than may be slow.
+const SLOWEST: usize = 10;
 
 /// A function that did not do its work has no time worth comparing.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +27,17 @@ const LATE_LOOK: Duration = Duration::from_millis(100);
 struct Unexpected {
     number: usize,
     answer: String,
+}
+
+/// What the process cost.
+#[derive(Debug)]
+struct Cost {
+    init: Duration,
+    init_time: u64,
+    /// Nanoseconds of all measured invocations.
+    time: u64,
+    threads: usize,
+    peak_memory: u64,
 }
 
 /// Runs the command as a function and describes it as one line of JSON.
@@ -35,48 +48,93 @@ pub(crate) async fn run(options: &Options) -> Result<Value, Box<dyn Error>> {
     };
     let collector = Collector::start(answer).await?;
     let lambda = FakeLambda::start(&function(options, &collector)).await?;
+    let mut invocations = Vec::new();
+    let cost = measure(options, &lambda, &collector, &mut invocations).await?;
+    let tally = arrivals(&collector, &invocations, options).await?;
+    let ended = lambda.terminate(END_LIMIT).await;
+    let mut line = describe(options, &cost, &invocations)?;
+    add(&mut line, "", &tally);
+    for (key, signal) in [
+        ("exports", Signal::Traces),
+        ("metric_exports", Signal::Metrics),
+        ("log_exports", Signal::Logs),
+    ] {
+        line[key] = collector.exports(signal).len().into();
+    }
+    line["spill_lines"] = replay::spill_lines(&ended.stdout).into();
+    line["stdout_lines"] = ended.stdout.len().into();
+    line["killed"] = ended.killed.into();
+    if let Some(baton) = &options.replay {
+        options.condition.end(&collector).await?;
+        replay::replay(baton, &ended.stdout, &collector).await?;
+        let tally = spans::tally(&collector.spans()?, &invocations, options.batch);
+        add(&mut line, "replayed_", &tally);
+    }
+    Ok(line)
+}
+
+/// Invokes the function as often as is said, and looks at its process before and after.
+async fn measure(
+    options: &Options,
+    lambda: &FakeLambda,
+    collector: &Collector,
+    invocations: &mut Vec<Invocation>,
+) -> Result<Cost, Box<dyn Error>> {
     let process = lambda.process_id();
     let init = lambda.ready().await?;
     let init_time = procfs::processor_time(process).await?;
-
-    let mut invocations = Vec::new();
-    invoke(&lambda, options.batch, options.warm, &mut invocations).await?;
+    invoke(lambda, options.batch, options.warm, invocations).await?;
+    options.condition.befall(collector).await;
     let warm_time = procfs::processor_time(process).await?;
-    invoke(
-        &lambda,
-        options.batch,
-        options.invocations,
-        &mut invocations,
-    )
-    .await?;
-    let time = procfs::processor_time(process).await? - warm_time;
+    invoke(lambda, options.batch, options.invocations, invocations).await?;
+    Ok(Cost {
+        init,
+        init_time,
+        time: procfs::processor_time(process).await? - warm_time,
+        threads: procfs::thread_count(process)?,
+        peak_memory: procfs::peak_memory(process)?,
+    })
+}
 
-    let threads = procfs::thread_count(process)?;
-    let peak_memory = procfs::peak_memory(process)?;
-    let tally = arrivals(&collector, &invocations, options.batch).await?;
-    let ended = lambda.terminate(END_LIMIT).await;
+fn describe(
+    options: &Options,
+    cost: &Cost,
+    invocations: &[Invocation],
+) -> Result<Value, Box<dyn Error>> {
     let measured = &invocations[usize::try_from(options.warm)?..];
+    let responses = sorted(measured, Invocation::responded_after);
+    let whole = sorted(measured, Invocation::ready_again_after);
+    let slowest = whole.iter().rev().take(SLOWEST);
     Ok(json!({
         "label": options.label,
         "batch": options.batch,
         "invocations": options.invocations,
-        "init_ms": milliseconds(init),
-        "init_cpu_us": init_time as f64 / 1e3,
-        "cpu_us": per(time as f64 / 1e3, options.invocations),
-        "response_us": median(measured, Invocation::responded_after),
-        "ready_us": median(measured, Invocation::ready_again_after),
-        "threads": threads,
-        "peak_memory_kb": peak_memory,
+        "init_ms": milliseconds(cost.init),
+        "init_cpu_us": cost.init_time as f64 / 1e3,
+        "cpu_us": per(cost.time as f64 / 1e3, options.invocations),
+        "response_us": median(&responses),
+        "ready_us": median(&whole),
+        "slowest_ms": slowest.copied().map(milliseconds).collect::<Vec<_>>(),
+        "threads": cost.threads,
+        "peak_memory_kb": cost.peak_memory,
         "records": invocations.len() as u64 * options.batch,
-        "before_response": tally.before_response,
-        "before_next": tally.before_next,
-        "late": tally.late,
-        "lost": tally.lost,
-        "linked": tally.linked,
-        "foreign": tally.foreign,
-        "exports": collector.exports(Signal::Traces).len(),
-        "killed": ended.killed,
     }))
+}
+
+/// Adds what has arrived, under keys that begin with `prefix`.
+fn add(line: &mut Value, prefix: &str, tally: &Tally) {
+    for (key, count) in [
+        ("before_response", tally.before_response),
+        ("before_next", tally.before_next),
+        ("late", tally.late),
+        ("lost", tally.lost),
+        ("linked", tally.linked),
+        ("batches", tally.batches),
+        ("again", tally.again),
+        ("foreign", tally.foreign),
+    ] {
+        line[format!("{prefix}{key}")] = count.into();
+    }
 }
 
 fn function(options: &Options, collector: &Collector) -> Function {
@@ -117,23 +175,28 @@ async fn invoke(
 async fn arrivals(
     collector: &Collector,
     invocations: &[Invocation],
-    batch: u64,
+    options: &Options,
 ) -> Result<Tally, Box<dyn Error>> {
     let until = Instant::now() + LATE_LIMIT;
     loop {
         let spans: Vec<Span> = collector.spans()?;
-        let tally = spans::tally(&spans, invocations, batch);
-        if tally.lost == 0 || spans.is_empty() || Instant::now() > until {
+        let tally = spans::tally(&spans, invocations, options.batch);
+        let is_all = tally.lost == 0 || spans.is_empty() || !options.condition.accepts();
+        if is_all || Instant::now() > until {
             return Ok(tally);
         }
         tokio::time::sleep(LATE_LOOK).await;
     }
 }
 
-/// In microseconds; nothing where nothing was measured.
-fn median(invocations: &[Invocation], of: impl Fn(&Invocation) -> Duration) -> Option<f64> {
+fn sorted(invocations: &[Invocation], of: impl Fn(&Invocation) -> Duration) -> Vec<Duration> {
     let mut times: Vec<Duration> = invocations.iter().map(of).collect();
     times.sort_unstable();
+    times
+}
+
+/// In microseconds; nothing where nothing was measured.
+fn median(times: &[Duration]) -> Option<f64> {
     let middle = times.get(times.len() / 2)?;
     Some(milliseconds(*middle) * 1e3)
 }

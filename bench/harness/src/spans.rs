@@ -18,6 +18,10 @@ pub(crate) struct Tally {
     pub(crate) lost: usize,
     /// Records that a batch span links to.
     pub(crate) linked: usize,
+    /// Batch spans.
+    pub(crate) batches: usize,
+    /// Spans that had arrived before.
+    pub(crate) again: usize,
     /// Spans that are no record's, nor a batch's.
     pub(crate) foreign: usize,
 }
@@ -27,13 +31,19 @@ pub(crate) fn tally(spans: &[Span], invocations: &[Invocation], batch: u64) -> T
     let mut tally = Tally::default();
     let mut joined = HashSet::new();
     let mut linked = HashSet::new();
+    let mut seen = HashSet::new();
     for span in spans {
+        if !seen.insert((&span.trace_id, &span.span_id)) {
+            tally.again += 1;
+            continue;
+        }
         if !span.links.is_empty() && span.parent_span_id.is_none() {
             linked.extend(
                 span.links
                     .iter()
                     .filter_map(|link| number(&link.trace_id, Some(&link.span_id))),
             );
+            tally.batches += 1;
             continue;
         }
         let number = number(&span.trace_id, span.parent_span_id.as_deref());

@@ -1,5 +1,6 @@
 use super::*;
-use std::collections::HashMap;
+use std::cell::RefCell;
+use std::collections::{BTreeSet, HashMap};
 
 /// What is read from these variables, and what is told about them.
 pub(super) fn config(variables: &[(&str, &str)]) -> (Config, Vec<String>) {
@@ -10,44 +11,168 @@ pub(super) fn config(variables: &[(&str, &str)]) -> (Config, Vec<String>) {
 }
 
 #[test]
-fn the_defaults_are_the_specifications() {
+fn the_defaults_are_those_of_the_documentation() {
     let (config, problems) = config(&[]);
     assert!(problems.is_empty());
     let otlp = config.traces.otlp().unwrap();
     assert_eq!(otlp.endpoint.to_string(), "http://localhost:4318/v1/traces");
     assert_eq!(otlp.timeout, Duration::from_secs(10));
+    assert_eq!(otlp.compression, Compression::None);
     assert!(otlp.headers.is_empty());
+    assert!(config.spill);
+    assert_eq!(config.headers_secret, None);
     assert_eq!(config.sampler.name, "parentbased_always_on");
     assert!(config.propagator.trace_context && config.propagator.baggage);
     assert_eq!(config.limits.links, u32::MAX);
+    assert_eq!(config.temporality, Temporality::Delta);
+    assert_eq!(config.metric_interval, Duration::from_secs(60));
+    let bounds = [config.bounds, config.log_bounds].map(|bounds| (bounds.records, bounds.bytes));
+    assert_eq!(bounds, [(50_000, 32 << 20), (20_000, 8 << 20)]);
+    assert_eq!(config.metric_buffer_bytes, 1 << 20);
+    assert_eq!(config.log_format, LogFormat::Json);
     assert_eq!(config.platform, Platform::Elsewhere);
 }
 
 #[test]
-fn every_wrong_variable_is_named_with_the_form_expected() {
-    let wrong = [
-        ("OTEL_TRACES_EXPORTER", "zipkin"),
-        ("OTEL_TRACES_SAMPLER", "sometimes"),
-        ("OTEL_PROPAGATORS", "tracecontext,b3"),
-        ("OTEL_BSP_SCHEDULE_DELAY", "5s"),
-        ("OTEL_BSP_MAX_QUEUE_SIZE", "-1"),
-        ("OTEL_SPAN_LINK_COUNT_LIMIT", "many"),
-        ("OTEL_RESOURCE_ATTRIBUTES", "team"),
-        ("OTEL_SDK_DISABLED", "yes"),
-        ("RUST_LOG", "orders=loud"),
-    ];
-    let (_, problems) = config(&wrong);
-    assert_eq!(problems.len(), wrong.len());
-    for (name, value) in wrong {
-        let value = value.rsplit(',').next().unwrap();
-        assert!(
-            problems
-                .iter()
-                .any(|problem| problem.starts_with(&format!("{name}: expected "))
-                    && problem.contains(&format!("{value:?}"))),
-            "{name} is missing from {problems:?}"
-        );
+fn what_is_set_is_what_is_used() {
+    let (config, problems) = config(&[
+        ("BATON_SPILL", "None"),
+        (
+            "OTEL_EXPORTER_OTLP_HEADERS_SECRET",
+            " headers-of-collector ",
+        ),
+        (
+            "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE",
+            "LowMemory",
+        ),
+        ("OTEL_METRIC_EXPORT_INTERVAL", "1500"),
+        ("OTEL_BSP_SCHEDULE_DELAY", "0"),
+        ("OTEL_BLRP_MAX_QUEUE_SIZE", "7"),
+        ("BATON_LOG_BUFFER_BYTES", "8"),
+        ("BATON_METRIC_BUFFER_BYTES", "9"),
+        ("AWS_LAMBDA_LOG_FORMAT", "text"),
+        ("OTEL_PROPAGATORS", "XRay, TraceContext"),
+        ("OTEL_TRACES_SAMPLER", "Always_Off"),
+    ]);
+    assert!(problems.is_empty(), "{problems:?}");
+    assert!(!config.spill);
+    assert_eq!(
+        config.headers_secret.as_deref(),
+        Some("headers-of-collector")
+    );
+    assert_eq!(config.temporality, Temporality::LowMemory);
+    assert_eq!(config.metric_interval, Duration::from_millis(1500));
+    assert_eq!(config.schedule_delay, Duration::from_millis(10));
+    let log_bounds = config.log_bounds;
+    assert_eq!((log_bounds.records, log_bounds.bytes), (7, 8));
+    assert_eq!(config.metric_buffer_bytes, 9);
+    assert_eq!(config.log_format, LogFormat::Text);
+    assert_eq!(config.propagator.to_string(), "tracecontext,xray");
+    assert_eq!(config.sampler.name, "always_off");
+}
+
+/// Every variable that can be wrong, but for those of the exporters' and certificates' own tests.
+#[test]
+fn every_wrong_variable_is_told_with_the_form_expected_and_what_follows() {
+    let bytes = "a whole number of bytes from 1";
+    let count = "a whole number from 1";
+    let limit = "a whole number from 0 to 4294967295";
+    let milliseconds = "a whole number of milliseconds";
+    let samplers = "always_on, always_off, traceidratio, parentbased_always_on, parentbased_always_off or parentbased_traceidratio";
+    let propagators = "a list of tracecontext, baggage, xray or none";
+    let temporality = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE";
+    for (name, wrong, form) in [
+        ("OTEL_SDK_DISABLED", "yes", "true or false"),
+        ("OTEL_TRACES_SAMPLER", "sometimes", samplers),
+        ("OTEL_PROPAGATORS", "b3", propagators),
+        ("OTEL_BSP_SCHEDULE_DELAY", "5s", milliseconds),
+        ("OTEL_METRIC_EXPORT_INTERVAL", "-1", milliseconds),
+        ("OTEL_BSP_MAX_QUEUE_SIZE", "0", count),
+        ("OTEL_BLRP_MAX_QUEUE_SIZE", "1e6", count),
+        ("BATON_SPAN_BUFFER_BYTES", "32 MiB", bytes),
+        ("BATON_LOG_BUFFER_BYTES", "0", bytes),
+        ("BATON_METRIC_BUFFER_BYTES", "much", bytes),
+        ("BATON_SPILL", "stderr", "stdout or none"),
+        (temporality, "both", "delta, cumulative or lowmemory"),
+        ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "-1", limit),
+        ("OTEL_SPAN_EVENT_COUNT_LIMIT", "few", limit),
+        ("OTEL_SPAN_LINK_COUNT_LIMIT", "4294967296", limit),
+        (
+            "OTEL_RESOURCE_ATTRIBUTES",
+            "team",
+            "a list key=value,key=value, percent-encoded",
+        ),
+        ("AWS_LAMBDA_LOG_FORMAT", "xml", "JSON or Text"),
+    ] {
+        let (with, problems) = config(&[(name, wrong)]);
+        let follows = match name {
+            "OTEL_PROPAGATORS" => "it is left out",
+            "OTEL_RESOURCE_ATTRIBUTES" => "all of it is left out",
+            _ => "the default is used",
+        };
+        let expected = format!("{name}: expected {form}, found {wrong:?}; {follows}");
+        assert_eq!(problems, [expected]);
+        let (without, _) = config(&[]);
+        assert_eq!(format!("{with:?}"), format!("{without:?}"), "{name}");
     }
+}
+
+#[test]
+fn a_samplers_argument_is_checked_where_the_sampler_has_one() {
+    let argument = |text| {
+        let name = ("OTEL_TRACES_SAMPLER", "traceidratio");
+        let (config, problems) = config(&[name, ("OTEL_TRACES_SAMPLER_ARG", text)]);
+        (config.sampler.to_string(), problems)
+    };
+    assert_eq!(argument("0.5"), ("traceidratio(0.5)".to_owned(), vec![]));
+    for wrong in ["half", "1.5", "-1", "NaN"] {
+        let expected = format!(
+            "OTEL_TRACES_SAMPLER_ARG: expected a number from 0.0 to 1.0, found {wrong:?}; the default is used"
+        );
+        let default = "traceidratio(1)".to_owned();
+        assert_eq!(argument(wrong), (default, vec![expected]));
+    }
+}
+
+#[test]
+fn every_variable_is_in_the_documentation_and_no_other() {
+    let asked = RefCell::new(BTreeSet::new());
+    for platform in [
+        ("AWS_LAMBDA_FUNCTION_NAME", "orders"),
+        ("KUBERNETES_SERVICE_HOST", "10.0.0.1"),
+        ("ECS_CONTAINER_METADATA_URI_V4", "http://169.254.170.2/v4"),
+    ] {
+        let set = [
+            platform,
+            ("OTEL_LOGS_EXPORTER", "otlp"),
+            ("OTEL_TRACES_SAMPLER", "traceidratio"),
+        ];
+        Config::from_lookup(&|name| {
+            asked.borrow_mut().insert(general(name));
+            let (_, value) = set.iter().find(|(known, _)| *known == name)?;
+            Some((*value).to_owned())
+        });
+    }
+    let rows = include_str!("../lib.rs").lines();
+    // Of a row the first column, or of a platform's the second; what is written otherwise is no name.
+    let cells = rows.filter_map(|row| row.strip_prefix("//! | "));
+    let of_variables = cells.flat_map(|row| row.split(" | ").take(2).collect::<Vec<_>>());
+    let words = of_variables.flat_map(|cell| cell.split('`').skip(1).step_by(2));
+    let is_name = |word: &&str| word.contains('_') || *word == "HOSTNAME";
+    let names = words.filter(|word| is_name(word) && word.to_uppercase() == *word);
+    let mut documented: BTreeSet<_> = names.map(str::to_owned).collect();
+    documented.insert("OTEL_EXPORTER_OTLP_HEADERS_SECRET".to_owned());
+    assert_eq!(asked.into_inner(), documented);
+}
+
+/// The name for all signals, which stands for the others.
+fn general(name: &str) -> String {
+    let is_own = name != "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE";
+    let own = ["TRACES_", "METRICS_", "LOGS_"].into_iter().find(|signal| {
+        let rest = name.strip_prefix("OTEL_EXPORTER_OTLP_");
+        is_own && rest.is_some_and(|rest| rest.starts_with(signal))
+    });
+    own.map_or_else(|| name.to_owned(), |signal| name.replacen(signal, "", 1))
 }
 
 #[test]
@@ -114,29 +239,10 @@ fn xray_is_a_propagator_and_xray_lambda_is_not() {
 }
 
 #[test]
-fn a_buffer_for_nothing_is_refused() {
-    for (name, form) in [
-        ("OTEL_BSP_MAX_QUEUE_SIZE", "a whole number from 1"),
-        ("BATON_SPAN_BUFFER_BYTES", "a whole number of bytes from 1"),
-    ] {
-        let (config, problems) = config(&[(name, "0")]);
-        assert_eq!(
-            (config.bounds.records, config.bounds.bytes),
-            (buffers::DEFAULT_MAX_SPANS, buffers::DEFAULT_MAX_SPAN_BYTES)
-        );
-        let expected = format!("{name}: expected {form}, found \"0\"; the default is used");
-        assert_eq!(problems, [expected]);
-    }
-}
-
-#[test]
-fn a_limit_beyond_its_type_is_told_how_far_it_may_go() {
-    let (config, problems) = config(&[("OTEL_SPAN_LINK_COUNT_LIMIT", "4294967296")]);
-    assert_eq!(config.limits.links, u32::MAX);
-    assert_eq!(
-        problems,
-        [
-            "OTEL_SPAN_LINK_COUNT_LIMIT: expected a whole number from 0 to 4294967295, found \"4294967296\"; the default is used"
-        ]
-    );
+fn of_a_long_value_the_beginning_is_told() {
+    let long = "ü".repeat(100);
+    let (_, problems) = config(&[("BATON_SPILL", &long)]);
+    let shown = "ü".repeat(80);
+    let found = format!("found \"{shown}\"…; the default is used");
+    assert!(problems[0].ends_with(&found), "{problems:?}");
 }

@@ -51,7 +51,7 @@ impl<'a> PartialSuccess<'a> {
 }
 
 /// Gives each field's tag, with its number or its bytes; `None` where this is not protobuf.
-fn each_field<'a>(
+pub(crate) fn each_field<'a>(
     mut rest: &'a [u8],
     mut read: impl FnMut(u64, u64, &'a [u8]) -> Option<()>,
 ) -> Option<()> {

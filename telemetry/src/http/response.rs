@@ -7,7 +7,7 @@ use http::{StatusCode, header};
 use std::mem::MaybeUninit;
 
 /// Collectors answer with a few bytes; whoever sends more than this is none.
-pub(super) const MAX_RESPONSE: usize = 256 * 1024;
+pub(crate) const MAX_RESPONSE: usize = 256 * 1024;
 /// As many as servers commonly take themselves. With more, the status is all that is read of an answer.
 const MAX_HEADERS: usize = 64;
 

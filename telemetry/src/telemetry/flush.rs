@@ -7,6 +7,7 @@ use crate::buffer::{Counts, Whose};
 use crate::export::{ExportError, Sent};
 use crate::group::{FlushGroup, Group};
 use crate::logs::OF_DROPPED_RECORDS;
+use crate::metrics::{Metrics, Standing};
 use opentelemetry::Context;
 use std::time::Duration;
 use tokio::task::JoinHandle;
@@ -45,11 +46,7 @@ impl Telemetry {
         let mut sent = Sent::default();
         let until = self.before_spill(deadline);
         // The failure has been logged, and the report tells what became of the spans.
-        let (outcome, (), ()) = tokio::join!(
-            self.export(whose, until, &mut sent),
-            self.export_metrics(whose, until),
-            self.export_logs(whose, until),
-        );
+        let outcome = self.export_all(whose, until, &mut sent).await;
         if outcome.is_err() {
             self.spill(whose, deadline);
         }
@@ -108,8 +105,8 @@ impl Telemetry {
         } = &*self.shared;
         let spans = exporter.as_ref().zip(buffer.strays());
         let spans = spans.map(|(exporter, whose)| (exporter.patience(), whose));
-        let log_records = logs.as_ref().and_then(LogExport::strays);
-        let Some((deadline, whose)) = spans.or(log_records) else {
+        let log_records = || logs.as_ref().and_then(LogExport::strays);
+        let Some((deadline, whose)) = spans.or_else(log_records) else {
             return;
         };
         let mut sweep = lock(&self.shared.sweep);
@@ -118,10 +115,8 @@ impl Telemetry {
             *sweep = Some(tokio::spawn(async move {
                 // As for a flush.
                 let mut sent = Sent::default();
-                let _ = tokio::join!(
-                    telemetry.export(whose, deadline, &mut sent),
-                    telemetry.export_logs(whose, deadline),
-                );
+                let spans = telemetry.export(whose, deadline, &mut sent);
+                let (_, ()) = tokio::join!(spans, telemetry.export_logs(whose, deadline));
                 telemetry.tell();
             }));
         }
@@ -129,12 +124,18 @@ impl Telemetry {
 
     /// Tells of all spans and log records that have been lost to the collector since the last time: one line for an alarm, one for whoever reads.
     pub(super) fn tell_losses(&self, counts: Counts) {
-        let logs = self.shared.logs.as_ref();
-        let fresh = self.shared.accounting.tell(Losses {
+        let Shared {
+            accounting,
+            metrics,
+            logs,
+            ..
+        } = &*self.shared;
+        let (metrics, logs) = (metrics.as_ref(), logs.as_ref());
+        let fresh = accounting.tell(Losses {
             spans_spilled: counts.spilled,
             spans_dropped: counts.dropped,
-            log_records_dropped: logs.map_or(0, |logs| logs.buffer.counts().dropped),
-            ..Losses::default()
+            log_records_dropped: logs.map_or(0, |logs| logs.counts().dropped),
+            metric_points_dropped: metrics.map_or(0, Metrics::dropped),
         });
         if fresh.spans_dropped > 0 {
             warn!(
@@ -149,6 +150,22 @@ impl Telemetry {
                 "log records dropped: the buffer was full, or the collector refused them"
             );
         }
+    }
+
+    /// Exports all signals at the same time, which takes one round trip instead of three. Says what became of the spans; of the others a
+    /// failure has been told, and what they have stays.
+    pub(super) async fn export_all(
+        &self,
+        whose: Whose<'_>,
+        deadline: Instant,
+        sent: &mut Sent,
+    ) -> Result<(), ExportError> {
+        let (outcome, (), ()) = tokio::join!(
+            self.export(whose, deadline, sent),
+            self.export_metrics(whose, deadline),
+            self.export_logs(whose, deadline),
+        );
+        outcome
     }
 
     pub(super) async fn export(
@@ -170,23 +187,25 @@ impl Telemetry {
         outcome
     }
 
-    /// The log records' part of a flush.
     pub(super) async fn export_logs(&self, whose: Whose<'_>, deadline: Instant) {
-        let logs = self.shared.logs.as_ref();
-        if let Some(logs) = logs.filter(|logs| logs.buffer.counts().pending > 0) {
+        if let Some(logs) = &self.shared.logs {
             logs.flush(whose, deadline).await;
         }
     }
 
     /// The metrics' part of a flush. A failure has been logged, and loses nothing.
-    async fn export_metrics(&self, whose: Whose<'_>, deadline: Instant) {
+    pub(super) async fn export_metrics(&self, whose: Whose<'_>, deadline: Instant) {
         let Some(metrics) = &self.shared.metrics else {
             return;
         };
+        let standing = Standing {
+            spans: self.shared.buffer.counts(),
+            log_records: self.shared.logs.as_ref().map(LogExport::counts),
+        };
         let _ = match whose {
-            Whose::Everyone => metrics.export(deadline).await,
+            Whose::Everyone => metrics.export(standing, deadline).await,
             // No metrics are a group's own: where another flush is sending them already, these go with the next one.
-            Whose::Group(_) | Whose::Nobody => metrics.export_unless_busy(deadline).await,
+            Whose::Group(_) | Whose::Nobody => metrics.export_unless_busy(standing, deadline).await,
         };
     }
 }

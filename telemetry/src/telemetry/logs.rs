@@ -1,6 +1,6 @@
 //! Log records on their way to a collector, beside the spans.
 
-use crate::buffer::{Buffer, Whose};
+use crate::buffer::{Buffer, Counts, Whose};
 use crate::export::{Exporter, Sent};
 use crate::signal::Signal;
 use crate::uplink::Uplink;
@@ -22,6 +22,10 @@ impl LogExport {
             buffer,
             exporter: Exporter::new(Signal::Logs, uplink, resource, None),
         }
+    }
+
+    pub(super) fn counts(&self) -> Counts {
+        self.buffer.counts()
     }
 
     /// Sends such records as there are, until `deadline` at the latest. What becomes of them has been logged, or can be counted. Boxed, so

@@ -1,29 +1,43 @@
 //! The line in the log that a process's telemetry begins with.
 
-use crate::config::Config;
+use crate::config::{Compression, Config, Export, Otlp, Protocol};
+use crate::signal::Signal;
 use opentelemetry_sdk::Resource;
+use std::fmt;
 use std::time::Duration;
 use tracing::{field, info};
 
 /// The effective configuration in one line: enough to see why nothing arrives, and no secret.
 pub(super) fn log(config: &Config, resource: &Resource) {
-    let otlp = config.traces.otlp();
-    let headers: Vec<&str> = otlp
-        .iter()
-        .flat_map(|otlp| otlp.headers.keys())
-        .map(http::HeaderName::as_str)
-        .collect();
-    let mut attributes: Vec<String> = resource
-        .iter()
-        .map(|(key, value)| format!("{key}={value}"))
-        .collect();
-    attributes.sort_unstable();
+    let exports = [
+        (Signal::Traces, &config.traces),
+        (Signal::Metrics, &config.metrics),
+        (Signal::Logs, &config.logs),
+    ];
+    let mut ways = exports.map(|(signal, export)| Some(Way::of(signal, export.otlp()?)));
+    // Usually all go one way, which is told once; a signal that goes another tells its own.
+    let common = ways.iter().flatten().next().cloned();
+    let [traces, metrics, logs] = [0, 1, 2].map(|index| {
+        let way = ways[index]
+            .take()
+            .filter(|way| Some(way) != common.as_ref());
+        exporter(exports[index].1, way)
+    });
+    let has = |export: &Export| !matches!(export, Export::Nowhere);
+    let (has_metrics, has_logs) = (has(&config.metrics), has(&config.logs));
+    let common = common.as_ref();
     info!(
-        traces = if otlp.is_some() { "otlp" } else { "none" },
-        endpoint = otlp.map(|otlp| field::display(&otlp.endpoint)),
-        protocol = otlp.map(|_| "http/protobuf"),
-        header_names = joined(&headers),
-        timeout_ms = otlp.map(|otlp| milliseconds(otlp.timeout)),
+        traces,
+        metrics,
+        logs,
+        endpoint = common.map(|way| field::display(&way.endpoint)),
+        protocol = common.map(|way| field::display(way.protocol)),
+        compression = common.map(|way| field::display(way.compression)),
+        header_names = common.and_then(|way| joined(&way.header_names)),
+        headers_secret = config.headers_secret.is_some().then_some("set"),
+        tls = common.and_then(|way| way.tls),
+        timeout_ms = common.map(|way| milliseconds(way.timeout)),
+        spill = if config.spill { "stdout" } else { "none" },
         sampler = %config.sampler,
         propagators = %config.propagator,
         max_spans = config.bounds.records,
@@ -32,14 +46,98 @@ pub(super) fn log(config: &Config, resource: &Resource) {
         max_span_attributes = limited(config.limits.attributes),
         max_span_events = limited(config.limits.events),
         max_span_links = limited(config.limits.links),
+        temporality = has_metrics.then(|| field::display(config.temporality)),
+        metric_interval_ms = has_metrics.then(|| milliseconds(config.metric_interval)),
+        max_metric_bytes = has_metrics.then_some(config.metric_buffer_bytes),
+        max_log_records = has_logs.then_some(config.log_bounds.records),
+        max_log_bytes = has_logs.then_some(config.log_bounds.bytes),
         log_filter = %config.log_filter,
-        resource = joined(&attributes),
+        resource = joined(&described(resource)),
         "telemetry started"
     );
 }
 
-fn joined(list: &[impl AsRef<str>]) -> Option<String> {
-    let list: Vec<&str> = list.iter().map(AsRef::as_ref).collect();
+/// How a signal reaches its collector, as far as it may be told.
+#[derive(Clone, PartialEq, Eq)]
+struct Way {
+    /// Without the signal's own path, by which ways would always differ.
+    endpoint: String,
+    protocol: Protocol,
+    compression: Compression,
+    header_names: Vec<String>,
+    tls: Option<&'static str>,
+    timeout: Duration,
+}
+
+impl Way {
+    fn of(signal: Signal, otlp: &Otlp) -> Self {
+        let endpoint = otlp.endpoint.to_string();
+        let base = endpoint.strip_suffix(signal.path()).unwrap_or(&endpoint);
+        let names = otlp.headers.keys().map(ToString::to_string);
+        Self {
+            endpoint: base.to_owned(),
+            protocol: otlp.protocol,
+            compression: otlp.compression,
+            header_names: names.collect(),
+            tls: tls(otlp),
+            timeout: otlp.timeout,
+        }
+    }
+}
+
+impl fmt::Display for Way {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            endpoint,
+            protocol,
+            compression,
+            ..
+        } = self;
+        let timeout = milliseconds(self.timeout);
+        write!(
+            formatter,
+            "{endpoint} {protocol} compression={compression} timeout_ms={timeout}"
+        )?;
+        if let Some(names) = joined(&self.header_names) {
+            write!(formatter, " header_names={names}")?;
+        }
+        match self.tls {
+            Some(tls) => write!(formatter, " tls={tls}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What of TLS is not as it would be without variables.
+fn tls(otlp: &Otlp) -> Option<&'static str> {
+    let own = &otlp.certificates;
+    match (own.authorities.is_some(), own.client.is_some()) {
+        (false, false) => None,
+        (true, false) => Some("own authorities"),
+        (false, true) => Some("client certificate"),
+        (true, true) => Some("own authorities, client certificate"),
+    }
+}
+
+fn exporter(export: &Export, own_way: Option<Way>) -> String {
+    match (export, own_way) {
+        (Export::Nowhere, _) => "none".to_owned(),
+        (Export::Console, _) => "console".to_owned(),
+        (Export::Otlp(_), None) => "otlp".to_owned(),
+        (Export::Otlp(_), Some(way)) => format!("otlp {way}"),
+    }
+}
+
+fn described(resource: &Resource) -> Vec<String> {
+    let attributes = resource.iter();
+    let mut attributes: Vec<String> = attributes
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect();
+    attributes.sort_unstable();
+    attributes
+}
+
+fn joined(list: &[String]) -> Option<String> {
     (!list.is_empty()).then(|| list.join(","))
 }
 
@@ -73,9 +171,22 @@ mod tests {
     fn what_is_empty_or_unlimited_is_left_out_of_the_start_line() {
         let line = start_line(&[]);
         assert_eq!(line["message"], "telemetry started");
-        assert_eq!(line["endpoint"], "http://localhost:4318/v1/traces");
+        let exporters = ["traces", "metrics", "logs"].map(|signal| line[signal].clone());
+        assert_eq!(exporters, ["otlp", "otlp", "none"]);
+        assert_eq!(line["endpoint"], "http://localhost:4318");
+        assert_eq!(line["protocol"], "http/protobuf");
+        assert_eq!(line["compression"], "none");
+        assert_eq!(line["spill"], "stdout");
+        assert_eq!(line["temporality"], "delta");
         assert_eq!(line["max_span_events"], 128);
-        for absent in ["header_names", "max_span_links", "resource"] {
+        for absent in [
+            "header_names",
+            "headers_secret",
+            "tls",
+            "max_span_links",
+            "max_log_bytes",
+            "resource",
+        ] {
             assert_eq!(line.get(absent), None, "{line}");
         }
     }
@@ -89,5 +200,39 @@ mod tests {
         assert_eq!(line["header_names"], "authorization,x-a");
         assert_eq!(line["max_span_links"], 7);
         assert!(!line.to_string().contains("SECRET"), "{line}");
+    }
+
+    #[test]
+    fn what_goes_another_way_tells_its_own() {
+        let line = start_line(&[
+            ("OTEL_LOGS_EXPORTER", "otlp"),
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://a:4318/base"),
+            ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "http://b:1/x"),
+            ("OTEL_EXPORTER_OTLP_METRICS_COMPRESSION", "gzip"),
+            ("OTEL_EXPORTER_OTLP_METRICS_HEADERS", "x-key=SECRET"),
+            ("OTEL_EXPORTER_OTLP_HEADERS_SECRET", "arn:SECRET"),
+        ]);
+        assert_eq!(line["traces"], "otlp");
+        assert_eq!(line["logs"], "otlp");
+        assert_eq!(line["endpoint"], "http://a:4318/base");
+        assert_eq!(
+            line["metrics"],
+            "otlp http://b:1/x http/protobuf compression=gzip timeout_ms=10000 header_names=x-key"
+        );
+        assert_eq!(line["headers_secret"], "set");
+        assert_eq!(line["max_log_records"], 20_000);
+        assert!(!line.to_string().contains("SECRET"), "{line}");
+    }
+
+    #[test]
+    fn where_nothing_is_sent_no_endpoint_is_named() {
+        let line = start_line(&[
+            ("OTEL_TRACES_EXPORTER", "console"),
+            ("OTEL_METRICS_EXPORTER", "none"),
+        ]);
+        assert_eq!(line["traces"], "console");
+        for absent in ["endpoint", "protocol", "timeout_ms", "temporality"] {
+            assert_eq!(line.get(absent), None, "{line}");
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! What a collector said of a request, and whether the same request may succeed later.
 
-use http::StatusCode;
+use ::http::StatusCode;
 use std::fmt;
 
 /// The status of an answer, in the terms of what carried it.

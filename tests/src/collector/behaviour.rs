@@ -79,6 +79,12 @@ impl Behaviour {
         }
     }
 
+    /// Whether some request is accepted, sooner or later.
+    #[must_use]
+    pub fn accepts(self) -> bool {
+        self.answer.accepts() || self.then.accepts()
+    }
+
     pub(super) fn next(&mut self) -> Answer {
         self.seen += 1;
         let is_exception = match self.exception {

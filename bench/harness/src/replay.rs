@@ -1,0 +1,91 @@
+//! What a function left on stdout for a collector that did not take it, and how that gets there after all.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+
+use baton_tests::Collector;
+use serde_json::Value;
+use tokio::process::Command;
+
+/// What every line with spans has, beside those.
+const MARKER: &str = "baton.spill";
+
+/// Why a replay says nothing.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ReplayError {
+    #[error("cannot {what} {path}")]
+    File {
+        what: &'static str,
+        path: PathBuf,
+        source: io::Error,
+    },
+    #[error("{command} ended with {status}: {stderr}")]
+    Failed {
+        command: String,
+        status: ExitStatus,
+        stderr: String,
+    },
+}
+
+/// The lines of a function's stdout that have a collector's spans in them.
+pub(crate) fn spill_lines(stdout: &[String]) -> usize {
+    // Nearly all lines are none, and some are large.
+    let candidates = stdout.iter().filter(|line| line.contains(MARKER));
+    let is_spill = |line: &&String| {
+        let line: Option<Value> = serde_json::from_str(line).ok();
+        line.is_some_and(|line| line.get(MARKER).is_some())
+    };
+    candidates.filter(is_spill).count()
+}
+
+/// Has `baton replay` send what is in these lines to the collector.
+pub(crate) async fn replay(
+    baton: &Path,
+    stdout: &[String],
+    collector: &Collector,
+) -> Result<(), ReplayError> {
+    let file = std::env::temp_dir().join(format!("baton-bench-{}.log", std::process::id()));
+    let folder = file.with_extension("ledger");
+    let done = replay_file(baton, stdout, collector, &file, &folder).await;
+    // What cannot be removed is in nobody's way.
+    let _ = fs::remove_file(&file);
+    let _ = fs::remove_dir_all(&folder);
+    done
+}
+
+async fn replay_file(
+    baton: &Path,
+    stdout: &[String],
+    collector: &Collector,
+    file: &Path,
+    folder: &Path,
+) -> Result<(), ReplayError> {
+    let failed = |what, path: &Path| {
+        let path = path.to_owned();
+        move |source| ReplayError::File { what, path, source }
+    };
+    fs::write(file, stdout.join("\n")).map_err(failed("write", file))?;
+    let output = Command::new(baton)
+        .arg("replay")
+        .arg(file)
+        .env_clear()
+        .env("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint())
+        // Where the ledger goes: the next file of this name has other spans.
+        .env("XDG_STATE_HOME", folder)
+        .env("HOME", folder)
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output()
+        .await
+        .map_err(failed("run", baton))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(ReplayError::Failed {
+        command: format!("{} replay", baton.display()),
+        status: output.status,
+        stderr: String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+    })
+}

@@ -1,0 +1,111 @@
+//! Where the process runs, in the variables that the platform sets, or that manifests have it set.
+
+use super::reader::Reader;
+
+/// Where the process runs, as far as the environment tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Platform {
+    Lambda(LambdaEnvironment),
+    /// With the address of the task's metadata.
+    Ecs(String),
+    Kubernetes(KubernetesEnvironment),
+    Elsewhere,
+}
+
+/// What Lambda sets for every function ("Defined runtime environment variables" of the Lambda developer guide).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct LambdaEnvironment {
+    pub(crate) function_name: String,
+    pub(crate) function_version: Option<String>,
+    pub(crate) region: Option<String>,
+    pub(crate) log_stream: Option<String>,
+    pub(crate) log_group: Option<String>,
+    pub(crate) memory_megabytes: Option<i64>,
+}
+
+/// What a manifest says of a pod through the downward API, and of what it is part of.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct KubernetesEnvironment {
+    pub(crate) cluster_name: Option<String>,
+    pub(crate) node_name: Option<String>,
+    pub(crate) namespace_name: Option<String>,
+    pub(crate) deployment_name: Option<String>,
+    pub(crate) pod_name: Option<String>,
+    pub(crate) pod_uid: Option<String>,
+    pub(crate) pod_ip: Option<String>,
+    pub(crate) container_name: Option<String>,
+}
+
+pub(super) fn read(reader: &mut Reader<'_>) -> Platform {
+    if let Some(function_name) = reader.text("AWS_LAMBDA_FUNCTION_NAME") {
+        return Platform::Lambda(LambdaEnvironment {
+            function_name,
+            function_version: reader.text("AWS_LAMBDA_FUNCTION_VERSION"),
+            region: reader.text("AWS_REGION"),
+            log_stream: reader.text("AWS_LAMBDA_LOG_STREAM_NAME"),
+            log_group: reader.text("AWS_LAMBDA_LOG_GROUP_NAME"),
+            memory_megabytes: reader.number("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "a whole number"),
+        });
+    }
+    if let Some(uri) = reader.text("ECS_CONTAINER_METADATA_URI_V4") {
+        return Platform::Ecs(uri);
+    }
+    match kubernetes(reader) {
+        Some(environment) => Platform::Kubernetes(environment),
+        None => Platform::Elsewhere,
+    }
+}
+
+/// The variables that the OpenTelemetry Operator injects (`OTEL_RESOURCE_ATTRIBUTES_…`), those of charts that name the attribute (`K8S_…`),
+/// and the short names of others, which mean a pod only where Kubernetes' own variable is there too.
+fn kubernetes(reader: &Reader<'_>) -> Option<KubernetesEnvironment> {
+    let is_pod = reader.text("KUBERNETES_SERVICE_HOST").is_some();
+    let found = |clear: &[&str], short: &[&str]| {
+        let short = if is_pod { short } else { &[] };
+        let mut names = clear.iter().chain(short);
+        names.find_map(|name| reader.text(name))
+    };
+    let environment = KubernetesEnvironment {
+        cluster_name: found(&["K8S_CLUSTER_NAME"], &["CLUSTER_NAME"]),
+        node_name: found(
+            &["OTEL_RESOURCE_ATTRIBUTES_NODE_NAME", "K8S_NODE_NAME"],
+            &["NODE_NAME"],
+        ),
+        namespace_name: found(
+            &[
+                "OTEL_RESOURCE_ATTRIBUTES_POD_NAMESPACE",
+                "K8S_NAMESPACE_NAME",
+                "K8S_NAMESPACE",
+            ],
+            &["POD_NAMESPACE"],
+        ),
+        deployment_name: found(
+            &[
+                "OTEL_RESOURCE_ATTRIBUTES_DEPLOYMENT_NAME",
+                "K8S_DEPLOYMENT_NAME",
+            ],
+            &[],
+        ),
+        // A pod's host name is its name, unless its manifest says otherwise.
+        pod_name: found(
+            &["OTEL_RESOURCE_ATTRIBUTES_POD_NAME", "K8S_POD_NAME"],
+            &["POD_NAME", "HOSTNAME"],
+        ),
+        pod_uid: found(
+            &["OTEL_RESOURCE_ATTRIBUTES_POD_UID", "K8S_POD_UID"],
+            &["POD_UID"],
+        ),
+        pod_ip: found(
+            &["OTEL_RESOURCE_ATTRIBUTES_POD_IP", "K8S_POD_IP"],
+            &["POD_IP"],
+        ),
+        container_name: found(
+            &[
+                "OTEL_RESOURCE_ATTRIBUTES_CONTAINER_NAME",
+                "K8S_CONTAINER_NAME",
+            ],
+            &["CONTAINER_NAME"],
+        ),
+    };
+    (is_pod || environment != KubernetesEnvironment::default()).then_some(environment)
+}

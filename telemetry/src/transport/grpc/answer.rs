@@ -1,0 +1,70 @@
+//! What a server answers to a call.
+
+use super::message;
+use super::status::End;
+use crate::http::{MAX_RESPONSE, SendError};
+use crate::transport::status::Verdict;
+use crate::transport::{Status, TransportError};
+use ::http::{HeaderMap, Response, StatusCode};
+use bytes::{Bytes, BytesMut};
+use hyper::body::{Body as _, Incoming};
+use std::future::poll_fn;
+use std::pin::Pin;
+
+/// An answer that has been read to its end.
+#[derive(Debug)]
+pub(super) struct Answer {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Bytes,
+    trailers: Option<HeaderMap>,
+}
+
+impl Answer {
+    pub(super) async fn read(response: Response<Incoming>) -> Result<Self, SendError> {
+        let (head, mut incoming) = response.into_parts();
+        let mut body = BytesMut::new();
+        let mut trailers = None;
+        while let Some(frame) = poll_fn(|context| Pin::new(&mut incoming).poll_frame(context)).await
+        {
+            match frame.map_err(super::broken)?.into_data() {
+                Ok(data) if body.len() + data.len() > MAX_RESPONSE => {
+                    return Err(SendError::ResponseTooLong);
+                }
+                Ok(data) => body.extend_from_slice(&data),
+                Err(other) => trailers = other.into_trailers().ok(),
+            }
+        }
+        Ok(Self {
+            status: head.status,
+            headers: head.headers,
+            body: body.freeze(),
+            trailers,
+        })
+    }
+
+    /// The message of a server that has accepted the call. `sent` are the call's headers.
+    pub(super) fn accepted(self, sent: &HeaderMap) -> Result<Bytes, TransportError> {
+        let end = self.end(sent)?;
+        match end.verdict() {
+            Verdict::Accepted => Ok(message::unwrapped(self.body)),
+            Verdict::Passing => {
+                let status = Status::Grpc(end.status);
+                Err(TransportError::unavailable(status, end.retry_after))
+            }
+            Verdict::Final => Err(TransportError::Refused(Status::Grpc(end.status))),
+        }
+    }
+
+    fn end(&self, sent: &HeaderMap) -> Result<End, SendError> {
+        let trailers = self.trailers.as_ref();
+        let end = trailers.and_then(|trailers| End::read(trailers, sent));
+        // An answer that is nothing but a status has it in its headers.
+        let end = end.or_else(|| End::read(&self.headers, sent));
+        match end {
+            Some(end) => Ok(end),
+            None if self.status == StatusCode::OK => Err(SendError::NotGrpc),
+            None => Ok(End::of_http(self.status)),
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! One message of gRPC on its way ("gRPC over HTTP2", "Length-Prefixed-Message").
+
+use crate::http::Frames;
+use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
+use hyper::body::{Body, Frame, SizeHint};
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+/// A flag, and the length as four bytes.
+pub(super) const PREFIX: usize = 5;
+
+/// A request's body: the message behind its prefix, in the pieces that it is made of.
+pub(super) struct Message(Frames);
+
+impl Message {
+    pub(super) fn new(mut message: Frames, is_compressed: bool) -> Self {
+        // Requests are cut at a thousandth of what fits.
+        let length = u32::try_from(message.remaining()).unwrap_or(u32::MAX);
+        let mut prefix = BytesMut::with_capacity(PREFIX);
+        prefix.put_u8(is_compressed.into());
+        prefix.put_u32(length);
+        message.prepend(prefix.freeze());
+        Self(message)
+    }
+}
+
+impl Body for Message {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Ready(self.0.pop().map(|piece| Ok(Frame::data(piece))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        !self.0.has_remaining()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.0.remaining() as u64)
+    }
+}
+
+/// The message in an answer's body: empty, where it is compressed, which nobody asked for, or not there. What became of the request is in
+/// the trailers.
+pub(super) fn unwrapped(mut body: Bytes) -> Bytes {
+    const PLAIN: u8 = 0;
+    if body.len() < PREFIX || body.get_u8() != PLAIN {
+        return Bytes::new();
+    }
+    let length = body.get_u32() as usize;
+    if length > body.len() {
+        return Bytes::new();
+    }
+    body.split_to(length)
+}

@@ -1,0 +1,185 @@
+//! How a gRPC call ended ("gRPC over HTTP2", "Responses").
+
+use super::retry_info;
+use crate::transport::status::Verdict;
+use ::http::{HeaderMap, HeaderValue, StatusCode};
+use percent_encoding::percent_decode;
+use std::fmt;
+use std::time::Duration;
+
+/// Of a collector's message so much is told: enough for a sentence and an identifier.
+const MAX_MESSAGE: usize = 200;
+
+const STATUS: &str = "grpc-status";
+const MESSAGE: &str = "grpc-message";
+const DETAILS: &str = "grpc-status-details-bin";
+
+/// A status code, which may be one that nobody has defined.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Code(u32);
+
+/// The names of the codes, each at its number.
+const NAMES: [&str; 17] = [
+    "OK",
+    "CANCELLED",
+    "UNKNOWN",
+    "INVALID_ARGUMENT",
+    "DEADLINE_EXCEEDED",
+    "NOT_FOUND",
+    "ALREADY_EXISTS",
+    "PERMISSION_DENIED",
+    "RESOURCE_EXHAUSTED",
+    "FAILED_PRECONDITION",
+    "ABORTED",
+    "OUT_OF_RANGE",
+    "UNIMPLEMENTED",
+    "INTERNAL",
+    "UNAVAILABLE",
+    "DATA_LOSS",
+    "UNAUTHENTICATED",
+];
+
+impl Code {
+    pub(crate) const OK: Self = Self(0);
+    const CANCELLED: Self = Self(1);
+    const UNKNOWN: Self = Self(2);
+    const DEADLINE_EXCEEDED: Self = Self(4);
+    const PERMISSION_DENIED: Self = Self(7);
+    const RESOURCE_EXHAUSTED: Self = Self(8);
+    const ABORTED: Self = Self(10);
+    const OUT_OF_RANGE: Self = Self(11);
+    const UNIMPLEMENTED: Self = Self(12);
+    const INTERNAL: Self = Self(13);
+    const UNAVAILABLE: Self = Self(14);
+    const DATA_LOSS: Self = Self(15);
+    const UNAUTHENTICATED: Self = Self(16);
+
+    pub(crate) fn is_unauthorized(self) -> bool {
+        matches!(self, Self::UNAUTHENTICATED | Self::PERMISSION_DENIED)
+    }
+
+    /// What a status of HTTP means where no gRPC server has answered, but something in front of it ("HTTP to gRPC Status Code Mapping").
+    fn of_http(status: StatusCode) -> Self {
+        match status {
+            StatusCode::BAD_REQUEST => Self::INTERNAL,
+            StatusCode::UNAUTHORIZED => Self::UNAUTHENTICATED,
+            StatusCode::FORBIDDEN => Self::PERMISSION_DENIED,
+            StatusCode::NOT_FOUND => Self::UNIMPLEMENTED,
+            StatusCode::TOO_MANY_REQUESTS
+            | StatusCode::BAD_GATEWAY
+            | StatusCode::SERVICE_UNAVAILABLE
+            | StatusCode::GATEWAY_TIMEOUT => Self::UNAVAILABLE,
+            _ => Self::UNKNOWN,
+        }
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = usize::try_from(self.0).ok().and_then(|at| NAMES.get(at));
+        match name {
+            Some(name) => formatter.write_str(name),
+            None => write!(formatter, "code {}", self.0),
+        }
+    }
+}
+
+/// What a collector says of a call that failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct GrpcStatus {
+    pub(crate) code: Code,
+    /// Empty where there is none, or where it might repeat a key.
+    message: String,
+}
+
+impl fmt::Display for GrpcStatus {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "gRPC {}", self.code)?;
+        match self.message.as_str() {
+            "" => Ok(()),
+            message => write!(formatter, " ({message})"),
+        }
+    }
+}
+
+/// The end of a call.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct End {
+    pub(super) status: GrpcStatus,
+    pub(super) retry_after: Option<Duration>,
+}
+
+impl End {
+    /// Reads it from trailers, or from the headers of an answer that has nothing else. `sent` are the headers of the request, whose values
+    /// are repeated to nobody.
+    pub(super) fn read(headers: &HeaderMap, sent: &HeaderMap) -> Option<Self> {
+        let code = headers.get(STATUS)?.to_str().ok()?.parse();
+        let code = code.map_or(Code::UNKNOWN, Code);
+        let message = headers.get(MESSAGE).map(HeaderValue::as_bytes);
+        let details = headers.get(DETAILS).map(HeaderValue::as_bytes);
+        let message = message.filter(|_| !code.is_unauthorized());
+        Some(Self {
+            status: GrpcStatus {
+                code,
+                message: message.map_or_else(String::new, |message| presentable(message, sent)),
+            },
+            retry_after: details.and_then(retry_info::delay),
+        })
+    }
+
+    /// Where the answer has no status of gRPC.
+    pub(super) fn of_http(status: StatusCode) -> Self {
+        Self {
+            status: GrpcStatus {
+                code: Code::of_http(status),
+                message: format!("HTTP {status}"),
+            },
+            retry_after: None,
+        }
+    }
+
+    /// By the codes that the OTLP specification calls retryable ("OTLP/gRPC Response"), and those of a key that is being renewed.
+    pub(super) fn verdict(&self) -> Verdict {
+        match self.status.code {
+            Code::OK => Verdict::Accepted,
+            Code::CANCELLED
+            | Code::DEADLINE_EXCEEDED
+            | Code::ABORTED
+            | Code::OUT_OF_RANGE
+            | Code::UNAVAILABLE
+            | Code::DATA_LOSS => Verdict::Passing,
+            // Without a time, what is exhausted is nothing that comes back, such as the size that a message may have.
+            Code::RESOURCE_EXHAUSTED if self.retry_after.is_some() => Verdict::Passing,
+            code if code.is_unauthorized() => Verdict::Passing,
+            _ => Verdict::Final,
+        }
+    }
+}
+
+/// One line without control characters, and nothing where a value that was sent, or the key in it, is repeated.
+fn presentable(message: &[u8], sent: &HeaderMap) -> String {
+    let message = percent_decode(message).decode_utf8_lossy();
+    let is_secret = |value: &HeaderValue| {
+        let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
+        // Behind the name of a scheme, such as `Bearer`.
+        let key = value.rsplit(' ').next().unwrap_or_default();
+        !key.is_empty() && message.contains(key)
+    };
+    if sent
+        .values()
+        .filter(|value| value.is_sensitive())
+        .any(is_secret)
+    {
+        return String::new();
+    }
+    let characters = message
+        .chars()
+        .map(|character| match character.is_control() {
+            true => ' ',
+            false => character,
+        });
+    characters.take(MAX_MESSAGE).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,279 @@
+//! What is on the wire of a request, and what becomes of its answer, over each protocol. The budget has a module of its own.
+
+use super::*;
+use crate::endpoint::{DefaultScheme, Endpoint};
+use crate::http::SendError;
+use bytes::Buf as _;
+use flate2::read::GzDecoder;
+use std::io::Read as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+
+mod budget;
+#[cfg(feature = "grpc")]
+pub(super) mod calls;
+pub(super) mod peers;
+mod quiet;
+mod tls;
+
+/// Longer than anything on loopback takes.
+pub(super) const LONG: Duration = Duration::from_secs(20);
+
+pub(super) fn soon() -> Instant {
+    Instant::now() + LONG
+}
+
+pub(super) fn otlp(url: &str, protocol: Protocol) -> Otlp {
+    Otlp {
+        held_headers: None,
+        endpoint: Endpoint::parse(url, DefaultScheme::Http).unwrap(),
+        protocol,
+        headers: HeaderMap::new(),
+        held_headers: None,
+        timeout: LONG,
+        compression: Compression::None,
+        certificates: Default::default(),
+    }
+}
+
+pub(super) fn request(pieces: &[&'static [u8]]) -> Frames {
+    let mut request = Frames::default();
+    for piece in pieces {
+        request.push(Bytes::from_static(piece));
+    }
+    request
+}
+
+/// A key as it comes from the configuration.
+pub(super) fn key(value: &'static str) -> (HeaderName, HeaderValue) {
+    let mut value = HeaderValue::from_static(value);
+    value.set_sensitive(true);
+    (header::AUTHORIZATION, value)
+}
+
+/// Reads a request with a length: its head and its body.
+async fn read_request(peer: &mut TcpStream) -> (String, Vec<u8>) {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(peer.read_u8().await.unwrap());
+    }
+    let head = String::from_utf8(head).unwrap();
+    let length = head
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length: "));
+    let mut body = vec![0; length.unwrap().parse().unwrap()];
+    peer.read_exact(&mut body).await.unwrap();
+    (head, body)
+}
+
+/// Sends requests over HTTP, each of which gets an answer; what arrived of them, and what became of them.
+async fn exchange(
+    change: impl FnOnce(&mut Otlp),
+    requests: Vec<Frames>,
+    answer: &str,
+) -> (Vec<(String, Vec<u8>)>, Vec<Result<Bytes, TransportError>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/v1/traces", listener.local_addr().unwrap());
+    let mut otlp = otlp(&url, Protocol::HttpProtobuf);
+    change(&mut otlp);
+    let transport = Transport::new(Signal::Traces, &otlp);
+    let count = requests.len();
+    let serve = async {
+        let mut peer = listener.accept().await.unwrap().0;
+        let mut seen = Vec::new();
+        for _ in 0..count {
+            seen.push(read_request(&mut peer).await);
+            peer.write_all(answer.as_bytes()).await.unwrap();
+        }
+        seen
+    };
+    let send = async {
+        let mut outcomes = Vec::new();
+        for request in requests {
+            outcomes.push(transport.send(request, soon()).await);
+            let (name, value) = key("Bearer renewed");
+            transport.set_headers(HeaderMap::from_iter([(name, value)]));
+        }
+        outcomes
+    };
+    let both = async { tokio::join!(serve, send) };
+    tokio::time::timeout(LONG, both).await.unwrap()
+}
+
+#[tokio::test]
+async fn over_http_the_headers_are_otlps_and_those_that_are_configured_or_renewed() {
+    let change = |otlp: &mut Otlp| {
+        otlp.headers.extend([key("Bearer old")]);
+        let (name, team) = (
+            HeaderName::from_static("x-team"),
+            HeaderValue::from_static("a"),
+        );
+        otlp.headers.insert(name, team);
+        let mistaken = HeaderValue::from_static("text/plain");
+        otlp.headers.insert(header::CONTENT_TYPE, mistaken);
+    };
+    let answer = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+    let requests = vec![request(&[b"one"]), request(&[b"two"])];
+    let (seen, outcomes) = exchange(change, requests, answer).await;
+    let head = |index: usize| {
+        let mut lines: Vec<&str> = seen[index].0.trim_end().lines().collect();
+        lines.retain(|line| !line.starts_with("host: "));
+        lines.sort_unstable();
+        lines
+    };
+    let agent = concat!("user-agent: baton-telemetry/", env!("CARGO_PKG_VERSION"));
+    for (index, authorization) in [
+        (0, "authorization: Bearer old"),
+        (1, "authorization: Bearer renewed"),
+    ] {
+        let expected = [
+            "POST /v1/traces HTTP/1.1",
+            authorization,
+            "content-length: 3",
+            "content-type: application/x-protobuf",
+            agent,
+            "x-team: a",
+        ];
+        assert_eq!(head(index), expected);
+    }
+    for outcome in outcomes {
+        assert_eq!(outcome.unwrap(), "ok");
+    }
+}
+
+#[tokio::test]
+async fn what_is_compressed_says_so_and_is_what_was_given() {
+    let spans: Vec<u8> = (0..1_000_000_u32)
+        .flat_map(|number| (number / 7).to_le_bytes())
+        .collect();
+    for pieces in [
+        vec![Bytes::from_static(b"a"), Bytes::from_static(b"b")],
+        vec![
+            Bytes::from_static(b"a"),
+            spans.clone().into(),
+            Bytes::from_static(b"b"),
+        ],
+        Vec::new(),
+    ] {
+        let mut request = Frames::default();
+        pieces.iter().for_each(|piece| request.push(piece.clone()));
+        let length = request.remaining();
+        let change = |otlp: &mut Otlp| otlp.compression = Compression::Gzip;
+        let answer = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+        let (seen, outcomes) = exchange(change, vec![request], answer).await;
+        let (head, body) = &seen[0];
+        assert!(head.contains("\r\ncontent-encoding: gzip\r\n"), "{head}");
+        assert!(length < 1000 || body.len() < length / 2);
+        let mut plain = Vec::new();
+        GzDecoder::new(body.as_slice())
+            .read_to_end(&mut plain)
+            .unwrap();
+        assert!(plain == pieces.concat());
+        assert!(outcomes[0].is_ok());
+    }
+}
+
+/// What becomes of a request that is answered so, with the seconds to wait.
+async fn fate(answer: &str) -> (&'static str, Option<u64>, bool) {
+    let (_, mut outcomes) = exchange(|_| {}, vec![request(&[b"x"])], answer).await;
+    match outcomes.remove(0) {
+        Ok(_) => ("accepted", None, false),
+        Err(error) => {
+            let is_unauthorized = error.is_unauthorized();
+            match error {
+                TransportError::Unavailable { retry_after, .. } => (
+                    "passing",
+                    retry_after.map(|after| after.as_secs()),
+                    is_unauthorized,
+                ),
+                TransportError::Refused(_) => ("final", None, is_unauthorized),
+                TransportError::Send(error) => panic!("{answer:?}: {error}"),
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_status_says_whether_and_when_the_same_request_may_succeed() {
+    for (status, more, expected) in [
+        ("200 OK", "retry-after: 9\r\n", ("accepted", None, false)),
+        ("503 X", "", ("passing", None, false)),
+        ("503 X", "Retry-After: 9\r\n", ("passing", Some(9), false)),
+        (
+            "429 X",
+            "retry-after: x\r\nretry-after: 7\r\n",
+            ("passing", Some(7), false),
+        ),
+        (
+            "429 X",
+            "retry-after: Sun, 06 Nov 1994 08:49:37 GMT\r\n",
+            ("passing", Some(0), false),
+        ),
+        (
+            "503 X",
+            "retry-after: 99999999999999999999\r\n",
+            ("passing", Some(MAX_RETRY_AFTER.as_secs()), false),
+        ),
+        ("502 X", "", ("passing", None, false)),
+        ("504 X", "", ("passing", None, false)),
+        ("401 X", "", ("passing", None, true)),
+        ("403 X", "", ("passing", None, true)),
+        ("400 X", "retry-after: 9\r\n", ("final", None, false)),
+        ("413 X", "", ("final", None, false)),
+        ("500 X", "", ("final", None, false)),
+        ("302 X", "", ("final", None, false)),
+    ] {
+        let answer = format!("HTTP/1.1 {status}\r\n{more}content-length: 0\r\n\r\n");
+        assert_eq!(fate(&answer).await, expected, "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_timeout_beyond_what_the_clock_counts_is_none() {
+    let mut otlp = otlp("http://127.0.0.1:9", Protocol::HttpProtobuf);
+    otlp.timeout = Duration::MAX;
+    let transport = Transport::new(Signal::Traces, &otlp);
+    assert!(transport.patience() > soon());
+    let now = Instant::now();
+    let late = transport.send(Frames::default(), now).await;
+    assert!(late.is_err());
+}
+
+#[tokio::test]
+async fn compressing_ends_with_the_time_for_it() {
+    let mut otlp = otlp("http://127.0.0.1:9", Protocol::HttpProtobuf);
+    otlp.compression = Compression::Gzip;
+    let transport = Transport::new(Signal::Traces, &otlp);
+    let mut request = Frames::default();
+    request.push(vec![b'x'; 64 * 1024 * 1024].into());
+    let late = transport.send(request, Instant::now()).await;
+    assert!(matches!(
+        late,
+        Err(TransportError::Send(SendError::Timeout))
+    ));
+}
+
+#[test]
+fn no_key_is_shown() {
+    for protocol in protocols() {
+        let mut otlp = otlp("http://127.0.0.1:9", protocol);
+        otlp.headers.extend([key("Bearer secret")]);
+        let transport = Transport::new(Signal::Traces, &otlp);
+        let shown = format!("{transport:?}");
+        let bytes = format!("{:?}", b"secret").replace(['[', ']'], "");
+        assert!(
+            !shown.contains("secret") && !shown.contains(&bytes),
+            "{shown}"
+        );
+    }
+}
+
+/// Those that are compiled in.
+pub(super) fn protocols() -> impl Iterator<Item = Protocol> {
+    [
+        Protocol::HttpProtobuf,
+        #[cfg(feature = "grpc")]
+        Protocol::Grpc,
+    ]
+    .into_iter()
+}

@@ -1,0 +1,174 @@
+//! A gRPC server for tests, on another implementation of HTTP/2 than the client's framing of it: a real socket that answers as it is told.
+
+use ::http::{HeaderMap, Request, Response};
+use bytes::{BufMut as _, Bytes, BytesMut};
+use h2::RecvStream;
+use h2::server::SendResponse;
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
+use tokio::task::{AbortHandle, JoinSet, yield_now};
+
+/// What the server does with a call that it has read.
+#[derive(Debug, Clone)]
+pub(in crate::transport) enum Reply {
+    /// With a message behind its prefix, and success.
+    Message(&'static [u8]),
+    /// With these trailers behind an empty message.
+    Trailers(Vec<(&'static str, String)>),
+    /// With these headers and nothing else.
+    Headers(u16, Vec<(&'static str, String)>),
+    /// With half a message.
+    Cut,
+    /// By giving the call up.
+    Reset,
+    /// With success, and the word that the connection takes no more calls.
+    ThenGoAway,
+    Hang,
+}
+
+/// A call as it arrived.
+#[derive(Debug, Clone)]
+pub(in crate::transport) struct Seen {
+    pub(in crate::transport) path: String,
+    pub(in crate::transport) headers: HeaderMap,
+    pub(in crate::transport) body: Vec<u8>,
+}
+
+#[derive(Debug, Default)]
+pub(in crate::transport) struct Shared {
+    script: VecDeque<Reply>,
+    pub(in crate::transport) seen: Vec<Seen>,
+    pub(in crate::transport) connections: usize,
+    open: Vec<AbortHandle>,
+}
+
+pub(in crate::transport) struct Server {
+    pub(in crate::transport) address: SocketAddr,
+    shared: Arc<Mutex<Shared>>,
+    _tasks: JoinSet<()>,
+}
+
+impl Server {
+    /// Answers the first calls by the script, and all later ones with an empty message.
+    pub(in crate::transport) async fn start(script: &[Reply]) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let shared = Arc::new(Mutex::new(Shared {
+            script: script.iter().cloned().collect(),
+            ..Shared::default()
+        }));
+        let mut tasks = JoinSet::new();
+        let accepting = Arc::clone(&shared);
+        tasks.spawn(async move {
+            let mut connections = JoinSet::new();
+            while let Ok((stream, _)) = listener.accept().await {
+                let mut shared = accepting.lock().unwrap();
+                shared.connections += 1;
+                let open = connections.spawn(serve(stream, Arc::clone(&accepting)));
+                shared.open.push(open);
+            }
+        });
+        Self {
+            address,
+            shared,
+            _tasks: tasks,
+        }
+    }
+
+    /// Closes all connections.
+    pub(in crate::transport) async fn hang_up(&self) {
+        let open = std::mem::take(&mut self.shared().open);
+        open.iter().for_each(AbortHandle::abort);
+        while !open.iter().all(AbortHandle::is_finished) {
+            yield_now().await;
+        }
+    }
+
+    pub(in crate::transport) fn shared(&self) -> MutexGuard<'_, Shared> {
+        self.shared.lock().unwrap()
+    }
+}
+
+/// Serves one connection, until it ends or is given up.
+pub(in crate::transport) async fn serve<S>(stream: S, shared: Arc<Mutex<Shared>>)
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let mut connection = h2::server::handshake(stream).await.unwrap();
+    let mut calls = JoinSet::new();
+    while let Some(Ok((request, respond))) = connection.accept().await {
+        let shared = Arc::clone(&shared);
+        let goes_away = {
+            let next = shared.lock().unwrap().script.front().cloned();
+            matches!(next, Some(Reply::ThenGoAway))
+        };
+        calls.spawn(answer(request, respond, shared));
+        if goes_away {
+            connection.graceful_shutdown();
+        }
+    }
+}
+
+async fn answer(
+    request: Request<RecvStream>,
+    mut respond: SendResponse<Bytes>,
+    shared: Arc<Mutex<Shared>>,
+) {
+    let (head, mut incoming) = request.into_parts();
+    let mut body = Vec::new();
+    while let Some(data) = incoming.data().await {
+        let Ok(data) = data else { return };
+        incoming
+            .flow_control()
+            .release_capacity(data.len())
+            .unwrap();
+        body.extend_from_slice(&data);
+    }
+    let reply = {
+        let mut shared = shared.lock().unwrap();
+        shared.seen.push(Seen {
+            path: head.uri.path().to_owned(),
+            headers: head.headers,
+            body,
+        });
+        shared.script.pop_front().unwrap_or(Reply::Message(b""))
+    };
+    let trailers = |trailers: Vec<(&'static str, String)>| {
+        let pairs = trailers.into_iter();
+        HeaderMap::from_iter(
+            pairs.map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())),
+        )
+    };
+    let success = || trailers(vec![("grpc-status", "0".to_owned())]);
+    let (message, end) = match reply {
+        Reply::Message(message) => (message, success()),
+        Reply::ThenGoAway => (&b""[..], success()),
+        Reply::Trailers(end) => (&b""[..], trailers(end)),
+        Reply::Headers(status, headers) => {
+            let mut response = Response::builder().status(status).body(()).unwrap();
+            *response.headers_mut() = trailers(headers);
+            let _ = respond.send_response(response, true);
+            return;
+        }
+        Reply::Cut => {
+            let mut sending = respond.send_response(Response::new(()), false).unwrap();
+            sending
+                .send_data(Bytes::from_static(&[0, 0]), false)
+                .unwrap();
+            sending.send_reset(h2::Reason::INTERNAL_ERROR);
+            return;
+        }
+        Reply::Reset => return respond.send_reset(h2::Reason::REFUSED_STREAM),
+        Reply::Hang => std::future::pending().await,
+    };
+    let mut framed = BytesMut::new();
+    framed.put_u8(0);
+    framed.put_u32(message.len() as u32);
+    framed.put_slice(message);
+    let mut sending = respond.send_response(Response::new(()), false).unwrap();
+    sending.send_data(framed.freeze(), false).unwrap();
+    sending.send_trailers(end).unwrap();
+}

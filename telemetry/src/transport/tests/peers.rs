@@ -1,0 +1,119 @@
+//! Collectors over TLS, with an authority of their own.
+
+use super::*;
+use crate::config::ClientIdentity;
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rustls::crypto::ring::default_provider;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+/// Signs certificates for servers on 127.0.0.1 and for clients.
+pub(in crate::transport) struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    certificate: CertificateDer<'static>,
+}
+
+impl Authority {
+    pub(in crate::transport) fn new() -> Self {
+        let key = KeyPair::generate().unwrap();
+        let mut parameters = CertificateParams::default();
+        parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let certificate = parameters.self_signed(&key).unwrap().der().clone();
+        Self {
+            issuer: Issuer::new(parameters, key),
+            certificate,
+        }
+    }
+
+    pub(in crate::transport) fn certificate(&self) -> CertificateDer<'static> {
+        self.certificate.clone()
+    }
+
+    pub(in crate::transport) fn client(&self) -> ClientIdentity {
+        let (chain, key) = self.signed("client.test");
+        ClientIdentity {
+            chain,
+            key: Arc::new(key),
+        }
+    }
+
+    fn signed(&self, name: &str) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
+        let key = KeyPair::generate().unwrap();
+        let parameters = CertificateParams::new([name.to_owned()]).unwrap();
+        let certificate = parameters.signed_by(&key, &self.issuer).unwrap();
+        let key = PrivatePkcs8KeyDer::from(key.serialize_der()).into();
+        (vec![certificate.der().clone()], key)
+    }
+
+    /// Accepts whatever it is sent, for as long as what it returns is kept. A client of gRPC must have said that it speaks HTTP/2.
+    pub(in crate::transport) async fn collector(
+        &self,
+        protocol: Protocol,
+        asks_for_client: bool,
+    ) -> (SocketAddr, JoinSet<()>) {
+        let acceptor = TlsAcceptor::from(Arc::new(self.server(protocol, asks_for_client)));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut server = JoinSet::new();
+        server.spawn(async move {
+            let mut connections = JoinSet::new();
+            while let Ok((tcp, _)) = listener.accept().await {
+                if let Ok(stream) = acceptor.accept(tcp).await {
+                    connections.spawn(serve(protocol, stream));
+                }
+            }
+        });
+        (address, server)
+    }
+
+    fn server(&self, protocol: Protocol, asks_for_client: bool) -> ServerConfig {
+        let provider = Arc::new(default_provider());
+        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()
+            .unwrap();
+        let builder = match asks_for_client {
+            false => builder.with_no_client_auth(),
+            true => {
+                let mut roots = RootCertStore::empty();
+                roots.add(self.certificate()).unwrap();
+                let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), provider);
+                builder.with_client_cert_verifier(verifier.build().unwrap())
+            }
+        };
+        let (chain, key) = self.signed("127.0.0.1");
+        let mut config = builder.with_single_cert(chain, key).unwrap();
+        config.alpn_protocols = match protocol {
+            Protocol::HttpProtobuf => vec![b"http/1.1".to_vec()],
+            #[cfg(feature = "grpc")]
+            Protocol::Grpc => vec![b"h2".to_vec()],
+        };
+        config
+    }
+}
+
+async fn serve(protocol: Protocol, mut stream: TlsStream<TcpStream>) {
+    match protocol {
+        Protocol::HttpProtobuf => {
+            let mut received = Vec::new();
+            // The body of these tests is one byte.
+            while !received.windows(5).any(|end| end.starts_with(b"\r\n\r\n")) {
+                if stream.read_buf(&mut received).await.unwrap_or(0) == 0 {
+                    return;
+                }
+            }
+            let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+            stream.write_all(answer).await.unwrap();
+        }
+        #[cfg(feature = "grpc")]
+        Protocol::Grpc => {
+            assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+            calls::serve(stream, Arc::default()).await;
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! Whom a transport trusts, and what it shows of itself.
+
+use super::*;
+use crate::config::{Certificates, ClientIdentity};
+use crate::transport::tests::peers::Authority;
+use rustls::pki_types::CertificateDer;
+use std::sync::Arc;
+
+/// Sends a request to a server that asks for a client's certificate, or does not.
+async fn send(
+    protocol: Protocol,
+    (authority, asks): (&Authority, bool),
+    certificates: Certificates,
+) -> Result<Bytes, TransportError> {
+    let (address, _server) = authority.collector(protocol, asks).await;
+    let mut otlp = otlp(&format!("https://{address}/v1/traces"), protocol);
+    otlp.certificates = certificates;
+    let transport = Transport::new(Signal::Traces, &otlp);
+    transport.send(request(&[b"x"]), soon()).await
+}
+
+fn trusting(authority: &Authority, client: Option<ClientIdentity>) -> Certificates {
+    Certificates {
+        authorities: Some(vec![authority.certificate()]),
+        client,
+    }
+}
+
+fn is_tls(outcome: &Result<Bytes, TransportError>) -> bool {
+    matches!(outcome, Err(TransportError::Send(SendError::Tls(_))))
+}
+
+#[tokio::test]
+async fn an_authority_that_is_named_is_trusted_and_no_other() {
+    let (ours, other) = (Authority::new(), Authority::new());
+    for protocol in protocols() {
+        let trusted = send(protocol, (&ours, false), trusting(&ours, None)).await;
+        assert_eq!(trusted.unwrap(), "", "{protocol:?}");
+        let compiled_in = send(protocol, (&ours, false), Certificates::default()).await;
+        assert!(is_tls(&compiled_in), "{protocol:?}: {compiled_in:?}");
+        let unknown = send(protocol, (&ours, false), trusting(&other, None)).await;
+        assert!(is_tls(&unknown), "{protocol:?}: {unknown:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_is_asked_who_it_is_shows_its_certificate() {
+    let (ours, other) = (Authority::new(), Authority::new());
+    for protocol in protocols() {
+        let known = trusting(&ours, Some(ours.client()));
+        let known = send(protocol, (&ours, true), known).await;
+        assert_eq!(known.unwrap(), "", "{protocol:?}");
+        for client in [None, Some(other.client())] {
+            let unknown = send(protocol, (&ours, true), trusting(&ours, client)).await;
+            // With TLS 1.3 the server says so behind the handshake.
+            assert!(unknown.is_err(), "{protocol:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn authorities_of_which_none_can_be_used_and_a_key_of_another_certificate_are_errors() {
+    let authority = Authority::new();
+    let nonsense = Certificates {
+        authorities: Some(vec![CertificateDer::from(vec![1, 2, 3])]),
+        client: None,
+    };
+    let mut identity = authority.client();
+    identity.key = Arc::clone(&authority.client().key);
+    for (certificates, expected) in [
+        (nonsense, "no authority's certificate can be used"),
+        (trusting(&authority, Some(identity)), "KeyMismatch"),
+    ] {
+        let outcome = send(Protocol::HttpProtobuf, (&authority, false), certificates).await;
+        let Err(TransportError::Send(SendError::Tls(error))) = outcome else {
+            panic!("{expected}: {outcome:?}")
+        };
+        assert!(error.to_string().contains(expected), "{error}");
+    }
+}

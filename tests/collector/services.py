@@ -1,0 +1,104 @@
+"""Both services' real binaries in the local stack: queue, event source mapping, and environments that freeze between invocations."""
+
+import concurrent.futures
+import json
+import os
+import secrets
+import shlex
+import signal
+import subprocess
+import urllib.request
+from typing import NamedTuple
+
+from bench import PATIENCE, ended, last_words
+
+# At once, so that batches of several messages come about.
+CLIENTS = 4
+
+# What both services have beside what says where the Collector is.
+VARIABLES = {
+    "OTEL_LOGS_EXPORTER": "otlp",
+    # Milliseconds; the default would only make the producer's last spans late.
+    "OTEL_BSP_SCHEDULE_DELAY": "300",
+    "OTEL_METRIC_EXPORT_INTERVAL": "1000",
+    "RUST_LOG": "info",
+}
+
+
+class Request(NamedTuple):
+    """A request to the producer, whose trace we began."""
+
+    customer: str
+    trace: str
+    span: str
+
+
+class Services:
+    """The stack, from the start of a `with` to its end. `variables` say where the Collector is; `options` are for `baton up`."""
+
+    def __init__(self, programs, binaries, folder, variables, options=()):
+        self.folder = folder
+        self.log = folder / "stack.log"
+        self.requests = []
+        function = self.wrapped(binaries / "onboarding-lambda", variables, 'exec "$program" >>"$folder/function.$$.log"')
+        producer = self.wrapped(binaries / "onboarding-api", variables, 'exec "$program"')
+        self.command = [programs.baton, "up", "--json", "--logs", "--function", function, "--producer", producer, *options]
+
+    def wrapped(self, binary, variables, run):
+        """A script of the binary's name, which the stack runs in its place: it sets the variables, as whoever deploys it would.
+
+        The function's standard output goes into a file for each environment, as it would into a log stream.
+        """
+        # The stack says where its own receiver is.
+        lines = ["unset $(env | sed -n 's/^\\(OTEL_EXPORTER_[A-Z_]*\\)=.*/\\1/p')"]
+        lines += [f"export {name}={shlex.quote(value)}" for name, value in (VARIABLES | variables).items()]
+        script = self.folder / binary.name
+        program, folder = shlex.quote(str(binary)), shlex.quote(str(self.folder))
+        script.write_text("\n".join(["#!/bin/sh", *lines, f"program={program} folder={folder}", run, ""]))
+        script.chmod(0o755)
+        return script
+
+    def __enter__(self):
+        # Nothing of ours: a developer's own AWS_* and OTEL_* would change what is checked.
+        environment = {"PATH": os.environ["PATH"]}
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                self.command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, text=True
+            )
+        line = self.process.stdout.readline()
+        if not line:
+            self.process.wait(PATIENCE)
+            raise AssertionError(f"the stack did not start: {last_words(self.log)}")
+        self.url = json.loads(line)["producer"]
+        return self
+
+    def __exit__(self, *_):
+        if self.process:
+            self.stop()
+
+    def stop(self):
+        """Has everything end in order."""
+        process, self.process = self.process, None
+        process.send_signal(signal.SIGTERM)
+        process.stdout.close()
+        ended(process)
+
+    def onboard(self, count):
+        """Sends so many requests, each with a trace of its own, and waits until all are accepted."""
+        begun = len(self.requests)
+        new = [Request(f"c-{begun + number}", secrets.token_hex(16), secrets.token_hex(8)) for number in range(count)]
+        with concurrent.futures.ThreadPoolExecutor(CLIENTS) as clients:
+            list(clients.map(self.send, new))
+        self.requests += new
+        return new
+
+    def send(self, request):
+        body = {"customer_id": request.customer, "email": f"{request.customer}@example.com", "plan": "team"}
+        headers = {"content-type": "application/json", "traceparent": f"00-{request.trace}-{request.span}-01"}
+        call = urllib.request.Request(f"{self.url}/onboarding", json.dumps(body).encode(), headers)
+        with urllib.request.urlopen(call, timeout=PATIENCE) as answer:
+            assert answer.status == 202, answer.status
+
+    def streams(self):
+        """What the function wrote to standard output, a file for each environment."""
+        return sorted(self.folder.glob("function.*.log"))
