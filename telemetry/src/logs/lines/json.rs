@@ -148,3 +148,22 @@ fn escape(out: &mut Vec<u8>, byte: u8) {
         other => out.push(other),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_must_be_escaped_is_found_in_every_place() {
+        for byte in 0..=u8::MAX {
+            for filler in [b'a', b' ', b'!', b'#', b'[', b']', 0x7f, 0x80, 0xff] {
+                for place in 0..WORD {
+                    let mut word = [filler; WORD];
+                    word[place] = byte;
+                    let expected = must_be_escaped(byte);
+                    assert_eq!(any_must_be_escaped(word), expected, "{word:?}");
+                }
+            }
+        }
+    }
+}
