@@ -1,5 +1,9 @@
 //! Sending spilled spans on: what `baton replay` needs of this crate.
 
+mod spilled;
+
+pub use spilled::spill;
+
 use crate::config::{self, Problem};
 use crate::export::PartialSuccess;
 use crate::http::Frames;

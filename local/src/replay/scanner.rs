@@ -6,7 +6,7 @@ use baton_telemetry::spill::MARKER;
 use memchr::memmem::Finder;
 
 use super::line::{Line, Problem};
-use super::unwrapped::{self, Layer, Object};
+use super::unwrapped::{self, Layer, Object, mark_before};
 
 /// How much is read at once.
 const READ_BYTES: usize = 64 * 1024;
@@ -17,7 +17,7 @@ const MAX_OBJECT: usize = 4 * 1024 * 1024;
 /// Behind the marker so much must be there to see that it is one: a quotation mark in all its wrappings, spaces and a colon.
 const LOOKAHEAD: usize = 64;
 /// So many objects before the marker are looked at, of which usually the first is the one.
-const MAX_CANDIDATES: usize = 1024;
+const MAX_CANDIDATES: usize = 100_000;
 /// So many of them may be none: a brace may stand in a text.
 const MAX_PROBLEMS: usize = 8;
 
@@ -74,7 +74,8 @@ impl<R: Read> Scanner<R> {
             let Some(layers) = self.member(marker) else {
                 continue;
             };
-            if let Some(line) = self.line(marker, &layers)? {
+            let mark = mark_before(&self.buffer[..marker]).to_vec();
+            if let Some(line) = self.line(marker, &mark, &layers)? {
                 let line_number = self.line_number(marker);
                 return Ok(Some(Found { line_number, line }));
             }
@@ -97,6 +98,7 @@ impl<R: Read> Scanner<R> {
     fn line(
         &mut self,
         marker: usize,
+        mark: &[u8],
         layers: &[Layer],
     ) -> io::Result<Option<Result<Line, Problem>>> {
         let mut end = marker;
@@ -106,17 +108,17 @@ impl<R: Read> Scanner<R> {
                 break;
             }
             let first = end.saturating_sub(LOOKBACK);
-            let Some(before) = self.buffer[first..end]
-                .iter()
-                .rposition(|byte| *byte == b'{')
-            else {
+            let Some(before) = memchr::memrchr(b'{', &self.buffer[first..end]) else {
                 break;
             };
             end = first + before;
+            if !self.has_members(end, mark) {
+                continue;
+            }
             let text = match self.object(end, layers)? {
-                Object::Whole(text) if self.marker.find(&text).is_some() => text,
+                Object::Whole { text, length } if end + length > marker => text,
                 // It ends before the marker.
-                Object::Whole(_) => continue,
+                Object::Whole { .. } => continue,
                 Object::Unfinished | Object::Cut => {
                     problems.push(Problem::Cut);
                     continue;
@@ -130,6 +132,23 @@ impl<R: Read> Scanner<R> {
         // The nearest object is the likeliest one.
         let nearest = problems.into_iter().next();
         Ok(Some(Err(nearest.unwrap_or(Problem::NoBeginning))))
+    }
+
+    /// Whether a brace is followed by a name with the marker's quotation mark: a cheap look before a long one.
+    fn has_members(&self, brace: usize, mark: &[u8]) -> bool {
+        let mut rest = &self.buffer[brace + 1..];
+        loop {
+            rest = rest.trim_ascii_start();
+            if rest.starts_with(mark) {
+                return true;
+            }
+            // Line breaks between members, in JSON that is a string itself.
+            let backslashes = rest.iter().take_while(|byte| **byte == b'\\').count();
+            match rest[backslashes..].split_first() {
+                Some((b'n' | b'r' | b't', behind)) if backslashes > 0 => rest = behind,
+                _ => return false,
+            }
+        }
     }
 
     /// Reads on until the object is there as a whole.

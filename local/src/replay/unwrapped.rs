@@ -16,9 +16,7 @@ pub(super) enum Layer {
 /// How the quotation mark before a member's name was wrapped, from the outside: `"` not at all, `\"` in JSON, `""` in CSV, `\""` in JSON in
 /// CSV. Nothing if it is no such mark.
 pub(super) fn layers(before: &[u8]) -> Option<Vec<Layer>> {
-    let is_mark = |byte: &&u8| matches!(byte, b'"' | b'\\');
-    let length = before.iter().rev().take_while(is_mark).count();
-    let mut mark = before[before.len() - length..].to_vec();
+    let mut mark = mark_before(before).to_vec();
     let mut layers = Vec::new();
     while mark != b"\"" {
         if mark.is_empty() || layers.len() == MAX_LAYERS {
@@ -48,10 +46,21 @@ pub(super) fn layers(before: &[u8]) -> Option<Vec<Layer>> {
     Some(layers)
 }
 
+/// A quotation mark at the end of a text, as it is wrapped.
+pub(super) fn mark_before(text: &[u8]) -> &[u8] {
+    let is_mark = |byte: &&u8| matches!(byte, b'"' | b'\\');
+    let length = text.iter().rev().take_while(is_mark).count();
+    &text[text.len() - length..]
+}
+
 /// The end of an object that was looked for.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Object {
-    Whole(Vec<u8>),
+    Whole {
+        text: Vec<u8>,
+        /// How long it is as it stands in the input.
+        length: usize,
+    },
     /// The input ends before the object does.
     Unfinished,
     /// What the object stands in ends before it does, or it is longer than any object of interest.
@@ -82,7 +91,8 @@ pub(super) fn object(input: &[u8], layers: &[Layer], longest: usize) -> Object {
             _ => {}
         }
         if depth == 0 {
-            return Object::Whole(text);
+            let length = input.len() - unwrapper.input.len();
+            return Object::Whole { text, length };
         }
         if text.len() > longest {
             return Object::Cut;
@@ -229,7 +239,9 @@ mod tests {
             prop_assert_eq!(found.as_deref(), Some(&*layers), "{}", outer);
             let start = outer[..name].rfind('{').unwrap();
             let object = object(&outer.as_bytes()[start..], &layers, 4096);
-            prop_assert_eq!(object, Object::Whole(inner.into_bytes()));
+            let end = outer.rfind('}').unwrap() + 1;
+            let (text, length) = (inner.into_bytes(), end - start);
+            prop_assert_eq!(object, Object::Whole { text, length });
         }
 
         #[test]
@@ -245,8 +257,11 @@ mod tests {
     fn characters_may_be_written_as_numbers() {
         let text = br#"{\"a\":\"\u003c\u00e9\ud83d\ude00\"}" rest"#;
         let object = object(text, &[Layer::Json], 99);
-        let expected = "{\"a\":\"<é😀\"}";
-        assert_eq!(object, Object::Whole(expected.as_bytes().to_vec()));
+        let expected = Object::Whole {
+            text: "{\"a\":\"<é😀\"}".into(),
+            length: text.len() - 6,
+        };
+        assert_eq!(object, expected);
     }
 
     #[test]

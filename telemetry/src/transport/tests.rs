@@ -29,7 +29,6 @@ pub(super) fn otlp(url: &str, protocol: Protocol) -> Otlp {
         endpoint: Endpoint::parse(url, DefaultScheme::Http).unwrap(),
         protocol,
         headers: HeaderMap::new(),
-        held_headers: None,
         timeout: LONG,
         compression: Compression::None,
         certificates: Default::default(),
