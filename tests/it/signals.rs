@@ -79,7 +79,11 @@ async fn all_three_signals_of_both_services_arrive_and_their_ids_match() {
     .await;
     let handled = lines(&logs, FUNCTION, HANDLED);
     assert_eq!(handled.len(), 3);
-    assert_eq!(lines(&logs, PRODUCER, "listening").len(), 1);
+    eventually("the producer's first line", async || {
+        let logs = collector.log_records().unwrap();
+        (!lines(&logs, PRODUCER, "listening").is_empty()).then_some(())
+    })
+    .await;
 
     let spans = eventually("the spans of both", async || {
         let spans = collector.spans().unwrap();
