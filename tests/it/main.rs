@@ -50,6 +50,9 @@ mod deadline;
 // When it sends its spans, and whose.
 mod flush_point;
 
+// Traces, metrics and logs of both services in one run.
+mod signals;
+
 // What a collector that is out of order costs it, and how nothing is lost meanwhile.
 mod outage;
 

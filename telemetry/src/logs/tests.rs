@@ -1,3 +1,5 @@
+mod records;
+
 use super::*;
 use crate::config::LogFormat;
 use opentelemetry::Context;

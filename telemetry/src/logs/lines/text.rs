@@ -89,9 +89,9 @@ impl FieldWriter for Line<'_> {
 
 /// Writes a value so that its end can be told: in quotes, unless it is one word.
 fn value_text(out: &mut Vec<u8>, text: &str) {
-    let is_in_words = |character: char| {
-        character.is_alphanumeric()
-            || character.is_ascii_punctuation() && !"\"=\\".contains(character)
+    let is_in_words = |character: char| match character {
+        '"' | '=' | '\\' => false,
+        other => other.is_ascii_graphic() || other.is_alphanumeric(),
     };
     if !text.is_empty() && text.chars().all(is_in_words) {
         return out.extend_from_slice(text.as_bytes());
@@ -108,16 +108,20 @@ fn value_text(out: &mut Vec<u8>, text: &str) {
 
 /// Writes text without quotes, in which no character begins a new line or commands a terminal.
 fn bare(out: &mut Vec<u8>, text: &str) {
+    let is_plain = |byte: u8| (b' '..=b'~').contains(&byte);
+    if text.bytes().all(is_plain) {
+        return out.extend_from_slice(text.as_bytes());
+    }
     text.chars().for_each(|character| put(out, character));
 }
 
 fn put(out: &mut Vec<u8>, character: char) {
-    let is_strange = character.is_control() || matches!(character, '\u{2028}' | '\u{2029}');
-    // Writing to a `Vec` does not fail.
-    let _ = match is_strange {
-        true => write!(out, "{}", character.escape_default()),
-        false => write!(out, "{character}"),
-    };
+    if character.is_control() || matches!(character, '\u{2028}' | '\u{2029}') {
+        // Writing to a `Vec` does not fail.
+        let _ = write!(out, "{}", character.escape_default());
+    } else {
+        out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
+    }
 }
 
 /// Writes bare text.
