@@ -151,7 +151,37 @@ impl Batch {
         H: Handler<S, Args>,
     {
         let run = Run::start();
-        let response = self.invoke(consumer, handler, &run).await;
+        let telemetry = Telemetry::captured(run.provider().clone());
+        self.run_in(run, telemetry, consumer, handler).await
+    }
+
+    /// The same with the metrics going to a provider of the test's.
+    #[cfg(test)]
+    pub(crate) async fn run_measured<H, S, Args>(
+        self,
+        consumer: Builder<S>,
+        handler: H,
+        meters: opentelemetry_sdk::metrics::SdkMeterProvider,
+    ) -> Outcome
+    where
+        H: Handler<S, Args>,
+    {
+        let run = Run::start();
+        let telemetry = Telemetry::captured_with_meters(run.provider().clone(), meters);
+        self.run_in(run, telemetry, consumer, handler).await
+    }
+
+    async fn run_in<H, S, Args>(
+        self,
+        run: Run,
+        telemetry: Telemetry,
+        consumer: Builder<S>,
+        handler: H,
+    ) -> Outcome
+    where
+        H: Handler<S, Args>,
+    {
+        let response = self.invoke(consumer, handler, telemetry).await;
         let records = self.records.iter().zip(1..);
         let ids: Vec<String> = records
             .map(|((_, record), number)| record.id_at(number))
@@ -163,7 +193,7 @@ impl Batch {
         &self,
         consumer: Builder<S>,
         handler: H,
-        run: &Run,
+        telemetry: Telemetry,
     ) -> Result<SqsBatchResponse, String>
     where
         H: Handler<S, Args>,
@@ -172,7 +202,6 @@ impl Batch {
         let payload = serde_json::to_vec(&event);
         let payload = payload.map_err(|error| error.to_string())?;
         let event = LambdaEvent::new(payload, self.lambda_context());
-        let telemetry = Telemetry::captured(run.provider().clone());
         let response = consumer.invoke_once(handler, telemetry, event).await;
         response.map_err(|error| error.to_string())
     }

@@ -91,6 +91,12 @@ impl Cost {
     }
 }
 
+/// A clock that was set back ends the pause: better a probe too early than none for hours.
+fn is_over(since: SystemTime, pause: Duration, now: SystemTime) -> bool {
+    now.duration_since(since)
+        .map_or(true, |elapsed| elapsed >= pause)
+}
+
 impl Breaker {
     /// `first_pause` is how long the collector is left alone at first.
     pub(crate) fn new(peer: String, first_pause: Duration) -> Self {
@@ -113,11 +119,7 @@ impl Breaker {
                 pause,
                 is_probed,
             } => {
-                // A clock that was set back ends the pause: better a probe too early than none for hours.
-                let is_over = now
-                    .duration_since(*since)
-                    .map_or(true, |elapsed| elapsed >= *pause);
-                if !is_over {
+                if !is_over(*since, *pause, now) {
                     return None;
                 }
                 *is_probed = true;
@@ -132,9 +134,21 @@ impl Breaker {
         })
     }
 
-    /// Whether a request would be let through now.
-    pub(crate) fn is_closed(&self) -> bool {
+    #[cfg(test)]
+    fn is_closed(&self) -> bool {
         matches!(*self.state(), State::Closed { .. })
+    }
+
+    /// Whether a request would be let through now.
+    pub(crate) fn admits(&self, now: SystemTime) -> bool {
+        match &*self.state() {
+            State::Closed { .. } => true,
+            State::Open {
+                since,
+                pause,
+                is_probed,
+            } => !is_probed && is_over(*since, *pause, now),
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -62,11 +62,12 @@
 //! | `OTEL_EXPORTER_OTLP_INSECURE` | `true`: an endpoint without a scheme means no TLS | `false` |
 //! | `OTEL_EXPORTER_OTLP_HEADERS` | `name=value,…`; values are percent-decoded and may contain spaces. A signal's own are added to those for all | |
 //! | `OTEL_EXPORTER_OTLP_COMPRESSION` | `gzip` or `none` | `none` |
-//! | `OTEL_EXPORTER_OTLP_TIMEOUT` | of one request, in milliseconds | `10000` |
+//! | `OTEL_EXPORTER_OTLP_TIMEOUT` | of one request, in milliseconds, within its flush; `0` is no limit of its own | `10000` |
 //! | `OTEL_EXPORTER_OTLP_CERTIFICATE` | PEM file with the authorities to trust, and no others | the public ones, compiled in |
 //! | `OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE`, `OTEL_EXPORTER_OTLP_CLIENT_KEY` | PEM files with who the program is, one with the other | nobody |
 //!
-//! `OTEL_EXPORTER_OTLP_HEADERS_SECRET` names a secret that holds more headers for all signals, where the program has a source for such.
+//! `OTEL_EXPORTER_OTLP_HEADERS_SECRET` names a secret that holds more headers for all signals, which win over the others, where the program has
+//! a [`HeaderSource`] for such: it is asked at start, and again after a 401 or 403.
 //!
 //! An endpoint is read as people write it:
 //!
@@ -104,6 +105,7 @@ mod encode;
 mod endpoint;
 mod export;
 mod group;
+mod header_source;
 mod http;
 mod logs;
 mod metrics;
@@ -126,6 +128,7 @@ mod uplink;
 
 pub use export::Sent;
 pub use group::FlushGroup;
+pub use header_source::{Fetching, HeaderSource, InvalidHeaders, OpenHeaderSource, parse_headers};
 pub use logs::{LogLayer, log_layer};
 pub use propagation::{
     AWS_TRACE_HEADER, BAGGAGE, InvalidBaggage, InvalidTraceparent, InvalidTracestate,
@@ -133,7 +136,7 @@ pub use propagation::{
     check_baggage, parse_trace_context, parse_trace_context_noting, parse_xray_header,
     with_baggage, with_remote_parent,
 };
-pub use request_id::with_request_id;
-pub use telemetry::{FlushReport, Service, Telemetry};
+pub use request_id::{request_id, with_request_id};
+pub use telemetry::{Builder, FlushReport, Service, Telemetry};
 #[cfg(feature = "tracing")]
 pub use tracing_layer::tracing_layer;

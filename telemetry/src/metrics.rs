@@ -1,39 +1,45 @@
-//! The process's metrics: aggregated by the SDK, collected at a flush, and sent beside the spans.
+//! The process's metrics: aggregated where they are measured, collected at a flush, and sent beside the spans.
 //!
-//! With delta temporality a data point exists once: what the SDK has handed over and the collector has not taken is kept here, encoded, and
-//! sent again before anything newer is collected. While that fails the SDK goes on aggregating, so that one collection is kept at most.
+//! With delta temporality a data point exists once: what was collected and the collector has not taken is kept here, encoded, and sent again
+//! before anything newer is collected. While that fails the instruments go on aggregating, so that one collection is kept at most.
 
+mod accounts;
+mod instrument;
+mod meter;
 mod outbox;
-pub(crate) mod reader;
+mod series;
 
+pub(crate) use accounts::Standing;
+pub(crate) use meter::Meters;
+
+use crate::config::Temporality;
 use crate::encode::{self, ResourceFrame};
 use crate::export::{ExportError, Failures, PartialSuccess, before};
 use crate::http::Frames;
 use crate::signal::Signal;
 use crate::uplink::Uplink;
+use accounts::Accounts;
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::metrics::{SdkMeterProvider, Temporality};
 use outbox::Outbox;
-use reader::Reader;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::Instant;
 use tracing::warn;
 
-/// What is kept for a collector that does not take it: a usual invocation's data points a thousand times over.
-const MAX_KEPT_BYTES: usize = 4 * 1024 * 1024;
-/// Lambda ends a process without a word: what was counted since the last flush is worth more than a sum that nobody will continue.
-const TEMPORALITY: Temporality = Temporality::Delta;
+/// Requests are cut when they have become this long. Collectors take 4 MiB, and the last data point comes on top.
+const MAX_REQUEST_BYTES: usize = 3 * 1024 * 1024;
 
-/// The meter provider, and the way from it to the collector.
+/// The meters, and the way from it to the collector.
 #[derive(Debug)]
 pub(crate) struct Metrics {
-    provider: SdkMeterProvider,
-    reader: Reader,
+    meters: Meters,
     uplink: Uplink,
     failures: Failures,
     resource: ResourceFrame,
+    temporality: Temporality,
+    /// Of the telemetry itself.
+    accounts: Accounts,
     /// Held by the export that is under way.
     outbox: Mutex<Outbox>,
     counts: PointCounts,
@@ -50,19 +56,21 @@ struct PointCounts {
 type Exporting<'a> = Pin<Box<dyn Future<Output = Result<(), ExportError>> + Send + 'a>>;
 
 impl Metrics {
-    pub(crate) fn new(uplink: Uplink, resource: &Resource) -> Self {
-        let reader = Reader::new(TEMPORALITY);
-        let provider = SdkMeterProvider::builder()
-            .with_resource(resource.clone())
-            .with_reader(reader.clone())
-            .build();
+    pub(crate) fn new(
+        uplink: Uplink,
+        resource: &Resource,
+        temporality: Temporality,
+        max_bytes: usize,
+    ) -> Self {
+        let meters = Meters::new(temporality);
         Self {
-            provider,
-            reader,
+            accounts: Accounts::new(&meters),
+            meters,
+            temporality,
             failures: Failures::new(Signal::Metrics, uplink.to_string()),
             uplink,
             resource: encode::resource(resource),
-            outbox: Mutex::default(),
+            outbox: Mutex::new(Outbox::new(max_bytes)),
             counts: PointCounts::default(),
         }
     }
@@ -72,25 +80,30 @@ impl Metrics {
         self.counts.dropped.load(Relaxed)
     }
 
-    pub(crate) fn provider(&self) -> &SdkMeterProvider {
-        &self.provider
+    pub(crate) fn meters(&self) -> &Meters {
+        &self.meters
     }
 
-    /// Sends what was recorded, until `deadline` at the latest. An export that is under way is waited for.
+    /// Sends what was recorded, until `deadline` at the latest, and with it how spans and log records stand. An export that is under way is
+    /// waited for.
     ///
     /// The future is on the heap: it is polled in other crates, each of which would have a copy of what it does.
-    pub(crate) fn export(&self, deadline: Instant) -> Exporting<'_> {
+    pub(crate) fn export(&self, standing: Standing, deadline: Instant) -> Exporting<'_> {
         Box::pin(async move {
             let outbox = before(deadline, self.outbox.lock()).await;
-            self.export_in_turn(outbox, deadline).await
+            self.export_in_turn(outbox, standing, deadline).await
         })
     }
 
     /// As [`export`](Self::export), but does nothing beside one that is under way.
-    pub(crate) fn export_unless_busy(&self, deadline: Instant) -> Exporting<'_> {
+    pub(crate) fn export_unless_busy(
+        &self,
+        standing: Standing,
+        deadline: Instant,
+    ) -> Exporting<'_> {
         Box::pin(async move {
             match self.outbox.try_lock() {
-                Ok(outbox) => self.export_in_turn(Ok(outbox), deadline).await,
+                Ok(outbox) => self.export_in_turn(Ok(outbox), standing, deadline).await,
                 Err(_) => Ok(()),
             }
         })
@@ -99,10 +112,11 @@ impl Metrics {
     async fn export_in_turn(
         &self,
         turn: Result<MutexGuard<'_, Outbox>, ExportError>,
+        standing: Standing,
         deadline: Instant,
     ) -> Result<(), ExportError> {
         let outcome = match turn {
-            Ok(mut outbox) => self.export_from(&mut outbox, deadline).await,
+            Ok(mut outbox) => self.export_from(&mut outbox, standing, deadline).await,
             Err(error) => Err(error),
         };
         if let Err(error) = &outcome {
@@ -112,15 +126,29 @@ impl Metrics {
         outcome
     }
 
-    async fn export_from(&self, outbox: &mut Outbox, deadline: Instant) -> Result<(), ExportError> {
+    async fn export_from(
+        &self,
+        outbox: &mut Outbox,
+        standing: Standing,
+        deadline: Instant,
+    ) -> Result<(), ExportError> {
         self.send_kept(outbox, deadline).await?;
-        if self.reader.read(&mut outbox.collected) {
-            let dropped = outbox.keep_collected(&self.resource, MAX_KEPT_BYTES);
-            if dropped > 0 {
-                self.drop_points(dropped);
-            }
+        // What no collector is asked to take is better left where it goes on adding up.
+        if !self.uplink.is_open() {
+            return Ok(());
         }
-        self.send_kept(outbox, deadline).await
+        self.accounts.record(standing, self.dropped());
+        let collected = self.meters.collect(&self.resource, MAX_REQUEST_BYTES);
+        let dropped = outbox.keep(collected);
+        if dropped > 0 {
+            self.drop_points(dropped);
+        }
+        let outcome = self.send_kept(outbox, deadline).await;
+        if self.temporality == Temporality::Cumulative {
+            // The next collection says it again.
+            outbox.kept.clear();
+        }
+        outcome
     }
 
     /// Sends what is kept, the oldest first, until one request fails. What is never going to be taken does not stand in the way of the rest.

@@ -5,15 +5,17 @@ use crate::breaker::Breakers;
 use crate::buffer::{Buffer, Counts, SpanBuffer};
 use crate::config::Config;
 use crate::export::{Exporter, Sent};
+use crate::header_source::OpenHeaderSource;
 use crate::metrics::Metrics;
 use crate::output::Output;
 use crate::propagation::Propagator;
-use crate::resource;
 use crate::signal::Signal;
 use crate::uplink::Uplink;
+use crate::{header_source, resource};
+pub use builder::Builder;
 use logs::LogExport;
-use opentelemetry::metrics::noop::NoopMeterProvider;
-use opentelemetry::metrics::{Meter, MeterProvider as _};
+use meters::AnyMeters;
+use opentelemetry::metrics::Meter;
 use opentelemetry::trace::{SpanKind, TraceId, TracerProvider as _};
 use opentelemetry::{InstrumentationScope, Key, global};
 use opentelemetry_sdk::Resource;
@@ -73,6 +75,7 @@ struct Shared {
     buffer: SpanBuffer,
     /// `None` when nothing is exported; spans are not even kept then.
     exporter: Option<Exporter>,
+    meters: AnyMeters,
     /// `None` when no metrics are exported; nothing is aggregated then.
     metrics: Option<Metrics>,
     /// `None` when log records are not exported.
@@ -102,8 +105,17 @@ impl Telemetry {
     /// Never fails: what is wrong in the environment is one line in the log, naming the variable and the form expected, and then the
     /// default or no export. To be called once, at start, from within a tokio runtime; nothing is sent before the first flush.
     pub async fn init(service: Service) -> Self {
-        let (config, problems) = Config::from_env();
-        let log_buffer = log_buffer(&config);
+        Self::builder(service).init().await
+    }
+
+    /// The same, with more to be said before.
+    pub fn builder(service: Service) -> Builder {
+        Builder::new(service)
+    }
+
+    async fn set_up(service: Service, open: Option<OpenHeaderSource>) -> Self {
+        let (mut config, problems) = Config::from_env();
+        let log_buffer = config.log_buffer();
         crate::logs::install(&config, log_buffer.clone());
         for problem in &problems {
             warn!(
@@ -111,13 +123,17 @@ impl Telemetry {
                 "configuration ignored: {problem}"
             );
         }
-        let resource = resource::detect(&config, service).await;
+        let held_headers = header_source::open(&mut config, open);
+        let (resource, ()) = tokio::join!(
+            resource::detect(&config, service),
+            header_source::start(held_headers.as_deref())
+        );
         start::log(&config, &resource);
         let telemetry = Self::new(&config, resource, log_buffer, Output::default());
         global::set_text_map_propagator(config.propagator);
         global::set_tracer_provider(telemetry.shared.provider.clone());
         if let Some(metrics) = &telemetry.shared.metrics {
-            global::set_meter_provider(metrics.provider().clone());
+            global::set_meter_provider(metrics.meters().clone());
         }
         telemetry
     }
@@ -136,7 +152,10 @@ impl Telemetry {
             Exporter::new(Signal::Traces, uplink, &resource, spill)
         });
         let metrics = uplink(Signal::Metrics, &config.metrics);
-        let metrics = metrics.map(|uplink| Metrics::new(uplink, &resource));
+        let metrics = metrics.map(|uplink| {
+            let (temporality, max_bytes) = (config.temporality, config.metric_buffer_bytes);
+            Metrics::new(uplink, &resource, temporality, max_bytes)
+        });
         let logs = log_buffer.zip(uplink(Signal::Logs, &config.logs));
         let logs = logs.map(|(buffer, uplink)| LogExport::new(buffer, uplink, &resource));
         let accounting = Accounting::new(service_name(&resource), output.clone());
@@ -152,6 +171,7 @@ impl Telemetry {
             provider: provider.build(),
             buffer,
             exporter,
+            meters: AnyMeters::of(metrics.as_ref()),
             metrics,
             logs,
             propagator: config.propagator,
@@ -178,11 +198,7 @@ impl Telemetry {
     /// or nowhere where no metrics are exported: recording costs next to nothing then.
     #[must_use]
     pub fn meter(&self, name: &'static str, version: &'static str) -> Meter {
-        let scope = scope(name, version);
-        match &self.shared.metrics {
-            Some(metrics) => metrics.provider().meter_with_scope(scope),
-            None => NoopMeterProvider::new().meter_with_scope(scope),
-        }
+        self.shared.meters.meter_with_scope(scope(name, version))
     }
 
     /// What `OTEL_PROPAGATORS` asks for; also OpenTelemetry's global propagator.
@@ -207,12 +223,6 @@ fn scope(name: &'static str, version: &'static str) -> InstrumentationScope {
         .with_version(version)
         .with_schema_url(SCHEMA_URL)
         .build()
-}
-
-/// Where log records wait, if they are to be sent at all.
-fn log_buffer(config: &Config) -> Option<Buffer> {
-    let otlp = config.logs.otlp();
-    otlp.map(|_| Buffer::new(config.log_bounds))
 }
 
 fn span_limits(config: &Config) -> SpanLimits {
@@ -251,9 +261,11 @@ impl From<Counts> for FlushReport {
 }
 
 mod background;
+mod builder;
 mod captured;
 mod flush;
 mod logs;
+mod meters;
 mod start;
 
 #[cfg(test)]

@@ -34,22 +34,24 @@ class Request(NamedTuple):
 
 
 class Services:
-    """The stack, from the start of a `with` to its end. `variables` say where the Collector is."""
+    """The stack, from the start of a `with` to its end. `variables` say where the Collector is; `options` are for `baton up`."""
 
-    def __init__(self, programs, binaries, folder, variables):
+    def __init__(self, programs, binaries, folder, variables, options=()):
         self.folder = folder
         self.log = folder / "stack.log"
         self.requests = []
         function = self.wrapped(binaries / "onboarding-lambda", variables, 'exec "$program" >>"$folder/function.$$.log"')
         producer = self.wrapped(binaries / "onboarding-api", variables, 'exec "$program"')
-        self.command = [programs.baton, "up", "--json", "--logs", "--function", function, "--producer", producer]
+        self.command = [programs.baton, "up", "--json", "--logs", "--function", function, "--producer", producer, *options]
 
     def wrapped(self, binary, variables, run):
         """A script of the binary's name, which the stack runs in its place: it sets the variables, as whoever deploys it would.
 
         The function's standard output goes into a file for each environment, as it would into a log stream.
         """
-        lines = [f"export {name}={shlex.quote(value)}" for name, value in (VARIABLES | variables).items()]
+        # The stack says where its own receiver is.
+        lines = ["unset $(env | sed -n 's/^\\(OTEL_EXPORTER_[A-Z_]*\\)=.*/\\1/p')"]
+        lines += [f"export {name}={shlex.quote(value)}" for name, value in (VARIABLES | variables).items()]
         script = self.folder / binary.name
         program, folder = shlex.quote(str(binary)), shlex.quote(str(self.folder))
         script.write_text("\n".join(["#!/bin/sh", *lines, f"program={program} folder={folder}", run, ""]))

@@ -1,1 +1,223 @@
+//! Whole invocations, and what the SDK has collected behind them.
 
+mod recorded;
+
+use crate::config::AllFailed;
+use crate::testing::{Batch, Record};
+use crate::{Builder, Consumer, Failure, Handler, Message};
+use recorded::{Recorded, Value, collect, meters};
+use std::time::{Duration, SystemTime};
+use tokio::time::sleep;
+
+const DURATION: [f64; 14] = [
+    0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
+];
+
+/// Takes as many milliseconds as the body says.
+async fn handle(message: Message<String>) -> Result<(), Failure> {
+    match message.body.as_str() {
+        "retry" => Err(Failure::retry("busy", "not now")),
+        "panic" => panic!("on purpose"),
+        time => {
+            sleep(Duration::from_millis(time.parse()?)).await;
+            Ok(())
+        }
+    }
+}
+
+async fn run<H: Handler<S, Args>, S, Args>(
+    consumer: Builder<S>,
+    handler: H,
+    batch: Batch,
+) -> Recorded {
+    let (meters, reader) = meters();
+    batch.run_measured(consumer, handler, meters).await;
+    collect(&reader)
+}
+
+fn of(bodies: &[&str]) -> Batch {
+    let batch = Batch::standard("orders");
+    bodies
+        .iter()
+        .fold(batch, |batch, body| batch.raw_message(*body))
+}
+
+const PROCESS: &str =
+    "messaging.destination.name=orders,messaging.operation.name=process,messaging.system=aws_sqs";
+const PUBSUB: &str = "faas.trigger=pubsub";
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_that_succeeds_is_measured_record_by_record_and_as_a_whole() {
+    let consumer = Consumer::builder().concurrency(2.try_into().unwrap());
+    let recorded = run(consumer, handle, of(&["20", "300"])).await;
+    let durations = recorded.histogram("messaging.process.duration", "s", PROCESS);
+    assert_eq!((durations.count, durations.bounds), (2, DURATION.to_vec()));
+    assert!((durations.sum - 0.32).abs() < 0.01, "{}", durations.sum);
+    // Up to 25 ms, and up to 500 ms.
+    assert_eq!((durations.counts[2], durations.counts[7]), (1, 1));
+    let invocation = recorded.histogram("faas.invoke_duration", "s", PUBSUB);
+    assert_eq!(
+        (invocation.count, invocation.bounds),
+        (1, DURATION.to_vec())
+    );
+    assert!((invocation.sum - 0.3).abs() < 0.01, "{}", invocation.sum);
+    for (name, unit, attributes, value) in [
+        (
+            "messaging.client.consumed.messages",
+            "{message}",
+            PROCESS,
+            2,
+        ),
+        ("faas.coldstarts", "{coldstart}", PUBSUB, 1),
+        ("faas.invocations", "{invocation}", PUBSUB, 1),
+    ] {
+        assert_eq!(
+            recorded.value(name, unit, attributes),
+            Value::Sum(value),
+            "{name}"
+        );
+    }
+    let names = recorded.names();
+    assert_eq!(names.len(), 6, "{names:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn failures_have_their_reason() {
+    let batch = of(&["0", "retry", "panic", "no number"]);
+    let recorded = run(Consumer::builder(), handle, batch).await;
+    for error_type in ["busy", "panic"] {
+        let attributes = format!("error.type={error_type},{PROCESS}");
+        let durations = recorded.histogram("messaging.process.duration", "s", &attributes);
+        assert_eq!(durations.count, 1, "{error_type}");
+    }
+    assert_eq!(
+        recorded
+            .histogram("messaging.process.duration", "s", PROCESS)
+            .count,
+        1
+    );
+    let consumed = recorded.value("messaging.client.consumed.messages", "{message}", PROCESS);
+    assert_eq!(consumed, Value::Sum(4));
+    // What is reported as failed is no failure of the invocation.
+    assert_eq!(
+        recorded.value("faas.invocations", "{invocation}", PUBSUB),
+        Value::Sum(1)
+    );
+    assert!(!recorded.names().contains(&"faas.errors"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_invocation_that_fails_is_an_error() {
+    let consumer = Consumer::builder().all_failed(AllFailed::FailInvocation);
+    let recorded = run(consumer, handle, of(&["retry"])).await;
+    assert_eq!(
+        recorded.value("faas.errors", "{error}", PUBSUB),
+        Value::Sum(1)
+    );
+    assert_eq!(
+        recorded
+            .histogram("faas.invoke_duration", "s", PUBSUB)
+            .count,
+        1
+    );
+    assert!(!recorded.names().contains(&"faas.invocations"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_invocation_that_is_cut_by_its_deadline_is_a_timeout() {
+    let recorded = run(Consumer::builder(), handle, of(&["1", "10000000"])).await;
+    assert_eq!(
+        recorded.value("faas.timeouts", "{timeout}", PUBSUB),
+        Value::Sum(1)
+    );
+    let attributes = format!("error.type=deadline_exceeded,{PROCESS}");
+    let cut = recorded.histogram("messaging.process.duration", "s", &attributes);
+    assert_eq!(cut.count, 1);
+    // It was cancelled, which is not a failure of the whole.
+    assert_eq!(
+        recorded.value("faas.invocations", "{invocation}", PUBSUB),
+        Value::Sum(1)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_time_in_the_queue_is_known_of_messages_that_say_when_they_were_sent() {
+    let sent = SystemTime::now() - Duration::from_secs(20);
+    let batch = Batch::standard("orders").record(Record::raw("0").sent_at(sent));
+    let recorded = run(Consumer::builder(), handle, batch).await;
+    let queue = "messaging.destination.name=orders";
+    let latency = recorded.histogram("baton.sqs.queue_latency", "s", queue);
+    assert_eq!((latency.count, latency.bounds.len()), (1, 14));
+    assert!((20.0..30.0).contains(&latency.sum), "{}", latency.sum);
+    // Up to half a minute.
+    assert_eq!((latency.bounds[8], latency.counts[8]), (30.0, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn messages_of_several_queues_are_counted_by_queue() {
+    let returns = Batch::standard("returns").raw_message("0").raw_message("0");
+    let recorded = run(Consumer::builder(), handle, of(&["0"]).and(returns)).await;
+    for (queue, count) in [("orders", 1), ("returns", 2)] {
+        let attributes = PROCESS.replace("orders", queue);
+        let consumed = recorded.value(
+            "messaging.client.consumed.messages",
+            "{message}",
+            &attributes,
+        );
+        assert_eq!(consumed, Value::Sum(count));
+        let durations = recorded.histogram("messaging.process.duration", "s", &attributes);
+        assert_eq!(durations.count, count);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn queues_without_end_do_not_fill_the_memory() {
+    let batch = (0..100).fold(Batch::standard("first"), |batch, number| {
+        batch.and(Batch::standard(&format!("queue-{number}")).raw_message("0"))
+    });
+    let recorded = run(Consumer::builder(), handle, batch).await;
+    let consumed = recorded.series("messaging.client.consumed.messages");
+    assert_eq!(consumed.len(), super::MAX_QUEUES + 1);
+    let strays = "messaging.operation.name=process,messaging.system=aws_sqs";
+    let left = recorded.value("messaging.client.consumed.messages", "{message}", strays);
+    assert_eq!(left, Value::Sum(100 - super::MAX_QUEUES as u64));
+}
+
+/// Sends to the dead-letter queue, over a real socket.
+#[cfg(feature = "dead-letter-queue")]
+mod sends {
+    use super::*;
+    use crate::dead_letter::tests::endpoint::{Behaviour, Endpoint};
+    use crate::dead_letter::tests::queue;
+
+    const SEND: &str =
+        "messaging.destination.name=dead,messaging.operation.name=send,messaging.system=aws_sqs";
+
+    async fn refuse(_: Message<String>) -> Result<(), Failure> {
+        Err(Failure::permanent("refused", "not wanted"))
+    }
+
+    async fn send(behaviour: Behaviour) -> Recorded {
+        let endpoint = Endpoint::start(behaviour).await;
+        let consumer = Consumer::builder().dead_letter_queue(queue(&endpoint, "dead").await);
+        run(consumer, refuse, of(&["a", "b"])).await
+    }
+
+    #[tokio::test]
+    async fn messages_that_are_moved_were_sent() {
+        let recorded = send(Behaviour::Accept).await;
+        let sent = recorded.value("messaging.client.sent.messages", "{message}", SEND);
+        assert_eq!(sent, Value::Sum(2));
+        let with_type = SEND.replace("send,", "send,messaging.operation.type=send,");
+        let duration = recorded.histogram("messaging.client.operation.duration", "s", &with_type);
+        assert_eq!((duration.count, duration.bounds), (2, DURATION.to_vec()));
+    }
+
+    #[tokio::test]
+    async fn a_send_that_is_refused_has_the_reason() {
+        let recorded = send(Behaviour::Deny).await;
+        let sent = recorded.series("messaging.client.sent.messages");
+        assert_eq!(sent.len(), 1);
+        assert!(sent[0].contains("error.type="), "{sent:?}");
+    }
+}

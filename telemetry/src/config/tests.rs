@@ -237,3 +237,12 @@ fn xray_is_a_propagator_and_xray_lambda_is_not() {
         expect("tracecontext", 1)
     );
 }
+
+#[test]
+fn of_a_long_value_the_beginning_is_told() {
+    let long = "ü".repeat(100);
+    let (_, problems) = config(&[("BATON_SPILL", &long)]);
+    let shown = "ü".repeat(80);
+    let found = format!("found \"{shown}\"…; the default is used");
+    assert!(problems[0].ends_with(&found), "{problems:?}");
+}

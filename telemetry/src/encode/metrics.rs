@@ -1,18 +1,12 @@
-//! Metrics as OTLP protobuf, written straight from what the SDK has collected.
+//! Metrics as OTLP protobuf, written straight from what was aggregated.
 //!
-//! A test holds every field written here against `opentelemetry-proto`'s conversion of the same metrics. Exemplars are not written: the SDK
-//! collects none.
+//! A test holds every field written here against `opentelemetry-proto`'s conversion of what OpenTelemetry's SDK makes of the same
+//! measurements. There are no exponential histograms and no exemplars: nothing here makes any.
 
 use super::protobuf as wire;
-use super::{ResourceFrame, attributes, nanos, open_request, open_scope_spans, scope_spans_length};
+use super::{ResourceFrame, attributes, open_request, open_scope_spans, scope_spans_length};
 use bytes::Bytes;
 use opentelemetry::{InstrumentationScope, KeyValue};
-use opentelemetry_sdk::metrics::Temporality;
-use opentelemetry_sdk::metrics::data::{
-    AggregatedMetrics, ExponentialBucket, ExponentialHistogram, ExponentialHistogramDataPoint,
-    Gauge, Histogram, HistogramDataPoint, Metric, MetricData, ResourceMetrics, Sum,
-};
-use std::time::SystemTime;
 
 /// Field numbers of `opentelemetry/proto/metrics/v1`, OTLP 1.9. The messages around them have those of the spans: `ResourceMetrics` and
 /// `ScopeMetrics` are numbered as `ResourceSpans` and `ScopeSpans` are.
@@ -24,10 +18,9 @@ mod field {
     pub(super) const METRIC_GAUGE: u32 = 5;
     pub(super) const METRIC_SUM: u32 = 7;
     pub(super) const METRIC_HISTOGRAM: u32 = 9;
-    pub(super) const METRIC_EXPONENTIAL_HISTOGRAM: u32 = 10;
-    /// In a gauge, a sum and both kinds of histograms.
+    /// In a gauge, a sum and a histogram.
     pub(super) const DATA_POINTS: u32 = 1;
-    /// In all of them but the gauge.
+    /// In a sum and a histogram.
     pub(super) const TEMPORALITY: u32 = 2;
     pub(super) const SUM_IS_MONOTONIC: u32 = 3;
     /// In all data points, as is the next one.
@@ -36,7 +29,6 @@ mod field {
     pub(super) const NUMBER_DOUBLE: u32 = 4;
     pub(super) const NUMBER_INT: u32 = 6;
     pub(super) const NUMBER_ATTRIBUTES: u32 = 7;
-    /// In both kinds of histograms, as is the next one.
     pub(super) const HISTOGRAM_COUNT: u32 = 4;
     pub(super) const HISTOGRAM_SUM: u32 = 5;
     pub(super) const HISTOGRAM_BUCKET_COUNTS: u32 = 6;
@@ -44,21 +36,7 @@ mod field {
     pub(super) const HISTOGRAM_ATTRIBUTES: u32 = 9;
     pub(super) const HISTOGRAM_MIN: u32 = 11;
     pub(super) const HISTOGRAM_MAX: u32 = 12;
-    pub(super) const EXPONENTIAL_ATTRIBUTES: u32 = 1;
-    pub(super) const EXPONENTIAL_SCALE: u32 = 6;
-    pub(super) const EXPONENTIAL_ZERO_COUNT: u32 = 7;
-    pub(super) const EXPONENTIAL_POSITIVE: u32 = 8;
-    pub(super) const EXPONENTIAL_NEGATIVE: u32 = 9;
-    pub(super) const EXPONENTIAL_MIN: u32 = 12;
-    pub(super) const EXPONENTIAL_MAX: u32 = 13;
-    pub(super) const EXPONENTIAL_ZERO_THRESHOLD: u32 = 14;
-    pub(super) const BUCKETS_OFFSET: u32 = 1;
-    pub(super) const BUCKETS_COUNTS: u32 = 2;
 }
-
-/// `AggregationTemporality`.
-const DELTA: u64 = 1;
-const CUMULATIVE: u64 = 2;
 
 /// An `ExportMetricsServiceRequest`.
 #[derive(Debug, Clone)]
@@ -68,30 +46,76 @@ pub(crate) struct MetricsRequest {
     pub(crate) points: u64,
 }
 
-/// Everything collected, in requests that are cut as soon as they are `limit` bytes long: longer by one data point at most.
-pub(crate) fn requests(
-    resource: &ResourceFrame,
-    collected: &ResourceMetrics,
-    limit: usize,
-) -> Vec<MetricsRequest> {
-    let mut writer = Writer::new(resource, limit);
-    for scope in collected.scope_metrics() {
-        writer.open_scope(scope.scope());
-        for metric in scope.metrics() {
-            match metric.data() {
-                AggregatedMetrics::F64(data) => writer.metric(metric, data),
-                AggregatedMetrics::U64(data) => writer.metric(metric, data),
-                AggregatedMetrics::I64(data) => writer.metric(metric, data),
-            }
-        }
-        writer.close_scope();
-    }
-    writer.close_request();
-    writer.requests
+/// What is aggregated into one metric.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Metric<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) description: &'a str,
+    pub(crate) unit: &'a str,
+    pub(crate) kind: Kind,
 }
 
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Kind {
+    Gauge,
+    Sum { window: Window, is_monotonic: bool },
+    Histogram { window: Window },
+}
+
+/// `AggregationTemporality`: what a data point counts from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Window {
+    /// The last collection.
+    Delta = 1,
+    /// The start of the process.
+    Cumulative = 2,
+}
+
+/// What instruments measure. OTLP has no unsigned numbers.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Number {
+    Integer(i64),
+    Double(f64),
+}
+
+impl Number {
+    /// In histograms all numbers are floating-point ones.
+    pub(crate) fn as_double(self) -> f64 {
+        match self {
+            Self::Integer(number) => number as f64,
+            Self::Double(number) => number,
+        }
+    }
+
+    /// One that is not would spoil every sum that it goes into.
+    pub(crate) fn is_finite(self) -> bool {
+        self.as_double().is_finite()
+    }
+}
+
+/// Start and end of what a data point counts, in nanoseconds since 1970.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Times {
+    pub(crate) start: u64,
+    pub(crate) end: u64,
+}
+
+/// A data point of a histogram.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Distribution<'a> {
+    pub(crate) count: u64,
+    pub(crate) sum: f64,
+    pub(crate) min: f64,
+    pub(crate) max: f64,
+    pub(crate) bucket_counts: &'a [u64],
+    pub(crate) bounds: &'a [f64],
+}
+
+/// Writes requests, which are cut as soon as they are so long: longer by one data point at most.
+///
 /// The messages around the data points, whose lengths must be known before they are written: from the innermost to the outermost.
-struct Writer<'a> {
+#[derive(Debug)]
+pub(crate) struct Writer<'a> {
     resource: &'a ResourceFrame,
     limit: usize,
     /// Data points of the metric that is being written.
@@ -107,17 +131,8 @@ struct Writer<'a> {
     requests: Vec<MetricsRequest>,
 }
 
-/// What a metric has beside its data points.
-#[derive(Clone, Copy)]
-struct Kind<'a> {
-    metric: &'a Metric,
-    field: u32,
-    temporality: Option<Temporality>,
-    is_monotonic: bool,
-}
-
 impl<'a> Writer<'a> {
-    fn new(resource: &'a ResourceFrame, limit: usize) -> Self {
+    pub(crate) fn new(resource: &'a ResourceFrame, limit: usize) -> Self {
         Self {
             resource,
             limit,
@@ -130,13 +145,13 @@ impl<'a> Writer<'a> {
         }
     }
 
-    fn open_scope(&mut self, scope: &InstrumentationScope) {
+    pub(crate) fn open_scope(&mut self, scope: &InstrumentationScope) {
         self.scope.clear();
         super::scope(&mut self.scope, scope);
         self.scope_head = self.scope.len();
     }
 
-    fn close_scope(&mut self) {
+    pub(crate) fn close_scope(&mut self) {
         if self.scope.len() > self.scope_head {
             self.scopes.reserve(scope_spans_length(self.scope.len()));
             open_scope_spans(&mut self.scopes, self.scope.len());
@@ -159,101 +174,86 @@ impl<'a> Writer<'a> {
         });
     }
 
-    fn metric<T: Number>(&mut self, metric: &Metric, data: &MetricData<T>) {
-        let kind = |field, temporality, is_monotonic| Kind {
-            metric,
-            field,
-            temporality,
-            is_monotonic,
-        };
-        match data {
-            MetricData::Gauge(gauge) => {
-                self.gauge(kind(field::METRIC_GAUGE, None, false), gauge);
-            }
-            MetricData::Sum(sum) => {
-                let temporality = Some(sum.temporality());
-                let kind = kind(field::METRIC_SUM, temporality, sum.is_monotonic());
-                self.sum(kind, sum);
-            }
-            MetricData::Histogram(histogram) => {
-                let temporality = Some(histogram.temporality());
-                let kind = kind(field::METRIC_HISTOGRAM, temporality, false);
-                self.histogram(kind, histogram);
-            }
-            MetricData::ExponentialHistogram(histogram) => {
-                let temporality = Some(histogram.temporality());
-                let kind = kind(field::METRIC_EXPONENTIAL_HISTOGRAM, temporality, false);
-                self.exponential_histogram(kind, histogram);
-            }
-        }
-    }
-
-    fn gauge<T: Number>(&mut self, kind: Kind<'_>, gauge: &Gauge<T>) {
-        let start = gauge.start_time().map_or(0, nanos);
-        let times = (start, nanos(gauge.time()));
-        for point in gauge.data_points() {
-            self.point(kind, |out| {
-                number(out, times, point.value(), point.attributes());
-            });
-        }
-        self.close_metric(kind);
-    }
-
-    fn sum<T: Number>(&mut self, kind: Kind<'_>, sum: &Sum<T>) {
-        let times = times(sum.start_time(), sum.time());
-        for point in sum.data_points() {
-            self.point(kind, |out| {
-                number(out, times, point.value(), point.attributes());
-            });
-        }
-        self.close_metric(kind);
-    }
-
-    fn histogram<T: Number>(&mut self, kind: Kind<'_>, histogram: &Histogram<T>) {
-        let times = times(histogram.start_time(), histogram.time());
-        for point in histogram.data_points() {
-            self.point(kind, |out| histogram_point(out, times, point));
-        }
-        self.close_metric(kind);
-    }
-
-    fn exponential_histogram<T: Number>(
+    /// Adds a data point to a sum or a gauge.
+    pub(crate) fn number(
         &mut self,
-        kind: Kind<'_>,
-        histogram: &ExponentialHistogram<T>,
+        metric: Metric<'_>,
+        times: Times,
+        value: Number,
+        of: &[KeyValue],
     ) {
-        let times = times(histogram.start_time(), histogram.time());
-        for point in histogram.data_points() {
-            self.point(kind, |out| exponential_point(out, times, point));
-        }
-        self.close_metric(kind);
+        self.point(metric, |out| {
+            put_times(out, times);
+            match value {
+                Number::Integer(value) => {
+                    wire::fixed64_always(out, field::NUMBER_INT, value.cast_unsigned());
+                }
+                Number::Double(value) => double(out, field::NUMBER_DOUBLE, value),
+            }
+            attributes(out, field::NUMBER_ATTRIBUTES, of);
+        });
     }
 
-    fn point(&mut self, kind: Kind<'_>, write: impl FnOnce(&mut Vec<u8>)) {
+    /// Adds a data point to a histogram.
+    pub(crate) fn distribution(
+        &mut self,
+        metric: Metric<'_>,
+        times: Times,
+        point: Distribution<'_>,
+        of: &[KeyValue],
+    ) {
+        self.point(metric, |out| {
+            put_times(out, times);
+            wire::fixed64(out, field::HISTOGRAM_COUNT, point.count);
+            double(out, field::HISTOGRAM_SUM, point.sum);
+            let counts = point.bucket_counts.iter().map(|count| count.to_le_bytes());
+            packed(out, field::HISTOGRAM_BUCKET_COUNTS, counts);
+            let bounds = point.bounds.iter().map(|bound| bound.to_le_bytes());
+            packed(out, field::HISTOGRAM_BOUNDS, bounds);
+            attributes(out, field::HISTOGRAM_ATTRIBUTES, of);
+            double(out, field::HISTOGRAM_MIN, point.min);
+            double(out, field::HISTOGRAM_MAX, point.max);
+        });
+    }
+
+    /// What was written.
+    pub(crate) fn finish(mut self) -> Vec<MetricsRequest> {
+        self.close_request();
+        self.requests
+    }
+
+    fn point(&mut self, metric: Metric<'_>, write: impl FnOnce(&mut Vec<u8>)) {
         wire::nested(&mut self.points, field::DATA_POINTS, write);
         self.count += 1;
         if self.scopes.len() + self.scope.len() + self.points.len() >= self.limit {
-            self.close_metric(kind);
+            self.close_metric(metric);
             self.close_scope();
             self.close_request();
         }
     }
 
-    fn close_metric(&mut self, kind: Kind<'_>) {
+    /// All data points of the metric have been added.
+    pub(crate) fn close_metric(&mut self, metric: Metric<'_>) {
         if self.points.is_empty() {
             return;
         }
         let points = &self.points;
+        let (field, window, is_monotonic) = match metric.kind {
+            Kind::Gauge => (field::METRIC_GAUGE, 0, false),
+            Kind::Sum {
+                window,
+                is_monotonic,
+            } => (field::METRIC_SUM, window as u64, is_monotonic),
+            Kind::Histogram { window } => (field::METRIC_HISTOGRAM, window as u64, false),
+        };
         wire::nested(&mut self.scope, field::SCOPE_METRICS_METRICS, |out| {
-            wire::string(out, field::METRIC_NAME, kind.metric.name());
-            wire::string(out, field::METRIC_DESCRIPTION, kind.metric.description());
-            wire::string(out, field::METRIC_UNIT, kind.metric.unit());
-            wire::nested(out, kind.field, |out| {
+            wire::string(out, field::METRIC_NAME, metric.name);
+            wire::string(out, field::METRIC_DESCRIPTION, metric.description);
+            wire::string(out, field::METRIC_UNIT, metric.unit);
+            wire::nested(out, field, |out| {
                 out.extend_from_slice(points);
-                let temporality = kind.temporality.map_or(0, temporality);
-                wire::unsigned(out, field::TEMPORALITY, temporality);
-                let is_monotonic = u64::from(kind.is_monotonic);
-                wire::unsigned(out, field::SUM_IS_MONOTONIC, is_monotonic);
+                wire::unsigned(out, field::TEMPORALITY, window);
+                wire::unsigned(out, field::SUM_IS_MONOTONIC, u64::from(is_monotonic));
             });
         });
         self.points.clear();
@@ -265,147 +265,19 @@ const ROOM_FOR_POINTS: usize = 1024;
 /// What an invocation records, usually.
 const ROOM_FOR_SCOPE: usize = 4096;
 
-/// What instruments measure.
-trait Number: Copy {
-    /// Writes the value of a `NumberDataPoint`.
-    fn write(self, out: &mut Vec<u8>);
-
-    /// In histograms all numbers are floating-point ones.
-    fn as_double(self) -> f64;
+fn put_times(out: &mut Vec<u8>, times: Times) {
+    wire::fixed64(out, field::POINT_START, times.start);
+    wire::fixed64(out, field::POINT_TIME, times.end);
 }
 
-impl Number for f64 {
-    fn write(self, out: &mut Vec<u8>) {
-        wire::fixed64_always(out, field::NUMBER_DOUBLE, self.to_bits());
-    }
+/// Written also if it is zero, which says that it is known.
+fn double(out: &mut Vec<u8>, field: u32, value: f64) {
+    wire::fixed64_always(out, field, value.to_bits());
+}
 
-    fn as_double(self) -> f64 {
-        self
+fn packed(out: &mut Vec<u8>, field: u32, values: impl ExactSizeIterator<Item = [u8; 8]>) {
+    if values.len() > 0 {
+        wire::length_prefix(out, field, values.len() * size_of::<u64>());
+        values.for_each(|value| out.extend_from_slice(&value));
     }
 }
-
-impl Number for i64 {
-    fn write(self, out: &mut Vec<u8>) {
-        wire::fixed64_always(out, field::NUMBER_INT, self.cast_unsigned());
-    }
-
-    fn as_double(self) -> f64 {
-        self as f64
-    }
-}
-
-impl Number for u64 {
-    fn write(self, out: &mut Vec<u8>) {
-        // OTLP has signed numbers only. What does not fit is written as the most there is.
-        i64::try_from(self).unwrap_or(i64::MAX).write(out);
-    }
-
-    fn as_double(self) -> f64 {
-        self as f64
-    }
-}
-
-/// Start and end of what a data point counts, in nanoseconds since 1970.
-type Times = (u64, u64);
-
-fn times(start: SystemTime, end: SystemTime) -> Times {
-    (nanos(start), nanos(end))
-}
-
-fn put_times(out: &mut Vec<u8>, (start, end): Times) {
-    wire::fixed64(out, field::POINT_START, start);
-    wire::fixed64(out, field::POINT_TIME, end);
-}
-
-fn number<'a, T: Number>(
-    out: &mut Vec<u8>,
-    times: Times,
-    value: T,
-    of: impl Iterator<Item = &'a KeyValue>,
-) {
-    put_times(out, times);
-    value.write(out);
-    attributes(out, field::NUMBER_ATTRIBUTES, of);
-}
-
-fn histogram_point<T: Number>(out: &mut Vec<u8>, times: Times, point: &HistogramDataPoint<T>) {
-    put_times(out, times);
-    wire::fixed64(out, field::HISTOGRAM_COUNT, point.count());
-    double(out, field::HISTOGRAM_SUM, point.sum());
-    let counts = point.bucket_counts();
-    packed_fixed64(out, field::HISTOGRAM_BUCKET_COUNTS, counts);
-    let bounds = point.bounds().map(f64::to_bits);
-    packed_fixed64(out, field::HISTOGRAM_BOUNDS, bounds);
-    attributes(out, field::HISTOGRAM_ATTRIBUTES, point.attributes());
-    if let Some(min) = point.min() {
-        double(out, field::HISTOGRAM_MIN, min);
-    }
-    if let Some(max) = point.max() {
-        double(out, field::HISTOGRAM_MAX, max);
-    }
-}
-
-fn exponential_point<T: Number>(
-    out: &mut Vec<u8>,
-    times: Times,
-    point: &ExponentialHistogramDataPoint<T>,
-) {
-    attributes(out, field::EXPONENTIAL_ATTRIBUTES, point.attributes());
-    put_times(out, times);
-    wire::fixed64(out, field::HISTOGRAM_COUNT, point.count() as u64);
-    double(out, field::HISTOGRAM_SUM, point.sum());
-    let scale = i32::from(point.scale());
-    wire::unsigned(out, field::EXPONENTIAL_SCALE, zigzag(scale));
-    wire::fixed64(out, field::EXPONENTIAL_ZERO_COUNT, point.zero_count());
-    buckets(out, field::EXPONENTIAL_POSITIVE, point.positive_bucket());
-    buckets(out, field::EXPONENTIAL_NEGATIVE, point.negative_bucket());
-    if let Some(min) = point.min() {
-        double(out, field::EXPONENTIAL_MIN, min);
-    }
-    if let Some(max) = point.max() {
-        double(out, field::EXPONENTIAL_MAX, max);
-    }
-    let threshold = point.zero_threshold().to_bits();
-    wire::fixed64(out, field::EXPONENTIAL_ZERO_THRESHOLD, threshold);
-}
-
-fn buckets(out: &mut Vec<u8>, field: u32, buckets: &ExponentialBucket) {
-    wire::nested(out, field, |out| {
-        wire::unsigned(out, field::BUCKETS_OFFSET, zigzag(buckets.offset()));
-        if buckets.counts().next().is_some() {
-            wire::nested(out, field::BUCKETS_COUNTS, |out| {
-                buckets.counts().for_each(|count| wire::varint(out, count));
-            });
-        }
-    });
-}
-
-/// A number that is written also if it is zero: it says that it is known.
-fn double(out: &mut Vec<u8>, field: u32, value: impl Number) {
-    wire::fixed64_always(out, field, value.as_double().to_bits());
-}
-
-fn packed_fixed64(out: &mut Vec<u8>, field: u32, values: impl Iterator<Item = u64>) {
-    let mut values = values.peekable();
-    if values.peek().is_some() {
-        wire::nested(out, field, |out| {
-            values.for_each(|value| out.extend_from_slice(&value.to_le_bytes()));
-        });
-    }
-}
-
-/// Protobuf's `sint32`, whose small numbers are short also when they are negative.
-fn zigzag(value: i32) -> u64 {
-    u64::from((value << 1 ^ value >> 31).cast_unsigned())
-}
-
-fn temporality(temporality: Temporality) -> u64 {
-    match temporality {
-        Temporality::Delta => DELTA,
-        // The SDK collects sums that go up and down as cumulative ones where little memory is asked for; the reader decides, not this.
-        _ => CUMULATIVE,
-    }
-}
-
-#[cfg(test)]
-mod tests;

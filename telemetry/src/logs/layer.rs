@@ -3,6 +3,7 @@
 use super::{lines, records};
 use crate::buffer::Buffer;
 use crate::config::LogFormat;
+use crate::output::Output;
 use std::sync::OnceLock;
 use std::time::SystemTime;
 use tracing::span::{Attributes, Id, Record};
@@ -53,27 +54,27 @@ impl<S: Subscriber> Layer<S> for LogLayer {
     }
 }
 
-/// Lines to `write`, and records, where there is a buffer for them.
-pub(super) struct Output<W> {
+/// Lines to an output, and records, where there is a buffer for them.
+pub(super) struct Events {
     format: LogFormat,
-    write: W,
+    output: Output,
     records: Option<Buffer>,
 }
 
-impl<W> Output<W> {
-    pub(super) fn new(format: LogFormat, write: W, records: Option<Buffer>) -> Self {
+impl Events {
+    pub(super) fn new(format: LogFormat, output: Output, records: Option<Buffer>) -> Self {
         Self {
             format,
-            write,
+            output,
             records,
         }
     }
 }
 
-impl<S: Subscriber, W: Fn(&[u8]) + 'static> Layer<S> for Output<W> {
+impl<S: Subscriber> Layer<S> for Events {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let now = SystemTime::now();
-        lines::write(event, now, self.format, &self.write);
+        lines::write(event, now, self.format, &self.output);
         if let Some(buffer) = &self.records {
             records::push(buffer, event, now);
         }

@@ -1,7 +1,9 @@
 //! Telemetry whose spans stay in the process.
 
-use super::{Accounting, Config, Mutex, Notify, Shared, SpanBuffer, Telemetry};
+use super::{Accounting, AnyMeters, Config, Mutex, Notify, Shared, SpanBuffer, Telemetry};
 use crate::output::Output;
+use opentelemetry::metrics::MeterProvider;
+use opentelemetry::metrics::noop::NoopMeterProvider;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use std::sync::Arc;
 
@@ -10,11 +12,21 @@ impl Telemetry {
     /// have their defaults, whatever the environment says.
     #[must_use]
     pub fn captured(provider: SdkTracerProvider) -> Self {
+        Self::captured_with_meters(provider, NoopMeterProvider::new())
+    }
+
+    /// The same with a meter provider that keeps the metrics itself.
+    #[must_use]
+    pub fn captured_with_meters(
+        provider: SdkTracerProvider,
+        meters: impl MeterProvider + Send + Sync + 'static,
+    ) -> Self {
         let (config, _) = Config::from_lookup(&|_| None);
         let shared = Shared {
             provider,
             buffer: SpanBuffer::new(config.bounds),
             exporter: None,
+            meters: AnyMeters::from_provider(meters),
             metrics: None,
             logs: None,
             propagator: config.propagator,

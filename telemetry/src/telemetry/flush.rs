@@ -6,7 +6,8 @@ use crate::accounting::Losses;
 use crate::buffer::{Counts, Whose};
 use crate::export::{ExportError, Sent};
 use crate::group::{FlushGroup, Group};
-use crate::metrics::Metrics;
+use crate::logs::OF_DROPPED_RECORDS;
+use crate::metrics::{Metrics, Standing};
 use opentelemetry::Context;
 use std::time::Duration;
 use tokio::task::JoinHandle;
@@ -121,7 +122,7 @@ impl Telemetry {
         }
     }
 
-    /// Tells of all spans that have not been exported since the last time: one line for an alarm, one for whoever reads.
+    /// Tells of all spans and log records that have been lost to the collector since the last time: one line for an alarm, one for whoever reads.
     pub(super) fn tell_losses(&self, counts: Counts) {
         let Shared {
             accounting,
@@ -140,6 +141,13 @@ impl Telemetry {
             warn!(
                 spans = fresh.spans_dropped,
                 "spans dropped: the buffer was full, or the collector refused them"
+            );
+        }
+        if fresh.log_records_dropped > 0 {
+            warn!(
+                target: OF_DROPPED_RECORDS,
+                log_records = fresh.log_records_dropped,
+                "log records dropped: the buffer was full, or the collector refused them"
             );
         }
     }
@@ -190,10 +198,14 @@ impl Telemetry {
         let Some(metrics) = &self.shared.metrics else {
             return;
         };
+        let standing = Standing {
+            spans: self.shared.buffer.counts(),
+            log_records: self.shared.logs.as_ref().map(LogExport::counts),
+        };
         let _ = match whose {
-            Whose::Everyone => metrics.export(deadline).await,
+            Whose::Everyone => metrics.export(standing, deadline).await,
             // No metrics are a group's own: where another flush is sending them already, these go with the next one.
-            Whose::Group(_) | Whose::Nobody => metrics.export_unless_busy(deadline).await,
+            Whose::Group(_) | Whose::Nobody => metrics.export_unless_busy(standing, deadline).await,
         };
     }
 }

@@ -1,0 +1,267 @@
+//! An instrument with everything that was measured by it.
+
+use super::series::{Aggregation, Point, Series, State};
+use crate::encode::metrics::{Kind, Metric, Number, Times, Window, Writer};
+use opentelemetry::KeyValue;
+use opentelemetry::metrics::{AsyncInstrument, BoundSyncInstrument, SyncInstrument};
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tracing::warn;
+
+/// How many sets of attributes an instrument tells apart (metrics SDK specification, "Cardinality limits").
+const MAX_SERIES: usize = 2000;
+/// What the specification calls everything beyond that.
+const OVERFLOW: &str = "otel.metric.overflow";
+
+/// What an instrument is, whatever it has measured.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Description {
+    pub(super) name: Cow<'static, str>,
+    pub(super) description: Cow<'static, str>,
+    pub(super) unit: Cow<'static, str>,
+    pub(super) aggregation: Aggregation,
+    /// Of the instrument's kind of number.
+    pub(super) zero: Number,
+    pub(super) is_monotonic: bool,
+    /// It measures nothing by itself.
+    pub(super) is_asked: bool,
+    pub(super) window: Window,
+    pub(super) bounds: Box<[f64]>,
+}
+
+/// A function that observes, for instruments that are asked.
+pub(super) type Callback = Arc<dyn Fn(&Instrument) + Send + Sync>;
+
+pub(super) struct Instrument {
+    description: Description,
+    /// By their attributes, which are in the order of their names.
+    series: Mutex<HashMap<Box<[KeyValue]>, Arc<Series>>>,
+    callbacks: Mutex<Vec<Callback>>,
+    /// One that is described in a way that nobody would understand counts nothing.
+    is_valid: bool,
+}
+
+impl fmt::Debug for Instrument {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.description.fmt(formatter)
+    }
+}
+
+impl Instrument {
+    pub(super) fn new(description: Description, is_valid: bool) -> Self {
+        Self {
+            description,
+            series: Mutex::default(),
+            callbacks: Mutex::default(),
+            is_valid,
+        }
+    }
+
+    /// Whether another one of this description would be the same.
+    pub(super) fn is(&self, other: &Description) -> bool {
+        self.description == *other
+    }
+
+    pub(super) fn add_callback(&self, callback: Callback) {
+        let mut callbacks = self
+            .callbacks
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        callbacks.push(callback);
+    }
+
+    fn record(&self, number: Number, attributes: &[KeyValue]) {
+        if self.is_valid && number.is_finite() {
+            self.with_series(attributes, |series| {
+                series.record(number, &self.description.bounds);
+            });
+        }
+    }
+
+    /// Finds the series, or makes it. Beyond the limit all are one.
+    fn with_series<T>(&self, attributes: &[KeyValue], then: impl FnOnce(&Arc<Series>) -> T) -> T {
+        let mut map = self.lock();
+        if let Some(series) = map.get(attributes) {
+            return then(series);
+        }
+        let mut attributes = in_order(attributes);
+        if !map.contains_key(&attributes) && map.len() >= MAX_SERIES {
+            attributes = Box::new([KeyValue::new(OVERFLOW, true)]);
+        }
+        let new = || {
+            let Description {
+                aggregation,
+                zero,
+                bounds,
+                ..
+            } = &self.description;
+            Arc::new(Series::new(*aggregation, *zero, bounds))
+        };
+        then(map.entry(attributes).or_insert_with(new))
+    }
+
+    /// Asks those that observe.
+    pub(super) fn observe(&self) {
+        if !self.description.is_asked {
+            return;
+        }
+        let callbacks = self
+            .callbacks
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        for callback in &callbacks {
+            if catch_unwind(AssertUnwindSafe(|| callback(self))).is_err() {
+                let instrument = &*self.description.name;
+                warn!(
+                    instrument,
+                    "the callback of an observable instrument panicked"
+                );
+            }
+        }
+    }
+
+    /// Writes what there is to tell, and forgets what nobody is going to ask for again.
+    pub(super) fn collect(&self, writer: &mut Writer<'_>, since_last: Times, since_start: Times) {
+        let Description {
+            is_asked,
+            window,
+            bounds,
+            ..
+        } = &self.description;
+        let is_delta = *window == Window::Delta;
+        let times = if is_delta { since_last } else { since_start };
+        let metric = self.metric();
+        let mut write = |attributes: &[KeyValue], state: &State| match state.point(is_delta, bounds)
+        {
+            Point::Number(number) => writer.number(metric, times, number, attributes),
+            Point::Distribution(point) => writer.distribution(metric, times, point, attributes),
+        };
+        // An instrument that is asked tells all that there is: what it no longer tells of is gone.
+        let is_forgetful = is_delta || *is_asked;
+        self.lock().retain(|attributes, series| {
+            let mut state = series.lock();
+            let is_told = state.is_new;
+            if is_told {
+                write(attributes, &state);
+                state.is_new = !is_forgetful;
+            }
+            if is_told && is_delta {
+                state.reset();
+            }
+            // Whoever has bound it may use it again.
+            is_told || Arc::strong_count(series) > 1
+        });
+        writer.close_metric(metric);
+    }
+
+    fn metric(&self) -> Metric<'_> {
+        let Description {
+            name,
+            description,
+            unit,
+            aggregation,
+            is_monotonic,
+            window,
+            ..
+        } = &self.description;
+        Metric {
+            name,
+            description,
+            unit,
+            kind: match aggregation {
+                Aggregation::Last => Kind::Gauge,
+                Aggregation::Histogram => Kind::Histogram { window: *window },
+                Aggregation::Sum | Aggregation::Observed => Kind::Sum {
+                    window: *window,
+                    is_monotonic: *is_monotonic,
+                },
+            },
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Box<[KeyValue]>, Arc<Series>>> {
+        self.series.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// By name, each name once: of several with one name the first counts.
+fn in_order(attributes: &[KeyValue]) -> Box<[KeyValue]> {
+    let mut attributes = attributes.to_vec();
+    attributes.sort_by(|one, other| one.key.cmp(&other.key));
+    attributes.dedup_by(|next, before| next.key == before.key);
+    attributes.into()
+}
+
+/// A number as instruments take it.
+pub(super) trait Measured: Copy + 'static {
+    const ZERO: Number;
+
+    fn number(self) -> Number;
+}
+
+impl Measured for u64 {
+    const ZERO: Number = Number::Integer(0);
+
+    fn number(self) -> Number {
+        Number::Integer(i64::try_from(self).unwrap_or(i64::MAX))
+    }
+}
+
+impl Measured for i64 {
+    const ZERO: Number = Number::Integer(0);
+
+    fn number(self) -> Number {
+        Number::Integer(self)
+    }
+}
+
+impl Measured for f64 {
+    const ZERO: Number = Number::Double(0.0);
+
+    fn number(self) -> Number {
+        Number::Double(self)
+    }
+}
+
+/// What the API's instruments hold.
+#[derive(Debug)]
+pub(super) struct Handle(pub(super) Arc<Instrument>);
+
+/// The same with attributes that are known beforehand.
+struct Bound {
+    instrument: Arc<Instrument>,
+    series: Arc<Series>,
+}
+
+impl<T: Measured> SyncInstrument<T> for Handle {
+    fn measure(&self, measurement: T, attributes: &[KeyValue]) {
+        self.0.record(measurement.number(), attributes);
+    }
+
+    fn bind(&self, attributes: &[KeyValue]) -> Box<dyn BoundSyncInstrument<T> + Send + Sync> {
+        Box::new(Bound {
+            instrument: Arc::clone(&self.0),
+            series: self.0.with_series(attributes, Arc::clone),
+        })
+    }
+}
+
+impl<T: Measured> BoundSyncInstrument<T> for Bound {
+    fn measure(&self, measurement: T) {
+        let instrument = &self.instrument;
+        let number = measurement.number();
+        if instrument.is_valid && number.is_finite() {
+            self.series.record(number, &instrument.description.bounds);
+        }
+    }
+}
+
+impl<T: Measured> AsyncInstrument<T> for Instrument {
+    fn observe(&self, measurement: T, attributes: &[KeyValue]) {
+        self.record(measurement.number(), attributes);
+    }
+}

@@ -1,0 +1,170 @@
+//! What was measured with one set of attributes.
+
+use crate::encode::metrics::{Distribution, Number};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// How measurements become one value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Aggregation {
+    /// Measurements are added.
+    Sum,
+    /// The last one counts.
+    Last,
+    /// Each measurement is the sum so far.
+    Observed,
+    /// Measurements are counted by their size.
+    Histogram,
+}
+
+#[derive(Debug)]
+pub(super) struct Series(Mutex<State>);
+
+#[derive(Debug)]
+pub(super) struct State {
+    /// There is something to tell: since the last collection, or since the start.
+    pub(super) is_new: bool,
+    value: Aggregate,
+}
+
+#[derive(Debug)]
+enum Aggregate {
+    Sum(Number),
+    Last(Number),
+    Observed { sum: Number, reported: Number },
+    Histogram(Buckets),
+}
+
+#[derive(Debug)]
+struct Buckets {
+    counts: Box<[u64]>,
+    count: u64,
+    sum: f64,
+    min: f64,
+    max: f64,
+}
+
+/// What a collection finds.
+#[derive(Debug)]
+pub(super) enum Point<'a> {
+    Number(Number),
+    Distribution(Distribution<'a>),
+}
+
+impl Series {
+    /// `zero` is a zero of the instrument's kind of number.
+    pub(super) fn new(aggregation: Aggregation, zero: Number, bounds: &[f64]) -> Self {
+        let value = match aggregation {
+            Aggregation::Sum => Aggregate::Sum(zero),
+            Aggregation::Last => Aggregate::Last(zero),
+            Aggregation::Observed => Aggregate::Observed {
+                sum: zero,
+                reported: zero,
+            },
+            Aggregation::Histogram => Aggregate::Histogram(Buckets::new(bounds)),
+        };
+        let is_new = false;
+        Self(Mutex::new(State { is_new, value }))
+    }
+
+    pub(super) fn record(&self, number: Number, bounds: &[f64]) {
+        let mut state = self.lock();
+        state.is_new = true;
+        match &mut state.value {
+            Aggregate::Sum(sum) => *sum = added(*sum, number),
+            Aggregate::Last(last) => *last = number,
+            Aggregate::Observed { sum, .. } => *sum = number,
+            Aggregate::Histogram(buckets) => buckets.record(number.as_double(), bounds),
+        }
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// The value since the last collection, or since the start.
+    pub(super) fn point<'a>(&'a self, is_delta: bool, bounds: &'a [f64]) -> Point<'a> {
+        match &self.value {
+            Aggregate::Observed { sum, reported } if is_delta => {
+                Point::Number(subtracted(*sum, *reported))
+            }
+            Aggregate::Sum(number)
+            | Aggregate::Last(number)
+            | Aggregate::Observed { sum: number, .. } => Point::Number(*number),
+            Aggregate::Histogram(buckets) => Point::Distribution(Distribution {
+                count: buckets.count,
+                sum: buckets.sum,
+                min: buckets.min,
+                max: buckets.max,
+                bucket_counts: &buckets.counts,
+                bounds,
+            }),
+        }
+    }
+
+    /// Has the next collection begin at zero.
+    pub(super) fn reset(&mut self) {
+        match &mut self.value {
+            Aggregate::Sum(Number::Integer(sum)) => *sum = 0,
+            Aggregate::Sum(Number::Double(sum)) => *sum = 0.0,
+            Aggregate::Last(_) => {}
+            Aggregate::Observed { sum, reported } => *reported = *sum,
+            Aggregate::Histogram(buckets) => buckets.reset(),
+        }
+    }
+}
+
+impl Buckets {
+    fn new(bounds: &[f64]) -> Self {
+        // Without bounds there is nothing to tell apart.
+        let buckets = if bounds.is_empty() {
+            0
+        } else {
+            bounds.len() + 1
+        };
+        Self {
+            counts: vec![0; buckets].into(),
+            count: 0,
+            sum: 0.0,
+            min: f64::MAX,
+            max: f64::MIN,
+        }
+    }
+
+    fn record(&mut self, value: f64, bounds: &[f64]) {
+        self.count += 1;
+        self.sum += value;
+        self.min = self.min.min(value);
+        self.max = self.max.max(value);
+        let bucket = bounds.partition_point(|bound| *bound < value);
+        if let Some(count) = self.counts.get_mut(bucket) {
+            *count += 1;
+        }
+    }
+
+    fn reset(&mut self) {
+        self.counts.fill(0);
+        (self.count, self.sum) = (0, 0.0);
+        (self.min, self.max) = (f64::MAX, f64::MIN);
+    }
+}
+
+/// An instrument has numbers of one kind.
+fn added(one: Number, other: Number) -> Number {
+    match (one, other) {
+        (Number::Integer(one), Number::Integer(other)) => {
+            Number::Integer(one.saturating_add(other))
+        }
+        _ => Number::Double(one.as_double() + other.as_double()),
+    }
+}
+
+fn subtracted(from: Number, number: Number) -> Number {
+    match (from, number) {
+        (Number::Integer(from), Number::Integer(number)) => {
+            Number::Integer(from.saturating_sub(number))
+        }
+        _ => Number::Double(from.as_double() - number.as_double()),
+    }
+}
