@@ -20,14 +20,17 @@ impl Drop for Unfinished {
         if !span.is_recording() {
             return;
         }
-        let error_type = if std::thread::panicking() {
-            TYPE_PANIC
-        } else {
-            TYPE_CANCELLED
-        };
-        span.set_attribute(KeyValue::new(attribute::ERROR_TYPE, error_type));
+        span.set_attribute(KeyValue::new(attribute::ERROR_TYPE, how_it_was_dropped()));
         span.set_status(Status::error(""));
         span.end();
+    }
+}
+
+/// `error.type` of what is being dropped before it is done.
+pub(crate) fn how_it_was_dropped() -> &'static str {
+    match std::thread::panicking() {
+        true => TYPE_PANIC,
+        false => TYPE_CANCELLED,
     }
 }
 

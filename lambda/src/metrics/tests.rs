@@ -31,7 +31,8 @@ async fn run<H: Handler<S, Args>, S, Args>(
     batch: Batch,
 ) -> Recorded {
     let (meters, reader) = meters();
-    batch.run_measured(consumer, handler, meters).await;
+    // A provider that is dropped has nothing to read any more.
+    batch.run_measured(consumer, handler, meters.clone()).await;
     collect(&reader)
 }
 
