@@ -184,6 +184,10 @@ async fn queues_without_end_do_not_fill_the_memory() {
     assert_eq!(left, Value::Sum(100 - super::MAX_QUEUES as u64));
 }
 
+/// The table in the crate's documentation, which has the sends to the dead-letter queue.
+#[cfg(feature = "dead-letter-queue")]
+mod documented;
+
 /// Sends to the dead-letter queue, over a real socket.
 #[cfg(feature = "dead-letter-queue")]
 mod sends {
