@@ -140,9 +140,11 @@ fn signature(config: &SdkConfig, reference: &Reference) -> StaticRuntimePlugin {
     if let Some(credentials) = config.credentials_provider() {
         components.set_identity_resolver(SCHEME_ID, credentials);
     }
-    let mut signing = SigV4OperationSigningConfig::default();
-    signing.region = Some(SigningRegion::from(Region::new(reference.region.clone())));
-    signing.name = Some(SigningName::from_static(reference.service.signing_name()));
+    let signing = SigV4OperationSigningConfig {
+        region: Some(SigningRegion::from(Region::new(reference.region.clone()))),
+        name: Some(SigningName::from_static(reference.service.signing_name())),
+        ..SigV4OperationSigningConfig::default()
+    };
     let mut layer = Layer::new("baton-secrets");
     layer.store_put(AuthSchemeOptionResolverParams::new(()));
     layer.store_put(signing);

@@ -95,7 +95,11 @@ async fn replayed_once(ended: &Ended, collector: &Collector, spans: usize) {
     );
     let requests = collector.exports(Signal::Traces).len();
     let said = log.replay(collector).await;
-    assert_eq!(collector.exports(Signal::Traces).len(), requests, "{said}");
+    assert_eq!(
+        collector.exports(Signal::Traces).len(),
+        requests,
+        "the second time: {said}"
+    );
 }
 
 #[tokio::test]

@@ -101,32 +101,26 @@ impl<R: Read> Scanner<R> {
         mark: &[u8],
         layers: &[Layer],
     ) -> io::Result<Option<Result<Line, Problem>>> {
-        let mut end = marker;
+        let first = marker.saturating_sub(LOOKBACK);
+        let mut start = marker;
         let mut problems = Vec::new();
         for _ in 0..MAX_CANDIDATES {
+            let Some(before) = self.brace_before(first, start, mark) else {
+                break;
+            };
+            start = before;
+            let problem = match self.object(start, layers)? {
+                // It ends before the marker.
+                Object::Whole { length, .. } if start + length <= marker => continue,
+                Object::Whole { text, .. } => match Line::parse(&text) {
+                    Ok(line) => return Ok(line.map(Ok)),
+                    Err(problem) => problem,
+                },
+                Object::Unfinished | Object::Cut => Problem::Cut,
+            };
+            problems.push(problem);
             if problems.len() == MAX_PROBLEMS {
                 break;
-            }
-            let first = end.saturating_sub(LOOKBACK);
-            let Some(before) = memchr::memrchr(b'{', &self.buffer[first..end]) else {
-                break;
-            };
-            end = first + before;
-            if !self.has_members(end, mark) {
-                continue;
-            }
-            let text = match self.object(end, layers)? {
-                Object::Whole { text, length } if end + length > marker => text,
-                // It ends before the marker.
-                Object::Whole { .. } => continue,
-                Object::Unfinished | Object::Cut => {
-                    problems.push(Problem::Cut);
-                    continue;
-                }
-            };
-            match Line::parse(&text) {
-                Ok(line) => return Ok(line.map(Ok)),
-                Err(problem) => problems.push(problem),
             }
         }
         // The nearest object is the likeliest one.
@@ -134,7 +128,17 @@ impl<R: Read> Scanner<R> {
         Ok(Some(Err(nearest.unwrap_or(Problem::NoBeginning))))
     }
 
-    /// Whether a brace is followed by a name with the marker's quotation mark: a cheap look before a long one.
+    /// The last brace before `end` that a member's name follows.
+    fn brace_before(&self, first: usize, mut end: usize, mark: &[u8]) -> Option<usize> {
+        loop {
+            end = first + memchr::memrchr(b'{', &self.buffer[first..end])?;
+            if self.has_members(end, mark) {
+                return Some(end);
+            }
+        }
+    }
+
+    /// Whether a brace is followed by a quotation mark like the marker's: a cheap look before a long one.
     fn has_members(&self, brace: usize, mark: &[u8]) -> bool {
         let mut rest = &self.buffer[brace + 1..];
         loop {

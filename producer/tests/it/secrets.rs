@@ -1,6 +1,7 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use axum::extract::State;
 use axum::{Json, Router};
@@ -159,6 +160,27 @@ async fn a_secret_that_may_not_be_read_is_one_line_and_the_export_goes_on() {
     }
     assert_eq!(collector.spans().len(), 2);
     assert!(collector.keys().iter().all(|key| key == "Bearer variable"));
+}
+
+#[tokio::test]
+async fn a_store_that_says_nothing_delays_the_start_by_two_seconds_and_loses_nothing() {
+    // Connections are accepted by the kernel, and nobody ever reads them.
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let store = Store {
+        address: silent.local_addr().unwrap(),
+        shared: Arc::default(),
+    };
+    let collector = Collector::start(Manner::Takes).await;
+    let began = Instant::now();
+    let log = one_request(&store, &collector, PARAMETER, "stdout").await;
+    // Two at the start, and at the end half of the three that the last flush has.
+    assert!(began.elapsed() < Duration::from_secs(8), "{began:?}");
+    let lines = about_the_variable(&log);
+    assert!(
+        !lines.is_empty() && lines[0].contains("no answer within"),
+        "{lines:?}"
+    );
+    assert_eq!(collector.spans().len(), 2);
 }
 
 #[tokio::test]

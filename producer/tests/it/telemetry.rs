@@ -16,6 +16,9 @@ use crate::support::process::Process;
 
 const REFUSES: Reply = Reply::Error(400, "QueueDoesNotExist", "QueueDoesNotExist");
 
+/// More than a busy machine needs for some hundred requests.
+const LOADED_WITHIN: Duration = Duration::from_secs(30);
+
 /// What all of these tests export.
 fn exporting(endpoint: &str) -> Vec<(&'static str, &str)> {
     vec![
@@ -76,9 +79,13 @@ async fn a_stop_under_load_loses_no_signal_of_an_answered_request() {
         })
     });
     let clients: Vec<_> = clients.collect();
-    while sqs.calls().len() < 300 {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    let loaded = async {
+        while sqs.calls().len() < 300 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let loaded = tokio::time::timeout(LOADED_WITHIN, loaded).await;
+    loaded.expect("the clients get answers");
     terminator.await;
     let mut answered = Vec::new();
     for client in clients {
@@ -113,6 +120,35 @@ async fn a_stop_under_load_loses_no_signal_of_an_answered_request() {
             .filter(|record| body(record) == "message refused")
             .all(|record| record.trace_id.len() == 16)
     );
+    assert_eq!(losses(&log), (0, 0));
+}
+
+#[tokio::test]
+async fn requests_that_are_given_up_at_the_end_are_in_traces_and_metrics() {
+    let (sqs, collector) = (
+        FakeSqs::start().await,
+        Collector::start(Manner::Takes).await,
+    );
+    sqs.reply_with([Reply::Silence]);
+    let endpoint = format!("http://{}", collector.address);
+    let mut variables = exporting(&endpoint);
+    variables.push(("SHUTDOWN_TIMEOUT", "0"));
+    let process = Process::start(&sqs, &variables).await;
+    let mut client = Client::connect(process.address).await;
+    let request = tokio::spawn(async move { client.onboard().await });
+    sqs.call_arrived().await;
+    process.terminator().await;
+    let log = process.into_log().await;
+    assert_eq!(request.await.unwrap(), None);
+    let mut names: Vec<String> = collector
+        .spans()
+        .into_iter()
+        .map(|span| span.name)
+        .collect();
+    names.sort_unstable();
+    assert_eq!(names, ["POST /onboarding", "send onboarding"]);
+    let counts = collector.counts("http.server.request.duration", "error.type");
+    assert_eq!(counts["cancelled"], 1);
     assert_eq!(losses(&log), (0, 0));
 }
 
