@@ -6,6 +6,7 @@
 mod delivery;
 mod fragments;
 mod input;
+mod joined;
 mod ledger;
 mod line;
 mod report;
@@ -29,7 +30,7 @@ use self::delivery::{Delivery, Parcel};
 use self::fragments::Fragments;
 use self::input::Input;
 use self::ledger::{Ledger, LedgerError};
-use self::line::{Content, Line};
+use self::line::{Content, Line, Problem};
 use self::report::Damaged;
 use self::scanner::{Found, Scanner};
 
@@ -177,52 +178,47 @@ struct Reception<'a> {
 
 impl Reception<'_> {
     async fn take(&mut self, file: String, found: Found) -> Result<(), ReplayError> {
-        let line_number = found.line_number;
-        let damaged = |text: String| Damaged {
-            file: file.clone(),
+        let Found { line_number, line } = found;
+        let damaged = |problem: Problem| Damaged {
+            file,
             line: line_number,
-            text,
+            text: problem.to_string(),
         };
-        let line = match found.line {
-            Ok(line) => line,
+        let parcel = match line.and_then(|line| self.parcel(line)) {
+            Ok(Some(parcel)) => parcel,
+            Ok(None) => return Ok(()),
             Err(problem) => {
-                self.report.damaged.push(damaged(problem.to_string()));
+                self.report.damaged.push(damaged(problem));
                 return Ok(());
             }
         };
-        self.report.lines += 1;
+        self.seen.insert(parcel.id.clone());
+        self.report.spans += parcel.spans;
+        if !self.is_forced && self.delivery.was_sent_before(&parcel.id) {
+            self.report.already += parcel.spans;
+            return Ok(());
+        }
+        self.delivery.put(parcel, self.report).await
+    }
+
+    /// The spans that are whole with this line, unless the log has had them before.
+    fn parcel(&mut self, line: Line) -> Result<Option<Parcel>, Problem> {
         let Line { id, spans, content } = line;
-        let is_old = self.seen.contains(&id);
+        self.report.lines += 1;
+        if self.seen.contains(&id) {
+            return Ok(None);
+        }
         let request = match content {
             Content::Request(request) => request,
-            // A fragment of what is there as a whole already.
-            Content::Fragment(_) if is_old => return Ok(()),
-            Content::Fragment(fragment) => {
-                let Some(text) = self.fragments.put(&id, fragment) else {
+            Content::Fragment(fragment) => match self.fragments.put(&id, fragment) {
+                Some(text) => replay::request_from_json(text.as_bytes())?,
+                None => {
                     self.report.incomplete.extend(self.fragments.give_up());
-                    return Ok(());
-                };
-                match replay::request_from_json(text.as_bytes()) {
-                    Ok(request) => request,
-                    Err(error) => {
-                        self.report.damaged.push(damaged(error.to_string()));
-                        return Ok(());
-                    }
+                    return Ok(None);
                 }
-            }
+            },
         };
-        if is_old {
-            return Ok(());
-        }
-        self.report.spans += spans;
-        let is_sent = !self.is_forced && self.delivery.was_sent_before(&id);
-        self.seen.insert(id.clone());
-        if is_sent {
-            self.report.already += spans;
-            return Ok(());
-        }
-        let parcel = Parcel { id, spans, request };
-        self.delivery.put(parcel, self.report).await
+        Ok(Some(Parcel { id, spans, request }))
     }
 
     async fn finish(mut self) -> Result<(), ReplayError> {

@@ -30,7 +30,7 @@ Examples:
 
 /// Send spans on that a function or service wrote to its log
 ///
-/// When no collector takes its spans, Baton writes them to the log, in lines marked \"baton.spill\". This finds them in any log: as it was
+/// When no collector takes its spans, Baton writes them to the log, in lines marked "baton.spill". This finds them in any log: as it was
 /// written, as the AWS CLI or the console exports it, packed with gzip, or with each line wrapped in JSON or CSV. Fragments of long spans are
 /// put together, and what is missing of them is named.
 ///

@@ -2,10 +2,12 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io::{self, Cursor, Read};
+use std::io::{self, BufReader, Cursor, Read};
 use std::path::PathBuf;
 
 use flate2::read::MultiGzDecoder;
+
+use super::joined::Joined;
 
 /// What gzip files begin with: exports to S3 consist of such.
 const GZIP: [u8; 2] = [0x1f, 0x8b];
@@ -36,8 +38,8 @@ impl Input {
         })
     }
 
-    /// Its text, unpacked where it is packed.
-    pub(super) fn text(mut self) -> io::Result<Box<dyn Read + Send>> {
+    /// Its text, unpacked where it is packed, and with lines whole that were cut apart.
+    pub(super) fn text(mut self) -> io::Result<impl Read> {
         let mut first = Vec::new();
         self.reader
             .by_ref()
@@ -45,10 +47,11 @@ impl Input {
             .read_to_end(&mut first)?;
         let is_packed = first == GZIP;
         let whole = Cursor::new(first).chain(self.reader);
-        Ok(match is_packed {
+        let unpacked: Box<dyn Read + Send> = match is_packed {
             true => Box::new(MultiGzDecoder::new(whole)),
             false => Box::new(whole),
-        })
+        };
+        Ok(Joined::new(BufReader::new(unpacked)))
     }
 }
 

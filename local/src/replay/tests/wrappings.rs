@@ -25,6 +25,8 @@ wrappings![
     filter_log_events_as_text,
     lambda_json,
     fluent_bit,
+    docker,
+    cri,
     json_in_json,
     insights_csv,
     insights_json,
@@ -101,6 +103,51 @@ fn fluent_bit(lines: &[String]) -> Vec<u8> {
         let record = json!({ "log": format!("{line}\n"), "stream": "stdout", "time": "now" });
         format!("[0] app: [[1790000000.0, {{}}], {record}]\n")
     })
+}
+
+/// In pieces of 16 KiB, of which only the last one has the line break.
+fn docker(lines: &[String]) -> Vec<u8> {
+    each(lines, |line| {
+        let pieces = pieces(&format!("{line}\n"));
+        let record = |log: String| json!({ "log": log, "stream": "stdout" });
+        // The members in Docker's order.
+        let records = pieces.into_iter().map(record).map(|record| {
+            format!(
+                "{{\"log\":{},\"stream\":\"stdout\",\"time\":\"T\"}}\n",
+                record["log"]
+            )
+        });
+        records.collect()
+    })
+}
+
+fn cri(lines: &[String]) -> Vec<u8> {
+    each(lines, |line| {
+        let mut pieces = pieces(line);
+        let last = pieces.pop().unwrap_or_default();
+        let before = pieces
+            .iter()
+            .map(|piece| format!("2026-11-21T17:00:00Z stdout P {piece}\n"));
+        let between = "2026-11-21T17:00:00Z stderr F something else\n";
+        let before: Vec<String> = before.collect();
+        format!(
+            "{}2026-11-21T17:00:00Z stdout F {last}\n",
+            before.join(between)
+        )
+    })
+}
+
+fn pieces(line: &str) -> Vec<String> {
+    let mut pieces = vec![String::new()];
+    for character in line.chars() {
+        let piece = pieces.last_mut().unwrap();
+        piece.push(character);
+        // A character of several bytes is cut apart in truth; then it is lost.
+        if piece.len() >= 16 * 1024 {
+            pieces.push(String::new());
+        }
+    }
+    pieces
 }
 
 fn json_in_json(lines: &[String]) -> Vec<u8> {
