@@ -261,6 +261,7 @@ fn resource(found: &Resource) -> Resource {
             ("faas.name", FUNCTION_NAME.into()),
             ("faas.version", "$LATEST".into()),
             ("faas.instance", instance.into()),
+            ("service.instance.id", instance.into()),
             ("faas.max_memory", (128_i64 << 20).into()),
             ("aws.log.group.names", log_groups),
             ("telemetry.sdk.language", "rust".into()),
