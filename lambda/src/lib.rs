@@ -144,6 +144,30 @@
 //! | `aws.request_id` | send | |
 //! | `baton.dead_letter.left_out` | send | names of attributes that there was no room for, or that the queue refused |
 //!
+//! # Metrics
+//!
+//! By the same conventions, with the bucket boundaries that they advise for durations. They go with the spans' flush, as deltas unless
+//! `OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE` says otherwise. Instruments of your own, from `opentelemetry::global::meter`, go with
+//! them. A test holds this table against what is recorded.
+//!
+//! | Metric | Kind | Unit | Attributes | What |
+//! |---|---|---|---|---|
+//! | `messaging.process.duration` | histogram | `s` | `messaging.destination.name`, `messaging.operation.name`, `messaging.system`, `error.type` | a handler's time, the decoding of the body included |
+//! | `baton.sqs.queue_latency` | histogram | `s` | `messaging.destination.name` | from a message's acceptance by SQS to the start of its processing |
+//! | `messaging.client.consumed.messages` | counter | `{message}` | `messaging.destination.name`, `messaging.operation.name`, `messaging.system` | deliveries, whether they were handled or not |
+//! | `messaging.client.sent.messages` | counter | `{message}` | `messaging.destination.name`, `messaging.operation.name`, `messaging.system`, `error.type` | sends to the dead-letter queue |
+//! | `messaging.client.operation.duration` | histogram | `s` | `messaging.destination.name`, `messaging.operation.name`, `messaging.operation.type`, `messaging.system`, `error.type` | how long these took |
+//! | `faas.coldstarts` | counter | `{coldstart}` | `faas.trigger` | first invocations of a process |
+//! | `faas.invocations` | counter | `{invocation}` | `faas.trigger` | invocations that succeeded, whatever became of their messages |
+//! | `faas.errors` | counter | `{error}` | `faas.trigger` | invocations that failed, as the response says |
+//! | `faas.timeouts` | counter | `{timeout}` | `faas.trigger` | invocations that left messages unhandled because the deadline was near |
+//! | `faas.invoke_duration` | histogram | `s` | `faas.trigger` | an invocation's time without its flush |
+//!
+//! There is no `faas.init_duration`: what Lambda counts as initialisation begins before the process does. Messages beyond the twentieth
+//! queue of a process are counted without their queue. What is said of the telemetry itself is in `baton_telemetry`.
+//!
+//! # What is in no signal
+//!
 //! The text of a failure, and of a panic, goes to the span's status and to one log line, the first 4 KiB of it: it must hold no personal data.
 //! (A panic's text also goes where Rust's panic hook writes it, to standard error unless the program sets another.) Bodies are in no signal. At debug level the log tells of each message where its context came from, and of each flush what it did.
 

@@ -23,7 +23,7 @@
 //! | `queue` | the queue's URL, taken apart once |
 //! | `message` | a message, and SQS's rules for it |
 //! | `propagation` | which context fields fit beside the caller's attributes |
-//! | `sender` | the send and its span |
+//! | `sender` | the send, its span and its metrics |
 //! | `unfinished` | how a span ends whose work was dropped |
 //! | `api` | the onboarding API (feature `api`, on by default; without it this crate is the sender alone) |
 //!
@@ -35,6 +35,17 @@
 //! | `{method} {route}` | SERVER | `http.request.method`, `http.route`, `url.path`, `url.scheme`, `server.address`, `server.port`, `http.response.status_code`; `error.type` for 5xx and for requests without an answer |
 //!
 //! Whatever is dropped before it is done, such as a request whose client went away, ends its spans with `error.type` `cancelled`.
+//!
+//! # Metrics
+//!
+//! Of a [`Sender`] that has been given a meter with [`Sender::with_meter`], as the API's has.
+//!
+//! | metric | kind | unit | attributes |
+//! |---|---|---|---|
+//! | `messaging.client.operation.duration` | histogram | `s` | `messaging.destination.name`, `messaging.operation.name`, `messaging.operation.type`, `messaging.system`; `error.type` when it failed |
+//! | `messaging.client.sent.messages` | counter | `{message}` | the same without `messaging.operation.type` |
+//!
+//! A message that breaks a rule of SQS was not sent, and is in neither.
 //!
 //! # Metrics of `onboarding-api`
 //!

@@ -1,6 +1,7 @@
-//! The send and its span.
+//! The send, its span and its metrics.
 
 mod error;
+mod metrics;
 mod span;
 
 use aws_sdk_sqs::Client;
@@ -11,6 +12,7 @@ use aws_sdk_sqs::types::{
     MessageAttributeValue, MessageSystemAttributeNameForSends, MessageSystemAttributeValue,
     QueueAttributeName,
 };
+use opentelemetry::metrics::Meter;
 use opentelemetry::trace::{FutureExt as _, TraceContextExt as _};
 use opentelemetry::{Context, global};
 use opentelemetry_sdk::trace::SdkTracer;
@@ -20,6 +22,7 @@ use crate::propagation::{self, Carrier, Placement};
 use crate::queue::QueueUrl;
 use crate::unfinished::Unfinished;
 pub use error::{QueueUnreachable, SendError};
+use metrics::Metrics;
 
 /// Sends messages to one queue. Clones share the client and its connections.
 #[derive(Debug, Clone)]
@@ -27,6 +30,7 @@ pub struct Sender {
     client: Client,
     queue: QueueUrl,
     tracer: SdkTracer,
+    metrics: Metrics,
 }
 
 /// A message that SQS accepted.
@@ -42,10 +46,18 @@ impl Sender {
     #[must_use]
     pub fn new(client: Client, queue: QueueUrl, tracer: SdkTracer) -> Self {
         Self {
+            metrics: Metrics::none(&queue),
             client,
             queue,
             tracer,
         }
+    }
+
+    /// Records the sends with instruments of this meter: `messaging.client.operation.duration` and `messaging.client.sent.messages`.
+    #[must_use]
+    pub fn with_meter(mut self, meter: &Meter) -> Self {
+        self.metrics = Metrics::new(meter, &self.queue);
+        self
     }
 
     /// Sends one message, and returns once SQS has accepted it.
@@ -65,10 +77,12 @@ impl Sender {
             global::get_text_map_propagator(|propagator| span::Origin::of(&message, propagator));
         let context = parent.with_span(span::start(&self.tracer, &self.queue, &origin, &parent));
         let _unfinished = Unfinished(context.clone());
+        let sending = self.metrics.begin();
         let outcome = self
             .send_within(message, &origin, &context)
             .with_context(context.clone())
             .await;
+        sending.end(outcome.as_ref().err());
         span::finish(&context.span(), outcome.as_ref().err());
         outcome
     }

@@ -5,6 +5,8 @@ mod fields;
 mod filter;
 mod layer;
 mod lines;
+#[cfg(any(test, not(feature = "tracing")))]
+mod no_spans;
 mod records;
 mod scratch;
 mod timestamp;
@@ -38,7 +40,9 @@ pub(crate) fn install(config: &Config, records: Option<Buffer>) {
 
 #[cfg(not(feature = "tracing"))]
 fn set_default(filter: Targets, events: Events) {
-    let subscriber = layer::NoSpans.with(filter::of_lines(filter)).with(events);
+    let subscriber = no_spans::NoSpans
+        .with(filter::of_lines(filter))
+        .with(events);
     let _ = tracing::subscriber::set_global_default(subscriber);
 }
 

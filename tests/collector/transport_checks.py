@@ -6,7 +6,7 @@ import ssl
 from authority import Authority
 from bench import check, same
 from collector import PORTS, Collector
-from services import Services
+from services import Producer, Services
 from span_metrics import check_span_metrics
 from whole import Arrived
 
@@ -40,6 +40,28 @@ def receiving(protocol, **settings):
 def over_http(bench):
     """all three signals arrive over http/protobuf"""
     arrives_whole(bench, bench.programs.plain, lambda collector: {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.endpoint("http")})
+
+
+@check
+def logs_of_the_producer(bench):
+    """a log record of the producer's has the trace and span of its request"""
+    folder = bench.folder()
+    with Collector(bench.programs, folder) as collector:
+        variables = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.endpoint("http")}
+        with Producer(bench.programs.plain, folder, variables) as producer:
+            request = producer.fail()
+        collector.stop()
+        [record] = records_of(request, collector)
+        same((record.resource["service.name"], record.severity), ("onboarding-api", "WARN"), record)
+        assert record.span in [span.id for span in spans_of(request, collector)], f"{record} is in none of the request's spans"
+
+
+def records_of(request, collector):
+    return [record for record in collector.records() if record.trace == request.trace]
+
+
+def spans_of(request, collector):
+    return [span for span in collector.spans() if span.trace == request.trace]
 
 
 @check

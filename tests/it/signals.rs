@@ -79,7 +79,11 @@ async fn all_three_signals_of_both_services_arrive_and_their_ids_match() {
     .await;
     let handled = lines(&logs, FUNCTION, HANDLED);
     assert_eq!(handled.len(), 3);
-    assert_eq!(lines(&logs, PRODUCER, "listening").len(), 1);
+    eventually("the producer's first line", async || {
+        let logs = collector.log_records().unwrap();
+        (!lines(&logs, PRODUCER, "listening").is_empty()).then_some(())
+    })
+    .await;
 
     let spans = eventually("the spans of both", async || {
         let spans = collector.spans().unwrap();
@@ -100,14 +104,18 @@ async fn all_three_signals_of_both_services_arrive_and_their_ids_match() {
         assert_eq!(line.span_id.as_deref(), Some(&*processed.span_id));
     }
 
-    let metrics = eventually("the metrics of both", async || {
-        let metrics = collector.metrics().unwrap();
-        let (function, producer) = (names(&metrics, FUNCTION), names(&metrics, PRODUCER));
-        let is_all = OF_FUNCTION.iter().all(|name| function.contains(*name))
-            && OF_PRODUCER.iter().all(|name| producer.contains(*name));
-        is_all.then_some(metrics)
-    })
-    .await;
+    for (service, expected) in [(FUNCTION, &OF_FUNCTION[..]), (PRODUCER, &OF_PRODUCER[..])] {
+        for name in expected {
+            let what = format!("the metric {name} of {service}");
+            eventually(&what, async || {
+                names(&collector.metrics().unwrap(), service)
+                    .contains(*name)
+                    .then_some(())
+            })
+            .await;
+        }
+    }
+    let metrics = collector.metrics().unwrap();
     let cumulative = metrics
         .iter()
         .find(|metric| metric.temporality == Some(AggregationTemporality::Cumulative));

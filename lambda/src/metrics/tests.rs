@@ -31,7 +31,8 @@ async fn run<H: Handler<S, Args>, S, Args>(
     batch: Batch,
 ) -> Recorded {
     let (meters, reader) = meters();
-    batch.run_measured(consumer, handler, meters).await;
+    // A provider that is dropped has nothing to read any more.
+    batch.run_measured(consumer, handler, meters.clone()).await;
     collect(&reader)
 }
 
@@ -182,6 +183,10 @@ async fn queues_without_end_do_not_fill_the_memory() {
     let left = recorded.value("messaging.client.consumed.messages", "{message}", strays);
     assert_eq!(left, Value::Sum(100 - super::MAX_QUEUES as u64));
 }
+
+/// The table in the crate's documentation, which has the sends to the dead-letter queue.
+#[cfg(feature = "dead-letter-queue")]
+mod documented;
 
 /// Sends to the dead-letter queue, over a real socket.
 #[cfg(feature = "dead-letter-queue")]

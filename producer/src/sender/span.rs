@@ -14,10 +14,10 @@ use crate::queue::QueueUrl;
 use crate::sender::SendError;
 
 /// `messaging.system` of SQS. The conventions crate has names of attributes only, not their values.
-const SYSTEM: &str = "aws_sqs";
+pub(super) const SYSTEM: &str = "aws_sqs";
 
 /// `messaging.operation.name` and `messaging.operation.type` of a send: SQS and the conventions use the same word.
-const OPERATION: &str = "send";
+pub(super) const OPERATION: &str = "send";
 
 /// Our own attribute: the context fields for which the message had no room.
 const CONTEXT_DROPPED: &str = "baton.context.dropped";

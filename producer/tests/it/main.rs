@@ -11,6 +11,9 @@ mod support;
 // What a send puts on the wire, and its span.
 mod sending;
 
+// What is counted of sends, and how long they took.
+mod metering;
+
 // What the API answers, and its span.
 mod answers;
 

@@ -1,4 +1,4 @@
-//! How events get here: the layers, and what is under them.
+//! How events get here.
 
 use super::{lines, records};
 use crate::buffer::Buffer;
@@ -6,8 +6,7 @@ use crate::config::LogFormat;
 use crate::output::Output;
 use std::sync::OnceLock;
 use std::time::SystemTime;
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Metadata, Subscriber};
+use tracing::{Event, Subscriber};
 use tracing_subscriber::layer::{Context, Layer};
 
 /// Where [`LogLayer`]s put records: the buffer that the process's telemetry exports, once it is set up.
@@ -79,29 +78,4 @@ impl<S: Subscriber> Layer<S> for Events {
             records::push(buffer, event, now);
         }
     }
-}
-
-/// What is under the layers where nobody makes anything of spans: events pass, and spans, of which `lambda_runtime` has some in every
-/// invocation, cost nothing.
-pub(super) struct NoSpans;
-
-impl Subscriber for NoSpans {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        !metadata.is_span()
-    }
-
-    /// Not called, since no span is enabled. All of them would be the same.
-    fn new_span(&self, _: &Attributes<'_>) -> Id {
-        Id::from_u64(1)
-    }
-
-    fn record(&self, _: &Id, _: &Record<'_>) {}
-
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-
-    fn event(&self, _: &Event<'_>) {}
-
-    fn enter(&self, _: &Id) {}
-
-    fn exit(&self, _: &Id) {}
 }

@@ -31,7 +31,7 @@ impl Capture {
         let second = Dispatch::new(NoSubscriber::new());
         let output = Output::captured();
         let events = Events::new(format, output.clone(), records);
-        let subscriber = layer::NoSpans.with(events);
+        let subscriber = no_spans::NoSpans.with(events);
         Self {
             output,
             _default: tracing::subscriber::set_default(subscriber),

@@ -14,7 +14,9 @@ use tracing::{Dispatch, Event, Metadata, Subscriber, info};
 
 /// Keeps the message of each line with the request id of its context. Clones share what they keep.
 #[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<(String, Option<String>)>>>);
+struct Lines(Arc<Mutex<Vec<Line>>>);
+
+type Line = (String, Option<String>);
 
 struct Text(String);
 

@@ -37,6 +37,13 @@ impl Recorded {
         names
     }
 
+    /// Name, attributes, unit and value.
+    #[cfg(feature = "dead-letter-queue")]
+    pub(super) fn all(&self) -> impl Iterator<Item = (&str, &str, &str, &Value)> {
+        let values = self.0.iter();
+        values.map(|((name, attributes), (unit, value))| (&**name, &**attributes, &**unit, value))
+    }
+
     /// The attributes of all values of a metric.
     pub(super) fn series(&self, name: &str) -> Vec<&str> {
         let named = self.0.keys().filter(|(known, _)| known == name);

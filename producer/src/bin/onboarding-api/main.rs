@@ -70,7 +70,8 @@ async fn serve(
         aws_sdk_sqs::Client::new(aws),
         config.queue_url,
         tracer.clone(),
-    );
+    )
+    .with_meter(&telemetry.meter(SCOPE, env!("CARGO_PKG_VERSION")));
     let stop = stop_signal().map_err(Failure::Signals)?;
     let listener = TcpListener::bind(address)
         .await

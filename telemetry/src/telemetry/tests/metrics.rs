@@ -45,8 +45,9 @@ async fn what_was_counted_goes_with_the_spans() {
     let resource = accepted.resource.unwrap();
     let mut keys = resource.attributes.iter();
     assert!(keys.any(|attribute| attribute.key == SERVICE_NAME));
-    let scope = accepted.scope_metrics[0].scope.clone().unwrap();
-    assert_eq!((&*scope.name, &*scope.version), ("test", "1.2.3"));
+    let scopes = accepted.scope_metrics.iter();
+    let mut scopes = scopes.map(|scope| scope.scope.clone().unwrap());
+    assert!(scopes.any(|scope| (&*scope.name, &*scope.version) == ("test", "1.2.3")));
 }
 
 #[tokio::test]
@@ -82,4 +83,113 @@ async fn without_anything_recorded_there_is_no_request() {
         flush(&telemetry).await;
     }
     assert_eq!(sink.metrics_requests(), 1);
+}
+
+/// The sum of the data points that arrived of a counter of the telemetry's own, with this outcome.
+fn outcome(sink: &Sink, name: &str, outcome: &str) -> i64 {
+    let mut metrics = sink.metrics();
+    for metric in &mut metrics {
+        if let Some(Data::Sum(sum)) = &mut metric.data {
+            sum.data_points.retain(|point| {
+                let value = point.attributes.iter().find_map(|attribute| {
+                    let is_outcome = attribute.key == "baton.telemetry.outcome";
+                    is_outcome.then(|| format!("{:?}", attribute.value))
+                });
+                value.is_some_and(|value| value.contains(&format!("{outcome:?}")))
+            });
+        }
+    }
+    total(&metrics, name)
+}
+
+#[tokio::test]
+async fn what_became_of_the_spans_of_a_flush_goes_with_the_next_one() {
+    let sink = Sink::start(&[]).await;
+    let settings = [WITH_METRICS, ("OTEL_BSP_MAX_QUEUE_SIZE", "2")];
+    let telemetry = telemetry(&sink, &settings).await;
+    for name in ["first", "second", "dropped"] {
+        end_span(&telemetry, name);
+    }
+    flush(&telemetry).await;
+    let spans = |name| outcome(&sink, "baton.telemetry.spans", name);
+    assert_eq!((spans("exported"), spans("dropped")), (0, 1));
+    // That all has arrived is not worth a request of its own.
+    flush(&telemetry).await;
+    assert_eq!(sink.metrics_requests(), 1);
+    end_span(&telemetry, "third");
+    flush(&telemetry).await;
+    assert_eq!((spans("exported"), spans("dropped")), (2, 1));
+    let pending = sink
+        .metrics()
+        .into_iter()
+        .rfind(|metric| metric.name == "baton.telemetry.spans.pending");
+    let Some(Data::Gauge(gauge)) = pending.unwrap().data else {
+        panic!("a gauge");
+    };
+    assert_eq!(gauge.data_points[0].value, Some(Value::AsInt(1)));
+}
+
+#[tokio::test]
+async fn data_points_that_are_refused_for_good_are_counted_and_do_not_block_what_follows() {
+    let sink = Sink::start(&[]).await;
+    sink.script_metrics(&[Answer::Status(400), Answer::Reject(1)]);
+    let telemetry = telemetry(&sink, &[WITH_METRICS, WITHOUT_TRACES]).await;
+    let counter = telemetry
+        .meter("test", "1.2.3")
+        .u64_counter("orders")
+        .build();
+    for _ in 0..3 {
+        counter.add(1, &[]);
+        flush(&telemetry).await;
+    }
+    let dropped = outcome(&sink, "baton.telemetry.metric_points", "dropped");
+    assert_eq!(dropped, 2);
+    assert_eq!(telemetry.shared.metrics.as_ref().unwrap().dropped(), 2);
+}
+
+#[tokio::test]
+async fn what_is_more_than_may_be_kept_is_dropped_and_counted() {
+    let sink = Sink::start(&[]).await;
+    let settings = [
+        WITH_METRICS,
+        WITHOUT_TRACES,
+        ("BATON_METRIC_BUFFER_BYTES", "1"),
+    ];
+    let telemetry = telemetry(&sink, &settings).await;
+    let counter = telemetry
+        .meter("test", "1.2.3")
+        .u64_counter("orders")
+        .build();
+    counter.add(1, &[]);
+    flush(&telemetry).await;
+    assert_eq!(sink.metrics_requests(), 0);
+    assert_eq!(telemetry.shared.metrics.as_ref().unwrap().dropped(), 1);
+}
+
+#[tokio::test]
+async fn cumulative_sums_are_not_kept_but_said_again() {
+    let sink = Sink::start(&[]).await;
+    sink.script_metrics(&[Answer::Status(503); 2]);
+    let temporality = (
+        "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE",
+        "cumulative",
+    );
+    let telemetry = telemetry(&sink, &[WITH_METRICS, WITHOUT_TRACES, temporality]).await;
+    let counter = telemetry
+        .meter("test", "1.2.3")
+        .u64_counter("orders")
+        .build();
+    for _ in 0..2 {
+        counter.add(3, &[]);
+        flush(&telemetry).await;
+    }
+    let [metric] = &sink.metrics()[..] else {
+        panic!("{:?}", sink.metrics());
+    };
+    let Some(Data::Sum(sum)) = &metric.data else {
+        panic!("{metric:?}");
+    };
+    let cumulative = AggregationTemporality::Cumulative;
+    assert_eq!(sum.aggregation_temporality(), cumulative);
+    assert_eq!(sum.data_points[0].value, Some(Value::AsInt(6)));
 }

@@ -1,0 +1,120 @@
+use std::collections::BTreeMap;
+
+use baton_producer::{Message, Sender};
+use opentelemetry::KeyValue;
+use opentelemetry::metrics::MeterProvider as _;
+use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData};
+use opentelemetry_sdk::metrics::{InMemoryMetricExporter, SdkMeterProvider};
+
+use crate::support::fake_sqs::{FakeSqs, Reply};
+use crate::support::sender;
+use crate::support::spans::Spans;
+
+const QUEUE: &str = "messaging.destination.name=onboarding,messaging.operation.name=send";
+const SYSTEM: &str = "messaging.system=aws_sqs";
+
+/// A sender with a meter, and what it sends to.
+struct Metered {
+    sqs: FakeSqs,
+    sender: Sender,
+    provider: SdkMeterProvider,
+    exporter: InMemoryMetricExporter,
+}
+
+impl Metered {
+    async fn start() -> Self {
+        let exporter = InMemoryMetricExporter::default();
+        let provider = SdkMeterProvider::builder()
+            .with_periodic_exporter(exporter.clone())
+            .build();
+        let sqs = FakeSqs::start().await;
+        let sender = sender(sqs.address, &Spans::collect()).with_meter(&provider.meter("test"));
+        Self {
+            sqs,
+            sender,
+            provider,
+            exporter,
+        }
+    }
+
+    /// How many sends were counted and how many measured, by their attributes.
+    fn recorded(&self) -> (BTreeMap<String, u64>, BTreeMap<String, u64>) {
+        self.provider.force_flush().unwrap();
+        let (mut sent, mut durations) = (BTreeMap::new(), BTreeMap::new());
+        let collected = self.exporter.get_finished_metrics().unwrap();
+        let scopes = collected.iter().flat_map(|one| one.scope_metrics());
+        for metric in scopes.flat_map(|scope| scope.metrics()) {
+            match (metric.name(), metric.unit(), metric.data()) {
+                (
+                    "messaging.client.sent.messages",
+                    "{message}",
+                    AggregatedMetrics::U64(MetricData::Sum(sum)),
+                ) => sum.data_points().for_each(|point| {
+                    sent.insert(text(point.attributes()), point.value());
+                }),
+                (
+                    "messaging.client.operation.duration",
+                    "s",
+                    AggregatedMetrics::F64(MetricData::Histogram(histogram)),
+                ) => histogram.data_points().for_each(|point| {
+                    let bounds: Vec<f64> = point.bounds().collect();
+                    assert_eq!((bounds.len(), bounds[0], bounds[13]), (14, 0.005, 10.0));
+                    durations.insert(text(point.attributes()), point.count());
+                }),
+                other => panic!("{other:?}"),
+            }
+        }
+        (sent, durations)
+    }
+}
+
+fn text<'a>(attributes: impl Iterator<Item = &'a KeyValue>) -> String {
+    let mut pairs: Vec<String> = attributes
+        .map(|attribute| format!("{}={}", attribute.key, attribute.value))
+        .collect();
+    pairs.sort_unstable();
+    pairs.join(",")
+}
+
+/// The sends that are expected, by what their attributes begin with.
+fn expected(sends: &[(&str, u64)]) -> (BTreeMap<String, u64>, BTreeMap<String, u64>) {
+    let with = |more: &str| {
+        let sends = sends.iter();
+        let named = sends.map(|(error, count)| (format!("{error}{QUEUE},{more}{SYSTEM}"), *count));
+        named.collect()
+    };
+    (with(""), with("messaging.operation.type=send,"))
+}
+
+#[tokio::test]
+async fn sends_are_counted_and_measured() {
+    let metered = Metered::start().await;
+    for _ in 0..2 {
+        metered.sender.send(Message::new("body")).await.unwrap();
+    }
+    assert_eq!(metered.recorded(), expected(&[("", 2)]));
+}
+
+#[tokio::test]
+async fn a_send_that_fails_has_the_reason_and_one_that_is_not_tried_is_not_counted() {
+    let metered = Metered::start().await;
+    let denied = Reply::Error(403, "AccessDenied", "AccessDenied");
+    metered.sqs.reply_with([denied]);
+    metered.sender.send(Message::new("body")).await.unwrap_err();
+    metered.sender.send(Message::new("")).await.unwrap_err();
+    let expected = expected(&[("error.type=AccessDenied,", 1)]);
+    assert_eq!(metered.recorded(), expected);
+}
+
+#[tokio::test]
+async fn a_send_that_nobody_waits_for_any_more_was_cancelled() {
+    let metered = Metered::start().await;
+    metered.sqs.reply_with([Reply::Held]);
+    let sending = metered.sender.send(Message::new("body"));
+    tokio::select! {
+        _ = sending => panic!("it is held"),
+        () = metered.sqs.call_arrived() => {}
+    }
+    let expected = expected(&[("error.type=cancelled,", 1)]);
+    assert_eq!(metered.recorded(), expected);
+}
