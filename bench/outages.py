@@ -15,7 +15,7 @@ WAIT = 20
 FEW = {"refuse": 5, "status=503": 5, "retry-after=1": 5, "hang": 2}
 
 # What is wrong with the collector, as the harness calls it and as the table does.
-QUICK_FAILURES = [
+FAILURES = [
     ("refuse", "collector refuses connections"),
     ("status=503", "collector answers 503"),
     ("retry-after=1", "collector answers 503 with Retry-After"),
@@ -29,12 +29,12 @@ def options(collector, invocations=INVOCATIONS, warm=WARM):
 def failing(bench, mode):
     """Beside a working collector in the same rounds, on one processor as the rows of the response."""
     rounds = 3 if mode == "quick" else 9
-    variants = {collector: ("noop", options(collector)) for collector in ("ok", *dict(QUICK_FAILURES))}
+    variants = {collector: ("noop", options(collector)) for collector in ("ok", *dict(FAILURES))}
     with one_processor():
         lines = bench.in_turns("outage", rounds, variants, [])
-        others = direct(bench, dict(QUICK_FAILURES))
+        others = direct(bench, dict(FAILURES))
     working = median(lines["ok"], "ready_us") / 1000
-    for collector, title in QUICK_FAILURES:
+    for collector, title in FAILURES:
         median_over = {"noop": median(lines[collector], "ready_us") / 1000 - working}
         slowest_over = {"noop": max(line["slowest_ms"][0] for line in lines[collector]) - working}
         if others:
@@ -77,14 +77,15 @@ def flaky(bench, mode):
 
 
 def replay(bench, mode):
-    """Of every span that the function made, one must be at the collector in the end: none is missing, none is there twice."""
+    """Of every span that the function made, one must be at the collector in the end, with its links: none is missing, none is there twice."""
     for batch, invocations, title in [
         (10, INVOCATIONS, "spans recovered by `baton replay` after an outage of 100 invocations"),
         (10_000, 1, "spans recovered by `baton replay` after one batch of 10,000"),
     ]:
         options = ["--collector", "refuse", "--batch", str(batch), "--invocations", str(invocations)]
         line = bench.run("noop", f"replay, batch {batch}", [*options, "--replay", bench.binaries["baton"]])
-        wrong = missing(line, "replayed_") + line["replayed_again"] / spans(line)
+        links = line["records"] - line["replayed_linked"]
+        wrong = missing(line, "replayed_") + (line["replayed_again"] + links) / spans(line)
         yield Row(title, {"noop": wrong}, lambda share: percent_of_all(1 - share), itself, None, 0, limit="100 %")
 
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Builds Baton's `noop` and the functions it is compared with, measures them in turns, and prints a Markdown table.
+# Builds Baton's `noop` and the functions it is compared with, measures them in turns and with collectors out of order, and prints a
+# Markdown table.
 #
 #   bench/run.sh            everything: ten minutes on two cores, most of it for building
 #   bench/run.sh --quick    fewer rounds, and only the comparison without TLS
@@ -21,7 +22,7 @@ case ${1:-} in
   --quick) mode=quick ;;
   --check) mode=check ;;
   *)
-    sed -n '2,8s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
+    sed -n '2,9s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
     exit 2
     ;;
 esac

@@ -258,7 +258,7 @@ impl<S> Builder<S> {
         let environment = Environment::read().map_err(Error::Config)?;
         let telemetry = match self.telemetry {
             Some(telemetry) => telemetry,
-            None => Telemetry::init(SERVICE).await,
+            None => telemetry().await,
         };
         let config = self.options.over(environment.config);
         let dead_letters = match (self.dead_letters, environment.dead_letter_queue) {
@@ -317,6 +317,13 @@ const SERVICE: Service = Service {
     name: UNKNOWN_SERVICE,
     version: None,
 };
+
+async fn telemetry() -> Telemetry {
+    let builder = Telemetry::builder(SERVICE);
+    #[cfg(feature = "secrets")]
+    let builder = builder.header_source(baton_secrets::open);
+    builder.init().await
+}
 
 async fn dead_letter_queue(url: &str) -> Result<DeadLetterQueue, Error> {
     let queue = DeadLetterQueue::from_environment(url).await;

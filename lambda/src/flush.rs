@@ -133,11 +133,13 @@ impl Flusher {
         let deadline = within(self.config.flush_timeout, mark);
         let (telemetry, root) = (self.telemetry.clone(), invocation.root.clone());
         let id = invocation.id.to_owned();
-        tokio::spawn(async move {
+        let context = root.clone();
+        let flush = async move {
             let began = Instant::now();
             let report = telemetry.flush_of(&root, deadline).await;
             log(&id, &report, began);
-        })
+        };
+        tokio::spawn(flush.with_context(context))
     }
 
     /// Completes when it is time for an export, and the one before is done.
@@ -248,7 +250,8 @@ where
             // What is left is for the telemetry to send, which the shutdown sees to as well.
             drop(in_flight);
             let (id, root, marks) = (&*id, &root, &marks);
-            flusher.flush(Invocation { id, root, marks }).await;
+            let flush = flusher.flush(Invocation { id, root, marks });
+            flush.with_context(root.clone()).await;
             outcome
         })
     }

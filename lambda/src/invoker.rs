@@ -9,6 +9,7 @@ use crate::invocation::{Processed, Processor};
 use crate::spans::{self, LambdaInvocation};
 use aws_lambda_events::event::sqs::SqsBatchResponse;
 use lambda_runtime::{Diagnostic, LambdaEvent};
+use opentelemetry::context::FutureExt as _;
 use opentelemetry::trace::TraceContextExt as _;
 use std::collections::HashSet;
 use std::fmt;
@@ -71,9 +72,13 @@ impl<H: Handler<S, Args>, S, Args> Invoker<H, S, Args> {
             response
         };
         let watching = self.flusher.watch(invocation, &halt, &handled);
-        let (response, ()) = tokio::join!(processing, watching);
-        self.flusher.before_response(invocation).await;
-        response
+        let answering = async {
+            let (response, ()) = tokio::join!(processing, watching);
+            self.flusher.before_response(invocation).await;
+            response
+        };
+        // Not only handlers' lines carry the invocation's identifier, but all that are about it.
+        answering.with_context(root.clone()).await
     }
 }
 

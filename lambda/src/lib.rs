@@ -91,6 +91,7 @@
 //! | `dead-letter-queue` | sending permanent failures to a dead-letter queue, with the AWS SDK for it |
 //! | `graceful-shutdown` | an internal extension, so that Lambda sends SIGTERM before it ends the process: handlers have 120 ms then, a flush 100 ms, everything 270 ms |
 //! | `grpc` | OTLP over gRPC, where the standard variables ask for it |
+//! | `secrets` | headers of the export, such as one with a key, from Secrets Manager or the SSM Parameter Store: `OTEL_EXPORTER_OTLP_HEADERS_SECRET` is the ARN (see `baton_secrets`); with the AWS SDK for it |
 //! | `tracing` | spans of the `tracing` macros become spans inside the message's |
 //!
 //! # Where a message's context comes from

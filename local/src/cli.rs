@@ -8,6 +8,7 @@ mod duration;
 mod exit;
 mod logs;
 mod options;
+mod replay;
 mod signals;
 mod terminal;
 mod up;
@@ -36,6 +37,8 @@ Examples:
       let the onboarding of c-1 panic once and that of c-2 be slow
   baton up --sqs-only --sqs-port 9324
       an SQS endpoint for any AWS SDK, and nothing else
+  aws logs tail /aws/lambda/orders --since 1h | baton replay -
+      send on the spans that a function could not export
 
 ",
     exit_codes!()
@@ -56,6 +59,7 @@ struct Arguments {
 enum Command {
     Up(up::Arguments),
     Demo(demo::Arguments),
+    Replay(replay::Arguments),
 }
 
 /// Does what the command line says.
@@ -103,6 +107,7 @@ async fn perform(command: Command) -> Exit {
     match command {
         Command::Up(arguments) => up::run(arguments, &mut signals).await,
         Command::Demo(arguments) => demo::run(arguments, &mut signals).await,
+        Command::Replay(arguments) => replay::run(arguments, &mut signals).await,
     }
 }
 

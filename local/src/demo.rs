@@ -27,7 +27,7 @@ use self::text::Line;
 pub use self::text::Width;
 use self::verdict::Verdict;
 use crate::environment::Freeze;
-use crate::otlp::Span;
+use crate::otlp::{Metric, Span};
 use crate::stack::{Config, FunctionWatch, HttpError, Logging, Ports, Queue, Stack, StackError};
 
 /// Messages in a batch: so few that a dozen makes several batches, in two environments at once.
@@ -111,6 +111,7 @@ pub enum DemoError {
 pub struct Report {
     journeys: Vec<(Journey, Part)>,
     batches: Vec<Arc<Span>>,
+    metrics: Vec<Metric>,
     verdict: Verdict,
 }
 
@@ -126,6 +127,7 @@ impl Report {
     pub fn laid_out(&self, width: Width) -> impl fmt::Display {
         let mut lines = report::traces(&self.journeys, width);
         lines.extend(report::batches(&self.batches, &self.journeys, width));
+        lines.extend(report::metrics(&self.metrics, width));
         lines.extend(report::verdict(&self.verdict, width));
         Lines(lines)
     }

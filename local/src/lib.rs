@@ -27,13 +27,15 @@
 //! | [`cli`] | the command line of `baton` |
 //! | [`demo`] | a dozen messages, what must come of them, and what did |
 //! | [`stack`] | everything started together, and stopped so that no process is left |
+//! | `replay` | spilled spans, found in logs and sent on |
 //! | [`sqs`] | the SQS endpoint |
 //! | [`mapping`] | the event source mapping, which polls over the wire |
 //! | [`environment`] | execution environments: cold starts, deadlines, freezing, kills |
 //! | [`otlp`] | the OTLP receiver, which keeps spans in memory |
 //!
 //! # Environment
-//! Nothing is read from the environment but `CARGO`, which cargo sets, to build with the toolchain that runs us; and, for colours, `NO_COLOR`,
+//! `baton replay` reads `OTEL_EXPORTER_OTLP_*`, and `XDG_STATE_HOME` or `HOME` for its ledger. Otherwise nothing is read from the
+//! environment but `CARGO`, which cargo sets, to build with the toolchain that runs us; and, for colours, `NO_COLOR`,
 //! `CLICOLOR`, `CLICOLOR_FORCE` and `TERM`; and `RUST_LOG`, a level or a list of `target=level`, for what `baton` itself reports while it runs:
 //! warnings and errors unless it says otherwise. The AWS configuration of the user is neither read nor handed on.
 
@@ -48,3 +50,4 @@ pub mod sqs;
 
 mod group;
 mod lines;
+mod replay;

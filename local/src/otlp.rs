@@ -1,7 +1,7 @@
 //! An OTLP receiver that keeps the spans it is sent in memory.
 //!
-//! Traces, metrics and logs are accepted over gRPC ([`serve_grpc`]) and over HTTP ([`serve_http`]) as a collector accepts them; spans are kept in a
-//! [`SpanStore`], metrics and logs are counted.
+//! Traces, metrics and logs are accepted over gRPC ([`serve_grpc`]) and over HTTP ([`serve_http`]) as a collector accepts them. Spans are kept in a
+//! [`SpanStore`], which also knows which metrics arrived, and counts log records.
 //!
 //! # Reading the spans
 //! `GET /api/spans` on the HTTP port answers with everything kept, `GET /api/spans?trace_id=…` with one trace, in the order of arrival:
@@ -18,19 +18,28 @@
 //! ```
 //!
 //! - `received`, `rejected` and `dropped` are totals over all traces: spans that arrived (a span sent twice counts twice), spans refused because they
-//!   have no usable id, and spans that had to make room for newer ones.
+//!   have no usable id, and spans that had to make room for newer ones. `metrics` and `logs` are the data points and log records that arrived.
 //! - `parent_is_remote` is `null` when the sender did not say; `parent_span_id` is `null` for a root.
 //! - `kind` is one of `UNSPECIFIED`, `INTERNAL`, `SERVER`, `CLIENT`, `PRODUCER`, `CONSUMER`; the status `code` one of `UNSET`, `OK`, `ERROR`.
 //! - Attributes are plain JSON: integers and doubles are numbers, bytes are base64.
+//!
+//! # Which metrics arrived
+//! `GET /api/metrics` on the same port answers with each metric of each service, its values aside:
+//!
+//! ```json
+//! {"metrics": [{"service": "onboarding-lambda", "name": "messaging.process.duration", "unit": "s", "kind": "HISTOGRAM", "points": 7}]}
+//! ```
 
 mod grpc;
 mod http;
+mod metric;
 mod signal;
 mod span;
 mod store;
 
 pub use grpc::serve_grpc;
 pub use http::serve_http;
+pub use metric::{Metric, MetricKind};
 pub use span::{Event, Kind, Link, Span, Status, StatusCode};
 pub use store::{SpanStore, Totals};
 

@@ -15,6 +15,8 @@ mod body;
 
 mod server_span;
 
+mod server_duration;
+
 mod wire;
 
-pub use serve::{Config, Drain, ServeError, run};
+pub use serve::{Config, Drain, run};

@@ -47,6 +47,14 @@
 //!
 //! A message that breaks a rule of SQS was not sent, and is in neither.
 //!
+//! # Metrics of `onboarding-api`
+//!
+//! | metric | unit | attributes |
+//! |---|---|---|
+//! | `http.server.request.duration` | `s` | `http.request.method`, `url.scheme`, `http.route` where there is one, `http.response.status_code` of answered requests, `error.type` for 5xx and for requests without an answer |
+//!
+//! `GET /healthz` and `GET /readyz` have neither span nor measurement: load balancers ask several times a minute.
+//!
 //! # Environment of `onboarding-api`
 //!
 //! | variable | default | meaning |
@@ -56,6 +64,7 @@
 //! | `SHUTDOWN_TIMEOUT` | `20` | seconds that accepted requests get to finish after SIGTERM or SIGINT; spans then get three more |
 //! | `AWS_REGION`, `AWS_ENDPOINT_URL`, `AWS_ENDPOINT_URL_SQS`, credentials | as in every AWS SDK | a region is required |
 //! | `OTEL_*` | as in the specification | see `baton-telemetry` |
+//! | `OTEL_EXPORTER_OTLP_HEADERS_SECRET` | | ARN of a secret or parameter with headers of the export, such as one with a key; needs the feature `secrets`: see `baton-secrets` |
 //!
 //! Bad configuration is logged, one line per variable, and ends the process with exit code 78 (`EX_CONFIG`).
 

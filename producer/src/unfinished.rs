@@ -20,14 +20,14 @@ impl Drop for Unfinished {
         if !span.is_recording() {
             return;
         }
-        span.set_attribute(KeyValue::new(attribute::ERROR_TYPE, how_it_was_dropped()));
+        span.set_attribute(KeyValue::new(attribute::ERROR_TYPE, error_type()));
         span.set_status(Status::error(""));
         span.end();
     }
 }
 
-/// `error.type` of what is being dropped before it is done.
-pub(crate) fn how_it_was_dropped() -> &'static str {
+/// `error.type` of work whose future is being dropped.
+pub(crate) fn error_type() -> &'static str {
     match std::thread::panicking() {
         true => TYPE_PANIC,
         false => TYPE_CANCELLED,
@@ -54,7 +54,7 @@ mod tests {
         exporter.get_finished_spans().unwrap().remove(0)
     }
 
-    fn error_type(span: &SpanData) -> Option<String> {
+    fn error_type_of(span: &SpanData) -> Option<String> {
         let found = span
             .attributes
             .iter()
@@ -69,7 +69,7 @@ mod tests {
             (|_unfinished| panic!("as the test wants it"), "panic"),
         ] {
             let span = span_of(work);
-            assert_eq!(error_type(&span).as_deref(), Some(expected));
+            assert_eq!(error_type_of(&span).as_deref(), Some(expected));
             assert_eq!(span.status, Status::error(""));
         }
     }
@@ -77,6 +77,6 @@ mod tests {
     #[test]
     fn a_span_that_has_ended_stays_as_it_is() {
         let span = span_of(|unfinished| unfinished.0.span().end());
-        assert_eq!((error_type(&span), span.status), (None, Status::Unset));
+        assert_eq!((error_type_of(&span), span.status), (None, Status::Unset));
     }
 }

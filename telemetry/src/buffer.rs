@@ -240,4 +240,11 @@ impl State {
 }
 
 #[cfg(test)]
+impl Buffer {
+    pub(crate) fn is_locked(&self) -> bool {
+        self.0.state.try_lock().is_err()
+    }
+}
+
+#[cfg(test)]
 mod tests;

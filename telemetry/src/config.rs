@@ -8,16 +8,22 @@ mod otlp;
 mod pairs;
 mod platform;
 mod reader;
+#[cfg(feature = "replay")]
+mod replay;
 mod sampler;
 
-pub(crate) use certificates::{Certificates, ClientIdentity};
+pub(crate) use certificates::Certificates;
+#[cfg(test)]
+pub(crate) use certificates::ClientIdentity;
 pub(crate) use metrics::Temporality;
-pub(crate) use otlp::{Compression, Export, Otlp, Protocol};
+pub(crate) use otlp::{Compression, Export, Otlp, Protocol, header_list};
 pub(crate) use platform::{KubernetesEnvironment, LambdaEnvironment, Platform};
 pub(crate) use reader::Problem;
+#[cfg(feature = "replay")]
+pub(crate) use replay::traces_for_replay;
 pub(crate) use sampler::SamplerChoice;
 
-use crate::buffer::Bounds;
+use crate::buffer::{Bounds, Buffer};
 use crate::propagation::Propagator;
 use crate::signal::Signal;
 use reader::Reader;
@@ -30,6 +36,9 @@ const DEFAULT_SCHEDULE_DELAY: Duration = Duration::from_secs(5);
 const MIN_INTERVAL: Duration = Duration::from_millis(10);
 /// The specification's default for attributes and events of a span.
 const DEFAULT_COUNT_LIMIT: u32 = 128;
+
+/// Refers to more headers of the export, as [`HeaderSource`](crate::HeaderSource) tells.
+pub(crate) const HEADERS_SECRET: &str = "OTEL_EXPORTER_OTLP_HEADERS_SECRET";
 
 /// Everything that can be set, parsed.
 #[derive(Debug)]
@@ -116,7 +125,7 @@ impl Config {
             metric_buffer_bytes: buffers::metric_bytes(&mut reader),
             temporality: metrics::temporality(&mut reader),
             metric_interval: metrics::interval(&mut reader),
-            headers_secret: reader.text("OTEL_EXPORTER_OTLP_HEADERS_SECRET"),
+            headers_secret: reader.text(HEADERS_SECRET),
             schedule_delay: reader
                 .milliseconds("OTEL_BSP_SCHEDULE_DELAY")
                 .unwrap_or(DEFAULT_SCHEDULE_DELAY)
@@ -132,6 +141,12 @@ impl Config {
             log_format: log_format(&mut reader),
         };
         (config, reader.into_problems())
+    }
+
+    /// Where log records wait for a collector. `None` where none is asked for; on a console they are lines already.
+    pub(crate) fn log_buffer(&self) -> Option<Buffer> {
+        let otlp = self.logs.otlp();
+        otlp.map(|_| Buffer::new(self.log_bounds))
     }
 }
 

@@ -5,7 +5,7 @@
 
 mod logs;
 pub(crate) mod metrics;
-mod protobuf;
+pub(crate) mod protobuf;
 
 pub(crate) use logs::{LogRecord, log_record};
 

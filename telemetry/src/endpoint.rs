@@ -1,6 +1,6 @@
 //! Where something is sent: a parsed URL, in the parts that a connection needs.
 
-use http::uri::{Authority, Scheme, Uri};
+use http::uri::{Authority, Uri};
 use std::fmt;
 
 /// Scheme, host, port and path of an HTTP peer. Never holds credentials: a URL with user information does not parse.
@@ -46,9 +46,10 @@ impl Endpoint {
             (false, DefaultScheme::Http) => format!("http://{url}"),
         };
         let uri: Uri = with_scheme.parse().map_err(|_| InvalidEndpoint::Syntax)?;
-        let tls = match uri.scheme() {
-            Some(scheme) if *scheme == Scheme::HTTP => false,
-            Some(scheme) if *scheme == Scheme::HTTPS => true,
+        let scheme = uri.scheme_str().unwrap_or_default();
+        let tls = match scheme.to_ascii_lowercase().as_str() {
+            "http" => false,
+            "https" => true,
             _ => return Err(InvalidEndpoint::Scheme),
         };
         let authority = uri.authority().ok_or(InvalidEndpoint::Syntax)?;
@@ -128,6 +129,7 @@ mod tests {
     fn urls_are_read_as_people_write_them() {
         for (url, expected) in [
             ("http://127.0.0.1:4318", "http://127.0.0.1:4318/"),
+            ("HTTPS://collector", "https://collector:443/"),
             ("https://collector/otlp/", "https://collector:443/otlp/"),
             ("http://[::1]:4318/v1/traces", "http://[::1]:4318/v1/traces"),
             (
@@ -161,6 +163,12 @@ mod tests {
             let url = format!("http://collector:{port}");
             assert_eq!(parsed(&url), Err(InvalidEndpoint::Port), "{url}");
         }
+    }
+
+    #[test]
+    fn a_peer_without_its_path_is_the_same_peer() {
+        let endpoint = Endpoint::parse("https://c:1/x/y", DefaultScheme::Http).unwrap();
+        assert_eq!(endpoint.without_path().to_string(), "https://c:1/");
     }
 
     #[test]

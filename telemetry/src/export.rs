@@ -27,7 +27,7 @@ use tokio::time::{Instant, timeout_at};
 use tracing::warn;
 
 /// Requests are cut below this: collectors take 4 MiB by default, and the headers of the protocol count.
-const MAX_REQUEST_BYTES: usize = 3 * 1024 * 1024 + 512 * 1024;
+pub(crate) const MAX_REQUEST_BYTES: usize = 3 * 1024 * 1024 + 512 * 1024;
 /// Why records are still in the buffer, or gone.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ExportError {

@@ -52,9 +52,6 @@ pub(crate) enum SendError {
     #[error("the connection broke")]
     Broken(#[source] std::io::Error),
     #[cfg(feature = "grpc")]
-    #[error("the HTTP/2 connection broke")]
-    Http2(#[source] hyper::Error),
-    #[cfg(feature = "grpc")]
     #[error("the answer is not gRPC")]
     NotGrpc,
     #[error("the answer is not HTTP/1.1")]

@@ -44,6 +44,7 @@
 //! | `OTEL_BLRP_MAX_QUEUE_SIZE`, `BATON_LOG_BUFFER_BYTES` | log records that do, and their bytes | `20000`, 8 MiB |
 //! | `BATON_METRIC_BUFFER_BYTES` | bytes of metrics that do | 1 MiB |
 //! | `BATON_SPILL` | `stdout`: what the collector does not take is written there for `baton replay`; `none`: it is dropped, and counted | `stdout` |
+//! | `OTEL_EXPORTER_OTLP_HEADERS_SECRET` | names a secret that holds more headers for all signals, which win over the others; takes a [`HeaderSource`], which is asked at start, and again after a 401 or 403 | |
 //! | `RUST_LOG` | level, or list of `target=level` and a level for the rest; a word without `=` must be a level: all of a target is `target=trace` | `AWS_LAMBDA_LOG_LEVEL` |
 //! | `AWS_LAMBDA_LOG_LEVEL` | one of Lambda's levels, where `FATAL` means `error` | `info` |
 //! | `AWS_LAMBDA_LOG_FORMAT` | `JSON` or `Text` | `JSON`, even where Lambda's own is text |
@@ -62,11 +63,9 @@
 //! | `OTEL_EXPORTER_OTLP_INSECURE` | `true`: an endpoint without a scheme means no TLS | `false` |
 //! | `OTEL_EXPORTER_OTLP_HEADERS` | `name=value,…`; values are percent-decoded and may contain spaces. A signal's own are added to those for all | |
 //! | `OTEL_EXPORTER_OTLP_COMPRESSION` | `gzip` or `none` | `none` |
-//! | `OTEL_EXPORTER_OTLP_TIMEOUT` | of one request, in milliseconds | `10000` |
+//! | `OTEL_EXPORTER_OTLP_TIMEOUT` | of one request, in milliseconds, within its flush; `0` is no limit of its own | `10000` |
 //! | `OTEL_EXPORTER_OTLP_CERTIFICATE` | PEM file with the authorities to trust, and no others | the public ones, compiled in |
 //! | `OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE`, `OTEL_EXPORTER_OTLP_CLIENT_KEY` | PEM files with who the program is, one with the other | nobody |
-//!
-//! `OTEL_EXPORTER_OTLP_HEADERS_SECRET` names a secret that holds more headers for all signals, where the program has a source for such.
 //!
 //! An endpoint is read as people write it:
 //!
@@ -89,7 +88,7 @@
 //! |---|---|
 //! | Lambda | `AWS_LAMBDA_FUNCTION_NAME`, `AWS_LAMBDA_FUNCTION_VERSION`, `AWS_LAMBDA_FUNCTION_MEMORY_SIZE`, `AWS_LAMBDA_LOG_GROUP_NAME`, `AWS_LAMBDA_LOG_STREAM_NAME`, `AWS_REGION` |
 //! | ECS | `ECS_CONTAINER_METADATA_URI_V4`, which is asked for at most a second |
-//! | Kubernetes, as the OpenTelemetry Operator injects it | `OTEL_RESOURCE_ATTRIBUTES_POD_NAME`, `OTEL_RESOURCE_ATTRIBUTES_POD_UID`, `OTEL_RESOURCE_ATTRIBUTES_POD_IP`, `OTEL_RESOURCE_ATTRIBUTES_POD_NAMESPACE`, `OTEL_RESOURCE_ATTRIBUTES_NODE_NAME`, `OTEL_RESOURCE_ATTRIBUTES_DEPLOYMENT_NAME`, `OTEL_RESOURCE_ATTRIBUTES_CONTAINER_NAME` |
+//! | Kubernetes, by the names that the OpenTelemetry Operator injects, and more like them | `OTEL_RESOURCE_ATTRIBUTES_POD_NAME`, `OTEL_RESOURCE_ATTRIBUTES_POD_UID`, `OTEL_RESOURCE_ATTRIBUTES_POD_IP`, `OTEL_RESOURCE_ATTRIBUTES_POD_NAMESPACE`, `OTEL_RESOURCE_ATTRIBUTES_NODE_NAME`, `OTEL_RESOURCE_ATTRIBUTES_DEPLOYMENT_NAME`, `OTEL_RESOURCE_ATTRIBUTES_CONTAINER_NAME` |
 //! | Kubernetes, as charts do | `K8S_POD_NAME`, `K8S_POD_UID`, `K8S_POD_IP`, `K8S_NAMESPACE_NAME`, else `K8S_NAMESPACE`, `K8S_NODE_NAME`, `K8S_DEPLOYMENT_NAME`, `K8S_CONTAINER_NAME`, `K8S_CLUSTER_NAME` |
 //! | Kubernetes, where it sets `KUBERNETES_SERVICE_HOST` | `POD_NAME`, else `HOSTNAME` (the node's, with `hostNetwork`), `POD_UID`, `POD_IP`, `POD_NAMESPACE`, `NODE_NAME`, `CONTAINER_NAME`, `CLUSTER_NAME` |
 //!
@@ -104,12 +103,15 @@ mod encode;
 mod endpoint;
 mod export;
 mod group;
+mod header_source;
 mod http;
 mod logs;
 mod metrics;
 mod otlp_json;
 mod output;
 mod propagation;
+#[cfg(feature = "replay")]
+pub mod replay;
 mod request_id;
 mod resource;
 mod signal;
@@ -124,6 +126,7 @@ mod uplink;
 
 pub use export::Sent;
 pub use group::FlushGroup;
+pub use header_source::{Fetching, HeaderSource, InvalidHeaders, OpenHeaderSource, parse_headers};
 pub use logs::{LogLayer, log_layer};
 pub use propagation::{
     AWS_TRACE_HEADER, BAGGAGE, InvalidBaggage, InvalidTraceparent, InvalidTracestate,
@@ -131,7 +134,7 @@ pub use propagation::{
     check_baggage, parse_trace_context, parse_trace_context_noting, parse_xray_header,
     with_baggage, with_remote_parent,
 };
-pub use request_id::with_request_id;
-pub use telemetry::{FlushReport, Service, Telemetry};
+pub use request_id::{request_id, with_request_id};
+pub use telemetry::{Builder, FlushReport, Service, Telemetry};
 #[cfg(feature = "tracing")]
 pub use tracing_layer::tracing_layer;

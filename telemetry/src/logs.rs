@@ -5,6 +5,8 @@ mod fields;
 mod filter;
 mod layer;
 mod lines;
+#[cfg(any(test, not(feature = "tracing")))]
+mod no_spans;
 mod records;
 mod scratch;
 mod timestamp;
@@ -14,9 +16,13 @@ pub use layer::{LogLayer, log_layer};
 
 use crate::buffer::Buffer;
 use crate::config::Config;
-use layer::Output;
+use crate::output::Output;
+use layer::Events;
 use std::error::Error;
 use std::fmt;
+use tracing_subscriber::filter::Targets;
+#[cfg(feature = "tracing")]
+use tracing_subscriber::layer::Layer as _;
 use tracing_subscriber::layer::SubscriberExt as _;
 
 /// The target of what is logged about dropped log records, of which none must be made: it would be the next one dropped.
@@ -28,24 +34,24 @@ pub(crate) fn install(config: &Config, records: Option<Buffer>) {
     if let Some(buffer) = &records {
         layer::announce(buffer.clone());
     }
-    let write: fn(&[u8]) = lines::to_stdout;
-    let output = Output::new(config.log_format, write, records);
-    set_default(config.log_filter.clone(), output);
+    let events = Events::new(config.log_format, Output::Stdout, records);
+    set_default(config.log_filter.clone(), events);
 }
 
 #[cfg(not(feature = "tracing"))]
-fn set_default(filter: tracing_subscriber::filter::Targets, output: Output<fn(&[u8])>) {
-    let subscriber = layer::NoSpans.with(filter::of_lines(filter)).with(output);
+fn set_default(filter: Targets, events: Events) {
+    let subscriber = no_spans::NoSpans
+        .with(filter::of_lines(filter))
+        .with(events);
     let _ = tracing::subscriber::set_global_default(subscriber);
 }
 
 /// Likewise, and makes spans of what `tracing` calls spans. The filter is only that of the lines: fewer of them must not mean fewer spans.
 #[cfg(feature = "tracing")]
-fn set_default(filter: tracing_subscriber::filter::Targets, output: Output<fn(&[u8])>) {
-    use tracing_subscriber::layer::Layer as _;
+fn set_default(filter: Targets, events: Events) {
     let spans = crate::tracing_layer::beside_logs(filter.clone());
     let subscriber = tracing_subscriber::registry()
-        .with(output.with_filter(filter::of_lines(filter)))
+        .with(events.with_filter(filter::of_lines(filter)))
         .with(spans);
     let _ = tracing::subscriber::set_global_default(subscriber);
 }

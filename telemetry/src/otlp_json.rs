@@ -9,6 +9,8 @@
 //! JSON has no number for as the strings `NaN`, `Infinity` and `-Infinity`.
 
 mod messages;
+#[cfg(feature = "replay")]
+mod read;
 mod text;
 mod wire;
 
@@ -56,6 +58,12 @@ pub(crate) fn members(
         out.truncate(start);
     }
     outcome.map(|()| out.len() > start)
+}
+
+/// Reads an `Export…ServiceRequest` back from OTLP/JSON.
+#[cfg(feature = "replay")]
+pub(crate) fn read(signal: Signal, json: &[u8]) -> Result<Vec<u8>, serde_json::Error> {
+    read::read(messages::request(signal), json)
 }
 
 fn nested(

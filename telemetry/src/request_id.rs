@@ -10,10 +10,11 @@ pub fn with_request_id(context: &Context, id: Arc<str>) -> Context {
     context.with_value(RequestId(id))
 }
 
-/// What a context carries.
-struct RequestId(Arc<str>);
-
-/// The identifier of the invocation that a context belongs to.
-pub(crate) fn of(context: &Context) -> Option<&str> {
+/// The identifier of the invocation that a context belongs to, for programs whose lines are of their own making.
+#[must_use]
+pub fn request_id(context: &Context) -> Option<&str> {
     context.get().map(|RequestId(id)| &**id)
 }
+
+/// What a context carries.
+struct RequestId(Arc<str>);

@@ -1,11 +1,14 @@
 //! A collector for tests: a real socket that answers as it is told and keeps the spans it accepted.
 
+use crate::signal::Signal;
+use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::metrics::v1::{
     ExportMetricsPartialSuccess, ExportMetricsServiceRequest, ExportMetricsServiceResponse,
 };
 use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTracePartialSuccess, ExportTraceServiceRequest, ExportTraceServiceResponse,
 };
+use opentelemetry_proto::tonic::logs::v1::ResourceLogs;
 use opentelemetry_proto::tonic::metrics::v1::{Metric, ResourceMetrics};
 use opentelemetry_proto::tonic::trace::v1::ResourceSpans;
 use prost::Message as _;
@@ -36,6 +39,7 @@ struct Shared {
     metrics_script: VecDeque<Answer>,
     accepted: Vec<ResourceSpans>,
     accepted_metrics: Vec<ResourceMetrics>,
+    accepted_logs: Vec<ResourceLogs>,
     requests: Vec<Vec<(String, String)>>,
     connections: usize,
 }
@@ -90,7 +94,7 @@ impl Sink {
         let requests = self.requests();
         requests
             .iter()
-            .filter(|headers| is_metrics(headers))
+            .filter(|headers| signal_of(headers) == Signal::Metrics)
             .count()
     }
 
@@ -108,6 +112,10 @@ impl Sink {
 
     pub(crate) fn accepted(&self) -> Vec<ResourceSpans> {
         self.shared.lock().unwrap().accepted.clone()
+    }
+
+    pub(crate) fn accepted_logs(&self) -> Vec<ResourceLogs> {
+        self.shared.lock().unwrap().accepted_logs.clone()
     }
 
     /// The headers of each request.
@@ -131,10 +139,11 @@ async fn serve(stream: TcpStream, shared: Arc<Mutex<Shared>>) -> io::Result<()> 
     let mut stream = BufReader::new(stream);
     loop {
         let (headers, body) = read_request(&mut stream).await?;
-        let is_metrics = is_metrics(&headers);
+        let signal = signal_of(&headers);
         let answer = {
             let mut shared = shared.lock().unwrap();
             shared.requests.push(headers);
+            let is_metrics = signal == Signal::Metrics;
             let scripted = is_metrics.then(|| shared.metrics_script.pop_front());
             let scripted = scripted.flatten().or_else(|| shared.script.pop_front());
             scripted.unwrap_or(Answer::Status(200))
@@ -145,9 +154,9 @@ async fn serve(stream: TcpStream, shared: Arc<Mutex<Shared>>) -> io::Result<()> 
             Answer::Hang => std::future::pending().await,
         };
         if status == 200 {
-            shared.lock().unwrap().accept(is_metrics, &body);
+            shared.lock().unwrap().accept(signal, &body);
         }
-        let body = response(answer, is_metrics);
+        let body = response(answer, signal);
         let head = format!(
             "HTTP/1.1 {status} X\r\ncontent-length: {}\r\n\r\n",
             body.len()
@@ -160,29 +169,40 @@ async fn serve(stream: TcpStream, shared: Arc<Mutex<Shared>>) -> io::Result<()> 
 }
 
 impl Shared {
-    fn accept(&mut self, is_metrics: bool, body: &[u8]) {
-        if is_metrics {
-            let request = ExportMetricsServiceRequest::decode(body).unwrap();
-            self.accepted_metrics.extend(request.resource_metrics);
-        } else {
-            let request = ExportTraceServiceRequest::decode(body).unwrap();
-            self.accepted.extend(request.resource_spans);
+    fn accept(&mut self, signal: Signal, body: &[u8]) {
+        match signal {
+            Signal::Traces => {
+                let request = ExportTraceServiceRequest::decode(body).unwrap();
+                self.accepted.extend(request.resource_spans);
+            }
+            Signal::Metrics => {
+                let request = ExportMetricsServiceRequest::decode(body).unwrap();
+                self.accepted_metrics.extend(request.resource_metrics);
+            }
+            Signal::Logs => {
+                let request = ExportLogsServiceRequest::decode(body).unwrap();
+                self.accepted_logs.extend(request.resource_logs);
+            }
         }
     }
 }
 
-fn is_metrics(headers: &[(String, String)]) -> bool {
+/// The signal that a request's path names; the one of any other path is traces.
+fn signal_of(headers: &[(String, String)]) -> Signal {
     let line = headers.iter().find(|(name, _)| name == ":request");
-    line.is_some_and(|(_, line)| line.contains("/v1/metrics"))
+    let names = |signal: &Signal| line.is_some_and(|(_, line)| line.contains(signal.path()));
+    let signals = [Signal::Metrics, Signal::Logs];
+    signals.into_iter().find(names).unwrap_or(Signal::Traces)
 }
 
-fn response(answer: Answer, is_metrics: bool) -> Vec<u8> {
+/// The partial success of spans and that of log records have the same fields.
+fn response(answer: Answer, signal: Signal) -> Vec<u8> {
     let error_message = "over quota".to_owned();
     let rejected = match answer {
         Answer::Reject(rejected) => rejected,
         _ => return Vec::new(),
     };
-    if is_metrics {
+    if signal == Signal::Metrics {
         let partial_success = Some(ExportMetricsPartialSuccess {
             rejected_data_points: rejected,
             error_message,

@@ -111,9 +111,22 @@ impl Spill {
     /// # Errors
     /// When writing fails, or when a chunk is not what our encoder writes. How many of the spans have been written is not known then.
     pub(crate) fn write(&self, chunks: &[Chunk], out: &mut dyn Write) -> io::Result<()> {
+        let scopes = chunks.iter();
+        self.write_scopes(
+            scopes.map(|chunk| (chunk.scope(), chunk.records_bytes())),
+            out,
+        )
+    }
+
+    /// Likewise, from the bytes of scopes and of their spans.
+    pub(crate) fn write_scopes<'a>(
+        &self,
+        scopes: impl Iterator<Item = (&'a [u8], &'a [u8])>,
+        out: &mut dyn Write,
+    ) -> io::Result<()> {
         let mut lines = Lines::new(self, out);
-        for chunk in chunks {
-            lines.put_scope(chunk.scope(), chunk.records_bytes())?;
+        for (scope, spans) in scopes {
+            lines.put_scope(scope, spans)?;
         }
         lines.finish()
     }

@@ -5,12 +5,14 @@ use crate::breaker::Breakers;
 use crate::buffer::{Buffer, Counts, SpanBuffer};
 use crate::config::Config;
 use crate::export::{Exporter, Sent};
+use crate::header_source::OpenHeaderSource;
 use crate::metrics::Metrics;
 use crate::output::Output;
 use crate::propagation::Propagator;
-use crate::resource;
 use crate::signal::Signal;
 use crate::uplink::Uplink;
+use crate::{header_source, resource};
+pub use builder::Builder;
 use logs::LogExport;
 use meters::AnyMeters;
 use opentelemetry::metrics::Meter;
@@ -103,8 +105,17 @@ impl Telemetry {
     /// Never fails: what is wrong in the environment is one line in the log, naming the variable and the form expected, and then the
     /// default or no export. To be called once, at start, from within a tokio runtime; nothing is sent before the first flush.
     pub async fn init(service: Service) -> Self {
-        let (config, problems) = Config::from_env();
-        let log_buffer = log_buffer(&config);
+        Self::builder(service).init().await
+    }
+
+    /// The same, with more to be said before.
+    pub fn builder(service: Service) -> Builder {
+        Builder::new(service)
+    }
+
+    async fn set_up(service: Service, open: Option<OpenHeaderSource>) -> Self {
+        let (mut config, problems) = Config::from_env();
+        let log_buffer = config.log_buffer();
         crate::logs::install(&config, log_buffer.clone());
         for problem in &problems {
             warn!(
@@ -112,7 +123,11 @@ impl Telemetry {
                 "configuration ignored: {problem}"
             );
         }
-        let resource = resource::detect(&config, service).await;
+        let held_headers = header_source::open(&mut config, open);
+        let (resource, ()) = tokio::join!(
+            resource::detect(&config, service),
+            header_source::start(held_headers.as_deref())
+        );
         start::log(&config, &resource);
         let telemetry = Self::new(&config, resource, log_buffer, Output::default());
         global::set_text_map_propagator(config.propagator);
@@ -210,12 +225,6 @@ fn scope(name: &'static str, version: &'static str) -> InstrumentationScope {
         .build()
 }
 
-/// Where log records wait, if they are to be sent at all.
-fn log_buffer(config: &Config) -> Option<Buffer> {
-    let otlp = config.logs.otlp();
-    otlp.map(|_| Buffer::new(config.log_bounds))
-}
-
 fn span_limits(config: &Config) -> SpanLimits {
     SpanLimits {
         max_attributes_per_span: config.limits.attributes,
@@ -252,6 +261,7 @@ impl From<Counts> for FlushReport {
 }
 
 mod background;
+mod builder;
 mod captured;
 mod flush;
 mod logs;

@@ -23,6 +23,9 @@ const USER_AGENT: (HeaderName, HeaderValue) = (
 /// However long a request may take by its configuration: what is longer than the clock can count would be a panic.
 const MAX_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// However late a collector wants to be asked again. By then much else has changed, and it is a time that can be added to the clock's.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// Why a request was not accepted.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TransportError {
@@ -41,6 +44,13 @@ pub(crate) enum TransportError {
 }
 
 impl TransportError {
+    fn unavailable(status: Status, retry_after: Option<Duration>) -> Self {
+        Self::Unavailable {
+            status,
+            retry_after: retry_after.map(|after| after.min(MAX_RETRY_AFTER)),
+        }
+    }
+
     /// The request's keys were not accepted: with others it may be.
     pub(crate) fn is_unauthorized(&self) -> bool {
         match self {

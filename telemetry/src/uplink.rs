@@ -1,5 +1,7 @@
 //! The way to a collector that may be broken.
 
+mod renewal;
+
 use crate::breaker::{Breaker, Breakers, Cost, Health, Permit, SLOW};
 use crate::config::Export;
 use crate::endpoint::Endpoint;
@@ -9,6 +11,7 @@ use crate::output::Output;
 use crate::signal::Signal;
 use crate::transport::{Transport, TransportError};
 use bytes::{Buf as _, Bytes};
+use renewal::Renewal;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
@@ -60,6 +63,7 @@ impl Uplink {
             Export::Otlp(otlp) => Some(Self::Collector(Collector {
                 endpoint: otlp.endpoint.clone(),
                 transport: Transport::new(signal, otlp),
+                renewal: Renewal::new(otlp),
                 breaker: breakers.of(otlp.endpoint.authority()),
             })),
         }
@@ -128,6 +132,8 @@ impl Console {
 pub(crate) struct Collector {
     endpoint: Endpoint,
     transport: Transport,
+    /// Of headers that change while the process runs.
+    renewal: Option<Renewal>,
     breaker: Arc<Breaker>,
 }
 
@@ -137,12 +143,20 @@ impl Collector {
     async fn send(&self, request: Frames, deadline: Instant) -> Result<Bytes, UplinkError> {
         let permit = self.breaker.ask(SystemTime::now());
         let permit = permit.ok_or(UplinkError::LeftAlone)?;
-        let deadline = match permit.is_probe() {
-            true => deadline.min(Instant::now() + SLOW),
-            false => deadline,
+        let renewal = self.renewal.as_ref();
+        let known = match renewal {
+            Some(renewal) => renewal.catch_up(&self.transport, deadline).await,
+            None => 0,
         };
         let (began, bytes) = (Instant::now(), request.remaining());
-        let outcome = self.send_twice(&permit, request, deadline).await;
+        let limited = limit(&permit, deadline);
+        let mut outcome = self.send_twice(&permit, request.clone(), limited).await;
+        if let (Some(renewal), true) = (renewal, is_unauthorized(&outcome))
+            && renewal.renew(&self.transport, known, deadline).await
+        {
+            let limited = limit(&permit, deadline);
+            outcome = self.transport.send(request, limited).await;
+        }
         let cost = Cost {
             time: began.elapsed(),
             limit: deadline.duration_since(began),
@@ -170,6 +184,18 @@ impl Collector {
         }
         self.transport.send(request, deadline).await
     }
+}
+
+/// A probe is given less time than the flush has.
+fn limit(permit: &Permit, deadline: Instant) -> Instant {
+    match permit.is_probe() {
+        true => deadline.min(Instant::now() + SLOW),
+        false => deadline,
+    }
+}
+
+fn is_unauthorized(outcome: &Result<Bytes, TransportError>) -> bool {
+    matches!(outcome, Err(error) if error.is_unauthorized())
 }
 
 /// How long to wait before the same request is sent again; `None` where that is no use.

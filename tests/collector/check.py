@@ -5,7 +5,8 @@ import sys
 import tempfile
 import time
 
-import transport_checks  # noqa: F401
+import transport_checks  # noqa: F401, I001: in the order in which they run
+import outage_checks  # noqa: F401
 from bench import CHECKS, Programs
 
 

@@ -17,26 +17,37 @@ PORTS = {"grpc": 4317, "http": 4318, "health": 13133}
 # The exporter that is swapped for files.
 BACKEND = "otlp_http"
 
+# Laid over every configuration: waiting longer for span metrics shows nothing more, and the Collector's own metrics would be offered on a
+# port that another one may have.
+COMMON = {
+    "connectors": {"span_metrics": {"metrics_flush_interval": "1s"}},
+    "service": {"telemetry": {"metrics": {"level": "none"}}},
+}
+
 
 class Collector:
-    """Runs from the start of a `with` to its end, unless it is killed in between. `overlay` is laid over the configuration as well."""
+    """Runs from the start of a `with` to its end, unless it is stopped in between.
 
-    def __init__(self, programs, folder, overlay=None):
+    What `overlay` says for its address is laid over as well. With a `backend`, another Collector, it sends there as it would to any.
+    """
+
+    def __init__(self, programs, folder, overlay=None, backend=None):
         self.programs = programs
         self.folder = folder
         self.host = free_host()
         self.log = folder / "collector.log"
         self.process = None
-        # A backend is demanded, and nobody listens there.
+        # One is demanded; nobody listens at port 9.
         self.environment = {
             "PATH": os.environ["PATH"],
             "OTLP_LISTEN_HOST": self.host,
-            "OTLP_ENDPOINT": "http://127.0.0.1:9",
+            "OTLP_ENDPOINT": backend.endpoint("http") if backend else "http://127.0.0.1:9",
         }
         self.pipelines = self.configured()["service"]["pipelines"]
         self.overlay = folder / "overlay.yaml"
         # JSON is YAML.
-        self.overlay.write_text(json.dumps(merged(self.into_files(), overlay or {})))
+        laid_over = COMMON if backend else merged(COMMON, self.into_files())
+        self.overlay.write_text(json.dumps(merged(laid_over, overlay(self.host) if overlay else {})))
 
     def configured(self):
         """The configuration that is deployed, as the Collector itself reads it."""
@@ -49,15 +60,11 @@ class Collector:
             "exporters": {
                 f"file/{name}": {"path": str(self.file(name)), "append": True, "flush_interval": "20ms"} for name in self.pipelines
             },
-            # A minute's worth of waiting shows nothing more.
-            "connectors": {"span_metrics": {"metrics_flush_interval": "1s"}},
             "service": {
                 "pipelines": {
                     name: {"exporters": [f"file/{name}" if exporter == BACKEND else exporter for exporter in parts["exporters"]]}
                     for name, parts in self.pipelines.items()
-                },
-                # Its own metrics would be offered on a port that another one may have.
-                "telemetry": {"metrics": {"level": "none"}},
+                }
             },
         }
 

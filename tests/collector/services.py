@@ -7,10 +7,11 @@ import secrets
 import shlex
 import signal
 import subprocess
+import urllib.error
 import urllib.request
 from typing import NamedTuple
 
-from bench import PATIENCE, ended, last_words
+from bench import PATIENCE, ended, last_words, until
 
 # At once, so that batches of several messages come about.
 CLIENTS = 4
@@ -33,23 +34,29 @@ class Request(NamedTuple):
     span: str
 
 
-class Services:
-    """The stack, from the start of a `with` to its end. `variables` say where the Collector is."""
+def new_request(customer):
+    return Request(customer, secrets.token_hex(16), secrets.token_hex(8))
 
-    def __init__(self, programs, binaries, folder, variables):
+
+class Services:
+    """The stack, from the start of a `with` to its end. `variables` say where the Collector is; `options` are for `baton up`."""
+
+    def __init__(self, programs, binaries, folder, variables, options=()):
         self.folder = folder
         self.log = folder / "stack.log"
         self.requests = []
         function = self.wrapped(binaries / "onboarding-lambda", variables, 'exec "$program" >>"$folder/function.$$.log"')
         producer = self.wrapped(binaries / "onboarding-api", variables, 'exec "$program"')
-        self.command = [programs.baton, "up", "--json", "--logs", "--function", function, "--producer", producer]
+        self.command = [programs.baton, "up", "--json", "--logs", "--function", function, "--producer", producer, *options]
 
     def wrapped(self, binary, variables, run):
         """A script of the binary's name, which the stack runs in its place: it sets the variables, as whoever deploys it would.
 
         The function's standard output goes into a file for each environment, as it would into a log stream.
         """
-        lines = [f"export {name}={shlex.quote(value)}" for name, value in (VARIABLES | variables).items()]
+        # The stack says where its own receiver is.
+        lines = ["unset $(env | sed -n 's/^\\(OTEL_EXPORTER_[A-Z_]*\\)=.*/\\1/p')"]
+        lines += [f"export {name}={shlex.quote(value)}" for name, value in (VARIABLES | variables).items()]
         script = self.folder / binary.name
         program, folder = shlex.quote(str(binary)), shlex.quote(str(self.folder))
         script.write_text("\n".join(["#!/bin/sh", *lines, f"program={program} folder={folder}", run, ""]))
@@ -84,19 +91,61 @@ class Services:
     def onboard(self, count):
         """Sends so many requests, each with a trace of its own, and waits until all are accepted."""
         begun = len(self.requests)
-        new = [Request(f"c-{begun + number}", secrets.token_hex(16), secrets.token_hex(8)) for number in range(count)]
+        new = [new_request(f"c-{begun + number}") for number in range(count)]
         with concurrent.futures.ThreadPoolExecutor(CLIENTS) as clients:
             list(clients.map(self.send, new))
         self.requests += new
         return new
 
     def send(self, request):
-        body = {"customer_id": request.customer, "email": f"{request.customer}@example.com", "plan": "team"}
-        headers = {"content-type": "application/json", "traceparent": f"00-{request.trace}-{request.span}-01"}
-        call = urllib.request.Request(f"{self.url}/onboarding", json.dumps(body).encode(), headers)
-        with urllib.request.urlopen(call, timeout=PATIENCE) as answer:
+        with post(self.url, request) as answer:
             assert answer.status == 202, answer.status
 
     def streams(self):
         """What the function wrote to standard output, a file for each environment."""
         return sorted(self.folder.glob("function.*.log"))
+
+
+class Producer:
+    """The producer alone, whose queue cannot be reached, from the start of a `with` to its end."""
+
+    def __init__(self, binaries, folder, variables):
+        self.binary = binaries / "onboarding-api"
+        self.log = folder / "producer.log"
+        # One is demanded; nobody listens at port 9.
+        queue = {"QUEUE_URL": "http://127.0.0.1:9/000000000000/onboarding", "AWS_ENDPOINT_URL_SQS": "http://127.0.0.1:9"}
+        account = {"AWS_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+        self.environment = {"LISTEN_ADDR": "127.0.0.1:0", "OTEL_SERVICE_NAME": self.binary.name} | queue | account | VARIABLES | variables
+
+    def __enter__(self):
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen([self.binary], env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        self.url = "http://" + until(self.address, lambda: f"the producer listens: {last_words(self.log)}")
+        return self
+
+    def __exit__(self, *_):
+        self.process.send_signal(signal.SIGTERM)
+        ended(self.process)
+
+    def address(self):
+        """Where it says that it listens."""
+        lines = [json.loads(line) for line in self.log.read_text().split("\n")[:-1]]
+        return next((line["address"] for line in lines if line.get("message") == "listening"), None)
+
+    def fail(self):
+        """Sends a request, which cannot be accepted."""
+        request = new_request("c-failed")
+        try:
+            post(self.url, request).close()
+        except urllib.error.HTTPError as error:
+            error.close()
+            return request
+        raise AssertionError("the request was accepted without a queue")
+
+
+def post(url, request):
+    """Sends a request to a producer."""
+    body = {"customer_id": request.customer, "email": f"{request.customer}@example.com", "plan": "team"}
+    headers = {"content-type": "application/json", "traceparent": f"00-{request.trace}-{request.span}-01"}
+    call = urllib.request.Request(f"{url}/onboarding", json.dumps(body).encode(), headers)
+    return urllib.request.urlopen(call, timeout=PATIENCE)

@@ -41,11 +41,20 @@ mod wire;
 // Which contexts it reads, and who decides whether there are spans.
 mod propagators;
 
+// What it makes of variables that are wrong.
+mod configuration;
+
 // What it does when its time runs out.
 mod deadline;
 
 // When it sends its spans, and whose.
 mod flush_point;
+
+// Traces, metrics and logs of both services in one run.
+mod signals;
+
+// What a collector that is out of order costs it, and how nothing is lost meanwhile.
+mod outage;
 
 // What it logs at debug level.
 mod debug_log;

@@ -9,6 +9,7 @@ pub(crate) mod producer;
 pub(crate) mod queue;
 pub(crate) mod recorder;
 pub(crate) mod spans;
+pub(crate) mod spill;
 pub(crate) mod stack;
 
 use std::time::Duration;

@@ -93,6 +93,11 @@ IN_TEMPLATE = [
         (*FUNCTION, "Environment", "Variables", "OTEL_EXPORTER_OTLP_HEADERS"),
         "authorization=Bearer KEY",
     ),
+    Mistake(
+        "function_without_an_endpoint_exports_nothing",
+        (*FUNCTION, "Environment", "Variables", "OTEL_METRICS_EXPORTER"),
+        ABSENT,
+    ),
 ]
 
 IN_TASK = [

@@ -253,6 +253,18 @@ def header_values_come_from_a_secret(template):
     return complaints
 
 
+def function_without_an_endpoint_exports_nothing(template):
+    """Traces and metrics would go to a collector on localhost, which a function has not."""
+    wanted = {"Fn::If": ["HasOtlpEndpoint", "otlp", "none"]}
+    complaints = []
+    for name, function in of_type(template, "AWS::Lambda::Function").items():
+        variables = function.get("Environment", {}).get("Variables", {})
+        for exporter in ("OTEL_TRACES_EXPORTER", "OTEL_METRICS_EXPORTER"):
+            if variables.get(exporter) != wanted:
+                complaints.append(f"{name}: {exporter} does not depend on the endpoint")
+    return complaints
+
+
 RULES = [
     one_mapping_joins_queue_and_function,
     visibility_outlasts_the_function,
@@ -267,4 +279,5 @@ RULES = [
     tables_are_recoverable_and_encrypted,
     function_can_write_to_its_table,
     header_values_come_from_a_secret,
+    function_without_an_endpoint_exports_nothing,
 ]

@@ -46,12 +46,13 @@ pub(crate) async fn replay(
     stdout: &[String],
     collector: &Collector,
 ) -> Result<(), ReplayError> {
-    let file = std::env::temp_dir().join(format!("baton-bench-{}.log", std::process::id()));
-    let folder = file.with_extension("ledger");
-    let done = replay_file(baton, stdout, collector, &file, &folder).await;
-    // What cannot be removed is in nobody's way.
-    let _ = fs::remove_file(&file);
-    let _ = fs::remove_dir_all(&folder);
+    let log = std::env::temp_dir().join(format!("baton-bench-{}.log", std::process::id()));
+    let ledger = log.with_extension("ledger");
+    let done = replay_file(baton, stdout, collector, &log, &ledger).await;
+    for file in [log, ledger] {
+        // One that is not there is as good as removed, and one that stays is in nobody's way.
+        let _ = fs::remove_file(&file);
+    }
     done
 }
 
@@ -59,22 +60,19 @@ async fn replay_file(
     baton: &Path,
     stdout: &[String],
     collector: &Collector,
-    file: &Path,
-    folder: &Path,
+    log: &Path,
+    ledger: &Path,
 ) -> Result<(), ReplayError> {
     let failed = |what, path: &Path| {
         let path = path.to_owned();
         move |source| ReplayError::File { what, path, source }
     };
-    fs::write(file, stdout.join("\n")).map_err(failed("write", file))?;
+    fs::write(log, stdout.join("\n")).map_err(failed("write", log))?;
     let output = Command::new(baton)
         .arg("replay")
-        .arg(file)
+        .args(["--endpoint", &collector.endpoint(), "--ledger"])
+        .args([ledger, log])
         .env_clear()
-        .env("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint())
-        // Where the ledger goes: the next file of this name has other spans.
-        .env("XDG_STATE_HOME", folder)
-        .env("HOME", folder)
         .stdin(Stdio::null())
         .kill_on_drop(true)
         .output()

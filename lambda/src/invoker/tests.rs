@@ -1,3 +1,5 @@
+mod request_id;
+
 use super::*;
 use serde_json::{Value, json};
 

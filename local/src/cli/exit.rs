@@ -7,13 +7,13 @@ use std::process::ExitCode;
 pub(super) enum Exit {
     /// What was asked for was done; for `up`: stopped by Ctrl-C or SIGTERM.
     Done,
-    /// `demo`: a number was not as it must be. `up`: something died.
+    /// `demo`: a number was not as it must be. `up`: something died. `replay`: not every span could be sent.
     Failed,
     /// The function and the producer could not be built.
     BuildFailed,
-    /// The stack could not be started.
+    /// The stack could not be started. `replay`: nothing was sent, for something was not as it must be.
     StartFailed,
-    /// `demo` was stopped by a signal before it had finished.
+    /// `demo` or `replay` was stopped by a signal before it had finished.
     Interrupted,
 }
 
@@ -23,11 +23,13 @@ macro_rules! exit_codes {
         "\
 Exit codes:
   0    done (for `up`: stopped by Ctrl-C or SIGTERM)
-  1    demo: a number is not as it must be; up: something died
+  1    demo: a number is not as it must be; up: something died;
+       replay: not every span that was found could be sent
   2    the arguments make no sense
   3    the function or the producer could not be built
-  4    the stack could not be started
-  130  demo: stopped by a signal before it had finished"
+  4    the stack could not be started; replay: nothing was sent, because of
+       the file, the ledger or the environment
+  130  demo, replay: stopped by a signal before it had finished"
     };
 }
 pub(super) use exit_codes;

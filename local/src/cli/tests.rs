@@ -19,14 +19,18 @@ fn the_definition_is_sound() {
 fn the_help_fits_into_the_usual_width() {
     let mut command = Arguments::command();
     command.build();
-    for name in ["up", "demo"] {
+    for (name, option) in [
+        ("up", "--function <PATH>"),
+        ("demo", "--function <PATH>"),
+        ("replay", "--ledger <PATH>"),
+    ] {
         let help = command
             .find_subcommand_mut(name)
             .unwrap()
             .render_long_help()
             .to_string();
         assert!(
-            help.contains("Exit codes:") && help.contains("--function <PATH>"),
+            help.contains("Exit codes:") && help.contains(option),
             "{help}"
         );
         let wide = help

@@ -119,6 +119,7 @@ impl Demo {
         Report {
             journeys: journeys.into_iter().zip(parts).collect(),
             batches: journey::batches(&observed.spans),
+            metrics: self.stack.spans().metrics(),
             verdict,
         }
     }

@@ -1,4 +1,4 @@
-//! What the demo prints in the end: a tree for each message, the batches, the closing table, and what is wrong if something is.
+//! What the demo prints in the end: a tree for each message, the batches, the metrics' names, the closing table, and what is wrong if something is.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use super::scenario::Part;
 use super::text::{self, BAD, FAINT, GOOD, Line, NAME, PLAIN, Width};
 use super::tree::{self, Node};
 use super::verdict::{Row, Verdict};
-use crate::otlp::Span;
+use crate::otlp::{Metric, Span};
 
 /// How far a batch's list of messages is indented.
 const INDENT: &str = "     ";
@@ -77,6 +77,22 @@ pub(super) fn batches(
         let links = batch.links.iter();
         let messages = links.map(|link| message(batch, journey::message_of(link), journeys));
         lines.extend(list(messages, width));
+    }
+    lines.push(Line::default());
+    lines
+}
+
+/// The names of the metrics that arrived beside the spans, service by service; nothing if there were none.
+pub(super) fn metrics(metrics: &[Metric], width: Width) -> Vec<Line> {
+    if metrics.is_empty() {
+        return Vec::new();
+    }
+    let mut lines = heading("Metrics received", width);
+    for of_service in metrics.chunk_by(|one, next| one.service == next.service) {
+        lines.push(Line::new(NAME, format!("  {}", of_service[0].service)));
+        let names = of_service.iter();
+        let names = names.map(|metric| Line::new(PLAIN, metric.name.as_str()));
+        lines.extend(list(names, width));
     }
     lines.push(Line::default());
     lines
@@ -239,6 +255,25 @@ mod tests {
             lines.len()
         });
         assert_eq!(counts, [5, 4, 3]);
+    }
+
+    #[test]
+    fn metrics_are_named_service_by_service() {
+        let metric = |service: &str, name: &str| Metric {
+            service: service.to_owned(),
+            name: name.to_owned(),
+            unit: String::new(),
+            kind: crate::otlp::MetricKind::Sum,
+            points: 1,
+        };
+        let received = [
+            metric("api", "a"),
+            metric("api", "b"),
+            metric("lambda", "c"),
+        ];
+        let text = plain(&metrics(&received, Width::FULL)[3..]);
+        assert_eq!(text, "  api\n     → a, b\n  lambda\n     → c\n\n");
+        assert!(metrics(&[], Width::FULL).is_empty());
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! OTLP over HTTP, and the page of JSON from which the spans are read.
+//! OTLP over HTTP, and the pages of JSON from which spans and metrics are read.
 
 mod body;
 mod refusal;
@@ -22,6 +22,7 @@ use tokio::net::TcpListener;
 
 use self::body::Format;
 use self::refusal::Refusal;
+use super::metric::Metric;
 use super::signal::Export;
 use super::span::Span;
 use super::store::{SpanStore, Totals};
@@ -29,7 +30,7 @@ use super::store::{SpanStore, Totals};
 /// Largest body, before and after decompression: a collector's default, so that what is too large for production is too large here.
 pub(super) const MAX_BODY_SIZE: usize = 20 * 1024 * 1024;
 
-/// Serves OTLP over HTTP and `GET /api/spans` until `shutdown` is ready, then lets open requests end.
+/// Serves OTLP over HTTP, `GET /api/spans` and `GET /api/metrics` until `shutdown` is ready, then lets open requests end.
 ///
 /// # Errors
 /// When the listener fails.
@@ -43,6 +44,7 @@ pub async fn serve_http(
         .route("/v1/metrics", post(export::<ExportMetricsServiceRequest>))
         .route("/v1/logs", post(export::<ExportLogsServiceRequest>))
         .route("/api/spans", get(spans))
+        .route("/api/metrics", get(metrics))
         .layer(DefaultBodyLimit::max(MAX_BODY_SIZE))
         .with_state(store);
     axum::serve(listener, router)
@@ -97,6 +99,18 @@ async fn spans(State(store): State<SpanStore>, Query(query): Query<SpansQuery>) 
     Json(SpansAnswer {
         totals: store.totals(),
         spans,
+    })
+    .into_response()
+}
+
+#[derive(Serialize)]
+struct MetricsAnswer {
+    metrics: Vec<Metric>,
+}
+
+async fn metrics(State(store): State<SpanStore>) -> Response {
+    Json(MetricsAnswer {
+        metrics: store.metrics(),
     })
     .into_response()
 }

@@ -1,10 +1,10 @@
 //! The three signals: what is sent, what is answered, and where it goes.
 
 use opentelemetry_proto::tonic::collector::logs::v1::{
-    ExportLogsServiceRequest, ExportLogsServiceResponse,
+    ExportLogsPartialSuccess, ExportLogsServiceRequest, ExportLogsServiceResponse,
 };
 use opentelemetry_proto::tonic::collector::metrics::v1::{
-    ExportMetricsServiceRequest, ExportMetricsServiceResponse,
+    ExportMetricsPartialSuccess, ExportMetricsServiceRequest, ExportMetricsServiceResponse,
 };
 use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTracePartialSuccess, ExportTraceServiceRequest, ExportTraceServiceResponse,
@@ -30,7 +30,7 @@ impl Export for ExportTraceServiceRequest {
     fn accept(self, store: &SpanStore) -> Self::Answer {
         let rejected = store.add(self.resource_spans);
         let partial_success = (rejected > 0).then(|| ExportTracePartialSuccess {
-            rejected_spans: i64::try_from(rejected).unwrap_or(i64::MAX),
+            rejected_spans: number(rejected),
             error_message: "a trace id has 16 bytes and a span id 8, not all of them zero"
                 .to_owned(),
         });
@@ -42,8 +42,12 @@ impl Export for ExportMetricsServiceRequest {
     type Answer = ExportMetricsServiceResponse;
 
     fn accept(self, store: &SpanStore) -> Self::Answer {
-        store.count_metrics();
-        ExportMetricsServiceResponse::default()
+        let rejected = store.add_metrics(self.resource_metrics);
+        let partial_success = (rejected > 0).then(|| ExportMetricsPartialSuccess {
+            rejected_data_points: number(rejected),
+            error_message: "a metric has a name".to_owned(),
+        });
+        ExportMetricsServiceResponse { partial_success }
     }
 }
 
@@ -51,7 +55,17 @@ impl Export for ExportLogsServiceRequest {
     type Answer = ExportLogsServiceResponse;
 
     fn accept(self, store: &SpanStore) -> Self::Answer {
-        store.count_logs();
-        ExportLogsServiceResponse::default()
+        let rejected = store.add_logs(&self.resource_logs);
+        let partial_success = (rejected > 0).then(|| ExportLogsPartialSuccess {
+            rejected_log_records: number(rejected),
+            error_message: "a log record's trace id has 16 bytes and its span id 8, if it has any"
+                .to_owned(),
+        });
+        ExportLogsServiceResponse { partial_success }
     }
+}
+
+/// A count as the wire has it.
+fn number(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }

@@ -15,9 +15,9 @@ const PARENT_KNOWN: u32 = 0x100;
 /// Bit of `flags` that says that the parent lives in another process (OTLP, `SPAN_FLAGS_CONTEXT_IS_REMOTE_MASK`).
 const PARENT_REMOTE: u32 = 0x200;
 /// Length of a trace id in bytes.
-const TRACE_ID_LENGTH: usize = 16;
+pub(super) const TRACE_ID_LENGTH: usize = 16;
 /// Length of a span id in bytes.
-const SPAN_ID_LENGTH: usize = 8;
+pub(super) const SPAN_ID_LENGTH: usize = 8;
 
 /// A finished span as it was received.
 #[derive(Clone, Debug, PartialEq, Serialize)]

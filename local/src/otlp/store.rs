@@ -4,11 +4,14 @@ use std::collections::VecDeque;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use opentelemetry_proto::tonic::logs::v1::ResourceLogs;
+use opentelemetry_proto::tonic::metrics::v1::ResourceMetrics;
 use opentelemetry_proto::tonic::trace::v1::ResourceSpans;
 use serde::Serialize;
 use tokio::sync::watch;
 
-use super::span::{Span, attributes};
+use super::metric::{Metric, Metrics};
+use super::span::{SPAN_ID_LENGTH, Span, TRACE_ID_LENGTH, attributes};
 
 /// How many spans are kept unless told otherwise: about a hundred megabytes of ordinary spans, and more traces than anyone reads on a laptop.
 const DEFAULT_CAPACITY: NonZeroUsize = NonZeroUsize::new(100_000).expect("not zero");
@@ -32,6 +35,7 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Kept {
     spans: VecDeque<Arc<Span>>,
+    metrics: Metrics,
     totals: Totals,
 }
 
@@ -44,9 +48,9 @@ pub struct Totals {
     pub rejected: u64,
     /// Spans that were taken and later made room for newer ones.
     pub dropped: u64,
-    /// Requests with metrics.
+    /// Data points of metrics.
     pub metrics: u64,
-    /// Requests with logs.
+    /// Log records.
     pub logs: u64,
 }
 
@@ -93,6 +97,12 @@ impl SpanStore {
         self.kept().totals
     }
 
+    /// The metrics that have arrived, by service and name.
+    #[must_use]
+    pub fn metrics(&self) -> Vec<Metric> {
+        self.kept().metrics.all()
+    }
+
     /// Waits until the spans kept satisfy `condition`, which is asked at once and again after every request that arrives.
     pub async fn wait_until(&self, mut condition: impl FnMut(&[Arc<Span>]) -> bool) {
         let mut changes = self.shared.changes.subscribe();
@@ -119,16 +129,31 @@ impl SpanStore {
         rejected
     }
 
-    /// Counts a request with metrics.
-    pub(super) fn count_metrics(&self) {
-        self.kept().totals.metrics += 1;
+    /// Takes the metrics of one request and answers how many data points were refused.
+    pub(super) fn add_metrics(&self, request: Vec<ResourceMetrics>) -> u64 {
+        let mut kept = self.kept();
+        let points = kept.metrics.add(request);
+        kept.totals.metrics += points.taken;
+        drop(kept);
         self.announce();
+        points.rejected
     }
 
-    /// Counts a request with logs.
-    pub(super) fn count_logs(&self) {
-        self.kept().totals.logs += 1;
+    /// Counts the log records of one request and answers how many were refused.
+    pub(super) fn add_logs(&self, request: &[ResourceLogs]) -> u64 {
+        let records = request
+            .iter()
+            .flat_map(|of_resource| &of_resource.scope_logs)
+            .flat_map(|of_scope| &of_scope.log_records);
+        let (mut taken, mut rejected) = (0, 0);
+        for record in records {
+            let is_taken = is_absent_or_long(&record.trace_id, TRACE_ID_LENGTH)
+                && is_absent_or_long(&record.span_id, SPAN_ID_LENGTH);
+            *if is_taken { &mut taken } else { &mut rejected } += 1;
+        }
+        self.kept().totals.logs += taken;
         self.announce();
+        rejected
     }
 
     fn announce(&self) {
@@ -142,6 +167,10 @@ impl SpanStore {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn is_absent_or_long(id: &[u8], length: usize) -> bool {
+    id.is_empty() || id.len() == length
 }
 
 fn convert(request: Vec<ResourceSpans>) -> (Vec<Arc<Span>>, u64) {

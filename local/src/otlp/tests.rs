@@ -1,4 +1,5 @@
-mod support;
+/// Also for the tests of single files.
+pub(super) mod support;
 
 use std::io::Write;
 use std::num::NonZeroUsize;
@@ -7,10 +8,14 @@ use std::time::Duration;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use http::StatusCode;
-use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::logs::v1::logs_service_client::LogsServiceClient;
-use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+use opentelemetry_proto::tonic::collector::logs::v1::{
+    ExportLogsServiceRequest, ExportLogsServiceResponse,
+};
 use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_client::MetricsServiceClient;
+use opentelemetry_proto::tonic::collector::metrics::v1::{
+    ExportMetricsServiceRequest, ExportMetricsServiceResponse,
+};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_client::TraceServiceClient;
 use opentelemetry_proto::tonic::trace::v1::Span;
@@ -18,7 +23,9 @@ use prost::Message;
 use serde_json::{Value, json};
 use tonic::codec::CompressionEncoding;
 
-use self::support::{Grpc, Http, plain_span, request, rich_span};
+use self::support::{
+    Grpc, Http, log_request, metric_request, plain_span, record, request, rich_span, sum,
+};
 use super::SpanStore;
 
 const TRACE_HEX: &str = "abababababababababababababababab";
@@ -233,6 +240,60 @@ async fn spans_without_ids_are_rejected_and_said_so() {
 }
 
 #[tokio::test]
+async fn metrics_and_logs_are_taken_over_http() {
+    let receiver = Http::start().await;
+    let headers = [("content-type", PROTOBUF)];
+    let body = metrics(vec![sum("calls", 2), sum("", 1)]).encode_to_vec();
+    let answer = receiver.post("/v1/metrics", &headers, body).await;
+    let answer = ExportMetricsServiceResponse::decode(answer.body).unwrap();
+    assert_eq!(answer.partial_success.unwrap().rejected_data_points, 1);
+
+    let body = logs(vec![record(16), record(15)]).encode_to_vec();
+    let answer = receiver.post("/v1/logs", &headers, body).await;
+    let answer = ExportLogsServiceResponse::decode(answer.body).unwrap();
+    assert_eq!(answer.partial_success.unwrap().rejected_log_records, 1);
+
+    let totals = receiver.store.totals();
+    assert_eq!((totals.metrics, totals.logs), (2, 1));
+    let expected = json!({"metrics": [
+        {"service": "test", "name": "calls", "unit": "1", "kind": "SUM", "points": 2}
+    ]});
+    assert_eq!(receiver.get("/api/metrics").await, expected);
+}
+
+#[tokio::test]
+async fn what_is_taken_whole_is_answered_without_remarks() {
+    let receiver = Http::start().await;
+    let headers = [("content-type", "application/json")];
+    for (path, body) in [
+        (
+            "/v1/metrics",
+            json!({"resourceMetrics": [{"scopeMetrics": [{"metrics": [
+                {"name": "m", "sum": {"aggregationTemporality": 1, "dataPoints": [{"timeUnixNano": "1", "asInt": "3"}]}}
+            ]}]}]}),
+        ),
+        (
+            "/v1/logs",
+            json!({"resourceLogs": [{"scopeLogs": [{"logRecords": [
+                {"timeUnixNano": "1", "traceId": TRACE_HEX, "body": {"stringValue": "stored"}}
+            ]}]}]}),
+        ),
+    ] {
+        let answer = receiver
+            .post(path, &headers, body.to_string().into_bytes())
+            .await;
+        assert_eq!(answer.status, StatusCode::OK, "{path}");
+        let remarks = serde_json::from_slice::<Value>(&answer.body).unwrap();
+        assert!(
+            remarks.get("partialSuccess").is_none_or(Value::is_null),
+            "{remarks}"
+        );
+    }
+    let totals = receiver.store.totals();
+    assert_eq!((totals.metrics, totals.logs), (1, 1));
+}
+
+#[tokio::test]
 async fn all_signals_are_taken_over_grpc() {
     let receiver = Grpc::start().await;
     let mut traces = TraceServiceClient::connect(receiver.url.clone())
@@ -243,17 +304,18 @@ async fn all_signals_are_taken_over_grpc() {
     MetricsServiceClient::connect(receiver.url.clone())
         .await
         .unwrap()
-        .export(ExportMetricsServiceRequest::default())
+        .export(metrics(vec![sum("calls", 2)]))
         .await
         .unwrap();
     LogsServiceClient::connect(receiver.url.clone())
         .await
         .unwrap()
-        .export(ExportLogsServiceRequest::default())
+        .export(logs(vec![record(16), record(0), record(0)]))
         .await
         .unwrap();
     let totals = receiver.store.totals();
-    assert_eq!((totals.received, totals.metrics, totals.logs), (1, 1, 1));
+    assert_eq!((totals.received, totals.metrics, totals.logs), (1, 2, 3));
+    assert_eq!(receiver.store.metrics()[0].name, "calls");
     assert_eq!(
         receiver.store.trace(TRACE_HEX)[0].parent_is_remote,
         Some(true)
@@ -286,4 +348,18 @@ async fn waiting_ends_with_the_request_that_fulfils_it() {
         .await
         .unwrap()
         .unwrap();
+}
+
+fn metrics(
+    metrics: Vec<opentelemetry_proto::tonic::metrics::v1::Metric>,
+) -> ExportMetricsServiceRequest {
+    ExportMetricsServiceRequest {
+        resource_metrics: metric_request("test", metrics),
+    }
+}
+
+fn logs(records: Vec<opentelemetry_proto::tonic::logs::v1::LogRecord>) -> ExportLogsServiceRequest {
+    ExportLogsServiceRequest {
+        resource_logs: log_request(records),
+    }
 }

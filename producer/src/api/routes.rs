@@ -15,6 +15,7 @@ use tracing::{error, warn};
 use super::body::{JsonObject, MAX_BODY_BYTES, OptionalJsonObject};
 use super::onboarding::{CustomerId, Onboarding, smoke_customer};
 use super::problem::Problem;
+use super::server_duration::ServerDuration;
 use super::server_span;
 use super::wire::{Accepted, Health};
 use crate::{Message, SendError, Sender};
@@ -32,6 +33,7 @@ const READY_TIMEOUT: Duration = Duration::from_secs(1);
 pub(crate) struct Shared {
     pub(crate) sender: Sender,
     pub(crate) tracer: SdkTracer,
+    pub(crate) duration: ServerDuration,
 }
 
 pub(crate) fn router(shared: Shared) -> Router {

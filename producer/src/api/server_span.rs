@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
@@ -29,13 +30,14 @@ const DEFAULT_PORT: u16 = 80;
 /// Stands for a segment of a path that looks like an e-mail address.
 const REDACTED: &str = "REDACTED";
 
-/// Runs a request inside its span. Health checks, several a minute from every load balancer, get none.
+/// Runs a request inside its span, and measures it. Health checks, several a minute from every load balancer, are left out of both.
 pub(crate) async fn cover(State(shared): State<Shared>, request: Request, next: Next) -> Response {
     let route = request.extensions().get::<MatchedPath>().cloned();
     let route = route.as_ref().map(MatchedPath::as_str);
     if matches!(route, Some(HEALTHZ | READYZ)) {
         return next.run(request).await;
     }
+    let began = Instant::now();
     let caller = caller_context(request.headers());
     let span = shared
         .tracer
@@ -43,7 +45,10 @@ pub(crate) async fn cover(State(shared): State<Shared>, request: Request, next: 
     let context = caller.with_span(span);
     // A client that goes away has this future dropped at the `await`.
     let _unfinished = Unfinished(context.clone());
+    let method = known_method(request.method()).unwrap_or(OTHER_METHOD);
+    let running = shared.duration.start(began, method, SCHEME, route);
     let response = next.run(request).with_context(context.clone()).await;
+    running.finish(response.status());
     finish(&context.span(), response.status());
     response
 }

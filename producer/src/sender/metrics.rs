@@ -12,7 +12,7 @@ use std::time::Instant;
 use super::span::{OPERATION, SYSTEM};
 use crate::queue::QueueUrl;
 use crate::sender::SendError;
-use crate::unfinished::how_it_was_dropped;
+use crate::unfinished::error_type;
 
 /// What the messaging conventions advise for durations, in seconds.
 const DURATION_BOUNDS: [f64; 14] = [
@@ -119,7 +119,7 @@ impl Sending {
 impl Drop for Sending {
     fn drop(&mut self) {
         if !self.is_over {
-            self.record_failure(how_it_was_dropped().to_owned());
+            self.record_failure(error_type().to_owned());
         }
     }
 }

@@ -1,6 +1,6 @@
 use std::net::SocketAddr;
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use baton_producer::api::Drain;
 use serde_json::Value;
@@ -9,6 +9,7 @@ use tokio::net::TcpStream;
 use tokio::process::{Child, ChildStdout, Command};
 
 use crate::support::fake_sqs::{FakeSqs, Reply};
+use crate::support::spans::attribute;
 use crate::support::{Api, VALID, client};
 
 const HEALTH_CHECK: &str = "GET /healthz HTTP/1.1\r\nhost: api.example.com\r\n\r\n";
@@ -65,6 +66,58 @@ async fn silent_and_idle_connections_do_not_hold_a_stop_up() {
     half_a_second_head.write_all(b"GET /he").await.unwrap();
     assert_eq!(api.stop().await, Drain::Complete);
     drop((silent, idle, half_a_second_head));
+}
+
+#[tokio::test]
+async fn requests_left_at_the_end_of_the_time_have_ended_their_spans() {
+    let api = Api::with_shutdown_timeout(Duration::from_millis(50)).await;
+    api.sqs.reply_with([Reply::Held]);
+    let request = tokio::spawn(async move { client_request(api.address).await });
+    api.sqs.call_arrived().await;
+    let (drain, spans, metrics) = api.stop_and_look().await;
+    assert_eq!(drain, Drain::TimedOut);
+    for name in ["POST /onboarding", "send onboarding"] {
+        let span = spans.one(name);
+        assert_eq!(attribute(&span, "error.type"), "cancelled", "{name}");
+    }
+    let series = metrics.series("http.server.request.duration");
+    assert!(
+        series[0]
+            .attributes
+            .contains(&"error.type=cancelled".to_owned()),
+        "{series:?}"
+    );
+    request.abort();
+}
+
+#[tokio::test]
+async fn half_a_head_on_a_fresh_connection_costs_a_stop_no_more_than_a_second() {
+    let api = Api::with_shutdown_timeout(Duration::from_secs(60)).await;
+    let half_a_head = client::said(api.address, &HEALTH_CHECK[..HALF_A_HEAD]).await;
+    // Whatever is answered after it shows that the connection was accepted.
+    assert_eq!(api.get("/healthz").await.status, 200);
+    let began = Instant::now();
+    assert_eq!(api.stop().await, Drain::Complete);
+    assert!(began.elapsed() < Duration::from_secs(5), "{began:?}");
+    drop(half_a_head);
+}
+
+#[tokio::test]
+async fn a_head_that_is_complete_soon_after_the_stop_is_answered() {
+    let api = Api::start().await;
+    let address = api.address;
+    let mut begun = client::said(address, &HEALTH_CHECK[..HALF_A_HEAD]).await;
+    assert_eq!(api.get("/healthz").await.status, 200);
+    let server = api.begin_stop();
+    refused(address).await;
+    begun
+        .write_all(&HEALTH_CHECK.as_bytes()[HALF_A_HEAD..])
+        .await
+        .unwrap();
+    let mut answer = String::new();
+    begun.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    assert_eq!(server.await.unwrap(), Drain::Complete);
 }
 
 #[tokio::test]
@@ -145,6 +198,25 @@ async fn every_fault_of_the_configuration_is_a_log_line_that_names_its_variable(
         );
     }
     assert_eq!(ended.status.code(), Some(78));
+}
+
+#[tokio::test]
+async fn a_missing_region_is_one_line_and_not_what_the_sdk_has_to_say_about_it() {
+    let ended = binary()
+        .env("QUEUE_URL", "http://127.0.0.1:1/000000000000/onboarding")
+        .env("AWS_EC2_METADATA_DISABLED", "false")
+        .env("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://127.0.0.1:1")
+        .output()
+        .await
+        .unwrap();
+    let log = String::from_utf8(ended.stdout).unwrap();
+    let complaints: Vec<&str> = log
+        .lines()
+        .filter(|line| !line.contains("\"INFO\""))
+        .collect();
+    assert_eq!(complaints.len(), 1, "{log}");
+    assert!(complaints[0].contains("AWS_REGION is not set"), "{log}");
+    assert_eq!((ended.status.code(), ended.stderr), (Some(78), Vec::new()));
 }
 
 /// The binary as a process that serves, the rest of its log, and where it listens.

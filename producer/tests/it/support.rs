@@ -1,7 +1,10 @@
 //! What the scenarios stand on.
 
 pub(crate) mod client;
+pub(crate) mod collector;
 pub(crate) mod fake_sqs;
+pub(crate) mod metrics;
+pub(crate) mod process;
 pub(crate) mod spans;
 
 use std::net::SocketAddr;
@@ -21,6 +24,7 @@ use tokio::task::JoinHandle;
 
 use client::Answer;
 use fake_sqs::FakeSqs;
+use metrics::Metrics;
 use spans::Spans;
 
 /// More than any accepted request of these scenarios needs.
@@ -81,6 +85,7 @@ pub(crate) struct Api {
     pub(crate) address: SocketAddr,
     pub(crate) sqs: FakeSqs,
     pub(crate) spans: Spans,
+    pub(crate) metrics: Metrics,
     stop: oneshot::Sender<()>,
     server: JoinHandle<Drain>,
 }
@@ -102,23 +107,25 @@ impl Api {
     async fn serve(client: fn(SocketAddr) -> Client, shutdown_timeout: Duration) -> Self {
         let sqs = FakeSqs::start().await;
         let spans = Spans::collect();
+        let metrics = Metrics::collect();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let config = api::Config {
             sender: sender_through(client(sqs.address), sqs.address, &spans),
             tracer: spans.tracer(),
+            meter: metrics.meter(),
             shutdown_timeout,
         };
         let (stop, stopped) = oneshot::channel::<()>();
-        let server = tokio::spawn(async move {
-            api::run(listener, config, async { drop(stopped.await) })
-                .await
-                .unwrap()
-        });
+        let server =
+            tokio::spawn(
+                async move { api::run(listener, config, async { drop(stopped.await) }).await },
+            );
         Self {
             address,
             sqs,
             spans,
+            metrics,
             stop,
             server,
         }
@@ -142,6 +149,12 @@ impl Api {
     pub(crate) async fn stop(self) -> Drain {
         drop(self.stop);
         self.server.await.unwrap()
+    }
+
+    /// Likewise, and gives what was recorded until then.
+    pub(crate) async fn stop_and_look(self) -> (Drain, Spans, Metrics) {
+        drop(self.stop);
+        (self.server.await.unwrap(), self.spans, self.metrics)
     }
 
     /// Tells the server to stop, without waiting.

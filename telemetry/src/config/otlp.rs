@@ -4,21 +4,31 @@ mod headers;
 mod names;
 mod route;
 
+pub(crate) use headers::header_list;
+
 use super::certificates::{self, Certificates};
 use super::reader::Reader;
 use crate::endpoint::Endpoint;
+use crate::header_source::HeldHeaders;
 use crate::signal::Signal;
 use http::HeaderMap;
 use names::Names;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The specification's default of `OTEL_EXPORTER_OTLP_TIMEOUT`. A flush's own deadline is usually much earlier.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
+/// What the specification's zero, no limit, comes to: more than any flush has.
+const NO_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 /// Followed by the signals.
 const NOTHING_IS_EXPORTED: &str = "nothing is exported";
 
 /// Where a signal goes.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "a process has three of them, and keeps none"
+)]
 #[derive(Debug, Clone)]
 pub(crate) enum Export {
     Nowhere,
@@ -34,6 +44,13 @@ impl Export {
             Self::Otlp(otlp) => Some(otlp),
         }
     }
+
+    pub(crate) fn otlp_mut(&mut self) -> Option<&mut Otlp> {
+        match self {
+            Self::Nowhere | Self::Console => None,
+            Self::Otlp(otlp) => Some(otlp),
+        }
+    }
 }
 
 /// How to reach the collector.
@@ -44,6 +61,8 @@ pub(crate) struct Otlp {
     pub(crate) protocol: Protocol,
     /// May hold keys: never logged, except for the names.
     pub(crate) headers: HeaderMap,
+    /// Others, which win over these.
+    pub(crate) held_headers: Option<Arc<HeldHeaders>>,
     /// For one request.
     pub(crate) timeout: Duration,
     pub(crate) compression: Compression,
@@ -116,8 +135,7 @@ fn export(reader: &mut Reader<'_>, signal: Signal) -> Export {
 fn otlp(reader: &mut Reader<'_>, signal: Signal, names: &Names) -> Export {
     let route = route::read(reader, signal, names);
     let headers = headers::read(reader, names.headers);
-    let timeout = reader.first_set(names.timeout);
-    let timeout = reader.milliseconds(timeout).unwrap_or(DEFAULT_TIMEOUT);
+    let timeout = timeout(reader, names);
     let compression = compression(reader, names);
     let Some((endpoint, protocol)) = route else {
         return Export::Nowhere;
@@ -134,10 +152,19 @@ fn otlp(reader: &mut Reader<'_>, signal: Signal, names: &Names) -> Export {
         endpoint,
         protocol,
         headers,
+        held_headers: None,
         timeout,
         compression,
         certificates,
     })
+}
+
+fn timeout(reader: &mut Reader<'_>, names: &Names) -> Duration {
+    let name = reader.first_set(names.timeout);
+    match reader.milliseconds(name).unwrap_or(DEFAULT_TIMEOUT) {
+        Duration::ZERO => NO_TIMEOUT,
+        timeout => timeout,
+    }
 }
 
 fn compression(reader: &mut Reader<'_>, names: &Names) -> Compression {

@@ -56,8 +56,8 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Platform {
     }
 }
 
-/// The variables that the OpenTelemetry Operator injects (`OTEL_RESOURCE_ATTRIBUTES_…`), those of charts that name the attribute (`K8S_…`),
-/// and the short names of others, which mean a pod only where Kubernetes' own variable is there too.
+/// The names that the OpenTelemetry Operator injects (`OTEL_RESOURCE_ATTRIBUTES_…`, of which it has the pod's and the node's), those of
+/// charts that name the attribute (`K8S_…`), and the short ones of others, which mean a pod only where Kubernetes' own variable is there too.
 fn kubernetes(reader: &Reader<'_>) -> Option<KubernetesEnvironment> {
     let is_pod = reader.text("KUBERNETES_SERVICE_HOST").is_some();
     let found = |clear: &[&str], short: &[&str]| {

@@ -5,6 +5,9 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+/// Characters of a value that are repeated: enough to know it again, where somebody has set a file's content for its name.
+const MAX_FOUND: usize = 80;
+
 /// A variable that could not be used, for one line in the log. Holds no value of a variable that may be secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Problem {
@@ -86,7 +89,12 @@ impl<'a> Reader<'a> {
         expected: &'static str,
         consequence: &'static str,
     ) {
-        self.secret_problem(variable, format!("{found:?}"), expected, consequence);
+        let end = found.char_indices().nth(MAX_FOUND).map(|(end, _)| end);
+        let found = match end {
+            Some(end) => format!("{:?}…", &found[..end]),
+            None => format!("{found:?}"),
+        };
+        self.secret_problem(variable, found, expected, consequence);
     }
 
     /// Records a value by a description of it.

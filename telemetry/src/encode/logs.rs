@@ -145,3 +145,6 @@ impl fmt::Write for Cut<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -53,7 +53,7 @@ pub(super) fn length_prefix(out: &mut Vec<u8>, field: u32, length: usize) {
 }
 
 #[inline(always)]
-pub(super) fn varint_field(out: &mut Vec<u8>, field: u32, value: u64) {
+pub(crate) fn varint_field(out: &mut Vec<u8>, field: u32, value: u64) {
     tag(out, field, VARINT);
     varint(out, value);
 }
@@ -66,7 +66,7 @@ pub(super) fn unsigned(out: &mut Vec<u8>, field: u32, value: u64) {
 }
 
 #[inline(always)]
-pub(super) fn fixed64_always(out: &mut Vec<u8>, field: u32, value: u64) {
+pub(crate) fn fixed64_always(out: &mut Vec<u8>, field: u32, value: u64) {
     tag(out, field, FIXED64);
     out.extend_from_slice(&value.to_le_bytes());
 }
@@ -76,6 +76,12 @@ pub(super) fn fixed64(out: &mut Vec<u8>, field: u32, value: u64) {
     if value != 0 {
         fixed64_always(out, field, value);
     }
+}
+
+#[cfg(feature = "replay")]
+pub(crate) fn fixed32_always(out: &mut Vec<u8>, field: u32, value: u32) {
+    tag(out, field, FIXED32);
+    out.extend_from_slice(&value.to_le_bytes());
 }
 
 #[inline(always)]
@@ -96,7 +102,7 @@ pub(super) fn array<const N: usize>(out: &mut Vec<u8>, field: u32, value: [u8; N
 }
 
 #[inline(always)]
-pub(super) fn bytes_always(out: &mut Vec<u8>, field: u32, value: &[u8]) {
+pub(crate) fn bytes_always(out: &mut Vec<u8>, field: u32, value: &[u8]) {
     length_prefix(out, field, value.len());
     out.extend_from_slice(value);
 }
@@ -116,7 +122,7 @@ pub(super) fn string(out: &mut Vec<u8>, field: u32, value: &str) {
 /// A message whose length is known only once it is written. One byte is kept for the length, which most messages here fit in; a longer one
 /// moves what was written, which is cheaper than measuring everything first.
 #[inline(always)]
-pub(super) fn nested<T>(out: &mut Vec<u8>, field: u32, write: impl FnOnce(&mut Vec<u8>) -> T) -> T {
+pub(crate) fn nested<T>(out: &mut Vec<u8>, field: u32, write: impl FnOnce(&mut Vec<u8>) -> T) -> T {
     tag(out, field, LENGTH_DELIMITED);
     let at = out.len();
     out.push(0);

@@ -32,7 +32,7 @@ pub(crate) fn attribute() -> impl Strategy<Value = KeyValue> {
     ("[a-z.]{0,20}", value()).prop_map(|(key, value)| KeyValue::new(key, value))
 }
 
-fn context() -> impl Strategy<Value = SpanContext> {
+pub(super) fn context() -> impl Strategy<Value = SpanContext> {
     let state = vec(("[a-z]{1,5}", "[a-z]{1,9}"), 0..3);
     (
         any::<u128>(),
@@ -48,7 +48,7 @@ fn context() -> impl Strategy<Value = SpanContext> {
         })
 }
 
-fn time() -> impl Strategy<Value = SystemTime> {
+pub(super) fn time() -> impl Strategy<Value = SystemTime> {
     (0..u64::MAX / 2).prop_map(|nanos| UNIX_EPOCH + Duration::from_nanos(nanos))
 }
 

@@ -23,7 +23,7 @@ impl RetryAfter {
     }
 
     /// What is left of it, none if it is over.
-    pub(crate) fn from_now(self, now: SystemTime) -> Duration {
+    pub(crate) fn left(self, now: SystemTime) -> Duration {
         match self {
             Self::In(duration) => duration,
             Self::At(time) => time.duration_since(now).unwrap_or_default(),
@@ -38,7 +38,7 @@ mod tests {
     fn seconds(value: &str) -> Option<u64> {
         // 1994-11-06T08:49:00Z
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_740);
-        RetryAfter::parse(value.as_bytes()).map(|after| after.from_now(now).as_secs())
+        RetryAfter::parse(value.as_bytes()).map(|after| after.left(now).as_secs())
     }
 
     #[test]

@@ -24,12 +24,12 @@ pub(super) fn is_exported(metadata: &Metadata<'_>) -> bool {
     if *metadata.level() == Level::TRACE && logs_bodies(target) {
         return false;
     }
-    match target.split_once("::").unwrap_or((target, "")) {
+    match target.split(':').next().unwrap_or(target) {
         // What OTLP goes over, over HTTP/1.1 by itself and over gRPC with all of these.
-        ("h2" | "hyper" | "hyper_rustls" | "hyper_util", _) => false,
-        ("rustls" | "tokio_rustls" | "tonic" | "tower", _) => false,
-        ("baton_telemetry", module) => {
-            *metadata.level() <= Level::WARN && module != super::OF_DROPPED_RECORDS
+        "h2" | "hyper" | "hyper_rustls" | "hyper_util" => false,
+        "rustls" | "tokio_rustls" | "tonic" | "tower" => false,
+        "baton_telemetry" => {
+            *metadata.level() <= Level::WARN && target != super::OF_DROPPED_RECORDS
         }
         _ => true,
     }

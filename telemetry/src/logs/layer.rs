@@ -1,12 +1,12 @@
-//! How events get here: the layers, and what is under them.
+//! How events get here.
 
 use super::{lines, records};
 use crate::buffer::Buffer;
 use crate::config::LogFormat;
+use crate::output::Output;
 use std::sync::OnceLock;
 use std::time::SystemTime;
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Metadata, Subscriber};
+use tracing::{Event, Subscriber};
 use tracing_subscriber::layer::{Context, Layer};
 
 /// Where [`LogLayer`]s put records: the buffer that the process's telemetry exports, once it is set up.
@@ -53,54 +53,29 @@ impl<S: Subscriber> Layer<S> for LogLayer {
     }
 }
 
-/// Lines to `write`, and records, where there is a buffer for them.
-pub(super) struct Output<W> {
+/// Lines to an output, and records, where there is a buffer for them.
+pub(super) struct Events {
     format: LogFormat,
-    write: W,
+    output: Output,
     records: Option<Buffer>,
 }
 
-impl<W> Output<W> {
-    pub(super) fn new(format: LogFormat, write: W, records: Option<Buffer>) -> Self {
+impl Events {
+    pub(super) fn new(format: LogFormat, output: Output, records: Option<Buffer>) -> Self {
         Self {
             format,
-            write,
+            output,
             records,
         }
     }
 }
 
-impl<S: Subscriber, W: Fn(&[u8]) + 'static> Layer<S> for Output<W> {
+impl<S: Subscriber> Layer<S> for Events {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let now = SystemTime::now();
-        lines::write(event, now, self.format, &self.write);
+        lines::write(event, now, self.format, &self.output);
         if let Some(buffer) = &self.records {
             records::push(buffer, event, now);
         }
     }
-}
-
-/// What is under the layers where nobody makes anything of spans: events pass, and spans, of which `lambda_runtime` has some in every
-/// invocation, cost nothing.
-pub(super) struct NoSpans;
-
-impl Subscriber for NoSpans {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        !metadata.is_span()
-    }
-
-    /// Not called, since no span is enabled. All of them would be the same.
-    fn new_span(&self, _: &Attributes<'_>) -> Id {
-        Id::from_u64(1)
-    }
-
-    fn record(&self, _: &Id, _: &Record<'_>) {}
-
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-
-    fn event(&self, _: &Event<'_>) {}
-
-    fn enter(&self, _: &Id) {}
-
-    fn exit(&self, _: &Id) {}
 }

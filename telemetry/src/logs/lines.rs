@@ -6,10 +6,10 @@ mod text;
 use super::fields::{self, FieldWriter, Value};
 use super::{scratch, timestamp};
 use crate::config::LogFormat;
-use crate::request_id;
+use crate::output::Output;
+use crate::request_id::request_id;
 use opentelemetry::Context;
 use opentelemetry::trace::{SpanId, TraceContextExt as _, TraceId};
-use std::io::Write as _;
 use std::time::SystemTime;
 use tracing::Event;
 
@@ -23,33 +23,24 @@ mod key {
     /// As Lambda's own lines and its managed runtimes call it.
     pub(super) const REQUEST_ID: &str = "requestId";
 
-    /// Goes before the name of a field that would be taken for one of these.
-    pub(super) const FIELD_PREFIX: &str = "field.";
-
-    pub(super) fn is_taken(name: &str) -> bool {
-        [TIMESTAMP, LEVEL, TARGET, TRACE_ID, SPAN_ID, REQUEST_ID].contains(&name)
+    /// What goes before the name of a field: something only where it would be taken for one of these.
+    pub(super) fn prefix(field: &str) -> &'static str {
+        match field {
+            TIMESTAMP | LEVEL | TARGET | TRACE_ID | SPAN_ID | REQUEST_ID => "field.",
+            _ => "",
+        }
     }
 }
 
-/// Writes a line with its end to stdout, all at once: lines of several threads, or of several processes, do not get into each other.
-pub(super) fn to_stdout(line: &[u8]) {
-    // A log that nobody can read is no reason to fail.
-    let _ = std::io::stdout().lock().write_all(line);
-}
-
-/// Has `write` write an event down as one line, end included.
-pub(super) fn write(
-    event: &Event<'_>,
-    now: SystemTime,
-    format: LogFormat,
-    write: impl FnOnce(&[u8]),
-) {
-    scratch::with(|out| {
+/// Writes an event as one line, at once: lines of several threads, or of several processes, do not get into each other.
+pub(super) fn write(event: &Event<'_>, now: SystemTime, format: LogFormat, output: &Output) {
+    scratch::with(|line| {
         match format {
-            LogFormat::Json => line(&mut json::Line::begin(out), event, now),
-            LogFormat::Text => line(&mut text::Line::begin(out), event, now),
+            LogFormat::Json => compose(&mut json::Line::begin(line), event, now),
+            LogFormat::Text => compose(&mut text::Line::begin(line), event, now),
         }
-        write(out);
+        // A log that nobody can read is no reason to fail.
+        let _ = output.write(|out| out.write_all(line));
     });
 }
 
@@ -64,7 +55,7 @@ trait Form: FieldWriter {
     fn end(&mut self);
 }
 
-fn line(form: &mut impl Form, event: &Event<'_>, now: SystemTime) {
+fn compose(form: &mut impl Form, event: &Event<'_>, now: SystemTime) {
     let metadata = event.metadata();
     form.head(now, metadata.level().as_str(), metadata.target());
     // Not while the context is looked at: a field's text may be made by code that attaches another one.
@@ -75,7 +66,7 @@ fn line(form: &mut impl Form, event: &Event<'_>, now: SystemTime) {
         if span.is_valid() {
             form.span(span.trace_id(), span.span_id());
         }
-        if let Some(id) = request_id::of(context) {
+        if let Some(id) = request_id(context) {
             form.request_id(id);
         }
     });
@@ -115,3 +106,6 @@ fn signed(out: &mut Vec<u8>, number: i64) {
     }
     decimal(out, number.unsigned_abs());
 }
+
+#[cfg(test)]
+mod tests;

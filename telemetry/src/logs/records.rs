@@ -5,7 +5,7 @@ use super::{filter, scratch};
 use crate::buffer::{Buffer, Owner, Record};
 use crate::encode::{self, LogRecord};
 use crate::group::Group;
-use crate::request_id;
+use crate::request_id::request_id;
 use opentelemetry::trace::TraceContextExt as _;
 use opentelemetry::{Context, InstrumentationScope};
 use opentelemetry_semantic_conventions::attribute::FAAS_INVOCATION_ID;
@@ -85,7 +85,7 @@ fn encode(out: &mut Vec<u8>, event: &Event<'_>, now: SystemTime, attributes: Att
             if span.span_context().is_valid() {
                 record.span(span.span_context());
             }
-            if let Some(id) = request_id::of(context).filter(|_| !has_invocation_id) {
+            if let Some(id) = request_id(context).filter(|_| !has_invocation_id) {
                 record.attribute(FAAS_INVOCATION_ID, Value::Text(id));
             }
             Group::of(context).cloned()

@@ -20,3 +20,27 @@ pub(super) fn with<T>(write: impl FnOnce(&mut Vec<u8>) -> T) -> T {
     }
     written
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_writes_while_another_writes_has_a_place_of_its_own() {
+        with(|outer| {
+            outer.extend(b"outer");
+            with(|inner| {
+                assert!(inner.is_empty());
+                inner.extend(b"inner");
+            });
+            assert_eq!(outer, b"outer");
+        });
+        with(|next| assert!(next.is_empty() && next.capacity() > 0));
+    }
+
+    #[test]
+    fn the_room_of_a_very_long_line_is_given_back() {
+        with(|out| out.resize(2 * MAX_KEPT, 0));
+        with(|next| assert!(next.capacity() <= MAX_KEPT));
+    }
+}

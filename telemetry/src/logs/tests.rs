@@ -1,29 +1,17 @@
+mod records;
+
 use super::*;
 use crate::config::LogFormat;
 use opentelemetry::Context;
 use opentelemetry::trace::{SpanContext, TraceContextExt as _, TraceFlags, TraceState};
 use serde_json::Value;
 use std::io;
-use std::sync::{Arc, Mutex};
 use tracing::Dispatch;
 use tracing::subscriber::{DefaultGuard, NoSubscriber};
 
-type Captured = Arc<Mutex<Vec<u8>>>;
-
-/// An output whose lines are kept.
-fn output(
-    format: LogFormat,
-    captured: &Captured,
-    records: Option<Buffer>,
-) -> Output<impl Fn(&[u8]) + use<>> {
-    let captured = Arc::clone(captured);
-    let keep = move |line: &[u8]| captured.lock().unwrap().extend_from_slice(line);
-    Output::new(format, keep, records)
-}
-
 /// Keeps what this thread logs, as it would be on stdout, until it is dropped.
 pub(crate) struct Capture {
-    captured: Captured,
+    output: Output,
     _default: DefaultGuard,
     /// With one subscriber alone, an event that the thread of another test comes to first would be off for all threads.
     _second: Dispatch,
@@ -31,21 +19,31 @@ pub(crate) struct Capture {
 
 impl Capture {
     pub(crate) fn start() -> Self {
+        Self::of(LogFormat::Json, None)
+    }
+
+    /// Has records made as well.
+    pub(crate) fn with_records(buffer: Buffer) -> Self {
+        Self::of(LogFormat::Json, Some(buffer))
+    }
+
+    fn of(format: LogFormat, records: Option<Buffer>) -> Self {
         let second = Dispatch::new(NoSubscriber::new());
-        let captured = Arc::default();
-        let subscriber = layer::NoSpans.with(output(LogFormat::Json, &captured, None));
+        let output = Output::captured();
+        let events = Events::new(format, output.clone(), records);
+        let subscriber = no_spans::NoSpans.with(events);
         Self {
-            captured,
+            output,
             _default: tracing::subscriber::set_default(subscriber),
             _second: second,
         }
     }
 
     pub(crate) fn lines(&self) -> Vec<Value> {
-        let bytes = self.captured.lock().unwrap().clone();
-        let lines = bytes.split_inclusive(|byte| *byte == b'\n');
+        let lines = self.output.lines();
         lines
-            .map(|line| serde_json::from_slice(line).unwrap())
+            .iter()
+            .map(|line| serde_json::from_str(line).unwrap())
             .collect()
     }
 }
@@ -55,6 +53,24 @@ pub(crate) fn captured(log: impl FnOnce()) -> Vec<Value> {
     let capture = Capture::start();
     log();
     capture.lines()
+}
+
+/// The same in this form.
+pub(super) fn lines(format: LogFormat, log: impl FnOnce()) -> Vec<String> {
+    let capture = Capture::of(format, None);
+    log();
+    capture.output.lines()
+}
+
+/// A span of another process.
+pub(super) fn span() -> SpanContext {
+    SpanContext::new(
+        0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736.into(),
+        0x00f0_67aa_0ba9_02b7.into(),
+        TraceFlags::SAMPLED,
+        true,
+        TraceState::NONE,
+    )
 }
 
 fn logged(log: impl FnOnce()) -> Value {
@@ -88,14 +104,7 @@ fn fields_keep_their_types_and_strange_text_stays_in_one_line() {
 
 #[test]
 fn a_line_carries_the_ids_of_the_active_span() {
-    let remote = SpanContext::new(
-        0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736.into(),
-        0x00f0_67aa_0ba9_02b7.into(),
-        TraceFlags::SAMPLED,
-        true,
-        TraceState::NONE,
-    );
-    let guard = Context::new().with_remote_span_context(remote).attach();
+    let guard = Context::new().with_remote_span_context(span()).attach();
     let line = logged(|| tracing::info!("inside"));
     drop(guard);
     assert_eq!(line["trace_id"], "4bf92f3577b34da6a3ce929d0e0e4736");

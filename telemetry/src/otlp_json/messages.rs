@@ -68,8 +68,22 @@ impl Message {
         fields.find(|(_, field)| field.number == number)
     }
 
+    /// The field of this name.
+    #[cfg(feature = "replay")]
+    pub(super) fn named(&self, name: &str) -> Option<&'static Field> {
+        self.fields.iter().find(|field| field.name() == name)
+    }
+
     pub(super) fn required(&self) -> impl Iterator<Item = (usize, &'static Field)> {
         self.fields.iter().take(self.required).enumerate()
+    }
+}
+
+#[cfg(feature = "replay")]
+impl Field {
+    /// The name alone.
+    pub(super) fn name(&self) -> &'static str {
+        self.key.trim_matches(['"', ':'])
     }
 }
 

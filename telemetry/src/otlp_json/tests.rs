@@ -32,7 +32,15 @@ fn round_trip<M: prost::Message + Default + DeserializeOwned + PartialEq + std::
     let read: M = serde_json::from_slice(&json)
         .map_err(|error| TestCaseError::fail(format!("{error}: {}", json.escape_ascii())))?;
     prop_assert_eq!(&read, message);
+    #[cfg(feature = "replay")]
+    prop_assert_eq!(&M::decode(read_back(signal, &json).as_slice())?, message);
     Ok(())
+}
+
+#[cfg(feature = "replay")]
+fn read_back(signal: Signal, json: &[u8]) -> Vec<u8> {
+    let read = super::read(signal, json);
+    read.unwrap_or_else(|error| panic!("{error}: {}", json.escape_ascii()))
 }
 
 /// Any finite number: the others are strings, which `opentelemetry-proto` does not read everywhere.
@@ -137,6 +145,23 @@ proptest! {
         let mut request = ExportTraceServiceRequest::decode(bytes.as_slice())?;
         finite_only(&mut request);
         round_trip(Signal::Traces, &request)?;
+    }
+
+    #[cfg(feature = "replay")]
+    #[test]
+    fn what_is_written_is_read_back_with_every_kind_of_number(spans in vec(span_data(), 1..6)) {
+        let resource = opentelemetry_sdk::Resource::builder_empty().build();
+        let bytes = encoded(&spans, &resource);
+        let read = read_back(Signal::Traces, &written(Signal::Traces, &bytes));
+        let [ours, read] = [&bytes, &read].map(|bytes| ExportTraceServiceRequest::decode(bytes.as_slice()));
+        // NaN is not equal to itself, but its bytes are.
+        prop_assert_eq!(ours?.encode_to_vec(), read?.encode_to_vec());
+    }
+
+    #[cfg(feature = "replay")]
+    #[test]
+    fn no_text_makes_reading_panic(text in r#"([{}\[\]:,"]|null|1|"(resourceSpans|spans|attributes|traceId|key|value)":){0,40}"#) {
+        let _ = super::read(Signal::Traces, text.as_bytes());
     }
 
     #[test]

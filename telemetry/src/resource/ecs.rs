@@ -55,8 +55,10 @@ struct Task {
 
 pub(super) async fn detect(metadata_uri: &str) -> Vec<KeyValue> {
     let deadline = Instant::now() + TIMEOUT;
-    let container = get::<Container>(metadata_uri, "", deadline).await;
-    let task = get::<Task>(metadata_uri, "/task", deadline).await;
+    let (container, task) = tokio::join!(
+        get::<Container>(metadata_uri, "", deadline),
+        get::<Task>(metadata_uri, "/task", deadline),
+    );
     if container.is_none() || task.is_none() {
         warn!(
             "ECS_CONTAINER_METADATA_URI_V4 did not answer as expected; the resource describes the task in part"

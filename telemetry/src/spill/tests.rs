@@ -47,7 +47,7 @@ fn chunks(spans: &[SpanData]) -> Vec<Chunk> {
     for span in spans {
         buffer.push(span, &span.instrumentation_scope, None);
     }
-    let mut taken = buffer.take(Whose::Everyone);
+    let taken = buffer.take(Whose::Everyone);
     taken.next_request(usize::MAX).to_vec()
 }
 

@@ -6,6 +6,7 @@ use crate::accounting::Losses;
 use crate::buffer::{Counts, Whose};
 use crate::export::{ExportError, Sent};
 use crate::group::{FlushGroup, Group};
+use crate::logs::OF_DROPPED_RECORDS;
 use crate::metrics::{Metrics, Standing};
 use opentelemetry::Context;
 use std::time::Duration;
@@ -121,7 +122,7 @@ impl Telemetry {
         }
     }
 
-    /// Tells of all spans that have not been exported since the last time: one line for an alarm, one for whoever reads.
+    /// Tells of all spans and log records that have been lost to the collector since the last time: one line for an alarm, one for whoever reads.
     pub(super) fn tell_losses(&self, counts: Counts) {
         let Shared {
             accounting,
@@ -140,6 +141,13 @@ impl Telemetry {
             warn!(
                 spans = fresh.spans_dropped,
                 "spans dropped: the buffer was full, or the collector refused them"
+            );
+        }
+        if fresh.log_records_dropped > 0 {
+            warn!(
+                target: OF_DROPPED_RECORDS,
+                log_records = fresh.log_records_dropped,
+                "log records dropped: the buffer was full, or the collector refused them"
             );
         }
     }

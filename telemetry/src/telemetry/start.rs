@@ -9,23 +9,10 @@ use tracing::{field, info};
 
 /// The effective configuration in one line: enough to see why nothing arrives, and no secret.
 pub(super) fn log(config: &Config, resource: &Resource) {
-    let exports = [
-        (Signal::Traces, &config.traces),
-        (Signal::Metrics, &config.metrics),
-        (Signal::Logs, &config.logs),
-    ];
-    let mut ways = exports.map(|(signal, export)| Some(Way::of(signal, export.otlp()?)));
-    // Usually all go one way, which is told once; a signal that goes another tells its own.
-    let common = ways.iter().flatten().next().cloned();
-    let [traces, metrics, logs] = [0, 1, 2].map(|index| {
-        let way = ways[index]
-            .take()
-            .filter(|way| Some(way) != common.as_ref());
-        exporter(exports[index].1, way)
-    });
+    let ([traces, metrics, logs], common) = ways(config);
+    let common = common.as_ref();
     let has = |export: &Export| !matches!(export, Export::Nowhere);
     let (has_metrics, has_logs) = (has(&config.metrics), has(&config.logs));
-    let common = common.as_ref();
     info!(
         traces,
         metrics,
@@ -55,6 +42,24 @@ pub(super) fn log(config: &Config, resource: &Resource) {
         resource = joined(&described(resource)),
         "telemetry started"
     );
+}
+
+/// What each signal does, and the way that is common to them. Usually all go one way, which is told once; a signal that goes another tells
+/// its own.
+fn ways(config: &Config) -> ([String; 3], Option<Way>) {
+    let exports = [
+        (Signal::Traces, &config.traces),
+        (Signal::Metrics, &config.metrics),
+        (Signal::Logs, &config.logs),
+    ];
+    let ways = exports.map(|(signal, export)| Some(Way::of(signal, export.otlp()?)));
+    let common = ways.iter().flatten().next().cloned();
+    let signals = [0, 1, 2].map(|index| {
+        let (_, export) = exports[index];
+        let own = ways[index].as_ref();
+        exporter(export, own.filter(|way| Some(*way) != common.as_ref()))
+    });
+    (signals, common)
 }
 
 /// How a signal reaches its collector, as far as it may be told.
@@ -119,7 +124,7 @@ fn tls(otlp: &Otlp) -> Option<&'static str> {
     }
 }
 
-fn exporter(export: &Export, own_way: Option<Way>) -> String {
+fn exporter(export: &Export, own_way: Option<&Way>) -> String {
     match (export, own_way) {
         (Export::Nowhere, _) => "none".to_owned(),
         (Export::Console, _) => "console".to_owned(),

@@ -11,8 +11,10 @@ use tokio::time::Instant;
 mod console;
 mod failures;
 mod groups;
+mod logs;
 mod metrics;
 mod rejected;
+mod renewed_headers;
 mod spill;
 
 const SERVICE: Service = Service {
@@ -31,6 +33,12 @@ async fn telemetry_with_output(
     more: &[(&'static str, &'static str)],
     output: Output,
 ) -> Telemetry {
+    let config = config(sink, more);
+    let resource = resource::detect(&config, SERVICE).await;
+    Telemetry::new(&config, resource, config.log_buffer(), output)
+}
+
+fn config(sink: &Sink, more: &[(&'static str, &'static str)]) -> Config {
     let endpoint = format!("http://{}", sink.address);
     // One signal at a time, and what does not arrive stays, unless a test says otherwise: what it counts are requests.
     let mut variables = HashMap::from([("BATON_SPILL", "none"), ("OTEL_METRICS_EXPORTER", "none")]);
@@ -39,9 +47,7 @@ async fn telemetry_with_output(
     let (config, problems) =
         Config::from_lookup(&|name| variables.get(name).map(|value| (*value).to_owned()));
     assert!(problems.is_empty(), "{problems:?}");
-    let resource = resource::detect(&config, SERVICE).await;
-    let log_buffer = log_buffer(&config);
-    Telemetry::new(&config, resource, log_buffer, output)
+    config
 }
 
 fn end_span(telemetry: &Telemetry, name: &'static str) {

@@ -1,9 +1,9 @@
 //! OTLP over gRPC, on hyper's HTTP/2.
 //!
 //! The messages are encoded already and the one call is unary, so that nothing of gRPC is left but a prefix of five bytes and a status in the
-//! trailers. The channels that there are for it hand requests to a task that holds the connection, and can neither be told to give a
-//! connection up nor asked whether a request was sent on an old one; both matter here. Two tasks belong to a connection: hyper's own, which
-//! answer pings and send them while nobody exports.
+//! trailers. tonic's channel would hand requests to a task that holds the connection, and can neither be told to give a connection up nor be
+//! asked whether a request was sent on an old one; after a freeze both matter. A connection has tasks of hyper's, which answer pings, and send
+//! them while nobody exports. Where the process is frozen they stand still, and nothing waits for them.
 
 mod answer;
 mod message;
@@ -23,16 +23,17 @@ use hyper::client::conn::http2::{Builder, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use message::Message;
 use std::fmt;
+use std::io;
 use std::pin::Pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
 /// How long a connection is silent before a ping asks whether there is still somebody. Below the idle times of load balancers and address
-/// translation (350 s on AWS, 240 s elsewhere), and no oftener: servers on grpc-go, the Collector among them, close a connection on which
-/// more than two such pings come without a call between them, which costs the next export a handshake.
+/// translation (350 s on AWS, 240 s elsewhere), and not more often than they demand: servers on grpc-go, the Collector among them, close a
+/// connection on which more than two such pings come without a call between them, which costs the next export a handshake.
 const PING_INTERVAL: Duration = Duration::from_secs(60);
-/// How long the answer may take: as long as TCP itself keeps trying for a few times.
+/// How long the answer may take. Whoever needs longer for a few bytes answers no export in time either.
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
 
 const CONTENT_TYPE: (HeaderName, HeaderValue) = (
@@ -150,7 +151,7 @@ impl Client {
         let kept = self.kept().clone();
         if let Some(kept) = kept.filter(|kept| !kept.is_closed()) {
             match self.call(kept, call).await {
-                Err(SendError::Http2(_)) => {}
+                Err(SendError::Broken(_)) => {}
                 outcome => return outcome,
             }
         }
@@ -168,7 +169,7 @@ impl Client {
             .keep_alive_timeout(self.pings.timeout)
             .keep_alive_while_idle(true);
         let opened = http2.handshake(TokioIo::new(stream)).await;
-        let (sender, connection) = opened.map_err(SendError::Http2)?;
+        let (sender, connection) = opened.map_err(broken)?;
         tokio::spawn(async move {
             // Whoever uses the connection is told how it ended.
             let _ = connection.await;
@@ -177,25 +178,28 @@ impl Client {
     }
 
     async fn call(&self, mut on: SendRequest<Message>, call: &Call) -> Result<Answer, SendError> {
-        let request = self.request(call)?;
-        on.ready().await.map_err(SendError::Http2)?;
-        let response = on.send_request(request).await.map_err(SendError::Http2)?;
+        let request = self.request(call);
+        on.ready().await.map_err(broken)?;
+        let response = on.send_request(request).await.map_err(broken)?;
         Answer::read(response).await
     }
 
-    fn request(&self, call: &Call) -> Result<Request<Message>, SendError> {
-        let message = Message::new(call.message.clone(), call.is_compressed);
-        let mut request = Request::new(message.ok_or(SendError::NotGrpc)?);
+    fn request(&self, call: &Call) -> Request<Message> {
+        let mut request = Request::new(Message::new(call.message.clone(), call.is_compressed));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = self.uri.clone();
         *request.version_mut() = Version::HTTP_2;
         *request.headers_mut() = call.headers.clone();
-        Ok(request)
+        request
     }
 
     fn kept(&self) -> MutexGuard<'_, Option<SendRequest<Message>>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn broken(error: hyper::Error) -> SendError {
+    SendError::Broken(io::Error::other(error))
 }
 
 /// The path of the one call that each service has.

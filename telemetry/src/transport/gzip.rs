@@ -5,20 +5,30 @@ use bytes::Buf as _;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use std::io::{self, Write as _};
+use std::pin::Pin;
 use tokio::task::yield_now;
 
-/// Telemetry repeats itself: the fastest level leaves little more of it than the default one does, in a third of the time.
+/// Telemetry repeats itself: the fastest level leaves little more of it than the default one does (25 % of three megabytes of spans against
+/// 24 %), in an eighth of the time. Setting up costs what 5 KB do, some 70 µs, which is why nothing is compressed unless it is asked for; ten
+/// records' spans, 3.5 KB, become 1.2 KB, and a single span is hardly worth it.
 const LEVEL: Compression = Compression::fast();
-/// How much is compressed at a stretch: about a millisecond's work, after which others on this thread have their turn and the deadline is
-/// looked at.
+/// How much is compressed at a stretch: a millisecond or two, after which others on this thread have their turn, and the deadline is looked
+/// at.
 const STRETCH: usize = 128 * 1024;
 /// What a request is guessed to shrink to.
 const USUAL_RATIO: usize = 4;
 /// Header and trailer, and something for what cannot be compressed.
 const ROOM: usize = 64;
 
-/// The request as one gzip member.
-pub(super) async fn gzip(mut request: Frames) -> io::Result<Frames> {
+/// A request that is being compressed.
+type Compressing = Pin<Box<dyn Future<Output = io::Result<Frames>> + Send>>;
+
+/// The request as one gzip member. On the heap: it would be part of every flush's state, also where nothing is compressed.
+pub(super) fn gzip(request: Frames) -> Compressing {
+    Box::pin(compressed(request))
+}
+
+async fn compressed(mut request: Frames) -> io::Result<Frames> {
     let room = request.remaining() / USUAL_RATIO + ROOM;
     let mut encoder = GzEncoder::new(Vec::with_capacity(room), LEVEL);
     let mut stretch = STRETCH;

@@ -37,10 +37,8 @@ fn accepted(response: Response) -> Result<Bytes, TransportError> {
         Verdict::Accepted => Ok(response.body),
         Verdict::Passing => {
             let after = response.retry_after;
-            Err(TransportError::Unavailable {
-                status: response.status.into(),
-                retry_after: after.map(|after| after.from_now(SystemTime::now())),
-            })
+            let after = after.map(|after| after.left(SystemTime::now()));
+            Err(TransportError::unavailable(response.status.into(), after))
         }
         Verdict::Final => Err(TransportError::Refused(response.status.into())),
     }

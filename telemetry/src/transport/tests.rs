@@ -13,6 +13,7 @@ mod budget;
 #[cfg(feature = "grpc")]
 pub(super) mod calls;
 pub(super) mod peers;
+mod quiet;
 mod tls;
 
 /// Longer than anything on loopback takes.
@@ -24,6 +25,7 @@ pub(super) fn soon() -> Instant {
 
 pub(super) fn otlp(url: &str, protocol: Protocol) -> Otlp {
     Otlp {
+        held_headers: None,
         endpoint: Endpoint::parse(url, DefaultScheme::Http).unwrap(),
         protocol,
         headers: HeaderMap::new(),
@@ -205,6 +207,11 @@ async fn a_status_says_whether_and_when_the_same_request_may_succeed() {
             "429 X",
             "retry-after: Sun, 06 Nov 1994 08:49:37 GMT\r\n",
             ("passing", Some(0), false),
+        ),
+        (
+            "503 X",
+            "retry-after: 99999999999999999999\r\n",
+            ("passing", Some(MAX_RETRY_AFTER.as_secs()), false),
         ),
         ("502 X", "", ("passing", None, false)),
         ("504 X", "", ("passing", None, false)),

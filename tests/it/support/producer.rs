@@ -102,6 +102,11 @@ pub(crate) struct OwnProducer {
 
 impl OwnProducer {
     pub(crate) fn start(endpoints: &Endpoints) -> Self {
+        Self::start_with(endpoints, &[])
+    }
+
+    /// With further variables, which win over those that it has otherwise.
+    pub(crate) fn start_with(endpoints: &Endpoints, variables: &[(&str, &str)]) -> Self {
         let mut process = Command::new(&Binaries::get().producer)
             .env("QUEUE_URL", &endpoints.queue_url)
             .env("LISTEN_ADDR", "127.0.0.1:0")
@@ -112,6 +117,7 @@ impl OwnProducer {
             .env("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoints.otlp_http)
             .env("OTEL_BSP_SCHEDULE_DELAY", "200")
             .env("RUST_LOG", "debug")
+            .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .kill_on_drop(true)

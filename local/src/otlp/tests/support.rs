@@ -1,4 +1,4 @@
-//! Spans to send, and receivers to send them to.
+//! Spans, metrics and log records to send, and receivers to send them to.
 
 use bytes::Bytes;
 use http::{Request, StatusCode};
@@ -7,6 +7,10 @@ use hyper_util::rt::TokioIo;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue};
+use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs, ScopeLogs};
+use opentelemetry_proto::tonic::metrics::v1::{
+    Metric, NumberDataPoint, ResourceMetrics, ScopeMetrics, Sum, metric,
+};
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, span};
 use serde_json::Value;
@@ -38,6 +42,59 @@ pub(super) fn request(spans: Vec<Span>) -> ExportTraceServiceRequest {
             ..ResourceSpans::default()
         }],
     }
+}
+
+/// A counter with so many data points.
+pub(in super::super) fn sum(name: &str, points: usize) -> Metric {
+    let sum = Sum {
+        data_points: vec![NumberDataPoint::default(); points],
+        ..Sum::default()
+    };
+    Metric {
+        name: name.to_owned(),
+        unit: "1".to_owned(),
+        data: Some(metric::Data::Sum(sum)),
+        ..Metric::default()
+    }
+}
+
+pub(in super::super) fn metric_request(
+    service: &str,
+    metrics: Vec<Metric>,
+) -> Vec<ResourceMetrics> {
+    let resource = Resource {
+        attributes: vec![attribute(
+            "service.name",
+            Any::StringValue(service.to_owned()),
+        )],
+        ..Resource::default()
+    };
+    vec![ResourceMetrics {
+        resource: Some(resource),
+        scope_metrics: vec![ScopeMetrics {
+            metrics,
+            ..ScopeMetrics::default()
+        }],
+        ..ResourceMetrics::default()
+    }]
+}
+
+/// A log record whose trace id has so many bytes.
+pub(super) fn record(length: usize) -> LogRecord {
+    LogRecord {
+        trace_id: vec![1; length],
+        ..LogRecord::default()
+    }
+}
+
+pub(super) fn log_request(log_records: Vec<LogRecord>) -> Vec<ResourceLogs> {
+    vec![ResourceLogs {
+        scope_logs: vec![ScopeLogs {
+            log_records,
+            ..ScopeLogs::default()
+        }],
+        ..ResourceLogs::default()
+    }]
 }
 
 pub(super) fn plain_span(id: u8) -> Span {

@@ -32,7 +32,10 @@ const EXIT_BAD_CONFIGURATION: u8 = 78;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let telemetry = Telemetry::init(SERVICE).await;
+    let telemetry = Telemetry::builder(SERVICE);
+    #[cfg(feature = "secrets")]
+    let telemetry = telemetry.header_source(baton_secrets::open);
+    let telemetry = telemetry.init().await;
     telemetry.export_in_background();
     let aws = aws::load().await;
     let code = match config::from_env(aws.region().map(AsRef::as_ref)) {
@@ -82,11 +85,12 @@ async fn serve(
         api::Config {
             sender,
             tracer,
+            meter: telemetry.meter(SCOPE, env!("CARGO_PKG_VERSION")),
             shutdown_timeout: config.shutdown_timeout,
         },
         stop,
     )
-    .await?;
+    .await;
     match drain {
         Drain::Complete => info!("stopped"),
         Drain::TimedOut => warn!("stopped before every accepted request was answered"),
@@ -117,6 +121,4 @@ enum Failure {
     },
     #[error("cannot wait for signals")]
     Signals(#[source] io::Error),
-    #[error(transparent)]
-    Serve(#[from] api::ServeError),
 }

@@ -24,7 +24,7 @@ pub(super) fn read(reader: &mut Reader<'_>, [own, general]: [&'static str; 2]) -
 }
 
 /// The error is the position, from 1, of the first entry that is no header: its text may be a key.
-fn header_list(list: &str) -> Result<Vec<(HeaderName, HeaderValue)>, usize> {
+pub(crate) fn header_list(list: &str) -> Result<Vec<(HeaderName, HeaderValue)>, usize> {
     let entries = list.split(',').filter(|entry| !entry.trim().is_empty());
     entries
         .enumerate()

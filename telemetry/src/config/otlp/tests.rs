@@ -160,3 +160,10 @@ fn broken_headers_are_reported_without_their_text() {
         assert_eq!(problems, [expected]);
     }
 }
+
+#[test]
+fn no_time_is_no_limit_and_not_the_end_of_every_request() {
+    let (config, problems) = config(&[("OTEL_EXPORTER_OTLP_TIMEOUT", "0")]);
+    assert!(problems.is_empty(), "{problems:?}");
+    assert_eq!(otlp_of(&config, Signal::Traces).timeout, NO_TIMEOUT);
+}

@@ -14,8 +14,9 @@ impl<'a> Line<'a> {
         Self(out)
     }
 
-    fn key(&mut self, name: &str) {
+    fn key(&mut self, prefix: &str, name: &str) {
         self.0.push(b' ');
+        self.0.extend_from_slice(prefix.as_bytes());
         bare(self.0, name);
         self.0.push(b'=');
     }
@@ -60,14 +61,14 @@ impl Form for Line<'_> {
     }
 
     fn span(&mut self, trace_id: TraceId, span_id: SpanId) {
-        self.key(key::TRACE_ID);
+        self.key("", key::TRACE_ID);
         hex(self.0, &trace_id.to_bytes());
-        self.key(key::SPAN_ID);
+        self.key("", key::SPAN_ID);
         hex(self.0, &span_id.to_bytes());
     }
 
     fn request_id(&mut self, id: &str) {
-        self.key(key::REQUEST_ID);
+        self.key("", key::REQUEST_ID);
         value_text(self.0, id);
     }
 
@@ -81,16 +82,16 @@ impl FieldWriter for Line<'_> {
         if name == MESSAGE {
             return self.message(value);
         }
-        self.key(name);
+        self.key(key::prefix(name), name);
         self.value(value);
     }
 }
 
 /// Writes a value so that its end can be told: in quotes, unless it is one word.
 fn value_text(out: &mut Vec<u8>, text: &str) {
-    let is_in_words = |character: char| {
-        character.is_alphanumeric()
-            || character.is_ascii_punctuation() && !"\"=\\".contains(character)
+    let is_in_words = |character: char| match character {
+        '"' | '=' | '\\' => false,
+        other => other.is_ascii_graphic() || other.is_alphanumeric(),
     };
     if !text.is_empty() && text.chars().all(is_in_words) {
         return out.extend_from_slice(text.as_bytes());
@@ -107,16 +108,20 @@ fn value_text(out: &mut Vec<u8>, text: &str) {
 
 /// Writes text without quotes, in which no character begins a new line or commands a terminal.
 fn bare(out: &mut Vec<u8>, text: &str) {
+    let is_plain = |byte: u8| (b' '..=b'~').contains(&byte);
+    if text.bytes().all(is_plain) {
+        return out.extend_from_slice(text.as_bytes());
+    }
     text.chars().for_each(|character| put(out, character));
 }
 
 fn put(out: &mut Vec<u8>, character: char) {
-    let is_strange = character.is_control() || matches!(character, '\u{2028}' | '\u{2029}');
-    // Writing to a `Vec` does not fail.
-    let _ = match is_strange {
-        true => write!(out, "{}", character.escape_default()),
-        false => write!(out, "{character}"),
-    };
+    if character.is_control() || matches!(character, '\u{2028}' | '\u{2029}') {
+        // Writing to a `Vec` does not fail.
+        let _ = write!(out, "{}", character.escape_default());
+    } else {
+        out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
+    }
 }
 
 /// Writes bare text.

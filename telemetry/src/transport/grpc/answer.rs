@@ -27,7 +27,7 @@ impl Answer {
         let mut trailers = None;
         while let Some(frame) = poll_fn(|context| Pin::new(&mut incoming).poll_frame(context)).await
         {
-            match frame.map_err(SendError::Http2)?.into_data() {
+            match frame.map_err(super::broken)?.into_data() {
                 Ok(data) if body.len() + data.len() > MAX_RESPONSE => {
                     return Err(SendError::ResponseTooLong);
                 }
@@ -48,10 +48,10 @@ impl Answer {
         let end = self.end(sent)?;
         match end.verdict() {
             Verdict::Accepted => Ok(message::unwrapped(self.body)),
-            Verdict::Passing => Err(TransportError::Unavailable {
-                status: Status::Grpc(end.status),
-                retry_after: end.retry_after,
-            }),
+            Verdict::Passing => {
+                let status = Status::Grpc(end.status);
+                Err(TransportError::unavailable(status, end.retry_after))
+            }
             Verdict::Final => Err(TransportError::Refused(Status::Grpc(end.status))),
         }
     }

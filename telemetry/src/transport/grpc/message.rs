@@ -14,14 +14,14 @@ pub(super) const PREFIX: usize = 5;
 pub(super) struct Message(Frames);
 
 impl Message {
-    /// `None` for what is longer than a message can be, 4 GiB.
-    pub(super) fn new(mut message: Frames, is_compressed: bool) -> Option<Self> {
-        let length = u32::try_from(message.remaining()).ok()?;
+    pub(super) fn new(mut message: Frames, is_compressed: bool) -> Self {
+        // Requests are cut at a thousandth of what fits.
+        let length = u32::try_from(message.remaining()).unwrap_or(u32::MAX);
         let mut prefix = BytesMut::with_capacity(PREFIX);
         prefix.put_u8(is_compressed.into());
         prefix.put_u32(length);
         message.prepend(prefix.freeze());
-        Some(Self(message))
+        Self(message)
     }
 }
 

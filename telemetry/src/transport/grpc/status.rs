@@ -180,3 +180,6 @@ fn presentable(message: &[u8], sent: &HeaderMap) -> String {
         });
     characters.take(MAX_MESSAGE).collect()
 }
+
+#[cfg(test)]
+mod tests;

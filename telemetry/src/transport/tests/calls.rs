@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet, yield_now};
 
 /// What the server does with a call that it has read.
 #[derive(Debug, Clone)]
@@ -42,6 +42,7 @@ pub(in crate::transport) struct Shared {
     script: VecDeque<Reply>,
     pub(in crate::transport) seen: Vec<Seen>,
     pub(in crate::transport) connections: usize,
+    open: Vec<AbortHandle>,
 }
 
 pub(in crate::transport) struct Server {
@@ -64,14 +65,25 @@ impl Server {
         tasks.spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
-                accepting.lock().unwrap().connections += 1;
-                connections.spawn(serve(stream, Arc::clone(&accepting)));
+                let mut shared = accepting.lock().unwrap();
+                shared.connections += 1;
+                let open = connections.spawn(serve(stream, Arc::clone(&accepting)));
+                shared.open.push(open);
             }
         });
         Self {
             address,
             shared,
             _tasks: tasks,
+        }
+    }
+
+    /// Closes all connections.
+    pub(in crate::transport) async fn hang_up(&self) {
+        let open = std::mem::take(&mut self.shared().open);
+        open.iter().for_each(AbortHandle::abort);
+        while !open.iter().all(AbortHandle::is_finished) {
+            yield_now().await;
         }
     }
 

@@ -67,8 +67,14 @@ async fn authorities_of_which_none_can_be_used_and_a_key_of_another_certificate_
     };
     let mut identity = authority.client();
     identity.key = Arc::clone(&authority.client().key);
-    for certificates in [nonsense, trusting(&authority, Some(identity))] {
+    for (certificates, expected) in [
+        (nonsense, "no authority's certificate can be used"),
+        (trusting(&authority, Some(identity)), "KeyMismatch"),
+    ] {
         let outcome = send(Protocol::HttpProtobuf, (&authority, false), certificates).await;
-        assert!(is_tls(&outcome), "{outcome:?}");
+        let Err(TransportError::Send(SendError::Tls(error))) = outcome else {
+            panic!("{expected}: {outcome:?}")
+        };
+        assert!(error.to_string().contains(expected), "{error}");
     }
 }

@@ -1,0 +1,21 @@
+//! As `noop`, with one line of the log for each record: what logging costs. The figures of `bench/` are measured with it, to stdout, and
+//! with `OTEL_LOGS_EXPORTER=otlp` over OTLP as well.
+
+use baton_lambda::{Failure, Message};
+use serde_json::Value;
+use tracing::info;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), baton_lambda::Error> {
+    baton_lambda::run(log).await
+}
+
+async fn log(message: Message<Value>) -> Result<(), Failure> {
+    std::hint::black_box(&message.body);
+    info!(
+        message_id = &*message.id(),
+        receive_count = message.receive_count(),
+        "record handled"
+    );
+    Ok(())
+}

@@ -1,0 +1,138 @@
+//! `baton replay`.
+
+use std::env;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::exit::{EXPLAINED, Exit};
+use super::signals::Signals;
+use super::terminal;
+use crate::replay::{Place, Replay, ReplayError, Report, Settings};
+
+/// Where programs keep what is to survive them (XDG Base Directory Specification), and where that is by default, from the home directory.
+const STATE_HOME: &str = "XDG_STATE_HOME";
+const DEFAULT_STATE_HOME: &str = ".local/state";
+/// The ledger, from there.
+const LEDGER: &str = "baton/replay-ledger";
+
+const EXAMPLES: &str = "\
+Examples:
+  aws logs tail /aws/lambda/orders --since 1h | baton replay -
+      from CloudWatch Logs to the collector on this machine
+  baton replay export/*.gz --endpoint https://collector.example:4318
+      from an export to S3 to another collector
+  baton replay --dry-run log.json
+      only count the spans
+
+";
+
+/// Send spans on that a function or service wrote to its log
+///
+/// When no collector takes its spans, Baton writes them to the log, in lines marked "baton.spill". This finds them in any log: as it was
+/// written, as the AWS CLI or the console exports it, packed with gzip, or with each line wrapped in JSON or CSV. Fragments of long spans are
+/// put together, and what is missing of them is named.
+///
+/// The spans go out with their own times and ids, as OTEL_EXPORTER_OTLP_* say: protocol, headers, certificates, compression, timeout. What an
+/// endpoint has accepted is entered in a ledger, so that reading the same log again sends nothing.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = EXPLAINED, after_long_help = format!("{EXAMPLES}{EXPLAINED}"))]
+pub(super) struct Arguments {
+    /// Logs to look for spans in; - is standard input
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Where to send the spans, as in OTEL_EXPORTER_OTLP_ENDPOINT, which it
+    /// replaces together with OTEL_EXPORTER_OTLP_TRACES_ENDPOINT
+    #[arg(long, value_name = "URL")]
+    endpoint: Option<String>,
+    /// What has been sent [default: baton/replay-ledger under
+    /// $XDG_STATE_HOME or ~/.local/state]
+    #[arg(long, value_name = "PATH")]
+    ledger: Option<PathBuf>,
+    /// Send also what the ledger says has been sent
+    #[arg(long)]
+    force: bool,
+    /// Only count what would be sent
+    #[arg(long)]
+    dry_run: bool,
+    /// Print the report as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Replays unless a signal arrives first.
+pub(super) async fn run(arguments: Arguments, signals: &mut Signals) -> Exit {
+    let is_json = arguments.json;
+    let Some(settings) = settings(arguments) else {
+        terminal::say(format_args!(
+            "error: there is no place for the ledger: set HOME or {STATE_HOME}, or name one with --ledger"
+        ));
+        return Exit::StartFailed;
+    };
+    let replay = match Replay::new(settings) {
+        Ok(replay) => replay,
+        Err(error) => {
+            terminal::error(&error);
+            return Exit::StartFailed;
+        }
+    };
+    let mut report = Report::default();
+    let outcome = tokio::select! {
+        outcome = replay.run(&mut report) => Some(outcome),
+        () = signals.next() => None,
+    };
+    let printed = print(&report, is_json);
+    finish(outcome, &report, printed)
+}
+
+fn finish(
+    outcome: Option<Result<(), ReplayError>>,
+    report: &Report,
+    printed: io::Result<()>,
+) -> Exit {
+    match (outcome, printed) {
+        (None, _) => Exit::Interrupted,
+        (Some(Err(error)), _) => {
+            terminal::error(&error);
+            Exit::Failed
+        }
+        (Some(Ok(())), Err(error)) => {
+            terminal::error(&error);
+            Exit::Failed
+        }
+        (Some(Ok(())), Ok(())) if report.is_complete() => Exit::Done,
+        (Some(Ok(())), Ok(())) => Exit::Failed,
+    }
+}
+
+fn settings(arguments: Arguments) -> Option<Settings> {
+    let place = |path: PathBuf| match path == Path::new("-") {
+        true => Place::StandardInput,
+        false => Place::File(path),
+    };
+    Some(Settings {
+        places: arguments.files.into_iter().map(place).collect(),
+        endpoint: arguments.endpoint,
+        ledger: arguments.ledger.or_else(default_ledger)?,
+        is_forced: arguments.force,
+        is_dry_run: arguments.dry_run,
+    })
+}
+
+/// The specification has relative paths ignored.
+fn default_ledger() -> Option<PathBuf> {
+    let folder = |name| env::var_os(name).map(PathBuf::from);
+    let state = folder(STATE_HOME).filter(|path| path.is_absolute());
+    let home = || folder("HOME").map(|home| home.join(DEFAULT_STATE_HOME));
+    state.or_else(home).map(|state| state.join(LEDGER))
+}
+
+fn print(report: &Report, is_json: bool) -> io::Result<()> {
+    let mut out = anstream::stdout().lock();
+    match is_json {
+        true => writeln!(out, "{}", report.to_json())?,
+        false => write!(out, "{report}")?,
+    }
+    out.flush()
+}

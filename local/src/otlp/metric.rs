@@ -1,0 +1,164 @@
+//! Which metrics were received, and from whom. Their values are not kept: they are for a backend to draw.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
+use opentelemetry_proto::tonic::metrics::v1::metric::Data;
+use opentelemetry_proto::tonic::metrics::v1::{self as proto, ResourceMetrics};
+use opentelemetry_proto::tonic::resource::v1::Resource;
+use opentelemetry_semantic_conventions::resource::SERVICE_NAME;
+use serde::Serialize;
+
+use super::span::attributes;
+
+/// How many metrics are told apart: more than any two services have, and a bound for one that puts ids into names.
+const MAX_METRICS: usize = 10_000;
+
+/// A metric of a service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Metric {
+    /// `service.name` of the resource; empty if it has none.
+    pub service: String,
+    /// Its name.
+    pub name: String,
+    /// Its unit; empty if it has none.
+    pub unit: String,
+    /// What its data points are.
+    pub kind: MetricKind,
+    /// How many data points have arrived.
+    pub points: u64,
+}
+
+/// What a metric's data points are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+#[expect(missing_docs, reason = "the names are OpenTelemetry's own")]
+pub enum MetricKind {
+    Unspecified,
+    Gauge,
+    Sum,
+    Histogram,
+    ExponentialHistogram,
+    Summary,
+}
+
+/// The metrics received, by service and name.
+#[derive(Debug, Default)]
+pub(super) struct Metrics {
+    known: BTreeMap<(String, String), Metric>,
+}
+
+/// How many data points a request had.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Points {
+    pub(super) taken: u64,
+    /// Those of metrics without a name, which nobody could ever ask for.
+    pub(super) rejected: u64,
+}
+
+impl Metrics {
+    pub(super) fn add(&mut self, request: Vec<ResourceMetrics>) -> Points {
+        let mut points = Points::default();
+        for of_resource in request {
+            let service = service_name(of_resource.resource.unwrap_or_default());
+            let of_scopes = of_resource.scope_metrics.into_iter();
+            for metric in of_scopes.flat_map(|of_scope| of_scope.metrics) {
+                let (kind, count) = contents(&metric);
+                if metric.name.is_empty() {
+                    points.rejected += count;
+                } else {
+                    points.taken += count;
+                    self.count(&service, metric, kind, count);
+                }
+            }
+        }
+        points
+    }
+
+    /// All of them, in the order of their services and names.
+    pub(super) fn all(&self) -> Vec<Metric> {
+        self.known.values().cloned().collect()
+    }
+
+    fn count(&mut self, service: &str, metric: proto::Metric, kind: MetricKind, points: u64) {
+        let has_room = self.known.len() < MAX_METRICS;
+        match self.known.entry((service.to_owned(), metric.name)) {
+            Entry::Occupied(known) => known.into_mut().points += points,
+            Entry::Vacant(place) if has_room => {
+                let (service, name) = place.key().clone();
+                place.insert(Metric {
+                    service,
+                    name,
+                    unit: metric.unit,
+                    kind,
+                    points,
+                });
+            }
+            Entry::Vacant(_) => {}
+        }
+    }
+}
+
+fn service_name(resource: Resource) -> String {
+    let attributes = attributes(resource.attributes);
+    let name = attributes.get(SERVICE_NAME).and_then(|name| name.as_str());
+    name.unwrap_or_default().to_owned()
+}
+
+/// What a metric's data points are, and how many.
+fn contents(metric: &proto::Metric) -> (MetricKind, u64) {
+    let (kind, count) = match &metric.data {
+        None => (MetricKind::Unspecified, 0),
+        Some(Data::Gauge(gauge)) => (MetricKind::Gauge, gauge.data_points.len()),
+        Some(Data::Sum(sum)) => (MetricKind::Sum, sum.data_points.len()),
+        Some(Data::Histogram(histogram)) => (MetricKind::Histogram, histogram.data_points.len()),
+        Some(Data::ExponentialHistogram(histogram)) => (
+            MetricKind::ExponentialHistogram,
+            histogram.data_points.len(),
+        ),
+        Some(Data::Summary(summary)) => (MetricKind::Summary, summary.data_points.len()),
+    };
+    (kind, count as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::support::{metric_request, sum};
+    use super::*;
+
+    #[test]
+    fn a_metric_is_known_by_its_service_and_counts_its_points() {
+        let mut metrics = Metrics::default();
+        let taken = [
+            metrics.add(metric_request("b", vec![sum("calls", 2)])),
+            metrics.add(metric_request("a", vec![sum("calls", 1), sum("bytes", 1)])),
+            metrics.add(metric_request("b", vec![sum("calls", 3)])),
+        ]
+        .map(|points| points.taken);
+        assert_eq!(taken, [2, 2, 3]);
+        let known = metrics.all();
+        let known = known
+            .iter()
+            .map(|metric| (&*metric.service, &*metric.name, metric.points))
+            .collect::<Vec<_>>();
+        let expected = [("a", "bytes", 1), ("a", "calls", 1), ("b", "calls", 5)];
+        assert_eq!(known, expected);
+    }
+
+    #[test]
+    fn the_points_of_a_metric_without_a_name_are_refused() {
+        let mut metrics = Metrics::default();
+        let points = metrics.add(metric_request("a", vec![sum("", 2), sum("calls", 1)]));
+        assert_eq!((points.taken, points.rejected), (1, 2));
+        assert_eq!(metrics.all().len(), 1);
+    }
+
+    #[test]
+    fn names_without_end_take_no_memory_without_end() {
+        let mut metrics = Metrics::default();
+        for number in 0..=MAX_METRICS {
+            metrics.add(metric_request("a", vec![sum(&format!("m{number}"), 1)]));
+        }
+        assert_eq!(metrics.all().len(), MAX_METRICS);
+    }
+}

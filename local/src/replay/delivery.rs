@@ -1,0 +1,158 @@
+//! Requests on their way to the collector.
+
+use std::time::Duration;
+
+use baton_telemetry::replay::{Accepted, MAX_REQUEST_BYTES, SendFailure, Sender};
+use bytes::Bytes;
+use tokio::time::sleep;
+
+use super::ReplayError;
+use super::ledger::Ledger;
+use super::report::{Refused, Report};
+
+/// The pauses between the tries of one request: a person waits, and a collector that restarts is back within these.
+const PAUSES: [Duration; 4] = [
+    Duration::from_millis(500),
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(4),
+];
+/// A collector may ask for a longer pause, up to this.
+const MAX_PAUSE: Duration = Duration::from_secs(60);
+
+/// The spans of one line, or of one long span.
+#[derive(Debug)]
+pub(super) struct Parcel {
+    pub(super) id: String,
+    pub(super) spans: u64,
+    /// An `ExportTraceServiceRequest`.
+    pub(super) request: Vec<u8>,
+}
+
+/// Gathers parcels until a request is full.
+#[derive(Debug)]
+pub(super) struct Delivery<'a> {
+    /// Nothing, where parcels are only counted.
+    sender: Option<&'a Sender>,
+    ledger: &'a mut Ledger,
+    waiting: Vec<Parcel>,
+    bytes: usize,
+}
+
+impl<'a> Delivery<'a> {
+    pub(super) fn new(sender: Option<&'a Sender>, ledger: &'a mut Ledger) -> Self {
+        Self {
+            sender,
+            ledger,
+            waiting: Vec::new(),
+            bytes: 0,
+        }
+    }
+
+    pub(super) fn was_sent_before(&self, id: &str) -> bool {
+        self.ledger.has(id)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// Adds a parcel, after those before it have been sent if it does not fit into one request with them.
+    pub(super) async fn put(
+        &mut self,
+        parcel: Parcel,
+        report: &mut Report,
+    ) -> Result<(), ReplayError> {
+        if self.bytes + parcel.request.len() > MAX_REQUEST_BYTES {
+            self.send(report).await?;
+        }
+        self.bytes += parcel.request.len();
+        self.waiting.push(parcel);
+        Ok(())
+    }
+
+    /// Sends what is waiting.
+    pub(super) async fn send(&mut self, report: &mut Report) -> Result<(), ReplayError> {
+        let parcels = std::mem::take(&mut self.waiting);
+        self.bytes = 0;
+        let Some(sender) = self.sender.filter(|_| !parcels.is_empty()) else {
+            report.left += parcels.iter().map(|parcel| parcel.spans).sum::<u64>();
+            return Ok(());
+        };
+        match self.send_together(sender, &parcels, report).await? {
+            Ok(()) => Ok(()),
+            // One span may be to blame: the rest is tried line by line.
+            Err(_) if parcels.len() > 1 => {
+                for parcel in parcels.chunks(1) {
+                    if let Err(text) = self.send_together(sender, parcel, report).await? {
+                        report.refuse(refused(&parcel[0], text));
+                    }
+                }
+                Ok(())
+            }
+            Err(text) => {
+                parcels
+                    .iter()
+                    .for_each(|parcel| report.refuse(refused(parcel, text.clone())));
+                Ok(())
+            }
+        }
+    }
+
+    /// Sends parcels as one request; the inner error is the collector's refusal of it.
+    async fn send_together(
+        &mut self,
+        sender: &Sender,
+        parcels: &[Parcel],
+        report: &mut Report,
+    ) -> Result<Result<(), String>, ReplayError> {
+        // Requests one behind the other are one request with the spans of all.
+        let request: Vec<u8> = parcels
+            .iter()
+            .flat_map(|parcel| &parcel.request)
+            .copied()
+            .collect();
+        let accepted = match patiently(sender, request.into(), report).await {
+            Ok(accepted) => accepted,
+            Err(SendFailure::Refused(text)) => return Ok(Err(text)),
+            Err(failure) => return Err(ReplayError::Unsent(failure)),
+        };
+        let spans: u64 = parcels.iter().map(|parcel| parcel.spans).sum();
+        let rejected = accepted.rejected.min(spans);
+        report.sent += spans - rejected;
+        report.reject(rejected, accepted.message);
+        // Those that were rejected must not be sent again either.
+        self.ledger
+            .enter(parcels.iter().map(|parcel| parcel.id.as_str()))?;
+        Ok(Ok(()))
+    }
+}
+
+fn refused(parcel: &Parcel, text: String) -> Refused {
+    Refused {
+        id: parcel.id.clone(),
+        spans: parcel.spans,
+        text,
+    }
+}
+
+/// Sends a request, a few times if need be.
+async fn patiently(
+    sender: &Sender,
+    request: Bytes,
+    report: &mut Report,
+) -> Result<Accepted, SendFailure> {
+    for pause in PAUSES {
+        report.requests += 1;
+        match sender.send(request.clone()).await {
+            Err(SendFailure::Passing { text, retry_after }) => {
+                let pause = pause.max(retry_after.unwrap_or_default()).min(MAX_PAUSE);
+                tracing::warn!(error = text, ?pause, "a request failed and is sent again");
+                sleep(pause).await;
+            }
+            outcome => return outcome,
+        }
+    }
+    report.requests += 1;
+    sender.send(request).await
+}

@@ -1,0 +1,195 @@
+//! What has been sent where: so that no span is sent twice, however often its log is read.
+
+use std::collections::HashSet;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+
+use super::line::is_id;
+
+/// The first line of every ledger.
+const TITLE: &str = "baton replay ledger 1";
+
+/// The ids that one endpoint has accepted, kept in a file with those of others: after the title, an id and an endpoint a line.
+#[derive(Debug)]
+pub(super) struct Ledger {
+    path: PathBuf,
+    endpoint: String,
+    sent: HashSet<String>,
+    /// Nothing, where nothing is to be written.
+    file: Option<File>,
+}
+
+/// Why a ledger cannot be used. Nothing has been sent then.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LedgerError {
+    #[error("the ledger {path} cannot be {attempt}")]
+    Io {
+        path: PathBuf,
+        attempt: &'static str,
+        source: io::Error,
+    },
+    #[error("the ledger {0} is in use by another replay")]
+    Busy(PathBuf),
+    #[error(
+        "line {line} of the ledger {path} is damaged: expected {expected}. Mend it, or name another ledger with --ledger; what was sent before is sent again then"
+    )]
+    Damaged {
+        path: PathBuf,
+        line: usize,
+        expected: &'static str,
+    },
+}
+
+impl Ledger {
+    /// Opens a ledger, or begins one, and keeps others from using it.
+    pub(super) fn open(path: &Path, endpoint: &str) -> Result<Self, LedgerError> {
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder).map_err(|error| failed(path, "created", error))?;
+        }
+        let mut options = OpenOptions::new();
+        let file = options.read(true).append(true).create(true).open(path);
+        let mut file = file.map_err(|error| failed(path, "opened for writing", error))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(LedgerError::Busy(path.to_owned())),
+            Err(TryLockError::Error(error)) => return Err(failed(path, "locked", error)),
+        }
+        let mut text = String::new();
+        let read = file.read_to_string(&mut text);
+        read.map_err(|error| failed(path, "read", error))?;
+        if text.is_empty() {
+            let written = writeln!(file, "{TITLE}").and_then(|()| file.sync_data());
+            written.map_err(|error| failed(path, "written", error))?;
+        }
+        Ok(Self {
+            sent: entries(&text, path, endpoint)?,
+            path: path.to_owned(),
+            endpoint: endpoint.to_owned(),
+            file: Some(file),
+        })
+    }
+
+    /// Reads a ledger without changing anything.
+    pub(super) fn look_at(path: &Path, endpoint: &str) -> Result<Self, LedgerError> {
+        let text = match fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+            Err(error) => return Err(failed(path, "read", error)),
+        };
+        Ok(Self {
+            sent: entries(&text, path, endpoint)?,
+            path: path.to_owned(),
+            endpoint: endpoint.to_owned(),
+            file: None,
+        })
+    }
+
+    pub(super) fn has(&self, id: &str) -> bool {
+        self.sent.contains(id)
+    }
+
+    /// Enters what the endpoint has accepted, and returns when it is on the disk.
+    pub(super) fn enter<'a>(
+        &mut self,
+        ids: impl Iterator<Item = &'a str>,
+    ) -> Result<(), LedgerError> {
+        let mut text = String::new();
+        for id in ids.filter(|id| !self.sent.contains(*id)) {
+            text.extend([id, " ", &self.endpoint, "\n"]);
+        }
+        let Some(file) = &mut self.file else {
+            return Ok(());
+        };
+        let written = file.write_all(text.as_bytes());
+        let written = written.and_then(|()| file.sync_data());
+        written.map_err(|error| failed(&self.path, "written", error))
+    }
+}
+
+fn failed(path: &Path, attempt: &'static str, source: io::Error) -> LedgerError {
+    LedgerError::Io {
+        path: path.to_owned(),
+        attempt,
+        source,
+    }
+}
+
+/// The ids that the endpoint has accepted.
+fn entries(text: &str, path: &Path, endpoint: &str) -> Result<HashSet<String>, LedgerError> {
+    let damaged = |at: usize, expected| LedgerError::Damaged {
+        path: path.to_owned(),
+        line: at + 1,
+        expected,
+    };
+    let mut sent = HashSet::new();
+    for (at, line) in text.split_inclusive('\n').enumerate() {
+        let line = line.strip_suffix('\n');
+        match (at, line) {
+            (0, Some(TITLE)) => {}
+            (0, _) => return Err(damaged(at, "the words \"baton replay ledger 1\"")),
+            (_, line) => {
+                let entry = line.and_then(|line| line.split_once(' '));
+                let entry = entry.filter(|(id, url)| is_id(id) && !url.contains(' '));
+                let (id, url) = entry.ok_or_else(|| damaged(at, "an id and an endpoint"))?;
+                if url == endpoint {
+                    sent.insert(id.to_owned());
+                }
+            }
+        }
+    }
+    Ok(sent)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ENDPOINT: &str = "http://collector:4318/v1/traces";
+
+    #[test]
+    fn what_was_entered_is_there_the_next_time_for_that_endpoint_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("new/ledger");
+        let mut ledger = Ledger::open(&path, ENDPOINT).unwrap();
+        ledger.enter(["a-0", "a-1"].into_iter()).unwrap();
+        assert!(matches!(
+            Ledger::open(&path, ENDPOINT),
+            Err(LedgerError::Busy(_))
+        ));
+        drop(ledger);
+        let ledger = Ledger::open(&path, ENDPOINT).unwrap();
+        assert!(ledger.has("a-0") && ledger.has("a-1") && !ledger.has("a-2"));
+        let other = Ledger::look_at(&path, "http://elsewhere").unwrap();
+        assert!(!other.has("a-0"));
+    }
+
+    #[test]
+    fn a_ledger_that_is_only_looked_at_is_not_created() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("new/ledger");
+        let mut ledger = Ledger::look_at(&path, ENDPOINT).unwrap();
+        ledger.enter(["a-0"].into_iter()).unwrap();
+        assert!(!path.exists() && !path.parent().unwrap().exists());
+    }
+
+    #[test]
+    fn whatever_is_no_entry_is_told_with_its_line() {
+        let path = Path::new("ledger");
+        for (text, line) in [
+            ("another file\n", 1),
+            ("baton replay ledger 2\n", 1),
+            ("baton replay ledger 1", 1),
+            ("baton replay ledger 1\na-0 http://x\nnonsense\n", 3),
+            ("baton replay ledger 1\na-0 http://x\na-1 http", 3),
+            ("baton replay ledger 1\n\n", 2),
+        ] {
+            let error = entries(text, path, ENDPOINT).unwrap_err().to_string();
+            assert!(
+                error.contains(&format!("line {line} of")),
+                "{text:?}: {error}"
+            );
+        }
+        assert!(entries("", path, ENDPOINT).unwrap().is_empty());
+    }
+}

@@ -1,0 +1,105 @@
+//! What a spill line says.
+
+use std::borrow::Cow;
+
+use baton_telemetry::replay;
+use baton_telemetry::spill::VERSION;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+/// No id is longer: 32 digits of a process and 20 of a line, with a dash between.
+const MAX_ID: usize = 64;
+
+/// A spill line: spans, or a fragment of one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Line {
+    /// Of these spans, in whatever log they are.
+    pub(super) id: String,
+    pub(super) spans: u64,
+    pub(super) content: Content,
+}
+
+/// What is in a line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Content {
+    /// Of an `ExportTraceServiceRequest`.
+    Request(Vec<u8>),
+    /// A piece of the text of one.
+    Fragment(Fragment),
+}
+
+/// A piece of the OTLP/JSON of a long span.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Fragment {
+    /// From 1.
+    pub(super) part: u32,
+    pub(super) parts: u32,
+    pub(super) text: String,
+}
+
+/// Why something that looks like a spill line cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Problem {
+    #[error("its beginning is missing")]
+    NoBeginning,
+    #[error("its end is missing")]
+    Cut,
+    #[error("it is of version {0}, and this baton knows version {VERSION}")]
+    Version(u64),
+    #[error("its member {0} is missing or makes no sense")]
+    Member(&'static str),
+    #[error("it is not JSON: {0}")]
+    Json(#[from] serde_json::Error),
+    #[error(transparent)]
+    Otlp(#[from] replay::InvalidJson),
+}
+
+/// As `baton_telemetry::spill` describes it.
+#[derive(Deserialize)]
+struct Wire<'a> {
+    #[serde(rename = "baton.spill")]
+    version: Option<u64>,
+    #[serde(borrow)]
+    id: Option<Cow<'a, str>>,
+    spans: Option<u64>,
+    #[serde(borrow)]
+    otlp: Option<&'a RawValue>,
+    part: Option<u32>,
+    parts: Option<u32>,
+    text: Option<String>,
+}
+
+impl Line {
+    /// Nothing where an object is no spill line: it holds the marker somewhere else.
+    pub(super) fn parse(text: &[u8]) -> Result<Option<Self>, Problem> {
+        let wire: Wire<'_> = serde_json::from_slice(text)?;
+        match wire.version {
+            None => return Ok(None),
+            Some(VERSION) => {}
+            Some(other) => return Err(Problem::Version(other)),
+        }
+        let id = wire.id.filter(|id| is_id(id));
+        let id = id.ok_or(Problem::Member("id"))?.into_owned();
+        let spans = wire.spans.ok_or(Problem::Member("spans"))?;
+        let content = match wire.otlp {
+            Some(otlp) => Content::Request(replay::request_from_json(otlp.get().as_bytes())?),
+            None => {
+                let part = wire.part.filter(|part| *part > 0);
+                let part = part.ok_or(Problem::Member("part"))?;
+                let parts = wire.parts.filter(|parts| *parts >= part);
+                Content::Fragment(Fragment {
+                    part,
+                    parts: parts.ok_or(Problem::Member("parts"))?,
+                    text: wire.text.ok_or(Problem::Member("text"))?,
+                })
+            }
+        };
+        Ok(Some(Self { id, spans, content }))
+    }
+}
+
+/// What can be an id, and stand as a word in the ledger.
+pub(super) fn is_id(text: &str) -> bool {
+    let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    (1..=MAX_ID).contains(&text.len()) && text.bytes().all(is_letter)
+}

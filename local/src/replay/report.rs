@@ -1,0 +1,178 @@
+//! What a replay found, and what became of it.
+
+use std::fmt;
+
+use serde_json::{Value, json};
+
+use super::fragments::Incomplete;
+
+/// As many single problems are told; there may be one for each line of a log.
+const MAX_TOLD: usize = 20;
+
+/// The account of one replay. Spans found are sent, sent before, left, rejected or refused; those of incomplete or damaged lines are not known.
+#[derive(Debug, Default)]
+pub(crate) struct Report {
+    pub(crate) endpoint: String,
+    /// Spill lines, fragments among them.
+    pub(crate) lines: u64,
+    /// Spans in them, each once.
+    pub(crate) spans: u64,
+    pub(crate) requests: u64,
+    /// Spans that the collector accepted.
+    pub(crate) sent: u64,
+    /// Spans that an earlier replay has sent, by the ledger, or that the log has more than once.
+    pub(crate) already: u64,
+    /// Spans that were only counted.
+    pub(crate) left: u64,
+    /// Spans that the collector rejected although it accepted the request with them.
+    pub(crate) rejected: u64,
+    pub(crate) collector_message: String,
+    pub(crate) refused: Vec<Refused>,
+    pub(crate) incomplete: Vec<Incomplete>,
+    pub(crate) damaged: Vec<Damaged>,
+    pub(crate) is_dry_run: bool,
+}
+
+/// Spans that the collector will never take.
+#[derive(Debug)]
+pub(crate) struct Refused {
+    pub(crate) id: String,
+    pub(crate) spans: u64,
+    pub(crate) text: String,
+}
+
+/// A line that looks like one of ours.
+#[derive(Debug)]
+pub(crate) struct Damaged {
+    pub(crate) file: String,
+    pub(crate) line: u64,
+    pub(crate) text: String,
+}
+
+impl Report {
+    /// Whether every span that was found is at the collector, or would be.
+    pub(crate) fn is_complete(&self) -> bool {
+        let problems = self.refused.len() + self.incomplete.len() + self.damaged.len();
+        problems == 0 && self.rejected == 0
+    }
+
+    pub(super) fn refuse(&mut self, refused: Refused) {
+        self.refused.push(refused);
+    }
+
+    pub(super) fn reject(&mut self, spans: u64, message: String) {
+        self.rejected += spans;
+        if spans > 0 {
+            self.collector_message = message;
+        }
+    }
+
+    fn refused_spans(&self) -> u64 {
+        self.refused.iter().map(|refused| refused.spans).sum()
+    }
+
+    /// For programs: one object.
+    pub(crate) fn to_json(&self) -> Value {
+        let refused = self.refused.iter().map(
+            |refused| json!({ "id": refused.id, "spans": refused.spans, "error": refused.text }),
+        );
+        let incomplete = self.incomplete.iter().map(|incomplete| {
+            json!({ "id": incomplete.id, "missing": incomplete.missing, "parts": incomplete.parts })
+        });
+        let damaged = self.damaged.iter().map(
+            |damaged| json!({ "file": damaged.file, "line": damaged.line, "error": damaged.text }),
+        );
+        json!({
+            "endpoint": self.endpoint,
+            "dry_run": self.is_dry_run,
+            "complete": self.is_complete(),
+            "lines": self.lines,
+            "requests": self.requests,
+            "spans": {
+                "found": self.spans,
+                "sent": self.sent,
+                "sent_before": self.already,
+                "not_sent": self.left,
+                "rejected": self.rejected,
+                "refused": self.refused_spans(),
+            },
+            "collector_message": self.collector_message,
+            "refused": refused.collect::<Vec<_>>(),
+            "incomplete": incomplete.collect::<Vec<_>>(),
+            "damaged": damaged.collect::<Vec<_>>(),
+        })
+    }
+}
+
+/// For people.
+impl fmt::Display for Report {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.lines == 0 && self.damaged.is_empty() {
+            return writeln!(formatter, "no spilled spans found");
+        }
+        let found = Count(self.spans, "span");
+        writeln!(
+            formatter,
+            "found         {found} in {}",
+            Count(self.lines, "line")
+        )?;
+        if self.is_dry_run {
+            writeln!(formatter, "would send    {}", Count(self.left, "span"))?;
+        } else {
+            let requests = Count(self.requests, "request");
+            let sent = Count(self.sent, "span");
+            writeln!(
+                formatter,
+                "sent          {sent} in {requests} to {}",
+                self.endpoint
+            )?;
+        }
+        for (what, spans) in [
+            ("sent before  ", self.already),
+            ("not sent     ", if self.is_dry_run { 0 } else { self.left }),
+            ("rejected     ", self.rejected),
+            ("refused      ", self.refused_spans()),
+        ] {
+            if spans > 0 {
+                writeln!(formatter, "{what} {}", Count(spans, "span"))?;
+            }
+        }
+        self.problems(formatter)
+    }
+}
+
+impl Report {
+    fn problems(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.rejected > 0 {
+            writeln!(formatter, "the collector says: {}", self.collector_message)?;
+        }
+        let refused = self.refused.iter().map(|refused| {
+            let Refused { id, spans, text } = refused;
+            format!("spill {id}: {} refused: {text}", Count(*spans, "span"))
+        });
+        let incomplete = self.incomplete.iter().map(ToString::to_string);
+        let damaged = self.damaged.iter().map(|damaged| {
+            let Damaged { file, line, text } = damaged;
+            format!("{file}, line {line}: a spill line is damaged: {text}")
+        });
+        let all: Vec<String> = refused.chain(incomplete).chain(damaged).collect();
+        for problem in all.iter().take(MAX_TOLD) {
+            writeln!(formatter, "{problem}")?;
+        }
+        match all.len().saturating_sub(MAX_TOLD) {
+            0 => Ok(()),
+            more => writeln!(formatter, "and {more} more of these: --json tells all"),
+        }
+    }
+}
+
+/// A number of things, in words.
+struct Count(u64, &'static str);
+
+impl fmt::Display for Count {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(number, noun) = self;
+        let plural = if *number == 1 { "" } else { "s" };
+        write!(formatter, "{number} {noun}{plural}")
+    }
+}

@@ -1,0 +1,223 @@
+//! What was spilled is found in whatever logs are kept in.
+
+mod wrappings;
+
+use super::fragments::Fragments;
+use super::joined::Joined;
+use super::line::{Content, Line};
+use super::scanner::Scanner;
+use baton_telemetry::replay::{request_from_json, spill};
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
+use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use prost::Message as _;
+use std::io::{BufReader, Read};
+use wrappings::{WRAPPINGS, Wrapping};
+
+/// A little less than the longest line.
+const LINE: usize = 261_000;
+
+fn span(number: usize, text: String) -> Span {
+    let value = Some(AnyValue {
+        value: Some(any_value::Value::StringValue(text)),
+    });
+    Span {
+        trace_id: vec![7; 16],
+        span_id: (number as u64 + 1).to_be_bytes().to_vec(),
+        name: format!("span {number}"),
+        start_time_unix_nano: 1_790_000_000_000_000_000,
+        attributes: vec![KeyValue {
+            key: "text".to_owned(),
+            value,
+            ..KeyValue::default()
+        }],
+        ..Span::default()
+    }
+}
+
+/// The lines that spans of such texts are spilled as.
+fn spilled(texts: &[String]) -> Vec<String> {
+    let spans = texts.iter().enumerate();
+    let scope_spans = ScopeSpans {
+        spans: spans
+            .map(|(number, text)| span(number, text.clone()))
+            .collect(),
+        ..ScopeSpans::default()
+    };
+    let resource_spans = vec![ResourceSpans {
+        scope_spans: vec![scope_spans],
+        ..ResourceSpans::default()
+    }];
+    let mut out = Vec::new();
+    spill(
+        &ExportTraceServiceRequest { resource_spans }.encode_to_vec(),
+        &mut out,
+    )
+    .unwrap();
+    let lines = String::from_utf8(out).unwrap();
+    lines.lines().map(str::to_owned).collect()
+}
+
+/// Reads so few bytes at once that everything is cut somewhere.
+struct Slow<R>(R, usize);
+
+impl<R: Read> Read for Slow<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let length = buffer.len().min(self.1);
+        self.0.read(&mut buffer[..length])
+    }
+}
+
+/// The spans in a log, in their order, and the problems.
+fn found(log: impl Read) -> (Vec<Span>, Vec<String>) {
+    let (mut spans, mut problems) = (Vec::new(), Vec::new());
+    let mut fragments = Fragments::new();
+    let mut scanner = Scanner::new(Joined::new(BufReader::new(log)));
+    while let Some(found) = scanner.next().unwrap() {
+        let request = match found.line {
+            Ok(Line {
+                content: Content::Request(request),
+                ..
+            }) => request,
+            Ok(Line {
+                id,
+                content: Content::Fragment(fragment),
+                ..
+            }) => match fragments.put(&id, fragment) {
+                Some(text) => request_from_json(text.as_bytes()).unwrap(),
+                None => continue,
+            },
+            Err(problem) => {
+                problems.push(format!("{}: {problem}", found.line_number));
+                continue;
+            }
+        };
+        let request = ExportTraceServiceRequest::decode(&*request).unwrap();
+        let scopes = request
+            .resource_spans
+            .into_iter()
+            .flat_map(|spans| spans.scope_spans);
+        spans.extend(scopes.flat_map(|scope| scope.spans));
+    }
+    problems.extend(std::iter::from_fn(|| fragments.oldest()).map(|missing| missing.to_string()));
+    (spans, problems)
+}
+
+fn check(texts: &[String], wrapping: &Wrapping, step: usize) {
+    let log = (wrapping.wrap)(&spilled(texts));
+    let (spans, problems) = found(Slow(&log[..], step));
+    let expected = texts
+        .iter()
+        .enumerate()
+        .map(|(number, text)| span(number, text.clone()));
+    assert!(problems.is_empty(), "{}: {problems:?}", wrapping.name);
+    assert_eq!(spans.len(), texts.len(), "{}", wrapping.name);
+    assert!(spans.into_iter().eq(expected), "{}", wrapping.name);
+}
+
+#[test]
+fn every_wrapping_is_looked_into() {
+    let long = "\u{1}\"\\é😀".repeat(60_000);
+    let texts = ["short \"quoted\" {text}, and C:\\path\n", &long, "<&>"].map(str::to_owned);
+    for wrapping in WRAPPINGS {
+        check(&texts, wrapping, 40_000);
+    }
+}
+
+#[test]
+fn a_log_may_be_read_byte_by_byte() {
+    for wrapping in WRAPPINGS {
+        check(&["a \"quoted\" text".to_owned()], wrapping, 1);
+    }
+}
+
+#[test]
+fn lines_of_others_are_passed_over() {
+    for text in [
+        "",
+        "START RequestId: 1\nINFO baton.spill is a word here\n",
+        "{\"message\":\"baton.spill\"}\n{\"key\":\"baton.spill\",\"value\":1}\n",
+        "{\"message\":\"the member \\\"baton.spill\\\" is ours\"}\n",
+    ] {
+        assert_eq!(found(text.as_bytes()), (vec![], vec![]), "{text}");
+    }
+}
+
+#[test]
+fn what_is_damaged_is_told_with_its_line_and_the_rest_is_found() {
+    let lines = spilled(&["one".to_owned()]);
+    let line = &lines[0];
+    let half = line.len() * 3 / 4;
+    let other = line.replace("\"baton.spill\":1", "\"baton.spill\":2");
+    let log = [
+        &line[..half],
+        line,
+        &line[40..],
+        line,
+        &other,
+        &line[..half],
+    ]
+    .join("\n");
+    let (spans, problems) = found(log.as_bytes());
+    assert_eq!(spans.len(), 2, "{problems:?}");
+    let starts: Vec<_> = problems
+        .iter()
+        .filter_map(|problem| problem.split_once(": "))
+        .collect();
+    let numbers: Vec<_> = starts.iter().map(|(number, _)| *number).collect();
+    assert_eq!(numbers, ["1", "3", "5", "6"], "{problems:?}");
+    assert!(starts[2].1.contains("version 2"), "{problems:?}");
+}
+
+#[test]
+fn a_missing_fragment_is_named() {
+    let mut lines = spilled(&["x".repeat(3 * LINE), "short".to_owned()]);
+    let fragments = lines.len() - 1;
+    lines.remove(1);
+    let (spans, problems) = found(lines.join("\n").as_bytes());
+    assert_eq!(spans.len(), 1);
+    let expected = format!("fragment 2 of {fragments} is missing");
+    assert!(problems[0].ends_with(&expected), "{problems:?}");
+}
+
+fn text() -> impl Strategy<Value = String> {
+    let length = prop_oneof![
+        0..200_usize,
+        LINE - 500..LINE + 1500,
+        LINE / 2 - 500..LINE / 2 + 500
+    ];
+    let piece = prop_oneof![Just("x"), Just("\""), Just("\\é"), Just("\n"), Just("{}")];
+    (length, piece).prop_map(|(length, piece)| piece.repeat(length / piece.len()))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+    #[test]
+    fn spans_of_any_size_are_found_in_any_wrapping(
+        texts in vec(text(), 0..4),
+        wrapping in 0..WRAPPINGS.len(),
+        step in 1000..70_000_usize,
+    ) {
+        check(&texts, &WRAPPINGS[wrapping], step);
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_make_it_panic(
+        pieces in vec(prop_oneof![
+            vec(any::<u8>(), 0..9),
+            Just(b"\"baton.spill\":1".to_vec()),
+            Just(b"{\\\"baton.spill\\\":1,\\\"id\\\":\\\"a\\\"".to_vec()),
+            Just(b"{\"\"baton.spill\"\":1,".to_vec()),
+            Just(b"\"part\":1,\"parts\":2,\"text\":\"\\u00".to_vec()),
+            Just(b"{\"id\":\"a-0\",\"spans\":1,\"otlp\":{\"resourceSpans\":[]},".to_vec()),
+            Just(b"}\n".to_vec()),
+        ], 0..20),
+        step in 1..9_usize,
+    ) {
+        found(Slow(&pieces.concat()[..], step));
+    }
+}

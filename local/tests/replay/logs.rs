@@ -1,0 +1,114 @@
+//! Logs of all kinds, and what is missing in them.
+
+use std::io::Write as _;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use serde_json::json;
+
+use crate::support::{Collector, Desk, span, spilled};
+
+#[tokio::test]
+async fn a_missing_fragment_is_named_and_the_rest_is_sent() {
+    let collector = Collector::start().await;
+    let mut lines = spilled(&[span("a", 10), span("long", 700_000)]);
+    let fragments = lines.len() - 1;
+    lines.remove(2);
+    let desk = Desk::new(lines.join("\n"));
+    let said = desk.replay(&collector, &[]).await;
+    assert_eq!(said.code, Some(1), "{}", said.err);
+    let told = format!(": fragment 2 of {fragments} is missing");
+    assert!(said.out.contains(&told), "{}", said.out);
+    assert_eq!(collector.spans(), [span("a", 10)]);
+}
+
+#[tokio::test]
+async fn packed_files_and_standard_input_are_read() {
+    let collector = Collector::start().await;
+    let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
+    packed
+        .write_all(spilled(&[span("packed", 10)])[0].as_bytes())
+        .unwrap();
+    let desk = Desk::new(packed.finish().unwrap());
+    let events = json!({ "events": [{ "message": spilled(&[span("piped", 10)])[0] }] });
+    let input = format!("{events:#}");
+    let arguments = ["log", "-", "--endpoint", &collector.endpoint];
+    let said = desk.run(&arguments, &[], input.as_bytes()).await;
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    assert_eq!(
+        collector.spans(),
+        ["packed", "piped"].map(|name| span(name, 10))
+    );
+}
+
+#[tokio::test]
+async fn a_file_that_is_cut_off_is_told_and_what_it_has_is_sent() {
+    let collector = Collector::start().await;
+    let mut packed = GzEncoder::new(Vec::new(), Compression::none());
+    packed
+        .write_all(spilled(&[span("a", 10)])[0].as_bytes())
+        .unwrap();
+    packed.write_all(&[b'\n'; 200_000]).unwrap();
+    let mut packed = packed.finish().unwrap();
+    packed.truncate(150_000);
+    let desk = Desk::new(packed);
+    let said = desk.replay(&collector, &[]).await;
+    assert_eq!(
+        (said.code, collector.spans().len()),
+        (Some(1), 1),
+        "{}",
+        said.err
+    );
+    assert!(
+        said.err.contains("log cannot be read to its end"),
+        "{}",
+        said.err
+    );
+}
+
+#[tokio::test]
+async fn a_file_that_is_not_there_is_told_before_anything_is_sent() {
+    let collector = Collector::start().await;
+    let desk = Desk::new(spilled(&[span("a", 10)]).join("\n"));
+    for missing in ["missing", "."] {
+        let said = desk.replay(&collector, &[missing]).await;
+        assert!(
+            said.err.contains(&format!("{missing} cannot be opened")),
+            "{}",
+            said.err
+        );
+        assert_eq!(said.code, Some(4));
+    }
+    assert!(collector.requests().is_empty());
+}
+
+#[tokio::test]
+async fn a_log_without_spans_is_no_error() {
+    let collector = Collector::start().await;
+    let desk = Desk::new("START\nEND\n");
+    let said = desk.replay(&collector, &[]).await;
+    assert_eq!(
+        (said.code, said.out.as_str()),
+        (Some(0), "no spilled spans found\n")
+    );
+}
+
+#[tokio::test]
+async fn ten_thousand_spans_go_out_in_requests_that_collectors_take() {
+    let collector = Collector::start().await;
+    let spans: Vec<_> = (0..10_000)
+        .map(|number| span(&format!("{number:05}"), 800))
+        .collect();
+    let desk = Desk::new(spilled(&spans).join("\n"));
+    let said = desk.replay(&collector, &[]).await;
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    assert!(collector.spans() == spans);
+    let limit = 3 * 1024 * 1024 + 512 * 1024;
+    let requests = collector.requests();
+    let least = requests.iter().sum::<usize>().div_ceil(limit);
+    assert!(
+        requests.iter().all(|length| *length <= limit),
+        "{requests:?}"
+    );
+    assert_eq!(requests.len(), least, "{requests:?}");
+}

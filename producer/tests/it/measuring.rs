@@ -1,0 +1,71 @@
+use crate::support::client;
+use crate::support::fake_sqs::Reply;
+use crate::support::{Api, VALID};
+
+const DURATION: &str = "http.server.request.duration";
+
+/// The boundaries that the HTTP conventions advise.
+const ADVISED: [f64; 14] = [
+    0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
+];
+
+#[tokio::test]
+async fn every_request_is_measured_by_method_route_and_outcome() {
+    let api = Api::start().await;
+    api.onboard(&[]).await;
+    api.onboard(&[]).await;
+    api.get("/healthz").await;
+    api.get("/no/such/route").await;
+    client::request(api.address, "BREW", "/onboarding", &[], "").await;
+    api.sqs
+        .reply_with([Reply::Error(400, "QueueDoesNotExist", "QueueDoesNotExist")]);
+    api.onboard(&[]).await;
+    let series = api.metrics.series(DURATION);
+    let found: Vec<(u64, String)> = series
+        .iter()
+        .map(|series| (series.count, series.attributes.join(" ")))
+        .collect();
+    let expected = [
+        (
+            1,
+            "error.type=502 http.request.method=POST http.response.status_code=502 http.route=/onboarding url.scheme=http",
+        ),
+        (
+            1,
+            "http.request.method=GET http.response.status_code=404 url.scheme=http",
+        ),
+        (
+            2,
+            "http.request.method=POST http.response.status_code=202 http.route=/onboarding url.scheme=http",
+        ),
+        (
+            1,
+            "http.request.method=_OTHER http.response.status_code=405 http.route=/onboarding url.scheme=http",
+        ),
+    ];
+    assert_eq!(
+        found,
+        expected.map(|(count, text)| (count, text.to_owned()))
+    );
+    for series in series {
+        assert_eq!(series.bounds, ADVISED);
+        assert!((0.0..10.0).contains(&series.sum), "{series:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_request_whose_client_goes_away_is_measured_as_cancelled() {
+    let api = Api::start().await;
+    api.sqs.reply_with([Reply::Held]);
+    let request = client::onboarding_request(VALID, VALID.len());
+    let connection = client::said(api.address, &request).await;
+    api.sqs.call_arrived().await;
+    drop(connection);
+    api.spans.ended("POST /onboarding").await;
+    let expected =
+        "error.type=cancelled http.request.method=POST http.route=/onboarding url.scheme=http";
+    assert_eq!(
+        api.metrics.series(DURATION)[0].attributes.join(" "),
+        expected
+    );
+}

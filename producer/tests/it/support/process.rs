@@ -1,0 +1,85 @@
+//! The binary as a process of its own.
+
+use std::net::SocketAddr;
+use std::process::Stdio;
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
+
+use super::fake_sqs::FakeSqs;
+
+/// How long the process may take to end once it has been told to.
+const ENDS_WITHIN: Duration = Duration::from_secs(20);
+
+/// A producer that serves.
+#[derive(Debug)]
+pub(crate) struct Process {
+    pub(crate) address: SocketAddr,
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+    /// What it wrote until it listened.
+    beginning: Vec<Value>,
+}
+
+impl Process {
+    /// With `variables` in its environment, beside those that it needs.
+    pub(crate) async fn start(sqs: &FakeSqs, variables: &[(&str, &str)]) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_onboarding-api"));
+        command.env_clear().stdin(Stdio::null()).kill_on_drop(true);
+        let queue = format!("http://{}/000000000000/onboarding", sqs.address);
+        command
+            .env("AWS_CONFIG_FILE", "/dev/null")
+            .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+            .env("AWS_EC2_METADATA_DISABLED", "true")
+            .env("AWS_REGION", "eu-west-1")
+            .env("AWS_ENDPOINT_URL_SQS", format!("http://{}", sqs.address))
+            .env("AWS_ACCESS_KEY_ID", "test")
+            .env("AWS_SECRET_ACCESS_KEY", "test")
+            .env("QUEUE_URL", queue)
+            .env("LISTEN_ADDR", "127.0.0.1:0")
+            .envs(variables.iter().copied())
+            .stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut beginning = Vec::new();
+        let address = loop {
+            let line = lines.next_line().await.unwrap().expect("it listens");
+            let line: Value = serde_json::from_str(&line).unwrap();
+            beginning.push(line.clone());
+            if line["message"] == "listening" {
+                break line["address"].as_str().unwrap().parse().unwrap();
+            }
+        };
+        Self {
+            address,
+            child,
+            lines,
+            beginning,
+        }
+    }
+
+    /// What tells it to stop, at any time.
+    pub(crate) fn terminator(&self) -> impl Future<Output = ()> + Send + 'static {
+        let pid = self.child.id().unwrap().to_string();
+        async move {
+            let sent = Command::new("kill").args(["-TERM", &pid]).status().await;
+            assert!(sent.unwrap().success());
+        }
+    }
+
+    /// All that it has written, once it has ended well.
+    pub(crate) async fn into_log(mut self) -> Vec<Value> {
+        let mut log = self.beginning;
+        let rest = async {
+            while let Some(line) = self.lines.next_line().await.unwrap() {
+                log.push(serde_json::from_str(&line).unwrap());
+            }
+            self.child.wait().await.unwrap()
+        };
+        let status = tokio::time::timeout(ENDS_WITHIN, rest).await;
+        assert!(status.expect("it ends in time").success());
+        log
+    }
+}

@@ -1,0 +1,219 @@
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use http::Request;
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Bytes;
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use tokio::net::TcpStream;
+
+use crate::support::VALID;
+use crate::support::collector::{Collector, Manner, body};
+use crate::support::fake_sqs::{FakeSqs, Reply};
+use crate::support::process::Process;
+
+const REFUSES: Reply = Reply::Error(400, "QueueDoesNotExist", "QueueDoesNotExist");
+
+/// More than a busy machine needs for some hundred requests.
+const LOADED_WITHIN: Duration = Duration::from_secs(30);
+
+/// What all of these tests export.
+fn exporting(endpoint: &str) -> Vec<(&'static str, &str)> {
+    vec![
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint),
+        ("OTEL_LOGS_EXPORTER", "otlp"),
+        ("RUST_LOG", "info,baton_telemetry=debug"),
+    ]
+}
+
+/// A client that keeps its connection.
+struct Client(SendRequest<Full<Bytes>>);
+
+impl Client {
+    async fn connect(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        let (sender, connection) = handshake(TokioIo::new(stream)).await.unwrap();
+        tokio::spawn(connection);
+        Self(sender)
+    }
+
+    /// The status and the trace of an onboarding that was answered.
+    async fn onboard(&mut self) -> Option<(u16, Option<String>)> {
+        let request = Request::post("/onboarding")
+            .header("host", "api.example.com")
+            .header("content-type", "application/json")
+            .body(Full::new(Bytes::from_static(VALID.as_bytes())))
+            .unwrap();
+        self.0.ready().await.ok()?;
+        let response = self.0.send_request(request).await.ok()?;
+        let status = response.status().as_u16();
+        let body = response.into_body().collect().await.ok()?.to_bytes();
+        let body: Value = serde_json::from_slice(&body).unwrap();
+        Some((status, body["trace_id"].as_str().map(str::to_owned)))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stop_under_load_loses_no_signal_of_an_answered_request() {
+    const CLIENTS: usize = 4;
+    let (sqs, collector) = (
+        FakeSqs::start().await,
+        Collector::start(Manner::Takes).await,
+    );
+    sqs.reply_with([REFUSES; 7]);
+    let endpoint = format!("http://{}", collector.address);
+    let process = Process::start(&sqs, &exporting(&endpoint)).await;
+    let (address, terminator) = (process.address, process.terminator());
+    let clients = (0..CLIENTS).map(|_| {
+        tokio::spawn(async move {
+            let mut client = Client::connect(address).await;
+            let mut answered = Vec::new();
+            // Until the server closes the connection.
+            while let Some(answer) = client.onboard().await {
+                answered.push(answer);
+            }
+            answered
+        })
+    });
+    let clients: Vec<_> = clients.collect();
+    let loaded = async {
+        while sqs.calls().len() < 300 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let loaded = tokio::time::timeout(LOADED_WITHIN, loaded).await;
+    loaded.expect("the clients get answers");
+    terminator.await;
+    let mut answered = Vec::new();
+    for client in clients {
+        answered.extend(client.await.unwrap());
+    }
+    let log = process.into_log().await;
+    let accepted: Vec<&String> = answered
+        .iter()
+        .filter_map(|(_, trace)| trace.as_ref())
+        .collect();
+    let refused = answered.len() - accepted.len();
+    assert_eq!(refused, 7);
+    let spans = collector.spans();
+    for trace in &accepted {
+        let of_trace = spans.iter().filter(|span| hex(&span.trace_id) == **trace);
+        assert_eq!(of_trace.count(), 2, "{trace}");
+    }
+    let counts = collector.counts("http.server.request.duration", "http.response.status_code");
+    // The last answer of each connection may have been measured and not have arrived.
+    let measured = usize::try_from(counts["202"]).unwrap();
+    assert!(
+        (accepted.len()..=accepted.len() + CLIENTS).contains(&measured),
+        "{counts:?}"
+    );
+    assert_eq!(counts["502"], 7);
+    let records = collector.log_records();
+    let with_text = |text: &str| records.iter().filter(|record| body(record) == text).count();
+    assert_eq!((with_text("message refused"), with_text("stopped")), (7, 1));
+    assert!(
+        records
+            .iter()
+            .filter(|record| body(record) == "message refused")
+            .all(|record| record.trace_id.len() == 16)
+    );
+    assert_eq!(losses(&log), (0, 0));
+}
+
+#[tokio::test]
+async fn requests_that_are_given_up_at_the_end_are_in_traces_and_metrics() {
+    let (sqs, collector) = (
+        FakeSqs::start().await,
+        Collector::start(Manner::Takes).await,
+    );
+    sqs.reply_with([Reply::Silence]);
+    let endpoint = format!("http://{}", collector.address);
+    let mut variables = exporting(&endpoint);
+    variables.push(("SHUTDOWN_TIMEOUT", "0"));
+    let process = Process::start(&sqs, &variables).await;
+    let mut client = Client::connect(process.address).await;
+    let request = tokio::spawn(async move { client.onboard().await });
+    sqs.call_arrived().await;
+    process.terminator().await;
+    let log = process.into_log().await;
+    assert_eq!(request.await.unwrap(), None);
+    let mut names: Vec<String> = collector
+        .spans()
+        .into_iter()
+        .map(|span| span.name)
+        .collect();
+    names.sort_unstable();
+    assert_eq!(names, ["POST /onboarding", "send onboarding"]);
+    let counts = collector.counts("http.server.request.duration", "error.type");
+    assert_eq!(counts["cancelled"], 1);
+    assert_eq!(losses(&log), (0, 0));
+}
+
+/// Spilled and dropped spans, as the last flush told of them.
+fn losses(log: &[Value]) -> (u64, u64) {
+    let mut flushes = log
+        .iter()
+        .filter(|line| line["message"] == "telemetry flushed");
+    let last = flushes.next_back().expect("a flush was logged");
+    let count = |name: &str| last[name].as_u64().unwrap();
+    let sum = count("spans_exported") + count("spans_spilled") + count("spans_dropped");
+    assert_eq!(
+        count("spans_finished"),
+        sum + count("spans_pending"),
+        "{last}"
+    );
+    (count("spans_spilled"), count("spans_dropped"))
+}
+
+/// How long a request took in the median, of so many that a producer answered while its collector was like this; its log, and how long the
+/// process took to end.
+async fn median(manner: Manner, requests: usize) -> (Duration, Vec<Value>, Duration) {
+    let (sqs, collector) = (FakeSqs::start().await, Collector::start(manner).await);
+    let endpoint = format!("http://{}", collector.address);
+    let mut variables = exporting(&endpoint);
+    variables.extend([
+        ("OTEL_BSP_MAX_QUEUE_SIZE", "1000"),
+        ("OTEL_BSP_SCHEDULE_DELAY", "50"),
+        ("BATON_SPILL", "none"),
+    ]);
+    let process = Process::start(&sqs, &variables).await;
+    let mut client = Client::connect(process.address).await;
+    let mut times = Vec::with_capacity(requests);
+    for _ in 0..requests {
+        let began = Instant::now();
+        assert_eq!(client.onboard().await.unwrap().0, 202);
+        times.push(began.elapsed());
+    }
+    let terminated = Instant::now();
+    process.terminator().await;
+    let log = process.into_log().await;
+    times.sort_unstable();
+    (times[times.len() / 2], log, terminated.elapsed())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_collector_that_hangs_slows_no_request_and_what_does_not_fit_is_counted() {
+    const REQUESTS: usize = 2_000;
+    let (working, log, _) = median(Manner::Takes, REQUESTS).await;
+    assert_eq!(losses(&log), (0, 0));
+    let (hanging, log, ended_after) = median(Manner::Hangs, REQUESTS).await;
+    // A request that waited for the collector would take fifty milliseconds and more; what is allowed here is what a busy machine does.
+    assert!(
+        hanging < 2 * working + Duration::from_millis(5),
+        "{hanging:?}, {working:?}"
+    );
+    let (spilled, dropped) = losses(&log);
+    assert!(
+        spilled == 0 && dropped >= 2 * REQUESTS as u64 - 1000 - 500,
+        "{dropped}"
+    );
+    // Three seconds for the last spans, and none for requests.
+    assert!(ended_after < Duration::from_secs(6), "{ended_after:?}");
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,111 @@
+//! Log records, beside those of the crate that everybody makes them with, and those of the public layer.
+
+use super::*;
+use crate::buffer::{Bounds, Whose};
+use opentelemetry::InstrumentationScope;
+use opentelemetry_appender_tracing::layer::OpenTelemetryTracingBridge;
+use opentelemetry_proto::tonic::common::v1::any_value;
+use opentelemetry_proto::tonic::logs::v1::{LogRecord, ScopeLogs};
+use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::logs::{LogProcessor, SdkLogRecord, SdkLoggerProvider};
+use prost::Message as _;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tracing::{Subscriber, debug, error, info, trace, warn};
+
+fn buffer() -> Buffer {
+    Buffer::new(Bounds {
+        records: 1000,
+        bytes: 1 << 20,
+    })
+}
+
+/// What the buffer would send, in its order.
+fn taken(buffer: &Buffer) -> Vec<ScopeLogs> {
+    let taken = buffer.take(Whose::Everyone);
+    let chunks = taken.next_request(usize::MAX);
+    chunks
+        .iter()
+        .map(|chunk| ScopeLogs::decode(&*chunk.bytes).unwrap())
+        .collect()
+}
+
+fn log_in(subscriber: impl Subscriber + Send + Sync, log: impl FnOnce()) {
+    // As for lines.
+    let _second = Dispatch::new(NoSubscriber::new());
+    tracing::subscriber::with_default(subscriber, log);
+}
+
+/// Keeps the records of the usual crate.
+#[derive(Debug, Clone, Default)]
+struct Theirs(Arc<Mutex<Vec<LogRecord>>>);
+
+impl LogProcessor for Theirs {
+    fn emit(&self, record: &mut SdkLogRecord, _: &InstrumentationScope) {
+        self.0.lock().unwrap().push((&*record).into());
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        Ok(())
+    }
+
+    fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
+        Ok(())
+    }
+}
+
+/// Events of every kind but those with an error, of which the usual crate keeps the outermost text only.
+fn log_a_bit_of_everything() {
+    trace!(target: "everything", "no fields");
+    debug!(target: "everything", only = "fields");
+    info!(target: "everything", a = 1, b = -1i64, c = u64::MAX, d = i128::MIN, e = 7u128, "numbers");
+    warn!(target: "everything", a = 1.5, b = f64::INFINITY, c = true, "others {}", 1);
+    error!(target: "everything", a = "text", b = ?Some("text"), c = %"text", d = &b"\x00\xff"[..], "texts");
+    let long = "€".repeat(100);
+    info!(target: "everything", long, empty = "", none = None::<u8>, "{long}");
+}
+
+#[test]
+fn records_are_those_of_the_crate_that_everybody_makes_them_with() {
+    let theirs = Theirs::default();
+    let provider = SdkLoggerProvider::builder();
+    let provider = provider.with_log_processor(theirs.clone()).build();
+    let ours = buffer();
+    let _active = Context::new().with_remote_span_context(span()).attach();
+    let events = Events::new(LogFormat::Json, Output::captured(), Some(ours.clone()));
+    let bridge = OpenTelemetryTracingBridge::new(&provider);
+    let both = tracing_subscriber::registry().with(events).with(bridge);
+    log_in(both, log_a_bit_of_everything);
+    let mut scopes = taken(&ours);
+    assert_eq!(scopes.len(), 1);
+    assert_eq!(scopes[0].scope.take().unwrap().name, "everything");
+    let theirs = theirs.0.lock().unwrap().clone();
+    assert_eq!(theirs.len(), 6);
+    assert_eq!(scopes[0].log_records.len(), theirs.len());
+    for (ours, mut theirs) in scopes.remove(0).log_records.into_iter().zip(theirs) {
+        // They leave the time to whoever observes, and make a place in the source the name of an event that has none.
+        theirs.time_unix_nano = ours.time_unix_nano;
+        theirs.observed_time_unix_nano = ours.observed_time_unix_nano;
+        assert!(theirs.event_name.starts_with("event "));
+        theirs.event_name.clear();
+        assert_eq!(ours, theirs);
+    }
+}
+
+/// A subscriber of the program's own: nothing of it is ours but the layer.
+#[test]
+fn the_public_layer_makes_records_once_telemetry_is_set_up() {
+    let subscriber = tracing_subscriber::registry().with(log_layer());
+    let exported = buffer();
+    log_in(subscriber, || {
+        info!(target: "orders", "before");
+        layer::announce(exported.clone());
+        info!(target: "orders", "after");
+        error!(target: "hyper::client", "of an export");
+    });
+    let mut scopes = taken(&exported);
+    let record = scopes.remove(0).log_records.remove(0);
+    let body = record.body.unwrap().value.unwrap();
+    assert_eq!(body, any_value::Value::StringValue("after".into()));
+    assert_eq!(exported.counts().finished, 1);
+}

@@ -1,0 +1,137 @@
+//! Sending spilled spans on: what `baton replay` needs of this crate.
+
+mod spilled;
+
+pub use spilled::spill;
+
+use crate::config::{self, Problem};
+use crate::export::PartialSuccess;
+use crate::http::Frames;
+use crate::logs::chain;
+use crate::otlp_json;
+use crate::signal::Signal;
+use crate::transport::{Transport, TransportError};
+use bytes::Bytes;
+use std::fmt;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Requests are to be shorter than this: collectors take 4 MiB by default.
+pub const MAX_REQUEST_BYTES: usize = crate::export::MAX_REQUEST_BYTES;
+
+/// The way to the collector that spans are exported to.
+#[derive(Debug)]
+pub struct Sender {
+    transport: Transport,
+    endpoint: String,
+}
+
+/// Variables of the environment that cannot be used: one line for each, naming it and the form expected.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InvalidEnvironment(Vec<Problem>);
+
+impl fmt::Display for InvalidEnvironment {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, problem) in self.0.iter().enumerate() {
+            let separator = if at > 0 { "\n" } else { "" };
+            write!(formatter, "{separator}{problem}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for InvalidEnvironment {}
+
+/// What became of a request that the collector accepted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Accepted {
+    /// So many of its spans the collector will not take, now or later.
+    pub rejected: u64,
+    /// What it says of them.
+    pub message: String,
+}
+
+/// Why a request was not accepted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SendFailure {
+    /// The collector will never take this request, but perhaps others.
+    #[error("{0}")]
+    Refused(String),
+    /// The collector takes no request with these headers.
+    #[error("{0}: are the headers right that OTEL_EXPORTER_OTLP_HEADERS says?")]
+    Unauthorized(String),
+    /// The same request may succeed later.
+    #[error("{text}")]
+    Passing {
+        /// What happened.
+        text: String,
+        /// When the collector wants to be asked again, if it says so.
+        retry_after: Option<Duration>,
+    },
+}
+
+impl Sender {
+    /// Takes `OTEL_EXPORTER_OTLP_*` as for the export of traces, with `endpoint` in the place of `OTEL_EXPORTER_OTLP_ENDPOINT` and of its
+    /// form for traces, if there is one. `OTEL_SDK_DISABLED` and `OTEL_TRACES_EXPORTER` do not count: whoever sends spans again wants to.
+    ///
+    /// # Errors
+    /// When something in the environment is wrong: unlike a service, a person can be told.
+    pub fn from_env(endpoint: Option<&str>) -> Result<Self, InvalidEnvironment> {
+        let otlp = config::traces_for_replay(endpoint).map_err(InvalidEnvironment)?;
+        Ok(Self {
+            endpoint: otlp.endpoint.to_string(),
+            transport: Transport::new(Signal::Traces, &otlp),
+        })
+    }
+
+    /// Where requests go: a URL without secrets.
+    #[must_use]
+    pub fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    /// Sends an `ExportTraceServiceRequest` once, with the time that `OTEL_EXPORTER_OTLP_TIMEOUT` gives it.
+    ///
+    /// # Errors
+    /// When the collector did not accept it, or did not answer.
+    pub async fn send(&self, request: Bytes) -> Result<Accepted, SendFailure> {
+        let mut frames = Frames::default();
+        frames.push(request);
+        let deadline: Instant = self.transport.patience();
+        let answer = self.transport.send(frames, deadline).await;
+        let answer = answer.map_err(failure)?;
+        let partial = PartialSuccess::read(&answer);
+        Ok(partial.map_or_else(Accepted::default, |partial| Accepted {
+            rejected: partial.rejected,
+            message: partial.message().into_owned(),
+        }))
+    }
+}
+
+fn failure(error: TransportError) -> SendFailure {
+    let text = chain(&error);
+    match error {
+        error if error.is_unauthorized() => SendFailure::Unauthorized(text),
+        TransportError::Refused(_) => SendFailure::Refused(text),
+        TransportError::Unavailable { retry_after, .. } => {
+            SendFailure::Passing { text, retry_after }
+        }
+        TransportError::Send(_) => SendFailure::Passing {
+            text,
+            retry_after: None,
+        },
+    }
+}
+
+/// OTLP/JSON that is no `ExportTraceServiceRequest`.
+#[derive(Debug, thiserror::Error)]
+#[error("not OTLP/JSON of traces")]
+pub struct InvalidJson(#[from] serde_json::Error);
+
+/// Turns an `ExportTraceServiceRequest` from OTLP/JSON into protobuf. Several of them one behind the other are one request with all spans.
+///
+/// # Errors
+/// When the text is not such a request.
+pub fn request_from_json(json: &[u8]) -> Result<Vec<u8>, InvalidJson> {
+    Ok(otlp_json::read(Signal::Traces, json)?)
+}

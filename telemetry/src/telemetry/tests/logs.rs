@@ -1,0 +1,332 @@
+//! Log records that go the same way as spans, at the same time.
+
+use super::*;
+use crate::buffer::Counts;
+use crate::logs::Capture;
+use crate::request_id::with_request_id;
+use opentelemetry::Context;
+use opentelemetry::trace::TraceContextExt as _;
+use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
+use opentelemetry_proto::tonic::logs::v1::{LogRecord, ScopeLogs};
+use std::time::{SystemTime, UNIX_EPOCH};
+use tracing::{debug, error, info, trace, warn};
+
+const OTLP: (&str, &str) = ("OTEL_LOGS_EXPORTER", "otlp");
+
+/// Telemetry that exports log records, and this thread's subscriber that makes them.
+async fn logging(sink: &Sink, more: &[(&'static str, &'static str)]) -> (Telemetry, Capture) {
+    let telemetry = telemetry(sink, &[&[OTLP], more].concat()).await;
+    let buffer = telemetry.shared.logs.as_ref().unwrap().buffer.clone();
+    let capture = Capture::with_records(buffer);
+    (telemetry, capture)
+}
+
+fn scopes(sink: &Sink) -> Vec<ScopeLogs> {
+    let resources = sink.accepted_logs();
+    resources
+        .into_iter()
+        .flat_map(|resource| resource.scope_logs)
+        .collect()
+}
+
+fn records(sink: &Sink) -> Vec<LogRecord> {
+    let scopes = scopes(sink);
+    scopes
+        .into_iter()
+        .flat_map(|scope| scope.log_records)
+        .collect()
+}
+
+fn text(value: Option<AnyValue>) -> String {
+    match value.unwrap().value.unwrap() {
+        any_value::Value::StringValue(text) => text,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn bodies(sink: &Sink) -> Vec<String> {
+    let records = records(sink).into_iter();
+    records.map(|record| text(record.body)).collect()
+}
+
+fn attribute(record: &LogRecord, key: &str) -> Option<any_value::Value> {
+    let mut found = record.attributes.iter().filter(|entry| entry.key == key);
+    let KeyValue { value, .. } = found.next()?;
+    assert!(found.next().is_none(), "{key} is there twice");
+    value.clone()?.value
+}
+
+fn counts(telemetry: &Telemetry) -> Counts {
+    telemetry.shared.logs.as_ref().unwrap().buffer.counts()
+}
+
+#[tokio::test]
+async fn a_record_arrives_with_everything_that_is_known_of_it() {
+    let sink = Sink::start(&[]).await;
+    let (telemetry, _capture) = logging(&sink, &[]).await;
+    let span = telemetry.tracer("test", "1.0.0").start("span");
+    let context = with_request_id(&Context::new().with_span(span), "request-1".into());
+    let expected = context.span().span_context().clone();
+    let before = SystemTime::now();
+    {
+        let _active = context.clone().attach();
+        let cause = std::io::Error::other("the cause");
+        let failure = crate::http::SendError::Connect(cause);
+        info!(
+            target: "orders::intake",
+            count = 3,
+            share = 0.5,
+            ok = true,
+            big = u64::MAX,
+            error = &failure as &dyn std::error::Error,
+            kind = ?Some(1),
+            "order {}", 7
+        );
+    }
+    drop(context);
+    let report = flush(&telemetry).await;
+    assert_eq!((report.exported, report.pending), (1, 0));
+    let resource = sink.accepted_logs().remove(0).resource.unwrap();
+    let mut attributes = resource.attributes.iter();
+    assert!(attributes.any(|attribute| attribute.key == SERVICE_NAME));
+    let scope = scopes(&sink).remove(0);
+    assert_eq!(scope.scope.unwrap().name, "orders::intake");
+    let record = records(&sink).remove(0);
+    assert_eq!(record.trace_id, expected.trace_id().to_bytes());
+    assert_eq!(record.span_id, expected.span_id().to_bytes());
+    assert_eq!(record.flags, 1);
+    assert_eq!(
+        (record.severity_number, &*record.severity_text),
+        (9, "INFO")
+    );
+    let since = before.duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64;
+    assert!(record.time_unix_nano >= since);
+    assert_eq!(record.observed_time_unix_nano, record.time_unix_nano);
+    assert_eq!(record.event_name, "");
+    use any_value::Value::*;
+    for (key, expected) in [
+        ("count", IntValue(3)),
+        ("share", DoubleValue(0.5)),
+        ("ok", BoolValue(true)),
+        ("big", StringValue(u64::MAX.to_string())),
+        ("error", StringValue("cannot connect: the cause".into())),
+        ("kind", StringValue("Some(1)".into())),
+        ("faas.invocation_id", StringValue("request-1".into())),
+    ] {
+        assert_eq!(attribute(&record, key), Some(expected), "{key}");
+    }
+    assert_eq!(record.attributes.len(), 7);
+    assert_eq!(text(record.body), "order 7");
+}
+
+#[tokio::test]
+async fn levels_have_the_severities_of_the_data_model() {
+    let sink = Sink::start(&[]).await;
+    let (telemetry, _capture) = logging(&sink, &[]).await;
+    trace!(target: "orders", "TRACE");
+    debug!(target: "orders", "DEBUG");
+    info!(target: "orders", "INFO");
+    warn!(target: "orders", "WARN");
+    error!(target: "orders", "ERROR");
+    flush(&telemetry).await;
+    let records = records(&sink);
+    let severities: Vec<_> = records
+        .iter()
+        .map(|record| (record.severity_number, &*record.severity_text))
+        .collect();
+    assert_eq!(
+        severities,
+        [
+            (1, "TRACE"),
+            (5, "DEBUG"),
+            (9, "INFO"),
+            (13, "WARN"),
+            (17, "ERROR")
+        ]
+    );
+    for record in records {
+        assert_eq!(record.severity_text, text(record.body));
+        // None was logged in a span, or in an invocation.
+        assert!(record.trace_id.is_empty() && record.span_id.is_empty());
+        assert!(record.attributes.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn an_event_with_a_name_of_its_own_keeps_it_and_names_its_invocation_once() {
+    let sink = Sink::start(&[]).await;
+    let (telemetry, _capture) = logging(&sink, &[]).await;
+    let context = with_request_id(&Context::new(), "around".into());
+    let active = context.attach();
+    tracing::event!(name: "order.placed", target: "orders", tracing::Level::INFO, faas.invocation_id = "its own");
+    drop(active);
+    flush(&telemetry).await;
+    let record = records(&sink).remove(0);
+    assert_eq!(record.event_name, "order.placed");
+    assert_eq!(record.body, None);
+    let id = attribute(&record, "faas.invocation_id");
+    assert_eq!(id, Some(any_value::Value::StringValue("its own".into())));
+}
+
+#[tokio::test]
+async fn what_an_overloaded_collector_refused_goes_with_the_next_flush() {
+    let sink = Sink::start(&[Answer::Status(503), Answer::Status(503)]).await;
+    let (telemetry, capture) = logging(&sink, &[]).await;
+    info!(target: "orders", "first");
+    flush(&telemetry).await;
+    info!(target: "orders", "second");
+    let mut bodies = bodies(&sink);
+    assert!(bodies.is_empty());
+    for _ in 0..3 {
+        flush(&telemetry).await;
+        bodies = self::bodies(&sink);
+    }
+    let of_orders = bodies.iter().filter(|body| !body.contains("not exported"));
+    assert_eq!(of_orders.collect::<Vec<_>>(), ["first", "second"]);
+    let counts = counts(&telemetry);
+    assert_eq!((counts.dropped, counts.pending), (0, 0));
+    assert_eq!(counts.finished, counts.exported);
+    let lines = capture.lines();
+    let told = lines.iter().filter(|line| line["level"] == "WARN");
+    assert!(told.count() >= 1);
+}
+
+#[tokio::test]
+async fn what_the_buffer_has_no_room_for_is_counted_and_told_of_once() {
+    let sink = Sink::start(&[]).await;
+    let room = 100;
+    let bound = ("OTEL_BLRP_MAX_QUEUE_SIZE", "100");
+    let (telemetry, capture) = logging(&sink, &[bound]).await;
+    for _ in 0..room + 5 {
+        info!(target: "orders", "line");
+    }
+    for _ in 0..3 {
+        flush(&telemetry).await;
+    }
+    let counts = counts(&telemetry);
+    assert_eq!((counts.finished, counts.dropped), (room + 5, 5));
+    assert_eq!((counts.exported, counts.pending), (room, 0));
+    assert_eq!(bodies(&sink).len() as u64, room);
+    let lines = capture.lines();
+    let told: Vec<_> = lines
+        .iter()
+        .filter(|line| line["level"] == "WARN")
+        .collect();
+    assert_eq!(told.len(), 1);
+    assert_eq!(told[0]["log_records"], 5);
+}
+
+#[tokio::test]
+async fn no_level_makes_records_of_an_export_itself() {
+    let sink = Sink::start(&[]).await;
+    let (telemetry, capture) = logging(&sink, &[]).await;
+    for target in ["h2", "hyper", "tonic", "tower", "rustls"] {
+        // A target must be static.
+        match target {
+            "h2" => error!(target: "h2::codec", "own"),
+            "hyper" => error!(target: "hyper_util::client", "own"),
+            "tonic" => error!(target: "tonic", "own"),
+            "tower" => error!(target: "tower::buffer", "own"),
+            _ => error!(target: "rustls::conn", "own"),
+        }
+    }
+    info!(target: "baton_telemetry::telemetry", "own");
+    trace!(target: "lambda_runtime::layers", "a body");
+    trace!(target: "tower_http::trace", "of the program");
+    warn!(target: "baton_telemetry::export", "a failure");
+    end_span(&telemetry, "span");
+    for _ in 0..3 {
+        flush(&telemetry).await;
+    }
+    assert_eq!(bodies(&sink), ["of the program", "a failure"]);
+    // The first flush has sent both; the others have found nothing.
+    assert_eq!(sink.requests().len(), 2);
+    assert!(capture.lines().len() > 9);
+}
+
+#[tokio::test]
+async fn nothing_is_locked_while_a_texts_own_code_runs() {
+    struct Busy(Telemetry);
+    impl std::fmt::Debug for Busy {
+        fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            // What it might do when it logs something itself.
+            assert!(!self.0.shared.logs.as_ref().unwrap().buffer.is_locked());
+            drop(Context::new().attach());
+            formatter.write_str("made")
+        }
+    }
+    let sink = Sink::start(&[]).await;
+    let (telemetry, _capture) = logging(&sink, &[]).await;
+    info!(target: "orders", value = ?Busy(telemetry.clone()), "line");
+    flush(&telemetry).await;
+    let value = attribute(&records(&sink)[0], "value");
+    assert_eq!(value, Some(any_value::Value::StringValue("made".into())));
+}
+
+#[tokio::test]
+async fn a_record_too_large_for_a_request_loses_its_attributes_and_says_so() {
+    let sink = Sink::start(&[]).await;
+    let (telemetry, _capture) = logging(&sink, &[]).await;
+    let long = "x".repeat(300 * 1024);
+    info!(target: "orders", a = long, b = long, c = long, d = long, e = long, "large");
+    info!(target: "orders", a = long, "small enough");
+    flush(&telemetry).await;
+    let records = records(&sink);
+    let kept: Vec<_> = records
+        .iter()
+        .map(|record| (record.attributes.len(), record.dropped_attributes_count))
+        .collect();
+    assert_eq!(kept, [(0, 5), (1, 0)]);
+}
+
+#[tokio::test]
+async fn spans_and_log_records_are_under_way_at_the_same_time() {
+    let sink = Sink::start(&[Answer::Hang, Answer::Hang]).await;
+    let (telemetry, _capture) = logging(&sink, &[]).await;
+    end_span(&telemetry, "span");
+    info!(target: "orders", "line");
+    let began = Instant::now();
+    flush(&telemetry).await;
+    assert!(began.elapsed() < BUDGET * 2);
+    assert_eq!(sink.requests().len(), 2);
+}
+
+#[tokio::test]
+async fn a_flush_of_a_group_takes_its_own_records() {
+    let sink = Sink::start(&[]).await;
+    let (telemetry, _capture) = logging(&sink, &[]).await;
+    let (one, other) = (telemetry.flush_group(), telemetry.flush_group());
+    for (group, text) in [(&one, "one"), (&other, "other")] {
+        let _active = group.attach(&Context::new()).attach();
+        info!(target: "orders", "{text}");
+    }
+    let context = one.attach(&Context::new());
+    telemetry.flush_of(&context, Instant::now() + BUDGET).await;
+    assert_eq!(bodies(&sink), ["one"]);
+    drop(other);
+    flush(&telemetry).await;
+    assert_eq!(bodies(&sink), ["one", "other"]);
+}
+
+#[tokio::test]
+async fn log_records_are_exported_where_spans_are_not() {
+    let sink = Sink::start(&[]).await;
+    let none = ("OTEL_TRACES_EXPORTER", "none");
+    let (telemetry, _capture) = logging(&sink, &[none]).await;
+    end_span(&telemetry, "span");
+    info!(target: "orders", "line");
+    telemetry.export_in_background();
+    telemetry.shutdown(Instant::now() + BUDGET).await;
+    assert_eq!(bodies(&sink), ["line"]);
+    assert!(sink.span_names().is_empty());
+}
+
+#[tokio::test]
+async fn nothing_is_made_of_log_records_unless_it_is_asked_for() {
+    let sink = Sink::start(&[]).await;
+    for exporter in [None, Some("none"), Some("console")] {
+        let variable = exporter.map(|exporter| ("OTEL_LOGS_EXPORTER", exporter));
+        let telemetry = telemetry(&sink, variable.as_slice()).await;
+        assert!(telemetry.shared.logs.is_none(), "{exporter:?}");
+    }
+}

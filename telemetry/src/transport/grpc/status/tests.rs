@@ -1,0 +1,124 @@
+//! What the end of a call means, and what is told of it.
+
+use super::*;
+use crate::transport::TransportError;
+use crate::transport::tests::calls::{Reply, Server};
+use crate::transport::tests::{key, otlp, request, soon};
+use crate::transport::{Protocol, Signal, Transport};
+
+/// A `google.rpc.Status` of code 14 with a `RetryInfo` of 7 seconds among its details.
+const RETRY_IN_7_SECONDS: &str =
+    "CA4aMAoodHlwZS5nb29nbGVhcGlzLmNvbS9nb29nbGUucnBjLlJldHJ5SW5mbxIECgIIBw==";
+
+const SECRET: &str = "Bearer tell-nobody";
+
+/// What becomes of a call that is answered so, and whether its key is to blame.
+async fn fate(reply: Reply) -> (String, bool) {
+    let server = Server::start(&[reply]).await;
+    let mut otlp = otlp(&format!("http://{}", server.address), Protocol::Grpc);
+    otlp.headers.extend([key(SECRET)]);
+    let transport = Transport::new(Signal::Traces, &otlp);
+    match transport.send(request(&[b"x"]), soon()).await {
+        Ok(_) => ("accepted".to_owned(), false),
+        Err(error) => {
+            let is_unauthorized = error.is_unauthorized();
+            let fate = match error {
+                TransportError::Unavailable {
+                    status,
+                    retry_after: None,
+                } => format!("{status}, passing"),
+                TransportError::Unavailable {
+                    status,
+                    retry_after: Some(after),
+                } => format!("{status}, passing after {after:?}"),
+                TransportError::Refused(status) => format!("{status}, final"),
+                TransportError::Send(error) => error.to_string(),
+            };
+            (fate, is_unauthorized)
+        }
+    }
+}
+
+fn status(code: &str, message: &str, details: &str) -> Vec<(&'static str, String)> {
+    let pairs = [(STATUS, code), (MESSAGE, message), (DETAILS, details)];
+    let pairs = pairs.into_iter().filter(|(_, value)| !value.is_empty());
+    pairs
+        .map(|(name, value)| (name, value.to_owned()))
+        .collect()
+}
+
+#[tokio::test]
+async fn a_code_says_whether_and_when_the_same_call_may_succeed() {
+    let retry = RETRY_IN_7_SECONDS;
+    for (code, details, expected) in [
+        ("0", "", "accepted"),
+        ("1", "", "gRPC CANCELLED, passing"),
+        ("2", "", "gRPC UNKNOWN, final"),
+        ("3", "", "gRPC INVALID_ARGUMENT, final"),
+        ("4", "", "gRPC DEADLINE_EXCEEDED, passing"),
+        ("7", "", "gRPC PERMISSION_DENIED, passing"),
+        ("8", "", "gRPC RESOURCE_EXHAUSTED, final"),
+        ("8", retry, "gRPC RESOURCE_EXHAUSTED, passing after 7s"),
+        ("10", "", "gRPC ABORTED, passing"),
+        ("11", "", "gRPC OUT_OF_RANGE, passing"),
+        ("12", "", "gRPC UNIMPLEMENTED, final"),
+        ("13", retry, "gRPC INTERNAL, final"),
+        ("14", "", "gRPC UNAVAILABLE, passing"),
+        ("14", retry, "gRPC UNAVAILABLE, passing after 7s"),
+        ("15", "", "gRPC DATA_LOSS, passing"),
+        ("16", "", "gRPC UNAUTHENTICATED, passing"),
+        ("17", "", "gRPC code 17, final"),
+        ("x", "", "gRPC UNKNOWN, final"),
+    ] {
+        let is_unauthorized = ["7", "16"].contains(&code);
+        let expected = (expected.to_owned(), is_unauthorized);
+        for reply in [
+            Reply::Trailers(status(code, "", details)),
+            Reply::Headers(200, status(code, "", details)),
+        ] {
+            assert_eq!(fate(reply.clone()).await, expected, "{reply:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_status_of_http_counts_where_there_is_none_of_grpc() {
+    for (code, expected) in [
+        (200, "the answer is not gRPC"),
+        (401, "gRPC UNAUTHENTICATED (HTTP 401 Unauthorized), passing"),
+        (403, "gRPC PERMISSION_DENIED (HTTP 403 Forbidden), passing"),
+        (404, "gRPC UNIMPLEMENTED (HTTP 404 Not Found), final"),
+        (
+            429,
+            "gRPC UNAVAILABLE (HTTP 429 Too Many Requests), passing",
+        ),
+        (
+            503,
+            "gRPC UNAVAILABLE (HTTP 503 Service Unavailable), passing",
+        ),
+        (500, "gRPC UNKNOWN (HTTP 500 Internal Server Error), final"),
+    ] {
+        let (fate, _) = fate(Reply::Headers(code, Vec::new())).await;
+        assert_eq!(fate, expected);
+    }
+}
+
+#[tokio::test]
+async fn a_message_is_told_if_it_repeats_no_key() {
+    let long = "x".repeat(MAX_MESSAGE + 1);
+    let cut = format!("gRPC INTERNAL ({})", &long[1..]);
+    for (code, message, expected) in [
+        ("13", "out%20of%20order", "gRPC INTERNAL (out of order)"),
+        ("13", "two%0Alines", "gRPC INTERNAL (two lines)"),
+        ("13", "f%C3%BCnf", "gRPC INTERNAL (fünf)"),
+        ("13", "%FF", "gRPC INTERNAL (\u{fffd})"),
+        ("13", "tell-nobody is unknown", "gRPC INTERNAL"),
+        ("13", "tell%2Dnobody is unknown", "gRPC INTERNAL"),
+        ("16", "the key of John", "gRPC UNAUTHENTICATED"),
+        ("13", &long, &cut),
+    ] {
+        let (fate, _) = fate(Reply::Headers(200, status(code, message, ""))).await;
+        let told = fate.rsplit_once(", ").unwrap().0;
+        assert_eq!(told, expected, "{message}");
+    }
+}

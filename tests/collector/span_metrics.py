@@ -1,0 +1,43 @@
+"""What the connector makes of the spans, before any backend has sampled them."""
+
+from bench import same, until
+from whole import BATCH, PROCESS, SPAN_METRICS
+
+CALLS, DURATION = SPAN_METRICS + "calls", SPAN_METRICS + "duration"
+
+# Of the configuration, in seconds.
+FIRST_BOUND, LAST_BOUND = 0.002, 15.0
+
+
+def latest(collector, name, span_name):
+    """The newest point of each series of a span metric: they count from the Collector's start."""
+    newest = {}
+    for point in collector.points():
+        if (point.name, point.attributes.get("span.name")) == (name, span_name):
+            newest[str(sorted(point.attributes.items()))] = point
+    return list(newest.values())
+
+
+def count(collector, name, span_name):
+    return sum(point.amount for point in latest(collector, name, span_name))
+
+
+def check_span_metrics(collector, messages):
+    """Each message's span is counted once, by the names and attributes that dashboards are built on."""
+    counted = lambda: [count(collector, name, PROCESS) for name in (CALLS, DURATION)]
+    until(lambda: counted() == [messages] * 2, lambda: f"span metrics count {counted()} of {messages} messages")
+    # Once more: what is counted twice would be by now.
+    before = latest(collector, CALLS, PROCESS)[0].time
+    until(lambda: latest(collector, CALLS, PROCESS)[0].time > before, "another export of the span metrics")
+    same(counted(), [messages] * 2, "messages in the span metrics")
+    batches = len({span.key for span in collector.spans() if span.name == BATCH})
+    same(count(collector, CALLS, BATCH), batches, "batches in the span metrics")
+    for point in latest(collector, CALLS, PROCESS):
+        same((point.kind, point.is_delta), ("sum", False), CALLS)
+        found = {name: point.attributes.get(name) for name in ("service.name", "span.kind", "status.code", "messaging.destination.name")}
+        same(found["service.name"], "onboarding-lambda", CALLS)
+        same(found["span.kind"], "SPAN_KIND_CONSUMER", CALLS)
+        same(found["status.code"], "STATUS_CODE_UNSET", CALLS)
+        same(found["messaging.destination.name"], "onboarding", CALLS)
+    for point in latest(collector, DURATION, PROCESS):
+        same((point.unit, point.bounds[0], point.bounds[-1]), ("s", FIRST_BOUND, LAST_BOUND), DURATION)

@@ -1,0 +1,262 @@
+//! What a collector that is out of order costs a function, and that no span is lost meanwhile: it is exported, or `baton replay` finds it.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use baton_tests::{
+    Answer, Behaviour, Collector, Ended, FakeLambda, Invocation, Record, Signal, event,
+};
+use serde_json::json;
+
+use crate::support::eventually;
+use crate::support::functions::{OBEDIENT, TIMEOUT, start_with};
+use crate::support::spill::{Id, SavedLog, accounts, fragments, ids, spilled, told_to_cloudwatch};
+
+/// Messages in most batches here.
+const BATCH: u64 = 10;
+/// How long a flush may take by default.
+const BUDGET: Duration = Duration::from_secs(1);
+/// Whoever waits for the collector waits longer than this; nothing else on a busy machine does, or not often.
+const WAIT: Duration = Duration::from_millis(400);
+/// What a busy machine adds to a wait.
+const SLACK: Duration = Duration::from_millis(500);
+
+/// A function under way, and what it was sent so far.
+struct Run {
+    lambda: FakeLambda,
+    invocations: u64,
+    records: u64,
+}
+
+impl Run {
+    async fn start(collector: &Collector) -> Self {
+        let lambda = start_with(OBEDIENT, collector, |function| {
+            function.variable("RUST_LOG", "info,baton_telemetry=debug")
+        });
+        Self {
+            lambda: lambda.await,
+            invocations: 0,
+            records: 0,
+        }
+    }
+
+    /// One more invocation, which succeeds whatever the collector does.
+    async fn invoke(&mut self, batch: u64) -> Invocation {
+        let numbers = self.records..self.records + batch;
+        let records: Vec<Record> = numbers
+            .map(|number| Record::new(number).traced(number))
+            .collect();
+        let invocation = self.lambda.invoke(event(&records), TIMEOUT).await.unwrap();
+        assert_eq!(invocation.response, Ok(json!({"batchItemFailures": []})));
+        self.invocations += 1;
+        self.records += batch;
+        invocation
+    }
+
+    async fn invoke_often(&mut self, count: usize) -> Vec<Invocation> {
+        let mut invocations = Vec::new();
+        for _ in 0..count {
+            invocations.push(self.invoke(BATCH).await);
+        }
+        invocations
+    }
+
+    /// How many spans the function has made.
+    fn spans(&self) -> usize {
+        usize::try_from(self.records + self.invocations).unwrap()
+    }
+
+    /// Ends the function, and checks what its log says of its spans.
+    async fn end(self) -> Ended {
+        let spans = self.spans() as u64;
+        let ended = self.lambda.terminate(TIMEOUT).await;
+        let last = accounts(&ended.stdout).pop().expect("a flush in the log");
+        assert_eq!((last.finished, last.pending), (spans, 0), "{last:?}");
+        assert_eq!(last.spilled, spilled(&ended.stdout).len() as u64);
+        let told: u64 = told_to_cloudwatch(&ended.stdout).iter().sum();
+        assert_eq!(told, last.spilled + last.dropped);
+        ended
+    }
+}
+
+fn distinct(ids: &[Id]) -> usize {
+    ids.iter().collect::<BTreeSet<_>>().len()
+}
+
+/// Replays what the function wrote, twice, and checks that all of its spans are at the collector then, each of them once.
+async fn replayed_once(ended: &Ended, collector: &Collector, spans: usize) {
+    let log = SavedLog::of(&ended.stdout);
+    let said = log.replay(collector).await;
+    let arrived = ids(&collector.spans().unwrap());
+    assert_eq!(
+        (arrived.len(), distinct(&arrived)),
+        (spans, spans),
+        "{said}"
+    );
+    let requests = collector.exports(Signal::Traces).len();
+    let said = log.replay(collector).await;
+    assert_eq!(
+        collector.exports(Signal::Traces).len(),
+        requests,
+        "the second time: {said}"
+    );
+}
+
+#[tokio::test]
+async fn a_collector_that_was_never_there_costs_no_response_and_no_span() {
+    let collector = Collector::start_down(Answer::Ok).await.unwrap();
+    let mut run = Run::start(&collector).await;
+    for invocation in run.invoke_often(20).await {
+        assert!(invocation.ready_again_after() < WAIT, "{invocation:?}");
+    }
+    let spans = run.spans();
+    let ended = run.end().await;
+    let left = spilled(&ended.stdout);
+    assert_eq!((left.len(), distinct(&left)), (spans, spans));
+
+    collector.up().await.unwrap();
+    replayed_once(&ended, &collector, spans).await;
+    let arrived = collector.spans().unwrap();
+    assert_eq!(ids(&arrived), left);
+    for number in 0..20 * BATCH {
+        let (trace_id, parent) = (Record::trace_id(number), Record::span_id(number));
+        let span = arrived.iter().find(|span| span.trace_id == trace_id);
+        assert_eq!(span.unwrap().parent_span_id.as_deref(), Some(&*parent));
+    }
+}
+
+#[tokio::test]
+async fn a_batch_whose_span_is_too_long_for_a_line_of_the_log_is_replayed_whole() {
+    let collector = Collector::start_down(Answer::Ok).await.unwrap();
+    let mut run = Run::start(&collector).await;
+    run.invoke(4000).await;
+    let spans = run.spans();
+    let ended = run.end().await;
+    assert!(fragments(&ended.stdout) > 1);
+    collector.up().await.unwrap();
+    replayed_once(&ended, &collector, spans).await;
+    let arrived = collector.spans().unwrap();
+    let batch = arrived.iter().find(|span| span.parent_span_id.is_none());
+    assert_eq!(batch.unwrap().links.len(), 4000);
+}
+
+#[tokio::test]
+async fn a_collector_that_hangs_is_waited_for_a_few_times_and_then_no_more() {
+    let collector = Collector::start(Answer::Hang).await.unwrap();
+    let mut run = Run::start(&collector).await;
+    let invocations = run.invoke_often(30).await;
+    let times: Vec<Duration> = invocations
+        .iter()
+        .map(Invocation::ready_again_after)
+        .collect();
+    let waited = times.iter().filter(|time| **time >= WAIT).count();
+    assert!((1..=3).contains(&waited), "{times:?}");
+    assert!(times.iter().all(|time| *time < BUDGET + SLACK), "{times:?}");
+    assert!(times[10..].iter().all(|time| *time < WAIT), "{times:?}");
+
+    let spans = run.spans();
+    let ended = run.end().await;
+    assert_eq!(collector.spans().unwrap(), []);
+    collector.behave(Answer::Ok);
+    replayed_once(&ended, &collector, spans).await;
+}
+
+#[tokio::test]
+async fn a_collector_that_asks_to_be_left_alone_is_left_alone_and_used_again() {
+    let collector = Collector::start(Answer::RetryAfter(1)).await.unwrap();
+    let mut run = Run::start(&collector).await;
+    run.invoke_often(20).await;
+    // One flush, one request of each signal at most: from then on it is left alone.
+    assert_eq!(collector.exports(Signal::Traces).len(), 1);
+    collector.behave(Answer::Ok);
+    eventually("an export", async || {
+        run.invoke(BATCH).await;
+        (!collector.spans().unwrap().is_empty()).then_some(())
+    })
+    .await;
+    let told = told_to_cloudwatch(&run.lambda.stdout()).len();
+    for invocation in run.invoke_often(10).await {
+        let exports = collector.exports(Signal::Traces);
+        let arrived = exports.iter().map(|export| export.arrived_at);
+        assert!(arrived.max().unwrap() > invocation.delivered_at);
+    }
+
+    let spans = run.spans();
+    let ended = run.end().await;
+    // Not one line for the alarm once all is exported.
+    assert_eq!(told_to_cloudwatch(&ended.stdout).len(), told);
+    replayed_once(&ended, &collector, spans).await;
+}
+
+#[tokio::test]
+async fn of_a_collector_that_fails_every_third_time_nobody_notices_anything() {
+    let flaky = Behaviour::every(3, Answer::Status(503));
+    let collector = Collector::start(flaky).await.unwrap();
+    let mut run = Run::start(&collector).await;
+    for invocation in run.invoke_often(60).await {
+        assert!(invocation.ready_again_after() < WAIT, "{invocation:?}");
+    }
+    let answers = collector.exports(Signal::Traces);
+    let failed = answers.iter().filter(|export| !export.answer.accepts());
+    assert!(failed.count() >= 20);
+    let spans = run.spans();
+    let ended = run.end().await;
+    assert_eq!(spilled(&ended.stdout), []);
+    let arrived = ids(&collector.spans().unwrap());
+    assert_eq!((arrived.len(), distinct(&arrived)), (spans, spans));
+}
+
+#[tokio::test]
+async fn a_collector_that_is_killed_and_started_again_loses_nothing() {
+    let slow = Answer::After(Duration::from_millis(50));
+    let collector = Collector::start(slow).await.unwrap();
+    let mut run = Run::start(&collector).await;
+    run.invoke_often(3).await;
+    // It dies with a request that it has read and not answered.
+    let before = collector.exports(Signal::Traces).len();
+    let dying = async {
+        eventually("the next request", async || {
+            (collector.exports(Signal::Traces).len() > before).then_some(())
+        })
+        .await;
+        collector.down().await;
+    };
+    tokio::join!(run.invoke(BATCH), dying);
+    let unanswered = collector.exports(Signal::Traces).len();
+    run.invoke_often(10).await;
+    collector.up().await.unwrap();
+    eventually("an export", async || {
+        run.invoke(BATCH).await;
+        (collector.exports(Signal::Traces).len() > unanswered).then_some(())
+    })
+    .await;
+    run.invoke_often(3).await;
+
+    let spans = run.spans();
+    let ended = run.end().await;
+    assert!(!spilled(&ended.stdout).is_empty());
+    SavedLog::of(&ended.stdout).replay(&collector).await;
+    let arrived = ids(&collector.spans().unwrap());
+    assert_eq!(distinct(&arrived), spans);
+    // What it had read when it died was sent again: nobody could know.
+    let twice = arrived.len() - distinct(&arrived);
+    assert!(twice <= usize::try_from(BATCH + 1).unwrap(), "{twice}");
+}
+
+#[tokio::test]
+async fn cloudwatch_is_told_at_once_and_only_where_something_was_not_exported() {
+    let collector = Collector::start(Answer::Ok).await.unwrap();
+    let mut run = Run::start(&collector).await;
+    run.invoke_often(5).await;
+    collector.down().await;
+    for count in 1..=5 {
+        run.invoke(BATCH).await;
+        let told = eventually("a line for each of the invocations", async || {
+            let told = told_to_cloudwatch(&run.lambda.stdout());
+            (told.len() >= count).then_some(told)
+        })
+        .await;
+        assert_eq!(told, vec![BATCH + 1; count]);
+    }
+    run.end().await;
+}

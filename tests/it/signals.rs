@@ -1,0 +1,124 @@
+//! Traces, metrics and logs of both services in one run.
+
+use std::collections::BTreeSet;
+
+use baton_tests::{
+    AggregationTemporality, Answer, Collector, LogRecord, Metric, Resource, Span, Value,
+};
+
+use crate::support::eventually;
+use crate::support::producer::OwnProducer;
+use crate::support::stack::Stack;
+
+/// What the two are called in their telemetry.
+const FUNCTION: &str = "onboarding-lambda";
+const PRODUCER: &str = "onboarding-api";
+/// What the function logs about each message that it has handled.
+const HANDLED: &str = "customer onboarded";
+
+/// The metrics that each of them has to send, once it has done its work.
+const OF_FUNCTION: [&str; 4] = [
+    "faas.coldstarts",
+    "faas.invoke_duration",
+    "messaging.client.consumed.messages",
+    "messaging.process.duration",
+];
+const OF_PRODUCER: [&str; 3] = [
+    "http.server.request.duration",
+    "messaging.client.operation.duration",
+    "messaging.client.sent.messages",
+];
+
+fn is_of(resource: &Resource, service: &str) -> bool {
+    resource.attributes.get("service.name") == Some(&Value::from(service))
+}
+
+/// The span of this kind of name in a trace.
+fn span<'a>(spans: &'a [Span], trace_id: &str, name: &str) -> Option<&'a Span> {
+    let mut of_trace = spans.iter().filter(|span| span.trace_id == trace_id);
+    of_trace.find(|span| span.name == name)
+}
+
+fn names(metrics: &[Metric], service: &str) -> BTreeSet<String> {
+    let own = metrics
+        .iter()
+        .filter(|metric| is_of(&metric.resource, service));
+    own.map(|metric| metric.name.clone()).collect()
+}
+
+fn lines<'a>(logs: &'a [LogRecord], service: &str, text: &str) -> Vec<&'a LogRecord> {
+    let is_line = |log: &&LogRecord| {
+        is_of(&log.resource, service) && log.body.as_ref() == Some(&Value::from(text))
+    };
+    logs.iter().filter(is_line).collect()
+}
+
+#[tokio::test]
+async fn all_three_signals_of_both_services_arrive_and_their_ids_match() {
+    let collector = Collector::start(Answer::Ok).await.unwrap();
+    let endpoint = format!("OTEL_EXPORTER_OTLP_ENDPOINT={}", collector.endpoint());
+    let options = ["--env", &endpoint, "--env", "OTEL_LOGS_EXPORTER=otlp"];
+    let stack = Stack::up(&options).await;
+    let own = OwnProducer::start_with(
+        &stack.endpoints,
+        &[
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.endpoint()),
+            ("OTEL_SERVICE_NAME", PRODUCER),
+            ("OTEL_LOGS_EXPORTER", "otlp"),
+            ("OTEL_METRIC_EXPORT_INTERVAL", "200"),
+            ("RUST_LOG", "info"),
+        ],
+    );
+    let producer = own.client().await;
+    let accepted = producer.onboard_each(&["c-1", "c-2", "c-3"]).await;
+
+    let logs = eventually("a line about each message", async || {
+        let logs = collector.log_records().unwrap();
+        (lines(&logs, FUNCTION, HANDLED).len() >= 3).then_some(logs)
+    })
+    .await;
+    let handled = lines(&logs, FUNCTION, HANDLED);
+    assert_eq!(handled.len(), 3);
+    eventually("the producer's first line", async || {
+        let logs = collector.log_records().unwrap();
+        (!lines(&logs, PRODUCER, "listening").is_empty()).then_some(())
+    })
+    .await;
+
+    let spans = eventually("the spans of both", async || {
+        let spans = collector.spans().unwrap();
+        let is_there = |name| {
+            let mut messages = accepted.iter();
+            messages.all(|message| span(&spans, &message.trace_id, name).is_some())
+        };
+        (is_there("send onboarding") && is_there("process onboarding")).then_some(spans)
+    })
+    .await;
+    for message in &accepted {
+        let sent = span(&spans, &message.trace_id, "send onboarding").unwrap();
+        let processed = span(&spans, &message.trace_id, "process onboarding").unwrap();
+        assert!(is_of(&sent.resource, PRODUCER) && is_of(&processed.resource, FUNCTION));
+        let mut lines = handled.iter();
+        let line = lines.find(|log| log.trace_id.as_deref() == Some(&*message.trace_id));
+        let line = line.expect("a line in the message's trace");
+        assert_eq!(line.span_id.as_deref(), Some(&*processed.span_id));
+    }
+
+    for (service, expected) in [(FUNCTION, &OF_FUNCTION[..]), (PRODUCER, &OF_PRODUCER[..])] {
+        for name in expected {
+            let what = format!("the metric {name} of {service}");
+            eventually(&what, async || {
+                names(&collector.metrics().unwrap(), service)
+                    .contains(*name)
+                    .then_some(())
+            })
+            .await;
+        }
+    }
+    let metrics = collector.metrics().unwrap();
+    let cumulative = metrics
+        .iter()
+        .find(|metric| metric.temporality == Some(AggregationTemporality::Cumulative));
+    assert_eq!(cumulative, None);
+    stack.stop().await;
+}
