@@ -12,7 +12,9 @@ mod reader;
 mod replay;
 mod sampler;
 
-pub(crate) use certificates::{Certificates, ClientIdentity};
+pub(crate) use certificates::Certificates;
+#[cfg(test)]
+pub(crate) use certificates::ClientIdentity;
 pub(crate) use metrics::Temporality;
 pub(crate) use otlp::{Compression, Export, Otlp, Protocol, header_list};
 pub(crate) use platform::{KubernetesEnvironment, LambdaEnvironment, Platform};
