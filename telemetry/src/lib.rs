@@ -94,6 +94,18 @@
 //!
 //! `service.instance.id` is Lambda's log stream, namespace, pod and container, or the task's container, else random: no other process of the
 //! service has it, and so no backend takes the metrics of two for one series.
+//!
+//! # Metrics of its own
+//!
+//! A flush's own numbers go with the next flush that has something to tell.
+//!
+//! | Metric | Kind | Unit | What |
+//! |---|---|---|---|
+//! | `baton.telemetry.spans` | counter | `{span}` | finished spans by `baton.telemetry.outcome`: `exported`, `spilled` or `dropped` |
+//! | `baton.telemetry.spans.pending` | gauge | `{span}` | finished spans that are none of these yet, those on their way included |
+//! | `baton.telemetry.log_records` | counter | `{record}` | log records, likewise |
+//! | `baton.telemetry.log_records.pending` | gauge | `{record}` | likewise |
+//! | `baton.telemetry.metric_points` | counter | `{point}` | data points that no collector gets: `baton.telemetry.outcome` is `dropped` |
 
 mod accounting;
 mod breaker;

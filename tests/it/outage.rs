@@ -1,11 +1,14 @@
 //! What a collector that is out of order costs a function, and that no span is lost meanwhile: it is exported, or `baton replay` finds it.
 
 use std::collections::BTreeSet;
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use baton_tests::{
-    Answer, Behaviour, Collector, Ended, FakeLambda, Invocation, Record, Signal, event,
+    Answer, Behaviour, Bytes, Collector, Ended, FakeLambda, Function, Invocation, Record, Signal,
+    event,
 };
+use futures_util::future::join_all;
 use serde_json::json;
 
 use crate::support::eventually;
@@ -30,8 +33,12 @@ struct Run {
 
 impl Run {
     async fn start(collector: &Collector) -> Self {
+        Self::start_with(collector, |function| function).await
+    }
+
+    async fn start_with(collector: &Collector, change: impl FnOnce(Function) -> Function) -> Self {
         let lambda = start_with(OBEDIENT, collector, |function| {
-            function.variable("RUST_LOG", "info,baton_telemetry=debug")
+            change(function.variable("RUST_LOG", "info,baton_telemetry=debug"))
         });
         Self {
             lambda: lambda.await,
@@ -42,15 +49,28 @@ impl Run {
 
     /// One more invocation, which succeeds whatever the collector does.
     async fn invoke(&mut self, batch: u64) -> Invocation {
+        let payload = self.payload(batch);
+        invoke(&self.lambda, payload).await
+    }
+
+    /// So many invocations more, all at the same time.
+    async fn invoke_at_once(&mut self, count: usize) -> Vec<Invocation> {
+        let payloads: Vec<Bytes> = (0..count).map(|_| self.payload(BATCH)).collect();
+        let invocations = payloads
+            .into_iter()
+            .map(|payload| invoke(&self.lambda, payload));
+        join_all(invocations).await
+    }
+
+    /// The event of one more invocation.
+    fn payload(&mut self, batch: u64) -> Bytes {
         let numbers = self.records..self.records + batch;
         let records: Vec<Record> = numbers
             .map(|number| Record::new(number).traced(number))
             .collect();
-        let invocation = self.lambda.invoke(event(&records), TIMEOUT).await.unwrap();
-        assert_eq!(invocation.response, Ok(json!({"batchItemFailures": []})));
         self.invocations += 1;
         self.records += batch;
-        invocation
+        event(&records)
     }
 
     async fn invoke_often(&mut self, count: usize) -> Vec<Invocation> {
@@ -77,6 +97,12 @@ impl Run {
         assert_eq!(told, last.spilled + last.dropped);
         ended
     }
+}
+
+async fn invoke(lambda: &FakeLambda, payload: Bytes) -> Invocation {
+    let invocation = lambda.invoke(payload, TIMEOUT).await.unwrap();
+    assert_eq!(invocation.response, Ok(json!({"batchItemFailures": []})));
+    invocation
 }
 
 fn distinct(ids: &[Id]) -> usize {
@@ -157,6 +183,45 @@ async fn a_collector_that_hangs_is_waited_for_a_few_times_and_then_no_more() {
     let spans = run.spans();
     let ended = run.end().await;
     assert_eq!(collector.spans().unwrap(), []);
+    collector.behave(Answer::Ok);
+    replayed_once(&ended, &collector, spans).await;
+}
+
+#[tokio::test]
+async fn after_the_response_a_collector_that_hangs_costs_no_response_anything() {
+    let collector = Collector::start(Answer::Hang).await.unwrap();
+    let mut run = Run::start_with(&collector, |function| {
+        function.variable("BATON_FLUSH_POINT", "after-response")
+    })
+    .await;
+    for invocation in run.invoke_often(10).await {
+        assert!(invocation.responded_after() < WAIT, "{invocation:?}");
+        assert!(invocation.ready_again_after() < BUDGET + SLACK);
+    }
+    let spans = run.spans();
+    let ended = run.end().await;
+    collector.behave(Answer::Ok);
+    replayed_once(&ended, &collector, spans).await;
+}
+
+#[tokio::test]
+async fn side_by_side_each_invocation_writes_its_own_spans_once() {
+    let collector = Collector::start(Answer::Hang).await.unwrap();
+    let mut run = Run::start_with(&collector, |function| {
+        function.max_concurrency(NonZeroUsize::new(8).unwrap())
+    })
+    .await;
+    // The first ones wait at the same time, and find out together that it hangs.
+    for _ in 0..4 {
+        for invocation in run.invoke_at_once(8).await {
+            assert!(invocation.ready_again_after() < BUDGET + SLACK);
+        }
+    }
+    for invocation in run.invoke_at_once(8).await {
+        assert!(invocation.ready_again_after() < WAIT, "{invocation:?}");
+    }
+    let spans = run.spans();
+    let ended = run.end().await;
     collector.behave(Answer::Ok);
     replayed_once(&ended, &collector, spans).await;
 }
