@@ -54,7 +54,8 @@ async fn after_the_response_the_next_invocation_waits_and_no_span_is_late() {
     }
 }
 
-/// A function whose first export is never answered, and that one's spans wait for two and a half seconds.
+/// A function whose first export is never answered, and that one's spans wait for two and a half seconds. What is not answered for stays in
+/// the buffer.
 async fn unlucky(flush_point: &str) -> (Collector, FakeLambda) {
     let behaviour = Behaviour::first(1, Answer::Hang);
     let collector = Collector::start(behaviour).await.unwrap();
@@ -63,6 +64,7 @@ async fn unlucky(flush_point: &str) -> (Collector, FakeLambda) {
             .max_concurrency(NonZeroUsize::new(4).unwrap())
             .variable("BATON_FLUSH_POINT", flush_point)
             .variable("BATON_FLUSH_TIMEOUT", "2500")
+            .variable("BATON_SPILL", "none")
     })
     .await;
     (collector, lambda)
