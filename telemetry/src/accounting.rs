@@ -1,8 +1,9 @@
 //! What was not exported, told at once and without any collector: a line in CloudWatch's embedded metric format, of which CloudWatch makes
 //! metrics that an alarm can be set on.
 
+use crate::otlp_json;
 use crate::output::Output;
-use serde_json::{Map, Value, json};
+use std::io::Write as _;
 use std::sync::{Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 use tracing_subscriber::fmt::format::Writer;
@@ -12,6 +13,9 @@ use tracing_subscriber::fmt::time::{self, FormatTime as _};
 const NAMESPACE: &str = "Baton";
 /// Their one dimension: `service.name`, which on Lambda is the function's name unless somebody says otherwise.
 const SERVICE: &str = "ServiceName";
+
+/// More than such a line is long, but for the service's name.
+const LINE_ROOM: usize = 768;
 
 /// What has not been exported, counted over the life of the process.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -68,7 +72,7 @@ impl Accounting {
         if fresh != Losses::default() {
             let line = line(&self.service, fresh, SystemTime::now());
             // Where stdout is closed there is nobody left to tell.
-            let _ = self.output.write(|out| writeln!(out, "{line}"));
+            let _ = self.output.write(|out| out.write_all(&line));
         }
         fresh
     }
@@ -76,38 +80,34 @@ impl Accounting {
 
 /// One object in the embedded metric format (CloudWatch user guide, "Specification: Embedded metric format"). Level and timestamp keep Lambda
 /// from filtering it out: a line without a level counts as INFO.
-fn line(service: &str, mut losses: Losses, now: SystemTime) -> Value {
-    let names: Vec<Value> = METRICS
-        .iter()
-        .map(|(name, _)| json!({"Name": name, "Unit": "Count"}))
-        .collect();
+fn line(service: &str, mut losses: Losses, now: SystemTime) -> Vec<u8> {
     let milliseconds = now.duration_since(UNIX_EPOCH).unwrap_or_default();
-    let milliseconds = u64::try_from(milliseconds.as_millis()).unwrap_or(u64::MAX);
+    let milliseconds = milliseconds.as_millis();
     let mut timestamp = String::new();
-    // Writing to a `String` cannot fail.
+    let mut line = Vec::with_capacity(LINE_ROOM);
+    // Writing to a `String` cannot fail, nor to a `Vec`.
     let _ = time::SystemTime.format_time(&mut Writer::new(&mut timestamp));
-    let mut line = Map::new();
-    line.insert("timestamp".to_owned(), timestamp.into());
-    line.insert("level".to_owned(), "ERROR".into());
-    let metrics = json!([{
-        "Namespace": NAMESPACE,
-        "Dimensions": [[SERVICE]],
-        "Metrics": names,
-    }]);
-    line.insert(
-        "_aws".to_owned(),
-        json!({"Timestamp": milliseconds, "CloudWatchMetrics": metrics}),
+    let _ = write!(
+        line,
+        r#"{{"timestamp":"{timestamp}","level":"ERROR","_aws":{{"Timestamp":{milliseconds},"CloudWatchMetrics":[{{"Namespace":"{NAMESPACE}","Dimensions":[["{SERVICE}"]],"Metrics":["#
     );
-    line.insert(SERVICE.to_owned(), service.into());
-    for (name, count) in METRICS {
-        line.insert(name.to_owned(), (*count(&mut losses)).into());
+    for (index, (name, _)) in METRICS.iter().enumerate() {
+        let comma = if index > 0 { "," } else { "" };
+        let _ = write!(line, r#"{comma}{{"Name":"{name}","Unit":"Count"}}"#);
     }
-    Value::Object(line)
+    let _ = write!(line, r#"]}}]}},"{SERVICE}":"#);
+    otlp_json::string(&mut line, service);
+    for (name, count) in METRICS {
+        let _ = write!(line, r#","{name}":{}"#, count(&mut losses));
+    }
+    line.extend_from_slice(b"}\n");
+    line
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::{Value, json};
 
     fn told(accounting: &Accounting) -> Vec<Value> {
         let lines = accounting.output.lines();

@@ -221,10 +221,11 @@ impl Permit {
 impl Drop for Permit {
     /// Another request may find out then.
     fn drop(&mut self) {
-        if self.is_probe && !self.is_settled {
-            if let State::Open { is_probed, .. } = &mut *self.breaker.state() {
-                *is_probed = false;
-            }
+        if self.is_probe
+            && !self.is_settled
+            && let State::Open { is_probed, .. } = &mut *self.breaker.state()
+        {
+            *is_probed = false;
         }
     }
 }

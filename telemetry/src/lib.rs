@@ -43,7 +43,7 @@
 //! | `OTEL_BSP_MAX_QUEUE_SIZE`, `BATON_SPAN_BUFFER_BYTES` | spans that wait for the collector, and their bytes | `50000`, 32 MiB |
 //! | `OTEL_BLRP_MAX_QUEUE_SIZE`, `BATON_LOG_BUFFER_BYTES` | log records that do, and their bytes | `20000`, 8 MiB |
 //! | `BATON_METRIC_BUFFER_BYTES` | bytes of metrics that do | 1 MiB |
-//! | `BATON_SPILL` | `stdout`: what the collector does not take is written there for `baton replay`; `none`: it is dropped, and counted | `stdout` |
+//! | `BATON_SPILL` | `stdout`: spans that the collector does not take are written there, for `baton replay`; `none`: they stay in the buffer, within its bounds | `stdout` |
 //! | `OTEL_EXPORTER_OTLP_HEADERS_SECRET` | names a secret that holds more headers for all signals, which win over the others; takes a [`HeaderSource`], which is asked at start, and again after a 401 or 403 | |
 //! | `RUST_LOG` | level, or list of `target=level` and a level for the rest; a word without `=` must be a level: all of a target is `target=trace` | `AWS_LAMBDA_LOG_LEVEL` |
 //! | `AWS_LAMBDA_LOG_LEVEL` | one of Lambda's levels, where `FATAL` means `error` | `info` |
@@ -94,6 +94,18 @@
 //!
 //! `service.instance.id` is Lambda's log stream, namespace, pod and container, or the task's container, else random: no other process of the
 //! service has it, and so no backend takes the metrics of two for one series.
+//!
+//! # Metrics of its own
+//!
+//! A flush's own numbers go with the next flush that has something to tell.
+//!
+//! | Metric | Kind | Unit | What |
+//! |---|---|---|---|
+//! | `baton.telemetry.spans` | counter | `{span}` | finished spans by `baton.telemetry.outcome`: `exported`, `spilled` or `dropped` |
+//! | `baton.telemetry.spans.pending` | gauge | `{span}` | finished spans that are none of these yet, those on their way included |
+//! | `baton.telemetry.log_records` | counter | `{record}` | log records, likewise |
+//! | `baton.telemetry.log_records.pending` | gauge | `{record}` | likewise |
+//! | `baton.telemetry.metric_points` | counter | `{point}` | data points that no collector gets: `baton.telemetry.outcome` is `dropped` |
 
 mod accounting;
 mod breaker;

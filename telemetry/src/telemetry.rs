@@ -57,7 +57,7 @@ pub struct FlushReport {
     pub dropped: u64,
     /// Spans that go with the next flush.
     pub pending: u64,
-    /// Of the finished spans, those that a later flush had to take because their [`FlushGroup`] was over.
+    /// Of the finished spans, those that a later flush had to take because their [`FlushGroup`](crate::FlushGroup) was over.
     pub late: u64,
     /// What this flush sent by itself.
     pub sent: Sent,

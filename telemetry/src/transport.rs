@@ -13,6 +13,7 @@ use crate::http::{ApplicationProtocol, Client, Dialer, Frames, SendError, Tls};
 use crate::signal::Signal;
 use ::http::{HeaderMap, HeaderName, HeaderValue, header};
 use bytes::Bytes;
+use std::pin::Pin;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
@@ -59,6 +60,10 @@ impl TransportError {
         }
     }
 }
+
+/// A request that is on its way.
+pub(crate) type Sending<'a> =
+    Pin<Box<dyn Future<Output = Result<Bytes, TransportError>> + Send + 'a>>;
 
 /// The way to one signal's endpoint.
 #[derive(Debug)]
@@ -134,7 +139,13 @@ impl Transport {
 
     /// Sends an `Export…ServiceRequest`, and returns the `Export…ServiceResponse` of a collector that has accepted it: before `deadline`,
     /// and before the end of one request's time.
-    pub(crate) async fn send(
+    ///
+    /// On the heap, and not as an `async fn`, of which every crate in which a flush is polled would get copies.
+    pub(crate) fn send(&self, request: Frames, deadline: Instant) -> Sending<'_> {
+        Box::pin(self.send_unboxed(request, deadline))
+    }
+
+    async fn send_unboxed(
         &self,
         mut request: Frames,
         deadline: Instant,

@@ -42,7 +42,7 @@ impl UplinkError {
 /// What the exporter of one signal sends through.
 #[derive(Debug)]
 pub(crate) enum Uplink {
-    Collector(Collector),
+    Collector(Box<Collector>),
     Console(Console),
 }
 
@@ -60,12 +60,12 @@ impl Uplink {
                 signal,
                 output: output.clone(),
             })),
-            Export::Otlp(otlp) => Some(Self::Collector(Collector {
+            Export::Otlp(otlp) => Some(Self::Collector(Box::new(Collector {
                 endpoint: otlp.endpoint.clone(),
                 transport: Transport::new(signal, otlp),
                 renewal: Renewal::new(otlp),
                 breaker: breakers.of(otlp.endpoint.authority()),
-            })),
+            }))),
         }
     }
 

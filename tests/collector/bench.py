@@ -8,7 +8,7 @@ from typing import NamedTuple
 CHECKS = []
 
 # A busy machine may be slow, and a check must end.
-PATIENCE = 20.0
+PATIENCE = 45.0
 # Between two looks at what has arrived.
 LOOK_EVERY = 0.1
 # What is shown of a file when a process has failed.

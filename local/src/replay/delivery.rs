@@ -75,8 +75,9 @@ impl<'a> Delivery<'a> {
     pub(super) async fn send(&mut self, report: &mut Report) -> Result<(), ReplayError> {
         let parcels = std::mem::take(&mut self.waiting);
         self.bytes = 0;
+        // Until the collector has answered for them, whatever keeps it from doing so.
+        report.left += parcels.iter().map(|parcel| parcel.spans).sum::<u64>();
         let Some(sender) = self.sender.filter(|_| !parcels.is_empty()) else {
-            report.left += parcels.iter().map(|parcel| parcel.spans).sum::<u64>();
             return Ok(());
         };
         match self.send_together(sender, &parcels, report).await? {
@@ -107,11 +108,8 @@ impl<'a> Delivery<'a> {
         report: &mut Report,
     ) -> Result<Result<(), String>, ReplayError> {
         // Requests one behind the other are one request with the spans of all.
-        let request: Vec<u8> = parcels
-            .iter()
-            .flat_map(|parcel| &parcel.request)
-            .copied()
-            .collect();
+        let requests: Vec<&[u8]> = parcels.iter().map(|parcel| &*parcel.request).collect();
+        let request = requests.concat();
         let accepted = match patiently(sender, request.into(), report).await {
             Ok(accepted) => accepted,
             Err(SendFailure::Refused(text)) => return Ok(Err(text)),
@@ -119,6 +117,7 @@ impl<'a> Delivery<'a> {
         };
         let spans: u64 = parcels.iter().map(|parcel| parcel.spans).sum();
         let rejected = accepted.rejected.min(spans);
+        report.left -= spans;
         report.sent += spans - rejected;
         report.reject(rejected, accepted.message);
         // Those that were rejected must not be sent again either.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io::{self, BufReader, Cursor, Read};
+use std::io::{self, Cursor, Read};
 use std::path::PathBuf;
 
 use flate2::read::MultiGzDecoder;
@@ -51,7 +51,7 @@ impl Input {
             true => Box::new(MultiGzDecoder::new(whole)),
             false => Box::new(whole),
         };
-        Ok(Joined::new(BufReader::new(unpacked)))
+        Ok(Joined::new(unpacked))
     }
 }
 

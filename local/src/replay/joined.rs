@@ -3,8 +3,10 @@
 //! Docker's `json-file` and the files of Kubernetes' runtimes (CRI) cut a line after 16 KiB, and write each piece as a line of their own.
 
 use std::collections::HashMap;
-use std::io::{self, BufRead, Read};
+use std::io::{self, BufRead as _, BufReader, Read};
 
+/// How much is read at once.
+const READ_BYTES: usize = 64 * 1024;
 /// The longest of their lines: 16 KiB, each byte of which may have become six, and what stands around them.
 const MAX_PIECE: usize = 128 * 1024;
 /// A piece that others follow is so long in Docker's files, which do not say it in another way.
@@ -18,7 +20,7 @@ const DOCKER: &[u8] = b"{\"log\":\"";
 
 /// Everything that can be read, with the pieces of a line put together, and all else as it is.
 pub(super) struct Joined<R> {
-    input: R,
+    input: BufReader<R>,
     /// What is to be read next, from a place on.
     out: Vec<u8>,
     at: usize,
@@ -43,10 +45,10 @@ struct Piece<'a> {
     is_last: bool,
 }
 
-impl<R: BufRead> Joined<R> {
+impl<R: Read> Joined<R> {
     pub(super) fn new(input: R) -> Self {
         Self {
-            input,
+            input: BufReader::with_capacity(READ_BYTES, input),
             out: Vec::new(),
             at: 0,
             waiting: HashMap::new(),
@@ -94,13 +96,17 @@ impl<R: BufRead> Joined<R> {
     }
 }
 
-impl<R: BufRead> Read for Joined<R> {
+impl<R: Read> Read for Joined<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         while self.at == self.out.len() {
             self.out.clear();
             self.at = 0;
             if !self.line()? {
                 return Ok(0);
+            }
+            // Short lines are many: all that are there already, so that nobody waits for one that is not.
+            while self.out.len() < READ_BYTES && self.input.buffer().contains(&b'\n') {
+                self.line()?;
             }
         }
         let rest = &self.out[self.at..];

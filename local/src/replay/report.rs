@@ -22,7 +22,7 @@ pub(crate) struct Report {
     pub(crate) sent: u64,
     /// Spans that an earlier replay has sent, by the ledger, or that the log has more than once.
     pub(crate) already: u64,
-    /// Spans that were only counted.
+    /// Spans that were only counted, or for which the collector had no answer.
     pub(crate) left: u64,
     /// Spans that the collector rejected although it accepted the request with them.
     pub(crate) rejected: u64,
@@ -57,6 +57,7 @@ impl Report {
     }
 
     pub(super) fn refuse(&mut self, refused: Refused) {
+        self.left -= refused.spans;
         self.refused.push(refused);
     }
 

@@ -33,6 +33,8 @@ pub(super) struct Found {
 pub(super) struct Scanner<R> {
     input: R,
     is_at_end: bool,
+    /// What is read at once, before it gets into the buffer.
+    piece: Vec<u8>,
     buffer: Vec<u8>,
     /// Markers before this place have been found.
     at: usize,
@@ -47,6 +49,7 @@ impl<R: Read> Scanner<R> {
         Self {
             input,
             is_at_end: false,
+            piece: vec![0; READ_BYTES],
             buffer: Vec::new(),
             at: 0,
             counted: 0,
@@ -200,17 +203,13 @@ impl<R: Read> Scanner<R> {
         if self.is_at_end {
             return Ok(false);
         }
-        let length = self.buffer.len();
-        self.buffer.resize(length + READ_BYTES, 0);
-        let outcome = loop {
-            match self.input.read(&mut self.buffer[length..]) {
+        let count = loop {
+            match self.input.read(&mut self.piece) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                outcome => break outcome,
+                outcome => break outcome?,
             }
         };
-        self.buffer
-            .truncate(length + outcome.as_ref().copied().unwrap_or(0));
-        let count = outcome?;
+        self.buffer.extend_from_slice(&self.piece[..count]);
         self.is_at_end = count == 0;
         Ok(count > 0)
     }

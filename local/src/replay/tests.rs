@@ -13,7 +13,7 @@ use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use prost::Message as _;
-use std::io::{BufReader, Read};
+use std::io::Read;
 use wrappings::{WRAPPINGS, Wrapping};
 
 /// A little less than the longest line.
@@ -74,7 +74,7 @@ impl<R: Read> Read for Slow<R> {
 fn found(log: impl Read) -> (Vec<Span>, Vec<String>) {
     let (mut spans, mut problems) = (Vec::new(), Vec::new());
     let mut fragments = Fragments::new();
-    let mut scanner = Scanner::new(Joined::new(BufReader::new(log)));
+    let mut scanner = Scanner::new(Joined::new(log));
     while let Some(found) = scanner.next().unwrap() {
         let request = match found.line {
             Ok(Line {

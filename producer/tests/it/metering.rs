@@ -64,6 +64,9 @@ impl Metered {
                 other => panic!("{other:?}"),
             }
         }
+        // The SDK tells of what was bound, too, before anything was recorded with it.
+        sent.retain(|_, count| *count > 0);
+        durations.retain(|_, count| *count > 0);
         (sent, durations)
     }
 }

@@ -9,6 +9,7 @@ use crate::group::{FlushGroup, Group};
 use crate::logs::OF_DROPPED_RECORDS;
 use crate::metrics::{Metrics, Standing};
 use opentelemetry::Context;
+use std::pin::Pin;
 use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -168,23 +169,26 @@ impl Telemetry {
         outcome
     }
 
-    pub(super) async fn export(
-        &self,
-        whose: Whose<'_>,
+    /// Exports spans. On the heap, so that it is compiled here and not wherever a flush is.
+    pub(super) fn export<'a>(
+        &'a self,
+        whose: Whose<'a>,
         deadline: Instant,
-        sent: &mut Sent,
-    ) -> Result<(), ExportError> {
-        let Shared {
-            buffer, exporter, ..
-        } = &*self.shared;
-        let Some(exporter) = exporter.as_ref().filter(|_| buffer.counts().pending > 0) else {
-            return Ok(());
-        };
-        let outcome = exporter.export(buffer, whose, deadline, sent).await;
-        if let Err(error) = &outcome {
-            exporter.failures.tell(error, buffer.counts().exported);
-        }
-        outcome
+        sent: &'a mut Sent,
+    ) -> Pin<Box<dyn Future<Output = Result<(), ExportError>> + Send + 'a>> {
+        Box::pin(async move {
+            let Shared {
+                buffer, exporter, ..
+            } = &*self.shared;
+            let Some(exporter) = exporter.as_ref().filter(|_| buffer.counts().pending > 0) else {
+                return Ok(());
+            };
+            let outcome = exporter.export(buffer, whose, deadline, sent).await;
+            if let Err(error) = &outcome {
+                exporter.failures.tell(error, buffer.counts().exported);
+            }
+            outcome
+        })
     }
 
     pub(super) async fn export_logs(&self, whose: Whose<'_>, deadline: Instant) {

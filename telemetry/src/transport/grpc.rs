@@ -12,19 +12,17 @@ mod status;
 
 pub(crate) use status::GrpcStatus;
 
-use super::TransportError;
+use super::Sending;
 use crate::http::{Dialed, Dialer, Frames, SendError};
 use crate::signal::Signal;
 use ::http::uri::Scheme;
 use ::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version, header};
 use answer::Answer;
-use bytes::Bytes;
 use hyper::client::conn::http2::{Builder, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use message::Message;
 use std::fmt;
 use std::io;
-use std::pin::Pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
@@ -61,9 +59,6 @@ struct Call {
     is_compressed: bool,
     headers: HeaderMap,
 }
-
-/// A call that is being made.
-type Sending<'a> = Pin<Box<dyn Future<Output = Result<Bytes, TransportError>> + Send + 'a>>;
 
 /// Makes the calls of one signal. Cheap to create, as [`Dialer`] is.
 pub(super) struct Client {

@@ -53,7 +53,7 @@ func main() {
 	}
 }
 
-// factories has one line for each component; a duplicate is reported by the last call that could see it.
+// factories has the components, each under the name by which a configuration calls it.
 func factories() (otelcol.Factories, error) {
 	var all otelcol.Factories
 	var err error
