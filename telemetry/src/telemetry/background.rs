@@ -126,10 +126,16 @@ impl Telemetry {
             tokio::select! {
                 biased;
                 () = &mut stopped => return,
-                // A collector that is down is not asked more often because the buffer fills up.
-                () = buffer.half_full(), if !failed => {}
-                () = logs::half_full(logs.as_ref()), if !failed => {}
+                // Before the others: a buffer that goes on filling up must not keep the collector from being asked at all.
                 () = sleep_until(due) => {}
+                () = buffer.half_full() => {
+                    // A collector that is down is not asked more often because the buffer fills up.
+                    if failed {
+                        self.make_room();
+                        continue;
+                    }
+                }
+                () = logs::half_full(logs.as_ref()), if !failed => {}
             }
             failed = self.export_records().await.is_err();
             due = Instant::now() + *schedule_delay;
@@ -152,22 +158,30 @@ impl Telemetry {
 
     /// Spans and log records.
     async fn export_records(&self) -> Result<(), ExportError> {
-        let Shared {
-            buffer,
-            schedule_delay,
-            ..
-        } = &*self.shared;
-        let deadline = Instant::now() + (*schedule_delay).max(MIN_BACKGROUND_TIME);
+        let deadline = self.background_deadline();
         let (whose, mut sent) = (Whose::Everyone, Sent::default());
         let (outcome, ()) = tokio::join!(
             self.export(whose, deadline, &mut sent),
             self.export_logs(whose, deadline),
         );
-        if outcome.is_err() && buffer.is_half_full() {
-            self.spill(whose, deadline);
+        match outcome {
+            Ok(()) => self.tell_losses(self.shared.buffer.counts()),
+            Err(_) => self.make_room(),
+        }
+        outcome
+    }
+
+    /// Writes what the collector has not taken, once it fills half of the buffer.
+    fn make_room(&self) {
+        let buffer = &self.shared.buffer;
+        if buffer.is_half_full() {
+            self.spill(Whose::Everyone, self.background_deadline());
         }
         self.tell_losses(buffer.counts());
-        outcome
+    }
+
+    fn background_deadline(&self) -> Instant {
+        Instant::now() + self.shared.schedule_delay.max(MIN_BACKGROUND_TIME)
     }
 
     fn background(&self) -> MutexGuard<'_, Option<Background>> {

@@ -88,6 +88,20 @@ async fn shutdown_waits_no_longer_than_others_have_spans_on_their_way() {
 }
 
 #[tokio::test]
+async fn shutdown_without_any_time_still_writes_everything() {
+    let sink = Sink::start(&[Answer::Hang; 10]).await;
+    let (telemetry, output) = spilling(&sink).await;
+    // Each in a chunk of its own.
+    let names = ["one", "two", "three"];
+    for name in names {
+        telemetry.tracer(name, "1.0.0").start(name).end();
+    }
+    let report = telemetry.shutdown(Instant::now()).await;
+    assert_eq!((report.spilled, report.pending), (3, 0));
+    assert_eq!(span_names(&lines(&output).0), names);
+}
+
+#[tokio::test]
 async fn what_finishes_during_shutdown_is_sent_as_well() {
     let sink = Sink::start(&[]).await;
     let (telemetry, output) = spilling(&sink).await;
@@ -156,6 +170,27 @@ async fn strays_that_the_collector_does_not_take_are_written() {
     assert_eq!(span_names(&lines(&output).0), ["stray"]);
     let report = own.flush(LONG).await;
     assert_eq!((report.exported, report.spilled, report.pending), (1, 1, 0));
+}
+
+#[tokio::test]
+async fn a_service_whose_collector_is_down_writes_each_half_of_the_buffer_without_asking_again() {
+    const HALF: usize = 10;
+    let sink = Sink::start(&[Answer::Status(503); 1000]).await;
+    let output = Output::captured();
+    let settings = [
+        SPILL,
+        ("OTEL_BSP_SCHEDULE_DELAY", "60000"),
+        ("OTEL_BSP_MAX_QUEUE_SIZE", "20"),
+    ];
+    let telemetry = telemetry_with_output(&sink, &settings, output.clone()).await;
+    telemetry.export_in_background();
+    for round in 1..=5 {
+        (0..HALF).for_each(|_| end_span(&telemetry, "span"));
+        until(|| span_names(&lines(&output).0).len() == round * HALF).await;
+    }
+    assert_eq!(sink.requests().len(), 2);
+    let report = telemetry.shutdown(Instant::now() + BUDGET).await;
+    assert_eq!((report.spilled, report.dropped), (5 * HALF as u64, 0));
 }
 
 #[tokio::test]
