@@ -66,6 +66,10 @@ impl Flights {
         }
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.under_way.is_empty()
+    }
+
     /// Whether one of the flights before this one still carries such records.
     pub(super) fn carry(&self, whose: Whose<'_>, before: FlightNumber) -> bool {
         let mut flights = self.under_way.iter().filter(|known| known.number < before);

@@ -37,7 +37,8 @@ impl Telemetry {
     ///
     /// Such flushes run side by side; spans of this group that another flush has on its way are waited for. When the collector has taken
     /// the group's spans, a task is started that nobody waits for: it sends those that no group is going to send, because theirs is over or
-    /// they have none, and all where the buffer is still half full. The report counts the whole process, as ever.
+    /// they have none, and all where the buffer is still half full. When the collector has not, the same are written to stdout. The report
+    /// counts the whole process, as ever.
     pub async fn flush_of(&self, context: &Context, deadline: Instant) -> FlushReport {
         let whose = Group::of(context).map_or(Whose::Everyone, Whose::Group);
         self.flush_whose(whose, deadline).await
@@ -51,9 +52,17 @@ impl Telemetry {
         if outcome.is_err() {
             self.spill(whose, deadline);
         }
-        if outcome.is_ok() && matches!(whose, Whose::Group(_)) {
-            self.sweep();
+        if let Whose::Group(_) = whose {
+            match outcome {
+                Err(passing) if !passing.is_final() => self.spill_strays(deadline),
+                _ => self.sweep(),
+            }
         }
+        self.report(sent)
+    }
+
+    /// What a flush returns, and tells the log.
+    pub(super) fn report(&self, sent: Sent) -> FlushReport {
         FlushReport {
             sent,
             ..self.tell().into()
@@ -76,6 +85,13 @@ impl Telemetry {
     pub(super) fn spill(&self, whose: Whose<'_>, deadline: Instant) {
         if let Some(exporter) = &self.shared.exporter {
             exporter.spill(&self.shared.buffer, whose, deadline);
+        }
+    }
+
+    /// Writes what no group is going to write as its own, behind a flush to a collector that takes nothing now.
+    fn spill_strays(&self, deadline: Instant) {
+        if let Some(whose) = self.shared.buffer.strays() {
+            self.spill(whose, deadline);
         }
     }
 
@@ -114,12 +130,18 @@ impl Telemetry {
         if sweep.as_ref().is_none_or(JoinHandle::is_finished) {
             let telemetry = self.clone();
             *sweep = Some(tokio::spawn(async move {
-                // As for a flush.
-                let mut sent = Sent::default();
-                let spans = telemetry.export(whose, deadline, &mut sent);
-                let (_, ()) = tokio::join!(spans, telemetry.export_logs(whose, deadline));
+                let spans = telemetry.sweep_spans(whose, deadline);
+                let ((), ()) = tokio::join!(spans, telemetry.export_logs(whose, deadline));
                 telemetry.tell();
             }));
+        }
+    }
+
+    async fn sweep_spans(&self, whose: Whose<'_>, deadline: Instant) {
+        let (mut sent, until) = (Sent::default(), self.before_spill(deadline));
+        // As for a flush.
+        if self.export(whose, until, &mut sent).await.is_err() {
+            self.spill(whose, deadline);
         }
     }
 

@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use tokio::time::Instant;
 
 mod console;
+mod endings;
 mod failures;
 mod groups;
 mod logs;

@@ -3,23 +3,23 @@
 use super::*;
 use serde_json::Value;
 
-const SPILL: (&str, &str) = ("BATON_SPILL", "stdout");
+pub(super) const SPILL: (&str, &str) = ("BATON_SPILL", "stdout");
 
 /// Telemetry that spills, and what it spills to.
-async fn spilling(sink: &Sink) -> (Telemetry, Output) {
+pub(super) async fn spilling(sink: &Sink) -> (Telemetry, Output) {
     let output = Output::captured();
     let telemetry = telemetry_with_output(sink, &[SPILL], output.clone()).await;
     (telemetry, output)
 }
 
 /// The lines that hold spans, and those with metrics of what was lost.
-fn lines(output: &Output) -> (Vec<Value>, Vec<Value>) {
+pub(super) fn lines(output: &Output) -> (Vec<Value>, Vec<Value>) {
     let lines = output.lines();
     let parsed = lines.iter().map(|line| serde_json::from_str(line).unwrap());
     parsed.partition(|line: &Value| line.get("_aws").is_none())
 }
 
-fn span_names(lines: &[Value]) -> Vec<&str> {
+pub(super) fn span_names(lines: &[Value]) -> Vec<&str> {
     let mut names = Vec::new();
     for line in lines {
         for resource in line["otlp"]["resourceSpans"].as_array().unwrap() {
@@ -32,7 +32,7 @@ fn span_names(lines: &[Value]) -> Vec<&str> {
     names
 }
 
-fn assert_balanced(report: FlushReport) {
+pub(super) fn assert_balanced(report: FlushReport) {
     let accounted = report.exported + report.spilled + report.dropped + report.pending;
     assert_eq!(report.finished, accounted, "{report:?}");
 }
@@ -121,7 +121,7 @@ async fn a_service_keeps_what_does_not_arrive_until_the_buffer_is_half_full_or_i
     assert_eq!(span_names(&lines(&output).0).last(), Some(&"last"));
 }
 
-async fn until(mut condition: impl FnMut() -> bool) {
+pub(super) async fn until(mut condition: impl FnMut() -> bool) {
     let holds = async {
         while !condition() {
             tokio::task::yield_now().await;
