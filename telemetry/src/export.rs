@@ -183,6 +183,11 @@ impl Exporter {
         }
     }
 
+    /// Whether what the collector does not take is written to stdout.
+    pub(crate) fn spills(&self) -> bool {
+        self.spill.is_some()
+    }
+
     /// How long it may take to write so many bytes of records, if they are to be written at all.
     pub(crate) fn time_for_spill(&self, bytes: usize) -> Duration {
         match self.spill {

@@ -1,7 +1,6 @@
 //! The process's telemetry: set up once, flushed often.
 
 use crate::accounting::Accounting;
-use crate::breaker::Breakers;
 use crate::buffer::{Buffer, Counts, SpanBuffer};
 use crate::config::Config;
 use crate::export::{Exporter, Sent};
@@ -144,8 +143,7 @@ impl Telemetry {
         output: Output,
     ) -> Self {
         let buffer = SpanBuffer::new(config.bounds);
-        let breakers = Breakers::new(BREAKER_PAUSE);
-        let uplink = |signal, export| Uplink::new(signal, export, &breakers, &output);
+        let uplink = |signal, export| Uplink::new(signal, export, BREAKER_PAUSE, &output);
         let exporter = uplink(Signal::Traces, &config.traces).map(|uplink| {
             let spill = config.spill.then(|| output.clone());
             Exporter::new(Signal::Traces, uplink, &resource, spill)

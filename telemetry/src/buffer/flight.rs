@@ -133,6 +133,11 @@ impl Taken {
         self.settle(chunks, |counts| &mut counts.dropped)
     }
 
+    /// Nobody is going to send what is left. Returns the same.
+    pub(crate) fn given_up(&mut self) -> u64 {
+        self.dropped(self.chunks.len())
+    }
+
     /// Of the first `chunks`, which are about to be [`exported`](Self::exported), the collector took so many records less, whichever they are.
     /// Returns how many are dropped.
     pub(crate) fn rejected(&mut self, chunks: usize, records: u64) -> u64 {

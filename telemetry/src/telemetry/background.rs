@@ -67,8 +67,9 @@ impl Telemetry {
     /// Stops the background task and flushes what is left, by `deadline` at the latest.
     ///
     /// Spans that other flushes have on their way are waited for as long as the deadline allows, and then written to stdout like what the
-    /// collector does not take: afterwards no finished span is pending, unless it could not be written, or `BATON_SPILL=none` keeps it from
-    /// being written. What is to be written then may take a little longer than the deadline, because the process has no later.
+    /// collector does not take: afterwards nothing is pending. What could not be written, or is not to be (`BATON_SPILL=none`, metrics, log
+    /// records), is dropped and counted. What is to be written then may take a little longer than the deadline, because the process has no
+    /// later.
     pub async fn shutdown(&self, deadline: Instant) -> FlushReport {
         self.end(deadline).await
     }
@@ -91,8 +92,26 @@ impl Telemetry {
                 let buffer = &self.shared.buffer;
                 exporter.spill_all(buffer, until, deadline).await;
             }
-            self.report(sent)
+            self.give_up();
+            self.report(sent, false)
         })
+    }
+
+    /// What could not even be written is lost with the process, and counted as such.
+    fn give_up(&self) {
+        let Shared {
+            buffer,
+            metrics,
+            logs,
+            ..
+        } = &*self.shared;
+        buffer.take(Whose::Everyone).given_up();
+        if let Some(metrics) = metrics {
+            metrics.give_up();
+        }
+        if let Some(logs) = logs {
+            logs.give_up();
+        }
     }
 
     /// Exports everything, and spans that finish meanwhile as well.
@@ -132,6 +151,7 @@ impl Telemetry {
                     // A collector that is down is not asked more often because the buffer fills up.
                     if failed {
                         self.make_room();
+                        self.tell_losses(buffer.counts(), false);
                         continue;
                     }
                 }
@@ -164,20 +184,18 @@ impl Telemetry {
             self.export(whose, deadline, &mut sent),
             self.export_logs(whose, deadline),
         );
-        match outcome {
-            Ok(()) => self.tell_losses(self.shared.buffer.counts()),
-            Err(_) => self.make_room(),
+        if outcome.is_err() {
+            self.make_room();
         }
+        self.tell_losses(self.shared.buffer.counts(), outcome.is_err());
         outcome
     }
 
     /// Writes what the collector has not taken, once it fills half of the buffer.
     fn make_room(&self) {
-        let buffer = &self.shared.buffer;
-        if buffer.is_half_full() {
+        if self.shared.buffer.is_half_full() {
             self.spill(Whose::Everyone, self.background_deadline());
         }
-        self.tell_losses(buffer.counts());
     }
 
     fn background_deadline(&self) -> Instant {

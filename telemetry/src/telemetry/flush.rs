@@ -4,7 +4,7 @@ use super::logs::LogExport;
 use super::{FlushReport, Shared, Telemetry, lock};
 use crate::accounting::Losses;
 use crate::buffer::{Counts, Whose};
-use crate::export::{ExportError, Sent};
+use crate::export::{ExportError, Exporter, Sent};
 use crate::group::{FlushGroup, Group};
 use crate::logs::OF_DROPPED_RECORDS;
 use crate::metrics::{Metrics, Standing};
@@ -49,23 +49,32 @@ impl Telemetry {
         let until = self.before_spill(deadline);
         // The failure has been logged, and the report tells what became of the spans.
         let outcome = self.export_all(whose, until, &mut sent).await;
-        if outcome.is_err() {
+        // What was refused for good has been put aside, and the rest was sent.
+        let is_left = matches!(&outcome, Err(error) if !error.is_final());
+        if is_left {
             self.spill(whose, deadline);
         }
         if let Whose::Group(_) = whose {
-            match outcome {
-                Err(passing) if !passing.is_final() => self.spill_strays(deadline),
-                _ => self.sweep(),
+            match is_left {
+                true => self.spill_strays(deadline),
+                false => self.sweep(),
             }
         }
-        self.report(sent)
+        // Side by side, what is pending is on its way for others, unless nothing is ever written.
+        let keeps = is_left && (matches!(whose, Whose::Everyone) || !self.spills());
+        self.report(sent, keeps)
+    }
+
+    fn spills(&self) -> bool {
+        let exporter = self.shared.exporter.as_ref();
+        exporter.is_some_and(Exporter::spills)
     }
 
     /// What a flush returns, and tells the log.
-    pub(super) fn report(&self, sent: Sent) -> FlushReport {
+    pub(super) fn report(&self, sent: Sent, keeps: bool) -> FlushReport {
         FlushReport {
             sent,
-            ..self.tell().into()
+            ..self.tell(keeps).into()
         }
     }
 
@@ -95,8 +104,8 @@ impl Telemetry {
         }
     }
 
-    /// Has the log tell how spans stand.
-    fn tell(&self) -> Counts {
+    /// Has the log tell how spans stand, and whether an export has just failed that `keeps` its spans.
+    fn tell(&self, keeps: bool) -> Counts {
         let counts = self.shared.buffer.counts();
         // `baton demo` adds these up to find out whether a span was lost: `local/src/demo/ledger.rs` knows the message and the fields.
         debug!(
@@ -108,7 +117,7 @@ impl Telemetry {
             spans_late = counts.late,
             "telemetry flushed"
         );
-        self.tell_losses(counts);
+        self.tell_losses(counts, keeps);
         counts
     }
 
@@ -132,7 +141,7 @@ impl Telemetry {
             *sweep = Some(tokio::spawn(async move {
                 let spans = telemetry.sweep_spans(whose, deadline);
                 let ((), ()) = tokio::join!(spans, telemetry.export_logs(whose, deadline));
-                telemetry.tell();
+                telemetry.tell(false);
             }));
         }
     }
@@ -146,7 +155,7 @@ impl Telemetry {
     }
 
     /// Tells of all spans and log records that have been lost to the collector since the last time: one line for an alarm, one for whoever reads.
-    pub(super) fn tell_losses(&self, counts: Counts) {
+    pub(super) fn tell_losses(&self, counts: Counts, keeps: bool) {
         let Shared {
             accounting,
             metrics,
@@ -154,12 +163,16 @@ impl Telemetry {
             ..
         } = &*self.shared;
         let (metrics, logs) = (metrics.as_ref(), logs.as_ref());
-        let fresh = accounting.tell(Losses {
-            spans_spilled: counts.spilled,
-            spans_dropped: counts.dropped,
-            log_records_dropped: logs.map_or(0, |logs| logs.counts().dropped),
-            metric_points_dropped: metrics.map_or(0, Metrics::dropped),
-        });
+        let pending = if keeps { counts.pending } else { 0 };
+        let fresh = accounting.tell(
+            Losses {
+                spans_spilled: counts.spilled,
+                spans_dropped: counts.dropped,
+                log_records_dropped: logs.map_or(0, |logs| logs.counts().dropped),
+                metric_points_dropped: metrics.map_or(0, Metrics::dropped),
+            },
+            pending,
+        );
         if fresh.spans_dropped > 0 {
             warn!(
                 spans = fresh.spans_dropped,
