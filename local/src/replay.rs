@@ -79,6 +79,11 @@ impl Replay {
     /// Opens the files and the ledger.
     pub(crate) fn new(settings: Settings) -> Result<Self, ReplayError> {
         let sender = Sender::from_env(settings.endpoint.as_deref())?;
+        if let Some(variable) = sender.passed_over() {
+            tracing::warn!(
+                "{variable} is not read here: the headers are those of OTEL_EXPORTER_OTLP_HEADERS alone"
+            );
+        }
         let open = |place: &Place| {
             Input::open(place).map_err(|source| ReplayError::Open {
                 name: place.to_string(),
@@ -123,7 +128,8 @@ impl Replay {
                 Err(_) => reception.delivery.send(reception.report).await?,
             }
         }
-        reception.finish().await?;
+        let report = reception.finish().await?;
+        report.is_finished = outcome.is_ok();
         outcome
     }
 }
@@ -176,7 +182,7 @@ struct Reception<'a> {
     report: &'a mut Report,
 }
 
-impl Reception<'_> {
+impl<'a> Reception<'a> {
     async fn take(&mut self, file: String, found: Found) -> Result<(), ReplayError> {
         let Found { line_number, line } = found;
         let damaged = |problem: Problem| Damaged {
@@ -221,10 +227,11 @@ impl Reception<'_> {
         Ok(Some(Parcel { id, spans, request }))
     }
 
-    async fn finish(mut self) -> Result<(), ReplayError> {
+    async fn finish(mut self) -> Result<&'a mut Report, ReplayError> {
         let missing = std::iter::from_fn(|| self.fragments.oldest());
         self.report.incomplete.extend(missing);
-        self.delivery.send(self.report).await
+        self.delivery.send(self.report).await?;
+        Ok(self.report)
     }
 }
 

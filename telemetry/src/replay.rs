@@ -4,13 +4,14 @@ mod spilled;
 
 pub use spilled::spill;
 
-use crate::config::{self, Problem};
+use crate::config;
 use crate::export::PartialSuccess;
-use crate::http::Frames;
+use crate::http::{Frames, SendError};
 use crate::logs::chain;
 use crate::otlp_json;
 use crate::signal::Signal;
-use crate::transport::{Transport, TransportError};
+use crate::transport::{Status, Transport, TransportError};
+use ::http::StatusCode;
 use bytes::Bytes;
 use std::fmt;
 use std::time::Duration;
@@ -24,12 +25,31 @@ pub const MAX_REQUEST_BYTES: usize = crate::export::MAX_REQUEST_BYTES;
 pub struct Sender {
     transport: Transport,
     endpoint: String,
+    passed_over: Option<&'static str>,
 }
 
-/// Variables of the environment that cannot be used: one line for each, naming it and the form expected.
+/// Variables of the environment, or an endpoint given in their place, that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct InvalidEnvironment(Vec<Problem>);
+pub struct InvalidEnvironment(Vec<InvalidSetting>);
 
+/// One of them: a line that names it and says what was expected. Holds no value that may be secret.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct InvalidSetting(String);
+
+impl InvalidEnvironment {
+    fn new(problems: Vec<String>) -> Self {
+        Self(problems.into_iter().map(InvalidSetting).collect())
+    }
+
+    /// All of them.
+    #[must_use]
+    pub fn settings(&self) -> &[InvalidSetting] {
+        &self.0
+    }
+}
+
+/// One line for each.
 impl fmt::Display for InvalidEnvironment {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (at, problem) in self.0.iter().enumerate() {
@@ -60,6 +80,16 @@ pub enum SendFailure {
     /// The collector takes no request with these headers.
     #[error("{0}: are the headers right that OTEL_EXPORTER_OTLP_HEADERS says?")]
     Unauthorized(String),
+    /// Nothing there takes OTLP of this kind, whatever the request.
+    #[error(
+        "{text} from {endpoint}: its path or its port is not that of an OTLP receiver. Is it a base URL without /v1/traces, unless it is OTEL_EXPORTER_OTLP_TRACES_ENDPOINT, and does its port take what OTEL_EXPORTER_OTLP_PROTOCOL says? Usually http/protobuf has 4318 and grpc has 4317"
+    )]
+    Misdirected {
+        /// What happened.
+        text: String,
+        /// Where the request went, with its path.
+        endpoint: String,
+    },
     /// The same request may succeed later.
     #[error("{text}")]
     Passing {
@@ -77,11 +107,18 @@ impl Sender {
     /// # Errors
     /// When something in the environment is wrong: unlike a service, a person can be told.
     pub fn from_env(endpoint: Option<&str>) -> Result<Self, InvalidEnvironment> {
-        let otlp = config::traces_for_replay(endpoint).map_err(InvalidEnvironment)?;
+        let replay = config::traces_for_replay(endpoint).map_err(InvalidEnvironment::new)?;
         Ok(Self {
-            endpoint: otlp.endpoint.to_string(),
-            transport: Transport::new(Signal::Traces, &otlp),
+            endpoint: replay.otlp.endpoint.to_string(),
+            transport: Transport::new(Signal::Traces, &replay.otlp),
+            passed_over: replay.passed_over,
         })
+    }
+
+    /// The name of a variable that says how a service exports, and that is not read here although it is set.
+    #[must_use]
+    pub fn passed_over(&self) -> Option<&'static str> {
+        self.passed_over
     }
 
     /// Where requests go: a URL without secrets.
@@ -99,27 +136,50 @@ impl Sender {
         frames.push(request);
         let deadline: Instant = self.transport.patience();
         let answer = self.transport.send(frames, deadline).await;
-        let answer = answer.map_err(failure)?;
+        let answer = answer.map_err(|error| self.failure(error))?;
         let partial = PartialSuccess::read(&answer);
         Ok(partial.map_or_else(Accepted::default, |partial| Accepted {
             rejected: partial.rejected,
             message: partial.message().into_owned(),
         }))
     }
+
+    fn failure(&self, error: TransportError) -> SendFailure {
+        let text = chain(&error);
+        match error {
+            error if error.is_unauthorized() => SendFailure::Unauthorized(text),
+            error if is_misdirected(&error) => SendFailure::Misdirected {
+                text,
+                endpoint: self.endpoint.clone(),
+            },
+            TransportError::Refused(_) => SendFailure::Refused(text),
+            TransportError::Unavailable { retry_after, .. } => {
+                SendFailure::Passing { text, retry_after }
+            }
+            TransportError::Send(_) => SendFailure::Passing {
+                text,
+                retry_after: None,
+            },
+        }
+    }
 }
 
-fn failure(error: TransportError) -> SendFailure {
-    let text = chain(&error);
+/// Whether the answer is about where the request went rather than about its spans, or is of another protocol.
+fn is_misdirected(error: &TransportError) -> bool {
     match error {
-        error if error.is_unauthorized() => SendFailure::Unauthorized(text),
-        TransportError::Refused(_) => SendFailure::Refused(text),
-        TransportError::Unavailable { retry_after, .. } => {
-            SendFailure::Passing { text, retry_after }
-        }
-        TransportError::Send(_) => SendFailure::Passing {
-            text,
-            retry_after: None,
-        },
+        TransportError::Refused(Status::Http(status)) => matches!(
+            *status,
+            StatusCode::NOT_FOUND
+                | StatusCode::METHOD_NOT_ALLOWED
+                | StatusCode::UNSUPPORTED_MEDIA_TYPE
+        ),
+        // Codes are known to the transport alone, but their names are those of the specification.
+        #[cfg(feature = "grpc")]
+        TransportError::Refused(Status::Grpc(status)) => status.code.to_string() == "UNIMPLEMENTED",
+        #[cfg(feature = "grpc")]
+        TransportError::Send(SendError::NotGrpc) => true,
+        TransportError::Send(error) => matches!(error, SendError::Malformed(_)),
+        TransportError::Unavailable { .. } => false,
     }
 }
 

@@ -108,7 +108,9 @@ pub(super) struct Settings {
     #[arg(long)]
     no_freeze: bool,
     /// A variable for the function, besides those that Lambda sets; may be
-    /// given several times, and wins over what the stack sets. An SDK in
+    /// given several times, and wins over what the stack sets, which leaves
+    /// out RUST_LOG where AWS_LAMBDA_LOG_LEVEL is given, and
+    /// OTEL_EXPORTER_OTLP_PROTOCOL where an endpoint for OTLP is. An SDK in
     /// the function finds the stack's SQS by itself, which looks at the path
     /// of queue URLs alone: the dead-letter queue is
     /// http://127.0.0.1/000000000000/onboarding-dlq whatever the port

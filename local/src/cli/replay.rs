@@ -34,8 +34,11 @@ Examples:
 /// written, as the AWS CLI or the console exports it, packed with gzip, or with each line wrapped in JSON or CSV. Fragments of long spans are
 /// put together, and what is missing of them is named.
 ///
-/// The spans go out with their own times and ids, as OTEL_EXPORTER_OTLP_* say: protocol, headers, certificates, compression, timeout. What an
-/// endpoint has accepted is entered in a ledger, so that reading the same log again sends nothing.
+/// The spans go out with their own times and ids, as OTEL_EXPORTER_OTLP_* say: protocol, headers, certificates, compression, timeout. Where
+/// OTEL_EXPORTER_OTLP_HEADERS_SECRET is set, nothing is sent unless OTEL_EXPORTER_OTLP_HEADERS is set too: the secret is not read.
+///
+/// What an endpoint has accepted is entered in a ledger, so that reading the same log again sends it nothing. The ledger is kept per endpoint,
+/// by its URL: another endpoint, or the same one by another name, is sent everything.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = EXPLAINED, after_long_help = format!("{EXAMPLES}{EXPLAINED}"))]
 pub(super) struct Arguments {
@@ -46,7 +49,7 @@ pub(super) struct Arguments {
     /// replaces together with OTEL_EXPORTER_OTLP_TRACES_ENDPOINT
     #[arg(long, value_name = "URL")]
     endpoint: Option<String>,
-    /// What has been sent [default: baton/replay-ledger under
+    /// What has been sent to which endpoint [default: baton/replay-ledger under
     /// $XDG_STATE_HOME or ~/.local/state]
     #[arg(long, value_name = "PATH")]
     ledger: Option<PathBuf>,
@@ -73,7 +76,7 @@ pub(super) async fn run(arguments: Arguments, signals: &mut Signals) -> Exit {
     let replay = match Replay::new(settings) {
         Ok(replay) => replay,
         Err(error) => {
-            terminal::error(&error);
+            tell(&error);
             return Exit::StartFailed;
         }
     };
@@ -84,6 +87,18 @@ pub(super) async fn run(arguments: Arguments, signals: &mut Signals) -> Exit {
     };
     let printed = print(&report, is_json);
     finish(outcome, &report, printed)
+}
+
+/// Tells of each setting that is wrong as of an error of its own.
+fn tell(error: &ReplayError) {
+    match error {
+        ReplayError::Environment(invalid) => {
+            for setting in invalid.settings() {
+                terminal::error(setting);
+            }
+        }
+        error => terminal::error(error),
+    }
 }
 
 fn finish(

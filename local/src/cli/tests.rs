@@ -151,22 +151,42 @@ fn no_option_is_forgotten_by_sqs_only() {
 
 #[test]
 fn the_help_of_demo_says_which_function_it_is_for() {
-    let mut command = Arguments::command();
-    let demo = command.find_subcommand_mut("demo").unwrap();
-    let help = demo.render_long_help().to_string();
-    let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+    let help = help_of("demo");
     assert!(
         help.contains("any other function runs under `baton up`") && !help.contains("Any binary"),
         "{help}"
     );
 }
 
+/// The long help of a subcommand, with single spaces for line breaks.
+fn help_of(name: &str) -> String {
+    let mut command = Arguments::command();
+    let command = command.find_subcommand_mut(name).unwrap();
+    let help = command.render_long_help().to_string();
+    help.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn the_help_of_up_says_where_logs_go() {
+    let help = help_of("up");
+    let expected = "what the function and the producer log, on standard error";
+    assert!(help.contains(expected), "{help}");
+}
+
+#[test]
+fn the_help_of_replay_says_what_the_ledger_and_the_secret_mean() {
+    let help = help_of("replay");
+    for expected in [
+        "The ledger is kept per endpoint",
+        "Where OTEL_EXPORTER_OTLP_HEADERS_SECRET is set, nothing is sent unless OTEL_EXPORTER_OTLP_HEADERS is set too",
+    ] {
+        assert!(help.contains(expected), "{expected}: {help}");
+    }
+}
+
 #[test]
 fn the_help_says_what_a_producer_must_do() {
-    let mut command = Arguments::command();
-    let up = command.find_subcommand_mut("up").unwrap();
-    let help = up.render_long_help().to_string();
-    let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+    let help = help_of("up");
     let expected = "logs a line of JSON with the message \"listening\" and the field address";
     assert!(
         help.contains(expected) && help.contains("GET /readyz"),

@@ -59,7 +59,7 @@ pub(super) struct Arguments {
     /// Start the SQS endpoint alone, without any queue
     #[arg(long, conflicts_with_all = BEYOND_SQS)]
     sqs_only: bool,
-    /// Show what the function and the producer log
+    /// Show what the function and the producer log, on standard error
     #[arg(long)]
     logs: bool,
     #[command(flatten)]

@@ -31,6 +31,8 @@ pub(crate) struct Report {
     pub(crate) incomplete: Vec<Incomplete>,
     pub(crate) damaged: Vec<Damaged>,
     pub(crate) is_dry_run: bool,
+    /// Whether all logs were read to their ends, and what was in them sent or counted.
+    pub(crate) is_finished: bool,
 }
 
 /// Spans that the collector will never take.
@@ -53,7 +55,7 @@ impl Report {
     /// Whether every span that was found is at the collector, or would be.
     pub(crate) fn is_complete(&self) -> bool {
         let problems = self.refused.len() + self.incomplete.len() + self.damaged.len();
-        problems == 0 && self.rejected == 0
+        self.is_finished && problems == 0 && self.rejected == 0
     }
 
     pub(super) fn refuse(&mut self, refused: Refused) {
@@ -83,7 +85,7 @@ impl Report {
         let damaged = self.damaged.iter().map(
             |damaged| json!({ "file": damaged.file, "line": damaged.line, "error": damaged.text }),
         );
-        json!({
+        let mut report = json!({
             "endpoint": self.endpoint,
             "dry_run": self.is_dry_run,
             "complete": self.is_complete(),
@@ -93,7 +95,6 @@ impl Report {
                 "found": self.spans,
                 "sent": self.sent,
                 "sent_before": self.already,
-                "not_sent": self.left,
                 "rejected": self.rejected,
                 "refused": self.refused_spans(),
             },
@@ -101,7 +102,15 @@ impl Report {
             "refused": refused.collect::<Vec<_>>(),
             "incomplete": incomplete.collect::<Vec<_>>(),
             "damaged": damaged.collect::<Vec<_>>(),
-        })
+        });
+        // What is only counted is not missing anywhere.
+        let left = if self.is_dry_run {
+            "would_send"
+        } else {
+            "not_sent"
+        };
+        report["spans"][left] = self.left.into();
+        report
     }
 }
 

@@ -10,6 +10,19 @@ use super::names::{CREDENTIALS, REGION};
 /// Spans of the producer leave it quickly, so that a trace is whole soon after its request (milliseconds).
 const PRODUCER_EXPORT_INTERVAL: &str = "500";
 
+/// What to log, in Lambda's words and in Rust's, of which the latter go before the former.
+const LAMBDA_LOG_LEVEL: &str = "AWS_LAMBDA_LOG_LEVEL";
+const LOG_FILTER: &str = "RUST_LOG";
+
+/// What carries OTLP, and the variables with an endpoint that says it too, by its port or by having no scheme.
+const PROTOCOL: &str = "OTEL_EXPORTER_OTLP_PROTOCOL";
+const ENDPOINTS: [&str; 4] = [
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT",
+];
+
 /// The variable by which every AWS SDK finds SQS.
 const SQS_ENDPOINT: &str = "AWS_ENDPOINT_URL_SQS";
 
@@ -24,6 +37,7 @@ pub(super) struct Addresses<'a> {
 /// What the function gets on top of what Lambda sets.
 pub(super) fn of_function(addresses: &Addresses<'_>, config: &Config) -> BTreeMap<String, String> {
     let mut variables = telemetry(addresses, &config.function, config.logging);
+    make_way(&mut variables, config);
     // Without it the SDK inside the function would take its messages to AWS. Region and credentials are among what Lambda sets.
     variables.insert(SQS_ENDPOINT.to_owned(), addresses.sqs.to_owned());
     if !config.faults.is_empty() {
@@ -37,6 +51,18 @@ pub(super) fn of_function(addresses: &Addresses<'_>, config: &Config) -> BTreeMa
     }
     variables.extend(config.variables.iter().cloned());
     variables
+}
+
+/// Takes out what would keep variables that are given for the function from meaning what they mean when it is deployed.
+fn make_way(variables: &mut BTreeMap<String, String>, config: &Config) {
+    let is_given = |name: &str| config.variables.iter().any(|(given, _)| given == name);
+    // Who counts spans reads them from the log, and needs it as it is.
+    if config.logging == Logging::Usual && is_given(LAMBDA_LOG_LEVEL) {
+        variables.remove(LOG_FILTER);
+    }
+    if ENDPOINTS.into_iter().any(is_given) {
+        variables.remove(PROTOCOL);
+    }
 }
 
 /// Everything that the producer gets.
@@ -57,7 +83,7 @@ pub(super) fn of_producer(addresses: &Addresses<'_>, config: &Config) -> BTreeMa
 pub(super) fn of_shell(addresses: &Addresses<'_>) -> Vec<(String, String)> {
     let telemetry = owned([
         ("OTEL_EXPORTER_OTLP_ENDPOINT", addresses.otlp_http),
-        ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"),
+        (PROTOCOL, "http/protobuf"),
     ]);
     aws(addresses).into_iter().chain(telemetry).collect()
 }
@@ -88,8 +114,8 @@ fn telemetry(
     owned([
         ("OTEL_SERVICE_NAME", &*service_name(binary)),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", addresses.otlp_http),
-        ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"),
-        ("RUST_LOG", logging.filter()),
+        (PROTOCOL, "http/protobuf"),
+        (LOG_FILTER, logging.filter()),
     ])
     .into_iter()
     .collect()
@@ -152,6 +178,47 @@ mod tests {
         let config = config(Vec::new());
         assert_eq!(of_function(&ADDRESSES, &config)["RUST_LOG"], "warn");
         assert_ne!(of_producer(&ADDRESSES, &config)["RUST_LOG"], "warn");
+    }
+
+    /// What the function gets where this is given for it.
+    fn given(logging: Logging, pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        let pairs = pairs.iter();
+        let config = Config {
+            variables: pairs
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect(),
+            logging,
+            ..config(Vec::new())
+        };
+        assert!(of_producer(&ADDRESSES, &config).contains_key(LOG_FILTER));
+        assert!(of_producer(&ADDRESSES, &config).contains_key(PROTOCOL));
+        of_function(&ADDRESSES, &config)
+    }
+
+    #[test]
+    fn a_level_in_the_words_of_lambda_counts_unless_the_log_is_needed() {
+        let level = (LAMBDA_LOG_LEVEL, "DEBUG");
+        assert_eq!(given(Logging::Usual, &[])[LOG_FILTER], "info");
+        let variables = given(Logging::Usual, &[level]);
+        assert_eq!(variables[LAMBDA_LOG_LEVEL], "DEBUG");
+        assert!(!variables.contains_key(LOG_FILTER), "{variables:?}");
+        let both = given(Logging::Usual, &[level, (LOG_FILTER, "warn")]);
+        assert_eq!(both[LOG_FILTER], "warn");
+        let counted = given(Logging::SpanCounts, &[level]);
+        assert_eq!(counted[LOG_FILTER], Logging::SpanCounts.filter());
+    }
+
+    #[test]
+    fn an_endpoint_that_is_given_comes_without_the_protocol_of_ours() {
+        assert_eq!(given(Logging::Usual, &[])[PROTOCOL], "http/protobuf");
+        for name in ENDPOINTS {
+            let endpoint = (name, "collector:4317");
+            let variables = given(Logging::Usual, &[endpoint]);
+            assert_eq!(variables[name], "collector:4317");
+            assert!(!variables.contains_key(PROTOCOL), "{variables:?}");
+            let both = given(Logging::Usual, &[endpoint, (PROTOCOL, "grpc")]);
+            assert_eq!(both[PROTOCOL], "grpc");
+        }
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! Collectors that do not take everything, or nothing.
 
 use baton_local::otlp::{SpanStore, serve_grpc};
+use serde_json::json;
 use tokio::net::TcpListener;
 
-use crate::support::{Answer, Collector, Desk, span, spilled};
+use crate::support::{Answer, Collector, Desk, Said, span, spilled};
 
 /// Lines of two processes.
 fn two_lines() -> String {
@@ -77,6 +78,75 @@ async fn keys_that_are_not_accepted_end_it_at_once() {
     );
 }
 
+/// It was one request, the person is told why, and everything can still be sent.
+async fn assert_misdirected(desk: &Desk, said: &Said, told: &str) {
+    let hint = "its path or its port is not that of an OTLP receiver";
+    assert_eq!(said.code, Some(1), "{}", said.err);
+    assert!(
+        said.err.contains(hint) && said.err.contains(told),
+        "{}",
+        said.err
+    );
+    let report = said.json();
+    assert_eq!(
+        (&report["requests"], &report["refused"]),
+        (&json!(1), &json!([]))
+    );
+    assert_eq!(
+        (&report["spans"]["not_sent"], &report["complete"]),
+        (&json!(2), &json!(false))
+    );
+    let collector = Collector::start().await;
+    desk.replay(&collector, &[]).await;
+    assert_eq!(collector.spans().len(), 2);
+}
+
+#[tokio::test]
+async fn an_endpoint_that_is_none_of_a_collector_ends_it_at_once() {
+    for status in [404, 405, 415] {
+        let collector = Collector::start().await;
+        collector.always(Answer::Status(status));
+        let desk = Desk::new(two_lines());
+        let said = desk.replay(&collector, &["--json"]).await;
+        assert_eq!(collector.requests().len(), 1, "{status}");
+        assert_misdirected(&desk, &said, &status.to_string()).await;
+    }
+}
+
+#[tokio::test]
+async fn an_endpoint_with_the_path_of_a_signal_is_told_with_the_path_that_comes_of_it() {
+    let collector = Collector::start().await;
+    let endpoint = format!("{}/v1/traces", collector.endpoint);
+    let desk = Desk::new(two_lines());
+    let arguments = ["log", "--json", "--endpoint", &endpoint];
+    let said = desk.run(&arguments, &[], b"").await;
+    assert_eq!(collector.requests().len(), 1);
+    assert_misdirected(&desk, &said, "/v1/traces/v1/traces").await;
+}
+
+#[tokio::test]
+async fn grpc_to_a_port_for_http_ends_it_at_once() {
+    let collector = Collector::start().await;
+    let desk = Desk::new(two_lines());
+    let environment = [("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")];
+    let arguments = ["log", "--json", "--endpoint", &collector.endpoint];
+    let said = desk.run(&arguments, &environment, b"").await;
+    assert_eq!(collector.requests().len(), 1);
+    assert_misdirected(&desk, &said, "UNIMPLEMENTED").await;
+}
+
+#[tokio::test]
+async fn http_to_a_port_for_grpc_ends_it_at_once() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let store = SpanStore::default();
+    tokio::spawn(serve_grpc(listener, store.clone(), std::future::pending()));
+    let desk = Desk::new(two_lines());
+    let arguments = ["log", "--json", "--endpoint", &endpoint];
+    let said = desk.run(&arguments, &[], b"").await;
+    assert_misdirected(&desk, &said, "the answer is not HTTP/1.1").await;
+}
+
 #[tokio::test]
 async fn after_a_collector_that_is_down_everything_is_there_to_be_sent() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -133,6 +203,54 @@ async fn an_environment_that_makes_no_sense_is_told_before_anything_is_sent() {
         said.err
     );
     assert_eq!((said.code, collector.requests().len()), (Some(4), 0));
+}
+
+#[tokio::test]
+async fn each_setting_that_makes_no_sense_is_an_error_of_its_own() {
+    let desk = Desk::new(two_lines());
+    let environment = [
+        ("OTEL_EXPORTER_OTLP_HEADERS", "no header"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "soon"),
+    ];
+    for endpoint in ["ftp://collector", ""] {
+        let arguments = ["log", "--endpoint", endpoint];
+        let said = desk.run(&arguments, &environment, b"").await;
+        assert_eq!((said.code, said.out.as_str()), (Some(4), ""));
+        let lines: Vec<&str> = said.err.lines().collect();
+        assert_eq!(lines.len(), 3, "{}", said.err);
+        for name in [
+            "--endpoint",
+            "OTEL_EXPORTER_OTLP_HEADERS",
+            "OTEL_EXPORTER_OTLP_TIMEOUT",
+        ] {
+            let beginning = format!("error: {name}: expected ");
+            let is_told = lines.iter().any(|line| line.starts_with(&beginning));
+            assert!(is_told, "{name}: {}", said.err);
+        }
+        for consequence in ["left out", "the default", "exported"] {
+            assert!(!said.err.contains(consequence), "{}", said.err);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_secret_with_headers_is_not_read_and_that_is_told() {
+    let collector = Collector::start().await;
+    let desk = Desk::new(two_lines());
+    let arguments = ["log", "--endpoint", &collector.endpoint];
+    let secret = ("OTEL_EXPORTER_OTLP_HEADERS_SECRET", "arn:aws:x");
+    let said = desk.run(&arguments, &[secret], b"").await;
+    assert_eq!((said.code, collector.requests().len()), (Some(4), 0));
+    let told = "error: OTEL_EXPORTER_OTLP_HEADERS_SECRET is not read here: set OTEL_EXPORTER_OTLP_HEADERS to ";
+    assert!(said.err.starts_with(told), "{}", said.err);
+    assert_eq!(said.err.lines().count(), 1, "{}", said.err);
+
+    let headers = ("OTEL_EXPORTER_OTLP_HEADERS", "x-key=a");
+    let said = desk.run(&arguments, &[secret, headers], b"").await;
+    assert_eq!((said.code, collector.spans().len()), (Some(0), 2));
+    let told = "warning: OTEL_EXPORTER_OTLP_HEADERS_SECRET is not read here";
+    assert!(said.err.starts_with(told), "{}", said.err);
+    assert_eq!(collector.headers()[0]["x-key"], "a");
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! What is sent, and what is not sent again.
 
+use serde_json::json;
+
 use crate::support::{Collector, Desk, span, spilled};
 
 #[tokio::test]
@@ -60,6 +62,28 @@ async fn a_dry_run_only_counts() {
     assert_eq!(said.code, Some(0), "{}", said.err);
     assert!(said.out.contains("would send    1 span\n"), "{}", said.out);
     assert!(collector.requests().is_empty() && !desk.path("ledger").exists());
+}
+
+#[tokio::test]
+async fn a_dry_run_tells_programs_what_would_be_sent() {
+    let collector = Collector::start().await;
+    let desk = Desk::new(spilled(&[span("a", 10), span("b", 10)]).join("\n"));
+    desk.replay(&collector, &[]).await;
+    for (options, would_send) in [(&["--force"][..], 2), (&[], 0)] {
+        let options = [&["--dry-run", "--json"], options].concat();
+        let report = desk.replay(&collector, &options).await.json();
+        assert_eq!(
+            (&report["dry_run"], &report["complete"]),
+            (&json!(true), &json!(true))
+        );
+        let spans = &report["spans"];
+        assert_eq!(
+            (&spans["would_send"], &spans["sent"]),
+            (&json!(would_send), &json!(0))
+        );
+        assert!(spans.get("not_sent").is_none(), "{spans}");
+    }
+    assert_eq!(collector.requests().len(), 1);
 }
 
 #[tokio::test]

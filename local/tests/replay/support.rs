@@ -57,6 +57,7 @@ impl Collector {
         };
         let app = Router::new()
             .route("/v1/traces", post(receive))
+            .fallback(elsewhere)
             .layer(DefaultBodyLimit::max(4 * 1024 * 1024))
             .with_state(collector.clone());
         tokio::spawn(async move { axum::serve(listener, app).await });
@@ -87,6 +88,13 @@ impl Collector {
     pub(crate) fn headers(&self) -> Vec<HeaderMap> {
         self.shared.lock().unwrap().headers.clone()
     }
+}
+
+/// Counts what comes by another path.
+async fn elsewhere(State(collector): State<Collector>, body: Bytes) -> StatusCode {
+    let mut shared = collector.shared.lock().unwrap();
+    shared.lengths.push(body.len());
+    StatusCode::NOT_FOUND
 }
 
 async fn receive(

@@ -1,16 +1,30 @@
 //! What counts where a person has spans sent again.
 
+use super::HEADERS_SECRET;
 use super::otlp::{self, Export, Otlp};
 use super::reader::{Problem, Reader};
 use crate::signal::Signal;
 
 const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
 const TRACES_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
+const HEADERS: [&str; 2] = [
+    "OTEL_EXPORTER_OTLP_TRACES_HEADERS",
+    "OTEL_EXPORTER_OTLP_HEADERS",
+];
+/// What gives an endpoint in the place of the environment's: whoever got it wrong looks for this name.
+const ENDPOINT_OPTION: &str = "--endpoint";
 /// Whether a service exports says nothing here.
 const EXPORTER: &str = "OTEL_TRACES_EXPORTER";
 
-/// Reads the process's environment, in which `endpoint` replaces what it says about the endpoint.
-pub(crate) fn traces_for_replay(endpoint: Option<&str>) -> Result<Otlp, Vec<Problem>> {
+/// How a person has spans sent again.
+pub(crate) struct Replay {
+    pub(crate) otlp: Otlp,
+    /// A variable that is set and not read, without which the spans can be sent all the same.
+    pub(crate) passed_over: Option<&'static str>,
+}
+
+/// Reads the process's environment, in which `endpoint` replaces what it says about the endpoint. An error is a line for each problem.
+pub(crate) fn traces_for_replay(endpoint: Option<&str>) -> Result<Replay, Vec<String>> {
     from_lookup(endpoint, &|name| {
         Some(std::env::var_os(name)?.to_string_lossy().into_owned())
     })
@@ -19,7 +33,7 @@ pub(crate) fn traces_for_replay(endpoint: Option<&str>) -> Result<Otlp, Vec<Prob
 fn from_lookup(
     endpoint: Option<&str>,
     environment: &dyn Fn(&str) -> Option<String>,
-) -> Result<Otlp, Vec<Problem>> {
+) -> Result<Replay, Vec<String>> {
     let lookup = |name: &str| match (name, endpoint) {
         (EXPORTER, _) | (TRACES_ENDPOINT, Some(_)) => None,
         (ENDPOINT, Some(endpoint)) => Some(endpoint.to_owned()),
@@ -27,10 +41,41 @@ fn from_lookup(
     };
     let mut reader = Reader::new(&lookup);
     let export = otlp::read(&mut reader, Signal::Traces);
+    let passed_over = reader.text(HEADERS_SECRET).map(|_| HEADERS_SECRET);
+    let has_headers = HEADERS.iter().any(|name| reader.text(name).is_some());
     let problems = reader.into_problems();
+    let mut problems: Vec<String> = problems
+        .iter()
+        .map(|problem| told(problem, endpoint))
+        .collect();
+    // As a variable it would count as unset, and the spans would go to this machine.
+    if endpoint.is_some_and(|endpoint| endpoint.trim().is_empty()) {
+        problems.push(format!(
+            "{ENDPOINT_OPTION}: expected a URL such as http://localhost:4318, found nothing"
+        ));
+    }
+    // The collector would refuse every request: what a person may read is not what the function may.
+    if passed_over.is_some() && !has_headers {
+        problems.push(format!(
+            "{HEADERS_SECRET} is not read here: set OTEL_EXPORTER_OTLP_HEADERS to the headers that the secret holds, or unset it"
+        ));
+    }
     match export {
-        Export::Otlp(otlp) if problems.is_empty() => Ok(otlp),
+        Export::Otlp(otlp) if problems.is_empty() => Ok(Replay { otlp, passed_over }),
         _ => Err(problems),
+    }
+}
+
+/// What is wrong, without what it means for a service, which goes on without the variable: here nothing is sent.
+fn told(problem: &Problem, endpoint: Option<&str>) -> String {
+    let text = problem.to_string();
+    // The consequence is the last part; it is a few words without a semicolon, whatever the value before it holds.
+    let text = text.rsplit_once("; ").map_or(&*text, |(wrong, _)| wrong);
+    match (endpoint, text.strip_prefix(ENDPOINT)) {
+        (Some(_), Some(wrong)) if problem.variable == ENDPOINT => {
+            format!("{ENDPOINT_OPTION}{wrong}")
+        }
+        _ => text.to_owned(),
     }
 }
 
@@ -46,8 +91,8 @@ mod tests {
                 .map(|(_, value)| (*value).to_owned())
         };
         match from_lookup(given, &lookup) {
-            Ok(otlp) => Ok(otlp.endpoint.to_string()),
-            Err(problems) => Err(problems.iter().map(ToString::to_string).collect()),
+            Ok(replay) => Ok(replay.otlp.endpoint.to_string()),
+            Err(problems) => Err(problems.join("\n")),
         }
     }
 
@@ -69,7 +114,64 @@ mod tests {
         let set = [("OTEL_EXPORTER_OTLP_HEADERS", "a key without a name")];
         let error = endpoint(Some("http://given:4318"), &set).unwrap_err();
         assert!(error.contains("OTEL_EXPORTER_OTLP_HEADERS"), "{error}");
-        let error = endpoint(Some("ftp://given"), &[]).unwrap_err();
-        assert!(error.contains(ENDPOINT), "{error}");
+        let error = endpoint(None, &[(ENDPOINT, "ftp://set")]).unwrap_err();
+        assert!(
+            error.starts_with("OTEL_EXPORTER_OTLP_ENDPOINT: "),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn what_is_given_is_blamed_by_its_own_name() {
+        for (given, found) in [
+            ("ftp://given", "the scheme is neither http nor https"),
+            ("", "found nothing"),
+            (" ", "found nothing"),
+        ] {
+            let error = endpoint(Some(given), &[(ENDPOINT, "http://set:4318")]).unwrap_err();
+            assert!(
+                error.starts_with("--endpoint: expected a URL") && error.contains(found),
+                "{error}"
+            );
+            assert!(!error.contains('\n') && !error.contains("OTEL_"), "{error}");
+        }
+    }
+
+    #[test]
+    fn consequences_for_a_service_are_not_told() {
+        for (name, value) in [
+            ("OTEL_EXPORTER_OTLP_TIMEOUT", "soon; or later"),
+            ("OTEL_EXPORTER_OTLP_HEADERS", "a key; without a name"),
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", "carrier; pigeon"),
+            ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/no/such/file"),
+        ] {
+            let set = [(name, value), (ENDPOINT, "https://set:4318")];
+            let error = endpoint(None, &set).unwrap_err();
+            let (variable, wrong) = error.split_once(": expected ").unwrap();
+            assert_eq!(variable, name);
+            for consequence in ["left out", "default", "exported", "for traces"] {
+                assert!(!wrong.contains(consequence), "{error}");
+            }
+        }
+        let set = [("OTEL_EXPORTER_OTLP_TIMEOUT", "soon; or later")];
+        let error = endpoint(None, &set).unwrap_err();
+        assert!(error.ends_with("found \"soon; or later\""), "{error}");
+    }
+
+    #[test]
+    fn headers_that_only_a_function_can_fetch_must_be_given() {
+        let secret = (HEADERS_SECRET, "arn:aws:secretsmanager:x");
+        for unset in [None, Some("")] {
+            let set = [secret, (HEADERS[1], unset.unwrap_or_default())];
+            let error = endpoint(None, &set[..if unset.is_some() { 2 } else { 1 }]).unwrap_err();
+            assert!(
+                error.contains(HEADERS_SECRET) && error.contains("set OTEL_EXPORTER_OTLP_HEADERS"),
+                "{error}"
+            );
+            assert!(!error.contains("arn:"), "{error}");
+        }
+        for headers in HEADERS {
+            assert!(endpoint(None, &[secret, (headers, "a=b")]).is_ok());
+        }
     }
 }
