@@ -115,7 +115,8 @@ def sizes(bench, mode):
     if "direct-tls" in values:
         values["direct"] = values["direct-tls"]
     title = "binary with TLS (bare: without), stripped" if "direct-tls" in values else "binary, stripped (only Baton's with TLS)"
-    yield Row(title, values, lambda mb: f"{mb:.2f} MB", itself, None, 3.3, 2.5)
+    # With traces alone it was held to 3.3: metrics, log records, the spill, gzip and client certificates weigh the rest.
+    yield Row(title, values, lambda mb: f"{mb:.2f} MB", itself, None, 3.55, 2.5)
 
 
 ALL = [

@@ -52,15 +52,21 @@ impl<H: Handler<S, Args>, S, Args> Invoker<H, S, Args> {
         };
         let metrics = &self.processor.metrics;
         let began = metrics.begin_invocation(lambda.is_cold_start);
-        let batch = Batch::parse(event.payload).inspect_err(|_| {
-            metrics.end_invocation(began, false);
-        })?;
         let group = self.flusher.group_before_response();
         let root = flush::root(group.as_ref(), &event.context.request_id);
         let invocation = Invocation {
             id: &event.context.request_id,
             root: &root,
             marks: &marks,
+        };
+        let batch = match Batch::parse(event.payload) {
+            Ok(batch) => batch,
+            Err(invalid) => {
+                metrics.end_invocation(began, false);
+                let flushing = self.flusher.before_response(invocation);
+                flushing.with_context(root.clone()).await;
+                return Err(invalid.into());
+            }
         };
         let (halt, handled) = (Halt::new(&marks), Notify::new());
         let processing = async {

@@ -26,6 +26,9 @@ pub(crate) struct Losses {
     pub(crate) metric_points_dropped: u64,
 }
 
+/// What waits after an export that failed: no loss yet, but to be told of in case it becomes one.
+const PENDING: &str = "SpansPending";
+
 /// A loss's metric: what it is called, and how it is counted.
 type Metric = (&'static str, fn(&mut Losses) -> &mut u64);
 
@@ -57,8 +60,8 @@ impl Accounting {
         }
     }
 
-    /// Writes a line, if there is a loss that has not been told of. Returns what is new.
-    pub(crate) fn tell(&self, mut losses: Losses) -> Losses {
+    /// Writes a line, if there is a loss that has not been told of, or an export has just left so many spans `pending`. Returns what is new.
+    pub(crate) fn tell(&self, mut losses: Losses, pending: u64) -> Losses {
         let mut fresh = Losses::default();
         {
             let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
@@ -69,8 +72,8 @@ impl Accounting {
                 *before = now.max(*before);
             }
         }
-        if fresh != Losses::default() {
-            let line = line(&self.service, fresh, SystemTime::now());
+        if fresh != Losses::default() || pending > 0 {
+            let line = line(&self.service, fresh, pending, SystemTime::now());
             // Where stdout is closed there is nobody left to tell.
             let _ = self.output.write(|out| out.write_all(&line));
         }
@@ -80,7 +83,7 @@ impl Accounting {
 
 /// One object in the embedded metric format (CloudWatch user guide, "Specification: Embedded metric format"). Level and timestamp keep Lambda
 /// from filtering it out: a line without a level counts as INFO.
-fn line(service: &str, mut losses: Losses, now: SystemTime) -> Vec<u8> {
+fn line(service: &str, mut losses: Losses, pending: u64, now: SystemTime) -> Vec<u8> {
     let milliseconds = now.duration_since(UNIX_EPOCH).unwrap_or_default();
     let milliseconds = milliseconds.as_millis();
     let mut timestamp = String::new();
@@ -91,12 +94,13 @@ fn line(service: &str, mut losses: Losses, now: SystemTime) -> Vec<u8> {
         line,
         r#"{{"timestamp":"{timestamp}","level":"ERROR","_aws":{{"Timestamp":{milliseconds},"CloudWatchMetrics":[{{"Namespace":"{NAMESPACE}","Dimensions":[["{SERVICE}"]],"Metrics":["#
     );
-    for (index, (name, _)) in METRICS.iter().enumerate() {
-        let comma = if index > 0 { "," } else { "" };
-        let _ = write!(line, r#"{comma}{{"Name":"{name}","Unit":"Count"}}"#);
+    let _ = write!(line, r#"{{"Name":"{PENDING}","Unit":"Count"}}"#);
+    for (name, _) in METRICS {
+        let _ = write!(line, r#",{{"Name":"{name}","Unit":"Count"}}"#);
     }
     let _ = write!(line, r#"]}}]}},"{SERVICE}":"#);
     otlp_json::string(&mut line, service);
+    let _ = write!(line, r#","{PENDING}":{pending}"#);
     for (name, count) in METRICS {
         let _ = write!(line, r#","{name}":{}"#, count(&mut losses));
     }
@@ -119,16 +123,16 @@ mod tests {
     fn each_loss_is_told_of_once_as_a_metric() {
         let accounting = Accounting::new("orders".to_owned(), Output::captured());
         let mut losses = Losses::default();
-        assert_eq!(accounting.tell(losses), Losses::default());
+        assert_eq!(accounting.tell(losses, 0), Losses::default());
         assert!(told(&accounting).is_empty());
         losses.spans_spilled = 10;
-        assert_eq!(accounting.tell(losses).spans_spilled, 10);
-        accounting.tell(losses);
+        assert_eq!(accounting.tell(losses, 0).spans_spilled, 10);
+        accounting.tell(losses, 0);
         losses.spans_spilled = 14;
         losses.metric_points_dropped = 2;
-        accounting.tell(losses);
+        accounting.tell(losses, 0);
         // Counted earlier, and late.
-        accounting.tell(Losses::default());
+        accounting.tell(Losses::default(), 0);
         let lines = told(&accounting);
         let counts: Vec<_> = lines
             .iter()
@@ -138,12 +142,27 @@ mod tests {
     }
 
     #[test]
+    fn what_an_export_has_left_is_told_of_each_time() {
+        let accounting = Accounting::new("orders".to_owned(), Output::captured());
+        for pending in [3, 5, 0] {
+            accounting.tell(Losses::default(), pending);
+        }
+        let lines = told(&accounting);
+        let counts: Vec<_> = lines.iter().map(|line| &line["SpansPending"]).collect();
+        assert_eq!(counts, [&json!(3), &json!(5)]);
+        assert_eq!(lines[1]["SpansDropped"], 0);
+    }
+
+    #[test]
     fn cloudwatch_finds_every_metric_and_dimension_that_a_line_declares() {
         let accounting = Accounting::new("orders".to_owned(), Output::captured());
-        accounting.tell(Losses {
-            spans_dropped: 1,
-            ..Losses::default()
-        });
+        accounting.tell(
+            Losses {
+                spans_dropped: 1,
+                ..Losses::default()
+            },
+            0,
+        );
         let line = told(&accounting).remove(0);
         assert!(line["_aws"]["Timestamp"].as_u64().unwrap() > 1_700_000_000_000);
         let directive = &line["_aws"]["CloudWatchMetrics"][0];
@@ -153,7 +172,7 @@ mod tests {
             "orders"
         );
         let metrics = directive["Metrics"].as_array().unwrap();
-        assert_eq!(metrics.len(), METRICS.len());
+        assert_eq!(metrics.len(), METRICS.len() + 1);
         for metric in metrics {
             assert!(line[metric["Name"].as_str().unwrap()].is_u64(), "{metric}");
         }

@@ -9,7 +9,7 @@ const QUICK_FAILURES: u32 = 5;
 /// A failure or an answer that took [`SLOW`] weighs as much as so many quick ones: the second in a row is the last that anyone waits for.
 const SLOW_WEIGHT: u32 = 3;
 /// From then on a request counts as slow, whatever comes of it. A collector at the other end of a continent answers in a third of it.
-pub(crate) const SLOW: Duration = Duration::from_millis(500);
+const SLOW: Duration = Duration::from_millis(500);
 /// A large request may take longer: as long as a link of 8 Mbit/s needs for it.
 const SLOW_BYTES_PER_SECOND: u64 = 1024 * 1024;
 /// A request that had less time than this says nothing about the collector when it ends without an answer.
@@ -17,13 +17,13 @@ const FAIR_TIME: Duration = Duration::from_millis(100);
 /// The collector is left alone for twice as long after each probe that fails, up to this.
 const MAX_PAUSE: Duration = Duration::from_secs(120);
 
-/// What is known about one collector. Those who send to it share it.
+/// What is known about one signal's endpoint. Signals do not share it, although one collector may take them all: it can be short of quota for
+/// one, or not know another, and is well for the rest.
 ///
 /// Its clock is the wall's: the monotonic one may stand still while Lambda has the process frozen, and a pause would never end.
 #[derive(Debug)]
 pub(crate) struct Breaker {
     first_pause: Duration,
-    /// For the log.
     peer: String,
     state: Mutex<State>,
 }
@@ -69,6 +69,11 @@ pub(crate) enum Health {
     Away(Duration),
 }
 
+/// From when on a request of so many bytes counts as slow.
+pub(crate) fn slow(bytes: usize) -> Duration {
+    SLOW + Duration::from_millis(bytes as u64 * 1000 / SLOW_BYTES_PER_SECOND)
+}
+
 /// What a request cost.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Cost {
@@ -79,10 +84,9 @@ pub(crate) struct Cost {
 }
 
 impl Cost {
+    /// A request that used all of its time up is slow, however little that was.
     fn is_slow(self) -> bool {
-        let upload = Duration::from_millis(self.bytes as u64 * 1000 / SLOW_BYTES_PER_SECOND);
-        // Where there is little time, half of it is much.
-        self.time >= SLOW.min(self.limit / 2) + upload
+        self.time >= slow(self.bytes).min(self.limit)
     }
 
     /// The request had no time to speak of, and used it up.
@@ -98,7 +102,7 @@ fn is_over(since: SystemTime, pause: Duration, now: SystemTime) -> bool {
 }
 
 impl Breaker {
-    /// `first_pause` is how long the collector is left alone at first.
+    /// `peer` is for the log; `first_pause` is how long the collector is left alone at first.
     pub(crate) fn new(peer: String, first_pause: Duration) -> Self {
         Self {
             first_pause,
@@ -156,6 +160,7 @@ impl Breaker {
     }
 
     fn succeed(&self) {
+        // Without the lock from then on, for stdout may be slow.
         let before = std::mem::replace(&mut *self.state(), CLOSED);
         if matches!(before, State::Open { .. }) {
             info!(collector = self.peer, "the collector works again");
@@ -163,9 +168,11 @@ impl Breaker {
     }
 
     fn fail(&self, permit: &Permit, weight: u32, now: SystemTime) {
-        let mut state = self.state();
-        let pause = match &mut *state {
-            State::Closed { last, .. } if last.is_some_and(|last| permit.began < last) => return,
+        let pause = match &mut *self.state() {
+            // A clock that was set back must not make every failure one of before.
+            State::Closed {
+                last: Some(last), ..
+            } if permit.began < *last && *last <= now => return,
             State::Closed {
                 weight: so_far,
                 last,
@@ -177,19 +184,40 @@ impl Breaker {
                 }
                 self.first_pause
             }
-            State::Open { pause, .. } if permit.is_probe => (*pause * 2).min(MAX_PAUSE),
+            State::Open { pause, .. } if permit.is_probe => {
+                // What a collector has asked for may be shorter.
+                (*pause).max(self.first_pause) * 2
+            }
             // A request from before has failed as well.
             State::Open { .. } => return,
         };
-        self.open(&mut state, pause, now);
+        self.open(pause, now);
     }
 
-    fn open(&self, state: &mut State, pause: Duration, now: SystemTime) {
-        *state = State::Open {
+    /// The collector asks to be left alone for so long.
+    fn step_back(&self, permit: &Permit, pause: Duration, now: SystemTime) {
+        let is_known = match &*self.state() {
+            State::Closed { .. } => false,
+            // What a request from before was told does not shorten what has been learned since.
+            State::Open {
+                since,
+                pause: known,
+                ..
+            } => !permit.is_probe && *since + *known >= now + pause,
+        };
+        if !is_known {
+            self.open(pause, now);
+        }
+    }
+
+    fn open(&self, pause: Duration, now: SystemTime) {
+        let pause = pause.min(MAX_PAUSE);
+        *self.state() = State::Open {
             since: now,
             pause,
             is_probed: false,
         };
+        // Not under the lock: stdout may be slow.
         warn!(
             collector = self.peer,
             pause_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX),
@@ -212,7 +240,9 @@ impl Permit {
             Health::Answered if weight == 1 => breaker.succeed(),
             Health::Failed if cost.is_unfair() => return,
             Health::Answered | Health::Failed => breaker.fail(&self, weight, now),
-            Health::Away(time) => breaker.open(&mut breaker.state(), time.min(MAX_PAUSE), now),
+            // To be asked again at once is no wish to be left alone.
+            Health::Away(Duration::ZERO) => breaker.fail(&self, weight, now),
+            Health::Away(time) => breaker.step_back(&self, time, now),
         }
         self.is_settled = true;
     }
@@ -227,33 +257,6 @@ impl Drop for Permit {
         {
             *is_probed = false;
         }
-    }
-}
-
-/// The breakers of a process, one for each collector.
-#[derive(Debug)]
-pub(crate) struct Breakers {
-    first_pause: Duration,
-    known: Mutex<Vec<Arc<Breaker>>>,
-}
-
-impl Breakers {
-    pub(crate) fn new(first_pause: Duration) -> Self {
-        Self {
-            first_pause,
-            known: Mutex::default(),
-        }
-    }
-
-    /// The breaker of the collector at `peer`, a host and a port.
-    pub(crate) fn of(&self, peer: String) -> Arc<Breaker> {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(breaker) = known.iter().find(|breaker| breaker.peer == peer) {
-            return Arc::clone(breaker);
-        }
-        let breaker = Arc::new(Breaker::new(peer, self.first_pause));
-        known.push(Arc::clone(&breaker));
-        breaker
     }
 }
 

@@ -158,6 +158,22 @@ impl Buffer {
         }
     }
 
+    /// Takes everything, as soon as nothing is on its way any more.
+    pub(crate) async fn take_all_settled(&self) -> Taken {
+        loop {
+            // As above.
+            let settled = self.0.settled.notified();
+            {
+                let mut state = self.lock();
+                if state.flights.is_empty() {
+                    let chunks = state.take(Whose::Everyone);
+                    return self.start(&mut state, chunks);
+                }
+            }
+            settled.await;
+        }
+    }
+
     fn start(&self, state: &mut State, chunks: Vec<Chunk>) -> Taken {
         Taken {
             buffer: self.clone(),

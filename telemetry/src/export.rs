@@ -1,5 +1,6 @@
 //! Sends what a buffer holds to an OTLP collector.
 
+mod ending;
 mod failures;
 mod partial_success;
 
@@ -16,6 +17,7 @@ use crate::signal::Signal;
 use crate::spill::Spill;
 use crate::uplink::{Uplink, UplinkError};
 use bytes::Buf as _;
+use ending::Ending;
 use opentelemetry_sdk::Resource;
 use std::error::Error;
 use std::future::poll_fn;
@@ -28,11 +30,17 @@ use tracing::warn;
 
 /// Requests are cut below this: collectors take 4 MiB by default, and the headers of the protocol count.
 pub(crate) const MAX_REQUEST_BYTES: usize = 3 * 1024 * 1024 + 512 * 1024;
+/// How long exports of other tasks may take to give back what they hold, however little time is left. They do it at once: this is for a
+/// processor that is busy, or a fraction of one.
+const GIVE_BACK: Duration = Duration::from_millis(20);
+
 /// Why records are still in the buffer, or gone.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ExportError {
     #[error("no answer within the time for it")]
     Timeout,
+    #[error("no answer before the end of the process")]
+    Ending,
     #[error(transparent)]
     Uplink(#[from] UplinkError),
 }
@@ -65,6 +73,7 @@ pub(crate) struct Exporter {
     resource: ResourceFrame,
     /// Held by an export for everyone. Whoever waits for it finds its own spans sent, or sends what has gathered meanwhile.
     turn: Mutex<()>,
+    ending: Ending,
 }
 
 impl Exporter {
@@ -83,6 +92,7 @@ impl Exporter {
             spill: spill.map(|output| (Spill::new(&resource), output)),
             resource,
             turn: Mutex::new(()),
+            ending: Ending::default(),
         }
     }
 
@@ -91,11 +101,26 @@ impl Exporter {
         self.uplink.patience()
     }
 
-    /// Sends such spans as have finished, request by request, until all is sent, one fails or `deadline` is there.
+    /// Sends such spans as have finished, request by request, until all is sent, one fails, `deadline` is there or the process ends.
     ///
     /// Spans that another call has taken are that call's to send, and this one returns only when they are settled. Exports for everyone do
     /// not overlap; others run beside them and beside each other. What is sent is added to `sent` at once.
     pub(crate) async fn export(
+        &self,
+        buffer: &Buffer,
+        whose: Whose<'_>,
+        deadline: Instant,
+        sent: &mut Sent,
+    ) -> Result<(), ExportError> {
+        tokio::select! {
+            biased;
+            // What the other future has taken goes back into the buffer with it.
+            () = self.ending.announced() => Err(ExportError::Ending),
+            outcome = self.export_by(buffer, whose, deadline, sent) => outcome,
+        }
+    }
+
+    async fn export_by(
         &self,
         buffer: &Buffer,
         whose: Whose<'_>,
@@ -158,6 +183,11 @@ impl Exporter {
         }
     }
 
+    /// Whether what the collector does not take is written to stdout.
+    pub(crate) fn spills(&self) -> bool {
+        self.spill.is_some()
+    }
+
     /// How long it may take to write so many bytes of records, if they are to be written at all.
     pub(crate) fn time_for_spill(&self, bytes: usize) -> Duration {
         match self.spill {
@@ -168,10 +198,32 @@ impl Exporter {
 
     /// Writes what such a flush has left in the buffer, as far as there is time. What is not written stays.
     pub(crate) fn spill(&self, buffer: &Buffer, whose: Whose<'_>, deadline: Instant) {
+        if self.spill.is_some() {
+            self.spill_taken(buffer.take(whose), deadline);
+        }
+    }
+
+    /// Writes all that is pending because the process ends: what others have on their way too, which they have to give back at `until`.
+    /// What is not written is lost, so it may take beyond `deadline` what there was to be time for.
+    pub(crate) async fn spill_all(&self, buffer: &Buffer, until: Instant, deadline: Instant) {
+        let settled = timeout_at(until, buffer.take_all_settled()).await;
         if self.spill.is_none() {
             return;
         }
-        let mut taken = buffer.take(whose);
+        let taken = match settled {
+            Ok(taken) => taken,
+            Err(_) => {
+                let _announced = self.ending.announce();
+                let patience = deadline.max(Instant::now() + GIVE_BACK);
+                let settled = timeout_at(patience, buffer.take_all_settled()).await;
+                settled.unwrap_or_else(|_| buffer.take(Whose::Everyone))
+            }
+        };
+        let needed = self.time_for_spill(buffer.bytes());
+        self.spill_taken(taken, deadline.max(Instant::now() + needed));
+    }
+
+    fn spill_taken(&self, mut taken: Taken, deadline: Instant) {
         // The first chunk goes out in any case: a flush without any time would otherwise never lose what it has.
         while !taken.chunks().is_empty() && self.spill_first(&mut taken, 1) {
             if Instant::now() >= deadline {

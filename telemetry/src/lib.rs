@@ -22,13 +22,13 @@
 //! # Environment
 //!
 //! An empty variable counts as unset, and words are read without regard to case. What is wrong gives one line in the log, with the variable,
-//! the form expected and what was found (unless it may be secret), then the default or no export: the program runs.
+//! the form expected and what was found (unless it may be secret), then the default or no export: the program runs. (`baton-lambda` looks at the `BATON_*` variables before, and takes a wrong one for an error of its own.)
 //!
 //! | Variable | Meaning | Default |
 //! |---|---|---|
 //! | `OTEL_SDK_DISABLED` | `true`: no traces, no metrics, and logs on stdout only | `false` |
 //! | `OTEL_TRACES_EXPORTER`, `OTEL_METRICS_EXPORTER` | `otlp`, `console` (OTLP/JSON lines on stdout) or `none` | `otlp` |
-//! | `OTEL_LOGS_EXPORTER` | the same; on stdout every line is in any case | `none` |
+//! | `OTEL_LOGS_EXPORTER` | `otlp` or `none`; every line is on stdout in any case, and `console` asks for no more than that | `none` |
 //! | `OTEL_SERVICE_NAME` | `service.name` | the function's name, or what the program says |
 //! | `OTEL_RESOURCE_ATTRIBUTES` | `key=value,…`, percent-encoded; `deployment.environment` is taken for `deployment.environment.name` as well | |
 //! | `CX_APPLICATION`, else `CX_APPLICATION_NAME` | `cx.application.name`, for Coralogix | |
@@ -94,6 +94,19 @@
 //!
 //! `service.instance.id` is Lambda's log stream, namespace, pod and container, or the task's container, else random: no other process of the
 //! service has it, and so no backend takes the metrics of two for one series.
+//!
+//! # When the collector is broken
+//!
+//! A request that could not be taken is sent a second time: at once, or when the collector's `Retry-After` says, if the flush has the time. What
+//! is not taken then is written to stdout, see [`spill`]; what is refused for good likewise. A service that exports in the background keeps
+//! it until its buffer is half full or the process ends. After two requests in a row without an answer, or five that fail at once, the
+//! endpoint is left alone for ten seconds; then one request finds out whether it works again, and the pause doubles, up to two minutes, until
+//! it does. Metrics and log records are never spilled: they wait within their bounds, and what is left at the end of the process is dropped
+//! and counted.
+//!
+//! Each loss is told at once by one line in CloudWatch's embedded metric format: namespace `Baton`, dimension `ServiceName` (`service.name`),
+//! metrics `SpansSpilled`, `SpansDropped`, `SpansPending` (of those that wait after an export that failed), `LogRecordsDropped` and
+//! `MetricPointsDropped`, all of them counts since the line before, but for the pending ones.
 //!
 //! # Metrics of its own
 //!

@@ -4,6 +4,7 @@
 //! before anything newer is collected. While that fails the instruments go on aggregating, so that one collection is kept at most.
 
 mod accounts;
+mod give_up;
 mod handover;
 mod instrument;
 mod meter;

@@ -1,7 +1,6 @@
 //! The process's telemetry: set up once, flushed often.
 
 use crate::accounting::Accounting;
-use crate::breaker::Breakers;
 use crate::buffer::{Buffer, Counts, SpanBuffer};
 use crate::config::Config;
 use crate::export::{Exporter, Sent};
@@ -12,6 +11,7 @@ use crate::propagation::Propagator;
 use crate::signal::Signal;
 use crate::uplink::Uplink;
 use crate::{header_source, resource};
+use background::Background;
 pub use builder::Builder;
 use logs::LogExport;
 use meters::AnyMeters;
@@ -26,7 +26,6 @@ use opentelemetry_semantic_conventions::SCHEMA_URL;
 use opentelemetry_semantic_conventions::attribute::SERVICE_NAME;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tracing::warn;
 
@@ -85,10 +84,9 @@ struct Shared {
     schedule_delay: Duration,
     /// How often a service that does not freeze exports its metrics.
     metric_interval: Duration,
-    background: Mutex<Option<JoinHandle<()>>>,
+    background: Mutex<Option<Background>>,
     /// What sends strays, the last time that there were any.
     sweep: Mutex<Option<JoinHandle<()>>>,
-    stop: Notify,
     accounting: Accounting,
 }
 
@@ -145,8 +143,7 @@ impl Telemetry {
         output: Output,
     ) -> Self {
         let buffer = SpanBuffer::new(config.bounds);
-        let breakers = Breakers::new(BREAKER_PAUSE);
-        let uplink = |signal, export| Uplink::new(signal, export, &breakers, &output);
+        let uplink = |signal, export| Uplink::new(signal, export, BREAKER_PAUSE, &output);
         let exporter = uplink(Signal::Traces, &config.traces).map(|uplink| {
             let spill = config.spill.then(|| output.clone());
             Exporter::new(Signal::Traces, uplink, &resource, spill)
@@ -180,7 +177,6 @@ impl Telemetry {
             metric_interval: config.metric_interval,
             background: Mutex::default(),
             sweep: Mutex::default(),
-            stop: Notify::new(),
             accounting,
         };
         Self {
@@ -239,7 +235,7 @@ fn service_name(resource: &Resource) -> String {
     name.map(|name| name.to_string()).unwrap_or_default()
 }
 
-fn lock(task: &Mutex<Option<JoinHandle<()>>>) -> MutexGuard<'_, Option<JoinHandle<()>>> {
+fn lock<T>(task: &Mutex<Option<T>>) -> MutexGuard<'_, Option<T>> {
     task.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -2,7 +2,7 @@
 
 mod renewal;
 
-use crate::breaker::{Breaker, Breakers, Cost, Health, Permit, SLOW};
+use crate::breaker::{Breaker, Cost, Health, Permit, slow};
 use crate::config::Export;
 use crate::endpoint::Endpoint;
 use crate::http::{Frames, SendError};
@@ -47,11 +47,11 @@ pub(crate) enum Uplink {
 }
 
 impl Uplink {
-    /// `None` where the signal is not exported.
+    /// `None` where the signal is not exported. A collector that fails again and again is left alone for `first_pause` at first.
     pub(crate) fn new(
         signal: Signal,
         export: &Export,
-        breakers: &Breakers,
+        first_pause: Duration,
         output: &Output,
     ) -> Option<Self> {
         match export {
@@ -64,7 +64,7 @@ impl Uplink {
                 endpoint: otlp.endpoint.clone(),
                 transport: Transport::new(signal, otlp),
                 renewal: Renewal::new(otlp),
-                breaker: breakers.of(otlp.endpoint.authority()),
+                breaker: Arc::new(Breaker::new(otlp.endpoint.to_string(), first_pause)),
             }))),
         }
     }
@@ -148,32 +148,19 @@ impl Collector {
             Some(renewal) => renewal.catch_up(&self.transport, deadline).await,
             None => 0,
         };
-        let (began, bytes) = (Instant::now(), request.remaining());
-        let limited = limit(&permit, deadline);
-        let mut outcome = self.send_twice(&permit, request.clone(), limited).await;
-        if let (Some(renewal), true) = (renewal, is_unauthorized(&outcome))
+        let mut last = self.send_twice(&permit, request.clone(), deadline).await;
+        if let (Some(renewal), true) = (renewal, is_unauthorized(&last.outcome))
             && renewal.renew(&self.transport, known, deadline).await
         {
-            let limited = limit(&permit, deadline);
-            outcome = self.transport.send(request, limited).await;
+            last = self.attempt(&permit, request, deadline).await;
         }
-        let cost = Cost {
-            time: began.elapsed(),
-            limit: deadline.duration_since(began),
-            bytes,
-        };
-        permit.settle(health(&outcome), cost, SystemTime::now());
-        Ok(outcome?)
+        permit.settle(health(&last.outcome), last.cost, SystemTime::now());
+        Ok(last.outcome?)
     }
 
-    async fn send_twice(
-        &self,
-        permit: &Permit,
-        request: Frames,
-        deadline: Instant,
-    ) -> Result<Bytes, TransportError> {
-        let first = self.transport.send(request.clone(), deadline).await;
-        let pause = match &first {
+    async fn send_twice(&self, permit: &Permit, request: Frames, deadline: Instant) -> Attempt {
+        let first = self.attempt(permit, request.clone(), deadline).await;
+        let pause = match &first.outcome {
             Err(error) if !permit.is_probe() => pause_before_second(error),
             _ => None,
         };
@@ -182,16 +169,30 @@ impl Collector {
             Some(pause) if Instant::now() + pause < deadline => sleep(pause).await,
             _ => return first,
         }
-        self.transport.send(request, deadline).await
+        self.attempt(permit, request, deadline).await
+    }
+
+    /// Sends the request once. A probe has less time than the flush, but as much as a collector may take that is not slow.
+    async fn attempt(&self, permit: &Permit, request: Frames, deadline: Instant) -> Attempt {
+        let (began, bytes) = (Instant::now(), request.remaining());
+        let until = match permit.is_probe() {
+            true => deadline.min(began + slow(bytes)),
+            false => deadline,
+        };
+        let outcome = self.transport.send(request, until).await;
+        let cost = Cost {
+            time: began.elapsed(),
+            limit: until.duration_since(began),
+            bytes,
+        };
+        Attempt { outcome, cost }
     }
 }
 
-/// A probe is given less time than the flush has.
-fn limit(permit: &Permit, deadline: Instant) -> Instant {
-    match permit.is_probe() {
-        true => deadline.min(Instant::now() + SLOW),
-        false => deadline,
-    }
+/// A request that was sent once.
+struct Attempt {
+    outcome: Result<Bytes, TransportError>,
+    cost: Cost,
 }
 
 fn is_unauthorized(outcome: &Result<Bytes, TransportError>) -> bool {

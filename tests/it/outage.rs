@@ -188,6 +188,45 @@ async fn a_collector_that_hangs_is_waited_for_a_few_times_and_then_no_more() {
 }
 
 #[tokio::test]
+async fn what_one_signal_meets_says_nothing_of_the_others() {
+    let collector = Collector::start(Answer::Ok).await.unwrap();
+    collector.behave_to(Signal::Traces, Answer::Hang);
+    let mut run = Run::start(&collector).await;
+    let invocations = run.invoke_often(20).await;
+    let waited = invocations
+        .iter()
+        .filter(|invocation| invocation.responded_after() > WAIT);
+    assert!(waited.count() <= 3);
+    assert!(collector.exports(Signal::Metrics).len() >= 10);
+    let spans = run.spans();
+    let ended = run.end().await;
+    assert_eq!(spilled(&ended.stdout).len(), spans);
+}
+
+#[tokio::test]
+async fn metrics_without_a_quota_cost_the_spans_nothing() {
+    let collector = Collector::start(Answer::Ok).await.unwrap();
+    collector.behave_to(Signal::Metrics, Answer::RetryAfter(60));
+    let mut run = Run::start(&collector).await;
+    run.invoke_often(20).await;
+    let spans = run.spans();
+    run.end().await;
+    assert_eq!(collector.spans().unwrap().len(), spans);
+}
+
+#[tokio::test]
+async fn an_event_that_is_none_is_counted_before_the_response() {
+    let collector = Collector::start(Answer::Ok).await.unwrap();
+    let run = Run::start(&collector).await;
+    let event = Bytes::from_static(b"{}");
+    let invocation = run.lambda.invoke(event, TIMEOUT).await.unwrap();
+    assert!(invocation.response.is_err());
+    let metrics = collector.metrics().unwrap();
+    assert!(metrics.iter().any(|metric| metric.name == "faas.errors"));
+    run.end().await;
+}
+
+#[tokio::test]
 async fn after_the_response_a_collector_that_hangs_costs_no_response_anything() {
     let collector = Collector::start(Answer::Hang).await.unwrap();
     let mut run = Run::start_with(&collector, |function| {

@@ -187,9 +187,60 @@ fn a_clock_that_is_set_back_ends_the_pause() {
 }
 
 #[test]
-fn one_collector_has_one_breaker() {
-    let breakers = Breakers::new(PAUSE);
-    let of = |peer: &str| breakers.of(peer.to_owned());
-    assert!(Arc::ptr_eq(&of("a:1"), &of("a:1")));
-    assert!(!Arc::ptr_eq(&of("a:1"), &of("a:2")));
+fn a_clock_that_is_set_back_makes_no_failure_one_of_before() {
+    let breaker = breaker();
+    assert_eq!(hangs(&breaker, 3600.0), Some("request"));
+    assert_eq!(hangs(&breaker, 0.0), Some("request"));
+    assert_eq!(hangs(&breaker, 2.0), None);
+}
+
+#[test]
+fn to_be_asked_again_at_once_is_a_failure_like_others() {
+    let breaker = breaker();
+    let again = || request(&breaker, 0.0, Health::Away(Duration::ZERO), Duration::ZERO);
+    let asked = (0..100).filter_map(|_| again());
+    assert_eq!(asked.count(), 5);
+}
+
+#[test]
+fn after_a_short_pause_that_was_asked_for_the_next_ones_are_as_long_as_ever() {
+    let breaker = breaker();
+    request(
+        &breaker,
+        0.0,
+        Health::Away(Duration::from_secs(1)),
+        Duration::ZERO,
+    );
+    assert_eq!(fails(&breaker, 1.0), Some("probe"));
+    assert_eq!(works(&breaker, 20.9), None);
+    assert_eq!(works(&breaker, 21.1), Some("probe"));
+}
+
+#[test]
+fn a_request_from_before_does_not_shorten_the_pause() {
+    let breaker = breaker();
+    let late = breaker.ask(at(-1.0)).unwrap();
+    opened(&breaker);
+    late.settle(
+        Health::Away(Duration::from_secs(1)),
+        cost(Duration::ZERO),
+        at(0.5),
+    );
+    assert_eq!(works(&breaker, 9.9), None);
+    assert_eq!(works(&breaker, 10.1), Some("probe"));
+}
+
+#[test]
+fn a_quick_answer_within_little_time_is_none_to_complain_of() {
+    let breaker = breaker();
+    for second in 0..10 {
+        let permit = breaker.ask(at(second.into())).unwrap();
+        let cost = Cost {
+            time: Duration::from_millis(60),
+            limit: Duration::from_millis(110),
+            bytes: 1000,
+        };
+        permit.settle(Health::Answered, cost, at(second.into()));
+    }
+    assert!(breaker.is_closed());
 }

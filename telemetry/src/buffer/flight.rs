@@ -66,6 +66,10 @@ impl Flights {
         }
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.under_way.is_empty()
+    }
+
     /// Whether one of the flights before this one still carries such records.
     pub(super) fn carry(&self, whose: Whose<'_>, before: FlightNumber) -> bool {
         let mut flights = self.under_way.iter().filter(|known| known.number < before);
@@ -127,6 +131,11 @@ impl Taken {
     /// The first `chunks` will never be accepted. Returns the same.
     pub(crate) fn dropped(&mut self, chunks: usize) -> u64 {
         self.settle(chunks, |counts| &mut counts.dropped)
+    }
+
+    /// Nobody is going to send what is left. Returns the same.
+    pub(crate) fn given_up(&mut self) -> u64 {
+        self.dropped(self.chunks.len())
     }
 
     /// Of the first `chunks`, which are about to be [`exported`](Self::exported), the collector took so many records less, whichever they are.

@@ -4,18 +4,35 @@ use super::{Shared, Telemetry, lock, logs};
 use crate::buffer::Whose;
 use crate::export::{ExportError, Sent};
 use crate::telemetry::FlushReport;
+use std::pin::{Pin, pin};
 use std::sync::MutexGuard;
 use std::time::Duration;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 /// The least time that one export in the background has, however short the schedule delay is.
 const MIN_BACKGROUND_TIME: Duration = Duration::from_secs(1);
 
-/// What it is time for.
-enum Due {
-    Records,
-    Metrics,
+/// The task that exports until it is stopped.
+#[derive(Debug)]
+pub(super) struct Background {
+    task: JoinHandle<()>,
+    /// Held while the task is to run.
+    stop: watch::Sender<()>,
+}
+
+impl Background {
+    /// The task, which comes to its end when the exports that are under way have.
+    fn stop(self) -> JoinHandle<()> {
+        drop(self.stop);
+        self.task
+    }
+}
+
+/// Completes when the sender is gone.
+async fn closed(mut receiver: watch::Receiver<()>) {
+    while receiver.changed().await.is_ok() {}
 }
 
 impl Telemetry {
@@ -33,66 +50,122 @@ impl Telemetry {
     }
 
     /// Starts a task that exports finished spans and log records every `OTEL_BSP_SCHEDULE_DELAY` (5 s), and sooner when a buffer is half
-    /// full, and metrics every `OTEL_METRIC_EXPORT_INTERVAL` (60 s): for services that run all the time. A function flushes by itself instead. Does nothing when the task runs already.
+    /// full, and beside them metrics every `OTEL_METRIC_EXPORT_INTERVAL` (60 s): for services that run all the time. A function flushes by
+    /// itself instead. Does nothing when the task runs already.
     ///
     /// What the collector does not take waits in the buffer for the next time, and is written to stdout only when the buffer has become half
     /// full of it.
     pub fn export_in_background(&self) {
         let mut background = self.background();
         if background.is_none() && self.shared.exports_anything() {
-            let telemetry = self.clone();
-            *background = Some(tokio::spawn(telemetry.export_forever()));
+            let (stop, stopped) = watch::channel(());
+            let task = tokio::spawn(self.clone().export_forever(stopped));
+            *background = Some(Background { task, stop });
         }
     }
 
     /// Stops the background task and flushes what is left, by `deadline` at the latest.
+    ///
+    /// Spans that other flushes have on their way are waited for as long as the deadline allows, and then written to stdout like what the
+    /// collector does not take: afterwards nothing is pending. What could not be written, or is not to be (`BATON_SPILL=none`, metrics, log
+    /// records), is dropped and counted. What is to be written then may take a little longer than the deadline, because the process has no
+    /// later.
     pub async fn shutdown(&self, deadline: Instant) -> FlushReport {
-        let task = self.background().take();
-        if let Some(mut task) = task {
-            self.shared.stop.notify_one();
-            // An export that is under way is better waited for: cut off, its spans would be sent twice.
-            let until = self.before_spill(deadline);
-            if timeout_at(until, &mut task).await.is_err() {
+        self.end(deadline).await
+    }
+
+    /// On the heap, so that it is compiled here and not wherever a process ends.
+    fn end(&self, deadline: Instant) -> Pin<Box<dyn Future<Output = FlushReport> + Send + '_>> {
+        Box::pin(async move {
+            // An export that is under way is better waited for: cut off, its spans would be sent twice. The flush does so signal by signal.
+            let stopping = self.background().take().map(Background::stop);
+            let (mut sent, until) = (Sent::default(), self.before_spill(deadline));
+            self.export_rest(until, &mut sent).await;
+            if let Some(mut task) = stopping
+                && timeout_at(until, &mut task).await.is_err()
+            {
                 task.abort();
                 // Only then is what it had taken back in the buffer.
                 let _ = task.await;
             }
-        }
-        self.flush(deadline).await
+            if let Some(exporter) = &self.shared.exporter {
+                let buffer = &self.shared.buffer;
+                exporter.spill_all(buffer, until, deadline).await;
+            }
+            self.give_up();
+            self.report(sent, false)
+        })
     }
 
-    async fn export_forever(self) {
+    /// What could not even be written is lost with the process, and counted as such.
+    fn give_up(&self) {
+        let Shared {
+            buffer,
+            metrics,
+            logs,
+            ..
+        } = &*self.shared;
+        buffer.take(Whose::Everyone).given_up();
+        if let Some(metrics) = metrics {
+            metrics.give_up();
+        }
+        if let Some(logs) = logs {
+            logs.give_up();
+        }
+    }
+
+    /// Exports everything, and spans that finish meanwhile as well.
+    async fn export_rest(&self, until: Instant, sent: &mut Sent) {
+        let whose = Whose::Everyone;
+        let mut outcome = self.export_all(whose, until, sent).await;
+        while outcome.is_ok() && self.shared.buffer.counts().pending > 0 && Instant::now() < until {
+            outcome = self.export(whose, until, sent).await;
+        }
+    }
+
+    /// Metrics have a loop of their own: whatever their collector does, spans and log records go on being exported.
+    async fn export_forever(self, stopped: watch::Receiver<()>) {
+        tokio::join!(
+            self.export_records_until(closed(stopped.clone())),
+            self.export_metrics_until(closed(stopped)),
+        );
+    }
+
+    async fn export_records_until(&self, stopped: impl Future<Output = ()>) {
         let Shared {
             buffer,
             logs,
             schedule_delay,
-            metric_interval,
-            stop,
             ..
         } = &*self.shared;
+        let mut stopped = pin!(stopped);
         let mut failed = false;
-        let mut records_due = Instant::now() + *schedule_delay;
-        let mut metrics_due = Instant::now() + *metric_interval;
+        let mut due = Instant::now() + *schedule_delay;
         loop {
-            let due = tokio::select! {
-                () = stop.notified() => return,
+            tokio::select! {
+                biased;
+                () = &mut stopped => return,
                 // A collector that is down is not asked more often because the buffer fills up.
-                () = buffer.half_full(), if !failed => Due::Records,
-                () = logs::half_full(logs.as_ref()), if !failed => Due::Records,
-                () = sleep_until(records_due) => Due::Records,
-                () = sleep_until(metrics_due) => Due::Metrics,
-            };
-            match due {
-                Due::Records => {
-                    failed = self.export_records().await.is_err();
-                    records_due = Instant::now() + *schedule_delay;
-                }
-                Due::Metrics => {
-                    let deadline = Instant::now() + *metric_interval;
-                    self.export_metrics(Whose::Everyone, deadline).await;
-                    metrics_due = Instant::now() + *metric_interval;
-                }
+                () = buffer.half_full(), if !failed => {}
+                () = logs::half_full(logs.as_ref()), if !failed => {}
+                () = sleep_until(due) => {}
             }
+            failed = self.export_records().await.is_err();
+            due = Instant::now() + *schedule_delay;
+        }
+    }
+
+    async fn export_metrics_until(&self, stopped: impl Future<Output = ()>) {
+        let interval = self.shared.metric_interval;
+        let mut stopped = pin!(stopped);
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut stopped => return,
+                () = sleep(interval) => {}
+            }
+            let deadline = Instant::now() + interval;
+            self.export_metrics(Whose::Everyone, deadline).await;
         }
     }
 
@@ -112,11 +185,11 @@ impl Telemetry {
         if outcome.is_err() && buffer.is_half_full() {
             self.spill(whose, deadline);
         }
-        self.tell_losses(buffer.counts());
+        self.tell_losses(buffer.counts(), outcome.is_err());
         outcome
     }
 
-    fn background(&self) -> MutexGuard<'_, Option<JoinHandle<()>>> {
+    fn background(&self) -> MutexGuard<'_, Option<Background>> {
         lock(&self.shared.background)
     }
 }

@@ -1,6 +1,6 @@
 //! Telemetry whose spans stay in the process.
 
-use super::{Accounting, AnyMeters, Config, Mutex, Notify, Shared, SpanBuffer, Telemetry};
+use super::{Accounting, AnyMeters, Config, Mutex, Shared, SpanBuffer, Telemetry};
 use crate::output::Output;
 use opentelemetry::metrics::MeterProvider;
 use opentelemetry::metrics::noop::NoopMeterProvider;
@@ -35,7 +35,6 @@ impl Telemetry {
             metric_interval: config.metric_interval,
             background: Mutex::default(),
             sweep: Mutex::default(),
-            stop: Notify::new(),
             accounting: Accounting::new(String::new(), Output::default()),
         };
         Self {

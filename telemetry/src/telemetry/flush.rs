@@ -4,7 +4,7 @@ use super::logs::LogExport;
 use super::{FlushReport, Shared, Telemetry, lock};
 use crate::accounting::Losses;
 use crate::buffer::{Counts, Whose};
-use crate::export::{ExportError, Sent};
+use crate::export::{ExportError, Exporter, Sent};
 use crate::group::{FlushGroup, Group};
 use crate::logs::OF_DROPPED_RECORDS;
 use crate::metrics::{Metrics, Standing};
@@ -37,7 +37,8 @@ impl Telemetry {
     ///
     /// Such flushes run side by side; spans of this group that another flush has on its way are waited for. When the collector has taken
     /// the group's spans, a task is started that nobody waits for: it sends those that no group is going to send, because theirs is over or
-    /// they have none, and all where the buffer is still half full. The report counts the whole process, as ever.
+    /// they have none, and all where the buffer is still half full. When the collector has not, the same are written to stdout. The report
+    /// counts the whole process, as ever.
     pub async fn flush_of(&self, context: &Context, deadline: Instant) -> FlushReport {
         let whose = Group::of(context).map_or(Whose::Everyone, Whose::Group);
         self.flush_whose(whose, deadline).await
@@ -48,15 +49,32 @@ impl Telemetry {
         let until = self.before_spill(deadline);
         // The failure has been logged, and the report tells what became of the spans.
         let outcome = self.export_all(whose, until, &mut sent).await;
-        if outcome.is_err() {
+        // What was refused for good has been put aside, and the rest was sent.
+        let is_left = matches!(&outcome, Err(error) if !error.is_final());
+        if is_left {
             self.spill(whose, deadline);
         }
-        if outcome.is_ok() && matches!(whose, Whose::Group(_)) {
-            self.sweep();
+        if let Whose::Group(_) = whose {
+            match is_left {
+                true => self.spill_strays(deadline),
+                false => self.sweep(),
+            }
         }
+        // Side by side, what is pending is on its way for others, unless nothing is ever written.
+        let keeps = is_left && (matches!(whose, Whose::Everyone) || !self.spills());
+        self.report(sent, keeps)
+    }
+
+    fn spills(&self) -> bool {
+        let exporter = self.shared.exporter.as_ref();
+        exporter.is_some_and(Exporter::spills)
+    }
+
+    /// What a flush returns, and tells the log.
+    pub(super) fn report(&self, sent: Sent, keeps: bool) -> FlushReport {
         FlushReport {
             sent,
-            ..self.tell().into()
+            ..self.tell(keeps).into()
         }
     }
 
@@ -79,8 +97,15 @@ impl Telemetry {
         }
     }
 
-    /// Has the log tell how spans stand.
-    fn tell(&self) -> Counts {
+    /// Writes what no group is going to write as its own, behind a flush to a collector that takes nothing now.
+    fn spill_strays(&self, deadline: Instant) {
+        if let Some(whose) = self.shared.buffer.strays() {
+            self.spill(whose, deadline);
+        }
+    }
+
+    /// Has the log tell how spans stand, and whether an export has just failed that `keeps` its spans.
+    fn tell(&self, keeps: bool) -> Counts {
         let counts = self.shared.buffer.counts();
         // `baton demo` adds these up to find out whether a span was lost: `local/src/demo/ledger.rs` knows the message and the fields.
         debug!(
@@ -92,7 +117,7 @@ impl Telemetry {
             spans_late = counts.late,
             "telemetry flushed"
         );
-        self.tell_losses(counts);
+        self.tell_losses(counts, keeps);
         counts
     }
 
@@ -114,17 +139,23 @@ impl Telemetry {
         if sweep.as_ref().is_none_or(JoinHandle::is_finished) {
             let telemetry = self.clone();
             *sweep = Some(tokio::spawn(async move {
-                // As for a flush.
-                let mut sent = Sent::default();
-                let spans = telemetry.export(whose, deadline, &mut sent);
-                let (_, ()) = tokio::join!(spans, telemetry.export_logs(whose, deadline));
-                telemetry.tell();
+                let spans = telemetry.sweep_spans(whose, deadline);
+                let ((), ()) = tokio::join!(spans, telemetry.export_logs(whose, deadline));
+                telemetry.tell(false);
             }));
         }
     }
 
+    async fn sweep_spans(&self, whose: Whose<'_>, deadline: Instant) {
+        let (mut sent, until) = (Sent::default(), self.before_spill(deadline));
+        // As for a flush.
+        if self.export(whose, until, &mut sent).await.is_err() {
+            self.spill(whose, deadline);
+        }
+    }
+
     /// Tells of all spans and log records that have been lost to the collector since the last time: one line for an alarm, one for whoever reads.
-    pub(super) fn tell_losses(&self, counts: Counts) {
+    pub(super) fn tell_losses(&self, counts: Counts, keeps: bool) {
         let Shared {
             accounting,
             metrics,
@@ -132,12 +163,16 @@ impl Telemetry {
             ..
         } = &*self.shared;
         let (metrics, logs) = (metrics.as_ref(), logs.as_ref());
-        let fresh = accounting.tell(Losses {
-            spans_spilled: counts.spilled,
-            spans_dropped: counts.dropped,
-            log_records_dropped: logs.map_or(0, |logs| logs.counts().dropped),
-            metric_points_dropped: metrics.map_or(0, Metrics::dropped),
-        });
+        let pending = if keeps { counts.pending } else { 0 };
+        let fresh = accounting.tell(
+            Losses {
+                spans_spilled: counts.spilled,
+                spans_dropped: counts.dropped,
+                log_records_dropped: logs.map_or(0, |logs| logs.counts().dropped),
+                metric_points_dropped: metrics.map_or(0, Metrics::dropped),
+            },
+            pending,
+        );
         if fresh.spans_dropped > 0 {
             warn!(
                 spans = fresh.spans_dropped,

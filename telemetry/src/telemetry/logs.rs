@@ -24,6 +24,11 @@ impl LogExport {
         }
     }
 
+    /// Counts as dropped what no later flush is going to send.
+    pub(super) fn give_up(&self) {
+        self.buffer.take(Whose::Everyone).given_up();
+    }
+
     pub(super) fn counts(&self) -> Counts {
         self.buffer.counts()
     }

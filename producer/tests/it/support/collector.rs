@@ -25,6 +25,10 @@ pub(crate) enum Manner {
     /// Reads the request, and never answers.
     Hangs,
     /// 401, unless this is the header `authorization`.
+    #[cfg_attr(
+        not(feature = "secrets"),
+        expect(dead_code, reason = "only the tests of secrets ask for a key")
+    )]
     Wants(&'static str),
 }
 
@@ -59,6 +63,10 @@ impl Collector {
     }
 
     /// Every `authorization` that came, in turn.
+    #[cfg_attr(
+        not(feature = "secrets"),
+        expect(dead_code, reason = "only the tests of secrets ask for a key")
+    )]
     pub(crate) fn keys(&self) -> Vec<String> {
         self.shared.keys.lock().unwrap().clone()
     }

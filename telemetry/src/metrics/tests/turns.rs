@@ -1,7 +1,6 @@
 //! Exports beside one another.
 
 use super::*;
-use crate::breaker::Breakers;
 use crate::buffer::Counts;
 use crate::config::Export;
 use crate::output::Output;
@@ -10,8 +9,7 @@ use std::task::{Context, Waker};
 /// Metrics that are written where the test finds them.
 fn metrics() -> (Metrics, Output) {
     let output = Output::captured();
-    let breakers = Breakers::new(Duration::ZERO);
-    let uplink = Uplink::new(Signal::Metrics, &Export::Console, &breakers, &output);
+    let uplink = Uplink::new(Signal::Metrics, &Export::Console, Duration::ZERO, &output);
     let resource = Resource::builder_empty().build();
     let metrics = Metrics::new(uplink.unwrap(), &resource, Temporality::Delta, usize::MAX);
     (metrics, output)

@@ -6,17 +6,17 @@ use std::pin::pin;
 /// Time for what must not happen to happen, in tests that show that something waits.
 const WHILE: Duration = Duration::from_millis(50);
 /// Longer than anything on loopback takes, and the budget of flushes that must come to an end by themselves.
-const LONG: Duration = Duration::from_secs(20);
+pub(super) const LONG: Duration = Duration::from_secs(20);
 
 /// An invocation: a group, and the context of its spans.
-struct Invocation {
+pub(super) struct Invocation {
     telemetry: Telemetry,
     _group: FlushGroup,
     context: opentelemetry::Context,
 }
 
 impl Invocation {
-    fn start(telemetry: &Telemetry) -> Self {
+    pub(super) fn start(telemetry: &Telemetry) -> Self {
         let group = telemetry.flush_group();
         let context = group.attach(&opentelemetry::Context::new());
         Self {
@@ -31,17 +31,17 @@ impl Invocation {
         tracer.start_with_context(name, &self.context)
     }
 
-    fn end_span(&self, name: &'static str) {
+    pub(super) fn end_span(&self, name: &'static str) {
         self.start_span(name).end();
     }
 
-    async fn flush(&self, budget: Duration) -> FlushReport {
+    pub(super) async fn flush(&self, budget: Duration) -> FlushReport {
         let deadline = Instant::now() + budget;
         self.telemetry.flush_of(&self.context, deadline).await
     }
 }
 
-async fn requests(sink: &Sink, count: usize) {
+pub(super) async fn requests(sink: &Sink, count: usize) {
     let arrived = async {
         while sink.requests().len() < count {
             tokio::task::yield_now().await;
@@ -51,7 +51,7 @@ async fn requests(sink: &Sink, count: usize) {
 }
 
 /// Waits for the strays that the last flush had sent.
-async fn swept(telemetry: &Telemetry) {
+pub(super) async fn swept(telemetry: &Telemetry) {
     let sweep = lock(&telemetry.shared.sweep).take();
     if let Some(sweep) = sweep {
         sweep.await.unwrap();

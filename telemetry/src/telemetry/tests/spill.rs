@@ -3,23 +3,23 @@
 use super::*;
 use serde_json::Value;
 
-const SPILL: (&str, &str) = ("BATON_SPILL", "stdout");
+pub(super) const SPILL: (&str, &str) = ("BATON_SPILL", "stdout");
 
 /// Telemetry that spills, and what it spills to.
-async fn spilling(sink: &Sink) -> (Telemetry, Output) {
+pub(super) async fn spilling(sink: &Sink) -> (Telemetry, Output) {
     let output = Output::captured();
     let telemetry = telemetry_with_output(sink, &[SPILL], output.clone()).await;
     (telemetry, output)
 }
 
 /// The lines that hold spans, and those with metrics of what was lost.
-fn lines(output: &Output) -> (Vec<Value>, Vec<Value>) {
+pub(super) fn lines(output: &Output) -> (Vec<Value>, Vec<Value>) {
     let lines = output.lines();
     let parsed = lines.iter().map(|line| serde_json::from_str(line).unwrap());
     parsed.partition(|line: &Value| line.get("_aws").is_none())
 }
 
-fn span_names(lines: &[Value]) -> Vec<&str> {
+pub(super) fn span_names(lines: &[Value]) -> Vec<&str> {
     let mut names = Vec::new();
     for line in lines {
         for resource in line["otlp"]["resourceSpans"].as_array().unwrap() {
@@ -32,7 +32,7 @@ fn span_names(lines: &[Value]) -> Vec<&str> {
     names
 }
 
-fn assert_balanced(report: FlushReport) {
+pub(super) fn assert_balanced(report: FlushReport) {
     let accounted = report.exported + report.spilled + report.dropped + report.pending;
     assert_eq!(report.finished, accounted, "{report:?}");
 }
@@ -108,11 +108,11 @@ async fn a_service_keeps_what_does_not_arrive_until_the_buffer_is_half_full_or_i
     telemetry.export_in_background();
     end_span(&telemetry, "first");
     until(|| sink.requests().len() >= 4).await;
-    assert!(output.lines().is_empty());
+    assert!(lines(&output).0.is_empty());
     for _ in 0..5 {
         end_span(&telemetry, "more");
     }
-    until(|| !output.lines().is_empty()).await;
+    until(|| !lines(&output).0.is_empty()).await;
     assert_eq!(span_names(&lines(&output).0).len(), 6);
     end_span(&telemetry, "last");
     let report = telemetry.shutdown(Instant::now() + BUDGET).await;
@@ -121,7 +121,7 @@ async fn a_service_keeps_what_does_not_arrive_until_the_buffer_is_half_full_or_i
     assert_eq!(span_names(&lines(&output).0).last(), Some(&"last"));
 }
 
-async fn until(mut condition: impl FnMut() -> bool) {
+pub(super) async fn until(mut condition: impl FnMut() -> bool) {
     let holds = async {
         while !condition() {
             tokio::task::yield_now().await;
@@ -130,4 +130,36 @@ async fn until(mut condition: impl FnMut() -> bool) {
     tokio::time::timeout(Duration::from_secs(10), holds)
         .await
         .unwrap();
+}
+
+#[tokio::test]
+async fn what_waits_is_told_of_and_what_is_left_at_the_end_is_counted_for_every_signal() {
+    let sink = Sink::start(&[Answer::Status(503); 1000]).await;
+    let output = Output::captured();
+    let settings = [
+        ("BATON_SPILL", "none"),
+        ("OTEL_METRICS_EXPORTER", "otlp"),
+        ("OTEL_LOGS_EXPORTER", "otlp"),
+    ];
+    let telemetry = telemetry_with_output(&sink, &settings, output.clone()).await;
+    let counter = telemetry
+        .meter("test", "1.0.0")
+        .u64_counter("orders")
+        .build();
+    for pending in 1..=3 {
+        end_span(&telemetry, "span");
+        counter.add(1, &[]);
+        assert_eq!(flush(&telemetry).await.pending, pending);
+    }
+    let waiting: Vec<_> = lines(&output).1;
+    let counts: Vec<_> = waiting.iter().map(|line| &line["SpansPending"]).collect();
+    assert_eq!(counts, [1, 2, 3]);
+    let report = telemetry.shutdown(Instant::now() + BUDGET).await;
+    assert_eq!((report.dropped, report.pending), (3, 0));
+    let last = lines(&output).1.pop().unwrap();
+    assert_eq!(
+        (&last["SpansDropped"], &last["SpansPending"]),
+        (&3.into(), &0.into())
+    );
+    assert!(last["MetricPointsDropped"].as_u64().unwrap() >= 1, "{last}");
 }
