@@ -5,6 +5,7 @@
 
 mod accounts;
 mod give_up;
+mod handover;
 mod instrument;
 mod meter;
 mod outbox;
@@ -20,10 +21,12 @@ use crate::http::Frames;
 use crate::signal::Signal;
 use crate::uplink::Uplink;
 use accounts::Accounts;
+use handover::Handover;
 use opentelemetry_sdk::Resource;
 use outbox::Outbox;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::SystemTime;
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::Instant;
 use tracing::warn;
@@ -43,6 +46,7 @@ pub(crate) struct Metrics {
     accounts: Accounts,
     /// Held by the export that is under way.
     outbox: Mutex<Outbox>,
+    handover: Handover,
     counts: PointCounts,
 }
 
@@ -52,6 +56,9 @@ struct PointCounts {
     exported: AtomicU64,
     dropped: AtomicU64,
 }
+
+/// Says how the records stand. Asked when it is the export's turn: what another one has told already must not be told again.
+type Ask<'a> = dyn Fn() -> Standing + Sync + 'a;
 
 /// An export under way.
 type Exporting<'a> = Pin<Box<dyn Future<Output = Result<(), ExportError>> + Send + 'a>>;
@@ -72,6 +79,7 @@ impl Metrics {
             uplink,
             resource: encode::resource(resource),
             outbox: Mutex::new(Outbox::new(max_bytes)),
+            handover: Handover::default(),
             counts: PointCounts::default(),
         }
     }
@@ -89,23 +97,23 @@ impl Metrics {
     /// waited for.
     ///
     /// The future is on the heap: it is polled in other crates, each of which would have a copy of what it does.
-    pub(crate) fn export(&self, standing: Standing, deadline: Instant) -> Exporting<'_> {
+    pub(crate) fn export<'a>(&'a self, standing: &'a Ask<'a>, deadline: Instant) -> Exporting<'a> {
         Box::pin(async move {
             let outbox = before(deadline, self.outbox.lock()).await;
             self.export_in_turn(outbox, standing, deadline).await
         })
     }
 
-    /// As [`export`](Self::export), but does nothing beside one that is under way.
-    pub(crate) fn export_unless_busy(
-        &self,
-        standing: Standing,
+    /// As [`export`](Self::export), but leaves it to one that is under way where that is going to collect once more.
+    pub(crate) fn export_unless_busy<'a>(
+        &'a self,
+        standing: &'a Ask<'a>,
         deadline: Instant,
-    ) -> Exporting<'_> {
+    ) -> Exporting<'a> {
         Box::pin(async move {
-            match self.outbox.try_lock() {
-                Ok(outbox) => self.export_in_turn(Ok(outbox), standing, deadline).await,
-                Err(_) => Ok(()),
+            match self.handover.leave() {
+                true => Ok(()),
+                false => self.export(standing, deadline).await,
             }
         })
     }
@@ -113,24 +121,47 @@ impl Metrics {
     async fn export_in_turn(
         &self,
         turn: Result<MutexGuard<'_, Outbox>, ExportError>,
-        standing: Standing,
+        standing: &Ask<'_>,
         deadline: Instant,
     ) -> Result<(), ExportError> {
-        let outcome = match turn {
-            Ok(mut outbox) => self.export_from(&mut outbox, standing, deadline).await,
-            Err(error) => Err(error),
-        };
-        if let Err(error) = &outcome {
-            let exported = self.counts.exported.load(Relaxed);
-            self.failures.tell(error, exported);
+        let mut outbox = turn.inspect_err(|error| self.tell(error))?;
+        let opened = self.handover.open();
+        let outcome = self.export_from(&mut outbox, standing, deadline).await;
+        // Those who come during the second round wait for their own turn, so that nobody has to go on and on for others.
+        let is_asked = opened.close();
+        let is_taking = outcome
+            .as_ref()
+            .map_or_else(ExportError::is_final, |()| true);
+        if is_asked && is_taking && Instant::now() < deadline {
+            let others = self.export_from(&mut outbox, standing, deadline).await;
+            return outcome.and(others);
         }
         outcome
     }
 
+    /// One round. Above the bound, what is left of it is dropped.
     async fn export_from(
         &self,
         outbox: &mut Outbox,
-        standing: Standing,
+        standing: &Ask<'_>,
+        deadline: Instant,
+    ) -> Result<(), ExportError> {
+        let outcome = self.send_all(outbox, standing, deadline).await;
+        if self.temporality == Temporality::Cumulative {
+            // The next collection says it again.
+            outbox.kept.clear();
+        }
+        let dropped = outbox.trim();
+        if dropped > 0 {
+            self.drop_points(dropped);
+        }
+        outcome.inspect_err(|error| self.tell(error))
+    }
+
+    async fn send_all(
+        &self,
+        outbox: &mut Outbox,
+        standing: &Ask<'_>,
         deadline: Instant,
     ) -> Result<(), ExportError> {
         self.send_kept(outbox, deadline).await?;
@@ -138,18 +169,12 @@ impl Metrics {
         if !self.uplink.is_open() {
             return Ok(());
         }
-        self.accounts.record(standing, self.dropped());
-        let collected = self.meters.collect(&self.resource, MAX_REQUEST_BYTES);
-        let dropped = outbox.keep(collected);
-        if dropped > 0 {
-            self.drop_points(dropped);
-        }
-        let outcome = self.send_kept(outbox, deadline).await;
-        if self.temporality == Temporality::Cumulative {
-            // The next collection says it again.
-            outbox.kept.clear();
-        }
-        outcome
+        self.handover.begin_collection();
+        self.accounts.record(standing(), self.dropped());
+        let now = SystemTime::now();
+        let collected = self.meters.collect(&self.resource, MAX_REQUEST_BYTES, now);
+        outbox.kept.extend(collected);
+        self.send_kept(outbox, deadline).await
     }
 
     /// Sends what is kept, the oldest first, until one request fails. What is never going to be taken does not stand in the way of the rest.
@@ -192,6 +217,11 @@ impl Metrics {
         }
         self.counts.dropped.fetch_add(rejected, Relaxed);
         self.counts.exported.fetch_add(points - rejected, Relaxed);
+    }
+
+    fn tell(&self, error: &ExportError) {
+        self.failures
+            .tell(error, self.counts.exported.load(Relaxed));
     }
 
     fn drop_points(&self, points: u64) {

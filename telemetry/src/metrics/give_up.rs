@@ -2,6 +2,7 @@
 
 use super::{MAX_REQUEST_BYTES, Metrics};
 use crate::config::Temporality;
+use std::time::SystemTime;
 
 impl Metrics {
     /// Counts as dropped what no later export is going to send: what the collector has not taken, and what was not even collected because
@@ -13,7 +14,9 @@ impl Metrics {
         };
         let mut left = std::mem::take(&mut outbox.kept);
         if self.temporality != Temporality::Cumulative && !self.uplink.is_open() {
-            left.extend(self.meters.collect(&self.resource, MAX_REQUEST_BYTES));
+            let now = SystemTime::now();
+            let collected = self.meters.collect(&self.resource, MAX_REQUEST_BYTES, now);
+            left.extend(collected);
         }
         let points = left.iter().map(|request| request.points).sum();
         if points > 0 {

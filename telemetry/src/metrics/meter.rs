@@ -1,8 +1,9 @@
 //! The meters of the process, and the instruments that they have made.
 //!
-//! OpenTelemetry's SDK has one, too. It weighs half a megabyte, an eighth of the smallest function, because it is compiled for each kind of
-//! number by itself, and a collection with it costs three times as many instructions: `bench/` has the figures. This one knows what its API
-//! can ask for, and no views, no second reader and no exponential histograms.
+//! OpenTelemetry's SDK has one, too, but it is compiled for each kind of number by itself. With it the binary of the example `noop` had
+//! 3,658,232 bytes, and has 3,274,776 with this one (release, default features). An invocation took 1.43 and 0.93 times the instructions of
+//! `bare` with batches of 1 and 10 messages, and takes 1.27 and 0.90: counted once with callgrind as `bench/` does it, which has no row for
+//! the SDK's. This one knows what its API can ask for, and no views, no second reader and no exponential histograms.
 
 use super::instrument::{Description, Handle, Instrument, Measured as _};
 use super::series::Aggregation;
@@ -61,9 +62,15 @@ impl Meters {
     }
 
     /// Everything that was measured since the last collection (or since the start, where that is asked for), in requests of so many bytes.
-    pub(crate) fn collect(&self, resource: &ResourceFrame, limit: usize) -> Vec<MetricsRequest> {
+    pub(crate) fn collect(
+        &self,
+        resource: &ResourceFrame,
+        limit: usize,
+        now: SystemTime,
+    ) -> Vec<MetricsRequest> {
         let mut last_collection = lock(&self.0.last_collection);
-        let end = nanos(SystemTime::now());
+        // Where the clock has been set back, nothing ends before it begins.
+        let end = nanos(now).max(*last_collection);
         let since_last = Times {
             start: std::mem::replace(&mut last_collection, end),
             end,

@@ -11,7 +11,7 @@ pub(super) struct Outbox {
 }
 
 impl Outbox {
-    /// Keeps so many bytes at most.
+    /// Keeps so many bytes at most from one export to the next.
     pub(super) fn new(max_bytes: usize) -> Self {
         Self {
             max_bytes,
@@ -19,9 +19,8 @@ impl Outbox {
         }
     }
 
-    /// Adds what was collected. Above the bound the oldest is dropped; returns how many data points that were.
-    pub(super) fn keep(&mut self, collected: Vec<MetricsRequest>) -> u64 {
-        self.kept.extend(collected);
+    /// Drops the oldest of what an export has left, down to the bound; returns how many data points that were.
+    pub(super) fn trim(&mut self) -> u64 {
         let mut bytes: usize = self.kept.iter().map(|request| request.bytes.len()).sum();
         let mut dropped = 0;
         while bytes > self.max_bytes

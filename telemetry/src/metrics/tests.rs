@@ -2,6 +2,7 @@
 
 mod normal;
 mod sdk;
+mod turns;
 
 use super::*;
 use crate::encode;
@@ -15,6 +16,9 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use prost::Message as _;
 use sdk::Sdk;
+use std::time::Duration;
+
+const HOUR: Duration = Duration::from_hours(1);
 
 /// One value, recorded by the instrument of this number.
 #[derive(Debug, Clone)]
@@ -153,7 +157,7 @@ proptest! {
         for measurements in &rounds {
             record_all(&ours, measurements);
             record_all(&theirs.provider, measurements);
-            let requests = ours.collect(&frame, limit);
+            let requests = ours.collect(&frame, limit, SystemTime::now());
             if limit == usize::MAX {
                 prop_assert!(requests.len() <= 1);
             }
@@ -172,10 +176,24 @@ fn requests_are_cut_within_a_metric_when_they_are_long_enough() {
     for number in 0..1000 {
         counter.add(1, &[KeyValue::new("key", number)]);
     }
-    let requests = meters.collect(&ResourceFrame::default(), 4000);
+    let requests = meters.collect(&ResourceFrame::default(), 4000, SystemTime::now());
     let lengths: Vec<usize> = requests.iter().map(|request| request.bytes.len()).collect();
     assert!(lengths.len() > 5, "{lengths:?}");
     assert!(lengths.iter().all(|length| *length < 4200), "{lengths:?}");
     let points: u64 = requests.iter().map(|request| request.points).sum();
     assert_eq!(points, 1000);
+}
+
+#[test]
+fn a_clock_that_is_set_back_has_no_data_point_end_before_it_begins() {
+    let meters = Meters::new(Temporality::Delta);
+    let counter = meters.meter("test").u64_counter("orders").build();
+    let now = SystemTime::now();
+    // Each data point's times are looked at there.
+    for moment in [now + HOUR, now, now + 2 * HOUR] {
+        counter.add(1, &[]);
+        let requests = meters.collect(&ResourceFrame::default(), usize::MAX, moment);
+        let (_, points) = normalized(decoded(&requests));
+        assert_eq!(points, 1);
+    }
 }

@@ -237,14 +237,16 @@ impl Telemetry {
         let Some(metrics) = &self.shared.metrics else {
             return;
         };
-        let standing = Standing {
+        let standing = || Standing {
             spans: self.shared.buffer.counts(),
             log_records: self.shared.logs.as_ref().map(LogExport::counts),
         };
         let _ = match whose {
-            Whose::Everyone => metrics.export(standing, deadline).await,
-            // No metrics are a group's own: where another flush is sending them already, these go with the next one.
-            Whose::Group(_) | Whose::Nobody => metrics.export_unless_busy(standing, deadline).await,
+            Whose::Everyone => metrics.export(&standing, deadline).await,
+            // No metrics are a group's own: where another flush is sending them already, it sends these, too.
+            Whose::Group(_) | Whose::Nobody => {
+                metrics.export_unless_busy(&standing, deadline).await
+            }
         };
     }
 }

@@ -1,6 +1,7 @@
 //! Metrics over a real socket.
 
 use super::*;
+use crate::buffer::Whose;
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use opentelemetry_proto::tonic::metrics::v1::number_data_point::Value;
 use opentelemetry_proto::tonic::metrics::v1::{AggregationTemporality, Metric};
@@ -142,28 +143,168 @@ async fn data_points_that_are_refused_for_good_are_counted_and_do_not_block_what
         counter.add(1, &[]);
         flush(&telemetry).await;
     }
-    let dropped = outcome(&sink, "baton.telemetry.metric_points", "dropped");
-    assert_eq!(dropped, 2);
-    assert_eq!(telemetry.shared.metrics.as_ref().unwrap().dropped(), 2);
+    let told = outcome(&sink, "baton.telemetry.metric_points", "dropped");
+    assert_eq!((told, dropped(&telemetry)), (2, 2));
+}
+
+/// A deadline for a machine that is busy with other tests.
+fn in_a_while() -> Instant {
+    Instant::now() + BUDGET * 40
+}
+
+fn dropped(telemetry: &Telemetry) -> u64 {
+    telemetry.shared.metrics.as_ref().unwrap().dropped()
 }
 
 #[tokio::test]
-async fn what_is_more_than_may_be_kept_is_dropped_and_counted() {
+async fn what_is_more_than_may_be_kept_is_dropped_and_counted_when_the_collector_has_not_taken_it()
+{
     let sink = Sink::start(&[]).await;
-    let settings = [
-        WITH_METRICS,
-        WITHOUT_TRACES,
-        ("BATON_METRIC_BUFFER_BYTES", "1"),
-    ];
-    let telemetry = telemetry(&sink, &settings).await;
+    sink.script_metrics(&[Answer::Status(503); 2]);
+    let bound = ("BATON_METRIC_BUFFER_BYTES", "1");
+    let telemetry = telemetry(&sink, &[WITH_METRICS, WITHOUT_TRACES, bound]).await;
     let counter = telemetry
         .meter("test", "1.2.3")
         .u64_counter("orders")
         .build();
     counter.add(1, &[]);
     flush(&telemetry).await;
-    assert_eq!(sink.metrics_requests(), 0);
-    assert_eq!(telemetry.shared.metrics.as_ref().unwrap().dropped(), 1);
+    assert_eq!((sink.metrics_requests(), dropped(&telemetry)), (2, 1));
+    counter.add(2, &[]);
+    flush(&telemetry).await;
+    assert_eq!(total(&sink.metrics(), "orders"), 2);
+    assert_eq!(dropped(&telemetry), 1);
+}
+
+#[tokio::test]
+async fn what_is_more_than_may_be_kept_arrives_in_requests_below_the_limit() {
+    let sink = Sink::start(&[]).await;
+    let bound = ("BATON_METRIC_BUFFER_BYTES", "1");
+    let telemetry = telemetry(&sink, &[WITH_METRICS, WITHOUT_TRACES, bound]).await;
+    for name in ["orders", "returns", "complaints"] {
+        let counter = telemetry.meter("test", "1.2.3").u64_counter(name).build();
+        for customer in 0..1999 {
+            let filler = format!("{customer:1000}");
+            counter.add(1, &[opentelemetry::KeyValue::new("customer", filler)]);
+        }
+    }
+    telemetry.flush(in_a_while()).await;
+    let metrics = sink.metrics();
+    for name in ["orders", "returns", "complaints"] {
+        assert_eq!(total(&metrics, name), 1999);
+    }
+    assert_eq!(dropped(&telemetry), 0);
+    let requests = sink.requests().into_iter().flatten();
+    let lengths = requests.filter(|(name, _)| name == "content-length");
+    let lengths: Vec<usize> = lengths.map(|(_, length)| length.parse().unwrap()).collect();
+    assert!(
+        lengths.len() > 1 && lengths.iter().all(|length| *length < 4 * 1024 * 1024),
+        "{lengths:?}"
+    );
+}
+
+/// Flushes a group, and another one while the first one's metrics are under way. How long each took.
+async fn flush_two_groups(telemetry: &Telemetry) -> (Duration, Duration) {
+    let counter = telemetry
+        .meter("test", "1.2.3")
+        .u64_counter("orders")
+        .build();
+    let flush = async |measured| {
+        let group = telemetry.flush_group();
+        let context = group.attach(&opentelemetry::Context::new());
+        counter.add(measured, &[]);
+        let began = Instant::now();
+        telemetry.flush_of(&context, began + BUDGET).await;
+        began.elapsed()
+    };
+    // The first one collects as soon as it is polled, and then waits for the collector.
+    tokio::join!(flush(1), flush(10))
+}
+
+#[tokio::test]
+async fn what_a_group_has_counted_goes_with_the_flush_that_is_under_way() {
+    let sink = Sink::start(&[]).await;
+    let telemetry = telemetry(&sink, &[WITH_METRICS, WITHOUT_TRACES]).await;
+    flush_two_groups(&telemetry).await;
+    assert_eq!(total(&sink.metrics(), "orders"), 11);
+    assert_eq!(sink.metrics_requests(), 2);
+    // Once is enough.
+    flush(&telemetry).await;
+    assert_eq!(sink.metrics_requests(), 2);
+}
+
+#[tokio::test]
+async fn a_group_does_not_wait_for_a_collector_that_hangs_with_anothers_metrics() {
+    let sink = Sink::start(&[]).await;
+    sink.script_metrics(&[Answer::Hang]);
+    let telemetry = telemetry(&sink, &[WITH_METRICS, WITHOUT_TRACES]).await;
+    let (first, second) = flush_two_groups(&telemetry).await;
+    assert!(
+        first >= BUDGET && second < BUDGET / 2,
+        "{first:?} {second:?}"
+    );
+    assert_eq!(sink.metrics_requests(), 1);
+    flush(&telemetry).await;
+    assert_eq!(total(&sink.metrics(), "orders"), 11);
+}
+
+#[tokio::test]
+async fn a_collector_that_has_just_failed_is_not_asked_for_others() {
+    let sink = Sink::start(&[]).await;
+    sink.script_metrics(&[Answer::Status(503); 2]);
+    let telemetry = telemetry(&sink, &[WITH_METRICS, WITHOUT_TRACES]).await;
+    flush_two_groups(&telemetry).await;
+    assert_eq!(sink.metrics_requests(), 2);
+    flush(&telemetry).await;
+    assert_eq!(total(&sink.metrics(), "orders"), 11);
+}
+
+#[tokio::test]
+async fn who_comes_before_a_collection_needs_no_second_one() {
+    let sink = Sink::start(&[]).await;
+    sink.script_metrics(&[Answer::Status(503); 2]);
+    let telemetry = telemetry(&sink, &[WITH_METRICS, WITHOUT_TRACES]).await;
+    let meter = telemetry.meter("test", "1.2.3");
+    // Each collection says it again.
+    meter.i64_up_down_counter("open").build().add(1, &[]);
+    flush(&telemetry).await;
+    // What was refused is sent first, and the second group comes while it is.
+    flush_two_groups(&telemetry).await;
+    assert_eq!(total(&sink.metrics(), "orders"), 11);
+    assert_eq!(sink.metrics_requests(), 4);
+}
+
+/// When the last of them is over everything has arrived, and nothing has been told twice.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn groups_on_several_threads_leave_nothing_behind() {
+    let sink = Sink::start(&[]).await;
+    let telemetry = telemetry(&sink, &[WITH_METRICS]).await;
+    let counter = telemetry
+        .meter("test", "1.2.3")
+        .u64_counter("orders")
+        .build();
+    for round in 1..=25 {
+        let flushes = (0..8).map(|_| {
+            let (telemetry, counter) = (telemetry.clone(), counter.clone());
+            tokio::spawn(async move {
+                let group = telemetry.flush_group();
+                let context = group.attach(&opentelemetry::Context::new());
+                let tracer = telemetry.tracer("test", "1.2.3");
+                tracer.start_with_context("span", &context).end();
+                counter.add(1, &[]);
+                telemetry.flush_of(&context, in_a_while()).await;
+            })
+        });
+        for flush in flushes.collect::<Vec<_>>() {
+            flush.await.unwrap();
+        }
+        assert_eq!(total(&sink.metrics(), "orders"), 8 * round);
+    }
+    end_span(&telemetry, "last");
+    telemetry
+        .export_metrics(Whose::Everyone, in_a_while())
+        .await;
+    assert_eq!(outcome(&sink, "baton.telemetry.spans", "exported"), 200);
 }
 
 #[tokio::test]
