@@ -1,6 +1,6 @@
 //! A circuit breaker: stops asking a collector that has failed again and again, so that it costs nothing until it works.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 use tracing::{info, warn};
 
@@ -51,8 +51,8 @@ const CLOSED: State = State::Closed {
 
 /// The right to send one request. What becomes of it is to be [told](Self::settle); a request that is given up says nothing.
 #[derive(Debug)]
-pub(crate) struct Permit {
-    breaker: Arc<Breaker>,
+pub(crate) struct Permit<'a> {
+    breaker: &'a Breaker,
     began: SystemTime,
     is_probe: bool,
     is_settled: bool,
@@ -112,7 +112,7 @@ impl Breaker {
     }
 
     /// The right to send a request now, or `None` while the collector is left alone. After the pause one request is let through.
-    pub(crate) fn ask(self: &Arc<Self>, now: SystemTime) -> Option<Permit> {
+    pub(crate) fn ask(&self, now: SystemTime) -> Option<Permit<'_>> {
         let is_probe = match &mut *self.state() {
             State::Closed { .. } => false,
             State::Open {
@@ -131,7 +131,7 @@ impl Breaker {
             }
         };
         Some(Permit {
-            breaker: Arc::clone(self),
+            breaker: self,
             began: now,
             is_probe,
             is_settled: false,
@@ -167,7 +167,7 @@ impl Breaker {
         }
     }
 
-    fn fail(&self, permit: &Permit, weight: u32, now: SystemTime) {
+    fn fail(&self, permit: &Permit<'_>, weight: u32, now: SystemTime) {
         let pause = match &mut *self.state() {
             // A clock that was set back must not make every failure one of before.
             State::Closed {
@@ -195,7 +195,7 @@ impl Breaker {
     }
 
     /// The collector asks to be left alone for so long.
-    fn step_back(&self, permit: &Permit, pause: Duration, now: SystemTime) {
+    fn step_back(&self, permit: &Permit<'_>, pause: Duration, now: SystemTime) {
         let is_known = match &*self.state() {
             State::Closed { .. } => false,
             // What a request from before was told does not shorten what has been learned since.
@@ -226,7 +226,7 @@ impl Breaker {
     }
 }
 
-impl Permit {
+impl Permit<'_> {
     /// Whether this is the one request that finds out whether the collector works again.
     pub(crate) fn is_probe(&self) -> bool {
         self.is_probe
@@ -234,7 +234,7 @@ impl Permit {
 
     /// Tells what became of the request.
     pub(crate) fn settle(mut self, health: Health, cost: Cost, now: SystemTime) {
-        let breaker = Arc::clone(&self.breaker);
+        let breaker = self.breaker;
         let weight = if cost.is_slow() { SLOW_WEIGHT } else { 1 };
         match health {
             Health::Answered if weight == 1 => breaker.succeed(),
@@ -248,7 +248,7 @@ impl Permit {
     }
 }
 
-impl Drop for Permit {
+impl Drop for Permit<'_> {
     /// Another request may find out then.
     fn drop(&mut self) {
         if self.is_probe

@@ -14,7 +14,6 @@ use bytes::{Buf as _, Bytes};
 use renewal::Renewal;
 use std::fmt;
 use std::io;
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tokio::time::{Instant, sleep};
 
@@ -64,7 +63,7 @@ impl Uplink {
                 endpoint: otlp.endpoint.clone(),
                 transport: Transport::new(signal, otlp),
                 renewal: Renewal::new(otlp),
-                breaker: Arc::new(Breaker::new(otlp.endpoint.to_string(), first_pause)),
+                breaker: Breaker::new(otlp.endpoint.to_string(), first_pause),
             }))),
         }
     }
@@ -134,7 +133,7 @@ pub(crate) struct Collector {
     transport: Transport,
     /// Of headers that change while the process runs.
     renewal: Option<Renewal>,
-    breaker: Arc<Breaker>,
+    breaker: Breaker,
 }
 
 impl Collector {
@@ -158,7 +157,7 @@ impl Collector {
         Ok(last.outcome?)
     }
 
-    async fn send_twice(&self, permit: &Permit, request: Frames, deadline: Instant) -> Attempt {
+    async fn send_twice(&self, permit: &Permit<'_>, request: Frames, deadline: Instant) -> Attempt {
         let first = self.attempt(permit, request.clone(), deadline).await;
         let pause = match &first.outcome {
             Err(error) if !permit.is_probe() => pause_before_second(error),
@@ -173,7 +172,7 @@ impl Collector {
     }
 
     /// Sends the request once. A probe has less time than the flush, but as much as a collector may take that is not slow.
-    async fn attempt(&self, permit: &Permit, request: Frames, deadline: Instant) -> Attempt {
+    async fn attempt(&self, permit: &Permit<'_>, request: Frames, deadline: Instant) -> Attempt {
         let (began, bytes) = (Instant::now(), request.remaining());
         let until = match permit.is_probe() {
             true => deadline.min(began + slow(bytes)),

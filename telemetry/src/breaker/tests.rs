@@ -3,8 +3,8 @@ use super::*;
 const PAUSE: Duration = Duration::from_secs(10);
 const LIMIT: Duration = Duration::from_secs(1);
 
-fn breaker() -> Arc<Breaker> {
-    Arc::new(Breaker::new("collector:4318".to_owned(), PAUSE))
+fn breaker() -> Breaker {
+    Breaker::new("collector:4318".to_owned(), PAUSE)
 }
 
 fn at(seconds: f64) -> SystemTime {
@@ -21,7 +21,7 @@ fn cost(time: Duration) -> Cost {
 
 /// A request that begins at so many seconds and ends at once, but for `time`. `None`, if it was not let through.
 fn request(
-    breaker: &Arc<Breaker>,
+    breaker: &Breaker,
     seconds: f64,
     health: Health,
     time: Duration,
@@ -36,11 +36,11 @@ fn request(
     Some(kind)
 }
 
-fn fails(breaker: &Arc<Breaker>, seconds: f64) -> Option<&'static str> {
+fn fails(breaker: &Breaker, seconds: f64) -> Option<&'static str> {
     request(breaker, seconds, Health::Failed, Duration::from_micros(100))
 }
 
-fn works(breaker: &Arc<Breaker>, seconds: f64) -> Option<&'static str> {
+fn works(breaker: &Breaker, seconds: f64) -> Option<&'static str> {
     request(
         breaker,
         seconds,
@@ -49,12 +49,12 @@ fn works(breaker: &Arc<Breaker>, seconds: f64) -> Option<&'static str> {
     )
 }
 
-fn hangs(breaker: &Arc<Breaker>, seconds: f64) -> Option<&'static str> {
+fn hangs(breaker: &Breaker, seconds: f64) -> Option<&'static str> {
     request(breaker, seconds, Health::Failed, LIMIT)
 }
 
 /// After so many seconds, with a pause that has just begun.
-fn opened(breaker: &Arc<Breaker>) {
+fn opened(breaker: &Breaker) {
     for second in [-1.0, 0.0] {
         request(breaker, second - 1.0, Health::Failed, LIMIT);
     }
