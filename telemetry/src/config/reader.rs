@@ -22,17 +22,9 @@ pub(crate) struct Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            variable,
-            found,
-            expected,
-            consequence,
-            signals,
-        } = self;
-        write!(
-            formatter,
-            "{variable}: expected {expected}, found {found}; {consequence}"
-        )?;
+        let wrong = self.wrong_as(self.variable);
+        write!(formatter, "{wrong}; {}", self.consequence)?;
+        let signals = &self.signals;
         for (index, signal) in signals.iter().enumerate() {
             let before = match index {
                 0 => " for",
@@ -46,6 +38,14 @@ impl fmt::Display for Problem {
 }
 
 impl Problem {
+    /// What is wrong, under the name that it was given by, and without the consequence: for those who draw another.
+    pub(super) fn wrong_as(&self, name: &str) -> String {
+        let Self {
+            found, expected, ..
+        } = self;
+        format!("{name}: expected {expected}, found {found}")
+    }
+
     /// Whether it is the same for another signal.
     fn is_like(&self, other: &Self) -> bool {
         let key = |problem: &Self| (problem.variable, problem.expected, problem.consequence);

@@ -68,14 +68,9 @@ fn from_lookup(
 
 /// What is wrong, without what it means for a service, which goes on without the variable: here nothing is sent.
 fn told(problem: &Problem, endpoint: Option<&str>) -> String {
-    let text = problem.to_string();
-    // The consequence is the last part; it is a few words without a semicolon, whatever the value before it holds.
-    let text = text.rsplit_once("; ").map_or(&*text, |(wrong, _)| wrong);
-    match (endpoint, text.strip_prefix(ENDPOINT)) {
-        (Some(_), Some(wrong)) if problem.variable == ENDPOINT => {
-            format!("{ENDPOINT_OPTION}{wrong}")
-        }
-        _ => text.to_owned(),
+    match (problem.variable, endpoint) {
+        (ENDPOINT, Some(_)) => problem.wrong_as(ENDPOINT_OPTION),
+        (variable, _) => problem.wrong_as(variable),
     }
 }
 
