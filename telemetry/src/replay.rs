@@ -10,8 +10,7 @@ use crate::http::{Frames, SendError};
 use crate::logs::chain;
 use crate::otlp_json;
 use crate::signal::Signal;
-use crate::transport::{Status, Transport, TransportError};
-use ::http::StatusCode;
+use crate::transport::{Transport, TransportError};
 use bytes::Bytes;
 use std::fmt;
 use std::time::Duration;
@@ -167,15 +166,7 @@ impl Sender {
 /// Whether the answer is about where the request went rather than about its spans, or is of another protocol.
 fn is_misdirected(error: &TransportError) -> bool {
     match error {
-        TransportError::Refused(Status::Http(status)) => matches!(
-            *status,
-            StatusCode::NOT_FOUND
-                | StatusCode::METHOD_NOT_ALLOWED
-                | StatusCode::UNSUPPORTED_MEDIA_TYPE
-        ),
-        // Codes are known to the transport alone, but their names are those of the specification.
-        #[cfg(feature = "grpc")]
-        TransportError::Refused(Status::Grpc(status)) => status.code.to_string() == "UNIMPLEMENTED",
+        TransportError::Refused(status) => status.is_misdirected(),
         #[cfg(feature = "grpc")]
         TransportError::Send(SendError::NotGrpc) => true,
         TransportError::Send(error) => matches!(error, SendError::Malformed(_)),

@@ -29,6 +29,21 @@ impl Status {
             Self::Grpc(status) => status.code.is_unauthorized(),
         }
     }
+
+    /// The request went where nobody takes OTLP of its kind, whatever is in it.
+    #[cfg(feature = "replay")]
+    pub(crate) fn is_misdirected(&self) -> bool {
+        match self {
+            Self::Http(status) => matches!(
+                *status,
+                StatusCode::NOT_FOUND
+                    | StatusCode::METHOD_NOT_ALLOWED
+                    | StatusCode::UNSUPPORTED_MEDIA_TYPE
+            ),
+            #[cfg(feature = "grpc")]
+            Self::Grpc(status) => status.code.is_unimplemented(),
+        }
+    }
 }
 
 /// By the codes that the OTLP specification calls retryable ("OTLP/HTTP Response"), and those of a key that is being renewed.

@@ -54,6 +54,11 @@ impl Code {
     const DATA_LOSS: Self = Self(15);
     const UNAUTHENTICATED: Self = Self(16);
 
+    #[cfg(feature = "replay")]
+    pub(crate) fn is_unimplemented(self) -> bool {
+        self == Self::UNIMPLEMENTED
+    }
+
     pub(crate) fn is_unauthorized(self) -> bool {
         matches!(self, Self::UNAUTHENTICATED | Self::PERMISSION_DENIED)
     }
