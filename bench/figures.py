@@ -109,6 +109,24 @@ def large_batch(bench, mode):
     yield Row("peak memory, batch 10,000", memory, lambda mb: f"{mb:.1f} MB", over, lambda mb: f"{mb:+.1f} MB", 12)
 
 
+# Invocations of a process that is kept busy for hours, and what its memory may grow by after the first tenth: the noise of an allocator.
+SOAK = 200_000
+GROWTH_LIMIT_MEGABYTES = 1
+
+
+def memory_growth(bench, mode):
+    """`lambda_runtime` alone grows, because it sets an environment variable to a new value in each invocation. The day that `bare` no
+    longer does, `lambda/src/event_loop.rs` can go."""
+    count = SOAK // 10 if mode == "quick" else SOAK
+    peers = ["noop"] if mode == "check" else ["bare", "noop"]
+    grown = {}
+    for peer in peers:
+        line = bench.run(peer, f"memory, {count} invocations", ["--batch", "1", "--soak", str(count)])
+        grown[peer] = (line["resident_kb"] - line["settled_kb"]) * 1024 / MEGABYTE
+    show = lambda megabytes: f"{megabytes:+.2f} MB"
+    yield Row(f"memory growth, {count:,} invocations", grown, show, itself, None, GROWTH_LIMIT_MEGABYTES)
+
+
 def sizes(bench, mode):
     values = {name: os.path.getsize(path) / MEGABYTE for name, path in bench.binaries.items()}
     # Baton's has TLS by default; the others are shown with what they have.
@@ -126,6 +144,7 @@ ALL = [
     threads,
     responses,
     large_batch,
+    memory_growth,
     outages.failing,
     outages.hanging,
     outages.flaky,
@@ -133,4 +152,4 @@ ALL = [
     sizes,
 ]
 # What does not depend on how busy the machine is.
-CHECKED = [instructions, threads, large_batch, outages.hanging, outages.flaky, outages.replay, sizes]
+CHECKED = [instructions, threads, large_batch, memory_growth, outages.hanging, outages.flaky, outages.replay, sizes]

@@ -9,6 +9,7 @@ use crate::config::{
 use crate::context::Origins;
 use crate::dead_letter::DeadLetterQueue;
 use crate::envelope::Envelope;
+use crate::event_loop;
 use crate::flush::Flusher;
 use crate::handler::Handler;
 use crate::invocation::Processor;
@@ -230,8 +231,18 @@ impl<S> Builder<S> {
         );
         let ended = ended(&flusher).await;
         let runtime = Runtime::new(service).layer(TakePayload).layer(layer);
+        // `lambda_runtime` asks for events itself where several are handled at the same time, because it does not set
+        // `_X_AMZN_TRACE_ID` then, and with SnapStart, because the calls around a snapshot are part of its loop.
+        let is_sequential = !flusher.is_concurrent && !runtime.is_snapstart();
+        let outcome = async {
+            if is_sequential {
+                event_loop::run(runtime).await
+            } else {
+                runtime.run_concurrent().await
+            }
+        };
         tokio::select! {
-            outcome = runtime.run_concurrent() => outcome.map_err(Error::Runtime),
+            outcome = outcome => outcome.map_err(Error::Runtime),
             () = ended => Ok(()),
         }
     }

@@ -183,6 +183,7 @@ mod dead_letter;
 mod ended;
 mod envelope;
 mod event;
+mod event_loop;
 mod failure;
 mod flush;
 mod halt;
@@ -197,6 +198,7 @@ mod service;
 mod shutdown;
 mod spans;
 pub mod testing;
+mod trace_variable;
 
 /// What any event must bear: run by the fuzz target in `fuzz/`, and by tests.
 #[cfg(any(test, fuzzing))]

@@ -39,6 +39,8 @@
 //! `CLICOLOR`, `CLICOLOR_FORCE` and `TERM`; and `RUST_LOG`, a level or a list of `target=level`, for what `baton` itself reports while it runs:
 //! warnings and errors unless it says otherwise. The AWS configuration of the user is neither read nor handed on.
 
+#![forbid(unsafe_code)]
+
 pub mod cli;
 pub mod demo;
 pub mod stack;

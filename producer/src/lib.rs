@@ -68,6 +68,8 @@
 //!
 //! Bad configuration is logged, one line per variable, and ends the process with exit code 78 (`EX_CONFIG`).
 
+#![forbid(unsafe_code)]
+
 mod message;
 mod propagation;
 mod queue;

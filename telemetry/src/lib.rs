@@ -120,6 +120,8 @@
 //! | `baton.telemetry.log_records.pending` | gauge | `{record}` | likewise |
 //! | `baton.telemetry.metric_points` | counter | `{point}` | data points that no collector gets: `baton.telemetry.outcome` is `dropped` |
 
+#![forbid(unsafe_code)]
+
 mod accounting;
 mod breaker;
 mod buffer;

@@ -20,6 +20,8 @@
 //!
 //! The whole pipeline (queue, event source mapping, pool of environments) is `baton-local`'s; the tests of it are in `it/`.
 
+#![forbid(unsafe_code)]
+
 mod collector;
 mod event;
 mod lambda;

@@ -9,6 +9,7 @@ mod orders;
 mod procfs;
 mod replay;
 mod run;
+mod soak;
 mod spans;
 
 use std::process::ExitCode;
@@ -31,5 +32,8 @@ async fn main() -> ExitCode {
 
 async fn measure() -> Result<serde_json::Value, Box<dyn std::error::Error>> {
     let options = Options::parse(std::env::args().skip(1))?;
-    run::run(&options).await
+    match options.soak {
+        Some(count) => soak::run(&options, count).await,
+        None => run::run(&options).await,
+    }
 }

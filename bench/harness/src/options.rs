@@ -8,7 +8,7 @@ use crate::condition::Condition;
 /// How the program is called.
 const USAGE: &str = "usage: harness [--label TEXT] [--batch RECORDS] [--invocations COUNT] [--warm COUNT] \
 [--collector-delay MILLISECONDS] [--collector ok|refuse|hang|status=CODE|retry-after=SECONDS|flaky=N] [--replay BATON] \
-[--set NAME=VALUE]... -- COMMAND [ARGUMENT]...";
+[--soak COUNT] [--set NAME=VALUE]... -- COMMAND [ARGUMENT]...";
 
 /// One run.
 #[derive(Debug)]
@@ -27,6 +27,8 @@ pub(crate) struct Options {
     pub(crate) condition: Condition,
     /// The `baton` that sends on what the function wrote to stdout, once it has ended and the collector works again.
     pub(crate) replay: Option<PathBuf>,
+    /// Invocations of a run that looks at the growth of memory alone.
+    pub(crate) soak: Option<u64>,
     /// Variables of the function.
     pub(crate) variables: Vec<(String, String)>,
     /// The function, perhaps behind something that runs it.
@@ -59,6 +61,7 @@ impl Options {
             collector_delay: Duration::ZERO,
             condition: Condition::Working,
             replay: None,
+            soak: None,
             variables: Vec::new(),
             command: Vec::new(),
         };
@@ -87,6 +90,7 @@ impl Options {
             "--batch" => count.map(|count| self.batch = count.max(1)),
             "--invocations" => count.map(|count| self.invocations = count),
             "--warm" => count.map(|count| self.warm = count),
+            "--soak" => count.map(|count| self.soak = Some(count)),
             "--collector-delay" => {
                 count.map(|count| self.collector_delay = Duration::from_millis(count))
             }

@@ -63,10 +63,20 @@ fn threads(process: u32) -> Result<Vec<String>, Unreadable> {
 
 /// The most memory that the process has had, in kilobytes.
 pub(crate) fn peak_memory(process: u32) -> Result<u64, Unreadable> {
+    memory(process, "VmHWM:")
+}
+
+/// The memory that the process has now, in kilobytes.
+pub(crate) fn resident_memory(process: u32) -> Result<u64, Unreadable> {
+    memory(process, "VmRSS:")
+}
+
+/// Reads one figure of `/proc/PID/status`.
+fn memory(process: u32, name: &str) -> Result<u64, Unreadable> {
     let path = format!("/proc/{process}/status");
     let text = fs::read_to_string(&path).map_err(|source| Unreadable { path, source })?;
-    let peak = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kilobytes = peak.and_then(|peak| peak.trim().strip_suffix("kB"));
+    let figure = text.lines().find_map(|line| line.strip_prefix(name));
+    let kilobytes = figure.and_then(|figure| figure.trim().strip_suffix("kB"));
     Ok(kilobytes
         .and_then(|text| text.trim().parse().ok())
         .unwrap_or(0))

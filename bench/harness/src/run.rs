@@ -13,7 +13,7 @@ use crate::{orders, procfs, replay};
 /// The function's timeout. Under valgrind everything takes fifty times as long.
 const TIMEOUT: Duration = Duration::from_secs(120);
 /// For the end after SIGTERM, when valgrind writes its counts.
-const END_LIMIT: Duration = Duration::from_secs(30);
+pub(crate) const END_LIMIT: Duration = Duration::from_secs(30);
 /// How long spans that are missing at the end are waited for: the batch processor's own delay is five seconds.
 const LATE_LIMIT: Duration = Duration::from_secs(7);
 /// Between two looks whether they have come.
@@ -137,7 +137,7 @@ fn add(line: &mut Value, prefix: &str, tally: &Tally) {
     }
 }
 
-fn function(options: &Options, collector: &Collector) -> Function {
+pub(crate) fn function(options: &Options, collector: &Collector) -> Function {
     let mut command = options.command.iter();
     let program = command.next().cloned().unwrap_or_default();
     let mut function = Function::new(program).exporting_to(collector);
@@ -151,7 +151,7 @@ fn function(options: &Options, collector: &Collector) -> Function {
 }
 
 /// One invocation after the other; the numbering of their records goes on.
-async fn invoke(
+pub(crate) async fn invoke(
     lambda: &FakeLambda,
     batch: u64,
     count: u64,

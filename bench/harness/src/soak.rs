@@ -1,0 +1,67 @@
+//! Many invocations of one process, for memory that grows with each of them.
+
+use std::error::Error;
+
+use baton_tests::{Answer, Collector, FakeLambda};
+use serde_json::{Value, json};
+
+use crate::options::Options;
+use crate::run::{self, END_LIMIT};
+use crate::{procfs, spans};
+
+/// Invocations after which the spans are checked and forgotten, so that the harness itself does not grow.
+const CHUNK: u64 = 1_000;
+/// The first tenth of the invocations does not count: allocator, buffers and pools reach their size in it.
+const SETTLING_SHARE: u64 = 10;
+
+/// Spans of a record that are not its own, or that never came.
+#[derive(Debug, thiserror::Error)]
+#[error("{lost} of {records} spans never came")]
+struct Lost {
+    lost: usize,
+    records: u64,
+}
+
+/// Runs the command as a function, invokes it `count` times, and describes its memory as one line of JSON.
+pub(crate) async fn run(options: &Options, count: u64) -> Result<Value, Box<dyn Error>> {
+    let collector = Collector::start(Answer::Ok).await?;
+    let lambda = FakeLambda::start(&run::function(options, &collector)).await?;
+    lambda.ready().await?;
+    let settled = count / SETTLING_SHARE;
+    let mut settled_kb = None;
+    let mut done = 0;
+    while done < count {
+        done += chunk(options, &lambda, &collector).await?;
+        if done >= settled && settled_kb.is_none() {
+            settled_kb = Some(procfs::resident_memory(lambda.process_id())?);
+        }
+    }
+    let resident_kb = procfs::resident_memory(lambda.process_id())?;
+    let ended = lambda.terminate(END_LIMIT).await;
+    Ok(json!({
+        "label": options.label,
+        "batch": options.batch,
+        "invocations": done,
+        "settled_kb": settled_kb,
+        "resident_kb": resident_kb,
+        "killed": ended.killed,
+    }))
+}
+
+/// Invokes the function [`CHUNK`] times. A function that exports anything has to export the span of every record.
+async fn chunk(
+    options: &Options,
+    lambda: &FakeLambda,
+    collector: &Collector,
+) -> Result<u64, Box<dyn Error>> {
+    let mut invocations = Vec::new();
+    run::invoke(lambda, options.batch, CHUNK, &mut invocations).await?;
+    let spans = collector.spans()?;
+    let lost = spans::tally(&spans, &invocations, options.batch).lost;
+    if lost > 0 && !spans.is_empty() {
+        let records = CHUNK * options.batch;
+        return Err(Lost { lost, records }.into());
+    }
+    collector.clear();
+    Ok(CHUNK)
+}

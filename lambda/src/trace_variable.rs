@@ -1,0 +1,119 @@
+//! `_X_AMZN_TRACE_ID`, the environment variable in which a Lambda runtime hands on the trace id of an invocation.
+//!
+//! AWS SDKs copy it into their requests, which is how Lambda stops a function that sends messages to its own queue (Lambda developer
+//! guide, "Use Lambda recursive loop detection"), and X-Ray's SDKs read it. So a runtime cannot leave it out. `std::env::set_var` calls
+//! `setenv`, and glibc keeps each distinct value that `setenv` was ever given, because a caller of `getenv` may still hold a pointer
+//! to it: 140 bytes for each invocation, until the process ends. `putenv` leaves the memory to its caller.
+//!
+//! This is the only module of the workspace with `unsafe` code.
+#![allow(unsafe_code)]
+
+use std::env;
+use std::mem;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+const NAME: &str = "_X_AMZN_TRACE_ID";
+/// Room for the name and a value with `Root`, `Parent`, `Sampled` and `Lineage`, which has about 110 bytes. A longer value gets a
+/// larger buffer.
+const CAPACITY: usize = 256;
+
+/// Memory of the variable: two buffers for `NAME=value` and a NUL, written in turn, so that a thread that copies the value while the
+/// next one is set does not see it change.
+///
+/// The buffers are never freed, because the environment points to them until the process ends.
+#[derive(Debug, Default)]
+pub(crate) struct TraceIdVariable {
+    current: &'static [AtomicU8],
+    spare: &'static [AtomicU8],
+    is_set: bool,
+}
+
+impl TraceIdVariable {
+    /// Sets the variable to `trace_id`, or removes it. A value that contains NUL cannot be set, and removes it too.
+    pub(crate) fn set(&mut self, trace_id: Option<&str>) {
+        match trace_id.filter(|value| !value.contains('\0')) {
+            Some(value) => self.assign(value),
+            None => self.remove(),
+        }
+    }
+
+    fn assign(&mut self, value: &str) {
+        if !self.is_set {
+            // SAFETY: `set_var` holds the lock of std's readers, and what it may break are readers in C on other threads. Lambda
+            // asks every runtime to set this variable, and `lambda_runtime` calls `set_var` at this same moment, between two
+            // invocations, when no handler runs. Adding the variable, for which libc may move the environment, is left to it.
+            unsafe { env::set_var(NAME, "") };
+            self.is_set = true;
+        }
+        let assignment = self.write(value).as_ptr();
+        // SAFETY: The buffer lives until the process ends, its last byte is never anything but NUL, and its bytes are atomic, so that
+        // a reader that meets it in the middle of a change stays inside it and there is no data race in Rust's code. `putenv` does
+        // not write to it; `cast_mut` only satisfies its prototype. As the variable is set already, glibc and musl replace one
+        // pointer: a reader on another thread, which this does not lock out, finds the old value or the new one.
+        let _ = unsafe { libc::putenv(assignment.cast_mut().cast()) };
+    }
+
+    fn remove(&mut self) {
+        if self.is_set {
+            // SAFETY: As for `set_var`.
+            unsafe { env::remove_var(NAME) };
+            self.is_set = false;
+        }
+    }
+
+    /// Writes the assignment into the buffer that the environment does not point to.
+    fn write(&mut self, value: &str) -> &'static [AtomicU8] {
+        mem::swap(&mut self.current, &mut self.spare);
+        let length = NAME.len() + 1 + value.len();
+        if length >= self.current.len() {
+            self.current = new_buffer(length);
+        }
+        let text = NAME.bytes().chain([b'=']).chain(value.bytes()).chain([0]);
+        for (byte, new) in self.current.iter().zip(text) {
+            byte.store(new, Ordering::Relaxed);
+        }
+        self.current
+    }
+}
+
+/// Returns a buffer for `length` bytes and a NUL. Sizes are powers of two, which bounds what longer and longer values can cost.
+fn new_buffer(length: usize) -> &'static [AtomicU8] {
+    let size = (length + 1).next_power_of_two().max(CAPACITY);
+    let bytes: Vec<AtomicU8> = (0..size).map(|_| AtomicU8::new(0)).collect();
+    bytes.leak()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEADER: &str =
+        "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=0";
+
+    /// The text up to the first NUL, as `getenv` sees it.
+    fn text(buffer: &[AtomicU8]) -> String {
+        let bytes = buffer.iter().map(|byte| byte.load(Ordering::Relaxed));
+        let bytes: Vec<u8> = bytes.take_while(|byte| *byte != 0).collect();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn a_buffer_holds_the_assignment_whatever_it_held_before() {
+        let mut variable = TraceIdVariable::default();
+        let long = format!("{HEADER};Lineage={}", "1:fc3b4ff1:".repeat(100));
+        for value in [HEADER, "Root=1", "", &long, HEADER, "Root=1", &long] {
+            let buffer = variable.write(value);
+            assert_eq!(text(buffer), format!("_X_AMZN_TRACE_ID={value}"));
+            assert_eq!(buffer.last().unwrap().load(Ordering::Relaxed), 0);
+        }
+    }
+
+    #[test]
+    fn two_buffers_are_written_in_turn() {
+        let mut variable = TraceIdVariable::default();
+        let mut write = || variable.write(HEADER).as_ptr();
+        let (first, second) = (write(), write());
+        assert_ne!(first, second);
+        assert_eq!([write(), write(), write()], [first, second, first]);
+    }
+}

@@ -1,0 +1,63 @@
+//! The part of the Runtime API's contract that the library keeps itself: asking for events, and the trace id of each.
+
+use ::http::StatusCode;
+use baton_tests::{Answer, Collector, FakeLambda, LambdaError, Record, event};
+use serde_json::{Value, json};
+
+use crate::support::binaries::example;
+use crate::support::functions::{OBEDIENT, TIMEOUT, function, start_with};
+use crate::support::recorder::Recorder;
+
+#[tokio::test]
+async fn each_request_of_an_sdk_carries_the_trace_id_of_its_own_invocation() {
+    let collector = Collector::start(Answer::Ok).await.unwrap();
+    let sqs = Recorder::start(StatusCode::OK, json!({"MessageId": "sent-1"})).await;
+    let queue = format!("{}/123456789012/follow-ups", sqs.url);
+    let function = function(example("aws_sdk").to_str().unwrap(), &collector)
+        .variable("FOLLOW_UP_QUEUE_URL", &queue)
+        .variable("AWS_ENDPOINT_URL", &sqs.url)
+        .variable("AWS_ACCESS_KEY_ID", "test")
+        .variable("AWS_SECRET_ACCESS_KEY", "test");
+    let lambda = FakeLambda::start(&function).await.unwrap();
+    for number in 0..3 {
+        let record = Record::new(number).body(json!({"id": "1"}));
+        let invocation = lambda.invoke(event(&[record]), TIMEOUT).await.unwrap();
+        assert!(invocation.response.is_ok());
+    }
+    let requests = sqs.received();
+    let mut sent: Vec<&str> = requests
+        .iter()
+        .map(|request| request.header("x-amzn-trace-id"))
+        .collect();
+    assert!(sent.iter().all(|id| id.starts_with("Root=1-")), "{sent:?}");
+    sent.dedup();
+    assert_eq!(sent.len(), 3, "{sent:?}");
+}
+
+#[tokio::test]
+async fn an_answer_that_is_not_an_event_ends_the_function_with_what_was_wrong() {
+    for (status, text) in [
+        (
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "GET /2018-06-01/runtime/invocation/next was answered with 500 Internal Server Error",
+        ),
+        (
+            StatusCode::OK,
+            "the response to GET /2018-06-01/runtime/invocation/next has no header lambda-runtime-aws-request-id",
+        ),
+    ] {
+        let collector = Collector::start(Answer::Ok).await.unwrap();
+        let runtime_api = Recorder::start(status, Value::Null).await;
+        let address = runtime_api.url.trim_start_matches("http://");
+        let lambda = start_with(OBEDIENT, &collector, |function| {
+            function.variable("AWS_LAMBDA_RUNTIME_API", address)
+        })
+        .await;
+        let LambdaError::Exited { status, stderr } = lambda.ready().await.unwrap_err() else {
+            panic!("the function should have ended");
+        };
+        assert!(!status.success());
+        assert!(stderr.contains(text), "{stderr}");
+        assert!(!stderr.contains("panicked"), "{stderr}");
+    }
+}
