@@ -5,6 +5,8 @@ mod runtime;
 
 pub use environment::InvalidConfig;
 pub(crate) use environment::{DEAD_LETTER_QUEUE, Environment};
+#[cfg(feature = "panic-abort")]
+pub(crate) use runtime::runtime_api;
 pub(crate) use runtime::{NotOnLambda, check_runtime_variables};
 
 use crate::envelope::Envelope;

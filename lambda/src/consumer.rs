@@ -15,6 +15,7 @@ use crate::handler::Handler;
 use crate::invocation::Processor;
 use crate::invoker::Invoker;
 use crate::metrics::Metrics;
+use crate::panic_abort::PanicHook;
 use crate::payload::{self, TakePayload};
 use crate::service::ConsumerService;
 use crate::shutdown::{Shutdown, ended};
@@ -283,7 +284,8 @@ impl<S> Builder<S> {
                 "the variable means nothing: baton-lambda has none of this name"
             );
         }
-        let processor = processor(handler, self.state, &config, &telemetry, dead_letters);
+        let mut processor = processor(handler, self.state, &config, &telemetry, dead_letters);
+        processor.panic_hook = PanicHook::install(&config, &telemetry);
         let flusher = Flusher {
             telemetry,
             config,
@@ -318,6 +320,7 @@ fn processor<H, S, Args>(
             dead_letters.is_some(),
         ),
         dead_letters,
+        panic_hook: PanicHook::default(),
         config: config.clone(),
         arguments: PhantomData,
     }

@@ -11,6 +11,7 @@ use crate::halt::Halt;
 use crate::handler::Handler;
 use crate::message::Message;
 use crate::metrics::{Metrics, OfBatch};
+use crate::panic_abort::{BatchInFlight, PanicHook};
 use crate::queue::Queues;
 use crate::spans::{self, Described, LambdaInvocation, Spans};
 use aside::Parking;
@@ -50,6 +51,7 @@ pub(crate) struct Processor<H, S, Args> {
     pub(crate) origins: Origins,
     /// Where permanent failures are moved; `None`: they are reported like any other.
     pub(crate) dead_letters: Option<DeadLetterQueue>,
+    pub(crate) panic_hook: PanicHook,
     pub(crate) arguments: PhantomData<fn() -> Args>,
 }
 
@@ -76,6 +78,7 @@ struct Invocation<'a> {
     metrics: OfBatch<'a>,
     /// Where permanent failures wait for the end of the batch; `None`: they need not.
     parking: Option<Parking>,
+    in_flight: BatchInFlight,
 }
 
 impl<H: Handler<S, Args>, S, Args> Processor<H, S, Args> {
@@ -90,15 +93,24 @@ impl<H: Handler<S, Args>, S, Args> Processor<H, S, Args> {
         halt: &Halt,
     ) -> Processed {
         let described = self.describe(&batch, root);
+        let request_id = &lambda.context.request_id;
+        let context = self.spans.start_batch(lambda, &described);
         let invocation = Invocation {
             metrics: self.metrics.begin_batch(&described.queues, &batch),
             batch: Arc::new(batch),
-            context: self.spans.start_batch(lambda, &described),
+            in_flight: self
+                .panic_hook
+                .begin_batch(request_id, &context, &described.ids),
+            context,
             parking: self.parking(&described),
             described,
             halt,
         };
-        let lanes = lanes(&invocation.batch, &invocation.described.queues);
+        let mut lanes = lanes(&invocation.batch, &invocation.described.queues);
+        if cfg!(panic = "abort") {
+            // A message that made the process abort before is among those that were delivered before.
+            lanes.sort_by_key(|lane| lane.first().map(|index| receive_count(&invocation, *index)));
+        }
         let mut failed: Vec<usize> = stream::iter(lanes)
             .map(|lane| self.process_lane(&invocation, lane))
             .buffer_unordered(self.config.concurrency.get())
@@ -148,6 +160,7 @@ impl<H: Handler<S, Args>, S, Args> Processor<H, S, Args> {
     async fn process_record(&self, invocation: &Invocation<'_>, index: usize) -> Outcome {
         let record = invocation.batch.record(index);
         let context = self.start_record(invocation, index);
+        invocation.in_flight.start_record(index, &context);
         let metrics = &invocation.metrics;
         let handling = metrics.begin_record(&invocation.described.queues, &record);
         let outcome = match self.attempt(invocation, index, &context).await {
@@ -167,6 +180,9 @@ impl<H: Handler<S, Args>, S, Args> Processor<H, S, Args> {
         if outcome != Outcome::Parked {
             context.span().end();
         }
+        invocation
+            .in_flight
+            .end_record(index, outcome == Outcome::Done);
         outcome
     }
 
@@ -274,6 +290,10 @@ fn lanes(batch: &Batch, queues: &Queues) -> Vec<Lane> {
         }
     }
     lanes
+}
+
+fn receive_count(invocation: &Invocation<'_>, index: usize) -> Option<u32> {
+    invocation.batch.record(index).receive_count()
 }
 
 /// Queue and message group of a FIFO record.

@@ -91,6 +91,7 @@
 //! | `dead-letter-queue` | sending permanent failures to a dead-letter queue, with the AWS SDK for it |
 //! | `graceful-shutdown` | an internal extension, so that Lambda sends SIGTERM before it ends the process: handlers have 120 ms then, a flush 100 ms, everything 270 ms |
 //! | `grpc` | OTLP over gRPC, where the standard variables ask for it |
+//! | `panic-abort` | lets this crate compile with `panic = "abort"`, which is an error otherwise. A panic then ends the process, but first the messages that are done are reported as done, finished spans are written to stdout, and the process starts anew. Not with `BATON_PARTIAL_RESPONSE=off`, where every message of the batch is delivered again |
 //! | `secrets` | headers of the export, such as one with a key, from Secrets Manager or the SSM Parameter Store: `OTEL_EXPORTER_OTLP_HEADERS_SECRET` is the ARN (see `baton_secrets`); with the AWS SDK for it |
 //! | `tracing` | spans of the `tracing` macros become spans inside the message's |
 //!
@@ -192,6 +193,11 @@ mod invocation;
 mod invoker;
 mod message;
 mod metrics;
+#[cfg(feature = "panic-abort")]
+mod panic_abort;
+#[cfg(not(feature = "panic-abort"))]
+#[path = "panic_abort/absent.rs"]
+mod panic_abort;
 mod payload;
 mod queue;
 mod service;
@@ -199,6 +205,14 @@ mod shutdown;
 mod spans;
 pub mod testing;
 mod trace_variable;
+
+#[cfg(all(panic = "abort", not(feature = "panic-abort")))]
+compile_error!(
+    "baton-lambda is compiled with `panic = \"abort\"`: the first panic of a handler would end the process and fail its whole batch.\n\
+     `cargo lambda build` and `sam build` set it unless the manifest at the root of the workspace says otherwise. Add to that Cargo.toml:\n\
+     \n    [profile.release]\n    panic = \"unwind\"\n\n\
+     To keep aborting, enable the feature `panic-abort` of baton-lambda and read its documentation."
+);
 
 /// What any event must bear: run by the fuzz target in `fuzz/`, and by tests.
 #[cfg(any(test, fuzzing))]

@@ -2,6 +2,8 @@
 
 use super::environment::{InvalidConfig, Lookup, from_process};
 
+const RUNTIME_API: &str = "AWS_LAMBDA_RUNTIME_API";
+
 /// Why a program is no Lambda function, or not one that can be: `lambda_runtime` reads these variables, and panics where they are wrong.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum NotOnLambda {
@@ -14,6 +16,12 @@ pub(crate) fn check_runtime_variables() -> Result<(), NotOnLambda> {
     check_runtime(&from_process)
 }
 
+/// Host and port of the Runtime API.
+#[cfg(feature = "panic-abort")]
+pub(crate) fn runtime_api() -> Option<String> {
+    from_process(RUNTIME_API)
+}
+
 type IsValid<'a> = &'a dyn Fn(&str) -> bool;
 
 fn check_runtime(lookup: Lookup<'_>) -> Result<(), NotOnLambda> {
@@ -22,7 +30,7 @@ fn check_runtime(lookup: Lookup<'_>) -> Result<(), NotOnLambda> {
         uri.is_ok_and(|uri| uri.authority().is_some())
     };
     let checks: [(_, _, IsValid<'_>); 4] = [
-        ("AWS_LAMBDA_RUNTIME_API", "host:port", &is_address),
+        (RUNTIME_API, "host:port", &is_address),
         ("AWS_LAMBDA_FUNCTION_NAME", "a name", &|_| true),
         ("AWS_LAMBDA_FUNCTION_VERSION", "a version", &|_| true),
         (

@@ -85,6 +85,7 @@ async fn process_with<H: Handler<(), Args>, Args>(
         config,
         origins: Origins::new(Propagator::default(), |_| true),
         dead_letters: None,
+        panic_hook: PanicHook::default(),
         arguments: PhantomData,
     };
     let payload = serde_json::to_vec(&json!({"Records": records})).unwrap();

@@ -15,6 +15,9 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tracing::{debug, warn};
 
+/// Limit on [`Telemetry::spill_pending`]: a full pipe must not keep a process that has failed.
+const SPILL_BEFORE_ABORT: Duration = Duration::from_secs(1);
+
 impl Telemetry {
     /// Sends every span that has finished, and returns at `deadline` at the latest, whatever the collector does.
     ///
@@ -95,6 +98,13 @@ impl Telemetry {
         if let Some(exporter) = &self.shared.exporter {
             exporter.spill(&self.shared.buffer, whose, deadline);
         }
+    }
+
+    /// Writes the spans that have ended and are not exported to stdout, for a process that is about to abort and can await nothing more.
+    /// Does nothing where `BATON_SPILL` is `none`. See [`shutdown`](Self::shutdown) for every other end of a process.
+    pub fn spill_pending(&self) {
+        self.spill(Whose::Everyone, Instant::now() + SPILL_BEFORE_ABORT);
+        self.tell(false);
     }
 
     /// Writes what no group is going to write as its own, behind a flush to a collector that takes nothing now.

@@ -1,0 +1,218 @@
+//! Batches of a function that is built with `panic = "abort"`, where the first panic ends the process.
+//!
+//! Nothing unwinds there, so a panic cannot be one failed message. What can be saved is saved in the panic hook, which runs before the
+//! process aborts: it responds to the invocations under way, so that the messages that are done are deleted and only the others are
+//! delivered again; it writes the finished spans to stdout; and it replaces the process by a new one, as Lambda counts an invocation
+//! as failed whose runtime ends before it asks for the next event (aws-lambda-runtime-interface-emulator,
+//! `internal/lambda/rapid/handlers.go`, `doInvoke`).
+
+mod response;
+
+use std::collections::BTreeMap;
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{env, mem, panic};
+
+use baton_telemetry::Telemetry;
+use opentelemetry::Context;
+use opentelemetry::trace::TraceContextExt as _;
+use tracing::error;
+
+use crate::config::{Config, PartialResponse, runtime_api};
+use crate::spans;
+
+/// `error.type` of the messages that were being handled.
+const PANIC: &str = "panic";
+const DESCRIPTION: &str = "a panic ended the process while the message was handled";
+
+/// Batches under way, as the panic hook sees them. Clones share them.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct PanicHook(Arc<Mutex<Vec<Entry>>>);
+
+/// One batch under way. It is no longer one when this is dropped.
+#[derive(Debug)]
+pub(crate) struct BatchInFlight {
+    hook: PanicHook,
+    request_id: String,
+}
+
+#[derive(Debug)]
+struct Entry {
+    request_id: String,
+    batch: Context,
+    /// The message ids of records that are not done, by their positions.
+    unfinished: BTreeMap<usize, Option<Arc<str>>>,
+    /// Contexts with the spans of records that are being handled.
+    running: BTreeMap<usize, Context>,
+}
+
+impl PanicHook {
+    /// Has panics save what they can, in a build in which they end the process. Returns the batches that this is about.
+    pub(crate) fn install(config: &Config, telemetry: &Telemetry) -> Self {
+        let hook = Self::default();
+        if cfg!(panic = "abort") {
+            let previous = panic::take_hook();
+            let (batches, telemetry) = (hook.clone(), telemetry.clone());
+            let responds = config.partial_response == PartialResponse::On;
+            panic::set_hook(Box::new(move |info| {
+                previous(info);
+                batches.save(responds, &telemetry);
+            }));
+        }
+        hook
+    }
+
+    pub(crate) fn begin_batch(
+        &self,
+        request_id: &str,
+        batch: &Context,
+        ids: &[Option<Arc<str>>],
+    ) -> BatchInFlight {
+        self.entries().push(Entry {
+            request_id: request_id.to_owned(),
+            batch: batch.clone(),
+            unfinished: ids.iter().cloned().enumerate().collect(),
+            running: BTreeMap::new(),
+        });
+        BatchInFlight {
+            hook: self.clone(),
+            request_id: request_id.to_owned(),
+        }
+    }
+
+    /// Runs in the panic hook. Returns when there is nothing to respond to, or no response was accepted: then the process aborts.
+    fn save(&self, responds: bool, telemetry: &Telemetry) {
+        let entries = mem::take(&mut *self.entries());
+        let runtime_api = runtime_api().filter(|_| responds);
+        let accepted = runtime_api.is_some_and(|runtime_api| {
+            let respond = |entry: &Entry| {
+                let failed = entry.failed();
+                failed.is_some_and(|ids| response::send(&runtime_api, &entry.request_id, &ids))
+            };
+            !entries.is_empty() && entries.iter().all(respond)
+        });
+        entries.iter().for_each(Entry::end_spans);
+        error!(
+            batches = entries.len(),
+            responded = accepted,
+            "panic ended the process: it was built with panic = \"abort\""
+        );
+        telemetry.spill_pending();
+        if accepted {
+            restart();
+        }
+    }
+
+    fn entries(&self) -> MutexGuard<'_, Vec<Entry>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl BatchInFlight {
+    pub(crate) fn start_record(&self, index: usize, context: &Context) {
+        self.update(|entry| {
+            entry.running.insert(index, context.clone());
+        });
+    }
+
+    pub(crate) fn end_record(&self, index: usize, is_done: bool) {
+        self.update(|entry| {
+            entry.running.remove(&index);
+            if is_done {
+                entry.unfinished.remove(&index);
+            }
+        });
+    }
+
+    fn update(&self, change: impl FnOnce(&mut Entry)) {
+        let mut entries = self.hook.entries();
+        let entry = entries
+            .iter_mut()
+            .find(|entry| entry.request_id == self.request_id);
+        if let Some(entry) = entry {
+            change(entry);
+        }
+    }
+}
+
+impl Drop for BatchInFlight {
+    fn drop(&mut self) {
+        let mut entries = self.hook.entries();
+        entries.retain(|entry| entry.request_id != self.request_id);
+    }
+}
+
+impl Entry {
+    /// The ids of messages that are not done; `None` if one of them has no id and could not be kept from being deleted.
+    fn failed(&self) -> Option<Vec<&str>> {
+        self.unfinished.values().map(Option::as_deref).collect()
+    }
+
+    fn end_spans(&self) {
+        for context in self.running.values() {
+            spans::record_failure(context, PANIC, DESCRIPTION.to_owned());
+            context.span().end();
+        }
+        self.batch.span().end();
+    }
+}
+
+/// Replaces the process by a new one of the same program. Returns when that fails.
+fn restart() {
+    let mut arguments = env::args_os();
+    let mut command = Command::new("/proc/self/exe");
+    if let Some(name) = arguments.next() {
+        command.arg0(name);
+    }
+    let failed = command.args(arguments).exec();
+    error!(
+        error = &failed as &dyn std::error::Error,
+        "process not restarted"
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn batch(hook: &PanicHook) -> BatchInFlight {
+        let ids = [Some("m-0".into()), Some("m-1".into()), Some("m-2".into())];
+        hook.begin_batch("request-1", &Context::new(), &ids)
+    }
+
+    #[test]
+    fn only_messages_that_are_not_done_are_reported_as_failed() {
+        let hook = PanicHook::default();
+        let batch = batch(&hook);
+        for index in 0..3 {
+            batch.start_record(index, &Context::new());
+        }
+        batch.end_record(1, true);
+        batch.end_record(2, false);
+        assert_eq!(hook.entries()[0].failed(), Some(vec!["m-0", "m-2"]));
+        assert_eq!(hook.entries()[0].running.len(), 1);
+    }
+
+    #[test]
+    fn a_batch_with_an_unfinished_message_without_an_id_is_not_responded_to() {
+        let hook = PanicHook::default();
+        let batch = hook.begin_batch("request-1", &Context::new(), &[Some("m-0".into()), None]);
+        assert_eq!(hook.entries()[0].failed(), None);
+        batch.end_record(1, true);
+        assert_eq!(hook.entries()[0].failed(), Some(vec!["m-0"]));
+    }
+
+    #[test]
+    fn a_batch_is_forgotten_when_it_ends() {
+        let hook = PanicHook::default();
+        let (first, second) = (
+            batch(&hook),
+            hook.begin_batch("request-2", &Context::new(), &[]),
+        );
+        drop(first);
+        assert_eq!(hook.entries()[0].request_id, "request-2");
+        drop(second);
+        assert!(hook.entries().is_empty());
+    }
+}

@@ -1,0 +1,35 @@
+//! Stands in for the panic hook of builds with `panic = "abort"` where its feature is off, and is compiled to nothing.
+
+use std::sync::Arc;
+
+use baton_telemetry::Telemetry;
+use opentelemetry::Context;
+
+use crate::config::Config;
+
+#[derive(Debug, Clone, Default)]
+pub(crate) struct PanicHook;
+
+#[derive(Debug)]
+pub(crate) struct BatchInFlight;
+
+impl PanicHook {
+    pub(crate) fn install(_: &Config, _: &Telemetry) -> Self {
+        Self
+    }
+
+    pub(crate) fn begin_batch(
+        &self,
+        _: &str,
+        _: &Context,
+        _: &[Option<Arc<str>>],
+    ) -> BatchInFlight {
+        BatchInFlight
+    }
+}
+
+impl BatchInFlight {
+    pub(crate) fn start_record(&self, _: usize, _: &Context) {}
+
+    pub(crate) fn end_record(&self, _: usize, _: bool) {}
+}

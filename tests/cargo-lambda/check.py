@@ -1,0 +1,80 @@
+#!/usr/bin/env python3
+"""Builds README's function with cargo-lambda and has it panic. Called by run.sh.
+
+check.py ROOT BATON WORK
+"""
+
+import pathlib
+import sys
+
+from function import Package
+from stack import Stack
+
+ORDERS = ["1", "2", "panic", "4", "5"]
+
+
+class Checks:
+    """Counts what holds and what does not."""
+
+    def __init__(self):
+        self.passed = 0
+        self.failed = 0
+
+    def check(self, title, holds, found=""):
+        """Prints a check, with what was found where it does not hold."""
+        print(f"ok     {title}" if holds else f"FAILED {title}: {found}", flush=True)
+        self.passed += bool(holds)
+        self.failed += not holds
+
+
+def unwinding(checks, package, baton, root):
+    """A panic is one failed message."""
+    code, output, binary = package.build(with_profile=True)
+    checks.check("README's function builds with its profile", code == 0, output)
+    if code != 0:
+        return
+    with Stack(baton, binary, root) as stack:
+        stack.send(ORDERS)
+        dead = stack.settled()
+        outcomes = stack.outcomes()
+    checks.check("only the order that panics is dead-lettered", dead == ["panic"], dead)
+    checks.check("the others are handled once", outcomes.count(None) == len(ORDERS) - 1, outcomes)
+    checks.check("each panic is a failed span", outcomes.count("panic") == 2, outcomes)
+
+
+def refused(checks, package):
+    """Without a profile cargo-lambda has panics abort."""
+    code, output, _ = package.build(with_profile=False)
+    checks.check("the function does not build without a profile", code != 0, output)
+    for part in ['panic = "abort"', "[profile.release]", 'panic = "unwind"', "panic-abort"]:
+        checks.check(f"the error says {part}", part in output, output)
+
+
+def aborting(checks, package, baton, root):
+    """Messages that are done when the process aborts stay done."""
+    code, output, binary = package.build(with_profile=False, features=["panic-abort"])
+    checks.check("the function builds with the feature panic-abort", code == 0, output)
+    if code != 0:
+        return
+    with Stack(baton, binary, root) as stack:
+        stack.send(ORDERS)
+        dead = stack.settled()
+        outcomes = stack.outcomes()
+    done = [order for order in ORDERS if order not in dead]
+    checks.check("the order that panics is dead-lettered", "panic" in dead, dead)
+    checks.check("those before it are not", {"1", "2"} <= set(done), dead)
+    checks.check("nothing is handled twice", outcomes.count(None) <= len(done), (dead, outcomes))
+
+
+def main(root, baton, work):
+    root, work = pathlib.Path(root), pathlib.Path(work)
+    checks, package = Checks(), Package(root, work)
+    unwinding(checks, package, baton, root)
+    refused(checks, package)
+    aborting(checks, package, baton, root)
+    print(f"{checks.passed} passed, {checks.failed} failed")
+    return 1 if checks.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

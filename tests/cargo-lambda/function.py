@@ -1,0 +1,64 @@
+"""README's function as a package of its own, built with cargo-lambda."""
+
+import os
+import re
+import shutil
+import subprocess
+
+# A line of the handler, before which the panic is put.
+HANDLED = '    tracing::info!(order = message.body.id, "handled");\n'
+PANIC = '    assert_ne!(message.body.id, "panic", "an order that panics");\n'
+PROFILE = re.compile(r"\n\[profile\.release\]\n(?:[^\n\[][^\n]*\n)+")
+# What the build does not have to be good at here: README's profile is for the function that is deployed.
+QUICK = {"CARGO_PROFILE_RELEASE_OPT_LEVEL": "0", "CARGO_PROFILE_RELEASE_LTO": "off", "CARGO_PROFILE_RELEASE_CODEGEN_UNITS": "16"}
+BUILD_SECONDS = 600
+
+
+def from_readme(root):
+    """The function and its manifest, word for word."""
+    readme = (root / "README.md").read_text()
+    section = readme.split("## In your own function", 1)[1]
+    blocks = re.findall(r"```(rust|toml)\n(.*?)```", section, re.DOTALL)
+    rust = next(text for language, text in blocks if language == "rust")
+    toml = next(text for language, text in blocks if language == "toml")
+    return rust, toml
+
+
+class Package:
+    """A package beside the checkout."""
+
+    def __init__(self, root, work):
+        self.folder = work / "orders"
+        self.target = work / "target"
+        self.source, self.manifest = from_readme(root)
+        self.library = root / "lambda"
+        self.lock = root / "Cargo.lock"
+
+    def build(self, with_profile, features=()):
+        """The exit code of cargo-lambda, its output, and where the binary is."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        (self.folder / "src").mkdir(parents=True)
+        (self.folder / "src/main.rs").write_text(self.source.replace(HANDLED, PANIC + HANDLED))
+        (self.folder / "Cargo.toml").write_text(self._manifest(with_profile, features))
+        # The versions that the workspace is tested with.
+        shutil.copy(self.lock, self.folder / "Cargo.lock")
+        environment = {**os.environ, **QUICK, "CARGO_TARGET_DIR": str(self.target), "CARGO_TERM_COLOR": "never"}
+        done = subprocess.run(
+            ["cargo-lambda", "lambda", "build", "--release"],
+            cwd=self.folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=BUILD_SECONDS,
+            stdin=subprocess.DEVNULL,
+        )
+        return done.returncode, done.stdout + done.stderr, self.target / "lambda/orders/bootstrap"
+
+    def _manifest(self, with_profile, features):
+        manifest = self.manifest.replace('"../baton/lambda"', f'"{self.library}"')
+        if not with_profile:
+            manifest = PROFILE.sub("\n", manifest)
+        if features:
+            names = ", ".join(f'"{feature}"' for feature in features)
+            manifest = manifest.replace(f'"{self.library}" }}', f'"{self.library}", features = [{names}] }}')
+        return f'[package]\nname = "orders"\nversion = "0.1.0"\nedition = "2024"\n\n[workspace]\n\n{manifest}'

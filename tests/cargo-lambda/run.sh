@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# Builds README's function with cargo-lambda, as users do before they deploy it, and has it panic under `baton up`: with README's profile,
+# without a profile, and without a profile but with the feature `panic-abort`. Ends with "N passed, N failed".
+#
+# Needs python3 and Rust; installs cargo-lambda (and Zig, which it links with) under target/cargo-lambda and keeps both there.
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+root=$(cd "$here/../.." && pwd)
+python=${PYTHON:-python3}
+work=$root/target/cargo-lambda
+# An exit code of its own for "could not be tried", which `.ci/run` reports as such.
+skipped=77
+
+install_cargo_lambda() {
+  local wanted
+  wanted=$(cat "$here/requirements.txt" && "$python" --version)
+  [ "$(cat "$work/installed" 2>/dev/null)" = "$wanted" ] && return
+  rm -rf "$work/venv" "$work/installed"
+  mkdir -p "$work"
+  "$python" -m venv "$work/venv" &&
+    "$work/venv/bin/python" -m pip install --quiet --disable-pip-version-check --requirement "$here/requirements.txt" &&
+    printf '%s\n' "$wanted" >"$work/installed"
+}
+
+if ! install_cargo_lambda >&2; then
+  echo "cargo-lambda cannot be installed here"
+  exit "$skipped"
+fi
+
+cargo build --quiet --locked --manifest-path "$root/Cargo.toml" --package baton-local --bin baton
+baton=${CARGO_TARGET_DIR:-$root/target}/debug/baton
+
+# The virtual environment's folder first: cargo-lambda looks for Zig on the PATH.
+PATH="$work/venv/bin:$PATH" PYTHONDONTWRITEBYTECODE=1 exec "$work/venv/bin/python" "$here/check.py" "$root" "$baton" "$work"

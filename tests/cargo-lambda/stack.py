@@ -1,0 +1,60 @@
+"""`baton up` with a function, and what has become of the messages that it was sent."""
+
+import json
+import signal
+import subprocess
+import time
+import urllib.request
+
+START_SECONDS = 60
+SETTLE_SECONDS = 60
+LOOK_SECONDS = 0.2
+OPTIONS = ["--batching-window", "1s", "--concurrency", "1", "--max-receive-count", "2"]
+TIMES = ["--visibility-timeout", "3s", "--function-timeout", "2s"]
+
+
+class Stack:
+    """Stopped by its process id at the end of the `with` block."""
+
+    def __init__(self, baton, function, root):
+        command = [baton, "up", "--json", "--function", function, *OPTIONS, *TIMES]
+        self.process = subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        self.endpoints = json.loads(self.process.stdout.readline())
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(START_SECONDS)
+
+    def sqs(self, action, **parameters):
+        """One call in SQS's JSON protocol."""
+        headers = {"X-Amz-Target": f"AmazonSQS.{action}", "Content-Type": "application/x-amz-json-1.0"}
+        request = urllib.request.Request(self.endpoints["sqs"], json.dumps(parameters).encode(), headers)
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return json.load(answer)
+
+    def send(self, ids):
+        """Sends an order for each id, in one batch."""
+        entries = [{"Id": str(number), "MessageBody": json.dumps({"id": order})} for number, order in enumerate(ids)]
+        self.sqs("SendMessageBatch", QueueUrl=self.endpoints["queue_url"], Entries=entries)
+
+    def settled(self):
+        """The ids of the orders in the dead-letter queue, once the queue is empty."""
+        until = time.monotonic() + SETTLE_SECONDS
+        while self.count(self.endpoints["queue_url"]) > 0 and time.monotonic() < until:
+            time.sleep(LOOK_SECONDS)
+        dead = self.sqs("ReceiveMessage", QueueUrl=self.endpoints["dead_letter_queue_url"], MaxNumberOfMessages=10)
+        return sorted(json.loads(message["Body"])["id"] for message in dead.get("Messages", []))
+
+    def count(self, queue):
+        """Messages in a queue, those under way included."""
+        attributes = self.sqs("GetQueueAttributes", QueueUrl=queue, AttributeNames=["All"])["Attributes"]
+        return sum(int(value) for name, value in attributes.items() if name.startswith("ApproximateNumberOfMessages"))
+
+    def outcomes(self):
+        """`error.type` of each span of a message that was received, `None` for success."""
+        with urllib.request.urlopen(self.endpoints["otlp_http"] + "/api/spans", timeout=10) as answer:
+            spans = json.load(answer)["spans"]
+        return [span["attributes"].get("error.type") for span in spans if span["name"].startswith("process ")]
