@@ -18,7 +18,8 @@ use crate::event::Record;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::operation::RequestId as _;
 use aws_sdk_sqs::operation::send_message::SendMessageOutput;
-use letter::{Additions, Letter};
+use baton_sqs::{AddedAttributes, LearnedLimit};
+use letter::Letter;
 use opentelemetry::context::FutureExt as _;
 use opentelemetry::propagation::TextMapPropagator;
 use opentelemetry::trace::{TraceContextExt as _, Tracer};
@@ -48,9 +49,11 @@ const SCOPE: &str = "baton.lambda.dead_letter";
 ///
 /// A message with attributes of these names, from an earlier stay in a dead-letter queue, gets new ones. SQS takes ten attributes and
 /// 1 MiB a message. When either runs short, what is added is left out from the bottom of this table upwards and the trace context last,
-/// never anything of the sender's. A queue may allow less than SQS does, which only its refusal tells: it is sent the message without the
-/// reason then, and if that is refused too, without the trace context. The span of the send names what was left out. Its kind is
-/// that of the first attempt, as a span's kind cannot change: a PRODUCER that has left `traceparent` out is not the message's context.
+/// never anything of the sender's. A queue may allow less than SQS does. When it refuses the message for its size, the message goes once more
+/// with as many of these attributes as fit, in the same order; the limit that the queue has stated is remembered for a minute. A refusal that
+/// states no limit costs the reason first, then `baggage`, then `tracestate`, then the rest of the trace context. The span of the send names
+/// what was left out. Its kind is that of the first attempt, as a span's kind cannot change: a PRODUCER that has left `traceparent` out is
+/// not the message's context.
 ///
 /// To a FIFO queue the message goes in its own message group, or one of its own if it has none, with its message id as deduplication id.
 ///
@@ -82,6 +85,7 @@ pub struct DeadLetterQueue {
     queue: QueueUrl,
     /// That messages come from this very queue is said once.
     own_messages: Arc<Once>,
+    limit: LearnedLimit,
 }
 
 /// Why a message is given up.
@@ -96,7 +100,7 @@ pub(crate) struct Reason<'a> {
 /// A message on its way.
 struct Sending<'a> {
     letter: Letter<'a>,
-    additions: Additions,
+    additions: AddedAttributes,
     span: Unfinished,
 }
 
@@ -128,6 +132,7 @@ impl DeadLetterQueue {
             client,
             queue,
             own_messages: Arc::new(Once::new()),
+            limit: LearnedLimit::default(),
         }
     }
 
@@ -192,7 +197,7 @@ impl DeadLetterQueue {
 
     async fn deliver(&self, mut sending: Sending<'_>) -> Result<(), DeadLetterError> {
         let context = sending.span.0.clone();
-        let sent = self.try_all(&mut sending).with_context(context.clone());
+        let sent = self.request(&mut sending).with_context(context.clone());
         let sent = sent.await;
         let span = context.span();
         span::record_left_out(&span, sending.additions.left_out);
@@ -203,38 +208,24 @@ impl DeadLetterQueue {
         sent.map(|_| ())
     }
 
-    /// Sends the message with less and less of what is added, until the queue takes it: it may allow less than SQS does, only refusing
-    /// tells, and the message is worth more than the trace context, which is worth more than the reason.
-    async fn try_all(
+    async fn request(
         &self,
         sending: &mut Sending<'_>,
     ) -> Result<SendMessageOutput, DeadLetterError> {
         let Sending {
             letter, additions, ..
         } = sending;
-        loop {
-            match self.request(letter, additions).await {
-                Err(error) if error.is_of_the_message() && additions.shed() => {}
-                outcome => return outcome,
-            }
-        }
-    }
-
-    async fn request(
-        &self,
-        letter: &Letter<'_>,
-        additions: &Additions,
-    ) -> Result<SendMessageOutput, DeadLetterError> {
         let request = self
             .client
             .send_message()
             .queue_url(self.queue.as_str())
-            .set_message_attributes(Some(letter.wire_attributes(additions)?))
-            .set_message_system_attributes(letter.wire_system_attributes(additions)?)
+            .set_message_attributes(Some(letter.wire_attributes()?))
+            .set_message_system_attributes(letter.wire_system_attributes()?)
             .set_message_group_id(letter.group_id())
             .set_message_deduplication_id(letter.deduplication_id())
             .message_body(letter.body());
-        Ok(request.send().await?)
+        let size = letter.size();
+        Ok(baton_sqs::send(&self.client, request, size, additions, &self.limit).await?)
     }
 }
 

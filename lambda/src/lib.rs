@@ -143,7 +143,7 @@
 //! | `server.address` | send | |
 //! | `server.port` | send | |
 //! | `aws.request_id` | send | |
-//! | `baton.dead_letter.left_out` | send | names of attributes that there was no room for, or that the queue refused |
+//! | `baton.dead_letter.left_out` | send | names of attributes that were left out, because SQS or this queue had no room for them |
 //!
 //! # Metrics
 //!

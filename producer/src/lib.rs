@@ -31,7 +31,7 @@
 //!
 //! | span | kind | attributes |
 //! |---|---|---|
-//! | `send {queue}` | PRODUCER; CLIENT with a link when the message already carries a context; CLIENT where no listed propagator writes one | `messaging.system`, `messaging.operation.name`, `messaging.operation.type`, `messaging.destination.name`, `aws.sqs.queue.url`, `server.address`, `server.port`, `messaging.message.id`, `aws.request_id`; `error.type` when it failed; `baton.context.dropped` when a context field did not fit |
+//! | `send {queue}` | PRODUCER; CLIENT with a link when the message already carries a context; CLIENT where no listed propagator writes one | `messaging.system`, `messaging.operation.name`, `messaging.operation.type`, `messaging.destination.name`, `aws.sqs.queue.url`, `server.address`, `server.port`, `messaging.message.id`, `aws.request_id`; `error.type` when it failed; `baton.context.dropped` names the context fields that were left out, because SQS or this queue had no room for them |
 //! | `{method} {route}` | SERVER | `http.request.method`, `http.route`, `url.path`, `url.scheme`, `server.address`, `server.port`, `http.response.status_code`; `error.type` for 5xx and for requests without an answer |
 //!
 //! Whatever is dropped before it is done, such as a request whose client went away, ends its spans with `error.type` `cancelled`.

@@ -172,14 +172,6 @@ impl std::fmt::Debug for Message {
 }
 
 impl Attribute {
-    /// A text attribute.
-    pub(crate) fn text(name: String, value: String) -> Self {
-        Self {
-            name,
-            value: AttributeValue::String(value),
-        }
-    }
-
     /// Bytes that SQS counts against its limit: name, type and value.
     pub(crate) fn size(&self) -> usize {
         self.name.len() + self.value.data_type().len() + self.value.bytes().len()
@@ -230,6 +222,11 @@ impl AttributeValue {
             _ => None,
         }
     }
+}
+
+/// Whether SQS accepts an attribute of this name whose value is this text.
+pub(crate) fn accepts_text(name: &str, value: &str) -> bool {
+    broken_name_rule(name).is_none() && !value.is_empty() && refused_character(value).is_none()
 }
 
 /// The first character that SQS refuses in a text: anything that XML 1.0 cannot carry.

@@ -4,9 +4,10 @@
 //! `tracestate` and `baggage`, then whatever another propagator writes. X-Ray's header is no attribute: SQS has a place of its own for it, which
 //! takes no slot.
 
+use baton_sqs::{AddedAttributes, TextAttribute};
 use opentelemetry::propagation::{Extractor, Injector};
 
-use crate::message::{Attribute, AttributeValue, MAX_ATTRIBUTES, MAX_MESSAGE_BYTES, Message};
+use crate::message::{self, Attribute, AttributeValue, MAX_ATTRIBUTES, MAX_MESSAGE_BYTES, Message};
 
 // The names that `baton-telemetry` has as well: the sender alone, without the feature `api`, does not depend on it.
 pub(crate) const TRACEPARENT: &str = "traceparent";
@@ -20,17 +21,6 @@ const PRECEDENCE: [&str; 3] = [TRACEPARENT, TRACESTATE, BAGGAGE];
 /// What a propagator wrote, in its order.
 #[derive(Debug, Default)]
 pub(crate) struct Carrier(Vec<(String, String)>);
-
-/// What becomes of the fields.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Placement {
-    /// Attributes to add to the message.
-    pub(crate) added: Vec<Attribute>,
-    /// The value of the system attribute `AWSTraceHeader`. SQS counts it neither as an attribute nor to the message's size.
-    pub(crate) trace_header: Option<String>,
-    /// Names of fields for which there was no room.
-    pub(crate) dropped: Vec<String>,
-}
 
 /// A message's attributes, as a propagator reads them. Names are compared without case; the exact one wins.
 pub(crate) struct CallerContext<'a>(pub(crate) &'a [Attribute]);
@@ -58,8 +48,8 @@ pub(crate) fn place(
     message: &Message,
     caller_has_trace_context: bool,
     carrier: Carrier,
-) -> Placement {
-    let mut placement = Placement::default();
+) -> AddedAttributes {
+    let mut added = AddedAttributes::default();
     let mut free_slots = MAX_ATTRIBUTES.saturating_sub(message.attributes.len());
     let mut free_bytes = MAX_MESSAGE_BYTES.saturating_sub(message.size());
     let callers = CallerContext(&message.attributes);
@@ -69,27 +59,26 @@ pub(crate) fn place(
             continue;
         }
         if is_xray(&name) {
-            placement.trace_header = Some(value);
+            added.trace_header = Some(value);
             continue;
         }
         if callers.find(&name).is_some() {
             continue;
         }
-        let orphaned = name == TRACESTATE && placement.has_dropped(TRACEPARENT);
-        let attribute = Attribute::text(name, value);
-        if orphaned
-            || free_slots == 0
-            || attribute.size() > free_bytes
-            || attribute.check().is_err()
-        {
-            placement.dropped.push(attribute.name);
+        let is_orphaned =
+            name == TRACESTATE && added.left_out.iter().any(|field| field == TRACEPARENT);
+        let field = TextAttribute { name, value };
+        let size = field.size();
+        let is_accepted = message::accepts_text(&field.name, &field.value);
+        if is_orphaned || free_slots == 0 || size > free_bytes || !is_accepted {
+            added.left_out.push(field.name);
             continue;
         }
         free_slots -= 1;
-        free_bytes -= attribute.size();
-        placement.added.push(attribute);
+        free_bytes -= size;
+        added.context.push(field);
     }
-    placement
+    added
 }
 
 /// Fields that identify a trace by themselves, as `traceparent` does and `tracestate` and `baggage` do not. As a message attribute X-Ray's header
@@ -101,12 +90,6 @@ fn is_trace_identity(field: &str) -> bool {
 /// Whatever its case: other propagators than ours write the name in theirs.
 fn is_xray(field: &str) -> bool {
     field.eq_ignore_ascii_case(XRAY_TRACE_ID_HEADER)
-}
-
-impl Placement {
-    fn has_dropped(&self, name: &str) -> bool {
-        self.dropped.iter().any(|dropped| dropped == name)
-    }
 }
 
 impl Carrier {

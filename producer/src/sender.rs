@@ -8,17 +8,15 @@ use aws_sdk_sqs::Client;
 use aws_sdk_sqs::operation::RequestId as _;
 use aws_sdk_sqs::operation::send_message::SendMessageOutput;
 use aws_sdk_sqs::primitives::Blob;
-use aws_sdk_sqs::types::{
-    MessageAttributeValue, MessageSystemAttributeNameForSends, MessageSystemAttributeValue,
-    QueueAttributeName,
-};
+use aws_sdk_sqs::types::{MessageAttributeValue, QueueAttributeName};
+use baton_sqs::{AddedAttributes, LearnedLimit};
 use opentelemetry::metrics::Meter;
 use opentelemetry::trace::{FutureExt as _, TraceContextExt as _};
 use opentelemetry::{Context, global};
 use opentelemetry_sdk::trace::SdkTracer;
 
 use crate::message::{Attribute, AttributeValue, Message};
-use crate::propagation::{self, Carrier, Placement};
+use crate::propagation::{self, Carrier};
 use crate::queue::QueueUrl;
 use crate::unfinished::Unfinished;
 pub use error::{QueueUnreachable, SendError};
@@ -31,6 +29,7 @@ pub struct Sender {
     queue: QueueUrl,
     tracer: SdkTracer,
     metrics: Metrics,
+    limit: LearnedLimit,
 }
 
 /// A message that SQS accepted.
@@ -50,6 +49,7 @@ impl Sender {
             client,
             queue,
             tracer,
+            limit: LearnedLimit::default(),
         }
     }
 
@@ -65,12 +65,17 @@ impl Sender {
     /// The send is a span under the current context, and the message carries that span's context unless it already has one of its own: then the
     /// span is of kind CLIENT and links to it. Which fields travel is up to the global propagator.
     ///
+    /// The context never costs the message. Where the queue refuses the message for its size, because its `MaximumMessageSize` is below the 1 MiB
+    /// of SQS, the message goes once more without as much of the context as does not fit: first without `baggage`, then without `tracestate`, then
+    /// without the rest. Clones of this sender remember the queue's limit for a minute. Both calls together stay within the client's operation
+    /// timeout. The span's `baton.context.dropped` names what was left out. Its kind is still PRODUCER, as it cannot change.
+    ///
     /// A future dropped before it is done may still have sent the message. Its span ends with `error.type` `cancelled`.
     ///
     /// # Errors
     ///
-    /// When the message breaks a rule of SQS (nothing was sent), when SQS refused it, or when no answer came within the client's timeouts and
-    /// retries (it may have been sent).
+    /// When the message breaks a rule of SQS (nothing was sent), when it is larger than the queue accepts without any context, when SQS refused it
+    /// for another reason, or when no answer came within the client's timeouts and retries (it may have been sent).
     pub async fn send(&self, message: Message) -> Result<Sent, SendError> {
         let parent = Context::current();
         let origin =
@@ -111,33 +116,26 @@ impl Sender {
         context: &Context,
     ) -> Result<Sent, SendError> {
         message.check()?;
-        let placement = place_context(&message, origin, context);
-        span::record_dropped(&context.span(), placement.dropped);
-        let attributes = message.attributes.into_iter().chain(placement.added);
+        let size = message.size();
+        let mut added = place_context(&message, origin, context);
         let mut request = self
             .client
             .send_message()
             .queue_url(self.queue.as_str())
             .message_body(message.body);
-        for attribute in attributes {
-            let Attribute { name, value } = attribute;
+        for Attribute { name, value } in message.attributes {
             request = request.message_attributes(name, wire_value(value)?);
         }
-        if let Some(header) = placement.trace_header {
-            let name = MessageSystemAttributeNameForSends::AwsTraceHeader;
-            request = request.message_system_attributes(name, system_value(header)?);
-        }
-        let accepted = request.send().await?;
-        span::record_accepted(
-            &context.span(),
-            accepted.message_id(),
-            accepted.request_id(),
-        );
+        let accepted = baton_sqs::send(&self.client, request, size, &mut added, &self.limit).await;
+        let span = context.span();
+        span::record_dropped(&span, added.left_out);
+        let accepted = accepted?;
+        span::record_accepted(&span, accepted.message_id(), accepted.request_id());
         sent(accepted)
     }
 }
 
-fn place_context(message: &Message, origin: &span::Origin, context: &Context) -> Placement {
+fn place_context(message: &Message, origin: &span::Origin, context: &Context) -> AddedAttributes {
     let mut carrier = Carrier::default();
     global::get_text_map_propagator(|propagator| propagator.inject_context(context, &mut carrier));
     propagation::place(message, origin.is_callers(), carrier)
@@ -150,14 +148,6 @@ fn wire_value(value: AttributeValue) -> Result<MessageAttributeValue, SendError>
         AttributeValue::Binary(bytes) => typed.binary_value(Blob::new(bytes)),
     };
     filled.build().map_err(SendError::unbuildable)
-}
-
-fn system_value(text: String) -> Result<MessageSystemAttributeValue, SendError> {
-    MessageSystemAttributeValue::builder()
-        .data_type("String")
-        .string_value(text)
-        .build()
-        .map_err(SendError::unbuildable)
 }
 
 fn sent(accepted: SendMessageOutput) -> Result<Sent, SendError> {

@@ -34,6 +34,29 @@ async fn a_permanent_failure_is_sent_to_the_local_dead_letter_queue_with_its_rea
 }
 
 #[tokio::test]
+async fn a_dead_letter_queue_without_room_for_the_reason_gets_the_message_alone() {
+    let variable = format!("BATON_DEAD_LETTER_QUEUE_URL={DEAD_LETTER_QUEUE}");
+    let stack = Stack::up_with_function(Path::new(OBEDIENT), &["--env", &variable]).await;
+    let body = json!({"refuse": "x".repeat(1_000)}).to_string();
+    let dead_letters = stack.dead_letter_queue();
+    dead_letters.set_maximum_message_size(1_024).await;
+    stack.queue().send(&body).await;
+    let dead = dead_letters.take().await;
+    assert_eq!(dead.body(), Some(&*body));
+    assert!(dead.message_attributes().is_none(), "{dead:?}");
+    let sent = stack
+        .spans()
+        .named("send onboarding-dlq", 1)
+        .await
+        .remove(0);
+    let left_out = sent.attributes["baton.dead_letter.left_out"].to_string();
+    for name in ["baton.error.type", "traceparent"] {
+        assert!(left_out.contains(name), "{left_out}");
+    }
+    stack.stop().await;
+}
+
+#[tokio::test]
 async fn an_sdk_inside_the_function_finds_the_local_queues_by_itself() {
     let variable = format!("FOLLOW_UP_QUEUE_URL={DEAD_LETTER_QUEUE}");
     let stack = Stack::up_with_function(example("aws_sdk"), &["--env", &variable]).await;

@@ -9,8 +9,7 @@ use serde::Deserialize;
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
 
-/// The type of text, and the beginning of the types of bytes: a label of the sender's may follow, as in `Binary.png`.
-const STRING: &str = "String";
+/// The beginning of the types of bytes: a label of the sender's may follow, as in `Binary.png`.
 const BINARY: &str = "Binary";
 
 /// A message attribute.
@@ -65,14 +64,6 @@ impl Attached {
 }
 
 impl Attribute {
-    pub(super) fn text(name: impl Into<String>, text: String) -> Self {
-        Self {
-            name: name.into(),
-            data_type: STRING.to_owned(),
-            value: Value::Text(text),
-        }
-    }
-
     fn read(name: &str, value: Json) -> Option<Self> {
         let RawAttribute {
             string_value,
@@ -157,10 +148,12 @@ mod tests {
         let attached = Attached::read(Some(json)).unwrap();
         let unsendable = ["a-list", "b-empty", "c-no-base64", "d-null", "e-untyped"];
         assert_eq!(attached.unsendable, unsendable);
-        assert_eq!(
-            attached.attributes,
-            [Attribute::text("f-sound", "x".into())]
-        );
+        let sound = Attribute {
+            name: "f-sound".into(),
+            data_type: "String".into(),
+            value: Value::Text("x".into()),
+        };
+        assert_eq!(attached.attributes, [sound]);
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use aws_sdk_sqs::error::{BuildError, ConnectorError, ProvideErrorMetadata, SdkError};
 use aws_sdk_sqs::operation::RequestId as _;
+use aws_sdk_sqs::operation::send_message::SendMessageError;
+use baton_sqs::NotSent;
 use std::error::Error;
 
 /// `error.type` where SQS gave no code.
@@ -10,13 +12,6 @@ const TYPE_INVALID_RESPONSE: &str = "invalid_response";
 const TYPE_IO: &str = "io";
 const TYPE_TIMEOUT: &str = "timeout";
 const TYPE_OTHER: &str = "_OTHER";
-
-/// Codes with which SQS refuses what is in a message, whatever queue it is for.
-const CODES_OF_THE_MESSAGE: [&str; 3] = [
-    "InvalidParameterValue",
-    "InvalidAttributeValue",
-    "InvalidMessageContents",
-];
 
 /// A dead-letter queue that cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -46,6 +41,13 @@ pub(crate) enum DeadLetterError {
         status: u16,
         request_id: Option<String>,
     },
+    /// It is larger than the queue accepts, without anything added.
+    #[error("the message has {size} bytes, more than the {limit} that the queue accepts")]
+    TooLarge {
+        size: usize,
+        limit: usize,
+        source: Box<DeadLetterError>,
+    },
     /// No usable answer came, after all attempts: it may have been sent.
     #[error("no answer from SQS: {error_type}")]
     NoAnswer {
@@ -60,6 +62,7 @@ impl DeadLetterError {
         match self {
             Self::Unsendable(_) => TYPE_UNSENDABLE,
             Self::Refused { code, .. } => code,
+            Self::TooLarge { source, .. } => source.error_type(),
             Self::NoAnswer { error_type, .. } => error_type,
         }
     }
@@ -67,13 +70,9 @@ impl DeadLetterError {
     pub(super) fn request_id(&self) -> Option<&str> {
         match self {
             Self::Refused { request_id, .. } => request_id.as_deref(),
-            _ => None,
+            Self::TooLarge { source, .. } => source.request_id(),
+            Self::Unsendable(_) | Self::NoAnswer { .. } => None,
         }
-    }
-
-    /// Whether SQS might take the message with less in it.
-    pub(super) fn is_of_the_message(&self) -> bool {
-        matches!(self, Self::Refused { code, .. } if CODES_OF_THE_MESSAGE.contains(&code.as_str()))
     }
 }
 
@@ -84,11 +83,25 @@ impl From<BuildError> for DeadLetterError {
     }
 }
 
-impl<E> From<SdkError<E>> for DeadLetterError
-where
-    E: Error + ProvideErrorMetadata + Send + Sync + 'static,
-{
-    fn from(error: SdkError<E>) -> Self {
+impl From<NotSent> for DeadLetterError {
+    fn from(error: NotSent) -> Self {
+        match error {
+            NotSent::TooLarge {
+                size,
+                limit,
+                source,
+            } => Self::TooLarge {
+                size,
+                limit,
+                source: Box::new((*source).into()),
+            },
+            NotSent::Call(error) => (*error).into(),
+        }
+    }
+}
+
+impl From<SdkError<SendMessageError>> for DeadLetterError {
+    fn from(error: SdkError<SendMessageError>) -> Self {
         let error_type = match &error {
             SdkError::ServiceError(refusal) => {
                 return Self::Refused {

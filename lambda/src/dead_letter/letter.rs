@@ -7,10 +7,10 @@ use crate::event::Record;
 use aws_sdk_sqs::types::{
     MessageAttributeValue, MessageSystemAttributeNameForSends, MessageSystemAttributeValue,
 };
-use baton_telemetry::{AWS_TRACE_HEADER, TRACEPARENT, TRACESTATE};
+use baton_sqs::{AddedAttributes, TextAttribute};
+use baton_telemetry::{TRACEPARENT, TRACESTATE};
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::mem;
 
 /// Most message attributes on one message (SQS quotas).
 const MAX_ATTRIBUTES: usize = 10;
@@ -43,16 +43,6 @@ pub(super) struct Letter<'a> {
 struct Fifo {
     group_id: String,
     message_id: String,
-}
-
-/// What is added to a message.
-#[derive(Debug, Default)]
-pub(super) struct Additions {
-    pub(super) added: Vec<Attribute>,
-    /// The `AWSTraceHeader` of a message that has none. SQS counts it neither as an attribute nor by its size.
-    pub(super) trace_header: Option<String>,
-    /// Names of what there was no room for, or what SQS would not take.
-    pub(super) left_out: Vec<String>,
 }
 
 impl<'a> Letter<'a> {
@@ -101,7 +91,8 @@ impl<'a> Letter<'a> {
         Ok(self)
     }
 
-    fn size(&self) -> usize {
+    /// Bytes that SQS counts against its limit.
+    pub(super) fn size(&self) -> usize {
         let attributes = self.attached.attributes.iter().map(Attribute::size);
         self.body.len() + attributes.sum::<usize>()
     }
@@ -131,13 +122,13 @@ impl<'a> Letter<'a> {
         self.attributes().len() < MAX_ATTRIBUTES && self.size() + bytes <= MAX_BYTES
     }
 
-    /// Decides what is added: the trace context before the reason, and the reason before where the message came from.
+    /// Decides which attributes are added: the trace context before the reason, and the reason before the message's source.
     pub(super) fn additions(
         &self,
         carrier: Carrier,
         record: &Record<'_>,
         reason: &Reason<'_>,
-    ) -> Additions {
+    ) -> AddedAttributes {
         let text = |text: Option<Cow<'_, str>>| text.map(|text| sendable(&text));
         let ours = [
             (ERROR_TYPE, text(Some(reason.error_type.into()))),
@@ -148,19 +139,19 @@ impl<'a> Letter<'a> {
         let ours = ours
             .into_iter()
             .filter_map(|(name, text)| Some((name.to_owned(), text?)));
-        Additions {
+        AddedAttributes {
             trace_header: carrier.trace_header,
             ..self.place(carrier.fields.into_iter().chain(ours))
         }
     }
 
     /// Gives the free slots and bytes to `wished`, in its order.
-    fn place(&self, wished: impl Iterator<Item = (String, String)>) -> Additions {
+    fn place(&self, wished: impl Iterator<Item = (String, String)>) -> AddedAttributes {
         let mut free_slots = MAX_ATTRIBUTES.saturating_sub(self.attributes().len());
         let mut free_bytes = MAX_BYTES.saturating_sub(self.size());
-        let mut additions = Additions {
+        let mut added = AddedAttributes {
             left_out: self.attached.unsendable.clone(),
-            ..Additions::default()
+            ..AddedAttributes::default()
         };
         for (name, value) in wished {
             // An empty value says nothing, and SQS refuses it.
@@ -168,33 +159,38 @@ impl<'a> Letter<'a> {
                 continue;
             }
             // A tracestate belongs to the traceparent beside it and to no other.
-            let orphaned = name == TRACESTATE && additions.has_left_out(TRACEPARENT);
-            let attribute = Attribute::text(name, value);
-            if orphaned || free_slots == 0 || attribute.size() > free_bytes {
-                additions.left_out.push(attribute.name);
+            let is_orphaned =
+                name == TRACESTATE && added.left_out.iter().any(|field| field == TRACEPARENT);
+            let attribute = TextAttribute { name, value };
+            if is_orphaned || free_slots == 0 || attribute.size() > free_bytes {
+                added.left_out.push(attribute.name);
                 continue;
             }
             free_slots -= 1;
             free_bytes -= attribute.size();
-            additions.added.push(attribute);
+            if OURS.contains(&attribute.name.as_str()) {
+                added.metadata.push(attribute);
+            } else {
+                added.context.push(attribute);
+            }
         }
-        additions
+        added
     }
 
+    /// The attributes that came with the message, as the SDK sends them.
     pub(super) fn wire_attributes(
         &self,
-        additions: &Additions,
     ) -> Result<HashMap<String, MessageAttributeValue>, DeadLetterError> {
-        let attributes = self.attributes().iter().chain(&additions.added);
-        let wire: Result<_, _> = attributes.cloned().map(Attribute::into_wire).collect();
+        let attributes = self.attributes().iter().cloned();
+        let wire: Result<_, _> = attributes.map(Attribute::into_wire).collect();
         Ok(wire?)
     }
 
+    /// The `AWSTraceHeader` that came with the message, as the SDK sends it.
     pub(super) fn wire_system_attributes(
         &self,
-        additions: &Additions,
     ) -> Result<Option<SystemAttributes>, DeadLetterError> {
-        let Some(header) = self.trace_header().or(additions.trace_header.as_deref()) else {
+        let Some(header) = self.trace_header() else {
             return Ok(None);
         };
         let value = MessageSystemAttributeValue::builder()
@@ -207,29 +203,6 @@ impl<'a> Letter<'a> {
 }
 
 type SystemAttributes = HashMap<MessageSystemAttributeNameForSends, MessageSystemAttributeValue>;
-
-impl Additions {
-    /// Leaves out what the message needs least: the reason, and when that is gone the trace context. `false`: nothing was left of either.
-    pub(super) fn shed(&mut self) -> bool {
-        let is_reason = |attribute: &Attribute| OURS.contains(&attribute.name.as_str());
-        let has_reason = self.added.iter().any(is_reason);
-        let (shed, kept): (Vec<_>, Vec<_>) = mem::take(&mut self.added)
-            .into_iter()
-            .partition(|attribute| !has_reason || is_reason(attribute));
-        self.added = kept;
-        let mut names: Vec<String> = shed.into_iter().map(|attribute| attribute.name).collect();
-        if !has_reason && self.trace_header.take().is_some() {
-            names.push(AWS_TRACE_HEADER.to_owned());
-        }
-        let has_shed = !names.is_empty();
-        self.left_out.append(&mut names);
-        has_shed
-    }
-
-    fn has_left_out(&self, name: &str) -> bool {
-        self.left_out.iter().any(|left_out| left_out == name)
-    }
-}
 
 /// As much of a text as a reason may have, in characters that SQS takes: those of XML 1.0.
 fn sendable(text: &str) -> String {

@@ -293,6 +293,38 @@ async fn a_queue_that_allows_nothing_more_gets_the_message_bare() {
 }
 
 #[tokio::test]
+async fn a_queue_that_states_its_limit_gets_what_fits_in_one_more_call() {
+    let all = Endpoint::start(Behaviour::Accept).await;
+    send(&all, "dead", Value::Null).await.0.unwrap();
+    let limit = endpoint::message_size(&all.requests()[0]) - 1;
+
+    let endpoint = Endpoint::start(Behaviour::Limit(limit)).await;
+    let (sent, span, _) = send(&endpoint, "dead", Value::Null).await;
+    sent.unwrap();
+    let requests = endpoint.requests();
+    assert_eq!(requests.len(), 2);
+    assert_eq!(sent_text(&requests[1], "baton.error.type"), Some("refused"));
+    assert_eq!(sent_text(&requests[1], "baton.source.message_id"), None);
+    assert_eq!(
+        attribute(&span, "baton.dead_letter.left_out").as_deref(),
+        Some("[\"baton.source.message_id\"]")
+    );
+}
+
+#[tokio::test]
+async fn a_message_larger_than_the_queue_accepts_is_an_error_with_both_sizes() {
+    let endpoint = Endpoint::start(Behaviour::Limit("SECRET".len() - 1)).await;
+    let (sent, ..) = send(&endpoint, "dead", Value::Null).await;
+    let error = sent.unwrap_err();
+    assert_eq!(endpoint.requests().len(), 1);
+    assert_eq!(error.error_type(), "InvalidParameterValueException");
+    assert_eq!(
+        error.to_string(),
+        "the message has 6 bytes, more than the 5 that the queue accepts"
+    );
+}
+
+#[tokio::test]
 async fn a_refused_message_is_an_error_that_names_the_code_and_no_body() {
     let endpoint = Endpoint::start(Behaviour::Deny).await;
     let (sent, span, _) = send(&endpoint, "dead", Value::Null).await;

@@ -108,7 +108,7 @@ impl Problem {
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "the call to the queue could not be built",
             ),
-            SendError::Queue(_) | SendError::NoMessageId => {
+            SendError::Queue(_) | SendError::TooLarge { .. } | SendError::NoMessageId => {
                 Self::queue(error.is_retryable(), error.error_type())
             }
         }

@@ -21,7 +21,7 @@ fn message_with(attributes: usize) -> Message {
     })
 }
 
-fn names(attributes: &[Attribute]) -> Vec<&str> {
+fn names(attributes: &[TextAttribute]) -> Vec<&str> {
     attributes
         .iter()
         .map(|attribute| attribute.name.as_str())
@@ -40,12 +40,12 @@ fn fields_take_the_free_slots_in_their_order() {
     for (attributes, added, dropped) in table {
         let placement = place(&message_with(attributes), false, all_three());
         assert_eq!(
-            names(&placement.added),
+            names(&placement.context),
             added,
             "{attributes} attributes of the caller"
         );
         assert_eq!(
-            placement.dropped, dropped,
+            placement.left_out, dropped,
             "{attributes} attributes of the caller"
         );
     }
@@ -58,8 +58,8 @@ fn an_empty_tracestate_is_neither_sent_nor_counted_as_dropped() {
         false,
         carrier(&[(TRACEPARENT, PARENT), (TRACESTATE, ""), (BAGGAGE, "k=v")]),
     );
-    assert_eq!(names(&placement.added), [TRACEPARENT, BAGGAGE]);
-    assert_eq!(placement.dropped, [""; 0]);
+    assert_eq!(names(&placement.context), [TRACEPARENT, BAGGAGE]);
+    assert_eq!(placement.left_out, [""; 0]);
 }
 
 #[test]
@@ -70,8 +70,8 @@ fn a_context_of_the_caller_is_kept_and_ours_stays_out() {
     assert!(has_trace_context(&message, &fields));
 
     let placement = place(&message, true, all_three());
-    assert_eq!(names(&placement.added), [BAGGAGE]);
-    assert_eq!(placement.dropped, [""; 0]);
+    assert_eq!(names(&placement.context), [BAGGAGE]);
+    assert_eq!(placement.left_out, [""; 0]);
 }
 
 #[test]
@@ -82,7 +82,7 @@ fn baggage_or_tracestate_alone_is_no_trace_context_but_is_not_overwritten() {
     let fields = [TRACEPARENT, TRACESTATE, BAGGAGE].map(str::to_owned);
     assert!(!has_trace_context(&message, &fields));
     assert_eq!(
-        names(&place(&message, false, all_three()).added),
+        names(&place(&message, false, all_three()).context),
         [TRACEPARENT]
     );
 }
@@ -92,8 +92,8 @@ fn fields_that_would_pass_the_size_limit_are_dropped() {
     // `traceparent` + `String` + 55 are 72 bytes; one byte more is free.
     let message = Message::new("x".repeat(MAX_MESSAGE_BYTES - 73));
     let placement = place(&message, false, all_three());
-    assert_eq!(names(&placement.added), [TRACEPARENT]);
-    assert_eq!(placement.dropped, [TRACESTATE, BAGGAGE]);
+    assert_eq!(names(&placement.context), [TRACEPARENT]);
+    assert_eq!(placement.left_out, [TRACESTATE, BAGGAGE]);
 }
 
 #[test]
@@ -101,8 +101,8 @@ fn a_tracestate_goes_nowhere_without_its_traceparent() {
     // Sixty bytes take `tracestate` (19) and `baggage` (16), and not `traceparent` (72).
     let message = Message::new("x".repeat(MAX_MESSAGE_BYTES - 60));
     let placement = place(&message, false, all_three());
-    assert_eq!(names(&placement.added), [BAGGAGE]);
-    assert_eq!(placement.dropped, [TRACEPARENT, TRACESTATE]);
+    assert_eq!(names(&placement.context), [BAGGAGE]);
+    assert_eq!(placement.left_out, [TRACEPARENT, TRACESTATE]);
 }
 
 #[test]
@@ -116,8 +116,8 @@ fn fields_that_sqs_would_refuse_are_dropped() {
             ("x-trace", "a\u{1}"),
         ]),
     );
-    assert_eq!(names(&placement.added), [TRACEPARENT]);
-    assert_eq!(placement.dropped, ["x custom", "x-trace"]);
+    assert_eq!(names(&placement.context), [TRACEPARENT]);
+    assert_eq!(placement.left_out, ["x custom", "x-trace"]);
 }
 
 #[test]
@@ -125,7 +125,7 @@ fn xrays_header_takes_no_slot_whatever_case_its_name_has() {
     for name in [XRAY_TRACE_ID_HEADER, "x-amzn-trace-id"] {
         let placement = place(&message_with(10), false, carrier(&[(name, XRAY)]));
         assert_eq!(placement.trace_header.as_deref(), Some(XRAY));
-        assert!(placement.added.is_empty() && placement.dropped.is_empty());
+        assert!(placement.context.is_empty() && placement.left_out.is_empty());
     }
     assert_eq!(
         place(&message_with(0), false, all_three()).trace_header,
@@ -138,7 +138,7 @@ fn xrays_header_stays_out_beside_a_context_of_the_caller() {
     let message =
         Message::new("x").with_attribute(TRACEPARENT, AttributeValue::String(PARENT.to_owned()));
     let placement = place(&message, true, carrier(&[(XRAY_TRACE_ID_HEADER, XRAY)]));
-    assert_eq!(placement, Placement::default());
+    assert_eq!(placement, AddedAttributes::default());
 }
 
 #[test]
@@ -156,10 +156,11 @@ fn an_attribute_with_the_name_of_xrays_header_is_no_trace_context() {
 
 #[test]
 fn the_exact_name_wins_over_one_in_another_case() {
-    let attributes = [
-        Attribute::text("TRACEPARENT".to_owned(), "loud".to_owned()),
-        Attribute::text(TRACEPARENT.to_owned(), "exact".to_owned()),
-    ];
+    let attributes = [("TRACEPARENT", "loud"), (TRACEPARENT, "exact")];
+    let attributes = attributes.map(|(name, value)| Attribute {
+        name: name.to_owned(),
+        value: AttributeValue::String(value.to_owned()),
+    });
     assert_eq!(CallerContext(&attributes).get(TRACEPARENT), Some("exact"));
     assert_eq!(
         CallerContext(&attributes[..1]).get(TRACEPARENT),

@@ -4,6 +4,7 @@ use std::error::Error;
 
 use aws_sdk_sqs::error::{BuildError, ConnectorError, ProvideErrorMetadata, SdkError};
 use aws_sdk_sqs::operation::RequestId as _;
+use baton_sqs::NotSent;
 use hyper_util::client::legacy;
 
 use crate::message::InvalidMessage;
@@ -42,6 +43,16 @@ pub enum SendError {
     /// SQS answered and refused, or there was no answer.
     #[error(transparent)]
     Queue(#[from] QueueUnreachable),
+    /// SQS refused the message because it is larger than the queue accepts, without the trace context.
+    #[error("the message has {size} bytes, more than the {limit} that the queue accepts")]
+    TooLarge {
+        /// Bytes of the body, and of name, type and value of each attribute of the caller's.
+        size: usize,
+        /// The queue's `MaximumMessageSize`, as SQS stated it.
+        limit: usize,
+        /// The refusal.
+        source: QueueUnreachable,
+    },
     /// SQS answered that it accepted the message, and did not say under which id.
     #[error("SQS answered without a message id")]
     NoMessageId,
@@ -83,7 +94,7 @@ impl SendError {
     pub fn error_type(&self) -> &str {
         match self {
             Self::Invalid(_) => TYPE_INVALID_MESSAGE,
-            Self::Queue(error) => error.error_type(),
+            Self::Queue(error) | Self::TooLarge { source: error, .. } => error.error_type(),
             Self::NoMessageId => TYPE_INVALID_RESPONSE,
         }
     }
@@ -92,7 +103,7 @@ impl SendError {
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Invalid(_) => false,
+            Self::Invalid(_) | Self::TooLarge { .. } => false,
             Self::Queue(error) => error.is_retryable(),
             Self::NoMessageId => true,
         }
@@ -101,8 +112,8 @@ impl SendError {
     /// The id of the refused request, where AWS gave one.
     pub(crate) fn request_id(&self) -> Option<&str> {
         match self {
-            Self::Queue(QueueUnreachable::Refused { request_id, .. }) => request_id.as_deref(),
-            _ => None,
+            Self::Queue(error) | Self::TooLarge { source: error, .. } => error.request_id(),
+            Self::Invalid(_) | Self::NoMessageId => None,
         }
     }
 
@@ -125,6 +136,13 @@ impl QueueUnreachable {
         }
     }
 
+    fn request_id(&self) -> Option<&str> {
+        match self {
+            Self::Refused { request_id, .. } => request_id.as_deref(),
+            Self::Unbuildable { .. } | Self::NoAnswer { .. } => None,
+        }
+    }
+
     /// Whether the same call may succeed later: AWS was busy, at fault, or out of reach.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
@@ -138,12 +156,20 @@ impl QueueUnreachable {
     }
 }
 
-impl<E> From<SdkError<E>> for SendError
-where
-    E: Error + ProvideErrorMetadata + Send + Sync + 'static,
-{
-    fn from(error: SdkError<E>) -> Self {
-        Self::Queue(error.into())
+impl From<NotSent> for SendError {
+    fn from(error: NotSent) -> Self {
+        match error {
+            NotSent::TooLarge {
+                size,
+                limit,
+                source,
+            } => Self::TooLarge {
+                size,
+                limit,
+                source: (*source).into(),
+            },
+            NotSent::Call(error) => Self::Queue((*error).into()),
+        }
     }
 }
 

@@ -19,7 +19,7 @@ pub(super) const SYSTEM: &str = "aws_sqs";
 /// `messaging.operation.name` and `messaging.operation.type` of a send: SQS and the conventions use the same word.
 pub(super) const OPERATION: &str = "send";
 
-/// Our own attribute: the context fields for which the message had no room.
+/// Our own attribute: names of the context fields that were left out, because SQS or the queue had no room for them.
 const CONTEXT_DROPPED: &str = "baton.context.dropped";
 
 /// Whose context the message carries.

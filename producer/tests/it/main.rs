@@ -11,6 +11,9 @@ mod support;
 // What a send puts on the wire, and its span.
 mod sending;
 
+// Queues that allow less than SQS does.
+mod size_limit;
+
 // What is counted of sends, and how long they took.
 mod metering;
 

@@ -57,6 +57,21 @@ fn sqs_client(address: SocketAddr) -> Client {
     Client::from_conf(config)
 }
 
+/// A sender whose sends, each with all its attempts, may take this long.
+pub(crate) fn sender_with_operation_timeout(
+    address: SocketAddr,
+    spans: &Spans,
+    timeout: Duration,
+) -> Sender {
+    let timeouts = TimeoutConfig::builder()
+        .operation_attempt_timeout(timeout)
+        .operation_timeout(timeout)
+        .build();
+    let config = sqs_client(address).config().to_builder();
+    let client = Client::from_conf(config.timeout_config(timeouts).build());
+    sender_through(client, address, spans)
+}
+
 /// A client that fails before a call is on its way.
 pub(crate) fn client_that_builds_nothing(address: SocketAddr) -> Client {
     let config = sqs_client(address).config().to_builder();

@@ -30,6 +30,14 @@ impl Queue {
         }
     }
 
+    /// Has the queue refuse larger messages from now on.
+    pub(crate) async fn set_maximum_message_size(&self, bytes: usize) {
+        let request = self.client.set_queue_attributes().queue_url(&self.url);
+        let name = QueueAttributeName::MaximumMessageSize;
+        let request = request.attributes(name, bytes.to_string());
+        request.send().await.unwrap();
+    }
+
     /// Sends a message as it is, without any context; returns its id.
     pub(crate) async fn send(&self, body: &str) -> String {
         let sent = self

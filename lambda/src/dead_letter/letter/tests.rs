@@ -41,28 +41,9 @@ fn names(batch: &Batch, carrier: Carrier) -> (Vec<String>, Vec<String>) {
     let record = batch.record(0);
     let letter = Letter::of(&record, false).unwrap();
     let additions = letter.additions(carrier, &record, &REASON);
-    let added = additions.added.into_iter().map(|attribute| attribute.name);
-    (added.collect(), additions.left_out)
-}
-
-#[test]
-fn what_is_shed_first_is_the_reason_and_then_the_trace_context_with_its_header() {
-    let batch = batch("b", strings(2), Json::Null);
-    let record = batch.record(0);
-    let letter = Letter::of(&record, false).unwrap();
-    let mut carrier = carrier();
-    carrier.trace_header = Some("Root=1".to_owned());
-    let mut additions = letter.additions(carrier, &record, &REASON);
-    assert!(additions.shed());
-    assert_eq!(additions.left_out, OURS);
-    assert!(additions.trace_header.is_some());
-    assert!(additions.shed());
-    assert_eq!(
-        additions.left_out[OURS.len()..],
-        [TRACEPARENT, TRACESTATE, AWS_TRACE_HEADER]
-    );
-    assert!(additions.added.is_empty() && additions.trace_header.is_none());
-    assert!(!additions.shed());
+    let added = additions.context.into_iter().chain(additions.metadata);
+    let names = added.map(|attribute| attribute.name);
+    (names.collect(), additions.left_out)
 }
 
 fn carrier() -> Carrier {

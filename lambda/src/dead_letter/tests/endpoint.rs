@@ -11,6 +11,8 @@ pub(crate) enum Behaviour {
     Accept,
     /// Refuses messages that have this attribute, as one that is too long.
     RefuseWith(&'static str),
+    /// Refuses messages of more bytes, as a queue with this `MaximumMessageSize` does.
+    Limit(usize),
     /// Refuses every message, as one that may not be sent there.
     Deny,
     /// Refuses messages with this body in the same way.
@@ -81,6 +83,7 @@ async fn serve(mut stream: TcpStream, behaviour: Behaviour, requests: Arc<Mutex<
             Behaviour::RefuseWith(name) if !request["MessageAttributes"][name].is_null() => {
                 (400, refusal("InvalidParameterValue"))
             }
+            Behaviour::Limit(limit) if message_size(&request) > limit => (400, too_large(limit)),
             _ => (200, json!({"MessageId": NEW_ID})),
         };
         let body = body.to_string();
@@ -94,6 +97,25 @@ async fn serve(mut stream: TcpStream, behaviour: Behaviour, requests: Arc<Mutex<
 
 fn refusal(code: &str) -> Value {
     json!({"__type": format!("com.amazonaws.sqs#{code}"), "message": "as the test wants it"})
+}
+
+fn too_large(limit: usize) -> Value {
+    let mut refusal = refusal("InvalidParameterValueException");
+    refusal["message"] = format!(
+        "One or more parameters are invalid. Reason: Message must be shorter than {limit} bytes."
+    )
+    .into();
+    refusal
+}
+
+/// The bytes that SQS counts: body, and name, type and value of each attribute.
+pub(super) fn message_size(request: &Value) -> usize {
+    let length = |value: &Value| value.as_str().map_or(0, str::len);
+    let attributes = request["MessageAttributes"].as_object();
+    let attributes = attributes.into_iter().flatten().map(|(name, attribute)| {
+        name.len() + length(&attribute["DataType"]) + length(&attribute["StringValue"])
+    });
+    length(&request["MessageBody"]) + attributes.sum::<usize>()
 }
 
 /// The body of the next request; `None` once there are no more.

@@ -2,7 +2,9 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
@@ -26,6 +28,8 @@ pub(crate) enum Reply {
     Held,
     /// Success without a message id.
     Anonymous,
+    /// A refused value that is not said to be too long.
+    InvalidValue,
 }
 
 #[derive(Debug, Clone)]
@@ -38,6 +42,10 @@ pub(crate) struct FakeSqs {
 struct Shared {
     calls: Mutex<Vec<Call>>,
     replies: Mutex<VecDeque<Reply>>,
+    /// `MaximumMessageSize` of the queue.
+    maximum_message_size: AtomicUsize,
+    /// Time before a message is refused for its size.
+    refusal_delay: Mutex<Duration>,
     arrived: Notify,
     released: Notify,
 }
@@ -62,6 +70,18 @@ impl FakeSqs {
     /// The next calls are answered so, and those after them with success.
     pub(crate) fn reply_with(&self, replies: impl IntoIterator<Item = Reply>) {
         self.shared.replies.lock().unwrap().extend(replies);
+    }
+
+    /// Refuses messages of more bytes from now on, as a queue with this `MaximumMessageSize` does.
+    pub(crate) fn set_maximum_message_size(&self, bytes: usize) {
+        self.shared
+            .maximum_message_size
+            .store(bytes, Ordering::Relaxed);
+    }
+
+    /// Lets each refusal of a message for its size take this long.
+    pub(crate) fn delay_refusals(&self, delay: Duration) {
+        *self.shared.refusal_delay.lock().unwrap() = delay;
     }
 
     /// Returns once a call has arrived that no one has waited for.
@@ -99,8 +119,15 @@ impl FakeSqs {
 async fn answer(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: String) -> Response {
     let action = headers["x-amz-target"].to_str().unwrap().to_owned();
     let body = serde_json::from_str(&body).unwrap();
+    let size = message_size(&body);
     shared.calls.lock().unwrap().push(Call { action, body });
     shared.arrived.notify_one();
+    let limit = shared.maximum_message_size.load(Ordering::Relaxed);
+    if limit != 0 && size > limit {
+        let delay = *shared.refusal_delay.lock().unwrap();
+        tokio::time::sleep(delay).await;
+        return invalid_value(&format!("Message must be shorter than {limit} bytes."));
+    }
     let reply = shared.replies.lock().unwrap().pop_front();
     match reply {
         None => success(json!({"MessageId": MESSAGE_ID, "Attributes": {}})),
@@ -110,7 +137,10 @@ async fn answer(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Str
             success(json!({"MessageId": MESSAGE_ID}))
         }
         Some(Reply::Silence) => std::future::pending().await,
-        Some(Reply::Error(status, code, query_code)) => error(status, code, query_code),
+        Some(Reply::Error(status, code, query_code)) => {
+            error(status, code, query_code, "refused by the fake")
+        }
+        Some(Reply::InvalidValue) => invalid_value("The value is invalid."),
     }
 }
 
@@ -125,10 +155,29 @@ fn success(body: Value) -> Response {
         .into_response()
 }
 
-fn error(status: u16, code: &str, query_code: &str) -> Response {
+/// The bytes that SQS counts: body, and name, type and value of each attribute.
+fn message_size(message: &Value) -> usize {
+    let body = message["MessageBody"].as_str().map_or(0, str::len);
+    let attributes = message["MessageAttributes"].as_object();
+    let attributes = attributes.into_iter().flatten().map(|(name, value)| {
+        let text = |key: &str| value[key].as_str().map_or(0, str::len);
+        name.len() + text("DataType") + text("StringValue")
+    });
+    body + attributes.sum::<usize>()
+}
+
+fn invalid_value(reason: &str) -> Response {
+    error(
+        400,
+        "InvalidParameterValueException",
+        "InvalidParameterValue",
+        &format!("One or more parameters are invalid. Reason: {reason}"),
+    )
+}
+
+fn error(status: u16, code: &str, query_code: &str, message: &str) -> Response {
     let body =
-        json!({"__type": format!("com.amazonaws.sqs#{code}"), "message": "refused by the fake"})
-            .to_string();
+        json!({"__type": format!("com.amazonaws.sqs#{code}"), "message": message}).to_string();
     let query_error = format!("{query_code};Sender");
     let headers = [
         ("x-amzn-requestid", REQUEST_ID),

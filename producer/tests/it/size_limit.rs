@@ -1,0 +1,144 @@
+use std::time::{Duration, Instant};
+
+use baton_producer::{AttributeValue, Message, SendError};
+use opentelemetry::baggage::BaggageExt as _;
+use opentelemetry::trace::FutureExt as _;
+use opentelemetry::{Context, KeyValue};
+
+use crate::support::fake_sqs::{Call, FakeSqs, Reply};
+use crate::support::spans::{Spans, attribute, list, traceparent};
+use crate::support::{sender, sender_with_operation_timeout};
+
+/// `MaximumMessageSize` of a queue that Terraform has created with its default.
+const MAXIMUM_MESSAGE_SIZE: usize = 262_144;
+/// Bytes of a `traceparent`: name, type `String` and value.
+const TRACEPARENT_BYTES: usize = 11 + 6 + 55;
+
+async fn limited_queue() -> (FakeSqs, Spans) {
+    let sqs = FakeSqs::start().await;
+    sqs.set_maximum_message_size(MAXIMUM_MESSAGE_SIZE);
+    (sqs, Spans::collect())
+}
+
+fn body_of(bytes: usize) -> Message {
+    Message::new("x".repeat(bytes))
+}
+
+fn attribute_names(call: &Call) -> Vec<&str> {
+    let attributes = call.body["MessageAttributes"].as_object();
+    let names = attributes.into_iter().flatten().map(|(name, _)| &**name);
+    names.collect()
+}
+
+/// The current context with one baggage entry.
+fn with_baggage() -> Context {
+    Context::current_with_baggage([KeyValue::new("tenant", "blue")])
+}
+
+#[tokio::test]
+async fn a_body_that_fits_the_queue_is_sent_without_the_context_that_does_not() {
+    let (sqs, spans) = limited_queue().await;
+    let message = body_of(262_100).with_attribute("t", AttributeValue::String("v".to_owned()));
+    sender(sqs.address, &spans).send(message).await.unwrap();
+    let calls = sqs.calls();
+    assert_eq!(calls.len(), 2, "one refused call and one accepted");
+    assert_eq!(attribute_names(&calls[1]), ["t"]);
+    assert_eq!(
+        calls[1].body["MessageBody"].as_str().unwrap().len(),
+        262_100
+    );
+    let span = spans.one("send onboarding");
+    assert_eq!(list(&span, "baton.context.dropped"), ["traceparent"]);
+    assert_eq!(attribute(&span, "error.type"), "");
+}
+
+#[tokio::test]
+async fn the_traceparent_stays_where_the_baggage_is_enough() {
+    let (sqs, spans) = limited_queue().await;
+    let message = body_of(MAXIMUM_MESSAGE_SIZE - TRACEPARENT_BYTES);
+    let sender = sender(sqs.address, &spans);
+    let sent = sender.send(message).with_context(with_baggage()).await;
+    sent.unwrap();
+    let calls = sqs.calls();
+    assert_eq!(attribute_names(&calls[0]), ["baggage", "traceparent"]);
+    assert_eq!(attribute_names(&calls[1]), ["traceparent"]);
+    let span = spans.one("send onboarding");
+    let sent = &calls[1].body["MessageAttributes"]["traceparent"]["StringValue"];
+    assert_eq!(sent.as_str(), Some(&*traceparent(&span)));
+    assert_eq!(list(&span, "baton.context.dropped"), ["baggage"]);
+}
+
+#[tokio::test]
+async fn the_limit_is_remembered_by_the_sender() {
+    let (sqs, spans) = limited_queue().await;
+    let sender = sender(sqs.address, &spans);
+    for _ in 0..3 {
+        sender.send(body_of(MAXIMUM_MESSAGE_SIZE)).await.unwrap();
+    }
+    assert_eq!(sqs.calls().len(), 4, "the first message is refused once");
+    for span in spans.all() {
+        assert_eq!(list(&span, "baton.context.dropped"), ["traceparent"]);
+    }
+}
+
+#[tokio::test]
+async fn a_message_that_is_too_large_by_itself_is_an_error_with_both_sizes() {
+    let (sqs, spans) = limited_queue().await;
+    let message = body_of(MAXIMUM_MESSAGE_SIZE + 1);
+    let error = sender(sqs.address, &spans).send(message).await.unwrap_err();
+    assert_eq!(sqs.calls().len(), 1);
+    assert_eq!(
+        error.to_string(),
+        "the message has 262145 bytes, more than the 262144 that the queue accepts"
+    );
+    assert!(
+        matches!(
+            error,
+            SendError::TooLarge {
+                size: 262_145,
+                limit: MAXIMUM_MESSAGE_SIZE,
+                ..
+            }
+        ),
+        "{error:?}"
+    );
+    let span = spans.one("send onboarding");
+    assert_eq!(attribute(&span, "error.type"), "InvalidParameterValue");
+}
+
+#[tokio::test]
+async fn a_refusal_without_a_limit_costs_one_field_after_the_other() {
+    let (sqs, spans) = (FakeSqs::start().await, Spans::collect());
+    sqs.reply_with([Reply::InvalidValue; 2]);
+    let sender = sender(sqs.address, &spans);
+    let sent = sender.send(body_of(1)).with_context(with_baggage()).await;
+    sent.unwrap();
+    let calls = sqs.calls();
+    let names: Vec<_> = calls.iter().map(attribute_names).collect();
+    assert_eq!(
+        names[..2],
+        [&["baggage", "traceparent"][..], &["traceparent"]]
+    );
+    assert!(names[2].is_empty(), "{names:?}");
+    assert_eq!(
+        list(&spans.one("send onboarding"), "baton.context.dropped"),
+        ["baggage", "traceparent"]
+    );
+}
+
+#[tokio::test]
+async fn both_calls_share_the_time_of_one() {
+    let (sqs, spans) = limited_queue().await;
+    sqs.delay_refusals(Duration::from_millis(1_500));
+    sqs.reply_with([Reply::Silence; 3]);
+    let sender = sender_with_operation_timeout(sqs.address, &spans, Duration::from_secs(2));
+    let began = Instant::now();
+    let sent = sender.send(body_of(MAXIMUM_MESSAGE_SIZE)).await;
+    assert_eq!(sent.unwrap_err().error_type(), "timeout");
+    assert!(
+        began.elapsed() < Duration::from_secs(3),
+        "{:?}",
+        began.elapsed()
+    );
+    assert_eq!(sqs.calls().len(), 2);
+}

@@ -1,0 +1,40 @@
+//! The client side of SQS that `baton-producer` and the dead-letter queue of `baton-lambda` share.
+//!
+//! A send adds attributes to the caller's message: the trace context, and from a dead-letter queue's sender the failure. SQS counts them
+//! against the queue's `MaximumMessageSize`, which may be far below the 1 MiB of SQS itself and which a sender does not know. [`send`] never
+//! lets them cost the message: when SQS refuses it for its size, the same message goes again with fewer of them.
+//!
+//! ```no_run
+//! # async fn example(client: aws_sdk_sqs::Client, traceparent: String) -> Result<(), Box<dyn std::error::Error>> {
+//! use baton_sqs::{AddedAttributes, LearnedLimit, TextAttribute};
+//!
+//! let limit = LearnedLimit::default();
+//! let body = "order 17";
+//! let request = client.send_message().queue_url("https://sqs.eu-west-1.amazonaws.com/123456789012/orders").message_body(body);
+//! let mut added = AddedAttributes {
+//!     context: vec![TextAttribute::new("traceparent", traceparent)],
+//!     ..AddedAttributes::default()
+//! };
+//! let accepted = baton_sqs::send(&client, request, body.len(), &mut added, &limit).await?;
+//! println!("{:?} was sent without {:?}", accepted.message_id(), added.left_out);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Layout
+//!
+//! | module | what is in it |
+//! |---|---|
+//! | `send` | the send, and the decision to repeat it |
+//! | `added` | the attributes that a send adds, and the order in which they are left out |
+//! | `limit` | the size limit that a queue has stated |
+//! | `refusal` | the refusals that fewer attributes may avoid |
+
+mod added;
+mod limit;
+mod refusal;
+mod send;
+
+pub use added::{AddedAttributes, TextAttribute};
+pub use limit::LearnedLimit;
+pub use send::{NotSent, send};

@@ -1,0 +1,58 @@
+//! The size limit that a queue has stated.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Time for which a stated limit is used without asking SQS again.
+///
+/// A queue's `MaximumMessageSize` can be raised at any time. After this time a message that does not fit is sent whole once more: one refused
+/// call a minute, and at most a minute of traces that end at the queue. `SetQueueAttributes` takes up to a minute to take effect as well.
+const VALIDITY: Duration = Duration::from_secs(60);
+
+/// The `MaximumMessageSize` that a queue stated when it refused a message. Clones share it.
+///
+/// Keep one for each queue, for as long as messages are sent there.
+#[derive(Debug, Clone, Default)]
+pub struct LearnedLimit(Arc<Mutex<Option<Stated>>>);
+
+#[derive(Debug, Clone, Copy)]
+struct Stated {
+    bytes: usize,
+    at: Instant,
+}
+
+impl LearnedLimit {
+    /// Returns the limit in bytes, if the queue has stated one lately.
+    pub(crate) fn get(&self, now: Instant) -> Option<usize> {
+        let stated = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let valid = stated.filter(|stated| now.saturating_duration_since(stated.at) < VALIDITY);
+        Some(valid?.bytes)
+    }
+
+    pub(crate) fn set(&self, bytes: usize, at: Instant) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Stated { bytes, at });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_is_shared_by_clones_and_expires() {
+        let (limit, began) = (LearnedLimit::default(), Instant::now());
+        assert_eq!(limit.get(began), None);
+        limit.clone().set(1_024, began);
+        let last = began + VALIDITY - Duration::from_millis(1);
+        assert_eq!(limit.get(last), Some(1_024));
+        assert_eq!(limit.get(began + VALIDITY), None);
+    }
+
+    #[test]
+    fn the_limit_stated_last_counts() {
+        let (limit, began) = (LearnedLimit::default(), Instant::now());
+        limit.set(262_144, began);
+        limit.set(1_024, began);
+        assert_eq!(limit.get(began), Some(1_024));
+    }
+}

@@ -1,0 +1,106 @@
+//! The refusals that fewer attributes may avoid.
+
+use aws_sdk_sqs::error::{ProvideErrorMetadata as _, SdkError};
+use aws_sdk_sqs::operation::send_message::SendMessageError;
+
+/// Codes with which SQS, or an endpoint that stands in for it, refuses a value of the request. The SDK's model has no type for them.
+const CODES: [&str; 3] = [
+    "InvalidParameterValue",
+    "InvalidAttributeValue",
+    "MessageTooLong",
+];
+
+/// The end of a code where the answer has only its JSON name, as in `InvalidParameterValueException`.
+const JSON_SUFFIX: &str = "Exception";
+
+/// The words of SQS around the limit.
+const BEFORE_LIMIT: &str = "must be shorter than ";
+const AFTER_LIMIT: &str = " bytes";
+
+/// A refusal of what is in the message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    /// The most bytes that the queue accepts, where the refusal states them.
+    pub(crate) limit: Option<usize>,
+}
+
+impl Refusal {
+    /// Reads the refusal out of an error. `None` where fewer attributes would change nothing.
+    pub(crate) fn of(error: &SdkError<SendMessageError>) -> Option<Self> {
+        let error = error.as_service_error()?;
+        if error.is_invalid_message_contents() {
+            return Some(Self { limit: None });
+        }
+        let code = error.code()?;
+        let code = code.strip_suffix(JSON_SUFFIX).unwrap_or(code);
+        CODES.contains(&code).then(|| Self {
+            // SQS has no code for the size alone, nor a field for the limit: both are in the text only.
+            limit: error.message().and_then(limit),
+        })
+    }
+}
+
+/// Returns the number in "Message must be shorter than 262144 bytes." SQS accepts a message of exactly that size.
+fn limit(message: &str) -> Option<usize> {
+    let (_, rest) = message.split_once(BEFORE_LIMIT)?;
+    let (number, _) = rest.split_once(AFTER_LIMIT)?;
+    number.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use aws_sdk_sqs::error::ErrorMetadata;
+    use aws_sdk_sqs::types::error::InvalidMessageContents;
+
+    fn refused(code: &str, message: &str) -> Option<Refusal> {
+        let metadata = ErrorMetadata::builder().code(code).message(message).build();
+        refusal(SendMessageError::generic(metadata))
+    }
+
+    fn refusal(error: SendMessageError) -> Option<Refusal> {
+        let response =
+            aws_sdk_sqs::config::http::HttpResponse::new(400.try_into().unwrap(), "".into());
+        Refusal::of(&SdkError::service_error(error, response))
+    }
+
+    #[test]
+    fn the_limit_is_read_from_the_words_of_sqs() {
+        let text = "One or more parameters are invalid. Reason: Message must be shorter than 262144 bytes.";
+        for code in ["InvalidParameterValue", "InvalidParameterValueException"] {
+            let expected = Refusal {
+                limit: Some(262_144),
+            };
+            assert_eq!(refused(code, text), Some(expected), "{code}");
+        }
+    }
+
+    #[test]
+    fn a_refused_value_may_have_no_limit() {
+        let unknown = Some(Refusal { limit: None });
+        for text in [
+            "",
+            "The value is invalid.",
+            "must be shorter than many bytes",
+            "must be shorter than 12 words",
+            "must be shorter than 99999999999999999999999 bytes",
+        ] {
+            assert_eq!(refused("InvalidParameterValue", text), unknown, "{text}");
+        }
+        assert_eq!(refused("MessageTooLong", ""), unknown);
+        let contents = InvalidMessageContents::builder().build();
+        assert_eq!(
+            refusal(SendMessageError::InvalidMessageContents(contents)),
+            unknown
+        );
+    }
+
+    #[test]
+    fn other_errors_do_not_depend_on_the_attributes() {
+        for code in ["AccessDenied", "RequestThrottled", "MissingParameter"] {
+            let text = "Message must be shorter than 262144 bytes.";
+            assert_eq!(refused(code, text), None, "{code}");
+        }
+        assert_eq!(Refusal::of(&SdkError::timeout_error("late")), None);
+    }
+}

@@ -1,0 +1,127 @@
+//! The send, and the decision to repeat it.
+
+use std::time::{Duration, Instant};
+
+use aws_sdk_sqs::config::timeout::TimeoutConfig;
+use aws_sdk_sqs::error::SdkError;
+use aws_sdk_sqs::operation::send_message::builders::SendMessageFluentBuilder;
+use aws_sdk_sqs::operation::send_message::{SendMessageError, SendMessageOutput};
+use aws_sdk_sqs::{Client, Config};
+
+use crate::added::AddedAttributes;
+use crate::limit::LearnedLimit;
+use crate::refusal::Refusal;
+
+/// A message that SQS has not accepted, as far as is known.
+#[derive(Debug, thiserror::Error)]
+pub enum NotSent {
+    /// The caller's message is larger than the queue accepts, without any added attribute.
+    #[error("the message has {size} bytes, more than the {limit} that the queue accepts")]
+    TooLarge {
+        /// Bytes of the caller's message, as SQS counts them.
+        size: usize,
+        /// The most bytes that the queue accepts, as it stated.
+        limit: usize,
+        /// The refusal.
+        source: Box<SdkError<SendMessageError>>,
+    },
+    /// SQS refused the message for another reason, or gave no usable answer.
+    #[error("SQS did not accept the message")]
+    Call(#[source] Box<SdkError<SendMessageError>>),
+}
+
+/// Sends a message with added attributes, and leaves some of them out where SQS refuses it with all.
+///
+/// `request` is the caller's message without the added attributes, and `size` its bytes as SQS counts them: the body, and name, type and
+/// value of each attribute. It must be a request of `client`.
+///
+/// Where the refusal states the queue's limit, the same message goes once more with as many attributes as fit; `limit` remembers it for the
+/// next messages. Where it does not, one group of attributes after the other is left out: the metadata, `baggage`, `tracestate`, the rest.
+/// `added` then has what was sent, and [`AddedAttributes::left_out`] names the rest. All calls together stay within the operation timeout of
+/// `client`.
+///
+/// # Errors
+///
+/// When SQS refuses the message with any of the attributes and with none, when it refuses it for a reason that is not in the message, or
+/// when it does not answer within the client's timeouts and retries. In the last case the message may have been sent.
+pub async fn send(
+    client: &Client,
+    request: SendMessageFluentBuilder,
+    size: usize,
+    added: &mut AddedAttributes,
+    limit: &LearnedLimit,
+) -> Result<SendMessageOutput, NotSent> {
+    let began = Instant::now();
+    let timeout = operation_timeout(client);
+    // A message that is too large by itself is sent whole all the same: the limit may have been raised.
+    if let Some(room) = limit.get(began).and_then(|most| most.checked_sub(size)) {
+        added.shrink_to(room);
+    }
+    let mut outcome = call(&request, added, None).await;
+    while let Err(error) = &outcome {
+        let Some(refusal) = Refusal::of(error) else {
+            break;
+        };
+        if let Some(most) = refusal.limit {
+            limit.set(most, Instant::now());
+        }
+        let left = timeout.map(|timeout| timeout.saturating_sub(began.elapsed()));
+        if left.is_some_and(|left| left.is_zero()) || !leave_out(added, size, refusal) {
+            break;
+        }
+        outcome = call(&request, added, left).await;
+    }
+    outcome.map_err(|error| NotSent::of(error, size))
+}
+
+impl NotSent {
+    fn of(error: SdkError<SendMessageError>, size: usize) -> Self {
+        let limit = Refusal::of(&error).and_then(|refusal| refusal.limit);
+        let source = Box::new(error);
+        match limit.filter(|limit| *limit < size) {
+            Some(limit) => Self::TooLarge {
+                size,
+                limit,
+                source,
+            },
+            None => Self::Call(source),
+        }
+    }
+}
+
+/// Leaves out attributes for another call. Returns `false` where another call would be refused as well.
+fn leave_out(added: &mut AddedAttributes, size: usize, refusal: Refusal) -> bool {
+    let Some(limit) = refusal.limit else {
+        return added.leave_out_next();
+    };
+    match limit.checked_sub(size) {
+        None => false,
+        Some(room) if added.size() > room => {
+            added.shrink_to(room);
+            true
+        }
+        // The endpoint counts in another way than SQS does.
+        Some(_) => added.leave_out_next(),
+    }
+}
+
+/// Makes one call, with all its attempts, within `timeout`, or within the client's own without one.
+async fn call(
+    request: &SendMessageFluentBuilder,
+    added: &AddedAttributes,
+    timeout: Option<Duration>,
+) -> Result<SendMessageOutput, SdkError<SendMessageError>> {
+    let request = added
+        .add_to(request.clone())
+        .map_err(SdkError::construction_failure)?;
+    let Some(timeout) = timeout else {
+        return request.send().await;
+    };
+    let timeouts = TimeoutConfig::builder().operation_timeout(timeout).build();
+    let config = Config::builder().timeout_config(timeouts);
+    request.customize().config_override(config).send().await
+}
+
+fn operation_timeout(client: &Client) -> Option<Duration> {
+    client.config().timeout_config()?.operation_timeout()
+}
