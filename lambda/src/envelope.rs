@@ -83,10 +83,8 @@ impl SnsMetadata {
     pub(crate) fn read(body: &str) -> Option<Self> {
         let notification = Notification::read(body)?;
         let pair = |attribute: MessageAttribute<'_>| {
-            Some((
-                attribute.name.into_owned(),
-                attribute.string_value?.into_owned(),
-            ))
+            let value = attribute.string_value.or(attribute.binary_value)?;
+            Some((attribute.name.into_owned(), value.into_owned()))
         };
         Some(Self {
             message_id: notification.message_id().map(Cow::into_owned),

@@ -142,6 +142,43 @@ fn what_is_malformed_is_noted_and_the_next_carrier_is_tried() {
 }
 
 #[test]
+fn a_binary_attribute_of_sns_holds_no_text() {
+    // The base64 of `tenant=blue` is a baggage member by its form: a key and an empty value.
+    let baggage = "dGVuYW50PWJsdWU=";
+    let (name, value) = (("Type", "Binary"), ("Value", baggage));
+    for [first, second] in [[name, value], [value, name]] {
+        let attribute = format!(
+            r#"{{"{}":"{}","{}":"{}"}}"#,
+            first.0, first.1, second.0, second.1
+        );
+        let attribute: Json = serde_json::from_str(&attribute).unwrap();
+        let attributes =
+            json!({"traceparent": attribute, "tracestate": attribute, "baggage": attribute});
+        let origin = by_default(json!({}), &sns(attributes, ""));
+        assert_eq!(found(&origin), None);
+        assert_eq!(origin.parent(&Context::new()).baggage().len(), 0);
+        assert_eq!(
+            invalid(&origin),
+            "SNS notification: traceparent holds no text; SNS notification: tracestate holds no text; \
+             SNS notification: baggage holds no text"
+        );
+    }
+}
+
+#[test]
+fn an_event_with_a_binary_traceparent_from_sns_starts_a_trace() {
+    let event = include_bytes!("tests/sns-binary-traceparent.json");
+    let batch = Batch::parse(event.to_vec()).unwrap();
+    let origins = Origins::new(Propagator::default(), |_| true);
+    let origin = Origin::of(&batch.record(0), &origins);
+    assert_eq!(found(&origin), None);
+    assert_eq!(
+        invalid(&origin),
+        "SNS notification: traceparent holds no text"
+    );
+}
+
+#[test]
 fn a_tracestate_is_kept_or_dropped_with_a_note() {
     let with_state = |state: Json| {
         let attributes = json!({"traceparent": {"stringValue": traceparent(1)}, "tracestate": {"stringValue": state}});

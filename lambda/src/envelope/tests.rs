@@ -8,7 +8,7 @@ fn notification() -> serde_json::Value {
         "TopicArn": "arn:aws:sns:eu-central-1:123456789012:customers",
         "Subject": "sub\"ject",
         "Message": "{\"a\": \"é\"}",
-        "MessageAttributes": {"tenant": {"Type": "String", "Value": "blue"}, "none": {"Type": "String"}},
+        "MessageAttributes": {"tenant": {"Type": "String", "Value": "blue"}, "none": {"Type": "String"}, "thumb": {"Type": "Binary", "Value": "AAH/"}},
     })
 }
 
@@ -75,7 +75,9 @@ fn metadata_is_what_the_service_says() {
     assert_eq!(sns.subject.as_deref(), Some("sub\"ject"));
     assert_eq!(sns.message_id.as_deref(), Some("id"));
     assert!(sns.topic_arn.unwrap().ends_with(":customers"));
-    assert_eq!(sns.attributes, [("tenant".to_owned(), "blue".to_owned())]);
+    let attributes = [("tenant", "blue"), ("thumb", "AAH/")];
+    let attributes = attributes.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    assert_eq!(sns.attributes, attributes);
     let event = EventBridgeMetadata::read(&event().to_string()).unwrap();
     assert_eq!(
         (event.id.as_deref(), &*event.source),

@@ -55,14 +55,26 @@ fn number<T: std::str::FromStr>(json: &str, text: Option<Text>) -> Option<T> {
 /// How the fields of an attribute are called: its text, its binary value and its type. They are compared without regard to case, and the exact
 /// name wins: Lambda writes `stringValue`, the SQS API `StringValue`, and both turn up in events that people make for tests.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct AttributeNames([&'static str; 3]);
+pub(super) struct AttributeNames {
+    names: [&'static str; 3],
+    /// `true` where the first name holds binary values too: only the type then says that a value is base64 and not text.
+    has_one_value: bool,
+}
 
 /// In `messageAttributes` of a record.
-pub(super) const OF_SQS: AttributeNames =
-    AttributeNames(["stringValue", "binaryValue", "dataType"]);
+pub(super) const OF_SQS: AttributeNames = AttributeNames {
+    names: ["stringValue", "binaryValue", "dataType"],
+    has_one_value: false,
+};
 
-/// In `MessageAttributes` of an SNS notification, where binary values have the name of the others.
-pub(super) const OF_SNS: AttributeNames = AttributeNames(["Value", "BinaryValue", "Type"]);
+/// In `MessageAttributes` of an SNS notification.
+pub(super) const OF_SNS: AttributeNames = AttributeNames {
+    names: ["Value", "BinaryValue", "Type"],
+    has_one_value: true,
+};
+
+/// The type of bytes, and the beginning of its variants with a label, as in `Binary.png`.
+const BINARY: &str = "Binary";
 
 /// One message attribute.
 #[derive(Debug, Default)]
@@ -90,7 +102,7 @@ impl Attribute {
                 scanner.skip();
                 continue;
             };
-            let is_exact = name == names.0[number];
+            let is_exact = name == names.names[number];
             // A field that is null does not take the place of the same in another spelling.
             if let Some(text) = text_or_skip(scanner)
                 && (is_exact || !exact[number])
@@ -99,12 +111,21 @@ impl Attribute {
                 *slot = Some(text);
             }
         }
+        if names.has_one_value && attribute.is_binary(scanner.json()) {
+            let value = attribute.string_value.take();
+            attribute.binary_value = attribute.binary_value.or(value);
+        }
         attribute
+    }
+
+    fn is_binary(&self, json: &str) -> bool {
+        let data_type = self.data_type.and_then(|data_type| data_type.decode(json));
+        data_type.is_some_and(|data_type| data_type.starts_with(BINARY))
     }
 
     fn slot(&mut self, name: &str, names: &AttributeNames) -> Option<(usize, &mut Option<Text>)> {
         let number = names
-            .0
+            .names
             .iter()
             .position(|known| known.eq_ignore_ascii_case(name))?;
         let slot = match number {
