@@ -55,7 +55,8 @@ const SCOPE: &str = "baton.lambda.dead_letter";
 /// what was left out. Its kind is that of the first attempt, as a span's kind cannot change: a PRODUCER that has left `traceparent` out is
 /// not the message's context.
 ///
-/// To a FIFO queue the message goes in its own message group, or one of its own if it has none, with its message id as deduplication id.
+/// A message keeps its message group: on a standard queue that of a fair queue. To a FIFO queue a message without one goes in a group of its
+/// own, and its message id is the deduplication id.
 ///
 /// It must not be the queue that the messages come from. Where account and name (and the region, as far as the URL tells) are the same,
 /// nothing is sent: permanent failures are reported like any other, and a warning says why.

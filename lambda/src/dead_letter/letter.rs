@@ -36,13 +36,10 @@ pub(super) struct Letter<'a> {
     body: Cow<'a, str>,
     attached: Attached,
     trace_header: Option<String>,
-    fifo: Option<Fifo>,
-}
-
-/// What a FIFO queue wants to know.
-struct Fifo {
-    group_id: String,
-    message_id: String,
+    /// On a standard queue that of a fair queue, if the message has one; on a FIFO queue there is always one.
+    group_id: Option<String>,
+    /// On a FIFO queue only: a standard queue refuses it.
+    deduplication_id: Option<String>,
 }
 
 impl<'a> Letter<'a> {
@@ -60,22 +57,21 @@ impl<'a> Letter<'a> {
             .attributes
             .retain(|attribute| !OURS.contains(&attribute.name.as_str()));
         let filled = |text: Cow<'_, str>| Some(text.into_owned()).filter(|text| !text.is_empty());
-        let fifo = match (to_fifo, record.message_id()) {
-            (false, _) => None,
+        let group_id = record.group_id().and_then(filled);
+        let (group_id, deduplication_id) = match (to_fifo, record.message_id()) {
+            (false, _) => (group_id, None),
             (true, None) => return Err(unsendable("it has no messageId to deduplicate it by")),
-            (true, Some(id)) => Some(Fifo {
-                group_id: record
-                    .group_id()
-                    .and_then(filled)
-                    .unwrap_or_else(|| id.to_string()),
-                message_id: id.into_owned(),
-            }),
+            (true, Some(id)) => (
+                Some(group_id.unwrap_or_else(|| id.to_string())),
+                Some(id.into_owned()),
+            ),
         };
         let letter = Self {
             body: body.ok_or(unsendable("it has no readable body"))?,
             attached,
             trace_header: record.trace_header().and_then(filled),
-            fifo,
+            group_id,
+            deduplication_id,
         };
         letter.check()
     }
@@ -110,11 +106,11 @@ impl<'a> Letter<'a> {
     }
 
     pub(super) fn group_id(&self) -> Option<String> {
-        Some(self.fifo.as_ref()?.group_id.clone())
+        self.group_id.clone()
     }
 
     pub(super) fn deduplication_id(&self) -> Option<String> {
-        Some(self.fifo.as_ref()?.message_id.clone())
+        self.deduplication_id.clone()
     }
 
     /// Whether an attribute of this size can be added.

@@ -147,7 +147,7 @@ async fn a_message_goes_on_as_it_came_with_the_reason() {
             &request["MessageGroupId"],
             &request["MessageDeduplicationId"]
         ),
-        (&Value::Null, &Value::Null)
+        (&json!("g-1"), &Value::Null)
     );
 }
 

@@ -136,11 +136,20 @@ fn a_fifo_queue_is_told_the_group_and_the_message_id() {
         let letter = Letter::of(&batch.record(0), true).unwrap();
         assert_eq!(letter.group_id().as_deref(), Some(group));
         assert_eq!(letter.deduplication_id().as_deref(), Some(MESSAGE_ID));
-        let standard = Letter::of(&batch.record(0), false).unwrap();
-        assert_eq!(
-            (standard.group_id(), standard.deduplication_id()),
-            (None, None)
-        );
+    }
+}
+
+#[test]
+fn a_standard_queue_gets_the_group_that_the_message_has() {
+    for (system, group) in [
+        (json!({"MessageGroupId": "tenant-1"}), Some("tenant-1")),
+        (json!({"MessageGroupId": ""}), None),
+        (Json::Null, None),
+    ] {
+        let batch = batch("b", Json::Null, system);
+        let letter = Letter::of(&batch.record(0), false).unwrap();
+        assert_eq!(letter.group_id().as_deref(), group);
+        assert_eq!(letter.deduplication_id(), None);
     }
 }
 
