@@ -62,7 +62,7 @@ fn read_event(json: &str) -> Result<Vec<Fields>, InvalidEvent> {
         return Err(InvalidEvent::TooLong { length: json.len() });
     }
     let mut scanner = Scanner::new(json);
-    let records = read_object(&mut scanner);
+    let records = read_document(&mut scanner);
     // What is no JSON has fields missing for that reason alone.
     let is_json = match records {
         Ok(_) => scanner.is_at_end(),
@@ -83,13 +83,23 @@ fn not_json(json: &str) -> InvalidEvent {
     InvalidEvent::NotJson { reason }
 }
 
+fn read_document(scanner: &mut Scanner<'_>) -> Result<Vec<Fields>, InvalidEvent> {
+    match scanner.kind() {
+        // An event source mapping sends an object with `Records`.
+        Kind::Object => read_object(scanner),
+        // A pipe of EventBridge Pipes sends the array of the same records, also for a single one
+        // (https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-pipes-batching-concurrency.html).
+        Kind::Array => read_records(scanner),
+        kind => {
+            scanner.skip();
+            let arrived = in_words(kind);
+            Err(InvalidEvent::NotAnEvent { arrived })
+        }
+    }
+}
+
 fn read_object(scanner: &mut Scanner<'_>) -> Result<Vec<Fields>, InvalidEvent> {
     let json = scanner.json();
-    if scanner.kind() != Kind::Object {
-        let arrived = in_words(scanner.kind());
-        scanner.skip();
-        return Err(InvalidEvent::NotAnObject { arrived });
-    }
     scanner.enter();
     let mut records = None;
     let mut arrived = Arrived::default();

@@ -28,6 +28,8 @@
 //! - A body that does not decode, an error, a panic fails that message alone. Failed messages are named in the response and delivered
 //!   again, the others are deleted. **This needs `ReportBatchItemFailures` on the event source mapping: without it AWS ignores the
 //!   response and deletes the failed messages too.** Where it cannot be had, set `BATON_PARTIAL_RESPONSE=off`.
+//! - A pipe of EventBridge Pipes with a queue as its source and the function as its target sends the same records, and understands the same
+//!   response; it needs no such setting.
 //! - On a FIFO queue the order inside each message group is kept: after a failure the rest of the group is returned untried.
 //! - Before the deadline the batch comes to its end: no further message is started, handlers that still run are cancelled, and what did
 //!   not finish is returned. What finished stays done.

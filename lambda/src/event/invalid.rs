@@ -41,11 +41,12 @@ pub(crate) enum InvalidEvent {
         /// What is wrong, and where.
         reason: String,
     },
-    /// Not a JSON object.
+    /// Neither a JSON object nor an array.
     #[error(
-        "the event is {arrived}, expected the object with Records that an SQS event source mapping sends"
+        "the event is {arrived}, expected the object with Records that an SQS event source mapping sends, \
+         or the array of records that EventBridge Pipes sends"
     )]
-    NotAnObject {
+    NotAnEvent {
         /// What it is.
         arrived: &'static str,
     },

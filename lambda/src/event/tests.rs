@@ -159,6 +159,37 @@ fn depth_and_size_do_no_harm() {
 }
 
 #[test]
+fn an_array_of_records_is_a_batch_as_eventbridge_pipes_sends_it() {
+    let one = r#"{"eventSource":"aws:sqs","messageId":"id-1","body":"a"}"#;
+    let batch = parse(&format!(" [ {one} , {} ]\n", one.replace("id-1", "id-2"))).unwrap();
+    let ids: Vec<_> = batch.records().map(|record| record.message_id()).collect();
+    assert_eq!(ids, [Some("id-1".into()), Some("id-2".into())]);
+    assert_eq!(parse("[]").unwrap().len(), 0);
+}
+
+#[test]
+fn an_array_of_anything_else_is_refused_by_position() {
+    let sqs = r#"{"eventSource":"aws:sqs"}"#;
+    for (json, expected) in [
+        (r#"["SECRET"]"#.to_owned(), "Records[0] is not an object"),
+        (
+            format!(r#"[{sqs},{{"eventSource":"aws:kinesis"}}]"#),
+            "Records[1].eventSource is aws:kinesis, expected aws:sqs",
+        ),
+        (
+            format!("[{sqs}"),
+            "the event is not JSON: EOF while parsing a list at line 1 column 26",
+        ),
+        (
+            format!("[{sqs}] 1"),
+            "the event is not JSON: trailing characters at line 1 column 29",
+        ),
+    ] {
+        assert_eq!(parse(&json).unwrap_err().to_string(), expected, "{json}");
+    }
+}
+
+#[test]
 fn what_is_no_sqs_event_is_refused_by_name_and_without_its_values() {
     for (json, expected) in [
         (
@@ -178,12 +209,9 @@ fn what_is_no_sqs_event_is_refused_by_name_and_without_its_values() {
             "Records is missing: the event is an EventBridge event, expected what an SQS event source mapping sends",
         ),
         (
-            r#"["SECRET"]"#,
-            "the event is an array, expected the object with Records that an SQS event source mapping sends",
-        ),
-        (
             "null",
-            "the event is null, expected the object with Records that an SQS event source mapping sends",
+            "the event is null, expected the object with Records that an SQS event source mapping sends, \
+             or the array of records that EventBridge Pipes sends",
         ),
         (
             r#"{"Records":"SECRET"}"#,
