@@ -1,9 +1,11 @@
 //! Sends what a buffer holds to an OTLP collector.
 
+mod collector_messages;
 mod ending;
 mod failures;
 mod partial_success;
 
+pub(crate) use collector_messages::CollectorMessages;
 pub(crate) use failures::Failures;
 pub(crate) use partial_success::PartialSuccess;
 #[cfg(feature = "grpc")]
@@ -66,6 +68,7 @@ pub struct Sent {
 #[derive(Debug)]
 pub(crate) struct Exporter {
     pub(crate) failures: Failures,
+    messages: CollectorMessages,
     uplink: Uplink,
     signal: Signal,
     /// What writes records that the collector does not take, and where to.
@@ -87,6 +90,7 @@ impl Exporter {
         let resource = encode::resource(resource);
         Self {
             failures: Failures::new(signal, uplink.to_string()),
+            messages: CollectorMessages::new(uplink.to_string()),
             uplink,
             signal,
             spill: spill.map(|output| (Spill::new(&resource), output)),
@@ -164,8 +168,8 @@ impl Exporter {
             sent.requests += 1;
             sent.bytes += body.remaining() as u64;
             match self.uplink.send(body, deadline).await {
-                Ok(answer) => {
-                    self.drop_rejected(&mut taken, count, &answer);
+                Ok(partial) => {
+                    self.drop_rejected(&mut taken, count, &partial);
                     sent.spans += taken.exported(count);
                 }
                 // One span may be to blame: the rest is tried chunk by chunk.
@@ -248,16 +252,17 @@ impl Exporter {
     }
 
     /// Records that the collector rejected although it accepted the request. It does not say which, and they must not be sent again.
-    fn drop_rejected(&self, taken: &mut Taken, chunks: usize, answer: &[u8]) {
-        if let Some(partial) = PartialSuccess::read(answer) {
-            let rejected = taken.rejected(chunks, partial.rejected);
-            warn!(
-                rejected,
-                collector_message = &*partial.message(),
-                "{} rejected by the collector",
-                self.signal.records(),
-            );
+    fn drop_rejected(&self, taken: &mut Taken, chunks: usize, partial: &PartialSuccess) {
+        if partial.rejected == 0 {
+            return self.messages.log(&partial.message);
         }
+        let rejected = taken.rejected(chunks, partial.rejected);
+        warn!(
+            rejected,
+            collector_message = partial.message,
+            "{} rejected by the collector",
+            self.signal.records(),
+        );
     }
 }
 

@@ -19,7 +19,7 @@ pub(crate) use dial::Dialed;
 pub(crate) use dial::Dialer;
 #[cfg(feature = "grpc")]
 pub(crate) use response::MAX_RESPONSE;
-pub(crate) use response::Response;
+pub(crate) use response::{IncompleteBody, Response};
 pub(crate) use tls::{ApplicationProtocol, Tls};
 
 use crate::config::Certificates;
@@ -28,7 +28,7 @@ use bytes::{Buf as _, Bytes};
 use connection::Connection;
 use head::{Head, put_header};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
-use response::Parsed;
+use response::{End, Parsed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -62,6 +62,18 @@ pub(crate) enum SendError {
     Compress(#[source] std::io::Error),
     #[error("no answer within the time for it")]
     Timeout,
+}
+
+impl SendError {
+    /// The peer's answer is not of the protocol of the request.
+    pub(crate) fn is_of_another_protocol(&self) -> bool {
+        match self {
+            Self::Malformed(_) => true,
+            #[cfg(feature = "grpc")]
+            Self::NotGrpc => true,
+            _ => false,
+        }
+    }
 }
 
 /// Talks to one endpoint. Cheap to create: nothing is connected, and no TLS set up, before the first request.
@@ -118,7 +130,7 @@ impl Client {
         }
         // Where packets vanish without a word, they do so on the other kept connections too: each would cost somebody all their time.
         self.idle().clear();
-        let begun = response::parse(&received, true)?;
+        let begun = response::parse(&received, Some(End::TimedOut))?;
         begun
             .map(|parsed| parsed.response)
             .ok_or(SendError::Timeout)

@@ -97,6 +97,10 @@
 //!
 //! # When the collector is broken
 //!
+//! A request is taken if the collector answers with status 200 (any 2xx) and a whole `Export…ServiceResponse`, in protobuf or JSON; an empty
+//! body is one. A web page with status 200, and a body that is cut off or does not arrive in time, are failures: the warning in the log
+//! names status and content type. Over gRPC the status behind the message decides.
+//!
 //! A request that could not be taken is sent a second time: at once, or when the collector's `Retry-After` says, if the flush has the time. What
 //! is not taken then is written to stdout, see [`spill`]; what is refused for good likewise. A service that exports in the background keeps
 //! it until its buffer is half full or the process ends. After two requests in a row without an answer, or five that fail at once, the

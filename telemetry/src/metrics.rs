@@ -16,7 +16,7 @@ pub(crate) use meter::Meters;
 
 use crate::config::Temporality;
 use crate::encode::{self, ResourceFrame};
-use crate::export::{ExportError, Failures, PartialSuccess, before};
+use crate::export::{CollectorMessages, ExportError, Failures, PartialSuccess, before};
 use crate::http::Frames;
 use crate::signal::Signal;
 use crate::uplink::Uplink;
@@ -40,6 +40,7 @@ pub(crate) struct Metrics {
     meters: Meters,
     uplink: Uplink,
     failures: Failures,
+    messages: CollectorMessages,
     resource: ResourceFrame,
     temporality: Temporality,
     /// Of the telemetry itself.
@@ -76,6 +77,7 @@ impl Metrics {
             meters,
             temporality,
             failures: Failures::new(Signal::Metrics, uplink.to_string()),
+            messages: CollectorMessages::new(uplink.to_string()),
             uplink,
             resource: encode::resource(resource),
             outbox: Mutex::new(Outbox::new(max_bytes)),
@@ -190,7 +192,7 @@ impl Metrics {
                 .await
                 .map_err(ExportError::from)
             {
-                Ok(answer) => self.count_taken(points, &answer),
+                Ok(partial) => self.count_taken(points, &partial),
                 Err(refused) if refused.is_final() => {
                     self.drop_points(points);
                     outcome = Err(refused);
@@ -205,15 +207,16 @@ impl Metrics {
 
 impl Metrics {
     /// A request has been accepted, but perhaps not all that is in it.
-    fn count_taken(&self, points: u64, answer: &[u8]) {
-        let mut rejected = 0;
-        if let Some(partial) = PartialSuccess::read(answer) {
-            rejected = partial.rejected.min(points);
+    fn count_taken(&self, points: u64, partial: &PartialSuccess) {
+        let rejected = partial.rejected.min(points);
+        if rejected > 0 {
             warn!(
                 rejected,
-                collector_message = &*partial.message(),
+                collector_message = partial.message,
                 "metric data points rejected by the collector"
             );
+        } else {
+            self.messages.log(&partial.message);
         }
         self.counts.dropped.fetch_add(rejected, Relaxed);
         self.counts.exported.fetch_add(points - rejected, Relaxed);

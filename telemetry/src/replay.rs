@@ -5,8 +5,7 @@ mod spilled;
 pub use spilled::spill;
 
 use crate::config;
-use crate::export::PartialSuccess;
-use crate::http::{Frames, SendError};
+use crate::http::Frames;
 use crate::logs::chain;
 use crate::otlp_json;
 use crate::signal::Signal;
@@ -66,7 +65,7 @@ impl std::error::Error for InvalidEnvironment {}
 pub struct Accepted {
     /// So many of its spans the collector will not take, now or later.
     pub rejected: u64,
-    /// What it says of them.
+    /// The collector's message about them, or a warning where it rejected none. Empty without one.
     pub message: String,
 }
 
@@ -80,11 +79,9 @@ pub enum SendFailure {
     #[error("{0}: are the headers right that OTEL_EXPORTER_OTLP_HEADERS says?")]
     Unauthorized(String),
     /// Nothing there takes OTLP of this kind, whatever the request.
-    #[error(
-        "{text} from {endpoint}: its path or its port is not that of an OTLP receiver. Is it a base URL without /v1/traces, unless it is OTEL_EXPORTER_OTLP_TRACES_ENDPOINT, and does its port take what OTEL_EXPORTER_OTLP_PROTOCOL says? Usually http/protobuf has 4318 and grpc has 4317"
-    )]
+    #[error("{endpoint}: {text}")]
     Misdirected {
-        /// What happened.
+        /// The answer, and the probable mistake in the configuration.
         text: String,
         /// Where the request went, with its path.
         endpoint: String,
@@ -136,18 +133,17 @@ impl Sender {
         let deadline: Instant = self.transport.patience();
         let answer = self.transport.send(frames, deadline).await;
         let answer = answer.map_err(|error| self.failure(error))?;
-        let partial = PartialSuccess::read(&answer);
-        Ok(partial.map_or_else(Accepted::default, |partial| Accepted {
-            rejected: partial.rejected,
-            message: partial.message().into_owned(),
-        }))
+        Ok(Accepted {
+            rejected: answer.rejected,
+            message: answer.message,
+        })
     }
 
     fn failure(&self, error: TransportError) -> SendFailure {
         let text = chain(&error);
         match error {
             error if error.is_unauthorized() => SendFailure::Unauthorized(text),
-            error if is_misdirected(&error) => SendFailure::Misdirected {
+            TransportError::WrongEndpoint(_) => SendFailure::Misdirected {
                 text,
                 endpoint: self.endpoint.clone(),
             },
@@ -155,22 +151,13 @@ impl Sender {
             TransportError::Unavailable { retry_after, .. } => {
                 SendFailure::Passing { text, retry_after }
             }
-            TransportError::Send(_) => SendFailure::Passing {
-                text,
-                retry_after: None,
-            },
+            TransportError::Send(_) | TransportError::Unacknowledged { .. } => {
+                SendFailure::Passing {
+                    text,
+                    retry_after: None,
+                }
+            }
         }
-    }
-}
-
-/// Whether the answer is about where the request went rather than about its spans, or is of another protocol.
-fn is_misdirected(error: &TransportError) -> bool {
-    match error {
-        TransportError::Refused(status) => status.is_misdirected(),
-        #[cfg(feature = "grpc")]
-        TransportError::Send(SendError::NotGrpc) => true,
-        TransportError::Send(error) => matches!(error, SendError::Malformed(_)),
-        TransportError::Unavailable { .. } => false,
     }
 }
 

@@ -29,6 +29,8 @@ pub(crate) enum Answer {
     ThenClose(u16),
     /// With success, but for so many of the spans, or data points.
     Reject(i64),
+    /// With these bytes, head and body. What was in the request is not kept.
+    Raw(&'static str),
     /// Never.
     Hang,
 }
@@ -148,10 +150,14 @@ async fn serve(stream: TcpStream, shared: Arc<Mutex<Shared>>) -> io::Result<()> 
             let scripted = scripted.flatten().or_else(|| shared.script.pop_front());
             scripted.unwrap_or(Answer::Status(200))
         };
+        if let Answer::Raw(answer) = answer {
+            stream.write_all(answer.as_bytes()).await?;
+            continue;
+        }
         let status = match answer {
             Answer::Status(status) | Answer::ThenClose(status) => status,
             Answer::Reject(_) => 200,
-            Answer::Hang => std::future::pending().await,
+            Answer::Raw(_) | Answer::Hang => std::future::pending().await,
         };
         if status == 200 {
             shared.lock().unwrap().accept(signal, &body);

@@ -5,17 +5,20 @@ mod grpc;
 mod gzip;
 mod http;
 mod status;
+mod wrong_endpoint;
 
 pub(crate) use status::Status;
+pub(crate) use wrong_endpoint::WrongEndpoint;
 
 use crate::config::{Compression, Otlp, Protocol};
-use crate::http::{ApplicationProtocol, Client, Dialer, Frames, SendError, Tls};
+use crate::export::PartialSuccess;
+use crate::http::{ApplicationProtocol, Client, Dialer, Frames, IncompleteBody, SendError, Tls};
 use crate::signal::Signal;
 use ::http::{HeaderMap, HeaderName, HeaderValue, header};
-use bytes::Bytes;
 use std::pin::Pin;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
+use wrong_endpoint::{Hint, UnexpectedAnswer};
 
 const USER_AGENT: (HeaderName, HeaderValue) = (
     header::USER_AGENT,
@@ -39,9 +42,19 @@ pub(crate) enum TransportError {
         /// When the collector wants to be asked again, if it says so.
         retry_after: Option<Duration>,
     },
-    /// The collector will never take it.
+    /// The collector will never take this request, but perhaps others.
     #[error("the collector refused the request with {0}")]
     Refused(Status),
+    /// Nothing at the endpoint takes OTLP of this kind, whatever the request.
+    #[error(transparent)]
+    WrongEndpoint(#[from] WrongEndpoint),
+    /// The status was a success, but the response that acknowledges the request did not arrive whole. The collector may have the request:
+    /// it is sent, or spilled, again, because a record twice is better than none.
+    #[error("the collector answered {status}, but did not acknowledge the request: {reason}")]
+    Unacknowledged {
+        status: ::http::StatusCode,
+        reason: IncompleteBody,
+    },
 }
 
 impl TransportError {
@@ -55,7 +68,7 @@ impl TransportError {
     /// The request's keys were not accepted: with others it may be.
     pub(crate) fn is_unauthorized(&self) -> bool {
         match self {
-            Self::Send(_) => false,
+            Self::Send(_) | Self::WrongEndpoint(_) | Self::Unacknowledged { .. } => false,
             Self::Unavailable { status, .. } | Self::Refused(status) => status.is_unauthorized(),
         }
     }
@@ -63,7 +76,7 @@ impl TransportError {
 
 /// A request that is on its way.
 pub(crate) type Sending<'a> =
-    Pin<Box<dyn Future<Output = Result<Bytes, TransportError>> + Send + 'a>>;
+    Pin<Box<dyn Future<Output = Result<PartialSuccess, TransportError>> + Send + 'a>>;
 
 /// The way to one signal's endpoint.
 #[derive(Debug)]
@@ -71,6 +84,7 @@ pub(crate) struct Transport {
     carrier: Carrier,
     compression: Compression,
     timeout: Duration,
+    hint: Hint,
 }
 
 #[derive(Debug)]
@@ -82,13 +96,6 @@ enum Carrier {
 
 impl Transport {
     /// Cheap: nothing is connected, and no TLS set up, before the first request.
-    #[cfg_attr(
-        not(feature = "grpc"),
-        expect(
-            unused_variables,
-            reason = "over HTTP the signal is in the endpoint's path"
-        )
-    )]
     pub(crate) fn new(signal: Signal, otlp: &Otlp) -> Self {
         let dialer = |protocol| Dialer {
             endpoint: otlp.endpoint.clone(),
@@ -109,6 +116,7 @@ impl Transport {
             carrier,
             compression: otlp.compression,
             timeout: otlp.timeout.min(MAX_TIMEOUT),
+            hint: Hint::new(signal, otlp.protocol, &otlp.endpoint),
         };
         transport.set_headers(otlp.headers.clone());
         transport
@@ -137,8 +145,8 @@ impl Transport {
         Instant::now() + self.timeout
     }
 
-    /// Sends an `Export…ServiceRequest`, and returns the `Export…ServiceResponse` of a collector that has accepted it: before `deadline`,
-    /// and before the end of one request's time.
+    /// Sends an `Export…ServiceRequest`, and returns what the `Export…ServiceResponse` of a collector that has accepted it says: before
+    /// `deadline`, and before the end of one request's time.
     ///
     /// On the heap, and not as an `async fn`, of which every crate in which a flush is polled would get copies.
     pub(crate) fn send(&self, request: Frames, deadline: Instant) -> Sending<'_> {
@@ -149,7 +157,7 @@ impl Transport {
         &self,
         mut request: Frames,
         deadline: Instant,
-    ) -> Result<Bytes, TransportError> {
+    ) -> Result<PartialSuccess, TransportError> {
         let deadline = deadline.min(self.patience());
         let is_compressed = self.compression == Compression::Gzip;
         if is_compressed {
@@ -157,11 +165,20 @@ impl Transport {
             let compressed = compressed.map_err(|_| SendError::Timeout)?;
             request = compressed.map_err(SendError::Compress)?;
         }
-        match &self.carrier {
-            Carrier::Http(client) => http::send(client, request, deadline).await,
+        let hint = self.hint;
+        let outcome = match &self.carrier {
+            Carrier::Http(client) => http::send(client, request, deadline, hint).await,
             #[cfg(feature = "grpc")]
-            Carrier::Grpc(client) => client.send(request, is_compressed, deadline).await,
-        }
+            Carrier::Grpc(client) => client.send(request, is_compressed, deadline, hint).await,
+        };
+        outcome.map_err(|error| match error {
+            TransportError::Send(error) if error.is_of_another_protocol() => WrongEndpoint {
+                answer: UnexpectedAnswer::Protocol(error),
+                hint,
+            }
+            .into(),
+            other => other,
+        })
     }
 }
 

@@ -5,12 +5,13 @@ mod renewal;
 use crate::breaker::{Breaker, Cost, Health, Permit, slow};
 use crate::config::Export;
 use crate::endpoint::Endpoint;
+use crate::export::PartialSuccess;
 use crate::http::{Frames, SendError};
 use crate::otlp_json::{self, Malformed};
 use crate::output::Output;
 use crate::signal::Signal;
 use crate::transport::{Transport, TransportError};
-use bytes::{Buf as _, Bytes};
+use bytes::Buf as _;
 use renewal::Renewal;
 use std::fmt;
 use std::io;
@@ -84,13 +85,13 @@ impl Uplink {
         }
     }
 
-    /// Sends an `Export…ServiceRequest`, and returns the answer of whoever has taken it: at `deadline` at the latest, and at once where the
-    /// collector is left alone.
+    /// Sends an `Export…ServiceRequest`, and returns the acknowledgement: at `deadline` at the latest, and at once where the collector is
+    /// left alone.
     pub(crate) async fn send(
         &self,
         request: Frames,
         deadline: Instant,
-    ) -> Result<Bytes, UplinkError> {
+    ) -> Result<PartialSuccess, UplinkError> {
         match self {
             Self::Collector(collector) => collector.send(request, deadline).await,
             Self::Console(console) => console.write(request),
@@ -116,13 +117,13 @@ pub(crate) struct Console {
 }
 
 impl Console {
-    fn write(&self, mut request: Frames) -> Result<Bytes, UplinkError> {
+    fn write(&self, mut request: Frames) -> Result<PartialSuccess, UplinkError> {
         let request = request.copy_to_bytes(request.remaining());
         let mut line = Vec::with_capacity(2 * request.len());
         otlp_json::request(&mut line, self.signal, &request)?;
         line.push(b'\n');
         self.output.write(|out| out.write_all(&line))?;
-        Ok(Bytes::new())
+        Ok(PartialSuccess::default())
     }
 }
 
@@ -139,7 +140,11 @@ pub(crate) struct Collector {
 impl Collector {
     /// A collector that could not take the request is asked a second time: at once, or when it wants to be asked again, if that is before
     /// the deadline.
-    async fn send(&self, request: Frames, deadline: Instant) -> Result<Bytes, UplinkError> {
+    async fn send(
+        &self,
+        request: Frames,
+        deadline: Instant,
+    ) -> Result<PartialSuccess, UplinkError> {
         let permit = self.breaker.ask(SystemTime::now());
         let permit = permit.ok_or(UplinkError::LeftAlone)?;
         let renewal = self.renewal.as_ref();
@@ -190,11 +195,11 @@ impl Collector {
 
 /// A request that was sent once.
 struct Attempt {
-    outcome: Result<Bytes, TransportError>,
+    outcome: Result<PartialSuccess, TransportError>,
     cost: Cost,
 }
 
-fn is_unauthorized(outcome: &Result<Bytes, TransportError>) -> bool {
+fn is_unauthorized(outcome: &Result<PartialSuccess, TransportError>) -> bool {
     matches!(outcome, Err(error) if error.is_unauthorized())
 }
 
@@ -205,12 +210,15 @@ fn pause_before_second(error: &TransportError) -> Option<Duration> {
         error if error.is_unauthorized() => None,
         TransportError::Unavailable { retry_after, .. } => Some(retry_after.unwrap_or_default()),
         TransportError::Send(SendError::Broken(_)) => Some(Duration::ZERO),
-        TransportError::Send(_) | TransportError::Refused(_) => None,
+        TransportError::Send(_)
+        | TransportError::Refused(_)
+        | TransportError::WrongEndpoint(_)
+        | TransportError::Unacknowledged { .. } => None,
     }
 }
 
 /// What the outcome of a request tells about the collector.
-fn health(outcome: &Result<Bytes, TransportError>) -> Health {
+fn health(outcome: &Result<PartialSuccess, TransportError>) -> Health {
     match outcome {
         Ok(_) | Err(TransportError::Refused(_)) => Health::Answered,
         Err(TransportError::Unavailable {

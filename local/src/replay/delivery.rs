@@ -37,6 +37,8 @@ pub(super) struct Delivery<'a> {
     ledger: &'a mut Ledger,
     waiting: Vec<Parcel>,
     bytes: usize,
+    /// The last warning of the collector that was logged.
+    warning: String,
 }
 
 impl<'a> Delivery<'a> {
@@ -46,6 +48,7 @@ impl<'a> Delivery<'a> {
             ledger,
             waiting: Vec::new(),
             bytes: 0,
+            warning: String::new(),
         }
     }
 
@@ -119,11 +122,25 @@ impl<'a> Delivery<'a> {
         let rejected = accepted.rejected.min(spans);
         report.left -= spans;
         report.sent += spans - rejected;
-        report.reject(rejected, accepted.message);
+        match rejected {
+            0 => self.warn(accepted.message),
+            _ => report.reject(rejected, accepted.message),
+        }
         // Those that were rejected must not be sent again either.
         self.ledger
             .enter(parcels.iter().map(|parcel| parcel.id.as_str()))?;
         Ok(Ok(()))
+    }
+
+    /// Logs a message about a request of which nothing was rejected, once: the next request gets the same.
+    fn warn(&mut self, message: String) {
+        if !message.is_empty() && message != self.warning {
+            tracing::warn!(
+                collector_message = message,
+                "the collector accepted the request with a warning"
+            );
+            self.warning = message;
+        }
     }
 }
 

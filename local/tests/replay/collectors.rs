@@ -114,6 +114,44 @@ async fn an_endpoint_that_is_none_of_a_collector_ends_it_at_once() {
 }
 
 #[tokio::test]
+async fn a_web_page_is_not_entered_in_the_ledger() {
+    let collector = Collector::start().await;
+    collector.always(Answer::WebPage);
+    let desk = Desk::new(two_lines());
+    let said = desk.replay(&collector, &["--json"]).await;
+    assert_eq!(collector.requests().len(), 1);
+    assert!(
+        said.err.contains("text/html; charset=utf-8"),
+        "{}",
+        said.err
+    );
+    assert_misdirected(&desk, &said, "200 OK").await;
+}
+
+#[tokio::test]
+async fn a_warning_of_the_collector_is_logged_once() {
+    let collector = Collector::start().await;
+    collector.always(Answer::Reject(0));
+    // Each fills a request.
+    let spans = ["a", "b"].map(|name| spilled(&[span(name, 3_000_000)]));
+    let desk = Desk::new(spans.concat().join("\n"));
+    let said = desk.replay(&collector, &[]).await;
+    assert_eq!((said.code, collector.requests().len()), (Some(0), 2));
+    assert_eq!(said.err.matches("over quota").count(), 1, "{}", said.err);
+}
+
+#[tokio::test]
+async fn a_redirect_is_reported_with_its_target() {
+    let collector = Collector::start().await;
+    let desk = Desk::new(two_lines());
+    let endpoint = format!("{}/moved", collector.endpoint);
+    let arguments = ["log", "--json", "--endpoint", &endpoint];
+    let said = desk.run(&arguments, &[], b"").await;
+    let location = "307 Temporary Redirect, a redirect to https://collector.example/v1/traces";
+    assert_misdirected(&desk, &said, location).await;
+}
+
+#[tokio::test]
 async fn an_endpoint_with_the_path_of_a_signal_is_told_with_the_path_that_comes_of_it() {
     let collector = Collector::start().await;
     let endpoint = format!("{}/v1/traces", collector.endpoint);
@@ -121,6 +159,11 @@ async fn an_endpoint_with_the_path_of_a_signal_is_told_with_the_path_that_comes_
     let arguments = ["log", "--json", "--endpoint", &endpoint];
     let said = desk.run(&arguments, &[], b"").await;
     assert_eq!(collector.requests().len(), 1);
+    assert!(
+        said.err.contains("a base URL without /v1/traces"),
+        "{}",
+        said.err
+    );
     assert_misdirected(&desk, &said, "/v1/traces/v1/traces").await;
 }
 

@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, HeaderName, StatusCode, header};
+use axum::response::Redirect;
 use axum::routing::post;
 use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTracePartialSuccess, ExportTraceServiceRequest, ExportTraceServiceResponse,
@@ -30,6 +31,8 @@ pub(crate) enum Answer {
     Reject(i64),
     /// With 400 where this span is in the request.
     RefuseWith(&'static str),
+    /// With status 200 and the body of a web page.
+    WebPage,
 }
 
 #[derive(Clone, Default)]
@@ -57,6 +60,7 @@ impl Collector {
         };
         let app = Router::new()
             .route("/v1/traces", post(receive))
+            .route("/moved/v1/traces", post(moved))
             .fallback(elsewhere)
             .layer(DefaultBodyLimit::max(4 * 1024 * 1024))
             .with_state(collector.clone());
@@ -97,11 +101,17 @@ async fn elsewhere(State(collector): State<Collector>, body: Bytes) -> StatusCod
     StatusCode::NOT_FOUND
 }
 
+async fn moved(State(collector): State<Collector>, body: Bytes) -> Redirect {
+    let mut shared = collector.shared.lock().unwrap();
+    shared.lengths.push(body.len());
+    Redirect::temporary("https://collector.example/v1/traces?key=SECRET")
+}
+
 async fn receive(
     State(collector): State<Collector>,
     headers: HeaderMap,
     body: Bytes,
-) -> (StatusCode, Vec<u8>) {
+) -> (StatusCode, [(HeaderName, &'static str); 1], Vec<u8>) {
     let mut shared = collector.shared.lock().unwrap();
     shared.lengths.push(body.len());
     shared.headers.push(headers);
@@ -112,26 +122,31 @@ async fn receive(
         .flat_map(|spans| spans.scope_spans);
     let spans: Vec<Span> = scopes.flat_map(|scope| scope.spans).collect();
     let answer = shared.script.pop_front().or(shared.always);
-    let mut rejected_spans = 0;
+    let mut rejected_spans = None;
     let status = match answer.unwrap_or(Answer::Status(200)) {
         Answer::Status(status) => status,
         Answer::RefuseWith(name) if spans.iter().any(|span| span.name == name) => 400,
         Answer::RefuseWith(_) => 200,
         Answer::Reject(spans) => {
-            rejected_spans = spans;
+            rejected_spans = Some(spans);
             200
+        }
+        Answer::WebPage => {
+            let content_type = [(header::CONTENT_TYPE, "text/html; charset=utf-8")];
+            return (StatusCode::OK, content_type, b"<!doctype html>".to_vec());
         }
     };
     if status == 200 {
         shared.accepted.extend(spans);
     }
-    let partial_success = (rejected_spans > 0).then(|| ExportTracePartialSuccess {
+    let partial_success = rejected_spans.map(|rejected_spans| ExportTracePartialSuccess {
         rejected_spans,
         error_message: "over quota".to_owned(),
     });
     let response = ExportTraceServiceResponse { partial_success };
     (
         StatusCode::from_u16(status).unwrap(),
+        [(header::CONTENT_TYPE, "application/x-protobuf")],
         response.encode_to_vec(),
     )
 }

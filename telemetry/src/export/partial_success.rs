@@ -1,5 +1,6 @@
 //! What a collector says of records that it did not take of a request it answered with success (OTLP specification, "Partial Success").
 
+use serde_json::Value;
 use std::borrow::Cow;
 
 /// Of a collector's message so much goes into the log: enough for a sentence and an identifier.
@@ -10,43 +11,73 @@ const PARTIAL_SUCCESS: u64 = 1 << 3 | LENGTH_DELIMITED;
 const REJECTED: u64 = 1 << 3 | VARINT;
 const ERROR_MESSAGE: u64 = 2 << 3 | LENGTH_DELIMITED;
 
+/// The names of the count in JSON, of which each signal has its own.
+const REJECTED_NAMES: [&str; 3] = ["rejectedSpans", "rejectedDataPoints", "rejectedLogRecords"];
+
 const VARINT: u64 = 0;
 const FIXED64: u64 = 1;
 const LENGTH_DELIMITED: u64 = 2;
 const FIXED32: u64 = 5;
 
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct PartialSuccess<'a> {
+/// The content of a partial success. Full success is 0 rejected records and an empty message.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct PartialSuccess {
     pub(crate) rejected: u64,
-    message: &'a [u8],
+    /// For people. Without rejected records, a warning (OTLP specification, "Partial Success").
+    pub(crate) message: String,
 }
 
-impl<'a> PartialSuccess<'a> {
-    /// `None` where none were rejected, or the body is not OTLP: the status has said that the request was accepted.
-    pub(crate) fn read(body: &'a [u8]) -> Option<Self> {
-        let mut partial = Self::default();
-        each_field(body, |tag, _, inner| match tag {
-            PARTIAL_SUCCESS => partial.read_inner(inner),
-            _ => Some(()),
-        })?;
-        (partial.rejected > 0).then_some(partial)
-    }
-
-    fn read_inner(&mut self, bytes: &'a [u8]) -> Option<()> {
-        each_field(bytes, |tag, number, text| {
-            match tag {
-                // An `int64`: what is below zero says nothing.
-                REJECTED => self.rejected = i64::try_from(number).unwrap_or(0) as u64,
-                ERROR_MESSAGE => self.message = text,
-                _ => {}
+impl PartialSuccess {
+    /// Reads an `Export…ServiceResponse` in protobuf: `None` if it is not one.
+    pub(crate) fn from_protobuf(body: &[u8]) -> Option<Self> {
+        let (mut rejected, mut message) = (0, &[][..]);
+        each_field(body, |tag, _, inner| {
+            if tag != PARTIAL_SUCCESS {
+                return Some(());
             }
-            Some(())
-        })
+            each_field(inner, |tag, number, text| {
+                match tag {
+                    // An `int64`: what is below zero says nothing.
+                    REJECTED => rejected = i64::try_from(number).unwrap_or(0),
+                    ERROR_MESSAGE => message = text,
+                    _ => {}
+                }
+                Some(())
+            })
+        })?;
+        let message = &message[..message.len().min(MAX_MESSAGE)];
+        Some(Self::new(rejected, String::from_utf8_lossy(message)))
     }
 
-    pub(crate) fn message(&self) -> Cow<'a, str> {
-        let length = self.message.len().min(MAX_MESSAGE);
-        String::from_utf8_lossy(&self.message[..length])
+    /// The same in OTLP/JSON, where a number may be a string, and names are in lower camel case (proto3 JSON mapping).
+    pub(crate) fn from_json(body: &[u8]) -> Option<Self> {
+        let Value::Object(response) = serde_json::from_slice(body).ok()? else {
+            return None;
+        };
+        let partial = match response.get("partialSuccess") {
+            None | Some(Value::Null) => return Some(Self::default()),
+            Some(Value::Object(partial)) => partial,
+            Some(_) => return None,
+        };
+        let rejected = REJECTED_NAMES.iter().find_map(|name| partial.get(*name));
+        let rejected = match rejected {
+            None | Some(Value::Null) => 0,
+            Some(Value::String(number)) => number.parse().ok()?,
+            Some(number) => number.as_i64()?,
+        };
+        let message = match partial.get("errorMessage") {
+            None | Some(Value::Null) => "",
+            Some(message) => message.as_str()?,
+        };
+        let message = &message[..message.floor_char_boundary(MAX_MESSAGE)];
+        Some(Self::new(rejected, message.into()))
+    }
+
+    fn new(rejected: i64, message: Cow<'_, str>) -> Self {
+        Self {
+            rejected: u64::try_from(rejected).unwrap_or(0),
+            message: message.into_owned(),
+        }
     }
 }
 
@@ -57,6 +88,10 @@ pub(crate) fn each_field<'a>(
 ) -> Option<()> {
     while !rest.is_empty() {
         let tag = varint(&mut rest)?;
+        // No field has the number 0, so that zeros are not protobuf.
+        if tag >> 3 == 0 {
+            return None;
+        }
         let (mut number, mut length) = (0, 0);
         match tag & 7 {
             VARINT => number = varint(&mut rest)?,
@@ -103,17 +138,38 @@ mod tests {
     }
 
     fn read(body: &[u8]) -> Option<(u64, String)> {
-        PartialSuccess::read(body).map(|partial| (partial.rejected, partial.message().into_owned()))
+        PartialSuccess::from_protobuf(body).map(|partial| (partial.rejected, partial.message))
+    }
+
+    fn read_json(body: &str) -> Option<(u64, String)> {
+        let partial = PartialSuccess::from_json(body.as_bytes());
+        partial.map(|partial| (partial.rejected, partial.message))
+    }
+
+    fn partial(rejected: u64, message: &str) -> Option<(u64, String)> {
+        Some((rejected, message.to_owned()))
     }
 
     #[test]
-    fn full_success_and_what_is_not_otlp_reject_nothing() {
+    fn full_success_says_nothing() {
+        for body in [&[][..], &[10, 0], &response(-1, "")] {
+            assert_eq!(read(body), partial(0, ""), "{body:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_protobuf_is_not_a_response() {
         let cut = &response(300, "quota")[..5];
-        for body in [&[][..], &[10, 0], b"{}", b"ok", cut] {
+        for body in [&b"{}"[..], b"ok", b"<!doctype html>", &[0, 0], cut] {
             assert_eq!(read(body), None, "{body:?}");
         }
-        assert_eq!(read(&response(0, "a warning")), None);
-        assert_eq!(read(&response(-1, "nonsense")), None);
+    }
+
+    #[test]
+    fn a_message_without_rejected_records_is_kept() {
+        let expected = partial(0, "a warning");
+        assert_eq!(read(&response(0, "a warning")), expected);
+        assert_eq!(read(&response(-1, "a warning")), expected);
     }
 
     #[test]
@@ -122,13 +178,48 @@ mod tests {
             0x1d, 1, 2, 3, 4, 0x21, 1, 2, 3, 4, 5, 6, 7, 8, 0x28, 0x80, 1,
         ];
         let body = [&unknown[..], &response(2, "quota"), &unknown].concat();
-        assert_eq!(read(&body), Some((2, "quota".to_owned())));
+        assert_eq!(read(&body), partial(2, "quota"));
     }
 
     #[test]
     fn a_long_message_is_cut() {
-        let (_, message) = read(&response(1, &"x".repeat(MAX_MESSAGE * 2))).unwrap();
+        let long = "ü".repeat(MAX_MESSAGE);
+        let (_, message) = read(&response(1, &long)).unwrap();
         assert_eq!(message.len(), MAX_MESSAGE);
+        let json = format!("{{\"partialSuccess\":{{\"errorMessage\":\"x{long}\"}}}}");
+        let (_, message) = read_json(&json).unwrap();
+        assert_eq!(message.len(), MAX_MESSAGE - 1);
+    }
+
+    #[test]
+    fn json_is_read_with_numbers_as_numbers_and_as_strings() {
+        for (body, expected) in [
+            ("{}", (0, "")),
+            (r#"{"partialSuccess":null}"#, (0, "")),
+            (r#"{"other":[1],"partialSuccess":{}}"#, (0, "")),
+            (r#"{"partialSuccess":{"rejectedSpans":"2"}}"#, (2, "")),
+            (
+                r#"{"partialSuccess":{"rejectedDataPoints":3,"errorMessage":"x"}}"#,
+                (3, "x"),
+            ),
+            (
+                r#"{"partialSuccess":{"rejectedLogRecords":"0","errorMessage":"x"}}"#,
+                (0, "x"),
+            ),
+        ] {
+            let (rejected, message) = expected;
+            assert_eq!(read_json(body), partial(rejected, message), "{body}");
+        }
+        for body in [
+            "",
+            "[]",
+            "null",
+            "{",
+            r#"{"partialSuccess":[]}"#,
+            r#"{"partialSuccess":{"rejectedSpans":"many"}}"#,
+        ] {
+            assert_eq!(read_json(body), None, "{body}");
+        }
     }
 
     proptest! {

@@ -1,7 +1,7 @@
 //! One connection, driven by whoever uses it.
 
 use super::dial::{Dialed, Dialer, Stream};
-use super::response::{self, Parsed};
+use super::response::{self, End, Parsed};
 use super::{Frames, SendError};
 use bytes::Buf as _;
 use std::fmt;
@@ -83,16 +83,17 @@ impl Exchange<'_> {
             }
         }
         loop {
-            let end = match ready!(self.poll_read(context)) {
-                Ok(0) => Some(io::ErrorKind::UnexpectedEof.into()),
+            let end: Option<(End, io::Error)> = match ready!(self.poll_read(context)) {
+                Ok(0) => Some((End::Closed, io::ErrorKind::UnexpectedEof.into())),
                 Ok(_) => None,
-                Err(error) => Some(error),
+                Err(error) => Some((End::Broken, error)),
             };
-            if let Some(mut parsed) = response::parse(self.received, end.is_some())? {
+            let is_over = end.as_ref().map(|(end, _)| *end);
+            if let Some(mut parsed) = response::parse(self.received, is_over)? {
                 parsed.is_reusable &= self.is_written;
                 return Poll::Ready(Ok(parsed));
             }
-            if let Some(error) = end {
+            if let Some((_, error)) = end {
                 return Poll::Ready(Err(self.broken(error)));
             }
         }

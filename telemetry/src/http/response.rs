@@ -10,15 +10,43 @@ use std::mem::MaybeUninit;
 pub(crate) const MAX_RESPONSE: usize = 256 * 1024;
 /// As many as servers commonly take themselves. With more, the status is all that is read of an answer.
 const MAX_HEADERS: usize = 64;
+/// Characters of a header's value that an error repeats: a URL of a usual length.
+const MAX_SHOWN: usize = 200;
 
-/// An answer. The peer has decided when it sends the status: whatever is wrong with the rest does not take that back.
+/// An answer. A refusal is decided by its status, whatever becomes of its body; a success may need the body, and says if it is incomplete.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Response {
     pub(crate) status: StatusCode,
-    /// Empty, if it could not be read to its end.
-    pub(crate) body: Bytes,
+    pub(crate) body: Result<Bytes, IncompleteBody>,
+    /// `Content-Type`, unless the body is empty: the usual answer costs no allocation.
+    pub(crate) content_type: Option<Box<str>>,
+    /// `Location` of a redirect.
+    pub(crate) location: Option<Box<str>>,
     /// Where the peer did not do what it was asked for, and says when it may.
     pub(crate) retry_after: Option<RetryAfter>,
+}
+
+/// The reason why a body could not be read to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum IncompleteBody {
+    #[error("timed out waiting for the end of the body")]
+    TimedOut,
+    #[error("the connection ended before the body did")]
+    Cut,
+    #[error("the body is longer than {MAX_RESPONSE} bytes")]
+    TooLong,
+    #[error("the length of the body is malformed")]
+    Malformed,
+}
+
+/// The reason why nothing more of an answer will arrive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// The peer closed the connection in order.
+    Closed,
+    /// The connection broke, or TLS ended without its `close_notify`: what has arrived may be a part (RFC 9112, section 9.8).
+    Broken,
+    TimedOut,
 }
 
 /// A complete answer, and what becomes of its connection.
@@ -37,31 +65,44 @@ enum Framing {
     Close,
 }
 
-struct Head {
+struct Head<'a> {
     status: StatusCode,
+    content_type: Option<&'a [u8]>,
+    location: Option<&'a [u8]>,
     retry_after: Option<RetryAfter>,
-    framing: Result<Framing, SendError>,
+    framing: Result<Framing, IncompleteBody>,
     keeps_open: bool,
     /// Bytes of the head, the empty line included.
     length: usize,
 }
 
-/// Reads the answer, if it is complete. `is_over` says that nothing more will arrive, or be waited for. What was read before is read again:
-/// answers are short, and usually arrive whole.
-pub(super) fn parse(received: &[u8], is_over: bool) -> Result<Option<Parsed>, SendError> {
+/// Reads the answer, if it is complete, or if `end` says that nothing more will arrive, or be waited for. What was read before is read
+/// again: answers are short, and usually arrive whole.
+pub(super) fn parse(received: &[u8], end: Option<End>) -> Result<Option<Parsed>, SendError> {
     let Some((head, rest)) = final_head(received)? else {
-        return within_limit(received);
+        return match is_too_long(received) {
+            true => Err(SendError::ResponseTooLong),
+            false => Ok(None),
+        };
     };
     let framing = head.framing;
-    let read = framing.and_then(|framing| read_body(framing, rest, is_over));
-    if !is_over && matches!(read, Ok(None)) {
-        return Ok(None);
-    }
-    let whole = read.ok().flatten();
-    let is_reusable = head.keeps_open && !is_over && matches!(whole, Some((_, [])));
+    let read = framing.and_then(|framing| read_body(framing, rest, end));
+    let whole = match (read, end) {
+        (Ok(Some(whole)), _) => Ok(whole),
+        (Ok(None), None) => return Ok(None),
+        (Ok(None), Some(End::TimedOut)) => Err(IncompleteBody::TimedOut),
+        (Ok(None), Some(End::Closed | End::Broken)) => Err(IncompleteBody::Cut),
+        (Err(incomplete), _) => Err(incomplete),
+    };
+    let is_reusable = head.keeps_open && end.is_none() && matches!(whole, Ok((_, [])));
+    let body = whole.map(|(body, _)| body);
+    let is_empty = matches!(&body, Ok(body) if body.is_empty());
+    let content_type = head.content_type.filter(|_| !is_empty);
     let response = Response {
         status: head.status,
-        body: whole.map_or_else(Bytes::new, |(body, _)| body),
+        body,
+        content_type: content_type.map(presentable),
+        location: head.location.map(|url| presentable(&without_secrets(url))),
         retry_after: head.retry_after,
     };
     Ok(Some(Parsed {
@@ -73,30 +114,58 @@ pub(super) fn parse(received: &[u8], is_over: bool) -> Result<Option<Parsed>, Se
 /// A body, and what follows it.
 type Body<'a> = (Bytes, &'a [u8]);
 
-fn read_body(framing: Framing, rest: &[u8], is_over: bool) -> Result<Option<Body<'_>>, SendError> {
+fn read_body(
+    framing: Framing,
+    rest: &[u8],
+    end: Option<End>,
+) -> Result<Option<Body<'_>>, IncompleteBody> {
     match framing {
-        Framing::Length(length) if length > MAX_RESPONSE => Err(SendError::ResponseTooLong),
+        Framing::Length(length) if length > MAX_RESPONSE => Err(IncompleteBody::TooLong),
         Framing::Length(length) => Ok(rest
             .split_at_checked(length)
             .map(|(body, left)| (Bytes::copy_from_slice(body), left))),
         Framing::Chunked => match dechunk(rest)? {
-            None => within_limit(rest),
+            None if is_too_long(rest) => Err(IncompleteBody::TooLong),
             whole => Ok(whole),
         },
-        Framing::Close if is_over => Ok(Some((Bytes::copy_from_slice(rest), &[]))),
-        Framing::Close => within_limit(rest),
+        Framing::Close if is_too_long(rest) => Err(IncompleteBody::TooLong),
+        Framing::Close if end == Some(End::Closed) => Ok(Some((Bytes::copy_from_slice(rest), &[]))),
+        Framing::Close => Ok(None),
     }
 }
 
-fn within_limit<T>(received: &[u8]) -> Result<Option<T>, SendError> {
-    match received.len() > MAX_RESPONSE {
-        true => Err(SendError::ResponseTooLong),
-        false => Ok(None),
-    }
+fn is_too_long(received: &[u8]) -> bool {
+    received.len() > MAX_RESPONSE
+}
+
+/// A header's value for an error, of which a log line is made: without control characters, and not longer than a line.
+fn presentable(value: &[u8]) -> Box<str> {
+    let text = String::from_utf8_lossy(value);
+    let characters = text.chars().filter(|character| !character.is_control());
+    let shown: String = characters.take(MAX_SHOWN).collect();
+    shown.into()
+}
+
+/// The parts of a URL that hold no key: those without user information, query and fragment.
+fn without_secrets(url: &[u8]) -> Vec<u8> {
+    const SCHEME_END: &[u8] = b"://";
+    let end = url.iter().position(|byte| matches!(byte, b'?' | b'#'));
+    let url = &url[..end.unwrap_or(url.len())];
+    let scheme = url
+        .windows(SCHEME_END.len())
+        .position(|bytes| bytes == SCHEME_END);
+    let Some(scheme) = scheme else {
+        return url.to_vec();
+    };
+    let (scheme, rest) = url.split_at(scheme + SCHEME_END.len());
+    let path = rest.iter().position(|byte| *byte == b'/');
+    let authority = &rest[..path.unwrap_or(rest.len())];
+    let user = authority.iter().rposition(|byte| *byte == b'@');
+    [scheme, &rest[user.map_or(0, |at| at + 1)..]].concat()
 }
 
 /// The head of the answer itself, and what follows it: informational answers (`100 Continue`) come before it.
-fn final_head(mut received: &[u8]) -> Result<Option<(Head, &[u8])>, SendError> {
+fn final_head(mut received: &[u8]) -> Result<Option<(Head<'_>, &[u8])>, SendError> {
     while let Some(head) = parse_head(received)? {
         received = &received[head.length..];
         if !head.status.is_informational() {
@@ -106,7 +175,7 @@ fn final_head(mut received: &[u8]) -> Result<Option<(Head, &[u8])>, SendError> {
     Ok(None)
 }
 
-fn parse_head(received: &[u8]) -> Result<Option<Head>, SendError> {
+fn parse_head(received: &[u8]) -> Result<Option<Head<'_>>, SendError> {
     let mut headers = [const { MaybeUninit::uninit() }; MAX_HEADERS];
     let mut response = httparse::Response::new(&mut []);
     let parsed = httparse::ParserConfig::default().parse_response_with_uninit_headers(
@@ -117,7 +186,7 @@ fn parse_head(received: &[u8]) -> Result<Option<Head>, SendError> {
     let (length, framed) = match parsed {
         Ok(httparse::Status::Complete(length)) => (length, Ok(())),
         Ok(httparse::Status::Partial) => return Ok(None),
-        Err(error @ httparse::Error::TooManyHeaders) => (received.len(), Err(error)),
+        Err(httparse::Error::TooManyHeaders) => (received.len(), Err(IncompleteBody::Malformed)),
         Err(error) => return Err(SendError::Malformed(error)),
     };
     let malformed = SendError::Malformed(httparse::Error::Status);
@@ -126,11 +195,12 @@ fn parse_head(received: &[u8]) -> Result<Option<Head>, SendError> {
         .and_then(|code| StatusCode::from_u16(code).ok());
     let status = status.ok_or(malformed)?;
     let closes = values(&response, &header::CONNECTION).any(|value| has_token(value, b"close"));
-    let framing = framed
-        .map_err(SendError::Malformed)
-        .and_then(|()| framing(&response, status));
+    let framing = framed.and_then(|()| framing(&response, status));
+    let location = values(&response, &header::LOCATION).next();
     Ok(Some(Head {
         status,
+        content_type: values(&response, &header::CONTENT_TYPE).next(),
+        location: location.filter(|_| status.is_redirection()),
         retry_after: retry_after(&response, status),
         keeps_open: response.version == Some(1) && !closes,
         framing,
@@ -150,7 +220,7 @@ fn retry_after(response: &httparse::Response<'_, '_>, status: StatusCode) -> Opt
 fn framing(
     response: &httparse::Response<'_, '_>,
     status: StatusCode,
-) -> Result<Framing, SendError> {
+) -> Result<Framing, IncompleteBody> {
     let has_no_body = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
     if has_no_body || status.is_informational() {
         return Ok(Framing::Length(0));
@@ -174,14 +244,14 @@ fn framing(
     let number = number.and_then(|text| text.parse().ok());
     match number.filter(|_| lengths.all(|other| other == length)) {
         Some(number) => Ok(Framing::Length(number)),
-        None => Err(SendError::Malformed(httparse::Error::HeaderValue)),
+        None => Err(IncompleteBody::Malformed),
     }
 }
 
-fn values<'a>(
-    response: &'a httparse::Response<'_, '_>,
+fn values<'a, 'received>(
+    response: &'a httparse::Response<'_, 'received>,
     name: &'a header::HeaderName,
-) -> impl Iterator<Item = &'a [u8]> {
+) -> impl Iterator<Item = &'received [u8]> {
     let headers = response.headers.iter();
     headers
         .filter(|header| header.name.eq_ignore_ascii_case(name.as_str()))
@@ -194,12 +264,11 @@ fn has_token(value: &[u8], token: &[u8]) -> bool {
 }
 
 /// Puts a body's chunks together.
-fn dechunk(mut rest: &[u8]) -> Result<Option<Body<'_>>, SendError> {
+fn dechunk(mut rest: &[u8]) -> Result<Option<Body<'_>>, IncompleteBody> {
     const END_OF_LINE: &[u8] = b"\r\n";
-    let malformed = || SendError::Malformed(httparse::Error::NewLine);
     let mut body = Vec::new();
     loop {
-        let size = httparse::parse_chunk_size(rest).map_err(|_| malformed())?;
+        let size = httparse::parse_chunk_size(rest).map_err(|_| IncompleteBody::Malformed)?;
         let httparse::Status::Complete((start, size)) = size else {
             return Ok(None);
         };
@@ -207,9 +276,9 @@ fn dechunk(mut rest: &[u8]) -> Result<Option<Body<'_>>, SendError> {
         if size == 0 {
             return Ok(behind_trailers(rest)?.map(|left| (body.into(), left)));
         }
-        let size = usize::try_from(size).map_err(|_| SendError::ResponseTooLong)?;
+        let size = usize::try_from(size).map_err(|_| IncompleteBody::TooLong)?;
         if body.len().saturating_add(size) > MAX_RESPONSE {
-            return Err(SendError::ResponseTooLong);
+            return Err(IncompleteBody::TooLong);
         }
         let Some((data, behind)) = rest.split_at_checked(size) else {
             return Ok(None);
@@ -218,13 +287,16 @@ fn dechunk(mut rest: &[u8]) -> Result<Option<Body<'_>>, SendError> {
         if behind.len() < END_OF_LINE.len() {
             return Ok(None);
         }
-        rest = behind.strip_prefix(END_OF_LINE).ok_or_else(malformed)?;
+        rest = behind
+            .strip_prefix(END_OF_LINE)
+            .ok_or(IncompleteBody::Malformed)?;
     }
 }
 
-fn behind_trailers(rest: &[u8]) -> Result<Option<&[u8]>, SendError> {
+fn behind_trailers(rest: &[u8]) -> Result<Option<&[u8]>, IncompleteBody> {
     let mut trailers = [httparse::EMPTY_HEADER; MAX_HEADERS];
-    match httparse::parse_headers(rest, &mut trailers).map_err(SendError::Malformed)? {
+    let parsed = httparse::parse_headers(rest, &mut trailers);
+    match parsed.map_err(|_| IncompleteBody::Malformed)? {
         httparse::Status::Complete((length, _)) => Ok(Some(&rest[length..])),
         httparse::Status::Partial => Ok(None),
     }

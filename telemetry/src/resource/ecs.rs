@@ -90,7 +90,7 @@ async fn get<T: DeserializeOwned>(
     if !response.status.is_success() {
         return None;
     }
-    serde_json::from_slice(&response.body).ok()
+    serde_json::from_slice(&response.body.ok()?).ok()
 }
 
 fn container_attributes(attributes: &mut Vec<KeyValue>, container: Container) {

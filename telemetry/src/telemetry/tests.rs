@@ -8,6 +8,7 @@ use opentelemetry_semantic_conventions::attribute::SERVICE_NAME;
 use std::collections::HashMap;
 use tokio::time::Instant;
 
+mod answers;
 mod console;
 mod endings;
 mod failures;

@@ -13,6 +13,7 @@ mod status;
 pub(crate) use status::GrpcStatus;
 
 use super::Sending;
+use super::wrong_endpoint::Hint;
 use crate::http::{Dialed, Dialer, Frames, SendError};
 use crate::signal::Signal;
 use ::http::uri::Scheme;
@@ -121,6 +122,7 @@ impl Client {
         message: Frames,
         is_compressed: bool,
         deadline: Instant,
+        hint: Hint,
     ) -> Sending<'_> {
         let headers = self.headers.lock().unwrap_or_else(PoisonError::into_inner);
         let call = Call {
@@ -130,7 +132,7 @@ impl Client {
         };
         Box::pin(async move {
             match timeout_at(deadline, self.answer(&call)).await {
-                Ok(answer) => answer?.accepted(&call.headers),
+                Ok(answer) => answer?.accepted(&call.headers, hint),
                 Err(_) => {
                     // Where packets vanish without a word, every further call would wait for its deadline too.
                     *self.kept() = None;

@@ -2,9 +2,10 @@
 
 use super::TransportError;
 use super::status::{self, Verdict};
+use super::wrong_endpoint::{Hint, UnexpectedAnswer, WrongEndpoint};
+use crate::export::PartialSuccess;
 use crate::http::{Client, Frames, Response};
 use ::http::{HeaderName, HeaderValue, Method, header};
-use bytes::Bytes;
 use std::time::SystemTime;
 use tokio::time::Instant;
 
@@ -27,19 +28,84 @@ pub(super) async fn send(
     client: &Client,
     request: Frames,
     deadline: Instant,
-) -> Result<Bytes, TransportError> {
+    hint: Hint,
+) -> Result<PartialSuccess, TransportError> {
     let answer = client.send(Method::POST, &[], request, deadline);
-    accepted(answer.await?)
+    accepted(answer.await?, hint)
 }
 
-fn accepted(response: Response) -> Result<Bytes, TransportError> {
+fn accepted(response: Response, hint: Hint) -> Result<PartialSuccess, TransportError> {
     match status::verdict(response.status) {
-        Verdict::Accepted => Ok(response.body),
+        Verdict::Accepted => acknowledged(response, hint),
+        Verdict::WrongEndpoint => {
+            let status = response.status;
+            let answer = match status.is_redirection() {
+                true => UnexpectedAnswer::Redirect {
+                    status,
+                    location: response.location,
+                },
+                false => UnexpectedAnswer::Status(status.into()),
+            };
+            Err(WrongEndpoint { answer, hint }.into())
+        }
         Verdict::Passing => {
             let after = response.retry_after;
             let after = after.map(|after| after.left(SystemTime::now()));
             Err(TransportError::unavailable(response.status.into(), after))
         }
         Verdict::Final => Err(TransportError::Refused(response.status.into())),
+    }
+}
+
+/// Reads the `Export…ServiceResponse`, without which status 200 says nothing: web pages, login forms and captive portals have it too (OTLP
+/// specification, "OTLP/HTTP Response": the body must be such a message, in the content type of the request).
+fn acknowledged(response: Response, hint: Hint) -> Result<PartialSuccess, TransportError> {
+    let status = response.status;
+    let body = response
+        .body
+        .map_err(|reason| TransportError::Unacknowledged { status, reason })?;
+    // In protobuf, the message that says nothing is empty, whatever its content type.
+    if body.is_empty() {
+        return Ok(PartialSuccess::default());
+    }
+    let content_type = response.content_type;
+    let read = match Encoding::of(content_type.as_deref()) {
+        Some(Encoding::Protobuf) => PartialSuccess::from_protobuf(&body),
+        Some(Encoding::Json) => PartialSuccess::from_json(&body),
+        None => None,
+    };
+    read.ok_or_else(|| {
+        let answer = UnexpectedAnswer::NotOtlp {
+            status,
+            content_type,
+        };
+        WrongEndpoint { answer, hint }.into()
+    })
+}
+
+/// How a message of OTLP is written.
+enum Encoding {
+    Protobuf,
+    Json,
+}
+
+impl Encoding {
+    /// The encoding by a `Content-Type`, whose parameters do not matter. A missing type, and the one of arbitrary bytes, leave it to the body
+    /// itself: text does not read as protobuf.
+    fn of(content_type: Option<&str>) -> Option<Self> {
+        const PROTOBUF: [&str; 3] = [
+            "application/x-protobuf",
+            "application/protobuf",
+            "application/octet-stream",
+        ];
+        let Some(content_type) = content_type else {
+            return Some(Self::Protobuf);
+        };
+        let media_type = content_type.split(';').next().unwrap_or_default().trim();
+        let is = |name: &str| media_type.eq_ignore_ascii_case(name);
+        if is("application/json") {
+            return Some(Self::Json);
+        }
+        PROTOBUF.into_iter().any(is).then_some(Self::Protobuf)
     }
 }

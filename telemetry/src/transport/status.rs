@@ -15,8 +15,11 @@ pub(crate) enum Status {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
     Accepted,
+    /// Nothing there takes OTLP of this kind, whatever is in the request.
+    WrongEndpoint,
     /// The same request may succeed later.
     Passing,
+    /// This request will never be taken, but perhaps others.
     Final,
 }
 
@@ -29,21 +32,6 @@ impl Status {
             Self::Grpc(status) => status.code.is_unauthorized(),
         }
     }
-
-    /// The request went where nobody takes OTLP of its kind, whatever is in it.
-    #[cfg(feature = "replay")]
-    pub(crate) fn is_misdirected(&self) -> bool {
-        match self {
-            Self::Http(status) => matches!(
-                *status,
-                StatusCode::NOT_FOUND
-                    | StatusCode::METHOD_NOT_ALLOWED
-                    | StatusCode::UNSUPPORTED_MEDIA_TYPE
-            ),
-            #[cfg(feature = "grpc")]
-            Self::Grpc(status) => status.code.is_unimplemented(),
-        }
-    }
 }
 
 /// By the codes that the OTLP specification calls retryable ("OTLP/HTTP Response"), and those of a key that is being renewed.
@@ -51,6 +39,15 @@ pub(super) fn verdict(status: StatusCode) -> Verdict {
     match status {
         _ if status.is_success() => Verdict::Accepted,
         _ if is_unauthorized(status) => Verdict::Passing,
+        _ if status.is_redirection() => Verdict::WrongEndpoint,
+        StatusCode::NOT_FOUND
+        | StatusCode::METHOD_NOT_ALLOWED
+        | StatusCode::GONE
+        | StatusCode::UNSUPPORTED_MEDIA_TYPE
+        | StatusCode::MISDIRECTED_REQUEST
+        | StatusCode::UPGRADE_REQUIRED
+        | StatusCode::NOT_IMPLEMENTED
+        | StatusCode::HTTP_VERSION_NOT_SUPPORTED => Verdict::WrongEndpoint,
         StatusCode::TOO_MANY_REQUESTS
         | StatusCode::BAD_GATEWAY
         | StatusCode::SERVICE_UNAVAILABLE

@@ -3,7 +3,7 @@
 use super::*;
 use crate::endpoint::{DefaultScheme, Endpoint};
 use crate::http::SendError;
-use bytes::Buf as _;
+use bytes::{Buf as _, Bytes};
 use flate2::read::GzDecoder;
 use std::io::Read as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -70,7 +70,10 @@ async fn exchange(
     change: impl FnOnce(&mut Otlp),
     requests: Vec<Frames>,
     answer: &str,
-) -> (Vec<(String, Vec<u8>)>, Vec<Result<Bytes, TransportError>>) {
+) -> (
+    Vec<(String, Vec<u8>)>,
+    Vec<Result<PartialSuccess, TransportError>>,
+) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/v1/traces", listener.local_addr().unwrap());
     let mut otlp = otlp(&url, Protocol::HttpProtobuf);
@@ -111,7 +114,7 @@ async fn over_http_the_headers_are_otlps_and_those_that_are_configured_or_renewe
         let mistaken = HeaderValue::from_static("text/plain");
         otlp.headers.insert(header::CONTENT_TYPE, mistaken);
     };
-    let answer = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+    let answer = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n\x0a\0";
     let requests = vec![request(&[b"one"]), request(&[b"two"])];
     let (seen, outcomes) = exchange(change, requests, answer).await;
     let head = |index: usize| {
@@ -136,7 +139,7 @@ async fn over_http_the_headers_are_otlps_and_those_that_are_configured_or_renewe
         assert_eq!(head(index), expected);
     }
     for outcome in outcomes {
-        assert_eq!(outcome.unwrap(), "ok");
+        assert_eq!(outcome.unwrap(), PartialSuccess::default());
     }
 }
 
@@ -186,7 +189,8 @@ async fn fate(answer: &str) -> (&'static str, Option<u64>, bool) {
                     is_unauthorized,
                 ),
                 TransportError::Refused(_) => ("final", None, is_unauthorized),
-                TransportError::Send(error) => panic!("{answer:?}: {error}"),
+                TransportError::WrongEndpoint(_) => ("wrong endpoint", None, is_unauthorized),
+                other => panic!("{answer:?}: {other}"),
             }
         }
     }
@@ -220,7 +224,12 @@ async fn a_status_says_whether_and_when_the_same_request_may_succeed() {
         ("400 X", "retry-after: 9\r\n", ("final", None, false)),
         ("413 X", "", ("final", None, false)),
         ("500 X", "", ("final", None, false)),
-        ("302 X", "", ("final", None, false)),
+        ("302 X", "", ("wrong endpoint", None, false)),
+        ("304 X", "", ("wrong endpoint", None, false)),
+        ("404 X", "", ("wrong endpoint", None, false)),
+        ("405 X", "", ("wrong endpoint", None, false)),
+        ("415 X", "", ("wrong endpoint", None, false)),
+        ("501 X", "", ("wrong endpoint", None, false)),
     ] {
         let answer = format!("HTTP/1.1 {status}\r\n{more}content-length: 0\r\n\r\n");
         assert_eq!(fate(&answer).await, expected, "{answer}");

@@ -4,14 +4,16 @@ use super::*;
 use proptest::prelude::*;
 
 fn parsed(received: &str) -> Result<Option<Parsed>, SendError> {
-    parse(received.as_bytes(), false)
+    parse(received.as_bytes(), None)
 }
 
 fn answer(status: u16, body: &'static str, is_reusable: bool) -> Parsed {
     Parsed {
         response: Response {
             status: StatusCode::from_u16(status).unwrap(),
-            body: Bytes::from_static(body.as_bytes()),
+            body: Ok(Bytes::from_static(body.as_bytes())),
+            content_type: None,
+            location: None,
             retry_after: None,
         },
         is_reusable,
@@ -88,7 +90,7 @@ fn an_answer_is_complete_at_its_last_byte_and_not_before() {
 fn without_a_length_the_body_ends_with_the_connection() {
     let received = "HTTP/1.1 200 OK\r\n\r\nhi";
     assert_eq!(parsed(received).unwrap(), None);
-    let closed = parse(received.as_bytes(), true).unwrap();
+    let closed = parse(received.as_bytes(), Some(End::Closed)).unwrap();
     assert_eq!(closed, Some(answer(200, "hi", false)));
 }
 
@@ -109,37 +111,96 @@ fn what_is_not_http_is_refused() {
     }
 }
 
-/// Of each of these the status is left, and its connection is not used again.
+/// An answer whose body could not be read. Its connection is not used again.
+fn incomplete(status: u16, reason: IncompleteBody) -> Option<Parsed> {
+    let mut parsed = answer(status, "", false);
+    parsed.response.body = Err(reason);
+    Some(parsed)
+}
+
 #[test]
-fn an_answer_whose_body_cannot_be_read_is_its_status() {
+fn a_body_that_cannot_be_read_is_an_error_beside_the_status() {
+    use IncompleteBody::{Malformed, TooLong};
     let filler = "x".repeat(MAX_RESPONSE + 1);
     let length = MAX_RESPONSE + 1;
     let headers = "x: y\r\n".repeat(MAX_HEADERS + 1);
-    for rest in [
-        "content-length: -1\r\n\r\n",
-        "content-length: +1\r\n\r\nx",
-        "content-length: 1\r\ncontent-length: 2\r\n\r\nx",
-        &format!("content-length: {length}\r\n\r\n"),
-        &format!("\r\n{filler}"),
-        &format!("{headers}content-length: 0\r\n\r\n"),
-        "transfer-encoding: chunked\r\n\r\nx\r\n",
-        "transfer-encoding: chunked\r\n\r\n1\r\nxy\r\n",
-        "transfer-encoding: chunked\r\n\r\nffffffffffffffff\r\n",
-        &format!("transfer-encoding: chunked\r\n\r\n{length:x}\r\n"),
-        &format!("transfer-encoding: chunked\r\n\r\n0\r\n{headers}"),
+    for (rest, reason) in [
+        ("content-length: -1\r\n\r\n", Malformed),
+        ("content-length: +1\r\n\r\nx", Malformed),
+        ("content-length: 1\r\ncontent-length: 2\r\n\r\nx", Malformed),
+        (&format!("content-length: {length}\r\n\r\n"), TooLong),
+        (&format!("\r\n{filler}"), TooLong),
+        (&format!("{headers}content-length: 0\r\n\r\n"), Malformed),
+        ("transfer-encoding: chunked\r\n\r\nx\r\n", Malformed),
+        ("transfer-encoding: chunked\r\n\r\n1\r\nxy\r\n", Malformed),
+        (
+            "transfer-encoding: chunked\r\n\r\nffffffffffffffff\r\n",
+            TooLong,
+        ),
+        (
+            &format!("transfer-encoding: chunked\r\n\r\n{length:x}\r\n"),
+            TooLong,
+        ),
+        (
+            &format!("transfer-encoding: chunked\r\n\r\n0\r\n{headers}"),
+            Malformed,
+        ),
     ] {
         let received = format!("HTTP/1.1 200 OK\r\n{rest}");
-        let expected = Some(answer(200, "", false));
+        let expected = incomplete(200, reason);
         assert_eq!(parsed(&received).unwrap(), expected, "{rest:.99}");
     }
 }
 
 #[test]
-fn an_answer_that_ends_in_its_body_is_its_status_and_one_that_ends_before_it_is_none() {
-    let cut = parse(b"HTTP/1.1 503 X\r\ncontent-length: 2\r\n\r\nx", true);
-    assert_eq!(cut.unwrap(), Some(answer(503, "", false)));
-    let cut = parse(b"HTTP/1.1 503 X\r\ncontent-length: 2\r\n", true);
-    assert_eq!(cut.unwrap(), None);
+fn an_answer_that_ends_in_its_body_is_incomplete_and_one_that_ends_before_it_is_none() {
+    for (end, reason) in [
+        (End::Closed, IncompleteBody::Cut),
+        (End::Broken, IncompleteBody::Cut),
+        (End::TimedOut, IncompleteBody::TimedOut),
+    ] {
+        let cut = parse(b"HTTP/1.1 503 X\r\ncontent-length: 2\r\n\r\nx", Some(end));
+        assert_eq!(cut.unwrap(), incomplete(503, reason));
+        let cut = parse(b"HTTP/1.1 503 X\r\ncontent-length: 2\r\n", Some(end));
+        assert_eq!(cut.unwrap(), None);
+    }
+}
+
+#[test]
+fn a_body_without_a_length_is_whole_only_where_the_connection_is_closed_in_order() {
+    for (end, reason) in [
+        (End::Broken, IncompleteBody::Cut),
+        (End::TimedOut, IncompleteBody::TimedOut),
+    ] {
+        let open = parse(b"HTTP/1.1 200 OK\r\n\r\nhi", Some(end)).unwrap();
+        assert_eq!(open, incomplete(200, reason));
+    }
+}
+
+#[test]
+fn the_content_type_is_kept_beside_a_body_and_the_location_of_a_redirect_without_keys() {
+    let found = |received: &str| {
+        let response = parsed(received).unwrap().unwrap().response;
+        (response.content_type, response.location)
+    };
+    let with_body =
+        "HTTP/1.1 200 OK\r\ncontent-length: 1\r\nContent-Type: text/a; b\r\nlocation: /x\r\n\r\nx";
+    assert_eq!(found(with_body), (Some("text/a; b".into()), None));
+    let empty = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\ncontent-type: text/a\r\n\r\n";
+    assert_eq!(found(empty), (None, None));
+    for (location, expected) in [
+        ("/login?next=%2Fv1#top", "/login"),
+        ("/@me/login", "/@me/login"),
+        (
+            "https://user:key@a.example:1/@b?c",
+            "https://a.example:1/@b",
+        ),
+        ("https://key@a.example", "https://a.example"),
+    ] {
+        let redirect =
+            format!("HTTP/1.1 302 X\r\nlocation: {location}\r\ncontent-length: 0\r\n\r\n");
+        assert_eq!(found(&redirect), (None, Some(expected.into())));
+    }
 }
 
 #[test]
@@ -158,15 +219,16 @@ proptest! {
         }
         received += "0\r\n\r\n";
         let parsed = parsed(&received).unwrap().unwrap();
-        prop_assert_eq!(parsed.response.body, chunks.concat());
+        prop_assert_eq!(parsed.response.body.unwrap(), chunks.concat());
         prop_assert!(parsed.is_reusable);
     }
 
     #[test]
     fn no_bytes_make_it_panic(received in proptest::collection::vec(any::<u8>(), 0..200), is_closed: bool) {
-        let _ = parse(&received, is_closed);
+        let end = is_closed.then_some(End::Closed);
+        let _ = parse(&received, end);
         let mut with_head = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n".to_vec();
         with_head.extend(received);
-        let _ = parse(&with_head, is_closed);
+        let _ = parse(&with_head, end);
     }
 }

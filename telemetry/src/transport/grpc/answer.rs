@@ -2,8 +2,10 @@
 
 use super::message;
 use super::status::End;
+use crate::export::PartialSuccess;
 use crate::http::{MAX_RESPONSE, SendError};
 use crate::transport::status::Verdict;
+use crate::transport::wrong_endpoint::{Hint, UnexpectedAnswer, WrongEndpoint};
 use crate::transport::{Status, TransportError};
 use ::http::{HeaderMap, Response, StatusCode};
 use bytes::{Bytes, BytesMut};
@@ -44,10 +46,24 @@ impl Answer {
     }
 
     /// The message of a server that has accepted the call. `sent` are the call's headers.
-    pub(super) fn accepted(self, sent: &HeaderMap) -> Result<Bytes, TransportError> {
+    ///
+    /// Unlike a status of HTTP, one of gRPC comes behind the message, and from nothing but a gRPC server: it is the acknowledgement, and a
+    /// message that cannot be read says nothing more.
+    pub(super) fn accepted(
+        self,
+        sent: &HeaderMap,
+        hint: Hint,
+    ) -> Result<PartialSuccess, TransportError> {
         let end = self.end(sent)?;
         match end.verdict() {
-            Verdict::Accepted => Ok(message::unwrapped(self.body)),
+            Verdict::Accepted => {
+                let message = message::unwrapped(self.body);
+                Ok(PartialSuccess::from_protobuf(&message).unwrap_or_default())
+            }
+            Verdict::WrongEndpoint => {
+                let answer = UnexpectedAnswer::Status(Status::Grpc(end.status));
+                Err(WrongEndpoint { answer, hint }.into())
+            }
             Verdict::Passing => {
                 let status = Status::Grpc(end.status);
                 Err(TransportError::unavailable(status, end.retry_after))

@@ -1,7 +1,7 @@
 //! How a gRPC call ended ("gRPC over HTTP2", "Responses").
 
 use super::retry_info;
-use crate::transport::status::Verdict;
+use crate::transport::status::{self, Verdict};
 use ::http::{HeaderMap, HeaderValue, StatusCode};
 use percent_encoding::percent_decode;
 use std::fmt;
@@ -53,11 +53,6 @@ impl Code {
     const UNAVAILABLE: Self = Self(14);
     const DATA_LOSS: Self = Self(15);
     const UNAUTHENTICATED: Self = Self(16);
-
-    #[cfg(feature = "replay")]
-    pub(crate) fn is_unimplemented(self) -> bool {
-        self == Self::UNIMPLEMENTED
-    }
 
     pub(crate) fn is_unauthorized(self) -> bool {
         matches!(self, Self::UNAUTHENTICATED | Self::PERMISSION_DENIED)
@@ -111,6 +106,8 @@ impl fmt::Display for GrpcStatus {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct End {
     pub(super) status: GrpcStatus,
+    /// The status of HTTP, where there is none of gRPC.
+    http: Option<StatusCode>,
     pub(super) retry_after: Option<Duration>,
 }
 
@@ -128,6 +125,7 @@ impl End {
                 code,
                 message: message.map_or_else(String::new, |message| presentable(message, sent)),
             },
+            http: None,
             retry_after: details.and_then(retry_info::delay),
         })
     }
@@ -139,14 +137,19 @@ impl End {
                 code: Code::of_http(status),
                 message: format!("HTTP {status}"),
             },
+            http: Some(status),
             retry_after: None,
         }
     }
 
     /// By the codes that the OTLP specification calls retryable ("OTLP/gRPC Response"), and those of a key that is being renewed.
     pub(super) fn verdict(&self) -> Verdict {
+        let by_http = self.http.map(status::verdict);
         match self.status.code {
+            _ if by_http == Some(Verdict::WrongEndpoint) => Verdict::WrongEndpoint,
             Code::OK => Verdict::Accepted,
+            // The server has no such service.
+            Code::UNIMPLEMENTED => Verdict::WrongEndpoint,
             Code::CANCELLED
             | Code::DEADLINE_EXCEEDED
             | Code::ABORTED

@@ -2,11 +2,11 @@
 
 use super::*;
 use crate::config::{Compression, Protocol};
+use crate::export::PartialSuccess;
 use crate::transport::tests::calls::{Reply, Server};
 use crate::transport::tests::{LONG, key, otlp, request, soon};
 use crate::transport::{Carrier, Transport, TransportError};
 use ::http::HeaderName;
-use bytes::Bytes;
 use flate2::read::GzDecoder;
 use std::io::Read as _;
 use std::sync::Arc;
@@ -17,21 +17,24 @@ use tokio::time::timeout;
 /// Long enough for an answer on loopback to arrive.
 const A_MOMENT: Duration = Duration::from_millis(500);
 
+/// A response with a message and without rejected records.
+const WARNING: &[u8] = b"\x0a\x08\x12\x06answer";
+
 fn transport(server: &Server) -> Transport {
     let url = format!("http://{}", server.address);
     Transport::new(Signal::Metrics, &otlp(&url, Protocol::Grpc))
 }
 
-async fn send(transport: &Transport) -> Result<Bytes, TransportError> {
+async fn send(transport: &Transport) -> Result<PartialSuccess, TransportError> {
     transport.send(request(&[b"x"]), soon()).await
 }
 
 #[tokio::test]
 async fn a_call_is_one_message_with_a_prefix_to_the_signals_service() {
-    let server = Server::start(&[Reply::Message(b"answer")]).await;
+    let server = Server::start(&[Reply::Message(WARNING)]).await;
     let transport = transport(&server);
     let answer = transport.send(request(&[b"one ", b"two"]), soon()).await;
-    assert_eq!(answer.unwrap(), "answer");
+    assert_eq!(answer.unwrap().message, "answer");
     let seen = server.shared().seen.remove(0);
     assert_eq!(
         seen.path,
@@ -146,11 +149,15 @@ fn a_connection_that_died_while_the_process_stood_still_is_replaced_at_once() {
 #[tokio::test]
 async fn a_call_that_breaks_on_a_kept_connection_is_made_again_once() {
     for reply in [Reply::Reset, Reply::Cut] {
-        let twice = [Reply::Message(b""), reply.clone(), Reply::Message(b"again")];
+        let twice = [Reply::Message(b""), reply.clone(), Reply::Message(WARNING)];
         let server = Server::start(&twice).await;
         let transport = transport(&server);
         send(&transport).await.unwrap();
-        assert_eq!(send(&transport).await.unwrap(), "again", "{reply:?}");
+        assert_eq!(
+            send(&transport).await.unwrap().message,
+            "answer",
+            "{reply:?}"
+        );
         assert_eq!(server.shared().connections, 2);
 
         let always = [Reply::Message(b""), reply.clone(), reply.clone()];

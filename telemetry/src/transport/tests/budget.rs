@@ -38,7 +38,7 @@ enum Peer {
 }
 
 /// What becomes of the request, in a word.
-fn fate(outcome: Result<Bytes, TransportError>) -> String {
+fn fate(outcome: Result<PartialSuccess, TransportError>) -> String {
     match outcome {
         Ok(_) => "accepted".to_owned(),
         Err(TransportError::Refused(status)) => format!("refused with {status}"),
@@ -54,9 +54,10 @@ fn fate(outcome: Result<Bytes, TransportError>) -> String {
             SendError::Connect(_) => "not connected".to_owned(),
             SendError::Tls(_) => "no TLS".to_owned(),
             SendError::Broken(_) => "broken".to_owned(),
-            SendError::Malformed(_) => "malformed".to_owned(),
             other => other.to_string(),
         },
+        Err(TransportError::WrongEndpoint(wrong)) => wrong.answer.to_string(),
+        Err(other) => other.to_string(),
     }
 }
 
@@ -213,6 +214,9 @@ async fn send(peer: Peer, protocol: Protocol) -> String {
 async fn over_http_a_request_ends_in_time_whatever_the_peer_does() {
     const CUT_HEAD: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-le";
     const CUT_BODY: &[u8] = b"HTTP/1.1 503 X\r\ncontent-length: 9\r\n\r\nx";
+    const CUT_SUCCESS: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n\x0a";
+    const CUT: &str = "the collector answered 200 OK, but did not acknowledge the request: the connection ended before the body did";
+    const CLOSED_SUCCESS: &[u8] = b"HTTP/1.0 200 OK\r\n\r\n";
     const LATER: &[u8] = b"HTTP/1.1 503 X\r\nretry-after: 7\r\ncontent-length: 0\r\n\r\n";
     const BUSY: &[u8] = b"HTTP/1.1 503 X\r\ncontent-length: 0\r\n\r\n";
     for (peer, expected) in [
@@ -228,7 +232,9 @@ async fn over_http_a_request_ends_in_time_whatever_the_peer_does() {
         ),
         (Peer::Says(CUT_HEAD), "broken"),
         (Peer::Says(CUT_BODY), "503 Service Unavailable, passing"),
-        (Peer::Says(b"SSH-2.0-x\r\n"), "malformed"),
+        (Peer::Says(b"SSH-2.0-x\r\n"), "the answer is not HTTP/1.1"),
+        (Peer::Says(CUT_SUCCESS), CUT),
+        (Peer::Says(CLOSED_SUCCESS), "accepted"),
         (Peer::ClosesAtOnce, "broken"),
         (Peer::UnknownAuthority, "no TLS"),
         (Peer::HangingHandshake, "timeout"),

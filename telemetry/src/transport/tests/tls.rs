@@ -11,7 +11,7 @@ async fn send(
     protocol: Protocol,
     (authority, asks): (&Authority, bool),
     certificates: Certificates,
-) -> Result<Bytes, TransportError> {
+) -> Result<PartialSuccess, TransportError> {
     let (address, _server) = authority.collector(protocol, asks).await;
     let mut otlp = otlp(&format!("https://{address}/v1/traces"), protocol);
     otlp.certificates = certificates;
@@ -26,7 +26,7 @@ fn trusting(authority: &Authority, client: Option<ClientIdentity>) -> Certificat
     }
 }
 
-fn is_tls(outcome: &Result<Bytes, TransportError>) -> bool {
+fn is_tls(outcome: &Result<PartialSuccess, TransportError>) -> bool {
     matches!(outcome, Err(TransportError::Send(SendError::Tls(_))))
 }
 
@@ -35,7 +35,7 @@ async fn an_authority_that_is_named_is_trusted_and_no_other() {
     let (ours, other) = (Authority::new(), Authority::new());
     for protocol in protocols() {
         let trusted = send(protocol, (&ours, false), trusting(&ours, None)).await;
-        assert_eq!(trusted.unwrap(), "", "{protocol:?}");
+        assert!(trusted.is_ok(), "{protocol:?}: {trusted:?}");
         let compiled_in = send(protocol, (&ours, false), Certificates::default()).await;
         assert!(is_tls(&compiled_in), "{protocol:?}: {compiled_in:?}");
         let unknown = send(protocol, (&ours, false), trusting(&other, None)).await;
@@ -49,7 +49,7 @@ async fn a_client_that_is_asked_who_it_is_shows_its_certificate() {
     for protocol in protocols() {
         let known = trusting(&ours, Some(ours.client()));
         let known = send(protocol, (&ours, true), known).await;
-        assert_eq!(known.unwrap(), "", "{protocol:?}");
+        assert!(known.is_ok(), "{protocol:?}: {known:?}");
         for client in [None, Some(other.client())] {
             let unknown = send(protocol, (&ours, true), trusting(&ours, client)).await;
             // With TLS 1.3 the server says so behind the handshake.

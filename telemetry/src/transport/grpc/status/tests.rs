@@ -4,6 +4,7 @@ use super::*;
 use crate::transport::TransportError;
 use crate::transport::tests::calls::{Reply, Server};
 use crate::transport::tests::{key, otlp, request, soon};
+use crate::transport::wrong_endpoint::UnexpectedAnswer;
 use crate::transport::{Protocol, Signal, Transport};
 
 /// A `google.rpc.Status` of code 14 with a `RetryInfo` of 7 seconds among its details.
@@ -31,8 +32,12 @@ async fn fate(reply: Reply) -> (String, bool) {
                     status,
                     retry_after: Some(after),
                 } => format!("{status}, passing after {after:?}"),
+                TransportError::WrongEndpoint(wrong) => match wrong.answer {
+                    UnexpectedAnswer::Status(status) => format!("{status}, wrong endpoint"),
+                    other => other.to_string(),
+                },
                 TransportError::Refused(status) => format!("{status}, final"),
-                TransportError::Send(error) => error.to_string(),
+                other => other.to_string(),
             };
             (fate, is_unauthorized)
         }
@@ -61,7 +66,7 @@ async fn a_code_says_whether_and_when_the_same_call_may_succeed() {
         ("8", retry, "gRPC RESOURCE_EXHAUSTED, passing after 7s"),
         ("10", "", "gRPC ABORTED, passing"),
         ("11", "", "gRPC OUT_OF_RANGE, passing"),
-        ("12", "", "gRPC UNIMPLEMENTED, final"),
+        ("12", "", "gRPC UNIMPLEMENTED, wrong endpoint"),
         ("13", retry, "gRPC INTERNAL, final"),
         ("14", "", "gRPC UNAVAILABLE, passing"),
         ("14", retry, "gRPC UNAVAILABLE, passing after 7s"),
@@ -87,7 +92,15 @@ async fn a_status_of_http_counts_where_there_is_none_of_grpc() {
         (200, "the answer is not gRPC"),
         (401, "gRPC UNAUTHENTICATED (HTTP 401 Unauthorized), passing"),
         (403, "gRPC PERMISSION_DENIED (HTTP 403 Forbidden), passing"),
-        (404, "gRPC UNIMPLEMENTED (HTTP 404 Not Found), final"),
+        (302, "gRPC UNKNOWN (HTTP 302 Found), wrong endpoint"),
+        (
+            404,
+            "gRPC UNIMPLEMENTED (HTTP 404 Not Found), wrong endpoint",
+        ),
+        (
+            415,
+            "gRPC UNKNOWN (HTTP 415 Unsupported Media Type), wrong endpoint",
+        ),
         (
             429,
             "gRPC UNAVAILABLE (HTTP 429 Too Many Requests), passing",

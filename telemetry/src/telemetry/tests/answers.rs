@@ -1,0 +1,116 @@
+//! Bodies of answers with status 200: which of them acknowledge the request.
+
+use super::spill::{assert_balanced, spilling};
+use super::*;
+use crate::logs::Capture;
+use serde_json::Value;
+
+/// A web page with status 200.
+const WEB_PAGE: &str = include_str!("answers/web_page.http");
+
+/// Flushes one span to a collector that answers so, and returns the report and the log.
+async fn flush_answered(answer: &'static str) -> (FlushReport, Vec<Value>) {
+    let sink = Sink::start(&[Answer::Raw(answer)]).await;
+    let (telemetry, _output) = spilling(&sink).await;
+    let capture = Capture::start();
+    end_span(&telemetry, "span");
+    let report = flush(&telemetry).await;
+    assert_balanced(report);
+    assert_eq!(sink.requests().len(), 1, "{answer}");
+    (report, capture.lines())
+}
+
+#[tokio::test]
+async fn a_web_page_does_not_acknowledge_the_request() {
+    let (report, log) = flush_answered(WEB_PAGE).await;
+    assert_eq!((report.exported, report.spilled), (0, 1));
+    let line = log
+        .iter()
+        .find(|line| line["message"] == "spans not exported");
+    let line = line.unwrap();
+    assert_eq!(line["level"], "WARN");
+    assert!(line["endpoint"].as_str().unwrap().ends_with("/v1/traces"));
+    let error = line["error"].as_str().unwrap();
+    for told in ["200 OK", "text/html; charset=utf-8"] {
+        assert!(error.contains(told), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_is_not_a_response_of_otlp_does_not_acknowledge_the_request() {
+    for answer in [
+        "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 2\r\n\r\nok",
+        "HTTP/1.1 202 X\r\ncontent-type: text/plain\r\ncontent-length: 2\r\n\r\nok",
+        "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok",
+        "HTTP/1.1 200 OK\r\ncontent-type: application/x-protobuf\r\ncontent-length: 2\r\n\r\nok",
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n[]",
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{x",
+        "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ntransfer-encoding: chunked\r\n\r\n1\r\n<\r\n0\r\n\r\n",
+    ] {
+        let (report, _) = flush_answered(answer).await;
+        assert_eq!((report.exported, report.spilled), (0, 1), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn an_empty_body_and_a_response_of_otlp_acknowledge_the_request() {
+    for answer in [
+        "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n",
+        "HTTP/1.1 204 No Content\r\n\r\n",
+        "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\ncontent-type: application/x-protobuf\r\ncontent-length: 2\r\n\r\n\x0a\0",
+        "HTTP/1.1 200 OK\r\nContent-Type: Application/JSON; charset=utf-8\r\ncontent-length: 2\r\n\r\n{}",
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 21\r\n\r\n{\"partialSuccess\":{}}",
+    ] {
+        let (report, log) = flush_answered(answer).await;
+        assert_eq!((report.exported, report.spilled), (1, 0), "{answer}");
+        assert!(
+            log.iter().all(|line| line["level"] != "WARN"),
+            "{answer}: {log:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_partial_success_in_json_is_understood() {
+    const ANSWER: &str = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 68\r\n\r\n{\"partialSuccess\":{\"rejectedSpans\":\"1\",\"errorMessage\":\"over quota\"}}";
+    let (report, log) = flush_answered(ANSWER).await;
+    assert_eq!((report.exported, report.dropped), (0, 1));
+    let line = log
+        .iter()
+        .find(|line| line["message"] == "spans rejected by the collector");
+    assert_eq!(line.unwrap()["collector_message"], "over quota");
+}
+
+#[tokio::test]
+async fn a_message_without_rejected_spans_is_a_warning_once() {
+    const WARNED: Answer = Answer::Reject(0);
+    let sink = Sink::start(&[WARNED; 3]).await;
+    let (telemetry, _output) = spilling(&sink).await;
+    let capture = Capture::start();
+    for exported in 1..=3 {
+        end_span(&telemetry, "span");
+        let report = flush(&telemetry).await;
+        assert_eq!((report.exported, report.dropped), (exported, 0));
+    }
+    let mut lines = capture.lines();
+    lines.retain(|line| line["collector_message"] == "over quota");
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert_eq!(lines[0]["level"], "WARN");
+}
+
+/// The peer may not have read the request, so that the spans are spilled although they may have arrived.
+#[tokio::test]
+async fn a_body_that_does_not_arrive_in_time_does_not_acknowledge_the_request() {
+    for answer in [
+        "HTTP/1.1 200 OK\r\ncontent-type: application/x-protobuf\r\ncontent-length: 9\r\n\r\n\x0a",
+        "HTTP/1.1 200 OK\r\n\r\n",
+    ] {
+        let started = Instant::now();
+        let (report, log) = flush_answered(answer).await;
+        assert!(started.elapsed() < BUDGET + Duration::from_millis(200));
+        assert_eq!((report.exported, report.spilled), (0, 1), "{answer}");
+        let log = serde_json::to_string(&log).unwrap();
+        assert!(log.contains("timed out"), "{log}");
+    }
+}

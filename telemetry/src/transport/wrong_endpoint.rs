@@ -1,0 +1,131 @@
+//! Answers that show that an endpoint does not take OTLP of this kind, whatever is in the request, and their probable cause.
+
+use super::Status;
+use crate::config::Protocol;
+use crate::endpoint::Endpoint;
+use crate::http::SendError;
+use crate::signal::Signal;
+use ::http::StatusCode;
+use std::fmt;
+
+/// An endpoint that is probably not the one that was meant. No request gets through, until somebody changes the configuration.
+#[derive(Debug, thiserror::Error)]
+#[error("{answer}: its path or its port is not that of an OTLP receiver; {}", .hint.about(answer))]
+pub(crate) struct WrongEndpoint {
+    pub(super) answer: UnexpectedAnswer,
+    pub(super) hint: Hint,
+}
+
+/// An answer of something other than an OTLP receiver.
+#[derive(Debug)]
+pub(crate) enum UnexpectedAnswer {
+    Status(Status),
+    Redirect {
+        status: StatusCode,
+        location: Option<Box<str>>,
+    },
+    /// Success with a body that is not an `Export…ServiceResponse`, such as a web page.
+    NotOtlp {
+        status: StatusCode,
+        content_type: Option<Box<str>>,
+    },
+    /// An answer in another protocol.
+    Protocol(SendError),
+}
+
+impl fmt::Display for UnexpectedAnswer {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Status(status) => write!(formatter, "the collector answered {status}"),
+            Self::Redirect { status, location } => {
+                write!(formatter, "the collector answered {status}")?;
+                match location {
+                    Some(location) => write!(formatter, ", a redirect to {location}"),
+                    None => formatter.write_str(", a redirect without a location"),
+                }
+            }
+            Self::NotOtlp {
+                status,
+                content_type,
+            } => {
+                write!(formatter, "the collector answered {status}, but its body")?;
+                match content_type {
+                    Some(content_type) => write!(formatter, " of content type {content_type}")?,
+                    None => formatter.write_str(" without a content type")?,
+                }
+                formatter.write_str(" is not an OTLP response")
+            }
+            Self::Protocol(error) => error.fmt(formatter),
+        }
+    }
+}
+
+/// The probable mistake in the configuration of an endpoint that does not take OTLP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Hint {
+    /// The base URL ends in what is added to it.
+    BaseUrl(&'static str),
+    /// The endpoint of one signal does not end in its path.
+    SignalUrl(Signal),
+    Http,
+    #[cfg(feature = "grpc")]
+    Grpc,
+}
+
+impl Hint {
+    pub(super) fn new(signal: Signal, protocol: Protocol, endpoint: &Endpoint) -> Self {
+        match protocol {
+            Protocol::HttpProtobuf => Self::of_path(signal, &endpoint.path),
+            #[cfg(feature = "grpc")]
+            Protocol::Grpc => Self::Grpc,
+        }
+    }
+
+    fn of_path(signal: Signal, path: &str) -> Self {
+        let Some(base) = path.trim_end_matches('/').strip_suffix(signal.path()) else {
+            return Self::SignalUrl(signal);
+        };
+        let [traces, metrics, logs] =
+            [Signal::Traces, Signal::Metrics, Signal::Logs].map(Signal::path);
+        let mut added = [traces, metrics, logs, "/v1"].into_iter();
+        match added.find(|added| base.ends_with(added)) {
+            Some(added) => Self::BaseUrl(added),
+            None => Self::Http,
+        }
+    }
+
+    fn about(self, answer: &UnexpectedAnswer) -> About<'_> {
+        About { hint: self, answer }
+    }
+}
+
+/// A hint in view of the answer.
+struct About<'a> {
+    hint: Hint,
+    answer: &'a UnexpectedAnswer,
+}
+
+impl fmt::Display for About<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.hint, self.answer) {
+            (Hint::BaseUrl(path), _) => write!(
+                formatter,
+                "OTEL_EXPORTER_OTLP_ENDPOINT has to be a base URL without {path}, because the path of the signal is added to it"
+            ),
+            (Hint::SignalUrl(signal), _) => write!(
+                formatter,
+                "the endpoint of a single signal is used as it is, and usually ends in {}",
+                signal.path()
+            ),
+            (Hint::Http, UnexpectedAnswer::Redirect { .. }) => formatter
+                .write_str("redirects are not followed: the endpoint has to be the final URL"),
+            (Hint::Http, _) => {
+                formatter.write_str("http/protobuf usually has port 4318, and grpc port 4317")
+            }
+            #[cfg(feature = "grpc")]
+            (Hint::Grpc, _) => {
+                formatter.write_str("grpc usually has port 4317, and http/protobuf port 4318")
+            }
+        }
+    }
+}
