@@ -61,9 +61,11 @@ pub(crate) struct Permit<'a> {
 /// What a request told about the collector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Health {
-    /// It answered, even if what it said was no.
-    Answered,
-    /// It cannot take anything now.
+    /// It took the request.
+    Accepted,
+    /// It did not take the request, whatever it answered. Refusals count as well: an endpoint with a wrong path refuses every request, and
+    /// would be asked for ever. Only failures in a row open the breaker, so that one payload that is refused (400) does not hide a collector
+    /// that takes the others.
     Failed,
     /// It asks to be left alone for so long.
     Away(Duration),
@@ -237,9 +239,9 @@ impl Permit<'_> {
         let breaker = self.breaker;
         let weight = if cost.is_slow() { SLOW_WEIGHT } else { 1 };
         match health {
-            Health::Answered if weight == 1 => breaker.succeed(),
+            Health::Accepted if weight == 1 => breaker.succeed(),
             Health::Failed if cost.is_unfair() => return,
-            Health::Answered | Health::Failed => breaker.fail(&self, weight, now),
+            Health::Accepted | Health::Failed => breaker.fail(&self, weight, now),
             // To be asked again at once is no wish to be left alone.
             Health::Away(Duration::ZERO) => breaker.fail(&self, weight, now),
             Health::Away(time) => breaker.step_back(&self, time, now),

@@ -101,10 +101,14 @@
 //! body is one. A web page with status 200, and a body that is cut off or does not arrive in time, are failures: the warning in the log
 //! names status and content type. Over gRPC the status behind the message decides.
 //!
+//! An answer that does not depend on what is in the request (404, 405, 410, 415, 421, 426, 501, 505, a redirect, `UNIMPLEMENTED`, an answer in
+//! another protocol) means a wrong endpoint: the spans are kept or spilled, none is dropped, and the warning names the target of a redirect
+//! and the probable mistake, such as a base URL with `/v1/traces`. Redirects are not followed.
+//!
 //! A request that could not be taken is sent a second time: at once, or when the collector's `Retry-After` says, if the flush has the time. What
 //! is not taken then is written to stdout, see [`spill`]; what is refused for good likewise. A service that exports in the background keeps
-//! it until its buffer is half full or the process ends. After two requests in a row without an answer, or five that fail at once, the
-//! endpoint is left alone for ten seconds; then one request finds out whether it works again, and the pause doubles, up to two minutes, until
+//! it until its buffer is half full or the process ends. After two requests in a row without an answer, or five that fail at once or are
+//! refused, with whatever status, the endpoint is left alone for ten seconds; then one request finds out whether it works again, and the pause doubles, up to two minutes, until
 //! it does. Metrics and log records are never spilled: they wait within their bounds, and what is left at the end of the process is dropped
 //! and counted.
 //!

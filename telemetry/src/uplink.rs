@@ -217,10 +217,10 @@ fn pause_before_second(error: &TransportError) -> Option<Duration> {
     }
 }
 
-/// What the outcome of a request tells about the collector.
+/// The state of the collector, by the outcome of a request. See [`Health::Failed`] about refusals.
 fn health(outcome: &Result<PartialSuccess, TransportError>) -> Health {
     match outcome {
-        Ok(_) | Err(TransportError::Refused(_)) => Health::Answered,
+        Ok(_) => Health::Accepted,
         Err(TransportError::Unavailable {
             retry_after: Some(time),
             ..

@@ -44,7 +44,7 @@ fn works(breaker: &Breaker, seconds: f64) -> Option<&'static str> {
     request(
         breaker,
         seconds,
-        Health::Answered,
+        Health::Accepted,
         Duration::from_micros(100),
     )
 }
@@ -90,7 +90,7 @@ fn a_success_between_failures_is_a_new_beginning() {
 #[test]
 fn an_answer_that_is_slow_again_and_again_counts_like_none() {
     let breaker = breaker();
-    let slow = |seconds| request(&breaker, seconds, Health::Answered, SLOW);
+    let slow = |seconds| request(&breaker, seconds, Health::Accepted, SLOW);
     assert_eq!(slow(0.0), Some("request"));
     assert_eq!(slow(1.0), Some("request"));
     assert_eq!(slow(2.0), None);
@@ -240,7 +240,7 @@ fn a_quick_answer_within_little_time_is_none_to_complain_of() {
             limit: Duration::from_millis(110),
             bytes: 1000,
         };
-        permit.settle(Health::Answered, cost, at(second.into()));
+        permit.settle(Health::Accepted, cost, at(second.into()));
     }
     assert!(breaker.is_closed());
 }

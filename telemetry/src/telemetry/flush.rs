@@ -22,8 +22,8 @@ impl Telemetry {
     /// Sends every span that has finished, and returns at `deadline` at the latest, whatever the collector does.
     ///
     /// What the collector does not take is written to stdout, where `baton replay` finds it; with `BATON_SPILL=none` it stays in the buffer
-    /// and goes with the next flush, except for what the collector refuses for good (any answer but success, 401, 403, 429, 502, 503 and
-    /// 504), which is dropped. A collector that fails again and again is not asked for a while. The outcome is logged at debug level, a
+    /// and goes with the next flush, except for requests that the collector refuses for what is in them (a status such as 400, 413 or 500),
+    /// which are dropped. A collector that fails or refuses again and again is not asked for a while. The outcome is logged at debug level, a
     /// failure as a warning. A flush beside another one waits until the spans that the other has taken are settled.
     pub async fn flush(&self, deadline: Instant) -> FlushReport {
         self.flush_whose(Whose::Everyone, deadline).await

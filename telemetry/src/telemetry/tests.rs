@@ -18,6 +18,7 @@ mod metrics;
 mod rejected;
 mod renewed_headers;
 mod spill;
+mod wrong_endpoint;
 
 const SERVICE: Service = Service {
     name: "orders",

@@ -1,0 +1,96 @@
+//! Endpoints that answer every request with a refusal: they are left alone like a collector that is down.
+
+use super::spill::{assert_balanced, spilling};
+use super::*;
+use crate::logs::Capture;
+
+const INVOCATIONS: usize = 40;
+/// Of requests that fail at once, the fifth in a row opens the circuit breaker.
+const REQUESTS: usize = 5;
+
+/// Flushes two scopes, as an invocation has, again and again. Returns the requests and the log.
+async fn invocations(answer: Answer) -> (usize, String) {
+    let sink = Sink::start(&[answer; 3 * INVOCATIONS]).await;
+    let (telemetry, _output) = spilling(&sink).await;
+    let capture = Capture::start();
+    for _ in 0..INVOCATIONS {
+        for scope in ["runtime", "handler"] {
+            telemetry.tracer(scope, "1.0.0").start("span").end();
+        }
+        assert_balanced(flush(&telemetry).await);
+    }
+    let report = flush(&telemetry).await;
+    assert_eq!(report.spilled, 2 * INVOCATIONS as u64, "{answer:?}");
+    let lines = capture.lines();
+    let log = lines.iter().map(|line| line.to_string() + "\n").collect();
+    (sink.requests().len(), log)
+}
+
+#[tokio::test]
+async fn an_endpoint_that_refuses_every_request_is_left_alone() {
+    let mut answers = [400, 404, 405, 413, 415, 500, 501]
+        .map(Answer::Status)
+        .to_vec();
+    answers.extend([
+        Answer::Raw("HTTP/1.1 302 Found\r\nlocation: /login\r\ncontent-length: 0\r\n\r\n"),
+        Answer::Raw("HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 1\r\n\r\n<"),
+    ]);
+    for answer in answers {
+        let (requests, log) = invocations(answer).await;
+        assert!(requests <= REQUESTS, "{answer:?}: {requests} requests");
+        assert!(log.contains("left alone for a while"), "{answer:?}: {log}");
+    }
+}
+
+#[tokio::test]
+async fn one_payload_that_is_refused_does_not_hide_a_healthy_collector() {
+    // Refused together, and then one scope by one.
+    let round = [400, 400, 200].map(Answer::Status);
+    let sink = Sink::start(&round.repeat(INVOCATIONS)).await;
+    let (telemetry, _output) = spilling(&sink).await;
+    for round in 1..=INVOCATIONS {
+        for scope in ["poison", "healthy"] {
+            telemetry.tracer(scope, "1.0.0").start(scope).end();
+        }
+        let report = flush(&telemetry).await;
+        assert_eq!(report.exported, round as u64);
+        assert_eq!(report.spilled, round as u64);
+    }
+}
+
+#[tokio::test]
+async fn a_redirect_is_logged_with_its_target_and_without_the_query_of_it() {
+    const ANSWER: &str = "HTTP/1.1 307 X\r\nLocation: https://key@login.example/start?state=SECRET#x\r\ncontent-length: 0\r\n\r\n";
+    let (_, log) = invocations(Answer::Raw(ANSWER)).await;
+    assert!(log.contains("https://login.example/start"), "{log}");
+    assert!(log.contains("307 Temporary Redirect"), "{log}");
+    assert!(!log.contains("SECRET") && !log.contains("key@"), "{log}");
+}
+
+#[tokio::test]
+async fn a_base_url_with_the_path_of_a_signal_is_named_as_the_probable_cause() {
+    let sink = Sink::start(&[Answer::Status(404)]).await;
+    let endpoint = format!("http://{}/v1/traces", sink.address);
+    let variables = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()),
+        ("OTEL_METRICS_EXPORTER", "none"),
+    ];
+    let (config, _) = Config::from_lookup(&|name| {
+        let (_, value) = variables.iter().find(|(known, _)| *known == name)?;
+        Some((*value).to_owned())
+    });
+    let resource = resource::detect(&config, SERVICE).await;
+    let telemetry = Telemetry::new(&config, resource, None, Output::captured());
+    let capture = Capture::start();
+    end_span(&telemetry, "span");
+    assert_eq!(flush(&telemetry).await.spilled, 1);
+    let mut lines = capture.lines();
+    lines.retain(|line| line["message"] == "spans not exported");
+    let endpoint = format!("{endpoint}/v1/traces");
+    assert_eq!(lines[0]["endpoint"], endpoint);
+    let error = lines[0]["error"].as_str().unwrap();
+    assert!(
+        error.contains("404") && error.contains("a base URL without /v1/traces"),
+        "{error}"
+    );
+}
