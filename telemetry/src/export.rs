@@ -167,6 +167,7 @@ impl Exporter {
             let (count, body) = (chunks.len(), request_body(&self.resource, chunks));
             sent.requests += 1;
             sent.bytes += body.remaining() as u64;
+            self.write_to_console(&mut taken, count);
             match self.uplink.send(body, deadline).await {
                 Ok(partial) => {
                     self.drop_rejected(&mut taken, count, &partial);
@@ -184,6 +185,24 @@ impl Exporter {
                 // Dropping what was taken puts it back into the buffer.
                 Err(passing) => return Err(passing.into()),
             }
+        }
+    }
+
+    /// Writes the first so many chunks to the console beside the collector, except for those that were written before a request that failed.
+    fn write_to_console(&self, taken: &mut Taken, chunks: usize) {
+        let Some(console) = self.uplink.second_console() else {
+            return;
+        };
+        let new = taken.new_to_console(chunks);
+        if new.is_empty() {
+            return;
+        }
+        if let Err(error) = console.write(request_body(&self.resource, &new)) {
+            let records = self.signal.records();
+            warn!(
+                error = &error as &dyn Error,
+                "{records} not written to stdout"
+            );
         }
     }
 

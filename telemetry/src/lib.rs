@@ -22,12 +22,14 @@
 //! # Environment
 //!
 //! An empty variable counts as unset, and words are read without regard to case. What is wrong gives one line in the log, with the variable,
-//! the form expected and what was found (unless it may be secret), then the default or no export: the program runs. (`baton-lambda` looks at the `BATON_*` variables before, and takes a wrong one for an error of its own.)
+//! the form expected and what was found (unless it may be secret), then the default or no export: the program runs. A word that is unknown
+//! (`http/json`, `zipkin`, and `grpc` without that feature) counts as unset, as OpenTelemetry's configuration specification demands; a
+//! signal's own variable leaves the general one then. (`baton-lambda` looks at the `BATON_*` variables before, and takes a wrong one for an error of its own.)
 //!
 //! | Variable | Meaning | Default |
 //! |---|---|---|
 //! | `OTEL_SDK_DISABLED` | `true`: no traces, no metrics, and logs on stdout only | `false` |
-//! | `OTEL_TRACES_EXPORTER`, `OTEL_METRICS_EXPORTER` | `otlp`, `console` (OTLP/JSON lines on stdout) or `none` | `otlp` |
+//! | `OTEL_TRACES_EXPORTER`, `OTEL_METRICS_EXPORTER` | `otlp`, `console` (OTLP/JSON lines on stdout), both as `otlp,console`, or `none` | `otlp` |
 //! | `OTEL_LOGS_EXPORTER` | `otlp` or `none`; every line is on stdout in any case, and `console` asks for no more than that | `none` |
 //! | `OTEL_SERVICE_NAME` | `service.name` | the function's name, or what the program says |
 //! | `OTEL_RESOURCE_ATTRIBUTES` | `key=value,…`, percent-encoded; `deployment.environment` is taken for `deployment.environment.name` as well | |
@@ -76,8 +78,8 @@
 //! | anything else | `http/protobuf` |
 //!
 //! Over `http/protobuf` the endpoint for all signals is a base, to which `/v1/traces`, `/v1/metrics` or `/v1/logs` is added, and a signal's
-//! own is used as it is. Over `grpc` neither has a path. An endpoint, a protocol or a certificate that is set and cannot be used is no
-//! reason to send telemetry, and perhaps keys, elsewhere: the signal is not exported then.
+//! own is used as it is. Over `grpc` neither has a path. An endpoint or a certificate that is set and cannot be used is no reason
+//! to send telemetry, and perhaps keys, elsewhere: the signal is not exported then.
 //!
 //! ## The resource
 //!

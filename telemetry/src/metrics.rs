@@ -15,6 +15,7 @@ pub(crate) use accounts::Standing;
 pub(crate) use meter::Meters;
 
 use crate::config::Temporality;
+use crate::encode::metrics::MetricsRequest;
 use crate::encode::{self, ResourceFrame};
 use crate::export::{CollectorMessages, ExportError, Failures, PartialSuccess, before};
 use crate::http::Frames;
@@ -175,6 +176,13 @@ impl Metrics {
         self.accounts.record(standing(), self.dropped());
         let now = SystemTime::now();
         let collected = self.meters.collect(&self.resource, MAX_REQUEST_BYTES, now);
+        if let Some(console) = self.uplink.second_console() {
+            for request in &collected {
+                let written = console.write(request_body(request)).map(drop);
+                let written = written.map_err(ExportError::from);
+                written.unwrap_or_else(|error| self.tell(&error));
+            }
+        }
         outbox.kept.extend(collected);
         self.send_kept(outbox, deadline).await
     }
@@ -183,9 +191,7 @@ impl Metrics {
     async fn send_kept(&self, outbox: &mut Outbox, deadline: Instant) -> Result<(), ExportError> {
         let mut outcome = Ok(());
         while let Some(request) = outbox.kept.front() {
-            let mut body = Frames::with_capacity(2);
-            body.push(request.bytes.clone());
-            let points = request.points;
+            let (points, body) = (request.points, request_body(request));
             match self
                 .uplink
                 .send(body, deadline)
@@ -234,6 +240,13 @@ impl Metrics {
             "metric data points dropped: the collector refused them, or there were more than may be kept"
         );
     }
+}
+
+fn request_body(request: &MetricsRequest) -> Frames {
+    // With room for the head of the protocol that carries it.
+    let mut body = Frames::with_capacity(2);
+    body.push(request.bytes.clone());
+    body
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 mod renewal;
 
 use crate::breaker::{Breaker, Cost, Health, Permit, slow};
-use crate::config::Export;
+use crate::config::{Export, Otlp};
 use crate::endpoint::Endpoint;
 use crate::export::PartialSuccess;
 use crate::http::{Frames, SendError};
@@ -54,18 +54,32 @@ impl Uplink {
         first_pause: Duration,
         output: &Output,
     ) -> Option<Self> {
-        match export {
-            Export::Nowhere => None,
-            Export::Console => Some(Self::Console(Console {
-                signal,
-                output: output.clone(),
-            })),
-            Export::Otlp(otlp) => Some(Self::Collector(Box::new(Collector {
+        let console = || Console {
+            signal,
+            output: output.clone(),
+        };
+        let collector = |otlp: &Otlp, console| {
+            Self::Collector(Box::new(Collector {
                 endpoint: otlp.endpoint.clone(),
                 transport: Transport::new(signal, otlp),
                 renewal: Renewal::new(otlp),
                 breaker: Breaker::new(otlp.endpoint.to_string(), first_pause),
-            }))),
+                console,
+            }))
+        };
+        match export {
+            Export::Nowhere => None,
+            Export::Console => Some(Self::Console(console())),
+            Export::Otlp(otlp) => Some(collector(otlp, None)),
+            Export::OtlpAndConsole(otlp) => Some(collector(otlp, Some(console()))),
+        }
+    }
+
+    /// The console that gets each record beside the collector, once, whatever the collector does.
+    pub(crate) fn second_console(&self) -> Option<&Console> {
+        match self {
+            Self::Collector(collector) => collector.console.as_ref(),
+            Self::Console(_) => None,
         }
     }
 
@@ -117,7 +131,8 @@ pub(crate) struct Console {
 }
 
 impl Console {
-    fn write(&self, mut request: Frames) -> Result<PartialSuccess, UplinkError> {
+    /// Writes an `Export…ServiceRequest`.
+    pub(crate) fn write(&self, mut request: Frames) -> Result<PartialSuccess, UplinkError> {
         let request = request.copy_to_bytes(request.remaining());
         let mut line = Vec::with_capacity(2 * request.len());
         otlp_json::request(&mut line, self.signal, &request)?;
@@ -135,6 +150,7 @@ pub(crate) struct Collector {
     /// Of headers that change while the process runs.
     renewal: Option<Renewal>,
     breaker: Breaker,
+    console: Option<Console>,
 }
 
 impl Collector {

@@ -24,6 +24,8 @@ pub(crate) struct Chunk {
     pub(super) owner: Owner,
     /// It was on its way once and came back.
     pub(super) is_returned: bool,
+    /// The console beside the collector has got it.
+    pub(super) is_on_console: bool,
 }
 
 impl Chunk {
@@ -46,6 +48,7 @@ impl Chunk {
             _ => is_ownerless(&other.owner),
         };
         same_owner
+            && self.is_on_console == other.is_on_console
             && self.bytes.len() + other.bytes.len() <= CHUNK_BYTES
             && self.scope() == other.scope()
     }
@@ -112,6 +115,7 @@ impl OpenChunk {
             records: self.records,
             owner: self.owner,
             is_returned: false,
+            is_on_console: false,
         }
     }
 }

@@ -118,6 +118,17 @@ impl Taken {
         &self.chunks[..count]
     }
 
+    /// Those of the first `chunks` that the console beside the collector has not got yet. Counts them as written.
+    pub(crate) fn new_to_console(&mut self, chunks: usize) -> Vec<Chunk> {
+        let chunks = self.chunks[..chunks].iter_mut();
+        let new = chunks.filter(|chunk| !chunk.is_on_console);
+        new.map(|chunk| {
+            chunk.is_on_console = true;
+            chunk.clone()
+        })
+        .collect()
+    }
+
     /// The first `chunks` were accepted by the collector. Returns how many records they are.
     pub(crate) fn exported(&mut self, chunks: usize) -> u64 {
         self.settle(chunks, |counts| &mut counts.exported)

@@ -1,5 +1,6 @@
 //! `OTEL_EXPORTER_OTLP_*` of each signal, with its own form before the general one.
 
+mod exporters;
 mod headers;
 mod names;
 mod route;
@@ -11,6 +12,7 @@ use super::reader::Reader;
 use crate::endpoint::Endpoint;
 use crate::header_source::HeldHeaders;
 use crate::signal::Signal;
+use exporters::Exporters;
 use http::HeaderMap;
 use names::Names;
 use std::fmt;
@@ -35,20 +37,22 @@ pub(crate) enum Export {
     /// Stdout, as OTLP/JSON lines.
     Console,
     Otlp(Otlp),
+    /// Each record goes to both.
+    OtlpAndConsole(Otlp),
 }
 
 impl Export {
     pub(crate) fn otlp(&self) -> Option<&Otlp> {
         match self {
             Self::Nowhere | Self::Console => None,
-            Self::Otlp(otlp) => Some(otlp),
+            Self::Otlp(otlp) | Self::OtlpAndConsole(otlp) => Some(otlp),
         }
     }
 
     pub(crate) fn otlp_mut(&mut self) -> Option<&mut Otlp> {
         match self {
             Self::Nowhere | Self::Console => None,
-            Self::Otlp(otlp) => Some(otlp),
+            Self::Otlp(otlp) | Self::OtlpAndConsole(otlp) => Some(otlp),
         }
     }
 }
@@ -113,42 +117,39 @@ pub(super) fn read(reader: &mut Reader<'_>, signal: Signal) -> Export {
 
 fn export(reader: &mut Reader<'_>, signal: Signal) -> Export {
     let names = Names::of(signal);
-    let Some(text) = reader.text(names.exporter) else {
-        return match signal {
-            // Logs are on stdout in any case, and sent only where somebody asks for it.
-            Signal::Logs => Export::Nowhere,
-            Signal::Traces | Signal::Metrics => otlp(reader, signal, &names),
-        };
+    let exporters = exporters::read(reader, names.exporter);
+    let exporters = exporters.unwrap_or(Exporters {
+        // Logs are on stdout in any case, and sent only where somebody asks for it.
+        otlp: signal != Signal::Logs,
+        console: false,
+    });
+    let otlp = match exporters.otlp {
+        true => otlp(reader, signal, &names),
+        false => None,
     };
-    match text.to_ascii_lowercase().as_str() {
-        "otlp" => otlp(reader, signal, &names),
-        "none" => Export::Nowhere,
-        "console" => Export::Console,
-        _ => {
-            let form = "otlp, console or none";
-            reader.problem(names.exporter, &text, form, NOTHING_IS_EXPORTED);
-            Export::Nowhere
-        }
+    match (otlp, exporters.console) {
+        (None, false) => Export::Nowhere,
+        (None, true) => Export::Console,
+        // The lines on stdout are the console of log records.
+        (Some(otlp), true) if signal != Signal::Logs => Export::OtlpAndConsole(otlp),
+        (Some(otlp), _) => Export::Otlp(otlp),
     }
 }
 
-fn otlp(reader: &mut Reader<'_>, signal: Signal, names: &Names) -> Export {
+/// The way to the collector, unless what is set cannot be used.
+fn otlp(reader: &mut Reader<'_>, signal: Signal, names: &Names) -> Option<Otlp> {
     let route = route::read(reader, signal, names);
     let headers = headers::read(reader, names.headers);
     let timeout = timeout(reader, names);
     let compression = compression(reader, names);
-    let Some((endpoint, protocol)) = route else {
-        return Export::Nowhere;
-    };
+    let (endpoint, protocol) = route?;
     let names = certificates::Names {
         authorities: names.authorities,
         client_certificate: names.client_certificate,
         client_key: names.client_key,
     };
-    let Some(certificates) = certificates::read(reader, &names, &endpoint) else {
-        return Export::Nowhere;
-    };
-    Export::Otlp(Otlp {
+    let certificates = certificates::read(reader, &names, &endpoint)?;
+    Some(Otlp {
         endpoint,
         protocol,
         headers,
@@ -160,18 +161,17 @@ fn otlp(reader: &mut Reader<'_>, signal: Signal, names: &Names) -> Export {
 }
 
 fn timeout(reader: &mut Reader<'_>, names: &Names) -> Duration {
-    let name = reader.first_set(names.timeout);
-    match reader.milliseconds(name).unwrap_or(DEFAULT_TIMEOUT) {
+    let timeout = reader.first_milliseconds(names.timeout);
+    match timeout.unwrap_or(DEFAULT_TIMEOUT) {
         Duration::ZERO => NO_TIMEOUT,
         timeout => timeout,
     }
 }
 
 fn compression(reader: &mut Reader<'_>, names: &Names) -> Compression {
-    let name = reader.first_set(names.compression);
     let choices = [("none", Compression::None), ("gzip", Compression::Gzip)];
     reader
-        .choice(name, "gzip or none", choices)
+        .first_choice(names.compression, "gzip or none", &choices)
         .unwrap_or(Compression::None)
 }
 

@@ -140,10 +140,36 @@ impl<'a> Reader<'a> {
         expected: &'static str,
         parse: impl FnOnce(&str) -> Option<T>,
     ) -> Option<T> {
+        self.parsed_or(name, expected, "the default is used", parse)
+    }
+
+    /// The value of the signal's own variable, else of the general one. An own value that cannot be used counts as unset, so that the general
+    /// one is used (OpenTelemetry specification, "Enum" and "Numeric").
+    pub(super) fn first_parsed<T>(
+        &mut self,
+        [own, general]: [&'static str; 2],
+        expected: &'static str,
+        parse: impl Fn(&str) -> Option<T>,
+    ) -> Option<T> {
+        let consequence = match self.text(general) {
+            Some(_) => "it is ignored",
+            None => "the default is used",
+        };
+        self.parsed_or(own, expected, consequence, &parse)
+            .or_else(|| self.parsed(general, expected, parse))
+    }
+
+    fn parsed_or<T>(
+        &mut self,
+        name: &'static str,
+        expected: &'static str,
+        consequence: &'static str,
+        parse: impl FnOnce(&str) -> Option<T>,
+    ) -> Option<T> {
         let text = self.text(name)?;
         let value = parse(&text);
         if value.is_none() {
-            self.problem(name, &text, expected, "the default is used");
+            self.problem(name, &text, expected, consequence);
         }
         value
     }
@@ -158,9 +184,12 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn milliseconds(&mut self, name: &'static str) -> Option<Duration> {
-        let form = "a whole number of milliseconds";
-        let parse = |text: &str| text.parse().ok().map(Duration::from_millis);
-        self.parsed(name, form, parse)
+        self.parsed(name, MILLISECONDS_FORM, milliseconds)
+    }
+
+    /// The same from the signal's own variable, else from the general one.
+    pub(super) fn first_milliseconds(&mut self, names: [&'static str; 2]) -> Option<Duration> {
+        self.first_parsed(names, MILLISECONDS_FORM, milliseconds)
     }
 
     /// One of a few words, without regard to case (OpenTelemetry specification, "Enum").
@@ -170,10 +199,17 @@ impl<'a> Reader<'a> {
         expected: &'static str,
         choices: [(&str, T); N],
     ) -> Option<T> {
-        self.parsed(name, expected, |text| {
-            let named = |(word, _): &&(&str, T)| text.eq_ignore_ascii_case(word);
-            choices.iter().find(named).map(|(_, choice)| *choice)
-        })
+        self.parsed(name, expected, |text| named(&choices, text))
+    }
+
+    /// The same from the signal's own variable, else from the general one.
+    pub(super) fn first_choice<T: Copy>(
+        &mut self,
+        names: [&'static str; 2],
+        expected: &'static str,
+        choices: &[(&str, T)],
+    ) -> Option<T> {
+        self.first_parsed(names, expected, |text| named(choices, text))
     }
 
     /// `true` or `false` without regard to case; everything else is false and a problem.
@@ -181,4 +217,15 @@ impl<'a> Reader<'a> {
         let parse = |text: &str| text.to_lowercase().parse().ok();
         self.parsed(name, "true or false", parse).unwrap_or(false)
     }
+}
+
+const MILLISECONDS_FORM: &str = "a whole number of milliseconds";
+
+fn milliseconds(text: &str) -> Option<Duration> {
+    text.parse().ok().map(Duration::from_millis)
+}
+
+fn named<T: Copy>(choices: &[(&str, T)], text: &str) -> Option<T> {
+    let named = |(word, _): &&(&str, T)| text.eq_ignore_ascii_case(word);
+    choices.iter().find(named).map(|(_, choice)| *choice)
 }

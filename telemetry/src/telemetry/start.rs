@@ -130,6 +130,8 @@ fn exporter(export: &Export, own_way: Option<&Way>) -> String {
         (Export::Console, _) => "console".to_owned(),
         (Export::Otlp(_), None) => "otlp".to_owned(),
         (Export::Otlp(_), Some(way)) => format!("otlp {way}"),
+        (Export::OtlpAndConsole(_), None) => "otlp,console".to_owned(),
+        (Export::OtlpAndConsole(_), Some(way)) => format!("otlp,console {way}"),
     }
 }
 

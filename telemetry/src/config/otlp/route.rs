@@ -14,6 +14,12 @@ const GRPC_PORT: u16 = 4317;
 /// The port on which collectors take OTLP over HTTP: without a scheme in front of it as well.
 const HTTP_PORT: u16 = 4318;
 
+/// The protocols of this build. What is not among them is ignored, `http/json` and, without the feature, `grpc`: the endpoint decides then.
+const PROTOCOLS: &[(&str, Wire)] = &[
+    ("http/protobuf", Wire::Http),
+    #[cfg(feature = "grpc")]
+    ("grpc", Wire::Grpc),
+];
 #[cfg(feature = "grpc")]
 const PROTOCOL_FORM: &str = "http/protobuf or grpc";
 #[cfg(not(feature = "grpc"))]
@@ -49,11 +55,13 @@ pub(super) fn read(
     names: &Names,
 ) -> Option<(Endpoint, Protocol)> {
     // Both are looked at before anything is given up, so that every problem is told at the first start.
-    let (stated, given) = (stated(reader, names), given(reader, names));
-    let (stated, given) = (stated.ok()?, given.ok()?);
+    let stated = reader.first_choice(names.protocol, PROTOCOL_FORM, PROTOCOLS);
+    let given = given(reader, names).ok()?;
     let wire = stated.unwrap_or_else(|| given.as_ref().map_or(Wire::Http, Given::wire));
     let Some(protocol) = wire.protocol() else {
-        report_grpc(reader, names, stated, given.as_ref());
+        if let Some(given) = &given {
+            report_grpc(reader, given);
+        }
         return None;
     };
     let endpoint = match (given, wire) {
@@ -66,21 +74,6 @@ pub(super) fn read(
 
 fn default(url: &str) -> Option<Endpoint> {
     Endpoint::parse(url, DefaultScheme::Http).ok()
-}
-
-fn stated(reader: &mut Reader<'_>, names: &Names) -> Result<Option<Wire>, Unusable> {
-    let name = reader.first_set(names.protocol);
-    let Some(text) = reader.text(name) else {
-        return Ok(None);
-    };
-    match text.to_ascii_lowercase().as_str() {
-        "http/protobuf" => Ok(Some(Wire::Http)),
-        "grpc" => Ok(Some(Wire::Grpc)),
-        _ => {
-            reader.problem(name, &text, PROTOCOL_FORM, NOTHING_IS_EXPORTED);
-            Err(Unusable)
-        }
-    }
 }
 
 /// An endpoint that is set and wrong is no reason to send the spans, and perhaps keys, somewhere else: nothing is exported then.
@@ -150,19 +143,9 @@ impl Given {
     }
 }
 
-/// Names the variable that asked for gRPC.
+/// Says why the endpoint means gRPC, which this build does not have.
 #[cfg(not(feature = "grpc"))]
-fn report_grpc(
-    reader: &mut Reader<'_>,
-    names: &Names,
-    stated: Option<Wire>,
-    given: Option<&Given>,
-) {
-    let (None, Some(given)) = (stated, given) else {
-        let name = reader.first_set(names.protocol);
-        reader.problem(name, "grpc", PROTOCOL_FORM, NOTHING_IS_EXPORTED);
-        return;
-    };
+fn report_grpc(reader: &mut Reader<'_>, given: &Given) {
     let found = match given.endpoint.port {
         GRPC_PORT => "port 4317, which means gRPC",
         _ if given.endpoint.tls => "no scheme, which means gRPC over TLS",
@@ -173,4 +156,4 @@ fn report_grpc(
 }
 
 #[cfg(feature = "grpc")]
-fn report_grpc(_: &mut Reader<'_>, _: &Names, _: Option<Wire>, _: Option<&Given>) {}
+fn report_grpc(_: &mut Reader<'_>, _: &Given) {}

@@ -20,6 +20,15 @@ fn export_of(config: &Config, signal: Signal) -> &Export {
     }
 }
 
+fn exporters_of(config: &Config, signal: Signal) -> &'static str {
+    match export_of(config, signal) {
+        Export::Nowhere => "none",
+        Export::Console => "console",
+        Export::Otlp(_) => "otlp",
+        Export::OtlpAndConsole(_) => "otlp,console",
+    }
+}
+
 fn otlp_of(config: &Config, signal: Signal) -> &Otlp {
     export_of(config, signal).otlp().unwrap()
 }
@@ -29,11 +38,7 @@ fn traces_and_metrics_are_sent_unless_told_otherwise_and_logs_if_told() {
     let kinds = |variables: &[(&str, &str)]| {
         let (config, problems) = config(variables);
         assert!(problems.is_empty(), "{problems:?}");
-        SIGNALS.map(|(_, signal)| match export_of(&config, signal) {
-            Export::Nowhere => "none",
-            Export::Console => "console",
-            Export::Otlp(_) => "otlp",
-        })
+        SIGNALS.map(|(_, signal)| exporters_of(&config, signal))
     };
     assert_eq!(kinds(&[]), ["otlp", "otlp", "none"]);
     let each = [
@@ -47,23 +52,71 @@ fn traces_and_metrics_are_sent_unless_told_otherwise_and_logs_if_told() {
 }
 
 #[test]
-fn what_other_sdks_export_to_is_refused_for_the_signal_that_asks_for_it() {
-    for (variable, value, signal) in [
-        ("OTEL_TRACES_EXPORTER", "zipkin", "traces"),
-        ("OTEL_TRACES_EXPORTER", "logging", "traces"),
-        ("OTEL_METRICS_EXPORTER", "prometheus", "metrics"),
-        ("OTEL_LOGS_EXPORTER", "otlp,console", "logs"),
+fn an_unknown_exporter_is_reported_and_counts_as_unset() {
+    for (variable, value, signal, expected) in [
+        ("OTEL_TRACES_EXPORTER", "zipkin", "traces", "otlp"),
+        ("OTEL_METRICS_EXPORTER", "prometheus", "metrics", "otlp"),
+        ("OTEL_LOGS_EXPORTER", "logging", "logs", "none"),
     ] {
         let (config, problems) = config(&[(variable, value)]);
-        let expected = format!(
-            "{variable}: expected otlp, console or none, found {value:?}; nothing is exported for {signal}"
+        let problem = format!(
+            "{variable}: expected a list of otlp and console, or none, found {value:?}; the default is used for {signal}"
         );
-        assert_eq!(problems, [expected]);
-        let others = SIGNALS.map(|(_, signal)| signal);
-        for other in others.into_iter().filter(|other| *other != Signal::Logs) {
-            let is_sent = export_of(&config, other).otlp().is_some();
-            assert_eq!(is_sent, other.to_string() != signal, "{variable}: {other}");
+        assert_eq!(problems, [problem]);
+        let found = SIGNALS
+            .iter()
+            .find(|(_, known)| known.to_string() == signal);
+        let found = exporters_of(&config, found.unwrap().1);
+        assert_eq!(found, expected, "{variable}");
+    }
+}
+
+#[test]
+fn exporters_may_be_a_list() {
+    for (list, expected, reported) in [
+        ("otlp,console", "otlp,console", ""),
+        ("Console , OTLP,", "otlp,console", ""),
+        ("otlp,otlp", "otlp", ""),
+        (
+            "console,none",
+            "console",
+            "found \"console,none\"; none is left out",
+        ),
+        ("otlp,zipkin", "otlp", "found \"zipkin\"; it is left out"),
+        ("jaeger,none", "none", "found \"jaeger\"; it is left out"),
+    ] {
+        for (name, signal) in SIGNALS {
+            let name = format!("OTEL_{name}_EXPORTER");
+            let (config, problems) = config(&[(&name, list)]);
+            let found = exporters_of(&config, signal);
+            let is_logs = signal == Signal::Logs;
+            // Log records are on stdout in any case.
+            let expected = match expected {
+                "otlp,console" if is_logs => "otlp",
+                other => other,
+            };
+            assert_eq!(found, expected, "{name}={list}");
+            let problems = problems.concat();
+            assert_eq!(problems.is_empty(), reported.is_empty(), "{problems}");
+            assert!(problems.contains(reported), "{problems}");
         }
+    }
+}
+
+#[test]
+fn a_value_of_a_signal_that_is_unknown_leaves_the_general_one() {
+    let (config, problems) = config(&[
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip"),
+        ("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "zstd"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "2000"),
+        ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "2s"),
+    ]);
+    let traces = otlp_of(&config, Signal::Traces);
+    assert_eq!(traces.compression, Compression::Gzip);
+    assert_eq!(traces.timeout, Duration::from_secs(2));
+    assert_eq!(problems.len(), 2, "{problems:?}");
+    for problem in problems {
+        assert!(problem.ends_with("; it is ignored for traces"), "{problem}");
     }
 }
 

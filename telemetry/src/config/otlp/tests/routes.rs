@@ -114,22 +114,9 @@ fn a_path_has_no_meaning_for_grpc_and_is_told() {
 #[cfg(not(feature = "grpc"))]
 fn what_takes_grpc_is_refused_by_the_name_of_what_asks_for_it() {
     let url_form = "a URL for http/protobuf such as http://localhost:4318 or https://ingress.eu2.coralogix.com (gRPC takes a build with the feature `grpc`)";
-    let protocol_form = "http/protobuf with a URL such as http://localhost:4318 (grpc takes a build with the feature `grpc`)";
     for (variables, name, form, found) in [
         (
-            &[(PROTOCOL, "GRPC")][..],
-            PROTOCOL,
-            protocol_form,
-            "\"grpc\"",
-        ),
-        (
-            &[(PROTOCOL, "http/protobuf"), (TRACES_PROTOCOL, "grpc")],
-            TRACES_PROTOCOL,
-            protocol_form,
-            "\"grpc\"",
-        ),
-        (
-            &[(ENDPOINT, "http://a:4317")],
+            &[(ENDPOINT, "http://a:4317")][..],
             ENDPOINT,
             url_form,
             "port 4317, which means gRPC",
@@ -160,16 +147,60 @@ fn what_takes_grpc_is_refused_by_the_name_of_what_asks_for_it() {
 }
 
 #[test]
-fn another_protocol_is_refused() {
+fn an_unknown_protocol_is_reported_and_counts_as_unset() {
     for name in ["http/json", "http", "kafka"] {
-        let (found, problems) = route(&[(PROTOCOL, name)]);
-        assert_eq!((found, problems.len()), (None, 1));
+        for (variables, expected) in [
+            (&[][..], "http/protobuf http://localhost:4318/v1/traces"),
+            (
+                &[(ENDPOINT, "http://a:4318")],
+                "http/protobuf http://a:4318/v1/traces",
+            ),
+        ] {
+            let (found, problems) = route(&[variables, &[(PROTOCOL, name)]].concat());
+            assert_eq!(found.as_deref(), Some(expected), "{name}");
+            assert_eq!(problems.len(), 1, "{problems:?}");
+            let problem = &problems[0];
+            assert!(problem.starts_with("OTEL_EXPORTER_OTLP_PROTOCOL: expected http/protobuf"));
+            assert!(
+                problem.ends_with(&format!("found {name:?}; the default is used for traces")),
+                "{problem}"
+            );
+        }
+    }
+}
+
+#[test]
+fn an_unknown_protocol_of_a_signal_leaves_the_general_one() {
+    let (found, problems) = route(&[
+        (TRACES_PROTOCOL, "http/json"),
+        (PROTOCOL, "http/protobuf"),
+        (ENDPOINT, "http://a:4317"),
+    ]);
+    let expected = "http/protobuf http://a:4317/v1/traces";
+    assert_eq!(found.as_deref(), Some(expected));
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert!(problems[0].ends_with("found \"http/json\"; it is ignored for traces"));
+}
+
+#[test]
+#[cfg(not(feature = "grpc"))]
+fn grpc_is_an_unknown_protocol_without_the_feature() {
+    for (variables, expected) in [
+        (
+            &[(PROTOCOL, "GRPC")][..],
+            Some("http/protobuf http://localhost:4318/v1/traces"),
+        ),
+        // The endpoint means gRPC as well, and nothing is sent elsewhere.
+        (&[(PROTOCOL, "grpc"), (ENDPOINT, "http://a:4317")], None),
+    ] {
+        let (found, problems) = route(variables);
+        assert_eq!(found.as_deref(), expected, "{variables:?}");
         let problem = &problems[0];
-        assert!(problem.starts_with("OTEL_EXPORTER_OTLP_PROTOCOL: expected http/protobuf"));
         assert!(
-            problem.ends_with(&format!("found {name:?}; nothing is exported for traces")),
+            problem.contains("(grpc takes a build with the feature `grpc`)"),
             "{problem}"
         );
+        assert_eq!(problems.len(), variables.len(), "{problems:?}");
     }
 }
 
