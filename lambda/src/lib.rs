@@ -169,10 +169,17 @@
 //! There is no `faas.init_duration`: what Lambda counts as initialisation begins before the process does. Messages beyond the twentieth
 //! queue of a process are counted without their queue. What is said of the telemetry itself is in `baton_telemetry`.
 //!
+//! # Logs
+//!
+//! Each line of the log carries `trace_id`, `span_id`, `requestId` and `messageId`, and the fields of the `tracing` spans around it, whether or not
+//! the feature `tracing` makes OpenTelemetry spans of these. `baton_telemetry` has the form of the lines.
+//!
 //! # What is in no signal
 //!
 //! The text of a failure, and of a panic, goes to the span's status and to one log line, the first 4 KiB of it: it must hold no personal data.
-//! (A panic's text also goes where Rust's panic hook writes it, to standard error unless the program sets another.) Bodies are in no signal. At debug level the log tells of each message where its context came from, and of each flush what it did.
+//! (A panic's text also goes where Rust's panic hook writes it, to standard error unless the program sets another.) Bodies are in no signal, unless the program puts them there: `#[instrument]` records
+//! each argument that is not skipped on the span and on every line inside it. A [`Message`] shows its identifier only; for what was in it use
+//! `#[instrument(skip_all, fields(order.id = order.id))]`. At debug level the log tells of each message where its context came from, and of each flush what it did.
 
 mod config;
 mod consumer;

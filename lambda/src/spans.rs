@@ -5,6 +5,7 @@ use crate::config::TraceShape;
 use crate::context::Origin;
 use crate::event::Record;
 use crate::queue::{Queue, Queues};
+use baton_telemetry::with_message_id;
 use lambda_runtime::Context as LambdaContext;
 use opentelemetry::trace::{
     Link, SpanBuilder, SpanContext, SpanKind, Status, TraceContextExt as _, Tracer as _,
@@ -106,7 +107,8 @@ impl Spans {
         described.root.with_span(span)
     }
 
-    /// Starts a record's span: a child of the producer's and linked to the batch span, or the other way round.
+    /// Starts a record's span: a child of the producer's and linked to the batch span, or the other way round. What is logged in the context
+    /// that it returns carries the message's identifier.
     pub(crate) fn start_record(
         &self,
         batch: &Context,
@@ -136,7 +138,11 @@ impl Spans {
             .with_attributes(self.record_attributes(described, record, index, start))
             .with_links(links);
         let span = self.tracer.build_with_context(builder, &parent);
-        parent.with_span(span)
+        let context = match &described.ids[index] {
+            Some(id) => with_message_id(&parent, Arc::clone(id)),
+            None => parent,
+        };
+        context.with_span(span)
     }
 
     fn record_attributes(

@@ -97,6 +97,29 @@
 //! `service.instance.id` is Lambda's log stream, namespace, pod and container, or the task's container, else random: no other process of the
 //! service has it, and so no backend takes the metrics of two for one series.
 //!
+//! # Log lines
+//!
+//! Each `tracing` event is one line on stdout, as JSON or as text, with these keys in this order:
+//!
+//! | Key | Value |
+//! |---|---|
+//! | `timestamp`, `level`, `target`, `message` | of the event |
+//! | its own name | each field of the event |
+//! | its own name | each field of the `tracing` spans around the event (`#[instrument]`, `info_span!`), the innermost span first, with the value that [`Span::record`](tracing::Span::record) gave it last |
+//! | `trace_id`, `span_id` | of the active OpenTelemetry span |
+//! | `requestId`, `messageId` | of the invocation and of the message, from [`with_request_id`] and [`with_message_id`] |
+//!
+//! Fields of spans are at the top level like those of events, so that one query finds a value wherever it was set: in CloudWatch Logs
+//! Insights `filter order_id = 7`. No field hides another one. A key that is taken gets a prefix, as often as it needs to be free: the keys of
+//! the table win, then the event's fields (`field.level`), then the innermost span's (`span.order_id`). Texts of spans are cut after 4 KiB,
+//! because every line repeats them. Spans of libraries (the AWS SDK's, hyper, `lambda_runtime` …) add no fields.
+//!
+//! A log record over OTLP has the same fields as attributes, with `faas.invocation_id` and `messaging.message.id` for the identifiers,
+//! unless the event has an attribute of that name itself.
+//!
+//! `#[instrument]` records every argument with `Debug`, on the span and thus on each line inside it. To keep message bodies and personal data
+//! out of both, write `#[instrument(skip_all, fields(order.id = order.id))]`.
+//!
 //! # When the collector is broken
 //!
 //! A request is taken if the collector answers with status 200 (any 2xx) and a whole `Export…ServiceResponse`, in protobuf or JSON; an empty
@@ -136,6 +159,7 @@ mod accounting;
 mod breaker;
 mod buffer;
 mod config;
+mod correlation;
 mod encode;
 mod endpoint;
 mod export;
@@ -146,10 +170,10 @@ mod logs;
 mod metrics;
 mod otlp_json;
 mod output;
+mod program_spans;
 mod propagation;
 #[cfg(feature = "replay")]
 pub mod replay;
-mod request_id;
 mod resource;
 mod signal;
 #[cfg(test)]
@@ -161,6 +185,7 @@ mod tracing_layer;
 mod transport;
 mod uplink;
 
+pub use correlation::{message_id, request_id, with_message_id, with_request_id};
 pub use export::Sent;
 pub use group::FlushGroup;
 pub use header_source::{Fetching, HeaderSource, InvalidHeaders, OpenHeaderSource, parse_headers};
@@ -171,7 +196,6 @@ pub use propagation::{
     check_baggage, parse_trace_context, parse_trace_context_noting, parse_xray_header,
     with_baggage, with_remote_parent,
 };
-pub use request_id::{request_id, with_request_id};
 pub use telemetry::{Builder, FlushReport, Service, Telemetry};
 #[cfg(feature = "tracing")]
 pub use tracing_layer::tracing_layer;

@@ -1,14 +1,13 @@
-//! What `tracing` calls events: lines on stdout, with the ids of the span and of the invocation that were active, and where it is configured
-//! log records of OTLP as well.
+//! Events of `tracing` as lines on stdout, and where it is configured as log records of OTLP as well. Both carry the fields of the `tracing`
+//! spans around the event, and the ids of the OpenTelemetry span, the invocation and the message that were active.
 
 mod fields;
 mod filter;
 mod layer;
 mod lines;
-#[cfg(any(test, not(feature = "tracing")))]
-mod no_spans;
 mod records;
 mod scratch;
+mod span_fields;
 mod timestamp;
 
 pub(crate) use fields::Value;
@@ -40,18 +39,18 @@ pub(crate) fn install(config: &Config, records: Option<Buffer>) {
 
 #[cfg(not(feature = "tracing"))]
 fn set_default(filter: Targets, events: Events) {
-    let subscriber = no_spans::NoSpans
-        .with(filter::of_lines(filter))
+    let subscriber = tracing_subscriber::registry()
+        .with(filter::of_log(filter))
         .with(events);
     let _ = tracing::subscriber::set_global_default(subscriber);
 }
 
-/// Likewise, and makes spans of what `tracing` calls spans. The filter is only that of the lines: fewer of them must not mean fewer spans.
+/// Makes OpenTelemetry spans as well. The filter is only that of the log: fewer lines must not mean fewer spans.
 #[cfg(feature = "tracing")]
 fn set_default(filter: Targets, events: Events) {
     let spans = crate::tracing_layer::beside_logs(filter.clone());
     let subscriber = tracing_subscriber::registry()
-        .with(events.with_filter(filter::of_lines(filter)))
+        .with(events.with_filter(filter::of_log(filter)))
         .with(spans);
     let _ = tracing::subscriber::set_global_default(subscriber);
 }

@@ -1,46 +1,19 @@
 //! Spans of the `tracing` crate as OpenTelemetry spans.
 
+use std::sync::LazyLock;
+
 use opentelemetry::global::{self, BoxedSpan};
 use opentelemetry::trace::{SpanBuilder, Tracer};
 use opentelemetry::{Context, InstrumentationScope};
-use std::sync::LazyLock;
-use tracing::{Level, Metadata, Subscriber};
-use tracing_subscriber::filter::{FilterFn, LevelFilter, Targets, filter_fn};
+use tracing::{Metadata, Subscriber};
+use tracing_subscriber::filter::{FilterFn, Targets, filter_fn};
 use tracing_subscriber::layer::Layer;
 use tracing_subscriber::registry::LookupSpan;
 
+use crate::program_spans;
+
 /// Instrumentation scope of the spans made here.
 const SCOPE: &str = "baton.tracing";
-/// What `#[instrument]` and `info_span!` have. Spans of this level are made whatever the log says of it: a service whose log is turned
-/// down to warnings keeps its traces.
-const DEFAULT_LEVEL: Level = Level::INFO;
-
-/// Crates whose spans tell about their insides: an invocation would have twenty of them.
-const LIBRARIES: [&str; 20] = [
-    "aws_config",
-    "aws_credential_types",
-    "aws_runtime",
-    "aws_sigv4",
-    "axum",
-    "baton_lambda",
-    "baton_producer",
-    "baton_telemetry",
-    "h2",
-    "hyper",
-    "hyper_rustls",
-    "hyper_util",
-    "lambda_runtime",
-    "lambda_runtime_api_client",
-    "reqwest",
-    "rustls",
-    "tokio_util",
-    "tonic",
-    "tower",
-    "tower_http",
-];
-/// The many crates of the AWS SDK.
-const LIBRARY_FAMILIES: [&str; 2] = ["aws_sdk_", "aws_smithy_"];
-
 /// A layer that makes OpenTelemetry spans of `tracing` spans (`#[instrument]`, `info_span!`), for programs with a subscriber of their own.
 ///
 /// [`Telemetry::init`](crate::Telemetry::init) installs it by itself unless the process has a subscriber already. A program that has one
@@ -68,7 +41,7 @@ pub fn tracing_layer<S>() -> impl Layer<S>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
-    layer().with_filter(filter_fn(is_of_program))
+    layer().with_filter(filter_fn(is_span_of_program))
 }
 
 /// The same where `logs` says what is logged: spans of the default level, and finer ones where `logs` wants finer lines.
@@ -80,29 +53,16 @@ where
 }
 
 fn filter_beside(logs: Targets) -> FilterFn<impl Fn(&Metadata<'_>) -> bool> {
-    let levels = logs.iter().map(|(_, level)| level);
-    let finest = levels
-        .chain(logs.default_level())
-        .fold(LevelFilter::from_level(DEFAULT_LEVEL), Ord::max);
+    let finest = program_spans::finest_level(&logs);
     let filter = filter_fn(move |metadata: &Metadata<'_>| {
-        let (target, level) = (metadata.target(), metadata.level());
-        is_of_program(metadata) && (*level <= DEFAULT_LEVEL || logs.would_enable(target, level))
+        metadata.is_span() && program_spans::is_made(metadata, &logs)
     });
     // Without the hint every event of every library would be looked at.
     filter.with_max_level_hint(finest)
 }
 
-fn is_of_program(metadata: &Metadata<'_>) -> bool {
-    if !metadata.is_span() {
-        return false;
-    }
-    let target = metadata.target();
-    let (name, _) = target.split_once("::").unwrap_or((target, ""));
-    let is_library = LIBRARIES.binary_search(&name).is_ok()
-        || LIBRARY_FAMILIES
-            .iter()
-            .any(|family| name.starts_with(family));
-    !is_library
+fn is_span_of_program(metadata: &Metadata<'_>) -> bool {
+    metadata.is_span() && program_spans::is_of_program(metadata)
 }
 
 /// Without what costs on every span and tells little: place in the source, thread, busy and idle time.

@@ -1,13 +1,24 @@
-//! An event's fields, for whoever writes them down.
+//! Fields of an event and of the spans around it, for those who write them down.
 
-use super::Chain;
+use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
-use tracing::Event;
+
 use tracing::field::{Field, Visit};
+use tracing::{Event, Subscriber};
+use tracing_subscriber::layer::Context;
+use tracing_subscriber::registry::LookupSpan;
+
+use super::Chain;
+use super::span_fields::SpanFields;
+use crate::correlation::Correlation;
 
 /// What `tracing` calls the text of an event.
 pub(super) const MESSAGE: &str = "message";
+/// Goes before the name of an event's field that another one has already.
+const EVENT_PREFIX: &str = "field.";
+/// Goes before the name of a span's field that another one has already.
+const SPAN_PREFIX: &str = "span.";
 
 /// A field's value, as far as those who write it down tell values apart.
 #[derive(Clone, Copy)]
@@ -24,27 +35,111 @@ pub(crate) enum Value<'a> {
 
 /// Writes fields down as they come.
 pub(super) trait FieldWriter {
-    fn put(&mut self, name: &'static str, value: Value<'_>);
+    /// Returns whether the writer needs this key itself, so that a field of an event must have another one.
+    fn is_reserved(key: &str) -> bool;
+
+    /// Returns the same for a field of a span.
+    fn is_reserved_from_spans(key: &str) -> bool {
+        key == MESSAGE || Self::is_reserved(key)
+    }
+
+    /// Writes one field. No key comes twice.
+    fn put(&mut self, key: &str, value: Value<'_>);
 }
 
-/// Has all fields of an event written.
-pub(super) fn write(event: &Event<'_>, writer: &mut impl FieldWriter) {
-    event.record(&mut Visitor(writer));
+/// Writes all fields of an event, then those of the spans around it, from the innermost outwards.
+///
+/// A key that is taken already gets a prefix, as often as it needs to be free: the event's fields win over those of spans, and inner spans
+/// over outer ones.
+pub(super) fn write<S, W>(event: &Event<'_>, context: &Context<'_, S>, writer: &mut W)
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    W: FieldWriter,
+{
+    let mut renamed = Vec::new();
+    let all = event.metadata().fields();
+    visit_event(event, |field, value| {
+        let name = field.name();
+        let is_first = all.field(name).as_ref() == Some(field);
+        if is_first && !W::is_reserved(name) {
+            return writer.put(name, value);
+        }
+        let is_taken =
+            |key: &str| W::is_reserved(key) || all.field(key).is_some() || has(&renamed, key);
+        let key = free(name, EVENT_PREFIX, is_taken);
+        writer.put(&key, value);
+        renamed.push(key);
+    });
+    let mut taken = None;
+    for span in context.event_scope(event).into_iter().flatten() {
+        if let Some(fields) = span.extensions().get::<SpanFields>() {
+            let taken = taken.get_or_insert_with(|| Taken::by(event, &mut renamed));
+            taken.write(fields, writer);
+        }
+    }
 }
 
-struct Visitor<'a, W>(&'a mut W);
+/// Keys of a line or record that has fields of spans.
+struct Taken {
+    keys: Vec<Cow<'static, str>>,
+    /// The context that the event happened in.
+    correlation: Correlation,
+}
 
-impl<W: FieldWriter> Visit for Visitor<'_, W> {
+impl Taken {
+    fn by(event: &Event<'_>, renamed: &mut Vec<Cow<'static, str>>) -> Self {
+        let mut keys = std::mem::take(renamed);
+        visit_event(event, |field, _| keys.push(field.name().into()));
+        Self {
+            keys,
+            correlation: Correlation::current(),
+        }
+    }
+
+    fn write<W: FieldWriter>(&mut self, fields: &SpanFields, writer: &mut W) {
+        if !fields.may_be_around(&self.correlation) {
+            return;
+        }
+        for (name, value) in fields.iter() {
+            let is_taken = |key: &str| W::is_reserved_from_spans(key) || has(&self.keys, key);
+            let key = free(name, SPAN_PREFIX, is_taken);
+            writer.put(&key, value);
+            self.keys.push(key);
+        }
+    }
+}
+
+fn has(keys: &[Cow<'static, str>], key: &str) -> bool {
+    keys.iter().any(|taken| taken == key)
+}
+
+/// Returns the name, after as many prefixes as it needs to be free.
+fn free(name: &'static str, prefix: &str, is_taken: impl Fn(&str) -> bool) -> Cow<'static, str> {
+    let mut key = Cow::Borrowed(name);
+    while is_taken(&key) {
+        key = [prefix, &key].concat().into();
+    }
+    key
+}
+
+fn visit_event(event: &Event<'_>, visit: impl FnMut(&Field, Value<'_>)) {
+    event.record(&mut Visitor(visit));
+}
+
+/// Hands each field to a function, in the few kinds of values that are told apart.
+pub(super) struct Visitor<F>(pub(super) F);
+
+impl<F: FnMut(&Field, Value<'_>)> Visit for Visitor<F> {
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.0.put(field.name(), Value::Bool(value));
+        self.0(field, Value::Bool(value));
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.0.put(field.name(), Value::Signed(value));
+        self.0(field, Value::Signed(value));
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.0.put(field.name(), Value::Unsigned(value));
+        self.0(field, Value::Unsigned(value));
     }
 
     /// Numbers beyond 64 bits are text: what reads the line or the record has no such numbers.
@@ -63,15 +158,15 @@ impl<W: FieldWriter> Visit for Visitor<'_, W> {
     }
 
     fn record_f64(&mut self, field: &Field, value: f64) {
-        self.0.put(field.name(), Value::Double(value));
+        self.0(field, Value::Double(value));
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.0.put(field.name(), Value::Text(value));
+        self.0(field, Value::Text(value));
     }
 
     fn record_bytes(&mut self, field: &Field, value: &[u8]) {
-        self.0.put(field.name(), Value::Bytes(value));
+        self.0(field, Value::Bytes(value));
     }
 
     fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
@@ -79,6 +174,6 @@ impl<W: FieldWriter> Visit for Visitor<'_, W> {
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.0.put(field.name(), Value::Made(value));
+        self.0(field, Value::Made(value));
     }
 }

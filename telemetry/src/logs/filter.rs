@@ -1,7 +1,9 @@
 //! Which events become lines, and which of them records that are exported.
 
 use tracing::{Level, Metadata};
-use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::filter::{FilterFn, LevelFilter, Targets, filter_fn};
+
+use crate::program_spans;
 
 /// Beginnings of the targets of crates that log whole events, requests and answers at the level TRACE. Bodies must be in no signal,
 /// whatever level somebody asks for, so these stop at DEBUG.
@@ -10,6 +12,20 @@ const LOG_BODIES_AT_TRACE: [&str; 2] = ["lambda_runtime", "aws_smithy_runtime"];
 /// Beginning of the targets of OpenTelemetry's own crates. Where a program has their default features, they tell at INFO what this crate
 /// tells in its own start line.
 const OPENTELEMETRY: &str = "opentelemetry";
+
+/// Returns the filter of the lines and of the spans whose fields are on them, where `asked_for` is asked for.
+pub(super) fn of_log(asked_for: Targets) -> FilterFn<impl Fn(&Metadata<'_>) -> bool> {
+    let lines = of_lines(asked_for);
+    let finest = program_spans::finest_level(&lines);
+    let filter = filter_fn(move |metadata: &Metadata<'_>| {
+        if metadata.is_span() {
+            program_spans::is_made(metadata, &lines)
+        } else {
+            lines.would_enable(metadata.target(), metadata.level())
+        }
+    });
+    filter.with_max_level_hint(finest)
+}
 
 /// What is logged where `asked_for` is asked for.
 pub(super) fn of_lines(asked_for: Targets) -> Targets {

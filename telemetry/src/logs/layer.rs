@@ -1,13 +1,17 @@
 //! How events get here.
 
-use super::{lines, records};
+use std::sync::OnceLock;
+use std::time::SystemTime;
+
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Subscriber};
+use tracing_subscriber::layer::{Context, Layer};
+use tracing_subscriber::registry::LookupSpan;
+
+use super::{lines, records, span_fields};
 use crate::buffer::Buffer;
 use crate::config::LogFormat;
 use crate::output::Output;
-use std::sync::OnceLock;
-use std::time::SystemTime;
-use tracing::{Event, Subscriber};
-use tracing_subscriber::layer::{Context, Layer};
 
 /// Where [`LogLayer`]s put records: the buffer that the process's telemetry exports, once it is set up.
 static EXPORTED: OnceLock<Buffer> = OnceLock::new();
@@ -33,8 +37,8 @@ pub(super) fn announce(buffer: Buffer) {
 /// ```
 ///
 /// An event's target is the record's instrumentation scope, its message the body, and its fields are the attributes, an error with all its
-/// causes. The record has the ids of the active OpenTelemetry span, and `faas.invocation_id` where the
-/// [context](crate::with_request_id) has it. What the connections to the collector log is left out; else it is up to the subscriber's own
+/// causes; so are the fields of the `tracing` spans around it. The record has the ids of the active OpenTelemetry span, and
+/// `faas.invocation_id` and `messaging.message.id` where the context has [them](crate::with_message_id). What the connections to the collector log is left out; else it is up to the subscriber's own
 /// filter which events come here.
 #[must_use]
 pub fn log_layer() -> LogLayer {
@@ -45,10 +49,21 @@ pub fn log_layer() -> LogLayer {
 #[derive(Debug, Clone, Copy)]
 pub struct LogLayer(());
 
-impl<S: Subscriber> Layer<S> for LogLayer {
-    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+impl<S> Layer<S> for LogLayer
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        span_fields::on_new_span(attributes, id, &context);
+    }
+
+    fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
+        span_fields::on_record(id, values, &context);
+    }
+
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         if let Some(buffer) = EXPORTED.get() {
-            records::push(buffer, event, SystemTime::now());
+            records::push(buffer, event, &context, SystemTime::now());
         }
     }
 }
@@ -70,12 +85,23 @@ impl Events {
     }
 }
 
-impl<S: Subscriber> Layer<S> for Events {
-    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+impl<S> Layer<S> for Events
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        span_fields::on_new_span(attributes, id, &context);
+    }
+
+    fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
+        span_fields::on_record(id, values, &context);
+    }
+
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         let now = SystemTime::now();
-        lines::write(event, now, self.format, &self.output);
+        lines::write(event, &context, now, self.format, &self.output);
         if let Some(buffer) = &self.records {
-            records::push(buffer, event, now);
+            records::push(buffer, event, &context, now);
         }
     }
 }

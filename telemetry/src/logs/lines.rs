@@ -3,15 +3,19 @@
 mod json;
 mod text;
 
+use std::time::SystemTime;
+
+use opentelemetry::Context;
+use opentelemetry::trace::{SpanId, TraceContextExt as _, TraceId};
+use tracing::{Event, Subscriber};
+use tracing_subscriber::layer;
+use tracing_subscriber::registry::LookupSpan;
+
 use super::fields::{self, FieldWriter, Value};
 use super::{scratch, timestamp};
 use crate::config::LogFormat;
+use crate::correlation::Correlation;
 use crate::output::Output;
-use crate::request_id::request_id;
-use opentelemetry::Context;
-use opentelemetry::trace::{SpanId, TraceContextExt as _, TraceId};
-use std::time::SystemTime;
-use tracing::Event;
 
 /// What a line calls what it knows besides the event's own fields.
 mod key {
@@ -22,22 +26,32 @@ mod key {
     pub(super) const SPAN_ID: &str = "span_id";
     /// As Lambda's own lines and its managed runtimes call it.
     pub(super) const REQUEST_ID: &str = "requestId";
+    /// As SQS calls it in the event.
+    pub(super) const MESSAGE_ID: &str = "messageId";
 
-    /// What goes before the name of a field: something only where it would be taken for one of these.
-    pub(super) fn prefix(field: &str) -> &'static str {
-        match field {
-            TIMESTAMP | LEVEL | TARGET | TRACE_ID | SPAN_ID | REQUEST_ID => "field.",
-            _ => "",
-        }
+    /// Returns whether a field of this name would be taken for one of these.
+    pub(super) fn is_reserved(name: &str) -> bool {
+        matches!(
+            name,
+            TIMESTAMP | LEVEL | TARGET | TRACE_ID | SPAN_ID | REQUEST_ID | MESSAGE_ID
+        )
     }
 }
 
 /// Writes an event as one line, at once: lines of several threads, or of several processes, do not get into each other.
-pub(super) fn write(event: &Event<'_>, now: SystemTime, format: LogFormat, output: &Output) {
+pub(super) fn write<S>(
+    event: &Event<'_>,
+    spans: &layer::Context<'_, S>,
+    now: SystemTime,
+    format: LogFormat,
+    output: &Output,
+) where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
     scratch::with(|line| {
         match format {
-            LogFormat::Json => compose(&mut json::Line::begin(line), event, now),
-            LogFormat::Text => compose(&mut text::Line::begin(line), event, now),
+            LogFormat::Json => compose(&mut json::Line::begin(line), event, spans, now),
+            LogFormat::Text => compose(&mut text::Line::begin(line), event, spans, now),
         }
         // A log that nobody can read is no reason to fail.
         let _ = output.write(|out| out.write_all(line));
@@ -50,24 +64,40 @@ trait Form: FieldWriter {
 
     fn span(&mut self, trace_id: TraceId, span_id: SpanId);
 
-    fn request_id(&mut self, id: &str);
+    fn id(&mut self, key: &str, id: &str);
 
     fn end(&mut self);
 }
 
-fn compose(form: &mut impl Form, event: &Event<'_>, now: SystemTime) {
+fn compose<S>(
+    form: &mut impl Form,
+    event: &Event<'_>,
+    spans: &layer::Context<'_, S>,
+    now: SystemTime,
+) where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
     let metadata = event.metadata();
     form.head(now, metadata.level().as_str(), metadata.target());
     // Not while the context is looked at: a field's text may be made by code that attaches another one.
-    fields::write(event, form);
+    fields::write(event, spans, form);
     Context::map_current(|context| {
         let span = context.span();
         let span = span.span_context();
         if span.is_valid() {
             form.span(span.trace_id(), span.span_id());
         }
-        if let Some(id) = request_id(context) {
-            form.request_id(id);
+        if let Some(correlation) = context.get::<Correlation>() {
+            let Correlation {
+                request_id,
+                message_id,
+            } = correlation;
+            request_id
+                .iter()
+                .for_each(|id| form.id(key::REQUEST_ID, id));
+            message_id
+                .iter()
+                .for_each(|id| form.id(key::MESSAGE_ID, id));
         }
     });
     form.end();

@@ -1,16 +1,21 @@
 //! Events as log records of OTLP, into a buffer.
 
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use opentelemetry::trace::TraceContextExt as _;
+use opentelemetry::{Context, InstrumentationScope};
+use opentelemetry_semantic_conventions::attribute::{FAAS_INVOCATION_ID, MESSAGING_MESSAGE_ID};
+use tracing::{Event, Subscriber};
+use tracing_subscriber::layer;
+use tracing_subscriber::registry::LookupSpan;
+
 use super::fields::{self, FieldWriter, MESSAGE, Value};
 use super::{filter, scratch};
 use crate::buffer::{Buffer, Owner, Record};
+use crate::correlation::Correlation;
 use crate::encode::{self, LogRecord};
 use crate::group::Group;
-use crate::request_id::request_id;
-use opentelemetry::trace::TraceContextExt as _;
-use opentelemetry::{Context, InstrumentationScope};
-use opentelemetry_semantic_conventions::attribute::FAAS_INVOCATION_ID;
-use std::time::SystemTime;
-use tracing::Event;
 
 /// A record that is larger is written again without its attributes: one with very many long ones may be more than a request takes.
 const MAX_RECORD: usize = 1024 * 1024;
@@ -18,17 +23,24 @@ const MAX_RECORD: usize = 1024 * 1024;
 const UNNAMED: &str = "event ";
 
 /// Adds an event to the buffer, unless it must not be [exported](filter::is_exported).
-pub(super) fn push(buffer: &Buffer, event: &Event<'_>, now: SystemTime) {
+pub(super) fn push<S>(
+    buffer: &Buffer,
+    event: &Event<'_>,
+    spans: &layer::Context<'_, S>,
+    now: SystemTime,
+) where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
     let metadata = event.metadata();
     if !filter::is_exported(metadata) || Context::is_current_telemetry_suppressed() {
         return;
     }
     scratch::with(|out| {
         // Before the buffer is locked: a field's text may be made by code that logs something itself.
-        let owner = encode(out, event, now, Attributes::Keep);
+        let owner = encode(out, event, spans, now, Attributes::Keep);
         if out.len() > MAX_RECORD {
             out.clear();
-            encode(out, event, now, Attributes::Leave);
+            encode(out, event, spans, now, Attributes::Leave);
         }
         let scope = InstrumentationScope::builder(metadata.target()).build();
         buffer.push(&Encoded(out), &scope, owner);
@@ -56,7 +68,16 @@ enum Attributes {
 }
 
 /// Writes the record of an event that happens in the active context, and returns that context's group.
-fn encode(out: &mut Vec<u8>, event: &Event<'_>, now: SystemTime, attributes: Attributes) -> Owner {
+fn encode<S>(
+    out: &mut Vec<u8>,
+    event: &Event<'_>,
+    spans: &layer::Context<'_, S>,
+    now: SystemTime,
+    attributes: Attributes,
+) -> Owner
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
     let metadata = event.metadata();
     encode::log_record(out, |record| {
         record.time(encode::nanos(now));
@@ -69,12 +90,14 @@ fn encode(out: &mut Vec<u8>, event: &Event<'_>, now: SystemTime, attributes: Att
             record,
             attributes,
             has_invocation_id: false,
+            has_message_id: false,
             dropped: 0,
         };
-        fields::write(event, &mut writer);
+        fields::write(event, spans, &mut writer);
         let Writer {
             record,
             has_invocation_id,
+            has_message_id,
             dropped,
             ..
         } = writer;
@@ -85,8 +108,22 @@ fn encode(out: &mut Vec<u8>, event: &Event<'_>, now: SystemTime, attributes: Att
             if span.span_context().is_valid() {
                 record.span(span.span_context());
             }
-            if let Some(id) = request_id(context).filter(|_| !has_invocation_id) {
-                record.attribute(FAAS_INVOCATION_ID, Value::Text(id));
+            if let Some(correlation) = context.get::<Correlation>() {
+                let mut id = |key: &str, id: &Option<Arc<str>>, is_there: bool| {
+                    if let Some(id) = id.as_deref().filter(|_| !is_there) {
+                        record.attribute(key, Value::Text(id));
+                    }
+                };
+                id(
+                    FAAS_INVOCATION_ID,
+                    &correlation.request_id,
+                    has_invocation_id,
+                );
+                id(
+                    MESSAGING_MESSAGE_ID,
+                    &correlation.message_id,
+                    has_message_id,
+                );
             }
             Group::of(context).cloned()
         })
@@ -98,19 +135,31 @@ struct Writer<'a, 'b> {
     attributes: Attributes,
     /// The event names the invocation itself.
     has_invocation_id: bool,
+    /// The event names a message itself.
+    has_message_id: bool,
     dropped: u32,
 }
 
 impl FieldWriter for Writer<'_, '_> {
-    fn put(&mut self, name: &'static str, value: Value<'_>) {
-        if name == MESSAGE {
+    /// The event's own word counts, also about the invocation and the message.
+    fn is_reserved(_: &str) -> bool {
+        false
+    }
+
+    fn is_reserved_from_spans(key: &str) -> bool {
+        [MESSAGE, FAAS_INVOCATION_ID, MESSAGING_MESSAGE_ID].contains(&key)
+    }
+
+    fn put(&mut self, key: &str, value: Value<'_>) {
+        if key == MESSAGE {
             return self.record.body(value);
         }
         if self.attributes == Attributes::Leave {
             self.dropped += 1;
             return;
         }
-        self.has_invocation_id |= name == FAAS_INVOCATION_ID;
-        self.record.attribute(name, value);
+        self.has_invocation_id |= key == FAAS_INVOCATION_ID;
+        self.has_message_id |= key == MESSAGING_MESSAGE_ID;
+        self.record.attribute(key, value);
     }
 }

@@ -1,8 +1,10 @@
 mod records;
+mod span_fields;
 
 use super::*;
 use crate::config::LogFormat;
 use opentelemetry::Context;
+use opentelemetry::context::FutureExt as _;
 use opentelemetry::trace::{SpanContext, TraceContextExt as _, TraceFlags, TraceState};
 use serde_json::Value;
 use std::io;
@@ -31,7 +33,7 @@ impl Capture {
         let second = Dispatch::new(NoSubscriber::new());
         let output = Output::captured();
         let events = Events::new(format, output.clone(), records);
-        let subscriber = no_spans::NoSpans.with(events);
+        let subscriber = tracing_subscriber::registry().with(events);
         Self {
             output,
             _default: tracing::subscriber::set_default(subscriber),

@@ -230,8 +230,3 @@ fn a_line_carries_the_ids_of_the_innermost_span() {
     assert_eq!(seen[0], ended(&record)[0].span_context);
     assert_eq!(seen[1], record);
 }
-
-#[test]
-fn the_list_of_libraries_can_be_searched() {
-    assert!(LIBRARIES.is_sorted());
-}

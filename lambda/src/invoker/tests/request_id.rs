@@ -1,8 +1,8 @@
-//! Whose invocation a line of the log is.
+//! The invocation and the message that a line of the log belongs to.
 
 use crate::testing::Batch;
 use crate::{Failure, Message};
-use baton_telemetry::request_id;
+use baton_telemetry::{message_id, request_id};
 use opentelemetry::Context;
 use std::fmt;
 use std::sync::{Arc, Mutex};
@@ -12,11 +12,16 @@ use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::NoSubscriber;
 use tracing::{Dispatch, Event, Metadata, Subscriber, info};
 
-/// Keeps the message of each line with the request id of its context. Clones share what they keep.
+/// Keeps the text of each line with the identifiers of its context. Clones share what they keep.
 #[derive(Clone, Default)]
 struct Lines(Arc<Mutex<Vec<Line>>>);
 
-type Line = (String, Option<String>);
+#[derive(Debug)]
+struct Line {
+    text: String,
+    request_id: Option<String>,
+    message_id: Option<String>,
+}
 
 struct Text(String);
 
@@ -30,14 +35,18 @@ impl Visit for Text {
 
 impl Subscriber for Lines {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.is_event()
+        !metadata.is_span()
     }
 
     fn event(&self, event: &Event<'_>) {
         let mut message = Text(String::new());
         event.record(&mut message);
-        let id = Context::map_current(|context| request_id(context).map(str::to_owned));
-        self.0.lock().unwrap().push((message.0, id));
+        let line = Context::map_current(|context| Line {
+            text: message.0,
+            request_id: request_id(context).map(str::to_owned),
+            message_id: message_id(context).map(str::to_owned),
+        });
+        self.0.lock().unwrap().push(line);
     }
 
     fn new_span(&self, _: &Attributes<'_>) -> Id {
@@ -54,10 +63,10 @@ impl Subscriber for Lines {
 }
 
 impl Lines {
-    fn ids_of(&self, message: &str) -> Vec<Option<String>> {
+    fn ids_of(&self, text: &str, id: impl Fn(&Line) -> Option<String>) -> Vec<String> {
         let lines = self.0.lock().unwrap();
-        let found = lines.iter().filter(|(text, _)| text.contains(message));
-        found.map(|(_, id)| id.clone()).collect()
+        let found = lines.iter().filter(|line| line.text.contains(text));
+        found.map(|line| id(line).unwrap_or_default()).collect()
     }
 }
 
@@ -71,7 +80,7 @@ async fn handle(message: Message<u8>) -> Result<(), Failure> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn lines_of_a_handler_of_a_record_and_of_the_batch_carry_the_request_id() {
+async fn lines_carry_the_invocation_and_those_about_a_message_the_message() {
     let lines = Lines::default();
     // With one subscriber alone, an event that the thread of another test comes to first would be off for all threads.
     let _second = Dispatch::new(NoSubscriber::new());
@@ -79,13 +88,17 @@ async fn lines_of_a_handler_of_a_record_and_of_the_batch_carry_the_request_id() 
     let batch = Batch::standard("orders").message(1).message(2);
     let outcome = batch.timeout(Duration::from_secs(10)).run(handle).await;
     assert_eq!(outcome.failed(), ["message-1", "message-2"]);
-    for (message, count) in [
-        ("the handler's own", 2),
-        ("message failed", 2),
-        ("the deadline is near", 1),
-        ("the deadline is here", 1),
+    let of_messages = ["message-1", "message-2"];
+    for (text, messages) in [
+        ("message's trace context", &of_messages[..]),
+        ("the handler's own", &of_messages),
+        ("message failed", &of_messages),
+        ("the deadline is near", &[""]),
+        ("the deadline is here", &[""]),
     ] {
-        let expected = vec![Some("invocation-1".to_owned()); count];
-        assert_eq!(lines.ids_of(message), expected, "{message}");
+        let invocations = lines.ids_of(text, |line| line.request_id.clone());
+        assert_eq!(invocations, vec!["invocation-1"; messages.len()], "{text}");
+        let ids = lines.ids_of(text, |line| line.message_id.clone());
+        assert_eq!(ids, messages, "{text}");
     }
 }

@@ -1,4 +1,4 @@
-//! `{"timestamp":…,"level":…,"target":…,"message":…,FIELDS…,"trace_id":…,"span_id":…,"requestId":…}`.
+//! `{"timestamp":…,"level":…,"target":…,"message":…,FIELDS…,"trace_id":…,"span_id":…,"requestId":…,"messageId":…}`.
 
 use super::{FieldWriter, Form, Value, decimal, hex, key, signed, timestamp};
 use opentelemetry::trace::{SpanId, TraceId};
@@ -22,7 +22,6 @@ impl<'a> Line<'a> {
 
     fn name(&mut self, name: &str) {
         self.0.extend_from_slice(b",\"");
-        self.0.extend_from_slice(key::prefix(name).as_bytes());
         escaped(self.0, name);
         self.0.extend_from_slice(b"\":");
     }
@@ -51,8 +50,8 @@ impl Form for Line<'_> {
         self.quoted(|out| hex(out, &span_id.to_bytes()));
     }
 
-    fn request_id(&mut self, id: &str) {
-        self.key(b",", key::REQUEST_ID);
+    fn id(&mut self, key: &str, id: &str) {
+        self.key(b",", key);
         self.quoted(|out| escaped(out, id));
     }
 
@@ -62,8 +61,12 @@ impl Form for Line<'_> {
 }
 
 impl FieldWriter for Line<'_> {
-    fn put(&mut self, name: &'static str, value: Value<'_>) {
-        self.name(name);
+    fn is_reserved(key: &str) -> bool {
+        key::is_reserved(key)
+    }
+
+    fn put(&mut self, key: &str, value: Value<'_>) {
+        self.name(key);
         match value {
             Value::Bool(true) => self.0.extend_from_slice(b"true"),
             Value::Bool(false) => self.0.extend_from_slice(b"false"),

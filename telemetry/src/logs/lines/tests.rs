@@ -1,8 +1,8 @@
 //! The two forms of lines, to the letter.
 
 use super::*;
+use crate::correlation::{with_message_id, with_request_id};
 use crate::logs::tests::{lines, span};
-use crate::request_id::with_request_id;
 use proptest::prelude::*;
 use tracing::{error, info};
 
@@ -36,17 +36,20 @@ fn inside<T>(context: &Context, log: impl FnOnce() -> T) -> T {
 fn a_line_has_its_ids_at_the_end_in_both_forms() {
     let context = Context::new().with_remote_span_context(span());
     let context = with_request_id(&context, "8476a536-e9f4-11e8-9739-2dfe598c3fcd".into());
+    let context = with_message_id(&context, "059f36b4-87a3-44ab-83d2-661975830a7d".into());
     let log = || inside(&context, || info!(target: "orders", count = 3, "placed"));
     assert_eq!(
         json(log),
         "\",\"level\":\"INFO\",\"target\":\"orders\",\"message\":\"placed\",\"count\":3,\
          \"trace_id\":\"4bf92f3577b34da6a3ce929d0e0e4736\",\"span_id\":\"00f067aa0ba902b7\",\
-         \"requestId\":\"8476a536-e9f4-11e8-9739-2dfe598c3fcd\"}"
+         \"requestId\":\"8476a536-e9f4-11e8-9739-2dfe598c3fcd\",\
+         \"messageId\":\"059f36b4-87a3-44ab-83d2-661975830a7d\"}"
     );
     assert_eq!(
         text(log),
         " INFO orders: placed count=3 trace_id=4bf92f3577b34da6a3ce929d0e0e4736 \
-         span_id=00f067aa0ba902b7 requestId=8476a536-e9f4-11e8-9739-2dfe598c3fcd"
+         span_id=00f067aa0ba902b7 requestId=8476a536-e9f4-11e8-9739-2dfe598c3fcd \
+         messageId=059f36b4-87a3-44ab-83d2-661975830a7d"
     );
 }
 

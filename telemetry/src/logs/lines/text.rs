@@ -1,4 +1,4 @@
-//! `TIMESTAMP LEVEL TARGET: MESSAGE FIELD=VALUE… trace_id=… span_id=… requestId=…`, to be read.
+//! `TIMESTAMP LEVEL TARGET: MESSAGE FIELD=VALUE… trace_id=… span_id=… requestId=… messageId=…`, to be read.
 
 use super::fields::MESSAGE;
 use super::{FieldWriter, Form, Value, decimal, hex, key, signed, timestamp};
@@ -14,9 +14,8 @@ impl<'a> Line<'a> {
         Self(out)
     }
 
-    fn key(&mut self, prefix: &str, name: &str) {
+    fn key(&mut self, name: &str) {
         self.0.push(b' ');
-        self.0.extend_from_slice(prefix.as_bytes());
         bare(self.0, name);
         self.0.push(b'=');
     }
@@ -61,14 +60,14 @@ impl Form for Line<'_> {
     }
 
     fn span(&mut self, trace_id: TraceId, span_id: SpanId) {
-        self.key("", key::TRACE_ID);
+        self.key(key::TRACE_ID);
         hex(self.0, &trace_id.to_bytes());
-        self.key("", key::SPAN_ID);
+        self.key(key::SPAN_ID);
         hex(self.0, &span_id.to_bytes());
     }
 
-    fn request_id(&mut self, id: &str) {
-        self.key("", key::REQUEST_ID);
+    fn id(&mut self, key: &str, id: &str) {
+        self.key(key);
         value_text(self.0, id);
     }
 
@@ -78,11 +77,15 @@ impl Form for Line<'_> {
 }
 
 impl FieldWriter for Line<'_> {
-    fn put(&mut self, name: &'static str, value: Value<'_>) {
-        if name == MESSAGE {
+    fn is_reserved(key: &str) -> bool {
+        key::is_reserved(key)
+    }
+
+    fn put(&mut self, key: &str, value: Value<'_>) {
+        if key == MESSAGE {
             return self.message(value);
         }
-        self.key(key::prefix(name), name);
+        self.key(key);
         self.value(value);
     }
 }

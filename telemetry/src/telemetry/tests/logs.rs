@@ -2,14 +2,14 @@
 
 use super::*;
 use crate::buffer::Counts;
+use crate::correlation::{with_message_id, with_request_id};
 use crate::logs::Capture;
-use crate::request_id::with_request_id;
 use opentelemetry::Context;
 use opentelemetry::trace::TraceContextExt as _;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
 use opentelemetry_proto::tonic::logs::v1::{LogRecord, ScopeLogs};
 use std::time::{SystemTime, UNIX_EPOCH};
-use tracing::{debug, error, info, trace, warn};
+use tracing::{debug, error, info, info_span, trace, warn};
 
 const OTLP: (&str, &str) = ("OTEL_LOGS_EXPORTER", "otlp");
 
@@ -166,6 +166,34 @@ async fn an_event_with_a_name_of_its_own_keeps_it_and_names_its_invocation_once(
     assert_eq!(record.body, None);
     let id = attribute(&record, "faas.invocation_id");
     assert_eq!(id, Some(any_value::Value::StringValue("its own".into())));
+}
+
+#[tokio::test]
+async fn a_record_carries_the_fields_of_the_spans_around_it_and_the_message() {
+    let sink = Sink::start(&[]).await;
+    let (telemetry, _capture) = logging(&sink, &[]).await;
+    let active = with_message_id(&Context::new(), "m-1".into()).attach();
+    let span = info_span!("order", order_id = 7, id = 1, message = "the span's").entered();
+    info!(target: "orders", id = 2, "the event's");
+    drop(span);
+    // The program's own word about the message counts.
+    tracing::event!(target: "orders", tracing::Level::INFO, messaging.message.id = "m-2", "sent");
+    drop(active);
+    flush(&telemetry).await;
+    let records = records(&sink);
+    use any_value::Value::*;
+    for (key, expected) in [
+        ("order_id", IntValue(7)),
+        ("id", IntValue(2)),
+        ("span.id", IntValue(1)),
+        ("span.message", StringValue("the span's".into())),
+        ("messaging.message.id", StringValue("m-1".into())),
+    ] {
+        assert_eq!(attribute(&records[0], key), Some(expected), "{key}");
+    }
+    assert_eq!(text(records[0].body.clone()), "the event's");
+    let id = attribute(&records[1], "messaging.message.id");
+    assert_eq!(id, Some(StringValue("m-2".into())));
 }
 
 #[tokio::test]

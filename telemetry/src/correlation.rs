@@ -1,0 +1,85 @@
+//! Identifiers in a context that log lines and log records carry: of the invocation, and of the message.
+
+use std::sync::Arc;
+
+use opentelemetry::Context;
+
+/// Returns a copy of the context that belongs to the invocation `id`.
+///
+/// Lines that are logged in it, or in a context made from it, carry the identifier as `requestId`, log records as `faas.invocation_id`.
+#[must_use]
+pub fn with_request_id(context: &Context, id: Arc<str>) -> Context {
+    let correlation = Correlation {
+        request_id: Some(id),
+        ..Correlation::of(context)
+    };
+    context.with_value(correlation)
+}
+
+/// Returns a copy of the context that belongs to the message `id`.
+///
+/// Lines that are logged in it, or in a context made from it, carry the identifier as `messageId`, log records as `messaging.message.id`.
+///
+/// ```
+/// use baton_telemetry::{message_id, with_message_id};
+/// use opentelemetry::Context;
+///
+/// let context = with_message_id(&Context::new(), "059f36b4-87a3-44ab-83d2-661975830a7d".into());
+/// assert_eq!(message_id(&context), Some("059f36b4-87a3-44ab-83d2-661975830a7d"));
+/// ```
+#[must_use]
+pub fn with_message_id(context: &Context, id: Arc<str>) -> Context {
+    let correlation = Correlation {
+        message_id: Some(id),
+        ..Correlation::of(context)
+    };
+    context.with_value(correlation)
+}
+
+/// Returns the identifier of the invocation that the context belongs to, for programs that format log lines themselves.
+#[must_use]
+pub fn request_id(context: &Context) -> Option<&str> {
+    let correlation: &Correlation = context.get()?;
+    correlation.request_id.as_deref()
+}
+
+/// Returns the identifier of the message that the context belongs to, for programs that format log lines themselves.
+#[must_use]
+pub fn message_id(context: &Context) -> Option<&str> {
+    let correlation: &Correlation = context.get()?;
+    correlation.message_id.as_deref()
+}
+
+/// Both identifiers in one value, because each value of a context costs an allocation for every message.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Correlation {
+    pub(crate) request_id: Option<Arc<str>>,
+    pub(crate) message_id: Option<Arc<str>>,
+}
+
+impl Correlation {
+    pub(crate) fn of(context: &Context) -> Self {
+        context.get().cloned().unwrap_or_default()
+    }
+
+    /// Those of the active context.
+    pub(crate) fn current() -> Self {
+        Context::map_current(Self::of)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_stays_in_its_invocation() {
+        let invocation = with_request_id(&Context::new(), "request".into());
+        let first = with_message_id(&invocation, "first".into());
+        let second = with_message_id(&first, "second".into());
+        assert_eq!(request_id(&second), Some("request"));
+        assert_eq!(message_id(&second), Some("second"));
+        assert_eq!(message_id(&first), Some("first"));
+        assert_eq!(message_id(&invocation), None);
+    }
+}

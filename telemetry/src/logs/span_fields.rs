@@ -1,0 +1,160 @@
+//! Fields of a span, kept for the lines that are logged in it.
+
+use std::fmt::{self, Write as _};
+use std::sync::Arc;
+
+use tracing::Subscriber;
+use tracing::field::Field;
+use tracing::span::{Attributes, Id, Record};
+use tracing_subscriber::layer::Context;
+use tracing_subscriber::registry::LookupSpan;
+
+use super::fields::{Value, Visitor};
+use crate::correlation::Correlation;
+
+/// Bytes that are kept of a text. Each line in the span repeats it, and a function instrumented without `skip` has whole arguments in it.
+const MAX_TEXT: usize = 4096;
+/// Stands at the end of a text that was cut.
+const CUT: char = '…';
+
+/// Fields of one span, in the order in which they were recorded.
+pub(super) struct SpanFields {
+    /// The message that was handled when the span was made.
+    message_id: Option<Arc<str>>,
+    fields: Vec<(Field, Kept)>,
+}
+
+/// A value that does not borrow from the program.
+enum Kept {
+    Bool(bool),
+    Signed(i64),
+    Unsigned(u64),
+    Double(f64),
+    Text(String),
+    Bytes(Vec<u8>),
+}
+
+impl SpanFields {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&'static str, Value<'_>)> {
+        let fields = self.fields.iter();
+        fields.map(|(field, kept)| (field.name(), kept.value()))
+    }
+
+    /// Returns `false` where the line is logged for another message than the span was made for. A span whose guard is held across an `await`
+    /// stays entered while other messages are handled on the thread.
+    pub(super) fn may_be_around(&self, line: &Correlation) -> bool {
+        match (&self.message_id, &line.message_id) {
+            (Some(span), Some(line)) => Arc::ptr_eq(span, line),
+            _ => true,
+        }
+    }
+
+    fn set(&mut self, field: Field, value: Kept) {
+        let known = self.fields.iter_mut().find(|(known, _)| *known == field);
+        match known {
+            Some((_, kept)) => *kept = value,
+            None => self.fields.push((field, value)),
+        }
+    }
+}
+
+/// Keeps the fields of a new span.
+pub(super) fn on_new_span<S>(attributes: &Attributes<'_>, id: &Id, context: &Context<'_, S>)
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    if attributes.fields().is_empty() {
+        return;
+    }
+    let fields = kept(|visitor| attributes.record(visitor));
+    if let Some(span) = context.span(id) {
+        // Not `insert`, which panics where the program has the layer twice.
+        span.extensions_mut().replace(SpanFields {
+            message_id: Correlation::current().message_id,
+            fields,
+        });
+    }
+}
+
+/// Keeps values that a span gets later.
+pub(super) fn on_record<S>(id: &Id, values: &Record<'_>, context: &Context<'_, S>)
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    let values = kept(|visitor| values.record(visitor));
+    if let Some(span) = context.span(id)
+        && let Some(fields) = span.extensions_mut().get_mut::<SpanFields>()
+    {
+        for (field, value) in values {
+            fields.set(field, value);
+        }
+    }
+}
+
+/// Before anything is locked: texts are made by code of the program's own, which may log something itself.
+fn kept(record: impl FnOnce(&mut dyn tracing::field::Visit)) -> Vec<(Field, Kept)> {
+    let mut fields = Vec::new();
+    let mut visitor = Visitor(|field: &Field, value: Value<'_>| {
+        fields.push((field.clone(), Kept::from(value)));
+    });
+    record(&mut visitor);
+    fields
+}
+
+impl Kept {
+    fn value(&self) -> Value<'_> {
+        match self {
+            Self::Bool(value) => Value::Bool(*value),
+            Self::Signed(number) => Value::Signed(*number),
+            Self::Unsigned(number) => Value::Unsigned(*number),
+            Self::Double(number) => Value::Double(*number),
+            Self::Text(text) => Value::Text(text),
+            Self::Bytes(bytes) => Value::Bytes(bytes),
+        }
+    }
+}
+
+impl From<Value<'_>> for Kept {
+    fn from(value: Value<'_>) -> Self {
+        match value {
+            Value::Bool(value) => Self::Bool(value),
+            Value::Signed(number) => Self::Signed(number),
+            Value::Unsigned(number) => Self::Unsigned(number),
+            Value::Double(number) => Self::Double(number),
+            Value::Bytes(bytes) => Self::Bytes(bytes[..bytes.len().min(MAX_TEXT)].to_vec()),
+            Value::Text(text) => Self::Text(shortened(|short| short.write_str(text))),
+            Value::Made(text) => Self::Text(shortened(|short| write!(short, "{text:?}"))),
+        }
+    }
+}
+
+fn shortened(write: impl FnOnce(&mut Shortened) -> fmt::Result) -> String {
+    let mut short = Shortened::default();
+    // An error is that of the text's own code, or says that the text was cut: what is written by then stays.
+    let _ = write(&mut short);
+    short.text
+}
+
+/// Takes [`MAX_TEXT`] bytes.
+#[derive(Default)]
+struct Shortened {
+    text: String,
+    is_cut: bool,
+}
+
+impl fmt::Write for Shortened {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        if self.is_cut {
+            return Err(fmt::Error);
+        }
+        let room = MAX_TEXT - self.text.len();
+        if text.len() <= room {
+            self.text.push_str(text);
+            return Ok(());
+        }
+        self.is_cut = true;
+        self.text.push_str(&text[..text.floor_char_boundary(room)]);
+        self.text.push(CUT);
+        Err(fmt::Error)
+    }
+}

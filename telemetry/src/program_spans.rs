@@ -1,0 +1,69 @@
+//! Spans of the program's own code, which are of use to those who read its traces and logs. Those of libraries are about their insides.
+
+use tracing::{Level, Metadata};
+use tracing_subscriber::filter::{LevelFilter, Targets};
+
+/// What `#[instrument]` and `info_span!` have. Spans of this level are made whatever the log says of it: a service whose log is turned
+/// down to warnings keeps its traces, and the fields of spans on its lines.
+const DEFAULT_LEVEL: Level = Level::INFO;
+
+/// Crates whose spans are about their insides: an invocation would have twenty of them.
+const LIBRARIES: [&str; 20] = [
+    "aws_config",
+    "aws_credential_types",
+    "aws_runtime",
+    "aws_sigv4",
+    "axum",
+    "baton_lambda",
+    "baton_producer",
+    "baton_telemetry",
+    "h2",
+    "hyper",
+    "hyper_rustls",
+    "hyper_util",
+    "lambda_runtime",
+    "lambda_runtime_api_client",
+    "reqwest",
+    "rustls",
+    "tokio_util",
+    "tonic",
+    "tower",
+    "tower_http",
+];
+/// The many crates of the AWS SDK.
+const LIBRARY_FAMILIES: [&str; 2] = ["aws_sdk_", "aws_smithy_"];
+
+/// Returns whether a span or an event is of none of these libraries.
+pub(crate) fn is_of_program(metadata: &Metadata<'_>) -> bool {
+    let target = metadata.target();
+    let (name, _) = target.split_once("::").unwrap_or((target, ""));
+    let is_library = LIBRARIES.binary_search(&name).is_ok()
+        || LIBRARY_FAMILIES
+            .iter()
+            .any(|family| name.starts_with(family));
+    !is_library
+}
+
+/// Returns whether the span is made where `logs` says what is logged: spans of the default level, and finer ones where it wants finer lines.
+pub(crate) fn is_made(span: &Metadata<'_>, logs: &Targets) -> bool {
+    let (target, level) = (span.target(), span.level());
+    is_of_program(span) && (*level <= DEFAULT_LEVEL || logs.would_enable(target, level))
+}
+
+/// Returns the finest level that a line or a span may have there.
+pub(crate) fn finest_level(logs: &Targets) -> LevelFilter {
+    let levels = logs.iter().map(|(_, level)| level);
+    levels
+        .chain(logs.default_level())
+        .fold(LevelFilter::from_level(DEFAULT_LEVEL), Ord::max)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_of_libraries_can_be_searched() {
+        assert!(LIBRARIES.is_sorted());
+    }
+}
