@@ -95,7 +95,7 @@
 //! | `grpc` | OTLP over gRPC, where the standard variables ask for it |
 //! | `panic-abort` | lets this crate compile with `panic = "abort"`, which is an error otherwise. A panic then ends the process, but first the messages that are done are reported as done, finished spans are written to stdout, and the process starts anew. Not with `BATON_PARTIAL_RESPONSE=off`, where every message of the batch is delivered again |
 //! | `secrets` | headers of the export, such as one with a key, from Secrets Manager or the SSM Parameter Store: `OTEL_EXPORTER_OTLP_HEADERS_SECRET` is the ARN (see `baton_secrets`); with the AWS SDK for it |
-//! | `tracing` | spans of the `tracing` macros become spans inside the message's |
+//! | `tracing` | spans of the `tracing` macros become spans inside the message's, and errors that `#[instrument(err)]` records their status and event (see `tracing_layer`) |
 //!
 //! # Where a message's context comes from
 //!
@@ -177,6 +177,7 @@
 //! # What is in no signal
 //!
 //! The text of a failure, and of a panic, goes to the span's status and to one log line, the first 4 KiB of it: it must hold no personal data.
+//! Neither must that of an error which `#[instrument(err)]` records: it goes to the status and an event of that function's span, and to one line.
 //! (A panic's text also goes where Rust's panic hook writes it, to standard error unless the program sets another.) Bodies are in no signal, unless the program puts them there: `#[instrument]` records
 //! each argument that is not skipped on the span and on every line inside it. A [`Message`] shows its identifier only; for what was in it use
 //! `#[instrument(skip_all, fields(order.id = order.id))]`. At debug level the log tells of each message where its context came from, and of each flush what it did.

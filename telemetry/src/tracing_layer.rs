@@ -5,9 +5,10 @@ use std::sync::LazyLock;
 use opentelemetry::global::{self, BoxedSpan};
 use opentelemetry::trace::{SpanBuilder, Tracer};
 use opentelemetry::{Context, InstrumentationScope};
-use tracing::{Metadata, Subscriber};
-use tracing_subscriber::filter::{FilterFn, Targets, filter_fn};
-use tracing_subscriber::layer::Layer;
+use tracing::subscriber::Interest;
+use tracing::{Event, Level, Metadata, Subscriber};
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::{self, Filter, Layer};
 use tracing_subscriber::registry::LookupSpan;
 
 use crate::program_spans;
@@ -34,39 +35,94 @@ const SCOPE: &str = "baton.tracing";
 /// its children. It comes from OpenTelemetry's global tracer provider, under the scope `baton.tracing`.
 ///
 /// The fields of a span are its attributes, where unsigned integers arrive as text, because `tracing-opentelemetry` takes signed ones only;
-/// `otel.name`, `otel.kind` and `otel.status_code` mean what its documentation says. Events stay log lines and do not become span events.
+/// `otel.name`, `otel.kind` and `otel.status_code` mean what its documentation says.
+///
+/// An error gives the span the status Error with the error's text, and an event `exception` with the text as `exception.message`. An error is
+/// an event that has a field `error` and no message, which is what `#[instrument(err)]` and `#[instrument(err(Debug))]` record. With
+/// `err(level = …)` every level counts, whatever the log shows. Written by hand, such an event counts at the level ERROR only: a
+/// `warn!(error = %error)` is often about something that succeeds in the end. All other events stay log lines and do not become span events.
+///
 /// Spans of libraries that tell about their insides (the AWS SDK's, hyper, tower, `lambda_runtime` …, and this one's) are left out; of which
-/// level others are made is up to the subscriber's own filter.
+/// level others are made is up to the subscriber's own filter, and so it is which errors come here.
 pub fn tracing_layer<S>() -> impl Layer<S>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
-    layer().with_filter(filter_fn(is_span_of_program))
+    bare_layer().with_filter(SpansAndErrors { logs: None })
 }
 
-/// The same where `logs` says what is logged: spans of the default level, and finer ones where `logs` wants finer lines.
+/// Returns the same for a process where `logs` says what is logged: spans of the default level, and finer ones where `logs` wants finer
+/// lines.
 pub(crate) fn beside_logs<S>(logs: Targets) -> impl Layer<S>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
-    layer().with_filter(filter_beside(logs))
+    bare_layer().with_filter(SpansAndErrors { logs: Some(logs) })
 }
 
-fn filter_beside(logs: Targets) -> FilterFn<impl Fn(&Metadata<'_>) -> bool> {
-    let finest = program_spans::finest_level(&logs);
-    let filter = filter_fn(move |metadata: &Metadata<'_>| {
-        metadata.is_span() && program_spans::is_made(metadata, &logs)
-    });
-    // Without the hint every event of every library would be looked at.
-    filter.with_max_level_hint(finest)
+/// Filter of the layer, by which a subscriber that has the layer is known.
+pub(crate) struct SpansAndErrors {
+    /// Has a say about spans that are finer than the default level. `None`: all spans pass.
+    logs: Option<Targets>,
 }
 
-fn is_span_of_program(metadata: &Metadata<'_>) -> bool {
-    metadata.is_span() && program_spans::is_of_program(metadata)
+impl SpansAndErrors {
+    fn passes(&self, metadata: &Metadata<'_>) -> bool {
+        if !metadata.is_span() {
+            return is_error(metadata);
+        }
+        match &self.logs {
+            Some(logs) => program_spans::is_made(metadata, logs),
+            None => program_spans::is_of_program(metadata),
+        }
+    }
+}
+
+impl<S> Filter<S> for SpansAndErrors
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    fn enabled(&self, metadata: &Metadata<'_>, _: &layer::Context<'_, S>) -> bool {
+        self.passes(metadata)
+    }
+
+    /// Decides once for each place in the source, so that other events cost nothing here. Errors are decided one by one, in
+    /// [`event_enabled`](Filter::event_enabled), which `tracing-subscriber` asks properly only where the interest is not certain.
+    fn callsite_enabled(&self, metadata: &'static Metadata<'static>) -> Interest {
+        if !self.passes(metadata) {
+            Interest::never()
+        } else if metadata.is_span() {
+            Interest::always()
+        } else {
+            Interest::sometimes()
+        }
+    }
+
+    fn event_enabled(&self, event: &Event<'_>, context: &layer::Context<'_, S>) -> bool {
+        let Some(span) = context.event_span(event) else {
+            return false;
+        };
+        let (event, span) = (event.metadata(), span.metadata());
+        // `#[instrument]` has its span and its error in the same place. A function whose span is filtered out leaves its error to the span
+        // around it, which perhaps does not fail.
+        let is_of_span = (event.file(), event.line()) == (span.file(), span.line());
+        *event.level() == Level::ERROR || is_of_span
+    }
+
+    /// An error may be recorded at any level.
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Some(LevelFilter::TRACE)
+    }
+}
+
+/// Returns whether an event is an error in the sense of `#[instrument(err)]`.
+fn is_error(event: &Metadata<'_>) -> bool {
+    let has = |name| event.fields().field(name).is_some();
+    has("error") && !has("message") && program_spans::is_of_program(event)
 }
 
 /// Without what costs on every span and tells little: place in the source, thread, busy and idle time.
-fn layer<S>() -> tracing_opentelemetry::OpenTelemetryLayer<S, GlobalTracer>
+fn bare_layer<S>() -> tracing_opentelemetry::OpenTelemetryLayer<S, GlobalTracer>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {

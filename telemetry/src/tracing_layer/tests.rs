@@ -1,6 +1,8 @@
 //! Spans of the macros under spans of OpenTelemetry. All tests share the global tracer provider, which a process has one of, and tell
 //! their spans apart by trace. Their target is that of a program: this crate's own spans would be left out.
 
+mod errors;
+
 use super::*;
 use opentelemetry::trace::{
     FutureExt as _, SpanContext, SpanId, SpanKind, TraceContextExt as _, TraceFlags, TraceId,
