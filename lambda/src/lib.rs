@@ -174,6 +174,9 @@
 //! Each line of the log carries `trace_id`, `span_id`, `requestId` and `messageId`, and the fields of the `tracing` spans around it, whether or not
 //! the feature `tracing` makes OpenTelemetry spans of these. `baton_telemetry` has the form of the lines.
 //!
+//! A program with a `tracing` subscriber of its own adds [`log_layer`] to it, in place of its formatting layer, and with the feature `tracing`
+//! `tracing_layer`. Without them its lines lack the identifiers and the macros make no OpenTelemetry spans, and one warning at start says so.
+//!
 //! # What is in no signal
 //!
 //! The text of a failure, and of a panic, goes to the span's status and to one log line, the first 4 KiB of it: it must hold no personal data.
@@ -235,7 +238,7 @@ pub use {aws_lambda_events, lambda_runtime};
 
 #[cfg(feature = "tracing")]
 pub use baton_telemetry::tracing_layer;
-pub use baton_telemetry::{Service, Telemetry};
+pub use baton_telemetry::{LogLayer, Service, Telemetry, log_layer};
 pub use config::{AllFailed, FlushPoint, InvalidConfig, PartialResponse, TraceShape};
 pub use consumer::{Builder, Consumer, Error, run};
 #[cfg(feature = "dead-letter-queue")]

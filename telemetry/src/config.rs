@@ -101,8 +101,7 @@ pub(crate) struct Coralogix {
 impl Config {
     /// Reads the process's environment. What is wrong becomes a [`Problem`] and the default: telemetry never keeps a service from starting.
     pub(crate) fn from_env() -> (Self, Vec<Problem>) {
-        // What is not UTF-8 is not what any variable takes: it is reported as such, with U+FFFD in it.
-        Self::from_lookup(&|name| Some(std::env::var_os(name)?.to_string_lossy().into_owned()))
+        Self::from_lookup(&process_variable)
     }
 
     pub(crate) fn from_lookup(lookup: &dyn Fn(&str) -> Option<String>) -> (Self, Vec<Problem>) {
@@ -148,6 +147,18 @@ impl Config {
         let otlp = self.logs.otlp();
         otlp.map(|_| Buffer::new(self.log_bounds))
     }
+}
+
+impl LogFormat {
+    /// Reads the process's environment before the configuration does, which reports what is wrong.
+    pub(crate) fn from_env() -> Self {
+        log_format(&mut Reader::new(&process_variable))
+    }
+}
+
+/// What is not UTF-8 is not what any variable takes: it is reported as such, with U+FFFD in it.
+fn process_variable(name: &str) -> Option<String> {
+    Some(std::env::var_os(name)?.to_string_lossy().into_owned())
 }
 
 fn first<const N: usize>(reader: &Reader<'_>, names: [&str; N]) -> Option<String> {

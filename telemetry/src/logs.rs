@@ -5,6 +5,7 @@ mod fields;
 mod filter;
 mod layer;
 mod lines;
+mod own_subscriber;
 mod records;
 mod scratch;
 mod span_fields;
@@ -16,7 +17,6 @@ pub use layer::{LogLayer, log_layer};
 use crate::buffer::Buffer;
 use crate::config::Config;
 use crate::output::Output;
-use layer::Events;
 use std::error::Error;
 use std::fmt;
 use tracing_subscriber::filter::Targets;
@@ -27,30 +27,31 @@ use tracing_subscriber::layer::SubscriberExt as _;
 /// The target of what is logged about dropped log records, of which none must be made: it would be the next one dropped.
 pub(crate) const OF_DROPPED_RECORDS: &str = "baton_telemetry::dropped_log_records";
 
-/// Makes this the process's subscriber, unless it has one already: a program that set up its own logging keeps it. Where there is a buffer,
-/// log records go there as well, and so do those of the program's own [`LogLayer`].
+/// Makes this the process's subscriber, unless it has one already: a program that set up its own logging keeps it, and is warned of what that
+/// lacks. Where there is a buffer, log records go there as well, and so do those of the program's own [`LogLayer`].
 pub(crate) fn install(config: &Config, records: Option<Buffer>) {
     if let Some(buffer) = &records {
         layer::announce(buffer.clone());
     }
-    let events = Events::new(config.log_format, Output::Stdout, records);
-    set_default(config.log_filter.clone(), events);
+    let log = LogLayer::new(config.log_format, Output::Stdout, records);
+    set_default(config.log_filter.clone(), log);
+    own_subscriber::check(config.log_format, Output::Stdout);
 }
 
 #[cfg(not(feature = "tracing"))]
-fn set_default(filter: Targets, events: Events) {
+fn set_default(filter: Targets, log: LogLayer) {
     let subscriber = tracing_subscriber::registry()
         .with(filter::of_log(filter))
-        .with(events);
+        .with(log);
     let _ = tracing::subscriber::set_global_default(subscriber);
 }
 
 /// Makes OpenTelemetry spans as well. The filter is only that of the log: fewer lines must not mean fewer spans.
 #[cfg(feature = "tracing")]
-fn set_default(filter: Targets, events: Events) {
+fn set_default(filter: Targets, log: LogLayer) {
     let spans = crate::tracing_layer::beside_logs(filter.clone());
     let subscriber = tracing_subscriber::registry()
-        .with(events.with_filter(filter::of_log(filter)))
+        .with(log.with_filter(filter::of_log(filter)))
         .with(spans);
     let _ = tracing::subscriber::set_global_default(subscriber);
 }

@@ -25,7 +25,7 @@ const SCOPE: &str = "baton.tracing";
 ///
 /// let subscriber = tracing_subscriber::registry()
 ///     .with(tracing_subscriber::filter::LevelFilter::INFO)
-///     .with(tracing_subscriber::fmt::layer())
+///     .with(baton_telemetry::log_layer())
 ///     .with(baton_telemetry::tracing_layer());
 /// # let _guard = tracing::subscriber::set_default(subscriber);
 /// ```

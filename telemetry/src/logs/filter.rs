@@ -32,14 +32,19 @@ pub(super) fn of_lines(asked_for: Targets) -> Targets {
     without_bodies(with_quiet_opentelemetry(asked_for))
 }
 
+/// Returns whether an event may have a message body in it.
+pub(super) fn has_body(metadata: &Metadata<'_>) -> bool {
+    *metadata.level() == Level::TRACE && logs_bodies(metadata.target())
+}
+
 /// Whether an event may be exported. An export must not make records of itself, or each would be the reason for the next one: not of the
 /// connections it goes over, nor of how it went. What goes wrong with telemetry is another matter, and to be found where logs are looked for,
 /// except that log records are dropped: it would be the next one dropped.
 pub(super) fn is_exported(metadata: &Metadata<'_>) -> bool {
-    let target = metadata.target();
-    if *metadata.level() == Level::TRACE && logs_bodies(target) {
+    if has_body(metadata) {
         return false;
     }
+    let target = metadata.target();
     match target.split(':').next().unwrap_or(target) {
         // What OTLP goes over, over HTTP/1.1 by itself and over gRPC with all of these.
         "h2" | "hyper" | "hyper_rustls" | "hyper_util" => false,

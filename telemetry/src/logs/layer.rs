@@ -8,53 +8,107 @@ use tracing::{Event, Subscriber};
 use tracing_subscriber::layer::{Context, Layer};
 use tracing_subscriber::registry::LookupSpan;
 
-use super::{lines, records, span_fields};
+use super::{filter, lines, records, span_fields};
 use crate::buffer::Buffer;
 use crate::config::LogFormat;
 use crate::output::Output;
+use crate::program_spans;
 
-/// Where [`LogLayer`]s put records: the buffer that the process's telemetry exports, once it is set up.
+/// Log records of the layers of programs' own subscribers: the buffer that the process's telemetry exports, once it is set up.
 static EXPORTED: OnceLock<Buffer> = OnceLock::new();
 
-/// Has [`LogLayer`]s put records there from now on. The first one counts: telemetry is set up once.
+/// Has the layers of programs' own subscribers put records there from now on. The first one counts: telemetry is set up once.
 pub(super) fn announce(buffer: Buffer) {
     let _ = EXPORTED.set(buffer);
 }
 
-/// A layer that makes OTLP log records of `tracing` events where `OTEL_LOGS_EXPORTER=otlp`, for programs with a subscriber of their own.
+/// Returns a layer that writes the log as the process's own subscriber does, for programs with a subscriber of their own.
 ///
-/// [`Telemetry::init`](crate::Telemetry::init) does the same by itself unless the process has a subscriber already. A program that has one
-/// adds the layer to it, before `init`; what is logged before `init` is not exported.
+/// Each event is a line on stdout, with `trace_id`, `span_id`, `requestId`, `messageId` and the fields of the `tracing` spans around it (see
+/// the [crate's documentation](crate#log-lines)), and where `OTEL_LOGS_EXPORTER=otlp` a log record over OTLP. The layer takes the place of a
+/// formatting layer such as `tracing_subscriber::fmt::layer()`, beside which every line would be there twice;
+/// [`without_stdout`](LogLayer::without_stdout) leaves the lines to that one.
+///
+/// [`Telemetry::init`](crate::Telemetry::init) does the same by itself unless the process has a subscriber already, and warns where that one
+/// lacks this layer. A program that has one adds the layer to it, before `init`; of what is logged before `init` there are no records.
 ///
 /// ```
 /// use tracing_subscriber::layer::SubscriberExt as _;
 ///
 /// let subscriber = tracing_subscriber::registry()
 ///     .with(tracing_subscriber::filter::LevelFilter::INFO)
-///     .with(tracing_subscriber::fmt::layer())
 ///     .with(baton_telemetry::log_layer());
 /// # let _guard = tracing::subscriber::set_default(subscriber);
 /// ```
 ///
-/// An event's target is the record's instrumentation scope, its message the body, and its fields are the attributes, an error with all its
-/// causes; so are the fields of the `tracing` spans around it. The record has the ids of the active OpenTelemetry span, and
-/// `faas.invocation_id` and `messaging.message.id` where the context has [them](crate::with_message_id). What the connections to the collector log is left out; else it is up to the subscriber's own
-/// filter which events come here.
+/// The form of the lines is that of `AWS_LAMBDA_LOG_FORMAT`. Which events and spans come here is up to the subscriber's own filter, except
+/// what would put message bodies into the log (`lambda_runtime` and the AWS SDK at the level TRACE) and, for records, what the connections to
+/// the collector log.
+///
+/// In a log record an event's target is the instrumentation scope, its message the body, and its fields are the attributes, an error with all
+/// its causes. The record has the ids of the active OpenTelemetry span, and `faas.invocation_id` and `messaging.message.id` where the context
+/// has [them](crate::with_message_id).
 #[must_use]
 pub fn log_layer() -> LogLayer {
-    LogLayer(())
+    LogLayer {
+        lines: Some((LogFormat::from_env(), Output::Stdout)),
+        records: Records::OfProcess,
+    }
 }
 
-/// Made by [`log_layer`].
-#[derive(Debug, Clone, Copy)]
-pub struct LogLayer(());
+/// Layer of [`log_layer`].
+#[derive(Debug, Clone)]
+pub struct LogLayer {
+    /// `None`: another layer writes the lines.
+    lines: Option<(LogFormat, Output)>,
+    records: Records,
+}
+
+/// Where log records go.
+#[derive(Debug, Clone)]
+enum Records {
+    /// To the buffer that the process's telemetry exports, once it is set up.
+    OfProcess,
+    To(Buffer),
+    Nowhere,
+}
+
+impl LogLayer {
+    /// Leaves the lines on stdout to another layer of the subscriber. Log records are made all the same.
+    ///
+    /// That layer finds the identifiers for its lines with [`request_id`](crate::request_id) and [`message_id`](crate::message_id).
+    #[must_use]
+    pub fn without_stdout(self) -> Self {
+        Self {
+            lines: None,
+            ..self
+        }
+    }
+
+    pub(super) fn new(format: LogFormat, output: Output, records: Option<Buffer>) -> Self {
+        Self {
+            lines: Some((format, output)),
+            records: records.map_or(Records::Nowhere, Records::To),
+        }
+    }
+
+    fn buffer(&self) -> Option<&Buffer> {
+        match &self.records {
+            Records::OfProcess => EXPORTED.get(),
+            Records::To(buffer) => Some(buffer),
+            Records::Nowhere => None,
+        }
+    }
+}
 
 impl<S> Layer<S> for LogLayer
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
-        span_fields::on_new_span(attributes, id, &context);
+        if program_spans::is_of_program(attributes.metadata()) {
+            span_fields::on_new_span(attributes, id, &context);
+        }
     }
 
     fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
@@ -62,45 +116,14 @@ where
     }
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
-        if let Some(buffer) = EXPORTED.get() {
-            records::push(buffer, event, &context, SystemTime::now());
+        if filter::has_body(event.metadata()) {
+            return;
         }
-    }
-}
-
-/// Lines to an output, and records, where there is a buffer for them.
-pub(super) struct Events {
-    format: LogFormat,
-    output: Output,
-    records: Option<Buffer>,
-}
-
-impl Events {
-    pub(super) fn new(format: LogFormat, output: Output, records: Option<Buffer>) -> Self {
-        Self {
-            format,
-            output,
-            records,
-        }
-    }
-}
-
-impl<S> Layer<S> for Events
-where
-    S: Subscriber + for<'a> LookupSpan<'a>,
-{
-    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
-        span_fields::on_new_span(attributes, id, &context);
-    }
-
-    fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
-        span_fields::on_record(id, values, &context);
-    }
-
-    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         let now = SystemTime::now();
-        lines::write(event, &context, now, self.format, &self.output);
-        if let Some(buffer) = &self.records {
+        if let Some((format, output)) = &self.lines {
+            lines::write(event, &context, now, *format, output);
+        }
+        if let Some(buffer) = self.buffer() {
             records::push(buffer, event, &context, now);
         }
     }

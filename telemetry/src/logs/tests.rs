@@ -32,7 +32,7 @@ impl Capture {
     fn of(format: LogFormat, records: Option<Buffer>) -> Self {
         let second = Dispatch::new(NoSubscriber::new());
         let output = Output::captured();
-        let events = Events::new(format, output.clone(), records);
+        let events = LogLayer::new(format, output.clone(), records);
         let subscriber = tracing_subscriber::registry().with(events);
         Self {
             output,

@@ -72,7 +72,7 @@ fn records_are_those_of_the_crate_that_everybody_makes_them_with() {
     let provider = provider.with_log_processor(theirs.clone()).build();
     let ours = buffer();
     let _active = Context::new().with_remote_span_context(span()).attach();
-    let events = Events::new(LogFormat::Json, Output::captured(), Some(ours.clone()));
+    let events = LogLayer::new(LogFormat::Json, Output::captured(), Some(ours.clone()));
     let bridge = OpenTelemetryTracingBridge::new(&provider);
     let both = tracing_subscriber::registry().with(events).with(bridge);
     log_in(both, log_a_bit_of_everything);
@@ -95,7 +95,7 @@ fn records_are_those_of_the_crate_that_everybody_makes_them_with() {
 /// A subscriber of the program's own: nothing of it is ours but the layer.
 #[test]
 fn the_public_layer_makes_records_once_telemetry_is_set_up() {
-    let subscriber = tracing_subscriber::registry().with(log_layer());
+    let subscriber = tracing_subscriber::registry().with(log_layer().without_stdout());
     let exported = buffer();
     log_in(subscriber, || {
         info!(target: "orders", "before");

@@ -1,4 +1,4 @@
-//! Fields of the `tracing` spans around an event, on its line.
+//! Fields of the `tracing` spans around an event, on its line. The target of the spans is that of a program: those of this crate have none.
 
 use super::*;
 use crate::logs::tests::lines;
@@ -13,9 +13,11 @@ fn in_message<T>(id: &str, log: impl FnOnce() -> T) -> T {
 #[test]
 fn a_line_carries_the_fields_of_all_spans_around_it() {
     let line = logged(|| {
-        let _outer = info_span!("order", order_id = 7, customer = "ada").entered();
+        let _outer =
+            info_span!(target: "orders", "order", order_id = 7, customer = "ada").entered();
         let _inner =
-            info_span!("reserve", article = ?Some("pen"), share = 0.5, ok = true).entered();
+            info_span!(target: "orders", "reserve", article = ?Some("pen"), share = 0.5, ok = true)
+                .entered();
         info!(count = 2, "reserved");
     });
     assert_eq!(
@@ -33,7 +35,8 @@ fn a_line_carries_the_fields_of_all_spans_around_it() {
 #[test]
 fn text_lines_carry_them_behind_the_events_own() {
     let lines = lines(LogFormat::Text, || {
-        let _span = info_span!("order", order_id = 7, note = "two words").entered();
+        let _span =
+            info_span!(target: "orders", "order", order_id = 7, note = "two words").entered();
         in_message("m-1", || info!(target: "orders", count = 2, "reserved"));
     });
     let expected = " INFO orders: reserved count=2 order_id=7 note=\"two words\" messageId=m-1";
@@ -43,7 +46,7 @@ fn text_lines_carry_them_behind_the_events_own() {
 #[test]
 fn a_value_that_is_recorded_later_counts_from_then_on() {
     let lines = captured(|| {
-        let span = info_span!("order", order_id = field::Empty, state = "new");
+        let span = info_span!(target: "orders", "order", order_id = field::Empty, state = "new");
         let _entered = span.enter();
         info!("before");
         span.record("order_id", 7);
@@ -62,9 +65,10 @@ fn a_value_that_is_recorded_later_counts_from_then_on() {
 #[test]
 fn every_field_keeps_its_value_and_no_key_comes_twice() {
     let text = lines(LogFormat::Json, || {
-        let _outer = info_span!("outer", id = 1, message = "outer's", level = 2).entered();
-        let _middle = info_span!("middle", id = 3, span.id = 4).entered();
-        let _inner = info_span!("inner", id = 5, twice = 6, twice = 7).entered();
+        let _outer =
+            info_span!(target: "orders", "outer", id = 1, message = "outer's", level = 2).entered();
+        let _middle = info_span!(target: "orders", "middle", id = 3, span.id = 4).entered();
+        let _inner = info_span!(target: "orders", "inner", id = 5, twice = 6, twice = 7).entered();
         info!(
             id = 8,
             level = 9,
@@ -102,7 +106,7 @@ fn every_field_keeps_its_value_and_no_key_comes_twice() {
 #[test]
 fn a_field_that_the_event_leaves_out_does_not_hide_the_spans() {
     let line = logged(|| {
-        let _span = info_span!("order", order_id = 7).entered();
+        let _span = info_span!(target: "orders", "order", order_id = 7).entered();
         info!(order_id = None::<u64>, "reserved");
     });
     assert_eq!(line["order_id"], 7);
@@ -111,8 +115,8 @@ fn a_field_that_the_event_leaves_out_does_not_hide_the_spans() {
 #[test]
 fn an_explicit_parent_counts_and_no_parent_means_no_fields() {
     let lines = captured(|| {
-        let other = info_span!("other", order_id = 1);
-        let _entered = info_span!("entered", order_id = 2).entered();
+        let other = info_span!(target: "orders", "other", order_id = 1);
+        let _entered = info_span!(target: "orders", "entered", order_id = 2).entered();
         info!(parent: &other, "elsewhere");
         info!(parent: None, "nowhere");
     });
@@ -125,7 +129,7 @@ fn a_long_text_is_cut_because_every_line_repeats_it() {
     let long = "€".repeat(5000);
     let line = logged(|| {
         let _span =
-            info_span!("order", text = long, made = ?long, bytes = long.as_bytes()).entered();
+            info_span!(target: "orders", "order", text = long, made = ?long, bytes = long.as_bytes()).entered();
         info!("inside");
     });
     for key in ["text", "made", "bytes"] {
@@ -147,7 +151,7 @@ async fn handle(order_id: u64) {
         Span::current().record("state", order_id);
         info!("later");
     }
-    .instrument(info_span!("handle", order_id, state = field::Empty))
+    .instrument(info_span!(target: "orders", "handle", order_id, state = field::Empty))
     .await;
 }
 
@@ -174,14 +178,16 @@ async fn messages_side_by_side_on_one_thread_keep_their_fields_and_ids_apart() {
 #[tokio::test]
 async fn a_span_left_entered_is_not_around_the_lines_of_another_message() {
     async fn wrong() {
-        let _entered = info_span!("held", order_id = 1).entered();
+        let _entered = info_span!(target: "orders", "held", order_id = 1).entered();
         tokio::task::yield_now().await;
     }
     async fn right() {
         tokio::task::yield_now().await;
         warn!("outside");
         let inside = async { warn!("inside") };
-        inside.instrument(info_span!("right", article = 2)).await;
+        inside
+            .instrument(info_span!(target: "orders", "right", article = 2))
+            .await;
     }
     let capture = Capture::start();
     let message = |id: &str| with_message_id(&Context::new(), id.into());
@@ -207,7 +213,7 @@ fn a_text_may_be_made_by_code_that_logs_itself() {
         }
     }
     let lines = captured(|| {
-        let span = info_span!("order", who = ?Busy, later = field::Empty);
+        let span = info_span!(target: "orders", "order", who = ?Busy, later = field::Empty);
         let _entered = span.enter();
         span.record("later", field::debug(Busy));
         info!(own = ?Busy, "line");
@@ -223,7 +229,7 @@ fn a_text_may_be_made_by_code_that_logs_itself() {
 fn a_quiet_log_keeps_the_fields_of_spans_and_those_of_libraries_stay_out() {
     let _second = Dispatch::new(NoSubscriber::new());
     let output = Output::captured();
-    let events = Events::new(LogFormat::Json, output.clone(), None);
+    let events = LogLayer::new(LogFormat::Json, output.clone(), None);
     let filter = filter::of_log("warn,finer=debug".parse().unwrap());
     let subscriber = tracing_subscriber::registry().with(filter).with(events);
     tracing::subscriber::with_default(subscriber, || {

@@ -173,7 +173,8 @@ async fn a_record_carries_the_fields_of_the_spans_around_it_and_the_message() {
     let sink = Sink::start(&[]).await;
     let (telemetry, _capture) = logging(&sink, &[]).await;
     let active = with_message_id(&Context::new(), "m-1".into()).attach();
-    let span = info_span!("order", order_id = 7, id = 1, message = "the span's").entered();
+    let span = info_span!(target: "orders", "order", order_id = 7, id = 1, message = "the span's")
+        .entered();
     info!(target: "orders", id = 2, "the event's");
     drop(span);
     // The program's own word about the message counts.

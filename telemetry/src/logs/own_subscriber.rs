@@ -1,0 +1,69 @@
+//! A subscriber that the program has set up itself, and the layers that it lacks.
+
+use tracing::{Dispatch, Level, warn};
+use tracing_subscriber::layer::SubscriberExt as _;
+
+use super::LogLayer;
+use crate::config::LogFormat;
+use crate::output::Output;
+
+const ADD_LOG_LAYER: &str = "trace_id, span_id, requestId and messageId on log lines, and log records over OTLP: \
+    add baton_lambda::log_layer() (or baton_telemetry's) in place of the formatting layer";
+const ADD_TRACING_LAYER: &str = "OpenTelemetry spans of #[instrument] and of the span macros: \
+    add baton_lambda::tracing_layer() (or baton_telemetry's)";
+
+/// Layers that a subscriber lacks, with what is missing for that.
+struct Missing {
+    log_layer: Option<&'static str>,
+    tracing_layer: Option<&'static str>,
+}
+
+/// Warns, once at start, of the layers that this thread's subscriber lacks.
+///
+/// The warning goes to that subscriber. Where its filter is closed for it, as `orders=info` is, it is a line of its own on stdout: such a
+/// filter singles a target out, and does not mean that telemetry is to be lost without a word.
+pub(super) fn check(format: LogFormat, stdout: Output) {
+    let missing = tracing::dispatcher::get_default(Missing::of);
+    if missing.log_layer.is_none() && missing.tracing_layer.is_none() {
+        return;
+    }
+    if tracing::enabled!(Level::WARN) {
+        return missing.warn();
+    }
+    let log = LogLayer::new(format, stdout, None);
+    let subscriber = tracing_subscriber::registry().with(log);
+    tracing::subscriber::with_default(subscriber, || missing.warn());
+}
+
+impl Missing {
+    /// A layer is found by its type, or its filter's, in whatever it is wrapped in, except in `tracing_subscriber::reload`, which hides it.
+    fn of(subscriber: &Dispatch) -> Self {
+        let unless = |has: bool, missing| (!has).then_some(missing);
+        Self {
+            log_layer: unless(subscriber.is::<LogLayer>(), ADD_LOG_LAYER),
+            tracing_layer: unless(makes_spans(subscriber), ADD_TRACING_LAYER),
+        }
+    }
+
+    fn warn(&self) {
+        warn!(
+            log_layer = self.log_layer,
+            tracing_layer = self.tracing_layer,
+            "the program's own tracing subscriber lacks layers of Baton, without which telemetry is lost"
+        );
+    }
+}
+
+#[cfg(feature = "tracing")]
+fn makes_spans(subscriber: &Dispatch) -> bool {
+    subscriber.is::<crate::tracing_layer::SpansAndErrors>()
+}
+
+/// No subscriber makes spans of the macros without the feature.
+#[cfg(not(feature = "tracing"))]
+fn makes_spans(_: &Dispatch) -> bool {
+    true
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,137 @@
+//! Warnings for subscribers of programs' own.
+
+use super::*;
+use std::io;
+use std::sync::{Arc, Mutex};
+use tracing::Subscriber;
+use tracing::subscriber::NoSubscriber;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::Layer;
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::{fmt, registry};
+
+/// What the program's own formatting layer has written.
+#[derive(Clone, Default)]
+struct Written(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Written {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Written {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+impl Written {
+    /// A formatting layer as programs have it.
+    fn layer<S>(&self) -> impl Layer<S>
+    where
+        S: Subscriber + for<'a> LookupSpan<'a>,
+    {
+        fmt::layer().with_writer(self.clone())
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+/// What is on stdout after the check under this subscriber.
+fn checked(subscriber: impl Subscriber + Send + Sync) -> Vec<String> {
+    // With one subscriber alone, an event that the thread of another test comes to first would be off for all threads.
+    let _second = Dispatch::new(NoSubscriber::new());
+    let stdout = Output::captured();
+    tracing::subscriber::with_default(subscriber, || check(LogFormat::Json, stdout.clone()));
+    stdout.lines()
+}
+
+#[test]
+fn a_subscriber_without_our_layers_is_told_which_to_add() {
+    let written = Written::default();
+    let subscriber = registry().with(written.layer());
+    assert!(checked(subscriber).is_empty());
+    let text = written.text();
+    assert_eq!(text.lines().count(), 1, "{text}");
+    assert!(text.contains("WARN"), "{text}");
+    assert!(text.contains("baton_lambda::log_layer()"), "{text}");
+    let expects_spans = cfg!(feature = "tracing");
+    assert_eq!(
+        text.contains("baton_lambda::tracing_layer()"),
+        expects_spans
+    );
+}
+
+#[test]
+fn a_filter_for_the_programs_own_target_does_not_swallow_the_warning() {
+    let written = Written::default();
+    let filter: Targets = "orders=info".parse().unwrap();
+    let formatting = written.layer();
+    let lines = checked(registry().with(formatting.with_filter(filter)));
+    assert_eq!(written.text(), "");
+    assert_eq!(lines.len(), 1);
+    let line: serde_json::Value = serde_json::from_str(&lines[0]).unwrap();
+    assert_eq!(line["level"], "WARN");
+    let added = line["log_layer"].as_str().unwrap();
+    assert!(added.contains("baton_lambda::log_layer()"), "{line}");
+}
+
+#[cfg(not(feature = "tracing"))]
+#[test]
+fn without_the_feature_the_log_layer_is_enough() {
+    let log = crate::log_layer().without_stdout();
+    let written = Written::default();
+    let subscriber = registry().with(written.layer()).with(log);
+    assert!(checked(subscriber).is_empty());
+    assert_eq!(written.text(), "");
+}
+
+#[cfg(feature = "tracing")]
+mod with_spans {
+    use super::*;
+    use crate::{log_layer, tracing_layer};
+
+    #[test]
+    fn one_layer_of_two_is_half_a_warning() {
+        let written = Written::default();
+        let formatting = written.layer();
+        checked(
+            registry()
+                .with(formatting)
+                .with(log_layer().without_stdout()),
+        );
+        let text = written.text();
+        assert!(text.contains("baton_lambda::tracing_layer()"), "{text}");
+        assert!(!text.contains("log_layer="), "{text}");
+    }
+
+    #[test]
+    fn our_layers_are_found_in_whatever_they_are_wrapped_in() {
+        let written = Written::default();
+        checked(
+            registry()
+                .with(written.layer())
+                .with(log_layer())
+                .with(tracing_layer()),
+        );
+        let log = log_layer().with_filter(LevelFilter::INFO).boxed();
+        let spans = Some(tracing_layer().with_filter(LevelFilter::DEBUG));
+        checked(registry().with(vec![log]).with(spans).with(written.layer()));
+        checked(
+            registry()
+                .with(log_layer().and_then(tracing_layer()))
+                .with(written.layer()),
+        );
+        assert_eq!(written.text(), "");
+    }
+}
