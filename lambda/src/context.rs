@@ -1,7 +1,7 @@
 //! Where a record's trace comes from.
 //!
-//! Carriers are tried in this order, each only if `OTEL_PROPAGATORS` has its propagator: the message attributes; an SNS notification in the
-//! body, in its message attributes; an EventBridge event in the body (or in the notification), in its own fields and then in `detail`; and
+//! Carriers are tried in this order, each only if `OTEL_PROPAGATORS` has its propagator: the message attributes; those whose names begin with
+//! `otel.`; an SNS notification in the body, in its message attributes; an EventBridge event in the body (or in the notification), in its own fields and then in `detail`; and
 //! with `xray`, the `AWSTraceHeader` that AWS put beside the message. What is malformed counts as absent, and is noted.
 //!
 //! EventBridge has no place for a W3C context. Senders that carry one write `traceparent` into `detail`, as Elastic's agents and the
@@ -11,7 +11,7 @@ mod invalid;
 
 pub(crate) use invalid::InvalidContext;
 
-use crate::event::{BridgeEvent, Notification, Record, TraceCarrier, Value};
+use crate::event::{BridgeEvent, Notification, OTEL_PREFIX, Record, TraceCarrier, Value};
 use baton_telemetry::{
     BAGGAGE, InvalidXrayHeader, Propagator, TRACEPARENT, TRACESTATE, check_baggage,
     parse_trace_context_noting, parse_xray_header, with_baggage, with_remote_parent,
@@ -26,6 +26,8 @@ use std::fmt;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Carrier {
     MessageAttributes,
+    /// Message attributes whose names begin with [`OTEL_PREFIX`].
+    PrefixedAttributes,
     Sns,
     EventBridge,
     AwsTraceHeader,
@@ -34,10 +36,18 @@ pub(crate) enum Carrier {
 impl Carrier {
     pub(crate) fn as_str(self) -> &'static str {
         match self {
-            Self::MessageAttributes => "message attributes",
+            Self::MessageAttributes | Self::PrefixedAttributes => "message attributes",
             Self::Sns => "SNS notification",
             Self::EventBridge => "EventBridge event",
             Self::AwsTraceHeader => "AWSTraceHeader",
+        }
+    }
+
+    /// Prefix of the names in this carrier.
+    fn prefix(self) -> &'static str {
+        match self {
+            Self::PrefixedAttributes => OTEL_PREFIX,
+            Self::MessageAttributes | Self::Sns | Self::EventBridge | Self::AwsTraceHeader => "",
         }
     }
 }
@@ -91,10 +101,8 @@ impl Origin {
             origin: Self::default(),
         };
         search.take(Carrier::MessageAttributes, record.trace_carrier());
-        if !search.is_over()
-            && let Some(body) = record.enveloping_body()
-        {
-            search.look_into(&body);
+        if !search.is_over() {
+            search.try_rare_carriers(record);
         }
         if let Some(header) = record.trace_header() {
             search.take_xray(&header, origins);
@@ -132,6 +140,18 @@ impl Search {
         match self.propagator.trace_context {
             true => self.origin.producer.is_some(),
             false => !self.propagator.baggage || self.origin.baggage.is_some(),
+        }
+    }
+
+    /// The carriers that few records have: prefixed attributes, then envelopes in the body.
+    fn try_rare_carriers(&mut self, record: &Record<'_>) {
+        if let Some(prefixed) = record.prefixed_trace_carrier() {
+            self.take(Carrier::PrefixedAttributes, prefixed);
+        }
+        if !self.is_over()
+            && let Some(body) = record.enveloping_body()
+        {
+            self.look_into(&body);
         }
     }
 

@@ -12,11 +12,12 @@ mod scan;
 mod text;
 
 pub use attributes::MessageAttribute;
-pub(crate) use carrier::{TraceCarrier, Value};
+pub(crate) use carrier::{OTEL_PREFIX, TraceCarrier, Value};
 pub(crate) use inner::{BridgeEvent, Notification};
 pub(crate) use invalid::InvalidEvent;
 
 use attributes::{Attributes, OF_SQS};
+use carrier::Carrier;
 use fields::Fields;
 use invalid::{Arrived, in_words};
 use scan::{Kind, Scanner};
@@ -187,6 +188,15 @@ impl<'a> Record<'a> {
     /// The trace context among the message attributes.
     pub(crate) fn trace_carrier(&self) -> TraceCarrier<'a> {
         self.fields.carrier.values(self.json)
+    }
+
+    /// The trace context in the message attributes whose names begin with `otel.`. Walks over the attributes again: only old
+    /// producers send such names, and a record that has a `traceparent` is not to pay for them.
+    pub(crate) fn prefixed_trace_carrier(&self) -> Option<TraceCarrier<'a>> {
+        let start = self.fields.message_attributes?.get() as usize;
+        let mut scanner = Scanner::within(self.json, start);
+        let carrier = Carrier::read_prefixed_attributes(&mut scanner, &OF_SQS);
+        Some(carrier.values(self.json))
     }
 
     /// The body, if it is worth looking for an SNS notification or an EventBridge event in it. Says no without decoding it.

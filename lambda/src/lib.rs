@@ -103,9 +103,11 @@
 //! is the parent:
 //!
 //! 1. the message attributes `traceparent`, `tracestate` and `baggage`, whatever their case,
-//! 2. the attributes of an SNS notification in the body,
-//! 3. an EventBridge event in the body, or in that notification: its own fields, then those of `detail`,
-//! 4. `AWSTraceHeader`, with `xray` in the list. Otherwise it becomes a link.
+//! 2. the message attributes `otel.traceparent`, `otel.tracestate` and `otel.baggage`, as `opentelemetry-instrumentation-boto3sqs` before
+//!    0.34b0 sends them,
+//! 3. the attributes of an SNS notification in the body,
+//! 4. an EventBridge event in the body, or in that notification: its own fields, then those of `detail`,
+//! 5. `AWSTraceHeader`, with `xray` in the list. Otherwise it becomes a link.
 //!
 //! What is malformed counts as absent, and the span says so. Without any, the message begins a trace of its own.
 //!

@@ -23,7 +23,13 @@ impl fmt::Display for InvalidContext {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (number, (carrier, reason)) in self.0.iter().take(MAX_SHOWN).enumerate() {
             let separator = if number > 0 { "; " } else { "" };
-            write!(formatter, "{separator}{}: {reason}", carrier.as_str())?;
+            let prefix = carrier.prefix();
+            // Each reason begins with the name of the part that did not count.
+            write!(
+                formatter,
+                "{separator}{}: {prefix}{reason}",
+                carrier.as_str()
+            )?;
         }
         match self.0.len().saturating_sub(MAX_SHOWN) {
             0 => Ok(()),

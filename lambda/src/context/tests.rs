@@ -141,6 +141,95 @@ fn what_is_malformed_is_noted_and_the_next_carrier_is_tried() {
     );
 }
 
+/// Message attributes of type `String`.
+fn strings(attributes: &[(&str, &str)]) -> Json {
+    let value = |(name, text): &(&str, &str)| ((*name).to_owned(), json!({"stringValue": text}));
+    Json::Object(attributes.iter().map(value).collect())
+}
+
+#[test]
+fn attributes_with_the_prefix_of_old_boto3sqs_are_read_after_the_plain_ones() {
+    let (first, second) = (&*traceparent(1), &*traceparent(2));
+    let in_sns = sns(json!({"traceparent": {"Value": traceparent(3)}}), "");
+    for (attributes, expected) in [
+        (&[("otel.traceparent", first)][..], Some(1)),
+        (&[("OTEL.TraceParent", first)], Some(1)),
+        (
+            &[("otel.traceparent", first), ("traceparent", second)],
+            Some(2),
+        ),
+        (
+            &[("otel.traceparent", first), ("Traceparent", second)],
+            Some(2),
+        ),
+        (
+            &[("Otel.traceparent", first), ("otel.traceparent", second)],
+            Some(2),
+        ),
+        // Of several spellings none counts, and neither does a name with another prefix.
+        (
+            &[("Otel.traceparent", first), ("OTEL.traceparent", second)],
+            None,
+        ),
+        (
+            &[("otel-traceparent", first), ("x.otel.traceparent", first)],
+            None,
+        ),
+        (&[("otel.", first), ("otél.traceparent", first)], None),
+    ] {
+        let origin = by_default(strings(attributes), "");
+        let span = found(&origin).map(|(_, span)| span);
+        assert_eq!(span, expected, "{attributes:?}");
+        // An envelope comes last.
+        let origin = by_default(strings(attributes), &in_sns);
+        let span = found(&origin).map(|(_, span)| span);
+        assert_eq!(span, expected.or(Some(3)), "{attributes:?}");
+    }
+}
+
+#[test]
+fn tracestate_and_baggage_are_read_behind_the_prefix_too() {
+    let origin = by_default(
+        strings(&[
+            ("otel.traceparent", &traceparent(1)),
+            ("otel.tracestate", "vendor=1"),
+            ("otel.baggage", "tenant=blue"),
+            // It belongs to no traceparent.
+            ("tracestate", "vendor=2"),
+        ]),
+        "",
+    );
+    assert_eq!(found(&origin), Some((Carrier::PrefixedAttributes, 1)));
+    assert_eq!(tenant(&origin).as_deref(), Some("blue"));
+    assert_eq!(
+        invalid(&origin),
+        "message attributes: tracestate came without a traceparent"
+    );
+    assert_eq!(origin.producer.unwrap().trace_state().header(), "vendor=1");
+}
+
+#[test]
+fn what_is_malformed_behind_the_prefix_is_noted_under_its_own_name() {
+    let attributes = strings(&[
+        ("traceparent", "01-SECRET"),
+        ("otel.traceparent", "00-SECRET"),
+        ("otel.baggage", "a SECRET=1"),
+    ]);
+    let origin = by_default(attributes, "");
+    assert_eq!(found(&origin), None);
+    assert_eq!(
+        invalid(&origin),
+        "message attributes: traceparent has the wrong length; \
+         message attributes: otel.traceparent has the wrong length; \
+         message attributes: otel.baggage has no member that counts"
+    );
+    let binary = json!({"otel.traceparent": {"binaryValue": "AA=="}});
+    assert_eq!(
+        invalid(&by_default(binary, "")),
+        "message attributes: otel.traceparent holds no text"
+    );
+}
+
 #[test]
 fn a_binary_attribute_of_sns_holds_no_text() {
     // The base64 of `tenant=blue` is a baggage member by its form: a key and an empty value.

@@ -2,6 +2,7 @@
 
 use crate::dead_letter::attributes::{Attribute, Value};
 use crate::dead_letter::letter::Letter;
+use crate::event::OTEL_PREFIX;
 use baton_telemetry::{BAGGAGE, TRACEPARENT, TRACESTATE, XRAY_TRACE_ID_HEADER, parse_xray_header};
 use opentelemetry::Context;
 use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
@@ -35,29 +36,38 @@ pub(super) struct Carrier {
 }
 
 /// A message's attributes, as a propagator reads them.
-struct Attributes<'a>(&'a [Attribute]);
+struct Attributes<'a> {
+    attributes: &'a [Attribute],
+    /// Text in front of the names that the propagator asks for.
+    prefix: &'static str,
+}
 
 impl Origin {
     pub(super) fn of(letter: &Letter<'_>, propagator: &dyn TextMapPropagator) -> Self {
-        let attributes = Attributes(letter.attributes());
         let is_xray_listed = propagator.fields().any(is_xray);
         let identities = propagator.fields().filter(|field| is_identity(field));
         let identities: Vec<&str> = identities.collect();
-        let is_there = identities
-            .iter()
-            .any(|field| attributes.find(field).is_some());
-        let in_attributes = is_there.then(|| {
+        // In the order in which the record's context was looked for.
+        let carriers = ["", OTEL_PREFIX].map(|prefix| Attributes {
+            attributes: letter.attributes(),
+            prefix,
+        });
+        let has_identity = |carrier: &&Attributes<'_>| {
+            let mut identities = identities.iter();
+            identities.any(|field| carrier.find(field).is_some())
+        };
+        let is_there = carriers.iter().any(|carrier| has_identity(&carrier));
+        let extracted = carriers.iter().filter(has_identity).map(|carrier| {
             // Into an empty context: a propagator answers what it cannot read with the context it was given.
-            let context = propagator.extract_with_context(&Context::new(), &attributes);
+            let context = propagator.extract_with_context(&Context::new(), carrier);
             context.span().span_context().clone()
         });
+        let in_attributes = extracted.into_iter().find(SpanContext::is_valid);
         let in_header = || {
             let header = letter.trace_header().filter(|_| is_xray_listed)?;
             Some(parse_xray_header(header).ok()?.span_context)
         };
-        let creation = in_attributes
-            .filter(SpanContext::is_valid)
-            .or_else(in_header);
+        let creation = in_attributes.or_else(in_header);
         let has_place = (!identities.is_empty() && letter.has_room_for(TRACEPARENT_BYTES))
             || (is_xray_listed && letter.trace_header().is_none());
         match creation {
@@ -76,7 +86,10 @@ impl Origin {
     ) -> Carrier {
         let mut carrier = Carrier::default();
         if matches!(self, Self::Send) {
-            let attributes = Attributes(letter.attributes());
+            let attributes = Attributes {
+                attributes: letter.attributes(),
+                prefix: "",
+            };
             propagator.inject_context(context, &mut carrier);
             let is_free = |(field, _): &(String, String)| attributes.find(field).is_none();
             carrier.fields.retain(is_free);
@@ -116,9 +129,11 @@ impl Injector for Carrier {
 impl<'a> Attributes<'a> {
     /// Names are compared without case; the exact one wins.
     fn find(&self, name: &str) -> Option<&'a Attribute> {
-        let exact = self.0.iter().find(|attribute| attribute.name == name);
-        let mut others = self.0.iter();
-        exact.or_else(|| others.find(|attribute| attribute.name.eq_ignore_ascii_case(name)))
+        let wanted = format!("{}{name}", self.prefix);
+        let is_exact = |attribute: &&Attribute| attribute.name == wanted;
+        let exact = self.attributes.iter().find(is_exact);
+        let mut others = self.attributes.iter();
+        exact.or_else(|| others.find(|attribute| attribute.name.eq_ignore_ascii_case(&wanted)))
     }
 }
 
@@ -131,7 +146,9 @@ impl Extractor for Attributes<'_> {
     }
 
     fn keys(&self) -> Vec<&str> {
-        let names = self.0.iter().map(|attribute| attribute.name.as_str());
-        names.collect()
+        let names = self.attributes.iter();
+        names
+            .filter_map(|attribute| attribute.name.strip_prefix(self.prefix))
+            .collect()
     }
 }

@@ -6,6 +6,9 @@ use super::text::Text;
 use baton_telemetry::{BAGGAGE, TRACEPARENT, TRACESTATE};
 use std::borrow::Cow;
 
+/// Prefix of the message attributes that `opentelemetry-instrumentation-boto3sqs` sent before its version 0.34b0: `otel.traceparent`.
+pub(crate) const OTEL_PREFIX: &str = "otel.";
+
 /// One entry of a trace context.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum Entry {
@@ -16,6 +19,17 @@ enum Entry {
     NoText,
     /// It is there in several spellings, none of which is the one in lower case.
     Ambiguous,
+}
+
+impl Entry {
+    fn read_attribute(scanner: &mut Scanner<'_>, names: &AttributeNames) -> Self {
+        let attribute = Attribute::read(scanner, names);
+        match attribute.string_value {
+            Some(text) => Self::Text(text),
+            None if attribute.is_null => Self::Absent,
+            None => Self::NoText,
+        }
+    }
 }
 
 /// The entries of an object that may hold a W3C context: one look at each name, and nothing is built of the others.
@@ -33,19 +47,24 @@ struct Exact([bool; 3]);
 impl Carrier {
     /// Of message attributes: each value is an object, in which `names` has the texts.
     pub(super) fn read_attributes(scanner: &mut Scanner<'_>, names: &AttributeNames) -> Self {
-        Self::read(scanner, |scanner| {
-            let attribute = Attribute::read(scanner, names);
-            match attribute.string_value {
-                Some(text) => Entry::Text(text),
-                None if attribute.is_null => Entry::Absent,
-                None => Entry::NoText,
-            }
+        Self::read(scanner, carrier_name, |scanner| {
+            Entry::read_attribute(scanner, names)
+        })
+    }
+
+    /// Reads the message attributes whose names begin with [`OTEL_PREFIX`].
+    pub(super) fn read_prefixed_attributes(
+        scanner: &mut Scanner<'_>,
+        names: &AttributeNames,
+    ) -> Self {
+        Self::read(scanner, prefixed_carrier_name, |scanner| {
+            Entry::read_attribute(scanner, names)
         })
     }
 
     /// Of an object whose values are the texts.
     pub(super) fn read_fields(scanner: &mut Scanner<'_>) -> Self {
-        Self::read(scanner, |scanner| match scanner.kind() {
+        Self::read(scanner, carrier_name, |scanner| match scanner.kind() {
             Kind::Null => {
                 scanner.skip();
                 Entry::Absent
@@ -54,7 +73,12 @@ impl Carrier {
         })
     }
 
-    fn read(scanner: &mut Scanner<'_>, value: impl Fn(&mut Scanner<'_>) -> Entry) -> Self {
+    /// `find` recognises the names, and `value` reads what stands under one.
+    fn read(
+        scanner: &mut Scanner<'_>,
+        find: impl Fn(&str) -> Option<(usize, bool)>,
+        value: impl Fn(&mut Scanner<'_>) -> Entry,
+    ) -> Self {
         let mut carrier = Self::default();
         let mut exact = Exact::default();
         if !enter_object(scanner) {
@@ -62,7 +86,7 @@ impl Carrier {
         }
         while let Some(key) = scanner.key() {
             let name = key.decode(scanner.json());
-            match name.as_deref().and_then(carrier_name) {
+            match name.as_deref().and_then(&find) {
                 Some((number, is_exact)) => {
                     let entry = value(scanner);
                     carrier.put(number, is_exact, entry, &mut exact);
@@ -113,6 +137,16 @@ fn carrier_name(name: &str) -> Option<(usize, bool)> {
         .iter()
         .position(|known| known.eq_ignore_ascii_case(name))?;
     Some((number, names[number] == name))
+}
+
+/// The same behind [`OTEL_PREFIX`].
+fn prefixed_carrier_name(name: &str) -> Option<(usize, bool)> {
+    let (prefix, rest) = name.split_at_checked(OTEL_PREFIX.len())?;
+    if !prefix.eq_ignore_ascii_case(OTEL_PREFIX) {
+        return None;
+    }
+    let (number, is_exact) = carrier_name(rest)?;
+    Some((number, is_exact && prefix == OTEL_PREFIX))
 }
 
 /// What a carrier says under one name.

@@ -123,6 +123,8 @@ fn record() -> BoxedStrategy<serde_json::Value> {
         ("Traceparent", attribute()),
         ("TRACESTATE", attribute()),
         ("baggage", attribute()),
+        ("otel.traceparent", attribute()),
+        ("Otel.baggage", attribute()),
         ("tenant", attribute()),
     ]);
     or_any(object(vec![

@@ -79,6 +79,31 @@ async fn with_a_traceparent_of_its_own_the_message_gets_no_header() {
 }
 
 #[tokio::test]
+async fn a_context_behind_the_prefix_of_old_boto3sqs_is_one_of_the_messages_own() {
+    for name in ["otel.traceparent", "Otel.TraceParent"] {
+        let attributes = json!({name: text(TRACEPARENT), "tracestate": text("k=v")});
+        let (request, span) = sent(Propagator::default(), attributes, None).await;
+        assert_eq!(sent_text(&request, name), Some(TRACEPARENT));
+        assert_eq!(sent_text(&request, "traceparent"), None);
+        assert_eq!(span.span_kind, SpanKind::Client);
+        let link = span.links[0].span_context.span_id().to_string();
+        assert!(TRACEPARENT.contains(&link), "{link}");
+    }
+}
+
+#[tokio::test]
+async fn of_a_plain_and_a_prefixed_context_the_send_links_to_the_first_valid_one() {
+    let other = "00-4bf92f3577b34da6a3ce929d0e0e4736-00000000000000aa-01";
+    for (plain, linked) in [(other, other), ("broken", TRACEPARENT)] {
+        let attributes = json!({"otel.traceparent": text(TRACEPARENT), "traceparent": text(plain)});
+        let (request, span) = sent(Propagator::default(), attributes, None).await;
+        assert_eq!(sent_text(&request, "traceparent"), Some(plain));
+        let link = span.links[0].span_context.span_id().to_string();
+        assert!(linked.contains(&link), "{link}");
+    }
+}
+
+#[tokio::test]
 async fn a_send_whose_context_does_not_travel_is_no_producer() {
     for baggage in [false, true] {
         let (request, span) = sent(listed(false, baggage, false), Value::Null, None).await;
