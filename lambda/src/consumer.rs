@@ -25,7 +25,7 @@ use lambda_runtime::{LambdaEvent, Runtime};
 use std::fmt;
 use std::marker::PhantomData;
 use std::num::{NonZeroU32, NonZeroUsize};
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 use std::time::Duration;
 use tracing::{field, info, warn};
 
@@ -319,6 +319,7 @@ fn processor<H, S, Args>(
             &telemetry.meter(SCOPE, env!("CARGO_PKG_VERSION")),
             dead_letters.is_some(),
         ),
+        link_only: Once::new(),
         dead_letters,
         panic_hook: PanicHook::default(),
         config: config.clone(),

@@ -69,6 +69,11 @@ impl Origins {
             samples_root: Box::new(samples_root),
         }
     }
+
+    /// Whether `tracecontext` is listed in `OTEL_PROPAGATORS`.
+    pub(crate) fn has_trace_context(&self) -> bool {
+        self.propagator.trace_context
+    }
 }
 
 impl fmt::Debug for Origins {
@@ -117,6 +122,16 @@ impl Origin {
             Some(producer) => self.with_baggage(&with_remote_parent(root, producer.clone())),
             None => self.with_baggage(root),
         }
+    }
+
+    /// Whether the record starts a new trace although its `AWSTraceHeader` names a sampled span, and nothing else is there to continue.
+    ///
+    /// Not with `Sampled=0`, which AWS SDKs inside Lambda functions send without any tracing, nor where the header leaves the decision to
+    /// others: then there may be no such span anywhere.
+    pub(crate) fn is_joined_by_link_only(&self) -> bool {
+        self.producer.is_none()
+            && self.invalid.is_none()
+            && self.xray.as_ref().is_some_and(SpanContext::is_sampled)
     }
 
     /// The context with the sender's baggage in it.

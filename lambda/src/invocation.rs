@@ -2,7 +2,7 @@
 
 mod aside;
 
-use crate::config::Config;
+use crate::config::{Config, TraceShape};
 use crate::context::{Origin, Origins};
 use crate::dead_letter::DeadLetterQueue;
 use crate::event::{Batch, Record};
@@ -26,9 +26,9 @@ use std::marker::PhantomData;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 use tokio::task::coop::consume_budget;
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 /// `error.type` of failures that are not the handler's own.
 const PANIC: &str = "panic";
@@ -49,6 +49,8 @@ pub(crate) struct Processor<H, S, Args> {
     pub(crate) spans: Spans,
     pub(crate) metrics: Metrics,
     pub(crate) origins: Origins,
+    /// That a message's only context is its `AWSTraceHeader` is logged once.
+    pub(crate) link_only: Once,
     /// Where permanent failures are moved; `None`: they are reported like any other.
     pub(crate) dead_letters: Option<DeadLetterQueue>,
     pub(crate) panic_hook: PanicHook,
@@ -245,6 +247,9 @@ impl<H: Handler<S, Args>, S, Args> Processor<H, S, Args> {
         let context = self
             .spans
             .start_record(&invocation.context, described, &record, index);
+        if described.origins[index].is_joined_by_link_only() {
+            self.report_link_only(&context, described.ids[index].as_deref());
+        }
         if tracing::enabled!(tracing::Level::DEBUG) {
             let _active = context.clone().attach();
             let origin = &described.origins[index];
@@ -257,6 +262,24 @@ impl<H: Handler<S, Args>, S, Args> Processor<H, S, Args> {
             );
         }
         context
+    }
+
+    /// Names the settings that join the producer's trace, in one line per process. Not where they would change nothing: without
+    /// `tracecontext` in `OTEL_PROPAGATORS` traces are kept apart on purpose, and in the shape `batch` each producer is a link.
+    fn report_link_only(&self, context: &Context, message_id: Option<&str>) {
+        let is_continued = self.config.trace_shape == TraceShape::Continue;
+        if !is_continued || !self.origins.has_trace_context() {
+            return;
+        }
+        self.link_only.call_once(|| {
+            let _active = context.clone().attach();
+            info!(
+                message_id,
+                "the message starts a new trace with a link to its producer, because AWSTraceHeader is its only trace context and \
+                 OTEL_PROPAGATORS does not list xray; to continue the producer's trace, set OTEL_PROPAGATORS=tracecontext,baggage,xray \
+                 for the function, or let the producer send traceparent as a message attribute (logged once per process)"
+            );
+        });
     }
 }
 

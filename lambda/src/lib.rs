@@ -111,6 +111,10 @@
 //!
 //! What is malformed counts as absent, and the span says so. Without any, the message begins a trace of its own.
 //!
+//! Several instrumentations send `AWSTraceHeader` alone unless they are told otherwise: the function then starts a new trace. The first
+//! time that a process receives such a header with `Sampled=1`, one line at level INFO names the settings of both sides that join the
+//! traces. `docs/other-producers.md` in the repository lists what each producer sends.
+//!
 //! # Spans
 //!
 //! Names and attributes follow the semantic conventions v1.44 (messaging, SQS, FaaS). The status is left unset on success. A test holds

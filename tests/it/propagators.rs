@@ -1,7 +1,7 @@
 //! `OTEL_PROPAGATORS` and `OTEL_TRACES_SAMPLER`: whose child a record's span is, and who decides that there is one.
 
 use baton_tests::{Answer, Collector, Record, Span, event};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::functions::{OBEDIENT, TIMEOUT, start_with};
 
@@ -87,6 +87,63 @@ async fn with_xray_listed_last_the_producers_context_comes_first() {
     assert_eq!(span.trace_id, Record::trace_id(0));
     assert_eq!(span.parent_span_id, Some(Record::span_id(0)));
     assert_child_of_xray(&spans, 1);
+}
+
+/// Lines of the log about messages whose only context is X-Ray's, of a function with these variables that gets each record in an
+/// invocation of its own.
+async fn reports(variables: &[(&str, &str)], records: &[Record]) -> Vec<Value> {
+    let collector = Collector::start(Answer::Ok).await.unwrap();
+    let lambda = start_with(OBEDIENT, &collector, |function| {
+        let set = variables.iter();
+        set.fold(function, |function, (name, value)| {
+            function.variable(name, value)
+        })
+    })
+    .await;
+    for record in records {
+        let event = event(std::slice::from_ref(record));
+        lambda.invoke(event, TIMEOUT).await.unwrap();
+    }
+    let ended = lambda.terminate(TIMEOUT).await;
+    let lines = ended.stdout.iter();
+    let lines = lines.map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let is_report = |line: &Value| line["message"].as_str().unwrap().contains("new trace");
+    lines.filter(is_report).collect()
+}
+
+#[tokio::test]
+async fn the_first_message_with_nothing_but_xrays_header_is_logged_with_both_remedies() {
+    let records = [
+        of_xray(0, ";Sampled=1").traced(0),
+        of_xray(1, ";Sampled=0"),
+        of_xray(2, ";Sampled=1"),
+        of_xray(3, ";Sampled=1"),
+    ];
+    let reports_of = async |variables: &[_]| reports(variables, &records).await;
+    let lines = reports_of(&[]).await;
+    let [line] = &lines[..] else {
+        panic!("one line: {lines:#?}");
+    };
+    assert_eq!(line["level"], "INFO");
+    assert_eq!(line["message_id"], json!(Record::new(2).message_id));
+    assert!(line["trace_id"].is_string(), "{line}");
+    let message = line["message"].as_str().unwrap();
+    for remedy in [
+        "set OTEL_PROPAGATORS=tracecontext,baggage,xray",
+        "let the producer send traceparent as a message attribute",
+    ] {
+        assert!(message.contains(remedy), "{message}");
+    }
+    // Nothing to report where the header is continued, and where its trace is kept apart on purpose.
+    for variable in [
+        (PROPAGATORS, "tracecontext,xray"),
+        (PROPAGATORS, "baggage"),
+        (PROPAGATORS, "none"),
+        ("BATON_TRACE_SHAPE", "batch"),
+    ] {
+        let lines = reports_of(&[variable]).await;
+        assert!(lines.is_empty(), "{variable:?}: {lines:#?}");
+    }
 }
 
 #[tokio::test]

@@ -457,6 +457,32 @@ fn x_rays_header_is_a_link_unless_it_is_listed_and_nothing_else_counts() {
 }
 
 #[test]
+fn only_a_sampled_header_without_any_other_context_is_joined_by_link_only() {
+    let header = |rest| format!("Root=1-5759e988-bd862e3fe1be46a994272793{rest}");
+    let sampled = &*header(";Parent=53995c3f42cd8ad8;Sampled=1");
+    for (attributes, header, expected) in [
+        (json!({}), sampled, true),
+        (sqs("tenant", "blue"), sampled, true),
+        (sqs("traceparent", &traceparent(1)), sampled, false),
+        (sqs("otel.traceparent", &traceparent(1)), sampled, false),
+        // There is another context, which `baton.context.invalid` is about.
+        (sqs("traceparent", "broken"), sampled, false),
+        (
+            json!({}),
+            &header(";Parent=53995c3f42cd8ad8;Sampled=0"),
+            false,
+        ),
+        (json!({}), &header(";Parent=53995c3f42cd8ad8"), false),
+        (json!({}), &header(";Sampled=1"), false),
+    ] {
+        let origin = origin(Propagator::default(), attributes, "{}", Some(header));
+        assert_eq!(origin.is_joined_by_link_only(), expected, "{header}");
+    }
+    let listed = origin(listed(true, true, true), json!({}), "{}", Some(sampled));
+    assert!(!listed.is_joined_by_link_only());
+}
+
+#[test]
 fn x_rays_header_is_noted_when_it_is_broken_but_not_when_it_names_no_span() {
     for (header, note) in [
         (

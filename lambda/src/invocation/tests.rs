@@ -84,6 +84,7 @@ async fn process_with<H: Handler<(), Args>, Args>(
         metrics: Metrics::new(&NoopMeterProvider::new().meter("test"), false),
         config,
         origins: Origins::new(Propagator::default(), |_| true),
+        link_only: Once::new(),
         dead_letters: None,
         panic_hook: PanicHook::default(),
         arguments: PhantomData,
