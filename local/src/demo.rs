@@ -26,6 +26,7 @@ use self::scenario::{Onboarding, Part};
 use self::text::Line;
 pub use self::text::Width;
 use self::verdict::Verdict;
+use crate::AllowedHosts;
 use crate::environment::Freeze;
 use crate::otlp::{Metric, Span};
 use crate::stack::{Config, FunctionWatch, HttpError, Logging, Ports, Queue, Stack, StackError};
@@ -169,6 +170,7 @@ impl Demo {
             faults: scenario::faults(&onboardings),
             variables: Vec::new(),
             logging: Logging::SpanCounts,
+            allowed_hosts: AllowedHosts::default(),
         };
         let stack = Stack::start(config).await?;
         let watch = stack.watch_function();

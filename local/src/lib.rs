@@ -32,6 +32,7 @@
 //! | [`mapping`] | the event source mapping, which polls over the wire |
 //! | [`environment`] | execution environments: cold starts, deadlines, freezing, kills |
 //! | [`otlp`] | the OTLP receiver, which keeps spans in memory |
+//! | `allowed_hosts` | the host names that every listener answers to |
 //!
 //! # Environment
 //! `baton replay` reads `OTEL_EXPORTER_OTLP_*`, and `XDG_STATE_HOME` or `HOME` for its ledger. Otherwise nothing is read from the
@@ -40,6 +41,8 @@
 //! warnings and errors unless it says otherwise. The AWS configuration of the user is neither read nor handed on.
 
 #![forbid(unsafe_code)]
+
+pub use self::allowed_hosts::{AllowedHosts, HostName, InvalidHostName};
 
 pub mod cli;
 pub mod demo;
@@ -50,6 +53,7 @@ pub mod mapping;
 pub mod otlp;
 pub mod sqs;
 
+mod allowed_hosts;
 mod group;
 mod lines;
 mod replay;

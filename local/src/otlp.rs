@@ -3,6 +3,8 @@
 //! Traces, metrics and logs are accepted over gRPC ([`serve_grpc`]) and over HTTP ([`serve_http`]) as a collector accepts them. Spans are kept in a
 //! [`SpanStore`], which also knows which metrics arrived, and counts log records.
 //!
+//! Requests for a host that is not this machine are refused with 421, unless [`Config::allowed_hosts`] has it.
+//!
 //! # Reading the spans
 //! `GET /api/spans` on the HTTP port answers with everything kept, `GET /api/spans?trace_id=…` with one trace, in the order of arrival:
 //!
@@ -30,6 +32,7 @@
 //! {"metrics": [{"service": "onboarding-lambda", "name": "messaging.process.duration", "unit": "s", "kind": "HISTOGRAM", "points": 7}]}
 //! ```
 
+mod config;
 mod grpc;
 mod http;
 mod metric;
@@ -37,6 +40,7 @@ mod signal;
 mod span;
 mod store;
 
+pub use config::Config;
 pub use grpc::serve_grpc;
 pub use http::serve_http;
 pub use metric::{Metric, MetricKind};

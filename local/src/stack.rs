@@ -36,6 +36,7 @@ pub(crate) use self::queues::reason;
 pub use self::queues::{QueueError, QueueUrls};
 use self::servers::{Servers, listen};
 use self::variables::Addresses;
+use crate::AllowedHosts;
 use crate::environment::Lambda;
 use crate::mapping::StatsSnapshot;
 use crate::otlp::{self, SpanStore};
@@ -79,9 +80,13 @@ impl Stack {
     /// When a port is taken, a binary cannot be started, the settings are not what AWS would take, or the producer does not become ready.
     pub async fn start(config: Config) -> Result<Self, StackError> {
         let mut servers = Servers::new();
-        let sqs_url = serve_sqs(&mut servers, config.ports.sqs).await?;
+        let sqs_url = serve_sqs(&mut servers, config.ports.sqs, &config.allowed_hosts).await?;
         let spans = SpanStore::default();
-        let (otlp_http, otlp_grpc) = serve_otlp(&mut servers, config.ports, &spans).await?;
+        let receiver = otlp::Config {
+            store: spans.clone(),
+            allowed_hosts: config.allowed_hosts.clone(),
+        };
+        let (otlp_http, otlp_grpc) = serve_otlp(&mut servers, config.ports, receiver).await?;
         let sqs = queues::client(&sqs_url);
         let urls = queues::create(&sqs, config.queue).await?;
         let addresses = Addresses {
@@ -216,13 +221,13 @@ pub struct SqsEndpoint {
 }
 
 impl SqsEndpoint {
-    /// Starts the endpoint on `port`, or on a free one if that is 0. There are no queues yet.
+    /// Starts the endpoint on `port`, or on a free one if that is 0. There are no queues yet. Requests for hosts that are not allowed get 421.
     ///
     /// # Errors
     /// When the port is taken.
-    pub async fn start(port: u16) -> Result<Self, StackError> {
+    pub async fn start(port: u16, allowed_hosts: &AllowedHosts) -> Result<Self, StackError> {
         let mut servers = Servers::new();
-        let url = serve_sqs(&mut servers, port).await?;
+        let url = serve_sqs(&mut servers, port, allowed_hosts).await?;
         Ok(Self { url, servers })
     }
 
@@ -253,11 +258,16 @@ impl SqsEndpoint {
     }
 }
 
-async fn serve_sqs(servers: &mut Servers, port: u16) -> Result<String, StackError> {
+async fn serve_sqs(
+    servers: &mut Servers,
+    port: u16,
+    allowed_hosts: &AllowedHosts,
+) -> Result<String, StackError> {
     let (listener, url) = listen_at("the SQS endpoint", port).await?;
     let config = sqs::Config {
         region: REGION.to_owned(),
         account_id: ACCOUNT.to_owned(),
+        allowed_hosts: allowed_hosts.clone(),
         ..sqs::Config::default()
     };
     servers.spawn(
@@ -270,17 +280,17 @@ async fn serve_sqs(servers: &mut Servers, port: u16) -> Result<String, StackErro
 async fn serve_otlp(
     servers: &mut Servers,
     ports: Ports,
-    spans: &SpanStore,
+    receiver: otlp::Config,
 ) -> Result<(String, String), StackError> {
     let (http, http_url) = listen_at("OTLP over HTTP", ports.otlp_http).await?;
     let (grpc, grpc_url) = listen_at("OTLP over gRPC", ports.otlp_grpc).await?;
     servers.spawn(
         "the OTLP receiver (HTTP)",
-        otlp::serve_http(http, spans.clone(), servers.stopped()),
+        otlp::serve_http(http, receiver.clone(), servers.stopped()),
     );
     servers.spawn(
         "the OTLP receiver (gRPC)",
-        otlp::serve_grpc(grpc, spans.clone(), servers.stopped()),
+        otlp::serve_grpc(grpc, receiver, servers.stopped()),
     );
     Ok((http_url, grpc_url))
 }

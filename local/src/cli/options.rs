@@ -12,6 +12,7 @@ pub(super) use self::combinations::Sound;
 use super::duration;
 use crate::environment::Freeze;
 use crate::stack::{Config, Fault, Logging, Ports, Queue};
+use crate::{AllowedHosts, HostName};
 
 /// The largest batch that AWS takes from a standard queue.
 const MAX_BATCH_SIZE: usize = 10_000;
@@ -41,7 +42,7 @@ pub(super) struct Binaries {
 
 /// Where to listen.
 #[derive(Clone, Debug, Args)]
-#[command(next_help_heading = "Ports on 127.0.0.1 (free ones unless given)")]
+#[command(next_help_heading = "Ports on 127.0.0.1 (free ones unless given) and hosts")]
 pub(super) struct PortOptions {
     /// Port of the SQS endpoint
     #[arg(
@@ -75,6 +76,12 @@ pub(super) struct PortOptions {
         hide_default_value = true
     )]
     otlp_grpc_port: u16,
+    /// A host name that the SQS endpoint and the OTLP receiver answer to,
+    /// such as host.docker.internal; may be given several times. Others than
+    /// localhost, *.localhost, loopback addresses and SQS's names on AWS are
+    /// refused, because a web page can point a name of its own here
+    #[arg(long, value_name = "NAME")]
+    allow_host: Vec<HostName>,
 }
 
 /// How queue, event source mapping and function are set up.
@@ -130,7 +137,11 @@ pub(super) struct Paths {
 }
 
 impl PortOptions {
-    pub(super) fn ports(&self) -> Ports {
+    pub(super) fn allowed_hosts(&self) -> AllowedHosts {
+        AllowedHosts::new(self.allow_host.clone())
+    }
+
+    fn ports(&self) -> Ports {
         Ports {
             sqs: self.sqs_port,
             producer: self.producer_port,
@@ -141,11 +152,11 @@ impl PortOptions {
 }
 
 impl Settings {
-    pub(super) fn config(self, paths: Paths, ports: Ports) -> Config {
+    pub(super) fn config(self, paths: Paths, listeners: &PortOptions) -> Config {
         Config {
             function: paths.function,
             producer: paths.producer,
-            ports,
+            ports: listeners.ports(),
             queue: Queue {
                 visibility_timeout: self.visibility_timeout,
                 max_receive_count: self.max_receive_count,
@@ -163,6 +174,7 @@ impl Settings {
             variables: self.env,
             faults: self.faults,
             logging: Logging::Usual,
+            allowed_hosts: listeners.allowed_hosts(),
         }
     }
 }

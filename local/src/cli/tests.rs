@@ -62,6 +62,17 @@ fn what_makes_no_sense_is_refused_with_what_was_expected() {
 }
 
 #[test]
+fn an_allowed_host_is_a_name_alone() {
+    assert!(accepted(&[
+        "--sqs-only",
+        "--allow-host=a.test",
+        "--allow-host=10.0.0.5"
+    ]));
+    let refusal = refused_by_up(&["--allow-host", "http://a.test:80"]);
+    assert!(refusal.contains("without scheme and port"), "{refusal}");
+}
+
+#[test]
 fn faults_may_be_listed() {
     let listed = parse(["baton", "up", "--faults", "panic=a,slow=b", "--json"]);
     assert!(listed.is_ok(), "{listed:?}");
@@ -145,7 +156,7 @@ fn no_option_is_forgotten_by_sqs_only() {
         .filter(|id| !conflicts.iter().any(|conflict| conflict.get_id() == *id));
     assert_eq!(
         taken.collect::<Vec<_>>(),
-        ["json", "sqs_only", "sqs_port", "help"]
+        ["json", "sqs_only", "sqs_port", "allow_host", "help"]
     );
 }
 

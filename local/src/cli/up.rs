@@ -95,7 +95,7 @@ impl TryOut {
 /// Runs until a signal arrives or something dies.
 pub(super) async fn run(arguments: Arguments, signals: &mut Signals) -> Exit {
     if arguments.sqs_only {
-        return sqs_only(arguments.ports.sqs_port, arguments.json, signals).await;
+        return sqs_only(&arguments.ports, arguments.json, signals).await;
     }
     let Arguments { json, logs, .. } = arguments;
     let try_out = TryOut::of(&arguments.binaries);
@@ -120,7 +120,7 @@ async fn start(arguments: Arguments) -> Result<(Stack, FunctionWatch), Exit> {
     let mut progress = Progress::new();
     let paths = binaries::find(arguments.binaries, &mut progress).await?;
     progress.begin("starting queue, function, producer and OTLP receiver");
-    let config = arguments.settings.0.config(paths, arguments.ports.ports());
+    let config = arguments.settings.0.config(paths, &arguments.ports);
     let stack = Stack::start(config).await.map_err(|error| {
         terminal::error(&error);
         Exit::StartFailed
@@ -172,8 +172,8 @@ fn farewell(environments: impl IntoIterator<Item = Phase>) -> &'static str {
     }
 }
 
-async fn sqs_only(port: u16, json: bool, signals: &mut Signals) -> Exit {
-    let mut endpoint = match SqsEndpoint::start(port).await {
+async fn sqs_only(ports: &PortOptions, json: bool, signals: &mut Signals) -> Exit {
+    let mut endpoint = match SqsEndpoint::start(ports.sqs_port, &ports.allowed_hosts()).await {
         Ok(endpoint) => endpoint,
         Err(error) => {
             terminal::error(&error);

@@ -28,6 +28,7 @@ use tokio::{
 
 use self::extensions::Extensions;
 use super::Function;
+use crate::allowed_hosts::{AllowedHosts, CheckHost};
 
 /// What a function may answer to a synchronous invocation: AWS states 6 MB, and refuses from 6 MiB and 100 bytes on.
 pub(super) const MAX_RESPONSE_BYTES: usize = 6 * 1024 * 1024 + 100;
@@ -100,7 +101,10 @@ impl RuntimeApi {
         // Without this an answer of a few bytes waits for the peer's delayed acknowledgement, some 40 ms.
         let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
         let extensions = Extensions::of(function);
-        let router = router(sender).merge(extensions.clone().router());
+        let router = router(sender)
+            .merge(extensions.clone().router())
+            // The function reaches it by its address, so no other name is ever needed.
+            .layer(CheckHost::new(AllowedHosts::default(), wire::misdirected));
         let server = tokio::spawn(async move {
             // `serve` returns only on a shutdown, which we do not ask for: the task is aborted.
             let _ = axum::serve(listener, router).await;
@@ -242,4 +246,74 @@ fn epoch_millis(time: SystemTime) -> u128 {
     time.duration_since(UNIX_EPOCH)
         .unwrap_or(Duration::ZERO)
         .as_millis()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeMap, num::NonZeroUsize};
+
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        net::TcpStream,
+        time::timeout,
+    };
+
+    use super::*;
+    use crate::environment::Freeze;
+
+    /// How long an answer may take on a busy machine; an event that is handed out would take longer.
+    const SOON: Duration = Duration::from_secs(20);
+
+    fn function() -> Function {
+        Function {
+            name: "under-test".to_owned(),
+            binary: "/bootstrap".into(),
+            timeout: Duration::from_secs(1),
+            memory_mb: 128,
+            env: BTreeMap::new(),
+            max_concurrency: NonZeroUsize::MIN,
+            idle_after: Duration::ZERO,
+            region: "us-east-1".to_owned(),
+            account_id: "000000000000".to_owned(),
+            freeze: Freeze::Never,
+        }
+    }
+
+    async fn exchange(address: SocketAddr, head: &str) -> String {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let request = format!("{head}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+
+    #[tokio::test]
+    async fn a_page_of_another_site_can_neither_take_an_event_nor_end_the_environment() {
+        let mut api = RuntimeApi::listen(&function()).await.unwrap();
+        for (request, status) in [
+            (
+                "GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\nHost: evil.example",
+                421,
+            ),
+            (
+                "POST /2018-06-01/runtime/init/error HTTP/1.1\r\nHost: 127.0.0.1\r\nOrigin: https://evil.example",
+                403,
+            ),
+            (
+                "POST /2020-01-01/extension/register HTTP/1.1\r\nHost: evil.example",
+                421,
+            ),
+            ("GET /nothing HTTP/1.1\r\nHost: evil.example", 421),
+        ] {
+            let exchange = exchange(api.address, request);
+            let answer = timeout(SOON, exchange).await.unwrap();
+            assert!(
+                answer.starts_with(&format!("HTTP/1.1 {status} ")),
+                "{answer}"
+            );
+            assert!(answer.contains("evil.example"), "{answer}");
+        }
+        assert!(api.calls.try_recv().is_err());
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 
+use http::HeaderMap;
 use opentelemetry_proto::tonic::collector::logs::v1::logs_service_server::{
     LogsService, LogsServiceServer,
 };
@@ -21,13 +22,16 @@ use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTraceServiceRequest, ExportTraceServiceResponse,
 };
 use tokio::net::TcpListener;
+use tonic::body::Body;
 use tonic::codec::CompressionEncoding::Gzip;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status};
 
+use super::config::Config;
 use super::signal::Export;
 use super::store::SpanStore;
+use crate::allowed_hosts::{CheckHost, Refusal};
 
 /// Largest message that is decoded: a collector's default, so that a request that is too large for production is too large here.
 const MAX_MESSAGE_SIZE: usize = 4 * 1024 * 1024;
@@ -38,9 +42,13 @@ const MAX_MESSAGE_SIZE: usize = 4 * 1024 * 1024;
 /// When the listener fails.
 pub async fn serve_grpc(
     listener: TcpListener,
-    store: SpanStore,
+    config: impl Into<Config>,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), tonic::transport::Error> {
+    let Config {
+        store,
+        allowed_hosts,
+    } = config.into();
     let receiver = Receiver { store };
     let traces = TraceServiceServer::new(receiver.clone())
         .accept_compressed(Gzip)
@@ -52,11 +60,19 @@ pub async fn serve_grpc(
         .accept_compressed(Gzip)
         .max_decoding_message_size(MAX_MESSAGE_SIZE);
     Server::builder()
+        .layer(CheckHost::new(allowed_hosts, misdirected))
         .add_service(traces)
         .add_service(metrics)
         .add_service(logs)
         .serve_with_incoming_shutdown(TcpIncoming::from(listener), shutdown)
         .await
+}
+
+/// Carries the refusal as HTTP has it and, for gRPC clients, as a status with its message.
+fn misdirected(refusal: &Refusal, _headers: &HeaderMap) -> http::Response<Body> {
+    let mut response = Status::permission_denied(refusal.to_string()).into_http();
+    *response.status_mut() = refusal.status();
+    response
 }
 
 #[derive(Clone)]

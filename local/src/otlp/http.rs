@@ -22,10 +22,12 @@ use tokio::net::TcpListener;
 
 use self::body::Format;
 use self::refusal::Refusal;
+use super::config::Config;
 use super::metric::Metric;
 use super::signal::Export;
 use super::span::Span;
 use super::store::{SpanStore, Totals};
+use crate::allowed_hosts::{self, CheckHost};
 
 /// Largest body, before and after decompression: a collector's default, so that what is too large for production is too large here.
 pub(super) const MAX_BODY_SIZE: usize = 20 * 1024 * 1024;
@@ -36,9 +38,13 @@ pub(super) const MAX_BODY_SIZE: usize = 20 * 1024 * 1024;
 /// When the listener fails.
 pub async fn serve_http(
     listener: TcpListener,
-    store: SpanStore,
+    config: impl Into<Config>,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
+    let Config {
+        store,
+        allowed_hosts,
+    } = config.into();
     let router = Router::new()
         .route("/v1/traces", post(export::<ExportTraceServiceRequest>))
         .route("/v1/metrics", post(export::<ExportMetricsServiceRequest>))
@@ -46,7 +52,8 @@ pub async fn serve_http(
         .route("/api/spans", get(spans))
         .route("/api/metrics", get(metrics))
         .layer(DefaultBodyLimit::max(MAX_BODY_SIZE))
-        .with_state(store);
+        .with_state(store)
+        .layer(CheckHost::new(allowed_hosts, misdirected));
     axum::serve(listener, router)
         .with_graceful_shutdown(shutdown)
         .await
@@ -76,6 +83,11 @@ async fn export<E: Export>(
         }
         Err(refusal) => refusal.answer(format),
     }
+}
+
+fn misdirected(refusal: &allowed_hosts::Refusal, headers: &HeaderMap) -> Response {
+    let format = Format::of(headers).unwrap_or(Format::Json);
+    Refusal::Host(refusal.clone()).answer(format)
 }
 
 #[derive(Deserialize)]

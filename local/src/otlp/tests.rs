@@ -240,6 +240,45 @@ async fn spans_without_ids_are_rejected_and_said_so() {
 }
 
 #[tokio::test]
+async fn a_page_that_rebinds_its_name_neither_reads_nor_sends_over_http() {
+    let receiver = Http::start().await;
+    let evil = ("host", "evil.example");
+    for (path, content_type) in [
+        ("/api/spans", ""),
+        ("/api/metrics", ""),
+        ("/v1/traces", PROTOBUF),
+        ("/v1/logs", "application/json"),
+        ("/nothing", ""),
+    ] {
+        let headers = [evil, ("content-type", content_type)];
+        let answer = receiver.post(path, &headers, Vec::new()).await;
+        assert_eq!(answer.status, StatusCode::MISDIRECTED_REQUEST, "{path}");
+        let body = String::from_utf8_lossy(&answer.body).into_owned();
+        assert!(body.contains("is not a name of this endpoint"), "{body}");
+    }
+    let headers = [
+        ("content-type", PROTOBUF),
+        ("origin", "http://evil.example"),
+    ];
+    let body = request(vec![plain_span(1)]).encode_to_vec();
+    let answer = receiver.post("/v1/traces", &headers, body).await;
+    assert_eq!(answer.status, StatusCode::FORBIDDEN);
+    assert_eq!(receiver.store.totals().received, 0);
+}
+
+#[tokio::test]
+async fn another_authority_is_refused_over_grpc() {
+    let receiver = Grpc::start().await;
+    let mut evil = receiver.client("http://evil.example").await;
+    let status = evil.export(request(vec![plain_span(1)])).await.unwrap_err();
+    assert_eq!(status.code(), tonic::Code::PermissionDenied, "{status:?}");
+    assert!(status.message().contains("evil.example"), "{status:?}");
+    let mut own = receiver.client("http://localhost").await;
+    own.export(request(vec![plain_span(1)])).await.unwrap();
+    assert_eq!(receiver.store.totals().received, 1);
+}
+
+#[tokio::test]
 async fn metrics_and_logs_are_taken_over_http() {
     let receiver = Http::start().await;
     let headers = [("content-type", PROTOBUF)];

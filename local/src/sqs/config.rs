@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::AllowedHosts;
+
 /// The account that queue URLs and ARNs name unless told otherwise: obviously nobody's.
 const LOCAL_ACCOUNT: &str = "000000000000";
 
@@ -25,6 +27,8 @@ pub struct Config {
     /// How long after `DeleteQueue` the name stays taken. AWS says 60 seconds; here it is zero by default, because a test that starts over
     /// should not wait for a minute.
     pub recreate_after: Duration,
+    /// Host names that are answered besides those of SQS on AWS; others get 421.
+    pub allowed_hosts: AllowedHosts,
 }
 
 impl Default for Config {
@@ -35,6 +39,7 @@ impl Default for Config {
             base_url: None,
             purge_interval: AWS_PURGE_INTERVAL,
             recreate_after: Duration::ZERO,
+            allowed_hosts: AllowedHosts::default(),
         }
     }
 }

@@ -51,6 +51,9 @@ pub(crate) enum Error {
     UnknownOperation(String),
     #[error("{0}")]
     Serialization(String),
+    /// A request for another host, or of another site; AWS has no such refusal.
+    #[error("{message}")]
+    AccessDenied { status: u16, message: String },
 }
 
 /// The names of one kind of error in the two protocols that SDKs read, and its HTTP status.
@@ -135,6 +138,7 @@ impl Error {
             Self::InvalidAddress(_) => modelled!("InvalidAddress"),
             Self::UnknownOperation(_) => common!("UnknownOperation", "InvalidAction"),
             Self::Serialization(_) => common!("Serialization", "MalformedInput"),
+            Self::AccessDenied { .. } => common!("AccessDenied", "AccessDenied"),
         };
         Naming {
             shape,
@@ -149,6 +153,7 @@ impl Error {
             Self::ReceiptHandleIsInvalid(_)
             | Self::InvalidAddress(_)
             | Self::UnknownOperation(_) => NOT_FOUND,
+            Self::AccessDenied { status, .. } => *status,
             _ => BAD_REQUEST,
         }
     }

@@ -23,6 +23,7 @@ use super::config::Config;
 use super::error::Error;
 use super::hub::Hub;
 use super::wire::ErrorResponse;
+use crate::allowed_hosts::{AllowedHosts, CheckHost, Refusal};
 
 /// Largest request: ten messages of the largest size still get AWS's own `BatchRequestTooLong`, escapes included.
 const MAX_REQUEST_BYTES: usize = 16 << 20;
@@ -68,7 +69,8 @@ pub async fn serve(
             tracing::debug!(%error, "sqs connection keeps nagle's algorithm");
         }
     });
-    let serving = axum::serve(listener, router(hub)).with_graceful_shutdown(stop);
+    let serving =
+        axum::serve(listener, router(hub, config.allowed_hosts)).with_graceful_shutdown(stop);
     tokio::select! {
         served = async { serving.await } => served,
         () = drained(closing) => Ok(()),
@@ -82,7 +84,8 @@ async fn drained(mut closing: watch::Receiver<bool>) {
     tokio::time::sleep(DRAIN).await;
 }
 
-fn router(hub: Arc<Hub>) -> Router {
+fn router(hub: Arc<Hub>, allowed_hosts: AllowedHosts) -> Router {
+    let check_host = CheckHost::new(allowed_hosts.with_sqs_on_aws(), misdirected);
     Router::new()
         .route("/", get(ready).post(handle))
         .route("/health", get(ready))
@@ -90,6 +93,7 @@ fn router(hub: Arc<Hub>) -> Router {
         .route("/{account}/{queue}", axum::routing::post(handle))
         .layer(DefaultBodyLimit::max(MAX_REQUEST_BYTES))
         .with_state(hub)
+        .layer(check_host)
 }
 
 async fn ready() -> &'static str {
@@ -148,6 +152,16 @@ fn action(headers: &HeaderMap) -> Result<&str, Error> {
             "The target {target} is not an action of AmazonSQS."
         ))
     })
+}
+
+fn misdirected(refusal: &Refusal, _headers: &HeaderMap) -> Response {
+    let error = Error::AccessDenied {
+        status: refusal.status().as_u16(),
+        message: refusal.to_string(),
+    };
+    let mut response = self::refusal(&error);
+    response.headers_mut().insert(CONTENT_TYPE, JSON);
+    response
 }
 
 fn refusal(error: &Error) -> Response {

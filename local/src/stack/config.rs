@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use crate::AllowedHosts;
+
 /// The longest customer id, as the producer and the function have it.
 const MAX_CUSTOMER_ID: usize = 64;
 
@@ -38,6 +40,8 @@ pub struct Config {
     pub faults: Vec<Fault>,
     /// What both binaries log.
     pub logging: Logging,
+    /// Host names that the SQS endpoint and the OTLP receiver answer to; others get 421.
+    pub allowed_hosts: AllowedHosts,
 }
 
 /// What both binaries log.

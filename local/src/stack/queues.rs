@@ -147,6 +147,7 @@ mod tests {
 
     use super::super::SqsEndpoint;
     use super::*;
+    use crate::AllowedHosts;
 
     fn settings(visibility_timeout: Duration) -> Queue {
         Queue {
@@ -157,7 +158,9 @@ mod tests {
 
     #[tokio::test]
     async fn what_sqs_refuses_is_told_by_code_and_message() {
-        let endpoint = SqsEndpoint::start(0).await.unwrap();
+        let endpoint = SqsEndpoint::start(0, &AllowedHosts::default())
+            .await
+            .unwrap();
         let hidden_too_long = settings(Duration::from_secs(721 * 60));
         let error = create(&client(endpoint.url()), hidden_too_long)
             .await

@@ -170,6 +170,7 @@ mod tests {
             variables: vec![("RUST_LOG".to_owned(), "warn".to_owned())],
             faults,
             logging: Logging::SpanCounts,
+            allowed_hosts: crate::AllowedHosts::default(),
         }
     }
 

@@ -227,7 +227,7 @@ impl Function {
     fn stream(&mut self, event: &Message, trailers: &str) {
         let id = &event.headers["lambda-runtime-aws-request-id"];
         let head = format!(
-            "POST /2018-06-01/runtime/invocation/{id}/response HTTP/1.1\r\nHost: runtime\r\nTransfer-Encoding: chunked\r\n\
+            "POST /2018-06-01/runtime/invocation/{id}/response HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\
              Lambda-Runtime-Function-Response-Mode: streaming\r\nTrailer: Lambda-Runtime-Function-Error-Type\r\n\r\n"
         );
         let body = format!("4\r\none \r\n3\r\ntwo\r\n0\r\n{trailers}\r\n");
@@ -259,7 +259,7 @@ impl Function {
     fn request(&mut self, method: &str, path: &str, headers: &str, body: &[u8]) -> Message {
         let length = body.len();
         let head = format!(
-            "{method} {path} HTTP/1.1\r\nHost: runtime\r\nContent-Length: {length}\r\n{headers}\r\n"
+            "{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n{headers}\r\n"
         );
         self.connection
             .get_mut()

@@ -19,3 +19,6 @@ mod refusals;
 
 // Starting and stopping.
 mod lifecycle;
+
+// Which names of the host are answered, against pages that rebind a name of theirs to loopback.
+mod hosts;

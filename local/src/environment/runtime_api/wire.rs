@@ -10,6 +10,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 
 use super::{Event, Failure, MAX_RESPONSE_BYTES, Verdict, epoch_millis};
+use crate::allowed_hosts::Refusal;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("lambda-runtime-aws-request-id");
 const DEADLINE: HeaderName = HeaderName::from_static("lambda-runtime-deadline-ms");
@@ -137,6 +138,11 @@ pub(super) fn environment_ended() -> Response {
         "InternalServerError",
         "The execution environment is being shut down",
     )
+}
+
+/// The answer to a request for another host, or of another site's page.
+pub(super) fn misdirected(refusal: &Refusal, _headers: &HeaderMap) -> Response {
+    problem(refusal.status(), "Forbidden", &refusal.to_string())
 }
 
 pub(super) fn problem(status: StatusCode, error_type: &str, message: &str) -> Response {

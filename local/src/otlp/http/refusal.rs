@@ -9,9 +9,12 @@ use serde::Serialize;
 
 use super::MAX_BODY_SIZE;
 use super::body::Format;
+use crate::allowed_hosts;
 
-/// The gRPC code `INVALID_ARGUMENT`, which every refusal here amounts to.
+/// The gRPC code of requests that cannot be read.
 const INVALID_ARGUMENT: i32 = 3;
+/// The gRPC code of requests for other hosts.
+const PERMISSION_DENIED: i32 = 7;
 
 /// Why a request is refused.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +27,8 @@ pub(super) enum Refusal {
     TooLarge(usize),
     #[error("the body is not an OTLP request: {0}")]
     Undecodable(String),
+    #[error(transparent)]
+    Host(allowed_hosts::Refusal),
 }
 
 impl From<BytesRejection> for Refusal {
@@ -39,7 +44,7 @@ impl From<BytesRejection> for Refusal {
 impl Refusal {
     pub(super) fn answer(&self, format: Format) -> Response {
         let status = RpcStatus {
-            code: INVALID_ARGUMENT,
+            code: self.rpc_code(),
             message: self.to_string(),
         };
         (
@@ -55,6 +60,14 @@ impl Refusal {
             Self::ContentType(_) | Self::ContentEncoding(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Undecodable(_) => StatusCode::BAD_REQUEST,
+            Self::Host(refusal) => refusal.status(),
+        }
+    }
+
+    fn rpc_code(&self) -> i32 {
+        match self {
+            Self::Host(_) => PERMISSION_DENIED,
+            _ => INVALID_ARGUMENT,
         }
     }
 }

@@ -1,10 +1,11 @@
 //! Spans, metrics and log records to send, and receivers to send them to.
 
 use bytes::Bytes;
-use http::{Request, StatusCode};
+use http::{Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::collector::trace::v1::trace_service_client::TraceServiceClient;
 use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue};
 use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs, ScopeLogs};
@@ -15,6 +16,7 @@ use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, span};
 use serde_json::Value;
 use tokio::net::{TcpListener, TcpStream};
+use tonic::transport::{Channel, Endpoint};
 
 use super::super::{SpanStore, serve_grpc, serve_http};
 
@@ -188,9 +190,8 @@ impl Http {
     }
 
     async fn send(&self, mut request: Request<Full<Bytes>>) -> Answer {
-        request
-            .headers_mut()
-            .insert("host", self.address.to_string().parse().unwrap());
+        let host = self.address.to_string().parse().unwrap();
+        request.headers_mut().entry("host").or_insert(host);
         let stream = TcpStream::connect(self.address).await.unwrap();
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
             .await
@@ -222,5 +223,12 @@ impl Grpc {
         let store = SpanStore::default();
         tokio::spawn(serve_grpc(listener, store.clone(), std::future::pending()));
         Self { url, store }
+    }
+
+    /// A client whose requests carry this authority.
+    pub(super) async fn client(&self, origin: &'static str) -> TraceServiceClient<Channel> {
+        let endpoint = Endpoint::try_from(self.url.clone()).unwrap();
+        let endpoint = endpoint.origin(Uri::from_static(origin));
+        TraceServiceClient::new(endpoint.connect().await.unwrap())
     }
 }

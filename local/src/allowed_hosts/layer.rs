@@ -1,0 +1,114 @@
+//! The check of host names as a tower layer, for axum's routers and tonic's server.
+
+use std::pin::pin;
+use std::task::{Context, Poll};
+
+use bytes::Buf;
+use futures_util::future::{BoxFuture, Either};
+use http::{HeaderMap, Request};
+use http_body_util::BodyExt;
+use hyper::body::Body;
+use tower::{Layer, Service};
+
+use super::{AllowedHosts, Refusal};
+
+/// Bytes of a refused request that are read to its end: a client that is cut off while it writes does not see the answer. The limit is that
+/// of the largest request that any listener takes.
+const MAX_DRAINED_BYTES: usize = 20 * 1024 * 1024;
+
+/// Makes the answer to a refused request, whose headers may say in which format.
+type Answer<R> = fn(&Refusal, &HeaderMap) -> R;
+
+/// Refuses requests for hosts that are not allowed, before anything else sees them.
+#[derive(Debug)]
+pub(crate) struct CheckHost<R> {
+    allowed: AllowedHosts,
+    answer: Answer<R>,
+}
+
+/// The service behind [`CheckHost`].
+#[derive(Debug)]
+pub(crate) struct CheckedHost<S, R> {
+    allowed: AllowedHosts,
+    answer: Answer<R>,
+    inner: S,
+}
+
+impl<R> CheckHost<R> {
+    /// Answers refused requests with `answer`.
+    pub(crate) fn new(allowed: AllowedHosts, answer: Answer<R>) -> Self {
+        Self { allowed, answer }
+    }
+}
+
+// Derived, it would ask for `R: Clone`.
+impl<R> Clone for CheckHost<R> {
+    fn clone(&self) -> Self {
+        Self::new(self.allowed.clone(), self.answer)
+    }
+}
+
+impl<S, R> Layer<S> for CheckHost<R> {
+    type Service = CheckedHost<S, R>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        CheckedHost {
+            allowed: self.allowed.clone(),
+            answer: self.answer,
+            inner,
+        }
+    }
+}
+
+impl<S: Clone, R> Clone for CheckedHost<S, R> {
+    fn clone(&self) -> Self {
+        Self {
+            allowed: self.allowed.clone(),
+            answer: self.answer,
+            inner: self.inner.clone(),
+        }
+    }
+}
+
+impl<S, B, R> Service<Request<B>> for CheckedHost<S, R>
+where
+    S: Service<Request<B>, Response = R>,
+    S::Error: Send + 'static,
+    B: Body + Send + 'static,
+    B::Data: Send,
+    R: Send + 'static,
+{
+    type Response = R;
+    type Error = S::Error;
+    type Future = Either<S::Future, BoxFuture<'static, Result<R, S::Error>>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        match self.allowed.check(request.uri(), request.headers()) {
+            Ok(()) => Either::Left(self.inner.call(request)),
+            Err(refusal) => {
+                tracing::debug!(%refusal, "request refused");
+                let answer = (self.answer)(&refusal, request.headers());
+                let body = request.into_body();
+                Either::Right(Box::pin(async move {
+                    drain(body).await;
+                    Ok(answer)
+                }))
+            }
+        }
+    }
+}
+
+async fn drain(body: impl Body) {
+    let mut body = pin!(body);
+    let mut drained = 0;
+    while let Some(Ok(frame)) = body.frame().await {
+        drained += frame.data_ref().map_or(0, Buf::remaining);
+        if drained > MAX_DRAINED_BYTES {
+            return;
+        }
+    }
+}

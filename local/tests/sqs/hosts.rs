@@ -1,0 +1,150 @@
+use std::net::SocketAddr;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use crate::support::Endpoint;
+
+/// Requests whose host is this machine, or SQS on AWS.
+const ANSWERED: [&str; 13] = [
+    "localhost",
+    "LOCALHOST:9324",
+    "localhost.:9324",
+    "sqs.us-east-1.localhost:9324",
+    "127.0.0.1",
+    "127.8.9.10:80",
+    "[::1]:9324",
+    "[::ffff:127.0.0.1]",
+    "sqs.us-east-1.amazonaws.com",
+    "eu-west-1.queue.amazonaws.com:443",
+    "queue.amazonaws.com",
+    "sqs.cn-north-1.amazonaws.com.cn",
+    "sqs-fips.us-gov-west-1.api.aws",
+];
+
+/// Requests that a page of a foreign site can make a browser send, and near misses.
+const REFUSED: [&str; 13] = [
+    "evil.example",
+    "evil.example:9324",
+    "localhost.evil.example",
+    "notlocalhost",
+    "127.0.0.1.evil.example",
+    "192.168.0.7:9324",
+    "0.0.0.0:9324",
+    "[2001:db8::1]",
+    "bucket.s3.amazonaws.com",
+    "sqs.us-east-1.amazonaws.com.evil.example",
+    "sqs.evil.example.amazonaws.com",
+    "someone@localhost",
+    "",
+];
+
+#[tokio::test]
+async fn only_its_own_names_and_those_of_sqs_are_answered() {
+    let endpoint = Endpoint::start().await;
+    for host in ANSWERED {
+        let answer = list_queues(endpoint.address, &format!("Host: {host}\r\n")).await;
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{host}: {answer}");
+    }
+    for host in REFUSED {
+        let answer = list_queues(endpoint.address, &format!("Host: {host}\r\n")).await;
+        assert!(answer.starts_with("HTTP/1.1 421 "), "{host}: {answer}");
+    }
+    endpoint.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_refused_host_is_an_error_of_sqs_that_says_what_to_do() {
+    let endpoint = Endpoint::start().await;
+    let answer = list_queues(endpoint.address, "Host: evil.example\r\n").await;
+    for expected in [
+        "content-type: application/x-amz-json-1.0",
+        "\"__type\":\"com.amazon.coral.service#AccessDeniedException\"",
+        "the host \\\"evil.example\\\" is not a name of this endpoint",
+        "--allow-host",
+    ] {
+        assert!(answer.contains(expected), "{expected}: {answer}");
+    }
+    endpoint.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn every_host_of_a_request_counts() {
+    let endpoint = Endpoint::start().await;
+    for (head, status) in [
+        ("Host: localhost\r\nHost: localhost\r\n", 400),
+        ("Host: localhost\r\nHost: evil.example\r\n", 400),
+        // No browser leaves it out, but scripts do.
+        ("", 200),
+    ] {
+        let answer = list_queues(endpoint.address, head).await;
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status} ")),
+            "{head}: {answer}"
+        );
+    }
+    for (target, host, status) in [
+        ("http://evil.example/", "localhost", 421),
+        ("http://localhost/", "evil.example", 421),
+        ("http://localhost/", "localhost", 200),
+    ] {
+        let head = format!("GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+        let answer = exchange(endpoint.address, &head).await;
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status} ")),
+            "{head}: {answer}"
+        );
+    }
+    let answer = exchange(endpoint.address, "GET /health HTTP/1.0\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.0 200 "), "{answer}");
+    endpoint.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_page_of_another_origin_is_refused() {
+    let endpoint = Endpoint::start().await;
+    for (origin, status) in [
+        ("https://evil.example", 403),
+        ("null", 403),
+        ("http://localhost:3000", 200),
+    ] {
+        let head = format!("Host: localhost\r\nOrigin: {origin}\r\n");
+        let answer = list_queues(endpoint.address, &head).await;
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status} ")),
+            "{origin}: {answer}"
+        );
+    }
+    endpoint.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_large_message_to_a_foreign_host_is_refused_with_the_sentence() {
+    let endpoint = Endpoint::start().await;
+    let body = "x".repeat(1 << 20);
+    let request = format!(
+        "POST / HTTP/1.1\r\nHost: evil.example\r\nX-Amz-Target: AmazonSQS.SendMessage\r\n\
+         Connection: close\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let answer = exchange(endpoint.address, &request).await;
+    assert!(answer.starts_with("HTTP/1.1 421 "), "{answer}");
+    endpoint.stop().await.unwrap();
+}
+
+/// The answer to `ListQueues` with these lines in its head.
+async fn list_queues(address: SocketAddr, head: &str) -> String {
+    let request = format!(
+        "POST / HTTP/1.1\r\n{head}X-Amz-Target: AmazonSQS.ListQueues\r\nConnection: close\r\n\
+         Content-Length: 2\r\n\r\n{{}}"
+    );
+    exchange(address, &request).await
+}
+
+async fn exchange(address: SocketAddr, request: &str) -> String {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
+}
