@@ -80,6 +80,7 @@
 //! | `BATON_LOG_BUFFER_BYTES` | bytes of log records that do, with `OTEL_LOGS_EXPORTER=otlp` | 8 MiB |
 //! | `BATON_METRIC_BUFFER_BYTES` | bytes of metrics that do | 1 MiB |
 //! | `BATON_SPILL` | where what the collector does not take goes: `stdout`, for `baton replay`, or `none` | `stdout` |
+//! | `BATON_SPILL_LINE_BYTES` | bytes of the longest line written there, from 1024 to 262118 | `262118` |
 //!
 //! Neither mark before the deadline takes more than half of the time that an invocation has. Telemetry is configured by the standard
 //! `OTEL_*` variables: see `baton_telemetry`.

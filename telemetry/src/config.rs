@@ -26,6 +26,7 @@ pub(crate) use sampler::SamplerChoice;
 use crate::buffer::{Bounds, Buffer};
 use crate::propagation::Propagator;
 use crate::signal::Signal;
+use crate::spill::{MAX_LINE_BYTES, MIN_LINE_BYTES, UNCUT_LINE_BYTES};
 use reader::Reader;
 use std::time::Duration;
 use tracing_subscriber::filter::Targets;
@@ -48,6 +49,8 @@ pub(crate) struct Config {
     pub(crate) logs: Export,
     /// Whether what no collector has taken goes to stdout, from where `baton replay` can send it.
     pub(crate) spill: bool,
+    /// The longest line of those, with its line break.
+    pub(crate) spill_line_bytes: usize,
     pub(crate) sampler: SamplerChoice,
     pub(crate) propagator: Propagator,
     pub(crate) limits: SpanLimits,
@@ -106,6 +109,7 @@ impl Config {
 
     pub(crate) fn from_lookup(lookup: &dyn Fn(&str) -> Option<String>) -> (Self, Vec<Problem>) {
         let mut reader = Reader::new(lookup);
+        let platform = platform::read(&mut reader);
         let is_disabled = reader.flag("OTEL_SDK_DISABLED");
         let mut export = |signal| match is_disabled {
             true => Export::Nowhere,
@@ -116,6 +120,7 @@ impl Config {
             metrics: export(Signal::Metrics),
             logs: export(Signal::Logs),
             spill: spill(&mut reader),
+            spill_line_bytes: spill_line_bytes(&mut reader, &platform),
             sampler: sampler::read(&mut reader),
             propagator: propagator(&mut reader),
             limits: limits(&mut reader),
@@ -135,7 +140,7 @@ impl Config {
                 application: first(&reader, ["CX_APPLICATION", "CX_APPLICATION_NAME"]),
                 subsystem: first(&reader, ["CX_SUBSYSTEM", "CX_SUBSYSTEM_NAME"]),
             },
-            platform: platform::read(&mut reader),
+            platform,
             log_filter: log_filter::read(&mut reader),
             log_format: log_format(&mut reader),
         };
@@ -170,6 +175,22 @@ fn spill(reader: &mut Reader<'_>) -> bool {
     reader
         .choice("BATON_SPILL", "stdout or none", choices)
         .unwrap_or(true)
+}
+
+/// Lambda hands lines to CloudWatch Logs whole. Elsewhere a container's runtime or journald may be in between.
+fn spill_line_bytes(reader: &mut Reader<'_>, platform: &Platform) -> usize {
+    let default = if matches!(platform, Platform::Lambda(_)) {
+        MAX_LINE_BYTES
+    } else {
+        UNCUT_LINE_BYTES
+    };
+    let form = "a whole number of bytes from 1024 to 262118";
+    let parse = |text: &str| {
+        let bytes = text.parse().ok();
+        bytes.filter(|bytes| (MIN_LINE_BYTES..=MAX_LINE_BYTES).contains(bytes))
+    };
+    let bytes = reader.parsed("BATON_SPILL_LINE_BYTES", form, parse);
+    bytes.unwrap_or(default)
 }
 
 fn log_format(reader: &mut Reader<'_>) -> LogFormat {

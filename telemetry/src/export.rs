@@ -80,12 +80,12 @@ pub(crate) struct Exporter {
 }
 
 impl Exporter {
-    /// What the collector does not take is written to `spill`, or stays in the buffer.
+    /// What the collector does not take is written to `spill` in lines of at most so many bytes, or stays in the buffer.
     pub(crate) fn new(
         signal: Signal,
         uplink: Uplink,
         resource: &Resource,
-        spill: Option<Output>,
+        spill: Option<(Output, usize)>,
     ) -> Self {
         let resource = encode::resource(resource);
         Self {
@@ -93,7 +93,7 @@ impl Exporter {
             messages: CollectorMessages::new(uplink.to_string()),
             uplink,
             signal,
-            spill: spill.map(|output| (Spill::new(&resource), output)),
+            spill: spill.map(|(output, line_bytes)| (Spill::new(&resource, line_bytes), output)),
             resource,
             turn: Mutex::new(()),
             ending: Ending::default(),

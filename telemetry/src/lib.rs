@@ -46,6 +46,7 @@
 //! | `OTEL_BLRP_MAX_QUEUE_SIZE`, `BATON_LOG_BUFFER_BYTES` | log records that do, and their bytes | `20000`, 8 MiB |
 //! | `BATON_METRIC_BUFFER_BYTES` | bytes of metrics that do | 1 MiB |
 //! | `BATON_SPILL` | `stdout`: spans that the collector does not take are written there, for `baton replay`; `none`: they stay in the buffer, within its bounds | `stdout` |
+//! | `BATON_SPILL_LINE_BYTES` | bytes of the longest line written there, its line break included, from 1024 to 262118; container runtimes cut lines at 16 KiB | `262118` on Lambda, `16383` elsewhere |
 //! | `OTEL_EXPORTER_OTLP_HEADERS_SECRET` | names a secret that holds more headers for all signals, which win over the others; takes a [`HeaderSource`], which is asked at start, and again after a 401 or 403 | |
 //! | `RUST_LOG` | level, or list of `target=level` and a level for the rest; a word without `=` must be a level: all of a target is `target=trace` | `AWS_LAMBDA_LOG_LEVEL` |
 //! | `AWS_LAMBDA_LOG_LEVEL` | one of Lambda's levels, where `FATAL` means `error` | `info` |

@@ -145,7 +145,9 @@ impl Telemetry {
         let buffer = SpanBuffer::new(config.bounds);
         let uplink = |signal, export| Uplink::new(signal, export, BREAKER_PAUSE, &output);
         let exporter = uplink(Signal::Traces, &config.traces).map(|uplink| {
-            let spill = config.spill.then(|| output.clone());
+            let spill = config
+                .spill
+                .then(|| (output.clone(), config.spill_line_bytes));
             Exporter::new(Signal::Traces, uplink, &resource, spill)
         });
         let metrics = uplink(Signal::Metrics, &config.metrics);

@@ -1,6 +1,7 @@
 //! `BATON_*`, and what Lambda sets.
 
 use super::{AllFailed, Config, FlushPoint, PartialResponse, TraceShape};
+use baton_telemetry::spill::{MAX_LINE_BYTES, MIN_LINE_BYTES};
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
@@ -24,6 +25,7 @@ const BUFFER_BYTES: [&str; 3] = [
     "BATON_METRIC_BUFFER_BYTES",
 ];
 const SPILL: &str = "BATON_SPILL";
+const SPILL_LINE_BYTES: &str = "BATON_SPILL_LINE_BYTES";
 
 /// How many invocations run side by side in an execution environment: set on Lambda Managed Instances.
 const MAX_CONCURRENCY: &str = "AWS_LAMBDA_MAX_CONCURRENCY";
@@ -91,6 +93,14 @@ fn check_telemetry(reader: &mut Reader<'_>) {
             text.trim().parse::<NonZeroUsize>().ok()
         });
     }
+    reader.read(
+        SPILL_LINE_BYTES,
+        "a whole number of bytes from 1024 to 262118",
+        |text| {
+            let bytes = text.trim().parse().ok();
+            bytes.filter(|bytes| (MIN_LINE_BYTES..=MAX_LINE_BYTES).contains(bytes))
+        },
+    );
     reader.read(SPILL, "stdout or none", |text| {
         let is = |word| text.trim().eq_ignore_ascii_case(word);
         (is("stdout") || is("none")).then_some(())

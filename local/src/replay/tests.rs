@@ -7,6 +7,7 @@ use super::joined::Joined;
 use super::line::{Content, Line};
 use super::scanner::Scanner;
 use baton_telemetry::replay::{request_from_json, spill};
+use baton_telemetry::spill::MAX_LINE_BYTES;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
@@ -51,11 +52,8 @@ fn spilled(texts: &[String]) -> Vec<String> {
         ..ResourceSpans::default()
     }];
     let mut out = Vec::new();
-    spill(
-        &ExportTraceServiceRequest { resource_spans }.encode_to_vec(),
-        &mut out,
-    )
-    .unwrap();
+    let request = ExportTraceServiceRequest { resource_spans }.encode_to_vec();
+    spill(&request, MAX_LINE_BYTES, &mut out).unwrap();
     let lines = String::from_utf8(out).unwrap();
     lines.lines().map(str::to_owned).collect()
 }

@@ -11,6 +11,7 @@ use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::response::Redirect;
 use axum::routing::post;
+use baton_telemetry::spill::MAX_LINE_BYTES;
 use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTracePartialSuccess, ExportTraceServiceRequest, ExportTraceServiceResponse,
 };
@@ -181,7 +182,7 @@ pub(crate) fn spilled(spans: &[Span]) -> Vec<String> {
     }];
     let request = ExportTraceServiceRequest { resource_spans }.encode_to_vec();
     let mut out = Vec::new();
-    baton_telemetry::replay::spill(&request, &mut out).unwrap();
+    baton_telemetry::replay::spill(&request, MAX_LINE_BYTES, &mut out).unwrap();
     let text = String::from_utf8(out).unwrap();
     text.lines().map(str::to_owned).collect()
 }

@@ -20,6 +20,7 @@ fn the_defaults_are_those_of_the_documentation() {
     assert_eq!(otlp.compression, Compression::None);
     assert!(otlp.headers.is_empty());
     assert!(config.spill);
+    assert_eq!(config.spill_line_bytes, 16_383);
     assert_eq!(config.headers_secret, None);
     assert_eq!(config.sampler.name, "parentbased_always_on");
     assert!(config.propagator.trace_context && config.propagator.baggage);
@@ -71,10 +72,28 @@ fn what_is_set_is_what_is_used() {
     assert_eq!(config.sampler.name, "always_off");
 }
 
+#[test]
+fn spill_lines_are_as_long_as_the_platform_takes_them_unless_told_otherwise() {
+    let lambda = ("AWS_LAMBDA_FUNCTION_NAME", "orders");
+    let ecs = ("ECS_CONTAINER_METADATA_URI_V4", "http://169.254.170.2/v4/x");
+    let set = ("BATON_SPILL_LINE_BYTES", "40000");
+    for (variables, expected) in [
+        (&[][..], 16_383),
+        (&[ecs], 16_383),
+        (&[lambda], 262_118),
+        (&[ecs, set], 40_000),
+        (&[lambda, set], 40_000),
+    ] {
+        let (config, problems) = config(variables);
+        assert_eq!((config.spill_line_bytes, problems.len()), (expected, 0));
+    }
+}
+
 /// Every variable that can be wrong, but for those of the exporters' and certificates' own tests.
 #[test]
 fn every_wrong_variable_is_told_with_the_form_expected_and_what_follows() {
     let bytes = "a whole number of bytes from 1";
+    let line_bytes = "a whole number of bytes from 1024 to 262118";
     let count = "a whole number from 1";
     let limit = "a whole number from 0 to 4294967295";
     let milliseconds = "a whole number of milliseconds";
@@ -93,6 +112,9 @@ fn every_wrong_variable_is_told_with_the_form_expected_and_what_follows() {
         ("BATON_LOG_BUFFER_BYTES", "0", bytes),
         ("BATON_METRIC_BUFFER_BYTES", "much", bytes),
         ("BATON_SPILL", "stderr", "stdout or none"),
+        ("BATON_SPILL_LINE_BYTES", "1023", line_bytes),
+        ("BATON_SPILL_LINE_BYTES", "262119", line_bytes),
+        ("BATON_SPILL_LINE_BYTES", "16 KiB", line_bytes),
         (temporality, "both", "delta, cumulative or lowmemory"),
         ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "-1", limit),
         ("OTEL_SPAN_EVENT_COUNT_LIMIT", "few", limit),

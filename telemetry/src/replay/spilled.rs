@@ -13,17 +13,19 @@ const SCOPE_SPANS: u32 = 2;
 const SPANS: u32 = 2;
 
 /// Writes an `ExportTraceServiceRequest` in protobuf as the lines that a process writes for spans that no collector takes: for tests of
-/// whatever reads such lines.
+/// whatever reads such lines. `line_bytes` is the longest line with its line break, as `BATON_SPILL_LINE_BYTES` sets it.
 ///
 /// # Errors
+///
 /// When `out` fails, or when the request is none.
-pub fn spill(request: &[u8], out: &mut dyn Write) -> io::Result<()> {
+pub fn spill(request: &[u8], line_bytes: usize, out: &mut dyn Write) -> io::Result<()> {
     for resource in messages(request, RESOURCE_SPANS)?.of_interest {
         let resource = messages(resource, SCOPE_SPANS)?;
-        let spill = Spill::new(&ResourceFrame {
+        let frame = ResourceFrame {
             head: resource.rest,
             ..ResourceFrame::default()
-        });
+        };
+        let spill = Spill::new(&frame, line_bytes);
         let mut scopes = Vec::new();
         for scope in resource.of_interest {
             let scope = messages(scope, SPANS)?;

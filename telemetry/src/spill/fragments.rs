@@ -1,17 +1,20 @@
 //! A document that is too long for a line, cut into pieces.
 
-use super::{HEADER_ROOM, MAX_LINE, begin_line};
+use super::{HEADER_ROOM, begin_line};
 use crate::otlp_json::{escaped_length, string};
 use std::io::{self, Write};
 
-/// The longest piece, as it stands in the line.
-const ROOM: usize = MAX_LINE - HEADER_ROOM;
-
-/// Writes the text of a document with one span as numbered lines.
-pub(super) fn write(text: &str, id: &str, out: &mut dyn Write) -> io::Result<()> {
-    let parts = pieces(text).count();
-    let mut line = Vec::with_capacity(MAX_LINE);
-    for (at, piece) in pieces(text).enumerate() {
+/// Writes the text of a document with one span as numbered lines of at most `line_bytes`.
+pub(super) fn write(
+    text: &str,
+    id: &str,
+    line_bytes: usize,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let room = line_bytes - HEADER_ROOM;
+    let parts = pieces(text, room).count();
+    let mut line = Vec::with_capacity(line_bytes);
+    for (at, piece) in pieces(text, room).enumerate() {
         line.clear();
         begin_line(&mut line, id, 1);
         // Writing to a `Vec` cannot fail.
@@ -23,14 +26,14 @@ pub(super) fn write(text: &str, id: &str, out: &mut dyn Write) -> io::Result<()>
     Ok(())
 }
 
-/// Pieces that are as long as they can be, none of which ends inside of a character.
-fn pieces(mut rest: &str) -> impl Iterator<Item = &str> {
+/// Pieces of at most `room` bytes as they stand in the line, none of which ends inside of a character.
+fn pieces(mut rest: &str, room: usize) -> impl Iterator<Item = &str> {
     std::iter::from_fn(move || {
         let mut length = 0;
         let mut characters = rest.char_indices();
         let end = characters.find(|(_, character)| {
             length += escaped_length(*character);
-            length > ROOM
+            length > room
         });
         let (piece, behind) = rest.split_at(end.map_or(rest.len(), |(at, _)| at));
         rest = behind;

@@ -1,6 +1,6 @@
 //! As many spans in a line as fit.
 
-use super::{Document, HEADER_ROOM, MAX_LINE, Spill, begin_line, fragments};
+use super::{Document, HEADER_ROOM, Spill, begin_line, fragments};
 use crate::otlp_json::{self, Malformed, Raw, Reader, SCOPE_SPANS, SPAN};
 use std::io::{self, Write};
 
@@ -97,7 +97,7 @@ impl<'a> Lines<'a> {
     fn room(&self) -> usize {
         let Document { head, tail } = &self.spill.document;
         let taken = HEADER_ROOM + head.len() + tail.len() + SCOPE_END.len();
-        MAX_LINE.saturating_sub(taken)
+        self.spill.line_bytes.saturating_sub(taken)
     }
 
     fn close_scope(&mut self) {
@@ -132,7 +132,8 @@ impl<'a> Lines<'a> {
         text.extend_from_slice(SCOPE_END);
         text.extend_from_slice(tail);
         let text = String::from_utf8(text).map_err(|_| ours(Malformed::NotUtf8))?;
-        fragments::write(&text, &self.spill.next_id(), self.out)
+        let (id, line_bytes) = (self.spill.next_id(), self.spill.line_bytes);
+        fragments::write(&text, &id, line_bytes, self.out)
     }
 }
 

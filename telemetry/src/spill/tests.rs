@@ -72,11 +72,13 @@ impl Write for Writes {
     }
 }
 
-fn lines_of(chunks: &[Chunk], resource: &ResourceFrame) -> Vec<Value> {
+fn lines_of(chunks: &[Chunk], resource: &ResourceFrame, line_bytes: usize) -> Vec<Value> {
     let mut writes = Writes::default();
-    Spill::new(resource).write(chunks, &mut writes).unwrap();
+    Spill::new(resource, line_bytes)
+        .write(chunks, &mut writes)
+        .unwrap();
     let lines = writes.0.iter().map(|line| {
-        assert!(line.len() <= MAX_LINE, "{}", line.len());
+        assert!(line.len() <= line_bytes, "{}", line.len());
         let breaks = line.iter().filter(|byte| **byte == b'\n').count();
         assert!(breaks == 1 && line.ends_with(b"}\n"));
         serde_json::from_slice(line).unwrap()
@@ -119,8 +121,12 @@ fn spans_of(resources: &[ResourceSpans]) -> Vec<Span> {
 }
 
 fn check(spans: &[SpanData], resource: &ResourceFrame) -> Vec<Value> {
+    check_lines(spans, resource, MAX_LINE_BYTES)
+}
+
+fn check_lines(spans: &[SpanData], resource: &ResourceFrame, line_bytes: usize) -> Vec<Value> {
     let chunks = chunks(spans);
-    let lines = lines_of(&chunks, resource);
+    let lines = lines_of(&chunks, resource, line_bytes);
     let requests = requests(&lines);
     let mut found = Vec::new();
     let frame = ResourceSpans::decode([&resource.head[..], &resource.tail].concat().as_slice());
@@ -154,7 +160,11 @@ fn many_spans_share_few_lines() {
         .collect();
     let lines = check(&spans, &resource("orders"));
     let text: usize = lines.iter().map(|line| line.to_string().len()).sum();
-    assert_eq!(lines.len(), text.div_ceil(MAX_LINE), "lines are not full");
+    assert_eq!(
+        lines.len(),
+        text.div_ceil(MAX_LINE_BYTES),
+        "lines are not full"
+    );
     let ids: HashSet<&str> = lines
         .iter()
         .map(|line| line["id"].as_str().unwrap())
@@ -164,13 +174,13 @@ fn many_spans_share_few_lines() {
 
 #[test]
 fn nothing_is_written_for_nothing() {
-    assert!(lines_of(&[], &resource("orders")).is_empty());
+    assert!(lines_of(&[], &resource("orders"), MAX_LINE_BYTES).is_empty());
 }
 
 #[test]
 fn a_span_longer_than_a_line_goes_out_in_numbered_fragments() {
     // Each character takes two in OTLP/JSON, and four where that is a string again.
-    let spans = [0, 1, 2].map(|number| sized(number, "\"".repeat(number * MAX_LINE)));
+    let spans = [0, 1, 2].map(|number| sized(number, "\"".repeat(number * MAX_LINE_BYTES)));
     let lines = check(&spans, &resource("orders"));
     let parts: Vec<_> = lines.iter().map(|line| line["parts"].as_u64()).collect();
     assert!(
@@ -182,14 +192,14 @@ fn a_span_longer_than_a_line_goes_out_in_numbered_fragments() {
 #[test]
 fn a_resource_longer_than_a_line_is_no_obstacle() {
     let spans = [sized(0, String::new()), sized(1, String::new())];
-    check(&spans, &resource(&"r".repeat(MAX_LINE)));
+    check(&spans, &resource(&"r".repeat(MAX_LINE_BYTES)));
 }
 
 #[test]
 fn no_two_processes_or_writes_share_an_id() {
     let (spans, resource) = (chunks(&[plain()]), resource("orders"));
     let mut writes = Writes::default();
-    for spill in [Spill::new(&resource), Spill::new(&resource)] {
+    for spill in [0, 1].map(|_| Spill::new(&resource, MAX_LINE_BYTES)) {
         for _ in 0..3 {
             spill.write(&spans, &mut writes).unwrap();
         }
@@ -214,7 +224,8 @@ fn output_that_fails_is_an_error() {
             Ok(())
         }
     }
-    let outcome = Spill::new(&resource("orders")).write(&chunks(&[plain()]), &mut Full);
+    let outcome =
+        Spill::new(&resource("orders"), MAX_LINE_BYTES).write(&chunks(&[plain()]), &mut Full);
     assert_eq!(outcome.unwrap_err().kind(), io::ErrorKind::StorageFull);
 }
 
@@ -222,9 +233,9 @@ fn output_that_fails_is_an_error() {
 fn length() -> impl Strategy<Value = usize> {
     prop_oneof![
         4 => 0..2000_usize,
-        2 => MAX_LINE - 2200..MAX_LINE + 300,
-        1 => MAX_LINE / 2 - 1500..MAX_LINE / 2,
-        1 => MAX_LINE..3 * MAX_LINE,
+        2 => MAX_LINE_BYTES - 2200..MAX_LINE_BYTES + 300,
+        1 => MAX_LINE_BYTES / 2 - 1500..MAX_LINE_BYTES / 2,
+        1 => MAX_LINE_BYTES..3 * MAX_LINE_BYTES,
     ]
 }
 
@@ -240,6 +251,19 @@ proptest! {
         });
         let spans: Vec<SpanData> = sized.collect();
         check(&spans, &resource("orders"));
+    }
+
+    #[test]
+    fn lines_of_any_permitted_length_hold_every_span(
+        line_bytes in prop_oneof![MIN_LINE_BYTES..8192, Just(UNCUT_LINE_BYTES)],
+        texts in vec((0..40_000_usize, prop_oneof![Just("x"), Just("\""), Just("\u{1}"), Just("é😀")]), 0..8),
+    ) {
+        let sized = texts.iter().enumerate().map(|(number, (length, text))| {
+            let times = length / text.len();
+            sized(number, text.repeat(times))
+        });
+        let spans: Vec<SpanData> = sized.collect();
+        check_lines(&spans, &resource("orders"), line_bytes);
     }
 
     #[test]
@@ -270,7 +294,7 @@ fn ten_thousand_spans_take_less_than_is_estimated() {
         .collect();
     let chunks = chunks(&spans);
     let bytes = chunks.iter().map(|chunk| chunk.bytes.len()).sum();
-    let spill = Spill::new(&resource("orders"));
+    let spill = Spill::new(&resource("orders"), MAX_LINE_BYTES);
     for _ in 0..10 {
         let (reader, mut pipe) = io::pipe().unwrap();
         let read = std::thread::spawn(move || io::copy(&mut { reader }, &mut io::sink()).unwrap());

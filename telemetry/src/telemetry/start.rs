@@ -25,6 +25,7 @@ pub(super) fn log(config: &Config, resource: &Resource) {
         tls = common.and_then(|way| way.tls),
         timeout_ms = common.map(|way| milliseconds(way.timeout)),
         spill = if config.spill { "stdout" } else { "none" },
+        spill_line_bytes = config.spill.then_some(config.spill_line_bytes),
         sampler = %config.sampler,
         propagators = %config.propagator,
         max_spans = config.bounds.records,
@@ -184,6 +185,7 @@ mod tests {
         assert_eq!(line["protocol"], "http/protobuf");
         assert_eq!(line["compression"], "none");
         assert_eq!(line["spill"], "stdout");
+        assert_eq!(line["spill_line_bytes"], 16_383);
         assert_eq!(line["temporality"], "delta");
         assert_eq!(line["max_span_events"], 128);
         for absent in [

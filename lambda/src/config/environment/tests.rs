@@ -85,6 +85,7 @@ fn everything_that_is_wrong_is_said_at_once() {
         ("BATON_PARTIAL_RESPONSE", "yes"),
         ("BATON_SPAN_BUFFER_BYTES", "32 MiB"),
         ("BATON_METRIC_BUFFER_BYTES", "0"),
+        (SPILL_LINE_BYTES, "300000"),
         (SPILL, "stderr"),
     ]);
     assert_eq!(
@@ -96,6 +97,7 @@ fn everything_that_is_wrong_is_said_at_once() {
             "BATON_PARTIAL_RESPONSE: expected on or off, found \"yes\"",
             "BATON_SPAN_BUFFER_BYTES: expected a whole number of bytes from 1, found \"32 MiB\"",
             "BATON_METRIC_BUFFER_BYTES: expected a whole number of bytes from 1, found \"0\"",
+            "BATON_SPILL_LINE_BYTES: expected a whole number of bytes from 1024 to 262118, found \"300000\"",
             "BATON_SPILL: expected stdout or none, found \"stderr\"",
         ]
     );
