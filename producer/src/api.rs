@@ -15,6 +15,8 @@ mod body;
 
 mod server_span;
 
+mod forwarded;
+
 mod server_duration;
 
 mod wire;

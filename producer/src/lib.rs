@@ -34,6 +34,9 @@
 //! | `send {queue}` | PRODUCER; CLIENT with a link when the message already carries a context; CLIENT where no listed propagator writes one | `messaging.system`, `messaging.operation.name`, `messaging.operation.type`, `messaging.destination.name`, `aws.sqs.queue.url`, `server.address`, `server.port`, `messaging.message.id`, `aws.request_id`; `error.type` when it failed; `baton.context.dropped` names the context fields that were left out, because SQS or this queue had no room for them |
 //! | `{method} {route}` | SERVER | `http.request.method`, `http.route`, `url.path`, `url.scheme`, `server.address`, `server.port`, `http.response.status_code`; `error.type` for 5xx and for requests without an answer |
 //!
+//! `url.scheme`, `server.address` and `server.port` of a request are those that the client used, also behind a load balancer that ends TLS: from
+//! the header `Forwarded`, else from `X-Forwarded-Proto`, `X-Forwarded-Host` and `X-Forwarded-Port`, else from the request itself.
+//!
 //! Whatever is dropped before it is done, such as a request whose client went away, ends its spans with `error.type` `cancelled`.
 //!
 //! # Metrics
@@ -52,6 +55,8 @@
 //! | metric | unit | attributes |
 //! |---|---|---|
 //! | `http.server.request.duration` | `s` | `http.request.method`, `url.scheme`, `http.route` where there is one, `http.response.status_code` of answered requests, `error.type` for 5xx and for requests without an answer |
+//!
+//! `url.scheme` is that of the span. Neither host nor port is an attribute: they come from headers, and any client could make new series.
 //!
 //! `GET /healthz` and `GET /readyz` have neither span nor measurement: load balancers ask several times a minute.
 //!

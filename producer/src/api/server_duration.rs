@@ -31,7 +31,8 @@ impl ServerDuration {
         Self(histogram.build())
     }
 
-    /// Of a request of this method, which has come over this scheme, to this route if there is one.
+    /// Of a request of this method, with this scheme, to this route if there is one. The host is not an attribute: clients choose it, and each would be
+    /// another series.
     pub(crate) fn start(
         &self,
         began: Instant,

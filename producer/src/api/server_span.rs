@@ -7,8 +7,6 @@ use std::time::Instant;
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
-use http::header::HOST;
-use http::uri::Authority;
 use http::{HeaderMap, Method, StatusCode};
 use opentelemetry::trace::{
     FutureExt as _, SpanBuilder, SpanKind, SpanRef, Status, TraceContextExt as _, Tracer as _,
@@ -16,16 +14,13 @@ use opentelemetry::trace::{
 use opentelemetry::{Context, KeyValue, global};
 use opentelemetry_semantic_conventions::attribute;
 
+use super::forwarded::{Server, Target};
 use super::routes::{HEALTHZ, READYZ, Shared};
 use crate::unfinished::Unfinished;
 
 /// `http.request.method` of a method that is not in the HTTP specifications, and the span's name then.
 const OTHER_METHOD: &str = "_OTHER";
 const OTHER_METHOD_NAME: &str = "HTTP";
-
-/// We speak HTTP without TLS: in front of a container stands a load balancer that ends it.
-const SCHEME: &str = "http";
-const DEFAULT_PORT: u16 = 80;
 
 /// Stands for a segment of a path that looks like an e-mail address.
 const REDACTED: &str = "REDACTED";
@@ -39,14 +34,16 @@ pub(crate) async fn cover(State(shared): State<Shared>, request: Request, next: 
     }
     let began = Instant::now();
     let caller = caller_context(request.headers());
+    let target = Target::of(&request);
+    let scheme = target.scheme.as_str();
     let span = shared
         .tracer
-        .build_with_context(describe(&request, route), &caller);
+        .build_with_context(describe(&request, route, target), &caller);
     let context = caller.with_span(span);
     // A client that goes away has this future dropped at the `await`.
     let _unfinished = Unfinished(context.clone());
     let method = known_method(request.method()).unwrap_or(OTHER_METHOD);
-    let running = shared.duration.start(began, method, SCHEME, route);
+    let running = shared.duration.start(began, method, scheme, route);
     let response = next.run(request).with_context(context.clone()).await;
     running.finish(response.status());
     finish(&context.span(), response.status());
@@ -72,7 +69,7 @@ fn caller_context(headers: &HeaderMap) -> Context {
     })
 }
 
-fn describe(request: &Request, route: Option<&str>) -> SpanBuilder {
+fn describe(request: &Request, route: Option<&str>, target: Target) -> SpanBuilder {
     let known = known_method(request.method());
     let method = known.unwrap_or(OTHER_METHOD_NAME);
     let name = route.map_or_else(|| method.to_owned(), |route| format!("{method} {route}"));
@@ -85,13 +82,13 @@ fn describe(request: &Request, route: Option<&str>) -> SpanBuilder {
             attribute::URL_PATH,
             shown_path(request.uri().path()).into_owned(),
         ),
-        KeyValue::new(attribute::URL_SCHEME, SCHEME),
+        KeyValue::new(attribute::URL_SCHEME, target.scheme.as_str()),
     ];
     if let Some(route) = route {
         attributes.push(KeyValue::new(attribute::HTTP_ROUTE, route.to_owned()));
     }
-    if let Some((host, port)) = server(request) {
-        attributes.push(KeyValue::new(attribute::SERVER_ADDRESS, host));
+    if let Some(Server { address, port }) = target.server {
+        attributes.push(KeyValue::new(attribute::SERVER_ADDRESS, address));
         attributes.push(KeyValue::new(attribute::SERVER_PORT, i64::from(port)));
     }
     SpanBuilder::from_name(name)
@@ -123,23 +120,6 @@ fn known_method(method: &Method) -> Option<&'static str> {
     KNOWN.into_iter().find(|known| *known == method.as_str())
 }
 
-/// The host and port that the client meant.
-fn server(request: &Request) -> Option<(String, u16)> {
-    let header = request
-        .headers()
-        .get(HOST)
-        .and_then(|host| host.to_str().ok());
-    let authority = request
-        .uri()
-        .authority()
-        .cloned()
-        .or_else(|| header?.parse::<Authority>().ok())?;
-    Some((
-        authority.host().to_owned(),
-        authority.port_u16().unwrap_or(DEFAULT_PORT),
-    ))
-}
-
 /// A path that shows no e-mail address, should a client put one there.
 fn shown_path(path: &str) -> Cow<'_, str> {
     let is_address =
@@ -164,6 +144,12 @@ fn shown_path(path: &str) -> Cow<'_, str> {
 mod tests {
     use super::*;
 
+    fn name(request: &Request, route: Option<&str>) -> String {
+        describe(request, route, Target::of(request))
+            .name
+            .into_owned()
+    }
+
     #[test]
     fn a_path_shows_no_address() {
         assert_eq!(shown_path("/onboarding"), "/onboarding");
@@ -178,40 +164,13 @@ mod tests {
             .uri("/pot")
             .body(axum::body::Body::empty())
             .unwrap();
-        assert_eq!(describe(&custom, None).name, "HTTP");
+        assert_eq!(name(&custom, None), "HTTP");
         let usual = Request::builder()
             .method("POST")
             .uri("/onboarding")
             .body(axum::body::Body::empty())
             .unwrap();
-        assert_eq!(
-            describe(&usual, Some("/onboarding")).name,
-            "POST /onboarding"
-        );
-        assert_eq!(describe(&usual, None).name, "POST");
-    }
-
-    #[test]
-    fn the_server_is_the_host_that_the_client_meant() {
-        let request = |host: &str| {
-            Request::builder()
-                .uri("/")
-                .header(HOST, host)
-                .body(axum::body::Body::empty())
-                .unwrap()
-        };
-        assert_eq!(
-            server(&request("api.example.com")),
-            Some(("api.example.com".to_owned(), 80))
-        );
-        assert_eq!(
-            server(&request("127.0.0.1:8080")),
-            Some(("127.0.0.1".to_owned(), 8080))
-        );
-        assert_eq!(
-            server(&request("ada@example.com:1")),
-            Some(("example.com".to_owned(), 1))
-        );
-        assert_eq!(server(&request("not a host")), None);
+        assert_eq!(name(&usual, Some("/onboarding")), "POST /onboarding");
+        assert_eq!(name(&usual, None), "POST");
     }
 }

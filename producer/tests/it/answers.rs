@@ -101,6 +101,38 @@ async fn the_request_span_follows_the_http_conventions() {
 }
 
 #[tokio::test]
+async fn behind_a_load_balancer_with_tls_the_span_has_what_the_client_used() {
+    let api = Api::start().await;
+    // The request as an Application Load Balancer passes it on.
+    let request = include_str!("forwarded-proto.http");
+    let connection = client::said(api.address, request).await;
+    let span = api.spans.ended("POST /onboarding").await;
+    drop(connection);
+    for (key, value) in [
+        ("http.response.status_code", "202"),
+        ("url.scheme", "https"),
+        ("server.address", "api.example.com"),
+        ("server.port", "443"),
+    ] {
+        assert_eq!(attribute(&span, key), value, "{key}");
+    }
+}
+
+#[tokio::test]
+async fn forwarded_headers_that_do_not_parse_cost_nothing() {
+    let api = Api::start().await;
+    let headers = [
+        ("forwarded", "proto=\"https;host="),
+        ("x-forwarded-proto", "\u{1f600}"),
+        ("x-forwarded-port", "many"),
+    ];
+    assert_eq!(api.onboard(&headers).await.status, 202);
+    let span = api.spans.one("POST /onboarding");
+    assert_eq!(attribute(&span, "url.scheme"), "http");
+    assert_eq!(attribute(&span, "server.address"), "127.0.0.1");
+}
+
+#[tokio::test]
 async fn a_client_that_goes_away_leaves_no_span_that_looks_well() {
     let api = Api::start().await;
     api.sqs.reply_with([Reply::Held]);

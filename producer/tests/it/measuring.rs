@@ -54,6 +54,21 @@ async fn every_request_is_measured_by_method_route_and_outcome() {
 }
 
 #[tokio::test]
+async fn the_scheme_is_the_clients_and_hosts_make_no_series() {
+    let api = Api::start().await;
+    for host in ["a.example", "b.example"] {
+        let forwarded = format!("proto=https;host={host}");
+        api.onboard(&[("forwarded", &forwarded)]).await;
+    }
+    let series = api.metrics.series(DURATION);
+    assert_eq!((series.len(), series[0].count), (1, 2));
+    assert_eq!(
+        series[0].attributes.join(" "),
+        "http.request.method=POST http.response.status_code=202 http.route=/onboarding url.scheme=https"
+    );
+}
+
+#[tokio::test]
 async fn a_request_whose_client_goes_away_is_measured_as_cancelled() {
     let api = Api::start().await;
     api.sqs.reply_with([Reply::Held]);
