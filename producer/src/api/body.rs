@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, FailedToBufferBody};
 use axum::extract::{FromRequest, Request};
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, StatusCode};
 use serde_json::{Map, Value};
 
@@ -30,7 +30,7 @@ impl<S: Send + Sync> FromRequest<S> for JsonObject {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        expect_json(request.headers())?;
+        expect_plain_json(request.headers())?;
         let bytes = read(request, state).await?;
         parse(&bytes).map(Self)
     }
@@ -40,7 +40,7 @@ impl<S: Send + Sync> FromRequest<S> for OptionalJsonObject {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let is_json = expect_json(request.headers());
+        let is_json = expect_plain_json(request.headers());
         let bytes = read(request, state).await?;
         if bytes.is_empty() {
             return Ok(Self(Map::new()));
@@ -71,6 +71,26 @@ async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Prob
             ),
         )),
     }
+}
+
+/// Checks the headers that describe the body.
+fn expect_plain_json(headers: &HeaderMap) -> Result<(), Problem> {
+    expect_no_encoding(headers)?;
+    expect_json(headers)
+}
+
+/// Refuses compressed bodies, which would otherwise be reported as text that is not JSON.
+fn expect_no_encoding(headers: &HeaderMap) -> Result<(), Problem> {
+    let is_identity = |coding: &str| coding.is_empty() || coding.eq_ignore_ascii_case("identity");
+    let mut lines = headers.get_all(CONTENT_ENCODING).iter();
+    let is_plain = lines.all(|line| {
+        let codings = line.to_str().ok();
+        codings.is_some_and(|codings| codings.split(',').map(str::trim).all(is_identity))
+    });
+    if is_plain {
+        return Ok(());
+    }
+    Err(Problem::unsupported_encoding())
 }
 
 fn expect_json(headers: &HeaderMap) -> Result<(), Problem> {

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use axum::Json;
 use axum::response::{IntoResponse, Response};
-use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::header::{ACCEPT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, StatusCode};
 
 use super::onboarding::FieldError;
@@ -17,11 +17,15 @@ const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+
 const ABOUT_BLANK: &str = "about:blank";
 const INVALID_JSON: &str = "urn:baton:problem:invalid-json";
 const INVALID_FIELDS: &str = "urn:baton:problem:invalid-fields";
+const UNSUPPORTED_ENCODING: &str = "urn:baton:problem:unsupported-encoding";
 const QUEUE_UNAVAILABLE: &str = "urn:baton:problem:queue-unavailable";
 const QUEUE_REFUSED: &str = "urn:baton:problem:queue-refused";
 
 /// `Retry-After` when SQS is busy or out of reach: our own retries took the first second already, and throttling passes in about as long.
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
+
+/// `Accept-Encoding` of an answer to a compressed body, as RFC 9110, section 12.5.3, wants it.
+const ACCEPTED_ENCODINGS: HeaderValue = HeaderValue::from_static("identity");
 
 /// A refusal, before it becomes a response.
 #[derive(Debug)]
@@ -49,6 +53,17 @@ impl Problem {
             detail: detail.into(),
             position: None,
             errors: Vec::new(),
+        }
+    }
+
+    /// The body is compressed.
+    pub(crate) fn unsupported_encoding() -> Self {
+        Self {
+            kind: UNSUPPORTED_ENCODING,
+            ..Self::plain(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "the header `content-encoding` must be absent or identity: the body must not be compressed",
+            )
         }
     }
 
@@ -137,6 +152,7 @@ impl Problem {
     fn title(&self) -> &'static str {
         match self.kind {
             INVALID_JSON => "The body is not valid JSON",
+            UNSUPPORTED_ENCODING => "The body's encoding is not supported",
             INVALID_FIELDS => "The body's fields are not as expected",
             QUEUE_UNAVAILABLE => "The queue is not available",
             QUEUE_REFUSED => "The queue refused the message",
@@ -163,6 +179,11 @@ impl IntoResponse for Problem {
             response
                 .headers_mut()
                 .insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
+        }
+        if self.kind == UNSUPPORTED_ENCODING {
+            response
+                .headers_mut()
+                .insert(ACCEPT_ENCODING, ACCEPTED_ENCODINGS);
         }
         response
     }

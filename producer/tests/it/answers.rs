@@ -133,6 +133,38 @@ async fn forwarded_headers_that_do_not_parse_cost_nothing() {
 }
 
 #[tokio::test]
+async fn an_encoded_body_is_refused_with_what_is_accepted() {
+    let api = Api::start().await;
+    for path in ["/onboarding", "/telemetry/smoke"] {
+        for encodings in [&["gzip"][..], &["identity, br"], &["identity", "GZIP"]] {
+            let mut headers = vec![client::JSON];
+            headers.extend(encodings.iter().map(|name| ("content-encoding", *name)));
+            let answer = client::request(api.address, "POST", path, &headers, VALID).await;
+            let problem = answer.problem(415);
+            let detail = problem["detail"].as_str().unwrap();
+            assert!(detail.contains("`content-encoding`"), "{detail}");
+            assert_eq!(answer.header("accept-encoding"), "identity");
+        }
+    }
+    assert!(api.sqs.calls().is_empty());
+}
+
+#[tokio::test]
+async fn an_identity_encoding_is_none() {
+    let api = Api::start().await;
+    for encoding in ["identity", "Identity , identity", ""] {
+        let answer = api.onboard(&[("content-encoding", encoding)]).await;
+        assert_eq!(answer.status, 202, "{encoding}");
+    }
+    // Without a body there is nothing to decode.
+    let headers = [("content-encoding", "gzip")];
+    let answer = client::request(api.address, "POST", "/telemetry/smoke", &headers, "").await;
+    assert_eq!(answer.status, 202);
+    let answer = api.post_json("/onboarding", "no JSON").await;
+    assert_eq!(answer.header("accept-encoding"), "");
+}
+
+#[tokio::test]
 async fn a_client_that_goes_away_leaves_no_span_that_looks_well() {
     let api = Api::start().await;
     api.sqs.reply_with([Reply::Held]);
