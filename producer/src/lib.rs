@@ -60,6 +60,11 @@
 //!
 //! `GET /healthz` and `GET /readyz` have neither span nor measurement: load balancers ask several times a minute.
 //!
+//! # Log of `onboarding-api`
+//!
+//! One line at INFO for each accepted request, `message accepted`, with `message_id` and `trace_id`; `RUST_LOG=baton_producer=warn,info` leaves it
+//! out.
+//!
 //! # Environment of `onboarding-api`
 //!
 //! | variable | default | meaning |

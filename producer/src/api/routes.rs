@@ -10,7 +10,7 @@ use http::StatusCode;
 use opentelemetry::Context;
 use opentelemetry::trace::{TraceContextExt as _, TraceId};
 use opentelemetry_sdk::trace::SdkTracer;
-use tracing::{error, warn};
+use tracing::{error, info, warn};
 
 use super::body::{JsonObject, MAX_BODY_BYTES, OptionalJsonObject};
 use super::onboarding::{CustomerId, Onboarding, smoke_customer};
@@ -125,6 +125,8 @@ async fn accept(
             log_refusal(&error);
             Problem::not_sent(&error)
         })?;
+    // The line has the trace id of the request's span.
+    info!(message_id = sent.message_id, "message accepted");
     Ok((
         StatusCode::ACCEPTED,
         Json(Accepted {

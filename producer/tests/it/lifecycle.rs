@@ -3,12 +3,14 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use baton_producer::api::Drain;
+use http::StatusCode;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::net::TcpStream;
 use tokio::process::{Child, ChildStdout, Command};
 
-use crate::support::fake_sqs::{FakeSqs, Reply};
+use crate::support::fake_sqs::{FakeSqs, MESSAGE_ID, Reply};
+use crate::support::process::Process;
 use crate::support::spans::attribute;
 use crate::support::{Api, VALID, client};
 
@@ -149,6 +151,30 @@ async fn bad_configuration_ends_the_binary_with_its_own_code() {
         .await
         .unwrap();
     assert_eq!(ended.status.code(), Some(78), "{ended:?}");
+}
+
+#[tokio::test]
+async fn the_binary_logs_each_accepted_request_once_with_its_trace_and_message() {
+    let sqs = FakeSqs::start().await;
+    let process = Process::start(&sqs, &[("OTEL_TRACES_EXPORTER", "none")]).await;
+    let (address, json) = (process.address, [client::JSON]);
+    let accepted = client::request(address, "POST", "/onboarding", &json, VALID).await;
+    let refused = client::request(address, "POST", "/onboarding", &json, "{}").await;
+    assert_eq!(
+        (accepted.status, refused.status),
+        (StatusCode::ACCEPTED, StatusCode::UNPROCESSABLE_ENTITY)
+    );
+    process.terminator().await;
+    let log = process.into_log().await;
+    let lines: Vec<_> = log
+        .iter()
+        .filter(|line| line["message"] == "message accepted")
+        .collect();
+    assert_eq!(lines.len(), 1, "{log:?}");
+    assert_eq!(lines[0]["level"], "INFO");
+    assert_eq!(lines[0]["message_id"], MESSAGE_ID);
+    assert_eq!(lines[0]["trace_id"], accepted.json()["trace_id"]);
+    assert!(!lines[0].to_string().contains("ada@example.com"));
 }
 
 #[tokio::test]

@@ -5,8 +5,9 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
-use tokio::process::{Child, ChildStdout, Command};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::{Child, Command};
+use tokio::task::JoinHandle;
 
 use super::fake_sqs::FakeSqs;
 
@@ -18,9 +19,8 @@ const ENDS_WITHIN: Duration = Duration::from_secs(20);
 pub(crate) struct Process {
     pub(crate) address: SocketAddr,
     child: Child,
-    lines: Lines<BufReader<ChildStdout>>,
-    /// What it wrote until it listened.
-    beginning: Vec<Value>,
+    /// All that it writes, read while it runs: with a full pipe it would wait.
+    log: JoinHandle<Vec<Value>>,
 }
 
 impl Process {
@@ -43,20 +43,25 @@ impl Process {
             .stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let mut beginning = Vec::new();
+        let mut log = Vec::new();
         let address = loop {
             let line = lines.next_line().await.unwrap().expect("it listens");
             let line: Value = serde_json::from_str(&line).unwrap();
-            beginning.push(line.clone());
+            log.push(line.clone());
             if line["message"] == "listening" {
                 break line["address"].as_str().unwrap().parse().unwrap();
             }
         };
+        let rest = async move {
+            while let Some(line) = lines.next_line().await.unwrap() {
+                log.push(serde_json::from_str(&line).unwrap());
+            }
+            log
+        };
         Self {
             address,
             child,
-            lines,
-            beginning,
+            log: tokio::spawn(rest),
         }
     }
 
@@ -71,15 +76,10 @@ impl Process {
 
     /// All that it has written, once it has ended well.
     pub(crate) async fn into_log(mut self) -> Vec<Value> {
-        let mut log = self.beginning;
-        let rest = async {
-            while let Some(line) = self.lines.next_line().await.unwrap() {
-                log.push(serde_json::from_str(&line).unwrap());
-            }
-            self.child.wait().await.unwrap()
-        };
-        let status = tokio::time::timeout(ENDS_WITHIN, rest).await;
-        assert!(status.expect("it ends in time").success());
+        let ended = async { (self.log.await.unwrap(), self.child.wait().await.unwrap()) };
+        let ended = tokio::time::timeout(ENDS_WITHIN, ended).await;
+        let (log, status) = ended.expect("it ends in time");
+        assert!(status.success());
         log
     }
 }
