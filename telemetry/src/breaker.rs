@@ -63,8 +63,8 @@ pub(crate) struct Permit<'a> {
 pub(crate) enum Health {
     /// It took the request.
     Accepted,
-    /// It did not take the request, whatever it answered. Refusals count as well: an endpoint with a wrong path refuses every request, and
-    /// would be asked for ever. Only failures in a row open the breaker, so that one payload that is refused (400) does not hide a collector
+    /// It did not take the request. Refusals count as well: an endpoint with a wrong path refuses every request, and would get a request
+    /// with every flush. Only failures in a row open the breaker, so that one payload that is refused (400) does not hide a collector
     /// that takes the others.
     Failed,
     /// It asks to be left alone for so long.

@@ -7,6 +7,7 @@ mod metrics;
 mod otlp;
 mod pairs;
 mod platform;
+mod proxy;
 mod reader;
 #[cfg(feature = "replay")]
 mod replay;

@@ -12,6 +12,7 @@ mod head;
 mod response;
 mod retry_after;
 mod tls;
+mod tunnel;
 
 pub(crate) use body::Frames;
 #[cfg(feature = "grpc")]
@@ -45,6 +46,12 @@ const PATIENCE: Duration = Duration::from_millis(20);
 pub(crate) enum SendError {
     #[error("cannot connect")]
     Connect(#[source] std::io::Error),
+    #[error("cannot connect to the proxy")]
+    ConnectProxy(#[source] std::io::Error),
+    #[error("the proxy refused to connect to the collector with {0}")]
+    ProxyRefused(StatusCode),
+    #[error("the answer of the proxy is not HTTP/1.1")]
+    ProxyMalformed,
     #[error("the TLS handshake failed")]
     Tls(#[source] std::io::Error),
     #[error("the host name is not a valid TLS server name")]
@@ -91,7 +98,12 @@ impl Client {
     /// `headers` are sent with every request, except for those that are the connection's own matter.
     pub(crate) fn new(endpoint: Endpoint, headers: HeaderMap) -> Self {
         let tls = Tls::new(Certificates::default(), ApplicationProtocol::Http1);
-        Self::with_dialer(Dialer { endpoint, tls }, headers)
+        let dialer = Dialer {
+            endpoint,
+            proxy: None,
+            tls,
+        };
+        Self::with_dialer(dialer, headers)
     }
 
     pub(crate) fn with_dialer(dialer: Dialer, headers: HeaderMap) -> Self {

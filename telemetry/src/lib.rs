@@ -24,7 +24,8 @@
 //! An empty variable counts as unset, and words are read without regard to case. What is wrong gives one line in the log, with the variable,
 //! the form expected and what was found (unless it may be secret), then the default or no export: the program runs. A word that is unknown
 //! (`http/json`, `zipkin`, and `grpc` without that feature) counts as unset, as OpenTelemetry's configuration specification demands; a
-//! signal's own variable leaves the general one then. (`baton-lambda` looks at the `BATON_*` variables before, and takes a wrong one for an error of its own.)
+//! signal's own variable leaves the general one then. (`baton-lambda` looks at the `BATON_*` variables before, and takes a wrong one for an
+//! error of its own.)
 //!
 //! | Variable | Meaning | Default |
 //! |---|---|---|
@@ -69,6 +70,8 @@
 //! | `OTEL_EXPORTER_OTLP_TIMEOUT` | of one request, in milliseconds, within its flush; `0` is no limit of its own | `10000` |
 //! | `OTEL_EXPORTER_OTLP_CERTIFICATE` | PEM file with the authorities to trust, and no others | the public ones, compiled in |
 //! | `OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE`, `OTEL_EXPORTER_OTLP_CLIENT_KEY` | PEM files with who the program is, one with the other | nobody |
+//! | `HTTPS_PROXY` | HTTP proxy through which endpoints with `https` are reached (`CONNECT`), as `http://user:password@host:port`; for all signals | none |
+//! | `NO_PROXY` | list of hosts that are reached directly: `*`, a domain with all below it, an address or a network (`10.0.0.0/8`), each but the network with a port if need be | |
 //!
 //! An endpoint is read as people write it:
 //!
@@ -80,7 +83,11 @@
 //!
 //! Over `http/protobuf` the endpoint for all signals is a base, to which `/v1/traces`, `/v1/metrics` or `/v1/logs` is added, and a signal's
 //! own is used as it is. Over `grpc` neither has a path. An endpoint or a certificate that is set and cannot be used is no reason
-//! to send telemetry, and perhaps keys, elsewhere: the signal is not exported then.
+//! to send telemetry, and perhaps keys, elsewhere: the signal is not exported then. The same is true of a proxy.
+//!
+//! The proxies' variables are read in lower case as well, where those in upper case are not set. An endpoint on loopback (`localhost`,
+//! `127.0.0.0/8`, `::1`) and one with `http` never have a proxy: `HTTP_PROXY` and `ALL_PROXY` are not read. The proxy itself has to be
+//! one with `http`. The clients of the AWS SDK, such as the one for `OTEL_EXPORTER_OTLP_HEADERS_SECRET`, go by the SDK's own rules.
 //!
 //! ## The resource
 //!
@@ -134,8 +141,8 @@
 //! A request that could not be taken is sent a second time: at once, or when the collector's `Retry-After` says, if the flush has the time. What
 //! is not taken then is written to stdout, see [`spill`]; what is refused for good likewise. A service that exports in the background keeps
 //! it until its buffer is half full or the process ends. After two requests in a row without an answer, or five that fail at once or are
-//! refused, with whatever status, the endpoint is left alone for ten seconds; then one request finds out whether it works again, and the pause doubles, up to two minutes, until
-//! it does. Metrics and log records are never spilled: they wait within their bounds, and what is left at the end of the process is dropped
+//! refused, the endpoint is left alone for ten seconds; then one request finds out whether it works again, and the pause doubles, up to two
+//! minutes, until it does. Metrics and log records are never spilled: they wait within their bounds, and what is left at the end of the process is dropped
 //! and counted.
 //!
 //! Each loss is told at once by one line in CloudWatch's embedded metric format: namespace `Baton`, dimension `ServiceName` (`service.name`),
@@ -173,6 +180,7 @@ mod otlp_json;
 mod output;
 mod program_spans;
 mod propagation;
+mod proxy;
 #[cfg(feature = "replay")]
 pub mod replay;
 mod resource;

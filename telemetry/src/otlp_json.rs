@@ -15,7 +15,7 @@ mod text;
 mod wire;
 
 pub(crate) use messages::{RESOURCE_SPANS, SCOPE_SPANS, SPAN};
-pub(crate) use text::{escaped_length, string};
+pub(crate) use text::{base64, escaped_length, string};
 pub(crate) use wire::{Malformed, Raw, Reader};
 
 use crate::signal::Signal;
@@ -171,7 +171,7 @@ fn value(out: &mut Vec<u8>, kind: Kind, raw: Raw<'_>, depth: usize) -> Result<()
             string(out, text);
         }
         (Kind::Hex, Raw::Bytes(bytes)) => text::hex(out, bytes),
-        (Kind::Base64, Raw::Bytes(bytes)) => text::base64(out, bytes),
+        (Kind::Base64, Raw::Bytes(bytes)) => text::base64_string(out, bytes),
         _ => return Err(Malformed::WireType),
     }
     Ok(())

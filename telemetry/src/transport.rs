@@ -99,6 +99,7 @@ impl Transport {
     pub(crate) fn new(signal: Signal, otlp: &Otlp) -> Self {
         let dialer = |protocol| Dialer {
             endpoint: otlp.endpoint.clone(),
+            proxy: otlp.proxy.clone(),
             tls: Tls::new(otlp.certificates.clone(), protocol),
         };
         let carrier = match otlp.protocol {

@@ -75,7 +75,7 @@ impl Uplink {
         }
     }
 
-    /// The console that gets each record beside the collector, once, whatever the collector does.
+    /// The console that gets each record once beside the collector, also where the collector fails.
     pub(crate) fn second_console(&self) -> Option<&Console> {
         match self {
             Self::Collector(collector) => collector.console.as_ref(),

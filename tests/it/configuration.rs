@@ -67,7 +67,17 @@ async fn what_is_wrong_is_told_once_and_the_spans_arrive() {
 #[tokio::test]
 async fn where_it_is_not_certain_to_whom_nothing_is_sent() {
     let endpoint = "OTEL_EXPORTER_OTLP_ENDPOINT";
-    for (wrong, variables) in [(endpoint, &[(endpoint, "https://user:SECRET@collector")])] {
+    let proxy = "HTTPS_PROXY";
+    for (wrong, variables) in [
+        (endpoint, &[(endpoint, "https://user:SECRET@collector")][..]),
+        (
+            proxy,
+            &[
+                (endpoint, "https://collector.example"),
+                (proxy, "https://user:SECRET@proxy.example"),
+            ],
+        ),
+    ] {
         let collector = Collector::start(Answer::Ok).await.unwrap();
         let (complaints, lines) = complaints(&collector, variables).await;
         assert_eq!(complaints, [wrong], "{lines}");

@@ -8,9 +8,11 @@ mod route;
 pub(crate) use headers::header_list;
 
 use super::certificates::{self, Certificates};
+use super::proxy;
 use super::reader::Reader;
 use crate::endpoint::Endpoint;
 use crate::header_source::HeldHeaders;
+use crate::proxy::Proxy;
 use crate::signal::Signal;
 use exporters::Exporters;
 use http::HeaderMap;
@@ -67,6 +69,8 @@ pub(crate) struct Otlp {
     pub(crate) headers: HeaderMap,
     /// Others, which win over these.
     pub(crate) held_headers: Option<Arc<HeldHeaders>>,
+    /// The proxy on the way to the endpoint; `None` means a direct connection.
+    pub(crate) proxy: Option<Proxy>,
     /// For one request.
     pub(crate) timeout: Duration,
     pub(crate) compression: Compression,
@@ -148,12 +152,15 @@ fn otlp(reader: &mut Reader<'_>, signal: Signal, names: &Names) -> Option<Otlp> 
         client_certificate: names.client_certificate,
         client_key: names.client_key,
     };
-    let certificates = certificates::read(reader, &names, &endpoint)?;
+    let certificates = certificates::read(reader, &names, &endpoint);
+    let proxy = proxy::read(reader, &endpoint, NOTHING_IS_EXPORTED).ok()?;
+    let certificates = certificates?;
     Some(Otlp {
         endpoint,
         protocol,
         headers,
         held_headers: None,
+        proxy,
         timeout,
         compression,
         certificates,

@@ -187,7 +187,7 @@ impl<'a> Reader<'a> {
         self.parsed(name, MILLISECONDS_FORM, milliseconds)
     }
 
-    /// The same from the signal's own variable, else from the general one.
+    /// Milliseconds from the signal's own variable, else from the general one.
     pub(super) fn first_milliseconds(&mut self, names: [&'static str; 2]) -> Option<Duration> {
         self.first_parsed(names, MILLISECONDS_FORM, milliseconds)
     }
@@ -202,7 +202,7 @@ impl<'a> Reader<'a> {
         self.parsed(name, expected, |text| named(&choices, text))
     }
 
-    /// The same from the signal's own variable, else from the general one.
+    /// One of a few words from the signal's own variable, else from the general one.
     pub(super) fn first_choice<T: Copy>(
         &mut self,
         names: [&'static str; 2],

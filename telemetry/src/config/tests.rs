@@ -167,6 +167,7 @@ fn every_variable_is_in_the_documentation_and_no_other() {
         let set = [
             platform,
             ("OTEL_LOGS_EXPORTER", "otlp"),
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://collector"),
             ("OTEL_TRACES_SAMPLER", "traceidratio"),
         ];
         Config::from_lookup(&|name| {
@@ -193,7 +194,9 @@ fn general(name: &str) -> String {
         let rest = name.strip_prefix("OTEL_EXPORTER_OTLP_");
         is_own && rest.is_some_and(|rest| rest.starts_with(signal))
     });
-    own.map_or_else(|| name.to_owned(), |signal| name.replacen(signal, "", 1))
+    // The variables of proxies are read in lower case as well.
+    let name = name.to_uppercase();
+    own.map_or_else(|| name.clone(), |signal| name.replacen(signal, "", 1))
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! Ways to a peer: TCP, and TLS where the endpoint has it.
 
-use super::SendError;
 use super::tls::Tls;
+use super::{SendError, tunnel};
 use crate::endpoint::Endpoint;
+use crate::proxy::Proxy;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::Pin;
@@ -28,6 +29,8 @@ type Dialing<'a> = Pin<Box<dyn Future<Output = Result<Dialed, SendError>> + Send
 #[derive(Debug)]
 pub(crate) struct Dialer {
     pub(crate) endpoint: Endpoint,
+    /// The proxy on the way to the endpoint; `None` means a direct connection.
+    pub(crate) proxy: Option<Proxy>,
     pub(crate) tls: Tls,
 }
 
@@ -39,10 +42,18 @@ impl Dialer {
     }
 
     async fn dial_unboxed(&self) -> Result<Dialed, SendError> {
-        let tcp = connect(&self.endpoint).await.map_err(SendError::Connect)?;
+        let tcp = match &self.proxy {
+            None => connect(&self.endpoint).await.map_err(SendError::Connect)?,
+            Some(proxy) => connect(&proxy.endpoint)
+                .await
+                .map_err(SendError::ConnectProxy)?,
+        };
         // A request is written whole: waiting for more to send (Nagle) would only delay it.
         tcp.set_nodelay(true).map_err(SendError::Connect)?;
         let (tcp, socket) = with_socket(tcp).map_err(SendError::Connect)?;
+        if let Some(proxy) = &self.proxy {
+            tunnel::open(&tcp, proxy, &self.endpoint).await?;
+        }
         let stream: Box<dyn Stream> = match self.endpoint.tls {
             true => Box::new(self.tls.connect(&self.endpoint.host, tcp).await?),
             false => Box::new(tcp),

@@ -13,7 +13,7 @@ const MAX_HEADERS: usize = 64;
 /// Characters of a header's value that an error repeats: a URL of a usual length.
 const MAX_SHOWN: usize = 200;
 
-/// An answer. A refusal is decided by its status, whatever becomes of its body; a success may need the body, and says if it is incomplete.
+/// An answer. The status alone decides a refusal; a success may need the body, which may be incomplete.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Response {
     pub(crate) status: StatusCode,
@@ -35,7 +35,7 @@ pub(crate) enum IncompleteBody {
     Cut,
     #[error("the body is longer than {MAX_RESPONSE} bytes")]
     TooLong,
-    #[error("the length of the body is malformed")]
+    #[error("the framing of the body is malformed")]
     Malformed,
 }
 
@@ -111,6 +111,12 @@ pub(super) fn parse(received: &[u8], end: Option<End>) -> Result<Option<Parsed>,
     }))
 }
 
+/// The status of an answer whose head is complete, and what follows the head.
+pub(super) fn status(received: &[u8]) -> Result<Option<(StatusCode, &[u8])>, SendError> {
+    let head = final_head(received)?;
+    Ok(head.map(|(head, rest)| (head.status, rest)))
+}
+
 /// A body, and what follows it.
 type Body<'a> = (Bytes, &'a [u8]);
 
@@ -138,7 +144,7 @@ fn is_too_long(received: &[u8]) -> bool {
     received.len() > MAX_RESPONSE
 }
 
-/// A header's value for an error, of which a log line is made: without control characters, and not longer than a line.
+/// Returns a header's value for a log line: without control characters, and cut to the length of a line.
 fn presentable(value: &[u8]) -> Box<str> {
     let text = String::from_utf8_lossy(value);
     let characters = text.chars().filter(|character| !character.is_control());
@@ -146,7 +152,7 @@ fn presentable(value: &[u8]) -> Box<str> {
     shown.into()
 }
 
-/// The parts of a URL that hold no key: those without user information, query and fragment.
+/// Returns a URL without user information, query and fragment, which may hold keys.
 fn without_secrets(url: &[u8]) -> Vec<u8> {
     const SCHEME_END: &[u8] = b"://";
     let end = url.iter().position(|byte| matches!(byte, b'?' | b'#'));
@@ -196,11 +202,15 @@ fn parse_head(received: &[u8]) -> Result<Option<Head<'_>>, SendError> {
     let status = status.ok_or(malformed)?;
     let closes = values(&response, &header::CONNECTION).any(|value| has_token(value, b"close"));
     let framing = framed.and_then(|()| framing(&response, status));
-    let location = values(&response, &header::LOCATION).next();
+    // Looked for only where it has a meaning: answers are usually successes.
+    let location = match status.is_redirection() {
+        true => values(&response, &header::LOCATION).next(),
+        false => None,
+    };
     Ok(Some(Head {
         status,
         content_type: values(&response, &header::CONTENT_TYPE).next(),
-        location: location.filter(|_| status.is_redirection()),
+        location,
         retry_after: retry_after(&response, status),
         keeps_open: response.version == Some(1) && !closes,
         framing,

@@ -112,15 +112,18 @@ pub(super) fn hex(out: &mut Vec<u8>, bytes: &[u8]) {
     });
 }
 
-pub(super) fn base64(out: &mut Vec<u8>, bytes: &[u8]) {
-    quoted(out, |out| {
-        for group in bytes.chunks(3) {
-            let byte = |at| u32::from(group.get(at).copied().unwrap_or(0));
-            let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
-            let mut digits = [18, 12, 6, 0].map(|shift| BASE64[(bits >> shift & 63) as usize]);
-            // A group of one byte is two digits long, one of two bytes three.
-            digits[group.len() + 1..].fill(b'=');
-            out.extend_from_slice(&digits);
-        }
-    });
+pub(super) fn base64_string(out: &mut Vec<u8>, bytes: &[u8]) {
+    quoted(out, |out| base64(out, bytes));
+}
+
+/// Bytes in base64 (RFC 4648, section 4), with padding.
+pub(crate) fn base64(out: &mut Vec<u8>, bytes: &[u8]) {
+    for group in bytes.chunks(3) {
+        let byte = |at| u32::from(group.get(at).copied().unwrap_or(0));
+        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
+        let mut digits = [18, 12, 6, 0].map(|shift| BASE64[(bits >> shift & 63) as usize]);
+        // A group of one byte is two digits long, one of two bytes three.
+        digits[group.len() + 1..].fill(b'=');
+        out.extend_from_slice(&digits);
+    }
 }

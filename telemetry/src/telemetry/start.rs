@@ -22,6 +22,7 @@ pub(super) fn log(config: &Config, resource: &Resource) {
         compression = common.map(|way| field::display(way.compression)),
         header_names = common.and_then(|way| joined(&way.header_names)),
         headers_secret = config.headers_secret.is_some().then_some("set"),
+        proxy = common.and_then(|way| way.proxy.as_deref()),
         tls = common.and_then(|way| way.tls),
         timeout_ms = common.map(|way| milliseconds(way.timeout)),
         spill = if config.spill { "stdout" } else { "none" },
@@ -71,6 +72,8 @@ struct Way {
     protocol: Protocol,
     compression: Compression,
     header_names: Vec<String>,
+    /// Without credentials.
+    proxy: Option<String>,
     tls: Option<&'static str>,
     timeout: Duration,
 }
@@ -85,6 +88,7 @@ impl Way {
             protocol: otlp.protocol,
             compression: otlp.compression,
             header_names: names.collect(),
+            proxy: otlp.proxy.as_ref().map(ToString::to_string),
             tls: tls(otlp),
             timeout: otlp.timeout,
         }
@@ -106,6 +110,9 @@ impl fmt::Display for Way {
         )?;
         if let Some(names) = joined(&self.header_names) {
             write!(formatter, " header_names={names}")?;
+        }
+        if let Some(proxy) = &self.proxy {
+            write!(formatter, " proxy={proxy}")?;
         }
         match self.tls {
             Some(tls) => write!(formatter, " tls={tls}"),
@@ -205,7 +212,10 @@ mod tests {
         let line = start_line(&[
             ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=SECRET,x-a=1"),
             ("OTEL_SPAN_LINK_COUNT_LIMIT", "7"),
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://collector.example"),
+            ("HTTPS_PROXY", "http://user:SECRET@proxy:3128"),
         ]);
+        assert_eq!(line["proxy"], "http://proxy:3128/");
         assert_eq!(line["header_names"], "authorization,x-a");
         assert_eq!(line["max_span_links"], 7);
         assert!(!line.to_string().contains("SECRET"), "{line}");

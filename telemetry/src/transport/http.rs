@@ -64,7 +64,7 @@ fn acknowledged(response: Response, hint: Hint) -> Result<PartialSuccess, Transp
     let body = response
         .body
         .map_err(|reason| TransportError::Unacknowledged { status, reason })?;
-    // In protobuf, the message that says nothing is empty, whatever its content type.
+    // The protobuf encoding of full success is empty. Without a body, the content type says nothing.
     if body.is_empty() {
         return Ok(PartialSuccess::default());
     }
@@ -83,7 +83,7 @@ fn acknowledged(response: Response, hint: Hint) -> Result<PartialSuccess, Transp
     })
 }
 
-/// How a message of OTLP is written.
+/// The encoding of an OTLP message.
 enum Encoding {
     Protobuf,
     Json,

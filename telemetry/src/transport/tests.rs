@@ -13,6 +13,7 @@ mod budget;
 #[cfg(feature = "grpc")]
 pub(super) mod calls;
 pub(super) mod peers;
+mod proxies;
 mod quiet;
 mod tls;
 
@@ -26,6 +27,7 @@ pub(super) fn soon() -> Instant {
 pub(super) fn otlp(url: &str, protocol: Protocol) -> Otlp {
     Otlp {
         held_headers: None,
+        proxy: None,
         endpoint: Endpoint::parse(url, DefaultScheme::Http).unwrap(),
         protocol,
         headers: HeaderMap::new(),

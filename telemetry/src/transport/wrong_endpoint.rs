@@ -8,7 +8,7 @@ use crate::signal::Signal;
 use ::http::StatusCode;
 use std::fmt;
 
-/// An endpoint that is probably not the one that was meant. No request gets through, until somebody changes the configuration.
+/// An endpoint that is probably misconfigured: no request succeeds until the configuration changes.
 #[derive(Debug, thiserror::Error)]
 #[error("{answer}: its path or its port is not that of an OTLP receiver; {}", .hint.about(answer))]
 pub(crate) struct WrongEndpoint {

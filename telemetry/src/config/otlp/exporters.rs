@@ -33,7 +33,7 @@ pub(super) fn read(reader: &mut Reader<'_>, name: &'static str) -> Option<Export
             reader.problem(name, member, FORM, consequence);
         }
     }
-    // Whoever names an exporter wants it.
+    // A list with an exporter in it asks for an export.
     if none && (otlp || console) {
         reader.problem(name, &text, FORM, "none is left out");
     }

@@ -48,7 +48,7 @@ struct Given {
 /// A variable that is set and wrong: the problem has been reported.
 struct Unusable;
 
-/// Where to, and how; nothing if it cannot be told for sure, or not be done by this build.
+/// The endpoint and the protocol of the signal; `None` if the endpoint cannot be used, or means a protocol that this build does not have.
 pub(super) fn read(
     reader: &mut Reader<'_>,
     signal: Signal,

@@ -1,0 +1,113 @@
+//! `HTTPS_PROXY` and `NO_PROXY`: the way to collectors that cannot be reached directly.
+//!
+//! No specification defines these variables. The rules are those that curl and Go share; where they differ, the wider exception holds.
+
+use super::reader::Reader;
+use crate::endpoint::Endpoint;
+use crate::proxy::Proxy;
+use std::net::IpAddr;
+
+/// The names of each variable; the first that is set wins.
+const PROXY: [&str; 2] = ["HTTPS_PROXY", "https_proxy"];
+const EXCEPTIONS: [&str; 2] = ["NO_PROXY", "no_proxy"];
+
+const FORM: &str = "a URL such as http://proxy:3128 or http://user:password@proxy:3128";
+
+/// A proxy that cannot be used; the problem has been reported.
+#[derive(Debug)]
+pub(super) struct Unusable;
+
+/// Reads the proxy on the way to the endpoint. Endpoints without TLS, and those on this host, are reached directly: a proxy cannot reach a
+/// collector beside the process.
+pub(super) fn read(
+    reader: &mut Reader<'_>,
+    endpoint: &Endpoint,
+    consequence: &'static str,
+) -> Result<Option<Proxy>, Unusable> {
+    let exceptions = reader.text(reader.first_set(EXCEPTIONS));
+    let name = reader.first_set(PROXY);
+    let Some(url) = reader.text(name) else {
+        return Ok(None);
+    };
+    let is_excepted = is_excepted(&exceptions.unwrap_or_default(), endpoint);
+    if !endpoint.tls || is_loopback(&endpoint.host) || is_excepted {
+        return Ok(None);
+    }
+    Proxy::parse(&url).map(Some).map_err(|error| {
+        // It may hold a password, so it is not repeated.
+        let found = format!("one that cannot be used ({error})");
+        reader.secret_problem(name, found, FORM, consequence);
+        Unusable
+    })
+}
+
+fn is_loopback(host: &str) -> bool {
+    let is_address = |address: IpAddr| address.is_loopback();
+    host.eq_ignore_ascii_case("localhost") || host.parse().is_ok_and(is_address)
+}
+
+/// Returns whether an entry of the list, separated by commas or spaces, excepts the endpoint.
+fn is_excepted(list: &str, endpoint: &Endpoint) -> bool {
+    let mut entries = list
+        .split([',', ' '])
+        .map(str::trim)
+        .filter(|entry| !entry.is_empty());
+    entries.any(|entry| matches(entry, endpoint))
+}
+
+/// Returns whether the entry excepts the endpoint. An entry is `*`, a network such as `10.0.0.0/8`, an address, or a domain, which includes
+/// the hosts below it, with or without `.` or `*.` before it. Addresses and domains may have a port.
+fn matches(entry: &str, endpoint: &Endpoint) -> bool {
+    let address: Option<IpAddr> = endpoint.host.parse().ok();
+    if entry == "*" {
+        return true;
+    }
+    if let Some((network, bits)) = entry.split_once('/') {
+        return address.is_some_and(|address| is_within(address, network, bits));
+    }
+    let (name, port) = name_and_port(entry);
+    if port.is_some_and(|port| port != endpoint.port) {
+        return false;
+    }
+    if let (Some(address), Ok(excepted)) = (address, name.parse::<IpAddr>()) {
+        return address == excepted;
+    }
+    let host = endpoint.host.trim_end_matches('.').to_ascii_lowercase();
+    let domain = name.trim_start_matches('*').trim_start_matches('.');
+    let domain = domain.to_ascii_lowercase();
+    let before = host.strip_suffix(&domain);
+    before.is_some_and(|before| before.is_empty() || before.ends_with('.'))
+}
+
+/// Returns whether the address is in the network; false for text that is not a network.
+fn is_within(address: IpAddr, network: &str, bits: &str) -> bool {
+    let (Ok(network), Ok(bits)) = (network.parse(), bits.parse::<u32>()) else {
+        return false;
+    };
+    match (address, network) {
+        (IpAddr::V4(address), IpAddr::V4(network)) if bits <= u32::BITS => {
+            let difference = address.to_bits() ^ network.to_bits();
+            difference.checked_shr(u32::BITS - bits).unwrap_or(0) == 0
+        }
+        (IpAddr::V6(address), IpAddr::V6(network)) if bits <= u128::BITS => {
+            let difference = address.to_bits() ^ network.to_bits();
+            difference.checked_shr(u128::BITS - bits).unwrap_or(0) == 0
+        }
+        _ => false,
+    }
+}
+
+/// Splits an entry at its port. An IPv6 address with a port has brackets.
+fn name_and_port(entry: &str) -> (&str, Option<u16>) {
+    let is_address = entry.parse::<IpAddr>().is_ok();
+    let split = entry.rsplit_once(':').filter(|_| !is_address);
+    let split = split.and_then(|(name, port)| Some((name, port.parse().ok()?)));
+    let (name, port) = match split {
+        Some((name, port)) => (name, Some(port)),
+        None => (entry, None),
+    };
+    (name.trim_start_matches('[').trim_end_matches(']'), port)
+}
+
+#[cfg(test)]
+mod tests;

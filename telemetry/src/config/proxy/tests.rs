@@ -1,0 +1,107 @@
+//! Endpoints that are reached through a proxy, and those that are not.
+
+use super::*;
+use crate::config::tests::config;
+use crate::endpoint::DefaultScheme;
+
+const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
+
+/// The proxy of the traces, and the problems.
+fn proxy(variables: &[(&str, &str)]) -> (Option<String>, Vec<String>) {
+    let metrics = ("OTEL_METRICS_EXPORTER", "none");
+    let (config, problems) = config(&[variables, &[metrics]].concat());
+    let proxy = config.traces.otlp().and_then(|otlp| otlp.proxy.as_ref());
+    (proxy.map(ToString::to_string), problems)
+}
+
+#[test]
+fn an_endpoint_with_tls_is_reached_through_the_proxy() {
+    let endpoint = (ENDPOINT, "https://collector.example");
+    for (variables, expected) in [
+        (&[][..], None),
+        (&[("HTTPS_PROXY", "http://a:3128")], Some("http://a:3128/")),
+        (&[("https_proxy", "a:3128")], Some("http://a:3128/")),
+        (
+            &[("HTTPS_PROXY", "http://a:1"), ("https_proxy", "http://b:2")],
+            Some("http://a:1/"),
+        ),
+        (&[("HTTPS_PROXY", "")], None),
+        (&[("HTTP_PROXY", "http://a:3128")], None),
+        (&[("HTTPS_PROXY", "http://a:1"), ("NO_PROXY", "*")], None),
+        (
+            &[("HTTPS_PROXY", "http://a:1"), ("no_proxy", ".example")],
+            None,
+        ),
+    ] {
+        let (found, problems) = proxy(&[variables, &[endpoint]].concat());
+        assert_eq!(found.as_deref(), expected, "{variables:?}");
+        assert!(problems.is_empty(), "{problems:?}");
+    }
+}
+
+#[test]
+fn endpoints_without_tls_and_on_this_host_are_reached_directly() {
+    for endpoint in [
+        "http://collector.example:4318",
+        "https://localhost:4318",
+        "https://127.0.0.2:4318",
+        "https://[::1]:4318",
+    ] {
+        // A proxy that cannot be used does not matter to them.
+        for url in ["http://a:3128", "socks5://a"] {
+            let (found, problems) = proxy(&[("HTTPS_PROXY", url), (ENDPOINT, endpoint)]);
+            assert_eq!((found, problems), (None, vec![]), "{endpoint}");
+        }
+    }
+}
+
+#[test]
+fn a_proxy_that_cannot_be_used_stops_the_export_and_is_not_repeated() {
+    let endpoint = (ENDPOINT, "https://collector.example");
+    for (url, why) in [
+        ("https://user:SECRET@a:3128", "the scheme is not http"),
+        ("socks5://user:SECRET@a:1080", "the scheme is not http"),
+        ("http://user:SECRET@a:x", "the port is not a number"),
+    ] {
+        let (config, problems) = config(&[("HTTPS_PROXY", url), endpoint]);
+        assert!(config.traces.otlp().is_none() && config.metrics.otlp().is_none());
+        let expected =
+            format!("HTTPS_PROXY: expected {FORM}, found one that cannot be used ({why}");
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        assert!(problems[0].starts_with(&expected), "{problems:?}");
+        assert!(problems[0].ends_with("; nothing is exported for traces and metrics"));
+        assert!(!problems[0].contains("SECRET"));
+    }
+}
+
+#[test]
+fn exceptions_are_hosts_domains_ports_addresses_and_networks() {
+    for (list, url, expected) in [
+        ("", "https://a.example", false),
+        ("*", "https://a.example", true),
+        ("other, a.example", "https://A.Example", true),
+        ("example", "https://a.example", true),
+        (".example", "https://a.example", true),
+        ("*.example", "https://a.example", true),
+        ("example", "https://anexample", false),
+        ("a.example", "https://example", false),
+        ("a.example:443", "https://a.example", true),
+        ("a.example:4318", "https://a.example", false),
+        ("10.1.2.3", "https://10.1.2.3:4318", true),
+        ("10.1.2.3:4318", "https://10.1.2.3:4318", true),
+        ("10.1.2.3:1", "https://10.1.2.3:4318", false),
+        ("10.0.0.0/8", "https://10.1.2.3", true),
+        ("10.0.0.0/16", "https://10.1.2.3", false),
+        ("0.0.0.0/0", "https://10.1.2.3", true),
+        ("10.0.0.0/33", "https://10.1.2.3", false),
+        ("10.0.0.0/8", "https://a.example", false),
+        ("fd00::1", "https://[fd00::1]", true),
+        ("[fd00::1]:443", "https://[fd00::1]", true),
+        ("fd00::/8", "https://[fd00::1]", true),
+        ("::/0", "https://10.1.2.3", false),
+        (".", "https://a.example", false),
+    ] {
+        let endpoint = Endpoint::parse(url, DefaultScheme::Https).unwrap();
+        assert_eq!(is_excepted(list, &endpoint), expected, "{list} {url}");
+    }
+}

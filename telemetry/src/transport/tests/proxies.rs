@@ -1,0 +1,113 @@
+//! Collectors behind a proxy, over each protocol. The proxy is a real socket that opens tunnels.
+
+use super::*;
+use crate::config::Certificates;
+use crate::proxy::Proxy;
+use crate::transport::tests::peers::Authority;
+use std::sync::{Arc, Mutex};
+use tokio::io::copy_bidirectional;
+use tokio::task::JoinSet;
+
+/// A proxy on loopback, for as long as this is kept.
+struct FakeProxy {
+    url: String,
+    /// The heads of its requests.
+    heads: Arc<Mutex<Vec<String>>>,
+    _tasks: JoinSet<()>,
+}
+
+impl FakeProxy {
+    /// Answers `CONNECT` so, and opens the tunnel if that is a success.
+    async fn start(answer: &'static str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://user:pass@{}", listener.local_addr().unwrap());
+        let heads: Arc<Mutex<Vec<String>>> = Arc::default();
+        let seen = Arc::clone(&heads);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move {
+            let mut connections = JoinSet::new();
+            while let Ok((stream, _)) = listener.accept().await {
+                connections.spawn(tunnel(stream, answer, Arc::clone(&seen)));
+            }
+        });
+        Self {
+            url,
+            heads,
+            _tasks: tasks,
+        }
+    }
+}
+
+async fn tunnel(mut client: TcpStream, answer: &'static str, heads: Arc<Mutex<Vec<String>>>) {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(client.read_u8().await.unwrap());
+    }
+    let head = String::from_utf8(head).unwrap();
+    let target = head.split(' ').nth(1).unwrap().to_owned();
+    heads.lock().unwrap().push(head);
+    client.write_all(answer.as_bytes()).await.unwrap();
+    if answer.starts_with("HTTP/1.1 200") {
+        let mut server = TcpStream::connect(target).await.unwrap();
+        let _ = copy_bidirectional(&mut client, &mut server).await;
+    }
+}
+
+/// Sends a request to a collector with TLS through a proxy. Returns the collector's address as well.
+async fn send(protocol: Protocol, proxy: &str) -> (String, Result<PartialSuccess, TransportError>) {
+    let authority = Authority::new();
+    let (address, _server) = authority.collector(protocol, false).await;
+    let mut otlp = otlp(&format!("https://{address}/v1/traces"), protocol);
+    otlp.certificates = Certificates {
+        authorities: Some(vec![authority.certificate()]),
+        client: None,
+    };
+    otlp.proxy = Some(Proxy::parse(proxy).unwrap());
+    let transport = Transport::new(Signal::Traces, &otlp);
+    let outcome = transport.send(request(&[b"x"]), soon()).await;
+    (address.to_string(), outcome)
+}
+
+#[tokio::test]
+async fn a_request_goes_through_a_tunnel_with_the_credentials_of_the_proxy() {
+    for protocol in protocols() {
+        let proxy = FakeProxy::start("HTTP/1.1 200 Connection established\r\n\r\n").await;
+        let (address, outcome) = send(protocol, &proxy.url).await;
+        assert!(outcome.is_ok(), "{protocol:?}: {outcome:?}");
+        let expected = format!(
+            "CONNECT {address} HTTP/1.1\r\nhost: {address}\r\nproxy-authorization: Basic dXNlcjpwYXNz\r\n\r\n"
+        );
+        assert_eq!(*proxy.heads.lock().unwrap(), [expected], "{protocol:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_proxy_that_opens_no_tunnel_is_named_by_the_error() {
+    for (answer, expected) in [
+        (
+            "HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\n\r\n",
+            "the proxy refused to connect to the collector with 407 Proxy Authentication Required",
+        ),
+        ("SSH-2.0-x\r\n", "the answer of the proxy is not HTTP/1.1"),
+        (
+            "HTTP/1.1 200 OK\r\n\r\nunasked",
+            "the answer of the proxy is not HTTP/1.1",
+        ),
+    ] {
+        let proxy = FakeProxy::start(answer).await;
+        let (_, outcome) = send(Protocol::HttpProtobuf, &proxy.url).await;
+        let error = crate::logs::chain(&outcome.unwrap_err());
+        assert_eq!(error, format!("the request failed: {expected}"));
+    }
+}
+
+#[tokio::test]
+async fn a_proxy_that_is_down_is_named_by_the_error() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let (_, outcome) = send(Protocol::HttpProtobuf, &url).await;
+    let error = crate::logs::chain(&outcome.unwrap_err());
+    let expected = "the request failed: cannot connect to the proxy: ";
+    assert!(error.starts_with(expected), "{error}");
+}
