@@ -98,6 +98,18 @@
 //! | `secrets` | headers of the export, such as one with a key, from Secrets Manager or the SSM Parameter Store: `OTEL_EXPORTER_OTLP_HEADERS_SECRET` is the ARN (see `baton_secrets`); with the AWS SDK for it |
 //! | `tracing` | spans of the `tracing` macros become spans inside the message's, and errors that `#[instrument(err)]` records their status and event (see `tracing_layer`) |
 //!
+//! # Versions
+//!
+//! A handler's own spans and metrics go through OpenTelemetry's globals, and each minor version of `opentelemetry` has globals of its own. **The
+//! version that fits is `opentelemetry` 0.33.** With another one the function compiles and its handlers work, but what they record goes nowhere.
+//! This crate re-exports what fits: [`opentelemetry`], and [`tracing`], [`tracing_subscriber`], [`serde_json`], [`lambda_runtime`] and
+//! [`aws_lambda_events`]. (The attribute `#[instrument]` needs `tracing` among the function's own dependencies; every `tracing` 0.1 is the same.)
+//!
+//! At run time the mistake cannot be detected: the other version's globals are statics of a crate that this one knows nothing of, its spans are
+//! dropped without a call into any code of this one, and a program has no list of the crates in it. Two checks find it before:
+//! `cargo tree --invert opentelemetry` fails when the build has two versions, and a [test](testing) that looks for the handler's span by
+//! [name](testing::Outcome::span) does not find it.
+//!
 //! # Where a message's context comes from
 //!
 //! Each of these is tried if its propagator is in `OTEL_PROPAGATORS` (`tracecontext,baggage` by default); the first that has a valid context
@@ -225,6 +237,8 @@ mod shutdown;
 mod spans;
 pub mod testing;
 mod trace_variable;
+#[cfg(test)]
+mod versions;
 
 #[cfg(all(panic = "abort", not(feature = "panic-abort")))]
 compile_error!(
@@ -239,9 +253,12 @@ compile_error!(
 #[doc(hidden)]
 pub mod exercise;
 
-/// Whose types stand in this crate's interface: here in the version that fits.
+/// Crates that a function shares with this one, in the version that fits.
 #[doc(no_inline)]
-pub use {aws_lambda_events, lambda_runtime};
+pub use {
+    aws_lambda_events, baton_telemetry::tracing_subscriber, lambda_runtime, opentelemetry,
+    serde_json, tracing,
+};
 
 #[cfg(feature = "tracing")]
 pub use baton_telemetry::tracing_layer;

@@ -39,6 +39,12 @@
 //!
 //! Whatever is dropped before it is done, such as a request whose client went away, ends its spans with `error.type` `cancelled`.
 //!
+//! # Versions
+//!
+//! A [`Sender`] takes the context of the active span from OpenTelemetry, and each minor version of `opentelemetry` has contexts and globals of
+//! its own. **The version that fits is `opentelemetry` 0.33**: with another one a program compiles, but its sends are in no span of its own.
+//! [`opentelemetry`], [`opentelemetry_sdk`] and [`aws_sdk_sqs`] are re-exported here.
+//!
 //! # Metrics
 //!
 //! Of a [`Sender`] that has been given a meter with [`Sender::with_meter`], as the API's has.
@@ -88,6 +94,10 @@ mod unfinished;
 
 #[cfg(feature = "api")]
 pub mod api;
+
+/// Crates whose types are in this crate's interface, in the version that fits.
+#[doc(no_inline)]
+pub use {aws_sdk_sqs, opentelemetry, opentelemetry_sdk};
 
 pub use message::{AttributeValue, InvalidMessage, Message};
 pub use queue::{InvalidQueueUrl, QueueUrl};

@@ -194,6 +194,10 @@ mod tracing_layer;
 mod transport;
 mod uplink;
 
+/// Crates whose types are in this crate's interface, in the version that fits. OpenTelemetry's globals are those of this version.
+#[doc(no_inline)]
+pub use {opentelemetry, opentelemetry_sdk, tracing, tracing_subscriber};
+
 pub use correlation::{message_id, request_id, with_message_id, with_request_id};
 pub use export::Sent;
 pub use group::FlushGroup;

@@ -1,0 +1,27 @@
+//! The version of `opentelemetry` that the documentation names is the one in the manifest.
+
+const MANIFEST: &str = include_str!("../../Cargo.toml");
+const DOCUMENTS: [(&str, &str); 3] = [
+    ("README.md", include_str!("../../README.md")),
+    ("lambda/src/lib.rs", include_str!("lib.rs")),
+    (
+        "producer/src/lib.rs",
+        include_str!("../../producer/src/lib.rs"),
+    ),
+];
+
+#[test]
+fn the_documentation_names_the_version_of_opentelemetry_that_fits() {
+    let (_, rest) = MANIFEST
+        .split_once("\nopentelemetry = { version = \"")
+        .unwrap();
+    let (version, _) = rest.split_once('"').unwrap();
+    for (name, text) in DOCUMENTS {
+        let named = text.matches("`opentelemetry` 0.").count();
+        let fitting = text.matches(&format!("`opentelemetry` {version}")).count();
+        assert!(
+            named > 0 && named == fitting,
+            "{name} does not name {version}"
+        );
+    }
+}
