@@ -29,6 +29,7 @@ use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status};
 
 use super::config::Config;
+use super::json::Unreadable;
 use super::signal::Export;
 use super::store::SpanStore;
 use crate::allowed_hosts::{CheckHost, Refusal};
@@ -86,7 +87,11 @@ impl TraceService for Receiver {
         &self,
         request: Request<ExportTraceServiceRequest>,
     ) -> Result<Response<ExportTraceServiceResponse>, Status> {
-        Ok(Response::new(request.into_inner().accept(&self.store)))
+        Ok(Response::new(
+            request
+                .into_inner()
+                .accept(&self.store, Unreadable::default()),
+        ))
     }
 }
 
@@ -96,7 +101,11 @@ impl MetricsService for Receiver {
         &self,
         request: Request<ExportMetricsServiceRequest>,
     ) -> Result<Response<ExportMetricsServiceResponse>, Status> {
-        Ok(Response::new(request.into_inner().accept(&self.store)))
+        Ok(Response::new(
+            request
+                .into_inner()
+                .accept(&self.store, Unreadable::default()),
+        ))
     }
 }
 
@@ -106,6 +115,10 @@ impl LogsService for Receiver {
         &self,
         request: Request<ExportLogsServiceRequest>,
     ) -> Result<Response<ExportLogsServiceResponse>, Status> {
-        Ok(Response::new(request.into_inner().accept(&self.store)))
+        Ok(Response::new(
+            request
+                .into_inner()
+                .accept(&self.store, Unreadable::default()),
+        ))
     }
 }

@@ -73,8 +73,8 @@ async fn export<E: Export>(
         .and_then(|body| body::decompress(&headers, body, MAX_BODY_SIZE))
         .and_then(|body| format.decode::<E>(&body));
     match request {
-        Ok(request) => {
-            let answer = request.accept(&store);
+        Ok((request, unreadable)) => {
+            let answer = request.accept(&store, unreadable);
             (
                 [(CONTENT_TYPE, format.content_type())],
                 format.encode(&answer),

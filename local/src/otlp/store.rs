@@ -44,7 +44,7 @@ struct Kept {
 pub struct Totals {
     /// Spans that arrived and were taken; one that was sent twice counts twice.
     pub received: u64,
-    /// Spans refused because an id was missing or malformed.
+    /// Spans refused because an id was missing or malformed, or because they could not be read.
     pub rejected: u64,
     /// Spans that were taken and later made room for newer ones.
     pub dropped: u64,
@@ -114,12 +114,12 @@ impl SpanStore {
         }
     }
 
-    /// Takes the spans of one request and answers how many of them were refused.
-    pub(super) fn add(&self, request: Vec<ResourceSpans>) -> u64 {
+    /// Takes the spans of one request, of which some were `unreadable`, and answers how many of the others were refused.
+    pub(super) fn add(&self, request: Vec<ResourceSpans>, unreadable: u64) -> u64 {
         let (spans, rejected) = convert(request);
         let mut kept = self.kept();
         kept.totals.received += spans.len() as u64;
-        kept.totals.rejected += rejected;
+        kept.totals.rejected += rejected + unreadable;
         kept.spans.extend(spans);
         let excess = kept.spans.len().saturating_sub(self.shared.capacity.get());
         kept.spans.drain(..excess);

@@ -72,7 +72,7 @@ async fn another_trace_is_not_in_the_answer() {
     let receiver = Http::start().await;
     receiver
         .store
-        .add(request(vec![plain_span(1)]).resource_spans);
+        .add(request(vec![plain_span(1)]).resource_spans, 0);
     assert_eq!(
         receiver
             .get("/api/spans?trace_id=00000000000000000000000000000001")
@@ -364,7 +364,10 @@ async fn all_signals_are_taken_over_grpc() {
 #[tokio::test]
 async fn the_oldest_spans_make_room_and_are_counted() {
     let store = SpanStore::new(NonZeroUsize::new(2).unwrap());
-    store.add(request(vec![plain_span(1), plain_span(2), plain_span(3)]).resource_spans);
+    store.add(
+        request(vec![plain_span(1), plain_span(2), plain_span(3)]).resource_spans,
+        0,
+    );
     let kept = store
         .spans()
         .iter()
@@ -381,8 +384,8 @@ async fn waiting_ends_with_the_request_that_fulfils_it() {
         let store = store.clone();
         async move { store.wait_until(|spans| spans.len() == 2).await }
     });
-    store.add(request(vec![plain_span(1)]).resource_spans);
-    store.add(request(vec![plain_span(2)]).resource_spans);
+    store.add(request(vec![plain_span(1)]).resource_spans, 0);
+    store.add(request(vec![plain_span(2)]).resource_spans, 0);
     tokio::time::timeout(Duration::from_secs(5), waiting)
         .await
         .unwrap()
@@ -401,4 +404,44 @@ fn logs(records: Vec<opentelemetry_proto::tonic::logs::v1::LogRecord>) -> Export
     ExportLogsServiceRequest {
         resource_logs: log_request(records),
     }
+}
+
+#[tokio::test]
+async fn json_that_other_sdks_send_loses_nothing_and_what_cannot_be_read_is_counted() {
+    let receiver = Http::start().await;
+    let headers = [("content-type", "application/json")];
+    let span = |value: Value| {
+        json!({"traceId": TRACE_HEX, "spanId": "0000000000000007",
+            "attributes": [{"key": "a", "value": value}]})
+    };
+    let spans = json!([
+        span(json!({"arrayValue": {}})),
+        span(json!({"doubleValue": "NaN"})),
+        span(Value::Null),
+        span(json!("NaN")),
+    ]);
+    let body = json!({"resourceSpans": [{"scopeSpans": [{"spans": spans}]}]});
+    let answer = receiver.post("/v1/traces", &headers, body.to_string().into_bytes());
+    let answer: Value = serde_json::from_slice(&answer.await.body).unwrap();
+    let partial = &answer["partialSuccess"];
+    assert_eq!(partial["rejectedSpans"], 1, "{answer}");
+    let reason = partial["errorMessage"].as_str().unwrap();
+    assert!(
+        reason.contains("spans[3].attributes[0].value: expected an object"),
+        "{reason}"
+    );
+    let totals = receiver.store.totals();
+    assert_eq!((totals.received, totals.rejected), (3, 1));
+
+    let points = json!([{"asDouble": "NaN"}, {"asDouble": {}}, {"asDouble": "1"}]);
+    let body = json!({"resourceMetrics": [{"scopeMetrics": [{"metrics": [
+        {"name": "m", "gauge": {"dataPoints": points}}
+    ]}]}]});
+    let answer = receiver.post("/v1/metrics", &headers, body.to_string().into_bytes());
+    let answer: Value = serde_json::from_slice(&answer.await.body).unwrap();
+    assert_eq!(
+        answer["partialSuccess"]["rejectedDataPoints"], 1,
+        "{answer}"
+    );
+    assert_eq!(receiver.store.totals().metrics, 2);
 }

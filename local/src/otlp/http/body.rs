@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderName};
 use prost::Message;
 use serde::Serialize;
 
+use super::super::json::{self, Unreadable};
 use super::super::signal::Export;
 use super::refusal::Refusal;
 
@@ -37,13 +38,18 @@ impl Format {
         }
     }
 
-    pub(super) fn decode<E: Export>(self, body: &[u8]) -> Result<E, Refusal> {
+    /// Reads a request, and says what of it could not be read.
+    pub(super) fn decode<E: Export>(self, body: &[u8]) -> Result<(E, Unreadable), Refusal> {
+        let decode = |bytes: &[u8]| {
+            E::decode(bytes).map_err(|error| Refusal::Undecodable(error.to_string()))
+        };
         match self {
-            Self::Protobuf => {
-                E::decode(body).map_err(|error| Refusal::Undecodable(error.to_string()))
+            Self::Protobuf => Ok((decode(body)?, Unreadable::default())),
+            Self::Json => {
+                let (bytes, unreadable) =
+                    json::to_protobuf(body, E::SCHEMA).map_err(Refusal::Undecodable)?;
+                Ok((decode(&bytes)?, unreadable))
             }
-            Self::Json => serde_json::from_slice(body)
-                .map_err(|error| Refusal::Undecodable(error.to_string())),
         }
     }
 

@@ -1,0 +1,314 @@
+//! OTLP/JSON, read by the tolerant rules of protobuf's JSON mapping.
+//!
+//! A request is translated to protobuf field by field, because the serde forms of the generated messages refuse a whole request for one value
+//! that senders are free to write: a list without `values`, `"NaN"`, `null`, a number as text. Here unknown fields are ignored, `null` is the
+//! default, numbers and text stand for each other, names are in camelCase or snake_case, enums are numbers or names, bytes are base64 of
+//! either alphabet. A value that still cannot be read costs its span, data point or log record and nothing else.
+
+mod schema;
+
+use base64::Engine as _;
+use base64::alphabet::STANDARD;
+use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
+use prost::encoding::{WireType, encode_key, encode_varint};
+use serde_json::Value;
+
+use self::schema::{Field, Kind, Loss};
+pub(super) use self::schema::{LOGS, METRICS, Schema, TRACES};
+
+/// Base64 with or without padding at the end.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// What of a request could not be read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Unreadable {
+    /// Spans, data points or log records that were left out.
+    pub(super) records: u64,
+    /// The place of the first value that could not be read, and what was expected there.
+    pub(super) reason: Option<String>,
+}
+
+/// A value that cannot be read.
+#[derive(Debug)]
+struct Invalid {
+    /// The place below the message at hand, in reverse.
+    path: Vec<String>,
+    expected: &'static str,
+}
+
+type Result<T> = std::result::Result<T, Invalid>;
+
+/// Translates a request to protobuf, and says what of it was left out.
+///
+/// # Errors
+///
+/// When the body is not JSON, or not an object with a list of resources.
+pub(super) fn to_protobuf(
+    body: &[u8],
+    schema: &'static Schema,
+) -> std::result::Result<(Vec<u8>, Unreadable), String> {
+    let request = serde_json::from_slice::<Value>(body).map_err(|error| error.to_string())?;
+    let mut unreadable = Unreadable::default();
+    let mut bytes = Vec::new();
+    let mut reader = Reader {
+        path: Vec::new(),
+        unreadable: &mut unreadable,
+    };
+    reader
+        .message(&request, schema, &mut bytes)
+        .map_err(|invalid| invalid.to_string())?;
+    Ok((bytes, unreadable))
+}
+
+struct Reader<'a> {
+    /// The place of the message at hand.
+    path: Vec<String>,
+    unreadable: &'a mut Unreadable,
+}
+
+impl Reader<'_> {
+    fn message(&mut self, value: &Value, schema: &Schema, out: &mut Vec<u8>) -> Result<()> {
+        let object = value.as_object().ok_or(expected("an object"))?;
+        for (name, value) in object.iter().filter(|(_, value)| !value.is_null()) {
+            if let Some(field) = schema.field(name) {
+                self.path.push(name.clone());
+                let read = self.field(value, field, out);
+                self.path.pop();
+                read.map_err(|invalid| invalid.below(name.clone()))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn field(&mut self, value: &Value, field: &Field, out: &mut Vec<u8>) -> Result<()> {
+        if !field.repeated {
+            return self.value(value, field, out);
+        }
+        let elements = value.as_array().ok_or(expected("an array"))?;
+        for (index, element) in elements.iter().enumerate() {
+            let index = format!("[{index}]");
+            self.path.push(index.clone());
+            let read = self.value(element, field, out);
+            self.path.pop();
+            read.map_err(|invalid| invalid.below(index))?;
+        }
+        Ok(())
+    }
+
+    fn value(&mut self, value: &Value, field: &Field, out: &mut Vec<u8>) -> Result<()> {
+        let Kind::Message(schema) = field.kind else {
+            return scalar(value, field, out);
+        };
+        let before = self.unreadable.records;
+        let mut inner = Vec::new();
+        match self.message(value, schema, &mut inner) {
+            Ok(()) => {
+                encode_key(field.number, WireType::LengthDelimited, out);
+                encode_varint(inner.len() as u64, out);
+                out.extend(inner);
+            }
+            Err(invalid) if schema.loss == Loss::Parent => return Err(invalid),
+            Err(mut invalid) => {
+                invalid.path.extend(self.path.iter().rev().cloned());
+                // Records of it that were left out before are among those that are counted now.
+                self.unreadable.records = before + records(value, schema);
+                self.unreadable
+                    .reason
+                    .get_or_insert_with(|| invalid.to_string());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How many records are in a message, as far as it can be looked through.
+fn records(value: &Value, schema: &Schema) -> u64 {
+    if schema.loss == Loss::Record {
+        return 1;
+    }
+    let fields = value.as_object().into_iter().flatten();
+    let messages = fields.filter_map(|(name, value)| match schema.field(name)?.kind {
+        Kind::Message(schema) => Some((value, schema)),
+        _ => None,
+    });
+    messages
+        .map(|(value, schema)| match value {
+            Value::Array(elements) => elements.iter().map(|value| records(value, schema)).sum(),
+            value => records(value, schema),
+        })
+        .sum()
+}
+
+fn scalar(value: &Value, field: &Field, out: &mut Vec<u8>) -> Result<()> {
+    let number = field.number;
+    let varint = |value: u64, out: &mut Vec<u8>| {
+        encode_key(number, WireType::Varint, out);
+        encode_varint(value, out);
+    };
+    let fixed64 = |bytes: [u8; 8], out: &mut Vec<u8>| {
+        encode_key(number, WireType::SixtyFourBit, out);
+        out.extend(bytes);
+    };
+    let bytes = |bytes: &[u8], out: &mut Vec<u8>| {
+        encode_key(number, WireType::LengthDelimited, out);
+        encode_varint(bytes.len() as u64, out);
+        out.extend(bytes);
+    };
+    match field.kind {
+        Kind::Text => bytes(text(value)?.as_bytes(), out),
+        Kind::Bytes => bytes(&base64(text(value)?)?, out),
+        Kind::Id => bytes(&hex(text(value)?)?, out),
+        Kind::Bool => varint(u64::from(boolean(value)?), out),
+        // As on the wire, a negative number is its two's complement.
+        Kind::Enum(names) => varint(enumeration(value, names)?.cast_unsigned(), out),
+        Kind::Int64 => varint(integer::<i64>(value)?.cast_unsigned(), out),
+        Kind::Uint64 => varint(integer(value)?, out),
+        Kind::Uint32 => varint(u64::from(integer::<u32>(value)?), out),
+        Kind::Sint32 => varint(u64::from(zigzag(integer(value)?)), out),
+        Kind::Fixed64 => fixed64(integer::<u64>(value)?.to_le_bytes(), out),
+        Kind::Sfixed64 => fixed64(integer::<i64>(value)?.to_le_bytes(), out),
+        Kind::Double => fixed64(double(value)?.to_le_bytes(), out),
+        Kind::Fixed32 => {
+            encode_key(number, WireType::ThirtyTwoBit, out);
+            out.extend(integer::<u32>(value)?.to_le_bytes());
+        }
+        // Messages are translated by the reader, which comes here for everything else only.
+        Kind::Message(_) => return Err(expected("a message")),
+    }
+    Ok(())
+}
+
+fn text(value: &Value) -> Result<&str> {
+    value.as_str().ok_or(expected("a string"))
+}
+
+fn boolean(value: &Value) -> Result<bool> {
+    match value {
+        Value::Bool(flag) => Ok(*flag),
+        Value::String(text) => text.parse().map_err(|_| expected("true or false")),
+        _ => Err(expected("true or false")),
+    }
+}
+
+/// A number, or a number in text. A fraction of zero and an exponent are allowed, as in `1.0` and `1e3`.
+fn integer<T: TryFrom<i128>>(value: &Value) -> Result<T> {
+    let written = match value {
+        Value::String(text) => text.clone(),
+        Value::Number(number) => number.to_string(),
+        _ => return Err(expected("an integer")),
+    };
+    let exact = written.parse::<i128>().ok();
+    let whole = exact.or_else(|| {
+        let number = written.parse::<f64>().ok()?;
+        // Larger ones do not fit any field; the cast saturates and the check below refuses them.
+        (number.fract() == 0.0).then_some(number as i128)
+    });
+    let fitting = whole.and_then(|number| T::try_from(number).ok());
+    fitting.ok_or(expected("an integer within the range of the field"))
+}
+
+/// A number, a number in text, `"NaN"`, `"Infinity"` or `"-Infinity"`.
+fn double(value: &Value) -> Result<f64> {
+    let number = match value {
+        Value::Number(number) => number.as_f64(),
+        Value::String(text) => text.parse().ok(),
+        _ => None,
+    };
+    number.ok_or(expected("a number"))
+}
+
+/// A number or a name. An unknown name is ignored like an unknown field, so it is the default.
+fn enumeration(value: &Value, names: &[&str]) -> Result<i64> {
+    let Some(name) = value
+        .as_str()
+        .filter(|text| text.starts_with(char::is_alphabetic))
+    else {
+        return integer::<i32>(value).map(i64::from);
+    };
+    let number = names.iter().position(|known| *known == name);
+    Ok(number.unwrap_or_default() as i64)
+}
+
+fn base64(text: &str) -> Result<Vec<u8>> {
+    let standard = text.replace('-', "+").replace('_', "/");
+    BASE64.decode(standard).map_err(|_| expected("base64"))
+}
+
+fn hex(text: &str) -> Result<Vec<u8>> {
+    let digits = text.chars().map(|digit| digit.to_digit(16));
+    let digits = digits.collect::<Option<Vec<_>>>();
+    let digits = digits.filter(|digits| digits.len().is_multiple_of(2));
+    let digits = digits.ok_or(expected("hexadecimal digits"))?;
+    // Two digits of four bits fit a byte.
+    Ok(digits
+        .chunks(2)
+        .map(|pair| (pair[0] << 4 | pair[1]) as u8)
+        .collect())
+}
+
+fn zigzag(number: i32) -> u32 {
+    ((number << 1) ^ (number >> 31)).cast_unsigned()
+}
+
+impl Schema {
+    fn field(&self, name: &str) -> Option<&Field> {
+        let name = camel_case(name);
+        self.fields.iter().find(|field| field.name == name)
+    }
+}
+
+/// `trace_id` and `traceId` are one name.
+fn camel_case(name: &str) -> String {
+    let mut camel = String::with_capacity(name.len());
+    let mut after_underscore = false;
+    for character in name.chars() {
+        if character == '_' {
+            after_underscore = true;
+            continue;
+        }
+        if after_underscore {
+            camel.push(character.to_ascii_uppercase());
+        } else {
+            camel.push(character);
+        }
+        after_underscore = false;
+    }
+    camel
+}
+
+fn expected(what: &'static str) -> Invalid {
+    Invalid {
+        path: Vec::new(),
+        expected: what,
+    }
+}
+
+impl Invalid {
+    fn below(mut self, name: String) -> Self {
+        self.path.push(name);
+        self
+    }
+}
+
+impl std::fmt::Display for Invalid {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut path = String::new();
+        for name in self.path.iter().rev() {
+            if !path.is_empty() && !name.starts_with('[') {
+                path.push('.');
+            }
+            path.push_str(name);
+        }
+        if path.is_empty() {
+            return write!(formatter, "expected {}", self.expected);
+        }
+        write!(formatter, "{path}: expected {}", self.expected)
+    }
+}
+
+#[cfg(test)]
+mod tests;
