@@ -3,15 +3,27 @@
 //! A log is read once, from its beginning to its end, and only a few megabytes of it are kept: spill lines are found by their marker, in
 //! whatever the log has been wrapped into. What an endpoint has accepted is entered in a ledger, so that reading a log again sends nothing.
 
+mod context;
+mod cut;
 mod delivery;
+mod embedded;
+mod format;
 mod fragments;
+mod gzip;
 mod input;
 mod joined;
 mod ledger;
 mod line;
+mod markers;
+mod pieces;
 mod report;
 mod scanner;
+mod source;
+mod unpacked;
 mod unwrapped;
+mod utf16;
+mod window;
+mod yaml;
 
 pub(crate) use self::input::Place;
 pub(crate) use self::report::Report;
@@ -22,10 +34,11 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
-use baton_telemetry::replay::{self, InvalidEnvironment, SendFailure, Sender};
+use baton_telemetry::replay::{InvalidEnvironment, SendFailure, Sender};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
+use self::context::{Context, Unreadable};
 use self::delivery::{Delivery, Parcel};
 use self::fragments::Fragments;
 use self::input::Input;
@@ -121,6 +134,9 @@ impl Replay {
         loop {
             match timeout(IDLE, events.recv()).await {
                 Ok(Some(Event::Found(file, found))) => reception.take(file, found).await?,
+                Ok(Some(Event::Unreadable(file, part))) => {
+                    reception.report.unreadable.push((file, part));
+                }
                 // What the file has until there is sent, and the other files are read.
                 Ok(Some(Event::Failed(error))) => outcome = Err(error),
                 Ok(None) => break,
@@ -137,6 +153,7 @@ impl Replay {
 /// What reading the files brings.
 enum Event {
     Found(String, Found),
+    Unreadable(String, Unreadable),
     Failed(ReplayError),
 }
 
@@ -146,10 +163,12 @@ fn read(inputs: Vec<Input>) -> mpsc::Receiver<Event> {
     thread::spawn(move || {
         for input in inputs {
             let name = input.name.clone();
-            let read = scan(input, |found| {
-                events
-                    .blocking_send(Event::Found(name.clone(), found))
-                    .is_ok()
+            let read = scan(input, |event| {
+                let event = match event {
+                    Ok(found) => Event::Found(name.clone(), found),
+                    Err(part) => Event::Unreadable(name.clone(), part),
+                };
+                events.blocking_send(event).is_ok()
             });
             if let Err(source) = read {
                 let failed = Event::Failed(ReplayError::Read { name, source });
@@ -161,15 +180,24 @@ fn read(inputs: Vec<Input>) -> mpsc::Receiver<Event> {
     receiver
 }
 
-/// Gives each spill line away, as long as there is somebody who takes them.
-fn scan(input: Input, mut give: impl FnMut(Found) -> bool) -> io::Result<()> {
-    let mut scanner = Scanner::new(input.text()?);
-    while let Some(found) = scanner.next()? {
-        if !give(found) {
-            break;
+/// Gives each spill line away, and each part that cannot be read, as long as there is somebody who takes them.
+fn scan(input: Input, mut give: impl FnMut(Result<Found, Unreadable>) -> bool) -> io::Result<()> {
+    let context = Context::new();
+    let mut scanner = Scanner::new(input.text(&context));
+    loop {
+        let found = scanner.next();
+        for part in context.take_unreadable() {
+            if !give(Err(part)) {
+                return Ok(());
+            }
+        }
+        let Some(found) = found? else {
+            return Ok(());
+        };
+        if !give(Ok(found)) {
+            return Ok(());
         }
     }
-    Ok(())
 }
 
 /// Lines on their way from the log into requests.
@@ -217,7 +245,7 @@ impl<'a> Reception<'a> {
         let request = match content {
             Content::Request(request) => request,
             Content::Fragment(fragment) => match self.fragments.put(&id, fragment) {
-                Some(text) => replay::request_from_json(text.as_bytes())?,
+                Some(text) => line::request(&text, spans)?,
                 None => {
                     self.report.incomplete.extend(self.fragments.give_up());
                     return Ok(None);

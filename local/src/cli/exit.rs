@@ -13,6 +13,8 @@ pub(super) enum Exit {
     BuildFailed,
     /// The stack could not be started. `replay`: nothing was sent, for something was not as it must be.
     StartFailed,
+    /// `replay`: every span that was found is sent, but a part of the input was not understood.
+    NotUnderstood,
     /// `demo` or `replay` was stopped by a signal before it had finished.
     Interrupted,
 }
@@ -29,6 +31,8 @@ Exit codes:
   3    the function or the producer could not be built
   4    the stack could not be started; replay: nothing was sent, because of
        the file, the ledger or the environment
+  5    replay: every span that was found was sent, but a part of the input
+       was not understood, and may have more
   130  demo, replay: stopped by a signal before it had finished"
     };
 }
@@ -44,6 +48,7 @@ impl From<Exit> for ExitCode {
             Exit::Failed => 1,
             Exit::BuildFailed => 3,
             Exit::StartFailed => 4,
+            Exit::NotUnderstood => 5,
             Exit::Interrupted => 130,
         })
     }

@@ -31,8 +31,16 @@ Examples:
 /// Send spans on that a function or service wrote to its log
 ///
 /// When no collector takes its spans, Baton writes them to the log, in lines marked "baton.spill". This finds them in any log: as it was
-/// written, as the AWS CLI or the console exports it, packed with gzip, or with each line wrapped in JSON or CSV. Fragments of long spans are
-/// put together, and what is missing of them is named.
+/// written, as the AWS CLI or the console exports it (text, JSON, YAML, CSV), packed with gzip, also several times, in UTF-16, and in events of
+/// CloudWatch's subscription filters, Kinesis and Firehose, whose base64 is decoded. Fragments of long spans are put together, and what is
+/// missing of them is named.
+///
+/// Lines that a log pipeline cut are put together too: those of FireLens (partial_id), Docker, containerd (P and F) and journald
+/// (journalctl --output=json --all). Pieces without a mark, as of Docker's awslogs driver, are put together only where they are a complete
+/// line with all its spans.
+///
+/// A log without such lines is no error. A part of a log that is not understood, because it is compressed in another way, encrypted, cut off
+/// or corrupt, is reported with its place. What was found elsewhere, or before the error, is sent all the same, and the exit code is 5.
 ///
 /// The spans go out with their own times and ids, as OTEL_EXPORTER_OTLP_* say: protocol, headers, certificates, compression, timeout. Where
 /// OTEL_EXPORTER_OTLP_HEADERS_SECRET is set, nothing is sent unless OTEL_EXPORTER_OTLP_HEADERS is set too: the secret is not read.
@@ -116,8 +124,9 @@ fn finish(
             terminal::error(&error);
             Exit::Failed
         }
-        (Some(Ok(())), Ok(())) if report.is_complete() => Exit::Done,
-        (Some(Ok(())), Ok(())) => Exit::Failed,
+        (Some(Ok(())), Ok(())) if !report.is_complete() => Exit::Failed,
+        (Some(Ok(())), Ok(())) if !report.is_understood() => Exit::NotUnderstood,
+        (Some(Ok(())), Ok(())) => Exit::Done,
     }
 }
 

@@ -2,15 +2,14 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io::{self, Cursor, Read};
+use std::io::{self, Read};
 use std::path::PathBuf;
 
-use flate2::read::MultiGzDecoder;
-
+use super::context::Context;
+use super::embedded::Embedded;
 use super::joined::Joined;
-
-/// What gzip files begin with: exports to S3 consist of such.
-const GZIP: [u8; 2] = [0x1f, 0x8b];
+use super::unpacked::Unpacked;
+use super::yaml::Unfolded;
 
 /// Where a log is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,21 +37,16 @@ impl Input {
         })
     }
 
-    /// Its text, unpacked where it is packed, and with lines whole that were cut apart.
-    pub(super) fn text(mut self) -> io::Result<impl Read> {
-        let mut first = Vec::new();
-        self.reader
-            .by_ref()
-            .take(GZIP.len() as u64)
-            .read_to_end(&mut first)?;
-        let is_packed = first == GZIP;
-        let whole = Cursor::new(first).chain(self.reader);
-        let unpacked: Box<dyn Read + Send> = match is_packed {
-            true => Box::new(MultiGzDecoder::new(whole)),
-            false => Box::new(whole),
-        };
-        Ok(Joined::new(unpacked))
+    /// Its text, unpacked where it is packed, and with lines whole that were cut apart. What cannot be read is reported to the context.
+    pub(super) fn text(self, context: &Context) -> impl Read {
+        Joined::new(text(self.reader, context))
     }
+}
+
+/// The text in data that may be packed. Lines that were cut apart are still so.
+pub(super) fn text(reader: Box<dyn Read>, context: &Context) -> Box<dyn Read> {
+    let unpacked = Unpacked::new(reader, context.clone());
+    Box::new(Embedded::new(Unfolded::new(unpacked), context.clone()))
 }
 
 fn file(path: &PathBuf) -> io::Result<File> {

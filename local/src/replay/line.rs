@@ -4,6 +4,8 @@ use std::borrow::Cow;
 
 use baton_telemetry::replay;
 use baton_telemetry::spill::VERSION;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use prost::Message as _;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -50,6 +52,14 @@ pub(crate) enum Problem {
     Member(&'static str),
     #[error("it is not JSON: {0}")]
     Json(#[from] serde_json::Error),
+    #[error("its OTLP has {found} spans, and its member spans says {expected}")]
+    Count { found: u64, expected: u64 },
+    #[error("its quotation marks are written in an unknown way")]
+    Wrapping,
+    #[error("a log pipeline cut it, and piece {0} is missing")]
+    Piece(u32),
+    #[error("the journal was exported without long messages: journalctl --all exports them")]
+    NoText,
     #[error(transparent)]
     Otlp(#[from] replay::InvalidJson),
 }
@@ -82,7 +92,7 @@ impl Line {
         let id = id.ok_or(Problem::Member("id"))?.into_owned();
         let spans = wire.spans.ok_or(Problem::Member("spans"))?;
         let content = match wire.otlp {
-            Some(otlp) => Content::Request(replay::request_from_json(otlp.get().as_bytes())?),
+            Some(otlp) => Content::Request(request(otlp.get(), spans)?),
             None => {
                 let part = wire.part.filter(|part| *part > 0);
                 let part = part.ok_or(Problem::Member("part"))?;
@@ -95,6 +105,23 @@ impl Line {
             }
         };
         Ok(Some(Self { id, spans, content }))
+    }
+}
+
+/// OTLP/JSON as an `ExportTraceServiceRequest`, which must have so many spans: pieces of different lines may be valid JSON together.
+pub(super) fn request(json: &str, expected: u64) -> Result<Vec<u8>, Problem> {
+    let request = replay::request_from_json(json.as_bytes())?;
+    // What was encoded a moment ago can be decoded.
+    let decoded = ExportTraceServiceRequest::decode(&*request).unwrap_or_default();
+    let scopes = decoded
+        .resource_spans
+        .iter()
+        .flat_map(|resource| &resource.scope_spans);
+    let found = scopes.map(|scope| scope.spans.len() as u64).sum();
+    if found == expected {
+        Ok(request)
+    } else {
+        Err(Problem::Count { found, expected })
     }
 }
 

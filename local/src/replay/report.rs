@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde_json::{Value, json};
 
+use super::context::Unreadable;
 use super::fragments::Incomplete;
 
 /// As many single problems are told; there may be one for each line of a log.
@@ -30,6 +31,8 @@ pub(crate) struct Report {
     pub(crate) refused: Vec<Refused>,
     pub(crate) incomplete: Vec<Incomplete>,
     pub(crate) damaged: Vec<Damaged>,
+    /// Parts of files in which spans cannot be looked for.
+    pub(crate) unreadable: Vec<(String, Unreadable)>,
     pub(crate) is_dry_run: bool,
     /// Whether all logs were read to their ends, and what was in them sent or counted.
     pub(crate) is_finished: bool,
@@ -56,6 +59,11 @@ impl Report {
     pub(crate) fn is_complete(&self) -> bool {
         let problems = self.refused.len() + self.incomplete.len() + self.damaged.len();
         self.is_finished && problems == 0 && self.rejected == 0
+    }
+
+    /// Whether spans were looked for in every part of the logs.
+    pub(crate) fn is_understood(&self) -> bool {
+        self.unreadable.is_empty()
     }
 
     pub(super) fn refuse(&mut self, refused: Refused) {
@@ -85,10 +93,14 @@ impl Report {
         let damaged = self.damaged.iter().map(
             |damaged| json!({ "file": damaged.file, "line": damaged.line, "error": damaged.text }),
         );
+        let unreadable = self
+            .unreadable
+            .iter()
+            .map(|(file, part)| json!({ "file": file, "place": part.place, "error": part.text }));
         let mut report = json!({
             "endpoint": self.endpoint,
             "dry_run": self.is_dry_run,
-            "complete": self.is_complete(),
+            "complete": self.is_complete() && self.is_understood(),
             "lines": self.lines,
             "requests": self.requests,
             "spans": {
@@ -102,6 +114,7 @@ impl Report {
             "refused": refused.collect::<Vec<_>>(),
             "incomplete": incomplete.collect::<Vec<_>>(),
             "damaged": damaged.collect::<Vec<_>>(),
+            "not_understood": unreadable.collect::<Vec<_>>(),
         });
         // What is only counted is not missing anywhere.
         let left = if self.is_dry_run {
@@ -118,7 +131,14 @@ impl Report {
 impl fmt::Display for Report {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.lines == 0 && self.damaged.is_empty() {
-            return writeln!(formatter, "no spilled spans found");
+            if self.is_understood() {
+                return writeln!(formatter, "no spilled spans found");
+            }
+            writeln!(
+                formatter,
+                "no spilled spans found in the parts of the input that were understood"
+            )?;
+            return self.problems(formatter);
         }
         let found = Count(self.spans, "span");
         writeln!(
@@ -165,7 +185,12 @@ impl Report {
             let Damaged { file, line, text } = damaged;
             format!("{file}, line {line}: a spill line is damaged: {text}")
         });
-        let all: Vec<String> = refused.chain(incomplete).chain(damaged).collect();
+        let unreadable = self.unreadable.iter().map(|(file, part)| {
+            let Unreadable { place, text } = part;
+            format!("{file}, {place}: not understood: {text}")
+        });
+        let all = refused.chain(incomplete).chain(damaged).chain(unreadable);
+        let all: Vec<String> = all.collect();
         for problem in all.iter().take(MAX_TOLD) {
             writeln!(formatter, "{problem}")?;
         }

@@ -1,25 +1,25 @@
 //! Finds spill lines in whatever logs are kept in.
 
-use std::io::{self, Read};
+use std::collections::VecDeque;
+use std::io::{self, Cursor, Read};
 
-use baton_telemetry::spill::MARKER;
-use memchr::memmem::Finder;
-
+use super::cut;
 use super::line::{Line, Problem};
+use super::markers::{Kind, MAX_NAME, Marker, Markers};
+use super::pieces::{Incomplete, Piece, Pieces};
 use super::unwrapped::{self, Layer, Object, mark_before};
+use super::window::{LOOKBACK, Window};
 
-/// How much is read at once.
-const READ_BYTES: usize = 64 * 1024;
-/// An object may begin so long before its marker. Ours begin a hundred bytes before it; some tools write members in another order.
-const LOOKBACK: usize = 2 * 1024 * 1024;
-/// No spill line is longer, also with its members on lines of their own and wrapped.
-const MAX_OBJECT: usize = 4 * 1024 * 1024;
 /// Behind the marker so much must be there to see that it is one: a quotation mark in all its wrappings, spaces and a colon.
 const LOOKAHEAD: usize = 64;
 /// So many objects before the marker are looked at, of which usually the first is the one.
 const MAX_CANDIDATES: usize = 100_000;
 /// So many of them may be none: a brace may stand in a text.
 const MAX_PROBLEMS: usize = 8;
+/// Quotation marks as others than JSON and CSV write them, and as JSON may: in HTML, URLs, Python, and as numbers.
+const FOREIGN_MARKS: [&[u8]; 10] = [
+    b"\"", b"\\", b"'", b"u0022", b"x22", b"%22", b"%5C", b"&quot;", b"&#34;", b"&#x22;",
+];
 
 /// A spill line, or what looks like one.
 #[derive(Debug)]
@@ -31,64 +31,71 @@ pub(super) struct Found {
 
 /// Reads a log from its beginning to its end, keeping a few megabytes of it.
 pub(super) struct Scanner<R> {
-    input: R,
-    is_at_end: bool,
-    /// What is read at once, before it gets into the buffer.
-    piece: Vec<u8>,
-    buffer: Vec<u8>,
+    window: Window<R>,
+    markers: Markers,
     /// Markers before this place have been found.
     at: usize,
-    /// Line breaks before this place have been counted.
-    counted: usize,
-    line_breaks: u64,
-    marker: Finder<'static>,
+    pieces: Pieces,
+    /// What was found in a line that was put together from pieces.
+    found: VecDeque<Found>,
 }
 
 impl<R: Read> Scanner<R> {
     pub(super) fn new(input: R) -> Self {
         Self {
-            input,
-            is_at_end: false,
-            piece: vec![0; READ_BYTES],
-            buffer: Vec::new(),
+            window: Window::new(input),
+            markers: Markers::new(),
             at: 0,
-            counted: 0,
-            line_breaks: 0,
-            marker: Finder::new(MARKER),
+            pieces: Pieces::default(),
+            found: VecDeque::new(),
         }
     }
 
     /// The next spill line.
     pub(super) fn next(&mut self) -> io::Result<Option<Found>> {
         loop {
-            let Some(offset) = self.marker.find(&self.buffer[self.at..]) else {
+            if let Some(found) = self.found.pop_front() {
+                return Ok(Some(found));
+            }
+            let Window { buffer, .. } = &self.window;
+            let Some(marker) = self.markers.next(buffer, self.window.dropped(), self.at) else {
                 // The end of the buffer may be the beginning of a marker.
-                let searched = self.buffer.len().saturating_sub(MARKER.len() - 1);
-                self.at = self.at.max(searched);
+                self.at = self.at.max(buffer.len().saturating_sub(MAX_NAME - 1));
                 self.forget();
-                if !self.read()? {
-                    return Ok(None);
+                if !self.window.read()? {
+                    return Ok(self.pieces.finish().map(found));
                 }
                 continue;
             };
-            let marker = self.at + offset;
-            self.at = marker + MARKER.len();
-            while self.buffer.len() < self.at + LOOKAHEAD && self.read()? {}
-            let Some(layers) = self.member(marker) else {
-                continue;
-            };
-            let mark = mark_before(&self.buffer[..marker]).to_vec();
-            if let Some(line) = self.line(marker, &mark, &layers)? {
-                let line_number = self.line_number(marker);
-                return Ok(Some(Found { line_number, line }));
+            self.at = marker.end;
+            self.window.read_to(self.at + LOOKAHEAD)?;
+            match marker.kind {
+                Kind::Spill => {
+                    if let Some(found) = self.spilled(&marker)? {
+                        return Ok(Some(found));
+                    }
+                }
+                Kind::Piece => self.piece(&marker)?,
             }
         }
     }
 
+    fn spilled(&mut self, marker: &Marker) -> io::Result<Option<Found>> {
+        let line = if let Some(layers) = self.member(marker) {
+            let mark = mark_before(&self.window.buffer[..marker.start]).to_vec();
+            self.line(marker.start, &mark, &layers)?
+        } else {
+            let is_foreign = is_foreign_member(&self.window.buffer[marker.end..]);
+            is_foreign.then_some(Err(Problem::Wrapping))
+        };
+        let line_number = self.window.line_number(marker.start);
+        Ok(line.map(|line| Found { line_number, line }))
+    }
+
     /// How the marker is wrapped, if it is the name of a member.
-    fn member(&self, marker: usize) -> Option<Vec<Layer>> {
-        let layers = unwrapped::layers(&self.buffer[..marker])?;
-        let behind = &self.buffer[marker + MARKER.len()..];
+    fn member(&self, marker: &Marker) -> Option<Vec<Layer>> {
+        let layers = unwrapped::layers(&self.window.buffer[..marker.start])?;
+        let behind = &self.window.buffer[marker.end..];
         let behind = &behind[..behind.len().min(LOOKAHEAD)];
         let is_mark = |byte: &&u8| matches!(byte, b'"' | b'\\');
         let mark = behind.iter().take_while(is_mark).count();
@@ -97,7 +104,8 @@ impl<R: Read> Scanner<R> {
         (mark > 0 && behind.get(mark + spaces) == Some(&b':')).then_some(layers)
     }
 
-    /// The object that the marker is a member of; nothing where it is a member of something inside of another object's value.
+    /// The object that the marker is a member of; nothing where it is a member of something inside of another object's value, or where the
+    /// rest of the object is in other pieces.
     fn line(
         &mut self,
         marker: usize,
@@ -107,12 +115,13 @@ impl<R: Read> Scanner<R> {
         let first = marker.saturating_sub(LOOKBACK);
         let mut start = marker;
         let mut problems = Vec::new();
+        let mut nearest = None;
         for _ in 0..MAX_CANDIDATES {
-            let Some(before) = self.brace_before(first, start, mark) else {
+            let Some(before) = self.window.brace_before(start, first, mark) else {
                 break;
             };
             start = before;
-            let problem = match self.object(start, layers)? {
+            let problem = match self.window.object(start, layers)? {
                 // It ends before the marker.
                 Object::Whole { length, .. } if start + length <= marker => continue,
                 Object::Whole { text, .. } => match Line::parse(&text) {
@@ -121,69 +130,96 @@ impl<R: Read> Scanner<R> {
                 },
                 Object::Unfinished | Object::Cut => Problem::Cut,
             };
+            nearest = nearest.or(Some(start));
             problems.push(problem);
             if problems.len() == MAX_PROBLEMS {
                 break;
             }
         }
         // The nearest object is the likeliest one.
+        let Some(start) = nearest else {
+            return Ok(Some(Err(Problem::NoBeginning)));
+        };
+        if let Some(outcome) = self.joined(start, layers)? {
+            return Ok(outcome.map(Ok));
+        }
         let nearest = problems.into_iter().next();
         Ok(Some(Err(nearest.unwrap_or(Problem::NoBeginning))))
     }
 
-    /// The last brace before `end` that a member's name follows.
-    fn brace_before(&self, first: usize, mut end: usize, mark: &[u8]) -> Option<usize> {
-        loop {
-            end = first + memchr::memrchr(b'{', &self.buffer[first..end])?;
-            if self.has_members(end, mark) {
-                return Some(end);
-            }
+    /// A line that is not complete where it begins: it was cut without a mark, or (the inner `None`) its pieces are marked and will come.
+    fn joined(&mut self, start: usize, layers: &[Layer]) -> io::Result<Option<Option<Line>>> {
+        let Some((_, outer)) = layers.split_last() else {
+            return Ok(cut::lines(&mut self.window, start)?.map(Some));
+        };
+        let mark = unwrapped::mark(outer);
+        let Some((record, text)) = self.enclosing(start, &mark, outer)? else {
+            return Ok(None);
+        };
+        if self.pieces.has_part(&text) {
+            return Ok(Some(None));
         }
+        Ok(cut::events(&mut self.window, record, outer)?.map(Some))
     }
 
-    /// Whether a brace is followed by a quotation mark like the marker's: a cheap look before a long one.
-    fn has_members(&self, brace: usize, mark: &[u8]) -> bool {
-        let mut rest = &self.buffer[brace + 1..];
-        loop {
-            rest = rest.trim_ascii_start();
-            if rest.starts_with(mark) {
-                return true;
+    /// Takes a piece of a line if the marker is a member of one.
+    fn piece(&mut self, marker: &Marker) -> io::Result<()> {
+        let Some(piece) = self.record(marker)?.as_deref().and_then(Piece::of) else {
+            return Ok(());
+        };
+        let line_number = self.window.line_number(marker.start);
+        match self.pieces.put(piece, line_number) {
+            Ok(None) => {}
+            Ok(Some(text)) => {
+                let mut scanner = Scanner::new(Cursor::new(text));
+                while let Some(found) = scanner.next()? {
+                    self.found.push_back(Found {
+                        line_number,
+                        ..found
+                    });
+                }
             }
-            // Line breaks between members, in JSON that is a string itself.
-            let backslashes = rest.iter().take_while(|byte| **byte == b'\\').count();
-            match rest[backslashes..].split_first() {
-                Some((b'n' | b'r' | b't', behind)) if backslashes > 0 => rest = behind,
-                _ => return false,
-            }
+            Err(problem) => self.found.push_back(Found {
+                line_number,
+                line: Err(problem),
+            }),
         }
+        let incomplete = std::iter::from_fn(|| self.pieces.give_up());
+        self.found.extend(incomplete.map(found));
+        Ok(())
     }
 
-    /// Reads on until the object is there as a whole.
-    fn object(&mut self, start: usize, layers: &[Layer]) -> io::Result<Object> {
-        loop {
-            let object = unwrapped::object(&self.buffer[start..], layers, MAX_OBJECT);
-            if object != Object::Unfinished {
-                return Ok(object);
-            }
-            // Twice as much each time, so that no byte is looked at many times.
-            let wanted = self.buffer.len() + (self.buffer.len() - start);
-            if !self.read()? {
-                return Ok(object);
-            }
-            while self.buffer.len() < wanted && self.read()? {}
-        }
+    /// The object that a member is in.
+    fn record(&mut self, marker: &Marker) -> io::Result<Option<Vec<u8>>> {
+        let Some(layers) = self.member(marker) else {
+            return Ok(None);
+        };
+        let mark = mark_before(&self.window.buffer[..marker.start]).to_vec();
+        let record = self.enclosing(marker.start, &mark, &layers)?;
+        Ok(record.map(|(_, text)| text))
     }
 
-    fn line_number(&mut self, at: usize) -> u64 {
-        self.count(at);
-        self.line_breaks + 1
-    }
-
-    fn count(&mut self, until: usize) {
-        if let Some(uncounted) = self.buffer.get(self.counted..until) {
-            self.line_breaks += memchr::memchr_iter(b'\n', uncounted).count() as u64;
-            self.counted = until;
+    /// The innermost object around a place, with where it begins. Its members' names have such quotation marks.
+    fn enclosing(
+        &mut self,
+        place: usize,
+        mark: &[u8],
+        layers: &[Layer],
+    ) -> io::Result<Option<(usize, Vec<u8>)>> {
+        let first = place.saturating_sub(LOOKBACK);
+        let mut start = place;
+        for _ in 0..MAX_CANDIDATES {
+            let Some(before) = self.window.brace_before(start, first, mark) else {
+                break;
+            };
+            start = before;
+            match self.window.object(start, layers)? {
+                Object::Whole { length, .. } if start + length <= place => {}
+                Object::Whole { text, .. } => return Ok(Some((start, text))),
+                Object::Unfinished | Object::Cut => break,
+            }
         }
+        Ok(None)
     }
 
     /// Drops what nothing that is still to be found can begin in.
@@ -191,26 +227,41 @@ impl<R: Read> Scanner<R> {
         // Only where it is worth moving the rest.
         if self.at >= 2 * LOOKBACK {
             let gone = self.at - LOOKBACK;
-            self.count(gone);
-            self.buffer.drain(..gone);
+            self.window.drop_before(gone);
             self.at -= gone;
-            self.counted -= gone;
         }
     }
+}
 
-    /// Reads more, and says whether there was any.
-    fn read(&mut self) -> io::Result<bool> {
-        if self.is_at_end {
-            return Ok(false);
-        }
-        let count = loop {
-            match self.input.read(&mut self.piece) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                outcome => break outcome?,
-            }
-        };
-        self.buffer.extend_from_slice(&self.piece[..count]);
-        self.is_at_end = count == 0;
-        Ok(count > 0)
+fn found(incomplete: Incomplete) -> Found {
+    Found {
+        line_number: incomplete.line_number,
+        line: Err(incomplete.problem),
     }
+}
+
+/// Whether a name is followed by a quotation mark that is written in another way, by a colon or what stands for it, and by a number.
+fn is_foreign_member(behind: &[u8]) -> bool {
+    let behind = &behind[..behind.len().min(LOOKAHEAD)];
+    let mut unquoted = behind;
+    let mark_in = |text: &[u8]| {
+        FOREIGN_MARKS
+            .iter()
+            .find(|mark| text.starts_with(mark))
+            .copied()
+    };
+    while let Some(mark) = mark_in(unquoted) {
+        unquoted = &unquoted[mark.len()..];
+    }
+    let colon = unquoted.trim_ascii_start();
+    let colons: [&[u8]; 4] = [b":", b"=>", b"%3A", b"%3a"];
+    let value = colons.iter().find_map(|sign| colon.strip_prefix(*sign));
+    let is_quoted = unquoted.len() < behind.len();
+    is_quoted
+        && value.is_some_and(|value| {
+            value
+                .trim_ascii_start()
+                .first()
+                .is_some_and(u8::is_ascii_digit)
+        })
 }

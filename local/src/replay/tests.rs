@@ -2,19 +2,21 @@
 
 mod wrappings;
 
+use super::context::{Context, Unreadable};
 use super::fragments::Fragments;
+use super::input;
 use super::joined::Joined;
 use super::line::{Content, Line};
 use super::scanner::Scanner;
 use baton_telemetry::replay::{request_from_json, spill};
-use baton_telemetry::spill::MAX_LINE_BYTES;
+use baton_telemetry::spill::{MAX_LINE_BYTES, UNCUT_LINE_BYTES};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use prost::Message as _;
-use std::io::Read;
+use std::io::{Cursor, Read};
 use wrappings::{WRAPPINGS, Wrapping};
 
 /// A little less than the longest line.
@@ -38,8 +40,8 @@ fn span(number: usize, text: String) -> Span {
     }
 }
 
-/// The lines that spans of such texts are spilled as.
-fn spilled(texts: &[String]) -> Vec<String> {
+/// The lines of at most so many bytes that spans of such texts are spilled as.
+fn spilled(texts: &[String], line_bytes: usize) -> Vec<String> {
     let spans = texts.iter().enumerate();
     let scope_spans = ScopeSpans {
         spans: spans
@@ -53,7 +55,7 @@ fn spilled(texts: &[String]) -> Vec<String> {
     }];
     let mut out = Vec::new();
     let request = ExportTraceServiceRequest { resource_spans }.encode_to_vec();
-    spill(&request, MAX_LINE_BYTES, &mut out).unwrap();
+    spill(&request, line_bytes, &mut out).unwrap();
     let lines = String::from_utf8(out).unwrap();
     lines.lines().map(str::to_owned).collect()
 }
@@ -69,10 +71,11 @@ impl<R: Read> Read for Slow<R> {
 }
 
 /// The spans in a log, in their order, and the problems.
-fn found(log: impl Read) -> (Vec<Span>, Vec<String>) {
+fn found(log: impl Read + 'static) -> (Vec<Span>, Vec<String>) {
     let (mut spans, mut problems) = (Vec::new(), Vec::new());
     let mut fragments = Fragments::new();
-    let mut scanner = Scanner::new(Joined::new(log));
+    let context = Context::new();
+    let mut scanner = Scanner::new(Joined::new(input::text(Box::new(log), &context)));
     while let Some(found) = scanner.next().unwrap() {
         let request = match found.line {
             Ok(Line {
@@ -100,12 +103,16 @@ fn found(log: impl Read) -> (Vec<Span>, Vec<String>) {
         spans.extend(scopes.flat_map(|scope| scope.spans));
     }
     problems.extend(std::iter::from_fn(|| fragments.oldest()).map(|missing| missing.to_string()));
+    let unreadable = context.take_unreadable().into_iter();
+    problems.extend(unreadable.map(|Unreadable { place, text }| format!("{place}: {text}")));
     (spans, problems)
 }
 
-fn check(texts: &[String], wrapping: &Wrapping, step: usize) {
-    let log = (wrapping.wrap)(&spilled(texts));
-    let (spans, problems) = found(Slow(&log[..], step));
+fn check(texts: &[String], line_bytes: usize, wrapping: &Wrapping, step: usize) {
+    let lines = spilled(texts, line_bytes);
+    assert!(lines.iter().all(|line| line.len() < line_bytes));
+    let log = (wrapping.wrap)(&lines);
+    let (spans, problems) = found(Slow(Cursor::new(log), step));
     let expected = texts
         .iter()
         .enumerate()
@@ -120,14 +127,19 @@ fn every_wrapping_is_looked_into() {
     let long = "\u{1}\"\\é😀".repeat(60_000);
     let texts = ["short \"quoted\" {text}, and C:\\path\n", &long, "<&>"].map(str::to_owned);
     for wrapping in WRAPPINGS {
-        check(&texts, wrapping, 40_000);
+        check(&texts, MAX_LINE_BYTES, wrapping, 40_000);
     }
 }
 
 #[test]
 fn a_log_may_be_read_byte_by_byte() {
     for wrapping in WRAPPINGS {
-        check(&["a \"quoted\" text".to_owned()], wrapping, 1);
+        check(
+            &["a \"quoted\" text".to_owned()],
+            MAX_LINE_BYTES,
+            wrapping,
+            1,
+        );
     }
 }
 
@@ -139,13 +151,13 @@ fn lines_of_others_are_passed_over() {
         "{\"message\":\"baton.spill\"}\n{\"key\":\"baton.spill\",\"value\":1}\n",
         "{\"message\":\"the member \\\"baton.spill\\\" is ours\"}\n",
     ] {
-        assert_eq!(found(text.as_bytes()), (vec![], vec![]), "{text}");
+        assert_eq!(found(Cursor::new(text)), (vec![], vec![]), "{text}");
     }
 }
 
 #[test]
 fn what_is_damaged_is_told_with_its_line_and_the_rest_is_found() {
-    let lines = spilled(&["one".to_owned()]);
+    let lines = spilled(&["one".to_owned()], MAX_LINE_BYTES);
     let line = &lines[0];
     let half = line.len() * 3 / 4;
     let other = line.replace("\"baton.spill\":1", "\"baton.spill\":2");
@@ -158,7 +170,7 @@ fn what_is_damaged_is_told_with_its_line_and_the_rest_is_found() {
         &line[..half],
     ]
     .join("\n");
-    let (spans, problems) = found(log.as_bytes());
+    let (spans, problems) = found(Cursor::new(log));
     assert_eq!(spans.len(), 2, "{problems:?}");
     let starts: Vec<_> = problems
         .iter()
@@ -170,11 +182,102 @@ fn what_is_damaged_is_told_with_its_line_and_the_rest_is_found() {
 }
 
 #[test]
+fn a_marker_in_an_unknown_wrapping_is_reported() {
+    for text in [
+        "{\\u0022baton.spill\\u0022:1}",
+        "{&quot;baton.spill&quot;: 1}",
+        "{'baton.spill': 1}",
+        "%7B%22baton.spill%22%3A1%7D",
+        "{\"baton.spill\"=>1}",
+    ] {
+        let (_, problems) = found(Cursor::new(text));
+        let expected = ["1: its quotation marks are written in an unknown way"];
+        assert_eq!(problems, expected, "{text}");
+    }
+}
+
+#[test]
+fn pieces_of_two_lines_are_never_put_together() {
+    let lines = spilled(&["a\"".repeat(4000), "b\"".repeat(4000)], MAX_LINE_BYTES);
+    let (first, second) = lines[0].split_at(16 * 1024);
+    // The rest of one line is missing, and another record of the same time is in its place.
+    for between in [
+        format!("{first}\nINFO a line of another"),
+        format!("{first}\n{first}"),
+    ] {
+        let (spans, problems) = found(Cursor::new(format!("{between}\n")));
+        assert!(spans.is_empty() && !problems.is_empty(), "{problems:?}");
+    }
+    let (spans, problems) = found(Cursor::new(format!("{first}\nINFO another\n{second}\n")));
+    assert_eq!((spans.len(), problems), (2, vec![]));
+}
+
+#[test]
+fn a_missing_piece_is_named() {
+    let log = wrappings::firelens(&spilled(&["x".repeat(40_000)], MAX_LINE_BYTES));
+    let text = String::from_utf8(log).unwrap();
+    for (number, line) in text
+        .lines()
+        .enumerate()
+        .filter(|(_, line)| line.contains("\"id-1\""))
+    {
+        let others = text
+            .lines()
+            .enumerate()
+            .filter(|(other, _)| *other != number);
+        let log: Vec<&str> = others.map(|(_, line)| line).collect();
+        let (spans, problems) = found(Cursor::new(log.join("\n")));
+        assert!(spans.is_empty(), "{line}");
+        assert!(
+            problems[0].contains("a log pipeline cut it, and piece"),
+            "{problems:?}"
+        );
+    }
+}
+
+#[test]
+fn unpacking_ends_where_a_small_input_becomes_out_of_proportion() {
+    let zeros = vec![b' '; 1 << 20];
+    let bomb = wrappings::gzipped(&wrappings::gzipped(&zeros));
+    let context = Context::with_limit(100_000);
+    let mut text = Vec::new();
+    input::text(Box::new(Cursor::new(bomb)), &context)
+        .read_to_end(&mut text)
+        .unwrap();
+    let unreadable = context.take_unreadable();
+    assert!(text.len() < 600_000, "{}", text.len());
+    assert!(
+        unreadable[0].text.contains("bytes unpack to more than"),
+        "{unreadable:?}"
+    );
+}
+
+#[test]
+fn nesting_has_a_limit() {
+    let mut log = b"text".to_vec();
+    for _ in 0..5 {
+        log = wrappings::gzipped(&log);
+    }
+    let (_, problems) = found(Cursor::new(log));
+    assert!(
+        problems[0].ends_with("gzip is nested more than 4 deep and is not unpacked"),
+        "{problems:?}"
+    );
+}
+
+#[test]
+fn a_journal_without_long_messages_is_reported() {
+    let record = r#"{"_STREAM_ID":"1","_LINE_BREAK":"line-max","MESSAGE":null}"#;
+    let (_, problems) = found(Cursor::new(record));
+    assert!(problems[0].contains("journalctl --all"), "{problems:?}");
+}
+
+#[test]
 fn a_missing_fragment_is_named() {
-    let mut lines = spilled(&["x".repeat(3 * LINE), "short".to_owned()]);
+    let mut lines = spilled(&["x".repeat(3 * LINE), "short".to_owned()], MAX_LINE_BYTES);
     let fragments = lines.len() - 1;
     lines.remove(1);
-    let (spans, problems) = found(lines.join("\n").as_bytes());
+    let (spans, problems) = found(Cursor::new(lines.join("\n")));
     assert_eq!(spans.len(), 1);
     let expected = format!("fragment 2 of {fragments} is missing");
     assert!(problems[0].ends_with(&expected), "{problems:?}");
@@ -191,14 +294,15 @@ fn text() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig::with_cases(32))]
     #[test]
     fn spans_of_any_size_are_found_in_any_wrapping(
         texts in vec(text(), 0..4),
+        line_bytes in prop_oneof![1024..9000_usize, Just(UNCUT_LINE_BYTES), Just(MAX_LINE_BYTES)],
         wrapping in 0..WRAPPINGS.len(),
         step in 1000..70_000_usize,
     ) {
-        check(&texts, &WRAPPINGS[wrapping], step);
+        check(&texts, line_bytes, &WRAPPINGS[wrapping], step);
     }
 }
 
@@ -213,9 +317,13 @@ proptest! {
             Just(b"\"part\":1,\"parts\":2,\"text\":\"\\u00".to_vec()),
             Just(b"{\"id\":\"a-0\",\"spans\":1,\"otlp\":{\"resourceSpans\":[]},".to_vec()),
             Just(b"}\n".to_vec()),
+            Just(b"{\"log\":\"x\",\"partial_id\":\"a\",\"partial_ordinal\":\"1\",\"partial_last\":\"".to_vec()),
+            Just(b"{\"kinesis\":{\"data\":\"H4sIAAAAAAAAA".to_vec()),
+            Just(b"\x1f\x8b\x08\0".to_vec()),
+            Just(b"- message: \"".to_vec()),
         ], 0..20),
         step in 1..9_usize,
     ) {
-        found(Slow(&pieces.concat()[..], step));
+        found(Slow(Cursor::new(pieces.concat()), step));
     }
 }

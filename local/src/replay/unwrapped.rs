@@ -46,6 +46,25 @@ pub(super) fn layers(before: &[u8]) -> Option<Vec<Layer>> {
     Some(layers)
 }
 
+/// A quotation mark as it is written inside of these layers, from the outside.
+pub(super) fn mark(layers: &[Layer]) -> Vec<u8> {
+    layers.iter().rev().fold(b"\"".to_vec(), |mark, layer| {
+        let (escape, escaped): (u8, &[u8]) = match layer {
+            Layer::Json => (b'\\', b"\"\\"),
+            Layer::Csv => (b'"', b"\""),
+        };
+        let bytes = mark.into_iter();
+        let written = bytes.flat_map(|byte| {
+            escaped
+                .contains(&byte)
+                .then_some(escape)
+                .into_iter()
+                .chain([byte])
+        });
+        written.collect()
+    })
+}
+
 /// A quotation mark at the end of a text, as it is wrapped.
 pub(super) fn mark_before(text: &[u8]) -> &[u8] {
     let is_mark = |byte: &&u8| matches!(byte, b'"' | b'\\');
@@ -237,6 +256,7 @@ mod tests {
             let name = outer.find("name").unwrap();
             let found = super::layers(&outer.as_bytes()[..name]);
             prop_assert_eq!(found.as_deref(), Some(&*layers), "{}", outer);
+            prop_assert_eq!(mark(&layers), mark_before(&outer.as_bytes()[..name]));
             let start = outer[..name].rfind('{').unwrap();
             let object = object(&outer.as_bytes()[start..], &layers, 4096);
             let end = outer.rfind('}').unwrap() + 1;

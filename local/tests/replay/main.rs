@@ -14,5 +14,8 @@ mod ledger;
 // Logs of all kinds, and what is missing in them.
 mod logs;
 
+// Forms of a log: those that are read, and those that are reported because they are not.
+mod forms;
+
 // Collectors that do not take everything, or nothing.
 mod collectors;

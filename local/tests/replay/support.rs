@@ -22,7 +22,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpListener;
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 
 /// How a request is answered.
 #[derive(Clone, Copy)]
@@ -230,19 +230,7 @@ impl Desk {
         environment: &[(&str, &str)],
         input: &[u8],
     ) -> Said {
-        let mut child = Command::new(Path::new(env!("CARGO_BIN_EXE_baton")))
-            .arg("replay")
-            .args(arguments)
-            .current_dir(self.folder.path())
-            .env_clear()
-            .env("HOME", self.folder.path())
-            .envs(environment.iter().copied())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
+        let mut child = self.start(arguments, environment);
         let mut stdin = child.stdin.take().unwrap();
         let (written, output) = tokio::join!(
             async move { stdin.write_all(input).await },
@@ -259,5 +247,22 @@ impl Desk {
             out: String::from_utf8(stdout).unwrap(),
             err: String::from_utf8(stderr).unwrap(),
         }
+    }
+
+    /// Starts the command with nothing in its environment but what is given.
+    pub(crate) fn start(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Child {
+        Command::new(Path::new(env!("CARGO_BIN_EXE_baton")))
+            .arg("replay")
+            .args(arguments)
+            .current_dir(self.folder.path())
+            .env_clear()
+            .env("HOME", self.folder.path())
+            .envs(environment.iter().copied())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap()
     }
 }

@@ -1,6 +1,11 @@
 //! Logs as they come from where they are kept.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use serde_json::{Value, json};
+use std::io::Write as _;
 
 /// One form of a log.
 pub(super) struct Wrapping {
@@ -34,6 +39,28 @@ wrappings![
     with_members_in_another_order,
     with_members_on_lines_of_their_own,
     with_every_special_character_as_a_number,
+    utf_16_with_a_mark,
+    utf_16_without_a_mark,
+    utf_16_big_endian,
+    gzip,
+    gzip_in_gzip,
+    gzip_members_with_line_breaks,
+    gzip_behind_text,
+    base64_file,
+    subscription_event,
+    kinesis_event,
+    kinesis_get_records,
+    firehose_event,
+    firehose_without_delimiters,
+    yaml_in_double_quotes,
+    yaml_in_single_quotes,
+    firelens,
+    firelens_in_log_events,
+    docker_journald,
+    cri_by_fluent_bit,
+    journald,
+    awslogs_without_marks,
+    awslogs_without_marks_in_log_events,
 ];
 
 /// Each line as a text, between lines of others.
@@ -203,15 +230,281 @@ fn with_members_on_lines_of_their_own(lines: &[String]) -> Vec<u8> {
 /// As Python's and Go's writers do with some.
 fn with_every_special_character_as_a_number(lines: &[String]) -> Vec<u8> {
     each(lines, |line| {
-        let text = json!(line).to_string();
-        let ascii = text.chars().map(|character| match character {
-            ' '..='~' if !"<>&".contains(character) => character.to_string(),
-            other => {
-                let mut units = [0; 2];
-                let units = other.encode_utf16(&mut units);
-                units.iter().map(|unit| format!("\\u{unit:04x}")).collect()
-            }
-        });
-        format!("{{\"message\": {}}}\n", ascii.collect::<String>())
+        let text = ascii(&json!(line).to_string());
+        format!("{{\"message\": {text}}}\n")
     })
+}
+
+/// JSON with no characters but those of ASCII.
+fn ascii(json: &str) -> String {
+    let ascii = json.chars().map(|character| match character {
+        ' '..='~' if !"<>&".contains(character) => character.to_string(),
+        other => {
+            let mut units = [0; 2];
+            let units = other.encode_utf16(&mut units);
+            units.iter().map(|unit| format!("\\u{unit:04x}")).collect()
+        }
+    });
+    ascii.collect()
+}
+
+fn utf_16(text: &[u8], bytes: fn(u16) -> [u8; 2]) -> Vec<u8> {
+    let text = std::str::from_utf8(text).unwrap();
+    text.encode_utf16().flat_map(bytes).collect()
+}
+
+/// As PowerShell's redirection writes it.
+fn utf_16_with_a_mark(lines: &[String]) -> Vec<u8> {
+    let text = ["\u{feff}".as_bytes(), &filter_log_events(lines)].concat();
+    utf_16(&text, u16::to_le_bytes)
+}
+
+fn utf_16_without_a_mark(lines: &[String]) -> Vec<u8> {
+    utf_16(&plain(lines), u16::to_le_bytes)
+}
+
+fn utf_16_big_endian(lines: &[String]) -> Vec<u8> {
+    utf_16(&plain(lines), u16::to_be_bytes)
+}
+
+pub(super) fn gzipped(text: &[u8]) -> Vec<u8> {
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+    gzip.write_all(text).unwrap();
+    gzip.finish().unwrap()
+}
+
+fn gzip(lines: &[String]) -> Vec<u8> {
+    gzipped(&plain(lines))
+}
+
+fn gzip_in_gzip(lines: &[String]) -> Vec<u8> {
+    gzipped(&gzip_members_with_line_breaks(lines))
+}
+
+fn gzip_members_with_line_breaks(lines: &[String]) -> Vec<u8> {
+    let members = lines
+        .iter()
+        .map(|line| gzipped(subscription(line).as_bytes()));
+    members.collect::<Vec<_>>().join(&b'\n')
+}
+
+fn gzip_behind_text(lines: &[String]) -> Vec<u8> {
+    [
+        b"a line of text\n",
+        &*gzipped(&plain(lines)),
+        b"and another one\n",
+    ]
+    .concat()
+}
+
+/// What CloudWatch Logs sends for one event.
+fn subscription(line: &str) -> String {
+    let events = [json!({ "id": "1", "timestamp": 1_790_000_000_000_u64, "message": line })];
+    json!({ "messageType": "DATA_MESSAGE", "logGroup": "g", "logEvents": events }).to_string()
+}
+
+fn packed(text: &str) -> String {
+    STANDARD.encode(gzipped(text.as_bytes()))
+}
+
+fn base64_file(lines: &[String]) -> Vec<u8> {
+    let text = STANDARD.encode(gzip(lines));
+    let lines = text.as_bytes().chunks(76);
+    lines.collect::<Vec<_>>().join(&b'\n')
+}
+
+fn subscription_event(lines: &[String]) -> Vec<u8> {
+    let data = STANDARD.encode(gzipped(&filter_log_events(lines)));
+    json!({ "awslogs": { "data": data } })
+        .to_string()
+        .into_bytes()
+}
+
+/// With the escapes of .NET's writer.
+fn kinesis_event(lines: &[String]) -> Vec<u8> {
+    let record = |line: &String| json!({ "kinesis": { "partitionKey": "1", "data": packed(&subscription(line)) } });
+    let records: Vec<Value> = lines.iter().map(record).collect();
+    let event = json!({ "Records": records }).to_string();
+    event
+        .replace('+', "\\u002B")
+        .replace('=', "\\u003D")
+        .into_bytes()
+}
+
+fn kinesis_get_records(lines: &[String]) -> Vec<u8> {
+    let record = |line: &String| json!({ "SequenceNumber": "1", "Data": STANDARD.encode(line), "PartitionKey": "1" });
+    let records: Vec<Value> = lines.iter().map(record).collect();
+    serde_json::to_vec_pretty(&json!({ "Records": records })).unwrap()
+}
+
+fn firehose_event(lines: &[String]) -> Vec<u8> {
+    let record =
+        |line: &String| json!({ "recordId": "1", "data": STANDARD.encode(subscription(line)) });
+    let records: Vec<Value> = lines.iter().map(record).collect();
+    json!({ "invocationId": "1", "records": records })
+        .to_string()
+        .into_bytes()
+}
+
+fn firehose_without_delimiters(lines: &[String]) -> Vec<u8> {
+    let records = lines.iter().map(|line| subscription(line));
+    records.collect::<String>().into_bytes()
+}
+
+/// Broken after about 80 characters, where there is a space or with a backslash.
+fn yaml_in_double_quotes(lines: &[String]) -> Vec<u8> {
+    let event = |line: &String| {
+        let text = json!(format!("{line}\n")).to_string();
+        let mut folded = String::new();
+        let (mut column, mut is_escaped) = (0, 0);
+        for character in text.chars() {
+            let is_start = is_escaped == 0;
+            if column > 80 && is_start && !character.is_whitespace() && character != '"' {
+                folded.push_str("\\\n    ");
+                column = 0;
+            }
+            is_escaped = match character {
+                '\\' if is_start => 1,
+                // Four digits follow.
+                'u' if is_escaped == 1 => 5,
+                _ => usize::saturating_sub(is_escaped, 1),
+            };
+            folded.push(character);
+            column += 1;
+        }
+        format!("- logStreamName: s\n  message: {folded}\n  timestamp: 1\n")
+    };
+    format!("events:\n{}", lines.iter().map(event).collect::<String>()).into_bytes()
+}
+
+fn yaml_in_single_quotes(lines: &[String]) -> Vec<u8> {
+    let event = |line: &String| {
+        let text = line.replace('\'', "''");
+        let mut folded = String::new();
+        for (number, word) in text.split(' ').enumerate() {
+            let is_between = number > 0 && !word.is_empty() && !folded.ends_with(' ');
+            let space = if is_between { "\n    " } else { " " };
+            folded.push_str(if number > 0 { space } else { "" });
+            folded.push_str(word);
+        }
+        format!("- message: '{folded}'\n  timestamp: 1\n")
+    };
+    format!("events:\n{}", lines.iter().map(event).collect::<String>()).into_bytes()
+}
+
+/// A line in pieces of so many bytes.
+fn cut(line: &str, length: usize) -> Vec<String> {
+    let pieces = line.as_bytes().chunks(length);
+    pieces
+        .map(|piece| String::from_utf8(piece.to_vec()).unwrap())
+        .collect()
+}
+
+/// The pieces of each line, as records, with a piece of another container's line behind each.
+fn partial(lines: &[String], record: fn(&str, &str, usize, bool) -> Value) -> Vec<Value> {
+    let mut records = Vec::new();
+    for (line, text) in lines.iter().enumerate() {
+        let pieces = cut(&ascii(text), 16 * 1024);
+        for (at, piece) in pieces.iter().enumerate() {
+            let id = format!("id-{}", line + 1);
+            records.push(record(piece, &id, at + 1, at + 1 == pieces.len()));
+            records.push(record(
+                "another container's",
+                &format!("{id}-other"),
+                at + 1,
+                false,
+            ));
+        }
+    }
+    records
+}
+
+fn json_lines(records: &[Value]) -> Vec<u8> {
+    let lines = records.iter().map(|record| format!("{record}\n"));
+    lines.collect::<String>().into_bytes()
+}
+
+fn firelens_records(lines: &[String]) -> Vec<Value> {
+    partial(lines, |piece, id, ordinal, is_last| {
+        json!({
+            "container_name": "api", "log": piece, "partial_message": "true", "partial_id": id,
+            "partial_ordinal": ordinal.to_string(), "partial_last": is_last.to_string(),
+        })
+    })
+}
+
+pub(super) fn firelens(lines: &[String]) -> Vec<u8> {
+    json_lines(&firelens_records(lines))
+}
+
+fn firelens_in_log_events(lines: &[String]) -> Vec<u8> {
+    let records = firelens_records(lines);
+    let records: Vec<String> = records.iter().map(ToString::to_string).collect();
+    filter_log_events(&records)
+}
+
+fn docker_journald(lines: &[String]) -> Vec<u8> {
+    json_lines(&partial(lines, |piece, id, ordinal, is_last| {
+        let mut record = json!({
+            "MESSAGE": piece, "CONTAINER_PARTIAL_ID": id,
+            "CONTAINER_PARTIAL_ORDINAL": ordinal.to_string(),
+            "CONTAINER_PARTIAL_LAST": is_last.to_string(),
+        });
+        if !is_last {
+            record["CONTAINER_PARTIAL_MESSAGE"] = "true".into();
+        }
+        record
+    }))
+}
+
+fn cri_by_fluent_bit(lines: &[String]) -> Vec<u8> {
+    json_lines(&partial(lines, |piece, id, ordinal, is_last| {
+        let pod = if id.ends_with("other") {
+            "other"
+        } else {
+            "orders"
+        };
+        json!({
+            "time": format!("2026-11-21T17:00:00.{ordinal}Z"), "stream": "stdout",
+            "logtag": if is_last { "F" } else { "P" }, "log": piece,
+            "kubernetes": { "pod_name": pod },
+        })
+    }))
+}
+
+fn journald(lines: &[String]) -> Vec<u8> {
+    let mut records = Vec::new();
+    for line in lines {
+        let pieces = cut(&ascii(line), 48 * 1024);
+        for (at, piece) in pieces.iter().enumerate() {
+            let mut record = json!({ "_STREAM_ID": "1", "MESSAGE": piece });
+            if at + 1 < pieces.len() {
+                record["_LINE_BREAK"] = "line-max".into();
+            }
+            records.push(record);
+            records.push(json!({ "_STREAM_ID": "2", "MESSAGE": "another service" }));
+        }
+    }
+    json_lines(&records)
+}
+
+fn awslogs_without_marks(lines: &[String]) -> Vec<u8> {
+    each(lines, |line| {
+        let pieces = cut(&ascii(line), 16 * 1024);
+        let prefix = "2026-11-21T17:00:00.123000+00:00 api/api/0123";
+        let pieces = pieces.iter().map(|piece| format!("{prefix} {piece}\n"));
+        let other = "2026-11-21T17:00:00.123000+00:00 api/api/4567 another container\n";
+        pieces.collect::<Vec<_>>().join(other)
+    })
+}
+
+fn awslogs_without_marks_in_log_events(lines: &[String]) -> Vec<u8> {
+    let mut events = Vec::new();
+    for line in lines {
+        for piece in cut(&ascii(line), 16 * 1024) {
+            events.push(json!({ "logStreamName": "a", "timestamp": 1, "message": piece }));
+            events.push(json!({ "logStreamName": "b", "timestamp": 1, "message": "another" }));
+        }
+    }
+    serde_json::to_vec_pretty(&json!({ "events": events })).unwrap()
 }

@@ -1,0 +1,254 @@
+//! Records that hold a piece of a line, because a log pipeline cut it.
+//!
+//! | Pipeline | Members of the record |
+//! |---|---|
+//! | Docker's `fluentd` driver (FireLens) | `partial_id`, `partial_ordinal`, `partial_last` |
+//! | Docker's `journald` driver | the same, as `CONTAINER_PARTIAL_…` |
+//! | CRI (Kubernetes), read by Fluent Bit | `logtag`: `P`, or `F` for the last piece |
+//! | journald, of a service's standard output | `_LINE_BREAK`: `line-max`, until a record of the same `_STREAM_ID` without it |
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+use baton_telemetry::spill::MARKER;
+use serde_json::{Map, Value};
+
+use super::line::Problem;
+
+/// Names of the member with the text.
+const TEXTS: [&str; 4] = ["log", "MESSAGE", "message", "msg"];
+/// Members that differ between the pieces of a line.
+const VARYING: [&str; 9] = [
+    "log",
+    "message",
+    "msg",
+    "logtag",
+    "time",
+    "date",
+    "timestamp",
+    "@timestamp",
+    "_p",
+];
+/// So much text waits for its rest. The pieces of a line are usually next to each other.
+const MAX_WAITING: usize = 64 * 1024 * 1024;
+/// What the pieces of a spilled span have in them, if not the marker.
+const SPAN: &str = "spanId";
+
+/// A piece of a line.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Piece {
+    /// Of the line, or of the stream where pieces follow each other.
+    key: String,
+    text: Option<String>,
+    order: Order,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Order {
+    Numbered { ordinal: u32, is_last: bool },
+    Next { is_last: bool },
+}
+
+impl Piece {
+    /// A record as a piece, if it has the members of one.
+    pub(super) fn of(record: &[u8]) -> Option<Self> {
+        let record: Map<String, Value> = serde_json::from_slice(record).ok()?;
+        let order = numbered(&record, "partial_", str::to_owned)
+            .or_else(|| numbered(&record, "CONTAINER_PARTIAL_", str::to_uppercase))
+            .or_else(|| tagged(&record))
+            .or_else(|| journal(&record));
+        let (key, order) = order?;
+        let text = TEXTS.iter().find_map(|name| record.get(*name));
+        Some(Self {
+            key,
+            text: text.and_then(text_of),
+            order,
+        })
+    }
+}
+
+fn numbered(
+    record: &Map<String, Value>,
+    prefix: &str,
+    name: fn(&str) -> String,
+) -> Option<(String, Order)> {
+    let member = |suffix| record.get(&format!("{prefix}{}", name(suffix)));
+    let id = member("id")?.as_str()?;
+    let ordinal = word(member("ordinal")?)?.parse().ok()?;
+    let is_last = word(member("last")?)? == "true";
+    Some((
+        format!("{prefix}{id}"),
+        Order::Numbered { ordinal, is_last },
+    ))
+}
+
+/// A string, number or boolean as it is written: log routers change one into another.
+fn word(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(_) | Value::Bool(_) => Some(value.to_string()),
+        _ => None,
+    }
+}
+
+fn tagged(record: &Map<String, Value>) -> Option<(String, Order)> {
+    let is_last = match record.get("logtag")?.as_str()? {
+        "P" => false,
+        "F" => true,
+        _ => return None,
+    };
+    // The stream, and whatever says which container it is.
+    let same = record
+        .iter()
+        .filter(|(name, _)| !VARYING.contains(&name.as_str()));
+    let same: BTreeMap<_, _> = same.collect();
+    let key = serde_json::to_string(&same).ok()?;
+    Some((key, Order::Next { is_last }))
+}
+
+fn journal(record: &Map<String, Value>) -> Option<(String, Order)> {
+    let stream = record.get("_STREAM_ID")?.as_str()?;
+    let line_break = record.get("_LINE_BREAK").and_then(Value::as_str);
+    let is_last = line_break != Some("line-max");
+    Some((format!("journal {stream}"), Order::Next { is_last }))
+}
+
+/// journalctl writes bytes that are not printable as a list of numbers, and long text as `null` unless it is told `--all`.
+fn text_of(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Array(bytes) => {
+            let bytes = bytes.iter().map(|byte| u8::try_from(byte.as_u64()?).ok());
+            String::from_utf8(bytes.collect::<Option<_>>()?).ok()
+        }
+        _ => None,
+    }
+}
+
+/// Lines whose pieces have not all come.
+#[derive(Debug, Default)]
+pub(super) struct Pieces {
+    lines: HashMap<String, Waiting>,
+    /// Keys in the order in which their first pieces came.
+    order: VecDeque<String>,
+    bytes: usize,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    texts: BTreeMap<u32, String>,
+    last: Option<u32>,
+    /// Of the first piece.
+    line_number: u64,
+}
+
+/// A line that lacks a piece, and that has, or may have, spans in it.
+#[derive(Debug)]
+pub(super) struct Incomplete {
+    pub(super) line_number: u64,
+    pub(super) problem: Problem,
+}
+
+impl Pieces {
+    /// Whether a record's text is part of a line of several pieces.
+    pub(super) fn has_part(&self, record: &[u8]) -> bool {
+        Piece::of(record).is_some_and(|piece| !self.is_whole(&piece))
+    }
+
+    /// Whether a piece is a line that was not cut.
+    fn is_whole(&self, piece: &Piece) -> bool {
+        match piece.order {
+            Order::Numbered { ordinal, is_last } => is_last && ordinal == 1,
+            Order::Next { is_last } => is_last && !self.lines.contains_key(&piece.key),
+        }
+    }
+
+    /// Takes a piece, and returns the line once it is complete.
+    pub(super) fn put(
+        &mut self,
+        piece: Piece,
+        line_number: u64,
+    ) -> Result<Option<String>, Problem> {
+        if self.is_whole(&piece) {
+            // It is found as any other line.
+            return Ok(None);
+        }
+        let Piece { key, text, order } = piece;
+        let text = text.ok_or(Problem::NoText)?;
+        if !self.lines.contains_key(&key) {
+            self.order.push_back(key.clone());
+        }
+        let waiting = self.lines.entry(key.clone()).or_insert_with(|| Waiting {
+            texts: BTreeMap::new(),
+            last: None,
+            line_number,
+        });
+        let (number, is_last) = match order {
+            Order::Numbered { ordinal, is_last } => (ordinal, is_last),
+            Order::Next { is_last } => (waiting.texts.len() as u32 + 1, is_last),
+        };
+        self.bytes += text.len();
+        let replaced = waiting.texts.insert(number, text);
+        self.bytes -= replaced.map_or(0, |text| text.len());
+        if is_last {
+            waiting.last = Some(number);
+        }
+        let is_complete = waiting.last == Some(waiting.texts.len() as u32);
+        Ok(is_complete
+            .then(|| self.remove(&key).map(Waiting::text))
+            .flatten())
+    }
+
+    /// A line that has been waiting longest, where there is too much of them.
+    pub(super) fn give_up(&mut self) -> Option<Incomplete> {
+        while self.bytes > MAX_WAITING {
+            if let Some(incomplete) = self.oldest()? {
+                return Some(incomplete);
+            }
+        }
+        None
+    }
+
+    /// A line that lacks pieces at the end of the log.
+    pub(super) fn finish(&mut self) -> Option<Incomplete> {
+        loop {
+            if let Some(incomplete) = self.oldest()? {
+                return Some(incomplete);
+            }
+        }
+    }
+
+    /// Removes the line whose first piece came first. The inner value is `None` where it has no spans.
+    fn oldest(&mut self) -> Option<Option<Incomplete>> {
+        let key = self.order.front()?.clone();
+        let waiting = self.remove(&key)?;
+        let has_spans = waiting.has_spans();
+        let expected = waiting.last.unwrap_or(u32::MAX);
+        let missing = (1..=expected).find(|number| !waiting.texts.contains_key(number));
+        Some(has_spans.then(|| Incomplete {
+            line_number: waiting.line_number,
+            problem: Problem::Piece(missing.unwrap_or_default()),
+        }))
+    }
+
+    fn remove(&mut self, key: &str) -> Option<Waiting> {
+        let waiting = self.lines.remove(key)?;
+        self.order.retain(|other| other != key);
+        self.bytes -= waiting.texts.values().map(String::len).sum::<usize>();
+        Some(waiting)
+    }
+}
+
+impl Waiting {
+    /// Whether the line is, or may be, a spill line. Without its first piece it may be any line that ends as JSON does.
+    fn has_spans(&self) -> bool {
+        let mut texts = self.texts.values();
+        let ends_as_json = |text: &String| text.trim_end().ends_with('}');
+        texts.any(|text| text.contains(MARKER) || text.contains(SPAN))
+            || !self.texts.contains_key(&1)
+                && self.texts.values().next_back().is_some_and(ends_as_json)
+    }
+
+    fn text(self) -> String {
+        self.texts.into_values().collect()
+    }
+}

@@ -1,0 +1,76 @@
+//! Bytes that can be looked at before they are consumed.
+
+use std::cell::RefCell;
+use std::io::{self, Read};
+use std::rc::Rc;
+
+/// How much is read at once.
+const READ_BYTES: usize = 64 * 1024;
+
+/// A source that a container format and a member inside of it read in turn.
+pub(super) type SharedSource = Rc<RefCell<Source>>;
+
+/// A buffered reader with lookahead.
+pub(super) struct Source {
+    reader: Box<dyn Read>,
+    /// What is read at once, before it gets into the buffer.
+    piece: Vec<u8>,
+    buffer: Vec<u8>,
+    at: usize,
+    position: u64,
+    is_at_end: bool,
+}
+
+impl Source {
+    pub(super) fn shared(reader: Box<dyn Read>) -> SharedSource {
+        Rc::new(RefCell::new(Self {
+            reader,
+            piece: vec![0; READ_BYTES],
+            buffer: Vec::new(),
+            at: 0,
+            position: 0,
+            is_at_end: false,
+        }))
+    }
+
+    /// How many bytes have been consumed.
+    pub(super) fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// At least `count` bytes unless the input ends before; all that are buffered.
+    pub(super) fn peek(&mut self, count: usize) -> io::Result<&[u8]> {
+        while self.buffer.len() - self.at < count && !self.is_at_end {
+            self.fill()?;
+        }
+        Ok(&self.buffer[self.at..])
+    }
+
+    pub(super) fn consume(&mut self, count: usize) {
+        self.at += count;
+        self.position += count as u64;
+    }
+
+    /// Consumes one byte.
+    pub(super) fn byte(&mut self) -> io::Result<Option<u8>> {
+        let byte = self.peek(1)?.first().copied();
+        if byte.is_some() {
+            self.consume(1);
+        }
+        Ok(byte)
+    }
+
+    fn fill(&mut self) -> io::Result<()> {
+        self.buffer.drain(..self.at);
+        self.at = 0;
+        let count = loop {
+            match self.reader.read(&mut self.piece) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                outcome => break outcome?,
+            }
+        };
+        self.buffer.extend_from_slice(&self.piece[..count]);
+        self.is_at_end = count == 0;
+        Ok(())
+    }
+}

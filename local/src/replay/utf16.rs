@@ -1,0 +1,122 @@
+//! UTF-16, as Windows PowerShell writes the output of a command into a file, read as UTF-8.
+
+use std::io::{self, Read};
+
+use super::source::SharedSource;
+
+/// Bytes that are enough to tell UTF-16 from others.
+pub(super) const LOOKAHEAD: usize = 32;
+
+/// The order of the two bytes of a code unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Order {
+    BigEndian,
+    LittleEndian,
+}
+
+impl Order {
+    fn unit(self, bytes: [u8; 2]) -> u16 {
+        match self {
+            Self::BigEndian => u16::from_be_bytes(bytes),
+            Self::LittleEndian => u16::from_le_bytes(bytes),
+        }
+    }
+}
+
+/// The order of UTF-16 that begins so, by its byte order mark, or else by the zeros that it has where it is mostly ASCII.
+pub(super) fn order(first: &[u8]) -> Option<Order> {
+    match first {
+        [0xff, 0xfe, 0, 0, ..] => return None,
+        [0xff, 0xfe, ..] => return Some(Order::LittleEndian),
+        [0xfe, 0xff, ..] => return Some(Order::BigEndian),
+        _ => {}
+    }
+    let first = &first[..first.len().min(LOOKAHEAD)];
+    let pairs: Vec<[u8; 2]> = first
+        .chunks_exact(2)
+        .map(|pair| [pair[0], pair[1]])
+        .collect();
+    let share = |is: fn(&[u8; 2]) -> bool| {
+        let count = pairs.iter().filter(|pair| is(pair)).count();
+        pairs.len() >= 4 && count * 4 >= pairs.len() * 3
+    };
+    if share(|[first, second]| *first != 0 && *second == 0) {
+        Some(Order::LittleEndian)
+    } else if share(|[first, second]| *first == 0 && *second != 0) {
+        Some(Order::BigEndian)
+    } else {
+        None
+    }
+}
+
+/// Reads UTF-16 as UTF-8; what is not a character becomes U+FFFD.
+pub(super) struct Utf16 {
+    source: SharedSource,
+    order: Order,
+    /// UTF-8 that has not been read yet, in reverse.
+    rest: Vec<u8>,
+}
+
+impl Utf16 {
+    pub(super) fn new(source: SharedSource, order: Order) -> Self {
+        Self {
+            source,
+            order,
+            rest: Vec::new(),
+        }
+    }
+
+    /// Decodes all complete characters that are buffered, and at least one unless the input ends.
+    fn fill(&mut self) -> io::Result<()> {
+        let mut source = self.source.borrow_mut();
+        let is_short = source.peek(2)?.len() < 2;
+        let bytes = source.peek(4)?;
+        let mut units: Vec<u16> = bytes
+            .chunks_exact(2)
+            .map(|pair| self.order.unit([pair[0], pair[1]]))
+            .collect();
+        // The other half of a pair may come with the next bytes.
+        if units.len() > 1
+            && units
+                .last()
+                .is_some_and(|unit| (0xd800..0xdc00).contains(unit))
+        {
+            units.pop();
+        }
+        let consumed = if is_short {
+            bytes.len()
+        } else {
+            units.len() * 2
+        };
+        let is_cut = is_short && consumed > 0;
+        let characters =
+            char::decode_utf16(units).map(|unit| unit.unwrap_or(char::REPLACEMENT_CHARACTER));
+        let text: String = characters
+            .chain(is_cut.then_some(char::REPLACEMENT_CHARACTER))
+            // The byte order mark, which may stand in the middle where files were put one behind the other.
+            .filter(|character| *character != '\u{feff}')
+            .collect();
+        source.consume(consumed);
+        self.rest = text.into_bytes();
+        self.rest.reverse();
+        Ok(())
+    }
+}
+
+impl Read for Utf16 {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.rest.is_empty() {
+            if self.source.borrow_mut().peek(1)?.is_empty() {
+                return Ok(0);
+            }
+            self.fill()?;
+        }
+        let count = buffer.len().min(self.rest.len());
+        let taken = self.rest.drain(self.rest.len() - count..).rev();
+        buffer
+            .iter_mut()
+            .zip(taken)
+            .for_each(|(to, from)| *to = from);
+        Ok(count)
+    }
+}

@@ -1,0 +1,145 @@
+//! The part of a log that the scanner looks at.
+
+use std::io::{self, Read};
+
+use super::unwrapped::{self, Layer, Object};
+
+/// How much is read at once.
+const READ_BYTES: usize = 64 * 1024;
+/// An object may begin so long before its marker. Ours begin a hundred bytes before it; some tools write members in another order.
+pub(super) const LOOKBACK: usize = 2 * 1024 * 1024;
+/// No spill line is longer, also with its members on lines of their own and wrapped.
+pub(super) const MAX_OBJECT: usize = 4 * 1024 * 1024;
+
+/// A few megabytes of a log, which is read from its beginning to its end.
+pub(super) struct Window<R> {
+    input: R,
+    is_at_end: bool,
+    /// What is read at once, before it gets into the buffer.
+    piece: Vec<u8>,
+    pub(super) buffer: Vec<u8>,
+    /// Bytes before the buffer, which have been dropped.
+    dropped: u64,
+    /// Line breaks before this place of the buffer have been counted.
+    counted: usize,
+    line_breaks: u64,
+}
+
+impl<R: Read> Window<R> {
+    pub(super) fn new(input: R) -> Self {
+        Self {
+            input,
+            is_at_end: false,
+            piece: vec![0; READ_BYTES],
+            buffer: Vec::new(),
+            dropped: 0,
+            counted: 0,
+            line_breaks: 0,
+        }
+    }
+
+    /// Where the buffer begins in the log.
+    pub(super) fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
+    /// Reads more, and says whether there was any.
+    pub(super) fn read(&mut self) -> io::Result<bool> {
+        if self.is_at_end {
+            return Ok(false);
+        }
+        let count = loop {
+            match self.input.read(&mut self.piece) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                outcome => break outcome?,
+            }
+        };
+        self.buffer.extend_from_slice(&self.piece[..count]);
+        self.is_at_end = count == 0;
+        Ok(count > 0)
+    }
+
+    /// Reads until the buffer has so many bytes, if the log has them.
+    pub(super) fn read_to(&mut self, length: usize) -> io::Result<()> {
+        while self.buffer.len() < length && self.read()? {}
+        Ok(())
+    }
+
+    /// Reads on until the object is there as a whole.
+    pub(super) fn object(&mut self, start: usize, layers: &[Layer]) -> io::Result<Object> {
+        loop {
+            let object = unwrapped::object(&self.buffer[start..], layers, MAX_OBJECT);
+            if object != Object::Unfinished {
+                return Ok(object);
+            }
+            // Twice as much each time, so that no byte is looked at many times.
+            let wanted = self.buffer.len() + (self.buffer.len() - start);
+            if !self.read()? {
+                return Ok(object);
+            }
+            self.read_to(wanted)?;
+        }
+    }
+
+    /// The end of the line that a place is on, without its line break.
+    pub(super) fn line_end(&mut self, from: usize) -> io::Result<usize> {
+        let mut searched = from;
+        loop {
+            let rest = self.buffer.get(searched..).unwrap_or_default();
+            if let Some(length) = memchr::memchr(b'\n', rest) {
+                return Ok(searched + length);
+            }
+            searched = self.buffer.len();
+            if searched.saturating_sub(from) > MAX_OBJECT || !self.read()? {
+                return Ok(searched);
+            }
+        }
+    }
+
+    /// The last brace before `end` that a member's name follows, as it is wrapped.
+    pub(super) fn brace_before(&self, mut end: usize, first: usize, mark: &[u8]) -> Option<usize> {
+        loop {
+            end = first + memchr::memrchr(b'{', self.buffer.get(first..end)?)?;
+            if self.has_members(end, mark) {
+                return Some(end);
+            }
+        }
+    }
+
+    /// Whether a brace is followed by such a quotation mark: a cheap look before a long one.
+    fn has_members(&self, brace: usize, mark: &[u8]) -> bool {
+        let mut rest = &self.buffer[brace + 1..];
+        loop {
+            rest = rest.trim_ascii_start();
+            if rest.starts_with(mark) {
+                return true;
+            }
+            // Line breaks between members, in JSON that is a string itself.
+            let backslashes = rest.iter().take_while(|byte| **byte == b'\\').count();
+            match rest[backslashes..].split_first() {
+                Some((b'n' | b'r' | b't', behind)) if backslashes > 0 => rest = behind,
+                _ => return false,
+            }
+        }
+    }
+
+    pub(super) fn line_number(&mut self, at: usize) -> u64 {
+        self.count(at);
+        self.line_breaks + 1
+    }
+
+    fn count(&mut self, until: usize) {
+        if let Some(uncounted) = self.buffer.get(self.counted..until) {
+            self.line_breaks += memchr::memchr_iter(b'\n', uncounted).count() as u64;
+            self.counted = until;
+        }
+    }
+
+    /// Drops bytes from the beginning of the buffer.
+    pub(super) fn drop_before(&mut self, at: usize) {
+        self.count(at);
+        self.buffer.drain(..at);
+        self.dropped += at as u64;
+        self.counted -= at;
+    }
+}

@@ -1,0 +1,281 @@
+//! Strings of YAML that were broken into several lines (`aws logs … --output yaml`), as one line each.
+//!
+//! Only quoted values of a mapping are looked at, line by line, and everything else passes as it is. A YAML parser would need the whole
+//! document in memory, refuse a document that was cut off, and has nothing to say on logs that are not YAML, of which the form is not
+//! known before.
+
+use std::io::{self, BufRead as _, BufReader, Read};
+
+/// How much is read at once.
+const READ_BYTES: usize = 64 * 1024;
+/// Longer lines are not looked into: they are not folded.
+const MAX_LINE: usize = 1024 * 1024;
+/// Longer strings are left as they are: no spill line is longer.
+const MAX_STRING: usize = 4 * 1024 * 1024;
+
+/// Everything that can be read, with folded strings on one line, and all else as it is.
+pub(super) struct Unfolded<R> {
+    input: BufReader<R>,
+    /// What is to be read next, from a place on.
+    out: Vec<u8>,
+    at: usize,
+    /// The string that has not ended yet.
+    open: Option<Open>,
+    /// In the middle of a line that is too long.
+    is_long: bool,
+}
+
+/// A string whose end has not come yet.
+struct Open {
+    /// Its lines as they are, for the case that it is none.
+    lines: Vec<u8>,
+    /// Where the text behind the quotation mark begins.
+    text_at: usize,
+    /// So much of the text has been looked at for its end.
+    searched: usize,
+    quote: u8,
+    /// Lines of the string are indented further than its key.
+    indent: usize,
+}
+
+impl<R: Read> Unfolded<R> {
+    pub(super) fn new(input: R) -> Self {
+        Self {
+            input: BufReader::with_capacity(READ_BYTES, input),
+            out: Vec::new(),
+            at: 0,
+            open: None,
+            is_long: false,
+        }
+    }
+
+    /// Takes the next line; returns false at the end.
+    fn line(&mut self) -> io::Result<bool> {
+        let mut line = Vec::new();
+        let mut limited = self.input.by_ref().take(MAX_LINE as u64);
+        limited.read_until(b'\n', &mut line)?;
+        let is_whole = line.ends_with(b"\n") || line.len() < MAX_LINE;
+        let is_middle = std::mem::replace(&mut self.is_long, !is_whole);
+        if line.is_empty() {
+            self.is_long = false;
+            let open = self.open.take();
+            self.out
+                .extend(open.into_iter().flat_map(|open| open.lines));
+            return Ok(!self.out.is_empty());
+        }
+        if let Some(mut open) = self.open.take() {
+            if is_whole && open.takes(&line) {
+                open.lines.extend_from_slice(&line);
+                self.put(open);
+                return Ok(true);
+            }
+            self.out.extend(open.lines);
+        }
+        match beginning(&line) {
+            Some(open) if is_whole && !is_middle => self.put(open),
+            _ => self.out.extend(line),
+        }
+        Ok(true)
+    }
+
+    /// Writes a string that is complete, and keeps any other.
+    fn put(&mut self, mut open: Open) {
+        let text = &open.lines[open.text_at..];
+        let end = match closing(text, open.quote, open.searched) {
+            Ok(end) => end,
+            Err(searched) => {
+                open.searched = searched;
+                self.open = Some(open);
+                return;
+            }
+        };
+        let (inside, behind) = (&text[..end], &text[end + 1..]);
+        let before = &open.lines[..open.text_at - 1];
+        let line_breaks = inside.iter().filter(|byte| **byte == b'\n').count();
+        self.out.extend_from_slice(before);
+        if open.quote == b'"' {
+            self.out.push(b'"');
+            json_escapes(&unfolded(inside, true), &mut self.out);
+            self.out.push(b'"');
+        } else {
+            let text = unfolded(inside, false);
+            let mut pieces = memchr::memmem::find_iter(&text, b"''");
+            let mut at = 0;
+            for quote in pieces.by_ref() {
+                self.out.extend_from_slice(&text[at..=quote]);
+                at = quote + 2;
+            }
+            self.out.extend_from_slice(&text[at..]);
+        }
+        self.out.extend_from_slice(behind);
+        // Lines behind it keep their numbers.
+        let length = self.out.len() + line_breaks;
+        self.out.resize(length, b'\n');
+    }
+}
+
+impl<R: Read> Read for Unfolded<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.at == self.out.len() {
+            self.out.clear();
+            self.at = 0;
+            if !self.line()? {
+                return Ok(0);
+            }
+            // Short lines are many: all that are there already, so that nobody waits for one that is not.
+            while self.out.len() < READ_BYTES && self.input.buffer().contains(&b'\n') {
+                self.line()?;
+            }
+        }
+        let rest = &self.out[self.at..];
+        let length = rest.len().min(buffer.len());
+        buffer[..length].copy_from_slice(&rest[..length]);
+        self.at += length;
+        Ok(length)
+    }
+}
+
+impl Open {
+    fn takes(&self, line: &[u8]) -> bool {
+        let is_blank = line.trim_ascii().is_empty();
+        (is_blank || indent(line) > self.indent) && self.lines.len() + line.len() <= MAX_STRING
+    }
+}
+
+/// `KEY: "TEXT` or `KEY: 'TEXT`, in a list (`- KEY: …`) too.
+fn beginning(line: &[u8]) -> Option<Open> {
+    let mut indent = indent(line);
+    let mut rest = &line[indent..];
+    while let Some(behind) = rest.strip_prefix(b"- ") {
+        let spaces = self::indent(behind);
+        indent += 2 + spaces;
+        rest = &behind[spaces..];
+    }
+    let is_key =
+        |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'@');
+    let key = rest.iter().take_while(|byte| is_key(byte)).count();
+    let behind = rest[key..].strip_prefix(b":")?;
+    let spaces = self::indent(behind);
+    let quote = *behind.get(spaces)?;
+    let is_string = key > 0 && spaces > 0 && matches!(quote, b'"' | b'\'');
+    is_string.then(|| Open {
+        text_at: indent + key + 1 + spaces + 1,
+        searched: 0,
+        lines: line.to_vec(),
+        quote,
+        indent,
+    })
+}
+
+fn indent(line: &[u8]) -> usize {
+    line.iter().take_while(|byte| **byte == b' ').count()
+}
+
+/// Where the string ends, or else from where on its end may come.
+fn closing(text: &[u8], quote: u8, mut at: usize) -> Result<usize, usize> {
+    while let Some(byte) = text.get(at) {
+        match *byte {
+            b'\\' if quote == b'"' => at += 2,
+            b'\'' if quote == b'\'' && text.get(at + 1) == Some(&quote) => at += 2,
+            byte if byte == quote => return Ok(at),
+            _ => at += 1,
+        }
+    }
+    Err(at)
+}
+
+/// The lines of a string as one (YAML 1.2, 7.3.1 and 7.3.2): a line break is a space, further ones are line breaks, and one behind a
+/// backslash is nothing.
+fn unfolded(inside: &[u8], is_double: bool) -> Vec<u8> {
+    let mut text = Vec::with_capacity(inside.len());
+    let (mut breaks, mut is_escaped) = (0, false);
+    for (number, line) in inside.split(|byte| *byte == b'\n').enumerate() {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let content = if number > 0 {
+            line.trim_ascii_start()
+        } else {
+            line
+        };
+        if number > 0 {
+            if content.is_empty() {
+                breaks += 1;
+                continue;
+            }
+            fold(&mut text, breaks, is_escaped, is_double);
+        }
+        breaks = 0;
+        let backslashes = content
+            .iter()
+            .rev()
+            .take_while(|byte| **byte == b'\\')
+            .count();
+        is_escaped = is_double && backslashes % 2 == 1;
+        let end = content.len() - usize::from(is_escaped);
+        text.extend_from_slice(&content[..end]);
+    }
+    // The string's last line has nothing but its closing quotation mark.
+    if breaks > 0 {
+        fold(&mut text, breaks - 1, is_escaped, is_double);
+    }
+    text
+}
+
+fn fold(text: &mut Vec<u8>, breaks: usize, is_escaped: bool, is_double: bool) {
+    if !is_escaped {
+        // White space around a line break is not content.
+        text.truncate(text.trim_ascii_end().len());
+    }
+    let line_break: &[u8] = if is_double { b"\\n" } else { b"\n" };
+    if breaks > 0 {
+        text.extend(line_break.repeat(breaks));
+    } else if !is_escaped {
+        text.push(b' ');
+    }
+}
+
+/// Writes the escapes that only YAML has as those of JSON.
+fn json_escapes(text: &[u8], out: &mut Vec<u8>) {
+    let mut rest = text;
+    while let Some(at) = memchr::memchr(b'\\', rest) {
+        out.extend_from_slice(&rest[..at]);
+        rest = &rest[at + 1..];
+        let Some((letter, behind)) = rest.split_first() else {
+            break;
+        };
+        let (code, digits) = match letter {
+            b'0' => (Some(0), 0),
+            b'a' => (Some(7), 0),
+            b'v' => (Some(11), 0),
+            b'e' => (Some(27), 0),
+            b' ' => (Some(32), 0),
+            b'\t' => (Some(9), 0),
+            b'N' => (Some(0x85), 0),
+            b'_' => (Some(0xa0), 0),
+            b'L' => (Some(0x2028), 0),
+            b'P' => (Some(0x2029), 0),
+            b'x' => (hexadecimal(behind, 2), 2),
+            b'U' => (hexadecimal(behind, 8), 8),
+            _ => (None, 0),
+        };
+        rest = behind;
+        match code.and_then(char::from_u32) {
+            Some(character) => {
+                let mut units = [0; 2];
+                for unit in character.encode_utf16(&mut units) {
+                    out.extend_from_slice(format!("\\u{unit:04x}").as_bytes());
+                }
+                rest = &rest[digits..];
+            }
+            None => out.extend_from_slice(&[b'\\', *letter]),
+        }
+    }
+    out.extend_from_slice(rest);
+}
+
+fn hexadecimal(text: &[u8], digits: usize) -> Option<u32> {
+    let text = std::str::from_utf8(text.get(..digits)?).ok()?;
+    u32::from_str_radix(text, 16).ok()
+}
+
+#[cfg(test)]
+mod tests;

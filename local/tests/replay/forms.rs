@@ -1,0 +1,127 @@
+//! Forms of a log: those that are read, and those that are reported because they are not.
+
+use std::io::Write as _;
+use std::path::Path;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use serde_json::json;
+
+use crate::support::{Collector, Desk, span, spilled};
+
+fn data(name: &str) -> Vec<u8> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/replay/data");
+    std::fs::read(folder.join(name)).unwrap()
+}
+
+fn gzip(text: &[u8]) -> Vec<u8> {
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+    gzip.write_all(text).unwrap();
+    gzip.finish().unwrap()
+}
+
+#[tokio::test]
+async fn logs_of_real_pipelines_give_all_their_spans() {
+    for (name, expected) in [
+        ("filter-log-events.yaml", 7),
+        ("awslogs-unmarked-pieces.log", 201),
+        ("gzip-in-gzip.gz", 7),
+        ("firelens-partial.log", 201),
+        ("gzip-members-with-line-breaks.gz", 7),
+        ("subscription-event.json", 7),
+    ] {
+        let collector = Collector::start().await;
+        let said = Desk::new(data(name)).replay(&collector, &[]).await;
+        assert_eq!(said.code, Some(0), "{name}: {}{}", said.out, said.err);
+        assert_eq!(collector.spans().len(), expected, "{name}: {}", said.out);
+    }
+}
+
+#[tokio::test]
+async fn a_log_in_an_unknown_form_is_not_taken_for_an_empty_one() {
+    let noise: Vec<u8> = (0..999_u32)
+        .map(|at| (at.wrapping_mul(0x9e37_79b9) >> 13) as u8)
+        .collect();
+    let with = |first: &[u8]| [first, &noise].concat();
+    let kinesis = |data: &[u8]| {
+        let data = STANDARD.encode(data);
+        json!({ "Records": [{ "kinesis": { "partitionKey": "1", "data": data } }] }).to_string()
+    };
+    let no_base64 = json!({ "awslogs": { "data": "?not_base64?" } }).to_string();
+    for (log, expected) in [
+        (
+            with(b"\x28\xb5\x2f\xfd"),
+            "log, byte 0: not understood: looks like zstd",
+        ),
+        (with(b"BZh91AY&SY"), "looks like bzip2"),
+        (with(b"\xfd7zXZ\0"), "looks like xz"),
+        (with(b"PK\x03\x04"), "looks like ZIP"),
+        (with(b"\xff\x06\0\0sNaPpY"), "looks like Snappy"),
+        (
+            noise.clone(),
+            "log, byte 0: not understood: binary data in an unknown format",
+        ),
+        (
+            gzip(&with(b"\x28\xb5\x2f\xfd")),
+            "log, byte 0, gzip: byte 0: not understood: looks like zstd",
+        ),
+        (
+            kinesis(&with(b"\xf3\x89\x9a\xc2")).into(),
+            "log, line 1, base64: byte 0: not understood: looks like a record aggregated",
+        ),
+        (
+            no_base64.into(),
+            "log, line 1: not understood: the data of a record is not valid base64",
+        ),
+    ] {
+        let collector = Collector::start().await;
+        let said = Desk::new(log).replay(&collector, &[]).await;
+        assert_eq!(said.code, Some(5), "{expected}: {}{}", said.out, said.err);
+        assert!(said.out.contains(expected), "{expected}: {}", said.out);
+        assert!(
+            said.out.starts_with("no spilled spans found in the parts"),
+            "{}",
+            said.out
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_is_understood_is_sent_although_another_part_is_not() {
+    let collector = Collector::start().await;
+    let desk = Desk::new(spilled(&[span("a", 10)]).join("\n"));
+    std::fs::write(desk.path("packed"), b"\x28\xb5\x2f\xfd packed").unwrap();
+    let said = desk.replay(&collector, &["packed", "--json"]).await;
+    assert_eq!(
+        (said.code, collector.spans().len()),
+        (Some(5), 1),
+        "{}",
+        said.out
+    );
+    let report = said.json();
+    assert_eq!(report["not_understood"][0]["file"], "packed", "{report}");
+    assert_eq!(report["complete"], false);
+}
+
+#[tokio::test]
+async fn what_is_before_and_behind_corrupt_gzip_is_read() {
+    let collector = Collector::start().await;
+    let [first, second, third] = ["a", "b", "c"].map(|name| spilled(&[span(name, 10)]).join("\n"));
+    let noise =
+        (0..20_000_u32).map(|number| format!("\nINFO {}", number.wrapping_mul(0x9e37_79b9)));
+    let mut corrupt = gzip(&[second, noise.collect()].concat().into_bytes());
+    let end = corrupt.len();
+    corrupt[end / 2..end / 2 + 64].fill(0xff);
+    let first = gzip(first.as_bytes());
+    let expected = format!("log, byte {}: not understood: gzip data ", first.len());
+    let log = [first, corrupt, gzip(third.as_bytes())].concat();
+    let said = Desk::new(log).replay(&collector, &[]).await;
+    assert_eq!(said.code, Some(5), "{}{}", said.out, said.err);
+    assert!(said.out.contains(&expected), "{}", said.out);
+    assert_eq!(
+        collector.spans(),
+        ["a", "b", "c"].map(|name| span(name, 10))
+    );
+}
