@@ -4,13 +4,11 @@ use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
 
+use tracing::Event;
 use tracing::field::{Field, Visit};
-use tracing::{Event, Subscriber};
-use tracing_subscriber::layer::Context;
-use tracing_subscriber::registry::LookupSpan;
 
 use super::Chain;
-use super::span_fields::SpanFields;
+use super::span_fields::{SpanFields, SpanScope};
 use crate::correlation::Correlation;
 
 /// What `tracing` calls the text of an event.
@@ -51,11 +49,7 @@ pub(super) trait FieldWriter {
 ///
 /// A key that is taken already gets a prefix, as often as it needs to be free: the event's fields win over those of spans, and inner spans
 /// over outer ones.
-pub(super) fn write<S, W>(event: &Event<'_>, context: &Context<'_, S>, writer: &mut W)
-where
-    S: Subscriber + for<'a> LookupSpan<'a>,
-    W: FieldWriter,
-{
+pub(super) fn write<W: FieldWriter>(event: &Event<'_>, spans: &dyn SpanScope, writer: &mut W) {
     let mut renamed = Vec::new();
     let all = event.metadata().fields();
     visit_event(event, |field, value| {
@@ -71,12 +65,10 @@ where
         renamed.push(key);
     });
     let mut taken = None;
-    for span in context.event_scope(event).into_iter().flatten() {
-        if let Some(fields) = span.extensions().get::<SpanFields>() {
-            let taken = taken.get_or_insert_with(|| Taken::by(event, &mut renamed));
-            taken.write(fields, writer);
-        }
-    }
+    spans.for_each(event, &mut |fields| {
+        let taken = taken.get_or_insert_with(|| Taken::by(event, &mut renamed));
+        taken.write(fields, writer);
+    });
 }
 
 /// Keys of a line or record that has fields of spans.

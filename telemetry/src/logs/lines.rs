@@ -7,11 +7,10 @@ use std::time::SystemTime;
 
 use opentelemetry::Context;
 use opentelemetry::trace::{SpanId, TraceContextExt as _, TraceId};
-use tracing::{Event, Subscriber};
-use tracing_subscriber::layer;
-use tracing_subscriber::registry::LookupSpan;
+use tracing::Event;
 
 use super::fields::{self, FieldWriter, Value};
+use super::span_fields::SpanScope;
 use super::{scratch, timestamp};
 use crate::config::LogFormat;
 use crate::correlation::Correlation;
@@ -39,15 +38,13 @@ mod key {
 }
 
 /// Writes an event as one line, at once: lines of several threads, or of several processes, do not get into each other.
-pub(super) fn write<S>(
+pub(super) fn write(
     event: &Event<'_>,
-    spans: &layer::Context<'_, S>,
+    spans: &dyn SpanScope,
     now: SystemTime,
     format: LogFormat,
     output: &Output,
-) where
-    S: Subscriber + for<'a> LookupSpan<'a>,
-{
+) {
     scratch::with(|line| {
         match format {
             LogFormat::Json => compose(&mut json::Line::begin(line), event, spans, now),
@@ -69,14 +66,7 @@ trait Form: FieldWriter {
     fn end(&mut self);
 }
 
-fn compose<S>(
-    form: &mut impl Form,
-    event: &Event<'_>,
-    spans: &layer::Context<'_, S>,
-    now: SystemTime,
-) where
-    S: Subscriber + for<'a> LookupSpan<'a>,
-{
+fn compose(form: &mut impl Form, event: &Event<'_>, spans: &dyn SpanScope, now: SystemTime) {
     let metadata = event.metadata();
     form.head(now, metadata.level().as_str(), metadata.target());
     // Not while the context is looked at: a field's text may be made by code that attaches another one.

@@ -6,11 +6,10 @@ use std::time::SystemTime;
 use opentelemetry::trace::TraceContextExt as _;
 use opentelemetry::{Context, InstrumentationScope};
 use opentelemetry_semantic_conventions::attribute::{FAAS_INVOCATION_ID, MESSAGING_MESSAGE_ID};
-use tracing::{Event, Subscriber};
-use tracing_subscriber::layer;
-use tracing_subscriber::registry::LookupSpan;
+use tracing::Event;
 
 use super::fields::{self, FieldWriter, MESSAGE, Value};
+use super::span_fields::SpanScope;
 use super::{filter, scratch};
 use crate::buffer::{Buffer, Owner, Record};
 use crate::correlation::Correlation;
@@ -23,14 +22,7 @@ const MAX_RECORD: usize = 1024 * 1024;
 const UNNAMED: &str = "event ";
 
 /// Adds an event to the buffer, unless it must not be [exported](filter::is_exported).
-pub(super) fn push<S>(
-    buffer: &Buffer,
-    event: &Event<'_>,
-    spans: &layer::Context<'_, S>,
-    now: SystemTime,
-) where
-    S: Subscriber + for<'a> LookupSpan<'a>,
-{
+pub(super) fn push(buffer: &Buffer, event: &Event<'_>, spans: &dyn SpanScope, now: SystemTime) {
     let metadata = event.metadata();
     if !filter::is_exported(metadata) || Context::is_current_telemetry_suppressed() {
         return;
@@ -68,16 +60,13 @@ enum Attributes {
 }
 
 /// Writes the record of an event that happens in the active context, and returns that context's group.
-fn encode<S>(
+fn encode(
     out: &mut Vec<u8>,
     event: &Event<'_>,
-    spans: &layer::Context<'_, S>,
+    spans: &dyn SpanScope,
     now: SystemTime,
     attributes: Attributes,
-) -> Owner
-where
-    S: Subscriber + for<'a> LookupSpan<'a>,
-{
+) -> Owner {
     let metadata = event.metadata();
     encode::log_record(out, |record| {
         record.time(encode::nanos(now));

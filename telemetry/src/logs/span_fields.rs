@@ -3,9 +3,9 @@
 use std::fmt::{self, Write as _};
 use std::sync::Arc;
 
-use tracing::Subscriber;
 use tracing::field::Field;
 use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Subscriber};
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 
@@ -54,6 +54,25 @@ impl SpanFields {
         match known {
             Some((_, kept)) => *kept = value,
             None => self.fields.push((field, value)),
+        }
+    }
+}
+
+/// Spans around an event. Behind it a line is written by the same code whatever subscriber the layer is in.
+pub(super) trait SpanScope {
+    /// Calls `visit` with the fields of each span around the event, from the innermost outwards.
+    fn for_each(&self, event: &Event<'_>, visit: &mut dyn FnMut(&SpanFields));
+}
+
+impl<S> SpanScope for Context<'_, S>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    fn for_each(&self, event: &Event<'_>, visit: &mut dyn FnMut(&SpanFields)) {
+        for span in self.event_scope(event).into_iter().flatten() {
+            if let Some(fields) = span.extensions().get::<SpanFields>() {
+                visit(fields);
+            }
         }
     }
 }

@@ -5,7 +5,7 @@ use std::io;
 use std::sync::{Arc, Mutex};
 use tracing::Subscriber;
 use tracing::subscriber::NoSubscriber;
-use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::Layer;
 use tracing_subscriber::registry::LookupSpan;
@@ -100,6 +100,7 @@ fn without_the_feature_the_log_layer_is_enough() {
 mod with_spans {
     use super::*;
     use crate::{log_layer, tracing_layer};
+    use tracing_subscriber::filter::LevelFilter;
 
     #[test]
     fn one_layer_of_two_is_half_a_warning() {
