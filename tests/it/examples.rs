@@ -366,6 +366,44 @@ async fn tracing_macros_nest_under_their_own_record() {
             assert!(found, "a line {line:?} with the ids of {name}");
         }
     }
+    for line in outcome
+        .log
+        .iter()
+        .filter(|line| line["message"] == "reserved")
+    {
+        let number = line["order.id"].as_u64().unwrap() - 1;
+        assert_eq!(line["messageId"], id(number));
+        assert!(line["requestId"].is_string(), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn own_subscriber_has_lines_spans_and_errors_as_the_runtimes_own() {
+    let bodies = [
+        json!({"id": 1, "quantity": 2}),
+        json!({"id": 2, "quantity": 4}),
+    ];
+    let outcome = invoke("own_subscriber", &traced(&bodies)).await;
+    assert_eq!(outcome.failed(), [id(1)]);
+    let reserved = outcome.inside(0, "reserve");
+    let mut log = outcome.log.iter();
+    let line = log.find(|line| line["message"] == "reserved").unwrap();
+    assert_eq!(
+        (&line["quantity"], &line["order.id"]),
+        (&2.into(), &1.into())
+    );
+    assert_eq!(line["trace_id"], reserved.trace_id);
+    assert_eq!(line["span_id"], reserved.span_id);
+    assert_eq!(line["messageId"], id(0));
+    assert!(line["requestId"].is_string(), "{line}");
+    let failed = outcome.inside(1, "reserve");
+    assert_eq!(failed.events.len(), 1, "{failed:#?}");
+    let mut log = outcome.log.iter();
+    let error = log.find(|line| line["error"] == "only 3 left").unwrap();
+    assert_eq!(error["span_id"], failed.span_id);
+    // Nothing is missing.
+    let mut log = outcome.log.iter();
+    assert!(!log.any(|line| line.to_string().contains("log_layer")));
 }
 
 #[tokio::test]
