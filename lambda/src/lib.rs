@@ -105,8 +105,8 @@
 //! This crate re-exports what fits: [`opentelemetry`], and [`tracing`], [`tracing_subscriber`], [`serde_json`], [`lambda_runtime`] and
 //! [`aws_lambda_events`]. (The attribute `#[instrument]` needs `tracing` among the function's own dependencies; every `tracing` 0.1 is the same.)
 //!
-//! At run time the mistake cannot be detected: the other version's globals are statics of a crate that this one knows nothing of, its spans are
-//! dropped without a call into any code of this one, and a program has no list of the crates in it. Two checks find it before:
+//! The mistake cannot be detected at run time: the other version drops its spans without a call into this crate, its globals are statics that
+//! this crate cannot reach, and a program has no list of the crates in it. Two checks find it before:
 //! `cargo tree --invert opentelemetry` fails when the build has two versions, and a [test](testing) that looks for the handler's span by
 //! [name](testing::Outcome::span) does not find it.
 //!

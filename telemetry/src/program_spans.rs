@@ -1,10 +1,10 @@
-//! Spans of the program's own code, which are of use to those who read its traces and logs. Those of libraries are about their insides.
+//! Spans of the program's own code. Those of libraries are about their insides and stay out of traces and logs.
 
 use tracing::{Level, Metadata};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
-/// What `#[instrument]` and `info_span!` have. Spans of this level are made whatever the log says of it: a service whose log is turned
-/// down to warnings keeps its traces, and the fields of spans on its lines.
+/// Level of `#[instrument]` and `info_span!`. Spans of this level are made whatever the level of the log is: a service that logs warnings only
+/// keeps its traces, and the fields of spans on its lines.
 const DEFAULT_LEVEL: Level = Level::INFO;
 
 /// Crates whose spans are about their insides: an invocation would have twenty of them.

@@ -42,8 +42,8 @@ const SCOPE: &str = "baton.tracing";
 /// `err(level = …)` every level counts, whatever the log shows. Written by hand, such an event counts at the level ERROR only: a
 /// `warn!(error = %error)` is often about something that succeeds in the end. All other events stay log lines and do not become span events.
 ///
-/// Spans of libraries that tell about their insides (the AWS SDK's, hyper, tower, `lambda_runtime` …, and this one's) are left out; of which
-/// level others are made is up to the subscriber's own filter, and so it is which errors come here.
+/// Spans and errors of libraries (the AWS SDK's, hyper, tower, `lambda_runtime` …, and this one's) are left out. The subscriber's own filter
+/// decides which others reach the layer.
 pub fn tracing_layer<S>() -> impl Layer<S>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
@@ -60,9 +60,9 @@ where
     bare_layer().with_filter(SpansAndErrors { logs: Some(logs) })
 }
 
-/// Filter of the layer, by which a subscriber that has the layer is known.
+/// Filter of the layer. A subscriber that has the layer is recognised by this type.
 pub(crate) struct SpansAndErrors {
-    /// Has a say about spans that are finer than the default level. `None`: all spans pass.
+    /// Decides about spans that are finer than the default level. `None`: all spans pass.
     logs: Option<Targets>,
 }
 

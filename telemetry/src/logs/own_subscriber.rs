@@ -20,8 +20,8 @@ struct Missing {
 
 /// Warns, once at start, of the layers that this thread's subscriber lacks.
 ///
-/// The warning goes to that subscriber. Where its filter is closed for it, as `orders=info` is, it is a line of its own on stdout: such a
-/// filter singles a target out, and does not mean that telemetry is to be lost without a word.
+/// The warning goes to that subscriber. Where its filter hides warnings of this crate, as `orders=info` does, it is a line on stdout: such a
+/// filter selects a target and is not a wish to lose telemetry.
 pub(super) fn check(format: LogFormat, stdout: Output) {
     let missing = tracing::dispatcher::get_default(Missing::of);
     if missing.log_layer.is_none() && missing.tracing_layer.is_none() {
@@ -36,7 +36,7 @@ pub(super) fn check(format: LogFormat, stdout: Output) {
 }
 
 impl Missing {
-    /// A layer is found by its type, or its filter's, in whatever it is wrapped in, except in `tracing_subscriber::reload`, which hides it.
+    /// A layer is found by its type, or by its filter's, also inside other layers. `tracing_subscriber::reload` hides what is in it.
     fn of(subscriber: &Dispatch) -> Self {
         let unless = |has: bool, missing| (!has).then_some(missing);
         Self {

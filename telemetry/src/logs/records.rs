@@ -124,13 +124,13 @@ struct Writer<'a, 'b> {
     attributes: Attributes,
     /// The event names the invocation itself.
     has_invocation_id: bool,
-    /// The event names a message itself.
+    /// The event has an attribute with a message's identifier.
     has_message_id: bool,
     dropped: u32,
 }
 
 impl FieldWriter for Writer<'_, '_> {
-    /// The event's own word counts, also about the invocation and the message.
+    /// An event may name the invocation and the message itself.
     fn is_reserved(_: &str) -> bool {
         false
     }

@@ -11,7 +11,7 @@ use tracing_subscriber::layer::Layer;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::{fmt, registry};
 
-/// What the program's own formatting layer has written.
+/// Text that the program's own formatting layer has written.
 #[derive(Clone, Default)]
 struct Written(Arc<Mutex<Vec<u8>>>);
 
@@ -47,7 +47,7 @@ impl Written {
     }
 }
 
-/// What is on stdout after the check under this subscriber.
+/// Lines on stdout after the check under this subscriber.
 fn checked(subscriber: impl Subscriber + Send + Sync) -> Vec<String> {
     // With one subscriber alone, an event that the thread of another test comes to first would be off for all threads.
     let _second = Dispatch::new(NoSubscriber::new());
@@ -57,7 +57,7 @@ fn checked(subscriber: impl Subscriber + Send + Sync) -> Vec<String> {
 }
 
 #[test]
-fn a_subscriber_without_our_layers_is_told_which_to_add() {
+fn a_subscriber_without_our_layers_gets_one_warning_that_names_them() {
     let written = Written::default();
     let subscriber = registry().with(written.layer());
     assert!(checked(subscriber).is_empty());
@@ -73,7 +73,7 @@ fn a_subscriber_without_our_layers_is_told_which_to_add() {
 }
 
 #[test]
-fn a_filter_for_the_programs_own_target_does_not_swallow_the_warning() {
+fn a_filter_for_the_programs_own_target_does_not_hide_the_warning() {
     let written = Written::default();
     let filter: Targets = "orders=info".parse().unwrap();
     let formatting = written.layer();
@@ -103,7 +103,7 @@ mod with_spans {
     use tracing_subscriber::filter::LevelFilter;
 
     #[test]
-    fn one_layer_of_two_is_half_a_warning() {
+    fn a_warning_names_only_the_layer_that_is_missing() {
         let written = Written::default();
         let formatting = written.layer();
         checked(

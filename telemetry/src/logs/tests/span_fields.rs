@@ -61,7 +61,7 @@ fn a_value_that_is_recorded_later_counts_from_then_on() {
     );
 }
 
-/// What a JSON parser would make of two keys that are the same is anybody's guess, so the text is looked at.
+/// Looks at the text, because a JSON parser keeps one of two equal keys.
 #[test]
 fn every_field_keeps_its_value_and_no_key_comes_twice() {
     let text = lines(LogFormat::Json, || {
