@@ -29,7 +29,9 @@ use self::verdict::Verdict;
 use crate::AllowedHosts;
 use crate::environment::Freeze;
 use crate::otlp::{Metric, Span};
-use crate::stack::{Config, FunctionWatch, HttpError, Logging, Ports, Queue, Stack, StackError};
+use crate::stack::{
+    Config, FunctionWatch, HttpError, Logging, Ports, Queue, QueueName, Stack, StackError,
+};
 
 /// Messages in a batch: so few that a dozen makes several batches, in two environments at once.
 const BATCH_SIZE: NonZeroUsize = NonZeroUsize::new(5).expect("not zero");
@@ -73,6 +75,9 @@ pub enum DemoError {
     /// A part of the stack ended.
     #[error("the stack broke down")]
     Stack(#[from] StackError),
+    /// The stack was started without a producer.
+    #[error("the stack has no producer, which the demo sends its requests to")]
+    NoProducer,
     /// The producer did not answer.
     #[error("the onboarding of {customer_id} was not answered")]
     Request {
@@ -155,9 +160,10 @@ impl Demo {
         let onboardings = scenario::onboardings();
         let config = Config {
             function,
-            producer,
+            producer: Some(producer),
             ports: Ports::default(),
             queue: Queue {
+                name: QueueName::default(),
                 visibility_timeout: VISIBILITY_TIMEOUT,
                 max_receive_count: MAX_RECEIVE_COUNT,
             },

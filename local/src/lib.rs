@@ -14,7 +14,7 @@
 //! ```no_run
 //! # async fn example(config: baton_local::stack::Config) -> Result<(), baton_local::stack::StackError> {
 //! let stack = baton_local::stack::Stack::start(config).await?;
-//! println!("send to {}", stack.endpoints().producer);
+//! println!("send to {}", stack.endpoints().queue);
 //! stack.spans().wait_until(|spans| spans.iter().any(|span| span.name == "process onboarding")).await;
 //! stack.stop().await;
 //! # Ok(())

@@ -37,4 +37,5 @@ mod settings;
 mod wire;
 
 pub use config::Config;
+pub(crate) use limits::check_queue_name;
 pub use server::serve;

@@ -23,7 +23,9 @@ use tokio::net::TcpListener;
 pub use self::binaries::{Binary, BuildError, FUNCTION, PRODUCER, build};
 pub use self::client::HttpError;
 pub(crate) use self::client::post;
-pub use self::config::{Config, Fault, FaultKind, InvalidFault, Logging, Ports, Queue};
+pub use self::config::{
+    Config, Fault, FaultKind, InvalidFault, InvalidQueueName, Logging, Ports, Queue, QueueName,
+};
 pub use self::error::StackError;
 use self::feed::Feed;
 pub(crate) use self::function::check as check_function;
@@ -51,8 +53,8 @@ pub struct Endpoints {
     pub queue: String,
     /// Where messages end that the function never accepts.
     pub dead_letter_queue: String,
-    /// The producer's API.
-    pub producer: String,
+    /// The producer's API, if there is a producer.
+    pub producer: Option<String>,
     /// The OTLP receiver over HTTP, which also serves `GET /api/spans`.
     pub otlp_http: String,
     /// The OTLP receiver over gRPC.
@@ -68,16 +70,17 @@ pub struct Stack {
     spans: SpanStore,
     lambda: Lambda,
     feed: Feed,
-    producer: Producer,
+    producer: Option<Producer>,
 }
 
 impl Stack {
-    /// Starts everything and returns when the producer reports that it is ready.
+    /// Starts everything and returns when the function has asked for its first event and the producer reports that it is ready.
     ///
     /// When the returned future is dropped half-way, what was started goes with it.
     ///
     /// # Errors
-    /// When a port is taken, a binary cannot be started, the settings are not what AWS would take, or the producer does not become ready.
+    /// When a port is taken, a binary cannot be started, the settings are not what AWS would take, the function does not initialise, or
+    /// the producer does not become ready.
     pub async fn start(config: Config) -> Result<Self, StackError> {
         let mut servers = Servers::new();
         let sqs_url = serve_sqs(&mut servers, config.ports.sqs, &config.allowed_hosts).await?;
@@ -88,25 +91,28 @@ impl Stack {
         };
         let (otlp_http, otlp_grpc) = serve_otlp(&mut servers, config.ports, receiver).await?;
         let sqs = queues::client(&sqs_url);
-        let urls = queues::create(&sqs, config.queue).await?;
+        let urls = queues::create(&sqs, &config.queue).await?;
         let addresses = Addresses {
             sqs: &sqs_url,
             queue: &urls.queue,
             otlp_http: &otlp_http,
         };
         let lambda = function::start(&config, variables::of_function(&addresses, &config)).await?;
+        function::initialise(&lambda).await?;
         let feed = Feed::start(&config, &urls.queue, sqs.clone(), lambda.clone()).await?;
-        let producer = Producer::start(
-            &config.producer,
-            &variables::of_producer(&addresses, &config),
-        )
-        .await?;
-        let producer_url = format!("http://{}", producer.address());
+        let producer = match &config.producer {
+            Some(binary) => {
+                let variables = variables::of_producer(binary, &addresses, &config);
+                Some(Producer::start(binary, &variables).await?)
+            }
+            None => None,
+        };
+        let producer_address = producer.as_ref().map(Producer::address);
         let endpoints = Endpoints {
             sqs: sqs_url,
             queue: urls.queue,
             dead_letter_queue: urls.dead_letter,
-            producer: producer_url,
+            producer: producer_address.map(|address| format!("http://{address}")),
             otlp_http,
             otlp_grpc,
         };
@@ -143,10 +149,10 @@ impl Stack {
         })
     }
 
-    /// The producer's socket.
+    /// The producer's socket, if there is a producer.
     #[must_use]
-    pub fn producer_address(&self) -> std::net::SocketAddr {
-        self.producer.address()
+    pub fn producer_address(&self) -> Option<std::net::SocketAddr> {
+        self.producer.as_ref().map(Producer::address)
     }
 
     /// A client of the SQS endpoint.
@@ -179,16 +185,16 @@ impl Stack {
         self.feed.stats()
     }
 
-    /// What the producer wrote.
+    /// What the producer wrote, if there is a producer.
     #[must_use]
-    pub fn producer_log(&self) -> &Log {
-        self.producer.log()
+    pub fn producer_log(&self) -> Option<&Log> {
+        self.producer.as_ref().map(Producer::log)
     }
 
     /// Waits until a part of the stack ends that should not.
     pub async fn failed(&mut self) -> StackError {
         tokio::select! {
-            error = self.producer.ended() => error,
+            error = producer_ended(self.producer.as_ref()) => error,
             ended = self.servers.ended() => StackError::Server { name: ended.name, reason: ended.reason },
             () = self.feed.ended() => StackError::Server { name: "the event source mapping", reason: "it ended".to_owned() },
         }
@@ -196,7 +202,9 @@ impl Stack {
 
     /// Lets the producer finish what it has accepted, and waits until it is gone.
     pub async fn stop_producer(&self) {
-        self.producer.stop().await;
+        if let Some(producer) = &self.producer {
+            producer.stop().await;
+        }
     }
 
     /// Polls the queue no more, and waits until what is being handled has been settled.
@@ -210,6 +218,13 @@ impl Stack {
         self.stop_feeding().await;
         self.lambda.shutdown().await;
         self.servers.stop().await;
+    }
+}
+
+async fn producer_ended(producer: Option<&Producer>) -> StackError {
+    match producer {
+        Some(producer) => producer.ended().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -25,7 +25,7 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 
 "$python" -m venv "$work/venv"
-"$work/venv/bin/python" -m pip install --quiet --disable-pip-version-check boto3
+"$work/venv/bin/python" -m pip install --quiet --disable-pip-version-check boto3 awscli
 
 endpoint=${1:-${SQS_ENDPOINT:-}}
 if [ -z "$endpoint" ]; then
@@ -44,5 +44,12 @@ if [ -z "$endpoint" ]; then
         exit 2
     }
 fi
+
+# Version 1 of the AWS CLI, which `pip` installs, ignores AWS_ENDPOINT_URL_SQS. These are the options that `baton up` prints.
+export AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test AWS_DEFAULT_REGION=us-east-1
+queue=$("$work/venv/bin/aws" sqs create-queue --endpoint-url "$endpoint" --queue-name cli-v1 --query QueueUrl --output text)
+"$work/venv/bin/aws" sqs send-message --endpoint-url "$endpoint" --queue-url "$queue" --message-body '{"id":"1"}'
+"$work/venv/bin/aws" sqs delete-queue --endpoint-url "$endpoint" --queue-url "$queue"
+echo "ok    the AWS CLI $("$work/venv/bin/aws" --version 2>&1 | cut -d' ' -f1) sends a message"
 
 "$work/venv/bin/python" "$here/probe.py" "$endpoint"

@@ -30,21 +30,28 @@ fn check(given: &Binaries) -> Result<(), StackError> {
 }
 
 async fn build_missing(given: Binaries, progress: &mut Progress) -> Result<Paths, BuildError> {
-    match (given.function, given.producer) {
-        (Some(function), Some(producer)) => Ok(Paths { function, producer }),
-        (None, None) => {
+    let builds_producer = given.has_producer() && given.producer.is_none();
+    match (given.function, builds_producer) {
+        (Some(function), false) => Ok(Paths {
+            function,
+            producer: given.producer,
+        }),
+        (None, true) => {
             progress.begin("building the function and the producer with cargo");
             let [function, producer] = build(cargo(), [FUNCTION, PRODUCER]).await?;
+            let producer = Some(producer);
             built(progress, Paths { function, producer })
         }
-        (None, Some(producer)) => {
+        (None, false) => {
             progress.begin("building the function with cargo");
             let [function] = build(cargo(), [FUNCTION]).await?;
+            let producer = given.producer;
             built(progress, Paths { function, producer })
         }
-        (Some(function), None) => {
+        (Some(function), true) => {
             progress.begin("building the producer with cargo");
             let [producer] = build(cargo(), [PRODUCER]).await?;
+            let producer = Some(producer);
             built(progress, Paths { function, producer })
         }
     }

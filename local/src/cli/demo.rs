@@ -43,6 +43,7 @@ pub(super) async fn run(arguments: Arguments, signals: &mut Signals) -> Exit {
     let binaries = Binaries {
         function: arguments.function,
         producer: arguments.producer,
+        no_producer: false,
     };
     let paths = tokio::select! {
         paths = binaries::find(binaries, &mut progress) => paths,
@@ -60,9 +61,13 @@ pub(super) async fn run(arguments: Arguments, signals: &mut Signals) -> Exit {
 }
 
 async fn play(paths: Paths, progress: &mut Progress, signals: &mut Signals) -> Exit {
+    let Some(producer) = paths.producer else {
+        terminal::error(&DemoError::NoProducer);
+        return Exit::StartFailed;
+    };
     progress.begin("starting queue, function, producer and OTLP receiver");
     let started = tokio::select! {
-        started = Demo::start(paths.function, paths.producer) => started,
+        started = Demo::start(paths.function, producer) => started,
         () = signals.next() => return Exit::Interrupted,
     };
     let mut demo = match started {
@@ -72,7 +77,7 @@ async fn play(paths: Paths, progress: &mut Progress, signals: &mut Signals) -> E
             return Exit::StartFailed;
         }
     };
-    progress.done("everything answers");
+    progress.done("everything answers, and the function has initialised");
     let played = tokio::select! {
         played = demo.play(|stage| show(progress, stage)) => Some(played),
         () = signals.next() => None,

@@ -5,22 +5,34 @@ use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
 use super::terminal::say;
+use crate::environment::LogLine;
 use crate::stack::Stack;
 
 /// Who wrote a line.
 const FAINT: Style = Style::new().dimmed();
 
-/// Shows both logs from now on, until the stack is gone.
+/// Shows what the function has logged so far, and both logs from now on, until the stack is gone.
 pub(super) fn follow(stack: &Stack) {
-    tokio::spawn(show(stack.producer_log().subscribe(), |line| {
-        ("producer".to_owned(), line.to_string())
-    }));
-    tokio::spawn(show(stack.function().logs().subscribe(), |line| {
-        (
-            format!("function {}", line.environment),
-            line.text.to_string(),
-        )
-    }));
+    if let Some(log) = stack.producer_log() {
+        tokio::spawn(show(log.subscribe(), |line| {
+            ("producer".to_owned(), line.to_string())
+        }));
+    }
+    let logs = stack.function().logs();
+    let live = logs.subscribe();
+    // The first environment has initialised already. It is frozen, so nothing is both among these lines and live.
+    for line in logs.recent() {
+        let (writer, text) = of_function(line);
+        write(&writer, &text);
+    }
+    tokio::spawn(show(live, of_function));
+}
+
+fn of_function(line: LogLine) -> (String, String) {
+    (
+        format!("function {}", line.environment),
+        line.text.to_string(),
+    )
 }
 
 async fn show<T: Clone>(mut lines: Receiver<T>, read: impl Fn(T) -> (String, String)) {

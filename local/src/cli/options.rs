@@ -1,7 +1,9 @@
 //! What can be given on the command line, and what it becomes.
 
 mod combinations;
+mod env_file;
 
+use std::ffi::OsStr;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,9 +11,10 @@ use std::time::Duration;
 use clap::Args;
 
 pub(super) use self::combinations::Sound;
+use self::env_file::EnvFile;
 use super::duration;
 use crate::environment::Freeze;
-use crate::stack::{Config, Fault, Logging, Ports, Queue};
+use crate::stack::{Config, Fault, Logging, Ports, Queue, QueueName};
 use crate::{AllowedHosts, HostName};
 
 /// The largest batch that AWS takes from a standard queue.
@@ -38,6 +41,27 @@ pub(super) struct Binaries {
     /// GET /readyz with 200 when it can serve
     #[arg(long, value_name = "PATH")]
     pub(super) producer: Option<PathBuf>,
+    /// Start no producer, which is the default where --function is not
+    /// onboarding-lambda: only its messages are what the producer sends
+    #[arg(long, conflicts_with_all = ["producer", "producer_port"])]
+    pub(super) no_producer: bool,
+}
+
+/// Name of the onboarding function's file.
+const ONBOARDING_FUNCTION: &str = "onboarding-lambda";
+
+impl Binaries {
+    /// Whether the function is the onboarding function: built here, or given under its name.
+    pub(super) fn is_onboarding(&self) -> bool {
+        self.function
+            .as_ref()
+            .is_none_or(|path| path.file_stem() == Some(OsStr::new(ONBOARDING_FUNCTION)))
+    }
+
+    /// Whether a producer is to run.
+    pub(super) fn has_producer(&self) -> bool {
+        self.producer.is_some() || (self.is_onboarding() && !self.no_producer)
+    }
 }
 
 /// Where to listen.
@@ -88,6 +112,9 @@ pub(super) struct PortOptions {
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Queue, event source mapping and function")]
 pub(super) struct Settings {
+    /// Name of the queue; that of its dead-letter queue is NAME-dlq
+    #[arg(long, value_name = "NAME", default_value = "onboarding")]
+    queue: QueueName,
     /// How many messages a batch may have; above 10 it needs a window
     #[arg(long, value_name = "N", default_value = "10", value_parser = batch_size)]
     batch_size: NonZeroUsize,
@@ -120,20 +147,26 @@ pub(super) struct Settings {
     /// OTEL_EXPORTER_OTLP_PROTOCOL where an endpoint for OTLP is. An SDK in
     /// the function finds the stack's SQS by itself, which looks at the path
     /// of queue URLs alone: the dead-letter queue is
-    /// http://127.0.0.1/000000000000/onboarding-dlq whatever the port
+    /// http://127.0.0.1/000000000000/onboarding-dlq whatever the port, or
+    /// NAME-dlq with --queue NAME
     #[arg(long, value_name = "NAME=VALUE", value_parser = variable)]
     env: Vec<(String, String)>,
-    /// Make the function misbehave: KIND=CUSTOMER_ID, comma-separated;
+    /// A file with a variable NAME=VALUE for the function on each line, in
+    /// the format of dotenv: # begins a comment, values may be quoted; may be
+    /// given several times; --env wins over it
+    #[arg(long, value_name = "FILE", value_parser = env_file::read)]
+    env_file: Vec<EnvFile>,
+    /// Make the onboarding function misbehave: KIND=CUSTOMER_ID, comma-separated;
     /// KIND is fail-once, panic or slow
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
-    faults: Vec<Fault>,
+    pub(super) faults: Vec<Fault>,
 }
 
-/// The paths of the two binaries, once they are known.
+/// The paths of the binaries, once they are known.
 #[derive(Clone, Debug)]
 pub(super) struct Paths {
     pub(super) function: PathBuf,
-    pub(super) producer: PathBuf,
+    pub(super) producer: Option<PathBuf>,
 }
 
 impl PortOptions {
@@ -158,6 +191,7 @@ impl Settings {
             producer: paths.producer,
             ports: listeners.ports(),
             queue: Queue {
+                name: self.queue,
                 visibility_timeout: self.visibility_timeout,
                 max_receive_count: self.max_receive_count,
             },
@@ -171,12 +205,18 @@ impl Settings {
             } else {
                 Freeze::BetweenInvocations
             },
-            variables: self.env,
+            variables: variables(self.env_file, self.env),
             faults: self.faults,
             logging: Logging::Usual,
             allowed_hosts: listeners.allowed_hosts(),
         }
     }
+}
+
+/// All variables for the function. Of two with one name the later counts.
+fn variables(files: Vec<EnvFile>, given: Vec<(String, String)>) -> Vec<(String, String)> {
+    let of_files = files.into_iter().flat_map(|file| file.variables);
+    of_files.chain(given).collect()
 }
 
 /// A mapping takes 1 to 10,000.

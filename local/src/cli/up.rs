@@ -5,6 +5,7 @@ use std::io::{self, Write};
 
 use anstyle::Style;
 use clap::Args;
+use clap::error::ErrorKind;
 use serde::Serialize;
 
 use super::binaries;
@@ -23,10 +24,11 @@ const FAINT: Style = Style::new().dimmed();
 
 /// The options that say something about what `--sqs-only` does not start. Naming clap's groups would be shorter, but then a refusal lists the
 /// whole group instead of what was given.
-const BEYOND_SQS: [&str; 16] = [
+const BEYOND_SQS: [&str; 19] = [
     "logs",
     "function",
     "producer",
+    "no_producer",
     "producer_port",
     "otlp_http_port",
     "otlp_grpc_port",
@@ -38,20 +40,22 @@ const BEYOND_SQS: [&str; 16] = [
     "max_receive_count",
     "idle_after",
     "no_freeze",
+    "queue",
     "env",
+    "env_file",
     "faults",
 ];
 
 /// Start the stack, print where everything is, and run until Ctrl-C
 ///
-/// Starts the SQS endpoint, the queues onboarding and onboarding-dlq, the OTLP receiver, the function with its event source mapping, and the
-/// producer; then prints the endpoints and the variables to export. Ctrl-C and SIGTERM stop everything and leave no process behind.
+/// Starts the SQS endpoint, the queues onboarding and onboarding-dlq, the OTLP receiver, the function with its event source mapping, and, for
+/// the onboarding function, its producer; then prints the endpoints and the variables to export. Ctrl-C and SIGTERM stop everything and leave no process behind.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = EXPLAINED)]
 pub(super) struct Arguments {
     /// Print one line of JSON once all is ready: {"sqs": URL, "queue_url":
-    /// URL, "dead_letter_queue_url": URL, "producer": URL, "otlp_http":
-    /// URL, "otlp_grpc": URL, "console": URL or null, "variables": {NAME:
+    /// URL, "dead_letter_queue_url": URL, "producer": URL or null,
+    /// "otlp_http": URL, "otlp_grpc": URL, "console": URL or null, "variables": {NAME:
     /// VALUE}}, the last being what a shell would export; with --sqs-only
     /// everything but "sqs" and "variables" is null
     #[arg(long)]
@@ -70,9 +74,9 @@ pub(super) struct Arguments {
     settings: Sound,
 }
 
-/// What sends a message with nothing but the variables above, by any AWS CLI that speaks SQS's JSON protocol.
-const SEND_WITH_CLI: &str =
-    r#"aws sqs send-message --queue-url $QUEUE_URL --message-body '{"id":"1"}'"#;
+/// Sends a message with the variables above and any AWS CLI that speaks SQS's JSON protocol. Version 1 ignores `AWS_ENDPOINT_URL_SQS`, so the
+/// endpoint is an option.
+const SEND_WITH_CLI: &str = r#"aws sqs send-message --endpoint-url $AWS_ENDPOINT_URL_SQS --queue-url $QUEUE_URL --message-body '{"id":"1"}'"#;
 
 /// What is worth trying once all is up.
 #[derive(Clone, Copy, Debug)]
@@ -85,9 +89,10 @@ enum TryOut {
 
 impl TryOut {
     fn of(binaries: &Binaries) -> Self {
-        match binaries.function {
-            None => Self::Onboarding,
-            Some(_) => Self::Message,
+        if binaries.function.is_none() && binaries.has_producer() {
+            Self::Onboarding
+        } else {
+            Self::Message
         }
     }
 }
@@ -96,6 +101,9 @@ impl TryOut {
 pub(super) async fn run(arguments: Arguments, signals: &mut Signals) -> Exit {
     if arguments.sqs_only {
         return sqs_only(&arguments.ports, arguments.json, signals).await;
+    }
+    if let Some(objection) = faults_of_another_function(&arguments) {
+        objection.exit();
     }
     let Arguments { json, logs, .. } = arguments;
     let try_out = TryOut::of(&arguments.binaries);
@@ -116,16 +124,32 @@ pub(super) async fn run(arguments: Arguments, signals: &mut Signals) -> Exit {
     serve(stack, watch, logs, signals).await
 }
 
+/// Faults are a feature of the onboarding function: another one would not know them, and behave.
+fn faults_of_another_function(arguments: &Arguments) -> Option<clap::Error> {
+    if arguments.binaries.is_onboarding() || arguments.settings.0.faults.is_empty() {
+        return None;
+    }
+    let sentence = "--faults is for the onboarding function, which alone reads them: leave out --faults or --function";
+    Some(clap::Error::raw(
+        ErrorKind::ArgumentConflict,
+        format!("{sentence}\n"),
+    ))
+}
+
 async fn start(arguments: Arguments) -> Result<(Stack, FunctionWatch), Exit> {
     let mut progress = Progress::new();
     let paths = binaries::find(arguments.binaries, &mut progress).await?;
-    progress.begin("starting queue, function, producer and OTLP receiver");
+    progress.begin(if paths.producer.is_some() {
+        "starting queue, function, producer and OTLP receiver"
+    } else {
+        "starting queue, function and OTLP receiver"
+    });
     let config = arguments.settings.0.config(paths, &arguments.ports);
     let stack = Stack::start(config).await.map_err(|error| {
         terminal::error(&error);
         Exit::StartFailed
     })?;
-    progress.done("everything answers");
+    progress.done("everything answers, and the function has initialised");
     let watch = stack.watch_function();
     Ok((stack, watch))
 }
@@ -213,7 +237,7 @@ impl<'a> Ready<'a> {
             sqs: &endpoints.sqs,
             queue_url: Some(&endpoints.queue),
             dead_letter_queue_url: Some(&endpoints.dead_letter_queue),
-            producer: Some(&endpoints.producer),
+            producer: endpoints.producer.as_deref(),
             otlp_http: Some(&endpoints.otlp_http),
             otlp_grpc: Some(&endpoints.otlp_grpc),
             console: None,
@@ -232,12 +256,12 @@ fn announce(stack: &Stack, json: bool, try_out: TryOut) -> io::Result<()> {
     write_endpoints(&mut out, endpoints)?;
     write_variables(&mut out, &stack.shell_variables())?;
     let read_spans = format!("curl {}/api/spans", endpoints.otlp_http);
-    match try_out {
-        TryOut::Onboarding => {
-            write_onboarding(&mut out, &endpoints.producer)?;
+    match (try_out, &endpoints.producer) {
+        (TryOut::Onboarding, Some(producer)) => {
+            write_onboarding(&mut out, producer)?;
             writeln!(out, "  {read_spans}\n")?;
         }
-        TryOut::Message => {
+        _ => {
             write_message(&mut out, endpoints)?;
             writeln!(out, "  {read_spans}\n")?;
             writeln!(out, "  {FAINT}or send it from the other shell:{FAINT:#}\n")?;
@@ -257,14 +281,15 @@ fn write_endpoints(out: &mut impl Write, endpoints: &Endpoints) -> io::Result<()
         otlp_grpc,
     } = endpoints;
     let rows = [
-        ("producer", producer),
         ("sqs", sqs),
         ("queue", queue),
         ("dead letters", dead_letter_queue),
         ("otlp/http", otlp_http),
         ("otlp/grpc", otlp_grpc),
     ];
-    rows.iter()
+    let producer = producer.iter().map(|url| ("producer", url));
+    producer
+        .chain(rows)
         .try_for_each(|(name, url)| writeln!(out, "  {FAINT}{name:<14}{FAINT:#}{url}"))
 }
 

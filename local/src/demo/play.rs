@@ -13,7 +13,7 @@ use super::scenario::{self, Expected};
 use super::verdict::{self, Observed};
 use super::{Demo, DemoError, MAX_RECEIVE_COUNT, Report, Stage, VISIBILITY_TIMEOUT, tree};
 use crate::otlp::{Kind, Span, SpanStore};
-use crate::stack::{Stack, StackError};
+use crate::stack::{Log, Stack, StackError};
 
 /// How long it may take until all messages are where they belong, on top of the visibility timeouts that the poison has to sit out.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -33,8 +33,9 @@ impl Demo {
             "sending {} onboardings",
             self.onboardings.len()
         )));
-        let accepted =
-            super::requests::send(self.stack.producer_address(), &self.onboardings).await?;
+        let producer = self.stack.producer_address();
+        let producer = producer.ok_or(DemoError::NoProducer)?;
+        let accepted = super::requests::send(producer, &self.onboardings).await?;
         show(Stage::Done(format!(
             "{} onboardings accepted",
             accepted.len()
@@ -155,7 +156,8 @@ async fn ordinary_failed(spans: &SpanStore, ordinary: &[Accepted]) -> DemoError 
 /// What the processes say about their spans.
 fn read_logs(stack: &Stack) -> Ledger {
     let mut ledger = Ledger::default();
-    for line in stack.producer_log().lines() {
+    let producer_lines = stack.producer_log().map(Log::lines).unwrap_or_default();
+    for line in producer_lines {
         ledger.read("producer", &line);
     }
     for line in stack.function().logs().recent() {

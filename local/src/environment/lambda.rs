@@ -9,14 +9,14 @@ use std::{
 };
 
 use bytes::Bytes;
-use tokio::sync::{broadcast, oneshot};
+use tokio::sync::{broadcast, mpsc::UnboundedReceiver, oneshot};
 
 use super::{
-    EarlyEnd, Function, InvokeError, Logs, Snapshot, StartError,
+    EarlyEnd, EnvironmentId, Function, InvokeError, Logs, Snapshot, StartError,
     early_end::EarlyEnds,
     logs::EnvironmentLog,
     pool::{Claim, Command, Invocation, Pool, Refusal},
-    sandbox::{self, Surroundings},
+    sandbox::{self, First, Surroundings},
     snapshot::Counters,
     variables,
 };
@@ -101,6 +101,30 @@ impl Lambda {
         result
     }
 
+    /// Starts an environment without an event, and returns when it has asked for its first one. An event that comes later finds it.
+    ///
+    /// # Errors
+    ///
+    /// When the function ends, reports an error or takes longer than ten seconds before it asks for an event, when all environments are
+    /// busy, and after [`shutdown`](Self::shutdown).
+    pub async fn initialise(&self) -> Result<(), InvokeError> {
+        let (reply, initialised) = oneshot::channel();
+        match self.inner.surroundings.pool.claim().await {
+            // One that waits for an event has initialised; it is offered again.
+            Ok(Claim::Warm(commands)) => {
+                drop(commands.send(Command::Offer));
+                Ok(())
+            }
+            Ok(Claim::Cold(id, commands)) => {
+                self.spawn(id, commands, First::Nothing(reply));
+                // Without an answer the task has ended, which it does when everything is shut down.
+                let result = initialised.await.unwrap_or(Err(InvokeError::ShutDown));
+                result.map(drop)
+            }
+            Err(refusal) => Err(self.refused(refusal)),
+        }
+    }
+
     /// Counters since the start, and the environments that exist now.
     pub fn snapshot(&self) -> Snapshot {
         let Surroundings { pool, counters, .. } = &*self.inner.surroundings;
@@ -148,11 +172,7 @@ impl Lambda {
             };
             match self.inner.surroundings.pool.claim().await {
                 Ok(Claim::Warm(commands)) => drop(commands.send(Command::Invoke(invocation))),
-                Ok(Claim::Cold(id, commands)) => {
-                    let log = EnvironmentLog::new(self.inner.logs.clone(), id);
-                    let surroundings = Arc::clone(&self.inner.surroundings);
-                    tokio::spawn(sandbox::run(id, surroundings, log, commands, invocation));
-                }
+                Ok(Claim::Cold(id, commands)) => self.spawn(id, commands, First::Event(invocation)),
                 Err(refusal) => return Err(self.refused(refusal)),
             }
             // Without an answer the environment ended before it took the event, so another one gets it.
@@ -160,6 +180,12 @@ impl Lambda {
                 return result;
             }
         }
+    }
+
+    fn spawn(&self, id: EnvironmentId, commands: UnboundedReceiver<Command>, first: First) {
+        let log = EnvironmentLog::new(self.inner.logs.clone(), id);
+        let surroundings = Arc::clone(&self.inner.surroundings);
+        tokio::spawn(sandbox::run(id, surroundings, log, commands, first));
     }
 
     fn refused(&self, refusal: Refusal) -> InvokeError {

@@ -32,6 +32,8 @@ pub(super) type ResponseSender = oneshot::Sender<Result<Bytes, InvokeError>>;
 #[derive(Debug)]
 pub(super) enum Command {
     Invoke(Invocation),
+    /// Wait for an event again.
+    Offer,
     Kill,
 }
 

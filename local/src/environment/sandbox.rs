@@ -12,6 +12,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use bytes::Bytes;
 use tokio::{
     sync::{mpsc, oneshot},
     task::yield_now,
@@ -50,13 +51,30 @@ pub(super) struct Surroundings {
     pub(super) early_ends: EarlyEnds,
 }
 
-/// Runs an environment from its start to its end. `first` is the event it is started for.
+/// The reason for which an environment is started.
+#[derive(Debug)]
+pub(super) enum First {
+    /// An event.
+    Event(Invocation),
+    /// Somebody waits until it has initialised.
+    Nothing(ResponseSender),
+}
+
+impl First {
+    fn into_reply(self) -> ResponseSender {
+        match self {
+            Self::Event(Invocation { reply, .. }) | Self::Nothing(reply) => reply,
+        }
+    }
+}
+
+/// Runs an environment from its start to its end.
 pub(super) async fn run(
     id: EnvironmentId,
     surroundings: Arc<Surroundings>,
     log: EnvironmentLog,
     commands: mpsc::UnboundedReceiver<Command>,
-    first: Invocation,
+    first: First,
 ) {
     // Whatever happens below, a panic included, the environment leaves the pool: others wait for its place.
     let place = Place::of(id, &surroundings.pool);
@@ -75,7 +93,7 @@ pub(super) async fn run(
                 trouble: Trouble::CannotStart,
             });
             Some(LastWords {
-                reply: first.reply,
+                reply: first.into_reply(),
                 error,
             })
         }
@@ -102,6 +120,8 @@ struct Sandbox<'a> {
     api: RuntimeApi,
     process: Process,
     output: Output,
+    /// Who waits until it has initialised.
+    initialised: Option<ResponseSender>,
     /// What ends it before its time.
     trouble: Option<Trouble>,
 }
@@ -140,11 +160,12 @@ impl<'a> Sandbox<'a> {
             api,
             process,
             output,
+            initialised: None,
             trouble: None,
         }
     }
 
-    async fn live(mut self, first: Invocation) -> Option<LastWords> {
+    async fn live(mut self, first: First) -> Option<LastWords> {
         let last_words = self.until_the_end(first).await;
         self.surroundings.pool.ending(self.id);
         self.process.kill().await;
@@ -166,7 +187,7 @@ impl<'a> Sandbox<'a> {
         last_words
     }
 
-    async fn until_the_end(&mut self, first: Invocation) -> Option<LastWords> {
+    async fn until_the_end(&mut self, first: First) -> Option<LastWords> {
         let mut next = match self.initialise().await {
             Ok(next) => next,
             Err(error) => {
@@ -175,12 +196,18 @@ impl<'a> Sandbox<'a> {
                 }
                 self.platform(&error.to_string());
                 return Some(LastWords {
-                    reply: first.reply,
+                    reply: first.into_reply(),
                     error,
                 });
             }
         };
-        let mut invocation = first;
+        let mut invocation = match first {
+            First::Event(invocation) => invocation,
+            First::Nothing(reply) => {
+                self.initialised = Some(reply);
+                self.next_event(&mut next).await?
+            }
+        };
         loop {
             next = match self.serve(invocation, next).await {
                 Ok(next) => next,
@@ -206,7 +233,7 @@ impl<'a> Sandbox<'a> {
                     });
                 }
                 // The event that it was started for is with us, so it is in nobody's reach.
-                Happening::Told(Command::Invoke(_)) => {}
+                Happening::Told(Command::Invoke(_) | Command::Offer) => {}
                 Happening::Told(Command::Kill) => return Err(self.cut_off()),
                 Happening::Exited(message) => {
                     return Err(InvokeError::Init {
@@ -233,10 +260,15 @@ impl<'a> Sandbox<'a> {
         } = self.surroundings;
         self.process.freeze();
         pool.idle(self.id);
+        // Only now: an event that is sent in answer to it is to find this environment.
+        if let Some(reply) = self.initialised.take() {
+            let _ = reply.send(Ok(Bytes::new()));
+        }
         let until = Instant::now() + function.idle_after;
         loop {
             match self.happening(until).await {
                 Happening::Told(Command::Invoke(invocation)) => return Some(invocation),
+                Happening::Told(Command::Offer) => pool.idle(self.id),
                 Happening::Told(Command::Kill) => {
                     counters.killed.increment();
                     return None;
@@ -268,6 +300,8 @@ impl<'a> Sandbox<'a> {
     async fn claimed(&mut self) -> Option<Invocation> {
         match self.commands.recv().await {
             Some(Command::Invoke(invocation)) => Some(invocation),
+            // It would have ended now, had it not been claimed.
+            Some(Command::Offer) => None,
             Some(Command::Kill) | None => {
                 self.surroundings.counters.killed.increment();
                 None
@@ -292,7 +326,7 @@ impl<'a> Sandbox<'a> {
                     None => continue,
                 },
                 // Nobody can claim an environment that is not idle; if it were so, the caller would find another one.
-                Happening::Told(Command::Invoke(_)) => continue,
+                Happening::Told(Command::Invoke(_) | Command::Offer) => continue,
                 Happening::Told(Command::Kill) => self.cut_off(),
                 Happening::Exited(reason) => self.exited(&running, reason),
                 Happening::Elapsed => self.timed_out(&running),

@@ -5,8 +5,9 @@
 
 use std::env;
 use std::ffi::{OsStr, OsString};
+use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 
 use serde::Deserialize;
@@ -37,17 +38,25 @@ pub const PRODUCER: Binary = Binary("onboarding-api");
 #[non_exhaustive]
 pub enum BuildError {
     /// There is no cargo.
-    #[error("cannot run {}: install Rust from https://rustup.rs, or give --function and --producer", cargo.display())]
+    #[error("cannot run {}: install Rust from https://rustup.rs, or give --function", cargo.display())]
     Cargo {
         /// What was run.
         cargo: PathBuf,
         /// What the system said.
         source: io::Error,
     },
-    /// Cargo failed.
+    /// The current folder is not in a checkout of Baton.
     #[error(
-        "cargo could not build {names} ({status}); run this inside the Baton workspace, or give --function and --producer"
+        "{names} cannot be built: {} is not in a checkout of Baton; run this in one, or give --function with a binary that speaks the Lambda Runtime API", folder.display()
     )]
+    NoCheckout {
+        /// What should have been built.
+        names: String,
+        /// The current folder.
+        folder: PathBuf,
+    },
+    /// Cargo failed.
+    #[error("cargo could not build {names} ({status})")]
     Failed {
         /// What should have been built.
         names: String,
@@ -78,6 +87,11 @@ pub async fn build<const N: usize>(
     if N == 0 {
         return Ok([(); N].map(|()| PathBuf::new()));
     }
+    let names = binaries.map(|binary| binary.0).join(" and ");
+    let folder = env::current_dir().unwrap_or_default();
+    if !is_checkout(&folder) {
+        return Err(BuildError::NoCheckout { names, folder });
+    }
     let mut command = command(&cargo, &binaries);
     // Compilers outlive a cargo that is killed alone.
     let mut running = Group::start(&mut command).map_err(|source| BuildError::Cargo {
@@ -90,10 +104,20 @@ pub async fn build<const N: usize>(
     };
     let status = running.wait().await.map_err(BuildError::Answer)?;
     if !status.success() {
-        let names = binaries.map(|binary| binary.0).join(" and ");
         return Err(BuildError::Failed { names, status });
     }
     locate(&binaries, &built)
+}
+
+/// Whether cargo would build in Baton's workspace: it looks for a manifest in the folder and those above it, and only there is the profile.
+fn is_checkout(folder: &Path) -> bool {
+    let profile = format!("[profile.{PROFILE}]");
+    folder.ancestors().any(|folder| {
+        let manifest = fs::read_to_string(folder.join("Cargo.toml")).unwrap_or_default();
+        manifest.lines().any(|line| line.trim() == profile)
+            && folder.join("lambda").is_dir()
+            && folder.join("producer").is_dir()
+    })
 }
 
 fn command(cargo: &OsStr, binaries: &[Binary]) -> Command {

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use crate::AllowedHosts;
+use super::names::{DEAD_LETTER_SUFFIX, QUEUE};
+use crate::{AllowedHosts, sqs};
 
 /// The longest customer id, as the producer and the function have it.
 const MAX_CUSTOMER_ID: usize = 64;
@@ -16,8 +17,8 @@ const MAX_CUSTOMER_ID: usize = 64;
 pub struct Config {
     /// The function: any binary that speaks the Lambda Runtime API.
     pub function: PathBuf,
-    /// The producer: a binary that takes the variables `onboarding-api` takes.
-    pub producer: PathBuf,
+    /// The producer, if there shall be one: a binary that takes the variables `onboarding-api` takes.
+    pub producer: Option<PathBuf>,
     /// On which ports to listen.
     pub ports: Ports,
     /// The queue's settings.
@@ -78,12 +79,57 @@ pub struct Ports {
 }
 
 /// Settings of the queue and its redrive to the dead-letter queue.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Queue {
+    /// The name. That of its dead-letter queue is the same with `-dlq` at the end.
+    pub name: QueueName,
     /// How long a received message stays hidden.
     pub visibility_timeout: Duration,
     /// After how many deliveries a message that was not deleted goes to the dead-letter queue.
     pub max_receive_count: NonZeroU32,
+}
+
+/// Name of a queue that leaves room for that of its dead-letter queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueueName(String);
+
+/// Why a text is not the name of a queue here.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "expected 1 to 76 of A-Z a-z 0-9 _ -, which with {DEAD_LETTER_SUFFIX:?} at the end is a name for SQS; FIFO queues are not supported"
+)]
+pub struct InvalidQueueName;
+
+impl QueueName {
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The name of the dead-letter queue.
+    #[must_use]
+    pub fn dead_letter(&self) -> String {
+        format!("{}{DEAD_LETTER_SUFFIX}", self.0)
+    }
+}
+
+impl Default for QueueName {
+    fn default() -> Self {
+        Self(QUEUE.to_owned())
+    }
+}
+
+impl FromStr for QueueName {
+    type Err = InvalidQueueName;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let name = Self(text.to_owned());
+        if text.is_empty() || sqs::check_queue_name(&name.dead_letter()).is_err() {
+            return Err(InvalidQueueName);
+        }
+        Ok(name)
+    }
 }
 
 /// One customer whose onboarding the function handles badly on purpose.
@@ -168,6 +214,15 @@ mod tests {
     fn a_fault_is_written_as_it_is_read() {
         for text in ["fail-once=demo-03", "panic=c_1", "slow=X"] {
             assert_eq!(text.parse::<Fault>().unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn a_queue_name_leaves_room_for_its_dead_letter_queue() {
+        let longest = "q".repeat(76).parse::<QueueName>().unwrap();
+        assert_eq!(longest.dead_letter().len(), 80);
+        for text in ["", "orders.fifo", "a b", &"q".repeat(77)] {
+            assert_eq!(text.parse::<QueueName>(), Err(InvalidQueueName), "{text}");
         }
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::function::FunctionEnded;
 use super::queues::QueueError;
-use crate::environment::StartError;
+use crate::environment::{InvokeError, StartError};
 use crate::mapping::MappingError;
 
 /// Why the stack did not start, or does not run any more.
@@ -29,6 +29,14 @@ pub enum StackError {
     /// The function cannot be set up.
     #[error("cannot set the function up")]
     FunctionSetUp(#[from] StartError),
+    /// The function did not ask for its first event.
+    #[error("the function does not initialise; its output was:\n{last_words}")]
+    FunctionInit {
+        /// Why.
+        source: InvokeError,
+        /// The last lines that it wrote, indented.
+        last_words: String,
+    },
     /// An environment of the function ended before its time.
     #[error("{0}; its last words were:\n{last_words}", last_words = .0.last_words)]
     Function(FunctionEnded),

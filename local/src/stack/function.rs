@@ -8,7 +8,7 @@ use tokio::sync::broadcast;
 use super::config::Config;
 use super::error::StackError;
 use super::names::{ACCOUNT, FUNCTION, REGION};
-use crate::environment::{self, EarlyEnd, EnvironmentId, Function, Lambda, Trouble};
+use crate::environment::{self, EarlyEnd, EnvironmentId, Function, Lambda, LogSource, Trouble};
 use crate::lines;
 
 /// What the function is told about its memory; a usual size, and not enforced.
@@ -20,7 +20,7 @@ pub(crate) fn check(binary: &Path) -> Result<(), StackError> {
     Ok(())
 }
 
-/// Sets the function up; its first environment starts with the first message.
+/// Sets the function up, without starting an environment.
 pub(super) async fn start(
     config: &Config,
     env: BTreeMap<String, String>,
@@ -38,6 +38,22 @@ pub(super) async fn start(
         freeze: config.freeze,
     };
     Ok(Lambda::start(function).await?)
+}
+
+/// Starts a first environment and waits until it asks for its first event.
+pub(super) async fn initialise(lambda: &Lambda) -> Result<(), StackError> {
+    lambda.initialise().await.map_err(|source| {
+        let lines = lambda.logs().recent();
+        // The last line is the error itself.
+        let written = lines
+            .iter()
+            .filter(|line| line.source != LogSource::Platform);
+        let texts = written.map(|line| &*line.text).collect::<Vec<_>>();
+        StackError::FunctionInit {
+            source,
+            last_words: lines::tail(texts.into_iter()),
+        }
+    })
 }
 
 /// The function ended before its time, in one of its environments.

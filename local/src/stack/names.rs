@@ -1,9 +1,9 @@
 //! The names that everything in the stack agrees on.
 
-/// The queue that the function is fed from.
+/// The queue that the function is fed from, unless another name is given.
 pub(crate) const QUEUE: &str = "onboarding";
-/// Where messages end that the function never accepts.
-pub(crate) const DEAD_LETTER_QUEUE: &str = "onboarding-dlq";
+/// End of the name of the queue for messages that the function never accepts.
+pub(crate) const DEAD_LETTER_SUFFIX: &str = "-dlq";
 /// Name of the function, as in its ARN.
 pub(crate) const FUNCTION: &str = "onboarding";
 /// The region in every ARN.

@@ -10,7 +10,7 @@ use aws_sdk_sqs::types::QueueAttributeName::{self, QueueArn, RedrivePolicy, Visi
 use aws_smithy_http_client::{Builder, tls};
 
 use super::config::Queue;
-use super::names::{CREDENTIALS, DEAD_LETTER_QUEUE, QUEUE, REGION};
+use super::names::{CREDENTIALS, REGION};
 
 /// Where the two queues are.
 #[derive(Clone, Debug)]
@@ -53,8 +53,8 @@ pub(super) fn client(endpoint: &str) -> Client {
 }
 
 /// Creates both queues and lets the one redrive to the other.
-pub(super) async fn create(client: &Client, settings: Queue) -> Result<QueueUrls, QueueError> {
-    let dead_letter = create_one(client, DEAD_LETTER_QUEUE, HashMap::new()).await?;
+pub(super) async fn create(client: &Client, settings: &Queue) -> Result<QueueUrls, QueueError> {
+    let dead_letter = create_one(client, &settings.name.dead_letter(), HashMap::new()).await?;
     let arn = arn(client, &dead_letter).await?;
     let redrive = serde_json::json!({ "deadLetterTargetArn": arn, "maxReceiveCount": settings.max_receive_count });
     let attributes = HashMap::from([
@@ -64,7 +64,7 @@ pub(super) async fn create(client: &Client, settings: Queue) -> Result<QueueUrls
         ),
         (RedrivePolicy, redrive.to_string()),
     ]);
-    let queue = create_one(client, QUEUE, attributes).await?;
+    let queue = create_one(client, settings.name.as_str(), attributes).await?;
     Ok(QueueUrls { queue, dead_letter })
 }
 
@@ -145,12 +145,13 @@ mod tests {
 
     use tokio::net::TcpListener;
 
-    use super::super::SqsEndpoint;
+    use super::super::{QueueName, SqsEndpoint};
     use super::*;
     use crate::AllowedHosts;
 
     fn settings(visibility_timeout: Duration) -> Queue {
         Queue {
+            name: QueueName::default(),
             visibility_timeout,
             max_receive_count: NonZeroU32::MIN,
         }
@@ -162,7 +163,7 @@ mod tests {
             .await
             .unwrap();
         let hidden_too_long = settings(Duration::from_secs(721 * 60));
-        let error = create(&client(endpoint.url()), hidden_too_long)
+        let error = create(&client(endpoint.url()), &hidden_too_long)
             .await
             .unwrap_err();
         endpoint.stop().await;
@@ -179,7 +180,7 @@ mod tests {
         let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", free.local_addr().unwrap());
         drop(free);
-        let error = create(&client(&url), settings(Duration::ZERO))
+        let error = create(&client(&url), &settings(Duration::ZERO))
             .await
             .unwrap_err();
         let text = error.to_string();

@@ -66,8 +66,12 @@ fn make_way(variables: &mut BTreeMap<String, String>, config: &Config) {
 }
 
 /// Everything that the producer gets.
-pub(super) fn of_producer(addresses: &Addresses<'_>, config: &Config) -> BTreeMap<String, String> {
-    let mut variables = telemetry(addresses, &config.producer, config.logging);
+pub(super) fn of_producer(
+    binary: &Path,
+    addresses: &Addresses<'_>,
+    config: &Config,
+) -> BTreeMap<String, String> {
+    let mut variables = telemetry(addresses, binary, config.logging);
     variables.extend(aws(addresses));
     variables.extend(owned([
         (
@@ -139,10 +143,11 @@ mod tests {
     use std::num::{NonZeroU32, NonZeroUsize};
     use std::time::Duration;
 
-    use super::super::config::{Ports, Queue};
+    use super::super::config::{Ports, Queue, QueueName};
     use super::*;
     use crate::environment::Freeze;
 
+    const PRODUCER: &str = "/t/demo/onboarding-api";
     const ADDRESSES: Addresses<'_> = Addresses {
         sqs: "http://127.0.0.1:1",
         queue: "http://127.0.0.1:1/000000000000/onboarding",
@@ -152,12 +157,13 @@ mod tests {
     fn config(faults: Vec<Fault>) -> Config {
         Config {
             function: "/t/demo/my-function".into(),
-            producer: "/t/demo/onboarding-api".into(),
+            producer: Some(PRODUCER.into()),
             ports: Ports {
                 producer: 8080,
                 ..Ports::default()
             },
             queue: Queue {
+                name: QueueName::default(),
                 visibility_timeout: Duration::ZERO,
                 max_receive_count: NonZeroU32::MIN,
             },
@@ -178,7 +184,10 @@ mod tests {
     fn what_is_given_for_the_function_wins_and_is_for_the_function_alone() {
         let config = config(Vec::new());
         assert_eq!(of_function(&ADDRESSES, &config)["RUST_LOG"], "warn");
-        assert_ne!(of_producer(&ADDRESSES, &config)["RUST_LOG"], "warn");
+        assert_ne!(
+            of_producer(Path::new(PRODUCER), &ADDRESSES, &config)["RUST_LOG"],
+            "warn"
+        );
     }
 
     /// What the function gets where this is given for it.
@@ -191,8 +200,8 @@ mod tests {
             logging,
             ..config(Vec::new())
         };
-        assert!(of_producer(&ADDRESSES, &config).contains_key(LOG_FILTER));
-        assert!(of_producer(&ADDRESSES, &config).contains_key(PROTOCOL));
+        assert!(of_producer(Path::new(PRODUCER), &ADDRESSES, &config).contains_key(LOG_FILTER));
+        assert!(of_producer(Path::new(PRODUCER), &ADDRESSES, &config).contains_key(PROTOCOL));
         of_function(&ADDRESSES, &config)
     }
 
@@ -248,7 +257,10 @@ mod tests {
         let config = config(Vec::new());
         let name = "OTEL_SERVICE_NAME";
         assert_eq!(of_function(&ADDRESSES, &config)[name], "my-function");
-        assert_eq!(of_producer(&ADDRESSES, &config)[name], "onboarding-api");
+        assert_eq!(
+            of_producer(Path::new(PRODUCER), &ADDRESSES, &config)[name],
+            "onboarding-api"
+        );
     }
 
     #[test]
@@ -265,7 +277,7 @@ mod tests {
 
     #[test]
     fn the_producer_is_told_all_it_needs() {
-        let variables = of_producer(&ADDRESSES, &config(Vec::new()));
+        let variables = of_producer(Path::new(PRODUCER), &ADDRESSES, &config(Vec::new()));
         let told = variables
             .iter()
             .map(|(name, value)| format!("{name}={value}"))

@@ -37,15 +37,96 @@ async fn a_response_that_is_refused_is_told() {
 }
 
 #[tokio::test]
-async fn a_function_that_cannot_be_executed_is_told() {
+async fn a_function_that_does_not_initialise_is_told_with_its_output_and_ends_up() {
     let folder = tempfile::tempdir().unwrap();
-    let without_interpreter = executable(&folder, "bootstrap", "exec true\n");
-    let up = Up::start(&without_interpreter, &[]).await;
-    up.send(&["ok"]).await;
+    let without_interpreter = executable(&folder, "no-interpreter", "exec true\n");
+    let exits = "#!/bin/sh\necho 'TABLE_NAME is not set' >&2\nexit 3\n";
+    let exits = executable(&folder, "exits", exits);
+    for (function, expected) in [
+        (without_interpreter, "Exec format error"),
+        (exits, "  TABLE_NAME is not set"),
+    ] {
+        let output = baton(&["up", "--function", function.to_str().unwrap()]).await;
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(4), "{said}");
+        assert!(
+            said.contains("error: the function does not initialise"),
+            "{said}"
+        );
+        assert!(said.contains(expected), "{said}");
+        assert!(!said.contains("everything answers"), "{said}");
+    }
+}
 
-    up.says("error: the function cannot start").await;
-    up.says("Exec format error").await;
-    up.stop().await;
+#[tokio::test]
+async fn another_function_needs_neither_a_producer_nor_a_checkout() {
+    let folder = tempfile::tempdir().unwrap();
+    let variables = folder.path().join("orders.env");
+    std::fs::write(
+        &variables,
+        "# both\nFIRST='of the file'\nSECOND='of the file'\n",
+    )
+    .unwrap();
+    let mut up = Command::new(env!("CARGO_BIN_EXE_baton"));
+    up.args([
+        "up",
+        "--json",
+        "--queue",
+        "orders",
+        "--env",
+        "SECOND=given",
+        "--env-file",
+    ])
+    .arg(&variables)
+    .arg("--function")
+    .arg(function().binary)
+    // Whatever is built is built with this.
+    .env("CARGO", "/no/such/cargo")
+    .current_dir(&folder)
+    .stdout(Stdio::piped())
+    .kill_on_drop(true);
+    let mut up = up.spawn().unwrap();
+    let mut ready = String::new();
+    let mut stdout = BufReader::new(up.stdout.take().unwrap());
+    stdout.read_line(&mut ready).await.unwrap();
+    let ready: Value = serde_json::from_str(&ready).unwrap();
+    assert_eq!(ready["producer"], Value::Null);
+    assert!(ready["queue_url"].as_str().unwrap().ends_with("/orders"));
+    let dead_letter_queue = ready["dead_letter_queue_url"].as_str().unwrap();
+    assert!(dead_letter_queue.ends_with("/orders-dlq"));
+    assert_eq!(ready["variables"]["QUEUE_URL"], ready["queue_url"]);
+    let pid = Pid::from_raw(up.id().unwrap().try_into().unwrap()).unwrap();
+    kill_process(pid, Signal::TERM).unwrap();
+    assert!(up.wait().await.unwrap().success());
+}
+
+#[tokio::test]
+async fn without_a_function_and_a_checkout_the_error_says_what_is_needed() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut up = Command::new(env!("CARGO_BIN_EXE_baton"));
+    let output = up.arg("up").current_dir(&folder).output().await.unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    assert!(said.contains("is not in a checkout of Baton"), "{said}");
+    assert!(said.contains("--function"), "{said}");
+}
+
+#[tokio::test]
+async fn faults_for_a_function_that_does_not_know_them_are_refused() {
+    let function = function().binary;
+    let function = function.to_str().unwrap();
+    let output = baton(&["up", "--faults", "panic=c-1", "--function", function]).await;
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(
+        said.contains("--faults is for the onboarding function"),
+        "{said}"
+    );
+}
+
+async fn baton(arguments: &[&str]) -> std::process::Output {
+    let mut baton = Command::new(env!("CARGO_BIN_EXE_baton"));
+    baton.args(arguments).output().await.unwrap()
 }
 
 #[tokio::test]
