@@ -45,7 +45,7 @@ async fn what_is_no_event_fails_its_invocation_by_name_and_the_next_is_handled()
         ),
         (
             b"null",
-            "the event is null, expected the object with Records that an SQS event source mapping sends",
+            "the event is null, expected the object with Records that an SQS event source mapping sends, or the array of records that EventBridge Pipes sends",
         ),
         (
             br#"{"Records":[{"eventSource":"aws:s3"}]}"#,

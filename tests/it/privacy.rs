@@ -81,9 +81,13 @@ fn undecodable() -> [String; 3] {
     ]
 }
 
-/// The function, with what it writes in a file: baton keeps its functions' logs to itself.
+/// A script that runs the function and writes its log to a file, because `baton up` keeps that log to itself. By its name, `baton up`
+/// takes it for the onboarding function, and accepts `--faults`.
 fn logging_function(folder: &Path) -> (PathBuf, PathBuf) {
-    let (script, log) = (folder.join("function"), folder.join("function.log"));
+    let (script, log) = (
+        folder.join("onboarding-lambda"),
+        folder.join("function.log"),
+    );
     let text = format!(
         "#!/bin/sh\nexec '{}' >>'{}' 2>&1\n",
         Binaries::get().function.display(),
