@@ -214,7 +214,7 @@ impl<S> Builder<S> {
         Args: 'static,
     {
         check_runtime_variables()?;
-        let (processor, flusher) = self.set_up(handler).await?;
+        let (processor, flusher, max_concurrency) = self.set_up(handler).await?;
         let invoker = Arc::new(Invoker::new(processor, Arc::clone(&flusher)));
         let layer = invoker.flush_layer();
         let service = tower::service_fn(
@@ -232,18 +232,8 @@ impl<S> Builder<S> {
         );
         let ended = ended(&flusher).await;
         let runtime = Runtime::new(service).layer(TakePayload).layer(layer);
-        // `lambda_runtime` asks for events itself where several are handled at the same time, because it does not set
-        // `_X_AMZN_TRACE_ID` then, and with SnapStart, because the calls around a snapshot are part of its loop.
-        let is_sequential = !flusher.is_concurrent && !runtime.is_snapstart();
-        let outcome = async {
-            if is_sequential {
-                event_loop::run(runtime).await
-            } else {
-                runtime.run_concurrent().await
-            }
-        };
         tokio::select! {
-            outcome = outcome => outcome.map_err(Error::Runtime),
+            outcome = event_loop::run(runtime, max_concurrency) => outcome.map_err(Error::Runtime),
             () = ended => Ok(()),
         }
     }
@@ -259,14 +249,14 @@ impl<S> Builder<S> {
     where
         H: Handler<S, Args>,
     {
-        let (processor, flusher) = self.set_up(handler).await?;
+        let (processor, flusher, _) = self.set_up(handler).await?;
         Ok(ConsumerService::new(Invoker::new(processor, flusher)))
     }
 
     async fn set_up<H, Args>(
         self,
         handler: H,
-    ) -> Result<(Processor<H, S, Args>, Arc<Flusher>), Error> {
+    ) -> Result<(Processor<H, S, Args>, Arc<Flusher>, NonZeroUsize), Error> {
         let environment = Environment::read().map_err(Error::Config)?;
         let telemetry = match self.telemetry {
             Some(telemetry) => telemetry,
@@ -290,9 +280,9 @@ impl<S> Builder<S> {
             telemetry,
             config,
             shutdown: Shutdown::default(),
-            is_concurrent: environment.is_concurrent,
+            is_concurrent: environment.max_concurrency.get() > 1,
         };
-        Ok((processor, Arc::new(flusher)))
+        Ok((processor, Arc::new(flusher), environment.max_concurrency))
     }
 }
 

@@ -1,45 +1,61 @@
-//! The loop that asks Lambda for events, one at a time.
+//! The loop that asks Lambda for events.
 //!
 //! `lambda_runtime` has this loop too, and all else of it is used: reading the event, catching panics, sending responses and errors.
 //! Its loop is replaced because it writes `_X_AMZN_TRACE_ID` with `setenv` for each invocation, and glibc never frees a value that
 //! was set. [`TraceIdVariable`] sets the variable without that.
 
 use std::cell::Cell;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
 use lambda_runtime::{Config, Context, Error, LambdaInvocation, Runtime};
 use lambda_runtime_api_client::{PooledClient, body::Body, build_request};
+use tokio::task::JoinSet;
 use tower::{Service, ServiceExt as _};
+use tracing::error;
 
 use crate::trace_variable::TraceIdVariable;
 
-const NEXT_PATH: &str = "/2018-06-01/runtime/invocation/next";
+const NEXT: &str = "/2018-06-01/runtime/invocation/next";
+const RESTORE: &str = "/2018-06-01/runtime/restore/next";
 const REQUEST_ID: &str = "lambda-runtime-aws-request-id";
 const DEADLINE: &str = "lambda-runtime-deadline-ms";
 
-/// Handles one event after the other, until the Runtime API fails.
+/// Handles events until the Runtime API fails: one after the other, or as many at the same time as Lambda sends.
 ///
 /// # Errors
 ///
-/// A request to the Runtime API failed, or its response is not an event.
-pub(crate) async fn run<S>(runtime: Runtime<S>) -> Result<(), Error>
+/// A request to the Runtime API failed, or its response is not an event. Where several events are handled at the same time, the
+/// others go on, and the last error is returned.
+pub(crate) async fn run<S>(runtime: Runtime<S>, max_concurrency: NonZeroUsize) -> Result<(), Error>
 where
-    S: Service<LambdaInvocation, Response = (), Error = Error>,
+    S: Service<LambdaInvocation, Response = (), Error = Error> + Clone + Send + 'static,
+    S::Future: Send,
 {
-    let Some(mut service) = into_service(runtime) else {
+    if runtime.is_snapstart() {
+        // With a client of its own, whose connection the snapshot does not outlive.
+        let client = PooledClient::builder().build();
+        request(&client, RESTORE).await?;
+    }
+    let Some(service) = into_service(runtime) else {
         return Err("lambda_runtime did not build its service".into());
     };
-    let client = PooledClient::builder().build();
-    let config = Arc::new(Config::from_env());
-    let mut trace_id = TraceIdVariable::default();
-    loop {
-        let Some(invocation) = next_event(&client, &config).await? else {
-            continue;
-        };
-        trace_id.set(invocation.context.xray_trace_id.as_deref());
-        service.ready().await?.call(invocation).await?;
+    let poller = Poller {
+        service,
+        client: Arc::new(
+            PooledClient::builder()
+                .with_pool_size(max_concurrency.get())
+                .build(),
+        ),
+        config: Arc::new(Config::from_env()),
+    };
+    if max_concurrency.get() == 1 {
+        poller.run(Some(TraceIdVariable::default())).await
+    } else {
+        poller.run_concurrently(max_concurrency).await
     }
 }
 
@@ -53,20 +69,63 @@ fn into_service<S>(runtime: Runtime<S>) -> Option<S> {
     service.into_inner()
 }
 
+#[derive(Clone)]
+struct Poller<S> {
+    service: S,
+    client: Arc<PooledClient>,
+    config: Arc<Config>,
+}
+
+impl<S> Poller<S>
+where
+    S: Service<LambdaInvocation, Response = (), Error = Error>,
+{
+    /// Handles one event after the other. Sets the variable, if there is one, to the trace id of each.
+    async fn run(mut self, mut trace_id: Option<TraceIdVariable>) -> Result<(), Error> {
+        loop {
+            let Some(invocation) = next_event(&self.client, &self.config).await? else {
+                continue;
+            };
+            if let Some(variable) = &mut trace_id {
+                variable.set(invocation.context.xray_trace_id.as_deref());
+            }
+            self.service.ready().await?.call(invocation).await?;
+        }
+    }
+
+    /// Runs so many loops as tasks. There is no variable for several invocations at the same time.
+    async fn run_concurrently(self, max_concurrency: NonZeroUsize) -> Result<(), Error>
+    where
+        S: Clone + Send + 'static,
+        S::Future: Send,
+    {
+        let mut loops = JoinSet::new();
+        for _ in 0..max_concurrency.get() {
+            loops.spawn(self.clone().run(None));
+        }
+        let mut outcome = Ok(());
+        while let Some(ended) = loops.join_next().await {
+            outcome = ended.unwrap_or_else(|error| Err(error.into()));
+            if let Err(error) = &outcome {
+                error!(
+                    error = &**error as &dyn std::error::Error,
+                    remaining = loops.len(),
+                    "polling for events ended"
+                );
+            }
+        }
+        outcome
+    }
+}
+
 /// Waits for the next event. `None` is the answer 204, with which `cargo lambda watch` ends a long wait.
 async fn next_event(
     client: &PooledClient,
     config: &Arc<Config>,
 ) -> Result<Option<LambdaInvocation>, Error> {
-    let request = build_request()
-        .method(Method::GET)
-        .uri(NEXT_PATH)
-        .body(Body::empty())?;
-    let (parts, body) = client.call(request).await?.into_parts();
-    match parts.status {
-        StatusCode::OK => {}
-        StatusCode::NO_CONTENT => return Ok(None),
-        status => return Err(format!("GET {NEXT_PATH} was answered with {status}").into()),
+    let (parts, body) = request(client, NEXT).await?.into_parts();
+    if parts.status == StatusCode::NO_CONTENT {
+        return Ok(None);
     }
     let body = body.collect().await?.to_bytes();
     let request_id = required(&parts.headers, REQUEST_ID)?;
@@ -80,9 +139,22 @@ async fn next_event(
     }))
 }
 
+async fn request(client: &PooledClient, path: &'static str) -> Result<Response<Incoming>, Error> {
+    let request: Request<Body> = build_request()
+        .method(Method::GET)
+        .uri(path)
+        .body(Body::empty())?;
+    let response = client.call(request).await?;
+    let status = response.status();
+    if !status.is_success() {
+        return Err(format!("GET {path} was answered with {status}").into());
+    }
+    Ok(response)
+}
+
 fn required<'a>(headers: &'a HeaderMap, name: &str) -> Result<&'a str, Error> {
     let value = headers
         .get(name)
-        .ok_or_else(|| format!("the response to GET {NEXT_PATH} has no header {name}"))?;
+        .ok_or_else(|| format!("the response to GET {NEXT} has no header {name}"))?;
     Ok(value.to_str()?)
 }

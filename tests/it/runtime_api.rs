@@ -61,3 +61,26 @@ async fn an_answer_that_is_not_an_event_ends_the_function_with_what_was_wrong() 
         assert!(!stderr.contains("panicked"), "{stderr}");
     }
 }
+
+#[tokio::test]
+async fn with_snap_start_the_restore_is_waited_for_before_the_first_event() {
+    let collector = Collector::start(Answer::Ok).await.unwrap();
+    let runtime_api = Recorder::start(StatusCode::OK, Value::Null).await;
+    let address = runtime_api.url.trim_start_matches("http://");
+    let lambda = start_with(OBEDIENT, &collector, |function| {
+        function
+            .variable("AWS_LAMBDA_RUNTIME_API", address)
+            .variable("AWS_LAMBDA_INITIALIZATION_TYPE", "snap-start")
+    })
+    .await;
+    lambda.ready().await.unwrap_err();
+    let received = runtime_api.received();
+    let paths: Vec<&str> = received.iter().map(|request| &*request.path).collect();
+    assert_eq!(
+        paths,
+        [
+            "/2018-06-01/runtime/restore/next",
+            "/2018-06-01/runtime/invocation/next"
+        ]
+    );
+}

@@ -47,8 +47,8 @@ const OF_DEMONSTRATIONS: &str = "BATON_DEMO_";
 pub(crate) struct Environment {
     pub(crate) config: Config,
     pub(crate) dead_letter_queue: Option<String>,
-    /// Whether Lambda runs several invocations side by side in this process.
-    pub(crate) is_concurrent: bool,
+    /// Invocations that Lambda has this process handle at the same time.
+    pub(crate) max_concurrency: NonZeroUsize,
     /// Variables with the names of this library's that it has not: perhaps with a typing error in them.
     pub(crate) unknown: Vec<String>,
 }
@@ -78,7 +78,7 @@ impl Environment {
             true => Ok(Self {
                 config,
                 dead_letter_queue,
-                is_concurrent: is_concurrent(lookup),
+                max_concurrency: max_concurrency(lookup),
                 unknown: reader.unknown(names),
             }),
             false => Err(reader.invalid),
@@ -107,10 +107,10 @@ fn check_telemetry(reader: &mut Reader<'_>) {
     });
 }
 
-/// As `lambda_runtime` reads it: what is no number is none.
-fn is_concurrent(lookup: Lookup<'_>) -> bool {
+/// Lambda's own variable: a value that is not a number counts as unset, as it does in `lambda_runtime`.
+fn max_concurrency(lookup: Lookup<'_>) -> NonZeroUsize {
     let limit = lookup(MAX_CONCURRENCY).and_then(|limit| limit.parse().ok());
-    limit.is_some_and(|limit: u32| limit > 1)
+    limit.unwrap_or(NonZeroUsize::MIN)
 }
 
 fn config(reader: &mut Reader<'_>) -> Config {
