@@ -109,14 +109,14 @@ def large_batch(bench, mode):
     yield Row("peak memory, batch 10,000", memory, lambda mb: f"{mb:.1f} MB", over, lambda mb: f"{mb:+.1f} MB", 12)
 
 
-# Invocations of a process that is kept busy for hours, and what its memory may grow by after the first tenth: the noise of an allocator.
+# Invocations of the soak run, as in hours of load, and the memory growth allowed after the first tenth of them: allocator noise.
 SOAK = 200_000
 GROWTH_LIMIT_MEGABYTES = 1
 
 
 def memory_growth(bench, mode):
-    """`lambda_runtime` alone grows, because it sets an environment variable to a new value in each invocation. The day that `bare` no
-    longer does, `lambda/src/event_loop.rs` can go."""
+    """`lambda_runtime` alone grows, because it sets an environment variable to a new value in each invocation. Once `bare` no longer
+    grows, `lambda/src/event_loop.rs` can be removed."""
     count = SOAK // 10 if mode == "quick" else SOAK
     peers = ["noop"] if mode == "check" else ["bare", "noop"]
     grown = {}

@@ -1,9 +1,9 @@
 //! A program with a `tracing` subscriber of its own, with the feature `tracing` of `baton-lambda`.
 //!
-//! The runtime leaves a subscriber that is there as it is, so the program adds the layers that the runtime would have installed: `log_layer`
-//! writes lines with the identifiers of trace, invocation and message, and `tracing_layer` makes OpenTelemetry spans of `#[instrument]`. The
-//! filter and further layers are the program's. Where a layer is missing, one warning at start says so. All crates that have to fit come from
-//! `baton_lambda`.
+//! The runtime does not replace an existing subscriber, so the program adds the layers that the runtime would have installed: `log_layer`
+//! writes log lines with the trace, invocation and message ids, and `tracing_layer` turns `#[instrument]` spans into OpenTelemetry spans. The
+//! filter and all other layers are the program's choice. If a layer is missing, a warning is logged at start. Crates whose versions must
+//! match are re-exported by `baton_lambda`.
 
 use std::error::Error;
 
@@ -49,7 +49,7 @@ async fn reserve(order: &Order) -> Result<(), OutOfStock> {
     Ok(())
 }
 
-/// A layer of the program's own: counts warnings and errors by their target.
+/// An additional layer that counts warnings and errors by target.
 struct CountWarnings;
 
 impl<S: Subscriber> Layer<S> for CountWarnings {

@@ -1,8 +1,8 @@
 //! Where a record's trace comes from.
 //!
-//! Carriers are tried in this order, each only if `OTEL_PROPAGATORS` has its propagator: the message attributes; those whose names begin with
-//! `otel.`; an SNS notification in the body, in its message attributes; an EventBridge event in the body (or in the notification), in its own fields and then in `detail`; and
-//! with `xray`, the `AWSTraceHeader` that AWS put beside the message. What is malformed counts as absent, and is noted.
+//! Carriers are tried in this order, each only if `OTEL_PROPAGATORS` lists its propagator: the message attributes; the message attributes with the prefix `otel.`; an SNS
+//! notification in the body, in its message attributes; an EventBridge event in the body (or in the notification), in its own fields and then in `detail`; and with `xray`,
+//! the `AWSTraceHeader` that AWS put beside the message. What is malformed counts as absent, and is noted.
 //!
 //! EventBridge has no place for a W3C context. Senders that carry one write `traceparent` into `detail`, as Elastic's agents and the
 //! `CloudEvents` extension for tracing do; fields of the event itself can be added by a rule's input transformer only.
@@ -43,7 +43,7 @@ impl Carrier {
         }
     }
 
-    /// Prefix of the names in this carrier.
+    /// Prefix of the field names in this carrier.
     fn prefix(self) -> &'static str {
         match self {
             Self::PrefixedAttributes => OTEL_PREFIX,
@@ -70,7 +70,7 @@ impl Origins {
         }
     }
 
-    /// Whether `tracecontext` is listed in `OTEL_PROPAGATORS`.
+    /// `true` if `OTEL_PROPAGATORS` lists `tracecontext`.
     pub(crate) fn has_trace_context(&self) -> bool {
         self.propagator.trace_context
     }
@@ -124,10 +124,11 @@ impl Origin {
         }
     }
 
-    /// Whether the record starts a new trace although its `AWSTraceHeader` names a sampled span, and nothing else is there to continue.
+    /// Returns `true` if the record starts a new trace although its `AWSTraceHeader` names a sampled span, and it carries no other
+    /// context.
     ///
-    /// Not with `Sampled=0`, which AWS SDKs inside Lambda functions send without any tracing, nor where the header leaves the decision to
-    /// others: then there may be no such span anywhere.
+    /// Returns `false` for `Sampled=0`, which AWS SDKs inside Lambda functions send without any tracing, and for a header without a
+    /// sampling decision: the span may not exist in either case.
     pub(crate) fn is_joined_by_link_only(&self) -> bool {
         self.producer.is_none()
             && self.invalid.is_none()
@@ -158,7 +159,7 @@ impl Search {
         }
     }
 
-    /// The carriers that few records have: prefixed attributes, then envelopes in the body.
+    /// Tries the carriers that few records have: prefixed attributes, then envelopes in the body.
     fn try_rare_carriers(&mut self, record: &Record<'_>) {
         if let Some(prefixed) = record.prefixed_trace_carrier() {
             self.take(Carrier::PrefixedAttributes, prefixed);

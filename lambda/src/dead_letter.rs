@@ -49,14 +49,14 @@ const SCOPE: &str = "baton.lambda.dead_letter";
 ///
 /// A message with attributes of these names, from an earlier stay in a dead-letter queue, gets new ones. SQS takes ten attributes and
 /// 1 MiB a message. When either runs short, what is added is left out from the bottom of this table upwards and the trace context last,
-/// never anything of the sender's. A queue may allow less than SQS does. When it refuses the message for its size, the message goes once more
-/// with as many of these attributes as fit, in the same order; the limit that the queue has stated is remembered for a minute. A refusal that
-/// states no limit costs the reason first, then `baggage`, then `tracestate`, then the rest of the trace context. The span of the send names
-/// what was left out. Its kind is that of the first attempt, as a span's kind cannot change: a PRODUCER that has left `traceparent` out is
-/// not the message's context.
+/// never an attribute of the sender's. A queue's `MaximumMessageSize` may be below the limit of SQS. When the queue refuses the message for
+/// its size, the message is sent once more with as many of these attributes as fit, in the same order; the limit that the queue stated is
+/// remembered for a minute. If the refusal states no limit, the reason is left out first, then `baggage`, then `tracestate`, then the rest of
+/// the trace context. The span of the send names the attributes that were left out. A span's kind cannot change after the first attempt, so
+/// the span stays PRODUCER even if `traceparent` was left out and the message does not carry its context.
 ///
-/// A message keeps its message group: on a standard queue that of a fair queue. To a FIFO queue a message without one goes in a group of its
-/// own, and its message id is the deduplication id.
+/// A message keeps its message group, which on a standard queue is the group for fair queues. A message without a group gets one of its own
+/// on a FIFO queue, where the message id is the deduplication id.
 ///
 /// It must not be the queue that the messages come from. Where account and name (and the region, as far as the URL tells) are the same,
 /// nothing is sent: permanent failures are reported like any other, and a warning says why.

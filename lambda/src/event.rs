@@ -88,7 +88,7 @@ fn read_document(scanner: &mut Scanner<'_>) -> Result<Vec<Fields>, InvalidEvent>
     match scanner.kind() {
         // An event source mapping sends an object with `Records`.
         Kind::Object => read_object(scanner),
-        // A pipe of EventBridge Pipes sends the array of the same records, also for a single one
+        // EventBridge Pipes sends an array of the same records, even for a single record
         // (https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-pipes-batching-concurrency.html).
         Kind::Array => read_records(scanner),
         kind => {
@@ -190,8 +190,8 @@ impl<'a> Record<'a> {
         self.fields.carrier.values(self.json)
     }
 
-    /// The trace context in the message attributes whose names begin with `otel.`. Walks over the attributes again: only old
-    /// producers send such names, and a record that has a `traceparent` is not to pay for them.
+    /// Returns the trace context in the message attributes with the prefix `otel.`. Scans the attributes a second time,
+    /// because only old producers send such names and a record with a `traceparent` should not pay for the lookup.
     pub(crate) fn prefixed_trace_carrier(&self) -> Option<TraceCarrier<'a>> {
         let start = self.fields.message_attributes?.get() as usize;
         let mut scanner = Scanner::within(self.json, start);

@@ -1,8 +1,8 @@
 //! The loop that asks Lambda for events.
 //!
-//! `lambda_runtime` has this loop too, and all else of it is used: reading the event, catching panics, sending responses and errors.
-//! Its loop is replaced because it writes `_X_AMZN_TRACE_ID` with `setenv` for each invocation, and glibc never frees a value that
-//! was set. [`TraceIdVariable`] sets the variable without that.
+//! This loop replaces the one in `lambda_runtime`, which sets `_X_AMZN_TRACE_ID` with `setenv` for each invocation: glibc never
+//! frees a value that was set. [`TraceIdVariable`] sets the variable without that leak. The rest of `lambda_runtime` is used as it
+//! is: reading the event, catching panics, sending responses and errors.
 
 use std::cell::Cell;
 use std::num::NonZeroUsize;
@@ -24,19 +24,19 @@ const RESTORE: &str = "/2018-06-01/runtime/restore/next";
 const REQUEST_ID: &str = "lambda-runtime-aws-request-id";
 const DEADLINE: &str = "lambda-runtime-deadline-ms";
 
-/// Handles events until the Runtime API fails: one after the other, or as many at the same time as Lambda sends.
+/// Handles events until the Runtime API fails: one after another, or up to `max_concurrency` at the same time.
 ///
 /// # Errors
 ///
-/// A request to the Runtime API failed, or its response is not an event. Where several events are handled at the same time, the
-/// others go on, and the last error is returned.
+/// When a request to the Runtime API fails, or its response is not an event. With several loops, the others continue, and the last
+/// error is returned.
 pub(crate) async fn run<S>(runtime: Runtime<S>, max_concurrency: NonZeroUsize) -> Result<(), Error>
 where
     S: Service<LambdaInvocation, Response = (), Error = Error> + Clone + Send + 'static,
     S::Future: Send,
 {
     if runtime.is_snapstart() {
-        // With a client of its own, whose connection the snapshot does not outlive.
+        // A separate client, because its connection does not survive the snapshot.
         let client = PooledClient::builder().build();
         request(&client, RESTORE).await?;
     }
@@ -59,7 +59,7 @@ where
     }
 }
 
-/// Returns the runtime's layers with the handler inside. A layer is the only thing that a runtime shows its service to.
+/// Returns the runtime's layers with the handler inside. `Runtime` exposes its service only to a layer.
 fn into_service<S>(runtime: Runtime<S>) -> Option<S> {
     let service = Cell::new(None);
     let _ = runtime.layer(tower::layer::layer_fn(|inner| {
@@ -80,7 +80,7 @@ impl<S> Poller<S>
 where
     S: Service<LambdaInvocation, Response = (), Error = Error>,
 {
-    /// Handles one event after the other. Sets the variable, if there is one, to the trace id of each.
+    /// Handles one event after another, and sets the variable, if there is one, to the trace id of each.
     async fn run(mut self, mut trace_id: Option<TraceIdVariable>) -> Result<(), Error> {
         loop {
             let Some(invocation) = next_event(&self.client, &self.config).await? else {
@@ -93,7 +93,7 @@ where
         }
     }
 
-    /// Runs so many loops as tasks. There is no variable for several invocations at the same time.
+    /// Runs `max_concurrency` loops as tasks. They share one environment, so none of them sets the variable.
     async fn run_concurrently(self, max_concurrency: NonZeroUsize) -> Result<(), Error>
     where
         S: Clone + Send + 'static,
@@ -118,7 +118,7 @@ where
     }
 }
 
-/// Waits for the next event. `None` is the answer 204, with which `cargo lambda watch` ends a long wait.
+/// Waits for the next event. Returns `None` for status 204, with which `cargo lambda watch` ends a long poll.
 async fn next_event(
     client: &PooledClient,
     config: &Arc<Config>,
@@ -129,7 +129,7 @@ async fn next_event(
     }
     let body = body.collect().await?.to_bytes();
     let request_id = required(&parts.headers, REQUEST_ID)?;
-    // `Context::new` panics without it.
+    // `Context::new` panics if the header is missing.
     required(&parts.headers, DEADLINE)?;
     let context = Context::new(request_id, Arc::clone(config), &parts.headers)?;
     Ok(Some(LambdaInvocation {

@@ -46,7 +46,7 @@ pub fn exercise(json: &str) -> bool {
     true
 }
 
-/// The records, as the peer reads them: an array of them is known to its type of a record only.
+/// The records as `aws_lambda_events` reads them. It has no type for an array of records, so each is read by itself.
 fn read_as_peer(json: &str) -> Option<Vec<SqsMessage>> {
     if json.trim_start().starts_with('[') {
         return serde_json::from_str(json).ok();

@@ -49,7 +49,7 @@ pub(crate) struct Processor<H, S, Args> {
     pub(crate) spans: Spans,
     pub(crate) metrics: Metrics,
     pub(crate) origins: Origins,
-    /// That a message's only context is its `AWSTraceHeader` is logged once.
+    /// Limits the line about a message whose only context is `AWSTraceHeader` to one per process.
     pub(crate) link_only: Once,
     /// Where permanent failures are moved; `None`: they are reported like any other.
     pub(crate) dead_letters: Option<DeadLetterQueue>,
@@ -110,7 +110,7 @@ impl<H: Handler<S, Args>, S, Args> Processor<H, S, Args> {
         };
         let mut lanes = lanes(&invocation.batch, &invocation.described.queues);
         if cfg!(panic = "abort") {
-            // A message that made the process abort before is among those that were delivered before.
+            // Redelivered messages come last, because one of them may have aborted the process before.
             lanes.sort_by_key(|lane| lane.first().map(|index| receive_count(&invocation, *index)));
         }
         let mut failed: Vec<usize> = stream::iter(lanes)
@@ -264,8 +264,9 @@ impl<H: Handler<S, Args>, S, Args> Processor<H, S, Args> {
         context
     }
 
-    /// Names the settings that join the producer's trace, in one line per process. Not where they would change nothing: without
-    /// `tracecontext` in `OTEL_PROPAGATORS` traces are kept apart on purpose, and in the shape `batch` each producer is a link.
+    /// Logs, once per process, the settings that would continue the producer's trace. Skips the line if they would change
+    /// nothing: without `tracecontext` in `OTEL_PROPAGATORS`, traces are separate on purpose, and with the trace shape `batch`,
+    /// producers are only linked.
     fn report_link_only(&self, context: &Context, message_id: Option<&str>) {
         let is_continued = self.config.trace_shape == TraceShape::Continue;
         if !is_continued || !self.origins.has_trace_context() {

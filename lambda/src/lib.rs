@@ -28,8 +28,8 @@
 //! - A body that does not decode, an error, a panic fails that message alone. Failed messages are named in the response and delivered
 //!   again, the others are deleted. **This needs `ReportBatchItemFailures` on the event source mapping: without it AWS ignores the
 //!   response and deletes the failed messages too.** Where it cannot be had, set `BATON_PARTIAL_RESPONSE=off`.
-//! - A pipe of EventBridge Pipes with a queue as its source and the function as its target sends the same records, and understands the same
-//!   response; it needs no such setting.
+//! - EventBridge Pipes, with a queue as source and the function as target, sends the same records and understands the same response without
+//!   that setting.
 //! - On a FIFO queue the order inside each message group is kept: after a failure the rest of the group is returned untried.
 //! - Before the deadline the batch comes to its end: no further message is started, handlers that still run are cancelled, and what did
 //!   not finish is returned. What finished stays done.
@@ -94,21 +94,20 @@
 //! | `dead-letter-queue` | sending permanent failures to a dead-letter queue, with the AWS SDK for it |
 //! | `graceful-shutdown` | an internal extension, so that Lambda sends SIGTERM before it ends the process: handlers have 120 ms then, a flush 100 ms, everything 270 ms |
 //! | `grpc` | OTLP over gRPC, where the standard variables ask for it |
-//! | `panic-abort` | lets this crate compile with `panic = "abort"`, which is an error otherwise. A panic then ends the process, but first the messages that are done are reported as done, finished spans are written to stdout, and the process starts anew. Not with `BATON_PARTIAL_RESPONSE=off`, where every message of the batch is delivered again |
+//! | `panic-abort` | allows this crate to compile with `panic = "abort"`, which is otherwise an error. Before a panic aborts the process, completed messages are reported as successful, finished spans are written to stdout, and the process restarts. With `BATON_PARTIAL_RESPONSE=off`, the whole batch is redelivered instead |
 //! | `secrets` | headers of the export, such as one with a key, from Secrets Manager or the SSM Parameter Store: `OTEL_EXPORTER_OTLP_HEADERS_SECRET` is the ARN (see `baton_secrets`); with the AWS SDK for it |
-//! | `tracing` | spans of the `tracing` macros become spans inside the message's, and errors that `#[instrument(err)]` records their status and event (see `tracing_layer`) |
+//! | `tracing` | turns spans of the `tracing` macros into OpenTelemetry spans under the message's span, with the status and exception event of `#[instrument(err)]` (see `tracing_layer`) |
 //!
 //! # Versions
 //!
-//! A handler's own spans and metrics go through OpenTelemetry's globals, and each minor version of `opentelemetry` has globals of its own. **The
-//! version that fits is `opentelemetry` 0.33.** With another one the function compiles and its handlers work, but what they record goes nowhere.
-//! This crate re-exports what fits: [`opentelemetry`], and [`tracing`], [`tracing_subscriber`], [`serde_json`], [`lambda_runtime`] and
+//! A handler's own spans and metrics use OpenTelemetry's globals, and each minor version of `opentelemetry` has separate globals. **This crate
+//! uses `opentelemetry` 0.33.** With another version the function compiles and its handlers run, but their spans and metrics are lost. This crate
+//! re-exports the matching versions: [`opentelemetry`], and [`tracing`], [`tracing_subscriber`], [`serde_json`], [`lambda_runtime`] and
 //! [`aws_lambda_events`]. (The attribute `#[instrument]` needs `tracing` among the function's own dependencies; every `tracing` 0.1 is the same.)
 //!
-//! The mistake cannot be detected at run time: the other version drops its spans without a call into this crate, its globals are statics that
-//! this crate cannot reach, and a program has no list of the crates in it. Two checks find it before:
-//! `cargo tree --invert opentelemetry` fails when the build has two versions, and a [test](testing) that looks for the handler's span by
-//! [name](testing::Outcome::span) does not find it.
+//! A wrong version cannot be detected at run time: it drops its spans without a call into this crate, and this crate cannot reach its
+//! globals. Two checks find it earlier: `cargo tree --invert opentelemetry` fails when the build contains two versions, and a [test](testing)
+//! that looks up the handler's span by [name](testing::Outcome::span) fails.
 //!
 //! # Where a message's context comes from
 //!
@@ -124,8 +123,8 @@
 //!
 //! What is malformed counts as absent, and the span says so. Without any, the message begins a trace of its own.
 //!
-//! Several instrumentations send `AWSTraceHeader` alone unless they are told otherwise: the function then starts a new trace. The first
-//! time that a process receives such a header with `Sampled=1`, one line at level INFO names the settings of both sides that join the
+//! Several instrumentations send only `AWSTraceHeader` by default, and the function then starts a new trace. The first time that a
+//! process receives such a header with `Sampled=1`, it logs a line at level INFO with the settings on either side that connect the
 //! traces. `docs/other-producers.md` in the repository lists what each producer sends.
 //!
 //! # Spans
@@ -193,16 +192,17 @@
 //! Each line of the log carries `trace_id`, `span_id`, `requestId` and `messageId`, and the fields of the `tracing` spans around it, whether or not
 //! the feature `tracing` makes OpenTelemetry spans of these. `baton_telemetry` has the form of the lines.
 //!
-//! A program with a `tracing` subscriber of its own adds [`log_layer`] to it, in place of its formatting layer, and with the feature `tracing`
-//! `tracing_layer`. Without them its lines lack the identifiers and the macros make no OpenTelemetry spans, and one warning at start says so.
+//! A program that installs its own `tracing` subscriber adds [`log_layer`] to it in place of its formatting layer and, with the feature
+//! `tracing`, `tracing_layer`. Without these layers, log lines lack the ids and the macros create no OpenTelemetry spans; a warning at start
+//! says so.
 //!
 //! # What is in no signal
 //!
 //! The text of a failure, and of a panic, goes to the span's status and to one log line, the first 4 KiB of it: it must hold no personal data.
-//! Neither must that of an error which `#[instrument(err)]` records: it goes to the status and an event of that function's span, and to one line.
-//! (A panic's text also goes where Rust's panic hook writes it, to standard error unless the program sets another.) Bodies are in no signal, unless the program puts them there: `#[instrument]` records
-//! each argument that is not skipped on the span and on every line inside it. A [`Message`] shows its identifier only; for what was in it use
-//! `#[instrument(skip_all, fields(order.id = order.id))]`. At debug level the log tells of each message where its context came from, and of each flush what it did.
+//! The same holds for an error that `#[instrument(err)]` records: its text goes to the span's status, an event of the span, and one log line. (Rust's panic hook also writes a panic's text, by default
+//! to standard error.) Message bodies are not in any signal unless the program puts them there: `#[instrument]` records each argument that is not skipped, on the span and on every line inside it. The
+//! `Debug` form of a [`Message`] shows only its id; to record fields of the body, use `#[instrument(skip_all, fields(order.id = order.id))]`. At debug level, the log has a line per message with the
+//! origin of its context, and a line per flush with its outcome.
 
 mod config;
 mod consumer;
@@ -253,7 +253,7 @@ compile_error!(
 #[doc(hidden)]
 pub mod exercise;
 
-/// Crates that a function shares with this one, in the version that fits.
+/// Crates that a function shares with this one, in matching versions.
 #[doc(no_inline)]
 pub use {
     aws_lambda_events, baton_telemetry::tracing_subscriber, lambda_runtime, opentelemetry,

@@ -1,9 +1,9 @@
-//! Batches of a function that is built with `panic = "abort"`, where the first panic ends the process.
+//! Panic handling for functions built with `panic = "abort"`, where the first panic ends the process.
 //!
-//! Nothing unwinds there, so a panic cannot be one failed message. What can be saved is saved in the panic hook, which runs before the
-//! process aborts: it responds to the invocations under way, so that the messages that are done are deleted and only the others are
-//! delivered again; it writes the finished spans to stdout; and it replaces the process by a new one, as Lambda counts an invocation
-//! as failed whose runtime ends before it asks for the next event (aws-lambda-runtime-interface-emulator,
+//! A panic does not unwind there, so it cannot be turned into one failed message. Instead, the panic hook, which runs before the
+//! process aborts, takes three steps. It responds to the current invocations, so that completed messages are deleted and only the
+//! others are redelivered. It writes finished spans to stdout. It then replaces the process with a new one, because Lambda counts an
+//! invocation as failed if the runtime exits before it asks for the next event (aws-lambda-runtime-interface-emulator,
 //! `internal/lambda/rapid/handlers.go`, `doInvoke`).
 
 mod response;
@@ -22,15 +22,15 @@ use tracing::error;
 use crate::config::{Config, PartialResponse, runtime_api};
 use crate::spans;
 
-/// `error.type` of the messages that were being handled.
+/// `error.type` for messages that were being handled at the time of the panic.
 const PANIC: &str = "panic";
-const DESCRIPTION: &str = "a panic ended the process while the message was handled";
+const DESCRIPTION: &str = "a panic ended the process while the message was being handled";
 
-/// Batches under way, as the panic hook sees them. Clones share them.
+/// Batches in progress, shared with the panic hook. Clones share the same state.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct PanicHook(Arc<Mutex<Vec<Entry>>>);
 
-/// One batch under way. It is no longer one when this is dropped.
+/// A batch in progress, until this is dropped.
 #[derive(Debug)]
 pub(crate) struct BatchInFlight {
     hook: PanicHook,
@@ -41,14 +41,14 @@ pub(crate) struct BatchInFlight {
 struct Entry {
     request_id: String,
     batch: Context,
-    /// The message ids of records that are not done, by their positions.
+    /// Message ids of records that are not complete, by position.
     unfinished: BTreeMap<usize, Option<Arc<str>>>,
-    /// Contexts with the spans of records that are being handled.
+    /// Contexts that hold the spans of records being handled.
     running: BTreeMap<usize, Context>,
 }
 
 impl PanicHook {
-    /// Has panics save what they can, in a build in which they end the process. Returns the batches that this is about.
+    /// Installs the panic hook in builds where a panic aborts the process. Returns the batches that the hook responds for.
     pub(crate) fn install(config: &Config, telemetry: &Telemetry) -> Self {
         let hook = Self::default();
         if cfg!(panic = "abort") {
@@ -81,7 +81,7 @@ impl PanicHook {
         }
     }
 
-    /// Runs in the panic hook. Returns when there is nothing to respond to, or no response was accepted: then the process aborts.
+    /// Runs in the panic hook. Returns, and lets the process abort, if there is no batch or no response was accepted.
     fn save(&self, responds: bool, telemetry: &Telemetry) {
         let entries = mem::take(&mut *self.entries());
         let runtime_api = runtime_api().filter(|_| responds);
@@ -144,7 +144,7 @@ impl Drop for BatchInFlight {
 }
 
 impl Entry {
-    /// The ids of messages that are not done; `None` if one of them has no id and could not be kept from being deleted.
+    /// Returns the ids of messages that are not complete; `None` if one has no id, because SQS would then delete it.
     fn failed(&self) -> Option<Vec<&str>> {
         self.unfinished.values().map(Option::as_deref).collect()
     }
@@ -158,7 +158,7 @@ impl Entry {
     }
 }
 
-/// Replaces the process by a new one of the same program. Returns when that fails.
+/// Replaces the process with a new one of the same program. Returns only if that fails.
 fn restart() {
     let mut arguments = env::args_os();
     let mut command = Command::new("/proc/self/exe");
@@ -168,7 +168,7 @@ fn restart() {
     let failed = command.args(arguments).exec();
     error!(
         error = &failed as &dyn std::error::Error,
-        "process not restarted"
+        "cannot restart the process after a panic"
     );
 }
 

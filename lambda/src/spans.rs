@@ -107,8 +107,8 @@ impl Spans {
         described.root.with_span(span)
     }
 
-    /// Starts a record's span: a child of the producer's and linked to the batch span, or the other way round. What is logged in the context
-    /// that it returns carries the message's identifier.
+    /// Starts a record's span: a child of the producer's and linked to the batch span, or the other way round. Lines logged in the returned
+    /// context carry the message id.
     pub(crate) fn start_record(
         &self,
         batch: &Context,

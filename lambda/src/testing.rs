@@ -26,9 +26,9 @@
 //!
 //! Spans that the handler makes itself, with `opentelemetry::global::tracer`, are captured when they are inside a record's span, however
 //! deep, and have ended when the batch is done. For that the first run in a process installs a tracer provider and the propagator of W3C
-//! context and baggage as OpenTelemetry's globals: a test process must not install others after it. A span that is expected and missing may
-//! come from [another version of `opentelemetry`](crate#versions). With the feature `tracing` the spans of `#[instrument]` and the like are
-//! captured as well, unless the process has a `tracing` subscriber of its own that lacks `tracing_layer`.
+//! context and baggage as OpenTelemetry's globals: a test process must not install others after it. If an expected span is missing, the
+//! handler may use [another version of `opentelemetry`](crate#versions). With the feature `tracing` the spans of `#[instrument]` and the
+//! like are captured as well, unless the process has a `tracing` subscriber of its own that lacks `tracing_layer`.
 
 mod capture;
 mod outcome;

@@ -1,9 +1,9 @@
-//! `_X_AMZN_TRACE_ID`, the environment variable in which a Lambda runtime hands on the trace id of an invocation.
+//! Sets `_X_AMZN_TRACE_ID`, the environment variable with the trace header of the current invocation.
 //!
 //! AWS SDKs copy it into their requests, which is how Lambda stops a function that sends messages to its own queue (Lambda developer
-//! guide, "Use Lambda recursive loop detection"), and X-Ray's SDKs read it. So a runtime cannot leave it out. `std::env::set_var` calls
-//! `setenv`, and glibc keeps each distinct value that `setenv` was ever given, because a caller of `getenv` may still hold a pointer
-//! to it: 140 bytes for each invocation, until the process ends. `putenv` leaves the memory to its caller.
+//! guide, "Use Lambda recursive loop detection"), and X-Ray's SDKs read it. A runtime therefore has to set it. `std::env::set_var`
+//! calls `setenv`, and glibc keeps each distinct value that `setenv` was ever given, because a caller of `getenv` may still hold a
+//! pointer to it: 140 bytes for each invocation, until the process ends. `putenv` leaves the memory to its caller.
 //!
 //! This is the only module of the workspace with `unsafe` code.
 #![allow(unsafe_code)]
@@ -17,8 +17,8 @@ const NAME: &str = "_X_AMZN_TRACE_ID";
 /// larger buffer.
 const CAPACITY: usize = 256;
 
-/// Memory of the variable: two buffers for `NAME=value` and a NUL, written in turn, so that a thread that copies the value while the
-/// next one is set does not see it change.
+/// Two buffers for `NAME=value` and a NUL, written alternately, so that a thread that copies the value while the next one is set
+/// does not see it change.
 ///
 /// The buffers are never freed, because the environment points to them until the process ends.
 #[derive(Debug, Default)]
@@ -29,7 +29,8 @@ pub(crate) struct TraceIdVariable {
 }
 
 impl TraceIdVariable {
-    /// Sets the variable to `trace_id`, or removes it. A value that contains NUL cannot be set, and removes it too.
+    /// Sets the variable to `trace_id`, or removes it for `None`. A value that contains NUL cannot be set and also removes the
+    /// variable.
     pub(crate) fn set(&mut self, trace_id: Option<&str>) {
         match trace_id.filter(|value| !value.contains('\0')) {
             Some(value) => self.assign(value),
@@ -55,7 +56,7 @@ impl TraceIdVariable {
 
     fn remove(&mut self) {
         if self.is_set {
-            // SAFETY: As for `set_var`.
+            // SAFETY: `remove_var` has the same contract as `set_var`, which is met as described there.
             unsafe { env::remove_var(NAME) };
             self.is_set = false;
         }
@@ -76,7 +77,7 @@ impl TraceIdVariable {
     }
 }
 
-/// Returns a buffer for `length` bytes and a NUL. Sizes are powers of two, which bounds what longer and longer values can cost.
+/// Returns a buffer for `length` bytes and a NUL. Sizes are powers of two, which bounds the memory leaked when values keep growing.
 fn new_buffer(length: usize) -> &'static [AtomicU8] {
     let size = (length + 1).next_power_of_two().max(CAPACITY);
     let bytes: Vec<AtomicU8> = (0..size).map(|_| AtomicU8::new(0)).collect();

@@ -1,4 +1,4 @@
-//! The version of `opentelemetry` that the documentation names is the one in the manifest.
+//! Checks that the documentation names the version of `opentelemetry` in the manifest.
 
 const MANIFEST: &str = include_str!("../../Cargo.toml");
 const DOCUMENTS: [(&str, &str); 3] = [

@@ -1,12 +1,12 @@
-//! Host names that the listeners of the local stack answer to.
+//! Host names that the listeners of the local stack accept.
 //!
-//! A web page can point a name of its own site at 127.0.0.1 (DNS rebinding). The browser then takes the stack for a part of that site and
-//! lets the page read spans and receive messages. The request still carries the page's host name, so every listener compares `Host` (HTTP/2:
+//! A web page can resolve a name of its site to 127.0.0.1 (DNS rebinding). The browser then treats the stack as part of that site and lets
+//! the page read spans and receive messages. The request still carries the site's host name, so every listener compares `Host` (HTTP/2:
 //! `:authority`) with the names below and refuses others with 421 (Misdirected Request). The same holds for `Origin`, which a browser adds
 //! when a page of another site sends a request without reading the answer; it is refused with 403 (Forbidden).
 //!
-//! Answered are `localhost`, names that end in `.localhost`, loopback addresses, and the names that the user allows. The SQS endpoint also
-//! answers to the names of SQS on AWS, which SDKs send through a proxy or a changed `hosts` file.
+//! The listeners accept `localhost`, names that end in `.localhost`, loopback addresses, and the names that the user allows. The SQS
+//! endpoint also accepts the names of SQS on AWS, which SDKs send through a proxy or a changed `hosts` file.
 
 mod layer;
 
@@ -28,7 +28,7 @@ const AWS_DOMAINS: [&str; 4] = [
     ".api.amazonwebservices.com.cn",
 ];
 
-/// Host names that a listener answers to: its own, and those that were added. The default adds none.
+/// Host names that a listener accepts: the built-in ones and those that were added. The default adds none.
 #[derive(Clone, Debug, Default)]
 pub struct AllowedHosts {
     added: Arc<[HostName]>,
@@ -37,7 +37,7 @@ pub struct AllowedHosts {
 
 /// A host name or an IP address, without scheme and port.
 ///
-/// Names compare without regard to case and to a dot at the end.
+/// Comparison ignores case and a trailing dot.
 ///
 /// ```
 /// use baton_local::HostName;
@@ -50,7 +50,7 @@ pub struct HostName(Host);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Host {
-    /// In lower case, without a dot at the end.
+    /// In lower case, without a trailing dot.
     Name(String),
     Address(IpAddr),
 }
@@ -60,7 +60,7 @@ enum Host {
 #[error("expected a host name or an address without scheme and port, such as host.docker.internal")]
 pub struct InvalidHostName;
 
-/// Why a request is refused.
+/// The reason why a request is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Refusal {
     #[error("the request has {0} Host headers, expected one")]
@@ -76,7 +76,7 @@ pub(crate) enum Refusal {
 }
 
 impl AllowedHosts {
-    /// The listener's own names and `added`.
+    /// Accepts the built-in names and `added`.
     #[must_use]
     pub fn new(added: Vec<HostName>) -> Self {
         Self {
@@ -85,7 +85,7 @@ impl AllowedHosts {
         }
     }
 
-    /// Adds the names under which SDKs know SQS on AWS.
+    /// Also accepts the host names of SQS on AWS.
     #[must_use]
     pub(crate) fn with_sqs_on_aws(self) -> Self {
         Self {
@@ -94,17 +94,17 @@ impl AllowedHosts {
         }
     }
 
-    /// Compares all host names in the head of a request with the allowed ones.
+    /// Checks all host names in the head of a request.
     fn check(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Refusal> {
         let hosts = headers.get_all(HOST).iter().collect::<Vec<_>>();
         if hosts.len() > 1 {
             return Err(Refusal::SeveralHosts(hosts.len()));
         }
-        // The target of a request line may be a whole URI; it then goes before `Host` (RFC 9112, 3.2.2). Both are checked.
+        // The request target may be in absolute form, which takes precedence over `Host` (RFC 9112, 3.2.2). Both are checked.
         let target = uri.authority().map(|authority| authority.as_str().into());
         let host = hosts.first().map(|host| text(host));
         let named = target.iter().chain(&host).collect::<Vec<&String>>();
-        // A request that names no host is answered: browsers always name one, while scripts and small runtimes may not.
+        // A request without a host is accepted: browsers always send one, while scripts and small runtimes may not.
         if let Some(host) = named.into_iter().find(|host| !self.allows_host(host)) {
             return Err(Refusal::Host(host.clone()));
         }
@@ -117,7 +117,7 @@ impl AllowedHosts {
 
     /// `host` is `name[:port]`.
     fn allows_host(&self, host: &str) -> bool {
-        // A user before an `@` belongs into no Host header, and would hide the name behind it from a reader.
+        // User information before an `@` is not valid in a Host header, and could hide the real name from a reader.
         if host.contains('@') {
             return false;
         }
@@ -150,7 +150,7 @@ impl HostName {
         }
     }
 
-    /// Whole names only: others under these domains, such as those of buckets, belong to anybody.
+    /// Matches whole names only, because anyone can own other names under these domains, such as bucket names.
     fn is_sqs_on_aws(&self) -> bool {
         let Host::Name(name) = &self.0 else {
             return false;

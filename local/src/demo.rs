@@ -76,7 +76,9 @@ pub enum DemoError {
     #[error("the stack broke down")]
     Stack(#[from] StackError),
     /// The stack was started without a producer.
-    #[error("the stack has no producer, which the demo sends its requests to")]
+    #[error(
+        "cannot play the demo: the stack was started without the producer that takes its requests"
+    )]
     NoProducer,
     /// The producer did not answer.
     #[error("the onboarding of {customer_id} was not answered")]

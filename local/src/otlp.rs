@@ -3,8 +3,8 @@
 //! Traces, metrics and logs are accepted over gRPC ([`serve_grpc`]) and over HTTP ([`serve_http`]) as a collector accepts them. Spans are kept in a
 //! [`SpanStore`], which also knows which metrics arrived, and counts log records.
 //!
-//! JSON is read by the tolerant rules of protobuf's JSON mapping. What cannot be read or has no usable ids is left out; the answer's
-//! `partialSuccess` counts it and names the first place, and a warning is logged.
+//! JSON is read by the tolerant rules of protobuf's JSON mapping. Records that cannot be read or lack valid ids are left out; the
+//! response's `partialSuccess` counts them and states the path of the first one, and a warning is logged.
 //!
 //! Requests for a host that is not this machine are refused with 421, unless [`Config::allowed_hosts`] has it.
 //!

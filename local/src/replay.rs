@@ -180,7 +180,7 @@ fn read(inputs: Vec<Input>) -> mpsc::Receiver<Event> {
     receiver
 }
 
-/// Gives each spill line away, and each part that cannot be read, as long as there is somebody who takes them.
+/// Sends each spill line and each part that cannot be read to the channel until the receiver is dropped.
 fn scan(input: Input, mut give: impl FnMut(Result<Found, Unreadable>) -> bool) -> io::Result<()> {
     let context = Context::new();
     let mut scanner = Scanner::new(input.text(&context));

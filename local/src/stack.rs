@@ -53,7 +53,7 @@ pub struct Endpoints {
     pub queue: String,
     /// Where messages end that the function never accepts.
     pub dead_letter_queue: String,
-    /// The producer's API, if there is a producer.
+    /// The producer's API, if a producer runs.
     pub producer: Option<String>,
     /// The OTLP receiver over HTTP, which also serves `GET /api/spans`.
     pub otlp_http: String,

@@ -31,18 +31,18 @@
 //!
 //! | span | kind | attributes |
 //! |---|---|---|
-//! | `send {queue}` | PRODUCER; CLIENT with a link when the message already carries a context; CLIENT where no listed propagator writes one | `messaging.system`, `messaging.operation.name`, `messaging.operation.type`, `messaging.destination.name`, `aws.sqs.queue.url`, `server.address`, `server.port`, `messaging.message.id`, `aws.request_id`; `error.type` when it failed; `baton.context.dropped` names the context fields that were left out, because SQS or this queue had no room for them |
+//! | `send {queue}` | PRODUCER; CLIENT with a link when the message already carries a context; CLIENT where no listed propagator writes one | `messaging.system`, `messaging.operation.name`, `messaging.operation.type`, `messaging.destination.name`, `aws.sqs.queue.url`, `server.address`, `server.port`, `messaging.message.id`, `aws.request_id`; `error.type` when it failed; `baton.context.dropped` names the context fields that were left out because they exceeded a limit of SQS or of the queue |
 //! | `{method} {route}` | SERVER | `http.request.method`, `http.route`, `url.path`, `url.scheme`, `server.address`, `server.port`, `http.response.status_code`; `error.type` for 5xx and for requests without an answer |
 //!
-//! `url.scheme`, `server.address` and `server.port` of a request are those that the client used, also behind a load balancer that ends TLS: from
-//! the header `Forwarded`, else from `X-Forwarded-Proto`, `X-Forwarded-Host` and `X-Forwarded-Port`, else from the request itself.
+//! `url.scheme`, `server.address` and `server.port` are the ones that the client used, even behind a load balancer that terminates TLS. They
+//! come from the header `Forwarded`, else from `X-Forwarded-Proto`, `X-Forwarded-Host` and `X-Forwarded-Port`, else from the request itself.
 //!
 //! Whatever is dropped before it is done, such as a request whose client went away, ends its spans with `error.type` `cancelled`.
 //!
 //! # Versions
 //!
-//! A [`Sender`] takes the context of the active span from OpenTelemetry, and each minor version of `opentelemetry` has contexts and globals of
-//! its own. **The version that fits is `opentelemetry` 0.33**: with another one a program compiles, but its sends are in no span of its own.
+//! A [`Sender`] takes the active span's context from OpenTelemetry, and each minor version of `opentelemetry` has separate contexts and
+//! globals. **This crate uses `opentelemetry` 0.33**: with another version a program compiles, but its sends are not children of its spans.
 //! [`opentelemetry`], [`opentelemetry_sdk`] and [`aws_sdk_sqs`] are re-exported here.
 //!
 //! # Metrics
@@ -62,7 +62,7 @@
 //! |---|---|---|
 //! | `http.server.request.duration` | `s` | `http.request.method`, `url.scheme`, `http.route` where there is one, `http.response.status_code` of answered requests, `error.type` for 5xx and for requests without an answer |
 //!
-//! `url.scheme` is that of the span. Neither host nor port is an attribute: they come from headers, and any client could make new series.
+//! `url.scheme` is that of the span. Host and port are not attributes: they come from headers, so any client could create new time series.
 //!
 //! `GET /healthz` and `GET /readyz` have neither span nor measurement: load balancers ask several times a minute.
 //!
@@ -95,7 +95,7 @@ mod unfinished;
 #[cfg(feature = "api")]
 pub mod api;
 
-/// Crates whose types are in this crate's interface, in the version that fits.
+/// Crates whose types appear in this crate's public API, in matching versions.
 #[doc(no_inline)]
 pub use {aws_sdk_sqs, opentelemetry, opentelemetry_sdk};
 

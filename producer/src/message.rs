@@ -224,7 +224,7 @@ impl AttributeValue {
     }
 }
 
-/// Whether SQS accepts an attribute of this name whose value is this text.
+/// Returns `true` if SQS accepts a string attribute with this name and value.
 pub(crate) fn accepts_text(name: &str, value: &str) -> bool {
     broken_name_rule(name).is_none() && !value.is_empty() && refused_character(value).is_none()
 }

@@ -65,10 +65,10 @@ impl Sender {
     /// The send is a span under the current context, and the message carries that span's context unless it already has one of its own: then the
     /// span is of kind CLIENT and links to it. Which fields travel is up to the global propagator.
     ///
-    /// The context never costs the message. Where the queue refuses the message for its size, because its `MaximumMessageSize` is below the 1 MiB
-    /// of SQS, the message goes once more without as much of the context as does not fit: first without `baggage`, then without `tracestate`, then
-    /// without the rest. Clones of this sender remember the queue's limit for a minute. Both calls together stay within the client's operation
-    /// timeout. The span's `baton.context.dropped` names what was left out. Its kind is still PRODUCER, as it cannot change.
+    /// The trace context never makes a send fail. If the queue refuses the message for its size, because its `MaximumMessageSize` is below the 1
+    /// MiB of SQS, the message is sent once more without the context fields that do not fit: `baggage` is left out first, then `tracestate`, then
+    /// the rest. Clones of this sender remember the queue's limit for a minute. Both calls together stay within the client's operation timeout.
+    /// The span's `baton.context.dropped` names the fields that were left out. Its kind remains PRODUCER, because a span's kind cannot change.
     ///
     /// A future dropped before it is done may still have sent the message. Its span ends with `error.type` `cancelled`.
     ///

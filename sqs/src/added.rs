@@ -1,4 +1,4 @@
-//! The attributes that a send adds, and the order in which they are left out.
+//! Attributes that a send adds, and the order in which they are left out.
 
 use aws_sdk_sqs::error::BuildError;
 use aws_sdk_sqs::operation::send_message::builders::SendMessageFluentBuilder;
@@ -49,7 +49,7 @@ impl TextAttribute {
         }
     }
 
-    /// Bytes that SQS counts against the message's size: name, type and value.
+    /// Size in bytes as SQS counts it: name, type and value.
     #[must_use]
     pub fn size(&self) -> usize {
         self.name.len() + STRING.len() + self.value.len()
@@ -64,7 +64,7 @@ impl AddedAttributes {
         attributes.map(TextAttribute::size).sum()
     }
 
-    /// Leaves attributes out until the rest has at most this many bytes.
+    /// Leaves attributes out until the rest is at most this many bytes long.
     pub(crate) fn shrink_to(&mut self, bytes: usize) {
         while self.size() > bytes {
             let Some(attribute) = self.metadata.pop().or_else(|| self.pop_context()) else {
@@ -76,7 +76,7 @@ impl AddedAttributes {
 
     /// Leaves out the next group: all metadata, `baggage`, `tracestate`, or the rest of the context with X-Ray's header.
     ///
-    /// Returns `false` when there was nothing left.
+    /// Returns `false` when no group was left.
     pub(crate) fn leave_out_next(&mut self) -> bool {
         let count = self.left_out.len();
         if !self.metadata.is_empty() {
@@ -98,7 +98,7 @@ impl AddedAttributes {
         self.pop_companion().or_else(|| self.context.pop())
     }
 
-    /// Takes out `baggage`, or else `tracestate`: the trace goes on without them.
+    /// Removes `baggage`, or else `tracestate`: the trace continues without either.
     fn pop_companion(&mut self) -> Option<TextAttribute> {
         let position = |name| self.context.iter().position(|field| field.name == name);
         let companion = position(BAGGAGE).or_else(|| position(TRACESTATE))?;
@@ -164,7 +164,7 @@ mod tests {
                 .map(|name| name.len() + "Stringv".len());
             added.shrink_to(bytes.sum());
             assert_eq!(added.left_out, order[..count]);
-            // SQS does not count the header, so that leaving it out would gain nothing.
+            // SQS does not count the header, so leaving it out would not help.
             assert!(added.trace_header.is_some());
         }
     }

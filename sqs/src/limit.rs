@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 
 /// Time for which a stated limit is used without asking SQS again.
 ///
-/// A queue's `MaximumMessageSize` can be raised at any time. After this time a message that does not fit is sent whole once more: one refused
-/// call a minute, and at most a minute of traces that end at the queue. `SetQueueAttributes` takes up to a minute to take effect as well.
+/// A queue's `MaximumMessageSize` can be raised at any time. After this time, an oversized message is tried in full again. The cost is one
+/// refused call a minute, and a raised limit is noticed within a minute, which is also how long `SetQueueAttributes` may take to take effect.
 const VALIDITY: Duration = Duration::from_secs(60);
 
 /// The `MaximumMessageSize` that a queue stated when it refused a message. Clones share it.
 ///
-/// Keep one for each queue, for as long as messages are sent there.
+/// Keep one per queue for as long as messages are sent to it.
 #[derive(Debug, Clone, Default)]
 pub struct LearnedLimit(Arc<Mutex<Option<Stated>>>);
 
@@ -22,7 +22,7 @@ struct Stated {
 }
 
 impl LearnedLimit {
-    /// Returns the limit in bytes, if the queue has stated one lately.
+    /// Returns the limit in bytes, if the queue stated one within the last minute.
     pub(crate) fn get(&self, now: Instant) -> Option<usize> {
         let stated = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let valid = stated.filter(|stated| now.saturating_duration_since(stated.at) < VALIDITY);

@@ -10,22 +10,22 @@ const CODES: [&str; 3] = [
     "MessageTooLong",
 ];
 
-/// The end of a code where the answer has only its JSON name, as in `InvalidParameterValueException`.
+/// Suffix of an error code when the response has only its JSON name, as in `InvalidParameterValueException`.
 const JSON_SUFFIX: &str = "Exception";
 
-/// The words of SQS around the limit.
+/// Text around the limit in the error message of SQS.
 const BEFORE_LIMIT: &str = "must be shorter than ";
 const AFTER_LIMIT: &str = " bytes";
 
-/// A refusal of what is in the message.
+/// A refusal caused by the content of the message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Refusal {
-    /// The most bytes that the queue accepts, where the refusal states them.
+    /// The queue's size limit in bytes, if the refusal states it.
     pub(crate) limit: Option<usize>,
 }
 
 impl Refusal {
-    /// Reads the refusal out of an error. `None` where fewer attributes would change nothing.
+    /// Extracts the refusal from an error. Returns `None` if sending fewer attributes would not help.
     pub(crate) fn of(error: &SdkError<SendMessageError>) -> Option<Self> {
         let error = error.as_service_error()?;
         if error.is_invalid_message_contents() {
@@ -34,7 +34,7 @@ impl Refusal {
         let code = error.code()?;
         let code = code.strip_suffix(JSON_SUFFIX).unwrap_or(code);
         CODES.contains(&code).then(|| Self {
-            // SQS has no code for the size alone, nor a field for the limit: both are in the text only.
+            // SQS has no error code for an oversized message and no field for the limit: only the text states both.
             limit: error.message().and_then(limit),
         })
     }

@@ -12,15 +12,15 @@ use crate::added::AddedAttributes;
 use crate::limit::LearnedLimit;
 use crate::refusal::Refusal;
 
-/// A message that SQS has not accepted, as far as is known.
+/// A message that SQS did not confirm as accepted.
 #[derive(Debug, thiserror::Error)]
 pub enum NotSent {
-    /// The caller's message is larger than the queue accepts, without any added attribute.
+    /// The caller's message is larger than the queue accepts, even without added attributes.
     #[error("the message has {size} bytes, more than the {limit} that the queue accepts")]
     TooLarge {
         /// Bytes of the caller's message, as SQS counts them.
         size: usize,
-        /// The most bytes that the queue accepts, as it stated.
+        /// The queue's size limit in bytes, as SQS stated it.
         limit: usize,
         /// The refusal.
         source: Box<SdkError<SendMessageError>>,
@@ -30,20 +30,20 @@ pub enum NotSent {
     Call(#[source] Box<SdkError<SendMessageError>>),
 }
 
-/// Sends a message with added attributes, and leaves some of them out where SQS refuses it with all.
+/// Sends a message with added attributes, leaving some out if SQS refuses the message with all of them.
 ///
 /// `request` is the caller's message without the added attributes, and `size` its bytes as SQS counts them: the body, and name, type and
 /// value of each attribute. It must be a request of `client`.
 ///
-/// Where the refusal states the queue's limit, the same message goes once more with as many attributes as fit; `limit` remembers it for the
-/// next messages. Where it does not, one group of attributes after the other is left out: the metadata, `baggage`, `tracestate`, the rest.
-/// `added` then has what was sent, and [`AddedAttributes::left_out`] names the rest. All calls together stay within the operation timeout of
-/// `client`.
+/// If the refusal states the queue's limit, the message is sent once more with as many attributes as fit, and `limit` remembers the limit
+/// for the next messages. Otherwise one group of attributes after another is left out: the metadata, `baggage`, `tracestate`, the rest.
+/// Afterwards `added` holds the attributes that were sent, and [`AddedAttributes::left_out`] names the others. All calls together stay
+/// within the operation timeout of `client`.
 ///
 /// # Errors
 ///
-/// When SQS refuses the message with any of the attributes and with none, when it refuses it for a reason that is not in the message, or
-/// when it does not answer within the client's timeouts and retries. In the last case the message may have been sent.
+/// When SQS refuses the message even without added attributes, when it refuses it for a reason other than the message's content, or when
+/// it does not answer within the client's timeouts and retries. In the last case the message may have been sent.
 pub async fn send(
     client: &Client,
     request: SendMessageFluentBuilder,
@@ -53,7 +53,7 @@ pub async fn send(
 ) -> Result<SendMessageOutput, NotSent> {
     let began = Instant::now();
     let timeout = operation_timeout(client);
-    // A message that is too large by itself is sent whole all the same: the limit may have been raised.
+    // A message that is too large by itself is still sent with all attributes: the limit may have been raised.
     if let Some(room) = limit.get(began).and_then(|most| most.checked_sub(size)) {
         added.shrink_to(room);
     }
@@ -100,12 +100,12 @@ fn leave_out(added: &mut AddedAttributes, size: usize, refusal: Refusal) -> bool
             added.shrink_to(room);
             true
         }
-        // The endpoint counts in another way than SQS does.
+        // The endpoint counts bytes differently from SQS.
         Some(_) => added.leave_out_next(),
     }
 }
 
-/// Makes one call, with all its attempts, within `timeout`, or within the client's own without one.
+/// Makes one call, including retries, within `timeout`, or within the client's own timeout if `None`.
 async fn call(
     request: &SendMessageFluentBuilder,
     added: &AddedAttributes,

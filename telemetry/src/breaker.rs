@@ -61,11 +61,11 @@ pub(crate) struct Permit<'a> {
 /// What a request told about the collector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Health {
-    /// It took the request.
+    /// The collector accepted the request.
     Accepted,
-    /// It did not take the request. Refusals count as well: an endpoint with a wrong path refuses every request, and would get a request
-    /// with every flush. Only failures in a row open the breaker, so that one payload that is refused (400) does not hide a collector
-    /// that takes the others.
+    /// The collector did not accept the request. Refusals count as failures, because an endpoint with a wrong path refuses every request
+    /// and would otherwise be contacted with every flush. Only consecutive failures open the breaker, so that one refused payload (400)
+    /// does not block a collector that accepts the others.
     Failed,
     /// It asks to be left alone for so long.
     Away(Duration),

@@ -50,7 +50,7 @@ pub(crate) struct Config {
     pub(crate) logs: Export,
     /// Whether what no collector has taken goes to stdout, from where `baton replay` can send it.
     pub(crate) spill: bool,
-    /// The longest line of those, with its line break.
+    /// Maximum length of such a line, including its line break.
     pub(crate) spill_line_bytes: usize,
     pub(crate) sampler: SamplerChoice,
     pub(crate) propagator: Propagator,
@@ -156,13 +156,13 @@ impl Config {
 }
 
 impl LogFormat {
-    /// Reads the process's environment before the configuration does, which reports what is wrong.
+    /// Reads the format before the configuration is built, which reports an invalid value later.
     pub(crate) fn from_env() -> Self {
         log_format(&mut Reader::new(&process_variable))
     }
 }
 
-/// What is not UTF-8 is not what any variable takes: it is reported as such, with U+FFFD in it.
+/// Reads a variable of the process. Invalid UTF-8 is replaced by U+FFFD, so that the value is reported as invalid and not as unset.
 fn process_variable(name: &str) -> Option<String> {
     Some(std::env::var_os(name)?.to_string_lossy().into_owned())
 }
@@ -178,7 +178,8 @@ fn spill(reader: &mut Reader<'_>) -> bool {
         .unwrap_or(true)
 }
 
-/// Lambda hands lines to CloudWatch Logs whole. Elsewhere a container's runtime or journald may be in between.
+/// Returns the maximum line length. Lambda passes lines to CloudWatch Logs unsplit; elsewhere a container runtime or journald may split
+/// them.
 fn spill_line_bytes(reader: &mut Reader<'_>, platform: &Platform) -> usize {
     let default = if matches!(platform, Platform::Lambda(_)) {
         MAX_LINE_BYTES

@@ -1,12 +1,12 @@
-//! Identifiers in a context that log lines and log records carry: of the invocation, and of the message.
+//! Invocation and message ids in a context, for log lines and log records.
 
 use std::sync::Arc;
 
 use opentelemetry::Context;
 
-/// Returns a copy of the context that belongs to the invocation `id`.
+/// Returns a copy of the context with the invocation's `id`.
 ///
-/// Lines that are logged in it, or in a context made from it, carry the identifier as `requestId`, log records as `faas.invocation_id`.
+/// Lines logged in it, or in a context derived from it, carry the id as `requestId`, log records as `faas.invocation_id`.
 #[must_use]
 pub fn with_request_id(context: &Context, id: Arc<str>) -> Context {
     let correlation = Correlation {
@@ -16,9 +16,9 @@ pub fn with_request_id(context: &Context, id: Arc<str>) -> Context {
     context.with_value(correlation)
 }
 
-/// Returns a copy of the context that belongs to the message `id`.
+/// Returns a copy of the context with the message's `id`.
 ///
-/// Lines that are logged in it, or in a context made from it, carry the identifier as `messageId`, log records as `messaging.message.id`.
+/// Lines logged in it, or in a context derived from it, carry the id as `messageId`, log records as `messaging.message.id`.
 ///
 /// ```
 /// use baton_telemetry::{message_id, with_message_id};
@@ -36,14 +36,14 @@ pub fn with_message_id(context: &Context, id: Arc<str>) -> Context {
     context.with_value(correlation)
 }
 
-/// Returns the identifier of the invocation that the context belongs to, for programs that format log lines themselves.
+/// Returns the invocation id in the context, for programs that format log lines themselves.
 #[must_use]
 pub fn request_id(context: &Context) -> Option<&str> {
     let correlation: &Correlation = context.get()?;
     correlation.request_id.as_deref()
 }
 
-/// Returns the identifier of the message that the context belongs to, for programs that format log lines themselves.
+/// Returns the message id in the context, for programs that format log lines themselves.
 #[must_use]
 pub fn message_id(context: &Context) -> Option<&str> {
     let correlation: &Correlation = context.get()?;
@@ -62,7 +62,7 @@ impl Correlation {
         context.get().cloned().unwrap_or_default()
     }
 
-    /// Those of the active context.
+    /// Returns the ids in the active context.
     pub(crate) fn current() -> Self {
         Context::map_current(Self::of)
     }

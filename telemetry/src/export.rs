@@ -80,7 +80,7 @@ pub(crate) struct Exporter {
 }
 
 impl Exporter {
-    /// What the collector does not take is written to `spill` in lines of at most so many bytes, or stays in the buffer.
+    /// Records that the collector does not accept are written to `spill` in lines of at most this many bytes, or stay in the buffer.
     pub(crate) fn new(
         signal: Signal,
         uplink: Uplink,
@@ -188,7 +188,7 @@ impl Exporter {
         }
     }
 
-    /// Writes the first so many chunks to the console beside the collector, except for those that were written before a request that failed.
+    /// Writes the given number of chunks to the console exporter, except those already written before a failed request.
     fn write_to_console(&self, taken: &mut Taken, chunks: usize) {
         let Some(console) = self.uplink.second_console() else {
             return;

@@ -72,7 +72,7 @@ pub(crate) enum SendError {
 }
 
 impl SendError {
-    /// The peer's answer is not of the protocol of the request.
+    /// The peer's response is in a different protocol from the request.
     pub(crate) fn is_of_another_protocol(&self) -> bool {
         match self {
             Self::Malformed(_) => true,

@@ -22,10 +22,9 @@
 //! # Environment
 //!
 //! An empty variable counts as unset, and words are read without regard to case. What is wrong gives one line in the log, with the variable,
-//! the form expected and what was found (unless it may be secret), then the default or no export: the program runs. A word that is unknown
-//! (`http/json`, `zipkin`, and `grpc` without that feature) counts as unset, as OpenTelemetry's configuration specification demands; a
-//! signal's own variable leaves the general one then. (`baton-lambda` looks at the `BATON_*` variables before, and takes a wrong one for an
-//! error of its own.)
+//! the form expected and what was found (unless it may be secret), then the default or no export: the program runs. An unknown value
+//! (`http/json`, `zipkin`, and `grpc` without that feature) counts as unset, as OpenTelemetry's configuration specification requires; for a
+//! signal's own variable, the general one then applies. (`baton-lambda` checks the `BATON_*` variables first and fails on invalid ones.)
 //!
 //! | Variable | Meaning | Default |
 //! |---|---|---|
@@ -47,7 +46,7 @@
 //! | `OTEL_BLRP_MAX_QUEUE_SIZE`, `BATON_LOG_BUFFER_BYTES` | log records that do, and their bytes | `20000`, 8 MiB |
 //! | `BATON_METRIC_BUFFER_BYTES` | bytes of metrics that do | 1 MiB |
 //! | `BATON_SPILL` | `stdout`: spans that the collector does not take are written there, for `baton replay`; `none`: they stay in the buffer, within its bounds | `stdout` |
-//! | `BATON_SPILL_LINE_BYTES` | bytes of the longest line written there, its line break included, from 1024 to 262118; container runtimes cut lines at 16 KiB | `262118` on Lambda, `16383` elsewhere |
+//! | `BATON_SPILL_LINE_BYTES` | maximum length in bytes of a line written there, including its line break, from 1024 to 262118; container runtimes split lines at 16 KiB | `262118` on Lambda, `16383` elsewhere |
 //! | `OTEL_EXPORTER_OTLP_HEADERS_SECRET` | names a secret that holds more headers for all signals, which win over the others; takes a [`HeaderSource`], which is asked at start, and again after a 401 or 403 | |
 //! | `RUST_LOG` | level, or list of `target=level` and a level for the rest; a word without `=` must be a level: all of a target is `target=trace` | `AWS_LAMBDA_LOG_LEVEL` |
 //! | `AWS_LAMBDA_LOG_LEVEL` | one of Lambda's levels, where `FATAL` means `error` | `info` |
@@ -70,8 +69,8 @@
 //! | `OTEL_EXPORTER_OTLP_TIMEOUT` | of one request, in milliseconds, within its flush; `0` is no limit of its own | `10000` |
 //! | `OTEL_EXPORTER_OTLP_CERTIFICATE` | PEM file with the authorities to trust, and no others | the public ones, compiled in |
 //! | `OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE`, `OTEL_EXPORTER_OTLP_CLIENT_KEY` | PEM files with who the program is, one with the other | nobody |
-//! | `HTTPS_PROXY` | HTTP proxy through which endpoints with `https` are reached (`CONNECT`), as `http://user:password@host:port`; for all signals | none |
-//! | `NO_PROXY` | list of hosts that are reached directly: `*`, a domain with all below it, an address or a network (`10.0.0.0/8`), each but the network with a port if need be | |
+//! | `HTTPS_PROXY` | HTTP proxy for `https` endpoints (`CONNECT`), as `http://user:password@host:port`; for all signals | none |
+//! | `NO_PROXY` | list of hosts that are reached directly: `*`, a domain including its subdomains, an address (each with an optional port), or a network (`10.0.0.0/8`) | |
 //!
 //! An endpoint is read as people write it:
 //!
@@ -82,12 +81,12 @@
 //! | anything else | `http/protobuf` |
 //!
 //! Over `http/protobuf` the endpoint for all signals is a base, to which `/v1/traces`, `/v1/metrics` or `/v1/logs` is added, and a signal's
-//! own is used as it is. Over `grpc` neither has a path. An endpoint or a certificate that is set and cannot be used is no reason
-//! to send telemetry, and perhaps keys, elsewhere: the signal is not exported then. The same is true of a proxy.
+//! own is used as it is. Over `grpc` neither has a path. If an endpoint, a certificate or a proxy is set but cannot be used, the signal is
+//! not exported, because telemetry, and perhaps keys, must not be sent elsewhere.
 //!
-//! The proxies' variables are read in lower case as well, where those in upper case are not set. An endpoint on loopback (`localhost`,
-//! `127.0.0.0/8`, `::1`) and one with `http` never have a proxy: `HTTP_PROXY` and `ALL_PROXY` are not read. The proxy itself has to be
-//! one with `http`. The clients of the AWS SDK, such as the one for `OTEL_EXPORTER_OTLP_HEADERS_SECRET`, go by the SDK's own rules.
+//! The lower-case proxy variables are read if the upper-case ones are not set. Loopback endpoints (`localhost`, `127.0.0.0/8`, `::1`)
+//! and `http` endpoints never use a proxy: `HTTP_PROXY` and `ALL_PROXY` are not read. The proxy's own URL must use `http`. AWS SDK
+//! clients, such as the one for `OTEL_EXPORTER_OTLP_HEADERS_SECRET`, follow the SDK's rules.
 //!
 //! ## The resource
 //!
@@ -117,26 +116,27 @@
 //! | `trace_id`, `span_id` | of the active OpenTelemetry span |
 //! | `requestId`, `messageId` | of the invocation and of the message, from [`with_request_id`] and [`with_message_id`] |
 //!
-//! Fields of spans are at the top level like those of events, so that one query finds a value wherever it was set: in CloudWatch Logs
-//! Insights `filter order_id = 7`. No field hides another one. A key that is taken gets a prefix, as often as it needs to be free: the keys of
-//! the table win, then the event's fields (`field.level`), then the innermost span's (`span.order_id`). Texts of spans are cut after 4 KiB,
-//! because every line repeats them. Spans of libraries (the AWS SDK's, hyper, `lambda_runtime` …) add no fields.
+//! Span fields are at the top level like event fields, so that one query, such as `filter order_id = 7` in CloudWatch Logs Insights, finds a
+//! value wherever it was set. A key that is already taken gets a prefix, repeatedly if necessary, so that no field hides another. The other
+//! keys of the table have priority, then the event's fields (prefix as in `field.level`), then span fields, innermost first (prefix as in
+//! `span.order_id`). String values of spans are cut after 4 KiB, because every line repeats them. Spans of libraries (the AWS SDK, hyper,
+//! `lambda_runtime` …) add no fields.
 //!
-//! A log record over OTLP has the same fields as attributes, with `faas.invocation_id` and `messaging.message.id` for the identifiers,
-//! unless the event has an attribute of that name itself.
+//! An OTLP log record has the same fields as attributes, with the ids as `faas.invocation_id` and `messaging.message.id`, unless the
+//! event itself has a field of that name.
 //!
-//! `#[instrument]` records every argument with `Debug`, on the span and thus on each line inside it. To keep message bodies and personal data
-//! out of both, write `#[instrument(skip_all, fields(order.id = order.id))]`.
+//! `#[instrument]` records every argument with `Debug` on the span, and therefore on each line inside it. To keep message bodies and personal
+//! data out, write `#[instrument(skip_all, fields(order.id = order.id))]`.
 //!
 //! # When the collector is broken
 //!
-//! A request is taken if the collector answers with status 200 (any 2xx) and a whole `Export…ServiceResponse`, in protobuf or JSON; an empty
-//! body is one. A web page with status 200, and a body that is cut off or does not arrive in time, are failures: the warning in the log
-//! names status and content type. Over gRPC the status behind the message decides.
+//! A request succeeds if the collector answers with a 2xx status and a complete `Export…ServiceResponse`, in protobuf or JSON; an empty body
+//! counts as one. A web page with status 200, and a body that is cut off or late, are failures: the warning states status and content type.
+//! Over gRPC, the status in the trailers decides.
 //!
-//! An answer that does not depend on what is in the request (404, 405, 410, 415, 421, 426, 501, 505, a redirect, `UNIMPLEMENTED`, an answer in
-//! another protocol) means a wrong endpoint: the spans are kept or spilled, none is dropped, and the warning names the target of a redirect
-//! and the probable mistake, such as a base URL with `/v1/traces`. Redirects are not followed.
+//! A response that does not depend on the request's content (404, 405, 410, 415, 421, 426, 501, 505, a redirect, `UNIMPLEMENTED`, a response
+//! in another protocol) indicates a wrong endpoint: the spans are kept or spilled, not dropped, and the warning states the target of a
+//! redirect and the probable mistake, such as a base URL with `/v1/traces`. Redirects are not followed.
 //!
 //! A request that could not be taken is sent a second time: at once, or when the collector's `Retry-After` says, if the flush has the time. What
 //! is not taken then is written to stdout, see [`spill`]; what is refused for good likewise. A service that exports in the background keeps
@@ -194,7 +194,8 @@ mod tracing_layer;
 mod transport;
 mod uplink;
 
-/// Crates whose types are in this crate's interface, in the version that fits. OpenTelemetry's globals are those of this version.
+/// Crates whose types appear in this crate's public API, in matching versions. Use OpenTelemetry's globals from here: each minor version has
+/// separate ones.
 #[doc(no_inline)]
 pub use {opentelemetry, opentelemetry_sdk, tracing, tracing_subscriber};
 

@@ -1,5 +1,5 @@
-//! Events of `tracing` as lines on stdout, and where it is configured as log records of OTLP as well. Both carry the fields of the `tracing`
-//! spans around the event, and the ids of the OpenTelemetry span, the invocation and the message that were active.
+//! Writes `tracing` events as lines on stdout and, if configured, as OTLP log records. Both carry the fields of the `tracing` spans around
+//! the event, and the ids of the active OpenTelemetry span, invocation and message.
 
 mod fields;
 mod filter;
@@ -27,8 +27,8 @@ use tracing_subscriber::layer::SubscriberExt as _;
 /// The target of what is logged about dropped log records, of which none must be made: it would be the next one dropped.
 pub(crate) const OF_DROPPED_RECORDS: &str = "baton_telemetry::dropped_log_records";
 
-/// Makes this the process's subscriber, unless it has one already: a program that set up its own logging keeps it, and is warned of what that
-/// lacks. Where there is a buffer, log records go there as well, and so do those of the program's own [`LogLayer`].
+/// Installs the process's subscriber. A program that already has one keeps it, and a warning names the layers that it lacks. If there is a
+/// buffer, log records go there as well, including those of the program's own [`LogLayer`].
 pub(crate) fn install(config: &Config, records: Option<Buffer>) {
     if let Some(buffer) = &records {
         layer::announce(buffer.clone());
@@ -46,7 +46,7 @@ fn set_default(filter: Targets, log: LogLayer) {
     let _ = tracing::subscriber::set_global_default(subscriber);
 }
 
-/// Makes OpenTelemetry spans as well. The filter is only that of the log: fewer lines must not mean fewer spans.
+/// Also creates OpenTelemetry spans. The log's filter does not apply to them: fewer lines must not mean fewer spans.
 #[cfg(feature = "tracing")]
 fn set_default(filter: Targets, log: LogLayer) {
     let spans = crate::tracing_layer::beside_logs(filter.clone());

@@ -243,7 +243,7 @@ impl Metrics {
 }
 
 fn request_body(request: &MetricsRequest) -> Frames {
-    // With room for the head of the protocol that carries it.
+    // Reserves room for the protocol's framing.
     let mut body = Frames::with_capacity(2);
     body.push(request.bytes.clone());
     body

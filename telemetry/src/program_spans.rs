@@ -1,13 +1,13 @@
-//! Spans of the program's own code. Those of libraries are about their insides and stay out of traces and logs.
+//! Selects spans of the program's own code. Spans of libraries describe their internals and are left out of traces and logs.
 
 use tracing::{Level, Metadata};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
-/// Level of `#[instrument]` and `info_span!`. Spans of this level are made whatever the level of the log is: a service that logs warnings only
-/// keeps its traces, and the fields of spans on its lines.
+/// Level of `#[instrument]` and `info_span!`. Spans of this level are created at any log level, so that a service that logs only warnings
+/// keeps its traces and the span fields on its lines.
 const DEFAULT_LEVEL: Level = Level::INFO;
 
-/// Crates whose spans are about their insides: an invocation would have twenty of them.
+/// Crates whose spans describe their internals: an invocation would have twenty of them.
 const LIBRARIES: [&str; 20] = [
     "aws_config",
     "aws_credential_types",
@@ -30,10 +30,10 @@ const LIBRARIES: [&str; 20] = [
     "tower",
     "tower_http",
 ];
-/// The many crates of the AWS SDK.
+/// Prefix of the AWS SDK's crates.
 const LIBRARY_FAMILIES: [&str; 2] = ["aws_sdk_", "aws_smithy_"];
 
-/// Returns whether a span or an event is of none of these libraries.
+/// Returns `true` if a span or an event does not belong to one of these libraries.
 pub(crate) fn is_of_program(metadata: &Metadata<'_>) -> bool {
     let target = metadata.target();
     let (name, _) = target.split_once("::").unwrap_or((target, ""));
@@ -44,13 +44,14 @@ pub(crate) fn is_of_program(metadata: &Metadata<'_>) -> bool {
     !is_library
 }
 
-/// Returns whether the span is made where `logs` says what is logged: spans of the default level, and finer ones where it wants finer lines.
+/// Returns `true` if the span is created with the log filter `logs`: spans of the default level, and finer ones if `logs` enables finer
+/// lines.
 pub(crate) fn is_made(span: &Metadata<'_>, logs: &Targets) -> bool {
     let (target, level) = (span.target(), span.level());
     is_of_program(span) && (*level <= DEFAULT_LEVEL || logs.would_enable(target, level))
 }
 
-/// Returns the finest level that a line or a span may have there.
+/// Returns the most verbose level that `logs` enables for lines or spans.
 pub(crate) fn finest_level(logs: &Targets) -> LevelFilter {
     let levels = logs.iter().map(|(_, level)| level);
     levels

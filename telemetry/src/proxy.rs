@@ -5,7 +5,7 @@ use crate::otlp_json;
 use percent_encoding::percent_decode_str;
 use std::fmt;
 
-/// A proxy that opens tunnels (`CONNECT`, RFC 9110, section 9.3.6).
+/// An HTTP proxy that supports `CONNECT` (RFC 9110, section 9.3.6).
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Proxy {
     /// Without credentials.
@@ -14,7 +14,7 @@ pub(crate) struct Proxy {
     pub(crate) authorization: Option<Vec<u8>>,
 }
 
-/// The reason why the URL of a proxy cannot be used.
+/// The reason why a proxy URL cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum InvalidProxy {
     #[error("the scheme is not http")]
@@ -23,7 +23,7 @@ pub(crate) enum InvalidProxy {
     Url(#[from] InvalidEndpoint),
 }
 
-/// Shows no credentials.
+/// Omits credentials.
 impl fmt::Debug for Proxy {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, formatter)
@@ -38,7 +38,7 @@ impl fmt::Display for Proxy {
 }
 
 impl Proxy {
-    /// Reads `http://user:password@host:port`. The scheme may be left out, as other programs allow it.
+    /// Parses `http://user:password@host:port`. The scheme is optional, as in other programs.
     pub(crate) fn parse(url: &str) -> Result<Self, InvalidProxy> {
         let (scheme, rest) = url.split_once("://").unwrap_or(("http", url));
         if !scheme.eq_ignore_ascii_case("http") {
@@ -57,7 +57,7 @@ impl Proxy {
     }
 }
 
-/// Credentials in the form of RFC 7617.
+/// Encodes credentials as in RFC 7617.
 fn basic(credentials: &str) -> Vec<u8> {
     let (user, password) = credentials.split_once(':').unwrap_or((credentials, ""));
     let mut plain: Vec<u8> = percent_decode_str(user).collect();

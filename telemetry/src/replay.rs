@@ -65,7 +65,7 @@ impl std::error::Error for InvalidEnvironment {}
 pub struct Accepted {
     /// So many of its spans the collector will not take, now or later.
     pub rejected: u64,
-    /// The collector's message about them, or a warning where it rejected none. Empty without one.
+    /// The collector's message about them, or its warning if it rejected none. Empty if it sent neither.
     pub message: String,
 }
 
@@ -81,7 +81,7 @@ pub enum SendFailure {
     /// Nothing there takes OTLP of this kind, whatever the request.
     #[error("{endpoint}: {text}")]
     Misdirected {
-        /// The answer, and the probable mistake in the configuration.
+        /// The response, and the probable mistake in the configuration.
         text: String,
         /// Where the request went, with its path.
         endpoint: String,

@@ -29,7 +29,7 @@ pub(crate) enum Answer {
     ThenClose(u16),
     /// With success, but for so many of the spans, or data points.
     Reject(i64),
-    /// With these bytes, head and body. The content of the request is not kept.
+    /// A response with these bytes, head and body. The content of the request is not kept.
     Raw(&'static str),
     /// Never.
     Hang,

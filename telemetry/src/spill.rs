@@ -1,8 +1,8 @@
 //! The form in which spans that no collector took are written to stdout.
 //!
 //! `baton replay` finds these lines in the logs and sends the spans on, with their own times and ids. Anything else that reads logs can do
-//! the same: a line is one JSON object, at most `BATON_SPILL_LINE_BYTES` long with its line break. By default that is [`MAX_LINE_BYTES`] on
-//! Lambda, whose lines reach CloudWatch Logs whole, and [`UNCUT_LINE_BYTES`] elsewhere, where container runtimes cut longer lines.
+//! the same: a line is one JSON object, at most `BATON_SPILL_LINE_BYTES` long with its line break. The default is [`MAX_LINE_BYTES`] on
+//! Lambda, whose lines reach CloudWatch Logs unsplit, and [`UNCUT_LINE_BYTES`] elsewhere, because container runtimes split longer lines.
 //!
 //! | Member | Meaning |
 //! |---|---|
@@ -49,12 +49,12 @@ pub const VERSION: u64 = 1;
 const MESSAGE: &str = "spans that could not be exported: baton replay sends them on";
 /// CloudWatch Logs counts this for an event beside its text, which together may be 262,144 bytes (PutLogEvents).
 const EVENT_OVERHEAD: usize = 26;
-/// Bytes of the longest line that CloudWatch Logs takes, with its line break: 262,118.
+/// Length of the longest line that CloudWatch Logs accepts, including its line break: 262,118 bytes.
 pub const MAX_LINE_BYTES: usize = 256 * 1024 - EVENT_OVERHEAD;
-/// Bytes of the longest line that no log pipeline outside Lambda cuts, with its line break: one less than the 16 KiB after which Docker
-/// (FireLens, `awslogs` and `json-file` included) and containerd cut a line. journald cuts at 48 KiB.
+/// Length of the longest line that log pipelines outside Lambda do not split, including its line break: one byte less than the 16 KiB
+/// at which Docker (including FireLens, `awslogs` and `json-file`) and containerd split lines. journald splits at 48 KiB.
 pub const UNCUT_LINE_BYTES: usize = 16 * 1024 - 1;
-/// Bytes of the shortest line that can be configured: room for what precedes a fragment's text, and for more text than that.
+/// Smallest line length that can be configured: room for a fragment's header, and for more text than header.
 pub const MIN_LINE_BYTES: usize = 1024;
 /// Room for what stands before a line's spans, with the longest numbers, and for the end behind them.
 const HEADER_ROOM: usize = 384;
@@ -69,7 +69,7 @@ const TIME_PER_KIB: Duration = Duration::from_micros(50);
 #[derive(Debug)]
 pub(crate) struct Spill {
     document: Document,
-    /// The longest line, with its line break.
+    /// Maximum length of a line, including its line break.
     line_bytes: usize,
     /// Tells this process's lines from those of all others.
     process: String,
@@ -101,7 +101,7 @@ impl Document {
 }
 
 impl Spill {
-    /// Lines are at most `line_bytes` long with their line breaks, which is taken for [`MIN_LINE_BYTES`] where it is less.
+    /// Lines are at most `line_bytes` long, including their line breaks; the minimum is [`MIN_LINE_BYTES`].
     pub(crate) fn new(resource: &ResourceFrame, line_bytes: usize) -> Self {
         // What is no resource would be our own encoder's fault. Spans are worth more than it.
         let document = Document::new(resource).unwrap_or_else(|_| Document {

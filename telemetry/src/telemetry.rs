@@ -97,8 +97,8 @@ impl Shared {
 }
 
 impl Telemetry {
-    /// Reads `OTEL_*` and sets the process's telemetry up: JSON logs on stdout (unless the program has a `tracing` subscriber of its own: then
-    /// one warning says which of [`log_layer`](crate::log_layer) and `tracing_layer` that one lacks), the [`Propagator`](crate::Propagator) and the tracer provider as OpenTelemetry's globals.
+    /// Reads `OTEL_*` and initialises the process's telemetry: JSON logs on stdout (if the program already has a `tracing` subscriber, that one is kept and a warning names the layers that it
+    /// lacks, [`log_layer`](crate::log_layer) or `tracing_layer`), the [`Propagator`](crate::Propagator) and the tracer provider as OpenTelemetry's globals.
     ///
     /// Never fails: what is wrong in the environment is one line in the log, naming the variable and the form expected, and then the
     /// default or no export. To be called once, at start, from within a tokio runtime; nothing is sent before the first flush.

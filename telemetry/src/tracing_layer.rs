@@ -37,13 +37,14 @@ const SCOPE: &str = "baton.tracing";
 /// The fields of a span are its attributes, where unsigned integers arrive as text, because `tracing-opentelemetry` takes signed ones only;
 /// `otel.name`, `otel.kind` and `otel.status_code` mean what its documentation says.
 ///
-/// An error gives the span the status Error with the error's text, and an event `exception` with the text as `exception.message`. An error is
-/// an event that has a field `error` and no message, which is what `#[instrument(err)]` and `#[instrument(err(Debug))]` record. With
-/// `err(level = …)` every level counts, whatever the log shows. Written by hand, such an event counts at the level ERROR only: a
-/// `warn!(error = %error)` is often about something that succeeds in the end. All other events stay log lines and do not become span events.
+/// An error sets the span's status to Error with the error's text, and adds an `exception` event with the text as `exception.message`. An
+/// event is an error if it has a field `error` and no message, as recorded by `#[instrument(err)]` and `#[instrument(err(Debug))]`. Errors
+/// recorded with `err(level = …)` count at every level, even if the log omits them. A hand-written event of this form counts only at level
+/// ERROR, because a `warn!(error = %error)` often precedes a successful retry. All other events are log lines only and do not become span
+/// events.
 ///
-/// Spans and errors of libraries (the AWS SDK's, hyper, tower, `lambda_runtime` …, and this one's) are left out. The subscriber's own filter
-/// decides which others reach the layer.
+/// Spans and errors of libraries (the AWS SDK, hyper, tower, `lambda_runtime` …, and this crate) are left out. The subscriber's own filter
+/// selects the others.
 pub fn tracing_layer<S>() -> impl Layer<S>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
@@ -51,8 +52,7 @@ where
     bare_layer().with_filter(SpansAndErrors { logs: None })
 }
 
-/// Returns the same for a process where `logs` says what is logged: spans of the default level, and finer ones where `logs` wants finer
-/// lines.
+/// Returns the layer with the log filter `logs`: it creates spans of the default level, and finer ones if `logs` enables finer lines.
 pub(crate) fn beside_logs<S>(logs: Targets) -> impl Layer<S>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
@@ -60,9 +60,9 @@ where
     bare_layer().with_filter(SpansAndErrors { logs: Some(logs) })
 }
 
-/// Filter of the layer. A subscriber that has the layer is recognised by this type.
+/// Filter of the layer. Its type identifies subscribers that contain the layer.
 pub(crate) struct SpansAndErrors {
-    /// Decides about spans that are finer than the default level. `None`: all spans pass.
+    /// Log filter for spans finer than the default level. `None` lets all spans pass.
     logs: Option<Targets>,
 }
 
@@ -86,8 +86,9 @@ where
         self.passes(metadata)
     }
 
-    /// Decides once for each place in the source, so that other events cost nothing here. Errors are decided one by one, in
-    /// [`event_enabled`](Filter::event_enabled), which `tracing-subscriber` asks properly only where the interest is not certain.
+    /// Decides once per callsite, so that other events cost nothing here. Errors are decided individually in
+    /// [`event_enabled`](Filter::event_enabled), which `tracing-subscriber` consults reliably only if the interest is
+    /// `sometimes`.
     fn callsite_enabled(&self, metadata: &'static Metadata<'static>) -> Interest {
         if !self.passes(metadata) {
             Interest::never()
@@ -103,19 +104,19 @@ where
             return false;
         };
         let (event, span) = (event.metadata(), span.metadata());
-        // `#[instrument]` has its span and its error in the same place. A function whose span is filtered out leaves its error to the span
-        // around it, which perhaps does not fail.
+        // `#[instrument]` records its span and its error at the same source location. If the span is filtered out, the error would be
+        // recorded on the surrounding span, which may succeed.
         let is_of_span = (event.file(), event.line()) == (span.file(), span.line());
         *event.level() == Level::ERROR || is_of_span
     }
 
-    /// An error may be recorded at any level.
+    /// An error can be recorded at any level, so no level can be disabled.
     fn max_level_hint(&self) -> Option<LevelFilter> {
         Some(LevelFilter::TRACE)
     }
 }
 
-/// Returns whether an event is an error in the sense of `#[instrument(err)]`.
+/// Returns `true` if an event is an error as recorded by `#[instrument(err)]`.
 fn is_error(event: &Metadata<'_>) -> bool {
     let has = |name| event.fields().field(name).is_some();
     has("error") && !has("message") && program_spans::is_of_program(event)

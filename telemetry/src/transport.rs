@@ -42,14 +42,14 @@ pub(crate) enum TransportError {
         /// When the collector wants to be asked again, if it says so.
         retry_after: Option<Duration>,
     },
-    /// The collector will never take this request, but perhaps others.
+    /// The collector will never accept this request, but may accept others.
     #[error("the collector refused the request with {0}")]
     Refused(Status),
-    /// Nothing at the endpoint takes OTLP of this kind, whatever the request.
+    /// The endpoint does not accept this form of OTLP, whatever the request.
     #[error(transparent)]
     WrongEndpoint(#[from] WrongEndpoint),
-    /// The status was a success, but the response that acknowledges the request did not arrive whole. The collector may have the request:
-    /// it is sent, or spilled, again, because a record twice is better than none.
+    /// The status was a success, but the response that acknowledges the request is incomplete. The collector may have accepted the
+    /// request, which is still resent or spilled, because a duplicate is better than a loss.
     #[error("the collector answered {status}, but did not acknowledge the request: {reason}")]
     Unacknowledged {
         status: ::http::StatusCode,
@@ -146,8 +146,8 @@ impl Transport {
         Instant::now() + self.timeout
     }
 
-    /// Sends an `Export…ServiceRequest`, and returns what the `Export…ServiceResponse` of a collector that has accepted it says: before
-    /// `deadline`, and before the end of one request's time.
+    /// Sends an `Export…ServiceRequest`, and returns the content of the `Export…ServiceResponse` if the collector accepts it. Ends at
+    /// `deadline` or at the timeout of one request, whichever is first.
     ///
     /// On the heap, and not as an `async fn`, of which every crate in which a flush is polled would get copies.
     pub(crate) fn send(&self, request: Frames, deadline: Instant) -> Sending<'_> {

@@ -75,7 +75,7 @@ impl Uplink {
         }
     }
 
-    /// The console that gets each record once beside the collector, also where the collector fails.
+    /// Console exporter that writes each record once in addition to the collector, even if the collector fails.
     pub(crate) fn second_console(&self) -> Option<&Console> {
         match self {
             Self::Collector(collector) => collector.console.as_ref(),
@@ -99,8 +99,8 @@ impl Uplink {
         }
     }
 
-    /// Sends an `Export…ServiceRequest`, and returns the acknowledgement: at `deadline` at the latest, and at once where the collector is
-    /// left alone.
+    /// Sends an `Export…ServiceRequest`, and returns the acknowledgement. Returns at `deadline` at the latest, and at once if the circuit
+    /// breaker is open.
     pub(crate) async fn send(
         &self,
         request: Frames,
@@ -233,7 +233,7 @@ fn pause_before_second(error: &TransportError) -> Option<Duration> {
     }
 }
 
-/// The state of the collector, by the outcome of a request. See [`Health::Failed`] about refusals.
+/// Returns the collector's health after a request with this outcome. See [`Health::Failed`] for refusals.
 fn health(outcome: &Result<PartialSuccess, TransportError>) -> Health {
     match outcome {
         Ok(_) => Health::Accepted,

@@ -401,7 +401,7 @@ async fn own_subscriber_has_lines_spans_and_errors_as_the_runtimes_own() {
     let mut log = outcome.log.iter();
     let error = log.find(|line| line["error"] == "only 3 left").unwrap();
     assert_eq!(error["span_id"], failed.span_id);
-    // Nothing is missing.
+    // No layer is missing, so no warning is logged.
     let mut log = outcome.log.iter();
     assert!(!log.any(|line| line.to_string().contains("log_layer")));
 }

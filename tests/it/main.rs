@@ -35,7 +35,7 @@ mod fakes;
 // What one function does under a fake Lambda and a fake collector, without the rest of the stack.
 mod function;
 
-// How it asks for events, and what it takes from them besides the payload.
+// Requests for events, and the headers that are read from the responses.
 mod runtime_api;
 
 // Every field of every span on the wire, at every size of batch.

@@ -89,8 +89,8 @@ async fn with_xray_listed_last_the_producers_context_comes_first() {
     assert_child_of_xray(&spans, 1);
 }
 
-/// Lines of the log about messages whose only context is X-Ray's, of a function with these variables that gets each record in an
-/// invocation of its own.
+/// Returns the log lines about messages with only an X-Ray context, from a function with these variables that gets each record
+/// in a separate invocation.
 async fn reports(variables: &[(&str, &str)], records: &[Record]) -> Vec<Value> {
     let collector = Collector::start(Answer::Ok).await.unwrap();
     let lambda = start_with(OBEDIENT, &collector, |function| {
@@ -134,7 +134,7 @@ async fn the_first_message_with_nothing_but_xrays_header_is_logged_with_both_rem
     ] {
         assert!(message.contains(remedy), "{message}");
     }
-    // Nothing to report where the header is continued, and where its trace is kept apart on purpose.
+    // No line if the header's trace is continued, or kept separate on purpose.
     for variable in [
         (PROPAGATORS, "tracecontext,xray"),
         (PROPAGATORS, "baggage"),

@@ -1,4 +1,5 @@
-//! The part of the Runtime API's contract that the library keeps itself: asking for events, and the trace id of each.
+//! The part of the Runtime API's contract that the library implements itself: requests for events, and the trace id
+//! of each.
 
 use ::http::StatusCode;
 use baton_tests::{Answer, Collector, FakeLambda, LambdaError, Record, event};

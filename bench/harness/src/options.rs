@@ -27,7 +27,7 @@ pub(crate) struct Options {
     pub(crate) condition: Condition,
     /// The `baton` that sends on what the function wrote to stdout, once it has ended and the collector works again.
     pub(crate) replay: Option<PathBuf>,
-    /// Invocations of a run that looks at the growth of memory alone.
+    /// Number of invocations in a run that measures only memory growth.
     pub(crate) soak: Option<u64>,
     /// Variables of the function.
     pub(crate) variables: Vec<(String, String)>,

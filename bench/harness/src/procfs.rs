@@ -66,7 +66,7 @@ pub(crate) fn peak_memory(process: u32) -> Result<u64, Unreadable> {
     memory(process, "VmHWM:")
 }
 
-/// The memory that the process has now, in kilobytes.
+/// Returns the current resident memory of the process, in kilobytes.
 pub(crate) fn resident_memory(process: u32) -> Result<u64, Unreadable> {
     memory(process, "VmRSS:")
 }

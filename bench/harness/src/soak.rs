@@ -1,4 +1,4 @@
-//! Many invocations of one process, for memory that grows with each of them.
+//! A soak run: invokes one process many times to detect memory that grows with each invocation.
 
 use std::error::Error;
 
@@ -9,14 +9,16 @@ use crate::options::Options;
 use crate::run::{self, END_LIMIT};
 use crate::{procfs, spans};
 
-/// Invocations after which the spans are checked and forgotten, so that the harness itself does not grow.
+/// Invocations between two checks of the spans. Checked spans are discarded so that the harness itself does not
+/// grow.
 const CHUNK: u64 = 1_000;
-/// The first tenth of the invocations does not count: allocator, buffers and pools reach their size in it.
+/// The first tenth of the invocations is warm-up, in which the allocator, buffers and pools reach their final
+/// size.
 const SETTLING_SHARE: u64 = 10;
 
-/// Spans of a record that are not its own, or that never came.
+/// Records whose spans were not received.
 #[derive(Debug, thiserror::Error)]
-#[error("{lost} of {records} spans never came")]
+#[error("{lost} of {records} spans were not received")]
 struct Lost {
     lost: usize,
     records: u64,
@@ -48,7 +50,7 @@ pub(crate) async fn run(options: &Options, count: u64) -> Result<Value, Box<dyn 
     }))
 }
 
-/// Invokes the function [`CHUNK`] times. A function that exports anything has to export the span of every record.
+/// Invokes the function [`CHUNK`] times. A function that exports at all must export the span of every record.
 async fn chunk(
     options: &Options,
     lambda: &FakeLambda,

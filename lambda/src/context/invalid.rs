@@ -24,7 +24,7 @@ impl fmt::Display for InvalidContext {
         for (number, (carrier, reason)) in self.0.iter().take(MAX_SHOWN).enumerate() {
             let separator = if number > 0 { "; " } else { "" };
             let prefix = carrier.prefix();
-            // Each reason begins with the name of the part that did not count.
+            // Each reason begins with the name of the field that was ignored.
             write!(
                 formatter,
                 "{separator}{}: {prefix}{reason}",

@@ -166,7 +166,7 @@ fn attributes_with_the_prefix_of_old_boto3sqs_are_read_after_the_plain_ones() {
             &[("Otel.traceparent", first), ("otel.traceparent", second)],
             Some(2),
         ),
-        // Of several spellings none counts, and neither does a name with another prefix.
+        // Names in several spellings are ignored, and so are names with another prefix.
         (
             &[("Otel.traceparent", first), ("OTEL.traceparent", second)],
             None,
@@ -180,7 +180,7 @@ fn attributes_with_the_prefix_of_old_boto3sqs_are_read_after_the_plain_ones() {
         let origin = by_default(strings(attributes), "");
         let span = found(&origin).map(|(_, span)| span);
         assert_eq!(span, expected, "{attributes:?}");
-        // An envelope comes last.
+        // An envelope is tried last.
         let origin = by_default(strings(attributes), &in_sns);
         let span = found(&origin).map(|(_, span)| span);
         assert_eq!(span, expected.or(Some(3)), "{attributes:?}");
@@ -194,7 +194,7 @@ fn tracestate_and_baggage_are_read_behind_the_prefix_too() {
             ("otel.traceparent", &traceparent(1)),
             ("otel.tracestate", "vendor=1"),
             ("otel.baggage", "tenant=blue"),
-            // It belongs to no traceparent.
+            // A tracestate without its traceparent is ignored.
             ("tracestate", "vendor=2"),
         ]),
         "",
@@ -232,7 +232,7 @@ fn what_is_malformed_behind_the_prefix_is_noted_under_its_own_name() {
 
 #[test]
 fn a_binary_attribute_of_sns_holds_no_text() {
-    // The base64 of `tenant=blue` is a baggage member by its form: a key and an empty value.
+    // The base64 of `tenant=blue` parses as a baggage member: a key and an empty value.
     let baggage = "dGVuYW50PWJsdWU=";
     let (name, value) = (("Type", "Binary"), ("Value", baggage));
     for [first, second] in [[name, value], [value, name]] {
@@ -465,7 +465,7 @@ fn only_a_sampled_header_without_any_other_context_is_joined_by_link_only() {
         (sqs("tenant", "blue"), sampled, true),
         (sqs("traceparent", &traceparent(1)), sampled, false),
         (sqs("otel.traceparent", &traceparent(1)), sampled, false),
-        // There is another context, which `baton.context.invalid` is about.
+        // The record has another context, which `baton.context.invalid` reports.
         (sqs("traceparent", "broken"), sampled, false),
         (
             json!({}),

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
 
-/// The beginning of the types of bytes: a label of the sender's may follow, as in `Binary.png`.
+/// Prefix of binary data types; a custom label may follow, as in `Binary.png`.
 const BINARY: &str = "Binary";
 
 /// A message attribute.

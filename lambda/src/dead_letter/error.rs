@@ -41,7 +41,7 @@ pub(crate) enum DeadLetterError {
         status: u16,
         request_id: Option<String>,
     },
-    /// It is larger than the queue accepts, without anything added.
+    /// The message is larger than the queue accepts, even without added attributes.
     #[error("the message has {size} bytes, more than the {limit} that the queue accepts")]
     TooLarge {
         size: usize,

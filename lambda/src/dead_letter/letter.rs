@@ -36,9 +36,9 @@ pub(super) struct Letter<'a> {
     body: Cow<'a, str>,
     attached: Attached,
     trace_header: Option<String>,
-    /// On a standard queue that of a fair queue, if the message has one; on a FIFO queue there is always one.
+    /// Message group. Optional on a standard queue (fair queues), always set on a FIFO queue.
     group_id: Option<String>,
-    /// On a FIFO queue only: a standard queue refuses it.
+    /// Set for FIFO queues only, because a standard queue refuses it.
     deduplication_id: Option<String>,
 }
 
@@ -87,7 +87,7 @@ impl<'a> Letter<'a> {
         Ok(self)
     }
 
-    /// Bytes that SQS counts against its limit.
+    /// Size in bytes as SQS counts it against the limit.
     pub(super) fn size(&self) -> usize {
         let attributes = self.attached.attributes.iter().map(Attribute::size);
         self.body.len() + attributes.sum::<usize>()

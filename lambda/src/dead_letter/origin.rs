@@ -38,7 +38,7 @@ pub(super) struct Carrier {
 /// A message's attributes, as a propagator reads them.
 struct Attributes<'a> {
     attributes: &'a [Attribute],
-    /// Text in front of the names that the propagator asks for.
+    /// Prefix for the names that the propagator asks for.
     prefix: &'static str,
 }
 
@@ -47,7 +47,7 @@ impl Origin {
         let is_xray_listed = propagator.fields().any(is_xray);
         let identities = propagator.fields().filter(|field| is_identity(field));
         let identities: Vec<&str> = identities.collect();
-        // In the order in which the record's context was looked for.
+        // The order matches the order in which carriers are tried for the record's context.
         let carriers = ["", OTEL_PREFIX].map(|prefix| Attributes {
             attributes: letter.attributes(),
             prefix,

@@ -57,7 +57,7 @@ fn number<T: std::str::FromStr>(json: &str, text: Option<Text>) -> Option<T> {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct AttributeNames {
     names: [&'static str; 3],
-    /// `true` where the first name holds binary values too: only the type then says that a value is base64 and not text.
+    /// `true` if the first name is also used for binary values, so that only the data type tells base64 from text.
     has_one_value: bool,
 }
 
@@ -67,13 +67,13 @@ pub(super) const OF_SQS: AttributeNames = AttributeNames {
     has_one_value: false,
 };
 
-/// In `MessageAttributes` of an SNS notification.
+/// Names in `MessageAttributes` of an SNS notification.
 pub(super) const OF_SNS: AttributeNames = AttributeNames {
     names: ["Value", "BinaryValue", "Type"],
     has_one_value: true,
 };
 
-/// The type of bytes, and the beginning of its variants with a label, as in `Binary.png`.
+/// Binary data type, and the prefix of its variants with a custom label, as in `Binary.png`.
 const BINARY: &str = "Binary";
 
 /// One message attribute.

@@ -73,7 +73,7 @@ impl Carrier {
         })
     }
 
-    /// `find` recognises the names, and `value` reads what stands under one.
+    /// `find` recognises the names, and `value` reads the value of one.
     fn read(
         scanner: &mut Scanner<'_>,
         find: impl Fn(&str) -> Option<(usize, bool)>,

@@ -148,7 +148,7 @@ fn record() -> BoxedStrategy<serde_json::Value> {
 
 fn event() -> impl Strategy<Value = serde_json::Value> {
     let records = or_any(vec(record(), 0..4).prop_map(|records| json!(records)));
-    // As an event source mapping sends them, and as EventBridge Pipes does.
+    // The forms of an event source mapping and of EventBridge Pipes.
     prop_oneof![3 => object(vec![("Records", records.clone())]), 1 => records]
 }
 

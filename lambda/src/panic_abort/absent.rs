@@ -1,4 +1,4 @@
-//! Stands in for the panic hook of builds with `panic = "abort"` where its feature is off, and is compiled to nothing.
+//! Empty replacement for the panic hook when the feature `panic-abort` is off.
 
 use std::sync::Arc;
 

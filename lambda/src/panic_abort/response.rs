@@ -1,4 +1,5 @@
-//! The response to an invocation from inside the panic hook, where the runtime's client can no longer run.
+//! Sends the response to an invocation from inside the panic hook, where the runtime's async client cannot
+//! run.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{TcpStream, ToSocketAddrs as _};
@@ -6,7 +7,8 @@ use std::time::Duration;
 
 use serde_json::json;
 
-/// For each step of the exchange. The Runtime API is on the same machine.
+/// Limit for each step of the exchange: connect, write and read. The Runtime API is on the same machine, so a
+/// longer wait means it is stuck.
 const TIMEOUT: Duration = Duration::from_millis(500);
 const ACCEPTED: &[u8] = b"HTTP/1.1 202";
 

@@ -55,8 +55,8 @@ impl Outcome {
 
     /// The first of the spans with this name: the short way to a span that the handler made itself.
     ///
-    /// `None` also for spans that were made with another version of `opentelemetry` than [the one that fits](crate#versions), which are in no
-    /// trace on Lambda either.
+    /// Also returns `None` for spans created with [another version of `opentelemetry`](crate#versions), which are not exported on Lambda
+    /// either.
     #[must_use]
     pub fn span(&self, name: &str) -> Option<&Span> {
         self.spans.iter().find(|span| span.name == name)

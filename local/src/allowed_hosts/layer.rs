@@ -1,4 +1,4 @@
-//! The check of host names as a tower layer, for axum's routers and tonic's server.
+//! A tower layer that checks host names, for axum routers and tonic servers.
 
 use std::pin::pin;
 use std::task::{Context, Poll};
@@ -12,14 +12,14 @@ use tower::{Layer, Service};
 
 use super::{AllowedHosts, Refusal};
 
-/// Bytes of a refused request that are read to its end: a client that is cut off while it writes does not see the answer. The limit is that
-/// of the largest request that any listener takes.
+/// Bytes of a refused request that are read before the connection closes: a client that is cut off while it writes does not see the
+/// response. The value is the limit of the largest request that any listener accepts.
 const MAX_DRAINED_BYTES: usize = 20 * 1024 * 1024;
 
-/// Makes the answer to a refused request, whose headers may say in which format.
+/// Builds the response to a refused request, in the format that its headers ask for.
 type Answer<R> = fn(&Refusal, &HeaderMap) -> R;
 
-/// Refuses requests for hosts that are not allowed, before anything else sees them.
+/// Refuses requests for hosts that are not allowed before they reach the inner service.
 #[derive(Debug)]
 pub(crate) struct CheckHost<R> {
     allowed: AllowedHosts,
@@ -35,13 +35,13 @@ pub(crate) struct CheckedHost<S, R> {
 }
 
 impl<R> CheckHost<R> {
-    /// Answers refused requests with `answer`.
+    /// Builds responses to refused requests with `answer`.
     pub(crate) fn new(allowed: AllowedHosts, answer: Answer<R>) -> Self {
         Self { allowed, answer }
     }
 }
 
-// Derived, it would ask for `R: Clone`.
+// A derived impl would require `R: Clone`.
 impl<R> Clone for CheckHost<R> {
     fn clone(&self) -> Self {
         Self::new(self.allowed.clone(), self.answer)

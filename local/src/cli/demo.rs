@@ -77,7 +77,7 @@ async fn play(paths: Paths, progress: &mut Progress, signals: &mut Signals) -> E
             return Exit::StartFailed;
         }
     };
-    progress.done("everything answers, and the function has initialised");
+    progress.done("everything is ready, and the function has initialised");
     let played = tokio::select! {
         played = demo.play(|stage| show(progress, stage)) => Some(played),
         () = signals.next() => None,

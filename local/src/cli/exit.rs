@@ -13,7 +13,7 @@ pub(super) enum Exit {
     BuildFailed,
     /// The stack could not be started. `replay`: nothing was sent, for something was not as it must be.
     StartFailed,
-    /// `replay`: every span that was found is sent, but a part of the input was not understood.
+    /// `replay`: every span that was found was sent, but part of the input was not understood.
     NotUnderstood,
     /// `demo` or `replay` was stopped by a signal before it had finished.
     Interrupted,

@@ -11,7 +11,8 @@ use crate::stack::Stack;
 /// Who wrote a line.
 const FAINT: Style = Style::new().dimmed();
 
-/// Shows what the function has logged so far, and both logs from now on, until the stack is gone.
+/// Prints the function's log so far, then follows the logs of the function and the producer until the stack
+/// stops.
 pub(super) fn follow(stack: &Stack) {
     if let Some(log) = stack.producer_log() {
         tokio::spawn(show(log.subscribe(), |line| {
@@ -20,7 +21,7 @@ pub(super) fn follow(stack: &Stack) {
     }
     let logs = stack.function().logs();
     let live = logs.subscribe();
-    // The first environment has initialised already. It is frozen, so nothing is both among these lines and live.
+    // The first environment has initialised and is frozen, so no line is printed twice.
     for line in logs.recent() {
         let (writer, text) = of_function(line);
         write(&writer, &text);

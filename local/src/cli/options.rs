@@ -41,24 +41,25 @@ pub(super) struct Binaries {
     /// GET /readyz with 200 when it can serve
     #[arg(long, value_name = "PATH")]
     pub(super) producer: Option<PathBuf>,
-    /// Start no producer, which is the default where --function is not
-    /// onboarding-lambda: only its messages are what the producer sends
+    /// Start no producer. This is the default unless --function is
+    /// onboarding-lambda, the only function that handles its messages
     #[arg(long, conflicts_with_all = ["producer", "producer_port"])]
     pub(super) no_producer: bool,
 }
 
-/// Name of the onboarding function's file.
+/// File name of the onboarding function.
 const ONBOARDING_FUNCTION: &str = "onboarding-lambda";
 
 impl Binaries {
-    /// Whether the function is the onboarding function: built here, or given under its name.
+    /// Returns `true` if the function is the onboarding function: built here, or given under its
+    /// file name.
     pub(super) fn is_onboarding(&self) -> bool {
         self.function
             .as_ref()
             .is_none_or(|path| path.file_stem() == Some(OsStr::new(ONBOARDING_FUNCTION)))
     }
 
-    /// Whether a producer is to run.
+    /// Returns `true` if a producer is started.
     pub(super) fn has_producer(&self) -> bool {
         self.producer.is_some() || (self.is_onboarding() && !self.no_producer)
     }
@@ -100,10 +101,10 @@ pub(super) struct PortOptions {
         hide_default_value = true
     )]
     otlp_grpc_port: u16,
-    /// A host name that the SQS endpoint and the OTLP receiver answer to,
-    /// such as host.docker.internal; may be given several times. Others than
-    /// localhost, *.localhost, loopback addresses and SQS's names on AWS are
-    /// refused, because a web page can point a name of its own here
+    /// Accept requests for this host name at the SQS endpoint and the OTLP
+    /// receiver, e.g. host.docker.internal; may be repeated. Without it,
+    /// they accept localhost, *.localhost, loopback addresses and SQS's
+    /// names on AWS, as protection against DNS rebinding by web pages
     #[arg(long, value_name = "NAME")]
     allow_host: Vec<HostName>,
 }
@@ -112,7 +113,7 @@ pub(super) struct PortOptions {
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Queue, event source mapping and function")]
 pub(super) struct Settings {
-    /// Name of the queue; that of its dead-letter queue is NAME-dlq
+    /// Name of the queue; its dead-letter queue is NAME-dlq
     #[arg(long, value_name = "NAME", default_value = "onboarding")]
     queue: QueueName,
     /// How many messages a batch may have; above 10 it needs a window
@@ -151,9 +152,9 @@ pub(super) struct Settings {
     /// NAME-dlq with --queue NAME
     #[arg(long, value_name = "NAME=VALUE", value_parser = variable)]
     env: Vec<(String, String)>,
-    /// A file with a variable NAME=VALUE for the function on each line, in
-    /// the format of dotenv: # begins a comment, values may be quoted; may be
-    /// given several times; --env wins over it
+    /// File of variables for the function in dotenv format: NAME=VALUE lines,
+    /// # begins a comment, values may be quoted; may be repeated; --env takes
+    /// precedence
     #[arg(long, value_name = "FILE", value_parser = env_file::read)]
     env_file: Vec<EnvFile>,
     /// Make the onboarding function misbehave: KIND=CUSTOMER_ID, comma-separated;
@@ -162,7 +163,7 @@ pub(super) struct Settings {
     pub(super) faults: Vec<Fault>,
 }
 
-/// The paths of the binaries, once they are known.
+/// Paths of the binaries, once they are known.
 #[derive(Clone, Debug)]
 pub(super) struct Paths {
     pub(super) function: PathBuf,
@@ -213,7 +214,7 @@ impl Settings {
     }
 }
 
-/// All variables for the function. Of two with one name the later counts.
+/// Returns all variables for the function. The last of several with the same name wins.
 fn variables(files: Vec<EnvFile>, given: Vec<(String, String)>) -> Vec<(String, String)> {
     let of_files = files.into_iter().flat_map(|file| file.variables);
     of_files.chain(given).collect()

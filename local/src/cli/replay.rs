@@ -32,15 +32,15 @@ Examples:
 ///
 /// When no collector takes its spans, Baton writes them to the log, in lines marked "baton.spill". This finds them in any log: as it was
 /// written, as the AWS CLI or the console exports it (text, JSON, YAML, CSV), packed with gzip, also several times, in UTF-16, and in events of
-/// CloudWatch's subscription filters, Kinesis and Firehose, whose base64 is decoded. Fragments of long spans are put together, and what is
-/// missing of them is named.
+/// CloudWatch's subscription filters, Kinesis and Firehose, whose base64 is decoded. Fragments of long spans are joined, and missing ones are
+/// reported.
 ///
-/// Lines that a log pipeline cut are put together too: those of FireLens (partial_id), Docker, containerd (P and F) and journald
-/// (journalctl --output=json --all). Pieces without a mark, as of Docker's awslogs driver, are put together only where they are a complete
-/// line with all its spans.
+/// Lines that a log pipeline split are joined too: those of FireLens (partial_id), Docker, containerd (P and F) and journald (journalctl
+/// --output=json --all). Unmarked pieces, such as those of Docker's awslogs driver, are joined only if they form a complete line with all
+/// its spans.
 ///
-/// A log without such lines is no error. A part of a log that is not understood, because it is compressed in another way, encrypted, cut off
-/// or corrupt, is reported with its place. What was found elsewhere, or before the error, is sent all the same, and the exit code is 5.
+/// A log without such lines is not an error. A part of a log that is not understood, because it is in another compression format, encrypted,
+/// cut off or corrupt, is reported with its position. Spans found elsewhere, or before the error, are still sent, and the exit code is 5.
 ///
 /// The spans go out with their own times and ids, as OTEL_EXPORTER_OTLP_* say: protocol, headers, certificates, compression, timeout. Where
 /// OTEL_EXPORTER_OTLP_HEADERS_SECRET is set, nothing is sent unless OTEL_EXPORTER_OTLP_HEADERS is set too: the secret is not read.

@@ -74,8 +74,8 @@ pub(super) struct Arguments {
     settings: Sound,
 }
 
-/// Sends a message with the variables above and any AWS CLI that speaks SQS's JSON protocol. Version 1 ignores `AWS_ENDPOINT_URL_SQS`, so the
-/// endpoint is an option.
+/// Command line that sends a message, with the variables above, in any AWS CLI that speaks SQS's JSON protocol. Version 1 ignores
+/// `AWS_ENDPOINT_URL_SQS`, so the endpoint is an option.
 const SEND_WITH_CLI: &str = r#"aws sqs send-message --endpoint-url $AWS_ENDPOINT_URL_SQS --queue-url $QUEUE_URL --message-body '{"id":"1"}'"#;
 
 /// What is worth trying once all is up.
@@ -124,12 +124,13 @@ pub(super) async fn run(arguments: Arguments, signals: &mut Signals) -> Exit {
     serve(stack, watch, logs, signals).await
 }
 
-/// Faults are a feature of the onboarding function: another one would not know them, and behave.
+/// Refuses `--faults` with another function, which would silently ignore it.
 fn faults_of_another_function(arguments: &Arguments) -> Option<clap::Error> {
     if arguments.binaries.is_onboarding() || arguments.settings.0.faults.is_empty() {
         return None;
     }
-    let sentence = "--faults is for the onboarding function, which alone reads them: leave out --faults or --function";
+    let sentence =
+        "--faults works only with the onboarding function: leave out --faults or --function";
     Some(clap::Error::raw(
         ErrorKind::ArgumentConflict,
         format!("{sentence}\n"),
@@ -149,7 +150,7 @@ async fn start(arguments: Arguments) -> Result<(Stack, FunctionWatch), Exit> {
         terminal::error(&error);
         Exit::StartFailed
     })?;
-    progress.done("everything answers, and the function has initialised");
+    progress.done("everything is ready, and the function has initialised");
     let watch = stack.watch_function();
     Ok((stack, watch))
 }

@@ -101,7 +101,7 @@ impl Lambda {
         result
     }
 
-    /// Starts an environment without an event, and returns when it has asked for its first one. An event that comes later finds it.
+    /// Starts an environment without an event and waits until it asks for its first one. A later event uses this environment.
     ///
     /// # Errors
     ///
@@ -110,14 +110,14 @@ impl Lambda {
     pub async fn initialise(&self) -> Result<(), InvokeError> {
         let (reply, initialised) = oneshot::channel();
         match self.inner.surroundings.pool.claim().await {
-            // One that waits for an event has initialised; it is offered again.
+            // An environment that waits for an event has initialised; it is returned to the pool.
             Ok(Claim::Warm(commands)) => {
                 drop(commands.send(Command::Offer));
                 Ok(())
             }
             Ok(Claim::Cold(id, commands)) => {
                 self.spawn(id, commands, First::Nothing(reply));
-                // Without an answer the task has ended, which it does when everything is shut down.
+                // The task drops the sender without an answer only during shutdown.
                 let result = initialised.await.unwrap_or(Err(InvokeError::ShutDown));
                 result.map(drop)
             }

@@ -103,7 +103,7 @@ impl RuntimeApi {
         let extensions = Extensions::of(function);
         let router = router(sender)
             .merge(extensions.clone().router())
-            // The function reaches it by its address, so no other name is ever needed.
+            // The function connects by address, so no other name needs to be allowed.
             .layer(CheckHost::new(AllowedHosts::default(), wire::misdirected));
         let server = tokio::spawn(async move {
             // `serve` returns only on a shutdown, which we do not ask for: the task is aborted.
@@ -261,7 +261,7 @@ mod tests {
     use super::*;
     use crate::environment::Freeze;
 
-    /// How long an answer may take on a busy machine; an event that is handed out would take longer.
+    /// Limit for a response on a busy machine. A request that is wrongly accepted waits longer, for an event.
     const SOON: Duration = Duration::from_secs(20);
 
     fn function() -> Function {

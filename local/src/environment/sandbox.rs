@@ -51,12 +51,12 @@ pub(super) struct Surroundings {
     pub(super) early_ends: EarlyEnds,
 }
 
-/// The reason for which an environment is started.
+/// The reason why an environment is started.
 #[derive(Debug)]
 pub(super) enum First {
     /// An event.
     Event(Invocation),
-    /// Somebody waits until it has initialised.
+    /// A caller waits until it has initialised.
     Nothing(ResponseSender),
 }
 
@@ -120,7 +120,7 @@ struct Sandbox<'a> {
     api: RuntimeApi,
     process: Process,
     output: Output,
-    /// Who waits until it has initialised.
+    /// Senders to notify once it has initialised.
     initialised: Option<ResponseSender>,
     /// What ends it before its time.
     trouble: Option<Trouble>,
@@ -260,7 +260,7 @@ impl<'a> Sandbox<'a> {
         } = self.surroundings;
         self.process.freeze();
         pool.idle(self.id);
-        // Only now: an event that is sent in answer to it is to find this environment.
+        // Notified only now, so that an event sent in response reuses this environment.
         if let Some(reply) = self.initialised.take() {
             let _ = reply.send(Ok(Bytes::new()));
         }
@@ -300,7 +300,7 @@ impl<'a> Sandbox<'a> {
     async fn claimed(&mut self) -> Option<Invocation> {
         match self.commands.recv().await {
             Some(Command::Invoke(invocation)) => Some(invocation),
-            // It would have ended now, had it not been claimed.
+            // The idle time is over and there is no event, so the environment ends.
             Some(Command::Offer) => None,
             Some(Command::Kill) | None => {
                 self.surroundings.counters.killed.increment();

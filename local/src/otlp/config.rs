@@ -3,13 +3,13 @@
 use super::store::SpanStore;
 use crate::AllowedHosts;
 
-/// Configuration of [`serve_http`](super::serve_http) and [`serve_grpc`](super::serve_grpc). A [`SpanStore`] alone turns into one that
-/// answers to loopback names.
+/// Configuration of [`serve_http`](super::serve_http) and [`serve_grpc`](super::serve_grpc). A [`SpanStore`] converts into one that
+/// accepts only loopback names.
 #[derive(Clone, Debug, Default)]
 pub struct Config {
-    /// Where spans go.
+    /// Store for received spans.
     pub store: SpanStore,
-    /// Host names that are answered; others get 421.
+    /// Host names that are accepted; others get 421.
     pub allowed_hosts: AllowedHosts,
 }
 

@@ -69,7 +69,7 @@ pub async fn serve_grpc(
         .await
 }
 
-/// Carries the refusal as HTTP has it and, for gRPC clients, as a status with its message.
+/// Builds a refusal with an HTTP status and, for gRPC clients, a gRPC status and message.
 fn misdirected(refusal: &Refusal, _headers: &HeaderMap) -> http::Response<Body> {
     let mut response = Status::permission_denied(refusal.to_string()).into_http();
     *response.status_mut() = refusal.status();

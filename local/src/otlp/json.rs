@@ -1,9 +1,9 @@
 //! OTLP/JSON, read by the tolerant rules of protobuf's JSON mapping.
 //!
-//! A request is translated to protobuf field by field, because the serde forms of the generated messages refuse a whole request for one value
-//! that senders are free to write: a list without `values`, `"NaN"`, `null`, a number as text. Here unknown fields are ignored, `null` is the
-//! default, numbers and text stand for each other, names are in camelCase or snake_case, enums are numbers or names, bytes are base64 of
-//! either alphabet. A value that still cannot be read costs its span, data point or log record and nothing else.
+//! A request is translated to protobuf field by field, because the serde implementations of the generated messages reject a whole request for
+//! one value that senders may legally write: a list without `values`, `"NaN"`, `null`, a number as a string. Here unknown fields are ignored,
+//! `null` means the default, numbers may be strings, names may be in camelCase or snake_case, enums may be numbers or names, and bytes may
+//! use either base64 alphabet. If a value still cannot be read, only its span, data point or log record is left out.
 
 mod schema;
 
@@ -23,26 +23,26 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// What of a request could not be read.
+/// The part of a request that could not be read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Unreadable {
     /// Spans, data points or log records that were left out.
     pub(super) records: u64,
-    /// The place of the first value that could not be read, and what was expected there.
+    /// The path of the first value that could not be read, and the expected form.
     pub(super) reason: Option<String>,
 }
 
 /// A value that cannot be read.
 #[derive(Debug)]
 struct Invalid {
-    /// The place below the message at hand, in reverse.
+    /// Path segments below the current message, in reverse order.
     path: Vec<String>,
     expected: &'static str,
 }
 
 type Result<T> = std::result::Result<T, Invalid>;
 
-/// Translates a request to protobuf, and says what of it was left out.
+/// Translates a request to protobuf. Also returns the part that was left out.
 ///
 /// # Errors
 ///
@@ -65,7 +65,7 @@ pub(super) fn to_protobuf(
 }
 
 struct Reader<'a> {
-    /// The place of the message at hand.
+    /// Path of the current message.
     path: Vec<String>,
     unreadable: &'a mut Unreadable,
 }
@@ -114,7 +114,7 @@ impl Reader<'_> {
             Err(invalid) if schema.loss == Loss::Parent => return Err(invalid),
             Err(mut invalid) => {
                 invalid.path.extend(self.path.iter().rev().cloned());
-                // Records of it that were left out before are among those that are counted now.
+                // The count below includes records of this message that were already left out.
                 self.unreadable.records = before + records(value, schema);
                 self.unreadable
                     .reason
@@ -125,7 +125,7 @@ impl Reader<'_> {
     }
 }
 
-/// How many records are in a message, as far as it can be looked through.
+/// Counts the records in a message, as far as it can be parsed.
 fn records(value: &Value, schema: &Schema) -> u64 {
     if schema.loss == Loss::Record {
         return 1;
@@ -163,7 +163,7 @@ fn scalar(value: &Value, field: &Field, out: &mut Vec<u8>) -> Result<()> {
         Kind::Bytes => bytes(&base64(text(value)?)?, out),
         Kind::Id => bytes(&hex(text(value)?)?, out),
         Kind::Bool => varint(u64::from(boolean(value)?), out),
-        // As on the wire, a negative number is its two's complement.
+        // On the wire, a negative number is its two's complement.
         Kind::Enum(names) => varint(enumeration(value, names)?.cast_unsigned(), out),
         Kind::Int64 => varint(integer::<i64>(value)?.cast_unsigned(), out),
         Kind::Uint64 => varint(integer(value)?, out),
@@ -176,7 +176,7 @@ fn scalar(value: &Value, field: &Field, out: &mut Vec<u8>) -> Result<()> {
             encode_key(number, WireType::ThirtyTwoBit, out);
             out.extend(integer::<u32>(value)?.to_le_bytes());
         }
-        // Messages are translated by the reader, which comes here for everything else only.
+        // The reader translates messages itself and calls this for all other types.
         Kind::Message(_) => return Err(expected("a message")),
     }
     Ok(())
@@ -194,7 +194,7 @@ fn boolean(value: &Value) -> Result<bool> {
     }
 }
 
-/// A number, or a number in text. A fraction of zero and an exponent are allowed, as in `1.0` and `1e3`.
+/// Reads an integer, which may be a string. A zero fraction and an exponent are allowed, as in `1.0` and `1e3`.
 fn integer<T: TryFrom<i128>>(value: &Value) -> Result<T> {
     let written = match value {
         Value::String(text) => text.clone(),
@@ -204,14 +204,14 @@ fn integer<T: TryFrom<i128>>(value: &Value) -> Result<T> {
     let exact = written.parse::<i128>().ok();
     let whole = exact.or_else(|| {
         let number = written.parse::<f64>().ok()?;
-        // Larger ones do not fit any field; the cast saturates and the check below refuses them.
+        // Larger values do not fit any field; the cast saturates and the check below rejects them.
         (number.fract() == 0.0).then_some(number as i128)
     });
     let fitting = whole.and_then(|number| T::try_from(number).ok());
     fitting.ok_or(expected("an integer within the range of the field"))
 }
 
-/// A number, a number in text, `"NaN"`, `"Infinity"` or `"-Infinity"`.
+/// Reads a number, which may be a string, or `"NaN"`, `"Infinity"` or `"-Infinity"`.
 fn double(value: &Value) -> Result<f64> {
     let number = match value {
         Value::Number(number) => number.as_f64(),
@@ -221,7 +221,7 @@ fn double(value: &Value) -> Result<f64> {
     number.ok_or(expected("a number"))
 }
 
-/// A number or a name. An unknown name is ignored like an unknown field, so it is the default.
+/// Reads an enum as a number or a name. An unknown name is ignored like an unknown field and yields the default.
 fn enumeration(value: &Value, names: &[&str]) -> Result<i64> {
     let Some(name) = value
         .as_str()
@@ -243,7 +243,7 @@ fn hex(text: &str) -> Result<Vec<u8>> {
     let digits = digits.collect::<Option<Vec<_>>>();
     let digits = digits.filter(|digits| digits.len().is_multiple_of(2));
     let digits = digits.ok_or(expected("hexadecimal digits"))?;
-    // Two digits of four bits fit a byte.
+    // Two hexadecimal digits always fit a byte.
     Ok(digits
         .chunks(2)
         .map(|pair| (pair[0] << 4 | pair[1]) as u8)
@@ -261,7 +261,7 @@ impl Schema {
     }
 }
 
-/// `trace_id` and `traceId` are one name.
+/// Compares names so that `trace_id` equals `traceId`.
 fn camel_case(name: &str) -> String {
     let mut camel = String::with_capacity(name.len());
     let mut after_underscore = false;

@@ -23,7 +23,7 @@ pub(super) trait Export: Message + Default + 'static {
     /// What a request of this signal is answered with.
     type Answer: Message + Default + Serialize;
 
-    /// Hands the request to the store. `unreadable` has been left out of it.
+    /// Adds the request to the store. `unreadable` describes the records already left out of it.
     fn accept(self, store: &SpanStore, unreadable: Unreadable) -> Self::Answer;
 }
 
@@ -88,13 +88,14 @@ fn number(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
-/// Records that a request lost, and why.
+/// Number of records that a request lost, and the reason.
 struct Partial {
     rejected: u64,
     reason: String,
 }
 
-/// Sums up what could not be read and what was refused by `rule`, and warns of it. `None` when all was taken.
+/// Combines the unreadable records with those that violate `rule`, and logs a warning. Returns `None` if all
+/// records were accepted.
 fn partial_success(unreadable: Unreadable, refused: u64, rule: &str) -> Option<Partial> {
     let rule = (refused > 0).then(|| rule.to_owned());
     let reasons = unreadable.reason.into_iter().chain(rule);
@@ -103,6 +104,6 @@ fn partial_success(unreadable: Unreadable, refused: u64, rule: &str) -> Option<P
         return None;
     }
     let rejected = unreadable.records + refused;
-    tracing::warn!(rejected, reason, "otlp request taken in part");
+    tracing::warn!(rejected, reason, "OTLP request partially accepted");
     Some(Partial { rejected, reason })
 }

@@ -114,7 +114,7 @@ impl SpanStore {
         }
     }
 
-    /// Takes the spans of one request, of which some were `unreadable`, and answers how many of the others were refused.
+    /// Adds the spans of one request, excluding `unreadable` ones that were already left out. Returns how many of the others were refused.
     pub(super) fn add(&self, request: Vec<ResourceSpans>, unreadable: u64) -> u64 {
         let (spans, rejected) = convert(request);
         let mut kept = self.kept();

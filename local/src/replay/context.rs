@@ -3,12 +3,12 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-/// The deepest nesting of packed data that is unpacked: gzip in base64 in gzip in gzip.
+/// Limit on the nesting of packed data, which allows for gzip in base64 in gzip in gzip.
 const MAX_DEPTH: usize = 4;
-/// So much may be unpacked from an input however small it is.
+/// Bytes that may be unpacked from an input of any size.
 const MIN_UNPACKED: u64 = 1024 * 1024 * 1024;
-/// Beyond that, so many bytes for each byte that was read. Logs shrink to a tenth or a twentieth; gzip reaches a thousand, and a thousand
-/// times that where it is nested, which only an input made for the purpose does.
+/// Unpacked bytes allowed per byte read beyond that. Logs compress ten- to twentyfold. Gzip can reach a thousandfold, and a millionfold
+/// when nested, but only in a crafted input.
 const MAX_RATIO: u64 = 400;
 
 /// A part of a log that could not be searched.
@@ -19,11 +19,11 @@ pub(crate) struct Unreadable {
     pub(crate) text: String,
 }
 
-/// Where a layer is, and where it reports what it cannot read.
+/// Position of a layer, and the list to which it reports parts that it cannot read.
 #[derive(Clone, Debug)]
 pub(super) struct Context {
     shared: Rc<Shared>,
-    /// The packed data that this layer is in, from the outside.
+    /// The packed data that contains this layer, outermost first.
     within: String,
     depth: usize,
 }
@@ -57,7 +57,7 @@ impl Context {
         }
     }
 
-    /// The context of data packed inside of this layer's; `None` where that is nested too deeply, which is reported.
+    /// Returns the context for data packed inside this layer; reports data that is nested too deeply and returns `None`.
     pub(super) fn nested(&self, place: &str, form: &str) -> Option<Self> {
         if self.depth == MAX_DEPTH {
             self.report(
@@ -84,7 +84,7 @@ impl Context {
         });
     }
 
-    /// Everything reported since the last call.
+    /// Takes everything reported since the last call.
     pub(super) fn take_unreadable(&self) -> Vec<Unreadable> {
         self.shared.unreadable.take()
     }
@@ -94,7 +94,7 @@ impl Context {
         self.shared.read.set(self.shared.read.get() + bytes as u64);
     }
 
-    /// Counts unpacked bytes, and stops all unpacking of this log once they are out of proportion.
+    /// Counts unpacked bytes, and stops unpacking this log once they exceed the limit.
     pub(super) fn count_unpacked(&self, bytes: usize, place: &str) {
         let Shared {
             read,

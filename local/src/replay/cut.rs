@@ -1,8 +1,8 @@
-//! Spill lines that a log pipeline cut without a mark.
+//! Spill lines that a log pipeline split without marking the pieces.
 //!
 //! Docker's `awslogs` driver wrote pieces of 16 KiB as events of their own, and in its non-blocking mode does so up to Docker 20.10; the
-//! text output of `journalctl` has pieces of 48 KiB. A piece that others follow is exactly so long, and the pieces of a line have the same
-//! time and stream. They are taken for one line only where they are a complete spill line together, with as many spans as it says.
+//! text output of `journalctl` has pieces of 48 KiB. Every piece but the last has exactly that length, and the pieces of a line have the
+//! same time and stream. They are joined only if they form a complete spill line with the number of spans that it states.
 
 use std::io::{self, Read};
 
@@ -14,16 +14,16 @@ use super::line::Line;
 use super::unwrapped::{self, Layer, Object};
 use super::window::{MAX_OBJECT, Window};
 
-/// Lengths of a piece that others follow: of Docker and containerd, and of journald.
+/// Lengths of every piece but the last: Docker and containerd, and journald.
 const LENGTHS: [usize; 2] = [16 * 1024, 48 * 1024];
-/// Before the text there are a time and the names of a log group and a stream, each of at most 512 characters.
+/// Limit on the prefix of a line: a time and the names of a log group and a stream, each of at most 512 characters.
 const MAX_PREFIX: usize = 2048;
-/// So many lines or events of others may be between the pieces of a line.
+/// Limit on unrelated lines or events between two pieces of a line.
 const MAX_BETWEEN: usize = 1000;
-/// Members that differ between the events of one line.
+/// Members that differ between the pieces' events.
 const VARYING: [&str; 4] = ["message", "id", "eventId", "ingestionTime"];
 
-/// Puts a line together that begins at `start`, with its marker before `marker`, and continues on lines with the same prefix.
+/// Joins a line that begins at `start`, has its marker before `marker`, and continues on lines with the same prefix.
 pub(super) fn lines(window: &mut Window<impl Read>, start: usize) -> io::Result<Option<Line>> {
     let line_start = memchr::memrchr(b'\n', &window.buffer[..start]).map_or(0, |at| at + 1);
     let prefix = window.buffer[line_start..start].to_vec();
@@ -51,7 +51,7 @@ pub(super) fn lines(window: &mut Window<impl Read>, start: usize) -> io::Result<
     Ok(None)
 }
 
-/// Puts a line together that begins in the text of an event at `start`, and continues in the events behind it.
+/// Joins a line that begins in the text of the event at `start` and continues in the following events.
 pub(super) fn events(
     window: &mut Window<impl Read>,
     mut start: usize,
@@ -94,7 +94,7 @@ pub(super) fn events(
     Ok(None)
 }
 
-/// The next element of an array of objects.
+/// Returns the next element of an array of objects.
 fn next_object(window: &mut Window<impl Read>, mut at: usize) -> io::Result<Option<usize>> {
     loop {
         window.read_to(at + 1)?;
@@ -113,7 +113,7 @@ fn without_break(line: &[u8]) -> &[u8] {
 /// The pieces of a line.
 struct Joined {
     text: Vec<u8>,
-    /// Of each piece but the last one.
+    /// Length of each piece but the last.
     length: usize,
 }
 
@@ -124,7 +124,7 @@ enum Outcome {
 }
 
 impl Joined {
-    /// Nothing where the first piece is not as long as those that others follow.
+    /// Returns `None` if the first piece does not have such a length.
     fn new(first: &[u8]) -> Option<Self> {
         LENGTHS.contains(&first.len()).then(|| Self {
             text: first.to_vec(),
@@ -132,13 +132,13 @@ impl Joined {
         })
     }
 
-    /// Adds a piece if it is one. A shorter text that does not complete the line is a line of another.
+    /// Adds a text if it is a piece. A shorter text that does not complete the line is unrelated.
     fn put(&mut self, text: &[u8]) -> Outcome {
         let before = self.text.len();
         if text.len() > self.length || before + text.len() > MAX_OBJECT {
             return Outcome::Continued;
         }
-        // Two lines were cut, and their pieces cannot be told apart.
+        // Pieces of two lines are mixed and cannot be told apart.
         if memmem::find(text, MARKER.as_bytes()).is_some() {
             return Outcome::Impossible;
         }

@@ -37,7 +37,7 @@ pub(super) struct Delivery<'a> {
     ledger: &'a mut Ledger,
     waiting: Vec<Parcel>,
     bytes: usize,
-    /// The last warning of the collector that was logged.
+    /// The last of the collector's warnings that was logged.
     warning: String,
 }
 
@@ -132,7 +132,7 @@ impl<'a> Delivery<'a> {
         Ok(Ok(()))
     }
 
-    /// Logs a message about a request of which nothing was rejected, once: the next request gets the same.
+    /// Logs the warning of a collector that rejected nothing, once: the next response usually repeats it.
     fn warn(&mut self, message: String) {
         if !message.is_empty() && message != self.warning {
             tracing::warn!(

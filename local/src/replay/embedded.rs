@@ -1,4 +1,5 @@
-//! Base64 in text, with its content in its place: CloudWatch's subscription filters, Kinesis and Firehose carry log events so.
+//! Replaces base64 in text with its content. Events of CloudWatch's subscription filters, Kinesis and Firehose carry log events
+//! as base64.
 
 use std::io::{self, Cursor, Read};
 
@@ -10,23 +11,24 @@ use memchr::memmem;
 use super::context::Context;
 use super::markers::Search;
 
-/// How much is read at once.
+/// Bytes per read.
 const READ_BYTES: usize = 64 * 1024;
-/// Base64 of what every gzip member begins with.
+/// Base64 of the first bytes of every gzip member.
 const GZIP: &[u8] = b"H4sI";
-/// The end of the name of a member that has base64: `data`, `Data`.
+/// Suffix of the names of members that hold base64: `data`, `Data`.
 const DATA: &[u8] = b"ata";
-/// Shorter base64 cannot be a gzip member with content.
+/// Minimum length of base64 for a gzip member with content.
 const MIN_LENGTH: usize = 24;
-/// The longest base64 that is kept in memory: a record of Kinesis is at most 10 MiB, other events are shorter.
+/// Longest base64 that is kept in memory: a Kinesis record is at most 10 MiB, other events are shorter.
 const MAX_LENGTH: usize = 32 * 1024 * 1024;
-/// A line of base64 is at least so long where more lines follow: MIME has 76 characters, PEM 64.
+/// Minimum length of a base64 line that continues on the next one: MIME lines have 76 characters, PEM lines 64.
 const MIN_WRAPPED: usize = 60;
-/// So much before `data` is searched for members that stand beside it.
+/// Bytes before `data` that are searched for sibling members.
 const CONTEXT_BYTES: usize = 1024;
-/// And so much behind its value.
+/// Bytes after the value that are searched for sibling members.
 const BEHIND_BYTES: usize = 128;
-/// Names that stand beside `data` in a subscription event, an event from Kinesis or Firehose, and in what `get-records` returns.
+/// Names of the siblings of `data` in a subscription event, in events from Kinesis or Firehose, and in the output of
+/// `get-records`.
 const ENVELOPES: [&[u8]; 7] = [
     b"awslogs",
     b"kinesis",
@@ -37,7 +39,7 @@ const ENVELOPES: [&[u8]; 7] = [
     b"SequenceNumber",
 ];
 
-/// Takes what programs leave out at the end, as it loses nothing.
+/// Accepts missing padding and trailing bits, which some programs omit or leave non-zero.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new()
@@ -45,14 +47,14 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
         .with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// Text with base64 of gzip, and of records in which base64 is expected, replaced by its content.
+/// Reader that replaces base64 of gzip, and base64 in records where it is expected, with its content.
 pub(super) struct Embedded<R> {
     input: R,
     context: Context,
-    /// What is read at once, before it gets into the buffer.
+    /// Scratch space for one read.
     piece: Vec<u8>,
     buffer: Vec<u8>,
-    /// Bytes before the buffer.
+    /// Bytes of the log before the buffer.
     dropped: u64,
     at: usize,
     is_at_end: bool,
@@ -60,16 +62,16 @@ pub(super) struct Embedded<R> {
     passed: Vec<u8>,
     line: u64,
     is_at_start: bool,
-    /// The content of the base64 under way.
+    /// Content of the current base64.
     content: Option<Box<dyn Read>>,
     searches: [Search; 2],
 }
 
-/// Base64 as it stands in text.
+/// Base64 found in text.
 struct Run {
     /// Without line breaks and escapes.
     characters: Vec<u8>,
-    /// Where it ends in the buffer.
+    /// End position in the buffer.
     end: usize,
 }
 
@@ -98,7 +100,7 @@ impl<R: Read> Embedded<R> {
         Ok(!self.is_at_end)
     }
 
-    /// The byte at a place of the buffer, which is read as far as that.
+    /// Returns the byte at a position, reading more of the log if need be.
     fn byte(&mut self, at: usize) -> io::Result<Option<u8>> {
         while at >= self.buffer.len() && !self.is_at_end {
             self.fill()?;
@@ -106,7 +108,7 @@ impl<R: Read> Embedded<R> {
         Ok(self.buffer.get(at).copied())
     }
 
-    /// How many bytes can be passed on before something that may be base64, or its beginning.
+    /// Returns the number of bytes before the next possible base64, or the possible start of it.
     fn plain(&mut self) -> usize {
         let Self {
             buffer,
@@ -118,7 +120,7 @@ impl<R: Read> Embedded<R> {
         let found = searches.filter_map(|search| search.next(buffer, *dropped, *at));
         let first = found.min().unwrap_or(buffer.len()) - *at;
         let rest = &buffer[*at..];
-        // What is searched for may be cut off where the buffer ends.
+        // A match may be cut off at the end of the buffer.
         let tails = [GZIP, DATA]
             .into_iter()
             .flat_map(|name| (1..name.len()).map(move |length| &name[..length]));
@@ -142,7 +144,7 @@ impl<R: Read> Embedded<R> {
         count
     }
 
-    /// Looks for base64 at the place that has been reached, and passes over it if it is there.
+    /// Looks for base64 at the current position, and consumes it if present.
     fn embedded(&mut self) -> io::Result<bool> {
         self.byte(self.at + GZIP.len())?;
         let rest = &self.buffer[self.at..];
@@ -165,7 +167,7 @@ impl<R: Read> Embedded<R> {
         Ok(run.characters.len() >= MIN_LENGTH && self.decode(&run))
     }
 
-    /// The value of a member `data`, if it stands in the record of a service that has base64 there.
+    /// Returns the value of a member `data`, if it is in a record of a service that stores base64 there.
     fn data(&mut self) -> io::Result<bool> {
         let Some(start) = self.value(self.at + DATA.len())? else {
             return Ok(false);
@@ -175,10 +177,10 @@ impl<R: Read> Embedded<R> {
             return Ok(false);
         }
         let behind = self.byte(run.end)?;
-        // YAML and text output have no quotation mark.
+        // YAML and text output have no quotation marks.
         let is_whole = behind
             .is_none_or(|byte| matches!(byte, b'"' | b'\\' | b'\'') || byte.is_ascii_whitespace());
-        // Gzip is found where it begins. These services pad base64, so that anything else is the value of another program.
+        // Gzip is recognised by its first bytes. These services pad base64, so an unpadded value belongs to another program.
         let is_base64 = run.characters.len() >= MIN_LENGTH && run.characters.len() % 4 == 0;
         if is_whole && (run.characters.starts_with(GZIP) || !is_base64) {
             return Ok(false);
@@ -192,7 +194,7 @@ impl<R: Read> Embedded<R> {
         Ok(false)
     }
 
-    /// Whether the names of an envelope stand near a value that ends here.
+    /// Returns `true` if the member names of an envelope are near a value that ends here.
     fn is_in_envelope(&mut self, end: usize) -> io::Result<bool> {
         let has_name = |text: &[u8]| {
             ENVELOPES
@@ -208,7 +210,7 @@ impl<R: Read> Embedded<R> {
         Ok(has_name(&behind[..behind.len().min(BEHIND_BYTES)]))
     }
 
-    /// Whether a value that is not base64 is text, which can be searched as it is.
+    /// Returns `true` if a value that is not base64 is text, which can be searched as it is.
     fn is_text(&mut self, at: usize) -> io::Result<bool> {
         self.byte(at + MIN_LENGTH)?;
         let rest = &self.buffer[at..];
@@ -217,7 +219,7 @@ impl<R: Read> Embedded<R> {
         Ok(first.any(|byte| matches!(byte, b' ' | b'{' | b'[' | b':' | b',' | b'\\')))
     }
 
-    /// Where a member's value begins: `"data": "VALUE`, also in JSON that is a string, or `Data: VALUE`.
+    /// Returns the start of a member's value: `"data": "VALUE`, also in JSON inside a string, or `Data: VALUE`.
     fn value(&mut self, mut at: usize) -> io::Result<Option<usize>> {
         let mut has_colon = false;
         loop {
@@ -231,7 +233,7 @@ impl<R: Read> Embedded<R> {
         }
     }
 
-    /// Base64 from a place of the buffer on, over line breaks where it was wrapped.
+    /// Reads base64 from a position in the buffer, across line breaks if it was wrapped.
     fn run(&mut self, mut at: usize) -> io::Result<Run> {
         let mut characters = Vec::new();
         let mut width = 0;
@@ -269,7 +271,7 @@ impl<R: Read> Embedded<R> {
         })
     }
 
-    /// The beginning of the next line, if it is base64 too.
+    /// Returns the start of the next line, if that is base64 too.
     fn next_line(&mut self, mut at: usize) -> io::Result<Option<usize>> {
         while self
             .byte(at)?
@@ -287,12 +289,12 @@ impl<R: Read> Embedded<R> {
         Ok((end > at && is_end).then_some(at))
     }
 
-    /// A character that JSON has as an escape, in a string of a string with more backslashes.
+    /// Decodes a JSON escape, which has more backslashes in nested strings.
     fn escaped(&mut self, mut at: usize) -> io::Result<Option<(Escaped, usize)>> {
         while self.byte(at)? == Some(b'\\') {
             at += 1;
         }
-        // As many as a number takes.
+        // As many digits as a number has.
         self.byte(at + 4)?;
         let rest = &self.buffer[at.min(self.buffer.len())..];
         let (escaped, length) = match rest {
@@ -306,7 +308,7 @@ impl<R: Read> Embedded<R> {
         Ok(Some((escaped, at + length)))
     }
 
-    /// Puts the content in the place of its base64; leaves what cannot be decoded.
+    /// Replaces base64 with its content, and leaves it unchanged if it cannot be decoded.
     fn decode(&mut self, run: &Run) -> bool {
         if run.characters.len() >= MAX_LENGTH {
             self.report(&format!(
@@ -321,7 +323,7 @@ impl<R: Read> Embedded<R> {
             .take_while(|byte| **byte == b'=')
             .count();
         let text = &characters[..characters.len() - padding];
-        // One character alone has six bits of a byte.
+        // A single character has only six bits of a byte.
         let whole = text.len() - usize::from(text.len() % 4 == 1);
         let decoded = BASE64.decode(&text[..whole]);
         let Ok(decoded) = decoded else {
@@ -389,7 +391,8 @@ fn is_base64(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=')
 }
 
-/// Whether a log begins with a line of base64, and so is base64 as a whole. A line of hexadecimal digits is none.
+/// Returns `true` if a log begins with a line of base64, and is therefore base64 as a whole. A line of hexadecimal digits does
+/// not count.
 fn is_base64_line(text: &[u8]) -> bool {
     let line = text
         .split(|byte| matches!(byte, b'\n' | b'\r'))

@@ -1,10 +1,10 @@
 //! Recognition of data that is not text.
 
-/// Share of bytes that text does not have, from which on data is not text, as one in so many. Text in an eight-bit encoding of western Europe
-/// has less; encrypted and compressed data has more than a third.
+/// Data is binary if at least one byte in this many is not a text byte. Text in a western European eight-bit encoding has fewer of them;
+/// encrypted and compressed data has more than a third.
 const MIN_BINARY_SHARE: usize = 5;
 
-/// The first bytes of formats that logs are packed or exported in.
+/// Signatures of formats in which logs are compressed, encrypted or exported.
 const FORMATS: &[(&[u8], &str)] = &[
     (b"\x28\xb5\x2f\xfd", "zstd"),
     (b"BZh", "bzip2"),
@@ -41,20 +41,20 @@ const FORMATS: &[(&[u8], &str)] = &[
     (b"\x78\xda", "zlib"),
 ];
 
-/// Bytes that are enough to recognise every format.
+/// Bytes needed to recognise every format.
 pub(super) const LOOKAHEAD: usize = 32;
 
-/// The format of data that begins so, unless it may be text.
+/// Returns the format of data that begins like this, unless it may be text.
 pub(super) fn of(first: &[u8]) -> Option<&'static str> {
     let mut formats = FORMATS.iter();
     let (magic, name) = formats.find(|(magic, _)| first.starts_with(magic))?;
-    // What is made of letters alone may also begin a line of text.
+    // A signature of letters alone may also begin a line of text.
     let is_word = magic.iter().all(|byte| byte.is_ascii_graphic());
     let is_text = is_word && magic.len() < 8 && !is_binary(first);
     (!is_text).then_some(*name)
 }
 
-/// Whether these bytes are not text in UTF-8 or in an encoding that shares ASCII with it.
+/// Returns `true` if the bytes are not text in UTF-8 or another encoding that extends ASCII.
 pub(super) fn is_binary(bytes: &[u8]) -> bool {
     let odd: usize = bytes
         .utf8_chunks()
@@ -66,7 +66,7 @@ pub(super) fn is_binary(bytes: &[u8]) -> bool {
     odd * MIN_BINARY_SHARE > bytes.len()
 }
 
-/// A control character other than white space, backspace and those of terminals.
+/// Returns `true` for a control character other than white space, backspace and terminal controls.
 fn is_odd(byte: u8) -> bool {
     byte.is_ascii_control() && !matches!(byte, 7..=13 | 27)
 }

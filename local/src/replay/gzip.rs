@@ -1,7 +1,7 @@
 //! One member of a gzip file (RFC 1952).
 //!
-//! `flate2`'s own reader drops what it has unpacked before an error, and reads over the boundary between members, so that neither can be
-//! searched or reported with its position.
+//! `flate2`'s own reader discards data unpacked before an error and reads past the boundary between members, so the data could not be
+//! searched and the error could not be reported with its position.
 
 use std::cell::Cell;
 use std::io::{self, Read};
@@ -20,20 +20,20 @@ const EXTRA: u8 = 1 << 2;
 const NAME: u8 = 1 << 3;
 const COMMENT: u8 = 1 << 4;
 const RESERVED: u8 = 0xe0;
-/// Behind the flags: modification time, extra flags, operating system.
+/// Bytes after the flags: modification time, extra flags, operating system.
 const FIXED_REST: usize = 6;
 /// Checksum and length of the content.
 const TRAILER: usize = 8;
 
-/// Bytes that are enough to recognise a member.
+/// Bytes needed to recognise a member.
 pub(super) const LOOKAHEAD: usize = 4;
 
-/// Whether a member begins here.
+/// Returns `true` if a member begins here.
 pub(super) fn begins(bytes: &[u8]) -> bool {
     bytes.starts_with(&MAGIC) && bytes.get(3).is_some_and(|flags| flags & RESERVED == 0)
 }
 
-/// Reads a member's content, to the end or to the error in it, which is reported.
+/// Reads a member's content up to its end or to the first error, which is reported.
 pub(super) struct Member {
     source: SharedSource,
     context: Context,
@@ -41,7 +41,7 @@ pub(super) struct Member {
     crc: Crc,
     place: String,
     state: State,
-    /// Set where the place of the next member is not known.
+    /// `true` if the position of the next member is unknown.
     is_broken: Rc<Cell<bool>>,
 }
 
@@ -105,7 +105,7 @@ impl Member {
         let status = self
             .inflate
             .decompress(input, buffer, FlushDecompress::None);
-        // Counted also where there is an error: the content before it has been unpacked.
+        // Counted even after an error, because the content before it has been unpacked.
         let consumed = self.inflate.total_in() - before.0;
         let written = (self.inflate.total_out() - before.1) as usize;
         source.consume(consumed as usize);

@@ -37,13 +37,13 @@ impl Input {
         })
     }
 
-    /// Its text, unpacked where it is packed, and with lines whole that were cut apart. What cannot be read is reported to the context.
+    /// Returns the log's text, unpacked, and with split lines joined. Parts that cannot be read are reported to the context.
     pub(super) fn text(self, context: &Context) -> impl Read {
         Joined::new(text(self.reader, context))
     }
 }
 
-/// The text in data that may be packed. Lines that were cut apart are still so.
+/// Returns the text in data that may be packed. Split lines are not joined yet.
 pub(super) fn text(reader: Box<dyn Read>, context: &Context) -> Box<dyn Read> {
     let unpacked = Unpacked::new(reader, context.clone());
     Box::new(Embedded::new(Unfolded::new(unpacked), context.clone()))

@@ -52,11 +52,11 @@ pub(crate) enum Problem {
     Member(&'static str),
     #[error("it is not JSON: {0}")]
     Json(#[from] serde_json::Error),
-    #[error("its OTLP has {found} spans, and its member spans says {expected}")]
+    #[error("its OTLP has {found} spans, but its member `spans` says {expected}")]
     Count { found: u64, expected: u64 },
-    #[error("its quotation marks are written in an unknown way")]
+    #[error("its quotation marks are escaped in an unknown way")]
     Wrapping,
-    #[error("a log pipeline cut it, and piece {0} is missing")]
+    #[error("a log pipeline split it, and piece {0} is missing")]
     Piece(u32),
     #[error("the journal was exported without long messages: journalctl --all exports them")]
     NoText,
@@ -108,10 +108,11 @@ impl Line {
     }
 }
 
-/// OTLP/JSON as an `ExportTraceServiceRequest`, which must have so many spans: pieces of different lines may be valid JSON together.
+/// Decodes OTLP/JSON into an `ExportTraceServiceRequest` and checks its number of spans, because joined pieces of different lines
+/// may be valid JSON too.
 pub(super) fn request(json: &str, expected: u64) -> Result<Vec<u8>, Problem> {
     let request = replay::request_from_json(json.as_bytes())?;
-    // What was encoded a moment ago can be decoded.
+    // The bytes were encoded just above, so they can be decoded.
     let decoded = ExportTraceServiceRequest::decode(&*request).unwrap_or_default();
     let scopes = decoded
         .resource_spans

@@ -1,18 +1,18 @@
-//! Names that the scanner looks for.
+//! Member names that the scanner looks for.
 
 use baton_telemetry::spill::MARKER;
 use memchr::memmem::Finder;
 
-/// What a name says about the object that it is in.
+/// The meaning of a name for the object that contains it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// It is a spill line.
+    /// The object is a spill line.
     Spill,
-    /// It may be a piece of a line.
+    /// The object may be a piece of a line.
     Piece,
 }
 
-/// The names, of which the last ones are those of members of pieces: see [`super::pieces`].
+/// The names. The last ones belong to pieces: see [`super::pieces`].
 const NAMES: [(Kind, &str); 5] = [
     (Kind::Spill, MARKER),
     (Kind::Piece, "partial_id"),
@@ -20,17 +20,17 @@ const NAMES: [(Kind, &str); 5] = [
     (Kind::Piece, "logtag"),
     (Kind::Piece, "_STREAM_ID"),
 ];
-/// None of them is longer.
+/// Length of the longest name.
 pub(super) const MAX_NAME: usize = 20;
 
-/// A name in the buffer.
+/// A name found in the buffer.
 pub(super) struct Marker {
     pub(super) kind: Kind,
     pub(super) start: usize,
     pub(super) end: usize,
 }
 
-/// Finds the names in their order.
+/// Finds the names in order of position.
 pub(super) struct Markers([(Kind, Search); NAMES.len()]);
 
 impl Markers {
@@ -38,7 +38,7 @@ impl Markers {
         Self(NAMES.map(|(kind, name)| (kind, Search::new(name.as_bytes()))))
     }
 
-    /// The next name from `at` on in a buffer that begins at `dropped` in the log.
+    /// Returns the next name from `at` on, in a buffer that begins at `dropped` in the log.
     pub(super) fn next(&mut self, buffer: &[u8], dropped: u64, at: usize) -> Option<Marker> {
         let found = self.0.iter_mut().filter_map(|(kind, search)| {
             let start = search.next(buffer, dropped, at)?;
@@ -52,10 +52,10 @@ impl Markers {
     }
 }
 
-/// Searches a log for some bytes, and each byte of it once.
+/// Searches a log for a byte string, scanning each byte of the log once.
 pub(super) struct Search {
     finder: Finder<'static>,
-    /// Places in the log: the next occurrence, if it is known, and that before which there is none.
+    /// Positions in the log: the next occurrence, if known, and the end of the part without one.
     next: Option<u64>,
     searched: u64,
 }
@@ -69,7 +69,7 @@ impl Search {
         }
     }
 
-    /// The next occurrence from `at` on in a buffer that begins at `dropped` in the log.
+    /// Returns the next occurrence from `at` on, in a buffer that begins at `dropped` in the log.
     pub(super) fn next(&mut self, buffer: &[u8], dropped: u64, at: usize) -> Option<usize> {
         let from = dropped + at as u64;
         if self.next.is_none_or(|next| next < from) {
@@ -77,7 +77,7 @@ impl Search {
             let offset = (start - dropped) as usize;
             let found = self.finder.find(buffer.get(offset..)?);
             self.next = found.map(|found| start + found as u64);
-            // The end of the buffer may be the beginning of an occurrence.
+            // An occurrence may begin at the end of the buffer and continue beyond it.
             let length = self.finder.needle().len();
             let end = buffer.len().saturating_sub(length - 1).max(offset);
             self.searched = self.next.map_or(dropped + end as u64, |next| next + 1);

@@ -1,4 +1,4 @@
-//! Records that hold a piece of a line, because a log pipeline cut it.
+//! Records that hold a piece of a line that a log pipeline split.
 //!
 //! | Pipeline | Members of the record |
 //! |---|---|
@@ -28,15 +28,15 @@ const VARYING: [&str; 9] = [
     "@timestamp",
     "_p",
 ];
-/// So much text waits for its rest. The pieces of a line are usually next to each other.
+/// Limit on the text of incomplete lines. The pieces of a line are usually next to each other.
 const MAX_WAITING: usize = 64 * 1024 * 1024;
-/// What the pieces of a spilled span have in them, if not the marker.
+/// Text that the pieces of a spilled span contain, if not the marker.
 const SPAN: &str = "spanId";
 
 /// A piece of a line.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Piece {
-    /// Of the line, or of the stream where pieces follow each other.
+    /// Identifies the line, or the stream if its pieces follow each other.
     key: String,
     text: Option<String>,
     order: Order,
@@ -49,7 +49,7 @@ enum Order {
 }
 
 impl Piece {
-    /// A record as a piece, if it has the members of one.
+    /// Reads a record as a piece, if it has the members of one.
     pub(super) fn of(record: &[u8]) -> Option<Self> {
         let record: Map<String, Value> = serde_json::from_slice(record).ok()?;
         let order = numbered(&record, "partial_", str::to_owned)
@@ -81,7 +81,7 @@ fn numbered(
     ))
 }
 
-/// A string, number or boolean as it is written: log routers change one into another.
+/// Reads a string, number or boolean as text: log routers convert one into another.
 fn word(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
@@ -96,7 +96,7 @@ fn tagged(record: &Map<String, Value>) -> Option<(String, Order)> {
         "F" => true,
         _ => return None,
     };
-    // The stream, and whatever says which container it is.
+    // The stream, and the members that identify the container.
     let same = record
         .iter()
         .filter(|(name, _)| !VARYING.contains(&name.as_str()));
@@ -112,7 +112,7 @@ fn journal(record: &Map<String, Value>) -> Option<(String, Order)> {
     Some((format!("journal {stream}"), Order::Next { is_last }))
 }
 
-/// journalctl writes bytes that are not printable as a list of numbers, and long text as `null` unless it is told `--all`.
+/// journalctl writes unprintable bytes as an array of numbers, and long text as `null` unless `--all` is given.
 fn text_of(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
@@ -124,11 +124,11 @@ fn text_of(value: &Value) -> Option<String> {
     }
 }
 
-/// Lines whose pieces have not all come.
+/// Lines with missing pieces.
 #[derive(Debug, Default)]
 pub(super) struct Pieces {
     lines: HashMap<String, Waiting>,
-    /// Keys in the order in which their first pieces came.
+    /// Keys in order of their first pieces.
     order: VecDeque<String>,
     bytes: usize,
 }
@@ -137,11 +137,11 @@ pub(super) struct Pieces {
 struct Waiting {
     texts: BTreeMap<u32, String>,
     last: Option<u32>,
-    /// Of the first piece.
+    /// Position of the first piece.
     line_number: u64,
 }
 
-/// A line that lacks a piece, and that has, or may have, spans in it.
+/// A line that lacks a piece and contains, or may contain, spans.
 #[derive(Debug)]
 pub(super) struct Incomplete {
     pub(super) line_number: u64,
@@ -149,12 +149,12 @@ pub(super) struct Incomplete {
 }
 
 impl Pieces {
-    /// Whether a record's text is part of a line of several pieces.
+    /// Returns `true` if a record's text is part of a line of several pieces.
     pub(super) fn has_part(&self, record: &[u8]) -> bool {
         Piece::of(record).is_some_and(|piece| !self.is_whole(&piece))
     }
 
-    /// Whether a piece is a line that was not cut.
+    /// Returns `true` if a piece is a whole line.
     fn is_whole(&self, piece: &Piece) -> bool {
         match piece.order {
             Order::Numbered { ordinal, is_last } => is_last && ordinal == 1,
@@ -162,14 +162,14 @@ impl Pieces {
         }
     }
 
-    /// Takes a piece, and returns the line once it is complete.
+    /// Adds a piece, and returns the line once it is complete.
     pub(super) fn put(
         &mut self,
         piece: Piece,
         line_number: u64,
     ) -> Result<Option<String>, Problem> {
         if self.is_whole(&piece) {
-            // It is found as any other line.
+            // The scanner finds it like any other line.
             return Ok(None);
         }
         let Piece { key, text, order } = piece;
@@ -198,7 +198,7 @@ impl Pieces {
             .flatten())
     }
 
-    /// A line that has been waiting longest, where there is too much of them.
+    /// Removes the oldest incomplete line, if there is too much text.
     pub(super) fn give_up(&mut self) -> Option<Incomplete> {
         while self.bytes > MAX_WAITING {
             if let Some(incomplete) = self.oldest()? {
@@ -208,7 +208,7 @@ impl Pieces {
         None
     }
 
-    /// A line that lacks pieces at the end of the log.
+    /// Removes a line that is still incomplete at the end of the log.
     pub(super) fn finish(&mut self) -> Option<Incomplete> {
         loop {
             if let Some(incomplete) = self.oldest()? {
@@ -239,7 +239,8 @@ impl Pieces {
 }
 
 impl Waiting {
-    /// Whether the line is, or may be, a spill line. Without its first piece it may be any line that ends as JSON does.
+    /// Returns `true` if the line is, or may be, a spill line. Without its first piece, any line that ends like JSON may be
+    /// one.
     fn has_spans(&self) -> bool {
         let mut texts = self.texts.values();
         let ends_as_json = |text: &String| text.trim_end().ends_with('}');

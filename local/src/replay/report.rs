@@ -31,7 +31,7 @@ pub(crate) struct Report {
     pub(crate) refused: Vec<Refused>,
     pub(crate) incomplete: Vec<Incomplete>,
     pub(crate) damaged: Vec<Damaged>,
-    /// Parts of files in which spans cannot be looked for.
+    /// Parts of files that could not be searched for spans.
     pub(crate) unreadable: Vec<(String, Unreadable)>,
     pub(crate) is_dry_run: bool,
     /// Whether all logs were read to their ends, and what was in them sent or counted.
@@ -61,7 +61,7 @@ impl Report {
         self.is_finished && problems == 0 && self.rejected == 0
     }
 
-    /// Whether spans were looked for in every part of the logs.
+    /// Returns `true` if every part of the logs was searched for spans.
     pub(crate) fn is_understood(&self) -> bool {
         self.unreadable.is_empty()
     }

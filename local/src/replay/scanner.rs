@@ -16,7 +16,7 @@ const LOOKAHEAD: usize = 64;
 const MAX_CANDIDATES: usize = 100_000;
 /// So many of them may be none: a brace may stand in a text.
 const MAX_PROBLEMS: usize = 8;
-/// Quotation marks as others than JSON and CSV write them, and as JSON may: in HTML, URLs, Python, and as numbers.
+/// Quotation marks in encodings that are not supported: HTML, URLs, Python, and numeric JSON escapes.
 const FOREIGN_MARKS: [&[u8]; 10] = [
     b"\"", b"\\", b"'", b"u0022", b"x22", b"%22", b"%5C", b"&quot;", b"&#34;", b"&#x22;",
 ];
@@ -36,7 +36,7 @@ pub(super) struct Scanner<R> {
     /// Markers before this place have been found.
     at: usize,
     pieces: Pieces,
-    /// What was found in a line that was put together from pieces.
+    /// Findings in a line that was joined from pieces.
     found: VecDeque<Found>,
 }
 
@@ -104,7 +104,7 @@ impl<R: Read> Scanner<R> {
         (mark > 0 && behind.get(mark + spaces) == Some(&b':')).then_some(layers)
     }
 
-    /// The object that the marker is a member of; nothing where it is a member of something inside of another object's value, or where the
+    /// Returns the object that the marker is a member of. Returns `None` if the marker is nested inside another object's value, or if the
     /// rest of the object is in other pieces.
     fn line(
         &mut self,
@@ -147,7 +147,7 @@ impl<R: Read> Scanner<R> {
         Ok(Some(Err(nearest.unwrap_or(Problem::NoBeginning))))
     }
 
-    /// A line that is not complete where it begins: it was cut without a mark, or (the inner `None`) its pieces are marked and will come.
+    /// Returns a line that is split where it begins: one without marked pieces, or (the inner `None`) one whose marked pieces follow.
     fn joined(&mut self, start: usize, layers: &[Layer]) -> io::Result<Option<Option<Line>>> {
         let Some((_, outer)) = layers.split_last() else {
             return Ok(cut::lines(&mut self.window, start)?.map(Some));
@@ -162,7 +162,7 @@ impl<R: Read> Scanner<R> {
         Ok(cut::events(&mut self.window, record, outer)?.map(Some))
     }
 
-    /// Takes a piece of a line if the marker is a member of one.
+    /// Adds a piece of a line if the marker is a member of one.
     fn piece(&mut self, marker: &Marker) -> io::Result<()> {
         let Some(piece) = self.record(marker)?.as_deref().and_then(Piece::of) else {
             return Ok(());
@@ -189,7 +189,7 @@ impl<R: Read> Scanner<R> {
         Ok(())
     }
 
-    /// The object that a member is in.
+    /// Returns the object that contains a member.
     fn record(&mut self, marker: &Marker) -> io::Result<Option<Vec<u8>>> {
         let Some(layers) = self.member(marker) else {
             return Ok(None);
@@ -199,7 +199,7 @@ impl<R: Read> Scanner<R> {
         Ok(record.map(|(_, text)| text))
     }
 
-    /// The innermost object around a place, with where it begins. Its members' names have such quotation marks.
+    /// Returns the innermost object around a position, and its start. Its members' names have the given quotation marks.
     fn enclosing(
         &mut self,
         place: usize,
@@ -240,7 +240,7 @@ fn found(incomplete: Incomplete) -> Found {
     }
 }
 
-/// Whether a name is followed by a quotation mark that is written in another way, by a colon or what stands for it, and by a number.
+/// Returns `true` if a name is followed by an unsupported form of a quotation mark, a colon or its equivalent, and a number.
 fn is_foreign_member(behind: &[u8]) -> bool {
     let behind = &behind[..behind.len().min(LOOKAHEAD)];
     let mut unquoted = behind;

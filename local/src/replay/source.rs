@@ -1,19 +1,19 @@
-//! Bytes that can be looked at before they are consumed.
+//! Reading with lookahead.
 
 use std::cell::RefCell;
 use std::io::{self, Read};
 use std::rc::Rc;
 
-/// How much is read at once.
+/// Bytes per read.
 const READ_BYTES: usize = 64 * 1024;
 
-/// A source that a container format and a member inside of it read in turn.
+/// A source shared by a container format and a member inside it, which read in turn.
 pub(super) type SharedSource = Rc<RefCell<Source>>;
 
 /// A buffered reader with lookahead.
 pub(super) struct Source {
     reader: Box<dyn Read>,
-    /// What is read at once, before it gets into the buffer.
+    /// Scratch space for one read.
     piece: Vec<u8>,
     buffer: Vec<u8>,
     at: usize,
@@ -33,12 +33,12 @@ impl Source {
         }))
     }
 
-    /// How many bytes have been consumed.
+    /// Returns the number of bytes consumed.
     pub(super) fn position(&self) -> u64 {
         self.position
     }
 
-    /// At least `count` bytes unless the input ends before; all that are buffered.
+    /// Returns all buffered bytes, at least `count` unless the input ends before.
     pub(super) fn peek(&mut self, count: usize) -> io::Result<&[u8]> {
         while self.buffer.len() - self.at < count && !self.is_at_end {
             self.fill()?;

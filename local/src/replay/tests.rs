@@ -40,7 +40,7 @@ fn span(number: usize, text: String) -> Span {
     }
 }
 
-/// The lines of at most so many bytes that spans of such texts are spilled as.
+/// Spills spans with these texts as lines of at most this many bytes.
 fn spilled(texts: &[String], line_bytes: usize) -> Vec<String> {
     let spans = texts.iter().enumerate();
     let scope_spans = ScopeSpans {
@@ -191,7 +191,7 @@ fn a_marker_in_an_unknown_wrapping_is_reported() {
         "{\"baton.spill\"=>1}",
     ] {
         let (_, problems) = found(Cursor::new(text));
-        let expected = ["1: its quotation marks are written in an unknown way"];
+        let expected = ["1: its quotation marks are escaped in an unknown way"];
         assert_eq!(problems, expected, "{text}");
     }
 }
@@ -200,7 +200,7 @@ fn a_marker_in_an_unknown_wrapping_is_reported() {
 fn pieces_of_two_lines_are_never_put_together() {
     let lines = spilled(&["a\"".repeat(4000), "b\"".repeat(4000)], MAX_LINE_BYTES);
     let (first, second) = lines[0].split_at(16 * 1024);
-    // The rest of one line is missing, and another record of the same time is in its place.
+    // The rest of one line is missing, and an unrelated record with the same time follows.
     for between in [
         format!("{first}\nINFO a line of another"),
         format!("{first}\n{first}"),
@@ -229,7 +229,7 @@ fn a_missing_piece_is_named() {
         let (spans, problems) = found(Cursor::new(log.join("\n")));
         assert!(spans.is_empty(), "{line}");
         assert!(
-            problems[0].contains("a log pipeline cut it, and piece"),
+            problems[0].contains("a log pipeline split it, and piece"),
             "{problems:?}"
         );
     }

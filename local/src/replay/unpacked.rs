@@ -1,4 +1,4 @@
-//! The text of a log file: gzip unpacked, however deep it is nested, UTF-16 decoded.
+//! The text of a log file: nested gzip unpacked, UTF-16 decoded.
 
 use std::cell::Cell;
 use std::io::{self, Read};
@@ -10,18 +10,18 @@ use super::gzip::{self, Member};
 use super::source::{SharedSource, Source};
 use super::utf16::{self, Utf16};
 
-/// Plain bytes are judged together from so many on: fewer may be unusual by accident.
+/// Number of plain bytes that are classified together as text or binary: fewer are not representative.
 const MIN_JUDGED: usize = 4096;
 
-/// Reads a file whose parts are gzip members, with line breaks or text between them, or text. Whatever else is in it is read as it is, so
-/// that it can be searched, and reported.
+/// Reads a file that consists of gzip members and text. Binary data is passed through unchanged, so that it can be searched, and is
+/// reported.
 pub(super) struct Unpacked {
     source: SharedSource,
     context: Context,
     part: Part,
-    /// Whether the member before this part was broken.
+    /// `true` if the member before this part was corrupt.
     is_broken: Rc<Cell<bool>>,
-    /// Plain bytes that were not judged yet, and where they begin.
+    /// Plain bytes that were not classified yet, and their position.
     unjudged: Vec<u8>,
     unjudged_at: u64,
     is_reported: bool,
@@ -77,7 +77,7 @@ impl Unpacked {
             if let (true, Some(name)) = (is_first, format::of(first)) {
                 self.is_reported = true;
                 self.context
-                    .report(&place, format!("looks like {name}, which is not read"));
+                    .report(&place, format!("looks like {name}, which is not supported"));
             }
             self.unjudged_at = source.position();
             self.part = Part::Plain;
@@ -94,7 +94,7 @@ impl Unpacked {
         Part::Packed(Box::new(Self::new(Box::new(member), context)))
     }
 
-    /// Passes over the rest of a broken member, to the next one.
+    /// Skips the rest of a corrupt member.
     fn find_member(&self) -> io::Result<()> {
         let mut source = self.source.borrow_mut();
         while !gzip::begins(source.peek(gzip::LOOKAHEAD)?) {
@@ -109,7 +109,7 @@ impl Unpacked {
         Ok(())
     }
 
-    /// What Firehose and other programs put between members, and zeros that fill the last block of a tape.
+    /// Bytes that Firehose and other programs put between members, and the zeros that pad the last block of a tape.
     fn skip_delimiters(&self) -> io::Result<()> {
         let mut source = self.source.borrow_mut();
         while let Some(b'\n' | b'\r' | 0) = source.peek(1)?.first() {
@@ -118,7 +118,7 @@ impl Unpacked {
         Ok(())
     }
 
-    /// Plain bytes up to the next member, or none where that begins or the input ends.
+    /// Returns plain bytes up to the next member; empty if a member begins here or the input ends.
     fn plain(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let mut source = self.source.borrow_mut();
         if gzip::begins(source.peek(1)?)
@@ -132,7 +132,7 @@ impl Unpacked {
             self.part = Part::End;
             return Ok(0);
         }
-        // In text this is a rare control character. Whether it begins a member is seen when it comes first.
+        // In text this is a rare control character. It is checked as the start of a member once it is the first byte.
         let next = memchr::memchr(0x1f, &bytes[1..]).map(|next| next + 1);
         let count = next.unwrap_or(bytes.len()).min(buffer.len());
         buffer[..count].copy_from_slice(&bytes[..count]);
@@ -140,7 +140,7 @@ impl Unpacked {
         Ok(count)
     }
 
-    /// Reports once where the input is not text. Without bytes, what has gathered is judged however little it is.
+    /// Reports binary input once. Without new bytes, the bytes collected so far are classified, however few they are.
     fn judge(&mut self, bytes: &[u8]) {
         if self.is_reported {
             return;
@@ -188,7 +188,7 @@ impl Read for Unpacked {
     }
 }
 
-/// Counts what is read of the log itself.
+/// Counts the bytes read from the log itself.
 struct Counted(Box<dyn Read>, Context);
 
 impl Read for Counted {

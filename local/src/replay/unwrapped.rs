@@ -46,7 +46,7 @@ pub(super) fn layers(before: &[u8]) -> Option<Vec<Layer>> {
     Some(layers)
 }
 
-/// A quotation mark as it is written inside of these layers, from the outside.
+/// Returns a quotation mark as it is escaped inside these layers, outermost first.
 pub(super) fn mark(layers: &[Layer]) -> Vec<u8> {
     layers.iter().rev().fold(b"\"".to_vec(), |mark, layer| {
         let (escape, escaped): (u8, &[u8]) = match layer {

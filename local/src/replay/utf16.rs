@@ -4,7 +4,7 @@ use std::io::{self, Read};
 
 use super::source::SharedSource;
 
-/// Bytes that are enough to tell UTF-16 from others.
+/// Bytes needed to recognise UTF-16.
 pub(super) const LOOKAHEAD: usize = 32;
 
 /// The order of the two bytes of a code unit.
@@ -23,7 +23,8 @@ impl Order {
     }
 }
 
-/// The order of UTF-16 that begins so, by its byte order mark, or else by the zeros that it has where it is mostly ASCII.
+/// Returns the byte order of UTF-16 that begins like this, from its byte order mark or else from the zero bytes of mostly
+/// ASCII text.
 pub(super) fn order(first: &[u8]) -> Option<Order> {
     match first {
         [0xff, 0xfe, 0, 0, ..] => return None,
@@ -49,11 +50,11 @@ pub(super) fn order(first: &[u8]) -> Option<Order> {
     }
 }
 
-/// Reads UTF-16 as UTF-8; what is not a character becomes U+FFFD.
+/// Reads UTF-16 as UTF-8; unpaired surrogates become U+FFFD.
 pub(super) struct Utf16 {
     source: SharedSource,
     order: Order,
-    /// UTF-8 that has not been read yet, in reverse.
+    /// UTF-8 that has not been read yet, in reverse order.
     rest: Vec<u8>,
 }
 
@@ -75,7 +76,7 @@ impl Utf16 {
             .chunks_exact(2)
             .map(|pair| self.order.unit([pair[0], pair[1]]))
             .collect();
-        // The other half of a pair may come with the next bytes.
+        // The other half of a surrogate pair may come with the next bytes.
         if units.len() > 1
             && units
                 .last()
@@ -93,7 +94,7 @@ impl Utf16 {
             char::decode_utf16(units).map(|unit| unit.unwrap_or(char::REPLACEMENT_CHARACTER));
         let text: String = characters
             .chain(is_cut.then_some(char::REPLACEMENT_CHARACTER))
-            // The byte order mark, which may stand in the middle where files were put one behind the other.
+            // Byte order marks also appear in the middle of concatenated files.
             .filter(|character| *character != '\u{feff}')
             .collect();
         source.consume(consumed);

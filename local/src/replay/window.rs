@@ -4,23 +4,24 @@ use std::io::{self, Read};
 
 use super::unwrapped::{self, Layer, Object};
 
-/// How much is read at once.
+/// Bytes per read.
 const READ_BYTES: usize = 64 * 1024;
-/// An object may begin so long before its marker. Ours begin a hundred bytes before it; some tools write members in another order.
+/// Limit on the distance from an object's start to its marker. Baton writes the marker within a hundred bytes; some tools reorder
+/// members.
 pub(super) const LOOKBACK: usize = 2 * 1024 * 1024;
-/// No spill line is longer, also with its members on lines of their own and wrapped.
+/// Longest spill line, even when reformatted over several lines and escaped.
 pub(super) const MAX_OBJECT: usize = 4 * 1024 * 1024;
 
-/// A few megabytes of a log, which is read from its beginning to its end.
+/// A few megabytes of a log, which is read sequentially.
 pub(super) struct Window<R> {
     input: R,
     is_at_end: bool,
-    /// What is read at once, before it gets into the buffer.
+    /// Scratch space for one read.
     piece: Vec<u8>,
     pub(super) buffer: Vec<u8>,
-    /// Bytes before the buffer, which have been dropped.
+    /// Bytes of the log before the buffer, which were discarded.
     dropped: u64,
-    /// Line breaks before this place of the buffer have been counted.
+    /// Position in the buffer up to which line breaks were counted.
     counted: usize,
     line_breaks: u64,
 }
@@ -38,12 +39,12 @@ impl<R: Read> Window<R> {
         }
     }
 
-    /// Where the buffer begins in the log.
+    /// Returns the position of the buffer in the log.
     pub(super) fn dropped(&self) -> u64 {
         self.dropped
     }
 
-    /// Reads more, and says whether there was any.
+    /// Reads more; returns `false` at the end of the log.
     pub(super) fn read(&mut self) -> io::Result<bool> {
         if self.is_at_end {
             return Ok(false);
@@ -59,20 +60,20 @@ impl<R: Read> Window<R> {
         Ok(count > 0)
     }
 
-    /// Reads until the buffer has so many bytes, if the log has them.
+    /// Reads until the buffer has this many bytes or the log ends.
     pub(super) fn read_to(&mut self, length: usize) -> io::Result<()> {
         while self.buffer.len() < length && self.read()? {}
         Ok(())
     }
 
-    /// Reads on until the object is there as a whole.
+    /// Reads until the buffer contains the whole object.
     pub(super) fn object(&mut self, start: usize, layers: &[Layer]) -> io::Result<Object> {
         loop {
             let object = unwrapped::object(&self.buffer[start..], layers, MAX_OBJECT);
             if object != Object::Unfinished {
                 return Ok(object);
             }
-            // Twice as much each time, so that no byte is looked at many times.
+            // Doubles the amount each time, so that no byte is parsed many times.
             let wanted = self.buffer.len() + (self.buffer.len() - start);
             if !self.read()? {
                 return Ok(object);
@@ -81,7 +82,7 @@ impl<R: Read> Window<R> {
         }
     }
 
-    /// The end of the line that a place is on, without its line break.
+    /// Returns the end of the line that contains a position, without its line break.
     pub(super) fn line_end(&mut self, from: usize) -> io::Result<usize> {
         let mut searched = from;
         loop {
@@ -96,7 +97,7 @@ impl<R: Read> Window<R> {
         }
     }
 
-    /// The last brace before `end` that a member's name follows, as it is wrapped.
+    /// Returns the last brace before `end` that is followed by a member's name in these wrappings.
     pub(super) fn brace_before(&self, mut end: usize, first: usize, mark: &[u8]) -> Option<usize> {
         loop {
             end = first + memchr::memrchr(b'{', self.buffer.get(first..end)?)?;
@@ -106,7 +107,7 @@ impl<R: Read> Window<R> {
         }
     }
 
-    /// Whether a brace is followed by such a quotation mark: a cheap look before a long one.
+    /// Returns `true` if a brace is followed by such a quotation mark: a cheap check before the expensive one.
     fn has_members(&self, brace: usize, mark: &[u8]) -> bool {
         let mut rest = &self.buffer[brace + 1..];
         loop {
@@ -135,7 +136,7 @@ impl<R: Read> Window<R> {
         }
     }
 
-    /// Drops bytes from the beginning of the buffer.
+    /// Discards bytes from the beginning of the buffer.
     pub(super) fn drop_before(&mut self, at: usize) {
         self.count(at);
         self.buffer.drain(..at);

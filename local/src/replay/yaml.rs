@@ -1,37 +1,36 @@
-//! Strings of YAML that were broken into several lines (`aws logs … --output yaml`), as one line each.
+//! Joins YAML strings that are folded over several lines (`aws logs … --output yaml`).
 //!
-//! Only quoted values of a mapping are looked at, line by line, and everything else passes as it is. A YAML parser would need the whole
-//! document in memory, refuse a document that was cut off, and has nothing to say on logs that are not YAML, of which the form is not
-//! known before.
+//! Only quoted values of a mapping are processed, line by line; everything else passes unchanged. A YAML parser would need the whole
+//! document in memory, reject a truncated document, and fail on logs that are not YAML, which cannot be recognised beforehand.
 
 use std::io::{self, BufRead as _, BufReader, Read};
 
-/// How much is read at once.
+/// Bytes per read.
 const READ_BYTES: usize = 64 * 1024;
-/// Longer lines are not looked into: they are not folded.
+/// Limit on the length of a line. Longer lines are not folded YAML.
 const MAX_LINE: usize = 1024 * 1024;
-/// Longer strings are left as they are: no spill line is longer.
+/// Limit on the length of a string. Longer strings are left unchanged, because spill lines are shorter.
 const MAX_STRING: usize = 4 * 1024 * 1024;
 
-/// Everything that can be read, with folded strings on one line, and all else as it is.
+/// Reader that puts folded strings on one line and leaves all other text unchanged.
 pub(super) struct Unfolded<R> {
     input: BufReader<R>,
-    /// What is to be read next, from a place on.
+    /// Output not yet read, and the position in it.
     out: Vec<u8>,
     at: usize,
     /// The string that has not ended yet.
     open: Option<Open>,
-    /// In the middle of a line that is too long.
+    /// `true` in the middle of a line that is too long.
     is_long: bool,
 }
 
-/// A string whose end has not come yet.
+/// A string whose end has not been read yet.
 struct Open {
-    /// Its lines as they are, for the case that it is none.
+    /// Its unchanged lines, in case it is not a string.
     lines: Vec<u8>,
-    /// Where the text behind the quotation mark begins.
+    /// Start of the text after the quotation mark.
     text_at: usize,
-    /// So much of the text has been looked at for its end.
+    /// Position up to which the text was searched for its end.
     searched: usize,
     quote: u8,
     /// Lines of the string are indented further than its key.
@@ -78,7 +77,7 @@ impl<R: Read> Unfolded<R> {
         Ok(true)
     }
 
-    /// Writes a string that is complete, and keeps any other.
+    /// Writes the string if it is complete, and keeps it otherwise.
     fn put(&mut self, mut open: Open) {
         let text = &open.lines[open.text_at..];
         let end = match closing(text, open.quote, open.searched) {
@@ -108,7 +107,7 @@ impl<R: Read> Unfolded<R> {
             self.out.extend_from_slice(&text[at..]);
         }
         self.out.extend_from_slice(behind);
-        // Lines behind it keep their numbers.
+        // Blank lines preserve the numbers of the lines after it.
         let length = self.out.len() + line_breaks;
         self.out.resize(length, b'\n');
     }
@@ -122,7 +121,8 @@ impl<R: Read> Read for Unfolded<R> {
             if !self.line()? {
                 return Ok(0);
             }
-            // Short lines are many: all that are there already, so that nobody waits for one that is not.
+            // Short lines are processed in bulk, but only those already available, so that the reader does not block on one that is
+            // not.
             while self.out.len() < READ_BYTES && self.input.buffer().contains(&b'\n') {
                 self.line()?;
             }
@@ -171,7 +171,7 @@ fn indent(line: &[u8]) -> usize {
     line.iter().take_while(|byte| **byte == b' ').count()
 }
 
-/// Where the string ends, or else from where on its end may come.
+/// Returns the end of the string, or else the position from which to search for it later.
 fn closing(text: &[u8], quote: u8, mut at: usize) -> Result<usize, usize> {
     while let Some(byte) = text.get(at) {
         match *byte {
@@ -184,8 +184,8 @@ fn closing(text: &[u8], quote: u8, mut at: usize) -> Result<usize, usize> {
     Err(at)
 }
 
-/// The lines of a string as one (YAML 1.2, 7.3.1 and 7.3.2): a line break is a space, further ones are line breaks, and one behind a
-/// backslash is nothing.
+/// Joins the lines of a string (YAML 1.2, 7.3.1 and 7.3.2): a line break becomes a space, each further one a line break, and one
+/// after a backslash is removed.
 fn unfolded(inside: &[u8], is_double: bool) -> Vec<u8> {
     let mut text = Vec::with_capacity(inside.len());
     let (mut breaks, mut is_escaped) = (0, false);
@@ -213,7 +213,7 @@ fn unfolded(inside: &[u8], is_double: bool) -> Vec<u8> {
         let end = content.len() - usize::from(is_escaped);
         text.extend_from_slice(&content[..end]);
     }
-    // The string's last line has nothing but its closing quotation mark.
+    // The string's last line holds only its closing quotation mark.
     if breaks > 0 {
         fold(&mut text, breaks - 1, is_escaped, is_double);
     }
@@ -222,7 +222,7 @@ fn unfolded(inside: &[u8], is_double: bool) -> Vec<u8> {
 
 fn fold(text: &mut Vec<u8>, breaks: usize, is_escaped: bool, is_double: bool) {
     if !is_escaped {
-        // White space around a line break is not content.
+        // White space around a line break is not part of the content.
         text.truncate(text.trim_ascii_end().len());
     }
     let line_break: &[u8] = if is_double { b"\\n" } else { b"\n" };
@@ -233,7 +233,7 @@ fn fold(text: &mut Vec<u8>, breaks: usize, is_escaped: bool, is_double: bool) {
     }
 }
 
-/// Writes the escapes that only YAML has as those of JSON.
+/// Converts escapes that exist only in YAML to JSON escapes.
 fn json_escapes(text: &[u8], out: &mut Vec<u8>) {
     let mut rest = text;
     while let Some(at) = memchr::memchr(b'\\', rest) {

@@ -27,7 +27,7 @@ pub struct Config {
     /// How long after `DeleteQueue` the name stays taken. AWS says 60 seconds; here it is zero by default, because a test that starts over
     /// should not wait for a minute.
     pub recreate_after: Duration,
-    /// Host names that are answered besides those of SQS on AWS; others get 421.
+    /// Host names that are accepted besides those of SQS on AWS; others get 421.
     pub allowed_hosts: AllowedHosts,
 }
 

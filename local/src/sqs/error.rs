@@ -51,7 +51,7 @@ pub(crate) enum Error {
     UnknownOperation(String),
     #[error("{0}")]
     Serialization(String),
-    /// A request for another host, or of another site; AWS has no such refusal.
+    /// A request for another host, or from another site. AWS has no such error.
     #[error("{message}")]
     AccessDenied { status: u16, message: String },
 }

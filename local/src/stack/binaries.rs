@@ -109,7 +109,8 @@ pub async fn build<const N: usize>(
     locate(&binaries, &built)
 }
 
-/// Whether cargo would build in Baton's workspace: it looks for a manifest in the folder and those above it, and only there is the profile.
+/// Returns `true` if cargo would build in Baton's workspace. Cargo searches the folder and its parents for a manifest, and only Baton's has the
+/// profile.
 fn is_checkout(folder: &Path) -> bool {
     let profile = format!("[profile.{PROFILE}]");
     folder.ancestors().any(|folder| {

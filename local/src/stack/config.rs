@@ -17,7 +17,7 @@ const MAX_CUSTOMER_ID: usize = 64;
 pub struct Config {
     /// The function: any binary that speaks the Lambda Runtime API.
     pub function: PathBuf,
-    /// The producer, if there shall be one: a binary that takes the variables `onboarding-api` takes.
+    /// The producer, if one is to run: a binary that reads the same variables as `onboarding-api`.
     pub producer: Option<PathBuf>,
     /// On which ports to listen.
     pub ports: Ports,
@@ -41,7 +41,7 @@ pub struct Config {
     pub faults: Vec<Fault>,
     /// What both binaries log.
     pub logging: Logging,
-    /// Host names that the SQS endpoint and the OTLP receiver answer to; others get 421.
+    /// Host names that the SQS endpoint and the OTLP receiver accept; others get 421.
     pub allowed_hosts: AllowedHosts,
 }
 
@@ -81,7 +81,7 @@ pub struct Ports {
 /// Settings of the queue and its redrive to the dead-letter queue.
 #[derive(Clone, Debug)]
 pub struct Queue {
-    /// The name. That of its dead-letter queue is the same with `-dlq` at the end.
+    /// Name of the queue. Its dead-letter queue has the same name with the suffix `-dlq`.
     pub name: QueueName,
     /// How long a received message stays hidden.
     pub visibility_timeout: Duration,
@@ -89,14 +89,14 @@ pub struct Queue {
     pub max_receive_count: NonZeroU32,
 }
 
-/// Name of a queue that leaves room for that of its dead-letter queue.
+/// A queue name that leaves room for the suffix of its dead-letter queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueueName(String);
 
-/// Why a text is not the name of a queue here.
+/// The text is not a valid queue name here.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "expected 1 to 76 of A-Z a-z 0-9 _ -, which with {DEAD_LETTER_SUFFIX:?} at the end is a name for SQS; FIFO queues are not supported"
+    "expected 1 to 76 characters of A-Z a-z 0-9 _ -, so that the dead-letter queue can add {DEAD_LETTER_SUFFIX:?}; FIFO queues are not supported"
 )]
 pub struct InvalidQueueName;
 

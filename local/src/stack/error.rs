@@ -30,11 +30,11 @@ pub enum StackError {
     #[error("cannot set the function up")]
     FunctionSetUp(#[from] StartError),
     /// The function did not ask for its first event.
-    #[error("the function does not initialise; its output was:\n{last_words}")]
+    #[error("the function did not initialise; its output was:\n{last_words}")]
     FunctionInit {
-        /// Why.
+        /// The reason.
         source: InvokeError,
-        /// The last lines that it wrote, indented.
+        /// The last lines of its output, indented.
         last_words: String,
     },
     /// An environment of the function ended before its time.

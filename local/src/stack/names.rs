@@ -1,8 +1,8 @@
 //! The names that everything in the stack agrees on.
 
-/// The queue that the function is fed from, unless another name is given.
+/// Default name of the function's source queue.
 pub(crate) const QUEUE: &str = "onboarding";
-/// End of the name of the queue for messages that the function never accepts.
+/// Suffix of the dead-letter queue's name.
 pub(crate) const DEAD_LETTER_SUFFIX: &str = "-dlq";
 /// Name of the function, as in its ARN.
 pub(crate) const FUNCTION: &str = "onboarding";

@@ -50,11 +50,11 @@ async fn a_function_that_does_not_initialise_is_told_with_its_output_and_ends_up
         let said = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(4), "{said}");
         assert!(
-            said.contains("error: the function does not initialise"),
+            said.contains("error: the function did not initialise"),
             "{said}"
         );
         assert!(said.contains(expected), "{said}");
-        assert!(!said.contains("everything answers"), "{said}");
+        assert!(!said.contains("everything is ready"), "{said}");
     }
 }
 
@@ -119,7 +119,7 @@ async fn faults_for_a_function_that_does_not_know_them_are_refused() {
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2), "{said}");
     assert!(
-        said.contains("--faults is for the onboarding function"),
+        said.contains("--faults works only with the onboarding function"),
         "{said}"
     );
 }

@@ -80,7 +80,7 @@ async fn keys_that_are_not_accepted_end_it_at_once() {
 
 /// It was one request, the person is told why, and everything can still be sent.
 async fn assert_misdirected(desk: &Desk, said: &Said, told: &str) {
-    let hint = "its path or its port is not that of an OTLP receiver";
+    let hint = "the endpoint's path or port is not that of an OTLP receiver";
     assert_eq!(said.code, Some(1), "{}", said.err);
     assert!(
         said.err.contains(hint) && said.err.contains(told),

@@ -1,4 +1,4 @@
-//! Forms of a log: those that are read, and those that are reported because they are not.
+//! Log formats: those that are read, and those that are reported as not understood.
 
 use std::io::Write as _;
 use std::path::Path;

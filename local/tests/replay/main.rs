@@ -14,7 +14,7 @@ mod ledger;
 // Logs of all kinds, and what is missing in them.
 mod logs;
 
-// Forms of a log: those that are read, and those that are reported because they are not.
+// Log formats: those that are read, and those that are reported as not understood.
 mod forms;
 
 // Collectors that do not take everything, or nothing.

@@ -249,7 +249,7 @@ impl Desk {
         }
     }
 
-    /// Starts the command with nothing in its environment but what is given.
+    /// Starts the command with only the given environment variables.
     pub(crate) fn start(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Child {
         Command::new(Path::new(env!("CARGO_BIN_EXE_baton")))
             .arg("replay")

@@ -5,7 +5,7 @@ use tokio::net::TcpStream;
 
 use crate::support::Endpoint;
 
-/// Requests whose host is this machine, or SQS on AWS.
+/// Hosts that name this machine or SQS on AWS.
 const ANSWERED: [&str; 13] = [
     "localhost",
     "LOCALHOST:9324",
@@ -22,7 +22,7 @@ const ANSWERED: [&str; 13] = [
     "sqs-fips.us-gov-west-1.api.aws",
 ];
 
-/// Requests that a page of a foreign site can make a browser send, and near misses.
+/// Hosts in requests that a foreign page can make a browser send, and near misses.
 const REFUSED: [&str; 13] = [
     "evil.example",
     "evil.example:9324",
@@ -74,7 +74,7 @@ async fn every_host_of_a_request_counts() {
     for (head, status) in [
         ("Host: localhost\r\nHost: localhost\r\n", 400),
         ("Host: localhost\r\nHost: evil.example\r\n", 400),
-        // No browser leaves it out, but scripts do.
+        // Scripts may leave the header out; browsers always send it.
         ("", 200),
     ] {
         let answer = list_queues(endpoint.address, head).await;
@@ -132,7 +132,7 @@ async fn a_large_message_to_a_foreign_host_is_refused_with_the_sentence() {
     endpoint.stop().await.unwrap();
 }
 
-/// The answer to `ListQueues` with these lines in its head.
+/// Returns the response to `ListQueues` with these header lines.
 async fn list_queues(address: SocketAddr, head: &str) -> String {
     let request = format!(
         "POST / HTTP/1.1\r\n{head}X-Amz-Target: AmazonSQS.ListQueues\r\nConnection: close\r\n\

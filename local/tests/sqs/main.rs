@@ -20,5 +20,5 @@ mod refusals;
 // Starting and stopping.
 mod lifecycle;
 
-// Which names of the host are answered, against pages that rebind a name of theirs to loopback.
+// Host names that are accepted, as protection against DNS rebinding.
 mod hosts;

@@ -1,11 +1,11 @@
-//! The scheme, host and port that the client used, as reverse proxies pass them on.
+//! The scheme, host and port that the client used, as forwarded by reverse proxies.
 //!
 //! The order is that of the HTTP conventions (<https://opentelemetry.io/docs/specs/semconv/http/http-spans/>, "Setting `server.address` and
 //! `server.port` attributes"): the header `Forwarded` (RFC 7239), then `X-Forwarded-Proto`, `-Host` and `-Port`, then the request itself. Each of
-//! the three values is looked for by itself. Of a list the first element counts: that is what the proxy next to the client has written.
+//! the three values is looked up separately. The first element of a list is used, because the proxy next to the client wrote it.
 //!
-//! Any client can send these headers. They are used for telemetry only, a value that does not parse counts as absent, and none is longer than
-//! a host name.
+//! Any client can send these headers. They are therefore used for telemetry only, values that do not parse are ignored, and values longer
+//! than a host name are ignored.
 
 use std::borrow::Cow;
 use std::net::Ipv6Addr;
@@ -19,7 +19,7 @@ const X_FORWARDED_PROTO: &str = "x-forwarded-proto";
 const X_FORWARDED_HOST: &str = "x-forwarded-host";
 const X_FORWARDED_PORT: &str = "x-forwarded-port";
 
-/// The longest host name of DNS. What is longer counts as absent, so that no header makes a span large.
+/// Length of the longest DNS host name. Longer values are ignored so that a header cannot inflate a span.
 const MAX_HOST_BYTES: usize = 253;
 
 /// The scheme of a request.
@@ -33,19 +33,19 @@ pub(crate) enum Scheme {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Target {
     pub(crate) scheme: Scheme,
-    /// `None` where the request names no host.
+    /// `None` if the request does not name a host.
     pub(crate) server: Option<Server>,
 }
 
 /// The host and port that the client used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Server {
-    /// A name in lower case, or an address; IPv6 without brackets.
+    /// A lower-case name or an address; IPv6 without brackets.
     pub(crate) address: String,
     pub(crate) port: u16,
 }
 
-/// A host, and the port that stands beside it.
+/// A host and the port next to it, if any.
 struct HostAndPort {
     host: String,
     port: Option<u16>,
@@ -59,7 +59,7 @@ struct Forwarded<'a> {
 }
 
 impl Target {
-    /// Finds the values for a request. None of them can fail.
+    /// Returns the values for a request. Invalid headers are ignored.
     pub(crate) fn of(request: &Request) -> Self {
         let headers = request.headers();
         let forwarded = Forwarded::of(headers);
@@ -103,7 +103,7 @@ impl Scheme {
         }
     }
 
-    /// Reads a scheme, whose case does not matter. Any other than the two of HTTP counts as absent.
+    /// Reads a scheme, whose case does not matter. Schemes other than `http` and `https` are ignored.
     fn parse(text: &str) -> Option<Self> {
         let schemes = [Self::Http, Self::Https];
         let mut schemes = schemes.into_iter();
@@ -116,7 +116,7 @@ impl HostAndPort {
         Self::from_authority(&text.parse().ok()?)
     }
 
-    /// The host that the request itself names.
+    /// Returns the host that the request itself names.
     fn of(request: &Request) -> Option<Self> {
         if let Some(authority) = request.uri().authority() {
             return Self::from_authority(authority);
@@ -141,14 +141,14 @@ impl HostAndPort {
     }
 }
 
-/// Returns `true` if the text can be a host name or an IPv4 address. The grammar of URIs allows more, and any of it would end up in spans.
+/// Returns `true` if the text can be a host name or an IPv4 address. The URI grammar allows more characters, which would all end up in spans.
 fn is_name(host: &str) -> bool {
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
     (1..=MAX_HOST_BYTES).contains(&host.len()) && host.bytes().all(is_allowed)
 }
 
 impl<'a> Forwarded<'a> {
-    /// Reads the first element. One that does not parse counts as empty.
+    /// Reads the first element. An element that does not parse counts as empty.
     fn of(headers: &'a HeaderMap) -> Self {
         let value = headers.get(FORWARDED).and_then(|value| value.to_str().ok());
         value.and_then(Self::parse).unwrap_or_default()
@@ -210,7 +210,7 @@ fn first_of_list<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     Some(quoted.unwrap_or(first))
 }
 
-/// Reads a port. Port 0 counts as absent.
+/// Reads a port. Port 0 is ignored.
 fn port(text: &str) -> Option<u16> {
     text.parse().ok().filter(|port| *port != 0)
 }

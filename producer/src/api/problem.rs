@@ -24,7 +24,7 @@ const QUEUE_REFUSED: &str = "urn:baton:problem:queue-refused";
 /// `Retry-After` when SQS is busy or out of reach: our own retries took the first second already, and throttling passes in about as long.
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
 
-/// `Accept-Encoding` of an answer to a compressed body, as RFC 9110, section 12.5.3, wants it.
+/// `Accept-Encoding` of an answer to a compressed body, as RFC 9110, section 12.5.3, recommends.
 const ACCEPTED_ENCODINGS: HeaderValue = HeaderValue::from_static("identity");
 
 /// A refusal, before it becomes a response.

@@ -31,8 +31,8 @@ impl ServerDuration {
         Self(histogram.build())
     }
 
-    /// Of a request of this method, with this scheme, to this route if there is one. The host is not an attribute: clients choose it, and each would be
-    /// another series.
+    /// Attributes for a request with this method, scheme and route, if any. The host is not an attribute: clients choose it, and each value would
+    /// create another time series.
     pub(crate) fn start(
         &self,
         began: Instant,

@@ -43,10 +43,10 @@ pub enum SendError {
     /// SQS answered and refused, or there was no answer.
     #[error(transparent)]
     Queue(#[from] QueueUnreachable),
-    /// SQS refused the message because it is larger than the queue accepts, without the trace context.
+    /// SQS refused the message because it is larger than the queue accepts, even without the trace context.
     #[error("the message has {size} bytes, more than the {limit} that the queue accepts")]
     TooLarge {
-        /// Bytes of the body, and of name, type and value of each attribute of the caller's.
+        /// Size of the body and of the name, type and value of each attribute that the caller set.
         size: usize,
         /// The queue's `MaximumMessageSize`, as SQS stated it.
         limit: usize,

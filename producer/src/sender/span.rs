@@ -19,7 +19,7 @@ pub(super) const SYSTEM: &str = "aws_sqs";
 /// `messaging.operation.name` and `messaging.operation.type` of a send: SQS and the conventions use the same word.
 pub(super) const OPERATION: &str = "send";
 
-/// Our own attribute: names of the context fields that were left out, because SQS or the queue had no room for them.
+/// Names of the context fields that were left out because they exceeded a limit of SQS or of the queue. Not a semantic convention.
 const CONTEXT_DROPPED: &str = "baton.context.dropped";
 
 /// Whose context the message carries.

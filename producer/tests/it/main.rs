@@ -11,7 +11,7 @@ mod support;
 // What a send puts on the wire, and its span.
 mod sending;
 
-// Queues that allow less than SQS does.
+// Queues whose `MaximumMessageSize` is below the limit of SQS.
 mod size_limit;
 
 // What is counted of sends, and how long they took.

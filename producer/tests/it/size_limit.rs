@@ -9,7 +9,7 @@ use crate::support::fake_sqs::{Call, FakeSqs, Reply};
 use crate::support::spans::{Spans, attribute, list, traceparent};
 use crate::support::{sender, sender_with_operation_timeout};
 
-/// `MaximumMessageSize` of a queue that Terraform has created with its default.
+/// `MaximumMessageSize` of a queue created by Terraform with its default.
 const MAXIMUM_MESSAGE_SIZE: usize = 262_144;
 /// Bytes of a `traceparent`: name, type `String` and value.
 const TRACEPARENT_BYTES: usize = 11 + 6 + 55;

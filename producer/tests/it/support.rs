@@ -57,7 +57,7 @@ fn sqs_client(address: SocketAddr) -> Client {
     Client::from_conf(config)
 }
 
-/// A sender whose sends, each with all its attempts, may take this long.
+/// A sender with this operation timeout, which covers all attempts of a send.
 pub(crate) fn sender_with_operation_timeout(
     address: SocketAddr,
     spans: &Spans,

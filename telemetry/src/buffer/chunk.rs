@@ -24,7 +24,7 @@ pub(crate) struct Chunk {
     pub(super) owner: Owner,
     /// It was on its way once and came back.
     pub(super) is_returned: bool,
-    /// The console beside the collector has got it.
+    /// `true` once the chunk was written to the console exporter.
     pub(super) is_on_console: bool,
 }
 

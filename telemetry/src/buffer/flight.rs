@@ -118,7 +118,7 @@ impl Taken {
         &self.chunks[..count]
     }
 
-    /// Returns those of the first `chunks` that were not written to the console beside the collector yet, and marks them as written.
+    /// Returns those of the first `chunks` that were not yet written to the console exporter, and marks them as written.
     pub(crate) fn new_to_console(&mut self, chunks: usize) -> Vec<Chunk> {
         let chunks = self.chunks[..chunks].iter_mut();
         let new = chunks.filter(|chunk| !chunk.is_on_console);

@@ -39,7 +39,7 @@ pub(crate) enum Export {
     /// Stdout, as OTLP/JSON lines.
     Console,
     Otlp(Otlp),
-    /// Each record goes to both.
+    /// Each record is sent to both.
     OtlpAndConsole(Otlp),
 }
 
@@ -69,7 +69,7 @@ pub(crate) struct Otlp {
     pub(crate) headers: HeaderMap,
     /// Others, which win over these.
     pub(crate) held_headers: Option<Arc<HeldHeaders>>,
-    /// The proxy on the way to the endpoint; `None` means a direct connection.
+    /// Proxy for connections to the endpoint; `None` means a direct connection.
     pub(crate) proxy: Option<Proxy>,
     /// For one request.
     pub(crate) timeout: Duration,
@@ -123,7 +123,7 @@ fn export(reader: &mut Reader<'_>, signal: Signal) -> Export {
     let names = Names::of(signal);
     let exporters = exporters::read(reader, names.exporter);
     let exporters = exporters.unwrap_or(Exporters {
-        // Logs are on stdout in any case, and sent only where somebody asks for it.
+        // Log lines always go to stdout, so sending log records is opt-in.
         otlp: signal != Signal::Logs,
         console: false,
     });
@@ -134,13 +134,13 @@ fn export(reader: &mut Reader<'_>, signal: Signal) -> Export {
     match (otlp, exporters.console) {
         (None, false) => Export::Nowhere,
         (None, true) => Export::Console,
-        // The lines on stdout are the console of log records.
+        // Log lines on stdout already are the console output for log records.
         (Some(otlp), true) if signal != Signal::Logs => Export::OtlpAndConsole(otlp),
         (Some(otlp), _) => Export::Otlp(otlp),
     }
 }
 
-/// The way to the collector, unless what is set cannot be used.
+/// Returns the route to the collector, or `None` if a setting cannot be used.
 fn otlp(reader: &mut Reader<'_>, signal: Signal, names: &Names) -> Option<Otlp> {
     let route = route::read(reader, signal, names);
     let headers = headers::read(reader, names.headers);

@@ -1,6 +1,7 @@
-//! `HTTPS_PROXY` and `NO_PROXY`: the way to collectors that cannot be reached directly.
+//! Reads `HTTPS_PROXY` and `NO_PROXY`, for collectors that cannot be reached directly.
 //!
-//! No specification defines these variables. The rules are those that curl and Go share; where they differ, the wider exception holds.
+//! No specification defines these variables. The rules are those that curl and Go share; where the two differ, the one that bypasses the
+//! proxy more often is used.
 
 use super::reader::Reader;
 use crate::endpoint::Endpoint;
@@ -17,8 +18,8 @@ const FORM: &str = "a URL such as http://proxy:3128 or http://user:password@prox
 #[derive(Debug)]
 pub(super) struct Unusable;
 
-/// Reads the proxy on the way to the endpoint. Endpoints without TLS, and those on this host, are reached directly: a proxy cannot reach a
-/// collector beside the process.
+/// Reads the proxy for the endpoint. Endpoints without TLS and loopback endpoints are reached directly, because a proxy cannot reach the
+/// process's own host.
 pub(super) fn read(
     reader: &mut Reader<'_>,
     endpoint: &Endpoint,
@@ -34,7 +35,7 @@ pub(super) fn read(
         return Ok(None);
     }
     Proxy::parse(&url).map(Some).map_err(|error| {
-        // It may hold a password, so it is not repeated.
+        // The URL may hold a password, so it is not logged.
         let found = format!("one that cannot be used ({error})");
         reader.secret_problem(name, found, FORM, consequence);
         Unusable
@@ -46,7 +47,7 @@ fn is_loopback(host: &str) -> bool {
     host.eq_ignore_ascii_case("localhost") || host.parse().is_ok_and(is_address)
 }
 
-/// Returns whether an entry of the list, separated by commas or spaces, excepts the endpoint.
+/// Returns `true` if an entry of the list, separated by commas or spaces, exempts the endpoint.
 fn is_excepted(list: &str, endpoint: &Endpoint) -> bool {
     let mut entries = list
         .split([',', ' '])
@@ -55,8 +56,8 @@ fn is_excepted(list: &str, endpoint: &Endpoint) -> bool {
     entries.any(|entry| matches(entry, endpoint))
 }
 
-/// Returns whether the entry excepts the endpoint. An entry is `*`, a network such as `10.0.0.0/8`, an address, or a domain, which includes
-/// the hosts below it, with or without `.` or `*.` before it. Addresses and domains may have a port.
+/// Returns `true` if the entry exempts the endpoint. An entry is `*`, a network such as `10.0.0.0/8`, an address, or a domain including its
+/// subdomains, with or without a leading `.` or `*.`. Addresses and domains may have a port.
 fn matches(entry: &str, endpoint: &Endpoint) -> bool {
     let address: Option<IpAddr> = endpoint.host.parse().ok();
     if entry == "*" {
@@ -79,7 +80,7 @@ fn matches(entry: &str, endpoint: &Endpoint) -> bool {
     before.is_some_and(|before| before.is_empty() || before.ends_with('.'))
 }
 
-/// Returns whether the address is in the network; false for text that is not a network.
+/// Returns `true` if the address is in the network, and `false` for text that is not a network.
 fn is_within(address: IpAddr, network: &str, bits: &str) -> bool {
     let (Ok(network), Ok(bits)) = (network.parse(), bits.parse::<u32>()) else {
         return false;

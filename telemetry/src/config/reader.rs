@@ -143,8 +143,8 @@ impl<'a> Reader<'a> {
         self.parsed_or(name, expected, "the default is used", parse)
     }
 
-    /// The value of the signal's own variable, else of the general one. An own value that cannot be used counts as unset, so that the general
-    /// one is used (OpenTelemetry specification, "Enum" and "Numeric").
+    /// Returns the value of the signal's own variable, else of the general one. An invalid value of the signal's own variable counts as
+    /// unset, so that the general one is used (OpenTelemetry specification, "Enum" and "Numeric").
     pub(super) fn first_parsed<T>(
         &mut self,
         [own, general]: [&'static str; 2],
@@ -187,7 +187,7 @@ impl<'a> Reader<'a> {
         self.parsed(name, MILLISECONDS_FORM, milliseconds)
     }
 
-    /// Milliseconds from the signal's own variable, else from the general one.
+    /// Reads milliseconds from the signal's own variable, else from the general one.
     pub(super) fn first_milliseconds(&mut self, names: [&'static str; 2]) -> Option<Duration> {
         self.first_parsed(names, MILLISECONDS_FORM, milliseconds)
     }
@@ -202,7 +202,7 @@ impl<'a> Reader<'a> {
         self.parsed(name, expected, |text| named(&choices, text))
     }
 
-    /// One of a few words from the signal's own variable, else from the general one.
+    /// Reads one of several words from the signal's own variable, else from the general one.
     pub(super) fn first_choice<T: Copy>(
         &mut self,
         names: [&'static str; 2],

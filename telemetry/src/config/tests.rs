@@ -194,7 +194,7 @@ fn general(name: &str) -> String {
         let rest = name.strip_prefix("OTEL_EXPORTER_OTLP_");
         is_own && rest.is_some_and(|rest| rest.starts_with(signal))
     });
-    // The variables of proxies are read in lower case as well.
+    // Proxy variables are read in lower case as well.
     let name = name.to_uppercase();
     own.map_or_else(|| name.clone(), |signal| name.replacen(signal, "", 1))
 }

@@ -1,11 +1,12 @@
-//! Messages of a collector that accepted a request, and rejected none of its records.
+//! Warnings from a collector that accepted a request and rejected none of its records.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 use tracing::warn;
 
-/// Least time between two lines of different messages. A message may hold a number that changes with every request.
+/// Minimum time between two lines for different messages, because a message may contain a number that changes with
+/// every request.
 const PAUSE: Duration = Duration::from_secs(60);
 
 /// Logs each message once: a collector sends the same one with every answer (OTLP specification, "Partial Success").
@@ -29,7 +30,7 @@ impl CollectorMessages {
         }
     }
 
-    /// Logs a message that is not empty, and new.
+    /// Logs a message unless it is empty or was logged before.
     pub(crate) fn log(&self, message: &str) {
         if !message.is_empty() && self.is_new(message) {
             warn!(

@@ -11,7 +11,7 @@ const PARTIAL_SUCCESS: u64 = 1 << 3 | LENGTH_DELIMITED;
 const REJECTED: u64 = 1 << 3 | VARINT;
 const ERROR_MESSAGE: u64 = 2 << 3 | LENGTH_DELIMITED;
 
-/// The names of the count in JSON, of which each signal has its own.
+/// JSON names of the rejected count, one per signal.
 const REJECTED_NAMES: [&str; 3] = ["rejectedSpans", "rejectedDataPoints", "rejectedLogRecords"];
 
 const VARINT: u64 = 0;
@@ -19,11 +19,11 @@ const FIXED64: u64 = 1;
 const LENGTH_DELIMITED: u64 = 2;
 const FIXED32: u64 = 5;
 
-/// The content of a partial success. Full success is 0 rejected records and an empty message.
+/// Content of a partial success. Full success has 0 rejected records and an empty message.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct PartialSuccess {
     pub(crate) rejected: u64,
-    /// For people. Without rejected records, a warning (OTLP specification, "Partial Success").
+    /// Human-readable text; a warning if no record was rejected (OTLP specification, "Partial Success").
     pub(crate) message: String,
 }
 
@@ -37,7 +37,7 @@ impl PartialSuccess {
             }
             each_field(inner, |tag, number, text| {
                 match tag {
-                    // An `int64`: what is below zero says nothing.
+                    // The field is an `int64`; negative values have no meaning.
                     REJECTED => rejected = i64::try_from(number).unwrap_or(0),
                     ERROR_MESSAGE => message = text,
                     _ => {}
@@ -49,7 +49,8 @@ impl PartialSuccess {
         Some(Self::new(rejected, String::from_utf8_lossy(message)))
     }
 
-    /// The same in OTLP/JSON, where a number may be a string, and names are in lower camel case (proto3 JSON mapping).
+    /// Reads an `Export…ServiceResponse` in OTLP/JSON, where numbers may be strings and names are in lower camel case (proto3 JSON
+    /// mapping).
     pub(crate) fn from_json(body: &[u8]) -> Option<Self> {
         let Value::Object(response) = serde_json::from_slice(body).ok()? else {
             return None;
@@ -88,7 +89,7 @@ pub(crate) fn each_field<'a>(
 ) -> Option<()> {
     while !rest.is_empty() {
         let tag = varint(&mut rest)?;
-        // No field has the number 0, so that zeros are not protobuf.
+        // Field number 0 is invalid, so zero bytes are not protobuf.
         if tag >> 3 == 0 {
             return None;
         }

@@ -29,7 +29,7 @@ type Dialing<'a> = Pin<Box<dyn Future<Output = Result<Dialed, SendError>> + Send
 #[derive(Debug)]
 pub(crate) struct Dialer {
     pub(crate) endpoint: Endpoint,
-    /// The proxy on the way to the endpoint; `None` means a direct connection.
+    /// Proxy for connections to the endpoint; `None` means a direct connection.
     pub(crate) proxy: Option<Proxy>,
     pub(crate) tls: Tls,
 }

@@ -10,15 +10,15 @@ use std::mem::MaybeUninit;
 pub(crate) const MAX_RESPONSE: usize = 256 * 1024;
 /// As many as servers commonly take themselves. With more, the status is all that is read of an answer.
 const MAX_HEADERS: usize = 64;
-/// Characters of a header's value that an error repeats: a URL of a usual length.
+/// Maximum length of a header's value in an error, enough for a typical URL.
 const MAX_SHOWN: usize = 200;
 
-/// An answer. The status alone decides a refusal; a success may need the body, which may be incomplete.
+/// A response. For a refusal, the status is enough; for a success, the body may matter, and it may be incomplete.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Response {
     pub(crate) status: StatusCode,
     pub(crate) body: Result<Bytes, IncompleteBody>,
-    /// `Content-Type`, unless the body is empty: the usual answer costs no allocation.
+    /// `Content-Type`; `None` for an empty body, so that the usual response needs no allocation.
     pub(crate) content_type: Option<Box<str>>,
     /// `Location` of a redirect.
     pub(crate) location: Option<Box<str>>,
@@ -39,10 +39,10 @@ pub(crate) enum IncompleteBody {
     Malformed,
 }
 
-/// The reason why nothing more of an answer will arrive.
+/// The reason why no more of a response will arrive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum End {
-    /// The peer closed the connection in order.
+    /// The peer closed the connection cleanly.
     Closed,
     /// The connection broke, or TLS ended without its `close_notify`: what has arrived may be a part (RFC 9112, section 9.8).
     Broken,
@@ -76,8 +76,8 @@ struct Head<'a> {
     length: usize,
 }
 
-/// Reads the answer, if it is complete, or if `end` says that nothing more will arrive, or be waited for. What was read before is read
-/// again: answers are short, and usually arrive whole.
+/// Parses the response if it is complete, or if `end` states that no more will arrive or be waited for. Each call parses from the
+/// start, because responses are short and usually arrive whole.
 pub(super) fn parse(received: &[u8], end: Option<End>) -> Result<Option<Parsed>, SendError> {
     let Some((head, rest)) = final_head(received)? else {
         return match is_too_long(received) {
@@ -111,7 +111,7 @@ pub(super) fn parse(received: &[u8], end: Option<End>) -> Result<Option<Parsed>,
     }))
 }
 
-/// The status of an answer whose head is complete, and what follows the head.
+/// Status of a response whose head is complete, and the bytes after the head.
 pub(super) fn status(received: &[u8]) -> Result<Option<(StatusCode, &[u8])>, SendError> {
     let head = final_head(received)?;
     Ok(head.map(|(head, rest)| (head.status, rest)))
@@ -202,7 +202,7 @@ fn parse_head(received: &[u8]) -> Result<Option<Head<'_>>, SendError> {
     let status = status.ok_or(malformed)?;
     let closes = values(&response, &header::CONNECTION).any(|value| has_token(value, b"close"));
     let framing = framed.and_then(|()| framing(&response, status));
-    // Looked for only where it has a meaning: answers are usually successes.
+    // Looked up only where it has a meaning, because most responses are successes.
     let location = match status.is_redirection() {
         true => values(&response, &header::LOCATION).next(),
         false => None,
@@ -218,7 +218,7 @@ fn parse_head(received: &[u8]) -> Result<Option<Head<'_>>, SendError> {
     }))
 }
 
-/// Looked for only where it has a meaning: answers are usually successes.
+/// Looked up only where it has a meaning, because most responses are successes.
 fn retry_after(response: &httparse::Response<'_, '_>, status: StatusCode) -> Option<RetryAfter> {
     if status.is_success() {
         return None;

@@ -1,4 +1,4 @@
-//! Tunnels through an HTTP proxy.
+//! `CONNECT` tunnels through an HTTP proxy.
 
 use super::SendError;
 use super::response::{self, MAX_RESPONSE};
@@ -7,10 +7,11 @@ use crate::proxy::Proxy;
 use std::io;
 use tokio::net::TcpStream;
 
-/// More than a proxy's usual answer.
+/// Limit on the head of a proxy's response, well above the usual size.
 const READ_BYTES: usize = 512;
 
-/// Asks the proxy to connect to the endpoint. Afterwards the connection leads to the endpoint.
+/// Asks the proxy to connect to the endpoint. Afterwards the connection is a tunnel to the
+/// endpoint.
 pub(super) async fn open(
     tcp: &TcpStream,
     proxy: &Proxy,
@@ -27,7 +28,7 @@ pub(super) async fn open(
         }
         let answer = response::status(&received).map_err(|_| SendError::ProxyMalformed)?;
         match answer {
-            // The endpoint does not speak before it is spoken to.
+            // The endpoint sends nothing before the client does, so extra bytes are an error.
             Some((status, [])) if status.is_success() => return Ok(()),
             Some((status, _)) if status.is_success() => return Err(SendError::ProxyMalformed),
             Some((status, _)) => return Err(SendError::ProxyRefused(status)),
@@ -61,7 +62,7 @@ async fn write(tcp: &TcpStream, mut bytes: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// Returns how many bytes were read; none at the end of the connection.
+/// Returns the number of bytes read; 0 at the end of the connection.
 async fn read(tcp: &TcpStream, received: &mut Vec<u8>) -> io::Result<usize> {
     loop {
         tcp.readable().await?;

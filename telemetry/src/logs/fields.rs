@@ -1,4 +1,4 @@
-//! Fields of an event and of the spans around it, for those who write them down.
+//! Collects the fields of an event and of the spans around it, under unique keys.
 
 use std::borrow::Cow;
 use std::error::Error;
@@ -13,9 +13,9 @@ use crate::correlation::Correlation;
 
 /// What `tracing` calls the text of an event.
 pub(super) const MESSAGE: &str = "message";
-/// Goes before the name of an event's field that another one has already.
+/// Prefix for an event's field whose name is already taken.
 const EVENT_PREFIX: &str = "field.";
-/// Goes before the name of a span's field that another one has already.
+/// Prefix for a span's field whose name is already taken.
 const SPAN_PREFIX: &str = "span.";
 
 /// A field's value, as far as those who write it down tell values apart.
@@ -33,22 +33,22 @@ pub(crate) enum Value<'a> {
 
 /// Writes fields down as they come.
 pub(super) trait FieldWriter {
-    /// Returns whether the writer needs this key itself, so that a field of an event must have another one.
+    /// Returns `true` if the writer reserves this key, so that an event's field must use another one.
     fn is_reserved(key: &str) -> bool;
 
-    /// Returns the same for a field of a span.
+    /// Returns `true` if the writer reserves this key, so that a span's field must use another one.
     fn is_reserved_from_spans(key: &str) -> bool {
         key == MESSAGE || Self::is_reserved(key)
     }
 
-    /// Writes one field. No key comes twice.
+    /// Writes one field. Each key is passed only once.
     fn put(&mut self, key: &str, value: Value<'_>);
 }
 
 /// Writes all fields of an event, then those of the spans around it, from the innermost outwards.
 ///
-/// A key that is taken already gets a prefix, as often as it needs to be free: the event's fields win over those of spans, and inner spans
-/// over outer ones.
+/// A key that is already taken gets a prefix, repeatedly if necessary. The event's fields have priority over those of spans, and inner
+/// spans over outer ones.
 pub(super) fn write<W: FieldWriter>(event: &Event<'_>, spans: &dyn SpanScope, writer: &mut W) {
     let mut renamed = Vec::new();
     let all = event.metadata().fields();
@@ -71,10 +71,10 @@ pub(super) fn write<W: FieldWriter>(event: &Event<'_>, spans: &dyn SpanScope, wr
     });
 }
 
-/// Keys of a line or record that has fields of spans.
+/// Keys of a line or record that includes span fields.
 struct Taken {
     keys: Vec<Cow<'static, str>>,
-    /// The context that the event happened in.
+    /// The context of the event.
     correlation: Correlation,
 }
 
@@ -105,7 +105,7 @@ fn has(keys: &[Cow<'static, str>], key: &str) -> bool {
     keys.iter().any(|taken| taken == key)
 }
 
-/// Returns the name, after as many prefixes as it needs to be free.
+/// Returns the name with as many prefixes as it needs to be unique.
 fn free(name: &'static str, prefix: &str, is_taken: impl Fn(&str) -> bool) -> Cow<'static, str> {
     let mut key = Cow::Borrowed(name);
     while is_taken(&key) {
@@ -118,7 +118,7 @@ fn visit_event(event: &Event<'_>, visit: impl FnMut(&Field, Value<'_>)) {
     event.record(&mut Visitor(visit));
 }
 
-/// Hands each field to a function, in the few kinds of values that are told apart.
+/// Passes each field to a function, as one of a few kinds of values.
 pub(super) struct Visitor<F>(pub(super) F);
 
 impl<F: FnMut(&Field, Value<'_>)> Visit for Visitor<F> {

@@ -13,7 +13,7 @@ const LOG_BODIES_AT_TRACE: [&str; 2] = ["lambda_runtime", "aws_smithy_runtime"];
 /// tells in its own start line.
 const OPENTELEMETRY: &str = "opentelemetry";
 
-/// Returns the filter of the lines and of the spans whose fields are on them, where `asked_for` is asked for.
+/// Returns the filter for log lines, and for the spans whose fields they carry, from the configured `asked_for`.
 pub(super) fn of_log(asked_for: Targets) -> FilterFn<impl Fn(&Metadata<'_>) -> bool> {
     let lines = of_lines(asked_for);
     let finest = program_spans::finest_level(&lines);
@@ -32,7 +32,7 @@ pub(super) fn of_lines(asked_for: Targets) -> Targets {
     without_bodies(with_quiet_opentelemetry(asked_for))
 }
 
-/// Returns whether an event may have a message body in it.
+/// Returns `true` if an event may contain a message body.
 pub(super) fn has_body(metadata: &Metadata<'_>) -> bool {
     *metadata.level() == Level::TRACE && logs_bodies(metadata.target())
 }

@@ -14,23 +14,24 @@ use crate::config::LogFormat;
 use crate::output::Output;
 use crate::program_spans;
 
-/// Log records of the layers of programs' own subscribers: the buffer that the process's telemetry exports, once it is set up.
+/// Destination for log records of layers in programs' own subscribers: the buffer that is exported, once telemetry is initialised.
 static EXPORTED: OnceLock<Buffer> = OnceLock::new();
 
-/// Has the layers of programs' own subscribers put records there from now on. The first one counts: telemetry is set up once.
+/// Sends log records of layers in programs' own subscribers to this buffer from now on. Later calls have no effect, because telemetry is
+/// initialised once.
 pub(super) fn announce(buffer: Buffer) {
     let _ = EXPORTED.set(buffer);
 }
 
-/// Returns a layer that writes the log as the process's own subscriber does, for programs with a subscriber of their own.
+/// Returns a layer that writes the log as Baton's default subscriber does, for programs that install their own.
 ///
 /// Each event is a line on stdout, with `trace_id`, `span_id`, `requestId`, `messageId` and the fields of the `tracing` spans around it (see
-/// the [crate's documentation](crate#log-lines)), and where `OTEL_LOGS_EXPORTER=otlp` a log record over OTLP. The layer takes the place of a
-/// formatting layer such as `tracing_subscriber::fmt::layer()`, beside which every line would be there twice;
-/// [`without_stdout`](LogLayer::without_stdout) leaves the lines to that one.
+/// the [crate's documentation](crate#log-lines)), and where `OTEL_LOGS_EXPORTER=otlp` a log record over OTLP. The layer replaces a
+/// formatting layer such as `tracing_subscriber::fmt::layer()`, beside which every line would be written twice. To keep that one, use
+/// [`without_stdout`](LogLayer::without_stdout).
 ///
-/// [`Telemetry::init`](crate::Telemetry::init) does the same by itself unless the process has a subscriber already, and warns where that one
-/// lacks this layer. A program that has one adds the layer to it, before `init`; of what is logged before `init` there are no records.
+/// [`Telemetry::init`](crate::Telemetry::init) installs this layer unless the process already has a subscriber, and logs a warning if that
+/// one lacks the layer. Such a program adds the layer before `init`. Events logged before `init` do not become log records.
 ///
 /// ```
 /// use tracing_subscriber::layer::SubscriberExt as _;
@@ -41,13 +42,13 @@ pub(super) fn announce(buffer: Buffer) {
 /// # let _guard = tracing::subscriber::set_default(subscriber);
 /// ```
 ///
-/// The form of the lines is that of `AWS_LAMBDA_LOG_FORMAT`. Which events and spans come here is up to the subscriber's own filter, except
-/// what would put message bodies into the log (`lambda_runtime` and the AWS SDK at the level TRACE) and, for records, what the connections to
-/// the collector log.
+/// `AWS_LAMBDA_LOG_FORMAT` sets the format of the lines. The subscriber's own filter selects the events and spans. Two kinds are always
+/// excluded: those that may contain message bodies (`lambda_runtime` and the AWS SDK at level TRACE) and, for log records, events of the
+/// connections to the collector.
 ///
-/// In a log record an event's target is the instrumentation scope, its message the body, and its fields are the attributes, an error with all
-/// its causes. The record has the ids of the active OpenTelemetry span, and `faas.invocation_id` and `messaging.message.id` where the context
-/// has [them](crate::with_message_id).
+/// In a log record, the event's target is the instrumentation scope, its message is the body, and its fields are the attributes; an error
+/// includes all its causes. The record has the ids of the active OpenTelemetry span, and `faas.invocation_id` and `messaging.message.id` if
+/// the [context](crate::with_message_id) has them.
 #[must_use]
 pub fn log_layer() -> LogLayer {
     LogLayer {
@@ -59,24 +60,24 @@ pub fn log_layer() -> LogLayer {
 /// Layer of [`log_layer`].
 #[derive(Debug, Clone)]
 pub struct LogLayer {
-    /// `None`: another layer writes the lines.
+    /// `None` if another layer writes the lines.
     lines: Option<(LogFormat, Output)>,
     records: Records,
 }
 
-/// Where log records go.
+/// Destination of log records.
 #[derive(Debug, Clone)]
 enum Records {
-    /// To the buffer that the process's telemetry exports, once it is set up.
+    /// The buffer that is exported, once telemetry is initialised.
     OfProcess,
     To(Buffer),
     Nowhere,
 }
 
 impl LogLayer {
-    /// Leaves the lines on stdout to another layer of the subscriber. Log records are made all the same.
+    /// Writes no lines to stdout, so that another layer can. Log records are still created.
     ///
-    /// That layer finds the identifiers for its lines with [`request_id`](crate::request_id) and [`message_id`](crate::message_id).
+    /// That layer can read the ids for its lines with [`request_id`](crate::request_id) and [`message_id`](crate::message_id).
     #[must_use]
     pub fn without_stdout(self) -> Self {
         Self {

@@ -25,10 +25,10 @@ mod key {
     pub(super) const SPAN_ID: &str = "span_id";
     /// As Lambda's own lines and its managed runtimes call it.
     pub(super) const REQUEST_ID: &str = "requestId";
-    /// As SQS calls it in the event.
+    /// Key of the message id, as in the SQS event.
     pub(super) const MESSAGE_ID: &str = "messageId";
 
-    /// Returns whether a field of this name would be taken for one of these.
+    /// Returns `true` if a field with this name would collide with one of these keys.
     pub(super) fn is_reserved(name: &str) -> bool {
         matches!(
             name,

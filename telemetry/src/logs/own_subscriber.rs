@@ -1,4 +1,4 @@
-//! A subscriber that the program has set up itself, and the layers that it lacks.
+//! Detects layers that are missing in a subscriber installed by the program.
 
 use tracing::{Dispatch, Level, warn};
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -12,7 +12,7 @@ const ADD_LOG_LAYER: &str = "trace_id, span_id, requestId and messageId on log l
 const ADD_TRACING_LAYER: &str = "OpenTelemetry spans of #[instrument] and of the span macros: \
     add baton_lambda::tracing_layer() (or baton_telemetry's)";
 
-/// Layers that a subscriber lacks, with what is missing for that.
+/// Layers that a subscriber lacks, with the consequence and the remedy for each.
 struct Missing {
     log_layer: Option<&'static str>,
     tracing_layer: Option<&'static str>,
@@ -20,8 +20,8 @@ struct Missing {
 
 /// Warns, once at start, of the layers that this thread's subscriber lacks.
 ///
-/// The warning goes to that subscriber. Where its filter hides warnings of this crate, as `orders=info` does, it is a line on stdout: such a
-/// filter selects a target and is not a wish to lose telemetry.
+/// The warning goes to that subscriber. If its filter hides warnings of this crate, as `orders=info` does, the warning is a line on stdout
+/// instead: such a filter selects a target but is not meant to lose telemetry.
 pub(super) fn check(format: LogFormat, stdout: Output) {
     let missing = tracing::dispatcher::get_default(Missing::of);
     if missing.log_layer.is_none() && missing.tracing_layer.is_none() {
@@ -36,7 +36,7 @@ pub(super) fn check(format: LogFormat, stdout: Output) {
 }
 
 impl Missing {
-    /// A layer is found by its type, or by its filter's, also inside other layers. `tracing_subscriber::reload` hides what is in it.
+    /// Finds a layer by its type or its filter's type, also inside other layers. A layer inside `tracing_subscriber::reload` is not found.
     fn of(subscriber: &Dispatch) -> Self {
         let unless = |has: bool, missing| (!has).then_some(missing);
         Self {
@@ -59,7 +59,7 @@ fn makes_spans(subscriber: &Dispatch) -> bool {
     subscriber.is::<crate::tracing_layer::SpansAndErrors>()
 }
 
-/// No subscriber makes spans of the macros without the feature.
+/// Without the feature, no layer turns spans of the macros into OpenTelemetry spans.
 #[cfg(not(feature = "tracing"))]
 fn makes_spans(_: &Dispatch) -> bool {
     true

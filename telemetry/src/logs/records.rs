@@ -124,13 +124,13 @@ struct Writer<'a, 'b> {
     attributes: Attributes,
     /// The event names the invocation itself.
     has_invocation_id: bool,
-    /// The event has an attribute with a message's identifier.
+    /// `true` if the event has an attribute with a message id.
     has_message_id: bool,
     dropped: u32,
 }
 
 impl FieldWriter for Writer<'_, '_> {
-    /// An event may name the invocation and the message itself.
+    /// The event may already have the invocation and message ids as fields.
     fn is_reserved(_: &str) -> bool {
         false
     }

@@ -1,4 +1,4 @@
-//! Fields of a span, kept for the lines that are logged in it.
+//! Fields of a span, stored for the lines that are logged in it.
 
 use std::fmt::{self, Write as _};
 use std::sync::Arc;
@@ -12,14 +12,14 @@ use tracing_subscriber::registry::LookupSpan;
 use super::fields::{Value, Visitor};
 use crate::correlation::Correlation;
 
-/// Bytes that are kept of a text. Each line in the span repeats it, and a function instrumented without `skip` has whole arguments in it.
+/// Maximum length of a stored string. Each line in the span repeats it, and a function instrumented without `skip` records whole arguments.
 const MAX_TEXT: usize = 4096;
-/// Stands at the end of a text that was cut.
+/// Suffix of a string that was cut.
 const CUT: char = '…';
 
 /// Fields of one span, in the order in which they were recorded.
 pub(super) struct SpanFields {
-    /// The message that was handled when the span was made.
+    /// Id of the message that was being handled when the span was created.
     message_id: Option<Arc<str>>,
     fields: Vec<(Field, Kept)>,
 }
@@ -40,8 +40,8 @@ impl SpanFields {
         fields.map(|(field, kept)| (field.name(), kept.value()))
     }
 
-    /// Returns `false` where the line is logged for another message than the span was made for. A span whose guard is held across an `await`
-    /// stays entered while other messages are handled on the thread.
+    /// Returns `false` if the line is logged for a different message from the one that the span was created for. A span whose guard is held
+    /// across an `await` stays entered while the thread handles other messages.
     pub(super) fn may_be_around(&self, line: &Correlation) -> bool {
         match (&self.message_id, &line.message_id) {
             (Some(span), Some(line)) => Arc::ptr_eq(span, line),
@@ -58,7 +58,7 @@ impl SpanFields {
     }
 }
 
-/// Spans around an event. Behind it a line is written by the same code whatever subscriber the layer is in.
+/// Spans around an event. A trait object, so that the code that writes lines is not generic over the subscriber.
 pub(super) trait SpanScope {
     /// Calls `visit` with the fields of each span around the event, from the innermost outwards.
     fn for_each(&self, event: &Event<'_>, visit: &mut dyn FnMut(&SpanFields));
@@ -77,7 +77,7 @@ where
     }
 }
 
-/// Keeps the fields of a new span.
+/// Stores the fields of a new span.
 pub(super) fn on_new_span<S>(attributes: &Attributes<'_>, id: &Id, context: &Context<'_, S>)
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
@@ -87,7 +87,7 @@ where
     }
     let fields = kept(|visitor| attributes.record(visitor));
     if let Some(span) = context.span(id) {
-        // Not `insert`, which panics where the program has the layer twice.
+        // Not `insert`, which panics if the program added the layer twice.
         span.extensions_mut().replace(SpanFields {
             message_id: Correlation::current().message_id,
             fields,
@@ -95,7 +95,7 @@ where
     }
 }
 
-/// Keeps values that a span gets later.
+/// Stores values that a span records later.
 pub(super) fn on_record<S>(id: &Id, values: &Record<'_>, context: &Context<'_, S>)
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
@@ -110,7 +110,7 @@ where
     }
 }
 
-/// Before anything is locked: texts are made by code of the program's own, which may log something itself.
+/// Formatted before locking, because `Debug` and `Display` run the program's code, which may log.
 fn kept(record: impl FnOnce(&mut dyn tracing::field::Visit)) -> Vec<(Field, Kept)> {
     let mut fields = Vec::new();
     let mut visitor = Visitor(|field: &Field, value: Value<'_>| {
@@ -149,12 +149,12 @@ impl From<Value<'_>> for Kept {
 
 fn shortened(write: impl FnOnce(&mut Shortened) -> fmt::Result) -> String {
     let mut short = Shortened::default();
-    // An error is that of the text's own code, or says that the text was cut: what is written by then stays.
+    // An error means that the formatting code failed or the string was cut. The text written so far is kept.
     let _ = write(&mut short);
     short.text
 }
 
-/// Takes [`MAX_TEXT`] bytes.
+/// Writer that accepts [`MAX_TEXT`] bytes.
 #[derive(Default)]
 struct Shortened {
     text: String,

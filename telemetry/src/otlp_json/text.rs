@@ -116,13 +116,13 @@ pub(super) fn base64_string(out: &mut Vec<u8>, bytes: &[u8]) {
     quoted(out, |out| base64(out, bytes));
 }
 
-/// Bytes in base64 (RFC 4648, section 4), with padding.
+/// Writes bytes as padded base64 (RFC 4648, section 4).
 pub(crate) fn base64(out: &mut Vec<u8>, bytes: &[u8]) {
     for group in bytes.chunks(3) {
         let byte = |at| u32::from(group.get(at).copied().unwrap_or(0));
         let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
         let mut digits = [18, 12, 6, 0].map(|shift| BASE64[(bits >> shift & 63) as usize]);
-        // A group of one byte is two digits long, one of two bytes three.
+        // A group of one byte has two digits, one of two bytes has three.
         digits[group.len() + 1..].fill(b'=');
         out.extend_from_slice(&digits);
     }

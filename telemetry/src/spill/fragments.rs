@@ -26,7 +26,8 @@ pub(super) fn write(
     Ok(())
 }
 
-/// Pieces of at most `room` bytes as they stand in the line, none of which ends inside of a character.
+/// Splits the text into pieces of at most `room` bytes, as escaped in the line, at character
+/// boundaries.
 fn pieces(mut rest: &str, room: usize) -> impl Iterator<Item = &str> {
     std::iter::from_fn(move || {
         let mut length = 0;

@@ -22,9 +22,10 @@ impl Telemetry {
     /// Sends every span that has finished, and returns at `deadline` at the latest, whatever the collector does.
     ///
     /// What the collector does not take is written to stdout, where `baton replay` finds it; with `BATON_SPILL=none` it stays in the buffer
-    /// and goes with the next flush, except for requests that the collector refuses for what is in them (a status such as 400, 413 or 500),
-    /// which are dropped. A collector that fails or refuses again and again is not asked for a while. The outcome is logged at debug level, a
-    /// failure as a warning. A flush beside another one waits until the spans that the other has taken are settled.
+    /// and goes with the next flush, except for requests that the collector refuses because of their content (a status such as 400, 413 or
+    /// 500), which are dropped. After repeated failures, the circuit breaker opens and the collector is not contacted for a while. The
+    /// outcome is logged at debug level, a failure as a warning. A flush beside another one waits until the spans that the other has taken
+    /// are settled.
     pub async fn flush(&self, deadline: Instant) -> FlushReport {
         self.flush_whose(Whose::Everyone, deadline).await
     }
@@ -100,8 +101,8 @@ impl Telemetry {
         }
     }
 
-    /// Writes the spans that have ended and are not exported to stdout, for a process that is about to abort and can await nothing more.
-    /// Does nothing where `BATON_SPILL` is `none`. See [`shutdown`](Self::shutdown) for every other end of a process.
+    /// Writes ended spans that are not exported to stdout, for a process that is about to abort and cannot await anything. Does nothing
+    /// if `BATON_SPILL` is `none`. In all other cases use [`shutdown`](Self::shutdown).
     pub fn spill_pending(&self) {
         self.spill(Whose::Everyone, Instant::now() + SPILL_BEFORE_ABORT);
         self.tell(false);

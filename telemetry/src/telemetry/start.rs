@@ -72,7 +72,7 @@ struct Way {
     protocol: Protocol,
     compression: Compression,
     header_names: Vec<String>,
-    /// Without credentials.
+    /// Shown without credentials.
     proxy: Option<String>,
     tls: Option<&'static str>,
     timeout: Duration,

@@ -57,14 +57,14 @@ fn accepted(response: Response, hint: Hint) -> Result<PartialSuccess, TransportE
     }
 }
 
-/// Reads the `Export…ServiceResponse`, without which status 200 says nothing: web pages, login forms and captive portals have it too (OTLP
+/// Reads the `Export…ServiceResponse`. Status 200 alone proves nothing: web pages, login forms and captive portals return it too (OTLP
 /// specification, "OTLP/HTTP Response": the body must be such a message, in the content type of the request).
 fn acknowledged(response: Response, hint: Hint) -> Result<PartialSuccess, TransportError> {
     let status = response.status;
     let body = response
         .body
         .map_err(|reason| TransportError::Unacknowledged { status, reason })?;
-    // The protobuf encoding of full success is empty. Without a body, the content type says nothing.
+    // The protobuf encoding of full success is empty, so the content type of an empty body is ignored.
     if body.is_empty() {
         return Ok(PartialSuccess::default());
     }
@@ -83,15 +83,15 @@ fn acknowledged(response: Response, hint: Hint) -> Result<PartialSuccess, Transp
     })
 }
 
-/// The encoding of an OTLP message.
+/// Encoding of an OTLP message.
 enum Encoding {
     Protobuf,
     Json,
 }
 
 impl Encoding {
-    /// The encoding by a `Content-Type`, whose parameters do not matter. A missing type, and the one of arbitrary bytes, leave it to the body
-    /// itself: text does not read as protobuf.
+    /// Returns the encoding for a `Content-Type`, ignoring its parameters. A missing type and `application/octet-stream` are taken as
+    /// protobuf, because text does not parse as protobuf.
     fn of(content_type: Option<&str>) -> Option<Self> {
         const PROTOBUF: [&str; 3] = [
             "application/x-protobuf",

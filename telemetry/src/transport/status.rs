@@ -15,11 +15,11 @@ pub(crate) enum Status {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
     Accepted,
-    /// Nothing there takes OTLP of this kind, whatever is in the request.
+    /// The endpoint does not accept this form of OTLP, whatever the request contains.
     WrongEndpoint,
     /// The same request may succeed later.
     Passing,
-    /// This request will never be taken, but perhaps others.
+    /// This request will never be accepted, but others may be.
     Final,
 }
 

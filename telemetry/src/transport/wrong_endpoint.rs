@@ -1,4 +1,5 @@
-//! Answers that show that an endpoint does not take OTLP of this kind, whatever is in the request, and their probable cause.
+//! Responses that show that an endpoint does not accept this form of OTLP, whatever the request contains, and their probable
+//! cause.
 
 use super::Status;
 use crate::config::Protocol;
@@ -10,13 +11,13 @@ use std::fmt;
 
 /// An endpoint that is probably misconfigured: no request succeeds until the configuration changes.
 #[derive(Debug, thiserror::Error)]
-#[error("{answer}: its path or its port is not that of an OTLP receiver; {}", .hint.about(answer))]
+#[error("{answer}: the endpoint's path or port is not that of an OTLP receiver; {}", .hint.about(answer))]
 pub(crate) struct WrongEndpoint {
     pub(super) answer: UnexpectedAnswer,
     pub(super) hint: Hint,
 }
 
-/// An answer of something other than an OTLP receiver.
+/// A response from something other than an OTLP receiver.
 #[derive(Debug)]
 pub(crate) enum UnexpectedAnswer {
     Status(Status),
@@ -63,7 +64,7 @@ impl fmt::Display for UnexpectedAnswer {
 /// The probable mistake in the configuration of an endpoint that does not take OTLP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Hint {
-    /// The base URL ends in what is added to it.
+    /// The base URL already ends in the path that is appended to it.
     BaseUrl(&'static str),
     /// The endpoint of one signal does not end in its path.
     SignalUrl(Signal),
@@ -99,7 +100,7 @@ impl Hint {
     }
 }
 
-/// A hint in view of the answer.
+/// A hint that depends on the response.
 struct About<'a> {
     hint: Hint,
     answer: &'a UnexpectedAnswer,
@@ -120,11 +121,11 @@ impl fmt::Display for About<'_> {
             (Hint::Http, UnexpectedAnswer::Redirect { .. }) => formatter
                 .write_str("redirects are not followed: the endpoint has to be the final URL"),
             (Hint::Http, _) => {
-                formatter.write_str("http/protobuf usually has port 4318, and grpc port 4317")
+                formatter.write_str("http/protobuf usually uses port 4318, and grpc port 4317")
             }
             #[cfg(feature = "grpc")]
             (Hint::Grpc, _) => {
-                formatter.write_str("grpc usually has port 4317, and http/protobuf port 4318")
+                formatter.write_str("grpc usually uses port 4317, and http/protobuf port 4318")
             }
         }
     }

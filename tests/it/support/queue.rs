@@ -30,7 +30,7 @@ impl Queue {
         }
     }
 
-    /// Has the queue refuse larger messages from now on.
+    /// Makes the queue refuse larger messages from now on.
     pub(crate) async fn set_maximum_message_size(&self, bytes: usize) {
         let request = self.client.set_queue_attributes().queue_url(&self.url);
         let name = QueueAttributeName::MaximumMessageSize;

@@ -11,7 +11,7 @@ pub(crate) enum Behaviour {
     Accept,
     /// Refuses messages that have this attribute, as one that is too long.
     RefuseWith(&'static str),
-    /// Refuses messages of more bytes, as a queue with this `MaximumMessageSize` does.
+    /// Refuses larger messages, as a queue with this `MaximumMessageSize` does.
     Limit(usize),
     /// Refuses every message, as one that may not be sent there.
     Deny,
@@ -108,7 +108,7 @@ fn too_large(limit: usize) -> Value {
     refusal
 }
 
-/// The bytes that SQS counts: body, and name, type and value of each attribute.
+/// Returns the size that SQS counts: body, and name, type and value of each attribute.
 pub(super) fn message_size(request: &Value) -> usize {
     let length = |value: &Value| value.as_str().map_or(0, str::len);
     let attributes = request["MessageAttributes"].as_object();

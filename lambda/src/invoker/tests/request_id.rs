@@ -1,4 +1,4 @@
-//! The invocation and the message that a line of the log belongs to.
+//! The invocation and message ids of log lines.
 
 use crate::testing::Batch;
 use crate::{Failure, Message};
@@ -12,7 +12,7 @@ use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::NoSubscriber;
 use tracing::{Dispatch, Event, Metadata, Subscriber, info};
 
-/// Keeps the text of each line with the identifiers of its context. Clones share what they keep.
+/// Keeps the text of each line with the ids of its context. Clones share the lines.
 #[derive(Clone, Default)]
 struct Lines(Arc<Mutex<Vec<Line>>>);
 

@@ -1,8 +1,8 @@
-//! Files with variables for the function, in the format of dotenv.
+//! Files with variables for the function, in dotenv format.
 
 use std::fs;
 
-/// The variables of a file, in its order.
+/// Variables of a file, in order.
 #[derive(Clone, Debug)]
 pub(super) struct EnvFile {
     pub(super) variables: Vec<(String, String)>,
@@ -30,7 +30,7 @@ fn parse(text: &str) -> Result<EnvFile, usize> {
             let place = text.lines().position(|line| line.trim() == failed);
             Err(place.map_or(1, |index| index + 1))
         }
-        // The text is in memory and UTF-8, so that nothing else can fail.
+        // The text is in memory and valid UTF-8, so only the syntax can be wrong.
         Err(_) => Err(1),
     }
 }

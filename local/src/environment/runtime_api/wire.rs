@@ -140,7 +140,7 @@ pub(super) fn environment_ended() -> Response {
     )
 }
 
-/// The answer to a request for another host, or of another site's page.
+/// Builds the response to a request for another host, or from another site's page.
 pub(super) fn misdirected(refusal: &Refusal, _headers: &HeaderMap) -> Response {
     problem(refusal.status(), "Forbidden", &refusal.to_string())
 }

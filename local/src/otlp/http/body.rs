@@ -38,7 +38,7 @@ impl Format {
         }
     }
 
-    /// Reads a request, and says what of it could not be read.
+    /// Reads a request. Also returns the part that could not be read.
     pub(super) fn decode<E: Export>(self, body: &[u8]) -> Result<(E, Unreadable), Refusal> {
         let decode = |bytes: &[u8]| {
             E::decode(bytes).map_err(|error| Refusal::Undecodable(error.to_string()))

@@ -3,7 +3,7 @@
 use Kind::{Bool, Bytes, Double, Enum, Fixed32, Fixed64, Id, Int64, Message, Sfixed64, Sint32};
 use Kind::{Text, Uint32, Uint64};
 
-/// A message.
+/// A message type.
 #[derive(Debug)]
 pub(in crate::otlp) struct Schema {
     pub(super) fields: &'static [Field],
@@ -14,7 +14,7 @@ pub(in crate::otlp) struct Schema {
 /// How much of a request is lost with a message that cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Loss {
-    /// The message that contains it.
+    /// The enclosing message.
     Parent,
     /// The message alone, which is one span, data point or log record.
     Record,
@@ -36,7 +36,7 @@ pub(super) struct Field {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Kind {
     Message(&'static Schema),
-    /// The names, in the order of their numbers from 0.
+    /// Enum names, in the order of their numbers from 0.
     Enum(&'static [&'static str]),
     Text,
     Bool,
@@ -48,9 +48,9 @@ pub(super) enum Kind {
     Fixed32,
     Fixed64,
     Sfixed64,
-    /// In base64.
+    /// Bytes in base64.
     Bytes,
-    /// Bytes in hexadecimal digits, which OTLP has for the ids of traces and spans.
+    /// Bytes in hexadecimal, which OTLP uses for trace and span ids.
     Id,
 }
 
@@ -131,7 +131,7 @@ static SCOPE_LOGS: Schema = group(&[
     one("schemaUrl", 3, Text),
 ]);
 
-// Spans are worth more than what is said about their sender: a resource or scope that cannot be read is left out.
+// An unreadable resource or scope is left out by itself, because its spans are worth more than its description.
 static RESOURCE: Schema = group(&[
     many("attributes", 1, Message(&KEY_VALUE)),
     one("droppedAttributesCount", 2, Uint32),

@@ -209,7 +209,7 @@ fn any_value() -> impl Strategy<Value = AnyValue> {
         ".*".prop_map(|text| Some(Any::StringValue(text))),
         any::<bool>().prop_map(|flag| Some(Any::BoolValue(flag))),
         any::<i64>().prop_map(|number| Some(Any::IntValue(number))),
-        // Those that serde_json writes as numbers; the others are in a test of their own.
+        // Values that serde_json writes as numbers; another test covers NaN and the infinities.
         proptest::num::f64::NORMAL.prop_map(|number| Some(Any::DoubleValue(number))),
         vec(any::<u8>(), 0..9).prop_map(|bytes| Some(Any::BytesValue(bytes))),
     ];

@@ -235,7 +235,7 @@ fn with_every_special_character_as_a_number(lines: &[String]) -> Vec<u8> {
     })
 }
 
-/// JSON with no characters but those of ASCII.
+/// JSON with ASCII characters only.
 fn ascii(json: &str) -> String {
     let ascii = json.chars().map(|character| match character {
         ' '..='~' if !"<>&".contains(character) => character.to_string(),
@@ -253,7 +253,7 @@ fn utf_16(text: &[u8], bytes: fn(u16) -> [u8; 2]) -> Vec<u8> {
     text.encode_utf16().flat_map(bytes).collect()
 }
 
-/// As PowerShell's redirection writes it.
+/// The form that PowerShell's redirection writes.
 fn utf_16_with_a_mark(lines: &[String]) -> Vec<u8> {
     let text = ["\u{feff}".as_bytes(), &filter_log_events(lines)].concat();
     utf_16(&text, u16::to_le_bytes)
@@ -297,7 +297,7 @@ fn gzip_behind_text(lines: &[String]) -> Vec<u8> {
     .concat()
 }
 
-/// What CloudWatch Logs sends for one event.
+/// The payload that CloudWatch Logs sends for one event.
 fn subscription(line: &str) -> String {
     let events = [json!({ "id": "1", "timestamp": 1_790_000_000_000_u64, "message": line })];
     json!({ "messageType": "DATA_MESSAGE", "logGroup": "g", "logEvents": events }).to_string()
@@ -351,7 +351,7 @@ fn firehose_without_delimiters(lines: &[String]) -> Vec<u8> {
     records.collect::<String>().into_bytes()
 }
 
-/// Broken after about 80 characters, where there is a space or with a backslash.
+/// Folded after about 80 characters, at a space or with a backslash.
 fn yaml_in_double_quotes(lines: &[String]) -> Vec<u8> {
     let event = |line: &String| {
         let text = json!(format!("{line}\n")).to_string();
@@ -392,7 +392,7 @@ fn yaml_in_single_quotes(lines: &[String]) -> Vec<u8> {
     format!("events:\n{}", lines.iter().map(event).collect::<String>()).into_bytes()
 }
 
-/// A line in pieces of so many bytes.
+/// Splits a line into pieces of this many bytes.
 fn cut(line: &str, length: usize) -> Vec<String> {
     let pieces = line.as_bytes().chunks(length);
     pieces

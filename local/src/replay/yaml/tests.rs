@@ -49,7 +49,7 @@ fn a_quotation_mark_in_a_log_line_does_not_swallow_the_lines_behind_it() {
     }
 }
 
-/// Breaks a string as a YAML writer does that may break anywhere.
+/// Folds a string like a YAML writer that may break at any position.
 fn folded(text: &str, width: usize) -> String {
     let json = serde_json::to_string(text).unwrap();
     let inside: Vec<char> = json[1..json.len() - 1].chars().collect();

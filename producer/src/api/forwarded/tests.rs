@@ -124,7 +124,8 @@ fn forwarded_goes_before_its_older_relatives() {
         ),
         (";;proto=https;", "https old.example 81"),
         ("proto=https;proto=http", "https old.example 81"),
-        // The proxy next to the client has said nothing, and the others do not know it.
+        // The proxy next to the client left its element empty, and the other proxies do not know
+        // the client's values.
         (", proto=https;host=inner.example", "http old.example 81"),
         ("for=_hidden", "http old.example 81"),
     ] {

@@ -28,7 +28,7 @@ pub(crate) enum Reply {
     Held,
     /// Success without a message id.
     Anonymous,
-    /// A refused value that is not said to be too long.
+    /// A refusal that does not state a size limit.
     InvalidValue,
 }
 
@@ -44,7 +44,7 @@ struct Shared {
     replies: Mutex<VecDeque<Reply>>,
     /// `MaximumMessageSize` of the queue.
     maximum_message_size: AtomicUsize,
-    /// Time before a message is refused for its size.
+    /// Delay before an oversized message is refused.
     refusal_delay: Mutex<Duration>,
     arrived: Notify,
     released: Notify,
@@ -72,14 +72,14 @@ impl FakeSqs {
         self.shared.replies.lock().unwrap().extend(replies);
     }
 
-    /// Refuses messages of more bytes from now on, as a queue with this `MaximumMessageSize` does.
+    /// Refuses larger messages from now on, as a queue with this `MaximumMessageSize` does.
     pub(crate) fn set_maximum_message_size(&self, bytes: usize) {
         self.shared
             .maximum_message_size
             .store(bytes, Ordering::Relaxed);
     }
 
-    /// Lets each refusal of a message for its size take this long.
+    /// Delays each refusal of an oversized message by this long.
     pub(crate) fn delay_refusals(&self, delay: Duration) {
         *self.shared.refusal_delay.lock().unwrap() = delay;
     }
@@ -155,7 +155,7 @@ fn success(body: Value) -> Response {
         .into_response()
 }
 
-/// The bytes that SQS counts: body, and name, type and value of each attribute.
+/// Returns the size that SQS counts: body, and name, type and value of each attribute.
 fn message_size(message: &Value) -> usize {
     let body = message["MessageBody"].as_str().map_or(0, str::len);
     let attributes = message["MessageAttributes"].as_object();

@@ -19,7 +19,7 @@ const ENDS_WITHIN: Duration = Duration::from_secs(20);
 pub(crate) struct Process {
     pub(crate) address: SocketAddr,
     child: Child,
-    /// All that it writes, read while it runs: with a full pipe it would wait.
+    /// The process's output, read while it runs because it would block on a full pipe.
     log: JoinHandle<Vec<Value>>,
 }
 

@@ -1,4 +1,4 @@
-//! `OTEL_TRACES_EXPORTER` and its siblings: lists of exporters.
+//! Reads `OTEL_TRACES_EXPORTER`, `OTEL_METRICS_EXPORTER` and `OTEL_LOGS_EXPORTER`.
 
 use super::super::reader::Reader;
 
@@ -11,8 +11,8 @@ pub(super) struct Exporters {
     pub(super) console: bool,
 }
 
-/// Reads the list, or nothing where the variable is unset. A member that is unknown is left out, and where all are, the variable counts as
-/// unset (OpenTelemetry specification, "Enum": warn, and ignore the setting).
+/// Reads the list; `None` if the variable is unset. Unknown members are ignored, and if all are unknown, the variable counts as unset
+/// (OpenTelemetry specification, "Enum": warn, and ignore the setting).
 pub(super) fn read(reader: &mut Reader<'_>, name: &'static str) -> Option<Exporters> {
     let text = reader.text(name)?;
     let members = text.split(',').map(str::trim);
@@ -33,7 +33,7 @@ pub(super) fn read(reader: &mut Reader<'_>, name: &'static str) -> Option<Export
             reader.problem(name, member, FORM, consequence);
         }
     }
-    // A list with an exporter in it asks for an export.
+    // A list that names an exporter requests an export, even beside `none`.
     if none && (otlp || console) {
         reader.problem(name, &text, FORM, "none is left out");
     }

@@ -14,7 +14,7 @@ const GRPC_PORT: u16 = 4317;
 /// The port on which collectors take OTLP over HTTP: without a scheme in front of it as well.
 const HTTP_PORT: u16 = 4318;
 
-/// The protocols of this build. What is not among them is ignored, `http/json` and, without the feature, `grpc`: the endpoint decides then.
+/// Protocols that this build supports. Others (`http/json` and, without the feature, `grpc`) are ignored, and the endpoint decides.
 const PROTOCOLS: &[(&str, Wire)] = &[
     ("http/protobuf", Wire::Http),
     #[cfg(feature = "grpc")]
@@ -48,7 +48,8 @@ struct Given {
 /// A variable that is set and wrong: the problem has been reported.
 struct Unusable;
 
-/// The endpoint and the protocol of the signal; `None` if the endpoint cannot be used, or means a protocol that this build does not have.
+/// The endpoint and the protocol of the signal; `None` if the endpoint cannot be used, or implies a protocol that this build does not
+/// support.
 pub(super) fn read(
     reader: &mut Reader<'_>,
     signal: Signal,
@@ -143,7 +144,7 @@ impl Given {
     }
 }
 
-/// Says why the endpoint means gRPC, which this build does not have.
+/// Returns the reason why the endpoint implies gRPC, which this build does not support.
 #[cfg(not(feature = "grpc"))]
 fn report_grpc(reader: &mut Reader<'_>, given: &Given) {
     let found = match given.endpoint.port {

@@ -90,7 +90,7 @@ fn exporters_may_be_a_list() {
             let (config, problems) = config(&[(&name, list)]);
             let found = exporters_of(&config, signal);
             let is_logs = signal == Signal::Logs;
-            // Log records are on stdout in any case.
+            // Log lines always go to stdout.
             let expected = match expected {
                 "otlp,console" if is_logs => "otlp",
                 other => other,

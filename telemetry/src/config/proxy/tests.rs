@@ -47,7 +47,7 @@ fn endpoints_without_tls_and_on_this_host_are_reached_directly() {
         "https://127.0.0.2:4318",
         "https://[::1]:4318",
     ] {
-        // A proxy that cannot be used does not matter to them.
+        // These endpoints are reached even if the proxy is invalid.
         for url in ["http://a:3128", "socks5://a"] {
             let (found, problems) = proxy(&[("HTTPS_PROXY", url), (ENDPOINT, endpoint)]);
             assert_eq!((found, problems), (None, vec![]), "{endpoint}");

@@ -111,7 +111,7 @@ fn what_is_not_http_is_refused() {
     }
 }
 
-/// An answer whose body could not be read. Its connection is not used again.
+/// A response whose body could not be read. Its connection is not reused.
 fn incomplete(status: u16, reason: IncompleteBody) -> Option<Parsed> {
     let mut parsed = answer(status, "", false);
     parsed.response.body = Err(reason);

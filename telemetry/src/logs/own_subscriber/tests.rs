@@ -1,4 +1,4 @@
-//! Warnings for subscribers of programs' own.
+//! Warnings about subscribers installed by programs.
 
 use super::*;
 use std::io;
@@ -11,7 +11,7 @@ use tracing_subscriber::layer::Layer;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::{fmt, registry};
 
-/// Text that the program's own formatting layer has written.
+/// Text written by the program's own formatting layer.
 #[derive(Clone, Default)]
 struct Written(Arc<Mutex<Vec<u8>>>);
 
@@ -34,7 +34,7 @@ impl<'a> MakeWriter<'a> for Written {
 }
 
 impl Written {
-    /// A formatting layer as programs have it.
+    /// A typical formatting layer.
     fn layer<S>(&self) -> impl Layer<S>
     where
         S: Subscriber + for<'a> LookupSpan<'a>,
@@ -49,7 +49,7 @@ impl Written {
 
 /// Lines on stdout after the check under this subscriber.
 fn checked(subscriber: impl Subscriber + Send + Sync) -> Vec<String> {
-    // With one subscriber alone, an event that the thread of another test comes to first would be off for all threads.
+    // With only one subscriber, an event first reached by another test's thread would be disabled for all threads.
     let _second = Dispatch::new(NoSubscriber::new());
     let stdout = Output::captured();
     tracing::subscriber::with_default(subscriber, || check(LogFormat::Json, stdout.clone()));

@@ -1,4 +1,5 @@
-//! Fields of the `tracing` spans around an event, on its line. The target of the spans is that of a program: those of this crate have none.
+//! Fields of the `tracing` spans around an event, on its line. The spans have a program's target, because this crate's own spans add no
+//! fields.
 
 use super::*;
 use crate::logs::tests::lines;
@@ -61,7 +62,7 @@ fn a_value_that_is_recorded_later_counts_from_then_on() {
     );
 }
 
-/// Looks at the text, because a JSON parser keeps one of two equal keys.
+/// Checks the text, because a JSON parser keeps only one of two equal keys.
 #[test]
 fn every_field_keeps_its_value_and_no_key_comes_twice() {
     let text = lines(LogFormat::Json, || {
@@ -99,7 +100,7 @@ fn every_field_keeps_its_value_and_no_key_comes_twice() {
         assert_eq!(line[key], value, "{key}");
         assert_eq!(text[0].matches(&format!("\"{key}\":")).count(), 1, "{key}");
     }
-    // And the time and the target.
+    // Plus the time and the target.
     assert_eq!(line.len(), 17, "{text:?}");
 }
 
@@ -174,7 +175,7 @@ async fn messages_side_by_side_on_one_thread_keep_their_fields_and_ids_apart() {
     }
 }
 
-/// Holding the guard of an entered span across an await is wrong use of `tracing`, which must stay within its message.
+/// Holding the guard of an entered span across an await is a misuse of `tracing`; its effect must stay within its message.
 #[tokio::test]
 async fn a_span_left_entered_is_not_around_the_lines_of_another_message() {
     async fn wrong() {

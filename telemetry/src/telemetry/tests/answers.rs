@@ -1,4 +1,4 @@
-//! Bodies of answers with status 200: which of them acknowledge the request.
+//! Bodies of responses with status 200 that do, or do not, acknowledge the request.
 
 use super::spill::{assert_balanced, spilling};
 use super::*;
@@ -8,7 +8,7 @@ use serde_json::Value;
 /// A web page with status 200.
 const WEB_PAGE: &str = include_str!("answers/web_page.http");
 
-/// Flushes one span to a collector that answers so, and returns the report and the log.
+/// Flushes one span to a collector with this response. Returns the report and the log.
 async fn flush_answered(answer: &'static str) -> (FlushReport, Vec<Value>) {
     let sink = Sink::start(&[Answer::Raw(answer)]).await;
     let (telemetry, _output) = spilling(&sink).await;
@@ -99,7 +99,7 @@ async fn a_message_without_rejected_spans_is_a_warning_once() {
     assert_eq!(lines[0]["level"], "WARN");
 }
 
-/// The peer may not have read the request, so that the spans are spilled although they may have arrived.
+/// The peer may not have read the request, so the spans are spilled although they may have arrived.
 #[tokio::test]
 async fn a_body_that_does_not_arrive_in_time_does_not_acknowledge_the_request() {
     for answer in [

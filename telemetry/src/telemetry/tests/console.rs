@@ -18,7 +18,7 @@ async fn the_console_gets_each_request_as_a_line_of_otlp_json() {
     assert!(sink.requests().is_empty());
 }
 
-/// The names of the spans in lines of OTLP/JSON; what is spilled is marked, and is not among them.
+/// Names of the spans in OTLP/JSON lines, excluding spill lines.
 fn span_names(output: &Output) -> Vec<String> {
     let mut names = Vec::new();
     for line in output.lines() {
@@ -51,7 +51,8 @@ async fn a_list_of_exporters_sends_each_span_to_both() {
 
 #[tokio::test]
 async fn the_console_gets_each_span_once_whatever_the_collector_does() {
-    // Refused together, then one scope by one; then unavailable, twice each time, until the breaker is open.
+    // The request is refused, then each scope by itself; later requests get 503, twice each, until the
+    // breaker is open.
     let mut script = [400, 400, 200].map(Answer::Status).to_vec();
     script.extend([Answer::Status(503); 100]);
     let sink = Sink::start(&script).await;

@@ -177,7 +177,7 @@ async fn a_record_carries_the_fields_of_the_spans_around_it_and_the_message() {
         .entered();
     info!(target: "orders", id = 2, "the event's");
     drop(span);
-    // An event's own attribute wins.
+    // The event's own attribute has priority.
     tracing::event!(target: "orders", tracing::Level::INFO, messaging.message.id = "m-2", "sent");
     drop(active);
     flush(&telemetry).await;

@@ -1,4 +1,4 @@
-//! Endpoints that answer every request with a refusal: they are left alone like a collector that is down.
+//! Endpoints that refuse every request: they open the circuit breaker like a collector that is down.
 
 use super::spill::{assert_balanced, spilling};
 use super::*;
@@ -8,7 +8,7 @@ const INVOCATIONS: usize = 40;
 /// Of requests that fail at once, the fifth in a row opens the circuit breaker.
 const REQUESTS: usize = 5;
 
-/// Flushes two scopes, as an invocation has, again and again. Returns the requests and the log.
+/// Flushes two scopes, as in an invocation, repeatedly. Returns the number of requests and the log.
 async fn invocations(answer: Answer) -> (usize, String) {
     let sink = Sink::start(&[answer; 3 * INVOCATIONS]).await;
     let (telemetry, _output) = spilling(&sink).await;
@@ -44,7 +44,7 @@ async fn an_endpoint_that_refuses_every_request_is_left_alone() {
 
 #[tokio::test]
 async fn one_payload_that_is_refused_does_not_hide_a_healthy_collector() {
-    // Refused together, and then one scope by one.
+    // The request is refused, then each scope by itself.
     let round = [400, 400, 200].map(Answer::Status);
     let sink = Sink::start(&round.repeat(INVOCATIONS)).await;
     let (telemetry, _output) = spilling(&sink).await;

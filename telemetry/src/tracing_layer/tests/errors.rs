@@ -1,4 +1,4 @@
-//! Errors that `tracing` records, on the spans that they happened in.
+//! Errors recorded through `tracing`, on the spans in which they occurred.
 
 use super::*;
 use opentelemetry::trace::Status;
@@ -44,7 +44,7 @@ fn unseen() -> Result<(), NoStock> {
     Err(NoStock)
 }
 
-/// The spans that end in `run`, where only errors are logged.
+/// Returns the spans that end in `run`, with a log filter of ERROR.
 async fn spans_of<T>(run: impl Future<Output = T>) -> Vec<SpanData> {
     let _subscriber = tracing::subscriber::set_default(subscriber("error"));
     let (context, record) = record();

@@ -47,8 +47,8 @@ impl Answer {
 
     /// The message of a server that has accepted the call. `sent` are the call's headers.
     ///
-    /// Unlike a status of HTTP, one of gRPC comes behind the message, and from nothing but a gRPC server: it is the acknowledgement, and a
-    /// message that cannot be read says nothing more.
+    /// Unlike an HTTP status, a gRPC status follows the message and can come only from a gRPC server. It is therefore the acknowledgement,
+    /// and an unreadable message is ignored.
     pub(super) fn accepted(
         self,
         sent: &HeaderMap,

@@ -106,7 +106,7 @@ impl fmt::Display for GrpcStatus {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct End {
     pub(super) status: GrpcStatus,
-    /// The status of HTTP, where there is none of gRPC.
+    /// The HTTP status, if there is no gRPC status.
     http: Option<StatusCode>,
     pub(super) retry_after: Option<Duration>,
 }
@@ -148,7 +148,7 @@ impl End {
         match self.status.code {
             _ if by_http == Some(Verdict::WrongEndpoint) => Verdict::WrongEndpoint,
             Code::OK => Verdict::Accepted,
-            // The server has no such service.
+            // The server does not implement the service.
             Code::UNIMPLEMENTED => Verdict::WrongEndpoint,
             Code::CANCELLED
             | Code::DEADLINE_EXCEEDED

@@ -1,4 +1,5 @@
-//! Collectors behind a proxy, over each protocol. The proxy is a real socket that opens tunnels.
+//! Collectors behind a proxy, over each protocol. The proxy listens on a real socket and opens
+//! tunnels.
 
 use super::*;
 use crate::config::Certificates;
@@ -11,13 +12,13 @@ use tokio::task::JoinSet;
 /// A proxy on loopback, for as long as this is kept.
 struct FakeProxy {
     url: String,
-    /// The heads of its requests.
+    /// Heads of the requests received.
     heads: Arc<Mutex<Vec<String>>>,
     _tasks: JoinSet<()>,
 }
 
 impl FakeProxy {
-    /// Answers `CONNECT` so, and opens the tunnel if that is a success.
+    /// Answers `CONNECT` with this response, and opens the tunnel if it is a success.
     async fn start(answer: &'static str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://user:pass@{}", listener.local_addr().unwrap());
@@ -53,7 +54,7 @@ async fn tunnel(mut client: TcpStream, answer: &'static str, heads: Arc<Mutex<Ve
     }
 }
 
-/// Sends a request to a collector with TLS through a proxy. Returns the collector's address as well.
+/// Sends a request to a collector with TLS through a proxy. Also returns the collector's address.
 async fn send(protocol: Protocol, proxy: &str) -> (String, Result<PartialSuccess, TransportError>) {
     let authority = Authority::new();
     let (address, _server) = authority.collector(protocol, false).await;

@@ -190,7 +190,7 @@ fn grpc_is_an_unknown_protocol_without_the_feature() {
             &[(PROTOCOL, "GRPC")][..],
             Some("http/protobuf http://localhost:4318/v1/traces"),
         ),
-        // The endpoint means gRPC as well, and nothing is sent elsewhere.
+        // The endpoint implies gRPC as well, so nothing is exported.
         (&[(PROTOCOL, "grpc"), (ENDPOINT, "http://a:4317")], None),
     ] {
         let (found, problems) = route(variables);
