@@ -45,7 +45,7 @@ if [ -z "$endpoint" ]; then
     }
 fi
 
-# Version 1 of the AWS CLI, which `pip` installs, ignores AWS_ENDPOINT_URL_SQS. These are the options that `baton up` prints.
+# Version 1 of the AWS CLI, which `pip` installs, ignores AWS_ENDPOINT_URL_SQS. The options are those that `baton up` prints.
 export AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test AWS_DEFAULT_REGION=us-east-1
 queue=$("$work/venv/bin/aws" sqs create-queue --endpoint-url "$endpoint" --queue-name cli-v1 --query QueueUrl --output text)
 "$work/venv/bin/aws" sqs send-message --endpoint-url "$endpoint" --queue-url "$queue" --message-body '{"id":"1"}'

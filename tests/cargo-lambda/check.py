@@ -14,21 +14,21 @@ ORDERS = ["1", "2", "panic", "4", "5"]
 
 
 class Checks:
-    """Counts what holds and what does not."""
+    """Counts passed and failed checks."""
 
     def __init__(self):
         self.passed = 0
         self.failed = 0
 
     def check(self, title, holds, found=""):
-        """Prints a check, with what was found where it does not hold."""
+        """Prints a check and, if it failed, what was found."""
         print(f"ok     {title}" if holds else f"FAILED {title}: {found}", flush=True)
         self.passed += bool(holds)
         self.failed += not holds
 
 
 def unwinding(checks, package, baton, root):
-    """A panic is one failed message."""
+    """A panic fails one message only."""
     code, output, binary = package.build(with_profile=True)
     checks.check("README's function builds with its profile", code == 0, output)
     if code != 0:
@@ -43,7 +43,7 @@ def unwinding(checks, package, baton, root):
 
 
 def refused(checks, package):
-    """Without a profile cargo-lambda has panics abort."""
+    """Without a profile, cargo-lambda sets `panic = "abort"`."""
     code, output, _ = package.build(with_profile=False)
     checks.check("the function does not build without a profile", code != 0, output)
     for part in ['panic = "abort"', "[profile.release]", 'panic = "unwind"', "panic-abort"]:
@@ -51,7 +51,7 @@ def refused(checks, package):
 
 
 def aborting(checks, package, baton, root):
-    """Messages that are done when the process aborts stay done."""
+    """Messages completed before the process aborts are not redelivered."""
     code, output, binary = package.build(with_profile=False, features=["panic-abort"])
     checks.check("the function builds with the feature panic-abort", code == 0, output)
     if code != 0:

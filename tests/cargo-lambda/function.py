@@ -5,17 +5,17 @@ import re
 import shutil
 import subprocess
 
-# A line of the handler, before which the panic is put.
+# A line of the handler. The panic is inserted before it.
 HANDLED = '    tracing::info!(order = message.body.id, "handled");\n'
 PANIC = '    assert_ne!(message.body.id, "panic", "an order that panics");\n'
 PROFILE = re.compile(r"\n\[profile\.release\]\n(?:[^\n\[][^\n]*\n)+")
-# What the build does not have to be good at here: README's profile is for the function that is deployed.
+# Overrides README's optimisations, which only slow the build down here.
 QUICK = {"CARGO_PROFILE_RELEASE_OPT_LEVEL": "0", "CARGO_PROFILE_RELEASE_LTO": "off", "CARGO_PROFILE_RELEASE_CODEGEN_UNITS": "16"}
 BUILD_SECONDS = 600
 
 
 def from_readme(root):
-    """The function and its manifest, word for word."""
+    """Returns the function and its manifest, word for word."""
     readme = (root / "README.md").read_text()
     section = readme.split("## In your own function", 1)[1]
     blocks = re.findall(r"```(rust|toml)\n(.*?)```", section, re.DOTALL)
@@ -25,7 +25,7 @@ def from_readme(root):
 
 
 class Package:
-    """A package beside the checkout."""
+    """A package outside the checkout."""
 
     def __init__(self, root, work):
         self.folder = work / "orders"
@@ -35,7 +35,7 @@ class Package:
         self.lock = root / "Cargo.lock"
 
     def build(self, with_profile, features=()):
-        """The exit code of cargo-lambda, its output, and where the binary is."""
+        """Returns the exit code of cargo-lambda, its output, and the path of the binary."""
         shutil.rmtree(self.folder, ignore_errors=True)
         (self.folder / "src").mkdir(parents=True)
         (self.folder / "src/main.rs").write_text(self.source.replace(HANDLED, PANIC + HANDLED))

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds README's function with cargo-lambda, as users do before they deploy it, and has it panic under `baton up`: with README's profile,
+# Builds README's function with cargo-lambda, as users do before they deploy it, and makes it panic under `baton up`: with README's profile,
 # without a profile, and without a profile but with the feature `panic-abort`. Ends with "N passed, N failed".
 #
 # Needs python3 and Rust; installs cargo-lambda (and Zig, which it links with) under target/cargo-lambda and keeps both there.
@@ -9,7 +9,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../.." && pwd)
 python=${PYTHON:-python3}
 work=$root/target/cargo-lambda
-# An exit code of its own for "could not be tried", which `.ci/run` reports as such.
+# Exit code for "could not be run here", which `.ci/run` reports as skipped.
 skipped=77
 
 install_cargo_lambda() {
@@ -31,5 +31,5 @@ fi
 cargo build --quiet --locked --manifest-path "$root/Cargo.toml" --package baton-local --bin baton
 baton=${CARGO_TARGET_DIR:-$root/target}/debug/baton
 
-# The virtual environment's folder first: cargo-lambda looks for Zig on the PATH.
+# The virtual environment comes first on the PATH, where cargo-lambda looks for Zig.
 PATH="$work/venv/bin:$PATH" PYTHONDONTWRITEBYTECODE=1 exec "$work/venv/bin/python" "$here/check.py" "$root" "$baton" "$work"

@@ -1,4 +1,4 @@
-"""`baton up` with a function, and what has become of the messages that it was sent."""
+"""`baton up` with a function, and the outcome of the messages sent to it."""
 
 import json
 import signal
@@ -29,7 +29,7 @@ class Stack:
         self.process.wait(START_SECONDS)
 
     def sqs(self, action, **parameters):
-        """One call in SQS's JSON protocol."""
+        """Makes one call in SQS's JSON protocol."""
         headers = {"X-Amz-Target": f"AmazonSQS.{action}", "Content-Type": "application/x-amz-json-1.0"}
         request = urllib.request.Request(self.endpoints["sqs"], json.dumps(parameters).encode(), headers)
         with urllib.request.urlopen(request, timeout=10) as answer:
@@ -41,7 +41,7 @@ class Stack:
         self.sqs("SendMessageBatch", QueueUrl=self.endpoints["queue_url"], Entries=entries)
 
     def settled(self):
-        """The ids of the orders in the dead-letter queue, once the queue is empty."""
+        """Returns the ids of the orders in the dead-letter queue, once the source queue is empty."""
         until = time.monotonic() + SETTLE_SECONDS
         while self.count(self.endpoints["queue_url"]) > 0 and time.monotonic() < until:
             time.sleep(LOOK_SECONDS)
@@ -49,12 +49,12 @@ class Stack:
         return sorted(json.loads(message["Body"])["id"] for message in dead.get("Messages", []))
 
     def count(self, queue):
-        """Messages in a queue, those under way included."""
+        """Counts the messages in a queue, including those in flight."""
         attributes = self.sqs("GetQueueAttributes", QueueUrl=queue, AttributeNames=["All"])["Attributes"]
         return sum(int(value) for name, value in attributes.items() if name.startswith("ApproximateNumberOfMessages"))
 
     def outcomes(self):
-        """`error.type` of each span of a message that was received, `None` for success."""
+        """Returns `error.type` of each received message span, `None` for success."""
         with urllib.request.urlopen(self.endpoints["otlp_http"] + "/api/spans", timeout=10) as answer:
             spans = json.load(answer)["spans"]
         return [span["attributes"].get("error.type") for span in spans if span["name"].startswith("process ")]

@@ -17,7 +17,7 @@ from stack import Stack
 
 HERE = Path(__file__).parent
 DOCUMENT = HERE.parents[1] / "docs/other-producers.md"
-# Where the version of each instrumentation stands that the document names as tried.
+# Files with the version of each instrumentation that the document names as tried.
 VERSIONS = {
     "boto3/requirements.txt": r"boto3sqs==(\S+)",
     "boto3/requirements-old.txt": r"boto3sqs==(\S+)",
@@ -25,11 +25,11 @@ VERSIONS = {
     "java/pom.xml": r"<version>([^<]+-alpha)</version>",
     "go/go.mod": r"/otelaws v(\S+)",
 }
-# What the function's OTEL_PROPAGATORS is in each of the two stacks; None: it is not set.
+# The function's OTEL_PROPAGATORS in each of the two stacks; None means not set.
 PROPAGATORS = [None, "tracecontext,baggage,xray"]
 # Seconds for one producer, which sends five messages over loopback.
 PRODUCER_SECONDS = 60
-# A part of the line that the function logs when a message has nothing but an AWSTraceHeader.
+# Part of the line that the function logs for a message whose only context is an AWSTraceHeader.
 REPORT = "AWSTraceHeader is its only trace context"
 
 
@@ -51,7 +51,7 @@ class Checks:
 def run(row, stack):
     """Messages and spans of a producer that sends to the stack."""
     environment = {**os.environ, **stack.variables}
-    # They would say where the producer's own telemetry goes, and which propagators it has.
+    # OTEL_* variables would change the producer's exporters and propagators.
     for name in [name for name in environment if name.startswith("OTEL_")]:
         del environment[name]
     environment.update(row.variables)
@@ -106,7 +106,7 @@ def main():
         ]
         for row in rows:
             check_row(checks, row, stacks)
-    # The line is about a sampled header that came alone: not about that of a Lambda function which nothing traces.
+    # The line is logged only for a sampled header without another context, so not for an untraced Lambda function.
     by_default = [outcomes[0] for row in rows for outcomes in row.cases.values()]
     has_header_alone = any(outcome.link not in (None, LAMBDA_SPAN["name"]) and not outcome.parent for outcome in by_default)
     for stack, propagators in zip(stacks, PROPAGATORS):

@@ -1,4 +1,4 @@
-"""The producers, and what becomes of the traces of their messages.
+"""The producers, and the expected parents and links of their messages' spans.
 
 Of each case there are two outcomes, of a function with the default propagators and of one with OTEL_PROPAGATORS=tracecontext,baggage,xray:
 the name of the producer's span that is the parent of the message's span, and of the one that it links to beside its batch.
@@ -6,13 +6,13 @@ the name of the producer's span that is the parent of the message's span, and of
 
 from dataclasses import dataclass, field
 
-# The header that every AWS SDK sends from inside a Lambda function, whether anything traces there or not.
+# The header that every AWS SDK sends from inside a Lambda function, even if the function is not traced.
 LAMBDA_TRACE_ID, LAMBDA_SPAN_ID = "5759e988bd862e3fe1be46a994272793", "53995c3f42cd8ad8"
 LAMBDA = {
     "AWS_LAMBDA_FUNCTION_NAME": "producer",
     "_X_AMZN_TRACE_ID": f"Root=1-{LAMBDA_TRACE_ID[:8]}-{LAMBDA_TRACE_ID[8:]};Parent={LAMBDA_SPAN_ID};Sampled=0",
 }
-# The span of that header, which is the producer's own and in no exporter.
+# The span in that header, which no exporter receives.
 LAMBDA_SPAN = {"trace_id": LAMBDA_TRACE_ID, "span_id": LAMBDA_SPAN_ID, "name": "Lambda"}
 
 
@@ -28,23 +28,23 @@ NOTHING = (Outcome(), Outcome())
 
 
 def parent(name):
-    """The message attributes have a context."""
+    """The message attributes carry a context."""
     return Outcome(parent=name), Outcome(parent=name)
 
 
 def header(name):
-    """The message has an AWSTraceHeader alone."""
+    """The message carries only an AWSTraceHeader."""
     return Outcome(link=name), Outcome(parent=name)
 
 
 def both(name, header_name):
-    """The message has an AWSTraceHeader beside the context in its attributes."""
+    """The message carries an AWSTraceHeader and a context in its attributes."""
     return (Outcome(parent=name, link=header_name),) * 2
 
 
 @dataclass(frozen=True)
 class Row:
-    """One producer: how it is started, and the outcomes of each case."""
+    """One producer: its command, and the expected outcomes of each case."""
 
     title: str
     command: list

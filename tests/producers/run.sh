@@ -3,7 +3,7 @@
 # that each message's span has the parent or the link that docs/other-producers.md names. Ends with "N passed, N failed".
 #
 #   tests/producers/run.sh          boto3 and Node
-#   tests/producers/run.sh java go  those named: boto3, node, java, go
+#   tests/producers/run.sh java go  the named ones of boto3, node, java and go
 #
 # Needs the binaries of `cargo build --workspace --bins`, python3, and the tools of the languages: npm, mvn, go. Packages are installed
 # into a temporary folder, which is removed at the end.
@@ -12,9 +12,9 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 binaries=$here/../../target/debug
 python=${PYTHON:-python3}
-# An exit code of its own for "could not be tried", which `.ci/run` reports as such.
+# Exit code for "could not be run here", which `.ci/run` reports as skipped.
 skipped=77
-# Seconds for one installation: a registry that does not answer must not hold up everything else.
+# Seconds for one installation, so that a registry that does not answer cannot block the run.
 install_limit=180
 
 work=$(mktemp -d)
@@ -70,7 +70,7 @@ for language in "${languages[@]}"; do
     echo "the packages of $language cannot be installed here"
     exit "$skipped"
   fi
-  # Apart from the installation: code that does not compile is a failure.
+  # Not part of the installation: code that does not compile is a failure and not a skip.
   if [ "$language" = go ]; then
     (cd "$work/go" && go build -o producer .)
   fi

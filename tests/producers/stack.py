@@ -1,4 +1,4 @@
-"""`baton up`, with what it received and logged."""
+"""`baton up`, with its received spans and its log."""
 
 import json
 import queue
@@ -7,17 +7,17 @@ import threading
 import time
 import urllib.request
 
-# Seconds until the stack is ready, its spans have arrived, or it has stopped: each takes milliseconds, the rest is for a loaded machine.
+# Seconds until the stack is ready, its spans have arrived, or it has stopped. Each takes milliseconds unless the machine is loaded.
 PATIENCE_SECONDS = 60
-# Seconds between two looks at the spans received.
+# Seconds between two polls of the received spans.
 POLL_SECONDS = 0.1
 
 
 class Stack:
-    """One stack, whose function has these variables."""
+    """One stack, whose function gets the given variables."""
 
     def __init__(self, binaries, variables):
-        # One environment to the end, which logs once what it logs once per process.
+        # A single environment, so that a line logged once per process appears once.
         command = [binaries / "baton", "up", "--json", "--logs", "--concurrency", "1", "--idle-after", "60m"]
         command += ["--function", binaries / "onboarding-lambda", "--producer", binaries / "onboarding-api"]
         for name, value in variables.items():
@@ -57,7 +57,7 @@ class Stack:
         return line
 
     def process_spans(self, ids):
-        """The function's span of each message with one of these ids, as far as they arrive."""
+        """Returns the function's span of each message with one of these ids, as far as they arrive."""
         wanted, found = set(ids), {}
         deadline = time.monotonic() + PATIENCE_SECONDS
         while wanted - found.keys() and time.monotonic() < deadline:
@@ -71,7 +71,7 @@ class Stack:
         return found
 
     def stop(self):
-        """Ends the stack, so that the log is whole."""
+        """Stops the stack, so that the log is complete."""
         self._process.terminate()
         try:
             self._process.wait(PATIENCE_SECONDS)

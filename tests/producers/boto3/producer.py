@@ -19,7 +19,7 @@ BODY = json.dumps({"customer_id": "c-1", "email": "c-1@example.com", "plan": "te
 
 
 def instrument(names):
-    """Imports only what is asked for, as a program does that installs only that."""
+    """Imports only the requested instrumentation, like a program that installs only that."""
     if "botocore" in names:
         from opentelemetry.instrumentation.botocore import BotocoreInstrumentor
 

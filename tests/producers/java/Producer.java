@@ -24,7 +24,7 @@ import software.amazon.awssdk.services.sqs.model.SendMessageBatchRequestEntry;
 /**
  * Sends messages with the AWS SDK for Java 2 and prints what it sent, and its spans, as one line of JSON.
  *
- * <p>The only argument is the URL of the queue. The instrumentation is on the class path, which is enough for it.
+ * <p>The only argument is the URL of the queue. The instrumentation activates itself when it is on the class path.
  */
 public final class Producer {
   private static final String BODY =
@@ -111,7 +111,7 @@ public final class Producer {
         .map(entry -> entry.messageId());
   }
 
-  /** A JSON object of names and values that need no escapes. */
+  /** Returns a JSON object of names and values that need no escapes. */
   private static String object(String... texts) {
     List<String> members = new ArrayList<>();
     for (int index = 0; index < texts.length; index += 2) {

@@ -2,7 +2,7 @@
 //
 //     producer.js PROPAGATORS QUEUE_URL
 //
-// PROPAGATORS is a list such as `tracecontext,baggage`: what OTEL_PROPAGATORS is to the Node SDK.
+// PROPAGATORS is a list such as `tracecontext,baggage`, in the format of OTEL_PROPAGATORS.
 "use strict";
 
 const { trace } = require("@opentelemetry/api");
@@ -26,7 +26,7 @@ const propagators = names.split(",").map((name) => new PROPAGATORS[name]());
 provider.register({ propagator: new CompositePropagator({ propagators }) });
 registerInstrumentations({ instrumentations: [new AwsInstrumentation()] });
 
-// Loaded after the instrumentation, which patches it.
+// Loaded after the instrumentation, which patches the SDK as it loads.
 const { SQSClient, SendMessageBatchCommand, SendMessageCommand } = require("@aws-sdk/client-sqs");
 
 function attributes(count) {
