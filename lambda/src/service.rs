@@ -32,7 +32,7 @@ use tower::Service;
 /// report that, and a boxed error would lose its name.
 ///
 /// It flushes before it returns, unless the flush point is [`AfterResponse`](crate::FlushPoint::AfterResponse): then the
-/// [layer](Self::flush_layer) does, or nobody. Its event type is that of an event source mapping: only `run` accepts the array that EventBridge
+/// [layer](Self::flush_layer) does, or not at all. Its event type is that of an event source mapping: only `run` accepts the array that EventBridge
 /// Pipes sends. The event is written as JSON again to be read by the core, which costs more than what `run` does: use that where you can.
 pub struct ConsumerService<H, S, Args> {
     invoker: Arc<Invoker<H, S, Args>>,

@@ -40,17 +40,17 @@ impl TraceIdVariable {
 
     fn assign(&mut self, value: &str) {
         if !self.is_set {
-            // SAFETY: `set_var` holds the lock of std's readers, and what it may break are readers in C on other threads. Lambda
-            // asks every runtime to set this variable, and `lambda_runtime` calls `set_var` at this same moment, between two
-            // invocations, when no handler runs. Adding the variable, for which libc may move the environment, is left to it.
+            // SAFETY: `set_var` holds the lock that std's readers take, so only C code that reads the environment on another thread
+            // could race. Lambda requires every runtime to set this variable, and `lambda_runtime` also calls `set_var` here, between
+            // two invocations, when no handler runs. `set_var` adds the variable, because libc may then move the environment.
             unsafe { env::set_var(NAME, "") };
             self.is_set = true;
         }
         let assignment = self.write(value).as_ptr();
-        // SAFETY: The buffer lives until the process ends, its last byte is never anything but NUL, and its bytes are atomic, so that
-        // a reader that meets it in the middle of a change stays inside it and there is no data race in Rust's code. `putenv` does
-        // not write to it; `cast_mut` only satisfies its prototype. As the variable is set already, glibc and musl replace one
-        // pointer: a reader on another thread, which this does not lock out, finds the old value or the new one.
+        // SAFETY: The buffer lives until the process ends. Its last byte is always NUL and its bytes are atomic, so a reader during a
+        // change stays inside the buffer, and Rust code has no data race. `putenv` does not write to the buffer; `cast_mut` only
+        // satisfies its prototype. Because the variable is already set, glibc and musl replace a single pointer, so a reader on
+        // another thread, which holds no lock, sees the old value or the new one.
         let _ = unsafe { libc::putenv(assignment.cast_mut().cast()) };
     }
 

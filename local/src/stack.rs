@@ -149,7 +149,7 @@ impl Stack {
         })
     }
 
-    /// The producer's socket, if there is a producer.
+    /// The producer's socket, if one runs.
     #[must_use]
     pub fn producer_address(&self) -> Option<std::net::SocketAddr> {
         self.producer.as_ref().map(Producer::address)
@@ -185,7 +185,7 @@ impl Stack {
         self.feed.stats()
     }
 
-    /// What the producer wrote, if there is a producer.
+    /// Returns the output of the producer, if one runs.
     #[must_use]
     pub fn producer_log(&self) -> Option<&Log> {
         self.producer.as_ref().map(Producer::log)

@@ -3,7 +3,7 @@
 use aws_sdk_sqs::error::{ProvideErrorMetadata as _, SdkError};
 use aws_sdk_sqs::operation::send_message::SendMessageError;
 
-/// Codes with which SQS, or an endpoint that stands in for it, refuses a value of the request. The SDK's model has no type for them.
+/// Error codes with which SQS, or a compatible endpoint, refuses a value of the request. The SDK's model has no types for them.
 const CODES: [&str; 3] = [
     "InvalidParameterValue",
     "InvalidAttributeValue",

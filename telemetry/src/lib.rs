@@ -140,10 +140,9 @@
 //!
 //! A request that could not be taken is sent a second time: at once, or when the collector's `Retry-After` says, if the flush has the time. What
 //! is not taken then is written to stdout, see [`spill`]; what is refused for good likewise. A service that exports in the background keeps
-//! it until its buffer is half full or the process ends. After two requests in a row without an answer, or five that fail at once or are
-//! refused, the endpoint is left alone for ten seconds; then one request finds out whether it works again, and the pause doubles, up to two
-//! minutes, until it does. Metrics and log records are never spilled: they wait within their bounds, and what is left at the end of the process is dropped
-//! and counted.
+//! it until its buffer is half full or the process ends. After two requests in a row that time out, or five that fail at once or are refused, the circuit
+//! breaker opens: the collector is not contacted for ten seconds, then probed with one request, and each failed probe doubles the pause, up to two
+//! minutes. Metrics and log records are never spilled: they wait within their bounds, and what is left at the end of the process is dropped and counted.
 //!
 //! Each loss is told at once by one line in CloudWatch's embedded metric format: namespace `Baton`, dimension `ServiceName` (`service.name`),
 //! metrics `SpansSpilled`, `SpansDropped`, `SpansPending` (of those that wait after an export that failed), `LogRecordsDropped` and

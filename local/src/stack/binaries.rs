@@ -50,7 +50,7 @@ pub enum BuildError {
         "{names} cannot be built: {} is not in a checkout of Baton; run this in one, or give --function with a binary that speaks the Lambda Runtime API", folder.display()
     )]
     NoCheckout {
-        /// What should have been built.
+        /// Names of the binaries to build.
         names: String,
         /// The current folder.
         folder: PathBuf,
@@ -58,7 +58,7 @@ pub enum BuildError {
     /// Cargo failed.
     #[error("cargo could not build {names} ({status})")]
     Failed {
-        /// What should have been built.
+        /// Names of the binaries to build.
         names: String,
         /// How cargo ended.
         status: ExitStatus,

@@ -80,7 +80,7 @@ async fn another_function_needs_neither_a_producer_nor_a_checkout() {
     .arg(&variables)
     .arg("--function")
     .arg(function().binary)
-    // Whatever is built is built with this.
+    // A cargo that does not exist, so that building anything would fail.
     .env("CARGO", "/no/such/cargo")
     .current_dir(&folder)
     .stdout(Stdio::piped())

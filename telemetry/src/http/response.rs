@@ -202,7 +202,7 @@ fn parse_head(received: &[u8]) -> Result<Option<Head<'_>>, SendError> {
     let status = status.ok_or(malformed)?;
     let closes = values(&response, &header::CONNECTION).any(|value| has_token(value, b"close"));
     let framing = framed.and_then(|()| framing(&response, status));
-    // Looked up only where it has a meaning, because most responses are successes.
+    // Looked up only for redirects, because most responses are successes.
     let location = match status.is_redirection() {
         true => values(&response, &header::LOCATION).next(),
         false => None,
@@ -218,7 +218,7 @@ fn parse_head(received: &[u8]) -> Result<Option<Head<'_>>, SendError> {
     }))
 }
 
-/// Looked up only where it has a meaning, because most responses are successes.
+/// Returns the parsed `Retry-After`. Looked up only for failures, because most responses are successes.
 fn retry_after(response: &httparse::Response<'_, '_>, status: StatusCode) -> Option<RetryAfter> {
     if status.is_success() {
         return None;

@@ -7,11 +7,11 @@ use Kind::{Text, Uint32, Uint64};
 #[derive(Debug)]
 pub(in crate::otlp) struct Schema {
     pub(super) fields: &'static [Field],
-    /// How much of a request is lost with a message that cannot be read.
+    /// The extent of the loss when a message cannot be read.
     pub(super) loss: Loss,
 }
 
-/// How much of a request is lost with a message that cannot be read.
+/// The extent of the loss when a message cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Loss {
     /// The enclosing message.

@@ -5,7 +5,7 @@ use super::*;
 use crate::logs::Capture;
 
 const INVOCATIONS: usize = 40;
-/// Of requests that fail at once, the fifth in a row opens the circuit breaker.
+/// Number of consecutive requests that fail at once before the circuit breaker opens.
 const REQUESTS: usize = 5;
 
 /// Flushes two scopes, as in an invocation, repeatedly. Returns the number of requests and the log.
