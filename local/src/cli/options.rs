@@ -41,8 +41,8 @@ pub(super) struct Binaries {
     /// GET /readyz with 200 when it can serve
     #[arg(long, value_name = "PATH")]
     pub(super) producer: Option<PathBuf>,
-    /// Start no producer. This is the default unless --function is
-    /// onboarding-lambda, the only function that handles its messages
+    /// Start no producer. This is the default if --function is a function
+    /// other than onboarding-lambda, which would not understand its messages
     #[arg(long, conflicts_with_all = ["producer", "producer_port"])]
     pub(super) no_producer: bool,
 }
