@@ -5,9 +5,9 @@ mod runtime;
 
 pub use environment::InvalidConfig;
 pub(crate) use environment::{DEAD_LETTER_QUEUE, Environment};
-#[cfg(feature = "panic-abort")]
-pub(crate) use runtime::runtime_api;
 pub(crate) use runtime::{NotOnLambda, check_runtime_variables};
+#[cfg(feature = "panic-abort")]
+pub(crate) use runtime::{SUSPECTS, runtime_api, suspects};
 
 use crate::envelope::Envelope;
 use std::num::{NonZeroU32, NonZeroUsize};

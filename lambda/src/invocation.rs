@@ -108,14 +108,10 @@ impl<H: Handler<S, Args>, S, Args> Processor<H, S, Args> {
             described,
             halt,
         };
-        let mut lanes = lanes(&invocation.batch, &invocation.described.queues);
-        if cfg!(panic = "abort") {
-            // Redelivered messages come last, because one of them may have aborted the process before.
-            lanes.sort_by_key(|lane| lane.first().map(|index| receive_count(&invocation, *index)));
-        }
+        let (lanes, concurrency) = self.schedule(&invocation);
         let mut failed: Vec<usize> = stream::iter(lanes)
             .map(|lane| self.process_lane(&invocation, lane))
-            .buffer_unordered(self.config.concurrency.get())
+            .buffer_unordered(concurrency)
             .flat_map(stream::iter)
             .collect()
             .await;
@@ -127,6 +123,21 @@ impl<H: Handler<S, Args>, S, Args> Processor<H, S, Args> {
             failed,
             context: invocation.context,
         }
+    }
+
+    /// Returns the lanes in the order in which they start, and how many run at the same time. If a message of the batch may have
+    /// caused a panic that ended the process, it starts last and all run one after another.
+    fn schedule(&self, invocation: &Invocation<'_>) -> (Vec<Lane>, usize) {
+        let mut lanes = lanes(&invocation.batch, &invocation.described.queues);
+        let is_suspect = |index: &usize| {
+            let id = invocation.described.ids[*index].as_deref();
+            self.panic_hook.is_suspect(id)
+        };
+        if !lanes.iter().flatten().any(is_suspect) {
+            return (lanes, self.config.concurrency.get());
+        }
+        lanes.sort_by_key(|lane| lane.iter().any(is_suspect));
+        (lanes, 1)
     }
 
     fn describe(&self, batch: &Batch, root: Context) -> Described {
@@ -314,10 +325,6 @@ fn lanes(batch: &Batch, queues: &Queues) -> Vec<Lane> {
         }
     }
     lanes
-}
-
-fn receive_count(invocation: &Invocation<'_>, index: usize) -> Option<u32> {
-    invocation.batch.record(index).receive_count()
 }
 
 /// Queue and message group of a FIFO record.

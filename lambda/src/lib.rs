@@ -94,7 +94,7 @@
 //! | `dead-letter-queue` | sending permanent failures to a dead-letter queue, with the AWS SDK for it |
 //! | `graceful-shutdown` | an internal extension, so that Lambda sends SIGTERM before it ends the process: handlers have 120 ms then, a flush 100 ms, everything 270 ms |
 //! | `grpc` | OTLP over gRPC, where the standard variables ask for it |
-//! | `panic-abort` | allows this crate to compile with `panic = "abort"`, which is otherwise an error. Before a panic aborts the process, completed messages are reported as successful, finished spans are written to stdout, and the process restarts. With `BATON_PARTIAL_RESPONSE=off`, the whole batch is redelivered instead |
+//! | `panic-abort` | allows this crate to compile with `panic = "abort"`, which is otherwise an error. Before a panic aborts the process, completed messages are reported as successful, finished spans are written to stdout, and the process restarts. Messages that were being handled are then handled last and one at a time, but only in the same execution environment. With `BATON_PARTIAL_RESPONSE=off`, the whole batch is redelivered instead |
 //! | `secrets` | headers of the export, such as one with a key, from Secrets Manager or the SSM Parameter Store: `OTEL_EXPORTER_OTLP_HEADERS_SECRET` is the ARN (see `baton_secrets`); with the AWS SDK for it |
 //! | `tracing` | turns spans of the `tracing` macros into OpenTelemetry spans under the message's span, with the status and exception event of `#[instrument(err)]` (see `tracing_layer`) |
 //!

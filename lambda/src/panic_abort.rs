@@ -19,16 +19,23 @@ use opentelemetry::Context;
 use opentelemetry::trace::TraceContextExt as _;
 use tracing::error;
 
-use crate::config::{Config, PartialResponse, runtime_api};
+use crate::config::{Config, PartialResponse, SUSPECTS, runtime_api, suspects};
 use crate::spans;
 
 /// `error.type` for messages that were being handled at the time of the panic.
 const PANIC: &str = "panic";
 const DESCRIPTION: &str = "a panic ended the process while the message was being handled";
 
+/// Most suspects handed to the next process. Ten messages are handled at the same time by default.
+const MAX_SUSPECTS: usize = 100;
+
 /// Batches in progress, shared with the panic hook. Clones share the same state.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct PanicHook(Arc<Mutex<Vec<Entry>>>);
+pub(crate) struct PanicHook {
+    batches: Arc<Mutex<Vec<Entry>>>,
+    /// Ids of messages that were being handled when an earlier process panicked. One of them caused the panic.
+    suspects: Arc<[String]>,
+}
 
 /// A batch in progress, until this is dropped.
 #[derive(Debug)]
@@ -50,17 +57,26 @@ struct Entry {
 impl PanicHook {
     /// Installs the panic hook in builds where a panic aborts the process. Returns the batches that the hook responds for.
     pub(crate) fn install(config: &Config, telemetry: &Telemetry) -> Self {
-        let hook = Self::default();
+        let hook = Self {
+            suspects: suspects().into(),
+            ..Self::default()
+        };
         if cfg!(panic = "abort") {
             let previous = panic::take_hook();
-            let (batches, telemetry) = (hook.clone(), telemetry.clone());
+            let (installed, telemetry) = (hook.clone(), telemetry.clone());
             let responds = config.partial_response == PartialResponse::On;
             panic::set_hook(Box::new(move |info| {
                 previous(info);
-                batches.save(responds, &telemetry);
+                installed.save(responds, &telemetry);
             }));
         }
         hook
+    }
+
+    /// Returns whether the message was being handled when an earlier process panicked. Such messages are handled last and one at a
+    /// time, so that the one that panics fails alone.
+    pub(crate) fn is_suspect(&self, id: Option<&str>) -> bool {
+        id.is_some_and(|id| self.suspects.iter().any(|suspect| suspect == id))
     }
 
     pub(crate) fn begin_batch(
@@ -100,12 +116,25 @@ impl PanicHook {
         );
         telemetry.spill_pending();
         if accepted {
-            restart();
+            restart(&self.next_suspects(&entries));
         }
     }
 
+    /// Returns the messages being handled now and the suspects known before, the latest first.
+    fn next_suspects(&self, entries: &[Entry]) -> Vec<String> {
+        let running = entries.iter().flat_map(Entry::running_ids);
+        let known = self.suspects.iter().map(String::as_str);
+        let mut suspects: Vec<String> = Vec::new();
+        for id in running.chain(known) {
+            if suspects.len() < MAX_SUSPECTS && !suspects.iter().any(|suspect| suspect == id) {
+                suspects.push(id.to_owned());
+            }
+        }
+        suspects
+    }
+
     fn entries(&self) -> MutexGuard<'_, Vec<Entry>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.batches.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -149,6 +178,14 @@ impl Entry {
         self.unfinished.values().map(Option::as_deref).collect()
     }
 
+    fn running_ids(&self) -> impl Iterator<Item = &str> {
+        let ids = self
+            .running
+            .keys()
+            .filter_map(|index| self.unfinished.get(index));
+        ids.filter_map(Option::as_deref)
+    }
+
     fn end_spans(&self) {
         for context in self.running.values() {
             spans::record_failure(context, PANIC, DESCRIPTION.to_owned());
@@ -158,14 +195,15 @@ impl Entry {
     }
 }
 
-/// Replaces the process with a new one of the same program. Returns only if that fails.
-fn restart() {
+/// Replaces the process with a new one of the same program, which learns the suspects from its environment. Returns if that fails.
+fn restart(suspects: &[String]) {
     let mut arguments = env::args_os();
     let mut command = Command::new("/proc/self/exe");
     if let Some(name) = arguments.next() {
         command.arg0(name);
     }
-    let failed = command.args(arguments).exec();
+    command.args(arguments).env(SUSPECTS, suspects.join(","));
+    let failed = command.exec();
     error!(
         error = &failed as &dyn std::error::Error,
         "cannot restart the process after a panic"
@@ -214,5 +252,22 @@ mod tests {
         assert_eq!(hook.entries()[0].request_id, "request-2");
         drop(second);
         assert!(hook.entries().is_empty());
+    }
+
+    #[test]
+    fn what_is_being_handled_at_a_panic_is_suspect_from_then_on() {
+        let hook = PanicHook {
+            suspects: ["m-9".to_owned(), "m-0".to_owned()].into(),
+            ..PanicHook::default()
+        };
+        let batch = batch(&hook);
+        for index in 0..3 {
+            batch.start_record(index, &Context::new());
+        }
+        batch.end_record(1, true);
+        batch.end_record(2, false);
+        assert_eq!(hook.next_suspects(&hook.entries()), ["m-0", "m-9"]);
+        assert!(hook.is_suspect(Some("m-9")));
+        assert!(!hook.is_suspect(Some("m-1")) && !hook.is_suspect(None));
     }
 }

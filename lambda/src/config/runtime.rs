@@ -22,6 +22,17 @@ pub(crate) fn runtime_api() -> Option<String> {
     from_process(RUNTIME_API)
 }
 
+/// Message ids that a process which panicked hands to the one that replaces it. Not for users, hence not `BATON_`.
+#[cfg(feature = "panic-abort")]
+pub(crate) const SUSPECTS: &str = "_BATON_PANIC_SUSPECTS";
+
+/// Returns the message ids in [`SUSPECTS`].
+#[cfg(feature = "panic-abort")]
+pub(crate) fn suspects() -> Vec<String> {
+    let ids = from_process(SUSPECTS).unwrap_or_default();
+    ids.split(',').map(str::to_owned).collect()
+}
+
 type IsValid<'a> = &'a dyn Fn(&str) -> bool;
 
 fn check_runtime(lookup: Lookup<'_>) -> Result<(), NotOnLambda> {
