@@ -8,14 +8,14 @@ use opentelemetry::Context;
 use crate::config::Config;
 
 #[derive(Debug, Clone, Default)]
-pub(crate) struct PanicHook;
+pub(crate) struct PanicHook(());
 
 #[derive(Debug)]
 pub(crate) struct BatchInFlight;
 
 impl PanicHook {
     pub(crate) fn install(_: &Config, _: &Telemetry) -> Self {
-        Self
+        Self(())
     }
 
     pub(crate) fn is_suspect(&self, _: Option<&str>) -> bool {
