@@ -209,14 +209,20 @@ fn propagator(reader: &mut Reader<'_>) -> Propagator {
     };
     let mut propagator = Propagator::NONE;
     let mut known = false;
-    for name in list.split(',').map(str::trim) {
+    let form = "a list of tracecontext, baggage, xray or none";
+    let names = list.split(',').map(str::trim);
+    let names: Vec<&str> = names.filter(|name| !name.is_empty()).collect();
+    // Nothing but commas.
+    if names.is_empty() {
+        reader.problem(NAME, &list, form, "the default is used");
+    }
+    for name in names {
         match name.to_ascii_lowercase().as_str() {
             "tracecontext" => propagator.trace_context = true,
             "baggage" => propagator.baggage = true,
             "xray" => propagator.xray = true,
-            "none" | "" => {}
+            "none" => {}
             _ => {
-                let form = "a list of tracecontext, baggage, xray or none";
                 reader.problem(NAME, name, form, "it is left out");
                 continue;
             }

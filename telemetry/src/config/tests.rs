@@ -270,3 +270,18 @@ fn of_a_long_value_the_beginning_is_told() {
     let found = format!("found \"{shown}\"…; the default is used");
     assert!(problems[0].ends_with(&found), "{problems:?}");
 }
+
+#[test]
+fn a_list_of_propagators_without_a_name_is_reported_and_counts_as_unset() {
+    let lookup = |name: &str| (name == "OTEL_PROPAGATORS").then(|| " , ".to_owned());
+    let (found, problems) = Config::from_lookup(&lookup);
+    let (unset, _) = Config::from_lookup(&|_| None);
+    assert_eq!(
+        format!("{:?}", found.propagator),
+        format!("{:?}", unset.propagator)
+    );
+    assert_eq!(
+        problems[0].to_string(),
+        "OTEL_PROPAGATORS: expected a list of tracecontext, baggage, xray or none, found \",\"; the default is used"
+    );
+}

@@ -33,6 +33,10 @@ pub(super) fn read(reader: &mut Reader<'_>, name: &'static str) -> Option<Export
             reader.problem(name, member, FORM, consequence);
         }
     }
+    // The value has only commas.
+    if members.is_empty() {
+        reader.problem(name, &text, FORM, consequence);
+    }
     // A list that names an exporter requests an export, even beside `none`.
     if none && (otlp || console) {
         reader.problem(name, &text, FORM, "none is left out");

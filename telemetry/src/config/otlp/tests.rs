@@ -57,6 +57,7 @@ fn an_unknown_exporter_is_reported_and_counts_as_unset() {
         ("OTEL_TRACES_EXPORTER", "zipkin", "traces", "otlp"),
         ("OTEL_METRICS_EXPORTER", "prometheus", "metrics", "otlp"),
         ("OTEL_LOGS_EXPORTER", "logging", "logs", "none"),
+        ("OTEL_TRACES_EXPORTER", ",", "traces", "otlp"),
     ] {
         let (config, problems) = config(&[(variable, value)]);
         let problem = format!(
