@@ -46,12 +46,13 @@ const PATIENCE: Duration = Duration::from_millis(20);
 pub(crate) enum SendError {
     #[error("cannot connect")]
     Connect(#[source] std::io::Error),
-    #[error("cannot connect to the proxy")]
-    ConnectProxy(#[source] std::io::Error),
-    #[error("the proxy refused to connect to the collector with {0}")]
-    ProxyRefused(StatusCode),
-    #[error("the answer of the proxy is not HTTP/1.1")]
-    ProxyMalformed,
+    /// With the proxy's host and port.
+    #[error("cannot connect to the proxy {0}")]
+    ConnectProxy(String, #[source] std::io::Error),
+    #[error("the proxy {0} refused to connect to the collector with {1}")]
+    ProxyRefused(String, StatusCode),
+    #[error("the answer of the proxy {0} is not HTTP/1.1")]
+    ProxyMalformed(String),
     #[error("the TLS handshake failed")]
     Tls(#[source] std::io::Error),
     #[error("the host name is not a valid TLS server name")]

@@ -46,7 +46,7 @@ impl Dialer {
             None => connect(&self.endpoint).await.map_err(SendError::Connect)?,
             Some(proxy) => connect(&proxy.endpoint)
                 .await
-                .map_err(SendError::ConnectProxy)?,
+                .map_err(|error| SendError::ConnectProxy(proxy.endpoint.authority(), error))?,
         };
         // A request is written whole: waiting for more to send (Nagle) would only delay it.
         tcp.set_nodelay(true).map_err(SendError::Connect)?;

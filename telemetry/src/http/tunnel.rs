@@ -20,19 +20,23 @@ pub(super) async fn open(
     write(tcp, &request(proxy, endpoint))
         .await
         .map_err(SendError::Broken)?;
+    let malformed = || SendError::ProxyMalformed(proxy.endpoint.authority());
     let mut received = Vec::new();
     loop {
         if read(tcp, &mut received).await.map_err(SendError::Broken)? == 0 {
             let end = io::ErrorKind::UnexpectedEof.into();
             return Err(SendError::Broken(end));
         }
-        let answer = response::status(&received).map_err(|_| SendError::ProxyMalformed)?;
+        let answer = response::status(&received).map_err(|_| malformed())?;
         match answer {
             // The endpoint sends nothing before the client does, so extra bytes are an error.
             Some((status, [])) if status.is_success() => return Ok(()),
-            Some((status, _)) if status.is_success() => return Err(SendError::ProxyMalformed),
-            Some((status, _)) => return Err(SendError::ProxyRefused(status)),
-            None if received.len() > MAX_RESPONSE => return Err(SendError::ProxyMalformed),
+            Some((status, _)) if status.is_success() => return Err(malformed()),
+            Some((status, _)) => {
+                let proxy = proxy.endpoint.authority();
+                return Err(SendError::ProxyRefused(proxy, status));
+            }
+            None if received.len() > MAX_RESPONSE => return Err(malformed()),
             None => {}
         }
     }

@@ -87,17 +87,22 @@ async fn a_proxy_that_opens_no_tunnel_is_named_by_the_error() {
     for (answer, expected) in [
         (
             "HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\n\r\n",
-            "the proxy refused to connect to the collector with 407 Proxy Authentication Required",
+            "the proxy PROXY refused to connect to the collector with 407 Proxy Authentication Required",
         ),
-        ("SSH-2.0-x\r\n", "the answer of the proxy is not HTTP/1.1"),
+        (
+            "SSH-2.0-x\r\n",
+            "the answer of the proxy PROXY is not HTTP/1.1",
+        ),
         (
             "HTTP/1.1 200 OK\r\n\r\nunasked",
-            "the answer of the proxy is not HTTP/1.1",
+            "the answer of the proxy PROXY is not HTTP/1.1",
         ),
     ] {
         let proxy = FakeProxy::start(answer).await;
         let (_, outcome) = send(Protocol::HttpProtobuf, &proxy.url).await;
         let error = crate::logs::chain(&outcome.unwrap_err());
+        let address = proxy.url.strip_prefix("http://user:pass@").unwrap();
+        let expected = expected.replace("PROXY", address);
         assert_eq!(error, format!("the request failed: {expected}"));
     }
 }
@@ -109,6 +114,7 @@ async fn a_proxy_that_is_down_is_named_by_the_error() {
     drop(listener);
     let (_, outcome) = send(Protocol::HttpProtobuf, &url).await;
     let error = crate::logs::chain(&outcome.unwrap_err());
-    let expected = "the request failed: cannot connect to the proxy: ";
-    assert!(error.starts_with(expected), "{error}");
+    let address = url.strip_prefix("http://").unwrap();
+    let expected = format!("the request failed: cannot connect to the proxy {address}: ");
+    assert!(error.starts_with(&expected), "{error}");
 }
