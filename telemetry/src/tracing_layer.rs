@@ -39,7 +39,8 @@ const SCOPE: &str = "baton.tracing";
 ///
 /// An error sets the span's status to Error with the error's text, and adds an `exception` event with the text as `exception.message`. An
 /// event is an error if it has a field `error` and no message, as recorded by `#[instrument(err)]` and `#[instrument(err(Debug))]`. Errors
-/// recorded with `err(level = …)` count at every level, even if the log omits them. A hand-written event of this form counts only at level
+/// recorded with `err(level = …)` count at every level, even if a filter of the log layer omits them; a filter of the whole subscriber, such as
+/// the `LevelFilter::INFO` above, omits finer errors here too. A hand-written event of this form counts only at level
 /// ERROR, because a `warn!(error = %error)` often precedes a successful retry. All other events are log lines only and do not become span
 /// events.
 ///
