@@ -131,8 +131,8 @@
 //! # When the collector is broken
 //!
 //! A request succeeds if the collector answers with a 2xx status and a complete `Export…ServiceResponse`, in protobuf or JSON; an empty body
-//! counts as one. A web page with status 200, and a body that is cut off or late, are failures: the warning states status and content type.
-//! Over gRPC, the status in the trailers decides.
+//! counts as one. A web page with status 200, JSON with members but without `partialSuccess`, and a body that is cut off or late, are
+//! failures: the warning states status and content type. Over gRPC, the status in the trailers decides.
 //!
 //! A response that does not depend on the request's content (404, 405, 410, 415, 421, 426, 501, 505, a redirect, `UNIMPLEMENTED`, a response
 //! in another protocol) indicates a wrong endpoint: the spans are kept or spilled, not dropped, and the warning states the target of a

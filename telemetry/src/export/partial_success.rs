@@ -1,6 +1,6 @@
 //! What a collector says of records that it did not take of a request it answered with success (OTLP specification, "Partial Success").
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::borrow::Cow;
 
 /// Of a collector's message so much goes into the log: enough for a sentence and an identifier.
@@ -11,8 +11,17 @@ const PARTIAL_SUCCESS: u64 = 1 << 3 | LENGTH_DELIMITED;
 const REJECTED: u64 = 1 << 3 | VARINT;
 const ERROR_MESSAGE: u64 = 2 << 3 | LENGTH_DELIMITED;
 
-/// JSON names of the rejected count, one per signal.
-const REJECTED_NAMES: [&str; 3] = ["rejectedSpans", "rejectedDataPoints", "rejectedLogRecords"];
+/// JSON names. A parser must also accept the names of the protobuf fields (proto3 JSON mapping). Each signal has its own count.
+const PARTIAL_SUCCESS_NAMES: [&str; 2] = ["partialSuccess", "partial_success"];
+const ERROR_MESSAGE_NAMES: [&str; 2] = ["errorMessage", "error_message"];
+const REJECTED_NAMES: [&str; 6] = [
+    "rejectedSpans",
+    "rejectedDataPoints",
+    "rejectedLogRecords",
+    "rejected_spans",
+    "rejected_data_points",
+    "rejected_log_records",
+];
 
 const VARINT: u64 = 0;
 const FIXED64: u64 = 1;
@@ -49,29 +58,34 @@ impl PartialSuccess {
         Some(Self::new(rejected, String::from_utf8_lossy(message)))
     }
 
-    /// Reads an `Export…ServiceResponse` in OTLP/JSON, where numbers may be strings and names are in lower camel case (proto3 JSON
-    /// mapping).
+    /// Reads an `Export…ServiceResponse` in OTLP/JSON, where numbers may be strings (proto3 JSON mapping). Unknown members beside
+    /// `partialSuccess` are ignored; without it they belong to another kind of response, and `None` is returned.
     pub(crate) fn from_json(body: &[u8]) -> Option<Self> {
         let Value::Object(response) = serde_json::from_slice(body).ok()? else {
             return None;
         };
-        let partial = match response.get("partialSuccess") {
-            None | Some(Value::Null) => return Some(Self::default()),
+        let partial = match member(&response, &PARTIAL_SUCCESS_NAMES) {
+            Some(Value::Null) => return Some(Self::default()),
             Some(Value::Object(partial)) => partial,
-            Some(_) => return None,
+            None if response.is_empty() => return Some(Self::default()),
+            _ => return None,
         };
-        let rejected = REJECTED_NAMES.iter().find_map(|name| partial.get(*name));
-        let rejected = match rejected {
-            None | Some(Value::Null) => 0,
+        // 1, 1.0 and "1" are the same number (proto3 JSON mapping).
+        let rejected = match member(partial, &REJECTED_NAMES) {
+            None | Some(Value::Null) => 0.0,
             Some(Value::String(number)) => number.parse().ok()?,
-            Some(number) => number.as_i64()?,
+            Some(number) => number.as_f64()?,
         };
-        let message = match partial.get("errorMessage") {
+        // The fraction of NaN and infinity is NaN.
+        if rejected.fract() != 0.0 {
+            return None;
+        }
+        let message = match member(partial, &ERROR_MESSAGE_NAMES) {
             None | Some(Value::Null) => "",
             Some(message) => message.as_str()?,
         };
         let message = &message[..message.floor_char_boundary(MAX_MESSAGE)];
-        Some(Self::new(rejected, message.into()))
+        Some(Self::new(rejected as i64, message.into()))
     }
 
     fn new(rejected: i64, message: Cow<'_, str>) -> Self {
@@ -80,6 +94,11 @@ impl PartialSuccess {
             message: message.into_owned(),
         }
     }
+}
+
+/// The first member with one of the names.
+fn member<'a>(object: &'a Map<String, Value>, names: &[&str]) -> Option<&'a Value> {
+    names.iter().find_map(|name| object.get(*name))
 }
 
 /// Gives each field's tag, with its number or its bytes; `None` where this is not protobuf.
@@ -199,6 +218,13 @@ mod tests {
             (r#"{"partialSuccess":null}"#, (0, "")),
             (r#"{"other":[1],"partialSuccess":{}}"#, (0, "")),
             (r#"{"partialSuccess":{"rejectedSpans":"2"}}"#, (2, "")),
+            (r#"{"partialSuccess":{"rejectedSpans":2.0}}"#, (2, "")),
+            (r#"{"partialSuccess":{"rejectedSpans":"2.0"}}"#, (2, "")),
+            (r#"{"partialSuccess":{"rejectedSpans":-1}}"#, (0, "")),
+            (
+                r#"{"partial_success":{"rejected_spans":2,"error_message":"x"}}"#,
+                (2, "x"),
+            ),
             (
                 r#"{"partialSuccess":{"rejectedDataPoints":3,"errorMessage":"x"}}"#,
                 (3, "x"),
@@ -216,7 +242,11 @@ mod tests {
             "[]",
             "null",
             "{",
+            r#"{"error":"no such route","ok":false}"#,
             r#"{"partialSuccess":[]}"#,
+            r#"{"partialSuccess":{"rejectedSpans":1.5}}"#,
+            r#"{"partialSuccess":{"rejectedSpans":"NaN"}}"#,
+            r#"{"partialSuccess":{"rejectedSpans":"inf"}}"#,
             r#"{"partialSuccess":{"rejectedSpans":"many"}}"#,
         ] {
             assert_eq!(read_json(body), None, "{body}");

@@ -69,7 +69,7 @@ fn acknowledged(response: Response, hint: Hint) -> Result<PartialSuccess, Transp
         return Ok(PartialSuccess::default());
     }
     let content_type = response.content_type;
-    let read = match Encoding::of(content_type.as_deref()) {
+    let read = match Encoding::of(content_type.as_deref(), &body) {
         Some(Encoding::Protobuf) => PartialSuccess::from_protobuf(&body),
         Some(Encoding::Json) => PartialSuccess::from_json(&body),
         None => None,
@@ -90,22 +90,19 @@ enum Encoding {
 }
 
 impl Encoding {
-    /// Returns the encoding for a `Content-Type`, ignoring its parameters. A missing type and `application/octet-stream` are taken as
-    /// protobuf, because text does not parse as protobuf.
-    fn of(content_type: Option<&str>) -> Option<Self> {
-        const PROTOBUF: [&str; 3] = [
-            "application/x-protobuf",
-            "application/protobuf",
-            "application/octet-stream",
-        ];
-        let Some(content_type) = content_type else {
-            return Some(Self::Protobuf);
-        };
-        let media_type = content_type.split(';').next().unwrap_or_default().trim();
-        let is = |name: &str| media_type.eq_ignore_ascii_case(name);
-        if is("application/json") {
+    /// Returns the encoding for a `Content-Type`, ignoring its parameters. With a missing type and with `application/octet-stream`
+    /// the body decides: a protobuf message never starts with a brace, and other text does not parse as protobuf.
+    fn of(content_type: Option<&str>, body: &[u8]) -> Option<Self> {
+        let media_type = content_type.map(|content_type| {
+            let media_type = content_type.split(';').next();
+            media_type.unwrap_or_default().trim()
+        });
+        let is = |name: &str| media_type.is_some_and(|own| own.eq_ignore_ascii_case(name));
+        let is_open = media_type.is_none() || is("application/octet-stream");
+        if is("application/json") || is_open && body.starts_with(b"{") {
             return Some(Self::Json);
         }
-        PROTOBUF.into_iter().any(is).then_some(Self::Protobuf)
+        let is_protobuf = is("application/x-protobuf") || is("application/protobuf");
+        (is_open || is_protobuf).then_some(Self::Protobuf)
     }
 }
