@@ -7,9 +7,7 @@ mod partial_success;
 
 pub(crate) use collector_messages::CollectorMessages;
 pub(crate) use failures::Failures;
-pub(crate) use partial_success::PartialSuccess;
-#[cfg(feature = "grpc")]
-pub(crate) use partial_success::each_field;
+pub(crate) use partial_success::{PartialSuccess, each_field};
 
 use crate::buffer::{Buffer, Chunk, Taken, Whose};
 use crate::encode::{self, ResourceFrame};

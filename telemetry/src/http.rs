@@ -124,6 +124,11 @@ impl Client {
         *head = head.with_headers(&self.dialer.endpoint, headers);
     }
 
+    /// Returns the headers that each request has. May hold keys.
+    pub(crate) fn headers(&self) -> HeaderMap {
+        self.head().headers().clone()
+    }
+
     /// Sends one request to the endpoint's path and reads the answer, until `deadline`. Dropping the future gives the connection up.
     ///
     /// A kept connection may have died while the process was frozen. That is seen only by using it, so a request whose connection breaks

@@ -133,6 +133,7 @@
 //! A request succeeds if the collector answers with a 2xx status and a complete `Export…ServiceResponse`, in protobuf or JSON; an empty body
 //! counts as one. A web page with status 200, JSON with members but without `partialSuccess`, and a body that is cut off or late, are
 //! failures: the warning states status and content type. Over gRPC, the status in the trailers decides.
+//! The warning about a refusal, such as 400, includes up to 200 bytes of the collector's own message.
 //!
 //! A response that does not depend on the request's content (404, 405, 410, 415, 421, 426, 501, 505, a redirect, `UNIMPLEMENTED`, a response
 //! in another protocol) indicates a wrong endpoint: the spans are kept or spilled, not dropped, and the warning states the target of a

@@ -4,6 +4,7 @@
 mod grpc;
 mod gzip;
 mod http;
+mod message;
 mod status;
 mod wrong_endpoint;
 

@@ -45,6 +45,10 @@ impl Head {
         Self::new(endpoint, all)
     }
 
+    pub(super) fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
     pub(super) fn bytes(&self) -> &[u8] {
         &self.bytes
     }

@@ -1,11 +1,12 @@
 //! OTLP over HTTP/1.1, as binary protobuf.
 
-use super::TransportError;
-use super::status::{self, Verdict};
+use super::status::{self, Status, Verdict};
 use super::wrong_endpoint::{Hint, UnexpectedAnswer, WrongEndpoint};
-use crate::export::PartialSuccess;
+use super::{TransportError, message};
+use crate::export::{PartialSuccess, each_field};
 use crate::http::{Client, Frames, Response};
 use ::http::{HeaderName, HeaderValue, Method, header};
+use serde_json::Value;
 use std::time::SystemTime;
 use tokio::time::Instant;
 
@@ -30,11 +31,15 @@ pub(super) async fn send(
     deadline: Instant,
     hint: Hint,
 ) -> Result<PartialSuccess, TransportError> {
-    let answer = client.send(Method::POST, &[], request, deadline);
-    accepted(answer.await?, hint)
+    let answer = client.send(Method::POST, &[], request, deadline).await?;
+    accepted(answer, client, hint)
 }
 
-fn accepted(response: Response, hint: Hint) -> Result<PartialSuccess, TransportError> {
+fn accepted(
+    response: Response,
+    client: &Client,
+    hint: Hint,
+) -> Result<PartialSuccess, TransportError> {
     match status::verdict(response.status) {
         Verdict::Accepted => acknowledged(response, hint),
         Verdict::WrongEndpoint => {
@@ -53,7 +58,44 @@ fn accepted(response: Response, hint: Hint) -> Result<PartialSuccess, TransportE
             let after = after.map(|after| after.left(SystemTime::now()));
             Err(TransportError::unavailable(response.status.into(), after))
         }
-        Verdict::Final => Err(TransportError::Refused(response.status.into())),
+        Verdict::Final => {
+            let message = refusal(&response);
+            let message = message.map(|message| message::presentable(&message, &client.headers()));
+            Err(TransportError::Refused(Status::Http {
+                code: response.status,
+                message: message.unwrap_or_default(),
+            }))
+        }
+    }
+}
+
+/// Returns the collector's reason for a refusal: the message of a `google.rpc.Status`, the member `error` of other JSON, or plain text.
+fn refusal(response: &Response) -> Option<String> {
+    /// Tag of the message in a `google.rpc.Status`.
+    const MESSAGE: u64 = 2 << 3 | 2;
+    const TEXT: &str = "text/plain";
+    let body = response.body.as_deref().ok()?;
+    let content_type = response.content_type.as_deref();
+    match Encoding::of(content_type, body) {
+        Some(Encoding::Protobuf) => {
+            let mut message = None;
+            each_field(body, |tag, _, text| {
+                if tag == MESSAGE {
+                    message = Some(text);
+                }
+                Some(())
+            })?;
+            message.map(|message| String::from_utf8_lossy(message).into_owned())
+        }
+        Some(Encoding::Json) => {
+            let status: Value = serde_json::from_slice(body).ok()?;
+            let message = status.get("message").or_else(|| status.get("error"))?;
+            message.as_str().map(str::to_owned)
+        }
+        None => content_type
+            .and_then(|content_type| content_type.get(..TEXT.len()))
+            .filter(|media_type| media_type.eq_ignore_ascii_case(TEXT))
+            .map(|_| String::from_utf8_lossy(body).into_owned()),
     }
 }
 

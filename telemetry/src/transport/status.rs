@@ -6,7 +6,11 @@ use std::fmt;
 /// The status of an answer, in the terms of what carried it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Status {
-    Http(StatusCode),
+    Http {
+        code: StatusCode,
+        /// The collector's reason. Empty where there is none, or where it might repeat a key.
+        message: String,
+    },
     #[cfg(feature = "grpc")]
     Grpc(super::grpc::GrpcStatus),
 }
@@ -27,7 +31,7 @@ impl Status {
     /// The request's keys were not accepted: with others it may be.
     pub(crate) fn is_unauthorized(&self) -> bool {
         match self {
-            Self::Http(status) => is_unauthorized(*status),
+            Self::Http { code, .. } => is_unauthorized(*code),
             #[cfg(feature = "grpc")]
             Self::Grpc(status) => status.code.is_unauthorized(),
         }
@@ -62,14 +66,18 @@ fn is_unauthorized(status: StatusCode) -> bool {
 
 impl From<StatusCode> for Status {
     fn from(status: StatusCode) -> Self {
-        Self::Http(status)
+        Self::Http {
+            code: status,
+            message: String::new(),
+        }
     }
 }
 
 impl fmt::Display for Status {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Http(status) => status.fmt(formatter),
+            Self::Http { code, message } if message.is_empty() => code.fmt(formatter),
+            Self::Http { code, message } => write!(formatter, "{code} ({message})"),
             #[cfg(feature = "grpc")]
             Self::Grpc(status) => status.fmt(formatter),
         }

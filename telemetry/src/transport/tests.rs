@@ -15,6 +15,7 @@ pub(super) mod calls;
 pub(super) mod peers;
 mod proxies;
 mod quiet;
+mod refusals;
 mod tls;
 
 /// Longer than anything on loopback takes.

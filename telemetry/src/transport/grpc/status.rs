@@ -1,14 +1,12 @@
 //! How a gRPC call ended ("gRPC over HTTP2", "Responses").
 
 use super::retry_info;
+use crate::transport::message::presentable;
 use crate::transport::status::{self, Verdict};
 use ::http::{HeaderMap, HeaderValue, StatusCode};
 use percent_encoding::percent_decode;
 use std::fmt;
 use std::time::Duration;
-
-/// Of a collector's message so much is told: enough for a sentence and an identifier.
-const MAX_MESSAGE: usize = 200;
 
 const STATUS: &str = "grpc-status";
 const MESSAGE: &str = "grpc-message";
@@ -123,7 +121,9 @@ impl End {
         Some(Self {
             status: GrpcStatus {
                 code,
-                message: message.map_or_else(String::new, |message| presentable(message, sent)),
+                message: message.map_or_else(String::new, |message| {
+                    presentable(&percent_decode(message).decode_utf8_lossy(), sent)
+                }),
             },
             http: None,
             retry_after: details.and_then(retry_info::delay),
@@ -162,31 +162,6 @@ impl End {
             _ => Verdict::Final,
         }
     }
-}
-
-/// One line without control characters, and nothing where a value that was sent, or the key in it, is repeated.
-fn presentable(message: &[u8], sent: &HeaderMap) -> String {
-    let message = percent_decode(message).decode_utf8_lossy();
-    let is_secret = |value: &HeaderValue| {
-        let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
-        // Behind the name of a scheme, such as `Bearer`.
-        let key = value.rsplit(' ').next().unwrap_or_default();
-        !key.is_empty() && message.contains(key)
-    };
-    if sent
-        .values()
-        .filter(|value| value.is_sensitive())
-        .any(is_secret)
-    {
-        return String::new();
-    }
-    let characters = message
-        .chars()
-        .map(|character| match character.is_control() {
-            true => ' ',
-            false => character,
-        });
-    characters.take(MAX_MESSAGE).collect()
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::transport::TransportError;
+use crate::transport::message::MAX_MESSAGE;
 use crate::transport::tests::calls::{Reply, Server};
 use crate::transport::tests::{key, otlp, request, soon};
 use crate::transport::wrong_endpoint::UnexpectedAnswer;
