@@ -11,7 +11,7 @@ use std::fmt;
 
 /// An endpoint that is probably misconfigured: no request succeeds until the configuration changes.
 #[derive(Debug, thiserror::Error)]
-#[error("{answer}: the endpoint's path or port is not that of an OTLP receiver; {}", .hint.about(answer))]
+#[error("{answer}; {}", .hint.about(answer))]
 pub(crate) struct WrongEndpoint {
     pub(super) answer: UnexpectedAnswer,
     pub(super) hint: Hint,
@@ -108,24 +108,41 @@ struct About<'a> {
 
 impl fmt::Display for About<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.hint, self.answer) {
-            (Hint::BaseUrl(path), _) => write!(
+        if matches!(self.answer, UnexpectedAnswer::Redirect { .. }) {
+            return formatter.write_str(
+                "redirects are not followed: set the endpoint to the target of the redirect, in a base URL without the path of the signal",
+            );
+        }
+        formatter.write_str("the endpoint's path or port is not that of an OTLP receiver")?;
+        // A receiver with the right path returns this status too.
+        let is_about_media_type = matches!(
+            self.answer,
+            UnexpectedAnswer::Status(Status::Http {
+                code: StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                ..
+            })
+        );
+        if is_about_media_type {
+            formatter.write_str(
+                ", or the receiver does not support protobuf or the compression of the request",
+            )?;
+        }
+        match self.hint {
+            Hint::BaseUrl(path) => write!(
                 formatter,
-                "OTEL_EXPORTER_OTLP_ENDPOINT has to be a base URL without {path}, because the path of the signal is added to it"
+                "; the endpoint has to be a base URL without {path}, because the path of the signal is added to it"
             ),
-            (Hint::SignalUrl(signal), _) => write!(
+            Hint::SignalUrl(signal) => write!(
                 formatter,
-                "the endpoint of a single signal is used as it is, and usually ends in {}",
+                "; the endpoint of a single signal is used as it is, and usually ends in {}",
                 signal.path()
             ),
-            (Hint::Http, UnexpectedAnswer::Redirect { .. }) => formatter
-                .write_str("redirects are not followed: the endpoint has to be the final URL"),
-            (Hint::Http, _) => {
-                formatter.write_str("http/protobuf usually uses port 4318, and grpc port 4317")
+            Hint::Http => {
+                formatter.write_str("; http/protobuf usually uses port 4318, and grpc port 4317")
             }
             #[cfg(feature = "grpc")]
-            (Hint::Grpc, _) => {
-                formatter.write_str("grpc usually uses port 4317, and http/protobuf port 4318")
+            Hint::Grpc => {
+                formatter.write_str("; grpc usually uses port 4317, and http/protobuf port 4318")
             }
         }
     }

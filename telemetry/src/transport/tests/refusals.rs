@@ -66,3 +66,40 @@ async fn the_message_of_a_refusal_is_cut_and_repeats_no_key() {
         assert!(found.ends_with("400 Bad Request"), "{found}");
     }
 }
+
+#[tokio::test]
+async fn a_redirect_is_explained_by_its_target_and_not_by_the_path() {
+    let answer =
+        "HTTP/1.1 308 X\r\nlocation: https://collector/v1/traces\r\ncontent-length: 0\r\n\r\n";
+    let (_, mut outcomes) = exchange(|_| {}, vec![request(&[b"x"])], answer).await;
+    let found = outcomes.remove(0).unwrap_err().to_string();
+    let hint = "redirects are not followed: set the endpoint to the target of the redirect";
+    assert!(found.contains(hint), "{found}");
+    assert!(
+        !found.contains("is not that of an OTLP receiver"),
+        "{found}"
+    );
+}
+
+#[tokio::test]
+async fn an_unsupported_media_type_may_be_the_compression() {
+    let found = error("415 X", "text/plain", b"").await;
+    assert!(found.contains("compression"), "{found}");
+    let found = error("404 X", "text/plain", b"").await;
+    assert!(!found.contains("compression"), "{found}");
+}
+
+#[tokio::test]
+async fn the_hint_about_a_base_url_names_no_variable() {
+    let change = |otlp: &mut Otlp| {
+        otlp.endpoint.path = "/v1/traces/v1/traces".into();
+    };
+    let answer = "HTTP/1.1 404 X\r\ncontent-length: 0\r\n\r\n";
+    let (_, mut outcomes) = exchange(change, vec![request(&[b"x"])], answer).await;
+    let found = outcomes.remove(0).unwrap_err().to_string();
+    assert!(
+        found.contains("has to be a base URL without /v1/traces"),
+        "{found}"
+    );
+    assert!(!found.contains("OTEL_"), "{found}");
+}
