@@ -152,9 +152,10 @@ pub(super) struct Settings {
     /// NAME-dlq with --queue NAME
     #[arg(long, value_name = "NAME=VALUE", value_parser = variable)]
     env: Vec<(String, String)>,
-    /// File of variables for the function in dotenv format: NAME=VALUE lines,
-    /// # begins a comment, values may be quoted; may be repeated; --env takes
-    /// precedence
+    /// File of variables for the function, NAME=VALUE on each line. Lines may
+    /// begin with export, # begins a comment, and values with spaces or line
+    /// breaks need single or double quotes. Nothing is expanded: $HOME stays as
+    /// it is. May be repeated; --env takes precedence
     #[arg(long, value_name = "FILE", value_parser = env_file::read)]
     env_file: Vec<EnvFile>,
     /// Make the onboarding function misbehave: KIND=CUSTOMER_ID, comma-separated;

@@ -1,4 +1,10 @@
-//! Files with variables for the function, in dotenv format.
+//! Files with variables for the function.
+//!
+//! Each line is `NAME=VALUE`, `export NAME=VALUE`, a comment after `#`, or empty. After a value, a
+//! comment needs a space before its `#`. A value without quotes is one word. A value in single
+//! quotes is taken as it is written; in double quotes `\n`, `\"`, `\\` and `\$` stand for a line
+//! break, `"`, `\` and `$`. A value in quotes may have several lines. Nothing is expanded: `$HOME`
+//! is five characters.
 
 use std::fs;
 
@@ -8,51 +14,146 @@ pub(super) struct EnvFile {
     pub(super) variables: Vec<(String, String)>,
 }
 
-/// Reads a file. The process's own variables are not changed.
+/// Where a file cannot be read, and which text was expected there.
+///
+/// It does not have the line itself, which may be a secret.
+#[derive(Debug, Eq, PartialEq, thiserror::Error)]
+#[error("line {line}: expected {expected}")]
+struct LineError {
+    /// Counted from 1. For a value of several lines, its first.
+    line: usize,
+    expected: &'static str,
+}
+
+const ASSIGNMENT: &str = "NAME=VALUE, with a name of letters, digits, dots and underscores";
+const ONE_WORD: &str = "quotes around a value with spaces";
+const CLOSING_QUOTE: &str = "a closing quote after the value";
+const END_OF_LINE: &str = "the end of the line or a comment after the closing quote";
+
+/// A variable, if the line has one, and the text after the line.
+type Entry<'a> = (Option<(String, String)>, &'a str);
+
+/// Reads a file. Variables of this process are neither read nor changed.
 ///
 /// # Errors
 ///
-/// When the file cannot be read, or a line is not `NAME=VALUE`. The line is named by its number and not repeated: it may hold a secret.
+/// When the file cannot be read, or a line is not in the format. The error names the number of the line.
 pub(super) fn read(path: &str) -> Result<EnvFile, String> {
     let text = fs::read_to_string(path).map_err(|error| format!("cannot read {path}: {error}"))?;
-    parse(&text).map_err(|line| {
-        format!("{path}, line {line}: expected NAME=VALUE, a value in quotes if it has spaces")
-    })
+    parse(&text).map_err(|error| format!("{path}, {error}"))
 }
 
-/// Returns the number of the first line that cannot be read as an error.
-fn parse(text: &str) -> Result<EnvFile, usize> {
-    let variables = dotenvy::from_read_iter(text.as_bytes()).collect::<Result<Vec<_>, _>>();
-    match variables {
-        Ok(variables) => Ok(EnvFile { variables }),
-        Err(dotenvy::Error::LineParse(failed, _)) => {
-            let failed = failed.lines().next().unwrap_or_default().trim();
-            let place = text.lines().position(|line| line.trim() == failed);
-            Err(place.map_or(1, |index| index + 1))
-        }
-        // The text is in memory and valid UTF-8, so only the syntax can be wrong.
-        Err(_) => Err(1),
+fn parse(text: &str) -> Result<EnvFile, LineError> {
+    // Editors on Windows begin a file with a byte order mark.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut variables = Vec::new();
+    let mut line = 1;
+    let mut rest = text;
+    while !rest.is_empty() {
+        let (variable, after) = entry(rest).map_err(|expected| LineError { line, expected })?;
+        variables.extend(variable);
+        line += rest[..rest.len() - after.len()].matches('\n').count();
+        rest = after;
     }
+    Ok(EnvFile { variables })
+}
+
+/// Reads one line, or several if a value in quotes has them.
+fn entry(text: &str) -> Result<Entry<'_>, &'static str> {
+    let (line, after) = split_line(text);
+    if is_blank(line) {
+        return Ok((None, after));
+    }
+    let equals = line.find('=').ok_or(ASSIGNMENT)?;
+    let name = variable_name(&text[..equals])?;
+    let text = &text[equals + 1..];
+    let quoted = text.trim_start_matches([' ', '\t']);
+    let (value, after) = if let Some(value) = quoted.strip_prefix('\'') {
+        single_quoted(value)?
+    } else if let Some(value) = quoted.strip_prefix('"') {
+        double_quoted(value)?
+    } else {
+        unquoted(text)?
+    };
+    Ok((Some((name.to_owned(), value)), after))
+}
+
+fn split_line(text: &str) -> (&str, &str) {
+    text.split_once('\n').unwrap_or((text, ""))
+}
+
+/// Returns whether a line is empty or a comment.
+fn is_blank(line: &str) -> bool {
+    let line = line.trim_ascii_start();
+    line.is_empty() || line.starts_with('#')
+}
+
+/// Returns whether the rest of a line, after `=` or a quote, is empty or a comment with a space before it.
+fn is_blank_rest(rest: &str) -> bool {
+    is_blank(rest) && !rest.starts_with('#')
+}
+
+/// Returns the name in the text before `=`.
+fn variable_name(text: &str) -> Result<&str, &'static str> {
+    let mut words = text.split_ascii_whitespace();
+    let name = match (words.next(), words.next(), words.next()) {
+        (Some("export"), Some(name), None) | (Some(name), None, None) => name,
+        _ => return Err(ASSIGNMENT),
+    };
+    let is_allowed = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '.';
+    if name.starts_with(|c: char| c.is_ascii_digit()) || !name.chars().all(is_allowed) {
+        return Err(ASSIGNMENT);
+    }
+    Ok(name)
+}
+
+fn unquoted(text: &str) -> Result<(String, &str), &'static str> {
+    let (line, after) = split_line(text);
+    if is_blank_rest(line) {
+        return Ok((String::new(), after));
+    }
+    let line = line.trim_ascii();
+    let (value, rest) = line
+        .split_once(|c: char| c.is_ascii_whitespace())
+        .unwrap_or((line, ""));
+    if is_blank(rest) {
+        Ok((value.to_owned(), after))
+    } else {
+        Err(ONE_WORD)
+    }
+}
+
+fn single_quoted(text: &str) -> Result<(String, &str), &'static str> {
+    let (value, rest) = text.split_once('\'').ok_or(CLOSING_QUOTE)?;
+    Ok((value.to_owned(), after_quote(rest)?))
+}
+
+fn double_quoted(text: &str) -> Result<(String, &str), &'static str> {
+    let mut value = String::new();
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        let mut ahead = chars.clone();
+        match (c, ahead.next()) {
+            ('"', _) => return Ok((value, after_quote(chars.as_str())?)),
+            ('\\', Some('n')) => {
+                value.push('\n');
+                chars = ahead;
+            }
+            ('\\', Some(escaped @ ('"' | '\\' | '$'))) => {
+                value.push(escaped);
+                chars = ahead;
+            }
+            _ => value.push(c),
+        }
+    }
+    Err(CLOSING_QUOTE)
+}
+
+/// Returns the text after the line that a closing quote is on.
+fn after_quote(text: &str) -> Result<&str, &'static str> {
+    let (line, after) = split_line(text);
+    is_blank_rest(line).then_some(after).ok_or(END_OF_LINE)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn comments_quotes_and_export_are_read() {
-        let text = "# of the function\nA=1\n\nexport B='two words' # said\nC=\"x\\ny\"\nD=\n";
-        let variables = parse(text).unwrap().variables;
-        let expected = [("A", "1"), ("B", "two words"), ("C", "x\ny"), ("D", "")];
-        let expected = expected.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        assert_eq!(variables, expected);
-    }
-
-    #[test]
-    fn a_line_that_cannot_be_read_is_named_by_its_number_alone() {
-        assert_eq!(parse("A=1\n\nno secret here\n").map(drop), Err(3));
-        assert_eq!(parse("A=1\nB='open\n").map(drop), Err(2));
-        let error = read("/no/such.env").map(drop).unwrap_err();
-        assert!(error.starts_with("cannot read /no/such.env: "), "{error}");
-    }
-}
+mod tests;
