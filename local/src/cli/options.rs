@@ -84,7 +84,7 @@ pub(super) struct PortOptions {
         default_value_t = 0,
         hide_default_value = true
     )]
-    producer_port: u16,
+    pub(super) producer_port: u16,
     /// Port of the OTLP receiver, HTTP
     #[arg(
         long,

@@ -102,8 +102,8 @@ pub(super) async fn run(arguments: Arguments, signals: &mut Signals) -> Exit {
     if arguments.sqs_only {
         return sqs_only(&arguments.ports, arguments.json, signals).await;
     }
-    if let Some(objection) = faults_of_another_function(&arguments) {
-        objection.exit();
+    if let Some(error) = without_effect(&arguments) {
+        error.exit();
     }
     let Arguments { json, logs, .. } = arguments;
     let try_out = TryOut::of(&arguments.binaries);
@@ -124,13 +124,16 @@ pub(super) async fn run(arguments: Arguments, signals: &mut Signals) -> Exit {
     serve(stack, watch, logs, signals).await
 }
 
-/// Refuses `--faults` with another function, which would silently ignore it.
-fn faults_of_another_function(arguments: &Arguments) -> Option<clap::Error> {
-    if arguments.binaries.is_onboarding() || arguments.settings.0.faults.is_empty() {
+/// Returns an error for an option that would have no effect.
+fn without_effect(arguments: &Arguments) -> Option<clap::Error> {
+    let binaries = &arguments.binaries;
+    let sentence = if !binaries.is_onboarding() && !arguments.settings.0.faults.is_empty() {
+        "--faults works only with the onboarding function: leave out --faults or --function"
+    } else if !binaries.has_producer() && arguments.ports.producer_port != 0 {
+        "--producer-port needs a producer, and this function is started without one: give --producer or leave out --producer-port"
+    } else {
         return None;
-    }
-    let sentence =
-        "--faults works only with the onboarding function: leave out --faults or --function";
+    };
     Some(clap::Error::raw(
         ErrorKind::ArgumentConflict,
         format!("{sentence}\n"),

@@ -124,6 +124,16 @@ async fn faults_for_a_function_that_does_not_know_them_are_refused() {
     );
 }
 
+#[tokio::test]
+async fn a_port_for_a_producer_that_is_not_started_is_refused() {
+    let function = function().binary;
+    let function = function.to_str().unwrap();
+    let output = baton(&["up", "--producer-port", "9", "--function", function]).await;
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("--producer-port needs a producer"), "{said}");
+}
+
 async fn baton(arguments: &[&str]) -> std::process::Output {
     let mut baton = Command::new(env!("CARGO_BIN_EXE_baton"));
     baton.args(arguments).output().await.unwrap()
