@@ -113,7 +113,7 @@ pub(super) struct PortOptions {
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Queue, event source mapping and function")]
 pub(super) struct Settings {
-    /// Name of the queue; its dead-letter queue is NAME-dlq
+    /// Name of the queue; dead letters go to NAME-dlq
     #[arg(long, value_name = "NAME", default_value = "onboarding")]
     queue: QueueName,
     /// How many messages a batch may have; above 10 it needs a window

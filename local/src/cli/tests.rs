@@ -42,6 +42,17 @@ fn the_help_fits_into_the_usual_width() {
 }
 
 #[test]
+fn default_values_are_in_the_help_without_lines_of_spaces() {
+    let mut command = Arguments::command();
+    let up = command.find_subcommand_mut("up").unwrap();
+    let help = up.render_long_help().to_string();
+    let lines = help.lines();
+    let trailing = lines.filter(|line| line.ends_with(' ')).count();
+    assert_eq!(trailing, 0, "{help}");
+    assert!(help_of("up").contains("may take [default: 5s] "), "{help}");
+}
+
+#[test]
 fn what_makes_no_sense_is_refused_with_what_was_expected() {
     assert!(
         refused(&["up", "--faults", "explode=a"]).contains("KIND one of fail-once, panic, slow")

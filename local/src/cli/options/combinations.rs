@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::error::ErrorKind;
-use clap::{ArgMatches, Args, Command, Error, FromArgMatches};
+use clap::{Arg, ArgMatches, Args, Command, Error, FromArgMatches};
 
 use super::Settings;
 
@@ -48,6 +48,20 @@ fn objection(settings: &Settings) -> Option<String> {
     None
 }
 
+/// Puts the default value into the help itself. Clap would put it into a paragraph of its own in
+/// the help of `--help`, after a line of spaces.
+fn with_inline_default(argument: Arg) -> Arg {
+    let takes_value = argument.get_action().takes_values();
+    let default = argument.get_default_values().first();
+    match (argument.get_help(), default) {
+        (Some(help), Some(default)) if takes_value && !argument.is_hide_default_value_set() => {
+            let help = format!("{help} [default: {}]", default.to_string_lossy());
+            argument.help(help).hide_default_value(true)
+        }
+        _ => argument,
+    }
+}
+
 impl FromArgMatches for Sound {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, Error> {
         Self::new(Settings::from_arg_matches(matches)?)
@@ -71,7 +85,7 @@ impl Args for Sound {
     }
 
     fn augment_args(command: Command) -> Command {
-        Settings::augment_args(command)
+        Settings::augment_args(command).mut_args(with_inline_default)
     }
 
     fn augment_args_for_update(command: Command) -> Command {
