@@ -14,7 +14,7 @@ pub(super) use self::combinations::Sound;
 use self::env_file::EnvFile;
 use super::duration;
 use crate::environment::Freeze;
-use crate::stack::{Config, Fault, Logging, Ports, Queue, QueueName};
+use crate::stack::{Config, FUNCTION, Fault, Logging, Ports, Queue, QueueName};
 use crate::{AllowedHosts, HostName};
 
 /// The largest batch that AWS takes from a standard queue.
@@ -47,16 +47,13 @@ pub(super) struct Binaries {
     pub(super) no_producer: bool,
 }
 
-/// File name of the onboarding function.
-const ONBOARDING_FUNCTION: &str = "onboarding-lambda";
-
 impl Binaries {
     /// Returns `true` if the function is the onboarding function: built here, or given under its
     /// file name.
     pub(super) fn is_onboarding(&self) -> bool {
         self.function
             .as_ref()
-            .is_none_or(|path| path.file_stem() == Some(OsStr::new(ONBOARDING_FUNCTION)))
+            .is_none_or(|path| path.file_stem() == Some(OsStr::new(FUNCTION.name())))
     }
 
     /// Returns `true` if a producer is started.

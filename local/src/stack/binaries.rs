@@ -28,6 +28,13 @@ const PACKAGE_VARIABLES: [&str; 2] = ["CARGO_MANIFEST_", "CARGO_PKG_"];
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Binary(&'static str);
 
+impl Binary {
+    /// Returns the name of the file, without an extension.
+    pub(crate) fn name(self) -> &'static str {
+        self.0
+    }
+}
+
 /// The onboarding function.
 pub const FUNCTION: Binary = Binary("onboarding-lambda");
 /// The onboarding API.

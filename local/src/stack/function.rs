@@ -5,6 +5,7 @@ use std::path::Path;
 
 use tokio::sync::broadcast;
 
+use super::binaries;
 use super::config::Config;
 use super::error::StackError;
 use super::names::{ACCOUNT, FUNCTION, REGION};
@@ -13,6 +14,9 @@ use crate::lines;
 
 /// What the function is told about its memory; a usual size, and not enforced.
 const MEMORY_MB: u32 = 256;
+
+/// The longest name that Lambda accepts (`CreateFunction`, `FunctionName`).
+const MAX_NAME_LENGTH: usize = 64;
 
 /// Whether this can be a function, as far as that can be told without starting it.
 pub(crate) fn check(binary: &Path) -> Result<(), StackError> {
@@ -26,7 +30,7 @@ pub(super) async fn start(
     env: BTreeMap<String, String>,
 ) -> Result<Lambda, StackError> {
     let function = Function {
-        name: FUNCTION.to_owned(),
+        name: name(&config.function),
         binary: config.function.clone(),
         timeout: config.function_timeout,
         memory_mb: MEMORY_MB,
@@ -38,6 +42,21 @@ pub(super) async fn start(
         freeze: config.freeze,
     };
     Ok(Lambda::start(function).await?)
+}
+
+/// Returns the name of the function: that of its file without the extension, as in `service.name`,
+/// with `-` for each character that Lambda does not accept. The onboarding function has the name
+/// of its queue.
+fn name(binary: &Path) -> String {
+    let file = binary.file_stem().unwrap_or_default().to_string_lossy();
+    if file == binaries::FUNCTION.name() {
+        return FUNCTION.to_owned();
+    }
+    let is_allowed = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    file.chars()
+        .map(|c| if is_allowed(c) { c } else { '-' })
+        .take(MAX_NAME_LENGTH)
+        .collect()
 }
 
 /// Starts a first environment and waits until it asks for its first event.
@@ -105,5 +124,23 @@ impl FunctionWatch {
             trouble,
             last_words: lines::tail(texts.into_iter()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_function_has_the_name_of_its_file_in_characters_of_lambda() {
+        for (binary, expected) in [
+            ("/t/demo/onboarding-lambda", "onboarding"),
+            ("/t/demo/orders", "orders"),
+            ("orders_v2.sh", "orders_v2"),
+            ("./my orders.v2.sh", "my-orders-v2"),
+        ] {
+            assert_eq!(name(Path::new(binary)), expected);
+        }
+        assert_eq!(name(Path::new(&"a".repeat(65))), "a".repeat(64));
     }
 }

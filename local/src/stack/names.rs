@@ -4,7 +4,7 @@
 pub(crate) const QUEUE: &str = "onboarding";
 /// Suffix of the dead-letter queue's name.
 pub(crate) const DEAD_LETTER_SUFFIX: &str = "-dlq";
-/// Name of the function, as in its ARN.
+/// Name of the onboarding function, as in its ARN. Other functions have the name of their file.
 pub(crate) const FUNCTION: &str = "onboarding";
 /// The region in every ARN.
 pub(crate) const REGION: &str = "us-east-1";

@@ -134,6 +134,22 @@ async fn a_port_for_a_producer_that_is_not_started_is_refused() {
     assert!(said.contains("--producer-port needs a producer"), "{said}");
 }
 
+/// A function that prints a line with some of its variables and does not initialise.
+const SHOWS_VARIABLES: &str = r#"#!/bin/sh
+echo "FIRST=$FIRST SECOND=$SECOND $AWS_LAMBDA_FUNCTION_NAME $AWS_LAMBDA_LOG_GROUP_NAME"
+exit 3
+"#;
+
+#[tokio::test]
+async fn a_function_is_started_under_the_name_of_its_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let function = executable(&folder, "orders", SHOWS_VARIABLES);
+    let function = function.to_str().unwrap();
+    let output = baton(&["up", "--queue", "incoming", "--function", function]).await;
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains(" orders /aws/lambda/orders\n"), "{said}");
+}
+
 async fn baton(arguments: &[&str]) -> std::process::Output {
     let mut baton = Command::new(env!("CARGO_BIN_EXE_baton"));
     baton.args(arguments).output().await.unwrap()
