@@ -141,6 +141,19 @@ exit 3
 "#;
 
 #[tokio::test]
+async fn variables_of_a_file_reach_the_function_as_written_and_env_wins() {
+    let folder = tempfile::tempdir().unwrap();
+    let function = executable(&folder, "orders", SHOWS_VARIABLES);
+    let file = folder.path().join("orders.env");
+    std::fs::write(&file, "FIRST=pa$HOME\nSECOND='of the file'\n").unwrap();
+    let [function, file] = [&function, &file].map(|path| path.to_str().unwrap());
+    let arguments = ["up", "--env", "SECOND=given", "--env-file", file];
+    let output = baton(&[&arguments[..], &["--function", function]].concat()).await;
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("FIRST=pa$HOME SECOND=given "), "{said}");
+}
+
+#[tokio::test]
 async fn a_function_is_started_under_the_name_of_its_file() {
     let folder = tempfile::tempdir().unwrap();
     let function = executable(&folder, "orders", SHOWS_VARIABLES);
