@@ -32,7 +32,7 @@
 //! | [`mapping`] | the event source mapping, which polls over the wire |
 //! | [`environment`] | execution environments: cold starts, deadlines, freezing, kills |
 //! | [`otlp`] | the OTLP receiver, which keeps spans in memory |
-//! | `allowed_hosts` | the host names that every listener accepts |
+//! | `allowed_hosts` | the host names that the stack's own listeners accept |
 //!
 //! # Environment
 //! `baton replay` reads `OTEL_EXPORTER_OTLP_*`, and `XDG_STATE_HOME` or `HOME` for its ledger. Otherwise nothing is read from the
