@@ -15,8 +15,6 @@ const DOCKER_PIECE: usize = 16 * 1024;
 const DOCKER_EXCESS: usize = 16;
 /// Lines are not put together beyond this: none of ours is longer.
 const MAX_JOINED: usize = 4 * 1024 * 1024;
-/// What a line of Docker's begins with.
-const DOCKER: &[u8] = b"{\"log\":\"";
 
 /// Everything that can be read, with the pieces of a line put together, and all else as it is.
 pub(super) struct Joined<R> {
@@ -143,24 +141,35 @@ fn cri(line: &[u8]) -> Option<Piece<'_>> {
     })
 }
 
-/// `{"log":"TEXT","stream":"STREAM","time":"TIME"}`: all but the last one have no line break at the text's end.
+/// `{"log":"TEXT","stream":"STREAM","time":"TIME"}`, also with spaces: all but the last one have no line break at the text's end.
 fn docker(line: &[u8]) -> Option<Piece<'_>> {
-    let rest = line.strip_prefix(DOCKER)?;
+    let rest = after(line, &[b"{", b"\"log\"", b":", b"\""])?;
+    let before = line.get(..line.len() - rest.len())?;
     let Text {
         text,
         length,
         has_line_break,
     } = string(rest)?;
     let behind = &rest[text.len()..];
-    let stream = behind.strip_prefix(b"\",\"stream\":\"")?;
+    let stream = after(behind, &[b"\"", b",", b"\"stream\"", b":", b"\""])?;
     let stream = &stream[..6.min(stream.len())];
     let is_cut = (DOCKER_PIECE..=DOCKER_PIECE + DOCKER_EXCESS).contains(&length);
     matches!(stream, b"stdout" | b"stderr").then_some(Piece {
         stream,
-        around: [DOCKER, behind],
+        around: [before, behind],
         text,
         is_last: !is_cut || has_line_break,
     })
+}
+
+/// Returns what follows these tokens, between which there may be spaces.
+fn after<'a>(text: &'a [u8], tokens: &[&[u8]]) -> Option<&'a [u8]> {
+    let (first, others) = tokens.split_first()?;
+    others
+        .iter()
+        .try_fold(text.strip_prefix(*first)?, |rest, token| {
+            rest.trim_ascii_start().strip_prefix(*token)
+        })
 }
 
 /// The inside of a JSON string, as it is written.
@@ -175,12 +184,11 @@ struct Text<'a> {
 fn string(text: &[u8]) -> Option<Text<'_>> {
     let (mut at, mut length, mut has_line_break) = (0, 0, false);
     loop {
-        let (escaped, numbered) = (text.get(at + 1), text.get(at + 2));
+        let escaped = text.get(at + 1);
         let skipped = match text.get(at)? {
             b'"' => break,
             b'\\' if escaped == Some(&b'u') => {
-                // Those that are written so by Docker: control characters, `<`, `>`, `&`, and U+FFFD and U+2028, which are three bytes.
-                length += if numbered == Some(&b'0') { 0 } else { 2 };
+                length += utf8_bytes(text.get(at + 2..at + 6)?)? - 1;
                 6
             }
             b'\\' => 2,
@@ -194,6 +202,17 @@ fn string(text: &[u8]) -> Option<Text<'_>> {
         text: text.get(..at)?,
         length,
         has_line_break,
+    })
+}
+
+/// Returns how many bytes of UTF-8 four hexadecimal digits of UTF-16 stand for.
+fn utf8_bytes(digits: &[u8]) -> Option<usize> {
+    let unit = u16::from_str_radix(str::from_utf8(digits).ok()?, 16).ok()?;
+    Some(match unit {
+        0..=0x7f => 1,
+        // A character of four bytes is two units.
+        0x80..=0x7ff | 0xd800..=0xdfff => 2,
+        _ => 3,
     })
 }
 
@@ -228,6 +247,17 @@ mod tests {
         let cut = "\\\"\\u003c".repeat(DOCKER_PIECE / 2);
         let log = record(&cut) + &record("rest\\n") + &record("short") + &record("other");
         let expected = record(&(cut + "rest\\n")) + "\n" + &record("short") + &record("other");
+        assert_eq!(joined(&log), expected);
+    }
+
+    #[test]
+    fn docker_records_may_be_written_again_with_spaces_and_ascii_only() {
+        let record = |text: &str| {
+            format!("{{\"log\": \"{text}\", \"stream\" : \"stdout\", \"time\": \"T\"}}\n")
+        };
+        let cut = "\\u00e9\\u001b\\ud83d\\ude00x".repeat(DOCKER_PIECE / 8);
+        let log = record(&cut) + &record("rest\\n") + &record("short");
+        let expected = record(&(cut + "rest\\n")) + "\n" + &record("short");
         assert_eq!(joined(&log), expected);
     }
 
