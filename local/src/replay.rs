@@ -221,6 +221,13 @@ impl<'a> Reception<'a> {
         let parcel = match line.and_then(|line| self.parcel(line)) {
             Ok(Some(parcel)) => parcel,
             Ok(None) => return Ok(()),
+            Err(problem @ Problem::MessageOmitted) => {
+                let Damaged { file, line, text } = damaged(problem);
+                let place = format!("line {line}");
+                let unreadable = Unreadable { place, text };
+                self.report.unreadable.push((file, unreadable));
+                return Ok(());
+            }
             Err(problem) => {
                 self.report.damaged.push(damaged(problem));
                 return Ok(());

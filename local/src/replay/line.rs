@@ -58,8 +58,11 @@ pub(crate) enum Problem {
     Wrapping,
     #[error("a log pipeline split it, and piece {0} is missing")]
     Piece(u32),
-    #[error("the journal was exported without long messages: journalctl --all exports them")]
-    NoText,
+    #[error("a log pipeline cut it, and a piece has no text")]
+    PieceWithoutText,
+    /// The record may hold a spill line, which cannot be known.
+    #[error("the message is null: export the journal with journalctl --all")]
+    MessageOmitted,
     #[error(transparent)]
     Otlp(#[from] replay::InvalidJson),
 }

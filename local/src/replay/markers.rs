@@ -3,6 +3,8 @@
 use baton_telemetry::spill::MARKER;
 use memchr::memmem::Finder;
 
+use super::pieces::MESSAGE;
+
 /// The meaning of a name for the object that contains it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -10,15 +12,18 @@ pub(super) enum Kind {
     Spill,
     /// The object may be a piece of a line.
     Piece,
+    /// It may be a record of the journal, whose message is not always a string.
+    Message,
 }
 
 /// The names. The last ones belong to pieces: see [`super::pieces`].
-const NAMES: [(Kind, &str); 5] = [
+const NAMES: [(Kind, &str); 6] = [
     (Kind::Spill, MARKER),
     (Kind::Piece, "partial_id"),
     (Kind::Piece, "CONTAINER_PARTIAL_ID"),
     (Kind::Piece, "logtag"),
     (Kind::Piece, "_STREAM_ID"),
+    (Kind::Message, MESSAGE),
 ];
 /// Length of the longest name.
 pub(super) const MAX_NAME: usize = 20;

@@ -6,16 +6,23 @@
 //! | Docker's `journald` driver | the same, as `CONTAINER_PARTIAL_…` |
 //! | CRI (Kubernetes), read by Fluent Bit | `logtag`: `P`, or `F` for the last piece |
 //! | journald, of a service's standard output | `_LINE_BREAK`: `line-max`, until a record of the same `_STREAM_ID` without it |
+//!
+//! The journal's `MESSAGE` is a list of bytes where its text is not printable, and a whole line is then put together from its one piece.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use baton_telemetry::spill::MARKER;
+use memchr::memmem;
 use serde_json::{Map, Value};
 
 use super::line::Problem;
 
 /// Names of the member with the text.
-const TEXTS: [&str; 4] = ["log", "MESSAGE", "message", "msg"];
+const TEXTS: [&str; 4] = ["log", MESSAGE, "message", "msg"];
+/// Name of the member with the text in a record of the journal.
+pub(super) const MESSAGE: &str = "MESSAGE";
+/// Member of every record that journalctl writes as JSON.
+const CURSOR: &str = "__CURSOR";
 /// Members that differ between the pieces of a line.
 const VARYING: [&str; 9] = [
     "log",
@@ -38,8 +45,20 @@ const SPAN: &str = "spanId";
 pub(super) struct Piece {
     /// Identifies the line, or the stream if its pieces follow each other.
     key: String,
-    text: Option<String>,
+    text: Text,
     order: Order,
+}
+
+/// Text of a record, as bytes: a cut may be inside of a character.
+#[derive(Debug, PartialEq, Eq)]
+enum Text {
+    /// A string. The scanner finds a spill line in it without decoding the record.
+    String(Vec<u8>),
+    /// A list of bytes, in which the scanner finds nothing.
+    Bytes(Vec<u8>),
+    /// A message of the journal that journalctl left out, because it is long.
+    Omitted,
+    Missing,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,18 +71,36 @@ impl Piece {
     /// Reads a record as a piece, if it has the members of one.
     pub(super) fn of(record: &[u8]) -> Option<Self> {
         let record: Map<String, Value> = serde_json::from_slice(record).ok()?;
-        let order = numbered(&record, "partial_", str::to_owned)
-            .or_else(|| numbered(&record, "CONTAINER_PARTIAL_", str::to_uppercase))
-            .or_else(|| tagged(&record))
-            .or_else(|| journal(&record));
-        let (key, order) = order?;
-        let text = TEXTS.iter().find_map(|name| record.get(*name));
+        let (key, order) = key_and_order(&record)?;
+        let text = TEXTS
+            .iter()
+            .find_map(|name| Some((*name, record.get(*name)?)));
+        let text = text.map_or(Text::Missing, |(name, value)| text_of(name, value));
+        Some(Self { key, text, order })
+    }
+
+    /// Returns a record of the journal that is not a piece by its other members. Records of the journal's own protocol, as of Docker's
+    /// driver, have no `_STREAM_ID`.
+    pub(super) fn of_message(record: &[u8]) -> Option<Self> {
+        let record: Map<String, Value> = serde_json::from_slice(record).ok()?;
+        record.get(CURSOR)?;
+        if key_and_order(&record).is_some() {
+            // The scanner takes it at the marker of another member.
+            return None;
+        }
         Some(Self {
-            key,
-            text: text.and_then(text_of),
-            order,
+            key: "journal".to_owned(),
+            text: text_of(MESSAGE, record.get(MESSAGE)?),
+            order: Order::Next { is_last: true },
         })
     }
+}
+
+fn key_and_order(record: &Map<String, Value>) -> Option<(String, Order)> {
+    numbered(record, "partial_", str::to_owned)
+        .or_else(|| numbered(record, "CONTAINER_PARTIAL_", str::to_uppercase))
+        .or_else(|| tagged(record))
+        .or_else(|| journal(record))
 }
 
 fn numbered(
@@ -112,15 +149,19 @@ fn journal(record: &Map<String, Value>) -> Option<(String, Order)> {
     Some((format!("journal {stream}"), Order::Next { is_last }))
 }
 
-/// journalctl writes unprintable bytes as an array of numbers, and long text as `null` unless `--all` is given.
-fn text_of(value: &Value) -> Option<String> {
+/// Returns the text of a member. journalctl writes unprintable bytes as an array of numbers, and without `--all` it writes text over
+/// 4 KiB as `null`.
+fn text_of(name: &str, value: &Value) -> Text {
     match value {
-        Value::String(text) => Some(text.clone()),
+        Value::String(text) => Text::String(text.clone().into_bytes()),
         Value::Array(bytes) => {
             let bytes = bytes.iter().map(|byte| u8::try_from(byte.as_u64()?).ok());
-            String::from_utf8(bytes.collect::<Option<_>>()?).ok()
+            bytes
+                .collect::<Option<_>>()
+                .map_or(Text::Missing, Text::Bytes)
         }
-        _ => None,
+        Value::Null if name == MESSAGE => Text::Omitted,
+        _ => Text::Missing,
     }
 }
 
@@ -135,7 +176,7 @@ pub(super) struct Pieces {
 
 #[derive(Debug)]
 struct Waiting {
-    texts: BTreeMap<u32, String>,
+    texts: BTreeMap<u32, Vec<u8>>,
     last: Option<u32>,
     /// Position of the first piece.
     line_number: u64,
@@ -167,13 +208,23 @@ impl Pieces {
         &mut self,
         piece: Piece,
         line_number: u64,
-    ) -> Result<Option<String>, Problem> {
-        if self.is_whole(&piece) {
-            // The scanner finds it like any other line.
-            return Ok(None);
-        }
+    ) -> Result<Option<Vec<u8>>, Problem> {
+        let is_whole = self.is_whole(&piece);
         let Piece { key, text, order } = piece;
-        let text = text.ok_or(Problem::NoText)?;
+        let text = match text {
+            Text::Omitted => {
+                // The pieces before it cannot become a line, and must not become part of the next one.
+                if matches!(order, Order::Next { .. }) {
+                    self.remove(&key);
+                }
+                return Err(Problem::MessageOmitted);
+            }
+            Text::Bytes(text) if is_whole => return Ok(Some(text)),
+            // The scanner finds a spill line in it as in any other text.
+            _ if is_whole => return Ok(None),
+            Text::Missing => return Err(Problem::PieceWithoutText),
+            Text::String(text) | Text::Bytes(text) => text,
+        };
         if !self.lines.contains_key(&key) {
             self.order.push_back(key.clone());
         }
@@ -233,7 +284,7 @@ impl Pieces {
     fn remove(&mut self, key: &str) -> Option<Waiting> {
         let waiting = self.lines.remove(key)?;
         self.order.retain(|other| other != key);
-        self.bytes -= waiting.texts.values().map(String::len).sum::<usize>();
+        self.bytes -= waiting.texts.values().map(Vec::len).sum::<usize>();
         Some(waiting)
     }
 }
@@ -243,13 +294,14 @@ impl Waiting {
     /// one.
     fn has_spans(&self) -> bool {
         let mut texts = self.texts.values();
-        let ends_as_json = |text: &String| text.trim_end().ends_with('}');
-        texts.any(|text| text.contains(MARKER) || text.contains(SPAN))
+        let ends_as_json = |text: &Vec<u8>| text.trim_ascii_end().ends_with(b"}");
+        let contains = |text: &[u8], word: &str| memmem::find(text, word.as_bytes()).is_some();
+        texts.any(|text| contains(text, MARKER) || contains(text, SPAN))
             || !self.texts.contains_key(&1)
                 && self.texts.values().next_back().is_some_and(ends_as_json)
     }
 
-    fn text(self) -> String {
-        self.texts.into_values().collect()
+    fn text(self) -> Vec<u8> {
+        self.texts.into_values().flatten().collect()
     }
 }

@@ -75,7 +75,10 @@ impl<R: Read> Scanner<R> {
                         return Ok(Some(found));
                     }
                 }
-                Kind::Piece => self.piece(&marker)?,
+                Kind::Piece => self.piece(&marker, Piece::of)?,
+                // Most messages are strings, and their records need not be parsed.
+                Kind::Message if is_string_member(&self.window.buffer[marker.end..]) => {}
+                Kind::Message => self.piece(&marker, Piece::of_message)?,
             }
         }
     }
@@ -163,8 +166,8 @@ impl<R: Read> Scanner<R> {
     }
 
     /// Adds a piece of a line if the marker is a member of one.
-    fn piece(&mut self, marker: &Marker) -> io::Result<()> {
-        let Some(piece) = self.record(marker)?.as_deref().and_then(Piece::of) else {
+    fn piece(&mut self, marker: &Marker, parse: fn(&[u8]) -> Option<Piece>) -> io::Result<()> {
+        let Some(piece) = self.record(marker)?.as_deref().and_then(parse) else {
             return Ok(());
         };
         let line_number = self.window.line_number(marker.start);
@@ -238,6 +241,17 @@ fn found(incomplete: Incomplete) -> Found {
         line_number: incomplete.line_number,
         line: Err(incomplete.problem),
     }
+}
+
+/// Returns `true` if a name, at any level of quoting, is followed by a string as its value.
+fn is_string_member(behind: &[u8]) -> bool {
+    let behind = &behind[..behind.len().min(LOOKAHEAD)];
+    let is_mark = |byte: &u8| matches!(byte, b'"' | b'\\');
+    let mut value = behind
+        .iter()
+        .skip_while(|byte| is_mark(byte))
+        .skip_while(|byte| matches!(byte, b' ' | b'\t' | b':'));
+    value.next().is_some_and(is_mark)
 }
 
 /// Returns `true` if a name is followed by an unsupported form of a quotation mark, a colon or its equivalent, and a number.

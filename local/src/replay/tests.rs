@@ -267,9 +267,31 @@ fn nesting_has_a_limit() {
 
 #[test]
 fn a_journal_without_long_messages_is_reported() {
-    let record = r#"{"_STREAM_ID":"1","_LINE_BREAK":"line-max","MESSAGE":null}"#;
-    let (_, problems) = found(Cursor::new(record));
-    assert!(problems[0].contains("journalctl --all"), "{problems:?}");
+    for record in [
+        r#"{"_STREAM_ID":"1","_LINE_BREAK":"line-max","MESSAGE":null}"#,
+        r#"{"MESSAGE":null,"_STREAM_ID":"1"}"#,
+        r#"{"__CURSOR":"s=1","MESSAGE" : null}"#,
+        r#"{"CONTAINER_PARTIAL_ID":"1","CONTAINER_PARTIAL_ORDINAL":"1","CONTAINER_PARTIAL_LAST":"true","MESSAGE":null}"#,
+    ] {
+        let (_, problems) = found(Cursor::new(record));
+        assert_eq!(problems.len(), 1, "{record}: {problems:?}");
+        assert!(problems[0].contains("journalctl --all"), "{problems:?}");
+    }
+    let (_, problems) = found(Cursor::new(r#"{"MESSAGE":null,"level":"info"}"#));
+    assert!(problems.is_empty(), "{problems:?}");
+}
+
+#[test]
+fn an_omitted_last_piece_of_the_journal_does_not_spoil_the_next_line() {
+    let line = &spilled(&["x".to_owned()], MAX_LINE_BYTES)[0];
+    let records = [
+        serde_json::json!({ "_STREAM_ID": "1", "_LINE_BREAK": "line-max", "MESSAGE": "INFO a" }),
+        serde_json::json!({ "_STREAM_ID": "1", "MESSAGE": null }),
+        serde_json::json!({ "_STREAM_ID": "1", "MESSAGE": line.as_bytes() }),
+    ];
+    let (spans, problems) = found(Cursor::new(records.map(|one| one.to_string()).join("\n")));
+    assert_eq!((spans.len(), problems.len()), (1, 1), "{problems:?}");
+    assert!(problems[0].starts_with("2: "), "{problems:?}");
 }
 
 #[test]

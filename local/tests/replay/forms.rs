@@ -75,6 +75,11 @@ async fn a_log_in_an_unknown_form_is_not_taken_for_an_empty_one() {
             no_base64.into(),
             "log, line 1: not understood: the data of a record is not valid base64",
         ),
+        (
+            b"\n{\"MESSAGE\":null,\"_STREAM_ID\":\"1\"}\n".to_vec(),
+            "log, line 2: not understood: the message is null: \
+            export the journal with journalctl --all",
+        ),
     ] {
         let collector = Collector::start().await;
         let said = Desk::new(log).replay(&collector, &[]).await;

@@ -59,6 +59,8 @@ wrappings![
     docker_journald,
     cri_by_fluent_bit,
     journald,
+    journald_bytes,
+    journald_native_bytes,
     awslogs_without_marks,
     awslogs_without_marks_in_log_events,
 ];
@@ -486,6 +488,28 @@ fn journald(lines: &[String]) -> Vec<u8> {
         }
     }
     json_lines(&records)
+}
+
+/// As journalctl writes text that is not printable, or not UTF-8: a cut may be inside of a character.
+fn journald_bytes(lines: &[String]) -> Vec<u8> {
+    let mut records = Vec::new();
+    for line in lines {
+        let mut pieces = line.as_bytes().chunks(4001).peekable();
+        while let Some(piece) = pieces.next() {
+            let mut record = json!({ "_STREAM_ID": "1", "MESSAGE": piece });
+            if pieces.peek().is_some() {
+                record["_LINE_BREAK"] = "line-max".into();
+            }
+            records.push(record);
+        }
+    }
+    json_lines(&records)
+}
+
+/// Records of the journal's own protocol, as of Docker's driver, have no stream.
+fn journald_native_bytes(lines: &[String]) -> Vec<u8> {
+    let record = |line: &String| json!({ "__CURSOR": "s=1", "MESSAGE": line.as_bytes() });
+    json_lines(&lines.iter().map(record).collect::<Vec<_>>())
 }
 
 fn awslogs_without_marks(lines: &[String]) -> Vec<u8> {
