@@ -76,8 +76,21 @@ pub(crate) enum ReplayError {
     Ledger(#[from] LedgerError),
     #[error("{name} cannot be read to its end")]
     Read { name: String, source: io::Error },
-    #[error("the collector does not take the spans; what it has taken is in the ledger")]
-    Unsent(#[source] SendFailure),
+    /// The first request failed.
+    #[error("no spans were sent to {endpoint}")]
+    NothingSent {
+        endpoint: String,
+        source: SendFailure,
+    },
+    /// A request failed after others had been accepted.
+    #[error(
+        "not all spans were sent to {endpoint}: the ledger records the accepted requests, and the \
+         next replay of the log sends the rest"
+    )]
+    PartlySent {
+        endpoint: String,
+        source: SendFailure,
+    },
 }
 
 /// Everything that must be there before something is sent.

@@ -116,7 +116,7 @@ impl<'a> Delivery<'a> {
         let accepted = match patiently(sender, request.into(), report).await {
             Ok(accepted) => accepted,
             Err(SendFailure::Refused(text)) => return Ok(Err(text)),
-            Err(failure) => return Err(ReplayError::Unsent(failure)),
+            Err(failure) => return Err(unsent(sender, failure, report)),
         };
         let spans: u64 = parcels.iter().map(|parcel| parcel.spans).sum();
         let rejected = accepted.rejected.min(spans);
@@ -141,6 +141,17 @@ impl<'a> Delivery<'a> {
             );
             self.warning = message;
         }
+    }
+}
+
+/// Returns the error for a failure that ends the replay.
+fn unsent(sender: &Sender, source: SendFailure, report: &Report) -> ReplayError {
+    let endpoint = sender.endpoint().to_owned();
+    // Rejected spans were in an accepted request, which is in the ledger too.
+    if report.sent + report.rejected == 0 {
+        ReplayError::NothingSent { endpoint, source }
+    } else {
+        ReplayError::PartlySent { endpoint, source }
     }
 }
 

@@ -142,6 +142,22 @@ async fn a_warning_of_the_collector_is_logged_once() {
 }
 
 #[tokio::test]
+async fn spans_accepted_before_a_failure_are_in_its_report() {
+    let collector = Collector::start().await;
+    collector.script(&[Answer::Reject(1), Answer::Status(401)]);
+    // Each fills a request.
+    let spans = ["a", "b"].map(|name| spilled(&[span(name, 3_000_000)]));
+    let desk = Desk::new(spans.concat().join("\n"));
+    let said = desk.replay(&collector, &[]).await;
+    let expected = format!(
+        "error: not all spans were sent to {}/v1/traces: the ledger records the accepted requests",
+        collector.endpoint
+    );
+    assert_eq!(said.code, Some(1), "{}", said.err);
+    assert!(said.err.contains(&expected), "{}", said.err);
+}
+
+#[tokio::test]
 async fn a_redirect_is_reported_with_its_target() {
     let collector = Collector::start().await;
     let desk = Desk::new(two_lines());
@@ -199,11 +215,9 @@ async fn after_a_collector_that_is_down_everything_is_there_to_be_sent() {
     let desk = Desk::new(two_lines());
     let said = desk.run(&["log", "--endpoint", &endpoint], &[], b"").await;
     assert_eq!(said.code, Some(1));
-    assert!(
-        said.err.contains("the collector does not take the spans"),
-        "{}",
-        said.err
-    );
+    let expected = format!("error: no spans were sent to {endpoint}/v1/traces\n");
+    let is_told = said.err.contains(&expected) && said.err.contains("Connection refused");
+    assert!(is_told && !said.err.contains("ledger"), "{}", said.err);
     for told in ["sent          0 spans", "not sent      2 spans"] {
         assert!(said.out.contains(told), "{}", said.out);
     }
