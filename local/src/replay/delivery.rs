@@ -123,7 +123,7 @@ impl<'a> Delivery<'a> {
         report.left -= spans;
         report.sent += spans - rejected;
         match rejected {
-            0 => self.warn(accepted.message),
+            0 => self.warn(sender.endpoint(), accepted.message),
             _ => report.reject(rejected, accepted.message),
         }
         // Those that were rejected must not be sent again either.
@@ -133,9 +133,10 @@ impl<'a> Delivery<'a> {
     }
 
     /// Logs the warning of a collector that rejected nothing, once: the next response usually repeats it.
-    fn warn(&mut self, message: String) {
+    fn warn(&mut self, endpoint: &str, message: String) {
         if !message.is_empty() && message != self.warning {
             tracing::warn!(
+                endpoint,
                 collector_message = message,
                 "the collector accepted the request with a warning"
             );

@@ -139,6 +139,8 @@ async fn a_warning_of_the_collector_is_logged_once() {
     let said = desk.replay(&collector, &[]).await;
     assert_eq!((said.code, collector.requests().len()), (Some(0), 2));
     assert_eq!(said.err.matches("over quota").count(), 1, "{}", said.err);
+    let endpoint = format!("{}/v1/traces", collector.endpoint);
+    assert!(said.err.contains(&endpoint), "{}", said.err);
 }
 
 #[tokio::test]
