@@ -194,7 +194,7 @@ async fn grpc_to_a_port_for_http_ends_it_at_once() {
     let arguments = ["log", "--json", "--endpoint", &collector.endpoint];
     let said = desk.run(&arguments, &environment, b"").await;
     assert_eq!(collector.requests().len(), 1);
-    assert_misdirected(&desk, &said, "UNIMPLEMENTED").await;
+    assert_misdirected(&desk, &said, ["UNIMPLEMENTED", NO_RECEIVER]).await;
 }
 
 #[tokio::test]
@@ -206,7 +206,7 @@ async fn http_to_a_port_for_grpc_ends_it_at_once() {
     let desk = Desk::new(two_lines());
     let arguments = ["log", "--json", "--endpoint", &endpoint];
     let said = desk.run(&arguments, &[], b"").await;
-    assert_misdirected(&desk, &said, "the answer is not HTTP/1.1").await;
+    assert_misdirected(&desk, &said, ["the answer is not HTTP/1.1", NO_RECEIVER]).await;
 }
 
 #[tokio::test]
