@@ -14,7 +14,7 @@ pub(super) struct EnvFile {
     pub(super) variables: Vec<(String, String)>,
 }
 
-/// Where a file cannot be read, and which text was expected there.
+/// A line that cannot be read: its number, and the text that was expected in it.
 ///
 /// It does not have the line itself, which may be a secret.
 #[derive(Debug, Eq, PartialEq, thiserror::Error)]
