@@ -40,6 +40,9 @@ const MAX_WAITING: usize = 64 * 1024 * 1024;
 /// Text that the pieces of a spilled span contain, if not the marker.
 const SPAN: &str = "spanId";
 
+/// A record of a log: a JSON object.
+pub(super) type Record = Map<String, Value>;
+
 /// A piece of a line.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Piece {
@@ -69,9 +72,8 @@ enum Order {
 
 impl Piece {
     /// Reads a record as a piece, if it has the members of one.
-    pub(super) fn of(record: &[u8]) -> Option<Self> {
-        let record: Map<String, Value> = serde_json::from_slice(record).ok()?;
-        let (key, order) = key_and_order(&record)?;
+    pub(super) fn from_record(record: &Record) -> Option<Self> {
+        let (key, order) = key_and_order(record)?;
         let text = TEXTS
             .iter()
             .find_map(|name| Some((*name, record.get(*name)?)));
@@ -81,10 +83,9 @@ impl Piece {
 
     /// Returns a record of the journal that is not a piece by its other members. Records of the journal's own protocol, as of Docker's
     /// driver, have no `_STREAM_ID`.
-    pub(super) fn of_message(record: &[u8]) -> Option<Self> {
-        let record: Map<String, Value> = serde_json::from_slice(record).ok()?;
+    pub(super) fn from_journal_message(record: &Record) -> Option<Self> {
         record.get(CURSOR)?;
-        if key_and_order(&record).is_some() {
+        if key_and_order(record).is_some() {
             // The scanner takes it at the marker of another member.
             return None;
         }
@@ -96,7 +97,7 @@ impl Piece {
     }
 }
 
-fn key_and_order(record: &Map<String, Value>) -> Option<(String, Order)> {
+fn key_and_order(record: &Record) -> Option<(String, Order)> {
     numbered(record, "partial_", str::to_owned)
         .or_else(|| numbered(record, "CONTAINER_PARTIAL_", str::to_uppercase))
         .or_else(|| tagged(record))
@@ -104,7 +105,7 @@ fn key_and_order(record: &Map<String, Value>) -> Option<(String, Order)> {
 }
 
 fn numbered(
-    record: &Map<String, Value>,
+    record: &Record,
     prefix: &str,
     name: fn(&str) -> String,
 ) -> Option<(String, Order)> {
@@ -127,7 +128,7 @@ fn word(value: &Value) -> Option<String> {
     }
 }
 
-fn tagged(record: &Map<String, Value>) -> Option<(String, Order)> {
+fn tagged(record: &Record) -> Option<(String, Order)> {
     let is_last = match record.get("logtag")?.as_str()? {
         "P" => false,
         "F" => true,
@@ -142,7 +143,7 @@ fn tagged(record: &Map<String, Value>) -> Option<(String, Order)> {
     Some((key, Order::Next { is_last }))
 }
 
-fn journal(record: &Map<String, Value>) -> Option<(String, Order)> {
+fn journal(record: &Record) -> Option<(String, Order)> {
     let stream = record.get("_STREAM_ID")?.as_str()?;
     let line_break = record.get("_LINE_BREAK").and_then(Value::as_str);
     let is_last = line_break != Some("line-max");
@@ -191,8 +192,8 @@ pub(super) struct Incomplete {
 
 impl Pieces {
     /// Returns `true` if a record's text is part of a line of several pieces.
-    pub(super) fn has_part(&self, record: &[u8]) -> bool {
-        Piece::of(record).is_some_and(|piece| !self.is_whole(&piece))
+    pub(super) fn has_part(&self, record: &Record) -> bool {
+        Piece::from_record(record).is_some_and(|piece| !self.is_whole(&piece))
     }
 
     /// Returns `true` if a piece is a whole line.

@@ -6,16 +6,16 @@ use std::io::{self, Cursor, Read};
 use super::cut;
 use super::line::{Line, Problem};
 use super::markers::{Kind, MAX_NAME, Marker, Markers};
-use super::pieces::{Incomplete, Piece, Pieces};
+use super::pieces::{Incomplete, Piece, Pieces, Record};
 use super::unwrapped::{self, Layer, Object, mark_before};
 use super::window::{LOOKBACK, Window};
 
 /// Behind the marker so much must be there to see that it is one: a quotation mark in all its wrappings, spaces and a colon.
 const LOOKAHEAD: usize = 64;
-/// So many objects before the marker are looked at, of which usually the first is the one.
+/// Limit on the braces before a position that may begin the object around it. It is usually the first one.
 const MAX_CANDIDATES: usize = 100_000;
-/// So many of them may be none: a brace may stand in a text.
-const MAX_PROBLEMS: usize = 8;
+/// Limit on those of them that begin no readable object, or none that ends behind the position: a text may contain braces.
+const MAX_REFUSED: usize = 8;
 /// Quotation marks in encodings that are not supported: HTML, URLs, Python, and numeric JSON escapes.
 const FOREIGN_MARKS: [&[u8]; 10] = [
     b"\"", b"\\", b"'", b"u0022", b"x22", b"%22", b"%5C", b"&quot;", b"&#34;", b"&#x22;",
@@ -75,10 +75,10 @@ impl<R: Read> Scanner<R> {
                         return Ok(Some(found));
                     }
                 }
-                Kind::Piece => self.piece(&marker, Piece::of)?,
+                Kind::Piece => self.piece(&marker, Piece::from_record)?,
                 // Most messages are strings, and their records need not be parsed.
                 Kind::Message if is_string_member(&self.window.buffer[marker.end..]) => {}
-                Kind::Message => self.piece(&marker, Piece::of_message)?,
+                Kind::Message => self.piece(&marker, Piece::from_journal_message)?,
             }
         }
     }
@@ -115,39 +115,27 @@ impl<R: Read> Scanner<R> {
         mark: &[u8],
         layers: &[Layer],
     ) -> io::Result<Option<Result<Line, Problem>>> {
-        let first = marker.saturating_sub(LOOKBACK);
-        let mut start = marker;
-        let mut problems = Vec::new();
+        // The nearest object is the likeliest one.
         let mut nearest = None;
-        for _ in 0..MAX_CANDIDATES {
-            let Some(before) = self.window.brace_before(start, first, mark) else {
-                break;
-            };
-            start = before;
-            let problem = match self.window.object(start, layers)? {
-                // It ends before the marker.
-                Object::Whole { length, .. } if start + length <= marker => continue,
+        let line = self.enclosing(marker, mark, layers, |start, object| {
+            let problem = match object {
                 Object::Whole { text, .. } => match Line::parse(&text) {
-                    Ok(line) => return Ok(line.map(Ok)),
+                    Ok(line) => return Some(line),
                     Err(problem) => problem,
                 },
                 Object::Unfinished | Object::Cut => Problem::Cut,
             };
-            nearest = nearest.or(Some(start));
-            problems.push(problem);
-            if problems.len() == MAX_PROBLEMS {
-                break;
-            }
+            nearest.get_or_insert((start, problem));
+            None
+        })?;
+        if let Some(line) = line {
+            return Ok(line.map(Ok));
         }
-        // The nearest object is the likeliest one.
-        let Some(start) = nearest else {
+        let Some((start, problem)) = nearest else {
             return Ok(Some(Err(Problem::NoBeginning)));
         };
-        if let Some(outcome) = self.joined(start, layers)? {
-            return Ok(outcome.map(Ok));
-        }
-        let nearest = problems.into_iter().next();
-        Ok(Some(Err(nearest.unwrap_or(Problem::NoBeginning))))
+        let outcome = self.joined(start, layers)?;
+        Ok(outcome.map_or(Some(Err(problem)), |line| line.map(Ok)))
     }
 
     /// Returns a line that is split where it begins: one without marked pieces, or (the inner `None`) one whose marked pieces follow.
@@ -156,18 +144,23 @@ impl<R: Read> Scanner<R> {
             return Ok(cut::lines(&mut self.window, start)?.map(Some));
         };
         let mark = unwrapped::mark(outer);
-        let Some((record, text)) = self.enclosing(start, &mark, outer)? else {
+        let Some((start, record)) = self.record(start, &mark, outer)? else {
             return Ok(None);
         };
-        if self.pieces.has_part(&text) {
+        if self.pieces.has_part(&record) {
             return Ok(Some(None));
         }
-        Ok(cut::events(&mut self.window, record, outer)?.map(Some))
+        Ok(cut::events(&mut self.window, start, outer)?.map(Some))
     }
 
     /// Adds a piece of a line if the marker is a member of one.
-    fn piece(&mut self, marker: &Marker, parse: fn(&[u8]) -> Option<Piece>) -> io::Result<()> {
-        let Some(piece) = self.record(marker)?.as_deref().and_then(parse) else {
+    fn piece(&mut self, marker: &Marker, parse: fn(&Record) -> Option<Piece>) -> io::Result<()> {
+        let Some(layers) = self.member(marker) else {
+            return Ok(());
+        };
+        let mark = mark_before(&self.window.buffer[..marker.start]).to_vec();
+        let record = self.record(marker.start, &mark, &layers)?;
+        let Some(piece) = record.and_then(|(_, record)| parse(&record)) else {
             return Ok(());
         };
         let line_number = self.window.line_number(marker.start);
@@ -192,34 +185,46 @@ impl<R: Read> Scanner<R> {
         Ok(())
     }
 
-    /// Returns the object that contains a member.
-    fn record(&mut self, marker: &Marker) -> io::Result<Option<Vec<u8>>> {
-        let Some(layers) = self.member(marker) else {
-            return Ok(None);
-        };
-        let mark = mark_before(&self.window.buffer[..marker.start]).to_vec();
-        let record = self.enclosing(marker.start, &mark, &layers)?;
-        Ok(record.map(|(_, text)| text))
-    }
-
-    /// Returns the innermost object around a position, and its start. Its members' names have the given quotation marks.
-    fn enclosing(
+    /// Returns the innermost object around a position, and its start.
+    fn record(
         &mut self,
         place: usize,
         mark: &[u8],
         layers: &[Layer],
-    ) -> io::Result<Option<(usize, Vec<u8>)>> {
+    ) -> io::Result<Option<(usize, Record)>> {
+        self.enclosing(place, mark, layers, |start, object| match object {
+            Object::Whole { text, .. } => Some((start, serde_json::from_slice(&text).ok()?)),
+            Object::Unfinished | Object::Cut => None,
+        })
+    }
+
+    /// Passes the objects around a position to `accept`, the innermost one first, until it returns a value. A brace in a text may look
+    /// like the start of an object. The members' names have the given quotation marks.
+    fn enclosing<T>(
+        &mut self,
+        place: usize,
+        mark: &[u8],
+        layers: &[Layer],
+        mut accept: impl FnMut(usize, Object) -> Option<T>,
+    ) -> io::Result<Option<T>> {
         let first = place.saturating_sub(LOOKBACK);
         let mut start = place;
+        let mut refused = 0;
         for _ in 0..MAX_CANDIDATES {
             let Some(before) = self.window.brace_before(start, first, mark) else {
                 break;
             };
             start = before;
-            match self.window.object(start, layers)? {
-                Object::Whole { length, .. } if start + length <= place => {}
-                Object::Whole { text, .. } => return Ok(Some((start, text))),
-                Object::Unfinished | Object::Cut => break,
+            let object = self.window.object(start, layers)?;
+            if matches!(object, Object::Whole { length, .. } if start + length <= place) {
+                continue;
+            }
+            if let Some(value) = accept(start, object) {
+                return Ok(Some(value));
+            }
+            refused += 1;
+            if refused == MAX_REFUSED {
+                break;
             }
         }
         Ok(None)
