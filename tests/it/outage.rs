@@ -13,7 +13,9 @@ use serde_json::json;
 
 use crate::support::eventually;
 use crate::support::functions::{OBEDIENT, TIMEOUT, start_with};
-use crate::support::spill::{Id, SavedLog, accounts, fragments, ids, spilled, told_to_cloudwatch};
+use crate::support::spill::{
+    Id, SavedLog, fragments, ids, last_account, spilled, told_to_cloudwatch,
+};
 
 /// Messages in most batches here.
 const BATCH: u64 = 10;
@@ -90,7 +92,7 @@ impl Run {
     async fn end(self) -> Ended {
         let spans = self.spans() as u64;
         let ended = self.lambda.terminate(TIMEOUT).await;
-        let last = accounts(&ended.stdout).pop().expect("a flush in the log");
+        let last = last_account(&ended.stdout).expect("a flush in the log");
         assert_eq!((last.finished, last.pending), (spans, 0), "{last:?}");
         assert_eq!(last.spilled, spilled(&ended.stdout).len() as u64);
         let told: u64 = told_to_cloudwatch(&ended.stdout).iter().sum();

@@ -11,7 +11,7 @@ use serde_json::Value;
 /// The message of the line that a process writes after each flush.
 const FLUSHED: &str = "telemetry flushed";
 
-/// The last word of each process about its spans.
+/// The latest counts of each process.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Ledger {
     last: BTreeMap<String, Counts>,
@@ -32,11 +32,21 @@ pub(super) struct Counts {
     pub(super) pending: u64,
 }
 
+impl Counts {
+    /// Orders the counts of a process by time: two threads may write their lines in another order than they counted in.
+    fn order(self) -> (u64, u64) {
+        (self.finished, self.finished.saturating_sub(self.pending))
+    }
+}
+
 impl Ledger {
-    /// Takes a line that `process` wrote; later lines of one process replace its earlier ones, because the counts are totals.
+    /// Reads a line that `process` wrote. The latest counts replace earlier ones, because they are totals.
     pub(super) fn read(&mut self, process: &str, line: &str) {
         if let Some(counts) = counts(line) {
-            self.last.insert(process.to_owned(), counts);
+            let last = self.last.entry(process.to_owned()).or_default();
+            if counts.order() >= last.order() {
+                *last = counts;
+            }
         }
     }
 
@@ -103,6 +113,15 @@ mod tests {
                 pending: 0
             }
         );
+    }
+
+    #[test]
+    fn a_late_line_does_not_replace_newer_counts() {
+        let mut ledger = Ledger::default();
+        ledger.read("a", &line(5));
+        let stale = line(5).replace("\"spans_pending\":0", "\"spans_pending\":2");
+        ledger.read("a", &stale);
+        assert_eq!(ledger.total().pending, 0);
     }
 
     #[test]

@@ -104,11 +104,7 @@ fn key_and_order(record: &Record) -> Option<(String, Order)> {
         .or_else(|| journal(record))
 }
 
-fn numbered(
-    record: &Record,
-    prefix: &str,
-    name: fn(&str) -> String,
-) -> Option<(String, Order)> {
+fn numbered(record: &Record, prefix: &str, name: fn(&str) -> String) -> Option<(String, Order)> {
     let member = |suffix| record.get(&format!("{prefix}{}", name(suffix)));
     let id = member("id")?.as_str()?;
     let ordinal = word(member("ordinal")?)?.parse().ok()?;

@@ -89,8 +89,10 @@ pub(crate) struct Account {
     pub(crate) pending: u64,
 }
 
-/// What the log says at debug level after each flush. Fails where the figures do not add up.
-pub(crate) fn accounts(stdout: &[String]) -> Vec<Account> {
+/// Returns the newest of the accounts that the log has, at debug level, after each flush. Fails if the figures of one do not add up.
+///
+/// It need not be the last: two threads may write their lines in another order than they counted in. The counts never decrease.
+pub(crate) fn last_account(stdout: &[String]) -> Option<Account> {
     let flushed =
         with_key(stdout, "spans_finished").filter(|line| line["message"] == "telemetry flushed");
     let account = |line: Value| {
@@ -110,7 +112,9 @@ pub(crate) fn accounts(stdout: &[String]) -> Vec<Account> {
         assert_eq!(account.finished, sum, "{line}");
         account
     };
-    flushed.map(account).collect()
+    flushed
+        .map(account)
+        .max_by_key(|account| (account.finished, account.finished - account.pending))
 }
 
 /// The lines that are JSON objects with this member.
