@@ -17,6 +17,7 @@ mod line;
 mod markers;
 mod pieces;
 mod report;
+mod rewritten;
 mod scanner;
 mod source;
 mod unpacked;

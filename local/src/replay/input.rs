@@ -7,9 +7,9 @@ use std::path::PathBuf;
 
 use super::context::Context;
 use super::embedded::Embedded;
-use super::joined::Joined;
+use super::joined::joined;
 use super::unpacked::Unpacked;
-use super::yaml::Unfolded;
+use super::yaml::unfolded;
 
 /// Where a log is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,14 +39,14 @@ impl Input {
 
     /// Returns the log's text, unpacked, and with split lines joined. Parts that cannot be read are reported to the context.
     pub(super) fn text(self, context: &Context) -> impl Read {
-        Joined::new(text(self.reader, context))
+        joined(text(self.reader, context))
     }
 }
 
 /// Returns the text in data that may be packed. Split lines are not joined yet.
 pub(super) fn text(reader: Box<dyn Read>, context: &Context) -> Box<dyn Read> {
     let unpacked = Unpacked::new(reader, context.clone());
-    Box::new(Embedded::new(Unfolded::new(unpacked), context.clone()))
+    Box::new(Embedded::new(unfolded(unpacked), context.clone()))
 }
 
 fn file(path: &PathBuf) -> io::Result<File> {

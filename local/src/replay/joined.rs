@@ -1,14 +1,12 @@
-//! Long lines that a container's runtime has cut apart, as one again.
+//! Joins long lines that a container runtime split.
 //!
-//! Docker's `json-file` and the files of Kubernetes' runtimes (CRI) cut a line after 16 KiB, and write each piece as a line of their own.
+//! Docker's `json-file` driver and the Kubernetes runtimes (CRI) split a line after 16 KiB and write each piece as a separate line.
 
-use std::collections::HashMap;
-use std::io::{self, BufRead as _, BufReader, Read};
+use std::collections::BTreeMap;
+use std::io::Read;
 
-/// How much is read at once.
-const READ_BYTES: usize = 64 * 1024;
-/// The longest of their lines: 16 KiB, each byte of which may have become six, and what stands around them.
-const MAX_PIECE: usize = 128 * 1024;
+use super::rewritten::{Rewrite, Rewritten};
+
 /// A piece that others follow is so long in Docker's files, which do not say it in another way.
 const DOCKER_PIECE: usize = 16 * 1024;
 /// It may be a little longer where a character was cut apart, and became three of U+FFFD.
@@ -16,16 +14,15 @@ const DOCKER_EXCESS: usize = 16;
 /// Lines are not put together beyond this: none of ours is longer.
 const MAX_JOINED: usize = 4 * 1024 * 1024;
 
-/// Everything that can be read, with the pieces of a line put together, and all else as it is.
-pub(super) struct Joined<R> {
-    input: BufReader<R>,
-    /// What is to be read next, from a place on.
-    out: Vec<u8>,
-    at: usize,
-    /// The pieces that wait for the next one, by the stream that they were written to.
-    waiting: HashMap<Vec<u8>, Waiting>,
-    /// In the middle of a line that is too long for a piece.
-    is_long: bool,
+/// Returns a reader that joins the pieces of a line and leaves all other text unchanged.
+pub(super) fn joined(input: impl Read) -> impl Read {
+    Rewritten::new(input, Join::default())
+}
+
+#[derive(Default)]
+struct Join {
+    /// Pieces that wait for the next one, by the stream that they were written to.
+    waiting: BTreeMap<Vec<u8>, Waiting>,
 }
 
 #[derive(Default)]
@@ -43,38 +40,25 @@ struct Piece<'a> {
     is_last: bool,
 }
 
-impl<R: Read> Joined<R> {
-    pub(super) fn new(input: R) -> Self {
-        Self {
-            input: BufReader::with_capacity(READ_BYTES, input),
-            out: Vec::new(),
-            at: 0,
-            waiting: HashMap::new(),
-            is_long: false,
-        }
-    }
+impl Rewrite for Join {
+    /// 16 KiB, each byte of which may be escaped as six, and the text around them.
+    const MAX_LINE: usize = 128 * 1024;
 
-    /// Takes the next line, and says whether there was one.
-    fn line(&mut self) -> io::Result<bool> {
-        let mut line = Vec::new();
-        let mut limited = self.input.by_ref().take(MAX_PIECE as u64);
-        limited.read_until(b'\n', &mut line)?;
-        let is_whole = line.ends_with(b"\n");
-        let is_middle = std::mem::replace(&mut self.is_long, !is_whole);
+    fn line(&mut self, line: Vec<u8>, is_whole: bool, out: &mut Vec<u8>) {
         match piece(&line) {
-            _ if line.is_empty() => {
-                self.is_long = false;
-                let waiting = self.waiting.drain();
-                waiting.for_each(|(_, waiting)| self.out.extend(waiting.text));
-                return Ok(!self.out.is_empty());
-            }
-            Some(piece) if is_whole && !is_middle => self.join(&piece),
-            _ => self.out.extend(line),
+            Some(piece) if is_whole => self.join(&piece, out),
+            _ => out.extend(line),
         }
-        Ok(true)
     }
 
-    fn join(&mut self, piece: &Piece<'_>) {
+    fn finish(&mut self, out: &mut Vec<u8>) {
+        let waiting = std::mem::take(&mut self.waiting);
+        out.extend(waiting.into_values().flat_map(|waiting| waiting.text));
+    }
+}
+
+impl Join {
+    fn join(&mut self, piece: &Piece<'_>, out: &mut Vec<u8>) {
         let [before, behind] = piece.around;
         let mut waiting = self.waiting.remove(piece.stream).unwrap_or_default();
         if waiting.text.is_empty() {
@@ -86,32 +70,11 @@ impl<R: Read> Joined<R> {
             self.waiting.insert(piece.stream.to_vec(), waiting);
             return;
         }
-        self.out.extend(waiting.text);
-        self.out.extend_from_slice(behind);
+        out.extend(waiting.text);
+        out.extend_from_slice(behind);
         // Lines behind it keep their numbers.
-        let length = self.out.len() + waiting.line_breaks;
-        self.out.resize(length, b'\n');
-    }
-}
-
-impl<R: Read> Read for Joined<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while self.at == self.out.len() {
-            self.out.clear();
-            self.at = 0;
-            if !self.line()? {
-                return Ok(0);
-            }
-            // Short lines are many: all that are there already, so that nobody waits for one that is not.
-            while self.out.len() < READ_BYTES && self.input.buffer().contains(&b'\n') {
-                self.line()?;
-            }
-        }
-        let rest = &self.out[self.at..];
-        let length = rest.len().min(buffer.len());
-        buffer[..length].copy_from_slice(&rest[..length]);
-        self.at += length;
-        Ok(length)
+        let length = out.len() + waiting.line_breaks;
+        out.resize(length, b'\n');
     }
 }
 
@@ -130,20 +93,20 @@ fn cri(line: &[u8]) -> Option<Piece<'_>> {
         b"F" => true,
         _ => return None,
     };
-    let text = text.strip_suffix(b"\n")?;
-    let text = text.strip_suffix(b"\r").unwrap_or(text);
-    let before = line.len() - 1 - text.len();
+    let content = text.strip_suffix(b"\n").unwrap_or(text);
+    let content = content.strip_suffix(b"\r").unwrap_or(content);
+    let before = line.len() - text.len();
     (is_time && is_stream).then_some(Piece {
         stream,
-        around: [line.get(..before)?, b"\n"],
-        text,
+        around: [&line[..before], &text[content.len()..]],
+        text: content,
         is_last,
     })
 }
 
 /// `{"log":"TEXT","stream":"STREAM","time":"TIME"}`, also with spaces: all but the last one have no line break at the text's end.
 fn docker(line: &[u8]) -> Option<Piece<'_>> {
-    let rest = after(line, &[b"{", b"\"log\"", b":", b"\""])?;
+    let rest = strip_tokens(line, &[b"{", b"\"log\"", b":", b"\""])?;
     let before = line.get(..line.len() - rest.len())?;
     let Text {
         text,
@@ -151,7 +114,7 @@ fn docker(line: &[u8]) -> Option<Piece<'_>> {
         has_line_break,
     } = string(rest)?;
     let behind = &rest[text.len()..];
-    let stream = after(behind, &[b"\"", b",", b"\"stream\"", b":", b"\""])?;
+    let stream = strip_tokens(behind, &[b"\"", b",", b"\"stream\"", b":", b"\""])?;
     let stream = &stream[..6.min(stream.len())];
     let is_cut = (DOCKER_PIECE..=DOCKER_PIECE + DOCKER_EXCESS).contains(&length);
     matches!(stream, b"stdout" | b"stderr").then_some(Piece {
@@ -163,7 +126,7 @@ fn docker(line: &[u8]) -> Option<Piece<'_>> {
 }
 
 /// Returns what follows these tokens, between which there may be spaces.
-fn after<'a>(text: &'a [u8], tokens: &[&[u8]]) -> Option<&'a [u8]> {
+fn strip_tokens<'a>(text: &'a [u8], tokens: &[&[u8]]) -> Option<&'a [u8]> {
     let (first, others) = tokens.split_first()?;
     others
         .iter()
@@ -223,7 +186,7 @@ mod tests {
 
     fn joined(log: &str) -> String {
         let mut text = String::new();
-        Joined::new(log.as_bytes())
+        super::joined(log.as_bytes())
             .read_to_string(&mut text)
             .unwrap();
         text
@@ -262,6 +225,12 @@ mod tests {
     }
 
     #[test]
+    fn the_last_line_may_lack_its_line_break() {
+        let log = "2026T stdout P {\"a\":\n2026T stdout F 1}";
+        assert_eq!(joined(log), "2026T stdout P {\"a\":1}\n");
+    }
+
+    #[test]
     fn what_waits_at_the_end_is_not_lost() {
         assert_eq!(joined("2026T stdout P text\n"), "2026T stdout P text");
     }
@@ -269,7 +238,7 @@ mod tests {
     proptest! {
         #[test]
         fn everything_else_stays_as_it_is(text in "[a-z{}\":\\\\ \n]{0,200}", long in 0..3_usize) {
-            let log = text.clone() + &"x".repeat(long * MAX_PIECE) + &text;
+            let log = text.clone() + &"x".repeat(long * Join::MAX_LINE) + &text;
             prop_assert_eq!(joined(&log), log);
         }
     }

@@ -5,7 +5,7 @@ mod wrappings;
 use super::context::{Context, Unreadable};
 use super::fragments::Fragments;
 use super::input;
-use super::joined::Joined;
+use super::joined::joined;
 use super::line::{Content, Line};
 use super::scanner::Scanner;
 use baton_telemetry::replay::{request_from_json, spill};
@@ -75,7 +75,7 @@ fn found(log: impl Read + 'static) -> (Vec<Span>, Vec<String>) {
     let (mut spans, mut problems) = (Vec::new(), Vec::new());
     let mut fragments = Fragments::new();
     let context = Context::new();
-    let mut scanner = Scanner::new(Joined::new(input::text(Box::new(log), &context)));
+    let mut scanner = Scanner::new(joined(input::text(Box::new(log), &context)));
     while let Some(found) = scanner.next().unwrap() {
         let request = match found.line {
             Ok(Line {

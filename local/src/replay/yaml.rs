@@ -3,25 +3,22 @@
 //! Only quoted values of a mapping are processed, line by line; everything else passes unchanged. A YAML parser would need the whole
 //! document in memory, reject a truncated document, and fail on logs that are not YAML, which cannot be recognised beforehand.
 
-use std::io::{self, BufRead as _, BufReader, Read};
+use std::io::Read;
 
-/// Bytes per read.
-const READ_BYTES: usize = 64 * 1024;
-/// Limit on the length of a line. Longer lines are not folded YAML.
-const MAX_LINE: usize = 1024 * 1024;
+use super::rewritten::{Rewrite, Rewritten};
+
 /// Limit on the length of a string. Longer strings are left unchanged, because spill lines are shorter.
 const MAX_STRING: usize = 4 * 1024 * 1024;
 
-/// Reader that puts folded strings on one line and leaves all other text unchanged.
-pub(super) struct Unfolded<R> {
-    input: BufReader<R>,
-    /// Output not yet read, and the position in it.
-    out: Vec<u8>,
-    at: usize,
+/// Returns a reader that puts folded strings on one line and leaves all other text unchanged.
+pub(super) fn unfolded(input: impl Read) -> impl Read {
+    Rewritten::new(input, Unfold::default())
+}
+
+#[derive(Default)]
+struct Unfold {
     /// The string that has not ended yet.
     open: Option<Open>,
-    /// `true` in the middle of a line that is too long.
-    is_long: bool,
 }
 
 /// A string whose end has not been read yet.
@@ -37,48 +34,33 @@ struct Open {
     indent: usize,
 }
 
-impl<R: Read> Unfolded<R> {
-    pub(super) fn new(input: R) -> Self {
-        Self {
-            input: BufReader::with_capacity(READ_BYTES, input),
-            out: Vec::new(),
-            at: 0,
-            open: None,
-            is_long: false,
-        }
-    }
+impl Rewrite for Unfold {
+    /// Longer lines are not folded YAML.
+    const MAX_LINE: usize = 1024 * 1024;
 
-    /// Takes the next line; returns false at the end.
-    fn line(&mut self) -> io::Result<bool> {
-        let mut line = Vec::new();
-        let mut limited = self.input.by_ref().take(MAX_LINE as u64);
-        limited.read_until(b'\n', &mut line)?;
-        let is_whole = line.ends_with(b"\n") || line.len() < MAX_LINE;
-        let is_middle = std::mem::replace(&mut self.is_long, !is_whole);
-        if line.is_empty() {
-            self.is_long = false;
-            let open = self.open.take();
-            self.out
-                .extend(open.into_iter().flat_map(|open| open.lines));
-            return Ok(!self.out.is_empty());
-        }
+    fn line(&mut self, line: Vec<u8>, is_whole: bool, out: &mut Vec<u8>) {
         if let Some(mut open) = self.open.take() {
             if is_whole && open.takes(&line) {
                 open.lines.extend_from_slice(&line);
-                self.put(open);
-                return Ok(true);
+                self.put(open, out);
+                return;
             }
-            self.out.extend(open.lines);
+            out.extend(open.lines);
         }
         match beginning(&line) {
-            Some(open) if is_whole && !is_middle => self.put(open),
-            _ => self.out.extend(line),
+            Some(open) if is_whole => self.put(open, out),
+            _ => out.extend(line),
         }
-        Ok(true)
     }
 
+    fn finish(&mut self, out: &mut Vec<u8>) {
+        out.extend(self.open.take().into_iter().flat_map(|open| open.lines));
+    }
+}
+
+impl Unfold {
     /// Writes the string if it is complete, and keeps it otherwise.
-    fn put(&mut self, mut open: Open) {
+    fn put(&mut self, mut open: Open, out: &mut Vec<u8>) {
         let text = &open.lines[open.text_at..];
         let end = match closing(text, open.quote, open.searched) {
             Ok(end) => end,
@@ -91,47 +73,25 @@ impl<R: Read> Unfolded<R> {
         let (inside, behind) = (&text[..end], &text[end + 1..]);
         let before = &open.lines[..open.text_at - 1];
         let line_breaks = inside.iter().filter(|byte| **byte == b'\n').count();
-        self.out.extend_from_slice(before);
+        out.extend_from_slice(before);
         if open.quote == b'"' {
-            self.out.push(b'"');
-            json_escapes(&unfolded(inside, true), &mut self.out);
-            self.out.push(b'"');
+            out.push(b'"');
+            json_escapes(&joined_lines(inside, true), out);
+            out.push(b'"');
         } else {
-            let text = unfolded(inside, false);
+            let text = joined_lines(inside, false);
             let mut pieces = memchr::memmem::find_iter(&text, b"''");
             let mut at = 0;
             for quote in pieces.by_ref() {
-                self.out.extend_from_slice(&text[at..=quote]);
+                out.extend_from_slice(&text[at..=quote]);
                 at = quote + 2;
             }
-            self.out.extend_from_slice(&text[at..]);
+            out.extend_from_slice(&text[at..]);
         }
-        self.out.extend_from_slice(behind);
+        out.extend_from_slice(behind);
         // Blank lines preserve the numbers of the lines after it.
-        let length = self.out.len() + line_breaks;
-        self.out.resize(length, b'\n');
-    }
-}
-
-impl<R: Read> Read for Unfolded<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while self.at == self.out.len() {
-            self.out.clear();
-            self.at = 0;
-            if !self.line()? {
-                return Ok(0);
-            }
-            // Short lines are processed in bulk, but only those already available, so that the reader does not block on one that is
-            // not.
-            while self.out.len() < READ_BYTES && self.input.buffer().contains(&b'\n') {
-                self.line()?;
-            }
-        }
-        let rest = &self.out[self.at..];
-        let length = rest.len().min(buffer.len());
-        buffer[..length].copy_from_slice(&rest[..length]);
-        self.at += length;
-        Ok(length)
+        let length = out.len() + line_breaks;
+        out.resize(length, b'\n');
     }
 }
 
@@ -186,7 +146,7 @@ fn closing(text: &[u8], quote: u8, mut at: usize) -> Result<usize, usize> {
 
 /// Joins the lines of a string (YAML 1.2, 7.3.1 and 7.3.2): a line break becomes a space, each further one a line break, and one
 /// after a backslash is removed.
-fn unfolded(inside: &[u8], is_double: bool) -> Vec<u8> {
+fn joined_lines(inside: &[u8], is_double: bool) -> Vec<u8> {
     let mut text = Vec::with_capacity(inside.len());
     let (mut breaks, mut is_escaped) = (0, false);
     for (number, line) in inside.split(|byte| *byte == b'\n').enumerate() {

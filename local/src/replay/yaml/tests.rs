@@ -3,7 +3,7 @@ use proptest::prelude::*;
 
 fn unfold(log: &str) -> String {
     let mut text = String::new();
-    Unfolded::new(log.as_bytes())
+    super::unfolded(log.as_bytes())
         .read_to_string(&mut text)
         .unwrap();
     text

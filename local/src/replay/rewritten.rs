@@ -1,0 +1,78 @@
+//! A reader that changes a log line by line.
+
+use std::io::{self, BufRead as _, BufReader, Read};
+
+/// Bytes per read.
+const READ_BYTES: usize = 64 * 1024;
+
+/// A change to the lines of a log.
+pub(super) trait Rewrite {
+    /// Limit on the length of a line, in bytes. A longer one arrives in parts.
+    const MAX_LINE: usize;
+
+    /// Writes what replaces a line, which includes its line break. `is_whole` is `false` for a part of a line that is too long.
+    fn line(&mut self, line: Vec<u8>, is_whole: bool, out: &mut Vec<u8>);
+
+    /// Writes what is still held back at the end of the log.
+    fn finish(&mut self, out: &mut Vec<u8>);
+}
+
+/// The text of `input`, changed by `rewrite`.
+pub(super) struct Rewritten<R, T> {
+    input: BufReader<R>,
+    rewrite: T,
+    /// Output not yet read, and the position in it.
+    out: Vec<u8>,
+    at: usize,
+    /// `true` in the middle of a line that is too long.
+    is_long: bool,
+}
+
+impl<R: Read, T: Rewrite> Rewritten<R, T> {
+    pub(super) fn new(input: R, rewrite: T) -> Self {
+        Self {
+            input: BufReader::with_capacity(READ_BYTES, input),
+            rewrite,
+            out: Vec::new(),
+            at: 0,
+            is_long: false,
+        }
+    }
+
+    /// Takes the next line; returns `false` at the end.
+    fn line(&mut self) -> io::Result<bool> {
+        let mut line = Vec::new();
+        let mut limited = self.input.by_ref().take(T::MAX_LINE as u64);
+        limited.read_until(b'\n', &mut line)?;
+        if line.is_empty() {
+            self.is_long = false;
+            self.rewrite.finish(&mut self.out);
+            return Ok(!self.out.is_empty());
+        }
+        let is_at_end = line.ends_with(b"\n") || line.len() < T::MAX_LINE;
+        let is_middle = std::mem::replace(&mut self.is_long, !is_at_end);
+        self.rewrite
+            .line(line, is_at_end && !is_middle, &mut self.out);
+        Ok(true)
+    }
+}
+
+impl<R: Read, T: Rewrite> Read for Rewritten<R, T> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.at == self.out.len() {
+            self.out.clear();
+            self.at = 0;
+            if !self.line()? {
+                return Ok(0);
+            }
+            // Short lines are processed in bulk, but only those already available, so that the reader does not block on one that is
+            // not.
+            while self.out.len() < READ_BYTES && self.input.buffer().contains(&b'\n') {
+                self.line()?;
+            }
+        }
+        let length = self.out[self.at..].as_ref().read(buffer)?;
+        self.at += length;
+        Ok(length)
+    }
+}
