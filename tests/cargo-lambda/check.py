@@ -27,16 +27,20 @@ class Checks:
         self.failed += not holds
 
 
+def run(binary, baton, root):
+    """Sends the orders, and returns the dead-lettered ones and the outcomes of the record spans."""
+    with Stack(baton, binary, root) as stack:
+        stack.send(ORDERS)
+        return stack.settled(), stack.outcomes()
+
+
 def unwinding(checks, package, baton, root):
     """A panic fails one message only."""
     code, output, binary = package.build(with_profile=True)
     checks.check("README's function builds with its profile", code == 0, output)
     if code != 0:
         return
-    with Stack(baton, binary, root) as stack:
-        stack.send(ORDERS)
-        dead = stack.settled()
-        outcomes = stack.outcomes()
+    dead, outcomes = run(binary, baton, root)
     checks.check("only the order that panics is dead-lettered", dead == ["panic"], dead)
     checks.check("the others are handled once", outcomes.count(None) == len(ORDERS) - 1, outcomes)
     checks.check("each panic is a failed span", outcomes.count("panic") == 2, outcomes)
@@ -56,10 +60,7 @@ def aborting(checks, package, baton, root):
     checks.check("the function builds with the feature panic-abort", code == 0, output)
     if code != 0:
         return
-    with Stack(baton, binary, root) as stack:
-        stack.send(ORDERS)
-        dead = stack.settled()
-        outcomes = stack.outcomes()
+    dead, outcomes = run(binary, baton, root)
     checks.check("only the order that panics is dead-lettered", dead == ["panic"], dead)
     checks.check("no order is handled twice", outcomes.count(None) < len(ORDERS), outcomes)
 

@@ -1,6 +1,6 @@
 //! `OTEL_PROPAGATORS` and `OTEL_TRACES_SAMPLER`: whose child a record's span is, and who decides that there is one.
 
-use baton_tests::{Answer, Collector, Record, Span, event};
+use baton_tests::{Answer, Collector, FakeLambda, Record, Span, event};
 use serde_json::{Value, json};
 
 use crate::support::functions::{OBEDIENT, TIMEOUT, start_with};
@@ -27,16 +27,21 @@ fn of_xray(number: u64, decision: &str) -> Record {
     Record::new(number).attribute("AWSTraceHeader", header)
 }
 
-/// What a function with these variables sends for one batch, in which all goes well.
-async fn spans(variables: &[(&str, &str)], records: &[Record]) -> Vec<Span> {
-    let collector = Collector::start(Answer::Ok).await.unwrap();
-    let lambda = start_with(OBEDIENT, &collector, |function| {
+/// Starts a function with these variables.
+async fn start(variables: &[(&str, &str)], collector: &Collector) -> FakeLambda {
+    start_with(OBEDIENT, collector, |function| {
         let set = variables.iter();
         set.fold(function, |function, (name, value)| {
             function.variable(name, value)
         })
     })
-    .await;
+    .await
+}
+
+/// Returns the spans of a batch that succeeds, from a function with these variables.
+async fn spans(variables: &[(&str, &str)], records: &[Record]) -> Vec<Span> {
+    let collector = Collector::start(Answer::Ok).await.unwrap();
+    let lambda = start(variables, &collector).await;
     let invocation = lambda.invoke(event(records), TIMEOUT).await.unwrap();
     assert_eq!(invocation.response, Ok(json!({"batchItemFailures": []})));
     collector.spans().unwrap()
@@ -93,13 +98,7 @@ async fn with_xray_listed_last_the_producers_context_comes_first() {
 /// in a separate invocation.
 async fn reports(variables: &[(&str, &str)], records: &[Record]) -> Vec<Value> {
     let collector = Collector::start(Answer::Ok).await.unwrap();
-    let lambda = start_with(OBEDIENT, &collector, |function| {
-        let set = variables.iter();
-        set.fold(function, |function, (name, value)| {
-            function.variable(name, value)
-        })
-    })
-    .await;
+    let lambda = start(variables, &collector).await;
     for record in records {
         let event = event(std::slice::from_ref(record));
         lambda.invoke(event, TIMEOUT).await.unwrap();

@@ -7,23 +7,14 @@ set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../.." && pwd)
-python=${PYTHON:-python3}
 work=$root/target/moto
 # An exit code of its own for "could not be tried", which `.ci/run` reports as such.
 skipped=77
 
-install_moto() {
-  local wanted
-  wanted=$(cat "$here/requirements.txt" && "$python" --version)
-  [ "$(cat "$work/installed" 2>/dev/null)" = "$wanted" ] && return
-  rm -rf "$work/venv" "$work/installed"
-  mkdir -p "$work"
-  "$python" -m venv "$work/venv" &&
-    "$work/venv/bin/python" -m pip install --quiet --disable-pip-version-check --requirement "$here/requirements.txt" &&
-    printf '%s\n' "$wanted" >"$work/installed"
-}
+# shellcheck source=../cached-venv.sh
+. "$here/../cached-venv.sh"
 
-if ! install_moto >&2; then
+if ! cached_venv "$work" "$here/requirements.txt" >&2; then
   echo "moto cannot be installed here"
   exit "$skipped"
 fi
