@@ -78,14 +78,9 @@ pub enum SendFailure {
     /// The collector takes no request with these headers.
     #[error("{0}: are the headers right that OTEL_EXPORTER_OTLP_HEADERS says?")]
     Unauthorized(String),
-    /// Nothing there takes OTLP of this kind, whatever the request.
-    #[error("{endpoint}: {text}")]
-    Misdirected {
-        /// The response, and the probable mistake in the configuration.
-        text: String,
-        /// Where the request went, with its path.
-        endpoint: String,
-    },
+    /// The endpoint is not that of an OTLP receiver. The text has the response, and the probable mistake in the configuration.
+    #[error("{0}")]
+    Misdirected(String),
     /// The same request may succeed later.
     #[error("{text}")]
     Passing {
@@ -143,10 +138,7 @@ impl Sender {
         let text = chain(&error);
         match error {
             error if error.is_unauthorized() => SendFailure::Unauthorized(text),
-            TransportError::WrongEndpoint(_) => SendFailure::Misdirected {
-                text,
-                endpoint: self.endpoint.clone(),
-            },
+            TransportError::WrongEndpoint(_) => SendFailure::Misdirected(text),
             TransportError::Refused(_) => SendFailure::Refused(text),
             TransportError::Unavailable { retry_after, .. } => {
                 SendFailure::Passing { text, retry_after }
