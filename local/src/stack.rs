@@ -20,6 +20,7 @@ mod variables;
 use aws_sdk_sqs::Client;
 use tokio::net::TcpListener;
 
+pub(crate) use self::binaries::program_name;
 pub use self::binaries::{Binary, BuildError, FUNCTION, PRODUCER, build};
 pub use self::client::HttpError;
 pub(crate) use self::client::post;

@@ -3,7 +3,6 @@
 mod combinations;
 mod env_file;
 
-use std::ffi::OsStr;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,7 +13,7 @@ pub(super) use self::combinations::Sound;
 use self::env_file::EnvFile;
 use super::duration;
 use crate::environment::Freeze;
-use crate::stack::{Config, FUNCTION, Fault, Logging, Ports, Queue, QueueName};
+use crate::stack::{Config, FUNCTION, Fault, Logging, Ports, Queue, QueueName, program_name};
 use crate::{AllowedHosts, HostName};
 
 /// The largest batch that AWS takes from a standard queue.
@@ -53,7 +52,7 @@ impl Binaries {
     pub(super) fn is_onboarding(&self) -> bool {
         self.function
             .as_ref()
-            .is_none_or(|path| path.file_stem() == Some(OsStr::new(FUNCTION.name())))
+            .is_none_or(|path| program_name(path) == FUNCTION.name())
     }
 
     /// Returns `true` if a producer is started.

@@ -3,6 +3,7 @@
 //! `cargo baton` builds `baton` itself in the same profile and, like the call here, with the features that the whole workspace asks for. So most
 //! dependencies have been compiled by the time this runs: 20 crates are left, where selecting packages would compile 90 a second time.
 
+use std::borrow::Cow;
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -24,6 +25,9 @@ const PROFILE: &str = "demo";
 /// ring's would run anew for them, here and then again in the next `cargo baton`, and everything on top of it would be compiled anew.
 const PACKAGE_VARIABLES: [&str; 2] = ["CARGO_MANIFEST_", "CARGO_PKG_"];
 
+/// File name of a function that is deployed with a custom runtime.
+const BOOTSTRAP: &str = "bootstrap";
+
 /// A binary of this workspace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Binary(&'static str);
@@ -33,6 +37,20 @@ impl Binary {
     pub(crate) fn name(self) -> &'static str {
         self.0
     }
+}
+
+/// Returns the name of a program: that of its file without the extension. The file of a custom runtime has to be called `bootstrap`
+/// (Lambda developer guide, "Building a custom runtime"), so for it the folder's name is returned: `cargo lambda build` writes
+/// `target/lambda/NAME/bootstrap`.
+pub(crate) fn program_name(binary: &Path) -> Cow<'_, str> {
+    let folder = || binary.parent().and_then(Path::file_name);
+    let stem = match binary.file_stem() {
+        Some(stem) if stem == BOOTSTRAP => folder().unwrap_or(stem),
+        Some(stem) => stem,
+        // A path without a name is a folder, which cannot be started anyway.
+        None => OsStr::new(""),
+    };
+    stem.to_string_lossy()
 }
 
 /// The onboarding function.

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use tokio::sync::broadcast;
 
-use super::binaries;
+use super::binaries::{self, program_name};
 use super::config::Config;
 use super::error::StackError;
 use super::names::{ACCOUNT, FUNCTION, REGION};
@@ -44,16 +44,16 @@ pub(super) async fn start(
     Ok(Lambda::start(function).await?)
 }
 
-/// Returns the name of the function: that of its file without the extension, as in `service.name`,
-/// with `-` for each character that Lambda does not accept. The onboarding function has the name
-/// of its queue.
+/// Returns the name of the function: that of the program, as in `service.name`, with `-` for each
+/// character that Lambda does not accept. The onboarding function has the name of its queue.
 fn name(binary: &Path) -> String {
-    let file = binary.file_stem().unwrap_or_default().to_string_lossy();
-    if file == binaries::FUNCTION.name() {
+    let program = program_name(binary);
+    if program == binaries::FUNCTION.name() {
         return FUNCTION.to_owned();
     }
     let is_allowed = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-    file.chars()
+    program
+        .chars()
         .map(|c| if is_allowed(c) { c } else { '-' })
         .take(MAX_NAME_LENGTH)
         .collect()
@@ -138,6 +138,8 @@ mod tests {
             ("/t/demo/orders", "orders"),
             ("orders_v2.sh", "orders_v2"),
             ("./my orders.v2.sh", "my-orders-v2"),
+            ("target/lambda/orders/bootstrap", "orders"),
+            ("bootstrap", "bootstrap"),
         ] {
             assert_eq!(name(Path::new(binary)), expected);
         }

@@ -1,9 +1,9 @@
 //! The variables that the two binaries get, and the ones a person exports to use the stack from a shell.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use super::binaries::program_name;
 use super::config::{Config, Fault, Logging};
 use super::names::{CREDENTIALS, REGION};
 
@@ -116,19 +116,13 @@ fn telemetry(
     logging: Logging,
 ) -> BTreeMap<String, String> {
     owned([
-        ("OTEL_SERVICE_NAME", &*service_name(binary)),
+        ("OTEL_SERVICE_NAME", &*program_name(binary)),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", addresses.otlp_http),
         (PROTOCOL, "http/protobuf"),
         (LOG_FILTER, logging.filter()),
     ])
     .into_iter()
     .collect()
-}
-
-/// `service.name` of a binary: the name of its file, so that spans say whose function they are from.
-fn service_name(binary: &Path) -> Cow<'_, str> {
-    // A path without a name is a folder, which cannot be started anyway.
-    binary.file_stem().unwrap_or_default().to_string_lossy()
 }
 
 fn owned<const N: usize>(pairs: [(&str, &str); N]) -> Vec<(String, String)> {
