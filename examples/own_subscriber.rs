@@ -65,9 +65,10 @@ impl<S: Subscriber> Layer<S> for CountWarnings {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use baton_lambda::testing::Batch;
     use serde_json::json;
+
+    use super::*;
 
     #[tokio::test]
     async fn an_order_that_cannot_be_reserved_fails_with_its_span() {

@@ -49,9 +49,10 @@ fn limit(message: &str) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use aws_sdk_sqs::error::ErrorMetadata;
     use aws_sdk_sqs::types::error::InvalidMessageContents;
+
+    use super::*;
 
     fn refused(code: &str, message: &str) -> Option<Refusal> {
         let metadata = ErrorMetadata::builder().code(code).message(message).build();

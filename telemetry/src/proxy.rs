@@ -1,9 +1,11 @@
 //! HTTP proxies between the process and a collector.
 
+use std::fmt;
+
+use percent_encoding::percent_decode_str;
+
 use crate::endpoint::{DefaultScheme, Endpoint, InvalidEndpoint};
 use crate::otlp_json;
-use percent_encoding::percent_decode_str;
-use std::fmt;
 
 /// An HTTP proxy that supports `CONNECT` (RFC 9110, section 9.3.6).
 #[derive(Clone, PartialEq, Eq)]

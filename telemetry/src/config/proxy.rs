@@ -3,10 +3,11 @@
 //! No specification defines these variables. The rules are those that curl and Go share; where the two differ, the one that bypasses the
 //! proxy more often is used.
 
+use std::net::IpAddr;
+
 use super::reader::Reader;
 use crate::endpoint::Endpoint;
 use crate::proxy::Proxy;
-use std::net::IpAddr;
 
 /// The names of each variable; the first that is set wins.
 const PROXY: [&str; 2] = ["HTTPS_PROXY", "https_proxy"];

@@ -2,6 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
+
 use tokio::time::Instant;
 use tracing::warn;
 
@@ -58,9 +59,10 @@ impl CollectorMessages {
 
 #[cfg(test)]
 mod tests {
+    use tokio::time::advance;
+
     use super::*;
     use crate::logs;
-    use tokio::time::advance;
 
     fn lines(messages: &CollectorMessages, message: &str) -> usize {
         logs::captured(|| messages.log(message)).len()

@@ -1,11 +1,13 @@
 //! `CONNECT` tunnels through an HTTP proxy.
 
+use std::io;
+
+use tokio::net::TcpStream;
+
 use super::SendError;
 use super::response::{self, MAX_RESPONSE};
 use crate::endpoint::Endpoint;
 use crate::proxy::Proxy;
-use std::io;
-use tokio::net::TcpStream;
 
 /// Limit on the head of a proxy's response, well above the usual size.
 const READ_BYTES: usize = 512;

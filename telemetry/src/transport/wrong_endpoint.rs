@@ -1,13 +1,15 @@
 //! Responses that show that an endpoint does not accept this form of OTLP, whatever the request contains, and their probable
 //! cause.
 
+use std::fmt;
+
+use ::http::StatusCode;
+
 use super::Status;
 use crate::config::Protocol;
 use crate::endpoint::Endpoint;
 use crate::http::SendError;
 use crate::signal::Signal;
-use ::http::StatusCode;
-use std::fmt;
 
 /// An endpoint that is probably misconfigured: no request succeeds until the configuration changes.
 #[derive(Debug, thiserror::Error)]

@@ -1,5 +1,6 @@
-use super::*;
 use proptest::prelude::*;
+
+use super::*;
 
 fn unfold(log: &str) -> String {
     let mut text = String::new();

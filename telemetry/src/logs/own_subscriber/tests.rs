@@ -1,8 +1,8 @@
 //! Warnings about subscribers installed by programs.
 
-use super::*;
 use std::io;
 use std::sync::{Arc, Mutex};
+
 use tracing::Subscriber;
 use tracing::subscriber::NoSubscriber;
 use tracing_subscriber::filter::Targets;
@@ -10,6 +10,8 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::Layer;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::{fmt, registry};
+
+use super::*;
 
 /// Text written by the program's own formatting layer.
 #[derive(Clone, Default)]
@@ -98,9 +100,10 @@ fn without_the_feature_the_log_layer_is_enough() {
 
 #[cfg(feature = "tracing")]
 mod with_spans {
+    use tracing_subscriber::filter::LevelFilter;
+
     use super::*;
     use crate::{log_layer, tracing_layer};
-    use tracing_subscriber::filter::LevelFilter;
 
     #[test]
     fn a_warning_names_only_the_layer_that_is_missing() {

@@ -1,10 +1,11 @@
 //! Fields of the `tracing` spans around an event, on its line. The spans have a program's target, because this crate's own spans add no
 //! fields.
 
+use tracing::{Instrument as _, Span, debug_span, field, info, info_span, warn};
+
 use super::*;
 use crate::logs::tests::lines;
 use crate::with_message_id;
-use tracing::{Instrument as _, Span, debug_span, field, info, info_span, warn};
 
 fn in_message<T>(id: &str, log: impl FnOnce() -> T) -> T {
     let _active = with_message_id(&Context::new(), id.into()).attach();

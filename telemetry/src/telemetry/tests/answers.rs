@@ -1,9 +1,10 @@
 //! Bodies of responses with status 200 that do, or do not, acknowledge the request.
 
+use serde_json::Value;
+
 use super::spill::{assert_balanced, spilling};
 use super::*;
 use crate::logs::Capture;
-use serde_json::Value;
 
 /// A web page with status 200.
 const WEB_PAGE: &str = include_str!("answers/web_page.http");

@@ -1,8 +1,9 @@
 //! Errors recorded through `tracing`, on the spans in which they occurred.
 
-use super::*;
 use opentelemetry::trace::Status;
 use tracing::{debug, error, info, warn};
+
+use super::*;
 
 #[derive(Debug)]
 struct NoStock;

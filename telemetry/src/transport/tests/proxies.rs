@@ -1,13 +1,15 @@
 //! Collectors behind a proxy, over each protocol. The proxy listens on a real socket and opens
 //! tunnels.
 
+use std::sync::{Arc, Mutex};
+
+use tokio::io::copy_bidirectional;
+use tokio::task::JoinSet;
+
 use super::*;
 use crate::config::Certificates;
 use crate::proxy::Proxy;
 use crate::transport::tests::peers::Authority;
-use std::sync::{Arc, Mutex};
-use tokio::io::copy_bidirectional;
-use tokio::task::JoinSet;
 
 /// A proxy on loopback, for as long as this is kept.
 struct FakeProxy {
