@@ -1,4 +1,4 @@
-//! A program with a `tracing` subscriber of its own, with the feature `tracing` of `baton-lambda`.
+//! A program that installs its own `tracing` subscriber, with the feature `tracing` of `baton-lambda`.
 //!
 //! The runtime does not replace an existing subscriber, so the program adds the layers that the runtime would have installed: `log_layer`
 //! writes log lines with the trace, invocation and message ids, and `tracing_layer` turns `#[instrument]` spans into OpenTelemetry spans. The

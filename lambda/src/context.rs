@@ -2,7 +2,7 @@
 //!
 //! Carriers are tried in this order, each only if `OTEL_PROPAGATORS` lists its propagator: the message attributes; the message attributes with the prefix `otel.`; an SNS
 //! notification in the body, in its message attributes; an EventBridge event in the body (or in the notification), in its own fields and then in `detail`; and with `xray`,
-//! the `AWSTraceHeader` that AWS put beside the message. What is malformed counts as absent, and is noted.
+//! the `AWSTraceHeader` that AWS put beside the message. A malformed value counts as absent and is recorded in `baton.context.invalid`.
 //!
 //! EventBridge has no place for a W3C context. Senders that carry one write `traceparent` into `detail`, as Elastic's agents and the
 //! `CloudEvents` extension for tracing do; fields of the event itself can be added by a rule's input transformer only.
@@ -124,8 +124,8 @@ impl Origin {
         }
     }
 
-    /// Returns `true` if the record starts a new trace although its `AWSTraceHeader` names a sampled span, and it carries no other
-    /// context.
+    /// Returns `true` if the record starts a new trace although its `AWSTraceHeader` names a sampled span, and the record carries no
+    /// other context.
     ///
     /// Returns `false` for `Sampled=0`, which AWS SDKs inside Lambda functions send without any tracing, and for a header without a
     /// sampling decision: the span may not exist in either case.

@@ -49,14 +49,14 @@ const SCOPE: &str = "baton.lambda.dead_letter";
 ///
 /// A message with attributes of these names, from an earlier stay in a dead-letter queue, gets new ones. SQS takes ten attributes and
 /// 1 MiB a message. When either runs short, what is added is left out from the bottom of this table upwards and the trace context last,
-/// never an attribute of the sender's. A queue's `MaximumMessageSize` may be below the limit of SQS. When the queue refuses the message for
+/// never an attribute that the sender set. A queue's `MaximumMessageSize` may be below the limit of SQS. When the queue refuses the message for
 /// its size, the message is sent once more with as many of these attributes as fit, in the same order; the limit that the queue stated is
 /// remembered for a minute. If the refusal states no limit, the reason is left out first, then `baggage`, then `tracestate`, then the rest of
 /// the trace context. The span of the send names the attributes that were left out. A span's kind cannot change after the first attempt, so
 /// the span stays PRODUCER even if `traceparent` was left out and the message does not carry its context.
 ///
-/// A message keeps its message group, which on a standard queue is the group for fair queues. A message without a group gets one of its own
-/// on a FIFO queue, where the message id is the deduplication id.
+/// A message keeps its message group; on a standard queue, that group is used for fair queues. On a FIFO queue, the message id is the
+/// deduplication id, and also the group of a message that has no group.
 ///
 /// It must not be the queue that the messages come from. Where account and name (and the region, as far as the URL tells) are the same,
 /// nothing is sent: permanent failures are reported like any other, and a warning says why.

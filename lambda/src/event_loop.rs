@@ -1,8 +1,8 @@
 //! The loop that asks Lambda for events.
 //!
 //! This loop replaces the one in `lambda_runtime`, which sets `_X_AMZN_TRACE_ID` with `setenv` for each invocation: glibc never
-//! frees a value that was set. [`TraceIdVariable`] sets the variable without that leak. The rest of `lambda_runtime` is used as it
-//! is: reading the event, catching panics, sending responses and errors.
+//! frees a value that was set. [`TraceIdVariable`] sets the variable without that leak. The rest of `lambda_runtime` is used
+//! unchanged: it reads the event, catches panics, and sends responses and errors.
 
 use std::cell::Cell;
 use std::num::NonZeroUsize;

@@ -274,8 +274,8 @@ impl<H: Handler<S, Args>, S, Args> Processor<H, S, Args> {
         context
     }
 
-    /// Logs, once per process, the settings that would continue the producer's trace. Skips the line if they would change
-    /// nothing: without `tracecontext` in `OTEL_PROPAGATORS`, traces are separate on purpose, and with the trace shape `batch`,
+    /// Logs, once per process, the settings that would continue the producer's trace. Skips the line if they would not change
+    /// anything: without `tracecontext` in `OTEL_PROPAGATORS`, traces are separate on purpose, and with the trace shape `batch`,
     /// producers are only linked.
     fn report_link_only(&self, context: &Context) {
         let is_continued = self.config.trace_shape == TraceShape::Continue;

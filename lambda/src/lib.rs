@@ -28,8 +28,8 @@
 //! - A body that does not decode, an error, a panic fails that message alone. Failed messages are named in the response and delivered
 //!   again, the others are deleted. **This needs `ReportBatchItemFailures` on the event source mapping: without it AWS ignores the
 //!   response and deletes the failed messages too.** Where it cannot be had, set `BATON_PARTIAL_RESPONSE=off`.
-//! - EventBridge Pipes, with a queue as source and the function as target, sends the same records and understands the same response without
-//!   that setting.
+//! - EventBridge Pipes, with a queue as source and the function as target, sends the same records and reads the same response without that
+//!   setting.
 //! - On a FIFO queue the order inside each message group is kept: after a failure the rest of the group is returned untried.
 //! - Before the deadline the batch comes to its end: no further message is started, handlers that still run are cancelled, and what did
 //!   not finish is returned. What finished stays done.
@@ -190,11 +190,11 @@
 //! # Logs
 //!
 //! Each line of the log carries `trace_id`, `span_id`, `requestId` and `messageId`, and the fields of the `tracing` spans around it, whether or not
-//! the feature `tracing` makes OpenTelemetry spans of these. `baton_telemetry` has the form of the lines.
+//! the feature `tracing` turns these spans into OpenTelemetry spans. The documentation of `baton_telemetry` describes the format of the lines.
 //!
 //! A program that installs its own `tracing` subscriber adds [`log_layer`] to it in place of its formatting layer and, with the feature
-//! `tracing`, `tracing_layer`. Without these layers, log lines lack the ids and the macros create no OpenTelemetry spans; a warning at start
-//! says so.
+//! `tracing`, `tracing_layer`. Without `log_layer`, log lines lack the ids; without `tracing_layer`, the macros do not create OpenTelemetry spans. A
+//! warning at start names a missing layer.
 //!
 //! # What is in no signal
 //!

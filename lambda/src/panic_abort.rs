@@ -26,7 +26,7 @@ use crate::spans;
 const PANIC: &str = "panic";
 const DESCRIPTION: &str = "a panic ended the process while the message was being handled";
 
-/// Most suspects handed to the next process. Ten messages are handled at the same time by default.
+/// Maximum number of suspects handed to the next process. By default, ten messages are handled at the same time.
 const MAX_SUSPECTS: usize = 100;
 
 /// Batches in progress, shared with the panic hook. Clones share the same state.
@@ -37,7 +37,7 @@ pub(crate) struct PanicHook {
     suspects: Arc<[String]>,
 }
 
-/// A batch in progress, until this is dropped.
+/// A registered batch in progress. Dropping it removes the batch from the hook.
 #[derive(Debug)]
 pub(crate) struct BatchInFlight {
     hook: PanicHook,
@@ -73,7 +73,7 @@ impl PanicHook {
         hook
     }
 
-    /// Returns whether the message was being handled when an earlier process panicked. Such messages are handled last and one at a
+    /// Returns `true` if the message was being handled when an earlier process panicked. Such messages are handled last and one at a
     /// time, so that the one that panics fails alone.
     pub(crate) fn is_suspect(&self, id: Option<&str>) -> bool {
         id.is_some_and(|id| self.suspects.iter().any(|suspect| suspect == id))
@@ -97,7 +97,8 @@ impl PanicHook {
         }
     }
 
-    /// Runs in the panic hook. Returns, and lets the process abort, if there is no batch or no response was accepted.
+    /// Runs in the panic hook. Replaces the process if the Runtime API accepted the response to every batch in progress. Otherwise, and if
+    /// there is no batch, returns and lets the process abort.
     fn save(&self, responds: bool, telemetry: &Telemetry) {
         let entries = mem::take(&mut *self.entries());
         let runtime_api = runtime_api().filter(|_| responds);

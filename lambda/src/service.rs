@@ -33,7 +33,8 @@ use tower::Service;
 ///
 /// It flushes before it returns, unless the flush point is [`AfterResponse`](crate::FlushPoint::AfterResponse): then the
 /// [layer](Self::flush_layer) does, or not at all. Its event type is that of an event source mapping: only `run` accepts the array that EventBridge
-/// Pipes sends. The event is written as JSON again to be read by the core, which costs more than what `run` does: use that where you can.
+/// Pipes sends. The service serializes the event to JSON again so that the core can read it, which costs more than `run`: prefer `run`
+/// where possible.
 pub struct ConsumerService<H, S, Args> {
     invoker: Arc<Invoker<H, S, Args>>,
 }

@@ -107,7 +107,8 @@ impl Spans {
         described.root.with_span(span)
     }
 
-    /// Starts a record's span: a child of the producer's and linked to the batch span, or the other way round. Lines logged in the returned
+    /// Starts a record's span: a child of the producer's span with a link to the batch span, or a child of the batch span with a link to the
+    /// producer's. Lines logged in the returned
     /// context carry the message id.
     pub(crate) fn start_record(
         &self,

@@ -28,7 +28,7 @@
 //! deep, and have ended when the batch is done. For that the first run in a process installs a tracer provider and the propagator of W3C
 //! context and baggage as OpenTelemetry's globals: a test process must not install others after it. If an expected span is missing, the
 //! handler may use [another version of `opentelemetry`](crate#versions). With the feature `tracing` the spans of `#[instrument]` and the
-//! like are captured as well, unless the process has a `tracing` subscriber of its own that lacks `tracing_layer`.
+//! like are captured as well, unless the process has installed its own `tracing` subscriber without `tracing_layer`.
 
 mod capture;
 mod outcome;

@@ -2,7 +2,7 @@
 //!
 //! AWS SDKs copy it into their requests, which is how Lambda stops a function that sends messages to its own queue (Lambda developer
 //! guide, "Use Lambda recursive loop detection"), and X-Ray's SDKs read it. A runtime therefore has to set it. `std::env::set_var`
-//! calls `setenv`, and glibc keeps each distinct value that `setenv` was ever given, because a caller of `getenv` may still hold a
+//! calls `setenv`, and glibc never frees a value that `setenv` has set, because a caller of `getenv` may still hold a
 //! pointer to it: 160 bytes for each invocation, until the process ends. `putenv` leaves the memory to its caller.
 //!
 //! This is the only module of the workspace with `unsafe` code.

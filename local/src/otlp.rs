@@ -6,7 +6,7 @@
 //! JSON is read by the tolerant rules of protobuf's JSON mapping. Records that cannot be read or lack valid ids are left out; the
 //! response's `partialSuccess` counts them and states the path of the first one, and a warning is logged.
 //!
-//! Requests for a host that is not this machine are refused with 421, unless [`Config::allowed_hosts`] has it.
+//! Requests for a host that is not this machine are refused with 421, unless [`Config::allowed_hosts`] contains it.
 //!
 //! # Reading the spans
 //! `GET /api/spans` on the HTTP port answers with everything kept, `GET /api/spans?trace_id=…` with one trace, in the order of arrival:

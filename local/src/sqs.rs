@@ -2,7 +2,7 @@
 //!
 //! It speaks the AWS JSON 1.0 protocol (`POST /` with `X-Amz-Target: AmazonSQS.<Action>`), takes any signature unverified, and answers
 //! `GET /` and `GET /health` with 200 once it is ready. Requests for a host that is neither this machine nor SQS on AWS are refused with 421,
-//! unless [`Config::allowed_hosts`] has it. Queues live in memory and are created over the wire. Queue URLs have the form
+//! unless [`Config::allowed_hosts`] contains it. Queues live in memory and are created over the wire. Queue URLs have the form
 //! `http://127.0.0.1:PORT/000000000000/NAME`.
 //!
 //! What it does as AWS does: visibility timeouts, delays, retention, redrive to a dead-letter queue, long polls that wake at once, message

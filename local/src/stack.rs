@@ -80,8 +80,9 @@ impl Stack {
     /// When the returned future is dropped half-way, what was started goes with it.
     ///
     /// # Errors
-    /// When a port is taken, a binary cannot be started, the settings are not what AWS would take, the function does not initialise, or
-    /// the producer does not become ready.
+    ///
+    /// When a port is taken, a binary cannot be started, AWS would not accept the settings, the function does not initialise, or the
+    /// producer does not become ready.
     pub async fn start(config: Config) -> Result<Self, StackError> {
         let mut servers = Servers::new();
         let sqs_url = serve_sqs(&mut servers, config.ports.sqs, &config.allowed_hosts).await?;
@@ -240,6 +241,7 @@ impl SqsEndpoint {
     /// Starts the endpoint on `port`, or on a free one if that is 0. There are no queues yet. Requests for hosts that are not allowed get 421.
     ///
     /// # Errors
+    ///
     /// When the port is taken.
     pub async fn start(port: u16, allowed_hosts: &AllowedHosts) -> Result<Self, StackError> {
         let mut servers = Servers::new();

@@ -212,7 +212,7 @@ fn propagator(reader: &mut Reader<'_>) -> Propagator {
     let form = "a list of tracecontext, baggage, xray or none";
     let names = list.split(',').map(str::trim);
     let names: Vec<&str> = names.filter(|name| !name.is_empty()).collect();
-    // Nothing but commas.
+    // The value has only commas.
     if names.is_empty() {
         reader.problem(NAME, &list, form, "the default is used");
     }

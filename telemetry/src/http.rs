@@ -46,7 +46,7 @@ const PATIENCE: Duration = Duration::from_millis(20);
 pub(crate) enum SendError {
     #[error("cannot connect")]
     Connect(#[source] std::io::Error),
-    /// With the proxy's host and port.
+    /// The connection to the proxy with this host and port failed.
     #[error("cannot connect to the proxy {0}")]
     ConnectProxy(String, #[source] std::io::Error),
     #[error("the proxy {0} refused to connect to the collector with {1}")]
@@ -73,7 +73,7 @@ pub(crate) enum SendError {
 }
 
 impl SendError {
-    /// The peer's response is in a different protocol from the request.
+    /// Returns `true` if the peer's response is in a different protocol from the request.
     pub(crate) fn is_of_another_protocol(&self) -> bool {
         match self {
             Self::Malformed(_) => true,
@@ -124,7 +124,7 @@ impl Client {
         *head = head.with_headers(&self.dialer.endpoint, headers);
     }
 
-    /// Returns the headers that each request has. May hold keys.
+    /// Returns the headers of every request. They may contain keys.
     pub(crate) fn headers(&self) -> HeaderMap {
         self.head().headers().clone()
     }

@@ -143,7 +143,7 @@
 //! is not taken then is written to stdout, see [`spill`]; what is refused for good likewise. A service that exports in the background keeps
 //! it until its buffer is half full or the process ends. After two requests in a row that time out, or five that fail at once or are refused, the circuit
 //! breaker opens: the collector is not contacted for ten seconds, then probed with one request, and each failed probe doubles the pause, up to two
-//! minutes. Metrics and log records are never spilled: they wait within their bounds, and what is left at the end of the process is dropped and counted.
+//! minutes. Metrics and log records are never spilled: they wait within their bounds, and those left at the end of the process are dropped and counted.
 //!
 //! Each loss is told at once by one line in CloudWatch's embedded metric format: namespace `Baton`, dimension `ServiceName` (`service.name`),
 //! metrics `SpansSpilled`, `SpansDropped`, `SpansPending` (of those that wait after an export that failed), `LogRecordsDropped` and

@@ -46,7 +46,7 @@ pub(crate) enum TransportError {
     /// The collector will never accept this request, but may accept others.
     #[error("the collector refused the request with {0}")]
     Refused(Status),
-    /// The endpoint does not accept this form of OTLP, whatever the request.
+    /// The endpoint does not accept this form of OTLP, regardless of the request's content.
     #[error(transparent)]
     WrongEndpoint(#[from] WrongEndpoint),
     /// The status was a success, but the response that acknowledges the request is incomplete. The collector may have accepted the

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Builds README's function with cargo-lambda and has it panic. Called by run.sh.
+"""Builds README's function with cargo-lambda and makes it panic. Called by run.sh.
 
 check.py ROOT BATON WORK
 """

@@ -1,4 +1,4 @@
-"""README's function as a package of its own, built with cargo-lambda."""
+"""README's function as a separate package, built with cargo-lambda."""
 
 import os
 import re

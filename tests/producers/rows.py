@@ -1,7 +1,8 @@
 """The producers, and the expected parents and links of their messages' spans.
 
-Of each case there are two outcomes, of a function with the default propagators and of one with OTEL_PROPAGATORS=tracecontext,baggage,xray:
-the name of the producer's span that is the parent of the message's span, and of the one that it links to beside its batch.
+Each case has two outcomes: one for a function with the default propagators, and one for a function with
+OTEL_PROPAGATORS=tracecontext,baggage,xray. An outcome names the producer's span that is the parent of the message's span, and the
+producer's span that the message's span links to in addition to the batch span.
 """
 
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ LAMBDA_SPAN = {"trace_id": LAMBDA_TRACE_ID, "span_id": LAMBDA_SPAN_ID, "name": "
 
 @dataclass(frozen=True)
 class Outcome:
-    """Names of the producer's spans that the message's span has as its parent, and as a link."""
+    """Names of the producer's spans that are the parent and the link of the message's span."""
 
     parent: str = None
     link: str = None
@@ -53,7 +54,7 @@ class Row:
 
 
 def cases(single, batch, eight, ten):
-    """`eight` and `ten` are messages with that many attributes of the caller's."""
+    """`eight` and `ten` are messages on which the caller has set that many attributes."""
     return {"single": single, "batch": batch, "eight": eight, "ten": ten}
 
 

@@ -3,7 +3,7 @@
 # that each message's span has the parent or the link that docs/other-producers.md names. Ends with "N passed, N failed".
 #
 #   tests/producers/run.sh          boto3 and Node
-#   tests/producers/run.sh java go  the named ones of boto3, node, java and go
+#   tests/producers/run.sh java go  the named producers: boto3, node, java or go
 #
 # Needs the binaries of `cargo build --workspace --bins`, python3, and the tools of the languages: npm, mvn, go. Packages are installed
 # into a temporary folder, which is removed at the end.
@@ -31,7 +31,7 @@ install_venv() {
     timeout "$install_limit" "$work/$1/bin/python" -m pip install --quiet --disable-pip-version-check --requirement "$here/boto3/$2"
 }
 
-# The old boto3sqs needs an environment of its own: its version has the same package name.
+# The old boto3sqs needs a separate environment, because both versions have the same package name.
 install_boto3() {
   install_venv boto3 requirements.txt && install_venv boto3-old requirements-old.txt
 }
@@ -52,7 +52,7 @@ install_go() {
 
 for binary in baton onboarding-lambda onboarding-api; do
   if [ ! -x "$binaries/$binary" ]; then
-    echo "run.sh: there is no $binaries/$binary; build it with 'cargo build --workspace --bins'" >&2
+    echo "run.sh: $binaries/$binary does not exist; build it with 'cargo build --workspace --bins'" >&2
     exit 2
   fi
 done

@@ -22,7 +22,8 @@ pub(crate) fn runtime_api() -> Option<String> {
     from_process(RUNTIME_API)
 }
 
-/// Message ids that a process which panicked hands to the one that replaces it. Not for users, hence not `BATON_`.
+/// Variable with the ids of messages that may have caused a panic. A process that panics sets it for the process that replaces it. The name
+/// does not begin with `BATON_`, because users do not set it.
 #[cfg(feature = "panic-abort")]
 pub(crate) const SUSPECTS: &str = "_BATON_PANIC_SUSPECTS";
 

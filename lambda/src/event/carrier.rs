@@ -73,7 +73,7 @@ impl Carrier {
         })
     }
 
-    /// `find` recognises the names, and `value` reads the value of one.
+    /// Reads an object. `find` recognises the names of the context's fields, and `value` reads the value of such a field.
     fn read(
         scanner: &mut Scanner<'_>,
         find: impl Fn(&str) -> Option<(usize, bool)>,
@@ -139,7 +139,7 @@ fn carrier_name(name: &str) -> Option<(usize, bool)> {
     Some((number, names[number] == name))
 }
 
-/// The same behind [`OTEL_PREFIX`].
+/// Returns the same for a name with the prefix [`OTEL_PREFIX`]. The prefix must be in lower case too.
 fn prefixed_carrier_name(name: &str) -> Option<(usize, bool)> {
     let (prefix, rest) = name.split_at_checked(OTEL_PREFIX.len())?;
     if !prefix.eq_ignore_ascii_case(OTEL_PREFIX) {

@@ -12,7 +12,7 @@ use serde_json::json;
 const TIMEOUT: Duration = Duration::from_millis(500);
 const ACCEPTED: &[u8] = b"HTTP/1.1 202";
 
-/// Reports the messages `failed` as the failures of the batch. Returns whether the Runtime API accepted that.
+/// Reports the messages `failed` as the failures of the batch. Returns `true` if the Runtime API accepted the response.
 pub(super) fn send(runtime_api: &str, request_id: &str, failed: &[&str]) -> bool {
     exchange(runtime_api, &request(runtime_api, request_id, failed)).unwrap_or(false)
 }

@@ -144,7 +144,7 @@ pub(super) struct Settings {
     /// OTEL_EXPORTER_OTLP_PROTOCOL where an endpoint for OTLP is. An SDK in
     /// the function finds the stack's SQS by itself, which looks at the path
     /// of queue URLs alone: the dead-letter queue is
-    /// http://127.0.0.1/000000000000/onboarding-dlq whatever the port, or
+    /// http://127.0.0.1/000000000000/onboarding-dlq on any port, or
     /// NAME-dlq with --queue NAME
     #[arg(long, value_name = "NAME=VALUE", value_parser = variable)]
     env: Vec<(String, String)>,

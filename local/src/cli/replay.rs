@@ -31,9 +31,9 @@ Examples:
 /// Send spans on that a function or service wrote to its log
 ///
 /// When no collector takes its spans, Baton writes them to the log, in lines marked "baton.spill". This finds them in any log: as it was
-/// written, as the AWS CLI or the console exports it (text, JSON, YAML, CSV), packed with gzip, also several times, in UTF-16, and in events of
-/// CloudWatch's subscription filters, Kinesis and Firehose, whose base64 is decoded. Fragments of long spans are joined, and missing ones are
-/// reported.
+/// written, as the AWS CLI or the console exports it (text, JSON, YAML, CSV), compressed with gzip (even several times), in UTF-16, and in events
+/// of CloudWatch's subscription filters, Kinesis and Firehose, whose base64 is decoded. Fragments of long spans are joined, and missing ones
+/// are reported.
 ///
 /// Lines that a log pipeline split are joined too: those of FireLens (partial_id), Docker, containerd (P and F) and journald (journalctl
 /// --output=json --all). Unmarked pieces, such as those of Docker's awslogs driver, are joined only if they form a complete line with all

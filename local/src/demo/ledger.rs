@@ -33,7 +33,8 @@ pub(super) struct Counts {
 }
 
 impl Counts {
-    /// Orders the counts of a process by time: two threads may write their lines in another order than they counted in.
+    /// Orders the counts of a process by time: two threads may write their lines in a different order from that in which they
+    /// counted.
     fn order(self) -> (u64, u64) {
         (self.finished, self.finished.saturating_sub(self.pending))
     }

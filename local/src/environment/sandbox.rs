@@ -54,9 +54,9 @@ pub(super) struct Surroundings {
 /// The reason why an environment is started.
 #[derive(Debug)]
 pub(super) enum First {
-    /// An event.
+    /// An event has arrived.
     Event(Invocation),
-    /// A caller waits until it has initialised.
+    /// A caller waits until the environment has initialised.
     Nothing(ResponseSender),
 }
 

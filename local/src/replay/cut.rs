@@ -1,6 +1,6 @@
 //! Spill lines that a log pipeline split without marking the pieces.
 //!
-//! Docker's `awslogs` driver wrote pieces of 16 KiB as events of their own, and in its non-blocking mode does so up to Docker 20.10; the
+//! Docker's `awslogs` driver used to write pieces of 16 KiB as separate events, and in non-blocking mode did so up to Docker 20.10; the
 //! text output of `journalctl` has pieces of 48 KiB. Every piece but the last has exactly that length, and the pieces of a line have the
 //! same time and stream. They are joined only if they form a complete spill line with the number of spans that it states.
 

@@ -100,7 +100,7 @@ impl<R: Read> Embedded<R> {
         Ok(!self.is_at_end)
     }
 
-    /// Returns the byte at a position, reading more of the log if need be.
+    /// Returns the byte at a position, reading more of the log if necessary.
     fn byte(&mut self, at: usize) -> io::Result<Option<u8>> {
         while at >= self.buffer.len() && !self.is_at_end {
             self.fill()?;

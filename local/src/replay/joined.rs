@@ -104,7 +104,7 @@ fn cri(line: &[u8]) -> Option<Piece<'_>> {
     })
 }
 
-/// `{"log":"TEXT","stream":"STREAM","time":"TIME"}`, also with spaces: all but the last one have no line break at the text's end.
+/// `{"log":"TEXT","stream":"STREAM","time":"TIME"}`, with optional spaces. Only the text of the last piece ends with a line break.
 fn docker(line: &[u8]) -> Option<Piece<'_>> {
     let rest = strip_tokens(line, &[b"{", b"\"log\"", b":", b"\""])?;
     let before = line.get(..line.len() - rest.len())?;
@@ -125,7 +125,7 @@ fn docker(line: &[u8]) -> Option<Piece<'_>> {
     })
 }
 
-/// Returns what follows these tokens, between which there may be spaces.
+/// Returns the text after these tokens, which may be separated by spaces.
 fn strip_tokens<'a>(text: &'a [u8], tokens: &[&[u8]]) -> Option<&'a [u8]> {
     let (first, others) = tokens.split_first()?;
     others
@@ -168,12 +168,12 @@ fn string(text: &[u8]) -> Option<Text<'_>> {
     })
 }
 
-/// Returns how many bytes of UTF-8 four hexadecimal digits of UTF-16 stand for.
+/// Returns the number of UTF-8 bytes for a UTF-16 code unit of four hexadecimal digits.
 fn utf8_bytes(digits: &[u8]) -> Option<usize> {
     let unit = u16::from_str_radix(str::from_utf8(digits).ok()?, 16).ok()?;
     Some(match unit {
         0..=0x7f => 1,
-        // A character of four bytes is two units.
+        // A character of four bytes has two code units.
         0x80..=0x7ff | 0xd800..=0xdfff => 2,
         _ => 3,
     })

@@ -60,7 +60,7 @@ pub(crate) enum Problem {
     Piece(u32),
     #[error("a log pipeline cut it, and a piece has no text")]
     PieceWithoutText,
-    /// The record may hold a spill line, which cannot be known.
+    /// journalctl left the message out, so it is not known if the record holds a spill line.
     #[error("the message is null: export the journal with journalctl --all")]
     MessageOmitted,
     #[error(transparent)]

@@ -7,7 +7,7 @@
 //! | CRI (Kubernetes), read by Fluent Bit | `logtag`: `P`, or `F` for the last piece |
 //! | journald, of a service's standard output | `_LINE_BREAK`: `line-max`, until a record of the same `_STREAM_ID` without it |
 //!
-//! The journal's `MESSAGE` is a list of bytes where its text is not printable, and a whole line is then put together from its one piece.
+//! If the text is not printable, the journal's `MESSAGE` is a list of bytes. A whole line in this form is read as a line of one piece.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
@@ -52,12 +52,12 @@ pub(super) struct Piece {
     order: Order,
 }
 
-/// Text of a record, as bytes: a cut may be inside of a character.
+/// Text of a record, as bytes: a cut may be inside a character.
 #[derive(Debug, PartialEq, Eq)]
 enum Text {
     /// A string. The scanner finds a spill line in it without decoding the record.
     String(Vec<u8>),
-    /// A list of bytes, in which the scanner finds nothing.
+    /// A list of bytes, in which the scanner cannot find a spill line.
     Bytes(Vec<u8>),
     /// A message of the journal that journalctl left out, because it is long.
     Omitted,
@@ -81,12 +81,12 @@ impl Piece {
         Some(Self { key, text, order })
     }
 
-    /// Returns a record of the journal that is not a piece by its other members. Records of the journal's own protocol, as of Docker's
-    /// driver, have no `_STREAM_ID`.
+    /// Reads a record of the journal as a line of one piece. Returns `None` if other members mark the record as a piece. Records in the
+    /// journal's native protocol, such as those of Docker's driver, have no `_STREAM_ID`.
     pub(super) fn from_journal_message(record: &Record) -> Option<Self> {
         record.get(CURSOR)?;
         if key_and_order(record).is_some() {
-            // The scanner takes it at the marker of another member.
+            // The scanner reads this record at the marker of another member.
             return None;
         }
         Some(Self {
@@ -265,7 +265,7 @@ impl Pieces {
         }
     }
 
-    /// Removes the line whose first piece came first. The inner value is `None` where it has no spans.
+    /// Removes the line whose first piece came first. The inner value is `None` if the line has no spans.
     fn oldest(&mut self) -> Option<Option<Incomplete>> {
         let key = self.order.front()?.clone();
         let waiting = self.remove(&key)?;

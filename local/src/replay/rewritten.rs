@@ -10,10 +10,10 @@ pub(super) trait Rewrite {
     /// Limit on the length of a line, in bytes. A longer one arrives in parts.
     const MAX_LINE: usize;
 
-    /// Writes what replaces a line, which includes its line break. `is_whole` is `false` for a part of a line that is too long.
+    /// Writes the replacement for a line. `line` includes its line break. `is_whole` is `false` for a part of a line that is too long.
     fn line(&mut self, line: Vec<u8>, is_whole: bool, out: &mut Vec<u8>);
 
-    /// Writes what is still held back at the end of the log.
+    /// Writes the text that is still held back at the end of the log.
     fn finish(&mut self, out: &mut Vec<u8>);
 }
 

@@ -12,9 +12,9 @@ use super::window::{LOOKBACK, Window};
 
 /// Behind the marker so much must be there to see that it is one: a quotation mark in all its wrappings, spaces and a colon.
 const LOOKAHEAD: usize = 64;
-/// Limit on the braces before a position that may begin the object around it. It is usually the first one.
+/// Limit on the braces that are tried as the start of the object around a position. Usually the nearest one is right.
 const MAX_CANDIDATES: usize = 100_000;
-/// Limit on those of them that begin no readable object, or none that ends behind the position: a text may contain braces.
+/// Limit on those braces whose object could contain the position and is rejected: a text may contain braces.
 const MAX_REFUSED: usize = 8;
 /// Quotation marks in encodings that are not supported: HTML, URLs, Python, and numeric JSON escapes.
 const FOREIGN_MARKS: [&[u8]; 10] = [
@@ -107,7 +107,7 @@ impl<R: Read> Scanner<R> {
         (mark > 0 && behind.get(mark + spaces) == Some(&b':')).then_some(layers)
     }
 
-    /// Returns the object that the marker is a member of. Returns `None` if the marker is nested inside another object's value, or if the
+    /// Returns the spill line that has the marker as a member. Returns `None` if the marker is nested inside another object's value, or if the
     /// rest of the object is in other pieces.
     fn line(
         &mut self,
@@ -138,7 +138,8 @@ impl<R: Read> Scanner<R> {
         Ok(outcome.map_or(Some(Err(problem)), |line| line.map(Ok)))
     }
 
-    /// Returns a line that is split where it begins: one without marked pieces, or (the inner `None`) one whose marked pieces follow.
+    /// Joins a line whose first piece begins at `start`. The inner `None` stands for a line with marked pieces, which are joined when their
+    /// markers are found; the outer `None`, for a line that cannot be joined.
     fn joined(&mut self, start: usize, layers: &[Layer]) -> io::Result<Option<Option<Line>>> {
         let Some((_, outer)) = layers.split_last() else {
             return Ok(cut::lines(&mut self.window, start)?.map(Some));

@@ -28,7 +28,7 @@ pub(super) struct Unpacked {
 }
 
 enum Part {
-    /// Not known yet.
+    /// A part whose kind is not known yet.
     Beginning,
     Plain,
     Packed(Box<dyn Read>),

@@ -93,7 +93,7 @@ pub struct Queue {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueueName(String);
 
-/// The text is not a valid queue name here.
+/// The text is not a valid name for the stack's queue.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "expected 1 to 76 characters of A-Z a-z 0-9 _ -, so that the dead-letter queue can add {DEAD_LETTER_SUFFIX:?}; FIFO queues are not supported"

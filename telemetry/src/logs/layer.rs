@@ -26,7 +26,7 @@ pub(super) fn announce(buffer: Buffer) {
 /// Returns a layer that writes the log as Baton's default subscriber does, for programs that install their own.
 ///
 /// Each event is a line on stdout, with `trace_id`, `span_id`, `requestId`, `messageId` and the fields of the `tracing` spans around it (see
-/// the [crate's documentation](crate#log-lines)), and where `OTEL_LOGS_EXPORTER=otlp` a log record over OTLP. The layer replaces a
+/// the [crate's documentation](crate#log-lines)), and with `OTEL_LOGS_EXPORTER=otlp` a log record over OTLP. The layer replaces a
 /// formatting layer such as `tracing_subscriber::fmt::layer()`, beside which every line would be written twice. To keep that one, use
 /// [`without_stdout`](LogLayer::without_stdout).
 ///

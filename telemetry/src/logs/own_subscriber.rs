@@ -21,7 +21,7 @@ struct Missing {
 /// Warns, once at start, of the layers that this thread's subscriber lacks.
 ///
 /// The warning goes to that subscriber. If its filter hides warnings of this crate, as `orders=info` does, the warning is a line on stdout
-/// instead: such a filter selects a target but is not meant to lose telemetry.
+/// instead: such a filter selects the lines of a target, and is not meant to hide a loss of telemetry.
 pub(super) fn check(format: LogFormat, stdout: Output) {
     let missing = tracing::dispatcher::get_default(Missing::of);
     if missing.log_layer.is_none() && missing.tracing_layer.is_none() {

@@ -13,7 +13,7 @@ const SCOPE_SPANS: u32 = 2;
 const SPANS: u32 = 2;
 
 /// Writes an `ExportTraceServiceRequest` in protobuf as the lines that a process writes for spans that no collector takes: for tests of
-/// whatever reads such lines. `line_bytes` is the maximum length of a line, including its line break, as `BATON_SPILL_LINE_BYTES` sets
+/// programs that read such lines. `line_bytes` is the maximum length of a line, including its line break, as `BATON_SPILL_LINE_BYTES` sets
 /// it.
 ///
 /// # Errors

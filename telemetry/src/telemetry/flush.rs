@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tracing::{debug, warn};
 
-/// Limit on [`Telemetry::spill_pending`]: a full pipe must not keep a process that has failed.
+/// Limit on [`Telemetry::spill_pending`]: a full pipe must not keep a failed process alive.
 const SPILL_BEFORE_ABORT: Duration = Duration::from_secs(1);
 
 impl Telemetry {
@@ -24,8 +24,8 @@ impl Telemetry {
     /// What the collector does not take is written to stdout, where `baton replay` finds it; with `BATON_SPILL=none` it stays in the buffer
     /// and goes with the next flush, except for requests that the collector refuses because of their content (a status such as 400, 413 or
     /// 500), which are dropped. After repeated failures, the circuit breaker opens and the collector is not contacted for a while. The
-    /// outcome is logged at debug level, a failure as a warning. A flush beside another one waits until the spans that the other has taken
-    /// are settled.
+    /// outcome is logged at debug level, a failure as a warning. A flush that starts while another one runs waits until the other's spans
+    /// are exported, spilled, dropped or returned to the buffer.
     pub async fn flush(&self, deadline: Instant) -> FlushReport {
         self.flush_whose(Whose::Everyone, deadline).await
     }

@@ -8,7 +8,7 @@ use std::fmt;
 pub(crate) enum Status {
     Http {
         code: StatusCode,
-        /// The collector's reason. Empty where there is none, or where it might repeat a key.
+        /// The collector's reason. Empty if the collector gave none, or if it might repeat a key.
         message: String,
     },
     #[cfg(feature = "grpc")]
@@ -19,7 +19,7 @@ pub(crate) enum Status {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
     Accepted,
-    /// The endpoint does not accept this form of OTLP, whatever the request contains.
+    /// The endpoint does not accept this form of OTLP, regardless of the request's content.
     WrongEndpoint,
     /// The same request may succeed later.
     Passing,

@@ -1,5 +1,5 @@
-//! Responses that show that an endpoint does not accept this form of OTLP, whatever the request contains, and their probable
-//! cause.
+//! Responses that show that an endpoint does not accept this form of OTLP, regardless of the request's content, and their
+//! probable cause.
 
 use std::fmt;
 
@@ -63,7 +63,7 @@ impl fmt::Display for UnexpectedAnswer {
     }
 }
 
-/// The probable mistake in the configuration of an endpoint that does not take OTLP.
+/// The probable mistake in the configuration of an endpoint that does not accept OTLP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Hint {
     /// The base URL already ends in the path that is appended to it.

@@ -89,9 +89,10 @@ pub(crate) struct Account {
     pub(crate) pending: u64,
 }
 
-/// Returns the newest of the accounts that the log has, at debug level, after each flush. Fails if the figures of one do not add up.
+/// Returns the newest of the span counts that the process logs, at debug level, after each flush. Fails if the counts of a line do not add up.
 ///
-/// It need not be the last: two threads may write their lines in another order than they counted in. The counts never decrease.
+/// The newest line is not always the last one: two threads may write their lines in a different order from that in which they counted. The
+/// counts never decrease.
 pub(crate) fn last_account(stdout: &[String]) -> Option<Account> {
     let flushed =
         with_key(stdout, "spans_finished").filter(|line| line["message"] == "telemetry flushed");

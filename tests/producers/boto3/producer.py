@@ -1,4 +1,4 @@
-"""Sends messages with boto3 and prints what it sent, and its spans, as one line of JSON.
+"""Sends messages with boto3 and prints the messages and the producer's spans as one line of JSON.
 
     producer.py INSTRUMENTATIONS QUEUE_URL
 

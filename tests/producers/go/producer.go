@@ -1,4 +1,4 @@
-// Sends messages with the AWS SDK for Go v2 under otelaws and prints what it sent, and its spans, as one line of JSON.
+// Sends messages with the AWS SDK for Go v2 under otelaws and prints the messages and the producer's spans as one line of JSON.
 //
 //	producer PROPAGATORS QUEUE_URL
 //

@@ -48,8 +48,8 @@ fn objection(settings: &Settings) -> Option<String> {
     None
 }
 
-/// Puts the default value into the help itself. Clap would put it into a paragraph of its own in
-/// the help of `--help`, after a line of spaces.
+/// Appends the default value to the help text. In the output of `--help`, Clap would put it into a
+/// separate paragraph after a line of spaces.
 fn with_inline_default(argument: Arg) -> Arg {
     let takes_value = argument.get_action().takes_values();
     let default = argument.get_default_values().first();

@@ -2,9 +2,9 @@
 //!
 //! Each line is `NAME=VALUE`, `export NAME=VALUE`, a comment after `#`, or empty. After a value, a
 //! comment needs a space before its `#`. A value without quotes is one word. A value in single
-//! quotes is taken as it is written; in double quotes `\n`, `\"`, `\\` and `\$` stand for a line
-//! break, `"`, `\` and `$`. A value in quotes may have several lines. Nothing is expanded: `$HOME`
-//! is five characters.
+//! quotes is used unchanged; in double quotes `\n`, `\"`, `\\` and `\$` stand for a line
+//! break, `"`, `\` and `$`. A value in quotes may have several lines. Variables are not
+//! expanded: `$HOME` stays as it is.
 
 use std::fs;
 
@@ -16,11 +16,11 @@ pub(super) struct EnvFile {
 
 /// A line that cannot be read: its number, and the text that was expected in it.
 ///
-/// It does not have the line itself, which may be a secret.
+/// The error does not contain the line itself, which may be a secret.
 #[derive(Debug, Eq, PartialEq, thiserror::Error)]
 #[error("line {line}: expected {expected}")]
 struct LineError {
-    /// Counted from 1. For a value of several lines, its first.
+    /// Number of the line, counted from 1. For a value of several lines, the number of its first line.
     line: usize,
     expected: &'static str,
 }
@@ -58,7 +58,7 @@ fn parse(text: &str) -> Result<EnvFile, LineError> {
     Ok(EnvFile { variables })
 }
 
-/// Reads one line, or several if a value in quotes has them.
+/// Reads one line, or several lines if they belong to a value in quotes.
 fn entry(text: &str) -> Result<Entry<'_>, &'static str> {
     let (line, after) = split_line(text);
     if is_blank(line) {
@@ -82,13 +82,13 @@ fn split_line(text: &str) -> (&str, &str) {
     text.split_once('\n').unwrap_or((text, ""))
 }
 
-/// Returns whether a line is empty or a comment.
+/// Returns `true` if a line is empty or a comment.
 fn is_blank(line: &str) -> bool {
     let line = line.trim_ascii_start();
     line.is_empty() || line.starts_with('#')
 }
 
-/// Returns whether the rest of a line, after `=` or a quote, is empty or a comment with a space before it.
+/// Returns `true` if the rest of a line, after `=` or a quote, is empty or a comment with a space before it.
 fn is_blank_rest(rest: &str) -> bool {
     is_blank(rest) && !rest.starts_with('#')
 }

@@ -322,7 +322,7 @@ fn subscription_event(lines: &[String]) -> Vec<u8> {
         .into_bytes()
 }
 
-/// With the escapes of .NET's writer.
+/// An event with the escapes that .NET's JSON writer uses.
 fn kinesis_event(lines: &[String]) -> Vec<u8> {
     let record = |line: &String| json!({ "kinesis": { "partitionKey": "1", "data": packed(&subscription(line)) } });
     let records: Vec<Value> = lines.iter().map(record).collect();
@@ -353,7 +353,7 @@ fn firehose_without_delimiters(lines: &[String]) -> Vec<u8> {
     records.collect::<String>().into_bytes()
 }
 
-/// Folded after about 80 characters, at a space or with a backslash.
+/// Text folded after about 80 characters, at a space or with a backslash.
 fn yaml_in_double_quotes(lines: &[String]) -> Vec<u8> {
     let event = |line: &String| {
         let text = json!(format!("{line}\n")).to_string();
@@ -490,7 +490,7 @@ fn journald(lines: &[String]) -> Vec<u8> {
     json_lines(&records)
 }
 
-/// As journalctl writes text that is not printable, or not UTF-8: a cut may be inside of a character.
+/// The form in which journalctl writes text that is not printable or not UTF-8: a cut may be inside a character.
 fn journald_bytes(lines: &[String]) -> Vec<u8> {
     let mut records = Vec::new();
     for line in lines {
@@ -506,7 +506,7 @@ fn journald_bytes(lines: &[String]) -> Vec<u8> {
     json_lines(&records)
 }
 
-/// Records of the journal's own protocol, as of Docker's driver, have no stream.
+/// Records in the journal's native protocol, such as those of Docker's driver, have no stream.
 fn journald_native_bytes(lines: &[String]) -> Vec<u8> {
     let record = |line: &String| json!({ "__CURSOR": "s=1", "MESSAGE": line.as_bytes() });
     json_lines(&lines.iter().map(record).collect::<Vec<_>>())

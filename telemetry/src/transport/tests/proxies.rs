@@ -11,7 +11,7 @@ use crate::config::Certificates;
 use crate::proxy::Proxy;
 use crate::transport::tests::peers::Authority;
 
-/// A proxy on loopback, for as long as this is kept.
+/// A proxy on loopback that runs until this is dropped.
 struct FakeProxy {
     url: String,
     /// Heads of the requests received.

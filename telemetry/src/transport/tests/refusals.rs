@@ -1,10 +1,10 @@
-//! Texts of errors for answers of HTTP that are not a success.
+//! Error texts for HTTP responses that are not a success.
 
 use super::*;
 
 const KEY: &str = "Bearer not/to-be-logged";
 
-/// Returns the text of the error for an answer of this status, content type and body.
+/// Returns the error text for a response with this status, content type and body.
 async fn error(status: &str, content_type: &str, body: &[u8]) -> String {
     let body = std::str::from_utf8(body).unwrap();
     let length = body.len();
