@@ -185,7 +185,7 @@ impl<H: Handler<S, Args>, S, Args> Processor<H, S, Args> {
                 metrics.end_record(&handling, Some(failed.error_type));
                 {
                     let _active = context.clone().attach();
-                    failed.record(&context);
+                    failed.record(&context, &record);
                 }
                 self.move_aside(invocation, index, &context, failed).await
             }
@@ -259,12 +259,13 @@ impl<H: Handler<S, Args>, S, Args> Processor<H, S, Args> {
             .spans
             .start_record(&invocation.context, described, &record, index);
         if described.origins[index].is_joined_by_link_only() {
-            self.report_link_only(&context);
+            self.report_link_only(&context, described.ids[index].as_deref());
         }
         if tracing::enabled!(tracing::Level::DEBUG) {
             let _active = context.clone().attach();
             let origin = &described.origins[index];
             debug!(
+                message_id = described.ids[index].as_deref(),
                 carrier = origin.carrier.map(|carrier| carrier.as_str()),
                 link = origin.xray.is_some().then_some("AWSTraceHeader"),
                 ignored = origin.invalid.as_ref().map(tracing::field::display),
@@ -277,7 +278,7 @@ impl<H: Handler<S, Args>, S, Args> Processor<H, S, Args> {
     /// Logs, once per process, the settings that would continue the producer's trace. Skips the line if they would not change
     /// anything: without `tracecontext` in `OTEL_PROPAGATORS`, traces are separate on purpose, and with the trace shape `batch`,
     /// producers are only linked.
-    fn report_link_only(&self, context: &Context) {
+    fn report_link_only(&self, context: &Context, message_id: Option<&str>) {
         let is_continued = self.config.trace_shape == TraceShape::Continue;
         if !is_continued || !self.origins.has_trace_context() {
             return;
@@ -285,6 +286,7 @@ impl<H: Handler<S, Args>, S, Args> Processor<H, S, Args> {
         self.link_only.call_once(|| {
             let _active = context.clone().attach();
             info!(
+                message_id,
                 "the message starts a new trace with a link to its producer, because AWSTraceHeader is its only trace context and \
                  OTEL_PROPAGATORS does not list xray; to continue the producer's trace, set OTEL_PROPAGATORS=tracecontext,baggage,xray \
                  for the function, or let the producer send traceparent as a message attribute (logged once per process)"
@@ -380,8 +382,10 @@ impl Failed {
         }
     }
 
-    fn record(&self, context: &Context) {
+    fn record(&self, context: &Context, record: &Record<'_>) {
         warn!(
+            // `log_layer` adds `messageId`, but a program's own subscriber may not have that layer.
+            message_id = record.message_id().as_deref(),
             error.type = self.error_type,
             error.message = self.description,
             retryable = self.kind == FailureKind::Retryable,

@@ -29,7 +29,7 @@ async fn of_each_message_it_says_where_its_context_came_from_or_why_it_did_not_c
         .collect();
     let told = |number| {
         let id = Record::new(number).message_id;
-        let mut lines = log.iter().filter(|line| line["messageId"] == id);
+        let mut lines = log.iter().filter(|line| line["message_id"] == id);
         let line = lines.find(|line| line["message"] == "message's trace context");
         let line = line.unwrap_or_else(|| panic!("a line about {id}: {log:#?}"));
         assert_eq!(line["level"], "DEBUG");

@@ -124,7 +124,7 @@ async fn the_first_message_with_nothing_but_xrays_header_is_logged_with_both_rem
         panic!("one line: {lines:#?}");
     };
     assert_eq!(line["level"], "INFO");
-    assert_eq!(line["messageId"], json!(Record::new(2).message_id));
+    assert_eq!(line["message_id"], json!(Record::new(2).message_id));
     assert!(line["trace_id"].is_string(), "{line}");
     let message = line["message"].as_str().unwrap();
     for remedy in [
