@@ -43,14 +43,15 @@ impl Binary {
 /// (Lambda developer guide, "Building a custom runtime"), so for it the folder's name is returned: `cargo lambda build` writes
 /// `target/lambda/NAME/bootstrap`.
 pub(crate) fn program_name(binary: &Path) -> Cow<'_, str> {
-    let folder = || binary.parent().and_then(Path::file_name);
-    let stem = match binary.file_stem() {
-        Some(stem) if stem == BOOTSTRAP => folder().unwrap_or(stem),
-        Some(stem) => stem,
-        // A path without a name is a folder, which cannot be started anyway.
-        None => OsStr::new(""),
+    // A path without a name is a folder, which cannot be started anyway.
+    let stem = binary.file_stem().unwrap_or_default();
+    let folder = binary.parent().and_then(Path::file_name);
+    let name = if stem == BOOTSTRAP {
+        folder.unwrap_or(stem)
+    } else {
+        stem
     };
-    stem.to_string_lossy()
+    name.to_string_lossy()
 }
 
 /// The onboarding function.

@@ -4,9 +4,7 @@ use super::*;
 
 fn unfold(log: &str) -> String {
     let mut text = String::new();
-    super::unfolded(log.as_bytes())
-        .read_to_string(&mut text)
-        .unwrap();
+    unfolded(log.as_bytes()).read_to_string(&mut text).unwrap();
     text
 }
 
