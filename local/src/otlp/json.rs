@@ -3,9 +3,11 @@
 //! A request is translated to protobuf field by field, because the serde implementations of the generated messages reject a whole request for
 //! one value that senders may legally write: a list without `values`, `"NaN"`, `null`, a number as a string. Here unknown fields are ignored,
 //! `null` means the default, numbers may be strings, names may be in camelCase or snake_case, enums may be numbers or names, and bytes may
-//! use either base64 alphabet. If a value still cannot be read, only its span, data point or log record is left out.
+//! use either base64 alphabet. Invalid Unicode is replaced with U+FFFD. If a value still cannot be read, only its span, data point or log
+//! record is left out.
 
 mod schema;
+mod unicode;
 
 use base64::Engine as _;
 use base64::alphabet::STANDARD;
@@ -51,7 +53,7 @@ pub(super) fn to_protobuf(
     body: &[u8],
     schema: &'static Schema,
 ) -> std::result::Result<(Vec<u8>, Unreadable), String> {
-    let request = serde_json::from_slice::<Value>(body).map_err(|error| error.to_string())?;
+    let request = parse(body).map_err(|error| error.to_string())?;
     let mut unreadable = Unreadable::default();
     let mut bytes = Vec::new();
     let mut reader = Reader {
@@ -62,6 +64,14 @@ pub(super) fn to_protobuf(
         .message(&request, schema, &mut bytes)
         .map_err(|invalid| invalid.to_string())?;
     Ok((bytes, unreadable))
+}
+
+/// Parses the body. Invalid Unicode in a string is replaced and does not cause an error.
+fn parse(body: &[u8]) -> serde_json::Result<Value> {
+    serde_json::from_slice(body).or_else(|error| {
+        // Returns the first error, because its position refers to the text that the sender wrote.
+        serde_json::from_str(&unicode::replace_invalid(body)).map_err(|_| error)
+    })
 }
 
 struct Reader<'a> {

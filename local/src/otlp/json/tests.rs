@@ -7,6 +7,7 @@ use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Status, span};
 use proptest::collection::vec;
 use proptest::prelude::*;
+use prost::Message as _;
 use serde_json::json;
 
 use super::*;
@@ -106,6 +107,18 @@ fn a_span_is_read_in_snake_case_with_names_of_enums_and_upper_case_ids() {
         ..Span::default()
     };
     assert_eq!((spans, unreadable), (vec![expected], Unreadable::default()));
+}
+
+#[test]
+fn a_span_with_an_unpaired_surrogate_is_kept() {
+    let spans = r#"[{"name": "abc\ud83d"}, {"name": "b"}]"#;
+    let request = format!(r#"{{"resourceSpans": [{{"scopeSpans": [{{"spans": {spans}}}]}}]}}"#);
+    let (bytes, unreadable) = to_protobuf(request.as_bytes(), &TRACES).unwrap();
+    let request = ExportTraceServiceRequest::decode(&*bytes).unwrap();
+    let spans = &request.resource_spans[0].scope_spans[0].spans;
+    let names = spans.iter().map(|span| &*span.name).collect::<Vec<_>>();
+    assert_eq!(names, ["abc\u{fffd}", "b"]);
+    assert_eq!(unreadable, Unreadable::default());
 }
 
 #[test]
