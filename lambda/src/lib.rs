@@ -194,7 +194,8 @@
 //!
 //! A program that installs its own `tracing` subscriber adds [`log_layer`] to it in place of its formatting layer and, with the feature
 //! `tracing`, `tracing_layer`. Without `log_layer`, log lines lack the ids; without `tracing_layer`, the macros do not create OpenTelemetry spans. A
-//! warning at start names a missing layer.
+//! warning at start names a missing layer. If the subscriber's filter omits all spans, as `EnvFilter::from_default_env()` does without
+//! `RUST_LOG`, a warning is logged at the first export.
 //!
 //! # What is in no signal
 //!

@@ -14,6 +14,7 @@ mod timestamp;
 pub(crate) use fields::Value;
 pub use layer::{LogLayer, log_layer};
 
+pub(crate) use own_subscriber::SubscriberWarnings;
 use crate::buffer::Buffer;
 use crate::config::Config;
 use crate::output::Output;
@@ -35,7 +36,7 @@ pub(crate) fn install(config: &Config, records: Option<Buffer>) {
     }
     let log = LogLayer::new(config.log_format, Output::Stdout, records);
     set_default(config.log_filter.clone(), log);
-    own_subscriber::check(config.log_format, Output::Stdout);
+    SubscriberWarnings::new(config.log_format, Output::Stdout).check_layers();
 }
 
 #[cfg(not(feature = "tracing"))]

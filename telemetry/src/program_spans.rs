@@ -48,7 +48,12 @@ pub(crate) fn is_of_program(metadata: &Metadata<'_>) -> bool {
 /// lines.
 pub(crate) fn is_made(span: &Metadata<'_>, logs: &Targets) -> bool {
     let (target, level) = (span.target(), span.level());
-    is_of_program(span) && (*level <= DEFAULT_LEVEL || logs.would_enable(target, level))
+    is_of_default_level(span) || is_of_program(span) && logs.would_enable(target, level)
+}
+
+/// Returns `true` if the span belongs to the program and is not finer than the default level.
+pub(crate) fn is_of_default_level(span: &Metadata<'_>) -> bool {
+    is_of_program(span) && *span.level() <= DEFAULT_LEVEL
 }
 
 /// Returns the most verbose level that `logs` enables for lines or spans.

@@ -5,10 +5,14 @@ use crate::buffer::{Buffer, Counts, SpanBuffer};
 use crate::config::Config;
 use crate::export::{Exporter, Sent};
 use crate::header_source::OpenHeaderSource;
+#[cfg(feature = "tracing")]
+use crate::logs::SubscriberWarnings;
 use crate::metrics::Metrics;
 use crate::output::Output;
 use crate::propagation::Propagator;
 use crate::signal::Signal;
+#[cfg(feature = "tracing")]
+use crate::tracing_layer::FilterCheck;
 use crate::uplink::Uplink;
 use crate::{header_source, resource};
 use background::Background;
@@ -88,6 +92,8 @@ struct Shared {
     /// What sends strays, the last time that there were any.
     sweep: Mutex<Option<JoinHandle<()>>>,
     accounting: Accounting,
+    #[cfg(feature = "tracing")]
+    filter_check: FilterCheck,
 }
 
 impl Shared {
@@ -158,6 +164,8 @@ impl Telemetry {
         let logs = log_buffer.zip(uplink(Signal::Logs, &config.logs));
         let logs = logs.map(|(buffer, uplink)| LogExport::new(buffer, uplink, &resource));
         let accounting = Accounting::new(service_name(&resource), output.clone());
+        #[cfg(feature = "tracing")]
+        let filter_check = FilterCheck::new(SubscriberWarnings::new(config.log_format, output));
         let mut provider = SdkTracerProvider::builder()
             .with_span_limits(span_limits(config))
             .with_resource(resource)
@@ -180,6 +188,8 @@ impl Telemetry {
             background: Mutex::default(),
             sweep: Mutex::default(),
             accounting,
+            #[cfg(feature = "tracing")]
+            filter_check,
         };
         Self {
             shared: Arc::new(shared),

@@ -1,20 +1,28 @@
 //! Spans of the `tracing` crate as OpenTelemetry spans.
 
+mod errors;
+mod filter_check;
+
 use std::sync::LazyLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use opentelemetry::global::{self, BoxedSpan};
 use opentelemetry::trace::{SpanBuilder, Tracer};
 use opentelemetry::{Context, InstrumentationScope};
+use tracing::span::{Attributes, Id};
 use tracing::subscriber::Interest;
-use tracing::{Event, Level, Metadata, Subscriber};
-use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing::{Metadata, Subscriber};
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{self, Filter, Layer};
 use tracing_subscriber::registry::LookupSpan;
 
+use self::errors::{Errors, SpansAndErrors};
+pub(crate) use self::filter_check::FilterCheck;
 use crate::program_spans;
 
 /// Instrumentation scope of the spans made here.
 const SCOPE: &str = "baton.tracing";
+
 /// A layer that makes OpenTelemetry spans of `tracing` spans (`#[instrument]`, `info_span!`), for programs with a subscriber of their own.
 ///
 /// [`Telemetry::init`](crate::Telemetry::init) installs it by itself unless the process has a subscriber already. A program that has one
@@ -38,11 +46,11 @@ const SCOPE: &str = "baton.tracing";
 /// `otel.name`, `otel.kind` and `otel.status_code` mean what its documentation says.
 ///
 /// An error sets the span's status to Error with the error's text, and adds an `exception` event with the text as `exception.message`. An
-/// event is an error if it has a field `error` and no message, as recorded by `#[instrument(err)]` and `#[instrument(err(Debug))]`. Errors
-/// recorded with `err(level = …)` count at every level, even if a filter of the log layer omits them; a filter of the whole subscriber, such as
-/// the `LevelFilter::INFO` above, omits finer errors here too. A hand-written event of this form counts only at level
-/// ERROR, because a `warn!(error = %error)` often precedes a successful retry. All other events are log lines only and do not become span
-/// events.
+/// event is an error if it has a field `error` and no message, as recorded by `#[instrument(err)]` and `#[instrument(err(Debug))]`. If the
+/// field is a `dyn Error`, the text includes the error's causes. Errors recorded with `err(level = …)` count at every level, even if a
+/// filter of the log layer omits them; a filter of the whole subscriber, such as the `LevelFilter::INFO` above, omits finer errors here
+/// too. A hand-written event of this form counts only at level ERROR, because a `warn!(error = %error)` often precedes a successful retry.
+/// All other events are log lines only and do not become span events.
 ///
 /// Spans and errors of libraries (the AWS SDK, hyper, tower, `lambda_runtime` …, and this crate) are left out. The subscriber's own filter
 /// selects the others.
@@ -50,7 +58,7 @@ pub fn tracing_layer<S>() -> impl Layer<S>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
-    bare_layer().with_filter(SpansAndErrors { logs: None })
+    spans_and_errors(Selection { logs: None })
 }
 
 /// Returns the layer with the log filter `logs`: it creates spans of the default level, and finer ones if `logs` enables finer lines.
@@ -58,69 +66,77 @@ pub(crate) fn beside_logs<S>(logs: Targets) -> impl Layer<S>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
-    bare_layer().with_filter(SpansAndErrors { logs: Some(logs) })
+    spans_and_errors(Selection { logs: Some(logs) })
 }
 
-/// Filter of the layer. Its type identifies subscribers that contain the layer.
-pub(crate) struct SpansAndErrors {
-    /// Log filter for spans finer than the default level. `None` lets all spans pass.
-    logs: Option<Targets>,
-}
-
-impl SpansAndErrors {
-    fn passes(&self, metadata: &Metadata<'_>) -> bool {
-        if !metadata.is_span() {
-            return is_error(metadata);
-        }
-        match &self.logs {
-            Some(logs) => program_spans::is_made(metadata, logs),
-            None => program_spans::is_of_program(metadata),
-        }
-    }
-}
-
-impl<S> Filter<S> for SpansAndErrors
+/// Combines the layer that creates spans with the one that records errors on them.
+fn spans_and_errors<S>(selection: Selection) -> impl Layer<S>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
-    fn enabled(&self, metadata: &Metadata<'_>, _: &layer::Context<'_, S>) -> bool {
-        self.passes(metadata)
-    }
+    let errors = Errors::default().with_filter(SpansAndErrors(selection.clone()));
+    bare_layer()
+        .with_filter(SpansOnly::new(selection))
+        .and_then(errors)
+}
 
-    /// Decides once per callsite, so that other events cost nothing here. Errors are decided individually in
-    /// [`event_enabled`](Filter::event_enabled), which `tracing-subscriber` consults reliably only if the interest is
-    /// `sometimes`.
-    fn callsite_enabled(&self, metadata: &'static Metadata<'static>) -> Interest {
-        if !self.passes(metadata) {
-            Interest::never()
-        } else if metadata.is_span() {
-            Interest::always()
-        } else {
-            Interest::sometimes()
-        }
-    }
+/// Selection of the spans to create.
+#[derive(Debug, Clone)]
+struct Selection {
+    /// Log filter for spans finer than the default level. `None` selects all spans, for a program's own subscriber.
+    logs: Option<Targets>,
+}
 
-    fn event_enabled(&self, event: &Event<'_>, context: &layer::Context<'_, S>) -> bool {
-        let Some(span) = context.event_span(event) else {
-            return false;
-        };
-        let (event, span) = (event.metadata(), span.metadata());
-        // `#[instrument]` records its span and its error at the same source location. If the span is filtered out, the error would be
-        // recorded on the surrounding span, which may succeed.
-        let is_of_span = (event.file(), event.line()) == (span.file(), span.line());
-        *event.level() == Level::ERROR || is_of_span
-    }
-
-    /// An error can be recorded at any level, so no level can be disabled.
-    fn max_level_hint(&self) -> Option<LevelFilter> {
-        Some(LevelFilter::TRACE)
+impl Selection {
+    fn includes(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.is_span()
+            && match &self.logs {
+                Some(logs) => program_spans::is_made(metadata, logs),
+                None => program_spans::is_of_program(metadata),
+            }
     }
 }
 
-/// Returns `true` if an event is an error as recorded by `#[instrument(err)]`.
-fn is_error(event: &Metadata<'_>) -> bool {
-    let has = |name| event.fields().field(name).is_some();
-    has("error") && !has("message") && program_spans::is_of_program(event)
+/// Filter of the layer that creates spans. Its type identifies subscribers that contain the layer.
+#[derive(Debug)]
+pub(crate) struct SpansOnly {
+    selection: Selection,
+    has_created_span: AtomicBool,
+}
+
+impl SpansOnly {
+    fn new(selection: Selection) -> Self {
+        Self {
+            selection,
+            has_created_span: AtomicBool::new(false),
+        }
+    }
+
+    /// Returns `true` if a span has been created.
+    fn has_created_span(&self) -> bool {
+        self.has_created_span.load(Ordering::Relaxed)
+    }
+}
+
+impl<S> Filter<S> for SpansOnly {
+    fn enabled(&self, metadata: &Metadata<'_>, _: &layer::Context<'_, S>) -> bool {
+        self.selection.includes(metadata)
+    }
+
+    fn callsite_enabled(&self, metadata: &'static Metadata<'static>) -> Interest {
+        if self.selection.includes(metadata) {
+            Interest::always()
+        } else {
+            Interest::never()
+        }
+    }
+
+    fn on_new_span(&self, _: &Attributes<'_>, _: &Id, _: layer::Context<'_, S>) {
+        // Loads before it stores, because every store would invalidate the cache line for the other threads.
+        if !self.has_created_span() {
+            self.has_created_span.store(true, Ordering::Relaxed);
+        }
+    }
 }
 
 /// Without what costs on every span and tells little: place in the source, thread, busy and idle time.

@@ -86,7 +86,7 @@ impl LogLayer {
         }
     }
 
-    pub(super) fn new(format: LogFormat, output: Output, records: Option<Buffer>) -> Self {
+    pub(crate) fn new(format: LogFormat, output: Output, records: Option<Buffer>) -> Self {
         Self {
             lines: Some((format, output)),
             records: records.map_or(Records::Nowhere, Records::To),

@@ -1,4 +1,4 @@
-//! Detects layers that are missing in a subscriber installed by the program.
+//! Warnings about a subscriber that the program installed itself.
 
 use tracing::{Dispatch, Level, warn};
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -12,27 +12,44 @@ const ADD_LOG_LAYER: &str = "trace_id, span_id, requestId and messageId on log l
 const ADD_TRACING_LAYER: &str = "OpenTelemetry spans of #[instrument] and of the span macros: \
     add baton_lambda::tracing_layer() (or baton_telemetry's)";
 
+/// Logs warnings about a subscriber that the program installed itself.
+#[derive(Debug)]
+pub(crate) struct SubscriberWarnings {
+    format: LogFormat,
+    stdout: Output,
+}
+
+impl SubscriberWarnings {
+    pub(crate) fn new(format: LogFormat, stdout: Output) -> Self {
+        Self { format, stdout }
+    }
+
+    /// Warns of the layers that this thread's subscriber lacks.
+    pub(crate) fn check_layers(&self) {
+        let missing = tracing::dispatcher::get_default(Missing::of);
+        if missing.log_layer.is_some() || missing.tracing_layer.is_some() {
+            self.warn(|| missing.warn());
+        }
+    }
+
+    /// Calls `log_warning` with this thread's subscriber as the default.
+    ///
+    /// If the subscriber's filter hides warnings of this crate, as `orders=info` does, the warning is a line on stdout instead: such a
+    /// filter selects the lines of a target, and is not meant to hide a loss of telemetry.
+    pub(crate) fn warn(&self, log_warning: impl FnOnce()) {
+        if tracing::enabled!(Level::WARN) {
+            return log_warning();
+        }
+        let log = LogLayer::new(self.format, self.stdout.clone(), None);
+        let subscriber = tracing_subscriber::registry().with(log);
+        tracing::subscriber::with_default(subscriber, log_warning);
+    }
+}
+
 /// Layers that a subscriber lacks, with the consequence and the remedy for each.
 struct Missing {
     log_layer: Option<&'static str>,
     tracing_layer: Option<&'static str>,
-}
-
-/// Warns, once at start, of the layers that this thread's subscriber lacks.
-///
-/// The warning goes to that subscriber. If its filter hides warnings of this crate, as `orders=info` does, the warning is a line on stdout
-/// instead: such a filter selects the lines of a target, and is not meant to hide a loss of telemetry.
-pub(super) fn check(format: LogFormat, stdout: Output) {
-    let missing = tracing::dispatcher::get_default(Missing::of);
-    if missing.log_layer.is_none() && missing.tracing_layer.is_none() {
-        return;
-    }
-    if tracing::enabled!(Level::WARN) {
-        return missing.warn();
-    }
-    let log = LogLayer::new(format, stdout, None);
-    let subscriber = tracing_subscriber::registry().with(log);
-    tracing::subscriber::with_default(subscriber, || missing.warn());
 }
 
 impl Missing {
@@ -56,7 +73,7 @@ impl Missing {
 
 #[cfg(feature = "tracing")]
 fn makes_spans(subscriber: &Dispatch) -> bool {
-    subscriber.is::<crate::tracing_layer::SpansAndErrors>()
+    subscriber.is::<crate::tracing_layer::SpansOnly>()
 }
 
 /// Without the feature, no layer turns spans of the macros into OpenTelemetry spans.

@@ -36,6 +36,11 @@ impl Telemetry {
             background: Mutex::default(),
             sweep: Mutex::default(),
             accounting: Accounting::new(String::new(), Output::default()),
+            #[cfg(feature = "tracing")]
+            filter_check: super::FilterCheck::new(super::SubscriberWarnings::new(
+                config.log_format,
+                Output::default(),
+            )),
         };
         Self {
             shared: Arc::new(shared),

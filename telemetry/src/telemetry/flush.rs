@@ -229,6 +229,8 @@ impl Telemetry {
             let Some(exporter) = exporter.as_ref().filter(|_| buffer.counts().pending > 0) else {
                 return Ok(());
             };
+            #[cfg(feature = "tracing")]
+            self.shared.filter_check.run();
             let outcome = exporter.export(buffer, whose, deadline, sent).await;
             if let Err(error) = &outcome {
                 exporter.failures.tell(error, buffer.counts().exported);

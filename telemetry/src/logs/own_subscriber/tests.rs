@@ -54,7 +54,8 @@ fn checked(subscriber: impl Subscriber + Send + Sync) -> Vec<String> {
     // With only one subscriber, an event first reached by another test's thread would be disabled for all threads.
     let _second = Dispatch::new(NoSubscriber::new());
     let stdout = Output::captured();
-    tracing::subscriber::with_default(subscriber, || check(LogFormat::Json, stdout.clone()));
+    let warnings = SubscriberWarnings::new(LogFormat::Json, stdout.clone());
+    tracing::subscriber::with_default(subscriber, || warnings.check_layers());
     stdout.lines()
 }
 

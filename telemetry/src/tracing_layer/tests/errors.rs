@@ -1,18 +1,17 @@
 //! Errors recorded through `tracing`, on the spans in which they occurred.
 
+use std::error::Error;
+
 use opentelemetry::trace::Status;
-use tracing::{debug, error, info, warn};
+use tracing::{Dispatch, debug, error, info, warn};
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::reload;
 
 use super::*;
 
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("nothing left")]
 struct NoStock;
-
-impl std::fmt::Display for NoStock {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str("nothing left")
-    }
-}
 
 #[instrument(target = "orders", skip_all, err)]
 fn plain() -> Result<(), NoStock> {
@@ -79,6 +78,42 @@ async fn an_error_that_instrument_records_is_status_and_event_of_its_span() {
     assert_eq!(spans.len(), 5);
 }
 
+#[derive(Debug, thiserror::Error)]
+#[error("order 7 cannot be reserved")]
+struct Unreserved(#[source] NoStock);
+
+#[tokio::test]
+async fn the_text_of_an_error_is_recorded_for_every_type_of_field() {
+    let unreserved = Unreserved(NoStock);
+    let spans = spans_of(async {
+        let in_span = |record: &dyn Fn()| info_span!(target: "orders", "order").in_scope(record);
+        in_span(&|| error!(target: "orders", error = &unreserved as &dyn Error, order.id = 7));
+        in_span(&|| error!(target: "orders", error = "nothing left"));
+        in_span(&|| error!(target: "orders", error = %NoStock));
+        in_span(&|| error!(target: "orders", error = 5));
+    })
+    .await;
+    let found = spans.iter().map(|span| {
+        let event = &span.events[0];
+        let [message] = &event.attributes[..] else {
+            panic!("one attribute: {:?}", event.attributes);
+        };
+        assert_eq!(
+            (&*event.name, message.key.as_str()),
+            ("exception", "exception.message")
+        );
+        (span.status.clone(), message.value.as_str().into_owned())
+    });
+    let expected = [
+        "order 7 cannot be reserved: nothing left",
+        "nothing left",
+        "nothing left",
+        "5",
+    ];
+    let expected = expected.map(|text| (Status::error(text), text.to_owned()));
+    assert_eq!(found.collect::<Vec<_>>(), expected);
+}
+
 #[tokio::test]
 async fn other_events_stay_log_lines() {
     let spans = spans_of(async {
@@ -123,11 +158,24 @@ async fn an_error_in_no_span_of_tracing_leaves_the_record_alone() {
 }
 
 #[test]
-fn a_programs_own_subscriber_gets_the_errors_that_it_lets_through() {
-    let subscriber = tracing_subscriber::registry().with(tracing_layer());
-    let _subscriber = tracing::subscriber::set_default(subscriber);
-    let (context, record) = record();
-    let _active = context.attach();
-    let _ = plain();
-    assert_eq!(ended(&record)[0].status, Status::error("nothing left"));
+fn a_programs_own_subscriber_records_errors_however_the_layer_is_wrapped() {
+    let registry = tracing_subscriber::registry;
+    let (reloaded, _handle) = reload::Layer::new(tracing_layer());
+    for subscriber in [
+        Dispatch::new(registry().with(tracing_layer())),
+        Dispatch::new(registry().with(tracing_layer().boxed())),
+        Dispatch::new(registry().with(Some(tracing_layer()))),
+        Dispatch::new(registry().with(vec![tracing_layer().boxed()])),
+        Dispatch::new(registry().with(tracing_layer().with_filter(LevelFilter::INFO))),
+        Dispatch::new(registry().with(reloaded)),
+    ] {
+        let (context, record) = record();
+        tracing::dispatcher::with_default(&subscriber, || {
+            let _active = context.attach();
+            let _ = plain();
+        });
+        let spans = ended(&record);
+        assert_eq!(spans[0].status, Status::error("nothing left"));
+        assert_eq!(spans[0].events.len(), 1);
+    }
 }
