@@ -40,7 +40,8 @@
 //! holds up the others, and nothing can interrupt it. One that is cancelled ends at the `await` it is at; what it has handed to
 //! `spawn_blocking` or `tokio::spawn` goes on without it, although the message is returned as failed. Such tasks are outside the message's span
 //! unless its context goes with them: `.with_context(Context::current())` of [`FutureExt`](opentelemetry::context::FutureExt), or on a
-//! blocking thread [`Context::attach`](opentelemetry::Context::attach).
+//! blocking thread [`Context::attach`](opentelemetry::Context::attach). If the handler has a span of `#[instrument]` or of the span macros,
+//! `.in_current_span()` of `tracing` is enough to keep the ids on the task's log lines, for as long as the task runs.
 //!
 //! The same code runs on Lambda Managed Instances, which send several invocations at a time: on tokio's multi-thread runtime, each
 //! invocation flushes its own spans.

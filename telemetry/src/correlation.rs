@@ -66,6 +66,10 @@ impl Correlation {
     pub(crate) fn current() -> Self {
         Context::map_current(Self::of)
     }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.request_id.is_none() && self.message_id.is_none()
+    }
 }
 
 #[cfg(test)]

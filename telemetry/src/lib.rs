@@ -122,6 +122,9 @@
 //! `span.order_id`). String values of spans are cut after 4 KiB, because every line repeats them. Spans of libraries (the AWS SDK, hyper,
 //! `lambda_runtime` …) add no fields.
 //!
+//! An event logged without an active OpenTelemetry context, as in a task spawned with `.in_current_span()`, takes its ids from the innermost
+//! `tracing` span around it: the ids that were active when that span was created.
+//!
 //! An OTLP log record has the same fields as attributes, with the ids as `faas.invocation_id` and `messaging.message.id`, unless the
 //! event itself has a field of that name.
 //!

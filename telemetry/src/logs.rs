@@ -3,6 +3,7 @@
 
 mod fields;
 mod filter;
+mod ids;
 mod layer;
 mod lines;
 mod own_subscriber;
@@ -13,8 +14,8 @@ mod timestamp;
 
 pub(crate) use fields::Value;
 pub use layer::{LogLayer, log_layer};
-
 pub(crate) use own_subscriber::SubscriberWarnings;
+
 use crate::buffer::Buffer;
 use crate::config::Config;
 use crate::output::Output;

@@ -5,15 +5,14 @@ mod text;
 
 use std::time::SystemTime;
 
-use opentelemetry::Context;
-use opentelemetry::trace::{SpanId, TraceContextExt as _, TraceId};
+use opentelemetry::trace::{SpanId, TraceId};
 use tracing::Event;
 
 use super::fields::{self, FieldWriter, Value};
+use super::ids::Ids;
 use super::span_fields::SpanScope;
 use super::{scratch, timestamp};
 use crate::config::LogFormat;
-use crate::correlation::Correlation;
 use crate::output::Output;
 
 /// What a line calls what it knows besides the event's own fields.
@@ -69,27 +68,17 @@ trait Form: FieldWriter {
 fn compose(form: &mut impl Form, event: &Event<'_>, spans: &dyn SpanScope, now: SystemTime) {
     let metadata = event.metadata();
     form.head(now, metadata.level().as_str(), metadata.target());
-    // Not while the context is looked at: a field's text may be made by code that attaches another one.
     fields::write(event, spans, form);
-    Context::map_current(|context| {
-        let span = context.span();
-        let span = span.span_context();
-        if span.is_valid() {
-            form.span(span.trace_id(), span.span_id());
-        }
-        if let Some(correlation) = context.get::<Correlation>() {
-            let Correlation {
-                request_id,
-                message_id,
-            } = correlation;
-            request_id
-                .iter()
-                .for_each(|id| form.id(key::REQUEST_ID, id));
-            message_id
-                .iter()
-                .for_each(|id| form.id(key::MESSAGE_ID, id));
-        }
-    });
+    let Ids { span, correlation } = Ids::for_event(event, spans);
+    if span.is_valid() {
+        form.span(span.trace_id(), span.span_id());
+    }
+    if let Some(id) = correlation.request_id {
+        form.id(key::REQUEST_ID, &id);
+    }
+    if let Some(id) = correlation.message_id {
+        form.id(key::MESSAGE_ID, &id);
+    }
     form.end();
 }
 

@@ -1,18 +1,16 @@
 //! Events as log records of OTLP, into a buffer.
 
-use std::sync::Arc;
 use std::time::SystemTime;
 
-use opentelemetry::trace::TraceContextExt as _;
 use opentelemetry::{Context, InstrumentationScope};
 use opentelemetry_semantic_conventions::attribute::{FAAS_INVOCATION_ID, MESSAGING_MESSAGE_ID};
 use tracing::Event;
 
 use super::fields::{self, FieldWriter, MESSAGE, Value};
+use super::ids::Ids;
 use super::span_fields::SpanScope;
 use super::{filter, scratch};
 use crate::buffer::{Buffer, Owner, Record};
-use crate::correlation::Correlation;
 use crate::encode::{self, LogRecord};
 use crate::group::Group;
 
@@ -91,31 +89,17 @@ fn encode(
             ..
         } = writer;
         record.dropped_attributes(dropped);
-        // After the fields, and not around them: their texts may be made by code that attaches another context.
-        Context::map_current(|context| {
-            let span = context.span();
-            if span.span_context().is_valid() {
-                record.span(span.span_context());
-            }
-            if let Some(correlation) = context.get::<Correlation>() {
-                let mut id = |key: &str, id: &Option<Arc<str>>, is_there: bool| {
-                    if let Some(id) = id.as_deref().filter(|_| !is_there) {
-                        record.attribute(key, Value::Text(id));
-                    }
-                };
-                id(
-                    FAAS_INVOCATION_ID,
-                    &correlation.request_id,
-                    has_invocation_id,
-                );
-                id(
-                    MESSAGING_MESSAGE_ID,
-                    &correlation.message_id,
-                    has_message_id,
-                );
-            }
-            Group::of(context).cloned()
-        })
+        let Ids { span, correlation } = Ids::for_event(event, spans);
+        if span.is_valid() {
+            record.span(&span);
+        }
+        if let Some(id) = correlation.request_id.filter(|_| !has_invocation_id) {
+            record.attribute(FAAS_INVOCATION_ID, Value::Text(&id));
+        }
+        if let Some(id) = correlation.message_id.filter(|_| !has_message_id) {
+            record.attribute(MESSAGING_MESSAGE_ID, Value::Text(&id));
+        }
+        Context::map_current(|context| Group::of(context).cloned())
     })
 }
 

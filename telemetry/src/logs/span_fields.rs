@@ -10,6 +10,7 @@ use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 
 use super::fields::{Value, Visitor};
+use super::ids::Ids;
 use crate::correlation::Correlation;
 
 /// Maximum length of a stored string. Each line in the span repeats it, and a function instrumented without `skip` records whole arguments.
@@ -17,10 +18,10 @@ const MAX_TEXT: usize = 4096;
 /// Suffix of a string that was cut.
 const CUT: char = '…';
 
-/// Fields of one span, in the order in which they were recorded.
+/// Ids and fields of one span. The fields are in the order in which they were recorded.
 pub(super) struct SpanFields {
-    /// Id of the message that was being handled when the span was created.
-    message_id: Option<Arc<str>>,
+    /// Ids that were active when the span was created.
+    ids: Ids,
     fields: Vec<(Field, Kept)>,
 }
 
@@ -35,6 +36,10 @@ enum Kept {
 }
 
 impl SpanFields {
+    pub(super) fn ids(&self) -> &Ids {
+        &self.ids
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = (&'static str, Value<'_>)> {
         let fields = self.fields.iter();
         fields.map(|(field, kept)| (field.name(), kept.value()))
@@ -43,7 +48,7 @@ impl SpanFields {
     /// Returns `false` if the line is logged for a different message from the one that the span was created for. A span whose guard is held
     /// across an `await` stays entered while the thread handles other messages.
     pub(super) fn may_be_around(&self, line: &Correlation) -> bool {
-        match (&self.message_id, &line.message_id) {
+        match (&self.ids.correlation.message_id, &line.message_id) {
             (Some(span), Some(line)) => Arc::ptr_eq(span, line),
             _ => true,
         }
@@ -77,21 +82,19 @@ where
     }
 }
 
-/// Stores the fields of a new span.
+/// Stores the fields and the ids of a new span.
 pub(super) fn on_new_span<S>(attributes: &Attributes<'_>, id: &Id, context: &Context<'_, S>)
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
-    if attributes.fields().is_empty() {
+    let ids = Ids::current();
+    if attributes.fields().is_empty() && ids.is_empty() {
         return;
     }
     let fields = kept(|visitor| attributes.record(visitor));
     if let Some(span) = context.span(id) {
         // Not `insert`, which panics if the program added the layer twice.
-        span.extensions_mut().replace(SpanFields {
-            message_id: Correlation::current().message_id,
-            fields,
-        });
+        span.extensions_mut().replace(SpanFields { ids, fields });
     }
 }
 

@@ -1,3 +1,4 @@
+mod ids;
 mod records;
 mod span_fields;
 

@@ -1,5 +1,8 @@
 //! The two forms of lines, to the letter.
 
+use opentelemetry::Context;
+use opentelemetry::trace::TraceContextExt as _;
+
 use super::*;
 use crate::correlation::{with_message_id, with_request_id};
 use crate::logs::tests::{lines, span};
