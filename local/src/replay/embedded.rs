@@ -233,13 +233,21 @@ impl<R: Read> Embedded<R> {
         }
     }
 
-    /// Reads base64 from a position in the buffer, across line breaks if it was wrapped.
+    /// Reads base64 from a position in the buffer, across line breaks if it was wrapped. Converts the URL-safe alphabet (RFC 4648, section 5)
+    /// to the standard one.
     fn run(&mut self, mut at: usize) -> io::Result<Run> {
         let mut characters = Vec::new();
+        let mut is_url_safe = false;
         let mut width = 0;
         while characters.len() < MAX_LENGTH {
             match self.byte(at)? {
-                Some(byte) if is_base64(byte) => {
+                Some(byte @ (b'-' | b'_')) if is_url_safe || may_be_url_safe(&characters) => {
+                    is_url_safe = true;
+                    characters.push(if byte == b'-' { b'+' } else { b'/' });
+                    width += 1;
+                    at += 1;
+                }
+                Some(byte) if is_base64(byte) && !(is_url_safe && matches!(byte, b'+' | b'/')) => {
                     characters.push(byte);
                     width += 1;
                     at += 1;
@@ -280,7 +288,10 @@ impl<R: Read> Embedded<R> {
             at += 1;
         }
         let mut end = at;
-        while self.byte(end)?.is_some_and(is_base64) {
+        while self
+            .byte(end)?
+            .is_some_and(|byte| is_base64(byte) || matches!(byte, b'-' | b'_'))
+        {
             end += 1;
         }
         let is_end = self
@@ -389,6 +400,14 @@ impl<R: Read> Read for Embedded<R> {
 
 fn is_base64(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=')
+}
+
+/// Returns `true` if base64 that begins with these characters can be in the URL-safe alphabet. Otherwise a hyphen or an underscore is text
+/// behind the base64.
+fn may_be_url_safe(characters: &[u8]) -> bool {
+    !characters
+        .iter()
+        .any(|byte| matches!(byte, b'+' | b'/' | b'='))
 }
 
 /// Returns `true` if a log begins with a line of base64, and is therefore base64 as a whole. A line of hexadecimal digits does

@@ -1,7 +1,10 @@
 //! Joins YAML strings that are folded over several lines (`aws logs … --output yaml`).
 //!
-//! Only quoted values of a mapping are processed, line by line; everything else passes unchanged. A YAML parser would need the whole
-//! document in memory, reject a truncated document, and fail on logs that are not YAML, which cannot be recognised beforehand.
+//! Only quoted strings and folded blocks (`>`) in a mapping or a list are processed, line by line; everything else passes unchanged. A YAML
+//! parser would need the whole document in memory, reject a truncated document, and fail on logs that are not YAML, which cannot be recognised
+//! beforehand.
+
+mod text;
 
 use std::io::Read;
 
@@ -25,13 +28,41 @@ struct Unfold {
 struct Open {
     /// Its unchanged lines, in case it is not a string.
     lines: Vec<u8>,
-    /// Start of the text after the quotation mark.
+    /// Start of the text after the quotation mark or the block header.
     text_at: usize,
     /// Position up to which the text was searched for its end.
     searched: usize,
-    quote: u8,
+    style: Style,
     /// Lines of the string are indented further than its key.
     indent: usize,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Style {
+    Double,
+    Single,
+    /// A block that begins with `>` and ends before the first line that is not indented further.
+    Folded,
+}
+
+impl Style {
+    /// Returns the end of the string, or else the position from which to search for it later.
+    fn end(self, text: &[u8], mut at: usize) -> Result<usize, usize> {
+        let quote = match self {
+            Self::Double => b'"',
+            Self::Single => b'\'',
+            Self::Folded => return Err(text.len()),
+        };
+        while let Some(byte) = text.get(at) {
+            at += match byte {
+                b'\\' if self == Self::Double => 2,
+                b'\'' if self == Self::Single && text.get(at + 1) == Some(&quote) => 2,
+                byte if *byte == quote => return Ok(at),
+                _ => 1,
+            };
+        }
+        Err(at)
+    }
 }
 
 impl Rewrite for Unfold {
@@ -45,7 +76,7 @@ impl Rewrite for Unfold {
                 self.put(open, out);
                 return;
             }
-            out.extend(open.lines);
+            open.finish(out);
         }
         match beginning(&line) {
             Some(open) if is_whole => self.put(open, out),
@@ -54,7 +85,9 @@ impl Rewrite for Unfold {
     }
 
     fn finish(&mut self, out: &mut Vec<u8>) {
-        out.extend(self.open.take().into_iter().flat_map(|open| open.lines));
+        if let Some(open) = self.open.take() {
+            open.finish(out);
+        }
     }
 }
 
@@ -62,7 +95,7 @@ impl Unfold {
     /// Writes the string if it is complete, and keeps it otherwise.
     fn put(&mut self, mut open: Open, out: &mut Vec<u8>) {
         let text = &open.lines[open.text_at..];
-        let end = match closing(text, open.quote, open.searched) {
+        let end = match open.style.end(text, open.searched) {
             Ok(end) => end,
             Err(searched) => {
                 open.searched = searched;
@@ -72,14 +105,13 @@ impl Unfold {
         };
         let (inside, behind) = (&text[..end], &text[end + 1..]);
         let before = &open.lines[..open.text_at - 1];
-        let line_breaks = inside.iter().filter(|byte| **byte == b'\n').count();
         out.extend_from_slice(before);
-        if open.quote == b'"' {
+        if open.style == Style::Double {
             out.push(b'"');
-            json_escapes(&joined_lines(inside, true), out);
+            text::json_escapes(&text::join_quoted(inside, open.style), out);
             out.push(b'"');
         } else {
-            let text = joined_lines(inside, false);
+            let text = text::join_quoted(inside, open.style);
             let mut pieces = memchr::memmem::find_iter(&text, b"''");
             let mut at = 0;
             for quote in pieces.by_ref() {
@@ -89,152 +121,94 @@ impl Unfold {
             out.extend_from_slice(&text[at..]);
         }
         out.extend_from_slice(behind);
-        // Blank lines preserve the numbers of the lines after it.
-        let length = out.len() + line_breaks;
-        out.resize(length, b'\n');
+        keep_line_numbers(inside, out);
     }
 }
 
 impl Open {
     fn takes(&self, line: &[u8]) -> bool {
         let is_blank = line.trim_ascii().is_empty();
-        (is_blank || indent(line) > self.indent) && self.lines.len() + line.len() <= MAX_STRING
+        (is_blank || leading_spaces(line) > self.indent)
+            && self.lines.len() + line.len() <= MAX_STRING
+    }
+
+    /// Writes the string if the next line is not part of it. A folded block is then complete. A quoted string without a closing quotation mark
+    /// is not YAML, and its lines are written unchanged.
+    fn finish(self, out: &mut Vec<u8>) {
+        if self.style != Style::Folded {
+            out.extend(self.lines);
+            return;
+        }
+        let (before, block) = self.lines.split_at(self.text_at);
+        let indicator = before.iter().rposition(|byte| *byte == b'>');
+        out.extend_from_slice(&before[..indicator.unwrap_or(before.len())]);
+        out.extend(text::join_folded(block));
+        out.push(b'\n');
+        keep_line_numbers(block, out);
     }
 }
 
-/// `KEY: "TEXT` or `KEY: 'TEXT`, in a list (`- KEY: …`) too.
+/// Writes a blank line for each line break in the text, so that the lines after it keep their numbers.
+fn keep_line_numbers(text: &[u8], out: &mut Vec<u8>) {
+    let line_breaks = memchr::memchr_iter(b'\n', text).count();
+    out.resize(out.len() + line_breaks, b'\n');
+}
+
+/// Returns the string that begins in this line: `KEY: "TEXT`, `KEY: 'TEXT` or `KEY: >`. The key may be quoted and may follow `- `. An
+/// element of a list needs no key (`- 'TEXT`).
 fn beginning(line: &[u8]) -> Option<Open> {
-    let mut indent = indent(line);
-    let mut rest = &line[indent..];
-    while let Some(behind) = rest.strip_prefix(b"- ") {
-        let spaces = self::indent(behind);
-        indent += 2 + spaces;
-        rest = &behind[spaces..];
+    let mut indent = leading_spaces(line);
+    let mut at = indent;
+    while line[at..].starts_with(b"- ") {
+        indent = at;
+        at += 2 + leading_spaces(&line[at + 2..]);
     }
-    let is_key =
-        |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'@');
-    let key = rest.iter().take_while(|byte| is_key(byte)).count();
-    let behind = rest[key..].strip_prefix(b":")?;
-    let spaces = self::indent(behind);
-    let quote = *behind.get(spaces)?;
-    let is_string = key > 0 && spaces > 0 && matches!(quote, b'"' | b'\'');
-    is_string.then(|| Open {
-        text_at: indent + key + 1 + spaces + 1,
+    if let Some(length) = key_length(&line[at..]) {
+        indent = at;
+        at += length;
+    } else if at == indent {
+        // Without a key and a list marker, a quotation mark is part of ordinary text.
+        return None;
+    }
+    let value = &line[at..];
+    let (style, length) = match value {
+        [b'"', ..] => (Style::Double, 1),
+        [b'\'', ..] => (Style::Single, 1),
+        [b'>', header @ ..] if is_block_header(header) => (Style::Folded, value.len()),
+        _ => return None,
+    };
+    Some(Open {
+        text_at: at + length,
         searched: 0,
         lines: line.to_vec(),
-        quote,
+        style,
         indent,
     })
 }
 
-fn indent(line: &[u8]) -> usize {
+/// Returns the length of a key, its colon and the spaces after the colon.
+fn key_length(text: &[u8]) -> Option<usize> {
+    let is_key =
+        |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'@');
+    let quote = text.first().filter(|byte| matches!(byte, b'"' | b'\''));
+    let mark = usize::from(quote.is_some());
+    let name = text[mark..].iter().take_while(|byte| is_key(byte)).count();
+    let behind = &text[mark + name..];
+    let behind = quote.map_or(Some(behind), |quote| behind.strip_prefix(&[*quote]))?;
+    let value = behind.strip_prefix(b":")?;
+    let spaces = leading_spaces(value);
+    (name > 0 && spaces > 0).then(|| text.len() - value.len() + spaces)
+}
+
+/// Returns `true` if only indicators and white space follow the `>` of a folded block (YAML 1.2, 8.1.1).
+fn is_block_header(text: &[u8]) -> bool {
+    text.trim_ascii()
+        .iter()
+        .all(|byte| matches!(byte, b'-' | b'+' | b'1'..=b'9'))
+}
+
+fn leading_spaces(line: &[u8]) -> usize {
     line.iter().take_while(|byte| **byte == b' ').count()
-}
-
-/// Returns the end of the string, or else the position from which to search for it later.
-fn closing(text: &[u8], quote: u8, mut at: usize) -> Result<usize, usize> {
-    while let Some(byte) = text.get(at) {
-        match *byte {
-            b'\\' if quote == b'"' => at += 2,
-            b'\'' if quote == b'\'' && text.get(at + 1) == Some(&quote) => at += 2,
-            byte if byte == quote => return Ok(at),
-            _ => at += 1,
-        }
-    }
-    Err(at)
-}
-
-/// Joins the lines of a string (YAML 1.2, 7.3.1 and 7.3.2): a line break becomes a space, each further one a line break, and one
-/// after a backslash is removed.
-fn joined_lines(inside: &[u8], is_double: bool) -> Vec<u8> {
-    let mut text = Vec::with_capacity(inside.len());
-    let (mut breaks, mut is_escaped) = (0, false);
-    for (number, line) in inside.split(|byte| *byte == b'\n').enumerate() {
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
-        let content = if number > 0 {
-            line.trim_ascii_start()
-        } else {
-            line
-        };
-        if number > 0 {
-            if content.is_empty() {
-                breaks += 1;
-                continue;
-            }
-            fold(&mut text, breaks, is_escaped, is_double);
-        }
-        breaks = 0;
-        let backslashes = content
-            .iter()
-            .rev()
-            .take_while(|byte| **byte == b'\\')
-            .count();
-        is_escaped = is_double && backslashes % 2 == 1;
-        let end = content.len() - usize::from(is_escaped);
-        text.extend_from_slice(&content[..end]);
-    }
-    // The string's last line holds only its closing quotation mark.
-    if breaks > 0 {
-        fold(&mut text, breaks - 1, is_escaped, is_double);
-    }
-    text
-}
-
-fn fold(text: &mut Vec<u8>, breaks: usize, is_escaped: bool, is_double: bool) {
-    if !is_escaped {
-        // White space around a line break is not part of the content.
-        text.truncate(text.trim_ascii_end().len());
-    }
-    let line_break: &[u8] = if is_double { b"\\n" } else { b"\n" };
-    if breaks > 0 {
-        text.extend(line_break.repeat(breaks));
-    } else if !is_escaped {
-        text.push(b' ');
-    }
-}
-
-/// Converts escapes that exist only in YAML to JSON escapes.
-fn json_escapes(text: &[u8], out: &mut Vec<u8>) {
-    let mut rest = text;
-    while let Some(at) = memchr::memchr(b'\\', rest) {
-        out.extend_from_slice(&rest[..at]);
-        rest = &rest[at + 1..];
-        let Some((letter, behind)) = rest.split_first() else {
-            break;
-        };
-        let (code, digits) = match letter {
-            b'0' => (Some(0), 0),
-            b'a' => (Some(7), 0),
-            b'v' => (Some(11), 0),
-            b'e' => (Some(27), 0),
-            b' ' => (Some(32), 0),
-            b'\t' => (Some(9), 0),
-            b'N' => (Some(0x85), 0),
-            b'_' => (Some(0xa0), 0),
-            b'L' => (Some(0x2028), 0),
-            b'P' => (Some(0x2029), 0),
-            b'x' => (hexadecimal(behind, 2), 2),
-            b'U' => (hexadecimal(behind, 8), 8),
-            _ => (None, 0),
-        };
-        rest = behind;
-        match code.and_then(char::from_u32) {
-            Some(character) => {
-                let mut units = [0; 2];
-                for unit in character.encode_utf16(&mut units) {
-                    out.extend_from_slice(format!("\\u{unit:04x}").as_bytes());
-                }
-                rest = &rest[digits..];
-            }
-            None => out.extend_from_slice(&[b'\\', *letter]),
-        }
-    }
-    out.extend_from_slice(rest);
-}
-
-fn hexadecimal(text: &[u8], digits: usize) -> Option<u32> {
-    let text = std::str::from_utf8(text.get(..digits)?).ok()?;
-    u32::from_str_radix(text, 16).ok()
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Logs as they come from where they are kept.
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
@@ -47,6 +47,9 @@ wrappings![
     gzip_members_with_line_breaks,
     gzip_behind_text,
     base64_file,
+    url_safe_base64,
+    url_safe_base64_in_lines,
+    base64_before_a_hyphen,
     subscription_event,
     kinesis_event,
     kinesis_get_records,
@@ -54,6 +57,7 @@ wrappings![
     firehose_without_delimiters,
     yaml_in_double_quotes,
     yaml_in_single_quotes,
+    yaml_in_folded_blocks,
     firelens,
     firelens_in_log_events,
     docker_journald,
@@ -315,6 +319,21 @@ fn base64_file(lines: &[String]) -> Vec<u8> {
     lines.collect::<Vec<_>>().join(&b'\n')
 }
 
+fn url_safe_base64(lines: &[String]) -> Vec<u8> {
+    URL_SAFE_NO_PAD.encode(gzip(lines)).into_bytes()
+}
+
+fn url_safe_base64_in_lines(lines: &[String]) -> Vec<u8> {
+    let text = url_safe_base64(lines);
+    let lines = text.chunks(64);
+    lines.collect::<Vec<_>>().join(&b'\n')
+}
+
+fn base64_before_a_hyphen(lines: &[String]) -> Vec<u8> {
+    let line = |line: &String| packed(line) + "-end\n";
+    lines.iter().map(line).collect::<String>().into_bytes()
+}
+
 fn subscription_event(lines: &[String]) -> Vec<u8> {
     let data = STANDARD.encode(gzipped(&filter_log_events(lines)));
     json!({ "awslogs": { "data": data } })
@@ -381,17 +400,30 @@ fn yaml_in_double_quotes(lines: &[String]) -> Vec<u8> {
 
 fn yaml_in_single_quotes(lines: &[String]) -> Vec<u8> {
     let event = |line: &String| {
-        let text = line.replace('\'', "''");
-        let mut folded = String::new();
-        for (number, word) in text.split(' ').enumerate() {
-            let is_between = number > 0 && !word.is_empty() && !folded.ends_with(' ');
-            let space = if is_between { "\n    " } else { " " };
-            folded.push_str(if number > 0 { space } else { "" });
-            folded.push_str(word);
-        }
-        format!("- message: '{folded}'\n  timestamp: 1\n")
+        let text = fold_at_spaces(&line.replace('\'', "''"));
+        format!("- message: '{text}'\n  timestamp: 1\n")
     };
     format!("events:\n{}", lines.iter().map(event).collect::<String>()).into_bytes()
+}
+
+fn yaml_in_folded_blocks(lines: &[String]) -> Vec<u8> {
+    let event = |line: &String| {
+        let text = fold_at_spaces(line);
+        format!("- \"message\": >-\n    {text}\n  timestamp: 1\n")
+    };
+    format!("events:\n{}", lines.iter().map(event).collect::<String>()).into_bytes()
+}
+
+/// Breaks the line at each single space.
+fn fold_at_spaces(text: &str) -> String {
+    let mut folded = String::new();
+    for (number, word) in text.split(' ').enumerate() {
+        let is_between = number > 0 && !word.is_empty() && !folded.ends_with(' ');
+        let space = if is_between { "\n    " } else { " " };
+        folded.push_str(if number > 0 { space } else { "" });
+        folded.push_str(word);
+    }
+    folded
 }
 
 /// Splits a line into pieces of this many bytes.

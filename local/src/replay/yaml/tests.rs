@@ -1,3 +1,4 @@
+use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
@@ -28,6 +29,26 @@ fn blank_lines_in_a_string_are_line_breaks() {
 }
 
 #[test]
+fn a_folded_block_becomes_one_line() {
+    let log = "- message: >-\n    {\"a\":1,\n    \"b\": 2}\n\n  timestamp: 1\n";
+    let expected = "- message: {\"a\":1, \"b\": 2}\n\n\n\n  timestamp: 1\n";
+    assert_eq!(unfold(log), expected);
+    // The end of the log ends the block, and lines that are indented further keep their line breaks.
+    assert_eq!(
+        unfold("a: >\n  b\n\n  c\n    d\n  e"),
+        "a: b\nc\n  d\ne\n\n\n\n\n"
+    );
+}
+
+#[test]
+fn keys_may_be_quoted_and_list_elements_may_lack_a_key() {
+    for start in ["\"message\": ", "- 'message': ", "- ", "- - "] {
+        let log = format!("{start}'{{\"a\":\n      1}}'\n");
+        assert_eq!(unfold(&log), format!("{start}{{\"a\": 1}}\n\n"));
+    }
+}
+
+#[test]
 fn escapes_of_yaml_become_those_of_json() {
     let log = "a: \"\\x1b[0m\\e\\U0001F600\\u00e9\\n\\\\x41\"\n";
     assert_eq!(
@@ -42,6 +63,9 @@ fn a_quotation_mark_in_a_log_line_does_not_swallow_the_lines_behind_it() {
         "error: \"unfinished\nINFO: next\n{\"a\":1}\n",
         "error: \"unfinished\n    at stack.rs:1\nINFO next",
         "error: 'tis so\n",
+        "'tis so\n  indented\n",
+        "a: > b\n  c\n",
+        "{\"message\": \"not YAML\n  \"}\n",
         "{\n  \"message\": \"not YAML\n",
     ] {
         assert_eq!(unfold(log), log);
@@ -82,7 +106,14 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_make_it_panic(bytes in "([a: \"'\\\\\n-]|- a: \"|\\\\x){0,60}") {
+    fn a_block_folded_at_any_space_is_unfolded(words in vec("[!-~é]{1,9}", 1..9), header in "[-+]?2?") {
+        let log = format!("  message: >{header}\n    {}\n", words.join("\n    "));
+        let blank = "\n".repeat(words.len());
+        prop_assert_eq!(unfold(&log), format!("  message: {}\n{blank}", words.join(" ")));
+    }
+
+    #[test]
+    fn no_bytes_make_it_panic(bytes in "([a: \"'\\\\\n>-]|- a: \"|\\\\x){0,60}") {
         unfold(&bytes);
     }
 }
