@@ -16,6 +16,9 @@ const SLOW_BYTES_PER_SECOND: u64 = 1024 * 1024;
 const FAIR_TIME: Duration = Duration::from_millis(100);
 /// The collector is left alone for twice as long after each probe that fails, up to this.
 const MAX_PAUSE: Duration = Duration::from_secs(120);
+/// Hint in the warning if the failure that opened the breaker was a refusal.
+const HINT: &str =
+    "if every request is refused, the endpoint's path or port may not be that of an OTLP receiver";
 
 /// What is known about one signal's endpoint. Signals do not share it, although one collector may take them all: it can be short of quota for
 /// one, or not know another, and is well for the rest.
@@ -63,10 +66,12 @@ pub(crate) struct Permit<'a> {
 pub(crate) enum Health {
     /// The collector accepted the request.
     Accepted,
-    /// The collector did not accept the request. Refusals count as failures, because an endpoint with a wrong path refuses every request
-    /// and would otherwise be contacted with every flush. Only consecutive failures open the breaker, so that one refused payload (400)
-    /// does not block a collector that accepts the others.
+    /// The request failed without a refusal of its content: no answer, a temporary error, or an endpoint that is not an OTLP receiver.
     Failed,
+    /// The collector refused the request, as with status 400. This counts as a failure, because an endpoint that refuses every request
+    /// would otherwise be contacted with every flush. Only consecutive failures open the breaker, so that one refused payload does not
+    /// block a collector that accepts the others.
+    Refused,
     /// It asks to be left alone for so long.
     Away(Duration),
 }
@@ -169,7 +174,7 @@ impl Breaker {
         }
     }
 
-    fn fail(&self, permit: &Permit<'_>, weight: u32, now: SystemTime) {
+    fn fail(&self, permit: &Permit<'_>, health: Health, weight: u32, now: SystemTime) {
         let pause = match &mut *self.state() {
             // A clock that was set back must not make every failure one of before.
             State::Closed {
@@ -193,7 +198,7 @@ impl Breaker {
             // A request from before has failed as well.
             State::Open { .. } => return,
         };
-        self.open(pause, now);
+        self.open(pause, health, now);
     }
 
     /// The collector asks to be left alone for so long.
@@ -208,11 +213,11 @@ impl Breaker {
             } => !permit.is_probe && *since + *known >= now + pause,
         };
         if !is_known {
-            self.open(pause, now);
+            self.open(pause, Health::Away(pause), now);
         }
     }
 
-    fn open(&self, pause: Duration, now: SystemTime) {
+    fn open(&self, pause: Duration, health: Health, now: SystemTime) {
         let pause = pause.min(MAX_PAUSE);
         *self.state() = State::Open {
             since: now,
@@ -223,6 +228,7 @@ impl Breaker {
         warn!(
             collector = self.peer,
             pause_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX),
+            hint = (health == Health::Refused).then_some(HINT),
             "the collector does not work: it is left alone for a while"
         );
     }
@@ -240,10 +246,11 @@ impl Permit<'_> {
         let weight = if cost.is_slow() { SLOW_WEIGHT } else { 1 };
         match health {
             Health::Accepted if weight == 1 => breaker.succeed(),
-            Health::Failed if cost.is_unfair() => return,
-            Health::Accepted | Health::Failed => breaker.fail(&self, weight, now),
+            Health::Failed | Health::Refused if cost.is_unfair() => return,
             // To be asked again at once is no wish to be left alone.
-            Health::Away(Duration::ZERO) => breaker.fail(&self, weight, now),
+            Health::Accepted | Health::Failed | Health::Refused | Health::Away(Duration::ZERO) => {
+                breaker.fail(&self, health, weight, now);
+            }
             Health::Away(time) => breaker.step_back(&self, time, now),
         }
         self.is_settled = true;

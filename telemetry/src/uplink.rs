@@ -233,7 +233,8 @@ fn pause_before_second(error: &TransportError) -> Option<Duration> {
     }
 }
 
-/// Returns the collector's health after a request with this outcome. See [`Health::Failed`] for refusals.
+/// Returns the collector's health after a request with this outcome. A wrong endpoint counts as `Failed`, not as `Refused`, because its
+/// error already names the probable cause.
 fn health(outcome: &Result<PartialSuccess, TransportError>) -> Health {
     match outcome {
         Ok(_) => Health::Accepted,
@@ -241,6 +242,7 @@ fn health(outcome: &Result<PartialSuccess, TransportError>) -> Health {
             retry_after: Some(time),
             ..
         }) => Health::Away(*time),
+        Err(TransportError::Refused(_)) => Health::Refused,
         Err(_) => Health::Failed,
     }
 }

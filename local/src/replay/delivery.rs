@@ -17,6 +17,8 @@ const PAUSES: [Duration; 4] = [
     Duration::from_secs(2),
     Duration::from_secs(4),
 ];
+/// Lines that the endpoint may refuse one after the other before it is checked.
+const REFUSALS_BEFORE_CHECK: usize = 3;
 /// A collector may ask for a longer pause, up to this.
 const MAX_PAUSE: Duration = Duration::from_secs(60);
 
@@ -37,6 +39,8 @@ pub(super) struct Delivery<'a> {
     ledger: &'a mut Ledger,
     waiting: Vec<Parcel>,
     bytes: usize,
+    /// `true` once the endpoint has accepted a request. Later refusals then concern the content of a request.
+    is_receiver: bool,
     /// The last of the collector's warnings that was logged.
     warning: String,
 }
@@ -48,6 +52,7 @@ impl<'a> Delivery<'a> {
             ledger,
             waiting: Vec::new(),
             bytes: 0,
+            is_receiver: false,
             warning: String::new(),
         }
     }
@@ -83,24 +88,57 @@ impl<'a> Delivery<'a> {
         let Some(sender) = self.sender.filter(|_| !parcels.is_empty()) else {
             return Ok(());
         };
-        match self.send_together(sender, &parcels, report).await? {
-            Ok(()) => Ok(()),
-            // One span may be to blame: the rest is tried line by line.
-            Err(_) if parcels.len() > 1 => {
-                for parcel in parcels.chunks(1) {
-                    if let Err(text) = self.send_together(sender, parcel, report).await? {
-                        report.refuse(refused(&parcel[0], text));
-                    }
+        let Err(text) = self.send_together(sender, &parcels, report).await? else {
+            return Ok(());
+        };
+        let mut refusals = Vec::new();
+        if let [parcel] = &parcels[..] {
+            refusals.push(refused(parcel, text));
+        } else {
+            // A single line may have caused the refusal, so each line is sent in a request of its own.
+            for parcel in parcels.chunks(1) {
+                if let Err(text) = self.send_together(sender, parcel, report).await? {
+                    refusals.push(refused(&parcel[0], text));
                 }
-                Ok(())
-            }
-            Err(text) => {
-                parcels
-                    .iter()
-                    .for_each(|parcel| report.refuse(refused(parcel, text.clone())));
-                Ok(())
+                if self.is_receiver {
+                    refusals
+                        .drain(..)
+                        .for_each(|refused| report.refuse(refused));
+                } else if refusals.len() == REFUSALS_BEFORE_CHECK {
+                    self.check_endpoint(sender, &refusals, report).await?;
+                }
             }
         }
+        self.check_endpoint(sender, &refusals, report).await?;
+        refusals
+            .into_iter()
+            .for_each(|refused| report.refuse(refused));
+        Ok(())
+    }
+
+    /// Returns an error if the endpoint has refused these lines and refuses even an empty request, which an OTLP receiver accepts (OTLP
+    /// specification, "Full Success"). Without this check, a wrong endpoint would receive one request per line.
+    async fn check_endpoint(
+        &mut self,
+        sender: &Sender,
+        refusals: &[Refused],
+        report: &mut Report,
+    ) -> Result<(), ReplayError> {
+        let Some(refused) = refusals.last().filter(|_| !self.is_receiver) else {
+            return Ok(());
+        };
+        match patiently(sender, Bytes::new(), report).await {
+            Ok(_) => self.is_receiver = true,
+            Err(SendFailure::Refused(_)) => {
+                let text = format!(
+                    "{}, and refused an empty request too: the endpoint's path or port is not that of an OTLP receiver",
+                    refused.text
+                );
+                return Err(unsent(sender, SendFailure::Misdirected(text), report));
+            }
+            Err(failure) => return Err(unsent(sender, failure, report)),
+        }
+        Ok(())
     }
 
     /// Sends parcels as one request; the inner error is the collector's refusal of it.
@@ -118,6 +156,7 @@ impl<'a> Delivery<'a> {
             Err(SendFailure::Refused(text)) => return Ok(Err(text)),
             Err(failure) => return Err(unsent(sender, failure, report)),
         };
+        self.is_receiver = true;
         let spans: u64 = parcels.iter().map(|parcel| parcel.spans).sum();
         let rejected = accepted.rejected.min(spans);
         report.left -= spans;

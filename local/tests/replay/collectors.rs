@@ -80,8 +80,8 @@ async fn keys_that_are_not_accepted_end_it_at_once() {
 
 const NO_RECEIVER: &str = "the endpoint's path or port is not that of an OTLP receiver";
 
-/// It was one request, the person is told why, and everything can still be sent.
-async fn assert_misdirected(desk: &Desk, said: &Said, told: [&str; 2]) {
+/// Asserts that the replay stopped after this many requests, reported the cause, and left all spans to be sent later.
+async fn assert_misdirected(requests: u64, desk: &Desk, said: &Said, told: [&str; 2]) {
     assert_eq!(said.code, Some(1), "{}", said.err);
     assert!(
         told.iter().all(|told| said.err.contains(told)),
@@ -91,7 +91,7 @@ async fn assert_misdirected(desk: &Desk, said: &Said, told: [&str; 2]) {
     let report = said.json();
     assert_eq!(
         (&report["requests"], &report["refused"]),
-        (&json!(1), &json!([]))
+        (&json!(requests), &json!([]))
     );
     assert_eq!(
         (&report["spans"]["not_sent"], &report["complete"]),
@@ -110,7 +110,7 @@ async fn an_endpoint_that_is_none_of_a_collector_ends_it_at_once() {
         let desk = Desk::new(two_lines());
         let said = desk.replay(&collector, &["--json"]).await;
         assert_eq!(collector.requests().len(), 1, "{status}");
-        assert_misdirected(&desk, &said, [NO_RECEIVER, &status.to_string()]).await;
+        assert_misdirected(1, &desk, &said, [NO_RECEIVER, &status.to_string()]).await;
     }
 }
 
@@ -126,7 +126,43 @@ async fn a_web_page_is_not_entered_in_the_ledger() {
         "{}",
         said.err
     );
-    assert_misdirected(&desk, &said, [NO_RECEIVER, "200 OK"]).await;
+    assert_misdirected(1, &desk, &said, [NO_RECEIVER, "200 OK"]).await;
+}
+
+#[tokio::test]
+async fn replay_stops_if_the_endpoint_also_refuses_an_empty_request() {
+    let collector = Collector::start().await;
+    collector.always(Answer::Status(400));
+    let desk = Desk::new(two_lines());
+    let said = desk.replay(&collector, &["--json"]).await;
+    // Both lines at once, each of them, and the empty request.
+    assert_misdirected(4, &desk, &said, [NO_RECEIVER, "400 Bad Request"]).await;
+}
+
+#[tokio::test]
+async fn an_endpoint_that_refuses_every_line_is_not_sent_all_of_them() {
+    let collector = Collector::start().await;
+    collector.always(Answer::Status(400));
+    let lines = (0..100).map(|number| spilled(&[span(&number.to_string(), 10)]));
+    let desk = Desk::new(lines.collect::<Vec<_>>().concat().join("\n"));
+    let said = desk.replay(&collector, &[]).await;
+    assert!(said.err.contains(NO_RECEIVER), "{}", said.err);
+    assert_eq!(collector.requests().len(), 5);
+}
+
+#[tokio::test]
+async fn an_endpoint_that_refuses_large_and_empty_requests_gets_each_line() {
+    let collector = Collector::start().await;
+    let lines = ["a", "b", "c"].map(|name| spilled(&[span(name, 1000)]));
+    collector.always(Answer::RefuseBeyond(2000));
+    let desk = Desk::new(lines.concat().join("\n"));
+    let said = desk.replay(&collector, &[]).await;
+    assert_eq!(
+        (said.code, collector.spans().len()),
+        (Some(0), 3),
+        "{}",
+        said.err
+    );
 }
 
 #[tokio::test]
@@ -167,7 +203,7 @@ async fn a_redirect_is_reported_with_its_target() {
     let arguments = ["log", "--json", "--endpoint", &endpoint];
     let said = desk.run(&arguments, &[], b"").await;
     let location = "307 Temporary Redirect, a redirect to https://collector.example/v1/traces";
-    assert_misdirected(&desk, &said, ["redirects are not followed", location]).await;
+    assert_misdirected(1, &desk, &said, ["redirects are not followed", location]).await;
 }
 
 #[tokio::test]
@@ -183,7 +219,7 @@ async fn an_endpoint_with_the_path_of_a_signal_is_told_with_the_path_that_comes_
         "{}",
         said.err
     );
-    assert_misdirected(&desk, &said, [NO_RECEIVER, "/v1/traces/v1/traces"]).await;
+    assert_misdirected(1, &desk, &said, [NO_RECEIVER, "/v1/traces/v1/traces"]).await;
 }
 
 #[tokio::test]
@@ -194,7 +230,7 @@ async fn grpc_to_a_port_for_http_ends_it_at_once() {
     let arguments = ["log", "--json", "--endpoint", &collector.endpoint];
     let said = desk.run(&arguments, &environment, b"").await;
     assert_eq!(collector.requests().len(), 1);
-    assert_misdirected(&desk, &said, ["UNIMPLEMENTED", NO_RECEIVER]).await;
+    assert_misdirected(1, &desk, &said, ["UNIMPLEMENTED", NO_RECEIVER]).await;
 }
 
 #[tokio::test]
@@ -206,7 +242,7 @@ async fn http_to_a_port_for_grpc_ends_it_at_once() {
     let desk = Desk::new(two_lines());
     let arguments = ["log", "--json", "--endpoint", &endpoint];
     let said = desk.run(&arguments, &[], b"").await;
-    assert_misdirected(&desk, &said, ["the answer is not HTTP/1.1", NO_RECEIVER]).await;
+    assert_misdirected(1, &desk, &said, ["the answer is not HTTP/1.1", NO_RECEIVER]).await;
 }
 
 #[tokio::test]

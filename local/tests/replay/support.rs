@@ -32,6 +32,8 @@ pub(crate) enum Answer {
     Reject(i64),
     /// With 400 where this span is in the request.
     RefuseWith(&'static str),
+    /// With 400 where the request has more than this many bytes, or none.
+    RefuseBeyond(usize),
     /// With status 200 and the body of a web page.
     WebPage,
 }
@@ -114,7 +116,8 @@ async fn receive(
     body: Bytes,
 ) -> (StatusCode, [(HeaderName, &'static str); 1], Vec<u8>) {
     let mut shared = collector.shared.lock().unwrap();
-    shared.lengths.push(body.len());
+    let length = body.len();
+    shared.lengths.push(length);
     shared.headers.push(headers);
     let request = ExportTraceServiceRequest::decode(body).unwrap();
     let scopes = request
@@ -127,7 +130,8 @@ async fn receive(
     let status = match answer.unwrap_or(Answer::Status(200)) {
         Answer::Status(status) => status,
         Answer::RefuseWith(name) if spans.iter().any(|span| span.name == name) => 400,
-        Answer::RefuseWith(_) => 200,
+        Answer::RefuseBeyond(most) if length == 0 || length > most => 400,
+        Answer::RefuseWith(_) | Answer::RefuseBeyond(_) => 200,
         Answer::Reject(spans) => {
             rejected_spans = Some(spans);
             200

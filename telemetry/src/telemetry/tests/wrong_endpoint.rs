@@ -39,6 +39,10 @@ async fn an_endpoint_that_refuses_every_request_is_left_alone() {
         let (requests, log) = invocations(answer).await;
         assert!(requests <= REQUESTS, "{answer:?}: {requests} requests");
         assert!(log.contains("left alone for a while"), "{answer:?}: {log}");
+        assert!(
+            log.contains("OTLP receiver") || log.contains("redirect"),
+            "{answer:?}: {log}"
+        );
     }
 }
 
