@@ -208,32 +208,33 @@ fn propagator(reader: &mut Reader<'_>) -> Propagator {
         return Propagator::default();
     };
     let mut propagator = Propagator::NONE;
-    let mut known = false;
-    let form = "a list of tracecontext, baggage, xray or none";
     let names = list.split(',').map(str::trim);
     let names: Vec<&str> = names.filter(|name| !name.is_empty()).collect();
-    // The value has only commas.
-    if names.is_empty() {
-        reader.problem(NAME, &list, form, "the default is used");
-    }
-    for name in names {
+    let mut unknown = Vec::new();
+    for name in &names {
         match name.to_ascii_lowercase().as_str() {
             "tracecontext" => propagator.trace_context = true,
             "baggage" => propagator.baggage = true,
             "xray" => propagator.xray = true,
             "none" => {}
-            _ => {
-                reader.problem(NAME, name, form, "it is left out");
-                continue;
-            }
+            _ => unknown.push(*name),
         }
-        known = true;
     }
-    // A list of nothing but names from elsewhere is no wish to break every trace.
-    match known {
-        true => propagator,
-        false => Propagator::default(),
+    // Without a known name the default is used, because no propagator at all would break every trace.
+    let (propagator, consequence) = if unknown.len() < names.len() {
+        (propagator, "it is left out")
+    } else {
+        (Propagator::default(), "the default is used")
+    };
+    // A value that consists only of commas is reported as a whole.
+    if names.is_empty() {
+        unknown.push(&list);
     }
+    for name in unknown {
+        let form = "a list of tracecontext, baggage, xray or none";
+        reader.problem(NAME, name, form, consequence);
+    }
+    propagator
 }
 
 fn limits(reader: &mut Reader<'_>) -> SpanLimits {

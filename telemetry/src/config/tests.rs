@@ -128,7 +128,6 @@ fn every_wrong_variable_is_told_with_the_form_expected_and_what_follows() {
     ] {
         let (with, problems) = config(&[(name, wrong)]);
         let follows = match name {
-            "OTEL_PROPAGATORS" => "it is left out",
             "OTEL_RESOURCE_ATTRIBUTES" => "all of it is left out",
             _ => "the default is used",
         };
