@@ -275,6 +275,7 @@ impl Exporter {
         }
         let rejected = taken.rejected(chunks, partial.rejected);
         warn!(
+            endpoint = %self.uplink,
             rejected,
             collector_message = partial.message,
             "{} rejected by the collector",

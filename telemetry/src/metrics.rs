@@ -217,6 +217,7 @@ impl Metrics {
         let rejected = partial.rejected.min(points);
         if rejected > 0 {
             warn!(
+                endpoint = %self.uplink,
                 rejected,
                 collector_message = partial.message,
                 "metric data points rejected by the collector"

@@ -32,6 +32,7 @@ async fn rejected_spans_are_dropped_and_told_of() {
         let line = log.lines().find(|line| line.contains("rejected by"));
         let line = line.unwrap();
         assert!(line.contains(&format!("rejected={dropped}")), "{line}");
+        assert!(line.contains("/v1/traces"), "{line}");
         assert!(line.contains("over quota"), "{line}");
     }
 }
