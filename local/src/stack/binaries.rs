@@ -64,22 +64,26 @@ pub const PRODUCER: Binary = Binary("onboarding-api");
 #[non_exhaustive]
 pub enum BuildError {
     /// There is no cargo.
-    #[error("cannot run {}: install Rust from https://rustup.rs, or give --function", cargo.display())]
+    #[error("cannot run {}: install Rust from https://rustup.rs, or {alternative}", cargo.display())]
     Cargo {
         /// What was run.
         cargo: PathBuf,
         /// What the system said.
         source: io::Error,
+        /// Options that make the build unnecessary.
+        alternative: &'static str,
     },
     /// The current folder is not in a checkout of Baton.
     #[error(
-        "{names} cannot be built: {} is not in a checkout of Baton; run this in one, or give --function with a binary that speaks the Lambda Runtime API", folder.display()
+        "cannot build {names}: {} is not in a checkout of Baton; run the command in a checkout, or {alternative}", folder.display()
     )]
     NoCheckout {
         /// Names of the binaries to build.
         names: String,
         /// The current folder.
         folder: PathBuf,
+        /// Options that make the build unnecessary.
+        alternative: &'static str,
     },
     /// Cargo failed.
     #[error("cargo could not build {names} ({status})")]
@@ -114,15 +118,25 @@ pub async fn build<const N: usize>(
         return Ok([(); N].map(|()| PathBuf::new()));
     }
     let names = binaries.map(|binary| binary.0).join(" and ");
+    let alternative = if binaries.contains(&FUNCTION) {
+        "give a binary that speaks the Lambda Runtime API with --function"
+    } else {
+        "give a binary with --producer, or start the function alone with `baton up --no-producer`"
+    };
     let folder = env::current_dir().unwrap_or_default();
     if !is_checkout(&folder) {
-        return Err(BuildError::NoCheckout { names, folder });
+        return Err(BuildError::NoCheckout {
+            names,
+            folder,
+            alternative,
+        });
     }
     let mut command = command(&cargo, &binaries);
     // Compilers outlive a cargo that is killed alone.
     let mut running = Group::start(&mut command).map_err(|source| BuildError::Cargo {
         cargo: cargo.into(),
         source,
+        alternative,
     })?;
     let built = match running.stdout() {
         Some(answers) => executables(answers).await.map_err(BuildError::Answer)?,

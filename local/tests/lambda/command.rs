@@ -1,6 +1,7 @@
 //! The `baton` command around a function of ours: what it says, and what it leaves behind.
 
 use std::{
+    os::unix::fs::symlink,
     path::Path,
     process::Stdio,
     sync::{Arc, Mutex},
@@ -101,14 +102,24 @@ async fn another_function_needs_neither_a_producer_nor_a_checkout() {
 }
 
 #[tokio::test]
-async fn without_a_function_and_a_checkout_the_error_says_what_is_needed() {
+async fn the_error_without_a_checkout_names_the_options_that_avoid_a_build() {
     let folder = tempfile::tempdir().unwrap();
-    let mut up = Command::new(env!("CARGO_BIN_EXE_baton"));
-    let output = up.arg("up").current_dir(&folder).output().await.unwrap();
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(3), "{said}");
-    assert!(said.contains("is not in a checkout of Baton"), "{said}");
-    assert!(said.contains("--function"), "{said}");
+    symlink(function().binary, folder.path().join("onboarding-lambda")).unwrap();
+    for (arguments, alternative) in [
+        (&["up"][..], "with --function"),
+        (
+            &["up", "--function", "./onboarding-lambda"],
+            "give a binary with --producer, or start the function alone with `baton up --no-producer`",
+        ),
+    ] {
+        let mut up = Command::new(env!("CARGO_BIN_EXE_baton"));
+        let up = up.args(arguments).current_dir(&folder);
+        let output = up.output().await.unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(3), "{said}");
+        assert!(said.contains("is not in a checkout of Baton"), "{said}");
+        assert!(said.contains(alternative), "{said}");
+    }
 }
 
 #[tokio::test]
