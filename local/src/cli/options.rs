@@ -140,8 +140,7 @@ pub(super) struct Settings {
     no_freeze: bool,
     /// A variable for the function, besides those that Lambda sets; may be
     /// given several times, and wins over what the stack sets, which leaves
-    /// out RUST_LOG where AWS_LAMBDA_LOG_LEVEL is given, and
-    /// OTEL_EXPORTER_OTLP_PROTOCOL where an endpoint for OTLP is. An SDK in
+    /// out OTEL_EXPORTER_OTLP_PROTOCOL where an endpoint for OTLP is given. An SDK in
     /// the function finds the stack's SQS by itself, which looks at the path
     /// of queue URLs alone: the dead-letter queue is
     /// http://127.0.0.1/000000000000/onboarding-dlq on any port, or

@@ -56,11 +56,12 @@ pub enum Logging {
 }
 
 impl Logging {
-    /// The value of `RUST_LOG`.
-    pub(super) fn filter(self) -> &'static str {
+    /// Returns the value of `RUST_LOG`. It is unset as on Lambda unless span counts are needed, because a program that reads it might lose
+    /// its spans only after it is deployed.
+    pub(super) fn filter(self) -> Option<&'static str> {
         match self {
-            Self::Usual => "info",
-            Self::SpanCounts => "info,baton_telemetry=debug",
+            Self::Usual => None,
+            Self::SpanCounts => Some("info,baton_telemetry=debug"),
         }
     }
 }

@@ -10,8 +10,7 @@ use super::names::{CREDENTIALS, REGION};
 /// Spans of the producer leave it quickly, so that a trace is whole soon after its request (milliseconds).
 const PRODUCER_EXPORT_INTERVAL: &str = "500";
 
-/// What to log, in Lambda's words and in Rust's, of which the latter go before the former.
-const LAMBDA_LOG_LEVEL: &str = "AWS_LAMBDA_LOG_LEVEL";
+/// What to log.
 const LOG_FILTER: &str = "RUST_LOG";
 
 /// What carries OTLP, and the variables with an endpoint that says it too, by its port or by having no scheme.
@@ -56,10 +55,6 @@ pub(super) fn of_function(addresses: &Addresses<'_>, config: &Config) -> BTreeMa
 /// Takes out what would keep variables that are given for the function from meaning what they mean when it is deployed.
 fn make_way(variables: &mut BTreeMap<String, String>, config: &Config) {
     let is_given = |name: &str| config.variables.iter().any(|(given, _)| given == name);
-    // Who counts spans reads them from the log, and needs it as it is.
-    if config.logging == Logging::Usual && is_given(LAMBDA_LOG_LEVEL) {
-        variables.remove(LOG_FILTER);
-    }
     if ENDPOINTS.into_iter().any(is_given) {
         variables.remove(PROTOCOL);
     }
@@ -115,14 +110,16 @@ fn telemetry(
     binary: &Path,
     logging: Logging,
 ) -> BTreeMap<String, String> {
-    owned([
+    let filter = logging.filter().map(|filter| (LOG_FILTER, filter));
+    let variables = [
         ("OTEL_SERVICE_NAME", &*program_name(binary)),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", addresses.otlp_http),
         (PROTOCOL, "http/protobuf"),
-        (LOG_FILTER, logging.filter()),
-    ])
-    .into_iter()
-    .collect()
+    ];
+    let variables = variables.into_iter().chain(filter);
+    variables
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
 }
 
 fn owned<const N: usize>(pairs: [(&str, &str); N]) -> Vec<(String, String)> {
@@ -194,22 +191,16 @@ mod tests {
             logging,
             ..config(Vec::new())
         };
-        assert!(of_producer(Path::new(PRODUCER), &ADDRESSES, &config).contains_key(LOG_FILTER));
         assert!(of_producer(Path::new(PRODUCER), &ADDRESSES, &config).contains_key(PROTOCOL));
         of_function(&ADDRESSES, &config)
     }
 
     #[test]
-    fn a_level_in_the_words_of_lambda_counts_unless_the_log_is_needed() {
-        let level = (LAMBDA_LOG_LEVEL, "DEBUG");
-        assert_eq!(given(Logging::Usual, &[])[LOG_FILTER], "info");
-        let variables = given(Logging::Usual, &[level]);
-        assert_eq!(variables[LAMBDA_LOG_LEVEL], "DEBUG");
-        assert!(!variables.contains_key(LOG_FILTER), "{variables:?}");
-        let both = given(Logging::Usual, &[level, (LOG_FILTER, "warn")]);
-        assert_eq!(both[LOG_FILTER], "warn");
+    fn the_log_filter_is_unset_as_on_lambda_unless_span_counts_are_needed() {
+        assert!(!given(Logging::Usual, &[]).contains_key(LOG_FILTER));
+        let level = ("AWS_LAMBDA_LOG_LEVEL", "DEBUG");
         let counted = given(Logging::SpanCounts, &[level]);
-        assert_eq!(counted[LOG_FILTER], Logging::SpanCounts.filter());
+        assert_eq!(counted[LOG_FILTER], "info,baton_telemetry=debug");
     }
 
     #[test]
