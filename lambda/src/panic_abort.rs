@@ -65,8 +65,12 @@ impl PanicHook {
             let previous = panic::take_hook();
             let (installed, telemetry) = (hook.clone(), telemetry.clone());
             let responds = config.partial_response == PartialResponse::On;
+            let response_lock = Mutex::new(());
             panic::set_hook(Box::new(move |info| {
                 previous(info);
+                // The process aborts as soon as one thread returns from the hook. A second thread that panics therefore waits until the first
+                // has responded.
+                let _guard = response_lock.lock().unwrap_or_else(PoisonError::into_inner);
                 installed.save(responds, &telemetry);
             }));
         }
