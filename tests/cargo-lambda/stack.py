@@ -1,15 +1,17 @@
 """`baton up` with a function, and the outcome of the messages sent to it."""
 
 import json
+import pathlib
 import signal
 import subprocess
+import tempfile
 import time
 import urllib.request
 
 START_SECONDS = 60
 SETTLE_SECONDS = 60
 LOOK_SECONDS = 0.2
-OPTIONS = ["--batching-window", "1s", "--concurrency", "1", "--max-receive-count", "2"]
+OPTIONS = ["--logs", "--batching-window", "1s", "--concurrency", "1", "--max-receive-count", "2"]
 TIMES = ["--visibility-timeout", "3s", "--function-timeout", "2s"]
 
 
@@ -17,8 +19,12 @@ class Stack:
     """Stopped by its process id at the end of the `with` block."""
 
     def __init__(self, baton, function, root):
+        self.baton = baton
+        self.folder = tempfile.TemporaryDirectory()
+        self.log = pathlib.Path(self.folder.name, "log")
         command = [baton, "up", "--json", "--function", function, *OPTIONS, *TIMES]
-        self.process = subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, stderr=log, text=True)
         self.endpoints = json.loads(self.process.stdout.readline())
 
     def __enter__(self):
@@ -27,6 +33,7 @@ class Stack:
     def __exit__(self, *_):
         self.process.send_signal(signal.SIGTERM)
         self.process.wait(START_SECONDS)
+        self.folder.cleanup()
 
     def sqs(self, action, **parameters):
         """Makes one call in SQS's JSON protocol."""
@@ -54,7 +61,10 @@ class Stack:
         return sum(int(value) for name, value in attributes.items() if name.startswith("ApproximateNumberOfMessages"))
 
     def outcomes(self):
-        """Returns `error.type` of each received message span, `None` for success."""
+        """Returns `error.type` of each message span, `None` for success. Includes the spans that the function wrote to its log."""
+        ledger = pathlib.Path(self.folder.name, "ledger")
+        replay = [self.baton, "replay", "--endpoint", self.endpoints["otlp_http"], "--ledger", ledger, self.log]
+        subprocess.run(replay, check=True, stdout=subprocess.DEVNULL)
         with urllib.request.urlopen(self.endpoints["otlp_http"] + "/api/spans", timeout=10) as answer:
             spans = json.load(answer)["spans"]
         return [span["attributes"].get("error.type") for span in spans if span["name"].startswith("process ")]
