@@ -82,7 +82,7 @@ pub(super) enum Object {
     },
     /// The input ends before the object does.
     Unfinished,
-    /// What the object stands in ends before it does, or it is longer than any object of interest.
+    /// What the object stands in ends before it does, a string in it has a line break, or it is longer than any object of interest.
     Cut,
 }
 
@@ -100,6 +100,10 @@ pub(super) fn object(input: &[u8], layers: &[Layer], longest: usize) -> Object {
             Step::Unfinished => return Object::Unfinished,
             Step::End => return Object::Cut,
         };
+        // A line that was split or folded inside a string: nothing in the rest of the log makes it JSON.
+        if is_string && byte == b'\n' {
+            return Object::Cut;
+        }
         text.push(byte);
         match byte {
             _ if is_escaped => is_escaped = false,
@@ -289,5 +293,7 @@ mod tests {
         assert_eq!(object(b"{\"a\":", &[], 99), Object::Unfinished);
         assert_eq!(object(b"{\\\"a\\\":\"", &[Layer::Json], 99), Object::Cut);
         assert_eq!(object(b"{\"\"a\"\":\" ", &[Layer::Csv], 99), Object::Cut);
+        assert_eq!(object(b"{\"a\":\"b\nc\"}", &[], 99), Object::Cut);
+        assert_eq!(object(b"{\n\"a\":", &[], 99), Object::Unfinished);
     }
 }
