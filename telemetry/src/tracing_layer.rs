@@ -116,6 +116,11 @@ impl SpansOnly {
     fn has_created_span(&self) -> bool {
         self.has_created_span.load(Ordering::Relaxed)
     }
+
+    /// Returns `true` in a program's own subscriber, whose filters may omit spans. The default subscriber has no such filter.
+    fn is_in_own_subscriber(&self) -> bool {
+        self.selection.logs.is_none()
+    }
 }
 
 impl<S> Filter<S> for SpansOnly {

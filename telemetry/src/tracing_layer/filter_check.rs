@@ -39,7 +39,7 @@ impl FilterCheck {
         }
         let is_unused = tracing::dispatcher::get_default(|subscriber| {
             let layer = subscriber.downcast_ref::<SpansOnly>();
-            layer.is_some_and(|layer| !layer.has_created_span())
+            layer.is_some_and(|layer| layer.is_in_own_subscriber() && !layer.has_created_span())
         });
         let omitted = is_unused.then(reached_span).flatten();
         let is_done = !is_unused || omitted.is_some();
