@@ -140,11 +140,11 @@ pub(super) struct Settings {
     no_freeze: bool,
     /// A variable for the function, besides those that Lambda sets; may be
     /// given several times, and wins over what the stack sets, which leaves
-    /// out OTEL_EXPORTER_OTLP_PROTOCOL where an endpoint for OTLP is given. An SDK in
-    /// the function finds the stack's SQS by itself, which looks at the path
-    /// of queue URLs alone: the dead-letter queue is
-    /// http://127.0.0.1/000000000000/onboarding-dlq on any port, or
-    /// NAME-dlq with --queue NAME
+    /// out OTEL_EXPORTER_OTLP_PROTOCOL where an endpoint for OTLP is given. An
+    /// SDK in the function finds the stack's SQS by itself, which looks at the
+    /// path of queue URLs alone: the dead-letter queue is
+    /// http://127.0.0.1/000000000000/onboarding-dlq on any port, or NAME-dlq
+    /// with --queue NAME
     #[arg(long, value_name = "NAME=VALUE", value_parser = variable)]
     env: Vec<(String, String)>,
     /// File of variables for the function, NAME=VALUE on each line. Lines may

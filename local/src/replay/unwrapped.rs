@@ -82,7 +82,7 @@ pub(super) enum Object {
     },
     /// The input ends before the object does.
     Unfinished,
-    /// What the object stands in ends before it does, a string in it has a line break, or it is longer than any object of interest.
+    /// The object cannot be read: the text around it ends first, a string in it has a line break, or it is too long.
     Cut,
 }
 

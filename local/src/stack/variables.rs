@@ -10,7 +10,7 @@ use super::names::{CREDENTIALS, REGION};
 /// Spans of the producer leave it quickly, so that a trace is whole soon after its request (milliseconds).
 const PRODUCER_EXPORT_INTERVAL: &str = "500";
 
-/// What to log.
+/// The variable that selects what the function and the producer log.
 const LOG_FILTER: &str = "RUST_LOG";
 
 /// What carries OTLP, and the variables with an endpoint that says it too, by its port or by having no scheme.
@@ -110,16 +110,15 @@ fn telemetry(
     binary: &Path,
     logging: Logging,
 ) -> BTreeMap<String, String> {
-    let filter = logging.filter().map(|filter| (LOG_FILTER, filter));
-    let variables = [
+    let filter = logging.filter();
+    owned([
         ("OTEL_SERVICE_NAME", &*program_name(binary)),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", addresses.otlp_http),
         (PROTOCOL, "http/protobuf"),
-    ];
-    let variables = variables.into_iter().chain(filter);
-    variables
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .collect()
+    ])
+    .into_iter()
+    .chain(filter.map(|filter| (LOG_FILTER.to_owned(), filter.to_owned())))
+    .collect()
 }
 
 fn owned<const N: usize>(pairs: [(&str, &str); N]) -> Vec<(String, String)> {
