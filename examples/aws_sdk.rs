@@ -4,6 +4,9 @@
 //! global propagator, so that whoever takes the message continues the trace. SQS takes ten attributes: more than seven of your own would leave
 //! none for it. `FOLLOW_UP_QUEUE_URL` names the queue; region and credentials come from where the SDK looks for them.
 
+use std::error::Error;
+use std::sync::Arc;
+
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::operation::send_message::builders::SendMessageFluentBuilder;
 use aws_sdk_sqs::types::MessageAttributeValue;
@@ -13,8 +16,6 @@ use opentelemetry::trace::{FutureExt as _, SpanKind, Status, TraceContextExt as 
 use opentelemetry::{Context, KeyValue, global};
 use opentelemetry_semantic_conventions::attribute as key;
 use serde::Deserialize;
-use std::error::Error;
-use std::sync::Arc;
 
 const QUEUE_URL: &str = "FOLLOW_UP_QUEUE_URL";
 

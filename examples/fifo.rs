@@ -28,9 +28,10 @@ async fn book(message: Message<Booking>) -> Result<(), Failure> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use baton_lambda::testing::{Batch, Record};
     use serde_json::json;
+
+    use super::*;
 
     #[tokio::test]
     async fn a_failure_stops_its_own_account_only() {

@@ -4,6 +4,9 @@
 //! headers by the global propagator, so that the server's span is a child of this one. Name and attributes are those of the conventions for
 //! HTTP clients. `STOCK_URL` is the service that is asked, such as `https://stock.example.com`.
 
+use std::error::Error;
+use std::sync::Arc;
+
 use baton_lambda::{Consumer, Failure, Message};
 use http_body_util::Empty;
 use hyper::body::Bytes;
@@ -19,8 +22,6 @@ use opentelemetry::trace::{
 use opentelemetry::{Context, KeyValue, global};
 use opentelemetry_semantic_conventions::attribute as key;
 use serde::Deserialize;
-use std::error::Error;
-use std::sync::Arc;
 
 const URL: &str = "STOCK_URL";
 

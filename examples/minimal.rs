@@ -29,9 +29,10 @@ async fn handle(message: Message<Order>) -> Result<(), Failure> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use baton_lambda::testing::Batch;
     use serde_json::json;
+
+    use super::*;
 
     #[tokio::test]
     async fn an_order_is_accepted() {

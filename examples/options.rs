@@ -4,10 +4,11 @@
 //! Twenty messages at a time suit a handler that mostly waits. The flush may take half a second when the collector is slow, and the queue
 //! has no `ReportBatchItemFailures`, so that one failed message fails the whole batch.
 
-use baton_lambda::{Consumer, Failure, Message, PartialResponse};
-use serde_json::Value;
 use std::num::NonZeroUsize;
 use std::time::Duration;
+
+use baton_lambda::{Consumer, Failure, Message, PartialResponse};
+use serde_json::Value;
 
 const CONCURRENCY: NonZeroUsize = NonZeroUsize::new(20).unwrap();
 const FLUSH_TIMEOUT: Duration = Duration::from_millis(500);

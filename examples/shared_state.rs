@@ -4,10 +4,11 @@
 //! the process, so from one invocation to the next. Here it is a table of prices; an error of the lookup turns into a retryable failure with
 //! `?`, because any `std::error::Error` does.
 
-use baton_lambda::{Consumer, Failure, Message};
-use serde::Deserialize;
 use std::collections::HashMap;
 use std::sync::Arc;
+
+use baton_lambda::{Consumer, Failure, Message};
+use serde::Deserialize;
 
 struct Prices(HashMap<&'static str, u32>);
 

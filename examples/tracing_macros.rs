@@ -4,9 +4,10 @@
 //! side. Log lines inside them carry their ids. Fields become attributes, and `otel.kind`, `otel.name`, `otel.status_code` say what the
 //! macros have no words for. Spans of libraries stay out; the level of the log has no say about spans of level `INFO` and above.
 
+use std::time::Duration;
+
 use baton_lambda::{Failure, Message};
 use serde::Deserialize;
-use std::time::Duration;
 use tracing::{Instrument as _, info, info_span, instrument};
 
 #[derive(Deserialize)]
@@ -35,9 +36,10 @@ async fn reserve(order: &Order) {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use baton_lambda::testing::{Batch, SpanKind};
     use serde_json::json;
+
+    use super::*;
 
     #[tokio::test]
     async fn each_message_has_its_own_spans_inside() {

@@ -1,5 +1,10 @@
 //! What can be set about the consumer, and what the environment says about it: the only place where this crate reads it.
 
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::time::Duration;
+
+use crate::envelope::Envelope;
+
 mod environment;
 mod runtime;
 
@@ -8,10 +13,6 @@ pub(crate) use environment::{DEAD_LETTER_QUEUE, Environment};
 pub(crate) use runtime::{NotOnLambda, check_runtime_variables};
 #[cfg(feature = "panic-abort")]
 pub(crate) use runtime::{SUSPECTS, runtime_api, suspects};
-
-use crate::envelope::Envelope;
-use std::num::{NonZeroU32, NonZeroUsize};
-use std::time::Duration;
 
 /// Handlers that run side by side on a standard queue: enough to overlap the waiting of a usual batch of ten.
 const DEFAULT_CONCURRENCY: NonZeroUsize = NonZeroUsize::new(10).unwrap();

@@ -1,6 +1,14 @@
 //! The consumer: its options, and how it runs.
 
-mod once;
+use std::fmt;
+use std::marker::PhantomData;
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::sync::{Arc, Once};
+use std::time::Duration;
+
+use baton_telemetry::{Service, Telemetry};
+use lambda_runtime::{LambdaEvent, Runtime};
+use tracing::{field, info, warn};
 
 use crate::config::{
     AllFailed, Config, DEAD_LETTER_QUEUE, Environment, FlushPoint, InvalidConfig, NotOnLambda,
@@ -20,14 +28,8 @@ use crate::payload::{self, TakePayload};
 use crate::service::ConsumerService;
 use crate::shutdown::{Shutdown, ended};
 use crate::spans::Spans;
-use baton_telemetry::{Service, Telemetry};
-use lambda_runtime::{LambdaEvent, Runtime};
-use std::fmt;
-use std::marker::PhantomData;
-use std::num::{NonZeroU32, NonZeroUsize};
-use std::sync::{Arc, Once};
-use std::time::Duration;
-use tracing::{field, info, warn};
+
+mod once;
 
 /// Instrumentation scope of the spans and metrics made here.
 const SCOPE: &str = "baton.lambda";

@@ -7,20 +7,22 @@
 //! EventBridge has no place for a W3C context. Senders that carry one write `traceparent` into `detail`, as Elastic's agents and the
 //! `CloudEvents` extension for tracing do; fields of the event itself can be added by a rule's input transformer only.
 
-mod invalid;
+use std::borrow::Cow;
+use std::fmt;
 
-pub(crate) use invalid::InvalidContext;
-
-use crate::event::{BridgeEvent, Notification, OTEL_PREFIX, Record, TraceCarrier, Value};
 use baton_telemetry::{
     BAGGAGE, InvalidXrayHeader, Propagator, TRACEPARENT, TRACESTATE, check_baggage,
     parse_trace_context_noting, parse_xray_header, with_baggage, with_remote_parent,
 };
-use invalid::Reason;
 use opentelemetry::Context;
 use opentelemetry::trace::{SpanContext, TraceId};
-use std::borrow::Cow;
-use std::fmt;
+
+use self::invalid::Reason;
+use crate::event::{BridgeEvent, Notification, OTEL_PREFIX, Record, TraceCarrier, Value};
+
+mod invalid;
+
+pub(crate) use invalid::InvalidContext;
 
 /// Where a context was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

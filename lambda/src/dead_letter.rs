@@ -3,6 +3,24 @@
 //! SQS's own redrive policy moves a message after so many deliveries, and says nothing of the reason. What a handler has called permanent
 //! need not be delivered again: it is sent to the dead-letter queue at once, with the reason, and only then counts as done.
 
+use std::sync::{Arc, Once};
+
+use aws_sdk_sqs::Client;
+use aws_sdk_sqs::operation::RequestId as _;
+use aws_sdk_sqs::operation::send_message::SendMessageOutput;
+use baton_sqs::{AddedAttributes, LearnedLimit};
+use opentelemetry::context::FutureExt as _;
+use opentelemetry::propagation::TextMapPropagator;
+use opentelemetry::trace::{TraceContextExt as _, Tracer};
+use opentelemetry::{Context, global};
+use tracing::warn;
+
+use self::letter::Letter;
+use self::origin::Origin;
+use self::queue::QueueUrl;
+use self::span::Unfinished;
+use crate::event::Record;
+
 mod attributes;
 mod client;
 mod error;
@@ -13,22 +31,6 @@ mod span;
 
 pub(crate) use error::DeadLetterError;
 pub use error::InvalidDeadLetterQueue;
-
-use crate::event::Record;
-use aws_sdk_sqs::Client;
-use aws_sdk_sqs::operation::RequestId as _;
-use aws_sdk_sqs::operation::send_message::SendMessageOutput;
-use baton_sqs::{AddedAttributes, LearnedLimit};
-use letter::Letter;
-use opentelemetry::context::FutureExt as _;
-use opentelemetry::propagation::TextMapPropagator;
-use opentelemetry::trace::{TraceContextExt as _, Tracer};
-use opentelemetry::{Context, global};
-use origin::Origin;
-use queue::QueueUrl;
-use span::Unfinished;
-use std::sync::{Arc, Once};
-use tracing::warn;
 
 /// Instrumentation scope of the spans made here.
 const SCOPE: &str = "baton.lambda.dead_letter";

@@ -1,10 +1,11 @@
 //! The spans that have ended, for tests.
 
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
 use opentelemetry::{Context, Key, Value};
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 /// Clones share what they have seen.
 #[derive(Debug, Clone, Default)]

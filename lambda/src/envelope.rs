@@ -1,8 +1,9 @@
 //! What a body is wrapped in when the message came through another service.
 
-use crate::event::{BridgeEvent, MessageAttribute, Notification};
 use std::borrow::Cow;
 use std::str::FromStr;
+
+use crate::event::{BridgeEvent, MessageAttribute, Notification};
 
 /// What is around the body that handlers take.
 ///

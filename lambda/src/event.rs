@@ -3,6 +3,17 @@
 //! `aws_lambda_events` builds two maps and a dozen strings for every record, a seventh of a whole invocation. Here the payload is walked
 //! over once; a record is a handful of positions in it, and what is behind them is read when somebody asks.
 
+use std::borrow::Cow;
+
+use serde::de::IgnoredAny;
+
+use self::attributes::{Attributes, OF_SQS};
+use self::carrier::Carrier;
+use self::fields::Fields;
+use self::invalid::{Arrived, in_words};
+use self::scan::{Kind, Scanner};
+use self::text::{MAX_LENGTH, Text};
+
 mod attributes;
 mod carrier;
 mod fields;
@@ -15,15 +26,6 @@ pub use attributes::MessageAttribute;
 pub(crate) use carrier::{OTEL_PREFIX, TraceCarrier, Value};
 pub(crate) use inner::{BridgeEvent, Notification};
 pub(crate) use invalid::InvalidEvent;
-
-use attributes::{Attributes, OF_SQS};
-use carrier::Carrier;
-use fields::Fields;
-use invalid::{Arrived, in_words};
-use scan::{Kind, Scanner};
-use serde::de::IgnoredAny;
-use std::borrow::Cow;
-use text::{MAX_LENGTH, Text};
 
 /// The payload of one invocation.
 #[derive(Debug)]

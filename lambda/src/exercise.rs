@@ -5,6 +5,14 @@
 //! or `messageAttributes` that are not what they should be, fields that nobody reads, and text with half of a surrogate pair, which counts
 //! as absent.
 
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use aws_lambda_events::event::sqs::{SqsEvent, SqsMessage};
+use baton_telemetry::{Propagator, TRACEPARENT};
+use opentelemetry::Context;
+use serde::de::IgnoredAny;
+
 use crate::config::{Config, PartialResponse};
 use crate::context::{Origin, Origins};
 use crate::envelope::Envelope;
@@ -12,12 +20,6 @@ use crate::event::{Batch, InvalidEvent, Record, Value};
 use crate::invocation::Processed;
 use crate::invoker::respond;
 use crate::message::{Message, Raw};
-use aws_lambda_events::event::sqs::{SqsEvent, SqsMessage};
-use baton_telemetry::{Propagator, TRACEPARENT};
-use opentelemetry::Context;
-use serde::de::IgnoredAny;
-use std::collections::HashSet;
-use std::sync::Arc;
 
 /// Whether it is an event. Panics where a promise is broken.
 pub fn exercise(json: &str) -> bool {

@@ -138,8 +138,9 @@ impl fmt::Debug for Failure {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::io;
+
+    use super::*;
 
     fn fails() -> Result<(), Failure> {
         Err(io::Error::other(io::Error::other("the cause")))?;

@@ -1,23 +1,25 @@
 //! Sending what has finished: while a batch is handled, before the response, or after it.
 
-use crate::config::{Config, FlushPoint};
-use crate::halt::{Halt, Marks, Reason, within};
-use crate::shutdown::Shutdown;
-use baton_telemetry::{FlushGroup, FlushReport, Telemetry, with_request_id};
-use lambda_runtime::{Error as BoxError, LambdaInvocation};
-use opentelemetry::Context;
-use opentelemetry::context::FutureExt as _;
 use std::fmt;
 use std::future::{Future, pending};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
+
+use baton_telemetry::{FlushGroup, FlushReport, Telemetry, with_request_id};
+use lambda_runtime::{Error as BoxError, LambdaInvocation};
+use opentelemetry::Context;
+use opentelemetry::context::FutureExt as _;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until};
 use tower::{Layer, Service};
 use tracing::{debug, info, warn};
+
+use crate::config::{Config, FlushPoint};
+use crate::halt::{Halt, Marks, Reason, within};
+use crate::shutdown::Shutdown;
 
 /// On shutdown, how long handlers that run may go on. Lambda kills the process as little as 300 ms after it has announced it, and the flush
 /// and the response need some of that.

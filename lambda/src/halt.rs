@@ -1,11 +1,13 @@
 //! When an invocation has to come to its end, and how its records hear of it.
 
-use crate::config::Config;
-use lambda_runtime::Context as LambdaContext;
 use std::sync::OnceLock;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use lambda_runtime::Context as LambdaContext;
 use tokio::sync::Notify;
 use tokio::time::Instant;
+
+use crate::config::Config;
 
 /// Left between the end of a flush and the invocation's deadline, for the response to be sent.
 pub(crate) const RESPONSE_MARGIN: Duration = Duration::from_millis(100);

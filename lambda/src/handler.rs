@@ -1,9 +1,11 @@
 //! What can handle a message.
 
+use std::future::Future;
+
+use serde::de::DeserializeOwned;
+
 use crate::failure::Failure;
 use crate::message::Message;
-use serde::de::DeserializeOwned;
-use std::future::Future;
 
 /// An asynchronous function of one [`Message`], with or without the state given to the [builder](crate::Builder::state).
 ///

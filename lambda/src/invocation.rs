@@ -1,7 +1,22 @@
 //! One batch, from its records to what became of them. The caller watches the clock, flushes and answers.
 
-mod aside;
+use std::any::Any;
+use std::collections::HashMap;
+use std::marker::PhantomData;
+use std::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::sync::{Arc, Once};
 
+use futures_util::future::{Either, select};
+use futures_util::{FutureExt as _, StreamExt as _, stream};
+use opentelemetry::Context;
+use opentelemetry::context::FutureExt as _;
+use opentelemetry::trace::TraceContextExt as _;
+use tokio::task::coop::consume_budget;
+use tracing::{debug, info, warn};
+
+use self::aside::Parking;
 use crate::config::{Config, TraceShape};
 use crate::context::{Origin, Origins};
 use crate::dead_letter::DeadLetterQueue;
@@ -14,21 +29,8 @@ use crate::metrics::{Metrics, OfBatch};
 use crate::panic_abort::{BatchInFlight, PanicHook};
 use crate::queue::Queues;
 use crate::spans::{self, Described, LambdaInvocation, Spans};
-use aside::Parking;
-use futures_util::future::{Either, select};
-use futures_util::{FutureExt as _, StreamExt as _, stream};
-use opentelemetry::Context;
-use opentelemetry::context::FutureExt as _;
-use opentelemetry::trace::TraceContextExt as _;
-use std::any::Any;
-use std::collections::HashMap;
-use std::marker::PhantomData;
-use std::mem;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
-use std::sync::{Arc, Once};
-use tokio::task::coop::consume_budget;
-use tracing::{debug, info, warn};
+
+mod aside;
 
 /// `error.type` of failures that are not the handler's own.
 const PANIC: &str = "panic";

@@ -1,5 +1,16 @@
 //! An invocation from its event to its response.
 
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use aws_lambda_events::event::sqs::SqsBatchResponse;
+use lambda_runtime::{Diagnostic, LambdaEvent};
+use opentelemetry::context::FutureExt as _;
+use opentelemetry::trace::TraceContextExt as _;
+use tokio::sync::Notify;
+
 use crate::config::{AllFailed, Config, PartialResponse};
 use crate::event::{Batch, InvalidEvent};
 use crate::flush::{self, FlushLayer, Flusher, Invocation};
@@ -7,15 +18,6 @@ use crate::halt::{Halt, Marks};
 use crate::handler::Handler;
 use crate::invocation::{Processed, Processor};
 use crate::spans::{self, LambdaInvocation};
-use aws_lambda_events::event::sqs::SqsBatchResponse;
-use lambda_runtime::{Diagnostic, LambdaEvent};
-use opentelemetry::context::FutureExt as _;
-use opentelemetry::trace::TraceContextExt as _;
-use std::collections::HashSet;
-use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use tokio::sync::Notify;
 
 /// What all invocations of the process share.
 pub(crate) struct Invoker<H, S, Args> {

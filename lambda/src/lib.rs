@@ -255,13 +255,6 @@ compile_error!(
 #[doc(hidden)]
 pub mod exercise;
 
-/// Crates that a function shares with this one, in matching versions.
-#[doc(no_inline)]
-pub use {
-    aws_lambda_events, baton_telemetry::tracing_subscriber, lambda_runtime, opentelemetry,
-    serde_json, tracing,
-};
-
 #[cfg(feature = "tracing")]
 pub use baton_telemetry::tracing_layer;
 pub use baton_telemetry::{LogLayer, Service, Telemetry, log_layer};
@@ -277,3 +270,9 @@ pub use handler::Handler;
 pub use invoker::InvocationError;
 pub use message::{Message, Raw};
 pub use service::ConsumerService;
+/// Crates that a function shares with this one, in matching versions.
+#[doc(no_inline)]
+pub use {
+    aws_lambda_events, baton_telemetry::tracing_subscriber, lambda_runtime, opentelemetry,
+    serde_json, tracing,
+};

@@ -1,15 +1,17 @@
 //! What a handler gets.
 
-use crate::envelope::{Envelope, EventBridgeMetadata, NotWrapped, SnsMetadata};
-use crate::event::{Batch, MessageAttribute, Record};
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use std::any::Any;
 use std::borrow::Cow;
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use crate::envelope::{Envelope, EventBridgeMetadata, NotWrapped, SnsMetadata};
+use crate::event::{Batch, MessageAttribute, Record};
 
 /// One SQS message with its decoded body.
 ///
@@ -199,8 +201,9 @@ fn decode_body<T: DeserializeOwned + 'static>(text: Cow<'_, str>) -> Result<T, B
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use serde_json::json;
+
+    use super::*;
 
     fn message<T: DeserializeOwned + 'static>(body: &str) -> Result<Message<T>, BodyError> {
         wrapped(body, Envelope::None)

@@ -3,18 +3,20 @@
 //! A record has one value in each of two histograms; everything else is counted once for the whole batch. What goes with the values is bound
 //! beforehand, once for each queue that the process has seen: looking it up again for every record would cost more than the histograms.
 
-mod instruments;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
 
+use opentelemetry::metrics::Meter;
+use tokio::time::Instant;
+
+use self::instruments::{Function, Instruments, OfQueue, Sends};
 use crate::event::{Batch, Record};
 use crate::halt::Reason;
 use crate::queue::{Queue, Queues};
 use crate::spans;
-use instruments::{Function, Instruments, OfQueue, Sends};
-use opentelemetry::metrics::Meter;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
-use tokio::time::Instant;
+
+mod instruments;
 
 /// How many queues a function is taken to have, which has one as a rule. The messages of further ones are counted without their queue.
 const MAX_QUEUES: usize = 20;

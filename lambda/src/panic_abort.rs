@@ -6,8 +6,6 @@
 //! invocation as failed if the runtime exits before it asks for the next event (aws-lambda-runtime-interface-emulator,
 //! `internal/lambda/rapid/handlers.go`, `doInvoke`).
 
-mod response;
-
 use std::collections::BTreeMap;
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
@@ -21,6 +19,8 @@ use tracing::error;
 
 use crate::config::{Config, PartialResponse, SUSPECTS, runtime_api, suspects};
 use crate::spans;
+
+mod response;
 
 /// `error.type` for messages that were being handled at the time of the panic.
 const PANIC: &str = "panic";

@@ -4,10 +4,11 @@
 //! before the walk that finds the messages: about 11,000 instructions for a message of a kilobyte. Here the runtime is given `null` to
 //! read, and the payload waits beside the handler's future until that asks for it.
 
-use lambda_runtime::LambdaInvocation;
 use std::cell::Cell;
 use std::mem;
 use std::task::{Context, Poll};
+
+use lambda_runtime::LambdaInvocation;
 use tokio::task::futures::TaskLocalFuture;
 use tower::{Layer, Service};
 

@@ -1,8 +1,10 @@
 //! The queues that a batch's records come from.
 
-use crate::event::{Batch, Record};
-use opentelemetry::StringValue;
 use std::sync::Arc;
+
+use opentelemetry::StringValue;
+
+use crate::event::{Batch, Record};
 
 /// A queue, by the ARN that its records carry.
 #[derive(Debug)]

@@ -1,16 +1,18 @@
 //! The consumer as a tower service, for those who assemble the Lambda runtime themselves.
 
-use crate::flush::FlushLayer;
-use crate::handler::Handler;
-use crate::invoker::{InvocationError, Invoker};
-use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
-use lambda_runtime::LambdaEvent;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
+
+use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
+use lambda_runtime::LambdaEvent;
 use tower::Service;
+
+use crate::flush::FlushLayer;
+use crate::handler::Handler;
+use crate::invoker::{InvocationError, Invoker};
 
 /// The consumer as a service for batches: the core of [`Builder::run`](crate::Builder::run), behind the types that other code for Lambda
 /// speaks. Clones share everything.

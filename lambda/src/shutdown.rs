@@ -3,16 +3,17 @@
 //! It does so only for functions with an extension: SIGTERM, and SIGKILL 500 ms later where all extensions are internal ones, 300 ms where one
 //! is external. Without any the process is killed unannounced, which loses nothing where spans are flushed before the response.
 
-#[cfg(feature = "graceful-shutdown")]
-mod announcement;
-
-#[cfg(feature = "graceful-shutdown")]
-use announcement::Announcement;
-
-use crate::flush::Flusher;
 use std::future::{Future, pending};
 use std::sync::Arc;
+
 use tokio::sync::watch;
+
+#[cfg(feature = "graceful-shutdown")]
+use self::announcement::Announcement;
+use crate::flush::Flusher;
+
+#[cfg(feature = "graceful-shutdown")]
+mod announcement;
 
 /// What completes when the process may end because Lambda has announced it; never, where it does not.
 #[cfg(feature = "graceful-shutdown")]

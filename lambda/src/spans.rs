@@ -1,10 +1,11 @@
 //! The spans of an invocation: one for the batch, one for each record. Names and attributes as in the crate's documentation, which a test
 //! compares with what is emitted.
 
-use crate::config::TraceShape;
-use crate::context::Origin;
-use crate::event::Record;
-use crate::queue::{Queue, Queues};
+use std::borrow::Cow;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
 use baton_telemetry::with_message_id;
 use lambda_runtime::Context as LambdaContext;
 use opentelemetry::trace::{
@@ -13,10 +14,11 @@ use opentelemetry::trace::{
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::trace::SdkTracer;
 use opentelemetry_semantic_conventions::attribute as key;
-use std::borrow::Cow;
-use std::num::NonZeroU32;
-use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::config::TraceShape;
+use crate::context::Origin;
+use crate::event::Record;
+use crate::queue::{Queue, Queues};
 
 /// Values that the semantic conventions fix and their crate has no constants for (v1.44: messaging spans, SQS, FaaS spans).
 const AWS_SQS: &str = "aws_sqs";

@@ -30,6 +30,19 @@
 //! handler may use [another version of `opentelemetry`](crate#versions). With the feature `tracing` the spans of `#[instrument]` and the
 //! like are captured as well, unless the process has installed its own `tracing` subscriber without `tracing_layer`.
 
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use aws_lambda_events::event::sqs::SqsBatchResponse;
+use baton_telemetry::Telemetry;
+use lambda_runtime::{Context as LambdaContext, LambdaEvent};
+use serde::Serialize;
+use serde_json::json;
+
+use self::capture::Run;
+use self::record::Place;
+use crate::consumer::{Builder, Consumer};
+use crate::handler::Handler;
+
 mod capture;
 mod outcome;
 mod record;
@@ -39,17 +52,6 @@ pub use opentelemetry::trace::SpanKind;
 pub use outcome::Outcome;
 pub use record::{InvalidRecord, Record};
 pub use span::{Event, Link, Span};
-
-use crate::consumer::{Builder, Consumer};
-use crate::handler::Handler;
-use aws_lambda_events::event::sqs::SqsBatchResponse;
-use baton_telemetry::Telemetry;
-use capture::Run;
-use lambda_runtime::{Context as LambdaContext, LambdaEvent};
-use record::Place;
-use serde::Serialize;
-use serde_json::json;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Where the queues of the events are.
 const REGION: &str = "eu-central-1";

@@ -8,8 +8,6 @@
 //! The listeners accept `localhost`, names that end in `.localhost`, loopback addresses, and the names that the user allows. The SQS
 //! endpoint also accepts the names of SQS on AWS, which SDKs send through a proxy or a changed `hosts` file.
 
-mod layer;
-
 use std::net::IpAddr;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -17,6 +15,8 @@ use std::sync::Arc;
 use http::header::{HOST, ORIGIN};
 use http::uri::Authority;
 use http::{HeaderMap, HeaderValue, StatusCode, Uri};
+
+mod layer;
 
 pub(crate) use self::layer::CheckHost;
 

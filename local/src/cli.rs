@@ -2,6 +2,15 @@
 //!
 //! Results go to standard output, progress and errors to standard error; both are coloured only when they are a terminal and `NO_COLOR` is not set.
 
+use std::env;
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use self::exit::{EXPLAINED, Exit, exit_codes};
+use self::signals::Signals;
+
 mod binaries;
 mod demo;
 mod duration;
@@ -13,15 +22,6 @@ mod signals;
 mod terminal;
 mod up;
 mod warnings;
-
-use std::env;
-use std::ffi::OsString;
-use std::process::ExitCode;
-
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
-
-use self::exit::{EXPLAINED, Exit, exit_codes};
-use self::signals::Signals;
 
 /// What people do most, and the exit codes.
 const EXAMPLES: &str = concat!(

@@ -3,6 +3,23 @@
 //! `scenario` says what is sent and what must come of it; `play` sends it, waits, and gathers what can be seen from outside; `journey` and
 //! `tree` find each message's way in the spans that arrived; `verdict` compares; `report` prints.
 
+use std::fmt;
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use self::journey::Journey;
+use self::scenario::{Onboarding, Part};
+use self::text::Line;
+use self::verdict::Verdict;
+use crate::AllowedHosts;
+use crate::environment::Freeze;
+use crate::otlp::{Metric, Span};
+use crate::stack::{
+    Config, FunctionWatch, HttpError, Logging, Ports, Queue, QueueName, Stack, StackError,
+};
+
 mod dead_letters;
 mod journey;
 mod keys;
@@ -15,23 +32,7 @@ mod text;
 mod tree;
 mod verdict;
 
-use std::fmt;
-use std::num::{NonZeroU32, NonZeroUsize};
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::Duration;
-
-use self::journey::Journey;
-use self::scenario::{Onboarding, Part};
-use self::text::Line;
 pub use self::text::Width;
-use self::verdict::Verdict;
-use crate::AllowedHosts;
-use crate::environment::Freeze;
-use crate::otlp::{Metric, Span};
-use crate::stack::{
-    Config, FunctionWatch, HttpError, Logging, Ports, Queue, QueueName, Stack, StackError,
-};
 
 /// Messages in a batch: so few that a dozen makes several batches, in two environments at once.
 const BATCH_SIZE: NonZeroUsize = NonZeroUsize::new(5).expect("not zero");

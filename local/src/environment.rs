@@ -11,6 +11,7 @@
 //!
 //! What differs from AWS: no events for extensions, an init that fails is not tried a second time within the same invocation, and memory is not limited.
 
+pub(crate) use self::lambda::check_binary;
 pub use self::{
     early_end::{EarlyEnd, Trouble},
     error::{InvokeError, StartError},
@@ -19,8 +20,6 @@ pub use self::{
     logs::{LogLine, LogSource, Logs},
     snapshot::{EnvironmentId, EnvironmentSnapshot, Phase, Snapshot},
 };
-
-pub(crate) use self::lambda::check_binary;
 
 mod function;
 

@@ -3,6 +3,25 @@
 //! A log is read once, from its beginning to its end, and only a few megabytes of it are kept: spill lines are found by their marker, in
 //! whatever the log has been wrapped into. What an endpoint has accepted is entered in a ledger, so that reading a log again sends nothing.
 
+use std::collections::HashSet;
+use std::io;
+use std::path::PathBuf;
+use std::thread;
+use std::time::Duration;
+
+use baton_telemetry::replay::{InvalidEnvironment, SendFailure, Sender};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use self::context::{Context, Unreadable};
+use self::delivery::{Delivery, Parcel};
+use self::fragments::Fragments;
+use self::input::Input;
+use self::ledger::{Ledger, LedgerError};
+use self::line::{Content, Line, Problem};
+use self::report::Damaged;
+use self::scanner::{Found, Scanner};
+
 mod context;
 mod cut;
 mod delivery;
@@ -28,25 +47,6 @@ mod yaml;
 
 pub(crate) use self::input::Place;
 pub(crate) use self::report::Report;
-
-use std::collections::HashSet;
-use std::io;
-use std::path::PathBuf;
-use std::thread;
-use std::time::Duration;
-
-use baton_telemetry::replay::{InvalidEnvironment, SendFailure, Sender};
-use tokio::sync::mpsc;
-use tokio::time::timeout;
-
-use self::context::{Context, Unreadable};
-use self::delivery::{Delivery, Parcel};
-use self::fragments::Fragments;
-use self::input::Input;
-use self::ledger::{Ledger, LedgerError};
-use self::line::{Content, Line, Problem};
-use self::report::Damaged;
-use self::scanner::{Found, Scanner};
 
 /// So many lines are read ahead while a request is on its way: at 256 KiB each, a few requests.
 const READ_AHEAD: usize = 64;

@@ -3,6 +3,20 @@
 //! [`Stack::start`] returns once everything answers; [`Stack::stop`] leaves no process behind. Nothing of the user's AWS configuration is read,
 //! and every listener is on loopback.
 
+use aws_sdk_sqs::Client;
+use tokio::net::TcpListener;
+
+use self::feed::Feed;
+use self::names::{ACCOUNT, REGION};
+use self::producer::Producer;
+use self::servers::{Servers, listen};
+use self::variables::Addresses;
+use crate::AllowedHosts;
+use crate::environment::Lambda;
+use crate::mapping::StatsSnapshot;
+use crate::otlp::{self, SpanStore};
+use crate::sqs;
+
 mod binaries;
 mod client;
 mod config;
@@ -17,9 +31,6 @@ mod queues;
 mod servers;
 mod variables;
 
-use aws_sdk_sqs::Client;
-use tokio::net::TcpListener;
-
 pub(crate) use self::binaries::program_name;
 pub use self::binaries::{Binary, BuildError, FUNCTION, PRODUCER, build};
 pub use self::client::HttpError;
@@ -28,22 +39,12 @@ pub use self::config::{
     Config, Fault, FaultKind, InvalidFault, InvalidQueueName, Logging, Ports, Queue, QueueName,
 };
 pub use self::error::StackError;
-use self::feed::Feed;
 pub(crate) use self::function::check as check_function;
 pub use self::function::{FunctionEnded, FunctionWatch};
 pub use self::log::Log;
-use self::names::{ACCOUNT, REGION};
-use self::producer::Producer;
 pub(crate) use self::producer::check as check_producer;
 pub(crate) use self::queues::reason;
 pub use self::queues::{QueueError, QueueUrls};
-use self::servers::{Servers, listen};
-use self::variables::Addresses;
-use crate::AllowedHosts;
-use crate::environment::Lambda;
-use crate::mapping::StatsSnapshot;
-use crate::otlp::{self, SpanStore};
-use crate::sqs;
 
 /// Where everything is, as URLs.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -95,10 +95,9 @@ mod unfinished;
 #[cfg(feature = "api")]
 pub mod api;
 
-/// Crates whose types appear in this crate's public API, in matching versions.
-#[doc(no_inline)]
-pub use {aws_sdk_sqs, opentelemetry, opentelemetry_sdk};
-
 pub use message::{AttributeValue, InvalidMessage, Message};
 pub use queue::{InvalidQueueUrl, QueueUrl};
 pub use sender::{QueueUnreachable, SendError, Sender, Sent};
+/// Crates whose types appear in this crate's public API, in matching versions.
+#[doc(no_inline)]
+pub use {aws_sdk_sqs, opentelemetry, opentelemetry_sdk};

@@ -1,9 +1,5 @@
 //! The send, its span and its metrics.
 
-mod error;
-mod metrics;
-mod span;
-
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::operation::RequestId as _;
 use aws_sdk_sqs::operation::send_message::SendMessageOutput;
@@ -15,12 +11,17 @@ use opentelemetry::trace::{FutureExt as _, TraceContextExt as _};
 use opentelemetry::{Context, global};
 use opentelemetry_sdk::trace::SdkTracer;
 
+use self::metrics::Metrics;
 use crate::message::{Attribute, AttributeValue, Message};
 use crate::propagation::{self, Carrier};
 use crate::queue::QueueUrl;
 use crate::unfinished::Unfinished;
+
+mod error;
+mod metrics;
+mod span;
+
 pub use error::{QueueUnreachable, SendError};
-use metrics::Metrics;
 
 /// Sends messages to one queue. Clones share the client and its connections.
 #[derive(Debug, Clone)]

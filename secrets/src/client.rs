@@ -1,9 +1,8 @@
 //! One call, by the SDK's machinery: its credentials, signature, retries and limits.
 
-use crate::endpoint;
-use crate::error::{FetchError, Refusal};
-use crate::reference::Reference;
-use crate::request::{self, Content};
+use std::error::Error as _;
+use std::time::Duration;
+
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
@@ -28,8 +27,11 @@ use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::config_bag::Layer;
 use aws_types::SigningName;
 use aws_types::region::{Region, SigningRegion};
-use std::error::Error as _;
-use std::time::Duration;
+
+use crate::endpoint;
+use crate::error::{FetchError, Refusal};
+use crate::reference::Reference;
+use crate::request::{self, Content};
 
 /// How long a connection may take. The service is in the same region, or near, where it takes milliseconds.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);

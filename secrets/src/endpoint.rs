@@ -1,8 +1,9 @@
 //! Where a service is.
 
-use crate::reference::Reference;
 use aws_config::SdkConfig;
 use aws_types::service_config::ServiceConfigKey;
+
+use crate::reference::Reference;
 
 /// What the environment and the shared files say, else the region's own.
 pub(crate) fn url(config: &SdkConfig, reference: &Reference) -> String {

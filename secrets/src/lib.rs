@@ -27,6 +27,15 @@
 
 #![forbid(unsafe_code)]
 
+use std::error::Error;
+use std::fmt;
+
+use baton_telemetry::{Fetching, HeaderSource, parse_headers};
+use tokio::sync::OnceCell;
+
+use self::client::Client;
+use self::reference::Reference;
+
 mod client;
 mod endpoint;
 mod error;
@@ -35,13 +44,6 @@ mod request;
 
 pub use error::{FetchError, Refusal};
 pub use reference::InvalidReference;
-
-use baton_telemetry::{Fetching, HeaderSource, parse_headers};
-use client::Client;
-use reference::Reference;
-use std::error::Error;
-use std::fmt;
-use tokio::sync::OnceCell;
 
 /// A source of the headers that this ARN names. Nothing is read yet.
 ///

@@ -1,9 +1,11 @@
 //! What is asked of each service, and what it answers: AWS JSON 1.1.
 
+use std::fmt;
+
+use serde_json::{Value, json};
+
 use crate::error::Refusal;
 use crate::reference::{Reference, Service};
-use serde_json::{Value, json};
-use std::fmt;
 
 /// AWS's own sentences are shorter. What is longer is cut, so that no answer can fill the log.
 const MAX_MESSAGE_CHARACTERS: usize = 400;

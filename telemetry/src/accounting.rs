@@ -1,13 +1,15 @@
 //! What was not exported, told at once and without any collector: a line in CloudWatch's embedded metric format, of which CloudWatch makes
 //! metrics that an alarm can be set on.
 
-use crate::otlp_json;
-use crate::output::Output;
 use std::io::Write as _;
 use std::sync::{Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
+
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{self, FormatTime as _};
+
+use crate::otlp_json;
+use crate::output::Output;
 
 /// The namespace of the metrics.
 const NAMESPACE: &str = "Baton";
@@ -110,8 +112,9 @@ fn line(service: &str, mut losses: Losses, pending: u64, now: SystemTime) -> Vec
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use serde_json::{Value, json};
+
+    use super::*;
 
     fn told(accounting: &Accounting) -> Vec<Value> {
         let lines = accounting.output.lines();

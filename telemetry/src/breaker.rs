@@ -2,6 +2,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
+
 use tracing::{info, warn};
 
 /// So many failures in a row that cost next to nothing, as a refused connection does, and the collector is left alone.

@@ -4,6 +4,15 @@
 //! bounded in bytes, and requests cut where they must be), and sending them again costs nothing. There is no thread and no channel: a
 //! mutex, which nobody holds across an await.
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use opentelemetry::InstrumentationScope;
+use tokio::sync::Notify;
+
+use self::chunk::OpenChunk;
+use self::flight::Flights;
+use crate::group::Group;
+
 mod chunk;
 mod flight;
 mod spans;
@@ -11,13 +20,6 @@ mod spans;
 pub(crate) use chunk::Chunk;
 pub(crate) use flight::{FlightNumber, Taken, Whose};
 pub(crate) use spans::SpanBuffer;
-
-use crate::group::Group;
-use chunk::OpenChunk;
-use flight::Flights;
-use opentelemetry::InstrumentationScope;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::Notify;
 
 /// What a buffer keeps.
 pub(crate) trait Record {

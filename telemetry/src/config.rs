@@ -1,5 +1,15 @@
 //! What the environment says about telemetry: the only place where this crate reads it.
 
+use std::time::Duration;
+
+use tracing_subscriber::filter::Targets;
+
+use self::reader::Reader;
+use crate::buffer::{Bounds, Buffer};
+use crate::propagation::Propagator;
+use crate::signal::Signal;
+use crate::spill::{MAX_LINE_BYTES, MIN_LINE_BYTES, UNCUT_LINE_BYTES};
+
 mod buffers;
 mod certificates;
 mod log_filter;
@@ -23,14 +33,6 @@ pub(crate) use reader::Problem;
 #[cfg(feature = "replay")]
 pub(crate) use replay::traces_for_replay;
 pub(crate) use sampler::SamplerChoice;
-
-use crate::buffer::{Bounds, Buffer};
-use crate::propagation::Propagator;
-use crate::signal::Signal;
-use crate::spill::{MAX_LINE_BYTES, MIN_LINE_BYTES, UNCUT_LINE_BYTES};
-use reader::Reader;
-use std::time::Duration;
-use tracing_subscriber::filter::Targets;
 
 /// The specification's default of `OTEL_BSP_SCHEDULE_DELAY`.
 const DEFAULT_SCHEDULE_DELAY: Duration = Duration::from_secs(5);

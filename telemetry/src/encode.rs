@@ -3,19 +3,21 @@
 //! `opentelemetry-proto` converts each span into a tree of owned messages first, which costs more than all the rest of a record's
 //! telemetry. A test holds every field written here against its conversion of the same span.
 
-mod logs;
-pub(crate) mod metrics;
-pub(crate) mod protobuf;
-
-pub(crate) use logs::{LogRecord, log_record};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use opentelemetry::trace::{Event, Link, SpanContext, SpanId, SpanKind, Status, TraceState};
 use opentelemetry::{Array, InstrumentationScope, KeyValue, Value};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::SpanData;
-use protobuf as wire;
-use std::time::{SystemTime, UNIX_EPOCH};
+
+use self::protobuf as wire;
+
+mod logs;
+pub(crate) mod metrics;
+pub(crate) mod protobuf;
+
+pub(crate) use logs::{LogRecord, log_record};
 
 /// Field numbers of `opentelemetry/proto/{common,resource,trace}/v1`, OTLP 1.9.
 mod field {

@@ -1,7 +1,8 @@
 //! Where something is sent: a parsed URL, in the parts that a connection needs.
 
-use http::uri::{Authority, Uri};
 use std::fmt;
+
+use http::uri::{Authority, Uri};
 
 /// Scheme, host, port and path of an HTTP peer. Never holds credentials: a URL with user information does not parse.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,5 +1,26 @@
 //! Sends what a buffer holds to an OTLP collector.
 
+use std::error::Error;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::Buf as _;
+use opentelemetry_sdk::Resource;
+use tokio::sync::Mutex;
+use tokio::time::{Instant, timeout_at};
+use tracing::warn;
+
+use self::ending::Ending;
+use crate::buffer::{Buffer, Chunk, Taken, Whose};
+use crate::encode::{self, ResourceFrame};
+use crate::http::Frames;
+use crate::output::Output;
+use crate::signal::Signal;
+use crate::spill::Spill;
+use crate::uplink::{Uplink, UplinkError};
+
 mod collector_messages;
 mod ending;
 mod failures;
@@ -8,25 +29,6 @@ mod partial_success;
 pub(crate) use collector_messages::CollectorMessages;
 pub(crate) use failures::Failures;
 pub(crate) use partial_success::{PartialSuccess, each_field};
-
-use crate::buffer::{Buffer, Chunk, Taken, Whose};
-use crate::encode::{self, ResourceFrame};
-use crate::http::Frames;
-use crate::output::Output;
-use crate::signal::Signal;
-use crate::spill::Spill;
-use crate::uplink::{Uplink, UplinkError};
-use bytes::Buf as _;
-use ending::Ending;
-use opentelemetry_sdk::Resource;
-use std::error::Error;
-use std::future::poll_fn;
-use std::pin::pin;
-use std::task::Poll;
-use std::time::Duration;
-use tokio::sync::Mutex;
-use tokio::time::{Instant, timeout_at};
-use tracing::warn;
 
 /// Requests are cut below this: collectors take 4 MiB by default, and the headers of the protocol count.
 pub(crate) const MAX_REQUEST_BYTES: usize = 3 * 1024 * 1024 + 512 * 1024;

@@ -3,12 +3,13 @@
 //! The group travels as a value of the [`Context`], so that a handler's own spans inherit it. From a span's start to its end it is kept
 //! beside the span, not on it: a stamp among the attributes would count against their limit, and be seen by other processors.
 
-use opentelemetry::Context;
-use opentelemetry::trace::SpanId;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use opentelemetry::Context;
+use opentelemetry::trace::SpanId;
 
 /// Spans that [`Telemetry::flush_of`](crate::Telemetry::flush_of) sends and waits for, and no others.
 ///

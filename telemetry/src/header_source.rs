@@ -1,19 +1,21 @@
 //! Headers of the export that the environment names and does not hold: keys in a store of secrets.
 
+use std::error::Error;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use http::HeaderMap;
+use tracing::warn;
+
+use crate::config::{Config, HEADERS_SECRET};
+use crate::logs;
+
 mod content;
 mod held;
 
 pub use content::{InvalidHeaders, parse_headers};
 pub(crate) use held::{HeldHeaders, Renewed};
-
-use crate::config::{Config, HEADERS_SECRET};
-use crate::logs;
-use http::HeaderMap;
-use std::error::Error;
-use std::fmt;
-use std::pin::Pin;
-use std::sync::Arc;
-use tracing::warn;
 
 /// What a [`HeaderSource`] answers, when it is ready.
 pub type Fetching<'a> =

@@ -5,6 +5,20 @@
 //! itself, and between two requests nothing runs. The requests are always of the same form, so that nothing is left of the protocol but
 //! the answer's framing: hyper, driven in the same way, takes four times the instructions.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::{Buf as _, Bytes};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::{Instant, timeout, timeout_at};
+
+use self::connection::Connection;
+use self::head::{Head, put_header};
+use self::response::{End, Parsed};
+use crate::config::Certificates;
+use crate::endpoint::Endpoint;
+
 mod body;
 mod connection;
 mod dial;
@@ -22,18 +36,6 @@ pub(crate) use dial::Dialer;
 pub(crate) use response::MAX_RESPONSE;
 pub(crate) use response::{IncompleteBody, Response};
 pub(crate) use tls::{ApplicationProtocol, Tls};
-
-use crate::config::Certificates;
-use crate::endpoint::Endpoint;
-use bytes::{Buf as _, Bytes};
-use connection::Connection;
-use head::{Head, put_header};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
-use response::{End, Parsed};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
-use tokio::sync::{Semaphore, SemaphorePermit};
-use tokio::time::{Instant, timeout, timeout_at};
 
 /// Connections kept open for the next request: one is enough while invocations come one by one, and concurrent ones need few more.
 const MAX_KEPT_CONNECTIONS: usize = 3;

@@ -197,11 +197,6 @@ mod tracing_layer;
 mod transport;
 mod uplink;
 
-/// Crates whose types appear in this crate's public API, in matching versions. Use OpenTelemetry's globals from here: each minor version has
-/// separate ones.
-#[doc(no_inline)]
-pub use {opentelemetry, opentelemetry_sdk, tracing, tracing_subscriber};
-
 pub use correlation::{message_id, request_id, with_message_id, with_request_id};
 pub use export::Sent;
 pub use group::FlushGroup;
@@ -216,3 +211,7 @@ pub use propagation::{
 pub use telemetry::{Builder, FlushReport, Service, Telemetry};
 #[cfg(feature = "tracing")]
 pub use tracing_layer::tracing_layer;
+/// Crates whose types appear in this crate's public API, in matching versions. Use OpenTelemetry's globals from here: each minor version has
+/// separate ones.
+#[doc(no_inline)]
+pub use {opentelemetry, opentelemetry_sdk, tracing, tracing_subscriber};

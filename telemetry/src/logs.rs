@@ -1,6 +1,18 @@
 //! Writes `tracing` events as lines on stdout and, if configured, as OTLP log records. Both carry the fields of the `tracing` spans around
 //! the event, and the ids of the active OpenTelemetry span, invocation and message.
 
+use std::error::Error;
+use std::fmt;
+
+use tracing_subscriber::filter::Targets;
+#[cfg(feature = "tracing")]
+use tracing_subscriber::layer::Layer as _;
+use tracing_subscriber::layer::SubscriberExt as _;
+
+use crate::buffer::Buffer;
+use crate::config::Config;
+use crate::output::Output;
+
 mod fields;
 mod filter;
 mod ids;
@@ -15,16 +27,6 @@ mod timestamp;
 pub(crate) use fields::Value;
 pub use layer::{LogLayer, log_layer};
 pub(crate) use own_subscriber::SubscriberWarnings;
-
-use crate::buffer::Buffer;
-use crate::config::Config;
-use crate::output::Output;
-use std::error::Error;
-use std::fmt;
-use tracing_subscriber::filter::Targets;
-#[cfg(feature = "tracing")]
-use tracing_subscriber::layer::Layer as _;
-use tracing_subscriber::layer::SubscriberExt as _;
 
 /// The target of what is logged about dropped log records, of which none must be made: it would be the next one dropped.
 pub(crate) const OF_DROPPED_RECORDS: &str = "baton_telemetry::dropped_log_records";

@@ -3,6 +3,26 @@
 //! With delta temporality a data point exists once: what was collected and the collector has not taken is kept here, encoded, and sent again
 //! before anything newer is collected. While that fails the instruments go on aggregating, so that one collection is kept at most.
 
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::SystemTime;
+
+use opentelemetry_sdk::Resource;
+use tokio::sync::{Mutex, MutexGuard};
+use tokio::time::Instant;
+use tracing::warn;
+
+use self::accounts::Accounts;
+use self::handover::Handover;
+use self::outbox::Outbox;
+use crate::config::Temporality;
+use crate::encode::metrics::MetricsRequest;
+use crate::encode::{self, ResourceFrame};
+use crate::export::{CollectorMessages, ExportError, Failures, PartialSuccess, before};
+use crate::http::Frames;
+use crate::signal::Signal;
+use crate::uplink::Uplink;
+
 mod accounts;
 mod give_up;
 mod handover;
@@ -13,24 +33,6 @@ mod series;
 
 pub(crate) use accounts::Standing;
 pub(crate) use meter::Meters;
-
-use crate::config::Temporality;
-use crate::encode::metrics::MetricsRequest;
-use crate::encode::{self, ResourceFrame};
-use crate::export::{CollectorMessages, ExportError, Failures, PartialSuccess, before};
-use crate::http::Frames;
-use crate::signal::Signal;
-use crate::uplink::Uplink;
-use accounts::Accounts;
-use handover::Handover;
-use opentelemetry_sdk::Resource;
-use outbox::Outbox;
-use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::SystemTime;
-use tokio::sync::{Mutex, MutexGuard};
-use tokio::time::Instant;
-use tracing::warn;
 
 /// Requests are cut when they have become this long. Collectors take 4 MiB, and the last data point comes on top.
 const MAX_REQUEST_BYTES: usize = 3 * 1024 * 1024;

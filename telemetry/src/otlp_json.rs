@@ -8,6 +8,9 @@
 //! trace and span ids in hexadecimal, other bytes in base64, 64-bit integers as strings, enumerations as numbers, and of doubles those that
 //! JSON has no number for as the strings `NaN`, `Infinity` and `-Infinity`.
 
+use self::messages::{Field, Kind, Message, Scalar, Shape};
+use crate::signal::Signal;
+
 mod messages;
 #[cfg(feature = "replay")]
 mod read;
@@ -17,9 +20,6 @@ mod wire;
 pub(crate) use messages::{RESOURCE_SPANS, SCOPE_SPANS, SPAN};
 pub(crate) use text::{base64, escaped_length, string};
 pub(crate) use wire::{Malformed, Raw, Reader};
-
-use crate::signal::Signal;
-use messages::{Field, Kind, Message, Scalar, Shape};
 
 /// Messages may be nested so deeply: as deeply as protobuf's own decoders go by default.
 const MAX_DEPTH: usize = 100;

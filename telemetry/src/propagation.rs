@@ -4,19 +4,20 @@
 //! that level 2 says must be kept; its baggage parser cuts values at a second `=`. Both sides of the queue must agree, so this is the
 //! propagator of the producer and of the function.
 
-mod baggage;
-mod hex;
-mod traceparent;
-mod tracestate;
-mod xray;
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::LazyLock;
 
 use opentelemetry::Context;
 use opentelemetry::propagation::text_map_propagator::FieldIter;
 use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
 use opentelemetry::trace::{SpanContext, TraceContextExt as _, TraceId, TraceState};
-use std::borrow::Cow;
-use std::fmt;
-use std::sync::LazyLock;
+
+mod baggage;
+mod hex;
+mod traceparent;
+mod tracestate;
+mod xray;
 
 pub use baggage::InvalidBaggage;
 pub use traceparent::InvalidTraceparent;

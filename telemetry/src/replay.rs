@@ -1,8 +1,10 @@
 //! Sending spilled spans on: what `baton replay` needs of this crate.
 
-mod spilled;
+use std::fmt;
+use std::time::Duration;
 
-pub use spilled::spill;
+use bytes::Bytes;
+use tokio::time::Instant;
 
 use crate::config;
 use crate::http::Frames;
@@ -10,10 +12,10 @@ use crate::logs::chain;
 use crate::otlp_json;
 use crate::signal::Signal;
 use crate::transport::{Transport, TransportError};
-use bytes::Bytes;
-use std::fmt;
-use std::time::Duration;
-use tokio::time::Instant;
+
+mod spilled;
+
+pub use spilled::spill;
 
 /// Requests are to be shorter than this: collectors take 4 MiB by default.
 pub const MAX_REQUEST_BYTES: usize = crate::export::MAX_REQUEST_BYTES;

@@ -1,16 +1,17 @@
 //! What produces the telemetry, as OpenTelemetry resource attributes.
 
-mod ecs;
-mod instance;
-mod kubernetes;
-
-use crate::config::{Config, LambdaEnvironment, Platform};
-use crate::telemetry::Service;
 use opentelemetry::{KeyValue, StringValue, Value};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::resource::{ResourceDetector as _, TelemetryResourceDetector};
 use opentelemetry_semantic_conventions::SCHEMA_URL;
 use opentelemetry_semantic_conventions::attribute as key;
+
+use crate::config::{Config, LambdaEnvironment, Platform};
+use crate::telemetry::Service;
+
+mod ecs;
+mod instance;
+mod kubernetes;
 
 /// `cloud.provider` and `cloud.platform` have enumerated values, for which the conventions' crate has no constants.
 const AWS: &str = "aws";

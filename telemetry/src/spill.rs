@@ -26,19 +26,21 @@
 //! {"timestamp":"2026-01-31T12:00:00.000000Z","level":"ERROR","message":"…","baton.spill":1,"id":"4bf9…-0","spans":1,"otlp":{"resourceSpans":[…]}}
 //! ```
 
-mod fragments;
-mod lines;
-
-use crate::buffer::Chunk;
-use crate::encode::ResourceFrame;
-use crate::otlp_json::{self, Malformed, RESOURCE_SPANS};
-use lines::Lines;
-use opentelemetry_sdk::trace::{IdGenerator as _, RandomIdGenerator};
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
+
+use opentelemetry_sdk::trace::{IdGenerator as _, RandomIdGenerator};
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
+
+use self::lines::Lines;
+use crate::buffer::Chunk;
+use crate::encode::ResourceFrame;
+use crate::otlp_json::{self, Malformed, RESOURCE_SPANS};
+
+mod fragments;
+mod lines;
 
 /// The name of the member that only these lines have.
 pub const MARKER: &str = "baton.spill";

@@ -1,5 +1,24 @@
 //! The process's telemetry: set up once, flushed often.
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+pub use builder::Builder;
+use opentelemetry::metrics::Meter;
+use opentelemetry::trace::{SpanKind, TraceId, TracerProvider as _};
+use opentelemetry::{InstrumentationScope, Key, global};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::trace::{
+    Sampler, SamplingDecision, SdkTracer, SdkTracerProvider, ShouldSample as _, SpanLimits,
+};
+use opentelemetry_semantic_conventions::SCHEMA_URL;
+use opentelemetry_semantic_conventions::attribute::SERVICE_NAME;
+use tokio::task::JoinHandle;
+use tracing::warn;
+
+use self::background::Background;
+use self::logs::LogExport;
+use self::meters::AnyMeters;
 use crate::accounting::Accounting;
 use crate::buffer::{Buffer, Counts, SpanBuffer};
 use crate::config::Config;
@@ -15,23 +34,6 @@ use crate::signal::Signal;
 use crate::tracing_layer::FilterCheck;
 use crate::uplink::Uplink;
 use crate::{header_source, resource};
-use background::Background;
-pub use builder::Builder;
-use logs::LogExport;
-use meters::AnyMeters;
-use opentelemetry::metrics::Meter;
-use opentelemetry::trace::{SpanKind, TraceId, TracerProvider as _};
-use opentelemetry::{InstrumentationScope, Key, global};
-use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::trace::{
-    Sampler, SamplingDecision, SdkTracer, SdkTracerProvider, ShouldSample as _, SpanLimits,
-};
-use opentelemetry_semantic_conventions::SCHEMA_URL;
-use opentelemetry_semantic_conventions::attribute::SERVICE_NAME;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
-use tokio::task::JoinHandle;
-use tracing::warn;
 
 /// What the service is called when the environment does not say.
 #[derive(Debug, Clone, Copy)]

@@ -1,8 +1,5 @@
 //! Spans of the `tracing` crate as OpenTelemetry spans.
 
-mod errors;
-mod filter_check;
-
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -17,8 +14,12 @@ use tracing_subscriber::layer::{self, Filter, Layer};
 use tracing_subscriber::registry::LookupSpan;
 
 use self::errors::{Errors, SpansAndErrors};
-pub(crate) use self::filter_check::FilterCheck;
 use crate::program_spans;
+
+mod errors;
+mod filter_check;
+
+pub(crate) use self::filter_check::FilterCheck;
 
 /// Instrumentation scope of the spans made here.
 const SCOPE: &str = "baton.tracing";

@@ -1,5 +1,17 @@
 //! One OTLP request and its answer, whatever carries them.
 
+use std::pin::Pin;
+use std::time::Duration;
+
+use ::http::{HeaderMap, HeaderName, HeaderValue, header};
+use tokio::time::{Instant, timeout_at};
+
+use self::wrong_endpoint::{Hint, UnexpectedAnswer};
+use crate::config::{Compression, Otlp, Protocol};
+use crate::export::PartialSuccess;
+use crate::http::{ApplicationProtocol, Client, Dialer, Frames, IncompleteBody, SendError, Tls};
+use crate::signal::Signal;
+
 #[cfg(feature = "grpc")]
 mod grpc;
 mod gzip;
@@ -10,16 +22,6 @@ mod wrong_endpoint;
 
 pub(crate) use status::Status;
 pub(crate) use wrong_endpoint::WrongEndpoint;
-
-use crate::config::{Compression, Otlp, Protocol};
-use crate::export::PartialSuccess;
-use crate::http::{ApplicationProtocol, Client, Dialer, Frames, IncompleteBody, SendError, Tls};
-use crate::signal::Signal;
-use ::http::{HeaderMap, HeaderName, HeaderValue, header};
-use std::pin::Pin;
-use std::time::Duration;
-use tokio::time::{Instant, timeout_at};
-use wrong_endpoint::{Hint, UnexpectedAnswer};
 
 const USER_AGENT: (HeaderName, HeaderValue) = (
     header::USER_AGENT,

@@ -1,7 +1,13 @@
 //! The way to a collector that may be broken.
 
-mod renewal;
+use std::fmt;
+use std::io;
+use std::time::{Duration, SystemTime};
 
+use bytes::Buf as _;
+use tokio::time::{Instant, sleep};
+
+use self::renewal::Renewal;
 use crate::breaker::{Breaker, Cost, Health, Permit, slow};
 use crate::config::{Export, Otlp};
 use crate::endpoint::Endpoint;
@@ -11,12 +17,8 @@ use crate::otlp_json::{self, Malformed};
 use crate::output::Output;
 use crate::signal::Signal;
 use crate::transport::{Transport, TransportError};
-use bytes::Buf as _;
-use renewal::Renewal;
-use std::fmt;
-use std::io;
-use std::time::{Duration, SystemTime};
-use tokio::time::{Instant, sleep};
+
+mod renewal;
 
 /// Why a request has not been taken.
 #[derive(Debug, thiserror::Error)]

@@ -1,18 +1,17 @@
 //! The fakes themselves: what they say about moments, failures and ends must be true, or no test built on them means anything.
 
-mod collector;
-mod runtime_api;
-
 use std::time::Duration;
 
 use baton_tests::{
     Answer, Behaviour, Bytes, Collector, FakeLambda, Function, LambdaError, Record, Signal, event,
 };
-
 use serde_json::json;
 
 use crate::support::functions::{OBEDIENT, TIMEOUT, function, start};
 use crate::support::processes;
+
+mod collector;
+mod runtime_api;
 
 /// Longer than any scheduling delay that a test can mistake for it.
 const A_WHILE: Duration = Duration::from_millis(300);

@@ -1,5 +1,7 @@
 //! What the scenarios stand on.
 
+use std::time::Duration;
+
 pub(crate) mod binaries;
 pub(crate) mod functions;
 pub(crate) mod http;
@@ -11,8 +13,6 @@ pub(crate) mod recorder;
 pub(crate) mod spans;
 pub(crate) mod spill;
 pub(crate) mod stack;
-
-use std::time::Duration;
 
 /// How often a condition is looked at, and how long it may take to come true: several times what a busy machine with one core needs.
 const INTERVAL: Duration = Duration::from_millis(50);

@@ -1,9 +1,6 @@
 //! What arrives on the wire, field by field, against what the records said: nothing more and nothing less than the crate's documentation
 //! names. What is expected stands in `wire/expected.rs` alone.
 
-mod expected;
-mod generated;
-
 use std::collections::HashMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -13,6 +10,9 @@ use serde_json::{Value, json};
 use self::expected::Batch;
 use self::generated::{Sample, Shape};
 use crate::support::functions::{OBEDIENT, TIMEOUT, start_with};
+
+mod expected;
+mod generated;
 
 #[tokio::test]
 async fn every_field_of_a_batch_of_one_is_as_the_record_said() {

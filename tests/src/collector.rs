@@ -1,12 +1,5 @@
 //! An OTLP collector: takes all three signals over HTTP, in protobuf, and keeps them apart, with the moments of their arrival.
 
-mod behaviour;
-mod common;
-mod log_record;
-mod metric;
-mod signal;
-mod span;
-
 use std::future::pending;
 use std::io::{self, Read as _};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,6 +13,13 @@ use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue, RET
 use hyper::{Method, Request, Response, StatusCode as Code};
 
 use crate::server::{Answered, CutOff, Port, Server};
+
+mod behaviour;
+mod common;
+mod log_record;
+mod metric;
+mod signal;
+mod span;
 
 pub use behaviour::{Answer, Behaviour};
 pub use common::{Resource, Scope, Undecodable, Value};

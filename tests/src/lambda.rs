@@ -1,12 +1,5 @@
 //! The Lambda service, as one function process sees it.
 
-mod desk;
-mod extensions;
-mod function;
-mod output;
-mod process;
-mod runtime_api;
-
 use std::io;
 use std::process::ExitStatus;
 use std::sync::Arc;
@@ -18,6 +11,13 @@ use tokio::time::timeout;
 use self::desk::{Desk, Done, Start};
 use self::process::Process;
 use crate::server::Server;
+
+mod desk;
+mod extensions;
+mod function;
+mod output;
+mod process;
+mod runtime_api;
 
 pub use function::{ACCOUNT, FUNCTION_ARN, FUNCTION_NAME, Function, REGION};
 

@@ -3,9 +3,6 @@
 //! It makes the same spans as `noop` with the same attributes, so that what differs is how, and lifts the SDK's limit of 128 links, which
 //! would spare it most of the work on a large batch. Everything else is as the crates come.
 
-mod carrier;
-mod spans;
-
 use std::sync::Arc;
 
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
@@ -14,6 +11,9 @@ use opentelemetry::trace::{Span as _, Status, TracerProvider as _};
 use opentelemetry_otlp::SpanExporter;
 use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
 use serde_json::Value;
+
+mod carrier;
+mod spans;
 
 /// What all invocations share.
 struct Function {

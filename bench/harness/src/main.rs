@@ -3,6 +3,10 @@
 //! The process is measured, and nothing else: its processor time and memory as the kernel counts them, and times between what it reads
 //! and what it writes. `bench/README.md` says what the fields mean.
 
+use std::process::ExitCode;
+
+use self::options::Options;
+
 mod condition;
 mod options;
 mod orders;
@@ -11,10 +15,6 @@ mod replay;
 mod run;
 mod soak;
 mod spans;
-
-use std::process::ExitCode;
-
-use options::Options;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {

@@ -1,9 +1,11 @@
 //! `BATON_*`, and what Lambda sets.
 
-use super::{AllFailed, Config, FlushPoint, PartialResponse, TraceShape};
-use baton_telemetry::spill::{MAX_LINE_BYTES, MIN_LINE_BYTES};
 use std::num::NonZeroUsize;
 use std::time::Duration;
+
+use baton_telemetry::spill::{MAX_LINE_BYTES, MIN_LINE_BYTES};
+
+use super::{AllFailed, Config, FlushPoint, PartialResponse, TraceShape};
 
 /// A variable that cannot be used; the function does not start with it.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]

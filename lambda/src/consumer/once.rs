@@ -1,14 +1,16 @@
 //! One invocation, for [`testing`](crate::testing).
 
+use std::sync::Arc;
+
+use aws_lambda_events::event::sqs::SqsBatchResponse;
+use baton_telemetry::Telemetry;
+use lambda_runtime::LambdaEvent;
+
 use super::{Builder, Flusher, processor};
 use crate::config::Config;
 use crate::handler::Handler;
 use crate::invoker::{InvocationError, Invoker};
 use crate::shutdown::Shutdown;
-use aws_lambda_events::event::sqs::SqsBatchResponse;
-use baton_telemetry::Telemetry;
-use lambda_runtime::LambdaEvent;
-use std::sync::Arc;
 
 impl<S> Builder<S> {
     /// Handles an event as [`run`](Self::run) does, without Lambda, and with the defaults in place of the environment.

@@ -1,8 +1,10 @@
 //! What of a record's trace context did not count, and why.
 
-use super::Carrier;
-use baton_telemetry::{InvalidBaggage, InvalidTraceparent, InvalidTracestate, InvalidXrayHeader};
 use std::fmt;
+
+use baton_telemetry::{InvalidBaggage, InvalidTraceparent, InvalidTracestate, InvalidXrayHeader};
+
+use super::Carrier;
 
 /// Reasons that are written out. Senders decide how many there are, several for each carrier, and a span must not grow with them. The first
 /// ones come from the carriers that are asked first.

@@ -1,10 +1,11 @@
-use super::*;
-use crate::event::Batch;
-use crate::exercise::listed;
 use baton_telemetry::parse_trace_context;
 use opentelemetry::baggage::BaggageExt as _;
 use opentelemetry::trace::{TraceContextExt as _, TraceFlags};
 use serde_json::{Value as Json, json};
+
+use super::*;
+use crate::event::Batch;
+use crate::exercise::listed;
 
 // What comes of it: the spans that are emitted, and the context that handlers send on.
 mod emitted;

@@ -1,8 +1,10 @@
 //! What stands in for the dead-letter queue where its feature, and with it the AWS SDK, is not compiled in: a type without values.
 
-use crate::event::Record;
-use opentelemetry::Context;
 use std::convert::Infallible;
+
+use opentelemetry::Context;
+
+use crate::event::Record;
 
 /// Never there.
 #[derive(Debug, Clone)]

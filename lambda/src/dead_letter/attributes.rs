@@ -1,5 +1,7 @@
 //! The attributes of a message: as they stand in the event, and as SQS takes them.
 
+use std::collections::BTreeMap;
+
 use aws_sdk_sqs::error::BuildError;
 use aws_sdk_sqs::primitives::Blob;
 use aws_sdk_sqs::types::MessageAttributeValue;
@@ -7,7 +9,6 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde::Deserialize;
 use serde_json::Value as Json;
-use std::collections::BTreeMap;
 
 /// Prefix of binary data types; a custom label may follow, as in `Binary.png`.
 const BINARY: &str = "Binary";

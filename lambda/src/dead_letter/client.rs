@@ -1,13 +1,15 @@
 //! The client that the environment describes, with the patience that an invocation has.
 
-use crate::dead_letter::error::InvalidDeadLetterQueue;
+use std::time::Duration;
+
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, ConfigLoader};
 use aws_sdk_sqs::Client;
 use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
-use std::time::Duration;
+
+use crate::dead_letter::error::InvalidDeadLetterQueue;
 
 /// How long a connection may take. SQS is in the same region, where it takes milliseconds.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);

@@ -1,10 +1,11 @@
 //! What can go wrong on the way to the dead-letter queue. No error shows a body or the value of an attribute.
 
+use std::error::Error;
+
 use aws_sdk_sqs::error::{BuildError, ConnectorError, ProvideErrorMetadata, SdkError};
 use aws_sdk_sqs::operation::RequestId as _;
 use aws_sdk_sqs::operation::send_message::SendMessageError;
 use baton_sqs::NotSent;
-use std::error::Error;
 
 /// `error.type` where SQS gave no code.
 const TYPE_UNSENDABLE: &str = "unsendable";

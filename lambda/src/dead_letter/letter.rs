@@ -1,16 +1,18 @@
 //! What is sent, within SQS's limits: the sender's message whole, and of what we add as much as there is room for.
 
-use crate::dead_letter::attributes::{Attached, Attribute};
-use crate::dead_letter::origin::Carrier;
-use crate::dead_letter::{DeadLetterError, Reason};
-use crate::event::Record;
+use std::borrow::Cow;
+use std::collections::HashMap;
+
 use aws_sdk_sqs::types::{
     MessageAttributeValue, MessageSystemAttributeNameForSends, MessageSystemAttributeValue,
 };
 use baton_sqs::{AddedAttributes, TextAttribute};
 use baton_telemetry::{TRACEPARENT, TRACESTATE};
-use std::borrow::Cow;
-use std::collections::HashMap;
+
+use crate::dead_letter::attributes::{Attached, Attribute};
+use crate::dead_letter::origin::Carrier;
+use crate::dead_letter::{DeadLetterError, Reason};
+use crate::event::Record;
 
 /// Most message attributes on one message (SQS quotas).
 const MAX_ATTRIBUTES: usize = 10;

@@ -1,12 +1,13 @@
 //! Whose trace context the message carries.
 
-use crate::dead_letter::attributes::{Attribute, Value};
-use crate::dead_letter::letter::Letter;
-use crate::event::OTEL_PREFIX;
 use baton_telemetry::{BAGGAGE, TRACEPARENT, TRACESTATE, XRAY_TRACE_ID_HEADER, parse_xray_header};
 use opentelemetry::Context;
 use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
 use opentelemetry::trace::{SpanContext, TraceContextExt as _};
+
+use crate::dead_letter::attributes::{Attribute, Value};
+use crate::dead_letter::letter::Letter;
+use crate::event::OTEL_PREFIX;
 
 /// Bytes of a `traceparent` as SQS counts them: its name, its type `String`, and the 55 characters of version 00.
 const TRACEPARENT_BYTES: usize = 11 + 6 + 55;

@@ -1,7 +1,8 @@
 //! The queue's URL, taken apart once.
 
-use crate::dead_letter::error::InvalidDeadLetterQueue;
 use http::Uri;
+
+use crate::dead_letter::error::InvalidDeadLetterQueue;
 
 /// Port of a URL that names none, by its scheme.
 const HTTP_PORT: u16 = 80;

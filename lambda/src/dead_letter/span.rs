@@ -1,13 +1,14 @@
 //! The span of one send, by the messaging conventions for SQS.
 
-use crate::dead_letter::DeadLetterError;
-use crate::dead_letter::origin::Origin;
-use crate::dead_letter::queue::QueueUrl;
 use opentelemetry::trace::{
     Link, SpanBuilder, SpanKind, SpanRef, Status, TraceContextExt as _, Tracer,
 };
 use opentelemetry::{Array, Context, KeyValue, StringValue, Value};
 use opentelemetry_semantic_conventions::attribute as key;
+
+use crate::dead_letter::DeadLetterError;
+use crate::dead_letter::origin::Origin;
+use crate::dead_letter::queue::QueueUrl;
 
 /// `messaging.system` of SQS. The conventions crate has names of attributes only, not their values.
 const SYSTEM: &str = "aws_sqs";

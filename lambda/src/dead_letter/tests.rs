@@ -1,21 +1,23 @@
 //! Sends over a real socket, with the message that arrives and the span that is left.
 
+use std::time::{Duration, Instant};
+
+use aws_sdk_sqs::config::{Credentials, Region};
+use baton_telemetry::Propagator;
+use opentelemetry::trace::{SpanKind, Status, TracerProvider as _};
+use opentelemetry_sdk::trace::{SdkTracerProvider, SpanData};
+use serde_json::{Value, json};
+
+use self::endpoint::{Behaviour, Endpoint, NEW_ID, REQUEST_ID};
+use super::*;
+use crate::ended::Ended;
+use crate::event::Batch;
+
 mod consumer;
 pub(crate) mod endpoint;
 mod propagators;
 mod warnings;
 mod whole;
-
-use super::*;
-use crate::ended::Ended;
-use crate::event::Batch;
-use aws_sdk_sqs::config::{Credentials, Region};
-use baton_telemetry::Propagator;
-use endpoint::{Behaviour, Endpoint, NEW_ID, REQUEST_ID};
-use opentelemetry::trace::{SpanKind, Status, TracerProvider as _};
-use opentelemetry_sdk::trace::{SdkTracerProvider, SpanData};
-use serde_json::{Value, json};
-use std::time::{Duration, Instant};
 
 const MESSAGE_ID: &str = "5f1b2d3c-0000-4000-8000-000000000001";
 const ARN: &str = "arn:aws:sqs:eu-central-1:123456789012:orders";

@@ -3,11 +3,12 @@
 //! A map or a value in it that is not what it should be counts as absent: only telemetry and curious handlers ask for them, and neither is
 //! a reason not to process a message.
 
+use std::borrow::Cow;
+use std::num::NonZeroU32;
+
 use super::fields::Fields;
 use super::scan::{Kind, Scanner};
 use super::text::Text;
-use std::borrow::Cow;
-use std::num::NonZeroU32;
 
 /// Goes into the object that is next; passes over anything else.
 pub(super) fn enter_object(scanner: &mut Scanner<'_>) -> bool {

@@ -1,10 +1,12 @@
 //! Where a W3C context stands in an event, or in what is inside a body.
 
+use std::borrow::Cow;
+
+use baton_telemetry::{BAGGAGE, TRACEPARENT, TRACESTATE};
+
 use super::attributes::{Attribute, AttributeNames, enter_object, text_or_skip};
 use super::scan::{Kind, Scanner};
 use super::text::Text;
-use baton_telemetry::{BAGGAGE, TRACEPARENT, TRACESTATE};
-use std::borrow::Cow;
 
 /// Prefix of the message attributes that `opentelemetry-instrumentation-boto3sqs` sent before its version 0.34b0: `otel.traceparent`.
 pub(crate) const OTEL_PREFIX: &str = "otel.";

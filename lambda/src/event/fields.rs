@@ -1,11 +1,12 @@
 //! One record, read in one pass: what is always needed is read, of the rest only the place is kept.
 
+use std::num::NonZeroU32;
+
 use super::attributes::{self, OF_SQS};
 use super::carrier::Carrier;
 use super::invalid::{InvalidEvent, Source};
 use super::scan::{Kind, Scanner};
 use super::text::Text;
-use std::num::NonZeroU32;
 
 /// What `eventSource` must be.
 pub(super) const EVENT_SOURCE: &str = "aws:sqs";

@@ -1,11 +1,12 @@
 //! What another service has put into a body: an SNS notification, or an EventBridge event.
 
+use std::borrow::Cow;
+use std::num::NonZeroU32;
+
 use super::attributes::{Attributes, MessageAttribute, OF_SNS, text_or_skip};
 use super::carrier::{Carrier, TraceCarrier};
 use super::scan::{Kind, Scanner};
 use super::text::Text;
-use std::borrow::Cow;
-use std::num::NonZeroU32;
 
 /// `Type` of an SNS notification.
 const NOTIFICATION: &str = "Notification";

@@ -3,10 +3,11 @@
 //! No value of the event is repeated but the name of an AWS service in `eventSource`: whatever else is in a payload may be somebody's
 //! message.
 
+use std::fmt;
+
 use super::fields::EVENT_SOURCE;
 use super::scan::{Kind, Scanner};
 use super::text::Text;
-use std::fmt;
 
 /// Longer than any `eventSource` of AWS; what is longer is not repeated.
 const MAX_SOURCE_LENGTH: usize = 32;

@@ -4,9 +4,11 @@
 //! not belong there the walk is over, for whoever is on it as if the document had ended; [`Scanner::is_at_end`] tells afterwards. Nothing
 //! here is recursive, so that no depth does harm.
 
-use super::text::{self, MAX_LENGTH, Text};
-use serde::de::IgnoredAny;
 use std::num::NonZeroU32;
+
+use serde::de::IgnoredAny;
+
+use super::text::{self, MAX_LENGTH, Text};
 
 /// What a JSON value is, by its first byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,11 +1,13 @@
 //! Events that are generated, spoilt and cut: what is promised of every event, on the stable toolchain and in every test run.
 
-use super::*;
+use std::path::Path;
+
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Map, json};
-use std::path::Path;
+
+use super::*;
 
 /// Text as it comes, and as it should not.
 fn text() -> impl Strategy<Value = String> {

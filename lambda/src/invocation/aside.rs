@@ -3,6 +3,21 @@
 //! Usually each is moved as soon as it has failed. Where any failure has the whole batch delivered again, what was moved would be back, and
 //! moved again: there they are parked, and moved when all the others are done, if none of those has failed.
 
+use std::collections::HashMap;
+use std::error::Error as StdError;
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use futures_util::future::{Either, select};
+use futures_util::{StreamExt as _, stream};
+use opentelemetry::Context;
+use opentelemetry::context::FutureExt as _;
+use opentelemetry::trace::TraceContextExt as _;
+use tokio::time::Instant;
+use tracing::warn;
+
 use super::{Failed, Invocation, Lane, Outcome, Processor, lanes};
 use crate::config::PartialResponse;
 use crate::dead_letter::{DeadLetterQueue, Reason};
@@ -10,19 +25,6 @@ use crate::event::Record;
 use crate::failure::FailureKind;
 use crate::handler::Handler;
 use crate::spans::{self, Described};
-use futures_util::future::{Either, select};
-use futures_util::{StreamExt as _, stream};
-use opentelemetry::Context;
-use opentelemetry::context::FutureExt as _;
-use opentelemetry::trace::TraceContextExt as _;
-use std::collections::HashMap;
-use std::error::Error as StdError;
-use std::pin::pin;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
-use tokio::time::Instant;
-use tracing::warn;
 
 /// The parked failures of a batch, by the positions of their records.
 #[derive(Default)]

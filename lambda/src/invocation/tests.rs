@@ -1,9 +1,8 @@
 //! Batches through the core, with the spans that they leave: no Lambda, no network.
 
-use super::*;
-use crate::config::TraceShape;
-use crate::ended::{Ended, attribute};
-use crate::halt::{Marks, Reason};
+use std::sync::Mutex;
+use std::time::Duration;
+
 use baton_telemetry::Propagator;
 use lambda_runtime::Context as LambdaContext;
 use opentelemetry::Value;
@@ -12,8 +11,11 @@ use opentelemetry::metrics::noop::NoopMeterProvider;
 use opentelemetry::trace::{Link, SpanId, SpanKind, Status, TraceId, TracerProvider as _};
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use serde_json::json;
-use std::sync::Mutex;
-use std::time::Duration;
+
+use super::*;
+use crate::config::TraceShape;
+use crate::ended::{Ended, attribute};
+use crate::halt::{Marks, Reason};
 
 const STANDARD: &str = "arn:aws:sqs:eu-central-1:123456789012:orders";
 const FIFO: &str = "arn:aws:sqs:eu-central-1:123456789012:orders.fifo";

@@ -1,7 +1,8 @@
-mod request_id;
+use serde_json::{Value, json};
 
 use super::*;
-use serde_json::{Value, json};
+
+mod request_id;
 
 fn batch(ids: &[Value]) -> Batch {
     let records: Vec<Value> = ids

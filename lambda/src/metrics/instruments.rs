@@ -1,9 +1,10 @@
 //! The instruments: names and units of the semantic conventions v1.44 (messaging, FaaS) and one of our own.
 
+use std::time::Duration;
+
 use opentelemetry::metrics::{BoundCounter, BoundHistogram, Counter, Histogram, Meter};
 use opentelemetry::{KeyValue, StringValue};
 use opentelemetry_semantic_conventions::{attribute as key, metric};
-use std::time::Duration;
 
 /// Seconds from the acceptance of a message by SQS to the start of its processing. No convention knows it.
 const QUEUE_LATENCY: &str = "baton.sqs.queue_latency";

@@ -1,13 +1,15 @@
 //! Whole invocations, and what the SDK has collected behind them.
 
-mod recorded;
+use std::time::{Duration, SystemTime};
 
+use tokio::time::sleep;
+
+use self::recorded::{Recorded, Value, collect, meters};
 use crate::config::AllFailed;
 use crate::testing::{Batch, Record};
 use crate::{Builder, Consumer, Failure, Handler, Message};
-use recorded::{Recorded, Value, collect, meters};
-use std::time::{Duration, SystemTime};
-use tokio::time::sleep;
+
+mod recorded;
 
 const DURATION: [f64; 14] = [
     0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,

@@ -1,16 +1,18 @@
 //! The announcement: an internal extension that asks for no events, so that Lambda sends SIGTERM.
 
-use super::Shutdown;
-use baton_telemetry::Telemetry;
-use lambda_extension::{Error as BoxError, Extension};
 use std::error::Error;
 use std::future::{Future, pending};
 use std::io;
 use std::pin::Pin;
 use std::time::Duration;
+
+use baton_telemetry::Telemetry;
+use lambda_extension::{Error as BoxError, Extension};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, timeout_at};
 use tracing::{info, warn};
+
+use super::Shutdown;
 
 /// Internal extensions of one function must differ in their names.
 const EXTENSION: &str = "baton-graceful-shutdown";

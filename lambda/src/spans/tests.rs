@@ -1,11 +1,12 @@
 //! The names in the crate's documentation, against those that are emitted. With the feature `dead-letter-queue`, because the table has its
 //! spans too.
 
+use std::collections::BTreeSet;
+
 use crate::dead_letter::tests::endpoint::{Behaviour, Endpoint};
 use crate::dead_letter::tests::queue;
 use crate::testing::{Batch, Outcome, Record, Span};
 use crate::{Consumer, Failure, Message, PartialResponse};
-use std::collections::BTreeSet;
 
 const DOCUMENTATION: &str = include_str!("../lib.rs");
 /// How the table of attributes begins.

@@ -3,6 +3,10 @@
 //! The core's spans come from a provider of the run's own. A handler's come from OpenTelemetry's global provider, of which a process has
 //! one; they are the run's whose span is their parent. Trace ids would not do: tests side by side may well use the same `traceparent`.
 
+use std::collections::HashMap;
+use std::sync::{LazyLock, Mutex, MutexGuard, Once, PoisonError};
+use std::time::Duration;
+
 use opentelemetry::trace::{Span as _, SpanContext, SpanId, TraceContextExt as _, TraceId};
 use opentelemetry::{Context, global};
 use opentelemetry_sdk::Resource;
@@ -10,9 +14,6 @@ use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{
     Sampler, SdkTracerProvider, Span, SpanData, SpanLimits, SpanProcessor,
 };
-use std::collections::HashMap;
-use std::sync::{LazyLock, Mutex, MutexGuard, Once, PoisonError};
-use std::time::Duration;
 
 static RUNS: LazyLock<Mutex<Runs>> = LazyLock::new(Mutex::default);
 static INSTALL: Once = Once::new();
@@ -197,8 +198,9 @@ impl SpanProcessor for OfHandlers {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use opentelemetry::trace::{Tracer as _, TracerProvider as _};
+
+    use super::*;
 
     #[test]
     fn what_a_run_captured_is_forgotten_with_it() {

@@ -1,11 +1,13 @@
 //! What a run left behind.
 
-use super::capture::{Captured, Maker};
-use super::span::Span;
+use std::collections::HashMap;
+
 use aws_lambda_events::event::sqs::SqsBatchResponse;
 use opentelemetry::trace::SpanKind;
 use opentelemetry_semantic_conventions::attribute as key;
-use std::collections::HashMap;
+
+use super::capture::{Captured, Maker};
+use super::span::Span;
 
 /// The response of one invocation, and the spans that ended in it.
 #[derive(Debug)]

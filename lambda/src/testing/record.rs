@@ -1,8 +1,9 @@
 //! One record of an event that is being built.
 
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
 use serde::Serialize;
 use serde_json::{Map, Value, json};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// `SentTimestamp` of a record that does not say: always the same, so that an event written to a file does not change.
 const SENT_AT: Duration = Duration::from_secs(1_700_000_000);

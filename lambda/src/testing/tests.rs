@@ -1,10 +1,12 @@
-use super::*;
-use crate::{Failure, Message, PartialResponse};
-use opentelemetry::global;
-use opentelemetry::trace::{FutureExt as _, TraceContextExt as _, Tracer as _};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+
+use opentelemetry::global;
+use opentelemetry::trace::{FutureExt as _, TraceContextExt as _, Tracer as _};
+
+use super::*;
+use crate::{Failure, Message, PartialResponse};
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const PRODUCER_SPAN: &str = "00f067aa0ba902b7";

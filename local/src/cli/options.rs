@@ -1,20 +1,21 @@
 //! What can be given on the command line, and what it becomes.
 
-mod combinations;
-mod env_file;
-
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
 
-pub(super) use self::combinations::Sound;
 use self::env_file::EnvFile;
 use super::duration;
 use crate::environment::Freeze;
 use crate::stack::{Config, FUNCTION, Fault, Logging, Ports, Queue, QueueName, program_name};
 use crate::{AllowedHosts, HostName};
+
+mod combinations;
+mod env_file;
+
+pub(super) use self::combinations::Sound;
 
 /// The largest batch that AWS takes from a standard queue.
 const MAX_BATCH_SIZE: usize = 10_000;

@@ -1,7 +1,5 @@
 //! The process of one environment: started with a clean environment and a process group of its own, stopped, continued, killed.
 
-mod output;
-
 use std::{
     io,
     net::SocketAddr,
@@ -13,9 +11,12 @@ use rustix::process::Signal;
 use tokio::process::Command;
 use tracing::warn;
 
-pub(super) use self::output::Output;
 use super::{Freeze, Function, variables};
 use crate::group::Group;
+
+mod output;
+
+pub(super) use self::output::Output;
 
 /// A running process and whatever it has started; they end with it, and with this.
 ///

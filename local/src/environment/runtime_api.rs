@@ -1,8 +1,5 @@
 //! The Lambda Runtime API of one environment: HTTP on a loopback port of its own, turned into calls on the environment's task.
 
-mod extensions;
-mod wire;
-
 use std::{
     io,
     net::{Ipv4Addr, SocketAddr},
@@ -29,6 +26,9 @@ use tokio::{
 use self::extensions::Extensions;
 use super::Function;
 use crate::allowed_hosts::{AllowedHosts, CheckHost};
+
+mod extensions;
+mod wire;
 
 /// What a function may answer to a synchronous invocation: AWS states 6 MB, and refuses from 6 MiB and 100 bytes on.
 pub(super) const MAX_RESPONSE_BYTES: usize = 6 * 1024 * 1024 + 100;

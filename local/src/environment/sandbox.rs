@@ -1,11 +1,5 @@
 //! The life of one environment, as one task: initialise, then idle and serve in turn, then end.
 
-mod announced;
-mod booted;
-mod place;
-mod running;
-mod untimely;
-
 use std::{
     future::ready,
     sync::Arc,
@@ -30,6 +24,12 @@ use super::{
     snapshot::Counters,
     variables::VERSION,
 };
+
+mod announced;
+mod booted;
+mod place;
+mod running;
+mod untimely;
 
 /// What AWS allows a function between its start and its first `/next`.
 const INIT_TIMEOUT: Duration = Duration::from_secs(10);

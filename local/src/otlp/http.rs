@@ -1,8 +1,5 @@
 //! OTLP over HTTP, and the pages of JSON from which spans and metrics are read.
 
-mod body;
-mod refusal;
-
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
@@ -28,6 +25,9 @@ use super::signal::Export;
 use super::span::Span;
 use super::store::{SpanStore, Totals};
 use crate::allowed_hosts::{self, CheckHost};
+
+mod body;
+mod refusal;
 
 /// Largest body, before and after decompression: a collector's default, so that what is too large for production is too large here.
 pub(super) const MAX_BODY_SIZE: usize = 20 * 1024 * 1024;

@@ -6,9 +6,6 @@
 //! use either base64 alphabet. Invalid Unicode is replaced with U+FFFD. If a value still cannot be read, only its span, data point or log
 //! record is left out.
 
-mod schema;
-mod unicode;
-
 use base64::Engine as _;
 use base64::alphabet::STANDARD;
 use base64::engine::DecodePaddingMode;
@@ -17,6 +14,10 @@ use prost::encoding::{WireType, encode_key, encode_varint};
 use serde_json::Value;
 
 use self::schema::{Field, Kind, Loss};
+
+mod schema;
+mod unicode;
+
 pub(super) use self::schema::{LOGS, METRICS, Schema, TRACES};
 
 /// Base64 with or without padding at the end.

@@ -1,6 +1,3 @@
-/// Also for the tests of single files.
-pub(super) mod support;
-
 use std::io::Write;
 use std::num::NonZeroUsize;
 use std::time::Duration;
@@ -27,6 +24,9 @@ use self::support::{
     Grpc, Http, log_request, metric_request, plain_span, record, request, rich_span, sum,
 };
 use super::SpanStore;
+
+/// Also for the tests of single files.
+pub(super) mod support;
 
 const TRACE_HEX: &str = "abababababababababababababababab";
 const PROTOBUF: &str = "application/x-protobuf";

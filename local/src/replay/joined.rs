@@ -181,8 +181,9 @@ fn utf8_bytes(digits: &[u8]) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use proptest::prelude::*;
+
+    use super::*;
 
     fn joined(log: &str) -> String {
         let mut text = String::new();

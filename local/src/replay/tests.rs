@@ -1,13 +1,7 @@
 //! What was spilled is found in whatever logs are kept in.
 
-mod wrappings;
+use std::io::{Cursor, Read};
 
-use super::context::{Context, Unreadable};
-use super::fragments::Fragments;
-use super::input;
-use super::joined::joined;
-use super::line::{Content, Line};
-use super::scanner::Scanner;
 use baton_telemetry::replay::{request_from_json, spill};
 use baton_telemetry::spill::{MAX_LINE_BYTES, UNCUT_LINE_BYTES};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
@@ -16,8 +10,16 @@ use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use prost::Message as _;
-use std::io::{Cursor, Read};
-use wrappings::{WRAPPINGS, Wrapping};
+
+use self::wrappings::{WRAPPINGS, Wrapping};
+use super::context::{Context, Unreadable};
+use super::fragments::Fragments;
+use super::input;
+use super::joined::joined;
+use super::line::{Content, Line};
+use super::scanner::Scanner;
+
+mod wrappings;
 
 /// A little less than the longest line.
 const LINE: usize = 261_000;

@@ -236,8 +236,9 @@ impl Unwrapper<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use proptest::prelude::*;
+
+    use super::*;
 
     fn wrapped(text: &str, layers: &[Layer]) -> String {
         layers.iter().rev().fold(text.to_owned(), |text, layer| {

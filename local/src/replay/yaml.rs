@@ -4,11 +4,11 @@
 //! parser would need the whole document in memory, reject a truncated document, and fail on logs that are not YAML, which cannot be recognised
 //! beforehand.
 
-mod text;
-
 use std::io::Read;
 
 use super::rewritten::{Rewrite, Rewritten};
+
+mod text;
 
 /// Limit on the length of a string. Longer strings are left unchanged, because spill lines are shorter.
 const MAX_STRING: usize = 4 * 1024 * 1024;

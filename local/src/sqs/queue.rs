@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
+use self::store::{Entry, State, Store};
 use super::clock::Timestamp;
 use super::error::Error;
 use super::limits::{MAX_IN_FLIGHT, MAX_VISIBILITY_SECONDS};
@@ -14,8 +15,6 @@ use super::receipt::Receipt;
 use super::settings::{AttributeMap, Settings};
 
 mod store;
-
-use store::{Entry, State, Store};
 
 /// How a queue calls those who wait for it.
 #[derive(Debug, Default)]

@@ -3,13 +3,13 @@
 //! Checks go on after the first fault, so that a caller hears of all of them at once. No fault shows a value, because any value may be an
 //! e-mail address in the wrong place.
 
-mod address;
-
 use std::borrow::Cow;
 
 use serde_json::{Map, Value};
 
 use super::wire::OnboardingMessage;
+
+mod address;
 
 const CUSTOMER_ID: &str = "customer_id";
 const EMAIL: &str = "email";

@@ -1,7 +1,5 @@
 //! Serving, and stopping without losing what was accepted.
 
-mod connection;
-
 use std::future::Future;
 use std::io;
 use std::pin::pin;
@@ -20,6 +18,8 @@ use tracing::warn;
 use super::routes::{self, Shared};
 use super::server_duration::ServerDuration;
 use crate::Sender;
+
+mod connection;
 
 /// Connections served at once; more wait in the kernel's queue. Each costs a descriptor and some 20 KB, and what is in front of a container,
 /// a load balancer or a handful of services, keeps far fewer.

@@ -1,13 +1,14 @@
 //! The metrics of sends, by the messaging conventions: how many were tried, and how long each took.
 
+use std::sync::Arc;
+use std::time::Instant;
+
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::noop::NoopMeterProvider;
 use opentelemetry::metrics::{
     BoundCounter, BoundHistogram, Counter, Histogram, Meter, MeterProvider as _,
 };
 use opentelemetry_semantic_conventions::{attribute, metric};
-use std::sync::Arc;
-use std::time::Instant;
 
 use super::span::{OPERATION, SYSTEM};
 use crate::queue::QueueUrl;

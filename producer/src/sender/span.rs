@@ -133,10 +133,11 @@ pub(super) fn finish(span: &SpanRef<'_>, error: Option<&SendError>) {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use opentelemetry::trace::TracerProvider as _;
     use opentelemetry_sdk::propagation::{BaggagePropagator, TraceContextPropagator};
     use opentelemetry_sdk::trace::SdkTracerProvider;
+
+    use super::*;
 
     /// The kind of the span that sends a message without a context.
     fn kind(propagator: &dyn TextMapPropagator) -> SpanKind {

@@ -1,12 +1,5 @@
 //! What the scenarios stand on.
 
-pub(crate) mod client;
-pub(crate) mod collector;
-pub(crate) mod fake_sqs;
-pub(crate) mod metrics;
-pub(crate) mod process;
-pub(crate) mod spans;
-
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -22,10 +15,17 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use client::Answer;
-use fake_sqs::FakeSqs;
-use metrics::Metrics;
-use spans::Spans;
+use self::client::Answer;
+use self::fake_sqs::FakeSqs;
+use self::metrics::Metrics;
+use self::spans::Spans;
+
+pub(crate) mod client;
+pub(crate) mod collector;
+pub(crate) mod fake_sqs;
+pub(crate) mod metrics;
+pub(crate) mod process;
+pub(crate) mod spans;
 
 /// More than any accepted request of these scenarios needs.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);

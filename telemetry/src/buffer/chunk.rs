@@ -1,11 +1,13 @@
 //! Encoded records of one scope and one group.
 
+use std::sync::Arc;
+
+use bytes::Bytes;
+use opentelemetry::InstrumentationScope;
+
 use super::{Owner, Record};
 use crate::encode;
 use crate::group::Group;
-use bytes::Bytes;
-use opentelemetry::InstrumentationScope;
-use std::sync::Arc;
 
 /// A chunk that has reached this size is closed. Requests are made of whole chunks, so this is how exactly they can be cut.
 pub(super) const CHUNK_BYTES: usize = 256 * 1024;

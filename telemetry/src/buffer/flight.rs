@@ -1,9 +1,10 @@
 //! What a flush has taken from the buffer, until the collector's answer is known.
 
+use std::sync::Arc;
+
 use super::chunk::{Chunk, is_of, is_ownerless};
 use super::{Buffer, Counts, Owner};
 use crate::group::Group;
-use std::sync::Arc;
 
 /// Which records a flush is for.
 #[derive(Debug, Clone, Copy)]

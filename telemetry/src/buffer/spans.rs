@@ -1,15 +1,17 @@
 //! Spans on their way into a buffer.
 
-use super::{Bounds, Buffer, Record};
-use crate::encode::{self, LinkState};
-use crate::group::Members;
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::Duration;
+
 use opentelemetry::Context;
 use opentelemetry::trace::Span as _;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
-use std::ops::Deref;
-use std::sync::Arc;
-use std::time::Duration;
+
+use super::{Bounds, Buffer, Record};
+use crate::encode::{self, LinkState};
+use crate::group::Members;
 
 /// A buffer of spans. Clones share it; one of them is the provider's span processor.
 #[derive(Debug, Clone)]

@@ -1,14 +1,16 @@
 //! Whatever happens in whatever order: nothing is lost unseen, and the bounds hold.
 
-use super::*;
-use crate::group::FlushGroup;
+use std::collections::VecDeque;
+
 use opentelemetry::Context;
 use opentelemetry::trace::Span as _;
 use opentelemetry::trace::{Tracer as _, TracerProvider as _};
 use opentelemetry_sdk::trace::Span;
 use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
 use proptest::prelude::*;
-use std::collections::VecDeque;
+
+use super::*;
+use crate::group::FlushGroup;
 
 const BOUNDS: Bounds = Bounds {
     records: 20,

@@ -1,8 +1,9 @@
 //! How much is kept for a collector that does not take it.
 
+use std::num::NonZeroUsize;
+
 use super::reader::Reader;
 use crate::buffer::Bounds;
-use std::num::NonZeroUsize;
 
 /// A batch of 10,000 records, the most that SQS hands to a function, each with four spans of its own.
 pub(super) const DEFAULT_MAX_SPANS: usize = 50_000;

@@ -3,15 +3,17 @@
 //! The files are read at the start: one that is wrong is told then, and not by a handshake that fails. Whoever names an authority wants no
 //! other to be trusted, so where it cannot be had, nothing is exported.
 
-use super::reader::Reader;
-use crate::endpoint::Endpoint;
-use rustls::pki_types::pem::{self, PemObject};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::sync::Arc;
+
+use rustls::pki_types::pem::{self, PemObject};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use webpki::EndEntityCert;
+
+use super::reader::Reader;
+use crate::endpoint::Endpoint;
 
 /// All public authorities together are a quarter of this. What is longer is no list of certificates, and would be the start's delay.
 const MAX_FILE_BYTES: u64 = 1024 * 1024;

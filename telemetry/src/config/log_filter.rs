@@ -1,7 +1,8 @@
 //! `RUST_LOG`, as every Rust program has it; else Lambda's own level; else `info`.
 
-use super::reader::Reader;
 use tracing_subscriber::filter::{LevelFilter, Targets};
+
+use super::reader::Reader;
 
 /// A level that is misspelt must not read as the name of a target: nothing would be logged then, not even that.
 const RUST_LOG_FORM: &str = "a level (off, error, warn, info, debug, trace) or a list of target=level, with such a level for the rest";
@@ -56,8 +57,9 @@ fn lambda_level(name: &str) -> Option<Targets> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use tracing::Level;
+
+    use super::*;
 
     /// The filter, and what was reported.
     fn read_from(variables: &[(&str, &str)]) -> (Targets, Vec<String>) {

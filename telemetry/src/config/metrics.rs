@@ -1,8 +1,9 @@
 //! How metrics are exported.
 
+use std::time::Duration;
+
 use super::MIN_INTERVAL;
 use super::reader::Reader;
-use std::time::Duration;
 
 /// The specification's default of `OTEL_METRIC_EXPORT_INTERVAL`.
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(60);

@@ -1,12 +1,13 @@
 //! `OTEL_EXPORTER_OTLP_*` of each signal, with its own form before the general one.
 
-mod exporters;
-mod headers;
-mod names;
-mod route;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
 
-pub(crate) use headers::header_list;
+use http::HeaderMap;
 
+use self::exporters::Exporters;
+use self::names::Names;
 use super::certificates::{self, Certificates};
 use super::proxy;
 use super::reader::Reader;
@@ -14,12 +15,13 @@ use crate::endpoint::Endpoint;
 use crate::header_source::HeldHeaders;
 use crate::proxy::Proxy;
 use crate::signal::Signal;
-use exporters::Exporters;
-use http::HeaderMap;
-use names::Names;
-use std::fmt;
-use std::sync::Arc;
-use std::time::Duration;
+
+mod exporters;
+mod headers;
+mod names;
+mod route;
+
+pub(crate) use headers::header_list;
 
 /// The specification's default of `OTEL_EXPORTER_OTLP_TIMEOUT`. A flush's own deadline is usually much earlier.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);

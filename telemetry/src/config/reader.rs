@@ -1,9 +1,10 @@
 //! Reading variables one by one and remembering what was wrong with each.
 
-use crate::signal::Signal;
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
+
+use crate::signal::Signal;
 
 /// Characters of a value that are repeated: enough to know it again, where somebody has set a file's content for its name.
 const MAX_FOUND: usize = 80;

@@ -1,8 +1,10 @@
 //! `OTEL_TRACES_SAMPLER` and its argument.
 
-use super::reader::Reader;
-use opentelemetry_sdk::trace::Sampler;
 use std::fmt;
+
+use opentelemetry_sdk::trace::Sampler;
+
+use super::reader::Reader;
 
 /// A sampler by its standard name.
 #[derive(Debug, Clone)]

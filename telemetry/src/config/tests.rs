@@ -1,6 +1,7 @@
-use super::*;
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
+
+use super::*;
 
 /// What is read from these variables, and what is told about them.
 pub(super) fn config(variables: &[(&str, &str)]) -> (Config, Vec<String>) {

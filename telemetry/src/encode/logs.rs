@@ -1,10 +1,12 @@
 //! Log records as OTLP protobuf, written straight from what is logged.
 
+use std::fmt::{self, Write as _};
+
+use opentelemetry::trace::SpanContext;
+use tracing::Level;
+
 use super::{field, short_text, wire};
 use crate::logs::Value;
-use opentelemetry::trace::SpanContext;
-use std::fmt::{self, Write as _};
-use tracing::Level;
 
 /// Field numbers of `opentelemetry/proto/logs/v1`, OTLP 1.9. A `ScopeLogs` has its scope, its records and its schema URL where a `ScopeSpans`
 /// has the like, and so have `ResourceLogs` and the request.

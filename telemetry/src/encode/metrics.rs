@@ -3,10 +3,11 @@
 //! A test holds every field written here against `opentelemetry-proto`'s conversion of what OpenTelemetry's SDK makes of the same
 //! measurements. There are no exponential histograms and no exemplars: nothing here makes any.
 
-use super::protobuf as wire;
-use super::{ResourceFrame, attributes, open_request, open_scope_spans, scope_spans_length};
 use bytes::Bytes;
 use opentelemetry::{InstrumentationScope, KeyValue};
+
+use super::protobuf as wire;
+use super::{ResourceFrame, attributes, open_request, open_scope_spans, scope_spans_length};
 
 /// Field numbers of `opentelemetry/proto/metrics/v1`, OTLP 1.9. The messages around them have those of the spans: `ResourceMetrics` and
 /// `ScopeMetrics` are numbered as `ResourceSpans` and `ScopeSpans` are.

@@ -1,6 +1,7 @@
 //! What arrives at a collector is what `opentelemetry-proto` would have sent for the same spans.
 
-use super::*;
+use std::time::Duration;
+
 use opentelemetry::trace::{TraceFlags, TraceId};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::transform::common::tonic::ResourceAttributesWithSchema;
@@ -9,7 +10,8 @@ use opentelemetry_sdk::trace::{SpanEvents, SpanLinks};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use prost::Message as _;
-use std::time::Duration;
+
+use super::*;
 
 fn value() -> impl Strategy<Value = Value> {
     prop_oneof![

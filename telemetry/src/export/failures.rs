@@ -1,14 +1,16 @@
 //! Tells of failed exports, and not of the same failure with every flush: a function whose collector is down may fail a thousand times a
 //! minute, each time with the line that the log has already.
 
-use super::ExportError;
-use crate::logs;
-use crate::signal::Signal;
 use std::error::Error;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
+
 use tokio::time::Instant;
 use tracing::warn;
+
+use super::ExportError;
+use crate::logs;
+use crate::signal::Signal;
 
 /// How often a failure that lasts is told of again: often enough to be found by whoever looks at the last minutes of a log.
 const AGAIN_AFTER: Duration = Duration::from_secs(60);
@@ -79,11 +81,12 @@ impl Failures {
 
 #[cfg(test)]
 mod tests {
+    use http::StatusCode;
+    use tokio::time::advance;
+
     use super::*;
     use crate::transport::TransportError;
     use crate::uplink::UplinkError;
-    use http::StatusCode;
-    use tokio::time::advance;
 
     /// Tells of the failure, and returns the lines of it.
     fn lines(failures: &Failures, error: &ExportError, exported: u64) -> Vec<serde_json::Value> {

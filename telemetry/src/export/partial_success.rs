@@ -1,7 +1,8 @@
 //! What a collector says of records that it did not take of a request it answered with success (OTLP specification, "Partial Success").
 
-use serde_json::{Map, Value};
 use std::borrow::Cow;
+
+use serde_json::{Map, Value};
 
 /// Of a collector's message so much goes into the log: enough for a sentence and an identifier.
 const MAX_MESSAGE: usize = 512;
@@ -142,12 +143,13 @@ fn varint(rest: &mut &[u8]) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use opentelemetry_proto::tonic::collector::trace::v1::{
         ExportTracePartialSuccess, ExportTraceServiceResponse,
     };
     use proptest::prelude::*;
     use prost::Message as _;
+
+    use super::*;
 
     fn response(rejected_spans: i64, error_message: &str) -> Vec<u8> {
         let partial_success = Some(ExportTracePartialSuccess {

@@ -1,18 +1,20 @@
 //! Fetched headers, held for all signals, and fetched again when they are not good any more.
 
-use super::HeaderSource;
-use crate::config::HEADERS_SECRET;
-use crate::logs;
-use http::{HeaderMap, HeaderName};
-use opentelemetry::Context;
-use opentelemetry::trace::FutureExt as _;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
+
+use http::{HeaderMap, HeaderName};
+use opentelemetry::Context;
+use opentelemetry::trace::FutureExt as _;
 use tokio::sync::Mutex as Turn;
 use tokio::time::{Instant, timeout_at};
 use tracing::{info, warn};
+
+use super::HeaderSource;
+use crate::config::HEADERS_SECRET;
+use crate::logs;
 
 /// How long the start of a process waits for the first fetch. It takes a tenth of a second, and Lambda gives the start ten.
 ///

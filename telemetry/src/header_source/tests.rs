@@ -1,11 +1,13 @@
-use super::held::RETRY_PAUSE;
-use super::*;
-use crate::logs::{Capture, captured};
-use http::HeaderValue;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Mutex;
 use std::time::Duration;
+
+use http::HeaderValue;
 use tokio::time::Instant;
+
+use super::held::RETRY_PAUSE;
+use super::*;
+use crate::logs::{Capture, captured};
 
 /// Answers by a script, after a while each, and counts.
 #[derive(Clone, Default)]

@@ -1,8 +1,9 @@
 //! A request made of pieces that are already encoded.
 
-use bytes::{Buf, Bytes};
 use std::collections::VecDeque;
 use std::io::IoSlice;
+
+use bytes::{Buf, Bytes};
 
 /// Pieces sent one after the other without being copied together; a clone shares them, so that a request can be sent again.
 #[derive(Debug, Clone, Default)]

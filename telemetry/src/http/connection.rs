@@ -1,15 +1,17 @@
 //! One connection, driven by whoever uses it.
 
-use super::dial::{Dialed, Dialer, Stream};
-use super::response::{self, End, Parsed};
-use super::{Frames, SendError};
-use bytes::Buf as _;
 use std::fmt;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+
+use bytes::Buf as _;
 use tokio::io::ReadBuf;
+
+use super::dial::{Dialed, Dialer, Stream};
+use super::response::{self, End, Parsed};
+use super::{Frames, SendError};
 
 /// How much is read at once: more than a collector's usual answer.
 const READ_BYTES: usize = 1024;

@@ -1,14 +1,16 @@
 //! Ways to a peer: TCP, and TLS where the endpoint has it.
 
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::pin::Pin;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+
 use super::tls::Tls;
 use super::{SendError, tunnel};
 use crate::endpoint::Endpoint;
 use crate::proxy::Proxy;
-use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::pin::Pin;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 
 /// What a connection reads from and writes to.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}

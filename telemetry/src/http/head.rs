@@ -1,8 +1,10 @@
 //! What every request to one endpoint begins with, written once.
 
-use crate::endpoint::Endpoint;
-use http::{HeaderMap, HeaderName, HeaderValue, header};
 use std::fmt;
+
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+
+use crate::endpoint::Endpoint;
 
 /// The connection's own matter, whatever anybody wants to be sent.
 const FRAMING: [HeaderName; 3] = [

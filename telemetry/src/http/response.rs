@@ -1,10 +1,12 @@
 //! An HTTP/1.1 answer, from the bytes that have arrived so far (RFC 9112).
 
-use super::SendError;
-use super::retry_after::RetryAfter;
+use std::mem::MaybeUninit;
+
 use bytes::Bytes;
 use http::{StatusCode, header};
-use std::mem::MaybeUninit;
+
+use super::SendError;
+use super::retry_after::RetryAfter;
 
 /// Collectors answer with a few bytes; whoever sends more than this is none.
 pub(crate) const MAX_RESPONSE: usize = 256 * 1024;

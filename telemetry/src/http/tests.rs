@@ -1,13 +1,15 @@
 //! Exchanges with peers that do not wait for their turn.
 
-use super::*;
-use crate::endpoint::DefaultScheme;
-use crate::sink::{Answer, Sink};
 use std::net::SocketAddr;
 use std::sync::Arc;
+
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
+
+use super::*;
+use crate::endpoint::DefaultScheme;
+use crate::sink::{Answer, Sink};
 
 mod kept;
 

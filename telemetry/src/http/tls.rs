@@ -1,7 +1,9 @@
 //! TLS with compiled-in roots, and no more of it than a client needs.
 
-use super::SendError;
-use crate::config::Certificates;
+use std::fmt;
+use std::io;
+use std::sync::{Arc, OnceLock};
+
 use rustls::crypto::ring::sign::{RsaSigningKey, any_ecdsa_type};
 use rustls::crypto::ring::{cipher_suite, kx_group};
 use rustls::crypto::{CryptoProvider, GetRandomFailed, KeyProvider, SecureRandom};
@@ -9,13 +11,13 @@ use rustls::crypto::{SupportedKxGroup, WebPkiSupportedAlgorithms};
 use rustls::pki_types::{PrivateKeyDer, ServerName};
 use rustls::sign::SigningKey;
 use rustls::{ClientConfig, RootCertStore, SignatureScheme, SupportedCipherSuite};
-use std::fmt;
-use std::io;
-use std::sync::{Arc, OnceLock};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use webpki::ring as algorithm;
+
+use super::SendError;
+use crate::config::Certificates;
 
 /// What is spoken inside TLS, as the server is told (ALPN).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

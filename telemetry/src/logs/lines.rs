@@ -1,8 +1,5 @@
 //! Events as lines.
 
-mod json;
-mod text;
-
 use std::time::SystemTime;
 
 use opentelemetry::trace::{SpanId, TraceId};
@@ -14,6 +11,9 @@ use super::span_fields::SpanScope;
 use super::{scratch, timestamp};
 use crate::config::LogFormat;
 use crate::output::Output;
+
+mod json;
+mod text;
 
 /// What a line calls what it knows besides the event's own fields.
 mod key {

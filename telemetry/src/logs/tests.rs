@@ -1,16 +1,18 @@
-mod ids;
-mod records;
-mod span_fields;
+use std::io;
 
-use super::*;
-use crate::config::LogFormat;
 use opentelemetry::Context;
 use opentelemetry::context::FutureExt as _;
 use opentelemetry::trace::{SpanContext, TraceContextExt as _, TraceFlags, TraceState};
 use serde_json::Value;
-use std::io;
 use tracing::Dispatch;
 use tracing::subscriber::{DefaultGuard, NoSubscriber};
+
+use super::*;
+use crate::config::LogFormat;
+
+mod ids;
+mod records;
+mod span_fields;
 
 /// Keeps what this thread logs, as it would be on stdout, until it is dropped.
 pub(crate) struct Capture {

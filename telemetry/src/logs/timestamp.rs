@@ -64,10 +64,11 @@ fn digits(room: &mut [u8], mut number: u64) {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use proptest::prelude::*;
     use tracing_subscriber::fmt::format::Writer;
     use tracing_subscriber::fmt::time::FormatTime as _;
+
+    use super::*;
 
     fn written(time: SystemTime) -> String {
         let mut out = Vec::new();

@@ -8,12 +8,14 @@
 //! | `baton.telemetry.log_records.pending` | gauge | `{record}` | |
 //! | `baton.telemetry.metric_points` | counter | `{point}` | data points that no collector gets: `baton.telemetry.outcome` is `dropped` |
 
-use super::Meters;
-use crate::buffer::Counts;
+use std::sync::{Mutex, PoisonError};
+
 use opentelemetry::metrics::{BoundCounter, Gauge, Meter, MeterProvider as _};
 use opentelemetry::{InstrumentationScope, KeyValue};
 use opentelemetry_semantic_conventions::SCHEMA_URL;
-use std::sync::{Mutex, PoisonError};
+
+use super::Meters;
+use crate::buffer::Counts;
 
 const SCOPE: &str = "baton.telemetry";
 /// What has become of a record.

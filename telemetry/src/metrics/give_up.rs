@@ -1,8 +1,9 @@
 //! The end of the process, for metrics.
 
+use std::time::SystemTime;
+
 use super::{MAX_REQUEST_BYTES, Metrics};
 use crate::config::Temporality;
-use std::time::SystemTime;
 
 impl Metrics {
     /// Counts as dropped what no later export is going to send: what the collector has not taken, and what was not even collected because

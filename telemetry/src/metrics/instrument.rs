@@ -1,15 +1,17 @@
 //! An instrument with everything that was measured by it.
 
-use super::series::{Aggregation, Point, Series, State};
-use crate::encode::metrics::{Kind, Metric, Number, Times, Window, Writer};
-use opentelemetry::KeyValue;
-use opentelemetry::metrics::{AsyncInstrument, BoundSyncInstrument, SyncInstrument};
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use opentelemetry::KeyValue;
+use opentelemetry::metrics::{AsyncInstrument, BoundSyncInstrument, SyncInstrument};
 use tracing::warn;
+
+use super::series::{Aggregation, Point, Series, State};
+use crate::encode::metrics::{Kind, Metric, Number, Times, Window, Writer};
 
 /// How many sets of attributes an instrument tells apart (metrics SDK specification, "Cardinality limits").
 const MAX_SERIES: usize = 2000;

@@ -5,11 +5,10 @@
 //! `bare` with batches of 1 and 10 messages, and takes 1.27 and 0.90: counted once with callgrind as `bench/` does it, which has no row for
 //! the SDK's. This one knows what its API can ask for, and no views, no second reader and no exponential histograms.
 
-use super::instrument::{Description, Handle, Instrument, Measured as _};
-use super::series::Aggregation;
-use crate::config::Temporality;
-use crate::encode::metrics::{MetricsRequest, Number, Times, Window, Writer};
-use crate::encode::{ResourceFrame, nanos};
+use std::borrow::Cow;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
 use opentelemetry::InstrumentationScope;
 use opentelemetry::metrics::{
     AsyncInstrumentBuilder, Counter, Gauge, Histogram, HistogramBuilder, InstrumentBuilder,
@@ -17,10 +16,13 @@ use opentelemetry::metrics::{
     ObservableUpDownCounter, UpDownCounter,
 };
 use opentelemetry_sdk::metrics::InstrumentKind;
-use std::borrow::Cow;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
 use tracing::warn;
+
+use super::instrument::{Description, Handle, Instrument, Measured as _};
+use super::series::Aggregation;
+use crate::config::Temporality;
+use crate::encode::metrics::{MetricsRequest, Number, Times, Window, Writer};
+use crate::encode::{ResourceFrame, nanos};
 
 /// The API's default ("Explicit Bucket Histogram Aggregation" of the metrics SDK specification).
 const DEFAULT_BOUNDS: [f64; 15] = [

@@ -1,7 +1,8 @@
 //! What was collected, on its way to the collector.
 
-use crate::encode::metrics::MetricsRequest;
 use std::collections::VecDeque;
+
+use crate::encode::metrics::MetricsRequest;
 
 #[derive(Debug)]
 pub(super) struct Outbox {

@@ -1,7 +1,8 @@
 //! What was measured with one set of attributes.
 
-use crate::encode::metrics::{Distribution, Number};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::encode::metrics::{Distribution, Number};
 
 /// How measurements become one value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

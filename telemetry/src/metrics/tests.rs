@@ -1,22 +1,24 @@
 //! What arrives at a collector is what OpenTelemetry's SDK and `opentelemetry-proto` would have sent for the same measurements.
 
-mod normal;
-mod sdk;
-mod turns;
+use std::time::Duration;
 
-use super::*;
-use crate::encode;
-use crate::encode::metrics::MetricsRequest;
-use crate::encode::tests::{attribute, scope_of};
-use normal::normalized;
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Meter, MeterProvider};
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use prost::Message as _;
-use sdk::Sdk;
-use std::time::Duration;
+
+use self::normal::normalized;
+use self::sdk::Sdk;
+use super::*;
+use crate::encode;
+use crate::encode::metrics::MetricsRequest;
+use crate::encode::tests::{attribute, scope_of};
+
+mod normal;
+mod sdk;
+mod turns;
 
 const HOUR: Duration = Duration::from_hours(1);
 

@@ -1,13 +1,14 @@
 //! What OTLP's messages consist of: `opentelemetry/proto/{collector,common,resource,trace,metrics,logs}`, OTLP 1.9.
 
-use super::wire::WireType;
-use crate::signal::Signal;
 use Kind::{Base64, Hex, Text};
 use Scalar::{
     Bool, Double, Fixed32, Fixed64, Signed32, Signed64, SignedFixed64, Unsigned32, Unsigned64,
     ZigZag32,
 };
 use Shape::{Many, One};
+
+use super::wire::WireType;
+use crate::signal::Signal;
 
 /// A message: its fields, and which of them are written although they are absent.
 #[derive(Debug)]

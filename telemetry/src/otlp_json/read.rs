@@ -3,11 +3,13 @@
 //! What was written from protobuf becomes the same protobuf again, also where JSON has no number for a value, which types derived from the
 //! protocol's definition do not read.
 
-use super::messages::{Field, Kind, Message, Scalar, Shape};
-use crate::encode::protobuf as wire;
-use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::borrow::Cow;
 use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+use super::messages::{Field, Kind, Message, Scalar, Shape};
+use crate::encode::protobuf as wire;
 
 /// Reads one object. What its message has no field for is passed over.
 pub(crate) fn read(message: &'static Message, json: &[u8]) -> Result<Vec<u8>, serde_json::Error> {

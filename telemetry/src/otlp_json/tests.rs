@@ -1,10 +1,5 @@
 //! What is written here, read by `opentelemetry-proto`, is what prost reads from the bytes it was written from.
 
-mod logs;
-mod metrics;
-
-use super::*;
-use crate::encode::tests::{attribute, encoded, span_data};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{
     AnyValue, ArrayValue, InstrumentationScope, KeyValue, KeyValueList, any_value,
@@ -15,6 +10,12 @@ use proptest::option;
 use proptest::prelude::*;
 use prost::Message as _;
 use serde::de::DeserializeOwned;
+
+use super::*;
+use crate::encode::tests::{attribute, encoded, span_data};
+
+mod logs;
+mod metrics;
 
 fn written(signal: Signal, bytes: &[u8]) -> Vec<u8> {
     let mut out = b"before".to_vec();

@@ -1,9 +1,10 @@
 //! `baggage`: W3C Baggage, "Baggage HTTP Header Format".
 
-use super::OWS;
 use opentelemetry::Context;
 use opentelemetry::baggage::{BaggageExt as _, KeyValueMetadata};
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
+
+use super::OWS;
 
 /// Bytes that must be propagated (section "Limits"). What is beyond may be dropped, list-member by list-member and never a part of one.
 const MAX_LENGTH: usize = 8192;

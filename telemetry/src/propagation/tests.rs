@@ -1,7 +1,9 @@
-use super::*;
+use std::collections::HashMap;
+
 use opentelemetry::baggage::BaggageExt as _;
 use opentelemetry::trace::TraceFlags;
-use std::collections::HashMap;
+
+use super::*;
 
 mod baggage;
 // What holds of every context and of every text, by `proptest`.

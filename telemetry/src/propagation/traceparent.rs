@@ -1,8 +1,10 @@
 //! `traceparent`: W3C Trace Context level 2, "Traceparent Header".
 
-use super::{OWS, hex};
-use opentelemetry::trace::{SpanContext, SpanId, TraceFlags, TraceId};
 use std::fmt::Write as _;
+
+use opentelemetry::trace::{SpanContext, SpanId, TraceFlags, TraceId};
+
+use super::{OWS, hex};
 
 /// Length of a version-00 header: `00-` + 32 + `-` + 16 + `-` + 2. Higher versions are at least this long.
 const LENGTH: usize = 55;

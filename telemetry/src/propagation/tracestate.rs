@@ -1,7 +1,8 @@
 //! `tracestate`: W3C Trace Context level 2, "Tracestate Header".
 
-use super::OWS;
 use opentelemetry::trace::TraceState;
+
+use super::OWS;
 
 /// The grammar of a list ends here ("list"), so that a longer one is no `tracestate`. What the specification says of the right-most member is for
 /// those who add one.

@@ -1,7 +1,8 @@
 //! The tracing header of AWS X-Ray: `Root=1-<8 digits>-<24 digits>;Parent=<16 digits>;Sampled=<0, 1 or ?>`, and fields of AWS's own.
 
-use super::{OWS, hex};
 use opentelemetry::trace::{SpanContext, SpanId, TraceFlags, TraceId, TraceState};
+
+use super::{OWS, hex};
 
 /// Name of the HTTP header that AWS services read and write.
 pub const XRAY_TRACE_ID_HEADER: &str = "X-Amzn-Trace-Id";

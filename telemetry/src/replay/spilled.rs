@@ -1,10 +1,11 @@
 //! Requests as the lines that they would be in a log.
 
+use std::io::{self, Write};
+
 use crate::encode::ResourceFrame;
 use crate::encode::protobuf as wire;
 use crate::otlp_json::{Raw, Reader};
 use crate::spill::Spill;
-use std::io::{self, Write};
 
 /// The field of a request that is a `ResourceSpans`, and that of a `ResourceSpans` that is a `ScopeSpans`.
 const RESOURCE_SPANS: u32 = 1;

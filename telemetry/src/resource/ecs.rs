@@ -1,16 +1,18 @@
 //! The task metadata endpoint, version 4 (Amazon ECS developer guide, "Task metadata available for Amazon ECS tasks").
 
-use super::{AWS, AWS_ECS, put, put_found, put_list};
-use crate::endpoint::{DefaultScheme, Endpoint};
-use crate::http::{Client, Frames};
+use std::time::Duration;
+
 use http::{HeaderMap, Method};
 use opentelemetry::KeyValue;
 use opentelemetry_semantic_conventions::attribute as key;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use std::time::Duration;
 use tokio::time::Instant;
 use tracing::warn;
+
+use super::{AWS, AWS_ECS, put, put_found, put_list};
+use crate::endpoint::{DefaultScheme, Endpoint};
+use crate::http::{Client, Frames};
 
 /// The endpoint is on the same machine. A task starts without these attributes rather than late.
 const TIMEOUT: Duration = Duration::from_secs(1);

@@ -1,9 +1,10 @@
 //! A pod, as far as its manifest tells it about itself. The Collector's `k8sattributes` processor knows the rest.
 
-use super::put_found;
-use crate::config::KubernetesEnvironment;
 use opentelemetry::KeyValue;
 use opentelemetry_semantic_conventions::attribute as key;
+
+use super::put_found;
+use crate::config::KubernetesEnvironment;
 
 pub(super) fn put(attributes: &mut Vec<KeyValue>, pod: &KubernetesEnvironment) {
     let pod = pod.clone();

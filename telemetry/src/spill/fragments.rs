@@ -1,8 +1,9 @@
 //! A document that is too long for a line, cut into pieces.
 
+use std::io::{self, Write};
+
 use super::{HEADER_ROOM, begin_line};
 use crate::otlp_json::{escaped_length, string};
-use std::io::{self, Write};
 
 /// Writes the text of a document with one span as numbered lines of at most `line_bytes`.
 pub(super) fn write(

@@ -1,8 +1,9 @@
 //! As many spans in a line as fit.
 
+use std::io::{self, Write};
+
 use super::{Document, HEADER_ROOM, Spill, begin_line, fragments};
 use crate::otlp_json::{self, Malformed, Raw, Reader, SCOPE_SPANS, SPAN};
-use std::io::{self, Write};
 
 /// The field of a `ScopeSpans` that is a span.
 const SPANS: u32 = 2;

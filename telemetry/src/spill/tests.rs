@@ -1,9 +1,7 @@
 //! Whatever is spilled can be put together again, from lines that the logs take whole.
 
-use super::*;
-use crate::buffer::{Bounds, Buffer, Whose};
-use crate::encode;
-use crate::encode::tests::{scope_of, span_data};
+use std::collections::{BTreeMap, HashSet};
+
 use opentelemetry::KeyValue;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
@@ -15,7 +13,11 @@ use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
 use prost::Message as _;
 use serde_json::Value;
-use std::collections::{BTreeMap, HashSet};
+
+use super::*;
+use crate::buffer::{Bounds, Buffer, Whose};
+use crate::encode;
+use crate::encode::tests::{scope_of, span_data};
 
 /// Some span of no special size.
 fn plain() -> SpanData {

@@ -1,15 +1,17 @@
 //! Exports while the process goes on: a task for services, and a clock for batches that take long.
 
+use std::pin::{Pin, pin};
+use std::sync::MutexGuard;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+
 use super::{Shared, Telemetry, lock, logs};
 use crate::buffer::Whose;
 use crate::export::{ExportError, Sent};
 use crate::telemetry::FlushReport;
-use std::pin::{Pin, pin};
-use std::sync::MutexGuard;
-use std::time::Duration;
-use tokio::sync::watch;
-use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 /// The least time that one export in the background has, however short the schedule delay is.
 const MIN_BACKGROUND_TIME: Duration = Duration::from_secs(1);

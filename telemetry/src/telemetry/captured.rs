@@ -1,11 +1,13 @@
 //! Telemetry whose spans stay in the process.
 
-use super::{Accounting, AnyMeters, Config, Mutex, Shared, SpanBuffer, Telemetry};
-use crate::output::Output;
+use std::sync::Arc;
+
 use opentelemetry::metrics::MeterProvider;
 use opentelemetry::metrics::noop::NoopMeterProvider;
 use opentelemetry_sdk::trace::SdkTracerProvider;
-use std::sync::Arc;
+
+use super::{Accounting, AnyMeters, Config, Mutex, Shared, SpanBuffer, Telemetry};
+use crate::output::Output;
 
 impl Telemetry {
     /// Telemetry around a tracer provider that keeps the spans itself, for tests: nothing is exported, no global is set, and all options

@@ -1,5 +1,13 @@
 //! Sending what has gathered: now and by a deadline, or behind a group's flush.
 
+use std::pin::Pin;
+use std::time::Duration;
+
+use opentelemetry::Context;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use tracing::{debug, warn};
+
 use super::logs::LogExport;
 use super::{FlushReport, Shared, Telemetry, lock};
 use crate::accounting::Losses;
@@ -8,12 +16,6 @@ use crate::export::{ExportError, Exporter, Sent};
 use crate::group::{FlushGroup, Group};
 use crate::logs::OF_DROPPED_RECORDS;
 use crate::metrics::{Metrics, Standing};
-use opentelemetry::Context;
-use std::pin::Pin;
-use std::time::Duration;
-use tokio::task::JoinHandle;
-use tokio::time::Instant;
-use tracing::{debug, warn};
 
 /// Limit on [`Telemetry::spill_pending`]: a full pipe must not keep a failed process alive.
 const SPILL_BEFORE_ABORT: Duration = Duration::from_secs(1);

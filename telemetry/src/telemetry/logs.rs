@@ -1,12 +1,14 @@
 //! Log records on their way to a collector, beside the spans.
 
+use std::pin::Pin;
+
+use opentelemetry_sdk::Resource;
+use tokio::time::Instant;
+
 use crate::buffer::{Buffer, Counts, Whose};
 use crate::export::{Exporter, Sent};
 use crate::signal::Signal;
 use crate::uplink::Uplink;
-use opentelemetry_sdk::Resource;
-use std::pin::Pin;
-use tokio::time::Instant;
 
 /// The buffer of log records and what empties it. What the collector does not take stays for the next flush, as far as there is room, and is
 /// never spilled: every record is a line on stdout already.

@@ -1,10 +1,12 @@
 //! Whatever makes the process's meters.
 
-use crate::metrics::Metrics;
+use std::fmt;
+
 use opentelemetry::InstrumentationScope;
 use opentelemetry::metrics::noop::NoopMeterProvider;
 use opentelemetry::metrics::{Meter, MeterProvider};
-use std::fmt;
+
+use crate::metrics::Metrics;
 
 /// The exported ones, a test's, or those whose instruments do nothing.
 pub(super) struct AnyMeters(Box<dyn MeterProvider + Send + Sync>);

@@ -1,11 +1,13 @@
 //! The line in the log that a process's telemetry begins with.
 
-use crate::config::{Compression, Config, Export, Otlp, Protocol};
-use crate::signal::Signal;
-use opentelemetry_sdk::Resource;
 use std::fmt;
 use std::time::Duration;
+
+use opentelemetry_sdk::Resource;
 use tracing::{field, info};
+
+use crate::config::{Compression, Config, Export, Otlp, Protocol};
+use crate::signal::Signal;
 
 /// The effective configuration in one line: enough to see why nothing arrives, and no secret.
 pub(super) fn log(config: &Config, resource: &Resource) {
@@ -167,9 +169,10 @@ fn milliseconds(duration: Duration) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
     use crate::logs;
-    use serde_json::Value;
 
     fn start_line(variables: &[(&str, &str)]) -> Value {
         let lookup = |name: &str| {

@@ -1,12 +1,14 @@
 //! Flushing over a real socket, to a collector that behaves and to collectors that do not.
 
+use std::collections::HashMap;
+
+use opentelemetry::trace::{Span as _, Tracer as _};
+use opentelemetry_semantic_conventions::attribute::SERVICE_NAME;
+use tokio::time::Instant;
+
 use super::*;
 use crate::group::FlushGroup;
 use crate::sink::{Answer, Sink};
-use opentelemetry::trace::{Span as _, Tracer as _};
-use opentelemetry_semantic_conventions::attribute::SERVICE_NAME;
-use std::collections::HashMap;
-use tokio::time::Instant;
 
 mod answers;
 mod console;

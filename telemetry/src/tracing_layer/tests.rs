@@ -1,20 +1,22 @@
 //! Spans of the macros under spans of OpenTelemetry. All tests share the global tracer provider, which a process has one of, and tell
 //! their spans apart by trace. Their target is that of a program: this crate's own spans would be left out.
 
-mod errors;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, Once};
+use std::time::Duration;
 
-use super::*;
 use opentelemetry::trace::{
     FutureExt as _, SpanContext, SpanId, SpanKind, TraceContextExt as _, TraceFlags, TraceId,
     TraceState,
 };
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{SdkTracerProvider, Span, SpanData, SpanProcessor};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, Once};
-use std::time::Duration;
 use tracing::{Instrument as _, info_span, instrument};
 use tracing_subscriber::layer::SubscriberExt as _;
+
+use super::*;
+
+mod errors;
 
 static ENDED: Mutex<Vec<SpanData>> = Mutex::new(Vec::new());
 static INSTALL: Once = Once::new();

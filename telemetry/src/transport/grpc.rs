@@ -5,28 +5,30 @@
 //! asked whether a request was sent on an old one; after a freeze both matter. A connection has tasks of hyper's, which answer pings, and send
 //! them while nobody exports. Where the process is frozen they stand still, and nothing waits for them.
 
+use std::fmt;
+use std::io;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use ::http::uri::Scheme;
+use ::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version, header};
+use hyper::client::conn::http2::{Builder, SendRequest};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::time::{Instant, timeout_at};
+
+use self::answer::Answer;
+use self::message::Message;
+use super::Sending;
+use super::wrong_endpoint::Hint;
+use crate::http::{Dialed, Dialer, Frames, SendError};
+use crate::signal::Signal;
+
 mod answer;
 mod message;
 mod retry_info;
 mod status;
 
 pub(crate) use status::GrpcStatus;
-
-use super::Sending;
-use super::wrong_endpoint::Hint;
-use crate::http::{Dialed, Dialer, Frames, SendError};
-use crate::signal::Signal;
-use ::http::uri::Scheme;
-use ::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version, header};
-use answer::Answer;
-use hyper::client::conn::http2::{Builder, SendRequest};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use message::Message;
-use std::fmt;
-use std::io;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
-use tokio::time::{Instant, timeout_at};
 
 /// How long a connection is silent before a ping asks whether there is still somebody. Below the idle times of load balancers and address
 /// translation (350 s on AWS, 240 s elsewhere), and not more often than they demand: servers on grpc-go, the Collector among them, close a

@@ -1,12 +1,14 @@
 //! Requests made smaller.
 
-use crate::http::Frames;
+use std::io::{self, Write as _};
+use std::pin::Pin;
+
 use bytes::Buf as _;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use std::io::{self, Write as _};
-use std::pin::Pin;
 use tokio::task::yield_now;
+
+use crate::http::Frames;
 
 /// Telemetry repeats itself: the fastest level leaves little more of it than the default one does (25 % of three megabytes of spans against
 /// 24 %), in an eighth of the time. Setting up costs what 5 KB do, some 70 µs, which is why nothing is compressed unless it is asked for; ten

@@ -1,14 +1,16 @@
 //! OTLP over HTTP/1.1, as binary protobuf.
 
+use std::time::SystemTime;
+
+use ::http::{HeaderName, HeaderValue, Method, header};
+use serde_json::Value;
+use tokio::time::Instant;
+
 use super::status::{self, Status, Verdict};
 use super::wrong_endpoint::{Hint, UnexpectedAnswer, WrongEndpoint};
 use super::{TransportError, message};
 use crate::export::{PartialSuccess, each_field};
 use crate::http::{Client, Frames, Response};
-use ::http::{HeaderName, HeaderValue, Method, header};
-use serde_json::Value;
-use std::time::SystemTime;
-use tokio::time::Instant;
 
 /// OTLP specification, "OTLP/HTTP Request".
 const CONTENT_TYPE: (HeaderName, HeaderValue) = (

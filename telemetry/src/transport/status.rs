@@ -1,7 +1,8 @@
 //! What a collector said of a request, and whether the same request may succeed later.
 
-use ::http::StatusCode;
 use std::fmt;
+
+use ::http::StatusCode;
 
 /// The status of an answer, in the terms of what carried it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,13 +1,15 @@
 //! What is on the wire of a request, and what becomes of its answer, over each protocol. The budget has a module of its own.
 
+use std::io::Read as _;
+
+use bytes::{Buf as _, Bytes};
+use flate2::read::GzDecoder;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+
 use super::*;
 use crate::endpoint::{DefaultScheme, Endpoint};
 use crate::http::SendError;
-use bytes::{Buf as _, Bytes};
-use flate2::read::GzDecoder;
-use std::io::Read as _;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
 
 mod budget;
 #[cfg(feature = "grpc")]

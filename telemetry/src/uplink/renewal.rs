@@ -1,11 +1,13 @@
 //! Headers that change while the process runs.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use tokio::time::Instant;
+
 use crate::config::Otlp;
 use crate::header_source::{HeldHeaders, Renewed};
 use crate::transport::Transport;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use tokio::time::Instant;
 
 /// Keeps one signal's transport at the headers that all signals share.
 #[derive(Debug)]

@@ -7,13 +7,12 @@ use std::time::Instant;
 use bytes::Bytes;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::metrics::v1 as otlp;
+pub use opentelemetry_proto::tonic::metrics::v1::AggregationTemporality;
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use opentelemetry_proto::tonic::metrics::v1::number_data_point as number;
 use prost::Message as _;
 
 use super::common::{Resource, Scope, Undecodable, Value, attributes, each, resource, scope};
-
-pub use opentelemetry_proto::tonic::metrics::v1::AggregationTemporality;
 
 /// A metric with all its points.
 #[derive(Debug, Clone, PartialEq)]

@@ -7,12 +7,11 @@ use std::time::Instant;
 use bytes::Bytes;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::trace::v1 as otlp;
+pub use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
+pub use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use prost::Message as _;
 
 use super::common::{Resource, Scope, Undecodable, Value, attributes, each, hex, resource, scope};
-
-pub use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
-pub use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 
 /// A span. Ids are lower-case hex, and an attribute's value has the type that was sent.
 #[derive(Debug, Clone, PartialEq)]

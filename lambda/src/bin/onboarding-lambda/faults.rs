@@ -1,7 +1,8 @@
 //! Faults on demand, so that a demonstration has something to recover from. Off unless the function's own environment names them.
 
-use baton_lambda::Failure;
 use std::time::Duration;
+
+use baton_lambda::Failure;
 
 const VARIABLE: &str = "BATON_DEMO_FAULTS";
 /// Long enough to stand out in a trace, far below any timeout.

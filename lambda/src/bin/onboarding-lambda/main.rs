@@ -23,19 +23,21 @@
 //!
 //! A customer id may be on spans and in logs; the e-mail address never is.
 
+use std::fmt;
+use std::sync::Arc;
+
+use baton_lambda::{Consumer, Failure, Message};
+use opentelemetry::trace::TraceContextExt as _;
+use opentelemetry::{Context, KeyValue};
+use tracing::info;
+
+use self::faults::Faults;
+use self::onboarding::Onboarding;
+use self::store::{Store, Stored};
+
 mod faults;
 mod onboarding;
 mod store;
-
-use baton_lambda::{Consumer, Failure, Message};
-use faults::Faults;
-use onboarding::Onboarding;
-use opentelemetry::trace::TraceContextExt as _;
-use opentelemetry::{Context, KeyValue};
-use std::fmt;
-use std::sync::Arc;
-use store::{Store, Stored};
-use tracing::info;
 
 /// Which customer a record's span is about.
 const CUSTOMER_ID: &str = "onboarding.customer_id";

@@ -1,9 +1,10 @@
 //! What the function is told about a customer, and what it accepts.
 
-mod address;
+use std::fmt;
 
 use serde::Deserialize;
-use std::fmt;
+
+mod address;
 
 /// The form that the API promises for customer ids.
 const MAX_CUSTOMER_ID: usize = 64;
@@ -103,8 +104,9 @@ fn is_customer_id(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use serde_json::{Value, json};
+
+    use super::*;
 
     fn onboarding(changes: &[(&str, Value)]) -> Onboarding {
         let mut body = json!({"customer_id": "c-1", "email": "a@example.com", "plan": "team"});

@@ -1,13 +1,14 @@
 //! Where customers are kept.
 
+use baton_lambda::Failure;
+
+use self::memory::Memory;
+use crate::onboarding::Onboarding;
+
 #[cfg(feature = "dynamodb")]
 mod dynamodb;
 mod memory;
 mod span;
-
-use crate::onboarding::Onboarding;
-use baton_lambda::Failure;
-use memory::Memory;
 
 /// The variable that names the table.
 const TABLE_NAME: &str = "TABLE_NAME";
@@ -97,9 +98,10 @@ impl Store {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use baton_lambda::FailureKind;
     use serde_json::json;
+
+    use super::*;
 
     #[tokio::test]
     async fn a_message_without_an_identifier_is_given_back_and_not_put() {

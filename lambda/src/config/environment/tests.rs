@@ -1,7 +1,8 @@
-use super::*;
-use crate::envelope::Envelope;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
+
+use super::*;
+use crate::envelope::Envelope;
 
 fn environment(variables: &[(&str, &str)]) -> Result<Environment, Vec<String>> {
     let lookup = |name: &str| {

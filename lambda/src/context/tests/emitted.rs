@@ -1,13 +1,15 @@
-use super::{XRAY, event, sns, traceparent};
-use crate::testing::{Batch, Outcome, Record, Span};
-use crate::{Consumer, Failure, Message};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
 use baton_telemetry::TRACEPARENT;
 use opentelemetry::baggage::BaggageExt as _;
 use opentelemetry::trace::TraceContextExt as _;
 use opentelemetry::{Context, KeyValue, global};
 use serde_json::json;
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+
+use super::{XRAY, event, sns, traceparent};
+use crate::testing::{Batch, Outcome, Record, Span};
+use crate::{Consumer, Failure, Message};
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 /// What the handler here puts on its span: the tenant of the baggage.

@@ -1,8 +1,9 @@
 //! Slots and sizes: what goes along and what has to stay.
 
+use serde_json::{Value as Json, json};
+
 use super::*;
 use crate::event::Batch;
-use serde_json::{Value as Json, json};
 
 const MESSAGE_ID: &str = "5f1b2d3c-0000-4000-8000-000000000001";
 const ARN: &str = "arn:aws:sqs:eu-central-1:123456789012:orders";

@@ -1,7 +1,8 @@
 //! An SQS endpoint on a real socket, as far as a send needs one.
 
-use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
+
+use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 

@@ -2,6 +2,7 @@
 
 use std::fmt::{self, Write as _};
 use std::sync::{Arc, Mutex};
+
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};

@@ -1,8 +1,9 @@
-use super::scan::{Kind, Scanner};
-use super::text::Text;
 use proptest::prelude::*;
 use serde::de::IgnoredAny;
 use serde_json::Value as Json;
+
+use super::scan::{Kind, Scanner};
+use super::text::Text;
 
 /// Walks over a whole document and builds what `serde_json` would.
 fn rebuild(scanner: &mut Scanner<'_>) -> Json {

@@ -1,16 +1,18 @@
 //! The invocation and message ids of log lines.
 
-use crate::testing::Batch;
-use crate::{Failure, Message};
-use baton_telemetry::{message_id, request_id};
-use opentelemetry::Context;
 use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+
+use baton_telemetry::{message_id, request_id};
+use opentelemetry::Context;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::NoSubscriber;
 use tracing::{Dispatch, Event, Metadata, Subscriber, info};
+
+use crate::testing::Batch;
+use crate::{Failure, Message};
 
 /// Keeps the text of each line with the ids of its context. Clones share the lines.
 #[derive(Clone, Default)]

@@ -1,9 +1,10 @@
 //! The metrics in the crate's documentation, against those that are recorded.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::*;
 use crate::dead_letter::tests::endpoint::{Behaviour, Endpoint};
 use crate::dead_letter::tests::queue;
-use std::collections::{BTreeMap, BTreeSet};
 
 const DOCUMENTATION: &str = include_str!("../../lib.rs");
 const TABLE: &str = "//! | Metric | Kind | Unit | Attributes | What |";

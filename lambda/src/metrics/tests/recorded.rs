@@ -1,5 +1,9 @@
 //! What the SDK has collected, in a form that is easily compared.
 
+use std::collections::HashMap;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
 use opentelemetry::KeyValue;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ResourceMetrics};
@@ -7,9 +11,6 @@ use opentelemetry_sdk::metrics::reader::MetricReader;
 use opentelemetry_sdk::metrics::{
     InstrumentKind, ManualReader, Pipeline, SdkMeterProvider, Temporality,
 };
-use std::collections::HashMap;
-use std::sync::{Arc, Weak};
-use std::time::Duration;
 
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Value {

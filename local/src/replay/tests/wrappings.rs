@@ -1,11 +1,12 @@
 //! Logs as they come from where they are kept.
 
+use std::io::Write as _;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
-use std::io::Write as _;
 
 /// One form of a log.
 pub(super) struct Wrapping {

@@ -1,8 +1,5 @@
 //! The onboarding API as a process: HTTP in, SQS out. The crate documentation lists its configuration.
 
-mod aws;
-mod config;
-
 use std::error::Error;
 use std::io;
 use std::process::ExitCode;
@@ -15,6 +12,9 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
 use tracing::{error, info, warn};
+
+mod aws;
+mod config;
 
 const SERVICE: Service = Service {
     name: "onboarding-api",

@@ -1,12 +1,14 @@
 //! Files that are right, and those that somebody may name by mistake.
 
-use crate::config::Config;
-use crate::config::tests::config;
+use std::path::Path;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use rcgen::{CertificateParams, KeyPair};
-use std::path::Path;
 use tempfile::TempDir;
+
+use crate::config::Config;
+use crate::config::tests::config;
 
 const AUTHORITIES: &str = "OTEL_EXPORTER_OTLP_CERTIFICATE";
 const CERTIFICATE: &str = "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE";

@@ -1,8 +1,9 @@
 //! `OTEL_EXPORTER_OTLP_HEADERS`: what may hold a key.
 
+use http::{HeaderMap, HeaderName, HeaderValue};
+
 use super::super::pairs::pair;
 use super::super::reader::Reader;
-use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// The headers of both forms; the signal's own win where both name the same.
 pub(super) fn read(reader: &mut Reader<'_>, [own, general]: [&'static str; 2]) -> HeaderMap {

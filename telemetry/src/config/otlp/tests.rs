@@ -1,10 +1,10 @@
 //! What is set for all signals and for each, and what is told of it.
 
-mod routes;
-
 use super::*;
 use crate::config::Config;
 use crate::config::tests::config;
+
+mod routes;
 
 const SIGNALS: [(&str, Signal); 3] = [
     ("TRACES", Signal::Traces),

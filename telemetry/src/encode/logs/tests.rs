@@ -1,8 +1,7 @@
 //! What arrives at a collector is what `opentelemetry-proto` would have sent for the same log records.
 
-use super::super::tests::{attribute, context, scope_of, time};
-use super::*;
-use crate::encode::{nanos, open_request, open_scope_spans, resource, scope};
+use std::time::SystemTime;
+
 use opentelemetry::InstrumentationScope;
 use opentelemetry::logs::{AnyValue, LogRecord as _, Logger as _, LoggerProvider as _, Severity};
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
@@ -15,7 +14,10 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use prost::Message as _;
-use std::time::SystemTime;
+
+use super::super::tests::{attribute, context, scope_of, time};
+use super::*;
+use crate::encode::{nanos, open_request, open_scope_spans, resource, scope};
 
 /// A value that owns what it is made of.
 #[derive(Debug, Clone)]

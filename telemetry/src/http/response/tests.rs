@@ -1,7 +1,8 @@
 //! What a peer may answer, and what it must not.
 
-use super::*;
 use proptest::prelude::*;
+
+use super::*;
 
 fn parsed(received: &str) -> Result<Option<Parsed>, SendError> {
     parse(received.as_bytes(), None)

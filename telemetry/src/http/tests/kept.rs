@@ -1,8 +1,9 @@
 //! What becomes of kept connections while nobody looks at them.
 
-use super::*;
 use std::io::{Read as _, Write as _};
 use std::sync::mpsc;
+
+use super::*;
 
 /// The bodies tell whose answer it was.
 const FIRST: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nfirst";

@@ -1,14 +1,16 @@
 //! What is left of TLS is enough to talk to servers, and nothing is missing by accident.
 
-use super::*;
+use std::net::SocketAddr;
+
 use rustls::ServerConfig;
 use rustls::crypto::ring::default_provider;
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use rustls::version::{TLS12, TLS13};
-use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
+
+use super::*;
 
 const HOST: &str = "collector.test";
 

@@ -1,10 +1,12 @@
 //! `{"timestamp":…,"level":…,"target":…,"message":…,FIELDS…,"trace_id":…,"span_id":…,"requestId":…,"messageId":…}`.
 
-use super::{FieldWriter, Form, Value, decimal, hex, key, signed, timestamp};
-use opentelemetry::trace::{SpanId, TraceId};
 use std::fmt::{self, Write as _};
 use std::io::Write as _;
 use std::time::SystemTime;
+
+use opentelemetry::trace::{SpanId, TraceId};
+
+use super::{FieldWriter, Form, Value, decimal, hex, key, signed, timestamp};
 
 pub(super) struct Line<'a>(&'a mut Vec<u8>);
 

@@ -2,12 +2,12 @@
 
 use opentelemetry::Context;
 use opentelemetry::trace::TraceContextExt as _;
+use proptest::prelude::*;
+use tracing::{error, info};
 
 use super::*;
 use crate::correlation::{with_message_id, with_request_id};
 use crate::logs::tests::{lines, span};
-use proptest::prelude::*;
-use tracing::{error, info};
 
 fn one_line(format: LogFormat, log: impl FnOnce()) -> String {
     let mut lines = lines(format, log);

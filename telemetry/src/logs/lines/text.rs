@@ -1,11 +1,13 @@
 //! `TIMESTAMP LEVEL TARGET: MESSAGE FIELD=VALUE… trace_id=… span_id=… requestId=… messageId=…`, to be read.
 
-use super::fields::MESSAGE;
-use super::{FieldWriter, Form, Value, decimal, hex, key, signed, timestamp};
-use opentelemetry::trace::{SpanId, TraceId};
 use std::fmt::{self, Write as _};
 use std::io::Write as _;
 use std::time::SystemTime;
+
+use opentelemetry::trace::{SpanId, TraceId};
+
+use super::fields::MESSAGE;
+use super::{FieldWriter, Form, Value, decimal, hex, key, signed, timestamp};
 
 pub(super) struct Line<'a>(&'a mut Vec<u8>);
 

@@ -1,7 +1,8 @@
 //! Log records, beside those of the crate that everybody makes them with, and those of the public layer.
 
-use super::*;
-use crate::buffer::{Bounds, Whose};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
 use opentelemetry::InstrumentationScope;
 use opentelemetry_appender_tracing::layer::OpenTelemetryTracingBridge;
 use opentelemetry_proto::tonic::common::v1::any_value;
@@ -9,9 +10,10 @@ use opentelemetry_proto::tonic::logs::v1::{LogRecord, ScopeLogs};
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::logs::{LogProcessor, SdkLogRecord, SdkLoggerProvider};
 use prost::Message as _;
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
 use tracing::{Subscriber, debug, error, info, trace, warn};
+
+use super::*;
+use crate::buffer::{Bounds, Whose};
 
 fn buffer() -> Buffer {
     Buffer::new(Bounds {

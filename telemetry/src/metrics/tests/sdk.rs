@@ -1,5 +1,8 @@
 //! OpenTelemetry's SDK, to compare with.
 
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
@@ -8,8 +11,6 @@ use opentelemetry_sdk::metrics::reader::MetricReader;
 use opentelemetry_sdk::metrics::{
     InstrumentKind, ManualReader, Pipeline, SdkMeterProvider, Temporality,
 };
-use std::sync::{Arc, Weak};
-use std::time::Duration;
 
 /// The SDK's word for ours.
 pub(super) fn temporality(ours: crate::config::Temporality) -> Temporality {

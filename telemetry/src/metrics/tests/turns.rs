@@ -1,10 +1,11 @@
 //! Exports beside one another.
 
+use std::task::{Context, Waker};
+
 use super::*;
 use crate::buffer::Counts;
 use crate::config::Export;
 use crate::output::Output;
-use std::task::{Context, Waker};
 
 /// Metrics that are written where the test finds them.
 fn metrics() -> (Metrics, Output) {

@@ -1,8 +1,9 @@
 //! Log records.
 
-use super::*;
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs, ScopeLogs};
+
+use super::*;
 
 prop_compose! {
     fn log_record()(

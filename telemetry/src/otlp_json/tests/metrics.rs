@@ -1,6 +1,5 @@
 //! Metrics of every kind.
 
-use super::*;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::metrics::v1::exponential_histogram_data_point::Buckets;
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
@@ -10,6 +9,8 @@ use opentelemetry_proto::tonic::metrics::v1::{
     HistogramDataPoint, Metric, NumberDataPoint, ResourceMetrics, ScopeMetrics, Sum, Summary,
     SummaryDataPoint, exemplar, number_data_point,
 };
+
+use super::*;
 
 fn exemplar_value() -> impl Strategy<Value = exemplar::Value> {
     prop_oneof![

@@ -1,7 +1,8 @@
 //! W3C Baggage: what is read of a header, and what is written.
 
-use super::*;
 use opentelemetry::baggage::KeyValueMetadata;
+
+use super::*;
 
 /// What is read of a header, as `key=value;properties` in the order of the keys, values decoded.
 fn read(header: &str) -> Vec<String> {

@@ -1,9 +1,10 @@
 //! What holds of every context and of every text.
 
-use super::*;
 use opentelemetry::baggage::KeyValueMetadata;
 use opentelemetry::trace::{SpanId, TraceFlags, TraceId};
 use proptest::prelude::*;
+
+use super::*;
 
 const HEADERS: [&str; 5] = [
     "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",

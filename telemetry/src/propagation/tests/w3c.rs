@@ -3,9 +3,10 @@
 //! A row is a request or message that arrives: its headers are extracted, a span is started under what came of it, and the span's context is
 //! injected again. Only the outcome is looked at, as the suite does.
 
-use super::*;
 use opentelemetry::trace::{Tracer as _, TracerProvider as _};
 use opentelemetry_sdk::trace::SdkTracerProvider;
+
+use super::*;
 
 const TRACE_ID: &str = "12345678901234567890123456789012";
 const PARENT_ID: &str = "1234567890123456";

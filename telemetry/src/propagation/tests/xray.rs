@@ -1,7 +1,8 @@
 //! X-Ray's header: what is read of it, whose decision counts, and who wins beside `traceparent`.
 
-use super::*;
 use InvalidXrayHeader as Invalid;
+
+use super::*;
 
 const ROOT: &str = "Root=1-5759e988-bd862e3fe1be46a994272793";
 const PARENT: &str = "Parent=53995c3f42cd8ad8";

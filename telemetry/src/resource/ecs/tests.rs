@@ -1,8 +1,9 @@
 //! A task whose metadata is there, in part there, or late.
 
-use super::*;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
+
+use super::*;
 
 const CONTAINER: &str = r#"{
     "DockerId": "158d1c8083dd49d6-3531612152",

@@ -1,10 +1,11 @@
 //! What becomes of spans that others have on their way when the process ends, of those that nobody flushes in an outage, and of those beside
 //! metrics that hang.
 
+use tokio::task::JoinHandle;
+
 use super::groups::{Invocation, LONG, requests, swept};
 use super::spill::{SPILL, assert_balanced, lines, span_names, spilling, until};
 use super::*;
-use tokio::task::JoinHandle;
 
 /// Flushes of one group each, that wait for a collector that hangs.
 async fn hanging(sink: &Sink, telemetry: &Telemetry, count: usize) -> Vec<JoinHandle<FlushReport>> {

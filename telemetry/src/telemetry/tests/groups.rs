@@ -1,7 +1,8 @@
 //! Several invocations in one process, each flushing its own spans, over real sockets and on several threads.
 
-use super::*;
 use std::pin::pin;
+
+use super::*;
 
 /// Time for what must not happen to happen, in tests that show that something waits.
 const WHILE: Duration = Duration::from_millis(50);

@@ -1,15 +1,17 @@
 //! Log records that go the same way as spans, at the same time.
 
-use super::*;
-use crate::buffer::Counts;
-use crate::correlation::{with_message_id, with_request_id};
-use crate::logs::Capture;
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use opentelemetry::Context;
 use opentelemetry::trace::TraceContextExt as _;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
 use opentelemetry_proto::tonic::logs::v1::{LogRecord, ScopeLogs};
-use std::time::{SystemTime, UNIX_EPOCH};
 use tracing::{debug, error, info, info_span, trace, warn};
+
+use super::*;
+use crate::buffer::Counts;
+use crate::correlation::{with_message_id, with_request_id};
+use crate::logs::Capture;
 
 const OTLP: (&str, &str) = ("OTEL_LOGS_EXPORTER", "otlp");
 

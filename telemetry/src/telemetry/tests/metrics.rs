@@ -1,10 +1,11 @@
 //! Metrics over a real socket.
 
-use super::*;
-use crate::buffer::Whose;
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use opentelemetry_proto::tonic::metrics::v1::number_data_point::Value;
 use opentelemetry_proto::tonic::metrics::v1::{AggregationTemporality, Metric};
+
+use super::*;
+use crate::buffer::Whose;
 
 const WITH_METRICS: (&str, &str) = ("OTEL_METRICS_EXPORTER", "otlp");
 const WITHOUT_TRACES: (&str, &str) = ("OTEL_TRACES_EXPORTER", "none");

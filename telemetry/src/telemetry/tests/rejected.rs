@@ -1,7 +1,8 @@
 //! Spans that the collector rejects in an answer of success.
 
-use super::*;
 use std::io::Read as _;
+
+use super::*;
 
 /// Flushes three spans, and returns the report with what was logged meanwhile.
 async fn flush_rejected(rejected: i64) -> (FlushReport, String) {

@@ -1,7 +1,8 @@
 //! What becomes of spans that the collector does not take: they are on stdout, nobody waits for them, and every one is accounted for.
 
-use super::*;
 use serde_json::Value;
+
+use super::*;
 
 pub(super) const SPILL: (&str, &str) = ("BATON_SPILL", "stdout");
 

@@ -1,5 +1,12 @@
 //! What a server answers to a call.
 
+use std::future::poll_fn;
+use std::pin::Pin;
+
+use ::http::{HeaderMap, Response, StatusCode};
+use bytes::{Bytes, BytesMut};
+use hyper::body::{Body as _, Incoming};
+
 use super::message;
 use super::status::End;
 use crate::export::PartialSuccess;
@@ -7,11 +14,6 @@ use crate::http::{MAX_RESPONSE, SendError};
 use crate::transport::status::Verdict;
 use crate::transport::wrong_endpoint::{Hint, UnexpectedAnswer, WrongEndpoint};
 use crate::transport::{Status, TransportError};
-use ::http::{HeaderMap, Response, StatusCode};
-use bytes::{Bytes, BytesMut};
-use hyper::body::{Body as _, Incoming};
-use std::future::poll_fn;
-use std::pin::Pin;
 
 /// An answer that has been read to its end.
 #[derive(Debug)]

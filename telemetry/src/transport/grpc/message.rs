@@ -1,11 +1,13 @@
 //! One message of gRPC on its way ("gRPC over HTTP2", "Length-Prefixed-Message").
 
-use crate::http::Frames;
-use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
-use hyper::body::{Body, Frame, SizeHint};
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+
+use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
+use hyper::body::{Body, Frame, SizeHint};
+
+use crate::http::Frames;
 
 /// A flag, and the length as four bytes.
 pub(super) const PREFIX: usize = 5;

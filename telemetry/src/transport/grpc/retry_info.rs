@@ -1,11 +1,13 @@
 //! When a collector wants to be asked again over gRPC (OTLP specification, "OTLP/gRPC Throttling"): `google.rpc.RetryInfo` among the
 //! details of the status.
 
-use crate::export::each_field;
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use std::time::Duration;
+
+use crate::export::each_field;
 
 const VARINT: u64 = 0;
 const LENGTH_DELIMITED: u64 = 2;
@@ -81,8 +83,9 @@ fn duration(bytes: &[u8]) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use proptest::prelude::*;
+
+    use super::*;
 
     /// Messages of the types of Google, written by hand: nothing else here needs them.
     fn field(tag: u64, bytes: &[u8]) -> Vec<u8> {

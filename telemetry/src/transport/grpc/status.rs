@@ -1,12 +1,14 @@
 //! How a gRPC call ended ("gRPC over HTTP2", "Responses").
 
+use std::fmt;
+use std::time::Duration;
+
+use ::http::{HeaderMap, HeaderValue, StatusCode};
+use percent_encoding::percent_decode;
+
 use super::retry_info;
 use crate::transport::message::presentable;
 use crate::transport::status::{self, Verdict};
-use ::http::{HeaderMap, HeaderValue, StatusCode};
-use percent_encoding::percent_decode;
-use std::fmt;
-use std::time::Duration;
 
 const STATUS: &str = "grpc-status";
 const MESSAGE: &str = "grpc-message";

@@ -1,18 +1,20 @@
 //! Calls to servers that go away, and what they carry. What statuses mean is tested beside them.
 
+use std::io::Read as _;
+use std::sync::Arc;
+
+use ::http::HeaderName;
+use flate2::read::GzDecoder;
+use tokio::net::TcpListener;
+use tokio::runtime::{Builder as Runtimes, Runtime};
+use tokio::time::timeout;
+
 use super::*;
 use crate::config::{Compression, Protocol};
 use crate::export::PartialSuccess;
 use crate::transport::tests::calls::{Reply, Server};
 use crate::transport::tests::{LONG, key, otlp, request, soon};
 use crate::transport::{Carrier, Transport, TransportError};
-use ::http::HeaderName;
-use flate2::read::GzDecoder;
-use std::io::Read as _;
-use std::sync::Arc;
-use tokio::net::TcpListener;
-use tokio::runtime::{Builder as Runtimes, Runtime};
-use tokio::time::timeout;
 
 /// Long enough for an answer on loopback to arrive.
 const A_MOMENT: Duration = Duration::from_millis(500);

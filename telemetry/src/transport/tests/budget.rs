@@ -1,14 +1,16 @@
 //! Whatever the peer does, a request ends with its time. Each with a real socket.
 
-use super::*;
-use crate::transport::tests::peers::Authority;
 use std::future::pending;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::mpsc;
 use std::time::Instant as Clock;
+
 use tokio::net::TcpSocket;
 use tokio::task::JoinSet;
+
+use super::*;
+use crate::transport::tests::peers::Authority;
 
 /// A request's time.
 const BUDGET: Duration = Duration::from_millis(300);

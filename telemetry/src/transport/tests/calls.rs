@@ -1,12 +1,13 @@
 //! A gRPC server for tests, on another implementation of HTTP/2 than the client's framing of it: a real socket that answers as it is told.
 
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard};
+
 use ::http::{HeaderMap, Request, Response};
 use bytes::{BufMut as _, Bytes, BytesMut};
 use h2::RecvStream;
 use h2::server::SendResponse;
-use std::collections::VecDeque;
-use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::task::{AbortHandle, JoinSet, yield_now};

@@ -1,17 +1,19 @@
 //! Collectors over TLS, with an authority of their own.
 
-use super::*;
-use crate::config::ClientIdentity;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::crypto::ring::default_provider;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
-use std::net::SocketAddr;
-use std::sync::Arc;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
+
+use super::*;
+use crate::config::ClientIdentity;
 
 /// Signs certificates for servers on 127.0.0.1 and for clients.
 pub(in crate::transport) struct Authority {

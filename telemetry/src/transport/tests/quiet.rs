@@ -1,11 +1,13 @@
 //! What a request says of itself to the log, at any level: it would be sent with the next one, and so on for ever.
 
-use super::*;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
+
 use tracing::Subscriber;
 use tracing::span::{Attributes, Id};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
+
+use super::*;
 
 /// The crates that speak, by the beginnings of their targets.
 #[derive(Clone, Default)]

@@ -1,10 +1,12 @@
 //! Whom a transport trusts, and what it shows of itself.
 
+use std::sync::Arc;
+
+use rustls::pki_types::CertificateDer;
+
 use super::*;
 use crate::config::{Certificates, ClientIdentity};
 use crate::transport::tests::peers::Authority;
-use rustls::pki_types::CertificateDer;
-use std::sync::Arc;
 
 /// Sends a request to a server that asks for a client's certificate, or does not.
 async fn send(

@@ -12,23 +12,26 @@
 //! The condition `attribute_not_exists(pk) OR message_id = :id` would let the same messages succeed, and need no answer with an item in it.
 //! But `PutItem` replaces whole items: a redelivery, hours later if need be, would undo whatever has become of the customer since.
 
-pub(super) mod client;
-mod error;
+use std::collections::HashMap;
 
-use crate::onboarding::Onboarding;
-use crate::store::{InvalidStore, Stored, span};
 use aws_config::ConfigLoader;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::RequestId as _;
 use aws_sdk_dynamodb::operation::put_item::{PutItemError, PutItemOutput};
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
-pub(super) use error::TableError;
 use opentelemetry::context::FutureExt as _;
 use opentelemetry::trace::{SpanRef, TraceContextExt as _};
 use opentelemetry::{Array, KeyValue, Value};
 use opentelemetry_semantic_conventions::attribute as key;
-use std::collections::HashMap;
+
+use crate::onboarding::Onboarding;
+use crate::store::{InvalidStore, Stored, span};
+
+pub(super) mod client;
+mod error;
+
+pub(super) use error::TableError;
 
 const SYSTEM: &str = "aws.dynamodb";
 const PUT_ITEM: &str = "PutItem";
@@ -159,8 +162,9 @@ fn is_table_name(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use serde_json::json;
+
+    use super::*;
 
     #[test]
     fn a_table_is_named_by_dynamodbs_rules() {

@@ -1,11 +1,13 @@
 //! In the memory of one execution environment: for the laptop, where nothing has to outlive it.
 
-use crate::onboarding::Onboarding;
-use crate::store::{Stored, span};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::{Mutex, PoisonError};
+
 use tracing::warn;
+
+use crate::onboarding::Onboarding;
+use crate::store::{Stored, span};
 
 const SYSTEM: &str = "memory";
 const COLLECTION: &str = "onboardings";
@@ -46,8 +48,9 @@ impl Memory {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use serde_json::json;
+
+    use super::*;
 
     #[test]
     fn a_customer_is_stored_once_and_a_redelivery_is_no_conflict() {

@@ -1,6 +1,7 @@
 //! The client that the environment describes, with the patience that an invocation has.
 
-use crate::store::InvalidStore;
+use std::time::Duration;
+
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, ConfigLoader};
@@ -14,7 +15,8 @@ use http::Uri;
 use opentelemetry::trace::TraceContextExt as _;
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_semantic_conventions::attribute::{SERVER_ADDRESS, SERVER_PORT};
-use std::time::Duration;
+
+use crate::store::InvalidStore;
 
 /// How long a connection may take. DynamoDB is in the same region, where it takes milliseconds.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);

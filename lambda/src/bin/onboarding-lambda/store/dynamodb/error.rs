@@ -4,12 +4,13 @@
 //! item breaks a rule: that is a fault of ours, which somebody mends, and the message, which has none, must be there when they have. It
 //! goes to the dead-letter queue like every message that failed too often.
 
+use std::error::Error;
+
 use aws_sdk_dynamodb::error::{ConnectorError, ProvideErrorMetadata, SdkError};
 use baton_lambda::Failure;
 use opentelemetry::KeyValue;
 use opentelemetry::trace::{SpanRef, Status};
 use opentelemetry_semantic_conventions::attribute::{DB_RESPONSE_STATUS_CODE, ERROR_TYPE};
-use std::error::Error;
 
 /// `error.type` of the call where DynamoDB gave no code.
 const TYPE_INVALID_RESPONSE: &str = "invalid_response";
