@@ -1,8 +1,11 @@
-//! A call of the AWS SDK inside a handler, which carries the trace on: each order is answered by a message to another queue.
+//! A call of the AWS SDK inside a handler, which carries the trace on: each order is answered by a
+//! message to another queue.
 //!
-//! The PRODUCER span is a child of the record's, because that is active in the handler. Its context goes into the message attributes by the
-//! global propagator, so that whoever takes the message continues the trace. SQS takes ten attributes: more than seven of your own would leave
-//! none for it. `FOLLOW_UP_QUEUE_URL` names the queue; region and credentials come from where the SDK looks for them.
+//! The PRODUCER span is a child of the record's, because that is active in the handler. Its context
+//! goes into the message attributes by the global propagator, so that whoever takes the message
+//! continues the trace. SQS takes ten attributes: more than seven of your own would leave none for
+//! it. `FOLLOW_UP_QUEUE_URL` names the queue; region and credentials come from where the SDK looks
+//! for them.
 
 use std::error::Error;
 use std::sync::Arc;

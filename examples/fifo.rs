@@ -1,8 +1,9 @@
 //! A FIFO queue.
 //!
-//! Nothing has to be set: that a queue is FIFO is seen from its name. Messages of one group are handled one after the other, and groups side by
-//! side. After a failure the rest of the group is returned untried, so that the order is kept; other groups go on. Every message that was
-//! not tried has a span that says so, with `error.type` `message_group_blocked`.
+//! Nothing has to be set: that a queue is FIFO is seen from its name. Messages of one group are
+//! handled one after the other, and groups side by side. After a failure the rest of the group is
+//! returned untried, so that the order is kept; other groups go on. Every message that was not
+//! tried has a span that says so, with `error.type` `message_group_blocked`.
 
 use baton_lambda::{Failure, Message};
 use serde::Deserialize;

@@ -1,7 +1,8 @@
 //! An outbound HTTP request inside a handler, which carries the trace on.
 //!
-//! The CLIENT span is a child of the record's, because that is active in the handler; `traceparent`, `tracestate` and `baggage` go into the
-//! headers by the global propagator, so that the server's span is a child of this one. Name and attributes are those of the conventions for
+//! The CLIENT span is a child of the record's, because that is active in the handler;
+//! `traceparent`, `tracestate` and `baggage` go into the headers by the global propagator, so that
+//! the server's span is a child of this one. Name and attributes are those of the conventions for
 //! HTTP clients. `STOCK_URL` is the service that is asked, such as `https://stock.example.com`.
 
 use std::error::Error;

@@ -1,8 +1,9 @@
 //! The smallest function, with its tests.
 //!
-//! The handler gets one message with its body decoded from JSON. What it returns decides about this message alone: `Ok`, and it is deleted;
-//! `Err`, and it is delivered again. (The event source mapping must have `ReportBatchItemFailures`.) Its span is a child of the sender's.
-//! The tests run the handler as Lambda would, with neither Lambda nor a network.
+//! The handler gets one message with its body decoded from JSON. What it returns decides about this
+//! message alone: `Ok`, and it is deleted; `Err`, and it is delivered again. (The event source
+//! mapping must have `ReportBatchItemFailures`.) Its span is a child of the sender's. The tests run
+//! the handler as Lambda would, with neither Lambda nor a network.
 
 use baton_lambda::{Failure, Message};
 use serde::Deserialize;

@@ -1,8 +1,9 @@
 //! Options by the builder.
 //!
-//! What the builder sets wins over the environment (`BATON_*`), which wins over the default; here every option is a decision of the program's.
-//! Twenty messages at a time suit a handler that mostly waits. The flush may take half a second when the collector is slow, and the queue
-//! has no `ReportBatchItemFailures`, so that one failed message fails the whole batch.
+//! What the builder sets wins over the environment (`BATON_*`), which wins over the default; here
+//! every option is a decision of the program's. Twenty messages at a time suit a handler that
+//! mostly waits. The flush may take half a second when the collector is slow, and the queue has no
+//! `ReportBatchItemFailures`, so that one failed message fails the whole batch.
 
 use std::num::NonZeroUsize;
 use std::time::Duration;

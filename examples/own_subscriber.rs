@@ -1,9 +1,11 @@
-//! A program that installs its own `tracing` subscriber, with the feature `tracing` of `baton-lambda`.
+//! A program that installs its own `tracing` subscriber, with the feature `tracing` of
+//! `baton-lambda`.
 //!
-//! The runtime does not replace an existing subscriber, so the program adds the layers that the runtime would have installed: `log_layer`
-//! writes log lines with the trace, invocation and message ids, and `tracing_layer` turns `#[instrument]` spans into OpenTelemetry spans. The
-//! filter and all other layers are the program's choice. If a layer is missing, a warning is logged at start. Crates whose versions must
-//! match are re-exported by `baton_lambda`.
+//! The runtime does not replace an existing subscriber, so the program adds the layers that the
+//! runtime would have installed: `log_layer` writes log lines with the trace, invocation and
+//! message ids, and `tracing_layer` turns `#[instrument]` spans into OpenTelemetry spans. The
+//! filter and all other layers are the program's choice. If a layer is missing, a warning is logged
+//! at start. Crates whose versions must match are re-exported by `baton_lambda`.
 
 use std::error::Error;
 

@@ -1,8 +1,9 @@
 //! State that handlers share.
 //!
-//! A handler with a second argument gets a clone of what the builder was given: clients, pools, caches, behind an `Arc`. It lives as long as
-//! the process, so from one invocation to the next. Here it is a table of prices; an error of the lookup turns into a retryable failure with
-//! `?`, because any `std::error::Error` does.
+//! A handler with a second argument gets a clone of what the builder was given: clients, pools,
+//! caches, behind an `Arc`. It lives as long as the process, so from one invocation to the next.
+//! Here it is a table of prices; an error of the lookup turns into a retryable failure with `?`,
+//! because any `std::error::Error` does.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,8 +1,10 @@
 //! Spans of the `tracing` macros, with the feature `tracing` of `baton-lambda`.
 //!
-//! What `#[instrument]` and `info_span!` make are OpenTelemetry spans inside the record's, also across `await` and with many messages side by
-//! side. Log lines inside them carry their ids. Fields become attributes, and `otel.kind`, `otel.name`, `otel.status_code` say what the
-//! macros have no words for. Spans of libraries stay out; the level of the log has no say about spans of level `INFO` and above.
+//! What `#[instrument]` and `info_span!` make are OpenTelemetry spans inside the record's, also
+//! across `await` and with many messages side by side. Log lines inside them carry their ids.
+//! Fields become attributes, and `otel.kind`, `otel.name`, `otel.status_code` say what the macros
+//! have no words for. Spans of libraries stay out; the level of the log has no say about spans of
+//! level `INFO` and above.
 
 use std::time::Duration;
 

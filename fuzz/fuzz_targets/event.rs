@@ -1,4 +1,5 @@
-//! Any bytes as the payload of an invocation: read, held against the peer's reading, traced, decoded and answered.
+//! Any bytes as the payload of an invocation: read, held against the peer's reading, traced,
+//! decoded and answered.
 
 #![no_main]
 

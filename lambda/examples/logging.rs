@@ -1,5 +1,5 @@
-//! As `noop`, with one line of the log for each record: what logging costs. The figures of `bench/` are measured with it, to stdout, and
-//! with `OTEL_LOGS_EXPORTER=otlp` over OTLP as well.
+//! As `noop`, with one line of the log for each record: what logging costs. The figures of `bench/`
+//! are measured with it, to stdout, and with `OTEL_LOGS_EXPORTER=otlp` over OTLP as well.
 
 use baton_lambda::{Failure, Message};
 use serde_json::Value;

@@ -1,4 +1,5 @@
-//! Parses each body as JSON and does nothing else: what the library itself costs. The figures of `bench/` are measured with it.
+//! Parses each body as JSON and does nothing else: what the library itself costs. The figures of
+//! `bench/` are measured with it.
 
 use baton_lambda::{Failure, Message};
 use serde_json::Value;

@@ -1,4 +1,5 @@
-//! What can be set about the consumer, and what the environment says about it: the only place where this crate reads it.
+//! What can be set about the consumer, and what the environment says about it: the only place where
+//! this crate reads it.
 
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
@@ -14,7 +15,8 @@ pub(crate) use runtime::{NotOnLambda, check_runtime_variables};
 #[cfg(feature = "panic-abort")]
 pub(crate) use runtime::{SUSPECTS, runtime_api, suspects};
 
-/// Handlers that run side by side on a standard queue: enough to overlap the waiting of a usual batch of ten.
+/// Handlers that run side by side on a standard queue: enough to overlap the waiting of a usual
+/// batch of ten.
 const DEFAULT_CONCURRENCY: NonZeroUsize = NonZeroUsize::new(10).unwrap();
 /// What a broken collector may cost an invocation.
 const DEFAULT_FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
@@ -59,10 +61,12 @@ impl Default for Config {
 /// Whose child a message's span is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum TraceShape {
-    /// The producer's, and linked to the batch span: one trace from the request to what the handler does.
+    /// The producer's, and linked to the batch span: one trace from the request to what the handler
+    /// does.
     #[default]
     Continue,
-    /// The batch span's, and linked to the producer's span: one trace for each invocation, as the semantic conventions for Lambda have it.
+    /// The batch span's, and linked to the producer's span: one trace for each invocation, as the
+    /// semantic conventions for Lambda have it.
     Batch,
 }
 
@@ -72,19 +76,22 @@ pub enum FlushPoint {
     /// Before the response: when Lambda has it, the collector has the spans.
     #[default]
     BeforeResponse,
-    /// After the response and before the next invocation is asked for: the mapping can delete the messages sooner. Lambda waits, and bills,
-    /// until the flush is done. If the process dies in between, the spans are lost.
+    /// After the response and before the next invocation is asked for: the mapping can delete the
+    /// messages sooner. Lambda waits, and bills, until the flush is done. If the process dies in
+    /// between, the spans are lost.
     AfterResponse,
 }
 
-/// Whether the event source mapping has `ReportBatchItemFailures` among its `FunctionResponseTypes`.
+/// Whether the event source mapping has `ReportBatchItemFailures` among its
+/// `FunctionResponseTypes`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum PartialResponse {
-    /// It has: failed messages are named in the response, and the others are deleted. **If it has not, AWS ignores the response and
-    /// deletes the failed messages too.**
+    /// It has: failed messages are named in the response, and the others are deleted. **If it has
+    /// not, AWS ignores the response and deletes the failed messages too.**
     #[default]
     On,
-    /// It has not: one failed message fails the invocation, and all of its messages are delivered again.
+    /// It has not: one failed message fails the invocation, and all of its messages are delivered
+    /// again.
     Off,
 }
 
@@ -94,8 +101,8 @@ pub enum AllFailed {
     /// The same as when some have failed: each is named.
     #[default]
     Report,
-    /// The invocation fails, and so counts among the function's errors. The messages are delivered again either way; what differs is
-    /// that AWS polls the queue less while invocations fail.
+    /// The invocation fails, and so counts among the function's errors. The messages are delivered
+    /// again either way; what differs is that AWS polls the queue less while invocations fail.
     FailInvocation,
 }
 

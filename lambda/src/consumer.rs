@@ -36,7 +36,8 @@ const SCOPE: &str = "baton.lambda";
 /// `service.name` outside Lambda, where the function has no name (resource conventions).
 const UNKNOWN_SERVICE: &str = "unknown_service";
 
-/// Runs `handler` for every message until Lambda ends the process: [`Consumer::builder`] with all options left to the environment.
+/// Runs `handler` for every message until Lambda ends the process: [`Consumer::builder`] with all
+/// options left to the environment.
 ///
 /// # Errors
 ///
@@ -89,15 +90,16 @@ impl<S> Builder<S> {
         }
     }
 
-    /// Telemetry that the program has set up itself, for whatever it does before the consumer runs. Else the consumer sets it up.
+    /// Telemetry that the program has set up itself, for whatever it does before the consumer runs.
+    /// Else the consumer sets it up.
     #[must_use]
     pub fn telemetry(mut self, telemetry: Telemetry) -> Self {
         self.telemetry = Some(telemetry);
         self
     }
 
-    /// How many messages are handled side by side; on a FIFO queue, how many message groups. One is one after the other.
-    /// `BATON_CONCURRENCY`, else 10.
+    /// How many messages are handled side by side; on a FIFO queue, how many message groups. One is
+    /// one after the other. `BATON_CONCURRENCY`, else 10.
     #[must_use]
     pub fn concurrency(mut self, concurrency: NonZeroUsize) -> Self {
         self.options.concurrency = Some(concurrency);
@@ -118,68 +120,77 @@ impl<S> Builder<S> {
         self
     }
 
-    /// When an invocation's spans are sent. `BATON_FLUSH_POINT`, else [`FlushPoint::BeforeResponse`].
+    /// When an invocation's spans are sent. `BATON_FLUSH_POINT`, else
+    /// [`FlushPoint::BeforeResponse`].
     #[must_use]
     pub fn flush_point(mut self, point: FlushPoint) -> Self {
         self.options.flush_point = Some(point);
         self
     }
 
-    /// How long a flush may take at most, the wait for an export on the way included; it ends before the invocation's deadline in any case.
-    /// `BATON_FLUSH_TIMEOUT` in milliseconds, else one second.
+    /// How long a flush may take at most, the wait for an export on the way included; it ends
+    /// before the invocation's deadline in any case. `BATON_FLUSH_TIMEOUT` in milliseconds, else
+    /// one second.
     #[must_use]
     pub fn flush_timeout(mut self, timeout: Duration) -> Self {
         self.options.flush_timeout = Some(timeout);
         self
     }
 
-    /// How long before the invocation's deadline no further message is started: those that are left are reported as failed, with
-    /// `error.type` `deadline_exceeded`. `BATON_DRAIN_BEFORE_DEADLINE` in milliseconds, else 1.5 s or a tenth of the time, whichever is more.
+    /// How long before the invocation's deadline no further message is started: those that are left
+    /// are reported as failed, with `error.type` `deadline_exceeded`. `BATON_DRAIN_BEFORE_DEADLINE`
+    /// in milliseconds, else 1.5 s or a tenth of the time, whichever is more.
     ///
-    /// Neither this nor [`cancel_before_deadline`](Self::cancel_before_deadline) takes more than half of the time that an invocation has.
+    /// Neither this nor [`cancel_before_deadline`](Self::cancel_before_deadline) takes more than
+    /// half of the time that an invocation has.
     #[must_use]
     pub fn drain_before_deadline(mut self, time: Duration) -> Self {
         self.options.drain_before_deadline = Some(time);
         self
     }
 
-    /// How long before the invocation's deadline handlers that still run are cancelled, and their messages reported as failed, with
-    /// `error.type` `deadline_exceeded`. What is left is for the flush and the response. `BATON_CANCEL_BEFORE_DEADLINE` in milliseconds,
-    /// else the flush's time and 100 ms.
+    /// How long before the invocation's deadline handlers that still run are cancelled, and their
+    /// messages reported as failed, with `error.type` `deadline_exceeded`. What is left is for the
+    /// flush and the response. `BATON_CANCEL_BEFORE_DEADLINE` in milliseconds, else the flush's
+    /// time and 100 ms.
     ///
-    /// A handler is cancelled where it awaits: its future is dropped. One that blocks the thread is not.
+    /// A handler is cancelled where it awaits: its future is dropped. One that blocks the thread is
+    /// not.
     #[must_use]
     pub fn cancel_before_deadline(mut self, time: Duration) -> Self {
         self.options.cancel_before_deadline = Some(time);
         self
     }
 
-    /// What the event source mapping understands. `BATON_PARTIAL_RESPONSE`, else [`PartialResponse::On`]: **the mapping must have
-    /// `ReportBatchItemFailures`, or AWS deletes the failed messages.**
+    /// What the event source mapping understands. `BATON_PARTIAL_RESPONSE`, else
+    /// [`PartialResponse::On`]: **the mapping must have `ReportBatchItemFailures`, or AWS deletes
+    /// the failed messages.**
     #[must_use]
     pub fn partial_response(mut self, partial_response: PartialResponse) -> Self {
         self.options.partial_response = Some(partial_response);
         self
     }
 
-    /// What the response is when every message of a batch has failed. `BATON_ALL_FAILED`, else [`AllFailed::Report`].
+    /// What the response is when every message of a batch has failed. `BATON_ALL_FAILED`, else
+    /// [`AllFailed::Report`].
     #[must_use]
     pub fn all_failed(mut self, all_failed: AllFailed) -> Self {
         self.options.all_failed = Some(all_failed);
         self
     }
 
-    /// `maxReceiveCount` of the queue's redrive policy: spans of messages that it takes away after one more failure say so.
-    /// `BATON_MAX_RECEIVE_COUNT`, else they do not.
+    /// `maxReceiveCount` of the queue's redrive policy: spans of messages that it takes away after
+    /// one more failure say so. `BATON_MAX_RECEIVE_COUNT`, else they do not.
     #[must_use]
     pub fn max_receive_count(mut self, count: NonZeroU32) -> Self {
         self.options.max_receive_count = Some(count);
         self
     }
 
-    /// Sends messages whose failure is [permanent](crate::Failure::permanent) to this queue at once, and then counts them as done.
-    /// `BATON_DEAD_LETTER_QUEUE_URL`, else they are reported as failed like any other, and SQS delivers them until the queue's redrive
-    /// policy takes them away. Needs the feature `dead-letter-queue`.
+    /// Sends messages whose failure is [permanent](crate::Failure::permanent) to this queue at
+    /// once, and then counts them as done. `BATON_DEAD_LETTER_QUEUE_URL`, else they are reported as
+    /// failed like any other, and SQS delivers them until the queue's redrive policy takes them
+    /// away. Needs the feature `dead-letter-queue`.
     #[cfg(feature = "dead-letter-queue")]
     #[must_use]
     pub fn dead_letter_queue(mut self, queue: DeadLetterQueue) -> Self {
@@ -187,14 +198,17 @@ impl<S> Builder<S> {
         self
     }
 
-    /// Has Lambda announce the end of the process, so that invocations under way come to their end and telemetry is flushed.
-    /// `BATON_GRACEFUL_SHUTDOWN`, else the process is killed unannounced: on ordinary Lambda that happens between invocations, when
-    /// everything is flushed. On Managed Instances it can happen at any time. Needs the feature `graceful-shutdown`.
+    /// Has Lambda announce the end of the process, so that invocations under way come to their end
+    /// and telemetry is flushed. `BATON_GRACEFUL_SHUTDOWN`, else the process is killed unannounced:
+    /// on ordinary Lambda that happens between invocations, when everything is flushed. On Managed
+    /// Instances it can happen at any time. Needs the feature `graceful-shutdown`.
     ///
-    /// From the announcement on no message is started; handlers that run have 120 ms before they are cancelled and their messages reported
-    /// as failed, with `error.type` `shutdown`; a flush has 100 ms, and all is over after 270 ms. That is for the 300 ms which Lambda gives a
-    /// runtime beside an external extension (500 ms where all are internal). Where the internal extension that this registers is refused,
-    /// SIGTERM is obeyed all the same: an external extension has Lambda send it.
+    /// From the announcement on no message is started; handlers that run have 120 ms before they
+    /// are cancelled and their messages reported as failed, with `error.type` `shutdown`; a flush
+    /// has 100 ms, and all is over after 270 ms. That is for the 300 ms which Lambda gives a
+    /// runtime beside an external extension (500 ms where all are internal). Where the internal
+    /// extension that this registers is refused, SIGTERM is obeyed all the same: an external
+    /// extension has Lambda send it.
     #[cfg(feature = "graceful-shutdown")]
     #[must_use]
     pub fn graceful_shutdown(mut self) -> Self {
@@ -202,13 +216,15 @@ impl<S> Builder<S> {
         self
     }
 
-    /// Sets telemetry up and handles messages until Lambda ends the process: one batch at a time, or on Lambda Managed Instances
-    /// `AWS_LAMBDA_MAX_CONCURRENCY` side by side. (Those have several processors: use tokio's multi-thread runtime there.)
+    /// Sets telemetry up and handles messages until Lambda ends the process: one batch at a time,
+    /// or on Lambda Managed Instances `AWS_LAMBDA_MAX_CONCURRENCY` side by side. (Those have
+    /// several processors: use tokio's multi-thread runtime there.)
     ///
     /// # Errors
     ///
-    /// A `BATON_*` variable that cannot be used, a process that was not started by Lambda, or a Runtime API that cannot be reached. A
-    /// handler's errors and panics are failed messages and never end the loop.
+    /// A `BATON_*` variable that cannot be used, a process that was not started by Lambda, or a
+    /// Runtime API that cannot be reached. A handler's errors and panics are failed messages and
+    /// never end the loop.
     pub async fn run<H, Args>(self, handler: H) -> Result<(), Error>
     where
         H: Handler<S, Args>,
@@ -225,7 +241,8 @@ impl<S> Builder<S> {
                       context,
                   }| {
                 let invoker = Arc::clone(&invoker);
-                // On the heap, because the runtime's services move about what they are given, one after the other.
+                // On the heap, because the runtime's services move about what they are given, one
+                // after the other.
                 Box::pin(async move {
                     let event = LambdaEvent::new(payload::take(), context);
                     invoker.invoke(event).await
@@ -240,7 +257,8 @@ impl<S> Builder<S> {
         }
     }
 
-    /// Sets telemetry up and gives the consumer as a tower service, for those who assemble the Lambda runtime themselves.
+    /// Sets telemetry up and gives the consumer as a tower service, for those who assemble the
+    /// Lambda runtime themselves.
     ///
     /// A graceful shutdown is part of [`run`](Self::run) and not of this.
     ///

@@ -1,11 +1,14 @@
 //! Where a record's trace comes from.
 //!
-//! Carriers are tried in this order, each only if `OTEL_PROPAGATORS` lists its propagator: the message attributes; the message attributes with the prefix `otel.`; an SNS
-//! notification in the body, in its message attributes; an EventBridge event in the body (or in the notification), in its own fields and then in `detail`; and with `xray`,
-//! the `AWSTraceHeader` that AWS put beside the message. A malformed value counts as absent and is recorded in `baton.context.invalid`.
+//! Carriers are tried in this order, each only if `OTEL_PROPAGATORS` lists its propagator: the
+//! message attributes; the message attributes with the prefix `otel.`; an SNS notification in the
+//! body, in its message attributes; an EventBridge event in the body (or in the notification), in
+//! its own fields and then in `detail`; and with `xray`, the `AWSTraceHeader` that AWS put beside
+//! the message. A malformed value counts as absent and is recorded in `baton.context.invalid`.
 //!
-//! EventBridge has no place for a W3C context. Senders that carry one write `traceparent` into `detail`, as Elastic's agents and the
-//! `CloudEvents` extension for tracing do; fields of the event itself can be added by a rule's input transformer only.
+//! EventBridge has no place for a W3C context. Senders that carry one write `traceparent` into
+//! `detail`, as Elastic's agents and the `CloudEvents` extension for tracing do; fields of the
+//! event itself can be added by a rule's input transformer only.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -61,7 +64,8 @@ pub(crate) struct Origins {
 }
 
 impl Origins {
-    /// `samples_root` says whether the sampler would keep a trace that begins with this id: it decides where X-Ray did not.
+    /// `samples_root` says whether the sampler would keep a trace that begins with this id: it
+    /// decides where X-Ray did not.
     pub(crate) fn new(
         propagator: Propagator,
         samples_root: impl Fn(TraceId) -> bool + Send + Sync + 'static,
@@ -117,8 +121,8 @@ impl Origin {
         search.origin
     }
 
-    /// The context that the record's span is started in. There is no span in `root`: a record without a context must not become a child of
-    /// whatever is active around it.
+    /// The context that the record's span is started in. There is no span in `root`: a record
+    /// without a context must not become a child of whatever is active around it.
     pub(crate) fn parent(&self, root: &Context) -> Context {
         match &self.producer {
             Some(producer) => self.with_baggage(&with_remote_parent(root, producer.clone())),
@@ -126,11 +130,12 @@ impl Origin {
         }
     }
 
-    /// Returns `true` if the record starts a new trace although its `AWSTraceHeader` names a sampled span, and the record carries no
-    /// other context.
+    /// Returns `true` if the record starts a new trace although its `AWSTraceHeader` names a
+    /// sampled span, and the record carries no other context.
     ///
-    /// Returns `false` for `Sampled=0`, which AWS SDKs inside Lambda functions send without any tracing, and for a header without a
-    /// sampling decision: the span may not exist in either case.
+    /// Returns `false` for `Sampled=0`, which AWS SDKs inside Lambda functions send without any
+    /// tracing, and for a header without a sampling decision: the span may not exist in either
+    /// case.
     pub(crate) fn is_joined_by_link_only(&self) -> bool {
         self.producer.is_none()
             && self.invalid.is_none()
@@ -153,7 +158,8 @@ struct Search {
 }
 
 impl Search {
-    /// Whether other W3C carriers need no look. Baggage alone is no reason to look where the parent is known.
+    /// Whether other W3C carriers need no look. Baggage alone is no reason to look where the parent
+    /// is known.
     fn is_over(&self) -> bool {
         match self.propagator.trace_context {
             true => self.origin.producer.is_some(),
@@ -247,7 +253,8 @@ impl Search {
                 self.origin.carrier = Some(Carrier::AwsTraceHeader);
             }
             Ok(context) => self.origin.xray = Some(context.span_context),
-            // AWS writes such headers itself where nothing was traced: they name no span, and are not wrong.
+            // AWS writes such headers itself where nothing was traced: they name no span, and are
+            // not wrong.
             Err(InvalidXrayHeader::NoParent) => {}
             Err(reason) => self.note(Carrier::AwsTraceHeader, Reason::Xray(reason)),
         }

@@ -1,7 +1,8 @@
 //! Where messages go that no further delivery would mend.
 //!
-//! SQS's own redrive policy moves a message after so many deliveries, and says nothing of the reason. What a handler has called permanent
-//! need not be delivered again: it is sent to the dead-letter queue at once, with the reason, and only then counts as done.
+//! SQS's own redrive policy moves a message after so many deliveries, and says nothing of the
+//! reason. What a handler has called permanent need not be delivered again: it is sent to the
+//! dead-letter queue at once, with the reason, and only then counts as done.
 
 use std::sync::{Arc, Once};
 
@@ -35,12 +36,14 @@ pub use error::InvalidDeadLetterQueue;
 /// Instrumentation scope of the spans made here.
 const SCOPE: &str = "baton.lambda.dead_letter";
 
-/// A queue that takes the messages which handlers have given up on. Clones share the client and its connections.
+/// A queue that takes the messages which handlers have given up on. Clones share the client and its
+/// connections.
 ///
-/// What is sent is the message as it came: its body, its message attributes, its `AWSTraceHeader`, and the trace context that it carries in
-/// them. One that carries none gets that of the send, as the listed propagators write it: message attributes, and for `xray` an
-/// `AWSTraceHeader`. A header that came with the message stays, whatever is listed; it counts as the message's context where `xray` is.
-/// The reason is added as message attributes:
+/// What is sent is the message as it came: its body, its message attributes, its `AWSTraceHeader`,
+/// and the trace context that it carries in them. One that carries none gets that of the send, as
+/// the listed propagators write it: message attributes, and for `xray` an `AWSTraceHeader`. A
+/// header that came with the message stays, whatever is listed; it counts as the message's context
+/// where `xray` is. The reason is added as message attributes:
 ///
 /// | Attribute | Value |
 /// |---|---|
@@ -49,39 +52,49 @@ const SCOPE: &str = "baton.lambda.dead_letter";
 /// | `baton.source.queue_arn` | the queue that the message came from |
 /// | `baton.source.message_id` | the message's id there |
 ///
-/// A message with attributes of these names, from an earlier stay in a dead-letter queue, gets new ones. SQS takes ten attributes and
-/// 1 MiB a message. When either runs short, what is added is left out from the bottom of this table upwards and the trace context last,
-/// never an attribute that the sender set. A queue's `MaximumMessageSize` may be below the limit of SQS. When the queue refuses the message for
-/// its size, the message is sent once more with as many of these attributes as fit, in the same order; the limit that the queue stated is
-/// remembered for a minute. If the refusal states no limit, the reason is left out first, then `baggage`, then `tracestate`, then the rest of
-/// the trace context. The span of the send names the attributes that were left out. A span's kind cannot change after the first attempt, so
-/// the span stays PRODUCER even if `traceparent` was left out and the message does not carry its context.
+/// A message with attributes of these names, from an earlier stay in a dead-letter queue, gets new
+/// ones. SQS takes ten attributes and 1 MiB a message. When either runs short, what is added is
+/// left out from the bottom of this table upwards and the trace context last, never an attribute
+/// that the sender set. A queue's `MaximumMessageSize` may be below the limit of SQS. When the
+/// queue refuses the message for its size, the message is sent once more with as many of these
+/// attributes as fit, in the same order; the limit that the queue stated is remembered for a
+/// minute. If the refusal states no limit, the reason is left out first, then `baggage`, then
+/// `tracestate`, then the rest of the trace context. The span of the send names the attributes that
+/// were left out. A span's kind cannot change after the first attempt, so the span stays PRODUCER
+/// even if `traceparent` was left out and the message does not carry its context.
 ///
-/// A message keeps its message group; on a standard queue, that group is used for fair queues. On a FIFO queue, the message id is the
-/// deduplication id, and also the group of a message that has no group.
+/// A message keeps its message group; on a standard queue, that group is used for fair queues. On a
+/// FIFO queue, the message id is the deduplication id, and also the group of a message that has no
+/// group.
 ///
-/// It must not be the queue that the messages come from. Where account and name (and the region, as far as the URL tells) are the same,
-/// nothing is sent: permanent failures are reported like any other, and a warning says why.
+/// It must not be the queue that the messages come from. Where account and name (and the region, as
+/// far as the URL tells) are the same, nothing is sent: permanent failures are reported like any
+/// other, and a warning says why.
 ///
 /// # Moving messages back
 ///
-/// SQS did not move these messages itself, so they lack `DeadLetterQueueSourceArn`, and "start DLQ redrive" to the source queue does not
-/// know where they came from: name the queue, which `baton.source.queue_arn` tells, as the custom destination.
+/// SQS did not move these messages itself, so they lack `DeadLetterQueueSourceArn`, and "start DLQ
+/// redrive" to the source queue does not know where they came from: name the queue, which
+/// `baton.source.queue_arn` tells, as the custom destination.
 ///
 /// # At least once
 ///
-/// A function that dies after the send and before its response has been read gets the message again, and sends it again. (Not to a FIFO
-/// queue within five minutes: there the message id keeps the second one out.)
+/// A function that dies after the send and before its response has been read gets the message
+/// again, and sends it again. (Not to a FIFO queue within five minutes: there the message id keeps
+/// the second one out.)
 ///
 /// # Without partial responses
 ///
-/// Where one failure has the whole batch delivered again ([`PartialResponse::Off`](crate::PartialResponse::Off), or a message without an
-/// id in the batch), a message that was moved would come back and be moved again, each time. There permanent failures are sent last, when
-/// all messages are handled, and only if nothing else has failed; otherwise they are reported like any other. If then a send fails, no
-/// further one is begun, and what was sent before it is sent again with the next delivery.
+/// Where one failure has the whole batch delivered again
+/// ([`PartialResponse::Off`](crate::PartialResponse::Off), or a message without an id in the
+/// batch), a message that was moved would come back and be moved again, each time. There permanent
+/// failures are sent last, when all messages are handled, and only if nothing else has failed;
+/// otherwise they are reported like any other. If then a send fails, no further one is begun, and
+/// what was sent before it is sent again with the next delivery.
 ///
-/// A FIFO group goes on after a permanent failure there too, because it is meant to be moved. If in the end it is not, the whole batch is
-/// delivered again, the group from its first message, so that the order of each delivery is kept.
+/// A FIFO group goes on after a permanent failure there too, because it is meant to be moved. If in
+/// the end it is not, the whole batch is delivered again, the group from its first message, so that
+/// the order of each delivery is kept.
 #[derive(Debug, Clone)]
 pub struct DeadLetterQueue {
     client: Client,
@@ -108,12 +121,13 @@ struct Sending<'a> {
 }
 
 impl DeadLetterQueue {
-    /// The queue behind this URL, reached through this client, whose timeouts and retries count: a send that takes long keeps the
-    /// invocation from its end.
+    /// The queue behind this URL, reached through this client, whose timeouts and retries count: a
+    /// send that takes long keeps the invocation from its end.
     ///
     /// # Errors
     ///
-    /// When the URL is no absolute `http` or `https` URL, or its path does not end in a queue's name.
+    /// When the URL is no absolute `http` or `https` URL, or its path does not end in a queue's
+    /// name.
     pub fn new(
         client: Client,
         queue_url: impl Into<String>,
@@ -122,8 +136,8 @@ impl DeadLetterQueue {
         Ok(Self::of(client, queue))
     }
 
-    /// The queue behind this URL, reached with the region, the credentials and the endpoint that the environment names, as the AWS SDKs
-    /// read it.
+    /// The queue behind this URL, reached with the region, the credentials and the endpoint that
+    /// the environment names, as the AWS SDKs read it.
     pub(crate) async fn from_environment(queue_url: &str) -> Result<Self, InvalidDeadLetterQueue> {
         let queue = QueueUrl::parse(queue_url.to_owned())?;
         let client = client::load(client::environment()).await?;
@@ -144,8 +158,9 @@ impl DeadLetterQueue {
         self.queue.name()
     }
 
-    /// Whether messages from the queue of `record` can be moved here. Not those that come from here: each would be back at once as a new
-    /// message, whose receive count begins anew, and would never reach the end that a redrive policy sets.
+    /// Whether messages from the queue of `record` can be moved here. Not those that come from
+    /// here: each would be back at once as a new message, whose receive count begins anew, and
+    /// would never reach the end that a redrive policy sets.
     pub(crate) fn takes(&self, record: &Record<'_>) -> bool {
         let own = record.queue_arn().filter(|arn| self.queue.may_be(arn));
         if let Some(arn) = &own {
@@ -161,7 +176,8 @@ impl DeadLetterQueue {
         own.is_none()
     }
 
-    /// Sends the message of `record`, whose span is that of `span`. Returns once SQS has accepted it.
+    /// Sends the message of `record`, whose span is that of `span`. Returns once SQS has accepted
+    /// it.
     pub(crate) async fn send(
         &self,
         record: &Record<'_>,

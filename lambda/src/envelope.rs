@@ -7,8 +7,9 @@ use crate::event::{BridgeEvent, MessageAttribute, Notification};
 
 /// What is around the body that handlers take.
 ///
-/// Where a subscription of SNS has raw message delivery, and where a rule of EventBridge has an input transformer that leaves nothing but
-/// the detail, there is nothing to unwrap: [`Envelope::None`].
+/// Where a subscription of SNS has raw message delivery, and where a rule of EventBridge has an
+/// input transformer that leaves nothing but the detail, there is nothing to unwrap:
+/// [`Envelope::None`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Envelope {

@@ -1,7 +1,8 @@
 //! The SQS event, read from the payload without copying it.
 //!
-//! `aws_lambda_events` builds two maps and a dozen strings for every record, a seventh of a whole invocation. Here the payload is walked
-//! over once; a record is a handful of positions in it, and what is behind them is read when somebody asks.
+//! `aws_lambda_events` builds two maps and a dozen strings for every record, a seventh of a whole
+//! invocation. Here the payload is walked over once; a record is a handful of positions in it, and
+//! what is behind them is read when somebody asks.
 
 use std::borrow::Cow;
 
@@ -35,7 +36,8 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
-    /// Reads all records, or none: a record that cannot be told from a message must not be deleted as one, so it fails the invocation.
+    /// Reads all records, or none: a record that cannot be told from a message must not be deleted
+    /// as one, so it fails the invocation.
     pub(crate) fn parse(payload: Vec<u8>) -> Result<Self, InvalidEvent> {
         let payload = String::from_utf8(payload).map_err(|error| InvalidEvent::NotUtf8 {
             at: error.utf8_error().valid_up_to(),
@@ -163,7 +165,8 @@ impl<'a> Record<'a> {
         self.text(self.fields.queue_arn)
     }
 
-    /// Whether its queue is a FIFO queue. Only the queue's name tells: messages on standard queues carry group ids too.
+    /// Whether its queue is a FIFO queue. Only the queue's name tells: messages on standard queues
+    /// carry group ids too.
     pub(crate) fn is_fifo(&self) -> bool {
         self.fields.is_fifo
     }
@@ -192,8 +195,9 @@ impl<'a> Record<'a> {
         self.fields.carrier.values(self.json)
     }
 
-    /// Returns the trace context in the message attributes with the prefix `otel.`. Scans the attributes a second time,
-    /// because only old producers send such names and a record with a `traceparent` should not pay for the lookup.
+    /// Returns the trace context in the message attributes with the prefix `otel.`. Scans the
+    /// attributes a second time, because only old producers send such names and a record with a
+    /// `traceparent` should not pay for the lookup.
     pub(crate) fn prefixed_trace_carrier(&self) -> Option<TraceCarrier<'a>> {
         let start = self.fields.message_attributes?.get() as usize;
         let mut scanner = Scanner::within(self.json, start);
@@ -201,7 +205,8 @@ impl<'a> Record<'a> {
         Some(carrier.values(self.json))
     }
 
-    /// The body, if it is worth looking for an SNS notification or an EventBridge event in it. Says no without decoding it.
+    /// The body, if it is worth looking for an SNS notification or an EventBridge event in it. Says
+    /// no without decoding it.
     pub(crate) fn enveloping_body(&self) -> Option<EventText<'a>> {
         let body = self.fields.body?;
         inner::may_be_envelope(body.raw(self.json)).then(|| body.decode(self.json))?

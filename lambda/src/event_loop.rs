@@ -1,8 +1,9 @@
 //! The loop that asks Lambda for events.
 //!
-//! This loop replaces the one in `lambda_runtime`, which sets `_X_AMZN_TRACE_ID` with `setenv` for each invocation: glibc never
-//! frees a value that was set. [`TraceIdVariable`] sets the variable without that leak. The rest of `lambda_runtime` is used
-//! unchanged: it reads the event, catches panics, and sends responses and errors.
+//! This loop replaces the one in `lambda_runtime`, which sets `_X_AMZN_TRACE_ID` with `setenv` for
+//! each invocation: glibc never frees a value that was set. [`TraceIdVariable`] sets the variable
+//! without that leak. The rest of `lambda_runtime` is used unchanged: it reads the event, catches
+//! panics, and sends responses and errors.
 
 use std::cell::Cell;
 use std::num::NonZeroUsize;
@@ -24,12 +25,13 @@ const RESTORE: &str = "/2018-06-01/runtime/restore/next";
 const REQUEST_ID: &str = "lambda-runtime-aws-request-id";
 const DEADLINE: &str = "lambda-runtime-deadline-ms";
 
-/// Handles events until the Runtime API fails: one after another, or up to `max_concurrency` at the same time.
+/// Handles events until the Runtime API fails: one after another, or up to `max_concurrency` at the
+/// same time.
 ///
 /// # Errors
 ///
-/// When a request to the Runtime API fails, or its response is not an event. With several loops, the others continue, and the last
-/// error is returned.
+/// When a request to the Runtime API fails, or its response is not an event. With several loops,
+/// the others continue, and the last error is returned.
 pub(crate) async fn run<S>(runtime: Runtime<S>, max_concurrency: NonZeroUsize) -> Result<(), Error>
 where
     S: Service<LambdaInvocation, Response = (), Error = Error> + Clone + Send + 'static,
@@ -59,7 +61,8 @@ where
     }
 }
 
-/// Returns the runtime's layers with the handler inside. `Runtime` exposes its service only to a layer.
+/// Returns the runtime's layers with the handler inside. `Runtime` exposes its service only to a
+/// layer.
 fn into_service<S>(runtime: Runtime<S>) -> Option<S> {
     let service = Cell::new(None);
     let _ = runtime.layer(tower::layer::layer_fn(|inner| {
@@ -80,7 +83,8 @@ impl<S> Poller<S>
 where
     S: Service<LambdaInvocation, Response = (), Error = Error>,
 {
-    /// Handles one event after another, and sets the variable, if there is one, to the trace id of each.
+    /// Handles one event after another, and sets the variable, if there is one, to the trace id of
+    /// each.
     async fn run(mut self, mut trace_id: Option<TraceIdVariable>) -> Result<(), Error> {
         loop {
             let Some(invocation) = next_event(&self.client, &self.config).await? else {
@@ -93,7 +97,8 @@ where
         }
     }
 
-    /// Runs `max_concurrency` loops as tasks. They share one environment, so none of them sets the variable.
+    /// Runs `max_concurrency` loops as tasks. They share one environment, so none of them sets the
+    /// variable.
     async fn run_concurrently(self, max_concurrency: NonZeroUsize) -> Result<(), Error>
     where
         S: Clone + Send + 'static,
@@ -118,7 +123,8 @@ where
     }
 }
 
-/// Waits for the next event. Returns `None` for status 204, with which `cargo lambda watch` ends a long poll.
+/// Waits for the next event. Returns `None` for status 204, with which `cargo lambda watch` ends a
+/// long poll.
 async fn next_event(
     client: &PooledClient,
     config: &Arc<Config>,

@@ -1,9 +1,11 @@
-//! Does with an event everything that an invocation does with it, short of a handler, and holds it against `aws_lambda_events`' reading.
+//! Does with an event everything that an invocation does with it, short of a handler, and holds it
+//! against `aws_lambda_events`' reading.
 //!
-//! The reader here refuses what the peer accepts where a message might be taken for another's: a record that is not from SQS, `Records` or a
-//! field of a record given twice. It accepts what the peer refuses where only telemetry or a curious handler loses something: `attributes`
-//! or `messageAttributes` that are not what they should be, fields that nobody reads, and text with half of a surrogate pair, which counts
-//! as absent.
+//! The reader here refuses what the peer accepts where a message might be taken for another's: a
+//! record that is not from SQS, `Records` or a field of a record given twice. It accepts what the
+//! peer refuses where only telemetry or a curious handler loses something: `attributes` or
+//! `messageAttributes` that are not what they should be, fields that nobody reads, and text with
+//! half of a surrogate pair, which counts as absent.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -28,7 +30,8 @@ pub fn exercise(json: &str) -> bool {
     let batch = match Batch::parse(json.as_bytes().to_vec()) {
         Ok(batch) => Arc::new(batch),
         Err(error) => {
-            // The first thing that is wrong is reported, and what is no JSON may be no event before that.
+            // The first thing that is wrong is reported, and what is no JSON may be no event before
+            // that.
             assert!(!(is_json && matches!(error, InvalidEvent::NotJson { .. })));
             assert_eq!(peer.filter(|_| !is_ours_to_refuse(&error)), None, "{error}");
             return false;
@@ -48,7 +51,8 @@ pub fn exercise(json: &str) -> bool {
     true
 }
 
-/// The records as `aws_lambda_events` reads them. It has no type for an array of records, so each is read by itself.
+/// The records as `aws_lambda_events` reads them. It has no type for an array of records, so each
+/// is read by itself.
 fn read_as_peer(json: &str) -> Option<Vec<SqsMessage>> {
     if json.trim_start().starts_with('[') {
         return serde_json::from_str(json).ok();
@@ -57,7 +61,8 @@ fn read_as_peer(json: &str) -> Option<Vec<SqsMessage>> {
     Some(event.records)
 }
 
-/// Whether there are lists where objects belong. `serde` takes the one for the other; no event of AWS is written so.
+/// Whether there are lists where objects belong. `serde` takes the one for the other; no event of
+/// AWS is written so.
 fn has_lists(json: &str) -> bool {
     let event: serde_json::Value = serde_json::from_str(json).unwrap_or_default();
     let records = event.as_array().or(event["Records"].as_array());

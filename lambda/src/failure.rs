@@ -10,15 +10,17 @@ type BoxError = Box<dyn StdError + Send + Sync>;
 pub enum FailureKind {
     /// It can: a dependency was busy, a connection broke, the time was up.
     Retryable,
-    /// It cannot: the message itself is wrong. SQS delivers it until its dead-letter queue takes it, as any other failed message.
+    /// It cannot: the message itself is wrong. SQS delivers it until its dead-letter queue takes
+    /// it, as any other failed message.
     Permanent,
 }
 
 /// Why a message was not handled.
 ///
-/// Any type that implements [`std::error::Error`] turns into a retryable failure with `?`, named by it. A boxed error, or `anyhow`'s, has no
-/// such type, and needs a name: `.map_err(|error| Failure::retry("store", error))?`. `Failure` is no error itself: that would make the
-/// conversion ambiguous.
+/// Any type that implements [`std::error::Error`] turns into a retryable failure with `?`, named by
+/// it. A boxed error, or `anyhow`'s, has no such type, and needs a name: `.map_err(|error|
+/// Failure::retry("store", error))?`. `Failure` is no error itself: that would make the conversion
+/// ambiguous.
 ///
 /// ```
 /// use baton_lambda::Failure;
@@ -32,7 +34,8 @@ pub enum FailureKind {
 /// # assert!(plan("x").is_err());
 /// ```
 ///
-/// The text of the source goes to the span and to the log: it must hold neither a message body nor personal data.
+/// The text of the source goes to the span and to the log: it must hold neither a message body nor
+/// personal data.
 pub struct Failure {
     kind: FailureKind,
     error_type: &'static str,
@@ -40,7 +43,8 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// A failure that may pass. `error_type` becomes `error.type` on the span: one of few values, such as `timeout`.
+    /// A failure that may pass. `error_type` becomes `error.type` on the span: one of few values,
+    /// such as `timeout`.
     pub fn retry(error_type: &'static str, source: impl Into<BoxError>) -> Self {
         Self {
             kind: FailureKind::Retryable,
@@ -49,7 +53,8 @@ impl Failure {
         }
     }
 
-    /// A failure that no further delivery will change. `error_type` becomes `error.type` on the span.
+    /// A failure that no further delivery will change. `error_type` becomes `error.type` on the
+    /// span.
     pub fn permanent(error_type: &'static str, source: impl Into<BoxError>) -> Self {
         Self {
             kind: FailureKind::Permanent,
@@ -88,7 +93,8 @@ fn type_name<E>() -> &'static str {
     name.split_once('<').map_or(name, |(name, _)| name)
 }
 
-/// An error of `serde_json` without the value that its text repeats: what a handler parses is most likely a body.
+/// An error of `serde_json` without the value that its text repeats: what a handler parses is most
+/// likely a body.
 #[derive(Debug, thiserror::Error)]
 #[error("invalid JSON: {category} error at line {line} column {column}")]
 struct InvalidJson {

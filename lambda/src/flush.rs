@@ -21,10 +21,11 @@ use crate::config::{Config, FlushPoint};
 use crate::halt::{Halt, Marks, Reason, within};
 use crate::shutdown::Shutdown;
 
-/// On shutdown, how long handlers that run may go on. Lambda kills the process as little as 300 ms after it has announced it, and the flush
-/// and the response need some of that.
+/// On shutdown, how long handlers that run may go on. Lambda kills the process as little as 300 ms
+/// after it has announced it, and the flush and the response need some of that.
 const SHUTDOWN_GRACE: Duration = Duration::from_millis(120);
-/// On shutdown, how long an invocation's flush may take from then on, whether it begins or is under way.
+/// On shutdown, how long an invocation's flush may take from then on, whether it begins or is under
+/// way.
 const SHUTDOWN_FLUSH: Duration = Duration::from_millis(100);
 
 /// What all invocations of the process share, whatever handles them.
@@ -33,7 +34,8 @@ pub(crate) struct Flusher {
     pub(crate) telemetry: Telemetry,
     pub(crate) config: Config,
     pub(crate) shutdown: Shutdown,
-    /// Whether several invocations run side by side in this process, as on Lambda Managed Instances.
+    /// Whether several invocations run side by side in this process, as on Lambda Managed
+    /// Instances.
     pub(crate) is_concurrent: bool,
 }
 
@@ -47,7 +49,8 @@ pub(crate) struct Invocation<'a> {
     pub(crate) marks: &'a Marks,
 }
 
-/// What an invocation's traces begin in: an empty context, but for the group, and the identifier that its log lines carry.
+/// What an invocation's traces begin in: an empty context, but for the group, and the identifier
+/// that its log lines carry.
 pub(crate) fn root(group: Option<&FlushGroup>, request_id: &str) -> Context {
     let root = match group {
         Some(group) => group.attach(&Context::new()),
@@ -57,7 +60,8 @@ pub(crate) fn root(group: Option<&FlushGroup>, request_id: &str) -> Context {
 }
 
 impl Flusher {
-    /// A group for one invocation's spans, where several invocations run side by side. Elsewhere all spans are its own.
+    /// A group for one invocation's spans, where several invocations run side by side. Elsewhere
+    /// all spans are its own.
     fn group(&self) -> Option<FlushGroup> {
         self.is_concurrent.then(|| self.telemetry.flush_group())
     }
@@ -70,7 +74,8 @@ impl Flusher {
         }
     }
 
-    /// Until the batch is handled: halts it at its marks, and exports what has finished now and then.
+    /// Until the batch is handled: halts it at its marks, and exports what has finished now and
+    /// then.
     pub(crate) async fn watch(&self, invocation: Invocation<'_>, halt: &Halt, handled: &Notify) {
         let marks = invocation.marks;
         let mut under_way = None;
@@ -111,8 +116,8 @@ impl Flusher {
         }
     }
 
-    /// Sends the invocation's spans within the budget that is left. The end of the process may be announced meanwhile: then the response,
-    /// which has to go out yet, matters more.
+    /// Sends the invocation's spans within the budget that is left. The end of the process may be
+    /// announced meanwhile: then the response, which has to go out yet, matters more.
     async fn flush(&self, invocation: Invocation<'_>) {
         let began = Instant::now();
         let deadline = invocation.marks.flush_deadline(self.config.flush_timeout);
@@ -127,10 +132,11 @@ impl Flusher {
         }
     }
 
-    /// Sends the invocation's spans that have finished, until the mark at the latest, in a task of its own.
+    /// Sends the invocation's spans that have finished, until the mark at the latest, in a task of
+    /// its own.
     ///
-    /// Neither the batch nor its response waits for it. The flush does, because the spans are its own: so both have one deadline, and
-    /// nothing that is under way is cut off to be sent twice.
+    /// Neither the batch nor its response waits for it. The flush does, because the spans are its
+    /// own: so both have one deadline, and nothing that is under way is cut off to be sent twice.
     fn export(&self, invocation: Invocation<'_>, mark: Instant) -> JoinHandle<()> {
         let deadline = within(self.config.flush_timeout, mark);
         let (telemetry, root) = (self.telemetry.clone(), invocation.root.clone());
@@ -182,8 +188,9 @@ fn log(invocation_id: &str, report: &FlushReport, began: Instant) {
 
 /// Flushes after the response, where that is the [flush point](FlushPoint).
 ///
-/// Made by [`ConsumerService::flush_layer`](crate::ConsumerService::flush_layer), and to be the outermost layer of the
-/// [`Runtime`](lambda_runtime::Runtime): what it wraps is the invocation with the posting of its response.
+/// Made by [`ConsumerService::flush_layer`](crate::ConsumerService::flush_layer), and to be the
+/// outermost layer of the [`Runtime`](lambda_runtime::Runtime): what it wraps is the invocation
+/// with the posting of its response.
 #[derive(Clone)]
 pub struct FlushLayer(pub(crate) Arc<Flusher>);
 

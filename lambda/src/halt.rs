@@ -11,14 +11,18 @@ use crate::config::Config;
 
 /// Left between the end of a flush and the invocation's deadline, for the response to be sent.
 pub(crate) const RESPONSE_MARGIN: Duration = Duration::from_millis(100);
-/// How long before the deadline nothing new is started, at least: a handler that waits for another service needs about a second.
+/// How long before the deadline nothing new is started, at least: a handler that waits for another
+/// service needs about a second.
 const MIN_DRAIN: Duration = Duration::from_millis(1500);
-/// The same as a part of the whole time: the longer a function may run, the longer its messages take.
+/// The same as a part of the whole time: the longer a function may run, the longer its messages
+/// take.
 const DRAIN_PART: u32 = 10;
-/// The most that Lambda gives an invocation, and what it is taken to have when its deadline is longer past than that: no process is woken up
-/// so late. Tools that stand in for Lambda hand out such invocations (`cargo lambda watch` says 1970).
+/// The most that Lambda gives an invocation, and what it is taken to have when its deadline is
+/// longer past than that: no process is woken up so late. Tools that stand in for Lambda hand out
+/// such invocations (`cargo lambda watch` says 1970).
 const MAX_TIME: Duration = Duration::from_secs(15 * 60);
-/// Neither mark takes more than this part of the time: where the timeout is short, messages must be tried all the same.
+/// Neither mark takes more than this part of the time: where the timeout is short, messages must be
+/// tried all the same.
 const MAX_PART: u32 = 2;
 
 /// Why an invocation ends before all of its messages are handled.
@@ -60,7 +64,8 @@ impl Reason {
     }
 }
 
-/// What an invocation's records look at: whether another may start, and whether those that run have to stop.
+/// What an invocation's records look at: whether another may start, and whether those that run have
+/// to stop.
 #[derive(Debug)]
 pub(crate) struct Halt {
     drain_at: Instant,
@@ -91,7 +96,8 @@ impl Halt {
         self.cancel.notify_waiters();
     }
 
-    /// Why nothing new may start, if so. Looks at the clock itself: a handler that blocks the thread keeps everybody else from it.
+    /// Why nothing new may start, if so. Looks at the clock itself: a handler that blocks the
+    /// thread keeps everybody else from it.
     pub(crate) fn draining(&self) -> Option<Reason> {
         if self.draining.get().is_none() && Instant::now() >= self.drain_at {
             self.drain(Reason::Deadline);

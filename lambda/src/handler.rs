@@ -7,10 +7,12 @@ use serde::de::DeserializeOwned;
 use crate::failure::Failure;
 use crate::message::Message;
 
-/// An asynchronous function of one [`Message`], with or without the state given to the [builder](crate::Builder::state).
+/// An asynchronous function of one [`Message`], with or without the state given to the
+/// [builder](crate::Builder::state).
 ///
-/// Implemented for every `async fn(Message<T>) -> Result<(), E>` and `async fn(Message<T>, S) -> Result<(), E>` where the error turns
-/// into a [`Failure`]; `Args` only tells the two apart and is inferred. There is no need to implement it by hand.
+/// Implemented for every `async fn(Message<T>) -> Result<(), E>` and `async fn(Message<T>, S) ->
+/// Result<(), E>` where the error turns into a [`Failure`]; `Args` only tells the two apart and is
+/// inferred. There is no need to implement it by hand.
 #[diagnostic::on_unimplemented(
     message = "this is no handler of messages",
     label = "expected `async fn(Message<T>) -> Result<(), E>`, or `async fn(Message<T>, S)` with the state given to the builder",

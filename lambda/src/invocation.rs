@@ -1,4 +1,5 @@
-//! One batch, from its records to what became of them. The caller watches the clock, flushes and answers.
+//! One batch, from its records to what became of them. The caller watches the clock, flushes and
+//! answers.
 
 use std::any::Any;
 use std::collections::HashMap;
@@ -69,7 +70,8 @@ pub(crate) struct Processed {
     pub(crate) context: Context,
 }
 
-/// Records that must be handled one after the other: on a standard queue each by itself, on a FIFO queue a message group.
+/// Records that must be handled one after the other: on a standard queue each by itself, on a FIFO
+/// queue a message group.
 type Lane = Vec<usize>;
 
 /// The batch while it is processed.
@@ -86,7 +88,8 @@ struct Invocation<'a> {
 }
 
 impl<H: Handler<S, Args>, S, Args> Processor<H, S, Args> {
-    /// Handles every record that `halt` leaves time for. All spans but the batch's have ended when this returns.
+    /// Handles every record that `halt` leaves time for. All spans but the batch's have ended when
+    /// this returns.
     ///
     /// No span is in `root`; spans that have no parent are started in it.
     pub(crate) async fn process(
@@ -127,8 +130,9 @@ impl<H: Handler<S, Args>, S, Args> Processor<H, S, Args> {
         }
     }
 
-    /// Returns the lanes in the order in which they start, and how many run at the same time. If a message of the batch may have
-    /// caused a panic that ended the process, it starts last and all run one after another.
+    /// Returns the lanes in the order in which they start, and how many run at the same time. If a
+    /// message of the batch may have caused a panic that ended the process, it starts last and all
+    /// run one after another.
     fn schedule(&self, invocation: &Invocation<'_>) -> (Vec<Lane>, usize) {
         let mut lanes = lanes(&invocation.batch, &invocation.described.queues);
         let is_suspect = |index: &usize| {
@@ -153,17 +157,20 @@ impl<H: Handler<S, Args>, S, Args> Processor<H, S, Args> {
         }
     }
 
-    /// The records of the lane that failed: after the first of them, all that follow, so that their order is kept.
+    /// The records of the lane that failed: after the first of them, all that follow, so that their
+    /// order is kept.
     async fn process_lane(&self, invocation: &Invocation<'_>, lane: Lane) -> Vec<usize> {
         for (done, index) in lane.iter().enumerate() {
-            // Handlers that are ready at once would otherwise keep the export, and the deadline, from being looked at.
+            // Handlers that are ready at once would otherwise keep the export, and the deadline,
+            // from being looked at.
             consume_budget().await;
             if let Some(unstarted) = unstarted(invocation.halt) {
                 self.skip_records(invocation, &lane[done..], unstarted);
                 return lane[done..].to_vec();
             }
             if self.process_record(invocation, *index).await == Outcome::Failed {
-                // What was cancelled says nothing about those behind it: they come to their end for the same reason.
+                // What was cancelled says nothing about those behind it: they come to their end for
+                // the same reason.
                 let why = unstarted(invocation.halt).unwrap_or(BLOCKED);
                 self.skip_records(invocation, &lane[done + 1..], why);
                 return lane[done..].to_vec();
@@ -201,8 +208,8 @@ impl<H: Handler<S, Args>, S, Args> Processor<H, S, Args> {
         outcome
     }
 
-    /// Runs the handler until it is done or has to stop. Whatever of the user's code panics is this record's failure: the handler, and what
-    /// it leaves to be dropped.
+    /// Runs the handler until it is done or has to stop. Whatever of the user's code panics is this
+    /// record's failure: the handler, and what it leaves to be dropped.
     async fn attempt(
         &self,
         invocation: &Invocation<'_>,
@@ -277,9 +284,9 @@ impl<H: Handler<S, Args>, S, Args> Processor<H, S, Args> {
         context
     }
 
-    /// Logs, once per process, the settings that would continue the producer's trace. Skips the line if they would not change
-    /// anything: without `tracecontext` in `OTEL_PROPAGATORS`, traces are separate on purpose, and with the trace shape `batch`,
-    /// producers are only linked.
+    /// Logs, once per process, the settings that would continue the producer's trace. Skips the
+    /// line if they would not change anything: without `tracecontext` in `OTEL_PROPAGATORS`, traces
+    /// are separate on purpose, and with the trace shape `batch`, producers are only linked.
     fn report_link_only(&self, context: &Context, message_id: Option<&str>) {
         let is_continued = self.config.trace_shape == TraceShape::Continue;
         if !is_continued || !self.origins.has_trace_context() {
@@ -339,7 +346,8 @@ fn group(record: &Record<'_>, queues: &Queues) -> Option<(String, String)> {
     ))
 }
 
-/// What is repeated of a failure's text, in bytes: it goes to a span's status, to a line of the log, and into a message's attribute.
+/// What is repeated of a failure's text, in bytes: it goes to a span's status, to a line of the
+/// log, and into a message's attribute.
 const MAX_DESCRIPTION: usize = 4096;
 
 fn shortened(mut text: String) -> String {
@@ -373,7 +381,8 @@ impl Failed {
         let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
         let text = text.unwrap_or("a value that is no text");
         let description = shortened(format!("the handler panicked: {text}"));
-        // The value is the user's, too, and may panic when it is dropped. What it panics with then is not looked at: better never dropped.
+        // The value is the user's, too, and may panic when it is dropped. What it panics with then
+        // is not looked at: better never dropped.
         if let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
             mem::forget(another);
         }

@@ -110,10 +110,12 @@ pub(crate) fn respond(
         return Err(InvocationError::Failed { failed, of });
     }
     let mut response = SqsBatchResponse::default();
-    // A message can be in a batch twice: delivery is at least once. It is named once, and kept if it failed once.
+    // A message can be in a batch twice: delivery is at least once. It is named once, and kept if
+    // it failed once.
     let mut named = HashSet::new();
     for index in &processed.failed {
-        // Without its identifier a failed message cannot be kept from being deleted, except by failing with all the others.
+        // Without its identifier a failed message cannot be kept from being deleted, except by
+        // failing with all the others.
         let record = processed.batch.record(*index);
         let id = record.message_id();
         let id = id.ok_or(InvocationError::Unidentified { index: *index })?;

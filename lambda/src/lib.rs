@@ -1,4 +1,5 @@
-//! The SQS-consumer runtime for Rust Lambda functions: one handler per message, partial batch responses, and the trace kept whole.
+//! The SQS-consumer runtime for Rust Lambda functions: one handler per message, partial batch
+//! responses, and the trace kept whole.
 //!
 //! ```no_run
 //! use baton_lambda::{Failure, Message};
@@ -23,28 +24,35 @@
 //!
 //! The handler sees one message; the runtime owns the batch:
 //!
-//! - Each message's span continues the trace of its producer, and the handler runs inside it, with the producer's baggage. The batch has a
-//!   span of its own that links to all of them.
-//! - A body that does not decode, an error, a panic fails that message alone. Failed messages are named in the response and delivered
-//!   again, the others are deleted. **This needs `ReportBatchItemFailures` on the event source mapping: without it AWS ignores the
-//!   response and deletes the failed messages too.** Where it cannot be had, set `BATON_PARTIAL_RESPONSE=off`.
-//! - EventBridge Pipes, with a queue as source and the function as target, sends the same records and reads the same response without that
-//!   setting.
-//! - On a FIFO queue the order inside each message group is kept: after a failure the rest of the group is returned untried.
-//! - Before the deadline the batch comes to its end: no further message is started, handlers that still run are cancelled, and what did
-//!   not finish is returned. What finished stays done.
-//! - Everything is flushed before the response (or after it), within a budget: nothing is lost when Lambda freezes or ends the process.
-//! - An event that is not from SQS fails the invocation with an error that names the field. No message is deleted unseen.
+//! - Each message's span continues the trace of its producer, and the handler runs inside it, with
+//!   the producer's baggage. The batch has a span of its own that links to all of them.
+//! - A body that does not decode, an error, a panic fails that message alone. Failed messages are
+//!   named in the response and delivered again, the others are deleted. **This needs
+//!   `ReportBatchItemFailures` on the event source mapping: without it AWS ignores the response and
+//!   deletes the failed messages too.** Where it cannot be had, set `BATON_PARTIAL_RESPONSE=off`.
+//! - EventBridge Pipes, with a queue as source and the function as target, sends the same records
+//!   and reads the same response without that setting.
+//! - On a FIFO queue the order inside each message group is kept: after a failure the rest of the
+//!   group is returned untried.
+//! - Before the deadline the batch comes to its end: no further message is started, handlers that
+//!   still run are cancelled, and what did not finish is returned. What finished stays done.
+//! - Everything is flushed before the response (or after it), within a budget: nothing is lost when
+//!   Lambda freezes or ends the process.
+//! - An event that is not from SQS fails the invocation with an error that names the field. No
+//!   message is deleted unseen.
 //!
-//! Handlers run side by side on one thread. CPU-bound work belongs in `tokio::task::spawn_blocking`: a handler that blocks the thread
-//! holds up the others, and nothing can interrupt it. One that is cancelled ends at the `await` it is at; what it has handed to
-//! `spawn_blocking` or `tokio::spawn` goes on without it, although the message is returned as failed. Such tasks are outside the message's span
-//! unless its context goes with them: `.with_context(Context::current())` of [`FutureExt`](opentelemetry::context::FutureExt), or on a
-//! blocking thread [`Context::attach`](opentelemetry::Context::attach). If the handler has a span of `#[instrument]` or of the span macros,
-//! `.in_current_span()` of `tracing` is enough to keep the ids on the task's log lines, for as long as the task runs.
+//! Handlers run side by side on one thread. CPU-bound work belongs in
+//! `tokio::task::spawn_blocking`: a handler that blocks the thread holds up the others, and nothing
+//! can interrupt it. One that is cancelled ends at the `await` it is at; what it has handed to
+//! `spawn_blocking` or `tokio::spawn` goes on without it, although the message is returned as
+//! failed. Such tasks are outside the message's span unless its context goes with them:
+//! `.with_context(Context::current())` of [`FutureExt`](opentelemetry::context::FutureExt), or on a
+//! blocking thread [`Context::attach`](opentelemetry::Context::attach). If the handler has a span
+//! of `#[instrument]` or of the span macros, `.in_current_span()` of `tracing` is enough to keep
+//! the ids on the task's log lines, for as long as the task runs.
 //!
-//! The same code runs on Lambda Managed Instances, which send several invocations at a time: on tokio's multi-thread runtime, each
-//! invocation flushes its own spans.
+//! The same code runs on Lambda Managed Instances, which send several invocations at a time: on
+//! tokio's multi-thread runtime, each invocation flushes its own spans.
 //!
 //! Handlers are tested with [`testing`], which needs neither Lambda nor a network.
 //!
@@ -60,8 +68,9 @@
 //!
 //! # Environment
 //!
-//! What the [builder](Consumer::builder) sets wins over the environment. A variable that cannot be used keeps the function from starting,
-//! with an error that names it; so does a process that was not started by Lambda.
+//! What the [builder](Consumer::builder) sets wins over the environment. A variable that cannot be
+//! used keeps the function from starting, with an error that names it; so does a process that was
+//! not started by Lambda.
 //!
 //! | Variable | Meaning | Default |
 //! |---|---|---|
@@ -83,8 +92,8 @@
 //! | `BATON_SPILL` | where what the collector does not take goes: `stdout`, for `baton replay`, or `none` | `stdout` |
 //! | `BATON_SPILL_LINE_BYTES` | bytes of the longest line written there, from 1024 to 262118 | `262118` |
 //!
-//! Neither mark before the deadline takes more than half of the time that an invocation has. Telemetry is configured by the standard
-//! `OTEL_*` variables: see `baton_telemetry`.
+//! Neither mark before the deadline takes more than half of the time that an invocation has.
+//! Telemetry is configured by the standard `OTEL_*` variables: see `baton_telemetry`.
 //!
 //! # Features
 //!
@@ -101,37 +110,44 @@
 //!
 //! # Versions
 //!
-//! A handler's own spans and metrics use OpenTelemetry's globals, and each minor version of `opentelemetry` has separate globals. **This crate
-//! uses `opentelemetry` 0.33.** With another version the function compiles and its handlers run, but their spans and metrics are lost. This crate
-//! re-exports the matching versions: [`opentelemetry`], and [`tracing`], [`tracing_subscriber`], [`serde_json`], [`lambda_runtime`] and
-//! [`aws_lambda_events`]. (The attribute `#[instrument]` needs `tracing` among the function's own dependencies; every `tracing` 0.1 is the same.)
+//! A handler's own spans and metrics use OpenTelemetry's globals, and each minor version of
+//! `opentelemetry` has separate globals. **This crate uses `opentelemetry` 0.33.** With another
+//! version the function compiles and its handlers run, but their spans and metrics are lost. This
+//! crate re-exports the matching versions: [`opentelemetry`], and [`tracing`],
+//! [`tracing_subscriber`], [`serde_json`], [`lambda_runtime`] and [`aws_lambda_events`]. (The
+//! attribute `#[instrument]` needs `tracing` among the function's own dependencies; every `tracing`
+//! 0.1 is the same.)
 //!
-//! A wrong version cannot be detected at run time: it drops its spans without a call into this crate, and this crate cannot reach its
-//! globals. Two checks find it earlier: `cargo tree --invert opentelemetry` fails when the build contains two versions, and a [test](testing)
-//! that looks up the handler's span by [name](testing::Outcome::span) fails.
+//! A wrong version cannot be detected at run time: it drops its spans without a call into this
+//! crate, and this crate cannot reach its globals. Two checks find it earlier: `cargo tree --invert
+//! opentelemetry` fails when the build contains two versions, and a [test](testing) that looks up
+//! the handler's span by [name](testing::Outcome::span) fails.
 //!
 //! # Where a message's context comes from
 //!
-//! Each of these is tried if its propagator is in `OTEL_PROPAGATORS` (`tracecontext,baggage` by default); the first that has a valid context
-//! is the parent:
+//! Each of these is tried if its propagator is in `OTEL_PROPAGATORS` (`tracecontext,baggage` by
+//! default); the first that has a valid context is the parent:
 //!
 //! 1. the message attributes `traceparent`, `tracestate` and `baggage`, whatever their case,
-//! 2. the message attributes `otel.traceparent`, `otel.tracestate` and `otel.baggage`, as `opentelemetry-instrumentation-boto3sqs` before
-//!    0.34b0 sends them,
+//! 2. the message attributes `otel.traceparent`, `otel.tracestate` and `otel.baggage`, as
+//!    `opentelemetry-instrumentation-boto3sqs` before 0.34b0 sends them,
 //! 3. the attributes of an SNS notification in the body,
-//! 4. an EventBridge event in the body, or in that notification: its own fields, then those of `detail`,
+//! 4. an EventBridge event in the body, or in that notification: its own fields, then those of
+//!    `detail`,
 //! 5. `AWSTraceHeader`, with `xray` in the list. Otherwise it becomes a link.
 //!
-//! What is malformed counts as absent, and the span says so. Without any, the message begins a trace of its own.
+//! What is malformed counts as absent, and the span says so. Without any, the message begins a
+//! trace of its own.
 //!
-//! Several instrumentations send only `AWSTraceHeader` by default, and the function then starts a new trace. The first time that a
-//! process receives such a header with `Sampled=1`, it logs a line at level INFO with the settings on either side that connect the
-//! traces. `docs/other-producers.md` in the repository lists what each producer sends.
+//! Several instrumentations send only `AWSTraceHeader` by default, and the function then starts a
+//! new trace. The first time that a process receives such a header with `Sampled=1`, it logs a line
+//! at level INFO with the settings on either side that connect the traces.
+//! `docs/other-producers.md` in the repository lists what each producer sends.
 //!
 //! # Spans
 //!
-//! Names and attributes follow the semantic conventions v1.44 (messaging, SQS, FaaS). The status is left unset on success. A test holds
-//! this table against what is emitted.
+//! Names and attributes follow the semantic conventions v1.44 (messaging, SQS, FaaS). The status is
+//! left unset on success. A test holds this table against what is emitted.
 //!
 //! | Span | Kind | Parent | Links |
 //! |---|---|---|---|
@@ -168,9 +184,10 @@
 //!
 //! # Metrics
 //!
-//! By the same conventions, with the bucket boundaries that they advise for durations. They go with the spans' flush, as deltas unless
-//! `OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE` says otherwise. Instruments of your own, from `opentelemetry::global::meter`, go with
-//! them. A test holds this table against what is recorded.
+//! By the same conventions, with the bucket boundaries that they advise for durations. They go with
+//! the spans' flush, as deltas unless `OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE` says
+//! otherwise. Instruments of your own, from `opentelemetry::global::meter`, go with them. A test
+//! holds this table against what is recorded.
 //!
 //! | Metric | Kind | Unit | Attributes | What |
 //! |---|---|---|---|---|
@@ -185,26 +202,34 @@
 //! | `faas.timeouts` | counter | `{timeout}` | `faas.trigger` | invocations that left messages unhandled because the deadline was near |
 //! | `faas.invoke_duration` | histogram | `s` | `faas.trigger` | an invocation's time without its flush |
 //!
-//! There is no `faas.init_duration`: what Lambda counts as initialisation begins before the process does. Messages beyond the twentieth
-//! queue of a process are counted without their queue. What is said of the telemetry itself is in `baton_telemetry`.
+//! There is no `faas.init_duration`: what Lambda counts as initialisation begins before the process
+//! does. Messages beyond the twentieth queue of a process are counted without their queue. What is
+//! said of the telemetry itself is in `baton_telemetry`.
 //!
 //! # Logs
 //!
-//! Each line of the log carries `trace_id`, `span_id`, `requestId` and `messageId`, and the fields of the `tracing` spans around it, whether or not
-//! the feature `tracing` turns these spans into OpenTelemetry spans. The documentation of `baton_telemetry` describes the format of the lines.
+//! Each line of the log carries `trace_id`, `span_id`, `requestId` and `messageId`, and the fields
+//! of the `tracing` spans around it, whether or not the feature `tracing` turns these spans into
+//! OpenTelemetry spans. The documentation of `baton_telemetry` describes the format of the lines.
 //!
-//! A program that installs its own `tracing` subscriber adds [`log_layer`] to it in place of its formatting layer and, with the feature
-//! `tracing`, `tracing_layer`. Without `log_layer`, log lines lack the ids; without `tracing_layer`, the macros do not create OpenTelemetry spans. A
-//! warning at start names a missing layer. If the subscriber's filter omits all spans, as `EnvFilter::from_default_env()` does without
-//! `RUST_LOG`, a warning is logged at the first export.
+//! A program that installs its own `tracing` subscriber adds [`log_layer`] to it in place of its
+//! formatting layer and, with the feature `tracing`, `tracing_layer`. Without `log_layer`, log
+//! lines lack the ids; without `tracing_layer`, the macros do not create OpenTelemetry spans. A
+//! warning at start names a missing layer. If the subscriber's filter omits all spans, as
+//! `EnvFilter::from_default_env()` does without `RUST_LOG`, a warning is logged at the first
+//! export.
 //!
 //! # What is in no signal
 //!
-//! The text of a failure, and of a panic, goes to the span's status and to one log line, the first 4 KiB of it: it must hold no personal data.
-//! The same holds for an error that `#[instrument(err)]` records: its text goes to the span's status, an event of the span, and one log line. (Rust's panic hook also writes a panic's text, by default
-//! to standard error.) Message bodies are not in any signal unless the program puts them there: `#[instrument]` records each argument that is not skipped, on the span and on every line inside it. The
-//! `Debug` form of a [`Message`] shows only its id; to record fields of the body, use `#[instrument(skip_all, fields(order.id = order.id))]`. At debug level, the log has a line per message with the
-//! origin of its context, and a line per flush with its outcome.
+//! The text of a failure, and of a panic, goes to the span's status and to one log line, the first
+//! 4 KiB of it: it must hold no personal data. The same holds for an error that
+//! `#[instrument(err)]` records: its text goes to the span's status, an event of the span, and one
+//! log line. (Rust's panic hook also writes a panic's text, by default to standard error.) Message
+//! bodies are not in any signal unless the program puts them there: `#[instrument]` records each
+//! argument that is not skipped, on the span and on every line inside it. The `Debug` form of a
+//! [`Message`] shows only its id; to record fields of the body, use `#[instrument(skip_all,
+//! fields(order.id = order.id))]`. At debug level, the log has a line per message with the origin
+//! of its context, and a line per flush with its outcome.
 
 mod config;
 mod consumer;

@@ -15,8 +15,9 @@ use crate::event::{Batch, MessageAttribute, Record};
 
 /// One SQS message with its decoded body.
 ///
-/// The body is decoded as JSON into `T`, except for `Message<String>` and [`Message<Raw>`](Raw), which get its text as it is. Metadata is
-/// read from the event when it is asked for; nothing is copied for a handler that does not ask.
+/// The body is decoded as JSON into `T`, except for `Message<String>` and [`Message<Raw>`](Raw),
+/// which get its text as it is. Metadata is read from the event when it is asked for; nothing is
+/// copied for a handler that does not ask.
 #[derive(Clone)]
 pub struct Message<T> {
     /// The decoded body.
@@ -76,13 +77,15 @@ impl<T> Message<T> {
         self.record().message_attributes()
     }
 
-    /// What SNS says about the message, if its body is an SNS notification, whatever the [`Envelope`]. Read from the body each time.
+    /// What SNS says about the message, if its body is an SNS notification, whatever the
+    /// [`Envelope`]. Read from the body each time.
     #[must_use]
     pub fn sns(&self) -> Option<SnsMetadata> {
         SnsMetadata::read(&self.record().enveloping_body()?)
     }
 
-    /// What EventBridge says about the event that the message's body is, whatever the [`Envelope`]. Read from the body each time.
+    /// What EventBridge says about the event that the message's body is, whatever the [`Envelope`].
+    /// Read from the body each time.
     #[must_use]
     pub fn event_bridge(&self) -> Option<EventBridgeMetadata> {
         EventBridgeMetadata::read(&self.record().enveloping_body()?)
@@ -122,7 +125,8 @@ impl fmt::Debug for Raw {
     }
 }
 
-/// Why a body did not become what the handler takes. Says where, and never what: a body may hold personal data.
+/// Why a body did not become what the handler takes. Says where, and never what: a body may hold
+/// personal data.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum BodyError {
     #[error("the message has no readable body")]

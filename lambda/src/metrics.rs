@@ -1,7 +1,9 @@
-//! The metrics of an invocation. Names, units and attributes as in the crate's documentation, which a test compares with what is recorded.
+//! The metrics of an invocation. Names, units and attributes as in the crate's documentation, which
+//! a test compares with what is recorded.
 //!
-//! A record has one value in each of two histograms; everything else is counted once for the whole batch. What goes with the values is bound
-//! beforehand, once for each queue that the process has seen: looking it up again for every record would cost more than the histograms.
+//! A record has one value in each of two histograms; everything else is counted once for the whole
+//! batch. What goes with the values is bound beforehand, once for each queue that the process has
+//! seen: looking it up again for every record would cost more than the histograms.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,7 +20,8 @@ use crate::spans;
 
 mod instruments;
 
-/// How many queues a function is taken to have, which has one as a rule. The messages of further ones are counted without their queue.
+/// How many queues a function is taken to have, which has one as a rule. The messages of further
+/// ones are counted without their queue.
 const MAX_QUEUES: usize = 20;
 
 /// What all invocations of the process record into.

@@ -1,10 +1,12 @@
-//! Panic handling for functions built with `panic = "abort"`, where the first panic ends the process.
+//! Panic handling for functions built with `panic = "abort"`, where the first panic ends the
+//! process.
 //!
-//! A panic does not unwind there, so it cannot be turned into one failed message. Instead, the panic hook, which runs before the
-//! process aborts, takes three steps. It responds to the current invocations, so that completed messages are deleted and only the
-//! others are redelivered. It writes finished spans to stdout. It then replaces the process with a new one, because Lambda counts an
-//! invocation as failed if the runtime exits before it asks for the next event (aws-lambda-runtime-interface-emulator,
-//! `internal/lambda/rapid/handlers.go`, `doInvoke`).
+//! A panic does not unwind there, so it cannot be turned into one failed message. Instead, the
+//! panic hook, which runs before the process aborts, takes three steps. It responds to the current
+//! invocations, so that completed messages are deleted and only the others are redelivered. It
+//! writes finished spans to stdout. It then replaces the process with a new one, because Lambda
+//! counts an invocation as failed if the runtime exits before it asks for the next event
+//! (aws-lambda-runtime-interface-emulator, `internal/lambda/rapid/handlers.go`, `doInvoke`).
 
 use std::collections::BTreeMap;
 use std::os::unix::process::CommandExt as _;
@@ -26,14 +28,16 @@ mod response;
 const PANIC: &str = "panic";
 const DESCRIPTION: &str = "a panic ended the process while the message was being handled";
 
-/// Maximum number of suspects handed to the next process. By default, ten messages are handled at the same time.
+/// Maximum number of suspects handed to the next process. By default, ten messages are handled at
+/// the same time.
 const MAX_SUSPECTS: usize = 100;
 
 /// Batches in progress, shared with the panic hook. Clones share the same state.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct PanicHook {
     batches: Arc<Mutex<Vec<Entry>>>,
-    /// Ids of messages that were being handled when an earlier process panicked. One of them caused the panic.
+    /// Ids of messages that were being handled when an earlier process panicked. One of them caused
+    /// the panic.
     suspects: Arc<[String]>,
 }
 
@@ -55,7 +59,8 @@ struct Entry {
 }
 
 impl PanicHook {
-    /// Installs the panic hook in builds where a panic aborts the process. Returns the batches that the hook responds for.
+    /// Installs the panic hook in builds where a panic aborts the process. Returns the batches that
+    /// the hook responds for.
     pub(crate) fn install(config: &Config, telemetry: &Telemetry) -> Self {
         let hook = Self {
             suspects: suspects().into(),
@@ -68,8 +73,8 @@ impl PanicHook {
             let response_lock = Mutex::new(());
             panic::set_hook(Box::new(move |info| {
                 previous(info);
-                // The process aborts as soon as one thread returns from the hook. A second thread that panics therefore waits until the first
-                // has responded.
+                // The process aborts as soon as one thread returns from the hook. A second thread
+                // that panics therefore waits until the first has responded.
                 let _guard = response_lock.lock().unwrap_or_else(PoisonError::into_inner);
                 installed.save(responds, &telemetry);
             }));
@@ -77,8 +82,8 @@ impl PanicHook {
         hook
     }
 
-    /// Returns `true` if the message was being handled when an earlier process panicked. Such messages are handled last and one at a
-    /// time, so that the one that panics fails alone.
+    /// Returns `true` if the message was being handled when an earlier process panicked. Such
+    /// messages are handled last and one at a time, so that the one that panics fails alone.
     pub(crate) fn is_suspect(&self, id: Option<&str>) -> bool {
         id.is_some_and(|id| self.suspects.iter().any(|suspect| suspect == id))
     }
@@ -101,8 +106,9 @@ impl PanicHook {
         }
     }
 
-    /// Runs in the panic hook. Replaces the process if the Runtime API accepted the response to every batch in progress. Otherwise, and if
-    /// there is no batch, returns and lets the process abort.
+    /// Runs in the panic hook. Replaces the process if the Runtime API accepted the response to
+    /// every batch in progress. Otherwise, and if there is no batch, returns and lets the process
+    /// abort.
     fn save(&self, responds: bool, telemetry: &Telemetry) {
         let entries = mem::take(&mut *self.entries());
         let runtime_api = runtime_api().filter(|_| responds);
@@ -178,7 +184,8 @@ impl Drop for BatchInFlight {
 }
 
 impl Entry {
-    /// Returns the ids of messages that are not complete; `None` if one has no id, because SQS would then delete it.
+    /// Returns the ids of messages that are not complete; `None` if one has no id, because SQS
+    /// would then delete it.
     fn failed(&self) -> Option<Vec<&str>> {
         self.unfinished.values().map(Option::as_deref).collect()
     }
@@ -200,7 +207,8 @@ impl Entry {
     }
 }
 
-/// Replaces the process with a new one of the same program, which learns the suspects from its environment. Returns if that fails.
+/// Replaces the process with a new one of the same program, which learns the suspects from its
+/// environment. Returns if that fails.
 fn restart(suspects: &[String]) {
     let mut arguments = env::args_os();
     let mut command = Command::new("/proc/self/exe");

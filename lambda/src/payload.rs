@@ -1,8 +1,9 @@
 //! The payload as it arrived, past the runtime's reading of it.
 //!
-//! `lambda_runtime` hands a handler what `serde_json` makes of the payload. Even as a `RawValue` that is a walk over all of it and a copy,
-//! before the walk that finds the messages: about 11,000 instructions for a message of a kilobyte. Here the runtime is given `null` to
-//! read, and the payload waits beside the handler's future until that asks for it.
+//! `lambda_runtime` hands a handler what `serde_json` makes of the payload. Even as a `RawValue`
+//! that is a walk over all of it and a copy, before the walk that finds the messages: about 11,000
+//! instructions for a message of a kilobyte. Here the runtime is given `null` to read, and the
+//! payload waits beside the handler's future until that asks for it.
 
 use std::cell::Cell;
 use std::mem;
@@ -19,7 +20,8 @@ tokio::task_local! {
     static PAYLOAD: Cell<Vec<u8>>;
 }
 
-/// The payload of the invocation whose future runs, once: after that, and without the [layer](TakePayload), it is empty.
+/// The payload of the invocation whose future runs, once: after that, and without the
+/// [layer](TakePayload), it is empty.
 pub(crate) fn take() -> Vec<u8> {
     PAYLOAD.try_with(Cell::take).unwrap_or_default()
 }

@@ -33,7 +33,8 @@ impl Queue {
     }
 }
 
-/// The queues of one batch. Almost always there is one: an event source mapping reads a single queue.
+/// The queues of one batch. Almost always there is one: an event source mapping reads a single
+/// queue.
 #[derive(Debug)]
 pub(crate) struct Queues {
     queues: Vec<Queue>,

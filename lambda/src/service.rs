@@ -14,8 +14,8 @@ use crate::flush::FlushLayer;
 use crate::handler::Handler;
 use crate::invoker::{InvocationError, Invoker};
 
-/// The consumer as a service for batches: the core of [`Builder::run`](crate::Builder::run), behind the types that other code for Lambda
-/// speaks. Clones share everything.
+/// The consumer as a service for batches: the core of [`Builder::run`](crate::Builder::run), behind
+/// the types that other code for Lambda speaks. Clones share everything.
 ///
 /// ```no_run
 /// use baton_lambda::{Consumer, Failure, Message};
@@ -30,13 +30,15 @@ use crate::invoker::{InvocationError, Invoker};
 /// }
 /// ```
 ///
-/// A function of your own around it is a `service_fn` that calls it and returns its [error](InvocationError) as it is: the runtime knows how to
-/// report that, and a boxed error would lose its name.
+/// A function of your own around it is a `service_fn` that calls it and returns its
+/// [error](InvocationError) as it is: the runtime knows how to report that, and a boxed error would
+/// lose its name.
 ///
-/// It flushes before it returns, unless the flush point is [`AfterResponse`](crate::FlushPoint::AfterResponse): then the
-/// [layer](Self::flush_layer) does, or not at all. Its event type is that of an event source mapping: only `run` accepts the array that EventBridge
-/// Pipes sends. The service serializes the event to JSON again so that the core can read it, which costs more than `run`: prefer `run`
-/// where possible.
+/// It flushes before it returns, unless the flush point is
+/// [`AfterResponse`](crate::FlushPoint::AfterResponse): then the [layer](Self::flush_layer) does,
+/// or not at all. Its event type is that of an event source mapping: only `run` accepts the array
+/// that EventBridge Pipes sends. The service serializes the event to JSON again so that the core
+/// can read it, which costs more than `run`: prefer `run` where possible.
 pub struct ConsumerService<H, S, Args> {
     invoker: Arc<Invoker<H, S, Args>>,
 }

@@ -1,7 +1,8 @@
 //! What happens when Lambda announces that it ends the process.
 //!
-//! It does so only for functions with an extension: SIGTERM, and SIGKILL 500 ms later where all extensions are internal ones, 300 ms where one
-//! is external. Without any the process is killed unannounced, which loses nothing where spans are flushed before the response.
+//! It does so only for functions with an extension: SIGTERM, and SIGKILL 500 ms later where all
+//! extensions are internal ones, 300 ms where one is external. Without any the process is killed
+//! unannounced, which loses nothing where spans are flushed before the response.
 
 use std::future::{Future, pending};
 use std::sync::Arc;
@@ -15,7 +16,8 @@ use crate::flush::Flusher;
 #[cfg(feature = "graceful-shutdown")]
 mod announcement;
 
-/// What completes when the process may end because Lambda has announced it; never, where it does not.
+/// What completes when the process may end because Lambda has announced it; never, where it does
+/// not.
 #[cfg(feature = "graceful-shutdown")]
 pub(crate) async fn ended(flusher: &Arc<Flusher>) -> impl Future<Output = ()> + use<> {
     let flusher = Arc::clone(flusher);

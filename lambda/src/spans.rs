@@ -1,5 +1,5 @@
-//! The spans of an invocation: one for the batch, one for each record. Names and attributes as in the crate's documentation, which a test
-//! compares with what is emitted.
+//! The spans of an invocation: one for the batch, one for each record. Names and attributes as in
+//! the crate's documentation, which a test compares with what is emitted.
 
 use std::borrow::Cow;
 use std::num::NonZeroU32;
@@ -20,11 +20,13 @@ use crate::context::Origin;
 use crate::event::Record;
 use crate::queue::{Queue, Queues};
 
-/// Values that the semantic conventions fix and their crate has no constants for (v1.44: messaging spans, SQS, FaaS spans).
+/// Values that the semantic conventions fix and their crate has no constants for (v1.44: messaging
+/// spans, SQS, FaaS spans).
 const AWS_SQS: &str = "aws_sqs";
 const PROCESS: &str = "process";
 const PUBSUB: &str = "pubsub";
-/// The operation of the batch span: no convention names it, and it must differ from that of the records.
+/// The operation of the batch span: no convention names it, and it must differ from that of the
+/// records.
 const PROCESS_BATCH: &str = "process_batch";
 
 /// How often the message has been delivered, this time included.
@@ -60,7 +62,8 @@ pub(crate) struct Described {
     pub(crate) origins: Vec<Origin>,
     /// The identifiers of the messages, shared by the links and the records' spans.
     pub(crate) ids: Vec<Option<Arc<str>>>,
-    /// What spans without a parent are started in. No span is in it: whatever the runtime has opened around us is no parent.
+    /// What spans without a parent are started in. No span is in it: whatever the runtime has
+    /// opened around us is no parent.
     pub(crate) root: Context,
 }
 
@@ -72,7 +75,8 @@ pub(crate) struct LambdaInvocation<'a> {
 }
 
 impl Spans {
-    /// Starts the batch span: a trace of its own, with a link to each record's producer, or to what X-Ray knows of one that has none.
+    /// Starts the batch span: a trace of its own, with a link to each record's producer, or to what
+    /// X-Ray knows of one that has none.
     pub(crate) fn start_batch(
         &self,
         invocation: LambdaInvocation<'_>,
@@ -109,9 +113,9 @@ impl Spans {
         described.root.with_span(span)
     }
 
-    /// Starts a record's span: a child of the producer's span with a link to the batch span, or a child of the batch span with a link to the
-    /// producer's. Lines logged in the returned
-    /// context carry the message id.
+    /// Starts a record's span: a child of the producer's span with a link to the batch span, or a
+    /// child of the batch span with a link to the producer's. Lines logged in the returned context
+    /// carry the message id.
     pub(crate) fn start_record(
         &self,
         batch: &Context,
@@ -204,7 +208,8 @@ fn link(sender: SpanContext, id: &Option<Arc<str>>) -> Link {
     Link::new(sender, id.iter().map(message_id).collect(), 0)
 }
 
-/// What the invoked ARN tells (FaaS conventions: the resource id has the version that ran, not the alias that was called).
+/// What the invoked ARN tells (FaaS conventions: the resource id has the version that ran, not the
+/// alias that was called).
 fn function_attributes(lambda: &LambdaContext) -> Option<[KeyValue; 3]> {
     let invoked = &lambda.invoked_function_arn;
     let account = invoked.split(':').nth(4)?;
@@ -228,7 +233,8 @@ pub(crate) fn queue_latency(sent: u64, now: SystemTime) -> f64 {
         .as_secs_f64()
 }
 
-/// Puts a failure on the span of `context`. On success nothing is written: the conventions leave the status unset.
+/// Puts a failure on the span of `context`. On success nothing is written: the conventions leave
+/// the status unset.
 pub(crate) fn record_failure(context: &Context, error_type: &'static str, description: String) {
     let span = context.span();
     span.set_attribute(KeyValue::new(key::ERROR_TYPE, error_type));

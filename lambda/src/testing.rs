@@ -21,14 +21,18 @@
 //! # }
 //! ```
 //!
-//! This is the code that runs on Lambda, between the payload and the response. It needs no network and none of Lambda's variables, reads
-//! no environment, and works under `#[tokio::test]`, also with `start_paused`. Tests may run side by side in one process.
+//! This is the code that runs on Lambda, between the payload and the response. It needs no network
+//! and none of Lambda's variables, reads no environment, and works under `#[tokio::test]`, also
+//! with `start_paused`. Tests may run side by side in one process.
 //!
-//! Spans that the handler makes itself, with `opentelemetry::global::tracer`, are captured when they are inside a record's span, however
-//! deep, and have ended when the batch is done. For that the first run in a process installs a tracer provider and the propagator of W3C
-//! context and baggage as OpenTelemetry's globals: a test process must not install others after it. If an expected span is missing, the
-//! handler may use [another version of `opentelemetry`](crate#versions). With the feature `tracing` the spans of `#[instrument]` and the
-//! like are captured as well, unless the process has installed its own `tracing` subscriber without `tracing_layer`.
+//! Spans that the handler makes itself, with `opentelemetry::global::tracer`, are captured when
+//! they are inside a record's span, however deep, and have ended when the batch is done. For that
+//! the first run in a process installs a tracer provider and the propagator of W3C context and
+//! baggage as OpenTelemetry's globals: a test process must not install others after it. If an
+//! expected span is missing, the handler may use [another version of
+//! `opentelemetry`](crate#versions). With the feature `tracing` the spans of `#[instrument]` and
+//! the like are captured as well, unless the process has installed its own `tracing` subscriber
+//! without `tracing_layer`.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -112,15 +116,17 @@ impl Batch {
         self
     }
 
-    /// How long the function may take. By default fifteen minutes, the most there is. With the clock paused, a handler that waits for
-    /// longer is cancelled at once, as on Lambda shortly before the deadline.
+    /// How long the function may take. By default fifteen minutes, the most there is. With the
+    /// clock paused, a handler that waits for longer is cancelled at once, as on Lambda shortly
+    /// before the deadline.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// The event as JSON, always the same for the same batch: for `cargo lambda invoke --data-file`, or a fixture.
+    /// The event as JSON, always the same for the same batch: for `cargo lambda invoke
+    /// --data-file`, or a fixture.
     ///
     /// # Errors
     ///
@@ -147,8 +153,8 @@ impl Batch {
         self.run_with(Consumer::builder(), handler).await
     }
 
-    /// Runs the batch through `handler` with these options and this state. What the builder does not set has its default: the environment
-    /// is not read.
+    /// Runs the batch through `handler` with these options and this state. What the builder does
+    /// not set has its default: the environment is not read.
     pub async fn run_with<H, S, Args>(self, consumer: Builder<S>, handler: H) -> Outcome
     where
         H: Handler<S, Args>,

@@ -1,9 +1,12 @@
-//! Sets `_X_AMZN_TRACE_ID`, the environment variable with the trace header of the current invocation.
+//! Sets `_X_AMZN_TRACE_ID`, the environment variable with the trace header of the current
+//! invocation.
 //!
-//! AWS SDKs copy it into their requests, which is how Lambda stops a function that sends messages to its own queue (Lambda developer
-//! guide, "Use Lambda recursive loop detection"), and X-Ray's SDKs read it. A runtime therefore has to set it. `std::env::set_var`
-//! calls `setenv`, and glibc never frees a value that `setenv` has set, because a caller of `getenv` may still hold a
-//! pointer to it: 160 bytes for each invocation, until the process ends. `putenv` leaves the memory to its caller.
+//! AWS SDKs copy it into their requests, which is how Lambda stops a function that sends messages
+//! to its own queue (Lambda developer guide, "Use Lambda recursive loop detection"), and X-Ray's
+//! SDKs read it. A runtime therefore has to set it. `std::env::set_var` calls `setenv`, and glibc
+//! never frees a value that `setenv` has set, because a caller of `getenv` may still hold a pointer
+//! to it: 160 bytes for each invocation, until the process ends. `putenv` leaves the memory to its
+//! caller.
 //!
 //! This is the only module of the workspace with `unsafe` code.
 #![allow(unsafe_code)]
@@ -13,12 +16,12 @@ use std::mem;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 const NAME: &str = "_X_AMZN_TRACE_ID";
-/// Room for the name and a value with `Root`, `Parent`, `Sampled` and `Lineage`, which has about 110 bytes. A longer value gets a
-/// larger buffer.
+/// Room for the name and a value with `Root`, `Parent`, `Sampled` and `Lineage`, which has about
+/// 110 bytes. A longer value gets a larger buffer.
 const CAPACITY: usize = 256;
 
-/// Two buffers for `NAME=value` and a NUL, written alternately, so that a thread that copies the value while the next one is set
-/// does not see it change.
+/// Two buffers for `NAME=value` and a NUL, written alternately, so that a thread that copies the
+/// value while the next one is set does not see it change.
 ///
 /// The buffers are never freed, because the environment points to them until the process ends.
 #[derive(Debug, Default)]
@@ -29,8 +32,8 @@ pub(crate) struct TraceIdVariable {
 }
 
 impl TraceIdVariable {
-    /// Sets the variable to `trace_id`, or removes it for `None`. A value that contains NUL cannot be set and also removes the
-    /// variable.
+    /// Sets the variable to `trace_id`, or removes it for `None`. A value that contains NUL cannot
+    /// be set and also removes the variable.
     pub(crate) fn set(&mut self, trace_id: Option<&str>) {
         match trace_id.filter(|value| !value.contains('\0')) {
             Some(value) => self.assign(value),
@@ -40,23 +43,27 @@ impl TraceIdVariable {
 
     fn assign(&mut self, value: &str) {
         if !self.is_set {
-            // SAFETY: `set_var` holds the lock that std's readers take, so only C code that reads the environment on another thread
-            // could race. Lambda requires every runtime to set this variable, and `lambda_runtime` also calls `set_var` here, between
-            // two invocations, when no handler runs. `set_var` adds the variable, because libc may then move the environment.
+            // SAFETY: `set_var` holds the lock that std's readers take, so only C code that reads
+            // the environment on another thread could race. Lambda requires every runtime to set
+            // this variable, and `lambda_runtime` also calls `set_var` here, between two
+            // invocations, when no handler runs. `set_var` adds the variable, because libc may then
+            // move the environment.
             unsafe { env::set_var(NAME, "") };
             self.is_set = true;
         }
         let assignment = self.write(value).as_ptr();
-        // SAFETY: The buffer lives until the process ends. Its last byte is always NUL and its bytes are atomic, so a reader during a
-        // change stays inside the buffer, and Rust code has no data race. `putenv` does not write to the buffer; `cast_mut` only
-        // satisfies its prototype. Because the variable is already set, glibc and musl replace a single pointer, so a reader on
-        // another thread, which holds no lock, sees the old value or the new one.
+        // SAFETY: The buffer lives until the process ends. Its last byte is always NUL and its
+        // bytes are atomic, so a reader during a change stays inside the buffer, and Rust code has
+        // no data race. `putenv` does not write to the buffer; `cast_mut` only satisfies its
+        // prototype. Because the variable is already set, glibc and musl replace a single pointer,
+        // so a reader on another thread, which holds no lock, sees the old value or the new one.
         let _ = unsafe { libc::putenv(assignment.cast_mut().cast()) };
     }
 
     fn remove(&mut self) {
         if self.is_set {
-            // SAFETY: `remove_var` has the same contract as `set_var`, which is met as described there.
+            // SAFETY: `remove_var` has the same contract as `set_var`, which is met as described
+            // there.
             unsafe { env::remove_var(NAME) };
             self.is_set = false;
         }
@@ -77,7 +84,8 @@ impl TraceIdVariable {
     }
 }
 
-/// Returns a buffer for `length` bytes and a NUL. Sizes are powers of two, which bounds the memory leaked when values keep growing.
+/// Returns a buffer for `length` bytes and a NUL. Sizes are powers of two, which bounds the memory
+/// leaked when values keep growing.
 fn new_buffer(length: usize) -> &'static [AtomicU8] {
     let size = (length + 1).next_power_of_two().max(CAPACITY);
     let bytes: Vec<AtomicU8> = (0..size).map(|_| AtomicU8::new(0)).collect();

@@ -1,12 +1,15 @@
 //! Host names that the listeners of the local stack accept.
 //!
-//! A web page can resolve a name of its site to 127.0.0.1 (DNS rebinding). The browser then treats the stack as part of that site and lets
-//! the page read spans and receive messages. The request still carries the site's host name, so every listener compares `Host` (HTTP/2:
-//! `:authority`) with the names below and refuses others with 421 (Misdirected Request). The same holds for `Origin`, which a browser adds
-//! when a page of another site sends a request without reading the answer; it is refused with 403 (Forbidden).
+//! A web page can resolve a name of its site to 127.0.0.1 (DNS rebinding). The browser then treats
+//! the stack as part of that site and lets the page read spans and receive messages. The request
+//! still carries the site's host name, so every listener compares `Host` (HTTP/2: `:authority`)
+//! with the names below and refuses others with 421 (Misdirected Request). The same holds for
+//! `Origin`, which a browser adds when a page of another site sends a request without reading the
+//! answer; it is refused with 403 (Forbidden).
 //!
-//! The listeners accept `localhost`, names that end in `.localhost`, loopback addresses, and the names that the user allows. The SQS
-//! endpoint also accepts the names of SQS on AWS, which SDKs send through a proxy or a changed `hosts` file.
+//! The listeners accept `localhost`, names that end in `.localhost`, loopback addresses, and the
+//! names that the user allows. The SQS endpoint also accepts the names of SQS on AWS, which SDKs
+//! send through a proxy or a changed `hosts` file.
 
 use std::net::IpAddr;
 use std::str::FromStr;
@@ -20,7 +23,8 @@ mod layer;
 
 pub(crate) use self::layer::CheckHost;
 
-/// Domains under which AWS offers SQS, in the `aws` and `aws-cn` partitions; `api.…` are the dual-stack ones.
+/// Domains under which AWS offers SQS, in the `aws` and `aws-cn` partitions; `api.…` are the
+/// dual-stack ones.
 const AWS_DOMAINS: [&str; 4] = [
     ".amazonaws.com",
     ".amazonaws.com.cn",
@@ -28,7 +32,8 @@ const AWS_DOMAINS: [&str; 4] = [
     ".api.amazonwebservices.com.cn",
 ];
 
-/// Host names that a listener accepts: the built-in ones and those that were added. The default adds none.
+/// Host names that a listener accepts: the built-in ones and those that were added. The default
+/// adds none.
 #[derive(Clone, Debug, Default)]
 pub struct AllowedHosts {
     added: Arc<[HostName]>,
@@ -100,11 +105,13 @@ impl AllowedHosts {
         if hosts.len() > 1 {
             return Err(Refusal::SeveralHosts(hosts.len()));
         }
-        // The request target may be in absolute form, which takes precedence over `Host` (RFC 9112, 3.2.2). Both are checked.
+        // The request target may be in absolute form, which takes precedence over `Host` (RFC 9112,
+        // 3.2.2). Both are checked.
         let target = uri.authority().map(|authority| authority.as_str().into());
         let host = hosts.first().map(|host| text(host));
         let named = target.iter().chain(&host).collect::<Vec<&String>>();
-        // A request without a host is accepted: browsers always send one, while scripts and small runtimes may not.
+        // A request without a host is accepted: browsers always send one, while scripts and small
+        // runtimes may not.
         if let Some(host) = named.into_iter().find(|host| !self.allows_host(host)) {
             return Err(Refusal::Host(host.clone()));
         }
@@ -117,7 +124,8 @@ impl AllowedHosts {
 
     /// `host` is `name[:port]`.
     fn allows_host(&self, host: &str) -> bool {
-        // User information before an `@` is not valid in a Host header, and could hide the real name from a reader.
+        // User information before an `@` is not valid in a Host header, and could hide the real
+        // name from a reader.
         if host.contains('@') {
             return false;
         }
@@ -150,7 +158,8 @@ impl HostName {
         }
     }
 
-    /// Matches whole names only, because anyone can own other names under these domains, such as bucket names.
+    /// Matches whole names only, because anyone can own other names under these domains, such as
+    /// bucket names.
     fn is_sqs_on_aws(&self) -> bool {
         let Host::Name(name) = &self.0 else {
             return false;

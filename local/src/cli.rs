@@ -1,6 +1,7 @@
 //! The command line of `baton`.
 //!
-//! Results go to standard output, progress and errors to standard error; both are coloured only when they are a terminal and `NO_COLOR` is not set.
+//! Results go to standard output, progress and errors to standard error; both are coloured only
+//! when they are a terminal and `NO_COLOR` is not set.
 
 use std::env;
 use std::ffi::OsString;
@@ -44,10 +45,12 @@ Examples:
     exit_codes!()
 );
 
-/// A trace handed over whole: from an HTTP request through SQS into a Lambda function, on this machine.
+/// A trace handed over whole: from an HTTP request through SQS into a Lambda function, on this
+/// machine.
 ///
-/// Baton runs an SQS endpoint, an event source mapping, Lambda execution environments around a real function binary, a real producer, and an
-/// OTLP receiver. Everything listens on 127.0.0.1; nothing is installed, and nothing talks to AWS.
+/// Baton runs an SQS endpoint, an event source mapping, Lambda execution environments around a real
+/// function binary, a real producer, and an OTLP receiver. Everything listens on 127.0.0.1; nothing
+/// is installed, and nothing talks to AWS.
 #[derive(Debug, Parser)]
 #[command(name = "baton", version, after_help = EXPLAINED, after_long_help = EXAMPLES, max_term_width = 80, arg_required_else_help = true)]
 struct Arguments {
@@ -80,8 +83,8 @@ pub fn run() -> ExitCode {
     runtime.block_on(perform(arguments.command)).into()
 }
 
-/// Reads the command line as clap does by itself, but for what is found wrong only once it is read: that is told with the usage of the command
-/// it is about, where clap would tell that of `baton`.
+/// Reads the command line as clap does by itself, but for what is found wrong only once it is read:
+/// that is told with the usage of the command it is about, where clap would tell that of `baton`.
 fn parse(
     arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>,
 ) -> Result<Arguments, clap::Error> {

@@ -1,7 +1,9 @@
-//! The demonstration: real requests through the whole pipeline, what became of each, and whether that is exactly what must become of it.
+//! The demonstration: real requests through the whole pipeline, what became of each, and whether
+//! that is exactly what must become of it.
 //!
-//! `scenario` says what is sent and what must come of it; `play` sends it, waits, and gathers what can be seen from outside; `journey` and
-//! `tree` find each message's way in the spans that arrived; `verdict` compares; `report` prints.
+//! `scenario` says what is sent and what must come of it; `play` sends it, waits, and gathers what
+//! can be seen from outside; `journey` and `tree` find each message's way in the spans that
+//! arrived; `verdict` compares; `report` prints.
 
 use std::fmt;
 use std::num::{NonZeroU32, NonZeroUsize};
@@ -42,8 +44,8 @@ const BATCHING_WINDOW: Duration = Duration::from_millis(300);
 const CONCURRENCY: NonZeroUsize = NonZeroUsize::new(2).expect("not zero");
 /// Deliveries before a message is given up; a usual number.
 const MAX_RECEIVE_COUNT: NonZeroU32 = NonZeroU32::new(3).expect("not zero");
-/// How long a failed message stays hidden. The poison is hidden three times, so this decides how long the demo takes; a busy machine still
-/// starts an environment and handles a batch within it.
+/// How long a failed message stays hidden. The poison is hidden three times, so this decides how
+/// long the demo takes; a busy machine still starts an environment and handles a batch within it.
 const VISIBILITY_TIMEOUT: Duration = Duration::from_secs(3);
 /// As long as AWS allows beside that visibility timeout.
 const FUNCTION_TIMEOUT: Duration = VISIBILITY_TIMEOUT;

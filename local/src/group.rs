@@ -14,7 +14,8 @@ pub(crate) struct Group {
 }
 
 impl Group {
-    /// Starts the command in a group of its own, so that signals reach what it starts too, and Ctrl-C at our terminal reaches none of it.
+    /// Starts the command in a group of its own, so that signals reach what it starts too, and
+    /// Ctrl-C at our terminal reaches none of it.
     pub(crate) fn start(command: &mut Command) -> io::Result<Self> {
         let child = command.process_group(0).kill_on_drop(true).spawn()?;
         let leader = child
@@ -47,7 +48,8 @@ impl Group {
         status
     }
 
-    /// Signals every process of the group. None may be left, but the group's number is not given away while one of them lives.
+    /// Signals every process of the group. None may be left, but the group's number is not given
+    /// away while one of them lives.
     pub(crate) fn signal(&self, signal: Signal) {
         if let Some(leader) = self.leader {
             // An error means that nobody is left, which is what the signals here are after.

@@ -1,8 +1,9 @@
-//! AWS on a laptop for one pipeline: an HTTP producer, an SQS queue, and a Lambda function behind an event source mapping, with every trace
-//! kept whole and looked at.
+//! AWS on a laptop for one pipeline: an HTTP producer, an SQS queue, and a Lambda function behind
+//! an event source mapping, with every trace kept whole and looked at.
 //!
-//! Everything runs in this process but the two things under test: the function and the producer are the real binaries, in processes of their
-//! own. They meet on sockets only, all of them on loopback, in the protocols that AWS and OpenTelemetry speak.
+//! Everything runs in this process but the two things under test: the function and the producer are
+//! the real binaries, in processes of their own. They meet on sockets only, all of them on
+//! loopback, in the protocols that AWS and OpenTelemetry speak.
 //!
 //! ```text
 //!  POST /onboarding ──▶ producer ──▶ sqs ──▶ mapping ──▶ environment ──▶ function
@@ -35,10 +36,12 @@
 //! | `allowed_hosts` | the host names that the stack's own listeners accept |
 //!
 //! # Environment
-//! `baton replay` reads `OTEL_EXPORTER_OTLP_*`, and `XDG_STATE_HOME` or `HOME` for its ledger. Otherwise nothing is read from the
-//! environment but `CARGO`, which cargo sets, to build with the toolchain that runs us; and, for colours, `NO_COLOR`,
-//! `CLICOLOR`, `CLICOLOR_FORCE` and `TERM`; and `RUST_LOG`, a level or a list of `target=level`, for what `baton` itself reports while it runs:
-//! warnings and errors unless it says otherwise. The AWS configuration of the user is neither read nor handed on.
+//! `baton replay` reads `OTEL_EXPORTER_OTLP_*`, and `XDG_STATE_HOME` or `HOME` for its ledger.
+//! Otherwise nothing is read from the environment but `CARGO`, which cargo sets, to build with the
+//! toolchain that runs us; and, for colours, `NO_COLOR`, `CLICOLOR`, `CLICOLOR_FORCE` and `TERM`;
+//! and `RUST_LOG`, a level or a list of `target=level`, for what `baton` itself reports while it
+//! runs: warnings and errors unless it says otherwise. The AWS configuration of the user is neither
+//! read nor handed on.
 
 #![forbid(unsafe_code)]
 

@@ -1,7 +1,8 @@
 //! Sends on what functions and services wrote to their logs when no collector took it.
 //!
-//! A log is read once, from its beginning to its end, and only a few megabytes of it are kept: spill lines are found by their marker, in
-//! whatever the log has been wrapped into. What an endpoint has accepted is entered in a ledger, so that reading a log again sends nothing.
+//! A log is read once, from its beginning to its end, and only a few megabytes of it are kept:
+//! spill lines are found by their marker, in whatever the log has been wrapped into. What an
+//! endpoint has accepted is entered in a ledger, so that reading a log again sends nothing.
 
 use std::collections::HashSet;
 use std::io;
@@ -171,7 +172,8 @@ enum Event {
     Failed(ReplayError),
 }
 
-/// Reads in a thread of its own, which ends with the process at the latest: reading standard input cannot be broken off.
+/// Reads in a thread of its own, which ends with the process at the latest: reading standard input
+/// cannot be broken off.
 fn read(inputs: Vec<Input>) -> mpsc::Receiver<Event> {
     let (events, receiver) = mpsc::channel(READ_AHEAD);
     thread::spawn(move || {
@@ -194,7 +196,8 @@ fn read(inputs: Vec<Input>) -> mpsc::Receiver<Event> {
     receiver
 }
 
-/// Sends each spill line and each part that cannot be read to the channel until the receiver is dropped.
+/// Sends each spill line and each part that cannot be read to the channel until the receiver is
+/// dropped.
 fn scan(input: Input, mut give: impl FnMut(Result<Found, Unreadable>) -> bool) -> io::Result<()> {
     let context = Context::new();
     let mut scanner = Scanner::new(input.text(&context));

@@ -1,13 +1,16 @@
-//! An SQS endpoint inside this process, close enough to AWS that its SDKs cannot tell standard queues apart.
+//! An SQS endpoint inside this process, close enough to AWS that its SDKs cannot tell standard
+//! queues apart.
 //!
-//! It speaks the AWS JSON 1.0 protocol (`POST /` with `X-Amz-Target: AmazonSQS.<Action>`), takes any signature unverified, and answers
-//! `GET /` and `GET /health` with 200 once it is ready. Requests for a host that is neither this machine nor SQS on AWS are refused with 421,
-//! unless [`Config::allowed_hosts`] contains it. Queues live in memory and are created over the wire. Queue URLs have the form
-//! `http://127.0.0.1:PORT/000000000000/NAME`.
+//! It speaks the AWS JSON 1.0 protocol (`POST /` with `X-Amz-Target: AmazonSQS.<Action>`), takes
+//! any signature unverified, and answers `GET /` and `GET /health` with 200 once it is ready.
+//! Requests for a host that is neither this machine nor SQS on AWS are refused with 421, unless
+//! [`Config::allowed_hosts`] contains it. Queues live in memory and are created over the wire.
+//! Queue URLs have the form `http://127.0.0.1:PORT/000000000000/NAME`.
 //!
-//! What it does as AWS does: visibility timeouts, delays, retention, redrive to a dead-letter queue, long polls that wake at once, message
-//! and system attributes with their MD5s, the limits, and the error codes in both spellings (`__type` and `x-amzn-query-error`).
-//! FIFO queues, tags, permissions and message moves are refused with `UnsupportedOperation`.
+//! What it does as AWS does: visibility timeouts, delays, retention, redrive to a dead-letter
+//! queue, long polls that wake at once, message and system attributes with their MD5s, the limits,
+//! and the error codes in both spellings (`__type` and `x-amzn-query-error`). FIFO queues, tags,
+//! permissions and message moves are refused with `UnsupportedOperation`.
 //!
 //! ```no_run
 //! # async fn example() -> std::io::Result<()> {
@@ -17,8 +20,9 @@
 //! # }
 //! ```
 //!
-//! Layout, from the socket inwards: `server` (HTTP) → `actions` (one function an action; `wire` has its JSON) → `hub` (the lock, the clock,
-//! waiting) → `account` (all queues) → `queue` (one queue; pure: the time is an argument).
+//! Layout, from the socket inwards: `server` (HTTP) → `actions` (one function an action; `wire` has
+//! its JSON) → `hub` (the lock, the clock, waiting) → `account` (all queues) → `queue` (one queue;
+//! pure: the time is an argument).
 
 mod account;
 mod actions;

@@ -1,7 +1,8 @@
-//! The whole pipeline, running on this machine: SQS endpoint, queues, OTLP receiver, function, event source mapping and producer.
+//! The whole pipeline, running on this machine: SQS endpoint, queues, OTLP receiver, function,
+//! event source mapping and producer.
 //!
-//! [`Stack::start`] returns once everything answers; [`Stack::stop`] leaves no process behind. Nothing of the user's AWS configuration is read,
-//! and every listener is on loopback.
+//! [`Stack::start`] returns once everything answers; [`Stack::stop`] leaves no process behind.
+//! Nothing of the user's AWS configuration is read, and every listener is on loopback.
 
 use aws_sdk_sqs::Client;
 use tokio::net::TcpListener;
@@ -76,14 +77,15 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// Starts everything and returns when the function has asked for its first event and the producer reports that it is ready.
+    /// Starts everything and returns when the function has asked for its first event and the
+    /// producer reports that it is ready.
     ///
     /// When the returned future is dropped half-way, what was started goes with it.
     ///
     /// # Errors
     ///
-    /// When a port is taken, a binary cannot be started, AWS would not accept the settings, the function does not initialise, or the
-    /// producer does not become ready.
+    /// When a port is taken, a binary cannot be started, AWS would not accept the settings, the
+    /// function does not initialise, or the producer does not become ready.
     pub async fn start(config: Config) -> Result<Self, StackError> {
         let mut servers = Servers::new();
         let sqs_url = serve_sqs(&mut servers, config.ports.sqs, &config.allowed_hosts).await?;
@@ -239,7 +241,8 @@ pub struct SqsEndpoint {
 }
 
 impl SqsEndpoint {
-    /// Starts the endpoint on `port`, or on a free one if that is 0. There are no queues yet. Requests for hosts that are not allowed get 421.
+    /// Starts the endpoint on `port`, or on a free one if that is 0. There are no queues yet.
+    /// Requests for hosts that are not allowed get 421.
     ///
     /// # Errors
     ///

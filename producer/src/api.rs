@@ -1,7 +1,7 @@
 //! The onboarding API: `POST /onboarding`, `POST /telemetry/smoke`, `GET /healthz`, `GET /readyz`.
 //!
-//! Every refusal is a problem document (RFC 9457, `application/problem+json`) that names the field at fault. No answer, log line or span shows
-//! an e-mail address.
+//! Every refusal is a problem document (RFC 9457, `application/problem+json`) that names the field
+//! at fault. No answer, log line or span shows an e-mail address.
 
 mod serve;
 

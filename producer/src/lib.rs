@@ -1,7 +1,9 @@
-//! Sends SQS messages that carry the trace of whoever sends them, and the onboarding API built on that.
+//! Sends SQS messages that carry the trace of whoever sends them, and the onboarding API built on
+//! that.
 //!
-//! A [`Sender`] owns one queue. Each [`Sender::send`] is a span `send {queue}`, and the context of that very span travels in the
-//! message's attributes, so that whoever receives the message continues the trace from the send.
+//! A [`Sender`] owns one queue. Each [`Sender::send`] is a span `send {queue}`, and the context of
+//! that very span travels in the message's attributes, so that whoever receives the message
+//! continues the trace from the send.
 //!
 //! ```no_run
 //! # async fn example(tracer: opentelemetry_sdk::trace::SdkTracer, sdk: aws_sdk_sqs::Client) -> Result<(), Box<dyn std::error::Error>> {
@@ -34,15 +36,18 @@
 //! | `send {queue}` | PRODUCER; CLIENT with a link when the message already carries a context; CLIENT where no listed propagator writes one | `messaging.system`, `messaging.operation.name`, `messaging.operation.type`, `messaging.destination.name`, `aws.sqs.queue.url`, `server.address`, `server.port`, `messaging.message.id`, `aws.request_id`; `error.type` when it failed; `baton.context.dropped` names the context fields that were left out because they exceeded a limit of SQS or of the queue |
 //! | `{method} {route}` | SERVER | `http.request.method`, `http.route`, `url.path`, `url.scheme`, `server.address`, `server.port`, `http.response.status_code`; `error.type` for 5xx and for requests without an answer |
 //!
-//! `url.scheme`, `server.address` and `server.port` are the ones that the client used, even behind a load balancer that terminates TLS. They
-//! come from the header `Forwarded`, else from `X-Forwarded-Proto`, `X-Forwarded-Host` and `X-Forwarded-Port`, else from the request itself.
+//! `url.scheme`, `server.address` and `server.port` are the ones that the client used, even behind
+//! a load balancer that terminates TLS. They come from the header `Forwarded`, else from
+//! `X-Forwarded-Proto`, `X-Forwarded-Host` and `X-Forwarded-Port`, else from the request itself.
 //!
-//! Whatever is dropped before it is done, such as a request whose client went away, ends its spans with `error.type` `cancelled`.
+//! Whatever is dropped before it is done, such as a request whose client went away, ends its spans
+//! with `error.type` `cancelled`.
 //!
 //! # Versions
 //!
-//! A [`Sender`] takes the active span's context from OpenTelemetry, and each minor version of `opentelemetry` has separate contexts and
-//! globals. **This crate uses `opentelemetry` 0.33**: with another version a program compiles, but its sends are not children of its spans.
+//! A [`Sender`] takes the active span's context from OpenTelemetry, and each minor version of
+//! `opentelemetry` has separate contexts and globals. **This crate uses `opentelemetry` 0.33**:
+//! with another version a program compiles, but its sends are not children of its spans.
 //! [`opentelemetry`], [`opentelemetry_sdk`] and [`aws_sdk_sqs`] are re-exported here.
 //!
 //! # Metrics
@@ -62,14 +67,16 @@
 //! |---|---|---|
 //! | `http.server.request.duration` | `s` | `http.request.method`, `url.scheme`, `http.route` where there is one, `http.response.status_code` of answered requests, `error.type` for 5xx and for requests without an answer |
 //!
-//! `url.scheme` is that of the span. Host and port are not attributes: they come from headers, so any client could create new time series.
+//! `url.scheme` is that of the span. Host and port are not attributes: they come from headers, so
+//! any client could create new time series.
 //!
-//! `GET /healthz` and `GET /readyz` have neither span nor measurement: load balancers ask several times a minute.
+//! `GET /healthz` and `GET /readyz` have neither span nor measurement: load balancers ask several
+//! times a minute.
 //!
 //! # Log of `onboarding-api`
 //!
-//! One line at INFO for each accepted request, `message accepted`, with `message_id` and `trace_id`; `RUST_LOG=baton_producer=warn,info` leaves it
-//! out.
+//! One line at INFO for each accepted request, `message accepted`, with `message_id` and
+//! `trace_id`; `RUST_LOG=baton_producer=warn,info` leaves it out.
 //!
 //! # Environment of `onboarding-api`
 //!
@@ -82,7 +89,8 @@
 //! | `OTEL_*` | as in the specification | see `baton-telemetry` |
 //! | `OTEL_EXPORTER_OTLP_HEADERS_SECRET` | | ARN of a secret or parameter with headers of the export, such as one with a key; needs the feature `secrets`: see `baton-secrets` |
 //!
-//! Bad configuration is logged, one line per variable, and ends the process with exit code 78 (`EX_CONFIG`).
+//! Bad configuration is logged, one line per variable, and ends the process with exit code 78
+//! (`EX_CONFIG`).
 
 #![forbid(unsafe_code)]
 

@@ -102,9 +102,11 @@ impl Message {
         }
     }
 
-    /// Adds an attribute of the caller's own. These have precedence over the trace context when SQS's ten slots are short.
+    /// Adds an attribute of the caller's own. These have precedence over the trace context when
+    /// SQS's ten slots are short.
     ///
-    /// A `traceparent` put in here is a context that the caller made: it is sent as it is, and the sender adds no other.
+    /// A `traceparent` put in here is a context that the caller made: it is sent as it is, and the
+    /// sender adds no other.
     #[must_use]
     pub fn with_attribute(mut self, name: impl Into<String>, value: AttributeValue) -> Self {
         self.attributes.push(Attribute {
@@ -257,7 +259,8 @@ fn broken_name_rule(name: &str) -> Option<&'static str> {
     }
 }
 
-/// Whether a text is a number to SQS. Rust's floating-point grammar has the same forms and three words that are none.
+/// Whether a text is a number to SQS. Rust's floating-point grammar has the same forms and three
+/// words that are none.
 fn is_number(text: &str) -> bool {
     text.parse::<f64>().is_ok_and(f64::is_finite) && text.bytes().any(|byte| byte.is_ascii_digit())
 }

@@ -1,7 +1,8 @@
 //! Which context fields fit into a message beside the caller's own attributes.
 //!
-//! SQS takes ten attributes and no empty value, and the W3C fields need up to three of the ten. The caller's come first, then `traceparent`,
-//! `tracestate` and `baggage`, then whatever another propagator writes. X-Ray's header is no attribute: SQS has a place of its own for it, which
+//! SQS takes ten attributes and no empty value, and the W3C fields need up to three of the ten. The
+//! caller's come first, then `traceparent`, `tracestate` and `baggage`, then whatever another
+//! propagator writes. X-Ray's header is no attribute: SQS has a place of its own for it, which
 //! takes no slot.
 
 use baton_sqs::{AddedAttributes, TextAttribute};
@@ -9,7 +10,8 @@ use opentelemetry::propagation::{Extractor, Injector};
 
 use crate::message::{self, Attribute, AttributeValue, MAX_ATTRIBUTES, MAX_MESSAGE_BYTES, Message};
 
-// The names that `baton-telemetry` has as well: the sender alone, without the feature `api`, does not depend on it.
+// The names that `baton-telemetry` has as well: the sender alone, without the feature `api`, does
+// not depend on it.
 pub(crate) const TRACEPARENT: &str = "traceparent";
 pub(crate) const TRACESTATE: &str = "tracestate";
 pub(crate) const BAGGAGE: &str = "baggage";
@@ -22,10 +24,12 @@ const PRECEDENCE: [&str; 3] = [TRACEPARENT, TRACESTATE, BAGGAGE];
 #[derive(Debug, Default)]
 pub(crate) struct Carrier(Vec<(String, String)>);
 
-/// A message's attributes, as a propagator reads them. Names are compared without case; the exact one wins.
+/// A message's attributes, as a propagator reads them. Names are compared without case; the exact
+/// one wins.
 pub(crate) struct CallerContext<'a>(pub(crate) &'a [Attribute]);
 
-/// Whether the caller put a trace context into the message: any field of the propagator that is not a mere companion of one.
+/// Whether the caller put a trace context into the message: any field of the propagator that is not
+/// a mere companion of one.
 pub(crate) fn has_trace_context(message: &Message, fields: &[String]) -> bool {
     let attributes = CallerContext(&message.attributes);
     fields
@@ -42,8 +46,8 @@ pub(crate) fn tells_of_a_span(fields: &[String]) -> bool {
 
 /// Decides which fields of `carrier` go into the message.
 ///
-/// Nothing that the caller put in is overwritten. When the caller brought a trace context, ours stays out altogether: a `tracestate` belongs to
-/// the `traceparent` beside it, and to no other.
+/// Nothing that the caller put in is overwritten. When the caller brought a trace context, ours
+/// stays out altogether: a `tracestate` belongs to the `traceparent` beside it, and to no other.
 pub(crate) fn place(
     message: &Message,
     caller_has_trace_context: bool,
@@ -81,8 +85,8 @@ pub(crate) fn place(
     added
 }
 
-/// Fields that identify a trace by themselves, as `traceparent` does and `tracestate` and `baggage` do not. As a message attribute X-Ray's header
-/// does not either: nobody looks for it there.
+/// Fields that identify a trace by themselves, as `traceparent` does and `tracestate` and `baggage`
+/// do not. As a message attribute X-Ray's header does not either: nobody looks for it there.
 fn is_trace_identity(field: &str) -> bool {
     field != TRACESTATE && field != BAGGAGE && !is_xray(field)
 }

@@ -54,7 +54,8 @@ impl Sender {
         }
     }
 
-    /// Records the sends with instruments of this meter: `messaging.client.operation.duration` and `messaging.client.sent.messages`.
+    /// Records the sends with instruments of this meter: `messaging.client.operation.duration` and
+    /// `messaging.client.sent.messages`.
     #[must_use]
     pub fn with_meter(mut self, meter: &Meter) -> Self {
         self.metrics = Metrics::new(meter, &self.queue);
@@ -63,20 +64,26 @@ impl Sender {
 
     /// Sends one message, and returns once SQS has accepted it.
     ///
-    /// The send is a span under the current context, and the message carries that span's context unless it already has one of its own: then the
-    /// span is of kind CLIENT and links to it. Which fields travel is up to the global propagator.
+    /// The send is a span under the current context, and the message carries that span's context
+    /// unless it already has one of its own: then the span is of kind CLIENT and links to it. Which
+    /// fields travel is up to the global propagator.
     ///
-    /// The trace context never makes a send fail. If the queue refuses the message for its size, because its `MaximumMessageSize` is below the 1
-    /// MiB of SQS, the message is sent once more without the context fields that do not fit: `baggage` is left out first, then `tracestate`, then
-    /// the rest. Clones of this sender remember the queue's limit for a minute. Both calls together stay within the client's operation timeout.
-    /// The span's `baton.context.dropped` names the fields that were left out. Its kind remains PRODUCER, because a span's kind cannot change.
+    /// The trace context never makes a send fail. If the queue refuses the message for its size,
+    /// because its `MaximumMessageSize` is below the 1 MiB of SQS, the message is sent once more
+    /// without the context fields that do not fit: `baggage` is left out first, then `tracestate`,
+    /// then the rest. Clones of this sender remember the queue's limit for a minute. Both calls
+    /// together stay within the client's operation timeout. The span's `baton.context.dropped`
+    /// names the fields that were left out. Its kind remains PRODUCER, because a span's kind cannot
+    /// change.
     ///
-    /// A future dropped before it is done may still have sent the message. Its span ends with `error.type` `cancelled`.
+    /// A future dropped before it is done may still have sent the message. Its span ends with
+    /// `error.type` `cancelled`.
     ///
     /// # Errors
     ///
-    /// When the message breaks a rule of SQS (nothing was sent), when it is larger than the queue accepts without any context, when SQS refused it
-    /// for another reason, or when no answer came within the client's timeouts and retries (it may have been sent).
+    /// When the message breaks a rule of SQS (nothing was sent), when it is larger than the queue
+    /// accepts without any context, when SQS refused it for another reason, or when no answer came
+    /// within the client's timeouts and retries (it may have been sent).
     pub async fn send(&self, message: Message) -> Result<Sent, SendError> {
         let parent = Context::current();
         let origin =

@@ -10,7 +10,8 @@ const TYPE_PANIC: &str = "panic";
 
 /// Ends the context's span as failed when it is dropped, unless the span has ended by then.
 ///
-/// A dropped future runs no code after its `await`, and a span that is merely dropped ends as if all had gone well.
+/// A dropped future runs no code after its `await`, and a span that is merely dropped ends as if
+/// all had gone well.
 #[derive(Debug)]
 pub(crate) struct Unfinished(pub(crate) Context);
 

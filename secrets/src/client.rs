@@ -33,9 +33,11 @@ use crate::error::{FetchError, Refusal};
 use crate::reference::Reference;
 use crate::request::{self, Content};
 
-/// How long a connection may take. The service is in the same region, or near, where it takes milliseconds.
+/// How long a connection may take. The service is in the same region, or near, where it takes
+/// milliseconds.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
-/// How long one attempt may take: a read takes a tenth of a second. Two of them fit into the time that the start has for it.
+/// How long one attempt may take: a read takes a tenth of a second. Two of them fit into the time
+/// that the start has for it.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(900);
 /// Attempts of one read.
 const MAX_ATTEMPTS: u32 = 2;
@@ -156,7 +158,8 @@ fn signature(config: &SdkConfig, reference: &Reference) -> StaticRuntimePlugin {
         .with_runtime_components(components)
 }
 
-/// Why there was no answer, in words. The SDK's error itself is not kept: in its debug output it holds answers whole.
+/// Why there was no answer, in words. The SDK's error itself is not kept: in its debug output it
+/// holds answers whole.
 fn reason(error: &SdkError<Refusal, HttpResponse>) -> String {
     let what = match error {
         SdkError::ConstructionFailure(_) => "no request could be made",

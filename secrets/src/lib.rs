@@ -1,4 +1,5 @@
-//! Headers of the OTLP export from AWS: a secret of Secrets Manager, or a parameter of the SSM Parameter Store.
+//! Headers of the OTLP export from AWS: a secret of Secrets Manager, or a parameter of the SSM
+//! Parameter Store.
 //!
 //! ```no_run
 //! # async fn example() {
@@ -9,21 +10,24 @@
 //! # }
 //! ```
 //!
-//! `OTEL_EXPORTER_OTLP_HEADERS_SECRET` is the ARN of either, as it stands in the policy that allows reading it:
+//! `OTEL_EXPORTER_OTLP_HEADERS_SECRET` is the ARN of either, as it stands in the policy that allows
+//! reading it:
 //!
 //! | ARN | read with | to be allowed |
 //! |---|---|---|
 //! | `arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME`, with or without the six characters that AWS adds | `GetSecretValue` | `secretsmanager:GetSecretValue` |
 //! | `arn:aws:ssm:REGION:ACCOUNT:parameter/NAME` | `GetParameter`, decrypted | `ssm:GetParameter` |
 //!
-//! and `kms:Decrypt` where the key is not AWS's own. What it holds is the list of `OTEL_EXPORTER_OTLP_HEADERS`
-//! (`authorization=Bearer KEY`) or a JSON object of names and values, as Secrets Manager's console makes it.
+//! and `kms:Decrypt` where the key is not AWS's own. What it holds is the list of
+//! `OTEL_EXPORTER_OTLP_HEADERS` (`authorization=Bearer KEY`) or a JSON object of names and values,
+//! as Secrets Manager's console makes it.
 //!
-//! It is read when telemetry starts, and again after the collector has answered 401 or 403, at most once a minute: see
-//! [`HeaderSource`]. What was read is in no log, no error and no `Debug` output.
+//! It is read when telemetry starts, and again after the collector has answered 401 or 403, at most
+//! once a minute: see [`HeaderSource`]. What was read is in no log, no error and no `Debug` output.
 //!
-//! The two reads are calls of our own over the SDK's machinery (credentials, signature, retries, time limits): `aws-sdk-ssm` alone is
-//! 350,000 lines, compiles for 46 s and weighs 170 MB as a library, for one operation of its 150.
+//! The two reads are calls of our own over the SDK's machinery (credentials, signature, retries,
+//! time limits): `aws-sdk-ssm` alone is 350,000 lines, compiles for 46 s and weighs 170 MB as a
+//! library, for one operation of its 150.
 
 #![forbid(unsafe_code)]
 

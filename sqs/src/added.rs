@@ -26,15 +26,16 @@ pub struct TextAttribute {
 
 /// Attributes that a send adds to the caller's message.
 ///
-/// They are left out in this order: `metadata` from its end, `baggage`, `tracestate`, then the rest of `context` from its end. A `tracestate` is
-/// therefore never left without its `traceparent`.
+/// They are left out in this order: `metadata` from its end, `baggage`, `tracestate`, then the rest
+/// of `context` from its end. A `tracestate` is therefore never left without its `traceparent`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AddedAttributes {
     /// Fields of the trace context, the most important first.
     pub context: Vec<TextAttribute>,
     /// Anything else, the most important first.
     pub metadata: Vec<TextAttribute>,
-    /// The value of the system attribute `AWSTraceHeader`. SQS does not count it against the message's size.
+    /// The value of the system attribute `AWSTraceHeader`. SQS does not count it against the
+    /// message's size.
     pub trace_header: Option<String>,
     /// Names of the attributes that were left out, in that order.
     pub left_out: Vec<String>,
@@ -74,7 +75,8 @@ impl AddedAttributes {
         }
     }
 
-    /// Leaves out the next group: all metadata, `baggage`, `tracestate`, or the rest of the context with X-Ray's header.
+    /// Leaves out the next group: all metadata, `baggage`, `tracestate`, or the rest of the context
+    /// with X-Ray's header.
     ///
     /// Returns `false` when no group was left.
     pub(crate) fn leave_out_next(&mut self) -> bool {

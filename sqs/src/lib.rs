@@ -1,8 +1,9 @@
 //! The client side of SQS that `baton-producer` and the dead-letter queue of `baton-lambda` share.
 //!
-//! A send adds attributes to the caller's message: the trace context and, for a dead-letter queue, the failure. SQS counts them against the
-//! queue's `MaximumMessageSize`, which may be far below the 1 MiB limit of SQS and is not known to the sender. The added attributes never
-//! make [`send`] fail: when SQS refuses the message for its size, it is sent again with fewer of them.
+//! A send adds attributes to the caller's message: the trace context and, for a dead-letter queue,
+//! the failure. SQS counts them against the queue's `MaximumMessageSize`, which may be far below
+//! the 1 MiB limit of SQS and is not known to the sender. The added attributes never make [`send`]
+//! fail: when SQS refuses the message for its size, it is sent again with fewer of them.
 //!
 //! ```no_run
 //! # async fn example(client: aws_sdk_sqs::Client, traceparent: String) -> Result<(), Box<dyn std::error::Error>> {

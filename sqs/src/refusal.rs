@@ -3,14 +3,16 @@
 use aws_sdk_sqs::error::{ProvideErrorMetadata as _, SdkError};
 use aws_sdk_sqs::operation::send_message::SendMessageError;
 
-/// Error codes with which SQS, or a compatible endpoint, refuses a value of the request. The SDK's model has no types for them.
+/// Error codes with which SQS, or a compatible endpoint, refuses a value of the request. The SDK's
+/// model has no types for them.
 const CODES: [&str; 3] = [
     "InvalidParameterValue",
     "InvalidAttributeValue",
     "MessageTooLong",
 ];
 
-/// Suffix of an error code when the response has only its JSON name, as in `InvalidParameterValueException`.
+/// Suffix of an error code when the response has only its JSON name, as in
+/// `InvalidParameterValueException`.
 const JSON_SUFFIX: &str = "Exception";
 
 /// Text around the limit in the error message of SQS.
@@ -25,7 +27,8 @@ pub(crate) struct Refusal {
 }
 
 impl Refusal {
-    /// Extracts the refusal from an error. Returns `None` if sending fewer attributes would not help.
+    /// Extracts the refusal from an error. Returns `None` if sending fewer attributes would not
+    /// help.
     pub(crate) fn of(error: &SdkError<SendMessageError>) -> Option<Self> {
         let error = error.as_service_error()?;
         if error.is_invalid_message_contents() {
@@ -34,13 +37,15 @@ impl Refusal {
         let code = error.code()?;
         let code = code.strip_suffix(JSON_SUFFIX).unwrap_or(code);
         CODES.contains(&code).then(|| Self {
-            // SQS has no error code for an oversized message and no field for the limit: only the text states both.
+            // SQS has no error code for an oversized message and no field for the limit: only the
+            // text states both.
             limit: error.message().and_then(limit),
         })
     }
 }
 
-/// Returns the number in "Message must be shorter than 262144 bytes." SQS accepts a message of exactly that size.
+/// Returns the number in "Message must be shorter than 262144 bytes." SQS accepts a message of
+/// exactly that size.
 fn limit(message: &str) -> Option<usize> {
     let (_, rest) = message.split_once(BEFORE_LIMIT)?;
     let (number, _) = rest.split_once(AFTER_LIMIT)?;

@@ -30,20 +30,24 @@ pub enum NotSent {
     Call(#[source] Box<SdkError<SendMessageError>>),
 }
 
-/// Sends a message with added attributes, leaving some out if SQS refuses the message with all of them.
+/// Sends a message with added attributes, leaving some out if SQS refuses the message with all of
+/// them.
 ///
-/// `request` is the caller's message without the added attributes, and `size` its bytes as SQS counts them: the body, and name, type and
-/// value of each attribute. It must be a request of `client`.
+/// `request` is the caller's message without the added attributes, and `size` its bytes as SQS
+/// counts them: the body, and name, type and value of each attribute. It must be a request of
+/// `client`.
 ///
-/// If the refusal states the queue's limit, the message is sent once more with as many attributes as fit, and `limit` remembers the limit
-/// for the next messages. Otherwise one group of attributes after another is left out: the metadata, `baggage`, `tracestate`, the rest.
-/// Afterwards `added` holds the attributes that were sent, and [`AddedAttributes::left_out`] names the others. All calls together stay
-/// within the operation timeout of `client`.
+/// If the refusal states the queue's limit, the message is sent once more with as many attributes
+/// as fit, and `limit` remembers the limit for the next messages. Otherwise one group of attributes
+/// after another is left out: the metadata, `baggage`, `tracestate`, the rest. Afterwards `added`
+/// holds the attributes that were sent, and [`AddedAttributes::left_out`] names the others. All
+/// calls together stay within the operation timeout of `client`.
 ///
 /// # Errors
 ///
-/// When SQS refuses the message even without added attributes, when it refuses it for a reason other than the message's content, or when
-/// it does not answer within the client's timeouts and retries. In the last case the message may have been sent.
+/// When SQS refuses the message even without added attributes, when it refuses it for a reason
+/// other than the message's content, or when it does not answer within the client's timeouts and
+/// retries. In the last case the message may have been sent.
 pub async fn send(
     client: &Client,
     request: SendMessageFluentBuilder,
@@ -53,7 +57,8 @@ pub async fn send(
 ) -> Result<SendMessageOutput, NotSent> {
     let began = Instant::now();
     let timeout = operation_timeout(client);
-    // A message that is too large by itself is still sent with all attributes: the limit may have been raised.
+    // A message that is too large by itself is still sent with all attributes: the limit may have
+    // been raised.
     if let Some(room) = limit.get(began).and_then(|most| most.checked_sub(size)) {
         added.shrink_to(room);
     }
@@ -89,7 +94,8 @@ impl NotSent {
     }
 }
 
-/// Leaves out attributes for another call. Returns `false` where another call would be refused as well.
+/// Leaves out attributes for another call. Returns `false` where another call would be refused as
+/// well.
 fn leave_out(added: &mut AddedAttributes, size: usize, refusal: Refusal) -> bool {
     let Some(limit) = refusal.limit else {
         return added.leave_out_next();
@@ -105,7 +111,8 @@ fn leave_out(added: &mut AddedAttributes, size: usize, refusal: Refusal) -> bool
     }
 }
 
-/// Makes one call, including retries, within `timeout`, or within the client's own timeout if `None`.
+/// Makes one call, including retries, within `timeout`, or within the client's own timeout if
+/// `None`.
 async fn call(
     request: &SendMessageFluentBuilder,
     added: &AddedAttributes,

@@ -1,5 +1,5 @@
-//! What was not exported, told at once and without any collector: a line in CloudWatch's embedded metric format, of which CloudWatch makes
-//! metrics that an alarm can be set on.
+//! What was not exported, told at once and without any collector: a line in CloudWatch's embedded
+//! metric format, of which CloudWatch makes metrics that an alarm can be set on.
 
 use std::io::Write as _;
 use std::sync::{Mutex, PoisonError};
@@ -13,7 +13,8 @@ use crate::output::Output;
 
 /// The namespace of the metrics.
 const NAMESPACE: &str = "Baton";
-/// Their one dimension: `service.name`, which on Lambda is the function's name unless somebody says otherwise.
+/// Their one dimension: `service.name`, which on Lambda is the function's name unless somebody says
+/// otherwise.
 const SERVICE: &str = "ServiceName";
 
 /// More than such a line is long, but for the service's name.
@@ -62,14 +63,16 @@ impl Accounting {
         }
     }
 
-    /// Writes a line, if there is a loss that has not been told of, or an export has just left so many spans `pending`. Returns what is new.
+    /// Writes a line, if there is a loss that has not been told of, or an export has just left so
+    /// many spans `pending`. Returns what is new.
     pub(crate) fn tell(&self, mut losses: Losses, pending: u64) -> Losses {
         let mut fresh = Losses::default();
         {
             let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
             for (_, count) in METRICS {
                 let (before, now) = (count(&mut told), *count(&mut losses));
-                // Of several flushes at once, one may have counted earlier than another and be here later.
+                // Of several flushes at once, one may have counted earlier than another and be here
+                // later.
                 *count(&mut fresh) = now.saturating_sub(*before);
                 *before = now.max(*before);
             }
@@ -83,8 +86,9 @@ impl Accounting {
     }
 }
 
-/// One object in the embedded metric format (CloudWatch user guide, "Specification: Embedded metric format"). Level and timestamp keep Lambda
-/// from filtering it out: a line without a level counts as INFO.
+/// One object in the embedded metric format (CloudWatch user guide, "Specification: Embedded metric
+/// format"). Level and timestamp keep Lambda from filtering it out: a line without a level counts
+/// as INFO.
 fn line(service: &str, mut losses: Losses, pending: u64, now: SystemTime) -> Vec<u8> {
     let milliseconds = now.duration_since(UNIX_EPOCH).unwrap_or_default();
     let milliseconds = milliseconds.as_millis();

@@ -1,19 +1,24 @@
-//! A circuit breaker: stops asking a collector that has failed again and again, so that it costs nothing until it works.
+//! A circuit breaker: stops asking a collector that has failed again and again, so that it costs
+//! nothing until it works.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use tracing::{info, warn};
 
-/// So many failures in a row that cost next to nothing, as a refused connection does, and the collector is left alone.
+/// So many failures in a row that cost next to nothing, as a refused connection does, and the
+/// collector is left alone.
 const QUICK_FAILURES: u32 = 5;
-/// A failure or an answer that took [`SLOW`] weighs as much as so many quick ones: the second in a row is the last that anyone waits for.
+/// A failure or an answer that took [`SLOW`] weighs as much as so many quick ones: the second in a
+/// row is the last that anyone waits for.
 const SLOW_WEIGHT: u32 = 3;
-/// From then on a request counts as slow, whatever comes of it. A collector at the other end of a continent answers in a third of it.
+/// From then on a request counts as slow, whatever comes of it. A collector at the other end of a
+/// continent answers in a third of it.
 const SLOW: Duration = Duration::from_millis(500);
 /// A large request may take longer: as long as a link of 8 Mbit/s needs for it.
 const SLOW_BYTES_PER_SECOND: u64 = 1024 * 1024;
-/// A request that had less time than this says nothing about the collector when it ends without an answer.
+/// A request that had less time than this says nothing about the collector when it ends without an
+/// answer.
 const FAIR_TIME: Duration = Duration::from_millis(100);
 /// The collector is left alone for twice as long after each probe that fails, up to this.
 const MAX_PAUSE: Duration = Duration::from_secs(120);
@@ -21,10 +26,11 @@ const MAX_PAUSE: Duration = Duration::from_secs(120);
 const HINT: &str =
     "if every request is refused, the endpoint's path or port may not be that of an OTLP receiver";
 
-/// What is known about one signal's endpoint. Signals do not share it, although one collector may take them all: it can be short of quota for
-/// one, or not know another, and is well for the rest.
+/// What is known about one signal's endpoint. Signals do not share it, although one collector may
+/// take them all: it can be short of quota for one, or not know another, and is well for the rest.
 ///
-/// Its clock is the wall's: the monotonic one may stand still while Lambda has the process frozen, and a pause would never end.
+/// Its clock is the wall's: the monotonic one may stand still while Lambda has the process frozen,
+/// and a pause would never end.
 #[derive(Debug)]
 pub(crate) struct Breaker {
     first_pause: Duration,
@@ -37,7 +43,8 @@ enum State {
     Closed {
         /// The weight of the failures in a row.
         weight: u32,
-        /// When the last of them ended: what began before was the same failure, seen by another request.
+        /// When the last of them ended: what began before was the same failure, seen by another
+        /// request.
         last: Option<SystemTime>,
     },
     Open {
@@ -53,7 +60,8 @@ const CLOSED: State = State::Closed {
     last: None,
 };
 
-/// The right to send one request. What becomes of it is to be [told](Self::settle); a request that is given up says nothing.
+/// The right to send one request. What becomes of it is to be [told](Self::settle); a request that
+/// is given up says nothing.
 #[derive(Debug)]
 pub(crate) struct Permit<'a> {
     breaker: &'a Breaker,
@@ -67,11 +75,13 @@ pub(crate) struct Permit<'a> {
 pub(crate) enum Health {
     /// The collector accepted the request.
     Accepted,
-    /// The request failed without a refusal of its content: no answer, a temporary error, or an endpoint that is not an OTLP receiver.
+    /// The request failed without a refusal of its content: no answer, a temporary error, or an
+    /// endpoint that is not an OTLP receiver.
     Failed,
-    /// The collector refused the request, as with status 400. This counts as a failure, because an endpoint that refuses every request
-    /// would otherwise be contacted with every flush. Only consecutive failures open the breaker, so that one refused payload does not
-    /// block a collector that accepts the others.
+    /// The collector refused the request, as with status 400. This counts as a failure, because an
+    /// endpoint that refuses every request would otherwise be contacted with every flush. Only
+    /// consecutive failures open the breaker, so that one refused payload does not block a
+    /// collector that accepts the others.
     Refused,
     /// It asks to be left alone for so long.
     Away(Duration),
@@ -119,7 +129,8 @@ impl Breaker {
         }
     }
 
-    /// The right to send a request now, or `None` while the collector is left alone. After the pause one request is let through.
+    /// The right to send a request now, or `None` while the collector is left alone. After the
+    /// pause one request is let through.
     pub(crate) fn ask(&self, now: SystemTime) -> Option<Permit<'_>> {
         let is_probe = match &mut *self.state() {
             State::Closed { .. } => false,

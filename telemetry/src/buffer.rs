@@ -1,8 +1,9 @@
 //! The process's finished spans, or its log records, encoded, until a flush takes them.
 //!
-//! A record is encoded when it is complete: the bytes are a third of the SDK's structures, their size is known (so the buffer can be
-//! bounded in bytes, and requests cut where they must be), and sending them again costs nothing. There is no thread and no channel: a
-//! mutex, which nobody holds across an await.
+//! A record is encoded when it is complete: the bytes are a third of the SDK's structures, their
+//! size is known (so the buffer can be bounded in bytes, and requests cut where they must be), and
+//! sending them again costs nothing. There is no thread and no channel: a mutex, which nobody holds
+//! across an await.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -40,7 +41,8 @@ pub(crate) struct Bounds {
     pub(crate) bytes: usize,
 }
 
-/// Cumulative counts of records in this process. `finished = exported + spilled + dropped + pending` at every moment.
+/// Cumulative counts of records in this process. `finished = exported + spilled + dropped +
+/// pending` at every moment.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
     pub(crate) finished: u64,
@@ -118,7 +120,8 @@ impl Buffer {
         self.0.half_full.notified().await;
     }
 
-    /// What is left to send behind a group's flush: what is nobody's, or everything when the buffer is half full all the same.
+    /// What is left to send behind a group's flush: what is nobody's, or everything when the buffer
+    /// is half full all the same.
     pub(crate) fn strays(&self) -> Option<Whose<'static>> {
         let state = self.lock();
         let whose = match state.is_half_full(self.0.bounds) {
@@ -130,14 +133,16 @@ impl Buffer {
         owners.any(|owner| whose.are(owner)).then_some(whose)
     }
 
-    /// Takes what such a flush has to send. What the caller does not settle goes back when the rest is dropped.
+    /// Takes what such a flush has to send. What the caller does not settle goes back when the rest
+    /// is dropped.
     pub(crate) fn take(&self, whose: Whose<'_>) -> Taken {
         let mut state = self.lock();
         let chunks = state.take(whose);
         self.start(&mut state, chunks)
     }
 
-    /// Waits for such records that flushes before this one have taken: until all have arrived (`None`), or some are back and taken again.
+    /// Waits for such records that flushes before this one have taken: until all have arrived
+    /// (`None`), or some are back and taken again.
     pub(crate) async fn take_returned(
         &self,
         whose: Whose<'_>,
@@ -242,7 +247,8 @@ impl State {
         self.counts.pending >= bounds.records as u64 / 2 || self.bytes >= bounds.bytes / 2
     }
 
-    /// Puts chunks back in front. Small ones of one scope become one again: otherwise each flush that fails would leave another allocation.
+    /// Puts chunks back in front. Small ones of one scope become one again: otherwise each flush
+    /// that fails would leave another allocation.
     fn give_back(&mut self, chunks: Vec<Chunk>) {
         let mut merged: Vec<Chunk> = Vec::new();
         for mut chunk in chunks {

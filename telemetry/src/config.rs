@@ -66,7 +66,8 @@ pub(crate) struct Config {
     pub(crate) temporality: Temporality,
     /// How often a service that does not freeze exports its metrics.
     pub(crate) metric_interval: Duration,
-    /// Where headers with keys are kept, if not in the environment: what it names is the business of who reads it.
+    /// Where headers with keys are kept, if not in the environment: what it names is the business
+    /// of who reads it.
     pub(crate) headers_secret: Option<String>,
     /// How often a service that does not freeze exports.
     pub(crate) schedule_delay: Duration,
@@ -92,12 +93,14 @@ pub(crate) struct SpanLimits {
 /// `AWS_LAMBDA_LOG_FORMAT`: how lines are written to stdout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LogFormat {
-    /// The default, although Lambda's own is text: a line of text has no fields to search for, and its newlines cut it in two.
+    /// The default, although Lambda's own is text: a line of text has no fields to search for, and
+    /// its newlines cut it in two.
     Json,
     Text,
 }
 
-/// What Coralogix sorts telemetry by, in the variables that its own extension and integrations read.
+/// What Coralogix sorts telemetry by, in the variables that its own extension and integrations
+/// read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Coralogix {
     pub(crate) application: Option<String>,
@@ -105,7 +108,8 @@ pub(crate) struct Coralogix {
 }
 
 impl Config {
-    /// Reads the process's environment. What is wrong becomes a [`Problem`] and the default: telemetry never keeps a service from starting.
+    /// Reads the process's environment. What is wrong becomes a [`Problem`] and the default:
+    /// telemetry never keeps a service from starting.
     pub(crate) fn from_env() -> (Self, Vec<Problem>) {
         Self::from_lookup(&process_variable)
     }
@@ -150,7 +154,8 @@ impl Config {
         (config, reader.into_problems())
     }
 
-    /// Where log records wait for a collector. `None` where none is asked for; on a console they are lines already.
+    /// Where log records wait for a collector. `None` where none is asked for; on a console they
+    /// are lines already.
     pub(crate) fn log_buffer(&self) -> Option<Buffer> {
         let otlp = self.logs.otlp();
         otlp.map(|_| Buffer::new(self.log_bounds))
@@ -164,7 +169,8 @@ impl LogFormat {
     }
 }
 
-/// Reads a variable of the process. Invalid UTF-8 is replaced by U+FFFD, so that the value is reported as invalid and not as unset.
+/// Reads a variable of the process. Invalid UTF-8 is replaced by U+FFFD, so that the value is
+/// reported as invalid and not as unset.
 fn process_variable(name: &str) -> Option<String> {
     Some(std::env::var_os(name)?.to_string_lossy().into_owned())
 }
@@ -180,8 +186,8 @@ fn spill(reader: &mut Reader<'_>) -> bool {
         .unwrap_or(true)
 }
 
-/// Returns the maximum line length. Lambda passes lines to CloudWatch Logs unsplit; elsewhere a container runtime or journald may split
-/// them.
+/// Returns the maximum line length. Lambda passes lines to CloudWatch Logs unsplit; elsewhere a
+/// container runtime or journald may split them.
 fn spill_line_bytes(reader: &mut Reader<'_>, platform: &Platform) -> usize {
     let default = if matches!(platform, Platform::Lambda(_)) {
         MAX_LINE_BYTES
@@ -222,7 +228,8 @@ fn propagator(reader: &mut Reader<'_>) -> Propagator {
             _ => unknown.push(*name),
         }
     }
-    // Without a known name the default is used, because no propagator at all would break every trace.
+    // Without a known name the default is used, because no propagator at all would break every
+    // trace.
     let (propagator, consequence) = if unknown.len() < names.len() {
         (propagator, "it is left out")
     } else {

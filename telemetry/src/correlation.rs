@@ -6,7 +6,8 @@ use opentelemetry::Context;
 
 /// Returns a copy of the context with the invocation's `id`.
 ///
-/// Lines logged in it, or in a context derived from it, carry the id as `requestId`, log records as `faas.invocation_id`.
+/// Lines logged in it, or in a context derived from it, carry the id as `requestId`, log records as
+/// `faas.invocation_id`.
 #[must_use]
 pub fn with_request_id(context: &Context, id: Arc<str>) -> Context {
     let correlation = Correlation {
@@ -18,7 +19,8 @@ pub fn with_request_id(context: &Context, id: Arc<str>) -> Context {
 
 /// Returns a copy of the context with the message's `id`.
 ///
-/// Lines logged in it, or in a context derived from it, carry the id as `messageId`, log records as `messaging.message.id`.
+/// Lines logged in it, or in a context derived from it, carry the id as `messageId`, log records as
+/// `messaging.message.id`.
 ///
 /// ```
 /// use baton_telemetry::{message_id, with_message_id};
@@ -50,7 +52,8 @@ pub fn message_id(context: &Context) -> Option<&str> {
     correlation.message_id.as_deref()
 }
 
-/// Both identifiers in one value, because each value of a context costs an allocation for every message.
+/// Both identifiers in one value, because each value of a context costs an allocation for every
+/// message.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Correlation {
     pub(crate) request_id: Option<Arc<str>>,

@@ -1,7 +1,8 @@
 //! Spans as OTLP protobuf, written straight from what the SDK hands over.
 //!
-//! `opentelemetry-proto` converts each span into a tree of owned messages first, which costs more than all the rest of a record's
-//! telemetry. A test holds every field written here against its conversion of the same span.
+//! `opentelemetry-proto` converts each span into a tree of owned messages first, which costs more
+//! than all the rest of a record's telemetry. A test holds every field written here against its
+//! conversion of the same span.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -78,14 +79,16 @@ const FLAG_IS_REMOTE: u32 = 0x200;
 const STATUS_OK: u64 = 1;
 const STATUS_ERROR: u64 = 2;
 
-/// Whether links are written with their vendors' state, which one span with very many links has no room for.
+/// Whether links are written with their vendors' state, which one span with very many links has no
+/// room for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LinkState {
     Keep,
     Leave,
 }
 
-/// Everything of a `ResourceSpans` that comes before its `ScopeSpans`, and everything that comes after.
+/// Everything of a `ResourceSpans` that comes before its `ScopeSpans`, and everything that comes
+/// after.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ResourceFrame {
     pub(crate) head: Vec<u8>,
@@ -108,7 +111,8 @@ pub(crate) fn resource(resource: &Resource) -> ResourceFrame {
     }
 }
 
-/// Opens the request: everything before the first `ScopeSpans`, for `ScopeSpans` of `length` bytes in all (their tags and lengths counted).
+/// Opens the request: everything before the first `ScopeSpans`, for `ScopeSpans` of `length` bytes
+/// in all (their tags and lengths counted).
 pub(crate) fn open_request(resource: &ResourceFrame, length: usize) -> Vec<u8> {
     let mut out = Vec::with_capacity(resource.head.len() + 2 * wire::MAX_HEADER);
     let whole = resource.head.len() + length + resource.tail.len();
@@ -237,7 +241,8 @@ fn attributes<'a>(
     }
 }
 
-/// An attribute with a short text, as most are: all its lengths take one byte and are known beforehand. Writes nothing if it is another.
+/// An attribute with a short text, as most are: all its lengths take one byte and are known
+/// beforehand. Writes nothing if it is another.
 #[inline(always)]
 fn short_text(out: &mut Vec<u8>, field: u32, key: &str, text: &str) -> bool {
     /// Tag and length of one byte each.

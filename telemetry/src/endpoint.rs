@@ -4,7 +4,8 @@ use std::fmt;
 
 use http::uri::{Authority, Uri};
 
-/// Scheme, host, port and path of an HTTP peer. Never holds credentials: a URL with user information does not parse.
+/// Scheme, host, port and path of an HTTP peer. Never holds credentials: a URL with user
+/// information does not parse.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Endpoint {
     pub(crate) tls: bool,
@@ -68,7 +69,8 @@ impl Endpoint {
         })
     }
 
-    /// The same peer, with `suffix` behind its path: how a generic OTLP endpoint becomes a signal's.
+    /// The same peer, with `suffix` behind its path: how a generic OTLP endpoint becomes a
+    /// signal's.
     pub(crate) fn join(mut self, suffix: &str) -> Self {
         self.path = format!("{}{suffix}", self.path.trim_end_matches('/'));
         self

@@ -30,10 +30,11 @@ pub(crate) use collector_messages::CollectorMessages;
 pub(crate) use failures::Failures;
 pub(crate) use partial_success::{PartialSuccess, each_field};
 
-/// Requests are cut below this: collectors take 4 MiB by default, and the headers of the protocol count.
+/// Requests are cut below this: collectors take 4 MiB by default, and the headers of the protocol
+/// count.
 pub(crate) const MAX_REQUEST_BYTES: usize = 3 * 1024 * 1024 + 512 * 1024;
-/// How long exports of other tasks may take to give back what they hold, however little time is left. They do it at once: this is for a
-/// processor that is busy, or a fraction of one.
+/// How long exports of other tasks may take to give back what they hold, however little time is
+/// left. They do it at once: this is for a processor that is busy, or a fraction of one.
 const GIVE_BACK: Duration = Duration::from_millis(20);
 
 /// Why records are still in the buffer, or gone.
@@ -74,13 +75,15 @@ pub(crate) struct Exporter {
     /// What writes records that the collector does not take, and where to.
     spill: Option<(Spill, Output)>,
     resource: ResourceFrame,
-    /// Held by an export for everyone. Whoever waits for it finds its own spans sent, or sends what has gathered meanwhile.
+    /// Held by an export for everyone. Whoever waits for it finds its own spans sent, or sends what
+    /// has gathered meanwhile.
     turn: Mutex<()>,
     ending: Ending,
 }
 
 impl Exporter {
-    /// Records that the collector does not accept are written to `spill` in lines of at most this many bytes, or stay in the buffer.
+    /// Records that the collector does not accept are written to `spill` in lines of at most this
+    /// many bytes, or stay in the buffer.
     pub(crate) fn new(
         signal: Signal,
         uplink: Uplink,
@@ -105,10 +108,12 @@ impl Exporter {
         self.uplink.patience()
     }
 
-    /// Sends such spans as have finished, request by request, until all is sent, one fails, `deadline` is there or the process ends.
+    /// Sends such spans as have finished, request by request, until all is sent, one fails,
+    /// `deadline` is there or the process ends.
     ///
-    /// Spans that another call has taken are that call's to send, and this one returns only when they are settled. Exports for everyone do
-    /// not overlap; others run beside them and beside each other. What is sent is added to `sent` at once.
+    /// Spans that another call has taken are that call's to send, and this one returns only when
+    /// they are settled. Exports for everyone do not overlap; others run beside them and beside
+    /// each other. What is sent is added to `sent` at once.
     pub(crate) async fn export(
         &self,
         buffer: &Buffer,
@@ -176,7 +181,8 @@ impl Exporter {
                 // One span may be to blame: the rest is tried chunk by chunk.
                 Err(refused) if refused.is_final() && count > 1 => limit = 0,
                 Err(refused) if refused.is_final() => {
-                    // What the collector refuses for good must not stand in the way of what comes after it.
+                    // What the collector refuses for good must not stand in the way of what comes
+                    // after it.
                     if !self.spill_first(&mut taken, count) {
                         taken.dropped(count);
                     }
@@ -188,7 +194,8 @@ impl Exporter {
         }
     }
 
-    /// Writes the given number of chunks to the console exporter, except those already written before a failed request.
+    /// Writes the given number of chunks to the console exporter, except those already written
+    /// before a failed request.
     fn write_to_console(&self, taken: &mut Taken, chunks: usize) {
         let Some(console) = self.uplink.second_console() else {
             return;
@@ -219,15 +226,17 @@ impl Exporter {
         }
     }
 
-    /// Writes what such a flush has left in the buffer, as far as there is time. What is not written stays.
+    /// Writes what such a flush has left in the buffer, as far as there is time. What is not
+    /// written stays.
     pub(crate) fn spill(&self, buffer: &Buffer, whose: Whose<'_>, deadline: Instant) {
         if self.spill.is_some() {
             self.spill_taken(buffer.take(whose), deadline);
         }
     }
 
-    /// Writes all that is pending because the process ends: what others have on their way too, which they have to give back at `until`.
-    /// What is not written is lost, so it may take beyond `deadline` what there was to be time for.
+    /// Writes all that is pending because the process ends: what others have on their way too,
+    /// which they have to give back at `until`. What is not written is lost, so it may take beyond
+    /// `deadline` what there was to be time for.
     pub(crate) async fn spill_all(&self, buffer: &Buffer, until: Instant, deadline: Instant) {
         let settled = timeout_at(until, buffer.take_all_settled()).await;
         if self.spill.is_none() {
@@ -247,7 +256,8 @@ impl Exporter {
     }
 
     fn spill_taken(&self, mut taken: Taken, deadline: Instant) {
-        // The first chunk goes out in any case: a flush without any time would otherwise never lose what it has.
+        // The first chunk goes out in any case: a flush without any time would otherwise never lose
+        // what it has.
         while !taken.chunks().is_empty() && self.spill_first(&mut taken, 1) {
             if Instant::now() >= deadline {
                 return;
@@ -270,7 +280,8 @@ impl Exporter {
         }
     }
 
-    /// Records that the collector rejected although it accepted the request. It does not say which, and they must not be sent again.
+    /// Records that the collector rejected although it accepted the request. It does not say which,
+    /// and they must not be sent again.
     fn drop_rejected(&self, taken: &mut Taken, chunks: usize, partial: &PartialSuccess) {
         if partial.rejected == 0 {
             return self.messages.log(&partial.message);
@@ -304,7 +315,8 @@ fn request_body(resource: &ResourceFrame, chunks: &[Chunk]) -> Frames {
     let lengths = chunks.iter().map(|chunk| chunk.bytes.len());
     let length = lengths.map(encode::scope_spans_length).sum();
     let mut head = encode::open_request(resource, length);
-    // Each chunk with what is before it, the resource's tail, and the head of the protocol that carries this.
+    // Each chunk with what is before it, the resource's tail, and the head of the protocol that
+    // carries this.
     let mut body = Frames::with_capacity(2 * chunks.len() + 2);
     for chunk in chunks {
         encode::open_scope_spans(&mut head, chunk.bytes.len());

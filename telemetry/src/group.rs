@@ -1,7 +1,8 @@
 //! Spans that are flushed together: an invocation's, where several invocations run in one process.
 //!
-//! The group travels as a value of the [`Context`], so that a handler's own spans inherit it. From a span's start to its end it is kept
-//! beside the span, not on it: a stamp among the attributes would count against their limit, and be seen by other processors.
+//! The group travels as a value of the [`Context`], so that a handler's own spans inherit it. From
+//! a span's start to its end it is kept beside the span, not on it: a stamp among the attributes
+//! would count against their limit, and be seen by other processors.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -11,10 +12,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use opentelemetry::Context;
 use opentelemetry::trace::SpanId;
 
-/// Spans that [`Telemetry::flush_of`](crate::Telemetry::flush_of) sends and waits for, and no others.
+/// Spans that [`Telemetry::flush_of`](crate::Telemetry::flush_of) sends and waits for, and no
+/// others.
 ///
-/// Made by [`Telemetry::flush_group`](crate::Telemetry::flush_group), one for each invocation. When it is dropped the group is over: spans
-/// of it that are still to be sent, or still to end, go behind the next flush of anyone; those that no flush had taken count as late.
+/// Made by [`Telemetry::flush_group`](crate::Telemetry::flush_group), one for each invocation. When
+/// it is dropped the group is over: spans of it that are still to be sent, or still to end, go
+/// behind the next flush of anyone; those that no flush had taken count as late.
 pub struct FlushGroup(Arc<Group>);
 
 impl FlushGroup {
@@ -22,14 +25,15 @@ impl FlushGroup {
         Self(Arc::default())
     }
 
-    /// The same context for spans of this group: those that are started in it, or in a context made from it, belong to the group.
+    /// The same context for spans of this group: those that are started in it, or in a context made
+    /// from it, belong to the group.
     #[must_use]
     pub fn attach(&self, context: &Context) -> Context {
         context.with_value(Membership(Arc::clone(&self.0)))
     }
 
-    /// An empty context but for the group of the active one, if it has one: for those who begin traces of their own within a group that
-    /// somebody around them flushes.
+    /// An empty context but for the group of the active one, if it has one: for those who begin
+    /// traces of their own within a group that somebody around them flushes.
     #[must_use]
     pub fn inherited() -> Context {
         let group =
@@ -85,7 +89,8 @@ struct Membership(Arc<Group>);
 #[derive(Debug, Default)]
 pub(crate) struct Members {
     groups: Mutex<HashMap<SpanId, Arc<Group>>>,
-    /// The number of entries. It is read without the lock: where groups are not in use, the end of a span costs this one look.
+    /// The number of entries. It is read without the lock: where groups are not in use, the end of
+    /// a span costs this one look.
     count: AtomicUsize,
 }
 
@@ -97,7 +102,8 @@ impl Members {
         }
     }
 
-    /// The span's group. A span's start happens before its end, so that the count has not missed it.
+    /// The span's group. A span's start happens before its end, so that the count has not missed
+    /// it.
     pub(crate) fn ended(&self, span: SpanId) -> Option<Arc<Group>> {
         if self.count.load(Relaxed) == 0 {
             return None;

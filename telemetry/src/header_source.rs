@@ -23,10 +23,11 @@ pub type Fetching<'a> =
 
 /// Where headers of the export come from that stand in no variable, usually one with a key.
 ///
-/// They are fetched when telemetry starts, and again after the collector has answered 401 or 403. Errors are logged, with their causes: they
-/// must not repeat what was fetched.
+/// They are fetched when telemetry starts, and again after the collector has answered 401 or 403.
+/// Errors are logged, with their causes: they must not repeat what was fetched.
 pub trait HeaderSource: fmt::Debug + Send + Sync {
-    /// Asks for the headers as they are now. The future is dropped when there is no more time for it.
+    /// Asks for the headers as they are now. The future is dropped when there is no more time for
+    /// it.
     fn fetch(&self) -> Fetching<'_>;
 }
 
@@ -34,9 +35,11 @@ pub trait HeaderSource: fmt::Debug + Send + Sync {
 pub type OpenHeaderSource =
     fn(reference: &str) -> Result<Box<dyn HeaderSource>, Box<dyn Error + Send + Sync>>;
 
-/// Has every signal that goes to a collector take headers from what the environment refers to. Returns them, for a first fetch.
+/// Has every signal that goes to a collector take headers from what the environment refers to.
+/// Returns them, for a first fetch.
 ///
-/// What is wrong is one line in the log: signals are then exported with what the other variables hold.
+/// What is wrong is one line in the log: signals are then exported with what the other variables
+/// hold.
 pub(crate) fn open(
     config: &mut Config,
     open: Option<OpenHeaderSource>,

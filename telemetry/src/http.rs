@@ -1,9 +1,11 @@
 //! A small HTTP/1.1 client that runs on the caller's task.
 //!
-//! The usual clients hand every request to a connection task or a thread; on Lambda that is two context switches per invocation, and a
-//! task that stands still with the rest of the process when the environment is frozen. Here the caller's future reads and writes by
-//! itself, and between two requests nothing runs. The requests are always of the same form, so that nothing is left of the protocol but
-//! the answer's framing: hyper, driven in the same way, takes four times the instructions.
+//! The usual clients hand every request to a connection task or a thread; on Lambda that is two
+//! context switches per invocation, and a task that stands still with the rest of the process when
+//! the environment is frozen. Here the caller's future reads and writes by itself, and between two
+//! requests nothing runs. The requests are always of the same form, so that nothing is left of the
+//! protocol but the answer's framing: hyper, driven in the same way, takes four times the
+//! instructions.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -37,10 +39,11 @@ pub(crate) use response::MAX_RESPONSE;
 pub(crate) use response::{IncompleteBody, Response};
 pub(crate) use tls::{ApplicationProtocol, Tls};
 
-/// Connections kept open for the next request: one is enough while invocations come one by one, and concurrent ones need few more.
+/// Connections kept open for the next request: one is enough while invocations come one by one, and
+/// concurrent ones need few more.
 const MAX_KEPT_CONNECTIONS: usize = 3;
-/// How long a request waits for one of them to be free. A collector that works answers sooner; beside requests that hang, a further
-/// connection costs less than waiting for their deadlines.
+/// How long a request waits for one of them to be free. A collector that works answers sooner;
+/// beside requests that hang, a further connection costs less than waiting for their deadlines.
 const PATIENCE: Duration = Duration::from_millis(20);
 
 /// Why a request has no answer.
@@ -86,7 +89,8 @@ impl SendError {
     }
 }
 
-/// Talks to one endpoint. Cheap to create: nothing is connected, and no TLS set up, before the first request.
+/// Talks to one endpoint. Cheap to create: nothing is connected, and no TLS set up, before the
+/// first request.
 #[derive(Debug)]
 pub(crate) struct Client {
     dialer: Dialer,
@@ -98,7 +102,8 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// `headers` are sent with every request, except for those that are the connection's own matter.
+    /// `headers` are sent with every request, except for those that are the connection's own
+    /// matter.
     pub(crate) fn new(endpoint: Endpoint, headers: HeaderMap) -> Self {
         let tls = Tls::new(Certificates::default(), ApplicationProtocol::Http1);
         let dialer = Dialer {
@@ -131,10 +136,11 @@ impl Client {
         self.head().headers().clone()
     }
 
-    /// Sends one request to the endpoint's path and reads the answer, until `deadline`. Dropping the future gives the connection up.
+    /// Sends one request to the endpoint's path and reads the answer, until `deadline`. Dropping
+    /// the future gives the connection up.
     ///
-    /// A kept connection may have died while the process was frozen. That is seen only by using it, so a request whose connection breaks
-    /// is sent again at once on a new one.
+    /// A kept connection may have died while the process was frozen. That is seen only by using it,
+    /// so a request whose connection breaks is sent again at once on a new one.
     pub(crate) async fn send(
         &self,
         method: Method,
@@ -148,7 +154,8 @@ impl Client {
         if let Ok(outcome) = answer.await {
             return outcome;
         }
-        // Where packets vanish without a word, they do so on the other kept connections too: each would cost somebody all their time.
+        // Where packets vanish without a word, they do so on the other kept connections too: each
+        // would cost somebody all their time.
         self.idle().clear();
         let begun = response::parse(&received, Some(End::TimedOut))?;
         begun
@@ -161,7 +168,8 @@ impl Client {
         if let Some(kept) = self.take_open().await {
             match self.exchange(kept, request.clone(), received).await {
                 Err(SendError::Broken(_)) => {}
-                // The peer's word for an idle connection that it closes (RFC 9110, section 15.5.9), which has crossed the request.
+                // The peer's word for an idle connection that it closes (RFC 9110, section 15.5.9),
+                // which has crossed the request.
                 Ok(answer) if answer.status == StatusCode::REQUEST_TIMEOUT => {}
                 outcome => return outcome,
             }

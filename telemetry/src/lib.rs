@@ -1,5 +1,5 @@
-//! OpenTelemetry for SQS producers and consumers on AWS: set up from the standard variables, propagated to the letter, and flushed with a
-//! deadline.
+//! OpenTelemetry for SQS producers and consumers on AWS: set up from the standard variables,
+//! propagated to the letter, and flushed with a deadline.
 //!
 //! ```no_run
 //! use baton_telemetry::{Service, Telemetry};
@@ -14,17 +14,21 @@
 //! # }
 //! ```
 //!
-//! A finished span is encoded at once and kept in a bounded buffer of the process; there is no thread and no queue behind it. A flush
-//! sends the buffer over a kept HTTP/1.1 connection that the caller's own task drives, so that nothing is left running when Lambda
-//! freezes the process. (A new connection to a host name, other than `localhost`, asks the system's resolver on a thread of tokio's.)
-//! Where several invocations run in one process, each has a [`FlushGroup`], and its flush waits for its own spans only.
+//! A finished span is encoded at once and kept in a bounded buffer of the process; there is no
+//! thread and no queue behind it. A flush sends the buffer over a kept HTTP/1.1 connection that the
+//! caller's own task drives, so that nothing is left running when Lambda freezes the process. (A
+//! new connection to a host name, other than `localhost`, asks the system's resolver on a thread of
+//! tokio's.) Where several invocations run in one process, each has a [`FlushGroup`], and its flush
+//! waits for its own spans only.
 //!
 //! # Environment
 //!
-//! An empty variable counts as unset, and words are read without regard to case. What is wrong gives one line in the log, with the variable,
-//! the form expected and what was found (unless it may be secret), then the default or no export: the program runs. An unknown value
-//! (`http/json`, `zipkin`, and `grpc` without that feature) counts as unset, as OpenTelemetry's configuration specification requires; for a
-//! signal's own variable, the general one then applies. (`baton-lambda` checks the `BATON_*` variables first and fails on invalid ones.)
+//! An empty variable counts as unset, and words are read without regard to case. What is wrong
+//! gives one line in the log, with the variable, the form expected and what was found (unless it
+//! may be secret), then the default or no export: the program runs. An unknown value (`http/json`,
+//! `zipkin`, and `grpc` without that feature) counts as unset, as OpenTelemetry's configuration
+//! specification requires; for a signal's own variable, the general one then applies.
+//! (`baton-lambda` checks the `BATON_*` variables first and fails on invalid ones.)
 //!
 //! | Variable | Meaning | Default |
 //! |---|---|---|
@@ -52,12 +56,13 @@
 //! | `AWS_LAMBDA_LOG_LEVEL` | one of Lambda's levels, where `FATAL` means `error` | `info` |
 //! | `AWS_LAMBDA_LOG_FORMAT` | `JSON` or `Text` | `JSON`, even where Lambda's own is text |
 //!
-//! OpenTelemetry's own crates (targets `opentelemetry…`) log warnings at most, unless `RUST_LOG` names them.
+//! OpenTelemetry's own crates (targets `opentelemetry…`) log warnings at most, unless `RUST_LOG`
+//! names them.
 //!
 //! ## The collector
 //!
-//! Each of these is for all signals. `OTEL_EXPORTER_OTLP_TRACES_…`, `OTEL_EXPORTER_OTLP_METRICS_…` and `OTEL_EXPORTER_OTLP_LOGS_…` are for
-//! one, and win.
+//! Each of these is for all signals. `OTEL_EXPORTER_OTLP_TRACES_…`, `OTEL_EXPORTER_OTLP_METRICS_…`
+//! and `OTEL_EXPORTER_OTLP_LOGS_…` are for one, and win.
 //!
 //! | Variable | Meaning | Default |
 //! |---|---|---|
@@ -80,18 +85,21 @@
 //! | without a scheme, such as `ingress.eu2.coralogix.com:443` | `grpc` over TLS; port 4318 means `http/protobuf` |
 //! | anything else | `http/protobuf` |
 //!
-//! Over `http/protobuf` the endpoint for all signals is a base, to which `/v1/traces`, `/v1/metrics` or `/v1/logs` is added, and a signal's
-//! own is used as it is. Over `grpc` neither has a path. If an endpoint, a certificate or a proxy is set but cannot be used, the signal is
+//! Over `http/protobuf` the endpoint for all signals is a base, to which `/v1/traces`,
+//! `/v1/metrics` or `/v1/logs` is added, and a signal's own is used as it is. Over `grpc` neither
+//! has a path. If an endpoint, a certificate or a proxy is set but cannot be used, the signal is
 //! not exported, because telemetry, and perhaps keys, must not be sent elsewhere.
 //!
-//! The lower-case proxy variables are read if the upper-case ones are not set. Loopback endpoints (`localhost`, `127.0.0.0/8`, `::1`)
-//! and `http` endpoints never use a proxy: `HTTP_PROXY` and `ALL_PROXY` are not read. The proxy's own URL must use `http`. AWS SDK
-//! clients, such as the one for `OTEL_EXPORTER_OTLP_HEADERS_SECRET`, follow the SDK's rules.
+//! The lower-case proxy variables are read if the upper-case ones are not set. Loopback endpoints
+//! (`localhost`, `127.0.0.0/8`, `::1`) and `http` endpoints never use a proxy: `HTTP_PROXY` and
+//! `ALL_PROXY` are not read. The proxy's own URL must use `http`. AWS SDK clients, such as the one
+//! for `OTEL_EXPORTER_OTLP_HEADERS_SECRET`, follow the SDK's rules.
 //!
 //! ## The resource
 //!
-//! It says what runs, the most specific last: what the program says of itself, the platform, `OTEL_RESOURCE_ATTRIBUTES`, and the variables
-//! for a single attribute. The platform is what these variables tell, which it sets by itself or by its manifests:
+//! It says what runs, the most specific last: what the program says of itself, the platform,
+//! `OTEL_RESOURCE_ATTRIBUTES`, and the variables for a single attribute. The platform is what these
+//! variables tell, which it sets by itself or by its manifests:
 //!
 //! | Platform | Variables |
 //! |---|---|
@@ -101,8 +109,9 @@
 //! | Kubernetes, as charts do | `K8S_POD_NAME`, `K8S_POD_UID`, `K8S_POD_IP`, `K8S_NAMESPACE_NAME`, else `K8S_NAMESPACE`, `K8S_NODE_NAME`, `K8S_DEPLOYMENT_NAME`, `K8S_CONTAINER_NAME`, `K8S_CLUSTER_NAME` |
 //! | Kubernetes, where it sets `KUBERNETES_SERVICE_HOST` | `POD_NAME`, else `HOSTNAME` (the node's, with `hostNetwork`), `POD_UID`, `POD_IP`, `POD_NAMESPACE`, `NODE_NAME`, `CONTAINER_NAME`, `CLUSTER_NAME` |
 //!
-//! `service.instance.id` is Lambda's log stream, namespace, pod and container, or the task's container, else random: no other process of the
-//! service has it, and so no backend takes the metrics of two for one series.
+//! `service.instance.id` is Lambda's log stream, namespace, pod and container, or the task's
+//! container, else random: no other process of the service has it, and so no backend takes the
+//! metrics of two for one series.
 //!
 //! # Log lines
 //!
@@ -116,41 +125,52 @@
 //! | `trace_id`, `span_id` | of the active OpenTelemetry span |
 //! | `requestId`, `messageId` | of the invocation and of the message, from [`with_request_id`] and [`with_message_id`] |
 //!
-//! Span fields are at the top level like event fields, so that one query, such as `filter order_id = 7` in CloudWatch Logs Insights, finds a
-//! value wherever it was set. A key that is already taken gets a prefix, repeatedly if necessary, so that no field hides another. The other
-//! keys of the table have priority, then the event's fields (prefix as in `field.level`), then span fields, innermost first (prefix as in
-//! `span.order_id`). String values of spans are cut after 4 KiB, because every line repeats them. Spans of libraries (the AWS SDK, hyper,
-//! `lambda_runtime` …) add no fields.
+//! Span fields are at the top level like event fields, so that one query, such as `filter order_id
+//! = 7` in CloudWatch Logs Insights, finds a value wherever it was set. A key that is already taken
+//! gets a prefix, repeatedly if necessary, so that no field hides another. The other keys of the
+//! table have priority, then the event's fields (prefix as in `field.level`), then span fields,
+//! innermost first (prefix as in `span.order_id`). String values of spans are cut after 4 KiB,
+//! because every line repeats them. Spans of libraries (the AWS SDK, hyper, `lambda_runtime` …) add
+//! no fields.
 //!
-//! An event logged without an active OpenTelemetry context, as in a task spawned with `.in_current_span()`, takes its ids from the innermost
-//! `tracing` span around it: the ids that were active when that span was created.
+//! An event logged without an active OpenTelemetry context, as in a task spawned with
+//! `.in_current_span()`, takes its ids from the innermost `tracing` span around it: the ids that
+//! were active when that span was created.
 //!
-//! An OTLP log record has the same fields as attributes, with the ids as `faas.invocation_id` and `messaging.message.id`, unless the
-//! event itself has a field of that name.
+//! An OTLP log record has the same fields as attributes, with the ids as `faas.invocation_id` and
+//! `messaging.message.id`, unless the event itself has a field of that name.
 //!
-//! `#[instrument]` records every argument with `Debug` on the span, and therefore on each line inside it. To keep message bodies and personal
-//! data out, write `#[instrument(skip_all, fields(order.id = order.id))]`.
+//! `#[instrument]` records every argument with `Debug` on the span, and therefore on each line
+//! inside it. To keep message bodies and personal data out, write `#[instrument(skip_all,
+//! fields(order.id = order.id))]`.
 //!
 //! # When the collector is broken
 //!
-//! A request succeeds if the collector answers with a 2xx status and a complete `Export…ServiceResponse`, in protobuf or JSON; an empty body
-//! counts as one. A web page with status 200, JSON with members but without `partialSuccess`, and a body that is cut off or late, are
-//! failures: the warning states status and content type. Over gRPC, the status in the trailers decides.
-//! The warning about a refusal, such as 400, includes up to 200 bytes of the collector's own message.
+//! A request succeeds if the collector answers with a 2xx status and a complete
+//! `Export…ServiceResponse`, in protobuf or JSON; an empty body counts as one. A web page with
+//! status 200, JSON with members but without `partialSuccess`, and a body that is cut off or late,
+//! are failures: the warning states status and content type. Over gRPC, the status in the trailers
+//! decides. The warning about a refusal, such as 400, includes up to 200 bytes of the collector's
+//! own message.
 //!
-//! A response that does not depend on the request's content (404, 405, 410, 415, 421, 426, 501, 505, a redirect, `UNIMPLEMENTED`, a response
-//! in another protocol) indicates a wrong endpoint: the spans are kept or spilled, not dropped, and the warning states the target of a
-//! redirect and the probable mistake, such as a base URL with `/v1/traces`. Redirects are not followed.
+//! A response that does not depend on the request's content (404, 405, 410, 415, 421, 426, 501,
+//! 505, a redirect, `UNIMPLEMENTED`, a response in another protocol) indicates a wrong endpoint:
+//! the spans are kept or spilled, not dropped, and the warning states the target of a redirect and
+//! the probable mistake, such as a base URL with `/v1/traces`. Redirects are not followed.
 //!
-//! A request that could not be taken is sent a second time: at once, or when the collector's `Retry-After` says, if the flush has the time. What
-//! is not taken then is written to stdout, see [`spill`]; what is refused for good likewise. A service that exports in the background keeps
-//! it until its buffer is half full or the process ends. After two requests in a row that time out, or five that fail at once or are refused, the circuit
-//! breaker opens: the collector is not contacted for ten seconds, then probed with one request, and each failed probe doubles the pause, up to two
-//! minutes. Metrics and log records are never spilled: they wait within their bounds, and those left at the end of the process are dropped and counted.
+//! A request that could not be taken is sent a second time: at once, or when the collector's
+//! `Retry-After` says, if the flush has the time. What is not taken then is written to stdout, see
+//! [`spill`]; what is refused for good likewise. A service that exports in the background keeps it
+//! until its buffer is half full or the process ends. After two requests in a row that time out, or
+//! five that fail at once or are refused, the circuit breaker opens: the collector is not contacted
+//! for ten seconds, then probed with one request, and each failed probe doubles the pause, up to
+//! two minutes. Metrics and log records are never spilled: they wait within their bounds, and those
+//! left at the end of the process are dropped and counted.
 //!
-//! Each loss is told at once by one line in CloudWatch's embedded metric format: namespace `Baton`, dimension `ServiceName` (`service.name`),
-//! metrics `SpansSpilled`, `SpansDropped`, `SpansPending` (of those that wait after an export that failed), `LogRecordsDropped` and
-//! `MetricPointsDropped`, all of them counts since the line before, but for the pending ones.
+//! Each loss is told at once by one line in CloudWatch's embedded metric format: namespace `Baton`,
+//! dimension `ServiceName` (`service.name`), metrics `SpansSpilled`, `SpansDropped`, `SpansPending`
+//! (of those that wait after an export that failed), `LogRecordsDropped` and `MetricPointsDropped`,
+//! all of them counts since the line before, but for the pending ones.
 //!
 //! # Metrics of its own
 //!
@@ -211,7 +231,7 @@ pub use propagation::{
 pub use telemetry::{Builder, FlushReport, Service, Telemetry};
 #[cfg(feature = "tracing")]
 pub use tracing_layer::tracing_layer;
-/// Crates whose types appear in this crate's public API, in matching versions. Use OpenTelemetry's globals from here: each minor version has
-/// separate ones.
+/// Crates whose types appear in this crate's public API, in matching versions. Use OpenTelemetry's
+/// globals from here: each minor version has separate ones.
 #[doc(no_inline)]
 pub use {opentelemetry, opentelemetry_sdk, tracing, tracing_subscriber};

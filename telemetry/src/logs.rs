@@ -1,5 +1,6 @@
-//! Writes `tracing` events as lines on stdout and, if configured, as OTLP log records. Both carry the fields of the `tracing` spans around
-//! the event, and the ids of the active OpenTelemetry span, invocation and message.
+//! Writes `tracing` events as lines on stdout and, if configured, as OTLP log records. Both carry
+//! the fields of the `tracing` spans around the event, and the ids of the active OpenTelemetry
+//! span, invocation and message.
 
 use std::error::Error;
 use std::fmt;
@@ -28,11 +29,13 @@ pub(crate) use fields::Value;
 pub use layer::{LogLayer, log_layer};
 pub(crate) use own_subscriber::SubscriberWarnings;
 
-/// The target of what is logged about dropped log records, of which none must be made: it would be the next one dropped.
+/// The target of what is logged about dropped log records, of which none must be made: it would be
+/// the next one dropped.
 pub(crate) const OF_DROPPED_RECORDS: &str = "baton_telemetry::dropped_log_records";
 
-/// Installs the process's subscriber. A program that already has one keeps it, and a warning names the layers that it lacks. If there is a
-/// buffer, log records go there as well, including those of the program's own [`LogLayer`].
+/// Installs the process's subscriber. A program that already has one keeps it, and a warning names
+/// the layers that it lacks. If there is a buffer, log records go there as well, including those of
+/// the program's own [`LogLayer`].
 pub(crate) fn install(config: &Config, records: Option<Buffer>) {
     if let Some(buffer) = &records {
         layer::announce(buffer.clone());
@@ -50,7 +53,8 @@ fn set_default(filter: Targets, log: LogLayer) {
     let _ = tracing::subscriber::set_global_default(subscriber);
 }
 
-/// Also creates OpenTelemetry spans. The log's filter does not apply to them: fewer lines must not mean fewer spans.
+/// Also creates OpenTelemetry spans. The log's filter does not apply to them: fewer lines must not
+/// mean fewer spans.
 #[cfg(feature = "tracing")]
 fn set_default(filter: Targets, log: LogLayer) {
     let spans = crate::tracing_layer::beside_logs(filter.clone());

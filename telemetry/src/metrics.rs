@@ -1,7 +1,9 @@
-//! The process's metrics: aggregated where they are measured, collected at a flush, and sent beside the spans.
+//! The process's metrics: aggregated where they are measured, collected at a flush, and sent beside
+//! the spans.
 //!
-//! With delta temporality a data point exists once: what was collected and the collector has not taken is kept here, encoded, and sent again
-//! before anything newer is collected. While that fails the instruments go on aggregating, so that one collection is kept at most.
+//! With delta temporality a data point exists once: what was collected and the collector has not
+//! taken is kept here, encoded, and sent again before anything newer is collected. While that fails
+//! the instruments go on aggregating, so that one collection is kept at most.
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -34,7 +36,8 @@ mod series;
 pub(crate) use accounts::Standing;
 pub(crate) use meter::Meters;
 
-/// Requests are cut when they have become this long. Collectors take 4 MiB, and the last data point comes on top.
+/// Requests are cut when they have become this long. Collectors take 4 MiB, and the last data point
+/// comes on top.
 const MAX_REQUEST_BYTES: usize = 3 * 1024 * 1024;
 
 /// The meters, and the way from it to the collector.
@@ -61,7 +64,8 @@ struct PointCounts {
     dropped: AtomicU64,
 }
 
-/// Says how the records stand. Asked when it is the export's turn: what another one has told already must not be told again.
+/// Says how the records stand. Asked when it is the export's turn: what another one has told
+/// already must not be told again.
 type Ask<'a> = dyn Fn() -> Standing + Sync + 'a;
 
 /// An export under way.
@@ -98,10 +102,11 @@ impl Metrics {
         &self.meters
     }
 
-    /// Sends what was recorded, until `deadline` at the latest, and with it how spans and log records stand. An export that is under way is
-    /// waited for.
+    /// Sends what was recorded, until `deadline` at the latest, and with it how spans and log
+    /// records stand. An export that is under way is waited for.
     ///
-    /// The future is on the heap: it is polled in other crates, each of which would have a copy of what it does.
+    /// The future is on the heap: it is polled in other crates, each of which would have a copy of
+    /// what it does.
     pub(crate) fn export<'a>(&'a self, standing: &'a Ask<'a>, deadline: Instant) -> Exporting<'a> {
         Box::pin(async move {
             let outbox = before(deadline, self.outbox.lock()).await;
@@ -109,7 +114,8 @@ impl Metrics {
         })
     }
 
-    /// As [`export`](Self::export), but leaves it to one that is under way where that is going to collect once more.
+    /// As [`export`](Self::export), but leaves it to one that is under way where that is going to
+    /// collect once more.
     pub(crate) fn export_unless_busy<'a>(
         &'a self,
         standing: &'a Ask<'a>,
@@ -132,7 +138,8 @@ impl Metrics {
         let mut outbox = turn.inspect_err(|error| self.tell(error))?;
         let opened = self.handover.open();
         let outcome = self.export_from(&mut outbox, standing, deadline).await;
-        // Those who come during the second round wait for their own turn, so that nobody has to go on and on for others.
+        // Those who come during the second round wait for their own turn, so that nobody has to go
+        // on and on for others.
         let is_asked = opened.close();
         let is_taking = outcome
             .as_ref()
@@ -189,7 +196,8 @@ impl Metrics {
         self.send_kept(outbox, deadline).await
     }
 
-    /// Sends what is kept, the oldest first, until one request fails. What is never going to be taken does not stand in the way of the rest.
+    /// Sends what is kept, the oldest first, until one request fails. What is never going to be
+    /// taken does not stand in the way of the rest.
     async fn send_kept(&self, outbox: &mut Outbox, deadline: Instant) -> Result<(), ExportError> {
         let mut outcome = Ok(());
         while let Some(request) = outbox.kept.front() {

@@ -1,12 +1,14 @@
 //! OTLP/JSON, written from OTLP protobuf.
 //!
-//! Records are kept as protobuf, because that is what collectors take; what is written to stdout is JSON, because that is what people and
-//! tools read there. Tables of the messages' fields drive one small loop: there are no types for each message, nothing is allocated but
-//! the output grows, and a field of a later version is passed over.
+//! Records are kept as protobuf, because that is what collectors take; what is written to stdout is
+//! JSON, because that is what people and tools read there. Tables of the messages' fields drive one
+//! small loop: there are no types for each message, nothing is allocated but the output grows, and
+//! a field of a later version is passed over.
 //!
-//! The form is that of the OTLP specification ("JSON Protobuf Encoding") on top of the proto3 JSON mapping: names in lower camel case,
-//! trace and span ids in hexadecimal, other bytes in base64, 64-bit integers as strings, enumerations as numbers, and of doubles those that
-//! JSON has no number for as the strings `NaN`, `Infinity` and `-Infinity`.
+//! The form is that of the OTLP specification ("JSON Protobuf Encoding") on top of the proto3 JSON
+//! mapping: names in lower camel case, trace and span ids in hexadecimal, other bytes in base64,
+//! 64-bit integers as strings, enumerations as numbers, and of doubles those that JSON has no
+//! number for as the strings `NaN`, `Infinity` and `-Infinity`.
 
 use self::messages::{Field, Kind, Message, Scalar, Shape};
 use crate::signal::Signal;
@@ -46,7 +48,8 @@ pub(crate) fn object(
     outcome
 }
 
-/// Writes fields of a message as members of an object whose braces, and other members, are the caller's. Says whether there were any.
+/// Writes fields of a message as members of an object whose braces, and other members, are the
+/// caller's. Says whether there were any.
 pub(crate) fn members(
     out: &mut Vec<u8>,
     message: &'static Message,

@@ -1,4 +1,5 @@
-//! Stdout, for the lines that are no log lines: spilled spans, metrics in CloudWatch's embedded format, the console exporter.
+//! Stdout, for the lines that are no log lines: spilled spans, metrics in CloudWatch's embedded
+//! format, the console exporter.
 
 use std::io::{self, Write};
 #[cfg(test)]

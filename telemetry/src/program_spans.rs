@@ -1,10 +1,11 @@
-//! Selects spans of the program's own code. Spans of libraries describe their internals and are left out of traces and logs.
+//! Selects spans of the program's own code. Spans of libraries describe their internals and are
+//! left out of traces and logs.
 
 use tracing::{Level, Metadata};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
-/// Level of `#[instrument]` and `info_span!`. Spans of this level are created at any log level, so that a service that logs only warnings
-/// keeps its traces and the span fields on its lines.
+/// Level of `#[instrument]` and `info_span!`. Spans of this level are created at any log level, so
+/// that a service that logs only warnings keeps its traces and the span fields on its lines.
 const DEFAULT_LEVEL: Level = Level::INFO;
 
 /// Crates whose spans describe their internals: an invocation would have twenty of them.
@@ -44,8 +45,8 @@ pub(crate) fn is_of_program(metadata: &Metadata<'_>) -> bool {
     !is_library
 }
 
-/// Returns `true` if the span is created with the log filter `logs`: spans of the default level, and finer ones if `logs` enables finer
-/// lines.
+/// Returns `true` if the span is created with the log filter `logs`: spans of the default level,
+/// and finer ones if `logs` enables finer lines.
 pub(crate) fn is_made(span: &Metadata<'_>, logs: &Targets) -> bool {
     let (target, level) = (span.target(), span.level());
     is_of_default_level(span) || is_of_program(span) && logs.would_enable(target, level)

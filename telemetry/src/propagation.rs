@@ -1,8 +1,10 @@
-//! W3C Trace Context level 2 and W3C Baggage, parsed to the letter, and AWS X-Ray's header, as one [`TextMapPropagator`].
+//! W3C Trace Context level 2 and W3C Baggage, parsed to the letter, and AWS X-Ray's header, as one
+//! [`TextMapPropagator`].
 //!
-//! The SDK's own parser pads short ids (and so continues a *different* trace), accepts signs and upper case, and clears the random flag
-//! that level 2 says must be kept; its baggage parser cuts values at a second `=`. Both sides of the queue must agree, so this is the
-//! propagator of the producer and of the function.
+//! The SDK's own parser pads short ids (and so continues a *different* trace), accepts signs and
+//! upper case, and clears the random flag that level 2 says must be kept; its baggage parser cuts
+//! values at a second `=`. Both sides of the queue must agree, so this is the propagator of the
+//! producer and of the function.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -26,17 +28,21 @@ pub use xray::{
     AWS_TRACE_HEADER, InvalidXrayHeader, XRAY_TRACE_ID_HEADER, XrayContext, parse_xray_header,
 };
 
-/// Name of the header, and of the message attribute, that carries trace id, parent span id and flags.
+/// Name of the header, and of the message attribute, that carries trace id, parent span id and
+/// flags.
 pub const TRACEPARENT: &str = "traceparent";
-/// Name of the header, and of the message attribute, that carries the vendors' positions in the trace.
+/// Name of the header, and of the message attribute, that carries the vendors' positions in the
+/// trace.
 pub const TRACESTATE: &str = "tracestate";
-/// Name of the header, and of the message attribute, that carries the application's own key-value pairs.
+/// Name of the header, and of the message attribute, that carries the application's own key-value
+/// pairs.
 pub const BAGGAGE: &str = "baggage";
 
 /// Whitespace that may stand around values and is no part of them (`OWS` of RFC 9110).
 const OWS: [char; 2] = [' ', '\t'];
 
-/// The fields of every combination of formats, by [`Propagator::combination`]: a propagator lends its list out, and has no place for it.
+/// The fields of every combination of formats, by [`Propagator::combination`]: a propagator lends
+/// its list out, and has no place for it.
 static FIELDS: LazyLock<[Vec<String>; 8]> = LazyLock::new(|| {
     std::array::from_fn(|combination| {
         let fields = [
@@ -58,8 +64,8 @@ const XRAY_BIT: usize = 4;
 
 /// Parses a `traceparent` and the `tracestate` that came with it.
 ///
-/// A `tracestate` that does not parse is dropped without touching the trace context, as the specification demands
-/// (W3C Trace Context level 2, "Tracestate Header").
+/// A `tracestate` that does not parse is dropped without touching the trace context, as the
+/// specification demands (W3C Trace Context level 2, "Tracestate Header").
 ///
 /// # Errors
 ///
@@ -71,7 +77,8 @@ pub fn parse_trace_context(
     parse_trace_context_noting(traceparent, tracestate, |_| {})
 }
 
-/// [`parse_trace_context`], and tells `note` what of the `tracestate` does not count, each reason once.
+/// [`parse_trace_context`], and tells `note` what of the `tracestate` does not count, each reason
+/// once.
 ///
 /// # Errors
 ///
@@ -97,8 +104,9 @@ pub fn parse_trace_context_noting(
 
 /// Puts a remote parent into a context, and beside it what the SDK's spans forget of it.
 ///
-/// A span that is not sampled has no random flag in the SDK, even when its parent had it; but the flag must go out with every header of a trace
-/// that came in with it (W3C Trace Context level 2, "Random Trace ID Flag"). [`Propagator`] finds it in the context then.
+/// A span that is not sampled has no random flag in the SDK, even when its parent had it; but the
+/// flag must go out with every header of a trace that came in with it (W3C Trace Context level 2,
+/// "Random Trace ID Flag"). [`Propagator`] finds it in the context then.
 #[must_use]
 pub fn with_remote_parent(context: &Context, parent: SpanContext) -> Context {
     let random = parent.trace_flags() & traceparent::RANDOM == traceparent::RANDOM;
@@ -116,19 +124,21 @@ struct CameInRandom(TraceId);
 
 /// Puts the baggage of a `baggage` header into a context.
 ///
-/// Members that are not what the specification allows are left out; of a header over its limits (64 members, 8192 bytes) the first members are
-/// kept, each whole.
+/// Members that are not what the specification allows are left out; of a header over its limits (64
+/// members, 8192 bytes) the first members are kept, each whole.
 #[must_use]
 pub fn with_baggage(context: &Context, header: &str) -> Context {
     baggage::extract(context, header)
 }
 
-/// Whether [`with_baggage`] finds a member in a `baggage` header; tells `note` why others do not count, each reason once. Allocates nothing.
+/// Whether [`with_baggage`] finds a member in a `baggage` header; tells `note` why others do not
+/// count, each reason once. Allocates nothing.
 pub fn check_baggage(header: &str, note: impl FnMut(InvalidBaggage)) -> bool {
     baggage::check(header, note)
 }
 
-/// The propagator of both sides of the queue: which formats it reads and writes comes from `OTEL_PROPAGATORS`.
+/// The propagator of both sides of the queue: which formats it reads and writes comes from
+/// `OTEL_PROPAGATORS`.
 ///
 /// It is made by [`Propagator::default`] and changed from there:
 ///
@@ -138,8 +148,9 @@ pub fn check_baggage(header: &str, note: impl FnMut(InvalidBaggage)) -> bool {
 /// assert_eq!(propagator.to_string(), "tracecontext,baggage,xray");
 /// ```
 ///
-/// A valid `traceparent` wins over X-Ray's header. The latter is taken as a parent only when it says `Sampled=1`: any other word leaves the
-/// decision to the root sampler, which a propagator cannot ask, so that a new trace begins and the sampler is asked for that.
+/// A valid `traceparent` wins over X-Ray's header. The latter is taken as a parent only when it
+/// says `Sampled=1`: any other word leaves the decision to the root sampler, which a propagator
+/// cannot ask, so that a new trace begins and the sampler is asked for that.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct Propagator {
@@ -226,7 +237,8 @@ impl Propagator {
 }
 
 impl TextMapPropagator for Propagator {
-    /// Writes only what has a value: SQS refuses an empty message attribute, and the specification advises against an empty `tracestate`.
+    /// Writes only what has a value: SQS refuses an empty message attribute, and the specification
+    /// advises against an empty `tracestate`.
     fn inject_context(&self, cx: &Context, injector: &mut dyn Injector) {
         let span = cx.span();
         let span_context = span.span_context();
@@ -267,8 +279,8 @@ impl TextMapPropagator for Propagator {
     }
 }
 
-/// A header's value, joined from all its lines as HTTP defines it (RFC 9110, section 5.3): a `tracestate` in two lines is one, and a second
-/// `traceparent` makes both invalid.
+/// A header's value, joined from all its lines as HTTP defines it (RFC 9110, section 5.3): a
+/// `tracestate` in two lines is one, and a second `traceparent` makes both invalid.
 fn whole<'a>(extractor: &'a dyn Extractor, name: &str) -> Option<Cow<'a, str>> {
     match extractor.get_all(name)?.as_slice() {
         [] => None,

@@ -67,7 +67,8 @@ impl std::error::Error for InvalidEnvironment {}
 pub struct Accepted {
     /// So many of its spans the collector will not take, now or later.
     pub rejected: u64,
-    /// The collector's message about them, or its warning if it rejected none. Empty if it sent neither.
+    /// The collector's message about them, or its warning if it rejected none. Empty if it sent
+    /// neither.
     pub message: String,
 }
 
@@ -80,7 +81,8 @@ pub enum SendFailure {
     /// The collector takes no request with these headers.
     #[error("{0}: are the headers right that OTEL_EXPORTER_OTLP_HEADERS says?")]
     Unauthorized(String),
-    /// The endpoint is not that of an OTLP receiver. The text has the response, and the probable mistake in the configuration.
+    /// The endpoint is not that of an OTLP receiver. The text has the response, and the probable
+    /// mistake in the configuration.
     #[error("{0}")]
     Misdirected(String),
     /// The same request may succeed later.
@@ -94,8 +96,10 @@ pub enum SendFailure {
 }
 
 impl Sender {
-    /// Takes `OTEL_EXPORTER_OTLP_*` as for the export of traces, with `endpoint` in the place of `OTEL_EXPORTER_OTLP_ENDPOINT` and of its
-    /// form for traces, if there is one. `OTEL_SDK_DISABLED` and `OTEL_TRACES_EXPORTER` do not count: whoever sends spans again wants to.
+    /// Takes `OTEL_EXPORTER_OTLP_*` as for the export of traces, with `endpoint` in the place of
+    /// `OTEL_EXPORTER_OTLP_ENDPOINT` and of its form for traces, if there is one.
+    /// `OTEL_SDK_DISABLED` and `OTEL_TRACES_EXPORTER` do not count: whoever sends spans again wants
+    /// to.
     ///
     /// # Errors
     /// When something in the environment is wrong: unlike a service, a person can be told.
@@ -108,7 +112,8 @@ impl Sender {
         })
     }
 
-    /// The name of a variable that says how a service exports, and that is not read here although it is set.
+    /// The name of a variable that says how a service exports, and that is not read here although
+    /// it is set.
     #[must_use]
     pub fn passed_over(&self) -> Option<&'static str> {
         self.passed_over
@@ -120,7 +125,8 @@ impl Sender {
         &self.endpoint
     }
 
-    /// Sends an `ExportTraceServiceRequest` once, with the time that `OTEL_EXPORTER_OTLP_TIMEOUT` gives it.
+    /// Sends an `ExportTraceServiceRequest` once, with the time that `OTEL_EXPORTER_OTLP_TIMEOUT`
+    /// gives it.
     ///
     /// # Errors
     /// When the collector did not accept it, or did not answer.
@@ -160,7 +166,8 @@ impl Sender {
 #[error("not OTLP/JSON of traces")]
 pub struct InvalidJson(#[from] serde_json::Error);
 
-/// Turns an `ExportTraceServiceRequest` from OTLP/JSON into protobuf. Several of them one behind the other are one request with all spans.
+/// Turns an `ExportTraceServiceRequest` from OTLP/JSON into protobuf. Several of them one behind
+/// the other are one request with all spans.
 ///
 /// # Errors
 /// When the text is not such a request.

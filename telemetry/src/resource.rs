@@ -13,7 +13,8 @@ mod ecs;
 mod instance;
 mod kubernetes;
 
-/// `cloud.provider` and `cloud.platform` have enumerated values, for which the conventions' crate has no constants.
+/// `cloud.provider` and `cloud.platform` have enumerated values, for which the conventions' crate
+/// has no constants.
 const AWS: &str = "aws";
 const AWS_LAMBDA: &str = "aws_lambda";
 const AWS_ECS: &str = "aws_ecs";
@@ -28,7 +29,8 @@ const CX_SUBSYSTEM_NAME: &str = "cx.subsystem.name";
 /// `faas.max_memory` is in bytes, Lambda's variable in MiB.
 const BYTES_PER_MEGABYTE: i64 = 1024 * 1024;
 
-/// Merges what is known, the most specific last: the program, the platform, `OTEL_RESOURCE_ATTRIBUTES`, and variables for one attribute.
+/// Merges what is known, the most specific last: the program, the platform,
+/// `OTEL_RESOURCE_ATTRIBUTES`, and variables for one attribute.
 pub(crate) async fn detect(config: &Config, service: Service) -> Resource {
     let mut attributes: Vec<KeyValue> = TelemetryResourceDetector
         .detect()
@@ -58,8 +60,8 @@ fn given_attributes(attributes: &mut Vec<KeyValue>, config: &Config) {
     let names = |name| given.iter().any(|(key, _)| key == name);
     for (key, value) in given {
         attributes.push(KeyValue::new(key.clone(), value.clone()));
-        // What this attribute was called until 2024 is still in many manifests, and the Collector's metrics go by the new name. The old one
-        // stays beside it: somebody may search for it.
+        // What this attribute was called until 2024 is still in many manifests, and the Collector's
+        // metrics go by the new name. The old one stays beside it: somebody may search for it.
         if key == OLD_DEPLOYMENT_ENVIRONMENT && !names(key::DEPLOYMENT_ENVIRONMENT_NAME) {
             put(attributes, key::DEPLOYMENT_ENVIRONMENT_NAME, value.clone());
         }
@@ -96,7 +98,8 @@ fn put(attributes: &mut Vec<KeyValue>, key: &'static str, value: impl Into<Value
     attributes.push(KeyValue::new(key, value));
 }
 
-/// The attributes that the conventions ask of a Lambda resource; `cloud.resource_id` is known only with an invocation.
+/// The attributes that the conventions ask of a Lambda resource; `cloud.resource_id` is known only
+/// with an invocation.
 fn lambda_attributes(attributes: &mut Vec<KeyValue>, lambda: &LambdaEnvironment) {
     put(attributes, key::CLOUD_PROVIDER, AWS);
     put(attributes, key::CLOUD_PLATFORM, AWS_LAMBDA);

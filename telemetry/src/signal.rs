@@ -11,7 +11,8 @@ pub(crate) enum Signal {
 }
 
 impl Signal {
-    /// What a general endpoint is followed by (OTLP exporter specification, "Endpoint URLs for OTLP/HTTP").
+    /// What a general endpoint is followed by (OTLP exporter specification, "Endpoint URLs for
+    /// OTLP/HTTP").
     pub(crate) const fn path(self) -> &'static str {
         match self {
             Self::Traces => "/v1/traces",

@@ -27,7 +27,8 @@ use crate::signal::Signal;
 pub(crate) enum Answer {
     /// With this status; 200 means that what is in it is kept.
     Status(u16),
-    /// As a status, and the connection is closed without a word behind the answer, as a proxy does with an idle one.
+    /// As a status, and the connection is closed without a word behind the answer, as a proxy does
+    /// with an idle one.
     ThenClose(u16),
     /// With success, but for so many of the spans, or data points.
     Reject(i64),

@@ -1,8 +1,10 @@
 //! The form in which spans that no collector took are written to stdout.
 //!
-//! `baton replay` finds these lines in the logs and sends the spans on, with their own times and ids. Anything else that reads logs can do
-//! the same: a line is one JSON object, at most `BATON_SPILL_LINE_BYTES` long with its line break. The default is [`MAX_LINE_BYTES`] on
-//! Lambda, whose lines reach CloudWatch Logs unsplit, and [`UNCUT_LINE_BYTES`] elsewhere, because container runtimes split longer lines.
+//! `baton replay` finds these lines in the logs and sends the spans on, with their own times and
+//! ids. Anything else that reads logs can do the same: a line is one JSON object, at most
+//! `BATON_SPILL_LINE_BYTES` long with its line break. The default is [`MAX_LINE_BYTES`] on Lambda,
+//! whose lines reach CloudWatch Logs unsplit, and [`UNCUT_LINE_BYTES`] elsewhere, because container
+//! runtimes split longer lines.
 //!
 //! | Member | Meaning |
 //! |---|---|
@@ -49,22 +51,28 @@ pub const VERSION: u64 = 1;
 
 /// For people who find such a line in their logs.
 const MESSAGE: &str = "spans that could not be exported: baton replay sends them on";
-/// CloudWatch Logs counts this for an event beside its text, which together may be 262,144 bytes (PutLogEvents).
+/// CloudWatch Logs counts this for an event beside its text, which together may be 262,144 bytes
+/// (PutLogEvents).
 const EVENT_OVERHEAD: usize = 26;
-/// Length of the longest line that CloudWatch Logs accepts, including its line break: 262,118 bytes.
+/// Length of the longest line that CloudWatch Logs accepts, including its line break: 262,118
+/// bytes.
 pub const MAX_LINE_BYTES: usize = 256 * 1024 - EVENT_OVERHEAD;
-/// Length of the longest line that log pipelines outside Lambda do not split, including its line break: one byte less than the 16 KiB
-/// at which Docker (including FireLens, `awslogs` and `json-file`) and containerd split lines. journald splits at 48 KiB.
+/// Length of the longest line that log pipelines outside Lambda do not split, including its line
+/// break: one byte less than the 16 KiB at which Docker (including FireLens, `awslogs` and
+/// `json-file`) and containerd split lines. journald splits at 48 KiB.
 pub const UNCUT_LINE_BYTES: usize = 16 * 1024 - 1;
-/// Smallest line length that can be configured: room for a fragment's header, and for more text than header.
+/// Smallest line length that can be configured: room for a fragment's header, and for more text
+/// than header.
 pub const MIN_LINE_BYTES: usize = 1024;
-/// Room for what stands before a line's spans, with the longest numbers, and for the end behind them.
+/// Room for what stands before a line's spans, with the longest numbers, and for the end behind
+/// them.
 const HEADER_ROOM: usize = 384;
 
 /// What [`Spill::time_for`] adds for a process that is woken late.
 const FIXED_TIME: Duration = Duration::from_millis(1);
-/// Ten times what was measured on one whole processor, into a pipe that is read (`tests.rs`, the ignored one: 7.7 MB of 10,000 spans in 38 to 47
-/// ms, 5 to 6 µs a KiB): the smallest functions have less than a tenth of one.
+/// Ten times what was measured on one whole processor, into a pipe that is read (`tests.rs`, the
+/// ignored one: 7.7 MB of 10,000 spans in 38 to 47 ms, 5 to 6 µs a KiB): the smallest functions
+/// have less than a tenth of one.
 const TIME_PER_KIB: Duration = Duration::from_micros(50);
 
 /// Writes spans as lines.
@@ -103,7 +111,8 @@ impl Document {
 }
 
 impl Spill {
-    /// Lines are at most `line_bytes` long, including their line breaks; the minimum is [`MIN_LINE_BYTES`].
+    /// Lines are at most `line_bytes` long, including their line breaks; the minimum is
+    /// [`MIN_LINE_BYTES`].
     pub(crate) fn new(resource: &ResourceFrame, line_bytes: usize) -> Self {
         // What is no resource would be our own encoder's fault. Spans are worth more than it.
         let document = Document::new(resource).unwrap_or_else(|_| Document {
@@ -121,7 +130,8 @@ impl Spill {
     /// Writes all spans to `out`, each line with one `write_all`.
     ///
     /// # Errors
-    /// When writing fails, or when a chunk is not what our encoder writes. How many of the spans have been written is not known then.
+    /// When writing fails, or when a chunk is not what our encoder writes. How many of the spans
+    /// have been written is not known then.
     pub(crate) fn write(&self, chunks: &[Chunk], out: &mut dyn Write) -> io::Result<()> {
         let scopes = chunks.iter();
         self.write_scopes(

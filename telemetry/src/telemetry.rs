@@ -38,13 +38,15 @@ use crate::{header_source, resource};
 /// What the service is called when the environment does not say.
 #[derive(Debug, Clone, Copy)]
 pub struct Service {
-    /// `service.name` unless Lambda, `OTEL_RESOURCE_ATTRIBUTES` or `OTEL_SERVICE_NAME` names another.
+    /// `service.name` unless Lambda, `OTEL_RESOURCE_ATTRIBUTES` or `OTEL_SERVICE_NAME` names
+    /// another.
     pub name: &'static str,
     /// `service.version`, usually `Some(env!("CARGO_PKG_VERSION"))`.
     pub version: Option<&'static str>,
 }
 
-/// What one flush left behind, in spans, counted over the life of the process, and what it sent itself.
+/// What one flush left behind, in spans, counted over the life of the process, and what it sent
+/// itself.
 ///
 /// `finished = exported + spilled + dropped + pending` at every moment.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -54,15 +56,16 @@ pub struct FlushReport {
     pub finished: u64,
     /// Spans that the collector acknowledged.
     pub exported: u64,
-    /// Spans that the collector did not take and that were written to stdout, where `baton replay` finds them. One that the collector may
-    /// have taken without an answer in time is among them.
+    /// Spans that the collector did not take and that were written to stdout, where `baton replay`
+    /// finds them. One that the collector may have taken without an answer in time is among them.
     pub spilled: u64,
-    /// Spans that found the buffer full, or that the collector rejected without saying which they are; with `BATON_SPILL=none`, also those
-    /// of requests that it refused for good.
+    /// Spans that found the buffer full, or that the collector rejected without saying which they
+    /// are; with `BATON_SPILL=none`, also those of requests that it refused for good.
     pub dropped: u64,
     /// Spans that go with the next flush.
     pub pending: u64,
-    /// Of the finished spans, those that a later flush had to take because their [`FlushGroup`](crate::FlushGroup) was over.
+    /// Of the finished spans, those that a later flush had to take because their
+    /// [`FlushGroup`](crate::FlushGroup) was over.
     pub late: u64,
     /// What this flush sent by itself.
     pub sent: Sent,
@@ -105,11 +108,14 @@ impl Shared {
 }
 
 impl Telemetry {
-    /// Reads `OTEL_*` and initialises the process's telemetry: JSON logs on stdout (if the program already has a `tracing` subscriber, that one is kept and a warning names the layers that it
-    /// lacks, [`log_layer`](crate::log_layer) or `tracing_layer`), the [`Propagator`](crate::Propagator) and the tracer provider as OpenTelemetry's globals.
+    /// Reads `OTEL_*` and initialises the process's telemetry: JSON logs on stdout (if the program
+    /// already has a `tracing` subscriber, that one is kept and a warning names the layers that it
+    /// lacks, [`log_layer`](crate::log_layer) or `tracing_layer`), the
+    /// [`Propagator`](crate::Propagator) and the tracer provider as OpenTelemetry's globals.
     ///
-    /// Never fails: what is wrong in the environment is one line in the log, naming the variable and the form expected, and then the
-    /// default or no export. To be called once, at start, from within a tokio runtime; nothing is sent before the first flush.
+    /// Never fails: what is wrong in the environment is one line in the log, naming the variable
+    /// and the form expected, and then the default or no export. To be called once, at start, from
+    /// within a tokio runtime; nothing is sent before the first flush.
     pub async fn init(service: Service) -> Self {
         Self::builder(service).init().await
     }
@@ -172,7 +178,8 @@ impl Telemetry {
             .with_span_limits(span_limits(config))
             .with_resource(resource)
             .with_sampler(config.sampler.sampler.clone());
-        // Also where nothing is exported, others' traces pass through: the sampling decision they carry is not ours to change.
+        // Also where nothing is exported, others' traces pass through: the sampling decision they
+        // carry is not ours to change.
         if exporter.is_some() {
             provider = provider.with_span_processor(buffer.clone());
         }
@@ -198,14 +205,16 @@ impl Telemetry {
         }
     }
 
-    /// A tracer of this process for the instrumentation scope of this name and version: usually the crate's that makes the spans.
+    /// A tracer of this process for the instrumentation scope of this name and version: usually the
+    /// crate's that makes the spans.
     #[must_use]
     pub fn tracer(&self, name: &'static str, version: &'static str) -> SdkTracer {
         self.shared.provider.tracer_with_scope(scope(name, version))
     }
 
-    /// A meter of this process for the instrumentation scope of this name and version. What its instruments record goes with the flushes,
-    /// or nowhere where no metrics are exported: recording costs next to nothing then.
+    /// A meter of this process for the instrumentation scope of this name and version. What its
+    /// instruments record goes with the flushes, or nowhere where no metrics are exported:
+    /// recording costs next to nothing then.
     #[must_use]
     pub fn meter(&self, name: &'static str, version: &'static str) -> Meter {
         self.shared.meters.meter_with_scope(scope(name, version))
@@ -217,9 +226,11 @@ impl Telemetry {
         self.shared.propagator
     }
 
-    /// Whether the sampler of `OTEL_TRACES_SAMPLER` would keep a consumer's span that begins a trace of this id.
+    /// Whether the sampler of `OTEL_TRACES_SAMPLER` would keep a consumer's span that begins a
+    /// trace of this id.
     ///
-    /// For a parent that came without a decision of ours: see [`XrayContext::into_parent`](crate::XrayContext::into_parent).
+    /// For a parent that came without a decision of ours: see
+    /// [`XrayContext::into_parent`](crate::XrayContext::into_parent).
     #[must_use]
     pub fn samples_root(&self, trace_id: TraceId) -> bool {
         let sampler = &self.shared.sampler;

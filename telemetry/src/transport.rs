@@ -27,10 +27,12 @@ const USER_AGENT: (HeaderName, HeaderValue) = (
     header::USER_AGENT,
     HeaderValue::from_static(concat!("baton-telemetry/", env!("CARGO_PKG_VERSION"))),
 );
-/// However long a request may take by its configuration: what is longer than the clock can count would be a panic.
+/// However long a request may take by its configuration: what is longer than the clock can count
+/// would be a panic.
 const MAX_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// However late a collector wants to be asked again. By then much else has changed, and it is a time that can be added to the clock's.
+/// However late a collector wants to be asked again. By then much else has changed, and it is a
+/// time that can be added to the clock's.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Why a request was not accepted.
@@ -51,8 +53,9 @@ pub(crate) enum TransportError {
     /// The endpoint does not accept this form of OTLP, regardless of the request's content.
     #[error(transparent)]
     WrongEndpoint(#[from] WrongEndpoint),
-    /// The status was a success, but the response that acknowledges the request is incomplete. The collector may have accepted the
-    /// request, which is still resent or spilled, because a duplicate is better than a loss.
+    /// The status was a success, but the response that acknowledges the request is incomplete. The
+    /// collector may have accepted the request, which is still resent or spilled, because a
+    /// duplicate is better than a loss.
     #[error("the collector answered {status}, but did not acknowledge the request: {reason}")]
     Unacknowledged {
         status: ::http::StatusCode,
@@ -126,8 +129,8 @@ impl Transport {
         transport
     }
 
-    /// Takes headers that were fetched again: they replace those of the same name, in all further requests. Those that are OTLP's own matter
-    /// stay as they are.
+    /// Takes headers that were fetched again: they replace those of the same name, in all further
+    /// requests. Those that are OTLP's own matter stay as they are.
     pub(crate) fn set_headers(&self, mut headers: HeaderMap) {
         let is_compressed = self.compression == Compression::Gzip;
         let (name, user_agent) = USER_AGENT;
@@ -149,10 +152,12 @@ impl Transport {
         Instant::now() + self.timeout
     }
 
-    /// Sends an `Export…ServiceRequest`, and returns the content of the `Export…ServiceResponse` if the collector accepts it. Ends at
-    /// `deadline` or at the timeout of one request, whichever is first.
+    /// Sends an `Export…ServiceRequest`, and returns the content of the `Export…ServiceResponse` if
+    /// the collector accepts it. Ends at `deadline` or at the timeout of one request, whichever is
+    /// first.
     ///
-    /// On the heap, and not as an `async fn`, of which every crate in which a flush is polled would get copies.
+    /// On the heap, and not as an `async fn`, of which every crate in which a flush is polled would
+    /// get copies.
     pub(crate) fn send(&self, request: Frames, deadline: Instant) -> Sending<'_> {
         Box::pin(self.send_unboxed(request, deadline))
     }

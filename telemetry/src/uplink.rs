@@ -49,7 +49,8 @@ pub(crate) enum Uplink {
 }
 
 impl Uplink {
-    /// `None` where the signal is not exported. A collector that fails again and again is left alone for `first_pause` at first.
+    /// `None` where the signal is not exported. A collector that fails again and again is left
+    /// alone for `first_pause` at first.
     pub(crate) fn new(
         signal: Signal,
         export: &Export,
@@ -77,7 +78,8 @@ impl Uplink {
         }
     }
 
-    /// Console exporter that writes each record once in addition to the collector, even if the collector fails.
+    /// Console exporter that writes each record once in addition to the collector, even if the
+    /// collector fails.
     pub(crate) fn second_console(&self) -> Option<&Console> {
         match self {
             Self::Collector(collector) => collector.console.as_ref(),
@@ -101,8 +103,8 @@ impl Uplink {
         }
     }
 
-    /// Sends an `Export…ServiceRequest`, and returns the acknowledgement. Returns at `deadline` at the latest, and at once if the circuit
-    /// breaker is open.
+    /// Sends an `Export…ServiceRequest`, and returns the acknowledgement. Returns at `deadline` at
+    /// the latest, and at once if the circuit breaker is open.
     pub(crate) async fn send(
         &self,
         request: Frames,
@@ -125,7 +127,8 @@ impl fmt::Display for Uplink {
     }
 }
 
-/// Stdout in the place of a collector: each request is a line of OTLP/JSON, as the OTLP file exporter's specification has it.
+/// Stdout in the place of a collector: each request is a line of OTLP/JSON, as the OTLP file
+/// exporter's specification has it.
 #[derive(Debug)]
 pub(crate) struct Console {
     signal: Signal,
@@ -156,8 +159,8 @@ pub(crate) struct Collector {
 }
 
 impl Collector {
-    /// A collector that could not take the request is asked a second time: at once, or when it wants to be asked again, if that is before
-    /// the deadline.
+    /// A collector that could not take the request is asked a second time: at once, or when it
+    /// wants to be asked again, if that is before the deadline.
     async fn send(
         &self,
         request: Frames,
@@ -194,7 +197,8 @@ impl Collector {
         self.attempt(permit, request, deadline).await
     }
 
-    /// Sends the request once. A probe has less time than the flush, but as much as a collector may take that is not slow.
+    /// Sends the request once. A probe has less time than the flush, but as much as a collector may
+    /// take that is not slow.
     async fn attempt(&self, permit: &Permit<'_>, request: Frames, deadline: Instant) -> Attempt {
         let (began, bytes) = (Instant::now(), request.remaining());
         let until = match permit.is_probe() {
@@ -235,8 +239,8 @@ fn pause_before_second(error: &TransportError) -> Option<Duration> {
     }
 }
 
-/// Returns the collector's health after a request with this outcome. A wrong endpoint counts as `Failed`, not as `Refused`, because its
-/// error already names the probable cause.
+/// Returns the collector's health after a request with this outcome. A wrong endpoint counts as
+/// `Failed`, not as `Refused`, because its error already names the probable cause.
 fn health(outcome: &Result<PartialSuccess, TransportError>) -> Health {
     match outcome {
         Ok(_) => Health::Accepted,

@@ -31,7 +31,8 @@ const WRONG: &[(&str, &str)] = &[
     ("RUST_LOG", "loud"),
 ];
 
-/// The variables that the function has complained of, after a batch in which all went well; and all of its lines.
+/// The variables that the function has complained of, after a batch in which all went well; and all
+/// of its lines.
 async fn complaints(collector: &Collector, variables: &[(&str, &str)]) -> (Vec<String>, String) {
     let lambda = start_with(OBEDIENT, collector, |function| {
         let set = variables.iter();

@@ -7,7 +7,8 @@ use serde_json::json;
 
 use crate::support::functions::{OBEDIENT, start, start_with};
 
-/// Long enough for the marks to differ: nothing new starts after 2 s of it, handlers are cancelled after 2.4 s.
+/// Long enough for the marks to differ: nothing new starts after 2 s of it, handlers are cancelled
+/// after 2.4 s.
 const LIMIT: Duration = Duration::from_secs(4);
 /// What a busy machine may add to a moment.
 const SLACK: Duration = Duration::from_millis(700);
@@ -103,7 +104,8 @@ async fn a_collector_that_hangs_does_not_take_an_invocation_past_its_deadline() 
 async fn the_time_that_a_function_has_by_default_is_used() {
     let collector = Collector::start(Answer::Ok).await.unwrap();
     let lambda = start(OBEDIENT, &collector).await;
-    // Lambda's default timeout: three seconds, of which the marks leave half for starting and more for finishing.
+    // Lambda's default timeout: three seconds, of which the marks leave half for starting and more
+    // for finishing.
     let limit = Duration::from_secs(3);
     let records = [
         Record::new(0).body(json!({"sleep_ms": 1_500})),

@@ -1,4 +1,5 @@
-//! Each example is started as a function, handles messages, and leaves the response and the spans that its documentation promises.
+//! Each example is started as a function, handles messages, and leaves the response and the spans
+//! that its documentation promises.
 
 use std::time::Duration;
 
@@ -238,7 +239,8 @@ async fn aws_sdk_hands_the_trace_over_to_the_next_queue() {
         .clone()
         .message_attribute("baggage", "tenant=blue");
     let outcome = invoke_with("aws_sdk", &records, |function| {
-        // The examples are built with the feature `tracing`, and the SDK has spans of its own at every level.
+        // The examples are built with the feature `tracing`, and the SDK has spans of its own at
+        // every level.
         with_sqs(function, &sqs).variable("RUST_LOG", "trace")
     })
     .await;

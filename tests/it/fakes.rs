@@ -1,4 +1,5 @@
-//! The fakes themselves: what they say about moments, failures and ends must be true, or no test built on them means anything.
+//! The fakes themselves: what they say about moments, failures and ends must be true, or no test
+//! built on them means anything.
 
 use std::time::Duration;
 
@@ -107,7 +108,8 @@ async fn a_collector_answers_as_it_is_told() {
         .map(|e| e.answer)
         .collect();
     let refused = Answer::Status(503);
-    // The first invocation asks a second time, and then writes its spans to stdout: only what was accepted counts.
+    // The first invocation asks a second time, and then writes its spans to stdout: only what was
+    // accepted counts.
     assert_eq!(answers, [refused, refused, Answer::Ok, Answer::Ok]);
     assert_eq!(collector.spans().unwrap().len(), 2 * 2);
 }

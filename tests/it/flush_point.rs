@@ -54,8 +54,8 @@ async fn after_the_response_the_next_invocation_waits_and_no_span_is_late() {
     }
 }
 
-/// A function whose first export is never answered, and that one's spans wait for two and a half seconds. What is not answered for stays in
-/// the buffer.
+/// A function whose first export is never answered, and that one's spans wait for two and a half
+/// seconds. What is not answered for stays in the buffer.
 async fn unlucky(flush_point: &str) -> (Collector, FakeLambda) {
     let behaviour = Behaviour::first(1, Answer::Hang);
     let collector = Collector::start(behaviour).await.unwrap();

@@ -1,7 +1,8 @@
-//! The whole pipeline as a user has it: `baton up` with the real function and the real producer, driven over HTTP and with `aws-sdk-sqs`.
+//! The whole pipeline as a user has it: `baton up` with the real function and the real producer,
+//! driven over HTTP and with `aws-sdk-sqs`.
 //!
-//! Every scenario has a stack of its own, and stopping it checks that no process is left behind. Scenarios of the function alone run it under
-//! the fake Lambda of this package's library.
+//! Every scenario has a stack of its own, and stopping it checks that no process is left behind.
+//! Scenarios of the function alone run it under the fake Lambda of this package's library.
 
 #![allow(
     clippy::expect_used,
@@ -17,7 +18,8 @@ mod messages;
 // What the spans say: one trace a message, links a batch, contexts from outside.
 mod traces;
 
-// What the process model of Lambda must not cost: spans and messages survive freezing, killing and panics.
+// What the process model of Lambda must not cost: spans and messages survive freezing, killing and
+// panics.
 mod environments;
 
 // How functions and shells reach the stack's own SQS, and never AWS.

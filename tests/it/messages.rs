@@ -20,7 +20,8 @@ const ADDRESS_TESTS: [&str; 2] = [
 /// A batch that is gathered for a second has all that was sent at once.
 const GATHERING: [&str; 4] = ["--batching-window", "1s", "--concurrency", "1"];
 
-/// A quick way to the dead-letter queue: two deliveries, as close together as a slow cold start allows.
+/// A quick way to the dead-letter queue: two deliveries, as close together as a slow cold start
+/// allows.
 const IMPATIENT: [&str; 6] = [
     "--max-receive-count",
     "2",

@@ -1,4 +1,5 @@
-//! What a collector that is out of order costs a function, and that no span is lost meanwhile: it is exported, or `baton replay` finds it.
+//! What a collector that is out of order costs a function, and that no span is lost meanwhile: it
+//! is exported, or `baton replay` finds it.
 
 use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
@@ -21,7 +22,8 @@ use crate::support::spill::{
 const BATCH: u64 = 10;
 /// How long a flush may take by default.
 const BUDGET: Duration = Duration::from_secs(1);
-/// Whoever waits for the collector waits longer than this; nothing else on a busy machine does, or not often.
+/// Whoever waits for the collector waits longer than this; nothing else on a busy machine does, or
+/// not often.
 const WAIT: Duration = Duration::from_millis(400);
 /// What a busy machine adds to a wait.
 const SLACK: Duration = Duration::from_millis(500);
@@ -111,7 +113,8 @@ fn distinct(ids: &[Id]) -> usize {
     ids.iter().collect::<BTreeSet<_>>().len()
 }
 
-/// Replays what the function wrote, twice, and checks that all of its spans are at the collector then, each of them once.
+/// Replays what the function wrote, twice, and checks that all of its spans are at the collector
+/// then, each of them once.
 async fn replayed_once(ended: &Ended, collector: &Collector, spans: usize) {
     let log = SavedLog::of(&ended.stdout);
     let said = log.replay(collector).await;

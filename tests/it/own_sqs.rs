@@ -8,7 +8,8 @@ use crate::support::functions::OBEDIENT;
 use crate::support::spans::{PROCESS, Span};
 use crate::support::stack::Stack;
 
-/// The stack's dead-letter queue, as its function knows it: which port the stack takes is not known yet, and it looks at the path alone.
+/// The stack's dead-letter queue, as its function knows it: which port the stack takes is not known
+/// yet, and it looks at the path alone.
 const DEAD_LETTER_QUEUE: &str = "http://127.0.0.1/000000000000/onboarding-dlq";
 
 #[tokio::test]

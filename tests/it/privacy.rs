@@ -81,8 +81,9 @@ fn undecodable() -> [String; 3] {
     ]
 }
 
-/// A script that runs the function and writes its log to a file, because `baton up` does not print that log. Because of the script's name,
-/// `baton up` treats it as the onboarding function and accepts `--faults`.
+/// A script that runs the function and writes its log to a file, because `baton up` does not print
+/// that log. Because of the script's name, `baton up` treats it as the onboarding function and
+/// accepts `--faults`.
 fn logging_function(folder: &Path) -> (PathBuf, PathBuf) {
     let (script, log) = (
         folder.join("onboarding-lambda"),

@@ -1,4 +1,5 @@
-//! `OTEL_PROPAGATORS` and `OTEL_TRACES_SAMPLER`: whose child a record's span is, and who decides that there is one.
+//! `OTEL_PROPAGATORS` and `OTEL_TRACES_SAMPLER`: whose child a record's span is, and who decides
+//! that there is one.
 
 use baton_tests::{Answer, Collector, FakeLambda, Record, Span, event};
 use serde_json::{Value, json};
@@ -94,8 +95,8 @@ async fn with_xray_listed_last_the_producers_context_comes_first() {
     assert_child_of_xray(&spans, 1);
 }
 
-/// Returns the log lines about messages with only an X-Ray context, from a function with these variables that gets each record
-/// in a separate invocation.
+/// Returns the log lines about messages with only an X-Ray context, from a function with these
+/// variables that gets each record in a separate invocation.
 async fn reports(variables: &[(&str, &str)], records: &[Record]) -> Vec<Value> {
     let collector = Collector::start(Answer::Ok).await.unwrap();
     let lambda = start(variables, &collector).await;

@@ -1,5 +1,5 @@
-//! The part of the Runtime API's contract that the library implements itself: requests for events, and the trace id
-//! of each.
+//! The part of the Runtime API's contract that the library implements itself: requests for events,
+//! and the trace id of each.
 
 use ::http::StatusCode;
 use baton_tests::{Answer, Collector, FakeLambda, LambdaError, Record, event};

@@ -79,7 +79,8 @@ async fn on_ordinary_lambda_nothing_is_registered() {
     assert!(lambda.extensions().is_empty());
 }
 
-/// SIGTERM while the flush waits for a collector that hangs. Returns what the process said before its end.
+/// SIGTERM while the flush waits for a collector that hangs. Returns what the process said before
+/// its end.
 async fn ended_while_flushing(flush_point: &str) -> Vec<String> {
     let collector = Collector::start(Answer::Hang).await.unwrap();
     let lambda = start_with(OBEDIENT, &collector, |function| {

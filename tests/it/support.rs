@@ -14,7 +14,8 @@ pub(crate) mod spans;
 pub(crate) mod spill;
 pub(crate) mod stack;
 
-/// How often a condition is looked at, and how long it may take to come true: several times what a busy machine with one core needs.
+/// How often a condition is looked at, and how long it may take to come true: several times what a
+/// busy machine with one core needs.
 const INTERVAL: Duration = Duration::from_millis(50);
 const ATTEMPTS: usize = 600;
 

@@ -1,5 +1,6 @@
-//! What arrives on the wire, field by field, against what the records said: nothing more and nothing less than the crate's documentation
-//! names. What is expected stands in `wire/expected.rs` alone.
+//! What arrives on the wire, field by field, against what the records said: nothing more and
+//! nothing less than the crate's documentation names. What is expected stands in `wire/expected.rs`
+//! alone.
 
 use std::collections::HashMap;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -172,7 +173,8 @@ fn check_records(spans: Vec<Span>, shape: Shape, batch: &Span, samples: &[Sample
     assert!(by_message.is_empty(), "of no record: {by_message:#?}");
 }
 
-/// Fails with the first difference. Printed whole, a batch span with ten thousand links would hide it.
+/// Fails with the first difference. Printed whole, a batch span with ten thousand links would hide
+/// it.
 fn assert_same(found: &Span, expected: &Span, what: &str) {
     if found == expected {
         return;

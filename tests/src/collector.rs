@@ -1,4 +1,5 @@
-//! An OTLP collector: takes all three signals over HTTP, in protobuf, and keeps them apart, with the moments of their arrival.
+//! An OTLP collector: takes all three signals over HTTP, in protobuf, and keeps them apart, with
+//! the moments of their arrival.
 
 use std::future::pending;
 use std::io::{self, Read as _};
@@ -116,7 +117,8 @@ impl Collector {
         })
     }
 
-    /// What `OTEL_EXPORTER_OTLP_ENDPOINT` has to be: a literal address, which nobody needs to resolve.
+    /// What `OTEL_EXPORTER_OTLP_ENDPOINT` has to be: a literal address, which nobody needs to
+    /// resolve.
     #[must_use]
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.port.address)
@@ -135,7 +137,8 @@ impl Collector {
         self.shared.desk(signal).behaviour = behaviour.into();
     }
 
-    /// Closes the port and breaks every connection, at once: whoever connects is refused. What has arrived is kept.
+    /// Closes the port and breaks every connection, at once: whoever connects is refused. What has
+    /// arrived is kept.
     pub async fn down(&self) {
         let server = lock(&self.server).take();
         if let Some(server) = server {
@@ -162,7 +165,8 @@ impl Collector {
         self.shared.desk(signal).exports.clone()
     }
 
-    /// Every span in the requests that were accepted. Not those of requests that got an error, or no answer.
+    /// Every span in the requests that were accepted. Not those of requests that got an error, or
+    /// no answer.
     ///
     /// # Errors
     ///
@@ -226,7 +230,8 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Answered {
     let Some(signal) = signal.filter(|_| request.method() == Method::POST) else {
         return Ok(status(Code::NOT_FOUND));
     };
-    // Taken for what it is not, a body would decode to nothing, and a test would look for its spans elsewhere.
+    // Taken for what it is not, a body would decode to nothing, and a test would look for its spans
+    // elsewhere.
     let is_gzip = match header(&request, &CONTENT_ENCODING) {
         None => false,
         Some("gzip") => true,

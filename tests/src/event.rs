@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 
 /// The queue that records come from unless said otherwise.
 const QUEUE_ARN: &str = "arn:aws:sqs:eu-central-1:123456789012:orders";
-/// When records were accepted by the queue, in milliseconds since 1970; each a little later than the one before.
+/// When records were accepted by the queue, in milliseconds since 1970; each a little later than
+/// the one before.
 const SENT: u64 = 1_700_000_000_000;
 
 /// One message of an event.
@@ -30,7 +31,8 @@ pub struct Record {
 }
 
 impl Record {
-    /// A record from a standard queue with an id of its own, a body of `{}`, everything that SQS itself says, and no trace context.
+    /// A record from a standard queue with an id of its own, a body of `{}`, everything that SQS
+    /// itself says, and no trace context.
     #[must_use]
     pub fn new(number: u64) -> Self {
         let sent = SENT + number;

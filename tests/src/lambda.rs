@@ -21,8 +21,8 @@ mod runtime_api;
 
 pub use function::{ACCOUNT, FUNCTION_ARN, FUNCTION_NAME, Function, REGION};
 
-/// What the init phase may take, and until a free process asks for work. Lambda gives ten seconds; a function under valgrind on a busy
-/// machine needs more.
+/// What the init phase may take, and until a free process asks for work. Lambda gives ten seconds;
+/// a function under valgrind on a busy machine needs more.
 const READY_LIMIT: Duration = Duration::from_secs(60);
 
 /// A Lambda service with one execution environment. The process is killed when this is dropped.
@@ -129,7 +129,8 @@ pub enum LambdaError {
 }
 
 impl FakeLambda {
-    /// Starts the process. Whether it comes up is seen by [`ready`](Self::ready), or the first [`invoke`](Self::invoke).
+    /// Starts the process. Whether it comes up is seen by [`ready`](Self::ready), or the first
+    /// [`invoke`](Self::invoke).
     ///
     /// # Errors
     ///
@@ -156,7 +157,8 @@ impl FakeLambda {
         })
     }
 
-    /// Waits for the end of the init phase and returns how long it took, from the start of the process to its first request for an event.
+    /// Waits for the end of the init phase and returns how long it took, from the start of the
+    /// process to its first request for an event.
     ///
     /// # Errors
     ///
@@ -169,15 +171,17 @@ impl FakeLambda {
         }
     }
 
-    /// Invokes the function once, and waits until it has responded *and* asks for the next invocation. Several calls at a time are
-    /// several invocations at a time, if the process asks for as many; else they wait for their turn.
+    /// Invokes the function once, and waits until it has responded *and* asks for the next
+    /// invocation. Several calls at a time are several invocations at a time, if the process asks
+    /// for as many; else they wait for their turn.
     ///
-    /// `limit` is the function's timeout: the deadline that it is told begins with the delivery of the event. Unlike Lambda, nothing is
-    /// done to a process that is late.
+    /// `limit` is the function's timeout: the deadline that it is told begins with the delivery of
+    /// the event. Unlike Lambda, nothing is done to a process that is late.
     ///
     /// # Errors
     ///
-    /// Every [`LambdaError`]. What the function answers is in [`Invocation::response`], also when it is an error.
+    /// Every [`LambdaError`]. What the function answers is in [`Invocation::response`], also when
+    /// it is an error.
     pub async fn invoke(
         &self,
         payload: impl Into<Bytes>,
@@ -205,7 +209,8 @@ impl FakeLambda {
         })
     }
 
-    /// Invokes the function once, and waits for its response alone: for a process that is told to end meanwhile.
+    /// Invokes the function once, and waits for its response alone: for a process that is told to
+    /// end meanwhile.
     ///
     /// # Errors
     ///
@@ -225,7 +230,8 @@ impl FakeLambda {
         response(done.map_err(|_| LambdaError::TimedOut(limit))??)
     }
 
-    /// Tells the process to end, as Lambda does where a shutdown is announced: SIGTERM, then SIGKILL after `limit`.
+    /// Tells the process to end, as Lambda does where a shutdown is announced: SIGTERM, then
+    /// SIGKILL after `limit`.
     pub async fn terminate(self, limit: Duration) -> Ended {
         self.process.terminate(limit).await
     }
@@ -248,7 +254,8 @@ impl FakeLambda {
         self.process.stderr()
     }
 
-    /// Names of the extensions that have registered: of internal ones, for their process is this one.
+    /// Names of the extensions that have registered: of internal ones, for their process is this
+    /// one.
     #[must_use]
     pub fn extensions(&self) -> Vec<String> {
         self.desk.extensions()

@@ -1,4 +1,5 @@
-//! What end-to-end tests and benchmarks put around one function process: a Lambda service and an OTLP collector, on loopback sockets.
+//! What end-to-end tests and benchmarks put around one function process: a Lambda service and an
+//! OTLP collector, on loopback sockets.
 //!
 //! ```no_run
 //! use baton_tests::{Answer, Collector, FakeLambda, Function, Record, event};
@@ -15,10 +16,12 @@
 //! # }
 //! ```
 //!
-//! The process is the real one: it gets the variables that Lambda sets, a clean environment otherwise, and signals. What happened is told
-//! with the moments at which it was seen here, all on one clock, so that "exported before the response" is a comparison.
+//! The process is the real one: it gets the variables that Lambda sets, a clean environment
+//! otherwise, and signals. What happened is told with the moments at which it was seen here, all on
+//! one clock, so that "exported before the response" is a comparison.
 //!
-//! The whole pipeline (queue, event source mapping, pool of environments) is `baton-local`'s; the tests of it are in `it/`.
+//! The whole pipeline (queue, event source mapping, pool of environments) is `baton-local`'s; the
+//! tests of it are in `it/`.
 
 #![forbid(unsafe_code)]
 

@@ -122,7 +122,8 @@ where
     A: Fn(Request<Incoming>) -> F + Send + 'static,
     F: Future<Output = Answered> + Send + 'static,
 {
-    // Without this an answer of a few bytes waits for the peer's delayed acknowledgement, some 40 ms.
+    // Without this an answer of a few bytes waits for the peer's delayed acknowledgement, some 40
+    // ms.
     let _ = stream.set_nodelay(true);
     let service = service_fn(answer);
     // Processes that are killed break their connections, and tests cut them on purpose.

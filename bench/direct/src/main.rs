@@ -1,7 +1,9 @@
-//! The function with OpenTelemetry's own crates: the batch processor, the exporter over HTTP, and a flush before each response.
+//! The function with OpenTelemetry's own crates: the batch processor, the exporter over HTTP, and a
+//! flush before each response.
 //!
-//! It makes the same spans as `noop` with the same attributes, so that what differs is how, and lifts the SDK's limit of 128 links, which
-//! would spare it most of the work on a large batch. Everything else is as the crates come.
+//! It makes the same spans as `noop` with the same attributes, so that what differs is how, and
+//! lifts the SDK's limit of 128 links, which would spare it most of the work on a large batch.
+//! Everything else is as the crates come.
 
 use std::sync::Arc;
 

@@ -1,7 +1,9 @@
-//! Runs one function under the fake Lambda and the fake collector, and prints what its process cost as one line of JSON.
+//! Runs one function under the fake Lambda and the fake collector, and prints what its process cost
+//! as one line of JSON.
 //!
-//! The process is measured, and nothing else: its processor time and memory as the kernel counts them, and times between what it reads
-//! and what it writes. `bench/README.md` says what the fields mean.
+//! The process is measured, and nothing else: its processor time and memory as the kernel counts
+//! them, and times between what it reads and what it writes. `bench/README.md` says what the fields
+//! mean.
 
 use std::process::ExitCode;
 

@@ -25,7 +25,8 @@ pub(crate) struct Options {
     pub(crate) collector_delay: Duration,
     /// What the collector is like while it is measured; in the invocations before, it works.
     pub(crate) condition: Condition,
-    /// The `baton` that sends on what the function wrote to stdout, once it has ended and the collector works again.
+    /// The `baton` that sends on what the function wrote to stdout, once it has ended and the
+    /// collector works again.
     pub(crate) replay: Option<PathBuf>,
     /// Number of invocations in a run that measures only memory growth.
     pub(crate) soak: Option<u64>,

@@ -6,7 +6,8 @@ use serde_json::json;
 /// Size of a body in bytes: that of an order with a few lines, or of an event with an address.
 const BODY: usize = 512;
 
-/// The payload of the `invocation`th invocation, each of whose records has a sampled context that no other has.
+/// The payload of the `invocation`th invocation, each of whose records has a sampled context that
+/// no other has.
 pub(crate) fn payload(invocation: u64, batch: u64) -> Bytes {
     let records: Vec<Record> = (0..batch)
         .map(|index| {

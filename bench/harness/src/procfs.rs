@@ -18,7 +18,8 @@ pub(crate) struct Unreadable {
     source: io::Error,
 }
 
-/// Nanoseconds of processor time of all threads that live, once the process rests: the kernel books them when a thread stops running.
+/// Nanoseconds of processor time of all threads that live, once the process rests: the kernel books
+/// them when a thread stops running.
 pub(crate) async fn processor_time(process: u32) -> Result<u64, Unreadable> {
     let mut before = threads_time(process)?;
     for _ in 0..LOOKS {

@@ -1,4 +1,5 @@
-//! What a function left on stdout for a collector that did not take it, and how that gets there after all.
+//! What a function left on stdout for a collector that did not take it, and how that gets there
+//! after all.
 
 use std::fs;
 use std::io;

@@ -14,7 +14,8 @@ use crate::{orders, procfs, replay};
 const TIMEOUT: Duration = Duration::from_secs(120);
 /// For the end after SIGTERM, when valgrind writes its counts.
 pub(crate) const END_LIMIT: Duration = Duration::from_secs(30);
-/// How long spans that are missing at the end are waited for: the batch processor's own delay is five seconds.
+/// How long spans that are missing at the end are waited for: the batch processor's own delay is
+/// five seconds.
 const LATE_LIMIT: Duration = Duration::from_secs(7);
 /// Between two looks whether they have come.
 const LATE_LOOK: Duration = Duration::from_millis(100);
@@ -171,7 +172,8 @@ pub(crate) async fn invoke(
     Ok(())
 }
 
-/// What has come, once all has come that was sent, or nothing more comes. A function that sends nothing at all is not waited for.
+/// What has come, once all has come that was sent, or nothing more comes. A function that sends
+/// nothing at all is not waited for.
 async fn arrivals(
     collector: &Collector,
     invocations: &[Invocation],

@@ -9,11 +9,11 @@ use crate::options::Options;
 use crate::run::{self, END_LIMIT};
 use crate::{procfs, spans};
 
-/// Invocations between two checks of the spans. Checked spans are discarded so that the harness itself does not
-/// grow.
+/// Invocations between two checks of the spans. Checked spans are discarded so that the harness
+/// itself does not grow.
 const CHUNK: u64 = 1_000;
-/// The first tenth of the invocations is warm-up, in which the allocator, buffers and pools reach their final
-/// size.
+/// The first tenth of the invocations is warm-up, in which the allocator, buffers and pools reach
+/// their final size.
 const SETTLING_SHARE: u64 = 10;
 
 /// Records whose spans were not received.
@@ -24,7 +24,8 @@ struct Lost {
     records: u64,
 }
 
-/// Runs the command as a function, invokes it `count` times, and describes its memory as one line of JSON.
+/// Runs the command as a function, invokes it `count` times, and describes its memory as one line
+/// of JSON.
 pub(crate) async fn run(options: &Options, count: u64) -> Result<Value, Box<dyn Error>> {
     let collector = Collector::start(Answer::Ok).await?;
     let lambda = FakeLambda::start(&run::function(options, &collector)).await?;
@@ -50,7 +51,8 @@ pub(crate) async fn run(options: &Options, count: u64) -> Result<Value, Box<dyn 
     }))
 }
 
-/// Invokes the function [`CHUNK`] times. A function that exports at all must export the span of every record.
+/// Invokes the function [`CHUNK`] times. A function that exports at all must export the span of
+/// every record.
 async fn chunk(
     options: &Options,
     lambda: &FakeLambda,

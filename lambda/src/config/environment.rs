@@ -19,8 +19,8 @@ pub struct InvalidConfig {
 /// Where messages are moved that no further delivery would help. Read here, used by `dead_letter`.
 pub(crate) const DEAD_LETTER_QUEUE: &str = "BATON_DEAD_LETTER_QUEUE_URL";
 
-/// Read by `baton-telemetry`, as [`SPILL`] is, which would go on with its default where one cannot be used; here such a function does not
-/// start.
+/// Read by `baton-telemetry`, as [`SPILL`] is, which would go on with its default where one cannot
+/// be used; here such a function does not start.
 const BUFFER_BYTES: [&str; 3] = [
     "BATON_SPAN_BUFFER_BYTES",
     "BATON_LOG_BUFFER_BYTES",
@@ -29,7 +29,8 @@ const BUFFER_BYTES: [&str; 3] = [
 const SPILL: &str = "BATON_SPILL";
 const SPILL_LINE_BYTES: &str = "BATON_SPILL_LINE_BYTES";
 
-/// How many invocations run side by side in an execution environment: set on Lambda Managed Instances.
+/// How many invocations run side by side in an execution environment: set on Lambda Managed
+/// Instances.
 const MAX_CONCURRENCY: &str = "AWS_LAMBDA_MAX_CONCURRENCY";
 
 pub(super) type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
@@ -51,7 +52,8 @@ pub(crate) struct Environment {
     pub(crate) dead_letter_queue: Option<String>,
     /// Invocations that Lambda has this process handle at the same time.
     pub(crate) max_concurrency: NonZeroUsize,
-    /// Variables with the names of this library's that it has not: perhaps with a typing error in them.
+    /// Variables with the names of this library's that it has not: perhaps with a typing error in
+    /// them.
     pub(crate) unknown: Vec<String>,
 }
 
@@ -109,7 +111,8 @@ fn check_telemetry(reader: &mut Reader<'_>) {
     });
 }
 
-/// Lambda's own variable: a value that is not a number counts as unset, as it does in `lambda_runtime`.
+/// Lambda's own variable: a value that is not a number counts as unset, as it does in
+/// `lambda_runtime`.
 fn max_concurrency(lookup: Lookup<'_>) -> NonZeroUsize {
     let limit = lookup(MAX_CONCURRENCY).and_then(|limit| limit.parse().ok());
     limit.unwrap_or(NonZeroUsize::MIN)
@@ -174,7 +177,8 @@ const ALL_FAILED: &[(&str, AllFailed)] = &[
     ("report", AllFailed::Report),
     ("fail-invocation", AllFailed::FailInvocation),
 ];
-/// What needs a feature that is not compiled in must not be asked for: silence would be taken for consent.
+/// What needs a feature that is not compiled in must not be asked for: silence would be taken for
+/// consent.
 const SWITCH: &[(&str, bool)] = match cfg!(feature = "graceful-shutdown") {
     true => &[("on", true), ("off", false)],
     false => &[("off", false)],

@@ -4,14 +4,16 @@ use super::environment::{InvalidConfig, Lookup, from_process};
 
 const RUNTIME_API: &str = "AWS_LAMBDA_RUNTIME_API";
 
-/// Why a program is no Lambda function, or not one that can be: `lambda_runtime` reads these variables, and panics where they are wrong.
+/// Why a program is no Lambda function, or not one that can be: `lambda_runtime` reads these
+/// variables, and panics where they are wrong.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum NotOnLambda {
     Missing(&'static str),
     Invalid(InvalidConfig),
 }
 
-/// Looks at the variables that Lambda sets for every function, and without which the Runtime API cannot be spoken.
+/// Looks at the variables that Lambda sets for every function, and without which the Runtime API
+/// cannot be spoken.
 pub(crate) fn check_runtime_variables() -> Result<(), NotOnLambda> {
     check_runtime(&from_process)
 }
@@ -22,8 +24,9 @@ pub(crate) fn runtime_api() -> Option<String> {
     from_process(RUNTIME_API)
 }
 
-/// Variable with the ids of messages that may have caused a panic. A process that panics sets it for the process that replaces it. The name
-/// does not begin with `BATON_`, because users do not set it.
+/// Variable with the ids of messages that may have caused a panic. A process that panics sets it
+/// for the process that replaces it. The name does not begin with `BATON_`, because users do not
+/// set it.
 #[cfg(feature = "panic-abort")]
 pub(crate) const SUSPECTS: &str = "_BATON_PANIC_SUSPECTS";
 

@@ -13,7 +13,8 @@ use crate::invoker::{InvocationError, Invoker};
 use crate::shutdown::Shutdown;
 
 impl<S> Builder<S> {
-    /// Handles an event as [`run`](Self::run) does, without Lambda, and with the defaults in place of the environment.
+    /// Handles an event as [`run`](Self::run) does, without Lambda, and with the defaults in place
+    /// of the environment.
     pub(crate) async fn invoke_once<H, Args>(
         self,
         handler: H,

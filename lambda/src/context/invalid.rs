@@ -6,11 +6,12 @@ use baton_telemetry::{InvalidBaggage, InvalidTraceparent, InvalidTracestate, Inv
 
 use super::Carrier;
 
-/// Reasons that are written out. Senders decide how many there are, several for each carrier, and a span must not grow with them. The first
-/// ones come from the carriers that are asked first.
+/// Reasons that are written out. Senders decide how many there are, several for each carrier, and a
+/// span must not grow with them. The first ones come from the carriers that are asked first.
 const MAX_SHOWN: usize = 8;
 
-/// Everything that was there and did not count, in the order in which it was tried. Never repeats what was there.
+/// Everything that was there and did not count, in the order in which it was tried. Never repeats
+/// what was there.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct InvalidContext(Vec<(Carrier, Reason)>);
 

@@ -1,4 +1,5 @@
-//! What stands in for the dead-letter queue where its feature, and with it the AWS SDK, is not compiled in: a type without values.
+//! What stands in for the dead-letter queue where its feature, and with it the AWS SDK, is not
+//! compiled in: a type without values.
 
 use std::convert::Infallible;
 

@@ -32,7 +32,8 @@ pub(super) enum Value {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Attached {
     pub(super) attributes: Vec<Attribute>,
-    /// Names of those that SQS would not take: lists, which it has never implemented, and what holds nothing readable.
+    /// Names of those that SQS would not take: lists, which it has never implemented, and what
+    /// holds nothing readable.
     pub(super) unsendable: Vec<String>,
 }
 
@@ -49,7 +50,8 @@ struct RawAttribute {
 }
 
 impl Attached {
-    /// Reads `messageAttributes`. One attribute that cannot be read does not make its neighbours unreadable.
+    /// Reads `messageAttributes`. One attribute that cannot be read does not make its neighbours
+    /// unreadable.
     pub(super) fn read(json: Option<&str>) -> Result<Self, Unreadable> {
         let map: Option<BTreeMap<String, Json>> =
             serde_json::from_str(json.unwrap_or("null")).map_err(|_| Unreadable)?;

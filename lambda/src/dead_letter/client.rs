@@ -15,10 +15,12 @@ use crate::dead_letter::error::InvalidDeadLetterQueue;
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
 /// How long one attempt may take, so that there is time for another.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(700);
-/// How long a send may take with all its attempts: the message is safe where it is, and the invocation has other messages. In a function
-/// that nobody has configured, which has 3 seconds, whatever runs is cancelled after 1.9: this way it is SQS that is named as the cause.
+/// How long a send may take with all its attempts: the message is safe where it is, and the
+/// invocation has other messages. In a function that nobody has configured, which has 3 seconds,
+/// whatever runs is cancelled after 1.9: this way it is SQS that is named as the cause.
 const OPERATION_TIMEOUT: Duration = Duration::from_millis(1_500);
-/// Attempts of one send. A second one is for a connection that did not survive the freeze between two invocations.
+/// Attempts of one send. A second one is for a connection that did not survive the freeze between
+/// two invocations.
 const MAX_ATTEMPTS: u32 = 2;
 /// The longest pause between the two. The SDK's own second would use up most of the time.
 const INITIAL_BACKOFF: Duration = Duration::from_millis(100);

@@ -1,4 +1,5 @@
-//! What can go wrong on the way to the dead-letter queue. No error shows a body or the value of an attribute.
+//! What can go wrong on the way to the dead-letter queue. No error shows a body or the value of an
+//! attribute.
 
 use std::error::Error;
 
@@ -29,7 +30,8 @@ pub enum InvalidDeadLetterQueue {
     NoRegion,
 }
 
-/// A message that the dead-letter queue has not taken, as far as we know: it has to stay where it is.
+/// A message that the dead-letter queue has not taken, as far as we know: it has to stay where it
+/// is.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DeadLetterError {
     /// It is not a message that SQS can have delivered, so it was not sent.
@@ -125,7 +127,8 @@ impl From<SdkError<SendMessageError>> for DeadLetterError {
     }
 }
 
-/// A connection that SQS closed instead of answering is not classified by the SDK, only marked as worth another attempt.
+/// A connection that SQS closed instead of answering is not classified by the SDK, only marked as
+/// worth another attempt.
 fn connector_error_type(error: &ConnectorError) -> &'static str {
     if error.is_timeout() {
         TYPE_TIMEOUT

@@ -1,4 +1,5 @@
-//! What is sent, within SQS's limits: the sender's message whole, and of what we add as much as there is room for.
+//! What is sent, within SQS's limits: the sender's message whole, and of what we add as much as
+//! there is room for.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -16,9 +17,11 @@ use crate::event::Record;
 
 /// Most message attributes on one message (SQS quotas).
 const MAX_ATTRIBUTES: usize = 10;
-/// Most bytes of one message: body, and names, types and values of the attributes (SQS quotas, since August 2025).
+/// Most bytes of one message: body, and names, types and values of the attributes (SQS quotas,
+/// since August 2025).
 const MAX_BYTES: usize = 1_048_576;
-/// Most bytes of the reason's text: several lines for whoever looks at the message, and a thousandth of what SQS carries.
+/// Most bytes of the reason's text: several lines for whoever looks at the message, and a
+/// thousandth of what SQS carries.
 const MAX_TEXT_BYTES: usize = 1_024;
 
 /// Names of what we add.
@@ -33,7 +36,8 @@ const OURS: [&str; 4] = [
     SOURCE_MESSAGE_ID,
 ];
 
-/// The message as its sender sent it. Without `Debug`: its body must not get into a log by accident.
+/// The message as its sender sent it. Without `Debug`: its body must not get into a log by
+/// accident.
 pub(super) struct Letter<'a> {
     body: Cow<'a, str>,
     attached: Attached,
@@ -120,7 +124,8 @@ impl<'a> Letter<'a> {
         self.attributes().len() < MAX_ATTRIBUTES && self.size() + bytes <= MAX_BYTES
     }
 
-    /// Decides which attributes are added: the trace context before the reason, and the reason before the message's source.
+    /// Decides which attributes are added: the trace context before the reason, and the reason
+    /// before the message's source.
     pub(super) fn additions(
         &self,
         carrier: Carrier,

@@ -9,7 +9,8 @@ use crate::dead_letter::attributes::{Attribute, Value};
 use crate::dead_letter::letter::Letter;
 use crate::event::OTEL_PREFIX;
 
-/// Bytes of a `traceparent` as SQS counts them: its name, its type `String`, and the 55 characters of version 00.
+/// Bytes of a `traceparent` as SQS counts them: its name, its type `String`, and the 55 characters
+/// of version 00.
 const TRACEPARENT_BYTES: usize = 11 + 6 + 55;
 
 /// The order in which fields get the free slots: what is lost first is what the trace needs least.
@@ -20,8 +21,8 @@ const PRECEDENCE: [&str; 3] = [TRACEPARENT, TRACESTATE, BAGGAGE];
 pub(super) enum Origin {
     /// The send, whose context is put into the message.
     Send,
-    /// A context that came with the message, and must stay as it is: a message attribute's, or where X-Ray is listed that of its
-    /// `AWSTraceHeader`. `None` where an attribute is not valid.
+    /// A context that came with the message, and must stay as it is: a message attribute's, or
+    /// where X-Ray is listed that of its `AWSTraceHeader`. `None` where an attribute is not valid.
     Message(Option<SpanContext>),
     /// Nothing: no propagator writes one, or there is no room.
     Nowhere,
@@ -59,7 +60,8 @@ impl Origin {
         };
         let is_there = carriers.iter().any(|carrier| has_identity(&carrier));
         let extracted = carriers.iter().filter(has_identity).map(|carrier| {
-            // Into an empty context: a propagator answers what it cannot read with the context it was given.
+            // Into an empty context: a propagator answers what it cannot read with the context it
+            // was given.
             let context = propagator.extract_with_context(&Context::new(), carrier);
             context.span().span_context().clone()
         });
@@ -103,7 +105,8 @@ impl Origin {
     }
 }
 
-/// Whether a message attribute of this name is a context by itself. A tracestate or baggage is none, and nobody looks for X-Ray's header there.
+/// Whether a message attribute of this name is a context by itself. A tracestate or baggage is
+/// none, and nobody looks for X-Ray's header there.
 fn is_identity(field: &str) -> bool {
     field != TRACESTATE && field != BAGGAGE && !is_xray(field)
 }

@@ -12,14 +12,16 @@ const HTTPS_PORT: u16 = 443;
 const ARN_PARTS_BEFORE_REGION: usize = 3;
 const ACCOUNT_DIGITS: usize = 12;
 
-/// What tells an endpoint of AWS by its host: `sqs.eu-west-1.amazonaws.com`, `sqs.cn-north-1.amazonaws.com.cn`, `sqs.eu-west-1.api.aws`.
+/// What tells an endpoint of AWS by its host: `sqs.eu-west-1.amazonaws.com`,
+/// `sqs.cn-north-1.amazonaws.com.cn`, `sqs.eu-west-1.api.aws`.
 const AWS_LABEL: &str = "amazonaws";
 const AWS_SUFFIX: &str = ".api.aws";
 
 /// How the name of a FIFO queue ends, and of no other.
 const FIFO_SUFFIX: &str = ".fifo";
 
-/// The URL of an SQS queue, such as `https://sqs.eu-west-1.amazonaws.com/123456789012/onboarding-dead-letters`.
+/// The URL of an SQS queue, such as
+/// `https://sqs.eu-west-1.amazonaws.com/123456789012/onboarding-dead-letters`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct QueueUrl {
     url: String,
@@ -79,7 +81,8 @@ impl QueueUrl {
         self.name.ends_with(FIFO_SUFFIX)
     }
 
-    /// Whether this may be the queue of the ARN: its name is, and what else the URL tells does not speak against it.
+    /// Whether this may be the queue of the ARN: its name is, and what else the URL tells does not
+    /// speak against it.
     pub(super) fn may_be(&self, arn: &str) -> bool {
         let mut parts = arn.split(':').skip(ARN_PARTS_BEFORE_REGION);
         let (region, account, name) = (parts.next(), parts.next(), parts.next());
@@ -88,7 +91,8 @@ impl QueueUrl {
             && (self.region().is_none() || self.region() == region)
     }
 
-    /// The region in the name of an endpoint of AWS: after `sqs`, or as it was once, before `queue`. Other hosts tell nothing.
+    /// The region in the name of an endpoint of AWS: after `sqs`, or as it was once, before
+    /// `queue`. Other hosts tell nothing.
     fn region(&self) -> Option<&str> {
         let mut labels = self.host.split('.');
         let is_aws = labels.any(|label| label == AWS_LABEL) || self.host.ends_with(AWS_SUFFIX);
@@ -101,7 +105,8 @@ fn is_account(text: &str) -> bool {
     text.len() == ACCOUNT_DIGITS && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// Two words or more and a number, such as `eu-west-1` or `us-gov-west-1`. The id of a VPC endpoint has digits before its last dash.
+/// Two words or more and a number, such as `eu-west-1` or `us-gov-west-1`. The id of a VPC endpoint
+/// has digits before its last dash.
 fn is_region(label: &str) -> bool {
     let Some((words, number)) = label.rsplit_once('-') else {
         return false;

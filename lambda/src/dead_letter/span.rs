@@ -12,7 +12,8 @@ use crate::dead_letter::queue::QueueUrl;
 
 /// `messaging.system` of SQS. The conventions crate has names of attributes only, not their values.
 const SYSTEM: &str = "aws_sqs";
-/// `messaging.operation.name` and `messaging.operation.type` of a send: SQS and the conventions use the same word.
+/// `messaging.operation.name` and `messaging.operation.type` of a send: SQS and the conventions use
+/// the same word.
 const OPERATION: &str = "send";
 /// Names of the attributes that did not go with the message.
 const LEFT_OUT: &str = "baton.dead_letter.left_out";
@@ -26,7 +27,8 @@ pub(super) fn start<T: Tracer>(
     origin: &Origin,
     parent: &Context,
 ) -> T::Span {
-    // The conventions: a send is PRODUCER if its own context is the message's, and otherwise CLIENT with a link to the one that is.
+    // The conventions: a send is PRODUCER if its own context is the message's, and otherwise CLIENT
+    // with a link to the one that is.
     let (kind, links) = match origin {
         Origin::Send => (SpanKind::Producer, Vec::new()),
         Origin::Message(Some(creation)) => {
@@ -83,7 +85,8 @@ pub(super) fn finish(span: &SpanRef<'_>, error: Option<&DeadLetterError>) {
 
 /// Ends the context's span as cancelled when it is dropped, unless the span has ended by then.
 ///
-/// A future that the deadline drops runs no code after its `await`, and a span that is merely dropped ends as if all had gone well.
+/// A future that the deadline drops runs no code after its `await`, and a span that is merely
+/// dropped ends as if all had gone well.
 #[derive(Debug)]
 pub(super) struct Unfinished(pub(super) Context);
 

@@ -64,7 +64,8 @@ pub(crate) async fn queue(endpoint: &Endpoint, name: &str) -> DeadLetterQueue {
     DeadLetterQueue::new(client, format!("{}/000000000000/{name}", endpoint.url)).unwrap()
 }
 
-/// A send of the message with these attributes to the queue of this name: its outcome, its span, and the span of the record.
+/// A send of the message with these attributes to the queue of this name: its outcome, its span,
+/// and the span of the record.
 async fn send(
     endpoint: &Endpoint,
     name: &str,

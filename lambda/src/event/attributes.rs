@@ -1,7 +1,7 @@
 //! The two maps of a record: what SQS says about the message, and what its sender attached.
 //!
-//! A map or a value in it that is not what it should be counts as absent: only telemetry and curious handlers ask for them, and neither is
-//! a reason not to process a message.
+//! A map or a value in it that is not what it should be counts as absent: only telemetry and
+//! curious handlers ask for them, and neither is a reason not to process a message.
 
 use std::borrow::Cow;
 use std::num::NonZeroU32;
@@ -30,7 +30,8 @@ pub(super) fn text_or_skip(scanner: &mut Scanner<'_>) -> Option<Text> {
     text
 }
 
-/// `attributes`: all of them strings, whatever they mean. As in any JSON object, the last of several with one name counts.
+/// `attributes`: all of them strings, whatever they mean. As in any JSON object, the last of
+/// several with one name counts.
 pub(super) fn read_system(scanner: &mut Scanner<'_>, fields: &mut Fields) {
     if !enter_object(scanner) {
         return;
@@ -53,12 +54,14 @@ fn number<T: std::str::FromStr>(json: &str, text: Option<Text>) -> Option<T> {
     text?.decode(json)?.parse().ok()
 }
 
-/// How the fields of an attribute are called: its text, its binary value and its type. They are compared without regard to case, and the exact
-/// name wins: Lambda writes `stringValue`, the SQS API `StringValue`, and both turn up in events that people make for tests.
+/// How the fields of an attribute are called: its text, its binary value and its type. They are
+/// compared without regard to case, and the exact name wins: Lambda writes `stringValue`, the SQS
+/// API `StringValue`, and both turn up in events that people make for tests.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct AttributeNames {
     names: [&'static str; 3],
-    /// `true` if the first name is also used for binary values, so that only the data type tells base64 from text.
+    /// `true` if the first name is also used for binary values, so that only the data type tells
+    /// base64 from text.
     has_one_value: bool,
 }
 

@@ -8,7 +8,8 @@ use super::attributes::{Attribute, AttributeNames, enter_object, text_or_skip};
 use super::scan::{Kind, Scanner};
 use super::text::Text;
 
-/// Prefix of the message attributes that `opentelemetry-instrumentation-boto3sqs` sent before its version 0.34b0: `otel.traceparent`.
+/// Prefix of the message attributes that `opentelemetry-instrumentation-boto3sqs` sent before its
+/// version 0.34b0: `otel.traceparent`.
 pub(crate) const OTEL_PREFIX: &str = "otel.";
 
 /// One entry of a trace context.
@@ -34,7 +35,8 @@ impl Entry {
     }
 }
 
-/// The entries of an object that may hold a W3C context: one look at each name, and nothing is built of the others.
+/// The entries of an object that may hold a W3C context: one look at each name, and nothing is
+/// built of the others.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Carrier {
     traceparent: Entry,
@@ -42,7 +44,8 @@ pub(super) struct Carrier {
     baggage: Entry,
 }
 
-/// Which names in lower case have been seen: other spellings do not count beside them, whatever the order.
+/// Which names in lower case have been seen: other spellings do not count beside them, whatever the
+/// order.
 #[derive(Debug, Default)]
 struct Exact([bool; 3]);
 
@@ -75,7 +78,8 @@ impl Carrier {
         })
     }
 
-    /// Reads an object. `find` recognises the names of the context's fields, and `value` reads the value of such a field.
+    /// Reads an object. `find` recognises the names of the context's fields, and `value` reads the
+    /// value of such a field.
     fn read(
         scanner: &mut Scanner<'_>,
         find: impl Fn(&str) -> Option<(usize, bool)>,
@@ -141,7 +145,8 @@ fn carrier_name(name: &str) -> Option<(usize, bool)> {
     Some((number, names[number] == name))
 }
 
-/// Returns the same for a name with the prefix [`OTEL_PREFIX`]. The prefix must be in lower case too.
+/// Returns the same for a name with the prefix [`OTEL_PREFIX`]. The prefix must be in lower case
+/// too.
 fn prefixed_carrier_name(name: &str) -> Option<(usize, bool)> {
     let (prefix, rest) = name.split_at_checked(OTEL_PREFIX.len())?;
     if !prefix.eq_ignore_ascii_case(OTEL_PREFIX) {

@@ -13,8 +13,8 @@ pub(super) const EVENT_SOURCE: &str = "aws:sqs";
 /// How the names of FIFO queues end, and of no others.
 const FIFO_SUFFIX: &str = ".fifo";
 
-/// A record of the event. Kept small, because a batch can have 10,000: positions instead of texts, and no text is decoded before somebody
-/// asks for it.
+/// A record of the event. Kept small, because a batch can have 10,000: positions instead of texts,
+/// and no text is decoded before somebody asks for it.
 #[derive(Debug, Default)]
 pub(super) struct Fields {
     pub(super) message_id: Option<Text>,
@@ -31,7 +31,8 @@ pub(super) struct Fields {
     pub(super) is_fifo: bool,
 }
 
-/// Which fields of a record have been seen: a record that gives one twice does not say which of them counts.
+/// Which fields of a record have been seen: a record that gives one twice does not say which of
+/// them counts.
 #[derive(Debug, Default)]
 struct Seen {
     fields: u8,
@@ -50,7 +51,8 @@ impl Seen {
 }
 
 impl Fields {
-    /// Reads the record that is next. Checks what every record must be, so that asking for a field later cannot fail.
+    /// Reads the record that is next. Checks what every record must be, so that asking for a field
+    /// later cannot fail.
     pub(super) fn read(scanner: &mut Scanner<'_>, index: usize) -> Result<Self, InvalidEvent> {
         if scanner.kind() != Kind::Object {
             scanner.skip();
@@ -62,7 +64,8 @@ impl Fields {
         while let Some(key) = scanner.key() {
             match key.verbatim(scanner.json()) {
                 Some(name) => fields.read_field(scanner, name, index, &mut seen)?,
-                // Names with escapes are AWS's no more than names with typing errors, but JSON says that they are the same.
+                // Names with escapes are AWS's no more than names with typing errors, but JSON says
+                // that they are the same.
                 None => match key.decode(scanner.json()) {
                     Some(name) => fields.read_field(scanner, &name, index, &mut seen)?,
                     None => scanner.skip(),

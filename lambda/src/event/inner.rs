@@ -13,7 +13,8 @@ const NOTIFICATION: &str = "Notification";
 /// A field that EventBridge events have and hardly anything else.
 const DETAIL_TYPE: &str = "detail-type";
 
-/// Whether a text, with JSON's escapes or without, may be an envelope: an object in which one of the marks occurs.
+/// Whether a text, with JSON's escapes or without, may be an envelope: an object in which one of
+/// the marks occurs.
 pub(super) fn may_be_envelope(text: &str) -> bool {
     let mut start = text.trim_start();
     while let Some(rest) = start
@@ -177,7 +178,8 @@ impl<'a> BridgeEvent<'a> {
         self.id?.decode(self.json)
     }
 
-    /// The event's own fields, which only a rule's input transformer can add to, and then those of `detail`, which senders can write.
+    /// The event's own fields, which only a rule's input transformer can add to, and then those of
+    /// `detail`, which senders can write.
     pub(crate) fn trace_carriers(&self) -> [TraceCarrier<'a>; 2] {
         [
             self.fields.values(self.json),

@@ -1,7 +1,8 @@
-//! Why a payload is not an SQS event, said so that whoever wired the function up wrongly sees what arrived instead.
+//! Why a payload is not an SQS event, said so that whoever wired the function up wrongly sees what
+//! arrived instead.
 //!
-//! No value of the event is repeated but the name of an AWS service in `eventSource`: whatever else is in a payload may be somebody's
-//! message.
+//! No value of the event is repeated but the name of an AWS service in `eventSource`: whatever else
+//! is in a payload may be somebody's message.
 
 use std::fmt;
 

@@ -1,8 +1,9 @@
 //! Walks over JSON without building anything, and notices where it is none.
 //!
-//! A document is looked at once: to have `serde_json` check it first would be most of the cost of reading it. At the first byte that does
-//! not belong there the walk is over, for whoever is on it as if the document had ended; [`Scanner::is_at_end`] tells afterwards. Nothing
-//! here is recursive, so that no depth does harm.
+//! A document is looked at once: to have `serde_json` check it first would be most of the cost of
+//! reading it. At the first byte that does not belong there the walk is over, for whoever is on it
+//! as if the document had ended; [`Scanner::is_at_end`] tells afterwards. Nothing here is
+//! recursive, so that no depth does harm.
 
 use std::num::NonZeroU32;
 
@@ -21,7 +22,8 @@ pub(super) enum Kind {
     Other,
 }
 
-/// A position in a JSON document. Each method expects the value, key or item that its name says, and leaves what follows it next.
+/// A position in a JSON document. Each method expects the value, key or item that its name says,
+/// and leaves what follows it next.
 #[derive(Debug, Clone)]
 pub(super) struct Scanner<'a> {
     json: &'a str,
@@ -34,11 +36,13 @@ pub(super) struct Scanner<'a> {
 }
 
 impl<'a> Scanner<'a> {
-    /// Of a text that is longer than positions can say, nothing is walked over; [`Batch::parse`](super::Batch::parse) refuses it.
+    /// Of a text that is longer than positions can say, nothing is walked over;
+    /// [`Batch::parse`](super::Batch::parse) refuses it.
     pub(super) fn new(json: &'a str) -> Self {
         let json = if json.len() > MAX_LENGTH { "" } else { json };
         Self {
-            // Once for the whole document, because there the processor does it for many bytes at a time; only JSON with line breaks has any.
+            // Once for the whole document, because there the processor does it for many bytes at a
+            // time; only JSON with line breaks has any.
             has_controls: text::has_controls(json),
             ..Self::within(json, 0)
         }
@@ -83,7 +87,8 @@ impl<'a> Scanner<'a> {
         self.is_first = true;
     }
 
-    /// Inside an object: the next key; its value is next then. `None` after the last, when the object is behind us.
+    /// Inside an object: the next key; its value is next then. `None` after the last, when the
+    /// object is behind us.
     pub(super) fn key(&mut self) -> Option<Text> {
         if !self.goes_on(b'}') {
             return None;
@@ -100,12 +105,14 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Inside an array: whether there is another item, which is next then. `false` after the last, when the array is behind us.
+    /// Inside an array: whether there is another item, which is next then. `false` after the last,
+    /// when the array is behind us.
     pub(super) fn item(&mut self) -> bool {
         self.goes_on(b']')
     }
 
-    /// Whether something is left before the closing bracket. Passes over the comma before it, or over the bracket.
+    /// Whether something is left before the closing bracket. Passes over the comma before it, or
+    /// over the bracket.
     fn goes_on(&mut self, close: u8) -> bool {
         let is_first = std::mem::take(&mut self.is_first);
         match self.next_byte() {

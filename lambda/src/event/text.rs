@@ -3,12 +3,14 @@
 use std::borrow::Cow;
 use std::num::NonZeroU32;
 
-/// Set in a length when the text has escapes. What is left of the length, 2 GiB, is far above what Lambda can deliver.
+/// Set in a length when the text has escapes. What is left of the length, 2 GiB, is far above what
+/// Lambda can deliver.
 const ESCAPED: u32 = 1 << 31;
 /// No document may be longer, so that every position and length fits.
 pub(super) const MAX_LENGTH: usize = (ESCAPED - 1) as usize;
 
-/// A JSON string's place: eight bytes, and so is an `Option` of it. In a batch of 10,000 every word counts.
+/// A JSON string's place: eight bytes, and so is an `Option` of it. In a batch of 10,000 every word
+/// counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Text {
     /// Of the first byte after the quote, which is why it is never zero.
@@ -17,8 +19,9 @@ pub(super) struct Text {
 }
 
 impl Text {
-    /// The string whose first quote is before `start`, and where its last quote is behind us. `None` if it is no JSON, but for
-    /// [control characters](Self::has_controls). The document must not be longer than `MAX_LENGTH`.
+    /// The string whose first quote is before `start`, and where its last quote is behind us.
+    /// `None` if it is no JSON, but for [control characters](Self::has_controls). The document must
+    /// not be longer than `MAX_LENGTH`.
     pub(super) fn after_quote(json: &str, start: usize) -> Option<(Self, usize)> {
         let (end, is_escaped) = end_of_text(json.as_bytes(), start)?;
         let flag = if is_escaped { ESCAPED } else { 0 };
@@ -49,7 +52,8 @@ impl Text {
         (self.length & ESCAPED == 0).then(|| self.raw(json))
     }
 
-    /// Borrowed unless there are escapes. `None` when they make no text: half of a surrogate pair is valid JSON and nothing else.
+    /// Borrowed unless there are escapes. `None` when they make no text: half of a surrogate pair
+    /// is valid JSON and nothing else.
     pub(super) fn decode(self, json: &str) -> Option<Cow<'_, str>> {
         match self.verbatim(json) {
             Some(text) => Some(Cow::Borrowed(text)),
@@ -65,8 +69,8 @@ impl Text {
     }
 }
 
-/// A body that is JSON is full of `\"`: this is most of the cost of decoding it. `None` when there is an escape by number, which few
-/// encoders write and `serde_json` reads better.
+/// A body that is JSON is full of `\"`: this is most of the cost of decoding it. `None` when there
+/// is an escape by number, which few encoders write and `serde_json` reads better.
 fn unescape_short(raw: &str) -> Option<String> {
     let mut text = String::with_capacity(raw.len());
     let mut rest = raw;
@@ -96,8 +100,8 @@ pub(super) fn has_controls(text: &str) -> bool {
     text.bytes().fold(false, |any, byte| any | (byte < b' '))
 }
 
-/// Where the closing quote is, and whether there is a backslash before it. `None` if there is none, or an escape before it that JSON does
-/// not have (RFC 8259, section 7).
+/// Where the closing quote is, and whether there is a backslash before it. `None` if there is none,
+/// or an escape before it that JSON does not have (RFC 8259, section 7).
 fn end_of_text(json: &[u8], start: usize) -> Option<(usize, bool)> {
     let mut at = start;
     let mut is_escaped = false;
@@ -127,8 +131,9 @@ const WORD: usize = 8;
 /// Two registers of 128 bits, which the compiler compares at once.
 const BLOCK: usize = 32;
 
-/// Many bytes at a time: bodies are most of a payload, and this is what it costs to pass over them. The first words are looked at by
-/// themselves: names and escapes are near, and larger steps pay only where the end is not.
+/// Many bytes at a time: bodies are most of a payload, and this is what it costs to pass over them.
+/// The first words are looked at by themselves: names and escapes are near, and larger steps pay
+/// only where the end is not.
 #[inline]
 fn quote_or_backslash(bytes: &[u8]) -> Option<usize> {
     let Some((first, rest)) = bytes.split_first_chunk() else {
@@ -186,7 +191,8 @@ const fn each(byte: u8) -> u64 {
     u64::from_ne_bytes([byte; WORD])
 }
 
-/// The high bit of every byte that is zero, up to the first of them; behind that one there may be bits too many.
+/// The high bit of every byte that is zero, up to the first of them; behind that one there may be
+/// bits too many.
 const fn zero_bytes(word: u64) -> u64 {
     word.wrapping_sub(each(1)) & !word & each(0x80)
 }

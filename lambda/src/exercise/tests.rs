@@ -1,4 +1,5 @@
-//! Events that are generated, spoilt and cut: what is promised of every event, on the stable toolchain and in every test run.
+//! Events that are generated, spoilt and cut: what is promised of every event, on the stable
+//! toolchain and in every test run.
 
 use std::path::Path;
 
@@ -252,7 +253,8 @@ proptest! {
     fn generated_events_are_read_as_the_peer_reads_them(event in event(), choices in vec(any::<u8>(), 1..64)) {
         let json = written(&event, &choices);
         let is_event = exercise(&json);
-        // What the peer refuses is refused here too, once everything is gone that it need not be refused for.
+        // What the peer refuses is refused here too, once everything is gone that it need not be
+        // refused for.
         let mut bare = event;
         if let Some(records) = bare.get_mut("Records") {
             bare = records.take();

@@ -1,7 +1,8 @@
 //! Permanent failures on their way to the dead-letter queue.
 //!
-//! Usually each is moved as soon as it has failed. Where any failure has the whole batch delivered again, what was moved would be back, and
-//! moved again: there they are parked, and moved when all the others are done, if none of those has failed.
+//! Usually each is moved as soon as it has failed. Where any failure has the whole batch delivered
+//! again, what was moved would be back, and moved again: there they are parked, and moved when all
+//! the others are done, if none of those has failed.
 
 use std::collections::HashMap;
 use std::error::Error as StdError;
@@ -52,7 +53,8 @@ impl<H: Handler<S, Args>, S, Args> Processor<H, S, Args> {
         (is_whole && self.dead_letters.is_some()).then(Parking::default)
     }
 
-    /// What becomes of a record that has failed: it is moved, or parked, if no further delivery would help.
+    /// What becomes of a record that has failed: it is moved, or parked, if no further delivery
+    /// would help.
     pub(super) async fn move_aside(
         &self,
         invocation: &Invocation<'_>,

@@ -1,4 +1,5 @@
-//! The instruments: names and units of the semantic conventions v1.44 (messaging, FaaS) and one of our own.
+//! The instruments: names and units of the semantic conventions v1.44 (messaging, FaaS) and one of
+//! our own.
 
 use std::time::Duration;
 
@@ -6,7 +7,8 @@ use opentelemetry::metrics::{BoundCounter, BoundHistogram, Counter, Histogram, M
 use opentelemetry::{KeyValue, StringValue};
 use opentelemetry_semantic_conventions::{attribute as key, metric};
 
-/// Seconds from the acceptance of a message by SQS to the start of its processing. No convention knows it.
+/// Seconds from the acceptance of a message by SQS to the start of its processing. No convention
+/// knows it.
 const QUEUE_LATENCY: &str = "baton.sqs.queue_latency";
 
 /// Values that the conventions fix, as on the spans.
@@ -19,8 +21,8 @@ const PUBSUB: &str = "pubsub";
 const DURATION_BOUNDS: [f64; 14] = [
     0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
 ];
-/// Messages wait for milliseconds when all is well, for a visibility timeout when one was tried before, and for up to fourteen days when
-/// nobody takes them.
+/// Messages wait for milliseconds when all is well, for a visibility timeout when one was tried
+/// before, and for up to fourteen days when nobody takes them.
 const LATENCY_BOUNDS: [f64; 14] = [
     0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 15.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 86_400.0,
 ];

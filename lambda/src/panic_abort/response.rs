@@ -1,5 +1,5 @@
-//! Sends the response to an invocation from inside the panic hook, where the runtime's async client cannot
-//! run.
+//! Sends the response to an invocation from inside the panic hook, where the runtime's async client
+//! cannot run.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{TcpStream, ToSocketAddrs as _};
@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use serde_json::json;
 
-/// Limit for each step of the exchange: connect, write and read. The Runtime API is on the same machine, so a
-/// longer wait means it is stuck.
+/// Limit for each step of the exchange: connect, write and read. The Runtime API is on the same
+/// machine, so a longer wait means it is stuck.
 const TIMEOUT: Duration = Duration::from_millis(500);
 const ACCEPTED: &[u8] = b"HTTP/1.1 202";
 
-/// Reports the messages `failed` as the failures of the batch. Returns `true` if the Runtime API accepted the response.
+/// Reports the messages `failed` as the failures of the batch. Returns `true` if the Runtime API
+/// accepted the response.
 pub(super) fn send(runtime_api: &str, request_id: &str, failed: &[&str]) -> bool {
     exchange(runtime_api, &request(runtime_api, request_id, failed)).unwrap_or(false)
 }

@@ -16,23 +16,26 @@ use super::Shutdown;
 
 /// Internal extensions of one function must differ in their names.
 const EXTENSION: &str = "baton-graceful-shutdown";
-/// When everything has to be done after SIGTERM. Lambda gives 500 ms where all extensions are internal, and a runtime beside an external one
-/// 300 ms ("Shutdown phase" in the Lambda developer guide, aws-samples/graceful-shutdown-with-aws-lambda). Which of them holds is not to be
-/// seen from here.
+/// When everything has to be done after SIGTERM. Lambda gives 500 ms where all extensions are
+/// internal, and a runtime beside an external one 300 ms ("Shutdown phase" in the Lambda developer
+/// guide, aws-samples/graceful-shutdown-with-aws-lambda). Which of them holds is not to be seen
+/// from here.
 const TIME: Duration = Duration::from_millis(270);
 
 type Running = Pin<Box<dyn Future<Output = Result<(), BoxError>> + Send>>;
 
 /// A registered extension and the signal that it is for.
 pub(crate) struct Announcement {
-    /// `None`, where it could not be registered: an extension of somebody else's has Lambda send the signal all the same.
+    /// `None`, where it could not be registered: an extension of somebody else's has Lambda send
+    /// the signal all the same.
     extension: Option<Running>,
     terminate: Signal,
 }
 
 impl Announcement {
-    /// To be called before the first invocation is asked for: extensions register while the function starts. What cannot announce the end
-    /// does not keep the function from its work: it is one line in the log.
+    /// To be called before the first invocation is asked for: extensions register while the
+    /// function starts. What cannot announce the end does not keep the function from its work: it
+    /// is one line in the log.
     pub(crate) async fn register() -> Option<Self> {
         let warn_of = |error: &io::Error| {
             warn!(
@@ -58,7 +61,8 @@ impl Announcement {
         })
     }
 
-    /// Waits for SIGTERM; then lets the invocations under way come to their end, and flushes. Completes when the process may end.
+    /// Waits for SIGTERM; then lets the invocations under way come to their end, and flushes.
+    /// Completes when the process may end.
     pub(crate) async fn obey(mut self, shutdown: &Shutdown, telemetry: &Telemetry) {
         let mut running = self.extension.unwrap_or_else(|| Box::pin(pending()));
         tokio::select! {

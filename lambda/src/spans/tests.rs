@@ -1,5 +1,5 @@
-//! The names in the crate's documentation, against those that are emitted. With the feature `dead-letter-queue`, because the table has its
-//! spans too.
+//! The names in the crate's documentation, against those that are emitted. With the feature
+//! `dead-letter-queue`, because the table has its spans too.
 
 use std::collections::BTreeSet;
 

@@ -1,7 +1,8 @@
 //! Finished spans of all runs of the process, told apart.
 //!
-//! The core's spans come from a provider of the run's own. A handler's come from OpenTelemetry's global provider, of which a process has
-//! one; they are the run's whose span is their parent. Trace ids would not do: tests side by side may well use the same `traceparent`.
+//! The core's spans come from a provider of the run's own. A handler's come from OpenTelemetry's
+//! global provider, of which a process has one; they are the run's whose span is their parent.
+//! Trace ids would not do: tests side by side may well use the same `traceparent`.
 
 use std::collections::HashMap;
 use std::sync::{LazyLock, Mutex, MutexGuard, Once, PoisonError};
@@ -128,7 +129,8 @@ impl Drop for Run {
     }
 }
 
-/// Captures the spans of the `tracing` macros too, unless the process has a subscriber of its own, which it keeps.
+/// Captures the spans of the `tracing` macros too, unless the process has a subscriber of its own,
+/// which it keeps.
 #[cfg(feature = "tracing")]
 fn bridge() {
     use tracing_subscriber::layer::SubscriberExt as _;
@@ -136,7 +138,8 @@ fn bridge() {
     let _ = tracing::subscriber::set_global_default(subscriber);
 }
 
-/// As in production, no link of a batch span is dropped. Everything that the SDK would read from the environment is set.
+/// As in production, no link of a batch span is dropped. Everything that the SDK would read from
+/// the environment is set.
 fn provider(processor: impl SpanProcessor + 'static) -> SdkTracerProvider {
     let limits = SpanLimits {
         max_links_per_span: u32::MAX,

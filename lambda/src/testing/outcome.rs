@@ -21,7 +21,8 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// The identifiers of the messages that SQS delivers again: those that the response names, or all when the invocation failed.
+    /// The identifiers of the messages that SQS delivers again: those that the response names, or
+    /// all when the invocation failed.
     #[must_use]
     pub fn failed(&self) -> &[String] {
         &self.failed
@@ -31,13 +32,14 @@ impl Outcome {
     ///
     /// # Errors
     ///
-    /// The text of the error that the invocation failed with, so that all messages are delivered again.
+    /// The text of the error that the invocation failed with, so that all messages are delivered
+    /// again.
     pub fn response(&self) -> Result<&SqsBatchResponse, &str> {
         self.response.as_ref().map_err(String::as_str)
     }
 
-    /// All spans of this run that have ended: the records' in the order of the batch, each followed by those inside it as they started,
-    /// and the batch's last.
+    /// All spans of this run that have ended: the records' in the order of the batch, each followed
+    /// by those inside it as they started, and the batch's last.
     #[must_use]
     pub fn spans(&self) -> &[Span] {
         &self.spans
@@ -57,8 +59,8 @@ impl Outcome {
 
     /// The first of the spans with this name: the short way to a span that the handler made itself.
     ///
-    /// Also returns `None` for spans created with [another version of `opentelemetry`](crate#versions), which are not exported on Lambda
-    /// either.
+    /// Also returns `None` for spans created with [another version of
+    /// `opentelemetry`](crate#versions), which are not exported on Lambda either.
     #[must_use]
     pub fn span(&self, name: &str) -> Option<&Span> {
         self.spans.iter().find(|span| span.name == name)

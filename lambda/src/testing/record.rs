@@ -5,9 +5,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-/// `SentTimestamp` of a record that does not say: always the same, so that an event written to a file does not change.
+/// `SentTimestamp` of a record that does not say: always the same, so that an event written to a
+/// file does not change.
 const SENT_AT: Duration = Duration::from_secs(1_700_000_000);
-/// The group of a record on a FIFO queue that does not name one. All share it: what is tested is the stricter order.
+/// The group of a record on a FIFO queue that does not name one. All share it: what is tested is
+/// the stricter order.
 const GROUP: &str = "group-1";
 
 /// One message of a [`Batch`](super::Batch), with everything that SQS can say about it.
@@ -44,12 +46,14 @@ pub(super) struct Place<'a> {
 }
 
 impl Record {
-    /// A message whose body is `body` as JSON. A body that `serde_json` cannot write shows when the batch is run.
+    /// A message whose body is `body` as JSON. A body that `serde_json` cannot write shows when the
+    /// batch is run.
     pub fn json(body: impl Serialize) -> Self {
         Self::new(serde_json::to_string(&body))
     }
 
-    /// A message with this text as its body: for handlers of `Message<String>` and `Message<Raw>`, and for bodies that are no JSON.
+    /// A message with this text as its body: for handlers of `Message<String>` and `Message<Raw>`,
+    /// and for bodies that are no JSON.
     pub fn raw(body: impl Into<String>) -> Self {
         Self::new(Ok(body.into()))
     }
@@ -66,14 +70,16 @@ impl Record {
         }
     }
 
-    /// The message's identifier. By default `message-1`, `message-2` and so on, by its place in the batch.
+    /// The message's identifier. By default `message-1`, `message-2` and so on, by its place in the
+    /// batch.
     #[must_use]
     pub fn id(mut self, id: impl Into<String>) -> Self {
         self.id = Some(id.into());
         self
     }
 
-    /// The message group. On a FIFO queue `group-1` by default; on a standard queue none, as messages of a fair queue have one there.
+    /// The message group. On a FIFO queue `group-1` by default; on a standard queue none, as
+    /// messages of a fair queue have one there.
     #[must_use]
     pub fn group(mut self, group: impl Into<String>) -> Self {
         self.group = Some(group.into());
@@ -87,7 +93,8 @@ impl Record {
         self
     }
 
-    /// When SQS accepted the message, to the millisecond. By default a fixed moment in 2023; a time before 1970 counts as 1970.
+    /// When SQS accepted the message, to the millisecond. By default a fixed moment in 2023; a time
+    /// before 1970 counts as 1970.
     #[must_use]
     pub fn sent_at(mut self, time: SystemTime) -> Self {
         self.sent_at = time.duration_since(UNIX_EPOCH).unwrap_or_default();

@@ -6,8 +6,9 @@ use opentelemetry_sdk::trace::SpanData;
 
 /// A span that has ended.
 ///
-/// Identifiers are lower-case hexadecimal text, and attributes are a JSON object, so that they compare with what one writes down:
-/// `span.attributes["error.type"] == "timeout"`. An attribute that is not there is `null`.
+/// Identifiers are lower-case hexadecimal text, and attributes are a JSON object, so that they
+/// compare with what one writes down: `span.attributes["error.type"] == "timeout"`. An attribute
+/// that is not there is `null`.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Span {

@@ -12,8 +12,9 @@ use tower::{Layer, Service};
 
 use super::{AllowedHosts, Refusal};
 
-/// Bytes of a refused request that are read before the connection closes: a client that is cut off while it writes does not see the
-/// response. The value is the limit of the largest request that any listener accepts.
+/// Bytes of a refused request that are read before the connection closes: a client that is cut off
+/// while it writes does not see the response. The value is the limit of the largest request that
+/// any listener accepts.
 const MAX_DRAINED_BYTES: usize = 20 * 1024 * 1024;
 
 /// Builds the response to a refused request, in the format that its headers ask for.

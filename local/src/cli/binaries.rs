@@ -11,7 +11,8 @@ use crate::stack::{
     BuildError, FUNCTION, PRODUCER, StackError, build, check_function, check_producer,
 };
 
-/// Answers the paths that were given, and builds what was not. What goes wrong has been told when it returns.
+/// Answers the paths that were given, and builds what was not. What goes wrong has been told when
+/// it returns.
 pub(super) async fn find(given: Binaries, progress: &mut Progress) -> Result<Paths, Exit> {
     // First: nobody wants to wait for a build to hear of a slip in a path.
     check(&given).map_err(|error| {

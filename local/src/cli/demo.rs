@@ -14,10 +14,12 @@ use crate::demo::{self, Demo, DemoError, Stage};
 
 /// Send a dozen requests through the whole pipeline and show their traces
 ///
-/// Starts the stack, sends a dozen onboardings to the real producer, among them one whose handler fails once, one whose handler panics once,
-/// a slow one, and one that the function refuses until it ends in the dead-letter queue. Environments are frozen between invocations and
-/// killed without warning in the end. Then every message's trace is printed as a tree with durations and queue time, the batches with their
-/// links, and a table. Exit code 0 means that every number is exactly as it must be.
+/// Starts the stack, sends a dozen onboardings to the real producer, among them one whose handler
+/// fails once, one whose handler panics once, a slow one, and one that the function refuses until
+/// it ends in the dead-letter queue. Environments are frozen between invocations and killed without
+/// warning in the end. Then every message's trace is printed as a tree with durations and queue
+/// time, the batches with their links, and a table. Exit code 0 means that every number is exactly
+/// as it must be.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = EXPLAINED)]
 pub(super) struct Arguments {

@@ -7,11 +7,13 @@ use std::process::ExitCode;
 pub(super) enum Exit {
     /// What was asked for was done; for `up`: stopped by Ctrl-C or SIGTERM.
     Done,
-    /// `demo`: a number was not as it must be. `up`: something died. `replay`: not every span could be sent.
+    /// `demo`: a number was not as it must be. `up`: something died. `replay`: not every span could
+    /// be sent.
     Failed,
     /// The function and the producer could not be built.
     BuildFailed,
-    /// The stack could not be started. `replay`: nothing was sent, for something was not as it must be.
+    /// The stack could not be started. `replay`: nothing was sent, for something was not as it must
+    /// be.
     StartFailed,
     /// `replay`: every span that was found was sent, but part of the input was not understood.
     NotUnderstood,
@@ -19,7 +21,8 @@ pub(super) enum Exit {
     Interrupted,
 }
 
-/// The exit codes as the help explains them; a macro, because only literals can be put together at compile time. Code 2 is clap's own.
+/// The exit codes as the help explains them; a macro, because only literals can be put together at
+/// compile time. Code 2 is clap's own.
 macro_rules! exit_codes {
     () => {
         "\

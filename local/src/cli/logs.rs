@@ -11,8 +11,8 @@ use crate::stack::Stack;
 /// Who wrote a line.
 const FAINT: Style = Style::new().dimmed();
 
-/// Prints the function's log so far, then follows the logs of the function and the producer until the stack
-/// stops.
+/// Prints the function's log so far, then follows the logs of the function and the producer until
+/// the stack stops.
 pub(super) fn follow(stack: &Stack) {
     if let Some(log) = stack.producer_log() {
         tokio::spawn(show(log.subscribe(), |line| {

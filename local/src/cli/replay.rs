@@ -11,7 +11,8 @@ use super::signals::Signals;
 use super::terminal;
 use crate::replay::{Place, Replay, ReplayError, Report, Settings};
 
-/// Where programs keep what is to survive them (XDG Base Directory Specification), and where that is by default, from the home directory.
+/// Where programs keep what is to survive them (XDG Base Directory Specification), and where that
+/// is by default, from the home directory.
 const STATE_HOME: &str = "XDG_STATE_HOME";
 const DEFAULT_STATE_HOME: &str = ".local/state";
 /// The ledger, from there.
@@ -30,23 +31,28 @@ Examples:
 
 /// Send spans on that a function or service wrote to its log
 ///
-/// When no collector takes its spans, Baton writes them to the log, in lines marked "baton.spill". This finds them in any log: as it was
-/// written, as the AWS CLI or the console exports it (text, JSON, YAML, CSV), compressed with gzip (even several times), in UTF-16, and in events
-/// of CloudWatch's subscription filters, Kinesis and Firehose, whose base64 is decoded. Fragments of long spans are joined, and missing ones
-/// are reported.
+/// When no collector takes its spans, Baton writes them to the log, in lines marked "baton.spill".
+/// This finds them in any log: as it was written, as the AWS CLI or the console exports it (text,
+/// JSON, YAML, CSV), compressed with gzip (even several times), in UTF-16, and in events of
+/// CloudWatch's subscription filters, Kinesis and Firehose, whose base64 is decoded. Fragments of
+/// long spans are joined, and missing ones are reported.
 ///
-/// Lines that a log pipeline split are joined too: those of FireLens (partial_id), Docker, containerd (P and F) and journald (journalctl
-/// --output=json --all). Unmarked pieces, such as those of Docker's awslogs driver, are joined only if they form a complete line with all
-/// its spans.
+/// Lines that a log pipeline split are joined too: those of FireLens (partial_id), Docker,
+/// containerd (P and F) and journald (journalctl --output=json --all). Unmarked pieces, such as
+/// those of Docker's awslogs driver, are joined only if they form a complete line with all its
+/// spans.
 ///
-/// A log without such lines is not an error. A part of a log that is not understood, because it is in another compression format, encrypted,
-/// cut off or corrupt, is reported with its position. Spans found elsewhere, or before the error, are still sent, and the exit code is 5.
+/// A log without such lines is not an error. A part of a log that is not understood, because it is
+/// in another compression format, encrypted, cut off or corrupt, is reported with its position.
+/// Spans found elsewhere, or before the error, are still sent, and the exit code is 5.
 ///
-/// The spans go out with their own times and ids, as OTEL_EXPORTER_OTLP_* say: protocol, headers, certificates, compression, timeout. Where
-/// OTEL_EXPORTER_OTLP_HEADERS_SECRET is set, nothing is sent unless OTEL_EXPORTER_OTLP_HEADERS is set too: the secret is not read.
+/// The spans go out with their own times and ids, as OTEL_EXPORTER_OTLP_* say: protocol, headers,
+/// certificates, compression, timeout. Where OTEL_EXPORTER_OTLP_HEADERS_SECRET is set, nothing is
+/// sent unless OTEL_EXPORTER_OTLP_HEADERS is set too: the secret is not read.
 ///
-/// What an endpoint has accepted is entered in a ledger, so that reading the same log again sends it nothing. The ledger is kept per endpoint,
-/// by its URL: another endpoint, or the same one by another name, is sent everything.
+/// What an endpoint has accepted is entered in a ledger, so that reading the same log again sends
+/// it nothing. The ledger is kept per endpoint, by its URL: another endpoint, or the same one by
+/// another name, is sent everything.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = EXPLAINED, after_long_help = format!("{EXAMPLES}{EXPLAINED}"))]
 pub(super) struct Arguments {

@@ -5,7 +5,8 @@ use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Listens for SIGINT (Ctrl-C), SIGTERM and SIGHUP (the terminal was closed). While it lives, none of them kills the process.
+/// Listens for SIGINT (Ctrl-C), SIGTERM and SIGHUP (the terminal was closed). While it lives, none
+/// of them kills the process.
 #[derive(Debug)]
 pub(super) struct Signals {
     interrupt: Signal,
@@ -31,7 +32,8 @@ impl Signals {
         }
     }
 
-    /// Waits for an orderly end, which another signal cuts short: what is dropped half-way is killed.
+    /// Waits for an orderly end, which another signal cuts short: what is dropped half-way is
+    /// killed.
     pub(super) async fn unless_impatient(&mut self, end: impl Future<Output = ()>) {
         tokio::select! {
             () = end => {}

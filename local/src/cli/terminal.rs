@@ -1,4 +1,5 @@
-//! What the person at the terminal sees while something happens. Results go to standard output, everything here to standard error.
+//! What the person at the terminal sees while something happens. Results go to standard output,
+//! everything here to standard error.
 
 use std::error::Error;
 use std::io::{self, Write};

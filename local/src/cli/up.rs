@@ -22,8 +22,8 @@ const HEADING: Style = Style::new().bold();
 /// What is of second rank.
 const FAINT: Style = Style::new().dimmed();
 
-/// The options that say something about what `--sqs-only` does not start. Naming clap's groups would be shorter, but then a refusal lists the
-/// whole group instead of what was given.
+/// The options that say something about what `--sqs-only` does not start. Naming clap's groups
+/// would be shorter, but then a refusal lists the whole group instead of what was given.
 const BEYOND_SQS: [&str; 19] = [
     "logs",
     "function",
@@ -48,8 +48,10 @@ const BEYOND_SQS: [&str; 19] = [
 
 /// Start the stack, print where everything is, and run until Ctrl-C
 ///
-/// Starts the SQS endpoint, the queues onboarding and onboarding-dlq, the OTLP receiver, the function with its event source mapping, and, for
-/// the onboarding function, its producer; then prints the endpoints and the variables to export. Ctrl-C and SIGTERM stop everything and leave no process behind.
+/// Starts the SQS endpoint, the queues onboarding and onboarding-dlq, the OTLP receiver, the
+/// function with its event source mapping, and, for the onboarding function, its producer; then
+/// prints the endpoints and the variables to export. Ctrl-C and SIGTERM stop everything and leave
+/// no process behind.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = EXPLAINED)]
 pub(super) struct Arguments {
@@ -74,8 +76,8 @@ pub(super) struct Arguments {
     settings: Sound,
 }
 
-/// Command line that sends a message, with the variables above, in any AWS CLI that speaks SQS's JSON protocol. Version 1 ignores
-/// `AWS_ENDPOINT_URL_SQS`, so the endpoint is an option.
+/// Command line that sends a message, with the variables above, in any AWS CLI that speaks SQS's
+/// JSON protocol. Version 1 ignores `AWS_ENDPOINT_URL_SQS`, so the endpoint is an option.
 const SEND_WITH_CLI: &str = r#"aws sqs send-message --endpoint-url $AWS_ENDPOINT_URL_SQS --queue-url $QUEUE_URL --message-body '{"id":"1"}'"#;
 
 /// What is worth trying once all is up.
@@ -171,8 +173,9 @@ async fn serve(
                 terminal::error(&error);
                 break Exit::Failed;
             }
-            // As on AWS the queue keeps what was not handled, and the next attempt gets a new environment.
-            // Whoever is shown the log has its last words already, under the number of the environment.
+            // As on AWS the queue keeps what was not handled, and the next attempt gets a new
+            // environment. Whoever is shown the log has its last words already, under the number of
+            // the environment.
             ended = watch.next() => if logs {
                 terminal::error(&ended);
             } else {

@@ -1,4 +1,5 @@
-//! What our own code has to warn of while something runs, in the look of everything else on standard error.
+//! What our own code has to warn of while something runs, in the look of everything else on
+//! standard error.
 
 use std::env;
 use std::fmt;
@@ -19,7 +20,8 @@ const VARIABLE: &str = "RUST_LOG";
 /// What is shown unless the variable says otherwise: progress and results are told already.
 const DEFAULT: Level = Level::WARN;
 
-/// Has everything of the level that `RUST_LOG` asks for written to standard error, one line each, from now on.
+/// Has everything of the level that `RUST_LOG` asks for written to standard error, one line each,
+/// from now on.
 pub(super) fn show() {
     let asked = env::var(VARIABLE).ok();
     let filter = filter(asked.as_deref()).unwrap_or_else(|expected| {
@@ -32,7 +34,8 @@ pub(super) fn show() {
     let lines = tracing_subscriber::fmt::layer()
         .event_format(Line)
         .with_writer(anstream::stderr);
-    // An error says that the host of this library listens already, and then the lines are its own to show.
+    // An error says that the host of this library listens already, and then the lines are its own
+    // to show.
     let _ = tracing_subscriber::registry()
         .with(filter)
         .with(lines)
@@ -53,7 +56,8 @@ const ERROR: Style = AnsiColor::Red.on_default().bold();
 const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 const DETAIL: Style = Style::new().dimmed();
 
-/// An event as one line: its level, its message, its fields. Whoever reads along needs neither the time nor the module.
+/// An event as one line: its level, its message, its fields. Whoever reads along needs neither the
+/// time nor the module.
 struct Line;
 
 impl<S, N> FormatEvent<S, N> for Line

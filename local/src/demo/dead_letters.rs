@@ -10,7 +10,8 @@ const LONG_POLL: i32 = 20;
 /// SQS's largest receive.
 const MAX_RECEIVE: i32 = 10;
 
-/// The messages that were read so far. They are not deleted, and stay hidden for longer than the demo takes.
+/// The messages that were read so far. They are not deleted, and stay hidden for longer than the
+/// demo takes.
 #[derive(Debug, Default)]
 pub(super) struct DeadLetters {
     pub(super) message_ids: Vec<String>,

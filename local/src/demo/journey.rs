@@ -1,4 +1,5 @@
-//! The way of each message, and the batches it travelled in, found among all the spans that arrived.
+//! The way of each message, and the batches it travelled in, found among all the spans that
+//! arrived.
 
 use std::collections::HashSet;
 use std::sync::Arc;

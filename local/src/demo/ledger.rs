@@ -1,7 +1,8 @@
 //! What the processes themselves say about their spans, read from their logs.
 //!
-//! The message "telemetry flushed" and the fields `spans_finished`, `spans_exported`, `spans_spilled`, `spans_dropped` and `spans_pending`
-//! are a contract with baton-telemetry, which writes that line after each flush: whoever renames one there changes it here as well.
+//! The message "telemetry flushed" and the fields `spans_finished`, `spans_exported`,
+//! `spans_spilled`, `spans_dropped` and `spans_pending` are a contract with baton-telemetry, which
+//! writes that line after each flush: whoever renames one there changes it here as well.
 
 use std::collections::BTreeMap;
 
@@ -33,15 +34,16 @@ pub(super) struct Counts {
 }
 
 impl Counts {
-    /// Orders the counts of a process by time: two threads may write their lines in a different order from that in which they
-    /// counted.
+    /// Orders the counts of a process by time: two threads may write their lines in a different
+    /// order from that in which they counted.
     fn order(self) -> (u64, u64) {
         (self.finished, self.finished.saturating_sub(self.pending))
     }
 }
 
 impl Ledger {
-    /// Reads a line that `process` wrote. The latest counts replace earlier ones, because they are totals.
+    /// Reads a line that `process` wrote. The latest counts replace earlier ones, because they are
+    /// totals.
     pub(super) fn read(&mut self, process: &str, line: &str) {
         if let Some(counts) = counts(line) {
             let last = self.last.entry(process.to_owned()).or_default();

@@ -15,17 +15,20 @@ use super::{Demo, DemoError, MAX_RECEIVE_COUNT, Report, Stage, VISIBILITY_TIMEOU
 use crate::otlp::{Kind, Span, SpanStore};
 use crate::stack::{Log, Stack, StackError};
 
-/// How long it may take until all messages are where they belong, on top of the visibility timeouts that the poison has to sit out.
+/// How long it may take until all messages are where they belong, on top of the visibility timeouts
+/// that the poison has to sit out.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// How long spans may be late once the poison has arrived: everything else was handled seconds before it.
+/// How long spans may be late once the poison has arrived: everything else was handled seconds
+/// before it.
 const STRAGGLERS: Duration = Duration::from_secs(5);
 
 impl Demo {
-    /// Sends the messages, waits until each is handled or given up, and reports what became of them. Afterwards the function and the producer
-    /// are gone; [`stop`](Self::stop) ends the rest.
+    /// Sends the messages, waits until each is handled or given up, and reports what became of
+    /// them. Afterwards the function and the producer are gone; [`stop`](Self::stop) ends the rest.
     ///
     /// # Errors
-    /// When a request is not accepted, or a part of the stack ends. Numbers that are not as they must be are no error: the report says so.
+    /// When a request is not accepted, or a part of the stack ends. Numbers that are not as they
+    /// must be are no error: the report says so.
     pub async fn play(&mut self, mut show: impl FnMut(Stage)) -> Result<Report, DemoError> {
         let max_receive_count = MAX_RECEIVE_COUNT.get() as usize;
         let expected = scenario::expected(&self.onboardings, max_receive_count);
@@ -69,7 +72,8 @@ impl Demo {
         Ok(self.report(&expected, accepted, dead_letters))
     }
 
-    /// Waits until the poison is in the dead-letter queue and every delivery has left its span; answers whether that happened in time.
+    /// Waits until the poison is in the dead-letter queue and every delivery has left its span;
+    /// answers whether that happened in time.
     async fn settled(
         &mut self,
         expected: &Expected,
@@ -93,7 +97,8 @@ impl Demo {
         };
         tokio::select! {
             settled = settled => settled,
-            // Waiting for the rest would take up to most of a minute, and the numbers would say less than this.
+            // Waiting for the rest would take up to most of a minute, and the numbers would say
+            // less than this.
             failed = ordinary_failed(&spans, &ordinary) => Err(failed),
             error = self.stack.failed() => Err(error.into()),
             ended = self.watch.next() => Err(StackError::Function(ended).into()),

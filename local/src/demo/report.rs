@@ -1,4 +1,5 @@
-//! What the demo prints in the end: a tree for each message, the batches, the metrics' names, the closing table, and what is wrong if something is.
+//! What the demo prints in the end: a tree for each message, the batches, the metrics' names, the
+//! closing table, and what is wrong if something is.
 
 use std::sync::Arc;
 
@@ -82,7 +83,8 @@ pub(super) fn batches(
     lines
 }
 
-/// The names of the metrics that arrived beside the spans, service by service; nothing if there were none.
+/// The names of the metrics that arrived beside the spans, service by service; nothing if there
+/// were none.
 pub(super) fn metrics(metrics: &[Metric], width: Width) -> Vec<Line> {
     if metrics.is_empty() {
         return Vec::new();

@@ -9,18 +9,22 @@ use anstyle::{AnsiColor, Style};
 pub struct Width(usize);
 
 impl Width {
-    /// The most that is ever used: 80 columns less a margin on either side. Longer lines are harder to read, not easier.
+    /// The most that is ever used: 80 columns less a margin on either side. Longer lines are harder
+    /// to read, not easier.
     pub const FULL: Self = Self(78);
-    /// The least that is laid out for: a retry with its delivery and queue time, and the closing table, need so many.
+    /// The least that is laid out for: a retry with its delivery and queue time, and the closing
+    /// table, need so many.
     pub const LEAST: Self = Self(44);
 
-    /// As many as a terminal has, but not more than [`FULL`](Self::FULL) and not fewer than [`LEAST`](Self::LEAST).
+    /// As many as a terminal has, but not more than [`FULL`](Self::FULL) and not fewer than
+    /// [`LEAST`](Self::LEAST).
     #[must_use]
     pub fn of_terminal(columns: u16) -> Self {
         Self(usize::from(columns).clamp(Self::LEAST.0, Self::FULL.0))
     }
 
-    /// Breaks `text` between words, so that each line fits behind `indent` columns. A word that is too long stays whole.
+    /// Breaks `text` between words, so that each line fits behind `indent` columns. A word that is
+    /// too long stays whole.
     pub(crate) fn break_lines(self, text: &str, indent: usize) -> Vec<String> {
         let columns = self.0.saturating_sub(indent);
         let mut lines: Vec<String> = Vec::new();
@@ -78,7 +82,8 @@ impl Line {
         self
     }
 
-    /// Adds a piece so that it ends in the last column, or one space behind the rest if that is too long already.
+    /// Adds a piece so that it ends in the last column, or one space behind the rest if that is too
+    /// long already.
     pub(super) fn flush_right(self, style: Style, text: impl Into<String>, width: Width) -> Self {
         let text = text.into();
         let gap = width

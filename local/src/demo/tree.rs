@@ -27,7 +27,8 @@ pub(super) struct Node {
     pub(super) children: Vec<Node>,
 }
 
-/// Arranges the spans of one trace. There is one tree if the trace is whole; a span whose parent is missing begins a tree of its own.
+/// Arranges the spans of one trace. There is one tree if the trace is whole; a span whose parent is
+/// missing begins a tree of its own.
 pub(super) fn grow(spans: &[Arc<Span>]) -> Vec<Node> {
     let known = spans
         .iter()

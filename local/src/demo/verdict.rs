@@ -85,7 +85,8 @@ pub(super) fn judge(expected: &Expected, observed: &Observed, journeys: &[Journe
 }
 
 fn rows(expected: &Expected, observed: &Observed) -> Vec<Row> {
-    // The mapping knows these without any span, so that lost telemetry does not pass for lost messages.
+    // The mapping knows these without any span, so that lost telemetry does not pass for lost
+    // messages.
     let accepted = observed.accepted.len();
     let retried = observed.fed.received.saturating_sub(accepted as u64);
     let finished = observed.ledger.total().finished;
@@ -118,7 +119,8 @@ fn rows(expected: &Expected, observed: &Observed) -> Vec<Row> {
     ]
 }
 
-/// How many spans there must be: server and send for each request, one for each delivery and each batch, and the store's for each success.
+/// How many spans there must be: server and send for each request, one for each delivery and each
+/// batch, and the store's for each success.
 fn expected_spans(expected: &Expected, invocations: u64) -> u64 {
     (2 * expected.accepted + expected.deliveries() + expected.processed) as u64 + invocations
 }
@@ -160,7 +162,8 @@ fn defects(journey: &Journey, batches: &[Arc<Span>]) -> Vec<String> {
         .collect()
 }
 
-/// The trace must be one tree: the server's span, one send below it, and below that nothing but deliveries, at least one.
+/// The trace must be one tree: the server's span, one send below it, and below that nothing but
+/// deliveries, at least one.
 fn shape(journey: &Journey) -> Vec<String> {
     let [root] = journey.trees.as_slice() else {
         return vec![format!(
@@ -221,7 +224,8 @@ fn unstored(delivery: &Node) -> Option<String> {
         .then(|| "it was handled without a CLIENT span of the store".to_owned())
 }
 
-/// Whether the batch and the delivery are linked with each other, by way of the span that sent the message.
+/// Whether the batch and the delivery are linked with each other, by way of the span that sent the
+/// message.
 fn carries(batch: &Span, delivery: &Span, journey: &Journey) -> bool {
     let links_message = batch.links.iter().any(|link| {
         link.trace_id == delivery.trace_id
@@ -258,7 +262,8 @@ fn orphans(spans: &[Arc<Span>]) -> Vec<String> {
         .collect()
 }
 
-/// Deliveries and batches without their span, links without their delivery, and spans that belong to no message and no batch.
+/// Deliveries and batches without their span, links without their delivery, and spans that belong
+/// to no message and no batch.
 fn surplus(observed: &Observed, journeys: &[Journey], batches: &[Arc<Span>]) -> Vec<String> {
     let links = batches.iter().map(|batch| batch.links.len()).sum::<usize>() as u64;
     let deliveries = journeys

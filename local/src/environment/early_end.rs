@@ -6,7 +6,8 @@ use tokio::sync::broadcast;
 
 use super::EnvironmentId;
 
-/// How many ends a watcher may leave unread: it is shown to a person, who has long seen what the matter is.
+/// How many ends a watcher may leave unread: it is shown to a person, who has long seen what the
+/// matter is.
 const UNREAD_ENDS: usize = 64;
 
 /// An environment that ended before its time. Everything that it wrote is in the log by then.

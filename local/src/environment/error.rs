@@ -68,7 +68,8 @@ pub enum InvokeError {
         /// How the process ended.
         reason: String,
     },
-    /// The process could not be started, ended, or reported an error before it asked for its first event.
+    /// The process could not be started, ended, or reported an error before it asked for its first
+    /// event.
     #[error("environment failed to initialise with {error_type}: {message}")]
     Init {
         /// What the function called it, or Lambda's name for it.
@@ -114,7 +115,8 @@ impl InvokeError {
         }
     }
 
-    /// The document that `Invoke` returns for this error: the function's own, or one made from type and message.
+    /// The document that `Invoke` returns for this error: the function's own, or one made from type
+    /// and message.
     pub fn payload(&self) -> Bytes {
         match self {
             Self::Function { payload, .. } => payload.clone(),
@@ -125,7 +127,8 @@ impl InvokeError {
         }
     }
 
-    /// Whether the event never reached a handler, so that inviting more work at once would only fail the same way.
+    /// Whether the event never reached a handler, so that inviting more work at once would only
+    /// fail the same way.
     pub fn is_unavailable(&self) -> bool {
         match self {
             Self::Init { .. }

@@ -30,9 +30,11 @@ pub struct Function {
 /// Whether an environment runs between invocations.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Freeze {
-    /// As on AWS: the process is stopped from the moment it asks for the next event until there is one.
+    /// As on AWS: the process is stopped from the moment it asks for the next event until there is
+    /// one.
     BetweenInvocations,
-    /// The process keeps running, for instance to attach a debugger or to see what freezing changes.
+    /// The process keeps running, for instance to attach a debugger or to see what freezing
+    /// changes.
     Never,
 }
 

@@ -26,7 +26,8 @@ pub const MAX_EVENT_BYTES: usize = 6 * 1024 * 1024;
 /// AWS's limit on a function's timeout.
 const MAX_TIMEOUT: Duration = Duration::from_secs(900);
 
-/// A function with its execution environments. Clones share them; when the last clone is dropped, the environments are killed.
+/// A function with its execution environments. Clones share them; when the last clone is dropped,
+/// the environments are killed.
 #[derive(Clone, Debug)]
 pub struct Lambda {
     inner: Arc<Inner>,
@@ -39,11 +40,13 @@ struct Inner {
 }
 
 impl Lambda {
-    /// Sets a function up. Environments are started when events come, so this only checks the settings and that the binary can be executed.
+    /// Sets a function up. Environments are started when events come, so this only checks the
+    /// settings and that the binary can be executed.
     ///
     /// # Errors
     ///
-    /// When the binary is missing or not executable, the timeout is out of range, or a variable is reserved.
+    /// When the binary is missing or not executable, the timeout is out of range, or a variable is
+    /// reserved.
     pub async fn start(mut function: Function) -> Result<Self, StartError> {
         if function.timeout < Duration::from_millis(1) || function.timeout > MAX_TIMEOUT {
             return Err(StartError::Timeout {
@@ -58,7 +61,8 @@ impl Lambda {
         {
             return Err(StartError::ReservedVariable { name: name.clone() });
         }
-        // Environments are started in the binary's folder, where a relative path would lead somewhere else.
+        // Environments are started in the binary's folder, where a relative path would lead
+        // somewhere else.
         function.binary = check_binary(&function.binary)?;
         let pool = Pool::new(function.max_concurrency.get());
         let surroundings = Arc::new(Surroundings {
@@ -82,13 +86,14 @@ impl Lambda {
 
     /// Invokes the function with an event, byte for byte, and returns its response, byte for byte.
     ///
-    /// The response is returned when the runtime has posted it; the environment stays busy until it asks for its next event. When the
-    /// returned future is dropped the function still finishes the event, as it would on AWS.
+    /// The response is returned when the runtime has posted it; the environment stays busy until it
+    /// asks for its next event. When the returned future is dropped the function still finishes the
+    /// event, as it would on AWS.
     ///
     /// # Errors
     ///
-    /// When the function fails, overruns its timeout, ends or cannot be started, when all environments are busy, and after
-    /// [`shutdown`](Self::shutdown).
+    /// When the function fails, overruns its timeout, ends or cannot be started, when all
+    /// environments are busy, and after [`shutdown`](Self::shutdown).
     pub async fn invoke(&self, payload: Bytes) -> Result<Bytes, InvokeError> {
         let counters = &self.inner.surroundings.counters;
         counters.invocations.increment();
@@ -101,12 +106,13 @@ impl Lambda {
         result
     }
 
-    /// Starts an environment without an event and waits until it asks for its first one. A later event uses this environment.
+    /// Starts an environment without an event and waits until it asks for its first one. A later
+    /// event uses this environment.
     ///
     /// # Errors
     ///
-    /// When the function ends, reports an error or takes longer than ten seconds before it asks for an event, when all environments are
-    /// busy, and after [`shutdown`](Self::shutdown).
+    /// When the function ends, reports an error or takes longer than ten seconds before it asks for
+    /// an event, when all environments are busy, and after [`shutdown`](Self::shutdown).
     pub async fn initialise(&self) -> Result<(), InvokeError> {
         let (reply, initialised) = oneshot::channel();
         match self.inner.surroundings.pool.claim().await {
@@ -136,21 +142,22 @@ impl Lambda {
         &self.inner.logs
     }
 
-    /// Hears of environments that end before their time, from now on. A follower that is too slow gets `Lagged` with the number of those it
-    /// missed.
+    /// Hears of environments that end before their time, from now on. A follower that is too slow
+    /// gets `Lagged` with the number of those it missed.
     pub fn early_ends(&self) -> broadcast::Receiver<EarlyEnd> {
         self.inner.surroundings.early_ends.subscribe()
     }
 
-    /// Kills every environment that waits for an event, without warning unless an extension has asked for one, and returns when they are
-    /// gone.
+    /// Kills every environment that waits for an event, without warning unless an extension has
+    /// asked for one, and returns when they are gone.
     ///
     /// This is what AWS does with them sooner or later, at a moment that a test can choose.
     pub async fn kill_idle(&self) {
         self.inner.surroundings.pool.kill_idle().await;
     }
 
-    /// Kills every environment, busy or not, and returns when they are gone. Invocations under way end with [`InvokeError::ShutDown`].
+    /// Kills every environment, busy or not, and returns when they are gone. Invocations under way
+    /// end with [`InvokeError::ShutDown`].
     pub async fn shutdown(&self) {
         let pool = &self.inner.surroundings.pool;
         pool.shut_down();
@@ -175,7 +182,8 @@ impl Lambda {
                 Ok(Claim::Cold(id, commands)) => self.spawn(id, commands, First::Event(invocation)),
                 Err(refusal) => return Err(self.refused(refusal)),
             }
-            // Without an answer the environment ended before it took the event, so another one gets it.
+            // Without an answer the environment ended before it took the event, so another one gets
+            // it.
             if let Ok(result) = response.await {
                 return result;
             }

@@ -1,4 +1,5 @@
-//! What the environments wrote, line by line, as CloudWatch would have it: the latest lines are kept, and can be followed.
+//! What the environments wrote, line by line, as CloudWatch would have it: the latest lines are
+//! kept, and can be followed.
 
 use std::sync::Arc;
 
@@ -12,7 +13,8 @@ use crate::lines::{History, Text};
 pub struct LogLine {
     /// The environment.
     pub environment: EnvironmentId,
-    /// The invocation that the environment had most recently been handed; `None` during the initialisation.
+    /// The invocation that the environment had most recently been handed; `None` during the
+    /// initialisation.
     pub request_id: Option<Arc<str>>,
     /// Who wrote it.
     pub source: LogSource,
@@ -49,7 +51,8 @@ impl Logs {
         self.history.recent()
     }
 
-    /// Follows the log from now on. A follower that is too slow gets `Lagged` with the number of lines it missed.
+    /// Follows the log from now on. A follower that is too slow gets `Lagged` with the number of
+    /// lines it missed.
     pub fn subscribe(&self) -> broadcast::Receiver<LogLine> {
         self.history.subscribe()
     }

@@ -1,4 +1,5 @@
-//! Which environments exist and which of them are free. The only state that environments share; its lock is never held across an await.
+//! Which environments exist and which of them are free. The only state that environments share; its
+//! lock is never held across an await.
 
 use std::{
     collections::BTreeMap,
@@ -14,8 +15,9 @@ use tokio::{
 
 use super::{EnvironmentId, EnvironmentSnapshot, InvokeError, Phase};
 
-/// How long an event waits for an environment that has answered but not yet asked for its next event, before a new one is started. On AWS
-/// the way back to the caller takes about as long, so that one caller at a time keeps meeting the same environment there too.
+/// How long an event waits for an environment that has answered but not yet asked for its next
+/// event, before a new one is started. On AWS the way back to the caller takes about as long, so
+/// that one caller at a time keeps meeting the same environment there too.
 const REUSE_GRACE: Duration = Duration::from_millis(20);
 
 /// An event on its way to an environment.
@@ -64,7 +66,8 @@ pub(super) struct Pool {
 #[derive(Debug, Default)]
 struct State {
     environments: BTreeMap<EnvironmentId, Entry>,
-    /// The free ones, the one used last at the end: it is taken first, so that the others can be reaped.
+    /// The free ones, the one used last at the end: it is taken first, so that the others can be
+    /// reaped.
     idle: Vec<EnvironmentId>,
     last_id: u64,
     shut_down: bool,
@@ -94,8 +97,8 @@ impl Pool {
         }
     }
 
-    /// Takes a free environment, or room for a new one. Waits only for environments that have answered already
-    /// or are being killed.
+    /// Takes a free environment, or room for a new one. Waits only for environments that have
+    /// answered already or are being killed.
     pub(super) async fn claim(&self) -> Result<Claim, Refusal> {
         let patient_until = Instant::now() + REUSE_GRACE;
         loop {

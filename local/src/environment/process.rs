@@ -1,4 +1,5 @@
-//! The process of one environment: started with a clean environment and a process group of its own, stopped, continued, killed.
+//! The process of one environment: started with a clean environment and a process group of its own,
+//! stopped, continued, killed.
 
 use std::{
     io,
@@ -20,9 +21,10 @@ pub(super) use self::output::Output;
 
 /// A running process and whatever it has started; they end with it, and with this.
 ///
-/// If the local stack itself is killed with SIGKILL, its environments still end, as a rule: a running one loses its Runtime API, and the
-/// kernel sends SIGHUP and SIGCONT to the stopped ones, because their process groups are then orphaned. (Not so in a container whose first
-/// process is of the same session.)
+/// If the local stack itself is killed with SIGKILL, its environments still end, as a rule: a
+/// running one loses its Runtime API, and the kernel sends SIGHUP and SIGCONT to the stopped ones,
+/// because their process groups are then orphaned. (Not so in a container whose first process is of
+/// the same session.)
 #[derive(Debug)]
 pub(super) struct Process {
     group: Group,
@@ -74,8 +76,8 @@ impl Process {
         }
     }
 
-    /// Waits for the process to end by itself, and says how it ended as Lambda does; what it left behind is killed. Can be cancelled and
-    /// called again.
+    /// Waits for the process to end by itself, and says how it ended as Lambda does; what it left
+    /// behind is killed. Can be cancelled and called again.
     pub(super) async fn exited(&mut self) -> String {
         match self.group.wait().await {
             Ok(status) => exit_reason(status),

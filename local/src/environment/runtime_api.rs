@@ -1,4 +1,5 @@
-//! The Lambda Runtime API of one environment: HTTP on a loopback port of its own, turned into calls on the environment's task.
+//! The Lambda Runtime API of one environment: HTTP on a loopback port of its own, turned into calls
+//! on the environment's task.
 
 use std::{
     io,
@@ -30,11 +31,13 @@ use crate::allowed_hosts::{AllowedHosts, CheckHost};
 mod extensions;
 mod wire;
 
-/// What a function may answer to a synchronous invocation: AWS states 6 MB, and refuses from 6 MiB and 100 bytes on.
+/// What a function may answer to a synchronous invocation: AWS states 6 MB, and refuses from 6 MiB
+/// and 100 bytes on.
 pub(super) const MAX_RESPONSE_BYTES: usize = 6 * 1024 * 1024 + 100;
 /// How much of a response that is too large is read to its end, for the sake of a readable refusal.
 const MAX_DRAINED_BYTES: usize = 256 * 1024 * 1024;
-/// Calls that may wait for the environment's task. A runtime has one or two under way; the rest is for a runtime gone wrong.
+/// Calls that may wait for the environment's task. A runtime has one or two under way; the rest is
+/// for a runtime gone wrong.
 const WAITING_CALLS: usize = 16;
 
 /// A call of the runtime, to be answered by the environment's task.
@@ -98,7 +101,8 @@ impl RuntimeApi {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
         let (sender, calls) = mpsc::channel(WAITING_CALLS);
-        // Without this an answer of a few bytes waits for the peer's delayed acknowledgement, some 40 ms.
+        // Without this an answer of a few bytes waits for the peer's delayed acknowledgement, some
+        // 40 ms.
         let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
         let extensions = Extensions::of(function);
         let router = router(sender)
@@ -187,7 +191,8 @@ async fn response(
     wire::verdict(verdict)
 }
 
-/// Reads the rest of a refused body: a client that is cut off while it writes does not get to see why. What is beyond any reason is cut off.
+/// Reads the rest of a refused body: a client that is cut off while it writes does not get to see
+/// why. What is beyond any reason is cut off.
 async fn drain(mut body: Body) {
     let mut drained = 0;
     while let Some(Ok(frame)) = body.frame().await {
@@ -261,7 +266,8 @@ mod tests {
     use super::*;
     use crate::environment::Freeze;
 
-    /// Limit for a response on a busy machine. A request that is wrongly accepted waits longer, for an event.
+    /// Limit for a response on a busy machine. A request that is wrongly accepted waits longer, for
+    /// an event.
     const SOON: Duration = Duration::from_secs(20);
 
     fn function() -> Function {

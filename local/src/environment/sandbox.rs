@@ -33,13 +33,15 @@ mod untimely;
 
 /// What AWS allows a function between its start and its first `/next`.
 const INIT_TIMEOUT: Duration = Duration::from_secs(10);
-/// A runtime that has reported an init error ends by itself; this is for its last words before it is killed.
+/// A runtime that has reported an init error ends by itself; this is for its last words before it
+/// is killed.
 const INIT_ERROR_GRACE: Duration = Duration::from_millis(250);
 
-/// How long the last lines of a killed process may take to be read. They are in the pipe already, so this is never waited out unless a
-/// process has left the group and keeps the pipe open.
+/// How long the last lines of a killed process may take to be read. They are in the pipe already,
+/// so this is never waited out unless a process has left the group and keeps the pipe open.
 const LAST_LINES: Duration = Duration::from_secs(1);
-/// How many lines are logged before anything else gets its turn, so that a function that never stops writing still meets its deadline.
+/// How many lines are logged before anything else gets its turn, so that a function that never
+/// stops writing still meets its deadline.
 const LINES_IN_A_ROW: usize = 256;
 
 /// What an environment needs to know about the function it belongs to.
@@ -76,7 +78,8 @@ pub(super) async fn run(
     commands: mpsc::UnboundedReceiver<Command>,
     first: First,
 ) {
-    // Whatever happens below, a panic included, the environment leaves the pool: others wait for its place.
+    // Whatever happens below, a panic included, the environment leaves the pool: others wait for
+    // its place.
     let place = Place::of(id, &surroundings.pool);
     let last_words = match Booted::boot(&surroundings.function).await {
         Ok(booted) => {
@@ -85,7 +88,8 @@ pub(super) async fn run(
                 .await
         }
         Err(error) => {
-            // Counted before it is logged, here as below: whoever follows the log looks at the counters when a line comes.
+            // Counted before it is logged, here as below: whoever follows the log looks at the
+            // counters when a line comes.
             surroundings.counters.init_failed.increment();
             log.write(LogSource::Platform, &error.to_string());
             surroundings.early_ends.tell(EarlyEnd {
@@ -98,7 +102,8 @@ pub(super) async fn run(
             })
         }
     };
-    // In this order, so that a caller who hears of the end finds no process left and the place free.
+    // In this order, so that a caller who hears of the end finds no process left and the place
+    // free.
     drop(place);
     if let Some(LastWords { reply, error }) = last_words {
         // An error says that the caller has gone away.
@@ -290,7 +295,8 @@ impl<'a> Sandbox<'a> {
                     counters.reaped.increment();
                     return None;
                 }
-                // An event has claimed the environment at this very moment: its command is the next thing to happen, or already there.
+                // An event has claimed the environment at this very moment: its command is the next
+                // thing to happen, or already there.
                 Happening::Elapsed => return self.claimed().await,
             }
         }
@@ -309,7 +315,8 @@ impl<'a> Sandbox<'a> {
         }
     }
 
-    /// Hands an event out and stays with it until the runtime asks for the next one, or until the environment is to end.
+    /// Hands an event out and stays with it until the runtime asks for the next one, or until the
+    /// environment is to end.
     async fn serve(
         &mut self,
         invocation: Invocation,
@@ -325,7 +332,8 @@ impl<'a> Sandbox<'a> {
                     Some(next) => return Ok(next),
                     None => continue,
                 },
-                // Nobody can claim an environment that is not idle; if it were so, the caller would find another one.
+                // Nobody can claim an environment that is not idle; if it were so, the caller would
+                // find another one.
                 Happening::Told(Command::Invoke(_) | Command::Offer) => continue,
                 Happening::Told(Command::Kill) => self.cut_off(),
                 Happening::Exited(reason) => self.exited(&running, reason),
@@ -352,7 +360,8 @@ impl<'a> Sandbox<'a> {
             } => {
                 let verdict = running.judge(&request_id);
                 if verdict == Verdict::Accepted {
-                    // First this, then the response: a caller who comes back at once is to find the environment about to be free.
+                    // First this, then the response: a caller who comes back at once is to find the
+                    // environment about to be free.
                     self.surroundings.pool.finishing(self.id);
                     running.respond(result.map_err(InvokeError::from));
                 }
@@ -389,8 +398,8 @@ impl<'a> Sandbox<'a> {
         self.log.write(LogSource::Platform, text);
     }
 
-    /// Logs the lines that are there already. The system may tell of a call before it tells of a line that was written just before it, so
-    /// it is asked once more.
+    /// Logs the lines that are there already. The system may tell of a call before it tells of a
+    /// line that was written just before it, so it is asked once more.
     async fn catch_up(&mut self) {
         yield_now().await;
         for _ in 0..LINES_IN_A_ROW {
@@ -402,8 +411,9 @@ impl<'a> Sandbox<'a> {
         }
     }
 
-    /// The next thing that happens. In this order when several have: lines are logged before the call that they precede takes effect, and an
-    /// answer that has arrived counts, even if the process has ended since or the deadline has passed with it.
+    /// The next thing that happens. In this order when several have: lines are logged before the
+    /// call that they precede takes effect, and an answer that has arrived counts, even if the
+    /// process has ended since or the deadline has passed with it.
     async fn happening(&mut self, until: Instant) -> Happening {
         let mut lines = 0;
         loop {

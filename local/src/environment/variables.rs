@@ -1,4 +1,5 @@
-//! The variables of an execution environment: Lambda's own, then the function's, and nothing of ours.
+//! The variables of an execution environment: Lambda's own, then the function's, and nothing of
+//! ours.
 
 use std::{collections::BTreeMap, net::SocketAddr};
 
@@ -7,7 +8,8 @@ use uuid::Uuid;
 
 use super::Function;
 
-/// Variables that a function may not replace: the environment would no longer reach its Runtime API, or would report as someone else.
+/// Variables that a function may not replace: the environment would no longer reach its Runtime
+/// API, or would report as someone else.
 pub(super) const RESERVED: [&str; 7] = [
     "AWS_LAMBDA_RUNTIME_API",
     "AWS_LAMBDA_FUNCTION_NAME",
@@ -21,7 +23,8 @@ pub(super) const RESERVED: [&str; 7] = [
 /// The only version of a function that is not published.
 pub(super) const VERSION: &str = "$LATEST";
 
-/// Stands in for the credentials of the function's role. Any local endpoint takes it, and AWS refuses it.
+/// Stands in for the credentials of the function's role. Any local endpoint takes it, and AWS
+/// refuses it.
 const DUMMY_CREDENTIAL: &str = "local";
 
 /// All variables of a new environment whose Runtime API listens at `runtime_api`.
@@ -82,7 +85,8 @@ fn platform(function: &Function) -> [(&'static str, String); 12] {
     ]
 }
 
-/// As CloudWatch names it: the day on which the environment was started, the version, and 32 random digits.
+/// As CloudWatch names it: the day on which the environment was started, the version, and 32 random
+/// digits.
 fn log_stream_name(started: OffsetDateTime) -> String {
     let (year, month, day) = (started.year(), u8::from(started.month()), started.day());
     format!(

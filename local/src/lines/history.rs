@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::broadcast;
 
-/// How much memory the lines that are kept may take: enough for a demonstration, and little beside the processes themselves.
+/// How much memory the lines that are kept may take: enough for a demonstration, and little beside
+/// the processes themselves.
 const MAX_KEPT_BYTES: usize = 16 * 1024 * 1024;
 /// How far a follower may fall behind before it misses lines (and is told how many).
 const FOLLOWER_LINES: usize = 4096;
@@ -61,7 +62,8 @@ impl<L: Text> History<L> {
         self.kept().lines.iter().cloned().collect()
     }
 
-    /// Follows from now on. A follower that is too slow gets `Lagged` with the number of lines it missed.
+    /// Follows from now on. A follower that is too slow gets `Lagged` with the number of lines it
+    /// missed.
     pub(crate) fn subscribe(&self) -> broadcast::Receiver<L> {
         self.shared.followers.subscribe()
     }
@@ -74,7 +76,8 @@ impl<L: Text> History<L> {
             if let Some(found) = self.kept().lines.iter().find_map(&find) {
                 return found;
             }
-            // An error only says that lines were missed, and those are kept: the sender lives as long as `self`.
+            // An error only says that lines were missed, and those are kept: the sender lives as
+            // long as `self`.
             let _ = lines.recv().await;
         }
     }

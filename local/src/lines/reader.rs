@@ -2,7 +2,8 @@
 
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 
-/// Longest log event; a longer line becomes several. CloudWatch cuts at the same length, so what has to fit there has to fit here.
+/// Longest log event; a longer line becomes several. CloudWatch cuts at the same length, so what
+/// has to fit there has to fit here.
 const MAX_LINE_BYTES: usize = 256 * 1024;
 
 /// The lines of one pipe.
@@ -21,7 +22,8 @@ impl<R: AsyncRead + Unpin> Lines<R> {
         }
     }
 
-    /// The next line, without its break; `None` when the last process that holds the pipe has ended. Can be cancelled and called again.
+    /// The next line, without its break; `None` when the last process that holds the pipe has
+    /// ended. Can be cancelled and called again.
     pub(crate) async fn next(&mut self) -> Option<String> {
         loop {
             // A pipe that cannot be read has nothing more to give.

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
-/// Time without polls after an invocation that found no environment; doubled with each one in a row.
+/// Time without polls after an invocation that found no environment; doubled with each one in a
+/// row.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 /// Where the doubling ends.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);

@@ -1,4 +1,5 @@
-//! Gathering a batch: several receives, until it is full, its window is over or it weighs as much as an event may.
+//! Gathering a batch: several receives, until it is full, its window is over or it weighs as much
+//! as an event may.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -20,7 +21,8 @@ use crate::environment::MAX_EVENT_BYTES;
 
 /// The longest wait that SQS allows, so that an idle queue costs few calls.
 const LONG_POLL: Duration = Duration::from_secs(20);
-/// Time between two polls in the last second of a window, where no whole second of waiting is left to ask for.
+/// Time between two polls in the last second of a window, where no whole second of waiting is left
+/// to ask for.
 const SHORT_POLL_PAUSE: Duration = Duration::from_millis(100);
 /// Time before a poll after one that failed; doubled with each failure in a row.
 const FIRST_ERROR_PAUSE: Duration = Duration::from_millis(200);
@@ -53,8 +55,8 @@ impl Poller {
 
     /// Gathers into `batch` what the next invocation gets. Waits as long as there is nothing.
     ///
-    /// May be cancelled: `batch` keeps what has arrived. Messages that the endpoint is sending at that moment come back after their
-    /// visibility timeout.
+    /// May be cancelled: `batch` keeps what has arrived. Messages that the endpoint is sending at
+    /// that moment come back after their visibility timeout.
     pub(super) async fn gather(&mut self, batch: &mut Batch) {
         self.fill(batch);
         let mut end = (!batch.is_empty()).then(|| self.window_end());
@@ -180,8 +182,9 @@ impl Batch {
         self.records.len()
     }
 
-    /// Adds a record, or gives it back when the event would be larger than an invocation may carry. The first one always fits: the
-    /// invocation is what has to fail with it then, or it would never leave the queue for the dead-letter queue.
+    /// Adds a record, or gives it back when the event would be larger than an invocation may carry.
+    /// The first one always fits: the invocation is what has to fail with it then, or it would
+    /// never leave the queue for the dead-letter queue.
     fn push(&mut self, record: Record) -> Result<(), Record> {
         let bytes = self.bytes + event::weight(&record);
         if bytes > MAX_EVENT_BYTES && !self.is_empty() {

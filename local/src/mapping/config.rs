@@ -6,7 +6,8 @@ use super::event::Source;
 
 /// The largest batch of a standard queue.
 const MAX_BATCH_SIZE: usize = 10_000;
-/// The largest batch that one receive can fill, hence the largest without a batching window and on FIFO queues.
+/// The largest batch that one receive can fill, hence the largest without a batching window and on
+/// FIFO queues.
 pub(super) const MAX_RECEIVE: usize = 10;
 /// The smallest window that AWS takes for larger batches.
 const MIN_WINDOW_OF_LARGE_BATCHES: Duration = Duration::from_secs(1);
@@ -20,7 +21,8 @@ pub struct Mapping {
     pub queue_url: String,
     /// How many records an invocation may get: 1 to 10,000, or to 10 on a FIFO queue.
     pub batch_size: NonZeroUsize,
-    /// How long records are gathered, counted from the first one. At least a second for batches above 10; none for FIFO queues.
+    /// How long records are gathered, counted from the first one. At least a second for batches
+    /// above 10; none for FIFO queues.
     pub batching_window: Duration,
     /// What is made of the function's responses.
     pub responses: Responses,
@@ -31,9 +33,11 @@ pub struct Mapping {
 /// What is made of the function's responses.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Responses {
-    /// `ReportBatchItemFailures`: a response names the records that failed, and the others are deleted.
+    /// `ReportBatchItemFailures`: a response names the records that failed, and the others are
+    /// deleted.
     ReportBatchItemFailures,
-    /// Without it any response means that the whole batch succeeded, **whatever the response says**.
+    /// Without it any response means that the whole batch succeeded, **whatever the response
+    /// says**.
     Ignored,
 }
 

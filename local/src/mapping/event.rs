@@ -28,7 +28,8 @@ impl Source {
     }
 }
 
-/// One record of an event, written out already: its size decides how many fit, and it is copied once.
+/// One record of an event, written out already: its size decides how many fit, and it is copied
+/// once.
 #[derive(Clone, Debug)]
 pub(super) struct Record {
     pub(super) message_id: String,
@@ -36,7 +37,8 @@ pub(super) struct Record {
     pub(super) json: String,
 }
 
-/// Writes a received message out as a record; `None` when it has no id or receipt handle, which every message has.
+/// Writes a received message out as a record; `None` when it has no id or receipt handle, which
+/// every message has.
 pub(super) fn record(message: &Message, source: &Source) -> Option<Record> {
     let (message_id, receipt_handle) = (message.message_id()?, message.receipt_handle()?);
     let wire = wire::Record {

@@ -1,4 +1,5 @@
-//! What a response means for the records of its batch, by AWS's rules for `ReportBatchItemFailures`. Pure.
+//! What a response means for the records of its batch, by AWS's rules for
+//! `ReportBatchItemFailures`. Pure.
 
 use std::collections::HashSet;
 
@@ -52,8 +53,9 @@ pub enum Refusal {
 
 /// Reads a response with `ReportBatchItemFailures` on.
 ///
-/// An empty response, null, an object without `batchItemFailures`, and an empty or null list mean success. Anything that is not exactly a list
-/// of message ids of this batch fails the whole batch, because nobody can tell which of its records succeeded.
+/// An empty response, null, an object without `batchItemFailures`, and an empty or null list mean
+/// success. Anything that is not exactly a list of message ids of this batch fails the whole batch,
+/// because nobody can tell which of its records succeeded.
 ///
 /// # Examples
 ///

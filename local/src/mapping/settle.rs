@@ -18,7 +18,8 @@ use super::Stats;
 const ENTRIES_PER_CALL: usize = 10;
 /// Calls under way at once, for batches of thousands.
 const CALLS_AT_ONCE: usize = 4;
-/// How often an entry is tried, beyond the SDK's own retries of whole calls. What is not deleted then is delivered again.
+/// How often an entry is tried, beyond the SDK's own retries of whole calls. What is not deleted
+/// then is delivered again.
 const ATTEMPTS: u32 = 3;
 /// Time before the second attempt; twice that before the third.
 const RETRY_PAUSE: Duration = Duration::from_millis(100);

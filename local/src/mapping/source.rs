@@ -17,7 +17,8 @@ use super::{
 };
 use crate::environment::{InvokeError, Lambda};
 
-/// How long invocations may still run after the stop signal; their records are delivered again if they do not make it.
+/// How long invocations may still run after the stop signal; their records are delivered again if
+/// they do not make it.
 const DRAIN_LIMIT: Duration = Duration::from_secs(10);
 
 /// Creates a mapping and runs it: short for [`EventSource::connect`] and [`EventSource::run`].
@@ -80,9 +81,10 @@ impl EventSource {
         self.delivery.stats.clone()
     }
 
-    /// Polls and invokes until `shutdown` completes. Then stops polling, hands out the batch that was being gathered, and lets invocations
-    /// finish for ten seconds at most. Records that did not fit into that batch are left to the queue: like those of an invocation that takes
-    /// too long, they come back after their visibility timeout.
+    /// Polls and invokes until `shutdown` completes. Then stops polling, hands out the batch that
+    /// was being gathered, and lets invocations finish for ten seconds at most. Records that did
+    /// not fit into that batch are left to the queue: like those of an invocation that takes too
+    /// long, they come back after their visibility timeout.
     pub async fn run(mut self, shutdown: impl Future<Output = ()>) {
         let mut shutdown = pin!(shutdown);
         let mut invocations = Invocations::default();
@@ -116,7 +118,8 @@ struct Invocations {
 }
 
 impl Invocations {
-    /// Waits until one more invocation may run, so that no message ages in flight for want of a turn. Can be cancelled.
+    /// Waits until one more invocation may run, so that no message ages in flight for want of a
+    /// turn. Can be cancelled.
     async fn ready_for_another(&mut self, max_concurrency: usize) {
         loop {
             while let Some(ended) = self.running.try_join_next() {

@@ -11,7 +11,8 @@ pub struct Stats {
     counters: Arc<Counters>,
 }
 
-/// A mapping's counters at one moment. Records are counted once per delivery, so a message that is retried counts again.
+/// A mapping's counters at one moment. Records are counted once per delivery, so a message that is
+/// retried counts again.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct StatsSnapshot {
     /// Records received from the queue.
@@ -20,7 +21,8 @@ pub struct StatsSnapshot {
     pub invocations: u64,
     /// Batches among them that ended with an error, or with a response that AWS does not accept.
     pub failed_invocations: u64,
-    /// Batches among those that never reached a handler: throttled, or no environment could be started.
+    /// Batches among those that never reached a handler: throttled, or no environment could be
+    /// started.
     pub unavailable: u64,
     /// Records whose processing succeeded.
     pub succeeded: u64,
@@ -48,7 +50,8 @@ struct Counters {
 }
 
 impl Stats {
-    /// The counters now. They are read one after the other, so two of them may differ by what happens in between.
+    /// The counters now. They are read one after the other, so two of them may differ by what
+    /// happens in between.
     pub fn snapshot(&self) -> StatsSnapshot {
         let Counters {
             received,

@@ -3,8 +3,8 @@
 use super::store::SpanStore;
 use crate::AllowedHosts;
 
-/// Configuration of [`serve_http`](super::serve_http) and [`serve_grpc`](super::serve_grpc). A [`SpanStore`] converts into one that
-/// accepts only loopback names.
+/// Configuration of [`serve_http`](super::serve_http) and [`serve_grpc`](super::serve_grpc). A
+/// [`SpanStore`] converts into one that accepts only loopback names.
 #[derive(Clone, Debug, Default)]
 pub struct Config {
     /// Store for received spans.

@@ -34,7 +34,8 @@ use super::signal::Export;
 use super::store::SpanStore;
 use crate::allowed_hosts::{CheckHost, Refusal};
 
-/// Largest message that is decoded: a collector's default, so that a request that is too large for production is too large here.
+/// Largest message that is decoded: a collector's default, so that a request that is too large for
+/// production is too large here.
 const MAX_MESSAGE_SIZE: usize = 4 * 1024 * 1024;
 
 /// Serves the three OTLP services over gRPC until `shutdown` is ready, then lets open requests end.

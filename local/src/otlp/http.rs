@@ -29,10 +29,12 @@ use crate::allowed_hosts::{self, CheckHost};
 mod body;
 mod refusal;
 
-/// Largest body, before and after decompression: a collector's default, so that what is too large for production is too large here.
+/// Largest body, before and after decompression: a collector's default, so that what is too large
+/// for production is too large here.
 pub(super) const MAX_BODY_SIZE: usize = 20 * 1024 * 1024;
 
-/// Serves OTLP over HTTP, `GET /api/spans` and `GET /api/metrics` until `shutdown` is ready, then lets open requests end.
+/// Serves OTLP over HTTP, `GET /api/spans` and `GET /api/metrics` until `shutdown` is ready, then
+/// lets open requests end.
 ///
 /// # Errors
 /// When the listener fails.

@@ -1,10 +1,11 @@
 //! OTLP/JSON, read by the tolerant rules of protobuf's JSON mapping.
 //!
-//! A request is translated to protobuf field by field, because the serde implementations of the generated messages reject a whole request for
-//! one value that senders may legally write: a list without `values`, `"NaN"`, `null`, a number as a string. Here unknown fields are ignored,
-//! `null` means the default, numbers may be strings, names may be in camelCase or snake_case, enums may be numbers or names, and bytes may
-//! use either base64 alphabet. Invalid Unicode is replaced with U+FFFD. If a value still cannot be read, only its span, data point or log
-//! record is left out.
+//! A request is translated to protobuf field by field, because the serde implementations of the
+//! generated messages reject a whole request for one value that senders may legally write: a list
+//! without `values`, `"NaN"`, `null`, a number as a string. Here unknown fields are ignored, `null`
+//! means the default, numbers may be strings, names may be in camelCase or snake_case, enums may be
+//! numbers or names, and bytes may use either base64 alphabet. Invalid Unicode is replaced with
+//! U+FFFD. If a value still cannot be read, only its span, data point or log record is left out.
 
 use base64::Engine as _;
 use base64::alphabet::STANDARD;
@@ -205,7 +206,8 @@ fn boolean(value: &Value) -> Result<bool> {
     }
 }
 
-/// Reads an integer, which may be a string. A zero fraction and an exponent are allowed, as in `1.0` and `1e3`.
+/// Reads an integer, which may be a string. A zero fraction and an exponent are allowed, as in
+/// `1.0` and `1e3`.
 fn integer<T: TryFrom<i128>>(value: &Value) -> Result<T> {
     let written = match value {
         Value::String(text) => text.clone(),
@@ -232,7 +234,8 @@ fn double(value: &Value) -> Result<f64> {
     number.ok_or(expected("a number"))
 }
 
-/// Reads an enum as a number or a name. An unknown name is ignored like an unknown field and yields the default.
+/// Reads an enum as a number or a name. An unknown name is ignored like an unknown field and yields
+/// the default.
 fn enumeration(value: &Value, names: &[&str]) -> Result<i64> {
     let Some(name) = value
         .as_str()

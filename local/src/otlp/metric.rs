@@ -1,4 +1,5 @@
-//! Which metrics were received, and from whom. Their values are not kept: they are for a backend to draw.
+//! Which metrics were received, and from whom. Their values are not kept: they are for a backend to
+//! draw.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -11,7 +12,8 @@ use serde::Serialize;
 
 use super::span::attributes;
 
-/// How many metrics are told apart: more than any two services have, and a bound for one that puts ids into names.
+/// How many metrics are told apart: more than any two services have, and a bound for one that puts
+/// ids into names.
 const MAX_METRICS: usize = 10_000;
 
 /// A metric of a service.

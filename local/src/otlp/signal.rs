@@ -94,8 +94,8 @@ struct Partial {
     reason: String,
 }
 
-/// Combines the unreadable records with those that violate `rule`, and logs a warning. Returns `None` if all
-/// records were accepted.
+/// Combines the unreadable records with those that violate `rule`, and logs a warning. Returns
+/// `None` if all records were accepted.
 fn partial_success(unreadable: Unreadable, refused: u64, rule: &str) -> Option<Partial> {
     let rule = (refused > 0).then(|| rule.to_owned());
     let reasons = unreadable.reason.into_iter().chain(rule);

@@ -10,9 +10,11 @@ use opentelemetry_proto::tonic::trace::v1 as proto;
 use serde::Serialize;
 use serde_json::{Map, Number, Value};
 
-/// Bit of `flags` that says whether the sender knows where the parent lives (OTLP, `SPAN_FLAGS_CONTEXT_HAS_IS_REMOTE_MASK`).
+/// Bit of `flags` that says whether the sender knows where the parent lives (OTLP,
+/// `SPAN_FLAGS_CONTEXT_HAS_IS_REMOTE_MASK`).
 const PARENT_KNOWN: u32 = 0x100;
-/// Bit of `flags` that says that the parent lives in another process (OTLP, `SPAN_FLAGS_CONTEXT_IS_REMOTE_MASK`).
+/// Bit of `flags` that says that the parent lives in another process (OTLP,
+/// `SPAN_FLAGS_CONTEXT_IS_REMOTE_MASK`).
 const PARENT_REMOTE: u32 = 0x200;
 /// Length of a trace id in bytes.
 pub(super) const TRACE_ID_LENGTH: usize = 16;
@@ -50,7 +52,8 @@ pub struct Span {
     pub status: Status,
     /// Name of the instrumentation scope.
     pub scope: String,
-    /// Attributes of the resource: shared, because a request carries hundreds of spans of one resource.
+    /// Attributes of the resource: shared, because a request carries hundreds of spans of one
+    /// resource.
     #[serde(serialize_with = "plain")]
     pub resource: Arc<Map<String, Value>>,
 }
@@ -110,7 +113,8 @@ pub enum StatusCode {
 }
 
 impl Span {
-    /// Converts a span from the wire; `None` if its ids are not what OTLP asks for (16 and 8 bytes, not all zero).
+    /// Converts a span from the wire; `None` if its ids are not what OTLP asks for (16 and 8 bytes,
+    /// not all zero).
     pub(super) fn from_proto(
         span: proto::Span,
         scope: &str,

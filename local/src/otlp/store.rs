@@ -13,12 +13,14 @@ use tokio::sync::watch;
 use super::metric::{Metric, Metrics};
 use super::span::{SPAN_ID_LENGTH, Span, TRACE_ID_LENGTH, attributes};
 
-/// How many spans are kept unless told otherwise: about a hundred megabytes of ordinary spans, and more traces than anyone reads on a laptop.
+/// How many spans are kept unless told otherwise: about a hundred megabytes of ordinary spans, and
+/// more traces than anyone reads on a laptop.
 const DEFAULT_CAPACITY: NonZeroUsize = NonZeroUsize::new(100_000).expect("not zero");
 
 /// The received spans. Clones share them.
 ///
-/// The store keeps the newest spans up to its capacity and counts the ones it had to drop, so that a long session does not grow without end.
+/// The store keeps the newest spans up to its capacity and counts the ones it had to drop, so that
+/// a long session does not grow without end.
 #[derive(Clone, Debug)]
 pub struct SpanStore {
     shared: Arc<Shared>,
@@ -103,7 +105,8 @@ impl SpanStore {
         self.kept().metrics.all()
     }
 
-    /// Waits until the spans kept satisfy `condition`, which is asked at once and again after every request that arrives.
+    /// Waits until the spans kept satisfy `condition`, which is asked at once and again after every
+    /// request that arrives.
     pub async fn wait_until(&self, mut condition: impl FnMut(&[Arc<Span>]) -> bool) {
         let mut changes = self.shared.changes.subscribe();
         while !condition(&self.spans()) {
@@ -114,7 +117,8 @@ impl SpanStore {
         }
     }
 
-    /// Adds the spans of one request, excluding `unreadable` ones that were already left out. Returns how many of the others were refused.
+    /// Adds the spans of one request, excluding `unreadable` ones that were already left out.
+    /// Returns how many of the others were refused.
     pub(super) fn add(&self, request: Vec<ResourceSpans>, unreadable: u64) -> u64 {
         let (spans, rejected) = convert(request);
         let mut kept = self.kept();
@@ -161,7 +165,8 @@ impl SpanStore {
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
-        // Nothing that runs under the lock can leave the spans half-changed, so a poisoned lock is as good as any other.
+        // Nothing that runs under the lock can leave the spans half-changed, so a poisoned lock is
+        // as good as any other.
         self.shared
             .kept
             .lock()

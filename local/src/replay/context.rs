@@ -7,8 +7,8 @@ use std::rc::Rc;
 const MAX_DEPTH: usize = 4;
 /// Bytes that may be unpacked from an input of any size.
 const MIN_UNPACKED: u64 = 1024 * 1024 * 1024;
-/// Unpacked bytes allowed per byte read beyond that. Logs compress ten- to twentyfold. Gzip can reach a thousandfold, and a millionfold
-/// when nested, but only in a crafted input.
+/// Unpacked bytes allowed per byte read beyond that. Logs compress ten- to twentyfold. Gzip can
+/// reach a thousandfold, and a millionfold when nested, but only in a crafted input.
 const MAX_RATIO: u64 = 400;
 
 /// A part of a log that could not be searched.
@@ -57,7 +57,8 @@ impl Context {
         }
     }
 
-    /// Returns the context for data packed inside this layer; reports data that is nested too deeply and returns `None`.
+    /// Returns the context for data packed inside this layer; reports data that is nested too
+    /// deeply and returns `None`.
     pub(super) fn nested(&self, place: &str, form: &str) -> Option<Self> {
         if self.depth == MAX_DEPTH {
             self.report(

@@ -1,8 +1,10 @@
 //! Spill lines that a log pipeline split without marking the pieces.
 //!
-//! Docker's `awslogs` driver used to write pieces of 16 KiB as separate events, and in non-blocking mode did so up to Docker 20.10; the
-//! text output of `journalctl` has pieces of 48 KiB. Every piece but the last has exactly that length, and the pieces of a line have the
-//! same time and stream. They are joined only if they form a complete spill line with the number of spans that it states.
+//! Docker's `awslogs` driver used to write pieces of 16 KiB as separate events, and in non-blocking
+//! mode did so up to Docker 20.10; the text output of `journalctl` has pieces of 48 KiB. Every
+//! piece but the last has exactly that length, and the pieces of a line have the same time and
+//! stream. They are joined only if they form a complete spill line with the number of spans that it
+//! states.
 
 use std::io::{self, Read};
 
@@ -16,14 +18,16 @@ use super::window::{MAX_OBJECT, Window};
 
 /// Lengths of every piece but the last: Docker and containerd, and journald.
 const LENGTHS: [usize; 2] = [16 * 1024, 48 * 1024];
-/// Limit on the prefix of a line: a time and the names of a log group and a stream, each of at most 512 characters.
+/// Limit on the prefix of a line: a time and the names of a log group and a stream, each of at most
+/// 512 characters.
 const MAX_PREFIX: usize = 2048;
 /// Limit on unrelated lines or events between two pieces of a line.
 const MAX_BETWEEN: usize = 1000;
 /// Members that differ between the pieces' events.
 const VARYING: [&str; 4] = ["message", "id", "eventId", "ingestionTime"];
 
-/// Joins a line that begins at `start`, has its marker before `marker`, and continues on lines with the same prefix.
+/// Joins a line that begins at `start`, has its marker before `marker`, and continues on lines with
+/// the same prefix.
 pub(super) fn lines(window: &mut Window<impl Read>, start: usize) -> io::Result<Option<Line>> {
     let line_start = memchr::memrchr(b'\n', &window.buffer[..start]).map_or(0, |at| at + 1);
     let prefix = window.buffer[line_start..start].to_vec();
@@ -51,7 +55,8 @@ pub(super) fn lines(window: &mut Window<impl Read>, start: usize) -> io::Result<
     Ok(None)
 }
 
-/// Joins a line that begins in the text of the event at `start` and continues in the following events.
+/// Joins a line that begins in the text of the event at `start` and continues in the following
+/// events.
 pub(super) fn events(
     window: &mut Window<impl Read>,
     mut start: usize,

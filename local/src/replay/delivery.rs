@@ -10,7 +10,8 @@ use super::ReplayError;
 use super::ledger::Ledger;
 use super::report::{Refused, Report};
 
-/// The pauses between the tries of one request: a person waits, and a collector that restarts is back within these.
+/// The pauses between the tries of one request: a person waits, and a collector that restarts is
+/// back within these.
 const PAUSES: [Duration; 4] = [
     Duration::from_millis(500),
     Duration::from_secs(1),
@@ -39,7 +40,8 @@ pub(super) struct Delivery<'a> {
     ledger: &'a mut Ledger,
     waiting: Vec<Parcel>,
     bytes: usize,
-    /// `true` once the endpoint has accepted a request. Later refusals then concern the content of a request.
+    /// `true` once the endpoint has accepted a request. Later refusals then concern the content of
+    /// a request.
     is_receiver: bool,
     /// The last of the collector's warnings that was logged.
     warning: String,
@@ -65,7 +67,8 @@ impl<'a> Delivery<'a> {
         self.waiting.is_empty()
     }
 
-    /// Adds a parcel, after those before it have been sent if it does not fit into one request with them.
+    /// Adds a parcel, after those before it have been sent if it does not fit into one request with
+    /// them.
     pub(super) async fn put(
         &mut self,
         parcel: Parcel,
@@ -95,7 +98,8 @@ impl<'a> Delivery<'a> {
         if let [parcel] = &parcels[..] {
             refusals.push(refused(parcel, text));
         } else {
-            // A single line may have caused the refusal, so each line is sent in a request of its own.
+            // A single line may have caused the refusal, so each line is sent in a request of its
+            // own.
             for parcel in parcels.chunks(1) {
                 if let Err(text) = self.send_together(sender, parcel, report).await? {
                     refusals.push(refused(&parcel[0], text));
@@ -116,8 +120,9 @@ impl<'a> Delivery<'a> {
         Ok(())
     }
 
-    /// Returns an error if the endpoint has refused these lines and refuses even an empty request, which an OTLP receiver accepts (OTLP
-    /// specification, "Full Success"). Without this check, a wrong endpoint would receive one request per line.
+    /// Returns an error if the endpoint has refused these lines and refuses even an empty request,
+    /// which an OTLP receiver accepts (OTLP specification, "Full Success"). Without this check, a
+    /// wrong endpoint would receive one request per line.
     async fn check_endpoint(
         &mut self,
         sender: &Sender,
@@ -171,7 +176,8 @@ impl<'a> Delivery<'a> {
         Ok(Ok(()))
     }
 
-    /// Logs the warning of a collector that rejected nothing, once: the next response usually repeats it.
+    /// Logs the warning of a collector that rejected nothing, once: the next response usually
+    /// repeats it.
     fn warn(&mut self, endpoint: &str, message: String) {
         if !message.is_empty() && message != self.warning {
             tracing::warn!(

@@ -1,5 +1,5 @@
-//! Replaces base64 in text with its content. Events of CloudWatch's subscription filters, Kinesis and Firehose carry log events
-//! as base64.
+//! Replaces base64 in text with its content. Events of CloudWatch's subscription filters, Kinesis
+//! and Firehose carry log events as base64.
 
 use std::io::{self, Cursor, Read};
 
@@ -19,16 +19,18 @@ const GZIP: &[u8] = b"H4sI";
 const DATA: &[u8] = b"ata";
 /// Minimum length of base64 for a gzip member with content.
 const MIN_LENGTH: usize = 24;
-/// Longest base64 that is kept in memory: a Kinesis record is at most 10 MiB, other events are shorter.
+/// Longest base64 that is kept in memory: a Kinesis record is at most 10 MiB, other events are
+/// shorter.
 const MAX_LENGTH: usize = 32 * 1024 * 1024;
-/// Minimum length of a base64 line that continues on the next one: MIME lines have 76 characters, PEM lines 64.
+/// Minimum length of a base64 line that continues on the next one: MIME lines have 76 characters,
+/// PEM lines 64.
 const MIN_WRAPPED: usize = 60;
 /// Bytes before `data` that are searched for sibling members.
 const CONTEXT_BYTES: usize = 1024;
 /// Bytes after the value that are searched for sibling members.
 const BEHIND_BYTES: usize = 128;
-/// Names of the siblings of `data` in a subscription event, in events from Kinesis or Firehose, and in the output of
-/// `get-records`.
+/// Names of the siblings of `data` in a subscription event, in events from Kinesis or Firehose, and
+/// in the output of `get-records`.
 const ENVELOPES: [&[u8]; 7] = [
     b"awslogs",
     b"kinesis",
@@ -47,7 +49,8 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
         .with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// Reader that replaces base64 of gzip, and base64 in records where it is expected, with its content.
+/// Reader that replaces base64 of gzip, and base64 in records where it is expected, with its
+/// content.
 pub(super) struct Embedded<R> {
     input: R,
     context: Context,
@@ -167,7 +170,8 @@ impl<R: Read> Embedded<R> {
         Ok(run.characters.len() >= MIN_LENGTH && self.decode(&run))
     }
 
-    /// Returns the value of a member `data`, if it is in a record of a service that stores base64 there.
+    /// Returns the value of a member `data`, if it is in a record of a service that stores base64
+    /// there.
     fn data(&mut self) -> io::Result<bool> {
         let Some(start) = self.value(self.at + DATA.len())? else {
             return Ok(false);
@@ -180,7 +184,8 @@ impl<R: Read> Embedded<R> {
         // YAML and text output have no quotation marks.
         let is_whole = behind
             .is_none_or(|byte| matches!(byte, b'"' | b'\\' | b'\'') || byte.is_ascii_whitespace());
-        // Gzip is recognised by its first bytes. These services pad base64, so an unpadded value belongs to another program.
+        // Gzip is recognised by its first bytes. These services pad base64, so an unpadded value
+        // belongs to another program.
         let is_base64 = run.characters.len() >= MIN_LENGTH && run.characters.len() % 4 == 0;
         if is_whole && (run.characters.starts_with(GZIP) || !is_base64) {
             return Ok(false);
@@ -219,7 +224,8 @@ impl<R: Read> Embedded<R> {
         Ok(first.any(|byte| matches!(byte, b' ' | b'{' | b'[' | b':' | b',' | b'\\')))
     }
 
-    /// Returns the start of a member's value: `"data": "VALUE`, also in JSON inside a string, or `Data: VALUE`.
+    /// Returns the start of a member's value: `"data": "VALUE`, also in JSON inside a string, or
+    /// `Data: VALUE`.
     fn value(&mut self, mut at: usize) -> io::Result<Option<usize>> {
         let mut has_colon = false;
         loop {
@@ -233,8 +239,8 @@ impl<R: Read> Embedded<R> {
         }
     }
 
-    /// Reads base64 from a position in the buffer, across line breaks if it was wrapped. Converts the URL-safe alphabet (RFC 4648, section 5)
-    /// to the standard one.
+    /// Reads base64 from a position in the buffer, across line breaks if it was wrapped. Converts
+    /// the URL-safe alphabet (RFC 4648, section 5) to the standard one.
     fn run(&mut self, mut at: usize) -> io::Result<Run> {
         let mut characters = Vec::new();
         let mut is_url_safe = false;
@@ -402,16 +408,16 @@ fn is_base64(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=')
 }
 
-/// Returns `true` if base64 that begins with these characters can be in the URL-safe alphabet. Otherwise a hyphen or an underscore is text
-/// behind the base64.
+/// Returns `true` if base64 that begins with these characters can be in the URL-safe alphabet.
+/// Otherwise a hyphen or an underscore is text behind the base64.
 fn may_be_url_safe(characters: &[u8]) -> bool {
     !characters
         .iter()
         .any(|byte| matches!(byte, b'+' | b'/' | b'='))
 }
 
-/// Returns `true` if a log begins with a line of base64, and is therefore base64 as a whole. A line of hexadecimal digits does
-/// not count.
+/// Returns `true` if a log begins with a line of base64, and is therefore base64 as a whole. A line
+/// of hexadecimal digits does not count.
 fn is_base64_line(text: &[u8]) -> bool {
     let line = text
         .split(|byte| matches!(byte, b'\n' | b'\r'))

@@ -1,7 +1,7 @@
 //! Recognition of data that is not text.
 
-/// Data is binary if at least one byte in this many is not a text byte. Text in a western European eight-bit encoding has fewer of them;
-/// encrypted and compressed data has more than a third.
+/// Data is binary if at least one byte in this many is not a text byte. Text in a western European
+/// eight-bit encoding has fewer of them; encrypted and compressed data has more than a third.
 const MIN_BINARY_SHARE: usize = 5;
 
 /// Signatures of formats in which logs are compressed, encrypted or exported.

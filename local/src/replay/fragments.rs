@@ -1,11 +1,13 @@
-//! Spans that were too long for one line, put together from their fragments in whatever order these come.
+//! Spans that were too long for one line, put together from their fragments in whatever order these
+//! come.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;
 
 use super::line::Fragment;
 
-/// So much text waits for the rest of its fragments. Those of a span are usually next to each other.
+/// So much text waits for the rest of its fragments. Those of a span are usually next to each
+/// other.
 const MAX_WAITING_BYTES: usize = 256 * 1024 * 1024;
 
 /// Spans of which fragments are missing still.

@@ -1,7 +1,8 @@
 //! One member of a gzip file (RFC 1952).
 //!
-//! `flate2`'s own reader discards data unpacked before an error and reads past the boundary between members, so the data could not be
-//! searched and the error could not be reported with its position.
+//! `flate2`'s own reader discards data unpacked before an error and reads past the boundary between
+//! members, so the data could not be searched and the error could not be reported with its
+//! position.
 
 use std::cell::Cell;
 use std::io::{self, Read};

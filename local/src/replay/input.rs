@@ -37,7 +37,8 @@ impl Input {
         })
     }
 
-    /// Returns the log's text, unpacked, and with split lines joined. Parts that cannot be read are reported to the context.
+    /// Returns the log's text, unpacked, and with split lines joined. Parts that cannot be read are
+    /// reported to the context.
     pub(super) fn text(self, context: &Context) -> impl Read {
         joined(text(self.reader, context))
     }

@@ -1,6 +1,7 @@
 //! Joins long lines that a container runtime split.
 //!
-//! Docker's `json-file` driver and the Kubernetes runtimes (CRI) split a line after 16 KiB and write each piece as a separate line.
+//! Docker's `json-file` driver and the Kubernetes runtimes (CRI) split a line after 16 KiB and
+//! write each piece as a separate line.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -104,7 +105,8 @@ fn cri(line: &[u8]) -> Option<Piece<'_>> {
     })
 }
 
-/// `{"log":"TEXT","stream":"STREAM","time":"TIME"}`, with optional spaces. Only the text of the last piece ends with a line break.
+/// `{"log":"TEXT","stream":"STREAM","time":"TIME"}`, with optional spaces. Only the text of the
+/// last piece ends with a line break.
 fn docker(line: &[u8]) -> Option<Piece<'_>> {
     let rest = strip_tokens(line, &[b"{", b"\"log\"", b":", b"\""])?;
     let before = line.get(..line.len() - rest.len())?;

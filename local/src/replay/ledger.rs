@@ -10,7 +10,8 @@ use super::line::is_id;
 /// The first line of every ledger.
 const TITLE: &str = "baton replay ledger 1";
 
-/// The ids that one endpoint has accepted, kept in a file with those of others: after the title, an id and an endpoint a line.
+/// The ids that one endpoint has accepted, kept in a file with those of others: after the title, an
+/// id and an endpoint a line.
 #[derive(Debug)]
 pub(super) struct Ledger {
     path: PathBuf,

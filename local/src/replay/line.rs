@@ -111,8 +111,8 @@ impl Line {
     }
 }
 
-/// Decodes OTLP/JSON into an `ExportTraceServiceRequest` and checks its number of spans, because joined pieces of different lines
-/// may be valid JSON too.
+/// Decodes OTLP/JSON into an `ExportTraceServiceRequest` and checks its number of spans, because
+/// joined pieces of different lines may be valid JSON too.
 pub(super) fn request(json: &str, expected: u64) -> Result<Vec<u8>, Problem> {
     let request = replay::request_from_json(json.as_bytes())?;
     // The bytes were encoded just above, so they can be decoded.

@@ -7,7 +7,8 @@
 //! | CRI (Kubernetes), read by Fluent Bit | `logtag`: `P`, or `F` for the last piece |
 //! | journald, of a service's standard output | `_LINE_BREAK`: `line-max`, until a record of the same `_STREAM_ID` without it |
 //!
-//! If the text is not printable, the journal's `MESSAGE` is a list of bytes. A whole line in this form is read as a line of one piece.
+//! If the text is not printable, the journal's `MESSAGE` is a list of bytes. A whole line in this
+//! form is read as a line of one piece.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
@@ -81,8 +82,9 @@ impl Piece {
         Some(Self { key, text, order })
     }
 
-    /// Reads a record of the journal as a line of one piece. Returns `None` if other members mark the record as a piece. Records in the
-    /// journal's native protocol, such as those of Docker's driver, have no `_STREAM_ID`.
+    /// Reads a record of the journal as a line of one piece. Returns `None` if other members mark
+    /// the record as a piece. Records in the journal's native protocol, such as those of Docker's
+    /// driver, have no `_STREAM_ID`.
     pub(super) fn from_journal_message(record: &Record) -> Option<Self> {
         record.get(CURSOR)?;
         if key_and_order(record).is_some() {
@@ -146,8 +148,8 @@ fn journal(record: &Record) -> Option<(String, Order)> {
     Some((format!("journal {stream}"), Order::Next { is_last }))
 }
 
-/// Returns the text of a member. journalctl writes unprintable bytes as an array of numbers, and without `--all` it writes text over
-/// 4 KiB as `null`.
+/// Returns the text of a member. journalctl writes unprintable bytes as an array of numbers, and
+/// without `--all` it writes text over 4 KiB as `null`.
 fn text_of(name: &str, value: &Value) -> Text {
     match value {
         Value::String(text) => Text::String(text.clone().into_bytes()),
@@ -210,7 +212,8 @@ impl Pieces {
         let Piece { key, text, order } = piece;
         let text = match text {
             Text::Omitted => {
-                // The pieces before it cannot become a line, and must not become part of the next one.
+                // The pieces before it cannot become a line, and must not become part of the next
+                // one.
                 if matches!(order, Order::Next { .. }) {
                     self.remove(&key);
                 }
@@ -265,7 +268,8 @@ impl Pieces {
         }
     }
 
-    /// Removes the line whose first piece came first. The inner value is `None` if the line has no spans.
+    /// Removes the line whose first piece came first. The inner value is `None` if the line has no
+    /// spans.
     fn oldest(&mut self) -> Option<Option<Incomplete>> {
         let key = self.order.front()?.clone();
         let waiting = self.remove(&key)?;
@@ -287,8 +291,8 @@ impl Pieces {
 }
 
 impl Waiting {
-    /// Returns `true` if the line is, or may be, a spill line. Without its first piece, any line that ends like JSON may be
-    /// one.
+    /// Returns `true` if the line is, or may be, a spill line. Without its first piece, any line
+    /// that ends like JSON may be one.
     fn has_spans(&self) -> bool {
         let mut texts = self.texts.values();
         let ends_as_json = |text: &Vec<u8>| text.trim_ascii_end().ends_with(b"}");

@@ -10,7 +10,8 @@ use super::fragments::Incomplete;
 /// As many single problems are told; there may be one for each line of a log.
 const MAX_TOLD: usize = 20;
 
-/// The account of one replay. Spans found are sent, sent before, left, rejected or refused; those of incomplete or damaged lines are not known.
+/// The account of one replay. Spans found are sent, sent before, left, rejected or refused; those
+/// of incomplete or damaged lines are not known.
 #[derive(Debug, Default)]
 pub(crate) struct Report {
     pub(crate) endpoint: String,

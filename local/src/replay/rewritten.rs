@@ -10,7 +10,8 @@ pub(super) trait Rewrite {
     /// Limit on the length of a line, in bytes. A longer one arrives in parts.
     const MAX_LINE: usize;
 
-    /// Writes the replacement for a line. `line` includes its line break. `is_whole` is `false` for a part of a line that is too long.
+    /// Writes the replacement for a line. `line` includes its line break. `is_whole` is `false` for
+    /// a part of a line that is too long.
     fn line(&mut self, line: Vec<u8>, is_whole: bool, out: &mut Vec<u8>);
 
     /// Writes the text that is still held back at the end of the log.
@@ -65,8 +66,8 @@ impl<R: Read, T: Rewrite> Read for Rewritten<R, T> {
             if !self.line()? {
                 return Ok(0);
             }
-            // Short lines are processed in bulk, but only those already available, so that the reader does not block on one that is
-            // not.
+            // Short lines are processed in bulk, but only those already available, so that the
+            // reader does not block on one that is not.
             while self.out.len() < READ_BYTES && self.input.buffer().contains(&b'\n') {
                 self.line()?;
             }

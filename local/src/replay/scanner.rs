@@ -10,13 +10,17 @@ use super::pieces::{Incomplete, Piece, Pieces, Record};
 use super::unwrapped::{self, Layer, Object, mark_before};
 use super::window::{LOOKBACK, Window};
 
-/// Behind the marker so much must be there to see that it is one: a quotation mark in all its wrappings, spaces and a colon.
+/// Behind the marker so much must be there to see that it is one: a quotation mark in all its
+/// wrappings, spaces and a colon.
 const LOOKAHEAD: usize = 64;
-/// Limit on the braces that are tried as the start of the object around a position. Usually the nearest one is right.
+/// Limit on the braces that are tried as the start of the object around a position. Usually the
+/// nearest one is right.
 const MAX_CANDIDATES: usize = 100_000;
-/// Limit on those braces whose object could contain the position and is rejected: a text may contain braces.
+/// Limit on those braces whose object could contain the position and is rejected: a text may
+/// contain braces.
 const MAX_REFUSED: usize = 8;
-/// Quotation marks in encodings that are not supported: HTML, URLs, Python, and numeric JSON escapes.
+/// Quotation marks in encodings that are not supported: HTML, URLs, Python, and numeric JSON
+/// escapes.
 const FOREIGN_MARKS: [&[u8]; 10] = [
     b"\"", b"\\", b"'", b"u0022", b"x22", b"%22", b"%5C", b"&quot;", b"&#34;", b"&#x22;",
 ];
@@ -107,8 +111,8 @@ impl<R: Read> Scanner<R> {
         (mark > 0 && behind.get(mark + spaces) == Some(&b':')).then_some(layers)
     }
 
-    /// Returns the spill line that has the marker as a member. Returns `None` if the marker is nested inside another object's value, or if the
-    /// rest of the object is in other pieces.
+    /// Returns the spill line that has the marker as a member. Returns `None` if the marker is
+    /// nested inside another object's value, or if the rest of the object is in other pieces.
     fn line(
         &mut self,
         marker: usize,
@@ -138,8 +142,9 @@ impl<R: Read> Scanner<R> {
         Ok(outcome.map_or(Some(Err(problem)), |line| line.map(Ok)))
     }
 
-    /// Joins a line whose first piece begins at `start`. The inner `None` stands for a line with marked pieces, which are joined when their
-    /// markers are found; the outer `None`, for a line that cannot be joined.
+    /// Joins a line whose first piece begins at `start`. The inner `None` stands for a line with
+    /// marked pieces, which are joined when their markers are found; the outer `None`, for a line
+    /// that cannot be joined.
     fn joined(&mut self, start: usize, layers: &[Layer]) -> io::Result<Option<Option<Line>>> {
         let Some((_, outer)) = layers.split_last() else {
             return Ok(cut::lines(&mut self.window, start)?.map(Some));
@@ -199,8 +204,9 @@ impl<R: Read> Scanner<R> {
         })
     }
 
-    /// Passes the objects around a position to `accept`, the innermost one first, until it returns a value. A brace in a text may look
-    /// like the start of an object. The members' names have the given quotation marks.
+    /// Passes the objects around a position to `accept`, the innermost one first, until it returns
+    /// a value. A brace in a text may look like the start of an object. The members' names have the
+    /// given quotation marks.
     fn enclosing<T>(
         &mut self,
         place: usize,
@@ -260,7 +266,8 @@ fn is_string_member(behind: &[u8]) -> bool {
     value.next().is_some_and(is_mark)
 }
 
-/// Returns `true` if a name is followed by an unsupported form of a quotation mark, a colon or its equivalent, and a number.
+/// Returns `true` if a name is followed by an unsupported form of a quotation mark, a colon or its
+/// equivalent, and a number.
 fn is_foreign_member(behind: &[u8]) -> bool {
     let behind = &behind[..behind.len().min(LOOKAHEAD)];
     let mut unquoted = behind;

@@ -10,11 +10,12 @@ use super::gzip::{self, Member};
 use super::source::{SharedSource, Source};
 use super::utf16::{self, Utf16};
 
-/// Number of plain bytes that are classified together as text or binary: fewer are not representative.
+/// Number of plain bytes that are classified together as text or binary: fewer are not
+/// representative.
 const MIN_JUDGED: usize = 4096;
 
-/// Reads a file that consists of gzip members and text. Binary data is passed through unchanged, so that it can be searched, and is
-/// reported.
+/// Reads a file that consists of gzip members and text. Binary data is passed through unchanged, so
+/// that it can be searched, and is reported.
 pub(super) struct Unpacked {
     source: SharedSource,
     context: Context,
@@ -109,7 +110,8 @@ impl Unpacked {
         Ok(())
     }
 
-    /// Bytes that Firehose and other programs put between members, and the zeros that pad the last block of a tape.
+    /// Bytes that Firehose and other programs put between members, and the zeros that pad the last
+    /// block of a tape.
     fn skip_delimiters(&self) -> io::Result<()> {
         let mut source = self.source.borrow_mut();
         while let Some(b'\n' | b'\r' | 0) = source.peek(1)?.first() {
@@ -132,7 +134,8 @@ impl Unpacked {
             self.part = Part::End;
             return Ok(0);
         }
-        // In text this is a rare control character. It is checked as the start of a member once it is the first byte.
+        // In text this is a rare control character. It is checked as the start of a member once it
+        // is the first byte.
         let next = memchr::memchr(0x1f, &bytes[1..]).map(|next| next + 1);
         let count = next.unwrap_or(bytes.len()).min(buffer.len());
         buffer[..count].copy_from_slice(&bytes[..count]);
@@ -140,7 +143,8 @@ impl Unpacked {
         Ok(count)
     }
 
-    /// Reports binary input once. Without new bytes, the bytes collected so far are classified, however few they are.
+    /// Reports binary input once. Without new bytes, the bytes collected so far are classified,
+    /// however few they are.
     fn judge(&mut self, bytes: &[u8]) {
         if self.is_reported {
             return;

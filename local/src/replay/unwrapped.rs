@@ -1,10 +1,12 @@
-//! JSON that stands in other text: as it is, as a string of other JSON, or as a field of CSV, and these in each other.
+//! JSON that stands in other text: as it is, as a string of other JSON, or as a field of CSV, and
+//! these in each other.
 
-/// The deepest wrapping that is looked into: a line in a line of a container's log, exported as JSON, in a file of CSV.
+/// The deepest wrapping that is looked into: a line in a line of a container's log, exported as
+/// JSON, in a file of CSV.
 const MAX_LAYERS: usize = 4;
 
-/// One way of writing a text as a part of another, each of which ends the text with a quotation mark and has its own way of writing one
-/// inside.
+/// One way of writing a text as a part of another, each of which ends the text with a quotation
+/// mark and has its own way of writing one inside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Layer {
     /// A backslash before it.
@@ -13,8 +15,8 @@ pub(super) enum Layer {
     Csv,
 }
 
-/// How the quotation mark before a member's name was wrapped, from the outside: `"` not at all, `\"` in JSON, `""` in CSV, `\""` in JSON in
-/// CSV. Nothing if it is no such mark.
+/// How the quotation mark before a member's name was wrapped, from the outside: `"` not at all,
+/// `\"` in JSON, `""` in CSV, `\""` in JSON in CSV. Nothing if it is no such mark.
 pub(super) fn layers(before: &[u8]) -> Option<Vec<Layer>> {
     let mut mark = mark_before(before).to_vec();
     let mut layers = Vec::new();
@@ -82,7 +84,8 @@ pub(super) enum Object {
     },
     /// The input ends before the object does.
     Unfinished,
-    /// The object cannot be read: the text around it ends first, a string in it has a line break, or it is too long.
+    /// The object cannot be read: the text around it ends first, a string in it has a line break,
+    /// or it is too long.
     Cut,
 }
 
@@ -100,7 +103,8 @@ pub(super) fn object(input: &[u8], layers: &[Layer], longest: usize) -> Object {
             Step::Unfinished => return Object::Unfinished,
             Step::End => return Object::Cut,
         };
-        // A line that was split or folded inside a string: nothing in the rest of the log makes it JSON.
+        // A line that was split or folded inside a string: nothing in the rest of the log makes it
+        // JSON.
         if is_string && byte == b'\n' {
             return Object::Cut;
         }

@@ -23,8 +23,8 @@ impl Order {
     }
 }
 
-/// Returns the byte order of UTF-16 that begins like this, from its byte order mark or else from the zero bytes of mostly
-/// ASCII text.
+/// Returns the byte order of UTF-16 that begins like this, from its byte order mark or else from
+/// the zero bytes of mostly ASCII text.
 pub(super) fn order(first: &[u8]) -> Option<Order> {
     match first {
         [0xff, 0xfe, 0, 0, ..] => return None,

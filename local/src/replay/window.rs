@@ -6,8 +6,8 @@ use super::unwrapped::{self, Layer, Object};
 
 /// Bytes per read.
 const READ_BYTES: usize = 64 * 1024;
-/// Limit on the distance from an object's start to its marker. Baton writes the marker within a hundred bytes; some tools reorder
-/// members.
+/// Limit on the distance from an object's start to its marker. Baton writes the marker within a
+/// hundred bytes; some tools reorder members.
 pub(super) const LOOKBACK: usize = 2 * 1024 * 1024;
 /// Longest spill line, even when reformatted over several lines and escaped.
 pub(super) const MAX_OBJECT: usize = 4 * 1024 * 1024;
@@ -107,7 +107,8 @@ impl<R: Read> Window<R> {
         }
     }
 
-    /// Returns `true` if a brace is followed by such a quotation mark: a cheap check before the expensive one.
+    /// Returns `true` if a brace is followed by such a quotation mark: a cheap check before the
+    /// expensive one.
     fn has_members(&self, brace: usize, mark: &[u8]) -> bool {
         let mut rest = &self.buffer[brace + 1..];
         loop {

@@ -1,8 +1,8 @@
 //! Joins YAML strings that are folded over several lines (`aws logs … --output yaml`).
 //!
-//! Only quoted strings and folded blocks (`>`) in a mapping or a list are processed, line by line; everything else passes unchanged. A YAML
-//! parser would need the whole document in memory, reject a truncated document, and fail on logs that are not YAML, which cannot be recognised
-//! beforehand.
+//! Only quoted strings and folded blocks (`>`) in a mapping or a list are processed, line by line;
+//! everything else passes unchanged. A YAML parser would need the whole document in memory, reject
+//! a truncated document, and fail on logs that are not YAML, which cannot be recognised beforehand.
 
 use std::io::Read;
 
@@ -10,7 +10,8 @@ use super::rewritten::{Rewrite, Rewritten};
 
 mod text;
 
-/// Limit on the length of a string. Longer strings are left unchanged, because spill lines are shorter.
+/// Limit on the length of a string. Longer strings are left unchanged, because spill lines are
+/// shorter.
 const MAX_STRING: usize = 4 * 1024 * 1024;
 
 /// Returns a reader that puts folded strings on one line and leaves all other text unchanged.
@@ -132,8 +133,9 @@ impl Open {
             && self.lines.len() + line.len() <= MAX_STRING
     }
 
-    /// Writes the string if the next line is not part of it. A folded block is then complete. A quoted string without a closing quotation mark
-    /// is not YAML, and its lines are written unchanged.
+    /// Writes the string if the next line is not part of it. A folded block is then complete. A
+    /// quoted string without a closing quotation mark is not YAML, and its lines are written
+    /// unchanged.
     fn finish(self, out: &mut Vec<u8>) {
         if self.style != Style::Folded {
             out.extend(self.lines);
@@ -148,14 +150,15 @@ impl Open {
     }
 }
 
-/// Writes a blank line for each line break in the text, so that the lines after it keep their numbers.
+/// Writes a blank line for each line break in the text, so that the lines after it keep their
+/// numbers.
 fn keep_line_numbers(text: &[u8], out: &mut Vec<u8>) {
     let line_breaks = memchr::memchr_iter(b'\n', text).count();
     out.resize(out.len() + line_breaks, b'\n');
 }
 
-/// Returns the string that begins in this line: `KEY: "TEXT`, `KEY: 'TEXT` or `KEY: >`. The key may be quoted and may follow `- `. An
-/// element of a list needs no key (`- 'TEXT`).
+/// Returns the string that begins in this line: `KEY: "TEXT`, `KEY: 'TEXT` or `KEY: >`. The key may
+/// be quoted and may follow `- `. An element of a list needs no key (`- 'TEXT`).
 fn beginning(line: &[u8]) -> Option<Open> {
     let mut indent = leading_spaces(line);
     let mut at = indent;
@@ -200,7 +203,8 @@ fn key_length(text: &[u8]) -> Option<usize> {
     (name > 0 && spaces > 0).then(|| text.len() - value.len() + spaces)
 }
 
-/// Returns `true` if only indicators and white space follow the `>` of a folded block (YAML 1.2, 8.1.1).
+/// Returns `true` if only indicators and white space follow the `>` of a folded block (YAML 1.2,
+/// 8.1.1).
 fn is_block_header(text: &[u8]) -> bool {
     text.trim_ascii()
         .iter()

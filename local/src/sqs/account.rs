@@ -65,7 +65,8 @@ impl Account {
     /// Creates a queue; `Some` with what its alarm needs if there was none of this name.
     ///
     /// # Errors
-    /// `QueueNameExists` if there is one and a given attribute differs; what [`Settings::with`] refuses; a bad name; too many queues.
+    /// `QueueNameExists` if there is one and a given attribute differs; what [`Settings::with`]
+    /// refuses; a bad name; too many queues.
     pub(crate) fn create(
         &mut self,
         name: &str,
@@ -152,7 +153,8 @@ impl Account {
     /// Takes in one message.
     ///
     /// # Errors
-    /// `QueueDoesNotExist`, a size or delay that the queue does not take, or `OverLimit` when this endpoint is full.
+    /// `QueueDoesNotExist`, a size or delay that the queue does not take, or `OverLimit` when this
+    /// endpoint is full.
     pub(crate) fn send(
         &mut self,
         name: &str,
@@ -190,7 +192,8 @@ impl Account {
 
     /// Receives, moving what was received too often to the dead-letter queue.
     ///
-    /// Without that queue (it may have been deleted) nothing is moved: a message is never dropped for want of a place.
+    /// Without that queue (it may have been deleted) nothing is moved: a message is never dropped
+    /// for want of a place.
     ///
     /// # Errors
     /// `QueueDoesNotExist`, or `OverLimit` for too many messages in flight.

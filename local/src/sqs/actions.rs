@@ -27,7 +27,8 @@ pub(crate) struct Request<'a> {
 /// Does what `action` asks for and returns the JSON of the answer.
 ///
 /// # Errors
-/// Whatever the action refuses; `UnsupportedOperation` for AWS's actions that are not offered here, `UnknownOperation` for the rest.
+/// Whatever the action refuses; `UnsupportedOperation` for AWS's actions that are not offered here,
+/// `UnknownOperation` for the rest.
 pub(crate) async fn perform(action: &str, request: &Request<'_>) -> Result<Vec<u8>, Error> {
     match action {
         "CreateQueue" => queues::create(request),
@@ -72,7 +73,8 @@ impl Request<'_> {
         serde_json::from_slice(body).map_err(|error| Error::Serialization(malformed(&error)))
     }
 
-    /// The name in a queue URL. Host and scheme do not matter: a container may know this endpoint by another name than we do.
+    /// The name in a queue URL. Host and scheme do not matter: a container may know this endpoint
+    /// by another name than we do.
     fn queue_name(&self, url: Option<&str>) -> Result<String, Error> {
         let url = required(url, "QueueUrl")?;
         let mut segments = url.rsplit('/');
@@ -86,7 +88,8 @@ impl Request<'_> {
         Ok(name.to_owned())
     }
 
-    /// A batch of any action: the name of its queue, which is there, and its entries by their ids, which are what AWS takes.
+    /// A batch of any action: the name of its queue, which is there, and its entries by their ids,
+    /// which are what AWS takes.
     ///
     /// `action` is the prefix of the entry's type name.
     fn batch<T: DeserializeOwned>(
@@ -131,7 +134,8 @@ fn required<'a>(value: Option<&'a str>, name: &str) -> Result<&'a str, Error> {
         .ok_or_else(|| Error::MissingParameter(name.to_owned()))
 }
 
-/// The answer of a batch action, from what became of each entry: what an entry that succeeded has to say, or its id and error.
+/// The answer of a batch action, from what became of each entry: what an entry that succeeded has
+/// to say, or its id and error.
 fn batch_answer<T: Serialize>(
     outcomes: impl Iterator<Item = Result<T, (String, Error)>>,
 ) -> Result<Vec<u8>, Error> {

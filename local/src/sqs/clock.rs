@@ -36,7 +36,8 @@ impl Timestamp {
     }
 }
 
-/// Wall-clock time at the start, carried on by the monotonic clock: queues must not jump when somebody sets the date.
+/// Wall-clock time at the start, carried on by the monotonic clock: queues must not jump when
+/// somebody sets the date.
 #[derive(Debug)]
 pub(crate) struct Clock {
     origin: Timestamp,

@@ -20,12 +20,14 @@ pub struct Config {
     pub region: String,
     /// Account in queue URLs and ARNs; twelve digits.
     pub account_id: String,
-    /// What queue URLs start with, without a slash at the end; `None` means `http://` and the listener's address.
+    /// What queue URLs start with, without a slash at the end; `None` means `http://` and the
+    /// listener's address.
     pub base_url: Option<String>,
-    /// How long after a `PurgeQueue` another one is refused; 60 seconds on AWS, and here by default.
+    /// How long after a `PurgeQueue` another one is refused; 60 seconds on AWS, and here by
+    /// default.
     pub purge_interval: Duration,
-    /// How long after `DeleteQueue` the name stays taken. AWS says 60 seconds; here it is zero by default, because a test that starts over
-    /// should not wait for a minute.
+    /// How long after `DeleteQueue` the name stays taken. AWS says 60 seconds; here it is zero by
+    /// default, because a test that starts over should not wait for a minute.
     pub recreate_after: Duration,
     /// Host names that are accepted besides those of SQS on AWS; others get 421.
     pub allowed_hosts: AllowedHosts,

@@ -16,8 +16,9 @@ pub(crate) fn of_body(body: &str) -> String {
 
 /// MD5 of message attributes, `None` if there are none.
 ///
-/// AWS's algorithm: in the order of their names, the name and the data type, each after its length in four big-endian bytes, then one byte
-/// for the kind of value, then the value after its length. `attributes` must come in the order of their names, as a `BTreeMap` gives them.
+/// AWS's algorithm: in the order of their names, the name and the data type, each after its length
+/// in four big-endian bytes, then one byte for the kind of value, then the value after its length.
+/// `attributes` must come in the order of their names, as a `BTreeMap` gives them.
 pub(crate) fn of_attributes<'a>(
     attributes: impl IntoIterator<Item = (&'a str, &'a Attribute)>,
 ) -> Option<String> {
@@ -42,7 +43,8 @@ pub(crate) fn of_attributes<'a>(
 }
 
 fn add(digest: &mut Md5, bytes: &[u8]) {
-    // A request is far below 4 GiB, so the length always fits; saturating keeps this free of a panic all the same.
+    // A request is far below 4 GiB, so the length always fits; saturating keeps this free of a
+    // panic all the same.
     digest.update(u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_be_bytes());
     digest.update(bytes);
 }

@@ -1,4 +1,5 @@
-//! A message on its way in: what a sender asked for, checked against AWS's rules, before it has an id or a queue.
+//! A message on its way in: what a sender asked for, checked against AWS's rules, before it has an
+//! id or a queue.
 
 use super::digest;
 use super::error::Error;
@@ -13,7 +14,8 @@ pub(crate) struct Draft {
     pub(crate) body: String,
     pub(crate) attributes: Attributes,
     pub(crate) system_attributes: Attributes,
-    /// X-Ray header of the request that brought the message; one of the message's own goes before it.
+    /// X-Ray header of the request that brought the message; one of the message's own goes before
+    /// it.
     pub(crate) inherited_trace_header: Option<String>,
     /// `None` takes the queue's own delay.
     pub(crate) delay_seconds: Option<i64>,
@@ -22,12 +24,14 @@ pub(crate) struct Draft {
 }
 
 impl Draft {
-    /// The size that counts: AWS adds up body and message attributes, and leaves system attributes out.
+    /// The size that counts: AWS adds up body and message attributes, and leaves system attributes
+    /// out.
     pub(crate) fn size(&self) -> usize {
         message::size(&self.body, &self.attributes)
     }
 
-    /// Checks everything about the message except its size and delay, which depend on the queue, and digests it.
+    /// Checks everything about the message except its size and delay, which depend on the queue,
+    /// and digests it.
     ///
     /// # Errors
     /// The first rule that it breaks.
@@ -91,7 +95,8 @@ impl Draft {
     }
 }
 
-/// A draft that obeys the rules, with its digests: both cost time that should not be spent under a lock.
+/// A draft that obeys the rules, with its digests: both cost time that should not be spent under a
+/// lock.
 pub(crate) struct Checked {
     pub(crate) draft: Draft,
     pub(crate) digests: Digests,

@@ -2,7 +2,8 @@
 
 /// A refused request or batch entry.
 ///
-/// `Display` is what goes over the wire, so it is worded and punctuated as AWS words it: people search for these sentences.
+/// `Display` is what goes over the wire, so it is worded and punctuated as AWS words it: people
+/// search for these sentences.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Error {
     #[error("The specified queue does not exist.")]
@@ -60,7 +61,8 @@ pub(crate) enum Error {
 pub(crate) struct Naming {
     /// `__type` of the JSON body.
     pub(crate) shape: &'static str,
-    /// Code of the older query protocol, which SDKs still show; also the code of a failed batch entry.
+    /// Code of the older query protocol, which SDKs still show; also the code of a failed batch
+    /// entry.
     pub(crate) code: &'static str,
     pub(crate) status: u16,
 }

@@ -1,4 +1,5 @@
-//! Where the pure account meets the world: its lock, its clock, long polls, and an alarm for each queue.
+//! Where the pure account meets the world: its lock, its clock, long polls, and an alarm for each
+//! queue.
 
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -38,7 +39,8 @@ impl Hub {
     /// Does `work` on the account at the present moment. Nothing may wait in it.
     pub(crate) fn with<T>(&self, work: impl FnOnce(&mut Account, Timestamp) -> T) -> T {
         let mut account = self.lock();
-        // Read under the lock, so that time never runs backwards from one piece of work to the next.
+        // Read under the lock, so that time never runs backwards from one piece of work to the
+        // next.
         let now = self.clock.now();
         work(&mut account, now)
     }
@@ -81,7 +83,8 @@ impl Hub {
         loop {
             let bell = self.with(|account, _| account.queue(name).map(|queue| queue.bell()))?;
             let mut arrival = pin!(bell.arrivals.notified());
-            // In line before looking, or a message sent between looking and waiting would go unnoticed.
+            // In line before looking, or a message sent between looking and waiting would go
+            // unnoticed.
             arrival.as_mut().enable();
             let received = self.with(|account, now| account.receive(name, receive, now));
             let expired = Instant::now() >= deadline;
@@ -118,7 +121,8 @@ impl Hub {
     }
 
     fn lock(&self) -> MutexGuard<'_, Account> {
-        // Nothing under the lock panics by design. Should it ever, one broken request is better than an endpoint that refuses them all.
+        // Nothing under the lock panics by design. Should it ever, one broken request is better
+        // than an endpoint that refuses them all.
         self.account.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

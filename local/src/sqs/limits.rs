@@ -24,9 +24,11 @@ pub(crate) const MAX_DELAY_SECONDS: i64 = 900;
 pub(crate) const MAX_IN_FLIGHT: usize = 120_000;
 /// Most names in one page of `ListQueues`.
 pub(crate) const MAX_LIST_RESULTS: usize = 1_000;
-/// Most queues here. AWS has no such limit; a loop gone wrong should hear of it before the laptop does.
+/// Most queues here. AWS has no such limit; a loop gone wrong should hear of it before the laptop
+/// does.
 pub(crate) const MAX_QUEUES: usize = 1_000;
-/// Most bytes of messages here over all queues, for the same reason: ten times the 100,000 messages of 1 KiB that a load test sends.
+/// Most bytes of messages here over all queues, for the same reason: ten times the 100,000 messages
+/// of 1 KiB that a load test sends.
 pub(crate) const MAX_STORED_BYTES: usize = 1 << 30;
 
 /// Longest batch entry id and longest queue name.
@@ -70,7 +72,8 @@ pub(crate) fn in_range(
 /// Checks a queue's name.
 ///
 /// # Errors
-/// `UnsupportedOperation` for a FIFO queue's name, `InvalidParameterValue` for any other that AWS refuses.
+/// `UnsupportedOperation` for a FIFO queue's name, `InvalidParameterValue` for any other that AWS
+/// refuses.
 pub(crate) fn check_queue_name(name: &str) -> Result<(), Error> {
     if name.ends_with(".fifo") {
         return Err(Error::UnsupportedOperation(format!(
@@ -133,7 +136,8 @@ pub(crate) fn carries(text: &str) -> bool {
     })
 }
 
-/// Whether `text` is a decimal number as a Number attribute takes it: a sign, digits with one point, an exponent, at most 38 digits.
+/// Whether `text` is a decimal number as a Number attribute takes it: a sign, digits with one
+/// point, an exponent, at most 38 digits.
 pub(crate) fn is_number(text: &str) -> bool {
     let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
     let (mantissa, exponent) = match unsigned.split_once(['e', 'E']) {

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use super::clock::Timestamp;
 
-/// The value of a message attribute. Numbers are text to SQS: it checks them and keeps the spelling.
+/// The value of a message attribute. Numbers are text to SQS: it checks them and keeps the
+/// spelling.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Value {
     Text(String),
@@ -30,7 +31,8 @@ pub(crate) struct Attribute {
 /// Attributes in the order of their names, which the digest needs.
 pub(crate) type Attributes = BTreeMap<String, Attribute>;
 
-/// What never changes about a message from the moment it was sent. No `Debug`: a body must not reach a log by accident.
+/// What never changes about a message from the moment it was sent. No `Debug`: a body must not
+/// reach a log by accident.
 pub(crate) struct Content {
     pub(crate) id: String,
     pub(crate) body: String,
@@ -50,7 +52,8 @@ impl Content {
     }
 }
 
-/// The size that AWS's limits are about: body, and name, type and value of every message attribute; system attributes are free.
+/// The size that AWS's limits are about: body, and name, type and value of every message attribute;
+/// system attributes are free.
 pub(crate) fn size(body: &str, attributes: &Attributes) -> usize {
     let counted = attributes
         .iter()

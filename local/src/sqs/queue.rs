@@ -1,4 +1,5 @@
-//! One standard queue. Pure: the time comes as an argument, and the only effect outwards is ringing the [`Bell`].
+//! One standard queue. Pure: the time comes as an argument, and the only effect outwards is ringing
+//! the [`Bell`].
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -142,7 +143,8 @@ impl Queue {
         self.announce();
     }
 
-    /// Takes in a message that `source` gave up on: same id and age, ready at once whatever the queue's delay.
+    /// Takes in a message that `source` gave up on: same id and age, ready at once whatever the
+    /// queue's delay.
     pub(crate) fn accept(&mut self, letter: DeadLetter, source: &str, now: Timestamp) {
         self.store.insert(Entry {
             content: letter.content,
@@ -159,8 +161,8 @@ impl Queue {
 
     /// Receives up to `most` messages and hides them for `visibility`.
     ///
-    /// A message that was received `max_receives` times already comes out as dead instead, which is when AWS moves it, too: at the receive
-    /// that would have been one too many.
+    /// A message that was received `max_receives` times already comes out as dead instead, which is
+    /// when AWS moves it, too: at the receive that would have been one too many.
     ///
     /// # Errors
     /// `OverLimit` if as many messages are in flight as AWS allows.
@@ -213,7 +215,8 @@ impl Queue {
     /// Hides the message for `timeout` from now on; zero makes it ready at once.
     ///
     /// # Errors
-    /// `InvalidParameterValue` if the receipt is stale, or the message would be hidden for more than twelve hours in all.
+    /// `InvalidParameterValue` if the receipt is stale, or the message would be hidden for more
+    /// than twelve hours in all.
     pub(crate) fn change_visibility(
         &mut self,
         handle: &str,
@@ -270,7 +273,8 @@ impl Queue {
         Ok(())
     }
 
-    /// Makes ready what is due, drops what is too old, and says when to call again; `None` if nothing is planned.
+    /// Makes ready what is due, drops what is too old, and says when to call again; `None` if
+    /// nothing is planned.
     pub(crate) fn ring_if_due(&mut self, now: Timestamp) -> Option<Timestamp> {
         self.advance(now);
         self.alarm = self.next_event();
@@ -291,7 +295,8 @@ impl Queue {
     fn deliver(&mut self, number: u64, visibility: Duration, now: Timestamp) -> Option<Delivery> {
         let id = self.id;
         let entry = self.store.update(number, |entry| {
-            // Hidden for no time at all is ready again, at the end of the line, so that one receive cannot take it twice before others.
+            // Hidden for no time at all is ready again, at the end of the line, so that one receive
+            // cannot take it twice before others.
             entry.state = State::InFlight;
             entry.visible_at = now.after(visibility);
             entry.receives = entry.receives.saturating_add(1);
@@ -346,7 +351,8 @@ impl Queue {
     }
 }
 
-/// Checks that the message is hidden for at most twelve hours since it was received, however often that is extended.
+/// Checks that the message is hidden for at most twelve hours since it was received, however often
+/// that is extended.
 fn check_total(entry: &Entry, timeout: Duration, now: Timestamp) -> Result<(), Error> {
     let longest = MAX_VISIBILITY_SECONDS.unsigned_abs();
     let hidden = entry

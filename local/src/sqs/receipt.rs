@@ -9,7 +9,8 @@ use super::error::Error;
 /// What a receipt handle says. Opaque to clients; base64 keeps them from reading it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Receipt {
-    /// The queue's incarnation: a queue created anew under an old name does not know the old one's handles.
+    /// The queue's incarnation: a queue created anew under an old name does not know the old one's
+    /// handles.
     pub(crate) queue: Uuid,
     /// The message's number in its queue.
     pub(crate) message: u64,

@@ -25,10 +25,12 @@ use super::hub::Hub;
 use super::wire::ErrorResponse;
 use crate::allowed_hosts::{AllowedHosts, CheckHost, Refusal};
 
-/// Largest request: ten messages of the largest size still get AWS's own `BatchRequestTooLong`, escapes included.
+/// Largest request: ten messages of the largest size still get AWS's own `BatchRequestTooLong`,
+/// escapes included.
 const MAX_REQUEST_BYTES: usize = 16 << 20;
 
-/// How long requests under way may take once the endpoint stops. Long polls end at once, so only a client that stalls needs it.
+/// How long requests under way may take once the endpoint stops. Long polls end at once, so only a
+/// client that stalls needs it.
 const DRAIN: Duration = Duration::from_secs(2);
 
 const JSON: HeaderValue = HeaderValue::from_static("application/x-amz-json-1.0");
@@ -38,7 +40,8 @@ const TRACE_HEADER: &str = "x-amzn-trace-id";
 const QUERY_ERROR: HeaderName = HeaderName::from_static("x-amzn-query-error");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 
-/// Serves SQS on `listener` until `shutdown` completes; then long polls end empty and the queues are gone.
+/// Serves SQS on `listener` until `shutdown` completes; then long polls end empty and the queues
+/// are gone.
 ///
 /// # Errors
 /// If the listener's address cannot be read, which the queue URLs are made of.
@@ -63,7 +66,8 @@ pub async fn serve(
         shutdown.await;
         close.send_replace(true);
     };
-    // Answers are small and waited for: they must not wait for the acknowledgement of the one before.
+    // Answers are small and waited for: they must not wait for the acknowledgement of the one
+    // before.
     let listener = listener.tap_io(|stream| {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "sqs connection keeps nagle's algorithm");
@@ -171,7 +175,8 @@ fn refusal(error: &Error) -> Response {
         message: error.to_string(),
     };
     let status = StatusCode::from_u16(naming.status).unwrap_or(StatusCode::BAD_REQUEST);
-    // A struct of two strings cannot fail to serialise; an empty body would still carry the code in its header.
+    // A struct of two strings cannot fail to serialise; an empty body would still carry the code in
+    // its header.
     let mut response = (status, serde_json::to_vec(&body).unwrap_or_default()).into_response();
     if let Ok(query_error) = HeaderValue::try_from(format!("{};Sender", naming.code)) {
         response.headers_mut().insert(QUERY_ERROR, query_error);

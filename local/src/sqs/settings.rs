@@ -33,7 +33,8 @@ const FIFO_ONLY: [&str; 4] = [
     "FifoThroughputLimit",
 ];
 
-/// A queue's settings: those that act here as typed values, and those only kept (policies, encryption) as they were given.
+/// A queue's settings: those that act here as typed values, and those only kept (policies,
+/// encryption) as they were given.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
     pub(crate) visibility_timeout: Duration,

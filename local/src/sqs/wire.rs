@@ -1,6 +1,7 @@
 //! The JSON of every action. No logic here.
 //!
-//! Fields that AWS requires are optional all the same, so that leaving one out is answered with `MissingParameter` and its name.
+//! Fields that AWS requires are optional all the same, so that leaving one out is answered with
+//! `MissingParameter` and its name.
 
 use std::collections::BTreeMap;
 
@@ -82,7 +83,8 @@ pub(in crate::sqs) struct SetQueueAttributesRequest {
 #[derive(Serialize)]
 pub(in crate::sqs) struct Empty {}
 
-/// The answer of every batch action. AWS leaves `Failed` out when nothing failed, and there is code that only looks whether it is there.
+/// The answer of every batch action. AWS leaves `Failed` out when nothing failed, and there is code
+/// that only looks whether it is there.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(in crate::sqs) struct BatchResponse<T> {

@@ -1,7 +1,9 @@
-//! Builds the function and the producer, both in one call of cargo, so that what they share is compiled once.
+//! Builds the function and the producer, both in one call of cargo, so that what they share is
+//! compiled once.
 //!
-//! `cargo baton` builds `baton` itself in the same profile and, like the call here, with the features that the whole workspace asks for. So most
-//! dependencies have been compiled by the time this runs: 20 crates are left, where selecting packages would compile 90 a second time.
+//! `cargo baton` builds `baton` itself in the same profile and, like the call here, with the
+//! features that the whole workspace asks for. So most dependencies have been compiled by the time
+//! this runs: 20 crates are left, where selecting packages would compile 90 a second time.
 
 use std::borrow::Cow;
 use std::env;
@@ -17,12 +19,13 @@ use tokio::process::Command;
 
 use crate::group::Group;
 
-/// The cargo profile that is built, the one of the alias `cargo baton`: optimised a little, without the minutes that the deployed profile
-/// takes.
+/// The cargo profile that is built, the one of the alias `cargo baton`: optimised a little, without
+/// the minutes that the deployed profile takes.
 const PROFILE: &str = "demo";
 
-/// Beginnings of the variables with which `cargo run` tells a program about its package. They are no business of other packages' build scripts:
-/// ring's would run anew for them, here and then again in the next `cargo baton`, and everything on top of it would be compiled anew.
+/// Beginnings of the variables with which `cargo run` tells a program about its package. They are
+/// no business of other packages' build scripts: ring's would run anew for them, here and then
+/// again in the next `cargo baton`, and everything on top of it would be compiled anew.
 const PACKAGE_VARIABLES: [&str; 2] = ["CARGO_MANIFEST_", "CARGO_PKG_"];
 
 /// File name of a function that is deployed with a custom runtime.
@@ -39,8 +42,9 @@ impl Binary {
     }
 }
 
-/// Returns the name of a program: that of its file without the extension. The file of a custom runtime has to be called `bootstrap`
-/// (Lambda developer guide, "Building a custom runtime"), so for it the folder's name is returned: `cargo lambda build` writes
+/// Returns the name of a program: that of its file without the extension. The file of a custom
+/// runtime has to be called `bootstrap` (Lambda developer guide, "Building a custom runtime"), so
+/// for it the folder's name is returned: `cargo lambda build` writes
 /// `target/lambda/NAME/bootstrap`.
 pub(crate) fn program_name(binary: &Path) -> Cow<'_, str> {
     // A path without a name is a folder, which cannot be started anyway.
@@ -104,7 +108,8 @@ pub enum BuildError {
     },
 }
 
-/// Builds `binaries` with `cargo` in the current folder and answers where they are, in the same order. Cargo reports on standard error.
+/// Builds `binaries` with `cargo` in the current folder and answers where they are, in the same
+/// order. Cargo reports on standard error.
 ///
 /// When the returned future is dropped, cargo and its compilers are stopped.
 ///
@@ -149,8 +154,8 @@ pub async fn build<const N: usize>(
     locate(&binaries, &built)
 }
 
-/// Returns `true` if cargo would build in Baton's workspace. Cargo searches the folder and its parents for a manifest, and only Baton's has the
-/// profile.
+/// Returns `true` if cargo would build in Baton's workspace. Cargo searches the folder and its
+/// parents for a manifest, and only Baton's has the profile.
 fn is_checkout(folder: &Path) -> bool {
     let profile = format!("[profile.{PROFILE}]");
     folder.ancestors().any(|folder| {

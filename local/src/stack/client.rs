@@ -73,7 +73,8 @@ async fn exchange(
         .await
         .map_err(|error| HttpError::Connect(address, error))?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    // It ends with the answer; what goes wrong on it comes back from `send_request` and `collect` as well.
+    // It ends with the answer; what goes wrong on it comes back from `send_request` and `collect`
+    // as well.
     tokio::spawn(connection);
     let response = sender.send_request(request).await?;
     let status = response.status();

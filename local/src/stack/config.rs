@@ -35,7 +35,8 @@ pub struct Config {
     pub idle_after: Duration,
     /// Whether environments are stopped between invocations, as Lambda does it.
     pub freeze: crate::environment::Freeze,
-    /// Variables that the function gets on top of those of Lambda and of the stack; they win over the latter.
+    /// Variables that the function gets on top of those of Lambda and of the stack; they win over
+    /// the latter.
     pub variables: Vec<(String, String)>,
     /// The faults that the function is told to commit.
     pub faults: Vec<Fault>,
@@ -51,13 +52,14 @@ pub enum Logging {
     /// What they log anyway.
     #[default]
     Usual,
-    /// Beside it, after each flush, how many spans there were, from which one can compute what was lost.
+    /// Beside it, after each flush, how many spans there were, from which one can compute what was
+    /// lost.
     SpanCounts,
 }
 
 impl Logging {
-    /// Returns the value of `RUST_LOG`. It is unset as on Lambda unless span counts are needed, because a program that reads it might lose
-    /// its spans only after it is deployed.
+    /// Returns the value of `RUST_LOG`. It is unset as on Lambda unless span counts are needed,
+    /// because a program that reads it might lose its spans only after it is deployed.
     pub(super) fn filter(self) -> Option<&'static str> {
         match self {
             Self::Usual => None,

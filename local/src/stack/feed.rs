@@ -56,7 +56,8 @@ impl Feed {
         let Some(task) = &mut self.task else {
             return std::future::pending().await;
         };
-        // How it ended does not matter to those who wait for it: it has no result, and a panic is printed by the runtime.
+        // How it ended does not matter to those who wait for it: it has no result, and a panic is
+        // printed by the runtime.
         let _ = task.await;
         // A task that was waited for to its end must not be waited for again.
         self.task = None;

@@ -100,10 +100,12 @@ impl FunctionWatch {
         Self { lambda, ends }
     }
 
-    /// Waits until an environment ends before its time, and answers what happened with the last lines that it wrote.
+    /// Waits until an environment ends before its time, and answers what happened with the last
+    /// lines that it wrote.
     pub async fn next(&mut self) -> FunctionEnded {
         loop {
-            // An error says that some were missed, where more of the same say nothing new; it cannot be closed, as `lambda` holds it.
+            // An error says that some were missed, where more of the same say nothing new; it
+            // cannot be closed, as `lambda` holds it.
             if let Ok(end) = self.ends.recv().await {
                 return self.ended(end);
             }
@@ -116,7 +118,8 @@ impl FunctionWatch {
             trouble,
         } = end;
         let lines = self.lambda.logs().recent();
-        // What Lambda says of it counts as well: of a function that cannot even be started it is all there is.
+        // What Lambda says of it counts as well: of a function that cannot even be started it is
+        // all there is.
         let of_it = lines.iter().filter(|line| line.environment == environment);
         let texts = of_it.map(|line| &*line.text).collect::<Vec<_>>();
         FunctionEnded {

@@ -1,4 +1,5 @@
-//! One process of the stack: started with a clean environment, heard, and stopped so that nothing of it stays behind.
+//! One process of the stack: started with a clean environment, heard, and stopped so that nothing
+//! of it stays behind.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -40,8 +41,9 @@ impl std::fmt::Display for Exit {
 }
 
 impl Process {
-    /// Starts `binary` with these variables and no others, so that nothing of the user's AWS configuration reaches it, and in a process group
-    /// of its own, so that a Ctrl-C at the terminal reaches `baton` alone, which stops things in order.
+    /// Starts `binary` with these variables and no others, so that nothing of the user's AWS
+    /// configuration reaches it, and in a process group of its own, so that a Ctrl-C at the
+    /// terminal reaches `baton` alone, which stops things in order.
     pub(super) fn start(binary: &Path, variables: &BTreeMap<String, String>) -> io::Result<Self> {
         let mut command = Command::new(binary);
         command
@@ -62,7 +64,8 @@ impl Process {
         let (ended, exit) = watch::channel(None);
         tokio::spawn(async move {
             let exit = supervise(group, requests).await;
-            // What it wrote last is often the reason why it ended; a grandchild that keeps the pipe open must not hold the news back.
+            // What it wrote last is often the reason why it ended; a grandchild that keeps the pipe
+            // open must not hold the news back.
             for pipe in [stdout, stderr].into_iter().flatten() {
                 let _ = tokio::time::timeout(LAST_WORDS, pipe).await;
             }
@@ -100,7 +103,8 @@ impl Process {
 /// How long the pipes of an ended process are still read.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
-/// Owns the group, so that a signal can never reach another process that was given its number after its end.
+/// Owns the group, so that a signal can never reach another process that was given its number after
+/// its end.
 async fn supervise(mut group: Group, mut requests: mpsc::Receiver<Signal>) -> Exit {
     let status = loop {
         tokio::select! {

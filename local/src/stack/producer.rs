@@ -14,7 +14,8 @@ use super::error::StackError;
 use super::log::Log;
 use super::process::Process;
 
-/// How long the producer may take until it can serve; it needs a fraction of a second, and more only on a machine that is busy with something else.
+/// How long the producer may take until it can serve; it needs a fraction of a second, and more
+/// only on a machine that is busy with something else.
 const READY_WITHIN: Duration = Duration::from_secs(20);
 /// Pause between two questions whether it is ready.
 const ASK_EVERY: Duration = Duration::from_millis(50);

@@ -1,4 +1,5 @@
-//! The client of the SQS endpoint, and the two queues, made over the wire as anyone else would make them.
+//! The client of the SQS endpoint, and the two queues, made over the wire as anyone else would make
+//! them.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -121,7 +122,8 @@ fn failed<E: ProvideErrorMetadata + std::error::Error + 'static>(
     }
 }
 
-/// Code and message of what SQS refused, else what kept the request from it. The SDK's own words for it are a kilobyte of its insides.
+/// Code and message of what SQS refused, else what kept the request from it. The SDK's own words
+/// for it are a kilobyte of its insides.
 pub(crate) fn reason<E: ProvideErrorMetadata + std::error::Error + 'static>(
     error: &SdkError<E>,
 ) -> String {

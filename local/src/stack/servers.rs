@@ -11,7 +11,8 @@ use tokio::task::JoinSet;
 
 use super::error::StackError;
 
-/// How long open requests may take once the stack stops: all of them are local and short, and a client that is frozen must not hold the end up.
+/// How long open requests may take once the stack stops: all of them are local and short, and a
+/// client that is frozen must not hold the end up.
 const DRAIN: Duration = Duration::from_secs(2);
 
 /// Servers that run until they are stopped together.

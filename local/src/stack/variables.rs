@@ -1,4 +1,5 @@
-//! The variables that the two binaries get, and the ones a person exports to use the stack from a shell.
+//! The variables that the two binaries get, and the ones a person exports to use the stack from a
+//! shell.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -7,13 +8,15 @@ use super::binaries::program_name;
 use super::config::{Config, Fault, Logging};
 use super::names::{CREDENTIALS, REGION};
 
-/// Spans of the producer leave it quickly, so that a trace is whole soon after its request (milliseconds).
+/// Spans of the producer leave it quickly, so that a trace is whole soon after its request
+/// (milliseconds).
 const PRODUCER_EXPORT_INTERVAL: &str = "500";
 
 /// The variable that selects what the function and the producer log.
 const LOG_FILTER: &str = "RUST_LOG";
 
-/// What carries OTLP, and the variables with an endpoint that says it too, by its port or by having no scheme.
+/// What carries OTLP, and the variables with an endpoint that says it too, by its port or by having
+/// no scheme.
 const PROTOCOL: &str = "OTEL_EXPORTER_OTLP_PROTOCOL";
 const ENDPOINTS: [&str; 4] = [
     "OTEL_EXPORTER_OTLP_ENDPOINT",
@@ -37,7 +40,8 @@ pub(super) struct Addresses<'a> {
 pub(super) fn of_function(addresses: &Addresses<'_>, config: &Config) -> BTreeMap<String, String> {
     let mut variables = telemetry(addresses, &config.function, config.logging);
     make_way(&mut variables, config);
-    // Without it the SDK inside the function would take its messages to AWS. Region and credentials are among what Lambda sets.
+    // Without it the SDK inside the function would take its messages to AWS. Region and credentials
+    // are among what Lambda sets.
     variables.insert(SQS_ENDPOINT.to_owned(), addresses.sqs.to_owned());
     if !config.faults.is_empty() {
         let list = config
@@ -52,7 +56,8 @@ pub(super) fn of_function(addresses: &Addresses<'_>, config: &Config) -> BTreeMa
     variables
 }
 
-/// Takes out what would keep variables that are given for the function from meaning what they mean when it is deployed.
+/// Takes out what would keep variables that are given for the function from meaning what they mean
+/// when it is deployed.
 fn make_way(variables: &mut BTreeMap<String, String>, config: &Config) {
     let is_given = |name: &str| config.variables.iter().any(|(given, _)| given == name);
     if ENDPOINTS.into_iter().any(is_given) {

@@ -146,7 +146,8 @@ async fn what_follows_the_response_still_runs_before_the_freeze() {
     invoke(&lambda, "linger 300").await;
     assert_eq!(lambda.snapshot().environments[0].phase, Phase::Finishing);
 
-    // The only environment that may exist is about to be free: the event waits for it and is not throttled.
+    // The only environment that may exist is about to be free: the event waits for it and is not
+    // throttled.
     assert_eq!(invoke(&lambda, "lingered").await, "1");
     assert!(started.elapsed() >= Duration::from_millis(300));
     assert_eq!(lambda.snapshot().started, 1);

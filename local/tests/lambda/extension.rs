@@ -76,7 +76,8 @@ async fn with_shell(first: &str, registration: &str) -> (Lambda, TempDir) {
     })
     .await;
     invoke(&lambda, "echo x").await;
-    // It answers first, and then asks for the next event: an environment that is at work is killed unannounced.
+    // It answers first, and then asks for the next event: an environment that is at work is killed
+    // unannounced.
     let at_work = [Phase::Running, Phase::Finishing];
     eventually("it has nothing to do", || {
         let environments = lambda.snapshot().environments;

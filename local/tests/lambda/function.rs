@@ -1,4 +1,5 @@
-//! A function in plain `std`: it speaks the Runtime API over one kept connection, and does what the event says.
+//! A function in plain `std`: it speaks the Runtime API over one kept connection, and does what the
+//! event says.
 
 use std::{
     collections::HashMap,
@@ -16,7 +17,8 @@ use std::{
 
 use serde_json::{Value, json};
 
-/// How often the background thread counts: what a telemetry exporter between two invocations would be.
+/// How often the background thread counts: what a telemetry exporter between two invocations would
+/// be.
 pub(crate) const TICK: Duration = Duration::from_millis(5);
 
 /// The name by which the start script asks for this role.

@@ -11,7 +11,8 @@ use tempfile::TempDir;
 
 use crate::function;
 
-/// How long anything may take that is expected to happen at once; generous, because the machine may be busy.
+/// How long anything may take that is expected to happen at once; generous, because the machine may
+/// be busy.
 pub(crate) const SOON: Duration = Duration::from_secs(20);
 
 /// The function as AWS would have it, apart from what a test changes.
@@ -64,7 +65,8 @@ pub(crate) async fn working(lambda: &Lambda) {
     .await;
 }
 
-/// State of a process as the kernel names it: `S` sleeping, `T` stopped, `Z` ended; `None` when there is none.
+/// State of a process as the kernel names it: `S` sleeping, `T` stopped, `Z` ended; `None` when
+/// there is none.
 pub(crate) fn process_state(pid: u32) -> Option<char> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     stat.rsplit_once(") ")?.1.chars().next()
@@ -89,7 +91,8 @@ fn bootstrap() -> PathBuf {
 /// A file that can be executed; what it says is up to the caller.
 pub(crate) fn executable(folder: &TempDir, name: &str, text: &str) -> PathBuf {
     let path = folder.path().join(name);
-    // Under its name only once it is complete and closed: a file that is open for writing cannot be executed.
+    // Under its name only once it is complete and closed: a file that is open for writing cannot be
+    // executed.
     let draft = folder.path().join("draft");
     fs::write(&draft, text).unwrap();
     fs::set_permissions(&draft, fs::Permissions::from_mode(0o755)).unwrap();

@@ -80,7 +80,8 @@ async fn keys_that_are_not_accepted_end_it_at_once() {
 
 const NO_RECEIVER: &str = "the endpoint's path or port is not that of an OTLP receiver";
 
-/// Asserts that the replay stopped after this many requests, reported the cause, and left all spans to be sent later.
+/// Asserts that the replay stopped after this many requests, reported the cause, and left all spans
+/// to be sent later.
 async fn assert_misdirected(requests: u64, desk: &Desk, said: &Said, told: [&str; 2]) {
     assert_eq!(said.code, Some(1), "{}", said.err);
     assert!(

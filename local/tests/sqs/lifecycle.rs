@@ -41,7 +41,8 @@ async fn stopping_ends_a_long_poll_empty_instead_of_waiting_for_it() {
         body.len()
     );
     stream.write_all(head.as_bytes()).await.unwrap();
-    // The endpoint asks for the body, so the request is under way there and no race with the stop is left.
+    // The endpoint asks for the body, so the request is under way there and no race with the stop
+    // is left.
     let mut go_on = [0; b"HTTP/1.1 100 Continue\r\n\r\n".len()];
     stream.read_exact(&mut go_on).await.unwrap();
     assert!(go_on.starts_with(b"HTTP/1.1 100 "));

@@ -145,7 +145,8 @@ async fn a_waiting_receiver_gets_what_is_sent_at_once() {
     let started = Instant::now();
     let (received, ()) = tokio::join!(endpoint.receive(&url), endpoint.send(&url, "x"));
     assert_eq!(received.len(), 1);
-    // Half of what the poll would have waited for: far from both, whatever the machine does meanwhile.
+    // Half of what the poll would have waited for: far from both, whatever the machine does
+    // meanwhile.
     assert!(
         started.elapsed() < Duration::from_millis(2_500),
         "took {:?}",

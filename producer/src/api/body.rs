@@ -12,10 +12,12 @@ use serde_json::{Map, Value};
 use super::onboarding::FieldError;
 use super::problem::Problem;
 
-/// Bytes of a request's body. An onboarding has a few hundred; the limit leaves room for fields to come and none for abuse.
+/// Bytes of a request's body. An onboarding has a few hundred; the limit leaves room for fields to
+/// come and none for abuse.
 pub(crate) const MAX_BODY_BYTES: usize = 64 * 1024;
 
-/// How long a client may take to send its body. One that stalls would otherwise hold the shutdown up.
+/// How long a client may take to send its body. One that stalls would otherwise hold the shutdown
+/// up.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A body that is a JSON object.

@@ -1,11 +1,13 @@
 //! The scheme, host and port that the client used, as forwarded by reverse proxies.
 //!
-//! The order is that of the HTTP conventions (<https://opentelemetry.io/docs/specs/semconv/http/http-spans/>, "Setting `server.address` and
-//! `server.port` attributes"): the header `Forwarded` (RFC 7239), then `X-Forwarded-Proto`, `-Host` and `-Port`, then the request itself. Each of
-//! the three values is looked up separately. The first element of a list is used, because the proxy next to the client wrote it.
+//! The order is that of the HTTP conventions
+//! (<https://opentelemetry.io/docs/specs/semconv/http/http-spans/>, "Setting `server.address` and
+//! `server.port` attributes"): the header `Forwarded` (RFC 7239), then `X-Forwarded-Proto`, `-Host`
+//! and `-Port`, then the request itself. Each of the three values is looked up separately. The
+//! first element of a list is used, because the proxy next to the client wrote it.
 //!
-//! Any client can send these headers. They are therefore used for telemetry only, values that do not parse are ignored, and values longer
-//! than a host name are ignored.
+//! Any client can send these headers. They are therefore used for telemetry only, values that do
+//! not parse are ignored, and values longer than a host name are ignored.
 
 use std::borrow::Cow;
 use std::net::Ipv6Addr;
@@ -19,7 +21,8 @@ const X_FORWARDED_PROTO: &str = "x-forwarded-proto";
 const X_FORWARDED_HOST: &str = "x-forwarded-host";
 const X_FORWARDED_PORT: &str = "x-forwarded-port";
 
-/// Length of the longest DNS host name. Longer values are ignored so that a header cannot inflate a span.
+/// Length of the longest DNS host name. Longer values are ignored so that a header cannot inflate a
+/// span.
 const MAX_HOST_BYTES: usize = 253;
 
 /// The scheme of a request.
@@ -75,7 +78,8 @@ impl Target {
         let forwarded_port = x_forwarded(X_FORWARDED_PORT).and_then(port);
         let server = match original {
             Some(original) => Some((original.host, original.port.or(forwarded_port))),
-            // The proxy may have replaced the host by its own target, whose port the client never saw.
+            // The proxy may have replaced the host by its own target, whose port the client never
+            // saw.
             None => HostAndPort::of(request).map(|own| (own.host, forwarded_port.or(own.port))),
         };
         Self {
@@ -103,7 +107,8 @@ impl Scheme {
         }
     }
 
-    /// Reads a scheme, whose case does not matter. Schemes other than `http` and `https` are ignored.
+    /// Reads a scheme, whose case does not matter. Schemes other than `http` and `https` are
+    /// ignored.
     fn parse(text: &str) -> Option<Self> {
         let schemes = [Self::Http, Self::Https];
         let mut schemes = schemes.into_iter();
@@ -141,7 +146,8 @@ impl HostAndPort {
     }
 }
 
-/// Returns `true` if the text can be a host name or an IPv4 address. The URI grammar allows more characters, which would all end up in spans.
+/// Returns `true` if the text can be a host name or an IPv4 address. The URI grammar allows more
+/// characters, which would all end up in spans.
 fn is_name(host: &str) -> bool {
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
     (1..=MAX_HOST_BYTES).contains(&host.len()) && host.bytes().all(is_allowed)

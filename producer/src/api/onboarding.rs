@@ -1,7 +1,7 @@
 //! What an onboarding is, and the checks that make one out of a JSON object.
 //!
-//! Checks go on after the first fault, so that a caller hears of all of them at once. No fault shows a value, because any value may be an
-//! e-mail address in the wrong place.
+//! Checks go on after the first fault, so that a caller hears of all of them at once. No fault
+//! shows a value, because any value may be an e-mail address in the wrong place.
 
 use std::borrow::Cow;
 
@@ -16,10 +16,12 @@ const EMAIL: &str = "email";
 const PLAN: &str = "plan";
 const REFERRER: &str = "referrer";
 
-/// Characters of a customer id: it is an attribute of spans and a key of the table, so it stays short.
+/// Characters of a customer id: it is an attribute of spans and a key of the table, so it stays
+/// short.
 const MAX_CUSTOMER_ID: usize = 64;
 
-/// Characters of an unknown field's name that an answer repeats. A longer name, or one with other characters, may be data in the wrong place.
+/// Characters of an unknown field's name that an answer repeats. A longer name, or one with other
+/// characters, may be data in the wrong place.
 const MAX_SHOWN_NAME: usize = 64;
 const HIDDEN_NAME: &str = "(name not shown)";
 
@@ -29,7 +31,8 @@ pub(crate) struct Onboarding {
     pub(crate) customer_id: CustomerId,
     pub(crate) email: Email,
     pub(crate) plan: Plan,
-    /// Who sent the customer. That nobody refers himself is the consumer's business to check, not ours.
+    /// Who sent the customer. That nobody refers himself is the consumer's business to check, not
+    /// ours.
     pub(crate) referrer: Option<CustomerId>,
 }
 
@@ -74,7 +77,8 @@ impl Onboarding {
         }
     }
 
-    /// A customer that exists to be seen in telemetry. `example.com` is reserved for such uses (RFC 2606).
+    /// A customer that exists to be seen in telemetry. `example.com` is reserved for such uses (RFC
+    /// 2606).
     pub(crate) fn smoke_test(customer_id: CustomerId) -> Self {
         Self {
             customer_id,

@@ -21,7 +21,8 @@ const UNSUPPORTED_ENCODING: &str = "urn:baton:problem:unsupported-encoding";
 const QUEUE_UNAVAILABLE: &str = "urn:baton:problem:queue-unavailable";
 const QUEUE_REFUSED: &str = "urn:baton:problem:queue-refused";
 
-/// `Retry-After` when SQS is busy or out of reach: our own retries took the first second already, and throttling passes in about as long.
+/// `Retry-After` when SQS is busy or out of reach: our own retries took the first second already,
+/// and throttling passes in about as long.
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
 
 /// `Accept-Encoding` of an answer to a compressed body, as RFC 9110, section 12.5.3, recommends.
@@ -114,7 +115,8 @@ impl Problem {
     /// A message was not accepted.
     pub(crate) fn not_sent(error: &SendError) -> Self {
         match error {
-            // What a request may contain makes no message that SQS refuses, so this is ours to repair and not the caller's.
+            // What a request may contain makes no message that SQS refuses, so this is ours to
+            // repair and not the caller's.
             SendError::Invalid(_) => Self::plain(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "the request made a message that SQS does not take",

@@ -25,7 +25,8 @@ pub(crate) const SMOKE: &str = "/telemetry/smoke";
 pub(crate) const HEALTHZ: &str = "/healthz";
 pub(crate) const READYZ: &str = "/readyz";
 
-/// How long readiness may take: load balancers wait two to five seconds for it, and a queue that needs longer is not ready.
+/// How long readiness may take: load balancers wait two to five seconds for it, and a queue that
+/// needs longer is not ready.
 const READY_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What the handlers share.

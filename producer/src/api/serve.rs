@@ -21,11 +21,13 @@ use crate::Sender;
 
 mod connection;
 
-/// Connections served at once; more wait in the kernel's queue. Each costs a descriptor and some 20 KB, and what is in front of a container,
-/// a load balancer or a handful of services, keeps far fewer.
+/// Connections served at once; more wait in the kernel's queue. Each costs a descriptor and some 20
+/// KB, and what is in front of a container, a load balancer or a handful of services, keeps far
+/// fewer.
 const MAX_CONNECTIONS: usize = 4096;
 
-/// How long nothing is accepted after accepting has failed: by then another connection may have given its descriptor back.
+/// How long nothing is accepted after accepting has failed: by then another connection may have
+/// given its descriptor back.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
 /// What the server needs.
@@ -46,14 +48,17 @@ pub struct Config {
 pub enum Drain {
     /// Every accepted request was answered.
     Complete,
-    /// Some were still running when the time was up, and were given up: their spans have ended as cancelled.
+    /// Some were still running when the time was up, and were given up: their spans have ended as
+    /// cancelled.
     TimedOut,
 }
 
-/// Serves the API on `listener` until `shutdown` resolves; then accepts nothing more, finishes what it accepted, and returns.
+/// Serves the API on `listener` until `shutdown` resolves; then accepts nothing more, finishes what
+/// it accepted, and returns.
 ///
-/// Silent and idle connections are closed at once, and those amid a request's head after a second. A client that never finishes a request's
-/// body takes up the whole shutdown timeout and not more. A listener that fails is tried again.
+/// Silent and idle connections are closed at once, and those amid a request's head after a second.
+/// A client that never finishes a request's body takes up the whole shutdown timeout and not more.
+/// A listener that fails is tried again.
 pub async fn run(
     listener: TcpListener,
     config: Config,
@@ -78,7 +83,8 @@ pub async fn run(
     match timeout(shutdown_timeout, all_done).await {
         Ok(()) => Drain::Complete,
         Err(_) => {
-            // Dropped requests end their spans, which are to be exported yet: so they are waited for.
+            // Dropped requests end their spans, which are to be exported yet: so they are waited
+            // for.
             connections.shutdown().await;
             Drain::TimedOut
         }

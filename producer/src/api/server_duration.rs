@@ -31,8 +31,8 @@ impl ServerDuration {
         Self(histogram.build())
     }
 
-    /// Attributes for a request with this method, scheme and route, if any. The host is not an attribute: clients choose it, and each value would
-    /// create another time series.
+    /// Attributes for a request with this method, scheme and route, if any. The host is not an
+    /// attribute: clients choose it, and each value would create another time series.
     pub(crate) fn start(
         &self,
         began: Instant,
@@ -55,7 +55,8 @@ impl ServerDuration {
     }
 }
 
-/// A request on its way. Is measured when it is dropped: one that is dropped unanswered was cancelled, or panicked.
+/// A request on its way. Is measured when it is dropped: one that is dropped unanswered was
+/// cancelled, or panicked.
 #[derive(Debug)]
 pub(crate) struct Running {
     histogram: Histogram<f64>,

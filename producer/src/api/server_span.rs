@@ -1,4 +1,5 @@
-//! The SERVER span of each request, by the HTTP conventions, as a continuation of the caller's trace.
+//! The SERVER span of each request, by the HTTP conventions, as a continuation of the caller's
+//! trace.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -18,14 +19,16 @@ use super::forwarded::{Server, Target};
 use super::routes::{HEALTHZ, READYZ, Shared};
 use crate::unfinished::Unfinished;
 
-/// `http.request.method` of a method that is not in the HTTP specifications, and the span's name then.
+/// `http.request.method` of a method that is not in the HTTP specifications, and the span's name
+/// then.
 const OTHER_METHOD: &str = "_OTHER";
 const OTHER_METHOD_NAME: &str = "HTTP";
 
 /// Stands for a segment of a path that looks like an e-mail address.
 const REDACTED: &str = "REDACTED";
 
-/// Runs a request inside its span, and measures it. Health checks, several a minute from every load balancer, are left out of both.
+/// Runs a request inside its span, and measures it. Health checks, several a minute from every load
+/// balancer, are left out of both.
 pub(crate) async fn cover(State(shared): State<Shared>, request: Request, next: Next) -> Response {
     let route = request.extensions().get::<MatchedPath>().cloned();
     let route = route.as_ref().map(MatchedPath::as_str);
@@ -50,8 +53,9 @@ pub(crate) async fn cover(State(shared): State<Shared>, request: Request, next: 
     response
 }
 
-/// The trace and baggage that the request came with. A propagator gets each header joined to one value, as HTTP defines it, so that a
-/// `tracestate` in two lines is read whole and a second `traceparent` makes both invalid.
+/// The trace and baggage that the request came with. A propagator gets each header joined to one
+/// value, as HTTP defines it, so that a `tracestate` in two lines is read whole and a second
+/// `traceparent` makes both invalid.
 fn caller_context(headers: &HeaderMap) -> Context {
     global::get_text_map_propagator(|propagator| {
         let mut carrier = HashMap::new();
@@ -96,7 +100,8 @@ fn describe(request: &Request, route: Option<&str>, target: Target) -> SpanBuild
         .with_attributes(attributes)
 }
 
-/// Ends the span. A 4xx is the client's fault and leaves the status unset, as the conventions demand.
+/// Ends the span. A 4xx is the client's fault and leaves the status unset, as the conventions
+/// demand.
 fn finish(span: &SpanRef<'_>, status: StatusCode) {
     span.set_attribute(KeyValue::new(
         attribute::HTTP_RESPONSE_STATUS_CODE,
@@ -112,7 +117,8 @@ fn finish(span: &SpanRef<'_>, status: StatusCode) {
     span.end();
 }
 
-/// Methods that the specifications name. Anyone can invent more, and each would be a new name of a span.
+/// Methods that the specifications name. Anyone can invent more, and each would be a new name of a
+/// span.
 fn known_method(method: &Method) -> Option<&'static str> {
     const KNOWN: [&str; 9] = [
         "GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "TRACE", "CONNECT",

@@ -43,7 +43,8 @@ pub enum SendError {
     /// SQS answered and refused, or there was no answer.
     #[error(transparent)]
     Queue(#[from] QueueUnreachable),
-    /// SQS refused the message because it is larger than the queue accepts, even without the trace context.
+    /// SQS refused the message because it is larger than the queue accepts, even without the trace
+    /// context.
     #[error("the message has {size} bytes, more than the {limit} that the queue accepts")]
     TooLarge {
         /// Size of the body and of the name, type and value of each attribute that the caller set.
@@ -72,7 +73,8 @@ pub enum QueueUnreachable {
         /// What AWS's support asks for.
         request_id: Option<String>,
     },
-    /// The call could not be put together, so nothing was sent. That is a fault of the program or its configuration.
+    /// The call could not be put together, so nothing was sent. That is a fault of the program or
+    /// its configuration.
     #[error("the call to SQS could not be built")]
     Unbuildable {
         /// What the SDK says.
@@ -81,7 +83,8 @@ pub enum QueueUnreachable {
     /// No usable answer came, after all retries.
     #[error("no answer from SQS: {error_type}")]
     NoAnswer {
-        /// `connect` (no connection came about), `io` (it broke), `timeout`, `invalid_response` or `_OTHER`.
+        /// `connect` (no connection came about), `io` (it broke), `timeout`, `invalid_response` or
+        /// `_OTHER`.
         error_type: &'static str,
         /// What the SDK says.
         source: BoxError,
@@ -205,8 +208,8 @@ where
     }
 }
 
-/// The SDK says "I/O" both of a connection that never came about and of one that broke. One that SQS closed instead of answering it does not
-/// classify, and only marks as worth another attempt.
+/// The SDK says "I/O" both of a connection that never came about and of one that broke. One that
+/// SQS closed instead of answering it does not classify, and only marks as worth another attempt.
 fn connector_error_type(error: &ConnectorError) -> &'static str {
     if error.is_timeout() {
         TYPE_TIMEOUT
@@ -219,7 +222,8 @@ fn connector_error_type(error: &ConnectorError) -> &'static str {
     }
 }
 
-/// Whether the SDK's HTTP client, which is hyper-util's, failed before it had a connection. With another client the answer is always no.
+/// Whether the SDK's HTTP client, which is hyper-util's, failed before it had a connection. With
+/// another client the answer is always no.
 fn never_connected(error: &ConnectorError) -> bool {
     let mut cause = error.source();
     while let Some(error) = cause {

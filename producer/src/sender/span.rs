@@ -16,10 +16,12 @@ use crate::sender::SendError;
 /// `messaging.system` of SQS. The conventions crate has names of attributes only, not their values.
 pub(super) const SYSTEM: &str = "aws_sqs";
 
-/// `messaging.operation.name` and `messaging.operation.type` of a send: SQS and the conventions use the same word.
+/// `messaging.operation.name` and `messaging.operation.type` of a send: SQS and the conventions use
+/// the same word.
 pub(super) const OPERATION: &str = "send";
 
-/// Names of the context fields that were left out because they exceeded a limit of SQS or of the queue. Not a semantic convention.
+/// Names of the context fields that were left out because they exceeded a limit of SQS or of the
+/// queue. Not a semantic convention.
 const CONTEXT_DROPPED: &str = "baton.context.dropped";
 
 /// Whose context the message carries.
@@ -42,7 +44,8 @@ impl Origin {
                 false => Self::Nobody,
             };
         }
-        // A fresh context, because a propagator answers a carrier that does not parse with the context it was given.
+        // A fresh context, because a propagator answers a carrier that does not parse with the
+        // context it was given.
         let callers =
             propagator.extract_with_context(&Context::new(), &CallerContext(&message.attributes));
         let span_context = callers.span().span_context().clone();
@@ -61,7 +64,8 @@ pub(super) fn start(
     origin: &Origin,
     parent: &Context,
 ) -> Span {
-    // The conventions: a send is PRODUCER if its own context is the message's, and otherwise CLIENT with a link to the one that is.
+    // The conventions: a send is PRODUCER if its own context is the message's, and otherwise CLIENT
+    // with a link to the one that is.
     let (kind, links) = match origin {
         Origin::OurSend => (SpanKind::Producer, Vec::new()),
         Origin::Caller(creation) => (

@@ -19,13 +19,15 @@ const HEALTH_CHECK: &str = "GET /healthz HTTP/1.1\r\nhost: api.example.com\r\n\r
 /// Bytes of a request that ends amid its headers.
 const HALF_A_HEAD: usize = 40;
 
-/// How long the process may take to end once it has said that it stops: its last spans get three seconds.
+/// How long the process may take to end once it has said that it stops: its last spans get three
+/// seconds.
 const ENDS_WITHIN: Duration = Duration::from_secs(8);
 
 fn binary() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_onboarding-api"));
     command.env_clear().stdin(Stdio::null()).kill_on_drop(true);
-    // Neither a file of this machine's user nor the metadata service of a cloud has a say in a test.
+    // Neither a file of this machine's user nor the metadata service of a cloud has a say in a
+    // test.
     command
         .env("AWS_CONFIG_FILE", "/dev/null")
         .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")

@@ -1,4 +1,5 @@
-//! The producer over real sockets: real HTTP in, a fake SQS behind, and assertions on what crosses the wire.
+//! The producer over real sockets: real HTTP in, a fake SQS behind, and assertions on what crosses
+//! the wire.
 
 #![allow(
     clippy::expect_used,

@@ -168,8 +168,8 @@ fn losses(log: &[Value]) -> (u64, u64) {
     (count("spans_spilled"), count("spans_dropped"))
 }
 
-/// How long a request took in the median, of so many that a producer answered while its collector was like this; its log, and how long the
-/// process took to end.
+/// How long a request took in the median, of so many that a producer answered while its collector
+/// was like this; its log, and how long the process took to end.
 async fn median(manner: Manner, requests: usize) -> (Duration, Vec<Value>, Duration) {
     let (sqs, collector) = (FakeSqs::start().await, Collector::start(manner).await);
     let endpoint = format!("http://{}", collector.address);
@@ -200,7 +200,8 @@ async fn a_collector_that_hangs_slows_no_request_and_what_does_not_fit_is_counte
     let (working, log, _) = median(Manner::Takes, REQUESTS).await;
     assert_eq!(losses(&log), (0, 0));
     let (hanging, log, ended_after) = median(Manner::Hangs, REQUESTS).await;
-    // A request that waited for the collector would take fifty milliseconds and more; what is allowed here is what a busy machine does.
+    // A request that waited for the collector would take fifty milliseconds and more; what is
+    // allowed here is what a busy machine does.
     assert!(
         hanging < 2 * working + Duration::from_millis(5),
         "{hanging:?}, {working:?}"

@@ -19,7 +19,8 @@ fn cost(time: Duration) -> Cost {
     }
 }
 
-/// A request that begins at so many seconds and ends at once, but for `time`. `None`, if it was not let through.
+/// A request that begins at so many seconds and ends at once, but for `time`. `None`, if it was not
+/// let through.
 fn request(
     breaker: &Breaker,
     seconds: f64,

@@ -9,11 +9,14 @@ use super::{Owner, Record};
 use crate::encode;
 use crate::group::Group;
 
-/// A chunk that has reached this size is closed. Requests are made of whole chunks, so this is how exactly they can be cut.
+/// A chunk that has reached this size is closed. Requests are made of whole chunks, so this is how
+/// exactly they can be cut.
 pub(super) const CHUNK_BYTES: usize = 256 * 1024;
-/// Room for the spans of a usual batch of ten, which are 6 KiB, so that their chunk does not grow step by step.
+/// Room for the spans of a usual batch of ten, which are 6 KiB, so that their chunk does not grow
+/// step by step.
 const FIRST_CAPACITY: usize = 8 * 1024;
-/// A single record that is larger is written again, with less in it: collectors refuse requests above 4 MiB.
+/// A single record that is larger is written again, with less in it: collectors refuse requests
+/// above 4 MiB.
 const MAX_RECORD_BYTES: usize = 3 * 1024 * 1024;
 
 /// The inside of one `ScopeSpans` or `ScopeLogs`: a scope, then records.

@@ -40,7 +40,8 @@ pub(super) struct Flights {
 #[derive(Debug)]
 struct Flight {
     number: FlightNumber,
-    /// Of the records that have no answer yet. Those without a group are in nobody's interest but everyone's.
+    /// Of the records that have no answer yet. Those without a group are in nobody's interest but
+    /// everyone's.
     groups: Vec<Arc<Group>>,
 }
 
@@ -91,7 +92,8 @@ fn groups(chunks: &[Chunk]) -> Vec<Arc<Group>> {
         .collect()
 }
 
-/// Chunks on their way to a collector. Whatever happens to them is said here, or they return to the buffer.
+/// Chunks on their way to a collector. Whatever happens to them is said here, or they return to the
+/// buffer.
 #[derive(Debug)]
 pub(crate) struct Taken {
     pub(super) buffer: Buffer,
@@ -108,7 +110,8 @@ impl Taken {
         self.number
     }
 
-    /// The next chunks that together stay below `limit` bytes (always at least one), without removing them.
+    /// The next chunks that together stay below `limit` bytes (always at least one), without
+    /// removing them.
     pub(crate) fn next_request(&self, limit: usize) -> &[Chunk] {
         let mut bytes = 0;
         let fitting = self.chunks.iter().take_while(|chunk| {
@@ -119,7 +122,8 @@ impl Taken {
         &self.chunks[..count]
     }
 
-    /// Returns those of the first `chunks` that were not yet written to the console exporter, and marks them as written.
+    /// Returns those of the first `chunks` that were not yet written to the console exporter, and
+    /// marks them as written.
     pub(crate) fn new_to_console(&mut self, chunks: usize) -> Vec<Chunk> {
         let chunks = self.chunks[..chunks].iter_mut();
         let new = chunks.filter(|chunk| !chunk.is_on_console);
@@ -150,8 +154,8 @@ impl Taken {
         self.dropped(self.chunks.len())
     }
 
-    /// Of the first `chunks`, which are about to be [`exported`](Self::exported), the collector took so many records less, whichever they are.
-    /// Returns how many are dropped.
+    /// Of the first `chunks`, which are about to be [`exported`](Self::exported), the collector
+    /// took so many records less, whichever they are. Returns how many are dropped.
     pub(crate) fn rejected(&mut self, chunks: usize, records: u64) -> u64 {
         let mut left = records;
         for chunk in &mut self.chunks[..chunks] {

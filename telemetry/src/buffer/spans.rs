@@ -62,7 +62,8 @@ impl SpanProcessor for SpanBuffer {
         }
     }
 
-    /// Nothing to do: a flush has a deadline, which this call cannot carry. [`Telemetry::flush`](crate::Telemetry::flush) is the way.
+    /// Nothing to do: a flush has a deadline, which this call cannot carry.
+    /// [`Telemetry::flush`](crate::Telemetry::flush) is the way.
     fn force_flush(&self) -> OTelSdkResult {
         Ok(())
     }

@@ -5,13 +5,15 @@ use std::num::NonZeroUsize;
 use super::reader::Reader;
 use crate::buffer::Bounds;
 
-/// A batch of 10,000 records, the most that SQS hands to a function, each with four spans of its own.
+/// A batch of 10,000 records, the most that SQS hands to a function, each with four spans of its
+/// own.
 pub(super) const DEFAULT_MAX_SPANS: usize = 50_000;
 /// As many spans at a usual 350 to 600 bytes, a quarter of the smallest function's memory.
 pub(super) const DEFAULT_MAX_SPAN_BYTES: usize = 32 * 1024 * 1024;
 /// The same batch with two lines a record.
 pub(super) const DEFAULT_MAX_LOG_RECORDS: usize = 20_000;
-/// As many at a usual 250 to 400 bytes. A quarter of what spans may take: every one of them is on stdout as well.
+/// As many at a usual 250 to 400 bytes. A quarter of what spans may take: every one of them is on
+/// stdout as well.
 pub(super) const DEFAULT_MAX_LOG_BYTES: usize = 8 * 1024 * 1024;
 /// A flush's metrics are a few kilobytes, so these are the metrics of some hundreds of flushes.
 pub(super) const DEFAULT_MAX_METRIC_BYTES: usize = 1024 * 1024;

@@ -1,7 +1,9 @@
-//! `OTEL_EXPORTER_OTLP_CERTIFICATE` and its like: whom the exporter trusts, and what it identifies itself with.
+//! `OTEL_EXPORTER_OTLP_CERTIFICATE` and its like: whom the exporter trusts, and what it identifies
+//! itself with.
 //!
-//! The files are read at the start: one that is wrong is told then, and not by a handshake that fails. Whoever names an authority wants no
-//! other to be trusted, so where it cannot be had, nothing is exported.
+//! The files are read at the start: one that is wrong is told then, and not by a handshake that
+//! fails. Whoever names an authority wants no other to be trusted, so where it cannot be had,
+//! nothing is exported.
 
 use std::fmt;
 use std::fs::File;
@@ -15,10 +17,12 @@ use webpki::EndEntityCert;
 use super::reader::Reader;
 use crate::endpoint::Endpoint;
 
-/// All public authorities together are a quarter of this. What is longer is no list of certificates, and would be the start's delay.
+/// All public authorities together are a quarter of this. What is longer is no list of
+/// certificates, and would be the start's delay.
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
 
-/// The end of a public key that no other key has: both coordinates of a P-256 key, most of a P-384 one's, and the end of an RSA modulus.
+/// The end of a public key that no other key has: both coordinates of a P-256 key, most of a P-384
+/// one's, and the end of an RSA modulus.
 const DISTINCTIVE_KEY_BYTES: usize = 64;
 
 const AUTHORITIES_FORM: &str = "a PEM file with the certificates of the authorities to trust";
@@ -66,7 +70,8 @@ pub(super) struct Names {
 /// A file that cannot be used: the problem has been reported.
 struct Unusable;
 
-/// Why a file cannot be used. Says nothing of its content: a key may have been put where a certificate belongs.
+/// Why a file cannot be used. Says nothing of its content: a key may have been put where a
+/// certificate belongs.
 #[derive(Debug, thiserror::Error)]
 enum FileError {
     #[error("one that cannot be read ({0})")]
@@ -161,8 +166,9 @@ fn client(reader: &mut Reader<'_>, names: &Names) -> Result<Option<ClientIdentit
     Err(Unusable)
 }
 
-/// Whether the key is the first certificate's, as far as can be told without computing with it. The private keys that TLS here can use, RSA
-/// and ECDSA ones, have the public one in them, in the same bytes as the certificate.
+/// Whether the key is the first certificate's, as far as can be told without computing with it. The
+/// private keys that TLS here can use, RSA and ECDSA ones, have the public one in them, in the same
+/// bytes as the certificate.
 fn belongs(key: &PrivateKeyDer<'_>, chain: &[CertificateDer<'_>]) -> bool {
     let certificate = chain.first().map(EndEntityCert::try_from);
     let Some(Ok(certificate)) = certificate else {
@@ -187,7 +193,8 @@ fn from_file<T>(
         return Ok(None);
     };
     read(&path).map(Some).map_err(|error| {
-        // The path is not repeated: somebody may have put the certificate's or the key's own text there.
+        // The path is not repeated: somebody may have put the certificate's or the key's own text
+        // there.
         reader.secret_problem(name, error.to_string(), form, NOT_EXPORTED);
         Unusable
     })

@@ -4,14 +4,16 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use super::reader::Reader;
 
-/// A level that is misspelt must not read as the name of a target: nothing would be logged then, not even that.
+/// A level that is misspelt must not read as the name of a target: nothing would be logged then,
+/// not even that.
 const RUST_LOG_FORM: &str = "a level (off, error, warn, info, debug, trace) or a list of target=level, with such a level for the rest";
 const LAMBDA_FORM: &str = "a level (TRACE, DEBUG, INFO, WARN, ERROR, FATAL)";
-/// What targets have besides letters and digits. Anything else is a slip, such as a list with semicolons, or a filter by a span's fields,
-/// which would silence everything as well.
+/// What targets have besides letters and digits. Anything else is a slip, such as a list with
+/// semicolons, or a filter by a span's fields, which would silence everything as well.
 const IN_TARGETS: [char; 5] = ['_', '-', ':', '.', '/'];
 
-/// A variable that is set and wrong gives the default and not the next variable, whose level might hide the line that tells of it.
+/// A variable that is set and wrong gives the default and not the next variable, whose level might
+/// hide the line that tells of it.
 pub(super) fn read(reader: &mut Reader<'_>) -> Targets {
     let filter = match reader.text("RUST_LOG") {
         Some(_) => reader.parsed("RUST_LOG", RUST_LOG_FORM, directives),
@@ -20,7 +22,8 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Targets {
     filter.unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO))
 }
 
-/// What is in no directive is off, as in every Rust program: a list may be there to single one target out.
+/// What is in no directive is off, as in every Rust program: a list may be there to single one
+/// target out.
 fn directives(list: &str) -> Option<Targets> {
     let directives = list.split(',').map(str::trim);
     let mut directives = directives.filter(|text| !text.is_empty()).peekable();
@@ -41,7 +44,8 @@ fn target(name: &str) -> Option<&str> {
 }
 
 fn level(name: &str) -> Option<LevelFilter> {
-    // By name only: the empty text and numbers, which the parser takes as well, are not what anybody means.
+    // By name only: the empty text and numbers, which the parser takes as well, are not what
+    // anybody means.
     let is_name = name.starts_with(|first: char| first.is_ascii_alphabetic());
     name.parse().ok().filter(|_| is_name)
 }

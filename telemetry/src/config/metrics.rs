@@ -11,14 +11,16 @@ const DEFAULT_INTERVAL: Duration = Duration::from_secs(60);
 /// `OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE`: since when a sum or a histogram counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Temporality {
-    /// Since the last export, except for up-down counters. The default, although the specification's is `cumulative`: a function runs in
-    /// many short-lived processes, each of which would be a series of its own that says everything again with every flush, and whose last
-    /// increments nobody could tell from a restart. Deltas of all processes simply add up, and a flush sends only what has happened.
+    /// Since the last export, except for up-down counters. The default, although the
+    /// specification's is `cumulative`: a function runs in many short-lived processes, each of
+    /// which would be a series of its own that says everything again with every flush, and whose
+    /// last increments nobody could tell from a restart. Deltas of all processes simply add up, and
+    /// a flush sends only what has happened.
     Delta,
     /// Since the process has started.
     Cumulative,
-    /// As `Delta` for counters and histograms, as `Cumulative` for the observable counters and all up-down counters: what needs no memory
-    /// of the last export.
+    /// As `Delta` for counters and histograms, as `Cumulative` for the observable counters and all
+    /// up-down counters: what needs no memory of the last export.
     LowMemory,
 }
 

@@ -23,7 +23,8 @@ mod route;
 
 pub(crate) use headers::header_list;
 
-/// The specification's default of `OTEL_EXPORTER_OTLP_TIMEOUT`. A flush's own deadline is usually much earlier.
+/// The specification's default of `OTEL_EXPORTER_OTLP_TIMEOUT`. A flush's own deadline is usually
+/// much earlier.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 /// What the specification's zero, no limit, comes to: more than any flush has.
 const NO_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);

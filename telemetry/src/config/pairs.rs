@@ -10,7 +10,8 @@ pub(super) fn pairs(list: &str) -> Result<Vec<(String, String)>, String> {
         .collect()
 }
 
-/// Values may hold anything but a comma as it is, for people write a key and its scheme with a space between them.
+/// Values may hold anything but a comma as it is, for people write a key and its scheme with a
+/// space between them.
 pub(super) fn pair(member: &str) -> Option<(String, String)> {
     let (key, value) = member.split_once('=')?;
     let key = key.trim();

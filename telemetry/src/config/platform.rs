@@ -12,7 +12,8 @@ pub(crate) enum Platform {
     Elsewhere,
 }
 
-/// What Lambda sets for every function ("Defined runtime environment variables" of the Lambda developer guide).
+/// What Lambda sets for every function ("Defined runtime environment variables" of the Lambda
+/// developer guide).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct LambdaEnvironment {
     pub(crate) function_name: String,
@@ -56,8 +57,9 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Platform {
     }
 }
 
-/// The names that the OpenTelemetry Operator injects (`OTEL_RESOURCE_ATTRIBUTES_…`, of which it has the pod's and the node's), those of
-/// charts that name the attribute (`K8S_…`), and the short ones of others, which mean a pod only where Kubernetes' own variable is there too.
+/// The names that the OpenTelemetry Operator injects (`OTEL_RESOURCE_ATTRIBUTES_…`, of which it has
+/// the pod's and the node's), those of charts that name the attribute (`K8S_…`), and the short ones
+/// of others, which mean a pod only where Kubernetes' own variable is there too.
 fn kubernetes(reader: &Reader<'_>) -> Option<KubernetesEnvironment> {
     let is_pod = reader.text("KUBERNETES_SERVICE_HOST").is_some();
     let found = |clear: &[&str], short: &[&str]| {

@@ -1,7 +1,7 @@
 //! Reads `HTTPS_PROXY` and `NO_PROXY`, for collectors that cannot be reached directly.
 //!
-//! No specification defines these variables. The rules are those that curl and Go share; where the two differ, the one that bypasses the
-//! proxy more often is used.
+//! No specification defines these variables. The rules are those that curl and Go share; where the
+//! two differ, the one that bypasses the proxy more often is used.
 
 use std::net::IpAddr;
 
@@ -19,8 +19,8 @@ const FORM: &str = "a URL such as http://proxy:3128 or http://user:password@prox
 #[derive(Debug)]
 pub(super) struct Unusable;
 
-/// Reads the proxy for the endpoint. Endpoints without TLS and loopback endpoints are reached directly, because a proxy cannot reach the
-/// process's own host.
+/// Reads the proxy for the endpoint. Endpoints without TLS and loopback endpoints are reached
+/// directly, because a proxy cannot reach the process's own host.
 pub(super) fn read(
     reader: &mut Reader<'_>,
     endpoint: &Endpoint,
@@ -57,8 +57,9 @@ fn is_excepted(list: &str, endpoint: &Endpoint) -> bool {
     entries.any(|entry| matches(entry, endpoint))
 }
 
-/// Returns `true` if the entry exempts the endpoint. An entry is `*`, a network such as `10.0.0.0/8`, an address, or a domain including its
-/// subdomains, with or without a leading `.` or `*.`. Addresses and domains may have a port.
+/// Returns `true` if the entry exempts the endpoint. An entry is `*`, a network such as
+/// `10.0.0.0/8`, an address, or a domain including its subdomains, with or without a leading `.` or
+/// `*.`. Addresses and domains may have a port.
 fn matches(entry: &str, endpoint: &Endpoint) -> bool {
     let address: Option<IpAddr> = endpoint.host.parse().ok();
     if entry == "*" {

@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use crate::signal::Signal;
 
-/// Characters of a value that are repeated: enough to know it again, where somebody has set a file's content for its name.
+/// Characters of a value that are repeated: enough to know it again, where somebody has set a
+/// file's content for its name.
 const MAX_FOUND: usize = 80;
 
-/// A variable that could not be used, for one line in the log. Holds no value of a variable that may be secret.
+/// A variable that could not be used, for one line in the log. Holds no value of a variable that
+/// may be secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Problem {
     pub(crate) variable: &'static str,
@@ -39,7 +41,8 @@ impl fmt::Display for Problem {
 }
 
 impl Problem {
-    /// What is wrong, under the name that it was given by, and without the consequence: for those who draw another.
+    /// What is wrong, under the name that it was given by, and without the consequence: for those
+    /// who draw another.
     pub(super) fn wrong_as(&self, name: &str) -> String {
         let Self {
             found, expected, ..
@@ -144,8 +147,9 @@ impl<'a> Reader<'a> {
         self.parsed_or(name, expected, "the default is used", parse)
     }
 
-    /// Returns the value of the signal's own variable, else of the general one. An invalid value of the signal's own variable counts as
-    /// unset, so that the general one is used (OpenTelemetry specification, "Enum" and "Numeric").
+    /// Returns the value of the signal's own variable, else of the general one. An invalid value of
+    /// the signal's own variable counts as unset, so that the general one is used (OpenTelemetry
+    /// specification, "Enum" and "Numeric").
     pub(super) fn first_parsed<T>(
         &mut self,
         [own, general]: [&'static str; 2],
@@ -175,7 +179,8 @@ impl<'a> Reader<'a> {
         value
     }
 
-    /// `expected` names the bounds of the type as well: "a whole number" would be no help to whoever wrote one that is too small.
+    /// `expected` names the bounds of the type as well: "a whole number" would be no help to
+    /// whoever wrote one that is too small.
     pub(super) fn number<T: FromStr>(
         &mut self,
         name: &'static str,

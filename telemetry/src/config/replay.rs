@@ -11,7 +11,8 @@ const HEADERS: [&str; 2] = [
     "OTEL_EXPORTER_OTLP_TRACES_HEADERS",
     "OTEL_EXPORTER_OTLP_HEADERS",
 ];
-/// What gives an endpoint in the place of the environment's: whoever got it wrong looks for this name.
+/// What gives an endpoint in the place of the environment's: whoever got it wrong looks for this
+/// name.
 const ENDPOINT_OPTION: &str = "--endpoint";
 /// Whether a service exports says nothing here.
 const EXPORTER: &str = "OTEL_TRACES_EXPORTER";
@@ -23,7 +24,8 @@ pub(crate) struct Replay {
     pub(crate) passed_over: Option<&'static str>,
 }
 
-/// Reads the process's environment, in which `endpoint` replaces what it says about the endpoint. An error is a line for each problem.
+/// Reads the process's environment, in which `endpoint` replaces what it says about the endpoint.
+/// An error is a line for each problem.
 pub(crate) fn traces_for_replay(endpoint: Option<&str>) -> Result<Replay, Vec<String>> {
     from_lookup(endpoint, &|name| {
         Some(std::env::var_os(name)?.to_string_lossy().into_owned())
@@ -54,7 +56,8 @@ fn from_lookup(
             "{ENDPOINT_OPTION}: expected a URL such as http://localhost:4318, found nothing"
         ));
     }
-    // The collector would refuse every request: what a person may read is not what the function may.
+    // The collector would refuse every request: what a person may read is not what the function
+    // may.
     if passed_over.is_some() && !has_headers {
         problems.push(format!(
             "{HEADERS_SECRET} is not read here: set OTEL_EXPORTER_OTLP_HEADERS to the headers that the secret holds, or unset it"
@@ -66,7 +69,8 @@ fn from_lookup(
     }
 }
 
-/// What is wrong, without what it means for a service, which goes on without the variable: here nothing is sent.
+/// What is wrong, without what it means for a service, which goes on without the variable: here
+/// nothing is sent.
 fn told(problem: &Problem, endpoint: Option<&str>) -> String {
     match (problem.variable, endpoint) {
         (ENDPOINT, Some(_)) => problem.wrong_as(ENDPOINT_OPTION),

@@ -177,7 +177,8 @@ fn every_variable_is_in_the_documentation_and_no_other() {
         });
     }
     let rows = include_str!("../lib.rs").lines();
-    // Of a row the first column, or of a platform's the second; what is written otherwise is no name.
+    // Of a row the first column, or of a platform's the second; what is written otherwise is no
+    // name.
     let cells = rows.filter_map(|row| row.strip_prefix("//! | "));
     let of_variables = cells.flat_map(|row| row.split(" | ").take(2).collect::<Vec<_>>());
     let words = of_variables.flat_map(|cell| cell.split('`').skip(1).step_by(2));

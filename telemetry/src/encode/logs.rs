@@ -8,8 +8,9 @@ use tracing::Level;
 use super::{field, short_text, wire};
 use crate::logs::Value;
 
-/// Field numbers of `opentelemetry/proto/logs/v1`, OTLP 1.9. A `ScopeLogs` has its scope, its records and its schema URL where a `ScopeSpans`
-/// has the like, and so have `ResourceLogs` and the request.
+/// Field numbers of `opentelemetry/proto/logs/v1`, OTLP 1.9. A `ScopeLogs` has its scope, its
+/// records and its schema URL where a `ScopeSpans` has the like, and so have `ResourceLogs` and the
+/// request.
 mod log {
     pub(super) const SCOPE_LOGS_RECORDS: u32 = super::field::SCOPE_SPANS_SPANS;
     pub(super) const TIME: u32 = 1;
@@ -26,7 +27,8 @@ mod log {
     pub(super) const VALUE_BYTES: u32 = 7;
 }
 
-/// A text is cut here: four times what a backend shows of one, and more than CloudWatch takes of a whole line.
+/// A text is cut here: four times what a backend shows of one, and more than CloudWatch takes of a
+/// whole line.
 const MAX_TEXT: usize = 256 * 1024;
 
 /// A record that is being written.
@@ -83,7 +85,8 @@ impl LogRecord<'_> {
     }
 }
 
-/// `SeverityNumber`: the lowest of the four of each level, as the logs data model has it for levels that are not divided further.
+/// `SeverityNumber`: the lowest of the four of each level, as the logs data model has it for levels
+/// that are not divided further.
 fn severity_number(level: &Level) -> u64 {
     match *level {
         Level::TRACE => 1,
@@ -125,7 +128,8 @@ fn integer(out: &mut Vec<u8>, number: i64) {
 fn made(out: &mut Vec<u8>, text: &dyn fmt::Debug) {
     wire::nested(out, field::VALUE_STRING, |out| {
         let room = MAX_TEXT;
-        // An error is that of the text's own code, or says that it has been cut: what is written by then stays.
+        // An error is that of the text's own code, or says that it has been cut: what is written by
+        // then stays.
         let _ = write!(Cut { out, room }, "{text:?}");
     });
 }

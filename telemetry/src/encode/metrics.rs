@@ -1,7 +1,8 @@
 //! Metrics as OTLP protobuf, written straight from what was aggregated.
 //!
-//! A test holds every field written here against `opentelemetry-proto`'s conversion of what OpenTelemetry's SDK makes of the same
-//! measurements. There are no exponential histograms and no exemplars: nothing here makes any.
+//! A test holds every field written here against `opentelemetry-proto`'s conversion of what
+//! OpenTelemetry's SDK makes of the same measurements. There are no exponential histograms and no
+//! exemplars: nothing here makes any.
 
 use bytes::Bytes;
 use opentelemetry::{InstrumentationScope, KeyValue};
@@ -9,8 +10,9 @@ use opentelemetry::{InstrumentationScope, KeyValue};
 use super::protobuf as wire;
 use super::{ResourceFrame, attributes, open_request, open_scope_spans, scope_spans_length};
 
-/// Field numbers of `opentelemetry/proto/metrics/v1`, OTLP 1.9. The messages around them have those of the spans: `ResourceMetrics` and
-/// `ScopeMetrics` are numbered as `ResourceSpans` and `ScopeSpans` are.
+/// Field numbers of `opentelemetry/proto/metrics/v1`, OTLP 1.9. The messages around them have those
+/// of the spans: `ResourceMetrics` and `ScopeMetrics` are numbered as `ResourceSpans` and
+/// `ScopeSpans` are.
 mod field {
     pub(super) const SCOPE_METRICS_METRICS: u32 = 2;
     pub(super) const METRIC_NAME: u32 = 1;
@@ -114,7 +116,8 @@ pub(crate) struct Distribution<'a> {
 
 /// Writes requests, which are cut as soon as they are so long: longer by one data point at most.
 ///
-/// The messages around the data points, whose lengths must be known before they are written: from the innermost to the outermost.
+/// The messages around the data points, whose lengths must be known before they are written: from
+/// the innermost to the outermost.
 #[derive(Debug)]
 pub(crate) struct Writer<'a> {
     resource: &'a ResourceFrame,

@@ -1,5 +1,5 @@
-//! The few pieces of the protobuf wire format that OTLP needs. Fields with their type's default value are not written, except by the
-//! `_always` forms, which members of a `oneof` need.
+//! The few pieces of the protobuf wire format that OTLP needs. Fields with their type's default
+//! value are not written, except by the `_always` forms, which members of a `oneof` need.
 
 const VARINT: u32 = 0;
 const FIXED64: u32 = 1;
@@ -35,7 +35,8 @@ pub(super) const fn short_tag(field: u32) -> u8 {
     (field << 3 | LENGTH_DELIMITED) as u8
 }
 
-// The pieces of a field are inlined: callers name a constant field, so that its tag is a constant byte as well.
+// The pieces of a field are inlined: callers name a constant field, so that its tag is a constant
+// byte as well.
 #[inline(always)]
 fn tag(out: &mut Vec<u8>, field: u32, wire_type: u32) {
     let tag = field << 3 | wire_type;
@@ -119,8 +120,9 @@ pub(super) fn string(out: &mut Vec<u8>, field: u32, value: &str) {
     bytes(out, field, value.as_bytes());
 }
 
-/// A message whose length is known only once it is written. One byte is kept for the length, which most messages here fit in; a longer one
-/// moves what was written, which is cheaper than measuring everything first.
+/// A message whose length is known only once it is written. One byte is kept for the length, which
+/// most messages here fit in; a longer one moves what was written, which is cheaper than measuring
+/// everything first.
 #[inline(always)]
 pub(crate) fn nested<T>(out: &mut Vec<u8>, field: u32, write: impl FnOnce(&mut Vec<u8>) -> T) -> T {
     tag(out, field, LENGTH_DELIMITED);

@@ -6,11 +6,12 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::warn;
 
-/// Minimum time between two lines for different messages, because a message may contain a number that changes with
-/// every request.
+/// Minimum time between two lines for different messages, because a message may contain a number
+/// that changes with every request.
 const PAUSE: Duration = Duration::from_secs(60);
 
-/// Logs each message once: a collector sends the same one with every answer (OTLP specification, "Partial Success").
+/// Logs each message once: a collector sends the same one with every answer (OTLP specification,
+/// "Partial Success").
 #[derive(Debug)]
 pub(crate) struct CollectorMessages {
     endpoint: String,

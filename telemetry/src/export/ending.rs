@@ -2,7 +2,8 @@
 
 use tokio::sync::watch;
 
-/// Whether exports have to give back what they hold: as many shutdowns want it to be written now as is counted here.
+/// Whether exports have to give back what they hold: as many shutdowns want it to be written now as
+/// is counted here.
 #[derive(Debug, Default)]
 pub(super) struct Ending(watch::Sender<usize>);
 

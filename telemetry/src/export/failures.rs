@@ -1,5 +1,6 @@
-//! Tells of failed exports, and not of the same failure with every flush: a function whose collector is down may fail a thousand times a
-//! minute, each time with the line that the log has already.
+//! Tells of failed exports, and not of the same failure with every flush: a function whose
+//! collector is down may fail a thousand times a minute, each time with the line that the log has
+//! already.
 
 use std::error::Error;
 use std::sync::{Mutex, PoisonError};
@@ -12,7 +13,8 @@ use super::ExportError;
 use crate::logs;
 use crate::signal::Signal;
 
-/// How often a failure that lasts is told of again: often enough to be found by whoever looks at the last minutes of a log.
+/// How often a failure that lasts is told of again: often enough to be found by whoever looks at
+/// the last minutes of a log.
 const AGAIN_AFTER: Duration = Duration::from_secs(60);
 
 /// The failures of one exporter.
@@ -43,8 +45,8 @@ impl Failures {
         }
     }
 
-    /// Logs a failure that is new: another one than before, the first after a success, or one that has lasted for [`AGAIN_AFTER`].
-    /// `exported` is the number of records exported so far.
+    /// Logs a failure that is new: another one than before, the first after a success, or one that
+    /// has lasted for [`AGAIN_AFTER`]. `exported` is the number of records exported so far.
     pub(crate) fn tell(&self, error: &ExportError, exported: u64) {
         if let Some(untold) = self.news(logs::chain(error), exported) {
             warn!(
@@ -57,7 +59,8 @@ impl Failures {
         }
     }
 
-    /// How many failures the log has not told of since its last line, if it is time for another one.
+    /// How many failures the log has not told of since its last line, if it is time for another
+    /// one.
     fn news(&self, failure: String, exported: u64) -> Option<u64> {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let mut untold = 0;

@@ -1,4 +1,5 @@
-//! What a collector says of records that it did not take of a request it answered with success (OTLP specification, "Partial Success").
+//! What a collector says of records that it did not take of a request it answered with success
+//! (OTLP specification, "Partial Success").
 
 use std::borrow::Cow;
 
@@ -7,12 +8,14 @@ use serde_json::{Map, Value};
 /// Of a collector's message so much goes into the log: enough for a sentence and an identifier.
 const MAX_MESSAGE: usize = 512;
 
-/// Tags of `ExportTraceServiceResponse` and of the `ExportTracePartialSuccess` in it; the other signals have the same.
+/// Tags of `ExportTraceServiceResponse` and of the `ExportTracePartialSuccess` in it; the other
+/// signals have the same.
 const PARTIAL_SUCCESS: u64 = 1 << 3 | LENGTH_DELIMITED;
 const REJECTED: u64 = 1 << 3 | VARINT;
 const ERROR_MESSAGE: u64 = 2 << 3 | LENGTH_DELIMITED;
 
-/// JSON names. A parser must also accept the names of the protobuf fields (proto3 JSON mapping). Each signal has its own count.
+/// JSON names. A parser must also accept the names of the protobuf fields (proto3 JSON mapping).
+/// Each signal has its own count.
 const PARTIAL_SUCCESS_NAMES: [&str; 2] = ["partialSuccess", "partial_success"];
 const ERROR_MESSAGE_NAMES: [&str; 2] = ["errorMessage", "error_message"];
 const REJECTED_NAMES: [&str; 6] = [
@@ -33,7 +36,8 @@ const FIXED32: u64 = 5;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct PartialSuccess {
     pub(crate) rejected: u64,
-    /// Human-readable text; a warning if no record was rejected (OTLP specification, "Partial Success").
+    /// Human-readable text; a warning if no record was rejected (OTLP specification, "Partial
+    /// Success").
     pub(crate) message: String,
 }
 
@@ -59,8 +63,9 @@ impl PartialSuccess {
         Some(Self::new(rejected, String::from_utf8_lossy(message)))
     }
 
-    /// Reads an `Export…ServiceResponse` in OTLP/JSON, where numbers may be strings (proto3 JSON mapping). Unknown members beside
-    /// `partialSuccess` are ignored; without it they belong to another kind of response, and `None` is returned.
+    /// Reads an `Export…ServiceResponse` in OTLP/JSON, where numbers may be strings (proto3 JSON
+    /// mapping). Unknown members beside `partialSuccess` are ignored; without it they belong to
+    /// another kind of response, and `None` is returned.
     pub(crate) fn from_json(body: &[u8]) -> Option<Self> {
         let Value::Object(response) = serde_json::from_slice(body).ok()? else {
             return None;

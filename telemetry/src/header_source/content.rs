@@ -22,9 +22,11 @@ pub enum InvalidHeaders {
     Member(usize),
 }
 
-/// Reads headers: a list `name=value,name=value`, as `OTEL_EXPORTER_OTLP_HEADERS` has them, or a JSON object of names and values.
+/// Reads headers: a list `name=value,name=value`, as `OTEL_EXPORTER_OTLP_HEADERS` has them, or a
+/// JSON object of names and values.
 ///
-/// Values of the list are percent-decoded, those of the object are taken as they are. All are marked as sensitive.
+/// Values of the list are percent-decoded, those of the object are taken as they are. All are
+/// marked as sensitive.
 ///
 /// # Errors
 ///

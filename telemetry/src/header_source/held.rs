@@ -16,16 +16,20 @@ use super::HeaderSource;
 use crate::config::HEADERS_SECRET;
 use crate::logs;
 
-/// How long the start of a process waits for the first fetch. It takes a tenth of a second, and Lambda gives the start ten.
+/// How long the start of a process waits for the first fetch. It takes a tenth of a second, and
+/// Lambda gives the start ten.
 ///
-/// The start waits, and not the first flush: it has a whole processor however small the function is, and where environments are made in
-/// advance nobody waits for it. A fetch that merely began there could be frozen half way.
+/// The start waits, and not the first flush: it has a whole processor however small the function
+/// is, and where environments are made in advance nobody waits for it. A fetch that merely began
+/// there could be frozen half way.
 const START_TIMEOUT: Duration = Duration::from_secs(2);
-/// Least time from a renewal to the next. A collector that refuses the renewed key as well will not take it a second later.
+/// Least time from a renewal to the next. A collector that refuses the renewed key as well will not
+/// take it a second later.
 const RENEW_PAUSE: Duration = Duration::from_secs(60);
 /// Least time between a fetch that failed and the next one.
 pub(super) const RETRY_PAUSE: Duration = Duration::from_secs(10);
-/// A fetch gets this part of the time that a flush has left. The rest is for sending again, or for the spill.
+/// A fetch gets this part of the time that a flush has left. The rest is for sending again, or for
+/// the spill.
 const PART_OF_FLUSH: u32 = 2;
 
 /// Headers of which version, so that a user of older ones knows. Version 0 is none.
@@ -94,7 +98,8 @@ impl HeldHeaders {
         self.fetch(0, deadline).await;
     }
 
-    /// The headers, if they are newer than version `known`: whoever knows none has them fetched when that has failed so far.
+    /// The headers, if they are newer than version `known`: whoever knows none has them fetched
+    /// when that has failed so far.
     pub(crate) async fn newer_than(&self, known: u64, deadline: Instant) -> Option<Renewed> {
         if self.state().current.version == 0 {
             self.renew(known, deadline).await
@@ -103,10 +108,11 @@ impl HeldHeaders {
         }
     }
 
-    /// The headers, fetched again unless they are newer than version `refused` by now, by another signal's doing.
+    /// The headers, fetched again unless they are newer than version `refused` by now, by another
+    /// signal's doing.
     ///
-    /// `None` when there are no newer ones: the last fetch was too short a time ago, this one failed, or its part of the time until
-    /// `deadline` was up. Several callers wait for one fetch.
+    /// `None` when there are no newer ones: the last fetch was too short a time ago, this one
+    /// failed, or its part of the time until `deadline` was up. Several callers wait for one fetch.
     pub(crate) async fn renew(&self, refused: u64, deadline: Instant) -> Option<Renewed> {
         if let Some(renewed) = self.already_newer(refused) {
             return Some(renewed);

@@ -5,7 +5,8 @@ use std::io::IoSlice;
 
 use bytes::{Buf, Bytes};
 
-/// Pieces sent one after the other without being copied together; a clone shares them, so that a request can be sent again.
+/// Pieces sent one after the other without being copied together; a clone shares them, so that a
+/// request can be sent again.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Frames {
     pieces: VecDeque<Bytes>,

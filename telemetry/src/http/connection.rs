@@ -31,7 +31,8 @@ impl Connection {
         dialer.dial().await.map(Self)
     }
 
-    /// Writes a request and reads the answer to it. What has come of it is in `received` also when this future is dropped.
+    /// Writes a request and reads the answer to it. What has come of it is in `received` also when
+    /// this future is dropped.
     pub(super) async fn exchange(
         &mut self,
         request: Frames,
@@ -47,8 +48,9 @@ impl Connection {
         poll_fn(|context| exchange.poll(context)).await
     }
 
-    /// Whether the peer has left the connection open since the last answer. Asked once, not waited for: what is there to be read while
-    /// nothing was asked is the end of the connection, or an answer to nothing, which must not be taken for the next request's.
+    /// Whether the peer has left the connection open since the last answer. Asked once, not waited
+    /// for: what is there to be read while nothing was asked is the end of the connection, or an
+    /// answer to nothing, which must not be taken for the next request's.
     pub(super) async fn is_open(&mut self) -> bool {
         let mut byte = [0];
         let mut buffer = ReadBuf::new(&mut byte);
@@ -68,8 +70,8 @@ struct Exchange<'a> {
     stream: &'a mut dyn Stream,
     request: Frames,
     is_written: bool,
-    /// Why the request could not be written. A collector that refuses a long request answers first and then stops reading: only without
-    /// an answer does this count.
+    /// Why the request could not be written. A collector that refuses a long request answers first
+    /// and then stops reading: only without an answer does this count.
     write_error: Option<io::Error>,
     received: &'a mut Vec<u8>,
 }

@@ -19,8 +19,8 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 /// A connection, before anything is said on it.
 pub(crate) struct Dialed {
     pub(crate) stream: Box<dyn Stream>,
-    /// The same socket without the runtime, which knows only of bytes that it has been told of: when a frozen process goes on, of none that
-    /// came meanwhile.
+    /// The same socket without the runtime, which knows only of bytes that it has been told of:
+    /// when a frozen process goes on, of none that came meanwhile.
     pub(super) socket: std::net::TcpStream,
 }
 
@@ -37,8 +37,9 @@ pub(crate) struct Dialer {
 }
 
 impl Dialer {
-    /// Connects, on the heap: it is seldom needed and large, and would be part of every flush's state. Not as an `async fn`, because of that
-    /// every crate in which a flush is polled would get a copy, TLS included.
+    /// Connects, on the heap: it is seldom needed and large, and would be part of every flush's
+    /// state. Not as an `async fn`, because of that every crate in which a flush is polled would
+    /// get a copy, TLS included.
     pub(crate) fn dial(&self) -> Dialing<'_> {
         Box::pin(self.dial_unboxed())
     }
@@ -70,8 +71,9 @@ fn with_socket(tcp: TcpStream) -> io::Result<(TcpStream, std::net::TcpStream)> {
     Ok((TcpStream::from_std(socket.try_clone()?)?, socket))
 }
 
-/// A name costs a thread of tokio's, which asks the system's resolver. `localhost`, where a sidecar or an extension listens and the
-/// specification's default points, is no question (RFC 6761, section 6.3).
+/// A name costs a thread of tokio's, which asks the system's resolver. `localhost`, where a sidecar
+/// or an extension listens and the specification's default points, is no question (RFC 6761,
+/// section 6.3).
 async fn connect(endpoint: &Endpoint) -> io::Result<TcpStream> {
     if endpoint.host.eq_ignore_ascii_case("localhost") {
         let v4 = SocketAddr::from((Ipv4Addr::LOCALHOST, endpoint.port));

@@ -10,12 +10,14 @@ use super::retry_after::RetryAfter;
 
 /// Collectors answer with a few bytes; whoever sends more than this is none.
 pub(crate) const MAX_RESPONSE: usize = 256 * 1024;
-/// As many as servers commonly take themselves. With more, the status is all that is read of an answer.
+/// As many as servers commonly take themselves. With more, the status is all that is read of an
+/// answer.
 const MAX_HEADERS: usize = 64;
 /// Maximum length of a header's value in an error, enough for a typical URL.
 const MAX_SHOWN: usize = 200;
 
-/// A response. For a refusal, the status is enough; for a success, the body may matter, and it may be incomplete.
+/// A response. For a refusal, the status is enough; for a success, the body may matter, and it may
+/// be incomplete.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Response {
     pub(crate) status: StatusCode,
@@ -46,7 +48,8 @@ pub(crate) enum IncompleteBody {
 pub(super) enum End {
     /// The peer closed the connection cleanly.
     Closed,
-    /// The connection broke, or TLS ended without its `close_notify`: what has arrived may be a part (RFC 9112, section 9.8).
+    /// The connection broke, or TLS ended without its `close_notify`: what has arrived may be a
+    /// part (RFC 9112, section 9.8).
     Broken,
     TimedOut,
 }
@@ -78,8 +81,8 @@ struct Head<'a> {
     length: usize,
 }
 
-/// Parses the response if it is complete, or if `end` states that no more will arrive or be waited for. Each call parses from the
-/// start, because responses are short and usually arrive whole.
+/// Parses the response if it is complete, or if `end` states that no more will arrive or be waited
+/// for. Each call parses from the start, because responses are short and usually arrive whole.
 pub(super) fn parse(received: &[u8], end: Option<End>) -> Result<Option<Parsed>, SendError> {
     let Some((head, rest)) = final_head(received)? else {
         return match is_too_long(received) {
@@ -146,7 +149,8 @@ fn is_too_long(received: &[u8]) -> bool {
     received.len() > MAX_RESPONSE
 }
 
-/// Returns a header's value for a log line: without control characters, and cut to the length of a line.
+/// Returns a header's value for a log line: without control characters, and cut to the length of a
+/// line.
 fn presentable(value: &[u8]) -> Box<str> {
     let text = String::from_utf8_lossy(value);
     let characters = text.chars().filter(|character| !character.is_control());
@@ -172,7 +176,8 @@ fn without_secrets(url: &[u8]) -> Vec<u8> {
     [scheme, &rest[user.map_or(0, |at| at + 1)..]].concat()
 }
 
-/// The head of the answer itself, and what follows it: informational answers (`100 Continue`) come before it.
+/// The head of the answer itself, and what follows it: informational answers (`100 Continue`) come
+/// before it.
 fn final_head(mut received: &[u8]) -> Result<Option<(Head<'_>, &[u8])>, SendError> {
     while let Some(head) = parse_head(received)? {
         received = &received[head.length..];
@@ -220,7 +225,8 @@ fn parse_head(received: &[u8]) -> Result<Option<Head<'_>>, SendError> {
     }))
 }
 
-/// Returns the parsed `Retry-After`. Looked up only for failures, because most responses are successes.
+/// Returns the parsed `Retry-After`. Looked up only for failures, because most responses are
+/// successes.
 fn retry_after(response: &httparse::Response<'_, '_>, status: StatusCode) -> Option<RetryAfter> {
     if status.is_success() {
         return None;
@@ -228,7 +234,8 @@ fn retry_after(response: &httparse::Response<'_, '_>, status: StatusCode) -> Opt
     values(response, &header::RETRY_AFTER).find_map(RetryAfter::parse)
 }
 
-/// RFC 9112, section 6.3: the transfer coding wins over a length, and without either the body ends with the connection.
+/// RFC 9112, section 6.3: the transfer coding wins over a length, and without either the body ends
+/// with the connection.
 fn framing(
     response: &httparse::Response<'_, '_>,
     status: StatusCode,

@@ -15,7 +15,8 @@ impl RetryAfter {
     pub(super) fn parse(value: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(value).ok()?.trim_ascii();
         if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
-            // So many digits that they are no number of ours mean "never" as well as the largest one does.
+            // So many digits that they are no number of ours mean "never" as well as the largest
+            // one does.
             let seconds = text.parse().unwrap_or(u64::MAX);
             return Some(Self::In(Duration::from_secs(seconds)));
         }

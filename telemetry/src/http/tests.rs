@@ -13,7 +13,8 @@ use crate::sink::{Answer, Sink};
 
 mod kept;
 
-/// More than the sockets' buffers hold, so that the request cannot be written while nobody reads it.
+/// More than the sockets' buffers hold, so that the request cannot be written while nobody reads
+/// it.
 const LONG_REQUEST: usize = 32 * 1024 * 1024;
 
 /// Longer than anything on loopback takes.

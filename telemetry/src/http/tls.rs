@@ -38,7 +38,8 @@ impl ApplicationProtocol {
     }
 }
 
-/// Set up at the first use: reading certificates from a directory would cost milliseconds of every cold start.
+/// Set up at the first use: reading certificates from a directory would cost milliseconds of every
+/// cold start.
 pub(crate) struct Tls {
     certificates: Certificates,
     protocol: ApplicationProtocol,
@@ -92,7 +93,8 @@ impl Tls {
         Ok(config)
     }
 
-    /// Those that are set instead of the compiled-in ones, not beside them: whoever names an authority trusts no other.
+    /// Those that are set instead of the compiled-in ones, not beside them: whoever names an
+    /// authority trusts no other.
     fn roots(&self) -> io::Result<RootCertStore> {
         let Some(authorities) = &self.certificates.authorities else {
             let compiled_in = webpki_roots::TLS_SERVER_ROOTS.iter().cloned();
@@ -110,9 +112,10 @@ impl Tls {
     }
 }
 
-/// The parts of rustls' own provider that can come to use here. The rest would be 118 KB of the function: ChaCha20-Poly1305 (every TLS 1.3
-/// peer has AES-GCM, RFC 8446, section 9.1, and Lambda's processors have instructions for it), and Ed25519 (no public certificate authority
-/// signs with it).
+/// The parts of rustls' own provider that can come to use here. The rest would be 118 KB of the
+/// function: ChaCha20-Poly1305 (every TLS 1.3 peer has AES-GCM, RFC 8446, section 9.1, and Lambda's
+/// processors have instructions for it), and Ed25519 (no public certificate authority signs with
+/// it).
 fn provider() -> CryptoProvider {
     CryptoProvider {
         cipher_suites: CIPHER_SUITES.to_vec(),

@@ -27,13 +27,15 @@ pub(crate) enum Value<'a> {
     Double(f64),
     Text(&'a str),
     Bytes(&'a [u8]),
-    /// Text that is still to be made, by code of the program's own: it may log something itself, so nothing may be locked meanwhile.
+    /// Text that is still to be made, by code of the program's own: it may log something itself, so
+    /// nothing may be locked meanwhile.
     Made(&'a dyn fmt::Debug),
 }
 
 /// Writes fields down as they come.
 pub(super) trait FieldWriter {
-    /// Returns `true` if the writer reserves this key, so that an event's field must use another one.
+    /// Returns `true` if the writer reserves this key, so that an event's field must use another
+    /// one.
     fn is_reserved(key: &str) -> bool;
 
     /// Returns `true` if the writer reserves this key, so that a span's field must use another one.
@@ -47,8 +49,8 @@ pub(super) trait FieldWriter {
 
 /// Writes all fields of an event, then those of the spans around it, from the innermost outwards.
 ///
-/// A key that is already taken gets a prefix, repeatedly if necessary. The event's fields have priority over those of spans, and inner
-/// spans over outer ones.
+/// A key that is already taken gets a prefix, repeatedly if necessary. The event's fields have
+/// priority over those of spans, and inner spans over outer ones.
 pub(super) fn write<W: FieldWriter>(event: &Event<'_>, spans: &dyn SpanScope, writer: &mut W) {
     let mut renamed = Vec::new();
     let all = event.metadata().fields();

@@ -5,15 +5,16 @@ use tracing_subscriber::filter::{FilterFn, LevelFilter, Targets, filter_fn};
 
 use crate::program_spans;
 
-/// Beginnings of the targets of crates that log whole events, requests and answers at the level TRACE. Bodies must be in no signal,
-/// whatever level somebody asks for, so these stop at DEBUG.
+/// Beginnings of the targets of crates that log whole events, requests and answers at the level
+/// TRACE. Bodies must be in no signal, whatever level somebody asks for, so these stop at DEBUG.
 const LOG_BODIES_AT_TRACE: [&str; 2] = ["lambda_runtime", "aws_smithy_runtime"];
 
-/// Beginning of the targets of OpenTelemetry's own crates. Where a program has their default features, they tell at INFO what this crate
-/// tells in its own start line.
+/// Beginning of the targets of OpenTelemetry's own crates. Where a program has their default
+/// features, they tell at INFO what this crate tells in its own start line.
 const OPENTELEMETRY: &str = "opentelemetry";
 
-/// Returns the filter for log lines, and for the spans whose fields they carry, from the configured `asked_for`.
+/// Returns the filter for log lines, and for the spans whose fields they carry, from the configured
+/// `asked_for`.
 pub(super) fn of_log(asked_for: Targets) -> FilterFn<impl Fn(&Metadata<'_>) -> bool> {
     let lines = of_lines(asked_for);
     let finest = program_spans::finest_level(&lines);
@@ -37,9 +38,10 @@ pub(super) fn has_body(metadata: &Metadata<'_>) -> bool {
     *metadata.level() == Level::TRACE && logs_bodies(metadata.target())
 }
 
-/// Whether an event may be exported. An export must not make records of itself, or each would be the reason for the next one: not of the
-/// connections it goes over, nor of how it went. What goes wrong with telemetry is another matter, and to be found where logs are looked for,
-/// except that log records are dropped: it would be the next one dropped.
+/// Whether an event may be exported. An export must not make records of itself, or each would be
+/// the reason for the next one: not of the connections it goes over, nor of how it went. What goes
+/// wrong with telemetry is another matter, and to be found where logs are looked for, except that
+/// log records are dropped: it would be the next one dropped.
 pub(super) fn is_exported(metadata: &Metadata<'_>) -> bool {
     if has_body(metadata) {
         return false;

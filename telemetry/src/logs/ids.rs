@@ -10,15 +10,18 @@ use crate::correlation::Correlation;
 /// Ids in an OpenTelemetry context.
 #[derive(Debug, Clone)]
 pub(super) struct Ids {
-    /// Context of the active span without its trace state, which lines and records do not contain. Invalid if no span is active.
+    /// Context of the active span without its trace state, which lines and records do not contain.
+    /// Invalid if no span is active.
     pub(super) span: SpanContext,
     pub(super) correlation: Correlation,
 }
 
 impl Ids {
-    /// Returns the ids for an event: those of the active context or, if it has none, those of the innermost `tracing` span that has any.
+    /// Returns the ids for an event: those of the active context or, if it has none, those of the
+    /// innermost `tracing` span that has any.
     ///
-    /// A task spawned with `.in_current_span()` enters the span again, but does not attach the context in which the span was created.
+    /// A task spawned with `.in_current_span()` enters the span again, but does not attach the
+    /// context in which the span was created.
     pub(super) fn for_event(event: &Event<'_>, spans: &dyn SpanScope) -> Self {
         let mut ids = Self::current();
         if ids.is_empty() {

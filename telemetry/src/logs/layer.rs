@@ -14,24 +14,28 @@ use crate::config::LogFormat;
 use crate::output::Output;
 use crate::program_spans;
 
-/// Destination for log records of layers in programs' own subscribers: the buffer that is exported, once telemetry is initialised.
+/// Destination for log records of layers in programs' own subscribers: the buffer that is exported,
+/// once telemetry is initialised.
 static EXPORTED: OnceLock<Buffer> = OnceLock::new();
 
-/// Sends log records of layers in programs' own subscribers to this buffer from now on. Later calls have no effect, because telemetry is
-/// initialised once.
+/// Sends log records of layers in programs' own subscribers to this buffer from now on. Later calls
+/// have no effect, because telemetry is initialised once.
 pub(super) fn announce(buffer: Buffer) {
     let _ = EXPORTED.set(buffer);
 }
 
-/// Returns a layer that writes the log as Baton's default subscriber does, for programs that install their own.
+/// Returns a layer that writes the log as Baton's default subscriber does, for programs that
+/// install their own.
 ///
-/// Each event is a line on stdout, with `trace_id`, `span_id`, `requestId`, `messageId` and the fields of the `tracing` spans around it (see
-/// the [crate's documentation](crate#log-lines)), and with `OTEL_LOGS_EXPORTER=otlp` a log record over OTLP. The layer replaces a
-/// formatting layer such as `tracing_subscriber::fmt::layer()`, beside which every line would be written twice. To keep that one, use
-/// [`without_stdout`](LogLayer::without_stdout).
+/// Each event is a line on stdout, with `trace_id`, `span_id`, `requestId`, `messageId` and the
+/// fields of the `tracing` spans around it (see the [crate's documentation](crate#log-lines)), and
+/// with `OTEL_LOGS_EXPORTER=otlp` a log record over OTLP. The layer replaces a formatting layer
+/// such as `tracing_subscriber::fmt::layer()`, beside which every line would be written twice. To
+/// keep that one, use [`without_stdout`](LogLayer::without_stdout).
 ///
-/// [`Telemetry::init`](crate::Telemetry::init) installs this layer unless the process already has a subscriber, and logs a warning if that
-/// one lacks the layer. Such a program adds the layer before `init`. Events logged before `init` do not become log records.
+/// [`Telemetry::init`](crate::Telemetry::init) installs this layer unless the process already has a
+/// subscriber, and logs a warning if that one lacks the layer. Such a program adds the layer before
+/// `init`. Events logged before `init` do not become log records.
 ///
 /// ```
 /// use tracing_subscriber::layer::SubscriberExt as _;
@@ -42,13 +46,15 @@ pub(super) fn announce(buffer: Buffer) {
 /// # let _guard = tracing::subscriber::set_default(subscriber);
 /// ```
 ///
-/// `AWS_LAMBDA_LOG_FORMAT` sets the format of the lines. The subscriber's own filter selects the events and spans. Two kinds are always
-/// excluded: those that may contain message bodies (`lambda_runtime` and the AWS SDK at level TRACE) and, for log records, events of the
+/// `AWS_LAMBDA_LOG_FORMAT` sets the format of the lines. The subscriber's own filter selects the
+/// events and spans. Two kinds are always excluded: those that may contain message bodies
+/// (`lambda_runtime` and the AWS SDK at level TRACE) and, for log records, events of the
 /// connections to the collector.
 ///
-/// In a log record, the event's target is the instrumentation scope, its message is the body, and its fields are the attributes; an error
-/// includes all its causes. The record has the ids of the active OpenTelemetry span, and `faas.invocation_id` and `messaging.message.id` if
-/// the [context](crate::with_message_id) has them.
+/// In a log record, the event's target is the instrumentation scope, its message is the body, and
+/// its fields are the attributes; an error includes all its causes. The record has the ids of the
+/// active OpenTelemetry span, and `faas.invocation_id` and `messaging.message.id` if the
+/// [context](crate::with_message_id) has them.
 #[must_use]
 pub fn log_layer() -> LogLayer {
     LogLayer {
@@ -77,7 +83,8 @@ enum Records {
 impl LogLayer {
     /// Writes no lines to stdout, so that another layer can. Log records are still created.
     ///
-    /// That layer can read the ids for its lines with [`request_id`](crate::request_id) and [`message_id`](crate::message_id).
+    /// That layer can read the ids for its lines with [`request_id`](crate::request_id) and
+    /// [`message_id`](crate::message_id).
     #[must_use]
     pub fn without_stdout(self) -> Self {
         Self {

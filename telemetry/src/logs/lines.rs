@@ -36,7 +36,8 @@ mod key {
     }
 }
 
-/// Writes an event as one line, at once: lines of several threads, or of several processes, do not get into each other.
+/// Writes an event as one line, at once: lines of several threads, or of several processes, do not
+/// get into each other.
 pub(super) fn write(
     event: &Event<'_>,
     spans: &dyn SpanScope,

@@ -34,8 +34,9 @@ impl SubscriberWarnings {
 
     /// Calls `log_warning` with this thread's subscriber as the default.
     ///
-    /// If the subscriber's filter hides warnings of this crate, as `orders=info` does, the warning is a line on stdout instead: such a
-    /// filter selects the lines of a target, and is not meant to hide a loss of telemetry.
+    /// If the subscriber's filter hides warnings of this crate, as `orders=info` does, the warning
+    /// is a line on stdout instead: such a filter selects the lines of a target, and is not meant
+    /// to hide a loss of telemetry.
     pub(crate) fn warn(&self, log_warning: impl FnOnce()) {
         if tracing::enabled!(Level::WARN) {
             return log_warning();
@@ -53,7 +54,8 @@ struct Missing {
 }
 
 impl Missing {
-    /// Finds a layer by its type or its filter's type, also inside other layers. A layer inside `tracing_subscriber::reload` is not found.
+    /// Finds a layer by its type or its filter's type, also inside other layers. A layer inside
+    /// `tracing_subscriber::reload` is not found.
     fn of(subscriber: &Dispatch) -> Self {
         let unless = |has: bool, missing| (!has).then_some(missing);
         Self {

@@ -14,9 +14,11 @@ use crate::buffer::{Buffer, Owner, Record};
 use crate::encode::{self, LogRecord};
 use crate::group::Group;
 
-/// A record that is larger is written again without its attributes: one with very many long ones may be more than a request takes.
+/// A record that is larger is written again without its attributes: one with very many long ones
+/// may be more than a request takes.
 const MAX_RECORD: usize = 1024 * 1024;
-/// What `tracing` begins an event's name with where the program gives it none. The rest is a place in the source.
+/// What `tracing` begins an event's name with where the program gives it none. The rest is a place
+/// in the source.
 const UNNAMED: &str = "event ";
 
 /// Adds an event to the buffer, unless it must not be [exported](filter::is_exported).
@@ -26,7 +28,8 @@ pub(super) fn push(buffer: &Buffer, event: &Event<'_>, spans: &dyn SpanScope, no
         return;
     }
     scratch::with(|out| {
-        // Before the buffer is locked: a field's text may be made by code that logs something itself.
+        // Before the buffer is locked: a field's text may be made by code that logs something
+        // itself.
         let owner = encode(out, event, spans, now, Attributes::Keep);
         if out.len() > MAX_RECORD {
             out.clear();
@@ -57,7 +60,8 @@ enum Attributes {
     Leave,
 }
 
-/// Writes the record of an event that happens in the active context, and returns that context's group.
+/// Writes the record of an event that happens in the active context, and returns that context's
+/// group.
 fn encode(
     out: &mut Vec<u8>,
     event: &Event<'_>,

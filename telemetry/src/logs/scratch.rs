@@ -9,7 +9,8 @@ thread_local! {
     static KEPT: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
-/// Lends the place, empty. Whoever asks for it while it is lent has another one: what is logged may log something itself.
+/// Lends the place, empty. Whoever asks for it while it is lent has another one: what is logged may
+/// log something itself.
 pub(super) fn with<T>(write: impl FnOnce(&mut Vec<u8>) -> T) -> T {
     // A thread that is about to end has none any more.
     let mut lent = KEPT.try_with(Cell::take).unwrap_or_default();

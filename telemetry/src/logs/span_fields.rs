@@ -13,7 +13,8 @@ use super::fields::{Value, Visitor};
 use super::ids::Ids;
 use crate::correlation::Correlation;
 
-/// Maximum length of a stored string. Each line in the span repeats it, and a function instrumented without `skip` records whole arguments.
+/// Maximum length of a stored string. Each line in the span repeats it, and a function instrumented
+/// without `skip` records whole arguments.
 const MAX_TEXT: usize = 4096;
 /// Suffix of a string that was cut.
 const CUT: char = '…';
@@ -45,8 +46,9 @@ impl SpanFields {
         fields.map(|(field, kept)| (field.name(), kept.value()))
     }
 
-    /// Returns `false` if the line is logged for a different message from the one that the span was created for. A span whose guard is held
-    /// across an `await` stays entered while the thread handles other messages.
+    /// Returns `false` if the line is logged for a different message from the one that the span was
+    /// created for. A span whose guard is held across an `await` stays entered while the thread
+    /// handles other messages.
     pub(super) fn may_be_around(&self, line: &Correlation) -> bool {
         match (&self.ids.correlation.message_id, &line.message_id) {
             (Some(span), Some(line)) => Arc::ptr_eq(span, line),
@@ -63,7 +65,8 @@ impl SpanFields {
     }
 }
 
-/// Spans around an event. A trait object, so that the code that writes lines is not generic over the subscriber.
+/// Spans around an event. A trait object, so that the code that writes lines is not generic over
+/// the subscriber.
 pub(super) trait SpanScope {
     /// Calls `visit` with the fields of each span around the event, from the innermost outwards.
     fn for_each(&self, event: &Event<'_>, visit: &mut dyn FnMut(&SpanFields));
@@ -152,7 +155,8 @@ impl From<Value<'_>> for Kept {
 
 fn shortened(write: impl FnOnce(&mut Shortened) -> fmt::Result) -> String {
     let mut short = Shortened::default();
-    // An error means that the formatting code failed or the string was cut. The text written so far is kept.
+    // An error means that the formatting code failed or the string was cut. The text written so far
+    // is kept.
     let _ = write(&mut short);
     short.text
 }

@@ -18,7 +18,8 @@ mod span_fields;
 pub(crate) struct Capture {
     output: Output,
     _default: DefaultGuard,
-    /// With one subscriber alone, an event that the thread of another test comes to first would be off for all threads.
+    /// With one subscriber alone, an event that the thread of another test comes to first would be
+    /// off for all threads.
     _second: Dispatch,
 }
 

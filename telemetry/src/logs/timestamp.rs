@@ -7,7 +7,8 @@ const SECONDS_A_DAY: u64 = 86_400;
 /// The calendar repeats itself after so many years, which are so many days.
 const YEARS_A_CYCLE: u64 = 400;
 const DAYS_A_CYCLE: u64 = 146_097;
-/// From 1 March of the year 0 to 1 January 1970. Years that begin in March have their leap day at the end, where it shifts no month.
+/// From 1 March of the year 0 to 1 January 1970. Years that begin in March have their leap day at
+/// the end, where it shifts no month.
 const DAYS_BEFORE_1970: u64 = 719_468;
 /// The last second of the year 9999: RFC 3339 has four digits for the year.
 const LAST_SECOND: u64 = 253_402_300_799;
@@ -37,7 +38,8 @@ pub(super) fn write(out: &mut Vec<u8>, time: SystemTime) {
 fn date(days: u64) -> (u64, u64, u64) {
     let days = days + DAYS_BEFORE_1970;
     let (cycle, day) = (days / DAYS_A_CYCLE, days % DAYS_A_CYCLE);
-    // Without the leap days before it, which there are after 4 years, but not after 100, and again after 400.
+    // Without the leap days before it, which there are after 4 years, but not after 100, and again
+    // after 400.
     let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
     let day = day - (365 * year + year / 4 - year / 100);
     // From March on, five months have 153 days, again and again.
@@ -93,7 +95,8 @@ mod tests {
         assert_eq!(written(before), "1970-01-01T00:00:00.000000Z");
     }
 
-    /// `tracing-subscriber` writes the present only, so this is about today; its years and ours have the same form.
+    /// `tracing-subscriber` writes the present only, so this is about today; its years and ours
+    /// have the same form.
     #[test]
     fn the_present_is_what_tracing_subscriber_writes() {
         let mut theirs = String::new();

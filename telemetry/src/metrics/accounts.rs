@@ -102,8 +102,8 @@ impl Account {
         }
     }
 
-    /// Where nothing has happened but that the last flush was successful, there is nothing to tell: otherwise each flush would have to be
-    /// followed by another one.
+    /// Where nothing has happened but that the last flush was successful, there is nothing to tell:
+    /// otherwise each flush would have to be followed by another one.
     fn record(&self, now: Counts) {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         let news = |counts: &Counts| (counts.finished, counts.spilled, counts.dropped);

@@ -6,8 +6,8 @@ use super::{MAX_REQUEST_BYTES, Metrics};
 use crate::config::Temporality;
 
 impl Metrics {
-    /// Counts as dropped what no later export is going to send: what the collector has not taken, and what was not even collected because
-    /// the collector is left alone.
+    /// Counts as dropped what no later export is going to send: what the collector has not taken,
+    /// and what was not even collected because the collector is left alone.
     pub(crate) fn give_up(&self) {
         // An export that is still under way settles its points itself.
         let Ok(mut outbox) = self.outbox.try_lock() else {

@@ -2,7 +2,8 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Who comes beside an export need not wait for it and then send a request by itself: the export does it for all of them, once.
+/// Who comes beside an export need not wait for it and then send a request by itself: the export
+/// does it for all of them, once.
 #[derive(Debug, Default)]
 pub(super) struct Handover(Mutex<Stage>);
 

@@ -13,7 +13,8 @@ use tracing::warn;
 use super::series::{Aggregation, Point, Series, State};
 use crate::encode::metrics::{Kind, Metric, Number, Times, Window, Writer};
 
-/// How many sets of attributes an instrument tells apart (metrics SDK specification, "Cardinality limits").
+/// How many sets of attributes an instrument tells apart (metrics SDK specification, "Cardinality
+/// limits").
 const MAX_SERIES: usize = 2000;
 /// What the specification calls everything beyond that.
 const OVERFLOW: &str = "otel.metric.overflow";

@@ -1,9 +1,11 @@
 //! The meters of the process, and the instruments that they have made.
 //!
-//! OpenTelemetry's SDK has one, too, but it is compiled for each kind of number by itself. With it the binary of the example `noop` had
-//! 3,658,232 bytes, and has 3,274,776 with this one (release, default features). An invocation took 1.43 and 0.93 times the instructions of
-//! `bare` with batches of 1 and 10 messages, and takes 1.27 and 0.90: counted once with callgrind as `bench/` does it, which has no row for
-//! the SDK's. This one knows what its API can ask for, and no views, no second reader and no exponential histograms.
+//! OpenTelemetry's SDK has one, too, but it is compiled for each kind of number by itself. With it
+//! the binary of the example `noop` had 3,658,232 bytes, and has 3,274,776 with this one (release,
+//! default features). An invocation took 1.43 and 0.93 times the instructions of `bare` with
+//! batches of 1 and 10 messages, and takes 1.27 and 0.90: counted once with callgrind as `bench/`
+//! does it, which has no row for the SDK's. This one knows what its API can ask for, and no views,
+//! no second reader and no exponential histograms.
 
 use std::borrow::Cow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -63,7 +65,8 @@ impl Meters {
         }))
     }
 
-    /// Everything that was measured since the last collection (or since the start, where that is asked for), in requests of so many bytes.
+    /// Everything that was measured since the last collection (or since the start, where that is
+    /// asked for), in requests of so many bytes.
     pub(crate) fn collect(
         &self,
         resource: &ResourceFrame,

@@ -20,7 +20,8 @@ impl Outbox {
         }
     }
 
-    /// Drops the oldest of what an export has left, down to the bound; returns how many data points that were.
+    /// Drops the oldest of what an export has left, down to the bound; returns how many data points
+    /// that were.
     pub(super) fn trim(&mut self) -> u64 {
         let mut bytes: usize = self.kept.iter().map(|request| request.bytes.len()).sum();
         let mut dropped = 0;

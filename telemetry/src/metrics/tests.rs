@@ -1,4 +1,5 @@
-//! What arrives at a collector is what OpenTelemetry's SDK and `opentelemetry-proto` would have sent for the same measurements.
+//! What arrives at a collector is what OpenTelemetry's SDK and `opentelemetry-proto` would have
+//! sent for the same measurements.
 
 use std::time::Duration;
 
@@ -91,7 +92,8 @@ fn record(meter: &Meter, of: &Measurement) {
     }
 }
 
-/// Instruments that are asked. What they answer goes up with each collection, and one of two series is not always there.
+/// Instruments that are asked. What they answer goes up with each collection, and one of two series
+/// is not always there.
 fn observe(meter: &Meter) {
     let round = AtomicU64::new(1);
     let next = move || round.fetch_add(1, Relaxed);

@@ -1,4 +1,5 @@
-//! What OTLP's messages consist of: `opentelemetry/proto/{collector,common,resource,trace,metrics,logs}`, OTLP 1.9.
+//! What OTLP's messages consist of:
+//! `opentelemetry/proto/{collector,common,resource,trace,metrics,logs}`, OTLP 1.9.
 
 use Kind::{Base64, Hex, Text};
 use Scalar::{
@@ -14,8 +15,8 @@ use crate::signal::Signal;
 #[derive(Debug)]
 pub(crate) struct Message {
     pub(super) fields: &'static [Field],
-    /// So many fields, from the first, are also written where they are empty, which proto3 allows: those that `opentelemetry-proto`, and so
-    /// whatever in Rust reads OTLP/JSON, insists on.
+    /// So many fields, from the first, are also written where they are empty, which proto3 allows:
+    /// those that `opentelemetry-proto`, and so whatever in Rust reads OTLP/JSON, insists on.
     required: usize,
 }
 

@@ -1,7 +1,7 @@
 //! OTLP protobuf from OTLP/JSON: the way back, by the same tables.
 //!
-//! What was written from protobuf becomes the same protobuf again, also where JSON has no number for a value, which types derived from the
-//! protocol's definition do not read.
+//! What was written from protobuf becomes the same protobuf again, also where JSON has no number
+//! for a value, which types derived from the protocol's definition do not read.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -223,7 +223,8 @@ impl<'de> Visitor<'de> for Values<'_> {
         if self.is_element || matches!(self.field.shape, Shape::One(_)) {
             return Err(A::Error::custom(format_args!("expected {self}")));
         }
-        // Several numbers need not be packed into one field: protobuf's readers take them one by one as well.
+        // Several numbers need not be packed into one field: protobuf's readers take them one by
+        // one as well.
         while list
             .next_element_seed(Values {
                 field: self.field,

@@ -1,4 +1,5 @@
-//! What is written here, read by `opentelemetry-proto`, is what prost reads from the bytes it was written from.
+//! What is written here, read by `opentelemetry-proto`, is what prost reads from the bytes it was
+//! written from.
 
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{

@@ -7,8 +7,8 @@ const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz
 /// The digits of the largest 64-bit integer.
 const MAX_DIGITS: usize = 20;
 
-/// For each byte what follows the backslash where it must be escaped in a string; 0 where it stands for itself, `u` where it is written as a
-/// number.
+/// For each byte what follows the backslash where it must be escaped in a string; 0 where it stands
+/// for itself, `u` where it is written as a number.
 const ESCAPES: [u8; 256] = {
     let mut escapes = [0; 256];
     let mut control = 0;
@@ -96,7 +96,8 @@ pub(super) fn double(out: &mut Vec<u8>, value: f64) {
         _ if value.is_nan() => out.extend_from_slice(b"\"NaN\""),
         f64::INFINITY => out.extend_from_slice(b"\"Infinity\""),
         f64::NEG_INFINITY => out.extend_from_slice(b"\"-Infinity\""),
-        // The shortest digits that mean this very number, with an exponent where there were many zeros. Writing into memory cannot fail.
+        // The shortest digits that mean this very number, with an exponent where there were many
+        // zeros. Writing into memory cannot fail.
         finite => {
             let _ = write!(out, "{finite:?}");
         }

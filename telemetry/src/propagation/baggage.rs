@@ -6,7 +6,8 @@ use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_enco
 
 use super::OWS;
 
-/// Bytes that must be propagated (section "Limits"). What is beyond may be dropped, list-member by list-member and never a part of one.
+/// Bytes that must be propagated (section "Limits"). What is beyond may be dropped, list-member by
+/// list-member and never a part of one.
 const MAX_LENGTH: usize = 8192;
 /// Likewise for the number of list-members.
 const MAX_MEMBERS: usize = 64;
@@ -37,8 +38,8 @@ pub enum InvalidBaggage {
     Nothing,
 }
 
-/// Of a header over the limits the first members are kept, as many as the limits allow: they cost a bounded time, and losing all would lose
-/// more than the specification asks for.
+/// Of a header over the limits the first members are kept, as many as the limits allow: they cost a
+/// bounded time, and losing all would lose more than the specification asks for.
 pub(super) fn extract(context: &Context, header: &str) -> Context {
     let (within, _) = at_limit(header);
     let members = said(within).filter_map(Member::parse).map(Member::decode);
@@ -99,7 +100,8 @@ struct Member<'a> {
 }
 
 impl<'a> Member<'a> {
-    /// `None` when it is not what the grammar allows, which removes this member and no other ("Mutating baggage").
+    /// `None` when it is not what the grammar allows, which removes this member and no other
+    /// ("Mutating baggage").
     ///
     /// The value may contain `=`.
     fn parse(text: &'a str) -> Option<Self> {
@@ -130,7 +132,8 @@ impl<'a> Member<'a> {
 
 /// `None` when there is no baggage: nothing is written then.
 ///
-/// Members go in the order of their keys, so that the same baggage always loses the same members where the limits make it lose any.
+/// Members go in the order of their keys, so that the same baggage always loses the same members
+/// where the limits make it lose any.
 pub(super) fn format(context: &Context) -> Option<String> {
     let baggage = context.baggage();
     let mut entries: Vec<_> = baggage
@@ -147,7 +150,8 @@ pub(super) fn format(context: &Context) -> Option<String> {
         header.push_str(key.as_str());
         header.push('=');
         header.extend(utf8_percent_encode(value.as_str(), ENCODED));
-        // Metadata that are no properties come from the application; the value is better sent without them than not at all.
+        // Metadata that are no properties come from the application; the value is better sent
+        // without them than not at all.
         let properties = canonical_properties(metadata.as_str()).unwrap_or_default();
         if !properties.is_empty() {
             header.push(';');
@@ -160,7 +164,8 @@ pub(super) fn format(context: &Context) -> Option<String> {
     Some(header).filter(|header| !header.is_empty())
 }
 
-/// Properties as they travel: percent-encoded as they came, without the whitespace. `None` when one is not what the grammar allows.
+/// Properties as they travel: percent-encoded as they came, without the whitespace. `None` when one
+/// is not what the grammar allows.
 fn canonical_properties(text: &str) -> Option<String> {
     let mut canonical = String::new();
     for property in properties(text) {

@@ -1,11 +1,13 @@
 //! Lower-case hexadecimal, the one form of ids that W3C and X-Ray write.
 
-/// Value of each byte as a digit. A table and no comparisons: this runs once per digit of every record's context.
+/// Value of each byte as a digit. A table and no comparisons: this runs once per digit of every
+/// record's context.
 const DIGITS: [u8; 256] = digits();
 /// Marks what is no digit. All its bits are set, so that it outlasts every `|`.
 const NO_DIGIT: u8 = 0xff;
 
-/// Reads exactly `N` bytes; `None` when anything is not a lower-case digit. `digits` has 2 × `N` of them, or it does not count either.
+/// Reads exactly `N` bytes; `None` when anything is not a lower-case digit. `digits` has 2 × `N` of
+/// them, or it does not count either.
 pub(super) fn bytes<const N: usize>(digits: &[u8]) -> Option<[u8; N]> {
     if digits.len() != 2 * N {
         return None;

@@ -6,7 +6,8 @@ use opentelemetry::trace::{SpanContext, SpanId, TraceFlags, TraceId};
 
 use super::{OWS, hex};
 
-/// Length of a version-00 header: `00-` + 32 + `-` + 16 + `-` + 2. Higher versions are at least this long.
+/// Length of a version-00 header: `00-` + 32 + `-` + 16 + `-` + 2. Higher versions are at least
+/// this long.
 const LENGTH: usize = 55;
 /// The flag of level 2 that says that the trace id's right-most seven bytes are random.
 pub(super) const RANDOM: TraceFlags = TraceFlags::new(0x02);
@@ -79,8 +80,9 @@ pub(super) fn parse(header: &str) -> Result<Traceparent, InvalidTraceparent> {
     })
 }
 
-/// Whitespace around a field value is no part of it (RFC 9110, section 5.5). HTTP libraries cut it off; nobody does so for a message attribute.
-/// A header of the usual length is left as it is: with whitespace around it, it would be too short.
+/// Whitespace around a field value is no part of it (RFC 9110, section 5.5). HTTP libraries cut it
+/// off; nobody does so for a message attribute. A header of the usual length is left as it is: with
+/// whitespace around it, it would be too short.
 fn without_whitespace(header: &str) -> &str {
     match header.len() {
         LENGTH => header,
@@ -88,8 +90,9 @@ fn without_whitespace(header: &str) -> &str {
     }
 }
 
-/// Always version 00, whatever version the trace came in with ("Versioning of traceparent"). The flags are their own argument, because a
-/// span of the SDK does not always have those that the trace came with.
+/// Always version 00, whatever version the trace came in with ("Versioning of traceparent"). The
+/// flags are their own argument, because a span of the SDK does not always have those that the
+/// trace came with.
 pub(super) fn format(span_context: &SpanContext, flags: TraceFlags) -> String {
     let mut header = String::with_capacity(LENGTH);
     // Writing to a `String` cannot fail.

@@ -4,8 +4,8 @@ use opentelemetry::trace::TraceState;
 
 use super::OWS;
 
-/// The grammar of a list ends here ("list"), so that a longer one is no `tracestate`. What the specification says of the right-most member is for
-/// those who add one.
+/// The grammar of a list ends here ("list"), so that a longer one is no `tracestate`. What the
+/// specification says of the right-most member is for those who add one.
 const MAX_MEMBERS: usize = 32;
 /// Longest key and longest value ("Key", "Value").
 const MAX_PART: usize = 256;
@@ -28,11 +28,13 @@ pub enum InvalidTracestate {
     Unheld,
 }
 
-/// `None` when any list-member is not what the specification allows: a vendor's position cannot be half right. ("A traceparent is Received",
-/// step 3, leaves the choice between all members and one.) What is left out is told to `note`, each reason once.
+/// `None` when any list-member is not what the specification allows: a vendor's position cannot be
+/// half right. ("A traceparent is Received", step 3, leaves the choice between all members and
+/// one.) What is left out is told to `note`, each reason once.
 ///
-/// Members are counted without the empty ones, which only say that somebody joined headers. Of members with one key the first is kept: one entry
-/// per key is allowed, and the left one is the younger ("Combined Header Value").
+/// Members are counted without the empty ones, which only say that somebody joined headers. Of
+/// members with one key the first is kept: one entry per key is allowed, and the left one is the
+/// younger ("Combined Header Value").
 pub(super) fn parse(header: &str, mut note: impl FnMut(InvalidTracestate)) -> Option<TraceState> {
     match members(header) {
         Ok((members, is_repeated)) => {
@@ -75,8 +77,9 @@ fn members(header: &str) -> Result<(Members<'_>, bool), InvalidTracestate> {
     Ok((members, is_repeated))
 }
 
-/// The SDK's type still has level 1's rule for `@` in keys, and refuses the whole list for one such key: that member is left out instead, which
-/// the specification permits ("Mutating the tracestate Field").
+/// The SDK's type still has level 1's rule for `@` in keys, and refuses the whole list for one such
+/// key: that member is left out instead, which the specification permits ("Mutating the tracestate
+/// Field").
 fn held_by_the_sdk(
     mut members: Members<'_>,
     mut note: impl FnMut(InvalidTracestate),
@@ -101,7 +104,8 @@ fn valid_key(key: &str) -> bool {
         })
 }
 
-/// Printable ASCII without `,` and `=`, not ending in a space (which `trim_matches` has seen to). Spaces before it are part of it.
+/// Printable ASCII without `,` and `=`, not ending in a space (which `trim_matches` has seen to).
+/// Spaces before it are part of it.
 fn valid_value(value: &str) -> bool {
     (1..=MAX_PART).contains(&value.len())
         && value

@@ -1,4 +1,5 @@
-//! The tracing header of AWS X-Ray: `Root=1-<8 digits>-<24 digits>;Parent=<16 digits>;Sampled=<0, 1 or ?>`, and fields of AWS's own.
+//! The tracing header of AWS X-Ray: `Root=1-<8 digits>-<24 digits>;Parent=<16 digits>;Sampled=<0, 1
+//! or ?>`, and fields of AWS's own.
 
 use opentelemetry::trace::{SpanContext, SpanId, TraceFlags, TraceId, TraceState};
 
@@ -6,23 +7,27 @@ use super::{OWS, hex};
 
 /// Name of the HTTP header that AWS services read and write.
 pub const XRAY_TRACE_ID_HEADER: &str = "X-Amzn-Trace-Id";
-/// Name of the system attribute of an SQS message whose value is such a header. It takes none of the message's ten slots and none of its size.
+/// Name of the system attribute of an SQS message whose value is such a header. It takes none of
+/// the message's ten slots and none of its size.
 pub const AWS_TRACE_HEADER: &str = "AWSTraceHeader";
 
 /// The one version of X-Ray's trace ids.
 const VERSION: &str = "1";
-/// What a trace id has behind X-Ray's second `-`; before it are the first four bytes, seconds since 1970 where X-Ray made the id.
+/// What a trace id has behind X-Ray's second `-`; before it are the first four bytes, seconds since
+/// 1970 where X-Ray made the id.
 const LOW_BITS: u32 = 96;
 
 /// What an X-Ray header says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct XrayContext {
-    /// The span that the header names: remote, sampled only when the header says `Sampled=1`, and without `tracestate`.
+    /// The span that the header names: remote, sampled only when the header says `Sampled=1`, and
+    /// without `tracestate`.
     ///
     /// Right for a link. For a parent there is [`XrayContext::into_parent`].
     pub span_context: SpanContext,
-    /// X-Ray's own decision, `Sampled=1` or `Sampled=0`; `None` when it left that to others, with `Sampled=?` or not a word.
+    /// X-Ray's own decision, `Sampled=1` or `Sampled=0`; `None` when it left that to others, with
+    /// `Sampled=?` or not a word.
     pub decision: Option<bool>,
 }
 
@@ -36,7 +41,8 @@ pub enum InvalidXrayHeader {
     /// `Root` is not `1-`, 8 digits, `-`, 24 digits, all lower-case hexadecimal and not all zero.
     #[error("the X-Ray header has an invalid Root")]
     Root,
-    /// There is no `Parent`: a load balancer that is not traced itself names a trace and no span in it.
+    /// There is no `Parent`: a load balancer that is not traced itself names a trace and no span in
+    /// it.
     #[error("the X-Ray header has no Parent")]
     NoParent,
     /// `Parent` is not 16 lower-case hexadecimal digits, or all zero.
@@ -45,18 +51,21 @@ pub enum InvalidXrayHeader {
     /// `Sampled` is there and not `0`, `1` or `?`.
     #[error("the X-Ray header has an invalid Sampled")]
     Sampled,
-    /// `Root`, `Parent` or `Sampled` is there twice: two headers in one, and nothing says which is meant.
+    /// `Root`, `Parent` or `Sampled` is there twice: two headers in one, and nothing says which is
+    /// meant.
     #[error("the X-Ray header has a field twice")]
     Repeated,
 }
 
 /// Parses the value of `X-Amzn-Trace-Id`, or of an SQS message's `AWSTraceHeader`.
 ///
-/// The fields may come in any order and with spaces around them; `Self`, `Lineage` and all others are passed over.
+/// The fields may come in any order and with spaces around them; `Self`, `Lineage` and all others
+/// are passed over.
 ///
 /// # Errors
 ///
-/// Says which field is not what X-Ray writes. A header without `Parent` is one of them: it names no span that could be continued or linked to.
+/// Says which field is not what X-Ray writes. A header without `Parent` is one of them: it names no
+/// span that could be continued or linked to.
 pub fn parse_xray_header(header: &str) -> Result<XrayContext, InvalidXrayHeader> {
     use InvalidXrayHeader as Invalid;
     let (mut root, mut parent, mut sampled) = (None, None, None);
@@ -89,8 +98,9 @@ pub fn parse_xray_header(header: &str) -> Result<XrayContext, InvalidXrayHeader>
 impl XrayContext {
     /// The span as a parent, sampled or not.
     ///
-    /// X-Ray's `Sampled=0` means that X-Ray keeps nothing, which is so for most requests by its default rule; it is no word about the backend that we
-    /// export to. So only `Sampled=1` decides. Otherwise `samples_root` does, as it would for a new trace: usually
+    /// X-Ray's `Sampled=0` means that X-Ray keeps nothing, which is so for most requests by its
+    /// default rule; it is no word about the backend that we export to. So only `Sampled=1`
+    /// decides. Otherwise `samples_root` does, as it would for a new trace: usually
     /// [`Telemetry::samples_root`](crate::Telemetry::samples_root).
     #[must_use]
     pub fn into_parent(self, samples_root: impl FnOnce(TraceId) -> bool) -> SpanContext {

@@ -7,15 +7,16 @@ use crate::encode::protobuf as wire;
 use crate::otlp_json::{Raw, Reader};
 use crate::spill::Spill;
 
-/// The field of a request that is a `ResourceSpans`, and that of a `ResourceSpans` that is a `ScopeSpans`.
+/// The field of a request that is a `ResourceSpans`, and that of a `ResourceSpans` that is a
+/// `ScopeSpans`.
 const RESOURCE_SPANS: u32 = 1;
 const SCOPE_SPANS: u32 = 2;
 /// The field of a `ScopeSpans` that is a span.
 const SPANS: u32 = 2;
 
-/// Writes an `ExportTraceServiceRequest` in protobuf as the lines that a process writes for spans that no collector takes: for tests of
-/// programs that read such lines. `line_bytes` is the maximum length of a line, including its line break, as `BATON_SPILL_LINE_BYTES` sets
-/// it.
+/// Writes an `ExportTraceServiceRequest` in protobuf as the lines that a process writes for spans
+/// that no collector takes: for tests of programs that read such lines. `line_bytes` is the maximum
+/// length of a line, including its line break, as `BATON_SPILL_LINE_BYTES` sets it.
 ///
 /// # Errors
 ///

@@ -1,4 +1,5 @@
-//! The task metadata endpoint, version 4 (Amazon ECS developer guide, "Task metadata available for Amazon ECS tasks").
+//! The task metadata endpoint, version 4 (Amazon ECS developer guide, "Task metadata available for
+//! Amazon ECS tasks").
 
 use std::time::Duration;
 
@@ -112,7 +113,8 @@ fn container_attributes(attributes: &mut Vec<KeyValue>, container: Container) {
             image.map(|(name, _)| name.to_owned()),
         ),
         (key::CONTAINER_IMAGE_ID, container.image_id),
-        // As the other languages' detectors have it: the container is what is described, and not its task.
+        // As the other languages' detectors have it: the container is what is described, and not
+        // its task.
         (key::CLOUD_RESOURCE_ID, container.container_arn.clone()),
         (key::AWS_ECS_CONTAINER_ARN, container.container_arn),
     ];

@@ -1,9 +1,11 @@
 //! `service.instance.id`: which of a service's processes this is.
 //!
-//! The conventions ask for an identifier that no other process of the service has, so that nobody takes two processes' metrics for one
-//! series. What the platform already calls the process by is one, tells more than a random number, and is in the resource in any case:
-//! Lambda's log stream, of which every execution environment has its own (`faas.instance`); the conventions' own rule for Kubernetes,
-//! namespace, pod and container; a task's container. Without any of them it is random.
+//! The conventions ask for an identifier that no other process of the service has, so that nobody
+//! takes two processes' metrics for one series. What the platform already calls the process by is
+//! one, tells more than a random number, and is in the resource in any case: Lambda's log stream,
+//! of which every execution environment has its own (`faas.instance`); the conventions' own rule
+//! for Kubernetes, namespace, pod and container; a task's container. Without any of them it is
+//! random.
 
 use opentelemetry::{KeyValue, Value};
 use opentelemetry_sdk::trace::{IdGenerator as _, RandomIdGenerator};

@@ -1,4 +1,5 @@
-//! A pod, as far as its manifest tells it about itself. The Collector's `k8sattributes` processor knows the rest.
+//! A pod, as far as its manifest tells it about itself. The Collector's `k8sattributes` processor
+//! knows the rest.
 
 use opentelemetry::KeyValue;
 use opentelemetry_semantic_conventions::attribute as key;

@@ -66,7 +66,8 @@ impl<'a> Lines<'a> {
         }
         let is_alone = self.spans == 0;
         self.end_line()?;
-        // Once more, on the next line. This happens once a line, so that the time for it does not count.
+        // Once more, on the next line. This happens once a line, so that the time for it does not
+        // count.
         if !is_alone && self.append(span).map_err(ours)? {
             return Ok(());
         }

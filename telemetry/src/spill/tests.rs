@@ -231,7 +231,8 @@ fn output_that_fails_is_an_error() {
     assert_eq!(outcome.unwrap_err().kind(), io::ErrorKind::StorageFull);
 }
 
-/// Lengths of texts: of usual spans, and such that a line with one or two of them is just full, or just too long.
+/// Lengths of texts: of usual spans, and such that a line with one or two of them is just full, or
+/// just too long.
 fn length() -> impl Strategy<Value = usize> {
     prop_oneof![
         4 => 0..2000_usize,
@@ -270,7 +271,8 @@ proptest! {
 
     #[test]
     fn spans_of_every_kind_are_spilled(mut spans in vec(span_data(), 0..20)) {
-        // What JSON has no number for is shown elsewhere, for `opentelemetry-proto` does not read it.
+        // What JSON has no number for is shown elsewhere, for `opentelemetry-proto` does not read
+        // it.
         for span in &mut spans {
             let links = span.links.links.iter_mut().map(|link| &mut link.attributes);
             let events = span.events.events.iter_mut().map(|event| &mut event.attributes);

@@ -38,8 +38,9 @@ async fn closed(mut receiver: watch::Receiver<()>) {
 }
 
 impl Telemetry {
-    /// Completes when it is time for an export although more spans are to come: `OTEL_BSP_SCHEDULE_DELAY` (5 s) after the call, or when the
-    /// buffer has become half full. Never, where nothing is exported.
+    /// Completes when it is time for an export although more spans are to come:
+    /// `OTEL_BSP_SCHEDULE_DELAY` (5 s) after the call, or when the buffer has become half full.
+    /// Never, where nothing is exported.
     pub async fn export_due(&self) {
         if !self.shared.exports_anything() {
             return std::future::pending().await;
@@ -51,12 +52,13 @@ impl Telemetry {
         }
     }
 
-    /// Starts a task that exports finished spans and log records every `OTEL_BSP_SCHEDULE_DELAY` (5 s), and sooner when a buffer is half
-    /// full, and beside them metrics every `OTEL_METRIC_EXPORT_INTERVAL` (60 s): for services that run all the time. A function flushes by
-    /// itself instead. Does nothing when the task runs already.
+    /// Starts a task that exports finished spans and log records every `OTEL_BSP_SCHEDULE_DELAY` (5
+    /// s), and sooner when a buffer is half full, and beside them metrics every
+    /// `OTEL_METRIC_EXPORT_INTERVAL` (60 s): for services that run all the time. A function flushes
+    /// by itself instead. Does nothing when the task runs already.
     ///
-    /// What the collector does not take waits in the buffer for the next time, and is written to stdout only when the buffer has become half
-    /// full of it.
+    /// What the collector does not take waits in the buffer for the next time, and is written to
+    /// stdout only when the buffer has become half full of it.
     pub fn export_in_background(&self) {
         let mut background = self.background();
         if background.is_none() && self.shared.exports_anything() {
@@ -68,10 +70,11 @@ impl Telemetry {
 
     /// Stops the background task and flushes what is left, by `deadline` at the latest.
     ///
-    /// Spans that other flushes have on their way are waited for as long as the deadline allows, and then written to stdout like what the
-    /// collector does not take: afterwards nothing is pending. What could not be written, or is not to be (`BATON_SPILL=none`, metrics, log
-    /// records), is dropped and counted. What is to be written then may take a little longer than the deadline, because the process has no
-    /// later.
+    /// Spans that other flushes have on their way are waited for as long as the deadline allows,
+    /// and then written to stdout like what the collector does not take: afterwards nothing is
+    /// pending. What could not be written, or is not to be (`BATON_SPILL=none`, metrics, log
+    /// records), is dropped and counted. What is to be written then may take a little longer than
+    /// the deadline, because the process has no later.
     pub async fn shutdown(&self, deadline: Instant) -> FlushReport {
         self.end(deadline).await
     }
@@ -79,7 +82,8 @@ impl Telemetry {
     /// On the heap, so that it is compiled here and not wherever a process ends.
     fn end(&self, deadline: Instant) -> Pin<Box<dyn Future<Output = FlushReport> + Send + '_>> {
         Box::pin(async move {
-            // An export that is under way is better waited for: cut off, its spans would be sent twice. The flush does so signal by signal.
+            // An export that is under way is better waited for: cut off, its spans would be sent
+            // twice. The flush does so signal by signal.
             let stopping = self.background().take().map(Background::stop);
             let (mut sent, until) = (Sent::default(), self.before_spill(deadline));
             self.export_rest(until, &mut sent).await;
@@ -125,7 +129,8 @@ impl Telemetry {
         }
     }
 
-    /// Metrics have a loop of their own: whatever their collector does, spans and log records go on being exported.
+    /// Metrics have a loop of their own: whatever their collector does, spans and log records go on
+    /// being exported.
     async fn export_forever(self, stopped: watch::Receiver<()>) {
         tokio::join!(
             self.export_records_until(closed(stopped.clone())),
@@ -147,7 +152,8 @@ impl Telemetry {
             tokio::select! {
                 biased;
                 () = &mut stopped => return,
-                // Before the others: a buffer that goes on filling up must not keep the collector from being asked at all.
+                // Before the others: a buffer that goes on filling up must not keep the collector
+                // from being asked at all.
                 () = sleep_until(due) => {}
                 () = buffer.half_full() => {
                     // A collector that is down is not asked more often because the buffer fills up.

@@ -19,7 +19,8 @@ impl Builder {
         }
     }
 
-    /// How `OTEL_EXPORTER_OTLP_HEADERS_SECRET` is read. Without this, the variable is one line in the log.
+    /// How `OTEL_EXPORTER_OTLP_HEADERS_SECRET` is read. Without this, the variable is one line in
+    /// the log.
     ///
     /// `baton_secrets::open` reads from AWS Secrets Manager and the SSM Parameter Store.
     pub fn header_source(mut self, open: OpenHeaderSource) -> Self {
@@ -27,7 +28,8 @@ impl Builder {
         self
     }
 
-    /// Sets telemetry up, as [`Telemetry::init`] tells. Waits for the first fetch of headers, two seconds at most.
+    /// Sets telemetry up, as [`Telemetry::init`] tells. Waits for the first fetch of headers, two
+    /// seconds at most.
     pub async fn init(self) -> Telemetry {
         Telemetry::set_up(self.service, self.open_header_source).await
     }

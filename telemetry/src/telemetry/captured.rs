@@ -10,8 +10,9 @@ use super::{Accounting, AnyMeters, Config, Mutex, Shared, SpanBuffer, Telemetry}
 use crate::output::Output;
 
 impl Telemetry {
-    /// Telemetry around a tracer provider that keeps the spans itself, for tests: nothing is exported, no global is set, and all options
-    /// have their defaults, whatever the environment says.
+    /// Telemetry around a tracer provider that keeps the spans itself, for tests: nothing is
+    /// exported, no global is set, and all options have their defaults, whatever the environment
+    /// says.
     #[must_use]
     pub fn captured(provider: SdkTracerProvider) -> Self {
         Self::captured_with_meters(provider, NoopMeterProvider::new())

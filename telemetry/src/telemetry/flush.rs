@@ -21,30 +21,36 @@ use crate::metrics::{Metrics, Standing};
 const SPILL_BEFORE_ABORT: Duration = Duration::from_secs(1);
 
 impl Telemetry {
-    /// Sends every span that has finished, and returns at `deadline` at the latest, whatever the collector does.
+    /// Sends every span that has finished, and returns at `deadline` at the latest, whatever the
+    /// collector does.
     ///
-    /// What the collector does not take is written to stdout, where `baton replay` finds it; with `BATON_SPILL=none` it stays in the buffer
-    /// and goes with the next flush, except for requests that the collector refuses because of their content (a status such as 400, 413 or
-    /// 500), which are dropped. After repeated failures, the circuit breaker opens and the collector is not contacted for a while. The
-    /// outcome is logged at debug level, a failure as a warning. A flush that starts while another one runs waits until the other's spans
-    /// are exported, spilled, dropped or returned to the buffer.
+    /// What the collector does not take is written to stdout, where `baton replay` finds it; with
+    /// `BATON_SPILL=none` it stays in the buffer and goes with the next flush, except for requests
+    /// that the collector refuses because of their content (a status such as 400, 413 or 500),
+    /// which are dropped. After repeated failures, the circuit breaker opens and the collector is
+    /// not contacted for a while. The outcome is logged at debug level, a failure as a warning. A
+    /// flush that starts while another one runs waits until the other's spans are exported,
+    /// spilled, dropped or returned to the buffer.
     pub async fn flush(&self, deadline: Instant) -> FlushReport {
         self.flush_whose(Whose::Everyone, deadline).await
     }
 
-    /// A group for the spans of one invocation, where several run in one process. Costs next to nothing.
+    /// A group for the spans of one invocation, where several run in one process. Costs next to
+    /// nothing.
     #[must_use]
     pub fn flush_group(&self) -> FlushGroup {
         FlushGroup::new()
     }
 
-    /// Sends the finished spans of the [group](FlushGroup) that `context` carries, as [`flush`](Self::flush) does for all, without sending
-    /// or waiting for those of others. A context without a group stands for everyone.
+    /// Sends the finished spans of the [group](FlushGroup) that `context` carries, as
+    /// [`flush`](Self::flush) does for all, without sending or waiting for those of others. A
+    /// context without a group stands for everyone.
     ///
-    /// Such flushes run side by side; spans of this group that another flush has on its way are waited for. When the collector has taken
-    /// the group's spans, a task is started that nobody waits for: it sends those that no group is going to send, because theirs is over or
-    /// they have none, and all where the buffer is still half full. When the collector has not, the same are written to stdout. The report
-    /// counts the whole process, as ever.
+    /// Such flushes run side by side; spans of this group that another flush has on its way are
+    /// waited for. When the collector has taken the group's spans, a task is started that nobody
+    /// waits for: it sends those that no group is going to send, because theirs is over or they
+    /// have none, and all where the buffer is still half full. When the collector has not, the same
+    /// are written to stdout. The report counts the whole process, as ever.
     pub async fn flush_of(&self, context: &Context, deadline: Instant) -> FlushReport {
         let whose = Group::of(context).map_or(Whose::Everyone, Whose::Group);
         self.flush_whose(whose, deadline).await
@@ -103,24 +109,28 @@ impl Telemetry {
         }
     }
 
-    /// Writes ended spans that are not exported to stdout, for a process that is about to abort and cannot await anything. Does nothing
-    /// if `BATON_SPILL` is `none`. In all other cases use [`shutdown`](Self::shutdown).
+    /// Writes ended spans that are not exported to stdout, for a process that is about to abort and
+    /// cannot await anything. Does nothing if `BATON_SPILL` is `none`. In all other cases use
+    /// [`shutdown`](Self::shutdown).
     pub fn spill_pending(&self) {
         self.spill(Whose::Everyone, Instant::now() + SPILL_BEFORE_ABORT);
         self.tell(false);
     }
 
-    /// Writes what no group is going to write as its own, behind a flush to a collector that takes nothing now.
+    /// Writes what no group is going to write as its own, behind a flush to a collector that takes
+    /// nothing now.
     fn spill_strays(&self, deadline: Instant) {
         if let Some(whose) = self.shared.buffer.strays() {
             self.spill(whose, deadline);
         }
     }
 
-    /// Has the log tell how spans stand, and whether an export has just failed that `keeps` its spans.
+    /// Has the log tell how spans stand, and whether an export has just failed that `keeps` its
+    /// spans.
     fn tell(&self, keeps: bool) -> Counts {
         let counts = self.shared.buffer.counts();
-        // `baton demo` adds these up to find out whether a span was lost: `local/src/demo/ledger.rs` knows the message and the fields.
+        // `baton demo` adds these up to find out whether a span was lost:
+        // `local/src/demo/ledger.rs` knows the message and the fields.
         debug!(
             spans_finished = counts.finished,
             spans_exported = counts.exported,
@@ -167,7 +177,8 @@ impl Telemetry {
         }
     }
 
-    /// Tells of all spans and log records that have been lost to the collector since the last time: one line for an alarm, one for whoever reads.
+    /// Tells of all spans and log records that have been lost to the collector since the last time:
+    /// one line for an alarm, one for whoever reads.
     pub(super) fn tell_losses(&self, counts: Counts, keeps: bool) {
         let Shared {
             accounting,
@@ -201,8 +212,8 @@ impl Telemetry {
         }
     }
 
-    /// Exports all signals at the same time, which takes one round trip instead of three. Says what became of the spans; of the others a
-    /// failure has been told, and what they have stays.
+    /// Exports all signals at the same time, which takes one round trip instead of three. Says what
+    /// became of the spans; of the others a failure has been told, and what they have stays.
     pub(super) async fn export_all(
         &self,
         whose: Whose<'_>,
@@ -258,7 +269,8 @@ impl Telemetry {
         };
         let _ = match whose {
             Whose::Everyone => metrics.export(&standing, deadline).await,
-            // No metrics are a group's own: where another flush is sending them already, it sends these, too.
+            // No metrics are a group's own: where another flush is sending them already, it sends
+            // these, too.
             Whose::Group(_) | Whose::Nobody => {
                 metrics.export_unless_busy(&standing, deadline).await
             }

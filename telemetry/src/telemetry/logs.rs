@@ -10,8 +10,9 @@ use crate::export::{Exporter, Sent};
 use crate::signal::Signal;
 use crate::uplink::Uplink;
 
-/// The buffer of log records and what empties it. What the collector does not take stays for the next flush, as far as there is room, and is
-/// never spilled: every record is a line on stdout already.
+/// The buffer of log records and what empties it. What the collector does not take stays for the
+/// next flush, as far as there is room, and is never spilled: every record is a line on stdout
+/// already.
 #[derive(Debug)]
 pub(super) struct LogExport {
     pub(super) buffer: Buffer,
@@ -35,8 +36,9 @@ impl LogExport {
         self.buffer.counts()
     }
 
-    /// Sends such records as there are, until `deadline` at the latest. What becomes of them has been logged, or can be counted. Boxed, so
-    /// that it is compiled here and not wherever a flush is.
+    /// Sends such records as there are, until `deadline` at the latest. What becomes of them has
+    /// been logged, or can be counted. Boxed, so that it is compiled here and not wherever a flush
+    /// is.
     pub(super) fn flush<'a>(
         &'a self,
         whose: Whose<'a>,

@@ -48,8 +48,8 @@ pub(super) fn log(config: &Config, resource: &Resource) {
     );
 }
 
-/// What each signal does, and the way that is common to them. Usually all go one way, which is told once; a signal that goes another tells
-/// its own.
+/// What each signal does, and the way that is common to them. Usually all go one way, which is told
+/// once; a signal that goes another tells its own.
 fn ways(config: &Config) -> ([String; 3], Option<Way>) {
     let exports = [
         (Signal::Traces, &config.traces),

@@ -45,7 +45,8 @@ async fn telemetry_with_output(
 
 fn config(sink: &Sink, more: &[(&'static str, &'static str)]) -> Config {
     let endpoint = format!("http://{}", sink.address);
-    // One signal at a time, and what does not arrive stays, unless a test says otherwise: what it counts are requests.
+    // One signal at a time, and what does not arrive stays, unless a test says otherwise: what it
+    // counts are requests.
     let mut variables = HashMap::from([("BATON_SPILL", "none"), ("OTEL_METRICS_EXPORTER", "none")]);
     variables.extend(more.iter().copied());
     variables.insert("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint);

@@ -25,12 +25,14 @@ const ERROR: &str = "error";
 /// Name of the event (semantic conventions, "Exceptions on spans").
 const EXCEPTION: &str = "exception";
 
-/// Records errors on spans. `tracing-opentelemetry` does so too, but for an error recorded as a `dyn Error`
-/// (`error = &error as &dyn Error`) it neither names the event `exception` nor sets the text of the status.
+/// Records errors on spans. `tracing-opentelemetry` does so too, but for an error recorded as a
+/// `dyn Error` (`error = &error as &dyn Error`) it neither names the event `exception` nor sets the
+/// text of the status.
 #[derive(Debug, Default)]
 pub(super) struct Errors {
-    /// The subscriber that contains this layer. It is stored because `dispatcher::get_default` does not return it while an event is recorded.
-    /// It remains unknown inside an `Option` or a `Vec` of layers, which do not pass on `on_register_dispatch`.
+    /// The subscriber that contains this layer. It is stored because `dispatcher::get_default` does
+    /// not return it while an event is recorded. It remains unknown inside an `Option` or a `Vec`
+    /// of layers, which do not pass on `on_register_dispatch`.
     subscriber: OnceLock<WeakDispatch>,
 }
 
@@ -86,8 +88,8 @@ impl Visit for ErrorText {
     }
 }
 
-/// Filter of the [`Errors`] layer. It enables the same spans as [`SpansOnly`](super::SpansOnly), so that each error is recorded on a span
-/// that was created.
+/// Filter of the [`Errors`] layer. It enables the same spans as [`SpansOnly`](super::SpansOnly), so
+/// that each error is recorded on a span that was created.
 pub(super) struct SpansAndErrors(pub(super) Selection);
 
 impl SpansAndErrors {
@@ -108,9 +110,9 @@ where
         self.passes(metadata)
     }
 
-    /// Decides once per callsite, so that other events cost nothing here. Errors are decided individually in
-    /// [`event_enabled`](Filter::event_enabled), which `tracing-subscriber` consults reliably only if the interest is
-    /// `sometimes`.
+    /// Decides once per callsite, so that other events cost nothing here. Errors are decided
+    /// individually in [`event_enabled`](Filter::event_enabled), which `tracing-subscriber`
+    /// consults reliably only if the interest is `sometimes`.
     fn callsite_enabled(&self, metadata: &'static Metadata<'static>) -> Interest {
         if !self.passes(metadata) {
             Interest::never()
@@ -126,8 +128,8 @@ where
             return false;
         };
         let (event, span) = (event.metadata(), span.metadata());
-        // `#[instrument]` records its span and its error at the same source location. If the span is filtered out, the error would be
-        // recorded on the surrounding span, which may succeed.
+        // `#[instrument]` records its span and its error at the same source location. If the span
+        // is filtered out, the error would be recorded on the surrounding span, which may succeed.
         let is_of_span = (event.file(), event.line()) == (span.file(), span.line());
         *event.level() == Level::ERROR || is_of_span
     }
@@ -138,7 +140,8 @@ where
     }
 }
 
-/// Returns `true` if an event has the form of an error: a field `error` and no message, as recorded by `#[instrument(err)]`.
+/// Returns `true` if an event has the form of an error: a field `error` and no message, as recorded
+/// by `#[instrument(err)]`.
 fn is_error(event: &Metadata<'_>) -> bool {
     let has = |name| event.fields().field(name).is_some();
     has(ERROR) && !has("message") && program_spans::is_of_program(event)

@@ -16,8 +16,9 @@ const MAX_CHECKS: u8 = 10;
 
 /// Logs one warning if the filter of the program's own subscriber omits all spans.
 ///
-/// Without `RUST_LOG`, `EnvFilter::from_default_env()` omits everything below ERROR, including the spans of `#[instrument]`. Which spans a
-/// filter omits depends on their targets, which are known once the program has reached one, so the check runs at the first exports.
+/// Without `RUST_LOG`, `EnvFilter::from_default_env()` omits everything below ERROR, including the
+/// spans of `#[instrument]`. Which spans a filter omits depends on their targets, which are known
+/// once the program has reached one, so the check runs at the first exports.
 #[derive(Debug)]
 pub(crate) struct FilterCheck {
     warnings: SubscriberWarnings,
@@ -61,11 +62,13 @@ impl FilterCheck {
 
 /// Returns a span of the program that has been reached, created or not.
 ///
-/// A new subscriber is asked about every span and event that the program has reached, whatever the filters of other subscribers are.
+/// A new subscriber is asked about every span and event that the program has reached, whatever the
+/// filters of other subscribers are.
 fn reached_span() -> Option<&'static Metadata<'static>> {
     let reached = Arc::new(OnceLock::new());
     drop(Dispatch::new(ReachedSpan(reached.clone())));
-    // Otherwise the subscriber that was dropped would still count for the interest in each span and event.
+    // Otherwise the subscriber that was dropped would still count for the interest in each span and
+    // event.
     callsite::rebuild_interest_cache();
     reached.get().copied()
 }

@@ -1,5 +1,6 @@
-//! Spans of the macros under spans of OpenTelemetry. All tests share the global tracer provider, which a process has one of, and tell
-//! their spans apart by trace. Their target is that of a program: this crate's own spans would be left out.
+//! Spans of the macros under spans of OpenTelemetry. All tests share the global tracer provider,
+//! which a process has one of, and tell their spans apart by trace. Their target is that of a
+//! program: this crate's own spans would be left out.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Once};
@@ -121,7 +122,8 @@ async fn instrumented_functions_nest_under_their_record_while_others_run_on_the_
     }
 }
 
-/// Holding the guard of an entered span across an await is wrong use of `tracing`, which must stay within its record.
+/// Holding the guard of an entered span across an await is wrong use of `tracing`, which must stay
+/// within its record.
 #[tokio::test]
 async fn a_span_left_entered_does_not_become_the_parent_of_another_record() {
     async fn wrong() {

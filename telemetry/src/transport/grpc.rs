@@ -1,9 +1,11 @@
 //! OTLP over gRPC, on hyper's HTTP/2.
 //!
-//! The messages are encoded already and the one call is unary, so that nothing of gRPC is left but a prefix of five bytes and a status in the
-//! trailers. tonic's channel would hand requests to a task that holds the connection, and can neither be told to give a connection up nor be
-//! asked whether a request was sent on an old one; after a freeze both matter. A connection has tasks of hyper's, which answer pings, and send
-//! them while nobody exports. Where the process is frozen they stand still, and nothing waits for them.
+//! The messages are encoded already and the one call is unary, so that nothing of gRPC is left but
+//! a prefix of five bytes and a status in the trailers. tonic's channel would hand requests to a
+//! task that holds the connection, and can neither be told to give a connection up nor be asked
+//! whether a request was sent on an old one; after a freeze both matter. A connection has tasks of
+//! hyper's, which answer pings, and send them while nobody exports. Where the process is frozen
+//! they stand still, and nothing waits for them.
 
 use std::fmt;
 use std::io;
@@ -30,11 +32,14 @@ mod status;
 
 pub(crate) use status::GrpcStatus;
 
-/// How long a connection is silent before a ping asks whether there is still somebody. Below the idle times of load balancers and address
-/// translation (350 s on AWS, 240 s elsewhere), and not more often than they demand: servers on grpc-go, the Collector among them, close a
-/// connection on which more than two such pings come without a call between them, which costs the next export a handshake.
+/// How long a connection is silent before a ping asks whether there is still somebody. Below the
+/// idle times of load balancers and address translation (350 s on AWS, 240 s elsewhere), and not
+/// more often than they demand: servers on grpc-go, the Collector among them, close a connection on
+/// which more than two such pings come without a call between them, which costs the next export a
+/// handshake.
 const PING_INTERVAL: Duration = Duration::from_secs(60);
-/// How long the answer may take. Whoever needs longer for a few bytes answers no export in time either.
+/// How long the answer may take. Whoever needs longer for a few bytes answers no export in time
+/// either.
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
 
 const CONTENT_TYPE: (HeaderName, HeaderValue) = (
@@ -86,13 +91,15 @@ impl Client {
             true => Scheme::HTTPS,
             false => Scheme::HTTP,
         };
-        // A path of the endpoint means nothing to gRPC (OTLP exporter specification, "Configuration Options").
+        // A path of the endpoint means nothing to gRPC (OTLP exporter specification, "Configuration
+        // Options").
         let uri = Uri::builder()
             .scheme(scheme)
             .authority(dialer.endpoint.authority())
             .path_and_query(method(signal));
         Self {
-            // An `Endpoint`'s authority consists of a parsed host and a number, so that this is a URI; what is none, hyper does not send.
+            // An `Endpoint`'s authority consists of a parsed host and a number, so that this is a
+            // URI; what is none, hyper does not send.
             uri: uri.build().unwrap_or_default(),
             dialer,
             headers: Mutex::default(),
@@ -104,7 +111,8 @@ impl Client {
         }
     }
 
-    /// Takes headers for all further calls, in place of those of the same name, and beside those of gRPC itself.
+    /// Takes headers for all further calls, in place of those of the same name, and beside those of
+    /// gRPC itself.
     pub(super) fn set_headers(&self, mut headers: HeaderMap, is_compressed: bool) {
         for name in [header::HOST, header::CONTENT_LENGTH] {
             headers.remove(name);
@@ -117,8 +125,8 @@ impl Client {
         all.extend(headers);
     }
 
-    /// Makes a call, until `deadline`. On the heap, and not as an `async fn`: hyper would become part of every crate in which a flush is
-    /// polled.
+    /// Makes a call, until `deadline`. On the heap, and not as an `async fn`: hyper would become
+    /// part of every crate in which a flush is polled.
     pub(super) fn send(
         &self,
         message: Frames,
@@ -136,7 +144,8 @@ impl Client {
             match timeout_at(deadline, self.answer(&call)).await {
                 Ok(answer) => answer?.accepted(&call.headers, hint),
                 Err(_) => {
-                    // Where packets vanish without a word, every further call would wait for its deadline too.
+                    // Where packets vanish without a word, every further call would wait for its
+                    // deadline too.
                     *self.kept() = None;
                     Err(SendError::Timeout.into())
                 }
@@ -144,8 +153,8 @@ impl Client {
         })
     }
 
-    /// A kept connection may have died while the process was frozen. That is seen only by using it, so a call whose connection breaks is made
-    /// again at once on a new one.
+    /// A kept connection may have died while the process was frozen. That is seen only by using it,
+    /// so a call whose connection breaks is made again at once on a new one.
     async fn answer(&self, call: &Call) -> Result<Answer, SendError> {
         let kept = self.kept().clone();
         if let Some(kept) = kept.filter(|kept| !kept.is_closed()) {

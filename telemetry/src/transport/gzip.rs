@@ -10,12 +10,13 @@ use tokio::task::yield_now;
 
 use crate::http::Frames;
 
-/// Telemetry repeats itself: the fastest level leaves little more of it than the default one does (25 % of three megabytes of spans against
-/// 24 %), in an eighth of the time. Setting up costs what 5 KB do, some 70 µs, which is why nothing is compressed unless it is asked for; ten
-/// records' spans, 3.5 KB, become 1.2 KB, and a single span is hardly worth it.
+/// Telemetry repeats itself: the fastest level leaves little more of it than the default one does
+/// (25 % of three megabytes of spans against 24 %), in an eighth of the time. Setting up costs what
+/// 5 KB do, some 70 µs, which is why nothing is compressed unless it is asked for; ten records'
+/// spans, 3.5 KB, become 1.2 KB, and a single span is hardly worth it.
 const LEVEL: Compression = Compression::fast();
-/// How much is compressed at a stretch: a millisecond or two, after which others on this thread have their turn, and the deadline is looked
-/// at.
+/// How much is compressed at a stretch: a millisecond or two, after which others on this thread
+/// have their turn, and the deadline is looked at.
 const STRETCH: usize = 128 * 1024;
 /// What a request is guessed to shrink to.
 const USUAL_RATIO: usize = 4;
@@ -25,7 +26,8 @@ const ROOM: usize = 64;
 /// A request that is being compressed.
 type Compressing = Pin<Box<dyn Future<Output = io::Result<Frames>> + Send>>;
 
-/// The request as one gzip member. On the heap: it would be part of every flush's state, also where nothing is compressed.
+/// The request as one gzip member. On the heap: it would be part of every flush's state, also where
+/// nothing is compressed.
 pub(super) fn gzip(request: Frames) -> Compressing {
     Box::pin(compressed(request))
 }

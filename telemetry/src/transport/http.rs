@@ -71,7 +71,8 @@ fn accepted(
     }
 }
 
-/// Returns the collector's reason for a refusal: the message of a `google.rpc.Status`, the member `error` of other JSON, or plain text.
+/// Returns the collector's reason for a refusal: the message of a `google.rpc.Status`, the member
+/// `error` of other JSON, or plain text.
 fn refusal(response: &Response) -> Option<String> {
     /// Tag of the message in a `google.rpc.Status`.
     const MESSAGE: u64 = 2 << 3 | 2;
@@ -101,14 +102,16 @@ fn refusal(response: &Response) -> Option<String> {
     }
 }
 
-/// Reads the `Export…ServiceResponse`. Status 200 alone proves nothing: web pages, login forms and captive portals return it too (OTLP
-/// specification, "OTLP/HTTP Response": the body must be such a message, in the content type of the request).
+/// Reads the `Export…ServiceResponse`. Status 200 alone proves nothing: web pages, login forms and
+/// captive portals return it too (OTLP specification, "OTLP/HTTP Response": the body must be such a
+/// message, in the content type of the request).
 fn acknowledged(response: Response, hint: Hint) -> Result<PartialSuccess, TransportError> {
     let status = response.status;
     let body = response
         .body
         .map_err(|reason| TransportError::Unacknowledged { status, reason })?;
-    // The protobuf encoding of full success is empty, so the content type of an empty body is ignored.
+    // The protobuf encoding of full success is empty, so the content type of an empty body is
+    // ignored.
     if body.is_empty() {
         return Ok(PartialSuccess::default());
     }
@@ -134,8 +137,9 @@ enum Encoding {
 }
 
 impl Encoding {
-    /// Returns the encoding for a `Content-Type`, ignoring its parameters. With a missing type and with `application/octet-stream`
-    /// the body decides: a protobuf message never starts with a brace, and other text does not parse as protobuf.
+    /// Returns the encoding for a `Content-Type`, ignoring its parameters. With a missing type and
+    /// with `application/octet-stream` the body decides: a protobuf message never starts with a
+    /// brace, and other text does not parse as protobuf.
     fn of(content_type: Option<&str>, body: &[u8]) -> Option<Self> {
         let media_type = content_type.map(|content_type| {
             let media_type = content_type.split(';').next();

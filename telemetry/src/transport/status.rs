@@ -39,7 +39,8 @@ impl Status {
     }
 }
 
-/// By the codes that the OTLP specification calls retryable ("OTLP/HTTP Response"), and those of a key that is being renewed.
+/// By the codes that the OTLP specification calls retryable ("OTLP/HTTP Response"), and those of a
+/// key that is being renewed.
 pub(super) fn verdict(status: StatusCode) -> Verdict {
     match status {
         _ if status.is_success() => Verdict::Accepted,

@@ -1,4 +1,5 @@
-//! What is on the wire of a request, and what becomes of its answer, over each protocol. The budget has a module of its own.
+//! What is on the wire of a request, and what becomes of its answer, over each protocol. The budget
+//! has a module of its own.
 
 use std::io::Read as _;
 
@@ -70,7 +71,8 @@ async fn read_request(peer: &mut TcpStream) -> (String, Vec<u8>) {
     (head, body)
 }
 
-/// Sends requests over HTTP, each of which gets an answer; what arrived of them, and what became of them.
+/// Sends requests over HTTP, each of which gets an answer; what arrived of them, and what became of
+/// them.
 async fn exchange(
     change: impl FnOnce(&mut Otlp),
     requests: Vec<Frames>,

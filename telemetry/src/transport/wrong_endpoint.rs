@@ -1,5 +1,5 @@
-//! Responses that show that an endpoint does not accept this form of OTLP, regardless of the request's content, and their
-//! probable cause.
+//! Responses that show that an endpoint does not accept this form of OTLP, regardless of the
+//! request's content, and their probable cause.
 
 use std::fmt;
 

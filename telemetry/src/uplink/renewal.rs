@@ -34,7 +34,8 @@ impl Renewal {
         }
     }
 
-    /// Whether there are newer headers than those of version `refused`; the transport sends them then.
+    /// Whether there are newer headers than those of version `refused`; the transport sends them
+    /// then.
     pub(super) async fn renew(
         &self,
         transport: &Transport,

@@ -1,4 +1,5 @@
-//! The Runtime API as a runtime sees it: here the tests are the runtime, in the name of a process that only waits.
+//! The Runtime API as a runtime sees it: here the tests are the runtime, in the name of a process
+//! that only waits.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

@@ -1,5 +1,5 @@
-//! The three binaries, and the examples. Cargo does not hand binaries across packages, so they are built here: once, and as the tests
-//! themselves were.
+//! The three binaries, and the examples. Cargo does not hand binaries across packages, so they are
+//! built here: once, and as the tests themselves were.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -59,7 +59,8 @@ fn build() -> Binaries {
     }
 }
 
-/// The examples, by name. They are built by themselves: together with others, their features would be everybody's.
+/// The examples, by name. They are built by themselves: together with others, their features would
+/// be everybody's.
 pub(crate) fn example(name: &str) -> &'static Path {
     static EXAMPLES: OnceLock<HashMap<String, PathBuf>> = OnceLock::new();
     let examples = EXAMPLES.get_or_init(|| {
@@ -89,8 +90,9 @@ fn run(mut cargo: Command) -> Vec<Message> {
 fn cargo_build() -> Command {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    // What cargo told this test about its own package is no business of other packages' build scripts: some would run anew for it, and
-    // everything on top of them would be compiled anew, here and then again in the next `cargo test`.
+    // What cargo told this test about its own package is no business of other packages' build
+    // scripts: some would run anew for it, and everything on top of them would be compiled anew,
+    // here and then again in the next `cargo test`.
     for (name, _) in std::env::vars_os() {
         if name.to_str().is_some_and(|name| {
             PACKAGE_VARIABLES

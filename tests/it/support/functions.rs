@@ -7,7 +7,8 @@ use baton_tests::{Collector, FakeLambda, Function};
 /// Does what the bodies say.
 pub(crate) const OBEDIENT: &str = env!("CARGO_BIN_EXE_obedient-function");
 
-/// The timeout of functions that are not meant to run into it: many times what a busy machine needs.
+/// The timeout of functions that are not meant to run into it: many times what a busy machine
+/// needs.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A function whose spans go to this collector.

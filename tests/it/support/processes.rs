@@ -46,7 +46,8 @@ pub(crate) fn alive(processes: &[Process]) -> Vec<Process> {
         .collect()
 }
 
-/// The process table without the dead that nobody has collected yet. `ps` and these columns are POSIX, where `/proc` is not.
+/// The process table without the dead that nobody has collected yet. `ps` and these columns are
+/// POSIX, where `/proc` is not.
 fn table() -> Vec<Process> {
     let output = Command::new("ps")
         .args(["-A", "-o", "pid=", "-o", "ppid=", "-o", "stat="])

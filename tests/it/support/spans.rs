@@ -74,7 +74,8 @@ impl Spans {
         .await
     }
 
-    /// The whole trace of a message, once its last delivery, the `deliveries`th, has been handled and its request has ended.
+    /// The whole trace of a message, once its last delivery, the `deliveries`th, has been handled
+    /// and its request has ended.
     pub(crate) async fn trace(&self, message: &Accepted, deliveries: usize) -> Trace {
         let what = format!(
             "the trace {} with {deliveries} deliveries",

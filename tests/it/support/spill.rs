@@ -1,4 +1,5 @@
-//! What a function leaves on stdout when the collector does not take its telemetry, and what `baton replay` makes of it.
+//! What a function leaves on stdout when the collector does not take its telemetry, and what `baton
+//! replay` makes of it.
 
 use std::collections::BTreeMap;
 use std::process::{Output, Stdio};
@@ -23,7 +24,8 @@ pub(crate) fn ids(spans: &[Span]) -> Vec<Id> {
     ids
 }
 
-/// The ids of the spans in the lines that are there for `baton replay`, as often as they are there. Read by hand, and not as it does.
+/// The ids of the spans in the lines that are there for `baton replay`, as often as they are there.
+/// Read by hand, and not as it does.
 pub(crate) fn spilled(stdout: &[String]) -> Vec<Id> {
     let mut ids = Vec::new();
     let mut fragments: BTreeMap<String, BTreeMap<u64, String>> = BTreeMap::new();
@@ -89,10 +91,11 @@ pub(crate) struct Account {
     pub(crate) pending: u64,
 }
 
-/// Returns the newest of the span counts that the process logs, at debug level, after each flush. Fails if the counts of a line do not add up.
+/// Returns the newest of the span counts that the process logs, at debug level, after each flush.
+/// Fails if the counts of a line do not add up.
 ///
-/// The newest line is not always the last one: two threads may write their lines in a different order from that in which they counted. The
-/// counts never decrease.
+/// The newest line is not always the last one: two threads may write their lines in a different
+/// order from that in which they counted. The counts never decrease.
 pub(crate) fn last_account(stdout: &[String]) -> Option<Account> {
     let flushed =
         with_key(stdout, "spans_finished").filter(|line| line["message"] == "telemetry flushed");

@@ -1,4 +1,5 @@
-//! The spans that a batch has to give. The one place to change when the documentation of `baton-lambda` names more or less.
+//! The spans that a batch has to give. The one place to change when the documentation of
+//! `baton-lambda` names more or less.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,7 +18,8 @@ const LOCAL: u32 = 0x100;
 /// It is known, and it is.
 const REMOTE: u32 = 0x300;
 const SAMPLED: u32 = 1;
-/// `BATON_MAX_RECEIVE_COUNT` of the functions here: some messages are at their last delivery, some beyond it.
+/// `BATON_MAX_RECEIVE_COUNT` of the functions here: some messages are at their last delivery, some
+/// beyond it.
 pub(super) const MAX_RECEIVE_COUNT: i64 = 2;
 
 type Attributes = BTreeMap<String, Value>;
@@ -66,7 +68,8 @@ impl Batch<'_> {
     }
 }
 
-/// A link to the producer of a record that has a context, sampled or not; else to the span that X-Ray knows the message by.
+/// A link to the producer of a record that has a context, sampled or not; else to the span that
+/// X-Ray knows the message by.
 fn sender_link(sample: &Sample) -> Option<Link> {
     let message_id = &*sample.record.message_id;
     Some(Link {

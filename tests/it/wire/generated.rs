@@ -5,7 +5,8 @@ use serde_json::json;
 
 /// A state of two vendors.
 const TRACE_STATE: &str = "vendor=t61rcWkgMzE,other@system=00f067aa0ba902b7";
-/// Milliseconds since 1970 of a message that waited for years, and of one from a clock that is ahead.
+/// Milliseconds since 1970 of a message that waited for years, and of one from a clock that is
+/// ahead.
 const LONG_AGO: u64 = 1_500_000_000_123;
 const AHEAD: u64 = 4_000_000_000_000;
 
@@ -106,7 +107,8 @@ impl Sample {
             .with_group(number)
     }
 
-    /// A message on a FIFO queue, in one of seven groups; in each the first that does not succeed blocks the rest.
+    /// A message on a FIFO queue, in one of seven groups; in each the first that does not succeed
+    /// blocks the rest.
     pub(super) fn in_order(number: u64) -> Self {
         let group = number % 7;
         let mut sample = Self::generate(number).on_queue("orders.fifo");
@@ -130,7 +132,8 @@ impl Sample {
         self.record.event_source_arn.rsplit(':').next().unwrap()
     }
 
-    /// Whether there is to be a span: whoever sent the message may have decided against, if it is theirs to decide.
+    /// Whether there is to be a span: whoever sent the message may have decided against, if it is
+    /// theirs to decide.
     pub(super) fn is_exported(&self, shape: Shape) -> bool {
         let sampled = |producer: &Producer| producer.flags & 1 == 1;
         shape == Shape::Batch || self.producer.as_ref().is_none_or(sampled)
@@ -207,7 +210,8 @@ impl Sample {
         sample
     }
 
-    /// AWS puts this beside messages by itself. It is no parent and decides on nothing; with a span in it, it is a link.
+    /// AWS puts this beside messages by itself. It is no parent and decides on nothing; with a span
+    /// in it, it is a link.
     fn with_xray(mut self, number: u64) -> Self {
         let (id, parent) = (format!("{number:024x}"), format!("c0ffee00{number:08x}"));
         let (header, flags) = match number % 13 {

@@ -1,4 +1,5 @@
-//! A function whose handler does what each message's body says, so that a test can have any course of events.
+//! A function whose handler does what each message's body says, so that a test can have any course
+//! of events.
 //!
 //! | Field of the body | What the handler does, in this order |
 //! |---|---|

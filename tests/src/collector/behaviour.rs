@@ -31,8 +31,8 @@ impl Answer {
     }
 }
 
-/// What request after request of one signal gets. Each signal has its own count: a script for the first request is one for the first
-/// request with spans, whatever else is sent beside it.
+/// What request after request of one signal gets. Each signal has its own count: a script for the
+/// first request is one for the first request with spans, whatever else is sent beside it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Behaviour {
     exception: Exception,

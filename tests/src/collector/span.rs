@@ -22,7 +22,8 @@ pub struct Span {
     /// `None` of a root.
     pub parent_span_id: Option<String>,
     pub trace_state: String,
-    /// The lower byte is that of `traceparent`; bit 8 says that bit 9 counts, and bit 9 that the parent is in another process.
+    /// The lower byte is that of `traceparent`; bit 8 says that bit 9 counts, and bit 9 that the
+    /// parent is in another process.
     pub flags: u32,
     pub name: String,
     pub kind: SpanKind,

@@ -1,4 +1,5 @@
-//! The Extensions API, as far as an internal extension needs it that subscribes to nothing: the one that makes Lambda announce the end.
+//! The Extensions API, as far as an internal extension needs it that subscribes to nothing: the one
+//! that makes Lambda announce the end.
 
 use std::future::pending;
 

@@ -19,7 +19,8 @@ pub const ACCOUNT: &str = "123456789012";
 /// `Lambda-Runtime-Invoked-Function-Arn` of every invocation.
 pub const FUNCTION_ARN: &str = "arn:aws:lambda:eu-central-1:123456789012:function:under-test";
 
-/// A program and its environment. It gets Lambda's usual variables, those set here, and nothing of this process's.
+/// A program and its environment. It gets Lambda's usual variables, those set here, and nothing of
+/// this process's.
 #[derive(Debug, Clone)]
 pub struct Function {
     program: PathBuf,
@@ -67,7 +68,8 @@ impl Function {
         self.variable("AWS_LAMBDA_MAX_CONCURRENCY", &invocations.to_string())
     }
 
-    /// Stops the process (SIGSTOP) after each invocation, as Lambda freezes its environment. Not for several invocations at a time.
+    /// Stops the process (SIGSTOP) after each invocation, as Lambda freezes its environment. Not
+    /// for several invocations at a time.
     #[must_use]
     pub fn freezing(mut self) -> Self {
         self.freezes = true;

@@ -17,7 +17,8 @@ use super::output::Output;
 
 /// Lines of stderr in an error.
 const LAST_LINES: usize = 20;
-/// How long the pipes of a dead process are read at most: they outlive it where a child of its own has them.
+/// How long the pipes of a dead process are read at most: they outlive it where a child of its own
+/// has them.
 const PIPE_LIMIT: Duration = Duration::from_secs(2);
 
 /// A running process, which is killed when this is dropped.

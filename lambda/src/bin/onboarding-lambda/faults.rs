@@ -1,4 +1,5 @@
-//! Faults on demand, so that a demonstration has something to recover from. Off unless the function's own environment names them.
+//! Faults on demand, so that a demonstration has something to recover from. Off unless the
+//! function's own environment names them.
 
 use std::time::Duration;
 

@@ -5,8 +5,8 @@
 //! | `TABLE_NAME` | the DynamoDB table that customers are kept in; needs the cargo feature `dynamodb` | the memory of the process |
 //! | `BATON_DEMO_FAULTS` | faults to show, as `KIND=CUSTOMER_ID,…` with `fail-once`, `panic` or `slow` | none |
 //!
-//! and those of `baton_lambda` and `baton_telemetry`, and for the table those of the AWS SDKs, such as `AWS_REGION` and
-//! `AWS_ENDPOINT_URL_DYNAMODB`.
+//! and those of `baton_lambda` and `baton_telemetry`, and for the table those of the AWS SDKs, such
+//! as `AWS_REGION` and `AWS_ENDPOINT_URL_DYNAMODB`.
 //!
 //! # Spans
 //!
@@ -17,9 +17,10 @@
 //! | `PutItem {table}` | CLIENT | `db.system.name`, `db.operation.name`, `db.collection.name`, `aws.dynamodb.table_names`, `cloud.region`, `server.address`, `server.port`, `aws.request_id`, and where they apply `db.response.status_code`, `error.type` |
 //! | `put onboardings`, in memory | CLIENT | `db.system.name`, `db.operation.name`, `db.collection.name` |
 //!
-//! `error.type` of the message is `invalid_onboarding`, `self_referral` or `customer_exists`, which are permanent, or one that says why the
-//! table did not take the customer, and is retryable: `store_throttled`, `store_timeout`, `store_unreachable`, `store_unavailable`,
-//! `store_refused`, `store_failed` or, of a message without an identifier, `message_id_missing`.
+//! `error.type` of the message is `invalid_onboarding`, `self_referral` or `customer_exists`, which
+//! are permanent, or one that says why the table did not take the customer, and is retryable:
+//! `store_throttled`, `store_timeout`, `store_unreachable`, `store_unavailable`, `store_refused`,
+//! `store_failed` or, of a message without an identifier, `message_id_missing`.
 //!
 //! A customer id may be on spans and in logs; the e-mail address never is.
 

@@ -59,7 +59,8 @@ impl fmt::Display for Plan {
     }
 }
 
-/// Why an onboarding is not accepted, however often it is delivered. Names the field, never its value.
+/// Why an onboarding is not accepted, however often it is delivered. Names the field, never its
+/// value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Violation {
     #[error("customer_id is not 1 to 64 letters, digits, _ or -")]

@@ -75,7 +75,8 @@ impl Store {
 
     /// Puts a customer, in a CLIENT span. A failure may pass: it says nothing about the message.
     ///
-    /// A message without an identifier is not put: each such message would look like a redelivery of the one before.
+    /// A message without an identifier is not put: each such message would look like a redelivery
+    /// of the one before.
     pub(crate) async fn put(
         &self,
         onboarding: &Onboarding,

@@ -84,7 +84,8 @@ async fn handle(message: Message<u8>) -> Result<(), Failure> {
 #[tokio::test(start_paused = true)]
 async fn lines_carry_the_invocation_and_those_about_a_message_the_message() {
     let lines = Lines::default();
-    // With one subscriber alone, an event that the thread of another test comes to first would be off for all threads.
+    // With one subscriber alone, an event that the thread of another test comes to first would be
+    // off for all threads.
     let _second = Dispatch::new(NoSubscriber::new());
     let _default = tracing::subscriber::set_default(lines.clone());
     let batch = Batch::standard("orders").message(1).message(2);

@@ -1,4 +1,5 @@
-//! What the settings must be together, checked as part of reading the command line, before anything is built.
+//! What the settings must be together, checked as part of reading the command line, before anything
+//! is built.
 
 use std::time::Duration;
 
@@ -7,7 +8,8 @@ use clap::{Arg, ArgMatches, Args, Command, Error, FromArgMatches};
 
 use super::Settings;
 
-/// The largest batch that one receive can fill; AWS takes larger ones only with a window to gather them in.
+/// The largest batch that one receive can fill; AWS takes larger ones only with a window to gather
+/// them in.
 const MAX_BATCH_WITHOUT_WINDOW: usize = 10;
 /// The shortest such window.
 const MIN_WINDOW: Duration = Duration::from_secs(1);

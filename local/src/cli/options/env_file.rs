@@ -20,7 +20,8 @@ pub(super) struct EnvFile {
 #[derive(Debug, Eq, PartialEq, thiserror::Error)]
 #[error("line {line}: expected {expected}")]
 struct LineError {
-    /// Number of the line, counted from 1. For a value of several lines, the number of its first line.
+    /// Number of the line, counted from 1. For a value of several lines, the number of its first
+    /// line.
     line: usize,
     expected: &'static str,
 }
@@ -37,7 +38,8 @@ type Entry<'a> = (Option<(String, String)>, &'a str);
 ///
 /// # Errors
 ///
-/// When the file cannot be read, or a line is not in the format. The error names the number of the line.
+/// When the file cannot be read, or a line is not in the format. The error names the number of the
+/// line.
 pub(super) fn read(path: &str) -> Result<EnvFile, String> {
     let text = fs::read_to_string(path).map_err(|error| format!("cannot read {path}: {error}"))?;
     parse(&text).map_err(|error| format!("{path}, {error}"))
@@ -88,7 +90,8 @@ fn is_blank(line: &str) -> bool {
     line.is_empty() || line.starts_with('#')
 }
 
-/// Returns `true` if the rest of a line, after `=` or a quote, is empty or a comment with a space before it.
+/// Returns `true` if the rest of a line, after `=` or a quote, is empty or a comment with a space
+/// before it.
 fn is_blank_rest(rest: &str) -> bool {
     is_blank(rest) && !rest.starts_with('#')
 }

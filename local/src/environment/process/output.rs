@@ -9,8 +9,9 @@ use crate::{environment::LogSource, group::Group, lines::Lines};
 
 /// What a process writes.
 ///
-/// It is read by the environment's own task, before that looks at anything else: what was written before a call to the Runtime API is in the
-/// log before the call takes effect, so each line finds its invocation.
+/// It is read by the environment's own task, before that looks at anything else: what was written
+/// before a call to the Runtime API is in the log before the call takes effect, so each line finds
+/// its invocation.
 #[derive(Debug)]
 pub(in crate::environment) struct Output {
     stdout: Option<Lines<ChildStdout>>,
@@ -25,7 +26,8 @@ impl Output {
         }
     }
 
-    /// The next line; `None` when the last process that holds a pipe has ended. Can be cancelled and called again.
+    /// The next line; `None` when the last process that holds a pipe has ended. Can be cancelled
+    /// and called again.
     pub(in crate::environment) async fn line(&mut self) -> Option<(LogSource, String)> {
         tokio::select! {
             biased;

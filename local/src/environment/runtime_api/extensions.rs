@@ -1,7 +1,9 @@
-//! The Extensions API, as far as it serves internal extensions without events: those whose only end is that Lambda announces its own.
+//! The Extensions API, as far as it serves internal extensions without events: those whose only end
+//! is that Lambda announces its own.
 //!
-//! Events would have to be handed to extensions beside the runtime, and the environment would run until all of them have finished; nothing
-//! here does that, so an extension that wants them is refused instead of being left to wait.
+//! Events would have to be handed to extensions beside the runtime, and the environment would run
+//! until all of them have finished; nothing here does that, so an extension that wants them is
+//! refused instead of being left to wait.
 
 use std::future::pending;
 use std::sync::Arc;
@@ -93,7 +95,8 @@ fn refused(error_type: &str, expected: &str) -> Response {
     problem(StatusCode::BAD_REQUEST, &error_type, expected)
 }
 
-/// Whoever logs it shall see that it was not AWS that answered. The body is read: a connection on which it is still to come could not be kept.
+/// Whoever logs it shall see that it was not AWS that answered. The body is read: a connection on
+/// which it is still to come could not be kept.
 async fn not_here(method: Method, uri: Uri, _body: Bytes) -> Response {
     let message = format!("the local stack of baton has no {method} {}", uri.path());
     problem(StatusCode::NOT_FOUND, "NotFound", &message)

@@ -43,7 +43,8 @@ pub(super) fn event(event: Event) -> Response {
         (TRACE_ID, event.trace_id),
     ];
     for (name, value) in values {
-        // A function's name with a line break would be the only way to fail here; the runtime then misses that header.
+        // A function's name with a line break would be the only way to fail here; the runtime then
+        // misses that header.
         if let Ok(value) = value.try_into() {
             response.headers_mut().insert(name, value);
         }

@@ -1,4 +1,5 @@
-//! The end of an environment that waits for an event: announced where an extension has registered, as Lambda does it.
+//! The end of an environment that waits for an event: announced where an extension has registered,
+//! as Lambda does it.
 
 use std::time::Duration;
 
@@ -12,7 +13,8 @@ use crate::environment::pool::Invocation;
 const ANNOUNCED: Duration = Duration::from_millis(500);
 
 impl Sandbox<'_> {
-    /// Waits for an event; `None` when the environment is to be killed, which its process then knows if it has asked to be told.
+    /// Waits for an event; `None` when the environment is to be killed, which its process then
+    /// knows if it has asked to be told.
     pub(super) async fn next_event(&mut self, next: &mut NextReply) -> Option<Invocation> {
         let invocation = self.idle(next).await;
         if invocation.is_none() && self.trouble.is_none() && self.api.has_extension() {

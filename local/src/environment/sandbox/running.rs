@@ -1,4 +1,5 @@
-//! One invocation, from the moment an environment takes it until its runtime asks for the next event.
+//! One invocation, from the moment an environment takes it until its runtime asks for the next
+//! event.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -58,7 +59,8 @@ impl Running {
         if self.respond.is_none() {
             return Some(next);
         }
-        // With nothing left to hand out, the runtime has skipped its answer: dropping the call refuses it, and the deadline decides.
+        // With nothing left to hand out, the runtime has skipped its answer: dropping the call
+        // refuses it, and the deadline decides.
         self.hand_out(next);
         None
     }
@@ -74,7 +76,8 @@ impl Running {
 
     pub(super) fn respond(&mut self, result: Result<Bytes, InvokeError>) {
         if let Some(respond) = self.respond.take() {
-            // An error says that the caller has gone away; the function has done its work all the same.
+            // An error says that the caller has gone away; the function has done its work all the
+            // same.
             let _ = respond.send(result);
         }
     }
@@ -100,7 +103,8 @@ impl From<Failure> for InvokeError {
     }
 }
 
-/// A trace header as Lambda makes one for a function without active tracing: nothing of it is sampled.
+/// A trace header as Lambda makes one for a function without active tracing: nothing of it is
+/// sampled.
 fn trace_id() -> String {
     let seconds = SystemTime::now()
         .duration_since(UNIX_EPOCH)

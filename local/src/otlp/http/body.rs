@@ -56,7 +56,8 @@ impl Format {
     pub(super) fn encode<M: Message + Serialize>(self, message: &M) -> Vec<u8> {
         match self {
             Self::Protobuf => message.encode_to_vec(),
-            // The answers have string keys and finite numbers only, which always serialise; an empty object is OTLP's answer without remarks.
+            // The answers have string keys and finite numbers only, which always serialise; an
+            // empty object is OTLP's answer without remarks.
             Self::Json => serde_json::to_vec(message).unwrap_or_else(|_| b"{}".to_vec()),
         }
     }

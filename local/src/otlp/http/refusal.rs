@@ -1,4 +1,5 @@
-//! Why a request is refused, in the form OTLP asks for: a status code and a `google.rpc.Status` in the request's own format.
+//! Why a request is refused, in the form OTLP asks for: a status code and a `google.rpc.Status` in
+//! the request's own format.
 
 use axum::extract::rejection::BytesRejection;
 use axum::response::{IntoResponse, Response};

@@ -1,4 +1,5 @@
-//! The messages of OTLP (opentelemetry-proto 1.7): the name, number and type of each field. Fields that are left out here are ignored.
+//! The messages of OTLP (opentelemetry-proto 1.7): the name, number and type of each field. Fields
+//! that are left out here are ignored.
 
 use Kind::{Bool, Bytes, Double, Enum, Fixed32, Fixed64, Id, Int64, Message, Sfixed64, Sint32};
 use Kind::{Text, Uint32, Uint64};
@@ -131,7 +132,8 @@ static SCOPE_LOGS: Schema = group(&[
     one("schemaUrl", 3, Text),
 ]);
 
-// An unreadable resource or scope is left out by itself, because its spans are worth more than its description.
+// An unreadable resource or scope is left out by itself, because its spans are worth more than its
+// description.
 static RESOURCE: Schema = group(&[
     many("attributes", 1, Message(&KEY_VALUE)),
     one("droppedAttributesCount", 2, Uint32),

@@ -268,7 +268,8 @@ prop_compose! {
     }
 }
 
-/// Writes a request in another spelling: snake_case, numbers for text, and `null` for absent values.
+/// Writes a request in another spelling: snake_case, numbers for text, and `null` for absent
+/// values.
 fn respell(value: Value) -> Value {
     match value {
         Value::Object(fields) => {

@@ -1,7 +1,8 @@
 //! Replaces invalid Unicode in JSON.
 //!
-//! A string that JavaScript cuts in the middle of a character ends in an unpaired surrogate, such as `"\ud83d"`, which a Rust string
-//! cannot hold. The Collector replaces it with U+FFFD and keeps the span.
+//! A string that JavaScript cuts in the middle of a character ends in an unpaired surrogate, such
+//! as `"\ud83d"`, which a Rust string cannot hold. The Collector replaces it with U+FFFD and keeps
+//! the span.
 
 /// Length of an escape such as `\ud83d`.
 const ESCAPE_LENGTH: usize = 6;
@@ -29,7 +30,8 @@ pub(super) fn replace_invalid(json: &[u8]) -> String {
                 rest = &rest[ESCAPE_LENGTH..];
                 continue;
             }
-            // Keeps the backslash and the character that it escapes, which may be another backslash.
+            // Keeps the backslash and the character that it escapes, which may be another
+            // backslash.
             (None, _) => rest.chars().take(2).map(char::len_utf8).sum(),
         };
         valid.push_str(&rest[..kept]);

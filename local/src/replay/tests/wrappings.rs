@@ -523,7 +523,8 @@ fn journald(lines: &[String]) -> Vec<u8> {
     json_lines(&records)
 }
 
-/// The form in which journalctl writes text that is not printable or not UTF-8: a cut may be inside a character.
+/// The form in which journalctl writes text that is not printable or not UTF-8: a cut may be inside
+/// a character.
 fn journald_bytes(lines: &[String]) -> Vec<u8> {
     let mut records = Vec::new();
     for line in lines {

@@ -33,7 +33,8 @@ fn a_folded_block_becomes_one_line() {
     let log = "- message: >-\n    {\"a\":1,\n    \"b\": 2}\n\n  timestamp: 1\n";
     let expected = "- message: {\"a\":1, \"b\": 2}\n\n\n\n  timestamp: 1\n";
     assert_eq!(unfold(log), expected);
-    // The end of the log ends the block, and lines that are indented further keep their line breaks.
+    // The end of the log ends the block, and lines that are indented further keep their line
+    // breaks.
     assert_eq!(
         unfold("a: >\n  b\n\n  c\n    d\n  e"),
         "a: b\nc\n  d\ne\n\n\n\n\n"

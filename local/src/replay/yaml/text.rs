@@ -2,8 +2,8 @@
 
 use super::{Style, leading_spaces};
 
-/// Joins the lines of a quoted string (YAML 1.2, 7.3.1 and 7.3.2): a single line break becomes a space, each blank line becomes a line
-/// break, and a line break after a backslash is removed.
+/// Joins the lines of a quoted string (YAML 1.2, 7.3.1 and 7.3.2): a single line break becomes a
+/// space, each blank line becomes a line break, and a line break after a backslash is removed.
 pub(super) fn join_quoted(inside: &[u8], style: Style) -> Vec<u8> {
     let mut text = Vec::with_capacity(inside.len());
     let (mut breaks, mut is_escaped) = (0, false);
@@ -38,8 +38,9 @@ pub(super) fn join_quoted(inside: &[u8], style: Style) -> Vec<u8> {
     text
 }
 
-/// Joins the lines of a folded block scalar (YAML 1.2, 8.1.3): a single line break becomes a space, each blank line becomes a line break,
-/// and line breaks next to more-indented lines are kept. The indentation is that of the first line; an indentation indicator is ignored.
+/// Joins the lines of a folded block scalar (YAML 1.2, 8.1.3): a single line break becomes a space,
+/// each blank line becomes a line break, and line breaks next to more-indented lines are kept. The
+/// indentation is that of the first line; an indentation indicator is ignored.
 pub(super) fn join_folded(block: &[u8]) -> Vec<u8> {
     let lines = || {
         block

@@ -132,7 +132,8 @@ fn system_attributes(
         .collect()
 }
 
-/// Whether a name in `MessageAttributeNames` asks for this attribute: `All`, `.*`, a prefix as in `foo.*`, or the name itself.
+/// Whether a name in `MessageAttributeNames` asks for this attribute: `All`, `.*`, a prefix as in
+/// `foo.*`, or the name itself.
 fn matches(pattern: &str, name: &str) -> bool {
     let by_prefix = pattern
         .strip_suffix(".*")

@@ -1,4 +1,5 @@
-//! What becomes of a received message: deleted, or hidden for longer or shorter; one by one and in batches.
+//! What becomes of a received message: deleted, or hidden for longer or shorter; one by one and in
+//! batches.
 
 use super::{Request, answer, batch_answer, required};
 use crate::sqs::error::Error;

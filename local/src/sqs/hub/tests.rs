@@ -21,7 +21,8 @@ struct Bench {
 }
 
 impl Bench {
-    /// A hub with the queues `dead` and `q`, the latter moving to the former what was received once.
+    /// A hub with the queues `dead` and `q`, the latter moving to the former what was received
+    /// once.
     fn new() -> Self {
         let (close, closing) = watch::channel(false);
         let account = Account::new(Identity {
@@ -71,7 +72,8 @@ impl Bench {
         taken[0].receipt.handle()
     }
 
-    /// Starts a long poll that tells how many messages it got and after how many milliseconds since the start.
+    /// Starts a long poll that tells how many messages it got and after how many milliseconds since
+    /// the start.
     fn poll(&self, queue: &'static str) -> JoinHandle<Result<(usize, u128), Error>> {
         let (hub, started) = (Arc::clone(&self.hub), self.started);
         tokio::spawn(async move {

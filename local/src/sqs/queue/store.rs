@@ -1,7 +1,7 @@
 //! The messages of one queue and the three orders they are kept in.
 //!
-//! Nothing here walks over all messages: receiving takes from the front of `ready`, waking looks at the front of `hidden`, expiry at the
-//! front of `by_age`, and every change costs a logarithm.
+//! Nothing here walks over all messages: receiving takes from the front of `ready`, waking looks at
+//! the front of `hidden`, expiry at the front of `by_age`, and every change costs a logarithm.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -23,7 +23,8 @@ pub(super) struct Entry {
     pub(super) state: State,
     /// When it became or becomes ready.
     pub(super) visible_at: Timestamp,
-    /// How often it was received, in this queue and in the one it was redriven from: what consumers are told.
+    /// How often it was received, in this queue and in the one it was redriven from: what consumers
+    /// are told.
     pub(super) receives: u32,
     /// How often it was received in this queue: what the redrive policy goes by.
     pub(super) receives_here: u32,

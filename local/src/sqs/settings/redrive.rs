@@ -80,7 +80,8 @@ impl Redrive {
     }
 }
 
-/// Checks a `RedriveAllowPolicy`, which is kept but not enforced here: every queue of this endpoint belongs to its one user.
+/// Checks a `RedriveAllowPolicy`, which is kept but not enforced here: every queue of this endpoint
+/// belongs to its one user.
 ///
 /// # Errors
 /// `InvalidParameterValue` unless it is JSON of the documented form.

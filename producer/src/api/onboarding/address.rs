@@ -1,13 +1,16 @@
 //! What counts as an e-mail address.
 //!
-//! The API and the function must agree, or an accepted customer ends in the dead-letter queue. They share no code, so this file and its tests
-//! stand in both, as `producer/src/api/onboarding/address.rs` and `lambda/src/bin/onboarding-lambda/onboarding/address.rs`; the end-to-end
-//! tests compare them.
+//! The API and the function must agree, or an accepted customer ends in the dead-letter queue. They
+//! share no code, so this file and its tests stand in both, as
+//! `producer/src/api/onboarding/address.rs` and
+//! `lambda/src/bin/onboarding-lambda/onboarding/address.rs`; the end-to-end tests compare them.
 
-/// Bytes of an address: the longest that SMTP can carry (RFC 5321, section 4.5.3.1.3, less the angle brackets).
+/// Bytes of an address: the longest that SMTP can carry (RFC 5321, section 4.5.3.1.3, less the
+/// angle brackets).
 const MAX_ADDRESS: usize = 254;
 
-/// Bytes of what stands before the `@` (RFC 5321, section 4.5.3.1.1), and of each label of a domain (RFC 1035, section 2.3.4).
+/// Bytes of what stands before the `@` (RFC 5321, section 4.5.3.1.1), and of each label of a domain
+/// (RFC 1035, section 2.3.4).
 const MAX_LOCAL_PART: usize = 64;
 const MAX_LABEL: usize = 63;
 
@@ -19,8 +22,9 @@ const ATOM_SYMBOLS: &str = "!#$%&'*+-/=?^_`{|}~";
 
 /// Whether mail could be sent there; only sending shows whether it can.
 ///
-/// The letters may be of any script (RFC 6531). Quoted local parts, comments, display names and IP addresses are legal in mail, unheard of in
-/// customers and read differently by every program, so they are refused.
+/// The letters may be of any script (RFC 6531). Quoted local parts, comments, display names and IP
+/// addresses are legal in mail, unheard of in customers and read differently by every program, so
+/// they are refused.
 pub(super) fn is_address(text: &str) -> bool {
     let Some((local_part, domain)) = text.split_once('@') else {
         return false;

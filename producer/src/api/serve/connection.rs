@@ -16,16 +16,20 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 use tower::Service as _;
 
-/// How long a request's head may take, counted from the answer before it. Load balancers keep idle connections for a minute and use them
-/// again: whoever closes them before answers some requests with a reset, which the balancer turns into a 502.
+/// How long a request's head may take, counted from the answer before it. Load balancers keep idle
+/// connections for a minute and use them again: whoever closes them before answers some requests
+/// with a reset, which the balancer turns into a 502.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
 
-/// How long a head that has begun when the server is to stop may take to be complete. It is usually one packet.
+/// How long a head that has begun when the server is to stop may take to be complete. It is usually
+/// one packet.
 const HEAD_GRACE: Duration = Duration::from_secs(1);
 
-/// Serves the connection until it ends, or until `stopped` says so: then its request is finished, and if it has none, it is closed.
+/// Serves the connection until it ends, or until `stopped` says so: then its request is finished,
+/// and if it has none, it is closed.
 pub(super) async fn serve(stream: TcpStream, router: Router, mut stopped: watch::Receiver<()>) {
-    // An answer is written at once, so there is nothing to wait for; where that cannot be set, it works all the same.
+    // An answer is written at once, so there is nothing to wait for; where that cannot be set, it
+    // works all the same.
     let _ = stream.set_nodelay(true);
     let busy = Busy::default();
     let service = service_fn(|request: Request<Incoming>| {

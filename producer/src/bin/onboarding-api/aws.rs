@@ -21,16 +21,19 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long one attempt may take, so that there is time for another.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How long a call may take with all its attempts: longer than that and the HTTP client at the other end gives up.
+/// How long a call may take with all its attempts: longer than that and the HTTP client at the
+/// other end gives up.
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Attempts of one call, the first included: the SDKs' standard.
 const MAX_ATTEMPTS: u32 = 3;
 
-/// The first pause between attempts. The SDK's own of a second would make a request wait when SQS is merely restarting a connection.
+/// The first pause between attempts. The SDK's own of a second would make a request wait when SQS
+/// is merely restarting a connection.
 const INITIAL_BACKOFF: Duration = Duration::from_millis(100);
 
-/// Reads `AWS_*` and the shared files, and where these name no region, asks the machine for its own.
+/// Reads `AWS_*` and the shared files, and where these name no region, asks the machine for its
+/// own.
 pub(crate) async fn load() -> SdkConfig {
     let http_client = Builder::new()
         .tls_provider(Provider::Rustls(CryptoMode::Ring))
@@ -59,8 +62,9 @@ pub(crate) async fn load() -> SdkConfig {
         .await
 }
 
-/// By the SDK's own chain. Its last link tells the log at length that this is no EC2 instance, which is usual and no news: that there is no
-/// region is said once, with the rest of the configuration.
+/// By the SDK's own chain. Its last link tells the log at length that this is no EC2 instance,
+/// which is usual and no news: that there is no region is said once, with the rest of the
+/// configuration.
 async fn region(config: &ProviderConfig) -> Option<Region> {
     let named = RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
         .or_else(ProfileFileRegionProvider::new());

@@ -11,14 +11,16 @@ const LISTEN_ADDR: &str = "LISTEN_ADDR";
 const SHUTDOWN_TIMEOUT: &str = "SHUTDOWN_TIMEOUT";
 const AWS_REGION: &str = "AWS_REGION";
 
-/// All addresses: a container's network namespace is its own, and the load balancer comes from outside. On a laptop, say `127.0.0.1:8080`.
+/// All addresses: a container's network namespace is its own, and the load balancer comes from
+/// outside. On a laptop, say `127.0.0.1:8080`.
 const DEFAULT_LISTEN_ADDR: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::UNSPECIFIED), 8080);
 
 /// ECS kills a container 30 s after SIGTERM; this leaves it time for the last spans.
 const DEFAULT_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// No orchestrator waits longer than this, so a larger number is a mistake, most likely milliseconds.
+/// No orchestrator waits longer than this, so a larger number is a mistake, most likely
+/// milliseconds.
 const MAX_SHUTDOWN_SECONDS: u64 = 3600;
 
 /// What the process was told.
@@ -38,7 +40,8 @@ pub(crate) struct InvalidVariable {
     expected: &'static str,
 }
 
-/// Reads the process's environment. The region is the one that the AWS SDK found, for it has more sources than a variable.
+/// Reads the process's environment. The region is the one that the AWS SDK found, for it has more
+/// sources than a variable.
 pub(crate) fn from_env(region: Option<&str>) -> Result<Config, Vec<InvalidVariable>> {
     read(|name| std::env::var_os(name), region)
 }

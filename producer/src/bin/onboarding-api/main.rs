@@ -1,4 +1,5 @@
-//! The onboarding API as a process: HTTP in, SQS out. The crate documentation lists its configuration.
+//! The onboarding API as a process: HTTP in, SQS out. The crate documentation lists its
+//! configuration.
 
 use std::error::Error;
 use std::io;
@@ -24,7 +25,8 @@ const SERVICE: Service = Service {
 /// Instrumentation scope of this crate's spans.
 const SCOPE: &str = "baton.producer";
 
-/// Time for the last spans after the last request. With the default `SHUTDOWN_TIMEOUT` it stays within the 30 s that ECS gives a container.
+/// Time for the last spans after the last request. With the default `SHUTDOWN_TIMEOUT` it stays
+/// within the 30 s that ECS gives a container.
 const TELEMETRY_SHUTDOWN: Duration = Duration::from_secs(3);
 
 /// `EX_CONFIG` of `sysexits.h`: starting again without a change will not help.

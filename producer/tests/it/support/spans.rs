@@ -8,7 +8,8 @@ use opentelemetry::trace::TracerProvider as _;
 use opentelemetry::{Value, global};
 use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracer, SdkTracerProvider, SpanData};
 
-/// How often a span is looked for, and how long: far more than a busy machine takes to notice a closed connection.
+/// How often a span is looked for, and how long: far more than a busy machine takes to notice a
+/// closed connection.
 const INTERVAL: Duration = Duration::from_millis(10);
 const ATTEMPTS: usize = 1000;
 

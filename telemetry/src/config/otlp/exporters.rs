@@ -11,8 +11,9 @@ pub(super) struct Exporters {
     pub(super) console: bool,
 }
 
-/// Reads the list; `None` if the variable is unset. Unknown members are ignored, and if all are unknown, the variable counts as unset
-/// (OpenTelemetry specification, "Enum": warn, and ignore the setting).
+/// Reads the list; `None` if the variable is unset. Unknown members are ignored, and if all are
+/// unknown, the variable counts as unset (OpenTelemetry specification, "Enum": warn, and ignore the
+/// setting).
 pub(super) fn read(reader: &mut Reader<'_>, name: &'static str) -> Option<Exporters> {
     let text = reader.text(name)?;
     let members = text.split(',').map(str::trim);

@@ -1,4 +1,5 @@
-//! Where a signal's collector is, and what it speaks: the protocol and the endpoint explain each other.
+//! Where a signal's collector is, and what it speaks: the protocol and the endpoint explain each
+//! other.
 
 use super::names::Names;
 use super::{NOTHING_IS_EXPORTED, Protocol};
@@ -14,7 +15,8 @@ const GRPC_PORT: u16 = 4317;
 /// The port on which collectors take OTLP over HTTP: without a scheme in front of it as well.
 const HTTP_PORT: u16 = 4318;
 
-/// Protocols that this build supports. Others (`http/json` and, without the feature, `grpc`) are ignored, and the endpoint decides.
+/// Protocols that this build supports. Others (`http/json` and, without the feature, `grpc`) are
+/// ignored, and the endpoint decides.
 const PROTOCOLS: &[(&str, Wire)] = &[
     ("http/protobuf", Wire::Http),
     #[cfg(feature = "grpc")]
@@ -48,14 +50,15 @@ struct Given {
 /// A variable that is set and wrong: the problem has been reported.
 struct Unusable;
 
-/// The endpoint and the protocol of the signal; `None` if the endpoint cannot be used, or implies a protocol that this build does not
-/// support.
+/// The endpoint and the protocol of the signal; `None` if the endpoint cannot be used, or implies a
+/// protocol that this build does not support.
 pub(super) fn read(
     reader: &mut Reader<'_>,
     signal: Signal,
     names: &Names,
 ) -> Option<(Endpoint, Protocol)> {
-    // Both are looked at before anything is given up, so that every problem is told at the first start.
+    // Both are looked at before anything is given up, so that every problem is told at the first
+    // start.
     let stated = reader.first_choice(names.protocol, PROTOCOL_FORM, PROTOCOLS);
     let given = given(reader, names).ok()?;
     let wire = stated.unwrap_or_else(|| given.as_ref().map_or(Wire::Http, Given::wire));
@@ -77,7 +80,8 @@ fn default(url: &str) -> Option<Endpoint> {
     Endpoint::parse(url, DefaultScheme::Http).ok()
 }
 
-/// An endpoint that is set and wrong is no reason to send the spans, and perhaps keys, somewhere else: nothing is exported then.
+/// An endpoint that is set and wrong is no reason to send the spans, and perhaps keys, somewhere
+/// else: nothing is exported then.
 fn given(reader: &mut Reader<'_>, names: &Names) -> Result<Option<Given>, Unusable> {
     let insecure = reader.first_set(names.insecure);
     let scheme = match reader.flag(insecure) {
@@ -118,8 +122,8 @@ impl Wire {
 }
 
 impl Given {
-    /// What the endpoint means where no protocol is given. Who leaves the scheme out writes as for gRPC, whose endpoints have none, unless
-    /// the port says otherwise.
+    /// What the endpoint means where no protocol is given. Who leaves the scheme out writes as for
+    /// gRPC, whose endpoints have none, unless the port says otherwise.
     fn wire(&self) -> Wire {
         match (self.has_scheme, self.endpoint.port) {
             (_, GRPC_PORT) => Wire::Grpc,

@@ -1,4 +1,5 @@
-//! What arrives at a collector is what `opentelemetry-proto` would have sent for the same log records.
+//! What arrives at a collector is what `opentelemetry-proto` would have sent for the same log
+//! records.
 
 use std::time::SystemTime;
 

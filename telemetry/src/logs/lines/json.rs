@@ -116,7 +116,8 @@ fn any_must_be_escaped(word: [u8; WORD]) -> bool {
         u64::from_ne_bytes([byte; WORD])
     }
     let word = u64::from_ne_bytes(word);
-    // A byte that is less than `limit` has its highest bit set by the borrow. A borrow goes on to the next byte only where one is found.
+    // A byte that is less than `limit` has its highest bit set by the borrow. A borrow goes on to
+    // the next byte only where one is found.
     let below = |word: u64, limit: u8| word.wrapping_sub(of(limit)) & !word;
     let found = below(word, b' ') | below(word ^ of(b'"'), 1) | below(word ^ of(b'\\'), 1);
     found & of(0x80) != 0

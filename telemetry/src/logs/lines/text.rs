@@ -1,4 +1,5 @@
-//! `TIMESTAMP LEVEL TARGET: MESSAGE FIELD=VALUE… trace_id=… span_id=… requestId=… messageId=…`, to be read.
+//! `TIMESTAMP LEVEL TARGET: MESSAGE FIELD=VALUE… trace_id=… span_id=… requestId=… messageId=…`, to
+//! be read.
 
 use std::fmt::{self, Write as _};
 use std::io::Write as _;

@@ -51,7 +51,8 @@ impl Written {
 
 /// Lines on stdout after the check under this subscriber.
 fn checked(subscriber: impl Subscriber + Send + Sync) -> Vec<String> {
-    // With only one subscriber, an event first reached by another test's thread would be disabled for all threads.
+    // With only one subscriber, an event first reached by another test's thread would be disabled
+    // for all threads.
     let _second = Dispatch::new(NoSubscriber::new());
     let stdout = Output::captured();
     let warnings = SubscriberWarnings::new(LogFormat::Json, stdout.clone());

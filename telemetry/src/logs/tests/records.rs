@@ -1,4 +1,5 @@
-//! Log records, beside those of the crate that everybody makes them with, and those of the public layer.
+//! Log records, beside those of the crate that everybody makes them with, and those of the public
+//! layer.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -56,7 +57,8 @@ impl LogProcessor for Theirs {
     }
 }
 
-/// Events of every kind but those with an error, of which the usual crate keeps the outermost text only.
+/// Events of every kind but those with an error, of which the usual crate keeps the outermost text
+/// only.
 fn log_a_bit_of_everything() {
     trace!(target: "everything", "no fields");
     debug!(target: "everything", only = "fields");
@@ -85,7 +87,8 @@ fn records_are_those_of_the_crate_that_everybody_makes_them_with() {
     assert_eq!(theirs.len(), 6);
     assert_eq!(scopes[0].log_records.len(), theirs.len());
     for (ours, mut theirs) in scopes.remove(0).log_records.into_iter().zip(theirs) {
-        // They leave the time to whoever observes, and make a place in the source the name of an event that has none.
+        // They leave the time to whoever observes, and make a place in the source the name of an
+        // event that has none.
         theirs.time_unix_nano = ours.time_unix_nano;
         theirs.observed_time_unix_nano = ours.observed_time_unix_nano;
         assert!(theirs.event_name.starts_with("event "));

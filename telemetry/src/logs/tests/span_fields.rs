@@ -1,5 +1,5 @@
-//! Fields of the `tracing` spans around an event, on its line. The spans have a program's target, because this crate's own spans add no
-//! fields.
+//! Fields of the `tracing` spans around an event, on its line. The spans have a program's target,
+//! because this crate's own spans add no fields.
 
 use tracing::{Instrument as _, Span, debug_span, field, info, info_span, warn};
 
@@ -176,7 +176,8 @@ async fn messages_side_by_side_on_one_thread_keep_their_fields_and_ids_apart() {
     }
 }
 
-/// Holding the guard of an entered span across an await is a misuse of `tracing`; its effect must stay within its message.
+/// Holding the guard of an entered span across an await is a misuse of `tracing`; its effect must
+/// stay within its message.
 #[tokio::test]
 async fn a_span_left_entered_is_not_around_the_lines_of_another_message() {
     async fn wrong() {

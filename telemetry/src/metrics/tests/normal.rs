@@ -1,5 +1,5 @@
-//! Requests in a form that does not depend on what means nothing: the order of scopes, metrics, data points and attributes, where they were
-//! cut, and the moment.
+//! Requests in a form that does not depend on what means nothing: the order of scopes, metrics,
+//! data points and attributes, where they were cut, and the moment.
 
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::KeyValue;
@@ -9,7 +9,8 @@ use opentelemetry_proto::tonic::metrics::v1::{
 };
 use prost::Message as _;
 
-/// Each data point with everything around it, encoded (for NaN is not equal to itself, but its bytes are), and how many there are.
+/// Each data point with everything around it, encoded (for NaN is not equal to itself, but its
+/// bytes are), and how many there are.
 pub(super) fn normalized(requests: Vec<ExportMetricsServiceRequest>) -> (Vec<Vec<u8>>, u64) {
     let mut points = Vec::new();
     for resource in requests
@@ -86,6 +87,7 @@ fn timeless(start: &mut u64, end: &mut u64) {
 
 fn sort(attributes: &mut Vec<KeyValue>) {
     attributes.sort_by(|one, other| one.key.cmp(&other.key));
-    // The SDK exports a series under whatever order and repetition of its attributes it comes upon first.
+    // The SDK exports a series under whatever order and repetition of its attributes it comes upon
+    // first.
     attributes.dedup_by(|next, before| next.key == before.key);
 }

@@ -184,7 +184,8 @@ fn of_too_long_a_header_the_first_whole_members_are_read() {
 
 #[test]
 fn never_more_than_the_limits_is_written_and_never_part_of_a_member() {
-    // In memory each value is 100 characters, on the way 300: what fits there is three times what fits here.
+    // In memory each value is 100 characters, on the way 300: what fits there is three times what
+    // fits here.
     let value = "\"".repeat(100);
     let entry = |number: usize| (format!("k{number:02}"), value.clone(), "");
     let header = written((0..64).map(entry));

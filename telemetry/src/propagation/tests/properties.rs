@@ -46,7 +46,8 @@ fn any_context() -> impl Strategy<Value = SpanContext> {
     })
 }
 
-/// Text that is like a header: any text at all, a header with one character changed, or pieces of headers in any order.
+/// Text that is like a header: any text at all, a header with one character changed, or pieces of
+/// headers in any order.
 fn any_header() -> impl Strategy<Value = String> {
     let changed = (
         prop::sample::select(&HEADERS[..]),

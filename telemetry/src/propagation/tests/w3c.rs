@@ -1,7 +1,9 @@
-//! The cases of the W3C Trace Context test suite, levels 1 and 2, and what a message attribute adds to them, as tables.
+//! The cases of the W3C Trace Context test suite, levels 1 and 2, and what a message attribute adds
+//! to them, as tables.
 //!
-//! A row is a request or message that arrives: its headers are extracted, a span is started under what came of it, and the span's context is
-//! injected again. Only the outcome is looked at, as the suite does.
+//! A row is a request or message that arrives: its headers are extracted, a span is started under
+//! what came of it, and the span's context is injected again. Only the outcome is looked at, as the
+//! suite does.
 
 use opentelemetry::trace::{Tracer as _, TracerProvider as _};
 use opentelemetry_sdk::trace::SdkTracerProvider;

@@ -51,8 +51,8 @@ async fn a_list_of_exporters_sends_each_span_to_both() {
 
 #[tokio::test]
 async fn the_console_gets_each_span_once_whatever_the_collector_does() {
-    // The request is refused, then each scope by itself; later requests get 503, twice each, until the
-    // breaker is open.
+    // The request is refused, then each scope by itself; later requests get 503, twice each, until
+    // the breaker is open.
     let mut script = [400, 400, 200].map(Answer::Status).to_vec();
     script.extend([Answer::Status(503); 100]);
     let sink = Sink::start(&script).await;

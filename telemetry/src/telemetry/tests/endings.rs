@@ -1,5 +1,5 @@
-//! What becomes of spans that others have on their way when the process ends, of those that nobody flushes in an outage, and of those beside
-//! metrics that hang.
+//! What becomes of spans that others have on their way when the process ends, of those that nobody
+//! flushes in an outage, and of those beside metrics that hang.
 
 use tokio::task::JoinHandle;
 

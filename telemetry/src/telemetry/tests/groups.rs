@@ -1,4 +1,5 @@
-//! Several invocations in one process, each flushing its own spans, over real sockets and on several threads.
+//! Several invocations in one process, each flushing its own spans, over real sockets and on
+//! several threads.
 
 use std::pin::pin;
 
@@ -6,7 +7,8 @@ use super::*;
 
 /// Time for what must not happen to happen, in tests that show that something waits.
 const WHILE: Duration = Duration::from_millis(50);
-/// Longer than anything on loopback takes, and the budget of flushes that must come to an end by themselves.
+/// Longer than anything on loopback takes, and the budget of flushes that must come to an end by
+/// themselves.
 pub(super) const LONG: Duration = Duration::from_secs(20);
 
 /// An invocation: a group, and the context of its spans.

@@ -204,7 +204,8 @@ async fn what_is_more_than_may_be_kept_arrives_in_requests_below_the_limit() {
     );
 }
 
-/// Flushes a group, and another one while the first one's metrics are under way. How long each took.
+/// Flushes a group, and another one while the first one's metrics are under way. How long each
+/// took.
 async fn flush_two_groups(telemetry: &Telemetry) -> (Duration, Duration) {
     let counter = telemetry
         .meter("test", "1.2.3")

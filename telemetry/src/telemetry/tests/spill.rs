@@ -1,4 +1,5 @@
-//! What becomes of spans that the collector does not take: they are on stdout, nobody waits for them, and every one is accounted for.
+//! What becomes of spans that the collector does not take: they are on stdout, nobody waits for
+//! them, and every one is accounted for.
 
 use serde_json::Value;
 

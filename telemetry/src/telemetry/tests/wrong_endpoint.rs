@@ -1,4 +1,5 @@
-//! Endpoints that refuse every request: they open the circuit breaker like a collector that is down.
+//! Endpoints that refuse every request: they open the circuit breaker like a collector that is
+//! down.
 
 use super::spill::{assert_balanced, spilling};
 use super::*;

@@ -10,12 +10,14 @@ use crate::logs::LogLayer;
 use crate::output::Output;
 use crate::tracing_layer;
 
-/// Creates a span of the target `orders` under the subscriber, runs the check twice, and returns the lines of the log.
+/// Creates a span of the target `orders` under the subscriber, runs the check twice, and returns
+/// the lines of the log.
 fn checked<S>(subscriber: impl FnOnce(LogLayer) -> S) -> Vec<String>
 where
     S: Subscriber + Send + Sync + 'static,
 {
-    // With only one subscriber, a span first reached by another test's thread would be disabled for all threads.
+    // With only one subscriber, a span first reached by another test's thread would be disabled for
+    // all threads.
     let _second = Dispatch::new(NoSubscriber::new());
     let stdout = Output::captured();
     let check = FilterCheck::new(SubscriberWarnings::new(LogFormat::Json, stdout.clone()));

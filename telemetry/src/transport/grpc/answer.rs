@@ -49,8 +49,8 @@ impl Answer {
 
     /// The message of a server that has accepted the call. `sent` are the call's headers.
     ///
-    /// Unlike an HTTP status, a gRPC status follows the message and can come only from a gRPC server. It is therefore the acknowledgement,
-    /// and an unreadable message is ignored.
+    /// Unlike an HTTP status, a gRPC status follows the message and can come only from a gRPC
+    /// server. It is therefore the acknowledgement, and an unreadable message is ignored.
     pub(super) fn accepted(
         self,
         sent: &HeaderMap,

@@ -47,8 +47,8 @@ impl Body for Message {
     }
 }
 
-/// The message in an answer's body: empty, where it is compressed, which nobody asked for, or not there. What became of the request is in
-/// the trailers.
+/// The message in an answer's body: empty, where it is compressed, which nobody asked for, or not
+/// there. What became of the request is in the trailers.
 pub(super) fn unwrapped(mut body: Bytes) -> Bytes {
     const PLAIN: u8 = 0;
     if body.len() < PREFIX || body.get_u8() != PLAIN {

@@ -1,5 +1,5 @@
-//! When a collector wants to be asked again over gRPC (OTLP specification, "OTLP/gRPC Throttling"): `google.rpc.RetryInfo` among the
-//! details of the status.
+//! When a collector wants to be asked again over gRPC (OTLP specification, "OTLP/gRPC Throttling"):
+//! `google.rpc.RetryInfo` among the details of the status.
 
 use std::time::Duration;
 

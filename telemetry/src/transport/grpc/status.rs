@@ -58,7 +58,8 @@ impl Code {
         matches!(self, Self::UNAUTHENTICATED | Self::PERMISSION_DENIED)
     }
 
-    /// What a status of HTTP means where no gRPC server has answered, but something in front of it ("HTTP to gRPC Status Code Mapping").
+    /// What a status of HTTP means where no gRPC server has answered, but something in front of it
+    /// ("HTTP to gRPC Status Code Mapping").
     fn of_http(status: StatusCode) -> Self {
         match status {
             StatusCode::BAD_REQUEST => Self::INTERNAL,
@@ -112,8 +113,8 @@ pub(super) struct End {
 }
 
 impl End {
-    /// Reads it from trailers, or from the headers of an answer that has nothing else. `sent` are the headers of the request, whose values
-    /// are repeated to nobody.
+    /// Reads it from trailers, or from the headers of an answer that has nothing else. `sent` are
+    /// the headers of the request, whose values are repeated to nobody.
     pub(super) fn read(headers: &HeaderMap, sent: &HeaderMap) -> Option<Self> {
         let code = headers.get(STATUS)?.to_str().ok()?.parse();
         let code = code.map_or(Code::UNKNOWN, Code);
@@ -144,7 +145,8 @@ impl End {
         }
     }
 
-    /// By the codes that the OTLP specification calls retryable ("OTLP/gRPC Response"), and those of a key that is being renewed.
+    /// By the codes that the OTLP specification calls retryable ("OTLP/gRPC Response"), and those
+    /// of a key that is being renewed.
     pub(super) fn verdict(&self) -> Verdict {
         let by_http = self.http.map(status::verdict);
         match self.status.code {
@@ -158,7 +160,8 @@ impl End {
             | Code::OUT_OF_RANGE
             | Code::UNAVAILABLE
             | Code::DATA_LOSS => Verdict::Passing,
-            // Without a time, what is exhausted is nothing that comes back, such as the size that a message may have.
+            // Without a time, what is exhausted is nothing that comes back, such as the size that a
+            // message may have.
             Code::RESOURCE_EXHAUSTED if self.retry_after.is_some() => Verdict::Passing,
             code if code.is_unauthorized() => Verdict::Passing,
             _ => Verdict::Final,

@@ -142,7 +142,8 @@ fn a_connection_that_died_while_the_process_stood_still_is_replaced_at_once() {
     let (elsewhere, server) = elsewhere(&[]);
     let (here, transport) = (on_one_thread(), transport(&server));
     here.block_on(send(&transport)).unwrap();
-    // Nothing of the client runs here: between two calls of `block_on` its only thread does something else.
+    // Nothing of the client runs here: between two calls of `block_on` its only thread does
+    // something else.
     elsewhere.block_on(server.hang_up());
     here.block_on(send(&transport)).unwrap();
     assert_eq!(server.shared().connections, 2);

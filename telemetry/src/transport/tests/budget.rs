@@ -14,7 +14,8 @@ use crate::transport::tests::peers::Authority;
 
 /// A request's time.
 const BUDGET: Duration = Duration::from_millis(300);
-/// How much later the answer may be, on a machine that is busy with something else. Nothing that a peer does takes so long.
+/// How much later the answer may be, on a machine that is busy with something else. Nothing that a
+/// peer does takes so long.
 const MARGIN: Duration = Duration::from_millis(700);
 /// More than a socket's buffers hold when its reader has this much room.
 const LONG_REQUEST: usize = 3 * 1024 * 1024;
@@ -291,7 +292,8 @@ async fn a_name_that_does_not_resolve_is_no_connection() {
 
 #[test]
 fn a_resolver_that_does_not_return_is_not_waited_for() {
-    // The system's resolver is asked on the runtime's blocking threads. Here the only one of them is busy.
+    // The system's resolver is asked on the runtime's blocking threads. Here the only one of them
+    // is busy.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(1)

@@ -1,4 +1,5 @@
-//! A gRPC server for tests, on another implementation of HTTP/2 than the client's framing of it: a real socket that answers as it is told.
+//! A gRPC server for tests, on another implementation of HTTP/2 than the client's framing of it: a
+//! real socket that answers as it is told.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;

@@ -53,7 +53,8 @@ impl Authority {
         (vec![certificate.der().clone()], key)
     }
 
-    /// Accepts whatever it is sent, for as long as what it returns is kept. A client of gRPC must have said that it speaks HTTP/2.
+    /// Accepts whatever it is sent, for as long as what it returns is kept. A client of gRPC must
+    /// have said that it speaks HTTP/2.
     pub(in crate::transport) async fn collector(
         &self,
         protocol: Protocol,

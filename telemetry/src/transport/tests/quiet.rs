@@ -1,4 +1,5 @@
-//! What a request says of itself to the log, at any level: it would be sent with the next one, and so on for ever.
+//! What a request says of itself to the log, at any level: it would be sent with the next one, and
+//! so on for ever.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};

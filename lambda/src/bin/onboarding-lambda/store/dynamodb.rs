@@ -6,11 +6,13 @@
 //! | `message_id` | the message that brought the customer |
 //! | `customer_id`, `email`, `plan`, `referrer` | as in the message; `referrer` only if there is one |
 //!
-//! A put writes only if the customer is not there, under the condition `attribute_not_exists(pk)`. Otherwise DynamoDB shows the item that is
-//! in the way: brought by the same message, it stays as it is, and the message succeeds; brought by another, it is that one's customer.
+//! A put writes only if the customer is not there, under the condition `attribute_not_exists(pk)`.
+//! Otherwise DynamoDB shows the item that is in the way: brought by the same message, it stays as
+//! it is, and the message succeeds; brought by another, it is that one's customer.
 //!
-//! The condition `attribute_not_exists(pk) OR message_id = :id` would let the same messages succeed, and need no answer with an item in it.
-//! But `PutItem` replaces whole items: a redelivery, hours later if need be, would undo whatever has become of the customer since.
+//! The condition `attribute_not_exists(pk) OR message_id = :id` would let the same messages
+//! succeed, and need no answer with an item in it. But `PutItem` replaces whole items: a
+//! redelivery, hours later if need be, would undo whatever has become of the customer since.
 
 use std::collections::HashMap;
 
@@ -85,7 +87,8 @@ impl Table {
             .table_name(&self.name)
             .set_item(Some(item(onboarding, message_id)))
             .condition_expression(CONDITION)
-            // In the same call: a read afterwards could find another item, and would need another permission.
+            // In the same call: a read afterwards could find another item, and would need another
+            // permission.
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
         let answer = request.send().with_context(call.0.clone()).await;
         let stored = stored(&call.0.span(), answer, message_id);
@@ -125,7 +128,8 @@ fn stored(
     Ok(stored_before(in_the_way, message_id))
 }
 
-/// What it means for this message that the item is there already. One that no message brought is not this one's either.
+/// What it means for this message that the item is there already. One that no message brought is
+/// not this one's either.
 fn stored_before(item: &HashMap<String, AttributeValue>, message_id: &str) -> Stored {
     match item.get(MESSAGE_ID) {
         Some(AttributeValue::S(id)) if id == message_id => Stored::Again,

@@ -12,7 +12,8 @@ const SCOPE: &str = "onboarding.store";
 /// `error.type` of a call that nobody waited for to the end.
 const TYPE_CANCELLED: &str = "cancelled";
 
-/// A call that goes on, with its span. Dropped before its end it was cancelled: a span that merely ends does not tell.
+/// A call that goes on, with its span. Dropped before its end it was cancelled: a span that merely
+/// ends does not tell.
 #[derive(Debug)]
 pub(super) struct Call(pub(super) Context);
 
@@ -33,7 +34,8 @@ impl Drop for Call {
     }
 }
 
-/// Starts the span `operation collection` in the current context, with everything that a sampler may want to know.
+/// Starts the span `operation collection` in the current context, with everything that a sampler
+/// may want to know.
 pub(super) fn start(
     system: &'static str,
     operation: &'static str,

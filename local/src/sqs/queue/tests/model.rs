@@ -1,4 +1,5 @@
-//! Any sequence of actions against a model so simple that it is right: a list that is searched from end to end.
+//! Any sequence of actions against a model so simple that it is right: a list that is searched from
+//! end to end.
 
 use proptest::prelude::*;
 

@@ -22,12 +22,14 @@ use crate::store::InvalidStore;
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
 /// How long one attempt may take: a hundred times what a put takes, and short enough for another.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(700);
-/// How long a put may take with all its attempts. In a function that nobody has configured, which has 3 seconds, handlers are cancelled
-/// after 1.9: this way it is the table that is named as the cause.
+/// How long a put may take with all its attempts. In a function that nobody has configured, which
+/// has 3 seconds, handlers are cancelled after 1.9: this way it is the table that is named as the
+/// cause.
 const OPERATION_TIMEOUT: Duration = Duration::from_millis(1_500);
 /// Attempts of one put, the first included: the SDKs' standard.
 const MAX_ATTEMPTS: u32 = 3;
-/// The longest pause before the second attempt, doubled before the third: the SDKs' own for DynamoDB.
+/// The longest pause before the second attempt, doubled before the third: the SDKs' own for
+/// DynamoDB.
 const INITIAL_BACKOFF: Duration = Duration::from_millis(50);
 
 /// Port of a URL that names none, by its scheme.
@@ -66,7 +68,8 @@ pub(super) async fn load(loader: ConfigLoader) -> Result<(Client, String), Inval
     Ok((Client::from_conf(config), region))
 }
 
-/// Puts the server on the span of the call. Which one it is the SDK decides with each request: by region, account and environment.
+/// Puts the server on the span of the call. Which one it is the SDK decides with each request: by
+/// region, account and environment.
 #[derive(Debug)]
 struct ServerOnSpan;
 

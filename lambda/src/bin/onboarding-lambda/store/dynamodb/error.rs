@@ -1,8 +1,9 @@
 //! What can go wrong between us and the table.
 //!
-//! Every case is retryable. Also when DynamoDB refuses the call for good, because the table is missing, the role may not write to it or the
-//! item breaks a rule: that is a fault of ours, which somebody mends, and the message, which has none, must be there when they have. It
-//! goes to the dead-letter queue like every message that failed too often.
+//! Every case is retryable. Also when DynamoDB refuses the call for good, because the table is
+//! missing, the role may not write to it or the item breaks a rule: that is a fault of ours, which
+//! somebody mends, and the message, which has none, must be there when they have. It goes to the
+//! dead-letter queue like every message that failed too often.
 
 use std::error::Error;
 
@@ -41,7 +42,8 @@ pub(crate) enum TableError {
         error_type: &'static str,
         source: Box<dyn Error + Send + Sync>,
     },
-    /// The customer is there, and whether this message brought it we were not told. DynamoDB tells; what speaks its protocol may not.
+    /// The customer is there, and whether this message brought it we were not told. DynamoDB tells;
+    /// what speaks its protocol may not.
     #[error("a customer is in the way of the put, and the answer does not show whose")]
     ItemWithheld,
 }
@@ -110,7 +112,8 @@ where
     }
 }
 
-/// A connection that DynamoDB closed instead of answering is not classified by the SDK, only marked as worth another attempt.
+/// A connection that DynamoDB closed instead of answering is not classified by the SDK, only marked
+/// as worth another attempt.
 fn connector_error_type(error: &ConnectorError) -> &'static str {
     if error.is_timeout() {
         TYPE_TIMEOUT
