@@ -12,14 +12,16 @@ use tokio::sync::Notify;
 
 use self::chunk::OpenChunk;
 use self::flight::Flights;
-use crate::group::Group;
 
 mod chunk;
 mod flight;
+mod group;
 mod spans;
 
 pub(crate) use chunk::Chunk;
 pub(crate) use flight::{FlightNumber, Taken, Whose};
+pub use group::FlushGroup;
+pub(crate) use group::{Group, Members};
 pub(crate) use spans::SpanBuffer;
 
 /// What a buffer keeps.

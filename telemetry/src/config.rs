@@ -6,12 +6,13 @@ use tracing_subscriber::filter::Targets;
 
 use self::reader::Reader;
 use crate::buffer::{Bounds, Buffer};
+use crate::export::spill::{MAX_LINE_BYTES, MIN_LINE_BYTES, UNCUT_LINE_BYTES};
+use crate::otlp::Signal;
 use crate::propagation::Propagator;
-use crate::signal::Signal;
-use crate::spill::{MAX_LINE_BYTES, MIN_LINE_BYTES, UNCUT_LINE_BYTES};
 
 mod buffers;
 mod certificates;
+mod endpoint;
 mod log_filter;
 mod metrics;
 mod otlp;
@@ -26,9 +27,11 @@ mod sampler;
 pub(crate) use certificates::Certificates;
 #[cfg(test)]
 pub(crate) use certificates::ClientIdentity;
+pub(crate) use endpoint::{DefaultScheme, Endpoint};
 pub(crate) use metrics::Temporality;
 pub(crate) use otlp::{Compression, Export, Otlp, Protocol, header_list};
 pub(crate) use platform::{KubernetesEnvironment, LambdaEnvironment, Platform};
+pub(crate) use proxy::Proxy;
 pub(crate) use reader::Problem;
 #[cfg(feature = "replay")]
 pub(crate) use replay::traces_for_replay;

@@ -14,21 +14,28 @@ use tracing::warn;
 
 use self::ending::Ending;
 use crate::buffer::{Buffer, Chunk, Taken, Whose};
-use crate::encode::{self, ResourceFrame};
-use crate::http::Frames;
+use crate::export::collector::{Uplink, UplinkError};
+use crate::export::spill::Spill;
+use crate::otlp::encode::{self, ResourceFrame};
+use crate::otlp::{PartialSuccess, Signal};
 use crate::output::Output;
-use crate::signal::Signal;
-use crate::spill::Spill;
-use crate::uplink::{Uplink, UplinkError};
+use crate::transport::client::Frames;
 
+mod accounting;
+mod breaker;
+pub(crate) mod collector;
 mod collector_messages;
 mod ending;
 mod failures;
-mod partial_success;
+pub(crate) mod headers;
+#[cfg(feature = "replay")]
+pub mod replay;
+pub mod spill;
 
+pub(crate) use accounting::{Accounting, Losses};
 pub(crate) use collector_messages::CollectorMessages;
 pub(crate) use failures::Failures;
-pub(crate) use partial_success::{PartialSuccess, each_field};
+pub use headers::{Fetching, HeaderSource, InvalidHeaders, OpenHeaderSource, parse_headers};
 
 /// Requests are cut below this: collectors take 4 MiB by default, and the headers of the protocol
 /// count.

@@ -186,42 +186,29 @@
 
 #![forbid(unsafe_code)]
 
-mod accounting;
-mod breaker;
 mod buffer;
 mod config;
-mod correlation;
-mod encode;
-mod endpoint;
 mod export;
-mod group;
-mod header_source;
-mod http;
 mod logs;
 mod metrics;
-mod otlp_json;
+mod otlp;
 mod output;
-mod program_spans;
 mod propagation;
-mod proxy;
-#[cfg(feature = "replay")]
-pub mod replay;
 mod resource;
-mod signal;
 #[cfg(test)]
 mod sink;
-pub mod spill;
 mod telemetry;
-#[cfg(feature = "tracing")]
-mod tracing_layer;
 mod transport;
-mod uplink;
 
-pub use correlation::{message_id, request_id, with_message_id, with_request_id};
-pub use export::Sent;
-pub use group::FlushGroup;
-pub use header_source::{Fetching, HeaderSource, InvalidHeaders, OpenHeaderSource, parse_headers};
-pub use logs::{LogLayer, log_layer};
+pub use buffer::FlushGroup;
+#[cfg(feature = "replay")]
+pub use export::replay;
+pub use export::{
+    Fetching, HeaderSource, InvalidHeaders, OpenHeaderSource, Sent, parse_headers, spill,
+};
+#[cfg(feature = "tracing")]
+pub use logs::tracing_layer;
+pub use logs::{LogLayer, log_layer, message_id, request_id, with_message_id, with_request_id};
 pub use propagation::{
     AWS_TRACE_HEADER, BAGGAGE, InvalidBaggage, InvalidTraceparent, InvalidTracestate,
     InvalidXrayHeader, Propagator, TRACEPARENT, TRACESTATE, XRAY_TRACE_ID_HEADER, XrayContext,
@@ -229,8 +216,6 @@ pub use propagation::{
     with_baggage, with_remote_parent,
 };
 pub use telemetry::{Builder, FlushReport, Service, Telemetry};
-#[cfg(feature = "tracing")]
-pub use tracing_layer::tracing_layer;
 /// Crates whose types appear in this crate's public API, in matching versions. Use OpenTelemetry's
 /// globals from here: each minor version has separate ones.
 #[doc(no_inline)]

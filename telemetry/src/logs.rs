@@ -14,20 +14,30 @@ use crate::buffer::Buffer;
 use crate::config::Config;
 use crate::output::Output;
 
+mod correlation;
 mod fields;
 mod filter;
 mod ids;
 mod layer;
 mod lines;
 mod own_subscriber;
+mod program_spans;
 mod records;
 mod scratch;
 mod span_fields;
 mod timestamp;
+#[cfg(feature = "tracing")]
+mod tracing_layer;
 
+pub(crate) use correlation::Correlation;
+pub use correlation::{message_id, request_id, with_message_id, with_request_id};
 pub(crate) use fields::Value;
 pub use layer::{LogLayer, log_layer};
 pub(crate) use own_subscriber::SubscriberWarnings;
+#[cfg(feature = "tracing")]
+pub(crate) use tracing_layer::FilterCheck;
+#[cfg(feature = "tracing")]
+pub use tracing_layer::tracing_layer;
 
 /// The target of what is logged about dropped log records, of which none must be made: it would be
 /// the next one dropped.
@@ -57,7 +67,7 @@ fn set_default(filter: Targets, log: LogLayer) {
 /// mean fewer spans.
 #[cfg(feature = "tracing")]
 fn set_default(filter: Targets, log: LogLayer) {
-    let spans = crate::tracing_layer::beside_logs(filter.clone());
+    let spans = crate::logs::tracing_layer::beside_logs(filter.clone());
     let subscriber = tracing_subscriber::registry()
         .with(log.with_filter(filter::of_log(filter)))
         .with(spans);

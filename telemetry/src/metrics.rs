@@ -6,7 +6,8 @@
 //! the instruments go on aggregating, so that one collection is kept at most.
 
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::SystemTime;
 
 use opentelemetry_sdk::Resource;
@@ -18,12 +19,12 @@ use self::accounts::Accounts;
 use self::handover::Handover;
 use self::outbox::Outbox;
 use crate::config::Temporality;
-use crate::encode::metrics::MetricsRequest;
-use crate::encode::{self, ResourceFrame};
-use crate::export::{CollectorMessages, ExportError, Failures, PartialSuccess, before};
-use crate::http::Frames;
-use crate::signal::Signal;
-use crate::uplink::Uplink;
+use crate::export::collector::Uplink;
+use crate::export::{CollectorMessages, ExportError, Failures, before};
+use crate::otlp::encode::metrics::MetricsRequest;
+use crate::otlp::encode::{self, ResourceFrame};
+use crate::otlp::{PartialSuccess, Signal};
+use crate::transport::client::Frames;
 
 mod accounts;
 mod give_up;

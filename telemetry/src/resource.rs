@@ -3,8 +3,7 @@
 use opentelemetry::{KeyValue, StringValue, Value};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::resource::{ResourceDetector as _, TelemetryResourceDetector};
-use opentelemetry_semantic_conventions::SCHEMA_URL;
-use opentelemetry_semantic_conventions::attribute as key;
+use opentelemetry_semantic_conventions::{SCHEMA_URL, attribute as key};
 
 use crate::config::{Config, LambdaEnvironment, Platform};
 use crate::telemetry::Service;

@@ -20,7 +20,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
-use crate::signal::Signal;
+use crate::otlp::Signal;
 
 /// What the sink does with a request that it has read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -19,21 +19,20 @@ use tracing::warn;
 use self::background::Background;
 use self::logs::LogExport;
 use self::meters::AnyMeters;
-use crate::accounting::Accounting;
 use crate::buffer::{Buffer, Counts, SpanBuffer};
 use crate::config::Config;
-use crate::export::{Exporter, Sent};
-use crate::header_source::OpenHeaderSource;
+use crate::export::collector::Uplink;
+use crate::export::headers::{self, OpenHeaderSource};
+use crate::export::{Accounting, Exporter, Sent};
+#[cfg(feature = "tracing")]
+use crate::logs::FilterCheck;
 #[cfg(feature = "tracing")]
 use crate::logs::SubscriberWarnings;
 use crate::metrics::Metrics;
+use crate::otlp::Signal;
 use crate::output::Output;
 use crate::propagation::Propagator;
-use crate::signal::Signal;
-#[cfg(feature = "tracing")]
-use crate::tracing_layer::FilterCheck;
-use crate::uplink::Uplink;
-use crate::{header_source, resource};
+use crate::resource;
 
 /// What the service is called when the environment does not say.
 #[derive(Debug, Clone, Copy)]
@@ -135,10 +134,10 @@ impl Telemetry {
                 "configuration ignored: {problem}"
             );
         }
-        let held_headers = header_source::open(&mut config, open);
+        let held_headers = headers::open(&mut config, open);
         let (resource, ()) = tokio::join!(
             resource::detect(&config, service),
-            header_source::start(held_headers.as_deref())
+            headers::start(held_headers.as_deref())
         );
         start::log(&config, &resource);
         let telemetry = Self::new(&config, resource, log_buffer, Output::default());

@@ -8,10 +8,12 @@ use tokio::time::{Instant, timeout_at};
 
 use self::wrong_endpoint::{Hint, UnexpectedAnswer};
 use crate::config::{Compression, Otlp, Protocol};
-use crate::export::PartialSuccess;
-use crate::http::{ApplicationProtocol, Client, Dialer, Frames, IncompleteBody, SendError, Tls};
-use crate::signal::Signal;
+use crate::otlp::{PartialSuccess, Signal};
+use crate::transport::client::{
+    ApplicationProtocol, Client, Dialer, Frames, IncompleteBody, SendError, Tls,
+};
 
+pub(crate) mod client;
 #[cfg(feature = "grpc")]
 mod grpc;
 mod gzip;

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use opentelemetry::InstrumentationScope;
 
 use super::{Owner, Record};
-use crate::encode;
-use crate::group::Group;
+use crate::buffer::Group;
+use crate::otlp::encode;
 
 /// A chunk that has reached this size is closed. Requests are made of whole chunks, so this is how
 /// exactly they can be cut.

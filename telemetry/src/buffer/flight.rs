@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::chunk::{Chunk, is_of, is_ownerless};
 use super::{Buffer, Counts, Owner};
-use crate::group::Group;
+use crate::buffer::Group;
 
 /// Which records a flush is for.
 #[derive(Debug, Clone, Copy)]

@@ -10,8 +10,8 @@ use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
 
 use super::{Bounds, Buffer, Record};
-use crate::encode::{self, LinkState};
-use crate::group::Members;
+use crate::buffer::Members;
+use crate::otlp::encode::{self, LinkState};
 
 /// A buffer of spans. Clones share it; one of them is the provider's span processor.
 #[derive(Debug, Clone)]

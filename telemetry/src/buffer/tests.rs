@@ -3,14 +3,12 @@
 use std::collections::VecDeque;
 
 use opentelemetry::Context;
-use opentelemetry::trace::Span as _;
-use opentelemetry::trace::{Tracer as _, TracerProvider as _};
-use opentelemetry_sdk::trace::Span;
-use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
+use opentelemetry::trace::{Span as _, Tracer as _, TracerProvider as _};
+use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider, Span};
 use proptest::prelude::*;
 
 use super::*;
-use crate::group::FlushGroup;
+use crate::buffer::FlushGroup;
 
 const BOUNDS: Bounds = Bounds {
     records: 20,

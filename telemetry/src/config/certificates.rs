@@ -15,7 +15,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use webpki::EndEntityCert;
 
 use super::reader::Reader;
-use crate::endpoint::Endpoint;
+use crate::config::Endpoint;
 
 /// All public authorities together are a quarter of this. What is longer is no list of
 /// certificates, and would be the start's delay.

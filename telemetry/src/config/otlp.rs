@@ -11,10 +11,9 @@ use self::names::Names;
 use super::certificates::{self, Certificates};
 use super::proxy;
 use super::reader::Reader;
-use crate::endpoint::Endpoint;
-use crate::header_source::HeldHeaders;
-use crate::proxy::Proxy;
-use crate::signal::Signal;
+use crate::config::{Endpoint, Proxy};
+use crate::export::headers::HeldHeaders;
+use crate::otlp::Signal;
 
 mod exporters;
 mod headers;

@@ -3,17 +3,83 @@
 //! No specification defines these variables. The rules are those that curl and Go share; where the
 //! two differ, the one that bypasses the proxy more often is used.
 
+use std::fmt;
 use std::net::IpAddr;
 
+use percent_encoding::percent_decode_str;
+
+use super::endpoint::{DefaultScheme, Endpoint, InvalidEndpoint};
 use super::reader::Reader;
-use crate::endpoint::Endpoint;
-use crate::proxy::Proxy;
+use crate::otlp::json;
 
 /// The names of each variable; the first that is set wins.
 const PROXY: [&str; 2] = ["HTTPS_PROXY", "https_proxy"];
 const EXCEPTIONS: [&str; 2] = ["NO_PROXY", "no_proxy"];
 
 const FORM: &str = "a URL such as http://proxy:3128 or http://user:password@proxy:3128";
+
+/// An HTTP proxy that supports `CONNECT` (RFC 9110, section 9.3.6).
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Proxy {
+    /// Without credentials.
+    pub(crate) endpoint: Endpoint,
+    /// The value of `Proxy-Authorization`: a secret.
+    pub(crate) authorization: Option<Vec<u8>>,
+}
+
+/// The reason why a proxy URL cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum InvalidProxy {
+    #[error("the scheme is not http")]
+    Scheme,
+    #[error(transparent)]
+    Url(#[from] InvalidEndpoint),
+}
+
+/// Omits credentials.
+impl fmt::Debug for Proxy {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, formatter)
+    }
+}
+
+/// `http://proxy:3128/`, without credentials.
+impl fmt::Display for Proxy {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.endpoint.fmt(formatter)
+    }
+}
+
+impl Proxy {
+    /// Parses `http://user:password@host:port`. The scheme is optional, as in other programs.
+    pub(crate) fn parse(url: &str) -> Result<Self, InvalidProxy> {
+        let (scheme, rest) = url.split_once("://").unwrap_or(("http", url));
+        if !scheme.eq_ignore_ascii_case("http") {
+            return Err(InvalidProxy::Scheme);
+        }
+        let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+        let authority = &rest[..end];
+        let (credentials, host) = match authority.rsplit_once('@') {
+            Some((credentials, host)) => (Some(credentials), host),
+            None => (None, authority),
+        };
+        Ok(Self {
+            endpoint: Endpoint::parse(host, DefaultScheme::Http)?,
+            authorization: credentials.map(basic),
+        })
+    }
+}
+
+/// Encodes credentials as in RFC 7617.
+fn basic(credentials: &str) -> Vec<u8> {
+    let (user, password) = credentials.split_once(':').unwrap_or((credentials, ""));
+    let mut plain: Vec<u8> = percent_decode_str(user).collect();
+    plain.push(b':');
+    plain.extend(percent_decode_str(password));
+    let mut value = b"Basic ".to_vec();
+    json::base64(&mut value, &plain);
+    value
+}
 
 /// A proxy that cannot be used; the problem has been reported.
 #[derive(Debug)]

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use crate::signal::Signal;
+use crate::otlp::Signal;
 
 /// Characters of a value that are repeated: enough to know it again, where somebody has set a
 /// file's content for its name.

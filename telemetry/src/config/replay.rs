@@ -3,7 +3,7 @@
 use super::HEADERS_SECRET;
 use super::otlp::{self, Export, Otlp};
 use super::reader::{Problem, Reader};
-use crate::signal::Signal;
+use crate::otlp::Signal;
 
 const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
 const TRACES_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";

@@ -11,7 +11,7 @@ use tracing::warn;
 
 use super::ExportError;
 use crate::logs;
-use crate::signal::Signal;
+use crate::otlp::Signal;
 
 /// How often a failure that lasts is told of again: often enough to be found by whoever looks at
 /// the last minutes of a log.
@@ -88,8 +88,8 @@ mod tests {
     use tokio::time::advance;
 
     use super::*;
+    use crate::export::collector::UplinkError;
     use crate::transport::TransportError;
-    use crate::uplink::UplinkError;
 
     /// Tells of the failure, and returns the lines of it.
     fn lines(failures: &Failures, error: &ExportError, exported: u64) -> Vec<serde_json::Value> {

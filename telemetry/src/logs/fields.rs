@@ -9,7 +9,7 @@ use tracing::field::{Field, Visit};
 
 use super::Chain;
 use super::span_fields::{SpanFields, SpanScope};
-use crate::correlation::Correlation;
+use crate::logs::Correlation;
 
 /// What `tracing` calls the text of an event.
 pub(super) const MESSAGE: &str = "message";

@@ -3,7 +3,7 @@
 use tracing::{Level, Metadata};
 use tracing_subscriber::filter::{FilterFn, LevelFilter, Targets, filter_fn};
 
-use crate::program_spans;
+use crate::logs::program_spans;
 
 /// Beginnings of the targets of crates that log whole events, requests and answers at the level
 /// TRACE. Bodies must be in no signal, whatever level somebody asks for, so these stop at DEBUG.

@@ -5,7 +5,7 @@ use opentelemetry::trace::{SpanContext, TraceContextExt as _, TraceState};
 use tracing::Event;
 
 use super::span_fields::SpanScope;
-use crate::correlation::Correlation;
+use crate::logs::Correlation;
 
 /// Ids in an OpenTelemetry context.
 #[derive(Debug, Clone)]

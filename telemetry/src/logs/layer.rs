@@ -11,8 +11,8 @@ use tracing_subscriber::registry::LookupSpan;
 use super::{filter, lines, records, span_fields};
 use crate::buffer::Buffer;
 use crate::config::LogFormat;
+use crate::logs::program_spans;
 use crate::output::Output;
-use crate::program_spans;
 
 /// Destination for log records of layers in programs' own subscribers: the buffer that is exported,
 /// once telemetry is initialised.

@@ -75,7 +75,7 @@ impl Missing {
 
 #[cfg(feature = "tracing")]
 fn makes_spans(subscriber: &Dispatch) -> bool {
-    subscriber.is::<crate::tracing_layer::SpansOnly>()
+    subscriber.is::<crate::logs::tracing_layer::SpansOnly>()
 }
 
 /// Without the feature, no layer turns spans of the macros into OpenTelemetry spans.

@@ -10,9 +10,8 @@ use super::fields::{self, FieldWriter, MESSAGE, Value};
 use super::ids::Ids;
 use super::span_fields::SpanScope;
 use super::{filter, scratch};
-use crate::buffer::{Buffer, Owner, Record};
-use crate::encode::{self, LogRecord};
-use crate::group::Group;
+use crate::buffer::{Buffer, Group, Owner, Record};
+use crate::otlp::encode::{self, LogRecord};
 
 /// A record that is larger is written again without its attributes: one with very many long ones
 /// may be more than a request takes.

@@ -11,7 +11,7 @@ use tracing_subscriber::registry::LookupSpan;
 
 use super::fields::{Value, Visitor};
 use super::ids::Ids;
-use crate::correlation::Correlation;
+use crate::logs::Correlation;
 
 /// Maximum length of a stored string. Each line in the span repeats it, and a function instrumented
 /// without `skip` records whole arguments.

@@ -11,7 +11,7 @@ use opentelemetry::metrics::{AsyncInstrument, BoundSyncInstrument, SyncInstrumen
 use tracing::warn;
 
 use super::series::{Aggregation, Point, Series, State};
-use crate::encode::metrics::{Kind, Metric, Number, Times, Window, Writer};
+use crate::otlp::encode::metrics::{Kind, Metric, Number, Times, Window, Writer};
 
 /// How many sets of attributes an instrument tells apart (metrics SDK specification, "Cardinality
 /// limits").

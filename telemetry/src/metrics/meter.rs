@@ -23,8 +23,8 @@ use tracing::warn;
 use super::instrument::{Description, Handle, Instrument, Measured as _};
 use super::series::Aggregation;
 use crate::config::Temporality;
-use crate::encode::metrics::{MetricsRequest, Number, Times, Window, Writer};
-use crate::encode::{ResourceFrame, nanos};
+use crate::otlp::encode::metrics::{MetricsRequest, Number, Times, Window, Writer};
+use crate::otlp::encode::{ResourceFrame, nanos};
 
 /// The API's default ("Explicit Bucket Histogram Aggregation" of the metrics SDK specification).
 const DEFAULT_BOUNDS: [f64; 15] = [

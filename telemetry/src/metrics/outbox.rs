@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::encode::metrics::MetricsRequest;
+use crate::otlp::encode::metrics::MetricsRequest;
 
 #[derive(Debug)]
 pub(super) struct Outbox {

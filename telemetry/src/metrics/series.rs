@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::encode::metrics::{Distribution, Number};
+use crate::otlp::encode::metrics::{Distribution, Number};
 
 /// How measurements become one value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

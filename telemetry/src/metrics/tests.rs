@@ -13,9 +13,9 @@ use prost::Message as _;
 use self::normal::normalized;
 use self::sdk::Sdk;
 use super::*;
-use crate::encode;
-use crate::encode::metrics::MetricsRequest;
-use crate::encode::tests::{attribute, scope_of};
+use crate::otlp::encode;
+use crate::otlp::encode::metrics::MetricsRequest;
+use crate::otlp::encode::tests::{attribute, scope_of};
 
 mod normal;
 mod sdk;

@@ -12,8 +12,8 @@ use tokio::time::Instant;
 use tracing::warn;
 
 use super::{AWS, AWS_ECS, put, put_found, put_list};
-use crate::endpoint::{DefaultScheme, Endpoint};
-use crate::http::{Client, Frames};
+use crate::config::{DefaultScheme, Endpoint};
+use crate::transport::client::{Client, Frames};
 
 /// The endpoint is on the same machine. A task starts without these attributes rather than late.
 const TIMEOUT: Duration = Duration::from_secs(1);

@@ -1,7 +1,7 @@
 //! What can be said before telemetry starts.
 
 use super::{Service, Telemetry};
-use crate::header_source::OpenHeaderSource;
+use crate::export::headers::OpenHeaderSource;
 
 /// What [`Telemetry`] starts with, beside the environment.
 #[derive(Debug, Clone, Copy)]

@@ -10,10 +10,8 @@ use tracing::{debug, warn};
 
 use super::logs::LogExport;
 use super::{FlushReport, Shared, Telemetry, lock};
-use crate::accounting::Losses;
-use crate::buffer::{Counts, Whose};
-use crate::export::{ExportError, Exporter, Sent};
-use crate::group::{FlushGroup, Group};
+use crate::buffer::{Counts, FlushGroup, Group, Whose};
+use crate::export::{ExportError, Exporter, Losses, Sent};
 use crate::logs::OF_DROPPED_RECORDS;
 use crate::metrics::{Metrics, Standing};
 

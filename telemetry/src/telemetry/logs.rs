@@ -6,9 +6,9 @@ use opentelemetry_sdk::Resource;
 use tokio::time::Instant;
 
 use crate::buffer::{Buffer, Counts, Whose};
+use crate::export::collector::Uplink;
 use crate::export::{Exporter, Sent};
-use crate::signal::Signal;
-use crate::uplink::Uplink;
+use crate::otlp::Signal;
 
 /// The buffer of log records and what empties it. What the collector does not take stays for the
 /// next flush, as far as there is room, and is never spilled: every record is a line on stdout

@@ -7,7 +7,7 @@ use opentelemetry_sdk::Resource;
 use tracing::{field, info};
 
 use crate::config::{Compression, Config, Export, Otlp, Protocol};
-use crate::signal::Signal;
+use crate::otlp::Signal;
 
 /// The effective configuration in one line: enough to see why nothing arrives, and no secret.
 pub(super) fn log(config: &Config, resource: &Resource) {

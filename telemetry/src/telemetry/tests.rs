@@ -7,7 +7,7 @@ use opentelemetry_semantic_conventions::attribute::SERVICE_NAME;
 use tokio::time::Instant;
 
 use super::*;
-use crate::group::FlushGroup;
+use crate::buffer::FlushGroup;
 use crate::sink::{Answer, Sink};
 
 mod answers;

@@ -7,10 +7,9 @@
 //! hyper's, which answer pings, and send them while nobody exports. Where the process is frozen
 //! they stand still, and nothing waits for them.
 
-use std::fmt;
-use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use std::{fmt, io};
 
 use ::http::uri::Scheme;
 use ::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version, header};
@@ -22,8 +21,8 @@ use self::answer::Answer;
 use self::message::Message;
 use super::Sending;
 use super::wrong_endpoint::Hint;
-use crate::http::{Dialed, Dialer, Frames, SendError};
-use crate::signal::Signal;
+use crate::otlp::Signal;
+use crate::transport::client::{Dialed, Dialer, Frames, SendError};
 
 mod answer;
 mod message;

@@ -8,7 +8,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use tokio::task::yield_now;
 
-use crate::http::Frames;
+use crate::transport::client::Frames;
 
 /// Telemetry repeats itself: the fastest level leaves little more of it than the default one does
 /// (25 % of three megabytes of spans against 24 %), in an eighth of the time. Setting up costs what

@@ -9,8 +9,8 @@ use tokio::time::Instant;
 use super::status::{self, Status, Verdict};
 use super::wrong_endpoint::{Hint, UnexpectedAnswer, WrongEndpoint};
 use super::{TransportError, message};
-use crate::export::{PartialSuccess, each_field};
-use crate::http::{Client, Frames, Response};
+use crate::otlp::{PartialSuccess, each_field};
+use crate::transport::client::{Client, Frames, Response};
 
 /// OTLP specification, "OTLP/HTTP Request".
 const CONTENT_TYPE: (HeaderName, HeaderValue) = (

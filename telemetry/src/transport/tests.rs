@@ -9,8 +9,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
-use crate::endpoint::{DefaultScheme, Endpoint};
-use crate::http::SendError;
+use crate::config::{DefaultScheme, Endpoint};
+use crate::transport::client::SendError;
 
 mod budget;
 #[cfg(feature = "grpc")]

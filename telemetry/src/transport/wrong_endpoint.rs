@@ -6,10 +6,9 @@ use std::fmt;
 use ::http::StatusCode;
 
 use super::Status;
-use crate::config::Protocol;
-use crate::endpoint::Endpoint;
-use crate::http::SendError;
-use crate::signal::Signal;
+use crate::config::{Endpoint, Protocol};
+use crate::otlp::Signal;
+use crate::transport::client::SendError;
 
 /// An endpoint that is probably misconfigured: no request succeeds until the configuration changes.
 #[derive(Debug, thiserror::Error)]

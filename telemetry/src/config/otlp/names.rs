@@ -1,6 +1,6 @@
 //! What the variables of a signal are called.
 
-use crate::signal::Signal;
+use crate::otlp::Signal;
 
 /// The variables of one signal: where there are two, its own and the general one.
 pub(super) struct Names {

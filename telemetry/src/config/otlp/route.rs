@@ -4,8 +4,8 @@
 use super::names::Names;
 use super::{NOTHING_IS_EXPORTED, Protocol};
 use crate::config::reader::Reader;
-use crate::endpoint::{DefaultScheme, Endpoint};
-use crate::signal::Signal;
+use crate::config::{DefaultScheme, Endpoint};
+use crate::otlp::Signal;
 
 /// The specification's defaults.
 const DEFAULT_HTTP_ENDPOINT: &str = "http://localhost:4318";

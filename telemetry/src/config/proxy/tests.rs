@@ -1,8 +1,8 @@
 //! Endpoints that are reached through a proxy, and those that are not.
 
 use super::*;
+use crate::config::DefaultScheme;
 use crate::config::tests::config;
-use crate::endpoint::DefaultScheme;
 
 const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
 
@@ -103,5 +103,39 @@ fn exceptions_are_hosts_domains_ports_addresses_and_networks() {
     ] {
         let endpoint = Endpoint::parse(url, DefaultScheme::Https).unwrap();
         assert_eq!(is_excepted(list, &endpoint), expected, "{list} {url}");
+    }
+}
+
+#[test]
+fn a_proxy_is_read_with_and_without_scheme_port_and_credentials() {
+    for (url, expected, authorization) in [
+        ("http://proxy:3128", "http://proxy:3128/", None),
+        ("HTTP://10.0.0.1:3128/", "http://10.0.0.1:3128/", None),
+        ("proxy:3128", "http://proxy:3128/", None),
+        ("proxy", "http://proxy:80/", None),
+        ("[::1]:3128", "http://[::1]:3128/", None),
+        (
+            "http://user:p%40ss@proxy:3128",
+            "http://proxy:3128/",
+            Some("Basic dXNlcjpwQHNz"),
+        ),
+        ("user@proxy:1", "http://proxy:1/", Some("Basic dXNlcjo=")),
+    ] {
+        let proxy = Proxy::parse(url).unwrap();
+        assert_eq!(proxy.to_string(), expected);
+        let found = proxy.authorization.as_deref();
+        assert_eq!(found, authorization.map(str::as_bytes), "{url}");
+        assert_eq!(format!("{proxy:?}"), expected);
+    }
+}
+
+#[test]
+fn what_is_not_an_http_proxy_is_refused() {
+    for url in ["https://proxy:3128", "socks5://proxy:1080"] {
+        assert_eq!(Proxy::parse(url), Err(InvalidProxy::Scheme), "{url}");
+    }
+    for url in ["http://", "http://proxy:x", "http://user:key@", "a b"] {
+        let error = Proxy::parse(url).unwrap_err();
+        assert!(matches!(error, InvalidProxy::Url(_)), "{url}: {error}");
     }
 }

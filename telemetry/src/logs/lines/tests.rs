@@ -6,8 +6,8 @@ use proptest::prelude::*;
 use tracing::{error, info};
 
 use super::*;
-use crate::correlation::{with_message_id, with_request_id};
 use crate::logs::tests::{lines, span};
+use crate::logs::{with_message_id, with_request_id};
 
 fn one_line(format: LogFormat, log: impl FnOnce()) -> String {
     let mut lines = lines(format, log);
@@ -144,7 +144,8 @@ fn a_text_may_be_made_in_another_context() {
 #[test]
 fn an_error_is_written_with_its_causes() {
     let cause = std::io::Error::other("the cause");
-    let error = crate::transport::TransportError::Send(crate::http::SendError::Connect(cause));
+    let error =
+        crate::transport::TransportError::Send(crate::transport::client::SendError::Connect(cause));
     let line = json(|| info!(error = &error as &dyn std::error::Error));
     assert!(line.contains(": the cause\"}"), "{line}");
 }

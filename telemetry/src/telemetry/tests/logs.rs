@@ -10,8 +10,7 @@ use tracing::{debug, error, info, info_span, trace, warn};
 
 use super::*;
 use crate::buffer::Counts;
-use crate::correlation::{with_message_id, with_request_id};
-use crate::logs::Capture;
+use crate::logs::{Capture, with_message_id, with_request_id};
 
 const OTLP: (&str, &str) = ("OTEL_LOGS_EXPORTER", "otlp");
 
@@ -73,7 +72,7 @@ async fn a_record_arrives_with_everything_that_is_known_of_it() {
     {
         let _active = context.clone().attach();
         let cause = std::io::Error::other("the cause");
-        let failure = crate::http::SendError::Connect(cause);
+        let failure = crate::transport::client::SendError::Connect(cause);
         info!(
             target: "orders::intake",
             count = 3,

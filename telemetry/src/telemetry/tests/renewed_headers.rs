@@ -1,7 +1,7 @@
 //! Headers that a source has: in every request, and fetched again when the collector refuses them.
 
 use super::*;
-use crate::header_source::tests::Scripted;
+use crate::export::headers::tests::Scripted;
 
 const KEYS: [Result<&str, &str>; 2] = [
     Ok("authorization=Bearer ONE"),

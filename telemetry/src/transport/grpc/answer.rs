@@ -9,8 +9,8 @@ use hyper::body::{Body as _, Incoming};
 
 use super::message;
 use super::status::End;
-use crate::export::PartialSuccess;
-use crate::http::{MAX_RESPONSE, SendError};
+use crate::otlp::PartialSuccess;
+use crate::transport::client::{MAX_RESPONSE, SendError};
 use crate::transport::status::Verdict;
 use crate::transport::wrong_endpoint::{Hint, UnexpectedAnswer, WrongEndpoint};
 use crate::transport::{Status, TransportError};

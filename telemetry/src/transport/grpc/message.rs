@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use hyper::body::{Body, Frame, SizeHint};
 
-use crate::http::Frames;
+use crate::transport::client::Frames;
 
 /// A flag, and the length as four bytes.
 pub(super) const PREFIX: usize = 5;

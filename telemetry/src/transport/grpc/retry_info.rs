@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
-use crate::export::each_field;
+use crate::otlp::each_field;
 
 const VARINT: u64 = 0;
 const LENGTH_DELIMITED: u64 = 2;

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use super::*;
 use crate::config::{Compression, Protocol};
-use crate::export::PartialSuccess;
+use crate::otlp::PartialSuccess;
 use crate::transport::tests::calls::{Reply, Server};
 use crate::transport::tests::{LONG, key, otlp, request, soon};
 use crate::transport::{Carrier, Transport, TransportError};

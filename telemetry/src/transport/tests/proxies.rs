@@ -7,8 +7,7 @@ use tokio::io::copy_bidirectional;
 use tokio::task::JoinSet;
 
 use super::*;
-use crate::config::Certificates;
-use crate::proxy::Proxy;
+use crate::config::{Certificates, Proxy};
 use crate::transport::tests::peers::Authority;
 
 /// A proxy on loopback that runs until this is dropped.

@@ -1,12 +1,11 @@
 //! What the end of a call means, and what is told of it.
 
 use super::*;
-use crate::transport::TransportError;
 use crate::transport::message::MAX_MESSAGE;
 use crate::transport::tests::calls::{Reply, Server};
 use crate::transport::tests::{key, otlp, request, soon};
 use crate::transport::wrong_endpoint::UnexpectedAnswer;
-use crate::transport::{Protocol, Signal, Transport};
+use crate::transport::{Protocol, Signal, Transport, TransportError};
 
 /// A `google.rpc.Status` of code 14 with a `RetryInfo` of 7 seconds among its details.
 const RETRY_IN_7_SECONDS: &str =

@@ -1,0 +1,145 @@
+//! As many spans in a line as fit.
+
+use std::io::{self, Write};
+
+use super::{Document, HEADER_ROOM, Spill, begin_line, fragments};
+use crate::otlp::json::{self, Malformed, Raw, Reader, SCOPE_SPANS, SPAN};
+
+/// The field of a `ScopeSpans` that is a span.
+const SPANS: u32 = 2;
+/// What closes a scope.
+const SCOPE_END: &[u8] = b"]}";
+
+/// Spans on their way into lines.
+pub(super) struct Lines<'a> {
+    spill: &'a Spill,
+    out: &'a mut dyn Write,
+    /// The scopes of the line under way, as OTLP/JSON.
+    body: Vec<u8>,
+    /// The scope of the spans that come now, up to its first span.
+    scope: Vec<u8>,
+    /// Whether the body ends inside of this scope.
+    is_open: bool,
+    spans: u64,
+    /// The line, once it is complete.
+    line: Vec<u8>,
+}
+
+impl<'a> Lines<'a> {
+    pub(super) fn new(spill: &'a Spill, out: &'a mut dyn Write) -> Self {
+        Self {
+            spill,
+            out,
+            body: Vec::new(),
+            scope: Vec::new(),
+            is_open: false,
+            spans: 0,
+            line: Vec::new(),
+        }
+    }
+
+    /// Writes the spans of one scope.
+    pub(super) fn put_scope(&mut self, scope: &[u8], spans: &[u8]) -> io::Result<()> {
+        self.close_scope();
+        self.scope.clear();
+        self.scope.push(b'{');
+        if json::members(&mut self.scope, &SCOPE_SPANS, scope).map_err(ours)? {
+            self.scope.push(b',');
+        }
+        self.scope.extend_from_slice(br#""spans":["#);
+        let mut reader = Reader::new(spans);
+        while let Some((number, value)) = reader.next().map_err(ours)? {
+            if let (SPANS, Raw::Bytes(span)) = (number, value) {
+                self.put_span(span)?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn finish(mut self) -> io::Result<()> {
+        self.end_line()
+    }
+
+    fn put_span(&mut self, span: &[u8]) -> io::Result<()> {
+        if self.append(span).map_err(ours)? {
+            return Ok(());
+        }
+        let is_alone = self.spans == 0;
+        self.end_line()?;
+        // Once more, on the next line. This happens once a line, so that the time for it does not
+        // count.
+        if !is_alone && self.append(span).map_err(ours)? {
+            return Ok(());
+        }
+        self.put_fragments(span)
+    }
+
+    /// Adds a span to the line unless that becomes too long.
+    fn append(&mut self, span: &[u8]) -> Result<bool, Malformed> {
+        let (length, was_open) = (self.body.len(), self.is_open);
+        if !self.body.is_empty() {
+            self.body.push(b',');
+        }
+        if !self.is_open {
+            self.body.extend_from_slice(&self.scope);
+            self.is_open = true;
+        }
+        let outcome = json::object(&mut self.body, &SPAN, span);
+        let fits = outcome.is_ok() && self.body.len() <= self.room();
+        if fits {
+            self.spans += 1;
+        } else {
+            self.body.truncate(length);
+            self.is_open = was_open;
+        }
+        outcome.map(|()| fits)
+    }
+
+    /// How long the body may be before its last scope is closed.
+    fn room(&self) -> usize {
+        let Document { head, tail } = &self.spill.document;
+        let taken = HEADER_ROOM + head.len() + tail.len() + SCOPE_END.len();
+        self.spill.line_bytes.saturating_sub(taken)
+    }
+
+    fn close_scope(&mut self) {
+        if std::mem::take(&mut self.is_open) {
+            self.body.extend_from_slice(SCOPE_END);
+        }
+    }
+
+    fn end_line(&mut self) -> io::Result<()> {
+        self.close_scope();
+        if self.spans == 0 {
+            return Ok(());
+        }
+        let Document { head, tail } = &self.spill.document;
+        self.line.clear();
+        begin_line(&mut self.line, &self.spill.next_id(), self.spans);
+        self.line.extend_from_slice(br#""otlp":"#);
+        self.line.extend_from_slice(head);
+        self.line.extend_from_slice(&self.body);
+        self.line.extend_from_slice(tail);
+        self.line.extend_from_slice(b"}\n");
+        self.body.clear();
+        self.spans = 0;
+        self.out.write_all(&self.line)
+    }
+
+    /// A span that is too long for a line.
+    fn put_fragments(&mut self, span: &[u8]) -> io::Result<()> {
+        let Document { head, tail } = &self.spill.document;
+        let mut text = [head.as_slice(), &self.scope].concat();
+        json::object(&mut text, &SPAN, span).map_err(ours)?;
+        text.extend_from_slice(SCOPE_END);
+        text.extend_from_slice(tail);
+        let text = String::from_utf8(text).map_err(|_| ours(Malformed::NotUtf8))?;
+        let (id, line_bytes) = (self.spill.next_id(), self.spill.line_bytes);
+        fragments::write(&text, &id, line_bytes, self.out)
+    }
+}
+
+/// What our own encoder wrote cannot be read.
+fn ours(malformed: Malformed) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, malformed)
+}

@@ -1,0 +1,191 @@
+//! Spans of the `tracing` crate as OpenTelemetry spans.
+
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use opentelemetry::global::{self, BoxedSpan};
+use opentelemetry::trace::{SpanBuilder, Tracer};
+use opentelemetry::{Context, InstrumentationScope};
+use tracing::span::{Attributes, Id};
+use tracing::subscriber::Interest;
+use tracing::{Metadata, Subscriber};
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::{self, Filter, Layer};
+use tracing_subscriber::registry::LookupSpan;
+
+use self::errors::{Errors, SpansAndErrors};
+use crate::logs::program_spans;
+
+mod errors;
+mod filter_check;
+
+pub(crate) use self::filter_check::FilterCheck;
+
+/// Instrumentation scope of the spans made here.
+const SCOPE: &str = "baton.tracing";
+
+/// A layer that makes OpenTelemetry spans of `tracing` spans (`#[instrument]`, `info_span!`), for
+/// programs with a subscriber of their own.
+///
+/// [`Telemetry::init`](crate::Telemetry::init) installs it by itself unless the process has a
+/// subscriber already. A program that has one adds the layer to it, before or after `init`:
+///
+/// ```
+/// use tracing_subscriber::layer::SubscriberExt as _;
+///
+/// let subscriber = tracing_subscriber::registry()
+///     .with(tracing_subscriber::filter::LevelFilter::INFO)
+///     .with(baton_telemetry::log_layer())
+///     .with(baton_telemetry::tracing_layer());
+/// # let _guard = tracing::subscriber::set_default(subscriber);
+/// ```
+///
+/// A span is a child of the `tracing` span that is entered around it, else of the active
+/// OpenTelemetry span: in a handler, the record's. While it is entered it is the active
+/// OpenTelemetry span itself, so that log lines carry its ids, and spans made in other ways become
+/// its children. It comes from OpenTelemetry's global tracer provider, under the scope
+/// `baton.tracing`.
+///
+/// The fields of a span are its attributes, where unsigned integers arrive as text, because
+/// `tracing-opentelemetry` takes signed ones only; `otel.name`, `otel.kind` and `otel.status_code`
+/// mean what its documentation says.
+///
+/// An error sets the span's status to Error with the error's text, and adds an `exception` event
+/// with the text as `exception.message`. An event is an error if it has a field `error` and no
+/// message, as recorded by `#[instrument(err)]` and `#[instrument(err(Debug))]`. If the field is a
+/// `dyn Error`, the text includes the error's causes. Errors recorded with `err(level = …)` count
+/// at every level, even if a filter of the log layer omits them; a filter of the whole subscriber,
+/// such as the `LevelFilter::INFO` above, omits finer errors here too. A hand-written event of this
+/// form counts only at level ERROR, because a `warn!(error = %error)` often precedes a successful
+/// retry. All other events are log lines only and do not become span events.
+///
+/// Spans and errors of libraries (the AWS SDK, hyper, tower, `lambda_runtime` …, and this crate)
+/// are left out. The subscriber's own filter selects the others.
+pub fn tracing_layer<S>() -> impl Layer<S>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    spans_and_errors(Selection { logs: None })
+}
+
+/// Returns the layer with the log filter `logs`: it creates spans of the default level, and finer
+/// ones if `logs` enables finer lines.
+pub(crate) fn beside_logs<S>(logs: Targets) -> impl Layer<S>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    spans_and_errors(Selection { logs: Some(logs) })
+}
+
+/// Combines the layer that creates spans with the one that records errors on them.
+fn spans_and_errors<S>(selection: Selection) -> impl Layer<S>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    let errors = Errors::default().with_filter(SpansAndErrors(selection.clone()));
+    bare_layer()
+        .with_filter(SpansOnly::new(selection))
+        .and_then(errors)
+}
+
+/// Selection of the spans to create.
+#[derive(Debug, Clone)]
+struct Selection {
+    /// Log filter for spans finer than the default level. `None` selects all spans, for a program's
+    /// own subscriber.
+    logs: Option<Targets>,
+}
+
+impl Selection {
+    fn includes(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.is_span()
+            && match &self.logs {
+                Some(logs) => program_spans::is_made(metadata, logs),
+                None => program_spans::is_of_program(metadata),
+            }
+    }
+}
+
+/// Filter of the layer that creates spans. Its type identifies subscribers that contain the layer.
+#[derive(Debug)]
+pub(crate) struct SpansOnly {
+    selection: Selection,
+    has_created_span: AtomicBool,
+}
+
+impl SpansOnly {
+    fn new(selection: Selection) -> Self {
+        Self {
+            selection,
+            has_created_span: AtomicBool::new(false),
+        }
+    }
+
+    /// Returns `true` if a span has been created.
+    fn has_created_span(&self) -> bool {
+        self.has_created_span.load(Ordering::Relaxed)
+    }
+
+    /// Returns `true` in a program's own subscriber, whose filters may omit spans. The default
+    /// subscriber has no such filter.
+    fn is_in_own_subscriber(&self) -> bool {
+        self.selection.logs.is_none()
+    }
+}
+
+impl<S> Filter<S> for SpansOnly {
+    fn enabled(&self, metadata: &Metadata<'_>, _: &layer::Context<'_, S>) -> bool {
+        self.selection.includes(metadata)
+    }
+
+    fn callsite_enabled(&self, metadata: &'static Metadata<'static>) -> Interest {
+        if self.selection.includes(metadata) {
+            Interest::always()
+        } else {
+            Interest::never()
+        }
+    }
+
+    fn on_new_span(&self, _: &Attributes<'_>, _: &Id, _: layer::Context<'_, S>) {
+        // Loads before it stores, because every store would invalidate the cache line for the other
+        // threads.
+        if !self.has_created_span() {
+            self.has_created_span.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Without what costs on every span and tells little: place in the source, thread, busy and idle
+/// time.
+fn bare_layer<S>() -> tracing_opentelemetry::OpenTelemetryLayer<S, GlobalTracer>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    tracing_opentelemetry::layer()
+        .with_location(false)
+        .with_threads(false)
+        .with_tracked_inactivity(false)
+        .with_target(false)
+        .with_level(false)
+        .with_tracer(GlobalTracer)
+}
+
+/// Asks for the global tracer span by span: the subscriber is there before the tracer provider, and
+/// logs what becomes of it.
+#[derive(Debug)]
+struct GlobalTracer;
+
+static SCOPE_OF_ALL: LazyLock<InstrumentationScope> =
+    LazyLock::new(|| InstrumentationScope::builder(SCOPE).build());
+
+impl Tracer for GlobalTracer {
+    type Span = BoxedSpan;
+
+    fn build_with_context(&self, builder: SpanBuilder, parent: &Context) -> BoxedSpan {
+        let tracer = global::tracer_with_scope(SCOPE_OF_ALL.clone());
+        tracer.build_with_context(builder, parent)
+    }
+}
+
+#[cfg(test)]
+mod tests;

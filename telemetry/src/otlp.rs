@@ -1,0 +1,10 @@
+//! OTLP: the three signals, their encoding as protobuf and as JSON, and the collector's response.
+
+pub(crate) mod encode;
+pub(crate) mod json;
+mod partial_success;
+pub(crate) mod protobuf;
+mod signal;
+
+pub(crate) use partial_success::{PartialSuccess, each_field};
+pub(crate) use signal::Signal;

@@ -1,0 +1,287 @@
+//! Metrics as OTLP protobuf, written straight from what was aggregated.
+//!
+//! A test holds every field written here against `opentelemetry-proto`'s conversion of what
+//! OpenTelemetry's SDK makes of the same measurements. There are no exponential histograms and no
+//! exemplars: nothing here makes any.
+
+use bytes::Bytes;
+use opentelemetry::{InstrumentationScope, KeyValue};
+
+use super::{ResourceFrame, attributes, open_request, open_scope_spans, scope_spans_length};
+use crate::otlp::protobuf as wire;
+
+/// Field numbers of `opentelemetry/proto/metrics/v1`, OTLP 1.9. The messages around them have those
+/// of the spans: `ResourceMetrics` and `ScopeMetrics` are numbered as `ResourceSpans` and
+/// `ScopeSpans` are.
+mod field {
+    pub(super) const SCOPE_METRICS_METRICS: u32 = 2;
+    pub(super) const METRIC_NAME: u32 = 1;
+    pub(super) const METRIC_DESCRIPTION: u32 = 2;
+    pub(super) const METRIC_UNIT: u32 = 3;
+    pub(super) const METRIC_GAUGE: u32 = 5;
+    pub(super) const METRIC_SUM: u32 = 7;
+    pub(super) const METRIC_HISTOGRAM: u32 = 9;
+    /// In a gauge, a sum and a histogram.
+    pub(super) const DATA_POINTS: u32 = 1;
+    /// In a sum and a histogram.
+    pub(super) const TEMPORALITY: u32 = 2;
+    pub(super) const SUM_IS_MONOTONIC: u32 = 3;
+    /// In all data points, as is the next one.
+    pub(super) const POINT_START: u32 = 2;
+    pub(super) const POINT_TIME: u32 = 3;
+    pub(super) const NUMBER_DOUBLE: u32 = 4;
+    pub(super) const NUMBER_INT: u32 = 6;
+    pub(super) const NUMBER_ATTRIBUTES: u32 = 7;
+    pub(super) const HISTOGRAM_COUNT: u32 = 4;
+    pub(super) const HISTOGRAM_SUM: u32 = 5;
+    pub(super) const HISTOGRAM_BUCKET_COUNTS: u32 = 6;
+    pub(super) const HISTOGRAM_BOUNDS: u32 = 7;
+    pub(super) const HISTOGRAM_ATTRIBUTES: u32 = 9;
+    pub(super) const HISTOGRAM_MIN: u32 = 11;
+    pub(super) const HISTOGRAM_MAX: u32 = 12;
+}
+
+/// An `ExportMetricsServiceRequest`.
+#[derive(Debug, Clone)]
+pub(crate) struct MetricsRequest {
+    pub(crate) bytes: Bytes,
+    /// Data points in it.
+    pub(crate) points: u64,
+}
+
+/// What is aggregated into one metric.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Metric<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) description: &'a str,
+    pub(crate) unit: &'a str,
+    pub(crate) kind: Kind,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Kind {
+    Gauge,
+    Sum { window: Window, is_monotonic: bool },
+    Histogram { window: Window },
+}
+
+/// `AggregationTemporality`: what a data point counts from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Window {
+    /// The last collection.
+    Delta = 1,
+    /// The start of the process.
+    Cumulative = 2,
+}
+
+/// What instruments measure. OTLP has no unsigned numbers.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Number {
+    Integer(i64),
+    Double(f64),
+}
+
+impl Number {
+    /// In histograms all numbers are floating-point ones.
+    pub(crate) fn as_double(self) -> f64 {
+        match self {
+            Self::Integer(number) => number as f64,
+            Self::Double(number) => number,
+        }
+    }
+
+    /// One that is not would spoil every sum that it goes into.
+    pub(crate) fn is_finite(self) -> bool {
+        self.as_double().is_finite()
+    }
+}
+
+/// Start and end of what a data point counts, in nanoseconds since 1970.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Times {
+    pub(crate) start: u64,
+    pub(crate) end: u64,
+}
+
+/// A data point of a histogram.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Distribution<'a> {
+    pub(crate) count: u64,
+    pub(crate) sum: f64,
+    pub(crate) min: f64,
+    pub(crate) max: f64,
+    pub(crate) bucket_counts: &'a [u64],
+    pub(crate) bounds: &'a [f64],
+}
+
+/// Writes requests, which are cut as soon as they are so long: longer by one data point at most.
+///
+/// The messages around the data points, whose lengths must be known before they are written: from
+/// the innermost to the outermost.
+#[derive(Debug)]
+pub(crate) struct Writer<'a> {
+    resource: &'a ResourceFrame,
+    limit: usize,
+    /// Data points of the metric that is being written.
+    points: Vec<u8>,
+    /// The scope that is being written, and its metrics that are complete.
+    scope: Vec<u8>,
+    /// How long it is without metrics.
+    scope_head: usize,
+    /// The scopes of this request that are complete.
+    scopes: Vec<u8>,
+    /// Data points in this request.
+    count: u64,
+    requests: Vec<MetricsRequest>,
+}
+
+impl<'a> Writer<'a> {
+    pub(crate) fn new(resource: &'a ResourceFrame, limit: usize) -> Self {
+        Self {
+            resource,
+            limit,
+            points: Vec::with_capacity(ROOM_FOR_POINTS),
+            scope: Vec::with_capacity(ROOM_FOR_SCOPE),
+            scope_head: 0,
+            scopes: Vec::new(),
+            count: 0,
+            requests: Vec::new(),
+        }
+    }
+
+    pub(crate) fn open_scope(&mut self, scope: &InstrumentationScope) {
+        self.scope.clear();
+        super::scope(&mut self.scope, scope);
+        self.scope_head = self.scope.len();
+    }
+
+    pub(crate) fn close_scope(&mut self) {
+        if self.scope.len() > self.scope_head {
+            self.scopes.reserve(scope_spans_length(self.scope.len()));
+            open_scope_spans(&mut self.scopes, self.scope.len());
+            self.scopes.extend_from_slice(&self.scope);
+        }
+        self.scope.truncate(self.scope_head);
+    }
+
+    fn close_request(&mut self) {
+        if self.count == 0 {
+            return;
+        }
+        let mut bytes = open_request(self.resource, self.scopes.len());
+        bytes.extend_from_slice(&self.scopes);
+        bytes.extend_from_slice(&self.resource.tail);
+        self.scopes.clear();
+        self.requests.push(MetricsRequest {
+            bytes: bytes.into(),
+            points: std::mem::take(&mut self.count),
+        });
+    }
+
+    /// Adds a data point to a sum or a gauge.
+    pub(crate) fn number(
+        &mut self,
+        metric: Metric<'_>,
+        times: Times,
+        value: Number,
+        of: &[KeyValue],
+    ) {
+        self.point(metric, |out| {
+            put_times(out, times);
+            match value {
+                Number::Integer(value) => {
+                    wire::fixed64_always(out, field::NUMBER_INT, value.cast_unsigned());
+                }
+                Number::Double(value) => double(out, field::NUMBER_DOUBLE, value),
+            }
+            attributes(out, field::NUMBER_ATTRIBUTES, of);
+        });
+    }
+
+    /// Adds a data point to a histogram.
+    pub(crate) fn distribution(
+        &mut self,
+        metric: Metric<'_>,
+        times: Times,
+        point: Distribution<'_>,
+        of: &[KeyValue],
+    ) {
+        self.point(metric, |out| {
+            put_times(out, times);
+            wire::fixed64(out, field::HISTOGRAM_COUNT, point.count);
+            double(out, field::HISTOGRAM_SUM, point.sum);
+            let counts = point.bucket_counts.iter().map(|count| count.to_le_bytes());
+            packed(out, field::HISTOGRAM_BUCKET_COUNTS, counts);
+            let bounds = point.bounds.iter().map(|bound| bound.to_le_bytes());
+            packed(out, field::HISTOGRAM_BOUNDS, bounds);
+            attributes(out, field::HISTOGRAM_ATTRIBUTES, of);
+            double(out, field::HISTOGRAM_MIN, point.min);
+            double(out, field::HISTOGRAM_MAX, point.max);
+        });
+    }
+
+    /// What was written.
+    pub(crate) fn finish(mut self) -> Vec<MetricsRequest> {
+        self.close_request();
+        self.requests
+    }
+
+    fn point(&mut self, metric: Metric<'_>, write: impl FnOnce(&mut Vec<u8>)) {
+        wire::nested(&mut self.points, field::DATA_POINTS, write);
+        self.count += 1;
+        if self.scopes.len() + self.scope.len() + self.points.len() >= self.limit {
+            self.close_metric(metric);
+            self.close_scope();
+            self.close_request();
+        }
+    }
+
+    /// All data points of the metric have been added.
+    pub(crate) fn close_metric(&mut self, metric: Metric<'_>) {
+        if self.points.is_empty() {
+            return;
+        }
+        let points = &self.points;
+        let (field, window, is_monotonic) = match metric.kind {
+            Kind::Gauge => (field::METRIC_GAUGE, 0, false),
+            Kind::Sum {
+                window,
+                is_monotonic,
+            } => (field::METRIC_SUM, window as u64, is_monotonic),
+            Kind::Histogram { window } => (field::METRIC_HISTOGRAM, window as u64, false),
+        };
+        wire::nested(&mut self.scope, field::SCOPE_METRICS_METRICS, |out| {
+            wire::string(out, field::METRIC_NAME, metric.name);
+            wire::string(out, field::METRIC_DESCRIPTION, metric.description);
+            wire::string(out, field::METRIC_UNIT, metric.unit);
+            wire::nested(out, field, |out| {
+                out.extend_from_slice(points);
+                wire::unsigned(out, field::TEMPORALITY, window);
+                wire::unsigned(out, field::SUM_IS_MONOTONIC, u64::from(is_monotonic));
+            });
+        });
+        self.points.clear();
+    }
+}
+
+/// A histogram's data point has about 300 bytes, and most metrics have one or two of them.
+const ROOM_FOR_POINTS: usize = 1024;
+/// What an invocation records, usually.
+const ROOM_FOR_SCOPE: usize = 4096;
+
+fn put_times(out: &mut Vec<u8>, times: Times) {
+    wire::fixed64(out, field::POINT_START, times.start);
+    wire::fixed64(out, field::POINT_TIME, times.end);
+}
+
+/// Written also if it is zero, which says that it is known.
+fn double(out: &mut Vec<u8>, field: u32, value: f64) {
+    wire::fixed64_always(out, field, value.to_bits());
+}
+
+fn packed(out: &mut Vec<u8>, field: u32, values: impl ExactSizeIterator<Item = [u8; 8]>) {
+    if values.len() > 0 {
+        wire::length_prefix(out, field, values.len() * size_of::<u64>());
+        values.for_each(|value| out.extend_from_slice(&value));
+    }
+}

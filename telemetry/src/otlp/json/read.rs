@@ -1,0 +1,275 @@
+//! OTLP protobuf from OTLP/JSON: the way back, by the same tables.
+//!
+//! What was written from protobuf becomes the same protobuf again, also where JSON has no number
+//! for a value, which types derived from the protocol's definition do not read.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+use super::messages::{Field, Kind, Message, Scalar, Shape};
+use crate::otlp::protobuf as wire;
+
+/// Reads one object. What its message has no field for is passed over.
+pub(crate) fn read(message: &'static Message, json: &[u8]) -> Result<Vec<u8>, serde_json::Error> {
+    let mut out = Vec::new();
+    let mut deserializer = serde_json::Deserializer::from_slice(json);
+    let fields = Fields {
+        message,
+        out: &mut out,
+    };
+    fields.deserialize(&mut deserializer)?;
+    deserializer.end()?;
+    Ok(out)
+}
+
+/// The inside of a message.
+struct Fields<'a> {
+    message: &'static Message,
+    out: &'a mut Vec<u8>,
+}
+
+impl<'de> DeserializeSeed<'de> for Fields<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Fields<'_> {
+    type Value = ();
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(name) = map.next_key::<Cow<'de, str>>()? {
+            match self.message.named(&name) {
+                Some(field) => map.next_value_seed(Values {
+                    field,
+                    is_element: false,
+                    out: self.out,
+                })?,
+                None => drop(map.next_value::<IgnoredAny>()?),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A field's value, or its values.
+struct Values<'a> {
+    field: &'static Field,
+    /// One of a list's.
+    is_element: bool,
+    out: &'a mut Vec<u8>,
+}
+
+impl<'de> DeserializeSeed<'de> for Values<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl Values<'_> {
+    fn kind<E: Error>(&self) -> Result<Kind, E> {
+        match self.field.shape {
+            Shape::One(kind) => Ok(kind),
+            Shape::Many(kind) if self.is_element => Ok(kind),
+            Shape::Many(_) => Err(E::custom(format_args!("expected {self}"))),
+        }
+    }
+
+    fn scalar<E: Error>(&self) -> Result<Scalar, E> {
+        match self.kind()? {
+            Kind::Scalar(scalar) => Ok(scalar),
+            _ => Err(E::custom(format_args!("expected {self}"))),
+        }
+    }
+
+    fn integer<E: Error>(self, value: i128) -> Result<(), E> {
+        let number = self.field.number;
+        let outside = |_| E::custom(format_args!("expected {self}, found {value}"));
+        let signed = || i64::try_from(value).map_err(outside);
+        match self.scalar()? {
+            Scalar::Bool => return Err(E::custom(format_args!("expected {self}, found {value}"))),
+            Scalar::Unsigned32 | Scalar::Unsigned64 => {
+                let value = u64::try_from(value).map_err(outside)?;
+                wire::varint_field(self.out, number, value);
+            }
+            Scalar::Signed32 | Scalar::Signed64 => {
+                wire::varint_field(self.out, number, signed()?.cast_unsigned());
+            }
+            Scalar::ZigZag32 => {
+                let value = signed()?;
+                let zigzag = (value << 1 ^ value >> 63).cast_unsigned();
+                wire::varint_field(self.out, number, zigzag);
+            }
+            Scalar::Fixed32 => {
+                let value = u32::try_from(value).map_err(outside)?;
+                wire::fixed32_always(self.out, number, value);
+            }
+            Scalar::Fixed64 => {
+                let value = u64::try_from(value).map_err(outside)?;
+                wire::fixed64_always(self.out, number, value);
+            }
+            Scalar::SignedFixed64 => {
+                wire::fixed64_always(self.out, number, signed()?.cast_unsigned());
+            }
+            Scalar::Double => wire::fixed64_always(self.out, number, (value as f64).to_bits()),
+        }
+        Ok(())
+    }
+}
+
+/// What a field takes.
+impl fmt::Display for Values<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (kind, is_list) = match self.field.shape {
+            Shape::One(kind) => (kind, false),
+            Shape::Many(kind) => (kind, !self.is_element),
+        };
+        formatter.write_str(match (kind, is_list) {
+            (_, true) => "a list",
+            (Kind::Text, _) => "a string",
+            (Kind::Hex, _) => "an id in hexadecimal",
+            (Kind::Base64, _) => "a string in base64",
+            (Kind::Scalar(Scalar::Bool), _) => "true or false",
+            (Kind::Scalar(_), _) => "a number",
+            (Kind::Message(_), _) => "an object",
+        })?;
+        write!(formatter, " as {}", self.field.name())
+    }
+}
+
+impl<'de> Visitor<'de> for Values<'_> {
+    type Value = ();
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{self}")
+    }
+
+    /// `null` is the default value, which is absent (proto3 JSON mapping).
+    fn visit_unit<E: Error>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_bool<E: Error>(self, value: bool) -> Result<(), E> {
+        match self.scalar()? {
+            Scalar::Bool => {
+                wire::varint_field(self.out, self.field.number, u64::from(value));
+                Ok(())
+            }
+            _ => Err(E::custom(format_args!("expected {self}, found {value}"))),
+        }
+    }
+
+    fn visit_u64<E: Error>(self, value: u64) -> Result<(), E> {
+        self.integer(i128::from(value))
+    }
+
+    fn visit_i64<E: Error>(self, value: i64) -> Result<(), E> {
+        self.integer(i128::from(value))
+    }
+
+    fn visit_f64<E: Error>(self, value: f64) -> Result<(), E> {
+        match self.scalar()? {
+            Scalar::Double => {
+                wire::fixed64_always(self.out, self.field.number, value.to_bits());
+                Ok(())
+            }
+            _ => Err(E::custom(format_args!("expected {self}, found {value}"))),
+        }
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<(), E> {
+        let number = self.field.number;
+        let unusable = || E::custom(format_args!("expected {self}, found another string"));
+        let bytes = match self.kind()? {
+            Kind::Text => Cow::Borrowed(text.as_bytes()),
+            Kind::Hex => hex(text).ok_or_else(unusable)?.into(),
+            Kind::Base64 => base64(text).ok_or_else(unusable)?.into(),
+            Kind::Scalar(Scalar::Double) => {
+                // Rust's own reading takes the three words that JSON has no number for.
+                let value: f64 = text.parse().map_err(|_| unusable())?;
+                wire::fixed64_always(self.out, number, value.to_bits());
+                return Ok(());
+            }
+            Kind::Scalar(_) => {
+                let value = text.parse().map_err(|_| unusable())?;
+                return self.integer(value);
+            }
+            Kind::Message(_) => return Err(unusable()),
+        };
+        wire::bytes_always(self.out, number, &bytes);
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<(), A::Error> {
+        let Kind::Message(message) = self.kind()? else {
+            return Err(A::Error::custom(format_args!("expected {self}")));
+        };
+        wire::nested(self.out, self.field.number, |out| {
+            Fields { message, out }.visit_map(map)
+        })
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+        if self.is_element || matches!(self.field.shape, Shape::One(_)) {
+            return Err(A::Error::custom(format_args!("expected {self}")));
+        }
+        // Several numbers need not be packed into one field: protobuf's readers take them one by
+        // one as well.
+        while list
+            .next_element_seed(Values {
+                field: self.field,
+                is_element: true,
+                out: self.out,
+            })?
+            .is_some()
+        {}
+        Ok(())
+    }
+}
+
+fn hex(text: &str) -> Option<Vec<u8>> {
+    let digit = |byte: u8| char::from(byte).to_digit(16);
+    let pairs = text.as_bytes().chunks(2).map(|pair| match *pair {
+        [high, low] => Some((digit(high)? << 4 | digit(low)?) as u8),
+        _ => None,
+    });
+    pairs.collect()
+}
+
+fn base64(text: &str) -> Option<Vec<u8>> {
+    let digits = text.trim_end_matches('=').as_bytes();
+    let mut out = Vec::with_capacity(digits.len() / 4 * 3 + 2);
+    for group in digits.chunks(4) {
+        let mut bits = 0;
+        for at in 0..4 {
+            bits = bits << 6 | group.get(at).map_or(Some(0), |digit| sextet(*digit))?;
+        }
+        // So many digits as two, three and four are one, two and three bytes.
+        let length = group.len().checked_sub(1).filter(|length| *length > 0)?;
+        out.extend_from_slice(&bits.to_be_bytes()[1..=length]);
+    }
+    Some(out)
+}
+
+fn sextet(digit: u8) -> Option<u32> {
+    let value = match digit {
+        b'A'..=b'Z' => digit - b'A',
+        b'a'..=b'z' => digit - b'a' + 26,
+        b'0'..=b'9' => digit - b'0' + 52,
+        // Readers of proto3 JSON take both alphabets.
+        b'+' | b'-' => 62,
+        b'/' | b'_' => 63,
+        _ => return None,
+    };
+    Some(u32::from(value))
+}

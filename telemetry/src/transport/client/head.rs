@@ -1,0 +1,64 @@
+//! What every request to one endpoint begins with, written once.
+
+use std::fmt;
+
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+
+use crate::config::Endpoint;
+
+/// The connection's own matter, whatever anybody wants to be sent.
+const FRAMING: [HeaderName; 3] = [
+    header::HOST,
+    header::CONTENT_LENGTH,
+    header::TRANSFER_ENCODING,
+];
+
+/// From behind the method to the headers that are a request's own. May hold keys.
+pub(super) struct Head {
+    headers: HeaderMap,
+    bytes: Vec<u8>,
+}
+
+impl fmt::Debug for Head {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Head").finish_non_exhaustive()
+    }
+}
+
+impl Head {
+    pub(super) fn new(endpoint: &Endpoint, headers: HeaderMap) -> Self {
+        let mut bytes = format!(" {} HTTP/1.1\r\n", endpoint.path).into_bytes();
+        // An `Endpoint`'s authority consists of a parsed host and a number.
+        if let Ok(host) = HeaderValue::try_from(endpoint.authority()) {
+            put_header(&mut bytes, &header::HOST, &host);
+        }
+        for (name, value) in &headers {
+            if !FRAMING.contains(name) {
+                put_header(&mut bytes, name, value);
+            }
+        }
+        Self { headers, bytes }
+    }
+
+    /// The same with `headers` in place of those of the same name.
+    pub(super) fn with_headers(&self, endpoint: &Endpoint, headers: HeaderMap) -> Self {
+        let mut all = self.headers.clone();
+        all.extend(headers);
+        Self::new(endpoint, all)
+    }
+
+    pub(super) fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+pub(super) fn put_header(head: &mut Vec<u8>, name: &HeaderName, value: &HeaderValue) {
+    head.extend_from_slice(name.as_str().as_bytes());
+    head.extend_from_slice(b": ");
+    head.extend_from_slice(value.as_bytes());
+    head.extend_from_slice(b"\r\n");
+}

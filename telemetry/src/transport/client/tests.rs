@@ -1,0 +1,224 @@
+//! Exchanges with peers that do not wait for their turn.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+
+use super::*;
+use crate::config::DefaultScheme;
+use crate::sink::{Answer, Sink};
+
+mod kept;
+
+/// More than the sockets' buffers hold, so that the request cannot be written while nobody reads
+/// it.
+const LONG_REQUEST: usize = 32 * 1024 * 1024;
+
+/// Longer than anything on loopback takes.
+const LONG: Duration = Duration::from_secs(20);
+
+/// Long enough for an answer on loopback to arrive.
+const A_MOMENT: Duration = Duration::from_millis(500);
+
+/// What would stand still for ever fails instead.
+async fn both<P: Future, R: Future>(peer: P, request: R) -> (P::Output, R::Output) {
+    let both = async { tokio::join!(peer, request) };
+    timeout(LONG, both).await.unwrap()
+}
+
+fn soon() -> Instant {
+    Instant::now() + LONG
+}
+
+async fn client(headers: &HeaderMap) -> (TcpListener, Client) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    (listener, Client::new(endpoint(address), headers.clone()))
+}
+
+fn endpoint(address: SocketAddr) -> Endpoint {
+    let url = format!("http://{address}/v1/traces");
+    Endpoint::parse(&url, DefaultScheme::Http).unwrap()
+}
+
+fn body(length: usize) -> Frames {
+    let mut body = Frames::default();
+    body.push(vec![b'x'; length].into());
+    body
+}
+
+async fn accept(listener: &TcpListener) -> TcpStream {
+    listener.accept().await.unwrap().0
+}
+
+async fn read_head(peer: &mut TcpStream) -> String {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(peer.read_u8().await.unwrap());
+    }
+    String::from_utf8(head).unwrap()
+}
+
+#[tokio::test]
+async fn an_answer_before_the_end_of_the_request_counts() {
+    let (listener, client) = client(&HeaderMap::new()).await;
+    let peer = async {
+        let mut peer = accept(&listener).await;
+        read_head(&mut peer).await;
+        let answer = b"HTTP/1.1 413 Too Long\r\ncontent-length: 0\r\n\r\n";
+        peer.write_all(answer).await.unwrap();
+        peer
+    };
+    let (peer, response) = both(
+        peer,
+        client.send(Method::POST, &[], body(LONG_REQUEST), soon()),
+    )
+    .await;
+    assert_eq!(response.unwrap().status, 413);
+    // Half a request is on it: this connection cannot carry another one.
+    drop(peer);
+    assert!(client.idle().is_empty());
+}
+
+#[tokio::test]
+async fn what_is_sent_is_one_request_with_one_length() {
+    let mut headers = HeaderMap::new();
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("1"));
+    headers.insert(header::HOST, HeaderValue::from_static("other"));
+    headers.append("x-key", HeaderValue::from_static("a"));
+    headers.append("x-key", HeaderValue::from_static("b"));
+    let (listener, client) = client(&headers).await;
+    let peer = async {
+        let mut peer = accept(&listener).await;
+        let head = read_head(&mut peer).await;
+        let mut body = [0; 3];
+        peer.read_exact(&mut body).await.unwrap();
+        let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+        peer.write_all(answer).await.unwrap();
+        (head, body)
+    };
+    let (seen, response) = both(peer, client.send(Method::POST, &[], body(3), soon())).await;
+    let host = listener.local_addr().unwrap();
+    let head = format!(
+        "POST /v1/traces HTTP/1.1\r\nhost: {host}\r\nx-key: a\r\nx-key: b\r\ncontent-length: 3\r\n\r\n"
+    );
+    assert_eq!(seen, (head, *b"xxx"));
+    assert_eq!(response.unwrap().body.unwrap(), "ok");
+}
+
+#[tokio::test]
+async fn a_peer_that_hangs_up_on_a_new_connection_is_an_error() {
+    let (listener, client) = client(&HeaderMap::new()).await;
+    let peer = async {
+        let mut peer = accept(&listener).await;
+        read_head(&mut peer).await;
+    };
+    let ((), response) = both(peer, client.send(Method::POST, &[], body(3), soon())).await;
+    assert!(matches!(response, Err(SendError::Broken(_))));
+}
+
+#[tokio::test]
+async fn an_answer_in_many_pieces_is_put_together() {
+    let (listener, client) = client(&HeaderMap::new()).await;
+    let peer = async {
+        let mut peer = accept(&listener).await;
+        peer.set_nodelay(true).unwrap();
+        read_head(&mut peer).await;
+        for byte in b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n" {
+            peer.write_all(&[*byte]).await.unwrap();
+            tokio::task::yield_now().await;
+        }
+        peer
+    };
+    let (_peer, response) = both(
+        peer,
+        client.send(Method::GET, &[], Frames::default(), soon()),
+    )
+    .await;
+    assert_eq!(response.unwrap().body.unwrap(), "ok");
+    assert_eq!(client.idle().len(), 1);
+}
+
+/// Answers, and leaves the connection open or breaks it.
+async fn status_of(answer: String, is_left_open: bool, time: Duration) -> u16 {
+    let (listener, client) = client(&HeaderMap::new()).await;
+    let peer = async {
+        let mut peer = accept(&listener).await;
+        read_head(&mut peer).await;
+        peer.write_all(answer.as_bytes()).await.unwrap();
+        is_left_open.then_some(peer)
+    };
+    let deadline = Instant::now() + time;
+    let request = client.send(Method::GET, &[], Frames::default(), deadline);
+    let (_peer, response) = both(peer, request).await;
+    assert!(client.idle().is_empty());
+    response.unwrap().status.as_u16()
+}
+
+#[tokio::test]
+async fn a_status_counts_whatever_becomes_of_the_body() {
+    for status in [200, 400] {
+        let head = format!("HTTP/1.1 {status} X\r\n");
+        let headers = "x-header: x\r\n".repeat(1000);
+        let filler = "x".repeat(response::MAX_RESPONSE + 1);
+        for answer in [
+            format!("{head}{headers}content-length: 0\r\n\r\n"),
+            format!("{head}content-length: {}\r\n\r\n", filler.len()),
+            format!("{head}content-length: none\r\n\r\n"),
+            format!("{head}\r\n{filler}"),
+            format!("{head}transfer-encoding: chunked\r\n\r\nnone\r\n"),
+        ] {
+            assert_eq!(status_of(answer, true, LONG).await, status);
+        }
+        let cut = format!("{head}content-length: 9\r\n\r\nx");
+        assert_eq!(status_of(cut.clone(), false, LONG).await, status);
+        assert_eq!(status_of(cut, true, A_MOMENT).await, status);
+    }
+}
+
+/// Sends so many requests at once, without a body.
+fn send_at_once(client: &Arc<Client>, requests: usize) -> Vec<JoinHandle<bool>> {
+    let send = |_| {
+        let client = Arc::clone(client);
+        tokio::spawn(async move {
+            let answer = client.send(Method::POST, &[], Frames::default(), soon());
+            answer.await.is_ok()
+        })
+    };
+    (0..requests).map(send).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn requests_at_once_share_the_kept_connections() {
+    let sink = Sink::start(&[]).await;
+    let mut client = Client::new(endpoint(sink.address), HeaderMap::new());
+    // However slow the machine is: here nobody loses it.
+    client.patience = LONG;
+    for request in send_at_once(&Arc::new(client), 100) {
+        assert!(request.await.unwrap());
+    }
+    assert!(sink.connections() <= MAX_KEPT_CONNECTIONS);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn requests_that_hang_do_not_hold_up_others_for_longer_than_patience_lasts() {
+    let sink = Sink::start(&[Answer::Hang; MAX_KEPT_CONNECTIONS]).await;
+    let client = Arc::new(Client::new(endpoint(sink.address), HeaderMap::new()));
+    let hanging = send_at_once(&client, MAX_KEPT_CONNECTIONS);
+    let all_hang = async {
+        while sink.requests().len() < MAX_KEPT_CONNECTIONS {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(LONG, all_hang).await.unwrap();
+    for request in send_at_once(&client, 5) {
+        assert!(request.await.unwrap());
+    }
+    for request in hanging {
+        assert!(!request.is_finished());
+        request.abort();
+    }
+}
