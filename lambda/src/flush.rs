@@ -123,7 +123,7 @@ impl Flusher {
         let deadline = invocation.marks.flush_deadline(self.config.flush_timeout);
         tokio::select! {
             biased;
-            report = self.telemetry.flush_of(invocation.root, deadline) => {
+            report = self.telemetry.flush_context_group(invocation.root, deadline) => {
                 log(invocation.id, &report, began);
             }
             () = self.after_announcement(SHUTDOWN_FLUSH) => {
@@ -144,7 +144,7 @@ impl Flusher {
         let context = root.clone();
         let flush = async move {
             let began = Instant::now();
-            let report = telemetry.flush_of(&root, deadline).await;
+            let report = telemetry.flush_context_group(&root, deadline).await;
             log(&id, &report, began);
         };
         tokio::spawn(flush.with_context(context))

@@ -34,7 +34,7 @@
 use std::error::Error;
 use std::fmt;
 
-use baton_telemetry::{Fetching, HeaderSource, parse_headers};
+use baton_telemetry::{HeadersFuture, HeaderSource, parse_headers};
 use tokio::sync::OnceCell;
 
 use self::client::Client;
@@ -75,7 +75,7 @@ impl fmt::Debug for Secret {
 }
 
 impl HeaderSource for Secret {
-    fn fetch(&self) -> Fetching<'_> {
+    fn fetch(&self) -> HeadersFuture<'_> {
         Box::pin(async {
             let client = self
                 .client

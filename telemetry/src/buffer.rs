@@ -11,17 +11,17 @@ use opentelemetry::InstrumentationScope;
 use tokio::sync::Notify;
 
 use self::chunk::OpenChunk;
-use self::flight::Flights;
+use self::in_flight::Flights;
 
 mod chunk;
-mod flight;
 mod group;
+mod in_flight;
 mod spans;
 
 pub(crate) use chunk::Chunk;
-pub(crate) use flight::{FlightNumber, Taken, Whose};
 pub use group::FlushGroup;
-pub(crate) use group::{Group, Members};
+pub(crate) use group::{Group, SpanGroups};
+pub(crate) use in_flight::{FlightNumber, InFlight, Selection};
 pub(crate) use spans::SpanBuffer;
 
 /// What a buffer keeps.
@@ -124,22 +124,24 @@ impl Buffer {
 
     /// What is left to send behind a group's flush: what is nobody's, or everything when the buffer
     /// is half full all the same.
-    pub(crate) fn strays(&self) -> Option<Whose<'static>> {
+    pub(crate) fn ungrouped(&self) -> Option<Selection<'static>> {
         let state = self.lock();
-        let whose = match state.is_half_full(self.0.bounds) {
-            true => Whose::Everyone,
-            false => Whose::Nobody,
+        let selection = match state.is_half_full(self.0.bounds) {
+            true => Selection::All,
+            false => Selection::Ungrouped,
         };
         let closed = state.closed.iter().map(|chunk| &chunk.owner);
         let mut owners = closed.chain(state.open.iter().map(|chunk| &chunk.owner));
-        owners.any(|owner| whose.are(owner)).then_some(whose)
+        owners
+            .any(|owner| selection.matches(owner))
+            .then_some(selection)
     }
 
     /// Takes what such a flush has to send. What the caller does not settle goes back when the rest
     /// is dropped.
-    pub(crate) fn take(&self, whose: Whose<'_>) -> Taken {
+    pub(crate) fn take(&self, selection: Selection<'_>) -> InFlight {
         let mut state = self.lock();
-        let chunks = state.take(whose);
+        let chunks = state.take(selection);
         self.start(&mut state, chunks)
     }
 
@@ -147,19 +149,19 @@ impl Buffer {
     /// (`None`), or some are back and taken again.
     pub(crate) async fn take_returned(
         &self,
-        whose: Whose<'_>,
+        selection: Selection<'_>,
         before: FlightNumber,
-    ) -> Option<Taken> {
+    ) -> Option<InFlight> {
         loop {
             // Created before the look at the flights, it does not miss the end of one of them.
             let settled = self.0.settled.notified();
             {
                 let mut state = self.lock();
-                let returned = state.take_returned(whose);
+                let returned = state.take_returned(selection);
                 if !returned.is_empty() {
                     return Some(self.start(&mut state, returned));
                 }
-                if !state.flights.carry(whose, before) {
+                if !state.flights.contain(selection, before) {
                     return None;
                 }
             }
@@ -168,14 +170,14 @@ impl Buffer {
     }
 
     /// Takes everything, as soon as nothing is on its way any more.
-    pub(crate) async fn take_all_settled(&self) -> Taken {
+    pub(crate) async fn take_all_settled(&self) -> InFlight {
         loop {
             // As above.
             let settled = self.0.settled.notified();
             {
                 let mut state = self.lock();
                 if state.flights.is_empty() {
-                    let chunks = state.take(Whose::Everyone);
+                    let chunks = state.take(Selection::All);
                     return self.start(&mut state, chunks);
                 }
             }
@@ -183,8 +185,8 @@ impl Buffer {
         }
     }
 
-    fn start(&self, state: &mut State, chunks: Vec<Chunk>) -> Taken {
-        Taken {
+    fn start(&self, state: &mut State, chunks: Vec<Chunk>) -> InFlight {
+        InFlight {
             buffer: self.clone(),
             number: state.flights.start(&chunks),
             chunks,
@@ -197,9 +199,13 @@ impl Buffer {
 }
 
 impl State {
-    fn take(&mut self, whose: Whose<'_>) -> Vec<Chunk> {
-        let closed = self.closed.extract_if(.., |chunk| whose.are(&chunk.owner));
-        let open = self.open.extract_if(.., |chunk| whose.are(&chunk.owner));
+    fn take(&mut self, selection: Selection<'_>) -> Vec<Chunk> {
+        let closed = self
+            .closed
+            .extract_if(.., |chunk| selection.matches(&chunk.owner));
+        let open = self
+            .open
+            .extract_if(.., |chunk| selection.matches(&chunk.owner));
         // What came back from a flush goes before what has finished since.
         let chunks: Vec<Chunk> = closed.chain(open.map(OpenChunk::close)).collect();
         let late = chunks.iter().filter(|chunk| chunk.is_late());
@@ -207,10 +213,12 @@ impl State {
         chunks
     }
 
-    fn take_returned(&mut self, whose: Whose<'_>) -> Vec<Chunk> {
+    fn take_returned(&mut self, selection: Selection<'_>) -> Vec<Chunk> {
         let closed = &mut self.closed;
         closed
-            .extract_if(.., |chunk| chunk.is_returned && whose.are(&chunk.owner))
+            .extract_if(.., |chunk| {
+                chunk.is_returned && selection.matches(&chunk.owner)
+            })
             .collect()
     }
 
@@ -238,7 +246,7 @@ impl State {
     /// Where the chunk is that takes the next record of a scope and a group.
     fn open_chunk(&mut self, scope: &InstrumentationScope, owner: Owner) -> usize {
         let mut open = self.open.iter();
-        open.position(|chunk| chunk.takes(scope, &owner))
+        open.position(|chunk| chunk.accepts(scope, &owner))
             .unwrap_or_else(|| {
                 self.open.push(OpenChunk::new(scope.clone(), owner));
                 self.open.len() - 1
@@ -251,11 +259,11 @@ impl State {
 
     /// Puts chunks back in front. Small ones of one scope become one again: otherwise each flush
     /// that fails would leave another allocation.
-    fn give_back(&mut self, chunks: Vec<Chunk>) {
+    fn return_chunks(&mut self, chunks: Vec<Chunk>) {
         let mut merged: Vec<Chunk> = Vec::new();
         for mut chunk in chunks {
             chunk.is_returned = true;
-            match merged.iter_mut().find(|into| into.takes(&chunk)) {
+            match merged.iter_mut().find(|into| into.accepts(&chunk)) {
                 Some(into) => into.append(&chunk),
                 None => merged.push(chunk),
             }

@@ -1,4 +1,4 @@
-//! Sends what a buffer holds to an OTLP collector.
+//! Export of buffered records: to an OTLP collector or to stdout.
 
 use std::error::Error;
 use std::future::poll_fn;
@@ -8,206 +8,207 @@ use std::time::Duration;
 
 use bytes::Buf as _;
 use opentelemetry_sdk::Resource;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 use tokio::time::{Instant, timeout_at};
 use tracing::warn;
 
-use self::ending::Ending;
-use crate::buffer::{Buffer, Chunk, Taken, Whose};
-use crate::export::collector::{Uplink, UplinkError};
-use crate::export::spill::Spill;
+use self::collector::{Destination, DestinationError};
+use self::spill::Spill;
+use crate::buffer::{Buffer, Chunk, InFlight, Selection};
 use crate::otlp::encode::{self, ResourceFrame};
 use crate::otlp::{PartialSuccess, Signal};
 use crate::output::Output;
-use crate::transport::client::Frames;
+use crate::transport::client::BufList;
 
-mod accounting;
 mod breaker;
 pub(crate) mod collector;
 mod collector_messages;
-mod ending;
-mod failures;
+mod failure_log;
 pub(crate) mod headers;
+mod losses;
 #[cfg(feature = "replay")]
 pub mod replay;
 pub mod spill;
 
-pub(crate) use accounting::{Accounting, Losses};
 pub(crate) use collector_messages::CollectorMessages;
-pub(crate) use failures::Failures;
-pub use headers::{Fetching, HeaderSource, InvalidHeaders, OpenHeaderSource, parse_headers};
+pub(crate) use failure_log::FailureLog;
+pub use headers::{HeaderSource, HeadersFuture, InvalidHeaders, OpenHeaderSource, parse_headers};
+pub(crate) use losses::{LossReporter, Losses};
 
-/// Requests are cut below this: collectors take 4 MiB by default, and the headers of the protocol
-/// count.
+/// Length below which requests are cut: collectors accept 4 MiB by default, and the protocol's
+/// headers count.
 pub(crate) const MAX_REQUEST_BYTES: usize = 3 * 1024 * 1024 + 512 * 1024;
-/// How long exports of other tasks may take to give back what they hold, however little time is
-/// left. They do it at once: this is for a processor that is busy, or a fraction of one.
-const GIVE_BACK: Duration = Duration::from_millis(20);
+/// Time that a shutdown gives other exports to return their records, even past its deadline. They
+/// return them immediately; the limit is for a processor that is busy or throttled.
+const RETURN_TIMEOUT: Duration = Duration::from_millis(20);
 
-/// Why records are still in the buffer, or gone.
+/// The reason why records were not exported. They are still in the buffer, unless the error is
+/// [permanent](Self::is_permanent).
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ExportError {
-    #[error("no answer within the time for it")]
+    #[error("timed out waiting for the collector")]
     Timeout,
-    #[error("no answer before the end of the process")]
-    Ending,
+    #[error("cancelled by the shutdown of the process")]
+    Shutdown,
     #[error(transparent)]
-    Uplink(#[from] UplinkError),
+    Destination(#[from] DestinationError),
 }
 
 impl ExportError {
-    pub(crate) fn is_final(&self) -> bool {
-        matches!(self, Self::Uplink(error) if error.is_final())
+    pub(crate) fn is_permanent(&self) -> bool {
+        matches!(self, Self::Destination(error) if error.is_permanent())
     }
 }
 
-/// What one flush sent by itself.
+/// Spans, requests and bytes that one flush sent itself.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Sent {
     /// Spans that the collector acknowledged.
     pub spans: u64,
-    /// Requests, however they ended.
+    /// Requests, including those that failed.
     pub requests: u64,
-    /// Bytes of these requests' bodies.
+    /// Bytes in the bodies of these requests.
     pub bytes: u64,
 }
 
+/// Exports the records of one signal.
 #[derive(Debug)]
 pub(crate) struct Exporter {
-    pub(crate) failures: Failures,
+    pub(crate) failures: FailureLog,
     messages: CollectorMessages,
-    uplink: Uplink,
+    destination: Destination,
     signal: Signal,
-    /// What writes records that the collector does not take, and where to.
+    /// Writer of the records that the collector does not accept, and its output.
     spill: Option<(Spill, Output)>,
     resource: ResourceFrame,
-    /// Held by an export for everyone. Whoever waits for it finds its own spans sent, or sends what
-    /// has gathered meanwhile.
+    /// Serialises exports of all records. An export that has waited finds its records sent, or
+    /// sends those that have gathered meanwhile.
     turn: Mutex<()>,
-    ending: Ending,
+    /// Number of shutdowns that need the records of running exports now.
+    shutdowns: watch::Sender<usize>,
 }
 
 impl Exporter {
-    /// Records that the collector does not accept are written to `spill` in lines of at most this
-    /// many bytes, or stay in the buffer.
+    /// With `spill`, records that the collector does not accept are written to the output in lines
+    /// of at most this many bytes. Without it, they stay in the buffer.
     pub(crate) fn new(
         signal: Signal,
-        uplink: Uplink,
+        destination: Destination,
         resource: &Resource,
         spill: Option<(Output, usize)>,
     ) -> Self {
         let resource = encode::resource(resource);
         Self {
-            failures: Failures::new(signal, uplink.to_string()),
-            messages: CollectorMessages::new(uplink.to_string()),
-            uplink,
+            failures: FailureLog::new(signal, destination.to_string()),
+            messages: CollectorMessages::new(destination.to_string()),
+            destination,
             signal,
             spill: spill.map(|(output, line_bytes)| (Spill::new(&resource, line_bytes), output)),
             resource,
             turn: Mutex::new(()),
-            ending: Ending::default(),
+            shutdowns: watch::Sender::default(),
         }
     }
 
-    /// The end of one request's time, were it sent now.
-    pub(crate) fn patience(&self) -> Instant {
-        self.uplink.patience()
+    /// Returns the deadline of a request that is sent now.
+    pub(crate) fn request_deadline(&self) -> Instant {
+        self.destination.request_deadline()
     }
 
-    /// Sends such spans as have finished, request by request, until all is sent, one fails,
-    /// `deadline` is there or the process ends.
+    /// Exports the selected records, request by request, until all are sent, a request fails,
+    /// `deadline` is reached or the process shuts down.
     ///
-    /// Spans that another call has taken are that call's to send, and this one returns only when
-    /// they are settled. Exports for everyone do not overlap; others run beside them and beside
-    /// each other. What is sent is added to `sent` at once.
+    /// Selected records that are in flight for another export are waited for. Exports of all
+    /// records take turns; the others run concurrently with them and with each other. `sent` is
+    /// updated with each request, so that it is right even if the future is dropped.
     pub(crate) async fn export(
         &self,
         buffer: &Buffer,
-        whose: Whose<'_>,
+        selection: Selection<'_>,
         deadline: Instant,
         sent: &mut Sent,
     ) -> Result<(), ExportError> {
         tokio::select! {
             biased;
-            // What the other future has taken goes back into the buffer with it.
-            () = self.ending.announced() => Err(ExportError::Ending),
-            outcome = self.export_by(buffer, whose, deadline, sent) => outcome,
+            // Dropping the other future returns its records to the buffer.
+            () = self.shutdown_begun() => Err(ExportError::Shutdown),
+            outcome = self.export_selection(buffer, selection, deadline, sent) => outcome,
         }
     }
 
-    async fn export_by(
+    async fn export_selection(
         &self,
         buffer: &Buffer,
-        whose: Whose<'_>,
+        selection: Selection<'_>,
         deadline: Instant,
         sent: &mut Sent,
     ) -> Result<(), ExportError> {
-        let _turn = match whose {
-            Whose::Everyone => Some(before(deadline, self.turn.lock()).await?),
-            Whose::Group(_) | Whose::Nobody => None,
+        let _turn = match selection {
+            Selection::All => Some(run_until(deadline, self.turn.lock()).await?),
+            Selection::Group(_) | Selection::Ungrouped => None,
         };
-        let mut taken = buffer.take(whose);
-        let first = taken.number();
+        let mut in_flight = buffer.take(selection);
+        let first = in_flight.number();
         let mut outcome = Ok(());
         loop {
-            match self.send_all(taken, deadline, sent).await {
+            match self.send_all(in_flight, deadline, sent).await {
                 Ok(()) => {}
-                Err(refused) if refused.is_final() => outcome = Err(refused),
-                Err(passing) => return Err(passing),
+                Err(rejection) if rejection.is_permanent() => outcome = Err(rejection),
+                Err(retryable) => return Err(retryable),
             }
-            match before(deadline, buffer.take_returned(whose, first)).await? {
-                Some(returned) => taken = returned,
+            match run_until(deadline, buffer.take_returned(selection, first)).await? {
+                Some(returned) => in_flight = returned,
                 None => return outcome,
             }
         }
     }
 
+    /// Sends all chunks that were taken.
     async fn send_all(
         &self,
-        mut taken: Taken,
+        mut in_flight: InFlight,
         deadline: Instant,
         sent: &mut Sent,
     ) -> Result<(), ExportError> {
         let mut limit = MAX_REQUEST_BYTES;
         let mut outcome = Ok(());
         loop {
-            let chunks = taken.next_request(limit);
+            let chunks = in_flight.next_request(limit);
             if chunks.is_empty() {
                 return outcome;
             }
             let (count, body) = (chunks.len(), request_body(&self.resource, chunks));
             sent.requests += 1;
             sent.bytes += body.remaining() as u64;
-            self.write_to_console(&mut taken, count);
-            match self.uplink.send(body, deadline).await {
+            self.write_to_console(&mut in_flight, count);
+            match self.destination.send(body, deadline).await {
                 Ok(partial) => {
-                    self.drop_rejected(&mut taken, count, &partial);
-                    sent.spans += taken.exported(count);
+                    self.drop_rejected(&mut in_flight, count, &partial);
+                    sent.spans += in_flight.exported(count);
                 }
-                // One span may be to blame: the rest is tried chunk by chunk.
-                Err(refused) if refused.is_final() && count > 1 => limit = 0,
-                Err(refused) if refused.is_final() => {
-                    // What the collector refuses for good must not stand in the way of what comes
-                    // after it.
-                    if !self.spill_first(&mut taken, count) {
-                        taken.dropped(count);
+                // A single record may be the cause, so the chunks are sent one by one from now on.
+                Err(rejection) if rejection.is_permanent() && count > 1 => limit = 0,
+                Err(rejection) if rejection.is_permanent() => {
+                    // A chunk that is always rejected must not block those behind it.
+                    if !self.spill_first(&mut in_flight, count) {
+                        in_flight.dropped(count);
                     }
-                    outcome = Err(refused.into());
+                    outcome = Err(rejection.into());
                 }
-                // Dropping what was taken puts it back into the buffer.
-                Err(passing) => return Err(passing.into()),
+                // Dropping `in_flight` returns its chunks to the buffer.
+                Err(retryable) => return Err(retryable.into()),
             }
         }
     }
 
-    /// Writes the given number of chunks to the console exporter, except those already written
-    /// before a failed request.
-    fn write_to_console(&self, taken: &mut Taken, chunks: usize) {
-        let Some(console) = self.uplink.second_console() else {
+    /// Writes the first `chunks` to the console exporter, except those that were written before an
+    /// earlier attempt.
+    fn write_to_console(&self, in_flight: &mut InFlight, chunks: usize) {
+        let Some(console) = self.destination.additional_console() else {
             return;
         };
-        let new = taken.new_to_console(chunks);
+        let new = in_flight.new_to_console(chunks);
         if new.is_empty() {
             return;
         }
@@ -220,12 +221,13 @@ impl Exporter {
         }
     }
 
-    /// Whether what the collector does not take is written to stdout.
+    /// Returns true if records that the collector does not accept are written to stdout.
     pub(crate) fn spills(&self) -> bool {
         self.spill.is_some()
     }
 
-    /// How long it may take to write so many bytes of records, if they are to be written at all.
+    /// Returns the time to reserve for spilling this many bytes of records: zero if nothing is
+    /// spilled.
     pub(crate) fn time_for_spill(&self, bytes: usize) -> Duration {
         match self.spill {
             Some(_) => Spill::time_for(bytes),
@@ -233,53 +235,68 @@ impl Exporter {
         }
     }
 
-    /// Writes what such a flush has left in the buffer, as far as there is time. What is not
-    /// written stays.
-    pub(crate) fn spill(&self, buffer: &Buffer, whose: Whose<'_>, deadline: Instant) {
+    /// Spills the selected records that are in the buffer, until `deadline`. The rest stays there.
+    pub(crate) fn spill(&self, buffer: &Buffer, selection: Selection<'_>, deadline: Instant) {
         if self.spill.is_some() {
-            self.spill_taken(buffer.take(whose), deadline);
+            self.spill_in_flight(buffer.take(selection), deadline);
         }
     }
 
-    /// Writes all that is pending because the process ends: what others have on their way too,
-    /// which they have to give back at `until`. What is not written is lost, so it may take beyond
-    /// `deadline` what there was to be time for.
+    /// Spills all records for the shutdown of the process, including those that other exports have
+    /// in flight and must return at `until`.
+    ///
+    /// Records that are not written are lost with the process, so this may exceed `deadline` by the
+    /// time that writing them takes.
     pub(crate) async fn spill_all(&self, buffer: &Buffer, until: Instant, deadline: Instant) {
         let settled = timeout_at(until, buffer.take_all_settled()).await;
         if self.spill.is_none() {
             return;
         }
-        let taken = match settled {
-            Ok(taken) => taken,
-            Err(_) => {
-                let _announced = self.ending.announce();
-                let patience = deadline.max(Instant::now() + GIVE_BACK);
-                let settled = timeout_at(patience, buffer.take_all_settled()).await;
-                settled.unwrap_or_else(|_| buffer.take(Whose::Everyone))
-            }
+        let in_flight = match settled {
+            Ok(in_flight) => in_flight,
+            Err(_) => self.take_from_exports(buffer, deadline).await,
         };
         let needed = self.time_for_spill(buffer.bytes());
-        self.spill_taken(taken, deadline.max(Instant::now() + needed));
+        self.spill_in_flight(in_flight, deadline.max(Instant::now() + needed));
     }
 
-    fn spill_taken(&self, mut taken: Taken, deadline: Instant) {
-        // The first chunk goes out in any case: a flush without any time would otherwise never lose
-        // what it has.
-        while !taken.chunks().is_empty() && self.spill_first(&mut taken, 1) {
+    /// Cancels running exports and takes all records, including those that they return.
+    async fn take_from_exports(&self, buffer: &Buffer, deadline: Instant) -> InFlight {
+        self.shutdowns.send_modify(|count| *count += 1);
+        let until = deadline.max(Instant::now() + RETURN_TIMEOUT);
+        let settled = timeout_at(until, buffer.take_all_settled()).await;
+        self.shutdowns.send_modify(|count| *count -= 1);
+        settled.unwrap_or_else(|_| buffer.take(Selection::All))
+    }
+
+    /// Completes when a shutdown needs the records of running exports.
+    async fn shutdown_begun(&self) {
+        // The sender is a field of `self`, so the channel cannot be closed.
+        let _ = self
+            .shutdowns
+            .subscribe()
+            .wait_for(|count| *count > 0)
+            .await;
+    }
+
+    fn spill_in_flight(&self, mut in_flight: InFlight, deadline: Instant) {
+        // The first chunk is written even after the deadline. Otherwise a flush without any time
+        // would never get rid of its records.
+        while !in_flight.chunks().is_empty() && self.spill_first(&mut in_flight, 1) {
             if Instant::now() >= deadline {
                 return;
             }
         }
     }
 
-    /// Writes the first so many chunks. Whether that was possible.
-    fn spill_first(&self, taken: &mut Taken, chunks: usize) -> bool {
+    /// Spills the first `chunks`. Returns false if nothing was written.
+    fn spill_first(&self, in_flight: &mut InFlight, chunks: usize) -> bool {
         let Some((spill, output)) = &self.spill else {
             return false;
         };
-        let written = output.write(|out| spill.write(&taken.chunks()[..chunks], out));
+        let written = output.write(|out| spill.write(&in_flight.chunks()[..chunks], out));
         match written {
-            Ok(()) => taken.spilled(chunks) > 0,
+            Ok(()) => in_flight.spilled(chunks) > 0,
             Err(error) => {
                 warn!(error = &error as &dyn Error, "spans not written to stdout");
                 false
@@ -287,15 +304,15 @@ impl Exporter {
         }
     }
 
-    /// Records that the collector rejected although it accepted the request. It does not say which,
-    /// and they must not be sent again.
-    fn drop_rejected(&self, taken: &mut Taken, chunks: usize, partial: &PartialSuccess) {
+    /// Counts records as dropped that the collector rejected although it accepted the request. They
+    /// must not be sent again, and the response does not identify them.
+    fn drop_rejected(&self, in_flight: &mut InFlight, chunks: usize, partial: &PartialSuccess) {
         if partial.rejected == 0 {
             return self.messages.log(&partial.message);
         }
-        let rejected = taken.rejected(chunks, partial.rejected);
+        let rejected = in_flight.rejected(chunks, partial.rejected);
         warn!(
-            endpoint = %self.uplink,
+            endpoint = %self.destination,
             rejected,
             collector_message = partial.message,
             "{} rejected by the collector",
@@ -304,27 +321,28 @@ impl Exporter {
     }
 }
 
-/// Waits for what is usually there at once, and only otherwise sets a timer.
-pub(crate) async fn before<F: Future>(
+/// Awaits the future until `deadline`. Polls it once before setting a timer, because most locks are
+/// free.
+pub(crate) async fn run_until<F: Future>(
     deadline: Instant,
     future: F,
 ) -> Result<F::Output, ExportError> {
     let mut future = pin!(future);
-    let at_once = poll_fn(|context| Poll::Ready(future.as_mut().poll(context))).await;
-    if let Poll::Ready(output) = at_once {
+    let first_poll = poll_fn(|context| Poll::Ready(future.as_mut().poll(context))).await;
+    if let Poll::Ready(output) = first_poll {
         return Ok(output);
     }
     let outcome = timeout_at(deadline, future).await;
     outcome.map_err(|_| ExportError::Timeout)
 }
 
-fn request_body(resource: &ResourceFrame, chunks: &[Chunk]) -> Frames {
+fn request_body(resource: &ResourceFrame, chunks: &[Chunk]) -> BufList {
     let lengths = chunks.iter().map(|chunk| chunk.bytes.len());
     let length = lengths.map(encode::scope_spans_length).sum();
     let mut head = encode::open_request(resource, length);
-    // Each chunk with what is before it, the resource's tail, and the head of the protocol that
-    // carries this.
-    let mut body = Frames::with_capacity(2 * chunks.len() + 2);
+    // Two buffers for each chunk, one for the end of the resource, and one for the framing that the
+    // protocol prepends.
+    let mut body = BufList::with_capacity(2 * chunks.len() + 2);
     for chunk in chunks {
         encode::open_scope_spans(&mut head, chunk.bytes.len());
         body.push(std::mem::take(&mut head).into());

@@ -188,6 +188,7 @@
 
 mod buffer;
 mod config;
+mod error_chain;
 mod export;
 mod logs;
 mod metrics;
@@ -204,7 +205,7 @@ pub use buffer::FlushGroup;
 #[cfg(feature = "replay")]
 pub use export::replay;
 pub use export::{
-    Fetching, HeaderSource, InvalidHeaders, OpenHeaderSource, Sent, parse_headers, spill,
+    HeaderSource, HeadersFuture, InvalidHeaders, OpenHeaderSource, Sent, parse_headers, spill,
 };
 #[cfg(feature = "tracing")]
 pub use logs::tracing_layer;

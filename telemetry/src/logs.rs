@@ -2,9 +2,6 @@
 //! the fields of the `tracing` spans around the event, and the ids of the active OpenTelemetry
 //! span, invocation and message.
 
-use std::error::Error;
-use std::fmt;
-
 use tracing_subscriber::filter::Targets;
 #[cfg(feature = "tracing")]
 use tracing_subscriber::layer::Layer as _;
@@ -41,7 +38,7 @@ pub use tracing_layer::tracing_layer;
 
 /// The target of what is logged about dropped log records, of which none must be made: it would be
 /// the next one dropped.
-pub(crate) const OF_DROPPED_RECORDS: &str = "baton_telemetry::dropped_log_records";
+pub(crate) const DROPPED_RECORDS_TARGET: &str = "baton_telemetry::dropped_log_records";
 
 /// Installs the process's subscriber. A program that already has one keeps it, and a warning names
 /// the layers that it lacks. If there is a buffer, log records go there as well, including those of
@@ -58,7 +55,7 @@ pub(crate) fn install(config: &Config, records: Option<Buffer>) {
 #[cfg(not(feature = "tracing"))]
 fn set_default(filter: Targets, log: LogLayer) {
     let subscriber = tracing_subscriber::registry()
-        .with(filter::of_log(filter))
+        .with(filter::log_filter(filter))
         .with(log);
     let _ = tracing::subscriber::set_global_default(subscriber);
 }
@@ -67,27 +64,11 @@ fn set_default(filter: Targets, log: LogLayer) {
 /// mean fewer spans.
 #[cfg(feature = "tracing")]
 fn set_default(filter: Targets, log: LogLayer) {
-    let spans = crate::logs::tracing_layer::beside_logs(filter.clone());
+    let spans = crate::logs::tracing_layer::layer_for_program(filter.clone());
     let subscriber = tracing_subscriber::registry()
-        .with(log.with_filter(filter::of_log(filter)))
+        .with(log.with_filter(filter::log_filter(filter)))
         .with(spans);
     let _ = tracing::subscriber::set_global_default(subscriber);
-}
-
-/// An error and its causes in one line.
-pub(crate) fn chain(error: &dyn Error) -> String {
-    Chain(error).to_string()
-}
-
-/// Writes an error and its causes in one line.
-struct Chain<'a>(&'a (dyn Error + 'a));
-
-impl fmt::Display for Chain<'_> {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}", self.0)?;
-        let mut causes = std::iter::successors(self.0.source(), |error| Error::source(*error));
-        causes.try_for_each(|cause| write!(formatter, ": {cause}"))
-    }
 }
 
 #[cfg(test)]

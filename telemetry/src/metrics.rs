@@ -1,10 +1,12 @@
-//! The process's metrics: aggregated where they are measured, collected at a flush, and sent beside
-//! the spans.
+//! The process's metrics: aggregated where they are measured, collected by a flush, and exported
+//! with the spans.
 //!
-//! With delta temporality a data point exists once: what was collected and the collector has not
-//! taken is kept here, encoded, and sent again before anything newer is collected. While that fails
-//! the instruments go on aggregating, so that one collection is kept at most.
+//! With delta temporality each data point exists once. Data points that the collector has not
+//! accepted are kept here, encoded, and sent again before a newer collection. While that fails, the
+//! instruments continue to aggregate, so that at most one collection is kept.
 
+use std::collections::VecDeque;
+use std::mem;
 use std::pin::Pin;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
@@ -15,46 +17,42 @@ use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::Instant;
 use tracing::warn;
 
-use self::accounts::Accounts;
-use self::handover::Handover;
-use self::outbox::Outbox;
+use self::self_metrics::SelfMetrics;
+use self::shared_export::SharedExport;
 use crate::config::Temporality;
-use crate::export::collector::Uplink;
-use crate::export::{CollectorMessages, ExportError, Failures, before};
+use crate::export::collector::Destination;
+use crate::export::{CollectorMessages, ExportError, FailureLog, run_until};
 use crate::otlp::encode::metrics::MetricsRequest;
 use crate::otlp::encode::{self, ResourceFrame};
 use crate::otlp::{PartialSuccess, Signal};
-use crate::transport::client::Frames;
+use crate::transport::client::BufList;
 
-mod accounts;
-mod give_up;
-mod handover;
 mod instrument;
 mod meter;
-mod outbox;
+mod self_metrics;
 mod series;
+mod shared_export;
 
-pub(crate) use accounts::Standing;
 pub(crate) use meter::Meters;
+pub(crate) use self_metrics::RecordCounts;
 
-/// Requests are cut when they have become this long. Collectors take 4 MiB, and the last data point
-/// comes on top.
+/// Length at which a request is closed. Collectors accept 4 MiB by default, and the data point that
+/// reaches this limit is still added.
 const MAX_REQUEST_BYTES: usize = 3 * 1024 * 1024;
 
-/// The meters, and the way from it to the collector.
+/// The meters and the exporter of their metrics.
 #[derive(Debug)]
 pub(crate) struct Metrics {
     meters: Meters,
-    uplink: Uplink,
-    failures: Failures,
+    destination: Destination,
+    failures: FailureLog,
     messages: CollectorMessages,
     resource: ResourceFrame,
     temporality: Temporality,
-    /// Of the telemetry itself.
-    accounts: Accounts,
-    /// Held by the export that is under way.
-    outbox: Mutex<Outbox>,
-    handover: Handover,
+    self_metrics: SelfMetrics,
+    /// Locked by the running export.
+    pending: Mutex<PendingRequests>,
+    shared_export: SharedExport,
     counts: PointCounts,
 }
 
@@ -65,36 +63,44 @@ struct PointCounts {
     dropped: AtomicU64,
 }
 
-/// Says how the records stand. Asked when it is the export's turn: what another one has told
-/// already must not be told again.
-type Ask<'a> = dyn Fn() -> Standing + Sync + 'a;
+/// Encoded collections that the collector has not accepted, oldest first.
+#[derive(Debug)]
+struct PendingRequests {
+    requests: VecDeque<MetricsRequest>,
+    max_bytes: usize,
+}
 
-/// An export under way.
-type Exporting<'a> = Pin<Box<dyn Future<Output = Result<(), ExportError>> + Send + 'a>>;
+/// Returns the current counts of spans and log records. It is called when the export's turn has
+/// come, because counts that another export has reported must not be reported again.
+type ReadCounts<'a> = dyn Fn() -> RecordCounts + Sync + 'a;
+
+type ExportFuture<'a> = Pin<Box<dyn Future<Output = Result<(), ExportError>> + Send + 'a>>;
 
 impl Metrics {
+    /// Creates the meters and their exporter, which keeps at most `max_bytes` of unaccepted
+    /// requests from one export to the next.
     pub(crate) fn new(
-        uplink: Uplink,
+        destination: Destination,
         resource: &Resource,
         temporality: Temporality,
         max_bytes: usize,
     ) -> Self {
         let meters = Meters::new(temporality);
         Self {
-            accounts: Accounts::new(&meters),
+            self_metrics: SelfMetrics::new(&meters),
             meters,
             temporality,
-            failures: Failures::new(Signal::Metrics, uplink.to_string()),
-            messages: CollectorMessages::new(uplink.to_string()),
-            uplink,
+            failures: FailureLog::new(Signal::Metrics, destination.to_string()),
+            messages: CollectorMessages::new(destination.to_string()),
+            destination,
             resource: encode::resource(resource),
-            outbox: Mutex::new(Outbox::new(max_bytes)),
-            handover: Handover::default(),
+            pending: Mutex::new(PendingRequests::new(max_bytes)),
+            shared_export: SharedExport::default(),
             counts: PointCounts::default(),
         }
     }
 
-    /// Data points that no collector is going to get.
+    /// Returns the number of dropped data points.
     pub(crate) fn dropped(&self) -> u64 {
         self.counts.dropped.load(Relaxed)
     }
@@ -103,132 +109,157 @@ impl Metrics {
         &self.meters
     }
 
-    /// Sends what was recorded, until `deadline` at the latest, and with it how spans and log
-    /// records stand. An export that is under way is waited for.
+    /// Exports the recorded measurements and the counts of spans and log records, until `deadline`
+    /// at the latest. Waits for a running export.
     ///
-    /// The future is on the heap: it is polled in other crates, each of which would have a copy of
-    /// what it does.
-    pub(crate) fn export<'a>(&'a self, standing: &'a Ask<'a>, deadline: Instant) -> Exporting<'a> {
+    /// The future is boxed, because each crate that polls it would otherwise compile its own copy.
+    pub(crate) fn export<'a>(
+        &'a self,
+        read_counts: &'a ReadCounts<'a>,
+        deadline: Instant,
+    ) -> ExportFuture<'a> {
         Box::pin(async move {
-            let outbox = before(deadline, self.outbox.lock()).await;
-            self.export_in_turn(outbox, standing, deadline).await
+            let pending = run_until(deadline, self.pending.lock()).await;
+            self.export_in_turn(pending, read_counts, deadline).await
         })
     }
 
-    /// As [`export`](Self::export), but leaves it to one that is under way where that is going to
-    /// collect once more.
-    pub(crate) fn export_unless_busy<'a>(
+    /// Leaves the export to a running one that will collect once more, or else does the same as
+    /// [`export`](Self::export).
+    pub(crate) fn join_or_export<'a>(
         &'a self,
-        standing: &'a Ask<'a>,
+        read_counts: &'a ReadCounts<'a>,
         deadline: Instant,
-    ) -> Exporting<'a> {
+    ) -> ExportFuture<'a> {
         Box::pin(async move {
-            match self.handover.leave() {
-                true => Ok(()),
-                false => self.export(standing, deadline).await,
+            if self.shared_export.join() {
+                return Ok(());
             }
+            self.export(read_counts, deadline).await
         })
     }
 
     async fn export_in_turn(
         &self,
-        turn: Result<MutexGuard<'_, Outbox>, ExportError>,
-        standing: &Ask<'_>,
+        turn: Result<MutexGuard<'_, PendingRequests>, ExportError>,
+        read_counts: &ReadCounts<'_>,
         deadline: Instant,
     ) -> Result<(), ExportError> {
-        let mut outbox = turn.inspect_err(|error| self.tell(error))?;
-        let opened = self.handover.open();
-        let outcome = self.export_from(&mut outbox, standing, deadline).await;
-        // Those who come during the second round wait for their own turn, so that nobody has to go
-        // on and on for others.
-        let is_asked = opened.close();
-        let is_taking = outcome
+        let mut pending = turn.inspect_err(|error| self.log_failure(error))?;
+        let open = self.shared_export.open();
+        let outcome = self.export_once(&mut pending, read_counts, deadline).await;
+        // Flushes that arrive during the second round wait for a turn of their own. Otherwise one
+        // flush might serve others without end.
+        let is_requested = open.close();
+        let collector_accepts = outcome
             .as_ref()
-            .map_or_else(ExportError::is_final, |()| true);
-        if is_asked && is_taking && Instant::now() < deadline {
-            let others = self.export_from(&mut outbox, standing, deadline).await;
-            return outcome.and(others);
+            .map_or_else(ExportError::is_permanent, |()| true);
+        if is_requested && collector_accepts && Instant::now() < deadline {
+            let second = self.export_once(&mut pending, read_counts, deadline).await;
+            return outcome.and(second);
         }
         outcome
     }
 
-    /// One round. Above the bound, what is left of it is dropped.
-    async fn export_from(
+    /// Collects and sends once, and drops unaccepted requests beyond the limit.
+    async fn export_once(
         &self,
-        outbox: &mut Outbox,
-        standing: &Ask<'_>,
+        pending: &mut PendingRequests,
+        read_counts: &ReadCounts<'_>,
         deadline: Instant,
     ) -> Result<(), ExportError> {
-        let outcome = self.send_all(outbox, standing, deadline).await;
+        let outcome = self.send_all(pending, read_counts, deadline).await;
         if self.temporality == Temporality::Cumulative {
-            // The next collection says it again.
-            outbox.kept.clear();
+            // The next collection repeats these values.
+            pending.requests.clear();
         }
-        let dropped = outbox.trim();
+        let dropped = pending.trim();
         if dropped > 0 {
             self.drop_points(dropped);
         }
-        outcome.inspect_err(|error| self.tell(error))
+        outcome.inspect_err(|error| self.log_failure(error))
     }
 
     async fn send_all(
         &self,
-        outbox: &mut Outbox,
-        standing: &Ask<'_>,
+        pending: &mut PendingRequests,
+        read_counts: &ReadCounts<'_>,
         deadline: Instant,
     ) -> Result<(), ExportError> {
-        self.send_kept(outbox, deadline).await?;
-        // What no collector is asked to take is better left where it goes on adding up.
-        if !self.uplink.is_open() {
+        self.send_pending(pending, deadline).await?;
+        // While the circuit breaker is open, measurements stay in the instruments, which add them
+        // up. Collected, they would only take up memory.
+        if !self.destination.accepts_requests() {
             return Ok(());
         }
-        self.handover.begin_collection();
-        self.accounts.record(standing(), self.dropped());
-        let now = SystemTime::now();
-        let collected = self.meters.collect(&self.resource, MAX_REQUEST_BYTES, now);
-        if let Some(console) = self.uplink.second_console() {
+        self.shared_export.begin_collection();
+        self.self_metrics.record(read_counts(), self.dropped());
+        let collected = self.collect();
+        if let Some(console) = self.destination.additional_console() {
             for request in &collected {
                 let written = console.write(request_body(request)).map(drop);
                 let written = written.map_err(ExportError::from);
-                written.unwrap_or_else(|error| self.tell(&error));
+                written.unwrap_or_else(|error| self.log_failure(&error));
             }
         }
-        outbox.kept.extend(collected);
-        self.send_kept(outbox, deadline).await
+        pending.requests.extend(collected);
+        self.send_pending(pending, deadline).await
     }
 
-    /// Sends what is kept, the oldest first, until one request fails. What is never going to be
-    /// taken does not stand in the way of the rest.
-    async fn send_kept(&self, outbox: &mut Outbox, deadline: Instant) -> Result<(), ExportError> {
+    fn collect(&self) -> Vec<MetricsRequest> {
+        let now = SystemTime::now();
+        self.meters.collect(&self.resource, MAX_REQUEST_BYTES, now)
+    }
+
+    /// Sends pending requests, oldest first, until one fails. A request that the collector rejects
+    /// permanently is dropped, so that it does not block the others.
+    async fn send_pending(
+        &self,
+        pending: &mut PendingRequests,
+        deadline: Instant,
+    ) -> Result<(), ExportError> {
         let mut outcome = Ok(());
-        while let Some(request) = outbox.kept.front() {
+        while let Some(request) = pending.requests.front() {
             let (points, body) = (request.points, request_body(request));
-            match self
-                .uplink
-                .send(body, deadline)
-                .await
-                .map_err(ExportError::from)
-            {
-                Ok(partial) => self.count_taken(points, &partial),
-                Err(refused) if refused.is_final() => {
+            let response = self.destination.send(body, deadline).await;
+            match response.map_err(ExportError::from) {
+                Ok(partial) => self.count_accepted(points, &partial),
+                Err(rejection) if rejection.is_permanent() => {
                     self.drop_points(points);
-                    outcome = Err(refused);
+                    outcome = Err(rejection);
                 }
-                Err(passing) => return Err(passing),
+                Err(retryable) => return Err(retryable),
             }
-            outbox.kept.pop_front();
+            pending.requests.pop_front();
         }
         outcome
     }
-}
 
-impl Metrics {
-    /// A request has been accepted, but perhaps not all that is in it.
-    fn count_taken(&self, points: u64, partial: &PartialSuccess) {
+    /// Counts data points as dropped that no later export will send, because the process ends:
+    /// those that the collector has not accepted, and those that were not collected because the
+    /// circuit breaker is open.
+    pub(crate) fn discard_pending(&self) {
+        // A running export counts its own data points.
+        let Ok(mut pending) = self.pending.try_lock() else {
+            return;
+        };
+        let mut discarded = mem::take(&mut pending.requests);
+        if self.temporality != Temporality::Cumulative && !self.destination.accepts_requests() {
+            discarded.extend(self.collect());
+        }
+        let points = discarded.iter().map(|request| request.points).sum();
+        if points > 0 {
+            self.drop_points(points);
+        }
+    }
+
+    /// Counts the data points of an accepted request, of which the collector may have rejected
+    /// some.
+    fn count_accepted(&self, points: u64, partial: &PartialSuccess) {
         let rejected = partial.rejected.min(points);
         if rejected > 0 {
             warn!(
-                endpoint = %self.uplink,
+                endpoint = %self.destination,
                 rejected,
                 collector_message = partial.message,
                 "metric data points rejected by the collector"
@@ -240,23 +271,46 @@ impl Metrics {
         self.counts.exported.fetch_add(points - rejected, Relaxed);
     }
 
-    fn tell(&self, error: &ExportError) {
-        self.failures
-            .tell(error, self.counts.exported.load(Relaxed));
+    fn log_failure(&self, error: &ExportError) {
+        self.failures.log(error, self.counts.exported.load(Relaxed));
     }
 
     fn drop_points(&self, points: u64) {
         self.counts.dropped.fetch_add(points, Relaxed);
         warn!(
             points,
-            "metric data points dropped: the collector refused them, or there were more than may be kept"
+            "metric data points dropped: rejected by the collector, or too many were pending"
         );
     }
 }
 
-fn request_body(request: &MetricsRequest) -> Frames {
-    // Reserves room for the protocol's framing.
-    let mut body = Frames::with_capacity(2);
+impl PendingRequests {
+    fn new(max_bytes: usize) -> Self {
+        Self {
+            requests: VecDeque::new(),
+            max_bytes,
+        }
+    }
+
+    /// Drops the oldest requests until the rest is within the limit. Returns how many data points
+    /// were dropped.
+    fn trim(&mut self) -> u64 {
+        let lengths = self.requests.iter().map(|request| request.bytes.len());
+        let mut bytes: usize = lengths.sum();
+        let mut dropped = 0;
+        while bytes > self.max_bytes
+            && let Some(oldest) = self.requests.pop_front()
+        {
+            bytes -= oldest.bytes.len();
+            dropped += oldest.points;
+        }
+        dropped
+    }
+}
+
+fn request_body(request: &MetricsRequest) -> BufList {
+    // The second slot is for the framing that the protocol prepends.
+    let mut body = BufList::with_capacity(2);
     body.push(request.bytes.clone());
     body
 }

@@ -6,5 +6,5 @@ mod partial_success;
 pub(crate) mod protobuf;
 mod signal;
 
-pub(crate) use partial_success::{PartialSuccess, each_field};
+pub(crate) use partial_success::PartialSuccess;
 pub(crate) use signal::Signal;

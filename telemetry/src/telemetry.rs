@@ -21,9 +21,9 @@ use self::logs::LogExport;
 use self::meters::AnyMeters;
 use crate::buffer::{Buffer, Counts, SpanBuffer};
 use crate::config::Config;
-use crate::export::collector::Uplink;
-use crate::export::headers::{self, OpenHeaderSource};
-use crate::export::{Accounting, Exporter, Sent};
+use crate::export::collector::Destination;
+use crate::export::headers::{self, FetchedHeaders, OpenHeaderSource};
+use crate::export::{Exporter, LossReporter, Sent};
 #[cfg(feature = "tracing")]
 use crate::logs::FilterCheck;
 #[cfg(feature = "tracing")]
@@ -94,8 +94,8 @@ struct Shared {
     metric_interval: Duration,
     background: Mutex<Option<Background>>,
     /// What sends strays, the last time that there were any.
-    sweep: Mutex<Option<JoinHandle<()>>>,
-    accounting: Accounting,
+    ungrouped_flush: Mutex<Option<JoinHandle<()>>>,
+    loss_reporter: LossReporter,
     #[cfg(feature = "tracing")]
     filter_check: FilterCheck,
 }
@@ -125,7 +125,7 @@ impl Telemetry {
     }
 
     async fn set_up(service: Service, open: Option<OpenHeaderSource>) -> Self {
-        let (mut config, problems) = Config::from_env();
+        let (config, problems) = Config::from_env();
         let log_buffer = config.log_buffer();
         crate::logs::install(&config, log_buffer.clone());
         for problem in &problems {
@@ -134,13 +134,19 @@ impl Telemetry {
                 "configuration ignored: {problem}"
             );
         }
-        let held_headers = headers::open(&mut config, open);
+        let fetched_headers = headers::open(&config, open);
         let (resource, ()) = tokio::join!(
             resource::detect(&config, service),
-            headers::start(held_headers.as_deref())
+            headers::fetch_first(fetched_headers.as_deref())
         );
         start::log(&config, &resource);
-        let telemetry = Self::new(&config, resource, log_buffer, Output::default());
+        let telemetry = Self::new(
+            &config,
+            resource,
+            log_buffer,
+            fetched_headers.as_ref(),
+            Output::default(),
+        );
         global::set_text_map_propagator(config.propagator);
         global::set_tracer_provider(telemetry.shared.provider.clone());
         if let Some(metrics) = &telemetry.shared.metrics {
@@ -153,24 +159,27 @@ impl Telemetry {
         config: &Config,
         resource: Resource,
         log_buffer: Option<Buffer>,
+        fetched_headers: Option<&Arc<FetchedHeaders>>,
         output: Output,
     ) -> Self {
         let buffer = SpanBuffer::new(config.bounds);
-        let uplink = |signal, export| Uplink::new(signal, export, BREAKER_PAUSE, &output);
-        let exporter = uplink(Signal::Traces, &config.traces).map(|uplink| {
+        let destination = |signal, export| {
+            Destination::new(signal, export, fetched_headers, BREAKER_PAUSE, &output)
+        };
+        let exporter = destination(Signal::Traces, &config.traces).map(|destination| {
             let spill = config
                 .spill
                 .then(|| (output.clone(), config.spill_line_bytes));
-            Exporter::new(Signal::Traces, uplink, &resource, spill)
+            Exporter::new(Signal::Traces, destination, &resource, spill)
         });
-        let metrics = uplink(Signal::Metrics, &config.metrics);
-        let metrics = metrics.map(|uplink| {
+        let metrics = destination(Signal::Metrics, &config.metrics);
+        let metrics = metrics.map(|destination| {
             let (temporality, max_bytes) = (config.temporality, config.metric_buffer_bytes);
-            Metrics::new(uplink, &resource, temporality, max_bytes)
+            Metrics::new(destination, &resource, temporality, max_bytes)
         });
-        let logs = log_buffer.zip(uplink(Signal::Logs, &config.logs));
-        let logs = logs.map(|(buffer, uplink)| LogExport::new(buffer, uplink, &resource));
-        let accounting = Accounting::new(service_name(&resource), output.clone());
+        let logs = log_buffer.zip(destination(Signal::Logs, &config.logs));
+        let logs = logs.map(|(buffer, destination)| LogExport::new(buffer, destination, &resource));
+        let loss_reporter = LossReporter::new(service_name(&resource), output.clone());
         #[cfg(feature = "tracing")]
         let filter_check = FilterCheck::new(SubscriberWarnings::new(config.log_format, output));
         let mut provider = SdkTracerProvider::builder()
@@ -194,8 +203,8 @@ impl Telemetry {
             schedule_delay: config.schedule_delay,
             metric_interval: config.metric_interval,
             background: Mutex::default(),
-            sweep: Mutex::default(),
-            accounting,
+            ungrouped_flush: Mutex::default(),
+            loss_reporter,
             #[cfg(feature = "tracing")]
             filter_check,
         };
@@ -286,6 +295,7 @@ mod captured;
 mod flush;
 mod logs;
 mod meters;
+mod shutdown;
 mod start;
 
 #[cfg(test)]

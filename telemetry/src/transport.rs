@@ -10,7 +10,7 @@ use self::wrong_endpoint::{Hint, UnexpectedAnswer};
 use crate::config::{Compression, Otlp, Protocol};
 use crate::otlp::{PartialSuccess, Signal};
 use crate::transport::client::{
-    ApplicationProtocol, Client, Dialer, Frames, IncompleteBody, SendError, Tls,
+    ApplicationProtocol, BufList, Client, Dialer, IncompleteBody, SendError, Tls,
 };
 
 pub(crate) mod client;
@@ -43,15 +43,15 @@ pub(crate) enum TransportError {
     #[error("the request failed")]
     Send(#[from] SendError),
     /// The collector does not take the request now, and the same one may succeed later.
-    #[error("the collector answered {status}, which may pass")]
-    Unavailable {
+    #[error("collector temporarily unavailable: {status}")]
+    Retryable {
         status: Status,
         /// When the collector wants to be asked again, if it says so.
         retry_after: Option<Duration>,
     },
     /// The collector will never accept this request, but may accept others.
-    #[error("the collector refused the request with {0}")]
-    Refused(Status),
+    #[error("collector rejected the request: {0}")]
+    NonRetryable(Status),
     /// The endpoint does not accept this form of OTLP, regardless of the request's content.
     #[error(transparent)]
     WrongEndpoint(#[from] WrongEndpoint),
@@ -67,7 +67,7 @@ pub(crate) enum TransportError {
 
 impl TransportError {
     fn unavailable(status: Status, retry_after: Option<Duration>) -> Self {
-        Self::Unavailable {
+        Self::Retryable {
             status,
             retry_after: retry_after.map(|after| after.min(MAX_RETRY_AFTER)),
         }
@@ -77,7 +77,7 @@ impl TransportError {
     pub(crate) fn is_unauthorized(&self) -> bool {
         match self {
             Self::Send(_) | Self::WrongEndpoint(_) | Self::Unacknowledged { .. } => false,
-            Self::Unavailable { status, .. } | Self::Refused(status) => status.is_unauthorized(),
+            Self::Retryable { status, .. } | Self::NonRetryable(status) => status.is_unauthorized(),
         }
     }
 }
@@ -139,7 +139,7 @@ impl Transport {
         headers.insert(name, user_agent);
         match &self.carrier {
             Carrier::Http(client) => {
-                for (name, value) in http::own_headers(is_compressed) {
+                for (name, value) in http::protocol_headers(is_compressed) {
                     headers.insert(name, value);
                 }
                 client.set_headers(headers);
@@ -150,7 +150,7 @@ impl Transport {
     }
 
     /// The end of one request's time, were it sent now.
-    pub(crate) fn patience(&self) -> Instant {
+    pub(crate) fn request_deadline(&self) -> Instant {
         Instant::now() + self.timeout
     }
 
@@ -160,16 +160,16 @@ impl Transport {
     ///
     /// On the heap, and not as an `async fn`, of which every crate in which a flush is polled would
     /// get copies.
-    pub(crate) fn send(&self, request: Frames, deadline: Instant) -> Sending<'_> {
+    pub(crate) fn send(&self, request: BufList, deadline: Instant) -> Sending<'_> {
         Box::pin(self.send_unboxed(request, deadline))
     }
 
     async fn send_unboxed(
         &self,
-        mut request: Frames,
+        mut request: BufList,
         deadline: Instant,
     ) -> Result<PartialSuccess, TransportError> {
-        let deadline = deadline.min(self.patience());
+        let deadline = deadline.min(self.request_deadline());
         let is_compressed = self.compression == Compression::Gzip;
         if is_compressed {
             let compressed = timeout_at(deadline, gzip::gzip(request)).await;
@@ -183,7 +183,7 @@ impl Transport {
             Carrier::Grpc(client) => client.send(request, is_compressed, deadline, hint).await,
         };
         outcome.map_err(|error| match error {
-            TransportError::Send(error) if error.is_of_another_protocol() => WrongEndpoint {
+            TransportError::Send(error) if error.is_protocol_mismatch() => WrongEndpoint {
                 answer: UnexpectedAnswer::Protocol(error),
                 hint,
             }

@@ -47,9 +47,9 @@ impl Chunk {
         !self.is_returned && self.owner.as_ref().is_some_and(|owner| owner.is_over())
     }
 
-    pub(super) fn takes(&self, other: &Self) -> bool {
+    pub(super) fn accepts(&self, other: &Self) -> bool {
         let same_owner = match &self.owner {
-            Some(group) if !group.is_over() => is_of(&other.owner, group),
+            Some(group) if !group.is_over() => belongs_to(&other.owner, group),
             _ => is_ownerless(&other.owner),
         };
         same_owner
@@ -89,12 +89,12 @@ impl OpenChunk {
         }
     }
 
-    pub(super) fn takes(&self, scope: &InstrumentationScope, owner: &Owner) -> bool {
+    pub(super) fn accepts(&self, scope: &InstrumentationScope, owner: &Owner) -> bool {
         let same_owner = match owner {
-            Some(group) => is_of(&self.owner, group),
+            Some(group) => belongs_to(&self.owner, group),
             None => self.owner.is_none(),
         };
-        same_owner && is_same(&self.scope, scope)
+        same_owner && is_same_scope(&self.scope, scope)
     }
 
     /// Adds a record and returns its length.
@@ -125,7 +125,7 @@ impl OpenChunk {
     }
 }
 
-pub(super) fn is_of(owner: &Owner, group: &Arc<Group>) -> bool {
+pub(super) fn belongs_to(owner: &Owner, group: &Arc<Group>) -> bool {
     owner
         .as_ref()
         .is_some_and(|owner| Arc::ptr_eq(owner, group))
@@ -137,7 +137,7 @@ pub(super) fn is_ownerless(owner: &Owner) -> bool {
 }
 
 /// As `==`, but sooner: the scope of one tracer's spans is made of the same static texts each time.
-fn is_same(one: &InstrumentationScope, other: &InstrumentationScope) -> bool {
+fn is_same_scope(one: &InstrumentationScope, other: &InstrumentationScope) -> bool {
     let is_static = |one: &str, other: &str| std::ptr::eq(one, other);
     let is_static_or_none = |one: Option<&str>, other: Option<&str>| match (one, other) {
         (Some(one), Some(other)) => is_static(one, other),

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use opentelemetry::Context;
 use opentelemetry::trace::SpanId;
 
-/// Spans that [`Telemetry::flush_of`](crate::Telemetry::flush_of) sends and waits for, and no
+/// Spans that [`Telemetry::flush_context_group`](crate::Telemetry::flush_context_group) sends and waits for, and no
 /// others.
 ///
 /// Made by [`Telemetry::flush_group`](crate::Telemetry::flush_group), one for each invocation. When
@@ -30,7 +30,7 @@ impl FlushGroup {
     /// from it, belong to the group.
     #[must_use]
     pub fn attach(&self, context: &Context) -> Context {
-        context.with_value(Membership(Arc::clone(&self.0)))
+        context.with_value(ContextGroup(Arc::clone(&self.0)))
     }
 
     /// An empty context but for the group of the active one, if it has one: for those who begin
@@ -38,9 +38,9 @@ impl FlushGroup {
     #[must_use]
     pub fn inherited() -> Context {
         let group =
-            Context::map_current(|active| active.get().map(|Membership(group)| group.clone()));
+            Context::map_current(|active| active.get().map(|ContextGroup(group)| group.clone()));
         match group {
-            Some(group) => Context::new().with_value(Membership(group)),
+            Some(group) => Context::new().with_value(ContextGroup(group)),
             None => Context::new(),
         }
     }
@@ -71,8 +71,8 @@ impl Group {
     }
 
     /// The group that a context carries.
-    pub(crate) fn of(context: &Context) -> Option<&Arc<Self>> {
-        context.get().map(|Membership(group)| group)
+    pub(crate) fn from_context(context: &Context) -> Option<&Arc<Self>> {
+        context.get().map(|ContextGroup(group)| group)
     }
 }
 
@@ -84,20 +84,20 @@ impl FlushGroup {
 }
 
 /// What a context carries.
-struct Membership(Arc<Group>);
+struct ContextGroup(Arc<Group>);
 
 /// The groups of the spans that have started and not ended.
 #[derive(Debug, Default)]
-pub(crate) struct Members {
+pub(crate) struct SpanGroups {
     groups: Mutex<HashMap<SpanId, Arc<Group>>>,
     /// The number of entries. It is read without the lock: where groups are not in use, the end of
     /// a span costs this one look.
     count: AtomicUsize,
 }
 
-impl Members {
-    pub(crate) fn started(&self, span: SpanId, context: &Context) {
-        if let Some(Membership(group)) = context.get() {
+impl SpanGroups {
+    pub(crate) fn insert(&self, span: SpanId, context: &Context) {
+        if let Some(ContextGroup(group)) = context.get() {
             let before = self.lock().insert(span, Arc::clone(group));
             self.count.fetch_add(usize::from(before.is_none()), Relaxed);
         }
@@ -105,7 +105,7 @@ impl Members {
 
     /// The span's group. A span's start happens before its end, so that the count has not missed
     /// it.
-    pub(crate) fn ended(&self, span: SpanId) -> Option<Arc<Group>> {
+    pub(crate) fn remove(&self, span: SpanId) -> Option<Arc<Group>> {
         if self.count.load(Relaxed) == 0 {
             return None;
         }
@@ -120,7 +120,7 @@ impl Members {
 }
 
 #[cfg(test)]
-impl Members {
+impl SpanGroups {
     pub(crate) fn len(&self) -> usize {
         assert_eq!(self.count.load(Relaxed), self.lock().len());
         self.lock().len()

@@ -10,21 +10,21 @@ use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
 
 use super::{Bounds, Buffer, Record};
-use crate::buffer::Members;
+use crate::buffer::SpanGroups;
 use crate::otlp::encode::{self, LinkState};
 
 /// A buffer of spans. Clones share it; one of them is the provider's span processor.
 #[derive(Debug, Clone)]
 pub(crate) struct SpanBuffer {
     buffer: Buffer,
-    pub(super) members: Arc<Members>,
+    pub(super) groups: Arc<SpanGroups>,
 }
 
 impl SpanBuffer {
     pub(crate) fn new(bounds: Bounds) -> Self {
         Self {
             buffer: Buffer::new(bounds),
-            members: Arc::default(),
+            groups: Arc::default(),
         }
     }
 }
@@ -51,13 +51,13 @@ impl SpanProcessor for SpanBuffer {
     fn on_start(&self, span: &mut Span, context: &Context) {
         let span = span.span_context();
         if span.is_sampled() {
-            self.members.started(span.span_id(), context);
+            self.groups.insert(span.span_id(), context);
         }
     }
 
     fn on_end(&self, span: SpanData) {
         if span.span_context.is_sampled() {
-            let owner = self.members.ended(span.span_context.span_id());
+            let owner = self.groups.remove(span.span_context.span_id());
             self.buffer.push(&span, &span.instrumentation_scope, owner);
         }
     }

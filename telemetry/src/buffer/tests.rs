@@ -83,7 +83,7 @@ fn end_span(tracer: &SdkTracer, group: Option<&FlushGroup>, length: usize) {
 }
 
 /// Spans and bytes that are in the buffer or taken.
-fn held(buffer: &SpanBuffer, flights: &VecDeque<Taken>) -> (u64, usize) {
+fn held(buffer: &SpanBuffer, flights: &VecDeque<InFlight>) -> (u64, usize) {
     let state = buffer.lock();
     let on_their_way = flights.iter().flat_map(|taken| &taken.chunks);
     let chunks = state.closed.iter().chain(on_their_way);
@@ -103,7 +103,7 @@ struct Run {
     tracers: [SdkTracer; 2],
     groups: [FlushGroup; GROUPS],
     running: VecDeque<Span>,
-    flights: VecDeque<Taken>,
+    flights: VecDeque<InFlight>,
     ended: u64,
 }
 
@@ -125,19 +125,21 @@ impl Run {
             }
             Step::EndOldest => self.ended += u64::from(self.running.pop_front().is_some()),
             Step::Take { group } => self.flights.push_back(self.taken(group)),
-            Step::TakeStrays => self.flights.push_back(self.buffer.take(Whose::Nobody)),
-            Step::Exported => self.settle(Taken::exported),
-            Step::Dropped => self.settle(Taken::dropped),
+            Step::TakeStrays => self
+                .flights
+                .push_back(self.buffer.take(Selection::Ungrouped)),
+            Step::Exported => self.settle(InFlight::exported),
+            Step::Dropped => self.settle(InFlight::dropped),
             Step::GiveUp => drop(self.flights.pop_front()),
             Step::Over { group } => self.groups[group] = FlushGroup::new(),
         }
     }
 
-    fn taken(&self, group: Option<usize>) -> Taken {
-        let whose = group.map_or(Whose::Everyone, |group| {
-            Whose::Group(self.groups[group].group())
+    fn taken(&self, group: Option<usize>) -> InFlight {
+        let selection = group.map_or(Selection::All, |group| {
+            Selection::Group(self.groups[group].group())
         });
-        let taken = self.buffer.take(whose);
+        let taken = self.buffer.take(selection);
         // A living group's spans are left to it.
         let foreign = self
             .groups
@@ -147,13 +149,13 @@ impl Run {
         let is_foreign = |chunk: &Chunk| {
             foreign
                 .clone()
-                .any(|(_, foreign)| chunk::is_of(&chunk.owner, foreign.group()))
+                .any(|(_, foreign)| chunk::belongs_to(&chunk.owner, foreign.group()))
         };
         assert!(group.is_none() || !taken.chunks.iter().any(is_foreign));
         taken
     }
 
-    fn settle(&mut self, settle: fn(&mut Taken, usize) -> u64) {
+    fn settle(&mut self, settle: fn(&mut InFlight, usize) -> u64) {
         if let Some(taken) = self.flights.front_mut() {
             if taken.chunks.is_empty() {
                 self.flights.pop_front();
@@ -182,10 +184,10 @@ proptest! {
             let bytes = buffer.lock().bytes;
             prop_assert!(bytes < BOUNDS.bytes + LARGEST_SPAN);
             prop_assert_eq!(held(&buffer, &run.flights), (counts.pending, bytes));
-            prop_assert_eq!(buffer.members.len(), run.running.len());
+            prop_assert_eq!(buffer.groups.len(), run.running.len());
         }
         run.flights.clear();
-        let everything = buffer.take(Whose::Everyone);
+        let everything = buffer.take(Selection::All);
         let spans: u64 = everything.chunks.iter().map(|chunk| chunk.records).sum();
         prop_assert_eq!(spans, buffer.counts().pending);
     }
@@ -202,9 +204,9 @@ fn chunks_that_come_back_become_one_for_each_scope() {
         for tracer in &tracers {
             end_span(tracer, None, 10);
         }
-        drop(buffer.take(Whose::Everyone));
+        drop(buffer.take(Selection::All));
     }
-    let taken = buffer.take(Whose::Everyone);
+    let taken = buffer.take(Selection::All);
     assert_eq!(
         taken
             .chunks

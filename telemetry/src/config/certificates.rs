@@ -84,7 +84,7 @@ enum FileError {
     Broken,
     #[error("one without a certificate")]
     NoCertificate,
-    #[error("one whose certificate {0} is none that can be read")]
+    #[error("one selection certificate {0} is none that can be read")]
     Certificate(usize),
     #[error("one without a private key")]
     NoKey,

@@ -1,7 +1,6 @@
 //! `OTEL_EXPORTER_OTLP_*` of each signal, with its own form before the general one.
 
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderMap;
@@ -12,7 +11,6 @@ use super::certificates::{self, Certificates};
 use super::proxy;
 use super::reader::Reader;
 use crate::config::{Endpoint, Proxy};
-use crate::export::headers::HeldHeaders;
 use crate::otlp::Signal;
 
 mod exporters;
@@ -52,13 +50,6 @@ impl Export {
             Self::Otlp(otlp) | Self::OtlpAndConsole(otlp) => Some(otlp),
         }
     }
-
-    pub(crate) fn otlp_mut(&mut self) -> Option<&mut Otlp> {
-        match self {
-            Self::Nowhere | Self::Console => None,
-            Self::Otlp(otlp) | Self::OtlpAndConsole(otlp) => Some(otlp),
-        }
-    }
 }
 
 /// How to reach the collector.
@@ -70,7 +61,6 @@ pub(crate) struct Otlp {
     /// May hold keys: never logged, except for the names.
     pub(crate) headers: HeaderMap,
     /// Others, which win over these.
-    pub(crate) held_headers: Option<Arc<HeldHeaders>>,
     /// Proxy for connections to the endpoint; `None` means a direct connection.
     pub(crate) proxy: Option<Proxy>,
     /// For one request.
@@ -161,7 +151,6 @@ fn otlp(reader: &mut Reader<'_>, signal: Signal, names: &Names) -> Option<Otlp> 
         endpoint,
         protocol,
         headers,
-        held_headers: None,
         proxy,
         timeout,
         compression,

@@ -1,36 +1,35 @@
-//! A circuit breaker: stops asking a collector that has failed again and again, so that it costs
-//! nothing until it works.
+//! Circuit breaker: a collector that keeps failing is not contacted for a while, so that it does not
+//! slow down every flush.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use tracing::{info, warn};
 
-/// So many failures in a row that cost next to nothing, as a refused connection does, and the
-/// collector is left alone.
-const QUICK_FAILURES: u32 = 5;
-/// A failure or an answer that took [`SLOW`] weighs as much as so many quick ones: the second in a
-/// row is the last that anyone waits for.
+/// Weight of consecutive failures at which the breaker opens. A quick failure, such as a refused
+/// connection, costs next to nothing and weighs 1.
+const OPENING_WEIGHT: u32 = 5;
+/// Weight of a slow request. The second one in a row opens the breaker, so that at most two flushes
+/// wait for a collector that hangs.
 const SLOW_WEIGHT: u32 = 3;
-/// From then on a request counts as slow, whatever comes of it. A collector at the other end of a
-/// continent answers in a third of it.
+/// Duration from which a request counts as slow, even if it succeeds. A collector at the other end
+/// of a continent responds in a third of it.
 const SLOW: Duration = Duration::from_millis(500);
-/// A large request may take longer: as long as a link of 8 Mbit/s needs for it.
+/// Additional time for large requests: that of a link with 8 Mbit/s.
 const SLOW_BYTES_PER_SECOND: u64 = 1024 * 1024;
-/// A request that had less time than this says nothing about the collector when it ends without an
-/// answer.
-const FAIR_TIME: Duration = Duration::from_millis(100);
-/// The collector is left alone for twice as long after each probe that fails, up to this.
+/// Time limit below which a timeout says nothing about the collector.
+const MIN_CONCLUSIVE_TIME: Duration = Duration::from_millis(100);
+/// Limit of the pause, which doubles with each failed probe.
 const MAX_PAUSE: Duration = Duration::from_secs(120);
-/// Hint in the warning if the failure that opened the breaker was a refusal.
+/// Hint in the warning if the failure that opened the breaker was a rejection.
 const HINT: &str =
-    "if every request is refused, the endpoint's path or port may not be that of an OTLP receiver";
+    "if every request is rejected, the endpoint's path or port may not be that of an OTLP receiver";
 
-/// What is known about one signal's endpoint. Signals do not share it, although one collector may
-/// take them all: it can be short of quota for one, or not know another, and is well for the rest.
+/// The circuit breaker of one signal's endpoint. Signals do not share it even if they go to the same
+/// collector, which may lack the quota for one signal or not support another.
 ///
-/// Its clock is the wall's: the monotonic one may stand still while Lambda has the process frozen,
-/// and a pause would never end.
+/// It uses the wall clock. The monotonic clock may stand still while Lambda has frozen the process,
+/// and the pause would never end.
 #[derive(Debug)]
 pub(crate) struct Breaker {
     first_pause: Duration,
@@ -41,17 +40,17 @@ pub(crate) struct Breaker {
 #[derive(Debug)]
 enum State {
     Closed {
-        /// The weight of the failures in a row.
+        /// Weight of the consecutive failures.
         weight: u32,
-        /// When the last of them ended: what began before was the same failure, seen by another
-        /// request.
+        /// End of the last failure. A request that began before it and failed as well has seen the
+        /// same failure, and does not count again.
         last: Option<SystemTime>,
     },
     Open {
         since: SystemTime,
         pause: Duration,
-        /// A request is on its way to find out.
-        is_probed: bool,
+        /// A probe is in flight.
+        is_probing: bool,
     },
 }
 
@@ -60,67 +59,68 @@ const CLOSED: State = State::Closed {
     last: None,
 };
 
-/// The right to send one request. What becomes of it is to be [told](Self::settle); a request that
-/// is given up says nothing.
+/// Permission to send one request, whose outcome is to be [reported](Self::report). A permit that is
+/// dropped without a report, because the request was cancelled, does not count.
 #[derive(Debug)]
 pub(crate) struct Permit<'a> {
     breaker: &'a Breaker,
     began: SystemTime,
     is_probe: bool,
-    is_settled: bool,
+    is_reported: bool,
 }
 
-/// What a request told about the collector.
+/// The collector's health, as one request has shown it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Health {
     /// The collector accepted the request.
     Accepted,
-    /// The request failed without a refusal of its content: no answer, a temporary error, or an
+    /// The request failed for a reason other than its content: no response, a temporary error, or an
     /// endpoint that is not an OTLP receiver.
     Failed,
-    /// The collector refused the request, as with status 400. This counts as a failure, because an
-    /// endpoint that refuses every request would otherwise be contacted with every flush. Only
-    /// consecutive failures open the breaker, so that one refused payload does not block a
+    /// The collector rejected the request's content, as with status 400. This counts as a failure,
+    /// because an endpoint that rejects every request would otherwise be contacted by every flush.
+    /// Only consecutive failures open the breaker, so that one rejected request does not block a
     /// collector that accepts the others.
-    Refused,
-    /// It asks to be left alone for so long.
-    Away(Duration),
+    Rejected,
+    /// The collector asked for a pause of this length.
+    RetryAfter(Duration),
 }
 
-/// From when on a request of so many bytes counts as slow.
-pub(crate) fn slow(bytes: usize) -> Duration {
+/// Returns the duration from which a request with this many bytes counts as slow.
+pub(crate) fn slow_after(bytes: usize) -> Duration {
     SLOW + Duration::from_millis(bytes as u64 * 1000 / SLOW_BYTES_PER_SECOND)
 }
 
-/// What a request cost.
+/// Time and size of a request.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Cost {
     pub(crate) time: Duration,
-    /// How long it could have taken at most.
+    /// Time between the start of the request and its deadline.
     pub(crate) limit: Duration,
     pub(crate) bytes: usize,
 }
 
 impl Cost {
-    /// A request that used all of its time up is slow, however little that was.
+    /// A request that used up its time is slow, even if it had little.
     fn is_slow(self) -> bool {
-        self.time >= slow(self.bytes).min(self.limit)
+        self.time >= slow_after(self.bytes).min(self.limit)
     }
 
-    /// The request had no time to speak of, and used it up.
-    fn is_unfair(self) -> bool {
-        self.limit < FAIR_TIME && self.time >= self.limit
+    /// The request timed out, but had too little time to show anything about the collector.
+    fn is_inconclusive(self) -> bool {
+        self.limit < MIN_CONCLUSIVE_TIME && self.time >= self.limit
     }
 }
 
-/// A clock that was set back ends the pause: better a probe too early than none for hours.
+/// Returns true if the pause is over. A clock that was set back ends it, because a probe that is too
+/// early is better than none for hours.
 fn is_over(since: SystemTime, pause: Duration, now: SystemTime) -> bool {
     now.duration_since(since)
         .map_or(true, |elapsed| elapsed >= pause)
 }
 
 impl Breaker {
-    /// `peer` is for the log; `first_pause` is how long the collector is left alone at first.
+    /// `peer` is the collector's name in the log, `first_pause` the length of the first pause.
     pub(crate) fn new(peer: String, first_pause: Duration) -> Self {
         Self {
             first_pause,
@@ -129,23 +129,23 @@ impl Breaker {
         }
     }
 
-    /// The right to send a request now, or `None` while the collector is left alone. After the
-    /// pause one request is let through.
-    pub(crate) fn ask(&self, now: SystemTime) -> Option<Permit<'_>> {
+    /// Returns a permit to send a request now, or `None` while the breaker is open. After the pause
+    /// one request is permitted as a probe.
+    pub(crate) fn acquire(&self, now: SystemTime) -> Option<Permit<'_>> {
         let is_probe = match &mut *self.state() {
             State::Closed { .. } => false,
             State::Open {
-                is_probed: true, ..
+                is_probing: true, ..
             } => return None,
             State::Open {
                 since,
                 pause,
-                is_probed,
+                is_probing,
             } => {
                 if !is_over(*since, *pause, now) {
                     return None;
                 }
-                *is_probed = true;
+                *is_probing = true;
                 true
             }
         };
@@ -153,7 +153,7 @@ impl Breaker {
             breaker: self,
             began: now,
             is_probe,
-            is_settled: false,
+            is_reported: false,
         })
     }
 
@@ -162,15 +162,15 @@ impl Breaker {
         matches!(*self.state(), State::Closed { .. })
     }
 
-    /// Whether a request would be let through now.
-    pub(crate) fn admits(&self, now: SystemTime) -> bool {
+    /// Returns true if [`acquire`](Self::acquire) would return a permit now.
+    pub(crate) fn would_permit(&self, now: SystemTime) -> bool {
         match &*self.state() {
             State::Closed { .. } => true,
             State::Open {
                 since,
                 pause,
-                is_probed,
-            } => !is_probed && is_over(*since, *pause, now),
+                is_probing,
+            } => !is_probing && is_over(*since, *pause, now),
         }
     }
 
@@ -179,16 +179,20 @@ impl Breaker {
     }
 
     fn succeed(&self) {
-        // Without the lock from then on, for stdout may be slow.
+        // The lock is released before the log line, because stdout may be slow.
         let before = std::mem::replace(&mut *self.state(), CLOSED);
         if matches!(before, State::Open { .. }) {
-            info!(collector = self.peer, "the collector works again");
+            info!(
+                collector = self.peer,
+                "circuit breaker closed: the collector accepts requests again"
+            );
         }
     }
 
     fn fail(&self, permit: &Permit<'_>, health: Health, weight: u32, now: SystemTime) {
         let pause = match &mut *self.state() {
-            // A clock that was set back must not make every failure one of before.
+            // With a clock that was set back, `last` may be in the future. It must not make all
+            // failures look like the last one.
             State::Closed {
                 last: Some(last), ..
             } if permit.began < *last && *last <= now => return,
@@ -198,26 +202,26 @@ impl Breaker {
             } => {
                 *so_far += weight;
                 *last = Some(now);
-                if *so_far < QUICK_FAILURES {
+                if *so_far < OPENING_WEIGHT {
                     return;
                 }
                 self.first_pause
             }
             State::Open { pause, .. } if permit.is_probe => {
-                // What a collector has asked for may be shorter.
+                // A pause that the collector asked for may be shorter than the first one.
                 (*pause).max(self.first_pause) * 2
             }
-            // A request from before has failed as well.
+            // The request was sent before the breaker opened.
             State::Open { .. } => return,
         };
         self.open(pause, health, now);
     }
 
-    /// The collector asks to be left alone for so long.
-    fn step_back(&self, permit: &Permit<'_>, pause: Duration, now: SystemTime) {
+    /// Opens the breaker for a pause that the collector asked for.
+    fn open_for(&self, permit: &Permit<'_>, pause: Duration, now: SystemTime) {
         let is_known = match &*self.state() {
             State::Closed { .. } => false,
-            // What a request from before was told does not shorten what has been learned since.
+            // The response to an older request must not shorten the current pause.
             State::Open {
                 since,
                 pause: known,
@@ -225,7 +229,7 @@ impl Breaker {
             } => !permit.is_probe && *since + *known >= now + pause,
         };
         if !is_known {
-            self.open(pause, Health::Away(pause), now);
+            self.open(pause, Health::RetryAfter(pause), now);
         }
     }
 
@@ -234,49 +238,52 @@ impl Breaker {
         *self.state() = State::Open {
             since: now,
             pause,
-            is_probed: false,
+            is_probing: false,
         };
-        // Not under the lock: stdout may be slow.
+        // Without the lock, because stdout may be slow.
         warn!(
             collector = self.peer,
             pause_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX),
-            hint = (health == Health::Refused).then_some(HINT),
-            "the collector does not work: it is left alone for a while"
+            hint = (health == Health::Rejected).then_some(HINT),
+            "circuit breaker open: the collector is not contacted during the pause"
         );
     }
 }
 
 impl Permit<'_> {
-    /// Whether this is the one request that finds out whether the collector works again.
+    /// Returns true for the one request that checks whether the collector works again.
     pub(crate) fn is_probe(&self) -> bool {
         self.is_probe
     }
 
-    /// Tells what became of the request.
-    pub(crate) fn settle(mut self, health: Health, cost: Cost, now: SystemTime) {
+    /// Reports the outcome of the request.
+    pub(crate) fn report(mut self, health: Health, cost: Cost, now: SystemTime) {
         let breaker = self.breaker;
         let weight = if cost.is_slow() { SLOW_WEIGHT } else { 1 };
         match health {
             Health::Accepted if weight == 1 => breaker.succeed(),
-            Health::Failed | Health::Refused if cost.is_unfair() => return,
-            // To be asked again at once is no wish to be left alone.
-            Health::Accepted | Health::Failed | Health::Refused | Health::Away(Duration::ZERO) => {
+            Health::Failed | Health::Rejected if cost.is_inconclusive() => return,
+            // `Retry-After: 0` does not ask for a pause.
+            Health::Accepted
+            | Health::Failed
+            | Health::Rejected
+            | Health::RetryAfter(Duration::ZERO) => {
                 breaker.fail(&self, health, weight, now);
             }
-            Health::Away(time) => breaker.step_back(&self, time, now),
+            Health::RetryAfter(time) => breaker.open_for(&self, time, now),
         }
-        self.is_settled = true;
+        self.is_reported = true;
     }
 }
 
 impl Drop for Permit<'_> {
-    /// Another request may find out then.
+    /// Lets another request be the probe if this one was cancelled.
     fn drop(&mut self) {
         if self.is_probe
-            && !self.is_settled
-            && let State::Open { is_probed, .. } = &mut *self.breaker.state()
+            && !self.is_reported
+            && let State::Open { is_probing, .. } = &mut *self.breaker.state()
         {
-            *is_probed = false;
+            *is_probing = false;
         }
     }
 }

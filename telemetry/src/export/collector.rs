@@ -1,56 +1,55 @@
-//! The way to a collector that may be broken.
+//! Destinations of an export: a collector behind a circuit breaker, or stdout.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use std::{fmt, io};
 
 use bytes::Buf as _;
 use tokio::time::{Instant, sleep};
 
-use self::renewal::Renewal;
+use super::breaker::{Breaker, Cost, Health, Permit, slow_after};
+use super::headers::{FetchedHeaders, TransportHeaders};
 use crate::config::{Endpoint, Export, Otlp};
-use crate::export::breaker::{Breaker, Cost, Health, Permit, slow};
-use crate::otlp::json::{self, Malformed};
-use crate::otlp::{PartialSuccess, Signal};
+use crate::otlp::protobuf::Malformed;
+use crate::otlp::{PartialSuccess, Signal, json};
 use crate::output::Output;
-use crate::transport::client::{Frames, SendError};
+use crate::transport::client::{BufList, SendError};
 use crate::transport::{Transport, TransportError};
 
-mod renewal;
-
-/// Why a request has not been taken.
+/// The reason why a request was not accepted.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum UplinkError {
-    /// The collector has failed so often that it was not asked.
-    #[error("the collector has failed before, and is left alone for a while")]
-    LeftAlone,
+pub(crate) enum DestinationError {
+    #[error("circuit breaker open: collector not contacted")]
+    CircuitOpen,
     #[error(transparent)]
     Transport(#[from] TransportError),
-    #[error("stdout cannot be written to")]
+    #[error("cannot write to stdout")]
     Console(#[from] io::Error),
     #[error(transparent)]
     Malformed(#[from] Malformed),
 }
 
-impl UplinkError {
-    /// The same request will never be taken.
-    pub(crate) fn is_final(&self) -> bool {
-        matches!(self, Self::Transport(TransportError::Refused(_)))
+impl DestinationError {
+    /// Returns true if the same request will never be accepted.
+    pub(crate) fn is_permanent(&self) -> bool {
+        matches!(self, Self::Transport(TransportError::NonRetryable(_)))
     }
 }
 
-/// What the exporter of one signal sends through.
+/// The destination of one signal's requests.
 #[derive(Debug)]
-pub(crate) enum Uplink {
+pub(crate) enum Destination {
     Collector(Box<Collector>),
     Console(Console),
 }
 
-impl Uplink {
-    /// `None` where the signal is not exported. A collector that fails again and again is left
-    /// alone for `first_pause` at first.
+impl Destination {
+    /// Returns `None` for a signal that is not exported. `first_pause` is how long the circuit
+    /// breaker stays open the first time.
     pub(crate) fn new(
         signal: Signal,
         export: &Export,
+        fetched_headers: Option<&Arc<FetchedHeaders>>,
         first_pause: Duration,
         output: &Output,
     ) -> Option<Self> {
@@ -62,7 +61,7 @@ impl Uplink {
             Self::Collector(Box::new(Collector {
                 endpoint: otlp.endpoint.clone(),
                 transport: Transport::new(signal, otlp),
-                renewal: Renewal::new(otlp),
+                headers: fetched_headers.cloned().map(TransportHeaders::new),
                 breaker: Breaker::new(otlp.endpoint.to_string(), first_pause),
                 console,
             }))
@@ -75,38 +74,38 @@ impl Uplink {
         }
     }
 
-    /// Console exporter that writes each record once in addition to the collector, even if the
-    /// collector fails.
-    pub(crate) fn second_console(&self) -> Option<&Console> {
+    /// Returns the console exporter that writes each record once in addition to the collector, even
+    /// if the collector fails.
+    pub(crate) fn additional_console(&self) -> Option<&Console> {
         match self {
             Self::Collector(collector) => collector.console.as_ref(),
             Self::Console(_) => None,
         }
     }
 
-    /// The end of one request's time, were it sent now.
-    pub(crate) fn patience(&self) -> Instant {
+    /// Returns the deadline of a request that is sent now.
+    pub(crate) fn request_deadline(&self) -> Instant {
         match self {
-            Self::Collector(collector) => collector.transport.patience(),
+            Self::Collector(collector) => collector.transport.request_deadline(),
             Self::Console(_) => Instant::now(),
         }
     }
 
-    /// Whether a request would be sent now: the collector is not left alone.
-    pub(crate) fn is_open(&self) -> bool {
+    /// Returns false while the circuit breaker is open.
+    pub(crate) fn accepts_requests(&self) -> bool {
         match self {
-            Self::Collector(collector) => collector.breaker.admits(SystemTime::now()),
+            Self::Collector(collector) => collector.breaker.would_permit(SystemTime::now()),
             Self::Console(_) => true,
         }
     }
 
-    /// Sends an `Export…ServiceRequest`, and returns the acknowledgement. Returns at `deadline` at
-    /// the latest, and at once if the circuit breaker is open.
+    /// Sends an `Export…ServiceRequest` and returns the acknowledgement. Returns at `deadline` at
+    /// the latest, and immediately if the circuit breaker is open.
     pub(crate) async fn send(
         &self,
-        request: Frames,
+        request: BufList,
         deadline: Instant,
-    ) -> Result<PartialSuccess, UplinkError> {
+    ) -> Result<PartialSuccess, DestinationError> {
         match self {
             Self::Collector(collector) => collector.send(request, deadline).await,
             Self::Console(console) => console.write(request),
@@ -114,8 +113,8 @@ impl Uplink {
     }
 }
 
-/// For the log: holds no credentials, see [`Endpoint`].
-impl fmt::Display for Uplink {
+/// Without credentials, see [`Endpoint`].
+impl fmt::Display for Destination {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Collector(collector) => collector.endpoint.fmt(formatter),
@@ -124,8 +123,8 @@ impl fmt::Display for Uplink {
     }
 }
 
-/// Stdout in the place of a collector: each request is a line of OTLP/JSON, as the OTLP file
-/// exporter's specification has it.
+/// Stdout. Each request is one line of OTLP/JSON (OpenTelemetry specification, "OpenTelemetry
+/// Protocol File Exporter").
 #[derive(Debug)]
 pub(crate) struct Console {
     signal: Signal,
@@ -134,7 +133,7 @@ pub(crate) struct Console {
 
 impl Console {
     /// Writes an `Export…ServiceRequest`.
-    pub(crate) fn write(&self, mut request: Frames) -> Result<PartialSuccess, UplinkError> {
+    pub(crate) fn write(&self, mut request: BufList) -> Result<PartialSuccess, DestinationError> {
         let request = request.copy_to_bytes(request.remaining());
         let mut line = Vec::with_capacity(2 * request.len());
         json::request(&mut line, self.signal, &request)?;
@@ -144,63 +143,71 @@ impl Console {
     }
 }
 
-/// A collector, and what is known about how it fares.
+/// A collector and the state of its circuit breaker.
 #[derive(Debug)]
 pub(crate) struct Collector {
     endpoint: Endpoint,
     transport: Transport,
-    /// Of headers that change while the process runs.
-    renewal: Option<Renewal>,
+    /// `None` if no headers are fetched at run time.
+    headers: Option<TransportHeaders>,
     breaker: Breaker,
     console: Option<Console>,
 }
 
 impl Collector {
-    /// A collector that could not take the request is asked a second time: at once, or when it
-    /// wants to be asked again, if that is before the deadline.
+    /// Sends a request, and retries it once if the failure may be temporary: immediately, or after
+    /// the collector's `Retry-After` if that is before the deadline.
     async fn send(
         &self,
-        request: Frames,
+        request: BufList,
         deadline: Instant,
-    ) -> Result<PartialSuccess, UplinkError> {
-        let permit = self.breaker.ask(SystemTime::now());
-        let permit = permit.ok_or(UplinkError::LeftAlone)?;
-        let renewal = self.renewal.as_ref();
-        let known = match renewal {
-            Some(renewal) => renewal.catch_up(&self.transport, deadline).await,
+    ) -> Result<PartialSuccess, DestinationError> {
+        let permit = self.breaker.acquire(SystemTime::now());
+        let permit = permit.ok_or(DestinationError::CircuitOpen)?;
+        let headers = self.headers.as_ref();
+        let version = match headers {
+            Some(headers) => headers.update(&self.transport, deadline).await,
             None => 0,
         };
         let mut last = self.send_twice(&permit, request.clone(), deadline).await;
-        if let (Some(renewal), true) = (renewal, is_unauthorized(&last.outcome))
-            && renewal.renew(&self.transport, known, deadline).await
+        // An expired key: the request may succeed with headers that are fetched now.
+        if last.is_unauthorized()
+            && let Some(headers) = headers
+            && headers.refetch(&self.transport, version, deadline).await
         {
             last = self.attempt(&permit, request, deadline).await;
         }
-        permit.settle(health(&last.outcome), last.cost, SystemTime::now());
+        permit.report(health(&last.outcome), last.cost, SystemTime::now());
         Ok(last.outcome?)
     }
 
-    async fn send_twice(&self, permit: &Permit<'_>, request: Frames, deadline: Instant) -> Attempt {
+    async fn send_twice(
+        &self,
+        permit: &Permit<'_>,
+        request: BufList,
+        deadline: Instant,
+    ) -> Attempt {
         let first = self.attempt(permit, request.clone(), deadline).await;
-        let pause = match &first.outcome {
-            Err(error) if !permit.is_probe() => pause_before_second(error),
+        let delay = match &first.outcome {
+            Err(error) if !permit.is_probe() => retry_delay(error),
             _ => None,
         };
-        match pause {
+        match delay {
             Some(Duration::ZERO) => {}
-            Some(pause) if Instant::now() + pause < deadline => sleep(pause).await,
+            Some(delay) if Instant::now() + delay < deadline => sleep(delay).await,
             _ => return first,
         }
         self.attempt(permit, request, deadline).await
     }
 
-    /// Sends the request once. A probe has less time than the flush, but as much as a collector may
-    /// take that is not slow.
-    async fn attempt(&self, permit: &Permit<'_>, request: Frames, deadline: Instant) -> Attempt {
+    /// Sends the request once. A probe must not use up the time of a flush, so it ends when its
+    /// request would count as slow.
+    async fn attempt(&self, permit: &Permit<'_>, request: BufList, deadline: Instant) -> Attempt {
         let (began, bytes) = (Instant::now(), request.remaining());
-        let until = match permit.is_probe() {
-            true => deadline.min(began + slow(bytes)),
-            false => deadline,
+        let until = if permit.is_probe() {
+            deadline.min(began + slow_after(bytes))
+        } else {
+            deadline
         };
         let outcome = self.transport.send(request, until).await;
         let cost = Cost {
@@ -212,40 +219,42 @@ impl Collector {
     }
 }
 
-/// A request that was sent once.
+/// The outcome of sending a request once.
 struct Attempt {
     outcome: Result<PartialSuccess, TransportError>,
     cost: Cost,
 }
 
-fn is_unauthorized(outcome: &Result<PartialSuccess, TransportError>) -> bool {
-    matches!(outcome, Err(error) if error.is_unauthorized())
+impl Attempt {
+    fn is_unauthorized(&self) -> bool {
+        matches!(&self.outcome, Err(error) if error.is_unauthorized())
+    }
 }
 
-/// How long to wait before the same request is sent again; `None` where that is no use.
-fn pause_before_second(error: &TransportError) -> Option<Duration> {
+/// Returns the delay before the request is retried, or `None` if it is not.
+fn retry_delay(error: &TransportError) -> Option<Duration> {
     match error {
         // The same key will not be accepted a moment later.
         error if error.is_unauthorized() => None,
-        TransportError::Unavailable { retry_after, .. } => Some(retry_after.unwrap_or_default()),
+        TransportError::Retryable { retry_after, .. } => Some(retry_after.unwrap_or_default()),
         TransportError::Send(SendError::Broken(_)) => Some(Duration::ZERO),
         TransportError::Send(_)
-        | TransportError::Refused(_)
+        | TransportError::NonRetryable(_)
         | TransportError::WrongEndpoint(_)
         | TransportError::Unacknowledged { .. } => None,
     }
 }
 
 /// Returns the collector's health after a request with this outcome. A wrong endpoint counts as
-/// `Failed`, not as `Refused`, because its error already names the probable cause.
+/// `Failed`, not as `Rejected`, because its error already names the probable cause.
 fn health(outcome: &Result<PartialSuccess, TransportError>) -> Health {
     match outcome {
         Ok(_) => Health::Accepted,
-        Err(TransportError::Unavailable {
+        Err(TransportError::Retryable {
             retry_after: Some(time),
             ..
-        }) => Health::Away(*time),
-        Err(TransportError::Refused(_)) => Health::Refused,
+        }) => Health::RetryAfter(*time),
+        Err(TransportError::NonRetryable(_)) => Health::Rejected,
         Err(_) => Health::Failed,
     }
 }

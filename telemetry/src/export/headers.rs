@@ -1,4 +1,4 @@
-//! Headers of the export that the environment names and does not hold: keys in a store of secrets.
+//! Headers of the export that are fetched at run time, usually from a store of secrets.
 
 use std::error::Error;
 use std::fmt;
@@ -9,77 +9,79 @@ use http::HeaderMap;
 use tracing::warn;
 
 use crate::config::{Config, HEADERS_SECRET};
-use crate::logs;
+use crate::error_chain::ErrorChain;
 
-mod content;
-mod held;
+mod fetched;
+mod parse;
 
-pub use content::{InvalidHeaders, parse_headers};
-pub(crate) use held::{HeldHeaders, Renewed};
+pub(crate) use fetched::{FetchedHeaders, TransportHeaders};
+pub use parse::{InvalidHeaders, parse_headers};
 
-/// What a [`HeaderSource`] answers, when it is ready.
-pub type Fetching<'a> =
+/// The future that [`HeaderSource::fetch`] returns.
+pub type HeadersFuture<'a> =
     Pin<Box<dyn Future<Output = Result<HeaderMap, Box<dyn Error + Send + Sync>>> + Send + 'a>>;
 
-/// Where headers of the export come from that stand in no variable, usually one with a key.
+/// A source of export headers that are not in the environment, usually because they hold a key.
 ///
-/// They are fetched when telemetry starts, and again after the collector has answered 401 or 403.
-/// Errors are logged, with their causes: they must not repeat what was fetched.
+/// The headers are fetched when telemetry starts, and again after the collector has responded with
+/// 401 or 403. Errors are logged with their causes, so they must not contain the fetched values.
+///
+/// ```
+/// use baton_telemetry::{HeaderSource, HeadersFuture, parse_headers};
+///
+/// #[derive(Debug)]
+/// struct KeyFile(&'static str);
+///
+/// impl HeaderSource for KeyFile {
+///     fn fetch(&self) -> HeadersFuture<'_> {
+///         Box::pin(async {
+///             let content = std::fs::read_to_string(self.0)?;
+///             Ok(parse_headers(&content)?)
+///         })
+///     }
+/// }
+/// ```
 pub trait HeaderSource: fmt::Debug + Send + Sync {
-    /// Asks for the headers as they are now. The future is dropped when there is no more time for
-    /// it.
-    fn fetch(&self) -> Fetching<'_>;
+    /// Fetches the current headers. The future is dropped if it takes too long.
+    fn fetch(&self) -> HeadersFuture<'_>;
 }
 
-/// Makes a source of what `OTEL_EXPORTER_OTLP_HEADERS_SECRET` says, or says what is wrong with it.
+/// Opens the source that `OTEL_EXPORTER_OTLP_HEADERS_SECRET` refers to, or returns the reason why
+/// the reference is invalid.
 pub type OpenHeaderSource =
     fn(reference: &str) -> Result<Box<dyn HeaderSource>, Box<dyn Error + Send + Sync>>;
 
-/// Has every signal that goes to a collector take headers from what the environment refers to.
-/// Returns them, for a first fetch.
+/// Opens the source of headers that the environment refers to, if any signal goes to a collector.
 ///
-/// What is wrong is one line in the log: signals are then exported with what the other variables
-/// hold.
-pub(crate) fn open(
-    config: &mut Config,
-    open: Option<OpenHeaderSource>,
-) -> Option<Arc<HeldHeaders>> {
-    let reference = config.headers_secret.take()?;
-    let exports = [&mut config.traces, &mut config.metrics, &mut config.logs];
-    let exports: Vec<_> = exports
-        .into_iter()
-        .filter_map(|export| export.otlp_mut())
-        .collect();
-    if exports.is_empty() {
+/// An invalid reference is logged; signals are then exported with the headers of the other
+/// variables.
+pub(crate) fn open(config: &Config, open: Option<OpenHeaderSource>) -> Option<Arc<FetchedHeaders>> {
+    let reference = config.headers_secret.as_deref()?;
+    let exports = [&config.traces, &config.metrics, &config.logs];
+    if exports.iter().all(|export| export.otlp().is_none()) {
         return None;
     }
     let Some(open) = open else {
-        ignored("expected to be unset, for this build is without the feature `secrets`");
+        log_ignored("expected to be unset, because this build does not have the feature `secrets`");
         return None;
     };
-    match open(&reference) {
-        Ok(source) => {
-            let held = Arc::new(HeldHeaders::new(source));
-            for otlp in exports {
-                otlp.held_headers = Some(Arc::clone(&held));
-            }
-            Some(held)
-        }
+    match open(reference) {
+        Ok(source) => Some(Arc::new(FetchedHeaders::new(source))),
         Err(error) => {
-            ignored(&logs::chain(&*error));
+            log_ignored(&ErrorChain(&*error).to_string());
             None
         }
     }
 }
 
-/// The first fetch, where there is something to fetch.
-pub(crate) async fn start(held_headers: Option<&HeldHeaders>) {
-    if let Some(held_headers) = held_headers {
-        held_headers.start().await;
+/// Fetches the headers for the first time, if there is a source.
+pub(crate) async fn fetch_first(fetched_headers: Option<&FetchedHeaders>) {
+    if let Some(fetched_headers) = fetched_headers {
+        fetched_headers.fetch_first().await;
     }
 }
 
-fn ignored(problem: &str) {
+fn log_ignored(problem: &str) {
     warn!(
         variable = HEADERS_SECRET,
         "configuration ignored: {HEADERS_SECRET}: {problem}; signals are exported without its headers"

@@ -7,9 +7,9 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use crate::config;
-use crate::logs::chain;
+use crate::error_chain::ErrorChain;
 use crate::otlp::{Signal, json};
-use crate::transport::client::Frames;
+use crate::transport::client::BufList;
 use crate::transport::{Transport, TransportError};
 
 mod spilled;
@@ -130,9 +130,9 @@ impl Sender {
     /// # Errors
     /// When the collector did not accept it, or did not answer.
     pub async fn send(&self, request: Bytes) -> Result<Accepted, SendFailure> {
-        let mut frames = Frames::default();
+        let mut frames = BufList::default();
         frames.push(request);
-        let deadline: Instant = self.transport.patience();
+        let deadline: Instant = self.transport.request_deadline();
         let answer = self.transport.send(frames, deadline).await;
         let answer = answer.map_err(|error| self.failure(error))?;
         Ok(Accepted {
@@ -142,12 +142,12 @@ impl Sender {
     }
 
     fn failure(&self, error: TransportError) -> SendFailure {
-        let text = chain(&error);
+        let text = ErrorChain(&error).to_string();
         match error {
             error if error.is_unauthorized() => SendFailure::Unauthorized(text),
             TransportError::WrongEndpoint(_) => SendFailure::Misdirected(text),
-            TransportError::Refused(_) => SendFailure::Refused(text),
-            TransportError::Unavailable { retry_after, .. } => {
+            TransportError::NonRetryable(_) => SendFailure::Refused(text),
+            TransportError::Retryable { retry_after, .. } => {
                 SendFailure::Passing { text, retry_after }
             }
             TransportError::Send(_) | TransportError::Unacknowledged { .. } => {

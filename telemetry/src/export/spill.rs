@@ -40,7 +40,8 @@ use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
 use self::lines::Lines;
 use crate::buffer::Chunk;
 use crate::otlp::encode::ResourceFrame;
-use crate::otlp::json::{self, Malformed, RESOURCE_SPANS};
+use crate::otlp::json::{self, RESOURCE_SPANS};
+use crate::otlp::protobuf::Malformed;
 
 mod fragments;
 mod lines;

@@ -12,7 +12,7 @@ use opentelemetry::Context;
 pub fn with_request_id(context: &Context, id: Arc<str>) -> Context {
     let correlation = Correlation {
         request_id: Some(id),
-        ..Correlation::of(context)
+        ..Correlation::from_context(context)
     };
     context.with_value(correlation)
 }
@@ -33,7 +33,7 @@ pub fn with_request_id(context: &Context, id: Arc<str>) -> Context {
 pub fn with_message_id(context: &Context, id: Arc<str>) -> Context {
     let correlation = Correlation {
         message_id: Some(id),
-        ..Correlation::of(context)
+        ..Correlation::from_context(context)
     };
     context.with_value(correlation)
 }
@@ -61,13 +61,13 @@ pub(crate) struct Correlation {
 }
 
 impl Correlation {
-    pub(crate) fn of(context: &Context) -> Self {
+    pub(crate) fn from_context(context: &Context) -> Self {
         context.get().cloned().unwrap_or_default()
     }
 
     /// Returns the ids in the active context.
     pub(crate) fn current() -> Self {
-        Context::map_current(Self::of)
+        Context::map_current(Self::from_context)
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -7,8 +7,8 @@ use std::fmt;
 use tracing::Event;
 use tracing::field::{Field, Visit};
 
-use super::Chain;
 use super::span_fields::{SpanFields, SpanScope};
+use crate::error_chain::ErrorChain;
 use crate::logs::Correlation;
 
 /// What `tracing` calls the text of an event.
@@ -164,7 +164,7 @@ impl<F: FnMut(&Field, Value<'_>)> Visit for Visitor<F> {
     }
 
     fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
-        self.record_debug(field, &format_args!("{}", Chain(value)));
+        self.record_debug(field, &format_args!("{}", ErrorChain(value)));
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {

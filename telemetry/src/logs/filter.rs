@@ -15,8 +15,8 @@ const OPENTELEMETRY: &str = "opentelemetry";
 
 /// Returns the filter for log lines, and for the spans whose fields they carry, from the configured
 /// `asked_for`.
-pub(super) fn of_log(asked_for: Targets) -> FilterFn<impl Fn(&Metadata<'_>) -> bool> {
-    let lines = of_lines(asked_for);
+pub(super) fn log_filter(asked_for: Targets) -> FilterFn<impl Fn(&Metadata<'_>) -> bool> {
+    let lines = line_filter(asked_for);
     let finest = program_spans::finest_level(&lines);
     let filter = filter_fn(move |metadata: &Metadata<'_>| {
         if metadata.is_span() {
@@ -29,7 +29,7 @@ pub(super) fn of_log(asked_for: Targets) -> FilterFn<impl Fn(&Metadata<'_>) -> b
 }
 
 /// What is logged where `asked_for` is asked for.
-pub(super) fn of_lines(asked_for: Targets) -> Targets {
+pub(super) fn line_filter(asked_for: Targets) -> Targets {
     without_bodies(with_quiet_opentelemetry(asked_for))
 }
 
@@ -52,7 +52,7 @@ pub(super) fn is_exported(metadata: &Metadata<'_>) -> bool {
         "h2" | "hyper" | "hyper_rustls" | "hyper_util" => false,
         "rustls" | "tokio_rustls" | "tonic" | "tower" => false,
         "baton_telemetry" => {
-            *metadata.level() <= Level::WARN && target != super::OF_DROPPED_RECORDS
+            *metadata.level() <= Level::WARN && target != super::DROPPED_RECORDS_TARGET
         }
         _ => true,
     }

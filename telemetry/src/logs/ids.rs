@@ -42,7 +42,7 @@ impl Ids {
             let (trace_id, span_id, flags) = (span.trace_id(), span.span_id(), span.trace_flags());
             Self {
                 span: SpanContext::new(trace_id, span_id, flags, false, TraceState::NONE),
-                correlation: Correlation::of(context),
+                correlation: Correlation::from_context(context),
             }
         })
     }

@@ -102,7 +102,7 @@ fn encode(
         if let Some(id) = correlation.message_id.filter(|_| !has_message_id) {
             record.attribute(MESSAGING_MESSAGE_ID, Value::Text(&id));
         }
-        Context::map_current(|context| Group::of(context).cloned())
+        Context::map_current(|context| Group::from_context(context).cloned())
     })
 }
 

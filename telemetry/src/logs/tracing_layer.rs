@@ -70,7 +70,7 @@ where
 
 /// Returns the layer with the log filter `logs`: it creates spans of the default level, and finer
 /// ones if `logs` enables finer lines.
-pub(crate) fn beside_logs<S>(logs: Targets) -> impl Layer<S>
+pub(crate) fn layer_for_program<S>(logs: Targets) -> impl Layer<S>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {

@@ -200,13 +200,13 @@ fn in_order(attributes: &[KeyValue]) -> Box<[KeyValue]> {
 }
 
 /// A number as instruments take it.
-pub(super) trait Measured: Copy + 'static {
+pub(super) trait InstrumentValue: Copy + 'static {
     const ZERO: Number;
 
     fn number(self) -> Number;
 }
 
-impl Measured for u64 {
+impl InstrumentValue for u64 {
     const ZERO: Number = Number::Integer(0);
 
     fn number(self) -> Number {
@@ -214,7 +214,7 @@ impl Measured for u64 {
     }
 }
 
-impl Measured for i64 {
+impl InstrumentValue for i64 {
     const ZERO: Number = Number::Integer(0);
 
     fn number(self) -> Number {
@@ -222,7 +222,7 @@ impl Measured for i64 {
     }
 }
 
-impl Measured for f64 {
+impl InstrumentValue for f64 {
     const ZERO: Number = Number::Double(0.0);
 
     fn number(self) -> Number {
@@ -232,28 +232,28 @@ impl Measured for f64 {
 
 /// What the API's instruments hold.
 #[derive(Debug)]
-pub(super) struct Handle(pub(super) Arc<Instrument>);
+pub(super) struct InstrumentHandle(pub(super) Arc<Instrument>);
 
 /// The same with attributes that are known beforehand.
-struct Bound {
+struct BoundInstrument {
     instrument: Arc<Instrument>,
     series: Arc<Series>,
 }
 
-impl<T: Measured> SyncInstrument<T> for Handle {
+impl<T: InstrumentValue> SyncInstrument<T> for InstrumentHandle {
     fn measure(&self, measurement: T, attributes: &[KeyValue]) {
         self.0.record(measurement.number(), attributes);
     }
 
     fn bind(&self, attributes: &[KeyValue]) -> Box<dyn BoundSyncInstrument<T> + Send + Sync> {
-        Box::new(Bound {
+        Box::new(BoundInstrument {
             instrument: Arc::clone(&self.0),
             series: self.0.with_series(attributes, Arc::clone),
         })
     }
 }
 
-impl<T: Measured> BoundSyncInstrument<T> for Bound {
+impl<T: InstrumentValue> BoundSyncInstrument<T> for BoundInstrument {
     fn measure(&self, measurement: T) {
         let instrument = &self.instrument;
         let number = measurement.number();
@@ -263,7 +263,7 @@ impl<T: Measured> BoundSyncInstrument<T> for Bound {
     }
 }
 
-impl<T: Measured> AsyncInstrument<T> for Instrument {
+impl<T: InstrumentValue> AsyncInstrument<T> for Instrument {
     fn observe(&self, measurement: T, attributes: &[KeyValue]) {
         self.record(measurement.number(), attributes);
     }

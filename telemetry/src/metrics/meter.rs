@@ -20,7 +20,7 @@ use opentelemetry::metrics::{
 use opentelemetry_sdk::metrics::InstrumentKind;
 use tracing::warn;
 
-use super::instrument::{Description, Handle, Instrument, Measured as _};
+use super::instrument::{Description, Instrument, InstrumentHandle, InstrumentValue as _};
 use super::series::Aggregation;
 use crate::config::Temporality;
 use crate::otlp::encode::metrics::{MetricsRequest, Number, Times, Window, Writer};
@@ -222,7 +222,7 @@ macro_rules! instruments {
             let texts = (builder.name, builder.description, builder.unit);
             let zero = <$number>::ZERO;
             let description = self.0.describe(InstrumentKind::$kind, zero, texts);
-            $kind::new(Arc::new(Handle(self.0.instrument(description))))
+            $kind::new(Arc::new(InstrumentHandle(self.0.instrument(description))))
         })*
     };
 }
@@ -235,7 +235,7 @@ macro_rules! histograms {
             let mut description = self.0.describe(InstrumentKind::Histogram, zero, texts);
             let bounds = builder.boundaries.map(Vec::into_boxed_slice);
             description.bounds = bounds.unwrap_or_else(|| DEFAULT_BOUNDS.into());
-            Histogram::new(Arc::new(Handle(self.0.instrument(description))))
+            Histogram::new(Arc::new(InstrumentHandle(self.0.instrument(description))))
         })*
     };
 }

@@ -11,17 +11,16 @@
 //! number for as the strings `NaN`, `Infinity` and `-Infinity`.
 
 use self::messages::{Field, Kind, Message, Scalar, Shape};
-use crate::otlp::Signal;
+use super::Signal;
+use super::protobuf::{FieldReader, FieldValue, Malformed};
 
 mod messages;
 #[cfg(feature = "replay")]
 mod read;
 mod text;
-mod wire;
 
 pub(crate) use messages::{RESOURCE_SPANS, SCOPE_SPANS, SPAN};
 pub(crate) use text::{base64, escaped_length, string};
-pub(crate) use wire::{Malformed, Raw, Reader};
 
 /// Messages may be nested so deeply: as deeply as protobuf's own decoders go by default.
 const MAX_DEPTH: usize = 100;
@@ -90,19 +89,19 @@ fn fields(
     bytes: &[u8],
     depth: usize,
 ) -> Result<(), Malformed> {
-    let mut reader = Reader::new(bytes);
     let start = out.len();
     // One bit a field: where it is in the table.
     let mut seen = 0_u32;
     let mut list = None;
-    while let Some((number, raw)) = reader.next()? {
+    for field in FieldReader::new(bytes) {
+        let (number, raw) = field?;
         let Some((at, field)) = message.field(number) else {
             continue;
         };
         if list != Some(at) {
             end_list(out, &mut list);
             if seen & (1 << at) != 0 {
-                return Err(Malformed::Twice);
+                return Err(Malformed::Duplicate);
             }
             seen |= 1 << at;
             begin(out, field, start);
@@ -144,13 +143,18 @@ fn end_list(out: &mut Vec<u8>, list: &mut Option<usize>) {
 }
 
 /// One element of a list, or several: numbers are usually packed into one field.
-fn items(out: &mut Vec<u8>, kind: Kind, raw: Raw<'_>, depth: usize) -> Result<(), Malformed> {
-    let (Kind::Scalar(scalar), Raw::Bytes(packed)) = (kind, raw) else {
+fn items(
+    out: &mut Vec<u8>,
+    kind: Kind,
+    raw: FieldValue<'_>,
+    depth: usize,
+) -> Result<(), Malformed> {
+    let (Kind::Scalar(scalar), FieldValue::Bytes(packed)) = (kind, raw) else {
         separate(out);
         return value(out, kind, raw, depth);
     };
-    let mut reader = Reader::new(packed);
-    while let Some(raw) = reader.packed(scalar.wire_type())? {
+    let mut reader = FieldReader::new(packed);
+    while let Some(raw) = reader.next_packed(scalar.wire_type())? {
         separate(out);
         number(out, scalar, raw)?;
     }
@@ -163,44 +167,51 @@ fn separate(out: &mut Vec<u8>) {
     }
 }
 
-fn value(out: &mut Vec<u8>, kind: Kind, raw: Raw<'_>, depth: usize) -> Result<(), Malformed> {
+fn value(
+    out: &mut Vec<u8>,
+    kind: Kind,
+    raw: FieldValue<'_>,
+    depth: usize,
+) -> Result<(), Malformed> {
     match (kind, raw) {
         (Kind::Scalar(scalar), raw) => return number(out, scalar, raw),
-        (Kind::Message(message), Raw::Bytes(bytes)) => {
+        (Kind::Message(message), FieldValue::Bytes(bytes)) => {
             return nested(out, message, bytes, depth + 1);
         }
-        (Kind::Text, Raw::Bytes(bytes)) => {
+        (Kind::Text, FieldValue::Bytes(bytes)) => {
             let text = str::from_utf8(bytes).map_err(|_| Malformed::NotUtf8)?;
             string(out, text);
         }
-        (Kind::Hex, Raw::Bytes(bytes)) => text::hex(out, bytes),
-        (Kind::Base64, Raw::Bytes(bytes)) => text::base64_string(out, bytes),
+        (Kind::Hex, FieldValue::Bytes(bytes)) => text::hex(out, bytes),
+        (Kind::Base64, FieldValue::Bytes(bytes)) => text::base64_string(out, bytes),
         _ => return Err(Malformed::WireType),
     }
     Ok(())
 }
 
-fn number(out: &mut Vec<u8>, scalar: Scalar, raw: Raw<'_>) -> Result<(), Malformed> {
+fn number(out: &mut Vec<u8>, scalar: Scalar, raw: FieldValue<'_>) -> Result<(), Malformed> {
     match (scalar, raw) {
-        (Scalar::Bool, Raw::Varint(value)) => {
+        (Scalar::Bool, FieldValue::Varint(value)) => {
             let text: &[u8] = if value == 0 { b"false" } else { b"true" };
             out.extend_from_slice(text);
         }
-        (Scalar::Unsigned32, Raw::Varint(value)) => text::unsigned(out, value),
+        (Scalar::Unsigned32, FieldValue::Varint(value)) => text::unsigned(out, value),
         // Negative numbers are sign-extended to 64 bits on the wire.
-        (Scalar::Signed32, Raw::Varint(value)) => text::signed(out, value.cast_signed()),
-        (Scalar::ZigZag32, Raw::Varint(value)) => {
+        (Scalar::Signed32, FieldValue::Varint(value)) => text::signed(out, value.cast_signed()),
+        (Scalar::ZigZag32, FieldValue::Varint(value)) => {
             let value = (value >> 1).cast_signed() ^ -(value & 1).cast_signed();
             text::signed(out, value);
         }
-        (Scalar::Fixed32, Raw::Fixed32(value)) => text::unsigned(out, u64::from(value)),
-        (Scalar::Unsigned64, Raw::Varint(value)) | (Scalar::Fixed64, Raw::Fixed64(value)) => {
+        (Scalar::Fixed32, FieldValue::Fixed32(value)) => text::unsigned(out, u64::from(value)),
+        (Scalar::Unsigned64, FieldValue::Varint(value))
+        | (Scalar::Fixed64, FieldValue::Fixed64(value)) => {
             text::quoted(out, |out| text::unsigned(out, value));
         }
-        (Scalar::Signed64, Raw::Varint(value)) | (Scalar::SignedFixed64, Raw::Fixed64(value)) => {
+        (Scalar::Signed64, FieldValue::Varint(value))
+        | (Scalar::SignedFixed64, FieldValue::Fixed64(value)) => {
             text::quoted(out, |out| text::signed(out, value.cast_signed()));
         }
-        (Scalar::Double, Raw::Fixed64(bits)) => text::double(out, f64::from_bits(bits)),
+        (Scalar::Double, FieldValue::Fixed64(bits)) => text::double(out, f64::from_bits(bits)),
         _ => return Err(Malformed::WireType),
     }
     Ok(())

@@ -1,18 +1,20 @@
-//! What a collector says of records that it did not take of a request it answered with success
-//! (OTLP specification, "Partial Success").
+//! Partial success: records that the collector rejected although it accepted the request (OTLP
+//! specification, "Partial Success").
 
 use std::borrow::Cow;
 
 use serde_json::{Map, Value};
 
-/// Of a collector's message so much goes into the log: enough for a sentence and an identifier.
+use super::protobuf::{FieldReader, FieldValue};
+
+/// Number of bytes of a collector's message that are logged: enough for a sentence and an identifier.
 const MAX_MESSAGE: usize = 512;
 
-/// Tags of `ExportTraceServiceResponse` and of the `ExportTracePartialSuccess` in it; the other
-/// signals have the same.
-const PARTIAL_SUCCESS: u64 = 1 << 3 | LENGTH_DELIMITED;
-const REJECTED: u64 = 1 << 3 | VARINT;
-const ERROR_MESSAGE: u64 = 2 << 3 | LENGTH_DELIMITED;
+/// Field numbers of `ExportTraceServiceResponse` and of the `ExportTracePartialSuccess` in it. The
+/// other signals have the same.
+const PARTIAL_SUCCESS: u32 = 1;
+const REJECTED: u32 = 1;
+const ERROR_MESSAGE: u32 = 2;
 
 /// JSON names. A parser must also accept the names of the protobuf fields (proto3 JSON mapping).
 /// Each signal has its own count.
@@ -27,11 +29,6 @@ const REJECTED_NAMES: [&str; 6] = [
     "rejected_log_records",
 ];
 
-const VARINT: u64 = 0;
-const FIXED64: u64 = 1;
-const LENGTH_DELIMITED: u64 = 2;
-const FIXED32: u64 = 5;
-
 /// Content of a partial success. Full success has 0 rejected records and an empty message.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct PartialSuccess {
@@ -42,29 +39,30 @@ pub(crate) struct PartialSuccess {
 }
 
 impl PartialSuccess {
-    /// Reads an `Export…ServiceResponse` in protobuf: `None` if it is not one.
+    /// Reads an `Export…ServiceResponse` in protobuf. Returns `None` if it is not one.
     pub(crate) fn from_protobuf(body: &[u8]) -> Option<Self> {
         let (mut rejected, mut message) = (0, &[][..]);
-        each_field(body, |tag, _, inner| {
-            if tag != PARTIAL_SUCCESS {
-                return Some(());
-            }
-            each_field(inner, |tag, number, text| {
-                match tag {
+        for field in FieldReader::new(body) {
+            let (PARTIAL_SUCCESS, FieldValue::Bytes(partial)) = field.ok()? else {
+                continue;
+            };
+            for field in FieldReader::new(partial) {
+                match field.ok()? {
                     // The field is an `int64`; negative values have no meaning.
-                    REJECTED => rejected = i64::try_from(number).unwrap_or(0),
-                    ERROR_MESSAGE => message = text,
+                    (REJECTED, FieldValue::Varint(number)) => {
+                        rejected = i64::try_from(number).unwrap_or(0);
+                    }
+                    (ERROR_MESSAGE, FieldValue::Bytes(text)) => message = text,
                     _ => {}
                 }
-                Some(())
-            })
-        })?;
+            }
+        }
         let message = &message[..message.len().min(MAX_MESSAGE)];
         Some(Self::new(rejected, String::from_utf8_lossy(message)))
     }
 
     /// Reads an `Export…ServiceResponse` in OTLP/JSON, where numbers may be strings (proto3 JSON
-    /// mapping). Unknown members beside `partialSuccess` are ignored; without it they belong to
+    /// mapping). Unknown members are ignored if there is a `partialSuccess`. Without it they show
     /// another kind of response, and `None` is returned.
     pub(crate) fn from_json(body: &[u8]) -> Option<Self> {
         let Value::Object(response) = serde_json::from_slice(body).ok()? else {
@@ -102,48 +100,9 @@ impl PartialSuccess {
     }
 }
 
-/// The first member with one of the names.
+/// Returns the first member with one of the names.
 fn member<'a>(object: &'a Map<String, Value>, names: &[&str]) -> Option<&'a Value> {
     names.iter().find_map(|name| object.get(*name))
-}
-
-/// Gives each field's tag, with its number or its bytes; `None` where this is not protobuf.
-pub(crate) fn each_field<'a>(
-    mut rest: &'a [u8],
-    mut read: impl FnMut(u64, u64, &'a [u8]) -> Option<()>,
-) -> Option<()> {
-    while !rest.is_empty() {
-        let tag = varint(&mut rest)?;
-        // Field number 0 is invalid, so zero bytes are not protobuf.
-        if tag >> 3 == 0 {
-            return None;
-        }
-        let (mut number, mut length) = (0, 0);
-        match tag & 7 {
-            VARINT => number = varint(&mut rest)?,
-            FIXED64 => length = 8,
-            LENGTH_DELIMITED => length = usize::try_from(varint(&mut rest)?).ok()?,
-            FIXED32 => length = 4,
-            _ => return None,
-        }
-        let (bytes, behind) = rest.split_at_checked(length)?;
-        rest = behind;
-        read(tag, number, bytes)?;
-    }
-    Some(())
-}
-
-fn varint(rest: &mut &[u8]) -> Option<u64> {
-    let mut value = 0;
-    for shift in (0..u64::BITS).step_by(7) {
-        let (byte, behind) = rest.split_first()?;
-        *rest = behind;
-        value |= u64::from(byte & 0x7f) << shift;
-        if *byte < 0x80 {
-            return Some(value);
-        }
-    }
-    None
 }
 
 #[cfg(test)]

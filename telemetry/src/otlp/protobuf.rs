@@ -1,14 +1,16 @@
-//! The few pieces of the protobuf wire format that OTLP needs. Fields with their type's default
-//! value are not written, except by the `_always` forms, which members of a `oneof` need.
+//! The parts of the protobuf wire format that OTLP needs.
+//!
+//! A field with the default value of its type is not written, except by the functions whose name
+//! ends with `_always`, which members of a `oneof` need.
 
 const VARINT: u32 = 0;
 const FIXED64: u32 = 1;
 const LENGTH_DELIMITED: u32 = 2;
 const FIXED32: u32 = 5;
 
-/// The longest tag and length in front of a message.
+/// Maximum length of the tag and the length that precede a message.
 pub(super) const MAX_HEADER: usize = 16;
-/// The largest length that takes one byte.
+/// Largest length that is encoded in one byte.
 pub(super) const MAX_SHORT: usize = 0x7f;
 
 pub(super) fn varint(out: &mut Vec<u8>, mut value: u64) {
@@ -24,19 +26,19 @@ fn varint_length(value: usize) -> usize {
     bits.div_ceil(7) as usize
 }
 
-/// How long a length-delimited field is in all.
+/// Returns the length of a length-delimited field, including tag and length.
 pub(super) fn field_length(field: u32, length: usize) -> usize {
     varint_length((field << 3) as usize) + varint_length(length) + length
 }
 
-/// The tag of a length-delimited field in its one byte: fields above 15 have two.
+/// Returns the tag of a length-delimited field with a number up to 15, which takes one byte.
 pub(super) const fn short_tag(field: u32) -> u8 {
     assert!(field < 16);
     (field << 3 | LENGTH_DELIMITED) as u8
 }
 
-// The pieces of a field are inlined: callers name a constant field, so that its tag is a constant
-// byte as well.
+// The functions that write a field are inlined: with a constant field number, the tag becomes a
+// constant byte.
 #[inline(always)]
 fn tag(out: &mut Vec<u8>, field: u32, wire_type: u32) {
     let tag = field << 3 | wire_type;
@@ -93,7 +95,7 @@ pub(super) fn fixed32(out: &mut Vec<u8>, field: u32, value: u32) {
     }
 }
 
-/// Bytes whose number is known beforehand, and below 128.
+/// Writes an array of fewer than 128 bytes.
 #[inline(always)]
 pub(super) fn array<const N: usize>(out: &mut Vec<u8>, field: u32, value: [u8; N]) {
     const { assert!(N <= MAX_SHORT) };
@@ -120,9 +122,9 @@ pub(super) fn string(out: &mut Vec<u8>, field: u32, value: &str) {
     bytes(out, field, value.as_bytes());
 }
 
-/// A message whose length is known only once it is written. One byte is kept for the length, which
-/// most messages here fit in; a longer one moves what was written, which is cheaper than measuring
-/// everything first.
+/// Writes a message whose length is not known in advance. One byte is reserved for the length, which
+/// is enough for most messages. A longer message is moved, which is cheaper than measuring all
+/// messages first.
 #[inline(always)]
 pub(crate) fn nested<T>(out: &mut Vec<u8>, field: u32, write: impl FnOnce(&mut Vec<u8>) -> T) -> T {
     tag(out, field, LENGTH_DELIMITED);
@@ -139,7 +141,7 @@ pub(crate) fn nested<T>(out: &mut Vec<u8>, field: u32, write: impl FnOnce(&mut V
     written
 }
 
-/// Makes room at `at` for a length that needs more than the one byte there.
+/// Writes a length that needs more than the one byte reserved at `at`.
 fn write_long(out: &mut Vec<u8>, at: usize, length: usize) {
     let (start, end) = (at + 1, out.len());
     let extra = varint_length(length) - 1;
@@ -153,12 +155,135 @@ fn write_long(out: &mut Vec<u8>, at: usize, length: usize) {
     out[at + extra] = rest as u8;
 }
 
+/// The reason why bytes are not the expected message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Malformed {
+    #[error("truncated protobuf field")]
+    Truncated,
+    #[error("protobuf number with more than 64 bits")]
+    Overlong,
+    #[error("protobuf field number 0 is invalid")]
+    FieldNumber,
+    #[error("unexpected protobuf wire type")]
+    WireType,
+    #[error("duplicate protobuf field")]
+    Duplicate,
+    #[error("protobuf string is not UTF-8")]
+    NotUtf8,
+    #[error("protobuf messages nested too deeply")]
+    TooDeep,
+}
+
+/// Encoding of a field's value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WireType {
+    Varint,
+    Fixed64,
+    Bytes,
+    Fixed32,
+}
+
+/// A field's value as encoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FieldValue<'a> {
+    Varint(u64),
+    Fixed64(u64),
+    Bytes(&'a [u8]),
+    Fixed32(u32),
+}
+
+/// Iterates over the fields of one message, by number and value.
+#[derive(Debug, Clone)]
+pub(crate) struct FieldReader<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> FieldReader<'a> {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
+        Self { rest: bytes }
+    }
+
+    /// Reads the next of several values that are packed into one field.
+    pub(crate) fn next_packed(
+        &mut self,
+        wire_type: WireType,
+    ) -> Result<Option<FieldValue<'a>>, Malformed> {
+        if self.rest.is_empty() {
+            return Ok(None);
+        }
+        self.value(wire_type).map(Some)
+    }
+
+    fn field(&mut self) -> Result<(u32, FieldValue<'a>), Malformed> {
+        let tag = self.varint()?;
+        let number = u32::try_from(tag >> 3).map_err(|_| Malformed::Overlong)?;
+        if number == 0 {
+            return Err(Malformed::FieldNumber);
+        }
+        let wire_type = match (tag & 7) as u32 {
+            VARINT => WireType::Varint,
+            FIXED64 => WireType::Fixed64,
+            LENGTH_DELIMITED => WireType::Bytes,
+            FIXED32 => WireType::Fixed32,
+            // Groups are deprecated, and no OTLP message uses them.
+            _ => return Err(Malformed::WireType),
+        };
+        Ok((number, self.value(wire_type)?))
+    }
+
+    fn value(&mut self, wire_type: WireType) -> Result<FieldValue<'a>, Malformed> {
+        Ok(match wire_type {
+            WireType::Varint => FieldValue::Varint(self.varint()?),
+            WireType::Fixed64 => FieldValue::Fixed64(u64::from_le_bytes(self.array()?)),
+            WireType::Fixed32 => FieldValue::Fixed32(u32::from_le_bytes(self.array()?)),
+            WireType::Bytes => {
+                let length = usize::try_from(self.varint()?).map_err(|_| Malformed::Overlong)?;
+                let split = self.rest.split_at_checked(length);
+                let (bytes, rest) = split.ok_or(Malformed::Truncated)?;
+                self.rest = rest;
+                FieldValue::Bytes(bytes)
+            }
+        })
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
+        let (bytes, rest) = self.rest.split_first_chunk().ok_or(Malformed::Truncated)?;
+        self.rest = rest;
+        Ok(*bytes)
+    }
+
+    fn varint(&mut self) -> Result<u64, Malformed> {
+        let mut value = 0;
+        for shift in (0..u64::BITS).step_by(7) {
+            let (byte, rest) = self.rest.split_first().ok_or(Malformed::Truncated)?;
+            self.rest = rest;
+            value |= u64::from(byte & 0x7f) << shift;
+            if *byte <= 0x7f {
+                return Ok(value);
+            }
+        }
+        Err(Malformed::Overlong)
+    }
+}
+
+impl<'a> Iterator for FieldReader<'a> {
+    type Item = Result<(u32, FieldValue<'a>), Malformed>;
+
+    /// Returns nothing after an error, because the start of the next field is not known.
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        Some(self.field().inspect_err(|_| self.rest = &[]))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_nested_message_has_a_canonical_length_whatever_its_size() {
+    fn a_nested_message_of_any_size_has_a_canonical_length() {
         for length in [0, 1, 127, 128, 16_383, 16_384, 2_097_151, 2_097_152] {
             let mut out = Vec::new();
             nested(&mut out, 1, |out| out.resize(out.len() + length, 7));

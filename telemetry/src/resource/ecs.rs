@@ -13,7 +13,7 @@ use tracing::warn;
 
 use super::{AWS, AWS_ECS, put, put_found, put_list};
 use crate::config::{DefaultScheme, Endpoint};
-use crate::transport::client::{Client, Frames};
+use crate::transport::client::{BufList, Client};
 
 /// The endpoint is on the same machine. A task starts without these attributes rather than late.
 const TIMEOUT: Duration = Duration::from_secs(1);
@@ -87,7 +87,7 @@ async fn get<T: DeserializeOwned>(
     let endpoint = Endpoint::parse(metadata_uri, DefaultScheme::Http).ok()?;
     let client = Client::new(endpoint.join(suffix), HeaderMap::new());
     let response = client
-        .send(Method::GET, &[], Frames::default(), deadline)
+        .send(Method::GET, &[], BufList::default(), deadline)
         .await
         .ok()?;
     if !response.status.is_success() {

@@ -6,7 +6,7 @@ use opentelemetry::metrics::MeterProvider;
 use opentelemetry::metrics::noop::NoopMeterProvider;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 
-use super::{Accounting, AnyMeters, Config, Mutex, Shared, SpanBuffer, Telemetry};
+use super::{AnyMeters, Config, LossReporter, Mutex, Shared, SpanBuffer, Telemetry};
 use crate::output::Output;
 
 impl Telemetry {
@@ -37,8 +37,8 @@ impl Telemetry {
             schedule_delay: config.schedule_delay,
             metric_interval: config.metric_interval,
             background: Mutex::default(),
-            sweep: Mutex::default(),
-            accounting: Accounting::new(String::new(), Output::default()),
+            ungrouped_flush: Mutex::default(),
+            loss_reporter: LossReporter::new(String::new(), Output::default()),
             #[cfg(feature = "tracing")]
             filter_check: super::FilterCheck::new(super::SubscriberWarnings::new(
                 config.log_format,

@@ -1,4 +1,4 @@
-//! Sending what has gathered: now and by a deadline, or behind a group's flush.
+//! Flushes: export of everything that is pending, or of one group, by a deadline.
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -10,69 +10,70 @@ use tracing::{debug, warn};
 
 use super::logs::LogExport;
 use super::{FlushReport, Shared, Telemetry, lock};
-use crate::buffer::{Counts, FlushGroup, Group, Whose};
+use crate::buffer::{Counts, FlushGroup, Group, Selection};
 use crate::export::{ExportError, Exporter, Losses, Sent};
-use crate::logs::OF_DROPPED_RECORDS;
-use crate::metrics::{Metrics, Standing};
-
-/// Limit on [`Telemetry::spill_pending`]: a full pipe must not keep a failed process alive.
-const SPILL_BEFORE_ABORT: Duration = Duration::from_secs(1);
+use crate::logs::DROPPED_RECORDS_TARGET;
+use crate::metrics::{Metrics, RecordCounts};
 
 impl Telemetry {
-    /// Sends every span that has finished, and returns at `deadline` at the latest, whatever the
-    /// collector does.
+    /// Exports every span that has ended, and returns at `deadline` at the latest, however the
+    /// collector behaves.
     ///
-    /// What the collector does not take is written to stdout, where `baton replay` finds it; with
-    /// `BATON_SPILL=none` it stays in the buffer and goes with the next flush, except for requests
-    /// that the collector refuses because of their content (a status such as 400, 413 or 500),
-    /// which are dropped. After repeated failures, the circuit breaker opens and the collector is
-    /// not contacted for a while. The outcome is logged at debug level, a failure as a warning. A
-    /// flush that starts while another one runs waits until the other's spans are exported,
-    /// spilled, dropped or returned to the buffer.
+    /// Spans that the collector does not accept are written to stdout, where `baton replay` finds
+    /// them. With `BATON_SPILL=none` they stay in the buffer for the next flush, except for those
+    /// of requests that the collector rejects because of their content (a status such as 400, 413
+    /// or 500), which are dropped. After repeated failures the circuit breaker opens, and the
+    /// collector is not contacted for a while. The outcome is logged at debug level, a failure as a
+    /// warning. A flush that starts while another one runs waits until the other's spans are
+    /// exported, spilled, dropped or returned to the buffer.
     pub async fn flush(&self, deadline: Instant) -> FlushReport {
-        self.flush_whose(Whose::Everyone, deadline).await
+        self.flush_selection(Selection::All, deadline).await
     }
 
-    /// A group for the spans of one invocation, where several run in one process. Costs next to
-    /// nothing.
+    /// Creates a group for the spans of one invocation, for processes that run several at the same
+    /// time. It costs one allocation.
     #[must_use]
     pub fn flush_group(&self) -> FlushGroup {
         FlushGroup::new()
     }
 
-    /// Sends the finished spans of the [group](FlushGroup) that `context` carries, as
-    /// [`flush`](Self::flush) does for all, without sending or waiting for those of others. A
-    /// context without a group stands for everyone.
+    /// Exports the ended spans of the [group](FlushGroup) in `context` as [`flush`](Self::flush)
+    /// does for all spans, without sending or waiting for the spans of other groups. Without a
+    /// group in the context, it flushes all spans.
     ///
-    /// Such flushes run side by side; spans of this group that another flush has on its way are
-    /// waited for. When the collector has taken the group's spans, a task is started that nobody
-    /// waits for: it sends those that no group is going to send, because theirs is over or they
-    /// have none, and all where the buffer is still half full. When the collector has not, the same
-    /// are written to stdout. The report counts the whole process, as ever.
-    pub async fn flush_of(&self, context: &Context, deadline: Instant) -> FlushReport {
-        let whose = Group::of(context).map_or(Whose::Everyone, Whose::Group);
-        self.flush_whose(whose, deadline).await
+    /// Such flushes run concurrently. Spans of this group that another flush has in flight are
+    /// waited for. If the collector accepts the group's spans, a task in the background then
+    /// exports the spans that no other flush will export, because their group is over or they have
+    /// none, and all spans if the buffer is still half full. If the collector does not accept them,
+    /// the same spans are written to stdout. The report counts the spans of the whole process.
+    pub async fn flush_context_group(&self, context: &Context, deadline: Instant) -> FlushReport {
+        let group = Group::from_context(context);
+        let selection = group.map_or(Selection::All, Selection::Group);
+        self.flush_selection(selection, deadline).await
     }
 
-    async fn flush_whose(&self, whose: Whose<'_>, deadline: Instant) -> FlushReport {
+    async fn flush_selection(&self, selection: Selection<'_>, deadline: Instant) -> FlushReport {
         let mut sent = Sent::default();
-        let until = self.before_spill(deadline);
-        // The failure has been logged, and the report tells what became of the spans.
-        let outcome = self.export_all(whose, until, &mut sent).await;
-        // What was refused for good has been put aside, and the rest was sent.
-        let is_left = matches!(&outcome, Err(error) if !error.is_final());
-        if is_left {
-            self.spill(whose, deadline);
+        let until = self.export_deadline(deadline);
+        // The error has been logged, and the report counts its spans.
+        let outcome = self.export_all(selection, until, &mut sent).await;
+        // After a permanent rejection nothing is left: the rejected spans have been spilled or
+        // dropped, and the others were sent.
+        let is_incomplete = matches!(&outcome, Err(error) if !error.is_permanent());
+        if is_incomplete {
+            self.spill(selection, deadline);
         }
-        if let Whose::Group(_) = whose {
-            match is_left {
-                true => self.spill_strays(deadline),
-                false => self.sweep(),
+        if let Selection::Group(_) = selection {
+            if is_incomplete {
+                self.spill_ungrouped(deadline);
+            } else {
+                self.flush_ungrouped();
             }
         }
-        // Side by side, what is pending is on its way for others, unless nothing is ever written.
-        let keeps = is_left && (matches!(whose, Whose::Everyone) || !self.spills());
-        self.report(sent, keeps)
+        // Spans that are pending after the flush of a group are in flight for other flushes, unless
+        // spans are never spilled.
+        let keeps_spans = is_incomplete && (matches!(selection, Selection::All) || !self.spills());
+        self.report(sent, keeps_spans)
     }
 
     fn spills(&self) -> bool {
@@ -80,52 +81,43 @@ impl Telemetry {
         exporter.is_some_and(Exporter::spills)
     }
 
-    /// What a flush returns, and tells the log.
-    pub(super) fn report(&self, sent: Sent, keeps: bool) -> FlushReport {
+    /// Logs the counts and returns the report of a flush.
+    pub(super) fn report(&self, sent: Sent, keeps_spans: bool) -> FlushReport {
         FlushReport {
             sent,
-            ..self.tell(keeps).into()
+            ..self.report_counts(keeps_spans).into()
         }
     }
 
-    /// When an export has to be over, so that all that it may leave can be written by the deadline.
-    pub(super) fn before_spill(&self, deadline: Instant) -> Instant {
+    /// Returns when an export must end, so that its spans can still be spilled by the deadline.
+    pub(super) fn export_deadline(&self, deadline: Instant) -> Instant {
         let Shared {
             buffer, exporter, ..
         } = &*self.shared;
         let reserve = exporter.as_ref().map_or(Duration::ZERO, |exporter| {
             exporter.time_for_spill(buffer.bytes())
         });
-        // Of little time, at least half is for the collector.
+        // If time is short, the collector gets at least half of it.
         deadline - reserve.min(deadline.duration_since(Instant::now()) / 2)
     }
 
-    /// Writes to stdout what an export has left.
-    pub(super) fn spill(&self, whose: Whose<'_>, deadline: Instant) {
+    /// Writes the selected spans to stdout if spans are spilled at all.
+    pub(super) fn spill(&self, selection: Selection<'_>, deadline: Instant) {
         if let Some(exporter) = &self.shared.exporter {
-            exporter.spill(&self.shared.buffer, whose, deadline);
+            exporter.spill(&self.shared.buffer, selection, deadline);
         }
     }
 
-    /// Writes ended spans that are not exported to stdout, for a process that is about to abort and
-    /// cannot await anything. Does nothing if `BATON_SPILL` is `none`. In all other cases use
-    /// [`shutdown`](Self::shutdown).
-    pub fn spill_pending(&self) {
-        self.spill(Whose::Everyone, Instant::now() + SPILL_BEFORE_ABORT);
-        self.tell(false);
-    }
-
-    /// Writes what no group is going to write as its own, behind a flush to a collector that takes
-    /// nothing now.
-    fn spill_strays(&self, deadline: Instant) {
-        if let Some(whose) = self.shared.buffer.strays() {
-            self.spill(whose, deadline);
+    /// Spills the spans that no other flush will export, after a flush that has failed.
+    fn spill_ungrouped(&self, deadline: Instant) {
+        if let Some(selection) = self.shared.buffer.ungrouped() {
+            self.spill(selection, deadline);
         }
     }
 
-    /// Has the log tell how spans stand, and whether an export has just failed that `keeps` its
-    /// spans.
-    fn tell(&self, keeps: bool) -> Counts {
+    /// Logs the counts of spans and reports losses. `keeps_spans` is true if an export has failed
+    /// and its spans stay in the buffer.
+    pub(super) fn report_counts(&self, keeps_spans: bool) -> Counts {
         let counts = self.shared.buffer.counts();
         // `baton demo` adds these up to find out whether a span was lost:
         // `local/src/demo/ledger.rs` knows the message and the fields.
@@ -138,55 +130,55 @@ impl Telemetry {
             spans_late = counts.late,
             "telemetry flushed"
         );
-        self.tell_losses(counts, keeps);
+        self.report_losses(counts, keeps_spans);
         counts
     }
 
-    /// Sends strays in a task of their own, one at a time.
-    fn sweep(&self) {
+    /// Exports the records that no other flush will export, in a task. Only one such task runs at a
+    /// time.
+    fn flush_ungrouped(&self) {
         let Shared {
             buffer,
             exporter,
             logs,
             ..
         } = &*self.shared;
-        let spans = exporter.as_ref().zip(buffer.strays());
-        let spans = spans.map(|(exporter, whose)| (exporter.patience(), whose));
-        let log_records = || logs.as_ref().and_then(LogExport::strays);
-        let Some((deadline, whose)) = spans.or_else(log_records) else {
+        let spans = exporter.as_ref().zip(buffer.ungrouped());
+        let spans = spans.map(|(exporter, selection)| (exporter.request_deadline(), selection));
+        let log_records = || logs.as_ref().and_then(LogExport::ungrouped);
+        let Some((deadline, selection)) = spans.or_else(log_records) else {
             return;
         };
-        let mut sweep = lock(&self.shared.sweep);
-        if sweep.as_ref().is_none_or(JoinHandle::is_finished) {
+        let mut task = lock(&self.shared.ungrouped_flush);
+        if task.as_ref().is_none_or(JoinHandle::is_finished) {
             let telemetry = self.clone();
-            *sweep = Some(tokio::spawn(async move {
-                let spans = telemetry.sweep_spans(whose, deadline);
-                let ((), ()) = tokio::join!(spans, telemetry.export_logs(whose, deadline));
-                telemetry.tell(false);
+            *task = Some(tokio::spawn(async move {
+                let spans = telemetry.flush_ungrouped_spans(selection, deadline);
+                let ((), ()) = tokio::join!(spans, telemetry.export_logs(selection, deadline));
+                telemetry.report_counts(false);
             }));
         }
     }
 
-    async fn sweep_spans(&self, whose: Whose<'_>, deadline: Instant) {
-        let (mut sent, until) = (Sent::default(), self.before_spill(deadline));
-        // As for a flush.
-        if self.export(whose, until, &mut sent).await.is_err() {
-            self.spill(whose, deadline);
+    async fn flush_ungrouped_spans(&self, selection: Selection<'_>, deadline: Instant) {
+        let (mut sent, until) = (Sent::default(), self.export_deadline(deadline));
+        if self.export(selection, until, &mut sent).await.is_err() {
+            self.spill(selection, deadline);
         }
     }
 
-    /// Tells of all spans and log records that have been lost to the collector since the last time:
-    /// one line for an alarm, one for whoever reads.
-    pub(super) fn tell_losses(&self, counts: Counts, keeps: bool) {
+    /// Reports the records that have been spilled or dropped since the last report: as metrics for
+    /// an alarm, and as warnings for people.
+    pub(super) fn report_losses(&self, counts: Counts, keeps_spans: bool) {
         let Shared {
-            accounting,
+            loss_reporter,
             metrics,
             logs,
             ..
         } = &*self.shared;
         let (metrics, logs) = (metrics.as_ref(), logs.as_ref());
-        let pending = if keeps { counts.pending } else { 0 };
-        let fresh = accounting.tell(
+        let pending = if keeps_spans { counts.pending } else { 0 };
+        let new = loss_reporter.report(
             Losses {
                 spans_spilled: counts.spilled,
                 spans_dropped: counts.dropped,
@@ -195,41 +187,43 @@ impl Telemetry {
             },
             pending,
         );
-        if fresh.spans_dropped > 0 {
+        if new.spans_dropped > 0 {
             warn!(
-                spans = fresh.spans_dropped,
-                "spans dropped: the buffer was full, or the collector refused them"
+                spans = new.spans_dropped,
+                "spans dropped: the buffer was full, or the collector rejected them"
             );
         }
-        if fresh.log_records_dropped > 0 {
+        if new.log_records_dropped > 0 {
             warn!(
-                target: OF_DROPPED_RECORDS,
-                log_records = fresh.log_records_dropped,
-                "log records dropped: the buffer was full, or the collector refused them"
+                target: DROPPED_RECORDS_TARGET,
+                log_records = new.log_records_dropped,
+                "log records dropped: the buffer was full, or the collector rejected them"
             );
         }
     }
 
-    /// Exports all signals at the same time, which takes one round trip instead of three. Says what
-    /// became of the spans; of the others a failure has been told, and what they have stays.
+    /// Exports all signals concurrently, which takes one round trip instead of three. Returns the
+    /// outcome of the spans. Failures of the other signals have been logged, and their records stay
+    /// pending.
     pub(super) async fn export_all(
         &self,
-        whose: Whose<'_>,
+        selection: Selection<'_>,
         deadline: Instant,
         sent: &mut Sent,
     ) -> Result<(), ExportError> {
         let (outcome, (), ()) = tokio::join!(
-            self.export(whose, deadline, sent),
-            self.export_metrics(whose, deadline),
-            self.export_logs(whose, deadline),
+            self.export(selection, deadline, sent),
+            self.export_metrics(selection, deadline),
+            self.export_logs(selection, deadline),
         );
         outcome
     }
 
-    /// Exports spans. On the heap, so that it is compiled here and not wherever a flush is.
+    /// Exports spans. The future is boxed, because each crate that polls it would otherwise compile
+    /// its own copy.
     pub(super) fn export<'a>(
         &'a self,
-        whose: Whose<'a>,
+        selection: Selection<'a>,
         deadline: Instant,
         sent: &'a mut Sent,
     ) -> Pin<Box<dyn Future<Output = Result<(), ExportError>> + Send + 'a>> {
@@ -242,35 +236,34 @@ impl Telemetry {
             };
             #[cfg(feature = "tracing")]
             self.shared.filter_check.run();
-            let outcome = exporter.export(buffer, whose, deadline, sent).await;
+            let outcome = exporter.export(buffer, selection, deadline, sent).await;
             if let Err(error) = &outcome {
-                exporter.failures.tell(error, buffer.counts().exported);
+                exporter.failures.log(error, buffer.counts().exported);
             }
             outcome
         })
     }
 
-    pub(super) async fn export_logs(&self, whose: Whose<'_>, deadline: Instant) {
+    pub(super) async fn export_logs(&self, selection: Selection<'_>, deadline: Instant) {
         if let Some(logs) = &self.shared.logs {
-            logs.flush(whose, deadline).await;
+            logs.flush(selection, deadline).await;
         }
     }
 
-    /// The metrics' part of a flush. A failure has been logged, and loses nothing.
-    pub(super) async fn export_metrics(&self, whose: Whose<'_>, deadline: Instant) {
+    /// Exports metrics. A failure has been logged and loses nothing.
+    pub(super) async fn export_metrics(&self, selection: Selection<'_>, deadline: Instant) {
         let Some(metrics) = &self.shared.metrics else {
             return;
         };
-        let standing = || Standing {
+        let read_counts = || RecordCounts {
             spans: self.shared.buffer.counts(),
             log_records: self.shared.logs.as_ref().map(LogExport::counts),
         };
-        let _ = match whose {
-            Whose::Everyone => metrics.export(&standing, deadline).await,
-            // No metrics are a group's own: where another flush is sending them already, it sends
-            // these, too.
-            Whose::Group(_) | Whose::Nobody => {
-                metrics.export_unless_busy(&standing, deadline).await
+        let _ = match selection {
+            Selection::All => metrics.export(&read_counts, deadline).await,
+            // Metrics do not belong to a group, so a running export can send these as well.
+            Selection::Group(_) | Selection::Ungrouped => {
+                metrics.join_or_export(&read_counts, deadline).await
             }
         };
     }

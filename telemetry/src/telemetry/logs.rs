@@ -1,18 +1,19 @@
-//! Log records on their way to a collector, beside the spans.
+//! Export of log records.
 
 use std::pin::Pin;
 
 use opentelemetry_sdk::Resource;
 use tokio::time::Instant;
 
-use crate::buffer::{Buffer, Counts, Whose};
-use crate::export::collector::Uplink;
+use crate::buffer::{Buffer, Counts, Selection};
+use crate::export::collector::Destination;
 use crate::export::{Exporter, Sent};
 use crate::otlp::Signal;
 
-/// The buffer of log records and what empties it. What the collector does not take stays for the
-/// next flush, as far as there is room, and is never spilled: every record is a line on stdout
-/// already.
+/// The buffer of log records and its exporter.
+///
+/// Records that the collector does not accept stay in the buffer for the next flush, within its
+/// bounds. They are never spilled, because each of them is already a line on stdout.
 #[derive(Debug)]
 pub(super) struct LogExport {
     pub(super) buffer: Buffer,
@@ -20,48 +21,51 @@ pub(super) struct LogExport {
 }
 
 impl LogExport {
-    pub(super) fn new(buffer: Buffer, uplink: Uplink, resource: &Resource) -> Self {
+    pub(super) fn new(buffer: Buffer, destination: Destination, resource: &Resource) -> Self {
         Self {
             buffer,
-            exporter: Exporter::new(Signal::Logs, uplink, resource, None),
+            exporter: Exporter::new(Signal::Logs, destination, resource, None),
         }
     }
 
-    /// Counts as dropped what no later flush is going to send.
-    pub(super) fn give_up(&self) {
-        self.buffer.take(Whose::Everyone).given_up();
+    /// Counts all pending records as dropped.
+    pub(super) fn discard_pending(&self) {
+        self.buffer.take(Selection::All).discard_all();
     }
 
     pub(super) fn counts(&self) -> Counts {
         self.buffer.counts()
     }
 
-    /// Sends such records as there are, until `deadline` at the latest. What becomes of them has
-    /// been logged, or can be counted. Boxed, so that it is compiled here and not wherever a flush
-    /// is.
+    /// Exports the selected records, until `deadline` at the latest. A failure is logged, and shows
+    /// in the [counts](Self::counts).
+    ///
+    /// The future is boxed, because each crate that polls it would otherwise compile its own copy.
     pub(super) fn flush<'a>(
         &'a self,
-        whose: Whose<'a>,
+        selection: Selection<'a>,
         deadline: Instant,
     ) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
         Box::pin(async move {
             let (buffer, mut sent) = (&self.buffer, Sent::default());
-            let outcome = self.exporter.export(buffer, whose, deadline, &mut sent);
+            let outcome = self.exporter.export(buffer, selection, deadline, &mut sent);
             if let Err(error) = outcome.await {
                 let exported = buffer.counts().exported;
-                self.exporter.failures.tell(&error, exported);
+                self.exporter.failures.log(&error, exported);
             }
         })
     }
 
-    /// What is left to send behind a group's flush, and until when.
-    pub(super) fn strays(&self) -> Option<(Instant, Whose<'static>)> {
-        let whose = self.buffer.strays()?;
-        Some((self.exporter.patience(), whose))
+    /// Returns the records that remain to be sent after the flush of a group, and the deadline for
+    /// them.
+    pub(super) fn ungrouped(&self) -> Option<(Instant, Selection<'static>)> {
+        let selection = self.buffer.ungrouped()?;
+        Some((self.exporter.request_deadline(), selection))
     }
 }
 
-/// Completes when the buffer of log records has become half full. Never, where there is none.
+/// Completes when the buffer of log records has become half full. Never completes if log records
+/// are not exported.
 pub(super) async fn half_full(logs: Option<&LogExport>) {
     match logs {
         Some(logs) => logs.buffer.half_full().await,

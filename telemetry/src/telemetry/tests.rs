@@ -40,7 +40,7 @@ async fn telemetry_with_output(
 ) -> Telemetry {
     let config = config(sink, more);
     let resource = resource::detect(&config, SERVICE).await;
-    Telemetry::new(&config, resource, config.log_buffer(), output)
+    Telemetry::new(&config, resource, config.log_buffer(), None, output)
 }
 
 fn config(sink: &Sink, more: &[(&'static str, &'static str)]) -> Config {
@@ -293,8 +293,8 @@ async fn a_flush_that_is_dropped_half_way_leaves_its_spans_to_the_next() {
     let sink = Sink::start(&[Answer::Hang]).await;
     let telemetry = telemetry(&sink, &[]).await;
     end_span(&telemetry, "span");
-    let patience = Duration::from_millis(50);
-    let dropped = tokio::time::timeout(patience, flush(&telemetry)).await;
+    let request_deadline = Duration::from_millis(50);
+    let dropped = tokio::time::timeout(request_deadline, flush(&telemetry)).await;
     assert!(dropped.is_err());
     assert_eq!(flush(&telemetry).await.exported, 1);
 }

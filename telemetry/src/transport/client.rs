@@ -29,7 +29,7 @@ mod retry_after;
 mod tls;
 mod tunnel;
 
-pub(crate) use body::Frames;
+pub(crate) use body::BufList;
 #[cfg(feature = "grpc")]
 pub(crate) use dial::Dialed;
 pub(crate) use dial::Dialer;
@@ -43,7 +43,7 @@ pub(crate) use tls::{ApplicationProtocol, Tls};
 const MAX_KEPT_CONNECTIONS: usize = 3;
 /// How long a request waits for one of them to be free. A collector that works answers sooner;
 /// beside requests that hang, a further connection costs less than waiting for their deadlines.
-const PATIENCE: Duration = Duration::from_millis(20);
+const IDLE_WAIT: Duration = Duration::from_millis(20);
 
 /// Why a request has no answer.
 #[derive(Debug, thiserror::Error)]
@@ -72,13 +72,13 @@ pub(crate) enum SendError {
     ResponseTooLong,
     #[error("the request could not be compressed")]
     Compress(#[source] std::io::Error),
-    #[error("no answer within the time for it")]
+    #[error("timed out")]
     Timeout,
 }
 
 impl SendError {
     /// Returns `true` if the peer's response is in a different protocol from the request.
-    pub(crate) fn is_of_another_protocol(&self) -> bool {
+    pub(crate) fn is_protocol_mismatch(&self) -> bool {
         match self {
             Self::Malformed(_) => true,
             #[cfg(feature = "grpc")]
@@ -97,7 +97,7 @@ pub(crate) struct Client {
     idle: Mutex<Vec<Connection>>,
     /// As many as there are connections to keep.
     slots: Semaphore,
-    patience: Duration,
+    idle_wait: Duration,
 }
 
 impl Client {
@@ -120,7 +120,7 @@ impl Client {
             head: Mutex::new(head),
             idle: Mutex::default(),
             slots: Semaphore::new(MAX_KEPT_CONNECTIONS),
-            patience: PATIENCE,
+            idle_wait: IDLE_WAIT,
         }
     }
 
@@ -144,7 +144,7 @@ impl Client {
         &self,
         method: Method,
         headers: &[(HeaderName, HeaderValue)],
-        body: Frames,
+        body: BufList,
         deadline: Instant,
     ) -> Result<Response, SendError> {
         let request = self.request(&method, headers, body);
@@ -162,7 +162,11 @@ impl Client {
             .ok_or(SendError::Timeout)
     }
 
-    async fn answer(&self, request: Frames, received: &mut Vec<u8>) -> Result<Response, SendError> {
+    async fn answer(
+        &self,
+        request: BufList,
+        received: &mut Vec<u8>,
+    ) -> Result<Response, SendError> {
         let _slot = self.slot().await;
         if let Some(kept) = self.take_open().await {
             match self.exchange(kept, request.clone(), received).await {
@@ -184,7 +188,7 @@ impl Client {
     async fn slot(&self) -> Option<SemaphorePermit<'_>> {
         match self.slots.try_acquire() {
             Ok(free) => Some(free),
-            Err(_) => timeout(self.patience, self.slots.acquire())
+            Err(_) => timeout(self.idle_wait, self.slots.acquire())
                 .await
                 .ok()?
                 .ok(),
@@ -194,7 +198,7 @@ impl Client {
     async fn exchange(
         &self,
         mut connection: Connection,
-        request: Frames,
+        request: BufList,
         received: &mut Vec<u8>,
     ) -> Result<Response, SendError> {
         let Parsed {
@@ -231,8 +235,8 @@ impl Client {
         &self,
         method: &Method,
         headers: &[(HeaderName, HeaderValue)],
-        mut body: Frames,
-    ) -> Frames {
+        mut body: BufList,
+    ) -> BufList {
         let mut head = {
             let (method, common) = (method.as_str().as_bytes(), self.head());
             let common = common.bytes();

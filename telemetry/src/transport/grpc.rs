@@ -22,7 +22,7 @@ use self::message::Message;
 use super::Sending;
 use super::wrong_endpoint::Hint;
 use crate::otlp::Signal;
-use crate::transport::client::{Dialed, Dialer, Frames, SendError};
+use crate::transport::client::{BufList, Dialed, Dialer, SendError};
 
 mod answer;
 mod message;
@@ -62,7 +62,7 @@ struct Pings {
 
 /// What is sent, once or twice.
 struct Call {
-    message: Frames,
+    message: BufList,
     is_compressed: bool,
     headers: HeaderMap,
 }
@@ -128,7 +128,7 @@ impl Client {
     /// part of every crate in which a flush is polled.
     pub(super) fn send(
         &self,
-        message: Frames,
+        message: BufList,
         is_compressed: bool,
         deadline: Instant,
         hint: Hint,

@@ -6,11 +6,12 @@ use ::http::{HeaderName, HeaderValue, Method, header};
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::status::{self, Status, Verdict};
+use super::status::{self, ResponseClass, Status};
 use super::wrong_endpoint::{Hint, UnexpectedAnswer, WrongEndpoint};
 use super::{TransportError, message};
-use crate::otlp::{PartialSuccess, each_field};
-use crate::transport::client::{Client, Frames, Response};
+use crate::otlp::PartialSuccess;
+use crate::otlp::protobuf::{FieldReader, FieldValue};
+use crate::transport::client::{BufList, Client, Response};
 
 /// OTLP specification, "OTLP/HTTP Request".
 const CONTENT_TYPE: (HeaderName, HeaderValue) = (
@@ -21,7 +22,9 @@ const CONTENT_ENCODING: (HeaderName, HeaderValue) =
     (header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
 
 /// The headers that are this protocol's own.
-pub(super) fn own_headers(is_compressed: bool) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
+pub(super) fn protocol_headers(
+    is_compressed: bool,
+) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
     let encoding = is_compressed.then_some(CONTENT_ENCODING);
     [CONTENT_TYPE].into_iter().chain(encoding)
 }
@@ -29,7 +32,7 @@ pub(super) fn own_headers(is_compressed: bool) -> impl Iterator<Item = (HeaderNa
 /// Sends a request that is as compressed as its headers say.
 pub(super) async fn send(
     client: &Client,
-    request: Frames,
+    request: BufList,
     deadline: Instant,
     hint: Hint,
 ) -> Result<PartialSuccess, TransportError> {
@@ -42,9 +45,9 @@ fn accepted(
     client: &Client,
     hint: Hint,
 ) -> Result<PartialSuccess, TransportError> {
-    match status::verdict(response.status) {
-        Verdict::Accepted => acknowledged(response, hint),
-        Verdict::WrongEndpoint => {
+    match status::classify(response.status) {
+        ResponseClass::Accepted => acknowledged(response, hint),
+        ResponseClass::WrongEndpoint => {
             let status = response.status;
             let answer = match status.is_redirection() {
                 true => UnexpectedAnswer::Redirect {
@@ -55,15 +58,15 @@ fn accepted(
             };
             Err(WrongEndpoint { answer, hint }.into())
         }
-        Verdict::Passing => {
+        ResponseClass::Retryable => {
             let after = response.retry_after;
             let after = after.map(|after| after.left(SystemTime::now()));
             Err(TransportError::unavailable(response.status.into(), after))
         }
-        Verdict::Final => {
+        ResponseClass::NonRetryable => {
             let message = refusal(&response);
-            let message = message.map(|message| message::presentable(&message, &client.headers()));
-            Err(TransportError::Refused(Status::Http {
+            let message = message.map(|message| message::printable(&message, &client.headers()));
+            Err(TransportError::NonRetryable(Status::Http {
                 code: response.status,
                 message: message.unwrap_or_default(),
             }))
@@ -74,20 +77,19 @@ fn accepted(
 /// Returns the collector's reason for a refusal: the message of a `google.rpc.Status`, the member
 /// `error` of other JSON, or plain text.
 fn refusal(response: &Response) -> Option<String> {
-    /// Tag of the message in a `google.rpc.Status`.
-    const MESSAGE: u64 = 2 << 3 | 2;
+    /// Field number of the message in a `google.rpc.Status`.
+    const MESSAGE: u32 = 2;
     const TEXT: &str = "text/plain";
     let body = response.body.as_deref().ok()?;
     let content_type = response.content_type.as_deref();
-    match Encoding::of(content_type, body) {
+    match Encoding::from_content_type(content_type, body) {
         Some(Encoding::Protobuf) => {
             let mut message = None;
-            each_field(body, |tag, _, text| {
-                if tag == MESSAGE {
+            for field in FieldReader::new(body) {
+                if let (MESSAGE, FieldValue::Bytes(text)) = field.ok()? {
                     message = Some(text);
                 }
-                Some(())
-            })?;
+            }
             message.map(|message| String::from_utf8_lossy(message).into_owned())
         }
         Some(Encoding::Json) => {
@@ -116,7 +118,7 @@ fn acknowledged(response: Response, hint: Hint) -> Result<PartialSuccess, Transp
         return Ok(PartialSuccess::default());
     }
     let content_type = response.content_type;
-    let read = match Encoding::of(content_type.as_deref(), &body) {
+    let read = match Encoding::from_content_type(content_type.as_deref(), &body) {
         Some(Encoding::Protobuf) => PartialSuccess::from_protobuf(&body),
         Some(Encoding::Json) => PartialSuccess::from_json(&body),
         None => None,
@@ -140,7 +142,7 @@ impl Encoding {
     /// Returns the encoding for a `Content-Type`, ignoring its parameters. With a missing type and
     /// with `application/octet-stream` the body decides: a protobuf message never starts with a
     /// brace, and other text does not parse as protobuf.
-    fn of(content_type: Option<&str>, body: &[u8]) -> Option<Self> {
+    fn from_content_type(content_type: Option<&str>, body: &[u8]) -> Option<Self> {
         let media_type = content_type.map(|content_type| {
             let media_type = content_type.split(';').next();
             media_type.unwrap_or_default().trim()

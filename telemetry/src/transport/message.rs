@@ -8,7 +8,7 @@ pub(super) const MAX_MESSAGE: usize = 200;
 /// Returns the beginning of a message as one line without control characters. Returns an empty text
 /// if the message repeats a secret value of `sent`, the headers of the request, or the key in such
 /// a value.
-pub(super) fn presentable(message: &str, sent: &HeaderMap) -> String {
+pub(super) fn printable(message: &str, sent: &HeaderMap) -> String {
     let is_secret = |value: &HeaderValue| {
         let value = String::from_utf8_lossy(value.as_bytes());
         // The key follows the name of a scheme, such as `Bearer`.

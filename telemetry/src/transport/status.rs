@@ -18,14 +18,14 @@ pub(crate) enum Status {
 
 /// What becomes of a request with such a status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum ResponseClass {
     Accepted,
     /// The endpoint does not accept this form of OTLP, regardless of the request's content.
     WrongEndpoint,
     /// The same request may succeed later.
-    Passing,
+    Retryable,
     /// This request will never be accepted, but others may be.
-    Final,
+    NonRetryable,
 }
 
 impl Status {
@@ -41,11 +41,11 @@ impl Status {
 
 /// By the codes that the OTLP specification calls retryable ("OTLP/HTTP Response"), and those of a
 /// key that is being renewed.
-pub(super) fn verdict(status: StatusCode) -> Verdict {
+pub(super) fn classify(status: StatusCode) -> ResponseClass {
     match status {
-        _ if status.is_success() => Verdict::Accepted,
-        _ if is_unauthorized(status) => Verdict::Passing,
-        _ if status.is_redirection() => Verdict::WrongEndpoint,
+        _ if status.is_success() => ResponseClass::Accepted,
+        _ if is_unauthorized(status) => ResponseClass::Retryable,
+        _ if status.is_redirection() => ResponseClass::WrongEndpoint,
         StatusCode::NOT_FOUND
         | StatusCode::METHOD_NOT_ALLOWED
         | StatusCode::GONE
@@ -53,12 +53,12 @@ pub(super) fn verdict(status: StatusCode) -> Verdict {
         | StatusCode::MISDIRECTED_REQUEST
         | StatusCode::UPGRADE_REQUIRED
         | StatusCode::NOT_IMPLEMENTED
-        | StatusCode::HTTP_VERSION_NOT_SUPPORTED => Verdict::WrongEndpoint,
+        | StatusCode::HTTP_VERSION_NOT_SUPPORTED => ResponseClass::WrongEndpoint,
         StatusCode::TOO_MANY_REQUESTS
         | StatusCode::BAD_GATEWAY
         | StatusCode::SERVICE_UNAVAILABLE
-        | StatusCode::GATEWAY_TIMEOUT => Verdict::Passing,
-        _ => Verdict::Final,
+        | StatusCode::GATEWAY_TIMEOUT => ResponseClass::Retryable,
+        _ => ResponseClass::NonRetryable,
     }
 }
 

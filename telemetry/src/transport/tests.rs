@@ -30,7 +30,6 @@ pub(super) fn soon() -> Instant {
 
 pub(super) fn otlp(url: &str, protocol: Protocol) -> Otlp {
     Otlp {
-        held_headers: None,
         proxy: None,
         endpoint: Endpoint::parse(url, DefaultScheme::Http).unwrap(),
         protocol,
@@ -41,8 +40,8 @@ pub(super) fn otlp(url: &str, protocol: Protocol) -> Otlp {
     }
 }
 
-pub(super) fn request(pieces: &[&'static [u8]]) -> Frames {
-    let mut request = Frames::default();
+pub(super) fn request(pieces: &[&'static [u8]]) -> BufList {
+    let mut request = BufList::default();
     for piece in pieces {
         request.push(Bytes::from_static(piece));
     }
@@ -75,7 +74,7 @@ async fn read_request(peer: &mut TcpStream) -> (String, Vec<u8>) {
 /// them.
 async fn exchange(
     change: impl FnOnce(&mut Otlp),
-    requests: Vec<Frames>,
+    requests: Vec<BufList>,
     answer: &str,
 ) -> (
     Vec<(String, Vec<u8>)>,
@@ -164,7 +163,7 @@ async fn what_is_compressed_says_so_and_is_what_was_given() {
         ],
         Vec::new(),
     ] {
-        let mut request = Frames::default();
+        let mut request = BufList::default();
         pieces.iter().for_each(|piece| request.push(piece.clone()));
         let length = request.remaining();
         let change = |otlp: &mut Otlp| otlp.compression = Compression::Gzip;
@@ -190,12 +189,12 @@ async fn fate(answer: &str) -> (&'static str, Option<u64>, bool) {
         Err(error) => {
             let is_unauthorized = error.is_unauthorized();
             match error {
-                TransportError::Unavailable { retry_after, .. } => (
+                TransportError::Retryable { retry_after, .. } => (
                     "passing",
                     retry_after.map(|after| after.as_secs()),
                     is_unauthorized,
                 ),
-                TransportError::Refused(_) => ("final", None, is_unauthorized),
+                TransportError::NonRetryable(_) => ("final", None, is_unauthorized),
                 TransportError::WrongEndpoint(_) => ("wrong endpoint", None, is_unauthorized),
                 other => panic!("{answer:?}: {other}"),
             }
@@ -248,9 +247,9 @@ async fn a_timeout_beyond_what_the_clock_counts_is_none() {
     let mut otlp = otlp("http://127.0.0.1:9", Protocol::HttpProtobuf);
     otlp.timeout = Duration::MAX;
     let transport = Transport::new(Signal::Traces, &otlp);
-    assert!(transport.patience() > soon());
+    assert!(transport.request_deadline() > soon());
     let now = Instant::now();
-    let late = transport.send(Frames::default(), now).await;
+    let late = transport.send(BufList::default(), now).await;
     assert!(late.is_err());
 }
 
@@ -259,7 +258,7 @@ async fn compressing_ends_with_the_time_for_it() {
     let mut otlp = otlp("http://127.0.0.1:9", Protocol::HttpProtobuf);
     otlp.compression = Compression::Gzip;
     let transport = Transport::new(Signal::Traces, &otlp);
-    let mut request = Frames::default();
+    let mut request = BufList::default();
     request.push(vec![b'x'; 64 * 1024 * 1024].into());
     let late = transport.send(request, Instant::now()).await;
     assert!(matches!(

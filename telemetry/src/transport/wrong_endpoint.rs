@@ -77,13 +77,13 @@ pub(super) enum Hint {
 impl Hint {
     pub(super) fn new(signal: Signal, protocol: Protocol, endpoint: &Endpoint) -> Self {
         match protocol {
-            Protocol::HttpProtobuf => Self::of_path(signal, &endpoint.path),
+            Protocol::HttpProtobuf => Self::from_path(signal, &endpoint.path),
             #[cfg(feature = "grpc")]
             Protocol::Grpc => Self::Grpc,
         }
     }
 
-    fn of_path(signal: Signal, path: &str) -> Self {
+    fn from_path(signal: Signal, path: &str) -> Self {
         let Some(base) = path.trim_end_matches('/').strip_suffix(signal.path()) else {
             return Self::SignalUrl(signal);
         };

@@ -138,12 +138,12 @@ fn a_file_that_cannot_be_used_is_told_and_nothing_is_sent_to_whoever_answers() {
         (
             AUTHORITIES,
             no_certificate,
-            "one whose certificate 1 is none that can be read",
+            "one selection certificate 1 is none that can be read",
         ),
         (
             AUTHORITIES,
             bundle,
-            "one whose certificate 2 is none that can be read",
+            "one selection certificate 2 is none that can be read",
         ),
         (AUTHORITIES, long, "one of more than 1048576 bytes"),
         (
@@ -155,7 +155,7 @@ fn a_file_that_cannot_be_used_is_told_and_nothing_is_sent_to_whoever_answers() {
         (
             CERTIFICATE,
             no_certificate,
-            "one whose certificate 1 is none that can be read",
+            "one selection certificate 1 is none that can be read",
         ),
         (KEY, &missing, "one that cannot be read (entity not found)"),
         (KEY, no_certificate, "one without a private key"),

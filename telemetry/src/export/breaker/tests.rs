@@ -27,13 +27,13 @@ fn request(
     health: Health,
     time: Duration,
 ) -> Option<&'static str> {
-    let permit = breaker.ask(at(seconds))?;
+    let permit = breaker.acquire(at(seconds))?;
     let kind = if permit.is_probe() {
         "probe"
     } else {
         "request"
     };
-    permit.settle(health, cost(time), at(seconds) + time);
+    permit.report(health, cost(time), at(seconds) + time);
     Some(kind)
 }
 
@@ -91,10 +91,10 @@ fn a_success_between_failures_is_a_new_beginning() {
 #[test]
 fn an_answer_that_is_slow_again_and_again_counts_like_none() {
     let breaker = breaker();
-    let slow = |seconds| request(&breaker, seconds, Health::Accepted, SLOW);
-    assert_eq!(slow(0.0), Some("request"));
-    assert_eq!(slow(1.0), Some("request"));
-    assert_eq!(slow(2.0), None);
+    let slow_after = |seconds| request(&breaker, seconds, Health::Accepted, SLOW);
+    assert_eq!(slow_after(0.0), Some("request"));
+    assert_eq!(slow_after(1.0), Some("request"));
+    assert_eq!(slow_after(2.0), None);
 }
 
 #[test]
@@ -135,8 +135,8 @@ fn the_pause_is_bounded() {
 fn while_a_probe_is_on_its_way_nobody_else_asks() {
     let breaker = breaker();
     opened(&breaker);
-    let probe = breaker.ask(at(10.0)).unwrap();
-    assert!(breaker.ask(at(10.0)).is_none());
+    let probe = breaker.acquire(at(10.0)).unwrap();
+    assert!(breaker.acquire(at(10.0)).is_none());
     // It is given up: the next one asks instead.
     drop(probe);
     assert_eq!(works(&breaker, 10.1), Some("probe"));
@@ -147,9 +147,11 @@ fn requests_that_fail_side_by_side_are_one_failure() {
     let breaker = breaker();
     for round in [0.0, 2.0] {
         assert!(breaker.is_closed());
-        let permits: Vec<_> = (0..3).map(|_| breaker.ask(at(round)).unwrap()).collect();
+        let permits: Vec<_> = (0..3)
+            .map(|_| breaker.acquire(at(round)).unwrap())
+            .collect();
         for permit in permits {
-            permit.settle(Health::Failed, cost(LIMIT), at(round + 1.0));
+            permit.report(Health::Failed, cost(LIMIT), at(round + 1.0));
         }
     }
     assert!(!breaker.is_closed());
@@ -158,7 +160,7 @@ fn requests_that_fail_side_by_side_are_one_failure() {
 #[test]
 fn a_collector_that_asks_to_be_left_alone_is() {
     let breaker = breaker();
-    let away = Health::Away(Duration::from_secs(3));
+    let away = Health::RetryAfter(Duration::from_secs(3));
     assert!(request(&breaker, 0.0, away, Duration::ZERO).is_some());
     assert_eq!(works(&breaker, 2.9), None);
     assert_eq!(works(&breaker, 3.0), Some("probe"));
@@ -168,14 +170,14 @@ fn a_collector_that_asks_to_be_left_alone_is() {
 fn no_time_at_all_is_not_the_collectors_fault() {
     let breaker = breaker();
     for second in 0..20 {
-        let permit = breaker.ask(at(second.into())).unwrap();
-        let time = FAIR_TIME / 2;
+        let permit = breaker.acquire(at(second.into())).unwrap();
+        let time = MIN_CONCLUSIVE_TIME / 2;
         let cost = Cost {
             time,
             limit: time,
             bytes: 1000,
         };
-        permit.settle(Health::Failed, cost, at(second.into()) + time);
+        permit.report(Health::Failed, cost, at(second.into()) + time);
     }
     assert!(breaker.is_closed());
 }
@@ -198,7 +200,14 @@ fn a_clock_that_is_set_back_makes_no_failure_one_of_before() {
 #[test]
 fn to_be_asked_again_at_once_is_a_failure_like_others() {
     let breaker = breaker();
-    let again = || request(&breaker, 0.0, Health::Away(Duration::ZERO), Duration::ZERO);
+    let again = || {
+        request(
+            &breaker,
+            0.0,
+            Health::RetryAfter(Duration::ZERO),
+            Duration::ZERO,
+        )
+    };
     let asked = (0..100).filter_map(|_| again());
     assert_eq!(asked.count(), 5);
 }
@@ -209,7 +218,7 @@ fn after_a_short_pause_that_was_asked_for_the_next_ones_are_as_long_as_ever() {
     request(
         &breaker,
         0.0,
-        Health::Away(Duration::from_secs(1)),
+        Health::RetryAfter(Duration::from_secs(1)),
         Duration::ZERO,
     );
     assert_eq!(fails(&breaker, 1.0), Some("probe"));
@@ -220,10 +229,10 @@ fn after_a_short_pause_that_was_asked_for_the_next_ones_are_as_long_as_ever() {
 #[test]
 fn a_request_from_before_does_not_shorten_the_pause() {
     let breaker = breaker();
-    let late = breaker.ask(at(-1.0)).unwrap();
+    let late = breaker.acquire(at(-1.0)).unwrap();
     opened(&breaker);
-    late.settle(
-        Health::Away(Duration::from_secs(1)),
+    late.report(
+        Health::RetryAfter(Duration::from_secs(1)),
         cost(Duration::ZERO),
         at(0.5),
     );
@@ -235,13 +244,13 @@ fn a_request_from_before_does_not_shorten_the_pause() {
 fn a_quick_answer_within_little_time_is_none_to_complain_of() {
     let breaker = breaker();
     for second in 0..10 {
-        let permit = breaker.ask(at(second.into())).unwrap();
+        let permit = breaker.acquire(at(second.into())).unwrap();
         let cost = Cost {
             time: Duration::from_millis(60),
             limit: Duration::from_millis(110),
             bytes: 1000,
         };
-        permit.settle(Health::Accepted, cost, at(second.into()));
+        permit.report(Health::Accepted, cost, at(second.into()));
     }
     assert!(breaker.is_closed());
 }

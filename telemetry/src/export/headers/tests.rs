@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::HeaderValue;
 use tokio::time::Instant;
 
-use super::held::RETRY_PAUSE;
+use super::fetched::{RETRY_INTERVAL, VersionedHeaders};
 use super::*;
 use crate::logs::{Capture, captured};
 
@@ -29,8 +29,8 @@ impl Scripted {
         scripted
     }
 
-    pub(crate) fn held(&self) -> Arc<HeldHeaders> {
-        Arc::new(HeldHeaders::new(Box::new(self.clone())))
+    pub(crate) fn fetched_headers(&self) -> Arc<FetchedHeaders> {
+        Arc::new(FetchedHeaders::new(Box::new(self.clone())))
     }
 
     pub(crate) fn fetches(&self) -> usize {
@@ -39,7 +39,7 @@ impl Scripted {
 }
 
 impl HeaderSource for Scripted {
-    fn fetch(&self) -> Fetching<'_> {
+    fn fetch(&self) -> HeadersFuture<'_> {
         Box::pin(async {
             *self.fetches.lock().unwrap() += 1;
             let answer = self.script.lock().unwrap().pop_front();
@@ -56,7 +56,7 @@ fn soon() -> Instant {
     Instant::now() + Duration::from_millis(100)
 }
 
-fn keys(renewed: Option<Renewed>) -> Option<String> {
+fn keys(renewed: Option<VersionedHeaders>) -> Option<String> {
     let headers = renewed?.headers;
     Some(headers["authorization"].to_str().unwrap().to_owned())
 }
@@ -102,8 +102,8 @@ fn what_is_no_headers_is_refused_by_position_and_not_repeated() {
 #[tokio::test]
 async fn the_start_fetches_and_nobody_else_does_while_the_key_is_good() {
     let source = Scripted::new(&[Ok("authorization=one")]);
-    let held = source.held();
-    held.start().await;
+    let held = source.fetched_headers();
+    held.fetch_first().await;
     let first = held.newer_than(0, soon()).await;
     assert_eq!(keys(first).as_deref(), Some("one"));
     assert!(held.newer_than(1, soon()).await.is_none());
@@ -113,25 +113,25 @@ async fn the_start_fetches_and_nobody_else_does_while_the_key_is_good() {
 #[tokio::test]
 async fn three_signals_with_a_refused_key_cost_one_fetch() {
     let source = Scripted::new(&[Ok("authorization=one"), Ok("authorization=two")]);
-    let held = source.held();
-    held.start().await;
-    let renew = || held.renew(1, soon());
+    let held = source.fetched_headers();
+    held.fetch_first().await;
+    let renew = || held.refetch(1, soon());
     let (traces, metrics, logs) = tokio::join!(renew(), renew(), renew());
     for renewed in [traces, metrics, logs] {
         assert_eq!(keys(renewed).as_deref(), Some("two"));
     }
     assert_eq!(source.fetches(), 2);
     // Refused again at once: the same key is not asked for a third time within a minute.
-    assert!(held.renew(2, soon()).await.is_none());
+    assert!(held.refetch(2, soon()).await.is_none());
     assert_eq!(source.fetches(), 2);
 }
 
 #[tokio::test]
 async fn the_same_key_again_is_no_reason_to_send_again() {
     let source = Scripted::new(&[Ok("authorization=one"), Ok("authorization=one")]);
-    let held = source.held();
-    held.start().await;
-    assert!(held.renew(1, soon()).await.is_none());
+    let held = source.fetched_headers();
+    held.fetch_first().await;
+    assert!(held.refetch(1, soon()).await.is_none());
     assert_eq!(source.fetches(), 2);
 }
 
@@ -139,11 +139,11 @@ async fn the_same_key_again_is_no_reason_to_send_again() {
 async fn a_failed_fetch_is_one_line_and_is_tried_again_after_a_pause() {
     let capture = Capture::start();
     let source = Scripted::new(&[Err("access denied"), Ok("authorization=one")]);
-    let held = source.held();
-    held.start().await;
+    let held = source.fetched_headers();
+    held.fetch_first().await;
     assert!(held.newer_than(0, soon()).await.is_none());
     assert_eq!(source.fetches(), 1, "it rests");
-    held.set_back(RETRY_PAUSE);
+    held.advance(RETRY_INTERVAL);
     let renewed = held.newer_than(0, soon()).await;
     assert_eq!(keys(renewed).as_deref(), Some("one"));
     let lines = capture.lines();
@@ -159,7 +159,7 @@ async fn a_failed_fetch_is_one_line_and_is_tried_again_after_a_pause() {
 #[tokio::test]
 async fn a_fetch_that_hangs_leaves_half_of_the_flush_and_says_so_once() {
     let capture = Capture::start();
-    let held = Scripted::new(&[]).held();
+    let held = Scripted::new(&[]).fetched_headers();
     let began = std::time::Instant::now();
     let deadline = Instant::now() + Duration::from_millis(200);
     let newer = || held.newer_than(0, deadline);
@@ -168,13 +168,13 @@ async fn a_fetch_that_hangs_leaves_half_of_the_flush_and_says_so_once() {
     assert!(began.elapsed() < Duration::from_millis(180));
     let lines = capture.lines();
     assert_eq!(lines.len(), 1, "{lines:?}");
-    assert!(lines[0]["message"].as_str().unwrap().contains("no answer"));
+    assert!(lines[0]["message"].as_str().unwrap().contains("timed out"));
 }
 
 #[tokio::test]
 async fn a_key_is_in_no_debug_output() {
-    let held = Scripted::new(&[Ok("authorization=top-secret")]).held();
-    held.start().await;
+    let held = Scripted::new(&[Ok("authorization=top-secret")]).fetched_headers();
+    held.fetch_first().await;
     let shown = format!(
         "{held:?} {:?}",
         held.newer_than(0, soon()).await.unwrap().headers
@@ -186,21 +186,17 @@ async fn a_key_is_in_no_debug_output() {
     assert!(!shown.contains("top-secret"), "{shown}");
 }
 
+/// Returns true if a source was opened, and the lines that were logged.
 fn opened(
     variables: &[(&'static str, &'static str)],
     how: Option<OpenHeaderSource>,
 ) -> (bool, Vec<serde_json::Value>) {
     let variables: HashMap<_, _> = variables.iter().copied().collect();
-    let (mut config, problems) =
+    let (config, problems) =
         Config::from_lookup(&|name| variables.get(name).map(|value| (*value).to_owned()));
     assert!(problems.is_empty(), "{problems:?}");
     let mut is_open = false;
-    let lines = captured(|| is_open = open(&mut config, how).is_some());
-    let traces = config
-        .traces
-        .otlp()
-        .is_some_and(|otlp| otlp.held_headers.is_some());
-    assert_eq!(traces, is_open);
+    let lines = captured(|| is_open = open(&config, how).is_some());
     (is_open, lines)
 }
 

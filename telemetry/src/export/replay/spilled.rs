@@ -4,8 +4,7 @@ use std::io::{self, Write};
 
 use crate::export::spill::Spill;
 use crate::otlp::encode::ResourceFrame;
-use crate::otlp::json::{Raw, Reader};
-use crate::otlp::protobuf as wire;
+use crate::otlp::protobuf::{self as wire, FieldReader, FieldValue};
 
 /// The field of a request that is a `ResourceSpans`, and that of a `ResourceSpans` that is a
 /// `ScopeSpans`.
@@ -22,18 +21,18 @@ const SPANS: u32 = 2;
 ///
 /// When `out` fails, or when the request is none.
 pub fn spill(request: &[u8], line_bytes: usize, out: &mut dyn Write) -> io::Result<()> {
-    for resource in messages(request, RESOURCE_SPANS)?.of_interest {
-        let resource = messages(resource, SCOPE_SPANS)?;
+    for resource in split_message(request, RESOURCE_SPANS)?.selected {
+        let resource = split_message(resource, SCOPE_SPANS)?;
         let frame = ResourceFrame {
             head: resource.rest,
             ..ResourceFrame::default()
         };
         let spill = Spill::new(&frame, line_bytes);
         let mut scopes = Vec::new();
-        for scope in resource.of_interest {
-            let scope = messages(scope, SPANS)?;
+        for scope in resource.selected {
+            let scope = split_message(scope, SPANS)?;
             let mut spans = Vec::new();
-            for span in scope.of_interest {
+            for span in scope.selected {
                 wire::bytes_always(&mut spans, SPANS, span);
             }
             scopes.push((scope.rest, spans));
@@ -46,26 +45,26 @@ pub fn spill(request: &[u8], line_bytes: usize, out: &mut dyn Write) -> io::Resu
     Ok(())
 }
 
-/// A message taken apart.
-struct Apart<'a> {
-    of_interest: Vec<&'a [u8]>,
-    /// The other fields that are bytes, as they were: in these messages all are.
+/// A message, split into the fields with one number and the others.
+struct SplitMessage<'a> {
+    selected: Vec<&'a [u8]>,
+    /// The other length-delimited fields, encoded. These messages have no others.
     rest: Vec<u8>,
 }
 
-fn messages(bytes: &[u8], field: u32) -> io::Result<Apart<'_>> {
-    let mut apart = Apart {
-        of_interest: Vec::new(),
+fn split_message(bytes: &[u8], field: u32) -> io::Result<SplitMessage<'_>> {
+    let mut split = SplitMessage {
+        selected: Vec::new(),
         rest: Vec::new(),
     };
-    let mut reader = Reader::new(bytes);
     let invalid = |error| io::Error::new(io::ErrorKind::InvalidData, error);
-    while let Some((number, raw)) = reader.next().map_err(invalid)? {
-        match raw {
-            Raw::Bytes(message) if number == field => apart.of_interest.push(message),
-            Raw::Bytes(other) => wire::bytes_always(&mut apart.rest, number, other),
+    for next in FieldReader::new(bytes) {
+        let (number, value) = next.map_err(invalid)?;
+        match value {
+            FieldValue::Bytes(message) if number == field => split.selected.push(message),
+            FieldValue::Bytes(other) => wire::bytes_always(&mut split.rest, number, other),
             _ => {}
         }
     }
-    Ok(apart)
+    Ok(split)
 }

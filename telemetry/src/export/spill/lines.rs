@@ -3,7 +3,8 @@
 use std::io::{self, Write};
 
 use super::{Document, HEADER_ROOM, Spill, begin_line, fragments};
-use crate::otlp::json::{self, Malformed, Raw, Reader, SCOPE_SPANS, SPAN};
+use crate::otlp::json::{self, SCOPE_SPANS, SPAN};
+use crate::otlp::protobuf::{FieldReader, FieldValue, Malformed};
 
 /// The field of a `ScopeSpans` that is a span.
 const SPANS: u32 = 2;
@@ -43,13 +44,12 @@ impl<'a> Lines<'a> {
         self.close_scope();
         self.scope.clear();
         self.scope.push(b'{');
-        if json::members(&mut self.scope, &SCOPE_SPANS, scope).map_err(ours)? {
+        if json::members(&mut self.scope, &SCOPE_SPANS, scope).map_err(invalid_data)? {
             self.scope.push(b',');
         }
         self.scope.extend_from_slice(br#""spans":["#);
-        let mut reader = Reader::new(spans);
-        while let Some((number, value)) = reader.next().map_err(ours)? {
-            if let (SPANS, Raw::Bytes(span)) = (number, value) {
+        for field in FieldReader::new(spans) {
+            if let (SPANS, FieldValue::Bytes(span)) = field.map_err(invalid_data)? {
                 self.put_span(span)?;
             }
         }
@@ -61,14 +61,14 @@ impl<'a> Lines<'a> {
     }
 
     fn put_span(&mut self, span: &[u8]) -> io::Result<()> {
-        if self.append(span).map_err(ours)? {
+        if self.append(span).map_err(invalid_data)? {
             return Ok(());
         }
         let is_alone = self.spans == 0;
         self.end_line()?;
         // Once more, on the next line. This happens once a line, so that the time for it does not
         // count.
-        if !is_alone && self.append(span).map_err(ours)? {
+        if !is_alone && self.append(span).map_err(invalid_data)? {
             return Ok(());
         }
         self.put_fragments(span)
@@ -130,16 +130,16 @@ impl<'a> Lines<'a> {
     fn put_fragments(&mut self, span: &[u8]) -> io::Result<()> {
         let Document { head, tail } = &self.spill.document;
         let mut text = [head.as_slice(), &self.scope].concat();
-        json::object(&mut text, &SPAN, span).map_err(ours)?;
+        json::object(&mut text, &SPAN, span).map_err(invalid_data)?;
         text.extend_from_slice(SCOPE_END);
         text.extend_from_slice(tail);
-        let text = String::from_utf8(text).map_err(|_| ours(Malformed::NotUtf8))?;
+        let text = String::from_utf8(text).map_err(|_| invalid_data(Malformed::NotUtf8))?;
         let (id, line_bytes) = (self.spill.next_id(), self.spill.line_bytes);
         fragments::write(&text, &id, line_bytes, self.out)
     }
 }
 
 /// What our own encoder wrote cannot be read.
-fn ours(malformed: Malformed) -> io::Error {
+fn invalid_data(malformed: Malformed) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, malformed)
 }

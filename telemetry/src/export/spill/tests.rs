@@ -15,7 +15,7 @@ use prost::Message as _;
 use serde_json::Value;
 
 use super::*;
-use crate::buffer::{Bounds, Buffer, Whose};
+use crate::buffer::{Bounds, Buffer, Selection};
 use crate::otlp::encode;
 use crate::otlp::encode::tests::{scope_of, span_data};
 
@@ -49,7 +49,7 @@ fn chunks(spans: &[SpanData]) -> Vec<Chunk> {
     for span in spans {
         buffer.push(span, &span.instrumentation_scope, None);
     }
-    let taken = buffer.take(Whose::Everyone);
+    let taken = buffer.take(Selection::All);
     taken.next_request(usize::MAX).to_vec()
 }
 

@@ -56,7 +56,7 @@ fn opentelemetrys_own_lines_are_warnings_unless_they_are_asked_for_by_name() {
         ),
         ("opentelemetry=off,info", LevelFilter::OFF, LevelFilter::OFF),
     ] {
-        let filter = of_lines(asked_for.parse().unwrap());
+        let filter = line_filter(asked_for.parse().unwrap());
         for (target, expected) in [("opentelemetry", api), ("opentelemetry_sdk", sdk)] {
             for level in [Level::ERROR, Level::WARN, Level::INFO, Level::DEBUG] {
                 assert_eq!(

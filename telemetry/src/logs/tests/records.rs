@@ -14,7 +14,7 @@ use prost::Message as _;
 use tracing::{Subscriber, debug, error, info, trace, warn};
 
 use super::*;
-use crate::buffer::{Bounds, Whose};
+use crate::buffer::{Bounds, Selection};
 
 fn buffer() -> Buffer {
     Buffer::new(Bounds {
@@ -25,7 +25,7 @@ fn buffer() -> Buffer {
 
 /// What the buffer would send, in its order.
 fn taken(buffer: &Buffer) -> Vec<ScopeLogs> {
-    let taken = buffer.take(Whose::Everyone);
+    let taken = buffer.take(Selection::All);
     let chunks = taken.next_request(usize::MAX);
     chunks
         .iter()

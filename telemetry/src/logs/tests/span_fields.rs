@@ -233,7 +233,7 @@ fn a_quiet_log_keeps_the_fields_of_spans_and_those_of_libraries_stay_out() {
     let _second = Dispatch::new(NoSubscriber::new());
     let output = Output::captured();
     let events = LogLayer::new(LogFormat::Json, output.clone(), None);
-    let filter = filter::of_log("warn,finer=debug".parse().unwrap());
+    let filter = filter::log_filter("warn,finer=debug".parse().unwrap());
     let subscriber = tracing_subscriber::registry().with(filter).with(events);
     tracing::subscriber::with_default(subscriber, || {
         let _info = info_span!(target: "orders", "info", a = 1).entered();

@@ -17,7 +17,8 @@ use tracing_subscriber::layer::{self, Filter, Layer};
 use tracing_subscriber::registry::LookupSpan;
 
 use super::Selection;
-use crate::logs::{chain, program_spans};
+use crate::error_chain::ErrorChain;
+use crate::logs::program_spans;
 
 /// Name of the field that marks an event as an error.
 const ERROR: &str = "error";
@@ -70,7 +71,7 @@ struct ErrorText(String);
 impl Visit for ErrorText {
     fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
         if field.name() == ERROR {
-            self.0 = chain(value);
+            self.0 = ErrorChain(value).to_string();
         }
     }
 

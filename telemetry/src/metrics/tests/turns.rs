@@ -10,15 +10,26 @@ use crate::output::Output;
 /// Metrics that are written where the test finds them.
 fn metrics() -> (Metrics, Output) {
     let output = Output::captured();
-    let uplink = Uplink::new(Signal::Metrics, &Export::Console, Duration::ZERO, &output);
+    let destination = Destination::new(
+        Signal::Metrics,
+        &Export::Console,
+        None,
+        Duration::ZERO,
+        &output,
+    );
     let resource = Resource::builder_empty().build();
-    let metrics = Metrics::new(uplink.unwrap(), &resource, Temporality::Delta, usize::MAX);
+    let metrics = Metrics::new(
+        destination.unwrap(),
+        &resource,
+        Temporality::Delta,
+        usize::MAX,
+    );
     (metrics, output)
 }
 
 /// Of so many spans, all have arrived.
-fn standing(spans: u64) -> Standing {
-    Standing {
+fn read_counts(spans: u64) -> RecordCounts {
+    RecordCounts {
         spans: Counts {
             finished: spans,
             exported: spans,
@@ -33,7 +44,7 @@ fn later() -> Instant {
     Instant::now() + Duration::from_secs(60)
 }
 
-fn waits(export: &mut Exporting<'_>) -> bool {
+fn waits(export: &mut ExportFuture<'_>) -> bool {
     let mut context = Context::from_waker(Waker::noop());
     export.as_mut().poll(&mut context).is_pending()
 }
@@ -42,13 +53,13 @@ fn waits(export: &mut Exporting<'_>) -> bool {
 async fn how_records_stand_is_asked_when_it_is_the_exports_turn() {
     let (metrics, output) = metrics();
     let spans = AtomicU64::new(1);
-    let ask = || standing(spans.load(Relaxed));
-    let other = metrics.outbox.lock().await;
+    let ask = || read_counts(spans.load(Relaxed));
+    let other = metrics.pending.lock().await;
     let mut export = metrics.export(&ask, later());
     assert!(waits(&mut export));
     // Whoever has the turn tells of seven spans.
     spans.store(7, Relaxed);
-    metrics.accounts.record(ask(), 0);
+    metrics.self_metrics.record(ask(), 0);
     drop(other);
     export.await.unwrap();
     metrics.export(&ask, later()).await.unwrap();
@@ -62,11 +73,11 @@ async fn how_records_stand_is_asked_when_it_is_the_exports_turn() {
 async fn who_comes_when_nobody_is_going_to_collect_again_waits_for_a_turn() {
     let (metrics, output) = metrics();
     let counter = metrics.meters().meter("test").u64_counter("orders").build();
-    let ask = || standing(0);
+    let ask = || read_counts(0);
     // As in the second round of an export.
-    let other = metrics.outbox.lock().await;
+    let other = metrics.pending.lock().await;
     counter.add(1, &[]);
-    let mut export = metrics.export_unless_busy(&ask, later());
+    let mut export = metrics.join_or_export(&ask, later());
     assert!(waits(&mut export));
     drop(other);
     export.await.unwrap();
@@ -77,9 +88,9 @@ async fn who_comes_when_nobody_is_going_to_collect_again_waits_for_a_turn() {
 async fn an_export_that_is_given_up_takes_over_nothing_more() {
     let (metrics, output) = metrics();
     let counter = metrics.meters().meter("test").u64_counter("orders").build();
-    let ask = || standing(0);
-    drop(metrics.handover.open());
+    let ask = || read_counts(0);
+    drop(metrics.shared_export.open());
     counter.add(1, &[]);
-    metrics.export_unless_busy(&ask, later()).await.unwrap();
+    metrics.join_or_export(&ask, later()).await.unwrap();
     assert_eq!(output.lines().len(), 1);
 }

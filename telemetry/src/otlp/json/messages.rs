@@ -8,8 +8,8 @@ use Scalar::{
 };
 use Shape::{Many, One};
 
-use super::wire::WireType;
 use crate::otlp::Signal;
+use crate::otlp::protobuf::WireType;
 
 /// A message: its fields, and which of them are written although they are absent.
 #[derive(Debug)]

@@ -32,8 +32,8 @@ async fn a_web_page_does_not_acknowledge_the_request() {
     assert_eq!(line["level"], "WARN");
     assert!(line["endpoint"].as_str().unwrap().ends_with("/v1/traces"));
     let error = line["error"].as_str().unwrap();
-    for told in ["200 OK", "text/html; charset=utf-8"] {
-        assert!(error.contains(told), "{error}");
+    for reported in ["200 OK", "text/html; charset=utf-8"] {
+        assert!(error.contains(reported), "{error}");
     }
 }
 

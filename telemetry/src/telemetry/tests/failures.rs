@@ -20,15 +20,15 @@ async fn a_collector_that_stays_away_is_one_line_and_after_a_success_another() {
         lines.retain(|line| line["message"] == "spans not exported");
         lines
     };
-    let mut told = Vec::new();
+    let mut reported = Vec::new();
     for _ in 0..5 {
         end_span(&telemetry, "span");
         flush(&telemetry).await;
-        told.push(failures().len());
+        reported.push(failures().len());
     }
-    assert_eq!(told, [1, 1, 1, 1, 2]);
+    assert_eq!(reported, [1, 1, 1, 1, 2]);
     let lines = failures();
     let endpoint = format!("http://{}/v1/traces", sink.address);
     assert_eq!(lines[0]["endpoint"], endpoint);
-    assert_eq!(lines[1]["untold_failures"], 2);
+    assert_eq!(lines[1]["suppressed_failures"], 2);
 }

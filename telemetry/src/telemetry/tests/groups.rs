@@ -40,7 +40,9 @@ impl Invocation {
 
     pub(super) async fn flush(&self, budget: Duration) -> FlushReport {
         let deadline = Instant::now() + budget;
-        self.telemetry.flush_of(&self.context, deadline).await
+        self.telemetry
+            .flush_context_group(&self.context, deadline)
+            .await
     }
 }
 
@@ -55,9 +57,9 @@ pub(super) async fn requests(sink: &Sink, count: usize) {
 
 /// Waits for the strays that the last flush had sent.
 pub(super) async fn swept(telemetry: &Telemetry) {
-    let sweep = lock(&telemetry.shared.sweep).take();
-    if let Some(sweep) = sweep {
-        sweep.await.unwrap();
+    let ungrouped_flush = lock(&telemetry.shared.ungrouped_flush).take();
+    if let Some(ungrouped_flush) = ungrouped_flush {
+        ungrouped_flush.await.unwrap();
     }
 }
 

@@ -217,8 +217,8 @@ async fn what_an_overloaded_collector_refused_goes_with_the_next_flush() {
     assert_eq!((counts.dropped, counts.pending), (0, 0));
     assert_eq!(counts.finished, counts.exported);
     let lines = capture.lines();
-    let told = lines.iter().filter(|line| line["level"] == "WARN");
-    assert!(told.count() >= 1);
+    let reported = lines.iter().filter(|line| line["level"] == "WARN");
+    assert!(reported.count() >= 1);
 }
 
 #[tokio::test]
@@ -238,12 +238,12 @@ async fn what_the_buffer_has_no_room_for_is_counted_and_told_of_once() {
     assert_eq!((counts.exported, counts.pending), (room, 0));
     assert_eq!(bodies(&sink).len() as u64, room);
     let lines = capture.lines();
-    let told: Vec<_> = lines
+    let reported: Vec<_> = lines
         .iter()
         .filter(|line| line["level"] == "WARN")
         .collect();
-    assert_eq!(told.len(), 1);
-    assert_eq!(told[0]["log_records"], 5);
+    assert_eq!(reported.len(), 1);
+    assert_eq!(reported[0]["log_records"], 5);
 }
 
 #[tokio::test]
@@ -331,7 +331,9 @@ async fn a_flush_of_a_group_takes_its_own_records() {
         info!(target: "orders", "{text}");
     }
     let context = one.attach(&Context::new());
-    telemetry.flush_of(&context, Instant::now() + BUDGET).await;
+    telemetry
+        .flush_context_group(&context, Instant::now() + BUDGET)
+        .await;
     assert_eq!(bodies(&sink), ["one"]);
     drop(other);
     flush(&telemetry).await;

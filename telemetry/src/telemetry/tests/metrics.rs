@@ -5,7 +5,7 @@ use opentelemetry_proto::tonic::metrics::v1::number_data_point::Value;
 use opentelemetry_proto::tonic::metrics::v1::{AggregationTemporality, Metric};
 
 use super::*;
-use crate::buffer::Whose;
+use crate::buffer::Selection;
 
 const WITH_METRICS: (&str, &str) = ("OTEL_METRICS_EXPORTER", "otlp");
 const WITHOUT_TRACES: (&str, &str) = ("OTEL_TRACES_EXPORTER", "none");
@@ -144,8 +144,8 @@ async fn data_points_that_are_refused_for_good_are_counted_and_do_not_block_what
         counter.add(1, &[]);
         flush(&telemetry).await;
     }
-    let told = outcome(&sink, "baton.telemetry.metric_points", "dropped");
-    assert_eq!((told, dropped(&telemetry)), (2, 2));
+    let reported = outcome(&sink, "baton.telemetry.metric_points", "dropped");
+    assert_eq!((reported, dropped(&telemetry)), (2, 2));
 }
 
 /// A deadline for a machine that is busy with other tests.
@@ -216,7 +216,9 @@ async fn flush_two_groups(telemetry: &Telemetry) -> (Duration, Duration) {
         let context = group.attach(&opentelemetry::Context::new());
         counter.add(measured, &[]);
         let began = Instant::now();
-        telemetry.flush_of(&context, began + BUDGET).await;
+        telemetry
+            .flush_context_group(&context, began + BUDGET)
+            .await;
         began.elapsed()
     };
     // The first one collects as soon as it is polled, and then waits for the collector.
@@ -294,7 +296,7 @@ async fn groups_on_several_threads_leave_nothing_behind() {
                 let tracer = telemetry.tracer("test", "1.2.3");
                 tracer.start_with_context("span", &context).end();
                 counter.add(1, &[]);
-                telemetry.flush_of(&context, in_a_while()).await;
+                telemetry.flush_context_group(&context, in_a_while()).await;
             })
         });
         for flush in flushes.collect::<Vec<_>>() {
@@ -303,9 +305,7 @@ async fn groups_on_several_threads_leave_nothing_behind() {
         assert_eq!(total(&sink.metrics(), "orders"), 8 * round);
     }
     end_span(&telemetry, "last");
-    telemetry
-        .export_metrics(Whose::Everyone, in_a_while())
-        .await;
+    telemetry.export_metrics(Selection::All, in_a_while()).await;
     assert_eq!(outcome(&sink, "baton.telemetry.spans", "exported"), 200);
 }
 

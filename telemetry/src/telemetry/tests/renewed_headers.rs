@@ -13,16 +13,17 @@ async fn with_source(
     source: &Scripted,
     more: &[(&'static str, &'static str)],
 ) -> Telemetry {
-    let mut config = config(sink, more);
-    let held = source.held();
-    for export in [&mut config.traces, &mut config.metrics] {
-        if let Some(otlp) = export.otlp_mut() {
-            otlp.held_headers = Some(Arc::clone(&held));
-        }
-    }
-    held.start().await;
+    let config = config(sink, more);
+    let headers = source.fetched_headers();
+    headers.fetch_first().await;
     let resource = resource::detect(&config, SERVICE).await;
-    Telemetry::new(&config, resource, config.log_buffer(), Output::captured())
+    Telemetry::new(
+        &config,
+        resource,
+        config.log_buffer(),
+        Some(&headers),
+        Output::captured(),
+    )
 }
 
 /// The values of this header in all requests, one after the other.

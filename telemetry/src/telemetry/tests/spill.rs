@@ -56,16 +56,16 @@ async fn what_does_not_arrive_is_written_down_and_told_of_at_once() {
         assert!(started.elapsed() < BUDGET + Duration::from_millis(100));
         assert_eq!((report.spilled, report.pending), (2, 0), "{script:?}");
         assert_balanced(report);
-        let (spilled, told) = lines(&output);
+        let (spilled, reported) = lines(&output);
         assert_eq!(span_names(&spilled), ["first", "second"], "{script:?}");
-        assert_eq!(told.len(), 1);
-        assert_eq!(told[0]["SpansSpilled"], 2);
-        assert_eq!(told[0]["ServiceName"], "orders");
+        assert_eq!(reported.len(), 1);
+        assert_eq!(reported[0]["SpansSpilled"], 2);
+        assert_eq!(reported[0]["ServiceName"], "orders");
         end_span(&telemetry, "third");
         let report = flush(&telemetry).await;
         assert_eq!((report.exported, report.spilled), (1, 2));
         assert_balanced(report);
-        assert_eq!(lines(&output).1.len(), 1, "told of nothing new");
+        assert_eq!(lines(&output).1.len(), 1, "reported of nothing new");
     }
 }
 

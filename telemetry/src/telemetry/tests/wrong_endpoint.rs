@@ -39,7 +39,7 @@ async fn an_endpoint_that_refuses_every_request_is_left_alone() {
     for answer in answers {
         let (requests, log) = invocations(answer).await;
         assert!(requests <= REQUESTS, "{answer:?}: {requests} requests");
-        assert!(log.contains("left alone for a while"), "{answer:?}: {log}");
+        assert!(log.contains("circuit breaker open"), "{answer:?}: {log}");
         assert!(
             log.contains("OTLP receiver") || log.contains("redirect"),
             "{answer:?}: {log}"
@@ -85,7 +85,7 @@ async fn a_base_url_with_the_path_of_a_signal_is_named_as_the_probable_cause() {
         Some((*value).to_owned())
     });
     let resource = resource::detect(&config, SERVICE).await;
-    let telemetry = Telemetry::new(&config, resource, None, Output::captured());
+    let telemetry = Telemetry::new(&config, resource, None, None, Output::captured());
     let capture = Capture::start();
     end_span(&telemetry, "span");
     assert_eq!(flush(&telemetry).await.spilled, 1);

@@ -8,12 +8,12 @@ use bytes::{Buf, Bytes};
 /// Pieces sent one after the other without being copied together; a clone shares them, so that a
 /// request can be sent again.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Frames {
+pub(crate) struct BufList {
     pieces: VecDeque<Bytes>,
     length: usize,
 }
 
-impl Frames {
+impl BufList {
     /// With room for so many pieces.
     pub(crate) fn with_capacity(pieces: usize) -> Self {
         Self {
@@ -44,7 +44,7 @@ impl Frames {
     }
 }
 
-impl Buf for Frames {
+impl Buf for BufList {
     fn remaining(&self) -> usize {
         self.length
     }

@@ -11,7 +11,7 @@ use tokio::io::ReadBuf;
 
 use super::dial::{Dialed, Dialer, Stream};
 use super::response::{self, End, Parsed};
-use super::{Frames, SendError};
+use super::{BufList, SendError};
 
 /// How much is read at once: more than a collector's usual answer.
 const READ_BYTES: usize = 1024;
@@ -35,7 +35,7 @@ impl Connection {
     /// this future is dropped.
     pub(super) async fn exchange(
         &mut self,
-        request: Frames,
+        request: BufList,
         received: &mut Vec<u8>,
     ) -> Result<Parsed, SendError> {
         let mut exchange = Exchange {
@@ -68,7 +68,7 @@ impl Connection {
 /// A request on its way, and what has come back.
 struct Exchange<'a> {
     stream: &'a mut dyn Stream,
-    request: Frames,
+    request: BufList,
     is_written: bool,
     /// Why the request could not be written. A collector that refuses a long request answers first
     /// and then stops reading: only without an answer does this count.

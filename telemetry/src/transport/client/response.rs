@@ -106,8 +106,8 @@ pub(super) fn parse(received: &[u8], end: Option<End>) -> Result<Option<Parsed>,
     let response = Response {
         status: head.status,
         body,
-        content_type: content_type.map(presentable),
-        location: head.location.map(|url| presentable(&without_secrets(url))),
+        content_type: content_type.map(printable),
+        location: head.location.map(|url| printable(&without_secrets(url))),
         retry_after: head.retry_after,
     };
     Ok(Some(Parsed {
@@ -151,7 +151,7 @@ fn is_too_long(received: &[u8]) -> bool {
 
 /// Returns a header's value for a log line: without control characters, and cut to the length of a
 /// line.
-fn presentable(value: &[u8]) -> Box<str> {
+fn printable(value: &[u8]) -> Box<str> {
     let text = String::from_utf8_lossy(value);
     let characters = text.chars().filter(|character| !character.is_control());
     let shown: String = characters.take(MAX_SHOWN).collect();

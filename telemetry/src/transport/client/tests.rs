@@ -44,8 +44,8 @@ fn endpoint(address: SocketAddr) -> Endpoint {
     Endpoint::parse(&url, DefaultScheme::Http).unwrap()
 }
 
-fn body(length: usize) -> Frames {
-    let mut body = Frames::default();
+fn body(length: usize) -> BufList {
+    let mut body = BufList::default();
     body.push(vec![b'x'; length].into());
     body
 }
@@ -135,7 +135,7 @@ async fn an_answer_in_many_pieces_is_put_together() {
     };
     let (_peer, response) = both(
         peer,
-        client.send(Method::GET, &[], Frames::default(), soon()),
+        client.send(Method::GET, &[], BufList::default(), soon()),
     )
     .await;
     assert_eq!(response.unwrap().body.unwrap(), "ok");
@@ -152,7 +152,7 @@ async fn status_of(answer: String, is_left_open: bool, time: Duration) -> u16 {
         is_left_open.then_some(peer)
     };
     let deadline = Instant::now() + time;
-    let request = client.send(Method::GET, &[], Frames::default(), deadline);
+    let request = client.send(Method::GET, &[], BufList::default(), deadline);
     let (_peer, response) = both(peer, request).await;
     assert!(client.idle().is_empty());
     response.unwrap().status.as_u16()
@@ -184,7 +184,7 @@ fn send_at_once(client: &Arc<Client>, requests: usize) -> Vec<JoinHandle<bool>> 
     let send = |_| {
         let client = Arc::clone(client);
         tokio::spawn(async move {
-            let answer = client.send(Method::POST, &[], Frames::default(), soon());
+            let answer = client.send(Method::POST, &[], BufList::default(), soon());
             answer.await.is_ok()
         })
     };
@@ -196,7 +196,7 @@ async fn requests_at_once_share_the_kept_connections() {
     let sink = Sink::start(&[]).await;
     let mut client = Client::new(endpoint(sink.address), HeaderMap::new());
     // However slow the machine is: here nobody loses it.
-    client.patience = LONG;
+    client.idle_wait = LONG;
     for request in send_at_once(&Arc::new(client), 100) {
         assert!(request.await.unwrap());
     }

@@ -11,7 +11,7 @@ use super::message;
 use super::status::End;
 use crate::otlp::PartialSuccess;
 use crate::transport::client::{MAX_RESPONSE, SendError};
-use crate::transport::status::Verdict;
+use crate::transport::status::ResponseClass;
 use crate::transport::wrong_endpoint::{Hint, UnexpectedAnswer, WrongEndpoint};
 use crate::transport::{Status, TransportError};
 
@@ -57,20 +57,22 @@ impl Answer {
         hint: Hint,
     ) -> Result<PartialSuccess, TransportError> {
         let end = self.end(sent)?;
-        match end.verdict() {
-            Verdict::Accepted => {
+        match end.classify() {
+            ResponseClass::Accepted => {
                 let message = message::unwrapped(self.body);
                 Ok(PartialSuccess::from_protobuf(&message).unwrap_or_default())
             }
-            Verdict::WrongEndpoint => {
+            ResponseClass::WrongEndpoint => {
                 let answer = UnexpectedAnswer::Status(Status::Grpc(end.status));
                 Err(WrongEndpoint { answer, hint }.into())
             }
-            Verdict::Passing => {
+            ResponseClass::Retryable => {
                 let status = Status::Grpc(end.status);
                 Err(TransportError::unavailable(status, end.retry_after))
             }
-            Verdict::Final => Err(TransportError::Refused(Status::Grpc(end.status))),
+            ResponseClass::NonRetryable => {
+                Err(TransportError::NonRetryable(Status::Grpc(end.status)))
+            }
         }
     }
 
@@ -82,7 +84,7 @@ impl Answer {
         match end {
             Some(end) => Ok(end),
             None if self.status == StatusCode::OK => Err(SendError::NotGrpc),
-            None => Ok(End::of_http(self.status)),
+            None => Ok(End::from_http(self.status)),
         }
     }
 }

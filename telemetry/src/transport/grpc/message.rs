@@ -7,16 +7,16 @@ use std::task::{Context, Poll};
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use hyper::body::{Body, Frame, SizeHint};
 
-use crate::transport::client::Frames;
+use crate::transport::client::BufList;
 
 /// A flag, and the length as four bytes.
 pub(super) const PREFIX: usize = 5;
 
 /// A request's body: the message behind its prefix, in the pieces that it is made of.
-pub(super) struct Message(Frames);
+pub(super) struct Message(BufList);
 
 impl Message {
-    pub(super) fn new(mut message: Frames, is_compressed: bool) -> Self {
+    pub(super) fn new(mut message: BufList, is_compressed: bool) -> Self {
         // Requests are cut at a thousandth of what fits.
         let length = u32::try_from(message.remaining()).unwrap_or(u32::MAX);
         let mut prefix = BytesMut::with_capacity(PREFIX);

@@ -1,5 +1,5 @@
-//! When a collector wants to be asked again over gRPC (OTLP specification, "OTLP/gRPC Throttling"):
-//! `google.rpc.RetryInfo` among the details of the status.
+//! `google.rpc.RetryInfo` in the details of a gRPC status: the delay after which the collector
+//! accepts a retry (OTLP specification, "OTLP/gRPC Throttling").
 
 use std::time::Duration;
 
@@ -7,75 +7,71 @@ use base64::Engine as _;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
-use crate::otlp::each_field;
+use crate::otlp::protobuf::{FieldReader, FieldValue};
 
-const VARINT: u64 = 0;
-const LENGTH_DELIMITED: u64 = 2;
-
-/// Of `google.rpc.Status`: a list of `google.protobuf.Any`.
-const DETAILS: u64 = 3 << 3 | LENGTH_DELIMITED;
-const TYPE_URL: u64 = 1 << 3 | LENGTH_DELIMITED;
-const VALUE: u64 = 2 << 3 | LENGTH_DELIMITED;
-/// Of `google.rpc.RetryInfo`: a `google.protobuf.Duration`.
-const RETRY_DELAY: u64 = 1 << 3 | LENGTH_DELIMITED;
-const SECONDS: u64 = 1 << 3 | VARINT;
-const NANOSECONDS: u64 = 2 << 3 | VARINT;
+/// Field number of the list of `google.protobuf.Any` in a `google.rpc.Status`.
+const DETAILS: u32 = 3;
+/// Field numbers of a `google.protobuf.Any`.
+const TYPE_URL: u32 = 1;
+const VALUE: u32 = 2;
+/// Field number of the `google.protobuf.Duration` in a `google.rpc.RetryInfo`.
+const RETRY_DELAY: u32 = 1;
+/// Field numbers of a `google.protobuf.Duration`.
+const SECONDS: u32 = 1;
+const NANOSECONDS: u32 = 2;
 
 const RETRY_INFO: &[u8] = b"/google.rpc.RetryInfo";
 
-/// gRPC writes binary values without padding, and takes both.
+/// gRPC writes binary values without padding, and accepts both forms.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// The delay in the value of `grpc-status-details-bin`.
+/// Returns the delay in the value of `grpc-status-details-bin`.
 pub(super) fn delay(details: &[u8]) -> Option<Duration> {
     let status = BASE64.decode(details.trim_ascii()).ok()?;
     let mut delay = None;
-    each_field(&status, |tag, _, any| {
-        if tag == DETAILS {
-            delay = delay.or_else(|| of_any(any));
+    for field in FieldReader::new(&status) {
+        if let (DETAILS, FieldValue::Bytes(any)) = field.ok()? {
+            delay = delay.or_else(|| retry_info_delay(any));
         }
-        Some(())
-    })?;
+    }
     delay
 }
 
-fn of_any(any: &[u8]) -> Option<Duration> {
+/// Returns the delay in a `google.protobuf.Any` if it holds a `google.rpc.RetryInfo`.
+fn retry_info_delay(any: &[u8]) -> Option<Duration> {
     let (mut type_url, mut value) = (&[][..], &[][..]);
-    each_field(any, |tag, _, bytes| {
-        match tag {
-            TYPE_URL => type_url = bytes,
-            VALUE => value = bytes,
+    for field in FieldReader::new(any) {
+        match field.ok()? {
+            (TYPE_URL, FieldValue::Bytes(bytes)) => type_url = bytes,
+            (VALUE, FieldValue::Bytes(bytes)) => value = bytes,
             _ => {}
         }
-        Some(())
-    })?;
+    }
     if !type_url.ends_with(RETRY_INFO) {
         return None;
     }
     let mut delay = None;
-    each_field(value, |tag, _, bytes| {
-        if tag == RETRY_DELAY {
+    for field in FieldReader::new(value) {
+        if let (RETRY_DELAY, FieldValue::Bytes(bytes)) = field.ok()? {
             delay = duration(bytes);
         }
-        Some(())
-    })?;
+    }
     delay
 }
 
-/// `None` for a time that is over, or none at all.
+/// Reads a `google.protobuf.Duration`. Returns `None` if it is negative or malformed.
 fn duration(bytes: &[u8]) -> Option<Duration> {
     let (mut seconds, mut nanoseconds) = (0, 0);
-    each_field(bytes, |tag, number, _| {
-        match tag {
-            SECONDS => seconds = number,
-            NANOSECONDS => nanoseconds = number,
+    for field in FieldReader::new(bytes) {
+        match field.ok()? {
+            (SECONDS, FieldValue::Varint(number)) => seconds = number,
+            (NANOSECONDS, FieldValue::Varint(number)) => nanoseconds = number,
             _ => {}
         }
-        Some(())
-    })?;
+    }
     let seconds = u64::try_from(seconds.cast_signed()).ok()?;
     let nanoseconds = u32::try_from(nanoseconds).ok()?;
     Some(Duration::from_secs(seconds).saturating_add(Duration::from_nanos(nanoseconds.into())))
@@ -87,8 +83,10 @@ mod tests {
 
     use super::*;
 
-    /// Messages of the types of Google, written by hand: nothing else here needs them.
-    fn field(tag: u64, bytes: &[u8]) -> Vec<u8> {
+    /// Encodes a field of Google's messages, for which nothing else here needs types.
+    fn field(number: u32, bytes: &[u8]) -> Vec<u8> {
+        const LENGTH_DELIMITED: u32 = 2;
+        let tag = number << 3 | LENGTH_DELIMITED;
         [&[tag as u8, bytes.len() as u8], bytes].concat()
     }
 
@@ -100,7 +98,7 @@ mod tests {
         let bad_request = field(TYPE_URL, b"type.googleapis.com/google.rpc.BadRequest");
         [
             vec![0x08, 14],
-            field(2 << 3 | LENGTH_DELIMITED, b"busy"),
+            field(2, b"busy"),
             field(DETAILS, &bad_request),
             field(DETAILS, &any.concat()),
         ]

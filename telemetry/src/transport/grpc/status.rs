@@ -7,8 +7,8 @@ use ::http::{HeaderMap, HeaderValue, StatusCode};
 use percent_encoding::percent_decode;
 
 use super::retry_info;
-use crate::transport::message::presentable;
-use crate::transport::status::{self, Verdict};
+use crate::transport::message::printable;
+use crate::transport::status::{self, ResponseClass};
 
 const STATUS: &str = "grpc-status";
 const MESSAGE: &str = "grpc-message";
@@ -60,7 +60,7 @@ impl Code {
 
     /// What a status of HTTP means where no gRPC server has answered, but something in front of it
     /// ("HTTP to gRPC Status Code Mapping").
-    fn of_http(status: StatusCode) -> Self {
+    fn from_http(status: StatusCode) -> Self {
         match status {
             StatusCode::BAD_REQUEST => Self::INTERNAL,
             StatusCode::UNAUTHORIZED => Self::UNAUTHENTICATED,
@@ -125,7 +125,7 @@ impl End {
             status: GrpcStatus {
                 code,
                 message: message.map_or_else(String::new, |message| {
-                    presentable(&percent_decode(message).decode_utf8_lossy(), sent)
+                    printable(&percent_decode(message).decode_utf8_lossy(), sent)
                 }),
             },
             http: None,
@@ -134,10 +134,10 @@ impl End {
     }
 
     /// Where the answer has no status of gRPC.
-    pub(super) fn of_http(status: StatusCode) -> Self {
+    pub(super) fn from_http(status: StatusCode) -> Self {
         Self {
             status: GrpcStatus {
-                code: Code::of_http(status),
+                code: Code::from_http(status),
                 message: format!("HTTP {status}"),
             },
             http: Some(status),
@@ -147,24 +147,24 @@ impl End {
 
     /// By the codes that the OTLP specification calls retryable ("OTLP/gRPC Response"), and those
     /// of a key that is being renewed.
-    pub(super) fn verdict(&self) -> Verdict {
-        let by_http = self.http.map(status::verdict);
+    pub(super) fn classify(&self) -> ResponseClass {
+        let by_http = self.http.map(status::classify);
         match self.status.code {
-            _ if by_http == Some(Verdict::WrongEndpoint) => Verdict::WrongEndpoint,
-            Code::OK => Verdict::Accepted,
+            _ if by_http == Some(ResponseClass::WrongEndpoint) => ResponseClass::WrongEndpoint,
+            Code::OK => ResponseClass::Accepted,
             // The server does not implement the service.
-            Code::UNIMPLEMENTED => Verdict::WrongEndpoint,
+            Code::UNIMPLEMENTED => ResponseClass::WrongEndpoint,
             Code::CANCELLED
             | Code::DEADLINE_EXCEEDED
             | Code::ABORTED
             | Code::OUT_OF_RANGE
             | Code::UNAVAILABLE
-            | Code::DATA_LOSS => Verdict::Passing,
+            | Code::DATA_LOSS => ResponseClass::Retryable,
             // Without a time, what is exhausted is nothing that comes back, such as the size that a
             // message may have.
-            Code::RESOURCE_EXHAUSTED if self.retry_after.is_some() => Verdict::Passing,
-            code if code.is_unauthorized() => Verdict::Passing,
-            _ => Verdict::Final,
+            Code::RESOURCE_EXHAUSTED if self.retry_after.is_some() => ResponseClass::Retryable,
+            code if code.is_unauthorized() => ResponseClass::Retryable,
+            _ => ResponseClass::NonRetryable,
         }
     }
 }

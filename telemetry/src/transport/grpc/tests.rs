@@ -96,7 +96,7 @@ async fn what_is_compressed_says_so_and_is_what_was_given() {
     otlp.compression = Compression::Gzip;
     let transport = Transport::new(Signal::Traces, &otlp);
     let spans = vec![b'x'; LONG_MESSAGE];
-    let mut message = Frames::default();
+    let mut message = BufList::default();
     message.push(spans.clone().into());
     transport.send(message, soon()).await.unwrap();
     let seen = server.shared().seen.remove(0);
@@ -115,7 +115,7 @@ const LONG_MESSAGE: usize = 3 * 1024 * 1024;
 #[tokio::test]
 async fn a_long_message_in_many_pieces_arrives_whole() {
     let server = Server::start(&[]).await;
-    let mut message = Frames::default();
+    let mut message = BufList::default();
     let pieces: Vec<Vec<u8>> = (0..300).map(|piece| vec![piece as u8; 10_001]).collect();
     for piece in &pieces {
         message.push(piece.clone().into());

@@ -44,13 +44,13 @@ enum Peer {
 fn fate(outcome: Result<PartialSuccess, TransportError>) -> String {
     match outcome {
         Ok(_) => "accepted".to_owned(),
-        Err(TransportError::Refused(status)) => format!("refused with {status}"),
-        Err(TransportError::Unavailable {
+        Err(TransportError::NonRetryable(status)) => format!("refused with {status}"),
+        Err(TransportError::Retryable {
             status,
             retry_after,
         }) => match retry_after {
-            None => format!("{status}, passing"),
-            Some(after) => format!("{status}, passing after {after:?}"),
+            None => format!("{status}, retryable"),
+            Some(after) => format!("{status}, retryable after {after:?}"),
         },
         Err(TransportError::Send(error)) => match error {
             SendError::Timeout => "timeout".to_owned(),
@@ -199,7 +199,7 @@ async fn dawdle(mut stream: TcpStream, protocol: Protocol) {
 async fn send(peer: Peer, protocol: Protocol) -> String {
     let running = Running::start(peer, protocol).await;
     let transport = Transport::new(Signal::Traces, &otlp(&running.url, protocol));
-    let mut request = Frames::default();
+    let mut request = BufList::default();
     let length = if peer == Peer::NeverReads {
         LONG_REQUEST
     } else {
@@ -228,13 +228,13 @@ async fn over_http_a_request_ends_in_time_whatever_the_peer_does() {
         (Peer::ByteByByte, "timeout"),
         (Peer::FullBacklog, "timeout"),
         (Peer::Refuses, "not connected"),
-        (Peer::Says(BUSY), "503 Service Unavailable, passing"),
+        (Peer::Says(BUSY), "503 Service Unavailable, retryable"),
         (
             Peer::Says(LATER),
-            "503 Service Unavailable, passing after 7s",
+            "503 Service Unavailable, retryable after 7s",
         ),
         (Peer::Says(CUT_HEAD), "broken"),
-        (Peer::Says(CUT_BODY), "503 Service Unavailable, passing"),
+        (Peer::Says(CUT_BODY), "503 Service Unavailable, retryable"),
         (Peer::Says(b"SSH-2.0-x\r\n"), "the answer is not HTTP/1.1"),
         (Peer::Says(CUT_SUCCESS), CUT),
         (Peer::Says(CLOSED_SUCCESS), "accepted"),

@@ -8,6 +8,7 @@ use tokio::task::JoinSet;
 
 use super::*;
 use crate::config::{Certificates, Proxy};
+use crate::error_chain::ErrorChain;
 use crate::transport::tests::peers::Authority;
 
 /// A proxy on loopback that runs until this is dropped.
@@ -101,7 +102,7 @@ async fn a_proxy_that_opens_no_tunnel_is_named_by_the_error() {
     ] {
         let proxy = FakeProxy::start(answer).await;
         let (_, outcome) = send(Protocol::HttpProtobuf, &proxy.url).await;
-        let error = crate::logs::chain(&outcome.unwrap_err());
+        let error = ErrorChain(&outcome.unwrap_err()).to_string();
         let address = proxy.url.strip_prefix("http://user:pass@").unwrap();
         let expected = expected.replace("PROXY", address);
         assert_eq!(error, format!("the request failed: {expected}"));
@@ -114,7 +115,7 @@ async fn a_proxy_that_is_down_is_named_by_the_error() {
     let url = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
     let (_, outcome) = send(Protocol::HttpProtobuf, &url).await;
-    let error = crate::logs::chain(&outcome.unwrap_err());
+    let error = ErrorChain(&outcome.unwrap_err()).to_string();
     let address = url.strip_prefix("http://").unwrap();
     let expected = format!("the request failed: cannot connect to the proxy {address}: ");
     assert!(error.starts_with(&expected), "{error}");

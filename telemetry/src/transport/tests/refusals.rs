@@ -18,7 +18,7 @@ async fn error(status: &str, content_type: &str, body: &[u8]) -> String {
 
 #[tokio::test]
 async fn a_refusal_carries_the_message_of_the_collector() {
-    const PLAIN: &str = "the collector refused the request with 400 Bad Request";
+    const PLAIN: &str = "collector rejected the request: 400 Bad Request";
     for (content_type, body, message) in [
         (
             "Text/Plain; charset=utf-8",

@@ -14,7 +14,7 @@ const TIMED_OUT: &[u8] =
 
 async fn get(client: &Client) -> Result<Response, SendError> {
     client
-        .send(Method::GET, &[], Frames::default(), soon())
+        .send(Method::GET, &[], BufList::default(), soon())
         .await
 }
 
@@ -99,7 +99,7 @@ async fn after_one_kept_connection_fell_silent_none_is_used_again() {
     let (_silent, _) = both(answer_all, requests).await;
     assert_eq!(client.idle().len(), MAX_KEPT_CONNECTIONS);
     let now = Instant::now();
-    let unanswered = client.send(Method::GET, &[], Frames::default(), now);
+    let unanswered = client.send(Method::GET, &[], BufList::default(), now);
     assert!(matches!(unanswered.await, Err(SendError::Timeout)));
     assert!(client.idle().is_empty());
     let peer = async { answer(&mut accept(&listener).await, FRESH).await };

@@ -24,19 +24,19 @@ async fn fate(reply: Reply) -> (String, bool) {
         Err(error) => {
             let is_unauthorized = error.is_unauthorized();
             let fate = match error {
-                TransportError::Unavailable {
+                TransportError::Retryable {
                     status,
                     retry_after: None,
-                } => format!("{status}, passing"),
-                TransportError::Unavailable {
+                } => format!("{status}, retryable"),
+                TransportError::Retryable {
                     status,
                     retry_after: Some(after),
-                } => format!("{status}, passing after {after:?}"),
+                } => format!("{status}, retryable after {after:?}"),
                 TransportError::WrongEndpoint(wrong) => match wrong.answer {
                     UnexpectedAnswer::Status(status) => format!("{status}, wrong endpoint"),
                     other => other.to_string(),
                 },
-                TransportError::Refused(status) => format!("{status}, final"),
+                TransportError::NonRetryable(status) => format!("{status}, not retryable"),
                 other => other.to_string(),
             };
             (fate, is_unauthorized)
@@ -57,23 +57,23 @@ async fn a_code_says_whether_and_when_the_same_call_may_succeed() {
     let retry = RETRY_IN_7_SECONDS;
     for (code, details, expected) in [
         ("0", "", "accepted"),
-        ("1", "", "gRPC CANCELLED, passing"),
-        ("2", "", "gRPC UNKNOWN, final"),
-        ("3", "", "gRPC INVALID_ARGUMENT, final"),
-        ("4", "", "gRPC DEADLINE_EXCEEDED, passing"),
-        ("7", "", "gRPC PERMISSION_DENIED, passing"),
-        ("8", "", "gRPC RESOURCE_EXHAUSTED, final"),
-        ("8", retry, "gRPC RESOURCE_EXHAUSTED, passing after 7s"),
-        ("10", "", "gRPC ABORTED, passing"),
-        ("11", "", "gRPC OUT_OF_RANGE, passing"),
+        ("1", "", "gRPC CANCELLED, retryable"),
+        ("2", "", "gRPC UNKNOWN, not retryable"),
+        ("3", "", "gRPC INVALID_ARGUMENT, not retryable"),
+        ("4", "", "gRPC DEADLINE_EXCEEDED, retryable"),
+        ("7", "", "gRPC PERMISSION_DENIED, retryable"),
+        ("8", "", "gRPC RESOURCE_EXHAUSTED, not retryable"),
+        ("8", retry, "gRPC RESOURCE_EXHAUSTED, retryable after 7s"),
+        ("10", "", "gRPC ABORTED, retryable"),
+        ("11", "", "gRPC OUT_OF_RANGE, retryable"),
         ("12", "", "gRPC UNIMPLEMENTED, wrong endpoint"),
-        ("13", retry, "gRPC INTERNAL, final"),
-        ("14", "", "gRPC UNAVAILABLE, passing"),
-        ("14", retry, "gRPC UNAVAILABLE, passing after 7s"),
-        ("15", "", "gRPC DATA_LOSS, passing"),
-        ("16", "", "gRPC UNAUTHENTICATED, passing"),
-        ("17", "", "gRPC code 17, final"),
-        ("x", "", "gRPC UNKNOWN, final"),
+        ("13", retry, "gRPC INTERNAL, not retryable"),
+        ("14", "", "gRPC UNAVAILABLE, retryable"),
+        ("14", retry, "gRPC UNAVAILABLE, retryable after 7s"),
+        ("15", "", "gRPC DATA_LOSS, retryable"),
+        ("16", "", "gRPC UNAUTHENTICATED, retryable"),
+        ("17", "", "gRPC code 17, not retryable"),
+        ("x", "", "gRPC UNKNOWN, not retryable"),
     ] {
         let is_unauthorized = ["7", "16"].contains(&code);
         let expected = (expected.to_owned(), is_unauthorized);
@@ -90,8 +90,14 @@ async fn a_code_says_whether_and_when_the_same_call_may_succeed() {
 async fn a_status_of_http_counts_where_there_is_none_of_grpc() {
     for (code, expected) in [
         (200, "the answer is not gRPC"),
-        (401, "gRPC UNAUTHENTICATED (HTTP 401 Unauthorized), passing"),
-        (403, "gRPC PERMISSION_DENIED (HTTP 403 Forbidden), passing"),
+        (
+            401,
+            "gRPC UNAUTHENTICATED (HTTP 401 Unauthorized), retryable",
+        ),
+        (
+            403,
+            "gRPC PERMISSION_DENIED (HTTP 403 Forbidden), retryable",
+        ),
         (302, "gRPC UNKNOWN (HTTP 302 Found), wrong endpoint"),
         (
             404,
@@ -103,13 +109,16 @@ async fn a_status_of_http_counts_where_there_is_none_of_grpc() {
         ),
         (
             429,
-            "gRPC UNAVAILABLE (HTTP 429 Too Many Requests), passing",
+            "gRPC UNAVAILABLE (HTTP 429 Too Many Requests), retryable",
         ),
         (
             503,
-            "gRPC UNAVAILABLE (HTTP 503 Service Unavailable), passing",
+            "gRPC UNAVAILABLE (HTTP 503 Service Unavailable), retryable",
         ),
-        (500, "gRPC UNKNOWN (HTTP 500 Internal Server Error), final"),
+        (
+            500,
+            "gRPC UNKNOWN (HTTP 500 Internal Server Error), not retryable",
+        ),
     ] {
         let (fate, _) = fate(Reply::Headers(code, Vec::new())).await;
         assert_eq!(fate, expected);

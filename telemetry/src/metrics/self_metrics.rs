@@ -24,31 +24,31 @@ const DROPPED: &str = "dropped";
 
 /// What a collection finds.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Standing {
+pub(crate) struct RecordCounts {
     pub(crate) spans: Counts,
     /// `None` where log records are not exported.
     pub(crate) log_records: Option<Counts>,
 }
 
 #[derive(Debug)]
-pub(super) struct Accounts {
-    spans: Account,
-    log_records: Account,
+pub(super) struct SelfMetrics {
+    spans: SignalMetrics,
+    log_records: SignalMetrics,
     points_dropped: BoundCounter<u64>,
-    told_points_dropped: Mutex<u64>,
+    reported_points_dropped: Mutex<u64>,
 }
 
 /// The records of one signal.
 #[derive(Debug)]
-struct Account {
+struct SignalMetrics {
     exported: BoundCounter<u64>,
     spilled: BoundCounter<u64>,
     dropped: BoundCounter<u64>,
     pending: Gauge<u64>,
-    told: Mutex<Counts>,
+    reported: Mutex<Counts>,
 }
 
-impl Accounts {
+impl SelfMetrics {
     pub(super) fn new(meters: &Meters) -> Self {
         let scope = InstrumentationScope::builder(SCOPE)
             .with_version(env!("CARGO_PKG_VERSION"))
@@ -58,12 +58,12 @@ impl Accounts {
         let points = meter.u64_counter("baton.telemetry.metric_points");
         let points = points.with_unit("{point}").build();
         Self {
-            spans: Account::new(
+            spans: SignalMetrics::new(
                 &meter,
                 ["baton.telemetry.spans", "baton.telemetry.spans.pending"],
                 "{span}",
             ),
-            log_records: Account::new(
+            log_records: SignalMetrics::new(
                 &meter,
                 [
                     "baton.telemetry.log_records",
@@ -72,25 +72,25 @@ impl Accounts {
                 "{record}",
             ),
             points_dropped: points.bind(&outcome(DROPPED)),
-            told_points_dropped: Mutex::default(),
+            reported_points_dropped: Mutex::default(),
         }
     }
 
-    pub(super) fn record(&self, standing: Standing, points_dropped: u64) {
-        self.spans.record(standing.spans);
-        if let Some(log_records) = standing.log_records {
+    pub(super) fn record(&self, read_counts: RecordCounts, points_dropped: u64) {
+        self.spans.record(read_counts.spans);
+        if let Some(log_records) = read_counts.log_records {
             self.log_records.record(log_records);
         }
-        let told = self.told_points_dropped.lock();
-        let mut told = told.unwrap_or_else(PoisonError::into_inner);
-        if points_dropped > *told {
-            self.points_dropped.add(points_dropped - *told);
-            *told = points_dropped;
+        let reported = self.reported_points_dropped.lock();
+        let mut reported = reported.unwrap_or_else(PoisonError::into_inner);
+        if points_dropped > *reported {
+            self.points_dropped.add(points_dropped - *reported);
+            *reported = points_dropped;
         }
     }
 }
 
-impl Account {
+impl SignalMetrics {
     fn new(meter: &Meter, [counter, pending]: [&'static str; 2], unit: &'static str) -> Self {
         let counter = meter.u64_counter(counter).with_unit(unit).build();
         Self {
@@ -98,21 +98,21 @@ impl Account {
             spilled: counter.bind(&outcome("spilled")),
             dropped: counter.bind(&outcome(DROPPED)),
             pending: meter.u64_gauge(pending).with_unit(unit).build(),
-            told: Mutex::default(),
+            reported: Mutex::default(),
         }
     }
 
     /// Where nothing has happened but that the last flush was successful, there is nothing to tell:
     /// otherwise each flush would have to be followed by another one.
     fn record(&self, now: Counts) {
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
         let news = |counts: &Counts| (counts.finished, counts.spilled, counts.dropped);
-        if news(&now) == news(&told) {
+        if news(&now) == news(&reported) {
             return;
         }
-        let exported = now.exported.saturating_sub(told.exported);
-        let spilled = now.spilled.saturating_sub(told.spilled);
-        let dropped = now.dropped.saturating_sub(told.dropped);
+        let exported = now.exported.saturating_sub(reported.exported);
+        let spilled = now.spilled.saturating_sub(reported.spilled);
+        let dropped = now.dropped.saturating_sub(reported.dropped);
         for (counter, more) in [
             (&self.exported, exported),
             (&self.spilled, spilled),
@@ -123,7 +123,7 @@ impl Account {
             }
         }
         self.pending.record(now.pending, &[]);
-        *told = now;
+        *reported = now;
     }
 }
 

@@ -48,29 +48,29 @@ const METRICS: [Metric; 4] = [
 
 /// Tells of each loss once.
 #[derive(Debug)]
-pub(crate) struct Accounting {
+pub(crate) struct LossReporter {
     service: String,
     output: Output,
-    told: Mutex<Losses>,
+    reported: Mutex<Losses>,
 }
 
-impl Accounting {
+impl LossReporter {
     pub(crate) fn new(service: String, output: Output) -> Self {
         Self {
             service,
             output,
-            told: Mutex::default(),
+            reported: Mutex::default(),
         }
     }
 
     /// Writes a line, if there is a loss that has not been told of, or an export has just left so
     /// many spans `pending`. Returns what is new.
-    pub(crate) fn tell(&self, mut losses: Losses, pending: u64) -> Losses {
+    pub(crate) fn report(&self, mut losses: Losses, pending: u64) -> Losses {
         let mut fresh = Losses::default();
         {
-            let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
             for (_, count) in METRICS {
-                let (before, now) = (count(&mut told), *count(&mut losses));
+                let (before, now) = (count(&mut reported), *count(&mut losses));
                 // Of several flushes at once, one may have counted earlier than another and be here
                 // later.
                 *count(&mut fresh) = now.saturating_sub(*before);
@@ -120,27 +120,27 @@ mod tests {
 
     use super::*;
 
-    fn told(accounting: &Accounting) -> Vec<Value> {
-        let lines = accounting.output.lines();
+    fn reported(reporter: &LossReporter) -> Vec<Value> {
+        let lines = reporter.output.lines();
         let parsed = lines.iter().map(|line| serde_json::from_str(line).unwrap());
         parsed.collect()
     }
 
     #[test]
     fn each_loss_is_told_of_once_as_a_metric() {
-        let accounting = Accounting::new("orders".to_owned(), Output::captured());
+        let reporter = LossReporter::new("orders".to_owned(), Output::captured());
         let mut losses = Losses::default();
-        assert_eq!(accounting.tell(losses, 0), Losses::default());
-        assert!(told(&accounting).is_empty());
+        assert_eq!(reporter.report(losses, 0), Losses::default());
+        assert!(reported(&reporter).is_empty());
         losses.spans_spilled = 10;
-        assert_eq!(accounting.tell(losses, 0).spans_spilled, 10);
-        accounting.tell(losses, 0);
+        assert_eq!(reporter.report(losses, 0).spans_spilled, 10);
+        reporter.report(losses, 0);
         losses.spans_spilled = 14;
         losses.metric_points_dropped = 2;
-        accounting.tell(losses, 0);
+        reporter.report(losses, 0);
         // Counted earlier, and late.
-        accounting.tell(Losses::default(), 0);
-        let lines = told(&accounting);
+        reporter.report(Losses::default(), 0);
+        let lines = reported(&reporter);
         let counts: Vec<_> = lines
             .iter()
             .map(|line| (&line["SpansSpilled"], &line["MetricPointsDropped"]))
@@ -150,11 +150,11 @@ mod tests {
 
     #[test]
     fn what_an_export_has_left_is_told_of_each_time() {
-        let accounting = Accounting::new("orders".to_owned(), Output::captured());
+        let reporter = LossReporter::new("orders".to_owned(), Output::captured());
         for pending in [3, 5, 0] {
-            accounting.tell(Losses::default(), pending);
+            reporter.report(Losses::default(), pending);
         }
-        let lines = told(&accounting);
+        let lines = reported(&reporter);
         let counts: Vec<_> = lines.iter().map(|line| &line["SpansPending"]).collect();
         assert_eq!(counts, [&json!(3), &json!(5)]);
         assert_eq!(lines[1]["SpansDropped"], 0);
@@ -162,15 +162,15 @@ mod tests {
 
     #[test]
     fn cloudwatch_finds_every_metric_and_dimension_that_a_line_declares() {
-        let accounting = Accounting::new("orders".to_owned(), Output::captured());
-        accounting.tell(
+        let reporter = LossReporter::new("orders".to_owned(), Output::captured());
+        reporter.report(
             Losses {
                 spans_dropped: 1,
                 ..Losses::default()
             },
             0,
         );
-        let line = told(&accounting).remove(0);
+        let line = reported(&reporter).remove(0);
         assert!(line["_aws"]["Timestamp"].as_u64().unwrap() > 1_700_000_000_000);
         let directive = &line["_aws"]["CloudWatchMetrics"][0];
         assert_eq!(directive["Namespace"], "Baton");

@@ -2,27 +2,27 @@
 
 use std::sync::Arc;
 
-use super::chunk::{Chunk, is_of, is_ownerless};
+use super::chunk::{Chunk, belongs_to, is_ownerless};
 use super::{Buffer, Counts, Owner};
 use crate::buffer::Group;
 
 /// Which records a flush is for.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Whose<'a> {
+pub(crate) enum Selection<'a> {
     /// All that have finished.
-    Everyone,
+    All,
     /// Those of a group.
     Group(&'a Arc<Group>),
     /// Those that no group is going to flush as its own: of no group, or of one that is over.
-    Nobody,
+    Ungrouped,
 }
 
-impl Whose<'_> {
-    pub(super) fn are(self, owner: &Owner) -> bool {
+impl Selection<'_> {
+    pub(super) fn matches(self, owner: &Owner) -> bool {
         match self {
-            Whose::Everyone => true,
-            Whose::Group(group) => is_of(owner, group),
-            Whose::Nobody => is_ownerless(owner),
+            Selection::All => true,
+            Selection::Group(group) => belongs_to(owner, group),
+            Selection::Ungrouped => is_ownerless(owner),
         }
     }
 }
@@ -73,14 +73,14 @@ impl Flights {
     }
 
     /// Whether one of the flights before this one still carries such records.
-    pub(super) fn carry(&self, whose: Whose<'_>, before: FlightNumber) -> bool {
+    pub(super) fn contain(&self, selection: Selection<'_>, before: FlightNumber) -> bool {
         let mut flights = self.under_way.iter().filter(|known| known.number < before);
-        match whose {
-            Whose::Everyone => flights.next().is_some(),
-            Whose::Group(group) => flights
+        match selection {
+            Selection::All => flights.next().is_some(),
+            Selection::Group(group) => flights
                 .flat_map(|flight| &flight.groups)
                 .any(|known| Arc::ptr_eq(known, group)),
-            Whose::Nobody => false,
+            Selection::Ungrouped => false,
         }
     }
 }
@@ -95,13 +95,13 @@ fn groups(chunks: &[Chunk]) -> Vec<Arc<Group>> {
 /// Chunks on their way to a collector. Whatever happens to them is said here, or they return to the
 /// buffer.
 #[derive(Debug)]
-pub(crate) struct Taken {
+pub(crate) struct InFlight {
     pub(super) buffer: Buffer,
     pub(super) number: FlightNumber,
     pub(super) chunks: Vec<Chunk>,
 }
 
-impl Taken {
+impl InFlight {
     pub(crate) fn chunks(&self) -> &[Chunk] {
         &self.chunks
     }
@@ -150,7 +150,7 @@ impl Taken {
     }
 
     /// Nobody is going to send what is left. Returns the same.
-    pub(crate) fn given_up(&mut self) -> u64 {
+    pub(crate) fn discard_all(&mut self) -> u64 {
         self.dropped(self.chunks.len())
     }
 
@@ -185,14 +185,14 @@ impl Taken {
     }
 }
 
-impl Drop for Taken {
+impl Drop for InFlight {
     /// What was not answered for is sent with the next flush, before what has finished since.
     fn drop(&mut self) {
         if self.chunks.is_empty() {
             return;
         }
         let mut state = self.buffer.lock();
-        state.give_back(std::mem::take(&mut self.chunks));
+        state.return_chunks(std::mem::take(&mut self.chunks));
         state.flights.update(self.number, &[]);
         drop(state);
         self.buffer.0.settled.notify_waiters();
