@@ -1,4 +1,5 @@
-//! One call, by the SDK's machinery: its credentials, signature, retries and limits.
+//! The call that reads a secret, with the credentials, signatures, retries and timeouts of the AWS
+//! SDK's runtime crates.
 
 use std::error::Error as _;
 use std::time::Duration;
@@ -33,25 +34,25 @@ use crate::error::{FetchError, Refusal};
 use crate::reference::Reference;
 use crate::request::{self, Content};
 
-/// How long a connection may take. The service is in the same region, or near, where it takes
+/// Time limit for connecting. The service is in the same region or near it, where connecting takes
 /// milliseconds.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
-/// How long one attempt may take: a read takes a tenth of a second. Two of them fit into the time
-/// that the start has for it.
+/// Time limit for one attempt, which normally takes 100 ms. Two attempts fit into the two seconds
+/// for which the start of the process waits.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(900);
-/// Attempts of one read.
+/// Attempts per read: a single transient failure must not cost the headers.
 const MAX_ATTEMPTS: u32 = 2;
-/// The longest pause between the two.
+/// Upper limit of the pause between the two attempts.
 const INITIAL_BACKOFF: Duration = Duration::from_millis(100);
 
-/// Reads one secret.
+/// A client that reads one secret.
 #[derive(Debug)]
 pub(crate) struct Client {
     read: Operation<(), Content, Refusal>,
 }
 
 impl Client {
-    /// By `AWS_*` and the shared files; the region is the secret's own.
+    /// Loads the AWS configuration from `AWS_*` and the shared files. The region is the secret's.
     pub(crate) async fn load(reference: &Reference) -> Self {
         let http_client = Builder::new()
             .tls_provider(Provider::Rustls(CryptoMode::Ring))
@@ -66,6 +67,12 @@ impl Client {
         }
     }
 
+    /// Reads the secret.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the service refuses the request or does not respond. The error does not
+    /// contain the secret.
     pub(crate) async fn read(&self, reference: &Reference) -> Result<Content, FetchError> {
         let arn = || reference.arn().to_owned();
         self.read
@@ -78,7 +85,7 @@ impl Client {
                 },
                 None => FetchError::Unreachable {
                     arn: arn(),
-                    reason: reason(&error),
+                    reason: describe(&error),
                 },
             })
     }
@@ -86,7 +93,7 @@ impl Client {
 
 fn operation(config: &SdkConfig, reference: &Reference) -> Operation<(), Content, Refusal> {
     let service = reference.service;
-    let body = request::body(reference);
+    let body = request::encode(reference);
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(CONNECT_TIMEOUT)
         .operation_attempt_timeout(ATTEMPT_TIMEOUT)
@@ -103,7 +110,7 @@ fn operation(config: &SdkConfig, reference: &Reference) -> Operation<(), Content
         .retry_classifier(TransientErrorClassifier::<Refusal>::new())
         .retry_classifier(HttpStatusCodeClassifier::default())
         .with_connection_poisoning()
-        .runtime_plugin(signature(config, reference));
+        .runtime_plugin(signing_plugin(config, reference));
     if let Some(http_client) = config.http_client() {
         builder = builder.http_client(http_client);
     }
@@ -123,19 +130,20 @@ fn operation(config: &SdkConfig, reference: &Reference) -> Operation<(), Content
             Ok(request)
         })
         .deserializer(move |response: &HttpResponse| {
-            // The body has been read by now.
-            let answer = response.body().bytes().unwrap_or_default();
+            // The SDK reads the whole body before it calls the deserializer.
+            let body = response.body().bytes().unwrap_or_default();
             let content = match response.status() {
-                status if status.is_success() => request::content(service, answer),
-                status => Err(request::refusal(status.as_u16(), answer)),
+                status if status.is_success() => request::parse_content(service, body),
+                status => Err(request::parse_refusal(status.as_u16(), body)),
             };
             content.map_err(OrchestratorError::operation)
         })
         .build()
 }
 
-/// Who signs, for which service and region; and that the answer is no matter for the SDK's own log.
-fn signature(config: &SdkConfig, reference: &Reference) -> StaticRuntimePlugin {
+/// Returns the plug-in that signs requests for the secret's service and region, and keeps the
+/// response out of the SDK's own log.
+fn signing_plugin(config: &SdkConfig, reference: &Reference) -> StaticRuntimePlugin {
     let mut components = RuntimeComponentsBuilder::new("baton-secrets");
     let schemes = StaticAuthSchemeOptionResolver::new(vec![SCHEME_ID]);
     components.set_auth_scheme_option_resolver(Some(schemes));
@@ -158,18 +166,18 @@ fn signature(config: &SdkConfig, reference: &Reference) -> StaticRuntimePlugin {
         .with_runtime_components(components)
 }
 
-/// Why there was no answer, in words. The SDK's error itself is not kept: in its debug output it
-/// holds answers whole.
-fn reason(error: &SdkError<Refusal, HttpResponse>) -> String {
-    let what = match error {
-        SdkError::ConstructionFailure(_) => "no request could be made",
-        SdkError::TimeoutError(_) => "no answer within the time for it",
-        SdkError::DispatchFailure(failure) if failure.is_timeout() => "no connection in time",
-        SdkError::DispatchFailure(_) => "no request could be sent",
-        _ => "no answer that could be read",
+/// Describes an error and its causes. The SDK's error itself is discarded, because its `Debug`
+/// output contains whole responses.
+fn describe(error: &SdkError<Refusal, HttpResponse>) -> String {
+    let failure = match error {
+        SdkError::ConstructionFailure(_) => "failed to build the request",
+        SdkError::TimeoutError(_) => "timed out waiting for the response",
+        SdkError::DispatchFailure(failure) if failure.is_timeout() => "timed out connecting",
+        SdkError::DispatchFailure(_) => "failed to send the request",
+        _ => "failed to read the response",
     };
     let causes = std::iter::successors(error.source(), |cause| (*cause).source());
-    causes.fold(what.to_owned(), |text, cause| format!("{text}: {cause}"))
+    causes.fold(failure.to_owned(), |text, cause| format!("{text}: {cause}"))
 }
 
 #[cfg(test)]

@@ -1,11 +1,12 @@
-//! Where a service is.
+//! Endpoints of the two services.
 
 use aws_config::SdkConfig;
 use aws_types::service_config::ServiceConfigKey;
 
 use crate::reference::Reference;
 
-/// What the environment and the shared files say, else the region's own.
+/// Returns the endpoint that the environment or the shared files configure, or else the regional
+/// one.
 pub(crate) fn url(config: &SdkConfig, reference: &Reference) -> String {
     let configured = configured(config, reference.service.service_id());
     configured.unwrap_or_else(|| {
@@ -15,31 +16,34 @@ pub(crate) fn url(config: &SdkConfig, reference: &Reference) -> String {
     })
 }
 
-/// `AWS_ENDPOINT_URL_…` of the service, else `AWS_ENDPOINT_URL`, or the profile's.
+/// Returns the service's `AWS_ENDPOINT_URL_…` or else `AWS_ENDPOINT_URL`, from the environment or
+/// the profile.
 fn configured(config: &SdkConfig, service_id: &str) -> Option<String> {
     let key = ServiceConfigKey::builder()
         .service_id(service_id)
         .env("AWS_ENDPOINT_URL")
         .profile("endpoint_url")
         .build();
-    let of_service = key
+    let specific = key
         .ok()
         .and_then(|key| config.service_config()?.load_config(key));
-    of_service.or_else(|| config.endpoint_url().map(str::to_owned))
+    specific.or_else(|| config.endpoint_url().map(str::to_owned))
 }
 
 fn regional(reference: &Reference, is_fips: bool, is_dual_stack: bool) -> String {
     let (suffix, dual_stack_suffix) = suffixes(&reference.partition);
-    let suffix = match is_dual_stack {
-        true => dual_stack_suffix,
-        false => suffix,
+    let suffix = if is_dual_stack {
+        dual_stack_suffix
+    } else {
+        suffix
     };
     let fips = if is_fips { "-fips" } else { "" };
     let (service, region) = (reference.service.signing_name(), &reference.region);
     format!("https://{service}{fips}.{region}.{suffix}")
 }
 
-/// Ends of the hosts of a partition (the SDKs' `partitions.json`).
+/// Returns the DNS suffixes of a partition, without and with dual stack (the SDKs'
+/// `partitions.json`).
 fn suffixes(partition: &str) -> (&'static str, &'static str) {
     match partition {
         "aws-cn" => ("amazonaws.com.cn", "api.amazonwebservices.com.cn"),

@@ -1,84 +1,85 @@
-//! Why there are no headers. Never what was read.
+//! Errors of reading headers. None contains what was read.
 
 use baton_telemetry::InvalidHeaders;
 
-/// Why a secret was not read.
+/// A failure to read headers from a secret.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FetchError {
-    /// The service answered, and not with the secret.
+    /// The service responded without a usable secret.
     #[error("{arn}: {refusal}")]
     Refused {
-        /// The secret's.
+        /// ARN of the secret.
         arn: String,
-        /// What it answered.
+        /// The service's response.
         refusal: Refusal,
     },
-    /// There was no answer.
+    /// The service did not respond.
     #[error("{arn}: {reason}")]
     Unreachable {
-        /// The secret's.
+        /// ARN of the secret.
         arn: String,
-        /// What the SDK says.
+        /// The SDK's error and its causes.
         reason: String,
     },
-    /// What is kept there is no headers.
-    #[error("the content of {arn} cannot be used")]
+    /// The secret does not contain headers.
+    #[error("{arn} does not contain valid headers")]
     Content {
-        /// The secret's.
+        /// ARN of the secret.
         arn: String,
-        /// Where it is wrong.
+        /// Position and form of the error.
         source: InvalidHeaders,
     },
 }
 
-/// What a service answered instead of a secret.
+/// A response that does not contain a usable secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Refusal {
-    /// The role may not read it, or may not decrypt it.
+    /// The role is not allowed to read or decrypt the secret.
     #[error("access denied ({code}): {message}")]
     AccessDenied {
-        /// AWS's name of the error.
+        /// AWS's error code.
         code: String,
-        /// AWS's sentence.
+        /// AWS's error message.
         message: String,
     },
-    /// There is none of this name in this account and region.
+    /// The account has no secret of this name in this region.
     #[error("not found ({code})")]
     NotFound {
-        /// AWS's name of the error.
+        /// AWS's error code.
         code: String,
     },
-    /// The credentials are not accepted.
-    #[error("the credentials are not accepted ({code}): {message}")]
+    /// The service did not accept the credentials.
+    #[error("credentials not accepted ({code}): {message}")]
     Credentials {
-        /// AWS's name of the error.
+        /// AWS's error code.
         code: String,
-        /// AWS's sentence.
+        /// AWS's error message.
         message: String,
     },
-    /// Anything else that AWS has a name for.
+    /// Any other error with a code.
     #[error("{code}: {message}")]
     Other {
-        /// AWS's name of the error.
+        /// AWS's error code.
         code: String,
-        /// AWS's sentence.
+        /// AWS's error message.
         message: String,
     },
-    /// An answer without AWS's name of the error.
-    #[error("answered with status {0}")]
+    /// An error response without a code.
+    #[error("status {0}")]
     Status(u16),
-    /// A secret of bytes.
+    /// A binary secret.
     #[error("the secret is binary, expected text")]
     Binary,
-    /// An answer that is not of the service's form.
-    #[error("the answer is not of the form expected")]
+    /// A response in an unexpected format.
+    #[error("unexpected format of the response")]
     Unreadable,
 }
 
 impl Refusal {
-    pub(crate) fn of(code: String, message: String) -> Self {
+    /// Classifies an error code of either service.
+    pub(crate) fn from_code(code: String, message: String) -> Self {
         match &*code {
             "AccessDeniedException" | "AccessDenied" | "UnauthorizedOperation" => {
                 Self::AccessDenied { code, message }

@@ -10,24 +10,25 @@
 //! # }
 //! ```
 //!
-//! `OTEL_EXPORTER_OTLP_HEADERS_SECRET` is the ARN of either, as it stands in the policy that allows
-//! reading it:
+//! `OTEL_EXPORTER_OTLP_HEADERS_SECRET` is the ARN of the secret or the parameter, as in the IAM
+//! policy that allows reading it:
 //!
-//! | ARN | read with | to be allowed |
+//! | ARN | Operation | Required permission |
 //! |---|---|---|
-//! | `arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME`, with or without the six characters that AWS adds | `GetSecretValue` | `secretsmanager:GetSecretValue` |
-//! | `arn:aws:ssm:REGION:ACCOUNT:parameter/NAME` | `GetParameter`, decrypted | `ssm:GetParameter` |
+//! | `arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME`, with or without the suffix of six characters that AWS adds | `GetSecretValue` | `secretsmanager:GetSecretValue` |
+//! | `arn:aws:ssm:REGION:ACCOUNT:parameter/NAME` | `GetParameter` with decryption | `ssm:GetParameter` |
 //!
-//! and `kms:Decrypt` where the key is not AWS's own. What it holds is the list of
-//! `OTEL_EXPORTER_OTLP_HEADERS` (`authorization=Bearer KEY`) or a JSON object of names and values,
-//! as Secrets Manager's console makes it.
+//! If the secret is encrypted with a customer managed key, `kms:Decrypt` is required as well. The
+//! content is a list in the format of `OTEL_EXPORTER_OTLP_HEADERS` (`authorization=Bearer KEY`) or
+//! a JSON object of names and values, as Secrets Manager's console creates it.
 //!
-//! It is read when telemetry starts, and again after the collector has answered 401 or 403, at most
-//! once a minute: see [`HeaderSource`]. What was read is in no log, no error and no `Debug` output.
+//! The secret is read when telemetry starts, and again after the collector has responded with 401
+//! or 403, at most once a minute: see [`HeaderSource`]. Its content never appears in a log, an
+//! error or `Debug` output.
 //!
-//! The two reads are calls of our own over the SDK's machinery (credentials, signature, retries,
-//! time limits): `aws-sdk-ssm` alone is 350,000 lines, compiles for 46 s and weighs 170 MB as a
-//! library, for one operation of its 150.
+//! This crate makes the two calls with the AWS SDK's runtime crates (credentials, signatures,
+//! retries, timeouts) instead of the service clients: `aws-sdk-ssm` alone has 350,000 lines,
+//! compiles for 46 s and takes 170 MB as a library, for one operation of its 150.
 
 #![forbid(unsafe_code)]
 
@@ -49,11 +50,13 @@ mod request;
 pub use error::{FetchError, Refusal};
 pub use reference::InvalidReference;
 
-/// A source of the headers that this ARN names. Nothing is read yet.
+/// Returns a source that reads headers from the secret or parameter with this ARN.
+///
+/// The source reads nothing until its first fetch.
 ///
 /// # Errors
 ///
-/// When it is no ARN of a secret or a parameter: an [`InvalidReference`].
+/// Returns an [`InvalidReference`] if `arn` is not the ARN of a secret or a parameter.
 pub fn open(arn: &str) -> Result<Box<dyn HeaderSource>, Box<dyn Error + Send + Sync>> {
     let reference = Reference::parse(arn)?;
     Ok(Box::new(Secret {
@@ -62,7 +65,7 @@ pub fn open(arn: &str) -> Result<Box<dyn HeaderSource>, Box<dyn Error + Send + S
     }))
 }
 
-/// Where the headers are, and the client for it once it was needed.
+/// A secret that contains headers, and the client that reads it, created by the first fetch.
 struct Secret {
     reference: Reference,
     client: OnceCell<Client>,

@@ -1,20 +1,20 @@
-//! Which secret, in which service.
+//! ARNs of secrets, and the services that keep them.
 
-/// The service that keeps it.
+/// A service that keeps secrets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Service {
     SecretsManager,
     ParameterStore,
 }
 
-/// A text that names no secret.
+/// A text that is not the ARN of a secret or a parameter.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "expected an ARN such as arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME or arn:aws:ssm:REGION:ACCOUNT:parameter/NAME, found {0}"
 )]
 pub struct InvalidReference(&'static str);
 
-/// An ARN, taken apart.
+/// A parsed ARN.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Reference {
     arn: String,
@@ -24,27 +24,31 @@ pub(crate) struct Reference {
 }
 
 impl Reference {
-    /// Says what is wrong without repeating the text: it may be the secret itself.
+    /// Parses an ARN.
+    ///
+    /// # Errors
+    ///
+    /// Returns the reason without the text, which may be the secret itself.
     pub(crate) fn parse(arn: &str) -> Result<Self, InvalidReference> {
         let mut parts = arn.splitn(6, ':');
         let mut part = || parts.next().unwrap_or_default();
         let (prefix, partition, service) = (part(), part(), part());
         let (region, account, resource) = (part(), part(), part());
         if prefix != "arn" {
-            return Err(InvalidReference("a text that does not begin with arn:"));
+            return Err(InvalidReference("a text that does not start with arn:"));
         }
         let service = match service {
             "secretsmanager" => Service::SecretsManager,
             "ssm" => Service::ParameterStore,
             _ => return Err(InvalidReference("an ARN of another service")),
         };
-        if !is_name(partition) || !is_name(region) {
+        if !is_host_label(partition) || !is_host_label(region) {
             return Err(InvalidReference("an ARN without partition or region"));
         }
         if account.is_empty() || !account.bytes().all(|byte| byte.is_ascii_digit()) {
-            return Err(InvalidReference("an ARN without an account's number"));
+            return Err(InvalidReference("an ARN without an account number"));
         }
-        service.check(resource)?;
+        service.check_resource(resource)?;
         Ok(Self {
             arn: arn.to_owned(),
             service,
@@ -59,26 +63,60 @@ impl Reference {
 }
 
 impl Service {
-    fn check(self, resource: &str) -> Result<(), InvalidReference> {
+    /// Returns the service name in request signatures, which is also the first label of the
+    /// endpoint.
+    pub(crate) fn signing_name(self) -> &'static str {
+        match self {
+            Self::SecretsManager => "secretsmanager",
+            Self::ParameterStore => "ssm",
+        }
+    }
+
+    /// Returns the service id of the SDKs' configuration, as in `AWS_ENDPOINT_URL_SECRETS_MANAGER`.
+    pub(crate) fn service_id(self) -> &'static str {
+        match self {
+            Self::SecretsManager => "Secrets Manager",
+            Self::ParameterStore => "SSM",
+        }
+    }
+
+    /// Returns the operation that reads a secret.
+    pub(crate) fn operation(self) -> &'static str {
+        match self {
+            Self::SecretsManager => "GetSecretValue",
+            Self::ParameterStore => "GetParameter",
+        }
+    }
+
+    /// Returns the header `x-amz-target` of the operation.
+    pub(crate) fn target(self) -> &'static str {
+        match self {
+            Self::SecretsManager => "secretsmanager.GetSecretValue",
+            Self::ParameterStore => "AmazonSSM.GetParameter",
+        }
+    }
+
+    /// Checks that the last part of an ARN names a secret or a parameter as a whole.
+    fn check_resource(self, resource: &str) -> Result<(), InvalidReference> {
         let name = match self {
             Self::SecretsManager => resource.strip_prefix("secret:"),
             Self::ParameterStore => resource.strip_prefix("parameter/"),
         };
         match name {
-            None | Some("") => Err(InvalidReference("an ARN that names nothing to read")),
-            // ECS picks a member of a secret in this way. Here the members are the headers.
+            None | Some("") => Err(InvalidReference("an ARN without a name")),
+            // ECS selects a member of a secret with such a suffix. Here, the members are headers.
             Some(name) if self == Self::SecretsManager && name.contains(':') => Err(
-                InvalidReference("an ARN with more behind the secret's name"),
+                InvalidReference("an ARN with a suffix after the secret's name"),
             ),
             Some(_) => Ok(()),
         }
     }
 }
 
-/// Whether it may stand in the name of a host.
-fn is_name(text: &str) -> bool {
-    let is_fit = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    !text.is_empty() && text.bytes().all(is_fit)
+/// Returns true if `text` can be part of a host name, because the endpoint is built from it.
+fn is_host_label(text: &str) -> bool {
+    let is_allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    !text.is_empty() && text.bytes().all(is_allowed)
 }
 
 #[cfg(test)]
@@ -86,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_arn_of_either_service_is_taken_apart() {
+    fn an_arn_of_either_service_is_parsed() {
         for (arn, service) in [
             (
                 "arn:aws:secretsmanager:eu-west-1:123456789012:secret:otlp/key-AbCdEf",
@@ -105,19 +143,22 @@ mod tests {
     }
 
     #[test]
-    fn what_names_no_secret_is_refused_with_the_reason_and_not_repeated() {
+    fn an_invalid_reference_is_refused_with_a_reason_and_not_repeated() {
         for (text, reason) in [
-            ("authorization=Bearer KEY", "begin with arn:"),
-            ("KEY", "begin with arn:"),
+            ("authorization=Bearer KEY", "start with arn:"),
+            ("KEY", "start with arn:"),
             ("arn:aws:s3:::KEY", "another service"),
             ("arn:aws:ssm::123456789012:parameter/KEY", "region"),
             ("arn:aws:ssm:x.evil/:123456789012:parameter/KEY", "region"),
             ("arn:aws:ssm:eu-west-1::parameter/KEY", "account"),
-            ("arn:aws:ssm:eu-west-1:123456789012:KEY", "nothing"),
-            ("arn:aws:ssm:eu-west-1:123456789012:parameter/", "nothing"),
+            ("arn:aws:ssm:eu-west-1:123456789012:KEY", "without a name"),
+            (
+                "arn:aws:ssm:eu-west-1:123456789012:parameter/",
+                "without a name",
+            ),
             (
                 "arn:aws:secretsmanager:eu-west-1:123456789012:secret:x:KEY::",
-                "behind",
+                "suffix",
             ),
         ] {
             let error = Reference::parse(text).unwrap_err().to_string();

@@ -16,31 +16,31 @@ const KEY: &str = "authorization=Bearer top-secret-key";
 const SECRET_ARN: &str = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:otlp-AbCdEf";
 const PARAMETER_ARN: &str = "arn:aws:ssm:eu-west-1:123456789012:parameter/otlp/key";
 
-/// What was asked: the head in lower case, and the body.
-type Asked = Arc<Mutex<Vec<(String, Value)>>>;
+/// Received requests: the head in lower case, and the body.
+type ReceivedRequests = Arc<Mutex<Vec<(String, Value)>>>;
 
-/// Secrets Manager or SSM on a real socket, which answers by a script.
-struct Service {
+/// Secrets Manager or SSM on a real socket, with scripted responses.
+struct FakeService {
     address: SocketAddr,
-    asked: Asked,
+    requests: ReceivedRequests,
     server: JoinHandle<()>,
 }
 
-impl Drop for Service {
+impl Drop for FakeService {
     fn drop(&mut self) {
         self.server.abort();
     }
 }
 
-impl Service {
+impl FakeService {
     async fn start(script: Vec<(u16, Value)>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let asked = Asked::default();
-        let server = tokio::spawn(serve(listener, script.into(), Arc::clone(&asked)));
+        let requests = ReceivedRequests::default();
+        let server = tokio::spawn(serve(listener, script.into(), Arc::clone(&requests)));
         Self {
             address,
-            asked,
+            requests,
             server,
         }
     }
@@ -68,8 +68,12 @@ async fn read(address: SocketAddr, arn: &str) -> Result<Content, FetchError> {
     content
 }
 
-/// One request a connection.
-async fn serve(listener: TcpListener, mut script: VecDeque<(u16, Value)>, asked: Asked) {
+/// Handles one request per connection.
+async fn serve(
+    listener: TcpListener,
+    mut script: VecDeque<(u16, Value)>,
+    requests: ReceivedRequests,
+) {
     while let Ok((stream, _)) = listener.accept().await {
         let mut stream = BufReader::new(stream);
         let mut head = String::new();
@@ -82,25 +86,25 @@ async fn serve(listener: TcpListener, mut script: VecDeque<(u16, Value)>, asked:
         let mut body = vec![0; length];
         stream.read_exact(&mut body).await.unwrap();
         let body = serde_json::from_slice(&body).unwrap();
-        asked.lock().unwrap().push((head, body));
-        let (status, answer) = script.pop_front().unwrap();
-        let answer = answer.to_string();
-        let length = answer.len();
+        requests.lock().unwrap().push((head, body));
+        let (status, response) = script.pop_front().unwrap();
+        let response = response.to_string();
+        let length = response.len();
         let head =
             format!("HTTP/1.1 {status} X\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n");
-        let answer = head + &answer;
-        stream.write_all(answer.as_bytes()).await.unwrap();
+        let response = head + &response;
+        stream.write_all(response.as_bytes()).await.unwrap();
     }
 }
 
 #[tokio::test]
-async fn a_secret_is_asked_for_by_its_arn_with_a_signature_for_its_region() {
-    let service = Service::start(vec![(200, json!({"SecretString": KEY}))]).await;
+async fn a_secret_is_requested_by_its_arn_with_a_signature_for_its_region() {
+    let service = FakeService::start(vec![(200, json!({"SecretString": KEY}))]).await;
     let content = service.read(SECRET_ARN).await.unwrap();
     assert_eq!(content.as_str(), KEY);
     assert_eq!(format!("{content:?}"), "Content");
-    let asked = service.asked.lock().unwrap();
-    let (head, body) = &asked[0];
+    let requests = service.requests.lock().unwrap();
+    let (head, body) = &requests[0];
     assert_eq!(*body, json!({"SecretId": SECRET_ARN}));
     for part in [
         "post / http/1.1\r\n",
@@ -114,12 +118,12 @@ async fn a_secret_is_asked_for_by_its_arn_with_a_signature_for_its_region() {
 }
 
 #[tokio::test]
-async fn a_parameter_is_asked_for_decrypted() {
-    let service = Service::start(vec![(200, json!({"Parameter": {"Value": KEY}}))]).await;
+async fn a_parameter_is_requested_with_decryption() {
+    let service = FakeService::start(vec![(200, json!({"Parameter": {"Value": KEY}}))]).await;
     let content = service.read(PARAMETER_ARN).await.unwrap();
     assert_eq!(content.as_str(), KEY);
-    let asked = service.asked.lock().unwrap();
-    let (head, body) = &asked[0];
+    let requests = service.requests.lock().unwrap();
+    let (head, body) = &requests[0];
     assert_eq!(
         *body,
         json!({"Name": PARAMETER_ARN, "WithDecryption": true})
@@ -129,19 +133,19 @@ async fn a_parameter_is_asked_for_decrypted() {
 }
 
 #[tokio::test]
-async fn a_service_that_fails_once_is_asked_again() {
+async fn a_transient_failure_is_retried() {
     let script = vec![
         (500, json!({"__type": "InternalServiceError"})),
         (200, json!({"SecretString": KEY})),
     ];
-    let service = Service::start(script).await;
+    let service = FakeService::start(script).await;
     assert_eq!(service.read(SECRET_ARN).await.unwrap().as_str(), KEY);
 }
 
 #[tokio::test]
-async fn every_refusal_says_why_in_one_line_and_nothing_of_the_content() {
+async fn each_refusal_is_described_in_one_line_without_the_content() {
     let denied = json!({"__type": "com.amazon#AccessDeniedException", "Message": "User: x is not authorized"});
-    for (arn, status, answer, expected) in [
+    for (arn, status, response, expected) in [
         (
             SECRET_ARN,
             400,
@@ -164,7 +168,7 @@ async fn every_refusal_says_why_in_one_line_and_nothing_of_the_content() {
             PARAMETER_ARN,
             400,
             json!({"__type": "ExpiredTokenException"}),
-            "credentials are not accepted",
+            "credentials not accepted",
         ),
         (SECRET_ARN, 418, json!("a teapot"), "status 418"),
         (
@@ -173,14 +177,9 @@ async fn every_refusal_says_why_in_one_line_and_nothing_of_the_content() {
             json!({"SecretBinary": "dG9wLXNlY3JldA=="}),
             "binary",
         ),
-        (
-            SECRET_ARN,
-            200,
-            json!({"Other": KEY}),
-            "not of the form expected",
-        ),
+        (SECRET_ARN, 200, json!({"Other": KEY}), "unexpected format"),
     ] {
-        let service = Service::start(vec![(status, answer)]).await;
+        let service = FakeService::start(vec![(status, response)]).await;
         let error = service.read(arn).await.unwrap_err();
         let text = error.to_string();
         assert!(text.contains(expected) && text.contains(arn), "{text}");
@@ -192,11 +191,11 @@ async fn every_refusal_says_why_in_one_line_and_nothing_of_the_content() {
 }
 
 #[tokio::test]
-async fn a_service_that_is_not_there_is_said_so() {
-    let gone = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = gone.local_addr().unwrap();
-    drop(gone);
+async fn a_refused_connection_is_reported() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
     let error = read(address, SECRET_ARN).await.unwrap_err().to_string();
-    assert!(error.contains("no request could be sent"), "{error}");
+    assert!(error.contains("failed to send the request"), "{error}");
     assert!(error.to_lowercase().contains("refused"), "{error}");
 }
