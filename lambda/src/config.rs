@@ -29,7 +29,7 @@ pub(crate) struct Config {
     pub(crate) trace_shape: TraceShape,
     pub(crate) flush_point: FlushPoint,
     pub(crate) flush_timeout: Duration,
-    /// `None`: what [`Marks`](crate::halt::Marks) takes by default.
+    /// `None`: what [`Deadlines`](crate::deadline::Deadlines) takes by default.
     pub(crate) drain_before_deadline: Option<Duration>,
     /// Likewise.
     pub(crate) cancel_before_deadline: Option<Duration>,

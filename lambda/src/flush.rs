@@ -18,7 +18,7 @@ use tower::{Layer, Service};
 use tracing::{debug, info, warn};
 
 use crate::config::{Config, FlushPoint};
-use crate::halt::{Halt, Marks, Reason, within};
+use crate::deadline::{Cancellation, Deadlines, StopReason, bounded_deadline};
 use crate::shutdown::Shutdown;
 
 /// On shutdown, how long handlers that run may go on. Lambda kills the process as little as 300 ms
@@ -46,7 +46,7 @@ pub(crate) struct Invocation<'a> {
     pub(crate) id: &'a str,
     /// What its traces begin in, with the group of its spans.
     pub(crate) root: &'a Context,
-    pub(crate) marks: &'a Marks,
+    pub(crate) deadlines: &'a Deadlines,
 }
 
 /// What an invocation's traces begin in: an empty context, but for the group, and the identifier
@@ -74,37 +74,42 @@ impl Flusher {
         }
     }
 
-    /// Until the batch is handled: halts it at its marks, and exports what has finished now and
+    /// Until the batch is handled: halts it at its deadlines, and exports what has finished now and
     /// then.
-    pub(crate) async fn watch(&self, invocation: Invocation<'_>, halt: &Halt, handled: &Notify) {
-        let marks = invocation.marks;
+    pub(crate) async fn watch(
+        &self,
+        invocation: Invocation<'_>,
+        cancellation: &Cancellation,
+        handled: &Notify,
+    ) {
+        let deadlines = invocation.deadlines;
         let mut under_way = None;
         loop {
             tokio::select! {
                 biased;
                 () = handled.notified() => return,
                 () = self.announced() => {
-                    halt.drain(Reason::Shutdown);
+                    cancellation.drain(StopReason::Shutdown);
                     break;
                 }
-                () = sleep_until(marks.drain) => {
+                () = sleep_until(deadlines.drain) => {
                     warn!("the deadline is near: no further message is started");
-                    halt.drain(Reason::Deadline);
-                    self.export(invocation, marks.cancel);
+                    cancellation.drain(StopReason::Deadline);
+                    self.export(invocation, deadlines.cancel);
                     break;
                 }
                 () = self.export_due(&mut under_way) => {
-                    under_way = Some(self.export(invocation, marks.drain));
+                    under_way = Some(self.export(invocation, deadlines.drain));
                 }
             }
         }
         tokio::select! {
             biased;
             () = handled.notified() => {}
-            () = self.after_announcement(SHUTDOWN_GRACE) => halt.cancel(Reason::Shutdown),
-            () = sleep_until(marks.cancel) => {
+            () = self.after_announcement(SHUTDOWN_GRACE) => cancellation.cancel(StopReason::Shutdown),
+            () = sleep_until(deadlines.cancel) => {
                 warn!("the deadline is here: handlers that still run are cancelled");
-                halt.cancel(Reason::Deadline);
+                cancellation.cancel(StopReason::Deadline);
             }
         }
     }
@@ -120,7 +125,9 @@ impl Flusher {
     /// announced meanwhile: then the response, which has to go out yet, matters more.
     async fn flush(&self, invocation: Invocation<'_>) {
         let began = Instant::now();
-        let deadline = invocation.marks.flush_deadline(self.config.flush_timeout);
+        let deadline = invocation
+            .deadlines
+            .flush_deadline(self.config.flush_timeout);
         tokio::select! {
             biased;
             report = self.telemetry.flush_context_group(invocation.root, deadline) => {
@@ -138,7 +145,7 @@ impl Flusher {
     /// Neither the batch nor its response waits for it. The flush does, because the spans are its
     /// own: so both have one deadline, and nothing that is under way is cut off to be sent twice.
     fn export(&self, invocation: Invocation<'_>, mark: Instant) -> JoinHandle<()> {
-        let deadline = within(self.config.flush_timeout, mark);
+        let deadline = bounded_deadline(self.config.flush_timeout, mark);
         let (telemetry, root) = (self.telemetry.clone(), invocation.root.clone());
         let id = invocation.id.to_owned();
         let context = root.clone();
@@ -244,13 +251,13 @@ where
         let flusher = Arc::clone(&self.flusher);
         let lambda = &invocation.context;
         let flushed_here = (flusher.config.flush_point == FlushPoint::AfterResponse).then(|| {
-            let marks = Marks::of_invocation(lambda, &flusher.config);
-            (lambda.request_id.clone(), marks)
+            let deadlines = Deadlines::from_lambda(lambda, &flusher.config);
+            (lambda.request_id.clone(), deadlines)
         });
         let answered = self.inner.call(invocation);
         Box::pin(async move {
             let in_flight = flusher.shutdown.begin_invocation();
-            let Some((id, marks)) = flushed_here else {
+            let Some((id, deadlines)) = flushed_here else {
                 return answered.await;
             };
             let group = flusher.group();
@@ -258,8 +265,12 @@ where
             let outcome = answered.with_context(root.clone()).await;
             // What is left is for the telemetry to send, which the shutdown sees to as well.
             drop(in_flight);
-            let (id, root, marks) = (&*id, &root, &marks);
-            let flush = flusher.flush(Invocation { id, root, marks });
+            let (id, root, deadlines) = (&*id, &root, &deadlines);
+            let flush = flusher.flush(Invocation {
+                id,
+                root,
+                deadlines,
+            });
             flush.with_context(root.clone()).await;
             outcome
         })

@@ -21,9 +21,9 @@ use self::aside::Parking;
 use crate::config::{Config, TraceShape};
 use crate::context::{Origin, Origins};
 use crate::dead_letter::DeadLetterQueue;
+use crate::deadline::Cancellation;
 use crate::event::{Batch, Record};
 use crate::failure::{Failure, FailureKind};
-use crate::halt::Halt;
 use crate::handler::Handler;
 use crate::message::Message;
 use crate::metrics::{Metrics, OfBatch};
@@ -80,7 +80,7 @@ struct Invocation<'a> {
     described: Described,
     /// With the batch span in it.
     context: Context,
-    halt: &'a Halt,
+    cancellation: &'a Cancellation,
     metrics: OfBatch<'a>,
     /// Where permanent failures wait for the end of the batch; `None`: they need not.
     parking: Option<Parking>,
@@ -88,7 +88,7 @@ struct Invocation<'a> {
 }
 
 impl<H: Handler<S, Args>, S, Args> Processor<H, S, Args> {
-    /// Handles every record that `halt` leaves time for. All spans but the batch's have ended when
+    /// Handles every record that `cancellation` leaves time for. All spans but the batch's have ended when
     /// this returns.
     ///
     /// No span is in `root`; spans that have no parent are started in it.
@@ -97,7 +97,7 @@ impl<H: Handler<S, Args>, S, Args> Processor<H, S, Args> {
         batch: Batch,
         lambda: LambdaInvocation<'_>,
         root: Context,
-        halt: &Halt,
+        cancellation: &Cancellation,
     ) -> Processed {
         let described = self.describe(&batch, root);
         let request_id = &lambda.context.request_id;
@@ -111,7 +111,7 @@ impl<H: Handler<S, Args>, S, Args> Processor<H, S, Args> {
             context,
             parking: self.parking(&described),
             described,
-            halt,
+            cancellation,
         };
         let (lanes, concurrency) = self.schedule(&invocation);
         let mut failed: Vec<usize> = stream::iter(lanes)
@@ -164,14 +164,14 @@ impl<H: Handler<S, Args>, S, Args> Processor<H, S, Args> {
             // Handlers that are ready at once would otherwise keep the export, and the deadline,
             // from being looked at.
             consume_budget().await;
-            if let Some(unstarted) = unstarted(invocation.halt) {
+            if let Some(unstarted) = unstarted(invocation.cancellation) {
                 self.skip_records(invocation, &lane[done..], unstarted);
                 return lane[done..].to_vec();
             }
             if self.process_record(invocation, *index).await == Outcome::Failed {
                 // What was cancelled says nothing about those behind it: they come to their end for
                 // the same reason.
-                let why = unstarted(invocation.halt).unwrap_or(BLOCKED);
+                let why = unstarted(invocation.cancellation).unwrap_or(BLOCKED);
                 self.skip_records(invocation, &lane[done + 1..], why);
                 return lane[done..].to_vec();
             }
@@ -218,7 +218,7 @@ impl<H: Handler<S, Args>, S, Args> Processor<H, S, Args> {
     ) -> Result<(), Failed> {
         let handling = AssertUnwindSafe(self.handle(&invocation.batch, index)).catch_unwind();
         let handling = Box::pin(handling.with_context(context.clone()));
-        match select(handling, pin!(invocation.halt.cancelled())).await {
+        match select(handling, pin!(invocation.cancellation.cancelled())).await {
             Either::Left((Ok(handled), _)) => handled,
             Either::Left((Err(panic), _)) => Err(Failed::by_panic(panic)),
             Either::Right((reason, handling)) => {
@@ -229,7 +229,7 @@ impl<H: Handler<S, Args>, S, Args> Processor<H, S, Args> {
                 }
                 Err(Failed {
                     error_type: reason.error_type(),
-                    description: reason.of_cancelled().to_owned(),
+                    description: reason.cancelled_description().to_owned(),
                     kind: FailureKind::Retryable,
                 })
             }
@@ -313,9 +313,9 @@ enum Outcome {
 }
 
 /// Why no further record may be tried, if so.
-fn unstarted(halt: &Halt) -> Option<Untried> {
-    let reason = halt.draining()?;
-    Some((reason.error_type(), reason.of_unstarted()))
+fn unstarted(cancellation: &Cancellation) -> Option<Untried> {
+    let reason = cancellation.check_drain()?;
+    Some((reason.error_type(), reason.skipped_description()))
 }
 
 fn lanes(batch: &Batch, queues: &Queues) -> Vec<Lane> {

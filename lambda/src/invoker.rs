@@ -12,9 +12,9 @@ use opentelemetry::trace::TraceContextExt as _;
 use tokio::sync::Notify;
 
 use crate::config::{AllFailed, Config, PartialResponse};
+use crate::deadline::{Cancellation, Deadlines};
 use crate::event::{Batch, InvalidEvent};
 use crate::flush::{self, FlushLayer, Flusher, Invocation};
-use crate::halt::{Halt, Marks};
 use crate::handler::Handler;
 use crate::invocation::{Processed, Processor};
 use crate::spans::{self, LambdaInvocation};
@@ -47,7 +47,7 @@ impl<H: Handler<S, Args>, S, Args> Invoker<H, S, Args> {
         event: LambdaEvent<Vec<u8>>,
     ) -> Result<SqsBatchResponse, InvocationError> {
         let config = &self.processor.config;
-        let marks = Marks::of_invocation(&event.context, config);
+        let deadlines = Deadlines::from_lambda(&event.context, config);
         let lambda = LambdaInvocation {
             context: &event.context,
             is_cold_start: self.is_cold.swap(false, Ordering::Relaxed),
@@ -59,7 +59,7 @@ impl<H: Handler<S, Args>, S, Args> Invoker<H, S, Args> {
         let invocation = Invocation {
             id: &event.context.request_id,
             root: &root,
-            marks: &marks,
+            deadlines: &deadlines,
         };
         let batch = match Batch::parse(event.payload) {
             Ok(batch) => batch,
@@ -70,16 +70,18 @@ impl<H: Handler<S, Args>, S, Args> Invoker<H, S, Args> {
                 return Err(invalid.into());
             }
         };
-        let (halt, handled) = (Halt::new(&marks), Notify::new());
+        let (cancellation, handled) = (Cancellation::new(&deadlines), Notify::new());
         let processing = async {
-            let process = self.processor.process(batch, lambda, root.clone(), &halt);
+            let process = self
+                .processor
+                .process(batch, lambda, root.clone(), &cancellation);
             let processed = process.await;
             handled.notify_one();
             let response = finish(&processed, config);
             metrics.end_invocation(began, response.is_ok());
             response
         };
-        let watching = self.flusher.watch(invocation, &halt, &handled);
+        let watching = self.flusher.watch(invocation, &cancellation, &handled);
         let answering = async {
             let (response, ()) = tokio::join!(processing, watching);
             self.flusher.before_response(invocation).await;

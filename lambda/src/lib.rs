@@ -239,6 +239,7 @@ mod dead_letter;
 #[cfg(not(feature = "dead-letter-queue"))]
 #[path = "dead_letter/absent.rs"]
 mod dead_letter;
+mod deadline;
 #[cfg(test)]
 mod ended;
 mod envelope;
@@ -246,7 +247,6 @@ mod event;
 mod event_loop;
 mod failure;
 mod flush;
-mod halt;
 mod handler;
 mod invocation;
 mod invoker;

@@ -13,8 +13,8 @@ use opentelemetry::metrics::Meter;
 use tokio::time::Instant;
 
 use self::instruments::{Function, Instruments, OfQueue, Sends};
+use crate::deadline::StopReason;
 use crate::event::{Batch, Record};
-use crate::halt::Reason;
 use crate::queue::{Queue, Queues};
 use crate::spans;
 
@@ -153,7 +153,7 @@ impl OfBatch<'_> {
 
     /// A record was cancelled, or not even started, for this reason.
     pub(crate) fn record_halt(&self, error_type: &'static str) {
-        if error_type == Reason::Deadline.error_type() {
+        if error_type == StopReason::Deadline.error_type() {
             self.is_cut.store(true, Relaxed);
         }
     }

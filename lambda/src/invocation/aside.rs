@@ -143,7 +143,7 @@ async fn send(
     let began = Instant::now();
     let sending = queue.send(record, context, &reason);
     let sending = pin!(sending.with_context(context.clone()));
-    let cancelled = pin!(invocation.halt.cancelled());
+    let cancelled = pin!(invocation.cancellation.cancelled());
     let outcome = select(sending, cancelled).await;
     let metrics = &invocation.metrics;
     let _active = context.clone().attach();

@@ -14,8 +14,8 @@ use serde_json::json;
 
 use super::*;
 use crate::config::TraceShape;
+use crate::deadline::{Deadlines, StopReason};
 use crate::ended::{Ended, attribute};
-use crate::halt::{Marks, Reason};
 
 const STANDARD: &str = "arn:aws:sqs:eu-central-1:123456789012:orders";
 const FIFO: &str = "arn:aws:sqs:eu-central-1:123456789012:orders.fifo";
@@ -53,8 +53,11 @@ async fn handle(message: Message<String>) -> Result<(), Failure> {
     }
 }
 
-fn no_halt() -> Halt {
-    Halt::new(&Marks::of(Duration::from_secs(900), &Config::default()))
+fn never_cancelled() -> Cancellation {
+    Cancellation::new(&Deadlines::new(
+        Duration::from_secs(900),
+        &Config::default(),
+    ))
 }
 
 /// Ids of the failed records and the spans that ended.
@@ -62,14 +65,14 @@ async fn process<H: Handler<(), Args>, Args>(
     handler: H,
     records: &[serde_json::Value],
 ) -> (Vec<String>, Ended) {
-    process_with(Config::default(), handler, records, &no_halt()).await
+    process_with(Config::default(), handler, records, &never_cancelled()).await
 }
 
 async fn process_with<H: Handler<(), Args>, Args>(
     config: Config,
     handler: H,
     records: &[serde_json::Value],
-    halt: &Halt,
+    cancellation: &Cancellation,
 ) -> (Vec<String>, Ended) {
     let ended = Ended::default();
     let provider = SdkTracerProvider::builder()
@@ -101,7 +104,9 @@ async fn process_with<H: Handler<(), Args>, Args>(
         is_cold_start: true,
     };
     let batch = Batch::parse(payload).unwrap();
-    let processed = processor.process(batch, lambda, Context::new(), halt).await;
+    let processed = processor
+        .process(batch, lambda, Context::new(), cancellation)
+        .await;
     let ids = processed.failed.iter().map(|index| {
         let record = processed.batch.record(*index);
         record.message_id().unwrap().into_owned()
@@ -350,7 +355,7 @@ async fn in_the_shape_of_a_batch_records_are_children_of_the_batch_span_and_link
         record(STANDARD, "traced", "ok", "g", Some(TRACEPARENT)),
         plain("untraced", "ok"),
     ];
-    let (_, ended) = process_with(config, handle, &records, &no_halt()).await;
+    let (_, ended) = process_with(config, handle, &records, &never_cancelled()).await;
     let (traced, batch) = (ended.record("traced"), ended.batch());
     for span in [&traced, &ended.record("untraced")] {
         assert_eq!(span.span_context.trace_id(), batch.span_context.trace_id());
@@ -371,7 +376,8 @@ async fn a_message_that_one_more_failure_moves_to_the_dead_letter_queue_says_so(
             max_receive_count: Some(max.try_into().unwrap()),
             ..Config::default()
         };
-        let (_, ended) = process_with(config, handle, &[plain("a", "ok")], &no_halt()).await;
+        let (_, ended) =
+            process_with(config, handle, &[plain("a", "ok")], &never_cancelled()).await;
         let key = "baton.sqs.next_failure_dead_letters";
         assert_eq!(attribute(&ended.record("a"), key), expected);
     }

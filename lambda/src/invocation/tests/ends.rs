@@ -44,13 +44,13 @@ async fn at_the_end_nothing_starts_what_runs_is_cancelled_and_what_finished_stay
         concurrency: 3.try_into().unwrap(),
         ..Config::default()
     };
-    let halt = no_halt();
-    let processing = process_with(config, handler, &records, &halt);
+    let cancellation = never_cancelled();
+    let processing = process_with(config, handler, &records, &cancellation);
     let ending = async {
         // The first four have begun when this is polled, one of them in the place of the first.
-        halt.drain(Reason::Deadline);
+        cancellation.drain(StopReason::Deadline);
         tokio::task::yield_now().await;
-        halt.cancel(Reason::Deadline);
+        cancellation.cancel(StopReason::Deadline);
     };
     let ((failed, ended), ()) = tokio::join!(processing, ending);
     assert_eq!(failed, ["2", "3", "4", "5"]);
@@ -75,9 +75,11 @@ async fn handlers_that_never_wait_let_others_run() {
     let records: Vec<_> = (0..1000)
         .map(|number| plain(&format!("m{number}"), "ok"))
         .collect();
-    let halt = no_halt();
-    let processing = process_with(Config::default(), handle, &records, &halt);
-    let ((failed, _), ()) = tokio::join!(processing, async { halt.drain(Reason::Deadline) });
+    let cancellation = never_cancelled();
+    let processing = process_with(Config::default(), handle, &records, &cancellation);
+    let ((failed, _), ()) = tokio::join!(processing, async {
+        cancellation.drain(StopReason::Deadline)
+    });
     // Without a pause all would be done before the mark is looked at.
     assert!(
         !failed.is_empty() && failed.len() < 1000,

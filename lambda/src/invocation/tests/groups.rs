@@ -61,10 +61,10 @@ async fn groups_on_a_standard_queue_mean_nothing() {
 #[tokio::test]
 async fn the_rest_of_a_fifo_group_is_returned_at_the_end() {
     let fifo = |id, group| record(FIFO, id, "ok", group, None);
-    let halt = no_halt();
-    halt.drain(Reason::Shutdown);
+    let cancellation = never_cancelled();
+    cancellation.drain(StopReason::Shutdown);
     let records = [fifo("a1", "a"), fifo("b1", "b"), fifo("a2", "a")];
-    let (failed, ended) = process_with(Config::default(), handle, &records, &halt).await;
+    let (failed, ended) = process_with(Config::default(), handle, &records, &cancellation).await;
     assert_eq!(failed, ["a1", "b1", "a2"]);
     assert_eq!(
         attribute(&ended.record("a2"), "error.type"),
@@ -75,11 +75,13 @@ async fn the_rest_of_a_fifo_group_is_returned_at_the_end() {
 #[tokio::test(start_paused = true)]
 async fn what_follows_a_cancelled_message_of_its_group_was_not_started_for_the_same_reason() {
     let fifo = |id| record(FIFO, id, "ok", "a", None);
-    let halt = no_halt();
+    let cancellation = never_cancelled();
     let hangs = |_: Message<String>| std::future::pending::<Result<(), Failure>>();
     let records = [fifo("a1"), fifo("a2")];
-    let processing = process_with(Config::default(), hangs, &records, &halt);
-    let ((failed, ended), ()) = tokio::join!(processing, async { halt.cancel(Reason::Deadline) });
+    let processing = process_with(Config::default(), hangs, &records, &cancellation);
+    let ((failed, ended), ()) = tokio::join!(processing, async {
+        cancellation.cancel(StopReason::Deadline)
+    });
     assert_eq!(failed, ["a1", "a2"]);
     for id in ["a1", "a2"] {
         let error_type = attribute(&ended.record(id), "error.type");

@@ -16,25 +16,25 @@ pub(crate) const RESPONSE_MARGIN: Duration = Duration::from_millis(100);
 const MIN_DRAIN: Duration = Duration::from_millis(1500);
 /// The same as a part of the whole time: the longer a function may run, the longer its messages
 /// take.
-const DRAIN_PART: u32 = 10;
+const DRAIN_DIVISOR: u32 = 10;
 /// The most that Lambda gives an invocation, and what it is taken to have when its deadline is
 /// longer past than that: no process is woken up so late. Tools that stand in for Lambda hand out
 /// such invocations (`cargo lambda watch` says 1970).
-const MAX_TIME: Duration = Duration::from_secs(15 * 60);
+const MAX_INVOCATION_TIME: Duration = Duration::from_secs(15 * 60);
 /// Neither mark takes more than this part of the time: where the timeout is short, messages must be
 /// tried all the same.
-const MAX_PART: u32 = 2;
+const MAX_DIVISOR: u32 = 2;
 
 /// Why an invocation ends before all of its messages are handled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Reason {
+pub(crate) enum StopReason {
     /// Lambda ends the process at the invocation's deadline.
     Deadline,
     /// Lambda has announced that it ends the process.
     Shutdown,
 }
 
-impl Reason {
+impl StopReason {
     /// `error.type` of the messages that were not handled for it.
     pub(crate) fn error_type(self) -> &'static str {
         match self {
@@ -43,7 +43,7 @@ impl Reason {
         }
     }
 
-    pub(crate) fn of_unstarted(self) -> &'static str {
+    pub(crate) fn skipped_description(self) -> &'static str {
         match self {
             Self::Deadline => {
                 "not started: the invocation's deadline was too near for another message"
@@ -52,7 +52,7 @@ impl Reason {
         }
     }
 
-    pub(crate) fn of_cancelled(self) -> &'static str {
+    pub(crate) fn cancelled_description(self) -> &'static str {
         match self {
             Self::Deadline => {
                 "cancelled: the handler was still running shortly before the invocation's deadline"
@@ -67,30 +67,30 @@ impl Reason {
 /// What an invocation's records look at: whether another may start, and whether those that run have
 /// to stop.
 #[derive(Debug)]
-pub(crate) struct Halt {
+pub(crate) struct Cancellation {
     drain_at: Instant,
-    draining: OnceLock<Reason>,
-    cancelled: OnceLock<Reason>,
+    drain_reason: OnceLock<StopReason>,
+    cancelled: OnceLock<StopReason>,
     cancel: Notify,
 }
 
-impl Halt {
-    pub(crate) fn new(marks: &Marks) -> Self {
+impl Cancellation {
+    pub(crate) fn new(deadlines: &Deadlines) -> Self {
         Self {
-            drain_at: marks.drain,
-            draining: OnceLock::new(),
+            drain_at: deadlines.drain,
+            drain_reason: OnceLock::new(),
             cancelled: OnceLock::new(),
             cancel: Notify::new(),
         }
     }
 
     /// Nothing new starts. The first reason counts.
-    pub(crate) fn drain(&self, reason: Reason) {
-        self.draining.get_or_init(|| reason);
+    pub(crate) fn drain(&self, reason: StopReason) {
+        self.drain_reason.get_or_init(|| reason);
     }
 
     /// What runs is cancelled, and nothing new starts.
-    pub(crate) fn cancel(&self, reason: Reason) {
+    pub(crate) fn cancel(&self, reason: StopReason) {
         self.drain(reason);
         self.cancelled.get_or_init(|| reason);
         self.cancel.notify_waiters();
@@ -98,15 +98,15 @@ impl Halt {
 
     /// Why nothing new may start, if so. Looks at the clock itself: a handler that blocks the
     /// thread keeps everybody else from it.
-    pub(crate) fn draining(&self) -> Option<Reason> {
-        if self.draining.get().is_none() && Instant::now() >= self.drain_at {
-            self.drain(Reason::Deadline);
+    pub(crate) fn check_drain(&self) -> Option<StopReason> {
+        if self.drain_reason.get().is_none() && Instant::now() >= self.drain_at {
+            self.drain(StopReason::Deadline);
         }
-        self.draining.get().copied()
+        self.drain_reason.get().copied()
     }
 
     /// Completes when running handlers have to stop.
-    pub(crate) async fn cancelled(&self) -> Reason {
+    pub(crate) async fn cancelled(&self) -> StopReason {
         loop {
             // Taken before looking, so that a call of `cancel` in between is not missed.
             let cancel = self.cancel.notified();
@@ -120,7 +120,7 @@ impl Halt {
 
 /// The moments of one invocation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Marks {
+pub(crate) struct Deadlines {
     /// Nothing new starts.
     pub(crate) drain: Instant,
     /// Running handlers are cancelled.
@@ -129,18 +129,18 @@ pub(crate) struct Marks {
     pub(crate) respond: Instant,
 }
 
-impl Marks {
-    /// The marks of an invocation that arrives now.
-    pub(crate) fn of_invocation(lambda: &LambdaContext, config: &Config) -> Self {
+impl Deadlines {
+    /// The deadlines of an invocation that arrives now.
+    pub(crate) fn from_lambda(lambda: &LambdaContext, config: &Config) -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         let deadline = Duration::from_millis(lambda.deadline);
-        Self::of(time_left(deadline, now.unwrap_or_default()), config)
+        Self::new(time_left(deadline, now.unwrap_or_default()), config)
     }
 
-    /// The marks of an invocation that has `left` until its deadline.
-    pub(crate) fn of(left: Duration, config: &Config) -> Self {
+    /// The deadlines of an invocation that has `left` until its deadline.
+    pub(crate) fn new(left: Duration, config: &Config) -> Self {
         let now = Instant::now();
-        let most = left / MAX_PART;
+        let most = left / MAX_DIVISOR;
         let cancel = config
             .cancel_before_deadline
             .unwrap_or(config.flush_timeout.saturating_add(RESPONSE_MARGIN))
@@ -148,7 +148,7 @@ impl Marks {
             .min(most);
         let drain = config
             .drain_before_deadline
-            .unwrap_or(MIN_DRAIN.max(left / DRAIN_PART))
+            .unwrap_or(MIN_DRAIN.max(left / DRAIN_DIVISOR))
             .clamp(cancel, most.max(cancel));
         Self {
             drain: now + (left - drain),
@@ -159,12 +159,12 @@ impl Marks {
 
     /// The end of a flush that may take `budget` from now on.
     pub(crate) fn flush_deadline(&self, budget: Duration) -> Instant {
-        within(budget, self.respond)
+        bounded_deadline(budget, self.respond)
     }
 }
 
 /// After `budget`, and not after `latest`.
-pub(crate) fn within(budget: Duration, latest: Instant) -> Instant {
+pub(crate) fn bounded_deadline(budget: Duration, latest: Instant) -> Instant {
     let end = Instant::now().checked_add(budget);
     end.map_or(latest, |end| end.min(latest))
 }
@@ -172,8 +172,8 @@ pub(crate) fn within(budget: Duration, latest: Instant) -> Instant {
 /// Both since 1970.
 fn time_left(deadline: Duration, now: Duration) -> Duration {
     match now.saturating_sub(deadline) {
-        past if past > MAX_TIME => MAX_TIME,
-        _ => deadline.saturating_sub(now).min(MAX_TIME),
+        past if past > MAX_INVOCATION_TIME => MAX_INVOCATION_TIME,
+        _ => deadline.saturating_sub(now).min(MAX_INVOCATION_TIME),
     }
 }
 
@@ -186,11 +186,11 @@ mod tests {
     /// How long before the deadline each mark is.
     async fn before_deadline(left: Duration, config: &Config) -> (Duration, Duration, Duration) {
         let deadline = Instant::now() + left;
-        let marks = Marks::of(left, config);
+        let deadlines = Deadlines::new(left, config);
         (
-            deadline - marks.drain,
-            deadline - marks.cancel,
-            deadline - marks.respond,
+            deadline - deadlines.drain,
+            deadline - deadlines.cancel,
+            deadline - deadlines.respond,
         )
     }
 
@@ -219,19 +219,19 @@ mod tests {
             cancel_before_deadline: Some(Duration::from_secs(5)),
             ..Config::default()
         };
-        let marks = before_deadline(LONG, &config).await;
-        assert_eq!((marks.0.as_secs(), marks.1.as_secs()), (10, 5));
+        let deadlines = before_deadline(LONG, &config).await;
+        assert_eq!((deadlines.0.as_secs(), deadlines.1.as_secs()), (10, 5));
         config.drain_before_deadline = Some(Duration::ZERO);
         config.cancel_before_deadline = Some(Duration::from_secs(60));
-        let marks = before_deadline(LONG, &config).await;
-        assert_eq!((marks.0.as_secs(), marks.1.as_secs()), (15, 15));
+        let deadlines = before_deadline(LONG, &config).await;
+        assert_eq!((deadlines.0.as_secs(), deadlines.1.as_secs()), (15, 15));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_flush_ends_with_its_budget_or_in_time_for_the_response() {
         let budget = Duration::from_secs(1);
         let config = Config::default();
-        let left = |left| Marks::of(left, &config).flush_deadline(budget) - Instant::now();
+        let left = |left| Deadlines::new(left, &config).flush_deadline(budget) - Instant::now();
         assert_eq!(left(LONG), budget);
         assert_eq!(left(Duration::from_millis(600)), Duration::from_millis(500));
         assert_eq!(left(Duration::from_millis(50)), Duration::ZERO);
@@ -245,10 +245,10 @@ mod tests {
             (now + second, second),
             (now, Duration::ZERO),
             (now - second, Duration::ZERO),
-            (now - MAX_TIME, Duration::ZERO),
-            (now - MAX_TIME - second, MAX_TIME),
-            (Duration::ZERO, MAX_TIME),
-            (Duration::from_millis(u64::MAX), MAX_TIME),
+            (now - MAX_INVOCATION_TIME, Duration::ZERO),
+            (now - MAX_INVOCATION_TIME - second, MAX_INVOCATION_TIME),
+            (Duration::ZERO, MAX_INVOCATION_TIME),
+            (Duration::from_millis(u64::MAX), MAX_INVOCATION_TIME),
         ] {
             assert_eq!(time_left(deadline, now), expected, "{deadline:?}");
         }
@@ -262,30 +262,30 @@ mod tests {
             ..Config::default()
         };
         let half = LONG / 2;
-        let marks = before_deadline(LONG, &config).await;
-        assert_eq!(marks, (half, half, RESPONSE_MARGIN));
-        let end = Marks::of(LONG, &config).flush_deadline(config.flush_timeout);
+        let deadlines = before_deadline(LONG, &config).await;
+        assert_eq!(deadlines, (half, half, RESPONSE_MARGIN));
+        let end = Deadlines::new(LONG, &config).flush_deadline(config.flush_timeout);
         assert_eq!(end - Instant::now(), LONG - RESPONSE_MARGIN);
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_clock_is_looked_at_although_nobody_has_watched_it() {
-        let marks = Marks::of(LONG, &Config::default());
-        let halt = Halt::new(&marks);
-        tokio::time::advance(marks.drain - Instant::now()).await;
-        assert_eq!(halt.draining(), Some(Reason::Deadline));
+        let deadlines = Deadlines::new(LONG, &Config::default());
+        let cancellation = Cancellation::new(&deadlines);
+        tokio::time::advance(deadlines.drain - Instant::now()).await;
+        assert_eq!(cancellation.check_drain(), Some(StopReason::Deadline));
     }
 
     #[tokio::test]
     async fn a_cancellation_reaches_those_who_wait_and_those_who_come_later() {
-        let halt = Halt::new(&Marks::of(LONG, &Config::default()));
-        assert_eq!(halt.draining(), None);
-        let (reason, ()) = tokio::join!(halt.cancelled(), async {
-            halt.drain(Reason::Shutdown);
-            halt.cancel(Reason::Deadline);
+        let cancellation = Cancellation::new(&Deadlines::new(LONG, &Config::default()));
+        assert_eq!(cancellation.check_drain(), None);
+        let (reason, ()) = tokio::join!(cancellation.cancelled(), async {
+            cancellation.drain(StopReason::Shutdown);
+            cancellation.cancel(StopReason::Deadline);
         });
-        assert_eq!(reason, Reason::Deadline);
-        assert_eq!(halt.cancelled().await, Reason::Deadline);
-        assert_eq!(halt.draining(), Some(Reason::Shutdown));
+        assert_eq!(reason, StopReason::Deadline);
+        assert_eq!(cancellation.cancelled().await, StopReason::Deadline);
+        assert_eq!(cancellation.check_drain(), Some(StopReason::Shutdown));
     }
 }
