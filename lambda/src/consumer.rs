@@ -10,6 +10,7 @@ use baton_telemetry::{Service, Telemetry};
 use lambda_runtime::{LambdaEvent, Runtime};
 use tracing::{field, info, warn};
 
+use crate::batch::BatchProcessor;
 use crate::config::{
     AllFailed, Config, DEAD_LETTER_QUEUE, Environment, FlushPoint, InvalidConfig, NotOnLambda,
     Options, PartialResponse, TraceShape, check_runtime_variables,
@@ -20,14 +21,13 @@ use crate::envelope::Envelope;
 use crate::event_loop;
 use crate::flush::Flusher;
 use crate::handler::Handler;
-use crate::invocation::Processor;
-use crate::invoker::Invoker;
+use crate::invocation::InvocationHandler;
 use crate::metrics::Metrics;
 use crate::panic_abort::PanicHook;
 use crate::payload::{self, TakePayload};
 use crate::service::ConsumerService;
 use crate::shutdown::{Shutdown, ended};
-use crate::spans::Spans;
+use crate::spans::InvocationSpans;
 
 mod once;
 
@@ -233,19 +233,19 @@ impl<S> Builder<S> {
     {
         check_runtime_variables()?;
         let (processor, flusher, max_concurrency) = self.set_up(handler).await?;
-        let invoker = Arc::new(Invoker::new(processor, Arc::clone(&flusher)));
-        let layer = invoker.flush_layer();
+        let invocation_handler = Arc::new(InvocationHandler::new(processor, Arc::clone(&flusher)));
+        let layer = invocation_handler.flush_layer();
         let service = tower::service_fn(
             move |LambdaEvent {
                       payload: (),
                       context,
                   }| {
-                let invoker = Arc::clone(&invoker);
+                let invocation_handler = Arc::clone(&invocation_handler);
                 // On the heap, because the runtime's services move about what they are given, one
                 // after the other.
                 Box::pin(async move {
                     let event = LambdaEvent::new(payload::take(), context);
-                    invoker.invoke(event).await
+                    invocation_handler.handle(event).await
                 })
             },
         );
@@ -270,13 +270,15 @@ impl<S> Builder<S> {
         H: Handler<S, Args>,
     {
         let (processor, flusher, _) = self.set_up(handler).await?;
-        Ok(ConsumerService::new(Invoker::new(processor, flusher)))
+        Ok(ConsumerService::new(InvocationHandler::new(
+            processor, flusher,
+        )))
     }
 
     async fn set_up<H, Args>(
         self,
         handler: H,
-    ) -> Result<(Processor<H, S, Args>, Arc<Flusher>, NonZeroUsize), Error> {
+    ) -> Result<(BatchProcessor<H, S, Args>, Arc<Flusher>, NonZeroUsize), Error> {
         let environment = Environment::read().map_err(Error::Config)?;
         let telemetry = match self.telemetry {
             Some(telemetry) => telemetry,
@@ -312,11 +314,11 @@ fn processor<H, S, Args>(
     config: &Config,
     telemetry: &Telemetry,
     dead_letters: Option<DeadLetterQueue>,
-) -> Processor<H, S, Args> {
-    Processor {
+) -> BatchProcessor<H, S, Args> {
+    BatchProcessor {
         handler,
         state,
-        spans: Spans {
+        spans: InvocationSpans {
             tracer: telemetry.tracer(SCOPE, env!("CARGO_PKG_VERSION")),
             shape: config.trace_shape,
             max_receive_count: config.max_receive_count,
@@ -329,7 +331,7 @@ fn processor<H, S, Args>(
             &telemetry.meter(SCOPE, env!("CARGO_PKG_VERSION")),
             dead_letters.is_some(),
         ),
-        link_only: Once::new(),
+        link_only_logged: Once::new(),
         dead_letters,
         panic_hook: PanicHook::default(),
         config: config.clone(),

@@ -15,12 +15,12 @@ use baton_telemetry::{Propagator, TRACEPARENT};
 use opentelemetry::Context;
 use serde::de::IgnoredAny;
 
+use crate::batch::ProcessedBatch;
 use crate::config::{Config, PartialResponse};
 use crate::context::{Origin, Origins};
 use crate::envelope::Envelope;
 use crate::event::{Batch, InvalidEvent, Record, Value};
-use crate::invocation::Processed;
-use crate::invoker::respond;
+use crate::invocation::build_response;
 use crate::message::{Message, Raw};
 
 /// Whether it is an event. Panics where a promise is broken.
@@ -164,13 +164,13 @@ fn read_message(batch: &Arc<Batch>, index: usize) {
 
 /// All records have failed: each is named, or the invocation fails.
 fn answer(batch: &Arc<Batch>) {
-    let processed = Processed {
+    let processed = ProcessedBatch {
         batch: Arc::clone(batch),
         failed: (0..batch.len()).collect(),
         context: Context::new(),
     };
     let is_unidentified = batch.records().any(|record| record.message_id().is_none());
-    match respond(&processed, &Config::default()) {
+    match build_response(&processed, &Config::default()) {
         Err(_) => assert!(is_unidentified),
         Ok(response) => {
             assert!(!is_unidentified);
@@ -188,7 +188,7 @@ fn answer(batch: &Arc<Batch>) {
         ..Config::default()
     };
     assert_eq!(
-        respond(&processed, &without_partial_responses).is_ok(),
+        build_response(&processed, &without_partial_responses).is_ok(),
         processed.failed.is_empty()
     );
 }

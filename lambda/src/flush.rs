@@ -41,9 +41,9 @@ pub(crate) struct Flusher {
 
 /// An invocation, as far as a flush is concerned.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Invocation<'a> {
+pub(crate) struct FlushScope<'a> {
     /// What the log calls it.
-    pub(crate) id: &'a str,
+    pub(crate) request_id: &'a str,
     /// What its traces begin in, with the group of its spans.
     pub(crate) root: &'a Context,
     pub(crate) deadlines: &'a Deadlines,
@@ -51,7 +51,7 @@ pub(crate) struct Invocation<'a> {
 
 /// What an invocation's traces begin in: an empty context, but for the group, and the identifier
 /// that its log lines carry.
-pub(crate) fn root(group: Option<&FlushGroup>, request_id: &str) -> Context {
+pub(crate) fn root_context(group: Option<&FlushGroup>, request_id: &str) -> Context {
     let root = match group {
         Some(group) => group.attach(&Context::new()),
         None => FlushGroup::inherited(),
@@ -67,7 +67,7 @@ impl Flusher {
     }
 
     /// The group that the invocation itself flushes, before its response.
-    pub(crate) fn group_before_response(&self) -> Option<FlushGroup> {
+    pub(crate) fn flush_group_before_response(&self) -> Option<FlushGroup> {
         match self.config.flush_point {
             FlushPoint::BeforeResponse => self.group(),
             FlushPoint::AfterResponse => None,
@@ -76,37 +76,37 @@ impl Flusher {
 
     /// Until the batch is handled: halts it at its deadlines, and exports what has finished now and
     /// then.
-    pub(crate) async fn watch(
+    pub(crate) async fn watch_deadlines(
         &self,
-        invocation: Invocation<'_>,
+        scope: FlushScope<'_>,
         cancellation: &Cancellation,
         handled: &Notify,
     ) {
-        let deadlines = invocation.deadlines;
+        let deadlines = scope.deadlines;
         let mut under_way = None;
         loop {
             tokio::select! {
                 biased;
                 () = handled.notified() => return,
-                () = self.announced() => {
+                () = self.shutdown_announced() => {
                     cancellation.drain(StopReason::Shutdown);
                     break;
                 }
                 () = sleep_until(deadlines.drain) => {
                     warn!("the deadline is near: no further message is started");
                     cancellation.drain(StopReason::Deadline);
-                    self.export(invocation, deadlines.cancel);
+                    self.spawn_export(scope, deadlines.cancel);
                     break;
                 }
-                () = self.export_due(&mut under_way) => {
-                    under_way = Some(self.export(invocation, deadlines.drain));
+                () = self.wait_export_due(&mut under_way) => {
+                    under_way = Some(self.spawn_export(scope, deadlines.drain));
                 }
             }
         }
         tokio::select! {
             biased;
             () = handled.notified() => {}
-            () = self.after_announcement(SHUTDOWN_GRACE) => cancellation.cancel(StopReason::Shutdown),
+            () = self.wait_after_shutdown(SHUTDOWN_GRACE) => cancellation.cancel(StopReason::Shutdown),
             () = sleep_until(deadlines.cancel) => {
                 warn!("the deadline is here: handlers that still run are cancelled");
                 cancellation.cancel(StopReason::Deadline);
@@ -115,26 +115,24 @@ impl Flusher {
     }
 
     /// The flush before the response, where that is its point.
-    pub(crate) async fn before_response(&self, invocation: Invocation<'_>) {
+    pub(crate) async fn flush_before_response(&self, scope: FlushScope<'_>) {
         if self.config.flush_point == FlushPoint::BeforeResponse {
-            self.flush(invocation).await;
+            self.flush(scope).await;
         }
     }
 
     /// Sends the invocation's spans within the budget that is left. The end of the process may be
     /// announced meanwhile: then the response, which has to go out yet, matters more.
-    async fn flush(&self, invocation: Invocation<'_>) {
+    async fn flush(&self, scope: FlushScope<'_>) {
         let began = Instant::now();
-        let deadline = invocation
-            .deadlines
-            .flush_deadline(self.config.flush_timeout);
+        let deadline = scope.deadlines.flush_deadline(self.config.flush_timeout);
         tokio::select! {
             biased;
-            report = self.telemetry.flush_context_group(invocation.root, deadline) => {
-                log(invocation.id, &report, began);
+            report = self.telemetry.flush_context_group(scope.root, deadline) => {
+                log_flush(scope.request_id, &report, began);
             }
-            () = self.after_announcement(SHUTDOWN_FLUSH) => {
-                info!(faas.invocation_id = invocation.id, "flush cut short by the shutdown");
+            () = self.wait_after_shutdown(SHUTDOWN_FLUSH) => {
+                info!(faas.invocation_id = scope.request_id, "flush cut short by the shutdown");
             }
         }
     }
@@ -144,21 +142,21 @@ impl Flusher {
     ///
     /// Neither the batch nor its response waits for it. The flush does, because the spans are its
     /// own: so both have one deadline, and nothing that is under way is cut off to be sent twice.
-    fn export(&self, invocation: Invocation<'_>, mark: Instant) -> JoinHandle<()> {
-        let deadline = bounded_deadline(self.config.flush_timeout, mark);
-        let (telemetry, root) = (self.telemetry.clone(), invocation.root.clone());
-        let id = invocation.id.to_owned();
+    fn spawn_export(&self, scope: FlushScope<'_>, latest: Instant) -> JoinHandle<()> {
+        let deadline = bounded_deadline(self.config.flush_timeout, latest);
+        let (telemetry, root) = (self.telemetry.clone(), scope.root.clone());
+        let id = scope.request_id.to_owned();
         let context = root.clone();
         let flush = async move {
             let began = Instant::now();
             let report = telemetry.flush_context_group(&root, deadline).await;
-            log(&id, &report, began);
+            log_flush(&id, &report, began);
         };
         tokio::spawn(flush.with_context(context))
     }
 
     /// Completes when it is time for an export, and the one before is done.
-    async fn export_due(&self, under_way: &mut Option<JoinHandle<()>>) {
+    async fn wait_export_due(&self, under_way: &mut Option<JoinHandle<()>>) {
         if let Some(export) = under_way {
             let _ = export.await;
             *under_way = None;
@@ -167,21 +165,21 @@ impl Flusher {
     }
 
     /// Completes once the end of the process has been announced, where that happens at all.
-    async fn announced(&self) {
+    async fn shutdown_announced(&self) {
         match self.config.graceful_shutdown {
             true => self.shutdown.announced().await,
             false => pending().await,
         }
     }
 
-    async fn after_announcement(&self, time: Duration) {
-        self.announced().await;
+    async fn wait_after_shutdown(&self, time: Duration) {
+        self.shutdown_announced().await;
         sleep(time).await;
     }
 }
 
 /// What a flush did, at debug level.
-fn log(invocation_id: &str, report: &FlushReport, began: Instant) {
+fn log_flush(invocation_id: &str, report: &FlushReport, began: Instant) {
     debug!(
         faas.invocation_id = invocation_id,
         spans = report.sent.spans,
@@ -256,18 +254,18 @@ where
         });
         let answered = self.inner.call(invocation);
         Box::pin(async move {
-            let in_flight = flusher.shutdown.begin_invocation();
+            let answering_guard = flusher.shutdown.track_invocation();
             let Some((id, deadlines)) = flushed_here else {
                 return answered.await;
             };
             let group = flusher.group();
-            let root = root(group.as_ref(), &id);
+            let root = root_context(group.as_ref(), &id);
             let outcome = answered.with_context(root.clone()).await;
             // What is left is for the telemetry to send, which the shutdown sees to as well.
-            drop(in_flight);
+            drop(answering_guard);
             let (id, root, deadlines) = (&*id, &root, &deadlines);
-            let flush = flusher.flush(Invocation {
-                id,
+            let flush = flusher.flush(FlushScope {
+                request_id: id,
                 root,
                 deadlines,
             });

@@ -231,6 +231,7 @@
 //! fields(order.id = order.id))]`. At debug level, the log has a line per message with the origin
 //! of its context, and a line per flush with its outcome.
 
+mod batch;
 mod config;
 mod consumer;
 mod context;
@@ -249,7 +250,6 @@ mod failure;
 mod flush;
 mod handler;
 mod invocation;
-mod invoker;
 mod message;
 mod metrics;
 #[cfg(feature = "panic-abort")]
@@ -292,7 +292,7 @@ pub use event::MessageAttribute;
 pub use failure::{Failure, FailureKind};
 pub use flush::{FlushLayer, FlushService};
 pub use handler::Handler;
-pub use invoker::InvocationError;
+pub use invocation::InvocationError;
 pub use message::{Message, Raw};
 pub use service::ConsumerService;
 /// Crates that a function shares with this one, in matching versions.

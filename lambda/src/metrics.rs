@@ -12,10 +12,12 @@ use std::time::SystemTime;
 use opentelemetry::metrics::Meter;
 use tokio::time::Instant;
 
-use self::instruments::{Function, Instruments, OfQueue, Sends};
+use self::instruments::{
+    FunctionInstruments, MessageInstruments, QueueInstruments, SendInstruments,
+};
 use crate::deadline::StopReason;
 use crate::event::{Batch, Record};
-use crate::queue::{Queue, Queues};
+use crate::queue::{BatchQueues, Queue};
 use crate::spans;
 
 mod instruments;
@@ -27,45 +29,45 @@ const MAX_QUEUES: usize = 20;
 /// What all invocations of the process record into.
 #[derive(Debug)]
 pub(crate) struct Metrics {
-    instruments: Instruments,
-    function: Function,
+    instruments: MessageInstruments,
+    function: FunctionInstruments,
     /// `None` where no dead-letter queue is known.
-    sends: Option<Sends>,
-    queues: Mutex<Vec<Arc<OfQueue>>>,
+    sends: Option<SendInstruments>,
+    queues: Mutex<Vec<Arc<QueueInstruments>>>,
     /// For records that do not say which queue they came from.
-    strays: Arc<OfQueue>,
+    unknown_queue: Arc<QueueInstruments>,
 }
 
 /// The metrics of one batch.
 #[derive(Debug)]
-pub(crate) struct OfBatch<'a> {
+pub(crate) struct BatchMetrics<'a> {
     metrics: &'a Metrics,
     /// What all of its records record into; `None` when they are from several queues.
-    only: Option<Arc<OfQueue>>,
-    is_cut: AtomicBool,
+    single_queue: Option<Arc<QueueInstruments>>,
+    timed_out: AtomicBool,
 }
 
 /// A record that is being handled.
 #[derive(Debug)]
-pub(crate) struct Handling {
-    queue: Arc<OfQueue>,
+pub(crate) struct RecordTimer {
+    queue: Arc<QueueInstruments>,
     began: Instant,
 }
 
 impl Metrics {
     pub(crate) fn new(meter: &Meter, has_dead_letters: bool) -> Self {
-        let instruments = Instruments::new(meter);
+        let instruments = MessageInstruments::new(meter);
         Self {
-            function: Function::new(meter),
-            sends: has_dead_letters.then(|| Sends::new(meter)),
+            function: FunctionInstruments::new(meter),
+            sends: has_dead_letters.then(|| SendInstruments::new(meter)),
             queues: Mutex::default(),
-            strays: Arc::new(instruments.of_queue(None)),
+            unknown_queue: Arc::new(instruments.bind_queue(None)),
             instruments,
         }
     }
 
     /// An invocation has begun.
-    pub(crate) fn begin_invocation(&self, is_cold_start: bool) -> Instant {
+    pub(crate) fn start_invocation(&self, is_cold_start: bool) -> Instant {
         if is_cold_start {
             self.function.coldstarts.add(1);
         }
@@ -73,8 +75,8 @@ impl Metrics {
     }
 
     /// The invocation that began then is over, but for its flush.
-    pub(crate) fn end_invocation(&self, began: Instant, is_success: bool) {
-        let Function {
+    pub(crate) fn finish_invocation(&self, began: Instant, is_success: bool) {
+        let FunctionInstruments {
             invoke_duration,
             invocations,
             errors,
@@ -85,32 +87,37 @@ impl Metrics {
     }
 
     /// The records of a batch have arrived.
-    pub(crate) fn begin_batch(&self, queues: &Queues, batch: &Batch) -> OfBatch<'_> {
-        let of_batch = OfBatch {
+    pub(crate) fn start_batch(&self, queues: &BatchQueues, batch: &Batch) -> BatchMetrics<'_> {
+        let batch_metrics = BatchMetrics {
             metrics: self,
-            only: queues.only().map(|queue| self.of_queue(Some(queue))),
-            is_cut: AtomicBool::new(false),
+            single_queue: queues
+                .single_queue()
+                .map(|queue| self.queue_instruments(Some(queue))),
+            timed_out: AtomicBool::new(false),
         };
-        match &of_batch.only {
+        match &batch_metrics.single_queue {
             Some(queue) => queue.consumed.add(batch.len() as u64),
             None => batch.records().for_each(|record| {
-                of_batch.of_record(queues, &record).consumed.add(1);
+                batch_metrics
+                    .record_instruments(queues, &record)
+                    .consumed
+                    .add(1);
             }),
         }
-        of_batch
+        batch_metrics
     }
 
-    fn of_queue(&self, queue: Option<&Queue>) -> Arc<OfQueue> {
+    fn queue_instruments(&self, queue: Option<&Queue>) -> Arc<QueueInstruments> {
         let Some(queue) = queue else {
-            return Arc::clone(&self.strays);
+            return Arc::clone(&self.unknown_queue);
         };
         let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = queues.iter().find(|known| known.is_of(queue.name()));
+        let known = queues.iter().find(|known| known.has_name(queue.name()));
         match known {
             Some(known) => Arc::clone(known),
-            None if queues.len() >= MAX_QUEUES => Arc::clone(&self.strays),
+            None if queues.len() >= MAX_QUEUES => Arc::clone(&self.unknown_queue),
             None => {
-                let new = Arc::new(self.instruments.of_queue(Some(queue.name_value())));
+                let new = Arc::new(self.instruments.bind_queue(Some(queue.name_value())));
                 queues.push(Arc::clone(&new));
                 new
             }
@@ -118,43 +125,47 @@ impl Metrics {
     }
 }
 
-impl OfBatch<'_> {
-    fn of_record(&self, queues: &Queues, record: &Record<'_>) -> Arc<OfQueue> {
-        match &self.only {
+impl BatchMetrics<'_> {
+    fn record_instruments(
+        &self,
+        queues: &BatchQueues,
+        record: &Record<'_>,
+    ) -> Arc<QueueInstruments> {
+        match &self.single_queue {
             Some(queue) => Arc::clone(queue),
-            None => self.metrics.of_queue(queues.of_record(record)),
+            None => self.metrics.queue_instruments(queues.find_queue(record)),
         }
     }
 
     /// A handler is about to start.
-    pub(crate) fn begin_record(&self, queues: &Queues, record: &Record<'_>) -> Handling {
-        let queue = self.of_record(queues, record);
+    pub(crate) fn start_record(&self, queues: &BatchQueues, record: &Record<'_>) -> RecordTimer {
+        let queue = self.record_instruments(queues, record);
         if let Some(sent) = record.sent_timestamp() {
             let latency = spans::queue_latency(sent, SystemTime::now());
             queue.queue_latency.record(latency);
         }
-        Handling {
+        RecordTimer {
             queue,
             began: Instant::now(),
         }
     }
 
     /// The handler is done.
-    pub(crate) fn end_record(&self, handling: &Handling, error_type: Option<&'static str>) {
-        let duration = handling.began.elapsed().as_secs_f64();
+    pub(crate) fn finish_record(&self, timer: &RecordTimer, error_type: Option<&'static str>) {
+        let duration = timer.began.elapsed().as_secs_f64();
         match error_type {
-            None => handling.queue.process_duration.record(duration),
+            None => timer.queue.process_duration.record(duration),
             Some(error_type) => {
                 let instruments = &self.metrics.instruments;
-                instruments.record_failure(&handling.queue, duration, error_type);
+                instruments.record_failure(&timer.queue, duration, error_type);
             }
         }
     }
 
     /// A record was cancelled, or not even started, for this reason.
-    pub(crate) fn record_halt(&self, error_type: &'static str) {
+    pub(crate) fn record_stop(&self, error_type: &'static str) {
         if error_type == StopReason::Deadline.error_type() {
-            self.is_cut.store(true, Relaxed);
+            self.timed_out.store(true, Relaxed);
         }
     }
 
@@ -167,7 +178,7 @@ impl OfBatch<'_> {
 
     /// Everything has been tried.
     pub(crate) fn end(&self) {
-        if self.is_cut.load(Relaxed) {
+        if self.timed_out.load(Relaxed) {
             self.metrics.function.timeouts.add(1);
         }
     }

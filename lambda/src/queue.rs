@@ -36,46 +36,48 @@ impl Queue {
 /// The queues of one batch. Almost always there is one: an event source mapping reads a single
 /// queue.
 #[derive(Debug)]
-pub(crate) struct Queues {
+pub(crate) struct BatchQueues {
     queues: Vec<Queue>,
     /// Whether some record does not say which queue it came from.
-    has_strays: bool,
+    has_unknown: bool,
 }
 
-impl Queues {
-    pub(crate) fn of(batch: &Batch) -> Self {
+impl BatchQueues {
+    pub(crate) fn from_batch(batch: &Batch) -> Self {
         let mut queues = Self {
             queues: Vec::with_capacity(1),
-            has_strays: false,
+            has_unknown: false,
         };
         for record in batch.records() {
             let arn = record.queue_arn();
-            let known = arn.as_deref().is_some_and(|arn| queues.find(arn).is_some());
+            let known = arn
+                .as_deref()
+                .is_some_and(|arn| queues.find_arn(arn).is_some());
             if known {
                 continue;
             }
             match arn.as_deref().and_then(Queue::new) {
                 Some(queue) => queues.queues.push(queue),
-                None => queues.has_strays = true,
+                None => queues.has_unknown = true,
             }
         }
         queues
     }
 
     /// The queue that a record of this batch came from.
-    pub(crate) fn of_record(&self, record: &Record<'_>) -> Option<&Queue> {
-        self.find(&record.queue_arn()?)
+    pub(crate) fn find_queue(&self, record: &Record<'_>) -> Option<&Queue> {
+        self.find_arn(&record.queue_arn()?)
     }
 
     /// The one queue of the batch; `None` when there are several.
-    pub(crate) fn only(&self) -> Option<&Queue> {
+    pub(crate) fn single_queue(&self) -> Option<&Queue> {
         match self.queues.as_slice() {
-            [queue] if !self.has_strays => Some(queue),
+            [queue] if !self.has_unknown => Some(queue),
             _ => None,
         }
     }
 
-    fn find(&self, arn: &str) -> Option<&Queue> {
+    fn find_arn(&self, arn: &str) -> Option<&Queue> {
         self.queues.iter().find(|queue| &*queue.arn == arn)
     }
 }

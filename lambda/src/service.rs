@@ -12,7 +12,7 @@ use tower::Service;
 
 use crate::flush::FlushLayer;
 use crate::handler::Handler;
-use crate::invoker::{InvocationError, Invoker};
+use crate::invocation::{InvocationError, InvocationHandler};
 
 /// The consumer as a service for batches: the core of [`Builder::run`](crate::Builder::run), behind
 /// the types that other code for Lambda speaks. Clones share everything.
@@ -40,20 +40,20 @@ use crate::invoker::{InvocationError, Invoker};
 /// that EventBridge Pipes sends. The service serializes the event to JSON again so that the core
 /// can read it, which costs more than `run`: prefer `run` where possible.
 pub struct ConsumerService<H, S, Args> {
-    invoker: Arc<Invoker<H, S, Args>>,
+    invocation_handler: Arc<InvocationHandler<H, S, Args>>,
 }
 
 impl<H, S, Args> ConsumerService<H, S, Args> {
-    pub(crate) fn new(invoker: Invoker<H, S, Args>) -> Self {
+    pub(crate) fn new(invocation_handler: InvocationHandler<H, S, Args>) -> Self {
         Self {
-            invoker: Arc::new(invoker),
+            invocation_handler: Arc::new(invocation_handler),
         }
     }
 
     /// What flushes after the response, where that is the flush point.
     #[must_use]
     pub fn flush_layer(&self) -> FlushLayer {
-        self.invoker.flush_layer()
+        self.invocation_handler.flush_layer()
     }
 }
 
@@ -72,12 +72,12 @@ where
     }
 
     fn call(&mut self, event: LambdaEvent<SqsEvent>) -> Self::Future {
-        let invoker = Arc::clone(&self.invoker);
+        let invocation_handler = Arc::clone(&self.invocation_handler);
         Box::pin(async move {
             let payload = serde_json::to_vec(&event.payload)
                 .map_err(|error| InvocationError::Event(error.to_string()))?;
-            invoker
-                .invoke(LambdaEvent::new(payload, event.context))
+            invocation_handler
+                .handle(LambdaEvent::new(payload, event.context))
                 .await
         })
     }
@@ -86,7 +86,7 @@ where
 impl<H, S, Args> Clone for ConsumerService<H, S, Args> {
     fn clone(&self) -> Self {
         Self {
-            invoker: Arc::clone(&self.invoker),
+            invocation_handler: Arc::clone(&self.invocation_handler),
         }
     }
 }

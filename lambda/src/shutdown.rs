@@ -52,7 +52,7 @@ pub(crate) struct Shutdown {
 
 /// An invocation that is not answered yet.
 #[derive(Debug)]
-pub(crate) struct InFlight<'a>(&'a Shutdown);
+pub(crate) struct InvocationGuard<'a>(&'a Shutdown);
 
 impl Shutdown {
     /// Completes once the end has been announced.
@@ -61,9 +61,9 @@ impl Shutdown {
         let _ = self.announced.subscribe().wait_for(|yes| *yes).await;
     }
 
-    pub(crate) fn begin_invocation(&self) -> InFlight<'_> {
+    pub(crate) fn track_invocation(&self) -> InvocationGuard<'_> {
         self.in_flight.send_modify(|count| *count += 1);
-        InFlight(self)
+        InvocationGuard(self)
     }
 }
 
@@ -84,7 +84,7 @@ impl Shutdown {
     }
 }
 
-impl Drop for InFlight<'_> {
+impl Drop for InvocationGuard<'_> {
     fn drop(&mut self) {
         self.0.in_flight.send_modify(|count| *count -= 1);
     }

@@ -18,7 +18,7 @@ use opentelemetry_semantic_conventions::attribute as key;
 use crate::config::TraceShape;
 use crate::context::Origin;
 use crate::event::Record;
-use crate::queue::{Queue, Queues};
+use crate::queue::{BatchQueues, Queue};
 
 /// Values that the semantic conventions fix and their crate has no constants for (v1.44: messaging
 /// spans, SQS, FaaS spans).
@@ -49,7 +49,7 @@ const MAX_ATTRIBUTES: usize = 11;
 
 /// How spans are made.
 #[derive(Debug)]
-pub(crate) struct Spans {
+pub(crate) struct InvocationSpans {
     pub(crate) tracer: SdkTracer,
     pub(crate) shape: TraceShape,
     pub(crate) max_receive_count: Option<NonZeroU32>,
@@ -57,8 +57,8 @@ pub(crate) struct Spans {
 
 /// What the spans of one invocation are made from.
 #[derive(Debug)]
-pub(crate) struct Described {
-    pub(crate) queues: Queues,
+pub(crate) struct BatchContext {
+    pub(crate) queues: BatchQueues,
     pub(crate) origins: Vec<Origin>,
     /// The identifiers of the messages, shared by the links and the records' spans.
     pub(crate) ids: Vec<Option<Arc<str>>>,
@@ -69,26 +69,26 @@ pub(crate) struct Described {
 
 /// The invocation as Lambda tells of it.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct LambdaInvocation<'a> {
+pub(crate) struct InvocationInfo<'a> {
     pub(crate) context: &'a LambdaContext,
     pub(crate) is_cold_start: bool,
 }
 
-impl Spans {
+impl InvocationSpans {
     /// Starts the batch span: a trace of its own, with a link to each record's producer, or to what
     /// X-Ray knows of one that has none.
     pub(crate) fn start_batch(
         &self,
-        invocation: LambdaInvocation<'_>,
-        described: &Described,
+        invocation: InvocationInfo<'_>,
+        batch: &BatchContext,
     ) -> Context {
-        let count = described.origins.len();
+        let count = batch.origins.len();
         let mut links = Vec::with_capacity(count);
-        for (origin, id) in described.origins.iter().zip(&described.ids) {
+        for (origin, id) in batch.origins.iter().zip(&batch.ids) {
             let sender = origin.producer.as_ref().or(origin.xray.as_ref());
-            links.extend(sender.map(|sender| link(sender.clone(), id)));
+            links.extend(sender.map(|sender| producer_link(sender.clone(), id)));
         }
-        let queue = described.queues.only();
+        let queue = batch.queues.single_queue();
         let lambda = invocation.context;
         let mut attributes = Vec::with_capacity(MAX_BATCH_ATTRIBUTES);
         attributes.extend([
@@ -103,14 +103,14 @@ impl Spans {
             KeyValue::new(key::FAAS_INVOCATION_ID, lambda.request_id.clone()),
             KeyValue::new(key::FAAS_COLDSTART, invocation.is_cold_start),
         ]);
-        attributes.extend(queue.map(destination));
+        attributes.extend(queue.map(destination_attribute));
         attributes.extend(function_attributes(lambda).into_iter().flatten());
         let builder = SpanBuilder::from_name(span_name(PROCESS_BATCH, queue))
             .with_kind(SpanKind::Consumer)
             .with_attributes(attributes)
             .with_links(links);
-        let span = self.tracer.build_with_context(builder, &described.root);
-        described.root.with_span(span)
+        let span = self.tracer.build_with_context(builder, &batch.root);
+        batch.root.with_span(span)
     }
 
     /// Starts a record's span: a child of the producer's span with a link to the batch span, or a
@@ -118,34 +118,34 @@ impl Spans {
     /// carry the message id.
     pub(crate) fn start_record(
         &self,
-        batch: &Context,
-        described: &Described,
+        batch_span: &Context,
+        batch: &BatchContext,
         record: &Record<'_>,
         index: usize,
     ) -> Context {
-        let origin = &described.origins[index];
-        let batch_span = batch.span().span_context().clone();
+        let origin = &batch.origins[index];
+        let batch_span_context = batch_span.span().span_context().clone();
         let mut links = Vec::with_capacity(1);
         let parent = match self.shape {
             TraceShape::Continue => {
-                links.push(Link::with_context(batch_span));
-                origin.parent(&described.root)
+                links.push(Link::with_context(batch_span_context));
+                origin.parent(&batch.root)
             }
             TraceShape::Batch => {
                 links.extend(origin.producer.clone().map(Link::with_context));
-                origin.with_baggage(batch)
+                origin.with_baggage(batch_span)
             }
         };
         links.extend(origin.xray.clone().map(Link::with_context));
         let start = SystemTime::now();
-        let queue = described.queues.of_record(record);
+        let queue = batch.queues.find_queue(record);
         let builder = SpanBuilder::from_name(span_name(PROCESS, queue))
             .with_kind(SpanKind::Consumer)
             .with_start_time(start)
-            .with_attributes(self.record_attributes(described, record, index, start))
+            .with_attributes(self.record_attributes(batch, record, index, start))
             .with_links(links);
         let span = self.tracer.build_with_context(builder, &parent);
-        let context = match &described.ids[index] {
+        let context = match &batch.ids[index] {
             Some(id) => with_message_id(&parent, Arc::clone(id)),
             None => parent,
         };
@@ -154,12 +154,12 @@ impl Spans {
 
     fn record_attributes(
         &self,
-        described: &Described,
+        batch: &BatchContext,
         record: &Record<'_>,
         index: usize,
         start: SystemTime,
     ) -> Vec<KeyValue> {
-        let queue = described.queues.of_record(record);
+        let queue = batch.queues.find_queue(record);
         let mut attributes = Vec::with_capacity(MAX_ATTRIBUTES);
         attributes.extend([
             KeyValue::new(key::MESSAGING_SYSTEM, AWS_SQS),
@@ -167,8 +167,8 @@ impl Spans {
             KeyValue::new(key::MESSAGING_OPERATION_TYPE, PROCESS),
             KeyValue::new(key::FAAS_TRIGGER, PUBSUB),
         ]);
-        attributes.extend(queue.map(destination));
-        attributes.extend(described.ids[index].as_ref().map(message_id));
+        attributes.extend(queue.map(destination_attribute));
+        attributes.extend(batch.ids[index].as_ref().map(message_id_attribute));
         if let Some(count) = record.receive_count() {
             attributes.push(KeyValue::new(RECEIVE_COUNT, i64::from(count)));
             if self.max_receive_count.is_some_and(|max| count >= max.get()) {
@@ -182,7 +182,7 @@ impl Spans {
             let group = record.group_id().map(Cow::into_owned);
             attributes.extend(group.map(|group| KeyValue::new(MESSAGE_GROUP_ID, group)));
         }
-        let invalid = described.origins[index].invalid.as_ref();
+        let invalid = batch.origins[index].invalid.as_ref();
         attributes.extend(invalid.map(|reason| KeyValue::new(CONTEXT_INVALID, reason.to_string())));
         attributes
     }
@@ -196,16 +196,16 @@ fn span_name(operation: &'static str, queue: Option<&Queue>) -> Cow<'static, str
     }
 }
 
-fn destination(queue: &Queue) -> KeyValue {
+fn destination_attribute(queue: &Queue) -> KeyValue {
     KeyValue::new(key::MESSAGING_DESTINATION_NAME, queue.name_value())
 }
 
-fn message_id(id: &Arc<str>) -> KeyValue {
+fn message_id_attribute(id: &Arc<str>) -> KeyValue {
     KeyValue::new(key::MESSAGING_MESSAGE_ID, Arc::clone(id))
 }
 
-fn link(sender: SpanContext, id: &Option<Arc<str>>) -> Link {
-    Link::new(sender, id.iter().map(message_id).collect(), 0)
+fn producer_link(sender: SpanContext, id: &Option<Arc<str>>) -> Link {
+    Link::new(sender, id.iter().map(message_id_attribute).collect(), 0)
 }
 
 /// What the invoked ARN tells (FaaS conventions: the resource id has the version that ran, not the
@@ -242,7 +242,7 @@ pub(crate) fn record_failure(context: &Context, error_type: &'static str, descri
 }
 
 /// Puts on the span of `context` where its message was moved.
-pub(crate) fn record_move(context: &Context, queue: &str) {
+pub(crate) fn record_dead_letter_queue(context: &Context, queue: &str) {
     let attribute = KeyValue::new(DEAD_LETTER_QUEUE, queue.to_owned());
     context.span().set_attribute(attribute);
 }

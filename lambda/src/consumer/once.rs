@@ -9,7 +9,7 @@ use lambda_runtime::LambdaEvent;
 use super::{Builder, Flusher, processor};
 use crate::config::Config;
 use crate::handler::Handler;
-use crate::invoker::{InvocationError, Invoker};
+use crate::invocation::{InvocationError, InvocationHandler};
 use crate::shutdown::Shutdown;
 
 impl<S> Builder<S> {
@@ -32,7 +32,7 @@ impl<S> Builder<S> {
             shutdown: Shutdown::default(),
             is_concurrent: false,
         };
-        let invoker = Arc::new(Invoker::new(processor, Arc::new(flusher)));
-        invoker.invoke(event).await
+        let invocation_handler = Arc::new(InvocationHandler::new(processor, Arc::new(flusher)));
+        invocation_handler.handle(event).await
     }
 }

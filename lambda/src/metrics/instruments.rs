@@ -29,7 +29,7 @@ const LATENCY_BOUNDS: [f64; 14] = [
 
 /// What is recorded of messages.
 #[derive(Debug)]
-pub(super) struct Instruments {
+pub(super) struct MessageInstruments {
     process_duration: Histogram<f64>,
     queue_latency: Histogram<f64>,
     consumed: Counter<u64>,
@@ -37,23 +37,23 @@ pub(super) struct Instruments {
 
 /// What is recorded of the messages of one queue, with its attributes.
 #[derive(Debug)]
-pub(super) struct OfQueue {
+pub(super) struct QueueInstruments {
     name: Option<StringValue>,
     pub(super) process_duration: BoundHistogram<f64>,
     pub(super) queue_latency: BoundHistogram<f64>,
     pub(super) consumed: BoundCounter<u64>,
 }
 
-impl Instruments {
+impl MessageInstruments {
     pub(super) fn new(meter: &Meter) -> Self {
         Self {
-            process_duration: seconds(
+            process_duration: duration_histogram(
                 meter,
                 metric::MESSAGING_PROCESS_DURATION,
                 "Duration of processing a message.",
                 &DURATION_BOUNDS,
             ),
-            queue_latency: seconds(
+            queue_latency: duration_histogram(
                 meter,
                 QUEUE_LATENCY,
                 "Time from the acceptance of a message by SQS to the start of its processing.",
@@ -68,10 +68,10 @@ impl Instruments {
         }
     }
 
-    pub(super) fn of_queue(&self, name: Option<StringValue>) -> OfQueue {
-        let attributes = messaging(name.clone(), PROCESS);
-        let latency = destination(name.clone());
-        OfQueue {
+    pub(super) fn bind_queue(&self, name: Option<StringValue>) -> QueueInstruments {
+        let attributes = messaging_attributes(name.clone(), PROCESS);
+        let latency = destination_attributes(name.clone());
+        QueueInstruments {
             name,
             process_duration: self.process_duration.bind(&attributes),
             queue_latency: self.queue_latency.bind(&latency),
@@ -80,15 +80,20 @@ impl Instruments {
     }
 
     /// Not bound: failures are few, and each reason has a series of its own.
-    pub(super) fn record_failure(&self, queue: &OfQueue, duration: f64, error_type: &'static str) {
-        let mut attributes = messaging(queue.name.clone(), PROCESS);
+    pub(super) fn record_failure(
+        &self,
+        queue: &QueueInstruments,
+        duration: f64,
+        error_type: &'static str,
+    ) {
+        let mut attributes = messaging_attributes(queue.name.clone(), PROCESS);
         attributes.push(KeyValue::new(key::ERROR_TYPE, error_type));
         self.process_duration.record(duration, &attributes);
     }
 }
 
-impl OfQueue {
-    pub(super) fn is_of(&self, queue: &str) -> bool {
+impl QueueInstruments {
+    pub(super) fn has_name(&self, queue: &str) -> bool {
         self.name
             .as_ref()
             .is_some_and(|name| name.as_str() == queue)
@@ -97,7 +102,7 @@ impl OfQueue {
 
 /// What is recorded of invocations.
 #[derive(Debug)]
-pub(super) struct Function {
+pub(super) struct FunctionInstruments {
     pub(super) coldstarts: BoundCounter<u64>,
     pub(super) invocations: BoundCounter<u64>,
     pub(super) errors: BoundCounter<u64>,
@@ -105,12 +110,12 @@ pub(super) struct Function {
     pub(super) invoke_duration: BoundHistogram<f64>,
 }
 
-impl Function {
+impl FunctionInstruments {
     pub(super) fn new(meter: &Meter) -> Self {
         let trigger = [KeyValue::new(key::FAAS_TRIGGER, PUBSUB)];
         let count =
             |name, unit, description| counter(meter, name, unit, description).bind(&trigger);
-        let invoke_duration = seconds(
+        let invoke_duration = duration_histogram(
             meter,
             metric::FAAS_INVOKE_DURATION,
             "Duration of an invocation, without its flush.",
@@ -140,15 +145,15 @@ impl Function {
 
 /// What is recorded of messages that are sent to the dead-letter queue.
 #[derive(Debug)]
-pub(super) struct Sends {
+pub(super) struct SendInstruments {
     duration: Histogram<f64>,
     sent: Counter<u64>,
 }
 
-impl Sends {
+impl SendInstruments {
     pub(super) fn new(meter: &Meter) -> Self {
         Self {
-            duration: seconds(
+            duration: duration_histogram(
                 meter,
                 metric::MESSAGING_CLIENT_OPERATION_DURATION,
                 "Duration of a messaging operation of the client.",
@@ -164,7 +169,7 @@ impl Sends {
     }
 
     pub(super) fn record(&self, queue: &str, duration: Duration, error_type: Option<&str>) {
-        let mut attributes = messaging(Some(queue.to_owned().into()), SEND);
+        let mut attributes = messaging_attributes(Some(queue.to_owned().into()), SEND);
         let error_type = error_type.map(str::to_owned);
         attributes.extend(error_type.map(|name| KeyValue::new(key::ERROR_TYPE, name)));
         self.sent.add(1, &attributes);
@@ -174,8 +179,8 @@ impl Sends {
 }
 
 /// In the order of their names, so that the SDK keeps them once.
-fn messaging(queue: Option<StringValue>, operation: &'static str) -> Vec<KeyValue> {
-    let mut attributes = destination(queue);
+fn messaging_attributes(queue: Option<StringValue>, operation: &'static str) -> Vec<KeyValue> {
+    let mut attributes = destination_attributes(queue);
     attributes.extend([
         KeyValue::new(key::MESSAGING_OPERATION_NAME, operation),
         KeyValue::new(key::MESSAGING_SYSTEM, AWS_SQS),
@@ -183,12 +188,12 @@ fn messaging(queue: Option<StringValue>, operation: &'static str) -> Vec<KeyValu
     attributes
 }
 
-fn destination(queue: Option<StringValue>) -> Vec<KeyValue> {
+fn destination_attributes(queue: Option<StringValue>) -> Vec<KeyValue> {
     let named = queue.map(|name| KeyValue::new(key::MESSAGING_DESTINATION_NAME, name));
     named.into_iter().collect()
 }
 
-fn seconds(
+fn duration_histogram(
     meter: &Meter,
     name: &'static str,
     description: &'static str,

@@ -1,0 +1,365 @@
+//! Processing of one batch: runs the handler for each record and collects the failures.
+//!
+//! [`InvocationHandler`](crate::invocation::InvocationHandler) watches the deadlines, flushes and
+//! builds the response.
+
+use std::marker::PhantomData;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::sync::{Arc, Once};
+
+use futures_util::future::{Either, select};
+use futures_util::{FutureExt as _, StreamExt as _, stream};
+use opentelemetry::Context;
+use opentelemetry::context::FutureExt as _;
+use opentelemetry::trace::TraceContextExt as _;
+use tokio::task::coop::consume_budget;
+use tracing::{debug, info};
+
+use self::deferred::{DeferredDeadLetters, send_dead_letter};
+use self::groups::{RecordGroup, group_records};
+use self::record_failure::RecordFailure;
+use crate::config::{Config, PartialResponse, TraceShape};
+use crate::context::{Origin, Origins};
+use crate::dead_letter::DeadLetterQueue;
+use crate::deadline::{Cancellation, StopReason};
+use crate::event::{Batch, Record};
+use crate::failure::FailureKind;
+use crate::handler::Handler;
+use crate::message::Message;
+use crate::metrics::{BatchMetrics, Metrics};
+use crate::panic_abort::{BatchInFlight, PanicHook};
+use crate::queue::BatchQueues;
+use crate::spans::{self, BatchContext, InvocationInfo, InvocationSpans};
+
+mod deferred;
+mod groups;
+mod record_failure;
+
+/// Handles batches. One per process, shared by all invocations.
+pub(crate) struct BatchProcessor<H, S, Args> {
+    pub(crate) handler: H,
+    pub(crate) state: S,
+    pub(crate) config: Config,
+    pub(crate) spans: InvocationSpans,
+    pub(crate) metrics: Metrics,
+    pub(crate) origins: Origins,
+    /// Limits the log line about a message whose only context is `AWSTraceHeader` to one per
+    /// process.
+    pub(crate) link_only_logged: Once,
+    /// Destination of permanent failures. Without it, they are reported like other failures.
+    pub(crate) dead_letters: Option<DeadLetterQueue>,
+    pub(crate) panic_hook: PanicHook,
+    pub(crate) arguments: PhantomData<fn() -> Args>,
+}
+
+/// A batch whose records have been handled or skipped.
+#[derive(Debug)]
+pub(crate) struct ProcessedBatch {
+    pub(crate) batch: Arc<Batch>,
+    /// Positions of the records that failed, in ascending order.
+    pub(crate) failed: Vec<usize>,
+    /// Context that holds the batch span. The span has not ended, because the result of the
+    /// invocation is not known yet.
+    pub(crate) context: Context,
+}
+
+/// A batch whose records are being handled.
+struct ActiveBatch<'a> {
+    batch: Arc<Batch>,
+    context: BatchContext,
+    /// Context that holds the batch span.
+    span: Context,
+    cancellation: &'a Cancellation,
+    metrics: BatchMetrics<'a>,
+    /// Permanent failures that wait until the other records are done. `None` if they are sent
+    /// immediately.
+    deferred: Option<DeferredDeadLetters>,
+    in_flight: BatchInFlight,
+}
+
+/// Result of one record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum RecordOutcome {
+    Done,
+    Failed,
+    /// Decided when all other records are done. The record's span has not ended.
+    Deferred,
+}
+
+/// Reason why a record is not handled: its `error.type` and a description.
+#[derive(Debug, Clone, Copy)]
+struct SkipReason {
+    error_type: &'static str,
+    description: &'static str,
+}
+
+impl From<StopReason> for SkipReason {
+    fn from(reason: StopReason) -> Self {
+        Self {
+            error_type: reason.error_type(),
+            description: reason.skipped_description(),
+        }
+    }
+}
+
+const GROUP_BLOCKED: SkipReason = SkipReason {
+    error_type: "message_group_blocked",
+    description: "an earlier message of the message group failed",
+};
+
+impl<H: Handler<S, Args>, S, Args> BatchProcessor<H, S, Args> {
+    /// Handles the records of `batch` until `cancellation` stops it. When this returns, all spans
+    /// except the batch span have ended.
+    ///
+    /// `root` holds no span. InvocationSpans without a parent are started in it.
+    pub(crate) async fn process(
+        &self,
+        batch: Batch,
+        invocation: InvocationInfo<'_>,
+        root: Context,
+        cancellation: &Cancellation,
+    ) -> ProcessedBatch {
+        let context = self.read_context(&batch, root);
+        let request_id = &invocation.context.request_id;
+        let span = self.spans.start_batch(invocation, &context);
+        let active = ActiveBatch {
+            metrics: self.metrics.start_batch(&context.queues, &batch),
+            batch: Arc::new(batch),
+            in_flight: self.panic_hook.begin_batch(request_id, &span, &context.ids),
+            deferred: self.deferred_dead_letters(&context),
+            context,
+            span,
+            cancellation,
+        };
+        let (groups, concurrency) = self.schedule(&active);
+        let mut failed: Vec<usize> = stream::iter(groups)
+            .map(|group| self.process_group(&active, group))
+            .buffer_unordered(concurrency)
+            .flat_map(stream::iter)
+            .collect()
+            .await;
+        failed.extend(self.send_deferred(&active, failed.is_empty()).await);
+        failed.sort_unstable();
+        active.metrics.end();
+        ProcessedBatch {
+            batch: active.batch,
+            failed,
+            context: active.span,
+        }
+    }
+
+    fn read_context(&self, batch: &Batch, root: Context) -> BatchContext {
+        let origin = |record: Record<'_>| Origin::of(&record, &self.origins);
+        let id = |record: Record<'_>| record.message_id().map(Arc::from);
+        BatchContext {
+            queues: BatchQueues::from_batch(batch),
+            origins: batch.records().map(origin).collect(),
+            ids: batch.records().map(id).collect(),
+            root,
+        }
+    }
+
+    /// Returns the groups in the order in which they start, and how many run at the same time. If a
+    /// message of the batch may have caused a panic that ended the process, it starts last and all
+    /// run one after another.
+    fn schedule(&self, active: &ActiveBatch<'_>) -> (Vec<RecordGroup>, usize) {
+        let mut groups = group_records(&active.batch, &active.context.queues);
+        let is_suspect = |index: &usize| {
+            let id = active.context.ids[*index].as_deref();
+            self.panic_hook.is_suspect(id)
+        };
+        if !groups.iter().flatten().any(is_suspect) {
+            return (groups, self.config.concurrency.get());
+        }
+        groups.sort_by_key(|group| group.iter().any(is_suspect));
+        (groups, 1)
+    }
+
+    /// Handles the records of a group in order. Returns the first that failed and all after it,
+    /// which are skipped so that their order is kept.
+    async fn process_group(&self, active: &ActiveBatch<'_>, group: RecordGroup) -> Vec<usize> {
+        for (done, index) in group.iter().enumerate() {
+            // A handler that never waits would otherwise keep the task that watches the deadlines
+            // from running until the whole batch is done.
+            consume_budget().await;
+            if let Some(reason) = active.cancellation.check_drain() {
+                self.skip_records(active, &group[done..], reason.into());
+                return group[done..].to_vec();
+            }
+            if self.process_record(active, *index).await == RecordOutcome::Failed {
+                // If the record was cancelled, the rest is skipped for the same reason and not
+                // because the group is blocked.
+                let stopped = active.cancellation.check_drain();
+                let reason = stopped.map_or(GROUP_BLOCKED, SkipReason::from);
+                self.skip_records(active, &group[done + 1..], reason);
+                return group[done..].to_vec();
+            }
+        }
+        Vec::new()
+    }
+
+    async fn process_record(&self, active: &ActiveBatch<'_>, index: usize) -> RecordOutcome {
+        let record = active.batch.record(index);
+        let context = self.start_record(active, index);
+        active.in_flight.start_record(index, &context);
+        let metrics = &active.metrics;
+        let handling = metrics.start_record(&active.context.queues, &record);
+        let outcome = match self.run_handler(active, index, &context).await {
+            Ok(()) => {
+                metrics.finish_record(&handling, None);
+                RecordOutcome::Done
+            }
+            Err(failure) => {
+                metrics.finish_record(&handling, Some(failure.error_type));
+                {
+                    let _active = context.clone().attach();
+                    failure.report(&context, &record);
+                }
+                self.send_or_defer(active, index, &context, failure).await
+            }
+        };
+        if outcome != RecordOutcome::Deferred {
+            context.span().end();
+        }
+        let is_done = outcome == RecordOutcome::Done;
+        active.in_flight.end_record(index, is_done);
+        outcome
+    }
+
+    /// Runs the handler until it returns or is cancelled. A panic of the handler, or of a value
+    /// that it drops, becomes the failure of this record alone.
+    async fn run_handler(
+        &self,
+        active: &ActiveBatch<'_>,
+        index: usize,
+        context: &Context,
+    ) -> Result<(), RecordFailure> {
+        let handling = AssertUnwindSafe(self.call_handler(&active.batch, index)).catch_unwind();
+        let handling = Box::pin(handling.with_context(context.clone()));
+        match select(handling, pin!(active.cancellation.cancelled())).await {
+            Either::Left((Ok(result), _)) => result,
+            Either::Left((Err(panic), _)) => Err(RecordFailure::from_panic(panic)),
+            Either::Right((reason, handling)) => {
+                active.metrics.record_stop(reason.error_type());
+                // The future is dropped here and not at the end of the scope, because a destructor
+                // of the handler may panic and belongs to the record's span.
+                let _active = context.clone().attach();
+                if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(handling))) {
+                    return Err(RecordFailure::from_panic(panic));
+                }
+                Err(RecordFailure::from_cancellation(reason))
+            }
+        }
+    }
+
+    async fn call_handler(&self, batch: &Arc<Batch>, index: usize) -> Result<(), RecordFailure> {
+        let message = Message::decode(batch, index, self.config.envelope)
+            .map_err(RecordFailure::from_invalid_body)?;
+        let result = self.handler.call(message, &self.state).await;
+        // The conversion formats the handler's error, which may panic: it must happen inside
+        // `catch_unwind`.
+        result.map_err(RecordFailure::from)
+    }
+
+    /// Emits a span with `reason` for each of the `skipped` records.
+    fn skip_records(&self, active: &ActiveBatch<'_>, skipped: &[usize], reason: SkipReason) {
+        if !skipped.is_empty() {
+            active.metrics.record_stop(reason.error_type);
+        }
+        for index in skipped {
+            let context = self.start_record(active, *index);
+            spans::record_failure(&context, reason.error_type, reason.description.to_owned());
+            context.span().end();
+        }
+    }
+
+    fn start_record(&self, active: &ActiveBatch<'_>, index: usize) -> Context {
+        let record = active.batch.record(index);
+        let (origin, id) = (&active.context.origins[index], &active.context.ids[index]);
+        let context = self
+            .spans
+            .start_record(&active.span, &active.context, &record, index);
+        if origin.is_joined_by_link_only() {
+            self.log_link_only(&context, id.as_deref());
+        }
+        if tracing::enabled!(tracing::Level::DEBUG) {
+            let _active = context.clone().attach();
+            debug!(
+                message_id = id.as_deref(),
+                carrier = origin.carrier.map(|carrier| carrier.as_str()),
+                link = origin.xray.is_some().then_some("AWSTraceHeader"),
+                ignored = origin.invalid.as_ref().map(tracing::field::display),
+                "message's trace context"
+            );
+        }
+        context
+    }
+
+    /// Logs, once per process, the settings that would continue the producer's trace. Skips the
+    /// line if they would not change anything: without `tracecontext` in `OTEL_PROPAGATORS`, traces
+    /// are separate on purpose, and with the trace shape `batch`, producers are only linked.
+    fn log_link_only(&self, context: &Context, message_id: Option<&str>) {
+        let is_continued = self.config.trace_shape == TraceShape::Continue;
+        if !is_continued || !self.origins.has_trace_context() {
+            return;
+        }
+        self.link_only_logged.call_once(|| {
+            let _active = context.clone().attach();
+            info!(
+                message_id,
+                "the message starts a new trace with a link to its producer, because AWSTraceHeader is its only trace context and \
+                 OTEL_PROPAGATORS does not list xray; to continue the producer's trace, set OTEL_PROPAGATORS=tracecontext,baggage,xray \
+                 for the function, or let the producer send traceparent as a message attribute (logged once per process)"
+            );
+        });
+    }
+
+    /// Returns a buffer for permanent failures, or `None` if they can be sent immediately.
+    fn deferred_dead_letters(&self, context: &BatchContext) -> Option<DeferredDeadLetters> {
+        // A failed record without an id fails the whole invocation too.
+        let fails_together = self.config.partial_response == PartialResponse::Off
+            || context.ids.iter().any(Option::is_none);
+        (fails_together && self.dead_letters.is_some()).then(DeferredDeadLetters::default)
+    }
+
+    /// Sends a permanently failed record to the dead-letter queue, or defers the send. Other
+    /// records stay failed.
+    async fn send_or_defer(
+        &self,
+        active: &ActiveBatch<'_>,
+        index: usize,
+        context: &Context,
+        failure: RecordFailure,
+    ) -> RecordOutcome {
+        let record = active.batch.record(index);
+        let queue = match &self.dead_letters {
+            Some(queue) if failure.kind == FailureKind::Permanent && queue.takes(&record) => queue,
+            _ => return RecordOutcome::Failed,
+        };
+        if let Some(deferred) = &active.deferred {
+            deferred.insert(index, context, failure);
+            return RecordOutcome::Deferred;
+        }
+        if send_dead_letter(active, queue, &record, context, &failure).await {
+            RecordOutcome::Done
+        } else {
+            RecordOutcome::Failed
+        }
+    }
+
+    /// Sends the deferred failures if `batch_succeeded`, and ends their spans. Returns the records
+    /// that were not sent.
+    async fn send_deferred(&self, active: &ActiveBatch<'_>, batch_succeeded: bool) -> Vec<usize> {
+        let (Some(queue), Some(deferred)) = (&self.dead_letters, &active.deferred) else {
+            return Vec::new();
+        };
+        let concurrency = self.config.concurrency.get();
+        deferred
+            .send(active, queue, concurrency, batch_succeeded)
+            .await
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,91 @@
+//! Failure of one record, as it is reported in spans, logs, metrics and dead letters.
+
+use std::any::Any;
+use std::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use opentelemetry::Context;
+use tracing::warn;
+
+use crate::deadline::StopReason;
+use crate::event::Record;
+use crate::failure::{Failure, FailureKind};
+use crate::message::BodyError;
+use crate::spans;
+
+/// `error.type` of failures that the handler did not return.
+const PANIC: &str = "panic";
+const INVALID_BODY: &str = "invalid_body";
+
+/// Maximum length of a description in bytes. The description is copied to the span status, a log
+/// line and a message attribute.
+const MAX_DESCRIPTION: usize = 4096;
+
+/// The failure of a record. Contains no values of the user's types, whose code could panic.
+pub(super) struct RecordFailure {
+    pub(super) error_type: &'static str,
+    pub(super) description: String,
+    pub(super) kind: FailureKind,
+}
+
+impl RecordFailure {
+    pub(super) fn from_panic(panic: Box<dyn Any + Send>) -> Self {
+        let text = panic.downcast_ref::<&str>().copied();
+        let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+        let text = text.unwrap_or("the payload is not a string");
+        let description = truncate(format!("the handler panicked: {text}"));
+        // Dropping the payload runs the user's code, which may panic again. The payload of that
+        // second panic is leaked, because dropping it could panic once more.
+        if let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
+            mem::forget(another);
+        }
+        Self {
+            error_type: PANIC,
+            description,
+            kind: FailureKind::Retryable,
+        }
+    }
+
+    pub(super) fn from_cancellation(reason: StopReason) -> Self {
+        Self {
+            error_type: reason.error_type(),
+            description: reason.cancelled_description().to_owned(),
+            kind: FailureKind::Retryable,
+        }
+    }
+
+    pub(super) fn from_invalid_body(error: BodyError) -> Self {
+        Failure::permanent(INVALID_BODY, error).into()
+    }
+
+    /// Logs the failure and records it on the span of `context`.
+    pub(super) fn report(&self, context: &Context, record: &Record<'_>) {
+        warn!(
+            // `log_layer` adds `messageId`, but a program's own subscriber may not have that layer.
+            message_id = record.message_id().as_deref(),
+            error.type = self.error_type,
+            error.message = self.description,
+            retryable = self.kind == FailureKind::Retryable,
+            "message failed"
+        );
+        spans::record_failure(context, self.error_type, self.description.clone());
+    }
+}
+
+impl From<Failure> for RecordFailure {
+    fn from(failure: Failure) -> Self {
+        Self {
+            error_type: failure.error_type(),
+            description: truncate(failure.to_string()),
+            kind: failure.kind(),
+        }
+    }
+}
+
+fn truncate(mut text: String) -> String {
+    if text.len() > MAX_DESCRIPTION {
+        text.truncate(text.floor_char_boundary(MAX_DESCRIPTION));
+        text.push('…');
+    }
+    text
+}

@@ -1,0 +1,394 @@
+//! Batches through the core, with the spans that they leave: no Lambda, no network.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use baton_telemetry::Propagator;
+use lambda_runtime::Context as LambdaContext;
+use opentelemetry::Value;
+use opentelemetry::metrics::MeterProvider as _;
+use opentelemetry::metrics::noop::NoopMeterProvider;
+use opentelemetry::trace::{Link, SpanId, SpanKind, Status, TraceId, TracerProvider as _};
+use opentelemetry_sdk::trace::SdkTracerProvider;
+use serde_json::json;
+
+use super::*;
+use crate::Failure;
+use crate::config::TraceShape;
+use crate::deadline::{Deadlines, StopReason};
+use crate::ended::{Ended, attribute};
+
+const STANDARD: &str = "arn:aws:sqs:eu-central-1:123456789012:orders";
+const FIFO: &str = "arn:aws:sqs:eu-central-1:123456789012:orders.fifo";
+const FUNCTION: &str = "arn:aws:lambda:eu-central-1:123456789012:function:orders";
+const TRACEPARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+fn record(
+    arn: &str,
+    id: &str,
+    body: &str,
+    group: &str,
+    traceparent: Option<&str>,
+) -> serde_json::Value {
+    let attributes = traceparent
+        .map(|value| json!({"traceparent": {"stringValue": value, "dataType": "String"}}));
+    json!({
+        "messageId": id,
+        "body": body,
+        "attributes": {"ApproximateReceiveCount": "2", "SentTimestamp": "1700000000000", "MessageGroupId": group},
+        "messageAttributes": attributes,
+        "eventSource": "aws:sqs",
+        "eventSourceARN": arn,
+    })
+}
+
+fn plain(id: &str, body: &str) -> serde_json::Value {
+    record(STANDARD, id, body, "g", None)
+}
+
+async fn handle(message: Message<String>) -> Result<(), Failure> {
+    match message.body.as_str() {
+        "fail" => Err(Failure::permanent("refused", "not wanted")),
+        "panic" => panic!("on purpose"),
+        _ => Ok(()),
+    }
+}
+
+fn never_cancelled() -> Cancellation {
+    Cancellation::new(&Deadlines::new(
+        Duration::from_secs(900),
+        &Config::default(),
+    ))
+}
+
+/// Ids of the failed records and the spans that ended.
+async fn process<H: Handler<(), Args>, Args>(
+    handler: H,
+    records: &[serde_json::Value],
+) -> (Vec<String>, Ended) {
+    process_with(Config::default(), handler, records, &never_cancelled()).await
+}
+
+async fn process_with<H: Handler<(), Args>, Args>(
+    config: Config,
+    handler: H,
+    records: &[serde_json::Value],
+    cancellation: &Cancellation,
+) -> (Vec<String>, Ended) {
+    let ended = Ended::default();
+    let provider = SdkTracerProvider::builder()
+        .with_span_processor(ended.clone())
+        .build();
+    let processor = BatchProcessor {
+        handler,
+        state: (),
+        spans: InvocationSpans {
+            tracer: provider.tracer("test"),
+            shape: config.trace_shape,
+            max_receive_count: config.max_receive_count,
+        },
+        metrics: Metrics::new(&NoopMeterProvider::new().meter("test"), false),
+        config,
+        origins: Origins::new(Propagator::default(), |_| true),
+        link_only_logged: Once::new(),
+        dead_letters: None,
+        panic_hook: PanicHook::default(),
+        arguments: PhantomData,
+    };
+    let payload = serde_json::to_vec(&json!({"Records": records})).unwrap();
+    let mut context = LambdaContext::default();
+    context.request_id = "invocation-1".to_owned();
+    context.invoked_function_arn = format!("{FUNCTION}:live");
+    Arc::make_mut(&mut context.env_config).version = "7".to_owned();
+    let lambda = InvocationInfo {
+        context: &context,
+        is_cold_start: true,
+    };
+    let batch = Batch::parse(payload).unwrap();
+    let processed = processor
+        .process(batch, lambda, Context::new(), cancellation)
+        .await;
+    let ids = processed.failed.iter().map(|index| {
+        let record = processed.batch.record(*index);
+        record.message_id().unwrap().into_owned()
+    });
+    (ids.collect(), ended)
+}
+
+#[tokio::test]
+async fn a_record_continues_its_producers_trace_and_the_batch_links_to_it() {
+    let records = [
+        record(STANDARD, "traced", "ok", "g", Some(TRACEPARENT)),
+        plain("untraced", "ok"),
+    ];
+    let (failed, ended) = process(handle, &records).await;
+    assert!(failed.is_empty());
+    let (traced, untraced, batch) = (
+        ended.record("traced"),
+        ended.record("untraced"),
+        ended.batch(),
+    );
+    let producer_trace = TraceId::from(0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736);
+    let producer_span = SpanId::from(0x00f0_67aa_0ba9_02b7);
+    assert_eq!(traced.span_context.trace_id(), producer_trace);
+    assert_eq!(
+        (traced.parent_span_id, traced.parent_span_is_remote),
+        (producer_span, true)
+    );
+    assert_eq!(
+        (traced.name.as_ref(), &traced.span_kind),
+        ("process orders", &SpanKind::Consumer)
+    );
+    assert_eq!(traced.status, Status::Unset);
+    assert_eq!(
+        attribute(&traced, "baton.sqs.receive_count"),
+        Some(2.into())
+    );
+    let of_batch = |link: &Link| link.span_context == batch.span_context;
+    assert!(traced.links.iter().all(of_batch) && untraced.links.iter().all(of_batch));
+    // A record without a context starts a trace of its own: never the batch's by accident.
+    assert_eq!(untraced.parent_span_id, SpanId::INVALID);
+    assert_ne!(
+        untraced.span_context.trace_id(),
+        batch.span_context.trace_id()
+    );
+    assert_eq!(
+        (batch.name.as_ref(), batch.links.len()),
+        ("process_batch orders", 1)
+    );
+    assert_eq!(batch.links[0].span_context.span_id(), producer_span);
+    assert_eq!(
+        batch.links[0].attributes[0].value,
+        "traced".to_owned().into()
+    );
+    assert_eq!(batch.parent_span_id, SpanId::INVALID);
+}
+
+#[tokio::test]
+async fn the_batch_span_describes_the_invocation() {
+    let (_, ended) = process(handle, &[plain("a", "ok"), plain("b", "ok")]).await;
+    let batch = ended.batch();
+    for (key, expected) in [
+        ("messaging.system", Value::from("aws_sqs")),
+        ("messaging.operation.type", "process".into()),
+        ("messaging.destination.name", "orders".into()),
+        ("messaging.batch.message_count", 2.into()),
+        ("faas.trigger", "pubsub".into()),
+        ("faas.invocation_id", "invocation-1".into()),
+        ("faas.coldstart", true.into()),
+        ("cloud.account.id", "123456789012".into()),
+        ("aws.lambda.invoked_arn", format!("{FUNCTION}:live").into()),
+        ("cloud.resource_id", format!("{FUNCTION}:7").into()),
+    ] {
+        assert_eq!(attribute(&batch, key), Some(expected), "{key}");
+    }
+}
+
+#[tokio::test]
+async fn a_bad_body_an_error_and_a_panic_fail_their_own_record_only() {
+    async fn number(message: Message<u8>) -> Result<(), Failure> {
+        match message.body {
+            1 => Err(Failure::permanent("refused", "not wanted")),
+            2 => panic!("on purpose"),
+            _ => Ok(()),
+        }
+    }
+    let records = [
+        plain("ok", "0"),
+        plain("bad", "{"),
+        plain("error", "1"),
+        plain("panic", "2"),
+        plain("last", "3"),
+    ];
+    let (failed, ended) = process(number, &records).await;
+    assert_eq!(failed, ["bad", "error", "panic"]);
+    let error_type =
+        |id: &str| attribute(&ended.record(id), "error.type").map(|value| value.to_string());
+    assert_eq!(error_type("bad").as_deref(), Some("invalid_body"));
+    assert_eq!(error_type("error").as_deref(), Some("refused"));
+    assert_eq!(error_type("panic").as_deref(), Some("panic"));
+    assert_eq!((error_type("ok"), error_type("last")), (None, None));
+    assert_eq!(
+        ended.record("panic").status,
+        Status::error("the handler panicked: on purpose")
+    );
+}
+
+#[tokio::test]
+async fn an_error_that_panics_when_it_is_shown_fails_its_own_record_only() {
+    #[derive(Debug)]
+    struct Unshowable;
+
+    impl std::fmt::Display for Unshowable {
+        fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            panic!("not to be shown")
+        }
+    }
+
+    impl std::error::Error for Unshowable {}
+
+    async fn fails(message: Message<String>) -> Result<(), Unshowable> {
+        match message.body.as_str() {
+            "fail" => Err(Unshowable),
+            _ => Ok(()),
+        }
+    }
+    let (failed, ended) = process(fails, &[plain("a", "fail"), plain("b", "ok")]).await;
+    assert_eq!(failed, ["a"]);
+    assert_eq!(
+        attribute(&ended.record("a"), "error.type"),
+        Some("panic".into())
+    );
+}
+
+#[tokio::test]
+async fn a_panic_with_any_value_fails_its_own_record_only() {
+    struct Bomb;
+
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("dropped")
+        }
+    }
+
+    async fn panics(message: Message<String>) -> Result<(), Failure> {
+        match message.body.as_str() {
+            "text" => panic!("because of {}", message.id()),
+            "number" => std::panic::panic_any(7),
+            "bomb" => std::panic::panic_any(Bomb),
+            "long" => panic!("{}", "é".repeat(1 << 20)),
+            _ => Ok(()),
+        }
+    }
+    let records = ["text", "number", "bomb", "long", "ok"].map(|body| plain(body, body));
+    let (failed, ended) = process(panics, &records).await;
+    assert_eq!(failed, ["text", "number", "bomb", "long"]);
+    for (id, expected) in [
+        ("text", "the handler panicked: because of text"),
+        (
+            "number",
+            "the handler panicked: the payload is not a string",
+        ),
+        ("bomb", "the handler panicked: the payload is not a string"),
+    ] {
+        assert_eq!(ended.record(id).status, Status::error(expected));
+    }
+    let Status::Error { description } = ended.record("long").status else {
+        panic!("a failure");
+    };
+    assert!(description.len() < 4100 && description.ends_with("éé…"));
+}
+
+#[tokio::test]
+async fn a_malformed_context_is_noted_and_starts_a_new_trace() {
+    let (_, ended) = process(
+        handle,
+        &[record(STANDARD, "a", "ok", "g", Some("00-short"))],
+    )
+    .await;
+    let span = ended.record("a");
+    assert_eq!(span.parent_span_id, SpanId::INVALID);
+    assert_eq!(
+        attribute(&span, "baton.context.invalid"),
+        Some("message attributes: traceparent has the wrong length".into())
+    );
+    assert!(ended.batch().links.is_empty());
+}
+
+#[tokio::test]
+async fn records_of_several_queues_have_no_common_destination() {
+    let other = "arn:aws:sqs:eu-central-1:123456789012:returns";
+    let records = [plain("a", "ok"), record(other, "b", "ok", "g", None)];
+    let (_, ended) = process(handle, &records).await;
+    assert_eq!(ended.record("b").name, "process returns");
+    let mut stray = plain("b", "ok");
+    stray["eventSourceARN"].take();
+    let (_, with_a_stray) = process(handle, &[plain("a", "ok"), stray]).await;
+    assert_eq!(with_a_stray.record("b").name, "process");
+    for ended in [ended, with_a_stray] {
+        has_no_destination(&ended);
+    }
+}
+
+fn has_no_destination(ended: &Ended) {
+    assert_eq!(ended.batch().name, "process_batch");
+    assert_eq!(
+        attribute(&ended.batch(), "messaging.destination.name"),
+        None
+    );
+}
+
+#[tokio::test]
+async fn a_handler_runs_inside_its_records_span() {
+    async fn check(message: Message<String>) -> Result<(), Failure> {
+        let active = Context::map_current(|context| context.span().span_context().trace_id());
+        // Also after it has waited, when other records have run meanwhile.
+        tokio::task::yield_now().await;
+        let later = Context::map_current(|context| context.span().span_context().trace_id());
+        match active == later && active.to_string() == message.body {
+            true => Ok(()),
+            false => Err(Failure::permanent(
+                "wrong_context",
+                "another span is active",
+            )),
+        }
+    }
+    let traced = |number: u32| {
+        let trace = format!("{number:032x}");
+        let traceparent = format!("00-{trace}-00f067aa0ba902b7-01");
+        record(
+            STANDARD,
+            &format!("m{number}"),
+            &trace,
+            "g",
+            Some(&traceparent),
+        )
+    };
+    let (failed, _) = process(check, &[traced(1), traced(2), traced(3)]).await;
+    assert!(failed.is_empty(), "{failed:?}");
+}
+
+#[tokio::test]
+async fn in_the_shape_of_a_batch_records_are_children_of_the_batch_span_and_linked_to_their_producers()
+ {
+    let config = Config {
+        trace_shape: TraceShape::Batch,
+        ..Config::default()
+    };
+    let records = [
+        record(STANDARD, "traced", "ok", "g", Some(TRACEPARENT)),
+        plain("untraced", "ok"),
+    ];
+    let (_, ended) = process_with(config, handle, &records, &never_cancelled()).await;
+    let (traced, batch) = (ended.record("traced"), ended.batch());
+    for span in [&traced, &ended.record("untraced")] {
+        assert_eq!(span.span_context.trace_id(), batch.span_context.trace_id());
+        assert_eq!(span.parent_span_id, batch.span_context.span_id());
+        assert!(!span.parent_span_is_remote);
+    }
+    assert_eq!(traced.links.len(), 1);
+    let producer_span = SpanId::from(0x00f0_67aa_0ba9_02b7);
+    assert_eq!(traced.links[0].span_context.span_id(), producer_span);
+    assert!(ended.record("untraced").links.is_empty());
+    assert_eq!(batch.links[0].span_context.span_id(), producer_span);
+}
+
+#[tokio::test]
+async fn a_message_that_one_more_failure_moves_to_the_dead_letter_queue_says_so() {
+    for (max, expected) in [(2, Some(true.into())), (3, None)] {
+        let config = Config {
+            max_receive_count: Some(max.try_into().unwrap()),
+            ..Config::default()
+        };
+        let (_, ended) =
+            process_with(config, handle, &[plain("a", "ok")], &never_cancelled()).await;
+        let key = "baton.sqs.next_failure_dead_letters";
+        assert_eq!(attribute(&ended.record("a"), key), expected);
+    }
+}
+
+/// Message groups, and what is left of them.
+mod groups;
+
+/// How a batch comes to its end before its time.
+mod cancelled;
