@@ -20,7 +20,6 @@ use self::deferred::{DeferredDeadLetters, send_dead_letter};
 use self::groups::{RecordGroup, group_records};
 use self::record_failure::RecordFailure;
 use crate::config::{Config, PartialResponse, TraceShape};
-use crate::context::{Origin, Origins};
 use crate::dead_letter::DeadLetterQueue;
 use crate::deadline::{Cancellation, StopReason};
 use crate::event::{Batch, Record};
@@ -31,6 +30,7 @@ use crate::metrics::{BatchMetrics, Metrics};
 use crate::panic_abort::{BatchInFlight, PanicHook};
 use crate::queue::BatchQueues;
 use crate::spans::{self, BatchContext, InvocationInfo, InvocationSpans};
+use crate::trace_context::ContextExtractor;
 
 mod deferred;
 mod groups;
@@ -43,7 +43,7 @@ pub(crate) struct BatchProcessor<H, S, Args> {
     pub(crate) config: Config,
     pub(crate) spans: InvocationSpans,
     pub(crate) metrics: Metrics,
-    pub(crate) origins: Origins,
+    pub(crate) extractor: ContextExtractor,
     /// Limits the log line about a message whose only context is `AWSTraceHeader` to one per
     /// process.
     pub(crate) link_only_logged: Once,
@@ -150,11 +150,11 @@ impl<H: Handler<S, Args>, S, Args> BatchProcessor<H, S, Args> {
     }
 
     fn read_context(&self, batch: &Batch, root: Context) -> BatchContext {
-        let origin = |record: Record<'_>| Origin::of(&record, &self.origins);
+        let producer = |record: Record<'_>| self.extractor.extract(&record);
         let id = |record: Record<'_>| record.message_id().map(Arc::from);
         BatchContext {
             queues: BatchQueues::from_batch(batch),
-            origins: batch.records().map(origin).collect(),
+            producers: batch.records().map(producer).collect(),
             ids: batch.records().map(id).collect(),
             root,
         }
@@ -276,20 +276,20 @@ impl<H: Handler<S, Args>, S, Args> BatchProcessor<H, S, Args> {
 
     fn start_record(&self, active: &ActiveBatch<'_>, index: usize) -> Context {
         let record = active.batch.record(index);
-        let (origin, id) = (&active.context.origins[index], &active.context.ids[index]);
+        let (producer, id) = (&active.context.producers[index], &active.context.ids[index]);
         let context = self
             .spans
             .start_record(&active.span, &active.context, &record, index);
-        if origin.is_joined_by_link_only() {
+        if producer.is_link_only() {
             self.log_link_only(&context, id.as_deref());
         }
         if tracing::enabled!(tracing::Level::DEBUG) {
             let _active = context.clone().attach();
             debug!(
                 message_id = id.as_deref(),
-                carrier = origin.carrier.map(|carrier| carrier.as_str()),
-                link = origin.xray.is_some().then_some("AWSTraceHeader"),
-                ignored = origin.invalid.as_ref().map(tracing::field::display),
+                carrier = producer.carrier.map(|carrier| carrier.as_str()),
+                link = producer.xray.is_some().then_some("AWSTraceHeader"),
+                ignored = producer.invalid.as_ref().map(tracing::field::display),
                 "message's trace context"
             );
         }
@@ -301,7 +301,7 @@ impl<H: Handler<S, Args>, S, Args> BatchProcessor<H, S, Args> {
     /// are separate on purpose, and with the trace shape `batch`, producers are only linked.
     fn log_link_only(&self, context: &Context, message_id: Option<&str>) {
         let is_continued = self.config.trace_shape == TraceShape::Continue;
-        if !is_continued || !self.origins.has_trace_context() {
+        if !is_continued || !self.extractor.has_trace_context() {
             return;
         }
         self.link_only_logged.call_once(|| {

@@ -15,7 +15,6 @@ use crate::config::{
     AllFailed, Config, DEAD_LETTER_QUEUE, Environment, FlushPoint, InvalidConfig, NotOnLambda,
     Options, PartialResponse, TraceShape, check_runtime_variables,
 };
-use crate::context::Origins;
 use crate::dead_letter::DeadLetterQueue;
 use crate::envelope::Envelope;
 use crate::event_loop;
@@ -28,6 +27,7 @@ use crate::payload::{self, TakePayload};
 use crate::service::ConsumerService;
 use crate::shutdown::{Shutdown, ended};
 use crate::spans::InvocationSpans;
+use crate::trace_context::ContextExtractor;
 
 mod once;
 
@@ -323,7 +323,7 @@ fn processor<H, S, Args>(
             shape: config.trace_shape,
             max_receive_count: config.max_receive_count,
         },
-        origins: Origins::new(telemetry.propagator(), {
+        extractor: ContextExtractor::new(telemetry.propagator(), {
             let telemetry = telemetry.clone();
             move |trace_id| telemetry.samples_root(trace_id)
         }),

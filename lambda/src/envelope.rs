@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::str::FromStr;
 
-use crate::event::{BridgeEvent, MessageAttribute, Notification};
+use crate::event::{EventBridgeEnvelope, MessageAttribute, SnsNotification};
 
 /// What is around the body that handlers take.
 ///
@@ -57,10 +57,10 @@ impl Envelope {
     pub(crate) fn unwrap<'a>(self, body: &'a str) -> Result<Cow<'a, str>, NotWrapped> {
         match self {
             Self::None => Ok(Cow::Borrowed(body)),
-            Self::Sns => Notification::read(body)
+            Self::Sns => SnsNotification::read(body)
                 .and_then(|notification| notification.message())
                 .ok_or(NotWrapped::Sns),
-            Self::EventBridge => BridgeEvent::read(body)
+            Self::EventBridge => EventBridgeEnvelope::read(body)
                 .map(|event| Cow::Borrowed(event.detail()))
                 .ok_or(NotWrapped::EventBridge),
         }
@@ -83,7 +83,7 @@ pub struct SnsMetadata {
 
 impl SnsMetadata {
     pub(crate) fn read(body: &str) -> Option<Self> {
-        let notification = Notification::read(body)?;
+        let notification = SnsNotification::read(body)?;
         let pair = |attribute: MessageAttribute<'_>| {
             let value = attribute.string_value.or(attribute.binary_value)?;
             Some((attribute.name.into_owned(), value.into_owned()))
@@ -111,7 +111,7 @@ pub struct EventBridgeMetadata {
 
 impl EventBridgeMetadata {
     pub(crate) fn read(body: &str) -> Option<Self> {
-        let event = BridgeEvent::read(body)?;
+        let event = EventBridgeEnvelope::read(body)?;
         Some(Self {
             id: event.id().map(Cow::into_owned),
             source: event.source()?.into_owned(),

@@ -1,43 +1,44 @@
 //! The SQS event, read from the payload without copying it.
 //!
-//! `aws_lambda_events` builds two maps and a dozen strings for every record, a seventh of a whole
-//! invocation. Here the payload is walked over once; a record is a handful of positions in it, and
-//! what is behind them is read when somebody asks.
+//! `aws_lambda_events` builds two maps and a dozen strings for each record, which costs a seventh of
+//! a whole invocation. This module scans the payload once and keeps only the positions of each
+//! record's fields. A field is decoded when it is read.
 
 use std::borrow::Cow;
 
 use serde::de::IgnoredAny;
 
-use self::attributes::{Attributes, OF_SQS};
-use self::carrier::Carrier;
-use self::fields::Fields;
-use self::invalid::{Arrived, in_words};
-use self::scan::{Kind, Scanner};
-use self::text::{MAX_LENGTH, Text};
+use self::attributes::{MessageAttributes, SQS_NAMES};
+use self::carrier::CarrierFields;
+use self::fields::RecordFields;
+use self::invalid::UnknownObject;
+use self::scanner::{JsonKind, Scanner};
+use self::string::{JsonString, MAX_LENGTH};
 
 mod attributes;
 mod carrier;
+mod envelope;
 mod fields;
-mod inner;
 mod invalid;
-mod scan;
-mod text;
+mod scanner;
+mod source;
+mod string;
 
 pub use attributes::MessageAttribute;
-pub(crate) use carrier::{OTEL_PREFIX, TraceCarrier, Value};
-pub(crate) use inner::{BridgeEvent, Notification};
+pub(crate) use carrier::{FieldValue, OTEL_PREFIX, TraceCarrier};
+pub(crate) use envelope::{EventBridgeEnvelope, SnsNotification};
 pub(crate) use invalid::InvalidEvent;
 
-/// The payload of one invocation.
+/// The payload of one invocation, with the positions of its records.
 #[derive(Debug)]
 pub(crate) struct Batch {
     payload: String,
-    records: Vec<Fields>,
+    records: Vec<RecordFields>,
 }
 
 impl Batch {
-    /// Reads all records, or none: a record that cannot be told from a message must not be deleted
-    /// as one, so it fails the invocation.
+    /// Reads all records of a payload. One invalid record fails the whole event, because a record
+    /// that is not reported as failed is deleted from the queue.
     pub(crate) fn parse(payload: Vec<u8>) -> Result<Self, InvalidEvent> {
         let payload = String::from_utf8(payload).map_err(|error| InvalidEvent::NotUtf8 {
             at: error.utf8_error().valid_up_to(),
@@ -62,16 +63,17 @@ impl Batch {
     }
 }
 
-fn read_event(json: &str) -> Result<Vec<Fields>, InvalidEvent> {
+fn read_event(json: &str) -> Result<Vec<RecordFields>, InvalidEvent> {
     if json.len() > MAX_LENGTH {
         return Err(InvalidEvent::TooLong { length: json.len() });
     }
     let mut scanner = Scanner::new(json);
     let records = read_document(&mut scanner);
-    // What is no JSON has fields missing for that reason alone.
+    // The scanner reports a syntax error as the end of the document, so that fields after it seem
+    // to be missing. The syntax error is the cause and is reported instead.
     let is_json = match records {
         Ok(_) => scanner.is_at_end(),
-        Err(_) => !scanner.has_ended_early(),
+        Err(_) => !scanner.has_failed(),
     };
     if is_json {
         records
@@ -80,7 +82,7 @@ fn read_event(json: &str) -> Result<Vec<Fields>, InvalidEvent> {
     }
 }
 
-/// Leaves it to `serde_json` to say what is wrong: its words name a place and no content.
+/// Returns the error of `serde_json`, which gives the position and none of the content.
 #[cold]
 fn not_json(json: &str) -> InvalidEvent {
     let error = serde_json::from_str::<IgnoredAny>(json).err();
@@ -88,66 +90,68 @@ fn not_json(json: &str) -> InvalidEvent {
     InvalidEvent::NotJson { reason }
 }
 
-fn read_document(scanner: &mut Scanner<'_>) -> Result<Vec<Fields>, InvalidEvent> {
-    match scanner.kind() {
+fn read_document(scanner: &mut Scanner<'_>) -> Result<Vec<RecordFields>, InvalidEvent> {
+    match scanner.peek_kind() {
         // An event source mapping sends an object with `Records`.
-        Kind::Object => read_object(scanner),
+        JsonKind::Object => read_object(scanner),
         // EventBridge Pipes sends an array of the same records, even for a single record
         // (https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-pipes-batching-concurrency.html).
-        Kind::Array => read_records(scanner),
+        JsonKind::Array => read_records(scanner),
         kind => {
             scanner.skip();
-            let arrived = in_words(kind);
-            Err(InvalidEvent::NotAnEvent { arrived })
+            let kind = kind.description();
+            Err(InvalidEvent::NotObjectOrArray { kind })
         }
     }
 }
 
-fn read_object(scanner: &mut Scanner<'_>) -> Result<Vec<Fields>, InvalidEvent> {
+fn read_object(scanner: &mut Scanner<'_>) -> Result<Vec<RecordFields>, InvalidEvent> {
     let json = scanner.json();
     scanner.enter();
     let mut records = None;
-    let mut arrived = Arrived::default();
-    while let Some(key) = scanner.key() {
+    let mut unknown = UnknownObject::default();
+    while let Some(key) = scanner.next_key() {
         let name = key.decode(json);
         if name.as_deref() != Some("Records") {
-            arrived.note(name.as_deref());
+            unknown.add_field(name.as_deref());
             scanner.skip();
         } else if records.is_none() {
             records = Some(read_records(scanner)?);
         } else {
-            return Err(InvalidEvent::RecordsTwice);
+            return Err(InvalidEvent::DuplicateRecords);
         }
     }
-    records.ok_or(InvalidEvent::NoRecords { arrived })
+    records.ok_or(InvalidEvent::MissingRecords { event: unknown })
 }
 
-fn read_records(scanner: &mut Scanner<'_>) -> Result<Vec<Fields>, InvalidEvent> {
-    if scanner.kind() != Kind::Array {
-        let arrived = in_words(scanner.kind());
+fn read_records(scanner: &mut Scanner<'_>) -> Result<Vec<RecordFields>, InvalidEvent> {
+    let kind = scanner.peek_kind();
+    if kind != JsonKind::Array {
         scanner.skip();
-        return Err(InvalidEvent::Records { arrived });
+        let kind = kind.description();
+        return Err(InvalidEvent::RecordsNotArray { kind });
     }
     scanner.enter();
     let mut records = Vec::new();
-    while scanner.item() {
-        records.push(Fields::read(scanner, records.len())?);
+    while scanner.next_item() {
+        records.push(RecordFields::read(scanner, records.len())?);
     }
     Ok(records)
 }
 
-/// One message of the batch.
+/// One record of the batch.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Record<'a> {
     json: &'a str,
-    fields: &'a Fields,
+    fields: &'a RecordFields,
 }
 
-/// A text of an event: borrowed from it unless it has escapes.
+/// A string of an event. Borrowed from the payload unless it contains escapes.
 pub(crate) type EventText<'a> = Cow<'a, str>;
 
 impl<'a> Record<'a> {
-    /// Never empty: AWS takes an empty identifier as the failure of the whole batch.
+    /// Returns the message id, or `None` if it is empty: AWS treats an empty identifier in a
+    /// response as the failure of the whole batch.
     pub(crate) fn message_id(&self) -> Option<EventText<'a>> {
         self.text(self.fields.message_id)
             .filter(|id| !id.is_empty())
@@ -165,18 +169,18 @@ impl<'a> Record<'a> {
         self.text(self.fields.queue_arn)
     }
 
-    /// Whether its queue is a FIFO queue. Only the queue's name tells: messages on standard queues
-    /// carry group ids too.
+    /// Returns true if the record is from a FIFO queue. Decided by the queue's name, because
+    /// messages on standard queues can have group ids too.
     pub(crate) fn is_fifo(&self) -> bool {
         self.fields.is_fifo
     }
 
-    /// How often the message has been delivered, this time included.
+    /// Returns the number of deliveries of the message, including this one.
     pub(crate) fn receive_count(&self) -> Option<u32> {
         self.fields.receive_count
     }
 
-    /// When SQS got the message, in milliseconds since 1970.
+    /// Returns the time at which SQS accepted the message, in milliseconds since 1970.
     pub(crate) fn sent_timestamp(&self) -> Option<u64> {
         self.fields.sent_timestamp
     }
@@ -185,14 +189,14 @@ impl<'a> Record<'a> {
         self.text(self.fields.group_id)
     }
 
-    /// The X-Ray header that AWS put beside the message.
+    /// Returns the system attribute `AWSTraceHeader`, which holds an X-Ray trace header.
     pub(crate) fn trace_header(&self) -> Option<EventText<'a>> {
         self.text(self.fields.trace_header)
     }
 
-    /// The trace context among the message attributes.
+    /// Returns the trace context in the message attributes.
     pub(crate) fn trace_carrier(&self) -> TraceCarrier<'a> {
-        self.fields.carrier.values(self.json)
+        self.fields.carrier.decode(self.json)
     }
 
     /// Returns the trace context in the message attributes with the prefix `otel.`. Scans the
@@ -200,33 +204,33 @@ impl<'a> Record<'a> {
     /// `traceparent` should not pay for the lookup.
     pub(crate) fn prefixed_trace_carrier(&self) -> Option<TraceCarrier<'a>> {
         let start = self.fields.message_attributes?.get() as usize;
-        let mut scanner = Scanner::within(self.json, start);
-        let carrier = Carrier::read_prefixed_attributes(&mut scanner, &OF_SQS);
-        Some(carrier.values(self.json))
+        let mut scanner = Scanner::from_position(self.json, start);
+        let carrier = CarrierFields::read_prefixed_attributes(&mut scanner, &SQS_NAMES);
+        Some(carrier.decode(self.json))
     }
 
-    /// The body, if it is worth looking for an SNS notification or an EventBridge event in it. Says
-    /// no without decoding it.
-    pub(crate) fn enveloping_body(&self) -> Option<EventText<'a>> {
+    /// Returns the body if it may contain an SNS notification or an EventBridge event. Other bodies
+    /// are recognised without decoding them.
+    pub(crate) fn envelope_body(&self) -> Option<EventText<'a>> {
         let body = self.fields.body?;
-        inner::may_be_envelope(body.raw(self.json)).then(|| body.decode(self.json))?
+        envelope::may_be_envelope(body.raw(self.json)).then(|| body.decode(self.json))?
     }
 
-    /// `messageAttributes` as it stands in the event, for whoever passes it on whole.
+    /// Returns the JSON of `messageAttributes`, for a send that copies all of them.
     #[cfg(feature = "dead-letter-queue")]
     pub(crate) fn raw_message_attributes(&self) -> Option<&'a str> {
         let start = self.fields.message_attributes?.get() as usize;
-        Some(Scanner::within(self.json, start).raw())
+        Some(Scanner::from_position(self.json, start).read_raw())
     }
 
-    /// All message attributes, in the order of the event.
+    /// Returns all message attributes, in the order of the event.
     pub(crate) fn message_attributes(
         &self,
     ) -> impl Iterator<Item = MessageAttribute<'a>> + use<'a> {
-        Attributes::new(self.json, self.fields.message_attributes, &OF_SQS)
+        MessageAttributes::new(self.json, self.fields.message_attributes, &SQS_NAMES)
     }
 
-    fn text(&self, text: Option<Text>) -> Option<EventText<'a>> {
+    fn text(&self, text: Option<JsonString>) -> Option<EventText<'a>> {
         text?.decode(self.json)
     }
 }

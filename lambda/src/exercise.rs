@@ -17,11 +17,11 @@ use serde::de::IgnoredAny;
 
 use crate::batch::ProcessedBatch;
 use crate::config::{Config, PartialResponse};
-use crate::context::{Origin, Origins};
 use crate::envelope::Envelope;
-use crate::event::{Batch, InvalidEvent, Record, Value};
+use crate::event::{Batch, FieldValue, InvalidEvent, Record};
 use crate::invocation::build_response;
 use crate::message::{Message, Raw};
+use crate::trace_context::ContextExtractor;
 
 /// Whether it is an event. Panics where a promise is broken.
 pub fn exercise(json: &str) -> bool {
@@ -44,7 +44,7 @@ pub fn exercise(json: &str) -> bool {
         pairs.for_each(|(record, peer)| assert_same(&record, peer));
     }
     for index in 0..batch.len() {
-        find_origins(&batch.record(index));
+        extract_contexts(&batch.record(index));
         read_message(&batch, index);
     }
     answer(&batch);
@@ -77,7 +77,7 @@ fn has_lists(json: &str) -> bool {
 
 /// Reasons to refuse an event that the peer does not have.
 fn is_ours_to_refuse(error: &InvalidEvent) -> bool {
-    matches!(error, InvalidEvent::Source { .. })
+    matches!(error, InvalidEvent::WrongSource { .. })
 }
 
 /// Every field that both read.
@@ -111,7 +111,7 @@ fn assert_same(record: &Record<'_>, peer: &SqsMessage) {
         let found = same_name.last().and_then(|found| found.string_value);
         assert_eq!(found.as_deref(), Some(value.as_str()));
         if name == TRACEPARENT {
-            let expected = Value::Text(value.into());
+            let expected = FieldValue::Text(value.into());
             assert_eq!(record.trace_carrier().traceparent, expected);
         }
     }
@@ -127,19 +127,19 @@ pub(crate) fn listed(trace_context: bool, baggage: bool, xray: bool) -> Propagat
 }
 
 /// With each propagator by itself, and with all.
-fn find_origins(record: &Record<'_>) {
+fn extract_contexts(record: &Record<'_>) {
     for formats in 0..8_u8 {
         let [trace_context, baggage, xray] = [1, 2, 4].map(|bit| formats & bit != 0);
         let propagator = listed(trace_context, baggage, xray);
-        let origin = Origin::of(record, &Origins::new(propagator, |_| true));
-        if let Some(producer) = &origin.producer {
-            assert!(producer.is_valid() && producer.is_remote());
-            assert_ne!(origin.xray.as_ref(), Some(producer));
+        let context = ContextExtractor::new(propagator, |_| true).extract(record);
+        if let Some(parent) = &context.parent {
+            assert!(parent.is_valid() && parent.is_remote());
+            assert_ne!(context.xray.as_ref(), Some(parent));
         }
-        assert_eq!(origin.producer.is_some(), origin.carrier.is_some());
-        let invalid = origin.invalid.as_ref().map(ToString::to_string);
+        assert_eq!(context.parent.is_some(), context.carrier.is_some());
+        let invalid = context.invalid.as_ref().map(ToString::to_string);
         assert_ne!(invalid.as_deref(), Some(""));
-        origin.parent(&Context::new());
+        context.parent_context(&Context::new());
     }
 }
 

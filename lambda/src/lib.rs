@@ -234,7 +234,6 @@
 mod batch;
 mod config;
 mod consumer;
-mod context;
 #[cfg(feature = "dead-letter-queue")]
 mod dead_letter;
 #[cfg(not(feature = "dead-letter-queue"))]
@@ -263,6 +262,7 @@ mod service;
 mod shutdown;
 mod spans;
 pub mod testing;
+mod trace_context;
 mod trace_variable;
 #[cfg(test)]
 mod versions;

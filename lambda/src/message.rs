@@ -81,14 +81,14 @@ impl<T> Message<T> {
     /// [`Envelope`]. Read from the body each time.
     #[must_use]
     pub fn sns(&self) -> Option<SnsMetadata> {
-        SnsMetadata::read(&self.record().enveloping_body()?)
+        SnsMetadata::read(&self.record().envelope_body()?)
     }
 
     /// What EventBridge says about the event that the message's body is, whatever the [`Envelope`].
     /// Read from the body each time.
     #[must_use]
     pub fn event_bridge(&self) -> Option<EventBridgeMetadata> {
-        EventBridgeMetadata::read(&self.record().enveloping_body()?)
+        EventBridgeMetadata::read(&self.record().envelope_body()?)
     }
 
     fn record(&self) -> Record<'_> {

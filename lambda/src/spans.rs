@@ -16,9 +16,9 @@ use opentelemetry_sdk::trace::SdkTracer;
 use opentelemetry_semantic_conventions::attribute as key;
 
 use crate::config::TraceShape;
-use crate::context::Origin;
 use crate::event::Record;
 use crate::queue::{BatchQueues, Queue};
+use crate::trace_context::ProducerContext;
 
 /// Values that the semantic conventions fix and their crate has no constants for (v1.44: messaging
 /// spans, SQS, FaaS spans).
@@ -59,7 +59,7 @@ pub(crate) struct InvocationSpans {
 #[derive(Debug)]
 pub(crate) struct BatchContext {
     pub(crate) queues: BatchQueues,
-    pub(crate) origins: Vec<Origin>,
+    pub(crate) producers: Vec<ProducerContext>,
     /// The identifiers of the messages, shared by the links and the records' spans.
     pub(crate) ids: Vec<Option<Arc<str>>>,
     /// What spans without a parent are started in. No span is in it: whatever the runtime has
@@ -82,10 +82,10 @@ impl InvocationSpans {
         invocation: InvocationInfo<'_>,
         batch: &BatchContext,
     ) -> Context {
-        let count = batch.origins.len();
+        let count = batch.producers.len();
         let mut links = Vec::with_capacity(count);
-        for (origin, id) in batch.origins.iter().zip(&batch.ids) {
-            let sender = origin.producer.as_ref().or(origin.xray.as_ref());
+        for (producer, id) in batch.producers.iter().zip(&batch.ids) {
+            let sender = producer.parent.as_ref().or(producer.xray.as_ref());
             links.extend(sender.map(|sender| producer_link(sender.clone(), id)));
         }
         let queue = batch.queues.single_queue();
@@ -123,20 +123,20 @@ impl InvocationSpans {
         record: &Record<'_>,
         index: usize,
     ) -> Context {
-        let origin = &batch.origins[index];
+        let producer = &batch.producers[index];
         let batch_span_context = batch_span.span().span_context().clone();
         let mut links = Vec::with_capacity(1);
         let parent = match self.shape {
             TraceShape::Continue => {
                 links.push(Link::with_context(batch_span_context));
-                origin.parent(&batch.root)
+                producer.parent_context(&batch.root)
             }
             TraceShape::Batch => {
-                links.extend(origin.producer.clone().map(Link::with_context));
-                origin.with_baggage(batch_span)
+                links.extend(producer.parent.clone().map(Link::with_context));
+                producer.with_baggage(batch_span)
             }
         };
-        links.extend(origin.xray.clone().map(Link::with_context));
+        links.extend(producer.xray.clone().map(Link::with_context));
         let start = SystemTime::now();
         let queue = batch.queues.find_queue(record);
         let builder = SpanBuilder::from_name(span_name(PROCESS, queue))
@@ -182,7 +182,7 @@ impl InvocationSpans {
             let group = record.group_id().map(Cow::into_owned);
             attributes.extend(group.map(|group| KeyValue::new(MESSAGE_GROUP_ID, group)));
         }
-        let invalid = batch.origins[index].invalid.as_ref();
+        let invalid = batch.producers[index].invalid.as_ref();
         attributes.extend(invalid.map(|reason| KeyValue::new(CONTEXT_INVALID, reason.to_string())));
         attributes
     }

@@ -41,7 +41,7 @@ async fn what_is_no_event_fails_its_invocation_by_name_and_the_next_is_handled()
         ),
         (
             b"{\"Records\":\xff}",
-            "the event is not UTF-8: the byte at 11 is part of no character",
+            "the event is not UTF-8: invalid byte at 11",
         ),
         (
             b"null",

@@ -89,7 +89,7 @@ async fn process_with<H: Handler<(), Args>, Args>(
         },
         metrics: Metrics::new(&NoopMeterProvider::new().meter("test"), false),
         config,
-        origins: Origins::new(Propagator::default(), |_| true),
+        extractor: ContextExtractor::new(Propagator::default(), |_| true),
         link_only_logged: Once::new(),
         dead_letters: None,
         panic_hook: PanicHook::default(),

@@ -1,18 +1,17 @@
-//! The two maps of a record: what SQS says about the message, and what its sender attached.
+//! Message attributes, in the forms in which SQS and SNS send them.
 //!
-//! A map or a value in it that is not what it should be counts as absent: only telemetry and
-//! curious handlers ask for them, and neither is a reason not to process a message.
+//! A map or a value of the wrong type counts as absent. Only telemetry and some handlers read
+//! attributes, and an unreadable attribute must not keep a message from being handled.
 
 use std::borrow::Cow;
 use std::num::NonZeroU32;
 
-use super::fields::Fields;
-use super::scan::{Kind, Scanner};
-use super::text::Text;
+use super::scanner::{JsonKind, Scanner};
+use super::string::JsonString;
 
-/// Goes into the object that is next; passes over anything else.
+/// Enters the next value if it is an object. Skips any other value and returns false.
 pub(super) fn enter_object(scanner: &mut Scanner<'_>) -> bool {
-    let is_object = scanner.kind() == Kind::Object;
+    let is_object = scanner.peek_kind() == JsonKind::Object;
     if is_object {
         scanner.enter();
     } else {
@@ -21,42 +20,19 @@ pub(super) fn enter_object(scanner: &mut Scanner<'_>) -> bool {
     is_object
 }
 
-/// The string that is next; passes over anything else.
-pub(super) fn text_or_skip(scanner: &mut Scanner<'_>) -> Option<Text> {
-    let text = scanner.text();
+/// Reads the next value if it is a string. Skips any other value.
+pub(super) fn read_string_or_skip(scanner: &mut Scanner<'_>) -> Option<JsonString> {
+    let text = scanner.read_string();
     if text.is_none() {
         scanner.skip();
     }
     text
 }
 
-/// `attributes`: all of them strings, whatever they mean. As in any JSON object, the last of
-/// several with one name counts.
-pub(super) fn read_system(scanner: &mut Scanner<'_>, fields: &mut Fields) {
-    if !enter_object(scanner) {
-        return;
-    }
-    while let Some(key) = scanner.key() {
-        let json = scanner.json();
-        match key.decode(json).as_deref() {
-            Some("ApproximateReceiveCount") => {
-                fields.receive_count = number(json, text_or_skip(scanner));
-            }
-            Some("SentTimestamp") => fields.sent_timestamp = number(json, text_or_skip(scanner)),
-            Some("MessageGroupId") => fields.group_id = text_or_skip(scanner),
-            Some("AWSTraceHeader") => fields.trace_header = text_or_skip(scanner),
-            _ => scanner.skip(),
-        }
-    }
-}
-
-fn number<T: std::str::FromStr>(json: &str, text: Option<Text>) -> Option<T> {
-    text?.decode(json)?.parse().ok()
-}
-
-/// How the fields of an attribute are called: its text, its binary value and its type. They are
-/// compared without regard to case, and the exact name wins: Lambda writes `stringValue`, the SQS
-/// API `StringValue`, and both turn up in events that people make for tests.
+/// Names of an attribute's fields: string value, binary value and data type.
+///
+/// Names are compared without regard to case, and the exact name takes precedence: Lambda writes
+/// `stringValue`, the SQS API `StringValue`, and hand-written test events contain both.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct AttributeNames {
     names: [&'static str; 3],
@@ -65,14 +41,14 @@ pub(super) struct AttributeNames {
     has_one_value: bool,
 }
 
-/// In `messageAttributes` of a record.
-pub(super) const OF_SQS: AttributeNames = AttributeNames {
+/// Names in `messageAttributes` of a record.
+pub(super) const SQS_NAMES: AttributeNames = AttributeNames {
     names: ["stringValue", "binaryValue", "dataType"],
     has_one_value: false,
 };
 
 /// Names in `MessageAttributes` of an SNS notification.
-pub(super) const OF_SNS: AttributeNames = AttributeNames {
+pub(super) const SNS_NAMES: AttributeNames = AttributeNames {
     names: ["Value", "BinaryValue", "Type"],
     has_one_value: true,
 };
@@ -80,39 +56,39 @@ pub(super) const OF_SNS: AttributeNames = AttributeNames {
 /// Binary data type, and the prefix of its variants with a custom label, as in `Binary.png`.
 const BINARY: &str = "Binary";
 
-/// One message attribute.
+/// Positions of the fields of one message attribute.
 #[derive(Debug, Default)]
 pub(super) struct Attribute {
-    pub(super) string_value: Option<Text>,
-    pub(super) binary_value: Option<Text>,
-    pub(super) data_type: Option<Text>,
+    pub(super) string_value: Option<JsonString>,
+    pub(super) binary_value: Option<JsonString>,
+    pub(super) data_type: Option<JsonString>,
     pub(super) is_null: bool,
 }
 
 impl Attribute {
-    /// Reads the object that is next.
+    /// Reads the next value.
     pub(super) fn read(scanner: &mut Scanner<'_>, names: &AttributeNames) -> Self {
-        let mut exact = [false; 3];
+        let mut has_exact = [false; 3];
         let mut attribute = Self {
-            is_null: scanner.kind() == Kind::Null,
+            is_null: scanner.peek_kind() == JsonKind::Null,
             ..Self::default()
         };
         if !enter_object(scanner) {
             return attribute;
         }
-        while let Some(key) = scanner.key() {
+        while let Some(key) = scanner.next_key() {
             let name = key.decode(scanner.json()).unwrap_or_default();
-            let Some((number, slot)) = attribute.slot(&name, names) else {
+            let Some((number, field)) = attribute.field_mut(&name, names) else {
                 scanner.skip();
                 continue;
             };
             let is_exact = name == names.names[number];
-            // A field that is null does not take the place of the same in another spelling.
-            if let Some(text) = text_or_skip(scanner)
-                && (is_exact || !exact[number])
+            // `null` counts as absent and does not replace the value of another spelling.
+            if let Some(text) = read_string_or_skip(scanner)
+                && (is_exact || !has_exact[number])
             {
-                exact[number] |= is_exact;
-                *slot = Some(text);
+                has_exact[number] |= is_exact;
+                *field = Some(text);
             }
         }
         if names.has_one_value && attribute.is_binary(scanner.json()) {
@@ -127,36 +103,40 @@ impl Attribute {
         data_type.is_some_and(|data_type| data_type.starts_with(BINARY))
     }
 
-    fn slot(&mut self, name: &str, names: &AttributeNames) -> Option<(usize, &mut Option<Text>)> {
+    fn field_mut(
+        &mut self,
+        name: &str,
+        names: &AttributeNames,
+    ) -> Option<(usize, &mut Option<JsonString>)> {
         let number = names
             .names
             .iter()
             .position(|known| known.eq_ignore_ascii_case(name))?;
-        let slot = match number {
+        let field = match number {
             0 => &mut self.string_value,
             1 => &mut self.binary_value,
             _ => &mut self.data_type,
         };
-        Some((number, slot))
+        Some((number, field))
     }
 }
 
-/// All message attributes of an object, in the order of the JSON.
+/// Iterator over the message attributes of an object, in the order of the JSON.
 #[derive(Debug, Clone)]
-pub(super) struct Attributes<'a> {
+pub(super) struct MessageAttributes<'a> {
     scanner: Option<Scanner<'a>>,
     names: &'static AttributeNames,
 }
 
-impl<'a> Attributes<'a> {
-    /// Of the object that begins at `start`.
+impl<'a> MessageAttributes<'a> {
+    /// Iterates over the object that begins at `start`.
     pub(super) fn new(
         json: &'a str,
         start: Option<NonZeroU32>,
         names: &'static AttributeNames,
     ) -> Self {
         let scanner = start.map(|start| {
-            let mut scanner = Scanner::within(json, start.get() as usize);
+            let mut scanner = Scanner::from_position(json, start.get() as usize);
             scanner.enter();
             scanner
         });
@@ -164,13 +144,13 @@ impl<'a> Attributes<'a> {
     }
 }
 
-impl<'a> Iterator for Attributes<'a> {
+impl<'a> Iterator for MessageAttributes<'a> {
     type Item = MessageAttribute<'a>;
 
-    /// Passes over an attribute whose name is no text, or that is null.
+    /// Skips attributes that are null or whose name is not valid Unicode.
     fn next(&mut self) -> Option<Self::Item> {
         let scanner = self.scanner.as_mut()?;
-        while let Some(key) = scanner.key() {
+        while let Some(key) = scanner.next_key() {
             let attribute = Attribute::read(scanner, self.names);
             if let Some(name) = key.decode(scanner.json()).filter(|_| !attribute.is_null) {
                 return Some(MessageAttribute::new(scanner.json(), name, &attribute));
@@ -181,28 +161,28 @@ impl<'a> Iterator for Attributes<'a> {
     }
 }
 
-/// What a sender attached to a message beside its body.
+/// A message attribute that the sender has set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MessageAttribute<'a> {
-    /// Its name.
+    /// Name of the attribute.
     pub name: Cow<'a, str>,
-    /// `String`, `Number` or `Binary`, perhaps with a label of the sender's behind a dot.
+    /// `String`, `Number` or `Binary`, optionally followed by a dot and a custom label.
     pub data_type: Option<Cow<'a, str>>,
-    /// The value, unless it is binary.
+    /// Value of an attribute that is not binary.
     pub string_value: Option<Cow<'a, str>>,
-    /// The value if it is binary, in base64.
+    /// Value of a binary attribute, in base64.
     pub binary_value: Option<Cow<'a, str>>,
 }
 
 impl<'a> MessageAttribute<'a> {
     fn new(json: &'a str, name: Cow<'a, str>, attribute: &Attribute) -> Self {
-        let text = |text: Option<Text>| text?.decode(json);
+        let decode = |text: Option<JsonString>| text?.decode(json);
         Self {
             name,
-            data_type: text(attribute.data_type),
-            string_value: text(attribute.string_value),
-            binary_value: text(attribute.binary_value),
+            data_type: decode(attribute.data_type),
+            string_value: decode(attribute.string_value),
+            binary_value: decode(attribute.binary_value),
         }
     }
 }

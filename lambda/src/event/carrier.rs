@@ -1,59 +1,55 @@
-//! Where a W3C context stands in an event, or in what is inside a body.
+//! Carriers of a W3C trace context: message attributes, and the fields of an event in a body.
 
 use std::borrow::Cow;
 
 use baton_telemetry::{BAGGAGE, TRACEPARENT, TRACESTATE};
 
-use super::attributes::{Attribute, AttributeNames, enter_object, text_or_skip};
-use super::scan::{Kind, Scanner};
-use super::text::Text;
+use super::attributes::{Attribute, AttributeNames, enter_object, read_string_or_skip};
+use super::scanner::{JsonKind, Scanner};
+use super::string::JsonString;
 
 /// Prefix of the message attributes that `opentelemetry-instrumentation-boto3sqs` sent before its
 /// version 0.34b0: `otel.traceparent`.
 pub(crate) const OTEL_PREFIX: &str = "otel.";
 
-/// One entry of a trace context.
+/// Position of one field of a trace context.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-enum Entry {
+enum CarrierField {
     #[default]
     Absent,
-    Text(Text),
-    /// It is there and holds no text. That is not absent: somebody meant to say something.
-    NoText,
-    /// It is there in several spellings, none of which is the one in lower case.
+    Text(JsonString),
+    /// A value that is not a string. Differs from an absent field, because the sender meant to send
+    /// a context.
+    NotText,
+    /// Several spellings of the name, none of them in lower case.
     Ambiguous,
 }
 
-impl Entry {
+impl CarrierField {
     fn read_attribute(scanner: &mut Scanner<'_>, names: &AttributeNames) -> Self {
         let attribute = Attribute::read(scanner, names);
         match attribute.string_value {
             Some(text) => Self::Text(text),
             None if attribute.is_null => Self::Absent,
-            None => Self::NoText,
+            None => Self::NotText,
         }
     }
 }
 
-/// The entries of an object that may hold a W3C context: one look at each name, and nothing is
-/// built of the others.
+/// Positions of the trace context fields in an object. Other fields of the object are skipped
+/// without decoding their values.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Carrier {
-    traceparent: Entry,
-    tracestate: Entry,
-    baggage: Entry,
+pub(super) struct CarrierFields {
+    traceparent: CarrierField,
+    tracestate: CarrierField,
+    baggage: CarrierField,
 }
 
-/// Which names in lower case have been seen: other spellings do not count beside them, whatever the
-/// order.
-#[derive(Debug, Default)]
-struct Exact([bool; 3]);
-
-impl Carrier {
-    /// Of message attributes: each value is an object, in which `names` has the texts.
+impl CarrierFields {
+    /// Reads message attributes: an object whose values are objects with the fields `names`.
     pub(super) fn read_attributes(scanner: &mut Scanner<'_>, names: &AttributeNames) -> Self {
-        Self::read(scanner, carrier_name, |scanner| {
-            Entry::read_attribute(scanner, names)
+        Self::read(scanner, find_field, |scanner| {
+            CarrierField::read_attribute(scanner, names)
         })
     }
 
@@ -62,82 +58,94 @@ impl Carrier {
         scanner: &mut Scanner<'_>,
         names: &AttributeNames,
     ) -> Self {
-        Self::read(scanner, prefixed_carrier_name, |scanner| {
-            Entry::read_attribute(scanner, names)
+        Self::read(scanner, find_prefixed_field, |scanner| {
+            CarrierField::read_attribute(scanner, names)
         })
     }
 
-    /// Of an object whose values are the texts.
+    /// Reads an object whose values are strings.
     pub(super) fn read_fields(scanner: &mut Scanner<'_>) -> Self {
-        Self::read(scanner, carrier_name, |scanner| match scanner.kind() {
-            Kind::Null => {
+        Self::read(scanner, find_field, |scanner| match scanner.peek_kind() {
+            JsonKind::Null => {
                 scanner.skip();
-                Entry::Absent
+                CarrierField::Absent
             }
-            _ => text_or_skip(scanner).map_or(Entry::NoText, Entry::Text),
+            _ => read_string_or_skip(scanner).map_or(CarrierField::NotText, CarrierField::Text),
         })
     }
 
-    /// Reads an object. `find` recognises the names of the context's fields, and `value` reads the
-    /// value of such a field.
+    /// Reads an object. `find` recognises the names of the context's fields, and `read_value` reads
+    /// the value of such a field.
     fn read(
         scanner: &mut Scanner<'_>,
         find: impl Fn(&str) -> Option<(usize, bool)>,
-        value: impl Fn(&mut Scanner<'_>) -> Entry,
+        read_value: impl Fn(&mut Scanner<'_>) -> CarrierField,
     ) -> Self {
-        let mut carrier = Self::default();
-        let mut exact = Exact::default();
+        let mut fields = Self::default();
+        let mut has_exact = [false; 3];
         if !enter_object(scanner) {
-            return carrier;
+            return fields;
         }
-        while let Some(key) = scanner.key() {
+        while let Some(key) = scanner.next_key() {
             let name = key.decode(scanner.json());
             match name.as_deref().and_then(&find) {
                 Some((number, is_exact)) => {
-                    let entry = value(scanner);
-                    carrier.put(number, is_exact, entry, &mut exact);
+                    let value = read_value(scanner);
+                    fields.set(number, is_exact, value, &mut has_exact);
                 }
                 None => scanner.skip(),
             }
         }
-        carrier
+        fields
     }
 
-    /// What it says, with its texts decoded.
-    pub(super) fn values(self, json: &str) -> TraceCarrier<'_> {
-        let value = |entry| match entry {
-            Entry::Absent => Value::Absent,
-            Entry::Text(text) => text.decode(json).map_or(Value::NoText, Value::Text),
-            Entry::NoText => Value::NoText,
-            Entry::Ambiguous => Value::Ambiguous,
-        };
-        TraceCarrier {
-            traceparent: value(self.traceparent),
-            tracestate: value(self.tracestate),
-            baggage: value(self.baggage),
-        }
-    }
-
-    fn put(&mut self, number: usize, is_exact: bool, entry: Entry, exact: &mut Exact) {
-        let slot = match number {
+    /// Stores a value. The name in lower case takes precedence over other spellings, in any order;
+    /// `has_exact` holds the fields that it has set. Of two other spellings, neither is used,
+    /// because the carrier does not say which one the sender meant.
+    fn set(
+        &mut self,
+        number: usize,
+        is_exact: bool,
+        value: CarrierField,
+        has_exact: &mut [bool; 3],
+    ) {
+        let field = match number {
             0 => &mut self.traceparent,
             1 => &mut self.tracestate,
             _ => &mut self.baggage,
         };
         if is_exact {
-            exact.0[number] = true;
-            *slot = entry;
-        } else if !exact.0[number] {
-            *slot = match slot {
-                Entry::Absent => entry,
-                _ => Entry::Ambiguous,
+            has_exact[number] = true;
+            *field = value;
+        } else if !has_exact[number] {
+            *field = match field {
+                CarrierField::Absent => value,
+                _ => CarrierField::Ambiguous,
             };
+        }
+    }
+
+    /// Decodes the fields.
+    pub(super) fn decode(self, json: &str) -> TraceCarrier<'_> {
+        let decode = |field| match field {
+            CarrierField::Absent => FieldValue::Absent,
+            CarrierField::Text(text) => text
+                .decode(json)
+                .map_or(FieldValue::NotText, FieldValue::Text),
+            CarrierField::NotText => FieldValue::NotText,
+            CarrierField::Ambiguous => FieldValue::Ambiguous,
+        };
+        TraceCarrier {
+            traceparent: decode(self.traceparent),
+            tracestate: decode(self.tracestate),
+            baggage: decode(self.baggage),
         }
     }
 }
 
-/// Which of the three names it is, and whether it is in lower case.
-fn carrier_name(name: &str) -> Option<(usize, bool)> {
+/// Returns the number of the field with this name in any case, and whether the name is in lower
+/// case.
+fn find_field(name: &str) -> Option<(usize, bool)> {
     let names = [TRACEPARENT, TRACESTATE, BAGGAGE];
     let number = names
         .iter()
@@ -147,30 +155,30 @@ fn carrier_name(name: &str) -> Option<(usize, bool)> {
 
 /// Returns the same for a name with the prefix [`OTEL_PREFIX`]. The prefix must be in lower case
 /// too.
-fn prefixed_carrier_name(name: &str) -> Option<(usize, bool)> {
+fn find_prefixed_field(name: &str) -> Option<(usize, bool)> {
     let (prefix, rest) = name.split_at_checked(OTEL_PREFIX.len())?;
     if !prefix.eq_ignore_ascii_case(OTEL_PREFIX) {
         return None;
     }
-    let (number, is_exact) = carrier_name(rest)?;
+    let (number, is_exact) = find_field(rest)?;
     Some((number, is_exact && prefix == OTEL_PREFIX))
 }
 
-/// What a carrier says under one name.
+/// Value of one field of a trace context.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Value<'a> {
+pub(crate) enum FieldValue<'a> {
     Absent,
     Text(Cow<'a, str>),
-    /// It is there, and is no text.
-    NoText,
-    /// It is there in several spellings, none of which is the one in lower case.
+    /// A value that is not a string, or a string that is not valid Unicode.
+    NotText,
+    /// Several spellings of the name, none of them in lower case.
     Ambiguous,
 }
 
-/// What a carrier says about the trace of a message.
+/// Trace context in a carrier, not yet parsed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TraceCarrier<'a> {
-    pub(crate) traceparent: Value<'a>,
-    pub(crate) tracestate: Value<'a>,
-    pub(crate) baggage: Value<'a>,
+    pub(crate) traceparent: FieldValue<'a>,
+    pub(crate) tracestate: FieldValue<'a>,
+    pub(crate) baggage: FieldValue<'a>,
 }

@@ -1,78 +1,86 @@
-//! One record, read in one pass: what is always needed is read, of the rest only the place is kept.
+//! Positions of the fields of one record, found in one pass.
 
 use std::num::NonZeroU32;
 
-use super::attributes::{self, OF_SQS};
-use super::carrier::Carrier;
-use super::invalid::{InvalidEvent, Source};
-use super::scan::{Kind, Scanner};
-use super::text::Text;
+use super::attributes::{SQS_NAMES, enter_object, read_string_or_skip};
+use super::carrier::CarrierFields;
+use super::invalid::InvalidEvent;
+use super::scanner::{JsonKind, Scanner};
+use super::source::EventSource;
+use super::string::JsonString;
 
-/// What `eventSource` must be.
-pub(super) const EVENT_SOURCE: &str = "aws:sqs";
-/// How the names of FIFO queues end, and of no others.
+/// Suffix of the names of all FIFO queues, and of no other queues.
 const FIFO_SUFFIX: &str = ".fifo";
 
-/// A record of the event. Kept small, because a batch can have 10,000: positions instead of texts,
-/// and no text is decoded before somebody asks for it.
+/// Fields of a record. A batch can have 10,000 records, so this type stores positions and not
+/// strings, and numbers that every invocation reads are parsed already.
 #[derive(Debug, Default)]
-pub(super) struct Fields {
-    pub(super) message_id: Option<Text>,
-    pub(super) receipt_handle: Option<Text>,
-    pub(super) body: Option<Text>,
-    pub(super) queue_arn: Option<Text>,
-    pub(super) group_id: Option<Text>,
-    pub(super) trace_header: Option<Text>,
-    /// Where the object begins.
+pub(super) struct RecordFields {
+    pub(super) message_id: Option<JsonString>,
+    pub(super) receipt_handle: Option<JsonString>,
+    pub(super) body: Option<JsonString>,
+    pub(super) queue_arn: Option<JsonString>,
+    pub(super) group_id: Option<JsonString>,
+    pub(super) trace_header: Option<JsonString>,
+    /// Position of the object `messageAttributes`.
     pub(super) message_attributes: Option<NonZeroU32>,
-    pub(super) carrier: Carrier,
+    pub(super) carrier: CarrierFields,
     pub(super) receive_count: Option<u32>,
     pub(super) sent_timestamp: Option<u64>,
     pub(super) is_fifo: bool,
 }
 
-/// Which fields of a record have been seen: a record that gives one twice does not say which of
-/// them counts.
+/// Fields that a record has given so far.
 #[derive(Debug, Default)]
-struct Seen {
-    fields: u8,
-    source: Source,
+struct FieldTracker {
+    /// Bit set of field numbers.
+    seen: u8,
+    source: EventSource,
 }
 
-impl Seen {
-    fn once(&mut self, index: usize, field: &'static str, number: u8) -> Result<(), InvalidEvent> {
+impl FieldTracker {
+    fn check_unique(
+        &mut self,
+        index: usize,
+        field: &'static str,
+        number: u8,
+    ) -> Result<(), InvalidEvent> {
         let bit = 1 << number;
-        if self.fields & bit != 0 {
-            return Err(InvalidEvent::Twice { index, field });
+        if self.seen & bit != 0 {
+            return Err(InvalidEvent::DuplicateField { index, field });
         }
-        self.fields |= bit;
+        self.seen |= bit;
         Ok(())
     }
 }
 
-impl Fields {
-    /// Reads the record that is next. Checks what every record must be, so that asking for a field
-    /// later cannot fail.
+impl RecordFields {
+    /// Reads the next value as a record. Validates it completely, so that reading a field later
+    /// cannot fail.
     pub(super) fn read(scanner: &mut Scanner<'_>, index: usize) -> Result<Self, InvalidEvent> {
-        if scanner.kind() != Kind::Object {
+        if scanner.peek_kind() != JsonKind::Object {
             scanner.skip();
-            return Err(InvalidEvent::Record { index });
+            return Err(InvalidEvent::RecordNotObject { index });
         }
         scanner.enter();
         let mut fields = Self::default();
-        let mut seen = Seen::default();
-        while let Some(key) = scanner.key() {
-            match key.verbatim(scanner.json()) {
-                Some(name) => fields.read_field(scanner, name, index, &mut seen)?,
-                // Names with escapes are AWS's no more than names with typing errors, but JSON says
-                // that they are the same.
+        let mut tracker = FieldTracker::default();
+        while let Some(key) = scanner.next_key() {
+            match key.plain_text(scanner.json()) {
+                Some(name) => fields.read_field(scanner, name, index, &mut tracker)?,
+                // AWS does not escape names, but an escaped name is the same name in JSON.
                 None => match key.decode(scanner.json()) {
-                    Some(name) => fields.read_field(scanner, &name, index, &mut seen)?,
+                    Some(name) => fields.read_field(scanner, &name, index, &mut tracker)?,
                     None => scanner.skip(),
                 },
             }
         }
-        seen.source.check(index)?;
+        if tracker.source != EventSource::Sqs {
+            return Err(InvalidEvent::WrongSource {
+                index,
+                source_field: tracker.source,
+            });
+        }
         fields.is_fifo = fields
             .queue_arn
             .and_then(|arn| arn.decode(scanner.json()))
@@ -85,30 +93,30 @@ impl Fields {
         scanner: &mut Scanner<'_>,
         name: &str,
         index: usize,
-        seen: &mut Seen,
+        tracker: &mut FieldTracker,
     ) -> Result<(), InvalidEvent> {
-        let (field, number, slot) = match name {
+        let (name, number, field) = match name {
             "messageId" => ("messageId", 0, &mut self.message_id),
             "receiptHandle" => ("receiptHandle", 1, &mut self.receipt_handle),
             "body" => ("body", 2, &mut self.body),
             "eventSourceARN" => ("eventSourceARN", 3, &mut self.queue_arn),
             "attributes" => {
-                seen.once(index, "attributes", 4)?;
-                attributes::read_system(scanner, self);
+                tracker.check_unique(index, "attributes", 4)?;
+                self.read_system_attributes(scanner);
                 return Ok(());
             }
             "messageAttributes" => {
-                seen.once(index, "messageAttributes", 5)?;
+                tracker.check_unique(index, "messageAttributes", 5)?;
                 self.read_message_attributes(scanner);
                 return Ok(());
             }
             "eventSource" => {
-                seen.once(index, "eventSource", 6)?;
-                seen.source = Source::read(scanner);
+                tracker.check_unique(index, "eventSource", 6)?;
+                tracker.source = EventSource::read(scanner);
                 return Ok(());
             }
             "EventSource" => {
-                seen.source.read_elsewhere(scanner);
+                tracker.source.read_capitalised(scanner);
                 return Ok(());
             }
             _ => {
@@ -116,23 +124,49 @@ impl Fields {
                 return Ok(());
             }
         };
-        seen.once(index, field, number)?;
-        *slot = match scanner.kind() {
-            Kind::Text => scanner.text(),
-            Kind::Null => {
+        tracker.check_unique(index, name, number)?;
+        *field = match scanner.peek_kind() {
+            JsonKind::String => scanner.read_string(),
+            JsonKind::Null => {
                 scanner.skip();
                 None
             }
             _ => {
                 scanner.skip();
-                return Err(InvalidEvent::Field { index, field });
+                return Err(InvalidEvent::FieldNotString { index, field: name });
             }
         };
         Ok(())
     }
 
+    /// Reads `attributes`, whose values are all strings. If a name occurs several times, the last
+    /// value is used, as in any JSON object.
+    fn read_system_attributes(&mut self, scanner: &mut Scanner<'_>) {
+        if !enter_object(scanner) {
+            return;
+        }
+        while let Some(key) = scanner.next_key() {
+            let json = scanner.json();
+            match key.decode(json).as_deref() {
+                Some("ApproximateReceiveCount") => {
+                    self.receive_count = parse_number(json, read_string_or_skip(scanner));
+                }
+                Some("SentTimestamp") => {
+                    self.sent_timestamp = parse_number(json, read_string_or_skip(scanner));
+                }
+                Some("MessageGroupId") => self.group_id = read_string_or_skip(scanner),
+                Some("AWSTraceHeader") => self.trace_header = read_string_or_skip(scanner),
+                _ => scanner.skip(),
+            }
+        }
+    }
+
     fn read_message_attributes(&mut self, scanner: &mut Scanner<'_>) {
         self.message_attributes = scanner.object_start();
-        self.carrier = Carrier::read_attributes(scanner, &OF_SQS);
+        self.carrier = CarrierFields::read_attributes(scanner, &SQS_NAMES);
     }
+}
+
+fn parse_number<T: std::str::FromStr>(json: &str, text: Option<JsonString>) -> Option<T> {
+    text?.decode(json)?.parse().ok()
 }

@@ -24,9 +24,9 @@ fn a_record_is_read_where_it_stands() {
     let carrier = record.trace_carrier();
     assert!(matches!(
         carrier.traceparent,
-        Value::Text(Cow::Borrowed("tp"))
+        FieldValue::Text(Cow::Borrowed("tp"))
     ));
-    assert_eq!(carrier.tracestate, Value::Absent);
+    assert_eq!(carrier.tracestate, FieldValue::Absent);
     assert!(!record.is_fifo());
     assert!(
         record
@@ -48,7 +48,7 @@ fn nulls_and_missing_fields_count_as_absent() {
         assert_eq!(record.message_id(), None, "{fields}");
         assert_eq!(record.body(), None);
         assert_eq!(record.sent_timestamp(), None);
-        assert_eq!(record.trace_carrier().traceparent, Value::Absent);
+        assert_eq!(record.trace_carrier().traceparent, FieldValue::Absent);
     }
 }
 
@@ -62,7 +62,7 @@ fn an_attribute_that_cannot_be_read_does_not_hide_its_neighbours() {
     assert_eq!(carrier.traceparent, text("tp"));
     assert_eq!(
         (carrier.tracestate, carrier.baggage),
-        (Value::NoText, Value::NoText)
+        (FieldValue::NotText, FieldValue::NotText)
     );
 }
 
@@ -80,11 +80,11 @@ fn names_of_carriers_are_compared_without_case_and_the_exact_one_wins() {
         ),
         (
             r#"{"traceparent":{"stringValue":7},"Traceparent":{"stringValue":"a"}}"#,
-            Value::NoText,
+            FieldValue::NotText,
         ),
         (
             r#"{"Traceparent":{"stringValue":"a"},"TRACEPARENT":{"stringValue":"a"}}"#,
-            Value::Ambiguous,
+            FieldValue::Ambiguous,
         ),
         (
             r#"{"Traceparent":null,"TRACEPARENT":{"stringValue":"a"}}"#,
@@ -98,10 +98,13 @@ fn names_of_carriers_are_compared_without_case_and_the_exact_one_wins() {
             r#"{"traceparent":{"stringValue":"a","StringValue":null,"dataType":"String"}}"#,
             text("a"),
         ),
-        (r#"{"traceparent":{"stringValue":"\ud800"}}"#, Value::NoText),
+        (
+            r#"{"traceparent":{"stringValue":"\ud800"}}"#,
+            FieldValue::NotText,
+        ),
         (
             r#"{"traceparent":{"binaryValue":"AA==","dataType":"Binary"}}"#,
-            Value::NoText,
+            FieldValue::NotText,
         ),
         (
             r#"{"traceparent":{"stringValue":"a"},"traceparent":{"stringValue":"b"}}"#,
@@ -109,9 +112,9 @@ fn names_of_carriers_are_compared_without_case_and_the_exact_one_wins() {
         ),
         (
             r#"{"traceparents":{"stringValue":"a"},"":{"stringValue":"a"}}"#,
-            Value::Absent,
+            FieldValue::Absent,
         ),
-        (r#"["traceparent"]"#, Value::Absent),
+        (r#"["traceparent"]"#, FieldValue::Absent),
     ] {
         let batch = parse(&record(&format!(r#","messageAttributes":{attributes}"#))).unwrap();
         let carrier = batch.record(0).trace_carrier();
@@ -119,8 +122,8 @@ fn names_of_carriers_are_compared_without_case_and_the_exact_one_wins() {
     }
 }
 
-fn text(text: &str) -> Value<'_> {
-    Value::Text(text.into())
+fn text(text: &str) -> FieldValue<'_> {
+    FieldValue::Text(text.into())
 }
 
 #[test]
@@ -137,7 +140,11 @@ fn every_level_may_have_escapes_blanks_and_any_order() {
 #[test]
 fn records_are_few_bytes() {
     // A batch of 10,000 must cost little beside its payload.
-    assert!(size_of::<Fields>() <= 128, "{}", size_of::<Fields>());
+    assert!(
+        size_of::<RecordFields>() <= 128,
+        "{}",
+        size_of::<RecordFields>()
+    );
 }
 
 #[test]
@@ -194,19 +201,19 @@ fn what_is_no_sqs_event_is_refused_by_name_and_without_its_values() {
     for (json, expected) in [
         (
             "{}",
-            "Records is missing: the event is an empty object, expected what an SQS event source mapping sends",
+            "Records is missing: the event is an empty object, expected the event of an SQS event source mapping",
         ),
         (
             r#"{"SECRET":"SECRET"}"#,
-            "Records is missing: the event is an object with one other field, expected what an SQS event source mapping sends",
+            "Records is missing: the event is an object with one other field, expected the event of an SQS event source mapping",
         ),
         (
             r#"{"key2":"value2","key3":"value3","key1":"value1"}"#,
-            "Records is missing: the event is the sample of Lambda's test console, expected what an SQS event source mapping sends",
+            "Records is missing: the event is the sample event of the Lambda console, expected the event of an SQS event source mapping",
         ),
         (
             r#"{"version":"0","detail-type":"x","requestContext":{}}"#,
-            "Records is missing: the event is an EventBridge event, expected what an SQS event source mapping sends",
+            "Records is missing: the event is an EventBridge event, expected the event of an SQS event source mapping",
         ),
         (
             "null",
@@ -229,11 +236,11 @@ fn what_is_no_sqs_event_is_refused_by_name_and_without_its_values() {
         ),
         (
             r#"{"Records":[{"eventSource":"aws:SECRET"}]}"#,
-            "Records[0].eventSource is something else, expected aws:sqs",
+            "Records[0].eventSource is another value, expected aws:sqs",
         ),
         (
             r#"{"Records":[{"eventSource":7}]}"#,
-            "Records[0].eventSource is something else, expected aws:sqs",
+            "Records[0].eventSource is another value, expected aws:sqs",
         ),
         (
             r#"{"Records":[{"EventSource":"aws:sns","Sns":{}}]}"#,
@@ -311,9 +318,9 @@ fn what_is_no_json_is_said_to_be_none_and_where() {
 #[test]
 fn what_is_no_text_is_said_to_be_none_and_where() {
     let error = Batch::parse(b"{\"Records\":\xff}".to_vec()).unwrap_err();
-    let expected = "the event is not UTF-8: the byte at 11 is part of no character";
+    let expected = "the event is not UTF-8: invalid byte at 11";
     assert_eq!(error.to_string(), expected);
 }
 
 /// Walking over JSON, held against `serde_json`.
-mod scanner;
+mod scanner_properties;

@@ -3,10 +3,10 @@
 use std::borrow::Cow;
 use std::num::NonZeroU32;
 
-use super::attributes::{Attributes, MessageAttribute, OF_SNS, text_or_skip};
-use super::carrier::{Carrier, TraceCarrier};
-use super::scan::{Kind, Scanner};
-use super::text::Text;
+use super::attributes::{MessageAttribute, MessageAttributes, SNS_NAMES, read_string_or_skip};
+use super::carrier::{CarrierFields, TraceCarrier};
+use super::scanner::{JsonKind, Scanner};
+use super::string::JsonString;
 
 /// `Type` of an SNS notification.
 const NOTIFICATION: &str = "Notification";
@@ -28,34 +28,34 @@ pub(super) fn may_be_envelope(text: &str) -> bool {
 }
 
 /// Before the first field, if the text looks like an object.
-fn at_object(json: &str) -> Option<Scanner<'_>> {
+fn scan_object(json: &str) -> Option<Scanner<'_>> {
     let mut scanner = Scanner::new(json);
-    (scanner.kind() == Kind::Object).then_some(scanner)
+    (scanner.peek_kind() == JsonKind::Object).then_some(scanner)
 }
 
 /// An SNS notification, as SQS gets it unless the subscription has raw message delivery.
 #[derive(Debug)]
-pub(crate) struct Notification<'a> {
+pub(crate) struct SnsNotification<'a> {
     json: &'a str,
-    message: Text,
-    message_id: Option<Text>,
-    topic_arn: Option<Text>,
-    subject: Option<Text>,
+    message: JsonString,
+    message_id: Option<JsonString>,
+    topic_arn: Option<JsonString>,
+    subject: Option<JsonString>,
     attributes: Option<NonZeroU32>,
-    carrier: Carrier,
+    carrier: CarrierFields,
 }
 
-impl<'a> Notification<'a> {
+impl<'a> SnsNotification<'a> {
     /// `None` if the text is no notification.
     pub(crate) fn read(text: &'a str) -> Option<Self> {
-        let mut scanner = at_object(text)?;
+        let mut scanner = scan_object(text)?;
         let json = scanner.json();
         let (mut kind, mut message, mut message_id) = (None, None, None);
         let (mut topic_arn, mut subject) = (None, None);
-        let (mut attributes, mut carrier) = (None, Carrier::default());
+        let (mut attributes, mut carrier) = (None, CarrierFields::default());
         scanner.enter();
-        while let Some(key) = scanner.key() {
-            let slot = match key.decode(json).as_deref() {
+        while let Some(key) = scanner.next_key() {
+            let field = match key.decode(json).as_deref() {
                 Some("Type") => &mut kind,
                 Some("Message") => &mut message,
                 Some("MessageId") => &mut message_id,
@@ -63,7 +63,7 @@ impl<'a> Notification<'a> {
                 Some("Subject") => &mut subject,
                 Some("MessageAttributes") => {
                     attributes = scanner.object_start();
-                    carrier = Carrier::read_attributes(&mut scanner, &OF_SNS);
+                    carrier = CarrierFields::read_attributes(&mut scanner, &SNS_NAMES);
                     continue;
                 }
                 _ => {
@@ -71,7 +71,7 @@ impl<'a> Notification<'a> {
                     continue;
                 }
             };
-            *slot = text_or_skip(&mut scanner);
+            *field = read_string_or_skip(&mut scanner);
         }
         let is_notification = scanner.is_at_end() && kind?.decode(json)? == NOTIFICATION;
         Some(Self {
@@ -103,43 +103,43 @@ impl<'a> Notification<'a> {
     }
 
     pub(crate) fn attributes(&self) -> impl Iterator<Item = MessageAttribute<'a>> + use<'a> {
-        Attributes::new(self.json, self.attributes, &OF_SNS)
+        MessageAttributes::new(self.json, self.attributes, &SNS_NAMES)
     }
 
     pub(crate) fn trace_carrier(&self) -> TraceCarrier<'a> {
-        self.carrier.values(self.json)
+        self.carrier.decode(self.json)
     }
 }
 
 /// An EventBridge event, as a rule sends it unless it transforms it.
 #[derive(Debug)]
-pub(crate) struct BridgeEvent<'a> {
+pub(crate) struct EventBridgeEnvelope<'a> {
     json: &'a str,
     detail: &'a str,
-    detail_type: Text,
-    source: Text,
-    id: Option<Text>,
-    fields: Carrier,
-    detail_fields: Carrier,
+    detail_type: JsonString,
+    source: JsonString,
+    id: Option<JsonString>,
+    fields: CarrierFields,
+    detail_fields: CarrierFields,
 }
 
-impl<'a> BridgeEvent<'a> {
+impl<'a> EventBridgeEnvelope<'a> {
     /// `None` if the text is no such event.
     pub(crate) fn read(text: &'a str) -> Option<Self> {
-        let mut scanner = at_object(text)?;
+        let mut scanner = scan_object(text)?;
         let json = scanner.json();
-        let fields = Carrier::read_fields(&mut scanner.clone());
+        let fields = CarrierFields::read_fields(&mut scanner.clone());
         let (mut detail, mut detail_type, mut source, mut id) = (None, None, None, None);
-        let mut detail_fields = Carrier::default();
+        let mut detail_fields = CarrierFields::default();
         scanner.enter();
-        while let Some(key) = scanner.key() {
-            let slot = match key.decode(json).as_deref() {
+        while let Some(key) = scanner.next_key() {
+            let field = match key.decode(json).as_deref() {
                 Some(DETAIL_TYPE) => &mut detail_type,
                 Some("source") => &mut source,
                 Some("id") => &mut id,
                 Some("detail") => {
-                    detail_fields = Carrier::read_fields(&mut scanner.clone());
-                    detail = Some(scanner.raw());
+                    detail_fields = CarrierFields::read_fields(&mut scanner.clone());
+                    detail = Some(scanner.read_raw());
                     continue;
                 }
                 _ => {
@@ -147,7 +147,7 @@ impl<'a> BridgeEvent<'a> {
                     continue;
                 }
             };
-            *slot = text_or_skip(&mut scanner);
+            *field = read_string_or_skip(&mut scanner);
         }
         scanner.is_at_end().then_some(())?;
         Some(Self {
@@ -182,8 +182,8 @@ impl<'a> BridgeEvent<'a> {
     /// `detail`, which senders can write.
     pub(crate) fn trace_carriers(&self) -> [TraceCarrier<'a>; 2] {
         [
-            self.fields.values(self.json),
-            self.detail_fields.values(self.json),
+            self.fields.decode(self.json),
+            self.detail_fields.decode(self.json),
         ]
     }
 }

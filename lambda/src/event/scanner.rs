@@ -9,17 +9,30 @@ use std::num::NonZeroU32;
 
 use serde::de::IgnoredAny;
 
-use super::text::{self, MAX_LENGTH, Text};
+use super::string::{self, JsonString, MAX_LENGTH};
 
 /// What a JSON value is, by its first byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum JsonKind {
     Object,
     Array,
-    Text,
+    String,
     Null,
     /// A number, or `true` or `false`.
     Other,
+}
+
+impl JsonKind {
+    /// Returns the kind as a noun with its article, for error messages.
+    pub(super) fn description(self) -> &'static str {
+        match self {
+            Self::Object => "an object",
+            Self::Array => "an array",
+            Self::String => "a string",
+            Self::Null => "null",
+            Self::Other => "a number or a boolean",
+        }
+    }
 }
 
 /// A position in a JSON document. Each method expects the value, key or item that its name says,
@@ -32,7 +45,7 @@ pub(super) struct Scanner<'a> {
     /// Whether nothing has been passed over yet in the object or array that has been entered last.
     is_first: bool,
     /// Whether strings have to be looked at for control characters, which are not JSON there.
-    has_controls: bool,
+    has_control_characters: bool,
 }
 
 impl<'a> Scanner<'a> {
@@ -43,18 +56,18 @@ impl<'a> Scanner<'a> {
         Self {
             // Once for the whole document, because there the processor does it for many bytes at a
             // time; only JSON with line breaks has any.
-            has_controls: text::has_controls(json),
-            ..Self::within(json, 0)
+            has_control_characters: string::has_control_characters(json),
+            ..Self::from_position(json, 0)
         }
     }
 
     /// At a value of a document that has been walked over before.
-    pub(super) fn within(json: &'a str, at: usize) -> Self {
+    pub(super) fn from_position(json: &'a str, at: usize) -> Self {
         Self {
             json,
             at,
             is_first: false,
-            has_controls: false,
+            has_control_characters: false,
         }
     }
 
@@ -64,20 +77,20 @@ impl<'a> Scanner<'a> {
 
     /// Where the next value begins, if that is an object and not the whole document.
     pub(super) fn object_start(&mut self) -> Option<NonZeroU32> {
-        if self.kind() != Kind::Object {
+        if self.peek_kind() != JsonKind::Object {
             return None;
         }
         NonZeroU32::new(u32::try_from(self.at).ok()?)
     }
 
     /// What the next value is; nothing is passed over but whitespace.
-    pub(super) fn kind(&mut self) -> Kind {
-        match self.next_byte() {
-            Some(b'{') => Kind::Object,
-            Some(b'[') => Kind::Array,
-            Some(b'"') => Kind::Text,
-            Some(b'n') => Kind::Null,
-            _ => Kind::Other,
+    pub(super) fn peek_kind(&mut self) -> JsonKind {
+        match self.peek_byte() {
+            Some(b'{') => JsonKind::Object,
+            Some(b'[') => JsonKind::Array,
+            Some(b'"') => JsonKind::String,
+            Some(b'n') => JsonKind::Null,
+            _ => JsonKind::Other,
         }
     }
 
@@ -89,17 +102,17 @@ impl<'a> Scanner<'a> {
 
     /// Inside an object: the next key; its value is next then. `None` after the last, when the
     /// object is behind us.
-    pub(super) fn key(&mut self) -> Option<Text> {
-        if !self.goes_on(b'}') {
+    pub(super) fn next_key(&mut self) -> Option<JsonString> {
+        if !self.next_element(b'}') {
             return None;
         }
-        match (self.text(), self.next_byte()) {
+        match (self.read_string(), self.peek_byte()) {
             (Some(key), Some(b':')) => {
                 self.at += 1;
                 Some(key)
             }
             _ => {
-                self.end_early();
+                self.fail();
                 None
             }
         }
@@ -107,47 +120,49 @@ impl<'a> Scanner<'a> {
 
     /// Inside an array: whether there is another item, which is next then. `false` after the last,
     /// when the array is behind us.
-    pub(super) fn item(&mut self) -> bool {
-        self.goes_on(b']')
+    pub(super) fn next_item(&mut self) -> bool {
+        self.next_element(b']')
     }
 
     /// Whether something is left before the closing bracket. Passes over the comma before it, or
     /// over the bracket.
-    fn goes_on(&mut self, close: u8) -> bool {
+    fn next_element(&mut self, close: u8) -> bool {
         let is_first = std::mem::take(&mut self.is_first);
-        match self.next_byte() {
+        match self.peek_byte() {
             Some(byte) if byte == close => {
                 self.at += 1;
                 false
             }
             Some(b',') if !is_first => {
                 self.at += 1;
-                let is_another = self.next_byte().is_some_and(|byte| byte != close);
+                let is_another = self.peek_byte().is_some_and(|byte| byte != close);
                 if !is_another {
-                    self.end_early();
+                    self.fail();
                 }
                 is_another
             }
             Some(_) if is_first => true,
             _ => {
-                self.end_early();
+                self.fail();
                 false
             }
         }
     }
 
     /// The string that is next. `None`, and nothing is passed over, if it is none.
-    pub(super) fn text(&mut self) -> Option<Text> {
-        if self.next_byte() != Some(b'"') {
+    pub(super) fn read_string(&mut self) -> Option<JsonString> {
+        if self.peek_byte() != Some(b'"') {
             return None;
         }
-        match Text::after_quote(self.json, self.at + 1) {
-            Some((text, end)) if !self.has_controls || !text.has_controls(self.json) => {
+        match JsonString::parse(self.json, self.at + 1) {
+            Some((text, end))
+                if !self.has_control_characters || !text.has_control_characters(self.json) =>
+            {
                 self.at = end;
                 Some(text)
             }
             _ => {
-                self.end_early();
+                self.fail();
                 None
             }
         }
@@ -155,18 +170,18 @@ impl<'a> Scanner<'a> {
 
     /// Passes over the value that is next, whatever it is.
     pub(super) fn skip(&mut self) {
-        match self.kind() {
-            Kind::Text => {
-                self.text();
+        match self.peek_kind() {
+            JsonKind::String => {
+                self.read_string();
             }
-            Kind::Object | Kind::Array => self.skip_nested(),
-            Kind::Null | Kind::Other => self.skip_literal(),
+            JsonKind::Object | JsonKind::Array => self.skip_nested(),
+            JsonKind::Null | JsonKind::Other => self.skip_literal(),
         }
     }
 
     /// The JSON of the value that is next.
-    pub(super) fn raw(&mut self) -> &'a str {
-        self.kind();
+    pub(super) fn read_raw(&mut self) -> &'a str {
+        self.peek_kind();
         let start = self.at;
         self.skip();
         self.json.get(start..self.at).unwrap_or_default()
@@ -174,15 +189,15 @@ impl<'a> Scanner<'a> {
 
     /// Whether the document ends here, and has been JSON up to here.
     pub(super) fn is_at_end(&mut self) -> bool {
-        self.next_byte().is_none() && !self.has_ended_early()
+        self.peek_byte().is_none() && !self.has_failed()
     }
 
     /// Whether there was something that is no JSON.
-    pub(super) fn has_ended_early(&self) -> bool {
+    pub(super) fn has_failed(&self) -> bool {
         self.at > self.json.len()
     }
 
-    fn end_early(&mut self) {
+    fn fail(&mut self) {
         self.at = self.json.len() + 1;
     }
 
@@ -196,7 +211,7 @@ impl<'a> Scanner<'a> {
         let mut values = serde_json::Deserializer::from_str(rest).into_iter::<IgnoredAny>();
         match values.next() {
             Some(Ok(_)) => self.at += values.byte_offset(),
-            _ => self.end_early(),
+            _ => self.fail(),
         }
     }
 
@@ -209,17 +224,17 @@ impl<'a> Scanner<'a> {
             || serde_json::from_str::<IgnoredAny>(literal).is_ok();
         match is_json {
             true => self.at += length,
-            false => self.end_early(),
+            false => self.fail(),
         }
     }
 
-    fn byte(&self) -> Option<u8> {
+    fn current_byte(&self) -> Option<u8> {
         self.json.as_bytes().get(self.at).copied()
     }
 
-    fn next_byte(&mut self) -> Option<u8> {
+    fn peek_byte(&mut self) -> Option<u8> {
         loop {
-            let byte = self.byte()?;
+            let byte = self.current_byte()?;
             if !is_whitespace(byte) {
                 return Some(byte);
             }

@@ -20,8 +20,10 @@ use baton_telemetry::{
 use opentelemetry::Context;
 use opentelemetry::trace::{SpanContext, TraceId};
 
-use self::invalid::Reason;
-use crate::event::{BridgeEvent, Notification, OTEL_PREFIX, Record, TraceCarrier, Value};
+use self::invalid::InvalidField;
+use crate::event::{
+    EventBridgeEnvelope, FieldValue, OTEL_PREFIX, Record, SnsNotification, TraceCarrier,
+};
 
 mod invalid;
 
@@ -29,7 +31,7 @@ pub(crate) use invalid::InvalidContext;
 
 /// Where a context was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Carrier {
+pub(crate) enum CarrierKind {
     MessageAttributes,
     /// Message attributes whose names begin with [`OTEL_PREFIX`].
     PrefixedAttributes,
@@ -38,7 +40,7 @@ pub(crate) enum Carrier {
     AwsTraceHeader,
 }
 
-impl Carrier {
+impl CarrierKind {
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::MessageAttributes | Self::PrefixedAttributes => "message attributes",
@@ -58,12 +60,12 @@ impl Carrier {
 }
 
 /// How the contexts of records are found: the same for the whole process.
-pub(crate) struct Origins {
+pub(crate) struct ContextExtractor {
     propagator: Propagator,
     samples_root: Box<dyn Fn(TraceId) -> bool + Send + Sync>,
 }
 
-impl Origins {
+impl ContextExtractor {
     /// `samples_root` says whether the sampler would keep a trace that begins with this id: it
     /// decides where X-Ray did not.
     pub(crate) fn new(
@@ -76,16 +78,32 @@ impl Origins {
         }
     }
 
-    /// `true` if `OTEL_PROPAGATORS` lists `tracecontext`.
+    /// Extracts the trace context of a record from its carriers.
+    pub(crate) fn extract(&self, record: &Record<'_>) -> ProducerContext {
+        let mut extraction = Extraction {
+            propagator: self.propagator,
+            context: ProducerContext::default(),
+        };
+        extraction.read_carrier(CarrierKind::MessageAttributes, record.trace_carrier());
+        if !extraction.is_complete() {
+            extraction.read_rare_carriers(record);
+        }
+        if let Some(header) = record.trace_header() {
+            extraction.read_xray(&header, self);
+        }
+        extraction.context
+    }
+
+    /// Returns true if `OTEL_PROPAGATORS` lists `tracecontext`.
     pub(crate) fn has_trace_context(&self) -> bool {
         self.propagator.trace_context
     }
 }
 
-impl fmt::Debug for Origins {
+impl fmt::Debug for ContextExtractor {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
-            .debug_struct("Origins")
+            .debug_struct("ContextExtractor")
             .field("propagator", &self.propagator)
             .finish_non_exhaustive()
     }
@@ -93,38 +111,23 @@ impl fmt::Debug for Origins {
 
 /// What the sender of a message said about its trace.
 #[derive(Debug, Default)]
-pub(crate) struct Origin {
+pub(crate) struct ProducerContext {
     /// The producer's span; `None` when there is none, and the record starts a trace of its own.
-    pub(crate) producer: Option<SpanContext>,
+    pub(crate) parent: Option<SpanContext>,
     /// The span that X-Ray knows the message by, for a link; `None` when it is the parent.
     pub(crate) xray: Option<SpanContext>,
     /// Where `producer` was found.
-    pub(crate) carrier: Option<Carrier>,
+    pub(crate) carrier: Option<CarrierKind>,
     /// What was there and did not count.
     pub(crate) invalid: Option<InvalidContext>,
     baggage: Option<Box<str>>,
 }
 
-impl Origin {
-    pub(crate) fn of(record: &Record<'_>, origins: &Origins) -> Self {
-        let mut search = Search {
-            propagator: origins.propagator,
-            origin: Self::default(),
-        };
-        search.take(Carrier::MessageAttributes, record.trace_carrier());
-        if !search.is_over() {
-            search.try_rare_carriers(record);
-        }
-        if let Some(header) = record.trace_header() {
-            search.take_xray(&header, origins);
-        }
-        search.origin
-    }
-
+impl ProducerContext {
     /// The context that the record's span is started in. There is no span in `root`: a record
     /// without a context must not become a child of whatever is active around it.
-    pub(crate) fn parent(&self, root: &Context) -> Context {
-        match &self.producer {
+    pub(crate) fn parent_context(&self, root: &Context) -> Context {
+        match &self.parent {
             Some(producer) => self.with_baggage(&with_remote_parent(root, producer.clone())),
             None => self.with_baggage(root),
         }
@@ -136,8 +139,8 @@ impl Origin {
     /// Returns `false` for `Sampled=0`, which AWS SDKs inside Lambda functions send without any
     /// tracing, and for a header without a sampling decision: the span may not exist in either
     /// case.
-    pub(crate) fn is_joined_by_link_only(&self) -> bool {
-        self.producer.is_none()
+    pub(crate) fn is_link_only(&self) -> bool {
+        self.parent.is_none()
             && self.invalid.is_none()
             && self.xray.as_ref().is_some_and(SpanContext::is_sampled)
     }
@@ -152,138 +155,140 @@ impl Origin {
 }
 
 /// An origin while carriers are tried.
-struct Search {
+struct Extraction {
     propagator: Propagator,
-    origin: Origin,
+    context: ProducerContext,
 }
 
-impl Search {
+impl Extraction {
     /// Whether other W3C carriers need no look. Baggage alone is no reason to look where the parent
     /// is known.
-    fn is_over(&self) -> bool {
+    fn is_complete(&self) -> bool {
         match self.propagator.trace_context {
-            true => self.origin.producer.is_some(),
-            false => !self.propagator.baggage || self.origin.baggage.is_some(),
+            true => self.context.parent.is_some(),
+            false => !self.propagator.baggage || self.context.baggage.is_some(),
         }
     }
 
     /// Tries the carriers that few records have: prefixed attributes, then envelopes in the body.
-    fn try_rare_carriers(&mut self, record: &Record<'_>) {
+    fn read_rare_carriers(&mut self, record: &Record<'_>) {
         if let Some(prefixed) = record.prefixed_trace_carrier() {
-            self.take(Carrier::PrefixedAttributes, prefixed);
+            self.read_carrier(CarrierKind::PrefixedAttributes, prefixed);
         }
-        if !self.is_over()
-            && let Some(body) = record.enveloping_body()
+        if !self.is_complete()
+            && let Some(body) = record.envelope_body()
         {
-            self.look_into(&body);
+            self.read_envelope(&body);
         }
     }
 
     /// The SNS notification or the EventBridge event in a body, or the one in the other.
-    fn look_into(&mut self, body: &str) {
-        let Some(notification) = Notification::read(body) else {
-            return self.look_into_event(body);
+    fn read_envelope(&mut self, body: &str) {
+        let Some(notification) = SnsNotification::read(body) else {
+            return self.read_event_bridge(body);
         };
-        self.take(Carrier::Sns, notification.trace_carrier());
-        if !self.is_over()
+        self.read_carrier(CarrierKind::Sns, notification.trace_carrier());
+        if !self.is_complete()
             && let Some(message) = notification.message()
         {
-            self.look_into_event(&message);
+            self.read_event_bridge(&message);
         }
     }
 
-    fn look_into_event(&mut self, text: &str) {
-        let carriers = BridgeEvent::read(text).map(|event| event.trace_carriers());
+    fn read_event_bridge(&mut self, text: &str) {
+        let carriers = EventBridgeEnvelope::read(text).map(|event| event.trace_carriers());
         for carrier in carriers.into_iter().flatten() {
-            if !self.is_over() {
-                self.take(Carrier::EventBridge, carrier);
+            if !self.is_complete() {
+                self.read_carrier(CarrierKind::EventBridge, carrier);
             }
         }
     }
 
     /// Only while the search is not over: with trace context listed, no parent is known yet.
-    fn take(&mut self, carrier: Carrier, found: TraceCarrier<'_>) {
+    fn read_carrier(&mut self, carrier: CarrierKind, found: TraceCarrier<'_>) {
         if self.propagator.trace_context {
-            self.take_parent(carrier, found.traceparent, found.tracestate);
+            self.read_parent(carrier, found.traceparent, found.tracestate);
         }
-        if self.propagator.baggage && self.origin.baggage.is_none() {
-            self.take_baggage(carrier, found.baggage);
+        if self.propagator.baggage && self.context.baggage.is_none() {
+            self.read_baggage(carrier, found.baggage);
         }
     }
 
-    fn take_parent(&mut self, carrier: Carrier, parent: Value<'_>, state: Value<'_>) {
-        let is_alone = parent == Value::Absent;
+    fn read_parent(&mut self, carrier: CarrierKind, parent: FieldValue<'_>, state: FieldValue<'_>) {
+        let is_alone = parent == FieldValue::Absent;
         let (parent, state) = (
-            self.text(carrier, TRACEPARENT, parent),
-            self.text(carrier, TRACESTATE, state),
+            self.field_text(carrier, TRACEPARENT, parent),
+            self.field_text(carrier, TRACESTATE, state),
         );
         let Some(parent) = parent else {
-            if is_alone && state.is_some_and(|state| is_said(&state)) {
-                self.note(carrier, Reason::TracestateAlone);
+            if is_alone && state.is_some_and(|state| has_members(&state)) {
+                self.add_invalid(carrier, InvalidField::TracestateAlone);
             }
             return;
         };
-        let note = |reason| self.note(carrier, Reason::Tracestate(reason));
-        match parse_trace_context_noting(&parent, state.as_deref(), note) {
+        let add_invalid = |reason| self.add_invalid(carrier, InvalidField::Tracestate(reason));
+        match parse_trace_context_noting(&parent, state.as_deref(), add_invalid) {
             Ok(producer) => {
-                self.origin.producer = Some(producer);
-                self.origin.carrier = Some(carrier);
+                self.context.parent = Some(producer);
+                self.context.carrier = Some(carrier);
             }
-            Err(reason) => self.note(carrier, Reason::Traceparent(reason)),
+            Err(reason) => self.add_invalid(carrier, InvalidField::Traceparent(reason)),
         }
     }
 
     /// Only baggage that says something counts as found: of other carriers the next one is tried.
-    fn take_baggage(&mut self, carrier: Carrier, baggage: Value<'_>) {
-        let Some(baggage) = self.text(carrier, BAGGAGE, baggage) else {
+    fn read_baggage(&mut self, carrier: CarrierKind, baggage: FieldValue<'_>) {
+        let Some(baggage) = self.field_text(carrier, BAGGAGE, baggage) else {
             return;
         };
-        let note = |reason| self.note(carrier, Reason::Baggage(reason));
-        if check_baggage(&baggage, note) {
-            self.origin.baggage = Some(baggage.into());
+        let add_invalid = |reason| self.add_invalid(carrier, InvalidField::Baggage(reason));
+        if check_baggage(&baggage, add_invalid) {
+            self.context.baggage = Some(baggage.into());
         }
     }
 
     /// A parent when `xray` is listed and nothing else counted; otherwise a link.
-    fn take_xray(&mut self, header: &str, origins: &Origins) {
-        let is_carrier = self.propagator.xray && self.origin.producer.is_none();
+    fn read_xray(&mut self, header: &str, extractor: &ContextExtractor) {
+        let is_carrier = self.propagator.xray && self.context.parent.is_none();
         match parse_xray_header(header) {
             Ok(context) if is_carrier => {
-                self.origin.producer = Some(context.into_parent(&origins.samples_root));
-                self.origin.carrier = Some(Carrier::AwsTraceHeader);
+                self.context.parent = Some(context.into_parent(&extractor.samples_root));
+                self.context.carrier = Some(CarrierKind::AwsTraceHeader);
             }
-            Ok(context) => self.origin.xray = Some(context.span_context),
+            Ok(context) => self.context.xray = Some(context.span_context),
             // AWS writes such headers itself where nothing was traced: they name no span, and are
             // not wrong.
             Err(InvalidXrayHeader::NoParent) => {}
-            Err(reason) => self.note(Carrier::AwsTraceHeader, Reason::Xray(reason)),
+            Err(reason) => {
+                self.add_invalid(CarrierKind::AwsTraceHeader, InvalidField::Xray(reason))
+            }
         }
     }
 
-    fn text<'a>(
+    fn field_text<'a>(
         &mut self,
-        carrier: Carrier,
+        carrier: CarrierKind,
         part: &'static str,
-        value: Value<'a>,
+        value: FieldValue<'a>,
     ) -> Option<Cow<'a, str>> {
         let reason = match value {
-            Value::Absent => return None,
-            Value::Text(text) => return Some(text),
-            Value::NoText => Reason::NoText(part),
-            Value::Ambiguous => Reason::Ambiguous(part),
+            FieldValue::Absent => return None,
+            FieldValue::Text(text) => return Some(text),
+            FieldValue::NotText => InvalidField::NotText(part),
+            FieldValue::Ambiguous => InvalidField::Ambiguous(part),
         };
-        self.note(carrier, reason);
+        self.add_invalid(carrier, reason);
         None
     }
 
-    fn note(&mut self, carrier: Carrier, reason: Reason) {
-        let invalid = self.origin.invalid.get_or_insert_default();
+    fn add_invalid(&mut self, carrier: CarrierKind, reason: InvalidField) {
+        let invalid = self.context.invalid.get_or_insert_default();
         invalid.add(carrier, reason);
     }
 }
 
 /// Lists of nothing but separators say nothing, and are not wrong.
-fn is_said(list: &str) -> bool {
+fn has_members(list: &str) -> bool {
     list.bytes().any(|byte| !b" \t,".contains(&byte))
 }
 

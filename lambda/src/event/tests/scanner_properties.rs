@@ -2,34 +2,34 @@ use proptest::prelude::*;
 use serde::de::IgnoredAny;
 use serde_json::Value as Json;
 
-use super::scan::{Kind, Scanner};
-use super::text::Text;
+use super::scanner::{JsonKind, Scanner};
+use super::string::JsonString;
 
 /// Walks over a whole document and builds what `serde_json` would.
 fn rebuild(scanner: &mut Scanner<'_>) -> Json {
-    match scanner.kind() {
-        Kind::Object => {
+    match scanner.peek_kind() {
+        JsonKind::Object => {
             let mut fields = serde_json::Map::new();
             scanner.enter();
-            while let Some(key) = scanner.key() {
+            while let Some(key) = scanner.next_key() {
                 let key = key.decode(scanner.json()).unwrap().into_owned();
                 fields.insert(key, rebuild(scanner));
             }
             fields.into()
         }
-        Kind::Array => {
+        JsonKind::Array => {
             let mut items = Vec::new();
             scanner.enter();
-            while scanner.item() {
+            while scanner.next_item() {
                 items.push(rebuild(scanner));
             }
             items.into()
         }
-        Kind::Text => {
-            let text = scanner.text().unwrap();
+        JsonKind::String => {
+            let text = scanner.read_string().unwrap();
             text.decode(scanner.json()).unwrap().into_owned().into()
         }
-        Kind::Null | Kind::Other => serde_json::from_str(scanner.raw()).unwrap(),
+        JsonKind::Null | JsonKind::Other => serde_json::from_str(scanner.read_raw()).unwrap(),
     }
 }
 
@@ -41,20 +41,20 @@ fn is_json(json: &str) -> bool {
 }
 
 fn walk(scanner: &mut Scanner<'_>) {
-    match scanner.kind() {
-        Kind::Object => {
+    match scanner.peek_kind() {
+        JsonKind::Object => {
             scanner.enter();
-            while scanner.key().is_some() {
+            while scanner.next_key().is_some() {
                 walk(scanner);
             }
         }
-        Kind::Array => {
+        JsonKind::Array => {
             scanner.enter();
-            while scanner.item() {
+            while scanner.next_item() {
                 walk(scanner);
             }
         }
-        Kind::Text | Kind::Null | Kind::Other => scanner.skip(),
+        JsonKind::String | JsonKind::Null | JsonKind::Other => scanner.skip(),
     }
 }
 
@@ -126,7 +126,7 @@ proptest! {
         let json = json.unwrap();
         prop_assert_eq!(rebuild(&mut Scanner::new(&json)), value);
         let mut scanner = Scanner::new(&json);
-        prop_assert_eq!(scanner.raw(), json.as_str());
+        prop_assert_eq!(scanner.read_raw(), json.as_str());
     }
 
     #[test]
@@ -134,10 +134,10 @@ proptest! {
         text in "([a-zé]{0,70}(\\\\[\"\\\\/bfnrt]|\\\\u00[0-7][0-9a-f]|\\\\ud83d\\\\ude00|\\\\ud83d)?){0,4}", after in "[\"\\\\a]{0,20}"
     ) {
         let json = format!("\"{text}\"{after}");
-        let (found, end) = Text::after_quote(&json, 1).unwrap();
+        let (found, end) = JsonString::parse(&json, 1).unwrap();
         prop_assert_eq!(end, text.len() + 2);
         prop_assert_eq!(found.raw(&json), text.as_str());
-        prop_assert_eq!(found.verbatim(&json).is_some(), !text.contains('\\'));
+        prop_assert_eq!(found.plain_text(&json).is_some(), !text.contains('\\'));
         let expected: Option<String> = serde_json::from_str(&json[..end]).ok();
         prop_assert_eq!(found.decode(&json).map(|text| text.into_owned()), expected);
     }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use baton_telemetry::{InvalidBaggage, InvalidTraceparent, InvalidTracestate, InvalidXrayHeader};
 
-use super::Carrier;
+use super::CarrierKind;
 
 /// Reasons that are written out. Senders decide how many there are, several for each carrier, and a
 /// span must not grow with them. The first ones come from the carriers that are asked first.
@@ -13,10 +13,10 @@ const MAX_SHOWN: usize = 8;
 /// Everything that was there and did not count, in the order in which it was tried. Never repeats
 /// what was there.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct InvalidContext(Vec<(Carrier, Reason)>);
+pub(crate) struct InvalidContext(Vec<(CarrierKind, InvalidField)>);
 
 impl InvalidContext {
-    pub(super) fn add(&mut self, carrier: Carrier, reason: Reason) {
+    pub(super) fn add(&mut self, carrier: CarrierKind, reason: InvalidField) {
         self.0.push((carrier, reason));
     }
 }
@@ -43,10 +43,10 @@ impl fmt::Display for InvalidContext {
 
 /// Why a part of a carrier did not count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Reason {
+pub(super) enum InvalidField {
     /// The named part is there without a text.
     #[error("{0} holds no text")]
-    NoText(&'static str),
+    NotText(&'static str),
     #[error("{0} is given in several spellings, none of them in lower case")]
     Ambiguous(&'static str),
     #[error(transparent)]

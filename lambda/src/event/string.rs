@@ -12,18 +12,18 @@ pub(super) const MAX_LENGTH: usize = (ESCAPED - 1) as usize;
 /// A JSON string's place: eight bytes, and so is an `Option` of it. In a batch of 10,000 every word
 /// counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Text {
+pub(super) struct JsonString {
     /// Of the first byte after the quote, which is why it is never zero.
     start: NonZeroU32,
     length: u32,
 }
 
-impl Text {
+impl JsonString {
     /// The string whose first quote is before `start`, and where its last quote is behind us.
     /// `None` if it is no JSON, but for [control characters](Self::has_controls). The document must
     /// not be longer than `MAX_LENGTH`.
-    pub(super) fn after_quote(json: &str, start: usize) -> Option<(Self, usize)> {
-        let (end, is_escaped) = end_of_text(json.as_bytes(), start)?;
+    pub(super) fn parse(json: &str, start: usize) -> Option<(Self, usize)> {
+        let (end, is_escaped) = find_end(json.as_bytes(), start)?;
         let flag = if is_escaped { ESCAPED } else { 0 };
         // Both fit: no position is behind the end of the document.
         let length = end.saturating_sub(start) as u32 | flag;
@@ -32,8 +32,8 @@ impl Text {
     }
 
     /// Whether there are characters in it that JSON has only as escapes (RFC 8259, section 7).
-    pub(super) fn has_controls(self, json: &str) -> bool {
-        has_controls(self.raw(json))
+    pub(super) fn has_control_characters(self, json: &str) -> bool {
+        has_control_characters(self.raw(json))
     }
 
     fn range(self) -> (usize, usize) {
@@ -48,21 +48,21 @@ impl Text {
     }
 
     /// The text as it stands in the JSON, if that is also what it means.
-    pub(super) fn verbatim(self, json: &str) -> Option<&str> {
+    pub(super) fn plain_text(self, json: &str) -> Option<&str> {
         (self.length & ESCAPED == 0).then(|| self.raw(json))
     }
 
     /// Borrowed unless there are escapes. `None` when they make no text: half of a surrogate pair
     /// is valid JSON and nothing else.
     pub(super) fn decode(self, json: &str) -> Option<Cow<'_, str>> {
-        match self.verbatim(json) {
+        match self.plain_text(json) {
             Some(text) => Some(Cow::Borrowed(text)),
             None => self.unescape(json).map(Cow::Owned),
         }
     }
 
     fn unescape(self, json: &str) -> Option<String> {
-        unescape_short(self.raw(json)).or_else(|| {
+        unescape_simple(self.raw(json)).or_else(|| {
             let (start, end) = self.range();
             serde_json::from_str(json.get(start - 1..end + 1)?).ok()
         })
@@ -71,10 +71,10 @@ impl Text {
 
 /// A body that is JSON is full of `\"`: this is most of the cost of decoding it. `None` when there
 /// is an escape by number, which few encoders write and `serde_json` reads better.
-fn unescape_short(raw: &str) -> Option<String> {
+fn unescape_simple(raw: &str) -> Option<String> {
     let mut text = String::with_capacity(raw.len());
     let mut rest = raw;
-    while let Some(at) = quote_or_backslash(rest.as_bytes()) {
+    while let Some(at) = find_special(rest.as_bytes()) {
         let meant = match rest.as_bytes().get(at + 1)? {
             b'"' => '"',
             b'\\' => '\\',
@@ -95,28 +95,28 @@ fn unescape_short(raw: &str) -> Option<String> {
 }
 
 /// Whether there is a character below the first that may stand in a string as it is.
-pub(super) fn has_controls(text: &str) -> bool {
+pub(super) fn has_control_characters(text: &str) -> bool {
     // Without a way out of the loop, so that it becomes a few wide instructions.
     text.bytes().fold(false, |any, byte| any | (byte < b' '))
 }
 
 /// Where the closing quote is, and whether there is a backslash before it. `None` if there is none,
 /// or an escape before it that JSON does not have (RFC 8259, section 7).
-fn end_of_text(json: &[u8], start: usize) -> Option<(usize, bool)> {
+fn find_end(json: &[u8], start: usize) -> Option<(usize, bool)> {
     let mut at = start;
     let mut is_escaped = false;
     loop {
-        at += quote_or_backslash(json.get(at..)?)?;
+        at += find_special(json.get(at..)?)?;
         if json[at] == b'"' {
             return Some((at, is_escaped));
         }
-        at += length_of_escape(&json[at..])?;
+        at += escape_length(&json[at..])?;
         is_escaped = true;
     }
 }
 
 /// Of the escape that begins with a backslash.
-fn length_of_escape(bytes: &[u8]) -> Option<usize> {
+fn escape_length(bytes: &[u8]) -> Option<usize> {
     match bytes.get(1)? {
         b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Some(2),
         b'u' => {
@@ -135,50 +135,54 @@ const BLOCK: usize = 32;
 /// The first words are looked at by themselves: names and escapes are near, and larger steps pay
 /// only where the end is not.
 #[inline]
-fn quote_or_backslash(bytes: &[u8]) -> Option<usize> {
+fn find_special(bytes: &[u8]) -> Option<usize> {
     let Some((first, rest)) = bytes.split_first_chunk() else {
-        return in_rest(bytes);
+        return find_in_tail(bytes);
     };
-    if let Some(found) = in_word(*first) {
+    if let Some(found) = find_in_word(*first) {
         return Some(found);
     }
     let Some((second, rest)) = rest.split_first_chunk() else {
-        return in_rest(rest).map(|found| WORD + found);
+        return find_in_tail(rest).map(|found| WORD + found);
     };
-    if let Some(found) = in_word(*second) {
+    if let Some(found) = find_in_word(*second) {
         return Some(WORD + found);
     }
-    far_quote_or_backslash(rest).map(|found| 2 * WORD + found)
+    find_special_in_blocks(rest).map(|found| 2 * WORD + found)
 }
 
 #[inline(never)]
-fn far_quote_or_backslash(bytes: &[u8]) -> Option<usize> {
+fn find_special_in_blocks(bytes: &[u8]) -> Option<usize> {
     let (blocks, _) = bytes.as_chunks();
-    let plain = blocks.iter().take_while(|block| !has_any(block)).count() * BLOCK;
+    let plain = blocks
+        .iter()
+        .take_while(|block| !has_special(block))
+        .count()
+        * BLOCK;
     let (words, rest) = bytes[plain..].as_chunks();
     for (index, word) in words.iter().enumerate() {
-        if let Some(found) = in_word(*word) {
+        if let Some(found) = find_in_word(*word) {
             return Some(plain + index * WORD + found);
         }
     }
-    in_rest(rest).map(|found| plain + words.len() * WORD + found)
+    find_in_tail(rest).map(|found| plain + words.len() * WORD + found)
 }
 
 /// Without a way out of the loop, so that it becomes a few wide instructions.
-fn has_any(block: &[u8; BLOCK]) -> bool {
+fn has_special(block: &[u8; BLOCK]) -> bool {
     block
         .iter()
         .fold(false, |any, byte| any | is_special(*byte))
 }
 
-fn in_word(word: [u8; WORD]) -> Option<usize> {
+fn find_in_word(word: [u8; WORD]) -> Option<usize> {
     let word = u64::from_le_bytes(word);
-    let hits = zero_bytes(word ^ each(b'"')) | zero_bytes(word ^ each(b'\\'));
+    let hits = mark_zero_bytes(word ^ broadcast(b'"')) | mark_zero_bytes(word ^ broadcast(b'\\'));
     (hits != 0).then(|| hits.trailing_zeros() as usize / 8)
 }
 
 /// Of fewer bytes than a word has.
-fn in_rest(bytes: &[u8]) -> Option<usize> {
+fn find_in_tail(bytes: &[u8]) -> Option<usize> {
     bytes.iter().position(|byte| is_special(*byte))
 }
 
@@ -187,12 +191,12 @@ const fn is_special(byte: u8) -> bool {
     (byte == b'"') | (byte == b'\\')
 }
 
-const fn each(byte: u8) -> u64 {
+const fn broadcast(byte: u8) -> u64 {
     u64::from_ne_bytes([byte; WORD])
 }
 
 /// The high bit of every byte that is zero, up to the first of them; behind that one there may be
 /// bits too many.
-const fn zero_bytes(word: u64) -> u64 {
-    word.wrapping_sub(each(1)) & !word & each(0x80)
+const fn mark_zero_bytes(word: u64) -> u64 {
+    word.wrapping_sub(broadcast(1)) & !word & broadcast(0x80)
 }

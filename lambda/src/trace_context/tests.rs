@@ -17,8 +17,13 @@ fn traceparent(span: u8) -> String {
 
 const XRAY: &str = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=0";
 
-/// The origin of a record with these message attributes, body, and X-Ray header.
-fn origin(propagator: Propagator, attributes: Json, body: &str, header: Option<&str>) -> Origin {
+/// Extracts the context of a record with these message attributes, body, and X-Ray header.
+fn extract(
+    propagator: Propagator,
+    attributes: Json,
+    body: &str,
+    header: Option<&str>,
+) -> ProducerContext {
     let event = json!({"Records": [{
         "eventSource": "aws:sqs",
         "body": body,
@@ -26,11 +31,11 @@ fn origin(propagator: Propagator, attributes: Json, body: &str, header: Option<&
         "messageAttributes": attributes,
     }]});
     let batch = Batch::parse(serde_json::to_vec(&event).unwrap()).unwrap();
-    Origin::of(&batch.record(0), &Origins::new(propagator, |_| true))
+    ContextExtractor::new(propagator, |_| true).extract(&batch.record(0))
 }
 
-fn by_default(attributes: Json, body: &str) -> Origin {
-    origin(Propagator::default(), attributes, body, None)
+fn extract_default(attributes: Json, body: &str) -> ProducerContext {
+    extract(Propagator::default(), attributes, body, None)
 }
 
 fn sqs(name: &str, value: &str) -> Json {
@@ -55,20 +60,20 @@ fn event(fields: Json, detail: Json) -> String {
     event.to_string()
 }
 
-/// Carrier and span of the parent.
-fn found(origin: &Origin) -> Option<(Carrier, u64)> {
-    let producer = origin.producer.as_ref()?;
-    let span = u64::from_be_bytes(producer.span_id().to_bytes());
-    Some((origin.carrier?, span))
+/// CarrierKind and span of the parent.
+fn found(producer: &ProducerContext) -> Option<(CarrierKind, u64)> {
+    let parent = producer.parent.as_ref()?;
+    let span = u64::from_be_bytes(parent.span_id().to_bytes());
+    Some((producer.carrier?, span))
 }
 
-fn tenant(origin: &Origin) -> Option<String> {
-    let context = origin.parent(&Context::new());
+fn tenant(producer: &ProducerContext) -> Option<String> {
+    let context = producer.parent_context(&Context::new());
     context.baggage().get("tenant").map(ToString::to_string)
 }
 
-fn invalid(origin: &Origin) -> String {
-    origin
+fn invalid(producer: &ProducerContext) -> String {
+    producer
         .invalid
         .as_ref()
         .map(ToString::to_string)
@@ -87,21 +92,21 @@ fn carriers_are_tried_in_their_order() {
         (
             sqs("traceparent", &traceparent(1)),
             sns(in_sns.clone(), &both),
-            Some((Carrier::MessageAttributes, 1)),
+            Some((CarrierKind::MessageAttributes, 1)),
         ),
-        (json!({}), sns(in_sns, &both), Some((Carrier::Sns, 2))),
+        (json!({}), sns(in_sns, &both), Some((CarrierKind::Sns, 2))),
         (
             json!(null),
             sns(json!({}), &both),
-            Some((Carrier::EventBridge, 3)),
+            Some((CarrierKind::EventBridge, 3)),
         ),
-        (json!({}), both, Some((Carrier::EventBridge, 3))),
+        (json!({}), both, Some((CarrierKind::EventBridge, 3))),
         (
             sqs("tenant", "blue"),
             sns(json!(null), &in_detail),
-            Some((Carrier::EventBridge, 4)),
+            Some((CarrierKind::EventBridge, 4)),
         ),
-        (json!({}), in_detail, Some((Carrier::EventBridge, 4))),
+        (json!({}), in_detail, Some((CarrierKind::EventBridge, 4))),
         // Neither notification nor event, in spite of the marks.
         (
             json!({}),
@@ -111,9 +116,9 @@ fn carriers_are_tried_in_their_order() {
         ),
         (json!({}), "{\"Notification\" detail-type".to_owned(), None),
     ] {
-        let origin = by_default(attributes, &body);
-        assert_eq!(found(&origin), expected, "{body}");
-        assert_eq!(origin.invalid, None);
+        let producer = extract_default(attributes, &body);
+        assert_eq!(found(&producer), expected, "{body}");
+        assert_eq!(producer.invalid, None);
     }
 }
 
@@ -126,18 +131,18 @@ fn what_is_malformed_is_noted_and_the_next_carrier_is_tried() {
             json!({"traceparent": traceparent(4)}),
         ),
     );
-    let origin = by_default(sqs("traceparent", "01-SECRET"), &body);
-    assert_eq!(found(&origin), Some((Carrier::EventBridge, 4)));
+    let producer = extract_default(sqs("traceparent", "01-SECRET"), &body);
+    assert_eq!(found(&producer), Some((CarrierKind::EventBridge, 4)));
     assert_eq!(
-        invalid(&origin),
+        invalid(&producer),
         "message attributes: traceparent has the wrong length; SNS notification: traceparent holds no text; \
          EventBridge event: traceparent has the wrong length"
     );
     let spellings = json!({"Traceparent": {"stringValue": traceparent(1)}, "TRACEPARENT": {"stringValue": traceparent(2)}});
-    let origin = by_default(spellings, "");
-    assert_eq!(found(&origin), None);
+    let producer = extract_default(spellings, "");
+    assert_eq!(found(&producer), None);
     assert_eq!(
-        invalid(&origin),
+        invalid(&producer),
         "message attributes: traceparent is given in several spellings, none of them in lower case"
     );
 }
@@ -178,19 +183,19 @@ fn attributes_with_the_prefix_of_old_boto3sqs_are_read_after_the_plain_ones() {
         ),
         (&[("otel.", first), ("otél.traceparent", first)], None),
     ] {
-        let origin = by_default(strings(attributes), "");
-        let span = found(&origin).map(|(_, span)| span);
+        let producer = extract_default(strings(attributes), "");
+        let span = found(&producer).map(|(_, span)| span);
         assert_eq!(span, expected, "{attributes:?}");
         // An envelope is tried last.
-        let origin = by_default(strings(attributes), &in_sns);
-        let span = found(&origin).map(|(_, span)| span);
+        let producer = extract_default(strings(attributes), &in_sns);
+        let span = found(&producer).map(|(_, span)| span);
         assert_eq!(span, expected.or(Some(3)), "{attributes:?}");
     }
 }
 
 #[test]
 fn tracestate_and_baggage_are_read_behind_the_prefix_too() {
-    let origin = by_default(
+    let producer = extract_default(
         strings(&[
             ("otel.traceparent", &traceparent(1)),
             ("otel.tracestate", "vendor=1"),
@@ -200,13 +205,13 @@ fn tracestate_and_baggage_are_read_behind_the_prefix_too() {
         ]),
         "",
     );
-    assert_eq!(found(&origin), Some((Carrier::PrefixedAttributes, 1)));
-    assert_eq!(tenant(&origin).as_deref(), Some("blue"));
+    assert_eq!(found(&producer), Some((CarrierKind::PrefixedAttributes, 1)));
+    assert_eq!(tenant(&producer).as_deref(), Some("blue"));
     assert_eq!(
-        invalid(&origin),
+        invalid(&producer),
         "message attributes: tracestate came without a traceparent"
     );
-    assert_eq!(origin.producer.unwrap().trace_state().header(), "vendor=1");
+    assert_eq!(producer.parent.unwrap().trace_state().header(), "vendor=1");
 }
 
 #[test]
@@ -216,17 +221,17 @@ fn what_is_malformed_behind_the_prefix_is_noted_under_its_own_name() {
         ("otel.traceparent", "00-SECRET"),
         ("otel.baggage", "a SECRET=1"),
     ]);
-    let origin = by_default(attributes, "");
-    assert_eq!(found(&origin), None);
+    let producer = extract_default(attributes, "");
+    assert_eq!(found(&producer), None);
     assert_eq!(
-        invalid(&origin),
+        invalid(&producer),
         "message attributes: traceparent has the wrong length; \
          message attributes: otel.traceparent has the wrong length; \
          message attributes: otel.baggage has no member that counts"
     );
     let binary = json!({"otel.traceparent": {"binaryValue": "AA=="}});
     assert_eq!(
-        invalid(&by_default(binary, "")),
+        invalid(&extract_default(binary, "")),
         "message attributes: otel.traceparent holds no text"
     );
 }
@@ -244,11 +249,11 @@ fn a_binary_attribute_of_sns_holds_no_text() {
         let attribute: Json = serde_json::from_str(&attribute).unwrap();
         let attributes =
             json!({"traceparent": attribute, "tracestate": attribute, "baggage": attribute});
-        let origin = by_default(json!({}), &sns(attributes, ""));
-        assert_eq!(found(&origin), None);
-        assert_eq!(origin.parent(&Context::new()).baggage().len(), 0);
+        let producer = extract_default(json!({}), &sns(attributes, ""));
+        assert_eq!(found(&producer), None);
+        assert_eq!(producer.parent_context(&Context::new()).baggage().len(), 0);
         assert_eq!(
-            invalid(&origin),
+            invalid(&producer),
             "SNS notification: traceparent holds no text; SNS notification: tracestate holds no text; \
              SNS notification: baggage holds no text"
         );
@@ -259,11 +264,11 @@ fn a_binary_attribute_of_sns_holds_no_text() {
 fn an_event_with_a_binary_traceparent_from_sns_starts_a_trace() {
     let event = include_bytes!("tests/sns-binary-traceparent.json");
     let batch = Batch::parse(event.to_vec()).unwrap();
-    let origins = Origins::new(Propagator::default(), |_| true);
-    let origin = Origin::of(&batch.record(0), &origins);
-    assert_eq!(found(&origin), None);
+    let extractor = ContextExtractor::new(Propagator::default(), |_| true);
+    let producer = extractor.extract(&batch.record(0));
+    assert_eq!(found(&producer), None);
     assert_eq!(
-        invalid(&origin),
+        invalid(&producer),
         "SNS notification: traceparent holds no text"
     );
 }
@@ -272,25 +277,29 @@ fn an_event_with_a_binary_traceparent_from_sns_starts_a_trace() {
 fn a_tracestate_is_kept_or_dropped_with_a_note() {
     let with_state = |state: Json| {
         let attributes = json!({"traceparent": {"stringValue": traceparent(1)}, "tracestate": {"stringValue": state}});
-        let origin = by_default(attributes, "");
-        assert_eq!(found(&origin), Some((Carrier::MessageAttributes, 1)));
-        let state = origin.producer.as_ref().unwrap().trace_state().header();
-        (state, invalid(&origin))
+        let producer = extract_default(attributes, "");
+        assert_eq!(found(&producer), Some((CarrierKind::MessageAttributes, 1)));
+        let state = producer.parent.as_ref().unwrap().trace_state().header();
+        (state, invalid(&producer))
     };
     assert_eq!(
         with_state(json!("a=1,b=2")),
         ("a=1,b=2".into(), String::new())
     );
     assert_eq!(with_state(json!(" , ")), (String::new(), String::new()));
-    let note = "message attributes: tracestate has a member that is not allowed";
-    assert_eq!(with_state(json!("A=1")), (String::new(), note.into()));
-    let note = "message attributes: tracestate has a key that the OpenTelemetry SDK cannot hold";
+    let add_invalid = "message attributes: tracestate has a member that is not allowed";
+    assert_eq!(
+        with_state(json!("A=1")),
+        (String::new(), add_invalid.into())
+    );
+    let add_invalid =
+        "message attributes: tracestate has a key that the OpenTelemetry SDK cannot hold";
     assert_eq!(
         with_state(json!("foo@@bar=1,x=2")),
-        ("x=2".into(), note.into())
+        ("x=2".into(), add_invalid.into())
     );
-    let note = "message attributes: tracestate holds no text";
-    assert_eq!(with_state(json!(7)), (String::new(), note.into()));
+    let add_invalid = "message attributes: tracestate holds no text";
+    assert_eq!(with_state(json!(7)), (String::new(), add_invalid.into()));
 }
 
 #[test]
@@ -299,22 +308,22 @@ fn baggage_comes_from_the_first_carrier_that_has_it() {
         "traceparent": {"Type": "String", "Value": traceparent(2)},
         "baggage": {"Type": "String", "Value": "tenant=green"},
     });
-    let origin = by_default(sqs("baggage", "tenant=blue"), &sns(in_sns.clone(), ""));
+    let producer = extract_default(sqs("baggage", "tenant=blue"), &sns(in_sns.clone(), ""));
     assert_eq!(
-        (found(&origin), tenant(&origin)),
-        (Some((Carrier::Sns, 2)), Some("blue".into()))
+        (found(&producer), tenant(&producer)),
+        (Some((CarrierKind::Sns, 2)), Some("blue".into()))
     );
-    let origin = by_default(sqs("baggage", "tenant"), &sns(in_sns.clone(), ""));
-    assert_eq!(tenant(&origin).as_deref(), Some("green"));
+    let producer = extract_default(sqs("baggage", "tenant"), &sns(in_sns.clone(), ""));
+    assert_eq!(tenant(&producer).as_deref(), Some("green"));
     assert_eq!(
-        invalid(&origin),
+        invalid(&producer),
         "message attributes: baggage has no member that counts"
     );
     // Where the parent is known, no body is searched for baggage alone.
-    let origin = by_default(sqs("traceparent", &traceparent(1)), &sns(in_sns, ""));
+    let producer = extract_default(sqs("traceparent", &traceparent(1)), &sns(in_sns, ""));
     assert_eq!(
-        (found(&origin), tenant(&origin)),
-        (Some((Carrier::MessageAttributes, 1)), None)
+        (found(&producer), tenant(&producer)),
+        (Some((CarrierKind::MessageAttributes, 1)), None)
     );
 }
 
@@ -345,13 +354,13 @@ fn what_of_baggage_does_not_count_is_noted() {
             &["baggage has more than 64 members"],
         ),
     ] {
-        let origin = by_default(sqs("baggage", header), "");
+        let producer = extract_default(sqs("baggage", header), "");
         let notes: Vec<String> = notes
             .iter()
-            .map(|note| format!("message attributes: {note}"))
+            .map(|add_invalid| format!("message attributes: {add_invalid}"))
             .collect();
-        assert_eq!(tenant(&origin).as_deref(), found, "{header}");
-        assert_eq!(invalid(&origin), notes.join("; "), "{header}");
+        assert_eq!(tenant(&producer).as_deref(), found, "{header}");
+        assert_eq!(invalid(&producer), notes.join("; "), "{header}");
     }
 }
 
@@ -360,10 +369,10 @@ fn baggage_that_says_nothing_hides_no_other() {
     let in_sns = json!({"baggage": {"Type": "String", "Value": "tenant=green"}});
     for listed in [listed(true, true, false), listed(false, true, false)] {
         let body = sns(in_sns.clone(), "");
-        let origin = origin(listed, sqs("baggage", "a b=1"), &body, None);
-        assert_eq!(tenant(&origin).as_deref(), Some("green"));
+        let producer = extract(listed, sqs("baggage", "a b=1"), &body, None);
+        assert_eq!(tenant(&producer).as_deref(), Some("green"));
         assert_eq!(
-            invalid(&origin),
+            invalid(&producer),
             "message attributes: baggage has no member that counts"
         );
     }
@@ -372,19 +381,22 @@ fn baggage_that_says_nothing_hides_no_other() {
 #[test]
 fn a_tracestate_alone_is_noted() {
     let alone = "message attributes: tracestate came without a traceparent";
-    for (state, note) in [("vendor=SECRET", alone), ("SECRET", alone), (" , ", "")] {
+    for (state, add_invalid) in [("vendor=SECRET", alone), ("SECRET", alone), (" , ", "")] {
         let body = sns(json!({"traceparent": {"Value": traceparent(2)}}), "");
-        let origin = by_default(sqs("tracestate", state), &body);
-        let found_there = (found(&origin), invalid(&origin));
-        assert_eq!(found_there, (Some((Carrier::Sns, 2)), note.to_owned()));
-        let state = origin.producer.unwrap().trace_state().header();
+        let producer = extract_default(sqs("tracestate", state), &body);
+        let found_there = (found(&producer), invalid(&producer));
+        assert_eq!(
+            found_there,
+            (Some((CarrierKind::Sns, 2)), add_invalid.to_owned())
+        );
+        let state = producer.parent.unwrap().trace_state().header();
         assert!(state.is_empty(), "of another carrier: {state}");
     }
     // Beside a traceparent that does not count it is not looked at.
     let attributes =
         json!({"traceparent": {"stringValue": "00"}, "tracestate": {"stringValue": "a=1"}});
     assert_eq!(
-        invalid(&by_default(attributes, "")),
+        invalid(&extract_default(attributes, "")),
         "message attributes: traceparent has the wrong length"
     );
 }
@@ -398,13 +410,13 @@ fn notes_are_bounded_and_hold_nothing_of_what_was_there() {
         Json::Object(fields.as_object().unwrap().iter().map(entry).collect())
     };
     let body = sns(values("Value"), &event(fields.clone(), fields.clone()));
-    let origin = origin(
+    let producer = extract(
         Propagator::default(),
         values("stringValue"),
         &body,
         Some("SECRET"),
     );
-    let invalid = invalid(&origin);
+    let invalid = invalid(&producer);
     assert!(
         invalid.ends_with("; and 9 more") && invalid.len() < 700 && !invalid.contains("SECRET"),
         "{invalid}"
@@ -418,43 +430,44 @@ fn only_listed_propagators_are_asked() {
         "baggage": {"Type": "String", "Value": "tenant=green"},
     });
     let body = sns(in_sns, "");
-    let origin_of = |propagator| origin(propagator, sqs("traceparent", "broken"), &body, None);
-    let none = origin_of(listed(false, false, false));
+    let extract_with = |propagator| extract(propagator, sqs("traceparent", "broken"), &body, None);
+    let none = extract_with(listed(false, false, false));
     assert_eq!(
         (found(&none), tenant(&none), none.invalid),
         (None, None, None)
     );
-    let baggage = origin_of(listed(false, true, false));
+    let baggage = extract_with(listed(false, true, false));
     assert_eq!(
         (found(&baggage), tenant(&baggage).as_deref()),
         (None, Some("green"))
     );
-    let trace = origin_of(listed(true, false, false));
+    let trace = extract_with(listed(true, false, false));
     assert_eq!(
         (found(&trace), tenant(&trace)),
-        (Some((Carrier::Sns, 2)), None)
+        (Some((CarrierKind::Sns, 2)), None)
     );
 }
 
 #[test]
 fn x_rays_header_is_a_link_unless_it_is_listed_and_nothing_else_counts() {
     let parent = 0x5399_5c3f_42cd_8ad8;
-    let of = |xray, attributes| origin(listed(true, true, xray), attributes, "{}", Some(XRAY));
-    let link = of(false, json!({}));
+    let extract_xray =
+        |xray, attributes| extract(listed(true, true, xray), attributes, "{}", Some(XRAY));
+    let link = extract_xray(false, json!({}));
     assert_eq!(found(&link), None);
     let span = link.xray.unwrap();
     assert_eq!(u64::from_be_bytes(span.span_id().to_bytes()), parent);
-    let beside = of(true, sqs("traceparent", &traceparent(1)));
-    assert_eq!(found(&beside), Some((Carrier::MessageAttributes, 1)));
-    assert!(beside.xray.is_some() && beside.producer.unwrap().is_sampled());
-    let last = of(true, sqs("traceparent", "broken"));
-    assert_eq!(found(&last), Some((Carrier::AwsTraceHeader, parent)));
+    let beside = extract_xray(true, sqs("traceparent", &traceparent(1)));
+    assert_eq!(found(&beside), Some((CarrierKind::MessageAttributes, 1)));
+    assert!(beside.xray.is_some() && beside.parent.unwrap().is_sampled());
+    let last = extract_xray(true, sqs("traceparent", "broken"));
+    assert_eq!(found(&last), Some((CarrierKind::AwsTraceHeader, parent)));
     assert_eq!(
         (last.xray.as_ref(), invalid(&last).is_empty()),
         (None, false)
     );
     // `Sampled=0` is X-Ray's word and silences nothing: the sampler was asked.
-    assert_eq!(last.producer.unwrap().trace_flags(), TraceFlags::SAMPLED);
+    assert_eq!(last.parent.unwrap().trace_flags(), TraceFlags::SAMPLED);
 }
 
 #[test]
@@ -476,16 +489,16 @@ fn only_a_sampled_header_without_any_other_context_is_joined_by_link_only() {
         (json!({}), &header(";Parent=53995c3f42cd8ad8"), false),
         (json!({}), &header(";Sampled=1"), false),
     ] {
-        let origin = origin(Propagator::default(), attributes, "{}", Some(header));
-        assert_eq!(origin.is_joined_by_link_only(), expected, "{header}");
+        let producer = extract(Propagator::default(), attributes, "{}", Some(header));
+        assert_eq!(producer.is_link_only(), expected, "{header}");
     }
-    let listed = origin(listed(true, true, true), json!({}), "{}", Some(sampled));
-    assert!(!listed.is_joined_by_link_only());
+    let listed = extract(listed(true, true, true), json!({}), "{}", Some(sampled));
+    assert!(!listed.is_link_only());
 }
 
 #[test]
 fn x_rays_header_is_noted_when_it_is_broken_but_not_when_it_names_no_span() {
-    for (header, note) in [
+    for (header, add_invalid) in [
         (
             "Root=1-5759e988-bd862e3fe1be46a994272793;Lineage=1:890bcd31:0",
             "",
@@ -496,12 +509,12 @@ fn x_rays_header_is_noted_when_it_is_broken_but_not_when_it_names_no_span() {
         ),
         ("", "AWSTraceHeader: the X-Ray header has no Root"),
     ] {
-        let origin = origin(listed(true, true, true), json!({}), "{}", Some(header));
+        let producer = extract(listed(true, true, true), json!({}), "{}", Some(header));
         assert_eq!(
-            (origin.producer.as_ref(), origin.xray.as_ref()),
+            (producer.parent.as_ref(), producer.xray.as_ref()),
             (None, None)
         );
-        assert_eq!(invalid(&origin), note);
+        assert_eq!(invalid(&producer), add_invalid);
     }
 }
 
@@ -510,7 +523,7 @@ fn a_record_without_context_begins_in_an_empty_one() {
     let outer = Context::new()
         .with_remote_span_context(parse_trace_context(&traceparent(7), None).unwrap());
     let _active = outer.attach();
-    let context = by_default(json!({}), "{}").parent(&Context::new());
+    let context = extract_default(json!({}), "{}").parent_context(&Context::new());
     assert!(!context.span().span_context().is_valid());
     assert!(context.baggage().is_empty());
 }
