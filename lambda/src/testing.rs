@@ -42,8 +42,8 @@ use lambda_runtime::{Context as LambdaContext, LambdaEvent};
 use serde::Serialize;
 use serde_json::json;
 
-use self::capture::Run;
-use self::record::Place;
+use self::capture::TestRun;
+use self::record::RecordPosition;
 use crate::consumer::{Builder, Consumer};
 use crate::handler::Handler;
 
@@ -55,7 +55,7 @@ mod span;
 pub use opentelemetry::trace::SpanKind;
 pub use outcome::Outcome;
 pub use record::{InvalidRecord, Record};
-pub use span::{Event, Link, Span};
+pub use span::{FinishedSpan, SpanEvent, SpanLink};
 
 /// Where the queues of the events are.
 const REGION: &str = "eu-central-1";
@@ -135,7 +135,7 @@ impl Batch {
         let records = self.records.iter().zip(1..);
         let records: Vec<serde_json::Value> = records
             .map(|((queue_arn, record), number)| {
-                record.event(&Place {
+                record.to_json(&RecordPosition {
                     region: REGION,
                     queue_arn,
                     number,
@@ -159,14 +159,14 @@ impl Batch {
     where
         H: Handler<S, Args>,
     {
-        let run = Run::start();
+        let run = TestRun::start();
         let telemetry = Telemetry::captured(run.provider().clone());
-        self.run_in(run, telemetry, consumer, handler).await
+        self.run_captured(run, telemetry, consumer, handler).await
     }
 
     /// The same with the metrics going to a provider of the test's.
     #[cfg(test)]
-    pub(crate) async fn run_measured<H, S, Args>(
+    pub(crate) async fn run_with_meters<H, S, Args>(
         self,
         consumer: Builder<S>,
         handler: H,
@@ -175,14 +175,14 @@ impl Batch {
     where
         H: Handler<S, Args>,
     {
-        let run = Run::start();
+        let run = TestRun::start();
         let telemetry = Telemetry::captured_with_meters(run.provider().clone(), meters);
-        self.run_in(run, telemetry, consumer, handler).await
+        self.run_captured(run, telemetry, consumer, handler).await
     }
 
-    async fn run_in<H, S, Args>(
+    async fn run_captured<H, S, Args>(
         self,
-        run: Run,
+        run: TestRun,
         telemetry: Telemetry,
         consumer: Builder<S>,
         handler: H,
@@ -193,7 +193,7 @@ impl Batch {
         let response = self.invoke(consumer, handler, telemetry).await;
         let records = self.records.iter().zip(1..);
         let ids: Vec<String> = records
-            .map(|((_, record), number)| record.id_at(number))
+            .map(|((_, record), number)| record.message_id(number))
             .collect();
         Outcome::new(&ids, response, run.take())
     }

@@ -34,7 +34,9 @@ async fn run<H: Handler<S, Args>, S, Args>(
 ) -> Recorded {
     let (meters, reader) = meters();
     // A provider that is dropped has nothing to read any more.
-    batch.run_measured(consumer, handler, meters.clone()).await;
+    batch
+        .run_with_meters(consumer, handler, meters.clone())
+        .await;
     collect(&reader)
 }
 

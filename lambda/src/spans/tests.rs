@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use crate::dead_letter::tests::endpoint::{Behaviour, Endpoint};
 use crate::dead_letter::tests::queue;
-use crate::testing::{Batch, Outcome, Record, Span};
+use crate::testing::{Batch, FinishedSpan, Outcome, Record};
 use crate::{Consumer, Failure, Message, PartialResponse};
 
 const DOCUMENTATION: &str = include_str!("../lib.rs");
@@ -43,7 +43,7 @@ fn collect(emitted: &mut BTreeSet<Name>, outcome: &Outcome) {
     }
 }
 
-fn kind_of(span: &Span) -> &'static str {
+fn kind_of(span: &FinishedSpan) -> &'static str {
     match span.name.split(' ').next().unwrap() {
         "process_batch" => "batch",
         "process" => "record",

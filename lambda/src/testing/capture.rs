@@ -16,96 +16,97 @@ use opentelemetry_sdk::trace::{
     Sampler, SdkTracerProvider, Span, SpanData, SpanLimits, SpanProcessor,
 };
 
-static RUNS: LazyLock<Mutex<Runs>> = LazyLock::new(Mutex::default);
+static RUNS: LazyLock<Mutex<RunRegistry>> = LazyLock::new(Mutex::default);
 static INSTALL: Once = Once::new();
 
-type Id = (TraceId, SpanId);
-type RunNumber = u64;
+type SpanKey = (TraceId, SpanId);
+type RunId = u64;
 
 /// What is known of a span while its run lasts.
 #[derive(Debug, Clone, Copy)]
-struct Started {
-    run: RunNumber,
-    maker: Maker,
+struct OpenSpan {
+    run: RunId,
+    source: SpanSource,
     /// Its place among the spans of all runs, by start.
     order: u64,
 }
 
 /// Who made a span.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Maker {
-    Core,
+pub(super) enum SpanSource {
+    Runtime,
     Handler,
 }
 
 #[derive(Debug)]
-pub(super) struct Captured {
+pub(super) struct CapturedSpan {
     pub(super) span: SpanData,
-    pub(super) maker: Maker,
+    pub(super) source: SpanSource,
     pub(super) order: u64,
 }
 
 #[derive(Debug, Default)]
-struct Runs {
-    next_run: RunNumber,
+struct RunRegistry {
+    next_run: RunId,
     next_order: u64,
-    started: HashMap<Id, Started>,
-    ended: HashMap<RunNumber, Vec<Captured>>,
+    started: HashMap<SpanKey, OpenSpan>,
+    ended: HashMap<RunId, Vec<CapturedSpan>>,
 }
 
-impl Runs {
+impl RunRegistry {
     fn lock() -> MutexGuard<'static, Self> {
         RUNS.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn start(&mut self, span: &SpanContext, run: RunNumber, maker: Maker) {
+    fn start(&mut self, span: &SpanContext, run: RunId, source: SpanSource) {
         let order = self.next_order;
         self.next_order += 1;
-        let started = Started { run, maker, order };
-        self.started.insert(id(span), started);
+        let started = OpenSpan { run, source, order };
+        self.started.insert(span_key(span), started);
     }
 
     fn end(&mut self, span: SpanData) {
         // A span of no run, or of one that is over, is nobody's.
-        let Some(Started { run, maker, order }) = self.started.get(&id(&span.span_context)) else {
+        let Some(OpenSpan { run, source, order }) = self.started.get(&span_key(&span.span_context))
+        else {
             return;
         };
         if let Some(ended) = self.ended.get_mut(run) {
-            ended.push(Captured {
+            ended.push(CapturedSpan {
                 span,
-                maker: *maker,
+                source: *source,
                 order: *order,
             });
         }
     }
 }
 
-fn id(span: &SpanContext) -> Id {
+fn span_key(span: &SpanContext) -> SpanKey {
     (span.trace_id(), span.span_id())
 }
 
 /// One run; what it has captured is forgotten with it.
 #[derive(Debug)]
-pub(super) struct Run {
-    number: RunNumber,
+pub(super) struct TestRun {
+    number: RunId,
     provider: SdkTracerProvider,
 }
 
-impl Run {
+impl TestRun {
     pub(super) fn start() -> Self {
         INSTALL.call_once(|| {
-            global::set_tracer_provider(provider(OfHandlers));
+            global::set_tracer_provider(provider(HandlerSpanProcessor));
             global::set_text_map_propagator(baton_telemetry::Propagator::default());
             #[cfg(feature = "tracing")]
-            bridge();
+            install_tracing_layer();
         });
-        let mut runs = Runs::lock();
+        let mut runs = RunRegistry::lock();
         let number = runs.next_run;
         runs.next_run += 1;
         runs.ended.insert(number, Vec::new());
         Self {
             number,
-            provider: provider(OfCore(number)),
+            provider: provider(RuntimeSpanProcessor(number)),
         }
     }
 
@@ -114,16 +115,16 @@ impl Run {
     }
 
     /// The spans that have ended so far.
-    pub(super) fn take(&self) -> Vec<Captured> {
-        let mut runs = Runs::lock();
+    pub(super) fn take(&self) -> Vec<CapturedSpan> {
+        let mut runs = RunRegistry::lock();
         let ended = runs.ended.get_mut(&self.number);
         ended.map(std::mem::take).unwrap_or_default()
     }
 }
 
-impl Drop for Run {
+impl Drop for TestRun {
     fn drop(&mut self) {
-        let mut runs = Runs::lock();
+        let mut runs = RunRegistry::lock();
         runs.ended.remove(&self.number);
         runs.started.retain(|_, span| span.run != self.number);
     }
@@ -132,7 +133,7 @@ impl Drop for Run {
 /// Captures the spans of the `tracing` macros too, unless the process has a subscriber of its own,
 /// which it keeps.
 #[cfg(feature = "tracing")]
-fn bridge() {
+fn install_tracing_layer() {
     use tracing_subscriber::layer::SubscriberExt as _;
     let subscriber = tracing_subscriber::registry().with(baton_telemetry::tracing_layer());
     let _ = tracing::subscriber::set_global_default(subscriber);
@@ -154,18 +155,18 @@ fn provider(processor: impl SpanProcessor + 'static) -> SdkTracerProvider {
 }
 
 #[derive(Debug)]
-struct OfCore(RunNumber);
+struct RuntimeSpanProcessor(RunId);
 
 #[derive(Debug)]
-struct OfHandlers;
+struct HandlerSpanProcessor;
 
-impl SpanProcessor for OfCore {
+impl SpanProcessor for RuntimeSpanProcessor {
     fn on_start(&self, span: &mut Span, _: &Context) {
-        Runs::lock().start(span.span_context(), self.0, Maker::Core);
+        RunRegistry::lock().start(span.span_context(), self.0, SpanSource::Runtime);
     }
 
     fn on_end(&self, span: SpanData) {
-        Runs::lock().end(span);
+        RunRegistry::lock().end(span);
     }
 
     fn force_flush(&self) -> OTelSdkResult {
@@ -177,17 +178,17 @@ impl SpanProcessor for OfCore {
     }
 }
 
-impl SpanProcessor for OfHandlers {
+impl SpanProcessor for HandlerSpanProcessor {
     fn on_start(&self, span: &mut Span, parent: &Context) {
-        let mut runs = Runs::lock();
-        let parent = runs.started.get(&id(parent.span().span_context()));
+        let mut runs = RunRegistry::lock();
+        let parent = runs.started.get(&span_key(parent.span().span_context()));
         if let Some(run) = parent.map(|parent| parent.run) {
-            runs.start(span.span_context(), run, Maker::Handler);
+            runs.start(span.span_context(), run, SpanSource::Handler);
         }
     }
 
     fn on_end(&self, span: SpanData) {
-        Runs::lock().end(span);
+        RunRegistry::lock().end(span);
     }
 
     fn force_flush(&self) -> OTelSdkResult {
@@ -207,18 +208,18 @@ mod tests {
 
     #[test]
     fn what_a_run_captured_is_forgotten_with_it() {
-        let run = Run::start();
+        let run = TestRun::start();
         let number = run.number;
         let ended = run.provider().tracer("test").start("ended");
         let unfinished = run.provider().tracer("test").start("unfinished");
         let context = Context::new().with_span(unfinished);
         drop(ended);
-        assert!(Runs::lock().ended[&number].len() == 1);
+        assert!(RunRegistry::lock().ended[&number].len() == 1);
         drop(run);
         // Neither the span itself nor what is started inside it finds its run any more.
         drop(global::tracer("handler").start_with_context("late", &context));
         context.span().end();
-        let runs = Runs::lock();
+        let runs = RunRegistry::lock();
         assert!(!runs.ended.contains_key(&number));
         assert!(runs.started.values().all(|span| span.run != number));
     }

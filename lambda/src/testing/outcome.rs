@@ -6,18 +6,18 @@ use aws_lambda_events::event::sqs::SqsBatchResponse;
 use opentelemetry::trace::SpanKind;
 use opentelemetry_semantic_conventions::attribute as key;
 
-use super::capture::{Captured, Maker};
-use super::span::Span;
+use super::capture::{CapturedSpan, SpanSource};
+use super::span::FinishedSpan;
 
 /// The response of one invocation, and the spans that ended in it.
 #[derive(Debug)]
 pub struct Outcome {
     response: Result<SqsBatchResponse, String>,
     failed: Vec<String>,
-    spans: Vec<Span>,
+    spans: Vec<FinishedSpan>,
     /// Position in `spans` of each record's span.
-    of_record: HashMap<String, usize>,
-    of_batch: Option<usize>,
+    record_positions: HashMap<String, usize>,
+    batch_position: Option<usize>,
 }
 
 impl Outcome {
@@ -41,20 +41,22 @@ impl Outcome {
     /// All spans of this run that have ended: the records' in the order of the batch, each followed
     /// by those inside it as they started, and the batch's last.
     #[must_use]
-    pub fn spans(&self) -> &[Span] {
+    pub fn spans(&self) -> &[FinishedSpan] {
         &self.spans
     }
 
     /// The span of the record with this message id. None when it was not sampled.
     #[must_use]
-    pub fn record_span(&self, message_id: &str) -> Option<&Span> {
-        self.of_record.get(message_id).map(|at| &self.spans[*at])
+    pub fn record_span(&self, message_id: &str) -> Option<&FinishedSpan> {
+        self.record_positions
+            .get(message_id)
+            .map(|at| &self.spans[*at])
     }
 
     /// The span of the whole batch. None when it was not sampled, or the event was refused.
     #[must_use]
-    pub fn batch_span(&self) -> Option<&Span> {
-        self.of_batch.map(|at| &self.spans[at])
+    pub fn batch_span(&self) -> Option<&FinishedSpan> {
+        self.batch_position.map(|at| &self.spans[at])
     }
 
     /// The first of the spans with this name: the short way to a span that the handler made itself.
@@ -62,58 +64,69 @@ impl Outcome {
     /// Also returns `None` for spans created with [another version of
     /// `opentelemetry`](crate#versions), which are not exported on Lambda either.
     #[must_use]
-    pub fn span(&self, name: &str) -> Option<&Span> {
+    pub fn span(&self, name: &str) -> Option<&FinishedSpan> {
         self.spans.iter().find(|span| span.name == name)
     }
 
     /// The spans whose parent is `parent`, as they started.
-    pub fn children_of<'a>(&'a self, parent: &'a Span) -> impl Iterator<Item = &'a Span> {
+    pub fn children_of<'a>(
+        &'a self,
+        parent: &'a FinishedSpan,
+    ) -> impl Iterator<Item = &'a FinishedSpan> {
         self.spans.iter().filter(|span| span.is_child_of(parent))
     }
 
     pub(super) fn new(
         ids: &[String],
         response: Result<SqsBatchResponse, String>,
-        captured: Vec<Captured>,
+        captured: Vec<CapturedSpan>,
     ) -> Self {
         let mut outcome = Self {
             failed: match &response {
-                Ok(response) => named(response),
+                Ok(response) => failed_ids(response),
                 Err(_) => ids.to_vec(),
             },
             response,
             spans: Vec::with_capacity(captured.len()),
-            of_record: HashMap::new(),
-            of_batch: None,
+            record_positions: HashMap::new(),
+            batch_position: None,
         };
-        outcome.arrange(ids, captured);
+        outcome.sort_spans(ids, captured);
         outcome
     }
 
-    fn arrange(&mut self, ids: &[String], mut captured: Vec<Captured>) {
+    fn sort_spans(&mut self, ids: &[String], mut captured: Vec<CapturedSpan>) {
         captured.sort_unstable_by_key(|captured| captured.order);
-        let makers: Vec<Maker> = captured.iter().map(|captured| captured.maker).collect();
-        let spans = captured.into_iter().map(|captured| Span::of(captured.span));
-        let mut unplaced: Vec<(Maker, Option<Span>)> =
-            makers.into_iter().zip(spans.map(Some)).collect();
+        let sources: Vec<SpanSource> = captured.iter().map(|captured| captured.source).collect();
+        let spans = captured
+            .into_iter()
+            .map(|captured| FinishedSpan::from_data(captured.span));
+        let mut unplaced: Vec<(SpanSource, Option<FinishedSpan>)> =
+            sources.into_iter().zip(spans.map(Some)).collect();
         for id in ids {
-            let is_of_record = |(maker, span): &(Maker, Option<Span>)| {
-                *maker == Maker::Core && span.as_ref().is_some_and(|span| is_of_record(span, id))
+            let is_record_span = |(source, span): &(SpanSource, Option<FinishedSpan>)| {
+                *source == SpanSource::Runtime
+                    && span.as_ref().is_some_and(|span| is_record_span(span, id))
             };
-            if let Some(at) = unplaced.iter().position(is_of_record) {
-                self.of_record.insert(id.clone(), self.spans.len());
-                self.place(&mut unplaced, at);
+            if let Some(at) = unplaced.iter().position(is_record_span) {
+                self.record_positions.insert(id.clone(), self.spans.len());
+                self.push_with_descendants(&mut unplaced, at);
             }
         }
         for at in 0..unplaced.len() {
-            self.place(&mut unplaced, at);
+            self.push_with_descendants(&mut unplaced, at);
         }
-        let is_of_batch = |span: &Span| !span.attributes[key::FAAS_INVOCATION_ID].is_null();
-        self.of_batch = self.spans.iter().position(is_of_batch);
+        let is_batch_span =
+            |span: &FinishedSpan| !span.attributes[key::FAAS_INVOCATION_ID].is_null();
+        self.batch_position = self.spans.iter().position(is_batch_span);
     }
 
     /// Moves a span, then all inside it.
-    fn place(&mut self, unplaced: &mut [(Maker, Option<Span>)], at: usize) {
+    fn push_with_descendants(
+        &mut self,
+        unplaced: &mut [(SpanSource, Option<FinishedSpan>)],
+        at: usize,
+    ) {
         let Some(span) = unplaced[at].1.take() else {
             return;
         };
@@ -123,17 +136,17 @@ impl Outcome {
         for at in at + 1..unplaced.len() {
             let child = unplaced[at].1.as_ref();
             if child.is_some_and(|child| child.is_child_of(&parent)) {
-                self.place(unplaced, at);
+                self.push_with_descendants(unplaced, at);
             }
         }
     }
 }
 
-fn is_of_record(span: &Span, id: &str) -> bool {
+fn is_record_span(span: &FinishedSpan, id: &str) -> bool {
     span.kind == SpanKind::Consumer && span.attributes[key::MESSAGING_MESSAGE_ID] == id
 }
 
-fn named(response: &SqsBatchResponse) -> Vec<String> {
+fn failed_ids(response: &SqsBatchResponse) -> Vec<String> {
     let failures = response.batch_item_failures.iter();
     failures
         .map(|failure| failure.item_identifier.clone())

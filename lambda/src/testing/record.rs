@@ -38,7 +38,7 @@ pub struct Record {
 }
 
 /// Where a record stands: the queue it comes from, and its number in the batch.
-pub(super) struct Place<'a> {
+pub(super) struct RecordPosition<'a> {
     pub(super) region: &'a str,
     pub(super) queue_arn: &'a str,
     /// From 1.
@@ -128,14 +128,14 @@ impl Record {
     }
 
     /// The identifier in the event.
-    pub(super) fn id_at(&self, number: usize) -> String {
+    pub(super) fn message_id(&self, number: usize) -> String {
         let id = self.id.clone();
         id.unwrap_or_else(|| format!("message-{number}"))
     }
 
     /// The record as the event source mapping writes it.
-    pub(super) fn event(&self, place: &Place<'_>) -> Result<Value, InvalidRecord> {
-        let id = self.id_at(place.number);
+    pub(super) fn to_json(&self, position: &RecordPosition<'_>) -> Result<Value, InvalidRecord> {
+        let id = self.message_id(position.number);
         let body = self.body.as_ref();
         let body = body.map_err(|error| InvalidRecord::Body {
             id: id.clone(),
@@ -143,17 +143,17 @@ impl Record {
         })?;
         Ok(json!({
             "messageId": id,
-            "receiptHandle": format!("receipt-handle-{}", place.number),
+            "receiptHandle": format!("receipt-handle-{}", position.number),
             "body": body,
-            "attributes": self.system_attributes(place),
+            "attributes": self.system_attributes(position),
             "messageAttributes": self.message_attributes,
             "eventSource": "aws:sqs",
-            "eventSourceARN": place.queue_arn,
-            "awsRegion": place.region,
+            "eventSourceARN": position.queue_arn,
+            "awsRegion": position.region,
         }))
     }
 
-    fn system_attributes(&self, place: &Place<'_>) -> Value {
+    fn system_attributes(&self, position: &RecordPosition<'_>) -> Value {
         let sent_at = self.sent_at.as_millis().to_string();
         let mut attributes = json!({
             "ApproximateReceiveCount": self.receive_count.to_string(),
@@ -162,10 +162,11 @@ impl Record {
             "ApproximateFirstReceiveTimestamp": sent_at,
         });
         let mut group = self.group.as_deref();
-        if place.queue_arn.ends_with(".fifo") {
+        if position.queue_arn.ends_with(".fifo") {
             group = group.or(Some(GROUP));
-            attributes["SequenceNumber"] = format!("{:020}", place.number).into();
-            attributes["MessageDeduplicationId"] = format!("deduplication-{}", place.number).into();
+            attributes["SequenceNumber"] = format!("{:020}", position.number).into();
+            attributes["MessageDeduplicationId"] =
+                format!("deduplication-{}", position.number).into();
         }
         if let Some(group) = group {
             attributes["MessageGroupId"] = group.into();

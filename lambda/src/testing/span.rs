@@ -11,7 +11,7 @@ use opentelemetry_sdk::trace::SpanData;
 /// that is not there is `null`.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
-pub struct Span {
+pub struct FinishedSpan {
     /// What the span is called.
     pub name: String,
     /// Whether it is a consumer's, a producer's, a client's …
@@ -25,9 +25,9 @@ pub struct Span {
     /// Its attributes, as a JSON object.
     pub attributes: serde_json::Value,
     /// The spans it points at.
-    pub links: Vec<Link>,
+    pub links: Vec<SpanLink>,
     /// What happened during it.
-    pub events: Vec<Event>,
+    pub events: Vec<SpanEvent>,
     /// The description of its status, when that is an error.
     pub error: Option<String>,
     /// The instrumentation scope: the name of the tracer that made it.
@@ -37,7 +37,7 @@ pub struct Span {
 /// Where a span points at.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
-pub struct Link {
+pub struct SpanLink {
     /// The trace of the span pointed at.
     pub trace_id: String,
     /// The span pointed at.
@@ -49,14 +49,14 @@ pub struct Link {
 /// Something that happened during a span.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
-pub struct Event {
+pub struct SpanEvent {
     /// What it is called.
     pub name: String,
     /// Its attributes, as a JSON object.
     pub attributes: serde_json::Value,
 }
 
-impl Span {
+impl FinishedSpan {
     /// Whether `parent` is this span's parent.
     #[must_use]
     pub fn is_child_of(&self, parent: &Self) -> bool {
@@ -67,11 +67,11 @@ impl Span {
     #[must_use]
     pub fn links_to(&self, other: &Self) -> bool {
         let is_other =
-            |link: &Link| (&link.trace_id, &link.span_id) == (&other.trace_id, &other.span_id);
+            |link: &SpanLink| (&link.trace_id, &link.span_id) == (&other.trace_id, &other.span_id);
         self.links.iter().any(is_other)
     }
 
-    pub(super) fn of(span: SpanData) -> Self {
+    pub(super) fn from_data(span: SpanData) -> Self {
         let parent = span.parent_span_id;
         let links = span.links.iter();
         let events = span.events.iter();
@@ -83,10 +83,10 @@ impl Span {
             parent_span_id: (parent != SpanId::INVALID).then(|| parent.to_string()),
             attributes: object(&span.attributes),
             links: links
-                .map(|link| Link::of(&link.span_context, &link.attributes))
+                .map(|link| SpanLink::new(&link.span_context, &link.attributes))
                 .collect(),
             events: events
-                .map(|event| Event {
+                .map(|event| SpanEvent {
                     name: event.name.clone().into_owned(),
                     attributes: object(&event.attributes),
                 })
@@ -100,8 +100,8 @@ impl Span {
     }
 }
 
-impl Link {
-    fn of(target: &SpanContext, attributes: &[KeyValue]) -> Self {
+impl SpanLink {
+    fn new(target: &SpanContext, attributes: &[KeyValue]) -> Self {
         Self {
             trace_id: target.trace_id().to_string(),
             span_id: target.span_id().to_string(),

@@ -108,7 +108,7 @@ async fn the_handlers_own_spans_stand_behind_their_record() {
     assert!(outer.is_child_of(outcome.record_span("message-2").unwrap()));
     assert!(!outer.is_child_of(outcome.record_span("message-1").unwrap()));
     assert_eq!(outer.scope, "handler");
-    let inner: Vec<&Span> = outcome.children_of(outer).collect();
+    let inner: Vec<&FinishedSpan> = outcome.children_of(outer).collect();
     assert_eq!((inner.len(), inner[0].name.as_str()), (1, "inner"));
 }
 

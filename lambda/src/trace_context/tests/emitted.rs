@@ -8,7 +8,7 @@ use opentelemetry::{Context, KeyValue, global};
 use serde_json::json;
 
 use super::{XRAY, event, sns, traceparent};
-use crate::testing::{Batch, Outcome, Record, Span};
+use crate::testing::{Batch, FinishedSpan, Outcome, Record};
 use crate::{Consumer, Failure, Message};
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
@@ -40,7 +40,7 @@ async fn run(record: Record) -> Outcome {
     Batch::standard("orders").record(record).run(observe).await
 }
 
-fn is_continued(span: &Span, parent: u8) -> bool {
+fn is_continued(span: &FinishedSpan, parent: u8) -> bool {
     span.trace_id == TRACE && span.parent_span_id == Some(format!("{parent:016x}"))
 }
 
