@@ -27,7 +27,7 @@ use crate::failure::FailureKind;
 use crate::handler::Handler;
 use crate::message::Message;
 use crate::metrics::{BatchMetrics, Metrics};
-use crate::panic_abort::{BatchInFlight, PanicHook};
+use crate::panic_abort::{BatchGuard, PanicHook};
 use crate::queue::BatchQueues;
 use crate::spans::{self, BatchContext, InvocationInfo, InvocationSpans};
 use crate::trace_context::ContextExtractor;
@@ -75,7 +75,7 @@ struct ActiveBatch<'a> {
     /// Permanent failures that wait until the other records are done. `None` if they are sent
     /// immediately.
     deferred: Option<DeferredDeadLetters>,
-    in_flight: BatchInFlight,
+    guard: BatchGuard,
 }
 
 /// Result of one record.
@@ -126,7 +126,9 @@ impl<H: Handler<S, Args>, S, Args> BatchProcessor<H, S, Args> {
         let active = ActiveBatch {
             metrics: self.metrics.start_batch(&context.queues, &batch),
             batch: Arc::new(batch),
-            in_flight: self.panic_hook.begin_batch(request_id, &span, &context.ids),
+            guard: self
+                .panic_hook
+                .register_batch(request_id, &span, &context.ids),
             deferred: self.deferred_dead_letters(&context),
             context,
             span,
@@ -202,7 +204,7 @@ impl<H: Handler<S, Args>, S, Args> BatchProcessor<H, S, Args> {
     async fn process_record(&self, active: &ActiveBatch<'_>, index: usize) -> RecordOutcome {
         let record = active.batch.record(index);
         let context = self.start_record(active, index);
-        active.in_flight.start_record(index, &context);
+        active.guard.start_record(index, &context);
         let metrics = &active.metrics;
         let handling = metrics.start_record(&active.context.queues, &record);
         let outcome = match self.run_handler(active, index, &context).await {
@@ -223,7 +225,7 @@ impl<H: Handler<S, Args>, S, Args> BatchProcessor<H, S, Args> {
             context.span().end();
         }
         let is_done = outcome == RecordOutcome::Done;
-        active.in_flight.end_record(index, is_done);
+        active.guard.end_record(index, is_done);
         outcome
     }
 

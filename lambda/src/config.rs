@@ -11,9 +11,9 @@ mod runtime;
 
 pub use environment::InvalidConfig;
 pub(crate) use environment::{DEAD_LETTER_QUEUE, Environment};
-pub(crate) use runtime::{NotOnLambda, check_runtime_variables};
+pub(crate) use runtime::{RuntimeVariableError, check_runtime_variables};
 #[cfg(feature = "panic-abort")]
-pub(crate) use runtime::{SUSPECTS, runtime_api, suspects};
+pub(crate) use runtime::{SUSPECTS, read_suspects, runtime_api_address};
 
 /// Handlers that run side by side on a standard queue: enough to overlap the waiting of a usual
 /// batch of ten.
@@ -124,7 +124,7 @@ pub(crate) struct Options {
 
 impl Options {
     /// What is set here, and `config` for the rest.
-    pub(crate) fn over(self, config: Config) -> Config {
+    pub(crate) fn apply_to(self, config: Config) -> Config {
         Config {
             concurrency: self.concurrency.unwrap_or(config.concurrency),
             envelope: self.envelope.unwrap_or(config.envelope),

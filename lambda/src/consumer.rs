@@ -12,8 +12,8 @@ use tracing::{field, info, warn};
 
 use crate::batch::BatchProcessor;
 use crate::config::{
-    AllFailed, Config, DEAD_LETTER_QUEUE, Environment, FlushPoint, InvalidConfig, NotOnLambda,
-    Options, PartialResponse, TraceShape, check_runtime_variables,
+    AllFailed, Config, DEAD_LETTER_QUEUE, Environment, FlushPoint, InvalidConfig, Options,
+    PartialResponse, RuntimeVariableError, TraceShape, check_runtime_variables,
 };
 use crate::dead_letter::DeadLetterQueue;
 use crate::envelope::Envelope;
@@ -23,7 +23,7 @@ use crate::handler::Handler;
 use crate::invocation::InvocationHandler;
 use crate::metrics::Metrics;
 use crate::panic_abort::PanicHook;
-use crate::payload::{self, TakePayload};
+use crate::payload::{self, PayloadLayer};
 use crate::service::ConsumerService;
 use crate::shutdown::{Shutdown, ended};
 use crate::spans::InvocationSpans;
@@ -250,7 +250,7 @@ impl<S> Builder<S> {
             },
         );
         let ended = ended(&flusher).await;
-        let runtime = Runtime::new(service).layer(TakePayload).layer(layer);
+        let runtime = Runtime::new(service).layer(PayloadLayer).layer(layer);
         tokio::select! {
             outcome = event_loop::run(runtime, max_concurrency) => outcome.map_err(Error::Runtime),
             () = ended => Ok(()),
@@ -282,11 +282,11 @@ impl<S> Builder<S> {
         let environment = Environment::read().map_err(Error::Config)?;
         let telemetry = match self.telemetry {
             Some(telemetry) => telemetry,
-            None => telemetry().await,
+            None => init_telemetry().await,
         };
-        let config = self.options.over(environment.config);
+        let config = self.options.apply_to(environment.config);
         let dead_letters = match (self.dead_letters, environment.dead_letter_queue) {
-            (None, Some(url)) => Some(dead_letter_queue(&url).await?),
+            (None, Some(url)) => Some(open_dead_letter_queue(&url).await?),
             (given, _) => given,
         };
         log_start(&config, dead_letters.as_ref());
@@ -296,7 +296,7 @@ impl<S> Builder<S> {
                 "the variable means nothing: baton-lambda has none of this name"
             );
         }
-        let mut processor = processor(handler, self.state, &config, &telemetry, dead_letters);
+        let mut processor = build_processor(handler, self.state, &config, &telemetry, dead_letters);
         processor.panic_hook = PanicHook::install(&config, &telemetry);
         let flusher = Flusher {
             telemetry,
@@ -308,7 +308,7 @@ impl<S> Builder<S> {
     }
 }
 
-fn processor<H, S, Args>(
+fn build_processor<H, S, Args>(
     handler: H,
     state: S,
     config: &Config,
@@ -345,14 +345,14 @@ const SERVICE: Service = Service {
     version: None,
 };
 
-async fn telemetry() -> Telemetry {
+async fn init_telemetry() -> Telemetry {
     let builder = Telemetry::builder(SERVICE);
     #[cfg(feature = "secrets")]
     let builder = builder.header_source(baton_secrets::open);
     builder.init().await
 }
 
-async fn dead_letter_queue(url: &str) -> Result<DeadLetterQueue, Error> {
+async fn open_dead_letter_queue(url: &str) -> Result<DeadLetterQueue, Error> {
     let queue = DeadLetterQueue::from_environment(url).await;
     queue.map_err(|error| Error::DeadLetterQueue(Box::new(error)))
 }
@@ -385,7 +385,7 @@ pub enum Error {
     )]
     NotOnLambda(&'static str),
     /// Variables that cannot be used, all of them.
-    #[error("{}", list(.0))]
+    #[error("{}", join_errors(.0))]
     Config(Vec<InvalidConfig>),
     /// The dead-letter queue cannot be used.
     #[error("{DEAD_LETTER_QUEUE}: {0}")]
@@ -395,11 +395,11 @@ pub enum Error {
     Runtime(lambda_runtime::Error),
 }
 
-impl From<NotOnLambda> for Error {
-    fn from(error: NotOnLambda) -> Self {
+impl From<RuntimeVariableError> for Error {
+    fn from(error: RuntimeVariableError) -> Self {
         match error {
-            NotOnLambda::Missing(name) => Self::NotOnLambda(name),
-            NotOnLambda::Invalid(invalid) => Self::Config(vec![invalid]),
+            RuntimeVariableError::Missing(name) => Self::NotOnLambda(name),
+            RuntimeVariableError::Invalid(invalid) => Self::Config(vec![invalid]),
         }
     }
 }
@@ -411,7 +411,7 @@ impl fmt::Debug for Error {
     }
 }
 
-fn list(invalid: &[InvalidConfig]) -> String {
+fn join_errors(invalid: &[InvalidConfig]) -> String {
     let lines: Vec<String> = invalid.iter().map(ToString::to_string).collect();
     lines.join("; ")
 }

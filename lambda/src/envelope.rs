@@ -43,7 +43,7 @@ pub struct UnknownEnvelope;
 
 /// A body that is not wrapped in what it should be wrapped in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum NotWrapped {
+pub(crate) enum MissingEnvelope {
     #[error(
         "the body is not an SNS notification (with raw message delivery there is none, and the envelope is `none`)"
     )]
@@ -54,15 +54,15 @@ pub(crate) enum NotWrapped {
 
 impl Envelope {
     /// What is inside of `body`.
-    pub(crate) fn unwrap<'a>(self, body: &'a str) -> Result<Cow<'a, str>, NotWrapped> {
+    pub(crate) fn unwrap<'a>(self, body: &'a str) -> Result<Cow<'a, str>, MissingEnvelope> {
         match self {
             Self::None => Ok(Cow::Borrowed(body)),
             Self::Sns => SnsNotification::read(body)
                 .and_then(|notification| notification.message())
-                .ok_or(NotWrapped::Sns),
+                .ok_or(MissingEnvelope::Sns),
             Self::EventBridge => EventBridgeEnvelope::read(body)
                 .map(|event| Cow::Borrowed(event.detail()))
-                .ok_or(NotWrapped::EventBridge),
+                .ok_or(MissingEnvelope::EventBridge),
         }
     }
 }

@@ -40,7 +40,7 @@ where
     if runtime.is_snapstart() {
         // A separate client, because its connection does not survive the snapshot.
         let client = PooledClient::builder().build();
-        request(&client, RESTORE).await?;
+        get(&client, RESTORE).await?;
     }
     let Some(service) = into_service(runtime) else {
         return Err("lambda_runtime did not build its service".into());
@@ -129,14 +129,14 @@ async fn next_event(
     client: &PooledClient,
     config: &Arc<Config>,
 ) -> Result<Option<LambdaInvocation>, Error> {
-    let (parts, body) = request(client, NEXT).await?.into_parts();
+    let (parts, body) = get(client, NEXT).await?.into_parts();
     if parts.status == StatusCode::NO_CONTENT {
         return Ok(None);
     }
     let body = body.collect().await?.to_bytes();
-    let request_id = required(&parts.headers, REQUEST_ID)?;
+    let request_id = required_header(&parts.headers, REQUEST_ID)?;
     // `Context::new` panics if the header is missing.
-    required(&parts.headers, DEADLINE)?;
+    required_header(&parts.headers, DEADLINE)?;
     let context = Context::new(request_id, Arc::clone(config), &parts.headers)?;
     Ok(Some(LambdaInvocation {
         parts,
@@ -145,7 +145,7 @@ async fn next_event(
     }))
 }
 
-async fn request(client: &PooledClient, path: &'static str) -> Result<Response<Incoming>, Error> {
+async fn get(client: &PooledClient, path: &'static str) -> Result<Response<Incoming>, Error> {
     let request: Request<Body> = build_request()
         .method(Method::GET)
         .uri(path)
@@ -158,7 +158,7 @@ async fn request(client: &PooledClient, path: &'static str) -> Result<Response<I
     Ok(response)
 }
 
-fn required<'a>(headers: &'a HeaderMap, name: &str) -> Result<&'a str, Error> {
+fn required_header<'a>(headers: &'a HeaderMap, name: &str) -> Result<&'a str, Error> {
     let value = headers
         .get(name)
         .ok_or_else(|| format!("the response to GET {NEXT} has no header {name}"))?;

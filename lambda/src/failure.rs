@@ -78,7 +78,7 @@ impl Failure {
 
 impl<E: StdError + Send + Sync + 'static> From<E> for Failure {
     fn from(error: E) -> Self {
-        let error_type = type_name::<E>();
+        let error_type = error_type_name::<E>();
         let source: BoxError = Box::new(error);
         match source.downcast::<serde_json::Error>() {
             Ok(error) => Self::retry(error_type, InvalidJson::from(*error)),
@@ -88,7 +88,7 @@ impl<E: StdError + Send + Sync + 'static> From<E> for Failure {
 }
 
 /// Without type parameters, which can be pages long.
-fn type_name<E>() -> &'static str {
+fn error_type_name<E>() -> &'static str {
     let name = std::any::type_name::<E>();
     name.split_once('<').map_or(name, |(name, _)| name)
 }

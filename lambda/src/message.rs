@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::envelope::{Envelope, EventBridgeMetadata, NotWrapped, SnsMetadata};
+use crate::envelope::{Envelope, EventBridgeMetadata, MissingEnvelope, SnsMetadata};
 use crate::event::{Batch, MessageAttribute, Record};
 
 /// One SQS message with its decoded body.
@@ -132,13 +132,13 @@ pub(crate) enum BodyError {
     #[error("the message has no readable body")]
     Missing,
     #[error(transparent)]
-    NotWrapped(#[from] NotWrapped),
+    MissingEnvelope(#[from] MissingEnvelope),
     #[error("the body is not JSON: the error is at line {line} column {column}")]
     Syntax { line: usize, column: usize },
     #[error(
         "the body is JSON, but not of the form that the handler takes: the error is at line {line} column {column}"
     )]
-    Form { line: usize, column: usize },
+    TypeMismatch { line: usize, column: usize },
     #[error(
         "the body is JSON, but not of the form that the handler takes: {name} is missing before line {line} column {column}"
     )]
@@ -152,16 +152,16 @@ pub(crate) enum BodyError {
 impl From<serde_json::Error> for BodyError {
     fn from(error: serde_json::Error) -> Self {
         let (line, column) = (error.line(), error.column());
-        match (error.is_data(), name_of_missing_field(&error)) {
+        match (error.is_data(), missing_field_name(&error)) {
             (false, _) => Self::Syntax { line, column },
-            (true, None) => Self::Form { line, column },
+            (true, None) => Self::TypeMismatch { line, column },
             (true, Some(name)) => Self::MissingField { name, line, column },
         }
     }
 }
 
 /// The one thing in an error of `serde`'s that is sure to be the type's and not the body's.
-fn name_of_missing_field(error: &serde_json::Error) -> Option<String> {
+fn missing_field_name(error: &serde_json::Error) -> Option<String> {
     let text = error.to_string();
     let (name, _) = text.strip_prefix("missing field `")?.split_once('`')?;
     let is_name = name
@@ -240,7 +240,7 @@ mod tests {
     #[test]
     fn a_body_that_does_not_decode_says_where_and_not_what() {
         let error = message::<u8>("\"SECRET\"").unwrap_err();
-        assert!(matches!(error, BodyError::Form { line: 1, .. }));
+        assert!(matches!(error, BodyError::TypeMismatch { line: 1, .. }));
         assert!(!error.to_string().contains("SECRET"));
         assert!(matches!(
             message::<Vec<u8>>("[1"),
@@ -260,7 +260,7 @@ mod tests {
         let expected = "the body is JSON, but not of the form that the handler takes: order-id is missing before line 1 column 2";
         assert_eq!(error, expected);
         let error = message::<Order>(r#"{"missing field `SECRET`": 1}"#).unwrap_err();
-        assert!(matches!(error, BodyError::Form { .. }), "{error}");
+        assert!(matches!(error, BodyError::TypeMismatch { .. }), "{error}");
     }
 
     #[test]
@@ -294,7 +294,10 @@ mod tests {
         assert_eq!(unwrapped.event_bridge(), None);
         assert_eq!(message::<String>(&body).unwrap().body, body);
         let error = wrapped::<String>(&body, Envelope::EventBridge).unwrap_err();
-        assert_eq!(error, BodyError::NotWrapped(NotWrapped::EventBridge));
+        assert_eq!(
+            error,
+            BodyError::MissingEnvelope(MissingEnvelope::EventBridge)
+        );
         let body = json!({"source": "crm", "detail-type": "t", "detail": {"a": 1}}).to_string();
         let unwrapped = wrapped::<String>(&body, Envelope::EventBridge).unwrap();
         assert_eq!(unwrapped.body, "{\"a\":1}");

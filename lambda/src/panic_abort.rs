@@ -19,7 +19,7 @@ use opentelemetry::Context;
 use opentelemetry::trace::TraceContextExt as _;
 use tracing::error;
 
-use crate::config::{Config, PartialResponse, SUSPECTS, runtime_api, suspects};
+use crate::config::{Config, PartialResponse, SUSPECTS, read_suspects, runtime_api_address};
 use crate::spans;
 
 mod response;
@@ -35,7 +35,7 @@ const MAX_SUSPECTS: usize = 100;
 /// Batches in progress, shared with the panic hook. Clones share the same state.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct PanicHook {
-    batches: Arc<Mutex<Vec<Entry>>>,
+    batches: Arc<Mutex<Vec<RegisteredBatch>>>,
     /// Ids of messages that were being handled when an earlier process panicked. One of them caused
     /// the panic.
     suspects: Arc<[String]>,
@@ -43,15 +43,15 @@ pub(crate) struct PanicHook {
 
 /// A registered batch in progress. Dropping it removes the batch from the hook.
 #[derive(Debug)]
-pub(crate) struct BatchInFlight {
+pub(crate) struct BatchGuard {
     hook: PanicHook,
     request_id: String,
 }
 
 #[derive(Debug)]
-struct Entry {
+struct RegisteredBatch {
     request_id: String,
-    batch: Context,
+    span: Context,
     /// Message ids of records that are not complete, by position.
     unfinished: BTreeMap<usize, Option<Arc<str>>>,
     /// Contexts that hold the spans of records being handled.
@@ -63,7 +63,7 @@ impl PanicHook {
     /// the hook responds for.
     pub(crate) fn install(config: &Config, telemetry: &Telemetry) -> Self {
         let hook = Self {
-            suspects: suspects().into(),
+            suspects: read_suspects().into(),
             ..Self::default()
         };
         if cfg!(panic = "abort") {
@@ -88,19 +88,19 @@ impl PanicHook {
         id.is_some_and(|id| self.suspects.iter().any(|suspect| suspect == id))
     }
 
-    pub(crate) fn begin_batch(
+    pub(crate) fn register_batch(
         &self,
         request_id: &str,
-        batch: &Context,
+        span: &Context,
         ids: &[Option<Arc<str>>],
-    ) -> BatchInFlight {
-        self.entries().push(Entry {
+    ) -> BatchGuard {
+        self.lock_batches().push(RegisteredBatch {
             request_id: request_id.to_owned(),
-            batch: batch.clone(),
+            span: span.clone(),
             unfinished: ids.iter().cloned().enumerate().collect(),
             running: BTreeMap::new(),
         });
-        BatchInFlight {
+        BatchGuard {
             hook: self.clone(),
             request_id: request_id.to_owned(),
         }
@@ -110,30 +110,30 @@ impl PanicHook {
     /// every batch in progress. Otherwise, and if there is no batch, returns and lets the process
     /// abort.
     fn save(&self, responds: bool, telemetry: &Telemetry) {
-        let entries = mem::take(&mut *self.entries());
-        let runtime_api = runtime_api().filter(|_| responds);
+        let batches = mem::take(&mut *self.lock_batches());
+        let runtime_api = runtime_api_address().filter(|_| responds);
         let accepted = runtime_api.is_some_and(|runtime_api| {
-            let respond = |entry: &Entry| {
-                let failed = entry.failed();
-                failed.is_some_and(|ids| response::send(&runtime_api, &entry.request_id, &ids))
+            let respond = |batch: &RegisteredBatch| {
+                let failed = batch.unfinished_ids();
+                failed.is_some_and(|ids| response::send(&runtime_api, &batch.request_id, &ids))
             };
-            !entries.is_empty() && entries.iter().all(respond)
+            !batches.is_empty() && batches.iter().all(respond)
         });
-        entries.iter().for_each(Entry::end_spans);
+        batches.iter().for_each(RegisteredBatch::end_spans);
         error!(
-            batches = entries.len(),
+            batches = batches.len(),
             responded = accepted,
             "panic ended the process: it was built with panic = \"abort\""
         );
         telemetry.spill_pending();
         if accepted {
-            restart(&self.next_suspects(&entries));
+            restart(&self.next_suspects(&batches));
         }
     }
 
     /// Returns the messages being handled now and the suspects known before, the latest first.
-    fn next_suspects(&self, entries: &[Entry]) -> Vec<String> {
-        let running = entries.iter().flat_map(Entry::running_ids);
+    fn next_suspects(&self, batches: &[RegisteredBatch]) -> Vec<String> {
+        let running = batches.iter().flat_map(RegisteredBatch::running_ids);
         let known = self.suspects.iter().map(String::as_str);
         let mut suspects: Vec<String> = Vec::new();
         for id in running.chain(known) {
@@ -144,49 +144,49 @@ impl PanicHook {
         suspects
     }
 
-    fn entries(&self) -> MutexGuard<'_, Vec<Entry>> {
+    fn lock_batches(&self) -> MutexGuard<'_, Vec<RegisteredBatch>> {
         self.batches.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl BatchInFlight {
+impl BatchGuard {
     pub(crate) fn start_record(&self, index: usize, context: &Context) {
-        self.update(|entry| {
-            entry.running.insert(index, context.clone());
+        self.update(|batch| {
+            batch.running.insert(index, context.clone());
         });
     }
 
     pub(crate) fn end_record(&self, index: usize, is_done: bool) {
-        self.update(|entry| {
-            entry.running.remove(&index);
+        self.update(|batch| {
+            batch.running.remove(&index);
             if is_done {
-                entry.unfinished.remove(&index);
+                batch.unfinished.remove(&index);
             }
         });
     }
 
-    fn update(&self, change: impl FnOnce(&mut Entry)) {
-        let mut entries = self.hook.entries();
-        let entry = entries
+    fn update(&self, change: impl FnOnce(&mut RegisteredBatch)) {
+        let mut batches = self.hook.lock_batches();
+        let batch = batches
             .iter_mut()
-            .find(|entry| entry.request_id == self.request_id);
-        if let Some(entry) = entry {
-            change(entry);
+            .find(|batch| batch.request_id == self.request_id);
+        if let Some(batch) = batch {
+            change(batch);
         }
     }
 }
 
-impl Drop for BatchInFlight {
+impl Drop for BatchGuard {
     fn drop(&mut self) {
-        let mut entries = self.hook.entries();
-        entries.retain(|entry| entry.request_id != self.request_id);
+        let mut batches = self.hook.lock_batches();
+        batches.retain(|batch| batch.request_id != self.request_id);
     }
 }
 
-impl Entry {
+impl RegisteredBatch {
     /// Returns the ids of messages that are not complete; `None` if one has no id, because SQS
     /// would then delete it.
-    fn failed(&self) -> Option<Vec<&str>> {
+    fn unfinished_ids(&self) -> Option<Vec<&str>> {
         self.unfinished.values().map(Option::as_deref).collect()
     }
 
@@ -203,7 +203,7 @@ impl Entry {
             spans::record_failure(context, PANIC, DESCRIPTION.to_owned());
             context.span().end();
         }
-        self.batch.span().end();
+        self.span.span().end();
     }
 }
 
@@ -227,9 +227,9 @@ fn restart(suspects: &[String]) {
 mod tests {
     use super::*;
 
-    fn batch(hook: &PanicHook) -> BatchInFlight {
+    fn batch(hook: &PanicHook) -> BatchGuard {
         let ids = [Some("m-0".into()), Some("m-1".into()), Some("m-2".into())];
-        hook.begin_batch("request-1", &Context::new(), &ids)
+        hook.register_batch("request-1", &Context::new(), &ids)
     }
 
     #[test]
@@ -241,17 +241,20 @@ mod tests {
         }
         batch.end_record(1, true);
         batch.end_record(2, false);
-        assert_eq!(hook.entries()[0].failed(), Some(vec!["m-0", "m-2"]));
-        assert_eq!(hook.entries()[0].running.len(), 1);
+        assert_eq!(
+            hook.lock_batches()[0].unfinished_ids(),
+            Some(vec!["m-0", "m-2"])
+        );
+        assert_eq!(hook.lock_batches()[0].running.len(), 1);
     }
 
     #[test]
     fn a_batch_with_an_unfinished_message_without_an_id_is_not_responded_to() {
         let hook = PanicHook::default();
-        let batch = hook.begin_batch("request-1", &Context::new(), &[Some("m-0".into()), None]);
-        assert_eq!(hook.entries()[0].failed(), None);
+        let batch = hook.register_batch("request-1", &Context::new(), &[Some("m-0".into()), None]);
+        assert_eq!(hook.lock_batches()[0].unfinished_ids(), None);
         batch.end_record(1, true);
-        assert_eq!(hook.entries()[0].failed(), Some(vec!["m-0"]));
+        assert_eq!(hook.lock_batches()[0].unfinished_ids(), Some(vec!["m-0"]));
     }
 
     #[test]
@@ -259,12 +262,12 @@ mod tests {
         let hook = PanicHook::default();
         let (first, second) = (
             batch(&hook),
-            hook.begin_batch("request-2", &Context::new(), &[]),
+            hook.register_batch("request-2", &Context::new(), &[]),
         );
         drop(first);
-        assert_eq!(hook.entries()[0].request_id, "request-2");
+        assert_eq!(hook.lock_batches()[0].request_id, "request-2");
         drop(second);
-        assert!(hook.entries().is_empty());
+        assert!(hook.lock_batches().is_empty());
     }
 
     #[test]
@@ -279,7 +282,7 @@ mod tests {
         }
         batch.end_record(1, true);
         batch.end_record(2, false);
-        assert_eq!(hook.next_suspects(&hook.entries()), ["m-0", "m-9"]);
+        assert_eq!(hook.next_suspects(&hook.lock_batches()), ["m-0", "m-9"]);
         assert!(hook.is_suspect(Some("m-9")));
         assert!(!hook.is_suspect(Some("m-1")) && !hook.is_suspect(None));
     }

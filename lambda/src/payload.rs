@@ -21,28 +21,28 @@ tokio::task_local! {
 }
 
 /// The payload of the invocation whose future runs, once: after that, and without the
-/// [layer](TakePayload), it is empty.
+/// [layer](PayloadLayer), it is empty.
 pub(crate) fn take() -> Vec<u8> {
     PAYLOAD.try_with(Cell::take).unwrap_or_default()
 }
 
 /// Keeps the payload from the runtime, for [`take`].
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct TakePayload;
+pub(crate) struct PayloadLayer;
 
-impl<S> Layer<S> for TakePayload {
-    type Service = PayloadTaken<S>;
+impl<S> Layer<S> for PayloadLayer {
+    type Service = PayloadService<S>;
 
-    fn layer(&self, inner: S) -> PayloadTaken<S> {
-        PayloadTaken(inner)
+    fn layer(&self, inner: S) -> PayloadService<S> {
+        PayloadService(inner)
     }
 }
 
-/// A service with [`TakePayload`] around it.
+/// A service with [`PayloadLayer`] around it.
 #[derive(Debug, Clone)]
-pub(crate) struct PayloadTaken<S>(S);
+pub(crate) struct PayloadService<S>(S);
 
-impl<S: Service<LambdaInvocation>> Service<LambdaInvocation> for PayloadTaken<S> {
+impl<S: Service<LambdaInvocation>> Service<LambdaInvocation> for PayloadService<S> {
     type Response = S::Response;
     type Error = S::Error;
     type Future = TaskLocalFuture<Cell<Vec<u8>>, S::Future>;

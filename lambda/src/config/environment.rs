@@ -36,14 +36,14 @@ const MAX_CONCURRENCY: &str = "AWS_LAMBDA_MAX_CONCURRENCY";
 pub(super) type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// What is not UTF-8 is not what any variable takes: it is reported as such, with U+FFFD in it.
-pub(super) fn from_process(name: &str) -> Option<String> {
+pub(super) fn process_variable(name: &str) -> Option<String> {
     Some(std::env::var_os(name)?.to_string_lossy().into_owned())
 }
 
 /// How the names of all variables of this library begin.
 const PREFIX: &str = "BATON_";
 /// Those of functions that are made to be shown, such as the onboarding function's faults.
-const OF_DEMONSTRATIONS: &str = "BATON_DEMO_";
+const DEMO_PREFIX: &str = "BATON_DEMO_";
 
 /// What the environment says.
 #[derive(Debug, PartialEq, Eq)]
@@ -61,29 +61,29 @@ impl Environment {
     /// Reads `BATON_*`; every variable that is wrong is in the error.
     pub(crate) fn read() -> Result<Self, Vec<InvalidConfig>> {
         let names = std::env::vars_os().map(|(name, _)| name.to_string_lossy().into_owned());
-        Self::from_lookup(&from_process, names)
+        Self::from_lookup(&process_variable, names)
     }
 
     fn from_lookup(
         lookup: Lookup<'_>,
         names: impl Iterator<Item = String>,
     ) -> Result<Self, Vec<InvalidConfig>> {
-        let mut reader = Reader {
+        let mut reader = VariableReader {
             lookup,
             known: Vec::new(),
             invalid: Vec::new(),
         };
-        let config = config(&mut reader);
+        let config = read_config(&mut reader);
         let dead_letter_queue = reader.read(DEAD_LETTER_QUEUE, DEAD_LETTER_QUEUE_FORM, |text| {
             cfg!(feature = "dead-letter-queue").then(|| text.to_owned())
         });
-        check_telemetry(&mut reader);
+        check_telemetry_variables(&mut reader);
         match reader.invalid.is_empty() {
             true => Ok(Self {
                 config,
                 dead_letter_queue,
                 max_concurrency: max_concurrency(lookup),
-                unknown: reader.unknown(names),
+                unknown: reader.unknown_names(names),
             }),
             false => Err(reader.invalid),
         }
@@ -91,7 +91,7 @@ impl Environment {
 }
 
 /// What is read here only to be refused where it is wrong, and known where it is not.
-fn check_telemetry(reader: &mut Reader<'_>) {
+fn check_telemetry_variables(reader: &mut VariableReader<'_>) {
     for name in BUFFER_BYTES {
         reader.read(name, "a whole number of bytes from 1", |text| {
             text.trim().parse::<NonZeroUsize>().ok()
@@ -118,7 +118,7 @@ fn max_concurrency(lookup: Lookup<'_>) -> NonZeroUsize {
     limit.unwrap_or(NonZeroUsize::MIN)
 }
 
-fn config(reader: &mut Reader<'_>) -> Config {
+fn read_config(reader: &mut VariableReader<'_>) -> Config {
     let default = Config::default();
     Config {
         concurrency: reader
@@ -132,25 +132,25 @@ fn config(reader: &mut Reader<'_>) -> Config {
             })
             .unwrap_or_default(),
         trace_shape: reader
-            .choice("BATON_TRACE_SHAPE", "continue or batch", TRACE_SHAPES)
+            .read_choice("BATON_TRACE_SHAPE", "continue or batch", TRACE_SHAPES)
             .unwrap_or_default(),
         flush_point: reader
-            .choice(
+            .read_choice(
                 "BATON_FLUSH_POINT",
                 "before-response or after-response",
                 FLUSH_POINTS,
             )
             .unwrap_or_default(),
         flush_timeout: reader
-            .milliseconds("BATON_FLUSH_TIMEOUT")
+            .read_milliseconds("BATON_FLUSH_TIMEOUT")
             .unwrap_or(default.flush_timeout),
-        drain_before_deadline: reader.milliseconds("BATON_DRAIN_BEFORE_DEADLINE"),
-        cancel_before_deadline: reader.milliseconds("BATON_CANCEL_BEFORE_DEADLINE"),
+        drain_before_deadline: reader.read_milliseconds("BATON_DRAIN_BEFORE_DEADLINE"),
+        cancel_before_deadline: reader.read_milliseconds("BATON_CANCEL_BEFORE_DEADLINE"),
         partial_response: reader
-            .choice("BATON_PARTIAL_RESPONSE", "on or off", PARTIAL_RESPONSES)
+            .read_choice("BATON_PARTIAL_RESPONSE", "on or off", PARTIAL_RESPONSES)
             .unwrap_or_default(),
         all_failed: reader
-            .choice("BATON_ALL_FAILED", "report or fail-invocation", ALL_FAILED)
+            .read_choice("BATON_ALL_FAILED", "report or fail-invocation", ALL_FAILED)
             .unwrap_or_default(),
         max_receive_count: reader.read(
             "BATON_MAX_RECEIVE_COUNT",
@@ -158,7 +158,11 @@ fn config(reader: &mut Reader<'_>) -> Config {
             |text| text.parse().ok(),
         ),
         graceful_shutdown: reader
-            .choice("BATON_GRACEFUL_SHUTDOWN", SWITCH_FORM, SWITCH)
+            .read_choice(
+                "BATON_GRACEFUL_SHUTDOWN",
+                GRACEFUL_SHUTDOWN_FORM,
+                GRACEFUL_SHUTDOWN_CHOICES,
+            )
             .unwrap_or_default(),
     }
 }
@@ -179,11 +183,11 @@ const ALL_FAILED: &[(&str, AllFailed)] = &[
 ];
 /// What needs a feature that is not compiled in must not be asked for: silence would be taken for
 /// consent.
-const SWITCH: &[(&str, bool)] = match cfg!(feature = "graceful-shutdown") {
+const GRACEFUL_SHUTDOWN_CHOICES: &[(&str, bool)] = match cfg!(feature = "graceful-shutdown") {
     true => &[("on", true), ("off", false)],
     false => &[("off", false)],
 };
-const SWITCH_FORM: &str = match cfg!(feature = "graceful-shutdown") {
+const GRACEFUL_SHUTDOWN_FORM: &str = match cfg!(feature = "graceful-shutdown") {
     true => "on or off",
     false => "off, as baton-lambda is built without its feature graceful-shutdown",
 };
@@ -192,14 +196,14 @@ const DEAD_LETTER_QUEUE_FORM: &str = match cfg!(feature = "dead-letter-queue") {
     false => "nothing, as baton-lambda is built without its feature dead-letter-queue",
 };
 
-struct Reader<'a> {
+struct VariableReader<'a> {
     lookup: Lookup<'a>,
     /// What has been asked for.
     known: Vec<&'static str>,
     invalid: Vec<InvalidConfig>,
 }
 
-impl Reader<'_> {
+impl VariableReader<'_> {
     /// An empty variable counts as unset.
     fn read<T>(
         &mut self,
@@ -221,14 +225,14 @@ impl Reader<'_> {
     }
 
     /// Of these names, those that begin as if they were this library's.
-    fn unknown(&self, names: impl Iterator<Item = String>) -> Vec<String> {
+    fn unknown_names(&self, names: impl Iterator<Item = String>) -> Vec<String> {
         names
-            .filter(|name| name.starts_with(PREFIX) && !name.starts_with(OF_DEMONSTRATIONS))
+            .filter(|name| name.starts_with(PREFIX) && !name.starts_with(DEMO_PREFIX))
             .filter(|name| !self.known.contains(&name.as_str()))
             .collect()
     }
 
-    fn choice<T: Copy>(
+    fn read_choice<T: Copy>(
         &mut self,
         variable: &'static str,
         expected: &'static str,
@@ -240,7 +244,7 @@ impl Reader<'_> {
         })
     }
 
-    fn milliseconds(&mut self, variable: &'static str) -> Option<Duration> {
+    fn read_milliseconds(&mut self, variable: &'static str) -> Option<Duration> {
         self.read(variable, "a whole number of milliseconds", |text| {
             text.parse().ok().map(Duration::from_millis)
         })

@@ -1,27 +1,27 @@
 //! What Lambda sets for every function.
 
-use super::environment::{InvalidConfig, Lookup, from_process};
+use super::environment::{InvalidConfig, Lookup, process_variable};
 
 const RUNTIME_API: &str = "AWS_LAMBDA_RUNTIME_API";
 
 /// Why a program is no Lambda function, or not one that can be: `lambda_runtime` reads these
 /// variables, and panics where they are wrong.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum NotOnLambda {
+pub(crate) enum RuntimeVariableError {
     Missing(&'static str),
     Invalid(InvalidConfig),
 }
 
 /// Looks at the variables that Lambda sets for every function, and without which the Runtime API
 /// cannot be spoken.
-pub(crate) fn check_runtime_variables() -> Result<(), NotOnLambda> {
-    check_runtime(&from_process)
+pub(crate) fn check_runtime_variables() -> Result<(), RuntimeVariableError> {
+    check_variables(&process_variable)
 }
 
 /// Host and port of the Runtime API.
 #[cfg(feature = "panic-abort")]
-pub(crate) fn runtime_api() -> Option<String> {
-    from_process(RUNTIME_API)
+pub(crate) fn runtime_api_address() -> Option<String> {
+    process_variable(RUNTIME_API)
 }
 
 /// Variable with the ids of messages that may have caused a panic. A process that panics sets it
@@ -32,14 +32,14 @@ pub(crate) const SUSPECTS: &str = "_BATON_PANIC_SUSPECTS";
 
 /// Returns the message ids in [`SUSPECTS`].
 #[cfg(feature = "panic-abort")]
-pub(crate) fn suspects() -> Vec<String> {
-    let ids = from_process(SUSPECTS).unwrap_or_default();
+pub(crate) fn read_suspects() -> Vec<String> {
+    let ids = process_variable(SUSPECTS).unwrap_or_default();
     ids.split(',').map(str::to_owned).collect()
 }
 
 type IsValid<'a> = &'a dyn Fn(&str) -> bool;
 
-fn check_runtime(lookup: Lookup<'_>) -> Result<(), NotOnLambda> {
+fn check_variables(lookup: Lookup<'_>) -> Result<(), RuntimeVariableError> {
     let is_address = |text: &str| {
         let uri = text.parse::<http::Uri>();
         uri.is_ok_and(|uri| uri.authority().is_some())
@@ -56,9 +56,9 @@ fn check_runtime(lookup: Lookup<'_>) -> Result<(), NotOnLambda> {
     ];
     for (variable, expected, is_valid) in checks {
         let found = lookup(variable).filter(|text| !text.is_empty());
-        let found = found.ok_or(NotOnLambda::Missing(variable))?;
+        let found = found.ok_or(RuntimeVariableError::Missing(variable))?;
         if !is_valid(&found) {
-            return Err(NotOnLambda::Invalid(InvalidConfig {
+            return Err(RuntimeVariableError::Invalid(InvalidConfig {
                 variable,
                 expected,
                 found,
@@ -75,7 +75,7 @@ mod tests {
     #[test]
     fn what_lambda_sets_is_looked_at_before_the_runtime_panics_over_it() {
         let check = |name: &str, value: Option<&str>| {
-            check_runtime(&|asked| match asked {
+            check_variables(&|asked| match asked {
                 asked if asked == name => value.map(str::to_owned),
                 "AWS_LAMBDA_RUNTIME_API" => Some("127.0.0.1:9001".to_owned()),
                 "AWS_LAMBDA_FUNCTION_MEMORY_SIZE" => Some("256".to_owned()),
@@ -84,7 +84,7 @@ mod tests {
         };
         assert_eq!(check("", None), Ok(()));
         for value in [None, Some("")] {
-            let missing = NotOnLambda::Missing("AWS_LAMBDA_RUNTIME_API");
+            let missing = RuntimeVariableError::Missing("AWS_LAMBDA_RUNTIME_API");
             assert_eq!(check("AWS_LAMBDA_RUNTIME_API", value), Err(missing));
         }
         for (name, value) in [
@@ -92,7 +92,7 @@ mod tests {
             ("AWS_LAMBDA_RUNTIME_API", "/path"),
             ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "lots"),
         ] {
-            let Err(NotOnLambda::Invalid(invalid)) = check(name, Some(value)) else {
+            let Err(RuntimeVariableError::Invalid(invalid)) = check(name, Some(value)) else {
                 panic!("{name}={value} is taken");
             };
             assert_eq!((invalid.variable, &*invalid.found), (name, value));

@@ -6,7 +6,7 @@ use aws_lambda_events::event::sqs::SqsBatchResponse;
 use baton_telemetry::Telemetry;
 use lambda_runtime::LambdaEvent;
 
-use super::{Builder, Flusher, processor};
+use super::{Builder, Flusher, build_processor};
 use crate::config::Config;
 use crate::handler::Handler;
 use crate::invocation::{InvocationError, InvocationHandler};
@@ -24,8 +24,9 @@ impl<S> Builder<S> {
     where
         H: Handler<S, Args>,
     {
-        let config = self.options.over(Config::default());
-        let processor = processor(handler, self.state, &config, &telemetry, self.dead_letters);
+        let config = self.options.apply_to(Config::default());
+        let processor =
+            build_processor(handler, self.state, &config, &telemetry, self.dead_letters);
         let flusher = Flusher {
             telemetry,
             config,

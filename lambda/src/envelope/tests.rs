@@ -54,7 +54,11 @@ fn a_body_that_is_not_wrapped_is_refused() {
             .to_string()
             .replace("Notification", "SubscriptionConfirmation"),
     ] {
-        assert_eq!(Envelope::Sns.unwrap(&body), Err(NotWrapped::Sns), "{body}");
+        assert_eq!(
+            Envelope::Sns.unwrap(&body),
+            Err(MissingEnvelope::Sns),
+            "{body}"
+        );
         assert_eq!(SnsMetadata::read(&body), None);
     }
     for body in [
@@ -65,7 +69,7 @@ fn a_body_that_is_not_wrapped_is_refused() {
         without(event(), "source"),
     ] {
         let refused = Envelope::EventBridge.unwrap(&body);
-        assert_eq!(refused, Err(NotWrapped::EventBridge), "{body}");
+        assert_eq!(refused, Err(MissingEnvelope::EventBridge), "{body}");
         assert_eq!(EventBridgeMetadata::read(&body), None);
     }
 }

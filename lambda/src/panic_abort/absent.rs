@@ -11,7 +11,7 @@ use crate::config::Config;
 pub(crate) struct PanicHook(());
 
 #[derive(Debug)]
-pub(crate) struct BatchInFlight;
+pub(crate) struct BatchGuard;
 
 impl PanicHook {
     pub(crate) fn install(_: &Config, _: &Telemetry) -> Self {
@@ -22,17 +22,17 @@ impl PanicHook {
         false
     }
 
-    pub(crate) fn begin_batch(
+    pub(crate) fn register_batch(
         &self,
         _: &str,
         _: &Context,
         _: &[Option<Arc<str>>],
-    ) -> BatchInFlight {
-        BatchInFlight
+    ) -> BatchGuard {
+        BatchGuard
     }
 }
 
-impl BatchInFlight {
+impl BatchGuard {
     pub(crate) fn start_record(&self, _: usize, _: &Context) {}
 
     pub(crate) fn end_record(&self, _: usize, _: bool) {}
