@@ -18,7 +18,7 @@
 
 pub(crate) use self::lambda::check_binary;
 pub use self::{
-    early_end::{EarlyEnd, Trouble},
+    early_exit::{EarlyExit, EarlyExitCause},
     error::{InvokeError, StartError},
     function::{Freeze, Function},
     lambda::{Lambda, MAX_EVENT_BYTES},
@@ -32,7 +32,7 @@ mod lambda;
 
 mod pool;
 
-mod sandbox;
+mod task;
 
 mod process;
 
@@ -44,6 +44,6 @@ mod logs;
 
 mod snapshot;
 
-mod early_end;
+mod early_exit;
 
 mod error;

@@ -385,7 +385,7 @@ mod tests {
 
     #[test]
     fn the_way_out_is_told_when_stopping_may_take_long() {
-        assert_eq!(farewell([Phase::Idle, Phase::Ending]), "stopping");
+        assert_eq!(farewell([Phase::Idle, Phase::Terminating]), "stopping");
         for phase in [Phase::Starting, Phase::Running, Phase::Finishing] {
             assert_eq!(
                 farewell([Phase::Idle, phase]),

@@ -12,12 +12,12 @@ use bytes::Bytes;
 use tokio::sync::{broadcast, mpsc::UnboundedReceiver, oneshot};
 
 use super::{
-    EarlyEnd, EnvironmentId, Function, InvokeError, Logs, Snapshot, StartError,
-    early_end::EarlyEnds,
+    EarlyExit, EnvironmentId, Function, InvokeError, Logs, Snapshot, StartError,
+    early_exit::EarlyExits,
     logs::EnvironmentLog,
-    pool::{Claim, Command, Invocation, Pool, Refusal},
-    sandbox::{self, First, Surroundings},
-    snapshot::Counters,
+    pool::{Claim, ClaimError, EnvironmentCommand, Invocation, Pool},
+    snapshot::LambdaCounters,
+    task::{self, FunctionState, StartReason},
     variables,
 };
 
@@ -35,7 +35,7 @@ pub struct Lambda {
 
 #[derive(Debug)]
 struct Inner {
-    surroundings: Arc<Surroundings>,
+    state: Arc<FunctionState>,
     logs: Logs,
 }
 
@@ -65,15 +65,15 @@ impl Lambda {
         // somewhere else.
         function.binary = check_binary(&function.binary)?;
         let pool = Pool::new(function.max_concurrency.get());
-        let surroundings = Arc::new(Surroundings {
+        let state = Arc::new(FunctionState {
             function,
             pool,
-            counters: Counters::default(),
-            early_ends: EarlyEnds::default(),
+            counters: LambdaCounters::default(),
+            early_exits: EarlyExits::default(),
         });
         Ok(Self {
             inner: Arc::new(Inner {
-                surroundings,
+                state,
                 logs: Logs::default(),
             }),
         })
@@ -81,7 +81,7 @@ impl Lambda {
 
     /// The function's settings.
     pub fn function(&self) -> &Function {
-        &self.inner.surroundings.function
+        &self.inner.state.function
     }
 
     /// Invokes the function with an event, byte for byte, and returns its response, byte for byte.
@@ -95,7 +95,7 @@ impl Lambda {
     /// When the function fails, overruns its timeout, ends or cannot be started, when all
     /// environments are busy, and after [`shutdown`](Self::shutdown).
     pub async fn invoke(&self, payload: Bytes) -> Result<Bytes, InvokeError> {
-        let counters = &self.inner.surroundings.counters;
+        let counters = &self.inner.state.counters;
         counters.invocations.increment();
         let result = self.dispatch(payload).await;
         match &result {
@@ -115,25 +115,25 @@ impl Lambda {
     /// an event, when all environments are busy, and after [`shutdown`](Self::shutdown).
     pub async fn initialise(&self) -> Result<(), InvokeError> {
         let (reply, initialised) = oneshot::channel();
-        match self.inner.surroundings.pool.claim().await {
+        match self.inner.state.pool.claim().await {
             // An environment that waits for an event has initialised; it is returned to the pool.
             Ok(Claim::Warm(commands)) => {
-                drop(commands.send(Command::Offer));
+                drop(commands.send(EnvironmentCommand::ReturnToPool));
                 Ok(())
             }
             Ok(Claim::Cold(id, commands)) => {
-                self.spawn(id, commands, First::Nothing(reply));
+                self.spawn(id, commands, StartReason::Initialisation(reply));
                 // The task drops the sender without an answer only during shutdown.
                 let result = initialised.await.unwrap_or(Err(InvokeError::ShutDown));
                 result.map(drop)
             }
-            Err(refusal) => Err(self.refused(refusal)),
+            Err(error) => Err(self.claim_error(error)),
         }
     }
 
     /// Counters since the start, and the environments that exist now.
     pub fn snapshot(&self) -> Snapshot {
-        let Surroundings { pool, counters, .. } = &*self.inner.surroundings;
+        let FunctionState { pool, counters, .. } = &*self.inner.state;
         counters.snapshot(pool.snapshot())
     }
 
@@ -144,8 +144,8 @@ impl Lambda {
 
     /// Hears of environments that end before their time, from now on. A follower that is too slow
     /// gets `Lagged` with the number of those it missed.
-    pub fn early_ends(&self) -> broadcast::Receiver<EarlyEnd> {
-        self.inner.surroundings.early_ends.subscribe()
+    pub fn early_exits(&self) -> broadcast::Receiver<EarlyExit> {
+        self.inner.state.early_exits.subscribe()
     }
 
     /// Kills every environment that waits for an event, without warning unless an extension has
@@ -153,15 +153,15 @@ impl Lambda {
     ///
     /// This is what AWS does with them sooner or later, at a moment that a test can choose.
     pub async fn kill_idle(&self) {
-        self.inner.surroundings.pool.kill_idle().await;
+        self.inner.state.pool.kill_idle().await;
     }
 
     /// Kills every environment, busy or not, and returns when they are gone. Invocations under way
     /// end with [`InvokeError::ShutDown`].
     pub async fn shutdown(&self) {
-        let pool = &self.inner.surroundings.pool;
+        let pool = &self.inner.state.pool;
         pool.shut_down();
-        pool.gone().await;
+        pool.wait_until_empty().await;
     }
 
     async fn dispatch(&self, payload: Bytes) -> Result<Bytes, InvokeError> {
@@ -177,10 +177,14 @@ impl Lambda {
                 payload: payload.clone(),
                 reply,
             };
-            match self.inner.surroundings.pool.claim().await {
-                Ok(Claim::Warm(commands)) => drop(commands.send(Command::Invoke(invocation))),
-                Ok(Claim::Cold(id, commands)) => self.spawn(id, commands, First::Event(invocation)),
-                Err(refusal) => return Err(self.refused(refusal)),
+            match self.inner.state.pool.claim().await {
+                Ok(Claim::Warm(commands)) => {
+                    drop(commands.send(EnvironmentCommand::Invoke(invocation)))
+                }
+                Ok(Claim::Cold(id, commands)) => {
+                    self.spawn(id, commands, StartReason::Invocation(invocation))
+                }
+                Err(error) => return Err(self.claim_error(error)),
             }
             // Without an answer the environment ended before it took the event, so another one gets
             // it.
@@ -190,25 +194,30 @@ impl Lambda {
         }
     }
 
-    fn spawn(&self, id: EnvironmentId, commands: UnboundedReceiver<Command>, first: First) {
+    fn spawn(
+        &self,
+        id: EnvironmentId,
+        commands: UnboundedReceiver<EnvironmentCommand>,
+        first: StartReason,
+    ) {
         let log = EnvironmentLog::new(self.inner.logs.clone(), id);
-        let surroundings = Arc::clone(&self.inner.surroundings);
-        tokio::spawn(sandbox::run(id, surroundings, log, commands, first));
+        let state = Arc::clone(&self.inner.state);
+        tokio::spawn(task::run(id, state, log, commands, first));
     }
 
-    fn refused(&self, refusal: Refusal) -> InvokeError {
-        match refusal {
-            Refusal::AllBusy => InvokeError::Throttled {
+    fn claim_error(&self, error: ClaimError) -> InvokeError {
+        match error {
+            ClaimError::AllBusy => InvokeError::Throttled {
                 max_concurrency: self.function().max_concurrency.get(),
             },
-            Refusal::ShutDown => InvokeError::ShutDown,
+            ClaimError::ShutDown => InvokeError::ShutDown,
         }
     }
 }
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        self.surroundings.pool.shut_down();
+        self.state.pool.shut_down();
     }
 }
 

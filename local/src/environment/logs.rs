@@ -76,7 +76,7 @@ impl EnvironmentLog {
     }
 
     /// Attributes what follows to an invocation, up to the next one.
-    pub(super) fn begin(&mut self, request_id: &str) {
+    pub(super) fn set_request_id(&mut self, request_id: &str) {
         self.request_id = Some(Arc::from(request_id));
     }
 
@@ -99,7 +99,7 @@ mod tests {
         let logs = Logs::default();
         let mut environment = EnvironmentLog::new(logs.clone(), EnvironmentId(1));
         environment.write(LogSource::Stderr, "initialising");
-        environment.begin("a-request");
+        environment.set_request_id("a-request");
         environment.write(LogSource::Stderr, "running");
 
         let ids: Vec<_> = logs

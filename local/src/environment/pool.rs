@@ -32,10 +32,10 @@ pub(super) type ResponseSender = oneshot::Sender<Result<Bytes, InvokeError>>;
 
 /// What an environment's task can be told.
 #[derive(Debug)]
-pub(super) enum Command {
+pub(super) enum EnvironmentCommand {
     Invoke(Invocation),
     /// Wait for an event again.
-    Offer,
+    ReturnToPool,
     Kill,
 }
 
@@ -43,14 +43,14 @@ pub(super) enum Command {
 #[derive(Debug)]
 pub(super) enum Claim {
     /// One that waits for an event.
-    Warm(mpsc::UnboundedSender<Command>),
+    Warm(mpsc::UnboundedSender<EnvironmentCommand>),
     /// A number and a channel for one that is still to be started.
-    Cold(EnvironmentId, mpsc::UnboundedReceiver<Command>),
+    Cold(EnvironmentId, mpsc::UnboundedReceiver<EnvironmentCommand>),
 }
 
 /// Why there is no environment to use.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Refusal {
+pub(super) enum ClaimError {
     AllBusy,
     ShutDown,
 }
@@ -58,14 +58,14 @@ pub(super) enum Refusal {
 #[derive(Debug)]
 pub(super) struct Pool {
     capacity: usize,
-    state: Mutex<State>,
+    state: Mutex<PoolState>,
     /// Notified whenever a claim that had to wait might succeed, or an environment is gone.
     changed: Notify,
 }
 
 #[derive(Debug, Default)]
-struct State {
-    environments: BTreeMap<EnvironmentId, Entry>,
+struct PoolState {
+    environments: BTreeMap<EnvironmentId, PooledEnvironment>,
     /// The free ones, the one used last at the end: it is taken first, so that the others can be
     /// reaped.
     idle: Vec<EnvironmentId>,
@@ -74,16 +74,16 @@ struct State {
 }
 
 #[derive(Debug)]
-struct Entry {
-    commands: mpsc::UnboundedSender<Command>,
+struct PooledEnvironment {
+    commands: mpsc::UnboundedSender<EnvironmentCommand>,
     phase: Phase,
     pid: Option<u32>,
     invocations: u64,
 }
 
-enum Attempt {
+enum ClaimAttempt {
     Claimed(Claim),
-    Refused(Refusal),
+    Failed(ClaimError),
     /// An environment is about to become free, or room for a new one is.
     Wait,
 }
@@ -99,54 +99,54 @@ impl Pool {
 
     /// Takes a free environment, or room for a new one. Waits only for environments that have
     /// answered already or are being killed.
-    pub(super) async fn claim(&self) -> Result<Claim, Refusal> {
-        let patient_until = Instant::now() + REUSE_GRACE;
+    pub(super) async fn claim(&self) -> Result<Claim, ClaimError> {
+        let reuse_deadline = Instant::now() + REUSE_GRACE;
         loop {
             let mut changed = std::pin::pin!(self.changed.notified());
             // Registered before the look at the state, so that no change in between is missed.
             changed.as_mut().enable();
-            let patient = Instant::now() < patient_until;
-            match self.attempt(patient) {
-                Attempt::Claimed(claim) => return Ok(claim),
-                Attempt::Refused(refusal) => return Err(refusal),
-                Attempt::Wait if patient => drop(timeout_at(patient_until, changed).await),
-                Attempt::Wait => changed.await,
+            let may_wait = Instant::now() < reuse_deadline;
+            match self.try_claim(may_wait) {
+                ClaimAttempt::Claimed(claim) => return Ok(claim),
+                ClaimAttempt::Failed(error) => return Err(error),
+                ClaimAttempt::Wait if may_wait => drop(timeout_at(reuse_deadline, changed).await),
+                ClaimAttempt::Wait => changed.await,
             }
         }
     }
 
-    fn attempt(&self, patient: bool) -> Attempt {
+    fn try_claim(&self, may_wait: bool) -> ClaimAttempt {
         let mut state = self.lock();
         if state.shut_down {
-            return Attempt::Refused(Refusal::ShutDown);
+            return ClaimAttempt::Failed(ClaimError::ShutDown);
         }
         while let Some(id) = state.idle.pop() {
             if let Some(entry) = state.environments.get_mut(&id) {
                 entry.phase = Phase::Running;
-                return Attempt::Claimed(Claim::Warm(entry.commands.clone()));
+                return ClaimAttempt::Claimed(Claim::Warm(entry.commands.clone()));
             }
         }
         if state.environments.len() < self.capacity {
-            return match patient && state.has(&[Phase::Finishing]) {
-                true => Attempt::Wait,
-                false => Attempt::Claimed(state.reserve()),
+            return match may_wait && state.has_any_in(&[Phase::Finishing]) {
+                true => ClaimAttempt::Wait,
+                false => ClaimAttempt::Claimed(state.reserve()),
             };
         }
-        match state.has(&[Phase::Finishing, Phase::Ending]) {
-            true => Attempt::Wait,
-            false => Attempt::Refused(Refusal::AllBusy),
+        match state.has_any_in(&[Phase::Finishing, Phase::Terminating]) {
+            true => ClaimAttempt::Wait,
+            false => ClaimAttempt::Failed(ClaimError::AllBusy),
         }
     }
 
     /// Notes that the environment's process runs.
-    pub(super) fn started(&self, id: EnvironmentId, pid: Option<u32>) {
+    pub(super) fn set_pid(&self, id: EnvironmentId, pid: Option<u32>) {
         if let Some(entry) = self.lock().environments.get_mut(&id) {
             entry.pid = pid;
         }
     }
 
     /// Notes that the environment was handed an event.
-    pub(super) fn running(&self, id: EnvironmentId) {
+    pub(super) fn mark_running(&self, id: EnvironmentId) {
         if let Some(entry) = self.lock().environments.get_mut(&id) {
             entry.phase = Phase::Running;
             entry.invocations += 1;
@@ -154,20 +154,20 @@ impl Pool {
     }
 
     /// Notes that the environment has answered.
-    pub(super) fn finishing(&self, id: EnvironmentId) {
+    pub(super) fn mark_finishing(&self, id: EnvironmentId) {
         if let Some(entry) = self.lock().environments.get_mut(&id) {
             entry.phase = Phase::Finishing;
         }
     }
 
     /// Notes that the environment is about to be killed.
-    pub(super) fn ending(&self, id: EnvironmentId) {
-        self.lock().ending(id);
+    pub(super) fn mark_terminating(&self, id: EnvironmentId) {
+        self.lock().mark_terminating(id);
         self.changed.notify_waiters();
     }
 
     /// Offers the environment to the next event.
-    pub(super) fn idle(&self, id: EnvironmentId) {
+    pub(super) fn mark_idle(&self, id: EnvironmentId) {
         {
             let mut state = self.lock();
             if let Some(entry) = state.environments.get_mut(&id) {
@@ -184,7 +184,7 @@ impl Pool {
         let offered = state.idle.iter().position(|idle| *idle == id);
         if let Some(position) = offered {
             state.idle.remove(position);
-            state.ending(id);
+            state.mark_terminating(id);
         }
         offered.is_some()
     }
@@ -201,20 +201,16 @@ impl Pool {
 
     /// Has every free environment killed, and returns when they are gone.
     pub(super) async fn kill_idle(&self) {
-        let victims = {
+        let killed = {
             let mut state = self.lock();
-            let victims = std::mem::take(&mut state.idle);
-            for id in &victims {
+            let killed = std::mem::take(&mut state.idle);
+            for id in &killed {
                 state.kill(*id);
             }
-            victims
+            killed
         };
-        self.until(|state| {
-            victims
-                .iter()
-                .all(|id| !state.environments.contains_key(id))
-        })
-        .await;
+        self.wait_until(|state| killed.iter().all(|id| !state.environments.contains_key(id)))
+            .await;
     }
 
     /// Refuses new events and has every environment killed, whatever it is doing.
@@ -232,8 +228,8 @@ impl Pool {
     }
 
     /// Returns when no environment is left.
-    pub(super) async fn gone(&self) {
-        self.until(|state| state.environments.is_empty()).await;
+    pub(super) async fn wait_until_empty(&self) {
+        self.wait_until(|state| state.environments.is_empty()).await;
     }
 
     pub(super) fn snapshot(&self) -> Vec<EnvironmentSnapshot> {
@@ -249,7 +245,7 @@ impl Pool {
             .collect()
     }
 
-    async fn until(&self, reached: impl Fn(&State) -> bool) {
+    async fn wait_until(&self, reached: impl Fn(&PoolState) -> bool) {
         loop {
             let mut changed = std::pin::pin!(self.changed.notified());
             changed.as_mut().enable();
@@ -260,14 +256,14 @@ impl Pool {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, PoolState> {
         // A panic elsewhere leaves nothing half done here: every change is a single step.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
-    fn has(&self, phases: &[Phase]) -> bool {
+impl PoolState {
+    fn has_any_in(&self, phases: &[Phase]) -> bool {
         self.environments
             .values()
             .any(|entry| phases.contains(&entry.phase))
@@ -277,7 +273,7 @@ impl State {
         self.last_id += 1;
         let id = EnvironmentId(self.last_id);
         let (commands, receiver) = mpsc::unbounded_channel();
-        let entry = Entry {
+        let entry = PooledEnvironment {
             commands,
             phase: Phase::Starting,
             pid: None,
@@ -288,16 +284,16 @@ impl State {
     }
 
     fn kill(&mut self, id: EnvironmentId) {
-        self.ending(id);
+        self.mark_terminating(id);
         if let Some(entry) = self.environments.get(&id) {
             // An error says that its task has ended by itself.
-            let _ = entry.commands.send(Command::Kill);
+            let _ = entry.commands.send(EnvironmentCommand::Kill);
         }
     }
 
-    fn ending(&mut self, id: EnvironmentId) {
+    fn mark_terminating(&mut self, id: EnvironmentId) {
         if let Some(entry) = self.environments.get_mut(&id) {
-            entry.phase = Phase::Ending;
+            entry.phase = Phase::Terminating;
         }
     }
 }

@@ -17,7 +17,7 @@ use crate::group::Group;
 
 mod output;
 
-pub(super) use self::output::Output;
+pub(super) use self::output::ProcessOutput;
 
 /// A running process and whatever it has started; they end with it, and with this.
 ///
@@ -26,21 +26,21 @@ pub(super) use self::output::Output;
 /// because their process groups are then orphaned. (Not so in a container whose first process is of
 /// the same session.)
 #[derive(Debug)]
-pub(super) struct Process {
+pub(super) struct FunctionProcess {
     group: Group,
     freeze: Freeze,
 }
 
-impl Process {
+impl FunctionProcess {
     /// Starts the function's binary, in the folder it lies in.
     pub(super) fn spawn(
         function: &Function,
         runtime_api: SocketAddr,
-    ) -> io::Result<(Self, Output)> {
+    ) -> io::Result<(Self, ProcessOutput)> {
         let mut command = Command::new(&function.binary);
         command
             .env_clear()
-            .envs(variables::variables(function, runtime_api))
+            .envs(variables::build(function, runtime_api))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
@@ -52,7 +52,7 @@ impl Process {
             command.current_dir(folder);
         }
         let mut group = Group::start(&mut command)?;
-        let output = Output::of(&mut group);
+        let output = ProcessOutput::capture(&mut group);
         let freeze = function.freeze;
         Ok((Self { group, freeze }, output))
     }
@@ -78,7 +78,7 @@ impl Process {
 
     /// Waits for the process to end by itself, and says how it ended as Lambda does; what it left
     /// behind is killed. Can be cancelled and called again.
-    pub(super) async fn exited(&mut self) -> String {
+    pub(super) async fn wait(&mut self) -> String {
         match self.group.wait().await {
             Ok(status) => exit_reason(status),
             Err(error) => format!("Runtime exited, and its status cannot be read: {error}"),

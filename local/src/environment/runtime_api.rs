@@ -24,7 +24,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-use self::extensions::Extensions;
+use self::extensions::ExtensionsApi;
 use super::Function;
 use crate::allowed_hosts::{AllowedHosts, CheckHost};
 
@@ -38,29 +38,31 @@ pub(super) const MAX_RESPONSE_BYTES: usize = 6 * 1024 * 1024 + 100;
 const MAX_DRAINED_BYTES: usize = 256 * 1024 * 1024;
 /// Calls that may wait for the environment's task. A runtime has one or two under way; the rest is
 /// for a runtime gone wrong.
-const WAITING_CALLS: usize = 16;
+const CALL_BUFFER: usize = 16;
 
 /// A call of the runtime, to be answered by the environment's task.
 #[derive(Debug)]
-pub(super) enum Call {
+pub(super) enum RuntimeCall {
     /// The runtime is free and asks for an event.
-    Next { reply: oneshot::Sender<Event> },
+    Next {
+        reply: oneshot::Sender<InvocationEvent>,
+    },
     /// The runtime has answered an event.
-    Done {
+    Complete {
         request_id: String,
-        result: Result<Bytes, Failure>,
-        reply: oneshot::Sender<Verdict>,
+        result: Result<Bytes, FunctionError>,
+        reply: oneshot::Sender<CallStatus>,
     },
     /// The runtime gives up before its first event.
     InitError {
-        failure: Failure,
-        reply: oneshot::Sender<Verdict>,
+        error: FunctionError,
+        reply: oneshot::Sender<CallStatus>,
     },
 }
 
 /// An event as the runtime gets it.
 #[derive(Clone, Debug)]
-pub(super) struct Event {
+pub(super) struct InvocationEvent {
     pub(super) request_id: String,
     pub(super) deadline: SystemTime,
     pub(super) function_arn: String,
@@ -70,7 +72,7 @@ pub(super) struct Event {
 
 /// An error that the runtime reports.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) struct Failure {
+pub(super) struct FunctionError {
     pub(super) error_type: String,
     pub(super) message: String,
     pub(super) payload: Bytes,
@@ -78,20 +80,20 @@ pub(super) struct Failure {
 
 /// What the environment's task makes of a call.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Verdict {
+pub(super) enum CallStatus {
     Accepted,
     /// No such event is being worked on here.
     UnknownRequest,
     /// The call has no place at this point of the environment's life.
-    OutOfTurn,
+    InvalidStateTransition,
 }
 
 /// A listening Runtime API, which ends when this is dropped.
 #[derive(Debug)]
 pub(super) struct RuntimeApi {
     pub(super) address: SocketAddr,
-    pub(super) calls: mpsc::Receiver<Call>,
-    extensions: Extensions,
+    pub(super) calls: mpsc::Receiver<RuntimeCall>,
+    extensions: ExtensionsApi,
     server: JoinHandle<()>,
 }
 
@@ -100,15 +102,15 @@ impl RuntimeApi {
     pub(super) async fn listen(function: &Function) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
-        let (sender, calls) = mpsc::channel(WAITING_CALLS);
+        let (sender, calls) = mpsc::channel(CALL_BUFFER);
         // Without this an answer of a few bytes waits for the peer's delayed acknowledgement, some
         // 40 ms.
         let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
-        let extensions = Extensions::of(function);
+        let extensions = ExtensionsApi::new(function);
         let router = router(sender)
             .merge(extensions.clone().router())
             // The function connects by address, so no other name needs to be allowed.
-            .layer(CheckHost::new(AllowedHosts::default(), wire::misdirected));
+            .layer(CheckHost::new(AllowedHosts::default(), wire::refused_host));
         let server = tokio::spawn(async move {
             // `serve` returns only on a shutdown, which we do not ask for: the task is aborted.
             let _ = axum::serve(listener, router).await;
@@ -123,7 +125,7 @@ impl RuntimeApi {
 
     /// Whether an extension has registered, so that the environment's end has to be announced.
     pub(super) fn has_extension(&self) -> bool {
-        self.extensions.registered()
+        self.extensions.has_registered()
     }
 }
 
@@ -133,62 +135,62 @@ impl Drop for RuntimeApi {
     }
 }
 
-type Calls = State<mpsc::Sender<Call>>;
+type CallSender = State<mpsc::Sender<RuntimeCall>>;
 
-fn router(calls: mpsc::Sender<Call>) -> Router {
+fn router(calls: mpsc::Sender<RuntimeCall>) -> Router {
     Router::new()
-        .route("/2018-06-01/runtime/invocation/next", get(next))
+        .route("/2018-06-01/runtime/invocation/next", get(next_invocation))
         .route(
             "/2018-06-01/runtime/invocation/{request_id}/response",
-            post(response),
+            post(invocation_response),
         )
         .route(
             "/2018-06-01/runtime/invocation/{request_id}/error",
-            post(error),
+            post(invocation_error),
         )
         .route("/2018-06-01/runtime/init/error", post(init_error))
         .with_state(calls)
 }
 
-async fn next(State(calls): Calls) -> Response {
+async fn next_invocation(State(calls): CallSender) -> Response {
     let (reply, event) = oneshot::channel();
-    if calls.send(Call::Next { reply }).await.is_err() {
-        return wire::environment_ended();
+    if calls.send(RuntimeCall::Next { reply }).await.is_err() {
+        return wire::environment_shutting_down();
     }
     match event.await {
-        Ok(event) => wire::event(event),
-        Err(_) => wire::out_of_turn(),
+        Ok(event) => wire::event_response(event),
+        Err(_) => wire::invalid_state_transition(),
     }
 }
 
-async fn response(
-    State(calls): Calls,
+async fn invocation_response(
+    State(calls): CallSender,
     Path(request_id): Path<String>,
     headers: HeaderMap,
     mut body: Body,
 ) -> Response {
     let (result, too_large) = match Limited::new(&mut body, MAX_RESPONSE_BYTES).collect().await {
         Ok(collected) => {
-            let failure = collected.trailers().and_then(wire::failure_in_trailers);
-            (failure.map_or_else(|| Ok(collected.to_bytes()), Err), false)
+            let error = collected.trailers().and_then(wire::error_in_trailers);
+            (error.map_or_else(|| Ok(collected.to_bytes()), Err), false)
         }
         Err(error) if error.is::<LengthLimitError>() => {
             drain(body).await;
-            (Err(wire::response_too_large(&headers)), true)
+            (Err(wire::response_too_large_error(&headers)), true)
         }
         // The runtime went away in the middle; nobody reads this answer.
         Err(_) => return StatusCode::BAD_REQUEST.into_response(),
     };
-    let verdict = ask(&calls, |reply| Call::Done {
+    let status = send_call(&calls, |reply| RuntimeCall::Complete {
         request_id,
         result,
         reply,
     })
     .await;
-    if too_large && verdict == Some(Verdict::Accepted) {
-        return wire::refused_as_too_large();
+    if too_large && status == Some(CallStatus::Accepted) {
+        return wire::payload_too_large();
     }
-    wire::verdict(verdict)
+    wire::status_response(status)
 }
 
 /// Reads the rest of a refused body: a client that is cut off while it writes does not get to see
@@ -203,48 +205,48 @@ async fn drain(mut body: Body) {
     }
 }
 
-async fn error(
-    State(calls): Calls,
+async fn invocation_error(
+    State(calls): CallSender,
     Path(request_id): Path<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    let Some(failure) = read_failure(&headers, body).await else {
-        return wire::refused_as_too_large();
+    let Some(error) = read_error(&headers, body).await else {
+        return wire::payload_too_large();
     };
-    wire::verdict(
-        ask(&calls, |reply| Call::Done {
+    wire::status_response(
+        send_call(&calls, |reply| RuntimeCall::Complete {
             request_id,
-            result: Err(failure),
+            result: Err(error),
             reply,
         })
         .await,
     )
 }
 
-async fn init_error(State(calls): Calls, headers: HeaderMap, body: Body) -> Response {
-    let Some(failure) = read_failure(&headers, body).await else {
-        return wire::refused_as_too_large();
+async fn init_error(State(calls): CallSender, headers: HeaderMap, body: Body) -> Response {
+    let Some(error) = read_error(&headers, body).await else {
+        return wire::payload_too_large();
     };
-    wire::verdict(ask(&calls, |reply| Call::InitError { failure, reply }).await)
+    wire::status_response(send_call(&calls, |reply| RuntimeCall::InitError { error, reply }).await)
 }
 
-async fn read_failure(headers: &HeaderMap, body: Body) -> Option<Failure> {
+async fn read_error(headers: &HeaderMap, body: Body) -> Option<FunctionError> {
     let body = Limited::new(body, MAX_RESPONSE_BYTES)
         .collect()
         .await
         .ok()?;
-    Some(wire::failure(headers, body.to_bytes()))
+    Some(wire::function_error(headers, body.to_bytes()))
 }
 
 /// Puts a call before the environment's task; `None` when the environment has ended.
-async fn ask(
-    calls: &mpsc::Sender<Call>,
-    call: impl FnOnce(oneshot::Sender<Verdict>) -> Call,
-) -> Option<Verdict> {
-    let (reply, verdict) = oneshot::channel();
+async fn send_call(
+    calls: &mpsc::Sender<RuntimeCall>,
+    call: impl FnOnce(oneshot::Sender<CallStatus>) -> RuntimeCall,
+) -> Option<CallStatus> {
+    let (reply, status) = oneshot::channel();
     calls.send(call(reply)).await.ok()?;
-    verdict.await.ok()
+    status.await.ok()
 }
 
 fn epoch_millis(time: SystemTime) -> u128 {

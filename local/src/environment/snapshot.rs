@@ -67,12 +67,12 @@ pub enum Phase {
     /// It has answered and still runs, because it has not asked for the next event.
     Finishing,
     /// It is being killed.
-    Ending,
+    Terminating,
 }
 
 /// The counters behind [`Snapshot`].
 #[derive(Debug, Default)]
-pub(super) struct Counters {
+pub(super) struct LambdaCounters {
     pub(super) started: Counter,
     pub(super) reaped: Counter,
     pub(super) killed: Counter,
@@ -85,7 +85,7 @@ pub(super) struct Counters {
     pub(super) throttled: Counter,
 }
 
-impl Counters {
+impl LambdaCounters {
     pub(super) fn snapshot(&self, environments: Vec<EnvironmentSnapshot>) -> Snapshot {
         Snapshot {
             started: self.started.get(),

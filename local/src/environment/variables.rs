@@ -28,11 +28,11 @@ pub(super) const VERSION: &str = "$LATEST";
 const DUMMY_CREDENTIAL: &str = "local";
 
 /// All variables of a new environment whose Runtime API listens at `runtime_api`.
-pub(super) fn variables(function: &Function, runtime_api: SocketAddr) -> BTreeMap<String, String> {
+pub(super) fn build(function: &Function, runtime_api: SocketAddr) -> BTreeMap<String, String> {
     let mut variables = BTreeMap::new();
-    for (name, value) in identity(function, runtime_api)
+    for (name, value) in identity_variables(function, runtime_api)
         .into_iter()
-        .chain(platform(function))
+        .chain(platform_variables(function))
     {
         variables.insert(name.to_owned(), value);
     }
@@ -41,7 +41,7 @@ pub(super) fn variables(function: &Function, runtime_api: SocketAddr) -> BTreeMa
 }
 
 /// What tells this environment from others.
-fn identity(function: &Function, runtime_api: SocketAddr) -> [(&'static str, String); 7] {
+fn identity_variables(function: &Function, runtime_api: SocketAddr) -> [(&'static str, String); 7] {
     [
         ("AWS_LAMBDA_FUNCTION_NAME", function.name.clone()),
         ("AWS_LAMBDA_FUNCTION_VERSION", VERSION.into()),
@@ -63,7 +63,7 @@ fn identity(function: &Function, runtime_api: SocketAddr) -> [(&'static str, Str
 }
 
 /// What is the same wherever the function runs.
-fn platform(function: &Function) -> [(&'static str, String); 12] {
+fn platform_variables(function: &Function) -> [(&'static str, String); 12] {
     let folder = function
         .binary
         .parent()

@@ -9,7 +9,9 @@ use super::binaries::{self, program_name};
 use super::config::Config;
 use super::error::StackError;
 use super::names::{ACCOUNT, FUNCTION, REGION};
-use crate::environment::{self, EarlyEnd, EnvironmentId, Function, Lambda, LogSource, Trouble};
+use crate::environment::{
+    self, EarlyExit, EarlyExitCause, EnvironmentId, Function, Lambda, LogSource,
+};
 use crate::lines;
 
 /// What the function is told about its memory; a usual size, and not enforced.
@@ -77,12 +79,12 @@ pub(super) async fn initialise(lambda: &Lambda) -> Result<(), StackError> {
 
 /// The function ended before its time, in one of its environments.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("{trouble} (environment {environment})")]
+#[error("{cause} (environment {environment})")]
 pub struct FunctionEnded {
     /// The environment.
     pub environment: EnvironmentId,
     /// What happened.
-    pub trouble: Trouble,
+    pub cause: EarlyExitCause,
     /// The last lines of this environment, and of no other, indented.
     pub last_words: String,
 }
@@ -91,12 +93,12 @@ pub struct FunctionEnded {
 #[derive(Debug)]
 pub struct FunctionWatch {
     lambda: Lambda,
-    ends: broadcast::Receiver<EarlyEnd>,
+    ends: broadcast::Receiver<EarlyExit>,
 }
 
 impl FunctionWatch {
     pub(super) fn new(lambda: Lambda) -> Self {
-        let ends = lambda.early_ends();
+        let ends = lambda.early_exits();
         Self { lambda, ends }
     }
 
@@ -112,11 +114,8 @@ impl FunctionWatch {
         }
     }
 
-    fn ended(&self, end: EarlyEnd) -> FunctionEnded {
-        let EarlyEnd {
-            environment,
-            trouble,
-        } = end;
+    fn ended(&self, end: EarlyExit) -> FunctionEnded {
+        let EarlyExit { environment, cause } = end;
         let lines = self.lambda.logs().recent();
         // What Lambda says of it counts as well: of a function that cannot even be started it is
         // all there is.
@@ -124,7 +123,7 @@ impl FunctionWatch {
         let texts = of_it.map(|line| &*line.text).collect::<Vec<_>>();
         FunctionEnded {
             environment,
-            trouble,
+            cause,
             last_words: lines::tail(texts.into_iter()),
         }
     }

@@ -13,13 +13,13 @@ use crate::{environment::LogSource, group::Group, lines::Lines};
 /// before a call to the Runtime API is in the log before the call takes effect, so each line finds
 /// its invocation.
 #[derive(Debug)]
-pub(in crate::environment) struct Output {
+pub(in crate::environment) struct ProcessOutput {
     stdout: Option<Lines<ChildStdout>>,
     stderr: Option<Lines<ChildStderr>>,
 }
 
-impl Output {
-    pub(super) fn of(group: &mut Group) -> Self {
+impl ProcessOutput {
+    pub(super) fn capture(group: &mut Group) -> Self {
         Self {
             stdout: group.stdout().map(Lines::new),
             stderr: group.stderr().map(Lines::new),
@@ -28,16 +28,16 @@ impl Output {
 
     /// The next line; `None` when the last process that holds a pipe has ended. Can be cancelled
     /// and called again.
-    pub(in crate::environment) async fn line(&mut self) -> Option<(LogSource, String)> {
+    pub(in crate::environment) async fn next_line(&mut self) -> Option<(LogSource, String)> {
         tokio::select! {
             biased;
-            Some(line) = next_of(&mut self.stdout) => Some((LogSource::Stdout, line)),
-            Some(line) = next_of(&mut self.stderr) => Some((LogSource::Stderr, line)),
+            Some(line) = next_line(&mut self.stdout) => Some((LogSource::Stdout, line)),
+            Some(line) = next_line(&mut self.stderr) => Some((LogSource::Stderr, line)),
             else => None,
         }
     }
 }
 
-async fn next_of(lines: &mut Option<Lines<impl AsyncRead + Unpin>>) -> Option<String> {
+async fn next_line(lines: &mut Option<Lines<impl AsyncRead + Unpin>>) -> Option<String> {
     lines.as_mut()?.next().await
 }

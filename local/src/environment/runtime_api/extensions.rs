@@ -21,7 +21,7 @@ use serde::Deserialize;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::wire::problem;
+use super::wire::error_response;
 use crate::environment::{Function, variables::VERSION};
 
 const NAME: HeaderName = HeaderName::from_static("lambda-extension-name");
@@ -29,7 +29,7 @@ const IDENTIFIER: HeaderName = HeaderName::from_static("lambda-extension-identif
 
 /// Whether an extension has registered, and what those who do are told about the function.
 #[derive(Clone, Debug)]
-pub(super) struct Extensions {
+pub(super) struct ExtensionsApi {
     function_name: String,
     account_id: String,
     registered: Arc<AtomicBool>,
@@ -41,8 +41,8 @@ struct Registration {
     events: Vec<String>,
 }
 
-impl Extensions {
-    pub(super) fn of(function: &Function) -> Self {
+impl ExtensionsApi {
+    pub(super) fn new(function: &Function) -> Self {
         Self {
             function_name: function.name.clone(),
             account_id: function.account_id.clone(),
@@ -50,7 +50,7 @@ impl Extensions {
         }
     }
 
-    pub(super) fn registered(&self) -> bool {
+    pub(super) fn has_registered(&self) -> bool {
         self.registered.load(Ordering::Acquire)
     }
 
@@ -59,26 +59,26 @@ impl Extensions {
             .route("/2020-01-01/extension/register", post(register))
             // Nothing ever comes for an extension without events.
             .route("/2020-01-01/extension/event/next", get(pending::<Response>))
-            .fallback(not_here)
+            .fallback(not_found)
             .with_state(self)
     }
 }
 
 async fn register(
-    State(extensions): State<Extensions>,
+    State(extensions): State<ExtensionsApi>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
     let Ok(Registration { events }) = serde_json::from_slice(&body) else {
-        return refused("InvalidRequestFormat", r#"expected {"events": []}"#);
+        return bad_request("InvalidRequestFormat", r#"expected {"events": []}"#);
     };
     if !headers.contains_key(NAME) {
-        return refused("InvalidExtensionName", "expected lambda-extension-name");
+        return bad_request("InvalidExtensionName", "expected lambda-extension-name");
     }
     if !events.is_empty() {
         let expected =
             "the local stack of baton announces the end, and hands out no events: expected none";
-        return refused("InvalidEventType", expected);
+        return bad_request("InvalidEventType", expected);
     }
     extensions.registered.store(true, Ordering::Release);
     let function = json!({
@@ -90,14 +90,14 @@ async fn register(
     ([(IDENTIFIER, Uuid::new_v4().to_string())], Json(function)).into_response()
 }
 
-fn refused(error_type: &str, expected: &str) -> Response {
+fn bad_request(error_type: &str, expected: &str) -> Response {
     let error_type = format!("Extension.{error_type}");
-    problem(StatusCode::BAD_REQUEST, &error_type, expected)
+    error_response(StatusCode::BAD_REQUEST, &error_type, expected)
 }
 
 /// Whoever logs it shall see that it was not AWS that answered. The body is read: a connection on
 /// which it is still to come could not be kept.
-async fn not_here(method: Method, uri: Uri, _body: Bytes) -> Response {
+async fn not_found(method: Method, uri: Uri, _body: Bytes) -> Response {
     let message = format!("the local stack of baton has no {method} {}", uri.path());
-    problem(StatusCode::NOT_FOUND, "NotFound", &message)
+    error_response(StatusCode::NOT_FOUND, "NotFound", &message)
 }

@@ -9,7 +9,7 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use serde::Deserialize;
 
-use super::{Event, Failure, MAX_RESPONSE_BYTES, Verdict, epoch_millis};
+use super::{CallStatus, FunctionError, InvocationEvent, MAX_RESPONSE_BYTES, epoch_millis};
 use crate::allowed_hosts::Refusal;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("lambda-runtime-aws-request-id");
@@ -33,7 +33,7 @@ struct ErrorDocument {
 }
 
 /// The answer to `/next`.
-pub(super) fn event(event: Event) -> Response {
+pub(super) fn event_response(event: InvocationEvent) -> Response {
     let mut response = Response::new(Body::from(event.payload));
     let values = [
         (CONTENT_TYPE, "application/json".to_owned()),
@@ -53,13 +53,13 @@ pub(super) fn event(event: Event) -> Response {
 }
 
 /// The error that a runtime reports, from its document and, for the type, its header.
-pub(super) fn failure(headers: &HeaderMap, payload: Bytes) -> Failure {
+pub(super) fn function_error(headers: &HeaderMap, payload: Bytes) -> FunctionError {
     let document: ErrorDocument = serde_json::from_slice(&payload).unwrap_or_default();
     let header = headers
         .get(ERROR_TYPE)
         .and_then(|value| value.to_str().ok())
         .map(str::to_owned);
-    Failure {
+    FunctionError {
         error_type: document
             .error_type
             .or(header)
@@ -70,16 +70,19 @@ pub(super) fn failure(headers: &HeaderMap, payload: Bytes) -> Failure {
 }
 
 /// The error that ends a streamed response, if its trailers tell of one.
-pub(super) fn failure_in_trailers(trailers: &HeaderMap) -> Option<Failure> {
+pub(super) fn error_in_trailers(trailers: &HeaderMap) -> Option<FunctionError> {
     trailers.get(ERROR_TYPE)?;
     let document = trailers
         .get(ERROR_BODY)
         .and_then(|encoded| BASE64_STANDARD.decode(encoded).ok());
-    Some(failure(trailers, Bytes::from(document.unwrap_or_default())))
+    Some(function_error(
+        trailers,
+        Bytes::from(document.unwrap_or_default()),
+    ))
 }
 
 /// The error that an invocation ends with when its response is too large.
-pub(super) fn response_too_large(headers: &HeaderMap) -> Failure {
+pub(super) fn response_too_large_error(headers: &HeaderMap) -> FunctionError {
     let size = headers
         .get(http::header::CONTENT_LENGTH)
         .and_then(|length| length.to_str().ok());
@@ -90,16 +93,16 @@ pub(super) fn response_too_large(headers: &HeaderMap) -> Failure {
     );
     let payload =
         serde_json::json!({ "errorType": error_type, "errorMessage": message }).to_string();
-    Failure {
+    FunctionError {
         error_type: error_type.to_owned(),
         message,
         payload: Bytes::from(payload),
     }
 }
 
-pub(super) fn refused_as_too_large() -> Response {
+pub(super) fn payload_too_large() -> Response {
     let message = format!("Exceeded maximum allowed payload size ({MAX_RESPONSE_BYTES} bytes).");
-    problem(
+    error_response(
         StatusCode::PAYLOAD_TOO_LARGE,
         "RequestEntityTooLarge",
         &message,
@@ -107,34 +110,34 @@ pub(super) fn refused_as_too_large() -> Response {
 }
 
 /// The answer to a call that the environment's task has judged; `None` when it has ended meanwhile.
-pub(super) fn verdict(verdict: Option<Verdict>) -> Response {
-    match verdict {
-        Some(Verdict::Accepted) => (
+pub(super) fn status_response(status: Option<CallStatus>) -> Response {
+    match status {
+        Some(CallStatus::Accepted) => (
             StatusCode::ACCEPTED,
             [(CONTENT_TYPE, "application/json")],
             r#"{"status":"OK"}"#,
         )
             .into_response(),
-        Some(Verdict::UnknownRequest) => problem(
+        Some(CallStatus::UnknownRequest) => error_response(
             StatusCode::BAD_REQUEST,
             "InvalidRequestID",
             "Invalid request ID",
         ),
-        Some(Verdict::OutOfTurn) => out_of_turn(),
-        None => environment_ended(),
+        Some(CallStatus::InvalidStateTransition) => invalid_state_transition(),
+        None => environment_shutting_down(),
     }
 }
 
-pub(super) fn out_of_turn() -> Response {
-    problem(
+pub(super) fn invalid_state_transition() -> Response {
+    error_response(
         StatusCode::FORBIDDEN,
         "InvalidStateTransition",
         "State transition is not allowed",
     )
 }
 
-pub(super) fn environment_ended() -> Response {
-    problem(
+pub(super) fn environment_shutting_down() -> Response {
+    error_response(
         StatusCode::INTERNAL_SERVER_ERROR,
         "InternalServerError",
         "The execution environment is being shut down",
@@ -142,11 +145,11 @@ pub(super) fn environment_ended() -> Response {
 }
 
 /// Builds the response to a request for another host, or from another site's page.
-pub(super) fn misdirected(refusal: &Refusal, _headers: &HeaderMap) -> Response {
-    problem(refusal.status(), "Forbidden", &refusal.to_string())
+pub(super) fn refused_host(refusal: &Refusal, _headers: &HeaderMap) -> Response {
+    error_response(refusal.status(), "Forbidden", &refusal.to_string())
 }
 
-pub(super) fn problem(status: StatusCode, error_type: &str, message: &str) -> Response {
+pub(super) fn error_response(status: StatusCode, error_type: &str, message: &str) -> Response {
     let document = serde_json::json!({ "errorType": error_type, "errorMessage": message });
     (
         status,
@@ -164,12 +167,12 @@ mod tests {
     fn the_document_names_the_error_before_the_header_does() {
         let headers = HeaderMap::from_iter([(ERROR_TYPE, "unhandled".parse().unwrap())]);
 
-        let named = failure(
+        let named = function_error(
             &headers,
             Bytes::from_static(br#"{"errorType":"Own","errorMessage":"m"}"#),
         );
-        let unnamed = failure(&headers, Bytes::from_static(b"not json"));
-        let neither = failure(&HeaderMap::new(), Bytes::new());
+        let unnamed = function_error(&headers, Bytes::from_static(b"not json"));
+        let neither = function_error(&HeaderMap::new(), Bytes::new());
 
         assert_eq!(
             (named.error_type.as_str(), named.message.as_str()),
@@ -193,12 +196,12 @@ mod tests {
             ),
         ]);
 
-        let failure = failure_in_trailers(&trailers).unwrap();
+        let failure = error_in_trailers(&trailers).unwrap();
 
         assert_eq!(
             (failure.error_type.as_str(), failure.message.as_str()),
             ("Late", "after the first chunk")
         );
-        assert_eq!(failure_in_trailers(&HeaderMap::new()), None);
+        assert_eq!(error_in_trailers(&HeaderMap::new()), None);
     }
 }

@@ -2,19 +2,19 @@
 
 use crate::environment::{
     Function, InvokeError,
-    process::{Output, Process},
+    process::{FunctionProcess, ProcessOutput},
     runtime_api::RuntimeApi,
 };
 
 /// What runs once an environment has been started.
-pub(super) struct Booted {
+pub(super) struct StartedProcess {
     pub(super) api: RuntimeApi,
-    pub(super) process: Process,
-    pub(super) output: Output,
+    pub(super) process: FunctionProcess,
+    pub(super) output: ProcessOutput,
 }
 
-impl Booted {
-    pub(super) async fn boot(function: &Function) -> Result<Self, InvokeError> {
+impl StartedProcess {
+    pub(super) async fn start(function: &Function) -> Result<Self, InvokeError> {
         let api = RuntimeApi::listen(function)
             .await
             .map_err(|error| InvokeError::Init {
@@ -22,7 +22,7 @@ impl Booted {
                 message: format!("cannot listen on loopback for the runtime api: {error}"),
             })?;
         let (process, output) =
-            Process::spawn(function, api.address).map_err(|error| InvokeError::Init {
+            FunctionProcess::spawn(function, api.address).map_err(|error| InvokeError::Init {
                 error_type: "Runtime.InvalidEntrypoint".to_owned(),
                 message: format!("cannot start {}: {error}", function.binary.display()),
             })?;

@@ -12,29 +12,29 @@ const UNREAD_ENDS: usize = 64;
 
 /// An environment that ended before its time. Everything that it wrote is in the log by then.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct EarlyEnd {
+pub struct EarlyExit {
     /// The environment.
     pub environment: EnvironmentId,
     /// What happened to it.
-    pub trouble: Trouble,
+    pub cause: EarlyExitCause,
 }
 
 /// What can happen to an environment before its time.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Trouble {
+pub enum EarlyExitCause {
     /// The process ended, or reported an error, before it asked for its first event.
-    CannotStart,
+    InitFailed,
     /// The process ended in the middle of its work.
-    Died,
+    Exited,
     /// The process was killed because an invocation took too long.
     TimedOut,
 }
 
-impl fmt::Display for Trouble {
+impl fmt::Display for EarlyExitCause {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
-            Self::CannotStart => "the function cannot start",
-            Self::Died => "the function died before its time",
+            Self::InitFailed => "the function cannot start",
+            Self::Exited => "the function died before its time",
             Self::TimedOut => "the function was killed because an invocation took too long",
         })
     }
@@ -42,21 +42,21 @@ impl fmt::Display for Trouble {
 
 /// Where early ends are told.
 #[derive(Debug)]
-pub(super) struct EarlyEnds(broadcast::Sender<EarlyEnd>);
+pub(super) struct EarlyExits(broadcast::Sender<EarlyExit>);
 
-impl Default for EarlyEnds {
+impl Default for EarlyExits {
     fn default() -> Self {
         Self(broadcast::Sender::new(UNREAD_ENDS))
     }
 }
 
-impl EarlyEnds {
-    pub(super) fn tell(&self, end: EarlyEnd) {
+impl EarlyExits {
+    pub(super) fn send(&self, end: EarlyExit) {
         // An error only says that nobody watches.
         let _ = self.0.send(end);
     }
 
-    pub(super) fn subscribe(&self) -> broadcast::Receiver<EarlyEnd> {
+    pub(super) fn subscribe(&self) -> broadcast::Receiver<EarlyExit> {
         self.0.subscribe()
     }
 }

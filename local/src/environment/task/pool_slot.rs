@@ -2,18 +2,18 @@
 
 use crate::environment::{EnvironmentId, pool::Pool};
 
-pub(super) struct Place<'a> {
+pub(super) struct PoolSlot<'a> {
     id: EnvironmentId,
     pool: &'a Pool,
 }
 
-impl<'a> Place<'a> {
-    pub(super) fn of(id: EnvironmentId, pool: &'a Pool) -> Self {
+impl<'a> PoolSlot<'a> {
+    pub(super) fn new(id: EnvironmentId, pool: &'a Pool) -> Self {
         Self { id, pool }
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for PoolSlot<'_> {
     fn drop(&mut self) {
         self.pool.remove(self.id);
     }

@@ -11,24 +11,24 @@ use super::NextReply;
 use crate::environment::{
     InvokeError,
     pool::{Invocation, ResponseSender},
-    runtime_api::{Event, Failure, Verdict},
+    runtime_api::{CallStatus, FunctionError, InvocationEvent},
 };
 
 /// An invocation that was begun and whose runtime has not asked for the next event.
-pub(super) struct Running {
+pub(super) struct ActiveInvocation {
     pub(super) request_id: String,
     started: Instant,
     /// The event, as long as no open `/next` could take it.
-    undelivered: Option<Event>,
+    undelivered: Option<InvocationEvent>,
     /// Where the response goes; `None` once it has gone there.
-    respond: Option<ResponseSender>,
+    reply: Option<ResponseSender>,
 }
 
-impl Running {
+impl ActiveInvocation {
     pub(super) fn new(invocation: Invocation, function_arn: String, deadline: SystemTime) -> Self {
         let Invocation { payload, reply } = invocation;
         let request_id = Uuid::new_v4().to_string();
-        let event = Event {
+        let event = InvocationEvent {
             request_id: request_id.clone(),
             deadline,
             function_arn,
@@ -39,7 +39,7 @@ impl Running {
             request_id,
             started: Instant::now(),
             undelivered: Some(event),
-            respond: Some(reply),
+            reply: Some(reply),
         }
     }
 
@@ -48,34 +48,34 @@ impl Running {
     }
 
     /// Answers an open `/next` with the event. A runtime that has hung up meanwhile will ask again.
-    pub(super) fn hand_out(&mut self, next: NextReply) {
+    pub(super) fn deliver(&mut self, next: NextReply) {
         if let Some(event) = self.undelivered.take() {
             self.undelivered = next.send(event).err();
         }
     }
 
     /// Takes a `/next`, and gives it back when it ends the invocation.
-    pub(super) fn asked_next(&mut self, next: NextReply) -> Option<NextReply> {
-        if self.respond.is_none() {
+    pub(super) fn handle_next(&mut self, next: NextReply) -> Option<NextReply> {
+        if self.reply.is_none() {
             return Some(next);
         }
         // With nothing left to hand out, the runtime has skipped its answer: dropping the call
         // refuses it, and the deadline decides.
-        self.hand_out(next);
+        self.deliver(next);
         None
     }
 
     /// What to make of an answer to the event with this id.
-    pub(super) fn judge(&self, request_id: &str) -> Verdict {
-        match (&self.respond, &self.undelivered) {
-            (Some(_), None) if request_id == self.request_id => Verdict::Accepted,
-            (None, _) if request_id == self.request_id => Verdict::OutOfTurn,
-            _ => Verdict::UnknownRequest,
+    pub(super) fn check_request_id(&self, request_id: &str) -> CallStatus {
+        match (&self.reply, &self.undelivered) {
+            (Some(_), None) if request_id == self.request_id => CallStatus::Accepted,
+            (None, _) if request_id == self.request_id => CallStatus::InvalidStateTransition,
+            _ => CallStatus::UnknownRequest,
         }
     }
 
     pub(super) fn respond(&mut self, result: Result<Bytes, InvokeError>) {
-        if let Some(respond) = self.respond.take() {
+        if let Some(respond) = self.reply.take() {
             // An error says that the caller has gone away; the function has done its work all the
             // same.
             let _ = respond.send(result);
@@ -84,17 +84,17 @@ impl Running {
 
     /// Where an error goes that ends the invocation; `None` when the response has gone out already.
     pub(super) fn into_reply(self) -> Option<ResponseSender> {
-        self.respond
+        self.reply
     }
 }
 
-impl From<Failure> for InvokeError {
-    fn from(failure: Failure) -> Self {
-        let Failure {
+impl From<FunctionError> for InvokeError {
+    fn from(error: FunctionError) -> Self {
+        let FunctionError {
             error_type,
             message,
             payload,
-        } = failure;
+        } = error;
         Self::Function {
             error_type,
             message,
