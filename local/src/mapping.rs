@@ -9,24 +9,24 @@
 //! their way to us when the mapping was stopped. Nothing is lost, and nothing is hurried.
 
 pub use self::{
-    config::{Mapping, MappingError, Responses},
-    outcome::{Outcome, Refusal, outcome},
-    source::{EventSource, run},
-    stats::{Stats, StatsSnapshot},
+    config::{FunctionResponseType, MappingConfig, MappingError},
+    response::{BatchOutcome, InvalidResponse, parse_response},
+    run::EventSourceMapping,
+    stats::{MappingSnapshot, MappingStats},
 };
 
 mod config;
 
-mod source;
+mod run;
 
-mod back_off;
+mod backoff;
 
 mod batch;
 
 mod event;
 
-mod outcome;
+mod response;
 
-mod settle;
+mod delete;
 
 mod stats;

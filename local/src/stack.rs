@@ -14,7 +14,7 @@ use self::servers::{Servers, listen};
 use self::variables::Addresses;
 use crate::AllowedHosts;
 use crate::environment::Lambda;
-use crate::mapping::StatsSnapshot;
+use crate::mapping::MappingSnapshot;
 use crate::otlp::{self, SpanStore};
 use crate::sqs;
 
@@ -186,7 +186,7 @@ impl Stack {
 
     /// What the event source mapping has done so far.
     #[must_use]
-    pub fn fed(&self) -> StatsSnapshot {
+    pub fn fed(&self) -> MappingSnapshot {
         self.feed.stats()
     }
 

@@ -10,7 +10,7 @@ use super::keys::{
 use super::ledger::Ledger;
 use super::scenario::Expected;
 use super::tree::{self, Node};
-use crate::mapping::StatsSnapshot;
+use crate::mapping::MappingSnapshot;
 use crate::otlp::{Kind, Span, Totals};
 
 /// Everything that was seen from outside once all was done.
@@ -21,7 +21,7 @@ pub(super) struct Observed {
     /// The ids of the messages in the dead-letter queue.
     pub(super) dead_letters: Vec<String>,
     /// What the event source mapping has delivered, and deleted as handled.
-    pub(super) fed: StatsSnapshot,
+    pub(super) fed: MappingSnapshot,
     /// The spans that arrived, each once.
     pub(super) spans: Vec<Arc<Span>>,
     /// The receiver's own count.

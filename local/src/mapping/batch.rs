@@ -13,9 +13,9 @@ use tokio::time::{Instant, sleep};
 use tracing::warn;
 
 use super::{
-    Mapping, Stats,
+    MappingConfig, MappingStats,
     config::MAX_RECEIVE,
-    event::{self, ENVELOPE_BYTES, Record, Source},
+    event::{ENVELOPE_BYTES, EventRecord, EventSourceArn},
 };
 use crate::environment::MAX_EVENT_BYTES;
 
@@ -33,22 +33,27 @@ const LONGEST_ERROR_PAUSE: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(super) struct Poller {
     sqs: Client,
-    mapping: Mapping,
-    source: Source,
-    stats: Stats,
+    mapping: MappingConfig,
+    queue_arn: EventSourceArn,
+    stats: MappingStats,
     /// Records that were received with a batch and did not fit into it. They begin the next one.
-    left_over: VecDeque<Record>,
+    leftover: VecDeque<EventRecord>,
     error_pause: Duration,
 }
 
 impl Poller {
-    pub(super) fn new(sqs: Client, mapping: Mapping, source: Source, stats: Stats) -> Self {
+    pub(super) fn new(
+        sqs: Client,
+        mapping: MappingConfig,
+        queue_arn: EventSourceArn,
+        stats: MappingStats,
+    ) -> Self {
         Self {
             sqs,
             mapping,
-            source,
+            queue_arn,
             stats,
-            left_over: VecDeque::new(),
+            leftover: VecDeque::new(),
             error_pause: FIRST_ERROR_PAUSE,
         }
     }
@@ -60,7 +65,7 @@ impl Poller {
     pub(super) async fn gather(&mut self, batch: &mut Batch) {
         self.fill(batch);
         let mut end = (!batch.is_empty()).then(|| self.window_end());
-        while self.left_over.is_empty() && batch.len() < self.mapping.batch_size.get() {
+        while self.leftover.is_empty() && batch.len() < self.mapping.batch_size.get() {
             let left = end.map(|end| end.saturating_duration_since(Instant::now()));
             if left.is_some_and(|left| left.is_zero()) {
                 return;
@@ -91,13 +96,13 @@ impl Poller {
     }
 
     fn fill(&mut self, batch: &mut Batch) {
-        while let Some(record) = self.left_over.pop_front() {
+        while let Some(record) = self.leftover.pop_front() {
             if batch.len() == self.mapping.batch_size.get() {
-                self.left_over.push_front(record);
+                self.leftover.push_front(record);
                 return;
             }
             if let Err(record) = batch.push(record) {
-                self.left_over.push_front(record);
+                self.leftover.push_front(record);
                 return;
             }
         }
@@ -105,14 +110,17 @@ impl Poller {
 
     /// Receives once. An error is logged, and followed by a pause, yet not beyond the time to wait.
     async fn receive(&mut self, number: usize, wait: Duration) -> usize {
-        match self.call(number, wait.min(LONG_POLL).as_secs()).await {
+        match self
+            .receive_messages(number, wait.min(LONG_POLL).as_secs())
+            .await
+        {
             Ok(messages) => {
                 self.error_pause = FIRST_ERROR_PAUSE;
-                self.keep(&messages);
+                self.queue_records(&messages);
                 messages.len()
             }
             Err(error) => {
-                self.stats.receive_failed();
+                self.stats.record_receive_error();
                 let queue_url = &self.mapping.queue_url;
                 warn!(error = %DisplayErrorContext(error), queue_url, "cannot receive messages");
                 sleep(self.error_pause.min(wait)).await;
@@ -122,7 +130,7 @@ impl Poller {
         }
     }
 
-    async fn call(
+    async fn receive_messages(
         &self,
         number: usize,
         wait_seconds: u64,
@@ -141,24 +149,24 @@ impl Poller {
         Ok(answer.messages.unwrap_or_default())
     }
 
-    fn keep(&mut self, messages: &[Message]) {
+    fn queue_records(&mut self, messages: &[Message]) {
         for message in messages {
-            match event::record(message, &self.source) {
-                Some(record) => self.left_over.push_back(record),
+            match EventRecord::from_message(message, &self.queue_arn) {
+                Some(record) => self.leftover.push_back(record),
                 None => warn!(
                     message_id = message.message_id(),
                     "message without id or receipt handle left alone"
                 ),
             }
         }
-        self.stats.received(messages.len());
+        self.stats.record_received(messages.len());
     }
 }
 
 /// Records for one invocation.
 #[derive(Debug)]
 pub(super) struct Batch {
-    records: Vec<Record>,
+    records: Vec<EventRecord>,
     bytes: usize,
 }
 
@@ -174,7 +182,7 @@ impl Batch {
         self.records.is_empty()
     }
 
-    pub(super) fn into_records(self) -> Vec<Record> {
+    pub(super) fn into_records(self) -> Vec<EventRecord> {
         self.records
     }
 
@@ -185,8 +193,8 @@ impl Batch {
     /// Adds a record, or gives it back when the event would be larger than an invocation may carry.
     /// The first one always fits: the invocation is what has to fail with it then, or it would
     /// never leave the queue for the dead-letter queue.
-    fn push(&mut self, record: Record) -> Result<(), Record> {
-        let bytes = self.bytes + event::weight(&record);
+    fn push(&mut self, record: EventRecord) -> Result<(), EventRecord> {
+        let bytes = self.bytes + record.event_bytes();
         if bytes > MAX_EVENT_BYTES && !self.is_empty() {
             return Err(record);
         }
@@ -199,9 +207,10 @@ impl Batch {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mapping::event::build_event;
 
-    fn record(bytes: usize) -> Record {
-        Record {
+    fn record(bytes: usize) -> EventRecord {
+        EventRecord {
             message_id: String::new(),
             receipt_handle: String::new(),
             json: "x".repeat(bytes),
@@ -219,7 +228,7 @@ mod tests {
         batch.push(record(left - 1)).unwrap();
         assert!(batch.push(record(1)).is_err());
         assert_eq!(batch.len(), 6);
-        assert!(event::event(&batch.into_records()).len() <= MAX_EVENT_BYTES);
+        assert!(build_event(&batch.into_records()).len() <= MAX_EVENT_BYTES);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::{num::NonZeroUsize, time::Duration};
 
-use super::event::Source;
+use super::event::EventSourceArn;
 
 /// The largest batch of a standard queue.
 const MAX_BATCH_SIZE: usize = 10_000;
@@ -16,7 +16,7 @@ const MAX_WINDOW: Duration = Duration::from_secs(300);
 
 /// A mapping as `CreateEventSourceMapping` would be given it.
 #[derive(Clone, Debug)]
-pub struct Mapping {
+pub struct MappingConfig {
     /// URL of the queue to poll.
     pub queue_url: String,
     /// How many records an invocation may get: 1 to 10,000, or to 10 on a FIFO queue.
@@ -25,14 +25,14 @@ pub struct Mapping {
     /// above 10; none for FIFO queues.
     pub batching_window: Duration,
     /// What is made of the function's responses.
-    pub responses: Responses,
+    pub response_type: FunctionResponseType,
     /// How many invocations may run at once.
     pub max_concurrency: NonZeroUsize,
 }
 
 /// What is made of the function's responses.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Responses {
+pub enum FunctionResponseType {
     /// `ReportBatchItemFailures`: a response names the records that failed, and the others are
     /// deleted.
     ReportBatchItemFailures,
@@ -111,19 +111,19 @@ pub enum MappingError {
 
 /// What the mapping reads from its queue before it polls.
 #[derive(Clone, Debug)]
-pub(super) struct Queue {
-    pub(super) source: Source,
+pub(super) struct SourceQueue {
+    pub(super) arn: EventSourceArn,
     pub(super) visibility_timeout: Duration,
 }
 
-impl Mapping {
+impl MappingConfig {
     /// Refuses what AWS refuses.
     pub(super) fn check(
         &self,
-        queue: &Queue,
+        queue: &SourceQueue,
         function_timeout: Duration,
     ) -> Result<(), MappingError> {
-        let fifo = queue.source.arn.ends_with(".fifo");
+        let fifo = queue.arn.text.ends_with(".fifo");
         let (batch_size, window) = (self.batch_size.get(), self.batching_window);
         let limit = if fifo { MAX_RECEIVE } else { MAX_BATCH_SIZE };
         if batch_size > limit {
@@ -167,17 +167,18 @@ mod tests {
         window: u64,
         visibility: u64,
     ) -> Result<(), MappingError> {
-        let mapping = Mapping {
+        let mapping = MappingConfig {
             queue_url: String::new(),
             batch_size: NonZeroUsize::new(batch_size).unwrap(),
             batching_window: Duration::from_secs(window),
-            responses: Responses::ReportBatchItemFailures,
+            response_type: FunctionResponseType::ReportBatchItemFailures,
             max_concurrency: NonZeroUsize::MIN,
         };
-        let source = Source::of(&format!("arn:aws:sqs:eu-central-1:000000000000:{queue}")).unwrap();
+        let arn = EventSourceArn::parse(&format!("arn:aws:sqs:eu-central-1:000000000000:{queue}"))
+            .unwrap();
         mapping.check(
-            &Queue {
-                source,
+            &SourceQueue {
+                arn,
                 visibility_timeout: Duration::from_secs(visibility),
             },
             FUNCTION,

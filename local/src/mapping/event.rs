@@ -9,18 +9,18 @@ use serde::Serialize;
 
 /// Where the records come from.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) struct Source {
-    pub(super) arn: String,
+pub(super) struct EventSourceArn {
+    pub(super) text: String,
     region: String,
 }
 
-impl Source {
+impl EventSourceArn {
     /// Takes the region from a queue's ARN; `None` when it is no ARN of a queue.
-    pub(super) fn of(arn: &str) -> Option<Self> {
+    pub(super) fn parse(arn: &str) -> Option<Self> {
         let fields: Vec<_> = arn.split(':').collect();
         match fields.as_slice() {
             ["arn", _, "sqs", region, _, _] => Some(Self {
-                arn: arn.to_owned(),
+                text: arn.to_owned(),
                 region: (*region).to_owned(),
             }),
             _ => None,
@@ -28,47 +28,55 @@ impl Source {
     }
 }
 
-/// One record of an event, written out already: its size decides how many fit, and it is copied
-/// once.
+/// A record of an event, already serialised: its size decides how many records fit into the event,
+/// and its text is copied only once.
 #[derive(Clone, Debug)]
-pub(super) struct Record {
+pub(super) struct EventRecord {
     pub(super) message_id: String,
     pub(super) receipt_handle: String,
     pub(super) json: String,
 }
 
-/// Writes a received message out as a record; `None` when it has no id or receipt handle, which
-/// every message has.
-pub(super) fn record(message: &Message, source: &Source) -> Option<Record> {
-    let (message_id, receipt_handle) = (message.message_id()?, message.receipt_handle()?);
-    let wire = wire::Record {
-        message_id,
-        receipt_handle,
-        body: message.body().unwrap_or_default(),
-        attributes: message
-            .attributes()
-            .into_iter()
-            .flatten()
-            .map(|(name, value)| (name.as_str(), value.as_str()))
-            .collect(),
-        message_attributes: message
-            .message_attributes()
-            .into_iter()
-            .flatten()
-            .map(|(name, value)| (name.as_str(), attribute(value)))
-            .collect(),
-        md5_of_message_attributes: message.md5_of_message_attributes(),
-        md5_of_body: message.md5_of_body(),
-        event_source: "aws:sqs",
-        event_source_arn: &source.arn,
-        aws_region: &source.region,
-    };
-    let json = serde_json::to_string(&wire).ok()?;
-    Some(Record {
-        message_id: message_id.to_owned(),
-        receipt_handle: receipt_handle.to_owned(),
-        json,
-    })
+impl EventRecord {
+    /// Serialises a received message; `None` if it has no id or no receipt handle, which every
+    /// message of SQS has.
+    pub(super) fn from_message(message: &Message, queue_arn: &EventSourceArn) -> Option<Self> {
+        let (message_id, receipt_handle) = (message.message_id()?, message.receipt_handle()?);
+        let record = wire::SqsRecord {
+            message_id,
+            receipt_handle,
+            body: message.body().unwrap_or_default(),
+            attributes: message
+                .attributes()
+                .into_iter()
+                .flatten()
+                .map(|(name, value)| (name.as_str(), value.as_str()))
+                .collect(),
+            message_attributes: message
+                .message_attributes()
+                .into_iter()
+                .flatten()
+                .map(|(name, value)| (name.as_str(), wire_attribute(value)))
+                .collect(),
+            md5_of_message_attributes: message.md5_of_message_attributes(),
+            md5_of_body: message.md5_of_body(),
+            event_source: "aws:sqs",
+            event_source_arn: &queue_arn.text,
+            aws_region: &queue_arn.region,
+        };
+        let json = serde_json::to_string(&record).ok()?;
+        Some(Self {
+            message_id: message_id.to_owned(),
+            receipt_handle: receipt_handle.to_owned(),
+            json,
+        })
+    }
+
+    /// The number of bytes that the record adds to an event. The first record of an event adds one
+    /// byte less, because no separator precedes it.
+    pub(super) fn event_bytes(&self) -> usize {
+        self.json.len() + SEPARATOR.len()
+    }
 }
 
 /// What stands before the records of an event.
@@ -81,14 +89,9 @@ const TAIL: &str = "]}";
 /// How many bytes an event has without its records.
 pub(super) const ENVELOPE_BYTES: usize = HEAD.len() + TAIL.len();
 
-/// How many bytes a record adds to an event; one more than it does when it is the first.
-pub(super) fn weight(record: &Record) -> usize {
-    record.json.len() + SEPARATOR.len()
-}
-
 /// Puts an event together.
-pub(super) fn event(records: &[Record]) -> Bytes {
-    let bytes = ENVELOPE_BYTES + records.iter().map(weight).sum::<usize>();
+pub(super) fn build_event(records: &[EventRecord]) -> Bytes {
+    let bytes = ENVELOPE_BYTES + records.iter().map(EventRecord::event_bytes).sum::<usize>();
     let mut event = String::with_capacity(bytes);
     event.push_str(HEAD);
     for (index, record) in records.iter().enumerate() {
@@ -101,8 +104,8 @@ pub(super) fn event(records: &[Record]) -> Bytes {
     Bytes::from(event)
 }
 
-fn attribute(value: &MessageAttributeValue) -> wire::Attribute<'_> {
-    wire::Attribute {
+fn wire_attribute(value: &MessageAttributeValue) -> wire::MessageAttribute<'_> {
+    wire::MessageAttribute {
         string_value: value.string_value(),
         binary_value: value
             .binary_value()
@@ -119,12 +122,12 @@ mod wire {
 
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]
-    pub(super) struct Record<'a> {
+    pub(super) struct SqsRecord<'a> {
         pub(super) message_id: &'a str,
         pub(super) receipt_handle: &'a str,
         pub(super) body: &'a str,
         pub(super) attributes: BTreeMap<&'a str, &'a str>,
-        pub(super) message_attributes: BTreeMap<&'a str, Attribute<'a>>,
+        pub(super) message_attributes: BTreeMap<&'a str, MessageAttribute<'a>>,
         #[serde(skip_serializing_if = "Option::is_none")]
         pub(super) md5_of_message_attributes: Option<&'a str>,
         pub(super) md5_of_body: Option<&'a str>,
@@ -136,7 +139,7 @@ mod wire {
 
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]
-    pub(super) struct Attribute<'a> {
+    pub(super) struct MessageAttribute<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         pub(super) string_value: Option<&'a str>,
         #[serde(skip_serializing_if = "Option::is_none")]

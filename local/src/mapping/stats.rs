@@ -7,14 +7,14 @@ use std::sync::{
 
 /// A handle on a mapping's counters; clones read the same ones.
 #[derive(Clone, Debug, Default)]
-pub struct Stats {
-    counters: Arc<Counters>,
+pub struct MappingStats {
+    counters: Arc<MappingCounters>,
 }
 
 /// A mapping's counters at one moment. Records are counted once per delivery, so a message that is
 /// retried counts again.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct StatsSnapshot {
+pub struct MappingSnapshot {
     /// Records received from the queue.
     pub received: u64,
     /// Batches handed to the function.
@@ -37,7 +37,7 @@ pub struct StatsSnapshot {
 }
 
 #[derive(Debug, Default)]
-struct Counters {
+struct MappingCounters {
     received: AtomicU64,
     invocations: AtomicU64,
     failed_invocations: AtomicU64,
@@ -49,11 +49,11 @@ struct Counters {
     receive_errors: AtomicU64,
 }
 
-impl Stats {
+impl MappingStats {
     /// The counters now. They are read one after the other, so two of them may differ by what
     /// happens in between.
-    pub fn snapshot(&self) -> StatsSnapshot {
-        let Counters {
+    pub fn snapshot(&self) -> MappingSnapshot {
+        let MappingCounters {
             received,
             invocations,
             failed_invocations,
@@ -65,7 +65,7 @@ impl Stats {
             receive_errors,
         } = &*self.counters;
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        StatsSnapshot {
+        MappingSnapshot {
             received: get(received),
             invocations: get(invocations),
             failed_invocations: get(failed_invocations),
@@ -78,32 +78,32 @@ impl Stats {
         }
     }
 
-    pub(super) fn received(&self, records: usize) {
+    pub(super) fn record_received(&self, records: usize) {
         add(&self.counters.received, records);
     }
 
-    pub(super) fn receive_failed(&self) {
+    pub(super) fn record_receive_error(&self) {
         add(&self.counters.receive_errors, 1);
     }
 
-    pub(super) fn invoked(&self) {
+    pub(super) fn record_invocation(&self) {
         add(&self.counters.invocations, 1);
     }
 
-    pub(super) fn invocation_failed(&self) {
+    pub(super) fn record_failed_invocation(&self) {
         add(&self.counters.failed_invocations, 1);
     }
 
-    pub(super) fn unavailable(&self) {
+    pub(super) fn record_unavailable(&self) {
         add(&self.counters.unavailable, 1);
     }
 
-    pub(super) fn settled(&self, succeeded: usize, failed: usize) {
+    pub(super) fn record_outcome(&self, succeeded: usize, failed: usize) {
         add(&self.counters.succeeded, succeeded);
         add(&self.counters.failed, failed);
     }
 
-    pub(super) fn deleted(&self, deleted: usize, failed: usize) {
+    pub(super) fn record_deleted(&self, deleted: usize, failed: usize) {
         add(&self.counters.deleted, deleted);
         add(&self.counters.delete_failed, failed);
     }

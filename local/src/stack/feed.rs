@@ -7,14 +7,16 @@ use tokio::task::JoinHandle;
 use super::config::Config;
 use super::error::StackError;
 use crate::environment::Lambda;
-use crate::mapping::{EventSource, Mapping, Responses, Stats, StatsSnapshot};
+use crate::mapping::{
+    EventSourceMapping, FunctionResponseType, MappingConfig, MappingSnapshot, MappingStats,
+};
 
 /// A running event source mapping.
 #[derive(Debug)]
 pub(super) struct Feed {
     task: Option<JoinHandle<()>>,
     stop: watch::Sender<bool>,
-    stats: Stats,
+    stats: MappingStats,
 }
 
 impl Feed {
@@ -25,14 +27,14 @@ impl Feed {
         sqs: Client,
         lambda: Lambda,
     ) -> Result<Self, StackError> {
-        let mapping = Mapping {
+        let mapping = MappingConfig {
             queue_url: queue_url.to_owned(),
             batch_size: config.batch_size,
             batching_window: config.batching_window,
-            responses: Responses::ReportBatchItemFailures,
+            response_type: FunctionResponseType::ReportBatchItemFailures,
             max_concurrency: config.concurrency,
         };
-        let source = EventSource::connect(mapping, sqs, lambda).await?;
+        let source = EventSourceMapping::create(mapping, sqs, lambda).await?;
         let stats = source.stats();
         let stop = watch::Sender::new(false);
         let mut stopped = stop.subscribe();
@@ -47,7 +49,7 @@ impl Feed {
         })
     }
 
-    pub(super) fn stats(&self) -> StatsSnapshot {
+    pub(super) fn stats(&self) -> MappingSnapshot {
         self.stats.snapshot()
     }
 
@@ -81,7 +83,7 @@ mod tests {
         let mut feed = Feed {
             task: Some(tokio::spawn(async {})),
             stop: watch::Sender::new(false),
-            stats: Stats::default(),
+            stats: MappingStats::default(),
         };
         feed.ended().await;
         feed.stop().await;

@@ -10,7 +10,7 @@ use aws_sdk_sqs::types::{
 };
 use baton_local::{
     environment::{Lambda, Phase},
-    mapping::{EventSource, MappingError, Responses},
+    mapping::{EventSourceMapping, FunctionResponseType, MappingError},
 };
 
 use crate::{
@@ -127,7 +127,7 @@ async fn without_report_batch_item_failures_any_response_is_success() {
     let (queue, lambda) = (Queue::create(30).await, quick_function(1).await);
     queue.send(&["ok", "fail", "misname"]).await;
     let mut mapping = queue.mapping(10);
-    mapping.responses = Responses::Ignored;
+    mapping.response_type = FunctionResponseType::Ignored;
     let running = Running::start(&queue, &lambda, mapping).await;
 
     eventually("all are deleted", || running.stats.snapshot().deleted == 3).await;
@@ -326,7 +326,7 @@ async fn stopping_lets_an_invocation_finish() {
 async fn a_mapping_that_aws_would_refuse_is_refused() {
     let queue = Queue::create(30).await;
     let slow = start(|function| function.timeout = Duration::from_secs(31)).await;
-    let refused = EventSource::connect(queue.mapping(10), queue.client.clone(), slow.clone())
+    let refused = EventSourceMapping::create(queue.mapping(10), queue.client.clone(), slow.clone())
         .await
         .unwrap_err();
     assert_eq!(
@@ -336,7 +336,7 @@ async fn a_mapping_that_aws_would_refuse_is_refused() {
 
     let mut elsewhere = queue.mapping(10);
     elsewhere.queue_url = format!("{}-missing", queue.url);
-    let missing = EventSource::connect(elsewhere, queue.client.clone(), slow)
+    let missing = EventSourceMapping::create(elsewhere, queue.client.clone(), slow)
         .await
         .unwrap_err();
     assert!(matches!(missing, MappingError::Queue { .. }), "{missing}");

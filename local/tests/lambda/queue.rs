@@ -9,7 +9,7 @@ use aws_sdk_sqs::{
 };
 use baton_local::{
     environment::Lambda,
-    mapping::{EventSource, Mapping, Responses, Stats},
+    mapping::{EventSourceMapping, FunctionResponseType, MappingConfig, MappingStats},
     sqs,
 };
 use serde_json::Value;
@@ -88,12 +88,12 @@ impl Queue {
             .sum()
     }
 
-    pub(crate) fn mapping(&self, batch_size: usize) -> Mapping {
-        Mapping {
+    pub(crate) fn mapping(&self, batch_size: usize) -> MappingConfig {
+        MappingConfig {
             queue_url: self.url.clone(),
             batch_size: NonZeroUsize::new(batch_size).unwrap(),
             batching_window: Duration::ZERO,
-            responses: Responses::ReportBatchItemFailures,
+            response_type: FunctionResponseType::ReportBatchItemFailures,
             max_concurrency: NonZeroUsize::MIN,
         }
     }
@@ -112,14 +112,14 @@ fn client(endpoint: &str) -> Client {
 
 /// A mapping that runs until it is stopped.
 pub(crate) struct Running {
-    pub(crate) stats: Stats,
+    pub(crate) stats: MappingStats,
     stop: oneshot::Sender<()>,
     task: JoinHandle<()>,
 }
 
 impl Running {
-    pub(crate) async fn start(queue: &Queue, lambda: &Lambda, mapping: Mapping) -> Self {
-        let source = EventSource::connect(mapping, queue.client.clone(), lambda.clone())
+    pub(crate) async fn start(queue: &Queue, lambda: &Lambda, mapping: MappingConfig) -> Self {
+        let source = EventSourceMapping::create(mapping, queue.client.clone(), lambda.clone())
             .await
             .unwrap();
         let stats = source.stats();

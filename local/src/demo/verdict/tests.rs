@@ -35,11 +35,11 @@ fn observed(spans: Vec<Span>, finished: usize) -> Observed {
     Observed {
         accepted: accepted.to_vec(),
         dead_letters: Vec::new(),
-        fed: StatsSnapshot {
+        fed: MappingSnapshot {
             received: 3,
             deleted: 2,
             invocations: 2,
-            ..StatsSnapshot::default()
+            ..MappingSnapshot::default()
         },
         totals: Totals::default(),
         ledger,

@@ -20,8 +20,8 @@ fn attribute(data_type: &str) -> aws_sdk_sqs::types::builders::MessageAttributeV
 }
 
 fn only_record(message: &Message) -> Value {
-    let record = record(message, &Source::of(ARN).unwrap()).unwrap();
-    let event: Value = serde_json::from_slice(&event(&[record])).unwrap();
+    let record = EventRecord::from_message(message, &EventSourceArn::parse(ARN).unwrap()).unwrap();
+    let event: Value = serde_json::from_slice(&build_event(&[record])).unwrap();
     event["Records"][0].clone()
 }
 
@@ -98,14 +98,14 @@ fn message_attributes_have_lists_always_and_values_by_their_type() {
 
 #[test]
 fn the_weights_add_up_to_the_event() {
-    let source = Source::of(ARN).unwrap();
+    let source = EventSourceArn::parse(ARN).unwrap();
     let records: Vec<_> = (0..3)
-        .map(|_| record(&message().build(), &source).unwrap())
+        .map(|_| EventRecord::from_message(&message().build(), &source).unwrap())
         .collect();
 
-    let event = event(&records);
+    let event = build_event(&records);
 
-    let weights: usize = records.iter().map(weight).sum();
+    let weights: usize = records.iter().map(EventRecord::event_bytes).sum();
     assert_eq!(event.len(), ENVELOPE_BYTES + weights - SEPARATOR.len());
     assert_eq!(
         serde_json::from_slice::<Value>(&event).unwrap()["Records"]
@@ -119,7 +119,7 @@ fn the_weights_add_up_to_the_event() {
 #[test]
 fn only_the_arn_of_a_queue_is_a_source() {
     assert_eq!(
-        Source::of("arn:aws-cn:sqs:cn-north-1:123456789012:q")
+        EventSourceArn::parse("arn:aws-cn:sqs:cn-north-1:123456789012:q")
             .unwrap()
             .region,
         "cn-north-1"
@@ -130,6 +130,6 @@ fn only_the_arn_of_a_queue_is_a_source() {
         "arn:aws:sns:eu-central-1:123456789012:topic",
         "arn:aws:sqs:eu-central-1:123456789012",
     ] {
-        assert_eq!(Source::of(arn), None, "{arn}");
+        assert_eq!(EventSourceArn::parse(arn), None, "{arn}");
     }
 }

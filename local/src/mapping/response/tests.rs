@@ -4,13 +4,17 @@ use super::*;
 
 const BATCH: [&str; 3] = ["a", "b", "c"];
 
-fn partial(failed: &[&str]) -> Outcome {
-    Outcome::Partial(failed.iter().copied().map(str::to_owned).collect())
+fn partial(failed: &[&str]) -> BatchOutcome {
+    BatchOutcome::PartialFailure(failed.iter().copied().map(str::to_owned).collect())
 }
 
-fn check(table: &[(&str, Outcome)]) {
+fn check(table: &[(&str, BatchOutcome)]) {
     for (response, expected) in table {
-        assert_eq!(&outcome(response.as_bytes(), BATCH), expected, "{response}");
+        assert_eq!(
+            &parse_response(response.as_bytes(), BATCH),
+            expected,
+            "{response}"
+        );
     }
 }
 
@@ -26,7 +30,7 @@ fn success_has_several_shapes() {
         r#"{"statusCode":200}"#,
         r#"{"batchItemFailures":[],"more":[1]}"#,
     ] {
-        check(&[(response, Outcome::Success)]);
+        check(&[(response, BatchOutcome::Success)]);
     }
 }
 
@@ -58,51 +62,54 @@ fn named_records_fail() {
 
 #[test]
 fn anything_unclear_fails_the_whole_batch() {
-    let unknown = |index, identifier: &str| Refusal::UnknownIdentifier {
+    let unknown = |index, identifier: &str| InvalidResponse::UnknownIdentifier {
         index,
         identifier: identifier.to_owned(),
     };
     let table = [
-        ("{", Refusal::NotJson),
-        ("done", Refusal::NotJson),
-        (r#"{"batchItemFailures":[]} trailing"#, Refusal::NotJson),
-        (r#""done""#, Refusal::NotAnObject),
-        (r#""""#, Refusal::NotAnObject),
-        ("true", Refusal::NotAnObject),
-        ("[]", Refusal::NotAnObject),
-        (r#"{"batchItemFailures":"b"}"#, Refusal::NotAList),
+        ("{", InvalidResponse::NotJson),
+        ("done", InvalidResponse::NotJson),
+        (
+            r#"{"batchItemFailures":[]} trailing"#,
+            InvalidResponse::NotJson,
+        ),
+        (r#""done""#, InvalidResponse::NotAnObject),
+        (r#""""#, InvalidResponse::NotAnObject),
+        ("true", InvalidResponse::NotAnObject),
+        ("[]", InvalidResponse::NotAnObject),
+        (r#"{"batchItemFailures":"b"}"#, InvalidResponse::NotAList),
         (
             r#"{"batchItemFailures":{"itemIdentifier":"b"}}"#,
-            Refusal::NotAList,
+            InvalidResponse::NotAList,
         ),
-        (r#"{"batchItemFailures":false}"#, Refusal::NotAList),
+        (r#"{"batchItemFailures":false}"#, InvalidResponse::NotAList),
         (
             r#"{"batchItemFailures":["b"]}"#,
-            Refusal::NoIdentifier { index: 0 },
+            InvalidResponse::NoIdentifier { index: 0 },
         ),
         (
             r#"{"batchItemFailures":[null]}"#,
-            Refusal::NoIdentifier { index: 0 },
+            InvalidResponse::NoIdentifier { index: 0 },
         ),
         (
             r#"{"batchItemFailures":[{"itemIdentifier":"b"},{}]}"#,
-            Refusal::NoIdentifier { index: 1 },
+            InvalidResponse::NoIdentifier { index: 1 },
         ),
         (
             r#"{"batchItemFailures":[{"itemIdentifier":null}]}"#,
-            Refusal::NoIdentifier { index: 0 },
+            InvalidResponse::NoIdentifier { index: 0 },
         ),
         (
             r#"{"batchItemFailures":[{"itemIdentifier":7}]}"#,
-            Refusal::NoIdentifier { index: 0 },
+            InvalidResponse::NoIdentifier { index: 0 },
         ),
         (
             r#"{"batchItemFailures":[{"ItemIdentifier":"b"}]}"#,
-            Refusal::NoIdentifier { index: 0 },
+            InvalidResponse::NoIdentifier { index: 0 },
         ),
         (
             r#"{"batchItemFailures":[{"itemIdentifier":""}]}"#,
-            Refusal::EmptyIdentifier { index: 0 },
+            InvalidResponse::EmptyIdentifier { index: 0 },
         ),
         (
             r#"{"batchItemFailures":[{"itemIdentifier":"z"}]}"#,
@@ -113,7 +120,7 @@ fn anything_unclear_fails_the_whole_batch() {
             unknown(1, "B"),
         ),
     ];
-    for (response, refusal) in table {
-        check(&[(response, Outcome::Failure(refusal))]);
+    for (response, error) in table {
+        check(&[(response, BatchOutcome::Failure(error))]);
     }
 }

@@ -12,7 +12,7 @@ use futures_util::StreamExt as _;
 use tokio::time::sleep;
 use tracing::warn;
 
-use super::Stats;
+use super::MappingStats;
 
 /// SQS takes so many entries in a call.
 const ENTRIES_PER_CALL: usize = 10;
@@ -25,20 +25,25 @@ const ATTEMPTS: u32 = 3;
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
 
 /// Deletes messages by their receipt handles.
-pub(super) async fn delete(sqs: &Client, queue_url: &str, receipt_handles: &[&str], stats: &Stats) {
+pub(super) async fn delete_messages(
+    sqs: &Client,
+    queue_url: &str,
+    receipt_handles: &[&str],
+    stats: &MappingStats,
+) {
     futures_util::stream::iter(receipt_handles.chunks(ENTRIES_PER_CALL))
         .for_each_concurrent(CALLS_AT_ONCE, |handles| async move {
-            let left = delete_few(sqs, queue_url, handles.to_vec()).await;
-            stats.deleted(handles.len() - left, left);
+            let left = delete_chunk(sqs, queue_url, handles.to_vec()).await;
+            stats.record_deleted(handles.len() - left, left);
         })
         .await;
 }
 
 /// Deletes up to ten messages, and returns how many of them are left.
-async fn delete_few(sqs: &Client, queue_url: &str, mut handles: Vec<&str>) -> usize {
+async fn delete_chunk(sqs: &Client, queue_url: &str, mut handles: Vec<&str>) -> usize {
     let mut refused = 0;
     for attempt in 1..=ATTEMPTS {
-        match call(sqs, queue_url, &handles).await {
+        match delete_message_batch(sqs, queue_url, &handles).await {
             Ok(failed) => {
                 let (hopeless, again): (Vec<_>, Vec<_>) =
                     failed.iter().partition(|entry| entry.sender_fault());
@@ -74,7 +79,7 @@ async fn delete_few(sqs: &Client, queue_url: &str, mut handles: Vec<&str>) -> us
     handles.len() + refused
 }
 
-async fn call(
+async fn delete_message_batch(
     sqs: &Client,
     queue_url: &str,
     handles: &[&str],

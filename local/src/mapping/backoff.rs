@@ -19,12 +19,12 @@ pub(super) enum Availability {
 
 /// When there may be polls again.
 #[derive(Debug)]
-pub(super) struct BackOff {
+pub(super) struct Backoff {
     pause: Duration,
     not_before: Instant,
 }
 
-impl Default for BackOff {
+impl Default for Backoff {
     fn default() -> Self {
         Self {
             pause: FIRST_PAUSE,
@@ -33,9 +33,9 @@ impl Default for BackOff {
     }
 }
 
-impl BackOff {
+impl Backoff {
     /// Notes how an invocation fared.
-    pub(super) fn note(&mut self, availability: Availability) {
+    pub(super) fn record(&mut self, availability: Availability) {
         match availability {
             Availability::Available => self.pause = FIRST_PAUSE,
             Availability::Unavailable => {
@@ -46,7 +46,7 @@ impl BackOff {
     }
 
     /// Waits until there may be polls. Can be cancelled.
-    pub(super) async fn over(&self) {
+    pub(super) async fn wait(&self) {
         sleep_until(self.not_before).await;
     }
 }
@@ -55,22 +55,22 @@ impl BackOff {
 mod tests {
     use super::*;
 
-    async fn pause_after(back_off: &mut BackOff, availability: Availability) -> u128 {
+    async fn pause_after(backoff: &mut Backoff, availability: Availability) -> u128 {
         let started = Instant::now();
-        back_off.note(availability);
-        back_off.over().await;
+        backoff.record(availability);
+        backoff.wait().await;
         started.elapsed().as_millis()
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_pause_grows_to_its_limit_until_there_is_an_environment() {
-        let mut back_off = BackOff::default();
+        let mut backoff = Backoff::default();
         for expected in [200, 400, 800, 1_600, 3_200, 6_400, 10_000, 10_000] {
-            let pause = pause_after(&mut back_off, Availability::Unavailable).await;
+            let pause = pause_after(&mut backoff, Availability::Unavailable).await;
             assert_eq!(pause, expected);
         }
-        assert_eq!(pause_after(&mut back_off, Availability::Available).await, 0);
-        let pause = pause_after(&mut back_off, Availability::Unavailable).await;
+        assert_eq!(pause_after(&mut backoff, Availability::Available).await, 0);
+        let pause = pause_after(&mut backoff, Availability::Unavailable).await;
         assert_eq!(pause, 200);
     }
 }

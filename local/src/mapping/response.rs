@@ -7,19 +7,19 @@ use serde_json::Value;
 
 /// What becomes of a batch.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Outcome {
+pub enum BatchOutcome {
     /// Every record is deleted.
     Success,
     /// All but the records with these message ids are deleted.
-    Partial(HashSet<String>),
+    PartialFailure(HashSet<String>),
     /// Nothing is deleted: the response is not one that AWS accepts.
-    Failure(Refusal),
+    Failure(InvalidResponse),
 }
 
 /// Why a response fails its whole batch.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
-pub enum Refusal {
+pub enum InvalidResponse {
     /// It does not parse.
     #[error("the response is not json")]
     NotJson,
@@ -60,37 +60,40 @@ pub enum Refusal {
 /// # Examples
 ///
 /// ```
-/// use baton_local::mapping::{Outcome, outcome};
+/// use baton_local::mapping::{BatchOutcome, parse_response};
 ///
 /// let response = br#"{"batchItemFailures":[{"itemIdentifier":"b"}]}"#;
-/// assert_eq!(outcome(response, ["a", "b"]), Outcome::Partial(["b".to_owned()].into()));
+/// assert_eq!(parse_response(response, ["a", "b"]), BatchOutcome::PartialFailure(["b".to_owned()].into()));
 /// ```
-pub fn outcome<'a>(response: &[u8], message_ids: impl IntoIterator<Item = &'a str>) -> Outcome {
+pub fn parse_response<'a>(
+    response: &[u8],
+    message_ids: impl IntoIterator<Item = &'a str>,
+) -> BatchOutcome {
     if response.trim_ascii().is_empty() {
-        return Outcome::Success;
+        return BatchOutcome::Success;
     }
     let failures = match serde_json::from_slice(response) {
-        Err(_) => return Outcome::Failure(Refusal::NotJson),
-        Ok(Value::Null) => return Outcome::Success,
+        Err(_) => return BatchOutcome::Failure(InvalidResponse::NotJson),
+        Ok(Value::Null) => return BatchOutcome::Success,
         Ok(Value::Object(mut document)) => document.remove("batchItemFailures").unwrap_or_default(),
-        Ok(_) => return Outcome::Failure(Refusal::NotAnObject),
+        Ok(_) => return BatchOutcome::Failure(InvalidResponse::NotAnObject),
     };
     match failures {
-        Value::Null => Outcome::Success,
-        Value::Array(entries) if entries.is_empty() => Outcome::Success,
+        Value::Null => BatchOutcome::Success,
+        Value::Array(entries) if entries.is_empty() => BatchOutcome::Success,
         Value::Array(entries) => failed(&entries, &message_ids.into_iter().collect())
-            .map_or_else(Outcome::Failure, Outcome::Partial),
-        _ => Outcome::Failure(Refusal::NotAList),
+            .map_or_else(BatchOutcome::Failure, BatchOutcome::PartialFailure),
+        _ => BatchOutcome::Failure(InvalidResponse::NotAList),
     }
 }
 
-fn failed(entries: &[Value], batch: &HashSet<&str>) -> Result<HashSet<String>, Refusal> {
+fn failed(entries: &[Value], batch: &HashSet<&str>) -> Result<HashSet<String>, InvalidResponse> {
     let identifiers = entries.iter().enumerate().map(|(index, entry)| {
         match entry.get("itemIdentifier").and_then(Value::as_str) {
-            None => Err(Refusal::NoIdentifier { index }),
-            Some("") => Err(Refusal::EmptyIdentifier { index }),
+            None => Err(InvalidResponse::NoIdentifier { index }),
+            Some("") => Err(InvalidResponse::EmptyIdentifier { index }),
             Some(identifier) if batch.contains(identifier) => Ok(identifier.to_owned()),
-            Some(identifier) => Err(Refusal::UnknownIdentifier {
+            Some(identifier) => Err(InvalidResponse::UnknownIdentifier {
                 index,
                 identifier: identifier.to_owned(),
             }),

@@ -8,12 +8,13 @@ use tokio::{task::JoinSet, time::timeout};
 use tracing::warn;
 
 use super::{
-    Mapping, MappingError, Outcome, Responses, Stats,
-    back_off::{Availability, BackOff},
+    BatchOutcome, FunctionResponseType, MappingConfig, MappingError, MappingStats,
+    backoff::{Availability, Backoff},
     batch::{Batch, Poller},
-    config::Queue,
-    event::{self, Record, Source},
-    outcome, settle,
+    config::SourceQueue,
+    delete,
+    event::{self, EventRecord, EventSourceArn},
+    response,
 };
 use crate::environment::{InvokeError, Lambda};
 
@@ -21,64 +22,46 @@ use crate::environment::{InvokeError, Lambda};
 /// they do not make it.
 const DRAIN_LIMIT: Duration = Duration::from_secs(10);
 
-/// Creates a mapping and runs it: short for [`EventSource::connect`] and [`EventSource::run`].
-///
-/// # Errors
-///
-/// When the settings are not accepted, or the queue cannot be read.
-pub async fn run(
-    mapping: Mapping,
-    sqs: Client,
-    lambda: Lambda,
-    shutdown: impl Future<Output = ()>,
-) -> Result<(), MappingError> {
-    EventSource::connect(mapping, sqs, lambda)
-        .await?
-        .run(shutdown)
-        .await;
-    Ok(())
-}
-
 /// A mapping that was checked and can be run.
 #[derive(Debug)]
-pub struct EventSource {
+pub struct EventSourceMapping {
     poller: Poller,
-    delivery: Delivery,
+    invoker: BatchInvoker,
     max_concurrency: usize,
 }
 
-impl EventSource {
+impl EventSourceMapping {
     /// Reads the queue's attributes and checks the settings as `CreateEventSourceMapping` does.
     ///
     /// # Errors
     ///
     /// When the settings are not accepted, or the queue cannot be read.
-    pub async fn connect(
-        mapping: Mapping,
+    pub async fn create(
+        mapping: MappingConfig,
         sqs: Client,
         lambda: Lambda,
     ) -> Result<Self, MappingError> {
         let queue = read_queue(&sqs, &mapping.queue_url).await?;
         mapping.check(&queue, lambda.function().timeout)?;
-        let stats = Stats::default();
-        let delivery = Delivery {
+        let stats = MappingStats::default();
+        let invoker = BatchInvoker {
             sqs: sqs.clone(),
             queue_url: mapping.queue_url.clone(),
-            responses: mapping.responses,
+            response_type: mapping.response_type,
             lambda,
             stats: stats.clone(),
         };
         let max_concurrency = mapping.max_concurrency.get();
         Ok(Self {
-            poller: Poller::new(sqs, mapping, queue.source, stats),
-            delivery,
+            poller: Poller::new(sqs, mapping, queue.arn, stats),
+            invoker,
             max_concurrency,
         })
     }
 
     /// The counters, which can be read while the mapping runs and after.
-    pub fn stats(&self) -> Stats {
-        self.delivery.stats.clone()
+    pub fn stats(&self) -> MappingStats {
+        self.invoker.stats.clone()
     }
 
     /// Polls and invokes until `shutdown` completes. Then stops polling, hands out the batch that
@@ -94,17 +77,20 @@ impl EventSource {
             stopped = tokio::select! {
                 () = &mut shutdown => true,
                 () = async {
-                    invocations.ready_for_another(self.max_concurrency).await;
+                    invocations.wait_for_capacity(self.max_concurrency).await;
                     self.poller.gather(&mut batch).await;
                 } => false,
             };
             if !batch.is_empty() {
                 invocations
                     .running
-                    .spawn(self.delivery.clone().deliver(batch.into_records()));
+                    .spawn(self.invoker.clone().invoke(batch.into_records()));
             }
         }
-        if timeout(DRAIN_LIMIT, invocations.all_ended()).await.is_err() {
+        if timeout(DRAIN_LIMIT, invocations.wait_for_all())
+            .await
+            .is_err()
+        {
             warn!("invocations did not end in time; their records will be delivered again");
         }
     }
@@ -114,80 +100,82 @@ impl EventSource {
 #[derive(Debug, Default)]
 struct Invocations {
     running: JoinSet<Availability>,
-    back_off: BackOff,
+    backoff: Backoff,
 }
 
 impl Invocations {
     /// Waits until one more invocation may run, so that no message ages in flight for want of a
     /// turn. Can be cancelled.
-    async fn ready_for_another(&mut self, max_concurrency: usize) {
+    async fn wait_for_capacity(&mut self, max_concurrency: usize) {
         loop {
             while let Some(ended) = self.running.try_join_next() {
-                self.back_off.note(ended.unwrap_or(Availability::Available));
+                self.backoff
+                    .record(ended.unwrap_or(Availability::Available));
             }
             if self.running.len() < max_concurrency {
                 break;
             }
             if let Some(ended) = self.running.join_next().await {
-                self.back_off.note(ended.unwrap_or(Availability::Available));
+                self.backoff
+                    .record(ended.unwrap_or(Availability::Available));
             }
         }
-        self.back_off.over().await;
+        self.backoff.wait().await;
     }
 
-    async fn all_ended(&mut self) {
+    async fn wait_for_all(&mut self) {
         while self.running.join_next().await.is_some() {}
     }
 }
 
 /// What an invocation needs.
 #[derive(Clone, Debug)]
-struct Delivery {
+struct BatchInvoker {
     sqs: Client,
     queue_url: String,
-    responses: Responses,
+    response_type: FunctionResponseType,
     lambda: Lambda,
-    stats: Stats,
+    stats: MappingStats,
 }
 
-impl Delivery {
+impl BatchInvoker {
     /// Invokes the function with a batch and deletes what succeeded.
-    async fn deliver(self, records: Vec<Record>) -> Availability {
-        self.stats.invoked();
-        let result = self.lambda.invoke(event::event(&records)).await;
+    async fn invoke(self, records: Vec<EventRecord>) -> Availability {
+        self.stats.record_invocation();
+        let result = self.lambda.invoke(event::build_event(&records)).await;
         let availability = match &result {
             Err(error) if error.is_unavailable() => Availability::Unavailable,
             Ok(_) | Err(_) => Availability::Available,
         };
         if availability == Availability::Unavailable {
-            self.stats.unavailable();
+            self.stats.record_unavailable();
         }
-        let succeeded = self.succeeded(result, &records);
+        let succeeded = self.succeeded_handles(result, &records);
         self.stats
-            .settled(succeeded.len(), records.len() - succeeded.len());
-        settle::delete(&self.sqs, &self.queue_url, &succeeded, &self.stats).await;
+            .record_outcome(succeeded.len(), records.len() - succeeded.len());
+        delete::delete_messages(&self.sqs, &self.queue_url, &succeeded, &self.stats).await;
         availability
     }
 
     /// The receipt handles of the records that succeeded.
-    fn succeeded<'a>(
+    fn succeeded_handles<'a>(
         &self,
         result: Result<Bytes, InvokeError>,
-        records: &'a [Record],
+        records: &'a [EventRecord],
     ) -> Vec<&'a str> {
         let message_ids = records.iter().map(|record| record.message_id.as_str());
-        let outcome = match (result, self.responses) {
-            (Ok(_), Responses::Ignored) => Outcome::Success,
-            (Ok(response), Responses::ReportBatchItemFailures) => {
-                outcome::outcome(&response, message_ids)
+        let outcome = match (result, self.response_type) {
+            (Ok(_), FunctionResponseType::Ignored) => BatchOutcome::Success,
+            (Ok(response), FunctionResponseType::ReportBatchItemFailures) => {
+                response::parse_response(&response, message_ids)
             }
             (Err(error), _) => {
-                self.stats.invocation_failed();
+                self.stats.record_failed_invocation();
                 warn!(%error, error_type = error.error_type(), records = records.len(), "invocation failed");
                 return Vec::new();
             }
         };
-        let handles = |failed: &dyn Fn(&Record) -> bool| {
+        let handles = |failed: &dyn Fn(&EventRecord) -> bool| {
             records
                 .iter()
                 .filter(|record| !failed(record))
@@ -195,18 +183,20 @@ impl Delivery {
                 .collect()
         };
         match outcome {
-            Outcome::Success => handles(&|_| false),
-            Outcome::Partial(failed) => handles(&|record| failed.contains(&record.message_id)),
-            Outcome::Failure(refusal) => {
-                self.stats.invocation_failed();
-                warn!(error = %refusal, records = records.len(), "response fails its whole batch");
+            BatchOutcome::Success => handles(&|_| false),
+            BatchOutcome::PartialFailure(failed) => {
+                handles(&|record| failed.contains(&record.message_id))
+            }
+            BatchOutcome::Failure(error) => {
+                self.stats.record_failed_invocation();
+                warn!(error = %error, records = records.len(), "response fails its whole batch");
                 Vec::new()
             }
         }
     }
 }
 
-async fn read_queue(sqs: &Client, queue_url: &str) -> Result<Queue, MappingError> {
+async fn read_queue(sqs: &Client, queue_url: &str) -> Result<SourceQueue, MappingError> {
     let answer = sqs
         .get_queue_attributes()
         .queue_url(queue_url)
@@ -231,15 +221,15 @@ async fn read_queue(sqs: &Client, queue_url: &str) -> Result<Queue, MappingError
         value,
         expected,
     };
-    let arn = value(QueueAttributeName::QueueArn);
-    let source = Source::of(&arn)
-        .ok_or_else(|| unexpected("QueueArn", arn, "arn:aws:sqs:region:account:name"))?;
+    let text = value(QueueAttributeName::QueueArn);
+    let arn = EventSourceArn::parse(&text)
+        .ok_or_else(|| unexpected("QueueArn", text, "arn:aws:sqs:region:account:name"))?;
     let visibility = value(QueueAttributeName::VisibilityTimeout);
     let seconds = visibility
         .parse()
         .map_err(|_| unexpected("VisibilityTimeout", visibility, "seconds"))?;
-    Ok(Queue {
-        source,
+    Ok(SourceQueue {
+        arn,
         visibility_timeout: Duration::from_secs(seconds),
     })
 }
