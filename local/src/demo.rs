@@ -19,7 +19,7 @@ use crate::AllowedHosts;
 use crate::environment::Freeze;
 use crate::otlp::{Metric, Span};
 use crate::stack::{
-    Config, FunctionWatch, HttpError, Logging, Ports, Queue, QueueName, Stack, StackError,
+    Config, FunctionWatcher, HttpError, Logging, Ports, QueueConfig, QueueName, Stack, StackError,
 };
 
 mod dead_letters;
@@ -56,7 +56,7 @@ const IDLE_AFTER: Duration = Duration::from_secs(600);
 #[derive(Debug)]
 pub struct Demo {
     stack: Stack,
-    watch: FunctionWatch,
+    watch: FunctionWatcher,
     onboardings: Vec<Onboarding>,
 }
 
@@ -167,7 +167,7 @@ impl Demo {
             function,
             producer: Some(producer),
             ports: Ports::default(),
-            queue: Queue {
+            queue: QueueConfig {
                 name: QueueName::default(),
                 visibility_timeout: VISIBILITY_TIMEOUT,
                 max_receive_count: MAX_RECEIVE_COUNT,

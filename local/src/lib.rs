@@ -57,6 +57,6 @@ pub mod otlp;
 pub mod sqs;
 
 mod allowed_hosts;
-mod group;
 mod lines;
+mod process_group;
 mod replay;

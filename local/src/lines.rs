@@ -3,8 +3,8 @@
 mod history;
 mod reader;
 
-pub(crate) use self::history::{History, Text};
-pub(crate) use self::reader::Lines;
+pub(crate) use self::history::{LineHistory, LogText};
+pub(crate) use self::reader::LineReader;
 
 /// How many lines an error quotes: what fits on a screen beside the error itself.
 const QUOTED_LINES: usize = 15;

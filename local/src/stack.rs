@@ -7,7 +7,7 @@
 use aws_sdk_sqs::Client;
 use tokio::net::TcpListener;
 
-use self::feed::Feed;
+use self::mapping_task::MappingTask;
 use self::names::{ACCOUNT, REGION};
 use self::producer::Producer;
 use self::servers::{Servers, listen};
@@ -22,9 +22,9 @@ mod binaries;
 mod client;
 mod config;
 mod error;
-mod feed;
 mod function;
 mod log;
+mod mapping_task;
 mod names;
 mod process;
 mod producer;
@@ -37,14 +37,15 @@ pub use self::binaries::{Binary, BuildError, FUNCTION, PRODUCER, build};
 pub use self::client::HttpError;
 pub(crate) use self::client::post;
 pub use self::config::{
-    Config, Fault, FaultKind, InvalidFault, InvalidQueueName, Logging, Ports, Queue, QueueName,
+    Config, Fault, FaultKind, InvalidFault, InvalidQueueName, Logging, Ports, QueueConfig,
+    QueueName,
 };
 pub use self::error::StackError;
 pub(crate) use self::function::check as check_function;
-pub use self::function::{FunctionEnded, FunctionWatch};
-pub use self::log::Log;
+pub use self::function::{FunctionExit, FunctionWatcher};
+pub use self::log::ProcessLog;
 pub(crate) use self::producer::check as check_producer;
-pub(crate) use self::queues::reason;
+pub(crate) use self::queues::describe_error;
 pub use self::queues::{QueueError, QueueUrls};
 
 /// Where everything is, as URLs.
@@ -72,7 +73,7 @@ pub struct Stack {
     sqs: Client,
     spans: SpanStore,
     lambda: Lambda,
-    feed: Feed,
+    mapping: MappingTask,
     producer: Option<Producer>,
 }
 
@@ -95,19 +96,20 @@ impl Stack {
             allowed_hosts: config.allowed_hosts.clone(),
         };
         let (otlp_http, otlp_grpc) = serve_otlp(&mut servers, config.ports, receiver).await?;
-        let sqs = queues::client(&sqs_url);
-        let urls = queues::create(&sqs, &config.queue).await?;
+        let sqs = queues::sqs_client(&sqs_url);
+        let urls = queues::create_queues(&sqs, &config.queue).await?;
         let addresses = Addresses {
             sqs: &sqs_url,
             queue: &urls.queue,
             otlp_http: &otlp_http,
         };
-        let lambda = function::start(&config, variables::of_function(&addresses, &config)).await?;
+        let lambda =
+            function::start(&config, variables::function_variables(&addresses, &config)).await?;
         function::initialise(&lambda).await?;
-        let feed = Feed::start(&config, &urls.queue, sqs.clone(), lambda.clone()).await?;
+        let mapping = MappingTask::start(&config, &urls.queue, sqs.clone(), lambda.clone()).await?;
         let producer = match &config.producer {
             Some(binary) => {
-                let variables = variables::of_producer(binary, &addresses, &config);
+                let variables = variables::producer_variables(binary, &addresses, &config);
                 Some(Producer::start(binary, &variables).await?)
             }
             None => None,
@@ -127,7 +129,7 @@ impl Stack {
             sqs,
             spans,
             lambda,
-            feed,
+            mapping,
             producer,
         })
     }
@@ -147,7 +149,7 @@ impl Stack {
             otlp_http,
             ..
         } = &self.endpoints;
-        variables::of_shell(&Addresses {
+        variables::shell_variables(&Addresses {
             sqs,
             queue,
             otlp_http,
@@ -180,28 +182,28 @@ impl Stack {
 
     /// Watches the function for environments that end before their time, from now on.
     #[must_use]
-    pub fn watch_function(&self) -> FunctionWatch {
-        FunctionWatch::new(self.lambda.clone())
+    pub fn watch_function(&self) -> FunctionWatcher {
+        FunctionWatcher::new(self.lambda.clone())
     }
 
     /// What the event source mapping has done so far.
     #[must_use]
-    pub fn fed(&self) -> MappingSnapshot {
-        self.feed.stats()
+    pub fn mapping_stats(&self) -> MappingSnapshot {
+        self.mapping.stats()
     }
 
     /// Returns the output of the producer, if one runs.
     #[must_use]
-    pub fn producer_log(&self) -> Option<&Log> {
+    pub fn producer_log(&self) -> Option<&ProcessLog> {
         self.producer.as_ref().map(Producer::log)
     }
 
     /// Waits until a part of the stack ends that should not.
-    pub async fn failed(&mut self) -> StackError {
+    pub async fn wait_for_failure(&mut self) -> StackError {
         tokio::select! {
-            error = producer_ended(self.producer.as_ref()) => error,
-            ended = self.servers.ended() => StackError::Server { name: ended.name, reason: ended.reason },
-            () = self.feed.ended() => StackError::Server { name: "the event source mapping", reason: "it ended".to_owned() },
+            error = producer_exit(self.producer.as_ref()) => error,
+            ended = self.servers.wait_for_exit() => StackError::Server { name: ended.name, reason: ended.reason },
+            () = self.mapping.wait() => StackError::Server { name: "the event source mapping", reason: "it ended".to_owned() },
         }
     }
 
@@ -213,22 +215,22 @@ impl Stack {
     }
 
     /// Polls the queue no more, and waits until what is being handled has been settled.
-    pub async fn stop_feeding(&mut self) {
-        self.feed.stop().await;
+    pub async fn stop_mapping(&mut self) {
+        self.mapping.stop().await;
     }
 
     /// Stops everything, in the order in which messages travel. No process is left when it returns.
     pub async fn stop(mut self) {
         self.stop_producer().await;
-        self.stop_feeding().await;
+        self.stop_mapping().await;
         self.lambda.shutdown().await;
         self.servers.stop().await;
     }
 }
 
-async fn producer_ended(producer: Option<&Producer>) -> StackError {
+async fn producer_exit(producer: Option<&Producer>) -> StackError {
     match producer {
-        Some(producer) => producer.ended().await,
+        Some(producer) => producer.wait_for_exit().await,
         None => std::future::pending().await,
     }
 }
@@ -262,12 +264,12 @@ impl SqsEndpoint {
     /// The variables that a shell needs to use it, with their values.
     #[must_use]
     pub fn shell_variables(&self) -> Vec<(String, String)> {
-        variables::of_sqs(&self.url)
+        variables::sqs_variables(&self.url)
     }
 
     /// Waits until it ends, which it should not.
-    pub async fn failed(&mut self) -> StackError {
-        let ended = self.servers.ended().await;
+    pub async fn wait_for_failure(&mut self) -> StackError {
+        let ended = self.servers.wait_for_exit().await;
         StackError::Server {
             name: ended.name,
             reason: ended.reason,
@@ -285,7 +287,7 @@ async fn serve_sqs(
     port: u16,
     allowed_hosts: &AllowedHosts,
 ) -> Result<String, StackError> {
-    let (listener, url) = listen_at("the SQS endpoint", port).await?;
+    let (listener, url) = bind("the SQS endpoint", port).await?;
     let config = sqs::Config {
         region: REGION.to_owned(),
         account_id: ACCOUNT.to_owned(),
@@ -294,7 +296,7 @@ async fn serve_sqs(
     };
     servers.spawn(
         "the SQS endpoint",
-        sqs::serve(listener, config, servers.stopped()),
+        sqs::serve(listener, config, servers.shutdown_signal()),
     );
     Ok(url)
 }
@@ -304,20 +306,20 @@ async fn serve_otlp(
     ports: Ports,
     receiver: otlp::Config,
 ) -> Result<(String, String), StackError> {
-    let (http, http_url) = listen_at("OTLP over HTTP", ports.otlp_http).await?;
-    let (grpc, grpc_url) = listen_at("OTLP over gRPC", ports.otlp_grpc).await?;
+    let (http, http_url) = bind("OTLP over HTTP", ports.otlp_http).await?;
+    let (grpc, grpc_url) = bind("OTLP over gRPC", ports.otlp_grpc).await?;
     servers.spawn(
         "the OTLP receiver (HTTP)",
-        otlp::serve_http(http, receiver.clone(), servers.stopped()),
+        otlp::serve_http(http, receiver.clone(), servers.shutdown_signal()),
     );
     servers.spawn(
         "the OTLP receiver (gRPC)",
-        otlp::serve_grpc(grpc, receiver, servers.stopped()),
+        otlp::serve_grpc(grpc, receiver, servers.shutdown_signal()),
     );
     Ok((http_url, grpc_url))
 }
 
-async fn listen_at(service: &'static str, port: u16) -> Result<(TcpListener, String), StackError> {
+async fn bind(service: &'static str, port: u16) -> Result<(TcpListener, String), StackError> {
     let (listener, address) = listen(service, port).await?;
     Ok((listener, format!("http://{address}")))
 }

@@ -9,7 +9,7 @@ use clap::Args;
 use self::env_file::EnvFile;
 use super::duration;
 use crate::environment::Freeze;
-use crate::stack::{Config, FUNCTION, Fault, Logging, Ports, Queue, QueueName, program_name};
+use crate::stack::{Config, FUNCTION, Fault, Logging, Ports, QueueConfig, QueueName, program_name};
 use crate::{AllowedHosts, HostName};
 
 mod combinations;
@@ -188,7 +188,7 @@ impl Settings {
             function: paths.function,
             producer: paths.producer,
             ports: listeners.ports(),
-            queue: Queue {
+            queue: QueueConfig {
                 name: self.queue,
                 visibility_timeout: self.visibility_timeout,
                 max_receive_count: self.max_receive_count,
@@ -205,7 +205,7 @@ impl Settings {
             },
             variables: variables(self.env_file, self.env),
             faults: self.faults,
-            logging: Logging::Usual,
+            logging: Logging::Default,
             allowed_hosts: listeners.allowed_hosts(),
         }
     }

@@ -15,7 +15,7 @@ use super::options::{Binaries, PortOptions, Sound};
 use super::signals::Signals;
 use super::terminal::{self, Progress, say};
 use crate::environment::Phase;
-use crate::stack::{Endpoints, FunctionWatch, SqsEndpoint, Stack, StackError};
+use crate::stack::{Endpoints, FunctionWatcher, SqsEndpoint, Stack, StackError};
 
 /// Headings.
 const HEADING: Style = Style::new().bold();
@@ -142,7 +142,7 @@ fn without_effect(arguments: &Arguments) -> Option<clap::Error> {
     ))
 }
 
-async fn start(arguments: Arguments) -> Result<(Stack, FunctionWatch), Exit> {
+async fn start(arguments: Arguments) -> Result<(Stack, FunctionWatcher), Exit> {
     let mut progress = Progress::new();
     let paths = binaries::find(arguments.binaries, &mut progress).await?;
     progress.begin(if paths.producer.is_some() {
@@ -162,14 +162,14 @@ async fn start(arguments: Arguments) -> Result<(Stack, FunctionWatch), Exit> {
 
 async fn serve(
     mut stack: Stack,
-    mut watch: FunctionWatch,
+    mut watch: FunctionWatcher,
     logs: bool,
     signals: &mut Signals,
 ) -> Exit {
     let exit = loop {
         tokio::select! {
             () = signals.next() => break Exit::Done,
-            error = stack.failed() => {
+            error = stack.wait_for_failure() => {
                 terminal::error(&error);
                 break Exit::Failed;
             }
@@ -216,7 +216,7 @@ async fn sqs_only(ports: &PortOptions, json: bool, signals: &mut Signals) -> Exi
     }
     let exit = tokio::select! {
         () = signals.next() => Exit::Done,
-        error = endpoint.failed() => {
+        error = endpoint.wait_for_failure() => {
             terminal::error(&error);
             Exit::Failed
         }

@@ -3,7 +3,7 @@
 use aws_sdk_sqs::Client;
 
 use super::DemoError;
-use crate::stack::reason;
+use crate::stack::describe_error;
 
 /// SQS's longest long poll, in seconds; it answers at once when a message arrives.
 const LONG_POLL: i32 = 20;
@@ -56,7 +56,7 @@ impl DeadLetters {
             .send()
             .await
             .map_err(|error| DemoError::DeadLetters {
-                reason: reason(&error),
+                reason: describe_error(&error),
             })?;
         let messages = answer.messages.unwrap_or_default();
         let count = messages.len();

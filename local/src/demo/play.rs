@@ -13,7 +13,7 @@ use super::scenario::{self, Expected};
 use super::verdict::{self, Observed};
 use super::{Demo, DemoError, MAX_RECEIVE_COUNT, Report, Stage, VISIBILITY_TIMEOUT, tree};
 use crate::otlp::{Kind, Span, SpanStore};
-use crate::stack::{Log, Stack, StackError};
+use crate::stack::{ProcessLog, Stack, StackError};
 
 /// How long it may take until all messages are where they belong, on top of the visibility timeouts
 /// that the poison has to sit out.
@@ -62,7 +62,7 @@ impl Demo {
         show(Stage::Begins(
             "killing the function without warning, stopping the producer".to_owned(),
         ));
-        self.stack.stop_feeding().await;
+        self.stack.stop_mapping().await;
         self.stack.function().kill_idle().await;
         self.stack.stop_producer().await;
         show(Stage::Done("both are gone".to_owned()));
@@ -100,7 +100,7 @@ impl Demo {
             // Waiting for the rest would take up to most of a minute, and the numbers would say
             // less than this.
             failed = ordinary_failed(&spans, &ordinary) => Err(failed),
-            error = self.stack.failed() => Err(error.into()),
+            error = self.stack.wait_for_failure() => Err(error.into()),
             ended = self.watch.next() => Err(StackError::Function(ended).into()),
         }
     }
@@ -114,7 +114,7 @@ impl Demo {
         let observed = Observed {
             accepted,
             dead_letters: dead_letters.message_ids,
-            fed: self.stack.fed(),
+            fed: self.stack.mapping_stats(),
             spans: journey::distinct(self.stack.spans().spans()),
             totals: self.stack.spans().totals(),
             ledger: read_logs(&self.stack),
@@ -161,7 +161,10 @@ async fn ordinary_failed(spans: &SpanStore, ordinary: &[Accepted]) -> DemoError 
 /// What the processes say about their spans.
 fn read_logs(stack: &Stack) -> Ledger {
     let mut ledger = Ledger::default();
-    let producer_lines = stack.producer_log().map(Log::lines).unwrap_or_default();
+    let producer_lines = stack
+        .producer_log()
+        .map(ProcessLog::lines)
+        .unwrap_or_default();
     for line in producer_lines {
         ledger.read("producer", &line);
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::sync::broadcast;
 
 use super::EnvironmentId;
-use crate::lines::{History, Text};
+use crate::lines::{LineHistory, LogText};
 
 /// One line that an environment wrote, or that Lambda wrote about it.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -36,10 +36,10 @@ pub enum LogSource {
 /// The log of all environments of a function. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct Logs {
-    history: History<LogLine>,
+    history: LineHistory<LogLine>,
 }
 
-impl Text for LogLine {
+impl LogText for LogLine {
     fn text(&self) -> &str {
         &self.text
     }

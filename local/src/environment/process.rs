@@ -13,7 +13,7 @@ use tokio::process::Command;
 use tracing::warn;
 
 use super::{Freeze, Function, variables};
-use crate::group::Group;
+use crate::process_group::ProcessGroup;
 
 mod output;
 
@@ -27,7 +27,7 @@ pub(super) use self::output::ProcessOutput;
 /// the same session.)
 #[derive(Debug)]
 pub(super) struct FunctionProcess {
-    group: Group,
+    group: ProcessGroup,
     freeze: Freeze,
 }
 
@@ -51,7 +51,7 @@ impl FunctionProcess {
         {
             command.current_dir(folder);
         }
-        let mut group = Group::start(&mut command)?;
+        let mut group = ProcessGroup::spawn(&mut command)?;
         let output = ProcessOutput::capture(&mut group);
         let freeze = function.freeze;
         Ok((Self { group, freeze }, output))

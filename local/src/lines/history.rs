@@ -12,11 +12,11 @@ const MAX_KEPT_BYTES: usize = 16 * 1024 * 1024;
 const FOLLOWER_LINES: usize = 4096;
 
 /// Something with the text of a line in it.
-pub(crate) trait Text: Clone {
+pub(crate) trait LogText: Clone {
     fn text(&self) -> &str;
 }
 
-impl Text for Arc<str> {
+impl LogText for Arc<str> {
     fn text(&self) -> &str {
         self
     }
@@ -24,29 +24,29 @@ impl Text for Arc<str> {
 
 /// The latest lines. Clones share them.
 #[derive(Clone, Debug)]
-pub(crate) struct History<L> {
-    shared: Arc<Shared<L>>,
+pub(crate) struct LineHistory<L> {
+    shared: Arc<SharedHistory<L>>,
 }
 
 #[derive(Debug)]
-struct Shared<L> {
-    kept: Mutex<Kept<L>>,
+struct SharedHistory<L> {
+    kept: Mutex<KeptLines<L>>,
     followers: broadcast::Sender<L>,
 }
 
 #[derive(Debug)]
-struct Kept<L> {
+struct KeptLines<L> {
     lines: VecDeque<L>,
     bytes: usize,
 }
 
-impl<L: Clone> Default for History<L> {
+impl<L: Clone> Default for LineHistory<L> {
     fn default() -> Self {
-        let kept = Kept {
+        let kept = KeptLines {
             lines: VecDeque::new(),
             bytes: 0,
         };
-        let shared = Shared {
+        let shared = SharedHistory {
             kept: Mutex::new(kept),
             followers: broadcast::Sender::new(FOLLOWER_LINES),
         };
@@ -56,10 +56,10 @@ impl<L: Clone> Default for History<L> {
     }
 }
 
-impl<L: Text> History<L> {
+impl<L: LogText> LineHistory<L> {
     /// The latest lines, oldest first; bounded by their total size, so early ones may be gone.
     pub(crate) fn recent(&self) -> Vec<L> {
-        self.kept().lines.iter().cloned().collect()
+        self.lock().lines.iter().cloned().collect()
     }
 
     /// Follows from now on. A follower that is too slow gets `Lagged` with the number of lines it
@@ -73,7 +73,7 @@ impl<L: Text> History<L> {
         // In line before looking, or a line that comes in between would go unnoticed.
         let mut lines = self.subscribe();
         loop {
-            if let Some(found) = self.kept().lines.iter().find_map(&find) {
+            if let Some(found) = self.lock().lines.iter().find_map(&find) {
                 return found;
             }
             // An error only says that lines were missed, and those are kept: the sender lives as
@@ -84,7 +84,7 @@ impl<L: Text> History<L> {
 
     pub(crate) fn push(&self, line: L) {
         {
-            let mut kept = self.kept();
+            let mut kept = self.lock();
             kept.bytes += weight(&line);
             kept.lines.push_back(line.clone());
             while kept.bytes > MAX_KEPT_BYTES {
@@ -98,7 +98,7 @@ impl<L: Text> History<L> {
         let _ = self.shared.followers.send(line);
     }
 
-    fn kept(&self) -> MutexGuard<'_, Kept<L>> {
+    fn lock(&self) -> MutexGuard<'_, KeptLines<L>> {
         // Nothing that runs under the lock can leave the lines half-changed.
         self.shared
             .kept
@@ -108,7 +108,7 @@ impl<L: Text> History<L> {
 }
 
 /// What a line takes: its text, and its place, or empty lines would weigh nothing.
-fn weight<L: Text>(line: &L) -> usize {
+fn weight<L: LogText>(line: &L) -> usize {
     line.text().len() + size_of::<L>()
 }
 
@@ -118,7 +118,7 @@ mod tests {
 
     #[test]
     fn the_oldest_lines_give_way() {
-        let history = History::default();
+        let history = LineHistory::default();
         let half = "x".repeat(MAX_KEPT_BYTES / 2 - size_of::<Arc<str>>());
         for text in ["first", &half, &half] {
             history.push(Arc::from(text));
@@ -128,7 +128,7 @@ mod tests {
 
     #[test]
     fn even_empty_lines_give_way() {
-        let history = History::default();
+        let history = LineHistory::default();
         let empty = Arc::<str>::from("");
         let room = MAX_KEPT_BYTES / size_of::<Arc<str>>();
         for _ in 0..room + 10 {
@@ -139,7 +139,7 @@ mod tests {
 
     #[tokio::test]
     async fn followers_get_what_comes_after_them() {
-        let history = History::default();
+        let history = LineHistory::default();
         history.push(Arc::from("before"));
         let mut follower = history.subscribe();
         history.push(Arc::from("after"));
@@ -148,7 +148,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_line_is_found_when_it_arrives() {
-        let history = History::<Arc<str>>::default();
+        let history = LineHistory::<Arc<str>>::default();
         let found = tokio::spawn({
             let history = history.clone();
             async move {

@@ -8,13 +8,13 @@ const MAX_LINE_BYTES: usize = 256 * 1024;
 
 /// The lines of one pipe.
 #[derive(Debug)]
-pub(crate) struct Lines<R> {
+pub(crate) struct LineReader<R> {
     reader: BufReader<R>,
     /// The beginning of a line whose end has not come.
     partial: Vec<u8>,
 }
 
-impl<R: AsyncRead + Unpin> Lines<R> {
+impl<R: AsyncRead + Unpin> LineReader<R> {
     pub(crate) fn new(pipe: R) -> Self {
         Self {
             reader: BufReader::new(pipe),
@@ -24,12 +24,12 @@ impl<R: AsyncRead + Unpin> Lines<R> {
 
     /// The next line, without its break; `None` when the last process that holds the pipe has
     /// ended. Can be cancelled and called again.
-    pub(crate) async fn next(&mut self) -> Option<String> {
+    pub(crate) async fn next_line(&mut self) -> Option<String> {
         loop {
             // A pipe that cannot be read has nothing more to give.
             let available = self.reader.fill_buf().await.unwrap_or_default();
             if available.is_empty() {
-                return (!self.partial.is_empty()).then(|| self.take());
+                return (!self.partial.is_empty()).then(|| self.take_line());
             }
             let window = &available[..available.len().min(MAX_LINE_BYTES - self.partial.len())];
             let end = window.iter().position(|byte| *byte == b'\n');
@@ -37,12 +37,12 @@ impl<R: AsyncRead + Unpin> Lines<R> {
             self.partial.extend_from_slice(&window[..length]);
             self.reader.consume(length);
             if end.is_some() || self.partial.len() == MAX_LINE_BYTES {
-                return Some(self.take());
+                return Some(self.take_line());
             }
         }
     }
 
-    fn take(&mut self) -> String {
+    fn take_line(&mut self) -> String {
         let line = String::from_utf8_lossy(&self.partial)
             .trim_end_matches(['\n', '\r'])
             .to_owned();
@@ -58,10 +58,10 @@ mod tests {
     #[tokio::test]
     async fn a_line_longer_than_an_event_becomes_several() {
         let text = format!("{}\n\nshort\r\nlast", "x".repeat(MAX_LINE_BYTES + 3));
-        let mut lines = Lines::new(text.as_bytes());
+        let mut lines = LineReader::new(text.as_bytes());
 
         let mut lengths = Vec::new();
-        while let Some(line) = lines.next().await {
+        while let Some(line) = lines.next_line().await {
             lengths.push(line.len());
         }
 

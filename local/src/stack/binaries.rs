@@ -17,7 +17,7 @@ use serde::Deserialize;
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::Command;
 
-use crate::group::Group;
+use crate::process_group::ProcessGroup;
 
 /// The cargo profile that is built, the one of the alias `cargo baton`: optimised a little, without
 /// the minutes that the deployed profile takes.
@@ -138,7 +138,7 @@ pub async fn build<const N: usize>(
     }
     let mut command = command(&cargo, &binaries);
     // Compilers outlive a cargo that is killed alone.
-    let mut running = Group::start(&mut command).map_err(|source| BuildError::Cargo {
+    let mut running = ProcessGroup::spawn(&mut command).map_err(|source| BuildError::Cargo {
         cargo: cargo.into(),
         source,
         alternative,

@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 
 /// An answer with its body.
 #[derive(Clone, Debug)]
-pub(crate) struct Reply {
+pub(crate) struct HttpResponse {
     pub(crate) status: StatusCode,
     pub(crate) body: Bytes,
 }
@@ -34,7 +34,7 @@ pub enum HttpError {
 }
 
 /// Asks for a page.
-pub(crate) async fn get(address: SocketAddr, path: &str) -> Result<Reply, HttpError> {
+pub(crate) async fn get(address: SocketAddr, path: &str) -> Result<HttpResponse, HttpError> {
     exchange(
         address,
         Request::builder()
@@ -50,7 +50,7 @@ pub(crate) async fn post(
     address: SocketAddr,
     path: &str,
     body: &Value,
-) -> Result<Reply, HttpError> {
+) -> Result<HttpResponse, HttpError> {
     let body = Full::from(body.to_string());
     exchange(
         address,
@@ -66,7 +66,7 @@ pub(crate) async fn post(
 async fn exchange(
     address: SocketAddr,
     mut request: Request<Full<Bytes>>,
-) -> Result<Reply, HttpError> {
+) -> Result<HttpResponse, HttpError> {
     let host = http::HeaderValue::try_from(address.to_string()).map_err(http::Error::from)?;
     request.headers_mut().insert(HOST, host);
     let stream = TcpStream::connect(address)
@@ -78,7 +78,7 @@ async fn exchange(
     tokio::spawn(connection);
     let response = sender.send_request(request).await?;
     let status = response.status();
-    Ok(Reply {
+    Ok(HttpResponse {
         status,
         body: response.into_body().collect().await?.to_bytes(),
     })

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::names::{DEAD_LETTER_SUFFIX, QUEUE};
+use super::names::{DEAD_LETTER_SUFFIX, ONBOARDING_QUEUE};
 use crate::{AllowedHosts, sqs};
 
 /// The longest customer id, as the producer and the function have it.
@@ -22,7 +22,7 @@ pub struct Config {
     /// On which ports to listen.
     pub ports: Ports,
     /// The queue's settings.
-    pub queue: Queue,
+    pub queue: QueueConfig,
     /// How many messages a batch may have.
     pub batch_size: NonZeroUsize,
     /// How long a batch may be gathered.
@@ -51,7 +51,7 @@ pub struct Config {
 pub enum Logging {
     /// What they log anyway.
     #[default]
-    Usual,
+    Default,
     /// Beside it, after each flush, how many spans there were, from which one can compute what was
     /// lost.
     SpanCounts,
@@ -62,7 +62,7 @@ impl Logging {
     /// because a program that reads it might lose its spans only after it is deployed.
     pub(super) fn filter(self) -> Option<&'static str> {
         match self {
-            Self::Usual => None,
+            Self::Default => None,
             Self::SpanCounts => Some("info,baton_telemetry=debug"),
         }
     }
@@ -83,7 +83,7 @@ pub struct Ports {
 
 /// Settings of the queue and its redrive to the dead-letter queue.
 #[derive(Clone, Debug)]
-pub struct Queue {
+pub struct QueueConfig {
     /// Name of the queue. Its dead-letter queue has the same name with the suffix `-dlq`.
     pub name: QueueName,
     /// How long a received message stays hidden.
@@ -119,7 +119,7 @@ impl QueueName {
 
 impl Default for QueueName {
     fn default() -> Self {
-        Self(QUEUE.to_owned())
+        Self(ONBOARDING_QUEUE.to_owned())
     }
 }
 

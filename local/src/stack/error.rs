@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::function::FunctionEnded;
+use super::function::FunctionExit;
 use super::queues::QueueError;
 use crate::environment::{InvokeError, StartError};
 use crate::mapping::MappingError;
@@ -30,16 +30,16 @@ pub enum StackError {
     #[error("cannot set the function up")]
     FunctionSetUp(#[from] StartError),
     /// The function did not ask for its first event.
-    #[error("the function did not initialise; its output was:\n{last_words}")]
+    #[error("the function did not initialise; its output was:\n{output}")]
     FunctionInit {
         /// The reason.
         source: InvokeError,
         /// The last lines of its output, indented.
-        last_words: String,
+        output: String,
     },
     /// An environment of the function ended before its time.
-    #[error("{0}; its last words were:\n{last_words}", last_words = .0.last_words)]
-    Function(FunctionEnded),
+    #[error("{0}; its last words were:\n{output}", output = .0.output)]
+    Function(FunctionExit),
     /// AWS would not create such an event source mapping.
     #[error("cannot set the event source mapping up")]
     Mapping(#[from] MappingError),

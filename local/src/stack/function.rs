@@ -8,7 +8,7 @@ use tokio::sync::broadcast;
 use super::binaries::{self, program_name};
 use super::config::Config;
 use super::error::StackError;
-use super::names::{ACCOUNT, FUNCTION, REGION};
+use super::names::{ACCOUNT, ONBOARDING_FUNCTION, REGION};
 use crate::environment::{
     self, EarlyExit, EarlyExitCause, EnvironmentId, Function, Lambda, LogSource,
 };
@@ -51,7 +51,7 @@ pub(super) async fn start(
 fn name(binary: &Path) -> String {
     let program = program_name(binary);
     if program == binaries::FUNCTION.name() {
-        return FUNCTION.to_owned();
+        return ONBOARDING_FUNCTION.to_owned();
     }
     let is_allowed = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     program
@@ -72,7 +72,7 @@ pub(super) async fn initialise(lambda: &Lambda) -> Result<(), StackError> {
         let texts = written.map(|line| &*line.text).collect::<Vec<_>>();
         StackError::FunctionInit {
             source,
-            last_words: lines::tail(texts.into_iter()),
+            output: lines::tail(texts.into_iter()),
         }
     })
 }
@@ -80,51 +80,54 @@ pub(super) async fn initialise(lambda: &Lambda) -> Result<(), StackError> {
 /// The function ended before its time, in one of its environments.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{cause} (environment {environment})")]
-pub struct FunctionEnded {
+pub struct FunctionExit {
     /// The environment.
     pub environment: EnvironmentId,
     /// What happened.
     pub cause: EarlyExitCause,
     /// The last lines of this environment, and of no other, indented.
-    pub last_words: String,
+    pub output: String,
 }
 
 /// Watches a function for environments that end before their time.
 #[derive(Debug)]
-pub struct FunctionWatch {
+pub struct FunctionWatcher {
     lambda: Lambda,
-    ends: broadcast::Receiver<EarlyExit>,
+    early_exits: broadcast::Receiver<EarlyExit>,
 }
 
-impl FunctionWatch {
+impl FunctionWatcher {
     pub(super) fn new(lambda: Lambda) -> Self {
-        let ends = lambda.early_exits();
-        Self { lambda, ends }
+        let early_exits = lambda.early_exits();
+        Self {
+            lambda,
+            early_exits,
+        }
     }
 
     /// Waits until an environment ends before its time, and answers what happened with the last
     /// lines that it wrote.
-    pub async fn next(&mut self) -> FunctionEnded {
+    pub async fn next(&mut self) -> FunctionExit {
         loop {
             // An error says that some were missed, where more of the same say nothing new; it
             // cannot be closed, as `lambda` holds it.
-            if let Ok(end) = self.ends.recv().await {
-                return self.ended(end);
+            if let Ok(end) = self.early_exits.recv().await {
+                return self.describe_exit(end);
             }
         }
     }
 
-    fn ended(&self, end: EarlyExit) -> FunctionEnded {
+    fn describe_exit(&self, end: EarlyExit) -> FunctionExit {
         let EarlyExit { environment, cause } = end;
         let lines = self.lambda.logs().recent();
         // What Lambda says of it counts as well: of a function that cannot even be started it is
         // all there is.
         let of_it = lines.iter().filter(|line| line.environment == environment);
         let texts = of_it.map(|line| &*line.text).collect::<Vec<_>>();
-        FunctionEnded {
+        FunctionExit {
             environment,
             cause,
-            last_words: lines::tail(texts.into_iter()),
+            output: lines::tail(texts.into_iter()),
         }
     }
 }

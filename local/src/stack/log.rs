@@ -5,15 +5,15 @@ use std::sync::Arc;
 use tokio::io::AsyncRead;
 use tokio::sync::broadcast;
 
-use crate::lines::{self, History, Lines};
+use crate::lines::{self, LineHistory, LineReader};
 
 /// The latest lines of one process. Clones share them.
 #[derive(Clone, Debug, Default)]
-pub struct Log {
-    history: History<Arc<str>>,
+pub struct ProcessLog {
+    history: LineHistory<Arc<str>>,
 }
 
-impl Log {
+impl ProcessLog {
     /// The lines kept, oldest first.
     #[must_use]
     pub fn lines(&self) -> Vec<Arc<str>> {
@@ -38,8 +38,8 @@ impl Log {
 
     /// Reads a pipe until its last writer has gone.
     pub(super) async fn capture(self, pipe: impl AsyncRead + Unpin) {
-        let mut lines = Lines::new(pipe);
-        while let Some(line) = lines.next().await {
+        let mut lines = LineReader::new(pipe);
+        while let Some(line) = lines.next_line().await {
             self.history.push(Arc::from(line));
         }
     }
@@ -51,7 +51,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_line_without_an_end_does_not_pile_up() {
-        let log = Log::default();
+        let log = ProcessLog::default();
         let endless = vec![b'x'; 1024 * 1024];
         log.clone().capture(endless.as_slice()).await;
         let lines = log.lines();

@@ -11,27 +11,27 @@ use rustix::process::Signal;
 use tokio::process::Command;
 use tokio::sync::{mpsc, watch};
 
-use super::log::Log;
-use crate::group::Group;
+use super::log::ProcessLog;
+use crate::process_group::ProcessGroup;
 
 /// A running process.
 #[derive(Debug)]
-pub(super) struct Process {
-    log: Log,
+pub(super) struct SupervisedProcess {
+    log: ProcessLog,
     signals: mpsc::Sender<Signal>,
-    exit: watch::Receiver<Option<Exit>>,
+    exit: watch::Receiver<Option<ProcessExit>>,
 }
 
 /// How a process ended.
 #[derive(Clone, Debug)]
-pub(super) enum Exit {
+pub(super) enum ProcessExit {
     /// It ended with this status.
     Status(ExitStatus),
     /// Nobody knows, because waiting for it failed.
     Unknown(String),
 }
 
-impl std::fmt::Display for Exit {
+impl std::fmt::Display for ProcessExit {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Status(status) => write!(formatter, "{status}"),
@@ -40,7 +40,7 @@ impl std::fmt::Display for Exit {
     }
 }
 
-impl Process {
+impl SupervisedProcess {
     /// Starts `binary` with these variables and no others, so that nothing of the user's AWS
     /// configuration reaches it, and in a process group of its own, so that a Ctrl-C at the
     /// terminal reaches `baton` alone, which stops things in order.
@@ -52,8 +52,8 @@ impl Process {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        let mut group = Group::start(&mut command)?;
-        let log = Log::default();
+        let mut group = ProcessGroup::spawn(&mut command)?;
+        let log = ProcessLog::default();
         let stdout = group
             .stdout()
             .map(|pipe| tokio::spawn(log.clone().capture(pipe)));
@@ -67,7 +67,7 @@ impl Process {
             // What it wrote last is often the reason why it ended; a grandchild that keeps the pipe
             // open must not hold the news back.
             for pipe in [stdout, stderr].into_iter().flatten() {
-                let _ = tokio::time::timeout(LAST_WORDS, pipe).await;
+                let _ = tokio::time::timeout(FINAL_OUTPUT_TIMEOUT, pipe).await;
             }
             let _ = ended.send(Some(exit));
         });
@@ -75,37 +75,37 @@ impl Process {
     }
 
     /// What it wrote.
-    pub(super) fn log(&self) -> &Log {
+    pub(super) fn log(&self) -> &ProcessLog {
         &self.log
     }
 
     /// Waits for its end.
-    pub(super) async fn exited(&self) -> Exit {
+    pub(super) async fn wait(&self) -> ProcessExit {
         let mut exit = self.exit.clone();
         match exit.wait_for(Option::is_some).await.as_deref() {
             Ok(Some(exit)) => exit.clone(),
-            _ => Exit::Unknown("its supervision ended".to_owned()),
+            _ => ProcessExit::Unknown("its supervision ended".to_owned()),
         }
     }
 
     /// Asks it to end (SIGTERM) and kills it when it has not after `grace`; answers how it ended.
-    pub(super) async fn stop(&self, grace: Duration) -> Exit {
+    pub(super) async fn stop(&self, grace: Duration) -> ProcessExit {
         // An error means that it has ended already, which is what is wanted.
         let _ = self.signals.send(Signal::TERM).await;
-        if let Ok(exit) = tokio::time::timeout(grace, self.exited()).await {
+        if let Ok(exit) = tokio::time::timeout(grace, self.wait()).await {
             return exit;
         }
         let _ = self.signals.send(Signal::KILL).await;
-        self.exited().await
+        self.wait().await
     }
 }
 
 /// How long the pipes of an ended process are still read.
-const LAST_WORDS: Duration = Duration::from_millis(500);
+const FINAL_OUTPUT_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Owns the group, so that a signal can never reach another process that was given its number after
 /// its end.
-async fn supervise(mut group: Group, mut requests: mpsc::Receiver<Signal>) -> Exit {
+async fn supervise(mut group: ProcessGroup, mut requests: mpsc::Receiver<Signal>) -> ProcessExit {
     let status = loop {
         tokio::select! {
             status = group.wait() => break status,
@@ -119,7 +119,10 @@ async fn supervise(mut group: Group, mut requests: mpsc::Receiver<Signal>) -> Ex
             },
         }
     };
-    status.map_or_else(|error| Exit::Unknown(error.to_string()), Exit::Status)
+    status.map_or_else(
+        |error| ProcessExit::Unknown(error.to_string()),
+        ProcessExit::Status,
+    )
 }
 
 #[cfg(test)]
@@ -132,14 +135,14 @@ mod tests {
     use super::*;
 
     /// The folder holds the script, which the shell reads as it goes.
-    fn shell(script: &str) -> (Process, TempDir) {
+    fn shell(script: &str) -> (SupervisedProcess, TempDir) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("script");
         std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
         std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755))
             .unwrap();
         let given = BTreeMap::from([("GIVEN".to_owned(), "1".to_owned())]);
-        (Process::start(&path, &given).unwrap(), folder)
+        (SupervisedProcess::start(&path, &given).unwrap(), folder)
     }
 
     fn runs(process: i32) -> bool {
@@ -175,7 +178,7 @@ mod tests {
     #[tokio::test]
     async fn it_goes_with_its_owner_and_is_waited_for_quietly() {
         let mut command = Command::new("sleep");
-        let group = Group::start(command.arg("600")).unwrap();
+        let group = ProcessGroup::spawn(command.arg("600")).unwrap();
         let (owner, requests) = mpsc::channel(1);
         drop(owner);
         let mut supervision = pin!(supervise(group, requests));
@@ -190,7 +193,7 @@ mod tests {
     #[tokio::test]
     async fn it_sees_what_it_is_given_and_nothing_of_ours() {
         let (process, _folder) = shell("echo given=$GIVEN home=$HOME; echo problem >&2; exit 3");
-        assert_eq!(process.exited().await.to_string(), "exit status: 3");
+        assert_eq!(process.wait().await.to_string(), "exit status: 3");
         let mut lines = process.log().lines();
         lines.sort();
         assert_eq!(

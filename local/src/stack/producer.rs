@@ -11,16 +11,16 @@ use serde_json::Value;
 
 use super::client;
 use super::error::StackError;
-use super::log::Log;
-use super::process::Process;
+use super::log::ProcessLog;
+use super::process::SupervisedProcess;
 
 /// How long the producer may take until it can serve; it needs a fraction of a second, and more
 /// only on a machine that is busy with something else.
-const READY_WITHIN: Duration = Duration::from_secs(20);
+const READY_TIMEOUT: Duration = Duration::from_secs(20);
 /// Pause between two questions whether it is ready.
-const ASK_EVERY: Duration = Duration::from_millis(50);
+const READY_POLL_INTERVAL: Duration = Duration::from_millis(50);
 /// How long it may take to finish what it has accepted and to send its spans away.
-const STOP_WITHIN: Duration = Duration::from_secs(10);
+const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Whether there is such a producer, as far as that can be told without starting it.
 pub(crate) fn check(binary: &Path) -> Result<(), StackError> {
@@ -39,7 +39,7 @@ pub(crate) fn check(binary: &Path) -> Result<(), StackError> {
 /// A producer that serves.
 #[derive(Debug)]
 pub(super) struct Producer {
-    process: Process,
+    process: SupervisedProcess,
     address: SocketAddr,
 }
 
@@ -49,12 +49,13 @@ impl Producer {
         binary: &Path,
         variables: &BTreeMap<String, String>,
     ) -> Result<Self, StackError> {
-        let process =
-            Process::start(binary, variables).map_err(|source| StackError::ProducerStart {
+        let process = SupervisedProcess::start(binary, variables).map_err(|source| {
+            StackError::ProducerStart {
                 path: binary.to_owned(),
                 source,
-            })?;
-        let address = match ready(&process).await {
+            }
+        })?;
+        let address = match wait_until_ready(&process).await {
             Ok(address) => address,
             Err(error) => {
                 process.stop(Duration::ZERO).await;
@@ -68,25 +69,25 @@ impl Producer {
         self.address
     }
 
-    pub(super) fn log(&self) -> &Log {
+    pub(super) fn log(&self) -> &ProcessLog {
         self.process.log()
     }
 
     /// Waits for an end that nobody asked for.
-    pub(super) async fn ended(&self) -> StackError {
-        ended(&self.process).await
+    pub(super) async fn wait_for_exit(&self) -> StackError {
+        wait_for_exit(&self.process).await
     }
 
     /// Lets it finish what it has accepted; afterwards it is gone.
     pub(super) async fn stop(&self) {
-        self.process.stop(STOP_WITHIN).await;
+        self.process.stop(STOP_TIMEOUT).await;
     }
 }
 
-async fn ready(process: &Process) -> Result<SocketAddr, StackError> {
+async fn wait_until_ready(process: &SupervisedProcess) -> Result<SocketAddr, StackError> {
     let mut missing = "it did not log the address it listens on".to_owned();
     let becoming_ready = async {
-        let address = process.log().find(listening).await;
+        let address = process.log().find(parse_listening_line).await;
         loop {
             match client::get(address, "/readyz").await {
                 Ok(reply) if reply.status == StatusCode::OK => return address,
@@ -99,25 +100,25 @@ async fn ready(process: &Process) -> Result<SocketAddr, StackError> {
                 }
                 Err(error) => missing = format!("GET /readyz on {address}: {error}"),
             }
-            tokio::time::sleep(ASK_EVERY).await;
+            tokio::time::sleep(READY_POLL_INTERVAL).await;
         }
     };
     let outcome = tokio::select! {
         address = becoming_ready => Some(Ok(address)),
-        error = ended(process) => Some(Err(error)),
-        () = tokio::time::sleep(READY_WITHIN) => None,
+        error = wait_for_exit(process) => Some(Err(error)),
+        () = tokio::time::sleep(READY_TIMEOUT) => None,
     };
     outcome.unwrap_or_else(|| {
         Err(StackError::ProducerNotReady {
-            after: READY_WITHIN,
+            after: READY_TIMEOUT,
             missing,
             log: process.log().tail(),
         })
     })
 }
 
-async fn ended(process: &Process) -> StackError {
-    let exit = process.exited().await.to_string();
+async fn wait_for_exit(process: &SupervisedProcess) -> StackError {
+    let exit = process.wait().await.to_string();
     StackError::ProducerEnded {
         exit,
         log: process.log().tail(),
@@ -125,7 +126,7 @@ async fn ended(process: &Process) -> StackError {
 }
 
 /// The address in the line that the producer writes once it listens.
-fn listening(line: &str) -> Option<SocketAddr> {
+fn parse_listening_line(line: &str) -> Option<SocketAddr> {
     let line = serde_json::from_str::<Value>(line).ok()?;
     if field(&line, "message")? != "listening" {
         return None;
@@ -149,7 +150,10 @@ mod tests {
         let flat = r#"{"level":"INFO","message":"listening","address":"127.0.0.1:8080"}"#;
         let nested = r#"{"fields":{"message":"listening","address":"127.0.0.1:8080"}}"#;
         for line in [flat, nested] {
-            assert_eq!(listening(line), Some("127.0.0.1:8080".parse().unwrap()));
+            assert_eq!(
+                parse_listening_line(line),
+                Some("127.0.0.1:8080".parse().unwrap())
+            );
         }
         for line in [
             "",
@@ -157,7 +161,7 @@ mod tests {
             r#"{"message":"listening"}"#,
             r#"{"message":"x","address":"127.0.0.1:1"}"#,
         ] {
-            assert_eq!(listening(line), None);
+            assert_eq!(parse_listening_line(line), None);
         }
     }
 }

@@ -10,7 +10,7 @@ use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sqs::types::QueueAttributeName::{self, QueueArn, RedrivePolicy, VisibilityTimeout};
 use aws_smithy_http_client::{Builder, tls};
 
-use super::config::Queue;
+use super::config::QueueConfig;
 use super::names::{CREDENTIALS, REGION};
 
 /// Where the two queues are.
@@ -31,7 +31,7 @@ pub struct QueueError {
 }
 
 /// A client of the endpoint that takes nothing from the user's environment or files.
-pub(super) fn client(endpoint: &str) -> Client {
+pub(super) fn sqs_client(endpoint: &str) -> Client {
     let http = Builder::new()
         .tls_provider(tls::Provider::Rustls(
             tls::rustls_provider::CryptoMode::Ring,
@@ -54,22 +54,25 @@ pub(super) fn client(endpoint: &str) -> Client {
 }
 
 /// Creates both queues and lets the one redrive to the other.
-pub(super) async fn create(client: &Client, settings: &Queue) -> Result<QueueUrls, QueueError> {
-    let dead_letter = create_one(client, &settings.name.dead_letter(), HashMap::new()).await?;
-    let arn = arn(client, &dead_letter).await?;
-    let redrive = serde_json::json!({ "deadLetterTargetArn": arn, "maxReceiveCount": settings.max_receive_count });
+pub(super) async fn create_queues(
+    client: &Client,
+    config: &QueueConfig,
+) -> Result<QueueUrls, QueueError> {
+    let dead_letter = create_queue(client, &config.name.dead_letter(), HashMap::new()).await?;
+    let arn = queue_arn(client, &dead_letter).await?;
+    let redrive = serde_json::json!({ "deadLetterTargetArn": arn, "maxReceiveCount": config.max_receive_count });
     let attributes = HashMap::from([
         (
             VisibilityTimeout,
-            whole_seconds(settings.visibility_timeout).to_string(),
+            whole_seconds(config.visibility_timeout).to_string(),
         ),
         (RedrivePolicy, redrive.to_string()),
     ]);
-    let queue = create_one(client, settings.name.as_str(), attributes).await?;
+    let queue = create_queue(client, config.name.as_str(), attributes).await?;
     Ok(QueueUrls { queue, dead_letter })
 }
 
-async fn create_one(
+async fn create_queue(
     client: &Client,
     name: &str,
     attributes: HashMap<QueueAttributeName, String>,
@@ -80,21 +83,21 @@ async fn create_one(
         .set_attributes(Some(attributes))
         .send()
         .await
-        .map_err(failed("CreateQueue"))?;
+        .map_err(queue_error("CreateQueue"))?;
     created.queue_url.ok_or(QueueError {
         action: "CreateQueue",
         reason: "the answer names no queue URL".to_owned(),
     })
 }
 
-async fn arn(client: &Client, url: &str) -> Result<String, QueueError> {
+async fn queue_arn(client: &Client, url: &str) -> Result<String, QueueError> {
     let answer = client
         .get_queue_attributes()
         .queue_url(url)
         .attribute_names(QueueArn)
         .send()
         .await
-        .map_err(failed("GetQueueAttributes"))?;
+        .map_err(queue_error("GetQueueAttributes"))?;
     let arn = answer
         .attributes
         .and_then(|mut attributes| attributes.remove(&QueueArn));
@@ -113,28 +116,28 @@ fn whole_seconds(duration: Duration) -> u64 {
         .unwrap_or(u64::MAX)
 }
 
-fn failed<E: ProvideErrorMetadata + std::error::Error + 'static>(
+fn queue_error<E: ProvideErrorMetadata + std::error::Error + 'static>(
     action: &'static str,
 ) -> impl FnOnce(SdkError<E>) -> QueueError {
     move |error| QueueError {
         action,
-        reason: reason(&error),
+        reason: describe_error(&error),
     }
 }
 
 /// Code and message of what SQS refused, else what kept the request from it. The SDK's own words
 /// for it are a kilobyte of its insides.
-pub(crate) fn reason<E: ProvideErrorMetadata + std::error::Error + 'static>(
+pub(crate) fn describe_error<E: ProvideErrorMetadata + std::error::Error + 'static>(
     error: &SdkError<E>,
 ) -> String {
     match (error.code(), error.message()) {
         (Some(code), Some(message)) => format!("{code}: {message}"),
         (Some(code), None) => code.to_owned(),
-        (None, _) => causes(error),
+        (None, _) => error_chain(error),
     }
 }
 
-fn causes(error: &dyn std::error::Error) -> String {
+fn error_chain(error: &dyn std::error::Error) -> String {
     std::iter::successors(Some(error), |error| error.source())
         .map(ToString::to_string)
         .collect::<Vec<_>>()
@@ -151,8 +154,8 @@ mod tests {
     use super::*;
     use crate::AllowedHosts;
 
-    fn settings(visibility_timeout: Duration) -> Queue {
-        Queue {
+    fn settings(visibility_timeout: Duration) -> QueueConfig {
+        QueueConfig {
             name: QueueName::default(),
             visibility_timeout,
             max_receive_count: NonZeroU32::MIN,
@@ -165,7 +168,7 @@ mod tests {
             .await
             .unwrap();
         let hidden_too_long = settings(Duration::from_secs(721 * 60));
-        let error = create(&client(endpoint.url()), &hidden_too_long)
+        let error = create_queues(&sqs_client(endpoint.url()), &hidden_too_long)
             .await
             .unwrap_err();
         endpoint.stop().await;
@@ -182,7 +185,7 @@ mod tests {
         let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", free.local_addr().unwrap());
         drop(free);
-        let error = create(&client(&url), &settings(Duration::ZERO))
+        let error = create_queues(&sqs_client(&url), &settings(Duration::ZERO))
             .await
             .unwrap_err();
         let text = error.to_string();

@@ -18,13 +18,13 @@ const DRAIN: Duration = Duration::from_secs(2);
 /// Servers that run until they are stopped together.
 #[derive(Debug)]
 pub(super) struct Servers {
-    tasks: JoinSet<Ended>,
+    tasks: JoinSet<ServerExit>,
     stop: watch::Sender<bool>,
 }
 
 /// A server that has ended.
 #[derive(Debug)]
-pub(super) struct Ended {
+pub(super) struct ServerExit {
     pub(super) name: &'static str,
     pub(super) reason: String,
 }
@@ -38,7 +38,7 @@ impl Servers {
     }
 
     /// Resolves when the servers shall end.
-    pub(super) fn stopped(&self) -> impl Future<Output = ()> + Send + use<> {
+    pub(super) fn shutdown_signal(&self) -> impl Future<Output = ()> + Send + use<> {
         let mut stop = self.stop.subscribe();
         async move {
             // An error means that the owner is gone, which is a reason to end as well.
@@ -56,15 +56,15 @@ impl Servers {
             let reason = server
                 .await
                 .map_or_else(|error| error.to_string(), |()| "it ended".to_owned());
-            Ended { name, reason }
+            ServerExit { name, reason }
         });
     }
 
     /// Waits until one of them ends, which none does of its own accord.
-    pub(super) async fn ended(&mut self) -> Ended {
+    pub(super) async fn wait_for_exit(&mut self) -> ServerExit {
         match self.tasks.join_next().await {
             Some(Ok(ended)) => ended,
-            Some(Err(error)) => Ended {
+            Some(Err(error)) => ServerExit {
                 name: "a server",
                 reason: error.to_string(),
             },

@@ -37,9 +37,12 @@ pub(super) struct Addresses<'a> {
 }
 
 /// What the function gets on top of what Lambda sets.
-pub(super) fn of_function(addresses: &Addresses<'_>, config: &Config) -> BTreeMap<String, String> {
-    let mut variables = telemetry(addresses, &config.function, config.logging);
-    make_way(&mut variables, config);
+pub(super) fn function_variables(
+    addresses: &Addresses<'_>,
+    config: &Config,
+) -> BTreeMap<String, String> {
+    let mut variables = telemetry_variables(addresses, &config.function, config.logging);
+    remove_conflicting(&mut variables, config);
     // Without it the SDK inside the function would take its messages to AWS. Region and credentials
     // are among what Lambda sets.
     variables.insert(SQS_ENDPOINT.to_owned(), addresses.sqs.to_owned());
@@ -58,7 +61,7 @@ pub(super) fn of_function(addresses: &Addresses<'_>, config: &Config) -> BTreeMa
 
 /// Takes out what would keep variables that are given for the function from meaning what they mean
 /// when it is deployed.
-fn make_way(variables: &mut BTreeMap<String, String>, config: &Config) {
+fn remove_conflicting(variables: &mut BTreeMap<String, String>, config: &Config) {
     let is_given = |name: &str| config.variables.iter().any(|(given, _)| given == name);
     if ENDPOINTS.into_iter().any(is_given) {
         variables.remove(PROTOCOL);
@@ -66,14 +69,14 @@ fn make_way(variables: &mut BTreeMap<String, String>, config: &Config) {
 }
 
 /// Everything that the producer gets.
-pub(super) fn of_producer(
+pub(super) fn producer_variables(
     binary: &Path,
     addresses: &Addresses<'_>,
     config: &Config,
 ) -> BTreeMap<String, String> {
-    let mut variables = telemetry(addresses, binary, config.logging);
-    variables.extend(aws(addresses));
-    variables.extend(owned([
+    let mut variables = telemetry_variables(addresses, binary, config.logging);
+    variables.extend(aws_variables(addresses));
+    variables.extend(owned_pairs([
         (
             "LISTEN_ADDR",
             &*format!("127.0.0.1:{}", config.ports.producer),
@@ -84,17 +87,20 @@ pub(super) fn of_producer(
 }
 
 /// What a person exports to send to the queue and to the receiver from a shell.
-pub(super) fn of_shell(addresses: &Addresses<'_>) -> Vec<(String, String)> {
-    let telemetry = owned([
+pub(super) fn shell_variables(addresses: &Addresses<'_>) -> Vec<(String, String)> {
+    let telemetry = owned_pairs([
         ("OTEL_EXPORTER_OTLP_ENDPOINT", addresses.otlp_http),
         (PROTOCOL, "http/protobuf"),
     ]);
-    aws(addresses).into_iter().chain(telemetry).collect()
+    aws_variables(addresses)
+        .into_iter()
+        .chain(telemetry)
+        .collect()
 }
 
 /// What a person exports to use the SQS endpoint from a shell.
-pub(super) fn of_sqs(endpoint: &str) -> Vec<(String, String)> {
-    owned([
+pub(super) fn sqs_variables(endpoint: &str) -> Vec<(String, String)> {
+    owned_pairs([
         (SQS_ENDPOINT, endpoint),
         ("AWS_REGION", REGION),
         // What botocore, and the AWS CLI with it, reads instead.
@@ -104,19 +110,19 @@ pub(super) fn of_sqs(endpoint: &str) -> Vec<(String, String)> {
     ])
 }
 
-fn aws(addresses: &Addresses<'_>) -> Vec<(String, String)> {
-    let mut variables = of_sqs(addresses.sqs);
-    variables.extend(owned([("QUEUE_URL", addresses.queue)]));
+fn aws_variables(addresses: &Addresses<'_>) -> Vec<(String, String)> {
+    let mut variables = sqs_variables(addresses.sqs);
+    variables.extend(owned_pairs([("QUEUE_URL", addresses.queue)]));
     variables
 }
 
-fn telemetry(
+fn telemetry_variables(
     addresses: &Addresses<'_>,
     binary: &Path,
     logging: Logging,
 ) -> BTreeMap<String, String> {
     let filter = logging.filter();
-    owned([
+    owned_pairs([
         ("OTEL_SERVICE_NAME", &*program_name(binary)),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", addresses.otlp_http),
         (PROTOCOL, "http/protobuf"),
@@ -126,7 +132,7 @@ fn telemetry(
     .collect()
 }
 
-fn owned<const N: usize>(pairs: [(&str, &str); N]) -> Vec<(String, String)> {
+fn owned_pairs<const N: usize>(pairs: [(&str, &str); N]) -> Vec<(String, String)> {
     pairs
         .into_iter()
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
@@ -138,7 +144,7 @@ mod tests {
     use std::num::{NonZeroU32, NonZeroUsize};
     use std::time::Duration;
 
-    use super::super::config::{Ports, Queue, QueueName};
+    use super::super::config::{Ports, QueueConfig, QueueName};
     use super::*;
     use crate::environment::Freeze;
 
@@ -157,7 +163,7 @@ mod tests {
                 producer: 8080,
                 ..Ports::default()
             },
-            queue: Queue {
+            queue: QueueConfig {
                 name: QueueName::default(),
                 visibility_timeout: Duration::ZERO,
                 max_receive_count: NonZeroU32::MIN,
@@ -178,9 +184,9 @@ mod tests {
     #[test]
     fn what_is_given_for_the_function_wins_and_is_for_the_function_alone() {
         let config = config(Vec::new());
-        assert_eq!(of_function(&ADDRESSES, &config)["RUST_LOG"], "warn");
+        assert_eq!(function_variables(&ADDRESSES, &config)["RUST_LOG"], "warn");
         assert_ne!(
-            of_producer(Path::new(PRODUCER), &ADDRESSES, &config)["RUST_LOG"],
+            producer_variables(Path::new(PRODUCER), &ADDRESSES, &config)["RUST_LOG"],
             "warn"
         );
     }
@@ -195,13 +201,15 @@ mod tests {
             logging,
             ..config(Vec::new())
         };
-        assert!(of_producer(Path::new(PRODUCER), &ADDRESSES, &config).contains_key(PROTOCOL));
-        of_function(&ADDRESSES, &config)
+        assert!(
+            producer_variables(Path::new(PRODUCER), &ADDRESSES, &config).contains_key(PROTOCOL)
+        );
+        function_variables(&ADDRESSES, &config)
     }
 
     #[test]
     fn the_log_filter_is_unset_as_on_lambda_unless_span_counts_are_needed() {
-        assert!(!given(Logging::Usual, &[]).contains_key(LOG_FILTER));
+        assert!(!given(Logging::Default, &[]).contains_key(LOG_FILTER));
         let level = ("AWS_LAMBDA_LOG_LEVEL", "DEBUG");
         let counted = given(Logging::SpanCounts, &[level]);
         assert_eq!(counted[LOG_FILTER], "info,baton_telemetry=debug");
@@ -209,13 +217,13 @@ mod tests {
 
     #[test]
     fn an_endpoint_that_is_given_comes_without_the_protocol_of_ours() {
-        assert_eq!(given(Logging::Usual, &[])[PROTOCOL], "http/protobuf");
+        assert_eq!(given(Logging::Default, &[])[PROTOCOL], "http/protobuf");
         for name in ENDPOINTS {
             let endpoint = (name, "collector:4317");
-            let variables = given(Logging::Usual, &[endpoint]);
+            let variables = given(Logging::Default, &[endpoint]);
             assert_eq!(variables[name], "collector:4317");
             assert!(!variables.contains_key(PROTOCOL), "{variables:?}");
-            let both = given(Logging::Usual, &[endpoint, (PROTOCOL, "grpc")]);
+            let both = given(Logging::Default, &[endpoint, (PROTOCOL, "grpc")]);
             assert_eq!(both[PROTOCOL], "grpc");
         }
     }
@@ -224,15 +232,15 @@ mod tests {
     fn the_function_finds_this_sqs_unless_it_is_given_another() {
         let mut config = config(Vec::new());
         let name = "AWS_ENDPOINT_URL_SQS";
-        assert_eq!(of_function(&ADDRESSES, &config)[name], ADDRESSES.sqs);
+        assert_eq!(function_variables(&ADDRESSES, &config)[name], ADDRESSES.sqs);
         let other = "http://127.0.0.1:9";
         config.variables = vec![(name.to_owned(), other.to_owned())];
-        assert_eq!(of_function(&ADDRESSES, &config)[name], other);
+        assert_eq!(function_variables(&ADDRESSES, &config)[name], other);
     }
 
     #[test]
     fn a_shell_is_told_the_region_by_both_its_names() {
-        let told = of_sqs(ADDRESSES.sqs);
+        let told = sqs_variables(ADDRESSES.sqs);
         for name in ["AWS_REGION", "AWS_DEFAULT_REGION"] {
             assert!(
                 told.contains(&(name.to_owned(), REGION.to_owned())),
@@ -245,28 +253,30 @@ mod tests {
     fn a_service_is_called_as_its_binary_is() {
         let config = config(Vec::new());
         let name = "OTEL_SERVICE_NAME";
-        assert_eq!(of_function(&ADDRESSES, &config)[name], "my-function");
+        assert_eq!(function_variables(&ADDRESSES, &config)[name], "my-function");
         assert_eq!(
-            of_producer(Path::new(PRODUCER), &ADDRESSES, &config)[name],
+            producer_variables(Path::new(PRODUCER), &ADDRESSES, &config)[name],
             "onboarding-api"
         );
     }
 
     #[test]
     fn faults_are_off_unless_asked_for() {
-        assert!(!of_function(&ADDRESSES, &config(Vec::new())).contains_key("BATON_DEMO_FAULTS"));
+        assert!(
+            !function_variables(&ADDRESSES, &config(Vec::new())).contains_key("BATON_DEMO_FAULTS")
+        );
         let faults = ["panic=a", "slow=b"]
             .map(|fault| fault.parse().unwrap())
             .to_vec();
         assert_eq!(
-            of_function(&ADDRESSES, &config(faults))["BATON_DEMO_FAULTS"],
+            function_variables(&ADDRESSES, &config(faults))["BATON_DEMO_FAULTS"],
             "panic=a,slow=b"
         );
     }
 
     #[test]
     fn the_producer_is_told_all_it_needs() {
-        let variables = of_producer(Path::new(PRODUCER), &ADDRESSES, &config(Vec::new()));
+        let variables = producer_variables(Path::new(PRODUCER), &ADDRESSES, &config(Vec::new()));
         let told = variables
             .iter()
             .map(|(name, value)| format!("{name}={value}"))

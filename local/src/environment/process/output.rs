@@ -5,7 +5,7 @@ use tokio::{
     process::{ChildStderr, ChildStdout},
 };
 
-use crate::{environment::LogSource, group::Group, lines::Lines};
+use crate::{environment::LogSource, lines::LineReader, process_group::ProcessGroup};
 
 /// What a process writes.
 ///
@@ -14,15 +14,15 @@ use crate::{environment::LogSource, group::Group, lines::Lines};
 /// its invocation.
 #[derive(Debug)]
 pub(in crate::environment) struct ProcessOutput {
-    stdout: Option<Lines<ChildStdout>>,
-    stderr: Option<Lines<ChildStderr>>,
+    stdout: Option<LineReader<ChildStdout>>,
+    stderr: Option<LineReader<ChildStderr>>,
 }
 
 impl ProcessOutput {
-    pub(super) fn capture(group: &mut Group) -> Self {
+    pub(super) fn capture(group: &mut ProcessGroup) -> Self {
         Self {
-            stdout: group.stdout().map(Lines::new),
-            stderr: group.stderr().map(Lines::new),
+            stdout: group.stdout().map(LineReader::new),
+            stderr: group.stderr().map(LineReader::new),
         }
     }
 
@@ -38,6 +38,6 @@ impl ProcessOutput {
     }
 }
 
-async fn next_line(lines: &mut Option<Lines<impl AsyncRead + Unpin>>) -> Option<String> {
-    lines.as_mut()?.next().await
+async fn next_line(lines: &mut Option<LineReader<impl AsyncRead + Unpin>>) -> Option<String> {
+    lines.as_mut()?.next_line().await
 }

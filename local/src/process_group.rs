@@ -8,15 +8,15 @@ use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 
 /// A child and everything it started. What is left of them is killed when it is dropped.
 #[derive(Debug)]
-pub(crate) struct Group {
+pub(crate) struct ProcessGroup {
     child: Child,
     leader: Option<Pid>,
 }
 
-impl Group {
+impl ProcessGroup {
     /// Starts the command in a group of its own, so that signals reach what it starts too, and
     /// Ctrl-C at our terminal reaches none of it.
-    pub(crate) fn start(command: &mut Command) -> io::Result<Self> {
+    pub(crate) fn spawn(command: &mut Command) -> io::Result<Self> {
         let child = command.process_group(0).kill_on_drop(true).spawn()?;
         let leader = child
             .id()
@@ -58,7 +58,7 @@ impl Group {
     }
 }
 
-impl Drop for Group {
+impl Drop for ProcessGroup {
     fn drop(&mut self) {
         self.signal(Signal::KILL);
     }

@@ -13,13 +13,13 @@ use crate::mapping::{
 
 /// A running event source mapping.
 #[derive(Debug)]
-pub(super) struct Feed {
+pub(super) struct MappingTask {
     task: Option<JoinHandle<()>>,
     stop: watch::Sender<bool>,
     stats: MappingStats,
 }
 
-impl Feed {
+impl MappingTask {
     /// Checks the settings as AWS does when a mapping is created, and begins to poll.
     pub(super) async fn start(
         config: &Config,
@@ -54,7 +54,7 @@ impl Feed {
     }
 
     /// Waits for its end.
-    pub(super) async fn ended(&mut self) {
+    pub(super) async fn wait(&mut self) {
         let Some(task) = &mut self.task else {
             return std::future::pending().await;
         };
@@ -80,12 +80,12 @@ mod tests {
 
     #[tokio::test]
     async fn a_feed_that_has_ended_by_itself_can_be_stopped() {
-        let mut feed = Feed {
+        let mut mapping = MappingTask {
             task: Some(tokio::spawn(async {})),
             stop: watch::Sender::new(false),
             stats: MappingStats::default(),
         };
-        feed.ended().await;
-        feed.stop().await;
+        mapping.wait().await;
+        mapping.stop().await;
     }
 }
