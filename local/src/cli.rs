@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use self::exit::{EXPLAINED, Exit, exit_codes};
+use self::exit::{EXIT_CODES_HELP, Exit, exit_codes};
 use self::signals::Signals;
 
 mod binaries;
@@ -52,24 +52,24 @@ Examples:
 /// function binary, a real producer, and an OTLP receiver. Everything listens on 127.0.0.1; nothing
 /// is installed, and nothing talks to AWS.
 #[derive(Debug, Parser)]
-#[command(name = "baton", version, after_help = EXPLAINED, after_long_help = EXAMPLES, max_term_width = 80, arg_required_else_help = true)]
-struct Arguments {
+#[command(name = "baton", version, after_help = EXIT_CODES_HELP, after_long_help = EXAMPLES, max_term_width = 80, arg_required_else_help = true)]
+struct Cli {
     #[command(subcommand)]
-    command: Command,
+    command: CliCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
-    Up(up::Arguments),
-    Demo(demo::Arguments),
-    Replay(replay::Arguments),
+enum CliCommand {
+    Up(up::UpArgs),
+    Demo(demo::DemoArgs),
+    Replay(replay::ReplayArgs),
 }
 
 /// Does what the command line says.
 #[must_use]
 pub fn run() -> ExitCode {
     let arguments = parse(env::args_os()).unwrap_or_else(|error| error.exit());
-    warnings::show();
+    warnings::init();
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -80,18 +80,18 @@ pub fn run() -> ExitCode {
             return Exit::StartFailed.into();
         }
     };
-    runtime.block_on(perform(arguments.command)).into()
+    runtime.block_on(run_command(arguments.command)).into()
 }
 
 /// Reads the command line as clap does by itself, but for what is found wrong only once it is read:
 /// that is told with the usage of the command it is about, where clap would tell that of `baton`.
 fn parse(
     arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>,
-) -> Result<Arguments, clap::Error> {
-    let mut baton = Arguments::command();
+) -> Result<Cli, clap::Error> {
+    let mut baton = Cli::command();
     let mut matches = baton.try_get_matches_from_mut(arguments)?;
     let name = matches.subcommand_name().map(str::to_owned);
-    Arguments::from_arg_matches_mut(&mut matches).map_err(|error| {
+    Cli::from_arg_matches_mut(&mut matches).map_err(|error| {
         match name.and_then(|name| baton.find_subcommand_mut(name)) {
             Some(command) => error.format(command),
             None => error.format(&mut baton),
@@ -99,7 +99,7 @@ fn parse(
     })
 }
 
-async fn perform(command: Command) -> Exit {
+async fn run_command(command: CliCommand) -> Exit {
     let mut signals = match Signals::new() {
         Ok(signals) => signals,
         Err(error) => {
@@ -108,9 +108,9 @@ async fn perform(command: Command) -> Exit {
         }
     };
     match command {
-        Command::Up(arguments) => up::run(arguments, &mut signals).await,
-        Command::Demo(arguments) => demo::run(arguments, &mut signals).await,
-        Command::Replay(arguments) => replay::run(arguments, &mut signals).await,
+        CliCommand::Up(arguments) => up::run(arguments, &mut signals).await,
+        CliCommand::Demo(arguments) => demo::run(arguments, &mut signals).await,
+        CliCommand::Replay(arguments) => replay::run(arguments, &mut signals).await,
     }
 }
 

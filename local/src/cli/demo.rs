@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::binaries;
-use super::exit::{EXPLAINED, Exit};
+use super::exit::{EXIT_CODES_HELP, Exit};
 use super::options::{BINARIES, Binaries, Paths};
 use super::signals::Signals;
 use super::terminal::{self, Progress, say};
@@ -21,8 +21,8 @@ use crate::demo::{self, Demo, DemoError, Stage};
 /// time, the batches with their links, and a table. Exit code 0 means that every number is exactly
 /// as it must be.
 #[derive(Clone, Debug, Args)]
-#[command(after_help = EXPLAINED)]
-pub(super) struct Arguments {
+#[command(after_help = EXIT_CODES_HELP)]
+pub(super) struct DemoArgs {
     /// The onboarding function, when you have built it yourself: the demo
     /// has it misbehave and checks its spans; any other function runs under
     /// `baton up`
@@ -34,12 +34,12 @@ pub(super) struct Arguments {
 }
 
 /// The likeliest reason why a demo fails whose function was brought along.
-const NOT_FOR_ANY: &str = "\
+const WRONG_FUNCTION_HINT: &str = "\
 The demo is for the onboarding function: if --function is another one, this is why it fails.
 Any function runs under `baton up --function PATH`.";
 
 /// Runs the demo unless a signal arrives first.
-pub(super) async fn run(arguments: Arguments, signals: &mut Signals) -> Exit {
+pub(super) async fn run(arguments: DemoArgs, signals: &mut Signals) -> Exit {
     let mut progress = Progress::new();
     let brought = arguments.function.is_some();
     let binaries = Binaries {
@@ -49,20 +49,20 @@ pub(super) async fn run(arguments: Arguments, signals: &mut Signals) -> Exit {
     };
     let paths = tokio::select! {
         paths = binaries::find(binaries, &mut progress) => paths,
-        () = signals.next() => return Exit::Interrupted,
+        () = signals.recv() => return Exit::Interrupted,
     };
     let paths = match paths {
         Ok(paths) => paths,
         Err(exit) => return exit,
     };
-    let exit = play(paths, &mut progress, signals).await;
+    let exit = run_demo(paths, &mut progress, signals).await;
     if brought && exit == Exit::Failed {
-        say(format_args!("{NOT_FOR_ANY}"));
+        say(format_args!("{WRONG_FUNCTION_HINT}"));
     }
     exit
 }
 
-async fn play(paths: Paths, progress: &mut Progress, signals: &mut Signals) -> Exit {
+async fn run_demo(paths: Paths, progress: &mut Progress, signals: &mut Signals) -> Exit {
     let Some(producer) = paths.producer else {
         terminal::error(&DemoError::NoProducer);
         return Exit::StartFailed;
@@ -70,7 +70,7 @@ async fn play(paths: Paths, progress: &mut Progress, signals: &mut Signals) -> E
     progress.begin("starting queue, function, producer and OTLP receiver");
     let started = tokio::select! {
         started = Demo::start(paths.function, producer) => started,
-        () = signals.next() => return Exit::Interrupted,
+        () = signals.recv() => return Exit::Interrupted,
     };
     let mut demo = match started {
         Ok(demo) => demo,
@@ -82,9 +82,9 @@ async fn play(paths: Paths, progress: &mut Progress, signals: &mut Signals) -> E
     progress.done("everything is ready, and the function has initialised");
     let played = tokio::select! {
         played = demo.play(|stage| show(progress, stage)) => Some(played),
-        () = signals.next() => None,
+        () = signals.recv() => None,
     };
-    signals.unless_impatient(demo.stop()).await;
+    signals.run_until_signal(demo.stop()).await;
     match played {
         Some(played) => report(played),
         None => Exit::Interrupted,

@@ -42,7 +42,7 @@ Exit codes:
 pub(super) use exit_codes;
 
 /// The exit codes, to stand below a command's help.
-pub(super) const EXPLAINED: &str = exit_codes!();
+pub(super) const EXIT_CODES_HELP: &str = exit_codes!();
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {

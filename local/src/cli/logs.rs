@@ -9,13 +9,13 @@ use crate::environment::LogLine;
 use crate::stack::Stack;
 
 /// Who wrote a line.
-const FAINT: Style = Style::new().dimmed();
+const DIMMED: Style = Style::new().dimmed();
 
 /// Prints the function's log so far, then follows the logs of the function and the producer until
 /// the stack stops.
 pub(super) fn follow(stack: &Stack) {
     if let Some(log) = stack.producer_log() {
-        tokio::spawn(show(log.subscribe(), |line| {
+        tokio::spawn(print_lines(log.subscribe(), |line| {
             ("producer".to_owned(), line.to_string())
         }));
     }
@@ -23,34 +23,34 @@ pub(super) fn follow(stack: &Stack) {
     let live = logs.subscribe();
     // The first environment has initialised and is frozen, so no line is printed twice.
     for line in logs.recent() {
-        let (writer, text) = of_function(line);
-        write(&writer, &text);
+        let (writer, text) = function_line(line);
+        print_line(&writer, &text);
     }
-    tokio::spawn(show(live, of_function));
+    tokio::spawn(print_lines(live, function_line));
 }
 
-fn of_function(line: LogLine) -> (String, String) {
+fn function_line(line: LogLine) -> (String, String) {
     (
         format!("function {}", line.environment),
         line.text.to_string(),
     )
 }
 
-async fn show<T: Clone>(mut lines: Receiver<T>, read: impl Fn(T) -> (String, String)) {
+async fn print_lines<T: Clone>(mut lines: Receiver<T>, read: impl Fn(T) -> (String, String)) {
     loop {
         match lines.recv().await {
             Ok(line) => {
                 let (writer, text) = read(line);
-                write(&writer, &text);
+                print_line(&writer, &text);
             }
             Err(RecvError::Lagged(missed)) => {
-                write("baton", &format!("{missed} lines were too many to show"))
+                print_line("baton", &format!("{missed} lines were too many to show"))
             }
             Err(RecvError::Closed) => return,
         }
     }
 }
 
-fn write(writer: &str, text: &str) {
-    say(format_args!("{FAINT}{writer:<11}{FAINT:#} {text}"));
+fn print_line(writer: &str, text: &str) {
+    say(format_args!("{DIMMED}{writer:<11}{DIMMED:#} {text}"));
 }

@@ -15,7 +15,7 @@ use crate::{AllowedHosts, HostName};
 mod combinations;
 mod env_file;
 
-pub(super) use self::combinations::Sound;
+pub(super) use self::combinations::CheckedStackOptions;
 
 /// The largest batch that AWS takes from a standard queue.
 const MAX_BATCH_SIZE: usize = 10_000;
@@ -65,7 +65,7 @@ impl Binaries {
 /// Where to listen.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Ports on 127.0.0.1 (free ones unless given) and hosts")]
-pub(super) struct PortOptions {
+pub(super) struct ListenOptions {
     /// Port of the SQS endpoint
     #[arg(
         long,
@@ -109,7 +109,7 @@ pub(super) struct PortOptions {
 /// How queue, event source mapping and function are set up.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Queue, event source mapping and function")]
-pub(super) struct Settings {
+pub(super) struct StackOptions {
     /// Name of the queue; dead letters go to NAME-dlq
     #[arg(long, value_name = "NAME", default_value = "onboarding")]
     queue: QueueName,
@@ -167,7 +167,7 @@ pub(super) struct Paths {
     pub(super) producer: Option<PathBuf>,
 }
 
-impl PortOptions {
+impl ListenOptions {
     pub(super) fn allowed_hosts(&self) -> AllowedHosts {
         AllowedHosts::new(self.allow_host.clone())
     }
@@ -182,8 +182,8 @@ impl PortOptions {
     }
 }
 
-impl Settings {
-    pub(super) fn config(self, paths: Paths, listeners: &PortOptions) -> Config {
+impl StackOptions {
+    pub(super) fn config(self, paths: Paths, listeners: &ListenOptions) -> Config {
         Config {
             function: paths.function,
             producer: paths.producer,
@@ -213,8 +213,8 @@ impl Settings {
 
 /// Returns all variables for the function. The last of several with the same name wins.
 fn variables(files: Vec<EnvFile>, given: Vec<(String, String)>) -> Vec<(String, String)> {
-    let of_files = files.into_iter().flat_map(|file| file.variables);
-    of_files.chain(given).collect()
+    let file_variables = files.into_iter().flat_map(|file| file.variables);
+    file_variables.chain(given).collect()
 }
 
 /// A mapping takes 1 to 10,000.

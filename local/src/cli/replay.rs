@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::exit::{EXPLAINED, Exit};
+use super::exit::{EXIT_CODES_HELP, Exit};
 use super::signals::Signals;
 use super::terminal;
 use crate::replay::{Place, Replay, ReplayError, Report, Settings};
@@ -54,8 +54,8 @@ Examples:
 /// it nothing. The ledger is kept per endpoint, by its URL: another endpoint, or the same one by
 /// another name, is sent everything.
 #[derive(Clone, Debug, Args)]
-#[command(after_help = EXPLAINED, after_long_help = format!("{EXAMPLES}{EXPLAINED}"))]
-pub(super) struct Arguments {
+#[command(after_help = EXIT_CODES_HELP, after_long_help = format!("{EXAMPLES}{EXIT_CODES_HELP}"))]
+pub(super) struct ReplayArgs {
     /// Logs to look for spans in; - is standard input
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
@@ -79,7 +79,7 @@ pub(super) struct Arguments {
 }
 
 /// Replays unless a signal arrives first.
-pub(super) async fn run(arguments: Arguments, signals: &mut Signals) -> Exit {
+pub(super) async fn run(arguments: ReplayArgs, signals: &mut Signals) -> Exit {
     let is_json = arguments.json;
     let Some(settings) = settings(arguments) else {
         terminal::say(format_args!(
@@ -90,21 +90,21 @@ pub(super) async fn run(arguments: Arguments, signals: &mut Signals) -> Exit {
     let replay = match Replay::new(settings) {
         Ok(replay) => replay,
         Err(error) => {
-            tell(&error);
+            print_error(&error);
             return Exit::StartFailed;
         }
     };
     let mut report = Report::default();
     let outcome = tokio::select! {
         outcome = replay.run(&mut report) => Some(outcome),
-        () = signals.next() => None,
+        () = signals.recv() => None,
     };
     let printed = print(&report, is_json);
-    finish(outcome, &report, printed)
+    command_exit(outcome, &report, printed)
 }
 
 /// Tells of each setting that is wrong as of an error of its own.
-fn tell(error: &ReplayError) {
+fn print_error(error: &ReplayError) {
     match error {
         ReplayError::Environment(invalid) => {
             for setting in invalid.settings() {
@@ -115,7 +115,7 @@ fn tell(error: &ReplayError) {
     }
 }
 
-fn finish(
+fn command_exit(
     outcome: Option<Result<(), ReplayError>>,
     report: &Report,
     printed: io::Result<()>,
@@ -136,7 +136,7 @@ fn finish(
     }
 }
 
-fn settings(arguments: Arguments) -> Option<Settings> {
+fn settings(arguments: ReplayArgs) -> Option<Settings> {
     let place = |path: PathBuf| match path == Path::new("-") {
         true => Place::StandardInput,
         false => Place::File(path),

@@ -24,7 +24,7 @@ impl Signals {
     }
 
     /// Waits for the next one.
-    pub(super) async fn next(&mut self) {
+    pub(super) async fn recv(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
@@ -34,10 +34,10 @@ impl Signals {
 
     /// Waits for an orderly end, which another signal cuts short: what is dropped half-way is
     /// killed.
-    pub(super) async fn unless_impatient(&mut self, end: impl Future<Output = ()>) {
+    pub(super) async fn run_until_signal(&mut self, end: impl Future<Output = ()>) {
         tokio::select! {
             () = end => {}
-            () = self.next() => {}
+            () = self.recv() => {}
         }
     }
 }

@@ -12,12 +12,12 @@ fn refused(arguments: &[&str]) -> String {
 
 #[test]
 fn the_definition_is_sound() {
-    Arguments::command().debug_assert();
+    Cli::command().debug_assert();
 }
 
 #[test]
 fn the_help_fits_into_the_usual_width() {
-    let mut command = Arguments::command();
+    let mut command = Cli::command();
     command.build();
     for (name, option) in [
         ("up", "--function <PATH>"),
@@ -43,7 +43,7 @@ fn the_help_fits_into_the_usual_width() {
 
 #[test]
 fn default_values_are_in_the_help_without_lines_of_spaces() {
-    let mut command = Arguments::command();
+    let mut command = Cli::command();
     let up = command.find_subcommand_mut("up").unwrap();
     let help = up.render_long_help().to_string();
     let lines = help.lines();
@@ -156,7 +156,7 @@ fn the_sqs_endpoint_alone_takes_its_own_port_and_nothing_about_the_rest() {
 
 #[test]
 fn no_option_is_forgotten_by_sqs_only() {
-    let mut command = Arguments::command();
+    let mut command = Cli::command();
     command.build();
     let up = command.find_subcommand("up").unwrap();
     let find = |id: &str| up.get_arguments().find(|argument| argument.get_id() == id);
@@ -182,7 +182,7 @@ fn the_help_of_demo_says_which_function_it_is_for() {
 
 /// The long help of a subcommand, with single spaces for line breaks.
 fn help_of(name: &str) -> String {
-    let mut command = Arguments::command();
+    let mut command = Cli::command();
     let command = command.find_subcommand_mut(name).unwrap();
     let help = command.render_long_help().to_string();
     help.split_whitespace().collect::<Vec<_>>().join(" ")

@@ -9,9 +9,9 @@ use clap::error::ErrorKind;
 use serde::Serialize;
 
 use super::binaries;
-use super::exit::{EXPLAINED, Exit};
+use super::exit::{EXIT_CODES_HELP, Exit};
 use super::logs;
-use super::options::{Binaries, PortOptions, Sound};
+use super::options::{Binaries, CheckedStackOptions, ListenOptions};
 use super::signals::Signals;
 use super::terminal::{self, Progress, say};
 use crate::environment::Phase;
@@ -20,11 +20,11 @@ use crate::stack::{Endpoints, FunctionWatcher, SqsEndpoint, Stack, StackError};
 /// Headings.
 const HEADING: Style = Style::new().bold();
 /// What is of second rank.
-const FAINT: Style = Style::new().dimmed();
+const DIMMED: Style = Style::new().dimmed();
 
 /// The options that say something about what `--sqs-only` does not start. Naming clap's groups
 /// would be shorter, but then a refusal lists the whole group instead of what was given.
-const BEYOND_SQS: [&str; 19] = [
+const NOT_FOR_SQS_ONLY: [&str; 19] = [
     "logs",
     "function",
     "producer",
@@ -53,8 +53,8 @@ const BEYOND_SQS: [&str; 19] = [
 /// prints the endpoints and the variables to export. Ctrl-C and SIGTERM stop everything and leave
 /// no process behind.
 #[derive(Clone, Debug, Args)]
-#[command(after_help = EXPLAINED)]
-pub(super) struct Arguments {
+#[command(after_help = EXIT_CODES_HELP)]
+pub(super) struct UpArgs {
     /// Print one line of JSON once all is ready: {"sqs": URL, "queue_url":
     /// URL, "dead_letter_queue_url": URL, "producer": URL or null,
     /// "otlp_http": URL, "otlp_grpc": URL, "console": URL or null, "variables": {NAME:
@@ -63,7 +63,7 @@ pub(super) struct Arguments {
     #[arg(long)]
     json: bool,
     /// Start the SQS endpoint alone, without any queue
-    #[arg(long, conflicts_with_all = BEYOND_SQS)]
+    #[arg(long, conflicts_with_all = NOT_FOR_SQS_ONLY)]
     sqs_only: bool,
     /// Show what the function and the producer log, on standard error
     #[arg(long)]
@@ -71,9 +71,9 @@ pub(super) struct Arguments {
     #[command(flatten)]
     binaries: Binaries,
     #[command(flatten)]
-    ports: PortOptions,
+    ports: ListenOptions,
     #[command(flatten)]
-    settings: Sound,
+    settings: CheckedStackOptions,
 }
 
 /// Command line that sends a message, with the variables above, in any AWS CLI that speaks SQS's
@@ -82,15 +82,15 @@ const SEND_WITH_CLI: &str = r#"aws sqs send-message --endpoint-url $AWS_ENDPOINT
 
 /// What is worth trying once all is up.
 #[derive(Clone, Copy, Debug)]
-enum TryOut {
+enum Suggestion {
     /// A request to the producer, whose message the function understands.
     Onboarding,
     /// A message of one's own: only whoever brought the function knows what its messages look like.
     Message,
 }
 
-impl TryOut {
-    fn of(binaries: &Binaries) -> Self {
+impl Suggestion {
+    fn new(binaries: &Binaries) -> Self {
         if binaries.function.is_none() && binaries.has_producer() {
             Self::Onboarding
         } else {
@@ -100,34 +100,34 @@ impl TryOut {
 }
 
 /// Runs until a signal arrives or something dies.
-pub(super) async fn run(arguments: Arguments, signals: &mut Signals) -> Exit {
+pub(super) async fn run(arguments: UpArgs, signals: &mut Signals) -> Exit {
     if arguments.sqs_only {
         return sqs_only(&arguments.ports, arguments.json, signals).await;
     }
-    if let Some(error) = without_effect(&arguments) {
+    if let Some(error) = unused_option_error(&arguments) {
         error.exit();
     }
-    let Arguments { json, logs, .. } = arguments;
-    let try_out = TryOut::of(&arguments.binaries);
+    let UpArgs { json, logs, .. } = arguments;
+    let suggestion = Suggestion::new(&arguments.binaries);
     let started = tokio::select! {
         started = start(arguments) => started,
-        () = signals.next() => return Exit::Done,
+        () = signals.recv() => return Exit::Done,
     };
     let (stack, watch) = match started {
         Ok(started) => started,
         Err(exit) => return exit,
     };
-    if let Err(error) = announce(&stack, json, try_out) {
+    if let Err(error) = print_ready(&stack, json, suggestion) {
         terminal::error(&error);
     }
     if logs {
         logs::follow(&stack);
     }
-    serve(stack, watch, logs, signals).await
+    run_until_stopped(stack, watch, logs, signals).await
 }
 
 /// Returns an error for an option that would have no effect.
-fn without_effect(arguments: &Arguments) -> Option<clap::Error> {
+fn unused_option_error(arguments: &UpArgs) -> Option<clap::Error> {
     let binaries = &arguments.binaries;
     let sentence = if !binaries.is_onboarding() && !arguments.settings.0.faults.is_empty() {
         "--faults works only with the onboarding function: leave out --faults or --function"
@@ -142,7 +142,7 @@ fn without_effect(arguments: &Arguments) -> Option<clap::Error> {
     ))
 }
 
-async fn start(arguments: Arguments) -> Result<(Stack, FunctionWatcher), Exit> {
+async fn start(arguments: UpArgs) -> Result<(Stack, FunctionWatcher), Exit> {
     let mut progress = Progress::new();
     let paths = binaries::find(arguments.binaries, &mut progress).await?;
     progress.begin(if paths.producer.is_some() {
@@ -160,7 +160,7 @@ async fn start(arguments: Arguments) -> Result<(Stack, FunctionWatcher), Exit> {
     Ok((stack, watch))
 }
 
-async fn serve(
+async fn run_until_stopped(
     mut stack: Stack,
     mut watch: FunctionWatcher,
     logs: bool,
@@ -168,7 +168,7 @@ async fn serve(
 ) -> Exit {
     let exit = loop {
         tokio::select! {
-            () = signals.next() => break Exit::Done,
+            () = signals.recv() => break Exit::Done,
             error = stack.wait_for_failure() => {
                 terminal::error(&error);
                 break Exit::Failed;
@@ -184,14 +184,14 @@ async fn serve(
         }
     };
     let environments = stack.function().snapshot().environments;
-    let farewell = farewell(environments.iter().map(|environment| environment.phase));
-    say(format_args!("{farewell}"));
-    signals.unless_impatient(stack.stop()).await;
+    let message = stopping_message(environments.iter().map(|environment| environment.phase));
+    say(format_args!("{message}"));
+    signals.run_until_signal(stack.stop()).await;
     exit
 }
 
 /// What is said when the stack stops, which waits for invocations that are under way.
-fn farewell(environments: impl IntoIterator<Item = Phase>) -> &'static str {
+fn stopping_message(environments: impl IntoIterator<Item = Phase>) -> &'static str {
     let at_work = [Phase::Starting, Phase::Running, Phase::Finishing];
     if environments
         .into_iter()
@@ -203,7 +203,7 @@ fn farewell(environments: impl IntoIterator<Item = Phase>) -> &'static str {
     }
 }
 
-async fn sqs_only(ports: &PortOptions, json: bool, signals: &mut Signals) -> Exit {
+async fn sqs_only(ports: &ListenOptions, json: bool, signals: &mut Signals) -> Exit {
     let mut endpoint = match SqsEndpoint::start(ports.sqs_port, &ports.allowed_hosts()).await {
         Ok(endpoint) => endpoint,
         Err(error) => {
@@ -211,23 +211,23 @@ async fn sqs_only(ports: &PortOptions, json: bool, signals: &mut Signals) -> Exi
             return Exit::StartFailed;
         }
     };
-    if let Err(error) = announce_sqs(&endpoint, json) {
+    if let Err(error) = print_sqs_ready(&endpoint, json) {
         terminal::error(&error);
     }
     let exit = tokio::select! {
-        () = signals.next() => Exit::Done,
+        () = signals.recv() => Exit::Done,
         error = endpoint.wait_for_failure() => {
             terminal::error(&error);
             Exit::Failed
         }
     };
-    signals.unless_impatient(endpoint.stop()).await;
+    signals.run_until_signal(endpoint.stop()).await;
     exit
 }
 
 /// The line of `--json`.
 #[derive(Debug, Default, Serialize)]
-struct Ready<'a> {
+struct ReadyLine<'a> {
     sqs: &'a str,
     queue_url: Option<&'a str>,
     dead_letter_queue_url: Option<&'a str>,
@@ -238,8 +238,8 @@ struct Ready<'a> {
     variables: BTreeMap<String, String>,
 }
 
-impl<'a> Ready<'a> {
-    fn of(endpoints: &'a Endpoints, variables: Vec<(String, String)>) -> Self {
+impl<'a> ReadyLine<'a> {
+    fn new(endpoints: &'a Endpoints, variables: Vec<(String, String)>) -> Self {
         Self {
             sqs: &endpoints.sqs,
             queue_url: Some(&endpoints.queue),
@@ -253,25 +253,31 @@ impl<'a> Ready<'a> {
     }
 }
 
-fn announce(stack: &Stack, json: bool, try_out: TryOut) -> io::Result<()> {
+fn print_ready(stack: &Stack, json: bool, suggestion: Suggestion) -> io::Result<()> {
     let endpoints = stack.endpoints();
     let mut out = anstream::stdout().lock();
     if json {
-        return write_json(&mut out, &Ready::of(endpoints, stack.shell_variables()));
+        return write_json(
+            &mut out,
+            &ReadyLine::new(endpoints, stack.shell_variables()),
+        );
     }
     writeln!(out, "\n{HEADING}Baton is up{HEADING:#}; Ctrl-C stops it\n")?;
     write_endpoints(&mut out, endpoints)?;
     write_variables(&mut out, &stack.shell_variables())?;
     let read_spans = format!("curl {}/api/spans", endpoints.otlp_http);
-    match (try_out, &endpoints.producer) {
-        (TryOut::Onboarding, Some(producer)) => {
+    match (suggestion, &endpoints.producer) {
+        (Suggestion::Onboarding, Some(producer)) => {
             write_onboarding(&mut out, producer)?;
             writeln!(out, "  {read_spans}\n")?;
         }
         _ => {
             write_message(&mut out, endpoints)?;
             writeln!(out, "  {read_spans}\n")?;
-            writeln!(out, "  {FAINT}or send it from the other shell:{FAINT:#}\n")?;
+            writeln!(
+                out,
+                "  {DIMMED}or send it from the other shell:{DIMMED:#}\n"
+            )?;
             writeln!(out, "  {SEND_WITH_CLI}\n")?;
         }
     }
@@ -297,7 +303,7 @@ fn write_endpoints(out: &mut impl Write, endpoints: &Endpoints) -> io::Result<()
     let producer = producer.iter().map(|url| ("producer", url));
     producer
         .chain(rows)
-        .try_for_each(|(name, url)| writeln!(out, "  {FAINT}{name:<14}{FAINT:#}{url}"))
+        .try_for_each(|(name, url)| writeln!(out, "  {DIMMED}{name:<14}{DIMMED:#}{url}"))
 }
 
 fn write_onboarding(out: &mut impl Write, producer: &str) -> io::Result<()> {
@@ -329,15 +335,15 @@ fn write_message(out: &mut impl Write, endpoints: &Endpoints) -> io::Result<()> 
     )
 }
 
-fn announce_sqs(endpoint: &SqsEndpoint, json: bool) -> io::Result<()> {
+fn print_sqs_ready(endpoint: &SqsEndpoint, json: bool) -> io::Result<()> {
     let mut out = anstream::stdout().lock();
     if json {
         return write_json(
             &mut out,
-            &Ready {
+            &ReadyLine {
                 sqs: endpoint.url(),
                 variables: endpoint.shell_variables().into_iter().collect(),
-                ..Ready::default()
+                ..ReadyLine::default()
             },
         );
     }
@@ -345,13 +351,13 @@ fn announce_sqs(endpoint: &SqsEndpoint, json: bool) -> io::Result<()> {
         out,
         "\n{HEADING}The SQS endpoint is up{HEADING:#}; Ctrl-C stops it\n"
     )?;
-    writeln!(out, "  {FAINT}{:<14}{FAINT:#}{}", "sqs", endpoint.url())?;
+    writeln!(out, "  {DIMMED}{:<14}{DIMMED:#}{}", "sqs", endpoint.url())?;
     write_variables(&mut out, &endpoint.shell_variables())?;
     writeln!(out)?;
     out.flush()
 }
 
-fn write_json(out: &mut impl Write, ready: &Ready<'_>) -> io::Result<()> {
+fn write_json(out: &mut impl Write, ready: &ReadyLine<'_>) -> io::Result<()> {
     writeln!(out, "{}", serde_json::to_string(ready)?)?;
     out.flush()
 }
@@ -372,10 +378,10 @@ mod tests {
         let mut line = Vec::new();
         write_json(
             &mut line,
-            &Ready {
+            &ReadyLine {
                 sqs: "http://127.0.0.1:1",
                 variables: [("AWS_DEFAULT_REGION".to_owned(), "us-east-1".to_owned())].into(),
-                ..Ready::default()
+                ..ReadyLine::default()
             },
         )
         .unwrap();
@@ -385,10 +391,13 @@ mod tests {
 
     #[test]
     fn the_way_out_is_told_when_stopping_may_take_long() {
-        assert_eq!(farewell([Phase::Idle, Phase::Terminating]), "stopping");
+        assert_eq!(
+            stopping_message([Phase::Idle, Phase::Terminating]),
+            "stopping"
+        );
         for phase in [Phase::Starting, Phase::Running, Phase::Finishing] {
             assert_eq!(
-                farewell([Phase::Idle, phase]),
+                stopping_message([Phase::Idle, phase]),
                 "stopping; a second Ctrl-C ends it at once"
             );
         }

@@ -16,23 +16,23 @@ use tracing_subscriber::util::SubscriberInitExt;
 use super::terminal::say;
 
 /// What is shown, as every Rust program has it.
-const VARIABLE: &str = "RUST_LOG";
+const LOG_VARIABLE: &str = "RUST_LOG";
 /// What is shown unless the variable says otherwise: progress and results are told already.
-const DEFAULT: Level = Level::WARN;
+const DEFAULT_LEVEL: Level = Level::WARN;
 
 /// Has everything of the level that `RUST_LOG` asks for written to standard error, one line each,
 /// from now on.
-pub(super) fn show() {
-    let asked = env::var(VARIABLE).ok();
-    let filter = filter(asked.as_deref()).unwrap_or_else(|expected| {
+pub(super) fn init() {
+    let asked = env::var(LOG_VARIABLE).ok();
+    let filter = parse_filter(asked.as_deref()).unwrap_or_else(|expected| {
         let asked = asked.unwrap_or_default();
         say(format_args!(
-            "{WARNING}warning:{WARNING:#} {VARIABLE}={asked:?} is passed over: {expected}"
+            "{WARNING}warning:{WARNING:#} {LOG_VARIABLE}={asked:?} is passed over: {expected}"
         ));
-        Targets::new().with_default(DEFAULT)
+        Targets::new().with_default(DEFAULT_LEVEL)
     });
     let lines = tracing_subscriber::fmt::layer()
-        .event_format(Line)
+        .event_format(EventFormat)
         .with_writer(anstream::stderr);
     // An error says that the host of this library listens already, and then the lines are its own
     // to show.
@@ -43,9 +43,9 @@ pub(super) fn show() {
 }
 
 /// Reads the value of the variable; an error says what was expected.
-fn filter(asked: Option<&str>) -> Result<Targets, &'static str> {
+fn parse_filter(asked: Option<&str>) -> Result<Targets, &'static str> {
     match asked {
-        None | Some("") => Ok(Targets::new().with_default(DEFAULT)),
+        None | Some("") => Ok(Targets::new().with_default(DEFAULT_LEVEL)),
         Some(asked) => asked
             .parse()
             .map_err(|_| "expected a level, or a list of target=level"),
@@ -54,13 +54,13 @@ fn filter(asked: Option<&str>) -> Result<Targets, &'static str> {
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 const WARNING: Style = AnsiColor::Yellow.on_default().bold();
-const DETAIL: Style = Style::new().dimmed();
+const DIMMED: Style = Style::new().dimmed();
 
 /// An event as one line: its level, its message, its fields. Whoever reads along needs neither the
 /// time nor the module.
-struct Line;
+struct EventFormat;
 
-impl<S, N> FormatEvent<S, N> for Line
+impl<S, N> FormatEvent<S, N> for EventFormat
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
     N: for<'a> FormatFields<'a> + 'static,
@@ -74,9 +74,9 @@ where
         let (style, word) = match *event.metadata().level() {
             Level::ERROR => (ERROR, "error"),
             Level::WARN => (WARNING, "warning"),
-            Level::INFO => (DETAIL, "info"),
-            Level::DEBUG => (DETAIL, "debug"),
-            Level::TRACE => (DETAIL, "trace"),
+            Level::INFO => (DIMMED, "info"),
+            Level::DEBUG => (DIMMED, "debug"),
+            Level::TRACE => (DIMMED, "trace"),
         };
         write!(writer, "{style}{word}:{style:#} ")?;
         context.format_fields(writer.by_ref(), event)?;
@@ -91,13 +91,13 @@ mod tests {
     #[test]
     fn warnings_are_shown_unless_the_variable_says_otherwise() {
         for unset in [None, Some("")] {
-            let filter = filter(unset).unwrap();
+            let filter = parse_filter(unset).unwrap();
             assert!(filter.would_enable("baton_local::mapping", &Level::WARN));
             assert!(!filter.would_enable("baton_local::mapping", &Level::INFO));
         }
-        let asked = filter(Some("error,baton_local::sqs=debug")).unwrap();
+        let asked = parse_filter(Some("error,baton_local::sqs=debug")).unwrap();
         assert!(asked.would_enable("baton_local::sqs", &Level::DEBUG));
         assert!(!asked.would_enable("baton_local::mapping", &Level::WARN));
-        assert!(filter(Some("baton_local=loud")).is_err());
+        assert!(parse_filter(Some("baton_local=loud")).is_err());
     }
 }

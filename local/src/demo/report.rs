@@ -226,7 +226,7 @@ mod tests {
     }
 
     fn widths() -> [Width; 3] {
-        [44, 60, 78].map(Width::of_terminal)
+        [44, 60, 78].map(Width::from_columns)
     }
 
     fn assert_fits(lines: &[Line], width: Width) {
@@ -324,7 +324,7 @@ mod tests {
         let mut short = journeys[0].clone();
         (short.0.dead_lettered, short.1) = (false, Part::Faulty(crate::stack::FaultKind::Slow));
         journeys.push(short);
-        let text = plain(&traces(&journeys, Width::of_terminal(60)));
+        let text = plain(&traces(&journeys, Width::from_columns(60)));
         assert!(text.contains("● demo-03 is slow\n  trace a"), "{text}");
     }
 

@@ -19,7 +19,7 @@ impl Width {
     /// As many as a terminal has, but not more than [`FULL`](Self::FULL) and not fewer than
     /// [`LEAST`](Self::LEAST).
     #[must_use]
-    pub fn of_terminal(columns: u16) -> Self {
+    pub fn from_columns(columns: u16) -> Self {
         Self(usize::from(columns).clamp(Self::LEAST.0, Self::FULL.0))
     }
 
@@ -187,7 +187,7 @@ mod tests {
 
     #[test]
     fn a_flush_right_piece_ends_in_the_last_column() {
-        for width in [Width::LEAST, Width::of_terminal(60), Width::FULL] {
+        for width in [Width::LEAST, Width::from_columns(60), Width::FULL] {
             let line = Line::new(NAME, "left").flush_right(FAINT, "right", width);
             assert_eq!(line.width(), width.columns());
         }
@@ -198,7 +198,8 @@ mod tests {
 
     #[test]
     fn a_terminal_counts_between_the_least_and_the_most() {
-        let widths = [0, 43, 44, 60, 78, 79, u16::MAX].map(|columns| Width::of_terminal(columns).0);
+        let widths =
+            [0, 43, 44, 60, 78, 79, u16::MAX].map(|columns| Width::from_columns(columns).0);
         assert_eq!(widths, [44, 44, 44, 60, 78, 78, 78]);
     }
 

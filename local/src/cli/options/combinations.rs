@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::error::ErrorKind;
 use clap::{Arg, ArgMatches, Args, Command, Error, FromArgMatches};
 
-use super::Settings;
+use super::StackOptions;
 
 /// The largest batch that one receive can fill; AWS takes larger ones only with a window to gather
 /// them in.
@@ -16,20 +16,20 @@ const MIN_WINDOW: Duration = Duration::from_secs(1);
 
 /// Settings that AWS would take together.
 #[derive(Clone, Debug)]
-pub(in crate::cli) struct Sound(pub(in crate::cli) Settings);
+pub(in crate::cli) struct CheckedStackOptions(pub(in crate::cli) StackOptions);
 
-impl Sound {
-    fn new(settings: Settings) -> Result<Self, Error> {
-        match objection(&settings) {
+impl CheckedStackOptions {
+    fn new(settings: StackOptions) -> Result<Self, Error> {
+        match conflict(&settings) {
             // Clap adds the usage to it, and ends with its own exit code.
-            Some(objection) => Err(Error::raw(ErrorKind::ValueValidation, objection)),
+            Some(conflict) => Err(Error::raw(ErrorKind::ValueValidation, conflict)),
             None => Ok(Self(settings)),
         }
     }
 }
 
-fn objection(settings: &Settings) -> Option<String> {
-    let Settings {
+fn conflict(settings: &StackOptions) -> Option<String> {
+    let StackOptions {
         batch_size,
         batching_window,
         function_timeout,
@@ -64,13 +64,13 @@ fn with_inline_default(argument: Arg) -> Arg {
     }
 }
 
-impl FromArgMatches for Sound {
+impl FromArgMatches for CheckedStackOptions {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, Error> {
-        Self::new(Settings::from_arg_matches(matches)?)
+        Self::new(StackOptions::from_arg_matches(matches)?)
     }
 
     fn from_arg_matches_mut(matches: &mut ArgMatches) -> Result<Self, Error> {
-        Self::new(Settings::from_arg_matches_mut(matches)?)
+        Self::new(StackOptions::from_arg_matches_mut(matches)?)
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), Error> {
@@ -81,16 +81,16 @@ impl FromArgMatches for Sound {
     }
 }
 
-impl Args for Sound {
+impl Args for CheckedStackOptions {
     fn group_id() -> Option<clap::Id> {
-        Settings::group_id()
+        StackOptions::group_id()
     }
 
     fn augment_args(command: Command) -> Command {
-        Settings::augment_args(command).mut_args(with_inline_default)
+        StackOptions::augment_args(command).mut_args(with_inline_default)
     }
 
     fn augment_args_for_update(command: Command) -> Command {
-        Settings::augment_args_for_update(command)
+        StackOptions::augment_args_for_update(command)
     }
 }

@@ -32,7 +32,7 @@ const CLOSING_QUOTE: &str = "a closing quote after the value";
 const END_OF_LINE: &str = "the end of the line or a comment after the closing quote";
 
 /// A variable, if the line has one, and the text after the line.
-type Entry<'a> = (Option<(String, String)>, &'a str);
+type ParsedLine<'a> = (Option<(String, String)>, &'a str);
 
 /// Reads a file. Variables of this process are neither read nor changed.
 ///
@@ -52,7 +52,8 @@ fn parse(text: &str) -> Result<EnvFile, LineError> {
     let mut line = 1;
     let mut rest = text;
     while !rest.is_empty() {
-        let (variable, after) = entry(rest).map_err(|expected| LineError { line, expected })?;
+        let (variable, after) =
+            parse_line(rest).map_err(|expected| LineError { line, expected })?;
         variables.extend(variable);
         line += rest[..rest.len() - after.len()].matches('\n').count();
         rest = after;
@@ -61,7 +62,7 @@ fn parse(text: &str) -> Result<EnvFile, LineError> {
 }
 
 /// Reads one line, or several lines if they belong to a value in quotes.
-fn entry(text: &str) -> Result<Entry<'_>, &'static str> {
+fn parse_line(text: &str) -> Result<ParsedLine<'_>, &'static str> {
     let (line, after) = split_line(text);
     if is_blank(line) {
         return Ok((None, after));

@@ -41,7 +41,7 @@ fn retries_stand_side_by_side_under_the_send() {
 #[test]
 fn a_narrow_terminal_gets_the_notes_on_lines_of_their_own() {
     assert_eq!(
-        drawn_at(Width::of_terminal(60), retried()),
+        drawn_at(Width::from_columns(60), retried()),
         [
             "  POST /onboarding  202                              4.00 ms",
             "  └─ send onboarding                                 2.00 ms",
@@ -53,7 +53,7 @@ fn a_narrow_terminal_gets_the_notes_on_lines_of_their_own() {
         ]
     );
     assert_eq!(
-        drawn_at(Width::of_terminal(44), retried()),
+        drawn_at(Width::from_columns(44), retried()),
         [
             "  POST /onboarding  202              4.00 ms",
             "  └─ send onboarding                 2.00 ms",
@@ -74,7 +74,7 @@ fn a_name_that_is_too_long_is_cut_and_its_notes_stand_below_it() {
         json!({"error.type": "something_went_wrong"}),
     );
     let child = span("a", "2", Some("1"), Kind::Internal, "child");
-    for width in [44, 60, 78].map(Width::of_terminal) {
+    for width in [44, 60, 78].map(Width::from_columns) {
         let lines = drawn_at(width, vec![long.clone(), child.clone()]);
         assert!(lines[0].contains("x…   2.00 ms"), "{lines:?}");
         assert_eq!(lines[1], "  │    ✗ something_went_wrong");
