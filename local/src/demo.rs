@@ -1,9 +1,9 @@
 //! The demonstration: real requests through the whole pipeline, what became of each, and whether
 //! that is exactly what must become of it.
 //!
-//! `scenario` says what is sent and what must come of it; `play` sends it, waits, and gathers what
-//! can be seen from outside; `journey` and `tree` find each message's way in the spans that
-//! arrived; `verdict` compares; `report` prints.
+//! `scenario` says what is sent and what must come of it; `run` sends it, waits, and gathers what
+//! can be seen from outside; `message_trace` and `tree` find each message's way in the spans that
+//! arrived; `checks` compares; `report` prints.
 
 use std::fmt;
 use std::num::{NonZeroU32, NonZeroUsize};
@@ -11,10 +11,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use self::journey::Journey;
-use self::scenario::{Onboarding, Part};
-use self::text::Line;
-use self::verdict::Verdict;
+use self::checks::CheckResult;
+use self::message_trace::MessageTrace;
+use self::scenario::{Onboarding, OnboardingKind};
+use self::text::StyledLine;
 use crate::AllowedHosts;
 use crate::environment::Freeze;
 use crate::otlp::{Metric, Span};
@@ -22,17 +22,17 @@ use crate::stack::{
     Config, FunctionWatcher, HttpError, Logging, Ports, QueueConfig, QueueName, Stack, StackError,
 };
 
+mod checks;
 mod dead_letters;
-mod journey;
 mod keys;
-mod ledger;
-mod play;
+mod message_trace;
 mod report;
 mod requests;
+mod run;
 mod scenario;
+mod span_counts;
 mod text;
 mod tree;
-mod verdict;
 
 pub use self::text::Width;
 
@@ -62,13 +62,13 @@ pub struct Demo {
 
 /// What the demo is at.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Stage {
+pub enum DemoProgress {
     /// Something begins that takes a while.
-    Begins(String),
+    Started(String),
     /// Something was done.
     Done(String),
     /// Something did not happen in time; the report will tell what.
-    Missed(String),
+    TimedOut(String),
 }
 
 /// Why the demo could not be played to its end.
@@ -119,34 +119,34 @@ pub enum DemoError {
 
 /// What the demo found.
 #[derive(Clone, Debug)]
-pub struct Report {
-    journeys: Vec<(Journey, Part)>,
+pub struct DemoReport {
+    traces: Vec<(MessageTrace, OnboardingKind)>,
     batches: Vec<Arc<Span>>,
     metrics: Vec<Metric>,
-    verdict: Verdict,
+    result: CheckResult,
 }
 
-impl Report {
+impl DemoReport {
     /// Whether everything is exactly as it must be.
     #[must_use]
-    pub fn holds(&self) -> bool {
-        self.verdict.holds()
+    pub fn passed(&self) -> bool {
+        self.result.passed()
     }
 
     /// Lays it out: with escape codes when printed, or without them in the alternate form (`{:#}`).
     #[must_use]
-    pub fn laid_out(&self, width: Width) -> impl fmt::Display {
-        let mut lines = report::traces(&self.journeys, width);
-        lines.extend(report::batches(&self.batches, &self.journeys, width));
+    pub fn display(&self, width: Width) -> impl fmt::Display {
+        let mut lines = report::traces(&self.traces, width);
+        lines.extend(report::batches(&self.batches, &self.traces, width));
         lines.extend(report::metrics(&self.metrics, width));
-        lines.extend(report::verdict(&self.verdict, width));
-        Lines(lines)
+        lines.extend(report::summary(&self.result, width));
+        StyledLines(lines)
     }
 }
 
-struct Lines(Vec<Line>);
+struct StyledLines(Vec<StyledLine>);
 
-impl fmt::Display for Lines {
+impl fmt::Display for StyledLines {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         for line in &self.0 {
             line.fmt(formatter)?;

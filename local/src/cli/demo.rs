@@ -10,7 +10,7 @@ use super::exit::{EXIT_CODES_HELP, Exit};
 use super::options::{BINARIES, Binaries, Paths};
 use super::signals::Signals;
 use super::terminal::{self, Progress, say};
-use crate::demo::{self, Demo, DemoError, Stage};
+use crate::demo::{self, Demo, DemoError, DemoProgress};
 
 /// Send a dozen requests through the whole pipeline and show their traces
 ///
@@ -81,7 +81,7 @@ async fn run_demo(paths: Paths, progress: &mut Progress, signals: &mut Signals) 
     };
     progress.done("everything is ready, and the function has initialised");
     let played = tokio::select! {
-        played = demo.play(|stage| show(progress, stage)) => Some(played),
+        played = demo.run(|update| show(progress, update)) => Some(played),
         () = signals.recv() => None,
     };
     signals.run_until_signal(demo.stop()).await;
@@ -91,15 +91,15 @@ async fn run_demo(paths: Paths, progress: &mut Progress, signals: &mut Signals) 
     }
 }
 
-fn show(progress: &mut Progress, stage: Stage) {
-    match stage {
-        Stage::Begins(what) => progress.begin(&what),
-        Stage::Done(what) => progress.done(&what),
-        Stage::Missed(what) => progress.missed(&what),
+fn show(progress: &mut Progress, update: DemoProgress) {
+    match update {
+        DemoProgress::Started(what) => progress.begin(&what),
+        DemoProgress::Done(what) => progress.done(&what),
+        DemoProgress::TimedOut(what) => progress.missed(&what),
     }
 }
 
-fn report(played: Result<demo::Report, DemoError>) -> Exit {
+fn report(played: Result<demo::DemoReport, DemoError>) -> Exit {
     let report = match played {
         Ok(report) => report,
         Err(error) => {
@@ -111,16 +111,16 @@ fn report(played: Result<demo::Report, DemoError>) -> Exit {
         terminal::error(&error);
         return Exit::Failed;
     }
-    if report.holds() {
+    if report.passed() {
         Exit::Done
     } else {
         Exit::Failed
     }
 }
 
-fn print(report: &demo::Report) -> io::Result<()> {
+fn print(report: &demo::DemoReport) -> io::Result<()> {
     // Only now: the person may have resized the terminal while the demo played.
-    let report = report.laid_out(terminal::width(io::stdout()));
+    let report = report.display(terminal::width(io::stdout()));
     let mut out = anstream::stdout().lock();
     write!(out, "\n{report}")?;
     out.flush()

@@ -3,11 +3,11 @@
 
 use std::sync::Arc;
 
-use super::journey::{self, Journey};
-use super::scenario::Part;
-use super::text::{self, BAD, FAINT, GOOD, Line, NAME, PLAIN, Width};
-use super::tree::{self, Node};
-use super::verdict::{Row, Verdict};
+use super::checks::{CheckResult, Row};
+use super::message_trace::{self, MessageTrace};
+use super::scenario::OnboardingKind;
+use super::text::{self, DIMMED, FAILURE, NAME, PLAIN, SUCCESS, StyledLine, Width};
+use super::tree::{self, SpanNode};
 use crate::otlp::{Metric, Span};
 
 /// How far a batch's list of messages is indented.
@@ -18,42 +18,47 @@ const NUMBER_COLUMNS: usize = 10;
 const NAME_COLUMNS: usize = 18;
 
 /// The last sentence when nothing is wrong.
-const ALL_IS_WELL: &str = "Every message is accounted for, every trace is whole, no span is lost.";
+const SUCCESS_SUMMARY: &str =
+    "Every message is accounted for, every trace is whole, no span is lost.";
 
 /// The traces, one tree a message.
-pub(super) fn traces(journeys: &[(Journey, Part)], width: Width) -> Vec<Line> {
+pub(super) fn traces(traces: &[(MessageTrace, OnboardingKind)], width: Width) -> Vec<StyledLine> {
     let mut lines = heading("Traces, one for each message", width);
-    let titles = journeys.iter().map(|(journey, part)| title(journey, *part));
+    let titles = traces.iter().map(|(trace, kind)| title(trace, *kind));
     let titles = titles.collect::<Vec<_>>();
-    let ids = journeys
+    let ids = traces
         .iter()
-        .map(|(journey, _)| format!("trace {}", journey.message.trace_id));
+        .map(|(trace, _)| format!("trace {}", trace.message.trace_id));
     let ids = ids.collect::<Vec<_>>();
     // All of them beside the titles or all below: the eye goes down a column.
     let beside = titles
         .iter()
         .zip(&ids)
         .all(|(title, id)| title.width() + 1 + id.len() <= width.columns());
-    for ((title, id), (journey, _)) in titles.into_iter().zip(ids).zip(journeys) {
+    for ((title, id), (trace, _)) in titles.into_iter().zip(ids).zip(traces) {
         if beside {
-            lines.push(title.flush_right(FAINT, id, width));
+            lines.push(title.align_right(DIMMED, id, width));
         } else {
-            lines.extend([title, Line::new(FAINT, format!("  {id}"))]);
+            lines.extend([title, StyledLine::new(DIMMED, format!("  {id}"))]);
         }
-        lines.extend(tree::draw(&journey.trees, width));
-        lines.push(Line::default());
+        lines.extend(tree::render(&trace.trees, width));
+        lines.push(StyledLine::default());
     }
     lines
 }
 
-fn title(journey: &Journey, part: Part) -> Line {
-    let outcome = if journey.is_processed() { GOOD } else { BAD };
-    Line::new(outcome, "● ")
-        .and(NAME, journey.message.customer_id.as_str())
-        .and(PLAIN, format!(" {}", part.explained()))
-        .and(
-            BAD,
-            if journey.dead_lettered {
+fn title(trace: &MessageTrace, kind: OnboardingKind) -> StyledLine {
+    let outcome = if trace.is_processed() {
+        SUCCESS
+    } else {
+        FAILURE
+    };
+    StyledLine::new(outcome, "● ")
+        .with_text(NAME, trace.message.customer_id.as_str())
+        .with_text(PLAIN, format!(" {}", kind.description()))
+        .with_text(
+            FAILURE,
+            if trace.dead_lettered {
                 ", dead-lettered"
             } else {
                 ""
@@ -64,61 +69,72 @@ fn title(journey: &Journey, part: Part) -> Line {
 /// The batch spans, each with the messages that it is linked with.
 pub(super) fn batches(
     batches: &[Arc<Span>],
-    journeys: &[(Journey, Part)],
+    traces: &[(MessageTrace, OnboardingKind)],
     width: Width,
-) -> Vec<Line> {
+) -> Vec<StyledLine> {
     let title = "Batches, each a trace of its own with a link to every message in it";
     let mut lines = heading(title, width);
     for batch in batches {
-        let node = Node {
+        let node = SpanNode {
             span: Arc::clone(batch),
             children: Vec::new(),
         };
-        lines.extend(tree::draw(&[node], width));
+        lines.extend(tree::render(&[node], width));
         let links = batch.links.iter();
-        let messages = links.map(|link| message(batch, journey::message_of(link), journeys));
+        let messages =
+            links.map(|link| message(batch, message_trace::linked_message_id(link), traces));
         lines.extend(list(messages, width));
     }
-    lines.push(Line::default());
+    lines.push(StyledLine::default());
     lines
 }
 
 /// The names of the metrics that arrived beside the spans, service by service; nothing if there
 /// were none.
-pub(super) fn metrics(metrics: &[Metric], width: Width) -> Vec<Line> {
+pub(super) fn metrics(metrics: &[Metric], width: Width) -> Vec<StyledLine> {
     if metrics.is_empty() {
         return Vec::new();
     }
     let mut lines = heading("Metrics received", width);
     for of_service in metrics.chunk_by(|one, next| one.service == next.service) {
-        lines.push(Line::new(NAME, format!("  {}", of_service[0].service)));
+        lines.push(StyledLine::new(
+            NAME,
+            format!("  {}", of_service[0].service),
+        ));
         let names = of_service.iter();
-        let names = names.map(|metric| Line::new(PLAIN, metric.name.as_str()));
+        let names = names.map(|metric| StyledLine::new(PLAIN, metric.name.as_str()));
         lines.extend(list(names, width));
     }
-    lines.push(Line::default());
+    lines.push(StyledLine::default());
     lines
 }
 
 /// The customer that a link leads to, and whether that delivery failed.
-fn message(batch: &Span, message_id: Option<&str>, journeys: &[(Journey, Part)]) -> Line {
-    let Some((journey, _)) = journeys
+fn message(
+    batch: &Span,
+    message_id: Option<&str>,
+    traces: &[(MessageTrace, OnboardingKind)],
+) -> StyledLine {
+    let Some((trace, _)) = traces
         .iter()
-        .find(|(journey, _)| Some(journey.message.message_id.as_str()) == message_id)
+        .find(|(trace, _)| Some(trace.message.message_id.as_str()) == message_id)
     else {
-        return Line::new(BAD, message_id.unwrap_or("nobody"));
+        return StyledLine::new(FAILURE, message_id.unwrap_or("nobody"));
     };
-    let failed = journey
-        .deliveries
-        .iter()
-        .any(|delivery| journey::links_to(delivery, batch) && tree::failure(delivery).is_some());
-    let name = Line::new(PLAIN, journey.message.customer_id.as_str());
-    if failed { name.and(BAD, " ✗") } else { name }
+    let failed = trace.deliveries.iter().any(|delivery| {
+        message_trace::has_link_to(delivery, batch) && tree::error_type(delivery).is_some()
+    });
+    let name = StyledLine::new(PLAIN, trace.message.customer_id.as_str());
+    if failed {
+        name.with_text(FAILURE, " ✗")
+    } else {
+        name
+    }
 }
 
 /// Puts items side by side, as many as the width allows.
-fn list(items: impl Iterator<Item = Line>, width: Width) -> Vec<Line> {
-    let arrow = || Line::new(FAINT, format!("{INDENT}→ "));
+fn list(items: impl Iterator<Item = StyledLine>, width: Width) -> Vec<StyledLine> {
+    let arrow = || StyledLine::new(DIMMED, format!("{INDENT}→ "));
     let mut lines = Vec::new();
     let mut current = arrow();
     let mut is_first = true;
@@ -126,14 +142,14 @@ fn list(items: impl Iterator<Item = Line>, width: Width) -> Vec<Line> {
         if !is_first && current.width() + item.width() + 2 > width.columns() {
             lines.push(std::mem::replace(
                 &mut current,
-                Line::new(PLAIN, format!("{INDENT}  ")),
+                StyledLine::new(PLAIN, format!("{INDENT}  ")),
             ));
             is_first = true;
         }
         current = if is_first {
-            current.join(item)
+            current.append(item)
         } else {
-            current.and(FAINT, ", ").join(item)
+            current.with_text(DIMMED, ", ").append(item)
         };
         is_first = false;
     }
@@ -142,94 +158,96 @@ fn list(items: impl Iterator<Item = Line>, width: Width) -> Vec<Line> {
 }
 
 /// The closing table, then what is wrong, then one sentence.
-pub(super) fn verdict(verdict: &Verdict, width: Width) -> Vec<Line> {
+pub(super) fn summary(result: &CheckResult, width: Width) -> Vec<StyledLine> {
     let mut lines = heading("In numbers", width);
-    lines.push(Line::new(
-        FAINT,
+    lines.push(StyledLine::new(
+        DIMMED,
         format!(
             "  {:NAME_COLUMNS$}{:>NUMBER_COLUMNS$}{:>NUMBER_COLUMNS$}",
             "", "must be", "is"
         ),
     ));
-    lines.extend(verdict.rows.iter().map(row));
-    lines.push(Line::default());
-    let wrong = verdict.rows.iter().filter(|row| !row.holds());
+    lines.extend(result.rows.iter().map(row));
+    lines.push(StyledLine::default());
+    let wrong = result.rows.iter().filter(|row| !row.passed());
     let differences =
         wrong.map(|row| format!("{}: {} instead of {}", row.name, row.seen, row.expected));
     lines.extend(
         differences
-            .chain(verdict.problems.iter().cloned())
-            .flat_map(|text| text::wrap(Line::new(BAD, "✗ "), PLAIN, &text, width)),
+            .chain(result.problems.iter().cloned())
+            .flat_map(|text| text::wrap(StyledLine::new(FAILURE, "✗ "), PLAIN, &text, width)),
     );
-    lines.extend(if verdict.holds() {
-        text::wrap(Line::new(GOOD, "✓ "), PLAIN, ALL_IS_WELL, width)
+    lines.extend(if result.passed() {
+        text::wrap(
+            StyledLine::new(SUCCESS, "✓ "),
+            PLAIN,
+            SUCCESS_SUMMARY,
+            width,
+        )
     } else {
-        vec![Line::new(BAD, "Something is not as it must be.")]
+        vec![StyledLine::new(FAILURE, "Something is not as it must be.")]
     });
     lines
 }
 
-fn row(row: &Row) -> Line {
-    let line = Line::new(
+fn row(row: &Row) -> StyledLine {
+    let line = StyledLine::new(
         PLAIN,
         format!(
             "  {:NAME_COLUMNS$}{:>NUMBER_COLUMNS$}{:>NUMBER_COLUMNS$}",
             row.name, row.expected, row.seen
         ),
     );
-    if row.holds() {
-        line.and(GOOD, "  ✓")
+    if row.passed() {
+        line.with_text(SUCCESS, "  ✓")
     } else {
-        line.and(BAD, "  ✗")
+        line.with_text(FAILURE, "  ✗")
     }
 }
 
-fn heading(title: &str, width: Width) -> Vec<Line> {
-    let mut lines = text::wrap(Line::default(), NAME, title, width);
-    lines.push(Line::new(FAINT, "─".repeat(width.columns())));
-    lines.push(Line::default());
+fn heading(title: &str, width: Width) -> Vec<StyledLine> {
+    let mut lines = text::wrap(StyledLine::default(), NAME, title, width);
+    lines.push(StyledLine::new(DIMMED, "─".repeat(width.columns())));
+    lines.push(StyledLine::default());
     lines
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::journey::{Accepted, follow};
-    use super::super::samples::{batch, delivered, produced};
+    use super::super::message_trace::{AcceptedMessage, collect};
+    use super::super::samples::{batch_span, delivery_spans, producer_spans};
     use super::*;
 
-    fn plain(lines: &[Line]) -> String {
+    fn plain(lines: &[StyledLine]) -> String {
         lines.iter().map(|line| format!("{line:#}\n")).collect()
     }
 
-    fn journeys() -> Vec<(Journey, Part)> {
-        let accepted = Accepted {
+    fn sample_traces() -> Vec<(MessageTrace, OnboardingKind)> {
+        let accepted = AcceptedMessage {
             customer_id: "demo-03".to_owned(),
             message_id: "m".to_owned(),
             trace_id: "a".repeat(32),
         };
-        let mut spans = produced(&accepted.trace_id, "m");
-        spans.extend(delivered(
+        let mut spans = producer_spans(&accepted.trace_id, "m");
+        spans.extend(delivery_spans(
             &accepted.trace_id,
             "m",
             "b",
             1,
             Some("simulated_failure"),
         ));
-        spans.extend(delivered(&accepted.trace_id, "m", "c", 2, None));
+        spans.extend(delivery_spans(&accepted.trace_id, "m", "c", 2, None));
         let spans = spans.into_iter().map(Arc::new).collect::<Vec<_>>();
-        let journeys = follow(&[accepted], &spans, &["m".to_owned()]);
-        let part = Part::Faulty(crate::stack::FaultKind::Panic);
-        journeys
-            .into_iter()
-            .map(|journey| (journey, part))
-            .collect()
+        let traces = collect(&[accepted], &spans, &["m".to_owned()]);
+        let kind = OnboardingKind::Faulty(crate::stack::FaultKind::Panic);
+        traces.into_iter().map(|trace| (trace, kind)).collect()
     }
 
     fn widths() -> [Width; 3] {
         [44, 60, 78].map(Width::from_columns)
     }
 
-    fn assert_fits(lines: &[Line], width: Width) {
+    fn assert_fits(lines: &[StyledLine], width: Width) {
         let wide = lines.iter().filter(|line| line.width() > width.columns());
         assert_eq!(wide.count(), 0, "{width:?}\n{}", plain(lines));
     }
@@ -238,11 +256,11 @@ mod tests {
     fn a_batch_lists_its_messages_and_marks_the_ones_that_failed_in_it() {
         let trace = "a".repeat(32);
         let spans = [
-            batch("b", &[(&trace, "m"), ("z", "stranger")]),
-            batch("c", &[(&trace, "m")]),
+            batch_span("b", &[(&trace, "m"), ("z", "stranger")]),
+            batch_span("c", &[(&trace, "m")]),
         ]
         .map(Arc::new);
-        let text = plain(&batches(&spans, &journeys(), Width::FULL)[3..]);
+        let text = plain(&batches(&spans, &sample_traces(), Width::FULL)[3..]);
         let expected = "  process_batch onboarding  2 messages · cold start                    2.00 ms\n     → demo-03 ✗, stranger\n  \
                         process_batch onboarding  1 message · cold start                     2.00 ms\n     → demo-03\n\n";
         assert_eq!(text, expected);
@@ -251,7 +269,7 @@ mod tests {
     #[test]
     fn a_long_list_is_wrapped() {
         let counts = widths().map(|width| {
-            let items = (0..20).map(|number| Line::new(PLAIN, format!("demo-{number:02}")));
+            let items = (0..20).map(|number| StyledLine::new(PLAIN, format!("demo-{number:02}")));
             let lines = list(items, width);
             assert_fits(&lines, width);
             lines.len()
@@ -293,8 +311,8 @@ mod tests {
             },
         ];
         let text = plain(
-            &verdict(
-                &Verdict {
+            &summary(
+                &CheckResult {
                     rows,
                     problems: vec!["demo-01: odd".to_owned()],
                 },
@@ -308,10 +326,10 @@ mod tests {
 
     #[test]
     fn a_trace_id_stands_beside_its_title_or_below_it() {
-        let mut journeys = journeys();
+        let mut samples = sample_traces();
         let id = "a".repeat(32);
         for width in widths() {
-            let lines = traces(&journeys, width);
+            let lines = traces(&samples, width);
             assert_fits(&lines, width);
             let text = plain(&lines);
             assert_eq!(
@@ -321,21 +339,22 @@ mod tests {
             );
         }
         // This title would have room for the id in 60 columns, its neighbour's would not.
-        let mut short = journeys[0].clone();
-        (short.0.dead_lettered, short.1) = (false, Part::Faulty(crate::stack::FaultKind::Slow));
-        journeys.push(short);
-        let text = plain(&traces(&journeys, Width::from_columns(60)));
+        let mut short = samples[0].clone();
+        (short.0.dead_lettered, short.1) =
+            (false, OnboardingKind::Faulty(crate::stack::FaultKind::Slow));
+        samples.push(short);
+        let text = plain(&traces(&samples, Width::from_columns(60)));
         assert!(text.contains("● demo-03 is slow\n  trace a"), "{text}");
     }
 
     #[test]
     fn everything_fits_into_every_width() {
         let trace = "a".repeat(32);
-        let spans = [batch("b", &[(trace.as_str(), "m"); 10])].map(Arc::new);
+        let spans = [batch_span("b", &[(trace.as_str(), "m"); 10])].map(Arc::new);
         for width in widths() {
-            assert_fits(&batches(&spans, &journeys(), width), width);
-            let good = verdict(
-                &Verdict {
+            assert_fits(&batches(&spans, &sample_traces(), width), width);
+            let good = summary(
+                &CheckResult {
                     rows: Vec::new(),
                     problems: Vec::new(),
                 },
@@ -345,7 +364,7 @@ mod tests {
             let words = good[3..].iter().map(|line| format!("{line:#}"));
             let words = words.collect::<Vec<_>>().join(" ");
             let words = words.split_whitespace().skip_while(|word| *word != "✓");
-            assert_eq!(words.skip(1).collect::<Vec<_>>().join(" "), ALL_IS_WELL);
+            assert_eq!(words.skip(1).collect::<Vec<_>>().join(" "), SUCCESS_SUMMARY);
         }
     }
 }

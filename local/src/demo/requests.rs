@@ -7,22 +7,22 @@ use http::StatusCode;
 use serde::Deserialize;
 
 use super::DemoError;
-use super::journey::Accepted;
+use super::message_trace::AcceptedMessage;
 use super::scenario::Onboarding;
 use crate::stack;
 
 /// The producer's answer.
 #[derive(Deserialize)]
-struct Answer {
+struct OnboardingResponse {
     message_id: String,
     trace_id: String,
 }
 
 /// Sends every onboarding and answers what the producer made of them, in the same order.
-pub(super) async fn send(
+pub(super) async fn send_all(
     producer: SocketAddr,
     onboardings: &[Onboarding],
-) -> Result<Vec<Accepted>, DemoError> {
+) -> Result<Vec<AcceptedMessage>, DemoError> {
     try_join_all(
         onboardings
             .iter()
@@ -31,7 +31,10 @@ pub(super) async fn send(
     .await
 }
 
-async fn send_one(producer: SocketAddr, onboarding: &Onboarding) -> Result<Accepted, DemoError> {
+async fn send_one(
+    producer: SocketAddr,
+    onboarding: &Onboarding,
+) -> Result<AcceptedMessage, DemoError> {
     let customer_id = onboarding.customer_id.clone();
     let reply = match stack::post(producer, "/onboarding", &onboarding.body()).await {
         Ok(reply) => reply,
@@ -43,10 +46,10 @@ async fn send_one(producer: SocketAddr, onboarding: &Onboarding) -> Result<Accep
         }
     };
     match serde_json::from_slice(&reply.body) {
-        Ok(Answer {
+        Ok(OnboardingResponse {
             message_id,
             trace_id,
-        }) if reply.status == StatusCode::ACCEPTED => Ok(Accepted {
+        }) if reply.status == StatusCode::ACCEPTED => Ok(AcceptedMessage {
             customer_id,
             message_id,
             trace_id,

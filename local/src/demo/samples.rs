@@ -34,7 +34,7 @@ pub(super) fn span(trace: &str, id: &str, parent: Option<&str>, kind: Kind, name
 }
 
 /// Gives a span attributes.
-pub(super) fn with(mut span: Span, attributes: Value) -> Span {
+pub(super) fn with_attributes(mut span: Span, attributes: Value) -> Span {
     if let Value::Object(attributes) = attributes {
         span.attributes.extend(attributes);
     }
@@ -42,14 +42,14 @@ pub(super) fn with(mut span: Span, attributes: Value) -> Span {
 }
 
 /// Moves a span in time.
-pub(super) fn at(mut span: Span, start_ms: u64, end_ms: u64) -> Span {
+pub(super) fn with_times(mut span: Span, start_ms: u64, end_ms: u64) -> Span {
     (span.start_unix_nano, span.end_unix_nano) = (start_ms * MILLISECOND, end_ms * MILLISECOND);
     span
 }
 
 /// What the producer sends for the message `message`, whose trace is `trace`.
-pub(super) fn produced(trace: &str, message: &str) -> Vec<Span> {
-    let server = with(
+pub(super) fn producer_spans(trace: &str, message: &str) -> Vec<Span> {
+    let server = with_attributes(
         span(
             trace,
             &format!("{trace}-server"),
@@ -67,13 +67,16 @@ pub(super) fn produced(trace: &str, message: &str) -> Vec<Span> {
         SEND_SPAN,
     );
     vec![
-        at(server, 0, 4),
-        with(at(send, 1, 3), json!({"messaging.message.id": message})),
+        with_times(server, 0, 4),
+        with_attributes(
+            with_times(send, 1, 3),
+            json!({"messaging.message.id": message}),
+        ),
     ]
 }
 
 /// What the function sends for one delivery of `message` in the batch `batch`.
-pub(super) fn delivered(
+pub(super) fn delivery_spans(
     trace: &str,
     message: &str,
     batch: &str,
@@ -82,7 +85,7 @@ pub(super) fn delivered(
 ) -> Vec<Span> {
     let id = format!("{trace}-process-{count}");
     let attributes = json!({"messaging.message.id": message, "baton.sqs.receive_count": count, "baton.sqs.queue_latency": 0.012});
-    let mut process = with(
+    let mut process = with_attributes(
         span(
             trace,
             &id,
@@ -97,12 +100,12 @@ pub(super) fn delivered(
         span_id: format!("{batch}-batch"),
         attributes: Map::new(),
     });
-    let process = at(process, count * 1_000, count * 1_000 + 1);
+    let process = with_times(process, count * 1_000, count * 1_000 + 1);
     match problem {
-        Some(problem) => vec![with(process, json!({"error.type": problem}))],
+        Some(problem) => vec![with_attributes(process, json!({"error.type": problem}))],
         None => vec![
             process,
-            at(
+            with_times(
                 span(
                     trace,
                     &format!("{id}-store"),
@@ -118,8 +121,8 @@ pub(super) fn delivered(
 }
 
 /// The span of a batch that carried these messages, each given as trace and message id.
-pub(super) fn batch(batch: &str, messages: &[(&str, &str)]) -> Span {
-    let mut span = with(
+pub(super) fn batch_span(batch: &str, messages: &[(&str, &str)]) -> Span {
+    let mut span = with_attributes(
         span(
             batch,
             &format!("{batch}-batch"),

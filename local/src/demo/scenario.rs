@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::journey::Accepted;
+use super::message_trace::AcceptedMessage;
 use crate::stack::{Fault, FaultKind};
 
 /// How many onboardings are sent: a dozen, so that all traces fit into a few screens.
@@ -10,9 +10,9 @@ const MESSAGES: usize = 12;
 /// The plan of every customer; nothing depends on it.
 const PLAN: &str = "starter";
 
-/// The part that a message plays.
+/// Kind of an onboarding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Part {
+pub(super) enum OnboardingKind {
     /// Goes through.
     Ordinary,
     /// The handler misbehaves.
@@ -25,12 +25,12 @@ pub(super) enum Part {
 #[derive(Clone, Debug)]
 pub(super) struct Onboarding {
     pub(super) customer_id: String,
-    pub(super) part: Part,
+    pub(super) kind: OnboardingKind,
 }
 
 /// What must come of the messages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Expected {
+pub(super) struct ExpectedCounts {
     /// Requests that are answered 202.
     pub(super) accepted: usize,
     /// Messages that are handled in the end.
@@ -41,16 +41,16 @@ pub(super) struct Expected {
     pub(super) dead_lettered: usize,
 }
 
-impl Expected {
+impl ExpectedCounts {
     /// How often messages are delivered, all told.
     pub(super) fn deliveries(&self) -> usize {
         self.accepted + self.retried
     }
 }
 
-impl Part {
+impl OnboardingKind {
     /// What a reader should know about the message.
-    pub(super) fn explained(self) -> &'static str {
+    pub(super) fn description(self) -> &'static str {
         match self {
             Self::Ordinary => "goes through",
             Self::Faulty(FaultKind::FailOnce) => "fails once",
@@ -74,44 +74,51 @@ pub(super) fn onboardings() -> Vec<Onboarding> {
     (1..=MESSAGES)
         .map(|number| Onboarding {
             customer_id: format!("demo-{number:02}"),
-            part: part(number),
+            kind: onboarding_kind(number),
         })
         .collect()
 }
 
 /// The faults that the function must be told to commit.
 pub(super) fn faults(onboardings: &[Onboarding]) -> Vec<Fault> {
-    let fault = |onboarding: &Onboarding| match onboarding.part {
-        Part::Faulty(kind) => Some(Fault {
+    let fault = |onboarding: &Onboarding| match onboarding.kind {
+        OnboardingKind::Faulty(kind) => Some(Fault {
             kind,
             customer_id: onboarding.customer_id.clone(),
         }),
-        Part::Ordinary | Part::Poison => None,
+        OnboardingKind::Ordinary | OnboardingKind::Poison => None,
     };
     onboardings.iter().filter_map(fault).collect()
 }
 
 /// The messages that nothing is to happen to.
-pub(super) fn ordinary(onboardings: &[Onboarding], accepted: &[Accepted]) -> Vec<Accepted> {
-    let is_ordinary = |message: &&Accepted| {
+pub(super) fn ordinary_messages(
+    onboardings: &[Onboarding],
+    accepted: &[AcceptedMessage],
+) -> Vec<AcceptedMessage> {
+    let is_ordinary = |message: &&AcceptedMessage| {
         onboardings.iter().any(|onboarding| {
-            onboarding.part == Part::Ordinary && onboarding.customer_id == message.customer_id
+            onboarding.kind == OnboardingKind::Ordinary
+                && onboarding.customer_id == message.customer_id
         })
     };
     accepted.iter().filter(is_ordinary).cloned().collect()
 }
 
 /// What must come of `onboardings` when a message may be received `max_receive_count` times.
-pub(super) fn expected(onboardings: &[Onboarding], max_receive_count: usize) -> Expected {
+pub(super) fn expected_counts(
+    onboardings: &[Onboarding],
+    max_receive_count: usize,
+) -> ExpectedCounts {
     let deliveries = onboardings
         .iter()
-        .map(|onboarding| onboarding.part.deliveries(max_receive_count))
+        .map(|onboarding| onboarding.kind.deliveries(max_receive_count))
         .sum::<usize>();
     let poison = onboardings
         .iter()
-        .filter(|onboarding| onboarding.part == Part::Poison)
+        .filter(|onboarding| onboarding.kind == OnboardingKind::Poison)
         .count();
-    Expected {
+    ExpectedCounts {
         accepted: onboardings.len(),
         processed: onboardings.len() - poison,
         retried: deliveries - onboardings.len(),
@@ -123,20 +130,20 @@ impl Onboarding {
     /// The body of the request. The poison refers to itself, which the function refuses for good.
     pub(super) fn body(&self) -> Value {
         let mut body = json!({ "customer_id": self.customer_id, "email": format!("{}@example.com", self.customer_id), "plan": PLAN });
-        if self.part == Part::Poison {
+        if self.kind == OnboardingKind::Poison {
             body["referrer"] = Value::from(self.customer_id.as_str());
         }
         body
     }
 }
 
-fn part(number: usize) -> Part {
+fn onboarding_kind(number: usize) -> OnboardingKind {
     match number {
-        3 => Part::Faulty(FaultKind::FailOnce),
-        5 => Part::Faulty(FaultKind::Panic),
-        7 => Part::Faulty(FaultKind::Slow),
-        9 => Part::Poison,
-        _ => Part::Ordinary,
+        3 => OnboardingKind::Faulty(FaultKind::FailOnce),
+        5 => OnboardingKind::Faulty(FaultKind::Panic),
+        7 => OnboardingKind::Faulty(FaultKind::Slow),
+        9 => OnboardingKind::Poison,
+        _ => OnboardingKind::Ordinary,
     }
 }
 
@@ -146,10 +153,10 @@ mod tests {
 
     #[test]
     fn the_numbers_follow_from_what_is_sent() {
-        let expected = expected(&onboardings(), 3);
+        let expected = expected_counts(&onboardings(), 3);
         assert_eq!(
             expected,
-            Expected {
+            ExpectedCounts {
                 accepted: 12,
                 processed: 11,
                 retried: 4,

@@ -48,27 +48,27 @@ impl Width {
 /// Names of spans and messages.
 pub(super) const NAME: Style = Style::new().bold();
 /// What went well.
-pub(super) const GOOD: Style = AnsiColor::Green.on_default();
+pub(super) const SUCCESS: Style = AnsiColor::Green.on_default();
 /// What went wrong.
-pub(super) const BAD: Style = AnsiColor::Red.on_default();
+pub(super) const FAILURE: Style = AnsiColor::Red.on_default();
 /// What is of second rank.
-pub(super) const FAINT: Style = Style::new().dimmed();
+pub(super) const DIMMED: Style = Style::new().dimmed();
 /// Everything else.
 pub(super) const PLAIN: Style = Style::new();
 
 /// A line of text, piece by piece.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Line {
+pub(super) struct StyledLine {
     pieces: Vec<(Style, String)>,
 }
 
-impl Line {
+impl StyledLine {
     pub(super) fn new(style: Style, text: impl Into<String>) -> Self {
-        Self::default().and(style, text)
+        Self::default().with_text(style, text)
     }
 
     /// Adds a piece at the end, unless it is empty.
-    pub(super) fn and(mut self, style: Style, text: impl Into<String>) -> Self {
+    pub(super) fn with_text(mut self, style: Style, text: impl Into<String>) -> Self {
         let text = text.into();
         if !text.is_empty() {
             self.pieces.push((style, text));
@@ -77,20 +77,21 @@ impl Line {
     }
 
     /// Adds a line at the end.
-    pub(super) fn join(mut self, other: Self) -> Self {
+    pub(super) fn append(mut self, other: Self) -> Self {
         self.pieces.extend(other.pieces);
         self
     }
 
     /// Adds a piece so that it ends in the last column, or one space behind the rest if that is too
     /// long already.
-    pub(super) fn flush_right(self, style: Style, text: impl Into<String>, width: Width) -> Self {
+    pub(super) fn align_right(self, style: Style, text: impl Into<String>, width: Width) -> Self {
         let text = text.into();
         let gap = width
             .columns()
             .saturating_sub(self.width() + text.chars().count())
             .max(1);
-        self.and(PLAIN, " ".repeat(gap)).and(style, text)
+        self.with_text(PLAIN, " ".repeat(gap))
+            .with_text(style, text)
     }
 
     /// How many columns it takes. Every character used here takes one.
@@ -102,7 +103,7 @@ impl Line {
     }
 }
 
-impl fmt::Display for Line {
+impl fmt::Display for StyledLine {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let plain = formatter.alternate();
         self.pieces.iter().try_for_each(|(style, text)| {
@@ -128,7 +129,7 @@ pub(super) fn duration(seconds: f64) -> String {
 }
 
 /// Breaks `text` into lines that begin with `first`, then with as many spaces.
-pub(super) fn wrap(first: Line, style: Style, text: &str, width: Width) -> Vec<Line> {
+pub(super) fn wrap(first: StyledLine, style: Style, text: &str, width: Width) -> Vec<StyledLine> {
     let indent = first.width();
     let mut beginning = Some(first);
     let lines = width.break_lines(text, indent).into_iter();
@@ -136,14 +137,14 @@ pub(super) fn wrap(first: Line, style: Style, text: &str, width: Width) -> Vec<L
         .map(|line| {
             let begun = beginning.take();
             begun
-                .unwrap_or_else(|| Line::new(PLAIN, " ".repeat(indent)))
-                .and(style, line)
+                .unwrap_or_else(|| StyledLine::new(PLAIN, " ".repeat(indent)))
+                .with_text(style, line)
         })
         .collect()
 }
 
 /// Shortens `text` to `columns`, with an ellipsis in place of what is missing.
-pub(super) fn cut(text: &str, columns: usize) -> String {
+pub(super) fn truncate(text: &str, columns: usize) -> String {
     if text.chars().count() <= columns {
         return text.to_owned();
     }
@@ -152,7 +153,7 @@ pub(super) fn cut(text: &str, columns: usize) -> String {
 }
 
 /// `1 message`, `2 messages`.
-pub(super) fn count(number: i64, noun: &str) -> String {
+pub(super) fn pluralise(number: i64, noun: &str) -> String {
     if number == 1 {
         format!("1 {noun}")
     } else {
@@ -188,11 +189,11 @@ mod tests {
     #[test]
     fn a_flush_right_piece_ends_in_the_last_column() {
         for width in [Width::LEAST, Width::from_columns(60), Width::FULL] {
-            let line = Line::new(NAME, "left").flush_right(FAINT, "right", width);
+            let line = StyledLine::new(NAME, "left").align_right(DIMMED, "right", width);
             assert_eq!(line.width(), width.columns());
         }
-        let full = Line::new(NAME, "x".repeat(Width::FULL.columns()));
-        let over = full.flush_right(FAINT, "y", Width::FULL);
+        let full = StyledLine::new(NAME, "x".repeat(Width::FULL.columns()));
+        let over = full.align_right(DIMMED, "y", Width::FULL);
         assert_eq!(over.width(), Width::FULL.columns() + 2);
     }
 
@@ -206,7 +207,7 @@ mod tests {
     #[test]
     fn text_is_broken_between_words_only() {
         let text = format!("demo-01: {} is wrong", "x".repeat(50));
-        let lines = wrap(Line::new(BAD, "✗ "), PLAIN, &text, Width::LEAST);
+        let lines = wrap(StyledLine::new(FAILURE, "✗ "), PLAIN, &text, Width::LEAST);
         let lines = lines.iter().map(|line| format!("{line:#}"));
         let expected = [
             "✗ demo-01:".to_owned(),
@@ -218,12 +219,15 @@ mod tests {
 
     #[test]
     fn what_is_cut_says_so() {
-        assert_eq!(["four", "fives"].map(|text| cut(text, 4)), ["four", "fiv…"]);
+        assert_eq!(
+            ["four", "fives"].map(|text| truncate(text, 4)),
+            ["four", "fiv…"]
+        );
     }
 
     #[test]
     fn the_alternate_form_has_no_escapes() {
-        let line = Line::new(BAD, "bad").and(PLAIN, " plain");
+        let line = StyledLine::new(FAILURE, "bad").with_text(PLAIN, " plain");
         assert_eq!(format!("{line:#}"), "bad plain");
         assert!(format!("{line}").contains('\u{1b}'));
     }

@@ -10,7 +10,7 @@ use super::keys::{
     ERROR_TYPE, FAAS_COLDSTART, HTTP_RESPONSE_STATUS_CODE, MESSAGING_BATCH_MESSAGE_COUNT,
     QUEUE_LATENCY, RECEIVE_COUNT,
 };
-use super::text::{self, BAD, FAINT, Line, NAME, PLAIN, Width};
+use super::text::{self, DIMMED, FAILURE, NAME, PLAIN, StyledLine, Width};
 use crate::otlp::{Kind, Span, StatusCode};
 
 /// Nanoseconds in a second.
@@ -22,14 +22,14 @@ const DURATION_COLUMNS: usize = 10;
 
 /// A span and what it led to.
 #[derive(Clone, Debug)]
-pub(super) struct Node {
+pub(super) struct SpanNode {
     pub(super) span: Arc<Span>,
-    pub(super) children: Vec<Node>,
+    pub(super) children: Vec<SpanNode>,
 }
 
 /// Arranges the spans of one trace. There is one tree if the trace is whole; a span whose parent is
 /// missing begins a tree of its own.
-pub(super) fn grow(spans: &[Arc<Span>]) -> Vec<Node> {
+pub(super) fn build(spans: &[Arc<Span>]) -> Vec<SpanNode> {
     let known = spans
         .iter()
         .map(|span| span.span_id.as_str())
@@ -48,39 +48,45 @@ pub(super) fn grow(spans: &[Arc<Span>]) -> Vec<Node> {
     roots.sort_by_key(|span| span.start_unix_nano);
     roots
         .into_iter()
-        .map(|root| branch(root, &mut children))
+        .map(|root| build_node(root, &mut children))
         .collect()
 }
 
 /// Takes the children out of the map, so that even spans in a circle end it.
-fn branch(span: &Arc<Span>, children: &mut HashMap<&str, Vec<&Arc<Span>>>) -> Node {
+fn build_node(span: &Arc<Span>, children: &mut HashMap<&str, Vec<&Arc<Span>>>) -> SpanNode {
     let mut below = children.remove(span.span_id.as_str()).unwrap_or_default();
     below.sort_by_key(|child| child.start_unix_nano);
-    Node {
+    SpanNode {
         span: Arc::clone(span),
         children: below
             .into_iter()
-            .map(|child| branch(child, children))
+            .map(|child| build_node(child, children))
             .collect(),
     }
 }
 
 /// Draws trees, one line a span, and further lines for notes that do not fit beside the name.
-pub(super) fn draw(trees: &[Node], width: Width) -> Vec<Line> {
+pub(super) fn render(trees: &[SpanNode], width: Width) -> Vec<StyledLine> {
     let mut lines = Vec::new();
     for tree in trees {
-        draw_branch(tree, "  ", "  ", width, &mut lines);
+        render_node(tree, "  ", "  ", width, &mut lines);
     }
     lines
 }
 
-fn draw_branch(node: &Node, first: &str, rest: &str, width: Width, lines: &mut Vec<Line>) {
+fn render_node(
+    node: &SpanNode,
+    first: &str,
+    rest: &str,
+    width: Width,
+    lines: &mut Vec<StyledLine>,
+) {
     let trunk = if node.children.is_empty() {
         "     "
     } else {
         "│    "
     };
-    draw_span(&node.span, first, &format!("{rest}{trunk}"), width, lines);
+    render_span(&node.span, first, &format!("{rest}{trunk}"), width, lines);
     for (index, child) in node.children.iter().enumerate() {
         let last = index + 1 == node.children.len();
         let (branch, trunk) = if last {
@@ -88,7 +94,7 @@ fn draw_branch(node: &Node, first: &str, rest: &str, width: Width, lines: &mut V
         } else {
             ("├─ ", "│  ")
         };
-        draw_branch(
+        render_node(
             child,
             &format!("{rest}{branch}"),
             &format!("{rest}{trunk}"),
@@ -98,70 +104,78 @@ fn draw_branch(node: &Node, first: &str, rest: &str, width: Width, lines: &mut V
     }
 }
 
-fn draw_span(span: &Span, first: &str, below: &str, width: Width, lines: &mut Vec<Line>) {
+fn render_span(span: &Span, first: &str, below: &str, width: Width, lines: &mut Vec<StyledLine>) {
     let beside = width.columns().saturating_sub(DURATION_COLUMNS);
-    let name = text::cut(&span.name, beside.saturating_sub(first.chars().count()));
+    let name = text::truncate(&span.name, beside.saturating_sub(first.chars().count()));
     let mut notes = notes(span).into_iter().peekable();
-    let head = Line::new(FAINT, first).and(NAME, name);
-    let head = fill(head, "  ", &mut notes, beside);
-    lines.push(head.flush_right(PLAIN, text::duration(seconds(span)), width));
+    let head = StyledLine::new(DIMMED, first).with_text(NAME, name);
+    let head = append_notes(head, "  ", &mut notes, beside);
+    lines.push(head.align_right(PLAIN, text::duration(duration_seconds(span)), width));
     while let Some(note) = notes.next() {
-        let line = Line::new(FAINT, below).join(note);
-        lines.push(fill(line, BETWEEN_NOTES, &mut notes, width.columns()));
+        let line = StyledLine::new(DIMMED, below).append(note);
+        lines.push(append_notes(
+            line,
+            BETWEEN_NOTES,
+            &mut notes,
+            width.columns(),
+        ));
     }
 }
 
 /// Adds notes as long as they end within `columns`, the first one behind `gap`.
-fn fill(
-    mut line: Line,
+fn append_notes(
+    mut line: StyledLine,
     mut gap: &str,
-    notes: &mut Peekable<impl Iterator<Item = Line>>,
+    notes: &mut Peekable<impl Iterator<Item = StyledLine>>,
     columns: usize,
-) -> Line {
+) -> StyledLine {
     while let Some(note) =
         notes.next_if(|note| line.width() + gap.chars().count() + note.width() <= columns)
     {
-        line = line.and(FAINT, gap).join(note);
+        line = line.with_text(DIMMED, gap).append(note);
         gap = BETWEEN_NOTES;
     }
     line
 }
 
 /// What is worth knowing about a span beside its name.
-fn notes(span: &Span) -> Vec<Line> {
+fn notes(span: &Span) -> Vec<StyledLine> {
     let mut notes = Vec::new();
     if let Some(status) = span.integer(HTTP_RESPONSE_STATUS_CODE) {
-        notes.push(Line::new(FAINT, status.to_string()));
+        notes.push(StyledLine::new(DIMMED, status.to_string()));
     }
     if let Some(delivery) = span.integer(RECEIVE_COUNT) {
-        notes.push(Line::new(FAINT, format!("delivery {delivery}")));
+        notes.push(StyledLine::new(DIMMED, format!("delivery {delivery}")));
     }
     if let Some(latency) = span.number(QUEUE_LATENCY) {
-        notes.push(Line::new(
-            FAINT,
+        notes.push(StyledLine::new(
+            DIMMED,
             format!("queued {}", text::duration(latency)),
         ));
     }
     if let Some(messages) = span.integer(MESSAGING_BATCH_MESSAGE_COUNT) {
-        notes.push(Line::new(FAINT, text::count(messages, "message")));
+        notes.push(StyledLine::new(
+            DIMMED,
+            text::pluralise(messages, "message"),
+        ));
     }
     if span.attributes.get(FAAS_COLDSTART) == Some(&Value::Bool(true)) {
-        notes.push(Line::new(FAINT, "cold start"));
+        notes.push(StyledLine::new(DIMMED, "cold start"));
     }
-    if let Some(problem) = failure(span) {
-        notes.push(Line::new(BAD, format!("✗ {problem}")));
+    if let Some(problem) = error_type(span) {
+        notes.push(StyledLine::new(FAILURE, format!("✗ {problem}")));
     }
     notes
 }
 
 /// What went wrong in a span, if anything.
-pub(super) fn failure(span: &Span) -> Option<&str> {
+pub(super) fn error_type(span: &Span) -> Option<&str> {
     span.text(ERROR_TYPE)
         .or_else(|| (span.status.code == StatusCode::Error).then_some("error"))
 }
 
 /// How long a span took.
-pub(super) fn seconds(span: &Span) -> f64 {
+pub(super) fn duration_seconds(span: &Span) -> f64 {
     #[expect(
         clippy::cast_precision_loss,
         reason = "a trace of months would lose a nanosecond"
@@ -171,7 +185,7 @@ pub(super) fn seconds(span: &Span) -> f64 {
 }
 
 /// Whether a span is of this kind and name.
-pub(super) fn is(span: &Span, kind: Kind, name: &str) -> bool {
+pub(super) fn matches(span: &Span, kind: Kind, name: &str) -> bool {
     span.kind == kind && span.name == name
 }
 

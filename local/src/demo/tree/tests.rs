@@ -1,6 +1,8 @@
 use serde_json::json;
 
-use super::super::samples::{at, batch, delivered, produced, span, with};
+use super::super::samples::{
+    batch_span, delivery_spans, producer_spans, span, with_attributes, with_times,
+};
 use super::*;
 
 fn drawn(spans: Vec<Span>) -> Vec<String> {
@@ -9,7 +11,7 @@ fn drawn(spans: Vec<Span>) -> Vec<String> {
 
 fn drawn_at(width: Width, spans: Vec<Span>) -> Vec<String> {
     let spans = spans.into_iter().map(Arc::new).collect::<Vec<_>>();
-    draw(&grow(&spans), width)
+    render(&build(&spans), width)
         .iter()
         .map(|line| format!("{line:#}"))
         .collect()
@@ -17,9 +19,9 @@ fn drawn_at(width: Width, spans: Vec<Span>) -> Vec<String> {
 
 /// A message that was handled when it came the second time.
 fn retried() -> Vec<Span> {
-    let mut spans = delivered("a", "m", "b", 2, None);
-    spans.extend(delivered("a", "m", "c", 1, Some("simulated_failure")));
-    spans.extend(produced("a", "m"));
+    let mut spans = delivery_spans("a", "m", "b", 2, None);
+    spans.extend(delivery_spans("a", "m", "c", 1, Some("simulated_failure")));
+    spans.extend(producer_spans("a", "m"));
     spans
 }
 
@@ -69,7 +71,7 @@ fn a_narrow_terminal_gets_the_notes_on_lines_of_their_own() {
 
 #[test]
 fn a_name_that_is_too_long_is_cut_and_its_notes_stand_below_it() {
-    let long = with(
+    let long = with_attributes(
         span("a", "1", None, Kind::Internal, &"x".repeat(80)),
         json!({"error.type": "something_went_wrong"}),
     );
@@ -89,7 +91,7 @@ fn a_name_that_is_too_long_is_cut_and_its_notes_stand_below_it() {
 
 #[test]
 fn a_batch_says_how_many_messages_it_has() {
-    let lines = drawn(vec![batch("b", &[("a", "m")])]);
+    let lines = drawn(vec![batch_span("b", &[("a", "m")])]);
     assert_eq!(
         lines,
         ["  process_batch onboarding  1 message · cold start                     2.00 ms"]
@@ -98,14 +100,14 @@ fn a_batch_says_how_many_messages_it_has() {
 
 #[test]
 fn a_span_without_its_parent_begins_a_tree_of_its_own() {
-    let orphan = at(
+    let orphan = with_times(
         span("a", "9", Some("missing"), Kind::Internal, "orphan"),
         5,
         6,
     );
     let mut spans = vec![orphan];
-    spans.extend(produced("a", "m"));
-    let trees = grow(&spans.into_iter().map(Arc::new).collect::<Vec<_>>());
+    spans.extend(producer_spans("a", "m"));
+    let trees = build(&spans.into_iter().map(Arc::new).collect::<Vec<_>>());
     let names = trees
         .iter()
         .map(|tree| tree.span.name.as_str())
@@ -117,5 +119,5 @@ fn a_span_without_its_parent_begins_a_tree_of_its_own() {
 fn spans_in_a_circle_do_no_harm() {
     let spans = [("1", "2"), ("2", "1"), ("3", "3")]
         .map(|(id, parent)| Arc::new(span("a", id, Some(parent), Kind::Internal, "x")));
-    assert_eq!(grow(&spans).len(), 1);
+    assert_eq!(build(&spans).len(), 1);
 }

@@ -3,31 +3,31 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::journey::{self, Accepted, Journey};
 use super::keys::{
     BATCH_SPAN, HTTP_RESPONSE_STATUS_CODE, PROCESS_SPAN, RECEIVE_COUNT, SEND_SPAN, SERVER_SPAN,
 };
-use super::ledger::Ledger;
-use super::scenario::Expected;
-use super::tree::{self, Node};
+use super::message_trace::{self, AcceptedMessage, MessageTrace};
+use super::scenario::ExpectedCounts;
+use super::span_counts::SpanCountsByProcess;
+use super::tree::{self, SpanNode};
 use crate::mapping::MappingSnapshot;
 use crate::otlp::{Kind, Span, Totals};
 
 /// Everything that was seen from outside once all was done.
 #[derive(Clone, Debug)]
-pub(super) struct Observed {
+pub(super) struct Observations {
     /// The messages that the producer accepted.
-    pub(super) accepted: Vec<Accepted>,
+    pub(super) accepted: Vec<AcceptedMessage>,
     /// The ids of the messages in the dead-letter queue.
     pub(super) dead_letters: Vec<String>,
     /// What the event source mapping has delivered, and deleted as handled.
-    pub(super) fed: MappingSnapshot,
+    pub(super) mapping: MappingSnapshot,
     /// The spans that arrived, each once.
     pub(super) spans: Vec<Arc<Span>>,
     /// The receiver's own count.
     pub(super) totals: Totals,
     /// What the processes say about their spans.
-    pub(super) ledger: Ledger,
+    pub(super) span_counts: SpanCountsByProcess,
 }
 
 /// One line of the closing table.
@@ -47,54 +47,58 @@ impl Row {
         }
     }
 
-    pub(super) fn holds(&self) -> bool {
+    pub(super) fn passed(&self) -> bool {
         self.expected == self.seen
     }
 }
 
 /// The closing table, and what is wrong with the traces.
 #[derive(Clone, Debug)]
-pub(super) struct Verdict {
+pub(super) struct CheckResult {
     pub(super) rows: Vec<Row>,
     /// One sentence each; none if all is well.
     pub(super) problems: Vec<String>,
 }
 
-impl Verdict {
+impl CheckResult {
     /// Whether all is exactly as it must be.
-    pub(super) fn holds(&self) -> bool {
-        self.problems.is_empty() && self.rows.iter().all(Row::holds)
+    pub(super) fn passed(&self) -> bool {
+        self.problems.is_empty() && self.rows.iter().all(Row::passed)
     }
 }
 
 /// Compares what was seen with what must be.
-pub(super) fn judge(expected: &Expected, observed: &Observed, journeys: &[Journey]) -> Verdict {
-    let batches = journey::batches(&observed.spans);
-    let mut problems = journeys
+pub(super) fn compare(
+    expected: &ExpectedCounts,
+    observed: &Observations,
+    traces: &[MessageTrace],
+) -> CheckResult {
+    let batches = message_trace::batch_spans(&observed.spans);
+    let mut problems = traces
         .iter()
-        .flat_map(|journey| defects(journey, &batches))
+        .flat_map(|trace| check_message(trace, &batches))
         .collect::<Vec<_>>();
-    problems.extend(orphans(&observed.spans));
-    problems.extend(surplus(observed, journeys, &batches));
-    problems.extend(unknown_letters(observed));
-    problems.extend(leaks(observed));
-    Verdict {
+    problems.extend(find_orphans(&observed.spans));
+    problems.extend(find_unexpected(observed, traces, &batches));
+    problems.extend(find_unknown_dead_letters(observed));
+    problems.extend(find_lost_spans(observed));
+    CheckResult {
         rows: rows(expected, observed),
         problems,
     }
 }
 
-fn rows(expected: &Expected, observed: &Observed) -> Vec<Row> {
+fn rows(expected: &ExpectedCounts, observed: &Observations) -> Vec<Row> {
     // The mapping knows these without any span, so that lost telemetry does not pass for lost
     // messages.
     let accepted = observed.accepted.len();
-    let retried = observed.fed.received.saturating_sub(accepted as u64);
-    let finished = observed.ledger.total().finished;
+    let retried = observed.mapping.received.saturating_sub(accepted as u64);
+    let finished = observed.span_counts.total().finished;
     let received = observed.spans.len() as u64;
-    let spans = expected_spans(expected, observed.fed.invocations);
+    let spans = expected_spans(expected, observed.mapping.invocations);
     vec![
         Row::new("accepted", expected.accepted, accepted as u64),
-        Row::new("processed", expected.processed, observed.fed.deleted),
+        Row::new("processed", expected.processed, observed.mapping.deleted),
         Row::new("retried", expected.retried, retried),
         Row::new(
             "dead-lettered",
@@ -121,14 +125,14 @@ fn rows(expected: &Expected, observed: &Observed) -> Vec<Row> {
 
 /// How many spans there must be: server and send for each request, one for each delivery and each
 /// batch, and the store's for each success.
-fn expected_spans(expected: &Expected, invocations: u64) -> u64 {
+fn expected_spans(expected: &ExpectedCounts, invocations: u64) -> u64 {
     (2 * expected.accepted + expected.deliveries() + expected.processed) as u64 + invocations
 }
 
 /// What is wrong with the trace of one message.
-fn defects(journey: &Journey, batches: &[Arc<Span>]) -> Vec<String> {
-    let mut defects = shape(journey);
-    match (journey.is_processed(), journey.dead_lettered) {
+fn check_message(trace: &MessageTrace, batches: &[Arc<Span>]) -> Vec<String> {
+    let mut defects = check_tree(trace);
+    match (trace.is_processed(), trace.dead_lettered) {
         (true, true) => {
             defects.push("a span says that it was handled, and it is a dead letter".to_owned())
         }
@@ -137,7 +141,7 @@ fn defects(journey: &Journey, batches: &[Arc<Span>]) -> Vec<String> {
         }
         _ => {}
     }
-    for (index, delivery) in journey.deliveries.iter().enumerate() {
+    for (index, delivery) in trace.deliveries.iter().enumerate() {
         let number = index + 1;
         if delivery.integer(RECEIVE_COUNT) != i64::try_from(number).ok() {
             let seen = delivery
@@ -148,7 +152,7 @@ fn defects(journey: &Journey, batches: &[Arc<Span>]) -> Vec<String> {
         }
         let linking = batches
             .iter()
-            .filter(|batch| carries(batch, delivery, journey))
+            .filter(|batch| are_linked(batch, delivery, trace))
             .count();
         if linking != 1 {
             defects.push(format!(
@@ -158,28 +162,28 @@ fn defects(journey: &Journey, batches: &[Arc<Span>]) -> Vec<String> {
     }
     defects
         .into_iter()
-        .map(|defect| format!("{}: {defect}", journey.message.customer_id))
+        .map(|defect| format!("{}: {defect}", trace.message.customer_id))
         .collect()
 }
 
 /// The trace must be one tree: the server's span, one send below it, and below that nothing but
 /// deliveries, at least one.
-fn shape(journey: &Journey) -> Vec<String> {
-    let [root] = journey.trees.as_slice() else {
+fn check_tree(trace: &MessageTrace) -> Vec<String> {
+    let [root] = trace.trees.as_slice() else {
         return vec![format!(
             "its trace is in {} pieces instead of 1",
-            journey.trees.len()
+            trace.trees.len()
         )];
     };
     let mut defects = Vec::new();
-    if size(root) != journey.spans {
+    if span_count(root) != trace.spans {
         defects.push(format!(
             "its trace has {} spans, of which the root reaches {}",
-            journey.spans,
-            size(root)
+            trace.spans,
+            span_count(root)
         ));
     }
-    if !tree::is(&root.span, Kind::Server, SERVER_SPAN)
+    if !tree::matches(&root.span, Kind::Server, SERVER_SPAN)
         || root.span.integer(HTTP_RESPONSE_STATUS_CODE) != Some(202)
     {
         defects.push(format!(
@@ -187,7 +191,7 @@ fn shape(journey: &Journey) -> Vec<String> {
         ));
     }
     match root.children.as_slice() {
-        [send] => defects.extend(send_shape(send, journey.deliveries.len())),
+        [send] => defects.extend(check_send(send, trace.deliveries.len())),
         others => defects.push(format!(
             "{} spans are below {SERVER_SPAN:?} instead of 1",
             others.len()
@@ -196,51 +200,51 @@ fn shape(journey: &Journey) -> Vec<String> {
     defects
 }
 
-fn send_shape(send: &Node, expected: usize) -> Vec<String> {
+fn check_send(send: &SpanNode, expected: usize) -> Vec<String> {
     let mut defects = Vec::new();
-    if !tree::is(&send.span, Kind::Producer, SEND_SPAN) {
+    if !tree::matches(&send.span, Kind::Producer, SEND_SPAN) {
         defects.push(format!(
             "{:?} is where {SEND_SPAN:?} should be",
             send.span.name
         ));
     }
-    let is_delivery = |child: &&Node| tree::is(&child.span, Kind::Consumer, PROCESS_SPAN);
+    let is_delivery = |child: &&SpanNode| tree::matches(&child.span, Kind::Consumer, PROCESS_SPAN);
     if send.children.is_empty() {
         defects.push(format!("its trace ends with {SEND_SPAN:?}"));
     } else if send.children.iter().filter(is_delivery).count() != expected {
         defects.push(format!("not every {PROCESS_SPAN:?} is below {SEND_SPAN:?}"));
     }
-    defects.extend(send.children.iter().filter_map(unstored));
+    defects.extend(send.children.iter().filter_map(check_store));
     defects
 }
 
 /// A delivery that succeeded must have stored something.
-fn unstored(delivery: &Node) -> Option<String> {
+fn check_store(delivery: &SpanNode) -> Option<String> {
     let stored = delivery
         .children
         .iter()
         .any(|child| child.span.kind == Kind::Client);
-    (tree::failure(&delivery.span).is_none() && !stored)
+    (tree::error_type(&delivery.span).is_none() && !stored)
         .then(|| "it was handled without a CLIENT span of the store".to_owned())
 }
 
 /// Whether the batch and the delivery are linked with each other, by way of the span that sent the
 /// message.
-fn carries(batch: &Span, delivery: &Span, journey: &Journey) -> bool {
+fn are_linked(batch: &Span, delivery: &Span, trace: &MessageTrace) -> bool {
     let links_message = batch.links.iter().any(|link| {
         link.trace_id == delivery.trace_id
             && Some(link.span_id.as_str()) == delivery.parent_span_id.as_deref()
-            && journey::message_of(link) == Some(&journey.message.message_id)
+            && message_trace::linked_message_id(link) == Some(&trace.message.message_id)
     });
-    links_message && journey::links_to(delivery, batch)
+    links_message && message_trace::has_link_to(delivery, batch)
 }
 
-fn size(node: &Node) -> usize {
-    1 + node.children.iter().map(size).sum::<usize>()
+fn span_count(node: &SpanNode) -> usize {
+    1 + node.children.iter().map(span_count).sum::<usize>()
 }
 
 /// Spans whose parent never arrived.
-fn orphans(spans: &[Arc<Span>]) -> Vec<String> {
+fn find_orphans(spans: &[Arc<Span>]) -> Vec<String> {
     let known = spans
         .iter()
         .map(|span| (span.trace_id.as_str(), span.span_id.as_str()))
@@ -264,13 +268,17 @@ fn orphans(spans: &[Arc<Span>]) -> Vec<String> {
 
 /// Deliveries and batches without their span, links without their delivery, and spans that belong
 /// to no message and no batch.
-fn surplus(observed: &Observed, journeys: &[Journey], batches: &[Arc<Span>]) -> Vec<String> {
+fn find_unexpected(
+    observed: &Observations,
+    traces: &[MessageTrace],
+    batches: &[Arc<Span>],
+) -> Vec<String> {
     let links = batches.iter().map(|batch| batch.links.len()).sum::<usize>() as u64;
-    let deliveries = journeys
+    let deliveries = traces
         .iter()
-        .map(|journey| journey.deliveries.len())
+        .map(|trace| trace.deliveries.len())
         .sum::<usize>() as u64;
-    let delivered = observed.fed.received;
+    let delivered = observed.mapping.received;
     let mut problems = Vec::new();
     if deliveries != delivered {
         problems.push(format!(
@@ -282,9 +290,9 @@ fn surplus(observed: &Observed, journeys: &[Journey], batches: &[Arc<Span>]) -> 
             "the batch spans have {links} links for {delivered} deliveries"
         ));
     }
-    let traces = journeys
+    let traces = traces
         .iter()
-        .map(|journey| journey.message.trace_id.as_str())
+        .map(|trace| trace.message.trace_id.as_str())
         .collect::<HashSet<_>>();
     let is_stranger =
         |span: &&Arc<Span>| !traces.contains(span.trace_id.as_str()) && span.name != BATCH_SPAN;
@@ -299,7 +307,7 @@ fn surplus(observed: &Observed, journeys: &[Journey], batches: &[Arc<Span>]) -> 
 }
 
 /// Dead letters that nobody sent.
-fn unknown_letters(observed: &Observed) -> Vec<String> {
+fn find_unknown_dead_letters(observed: &Observations) -> Vec<String> {
     let is_known = |id: &str| {
         observed
             .accepted
@@ -313,8 +321,8 @@ fn unknown_letters(observed: &Observed) -> Vec<String> {
 }
 
 /// Spans that a process or the receiver had to give up.
-fn leaks(observed: &Observed) -> Vec<String> {
-    let counts = observed.ledger.total();
+fn find_lost_spans(observed: &Observations) -> Vec<String> {
+    let counts = observed.span_counts.total();
     let sums = [
         (
             counts.spilled,
@@ -333,7 +341,7 @@ fn leaks(observed: &Observed) -> Vec<String> {
         .filter(|(number, _)| *number > 0)
         .map(|(number, what)| format!("{number} spans were {what}"))
         .collect::<Vec<_>>();
-    if observed.ledger.processes() < 2 {
+    if observed.span_counts.process_count() < 2 {
         problems.push("the logs of the producer and the function do not both say how many spans they finished".to_owned());
     }
     problems

@@ -14,13 +14,13 @@ const FLUSHED: &str = "telemetry flushed";
 
 /// The latest counts of each process.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Ledger {
-    last: BTreeMap<String, Counts>,
+pub(super) struct SpanCountsByProcess {
+    last: BTreeMap<String, SpanCounts>,
 }
 
 /// How many spans there were since the process started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-pub(super) struct Counts {
+pub(super) struct SpanCounts {
     #[serde(rename = "spans_finished")]
     pub(super) finished: u64,
     #[serde(rename = "spans_exported")]
@@ -33,7 +33,7 @@ pub(super) struct Counts {
     pub(super) pending: u64,
 }
 
-impl Counts {
+impl SpanCounts {
     /// Orders the counts of a process by time: two threads may write their lines in a different
     /// order from that in which they counted.
     fn order(self) -> (u64, u64) {
@@ -41,7 +41,7 @@ impl Counts {
     }
 }
 
-impl Ledger {
+impl SpanCountsByProcess {
     /// Reads a line that `process` wrote. The latest counts replace earlier ones, because they are
     /// totals.
     pub(super) fn read(&mut self, process: &str, line: &str) {
@@ -54,15 +54,15 @@ impl Ledger {
     }
 
     /// How many processes have said anything.
-    pub(super) fn processes(&self) -> usize {
+    pub(super) fn process_count(&self) -> usize {
         self.last.len()
     }
 
     /// The counts of all processes together.
-    pub(super) fn total(&self) -> Counts {
+    pub(super) fn total(&self) -> SpanCounts {
         self.last
             .values()
-            .fold(Counts::default(), |total, counts| Counts {
+            .fold(SpanCounts::default(), |total, counts| SpanCounts {
                 finished: total.finished + counts.finished,
                 exported: total.exported + counts.exported,
                 spilled: total.spilled + counts.spilled,
@@ -72,8 +72,8 @@ impl Ledger {
     }
 }
 
-fn counts(line: &str) -> Option<Counts> {
-    // Most lines are not about this, and reading JSON is the dear part.
+fn counts(line: &str) -> Option<SpanCounts> {
+    // Most lines are not about this, and reading JSON is the expensive part.
     if !line.contains(FLUSHED) {
         return None;
     }
@@ -86,7 +86,7 @@ fn counts(line: &str) -> Option<Counts> {
     if fields.get("message")?.as_str()? != FLUSHED {
         return None;
     }
-    Counts::deserialize(fields).ok()
+    SpanCounts::deserialize(fields).ok()
 }
 
 #[cfg(test)]
@@ -101,14 +101,14 @@ mod tests {
 
     #[test]
     fn the_last_line_of_each_process_counts() {
-        let mut ledger = Ledger::default();
+        let mut span_counts = SpanCountsByProcess::default();
         for (process, finished) in [("a", 3), ("b", 10), ("a", 5)] {
-            ledger.read(process, &line(finished));
+            span_counts.read(process, &line(finished));
         }
-        assert_eq!(ledger.processes(), 2);
+        assert_eq!(span_counts.process_count(), 2);
         assert_eq!(
-            ledger.total(),
-            Counts {
+            span_counts.total(),
+            SpanCounts {
                 finished: 15,
                 exported: 15,
                 spilled: 2,
@@ -120,16 +120,16 @@ mod tests {
 
     #[test]
     fn a_late_line_does_not_replace_newer_counts() {
-        let mut ledger = Ledger::default();
-        ledger.read("a", &line(5));
+        let mut span_counts = SpanCountsByProcess::default();
+        span_counts.read("a", &line(5));
         let stale = line(5).replace("\"spans_pending\":0", "\"spans_pending\":2");
-        ledger.read("a", &stale);
-        assert_eq!(ledger.total().pending, 0);
+        span_counts.read("a", &stale);
+        assert_eq!(span_counts.total().pending, 0);
     }
 
     #[test]
     fn other_lines_say_nothing_about_spans() {
-        let mut ledger = Ledger::default();
+        let mut span_counts = SpanCountsByProcess::default();
         for line in [
             "",
             "telemetry flushed",
@@ -137,8 +137,8 @@ mod tests {
             r#"{"message":"telemetry flushed"}"#,
             r#"{"error":"telemetry flushed","message":"x"}"#,
         ] {
-            ledger.read("a", line);
+            span_counts.read("a", line);
         }
-        assert_eq!(ledger, Ledger::default());
+        assert_eq!(span_counts, SpanCountsByProcess::default());
     }
 }

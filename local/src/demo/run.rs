@@ -5,22 +5,24 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
+use super::checks::{self, Observations};
 use super::dead_letters::DeadLetters;
-use super::journey::{self, Accepted};
 use super::keys::PROCESS_SPAN;
-use super::ledger::Ledger;
-use super::scenario::{self, Expected};
-use super::verdict::{self, Observed};
-use super::{Demo, DemoError, MAX_RECEIVE_COUNT, Report, Stage, VISIBILITY_TIMEOUT, tree};
+use super::message_trace::{self, AcceptedMessage};
+use super::scenario::{self, ExpectedCounts};
+use super::span_counts::SpanCountsByProcess;
+use super::{
+    Demo, DemoError, DemoProgress, DemoReport, MAX_RECEIVE_COUNT, VISIBILITY_TIMEOUT, tree,
+};
 use crate::otlp::{Kind, Span, SpanStore};
 use crate::stack::{ProcessLog, Stack, StackError};
 
 /// How long it may take until all messages are where they belong, on top of the visibility timeouts
 /// that the poison has to sit out.
-const PATIENCE: Duration = Duration::from_secs(30);
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long spans may be late once the poison has arrived: everything else was handled seconds
 /// before it.
-const STRAGGLERS: Duration = Duration::from_secs(5);
+const LATE_SPANS_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Demo {
     /// Sends the messages, waits until each is handled or given up, and reports what became of
@@ -29,43 +31,46 @@ impl Demo {
     /// # Errors
     /// When a request is not accepted, or a part of the stack ends. Numbers that are not as they
     /// must be are no error: the report says so.
-    pub async fn play(&mut self, mut show: impl FnMut(Stage)) -> Result<Report, DemoError> {
+    pub async fn run(
+        &mut self,
+        mut show: impl FnMut(DemoProgress),
+    ) -> Result<DemoReport, DemoError> {
         let max_receive_count = MAX_RECEIVE_COUNT.get() as usize;
-        let expected = scenario::expected(&self.onboardings, max_receive_count);
-        show(Stage::Begins(format!(
+        let expected = scenario::expected_counts(&self.onboardings, max_receive_count);
+        show(DemoProgress::Started(format!(
             "sending {} onboardings",
             self.onboardings.len()
         )));
         let producer = self.stack.producer_address();
         let producer = producer.ok_or(DemoError::NoProducer)?;
-        let accepted = super::requests::send(producer, &self.onboardings).await?;
-        show(Stage::Done(format!(
+        let accepted = super::requests::send_all(producer, &self.onboardings).await?;
+        show(DemoProgress::Done(format!(
             "{} onboardings accepted",
             accepted.len()
         )));
 
         let hidden = VISIBILITY_TIMEOUT * MAX_RECEIVE_COUNT.get();
-        show(Stage::Begins(format!(
+        show(DemoProgress::Started(format!(
             "waiting for retries and the dead-letter queue, about {} s",
             hidden.as_secs()
         )));
         let mut dead_letters = DeadLetters::default();
         let in_time = self
-            .settled(&expected, &accepted, &mut dead_letters, hidden)
+            .wait_until_settled(&expected, &accepted, &mut dead_letters, hidden)
             .await?;
         show(if in_time {
-            Stage::Done("every message is where it belongs".to_owned())
+            DemoProgress::Done("every message is where it belongs".to_owned())
         } else {
-            Stage::Missed("not every message left its spans in time".to_owned())
+            DemoProgress::TimedOut("not every message left its spans in time".to_owned())
         });
 
-        show(Stage::Begins(
+        show(DemoProgress::Started(
             "killing the function without warning, stopping the producer".to_owned(),
         ));
         self.stack.stop_mapping().await;
         self.stack.function().kill_idle().await;
         self.stack.stop_producer().await;
-        show(Stage::Done("both are gone".to_owned()));
+        show(DemoProgress::Done("both are gone".to_owned()));
         dead_letters
             .read_rest(self.stack.sqs(), &self.stack.endpoints().dead_letter_queue)
             .await?;
@@ -74,32 +79,32 @@ impl Demo {
 
     /// Waits until the poison is in the dead-letter queue and every delivery has left its span;
     /// answers whether that happened in time.
-    async fn settled(
+    async fn wait_until_settled(
         &mut self,
-        expected: &Expected,
-        accepted: &[Accepted],
+        expected: &ExpectedCounts,
+        accepted: &[AcceptedMessage],
         dead_letters: &mut DeadLetters,
         hidden: Duration,
     ) -> Result<bool, DemoError> {
         let (sqs, spans) = (self.stack.sqs().clone(), self.stack.spans().clone());
         let queue_url = self.stack.endpoints().dead_letter_queue.clone();
-        let ordinary = scenario::ordinary(&self.onboardings, accepted);
-        let is_delivery = |span: &&Arc<Span>| tree::is(span, Kind::Consumer, PROCESS_SPAN);
+        let ordinary = scenario::ordinary_messages(&self.onboardings, accepted);
+        let is_delivery = |span: &&Arc<Span>| tree::matches(span, Kind::Consumer, PROCESS_SPAN);
         let settled = async {
             let in_queue = dead_letters.wait_for(expected.dead_lettered, &sqs, &queue_url);
-            if let Ok(read) = timeout(hidden + PATIENCE, in_queue).await {
+            if let Ok(read) = timeout(hidden + SETTLE_TIMEOUT, in_queue).await {
                 read?;
             }
             let all_spans = spans.wait_until(|spans| {
                 spans.iter().filter(is_delivery).count() >= expected.deliveries()
             });
-            Ok(timeout(STRAGGLERS, all_spans).await.is_ok())
+            Ok(timeout(LATE_SPANS_TIMEOUT, all_spans).await.is_ok())
         };
         tokio::select! {
             settled = settled => settled,
             // Waiting for the rest would take up to most of a minute, and the numbers would say
             // less than this.
-            failed = ordinary_failed(&spans, &ordinary) => Err(failed),
+            failed = wait_for_ordinary_failure(&spans, &ordinary) => Err(failed),
             error = self.stack.wait_for_failure() => Err(error.into()),
             ended = self.watch.next() => Err(StackError::Function(ended).into()),
         }
@@ -107,43 +112,44 @@ impl Demo {
 
     fn report(
         &self,
-        expected: &Expected,
-        accepted: Vec<Accepted>,
+        expected: &ExpectedCounts,
+        accepted: Vec<AcceptedMessage>,
         dead_letters: DeadLetters,
-    ) -> Report {
-        let observed = Observed {
+    ) -> DemoReport {
+        let observed = Observations {
             accepted,
             dead_letters: dead_letters.message_ids,
-            fed: self.stack.mapping_stats(),
-            spans: journey::distinct(self.stack.spans().spans()),
+            mapping: self.stack.mapping_stats(),
+            spans: message_trace::deduplicate(self.stack.spans().spans()),
             totals: self.stack.spans().totals(),
-            ledger: read_logs(&self.stack),
+            span_counts: read_logs(&self.stack),
         };
-        let journeys = journey::follow(&observed.accepted, &observed.spans, &observed.dead_letters);
-        let verdict = verdict::judge(expected, &observed, &journeys);
-        let parts = self.onboardings.iter().map(|onboarding| onboarding.part);
-        Report {
-            journeys: journeys.into_iter().zip(parts).collect(),
-            batches: journey::batches(&observed.spans),
+        let traces =
+            message_trace::collect(&observed.accepted, &observed.spans, &observed.dead_letters);
+        let result = checks::compare(expected, &observed, &traces);
+        let kinds = self.onboardings.iter().map(|onboarding| onboarding.kind);
+        DemoReport {
+            traces: traces.into_iter().zip(kinds).collect(),
+            batches: message_trace::batch_spans(&observed.spans),
             metrics: self.stack.spans().metrics(),
-            verdict,
+            result,
         }
     }
 }
 
 /// Waits until a span says that a message has failed which has no reason to.
-async fn ordinary_failed(spans: &SpanStore, ordinary: &[Accepted]) -> DemoError {
+async fn wait_for_ordinary_failure(spans: &SpanStore, ordinary: &[AcceptedMessage]) -> DemoError {
     let mut found = None;
     let look = |spans: &[Arc<Span>]| {
-        found = journey::follow(ordinary, spans, &[])
+        found = message_trace::collect(ordinary, spans, &[])
             .into_iter()
-            .find_map(|journey| {
-                let mut failures = journey
+            .find_map(|trace| {
+                let mut failures = trace
                     .deliveries
                     .iter()
-                    .filter_map(|span| tree::failure(span));
+                    .filter_map(|span| tree::error_type(span));
                 let error_type = failures.next()?.to_owned();
-                Some((journey.message.customer_id, error_type))
+                Some((trace.message.customer_id, error_type))
             });
         found.is_some()
     };
@@ -159,17 +165,17 @@ async fn ordinary_failed(spans: &SpanStore, ordinary: &[Accepted]) -> DemoError 
 }
 
 /// What the processes say about their spans.
-fn read_logs(stack: &Stack) -> Ledger {
-    let mut ledger = Ledger::default();
+fn read_logs(stack: &Stack) -> SpanCountsByProcess {
+    let mut span_counts = SpanCountsByProcess::default();
     let producer_lines = stack
         .producer_log()
         .map(ProcessLog::lines)
         .unwrap_or_default();
     for line in producer_lines {
-        ledger.read("producer", &line);
+        span_counts.read("producer", &line);
     }
     for line in stack.function().logs().recent() {
-        ledger.read(&format!("environment {}", line.environment), &line.text);
+        span_counts.read(&format!("environment {}", line.environment), &line.text);
     }
-    ledger
+    span_counts
 }

@@ -5,12 +5,12 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::keys::{BATCH_SPAN, MESSAGING_MESSAGE_ID, PROCESS_SPAN};
-use super::tree::{self, Node};
+use super::tree::{self, SpanNode};
 use crate::otlp::{Kind, Link, Span};
 
 /// A message that the producer accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Accepted {
+pub(super) struct AcceptedMessage {
     pub(super) customer_id: String,
     pub(super) message_id: String,
     pub(super) trace_id: String,
@@ -18,10 +18,10 @@ pub(super) struct Accepted {
 
 /// A message and everything that its trace says about it.
 #[derive(Clone, Debug)]
-pub(super) struct Journey {
-    pub(super) message: Accepted,
+pub(super) struct MessageTrace {
+    pub(super) message: AcceptedMessage,
     /// One tree if the trace is whole.
-    pub(super) trees: Vec<Node>,
+    pub(super) trees: Vec<SpanNode>,
     /// How many spans the trace has.
     pub(super) spans: usize,
     /// The spans of its deliveries, in their order.
@@ -30,17 +30,17 @@ pub(super) struct Journey {
     pub(super) dead_lettered: bool,
 }
 
-impl Journey {
+impl MessageTrace {
     /// Whether a delivery of it was handled.
     pub(super) fn is_processed(&self) -> bool {
         self.deliveries
             .iter()
-            .any(|delivery| tree::failure(delivery).is_none())
+            .any(|delivery| tree::error_type(delivery).is_none())
     }
 }
 
 /// Every span once, however often it was sent: an export without an answer is repeated.
-pub(super) fn distinct(spans: Vec<Arc<Span>>) -> Vec<Arc<Span>> {
+pub(super) fn deduplicate(spans: Vec<Arc<Span>>) -> Vec<Arc<Span>> {
     let mut seen = HashSet::new();
     spans
         .into_iter()
@@ -49,18 +49,22 @@ pub(super) fn distinct(spans: Vec<Arc<Span>>) -> Vec<Arc<Span>> {
 }
 
 /// The way of each accepted message, in the same order.
-pub(super) fn follow(
-    accepted: &[Accepted],
+pub(super) fn collect(
+    accepted: &[AcceptedMessage],
     spans: &[Arc<Span>],
     dead_letters: &[String],
-) -> Vec<Journey> {
+) -> Vec<MessageTrace> {
     accepted
         .iter()
-        .map(|message| follow_one(message.clone(), spans, dead_letters))
+        .map(|message| collect_one(message.clone(), spans, dead_letters))
         .collect()
 }
 
-fn follow_one(message: Accepted, spans: &[Arc<Span>], dead_letters: &[String]) -> Journey {
+fn collect_one(
+    message: AcceptedMessage,
+    spans: &[Arc<Span>],
+    dead_letters: &[String],
+) -> MessageTrace {
     let dead_lettered = dead_letters.contains(&message.message_id);
     let trace = spans
         .iter()
@@ -73,9 +77,9 @@ fn follow_one(message: Accepted, spans: &[Arc<Span>], dead_letters: &[String]) -
         .cloned()
         .collect::<Vec<_>>();
     deliveries.sort_by_key(|delivery| delivery.start_unix_nano);
-    Journey {
+    MessageTrace {
         message,
-        trees: tree::grow(&trace),
+        trees: tree::build(&trace),
         spans: trace.len(),
         deliveries,
         dead_lettered,
@@ -83,15 +87,15 @@ fn follow_one(message: Accepted, spans: &[Arc<Span>], dead_letters: &[String]) -
 }
 
 fn is_delivery(span: &Span, message_id: &str) -> bool {
-    tree::is(span, Kind::Consumer, PROCESS_SPAN)
+    tree::matches(span, Kind::Consumer, PROCESS_SPAN)
         && span.text(MESSAGING_MESSAGE_ID) == Some(message_id)
 }
 
 /// The batch spans, in the order of their beginning.
-pub(super) fn batches(spans: &[Arc<Span>]) -> Vec<Arc<Span>> {
+pub(super) fn batch_spans(spans: &[Arc<Span>]) -> Vec<Arc<Span>> {
     let mut batches = spans
         .iter()
-        .filter(|span| tree::is(span, Kind::Consumer, BATCH_SPAN))
+        .filter(|span| tree::matches(span, Kind::Consumer, BATCH_SPAN))
         .cloned()
         .collect::<Vec<_>>();
     batches.sort_by_key(|batch| batch.start_unix_nano);
@@ -99,12 +103,12 @@ pub(super) fn batches(spans: &[Arc<Span>]) -> Vec<Arc<Span>> {
 }
 
 /// The message that a batch's link names.
-pub(super) fn message_of(link: &Link) -> Option<&str> {
+pub(super) fn linked_message_id(link: &Link) -> Option<&str> {
     link.attributes.get(MESSAGING_MESSAGE_ID)?.as_str()
 }
 
 /// Whether one span is linked to another.
-pub(super) fn links_to(from: &Span, to: &Span) -> bool {
+pub(super) fn has_link_to(from: &Span, to: &Span) -> bool {
     from.links
         .iter()
         .any(|link| link.trace_id == to.trace_id && link.span_id == to.span_id)
