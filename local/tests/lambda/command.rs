@@ -17,7 +17,7 @@ use tokio::{
 };
 
 use crate::{
-    queue::Queue,
+    queue::TestQueue,
     support::{eventually, executable, function, process_state},
 };
 
@@ -26,10 +26,10 @@ const ONE_BY_ONE: [&str; 4] = ["--batch-size", "1", "--concurrency", "2"];
 
 #[tokio::test]
 async fn a_response_that_is_refused_is_told() {
-    let up = Up::start(&function().binary, &[]).await;
+    let up = BatonUp::start(&function().binary, &[]).await;
     up.send(&["misname"]).await;
 
-    let warning = up.says("response fails its whole batch").await;
+    let warning = up.wait_for_line("response fails its whole batch").await;
     assert!(
         warning.starts_with("warning: ") && warning.contains(r#"names "somebody else""#),
         "{warning:?}"
@@ -48,14 +48,14 @@ async fn a_function_that_does_not_initialise_is_told_with_its_output_and_ends_up
         (exits, "  TABLE_NAME is not set"),
     ] {
         let output = baton(&["up", "--function", function.to_str().unwrap()]).await;
-        let said = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(4), "{said}");
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(4), "{stderr}");
         assert!(
-            said.contains("error: the function did not initialise"),
-            "{said}"
+            stderr.contains("error: the function did not initialise"),
+            "{stderr}"
         );
-        assert!(said.contains(expected), "{said}");
-        assert!(!said.contains("everything is ready"), "{said}");
+        assert!(stderr.contains(expected), "{stderr}");
+        assert!(!stderr.contains("everything is ready"), "{stderr}");
     }
 }
 
@@ -115,10 +115,10 @@ async fn the_error_without_a_checkout_names_the_options_that_avoid_a_build() {
         let mut up = Command::new(env!("CARGO_BIN_EXE_baton"));
         let up = up.args(arguments).current_dir(&folder);
         let output = up.output().await.unwrap();
-        let said = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(3), "{said}");
-        assert!(said.contains("is not in a checkout of Baton"), "{said}");
-        assert!(said.contains(alternative), "{said}");
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(3), "{stderr}");
+        assert!(stderr.contains("is not in a checkout of Baton"), "{stderr}");
+        assert!(stderr.contains(alternative), "{stderr}");
     }
 }
 
@@ -127,11 +127,11 @@ async fn faults_for_a_function_that_does_not_know_them_are_refused() {
     let function = function().binary;
     let function = function.to_str().unwrap();
     let output = baton(&["up", "--faults", "panic=c-1", "--function", function]).await;
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(2), "{said}");
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
     assert!(
-        said.contains("--faults works only with the onboarding function"),
-        "{said}"
+        stderr.contains("--faults works only with the onboarding function"),
+        "{stderr}"
     );
 }
 
@@ -140,9 +140,12 @@ async fn a_port_for_a_producer_that_is_not_started_is_refused() {
     let function = function().binary;
     let function = function.to_str().unwrap();
     let output = baton(&["up", "--producer-port", "9", "--function", function]).await;
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(2), "{said}");
-    assert!(said.contains("--producer-port needs a producer"), "{said}");
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    assert!(
+        stderr.contains("--producer-port needs a producer"),
+        "{stderr}"
+    );
 }
 
 /// A function that prints a line with some of its variables and does not initialise.
@@ -160,8 +163,8 @@ async fn variables_of_a_file_reach_the_function_as_written_and_env_wins() {
     let [function, file] = [&function, &file].map(|path| path.to_str().unwrap());
     let arguments = ["up", "--env", "SECOND=given", "--env-file", file];
     let output = baton(&[&arguments[..], &["--function", function]].concat()).await;
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert!(said.contains("FIRST=pa$HOME SECOND=given "), "{said}");
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(stderr.contains("FIRST=pa$HOME SECOND=given "), "{stderr}");
 }
 
 #[tokio::test]
@@ -170,8 +173,8 @@ async fn a_function_is_started_under_the_name_of_its_file() {
     let function = executable(&folder, "orders", SHOWS_VARIABLES);
     let function = function.to_str().unwrap();
     let output = baton(&["up", "--queue", "incoming", "--function", function]).await;
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert!(said.contains(" orders /aws/lambda/orders\n"), "{said}");
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(stderr.contains(" orders /aws/lambda/orders\n"), "{stderr}");
 }
 
 async fn baton(arguments: &[&str]) -> std::process::Output {
@@ -193,8 +196,11 @@ async fn a_slip_in_a_path_is_told_before_anything_is_built() {
                 .output()
                 .await
                 .unwrap();
-            let said = String::from_utf8(output.stderr).unwrap();
-            assert!(said.starts_with("error: ") && said.contains(told), "{said}");
+            let stderr = String::from_utf8(output.stderr).unwrap();
+            assert!(
+                stderr.starts_with("error: ") && stderr.contains(told),
+                "{stderr}"
+            );
             assert_eq!(output.status.code(), Some(4));
         }
     }
@@ -202,7 +208,7 @@ async fn a_slip_in_a_path_is_told_before_anything_is_built() {
 
 #[tokio::test]
 async fn who_brings_a_function_is_shown_how_to_send_it_a_message() {
-    let mut up = Up::spawn(&function().binary, &["--logs"]).await;
+    let mut up = BatonUp::spawn(&function().binary, &["--logs"]).await;
     let mut stdout = BufReader::new(up.baton.stdout.take().unwrap()).lines();
     let mut command = String::new();
     while let Some(line) = stdout.next_line().await.unwrap() {
@@ -221,39 +227,43 @@ async fn who_brings_a_function_is_shown_how_to_send_it_a_message() {
         .unwrap();
     assert!(sent.status.success(), "{command}: {sent:?}");
 
-    let record = up.says("record ").await;
+    let record = up.wait_for_line("record ").await;
     assert!(record.contains(r#""body":"{\"id\":\"1\"}""#), "{record}");
     up.stop().await;
 }
 
 #[tokio::test]
 async fn the_last_words_of_an_environment_are_its_own() {
-    let up = Up::start(&function().binary, &ONE_BY_ONE).await;
+    let up = BatonUp::start(&function().binary, &ONE_BY_ONE).await;
     up.send(&["babble 3000", "die 1000"]).await;
 
-    up.says("error: the function died before its time (environment ")
+    up.wait_for_line("error: the function died before its time (environment ")
         .await;
-    up.says("  dying").await;
-    up.says("exit status 3").await;
+    up.wait_for_line("  dying").await;
+    up.wait_for_line("exit status 3").await;
     let babbled = up
-        .said
+        .stderr_lines
         .lock()
         .unwrap()
         .iter()
         .any(|line| line == "  babble");
-    assert!(!babbled, "words of another environment: {:?}", up.said);
+    assert!(
+        !babbled,
+        "words of another environment: {:?}",
+        up.stderr_lines
+    );
     up.stop().await;
 }
 
 #[tokio::test]
 async fn last_words_that_the_log_has_shown_are_not_repeated() {
-    let up = Up::start(&function().binary, &[&ONE_BY_ONE[..], &["--logs"]].concat()).await;
+    let up = BatonUp::start(&function().binary, &[&ONE_BY_ONE[..], &["--logs"]].concat()).await;
     up.send(&["die 0"]).await;
 
-    let error = up.says("error: the function died").await;
+    let error = up.wait_for_line("error: the function died").await;
     let (_, environment) = error.split_once("(environment ").unwrap();
     let number = environment.strip_suffix(')').unwrap();
-    let shown = up.says("dying").await;
+    let shown = up.wait_for_line("dying").await;
     assert!(
         shown.starts_with(&format!("function {number} ")),
         "{shown:?}"
@@ -269,14 +279,14 @@ async fn an_end_that_is_cut_short_leaves_no_process_behind() {
         function().binary.display()
     );
     let wrapper = executable(&folder, "bootstrap", &script);
-    let mut up = Up::start(&wrapper, &["--logs", "--function-timeout", "30s"]).await;
+    let mut up = BatonUp::start(&wrapper, &["--logs", "--function-timeout", "30s"]).await;
     up.send(&["sleep 60000"]).await;
-    let line = up.says("runtime ").await;
+    let line = up.wait_for_line("runtime ").await;
     let runtime: u32 = line.rsplit(' ').next().unwrap().parse().unwrap();
-    up.says("record ").await;
+    up.wait_for_line("record ").await;
 
     up.terminate();
-    up.says("stopping").await;
+    up.wait_for_line("stopping").await;
     up.terminate();
 
     assert!(up.baton.wait().await.unwrap().success());
@@ -288,25 +298,26 @@ async fn an_end_that_is_cut_short_leaves_no_process_behind() {
 }
 
 /// A `baton up` that runs.
-struct Up {
+struct BatonUp {
     baton: Child,
     /// Where it said that its queue is, where it was asked to say so in JSON.
-    queue: Option<Queue>,
-    said: Arc<Mutex<Vec<String>>>,
+    queue: Option<TestQueue>,
+    stderr_lines: Arc<Mutex<Vec<String>>>,
     /// Holds the producer.
     _folder: TempDir,
 }
 
-impl Up {
+impl BatonUp {
     async fn start(function: &Path, options: &[&str]) -> Self {
         let mut up = Self::spawn(function, &[&["--json"], options].concat()).await;
         let mut ready = String::new();
         let mut stdout = BufReader::new(up.baton.stdout.take().unwrap());
         stdout.read_line(&mut ready).await.unwrap();
-        let ready: Value = serde_json::from_str(&ready)
-            .unwrap_or_else(|error| panic!("{error}: {ready:?}, {:?}", up.said.lock().unwrap()));
+        let ready: Value = serde_json::from_str(&ready).unwrap_or_else(|error| {
+            panic!("{error}: {ready:?}, {:?}", up.stderr_lines.lock().unwrap())
+        });
         let text = |name: &str| ready[name].as_str().unwrap();
-        up.queue = Some(Queue::at(text("sqs"), text("queue_url")));
+        up.queue = Some(TestQueue::new(text("sqs"), text("queue_url")));
         up
     }
 
@@ -324,20 +335,20 @@ impl Up {
             .kill_on_drop(true)
             .spawn()
             .unwrap();
-        let said = Arc::<Mutex<Vec<String>>>::default();
+        let stderr_lines = Arc::<Mutex<Vec<String>>>::default();
         let mut stderr = BufReader::new(baton.stderr.take().unwrap()).lines();
         tokio::spawn({
-            let said = Arc::clone(&said);
+            let stderr_lines = Arc::clone(&stderr_lines);
             async move {
                 while let Some(line) = stderr.next_line().await.unwrap() {
-                    said.lock().unwrap().push(line);
+                    stderr_lines.lock().unwrap().push(line);
                 }
             }
         });
         Self {
             baton,
             queue: None,
-            said,
+            stderr_lines,
             _folder: folder,
         }
     }
@@ -347,12 +358,12 @@ impl Up {
     }
 
     /// Waits for a line on standard error with `text` in it.
-    async fn says(&self, text: &str) -> String {
+    async fn wait_for_line(&self, text: &str) -> String {
         let mut found = None;
         let what = format!("baton says {text:?}");
         eventually(&what, || {
-            let said = self.said.lock().unwrap();
-            found = said.iter().find(|line| line.contains(text)).cloned();
+            let stderr = self.stderr_lines.lock().unwrap();
+            found = stderr.iter().find(|line| line.contains(text)).cloned();
             found.is_some()
         })
         .await;

@@ -11,7 +11,7 @@ use bytes::Bytes;
 
 use crate::{
     function::TICK,
-    support::{eventually, function, invoke, process_state, start, working},
+    support::{eventually, function, invoke, process_state, start, wait_until_working},
 };
 
 #[tokio::test]
@@ -167,7 +167,7 @@ async fn a_timeout_kills() {
     let lambda = start(|function| function.timeout = Duration::from_millis(500)).await;
     let invocation = lambda.invoke(Bytes::from_static(b"sleep 60000"));
     let (error, pid) = tokio::join!(invocation, async {
-        working(&lambda).await;
+        wait_until_working(&lambda).await;
         lambda.snapshot().environments[0].pid.unwrap()
     });
 
@@ -421,7 +421,7 @@ async fn a_shutdown_leaves_no_process_behind() {
         let lambda = lambda.clone();
         async move { lambda.invoke(Bytes::from_static(b"sleep 60000")).await }
     });
-    working(&lambda).await;
+    wait_until_working(&lambda).await;
     let pids: Vec<_> = lambda
         .snapshot()
         .environments

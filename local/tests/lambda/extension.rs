@@ -12,7 +12,7 @@ const WITHOUT_EVENTS: &str = r#"{"events":[]}"#;
 #[tokio::test]
 async fn an_extension_has_the_end_announced_to_a_frozen_environment() {
     let (lambda, _folder) = with_shell("trap 'echo told; exit 0' TERM", WITHOUT_EVENTS).await;
-    let register = said(&lambda, "/2020-01-01/extension/register 200 ").unwrap();
+    let register = find_line(&lambda, "/2020-01-01/extension/register 200 ").unwrap();
     assert!(
         register.contains(r#""functionName":"under-test""#),
         "{register}"
@@ -22,9 +22,12 @@ async fn an_extension_has_the_end_announced_to_a_frozen_environment() {
         lambda.snapshot().reaped == 1
     })
     .await;
-    eventually("its process was told", || said(&lambda, "told").is_some()).await;
+    eventually("its process was told", || {
+        find_line(&lambda, "told").is_some()
+    })
+    .await;
     lambda.shutdown().await;
-    assert_eq!(said(&lambda, "still runs"), None);
+    assert_eq!(find_line(&lambda, "still runs"), None);
     assert_eq!(lambda.snapshot().exited, 0);
 }
 
@@ -36,7 +39,7 @@ async fn who_does_not_listen_is_killed_half_a_second_later() {
     lambda.shutdown().await;
     assert!(begun.elapsed() < SOON);
     eventually("it is logged", || {
-        said(&lambda, "still runs 500ms after SIGTERM").is_some()
+        find_line(&lambda, "still runs 500ms after SIGTERM").is_some()
     })
     .await;
     assert_eq!(lambda.snapshot().environments, []);
@@ -46,12 +49,12 @@ async fn who_does_not_listen_is_killed_half_a_second_later() {
 async fn without_an_extension_nothing_is_announced() {
     let shell = "trap 'echo told; exit 0' TERM";
     let (lambda, _folder) = with_shell(shell, r#"{"events":["INVOKE"]}"#).await;
-    let refusal = said(&lambda, "/2020-01-01/extension/register 400 ").unwrap();
+    let refusal = find_line(&lambda, "/2020-01-01/extension/register 400 ").unwrap();
     assert!(
         refusal.contains("hands out no events: expected none"),
         "{refusal}"
     );
-    let unknown = said(&lambda, "/2022-07-01/telemetry 404 ").unwrap();
+    let unknown = find_line(&lambda, "/2022-07-01/telemetry 404 ").unwrap();
     assert!(
         unknown.contains("the local stack of baton has no POST /2022-07-01/telemetry"),
         "{unknown}"
@@ -59,7 +62,7 @@ async fn without_an_extension_nothing_is_announced() {
 
     lambda.kill_idle().await;
     lambda.shutdown().await;
-    assert_eq!(said(&lambda, "told"), None);
+    assert_eq!(find_line(&lambda, "told"), None);
 }
 
 /// A function inside a shell that does this first, and has answered its first event.
@@ -89,7 +92,7 @@ async fn with_shell(first: &str, registration: &str) -> (Lambda, TempDir) {
     (lambda, folder)
 }
 
-fn said(lambda: &Lambda, text: &str) -> Option<String> {
+fn find_line(lambda: &Lambda, text: &str) -> Option<String> {
     let lines = lambda.logs().recent();
     let found = lines.iter().find(|line| line.text.contains(text))?;
     Some(found.text.to_string())

@@ -28,24 +28,24 @@ pub(crate) const ROLE: &str = "function::runs_as_the_function";
 #[ignore = "not a test: the start script runs this as the function"]
 fn runs_as_the_function() {
     if env::var_os("AWS_LAMBDA_RUNTIME_API").is_some() {
-        Function::new().run();
+        TestFunction::new().run();
     }
 }
 
-struct Function {
+struct TestFunction {
     connection: BufReader<TcpStream>,
     ticks: Arc<AtomicU64>,
     /// What it did between a response and the next event.
     lingered: u64,
 }
 
-struct Message {
+struct HttpMessage {
     status: u16,
     headers: HashMap<String, String>,
     body: String,
 }
 
-impl Function {
+impl TestFunction {
     fn new() -> Self {
         let address = env::var("AWS_LAMBDA_RUNTIME_API").unwrap();
         let connection = TcpStream::connect(address).unwrap();
@@ -101,7 +101,7 @@ impl Function {
         }
     }
 
-    fn handle(&mut self, event: &Message) {
+    fn handle(&mut self, event: &HttpMessage) {
         if event.body.starts_with(r#"{"Records":"#) {
             return self.handle_records(event);
         }
@@ -150,9 +150,10 @@ impl Function {
                 println!("status {}", answer.status);
             }
             "stream" => self.stream(event, ""),
-            "stream-error" => {
-                self.stream(event, "Lambda-Runtime-Function-Error-Type: Streamed\r\n")
-            }
+            "stream-error" => self.stream(
+                event,
+                "Lambda-Runtime-Function-Error-Type: Streamed\r\n",
+            ),
             "confused" => self.confuse(event),
             "skip" => self.skip(event),
             "child" => self.start_child(event),
@@ -161,7 +162,7 @@ impl Function {
     }
 
     /// Does what the records' bodies say, and reports those as failed that say so.
-    fn handle_records(&mut self, event: &Message) {
+    fn handle_records(&mut self, event: &HttpMessage) {
         let document: Value = serde_json::from_str(&event.body).unwrap();
         let records = document["Records"].as_array().unwrap();
         println!("batch {}", records.len());
@@ -196,7 +197,7 @@ impl Function {
     }
 
     /// Answers somebody else's event, then its own, then its own again.
-    fn confuse(&mut self, event: &Message) {
+    fn confuse(&mut self, event: &HttpMessage) {
         let unknown = self.call(
             "POST",
             "invocation/00000000-0000-0000-0000-000000000000/response",
@@ -212,7 +213,7 @@ impl Function {
     }
 
     /// Asks for the next event with this one unanswered, then thinks better of it.
-    fn skip(&mut self, event: &Message) {
+    fn skip(&mut self, event: &HttpMessage) {
         let status = self.call("GET", "invocation/next", "", b"").status;
         self.respond(event, &status.to_string());
     }
@@ -221,12 +222,12 @@ impl Function {
         clippy::zombie_processes,
         reason = "that it is left behind is what is tested"
     )]
-    fn start_child(&mut self, event: &Message) {
+    fn start_child(&mut self, event: &HttpMessage) {
         let child = process::Command::new("sleep").arg("600").spawn().unwrap();
         self.respond(event, &child.id().to_string());
     }
 
-    fn stream(&mut self, event: &Message, trailers: &str) {
+    fn stream(&mut self, event: &HttpMessage, trailers: &str) {
         let id = &event.headers["lambda-runtime-aws-request-id"];
         let head = format!(
             "POST /2018-06-01/runtime/invocation/{id}/response HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\
@@ -240,16 +241,22 @@ impl Function {
         self.read();
     }
 
-    fn respond(&mut self, event: &Message, body: &str) {
+    fn respond(&mut self, event: &HttpMessage, body: &str) {
         self.answer(event, "response", "", body.as_bytes());
     }
 
-    fn answer(&mut self, event: &Message, kind: &str, headers: &str, body: &[u8]) -> Message {
+    fn answer(
+        &mut self,
+        event: &HttpMessage,
+        kind: &str,
+        headers: &str,
+        body: &[u8],
+    ) -> HttpMessage {
         let id = &event.headers["lambda-runtime-aws-request-id"];
         self.call("POST", &format!("invocation/{id}/{kind}"), headers, body)
     }
 
-    fn call(&mut self, method: &str, path: &str, headers: &str, body: &[u8]) -> Message {
+    fn call(&mut self, method: &str, path: &str, headers: &str, body: &[u8]) -> HttpMessage {
         self.request(
             method,
             &format!("/2018-06-01/runtime/{path}"),
@@ -258,7 +265,7 @@ impl Function {
         )
     }
 
-    fn request(&mut self, method: &str, path: &str, headers: &str, body: &[u8]) -> Message {
+    fn request(&mut self, method: &str, path: &str, headers: &str, body: &[u8]) -> HttpMessage {
         let length = body.len();
         let head = format!(
             "{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n{headers}\r\n"
@@ -271,7 +278,7 @@ impl Function {
         self.read()
     }
 
-    fn read(&mut self) -> Message {
+    fn read(&mut self) -> HttpMessage {
         let status = self.line().split(' ').nth(1).unwrap().parse().unwrap();
         let mut headers = HashMap::new();
         loop {
@@ -283,7 +290,7 @@ impl Function {
         }
         let mut body = vec![0; headers["content-length"].parse().unwrap()];
         self.connection.read_exact(&mut body).unwrap();
-        Message {
+        HttpMessage {
             status,
             headers,
             body: String::from_utf8(body).unwrap(),

@@ -14,8 +14,8 @@ use baton_local::{
 };
 
 use crate::{
-    queue::{Queue, Running, batches, records},
-    support::{eventually, start, working},
+    queue::{RunningMapping, TestQueue, batches, records},
+    support::{eventually, start, wait_until_working},
 };
 
 /// A function whose timeout fits the shortest visibility timeout that is not zero.
@@ -29,9 +29,9 @@ async fn quick_function(environments: usize) -> Lambda {
 
 #[tokio::test]
 async fn every_message_is_delivered_and_deleted() {
-    let (queue, lambda) = (Queue::create(30).await, quick_function(1).await);
+    let (queue, lambda) = (TestQueue::create(30).await, quick_function(1).await);
     queue.send(&["ok"; 25]).await;
-    let running = Running::start(&queue, &lambda, queue.mapping(10)).await;
+    let running = RunningMapping::start(&queue, &lambda, queue.mapping(10)).await;
 
     eventually("all are deleted", || running.stats.snapshot().deleted == 25).await;
 
@@ -51,8 +51,8 @@ async fn every_message_is_delivered_and_deleted() {
 
 #[tokio::test]
 async fn a_message_that_arrives_later_wakes_the_long_poll() {
-    let (queue, lambda) = (Queue::create(30).await, quick_function(1).await);
-    let running = Running::start(&queue, &lambda, queue.mapping(10)).await;
+    let (queue, lambda) = (TestQueue::create(30).await, quick_function(1).await);
+    let running = RunningMapping::start(&queue, &lambda, queue.mapping(10)).await;
     queue.send(&["ok"]).await;
 
     let started = Instant::now();
@@ -66,9 +66,9 @@ async fn a_message_that_arrives_later_wakes_the_long_poll() {
 
 #[tokio::test]
 async fn a_failed_record_comes_back_after_its_visibility_timeout_and_not_before() {
-    let (queue, lambda) = (Queue::create(2).await, quick_function(1).await);
+    let (queue, lambda) = (TestQueue::create(2).await, quick_function(1).await);
     queue.send(&["ok", "fail-once", "ok"]).await;
-    let running = Running::start(&queue, &lambda, queue.mapping(10)).await;
+    let running = RunningMapping::start(&queue, &lambda, queue.mapping(10)).await;
 
     eventually("the others are deleted", || {
         running.stats.snapshot().deleted == 2
@@ -105,9 +105,9 @@ async fn a_failed_record_comes_back_after_its_visibility_timeout_and_not_before(
 
 #[tokio::test]
 async fn a_response_that_names_a_stranger_deletes_nothing() {
-    let (queue, lambda) = (Queue::create(30).await, quick_function(1).await);
+    let (queue, lambda) = (TestQueue::create(30).await, quick_function(1).await);
     queue.send(&["ok", "misname"]).await;
-    let running = Running::start(&queue, &lambda, queue.mapping(10)).await;
+    let running = RunningMapping::start(&queue, &lambda, queue.mapping(10)).await;
 
     eventually("both have failed", || running.stats.snapshot().failed == 2).await;
     let stats = running.stats.clone();
@@ -124,11 +124,11 @@ async fn a_response_that_names_a_stranger_deletes_nothing() {
 
 #[tokio::test]
 async fn without_report_batch_item_failures_any_response_is_success() {
-    let (queue, lambda) = (Queue::create(30).await, quick_function(1).await);
+    let (queue, lambda) = (TestQueue::create(30).await, quick_function(1).await);
     queue.send(&["ok", "fail", "misname"]).await;
     let mut mapping = queue.mapping(10);
     mapping.response_type = FunctionResponseType::Ignored;
-    let running = Running::start(&queue, &lambda, mapping).await;
+    let running = RunningMapping::start(&queue, &lambda, mapping).await;
 
     eventually("all are deleted", || running.stats.snapshot().deleted == 3).await;
     assert_eq!(queue.messages().await, 0);
@@ -136,12 +136,12 @@ async fn without_report_batch_item_failures_any_response_is_success() {
 
 #[tokio::test]
 async fn a_large_batch_is_gathered_for_as_long_as_its_window() {
-    let (queue, lambda) = (Queue::create(30).await, quick_function(1).await);
+    let (queue, lambda) = (TestQueue::create(30).await, quick_function(1).await);
     queue.send(&["ok"; 25]).await;
     let mut mapping = queue.mapping(30);
     mapping.batching_window = Duration::from_millis(1_300);
     let started = Instant::now();
-    let running = Running::start(&queue, &lambda, mapping).await;
+    let running = RunningMapping::start(&queue, &lambda, mapping).await;
 
     eventually("all are deleted", || running.stats.snapshot().deleted == 25).await;
     assert!(
@@ -154,11 +154,11 @@ async fn a_large_batch_is_gathered_for_as_long_as_its_window() {
 
 #[tokio::test]
 async fn a_full_batch_does_not_wait_for_its_window() {
-    let (queue, lambda) = (Queue::create(600).await, quick_function(1).await);
+    let (queue, lambda) = (TestQueue::create(600).await, quick_function(1).await);
     queue.send(&["ok"; 45]).await;
     let mut mapping = queue.mapping(20);
     mapping.batching_window = Duration::from_secs(300);
-    let running = Running::start(&queue, &lambda, mapping).await;
+    let running = RunningMapping::start(&queue, &lambda, mapping).await;
 
     eventually("two full batches are deleted", || {
         running.stats.snapshot().deleted == 40
@@ -176,12 +176,12 @@ async fn a_full_batch_does_not_wait_for_its_window() {
 
 #[tokio::test]
 async fn a_batch_carries_no_more_than_an_invocation_may() {
-    let (queue, lambda) = (Queue::create(30).await, quick_function(1).await);
+    let (queue, lambda) = (TestQueue::create(30).await, quick_function(1).await);
     let large = "x".repeat(1024 * 1024);
     for _ in 0..8 {
         queue.send(&[&large]).await;
     }
-    let running = Running::start(&queue, &lambda, queue.mapping(10)).await;
+    let running = RunningMapping::start(&queue, &lambda, queue.mapping(10)).await;
 
     eventually("all are deleted", || running.stats.snapshot().deleted == 8).await;
     let sizes = batches(&lambda);
@@ -193,7 +193,7 @@ async fn a_batch_carries_no_more_than_an_invocation_may() {
 
 #[tokio::test]
 async fn attributes_reach_the_function() {
-    let (queue, lambda) = (Queue::create(30).await, quick_function(1).await);
+    let (queue, lambda) = (TestQueue::create(30).await, quick_function(1).await);
     let trace = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1";
     let traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     let value = |value: &str| {
@@ -218,7 +218,7 @@ async fn attributes_reach_the_function() {
         .message_system_attributes(MessageSystemAttributeNameForSends::AwsTraceHeader, header);
     request.send().await.unwrap();
 
-    let running = Running::start(&queue, &lambda, queue.mapping(10)).await;
+    let running = RunningMapping::start(&queue, &lambda, queue.mapping(10)).await;
     eventually("it is deleted", || running.stats.snapshot().deleted == 1).await;
 
     let record = &records(&lambda)[0];
@@ -235,11 +235,11 @@ async fn attributes_reach_the_function() {
 
 #[tokio::test]
 async fn as_many_invocations_run_at_once_as_the_mapping_allows() {
-    let (queue, lambda) = (Queue::create(30).await, quick_function(10).await);
+    let (queue, lambda) = (TestQueue::create(30).await, quick_function(10).await);
     queue.send(&["sleep 300"; 6]).await;
     let mut mapping = queue.mapping(1);
     mapping.max_concurrency = NonZeroUsize::new(2).unwrap();
-    let running = Running::start(&queue, &lambda, mapping).await;
+    let running = RunningMapping::start(&queue, &lambda, mapping).await;
 
     let mut most = 0;
     eventually("all are deleted", || {
@@ -258,11 +258,11 @@ async fn as_many_invocations_run_at_once_as_the_mapping_allows() {
 
 #[tokio::test]
 async fn throttled_batches_come_back_and_none_is_lost() {
-    let (queue, lambda) = (Queue::create(1).await, quick_function(1).await);
+    let (queue, lambda) = (TestQueue::create(1).await, quick_function(1).await);
     queue.send(&["sleep 100"; 6]).await;
     let mut mapping = queue.mapping(1);
     mapping.max_concurrency = NonZeroUsize::new(3).unwrap();
-    let running = Running::start(&queue, &lambda, mapping).await;
+    let running = RunningMapping::start(&queue, &lambda, mapping).await;
 
     eventually("all are deleted", || running.stats.snapshot().deleted == 6).await;
     let stats = running.stats.snapshot();
@@ -277,10 +277,10 @@ async fn a_function_that_cannot_start_is_not_tried_in_a_hurry() {
         function.env.insert("INIT".into(), "exit".into());
     })
     .await;
-    let queue = Queue::create(1).await;
+    let queue = TestQueue::create(1).await;
     queue.send(&["ok"; 100]).await;
     let started = Instant::now();
-    let running = Running::start(&queue, &lambda, queue.mapping(1)).await;
+    let running = RunningMapping::start(&queue, &lambda, queue.mapping(1)).await;
     eventually("it was tried three times", || {
         running.stats.snapshot().unavailable >= 3
     })
@@ -298,9 +298,9 @@ async fn a_function_that_cannot_start_is_not_tried_in_a_hurry() {
 
 #[tokio::test]
 async fn a_batch_whose_process_ends_is_delivered_again() {
-    let (queue, lambda) = (Queue::create(1).await, quick_function(1).await);
+    let (queue, lambda) = (TestQueue::create(1).await, quick_function(1).await);
     queue.send(&["exit-once", "ok"]).await;
-    let running = Running::start(&queue, &lambda, queue.mapping(10)).await;
+    let running = RunningMapping::start(&queue, &lambda, queue.mapping(10)).await;
 
     eventually("both are deleted", || running.stats.snapshot().deleted == 2).await;
     assert_eq!(
@@ -311,10 +311,10 @@ async fn a_batch_whose_process_ends_is_delivered_again() {
 
 #[tokio::test]
 async fn stopping_lets_an_invocation_finish() {
-    let (queue, lambda) = (Queue::create(30).await, quick_function(1).await);
+    let (queue, lambda) = (TestQueue::create(30).await, quick_function(1).await);
     queue.send(&["sleep 600"]).await;
-    let running = Running::start(&queue, &lambda, queue.mapping(10)).await;
-    working(&lambda).await;
+    let running = RunningMapping::start(&queue, &lambda, queue.mapping(10)).await;
+    wait_until_working(&lambda).await;
 
     let stats = running.stats.clone();
     running.stop().await;
@@ -324,7 +324,7 @@ async fn stopping_lets_an_invocation_finish() {
 
 #[tokio::test]
 async fn a_mapping_that_aws_would_refuse_is_refused() {
-    let queue = Queue::create(30).await;
+    let queue = TestQueue::create(30).await;
     let slow = start(|function| function.timeout = Duration::from_secs(31)).await;
     let refused = EventSourceMapping::create(queue.mapping(10), queue.client.clone(), slow.clone())
         .await

@@ -16,12 +16,12 @@ use serde_json::Value;
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
 /// A queue of its own endpoint, which ends with the test's runtime.
-pub(crate) struct Queue {
+pub(crate) struct TestQueue {
     pub(crate) client: Client,
     pub(crate) url: String,
 }
 
-impl Queue {
+impl TestQueue {
     /// A queue whose messages come back after `visibility_seconds`.
     pub(crate) async fn create(visibility_seconds: u32) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
@@ -49,7 +49,7 @@ impl Queue {
     }
 
     /// A queue that somebody else has made.
-    pub(crate) fn at(endpoint: &str, url: &str) -> Self {
+    pub(crate) fn new(endpoint: &str, url: &str) -> Self {
         Self {
             client: client(endpoint),
             url: url.to_owned(),
@@ -111,14 +111,14 @@ fn client(endpoint: &str) -> Client {
 }
 
 /// A mapping that runs until it is stopped.
-pub(crate) struct Running {
+pub(crate) struct RunningMapping {
     pub(crate) stats: MappingStats,
     stop: oneshot::Sender<()>,
     task: JoinHandle<()>,
 }
 
-impl Running {
-    pub(crate) async fn start(queue: &Queue, lambda: &Lambda, mapping: MappingConfig) -> Self {
+impl RunningMapping {
+    pub(crate) async fn start(queue: &TestQueue, lambda: &Lambda, mapping: MappingConfig) -> Self {
         let source = EventSourceMapping::create(mapping, queue.client.clone(), lambda.clone())
             .await
             .unwrap();

@@ -55,7 +55,7 @@ pub(crate) async fn eventually(what: &str, mut reached: impl FnMut() -> bool) {
 }
 
 /// Waits until an environment works on an event.
-pub(crate) async fn working(lambda: &Lambda) {
+pub(crate) async fn wait_until_working(lambda: &Lambda) {
     eventually("an environment works", || {
         let environments = lambda.snapshot().environments;
         environments
