@@ -4,6 +4,8 @@ use std::{io, path::PathBuf, time::Duration};
 
 use bytes::Bytes;
 
+use super::runtime_api::FunctionError;
+
 /// Why a function cannot be set up.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -139,6 +141,21 @@ impl InvokeError {
             | Self::TimedOut { .. }
             | Self::Exited { .. }
             | Self::PayloadTooLarge { .. } => false,
+        }
+    }
+}
+
+impl From<FunctionError> for InvokeError {
+    fn from(error: FunctionError) -> Self {
+        let FunctionError {
+            error_type,
+            message,
+            payload,
+        } = error;
+        Self::Function {
+            error_type,
+            message,
+            payload,
         }
     }
 }

@@ -9,15 +9,14 @@ use std::{
 };
 
 use rustix::process::Signal;
-use tokio::process::Command;
+use tokio::{
+    io::AsyncRead,
+    process::{ChildStderr, ChildStdout, Command},
+};
 use tracing::warn;
 
-use super::{Freeze, Function, variables};
-use crate::process_group::ProcessGroup;
-
-mod output;
-
-pub(super) use self::output::ProcessOutput;
+use super::{Freeze, Function, LogSource, variables};
+use crate::{lines::LineReader, process_group::ProcessGroup};
 
 /// A running process and whatever it has started; they end with it, and with this.
 ///
@@ -98,6 +97,41 @@ impl FunctionProcess {
             warn!(%error, "cannot wait for a killed environment");
         }
     }
+}
+
+/// What a process writes.
+///
+/// It is read by the environment's own task, before that looks at anything else: what was written
+/// before a call to the Runtime API is in the log before the call takes effect, so each line finds
+/// its invocation.
+#[derive(Debug)]
+pub(super) struct ProcessOutput {
+    stdout: Option<LineReader<ChildStdout>>,
+    stderr: Option<LineReader<ChildStderr>>,
+}
+
+impl ProcessOutput {
+    fn capture(group: &mut ProcessGroup) -> Self {
+        Self {
+            stdout: group.stdout().map(LineReader::new),
+            stderr: group.stderr().map(LineReader::new),
+        }
+    }
+
+    /// The next line; `None` when the last process that holds a pipe has ended. Can be cancelled
+    /// and called again.
+    pub(super) async fn next_line(&mut self) -> Option<(LogSource, String)> {
+        tokio::select! {
+            biased;
+            Some(line) = next_line(&mut self.stdout) => Some((LogSource::Stdout, line)),
+            Some(line) = next_line(&mut self.stderr) => Some((LogSource::Stderr, line)),
+            else => None,
+        }
+    }
+}
+
+async fn next_line(lines: &mut Option<LineReader<impl AsyncRead + Unpin>>) -> Option<String> {
+    lines.as_mut()?.next_line().await
 }
 
 fn exit_reason(status: ExitStatus) -> String {

@@ -44,9 +44,7 @@ const CALL_BUFFER: usize = 16;
 #[derive(Debug)]
 pub(super) enum RuntimeCall {
     /// The runtime is free and asks for an event.
-    Next {
-        reply: oneshot::Sender<InvocationEvent>,
-    },
+    Next { reply: NextReply },
     /// The runtime has answered an event.
     Complete {
         request_id: String,
@@ -59,6 +57,9 @@ pub(super) enum RuntimeCall {
         reply: oneshot::Sender<CallStatus>,
     },
 }
+
+/// The runtime's open request for `/next`, which is answered with an event.
+pub(super) type NextReply = oneshot::Sender<InvocationEvent>;
 
 /// An event as the runtime gets it.
 #[derive(Clone, Debug)]

@@ -13,25 +13,19 @@ use tokio::{
     time::{Instant, sleep_until, timeout},
 };
 
-use self::{
-    active_invocation::ActiveInvocation, pool_slot::PoolSlot, started_process::StartedProcess,
-};
+use self::active_invocation::ActiveInvocation;
 use super::{
     EarlyExit, EarlyExitCause, EnvironmentId, Function, InvokeError, LogSource,
     early_exit::EarlyExits,
     logs::EnvironmentLog,
     pool::{EnvironmentCommand, Invocation, Pool, ResponseSender},
     process::{FunctionProcess, ProcessOutput},
-    runtime_api::{CallStatus, InvocationEvent, RuntimeApi, RuntimeCall},
+    runtime_api::{CallStatus, NextReply, RuntimeApi, RuntimeCall},
     snapshot::LambdaCounters,
     variables::VERSION,
 };
 
 mod active_invocation;
-mod announced;
-mod pool_slot;
-mod started_process;
-mod untimely;
 
 /// What AWS allows a function between its start and its first `/next`.
 const INIT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -39,6 +33,8 @@ const INIT_TIMEOUT: Duration = Duration::from_secs(10);
 /// is killed.
 const INIT_ERROR_GRACE: Duration = Duration::from_millis(250);
 
+/// What Lambda gives a process between SIGTERM and SIGKILL where all extensions are internal ones.
+const SHUTDOWN_GRACE: Duration = Duration::from_millis(500);
 /// How long the last lines of a killed process may take to be read. They are in the pipe already,
 /// so this is never waited out unless a process has left the group and keeps the pipe open.
 const FINAL_OUTPUT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -113,6 +109,52 @@ pub(super) async fn run(
     }
 }
 
+/// An environment's slot in the pool, which is free again when this is dropped.
+struct PoolSlot<'a> {
+    id: EnvironmentId,
+    pool: &'a Pool,
+}
+
+impl<'a> PoolSlot<'a> {
+    fn new(id: EnvironmentId, pool: &'a Pool) -> Self {
+        Self { id, pool }
+    }
+}
+
+impl Drop for PoolSlot<'_> {
+    fn drop(&mut self) {
+        self.pool.remove(self.id);
+    }
+}
+
+/// What runs once an environment has been started.
+struct StartedProcess {
+    api: RuntimeApi,
+    process: FunctionProcess,
+    output: ProcessOutput,
+}
+
+impl StartedProcess {
+    async fn start(function: &Function) -> Result<Self, InvokeError> {
+        let api = RuntimeApi::listen(function)
+            .await
+            .map_err(|error| InvokeError::Init {
+                error_type: "Runtime.ApiUnavailable".to_owned(),
+                message: format!("cannot listen on loopback for the runtime api: {error}"),
+            })?;
+        let (process, output) =
+            FunctionProcess::spawn(function, api.address).map_err(|error| InvokeError::Init {
+                error_type: "Runtime.InvalidEntrypoint".to_owned(),
+                message: format!("cannot start {}: {error}", function.binary.display()),
+            })?;
+        Ok(Self {
+            api,
+            process,
+            output,
+        })
+    }
+}
+
 /// What is left to say to the caller of an environment that ended with its event.
 struct PendingReply {
     reply: ResponseSender,
@@ -132,9 +174,6 @@ struct EnvironmentTask<'a> {
     /// What ends it before its time.
     early_exit_cause: Option<EarlyExitCause>,
 }
-
-/// The runtime's open `/next`.
-type NextReply = oneshot::Sender<InvocationEvent>;
 
 /// Whatever can happen to an environment.
 enum EnvironmentEvent {
@@ -313,6 +352,33 @@ impl<'a> EnvironmentTask<'a> {
         }
     }
 
+    /// Waits for an event; `None` when the environment is to be killed, which its process then
+    /// knows if it has asked to be told.
+    async fn next_invocation(&mut self, next: &mut NextReply) -> Option<Invocation> {
+        let invocation = self.idle(next).await;
+        if invocation.is_none() && self.early_exit_cause.is_none() && self.api.has_extension() {
+            self.announce_shutdown().await;
+        }
+        invocation
+    }
+
+    async fn announce_shutdown(&mut self) {
+        self.process.terminate();
+        let until = Instant::now() + SHUTDOWN_GRACE;
+        loop {
+            match self.next_event(until).await {
+                EnvironmentEvent::Exited(_) => return,
+                EnvironmentEvent::TimedOut => {
+                    let late =
+                        format!("still runs {SHUTDOWN_GRACE:?} after SIGTERM, and is killed");
+                    return self.log.write(LogSource::Platform, &late);
+                }
+                // Nothing can be asked of it any more, and it has nothing to ask.
+                EnvironmentEvent::Call(_) | EnvironmentEvent::Command(_) => {}
+            }
+        }
+    }
+
     /// Waits for the command of whoever has claimed the environment.
     async fn receive_claim(&mut self) -> Option<Invocation> {
         match self.commands.recv().await {
@@ -391,6 +457,40 @@ impl<'a> EnvironmentTask<'a> {
             }
         }
         None
+    }
+
+    /// Counts the cause that ends this environment, and remembers it for those who watch.
+    fn record_early_exit(&mut self, cause: EarlyExitCause) {
+        let counters = &self.state.counters;
+        let counter = match cause {
+            EarlyExitCause::InitFailed => &counters.init_failed,
+            EarlyExitCause::Exited => &counters.exited,
+            EarlyExitCause::TimedOut => &counters.timed_out,
+        };
+        counter.increment();
+        self.early_exit_cause = Some(cause);
+    }
+
+    fn record_kill(&self) -> InvokeError {
+        self.state.counters.killed.increment();
+        InvokeError::ShutDown
+    }
+
+    fn exit_error(&mut self, active: &ActiveInvocation, reason: String) -> InvokeError {
+        self.record_early_exit(EarlyExitCause::Exited);
+        InvokeError::Exited {
+            request_id: active.request_id.clone(),
+            reason,
+        }
+    }
+
+    fn timeout_error(&mut self, active: &ActiveInvocation) -> InvokeError {
+        self.record_early_exit(EarlyExitCause::TimedOut);
+        let after = self.state.function.timeout;
+        InvokeError::TimedOut {
+            request_id: active.request_id.clone(),
+            after,
+        }
     }
 
     fn start_invocation(

@@ -7,11 +7,10 @@ use bytes::Bytes;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::NextReply;
 use crate::environment::{
     InvokeError,
     pool::{Invocation, ResponseSender},
-    runtime_api::{CallStatus, FunctionError, InvocationEvent},
+    runtime_api::{CallStatus, InvocationEvent, NextReply},
 };
 
 /// An invocation that was begun and whose runtime has not asked for the next event.
@@ -85,21 +84,6 @@ impl ActiveInvocation {
     /// Where an error goes that ends the invocation; `None` when the response has gone out already.
     pub(super) fn into_reply(self) -> Option<ResponseSender> {
         self.reply
-    }
-}
-
-impl From<FunctionError> for InvokeError {
-    fn from(error: FunctionError) -> Self {
-        let FunctionError {
-            error_type,
-            message,
-            payload,
-        } = error;
-        Self::Function {
-            error_type,
-            message,
-            payload,
-        }
     }
 }
 
