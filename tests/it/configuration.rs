@@ -1,6 +1,6 @@
 //! What people write into variables: everything wrong at once costs a line each, and no message.
 
-use baton_tests::{Answer, Collector, Record, event};
+use baton_test_support::{Answer, Collector, Record, event};
 use serde_json::{Value, json};
 
 use crate::support::functions::{OBEDIENT, TIMEOUT, start_with};

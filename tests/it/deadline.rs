@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use baton_tests::{Answer, Collector, Function, Record, Span, Value, event};
+use baton_test_support::{Answer, Collector, Function, Record, Span, Value, event};
 use serde_json::json;
 
 use crate::support::functions::{OBEDIENT, start, start_with};

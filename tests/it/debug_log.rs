@@ -1,6 +1,6 @@
 //! What the log tells at debug level of each message's trace context.
 
-use baton_tests::{Answer, Collector, Record, event};
+use baton_test_support::{Answer, Collector, Record, event};
 use serde_json::{Value, json};
 
 use crate::support::functions::{OBEDIENT, TIMEOUT, start_with};

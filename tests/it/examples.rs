@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use ::http::StatusCode;
-use baton_tests::{
+use baton_test_support::{
     Answer, Collector, FakeLambda, Function, FunctionError, Record, Span, SpanKind, Value, event,
 };
 use serde_json::json;

@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use baton_tests::{
+use baton_test_support::{
     Answer, Behaviour, Bytes, Collector, FakeLambda, Invocation, Record, Signal, event,
 };
 use serde_json::json;

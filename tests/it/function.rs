@@ -1,6 +1,6 @@
 //! One function under the fake Lambda: what it answers and exports, and when.
 
-use baton_tests::{Answer, Collector, Record, SpanKind, event};
+use baton_test_support::{Answer, Collector, Record, SpanKind, event};
 use serde_json::json;
 
 use crate::support::functions::{OBEDIENT, TIMEOUT, start};

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use baton_tests::{
+use baton_test_support::{
     Answer, Behaviour, Bytes, Collector, Ended, FakeLambda, Function, Invocation, Record, Signal,
     event,
 };

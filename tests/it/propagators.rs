@@ -1,7 +1,7 @@
 //! `OTEL_PROPAGATORS` and `OTEL_TRACES_SAMPLER`: whose child a record's span is, and who decides
 //! that there is one.
 
-use baton_tests::{Answer, Collector, FakeLambda, Record, Span, event};
+use baton_test_support::{Answer, Collector, FakeLambda, Record, Span, event};
 use serde_json::{Value, json};
 
 use crate::support::functions::{OBEDIENT, TIMEOUT, start_with};

@@ -2,7 +2,7 @@
 //! and the trace id of each.
 
 use ::http::StatusCode;
-use baton_tests::{Answer, Collector, FakeLambda, LambdaError, Record, event};
+use baton_test_support::{Answer, Collector, FakeLambda, LambdaError, Record, event};
 use serde_json::{Value, json};
 
 use crate::support::binaries::example;

@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
-use baton_tests::{Answer, Collector, Ended, FakeLambda, Record, Signal, event};
+use baton_test_support::{Answer, Collector, Ended, FakeLambda, Record, Signal, event};
 use rustix::process::{self, Pid, kill_process};
 use serde_json::json;
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use baton_tests::{
+use baton_test_support::{
     AggregationTemporality, Answer, Collector, LogRecord, Metric, Resource, Span, Value,
 };
 

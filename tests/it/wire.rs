@@ -5,7 +5,9 @@
 use std::collections::HashMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use baton_tests::{Answer, Collector, FakeLambda, Function, Invocation, Signal, Span, event};
+use baton_test_support::{
+    Answer, Collector, FakeLambda, Function, Invocation, Signal, Span, event,
+};
 use serde_json::{Value, json};
 
 use self::expected::Batch;
@@ -159,7 +161,7 @@ fn check_records(spans: Vec<Span>, shape: Shape, batch: &Span, samples: &[Sample
         assert!(twice.is_none(), "two spans for one record: {twice:#?}");
     }
     for sample in samples {
-        let id = baton_tests::Value::from(&*sample.record.message_id);
+        let id = baton_test_support::Value::from(&*sample.record.message_id);
         let span = by_message.remove(&format!("{:?}", Some(id)));
         match (span, sample.is_exported(shape)) {
             (Some(span), true) => {

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use baton_tests::{Answer, Behaviour, Collector};
+use baton_test_support::{Answer, Behaviour, Collector};
 
 /// How a collector treats whoever exports to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! The messages that the functions parse.
 
-use baton_tests::{Bytes, Record, event};
+use baton_test_support::{Bytes, Record, event};
 use serde_json::json;
 
 /// Size of a body in bytes: that of an order with a few lines, or of an event with an address.

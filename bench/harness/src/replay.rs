@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 
-use baton_tests::Collector;
+use baton_test_support::Collector;
 use serde_json::Value;
 use tokio::process::Command;
 

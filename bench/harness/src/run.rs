@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::time::{Duration, Instant};
 
-use baton_tests::{Answer, Collector, FakeLambda, Function, Invocation, Signal, Span};
+use baton_test_support::{Answer, Collector, FakeLambda, Function, Invocation, Signal, Span};
 use serde_json::{Value, json};
 
 use crate::options::Options;

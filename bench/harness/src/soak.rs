@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use baton_tests::{Answer, Collector, FakeLambda};
+use baton_test_support::{Answer, Collector, FakeLambda};
 use serde_json::{Value, json};
 
 use crate::options::Options;

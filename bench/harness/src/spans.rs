@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::time::Instant;
 
-use baton_tests::{Invocation, Record, Span, SpanKind};
+use baton_test_support::{Invocation, Record, Span, SpanKind};
 
 /// How many records' spans came when.
 #[derive(Debug, Default)]

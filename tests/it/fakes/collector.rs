@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::time::Duration;
 
-use baton_tests::{Answer, Behaviour, Collector, PointValue, Signal, Value};
+use baton_test_support::{Answer, Behaviour, Collector, PointValue, Signal, Value};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;

@@ -4,7 +4,9 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use baton_tests::{FUNCTION_ARN, FakeLambda, Function, FunctionError, Invocation, LambdaError};
+use baton_test_support::{
+    FUNCTION_ARN, FakeLambda, Function, FunctionError, Invocation, LambdaError,
+};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 

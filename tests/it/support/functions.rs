@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use baton_tests::{Collector, FakeLambda, Function};
+use baton_test_support::{Collector, FakeLambda, Function};
 
 /// Does what the bodies say.
 pub(crate) const OBEDIENT: &str = env!("CARGO_BIN_EXE_obedient-function");

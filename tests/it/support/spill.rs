@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::process::{Output, Stdio};
 
-use baton_tests::{Collector, Span};
+use baton_test_support::{Collector, Span};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::process::Command;

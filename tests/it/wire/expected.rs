@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use baton_tests::{
+use baton_test_support::{
     ACCOUNT, FUNCTION_ARN, FUNCTION_NAME, Link, REGION, Resource, Scope, Span, SpanKind, Status,
     StatusCode, Value,
 };

@@ -1,6 +1,6 @@
 //! Records that say something different each, and what they said.
 
-use baton_tests::Record;
+use baton_test_support::Record;
 use serde_json::json;
 
 /// A state of two vendors.

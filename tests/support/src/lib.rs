@@ -2,7 +2,7 @@
 //! OTLP collector, on loopback sockets.
 //!
 //! ```no_run
-//! use baton_tests::{Answer, Collector, FakeLambda, Function, Record, event};
+//! use baton_test_support::{Answer, Collector, FakeLambda, Function, Record, event};
 //! use std::time::Duration;
 //!
 //! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
@@ -21,7 +21,7 @@
 //! one clock, so that "exported before the response" is a comparison.
 //!
 //! The whole pipeline (queue, event source mapping, pool of environments) is `baton-local`'s; the
-//! tests of it are in `it/`.
+//! tests of it are in `tests/it/`.
 
 #![forbid(unsafe_code)]
 
