@@ -1,6 +1,6 @@
 //! What people write into variables: everything wrong at once costs a line each, and no message.
 
-use baton_test_support::{Answer, Collector, Record, event};
+use baton_test_support::{Answer, Record, TestCollector, event};
 use serde_json::{Value, json};
 
 use crate::support::functions::{OBEDIENT, TIMEOUT, start_with};
@@ -33,7 +33,10 @@ const WRONG: &[(&str, &str)] = &[
 
 /// The variables that the function has complained of, after a batch in which all went well; and all
 /// of its lines.
-async fn complaints(collector: &Collector, variables: &[(&str, &str)]) -> (Vec<String>, String) {
+async fn complaints(
+    collector: &TestCollector,
+    variables: &[(&str, &str)],
+) -> (Vec<String>, String) {
     let lambda = start_with(OBEDIENT, collector, |function| {
         let set = variables.iter();
         set.fold(function, |function, (name, value)| {
@@ -54,7 +57,7 @@ async fn complaints(collector: &Collector, variables: &[(&str, &str)]) -> (Vec<S
 
 #[tokio::test]
 async fn what_is_wrong_is_told_once_and_the_spans_arrive() {
-    let collector = Collector::start(Answer::Ok).await.unwrap();
+    let collector = TestCollector::start(Answer::Ok).await.unwrap();
     let (mut complaints, lines) = complaints(&collector, WRONG).await;
     complaints.sort_unstable();
     let mut expected: Vec<_> = WRONG.iter().map(|(name, _)| *name).collect();
@@ -79,7 +82,7 @@ async fn where_it_is_not_certain_to_whom_nothing_is_sent() {
             ],
         ),
     ] {
-        let collector = Collector::start(Answer::Ok).await.unwrap();
+        let collector = TestCollector::start(Answer::Ok).await.unwrap();
         let (complaints, lines) = complaints(&collector, variables).await;
         assert_eq!(complaints, [wrong], "{lines}");
         assert!(!lines.contains("SECRET"), "{lines}");
@@ -89,7 +92,7 @@ async fn where_it_is_not_certain_to_whom_nothing_is_sent() {
 
 #[tokio::test]
 async fn an_authority_that_cannot_be_read_is_no_reason_to_trust_another() {
-    let collector = Collector::start(Answer::Ok).await.unwrap();
+    let collector = TestCollector::start(Answer::Ok).await.unwrap();
     let secure = collector.endpoint().replace("http://", "https://");
     let authority = "OTEL_EXPORTER_OTLP_CERTIFICATE";
     let variables = [

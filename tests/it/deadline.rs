@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use baton_test_support::{Answer, Collector, Function, Record, Span, Value, event};
+use baton_test_support::{Answer, AttributeValue, Function, Record, Span, TestCollector, event};
 use serde_json::json;
 
 use crate::support::functions::{OBEDIENT, start, start_with};
@@ -21,7 +21,7 @@ fn failed(numbers: &[u64]) -> serde_json::Value {
     json!({"batchItemFailures": failures})
 }
 
-fn error_type(spans: &[Span], number: u64) -> Option<Value> {
+fn error_type(spans: &[Span], number: u64) -> Option<AttributeValue> {
     let span = spans
         .iter()
         .find(|span| span.trace_id == Record::trace_id(number));
@@ -37,7 +37,7 @@ fn marks(function: Function) -> Function {
 
 #[tokio::test]
 async fn what_finished_is_done_and_what_did_not_is_returned_in_time_with_its_spans() {
-    let collector = Collector::start(Answer::Ok).await.unwrap();
+    let collector = TestCollector::start(Answer::Ok).await.unwrap();
     let lambda = start_with(OBEDIENT, &collector, |function| {
         marks(function).variable("BATON_CONCURRENCY", "2")
     })
@@ -86,7 +86,7 @@ async fn what_finished_is_done_and_what_did_not_is_returned_in_time_with_its_spa
 
 #[tokio::test]
 async fn a_collector_that_hangs_does_not_take_an_invocation_past_its_deadline() {
-    let collector = Collector::start(Answer::Hang).await.unwrap();
+    let collector = TestCollector::start(Answer::Hang).await.unwrap();
     let lambda = start(OBEDIENT, &collector).await;
     let records = [
         Record::new(0),
@@ -102,7 +102,7 @@ async fn a_collector_that_hangs_does_not_take_an_invocation_past_its_deadline() 
 
 #[tokio::test]
 async fn the_time_that_a_function_has_by_default_is_used() {
-    let collector = Collector::start(Answer::Ok).await.unwrap();
+    let collector = TestCollector::start(Answer::Ok).await.unwrap();
     let lambda = start(OBEDIENT, &collector).await;
     // Lambda's default timeout: three seconds, of which the marks leave half for starting and more
     // for finishing.
@@ -117,7 +117,7 @@ async fn the_time_that_a_function_has_by_default_is_used() {
 
 #[tokio::test]
 async fn in_a_batch_that_takes_long_spans_are_exported_on_the_way() {
-    let collector = Collector::start(Answer::Ok).await.unwrap();
+    let collector = TestCollector::start(Answer::Ok).await.unwrap();
     let lambda = start_with(OBEDIENT, &collector, |function| {
         function.variable("OTEL_BSP_SCHEDULE_DELAY", "300")
     })
@@ -141,7 +141,7 @@ async fn in_a_batch_that_takes_long_spans_are_exported_on_the_way() {
 
 #[tokio::test]
 async fn a_handler_that_blocks_the_thread_is_noticed_when_it_returns() {
-    let collector = Collector::start(Answer::Ok).await.unwrap();
+    let collector = TestCollector::start(Answer::Ok).await.unwrap();
     let lambda = start_with(OBEDIENT, &collector, |function| {
         marks(function).variable("BATON_CONCURRENCY", "1")
     })

@@ -1,6 +1,6 @@
 //! What the log tells at debug level of each message's trace context.
 
-use baton_test_support::{Answer, Collector, Record, event};
+use baton_test_support::{Answer, Record, TestCollector, event};
 use serde_json::{Value, json};
 
 use crate::support::functions::{OBEDIENT, TIMEOUT, start_with};
@@ -10,7 +10,7 @@ const SECRET: &str = "nobody is to see this";
 
 #[tokio::test]
 async fn of_each_message_it_says_where_its_context_came_from_or_why_it_did_not_count() {
-    let collector = Collector::start(Answer::Ok).await.unwrap();
+    let collector = TestCollector::start(Answer::Ok).await.unwrap();
     let lambda = start_with(OBEDIENT, &collector, |function| {
         function.variable("RUST_LOG", "baton_lambda=debug")
     })

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use ::http::StatusCode;
 use baton_test_support::{
-    Answer, Collector, FakeLambda, Function, FunctionError, Record, Span, SpanKind, Value, event,
+    Answer, AttributeValue, FakeLambda, Function, FunctionError, Record, Span, SpanKind,
+    TestCollector, event,
 };
 use serde_json::json;
 
@@ -61,7 +62,7 @@ impl Outcome {
     }
 }
 
-fn attribute<'a>(span: &'a Span, key: &str) -> Option<&'a Value> {
+fn attribute<'a>(span: &'a Span, key: &str) -> Option<&'a AttributeValue> {
     span.attributes.get(key)
 }
 
@@ -83,7 +84,7 @@ async fn invoke_with(
     records: &[Record],
     prepare: impl FnOnce(Function) -> Function,
 ) -> Outcome {
-    let collector = Collector::start(Answer::Ok).await.unwrap();
+    let collector = TestCollector::start(Answer::Ok).await.unwrap();
     let binary = example(name).to_str().unwrap();
     let function = prepare(function(binary, &collector));
     let lambda = FakeLambda::start(&function).await.unwrap();
@@ -152,7 +153,7 @@ async fn tower_service_answers_and_flushes_at_either_point() {
     let bodies = [json!({"quantity": 2}), json!({"quantity": 0})];
     for (flush_point, is_flushed_first) in [("before-response", true), ("after-response", false)] {
         // Slow enough to be seen on one side of the response.
-        let collector = Collector::start(Answer::After(COLLECTORS_TIME));
+        let collector = TestCollector::start(Answer::Delay(COLLECTORS_TIME));
         let collector = collector.await.unwrap();
         let function = function(example("tower_service").to_str().unwrap(), &collector)
             .variable("BATON_FLUSH_POINT", flush_point);

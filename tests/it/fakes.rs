@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use baton_test_support::{
-    Answer, Behaviour, Bytes, Collector, FakeLambda, Function, LambdaError, Record, Signal, event,
+    Answer, Behaviour, Bytes, FakeLambda, Function, LambdaError, Record, Signal, TestCollector,
+    event,
 };
 use serde_json::json;
 
@@ -25,7 +26,7 @@ fn sleeping(number: u64) -> Bytes {
 
 #[tokio::test]
 async fn an_invocation_tells_how_long_it_took() {
-    let collector = Collector::start(Answer::After(A_WHILE)).await.unwrap();
+    let collector = TestCollector::start(Answer::Delay(A_WHILE)).await.unwrap();
     let lambda = start(OBEDIENT, &collector).await;
     let invocation = lambda.invoke(sleeping(0), TIMEOUT).await.unwrap();
     assert!(invocation.responded_after() >= 2 * A_WHILE);
@@ -37,7 +38,7 @@ async fn an_invocation_tells_how_long_it_took() {
 
 #[tokio::test]
 async fn a_function_that_is_late_has_timed_out() {
-    let collector = Collector::start(Answer::Ok).await.unwrap();
+    let collector = TestCollector::start(Answer::Ok).await.unwrap();
     let lambda = start(OBEDIENT, &collector).await;
     lambda.ready().await.unwrap();
     let limit = A_WHILE / 3;
@@ -52,7 +53,7 @@ async fn a_function_that_is_late_has_timed_out() {
 
 #[tokio::test]
 async fn a_frozen_function_does_nothing_until_it_is_invoked_again() {
-    let collector = Collector::start(Answer::Ok).await.unwrap();
+    let collector = TestCollector::start(Answer::Ok).await.unwrap();
     let function = function(OBEDIENT, &collector).freezing();
     let lambda = FakeLambda::start(&function).await.unwrap();
     for number in 0..3 {
@@ -95,8 +96,8 @@ async fn a_program_that_is_not_there_is_named() {
 
 #[tokio::test]
 async fn a_collector_answers_as_it_is_told() {
-    let twice = Behaviour::first(2, Answer::Status(503)).then(Answer::Ok);
-    let collector = Collector::start(twice).await.unwrap();
+    let twice = Behaviour::script(&[Answer::Status(503); 2]);
+    let collector = TestCollector::start(twice).await.unwrap();
     let lambda = start(OBEDIENT, &collector).await;
     for number in 0..3 {
         let payload = event(&[Record::new(number).traced(number)]);
@@ -117,7 +118,7 @@ async fn a_collector_answers_as_it_is_told() {
 #[tokio::test]
 async fn a_collector_that_hangs_or_hangs_up_has_accepted_nothing() {
     for answer in [Answer::Hang, Answer::Disconnect] {
-        let collector = Collector::start(answer).await.unwrap();
+        let collector = TestCollector::start(answer).await.unwrap();
         let function = function(OBEDIENT, &collector).variable("BATON_FLUSH_TIMEOUT", "500");
         let lambda = FakeLambda::start(&function).await.unwrap();
         let payload = event(&[Record::new(0)]);

@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use baton_test_support::{
-    Answer, Behaviour, Bytes, Collector, FakeLambda, Invocation, Record, Signal, event,
+    Answer, Behaviour, Bytes, FakeLambda, Invocation, Record, Signal, TestCollector, event,
 };
 use serde_json::json;
 
@@ -16,7 +16,7 @@ const COLLECTORS_TIME: Duration = Duration::from_millis(200);
 
 #[tokio::test]
 async fn before_the_response_the_collector_is_waited_for() {
-    let collector = Collector::start(Answer::After(COLLECTORS_TIME))
+    let collector = TestCollector::start(Answer::Delay(COLLECTORS_TIME))
         .await
         .unwrap();
     let lambda = start(OBEDIENT, &collector).await;
@@ -29,7 +29,7 @@ async fn before_the_response_the_collector_is_waited_for() {
 
 #[tokio::test]
 async fn after_the_response_the_next_invocation_waits_and_no_span_is_late() {
-    let collector = Collector::start(Answer::After(COLLECTORS_TIME))
+    let collector = TestCollector::start(Answer::Delay(COLLECTORS_TIME))
         .await
         .unwrap();
     let lambda = start_with(OBEDIENT, &collector, |function| {
@@ -56,9 +56,9 @@ async fn after_the_response_the_next_invocation_waits_and_no_span_is_late() {
 
 /// A function whose first export is never answered, and that one's spans wait for two and a half
 /// seconds. What is not answered for stays in the buffer.
-async fn unlucky(flush_point: &str) -> (Collector, FakeLambda) {
-    let behaviour = Behaviour::first(1, Answer::Hang);
-    let collector = Collector::start(behaviour).await.unwrap();
+async fn unlucky(flush_point: &str) -> (TestCollector, FakeLambda) {
+    let behaviour = Behaviour::script(&[Answer::Hang]);
+    let collector = TestCollector::start(behaviour).await.unwrap();
     let lambda = start_with(OBEDIENT, &collector, |function| {
         function
             .max_concurrency(NonZeroUsize::new(4).unwrap())
@@ -76,7 +76,7 @@ async fn invoke(lambda: &FakeLambda, number: u64) -> Invocation {
 }
 
 /// Three invocations beside one whose request hangs; the slowest of them.
-async fn others(lambda: &FakeLambda, collector: &Collector) -> Duration {
+async fn others(lambda: &FakeLambda, collector: &TestCollector) -> Duration {
     eventually("the first request", async || {
         collector.exports(Signal::Traces).first().map(drop)
     })
@@ -88,7 +88,7 @@ async fn others(lambda: &FakeLambda, collector: &Collector) -> Duration {
     slowest
 }
 
-fn accepted(collector: &Collector, number: u64) -> usize {
+fn accepted(collector: &TestCollector, number: u64) -> usize {
     let trace_id = Record::trace_id(number);
     let spans = collector.spans().unwrap();
     spans
@@ -134,7 +134,7 @@ async fn side_by_side_nothing_is_lost_when_spans_are_sent_after_the_response() {
 
 #[tokio::test]
 async fn side_by_side_batch_spans_are_roots_and_records_keep_to_their_own() {
-    let collector = Collector::start(Answer::Ok).await.unwrap();
+    let collector = TestCollector::start(Answer::Ok).await.unwrap();
     let lambda = start_with(OBEDIENT, &collector, |function| {
         function.max_concurrency(NonZeroUsize::new(8).unwrap())
     })
@@ -189,7 +189,7 @@ fn slow_batch() -> Bytes {
 #[tokio::test]
 async fn a_collector_that_hangs_from_an_export_on_the_way_costs_one_budget() {
     for flush_point in ["before-response", "after-response"] {
-        let collector = Collector::start(Answer::Hang).await.unwrap();
+        let collector = TestCollector::start(Answer::Hang).await.unwrap();
         let lambda = start_with(OBEDIENT, &collector, |function| {
             function
                 .variable("BATON_FLUSH_POINT", flush_point)
@@ -212,7 +212,7 @@ async fn a_collector_that_hangs_from_an_export_on_the_way_costs_one_budget() {
 
 #[tokio::test]
 async fn side_by_side_an_export_on_the_way_does_not_wait_for_others_either() {
-    let collector = Collector::start(Behaviour::first(1, Answer::Hang))
+    let collector = TestCollector::start(Behaviour::script(&[Answer::Hang]))
         .await
         .unwrap();
     let lambda = start_with(OBEDIENT, &collector, |function| {
@@ -249,7 +249,7 @@ fn flushes(lambda: &FakeLambda, invocation: &Invocation) -> Vec<serde_json::Valu
 
 #[tokio::test]
 async fn at_debug_level_the_log_says_what_the_flushes_of_each_invocation_did() {
-    let collector = Collector::start(Answer::After(COLLECTORS_TIME))
+    let collector = TestCollector::start(Answer::Delay(COLLECTORS_TIME))
         .await
         .unwrap();
     let lambda = start_with(OBEDIENT, &collector, |function| {

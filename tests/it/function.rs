@@ -1,13 +1,13 @@
 //! One function under the fake Lambda: what it answers and exports, and when.
 
-use baton_test_support::{Answer, Collector, Record, SpanKind, event};
+use baton_test_support::{Answer, Record, SpanKind, TestCollector, event};
 use serde_json::json;
 
 use crate::support::functions::{OBEDIENT, TIMEOUT, start};
 
 #[tokio::test]
 async fn a_batch_is_answered_with_what_failed_and_its_spans_are_exported_before() {
-    let collector = Collector::start(Answer::Ok).await.unwrap();
+    let collector = TestCollector::start(Answer::Ok).await.unwrap();
     let lambda = start(OBEDIENT, &collector).await;
     let records: Vec<Record> = (0..3).map(|n| Record::new(n).traced(n)).collect();
     let [first, second, third] = <[Record; 3]>::try_from(records).unwrap();
@@ -32,7 +32,7 @@ async fn a_batch_is_answered_with_what_failed_and_its_spans_are_exported_before(
 
 #[tokio::test]
 async fn what_is_no_event_fails_its_invocation_by_name_and_the_next_is_handled() {
-    let collector = Collector::start(Answer::Ok).await.unwrap();
+    let collector = TestCollector::start(Answer::Ok).await.unwrap();
     let lambda = start(OBEDIENT, &collector).await;
     for (payload, expected) in [
         (

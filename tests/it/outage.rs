@@ -6,8 +6,8 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use baton_test_support::{
-    Answer, Behaviour, Bytes, Collector, Ended, FakeLambda, Function, Invocation, Record, Signal,
-    event,
+    Answer, Behaviour, Bytes, Ended, FakeLambda, Function, Invocation, Record, Signal,
+    TestCollector, event,
 };
 use futures_util::future::join_all;
 use serde_json::json;
@@ -36,11 +36,14 @@ struct Run {
 }
 
 impl Run {
-    async fn start(collector: &Collector) -> Self {
+    async fn start(collector: &TestCollector) -> Self {
         Self::start_with(collector, |function| function).await
     }
 
-    async fn start_with(collector: &Collector, change: impl FnOnce(Function) -> Function) -> Self {
+    async fn start_with(
+        collector: &TestCollector,
+        change: impl FnOnce(Function) -> Function,
+    ) -> Self {
         let lambda = start_with(OBEDIENT, collector, |function| {
             change(function.variable("RUST_LOG", "info,baton_telemetry=debug"))
         });
@@ -115,7 +118,7 @@ fn distinct(ids: &[Id]) -> usize {
 
 /// Replays what the function wrote, twice, and checks that all of its spans are at the collector
 /// then, each of them once.
-async fn replayed_once(ended: &Ended, collector: &Collector, spans: usize) {
+async fn replayed_once(ended: &Ended, collector: &TestCollector, spans: usize) {
     let log = SavedLog::of(&ended.stdout);
     let said = log.replay(collector).await;
     let arrived = ids(&collector.spans().unwrap());
@@ -135,7 +138,7 @@ async fn replayed_once(ended: &Ended, collector: &Collector, spans: usize) {
 
 #[tokio::test]
 async fn a_collector_that_was_never_there_costs_no_response_and_no_span() {
-    let collector = Collector::start_down(Answer::Ok).await.unwrap();
+    let collector = TestCollector::bind(Answer::Ok).unwrap();
     let mut run = Run::start(&collector).await;
     for invocation in run.invoke_often(20).await {
         assert!(invocation.ready_again_after() < WAIT, "{invocation:?}");
@@ -145,7 +148,7 @@ async fn a_collector_that_was_never_there_costs_no_response_and_no_span() {
     let left = spilled(&ended.stdout);
     assert_eq!((left.len(), distinct(&left)), (spans, spans));
 
-    collector.up().await.unwrap();
+    collector.listen().await.unwrap();
     replayed_once(&ended, &collector, spans).await;
     let arrived = collector.spans().unwrap();
     assert_eq!(ids(&arrived), left);
@@ -158,13 +161,13 @@ async fn a_collector_that_was_never_there_costs_no_response_and_no_span() {
 
 #[tokio::test]
 async fn a_batch_whose_span_is_too_long_for_a_line_of_the_log_is_replayed_whole() {
-    let collector = Collector::start_down(Answer::Ok).await.unwrap();
+    let collector = TestCollector::bind(Answer::Ok).unwrap();
     let mut run = Run::start(&collector).await;
     run.invoke(4000).await;
     let spans = run.spans();
     let ended = run.end().await;
     assert!(fragments(&ended.stdout) > 1);
-    collector.up().await.unwrap();
+    collector.listen().await.unwrap();
     replayed_once(&ended, &collector, spans).await;
     let arrived = collector.spans().unwrap();
     let batch = arrived.iter().find(|span| span.parent_span_id.is_none());
@@ -173,7 +176,7 @@ async fn a_batch_whose_span_is_too_long_for_a_line_of_the_log_is_replayed_whole(
 
 #[tokio::test]
 async fn a_collector_that_hangs_is_waited_for_a_few_times_and_then_no_more() {
-    let collector = Collector::start(Answer::Hang).await.unwrap();
+    let collector = TestCollector::start(Answer::Hang).await.unwrap();
     let mut run = Run::start(&collector).await;
     let invocations = run.invoke_often(30).await;
     let times: Vec<Duration> = invocations
@@ -188,14 +191,14 @@ async fn a_collector_that_hangs_is_waited_for_a_few_times_and_then_no_more() {
     let spans = run.spans();
     let ended = run.end().await;
     assert_eq!(collector.spans().unwrap(), []);
-    collector.behave(Answer::Ok);
+    collector.set_behaviour(Answer::Ok);
     replayed_once(&ended, &collector, spans).await;
 }
 
 #[tokio::test]
 async fn what_one_signal_meets_says_nothing_of_the_others() {
-    let collector = Collector::start(Answer::Ok).await.unwrap();
-    collector.behave_to(Signal::Traces, Answer::Hang);
+    let collector = TestCollector::start(Answer::Ok).await.unwrap();
+    collector.set_behaviour_for(Signal::Traces, Answer::Hang);
     let mut run = Run::start(&collector).await;
     let invocations = run.invoke_often(20).await;
     let waited = invocations
@@ -210,8 +213,8 @@ async fn what_one_signal_meets_says_nothing_of_the_others() {
 
 #[tokio::test]
 async fn metrics_without_a_quota_cost_the_spans_nothing() {
-    let collector = Collector::start(Answer::Ok).await.unwrap();
-    collector.behave_to(Signal::Metrics, Answer::RetryAfter(60));
+    let collector = TestCollector::start(Answer::Ok).await.unwrap();
+    collector.set_behaviour_for(Signal::Metrics, Answer::RetryAfter(60));
     let mut run = Run::start(&collector).await;
     run.invoke_often(20).await;
     let spans = run.spans();
@@ -221,7 +224,7 @@ async fn metrics_without_a_quota_cost_the_spans_nothing() {
 
 #[tokio::test]
 async fn an_event_that_is_none_is_counted_before_the_response() {
-    let collector = Collector::start(Answer::Ok).await.unwrap();
+    let collector = TestCollector::start(Answer::Ok).await.unwrap();
     let run = Run::start(&collector).await;
     let event = Bytes::from_static(b"{}");
     let invocation = run.lambda.invoke(event, TIMEOUT).await.unwrap();
@@ -233,7 +236,7 @@ async fn an_event_that_is_none_is_counted_before_the_response() {
 
 #[tokio::test]
 async fn after_the_response_a_collector_that_hangs_costs_no_response_anything() {
-    let collector = Collector::start(Answer::Hang).await.unwrap();
+    let collector = TestCollector::start(Answer::Hang).await.unwrap();
     let mut run = Run::start_with(&collector, |function| {
         function.variable("BATON_FLUSH_POINT", "after-response")
     })
@@ -244,13 +247,13 @@ async fn after_the_response_a_collector_that_hangs_costs_no_response_anything() 
     }
     let spans = run.spans();
     let ended = run.end().await;
-    collector.behave(Answer::Ok);
+    collector.set_behaviour(Answer::Ok);
     replayed_once(&ended, &collector, spans).await;
 }
 
 #[tokio::test]
 async fn side_by_side_each_invocation_writes_its_own_spans_once() {
-    let collector = Collector::start(Answer::Hang).await.unwrap();
+    let collector = TestCollector::start(Answer::Hang).await.unwrap();
     let mut run = Run::start_with(&collector, |function| {
         function.max_concurrency(NonZeroUsize::new(8).unwrap())
     })
@@ -266,18 +269,18 @@ async fn side_by_side_each_invocation_writes_its_own_spans_once() {
     }
     let spans = run.spans();
     let ended = run.end().await;
-    collector.behave(Answer::Ok);
+    collector.set_behaviour(Answer::Ok);
     replayed_once(&ended, &collector, spans).await;
 }
 
 #[tokio::test]
 async fn a_collector_that_asks_to_be_left_alone_is_left_alone_and_used_again() {
-    let collector = Collector::start(Answer::RetryAfter(1)).await.unwrap();
+    let collector = TestCollector::start(Answer::RetryAfter(1)).await.unwrap();
     let mut run = Run::start(&collector).await;
     run.invoke_often(20).await;
     // One flush, one request of each signal at most: from then on it is left alone.
     assert_eq!(collector.exports(Signal::Traces).len(), 1);
-    collector.behave(Answer::Ok);
+    collector.set_behaviour(Answer::Ok);
     eventually("an export", async || {
         run.invoke(BATCH).await;
         (!collector.spans().unwrap().is_empty()).then_some(())
@@ -300,13 +303,13 @@ async fn a_collector_that_asks_to_be_left_alone_is_left_alone_and_used_again() {
 #[tokio::test]
 async fn of_a_collector_that_fails_every_third_time_nobody_notices_anything() {
     let flaky = Behaviour::every(3, Answer::Status(503));
-    let collector = Collector::start(flaky).await.unwrap();
+    let collector = TestCollector::start(flaky).await.unwrap();
     let mut run = Run::start(&collector).await;
     for invocation in run.invoke_often(60).await {
         assert!(invocation.ready_again_after() < WAIT, "{invocation:?}");
     }
     let answers = collector.exports(Signal::Traces);
-    let failed = answers.iter().filter(|export| !export.answer.accepts());
+    let failed = answers.iter().filter(|export| !export.answer.is_success());
     assert!(failed.count() >= 20);
     let spans = run.spans();
     let ended = run.end().await;
@@ -317,8 +320,8 @@ async fn of_a_collector_that_fails_every_third_time_nobody_notices_anything() {
 
 #[tokio::test]
 async fn a_collector_that_is_killed_and_started_again_loses_nothing() {
-    let slow = Answer::After(Duration::from_millis(50));
-    let collector = Collector::start(slow).await.unwrap();
+    let slow = Answer::Delay(Duration::from_millis(50));
+    let collector = TestCollector::start(slow).await.unwrap();
     let mut run = Run::start(&collector).await;
     run.invoke_often(3).await;
     // It dies with a request that it has read and not answered.
@@ -328,12 +331,12 @@ async fn a_collector_that_is_killed_and_started_again_loses_nothing() {
             (collector.exports(Signal::Traces).len() > before).then_some(())
         })
         .await;
-        collector.down().await;
+        collector.stop_listening().await;
     };
     tokio::join!(run.invoke(BATCH), dying);
     let unanswered = collector.exports(Signal::Traces).len();
     run.invoke_often(10).await;
-    collector.up().await.unwrap();
+    collector.listen().await.unwrap();
     eventually("an export", async || {
         run.invoke(BATCH).await;
         (collector.exports(Signal::Traces).len() > unanswered).then_some(())
@@ -354,10 +357,10 @@ async fn a_collector_that_is_killed_and_started_again_loses_nothing() {
 
 #[tokio::test]
 async fn cloudwatch_is_told_at_once_and_only_where_something_was_not_exported() {
-    let collector = Collector::start(Answer::Ok).await.unwrap();
+    let collector = TestCollector::start(Answer::Ok).await.unwrap();
     let mut run = Run::start(&collector).await;
     run.invoke_often(5).await;
-    collector.down().await;
+    collector.stop_listening().await;
     for count in 1..=5 {
         run.invoke(BATCH).await;
         let told = eventually("a line for each of the invocations", async || {

@@ -2,7 +2,7 @@
 //! and the trace id of each.
 
 use ::http::StatusCode;
-use baton_test_support::{Answer, Collector, FakeLambda, LambdaError, Record, event};
+use baton_test_support::{Answer, FakeLambda, LambdaError, Record, TestCollector, event};
 use serde_json::{Value, json};
 
 use crate::support::binaries::example;
@@ -11,7 +11,7 @@ use crate::support::recorder::Recorder;
 
 #[tokio::test]
 async fn each_request_of_an_sdk_carries_the_trace_id_of_its_own_invocation() {
-    let collector = Collector::start(Answer::Ok).await.unwrap();
+    let collector = TestCollector::start(Answer::Ok).await.unwrap();
     let sqs = Recorder::start(StatusCode::OK, json!({"MessageId": "sent-1"})).await;
     let queue = format!("{}/123456789012/follow-ups", sqs.url);
     let function = function(example("aws_sdk").to_str().unwrap(), &collector)
@@ -47,7 +47,7 @@ async fn an_answer_that_is_not_an_event_ends_the_function_with_what_was_wrong() 
             "the response to GET /2018-06-01/runtime/invocation/next has no header lambda-runtime-aws-request-id",
         ),
     ] {
-        let collector = Collector::start(Answer::Ok).await.unwrap();
+        let collector = TestCollector::start(Answer::Ok).await.unwrap();
         let runtime_api = Recorder::start(status, Value::Null).await;
         let address = runtime_api.url.trim_start_matches("http://");
         let lambda = start_with(OBEDIENT, &collector, |function| {
@@ -65,7 +65,7 @@ async fn an_answer_that_is_not_an_event_ends_the_function_with_what_was_wrong() 
 
 #[tokio::test]
 async fn with_snap_start_the_restore_is_waited_for_before_the_first_event() {
-    let collector = Collector::start(Answer::Ok).await.unwrap();
+    let collector = TestCollector::start(Answer::Ok).await.unwrap();
     let runtime_api = Recorder::start(StatusCode::OK, Value::Null).await;
     let address = runtime_api.url.trim_start_matches("http://");
     let lambda = start_with(OBEDIENT, &collector, |function| {

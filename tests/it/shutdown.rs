@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
-use baton_test_support::{Answer, Collector, Ended, FakeLambda, Record, Signal, event};
+use baton_test_support::{Answer, Ended, FakeLambda, Record, Signal, TestCollector, event};
 use rustix::process::{self, Pid, kill_process};
 use serde_json::json;
 
@@ -32,7 +32,7 @@ async fn ended(lambda: FakeLambda, terminated: Instant) -> Ended {
 
 #[tokio::test]
 async fn what_is_under_way_is_finished_or_returned_and_flushed_before_the_end() {
-    let collector = Collector::start(Answer::Ok).await.unwrap();
+    let collector = TestCollector::start(Answer::Ok).await.unwrap();
     let lambda = start_with(OBEDIENT, &collector, |function| {
         function
             .max_concurrency(NonZeroUsize::new(2).unwrap())
@@ -73,7 +73,7 @@ async fn what_is_under_way_is_finished_or_returned_and_flushed_before_the_end() 
 
 #[tokio::test]
 async fn on_ordinary_lambda_nothing_is_registered() {
-    let collector = Collector::start(Answer::Ok).await.unwrap();
+    let collector = TestCollector::start(Answer::Ok).await.unwrap();
     let lambda = start(OBEDIENT, &collector).await;
     lambda.ready().await.unwrap();
     assert!(lambda.extensions().is_empty());
@@ -82,7 +82,7 @@ async fn on_ordinary_lambda_nothing_is_registered() {
 /// SIGTERM while the flush waits for a collector that hangs. Returns what the process said before
 /// its end.
 async fn ended_while_flushing(flush_point: &str) -> Vec<String> {
-    let collector = Collector::start(Answer::Hang).await.unwrap();
+    let collector = TestCollector::start(Answer::Hang).await.unwrap();
     let lambda = start_with(OBEDIENT, &collector, |function| {
         function
             .max_concurrency(NonZeroUsize::new(2).unwrap())
@@ -121,7 +121,7 @@ async fn after_the_response_nothing_is_called_unanswered() {
 
 #[tokio::test]
 async fn where_the_extension_is_refused_the_signal_is_obeyed_and_messages_are_handled() {
-    let collector = Collector::start(Answer::Ok).await.unwrap();
+    let collector = TestCollector::start(Answer::Ok).await.unwrap();
     let lambda = start_with(OBEDIENT, &collector, |function| {
         function
             .refusing_extensions()

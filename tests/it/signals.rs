@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use baton_test_support::{
-    AggregationTemporality, Answer, Collector, LogRecord, Metric, Resource, Span, Value,
+    AggregationTemporality, Answer, AttributeValue, LogRecord, Metric, Resource, Span,
+    TestCollector,
 };
 
 use crate::support::eventually;
@@ -30,7 +31,7 @@ const OF_PRODUCER: [&str; 3] = [
 ];
 
 fn is_of(resource: &Resource, service: &str) -> bool {
-    resource.attributes.get("service.name") == Some(&Value::from(service))
+    resource.attributes.get("service.name") == Some(&AttributeValue::from(service))
 }
 
 /// The span of this kind of name in a trace.
@@ -48,14 +49,14 @@ fn names(metrics: &[Metric], service: &str) -> BTreeSet<String> {
 
 fn lines<'a>(logs: &'a [LogRecord], service: &str, text: &str) -> Vec<&'a LogRecord> {
     let is_line = |log: &&LogRecord| {
-        is_of(&log.resource, service) && log.body.as_ref() == Some(&Value::from(text))
+        is_of(&log.resource, service) && log.body.as_ref() == Some(&AttributeValue::from(text))
     };
     logs.iter().filter(is_line).collect()
 }
 
 #[tokio::test]
 async fn all_three_signals_of_both_services_arrive_and_their_ids_match() {
-    let collector = Collector::start(Answer::Ok).await.unwrap();
+    let collector = TestCollector::start(Answer::Ok).await.unwrap();
     let endpoint = format!("OTEL_EXPORTER_OTLP_ENDPOINT={}", collector.endpoint());
     let options = ["--env", &endpoint, "--env", "OTEL_LOGS_EXPORTER=otlp"];
     let stack = Stack::up(&options).await;

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use baton_test_support::{
-    Answer, Collector, FakeLambda, Function, Invocation, Signal, Span, event,
+    Answer, FakeLambda, Function, Invocation, Signal, Span, TestCollector, event,
 };
 use serde_json::{Value, json};
 
@@ -77,12 +77,12 @@ async fn every_field_is_as_the_records_said_where_they_are_the_batch_spans_child
 struct Wire {
     shape: Shape,
     lambda: FakeLambda,
-    collector: Collector,
+    collector: TestCollector,
 }
 
 impl Wire {
     async fn start(shape: Shape) -> Self {
-        let collector = Collector::start(Answer::Ok).await.unwrap();
+        let collector = TestCollector::start(Answer::Ok).await.unwrap();
         let max_receive_count = expected::MAX_RECEIVE_COUNT.to_string();
         let configured = |function: Function| {
             let function = function.variable("BATON_MAX_RECEIVE_COUNT", &max_receive_count);
@@ -161,7 +161,7 @@ fn check_records(spans: Vec<Span>, shape: Shape, batch: &Span, samples: &[Sample
         assert!(twice.is_none(), "two spans for one record: {twice:#?}");
     }
     for sample in samples {
-        let id = baton_test_support::Value::from(&*sample.record.message_id);
+        let id = baton_test_support::AttributeValue::from(&*sample.record.message_id);
         let span = by_message.remove(&format!("{:?}", Some(id)));
         match (span, sample.is_exported(shape)) {
             (Some(span), true) => {

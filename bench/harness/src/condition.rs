@@ -1,60 +1,67 @@
-//! What is wrong with the collector.
+//! Conditions of the collector while the function is measured.
 
 use std::io;
 
-use baton_test_support::{Answer, Behaviour, Collector};
+use baton_test_support::{Answer, Behaviour, TestCollector};
 
-/// How a collector treats whoever exports to it.
+/// The condition of the collector while the function is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Condition {
     Working,
-    /// Nobody listens on its port.
+    /// Connections are refused.
     Refusing,
-    Answering(Behaviour),
+    /// Every request gets this answer.
+    Answering(Answer),
+    /// Every `n`th request is answered with status 503.
+    Flaky(usize),
 }
 
 impl Condition {
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let (kind, number) = text.split_once('=').unwrap_or((text, ""));
-        let answering = |behaviour: Behaviour| Some(Self::Answering(behaviour));
         match kind {
             "ok" => Some(Self::Working),
             "refuse" => Some(Self::Refusing),
-            "hang" => answering(Answer::Hang.into()),
-            "status" => answering(Answer::Status(number.parse().ok()?).into()),
-            "retry-after" => answering(Answer::RetryAfter(number.parse().ok()?).into()),
+            "hang" => Some(Self::Answering(Answer::Hang)),
+            "status" => Some(Self::Answering(Answer::Status(number.parse().ok()?))),
+            "retry-after" => Some(Self::Answering(Answer::RetryAfter(number.parse().ok()?))),
             "flaky" => {
                 let nth = number.parse().ok().filter(|nth| *nth > 0)?;
-                answering(Behaviour::every(nth, Answer::Status(503)))
+                Some(Self::Flaky(nth))
             }
             _ => None,
         }
     }
 
-    /// Whether anything at all can still arrive.
-    pub(crate) fn accepts(self) -> bool {
+    /// Returns true if the collector acknowledges at least some requests.
+    pub(crate) fn can_accept(self) -> bool {
         match self {
             Self::Working => true,
             Self::Refusing => false,
-            Self::Answering(behaviour) => behaviour.accepts(),
+            Self::Answering(answer) => answer.is_success(),
+            // With 1 every request fails.
+            Self::Flaky(nth) => nth > 1,
         }
     }
 
-    /// Brings it about.
-    pub(crate) async fn befall(self, collector: &Collector) {
+    /// Puts the collector into this condition.
+    pub(crate) async fn apply(self, collector: &TestCollector) {
         match self {
             Self::Working => {}
-            Self::Refusing => collector.down().await,
-            Self::Answering(behaviour) => collector.behave(behaviour),
+            Self::Refusing => collector.stop_listening().await,
+            Self::Answering(answer) => collector.set_behaviour(answer),
+            Self::Flaky(nth) => {
+                collector.set_behaviour(Behaviour::every(nth, Answer::Status(503)));
+            }
         }
     }
 
-    /// Has the collector work again.
-    pub(crate) async fn end(self, collector: &Collector) -> io::Result<()> {
-        collector.behave(Answer::Ok);
-        match self {
-            Self::Refusing => collector.up().await,
-            Self::Working | Self::Answering(_) => Ok(()),
+    /// Makes the collector work again.
+    pub(crate) async fn repair(self, collector: &TestCollector) -> io::Result<()> {
+        collector.set_behaviour(Answer::Ok);
+        if self == Self::Refusing {
+            collector.listen().await?;
         }
+        Ok(())
     }
 }

@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 
-use baton_test_support::Collector;
+use baton_test_support::TestCollector;
 use serde_json::Value;
 use tokio::process::Command;
 
@@ -45,7 +45,7 @@ pub(crate) fn spill_lines(stdout: &[String]) -> usize {
 pub(crate) async fn replay(
     baton: &Path,
     stdout: &[String],
-    collector: &Collector,
+    collector: &TestCollector,
 ) -> Result<(), ReplayError> {
     let log = std::env::temp_dir().join(format!("baton-bench-{}.log", std::process::id()));
     let ledger = log.with_extension("ledger");
@@ -60,7 +60,7 @@ pub(crate) async fn replay(
 async fn replay_file(
     baton: &Path,
     stdout: &[String],
-    collector: &Collector,
+    collector: &TestCollector,
     log: &Path,
     ledger: &Path,
 ) -> Result<(), ReplayError> {

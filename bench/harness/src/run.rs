@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::time::{Duration, Instant};
 
-use baton_test_support::{Answer, Collector, FakeLambda, Function, Invocation, Signal, Span};
+use baton_test_support::{Answer, FakeLambda, Function, Invocation, Signal, Span, TestCollector};
 use serde_json::{Value, json};
 
 use crate::options::Options;
@@ -45,9 +45,9 @@ struct Cost {
 pub(crate) async fn run(options: &Options) -> Result<Value, Box<dyn Error>> {
     let answer = match options.collector_delay {
         Duration::ZERO => Answer::Ok,
-        delay => Answer::After(delay),
+        delay => Answer::Delay(delay),
     };
-    let collector = Collector::start(answer).await?;
+    let collector = TestCollector::start(answer).await?;
     let lambda = FakeLambda::start(&function(options, &collector)).await?;
     let mut invocations = Vec::new();
     let cost = measure(options, &lambda, &collector, &mut invocations).await?;
@@ -66,7 +66,7 @@ pub(crate) async fn run(options: &Options) -> Result<Value, Box<dyn Error>> {
     line["stdout_lines"] = ended.stdout.len().into();
     line["killed"] = ended.killed.into();
     if let Some(baton) = &options.replay {
-        options.condition.end(&collector).await?;
+        options.condition.repair(&collector).await?;
         replay::replay(baton, &ended.stdout, &collector).await?;
         let tally = spans::tally(&collector.spans()?, &invocations, options.batch);
         add(&mut line, "replayed_", &tally);
@@ -78,14 +78,14 @@ pub(crate) async fn run(options: &Options) -> Result<Value, Box<dyn Error>> {
 async fn measure(
     options: &Options,
     lambda: &FakeLambda,
-    collector: &Collector,
+    collector: &TestCollector,
     invocations: &mut Vec<Invocation>,
 ) -> Result<Cost, Box<dyn Error>> {
     let process = lambda.process_id();
     let init = lambda.ready().await?;
     let init_time = procfs::processor_time(process).await?;
     invoke(lambda, options.batch, options.warm, invocations).await?;
-    options.condition.befall(collector).await;
+    options.condition.apply(collector).await;
     let warm_time = procfs::processor_time(process).await?;
     invoke(lambda, options.batch, options.invocations, invocations).await?;
     Ok(Cost {
@@ -138,7 +138,7 @@ fn add(line: &mut Value, prefix: &str, tally: &Tally) {
     }
 }
 
-pub(crate) fn function(options: &Options, collector: &Collector) -> Function {
+pub(crate) fn function(options: &Options, collector: &TestCollector) -> Function {
     let mut command = options.command.iter();
     let program = command.next().cloned().unwrap_or_default();
     let mut function = Function::new(program).exporting_to(collector);
@@ -175,7 +175,7 @@ pub(crate) async fn invoke(
 /// What has come, once all has come that was sent, or nothing more comes. A function that sends
 /// nothing at all is not waited for.
 async fn arrivals(
-    collector: &Collector,
+    collector: &TestCollector,
     invocations: &[Invocation],
     options: &Options,
 ) -> Result<Tally, Box<dyn Error>> {
@@ -183,7 +183,7 @@ async fn arrivals(
     loop {
         let spans: Vec<Span> = collector.spans()?;
         let tally = spans::tally(&spans, invocations, options.batch);
-        let is_all = tally.lost == 0 || spans.is_empty() || !options.condition.accepts();
+        let is_all = tally.lost == 0 || spans.is_empty() || !options.condition.can_accept();
         if is_all || Instant::now() > until {
             return Ok(tally);
         }

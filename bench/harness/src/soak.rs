@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use baton_test_support::{Answer, Collector, FakeLambda};
+use baton_test_support::{Answer, FakeLambda, TestCollector};
 use serde_json::{Value, json};
 
 use crate::options::Options;
@@ -27,7 +27,7 @@ struct Lost {
 /// Runs the command as a function, invokes it `count` times, and describes its memory as one line
 /// of JSON.
 pub(crate) async fn run(options: &Options, count: u64) -> Result<Value, Box<dyn Error>> {
-    let collector = Collector::start(Answer::Ok).await?;
+    let collector = TestCollector::start(Answer::Ok).await?;
     let lambda = FakeLambda::start(&run::function(options, &collector)).await?;
     lambda.ready().await?;
     let settled = count / SETTLING_SHARE;
@@ -56,7 +56,7 @@ pub(crate) async fn run(options: &Options, count: u64) -> Result<Value, Box<dyn 
 async fn chunk(
     options: &Options,
     lambda: &FakeLambda,
-    collector: &Collector,
+    collector: &TestCollector,
 ) -> Result<u64, Box<dyn Error>> {
     let mut invocations = Vec::new();
     run::invoke(lambda, options.batch, CHUNK, &mut invocations).await?;

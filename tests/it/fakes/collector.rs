@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::time::Duration;
 
-use baton_test_support::{Answer, Behaviour, Collector, PointValue, Signal, Value};
+use baton_test_support::{Answer, AttributeValue, Behaviour, PointValue, Signal, TestCollector};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
@@ -19,7 +19,7 @@ use crate::support::http::{self, Answer as Got};
 const PROTOBUF: (&str, &str) = ("content-type", "application/x-protobuf");
 const GZIP: (&str, &str) = ("content-encoding", "gzip");
 
-async fn post(collector: &Collector, path: &str, body: &[u8]) -> Got {
+async fn post(collector: &TestCollector, path: &str, body: &[u8]) -> Got {
     let url = format!("{}/v1/{path}", collector.endpoint());
     http::post(&url, &[PROTOBUF], body).await
 }
@@ -76,7 +76,7 @@ fn one_log() -> Vec<u8> {
 
 #[tokio::test]
 async fn a_collector_keeps_the_signals_apart() {
-    let collector = Collector::start(Answer::Ok).await.unwrap();
+    let collector = TestCollector::start(Answer::Ok).await.unwrap();
     assert_eq!(post(&collector, "metrics", &one_metric()).await.status, 200);
     assert_eq!(post(&collector, "logs", &one_log()).await.status, 200);
     assert_eq!(post(&collector, "elsewhere", b"").await.status, 404);
@@ -87,14 +87,14 @@ async fn a_collector_keeps_the_signals_apart() {
     assert_eq!(metrics[0].name, "waited");
     assert!(matches!(value, PointValue::Histogram { count: 3, .. }));
     let logs = collector.log_records().unwrap();
-    assert_eq!(logs[0].body, Some(Value::from("hello")));
+    assert_eq!(logs[0].body, Some(AttributeValue::from("hello")));
     assert_eq!(logs[0].span_id.as_deref(), Some("abababababababab"));
     assert_eq!(logs[0].trace_id, None);
 }
 
 #[tokio::test]
 async fn a_collector_takes_bodies_in_gzip_and_no_other_encoding() {
-    let collector = Collector::start(Answer::Ok).await.unwrap();
+    let collector = TestCollector::start(Answer::Ok).await.unwrap();
     let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
     gzip.write_all(&one_metric()).unwrap();
     let gzip = gzip.finish().unwrap();
@@ -116,7 +116,7 @@ async fn a_collector_takes_bodies_in_gzip_and_no_other_encoding() {
 #[tokio::test]
 async fn every_third_request_of_each_signal_fails_where_it_is_flaky() {
     let flaky = Behaviour::every(3, Answer::Status(503));
-    let collector = Collector::start(flaky).await.unwrap();
+    let collector = TestCollector::start(flaky).await.unwrap();
     let mut statuses = Vec::new();
     for _ in 0..6 {
         statuses.push(post(&collector, "logs", &one_log()).await.status.as_u16());
@@ -129,8 +129,8 @@ async fn every_third_request_of_each_signal_fails_where_it_is_flaky() {
 
 #[tokio::test]
 async fn a_signal_can_be_treated_by_itself() {
-    let collector = Collector::start(Answer::Ok).await.unwrap();
-    collector.behave_to(Signal::Logs, Answer::RetryAfter(7));
+    let collector = TestCollector::start(Answer::Ok).await.unwrap();
+    collector.set_behaviour_for(Signal::Logs, Answer::RetryAfter(7));
     let answer = post(&collector, "logs", &one_log()).await;
     assert_eq!(
         (answer.status.as_u16(), answer.header("retry-after")),
@@ -142,21 +142,21 @@ async fn a_signal_can_be_treated_by_itself() {
 
 #[tokio::test]
 async fn a_collector_that_is_down_refuses_and_comes_back_where_it_was() {
-    let collector = Collector::start_down(Answer::Ok).await.unwrap();
+    let collector = TestCollector::bind(Answer::Ok).unwrap();
     let address = collector.endpoint().replace("http://", "");
     for _ in 0..3 {
         let refused = TcpStream::connect(&address).await.unwrap_err();
         assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
-        collector.up().await.unwrap();
+        collector.listen().await.unwrap();
         assert_eq!(post(&collector, "logs", &one_log()).await.status, 200);
-        collector.down().await;
+        collector.stop_listening().await;
     }
     assert_eq!(collector.log_records().unwrap().len(), 3);
 }
 
 #[tokio::test]
 async fn going_down_breaks_the_connections_that_wait_for_an_answer() {
-    let collector = Collector::start(Answer::Hang).await.unwrap();
+    let collector = TestCollector::start(Answer::Hang).await.unwrap();
     let stream = TcpStream::connect(collector.endpoint().replace("http://", ""));
     let stream = stream.await.unwrap();
     stream.writable().await.unwrap();
@@ -167,7 +167,7 @@ async fn going_down_breaks_the_connections_that_wait_for_an_answer() {
         collector.exports(Signal::Logs).pop()
     })
     .await;
-    collector.down().await;
+    collector.stop_listening().await;
     let seen = tokio::time::timeout(Duration::from_secs(5), stream.readable()).await;
     seen.expect("the end of the connection").unwrap();
     let end = stream.try_read(&mut [0; 1]);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use baton_test_support::{Collector, FakeLambda, Function};
+use baton_test_support::{FakeLambda, Function, TestCollector};
 
 /// Does what the bodies say.
 pub(crate) const OBEDIENT: &str = env!("CARGO_BIN_EXE_obedient-function");
@@ -12,12 +12,12 @@ pub(crate) const OBEDIENT: &str = env!("CARGO_BIN_EXE_obedient-function");
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A function whose spans go to this collector.
-pub(crate) fn function(binary: &str, collector: &Collector) -> Function {
+pub(crate) fn function(binary: &str, collector: &TestCollector) -> Function {
     Function::new(binary).exporting_to(collector)
 }
 
 /// The function, started. To be invoked, it comes up by itself.
-pub(crate) async fn start(binary: &str, collector: &Collector) -> FakeLambda {
+pub(crate) async fn start(binary: &str, collector: &TestCollector) -> FakeLambda {
     FakeLambda::start(&function(binary, collector))
         .await
         .unwrap()
@@ -26,7 +26,7 @@ pub(crate) async fn start(binary: &str, collector: &Collector) -> FakeLambda {
 /// The function, started with more than a collector to know of.
 pub(crate) async fn start_with(
     binary: &str,
-    collector: &Collector,
+    collector: &TestCollector,
     change: impl FnOnce(Function) -> Function,
 ) -> FakeLambda {
     FakeLambda::start(&change(function(binary, collector)))

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::process::{Output, Stdio};
 
-use baton_test_support::{Collector, Span};
+use baton_test_support::{Span, TestCollector};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::process::Command;
@@ -145,7 +145,7 @@ impl SavedLog {
     }
 
     /// `baton replay` of it; what it said.
-    pub(crate) async fn replay(&self, collector: &Collector) -> String {
+    pub(crate) async fn replay(&self, collector: &TestCollector) -> String {
         let output = self.try_replay(collector).await;
         let said = |pipe: &[u8]| String::from_utf8_lossy(pipe).into_owned();
         let (stdout, stderr) = (said(&output.stdout), said(&output.stderr));
@@ -158,7 +158,7 @@ impl SavedLog {
     }
 
     /// As it may fail.
-    pub(crate) async fn try_replay(&self, collector: &Collector) -> Output {
+    pub(crate) async fn try_replay(&self, collector: &TestCollector) -> Output {
         let replay = Command::new(&Binaries::get().baton)
             .args(["replay", "function.log"])
             .current_dir(self.folder.path())

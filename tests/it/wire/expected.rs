@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use baton_test_support::{
-    ACCOUNT, FUNCTION_ARN, FUNCTION_NAME, Link, REGION, Resource, Scope, Span, SpanKind, Status,
-    StatusCode, Value,
+    ACCOUNT, AttributeValue, FUNCTION_ARN, FUNCTION_NAME, Link, REGION, Resource, Scope, Span,
+    SpanKind, Status, StatusCode,
 };
 
 use super::generated::{Outcome, Producer, Sample, Shape};
@@ -22,7 +22,7 @@ const SAMPLED: u32 = 1;
 /// beyond it.
 pub(super) const MAX_RECEIVE_COUNT: i64 = 2;
 
-type Attributes = BTreeMap<String, Value>;
+type Attributes = BTreeMap<String, AttributeValue>;
 
 /// What an invocation says about its batch span.
 pub(super) struct Batch<'a> {
@@ -143,22 +143,28 @@ fn record_attributes(sample: &Sample, start_unix_nano: u64) -> Attributes {
     ]);
     let latency = sample.sent.map(|sent| queue_latency(sent, start_unix_nano));
     let is_last = sample.receive_count >= Some(MAX_RECEIVE_COUNT);
-    let optional: [(&str, Option<Value>); 6] = [
+    let optional: [(&str, Option<AttributeValue>); 6] = [
         (
             "baton.sqs.receive_count",
-            sample.receive_count.map(Value::from),
+            sample.receive_count.map(AttributeValue::from),
         ),
-        ("baton.sqs.queue_latency", latency.map(Value::from)),
+        ("baton.sqs.queue_latency", latency.map(AttributeValue::from)),
         (
             "baton.sqs.message_group_id",
-            sample.group.clone().map(Value::from),
+            sample.group.clone().map(AttributeValue::from),
         ),
         (
             "baton.sqs.next_failure_dead_letters",
             is_last.then_some(true.into()),
         ),
-        ("baton.context.invalid", sample.invalid.map(Value::from)),
-        ("error.type", error_type(sample.outcome).map(Value::from)),
+        (
+            "baton.context.invalid",
+            sample.invalid.map(AttributeValue::from),
+        ),
+        (
+            "error.type",
+            error_type(sample.outcome).map(AttributeValue::from),
+        ),
     ];
     for (key, value) in optional {
         attributes.extend(value.map(|value| (key.to_owned(), value)));
@@ -252,7 +258,7 @@ fn bare(found: &Span) -> Span {
 
 /// The function, from the variables that the fake Lambda sets.
 fn resource(found: &Resource) -> Resource {
-    let log_groups = Value::Array(vec!["/aws/lambda/under-test".into()]);
+    let log_groups = AttributeValue::Array(vec!["/aws/lambda/under-test".into()]);
     let instance = "2026/11/21/[$LATEST]0123456789abcdef";
     let sdk_version = found.attributes["telemetry.sdk.version"].clone();
     Resource {
@@ -275,7 +281,7 @@ fn resource(found: &Resource) -> Resource {
     }
 }
 
-fn attributes<const N: usize>(pairs: [(&str, Value); N]) -> Attributes {
+fn attributes<const N: usize>(pairs: [(&str, AttributeValue); N]) -> Attributes {
     pairs
         .map(|(key, value)| (key.to_owned(), value))
         .into_iter()

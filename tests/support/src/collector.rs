@@ -1,313 +1,347 @@
-//! An OTLP collector: takes all three signals over HTTP, in protobuf, and keeps them apart, with
-//! the moments of their arrival.
+//! An OTLP collector over HTTP with protobuf. Receives all three signals, answers as tests tell it
+//! to, and keeps each request with its time of arrival.
 
 use std::future::pending;
 use std::io::{self, Read as _};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use bytes::Bytes;
 use flate2::read::GzDecoder;
-use http_body_util::{BodyExt as _, Full};
-use hyper::body::Incoming;
-use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
-use hyper::{Method, Request, Response, StatusCode as Code};
+use hyper::HeaderMap;
+use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use prost::Message;
+use tokio::io::{AsyncWriteExt as _, BufReader};
+use tokio::net::TcpStream;
 
-use crate::server::{Answered, CutOff, Port, Server};
+use crate::server::{Port, Server};
 
 mod behaviour;
 mod common;
+mod http;
 mod log_record;
 mod metric;
-mod signal;
 mod span;
 
 pub use behaviour::{Answer, Behaviour};
-pub use common::{Resource, Scope, Undecodable, Value};
+pub use common::{AttributeValue, InvalidExport, Resource, Scope, Signal};
 pub use log_record::LogRecord;
 pub use metric::{AggregationTemporality, Metric, Point, PointValue};
-pub use signal::Signal;
 pub use span::{Link, Span, SpanEvent, SpanKind, Status, StatusCode};
 
-const PROTOBUF: &str = "application/x-protobuf";
-
-/// A collector on a free loopback port, which ends when this is dropped.
+/// A collector on a free loopback port. Dropping it closes the port and all connections.
 #[derive(Debug)]
-pub struct Collector {
-    shared: Arc<Shared>,
+pub struct TestCollector {
+    state: Arc<Mutex<State>>,
     port: Port,
-    /// Nothing while it is [`down`](Self::down).
+    /// `None` while the collector does not listen.
     server: Mutex<Option<Server>>,
 }
 
 #[derive(Debug)]
-struct Shared {
-    traces: Mutex<Desk>,
-    metrics: Mutex<Desk>,
-    logs: Mutex<Desk>,
-}
-
-/// What is done to one signal, and what has come of it.
-#[derive(Debug)]
-struct Desk {
-    behaviour: Behaviour,
+struct State {
+    /// In the order of [`Signal`].
+    rules: [SignalRule; 3],
     exports: Vec<Export>,
+    request_count: usize,
+    connection_count: usize,
 }
 
-/// One request, as it came.
+#[derive(Debug, Clone)]
+struct SignalRule {
+    behaviour: Behaviour,
+    /// Requests of the signal since the behaviour was set.
+    request_count: usize,
+}
+
+impl SignalRule {
+    fn new(behaviour: Behaviour) -> Self {
+        Self {
+            behaviour,
+            request_count: 0,
+        }
+    }
+}
+
+/// One OTLP request.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Export {
-    /// What it is for.
+    /// The signal that the path names.
     pub signal: Signal,
-    /// When its last byte had been read.
+    /// Time at which the last byte had been read.
     pub arrived_at: Instant,
-    /// How it was or is being answered.
+    /// The answer, which may not be sent yet.
     pub answer: Answer,
-    /// The request's body, decompressed.
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The decompressed body.
     pub body: Bytes,
-    /// How many bytes the body had on the wire.
+    /// Length of the body on the wire.
     pub wire_bytes: usize,
 }
 
 impl Export {
-    /// The spans in it.
+    /// Returns the spans in the request.
     ///
     /// # Errors
     ///
-    /// When the body is not what OTLP says, or of another signal.
-    pub fn spans(&self) -> Result<Vec<Span>, Undecodable> {
+    /// If the body is not valid OTLP, or belongs to another signal.
+    pub fn spans(&self) -> Result<Vec<Span>, InvalidExport> {
         span::decode(&self.body, self.arrived_at)
+    }
+
+    /// Returns the value of a header, or `None` if it is missing or not text.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
     }
 }
 
-impl Collector {
-    /// Listens, and answers every signal as told.
+impl TestCollector {
+    /// Starts a collector that answers every signal by this behaviour.
     ///
     /// # Errors
     ///
-    /// When there is no port.
+    /// If no port is free.
     pub async fn start(behaviour: impl Into<Behaviour>) -> io::Result<Self> {
-        let collector = Self::start_down(behaviour).await?;
-        collector.up().await?;
+        let collector = Self::bind(behaviour)?;
+        collector.listen().await?;
         Ok(collector)
     }
 
-    /// Has a port, and refuses connections until it is brought [`up`](Self::up).
+    /// Reserves a port on which connections are refused until [`listen`](Self::listen) is called.
     ///
     /// # Errors
     ///
-    /// When there is no port.
-    pub async fn start_down(behaviour: impl Into<Behaviour>) -> io::Result<Self> {
-        let behaviour = behaviour.into();
-        let desk = || {
-            Mutex::new(Desk {
-                behaviour,
-                exports: Vec::new(),
-            })
+    /// If no port is free.
+    pub fn bind(behaviour: impl Into<Behaviour>) -> io::Result<Self> {
+        let rule = SignalRule::new(behaviour.into());
+        let state = State {
+            rules: [rule.clone(), rule.clone(), rule],
+            exports: Vec::new(),
+            request_count: 0,
+            connection_count: 0,
         };
         Ok(Self {
-            shared: Arc::new(Shared {
-                traces: desk(),
-                metrics: desk(),
-                logs: desk(),
-            }),
+            state: Arc::new(Mutex::new(state)),
             port: Port::reserve()?,
             server: Mutex::default(),
         })
     }
 
-    /// What `OTEL_EXPORTER_OTLP_ENDPOINT` has to be: a literal address, which nobody needs to
-    /// resolve.
-    #[must_use]
-    pub fn endpoint(&self) -> String {
-        format!("http://{}", self.port.address)
+    /// Listens on the port, for the first time or again.
+    ///
+    /// # Errors
+    ///
+    /// If the system refuses to.
+    pub async fn listen(&self) -> io::Result<()> {
+        let state = Arc::clone(&self.state);
+        let server = Server::start(self.port.listen()?, move |stream| {
+            let state = Arc::clone(&state);
+            async move {
+                // Clients break connections, also in the middle of a request.
+                let _ = serve(stream, &state).await;
+            }
+        })?;
+        *lock(&self.server) = Some(server);
+        Ok(())
     }
 
-    /// Answers from here on as told, whatever the signal.
-    pub fn behave(&self, behaviour: impl Into<Behaviour>) {
-        let behaviour = behaviour.into();
-        for signal in Signal::ALL {
-            self.behave_to(signal, behaviour);
-        }
-    }
-
-    /// Answers this signal from here on as told.
-    pub fn behave_to(&self, signal: Signal, behaviour: impl Into<Behaviour>) {
-        self.shared.desk(signal).behaviour = behaviour.into();
-    }
-
-    /// Closes the port and breaks every connection, at once: whoever connects is refused. What has
-    /// arrived is kept.
-    pub async fn down(&self) {
+    /// Closes the port and all connections. Further connections are refused; the exports are kept.
+    pub async fn stop_listening(&self) {
         let server = lock(&self.server).take();
         if let Some(server) = server {
             server.stop().await;
         }
     }
 
-    /// Listens again, on the same port.
-    ///
-    /// # Errors
-    ///
-    /// When the system does not let it.
-    pub async fn up(&self) -> io::Result<()> {
-        let kept = Arc::clone(&self.shared);
-        let listener = self.port.listen()?;
-        let server = Server::serve(listener, move |request| answer(Arc::clone(&kept), request))?;
-        *lock(&self.server) = Some(server);
-        Ok(())
+    /// Returns the address that the collector listens on.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.port.address
     }
 
-    /// Every request of this signal so far, in the order of arrival.
+    /// Returns the value for `OTEL_EXPORTER_OTLP_ENDPOINT`. Its host is an address, so that no name
+    /// has to be resolved.
+    #[must_use]
+    pub fn endpoint(&self) -> String {
+        format!("http://{}", self.port.address)
+    }
+
+    /// Answers further requests of every signal by this behaviour.
+    pub fn set_behaviour(&self, behaviour: impl Into<Behaviour>) {
+        let behaviour = behaviour.into();
+        for signal in Signal::ALL {
+            self.set_behaviour_for(signal, behaviour.clone());
+        }
+    }
+
+    /// Answers further requests of one signal by this behaviour.
+    pub fn set_behaviour_for(&self, signal: Signal, behaviour: impl Into<Behaviour>) {
+        self.state().rules[signal as usize] = SignalRule::new(behaviour.into());
+    }
+
+    /// Returns every request of this signal in the order of arrival.
     #[must_use]
     pub fn exports(&self, signal: Signal) -> Vec<Export> {
-        self.shared.desk(signal).exports.clone()
+        let state = self.state();
+        let of_signal = state
+            .exports
+            .iter()
+            .filter(|export| export.signal == signal);
+        of_signal.cloned().collect()
     }
 
-    /// Every span in the requests that were accepted. Not those of requests that got an error, or
-    /// no answer.
+    /// Returns every request of every signal in the order of arrival.
+    #[must_use]
+    pub fn all_exports(&self) -> Vec<Export> {
+        self.state().exports.clone()
+    }
+
+    /// Returns the number of requests, including those that are not OTLP exports.
+    #[must_use]
+    pub fn request_count(&self) -> usize {
+        self.state().request_count
+    }
+
+    /// Returns the number of connections that were accepted.
+    #[must_use]
+    pub fn connection_count(&self) -> usize {
+        self.state().connection_count
+    }
+
+    /// Returns the spans of all acknowledged requests.
     ///
     /// # Errors
     ///
-    /// When a body is not what OTLP says.
-    pub fn spans(&self) -> Result<Vec<Span>, Undecodable> {
-        self.accepted(Signal::Traces, span::decode)
+    /// If a body is not valid OTLP.
+    pub fn spans(&self) -> Result<Vec<Span>, InvalidExport> {
+        self.decode_accepted(Signal::Traces, span::decode)
     }
 
-    /// Every metric in the requests that were accepted, as often as it was sent.
+    /// Returns the metrics of all acknowledged requests, one entry per request that has the metric.
     ///
     /// # Errors
     ///
-    /// When a body is not what OTLP says.
-    pub fn metrics(&self) -> Result<Vec<Metric>, Undecodable> {
-        self.accepted(Signal::Metrics, metric::decode)
+    /// If a body is not valid OTLP.
+    pub fn metrics(&self) -> Result<Vec<Metric>, InvalidExport> {
+        self.decode_accepted(Signal::Metrics, metric::decode)
     }
 
-    /// Every log record in the requests that were accepted.
+    /// Returns the log records of all acknowledged requests.
     ///
     /// # Errors
     ///
-    /// When a body is not what OTLP says.
-    pub fn log_records(&self) -> Result<Vec<LogRecord>, Undecodable> {
-        self.accepted(Signal::Logs, log_record::decode)
+    /// If a body is not valid OTLP.
+    pub fn log_records(&self) -> Result<Vec<LogRecord>, InvalidExport> {
+        self.decode_accepted(Signal::Logs, log_record::decode)
     }
 
-    fn accepted<T>(
+    /// Returns all acknowledged requests of a signal as messages of `opentelemetry-proto`.
+    ///
+    /// # Errors
+    ///
+    /// If a body is not such a message.
+    pub fn messages<M: Message + Default>(&self, signal: Signal) -> Result<Vec<M>, InvalidExport> {
+        let decode = |body: &Bytes, _| Ok(vec![M::decode(body.clone())?]);
+        self.decode_accepted(signal, decode)
+    }
+
+    fn decode_accepted<T>(
         &self,
         signal: Signal,
-        decode: fn(&Bytes, Instant) -> Result<Vec<T>, Undecodable>,
-    ) -> Result<Vec<T>, Undecodable> {
+        decode: impl Fn(&Bytes, Instant) -> Result<Vec<T>, InvalidExport>,
+    ) -> Result<Vec<T>, InvalidExport> {
         let mut found = Vec::new();
         for export in self.exports(signal) {
-            if export.answer.accepts() {
+            if export.answer.is_success() {
                 found.extend(decode(&export.body, export.arrived_at)?);
             }
         }
         Ok(found)
     }
 
-    /// Forgets what has arrived.
+    /// Discards the exports.
     pub fn clear(&self) {
-        for signal in Signal::ALL {
-            self.shared.desk(signal).exports.clear();
+        self.state().exports.clear();
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+}
+
+/// Serves one connection until the client closes it or an answer does.
+async fn serve(stream: TcpStream, state: &Mutex<State>) -> io::Result<()> {
+    lock(state).connection_count += 1;
+    let mut stream = BufReader::new(stream);
+    while let Some(request) = http::read_request(&mut stream).await? {
+        let arrived_at = Instant::now();
+        let answer = lock(state).receive(request, arrived_at);
+        let response = match answer {
+            Answer::Ok | Answer::OkThenClose => http::success(),
+            Answer::Delay(delay) => {
+                tokio::time::sleep_until((arrived_at + delay).into()).await;
+                http::success()
+            }
+            Answer::PartialSuccess(rejected) => http::partial_success(rejected),
+            Answer::Status(code) => http::status(code, ""),
+            Answer::RetryAfter(seconds) => {
+                http::status(503, &format!("retry-after: {seconds}\r\n"))
+            }
+            Answer::Raw(response) => response.into(),
+            Answer::Hang => pending().await,
+            Answer::Disconnect => return Ok(()),
+        };
+        stream.write_all(&response).await?;
+        if answer == Answer::OkThenClose {
+            return Ok(());
         }
     }
+    Ok(())
 }
 
-impl Shared {
-    fn desk(&self, signal: Signal) -> MutexGuard<'_, Desk> {
-        lock(match signal {
-            Signal::Traces => &self.traces,
-            Signal::Metrics => &self.metrics,
-            Signal::Logs => &self.logs,
-        })
-    }
-}
-
-async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Answered {
-    let signal = Signal::of_path(request.uri().path());
-    let Some(signal) = signal.filter(|_| request.method() == Method::POST) else {
-        return Ok(status(Code::NOT_FOUND));
-    };
-    // Taken for what it is not, a body would decode to nothing, and a test would look for its spans
-    // elsewhere.
-    let is_gzip = match header(&request, &CONTENT_ENCODING) {
-        None => false,
-        Some("gzip") => true,
-        Some(_) => return Ok(status(Code::UNSUPPORTED_MEDIA_TYPE)),
-    };
-    if header(&request, &CONTENT_TYPE) != Some(PROTOBUF) {
-        return Ok(status(Code::UNSUPPORTED_MEDIA_TYPE));
-    }
-    let body = request.into_body().collect().await;
-    let body = body.map_err(|_| CutOff)?.to_bytes();
-    let (arrived_at, wire_bytes) = (Instant::now(), body.len());
-    let Some(body) = (if is_gzip {
-        decompressed(&body)
-    } else {
-        Some(body)
-    }) else {
-        return Ok(status(Code::BAD_REQUEST));
-    };
-    let answer = {
-        let mut desk = shared.desk(signal);
-        let answer = desk.behaviour.next();
-        desk.exports.push(Export {
+impl State {
+    /// Keeps a request if it is an OTLP export, and chooses the answer to it.
+    fn receive(&mut self, request: http::Request, arrived_at: Instant) -> Answer {
+        self.request_count += 1;
+        let Some(signal) = Signal::from_target(&request.target) else {
+            return Answer::Status(404);
+        };
+        let header = |name| Some(request.headers.get(name)?.to_str().unwrap_or_default());
+        // Decoded by the wrong rules a body could turn out empty, and the test would search for the
+        // cause elsewhere.
+        let body = match (header(CONTENT_TYPE), header(CONTENT_ENCODING)) {
+            (Some(http::PROTOBUF), None) => Some(request.body.clone()),
+            (Some(http::PROTOBUF), Some("gzip")) => decompress(&request.body),
+            _ => return Answer::Status(415),
+        };
+        let Some(body) = body else {
+            return Answer::Status(400);
+        };
+        let rule = &mut self.rules[signal as usize];
+        let answer = rule
+            .behaviour
+            .answer(rule.request_count, &request.headers, &body);
+        rule.request_count += 1;
+        self.exports.push(Export {
             signal,
             arrived_at,
             answer,
+            headers: request.headers,
+            wire_bytes: request.body.len(),
             body,
-            wire_bytes,
         });
         answer
-    };
-    give(answer, arrived_at).await
-}
-
-async fn give(answer: Answer, arrived_at: Instant) -> Answered {
-    match answer {
-        Answer::Ok => Ok(success()),
-        Answer::After(delay) => {
-            tokio::time::sleep_until((arrived_at + delay).into()).await;
-            Ok(success())
-        }
-        Answer::Status(code) => Ok(status(
-            Code::from_u16(code).unwrap_or(Code::INTERNAL_SERVER_ERROR),
-        )),
-        Answer::RetryAfter(seconds) => {
-            let mut response = status(Code::SERVICE_UNAVAILABLE);
-            response.headers_mut().insert(RETRY_AFTER, seconds.into());
-            Ok(response)
-        }
-        Answer::Disconnect => Err(CutOff),
-        Answer::Hang => pending().await,
     }
 }
 
-fn decompressed(body: &Bytes) -> Option<Bytes> {
+fn decompress(body: &Bytes) -> Option<Bytes> {
     let mut plain = Vec::new();
     GzDecoder::new(&body[..]).read_to_end(&mut plain).ok()?;
     Some(plain.into())
-}
-
-/// The value of a header; one that is no text is as good as an unknown one.
-fn header<'a>(request: &'a Request<Incoming>, name: &HeaderName) -> Option<&'a str> {
-    Some(request.headers().get(name)?.to_str().unwrap_or("?"))
-}
-
-/// The response of each signal's service is, without remarks, an empty message.
-fn success() -> Response<Full<Bytes>> {
-    let mut response = status(Code::OK);
-    let protobuf = HeaderValue::from_static(PROTOBUF);
-    response.headers_mut().insert(CONTENT_TYPE, protobuf);
-    response
-}
-
-fn status(status: Code) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::default());
-    *response.status_mut() = status;
-    response
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -2,11 +2,11 @@
 //! OTLP collector, on loopback sockets.
 //!
 //! ```no_run
-//! use baton_test_support::{Answer, Collector, FakeLambda, Function, Record, event};
+//! use baton_test_support::{Answer, TestCollector, FakeLambda, Function, Record, event};
 //! use std::time::Duration;
 //!
 //! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
-//! let collector = Collector::start(Answer::Ok).await?;
+//! let collector = TestCollector::start(Answer::Ok).await?;
 //! let function = Function::new("target/release/examples/noop").exporting_to(&collector);
 //! let lambda = FakeLambda::start(&function).await?;
 //! let invocation = lambda.invoke(event(&[Record::new(0)]), Duration::from_secs(3)).await?;
@@ -32,11 +32,12 @@ mod server;
 
 pub use bytes::Bytes;
 pub use collector::{
-    AggregationTemporality, Answer, Behaviour, Collector, Export, Link, LogRecord, Metric, Point,
-    PointValue, Resource, Scope, Signal, Span, SpanEvent, SpanKind, Status, StatusCode,
-    Undecodable, Value,
+    AggregationTemporality, Answer, AttributeValue, Behaviour, Export, InvalidExport, Link,
+    LogRecord, Metric, Point, PointValue, Resource, Scope, Signal, Span, SpanEvent, SpanKind,
+    Status, StatusCode, TestCollector,
 };
 pub use event::{Record, event};
+pub use hyper::HeaderMap;
 pub use lambda::{
     ACCOUNT, Ended, FUNCTION_ARN, FUNCTION_NAME, FakeLambda, Function, FunctionError, Invocation,
     LambdaError, REGION,

@@ -1,4 +1,4 @@
-//! HTTP/1.1 on a free loopback port, for one function process.
+//! Servers on loopback ports, for one function process.
 
 use std::future::Future;
 use std::io;
@@ -14,17 +14,17 @@ use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 
-/// Ends the connection instead of answering.
+/// Closes the connection instead of responding.
 #[derive(Debug, thiserror::Error)]
-#[error("the connection is cut on purpose")]
-pub(crate) struct CutOff;
+#[error("connection closed on purpose")]
+pub(crate) struct CloseConnection;
 
-pub(crate) type Answered = Result<Response<Full<Bytes>>, CutOff>;
+pub(crate) type HttpResult = Result<Response<Full<Bytes>>, CloseConnection>;
 
-/// Connections that wait to be accepted: many times what one process opens.
+/// Connections that wait to be accepted. One process opens far fewer.
 const BACKLOG: u32 = 128;
 
-/// A free loopback port, which nobody else gets while this lives. Nothing listens on it at first.
+/// A free loopback port, reserved for as long as this lives. Nothing listens on it at first.
 #[derive(Debug)]
 pub(crate) struct Port {
     pub(crate) address: SocketAddr,
@@ -33,21 +33,21 @@ pub(crate) struct Port {
 
 impl Port {
     pub(crate) fn reserve() -> io::Result<Self> {
-        let socket = socket((Ipv4Addr::LOCALHOST, 0).into())?;
+        let socket = bind((Ipv4Addr::LOCALHOST, 0).into())?;
         Ok(Self {
             address: socket.local_addr()?,
             _socket: socket,
         })
     }
 
-    /// Listens, as often as nothing listens any more.
+    /// Listens on the port. Can be repeated once the previous listener is closed.
     pub(crate) fn listen(&self) -> io::Result<TcpListener> {
-        socket(self.address)?.listen(BACKLOG)
+        bind(self.address)?.listen(BACKLOG)
     }
 }
 
-/// A socket of ours beside others of ours on the same address.
-fn socket(address: SocketAddr) -> io::Result<TcpSocket> {
+/// Binds a socket that shares its address with the socket that reserves the port.
+fn bind(address: SocketAddr) -> io::Result<TcpSocket> {
     let socket = TcpSocket::new_v4()?;
     socket.set_reuseaddr(true)?;
     socket.set_reuseport(true)?;
@@ -55,7 +55,7 @@ fn socket(address: SocketAddr) -> io::Result<TcpSocket> {
     Ok(socket)
 }
 
-/// A server that ends, with all its connections, when this is dropped.
+/// A running server. Dropping it closes the port and all connections.
 #[derive(Debug)]
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
@@ -63,30 +63,31 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Answers every request with what `answer` makes of it.
-    pub(crate) async fn start<F, A>(answer: A) -> io::Result<Self>
+    /// Runs `serve` for every connection.
+    pub(crate) fn start<S, F>(listener: TcpListener, serve: S) -> io::Result<Self>
     where
-        A: Fn(Request<Incoming>) -> F + Clone + Send + 'static,
-        F: Future<Output = Answered> + Send + 'static,
-    {
-        Self::serve(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?, answer)
-    }
-
-    /// The same on a socket that listens already.
-    pub(crate) fn serve<F, A>(listener: TcpListener, answer: A) -> io::Result<Self>
-    where
-        A: Fn(Request<Incoming>) -> F + Clone + Send + 'static,
-        F: Future<Output = Answered> + Send + 'static,
+        S: Fn(TcpStream) -> F + Send + 'static,
+        F: Future<Output = ()> + Send + 'static,
     {
         let address = listener.local_addr()?;
-        let task = tokio::spawn(accept(listener, answer));
+        let task = tokio::spawn(accept(listener, serve));
         Ok(Self { address, task })
     }
 
-    /// Ends it, and waits until its port is closed and its connections are.
+    /// Responds to every HTTP request on a free port with the result of `answer`.
+    pub(crate) async fn start_http<A, F>(answer: A) -> io::Result<Self>
+    where
+        A: Fn(Request<Incoming>) -> F + Clone + Send + 'static,
+        F: Future<Output = HttpResult> + Send + 'static,
+    {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        Self::start(listener, move |stream| serve_http(stream, answer.clone()))
+    }
+
+    /// Stops the server, and returns once its port and its connections are closed.
     pub(crate) async fn stop(mut self) {
         self.task.abort();
-        // That it was aborted is no news.
+        // The only possible result is that the task was aborted.
         let _ = (&mut self.task).await;
     }
 }
@@ -97,19 +98,22 @@ impl Drop for Server {
     }
 }
 
-/// Ends only by being aborted, and then ends the connections as well: they are in its set.
-async fn accept<F, A>(listener: TcpListener, answer: A)
+/// Runs until it is aborted. The connections are in its set, so that aborting it closes them too.
+async fn accept<S, F>(listener: TcpListener, serve: S)
 where
-    A: Fn(Request<Incoming>) -> F + Clone + Send + 'static,
-    F: Future<Output = Answered> + Send + 'static,
+    S: Fn(TcpStream) -> F,
+    F: Future<Output = ()> + Send + 'static,
 {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => {
-                // A client that was gone before it was accepted is nobody's loss.
+                // An error means that the client disconnected before it was accepted.
                 if let Ok((stream, _)) = accepted {
-                    connections.spawn(serve(stream, answer.clone()));
+                    // Without this a response of a few bytes waits about 40 ms for the peer's
+                    // delayed acknowledgement.
+                    let _ = stream.set_nodelay(true);
+                    connections.spawn(serve(stream));
                 }
             }
             Some(_) = connections.join_next() => {}
@@ -117,17 +121,13 @@ where
     }
 }
 
-async fn serve<F, A>(stream: TcpStream, answer: A)
+async fn serve_http<A, F>(stream: TcpStream, answer: A)
 where
-    A: Fn(Request<Incoming>) -> F + Send + 'static,
-    F: Future<Output = Answered> + Send + 'static,
+    A: Fn(Request<Incoming>) -> F,
+    F: Future<Output = HttpResult>,
 {
-    // Without this an answer of a few bytes waits for the peer's delayed acknowledgement, some 40
-    // ms.
-    let _ = stream.set_nodelay(true);
-    let service = service_fn(answer);
-    // Processes that are killed break their connections, and tests cut them on purpose.
+    // Killed processes break their connections, and tests close connections on purpose.
     let _ = http1::Builder::new()
-        .serve_connection(TokioIo::new(stream), service)
+        .serve_connection(TokioIo::new(stream), service_fn(answer))
         .await;
 }

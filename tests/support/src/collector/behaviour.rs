@@ -1,105 +1,102 @@
-//! How a collector answers.
+//! The responses of a collector.
 
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
-/// What one request gets.
+use bytes::Bytes;
+use hyper::HeaderMap;
+
+/// The response to one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {
-    /// Success, at once.
+    /// Success.
     Ok,
-    /// Success, so long after the request.
-    After(Duration),
-    /// This status: 503, 429, 400 …
+    /// Success, this long after the request.
+    Delay(Duration),
+    /// Success, after which the collector closes the connection without announcing it, as a proxy
+    /// does with an idle one.
+    OkThenClose,
+    /// A partial success that rejects this many spans, data points or log records, with the error
+    /// message `over quota`.
+    PartialSuccess(i64),
+    /// This status with an empty body.
     Status(u16),
-    /// 503, and in `Retry-After` how many seconds are to pass.
+    /// Status 503 with this many seconds in `Retry-After`.
     RetryAfter(u32),
-    /// Nothing, ever: the request is read.
+    /// These bytes, which are a whole HTTP response or the beginning of one.
+    Raw(&'static str),
+    /// No response. The request is read, and the connection stays open.
     Hang,
-    /// Nothing, and the connection is closed.
+    /// No response. The request is read, and the connection is closed.
     Disconnect,
 }
 
 impl Answer {
-    /// Whether whoever sent it may forget what was in it.
+    /// Returns true if the response acknowledges the request, so that the collector keeps its
+    /// content. A [`Raw`](Self::Raw) response never does.
     #[must_use]
-    pub fn accepts(self) -> bool {
+    pub fn is_success(self) -> bool {
         match self {
-            Self::Ok | Self::After(_) => true,
+            Self::Ok | Self::Delay(_) | Self::OkThenClose | Self::PartialSuccess(_) => true,
             Self::Status(code) => (200..300).contains(&code),
-            Self::RetryAfter(_) | Self::Hang | Self::Disconnect => false,
+            Self::RetryAfter(_) | Self::Raw(_) | Self::Hang | Self::Disconnect => false,
         }
     }
 }
 
-/// What request after request of one signal gets. Each signal has its own count: a script for the
-/// first request is one for the first request with spans, whatever else is sent beside it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Behaviour {
-    exception: Exception,
-    answer: Answer,
-    then: Answer,
-    seen: usize,
-}
+/// A rule that chooses the answer to each request of one signal. Requests are counted per signal:
+/// the first answer of a script goes to the first request with spans even if a request with metrics
+/// came before it.
+#[derive(Clone)]
+pub struct Behaviour(Arc<Rule>);
 
-/// Which requests get another answer than the others.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Exception {
-    First(usize),
-    Every(usize),
-}
+/// Arguments: the number of earlier requests, the headers, and the decompressed body.
+type Rule = dyn Fn(usize, &HeaderMap, &Bytes) -> Answer + Send + Sync;
 
 impl Behaviour {
-    /// `answer` to the first `count` requests; say with [`then`](Self::then) what the others get.
+    /// Gives these answers to the first requests and [`Answer::Ok`] to all later ones.
     #[must_use]
-    pub fn first(count: usize, answer: Answer) -> Self {
-        Self::new(Exception::First(count), answer)
+    pub fn script(answers: &[Answer]) -> Self {
+        let answers = answers.to_vec();
+        Self(Arc::new(move |earlier, _, _| {
+            answers.get(earlier).copied().unwrap_or(Answer::Ok)
+        }))
     }
 
-    /// `answer` to every `nth` request: with 3 to the third, the sixth, the ninth …
+    /// Gives `answer` to every `nth` request, and [`Answer::Ok`] to the others: with 3, to the
+    /// third, the sixth and the ninth.
     #[must_use]
     pub fn every(nth: usize, answer: Answer) -> Self {
-        Self::new(Exception::Every(nth), answer)
+        Self(Arc::new(move |earlier, _, _| {
+            if (earlier + 1).is_multiple_of(nth) {
+                answer
+            } else {
+                Answer::Ok
+            }
+        }))
     }
 
-    fn new(exception: Exception, answer: Answer) -> Self {
-        Self {
-            exception,
-            answer,
-            then: Answer::Ok,
-            seen: 0,
-        }
-    }
-
-    /// What all others get; unless said, success.
+    /// Gives the answer that `rule` chooses by the headers and the decompressed body.
     #[must_use]
-    pub fn then(self, answer: Answer) -> Self {
-        Self {
-            then: answer,
-            ..self
-        }
+    pub fn from_fn(rule: impl Fn(&HeaderMap, &Bytes) -> Answer + Send + Sync + 'static) -> Self {
+        Self(Arc::new(move |_, headers, body| rule(headers, body)))
     }
 
-    /// Whether some request is accepted, sooner or later.
-    #[must_use]
-    pub fn accepts(self) -> bool {
-        self.answer.accepts() || self.then.accepts()
-    }
-
-    pub(super) fn next(&mut self) -> Answer {
-        self.seen += 1;
-        let is_exception = match self.exception {
-            Exception::First(count) => self.seen <= count,
-            Exception::Every(nth) => self.seen.is_multiple_of(nth),
-        };
-        match is_exception {
-            true => self.answer,
-            false => self.then,
-        }
+    pub(super) fn answer(&self, earlier: usize, headers: &HeaderMap, body: &Bytes) -> Answer {
+        (self.0)(earlier, headers, body)
     }
 }
 
 impl From<Answer> for Behaviour {
+    /// Gives the same answer to every request.
     fn from(answer: Answer) -> Self {
-        Self::first(0, answer).then(answer)
+        Self::from_fn(move |_, _| answer)
+    }
+}
+
+impl fmt::Debug for Behaviour {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Behaviour").finish_non_exhaustive()
     }
 }

@@ -1,4 +1,4 @@
-//! What all three signals have in common on the wire.
+//! Parts of OTLP that all three signals share.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -7,104 +7,128 @@ use std::sync::Arc;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue, any_value};
 use opentelemetry_proto::tonic::resource::v1 as otlp;
 
-/// Who made what was sent.
+/// A kind of telemetry, which has an OTLP path of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(
+    missing_docs,
+    reason = "the signals of OpenTelemetry, under their names"
+)]
+pub enum Signal {
+    Traces,
+    Metrics,
+    Logs,
+}
+
+impl Signal {
+    /// All signals.
+    pub const ALL: [Self; 3] = [Self::Traces, Self::Metrics, Self::Logs];
+
+    pub(super) fn from_target(target: &str) -> Option<Self> {
+        match target {
+            "POST /v1/traces" => Some(Self::Traces),
+            "POST /v1/metrics" => Some(Self::Metrics),
+            "POST /v1/logs" => Some(Self::Logs),
+            _ => None,
+        }
+    }
+}
+
+/// The service that sent the telemetry.
 #[derive(Debug, Clone, PartialEq)]
 #[expect(missing_docs, reason = "the fields of OTLP, under its names")]
 pub struct Resource {
-    pub attributes: BTreeMap<String, Value>,
+    pub attributes: BTreeMap<String, AttributeValue>,
     pub schema_url: String,
 }
 
-/// Which of its libraries.
+/// The library of the service that made the telemetry.
 #[derive(Debug, Clone, PartialEq)]
 #[expect(missing_docs, reason = "the fields of OTLP, under its names")]
 pub struct Scope {
     pub name: String,
     pub version: String,
-    pub attributes: BTreeMap<String, Value>,
+    pub attributes: BTreeMap<String, AttributeValue>,
     pub schema_url: String,
 }
 
 /// An attribute's value.
 #[derive(Debug, Clone, PartialEq)]
 #[expect(missing_docs, reason = "the types of OTLP, under its names")]
-pub enum Value {
+pub enum AttributeValue {
     String(String),
     Bool(bool),
     Int(i64),
     Double(f64),
-    Array(Vec<Value>),
+    Array(Vec<AttributeValue>),
 }
 
-impl From<&str> for Value {
+impl From<&str> for AttributeValue {
     fn from(value: &str) -> Self {
         Self::String(value.to_owned())
     }
 }
 
-impl From<String> for Value {
+impl From<String> for AttributeValue {
     fn from(value: String) -> Self {
         Self::String(value)
     }
 }
 
-impl From<bool> for Value {
+impl From<bool> for AttributeValue {
     fn from(value: bool) -> Self {
         Self::Bool(value)
     }
 }
 
-impl From<i64> for Value {
+impl From<i64> for AttributeValue {
     fn from(value: i64) -> Self {
         Self::Int(value)
     }
 }
 
-impl From<f64> for Value {
+impl From<f64> for AttributeValue {
     fn from(value: f64) -> Self {
         Self::Double(value)
     }
 }
 
-/// Why a request is not what OTLP says.
+/// A request that is not the OTLP that Baton sends.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum Undecodable {
-    /// No protobuf, or of another message.
-    #[error("the export is no protobuf of its signal")]
+pub enum InvalidExport {
+    /// The body is not protobuf, or is a message of another signal.
+    #[error("the body is not a protobuf message of its signal")]
     Protobuf(#[from] prost::DecodeError),
-    /// OTLP demands unique keys.
-    #[error("the attribute {0} is there twice")]
-    Twice(String),
-    /// A value that nothing of ours has: none, bytes, or a map.
-    #[error("the attribute {0} has a value of an unexpected type")]
-    Type(String),
-    /// A number that the enumeration has not.
-    #[error("{0} is no {1}")]
-    Number(i32, &'static str),
-    /// A part that everything of ours has.
-    #[error("there is no {0}")]
+    /// OTLP requires unique keys.
+    #[error("duplicate attribute {0}")]
+    DuplicateAttribute(String),
+    /// The value is missing, bytes or a map, which Baton never sends.
+    #[error("attribute {0} has an unexpected type")]
+    UnexpectedType(String),
+    /// The number is not a value of the enumeration.
+    #[error("{0} is not a value of {1}")]
+    UnknownNumber(i32, &'static str),
+    /// A field that Baton always sets is missing.
+    #[error("missing {0}")]
     Missing(&'static str),
 }
 
-/// Who made what follows.
 pub(super) fn resource(
     resource: Option<otlp::Resource>,
     schema_url: String,
-) -> Result<Arc<Resource>, Undecodable> {
-    let resource = resource.ok_or(Undecodable::Missing("resource"))?;
+) -> Result<Arc<Resource>, InvalidExport> {
+    let resource = resource.ok_or(InvalidExport::Missing("resource"))?;
     Ok(Arc::new(Resource {
         attributes: attributes(resource.attributes)?,
         schema_url,
     }))
 }
 
-/// Which of its libraries.
 pub(super) fn scope(
     scope: Option<InstrumentationScope>,
     schema_url: String,
-) -> Result<Arc<Scope>, Undecodable> {
-    let scope = scope.ok_or(Undecodable::Missing("scope"))?;
+) -> Result<Arc<Scope>, InvalidExport> {
+    let scope = scope.ok_or(InvalidExport::Missing("scope"))?;
     Ok(Arc::new(Scope {
         name: scope.name,
         version: scope.version,
@@ -113,27 +137,29 @@ pub(super) fn scope(
     }))
 }
 
-pub(super) fn attributes(pairs: Vec<KeyValue>) -> Result<BTreeMap<String, Value>, Undecodable> {
+pub(super) fn attributes(
+    pairs: Vec<KeyValue>,
+) -> Result<BTreeMap<String, AttributeValue>, InvalidExport> {
     let mut attributes = BTreeMap::new();
     for KeyValue { key, value, .. } in pairs {
         let value = value.and_then(self::value);
-        let value = value.ok_or_else(|| Undecodable::Type(key.clone()))?;
+        let value = value.ok_or_else(|| InvalidExport::UnexpectedType(key.clone()))?;
         if attributes.insert(key.clone(), value).is_some() {
-            return Err(Undecodable::Twice(key));
+            return Err(InvalidExport::DuplicateAttribute(key));
         }
     }
     Ok(attributes)
 }
 
-pub(super) fn value(value: AnyValue) -> Option<Value> {
+pub(super) fn value(value: AnyValue) -> Option<AttributeValue> {
     Some(match value.value? {
-        any_value::Value::StringValue(value) => Value::String(value),
-        any_value::Value::BoolValue(value) => Value::Bool(value),
-        any_value::Value::IntValue(value) => Value::Int(value),
-        any_value::Value::DoubleValue(value) => Value::Double(value),
+        any_value::Value::StringValue(value) => AttributeValue::String(value),
+        any_value::Value::BoolValue(value) => AttributeValue::Bool(value),
+        any_value::Value::IntValue(value) => AttributeValue::Int(value),
+        any_value::Value::DoubleValue(value) => AttributeValue::Double(value),
         any_value::Value::ArrayValue(array) => {
             let values = array.values.into_iter().map(self::value);
-            Value::Array(values.collect::<Option<_>>()?)
+            AttributeValue::Array(values.collect::<Option<_>>()?)
         }
         _ => return None,
     })
@@ -141,8 +167,8 @@ pub(super) fn value(value: AnyValue) -> Option<Value> {
 
 pub(super) fn each<T, U>(
     items: Vec<T>,
-    convert: impl Fn(T) -> Result<U, Undecodable>,
-) -> Result<Vec<U>, Undecodable> {
+    convert: impl Fn(T) -> Result<U, InvalidExport>,
+) -> Result<Vec<U>, InvalidExport> {
     items.into_iter().map(convert).collect()
 }
 

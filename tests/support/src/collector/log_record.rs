@@ -9,7 +9,9 @@ use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::logs::v1 as otlp;
 use prost::Message as _;
 
-use super::common::{Resource, Scope, Undecodable, Value, attributes, hex, resource, scope, value};
+use super::common::{
+    AttributeValue, InvalidExport, Resource, Scope, attributes, hex, resource, scope, value,
+};
 
 /// A log record. Ids are lower-case hex.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,8 +21,8 @@ pub struct LogRecord {
     pub observed_time_unix_nano: u64,
     pub severity_number: i32,
     pub severity_text: String,
-    pub body: Option<Value>,
-    pub attributes: BTreeMap<String, Value>,
+    pub body: Option<AttributeValue>,
+    pub attributes: BTreeMap<String, AttributeValue>,
     pub dropped_attributes: u32,
     pub flags: u32,
     /// `None` outside of any span.
@@ -34,7 +36,7 @@ pub struct LogRecord {
 }
 
 /// All log records of one request.
-pub(super) fn decode(body: &Bytes, arrived_at: Instant) -> Result<Vec<LogRecord>, Undecodable> {
+pub(super) fn decode(body: &Bytes, arrived_at: Instant) -> Result<Vec<LogRecord>, InvalidExport> {
     let request = ExportLogsServiceRequest::decode(body.clone())?;
     let mut records = Vec::new();
     for of_resource in request.resource_logs {
@@ -54,14 +56,14 @@ fn record(
     resource: &Arc<Resource>,
     scope: &Arc<Scope>,
     arrived_at: Instant,
-) -> Result<LogRecord, Undecodable> {
+) -> Result<LogRecord, InvalidExport> {
     let body = record.body.map(|body| value(body).ok_or("body of a log"));
     Ok(LogRecord {
         time_unix_nano: record.time_unix_nano,
         observed_time_unix_nano: record.observed_time_unix_nano,
         severity_number: record.severity_number,
         severity_text: record.severity_text,
-        body: body.transpose().map_err(Undecodable::Missing)?,
+        body: body.transpose().map_err(InvalidExport::Missing)?,
         attributes: attributes(record.attributes)?,
         dropped_attributes: record.dropped_attributes_count,
         flags: record.flags,

@@ -12,7 +12,9 @@ use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use opentelemetry_proto::tonic::metrics::v1::number_data_point as number;
 use prost::Message as _;
 
-use super::common::{Resource, Scope, Undecodable, Value, attributes, each, resource, scope};
+use super::common::{
+    AttributeValue, InvalidExport, Resource, Scope, attributes, each, resource, scope,
+};
 
 /// A metric with all its points.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,7 +38,7 @@ pub struct Metric {
 #[derive(Debug, Clone, PartialEq)]
 #[expect(missing_docs, reason = "the fields of OTLP, under its names")]
 pub struct Point {
-    pub attributes: BTreeMap<String, Value>,
+    pub attributes: BTreeMap<String, AttributeValue>,
     pub start_unix_nano: u64,
     pub time_unix_nano: u64,
     pub value: PointValue,
@@ -57,7 +59,7 @@ pub enum PointValue {
 }
 
 /// All metrics of one request.
-pub(super) fn decode(body: &Bytes, arrived_at: Instant) -> Result<Vec<Metric>, Undecodable> {
+pub(super) fn decode(body: &Bytes, arrived_at: Instant) -> Result<Vec<Metric>, InvalidExport> {
     let request = ExportMetricsServiceRequest::decode(body.clone())?;
     let mut metrics = Vec::new();
     for of_resource in request.resource_metrics {
@@ -77,10 +79,10 @@ fn metric(
     resource: &Arc<Resource>,
     scope: &Arc<Scope>,
     arrived_at: Instant,
-) -> Result<Metric, Undecodable> {
+) -> Result<Metric, InvalidExport> {
     let data = metric
         .data
-        .ok_or(Undecodable::Missing("data of a metric"))?;
+        .ok_or(InvalidExport::Missing("data of a metric"))?;
     let (temporality, is_monotonic, points) = match data {
         Data::Gauge(gauge) => (None, false, each(gauge.data_points, point)?),
         Data::Sum(sum) => {
@@ -93,7 +95,7 @@ fn metric(
             let points = each(histogram.data_points, self::histogram)?;
             (Some(temporality), false, points)
         }
-        _ => return Err(Undecodable::Type(metric.name)),
+        _ => return Err(InvalidExport::UnexpectedType(metric.name)),
     };
     Ok(Metric {
         name: metric.name,
@@ -108,13 +110,15 @@ fn metric(
     })
 }
 
-fn temporality(number: i32) -> Result<AggregationTemporality, Undecodable> {
+fn temporality(number: i32) -> Result<AggregationTemporality, InvalidExport> {
     let temporality = AggregationTemporality::try_from(number);
-    temporality.map_err(|_| Undecodable::Number(number, "AggregationTemporality"))
+    temporality.map_err(|_| InvalidExport::UnknownNumber(number, "AggregationTemporality"))
 }
 
-fn point(point: otlp::NumberDataPoint) -> Result<Point, Undecodable> {
-    let value = point.value.ok_or(Undecodable::Missing("value of a point"));
+fn point(point: otlp::NumberDataPoint) -> Result<Point, InvalidExport> {
+    let value = point
+        .value
+        .ok_or(InvalidExport::Missing("value of a point"));
     Ok(Point {
         attributes: attributes(point.attributes)?,
         start_unix_nano: point.start_time_unix_nano,
@@ -126,7 +130,7 @@ fn point(point: otlp::NumberDataPoint) -> Result<Point, Undecodable> {
     })
 }
 
-fn histogram(point: otlp::HistogramDataPoint) -> Result<Point, Undecodable> {
+fn histogram(point: otlp::HistogramDataPoint) -> Result<Point, InvalidExport> {
     Ok(Point {
         attributes: attributes(point.attributes)?,
         start_unix_nano: point.start_time_unix_nano,

@@ -11,7 +11,9 @@ pub use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 pub use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use prost::Message as _;
 
-use super::common::{Resource, Scope, Undecodable, Value, attributes, each, hex, resource, scope};
+use super::common::{
+    AttributeValue, InvalidExport, Resource, Scope, attributes, each, hex, resource, scope,
+};
 
 /// A span. Ids are lower-case hex, and an attribute's value has the type that was sent.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,7 +31,7 @@ pub struct Span {
     pub kind: SpanKind,
     pub start_unix_nano: u64,
     pub end_unix_nano: u64,
-    pub attributes: BTreeMap<String, Value>,
+    pub attributes: BTreeMap<String, AttributeValue>,
     pub dropped_attributes: u32,
     pub events: Vec<SpanEvent>,
     pub dropped_events: u32,
@@ -48,7 +50,7 @@ pub struct Span {
 pub struct SpanEvent {
     pub time_unix_nano: u64,
     pub name: String,
-    pub attributes: BTreeMap<String, Value>,
+    pub attributes: BTreeMap<String, AttributeValue>,
     pub dropped_attributes: u32,
 }
 
@@ -61,7 +63,7 @@ pub struct Link {
     pub trace_state: String,
     /// As of a span; bit 9 says that the span linked to is in another process.
     pub flags: u32,
-    pub attributes: BTreeMap<String, Value>,
+    pub attributes: BTreeMap<String, AttributeValue>,
     pub dropped_attributes: u32,
 }
 
@@ -74,7 +76,7 @@ pub struct Status {
 }
 
 /// All spans of one request.
-pub(super) fn decode(body: &Bytes, arrived_at: Instant) -> Result<Vec<Span>, Undecodable> {
+pub(super) fn decode(body: &Bytes, arrived_at: Instant) -> Result<Vec<Span>, InvalidExport> {
     let request = ExportTraceServiceRequest::decode(body.clone())?;
     let mut spans = Vec::new();
     for of_resource in request.resource_spans {
@@ -94,8 +96,8 @@ fn span(
     resource: &Arc<Resource>,
     scope: &Arc<Scope>,
     arrived_at: Instant,
-) -> Result<Span, Undecodable> {
-    let status = span.status.ok_or(Undecodable::Missing("status"))?;
+) -> Result<Span, InvalidExport> {
+    let status = span.status.ok_or(InvalidExport::Missing("status"))?;
     Ok(Span {
         trace_id: hex(&span.trace_id),
         span_id: hex(&span.span_id),
@@ -104,7 +106,7 @@ fn span(
         flags: span.flags,
         name: span.name,
         kind: SpanKind::try_from(span.kind)
-            .map_err(|_| Undecodable::Number(span.kind, "SpanKind"))?,
+            .map_err(|_| InvalidExport::UnknownNumber(span.kind, "SpanKind"))?,
         start_unix_nano: span.start_time_unix_nano,
         end_unix_nano: span.end_time_unix_nano,
         attributes: attributes(span.attributes)?,
@@ -115,7 +117,7 @@ fn span(
         dropped_links: span.dropped_links_count,
         status: Status {
             code: StatusCode::try_from(status.code)
-                .map_err(|_| Undecodable::Number(status.code, "StatusCode"))?,
+                .map_err(|_| InvalidExport::UnknownNumber(status.code, "StatusCode"))?,
             message: status.message,
         },
         resource: Arc::clone(resource),
@@ -124,7 +126,7 @@ fn span(
     })
 }
 
-fn event(event: otlp::span::Event) -> Result<SpanEvent, Undecodable> {
+fn event(event: otlp::span::Event) -> Result<SpanEvent, InvalidExport> {
     Ok(SpanEvent {
         time_unix_nano: event.time_unix_nano,
         name: event.name,
@@ -133,7 +135,7 @@ fn event(event: otlp::span::Event) -> Result<SpanEvent, Undecodable> {
     })
 }
 
-fn link(link: otlp::span::Link) -> Result<Link, Undecodable> {
+fn link(link: otlp::span::Link) -> Result<Link, InvalidExport> {
     Ok(Link {
         trace_id: hex(&link.trace_id),
         span_id: hex(&link.span_id),

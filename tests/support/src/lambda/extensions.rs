@@ -13,7 +13,7 @@ use serde::Deserialize;
 use super::desk::Desk;
 use super::function::{ACCOUNT, FUNCTION_NAME};
 use super::runtime_api::{json, not_found, read};
-use crate::server::Answered;
+use crate::server::HttpResult;
 
 pub(super) const EXTENSIONS: &str = "/2020-01-01/extension/";
 const NAME: &str = "lambda-extension-name";
@@ -25,7 +25,7 @@ struct Registration {
     events: Vec<String>,
 }
 
-pub(super) async fn answer(desk: &Desk, request: Request<Incoming>) -> Answered {
+pub(super) async fn answer(desk: &Desk, request: Request<Incoming>) -> HttpResult {
     let path = request.uri().path().to_owned();
     match (
         request.method().clone(),
@@ -40,7 +40,7 @@ pub(super) async fn answer(desk: &Desk, request: Request<Incoming>) -> Answered 
     }
 }
 
-async fn register(desk: &Desk, request: Request<Incoming>) -> Answered {
+async fn register(desk: &Desk, request: Request<Incoming>) -> HttpResult {
     let name = request.headers().get(NAME);
     let name = name.and_then(|name| Some(name.to_str().ok()?.to_owned()));
     let body = read(request).await?;

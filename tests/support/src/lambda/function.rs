@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use tokio::process::Command;
 
-use crate::collector::Collector;
+use crate::collector::TestCollector;
 
 /// `AWS_LAMBDA_FUNCTION_NAME` of every function.
 pub const FUNCTION_NAME: &str = "under-test";
@@ -58,7 +58,7 @@ impl Function {
 
     /// Points `OTEL_EXPORTER_OTLP_ENDPOINT` at a collector.
     #[must_use]
-    pub fn exporting_to(self, collector: &Collector) -> Self {
+    pub fn exporting_to(self, collector: &TestCollector) -> Self {
         self.variable("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.endpoint())
     }
 

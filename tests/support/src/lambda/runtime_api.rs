@@ -12,17 +12,17 @@ use serde::Deserialize;
 
 use super::desk::{Desk, Event};
 use super::{FUNCTION_ARN, FunctionError, extensions};
-use crate::server::{Answered, CutOff, Server};
+use crate::server::{CloseConnection, HttpResult, Server};
 
 const RUNTIME: &str = "/2018-06-01/runtime/";
 /// Names the kind of a reported error; the body says it too.
 const ERROR_TYPE: &str = "lambda-runtime-function-error-type";
 
 pub(super) async fn start(desk: Arc<Desk>) -> io::Result<Server> {
-    Server::start(move |request| answer(Arc::clone(&desk), request)).await
+    Server::start_http(move |request| answer(Arc::clone(&desk), request)).await
 }
 
-async fn answer(desk: Arc<Desk>, request: Request<Incoming>) -> Answered {
+async fn answer(desk: Arc<Desk>, request: Request<Incoming>) -> HttpResult {
     let path = request.uri().path().to_owned();
     if path.starts_with(extensions::EXTENSIONS) {
         return extensions::answer(&desk, request).await;
@@ -49,9 +49,9 @@ async fn answer(desk: Arc<Desk>, request: Request<Incoming>) -> Answered {
     }
 }
 
-async fn next(desk: &Desk) -> Answered {
+async fn next(desk: &Desk) -> HttpResult {
     // The desk gives every request an event or keeps it; it goes only with the whole server.
-    let event = desk.poll().await.map_err(|_| CutOff)?;
+    let event = desk.poll().await.map_err(|_| CloseConnection)?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     let deadline = now.unwrap_or_default() + event.limit;
     Response::builder()
@@ -64,7 +64,7 @@ async fn next(desk: &Desk) -> Answered {
         .header("lambda-runtime-invoked-function-arn", FUNCTION_ARN)
         .header("lambda-runtime-trace-id", tracing_header(&event))
         .body(Full::new(event.payload))
-        .map_err(|_| CutOff)
+        .map_err(|_| CloseConnection)
 }
 
 /// As of a function without active tracing, whose caller does not sample: it must silence nothing.
@@ -81,7 +81,7 @@ struct Report {
     error_message: Option<String>,
 }
 
-async fn function_error(request: Request<Incoming>) -> Result<FunctionError, CutOff> {
+async fn function_error(request: Request<Incoming>) -> Result<FunctionError, CloseConnection> {
     let header = request.headers().get(ERROR_TYPE);
     let header = header.and_then(|value| Some(value.to_str().ok()?.to_owned()));
     let body = read(request).await?;
@@ -96,9 +96,9 @@ async fn function_error(request: Request<Incoming>) -> Result<FunctionError, Cut
 }
 
 /// The whole body; a process that dies in the middle of it has not said it.
-pub(super) async fn read(request: Request<Incoming>) -> Result<Bytes, CutOff> {
+pub(super) async fn read(request: Request<Incoming>) -> Result<Bytes, CloseConnection> {
     let collected = request.into_body().collect().await;
-    Ok(collected.map_err(|_| CutOff)?.to_bytes())
+    Ok(collected.map_err(|_| CloseConnection)?.to_bytes())
 }
 
 fn accepted(known: bool) -> Response<Full<Bytes>> {
