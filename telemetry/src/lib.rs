@@ -196,8 +196,6 @@ mod otlp;
 mod output;
 mod propagation;
 mod resource;
-#[cfg(test)]
-mod sink;
 mod telemetry;
 mod transport;
 

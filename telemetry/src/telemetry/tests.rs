@@ -2,15 +2,17 @@
 
 use std::collections::HashMap;
 
+use baton_test_support::{Answer, TestCollector};
 use opentelemetry::trace::{Span as _, Tracer as _};
 use opentelemetry_semantic_conventions::attribute::SERVICE_NAME;
 use tokio::time::Instant;
 
+use self::collector::*;
 use super::*;
 use crate::buffer::FlushGroup;
-use crate::sink::{Answer, Sink};
 
 mod answers;
+mod collector;
 mod console;
 mod endings;
 mod failures;
@@ -29,22 +31,22 @@ const SERVICE: Service = Service {
 /// Long enough for loopback, short enough to notice a flush that ignores it.
 const BUDGET: Duration = Duration::from_millis(500);
 
-async fn telemetry(sink: &Sink, more: &[(&'static str, &'static str)]) -> Telemetry {
-    telemetry_with_output(sink, more, Output::captured()).await
+async fn telemetry(collector: &TestCollector, more: &[(&'static str, &'static str)]) -> Telemetry {
+    telemetry_with_output(collector, more, Output::captured()).await
 }
 
 async fn telemetry_with_output(
-    sink: &Sink,
+    collector: &TestCollector,
     more: &[(&'static str, &'static str)],
     output: Output,
 ) -> Telemetry {
-    let config = config(sink, more);
+    let config = config(collector, more);
     let resource = resource::detect(&config, SERVICE).await;
     Telemetry::new(&config, resource, config.log_buffer(), None, output)
 }
 
-fn config(sink: &Sink, more: &[(&'static str, &'static str)]) -> Config {
-    let endpoint = format!("http://{}", sink.address);
+fn config(collector: &TestCollector, more: &[(&'static str, &'static str)]) -> Config {
+    let endpoint = collector.endpoint();
     // One signal at a time, and what does not arrive stays, unless a test says otherwise: what it
     // counts are requests.
     let mut variables = HashMap::from([("BATON_SPILL", "none"), ("OTEL_METRICS_EXPORTER", "none")]);
@@ -66,9 +68,9 @@ async fn flush(telemetry: &Telemetry) -> FlushReport {
 
 #[tokio::test]
 async fn what_has_finished_arrives_with_its_resource_and_headers() {
-    let sink = Sink::start(&[]).await;
+    let collector = start_collector(&[]).await;
     let key = ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer KEY");
-    let telemetry = telemetry(&sink, &[key]).await;
+    let telemetry = telemetry(&collector, &[key]).await;
     end_span(&telemetry, "first");
     end_span(&telemetry, "second");
     let report = flush(&telemetry).await;
@@ -76,80 +78,81 @@ async fn what_has_finished_arrives_with_its_resource_and_headers() {
         (report.finished, report.exported, report.pending),
         (2, 2, 0)
     );
-    assert_eq!(sink.span_names(), ["first", "second"]);
-    let resource = sink.accepted().remove(0).resource.unwrap();
+    assert_eq!(exported_names(&collector), ["first", "second"]);
+    let resource = resource_spans(&collector).remove(0).resource.unwrap();
     assert!(
         resource
             .attributes
             .iter()
             .any(|attribute| attribute.key == SERVICE_NAME)
     );
-    let headers = &sink.requests()[0];
-    let header = |name: &str| {
-        headers
-            .iter()
-            .find(|(known, _)| known == name)
-            .unwrap()
-            .1
-            .clone()
-    };
-    assert_eq!(header(":request"), "POST /v1/traces HTTP/1.1");
+    let export = &collector.exports(baton_test_support::Signal::Traces)[0];
+    let header = |name| export.header(name).unwrap();
     assert_eq!(header("authorization"), "Bearer KEY");
     assert_eq!(header("content-type"), "application/x-protobuf");
-    assert_eq!(header("host"), sink.address.to_string());
+    assert_eq!(header("host"), collector.address().to_string());
 }
 
 #[tokio::test]
 async fn flushes_share_one_connection_and_an_empty_one_sends_nothing() {
-    let sink = Sink::start(&[]).await;
-    let telemetry = telemetry(&sink, &[]).await;
+    let collector = start_collector(&[]).await;
+    let telemetry = telemetry(&collector, &[]).await;
     for _ in 0..3 {
         end_span(&telemetry, "span");
         flush(&telemetry).await;
     }
     flush(&telemetry).await;
-    assert_eq!((sink.requests().len(), sink.connections()), (3, 1));
+    assert_eq!(
+        (collector.request_count(), collector.connection_count()),
+        (3, 1)
+    );
 }
 
 #[tokio::test]
 async fn a_connection_that_died_meanwhile_is_replaced_at_once() {
-    let sink = Sink::start(&[Answer::ThenClose(200)]).await;
-    let telemetry = telemetry(&sink, &[]).await;
+    let collector = start_collector(&[Answer::OkThenClose]).await;
+    let telemetry = telemetry(&collector, &[]).await;
     for _ in 0..2 {
         end_span(&telemetry, "span");
         assert_eq!(flush(&telemetry).await.pending, 0);
     }
-    assert_eq!((sink.span_names().len(), sink.connections()), (2, 2));
+    assert_eq!(
+        (
+            exported_names(&collector).len(),
+            collector.connection_count()
+        ),
+        (2, 2)
+    );
 }
 
 #[tokio::test]
 async fn a_request_that_an_overloaded_collector_refused_is_sent_again_at_once() {
     for status in [429, 502, 503, 504] {
-        let sink = Sink::start(&[Answer::Status(status)]).await;
-        let telemetry = telemetry(&sink, &[]).await;
+        let collector = start_collector(&[Answer::Status(status)]).await;
+        let telemetry = telemetry(&collector, &[]).await;
         end_span(&telemetry, "span");
         assert_eq!(flush(&telemetry).await.exported, 1, "{status}");
-        assert_eq!(sink.requests().len(), 2);
+        assert_eq!(collector.request_count(), 2);
     }
 }
 
 #[tokio::test]
 async fn spans_that_an_overloaded_collector_refused_go_with_the_next_flush() {
-    let sink = Sink::start(&[Answer::Status(503); 2]).await;
-    let telemetry = telemetry(&sink, &[]).await;
+    let collector = start_collector(&[Answer::Status(503); 2]).await;
+    let telemetry = telemetry(&collector, &[]).await;
     end_span(&telemetry, "first");
     let report = flush(&telemetry).await;
     assert_eq!((report.exported, report.pending, report.dropped), (0, 1, 0));
     end_span(&telemetry, "second");
     let report = flush(&telemetry).await;
     assert_eq!((report.exported, report.pending, report.dropped), (2, 0, 0));
-    assert_eq!(sink.span_names(), ["first", "second"]);
+    assert_eq!(exported_names(&collector), ["first", "second"]);
 }
 
 #[tokio::test]
 async fn spans_that_are_refused_for_good_are_counted_and_do_not_block_what_follows() {
-    let sink = Sink::start(&[Answer::Status(400)]).await;
-    let telemetry = telemetry(&sink, &[]).await;
+    let collector = start_collector(&[Answer::Status(400)]).await;
+    let telemetry = telemetry(&collector, &[]).await;
     end_span(&telemetry, "refused");
     let report = flush(&telemetry).await;
     assert_eq!((report.exported, report.pending, report.dropped), (0, 0, 1));
@@ -159,8 +162,8 @@ async fn spans_that_are_refused_for_good_are_counted_and_do_not_block_what_follo
 
 #[tokio::test]
 async fn a_collector_that_hangs_costs_the_budget_and_no_span() {
-    let sink = Sink::start(&[Answer::Hang]).await;
-    let telemetry = telemetry(&sink, &[]).await;
+    let collector = start_collector(&[Answer::Hang]).await;
+    let telemetry = telemetry(&collector, &[]).await;
     end_span(&telemetry, "span");
     let started = Instant::now();
     assert_eq!(flush(&telemetry).await.pending, 1);
@@ -172,9 +175,9 @@ async fn a_collector_that_hangs_costs_the_budget_and_no_span() {
 
 #[tokio::test]
 async fn a_collector_that_is_not_there_costs_no_span() {
-    let sink = Sink::start(&[]).await;
-    let telemetry = telemetry(&sink, &[]).await;
-    drop(sink);
+    let collector = start_collector(&[]).await;
+    let telemetry = telemetry(&collector, &[]).await;
+    drop(collector);
     end_span(&telemetry, "span");
     assert_eq!(flush(&telemetry).await.pending, 1);
 }
@@ -182,8 +185,8 @@ async fn a_collector_that_is_not_there_costs_no_span() {
 #[tokio::test]
 async fn ten_thousand_spans_and_as_many_links_arrive_in_requests_below_the_limit() {
     use opentelemetry::trace::{Link, TraceContextExt as _};
-    let sink = Sink::start(&[]).await;
-    let telemetry = telemetry(&sink, &[]).await;
+    let collector = start_collector(&[]).await;
+    let telemetry = telemetry(&collector, &[]).await;
     let tracer = telemetry.tracer("test", "1.0.0");
     let mut links = Vec::new();
     for _ in 0..10_000 {
@@ -204,7 +207,7 @@ async fn ten_thousand_spans_and_as_many_links_arrive_in_requests_below_the_limit
         (report.exported, report.pending, report.dropped),
         (10_001, 0, 0)
     );
-    let accepted = sink.accepted();
+    let accepted = resource_spans(&collector);
     let spans = accepted
         .iter()
         .flat_map(|resource| &resource.scope_spans)
@@ -220,13 +223,8 @@ async fn ten_thousand_spans_and_as_many_links_arrive_in_requests_below_the_limit
         ),
         (1, 10_000, 0)
     );
-    let lengths: Vec<usize> = sink
-        .requests()
-        .iter()
-        .flatten()
-        .filter(|(name, _)| name == "content-length")
-        .map(|(_, length)| length.parse().unwrap())
-        .collect();
+    let lengths = header_values(&collector, "content-length").into_iter();
+    let lengths: Vec<usize> = lengths.map(|length| length.parse().unwrap()).collect();
     assert!(
         lengths.len() > 1 && lengths.iter().all(|length| *length < 4 * 1024 * 1024),
         "{lengths:?}"
@@ -235,8 +233,8 @@ async fn ten_thousand_spans_and_as_many_links_arrive_in_requests_below_the_limit
 
 #[tokio::test]
 async fn a_full_buffer_drops_and_counts() {
-    let sink = Sink::start(&[]).await;
-    let telemetry = telemetry(&sink, &[("OTEL_BSP_MAX_QUEUE_SIZE", "2")]).await;
+    let collector = start_collector(&[]).await;
+    let telemetry = telemetry(&collector, &[("OTEL_BSP_MAX_QUEUE_SIZE", "2")]).await;
     for name in ["first", "second", "third"] {
         end_span(&telemetry, name);
     }
@@ -251,20 +249,20 @@ async fn a_full_buffer_drops_and_counts() {
 
 #[tokio::test]
 async fn unsampled_spans_are_neither_sent_nor_counted() {
-    let sink = Sink::start(&[]).await;
-    let telemetry = telemetry(&sink, &[("OTEL_TRACES_SAMPLER", "always_off")]).await;
+    let collector = start_collector(&[]).await;
+    let telemetry = telemetry(&collector, &[("OTEL_TRACES_SAMPLER", "always_off")]).await;
     end_span(&telemetry, "span");
     assert_eq!(flush(&telemetry).await, FlushReport::default());
 }
 
 #[tokio::test]
 async fn a_service_exports_in_the_background_and_what_is_left_at_shutdown() {
-    let sink = Sink::start(&[]).await;
-    let telemetry = telemetry(&sink, &[("OTEL_BSP_SCHEDULE_DELAY", "20")]).await;
+    let collector = start_collector(&[]).await;
+    let telemetry = telemetry(&collector, &[("OTEL_BSP_SCHEDULE_DELAY", "20")]).await;
     telemetry.export_in_background();
     end_span(&telemetry, "first");
     tokio::time::timeout(Duration::from_secs(5), async {
-        while sink.span_names().is_empty() {
+        while exported_names(&collector).is_empty() {
             tokio::task::yield_now().await;
         }
     })
@@ -273,13 +271,13 @@ async fn a_service_exports_in_the_background_and_what_is_left_at_shutdown() {
     end_span(&telemetry, "last");
     let report = telemetry.shutdown(Instant::now() + BUDGET).await;
     assert_eq!((report.exported, report.pending), (2, 0));
-    assert_eq!(sink.span_names(), ["first", "last"]);
+    assert_eq!(exported_names(&collector), ["first", "last"]);
 }
 
 #[tokio::test]
 async fn a_flush_beside_another_one_returns_with_its_spans_settled() {
-    let sink = Sink::start(&[Answer::Status(503); 2]).await;
-    let telemetry = telemetry(&sink, &[]).await;
+    let collector = start_collector(&[Answer::Status(503); 2]).await;
+    let telemetry = telemetry(&collector, &[]).await;
     end_span(&telemetry, "first");
     let deadline = Instant::now() + BUDGET;
     // The first flush takes both spans and fails; the second one has to send them.
@@ -290,8 +288,8 @@ async fn a_flush_beside_another_one_returns_with_its_spans_settled() {
 
 #[tokio::test]
 async fn a_flush_that_is_dropped_half_way_leaves_its_spans_to_the_next() {
-    let sink = Sink::start(&[Answer::Hang]).await;
-    let telemetry = telemetry(&sink, &[]).await;
+    let collector = start_collector(&[Answer::Hang]).await;
+    let telemetry = telemetry(&collector, &[]).await;
     end_span(&telemetry, "span");
     let request_deadline = Duration::from_millis(50);
     let dropped = tokio::time::timeout(request_deadline, flush(&telemetry)).await;
@@ -302,19 +300,19 @@ async fn a_flush_that_is_dropped_half_way_leaves_its_spans_to_the_next() {
 #[tokio::test]
 async fn one_span_that_is_refused_does_not_take_its_request_with_it() {
     // The whole request is refused, then the first of its two chunks.
-    let sink = Sink::start(&[Answer::Status(400), Answer::Status(400)]).await;
-    let telemetry = telemetry(&sink, &[]).await;
+    let collector = start_collector(&[Answer::Status(400), Answer::Status(400)]).await;
+    let telemetry = telemetry(&collector, &[]).await;
     telemetry.tracer("one", "1.0.0").start("refused").end();
     telemetry.tracer("two", "1.0.0").start("accepted").end();
     let report = flush(&telemetry).await;
     assert_eq!((report.exported, report.dropped, report.pending), (1, 1, 0));
-    assert_eq!(sink.span_names(), ["accepted"]);
+    assert_eq!(exported_names(&collector), ["accepted"]);
 }
 
 #[tokio::test]
 async fn a_key_that_is_not_accepted_yet_loses_nothing() {
-    let sink = Sink::start(&[Answer::Status(401)]).await;
-    let telemetry = telemetry(&sink, &[]).await;
+    let collector = start_collector(&[Answer::Status(401)]).await;
+    let telemetry = telemetry(&collector, &[]).await;
     end_span(&telemetry, "span");
     assert_eq!(flush(&telemetry).await.pending, 1);
     assert_eq!(flush(&telemetry).await.exported, 1);
@@ -322,12 +320,12 @@ async fn a_key_that_is_not_accepted_yet_loses_nothing() {
 
 #[tokio::test]
 async fn a_collector_that_is_down_is_not_asked_for_every_span() {
-    let sink = Sink::start(&[Answer::Status(503); 100]).await;
+    let collector = start_collector(&[Answer::Status(503); 100]).await;
     let settings = [
         ("OTEL_BSP_MAX_QUEUE_SIZE", "100"),
         ("OTEL_BSP_SCHEDULE_DELAY", "60000"),
     ];
-    let telemetry = telemetry(&sink, &settings).await;
+    let telemetry = telemetry(&collector, &settings).await;
     telemetry.export_in_background();
     for _ in 0..100 {
         end_span(&telemetry, "span");
@@ -339,26 +337,26 @@ async fn a_collector_that_is_down_is_not_asked_for_every_span() {
     let report = telemetry.shutdown(Instant::now() + BUDGET).await;
     assert_eq!((report.pending, report.dropped), (0, 100));
     assert!(
-        sink.requests().len() <= 4,
+        collector.request_count() <= 4,
         "{} requests",
-        sink.requests().len()
+        collector.request_count()
     );
 }
 
 #[tokio::test]
 async fn without_an_exporter_the_callers_sampling_decision_travels_on() {
-    let sink = Sink::start(&[]).await;
-    let telemetry = telemetry(&sink, &[("OTEL_TRACES_EXPORTER", "none")]).await;
+    let collector = start_collector(&[]).await;
+    let telemetry = telemetry(&collector, &[("OTEL_TRACES_EXPORTER", "none")]).await;
     let span = telemetry.tracer("test", "1.0.0").start("span");
     assert!(span.span_context().is_sampled());
     drop(span);
     flush(&telemetry).await;
-    assert!(sink.requests().is_empty());
+    assert!(collector.request_count() == 0);
 }
 
 #[tokio::test]
 async fn the_sampler_is_asked_as_for_a_new_trace() {
-    let sink = Sink::start(&[]).await;
+    let collector = start_collector(&[]).await;
     let trace_id = TraceId::from_bytes([1; 16]);
     for (sampler, argument, sampled) in [
         ("parentbased_always_on", "", true),
@@ -371,7 +369,7 @@ async fn the_sampler_is_asked_as_for_a_new_trace() {
             ("OTEL_TRACES_SAMPLER", sampler),
             ("OTEL_TRACES_SAMPLER_ARG", argument),
         ];
-        let telemetry = telemetry(&sink, &variables).await;
+        let telemetry = telemetry(&collector, &variables).await;
         assert_eq!(telemetry.samples_root(trace_id), sampled, "{sampler}");
     }
 }

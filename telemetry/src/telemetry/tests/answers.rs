@@ -11,13 +11,13 @@ const WEB_PAGE: &str = include_str!("answers/web_page.http");
 
 /// Flushes one span to a collector with this response. Returns the report and the log.
 async fn flush_answered(answer: &'static str) -> (FlushReport, Vec<Value>) {
-    let sink = Sink::start(&[Answer::Raw(answer)]).await;
-    let (telemetry, _output) = spilling(&sink).await;
+    let collector = start_collector(&[Answer::Raw(answer)]).await;
+    let (telemetry, _output) = spilling(&collector).await;
     let capture = Capture::start();
     end_span(&telemetry, "span");
     let report = flush(&telemetry).await;
     assert_balanced(report);
-    assert_eq!(sink.requests().len(), 1, "{answer}");
+    assert_eq!(collector.request_count(), 1, "{answer}");
     (report, capture.lines())
 }
 
@@ -89,9 +89,9 @@ async fn a_partial_success_in_json_is_understood() {
 
 #[tokio::test]
 async fn a_message_without_rejected_spans_is_a_warning_once() {
-    const WARNED: Answer = Answer::Reject(0);
-    let sink = Sink::start(&[WARNED; 3]).await;
-    let (telemetry, _output) = spilling(&sink).await;
+    const WARNED: Answer = Answer::PartialSuccess(0);
+    let collector = start_collector(&[WARNED; 3]).await;
+    let (telemetry, _output) = spilling(&collector).await;
     let capture = Capture::start();
     for exported in 1..=3 {
         end_span(&telemetry, "span");

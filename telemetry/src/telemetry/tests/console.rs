@@ -4,10 +4,10 @@ use super::*;
 
 #[tokio::test]
 async fn the_console_gets_each_request_as_a_line_of_otlp_json() {
-    let sink = Sink::start(&[]).await;
+    let collector = start_collector(&[]).await;
     let output = Output::captured();
     let console = ("OTEL_TRACES_EXPORTER", "console");
-    let telemetry = telemetry_with_output(&sink, &[console], output.clone()).await;
+    let telemetry = telemetry_with_output(&collector, &[console], output.clone()).await;
     for name in ["first", "second"] {
         end_span(&telemetry, name);
         let report = flush(&telemetry).await;
@@ -15,7 +15,7 @@ async fn the_console_gets_each_request_as_a_line_of_otlp_json() {
     }
     assert_eq!(flush(&telemetry).await.exported, 2);
     assert_eq!(span_names(&output), ["first", "second"]);
-    assert!(sink.requests().is_empty());
+    assert!(collector.request_count() == 0);
 }
 
 /// Names of the spans in OTLP/JSON lines, excluding spill lines.
@@ -38,14 +38,14 @@ const BOTH: (&str, &str) = ("OTEL_TRACES_EXPORTER", "otlp,console");
 
 #[tokio::test]
 async fn a_list_of_exporters_sends_each_span_to_both() {
-    let sink = Sink::start(&[]).await;
+    let collector = start_collector(&[]).await;
     let output = Output::captured();
-    let telemetry = telemetry_with_output(&sink, &[BOTH], output.clone()).await;
+    let telemetry = telemetry_with_output(&collector, &[BOTH], output.clone()).await;
     for name in ["first", "second"] {
         end_span(&telemetry, name);
         flush(&telemetry).await;
     }
-    assert_eq!(sink.span_names(), ["first", "second"]);
+    assert_eq!(exported_names(&collector), ["first", "second"]);
     assert_eq!(span_names(&output), ["first", "second"]);
 }
 
@@ -55,9 +55,9 @@ async fn the_console_gets_each_span_once_whatever_the_collector_does() {
     // the breaker is open.
     let mut script = [400, 400, 200].map(Answer::Status).to_vec();
     script.extend([Answer::Status(503); 100]);
-    let sink = Sink::start(&script).await;
+    let collector = start_collector(&script).await;
     let output = Output::captured();
-    let telemetry = telemetry_with_output(&sink, &[BOTH], output.clone()).await;
+    let telemetry = telemetry_with_output(&collector, &[BOTH], output.clone()).await;
     let mut names = vec!["one".to_owned(), "two".to_owned()];
     for name in ["one", "two"] {
         telemetry.tracer(name, "1.0.0").start(name).end();
@@ -74,10 +74,10 @@ async fn the_console_gets_each_span_once_whatever_the_collector_does() {
 
 #[tokio::test]
 async fn a_list_of_exporters_sends_metrics_to_both() {
-    let sink = Sink::start(&[]).await;
+    let collector = start_collector(&[]).await;
     let output = Output::captured();
     let both = ("OTEL_METRICS_EXPORTER", "otlp,console");
-    let telemetry = telemetry_with_output(&sink, &[both], output.clone()).await;
+    let telemetry = telemetry_with_output(&collector, &[both], output.clone()).await;
     let meter = telemetry.meter("test", "1.0.0");
     meter.u64_counter("orders").build().add(1, &[]);
     flush(&telemetry).await;
@@ -86,5 +86,9 @@ async fn a_list_of_exporters_sends_metrics_to_both() {
         output.lines().iter().filter(|line| is_orders(line)).count(),
         1
     );
-    assert!(sink.metrics().iter().any(|metric| metric.name == "orders"));
+    assert!(
+        exported_metrics(&collector)
+            .iter()
+            .any(|metric| metric.name == "orders")
+    );
 }

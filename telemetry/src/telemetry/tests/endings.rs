@@ -8,33 +8,37 @@ use super::spill::{SPILL, assert_balanced, lines, span_names, spilling, until};
 use super::*;
 
 /// Flushes of one group each, that wait for a collector that hangs.
-async fn hanging(sink: &Sink, telemetry: &Telemetry, count: usize) -> Vec<JoinHandle<FlushReport>> {
+async fn hanging(
+    collector: &TestCollector,
+    telemetry: &Telemetry,
+    count: usize,
+) -> Vec<JoinHandle<FlushReport>> {
     let flush = |invocation: Invocation| async move {
         invocation.end_span("on its way");
         invocation.flush(LONG).await
     };
     let started = (0..count).map(|_| tokio::spawn(flush(Invocation::start(telemetry))));
     let flushes = started.collect();
-    requests(sink, count).await;
+    requests(collector, count).await;
     flushes
 }
 
 #[tokio::test]
 async fn shutdown_writes_what_a_flush_for_everyone_has_on_its_way() {
     for budget in [BUDGET, Duration::ZERO] {
-        let sink = Sink::start(&[Answer::Hang; 10]).await;
-        let (telemetry, output) = spilling(&sink).await;
+        let collector = start_collector(&[Answer::Hang; 10]).await;
+        let (telemetry, output) = spilling(&collector).await;
         end_span(&telemetry, "on its way");
         let other = telemetry.clone();
         let other = tokio::spawn(async move { other.flush(Instant::now() + LONG).await });
-        requests(&sink, 1).await;
+        requests(&collector, 1).await;
         end_span(&telemetry, "behind it");
         let report = telemetry.shutdown(Instant::now() + budget).await;
         assert_eq!((report.spilled, report.pending), (2, 0), "{budget:?}");
         assert_balanced(report);
         // The other one has nothing left to send, and writes nothing again.
         assert_balanced(other.await.unwrap());
-        assert_eq!(sink.requests().len(), 1);
+        assert_eq!(collector.request_count(), 1);
         assert_eq!(span_names(&lines(&output).0).len(), 2);
     }
 }
@@ -43,9 +47,9 @@ async fn shutdown_writes_what_a_flush_for_everyone_has_on_its_way() {
 async fn shutdown_writes_what_many_groups_have_on_their_way_once() {
     const GROUPS: usize = 20;
     for budget in [BUDGET, Duration::ZERO] {
-        let sink = Sink::start(&[Answer::Hang; 10 * GROUPS]).await;
-        let (telemetry, output) = spilling(&sink).await;
-        let flushes = hanging(&sink, &telemetry, GROUPS).await;
+        let collector = start_collector(&[Answer::Hang; 10 * GROUPS]).await;
+        let (telemetry, output) = spilling(&collector).await;
+        let flushes = hanging(&collector, &telemetry, GROUPS).await;
         let report = telemetry.shutdown(Instant::now() + budget).await;
         assert_eq!(report.spilled, GROUPS as u64, "{budget:?}");
         assert_eq!((report.pending, report.dropped), (0, 0));
@@ -60,13 +64,13 @@ async fn shutdown_writes_what_many_groups_have_on_their_way_once() {
 async fn shutdown_writes_strays_that_hang() {
     let mut script = vec![Answer::Status(200)];
     script.extend([Answer::Hang; 10]);
-    let sink = Sink::start(&script).await;
-    let (telemetry, output) = spilling(&sink).await;
+    let collector = start_collector(&script).await;
+    let (telemetry, output) = spilling(&collector).await;
     let own = Invocation::start(&telemetry);
     own.end_span("own");
     end_span(&telemetry, "stray");
     own.flush(LONG).await;
-    requests(&sink, 2).await;
+    requests(&collector, 2).await;
     let report = telemetry.shutdown(Instant::now() + BUDGET).await;
     assert_eq!((report.exported, report.spilled, report.pending), (1, 1, 0));
     assert_eq!(span_names(&lines(&output).0), ["stray"]);
@@ -74,12 +78,12 @@ async fn shutdown_writes_strays_that_hang() {
 
 #[tokio::test]
 async fn shutdown_waits_no_longer_than_others_have_spans_on_their_way() {
-    let sink = Sink::start(&[Answer::Hang]).await;
-    let (telemetry, output) = spilling(&sink).await;
+    let collector = start_collector(&[Answer::Hang]).await;
+    let (telemetry, output) = spilling(&collector).await;
     end_span(&telemetry, "span");
     let other = telemetry.clone();
     let other = tokio::spawn(async move { flush(&other).await });
-    requests(&sink, 1).await;
+    requests(&collector, 1).await;
     let started = Instant::now();
     let report = telemetry.shutdown(started + LONG).await;
     assert!(started.elapsed() < LONG / 2, "{:?}", started.elapsed());
@@ -90,8 +94,8 @@ async fn shutdown_waits_no_longer_than_others_have_spans_on_their_way() {
 
 #[tokio::test]
 async fn shutdown_without_any_time_still_writes_everything() {
-    let sink = Sink::start(&[Answer::Hang; 10]).await;
-    let (telemetry, output) = spilling(&sink).await;
+    let collector = start_collector(&[Answer::Hang; 10]).await;
+    let (telemetry, output) = spilling(&collector).await;
     // Each in a chunk of its own.
     let names = ["one", "two", "three"];
     for name in names {
@@ -104,22 +108,22 @@ async fn shutdown_without_any_time_still_writes_everything() {
 
 #[tokio::test]
 async fn what_finishes_during_shutdown_is_sent_as_well() {
-    let sink = Sink::start(&[]).await;
-    let (telemetry, output) = spilling(&sink).await;
+    let collector = start_collector(&[]).await;
+    let (telemetry, output) = spilling(&collector).await;
     end_span(&telemetry, "first");
     let (report, ()) = tokio::join!(telemetry.shutdown(Instant::now() + LONG), async {
         end_span(&telemetry, "second")
     });
     assert_eq!((report.exported, report.pending), (2, 0));
-    assert_eq!(sink.span_names(), ["first", "second"]);
+    assert_eq!(exported_names(&collector), ["first", "second"]);
     assert!(output.lines().is_empty());
 }
 
 #[tokio::test]
 async fn without_a_spill_shutdown_leaves_others_exports_alone() {
-    let sink = Sink::start(&[Answer::Hang]).await;
-    let telemetry = telemetry(&sink, &[]).await;
-    let mut flushes = hanging(&sink, &telemetry, 1).await;
+    let collector = start_collector(&[Answer::Hang]).await;
+    let telemetry = telemetry(&collector, &[]).await;
+    let mut flushes = hanging(&collector, &telemetry, 1).await;
     let report = telemetry.shutdown(Instant::now() + BUDGET).await;
     assert_eq!((report.spilled, report.pending), (0, 1));
     let other = flushes.remove(0);
@@ -133,10 +137,10 @@ async fn without_a_spill_shutdown_leaves_others_exports_alone() {
 
 #[tokio::test]
 async fn strays_are_written_behind_flushes_that_fail() {
-    let sink = Sink::start(&[Answer::Status(503); 1000]).await;
+    let collector = start_collector(&[Answer::Status(503); 1000]).await;
     let output = Output::captured();
     let settings = [SPILL, ("OTEL_BSP_MAX_QUEUE_SIZE", "10")];
-    let telemetry = telemetry_with_output(&sink, &settings, output.clone()).await;
+    let telemetry = telemetry_with_output(&collector, &settings, output.clone()).await;
     let living = Invocation::start(&telemetry);
     for round in 1..=40 {
         let own = Invocation::start(&telemetry);
@@ -161,8 +165,8 @@ async fn strays_are_written_behind_flushes_that_fail() {
 async fn strays_that_the_collector_does_not_take_are_written() {
     let mut script = vec![Answer::Status(200)];
     script.extend([Answer::Status(503); 2]);
-    let sink = Sink::start(&script).await;
-    let (telemetry, output) = spilling(&sink).await;
+    let collector = start_collector(&script).await;
+    let (telemetry, output) = spilling(&collector).await;
     let own = Invocation::start(&telemetry);
     own.end_span("own");
     end_span(&telemetry, "stray");
@@ -176,20 +180,20 @@ async fn strays_that_the_collector_does_not_take_are_written() {
 #[tokio::test]
 async fn a_service_whose_collector_is_down_writes_each_half_of_the_buffer_without_asking_again() {
     const HALF: usize = 10;
-    let sink = Sink::start(&[Answer::Status(503); 1000]).await;
+    let collector = start_collector(&[Answer::Status(503); 1000]).await;
     let output = Output::captured();
     let settings = [
         SPILL,
         ("OTEL_BSP_SCHEDULE_DELAY", "60000"),
         ("OTEL_BSP_MAX_QUEUE_SIZE", "20"),
     ];
-    let telemetry = telemetry_with_output(&sink, &settings, output.clone()).await;
+    let telemetry = telemetry_with_output(&collector, &settings, output.clone()).await;
     telemetry.export_in_background();
     for round in 1..=5 {
         (0..HALF).for_each(|_| end_span(&telemetry, "span"));
         until(|| span_names(&lines(&output).0).len() == round * HALF).await;
     }
-    assert_eq!(sink.requests().len(), 2);
+    assert_eq!(collector.request_count(), 2);
     let report = telemetry.shutdown(Instant::now() + BUDGET).await;
     assert_eq!((report.spilled, report.dropped), (5 * HALF as u64, 0));
 }
@@ -197,25 +201,25 @@ async fn a_service_whose_collector_is_down_writes_each_half_of_the_buffer_withou
 #[tokio::test]
 async fn metrics_that_hang_in_the_background_hold_up_no_span() {
     const INTERVAL: Duration = Duration::from_secs(2);
-    let sink = Sink::start(&[]).await;
-    sink.script_metrics(&[Answer::Hang; 10]);
+    let collector = start_collector(&[]).await;
+    script_metrics(&collector, &[Answer::Hang; 10]);
     let settings = [
         ("OTEL_METRICS_EXPORTER", "otlp"),
         ("OTEL_METRIC_EXPORT_INTERVAL", "2000"),
         ("OTEL_BSP_SCHEDULE_DELAY", "10"),
     ];
-    let telemetry = telemetry(&sink, &settings).await;
+    let telemetry = telemetry(&collector, &settings).await;
     telemetry
         .meter("test", "1.0.0")
         .u64_counter("orders")
         .build()
         .add(1, &[]);
     telemetry.export_in_background();
-    until(|| sink.metrics_requests() == 1).await;
+    until(|| metrics_requests(&collector) == 1).await;
     let hangs = Instant::now();
     for count in 1..=3 {
         end_span(&telemetry, "span");
-        until(|| sink.span_names().len() == count).await;
+        until(|| exported_names(&collector).len() == count).await;
     }
     assert!(hangs.elapsed() < INTERVAL / 2, "{:?}", hangs.elapsed());
     // What hangs is cut off with the process.

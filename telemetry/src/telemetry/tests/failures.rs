@@ -12,8 +12,8 @@ async fn a_collector_that_stays_away_is_one_line_and_after_a_success_another() {
         Answer::Status(503),
         Answer::Status(503),
     ]);
-    let sink = Sink::start(&script).await;
-    let telemetry = telemetry(&sink, &[]).await;
+    let collector = start_collector(&script).await;
+    let telemetry = telemetry(&collector, &[]).await;
     let capture = Capture::start();
     let failures = || {
         let mut lines = capture.lines();
@@ -28,7 +28,7 @@ async fn a_collector_that_stays_away_is_one_line_and_after_a_success_another() {
     }
     assert_eq!(reported, [1, 1, 1, 1, 2]);
     let lines = failures();
-    let endpoint = format!("http://{}/v1/traces", sink.address);
+    let endpoint = format!("{}/v1/traces", collector.endpoint());
     assert_eq!(lines[0]["endpoint"], endpoint);
     assert_eq!(lines[1]["suppressed_failures"], 2);
 }

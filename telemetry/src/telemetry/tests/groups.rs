@@ -46,9 +46,9 @@ impl Invocation {
     }
 }
 
-pub(super) async fn requests(sink: &Sink, count: usize) {
+pub(super) async fn requests(collector: &TestCollector, count: usize) {
     let arrived = async {
-        while sink.requests().len() < count {
+        while collector.request_count() < count {
             tokio::task::yield_now().await;
         }
     };
@@ -65,22 +65,22 @@ pub(super) async fn swept(telemetry: &Telemetry) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_group_does_not_wait_for_requests_of_others_that_hang() {
-    let sink = Sink::start(&[Answer::Hang; 4]).await;
-    let telemetry = telemetry(&sink, &[]).await;
+    let collector = start_collector(&[Answer::Hang; 4]).await;
+    let telemetry = telemetry(&collector, &[]).await;
     let mut hanging = Vec::new();
     for name in ["one", "two", "three", "four"] {
         let invocation = Invocation::start(&telemetry);
         invocation.end_span(name);
         hanging.push(tokio::spawn(async move { invocation.flush(LONG).await }));
     }
-    requests(&sink, 4).await;
+    requests(&collector, 4).await;
     let own = Invocation::start(&telemetry);
     own.end_span("own");
     let started = Instant::now();
     let report = own.flush(LONG).await;
     assert!(started.elapsed() < LONG / 2, "{:?}", started.elapsed());
     assert_eq!((report.exported, report.pending, report.late), (1, 4, 0));
-    assert_eq!(sink.span_names(), ["own"]);
+    assert_eq!(exported_names(&collector), ["own"]);
     // Given up, their spans go behind the next flush of anyone: nothing lost, nothing twice.
     for flush in hanging {
         flush.abort();
@@ -89,15 +89,15 @@ async fn a_group_does_not_wait_for_requests_of_others_that_hang() {
     own.flush(LONG).await;
     swept(&telemetry).await;
     assert_eq!(own.flush(LONG).await.exported, 5);
-    let mut names = sink.span_names();
+    let mut names = exported_names(&collector);
     names.sort_unstable();
     assert_eq!(names, ["four", "one", "own", "three", "two"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_group_leaves_what_belongs_to_living_groups() {
-    let sink = Sink::start(&[]).await;
-    let telemetry = telemetry(&sink, &[]).await;
+    let collector = start_collector(&[]).await;
+    let telemetry = telemetry(&collector, &[]).await;
     let (own, other) = (Invocation::start(&telemetry), Invocation::start(&telemetry));
     own.end_span("own");
     other.end_span("other");
@@ -105,17 +105,17 @@ async fn a_group_leaves_what_belongs_to_living_groups() {
     let report = own.flush(LONG).await;
     assert_eq!((report.sent.spans, report.sent.requests), (1, 1));
     swept(&telemetry).await;
-    assert_eq!(sink.span_names(), ["own", "nobody's"]);
+    assert_eq!(exported_names(&collector), ["own", "nobody's"]);
     assert_eq!(own.flush(LONG).await.pending, 1);
     // A flush for everyone takes them.
     assert_eq!(telemetry.flush(Instant::now() + LONG).await.pending, 0);
-    assert_eq!(sink.span_names(), ["own", "nobody's", "other"]);
+    assert_eq!(exported_names(&collector), ["own", "nobody's", "other"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn late_spans_go_with_the_next_flush_and_are_counted() {
-    let sink = Sink::start(&[]).await;
-    let telemetry = telemetry(&sink, &[]).await;
+    let collector = start_collector(&[]).await;
+    let telemetry = telemetry(&collector, &[]).await;
     let early = Invocation::start(&telemetry);
     let late = early.start_span("ends late");
     early.end_span("in time");
@@ -129,14 +129,14 @@ async fn late_spans_go_with_the_next_flush_and_are_counted() {
     swept(&telemetry).await;
     let report = next.flush(LONG).await;
     assert_eq!((report.exported, report.late, report.pending), (4, 2, 0));
-    let names = sink.span_names();
+    let names = exported_names(&collector);
     assert_eq!(names, ["in time", "next", "behind its flush", "ends late"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn spans_that_came_back_wait_for_their_group_then_follow_anyones_flush_and_are_not_late() {
-    let sink = Sink::start(&[Answer::Status(503); 2]).await;
-    let telemetry = telemetry(&sink, &[]).await;
+    let collector = start_collector(&[Answer::Status(503); 2]).await;
+    let telemetry = telemetry(&collector, &[]).await;
     let (failing, next) = (Invocation::start(&telemetry), Invocation::start(&telemetry));
     failing.end_span("first");
     assert_eq!(failing.flush(LONG).await.pending, 1);
@@ -147,56 +147,56 @@ async fn spans_that_came_back_wait_for_their_group_then_follow_anyones_flush_and
     swept(&telemetry).await;
     let report = next.flush(LONG).await;
     assert_eq!((report.exported, report.pending, report.late), (2, 0, 0));
-    assert_eq!(sink.span_names(), ["second", "first"]);
+    assert_eq!(exported_names(&collector), ["second", "first"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn strays_that_hang_keep_nobody_waiting_and_go_one_request_at_a_time() {
-    let sink = Sink::start(&[Answer::Status(200), Answer::Hang]).await;
-    let telemetry = telemetry(&sink, &[("OTEL_EXPORTER_OTLP_TIMEOUT", "2000")]).await;
+    let collector = start_collector(&[Answer::Status(200), Answer::Hang]).await;
+    let telemetry = telemetry(&collector, &[("OTEL_EXPORTER_OTLP_TIMEOUT", "2000")]).await;
     let own = Invocation::start(&telemetry);
     end_span(&telemetry, "stray");
     own.end_span("first");
     own.flush(LONG).await;
-    requests(&sink, 2).await;
+    requests(&collector, 2).await;
     own.end_span("second");
     end_span(&telemetry, "another stray");
     let report = own.flush(LONG).await;
     assert_eq!((report.sent.spans, report.pending), (1, 2));
-    assert_eq!(sink.span_names(), ["first", "second"]);
-    assert_eq!(sink.requests().len(), 3);
+    assert_eq!(exported_names(&collector), ["first", "second"]);
+    assert_eq!(collector.request_count(), 3);
     swept(&telemetry).await;
     own.flush(LONG).await;
     swept(&telemetry).await;
     assert_eq!(own.flush(LONG).await.pending, 0);
-    assert_eq!(sink.span_names()[2..], ["stray", "another stray"]);
+    assert_eq!(exported_names(&collector)[2..], ["stray", "another stray"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_buffer_that_is_half_full_of_others_spans_is_emptied_behind_a_flush() {
-    let sink = Sink::start(&[]).await;
-    let telemetry = telemetry(&sink, &[("OTEL_BSP_MAX_QUEUE_SIZE", "4")]).await;
+    let collector = start_collector(&[]).await;
+    let telemetry = telemetry(&collector, &[("OTEL_BSP_MAX_QUEUE_SIZE", "4")]).await;
     let (own, other) = (Invocation::start(&telemetry), Invocation::start(&telemetry));
     own.end_span("own");
     other.end_span("first");
     own.flush(LONG).await;
     swept(&telemetry).await;
-    assert_eq!(sink.span_names(), ["own"]);
+    assert_eq!(exported_names(&collector), ["own"]);
     other.end_span("second");
     own.flush(LONG).await;
     swept(&telemetry).await;
-    assert_eq!(sink.span_names(), ["own", "first", "second"]);
+    assert_eq!(exported_names(&collector), ["own", "first", "second"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_group_waits_for_its_spans_that_another_flush_has_on_its_way() {
-    let sink = Sink::start(&[Answer::Hang]).await;
-    let telemetry = telemetry(&sink, &[]).await;
+    let collector = start_collector(&[Answer::Hang]).await;
+    let telemetry = telemetry(&collector, &[]).await;
     let invocation = Invocation::start(&telemetry);
     invocation.end_span("span");
     let everyones = telemetry.clone();
     let other = tokio::spawn(async move { everyones.flush(Instant::now() + LONG).await });
-    requests(&sink, 1).await;
+    requests(&collector, 1).await;
     // Its deadline holds while it waits.
     let report = invocation.flush(WHILE).await;
     assert_eq!((report.exported, report.pending), (0, 1));
@@ -206,17 +206,17 @@ async fn a_group_waits_for_its_spans_that_another_flush_has_on_its_way() {
     other.abort();
     let report = flush.await;
     assert_eq!((report.exported, report.pending), (1, 0));
-    assert_eq!(sink.span_names(), ["span"]);
+    assert_eq!(exported_names(&collector), ["span"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_flush_for_everyone_waits_for_the_groups_that_are_under_way() {
-    let sink = Sink::start(&[Answer::Hang]).await;
-    let telemetry = telemetry(&sink, &[]).await;
+    let collector = start_collector(&[Answer::Hang]).await;
+    let telemetry = telemetry(&collector, &[]).await;
     let invocation = Invocation::start(&telemetry);
     invocation.end_span("span");
     let other = tokio::spawn(async move { invocation.flush(LONG).await });
-    requests(&sink, 1).await;
+    requests(&collector, 1).await;
     let mut flush = pin!(telemetry.flush(Instant::now() + LONG));
     assert!(tokio::time::timeout(WHILE, &mut flush).await.is_err());
     other.abort();
@@ -231,8 +231,8 @@ async fn many_invocations_at_once_lose_nothing_and_send_nothing_twice() {
     let answers: Vec<Answer> = (0..INVOCATIONS)
         .map(|at| Answer::Status(if at % 3 == 1 { 503 } else { 200 }))
         .collect();
-    let sink = Sink::start(&answers).await;
-    let telemetry = telemetry(&sink, &[]).await;
+    let collector = start_collector(&answers).await;
+    let telemetry = telemetry(&collector, &[]).await;
     let invocations: Vec<_> = (0..INVOCATIONS)
         .map(|_| {
             let invocation = Invocation::start(&telemetry);
@@ -254,15 +254,15 @@ async fn many_invocations_at_once_lose_nothing_and_send_nothing_twice() {
         (report.finished, report.exported, report.pending),
         (all, all, 0)
     );
-    assert_eq!(sink.span_names().len() as u64, all);
+    assert_eq!(exported_names(&collector).len() as u64, all);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_handler_starts_in_its_span_belongs_to_the_same_group() {
     use opentelemetry::context::FutureExt as _;
     use opentelemetry::trace::TraceContextExt as _;
-    let sink = Sink::start(&[]).await;
-    let telemetry = telemetry(&sink, &[]).await;
+    let collector = start_collector(&[]).await;
+    let telemetry = telemetry(&collector, &[]).await;
     let (own, other) = (Invocation::start(&telemetry), Invocation::start(&telemetry));
     let record = other.context.with_span(other.start_span("record"));
     let handlers = telemetry.clone();
@@ -273,5 +273,5 @@ async fn what_a_handler_starts_in_its_span_belongs_to_the_same_group() {
     assert_eq!(own.flush(LONG).await.exported, 0);
     record.span().end();
     assert_eq!(other.flush(LONG).await.exported, 2);
-    assert_eq!(sink.span_names(), ["handler's", "record"]);
+    assert_eq!(exported_names(&collector), ["handler's", "record"]);
 }

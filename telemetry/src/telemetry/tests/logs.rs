@@ -15,23 +15,26 @@ use crate::logs::{Capture, with_message_id, with_request_id};
 const OTLP: (&str, &str) = ("OTEL_LOGS_EXPORTER", "otlp");
 
 /// Telemetry that exports log records, and this thread's subscriber that makes them.
-async fn logging(sink: &Sink, more: &[(&'static str, &'static str)]) -> (Telemetry, Capture) {
-    let telemetry = telemetry(sink, &[&[OTLP], more].concat()).await;
+async fn logging(
+    collector: &TestCollector,
+    more: &[(&'static str, &'static str)],
+) -> (Telemetry, Capture) {
+    let telemetry = telemetry(collector, &[&[OTLP], more].concat()).await;
     let buffer = telemetry.shared.logs.as_ref().unwrap().buffer.clone();
     let capture = Capture::with_records(buffer);
     (telemetry, capture)
 }
 
-fn scopes(sink: &Sink) -> Vec<ScopeLogs> {
-    let resources = sink.accepted_logs();
+fn scopes(collector: &TestCollector) -> Vec<ScopeLogs> {
+    let resources = resource_logs(collector);
     resources
         .into_iter()
         .flat_map(|resource| resource.scope_logs)
         .collect()
 }
 
-fn records(sink: &Sink) -> Vec<LogRecord> {
-    let scopes = scopes(sink);
+fn records(collector: &TestCollector) -> Vec<LogRecord> {
+    let scopes = scopes(collector);
     scopes
         .into_iter()
         .flat_map(|scope| scope.log_records)
@@ -45,8 +48,8 @@ fn text(value: Option<AnyValue>) -> String {
     }
 }
 
-fn bodies(sink: &Sink) -> Vec<String> {
-    let records = records(sink).into_iter();
+fn bodies(collector: &TestCollector) -> Vec<String> {
+    let records = records(collector).into_iter();
     records.map(|record| text(record.body)).collect()
 }
 
@@ -63,8 +66,8 @@ fn counts(telemetry: &Telemetry) -> Counts {
 
 #[tokio::test]
 async fn a_record_arrives_with_everything_that_is_known_of_it() {
-    let sink = Sink::start(&[]).await;
-    let (telemetry, _capture) = logging(&sink, &[]).await;
+    let collector = start_collector(&[]).await;
+    let (telemetry, _capture) = logging(&collector, &[]).await;
     let span = telemetry.tracer("test", "1.0.0").start("span");
     let context = with_request_id(&Context::new().with_span(span), "request-1".into());
     let expected = context.span().span_context().clone();
@@ -87,12 +90,12 @@ async fn a_record_arrives_with_everything_that_is_known_of_it() {
     drop(context);
     let report = flush(&telemetry).await;
     assert_eq!((report.exported, report.pending), (1, 0));
-    let resource = sink.accepted_logs().remove(0).resource.unwrap();
+    let resource = resource_logs(&collector).remove(0).resource.unwrap();
     let mut attributes = resource.attributes.iter();
     assert!(attributes.any(|attribute| attribute.key == SERVICE_NAME));
-    let scope = scopes(&sink).remove(0);
+    let scope = scopes(&collector).remove(0);
     assert_eq!(scope.scope.unwrap().name, "orders::intake");
-    let record = records(&sink).remove(0);
+    let record = records(&collector).remove(0);
     assert_eq!(record.trace_id, expected.trace_id().to_bytes());
     assert_eq!(record.span_id, expected.span_id().to_bytes());
     assert_eq!(record.flags, 1);
@@ -122,15 +125,15 @@ async fn a_record_arrives_with_everything_that_is_known_of_it() {
 
 #[tokio::test]
 async fn levels_have_the_severities_of_the_data_model() {
-    let sink = Sink::start(&[]).await;
-    let (telemetry, _capture) = logging(&sink, &[]).await;
+    let collector = start_collector(&[]).await;
+    let (telemetry, _capture) = logging(&collector, &[]).await;
     trace!(target: "orders", "TRACE");
     debug!(target: "orders", "DEBUG");
     info!(target: "orders", "INFO");
     warn!(target: "orders", "WARN");
     error!(target: "orders", "ERROR");
     flush(&telemetry).await;
-    let records = records(&sink);
+    let records = records(&collector);
     let severities: Vec<_> = records
         .iter()
         .map(|record| (record.severity_number, &*record.severity_text))
@@ -155,14 +158,14 @@ async fn levels_have_the_severities_of_the_data_model() {
 
 #[tokio::test]
 async fn an_event_with_a_name_of_its_own_keeps_it_and_names_its_invocation_once() {
-    let sink = Sink::start(&[]).await;
-    let (telemetry, _capture) = logging(&sink, &[]).await;
+    let collector = start_collector(&[]).await;
+    let (telemetry, _capture) = logging(&collector, &[]).await;
     let context = with_request_id(&Context::new(), "around".into());
     let active = context.attach();
     tracing::event!(name: "order.placed", target: "orders", tracing::Level::INFO, faas.invocation_id = "its own");
     drop(active);
     flush(&telemetry).await;
-    let record = records(&sink).remove(0);
+    let record = records(&collector).remove(0);
     assert_eq!(record.event_name, "order.placed");
     assert_eq!(record.body, None);
     let id = attribute(&record, "faas.invocation_id");
@@ -171,8 +174,8 @@ async fn an_event_with_a_name_of_its_own_keeps_it_and_names_its_invocation_once(
 
 #[tokio::test]
 async fn a_record_carries_the_fields_of_the_spans_around_it_and_the_message() {
-    let sink = Sink::start(&[]).await;
-    let (telemetry, _capture) = logging(&sink, &[]).await;
+    let collector = start_collector(&[]).await;
+    let (telemetry, _capture) = logging(&collector, &[]).await;
     let active = with_message_id(&Context::new(), "m-1".into()).attach();
     let span = info_span!(target: "orders", "order", order_id = 7, id = 1, message = "the span's")
         .entered();
@@ -182,7 +185,7 @@ async fn a_record_carries_the_fields_of_the_spans_around_it_and_the_message() {
     tracing::event!(target: "orders", tracing::Level::INFO, messaging.message.id = "m-2", "sent");
     drop(active);
     flush(&telemetry).await;
-    let records = records(&sink);
+    let records = records(&collector);
     use any_value::Value::*;
     for (key, expected) in [
         ("order_id", IntValue(7)),
@@ -200,16 +203,16 @@ async fn a_record_carries_the_fields_of_the_spans_around_it_and_the_message() {
 
 #[tokio::test]
 async fn what_an_overloaded_collector_refused_goes_with_the_next_flush() {
-    let sink = Sink::start(&[Answer::Status(503), Answer::Status(503)]).await;
-    let (telemetry, capture) = logging(&sink, &[]).await;
+    let collector = start_collector(&[Answer::Status(503), Answer::Status(503)]).await;
+    let (telemetry, capture) = logging(&collector, &[]).await;
     info!(target: "orders", "first");
     flush(&telemetry).await;
     info!(target: "orders", "second");
-    let mut bodies = bodies(&sink);
+    let mut bodies = bodies(&collector);
     assert!(bodies.is_empty());
     for _ in 0..3 {
         flush(&telemetry).await;
-        bodies = self::bodies(&sink);
+        bodies = self::bodies(&collector);
     }
     let of_orders = bodies.iter().filter(|body| !body.contains("not exported"));
     assert_eq!(of_orders.collect::<Vec<_>>(), ["first", "second"]);
@@ -223,10 +226,10 @@ async fn what_an_overloaded_collector_refused_goes_with_the_next_flush() {
 
 #[tokio::test]
 async fn what_the_buffer_has_no_room_for_is_counted_and_told_of_once() {
-    let sink = Sink::start(&[]).await;
+    let collector = start_collector(&[]).await;
     let room = 100;
     let bound = ("OTEL_BLRP_MAX_QUEUE_SIZE", "100");
-    let (telemetry, capture) = logging(&sink, &[bound]).await;
+    let (telemetry, capture) = logging(&collector, &[bound]).await;
     for _ in 0..room + 5 {
         info!(target: "orders", "line");
     }
@@ -236,7 +239,7 @@ async fn what_the_buffer_has_no_room_for_is_counted_and_told_of_once() {
     let counts = counts(&telemetry);
     assert_eq!((counts.finished, counts.dropped), (room + 5, 5));
     assert_eq!((counts.exported, counts.pending), (room, 0));
-    assert_eq!(bodies(&sink).len() as u64, room);
+    assert_eq!(bodies(&collector).len() as u64, room);
     let lines = capture.lines();
     let reported: Vec<_> = lines
         .iter()
@@ -248,8 +251,8 @@ async fn what_the_buffer_has_no_room_for_is_counted_and_told_of_once() {
 
 #[tokio::test]
 async fn no_level_makes_records_of_an_export_itself() {
-    let sink = Sink::start(&[]).await;
-    let (telemetry, capture) = logging(&sink, &[]).await;
+    let collector = start_collector(&[]).await;
+    let (telemetry, capture) = logging(&collector, &[]).await;
     for target in ["h2", "hyper", "tonic", "tower", "rustls"] {
         // A target must be static.
         match target {
@@ -268,9 +271,9 @@ async fn no_level_makes_records_of_an_export_itself() {
     for _ in 0..3 {
         flush(&telemetry).await;
     }
-    assert_eq!(bodies(&sink), ["of the program", "a failure"]);
+    assert_eq!(bodies(&collector), ["of the program", "a failure"]);
     // The first flush has sent both; the others have found nothing.
-    assert_eq!(sink.requests().len(), 2);
+    assert_eq!(collector.request_count(), 2);
     assert!(capture.lines().len() > 9);
 }
 
@@ -285,23 +288,23 @@ async fn nothing_is_locked_while_a_texts_own_code_runs() {
             formatter.write_str("made")
         }
     }
-    let sink = Sink::start(&[]).await;
-    let (telemetry, _capture) = logging(&sink, &[]).await;
+    let collector = start_collector(&[]).await;
+    let (telemetry, _capture) = logging(&collector, &[]).await;
     info!(target: "orders", value = ?Busy(telemetry.clone()), "line");
     flush(&telemetry).await;
-    let value = attribute(&records(&sink)[0], "value");
+    let value = attribute(&records(&collector)[0], "value");
     assert_eq!(value, Some(any_value::Value::StringValue("made".into())));
 }
 
 #[tokio::test]
 async fn a_record_too_large_for_a_request_loses_its_attributes_and_says_so() {
-    let sink = Sink::start(&[]).await;
-    let (telemetry, _capture) = logging(&sink, &[]).await;
+    let collector = start_collector(&[]).await;
+    let (telemetry, _capture) = logging(&collector, &[]).await;
     let long = "x".repeat(300 * 1024);
     info!(target: "orders", a = long, b = long, c = long, d = long, e = long, "large");
     info!(target: "orders", a = long, "small enough");
     flush(&telemetry).await;
-    let records = records(&sink);
+    let records = records(&collector);
     let kept: Vec<_> = records
         .iter()
         .map(|record| (record.attributes.len(), record.dropped_attributes_count))
@@ -311,20 +314,20 @@ async fn a_record_too_large_for_a_request_loses_its_attributes_and_says_so() {
 
 #[tokio::test]
 async fn spans_and_log_records_are_under_way_at_the_same_time() {
-    let sink = Sink::start(&[Answer::Hang, Answer::Hang]).await;
-    let (telemetry, _capture) = logging(&sink, &[]).await;
+    let collector = start_collector(&[Answer::Hang, Answer::Hang]).await;
+    let (telemetry, _capture) = logging(&collector, &[]).await;
     end_span(&telemetry, "span");
     info!(target: "orders", "line");
     let began = Instant::now();
     flush(&telemetry).await;
     assert!(began.elapsed() < BUDGET * 2);
-    assert_eq!(sink.requests().len(), 2);
+    assert_eq!(collector.request_count(), 2);
 }
 
 #[tokio::test]
 async fn a_flush_of_a_group_takes_its_own_records() {
-    let sink = Sink::start(&[]).await;
-    let (telemetry, _capture) = logging(&sink, &[]).await;
+    let collector = start_collector(&[]).await;
+    let (telemetry, _capture) = logging(&collector, &[]).await;
     let (one, other) = (telemetry.flush_group(), telemetry.flush_group());
     for (group, text) in [(&one, "one"), (&other, "other")] {
         let _active = group.attach(&Context::new()).attach();
@@ -334,31 +337,31 @@ async fn a_flush_of_a_group_takes_its_own_records() {
     telemetry
         .flush_context_group(&context, Instant::now() + BUDGET)
         .await;
-    assert_eq!(bodies(&sink), ["one"]);
+    assert_eq!(bodies(&collector), ["one"]);
     drop(other);
     flush(&telemetry).await;
-    assert_eq!(bodies(&sink), ["one", "other"]);
+    assert_eq!(bodies(&collector), ["one", "other"]);
 }
 
 #[tokio::test]
 async fn log_records_are_exported_where_spans_are_not() {
-    let sink = Sink::start(&[]).await;
+    let collector = start_collector(&[]).await;
     let none = ("OTEL_TRACES_EXPORTER", "none");
-    let (telemetry, _capture) = logging(&sink, &[none]).await;
+    let (telemetry, _capture) = logging(&collector, &[none]).await;
     end_span(&telemetry, "span");
     info!(target: "orders", "line");
     telemetry.export_in_background();
     telemetry.shutdown(Instant::now() + BUDGET).await;
-    assert_eq!(bodies(&sink), ["line"]);
-    assert!(sink.span_names().is_empty());
+    assert_eq!(bodies(&collector), ["line"]);
+    assert!(exported_names(&collector).is_empty());
 }
 
 #[tokio::test]
 async fn nothing_is_made_of_log_records_unless_it_is_asked_for() {
-    let sink = Sink::start(&[]).await;
+    let collector = start_collector(&[]).await;
     for exporter in [None, Some("none"), Some("console")] {
         let variable = exporter.map(|exporter| ("OTEL_LOGS_EXPORTER", exporter));
-        let telemetry = telemetry(&sink, variable.as_slice()).await;
+        let telemetry = telemetry(&collector, variable.as_slice()).await;
         assert!(telemetry.shared.logs.is_none(), "{exporter:?}");
     }
 }

@@ -31,8 +31,8 @@ fn total(metrics: &[Metric], name: &str) -> i64 {
 
 #[tokio::test]
 async fn what_was_counted_goes_with_the_spans() {
-    let sink = Sink::start(&[]).await;
-    let telemetry = telemetry(&sink, &[WITH_METRICS]).await;
+    let collector = start_collector(&[]).await;
+    let telemetry = telemetry(&collector, &[WITH_METRICS]).await;
     let counter = telemetry
         .meter("test", "1.2.3")
         .u64_counter("orders")
@@ -41,9 +41,9 @@ async fn what_was_counted_goes_with_the_spans() {
     counter.add(3, &[]);
     end_span(&telemetry, "span");
     flush(&telemetry).await;
-    assert_eq!(total(&sink.metrics(), "orders"), 5);
-    assert_eq!(sink.span_names(), ["span"]);
-    let accepted = sink.accepted_metrics().remove(0);
+    assert_eq!(total(&exported_metrics(&collector), "orders"), 5);
+    assert_eq!(exported_names(&collector), ["span"]);
+    let accepted = resource_metrics(&collector).remove(0);
     let resource = accepted.resource.unwrap();
     let mut keys = resource.attributes.iter();
     assert!(keys.any(|attribute| attribute.key == SERVICE_NAME));
@@ -54,42 +54,42 @@ async fn what_was_counted_goes_with_the_spans() {
 
 #[tokio::test]
 async fn what_an_overloaded_collector_refused_comes_once_and_first() {
-    let sink = Sink::start(&[]).await;
-    sink.script_metrics(&[Answer::Status(503); 2]);
-    let telemetry = telemetry(&sink, &[WITH_METRICS, WITHOUT_TRACES]).await;
+    let collector = start_collector(&[]).await;
+    script_metrics(&collector, &[Answer::Status(503); 2]);
+    let telemetry = telemetry(&collector, &[WITH_METRICS, WITHOUT_TRACES]).await;
     let counter = telemetry
         .meter("test", "1.2.3")
         .u64_counter("orders")
         .build();
     counter.add(2, &[]);
     flush(&telemetry).await;
-    assert_eq!(sink.metrics(), []);
+    assert_eq!(exported_metrics(&collector), []);
     counter.add(3, &[]);
     flush(&telemetry).await;
-    assert_eq!(total(&sink.metrics()[..1], "orders"), 2);
-    assert_eq!(total(&sink.metrics(), "orders"), 5);
+    assert_eq!(total(&exported_metrics(&collector)[..1], "orders"), 2);
+    assert_eq!(total(&exported_metrics(&collector), "orders"), 5);
 }
 
 #[tokio::test]
 async fn without_anything_recorded_there_is_no_request() {
-    let sink = Sink::start(&[]).await;
-    let telemetry = telemetry(&sink, &[WITH_METRICS, WITHOUT_TRACES]).await;
+    let collector = start_collector(&[]).await;
+    let telemetry = telemetry(&collector, &[WITH_METRICS, WITHOUT_TRACES]).await;
     let counter = telemetry
         .meter("test", "1.2.3")
         .u64_counter("orders")
         .build();
     flush(&telemetry).await;
-    assert_eq!(sink.metrics_requests(), 0);
+    assert_eq!(metrics_requests(&collector), 0);
     counter.add(1, &[]);
     for _ in 0..3 {
         flush(&telemetry).await;
     }
-    assert_eq!(sink.metrics_requests(), 1);
+    assert_eq!(metrics_requests(&collector), 1);
 }
 
 /// The sum of the data points that arrived of a counter of the telemetry's own, with this outcome.
-fn outcome(sink: &Sink, name: &str, outcome: &str) -> i64 {
-    let mut metrics = sink.metrics();
+fn outcome(collector: &TestCollector, name: &str, outcome: &str) -> i64 {
+    let mut metrics = exported_metrics(collector);
     for metric in &mut metrics {
         if let Some(Data::Sum(sum)) = &mut metric.data {
             sum.data_points.retain(|point| {
@@ -106,23 +106,22 @@ fn outcome(sink: &Sink, name: &str, outcome: &str) -> i64 {
 
 #[tokio::test]
 async fn what_became_of_the_spans_of_a_flush_goes_with_the_next_one() {
-    let sink = Sink::start(&[]).await;
+    let collector = start_collector(&[]).await;
     let settings = [WITH_METRICS, ("OTEL_BSP_MAX_QUEUE_SIZE", "2")];
-    let telemetry = telemetry(&sink, &settings).await;
+    let telemetry = telemetry(&collector, &settings).await;
     for name in ["first", "second", "dropped"] {
         end_span(&telemetry, name);
     }
     flush(&telemetry).await;
-    let spans = |name| outcome(&sink, "baton.telemetry.spans", name);
+    let spans = |name| outcome(&collector, "baton.telemetry.spans", name);
     assert_eq!((spans("exported"), spans("dropped")), (0, 1));
     // That all has arrived is not worth a request of its own.
     flush(&telemetry).await;
-    assert_eq!(sink.metrics_requests(), 1);
+    assert_eq!(metrics_requests(&collector), 1);
     end_span(&telemetry, "third");
     flush(&telemetry).await;
     assert_eq!((spans("exported"), spans("dropped")), (2, 1));
-    let pending = sink
-        .metrics()
+    let pending = exported_metrics(&collector)
         .into_iter()
         .rfind(|metric| metric.name == "baton.telemetry.spans.pending");
     let Some(Data::Gauge(gauge)) = pending.unwrap().data else {
@@ -133,9 +132,12 @@ async fn what_became_of_the_spans_of_a_flush_goes_with_the_next_one() {
 
 #[tokio::test]
 async fn data_points_that_are_refused_for_good_are_counted_and_do_not_block_what_follows() {
-    let sink = Sink::start(&[]).await;
-    sink.script_metrics(&[Answer::Status(400), Answer::Reject(1)]);
-    let telemetry = telemetry(&sink, &[WITH_METRICS, WITHOUT_TRACES]).await;
+    let collector = start_collector(&[]).await;
+    script_metrics(
+        &collector,
+        &[Answer::Status(400), Answer::PartialSuccess(1)],
+    );
+    let telemetry = telemetry(&collector, &[WITH_METRICS, WITHOUT_TRACES]).await;
     let counter = telemetry
         .meter("test", "1.2.3")
         .u64_counter("orders")
@@ -144,7 +146,7 @@ async fn data_points_that_are_refused_for_good_are_counted_and_do_not_block_what
         counter.add(1, &[]);
         flush(&telemetry).await;
     }
-    let reported = outcome(&sink, "baton.telemetry.metric_points", "dropped");
+    let reported = outcome(&collector, "baton.telemetry.metric_points", "dropped");
     assert_eq!((reported, dropped(&telemetry)), (2, 2));
 }
 
@@ -160,28 +162,28 @@ fn dropped(telemetry: &Telemetry) -> u64 {
 #[tokio::test]
 async fn what_is_more_than_may_be_kept_is_dropped_and_counted_when_the_collector_has_not_taken_it()
 {
-    let sink = Sink::start(&[]).await;
-    sink.script_metrics(&[Answer::Status(503); 2]);
+    let collector = start_collector(&[]).await;
+    script_metrics(&collector, &[Answer::Status(503); 2]);
     let bound = ("BATON_METRIC_BUFFER_BYTES", "1");
-    let telemetry = telemetry(&sink, &[WITH_METRICS, WITHOUT_TRACES, bound]).await;
+    let telemetry = telemetry(&collector, &[WITH_METRICS, WITHOUT_TRACES, bound]).await;
     let counter = telemetry
         .meter("test", "1.2.3")
         .u64_counter("orders")
         .build();
     counter.add(1, &[]);
     flush(&telemetry).await;
-    assert_eq!((sink.metrics_requests(), dropped(&telemetry)), (2, 1));
+    assert_eq!((metrics_requests(&collector), dropped(&telemetry)), (2, 1));
     counter.add(2, &[]);
     flush(&telemetry).await;
-    assert_eq!(total(&sink.metrics(), "orders"), 2);
+    assert_eq!(total(&exported_metrics(&collector), "orders"), 2);
     assert_eq!(dropped(&telemetry), 1);
 }
 
 #[tokio::test]
 async fn what_is_more_than_may_be_kept_arrives_in_requests_below_the_limit() {
-    let sink = Sink::start(&[]).await;
+    let collector = start_collector(&[]).await;
     let bound = ("BATON_METRIC_BUFFER_BYTES", "1");
-    let telemetry = telemetry(&sink, &[WITH_METRICS, WITHOUT_TRACES, bound]).await;
+    let telemetry = telemetry(&collector, &[WITH_METRICS, WITHOUT_TRACES, bound]).await;
     for name in ["orders", "returns", "complaints"] {
         let counter = telemetry.meter("test", "1.2.3").u64_counter(name).build();
         for customer in 0..1999 {
@@ -190,14 +192,13 @@ async fn what_is_more_than_may_be_kept_arrives_in_requests_below_the_limit() {
         }
     }
     telemetry.flush(in_a_while()).await;
-    let metrics = sink.metrics();
+    let metrics = exported_metrics(&collector);
     for name in ["orders", "returns", "complaints"] {
         assert_eq!(total(&metrics, name), 1999);
     }
     assert_eq!(dropped(&telemetry), 0);
-    let requests = sink.requests().into_iter().flatten();
-    let lengths = requests.filter(|(name, _)| name == "content-length");
-    let lengths: Vec<usize> = lengths.map(|(_, length)| length.parse().unwrap()).collect();
+    let lengths = header_values(&collector, "content-length").into_iter();
+    let lengths: Vec<usize> = lengths.map(|length| length.parse().unwrap()).collect();
     assert!(
         lengths.len() > 1 && lengths.iter().all(|length| *length < 4 * 1024 * 1024),
         "{lengths:?}"
@@ -227,62 +228,62 @@ async fn flush_two_groups(telemetry: &Telemetry) -> (Duration, Duration) {
 
 #[tokio::test]
 async fn what_a_group_has_counted_goes_with_the_flush_that_is_under_way() {
-    let sink = Sink::start(&[]).await;
-    let telemetry = telemetry(&sink, &[WITH_METRICS, WITHOUT_TRACES]).await;
+    let collector = start_collector(&[]).await;
+    let telemetry = telemetry(&collector, &[WITH_METRICS, WITHOUT_TRACES]).await;
     flush_two_groups(&telemetry).await;
-    assert_eq!(total(&sink.metrics(), "orders"), 11);
-    assert_eq!(sink.metrics_requests(), 2);
+    assert_eq!(total(&exported_metrics(&collector), "orders"), 11);
+    assert_eq!(metrics_requests(&collector), 2);
     // Once is enough.
     flush(&telemetry).await;
-    assert_eq!(sink.metrics_requests(), 2);
+    assert_eq!(metrics_requests(&collector), 2);
 }
 
 #[tokio::test]
 async fn a_group_does_not_wait_for_a_collector_that_hangs_with_anothers_metrics() {
-    let sink = Sink::start(&[]).await;
-    sink.script_metrics(&[Answer::Hang]);
-    let telemetry = telemetry(&sink, &[WITH_METRICS, WITHOUT_TRACES]).await;
+    let collector = start_collector(&[]).await;
+    script_metrics(&collector, &[Answer::Hang]);
+    let telemetry = telemetry(&collector, &[WITH_METRICS, WITHOUT_TRACES]).await;
     let (first, second) = flush_two_groups(&telemetry).await;
     assert!(
         first >= BUDGET && second < BUDGET / 2,
         "{first:?} {second:?}"
     );
-    assert_eq!(sink.metrics_requests(), 1);
+    assert_eq!(metrics_requests(&collector), 1);
     flush(&telemetry).await;
-    assert_eq!(total(&sink.metrics(), "orders"), 11);
+    assert_eq!(total(&exported_metrics(&collector), "orders"), 11);
 }
 
 #[tokio::test]
 async fn a_collector_that_has_just_failed_is_not_asked_for_others() {
-    let sink = Sink::start(&[]).await;
-    sink.script_metrics(&[Answer::Status(503); 2]);
-    let telemetry = telemetry(&sink, &[WITH_METRICS, WITHOUT_TRACES]).await;
+    let collector = start_collector(&[]).await;
+    script_metrics(&collector, &[Answer::Status(503); 2]);
+    let telemetry = telemetry(&collector, &[WITH_METRICS, WITHOUT_TRACES]).await;
     flush_two_groups(&telemetry).await;
-    assert_eq!(sink.metrics_requests(), 2);
+    assert_eq!(metrics_requests(&collector), 2);
     flush(&telemetry).await;
-    assert_eq!(total(&sink.metrics(), "orders"), 11);
+    assert_eq!(total(&exported_metrics(&collector), "orders"), 11);
 }
 
 #[tokio::test]
 async fn who_comes_before_a_collection_needs_no_second_one() {
-    let sink = Sink::start(&[]).await;
-    sink.script_metrics(&[Answer::Status(503); 2]);
-    let telemetry = telemetry(&sink, &[WITH_METRICS, WITHOUT_TRACES]).await;
+    let collector = start_collector(&[]).await;
+    script_metrics(&collector, &[Answer::Status(503); 2]);
+    let telemetry = telemetry(&collector, &[WITH_METRICS, WITHOUT_TRACES]).await;
     let meter = telemetry.meter("test", "1.2.3");
     // Each collection says it again.
     meter.i64_up_down_counter("open").build().add(1, &[]);
     flush(&telemetry).await;
     // What was refused is sent first, and the second group comes while it is.
     flush_two_groups(&telemetry).await;
-    assert_eq!(total(&sink.metrics(), "orders"), 11);
-    assert_eq!(sink.metrics_requests(), 4);
+    assert_eq!(total(&exported_metrics(&collector), "orders"), 11);
+    assert_eq!(metrics_requests(&collector), 4);
 }
 
 /// When the last of them is over everything has arrived, and nothing has been told twice.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn groups_on_several_threads_leave_nothing_behind() {
-    let sink = Sink::start(&[]).await;
-    let telemetry = telemetry(&sink, &[WITH_METRICS]).await;
+    let collector = start_collector(&[]).await;
+    let telemetry = telemetry(&collector, &[WITH_METRICS]).await;
     let counter = telemetry
         .meter("test", "1.2.3")
         .u64_counter("orders")
@@ -302,22 +303,22 @@ async fn groups_on_several_threads_leave_nothing_behind() {
         for flush in flushes.collect::<Vec<_>>() {
             flush.await.unwrap();
         }
-        assert_eq!(total(&sink.metrics(), "orders"), 8 * round);
+        assert_eq!(total(&exported_metrics(&collector), "orders"), 8 * round);
     }
     end_span(&telemetry, "last");
     telemetry.export_metrics(Selection::All, in_a_while()).await;
-    assert_eq!(outcome(&sink, "baton.telemetry.spans", "exported"), 200);
+    assert_eq!(outcome(&collector, "baton.telemetry.spans", "exported"), 200);
 }
 
 #[tokio::test]
 async fn cumulative_sums_are_not_kept_but_said_again() {
-    let sink = Sink::start(&[]).await;
-    sink.script_metrics(&[Answer::Status(503); 2]);
+    let collector = start_collector(&[]).await;
+    script_metrics(&collector, &[Answer::Status(503); 2]);
     let temporality = (
         "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE",
         "cumulative",
     );
-    let telemetry = telemetry(&sink, &[WITH_METRICS, WITHOUT_TRACES, temporality]).await;
+    let telemetry = telemetry(&collector, &[WITH_METRICS, WITHOUT_TRACES, temporality]).await;
     let counter = telemetry
         .meter("test", "1.2.3")
         .u64_counter("orders")
@@ -326,8 +327,8 @@ async fn cumulative_sums_are_not_kept_but_said_again() {
         counter.add(3, &[]);
         flush(&telemetry).await;
     }
-    let [metric] = &sink.metrics()[..] else {
-        panic!("{:?}", sink.metrics());
+    let [metric] = &exported_metrics(&collector)[..] else {
+        panic!("{:?}", exported_metrics(&collector));
     };
     let Some(Data::Sum(sum)) = &metric.data else {
         panic!("{metric:?}");

@@ -6,8 +6,8 @@ use super::*;
 
 /// Flushes three spans, and returns the report with what was logged meanwhile.
 async fn flush_rejected(rejected: i64) -> (FlushReport, String) {
-    let sink = Sink::start(&[Answer::Reject(rejected)]).await;
-    let telemetry = telemetry(&sink, &[]).await;
+    let collector = start_collector(&[Answer::PartialSuccess(rejected)]).await;
+    let telemetry = telemetry(&collector, &[]).await;
     // In two scopes, so that the request is of two chunks.
     for scope in ["one", "one", "two"] {
         telemetry.tracer(scope, "1.0.0").start("span").end();
@@ -17,7 +17,7 @@ async fn flush_rejected(rejected: i64) -> (FlushReport, String) {
     let logging = tracing::subscriber::set_default(subscriber.with_ansi(false).finish());
     let report = flush(&telemetry).await;
     drop(logging);
-    assert_eq!(sink.requests().len(), 1);
+    assert_eq!(collector.request_count(), 1);
     let mut logged = String::new();
     log.read_to_string(&mut logged).unwrap();
     (report, logged)

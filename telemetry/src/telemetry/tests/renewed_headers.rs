@@ -9,11 +9,11 @@ const KEYS: [Result<&str, &str>; 2] = [
 ];
 
 async fn with_source(
-    sink: &Sink,
+    collector: &TestCollector,
     source: &Scripted,
     more: &[(&'static str, &'static str)],
 ) -> Telemetry {
-    let config = config(sink, more);
+    let config = config(collector, more);
     let headers = source.fetched_headers();
     headers.fetch_first().await;
     let resource = resource::detect(&config, SERVICE).await;
@@ -26,40 +26,34 @@ async fn with_source(
     )
 }
 
-/// The values of this header in all requests, one after the other.
-fn values(sink: &Sink, name: &str) -> Vec<String> {
-    let requests = sink.requests().into_iter().flatten();
-    requests
-        .filter(|(known, _)| known == name)
-        .map(|(_, value)| value)
-        .collect()
-}
-
 #[tokio::test]
 async fn fetched_headers_win_and_the_others_stay() {
-    let sink = Sink::start(&[]).await;
+    let collector = start_collector(&[]).await;
     let variable = (
         "OTEL_EXPORTER_OTLP_HEADERS",
         "authorization=Bearer OLD,x-scope=a",
     );
-    let telemetry = with_source(&sink, &Scripted::new(&KEYS), &[variable]).await;
+    let telemetry = with_source(&collector, &Scripted::new(&KEYS), &[variable]).await;
     end_span(&telemetry, "span");
     assert_eq!(flush(&telemetry).await.exported, 1);
-    assert_eq!(values(&sink, "authorization"), ["Bearer ONE"]);
-    assert_eq!(values(&sink, "x-scope"), ["a"]);
+    assert_eq!(header_values(&collector, "authorization"), ["Bearer ONE"]);
+    assert_eq!(header_values(&collector, "x-scope"), ["a"]);
     assert!(!format!("{telemetry:?}").contains("ONE"));
 }
 
 #[tokio::test]
 async fn a_refused_key_is_fetched_again_and_the_request_sent_again_in_the_same_flush() {
     for status in [401, 403] {
-        let sink = Sink::start(&[Answer::Status(status)]).await;
+        let collector = start_collector(&[Answer::Status(status)]).await;
         let source = Scripted::new(&KEYS);
-        let telemetry = with_source(&sink, &source, &[]).await;
+        let telemetry = with_source(&collector, &source, &[]).await;
         end_span(&telemetry, "span");
         let report = flush(&telemetry).await;
         assert_eq!((report.exported, report.pending), (1, 0), "{status}");
-        assert_eq!(values(&sink, "authorization"), ["Bearer ONE", "Bearer TWO"]);
+        assert_eq!(
+            header_values(&collector, "authorization"),
+            ["Bearer ONE", "Bearer TWO"]
+        );
         assert_eq!(source.fetches(), 2);
     }
 }
@@ -67,10 +61,9 @@ async fn a_refused_key_is_fetched_again_and_the_request_sent_again_in_the_same_f
 #[tokio::test]
 async fn spans_and_metrics_share_one_fetch() {
     let refused = [Answer::Status(401)];
-    let sink = Sink::start(&refused).await;
-    sink.script_metrics(&refused);
+    let collector = start_collector(&refused).await;
     let source = Scripted::new(&KEYS);
-    let telemetry = with_source(&sink, &source, &[("OTEL_METRICS_EXPORTER", "otlp")]).await;
+    let telemetry = with_source(&collector, &source, &[("OTEL_METRICS_EXPORTER", "otlp")]).await;
     end_span(&telemetry, "span");
     telemetry
         .meter("test", "1")
@@ -78,26 +71,26 @@ async fn spans_and_metrics_share_one_fetch() {
         .build()
         .add(1, &[]);
     assert_eq!(flush(&telemetry).await.exported, 1);
-    assert!(!sink.metrics().is_empty());
+    assert!(!exported_metrics(&collector).is_empty());
     assert_eq!(source.fetches(), 2);
 }
 
 #[tokio::test]
 async fn a_key_that_stays_refused_is_not_fetched_with_every_flush() {
-    let sink = Sink::start(&[Answer::Status(401); 4]).await;
+    let collector = start_collector(&[Answer::Status(401); 4]).await;
     let source = Scripted::new(&KEYS);
-    let telemetry = with_source(&sink, &source, &[]).await;
+    let telemetry = with_source(&collector, &source, &[]).await;
     end_span(&telemetry, "span");
     for _ in 0..3 {
         assert_eq!(flush(&telemetry).await.exported, 0);
     }
-    assert_eq!((source.fetches(), sink.requests().len()), (2, 4));
+    assert_eq!((source.fetches(), collector.request_count()), (2, 4));
 }
 
 #[tokio::test]
 async fn without_headers_exports_go_on() {
-    let sink = Sink::start(&[]).await;
-    let telemetry = with_source(&sink, &Scripted::new(&[Err("denied")]), &[]).await;
+    let collector = start_collector(&[]).await;
+    let telemetry = with_source(&collector, &Scripted::new(&[Err("denied")]), &[]).await;
     end_span(&telemetry, "span");
     assert_eq!(flush(&telemetry).await.exported, 1);
 }

@@ -8,9 +8,9 @@ use super::*;
 pub(super) const SPILL: (&str, &str) = ("BATON_SPILL", "stdout");
 
 /// Telemetry that spills, and what it spills to.
-pub(super) async fn spilling(sink: &Sink) -> (Telemetry, Output) {
+pub(super) async fn spilling(collector: &TestCollector) -> (Telemetry, Output) {
     let output = Output::captured();
-    let telemetry = telemetry_with_output(sink, &[SPILL], output.clone()).await;
+    let telemetry = telemetry_with_output(collector, &[SPILL], output.clone()).await;
     (telemetry, output)
 }
 
@@ -47,8 +47,8 @@ async fn what_does_not_arrive_is_written_down_and_told_of_at_once() {
         vec![Answer::Status(401)],
         vec![Answer::Hang],
     ] {
-        let sink = Sink::start(&script).await;
-        let (telemetry, output) = spilling(&sink).await;
+        let collector = start_collector(&script).await;
+        let (telemetry, output) = spilling(&collector).await;
         end_span(&telemetry, "first");
         end_span(&telemetry, "second");
         let started = Instant::now();
@@ -71,8 +71,8 @@ async fn what_does_not_arrive_is_written_down_and_told_of_at_once() {
 
 #[tokio::test]
 async fn a_collector_that_hangs_is_waited_for_twice_and_loses_nothing() {
-    let sink = Sink::start(&[Answer::Hang; 100]).await;
-    let (telemetry, output) = spilling(&sink).await;
+    let collector = start_collector(&[Answer::Hang; 100]).await;
+    let (telemetry, output) = spilling(&collector).await;
     let mut waited = 0;
     for _ in 0..100 {
         end_span(&telemetry, "span");
@@ -83,14 +83,14 @@ async fn a_collector_that_hangs_is_waited_for_twice_and_loses_nothing() {
         waited += u32::from(started.elapsed() >= BUDGET / 2);
     }
     assert_eq!(waited, 2);
-    assert_eq!(sink.requests().len(), 2);
+    assert_eq!(collector.request_count(), 2);
     assert_eq!(span_names(&lines(&output).0).len(), 100);
 }
 
 #[tokio::test]
 async fn a_flush_without_any_time_still_loses_nothing() {
-    let sink = Sink::start(&[Answer::Hang]).await;
-    let (telemetry, output) = spilling(&sink).await;
+    let collector = start_collector(&[Answer::Hang]).await;
+    let (telemetry, output) = spilling(&collector).await;
     end_span(&telemetry, "span");
     let report = telemetry.flush(Instant::now()).await;
     assert_eq!((report.spilled, report.pending), (1, 0));
@@ -99,17 +99,17 @@ async fn a_flush_without_any_time_still_loses_nothing() {
 
 #[tokio::test]
 async fn a_service_keeps_what_does_not_arrive_until_the_buffer_is_half_full_or_it_ends() {
-    let sink = Sink::start(&[Answer::Status(503); 1000]).await;
+    let collector = start_collector(&[Answer::Status(503); 1000]).await;
     let output = Output::captured();
     let settings = [
         SPILL,
         ("OTEL_BSP_SCHEDULE_DELAY", "10"),
         ("OTEL_BSP_MAX_QUEUE_SIZE", "10"),
     ];
-    let telemetry = telemetry_with_output(&sink, &settings, output.clone()).await;
+    let telemetry = telemetry_with_output(&collector, &settings, output.clone()).await;
     telemetry.export_in_background();
     end_span(&telemetry, "first");
-    until(|| sink.requests().len() >= 4).await;
+    until(|| collector.request_count() >= 4).await;
     assert!(lines(&output).0.is_empty());
     for _ in 0..5 {
         end_span(&telemetry, "more");
@@ -136,14 +136,14 @@ pub(super) async fn until(mut condition: impl FnMut() -> bool) {
 
 #[tokio::test]
 async fn what_waits_is_told_of_and_what_is_left_at_the_end_is_counted_for_every_signal() {
-    let sink = Sink::start(&[Answer::Status(503); 1000]).await;
+    let collector = start_collector(&[Answer::Status(503); 1000]).await;
     let output = Output::captured();
     let settings = [
         ("BATON_SPILL", "none"),
         ("OTEL_METRICS_EXPORTER", "otlp"),
         ("OTEL_LOGS_EXPORTER", "otlp"),
     ];
-    let telemetry = telemetry_with_output(&sink, &settings, output.clone()).await;
+    let telemetry = telemetry_with_output(&collector, &settings, output.clone()).await;
     let counter = telemetry
         .meter("test", "1.0.0")
         .u64_counter("orders")

@@ -11,8 +11,8 @@ const REQUESTS: usize = 5;
 
 /// Flushes two scopes, as in an invocation, repeatedly. Returns the number of requests and the log.
 async fn invocations(answer: Answer) -> (usize, String) {
-    let sink = Sink::start(&[answer; 3 * INVOCATIONS]).await;
-    let (telemetry, _output) = spilling(&sink).await;
+    let collector = start_collector(&[answer; 3 * INVOCATIONS]).await;
+    let (telemetry, _output) = spilling(&collector).await;
     let capture = Capture::start();
     for _ in 0..INVOCATIONS {
         for scope in ["runtime", "handler"] {
@@ -24,7 +24,7 @@ async fn invocations(answer: Answer) -> (usize, String) {
     assert_eq!(report.spilled, 2 * INVOCATIONS as u64, "{answer:?}");
     let lines = capture.lines();
     let log = lines.iter().map(|line| line.to_string() + "\n").collect();
-    (sink.requests().len(), log)
+    (collector.request_count(), log)
 }
 
 #[tokio::test]
@@ -51,8 +51,8 @@ async fn an_endpoint_that_refuses_every_request_is_left_alone() {
 async fn one_payload_that_is_refused_does_not_hide_a_healthy_collector() {
     // The request is refused, then each scope by itself.
     let round = [400, 400, 200].map(Answer::Status);
-    let sink = Sink::start(&round.repeat(INVOCATIONS)).await;
-    let (telemetry, _output) = spilling(&sink).await;
+    let collector = start_collector(&round.repeat(INVOCATIONS)).await;
+    let (telemetry, _output) = spilling(&collector).await;
     for round in 1..=INVOCATIONS {
         for scope in ["poison", "healthy"] {
             telemetry.tracer(scope, "1.0.0").start(scope).end();
@@ -74,8 +74,8 @@ async fn a_redirect_is_logged_with_its_target_and_without_the_query_of_it() {
 
 #[tokio::test]
 async fn a_base_url_with_the_path_of_a_signal_is_named_as_the_probable_cause() {
-    let sink = Sink::start(&[Answer::Status(404)]).await;
-    let endpoint = format!("http://{}/v1/traces", sink.address);
+    let collector = start_collector(&[Answer::Status(404)]).await;
+    let endpoint = format!("{}/v1/traces", collector.endpoint());
     let variables = [
         ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()),
         ("OTEL_METRICS_EXPORTER", "none"),

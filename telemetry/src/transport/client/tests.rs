@@ -3,13 +3,13 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use baton_test_support::{Answer, Behaviour, TestCollector};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
 use super::*;
 use crate::config::DefaultScheme;
-use crate::sink::{Answer, Sink};
 
 mod kept;
 
@@ -179,6 +179,12 @@ async fn a_status_counts_whatever_becomes_of_the_body() {
     }
 }
 
+/// Headers of a request that the collector accepts.
+fn protobuf() -> HeaderMap {
+    let content_type = HeaderValue::from_static("application/x-protobuf");
+    HeaderMap::from_iter([(http::header::CONTENT_TYPE, content_type)])
+}
+
 /// Sends so many requests at once, without a body.
 fn send_at_once(client: &Arc<Client>, requests: usize) -> Vec<JoinHandle<bool>> {
     let send = |_| {
@@ -193,23 +199,25 @@ fn send_at_once(client: &Arc<Client>, requests: usize) -> Vec<JoinHandle<bool>> 
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn requests_at_once_share_the_kept_connections() {
-    let sink = Sink::start(&[]).await;
-    let mut client = Client::new(endpoint(sink.address), HeaderMap::new());
+    let collector = TestCollector::start(Answer::Ok).await.unwrap();
+    let mut client = Client::new(endpoint(collector.address()), protobuf());
     // However slow the machine is: here nobody loses it.
     client.idle_wait = LONG;
     for request in send_at_once(&Arc::new(client), 100) {
         assert!(request.await.unwrap());
     }
-    assert!(sink.connections() <= MAX_KEPT_CONNECTIONS);
+    assert!(collector.connection_count() <= MAX_KEPT_CONNECTIONS);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn requests_that_hang_do_not_hold_up_others_for_longer_than_patience_lasts() {
-    let sink = Sink::start(&[Answer::Hang; MAX_KEPT_CONNECTIONS]).await;
-    let client = Arc::new(Client::new(endpoint(sink.address), HeaderMap::new()));
+    let collector = TestCollector::start(Behaviour::script(&[Answer::Hang; MAX_KEPT_CONNECTIONS]))
+        .await
+        .unwrap();
+    let client = Arc::new(Client::new(endpoint(collector.address()), protobuf()));
     let hanging = send_at_once(&client, MAX_KEPT_CONNECTIONS);
     let all_hang = async {
-        while sink.requests().len() < MAX_KEPT_CONNECTIONS {
+        while collector.request_count() < MAX_KEPT_CONNECTIONS {
             tokio::task::yield_now().await;
         }
     };
