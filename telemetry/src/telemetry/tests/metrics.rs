@@ -307,7 +307,10 @@ async fn groups_on_several_threads_leave_nothing_behind() {
     }
     end_span(&telemetry, "last");
     telemetry.export_metrics(Selection::All, in_a_while()).await;
-    assert_eq!(outcome(&collector, "baton.telemetry.spans", "exported"), 200);
+    assert_eq!(
+        outcome(&collector, "baton.telemetry.spans", "exported"),
+        200
+    );
 }
 
 #[tokio::test]
