@@ -49,7 +49,7 @@ keep() {
 
 build_services() {
   local began=$SECONDS build=(cargo build --quiet --locked --manifest-path "$root/Cargo.toml")
-  "${build[@]}" --workspace --features baton-lambda/grpc,baton-producer/grpc --bins
+  "${build[@]}" --workspace --features onboarding-lambda/grpc,onboarding-api/grpc --bins
   keep grpc
   "${build[@]}" --workspace --bins
   keep plain

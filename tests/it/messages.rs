@@ -9,12 +9,12 @@ use crate::support::stack::Stack;
 
 /// What both sides say of addresses, and their tests of it.
 const ADDRESS_RULES: [&str; 2] = [
-    include_str!("../../producer/src/api/onboarding/address.rs"),
-    include_str!("../../lambda/src/bin/onboarding-lambda/onboarding/address.rs"),
+    include_str!("../../services/onboarding-api/src/onboarding/address.rs"),
+    include_str!("../../services/onboarding-lambda/src/onboarding/address.rs"),
 ];
 const ADDRESS_TESTS: [&str; 2] = [
-    include_str!("../../producer/src/api/onboarding/address/tests.rs"),
-    include_str!("../../lambda/src/bin/onboarding-lambda/onboarding/address/tests.rs"),
+    include_str!("../../services/onboarding-api/src/onboarding/address/tests.rs"),
+    include_str!("../../services/onboarding-lambda/src/onboarding/address/tests.rs"),
 ];
 
 /// A batch that is gathered for a second has all that was sent at once.

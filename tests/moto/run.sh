@@ -19,7 +19,7 @@ if ! cached_venv "$work" "$here/requirements.txt" >&2; then
   exit "$skipped"
 fi
 
-cargo build --quiet --locked --manifest-path "$root/Cargo.toml" --package baton-lambda --features dynamodb --bin onboarding-lambda
+cargo build --quiet --locked --manifest-path "$root/Cargo.toml" --package onboarding-lambda --features dynamodb
 # Away from where the next build without the feature puts its own.
 function=$work/onboarding-lambda
 cp --force "${CARGO_TARGET_DIR:-$root/target}/debug/onboarding-lambda" "$function"

@@ -212,8 +212,8 @@ def tables_are_recoverable_and_encrypted(template):
 
 def features_of(binary):
     """The features that cargo lambda builds a binary of this workspace with."""
-    for manifest in map(tomllib.loads, (path.read_text() for path in ROOT.glob("*/Cargo.toml"))):
-        if binary in [target["name"] for target in manifest.get("bin", [])]:
+    for manifest in map(tomllib.loads, (path.read_text() for path in ROOT.glob("services/*/Cargo.toml"))):
+        if binary == manifest["package"]["name"]:
             return manifest["package"].get("metadata", {}).get("lambda", {}).get("build", {}).get("features", [])
     return []
 

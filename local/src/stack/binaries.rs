@@ -160,9 +160,7 @@ fn is_checkout(folder: &Path) -> bool {
     let profile = format!("[profile.{PROFILE}]");
     folder.ancestors().any(|folder| {
         let manifest = fs::read_to_string(folder.join("Cargo.toml")).unwrap_or_default();
-        manifest.lines().any(|line| line.trim() == profile)
-            && folder.join("lambda").is_dir()
-            && folder.join("producer").is_dir()
+        manifest.lines().any(|line| line.trim() == profile) && folder.join("services").is_dir()
     })
 }
 

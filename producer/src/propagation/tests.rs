@@ -172,7 +172,6 @@ fn the_exact_name_wins_over_one_in_another_case() {
     );
 }
 
-#[cfg(feature = "api")]
 #[test]
 fn the_names_of_the_fields_are_those_of_the_propagator() {
     assert_eq!(

@@ -1,5 +1,4 @@
-//! The producer over real sockets: real HTTP in, a fake SQS behind, and assertions on what crosses
-//! the wire.
+//! The sender against a fake SQS on a real socket, with assertions on what crosses the wire.
 
 #![allow(
     clippy::expect_used,
@@ -18,21 +17,5 @@ mod size_limit;
 // What is counted of sends, and how long they took.
 mod metering;
 
-// What the API answers, and its span.
-mod answers;
-
-// How requests are measured.
-mod measuring;
-
-// What becomes of requests while SQS refuses, fails or is away.
+// Sends to an SQS that cannot be reached.
 mod outages;
-
-// The binary and its collector, under load and at the end.
-mod telemetry;
-
-// Headers of the export from Secrets Manager and the Parameter Store.
-#[cfg(feature = "secrets")]
-mod secrets;
-
-// Starting and stopping: the server in this process, and the binary as one of its own.
-mod lifecycle;

@@ -1,12 +1,12 @@
 use std::collections::BTreeMap;
 
 use baton_producer::{Message, Sender};
+use baton_test_support::{FakeSqs, SqsReply};
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::MeterProvider as _;
 use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData};
 use opentelemetry_sdk::metrics::{InMemoryMetricExporter, SdkMeterProvider};
 
-use crate::support::fake_sqs::{FakeSqs, Reply};
 use crate::support::sender;
 use crate::support::spans::Spans;
 
@@ -27,7 +27,7 @@ impl Metered {
         let provider = SdkMeterProvider::builder()
             .with_periodic_exporter(exporter.clone())
             .build();
-        let sqs = FakeSqs::start().await;
+        let sqs = FakeSqs::start().await.unwrap();
         let sender = sender(sqs.address, &Spans::collect()).with_meter(&provider.meter("test"));
         Self {
             sqs,
@@ -101,7 +101,7 @@ async fn sends_are_counted_and_measured() {
 #[tokio::test]
 async fn a_send_that_fails_has_the_reason_and_one_that_is_not_tried_is_not_counted() {
     let metered = Metered::start().await;
-    let denied = Reply::Error(403, "AccessDenied", "AccessDenied");
+    let denied = SqsReply::Error(403, "AccessDenied", "AccessDenied");
     metered.sqs.reply_with([denied]);
     metered.sender.send(Message::new("body")).await.unwrap_err();
     metered.sender.send(Message::new("")).await.unwrap_err();
@@ -112,7 +112,7 @@ async fn a_send_that_fails_has_the_reason_and_one_that_is_not_tried_is_not_count
 #[tokio::test]
 async fn a_send_that_nobody_waits_for_any_more_was_cancelled() {
     let metered = Metered::start().await;
-    metered.sqs.reply_with([Reply::Held]);
+    metered.sqs.reply_with([SqsReply::Held]);
     let sending = metered.sender.send(Message::new("body"));
     tokio::select! {
         _ = sending => panic!("it is held"),

@@ -1,7 +1,7 @@
 use baton_producer::{AttributeValue, InvalidMessage, Message, SendError};
+use baton_test_support::FakeSqs;
 use opentelemetry::trace::{SpanKind, Status};
 
-use crate::support::fake_sqs::{FakeSqs, MESSAGE_ID, REQUEST_ID};
 use crate::support::sender;
 use crate::support::spans::{Spans, attribute, list, traceparent};
 
@@ -12,9 +12,9 @@ fn text(value: &str) -> AttributeValue {
 }
 
 async fn send(message: Message) -> (FakeSqs, Spans) {
-    let (sqs, spans) = (FakeSqs::start().await, Spans::collect());
+    let (sqs, spans) = (FakeSqs::start().await.unwrap(), Spans::collect());
     let sent = sender(sqs.address, &spans).send(message).await.unwrap();
-    assert_eq!(sent.message_id, MESSAGE_ID);
+    assert_eq!(sent.message_id, FakeSqs::MESSAGE_ID);
     (sqs, spans)
 }
 
@@ -50,12 +50,12 @@ async fn the_send_span_follows_the_messaging_conventions() {
         ("messaging.operation.name", "send"),
         ("messaging.operation.type", "send"),
         ("messaging.destination.name", "onboarding"),
-        ("messaging.message.id", MESSAGE_ID),
+        ("messaging.message.id", FakeSqs::MESSAGE_ID),
         (
             "aws.sqs.queue.url",
             &format!("http://{}/000000000000/onboarding", sqs.address),
         ),
-        ("aws.request_id", REQUEST_ID),
+        ("aws.request_id", FakeSqs::REQUEST_ID),
         ("server.address", "127.0.0.1"),
         ("server.port", &sqs.address.port().to_string()),
         ("error.type", ""),
@@ -122,7 +122,7 @@ async fn numbers_and_bytes_cross_the_wire_as_what_they_are() {
 
 #[tokio::test]
 async fn a_message_that_breaks_a_rule_is_not_sent() {
-    let (sqs, spans) = (FakeSqs::start().await, Spans::collect());
+    let (sqs, spans) = (FakeSqs::start().await.unwrap(), Spans::collect());
     let error = sender(sqs.address, &spans)
         .send(Message::new(""))
         .await

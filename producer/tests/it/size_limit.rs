@@ -1,11 +1,11 @@
 use std::time::{Duration, Instant};
 
 use baton_producer::{AttributeValue, Message, SendError};
+use baton_test_support::{FakeSqs, SqsCall, SqsReply};
 use opentelemetry::baggage::BaggageExt as _;
 use opentelemetry::trace::FutureExt as _;
 use opentelemetry::{Context, KeyValue};
 
-use crate::support::fake_sqs::{Call, FakeSqs, Reply};
 use crate::support::spans::{Spans, attribute, list, traceparent};
 use crate::support::{sender, sender_with_operation_timeout};
 
@@ -15,7 +15,7 @@ const MAXIMUM_MESSAGE_SIZE: usize = 262_144;
 const TRACEPARENT_BYTES: usize = 11 + 6 + 55;
 
 async fn limited_queue() -> (FakeSqs, Spans) {
-    let sqs = FakeSqs::start().await;
+    let sqs = FakeSqs::start().await.unwrap();
     sqs.set_maximum_message_size(MAXIMUM_MESSAGE_SIZE);
     (sqs, Spans::collect())
 }
@@ -24,7 +24,7 @@ fn body_of(bytes: usize) -> Message {
     Message::new("x".repeat(bytes))
 }
 
-fn attribute_names(call: &Call) -> Vec<&str> {
+fn attribute_names(call: &SqsCall) -> Vec<&str> {
     let attributes = call.body["MessageAttributes"].as_object();
     let names = attributes.into_iter().flatten().map(|(name, _)| &**name);
     names.collect()
@@ -108,8 +108,8 @@ async fn a_message_that_is_too_large_by_itself_is_an_error_with_both_sizes() {
 
 #[tokio::test]
 async fn a_refusal_without_a_limit_costs_one_field_after_the_other() {
-    let (sqs, spans) = (FakeSqs::start().await, Spans::collect());
-    sqs.reply_with([Reply::InvalidValue; 2]);
+    let (sqs, spans) = (FakeSqs::start().await.unwrap(), Spans::collect());
+    sqs.reply_with([SqsReply::InvalidValue; 2]);
     let sender = sender(sqs.address, &spans);
     let sent = sender.send(body_of(1)).with_context(with_baggage()).await;
     sent.unwrap();
@@ -130,7 +130,7 @@ async fn a_refusal_without_a_limit_costs_one_field_after_the_other() {
 async fn both_calls_share_the_time_of_one() {
     let (sqs, spans) = limited_queue().await;
     sqs.delay_refusals(Duration::from_millis(1_500));
-    sqs.reply_with([Reply::Silence; 3]);
+    sqs.reply_with([SqsReply::Silence; 3]);
     let sender = sender_with_operation_timeout(sqs.address, &spans, Duration::from_secs(2));
     let began = Instant::now();
     let sent = sender.send(body_of(MAXIMUM_MESSAGE_SIZE)).await;

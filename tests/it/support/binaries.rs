@@ -10,8 +10,8 @@ use serde::Deserialize;
 
 /// Package and name of each.
 const BATON: (&str, &str) = ("baton-local", "baton");
-const FUNCTION: (&str, &str) = ("baton-lambda", "onboarding-lambda");
-const PRODUCER: (&str, &str) = ("baton-producer", "onboarding-api");
+const FUNCTION: (&str, &str) = ("onboarding-lambda", "onboarding-lambda");
+const PRODUCER: (&str, &str) = ("onboarding-api", "onboarding-api");
 
 /// Beginnings of the variables with which cargo tells a program about its package.
 const PACKAGE_VARIABLES: [&str; 2] = ["CARGO_PKG_", "CARGO_MANIFEST_"];

@@ -29,6 +29,7 @@ mod collector;
 mod event;
 mod lambda;
 mod server;
+mod sqs;
 
 pub use bytes::Bytes;
 pub use collector::{
@@ -42,3 +43,4 @@ pub use lambda::{
     ACCOUNT, Ended, FUNCTION_ARN, FUNCTION_NAME, FakeLambda, Function, FunctionError, Invocation,
     LambdaError, REGION,
 };
+pub use sqs::{FakeSqs, SqsCall, SqsReply};

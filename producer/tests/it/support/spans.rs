@@ -1,17 +1,11 @@
 //! Spans of one scenario, kept in memory.
 
 use std::sync::Once;
-use std::time::Duration;
 
 use baton_telemetry::Propagator;
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry::{Value, global};
 use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracer, SdkTracerProvider, SpanData};
-
-/// How often a span is looked for, and how long: far more than a busy machine takes to notice a
-/// closed connection.
-const INTERVAL: Duration = Duration::from_millis(10);
-const ATTEMPTS: usize = 1000;
 
 static PROPAGATOR: Once = Once::new();
 
@@ -37,17 +31,6 @@ impl Spans {
 
     pub(crate) fn all(&self) -> Vec<SpanData> {
         self.exporter.get_finished_spans().unwrap()
-    }
-
-    /// The one span of this name, once it has ended.
-    pub(crate) async fn ended(&self, name: &str) -> SpanData {
-        for _ in 0..ATTEMPTS {
-            if self.all().iter().any(|span| span.name == name) {
-                return self.one(name);
-            }
-            tokio::time::sleep(INTERVAL).await;
-        }
-        panic!("{name} has not ended: {:?}", self.all());
     }
 
     /// The one span of this name.

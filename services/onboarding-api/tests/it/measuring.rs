@@ -1,5 +1,6 @@
+use baton_test_support::SqsReply;
+
 use crate::support::client;
-use crate::support::fake_sqs::Reply;
 use crate::support::{Api, VALID};
 
 const DURATION: &str = "http.server.request.duration";
@@ -17,8 +18,11 @@ async fn every_request_is_measured_by_method_route_and_outcome() {
     api.get("/healthz").await;
     api.get("/no/such/route").await;
     client::request(api.address, "BREW", "/onboarding", &[], "").await;
-    api.sqs
-        .reply_with([Reply::Error(400, "QueueDoesNotExist", "QueueDoesNotExist")]);
+    api.sqs.reply_with([SqsReply::Error(
+        400,
+        "QueueDoesNotExist",
+        "QueueDoesNotExist",
+    )]);
     api.onboard(&[]).await;
     let series = api.metrics.series(DURATION);
     let found: Vec<(u64, String)> = series
@@ -71,7 +75,7 @@ async fn the_scheme_is_the_clients_and_hosts_make_no_series() {
 #[tokio::test]
 async fn a_request_whose_client_goes_away_is_measured_as_cancelled() {
     let api = Api::start().await;
-    api.sqs.reply_with([Reply::Held]);
+    api.sqs.reply_with([SqsReply::Held]);
     let request = client::onboarding_request(VALID, VALID.len());
     let connection = client::said(api.address, &request).await;
     api.sqs.call_arrived().await;

@@ -6,19 +6,19 @@ use std::time::Duration;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::routing::{get, post};
 use axum::{Json, Router, middleware};
+use baton_producer::{Message, SendError, Sender};
 use http::StatusCode;
 use opentelemetry::Context;
 use opentelemetry::trace::{TraceContextExt as _, TraceId};
 use opentelemetry_sdk::trace::SdkTracer;
 use tracing::{error, info, warn};
 
-use super::body::{JsonObject, MAX_BODY_BYTES, OptionalJsonObject};
-use super::onboarding::{CustomerId, Onboarding, smoke_customer};
-use super::problem::Problem;
-use super::server_duration::ServerDuration;
-use super::server_span;
-use super::wire::{Accepted, Health};
-use crate::{Message, SendError, Sender};
+use crate::body::{JsonObject, MAX_BODY_BYTES, OptionalJsonObject};
+use crate::onboarding::{CustomerId, Onboarding, smoke_customer};
+use crate::problem::Problem;
+use crate::server_duration::ServerDuration;
+use crate::server_span;
+use crate::wire::{Accepted, Health};
 
 pub(crate) const ONBOARDING: &str = "/onboarding";
 pub(crate) const SMOKE: &str = "/telemetry/smoke";

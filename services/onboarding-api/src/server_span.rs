@@ -15,8 +15,8 @@ use opentelemetry::trace::{
 use opentelemetry::{Context, KeyValue, global};
 use opentelemetry_semantic_conventions::attribute;
 
-use super::forwarded::{Server, Target};
-use super::routes::{HEALTHZ, READYZ, Shared};
+use crate::forwarded::{Server, Target};
+use crate::routes::{HEALTHZ, READYZ, Shared};
 use crate::unfinished::Unfinished;
 
 /// `http.request.method` of a method that is not in the HTTP specifications, and the span's name

@@ -2,14 +2,14 @@ use std::net::SocketAddr;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use baton_producer::api::Drain;
+use baton_test_support::{FakeSqs, SqsReply};
 use http::StatusCode;
+use onboarding_api::Drain;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::net::TcpStream;
 use tokio::process::{Child, ChildStdout, Command};
 
-use crate::support::fake_sqs::{FakeSqs, MESSAGE_ID, Reply};
 use crate::support::process::Process;
 use crate::support::spans::attribute;
 use crate::support::{Api, VALID, client};
@@ -39,7 +39,7 @@ fn binary() -> Command {
 async fn a_stopping_server_finishes_what_it_accepted() {
     let api = Api::start().await;
     let (address, sqs) = (api.address, api.sqs.clone());
-    sqs.reply_with([Reply::Held]);
+    sqs.reply_with([SqsReply::Held]);
     let request = tokio::spawn(client_request(address));
     sqs.call_arrived().await;
     let server = api.begin_stop();
@@ -52,7 +52,7 @@ async fn a_stopping_server_finishes_what_it_accepted() {
 #[tokio::test]
 async fn a_stopping_server_does_not_wait_for_ever() {
     let api = Api::with_shutdown_timeout(Duration::from_millis(50)).await;
-    api.sqs.reply_with([Reply::Held]);
+    api.sqs.reply_with([SqsReply::Held]);
     let request = tokio::spawn(client_request(api.address));
     api.sqs.call_arrived().await;
     assert_eq!(api.stop().await, Drain::TimedOut);
@@ -75,7 +75,7 @@ async fn silent_and_idle_connections_do_not_hold_a_stop_up() {
 #[tokio::test]
 async fn requests_left_at_the_end_of_the_time_have_ended_their_spans() {
     let api = Api::with_shutdown_timeout(Duration::from_millis(50)).await;
-    api.sqs.reply_with([Reply::Held]);
+    api.sqs.reply_with([SqsReply::Held]);
     let request = tokio::spawn(async move { client_request(api.address).await });
     api.sqs.call_arrived().await;
     let (drain, spans, metrics) = api.stop_and_look().await;
@@ -126,7 +126,7 @@ async fn a_head_that_is_complete_soon_after_the_stop_is_answered() {
 
 #[tokio::test]
 async fn the_binary_ends_in_time_although_a_client_never_finishes_its_request() {
-    let sqs = FakeSqs::start().await;
+    let sqs = FakeSqs::start().await.unwrap();
     let (mut child, mut lines, address) = serving(&sqs, "1").await;
     let request = client::onboarding_request(VALID, 1);
     let stalled_body = client::said(address, &request).await;
@@ -157,7 +157,7 @@ async fn bad_configuration_ends_the_binary_with_its_own_code() {
 
 #[tokio::test]
 async fn the_binary_logs_each_accepted_request_once_with_its_trace_and_message() {
-    let sqs = FakeSqs::start().await;
+    let sqs = FakeSqs::start().await.unwrap();
     let process = Process::start(&sqs, &[("OTEL_TRACES_EXPORTER", "none")]).await;
     let (address, json) = (process.address, [client::JSON]);
     let accepted = client::request(address, "POST", "/onboarding", &json, VALID).await;
@@ -174,14 +174,14 @@ async fn the_binary_logs_each_accepted_request_once_with_its_trace_and_message()
         .collect();
     assert_eq!(lines.len(), 1, "{log:?}");
     assert_eq!(lines[0]["level"], "INFO");
-    assert_eq!(lines[0]["message_id"], MESSAGE_ID);
+    assert_eq!(lines[0]["message_id"], FakeSqs::MESSAGE_ID);
     assert_eq!(lines[0]["trace_id"], accepted.json()["trace_id"]);
     assert!(!lines[0].to_string().contains("ada@example.com"));
 }
 
 #[tokio::test]
 async fn the_binary_says_where_it_listens_and_ends_well_at_sigterm() {
-    let sqs = FakeSqs::start().await;
+    let sqs = FakeSqs::start().await.unwrap();
     let (mut child, mut lines, address) = serving(&sqs, "5").await;
     assert_eq!(client_request(address).await, 202);
     terminate(&child).await;
@@ -191,7 +191,7 @@ async fn the_binary_says_where_it_listens_and_ends_well_at_sigterm() {
 
 #[tokio::test]
 async fn the_binary_sends_xrays_header_when_told_to_and_as_a_system_attribute() {
-    let sqs = FakeSqs::start().await;
+    let sqs = FakeSqs::start().await.unwrap();
     let listed = [("OTEL_PROPAGATORS", "tracecontext,baggage,xray")];
     let (child, _lines, address) = serving_with(&sqs, "5", &listed).await;
     assert_eq!(client_request(address).await, 202);

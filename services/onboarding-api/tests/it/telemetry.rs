@@ -1,6 +1,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use baton_test_support::{FakeSqs, SqsReply};
 use http::Request;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Bytes;
@@ -11,10 +12,9 @@ use tokio::net::TcpStream;
 
 use crate::support::VALID;
 use crate::support::collector::{Collector, Manner, body};
-use crate::support::fake_sqs::{FakeSqs, Reply};
 use crate::support::process::Process;
 
-const REFUSES: Reply = Reply::Error(400, "QueueDoesNotExist", "QueueDoesNotExist");
+const REFUSES: SqsReply = SqsReply::Error(400, "QueueDoesNotExist", "QueueDoesNotExist");
 
 /// More than a busy machine needs for some hundred requests.
 const LOADED_WITHIN: Duration = Duration::from_secs(30);
@@ -60,7 +60,7 @@ impl Client {
 async fn a_stop_under_load_loses_no_signal_of_an_answered_request() {
     const CLIENTS: usize = 4;
     let (sqs, collector) = (
-        FakeSqs::start().await,
+        FakeSqs::start().await.unwrap(),
         Collector::start(Manner::Takes).await,
     );
     sqs.reply_with([REFUSES; 7]);
@@ -126,10 +126,10 @@ async fn a_stop_under_load_loses_no_signal_of_an_answered_request() {
 #[tokio::test]
 async fn requests_that_are_given_up_at_the_end_are_in_traces_and_metrics() {
     let (sqs, collector) = (
-        FakeSqs::start().await,
+        FakeSqs::start().await.unwrap(),
         Collector::start(Manner::Takes).await,
     );
-    sqs.reply_with([Reply::Silence]);
+    sqs.reply_with([SqsReply::Silence]);
     let endpoint = format!("http://{}", collector.address);
     let mut variables = exporting(&endpoint);
     variables.push(("SHUTDOWN_TIMEOUT", "0"));
@@ -171,7 +171,10 @@ fn losses(log: &[Value]) -> (u64, u64) {
 /// How long a request took in the median, of so many that a producer answered while its collector
 /// was like this; its log, and how long the process took to end.
 async fn median(manner: Manner, requests: usize) -> (Duration, Vec<Value>, Duration) {
-    let (sqs, collector) = (FakeSqs::start().await, Collector::start(manner).await);
+    let (sqs, collector) = (
+        FakeSqs::start().await.unwrap(),
+        Collector::start(manner).await,
+    );
     let endpoint = format!("http://{}", collector.address);
     let mut variables = exporting(&endpoint);
     variables.extend([

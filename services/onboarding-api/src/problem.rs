@@ -4,12 +4,12 @@ use std::borrow::Cow;
 
 use axum::Json;
 use axum::response::{IntoResponse, Response};
+use baton_producer::{QueueUnreachable, SendError};
 use http::header::{ACCEPT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, StatusCode};
 
-use super::onboarding::FieldError;
-use super::wire::{FieldProblem, ProblemDocument};
-use crate::{QueueUnreachable, SendError};
+use crate::onboarding::FieldError;
+use crate::wire::{FieldProblem, ProblemDocument};
 
 const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
 
@@ -125,9 +125,7 @@ impl Problem {
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "the call to the queue could not be built",
             ),
-            SendError::Queue(_) | SendError::TooLarge { .. } | SendError::NoMessageId => {
-                Self::queue(error.is_retryable(), error.error_type())
-            }
+            _ => Self::queue(error.is_retryable(), error.error_type()),
         }
     }
 

@@ -9,8 +9,8 @@ use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, StatusCode};
 use serde_json::{Map, Value};
 
-use super::onboarding::FieldError;
-use super::problem::Problem;
+use crate::onboarding::FieldError;
+use crate::problem::Problem;
 
 /// Bytes of a request's body. An onboarding has a few hundred; the limit leaves room for fields to
 /// come and none for abuse.

@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 
 use axum::extract::State;
 use axum::{Json, Router};
+use baton_test_support::FakeSqs;
 use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use crate::support::collector::{Collector, Manner};
-use crate::support::fake_sqs::FakeSqs;
 use crate::support::process::Process;
 use crate::support::{VALID, client};
 
@@ -69,7 +69,7 @@ async fn answer(
 
 /// What the process writes that takes its headers from the store, answers one request, and ends.
 async fn one_request(store: &Store, collector: &Collector, arn: &str, spill: &str) -> Vec<Value> {
-    let sqs = FakeSqs::start().await;
+    let sqs = FakeSqs::start().await.unwrap();
     let otlp = format!("http://{}", collector.address);
     let store = format!("http://{}", store.address);
     let variables = [

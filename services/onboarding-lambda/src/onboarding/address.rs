@@ -1,9 +1,8 @@
 //! What counts as an e-mail address.
 //!
 //! The API and the function must agree, or an accepted customer ends in the dead-letter queue. They
-//! share no code, so this file and its tests stand in both, as
-//! `producer/src/api/onboarding/address.rs` and
-//! `lambda/src/bin/onboarding-lambda/onboarding/address.rs`; the end-to-end tests compare them.
+//! share no code, so each service has a copy of this file and its tests, and the end-to-end tests
+//! compare the copies.
 
 /// Bytes of an address: the longest that SMTP can carry (RFC 5321, section 4.5.3.1.3, less the
 /// angle brackets).

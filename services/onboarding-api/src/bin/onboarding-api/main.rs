@@ -7,8 +7,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use baton_producer::Sender;
-use baton_producer::api::{self, Drain};
 use baton_telemetry::{Service, Telemetry};
+use onboarding_api::Drain;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
@@ -82,9 +82,9 @@ async fn serve(
         .local_addr()
         .map_err(|source| Failure::Bind { address, source })?;
     info!(address = %bound, "listening");
-    let drain = api::run(
+    let drain = onboarding_api::run(
         listener,
-        api::Config {
+        onboarding_api::Config {
             sender,
             tracer,
             meter: telemetry.meter(SCOPE, env!("CARGO_PKG_VERSION")),

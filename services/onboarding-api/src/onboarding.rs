@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value};
 
-use super::wire::OnboardingMessage;
+use crate::wire::OnboardingMessage;
 
 mod address;
 

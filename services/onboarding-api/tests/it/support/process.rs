@@ -4,12 +4,11 @@ use std::net::SocketAddr;
 use std::process::Stdio;
 use std::time::Duration;
 
+use baton_test_support::FakeSqs;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
-
-use super::fake_sqs::FakeSqs;
 
 /// How long the process may take to end once it has been told to.
 const ENDS_WITHIN: Duration = Duration::from_secs(20);

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use baton_producer::Sender;
 use opentelemetry::metrics::Meter;
 use opentelemetry_sdk::trace::SdkTracer;
 use tokio::net::{TcpListener, TcpStream};
@@ -15,9 +16,8 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tracing::warn;
 
-use super::routes::{self, Shared};
-use super::server_duration::ServerDuration;
-use crate::Sender;
+use crate::routes::{self, Shared};
+use crate::server_duration::ServerDuration;
 
 mod connection;
 

@@ -1,7 +1,7 @@
+use baton_test_support::{FakeSqs, SqsReply};
 use opentelemetry::trace::{SpanId, SpanKind, Status};
 use serde_json::json;
 
-use crate::support::fake_sqs::{MESSAGE_ID, Reply};
 use crate::support::spans::{attribute, traceparent};
 use crate::support::{Api, VALID, client};
 
@@ -22,7 +22,7 @@ async fn an_onboarding_is_accepted_with_its_message_and_trace() {
     assert_eq!(answer.status, 202);
     assert_eq!(
         answer.json(),
-        json!({"message_id": MESSAGE_ID, "trace_id": trace_id})
+        json!({"message_id": FakeSqs::MESSAGE_ID, "trace_id": trace_id})
     );
     assert_eq!(api.sqs.message()["MessageBody"].as_str().unwrap(), VALID);
 }
@@ -167,7 +167,7 @@ async fn an_identity_encoding_is_none() {
 #[tokio::test]
 async fn a_client_that_goes_away_leaves_no_span_that_looks_well() {
     let api = Api::start().await;
-    api.sqs.reply_with([Reply::Held]);
+    api.sqs.reply_with([SqsReply::Held]);
     let request = client::onboarding_request(VALID, VALID.len());
     let connection = client::said(api.address, &request).await;
     api.sqs.call_arrived().await;
