@@ -1,5 +1,5 @@
-//! OpenTelemetry for SQS producers and consumers on AWS: set up from the standard variables,
-//! propagated to the letter, and flushed with a deadline.
+//! OpenTelemetry for SQS producers and consumers on AWS: configured by the standard variables,
+//! propagated exactly as W3C specifies, and flushed by a deadline.
 //!
 //! ```no_run
 //! use baton_telemetry::{Service, Telemetry};
@@ -14,81 +14,80 @@
 //! # }
 //! ```
 //!
-//! A finished span is encoded at once and kept in a bounded buffer of the process; there is no
-//! thread and no queue behind it. A flush sends the buffer over a kept HTTP/1.1 connection that the
-//! caller's own task drives, so that nothing is left running when Lambda freezes the process. (A
-//! new connection to a host name, other than `localhost`, asks the system's resolver on a thread of
-//! tokio's.) Where several invocations run in one process, each has a [`FlushGroup`], and its flush
-//! waits for its own spans only.
+//! A span is encoded when it ends and kept in a bounded buffer, without a thread or a queue. A
+//! flush sends the buffer over a persistent HTTP/1.1 connection that the caller's own task drives,
+//! so that nothing runs when Lambda freezes the process. (Only resolving a host name other than
+//! `localhost` uses a thread of tokio.) If several invocations run in one process, each has a
+//! [`FlushGroup`], and its flush waits for its own spans only.
 //!
 //! # Environment
 //!
-//! An empty variable counts as unset, and words are read without regard to case. What is wrong
-//! gives one line in the log, with the variable, the form expected and what was found (unless it
-//! may be secret), then the default or no export: the program runs. An unknown value (`http/json`,
+//! An empty variable counts as unset, and keywords are not case-sensitive. An invalid variable does
+//! not stop the program: one log line names it, the expected form and the value (unless it may be
+//! secret), and the default applies, or the signal is not exported. An unknown value (`http/json`,
 //! `zipkin`, and `grpc` without that feature) counts as unset, as OpenTelemetry's configuration
-//! specification requires; for a signal's own variable, the general one then applies.
+//! specification requires; for a variable of one signal, the general variable then applies.
 //! (`baton-lambda` checks the `BATON_*` variables first and fails on invalid ones.)
 //!
 //! | Variable | Meaning | Default |
 //! |---|---|---|
 //! | `OTEL_SDK_DISABLED` | `true`: no traces, no metrics, and logs on stdout only | `false` |
 //! | `OTEL_TRACES_EXPORTER`, `OTEL_METRICS_EXPORTER` | `otlp`, `console` (OTLP/JSON lines on stdout), both as `otlp,console`, or `none` | `otlp` |
-//! | `OTEL_LOGS_EXPORTER` | `otlp` or `none`; every line is on stdout in any case, and `console` asks for no more than that | `none` |
-//! | `OTEL_SERVICE_NAME` | `service.name` | the function's name, or what the program says |
-//! | `OTEL_RESOURCE_ATTRIBUTES` | `key=value,…`, percent-encoded; `deployment.environment` is taken for `deployment.environment.name` as well | |
+//! | `OTEL_LOGS_EXPORTER` | `otlp` or `none`; `console` is the same as `none`, because every line is on stdout anyway | `none` |
+//! | `OTEL_SERVICE_NAME` | `service.name` | the function's name, or [`Service::name`] |
+//! | `OTEL_RESOURCE_ATTRIBUTES` | `key=value,…`, percent-encoded; `deployment.environment` also sets `deployment.environment.name` | |
 //! | `CX_APPLICATION`, else `CX_APPLICATION_NAME` | `cx.application.name`, for Coralogix | |
 //! | `CX_SUBSYSTEM`, else `CX_SUBSYSTEM_NAME` | `cx.subsystem.name`, for Coralogix | |
-//! | `OTEL_PROPAGATORS` | of `tracecontext`, `baggage`, `xray`, `none`; `xray-lambda` is not taken, for the span that it names is X-Ray's own | `tracecontext,baggage` |
+//! | `OTEL_PROPAGATORS` | list of `tracecontext`, `baggage` and `xray`, or `none`; `xray-lambda` is not supported, because the span that it refers to belongs to X-Ray | `tracecontext,baggage` |
 //! | `OTEL_TRACES_SAMPLER`, `OTEL_TRACES_SAMPLER_ARG` | the six standard samplers | `parentbased_always_on` |
-//! | `OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT`, `OTEL_SPAN_EVENT_COUNT_LIMIT` | of one span | `128` |
-//! | `OTEL_SPAN_LINK_COUNT_LIMIT` | of one span | unlimited |
-//! | `OTEL_BSP_SCHEDULE_DELAY` | between two exports in the background, in milliseconds, at least 10 | `5000` |
-//! | `OTEL_METRIC_EXPORT_INTERVAL` | between two exports of metrics in the background, in milliseconds, at least 10 | `60000` |
-//! | `OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE` | `delta`, `cumulative` or `lowmemory` | `delta`, since processes that come and go add up only so |
-//! | `OTEL_BSP_MAX_QUEUE_SIZE`, `BATON_SPAN_BUFFER_BYTES` | spans that wait for the collector, and their bytes | `50000`, 32 MiB |
-//! | `OTEL_BLRP_MAX_QUEUE_SIZE`, `BATON_LOG_BUFFER_BYTES` | log records that do, and their bytes | `20000`, 8 MiB |
-//! | `BATON_METRIC_BUFFER_BYTES` | bytes of metrics that do | 1 MiB |
-//! | `BATON_SPILL` | `stdout`: spans that the collector does not take are written there, for `baton replay`; `none`: they stay in the buffer, within its bounds | `stdout` |
+//! | `OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT`, `OTEL_SPAN_EVENT_COUNT_LIMIT` | limit for one span | `128` |
+//! | `OTEL_SPAN_LINK_COUNT_LIMIT` | limit for one span | unlimited |
+//! | `OTEL_BSP_SCHEDULE_DELAY` | time between two exports in the background, in milliseconds, at least 10 | `5000` |
+//! | `OTEL_METRIC_EXPORT_INTERVAL` | time between two exports of metrics in the background, in milliseconds, at least 10 | `60000` |
+//! | `OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE` | `delta`, `cumulative` or `lowmemory` | `delta`, because only deltas of short-lived processes add up |
+//! | `OTEL_BSP_MAX_QUEUE_SIZE`, `BATON_SPAN_BUFFER_BYTES` | maximum number of buffered spans, and of their bytes | `50000`, 32 MiB |
+//! | `OTEL_BLRP_MAX_QUEUE_SIZE`, `BATON_LOG_BUFFER_BYTES` | maximum number of buffered log records, and of their bytes | `20000`, 8 MiB |
+//! | `BATON_METRIC_BUFFER_BYTES` | maximum number of bytes of buffered metrics | 1 MiB |
+//! | `BATON_SPILL` | `stdout`: spans that the collector does not accept are written there, for `baton replay`; `none`: they stay in the buffer, within its bounds | `stdout` |
 //! | `BATON_SPILL_LINE_BYTES` | maximum length in bytes of a line written there, including its line break, from 1024 to 262118; container runtimes split lines at 16 KiB | `262118` on Lambda, `16383` elsewhere |
-//! | `OTEL_EXPORTER_OTLP_HEADERS_SECRET` | names a secret that holds more headers for all signals, which win over the others; takes a [`HeaderSource`], which is asked at start, and again after a 401 or 403 | |
-//! | `RUST_LOG` | level, or list of `target=level` and a level for the rest; a word without `=` must be a level: all of a target is `target=trace` | `AWS_LAMBDA_LOG_LEVEL` |
-//! | `AWS_LAMBDA_LOG_LEVEL` | one of Lambda's levels, where `FATAL` means `error` | `info` |
-//! | `AWS_LAMBDA_LOG_FORMAT` | `JSON` or `Text` | `JSON`, even where Lambda's own is text |
+//! | `OTEL_EXPORTER_OTLP_HEADERS_SECRET` | reference to a secret with more headers for all signals, which take precedence over the others; requires a [`HeaderSource`], which is called at start, and again after a 401 or 403 | |
+//! | `RUST_LOG` | a level, or a list of `target=level` and a level for other targets; a word without `=` must be a level, so all events of a target are `target=trace` | `AWS_LAMBDA_LOG_LEVEL` |
+//! | `AWS_LAMBDA_LOG_LEVEL` | one of Lambda's levels; `FATAL` means `error` | `info` |
+//! | `AWS_LAMBDA_LOG_FORMAT` | `JSON` or `Text` | `JSON`, even if Lambda's own format is text |
 //!
 //! OpenTelemetry's own crates (targets `opentelemetry…`) log warnings at most, unless `RUST_LOG`
 //! names them.
 //!
 //! ## The collector
 //!
-//! Each of these is for all signals. `OTEL_EXPORTER_OTLP_TRACES_…`, `OTEL_EXPORTER_OTLP_METRICS_…`
-//! and `OTEL_EXPORTER_OTLP_LOGS_…` are for one, and win.
+//! These variables apply to all signals. Those for one signal, `OTEL_EXPORTER_OTLP_TRACES_…`,
+//! `OTEL_EXPORTER_OTLP_METRICS_…` and `OTEL_EXPORTER_OTLP_LOGS_…`, take precedence.
 //!
 //! | Variable | Meaning | Default |
 //! |---|---|---|
-//! | `OTEL_EXPORTER_OTLP_PROTOCOL` | `http/protobuf`; with the feature `grpc` also `grpc` | by the endpoint |
-//! | `OTEL_EXPORTER_OTLP_ENDPOINT` | where the collector is | `http://localhost:4318`, for `grpc` `http://localhost:4317` |
+//! | `OTEL_EXPORTER_OTLP_PROTOCOL` | `http/protobuf`, or `grpc` with the feature `grpc` | depends on the endpoint |
+//! | `OTEL_EXPORTER_OTLP_ENDPOINT` | URL of the collector | `http://localhost:4318`, for `grpc` `http://localhost:4317` |
 //! | `OTEL_EXPORTER_OTLP_INSECURE` | `true`: an endpoint without a scheme means no TLS | `false` |
-//! | `OTEL_EXPORTER_OTLP_HEADERS` | `name=value,…`; values are percent-decoded and may contain spaces. A signal's own are added to those for all | |
+//! | `OTEL_EXPORTER_OTLP_HEADERS` | `name=value,…`; values are percent-decoded and may contain spaces. Headers of one signal are added to those for all | |
 //! | `OTEL_EXPORTER_OTLP_COMPRESSION` | `gzip` or `none` | `none` |
-//! | `OTEL_EXPORTER_OTLP_TIMEOUT` | of one request, in milliseconds, within its flush; `0` is no limit of its own | `10000` |
-//! | `OTEL_EXPORTER_OTLP_CERTIFICATE` | PEM file with the authorities to trust, and no others | the public ones, compiled in |
-//! | `OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE`, `OTEL_EXPORTER_OTLP_CLIENT_KEY` | PEM files with who the program is, one with the other | nobody |
+//! | `OTEL_EXPORTER_OTLP_TIMEOUT` | time limit of one request in milliseconds, in addition to the deadline of its flush; `0` means no limit | `10000` |
+//! | `OTEL_EXPORTER_OTLP_CERTIFICATE` | PEM file with the only certificate authorities to trust | the public ones, compiled in |
+//! | `OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE`, `OTEL_EXPORTER_OTLP_CLIENT_KEY` | PEM files with the client's certificate and key; both or neither | none |
 //! | `HTTPS_PROXY` | HTTP proxy for `https` endpoints (`CONNECT`), as `http://user:password@host:port`; for all signals | none |
 //! | `NO_PROXY` | list of hosts that are reached directly: `*`, a domain including its subdomains, an address (each with an optional port), or a network (`10.0.0.0/8`) | |
 //!
-//! An endpoint is read as people write it:
+//! If the protocol is not set, it depends on the endpoint:
 //!
-//! | Endpoint | without a protocol means |
+//! | Endpoint | Protocol |
 //! |---|---|
 //! | port 4317, with or without a scheme | `grpc` |
 //! | without a scheme, such as `ingress.eu2.coralogix.com:443` | `grpc` over TLS; port 4318 means `http/protobuf` |
 //! | anything else | `http/protobuf` |
 //!
-//! Over `http/protobuf` the endpoint for all signals is a base, to which `/v1/traces`,
-//! `/v1/metrics` or `/v1/logs` is added, and a signal's own is used as it is. Over `grpc` neither
-//! has a path. If an endpoint, a certificate or a proxy is set but cannot be used, the signal is
-//! not exported, because telemetry, and perhaps keys, must not be sent elsewhere.
+//! Over `http/protobuf` the endpoint for all signals is a base URL, to which `/v1/traces`,
+//! `/v1/metrics` or `/v1/logs` is added. The endpoint of one signal is used unchanged. Over `grpc`
+//! endpoints have no path. If an endpoint, a certificate or a proxy is set but cannot be used, the
+//! signal is not exported, because telemetry, and perhaps keys, must not be sent elsewhere.
 //!
 //! The lower-case proxy variables are read if the upper-case ones are not set. Loopback endpoints
 //! (`localhost`, `127.0.0.0/8`, `::1`) and `http` endpoints never use a proxy: `HTTP_PROXY` and
@@ -97,21 +96,21 @@
 //!
 //! ## The resource
 //!
-//! It says what runs, the most specific last: what the program says of itself, the platform,
-//! `OTEL_RESOURCE_ATTRIBUTES`, and the variables for a single attribute. The platform is what these
-//! variables tell, which it sets by itself or by its manifests:
+//! The resource describes the process. Its sources, in ascending order of precedence, are
+//! [`Service`], the platform, `OTEL_RESOURCE_ATTRIBUTES`, and the variables for a single attribute.
+//! The platform is detected from these variables, which it or its manifests set:
 //!
 //! | Platform | Variables |
 //! |---|---|
 //! | Lambda | `AWS_LAMBDA_FUNCTION_NAME`, `AWS_LAMBDA_FUNCTION_VERSION`, `AWS_LAMBDA_FUNCTION_MEMORY_SIZE`, `AWS_LAMBDA_LOG_GROUP_NAME`, `AWS_LAMBDA_LOG_STREAM_NAME`, `AWS_REGION` |
-//! | ECS | `ECS_CONTAINER_METADATA_URI_V4`, which is asked for at most a second |
-//! | Kubernetes, by the names that the OpenTelemetry Operator injects, and more like them | `OTEL_RESOURCE_ATTRIBUTES_POD_NAME`, `OTEL_RESOURCE_ATTRIBUTES_POD_UID`, `OTEL_RESOURCE_ATTRIBUTES_POD_IP`, `OTEL_RESOURCE_ATTRIBUTES_POD_NAMESPACE`, `OTEL_RESOURCE_ATTRIBUTES_NODE_NAME`, `OTEL_RESOURCE_ATTRIBUTES_DEPLOYMENT_NAME`, `OTEL_RESOURCE_ATTRIBUTES_CONTAINER_NAME` |
-//! | Kubernetes, as charts do | `K8S_POD_NAME`, `K8S_POD_UID`, `K8S_POD_IP`, `K8S_NAMESPACE_NAME`, else `K8S_NAMESPACE`, `K8S_NODE_NAME`, `K8S_DEPLOYMENT_NAME`, `K8S_CONTAINER_NAME`, `K8S_CLUSTER_NAME` |
-//! | Kubernetes, where it sets `KUBERNETES_SERVICE_HOST` | `POD_NAME`, else `HOSTNAME` (the node's, with `hostNetwork`), `POD_UID`, `POD_IP`, `POD_NAMESPACE`, `NODE_NAME`, `CONTAINER_NAME`, `CLUSTER_NAME` |
+//! | ECS | `ECS_CONTAINER_METADATA_URI_V4`; the metadata endpoint has one second to respond |
+//! | Kubernetes, with the names that the OpenTelemetry Operator injects, and similar ones | `OTEL_RESOURCE_ATTRIBUTES_POD_NAME`, `OTEL_RESOURCE_ATTRIBUTES_POD_UID`, `OTEL_RESOURCE_ATTRIBUTES_POD_IP`, `OTEL_RESOURCE_ATTRIBUTES_POD_NAMESPACE`, `OTEL_RESOURCE_ATTRIBUTES_NODE_NAME`, `OTEL_RESOURCE_ATTRIBUTES_DEPLOYMENT_NAME`, `OTEL_RESOURCE_ATTRIBUTES_CONTAINER_NAME` |
+//! | Kubernetes, with the names that charts use | `K8S_POD_NAME`, `K8S_POD_UID`, `K8S_POD_IP`, `K8S_NAMESPACE_NAME`, else `K8S_NAMESPACE`, `K8S_NODE_NAME`, `K8S_DEPLOYMENT_NAME`, `K8S_CONTAINER_NAME`, `K8S_CLUSTER_NAME` |
+//! | Kubernetes, if `KUBERNETES_SERVICE_HOST` is set | `POD_NAME`, else `HOSTNAME` (the node's, with `hostNetwork`), `POD_UID`, `POD_IP`, `POD_NAMESPACE`, `NODE_NAME`, `CONTAINER_NAME`, `CLUSTER_NAME` |
 //!
-//! `service.instance.id` is Lambda's log stream, namespace, pod and container, or the task's
-//! container, else random: no other process of the service has it, and so no backend takes the
-//! metrics of two for one series.
+//! `service.instance.id` is Lambda's log stream, the namespace, pod and container on Kubernetes, or
+//! the container of the ECS task, and random elsewhere. It is unique among the processes of the
+//! service, so that a backend never merges the metrics of two processes.
 //!
 //! # Log lines
 //!
@@ -119,11 +118,11 @@
 //!
 //! | Key | Value |
 //! |---|---|
-//! | `timestamp`, `level`, `target`, `message` | of the event |
-//! | its own name | each field of the event |
-//! | its own name | each field of the `tracing` spans around the event (`#[instrument]`, `info_span!`), the innermost span first, with the value that [`Span::record`](tracing::Span::record) gave it last |
-//! | `trace_id`, `span_id` | of the active OpenTelemetry span |
-//! | `requestId`, `messageId` | of the invocation and of the message, from [`with_request_id`] and [`with_message_id`] |
+//! | `timestamp`, `level`, `target`, `message` | those of the event |
+//! | the field's name | each field of the event |
+//! | the field's name | each field of the `tracing` spans around the event (`#[instrument]`, `info_span!`), the innermost span first, with the last value that [`Span::record`](tracing::Span::record) set |
+//! | `trace_id`, `span_id` | those of the active OpenTelemetry span |
+//! | `requestId`, `messageId` | those of the invocation and the message, from [`with_request_id`] and [`with_message_id`] |
 //!
 //! Span fields are at the top level like event fields, so that one query, such as `filter order_id
 //! = 7` in CloudWatch Logs Insights, finds a value wherever it was set. A key that is already taken
@@ -144,13 +143,13 @@
 //! inside it. To keep message bodies and personal data out, write `#[instrument(skip_all,
 //! fields(order.id = order.id))]`.
 //!
-//! # When the collector is broken
+//! # If the collector fails
 //!
-//! A request succeeds if the collector answers with a 2xx status and a complete
+//! A request succeeds if the collector responds with a 2xx status and a complete
 //! `Export…ServiceResponse`, in protobuf or JSON; an empty body counts as one. A web page with
 //! status 200, JSON with members but without `partialSuccess`, and a body that is cut off or late,
 //! are failures: the warning states status and content type. Over gRPC, the status in the trailers
-//! decides. The warning about a refusal, such as 400, includes up to 200 bytes of the collector's
+//! decides. The warning about a rejection, such as 400, includes up to 200 bytes of the collector's
 //! own message.
 //!
 //! A response that does not depend on the request's content (404, 405, 410, 415, 421, 426, 501,
@@ -158,31 +157,33 @@
 //! the spans are kept or spilled, not dropped, and the warning states the target of a redirect and
 //! the probable mistake, such as a base URL with `/v1/traces`. Redirects are not followed.
 //!
-//! A request that could not be taken is sent a second time: at once, or when the collector's
-//! `Retry-After` says, if the flush has the time. What is not taken then is written to stdout, see
-//! [`spill`]; what is refused for good likewise. A service that exports in the background keeps it
-//! until its buffer is half full or the process ends. After two requests in a row that time out, or
-//! five that fail at once or are refused, the circuit breaker opens: the collector is not contacted
-//! for ten seconds, then probed with one request, and each failed probe doubles the pause, up to
-//! two minutes. Metrics and log records are never spilled: they wait within their bounds, and those
-//! left at the end of the process are dropped and counted.
+//! A request that fails temporarily is retried once: immediately, or after the collector's
+//! `Retry-After` if the flush has enough time. Spans that are still not accepted are written to
+//! stdout, see [`spill`], and so are those that the collector rejects permanently. A service that
+//! exports in the background keeps them until its buffer is half full or the process shuts down.
+//! After two consecutive requests that time out, or five that fail immediately or are rejected, the
+//! circuit breaker opens: the collector is not contacted for ten seconds and then probed with one
+//! request. Each failed probe doubles the pause, up to two minutes. Metrics and log records are
+//! never spilled. They stay buffered within their bounds, and those left at shutdown are dropped
+//! and counted.
 //!
-//! Each loss is told at once by one line in CloudWatch's embedded metric format: namespace `Baton`,
-//! dimension `ServiceName` (`service.name`), metrics `SpansSpilled`, `SpansDropped`, `SpansPending`
-//! (of those that wait after an export that failed), `LogRecordsDropped` and `MetricPointsDropped`,
-//! all of them counts since the line before, but for the pending ones.
+//! Each loss is reported immediately by one line in CloudWatch's embedded metric format, with the
+//! namespace `Baton`, the dimension `ServiceName` (`service.name`), and the metrics `SpansSpilled`,
+//! `SpansDropped`, `SpansPending` (spans that a failed export left in the buffer),
+//! `LogRecordsDropped` and `MetricPointsDropped`. Except for the pending spans, they count the
+//! losses since the previous line.
 //!
-//! # Metrics of its own
+//! # Metrics
 //!
-//! A flush's own numbers go with the next flush that has something to tell.
+//! The counts of a flush are exported by the next flush that has something to send.
 //!
-//! | Metric | Kind | Unit | What |
+//! | Metric | Kind | Unit | Meaning |
 //! |---|---|---|---|
 //! | `baton.telemetry.spans` | counter | `{span}` | finished spans by `baton.telemetry.outcome`: `exported`, `spilled` or `dropped` |
-//! | `baton.telemetry.spans.pending` | gauge | `{span}` | finished spans that are none of these yet, those on their way included |
-//! | `baton.telemetry.log_records` | counter | `{record}` | log records, likewise |
-//! | `baton.telemetry.log_records.pending` | gauge | `{record}` | likewise |
-//! | `baton.telemetry.metric_points` | counter | `{point}` | data points that no collector gets: `baton.telemetry.outcome` is `dropped` |
+//! | `baton.telemetry.spans.pending` | gauge | `{span}` | finished spans that have not been exported, spilled or dropped, including those in flight |
+//! | `baton.telemetry.log_records` | counter | `{record}` | log records by `baton.telemetry.outcome`: `exported` or `dropped` |
+//! | `baton.telemetry.log_records.pending` | gauge | `{record}` | log records that have not been exported or dropped, including those in flight |
+//! | `baton.telemetry.metric_points` | counter | `{point}` | dropped data points: `baton.telemetry.outcome` is `dropped` |
 
 #![forbid(unsafe_code)]
 

@@ -1,4 +1,4 @@
-//! The process's telemetry: set up once, flushed often.
+//! The telemetry of a process: set-up, flushes and shutdown.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -18,7 +18,7 @@ use tracing::warn;
 
 use self::background::Background;
 use self::logs::LogExport;
-use self::meters::AnyMeters;
+use self::meters::AnyMeterProvider;
 use crate::buffer::{Buffer, Counts, SpanBuffer};
 use crate::config::Config;
 use crate::export::collector::Destination;
@@ -34,18 +34,23 @@ use crate::output::Output;
 use crate::propagation::Propagator;
 use crate::resource;
 
-/// What the service is called when the environment does not say.
+/// The service's name and version, for processes whose environment does not set them.
+///
+/// ```
+/// use baton_telemetry::Service;
+///
+/// const SERVICE: Service = Service { name: "orders", version: Some(env!("CARGO_PKG_VERSION")) };
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct Service {
-    /// `service.name` unless Lambda, `OTEL_RESOURCE_ATTRIBUTES` or `OTEL_SERVICE_NAME` names
-    /// another.
+    /// `service.name`, unless Lambda, `OTEL_RESOURCE_ATTRIBUTES` or `OTEL_SERVICE_NAME` sets
+    /// another one.
     pub name: &'static str,
     /// `service.version`, usually `Some(env!("CARGO_PKG_VERSION"))`.
     pub version: Option<&'static str>,
 }
 
-/// What one flush left behind, in spans, counted over the life of the process, and what it sent
-/// itself.
+/// Counts of spans after a flush, since the start of the process, and what the flush has sent.
 ///
 /// `finished = exported + spilled + dropped + pending` at every moment.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -55,22 +60,37 @@ pub struct FlushReport {
     pub finished: u64,
     /// Spans that the collector acknowledged.
     pub exported: u64,
-    /// Spans that the collector did not take and that were written to stdout, where `baton replay`
-    /// finds them. One that the collector may have taken without an answer in time is among them.
+    /// Spans that were written to stdout for `baton replay`, because the collector did not
+    /// acknowledge them. It may have accepted some of them without responding in time.
     pub spilled: u64,
-    /// Spans that found the buffer full, or that the collector rejected without saying which they
-    /// are; with `BATON_SPILL=none`, also those of requests that it refused for good.
+    /// Spans that were lost, because the buffer was full or the collector rejected them in a
+    /// partial success. With `BATON_SPILL=none`, also those of permanently rejected requests.
     pub dropped: u64,
-    /// Spans that go with the next flush.
+    /// Spans that the next flush will send.
     pub pending: u64,
-    /// Of the finished spans, those that a later flush had to take because their
+    /// Finished spans that another flush had to send because their
     /// [`FlushGroup`](crate::FlushGroup) was over.
     pub late: u64,
-    /// What this flush sent by itself.
+    /// Spans, requests and bytes that this flush sent itself.
     pub sent: Sent,
 }
 
-/// The process's telemetry. Clones share it.
+/// The telemetry of a process. Clones share it.
+///
+/// ```no_run
+/// use std::time::Duration;
+///
+/// use baton_telemetry::{Service, Telemetry};
+/// use tokio::time::Instant;
+///
+/// # async fn run() {
+/// let service = Service { name: "orders", version: None };
+/// let telemetry = Telemetry::init(service).await;
+/// telemetry.export_in_background();
+/// // … serve requests …
+/// telemetry.shutdown(Instant::now() + Duration::from_secs(5)).await;
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Telemetry {
     shared: Arc<Shared>,
@@ -80,20 +100,20 @@ pub struct Telemetry {
 struct Shared {
     provider: SdkTracerProvider,
     buffer: SpanBuffer,
-    /// `None` when nothing is exported; spans are not even kept then.
+    /// `None` if spans are not exported; they are not even buffered then.
     exporter: Option<Exporter>,
-    meters: AnyMeters,
-    /// `None` when no metrics are exported; nothing is aggregated then.
+    meters: AnyMeterProvider,
+    /// `None` if metrics are not exported; nothing is aggregated then.
     metrics: Option<Metrics>,
-    /// `None` when log records are not exported.
+    /// `None` if log records are not exported.
     logs: Option<LogExport>,
     propagator: Propagator,
     sampler: Sampler,
     schedule_delay: Duration,
-    /// How often a service that does not freeze exports its metrics.
+    /// Interval at which a service exports its metrics in the background.
     metric_interval: Duration,
     background: Mutex<Option<Background>>,
-    /// What sends strays, the last time that there were any.
+    /// The last task that exported spans of no group.
     ungrouped_flush: Mutex<Option<JoinHandle<()>>>,
     loss_reporter: LossReporter,
     #[cfg(feature = "tracing")]
@@ -112,14 +132,14 @@ impl Telemetry {
     /// lacks, [`log_layer`](crate::log_layer) or `tracing_layer`), the
     /// [`Propagator`](crate::Propagator) and the tracer provider as OpenTelemetry's globals.
     ///
-    /// Never fails: what is wrong in the environment is one line in the log, naming the variable
-    /// and the form expected, and then the default or no export. To be called once, at start, from
-    /// within a tokio runtime; nothing is sent before the first flush.
+    /// Never fails: an invalid variable is logged with its name and the expected form, and the
+    /// default applies or the signal is not exported. Call this once, at start, within a tokio
+    /// runtime. Nothing is sent before the first flush.
     pub async fn init(service: Service) -> Self {
         Self::builder(service).init().await
     }
 
-    /// The same, with more to be said before.
+    /// Returns a builder for telemetry with options that the environment does not have.
     pub fn builder(service: Service) -> Builder {
         Builder::new(service)
     }
@@ -186,8 +206,8 @@ impl Telemetry {
             .with_span_limits(span_limits(config))
             .with_resource(resource)
             .with_sampler(config.sampler.sampler.clone());
-        // Also where nothing is exported, others' traces pass through: the sampling decision they
-        // carry is not ours to change.
+        // Even if this process exports nothing, it must not change the sampling decision in the
+        // contexts that it propagates.
         if exporter.is_some() {
             provider = provider.with_span_processor(buffer.clone());
         }
@@ -195,7 +215,7 @@ impl Telemetry {
             provider: provider.build(),
             buffer,
             exporter,
-            meters: AnyMeters::of(metrics.as_ref()),
+            meters: AnyMeterProvider::from_metrics(metrics.as_ref()),
             metrics,
             logs,
             propagator: config.propagator,
@@ -213,31 +233,31 @@ impl Telemetry {
         }
     }
 
-    /// A tracer of this process for the instrumentation scope of this name and version: usually the
-    /// crate's that makes the spans.
+    /// Returns a tracer for the instrumentation scope with this name and version: usually those of
+    /// the crate that creates the spans.
     #[must_use]
     pub fn tracer(&self, name: &'static str, version: &'static str) -> SdkTracer {
         self.shared.provider.tracer_with_scope(scope(name, version))
     }
 
-    /// A meter of this process for the instrumentation scope of this name and version. What its
-    /// instruments record goes with the flushes, or nowhere where no metrics are exported:
-    /// recording costs next to nothing then.
+    /// Returns a meter for the instrumentation scope with this name and version. Flushes export its
+    /// metrics. If metrics are not exported, its instruments do nothing.
     #[must_use]
     pub fn meter(&self, name: &'static str, version: &'static str) -> Meter {
         self.shared.meters.meter_with_scope(scope(name, version))
     }
 
-    /// What `OTEL_PROPAGATORS` asks for; also OpenTelemetry's global propagator.
+    /// Returns the propagator that `OTEL_PROPAGATORS` selects, which is also OpenTelemetry's global
+    /// propagator.
     #[must_use]
     pub fn propagator(&self) -> Propagator {
         self.shared.propagator
     }
 
-    /// Whether the sampler of `OTEL_TRACES_SAMPLER` would keep a consumer's span that begins a
-    /// trace of this id.
+    /// Returns true if the sampler of `OTEL_TRACES_SAMPLER` would sample a consumer span that
+    /// starts a trace with this id.
     ///
-    /// For a parent that came without a decision of ours: see
+    /// For a parent without a sampling decision, see
     /// [`XrayContext::into_parent`](crate::XrayContext::into_parent).
     #[must_use]
     pub fn samples_root(&self, trace_id: TraceId) -> bool {
@@ -272,7 +292,7 @@ fn lock<T>(task: &Mutex<Option<T>>) -> MutexGuard<'_, Option<T>> {
     task.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// How long a collector that has failed again and again is left alone at first.
+/// First pause of an open circuit breaker.
 const BREAKER_PAUSE: Duration = Duration::from_secs(10);
 
 impl From<Counts> for FlushReport {

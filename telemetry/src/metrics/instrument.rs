@@ -1,4 +1,4 @@
-//! An instrument with everything that was measured by it.
+//! Instruments and their aggregated measurements.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -13,37 +13,37 @@ use tracing::warn;
 use super::series::{Aggregation, Point, Series, State};
 use crate::otlp::encode::metrics::{Kind, Metric, Number, Times, Window, Writer};
 
-/// How many sets of attributes an instrument tells apart (metrics SDK specification, "Cardinality
+/// Maximum number of sets of attributes of an instrument (metrics SDK specification, "Cardinality
 /// limits").
 const MAX_SERIES: usize = 2000;
-/// What the specification calls everything beyond that.
+/// Attribute of the series that holds all measurements beyond that limit.
 const OVERFLOW: &str = "otel.metric.overflow";
 
-/// What an instrument is, whatever it has measured.
+/// The description of an instrument. Instruments with equal descriptions are the same.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Description {
     pub(super) name: Cow<'static, str>,
     pub(super) description: Cow<'static, str>,
     pub(super) unit: Cow<'static, str>,
     pub(super) aggregation: Aggregation,
-    /// Of the instrument's kind of number.
+    /// A zero of the instrument's type of number.
     pub(super) zero: Number,
     pub(super) is_monotonic: bool,
-    /// It measures nothing by itself.
-    pub(super) is_asked: bool,
+    /// The instrument is measured by callbacks, during a collection.
+    pub(super) is_observable: bool,
     pub(super) window: Window,
     pub(super) bounds: Box<[f64]>,
 }
 
-/// A function that observes, for instruments that are asked.
+/// The callback of an observable instrument.
 pub(super) type Callback = Arc<dyn Fn(&Instrument) + Send + Sync>;
 
 pub(super) struct Instrument {
     description: Description,
-    /// By their attributes, which are in the order of their names.
+    /// Keyed by attributes, which are sorted by name.
     series: Mutex<HashMap<Box<[KeyValue]>, Arc<Series>>>,
     callbacks: Mutex<Vec<Callback>>,
-    /// One that is described in a way that nobody would understand counts nothing.
+    /// An instrument with an invalid description records nothing.
     is_valid: bool,
 }
 
@@ -63,8 +63,8 @@ impl Instrument {
         }
     }
 
-    /// Whether another one of this description would be the same.
-    pub(super) fn is(&self, other: &Description) -> bool {
+    /// Returns true if an instrument with this description is the same as this one.
+    pub(super) fn has_description(&self, other: &Description) -> bool {
         self.description == *other
     }
 
@@ -84,13 +84,14 @@ impl Instrument {
         }
     }
 
-    /// Finds the series, or makes it. Beyond the limit all are one.
+    /// Calls `then` with the series for these attributes, which is created if necessary. Beyond
+    /// the limit, all attributes share one series.
     fn with_series<T>(&self, attributes: &[KeyValue], then: impl FnOnce(&Arc<Series>) -> T) -> T {
         let mut map = self.lock();
         if let Some(series) = map.get(attributes) {
             return then(series);
         }
-        let mut attributes = in_order(attributes);
+        let mut attributes = sorted_attributes(attributes);
         if !map.contains_key(&attributes) && map.len() >= MAX_SERIES {
             attributes = Box::new([KeyValue::new(OVERFLOW, true)]);
         }
@@ -106,9 +107,9 @@ impl Instrument {
         then(map.entry(attributes).or_insert_with(new))
     }
 
-    /// Asks those that observe.
+    /// Calls the callbacks of an observable instrument.
     pub(super) fn observe(&self) {
-        if !self.description.is_asked {
+        if !self.description.is_observable {
             return;
         }
         let callbacks = self
@@ -127,10 +128,10 @@ impl Instrument {
         }
     }
 
-    /// Writes what there is to tell, and forgets what nobody is going to ask for again.
+    /// Writes the new data points, and removes series that are no longer used.
     pub(super) fn collect(&self, writer: &mut Writer<'_>, since_last: Times, since_start: Times) {
         let Description {
-            is_asked,
+            is_observable,
             window,
             bounds,
             ..
@@ -143,20 +144,21 @@ impl Instrument {
             Point::Number(number) => writer.number(metric, times, number, attributes),
             Point::Distribution(point) => writer.distribution(metric, times, point, attributes),
         };
-        // An instrument that is asked tells all that there is: what it no longer tells of is gone.
-        let is_forgetful = is_delta || *is_asked;
+        // The callbacks of an observable instrument measure everything that exists. A series that
+        // they no longer measure is gone.
+        let is_per_collection = is_delta || *is_observable;
         self.lock().retain(|attributes, series| {
             let mut state = series.lock();
-            let is_told = state.is_new;
-            if is_told {
+            let is_reported = state.is_new;
+            if is_reported {
                 write(attributes, &state);
-                state.is_new = !is_forgetful;
+                state.is_new = !is_per_collection;
             }
-            if is_told && is_delta {
+            if is_reported && is_delta {
                 state.reset();
             }
-            // Whoever has bound it may use it again.
-            is_told || Arc::strong_count(series) > 1
+            // A bound instrument holds its series and may record to it again.
+            is_reported || Arc::strong_count(series) > 1
         });
         writer.close_metric(metric);
     }
@@ -191,15 +193,15 @@ impl Instrument {
     }
 }
 
-/// By name, each name once: of several with one name the first counts.
-fn in_order(attributes: &[KeyValue]) -> Box<[KeyValue]> {
+/// Returns the attributes sorted by name. Of several with the same name, the first is kept.
+fn sorted_attributes(attributes: &[KeyValue]) -> Box<[KeyValue]> {
     let mut attributes = attributes.to_vec();
     attributes.sort_by(|one, other| one.key.cmp(&other.key));
     attributes.dedup_by(|next, before| next.key == before.key);
     attributes.into()
 }
 
-/// A number as instruments take it.
+/// A type of number that instruments measure.
 pub(super) trait InstrumentValue: Copy + 'static {
     const ZERO: Number;
 
@@ -230,11 +232,11 @@ impl InstrumentValue for f64 {
     }
 }
 
-/// What the API's instruments hold.
+/// The implementation behind the API's instruments.
 #[derive(Debug)]
 pub(super) struct InstrumentHandle(pub(super) Arc<Instrument>);
 
-/// The same with attributes that are known beforehand.
+/// An instrument with fixed attributes, whose series is looked up once.
 struct BoundInstrument {
     instrument: Arc<Instrument>,
     series: Arc<Series>,

@@ -1,11 +1,12 @@
-//! The meters of the process, and the instruments that they have made.
+//! The meters of the process and their instruments.
 //!
-//! OpenTelemetry's SDK has one, too, but it is compiled for each kind of number by itself. With it
-//! the binary of the example `noop` had 3,658,232 bytes, and has 3,274,776 with this one (release,
-//! default features). An invocation took 1.43 and 0.93 times the instructions of `bare` with
-//! batches of 1 and 10 messages, and takes 1.27 and 0.90: counted once with callgrind as `bench/`
-//! does it, which has no row for the SDK's. This one knows what its API can ask for, and no views,
-//! no second reader and no exponential histograms.
+//! OpenTelemetry's SDK has an implementation as well, but compiles it once for each type of number.
+//! The binary of the example `noop` had 3,658,232 bytes with the SDK's, and has 3,274,776 with this
+//! one (release, default features). An invocation took 1.43 and 0.93 times the instructions of
+//! `bare` with batches of 1 and 10 messages, and takes 1.27 and 0.90. These figures were counted
+//! once with callgrind as in `bench/`, which has no row for the SDK's implementation. This one
+//! supports everything that the API can request, but no views, no second reader and no exponential
+//! histograms.
 
 use std::borrow::Cow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -26,16 +27,17 @@ use crate::config::Temporality;
 use crate::otlp::encode::metrics::{MetricsRequest, Number, Times, Window, Writer};
 use crate::otlp::encode::{ResourceFrame, nanos};
 
-/// The API's default ("Explicit Bucket Histogram Aggregation" of the metrics SDK specification).
+/// Default boundaries of a histogram (metrics SDK specification, "Explicit Bucket Histogram
+/// Aggregation").
 const DEFAULT_BOUNDS: [f64; 15] = [
     0.0, 5.0, 10.0, 25.0, 50.0, 75.0, 100.0, 250.0, 500.0, 750.0, 1000.0, 2500.0, 5000.0, 7500.0,
     10_000.0,
 ];
-/// The specification's limits of a name and of a unit.
+/// Maximum lengths of a name and of a unit (metrics API specification, "Instrument").
 const MAX_NAME: usize = 255;
 const MAX_UNIT: usize = 63;
 
-/// Clones share the meters.
+/// The meter provider. Clones share the meters.
 #[derive(Debug, Clone)]
 pub(crate) struct Meters(Arc<Shared>);
 
@@ -65,8 +67,8 @@ impl Meters {
         }))
     }
 
-    /// Everything that was measured since the last collection (or since the start, where that is
-    /// asked for), in requests of so many bytes.
+    /// Collects all measurements since the last collection, or since the start for cumulative
+    /// instruments. Requests are closed when they reach `limit` bytes.
     pub(crate) fn collect(
         &self,
         resource: &ResourceFrame,
@@ -74,7 +76,7 @@ impl Meters {
         now: SystemTime,
     ) -> Vec<MetricsRequest> {
         let mut last_collection = lock(&self.0.last_collection);
-        // Where the clock has been set back, nothing ends before it begins.
+        // If the clock was set back, an interval must not end before it begins.
         let end = nanos(now).max(*last_collection);
         let since_last = Times {
             start: std::mem::replace(&mut last_collection, end),
@@ -85,7 +87,7 @@ impl Meters {
             end,
         };
         let mut writer = Writer::new(resource, limit);
-        // Callbacks are the user's, who may make further instruments in them.
+        // Without the lock, because callbacks of the program may create instruments.
         let scopes = lock(&self.0.scopes).clone();
         for scope in scopes {
             let instruments = lock(&scope.instruments).clone();
@@ -121,7 +123,7 @@ impl MeterProvider for Meters {
     }
 }
 
-/// What the API's meter holds.
+/// The implementation behind the API's meter.
 #[derive(Debug)]
 struct ScopeMeter(Arc<Scope>);
 
@@ -129,11 +131,13 @@ impl Scope {
     fn instrument(&self, description: Description) -> Arc<Instrument> {
         if let Err(problem) = check(&description) {
             let name = &*description.name;
-            warn!(name, "the instrument counts nothing: {problem}");
+            warn!(name, "invalid instrument records nothing: {problem}");
             return Arc::new(Instrument::new(description, false));
         }
         let mut instruments = lock(&self.instruments);
-        let known = instruments.iter().find(|known| known.is(&description));
+        let known = instruments
+            .iter()
+            .find(|known| known.has_description(&description));
         if let Some(known) = known {
             return Arc::clone(known);
         }
@@ -146,7 +150,7 @@ impl Scope {
         &self,
         kind: InstrumentKind,
         zero: Number,
-        (name, description, unit): Texts,
+        (name, description, unit): Identity,
     ) -> Description {
         use InstrumentKind::{
             Counter, Gauge, Histogram, ObservableCounter, ObservableGauge, ObservableUpDownCounter,
@@ -162,7 +166,7 @@ impl Scope {
                 Gauge | ObservableGauge => Aggregation::Last,
                 Histogram => Aggregation::Histogram,
             },
-            is_asked: matches!(
+            is_observable: matches!(
                 kind,
                 ObservableCounter | ObservableUpDownCounter | ObservableGauge
             ),
@@ -175,13 +179,14 @@ impl Scope {
 }
 
 /// Name, description and unit.
-type Texts = (
+type Identity = (
     Cow<'static, str>,
     Option<Cow<'static, str>>,
     Option<Cow<'static, str>>,
 );
 
-/// "Additional Configuration" of the specification's OTLP metrics exporter.
+/// Returns what the data points of an instrument count from (specification of the OTLP metrics
+/// exporter, "Additional Configuration").
 fn window(kind: InstrumentKind, temporality: Temporality) -> Window {
     use InstrumentKind::{Counter, Histogram, ObservableUpDownCounter, UpDownCounter};
     match (temporality, kind) {
@@ -191,37 +196,35 @@ fn window(kind: InstrumentKind, temporality: Temporality) -> Window {
     }
 }
 
-/// What the specification asks of an instrument.
+/// Checks a description (metrics API specification, "Instrument").
 fn check(description: &Description) -> Result<(), &'static str> {
     let Description {
         name, unit, bounds, ..
     } = description;
-    let is_of_names = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-/".contains(&byte);
+    let is_name_byte = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-/".contains(&byte);
     if !name.starts_with(|first: char| first.is_ascii_alphabetic()) {
-        return Err("its name must begin with a letter of ASCII");
+        return Err("its name must start with an ASCII letter");
     }
-    if name.len() > MAX_NAME || !name.bytes().all(is_of_names) {
-        return Err(
-            "its name must be of at most 255 letters, digits, `_`, `.`, `-` or `/` of ASCII",
-        );
+    if name.len() > MAX_NAME || !name.bytes().all(is_name_byte) {
+        return Err("its name must have at most 255 ASCII letters, digits, `_`, `.`, `-` or `/`");
     }
     if unit.len() > MAX_UNIT || !unit.is_ascii() {
-        return Err("its unit must be of at most 63 characters of ASCII");
+        return Err("its unit must have at most 63 ASCII characters");
     }
     let is_ordered = bounds.windows(2).all(|pair| pair[0] < pair[1]);
     if !is_ordered || !bounds.iter().all(|bound| bound.is_finite()) {
-        return Err("its boundaries must be finite numbers, each greater than the one before");
+        return Err("its boundaries must be finite and in ascending order");
     }
     Ok(())
 }
 
-/// For instruments that differ in nothing but their kind and their numbers.
+/// Implements synchronous instruments other than histograms, which differ in kind and number only.
 macro_rules! instruments {
     ($($name:ident: $kind:ident<$number:ty>,)*) => {
         $(fn $name(&self, builder: InstrumentBuilder<'_, $kind<$number>>) -> $kind<$number> {
-            let texts = (builder.name, builder.description, builder.unit);
+            let identity = (builder.name, builder.description, builder.unit);
             let zero = <$number>::ZERO;
-            let description = self.0.describe(InstrumentKind::$kind, zero, texts);
+            let description = self.0.describe(InstrumentKind::$kind, zero, identity);
             $kind::new(Arc::new(InstrumentHandle(self.0.instrument(description))))
         })*
     };
@@ -230,9 +233,9 @@ macro_rules! instruments {
 macro_rules! histograms {
     ($($name:ident: $number:ty,)*) => {
         $(fn $name(&self, builder: HistogramBuilder<'_, Histogram<$number>>) -> Histogram<$number> {
-            let texts = (builder.name, builder.description, builder.unit);
+            let identity = (builder.name, builder.description, builder.unit);
             let zero = <$number>::ZERO;
-            let mut description = self.0.describe(InstrumentKind::Histogram, zero, texts);
+            let mut description = self.0.describe(InstrumentKind::Histogram, zero, identity);
             let bounds = builder.boundaries.map(Vec::into_boxed_slice);
             description.bounds = bounds.unwrap_or_else(|| DEFAULT_BOUNDS.into());
             Histogram::new(Arc::new(InstrumentHandle(self.0.instrument(description))))
@@ -246,9 +249,9 @@ macro_rules! observables {
             &self,
             builder: AsyncInstrumentBuilder<'_, $kind<$number>, $number>,
         ) -> $kind<$number> {
-            let texts = (builder.name, builder.description, builder.unit);
+            let identity = (builder.name, builder.description, builder.unit);
             let zero = <$number>::ZERO;
-            let description = self.0.describe(InstrumentKind::$kind, zero, texts);
+            let description = self.0.describe(InstrumentKind::$kind, zero, identity);
             let instrument = self.0.instrument(description);
             for callback in builder.callbacks {
                 instrument.add_callback(Arc::new(move |instrument| callback(instrument)));

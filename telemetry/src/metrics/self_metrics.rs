@@ -1,12 +1,13 @@
-//! How the telemetry itself stands, as metrics: a flush's own numbers go with the next one.
+//! Metrics of the telemetry itself. The counts of a flush are part of the next flush that has
+//! something to send.
 //!
-//! | Metric | Kind | Unit | What |
+//! | Metric | Kind | Unit | Meaning |
 //! |---|---|---|---|
 //! | `baton.telemetry.spans` | counter | `{span}` | finished spans by `baton.telemetry.outcome`: `exported`, `spilled` or `dropped` |
-//! | `baton.telemetry.spans.pending` | gauge | `{span}` | finished spans that none of it has happened to yet |
-//! | `baton.telemetry.log_records` | counter | `{record}` | log records, likewise |
-//! | `baton.telemetry.log_records.pending` | gauge | `{record}` | |
-//! | `baton.telemetry.metric_points` | counter | `{point}` | data points that no collector gets: `baton.telemetry.outcome` is `dropped` |
+//! | `baton.telemetry.spans.pending` | gauge | `{span}` | finished spans that have not been exported, spilled or dropped yet |
+//! | `baton.telemetry.log_records` | counter | `{record}` | log records by `baton.telemetry.outcome` |
+//! | `baton.telemetry.log_records.pending` | gauge | `{record}` | log records that have not been exported or dropped yet |
+//! | `baton.telemetry.metric_points` | counter | `{point}` | dropped data points: `baton.telemetry.outcome` is `dropped` |
 
 use std::sync::{Mutex, PoisonError};
 
@@ -18,15 +19,15 @@ use super::Meters;
 use crate::buffer::Counts;
 
 const SCOPE: &str = "baton.telemetry";
-/// What has become of a record.
+/// Attribute with the outcome of a record.
 const OUTCOME: &str = "baton.telemetry.outcome";
 const DROPPED: &str = "dropped";
 
-/// What a collection finds.
+/// Counts of spans and log records.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RecordCounts {
     pub(crate) spans: Counts,
-    /// `None` where log records are not exported.
+    /// `None` if log records are not exported.
     pub(crate) log_records: Option<Counts>,
 }
 
@@ -38,7 +39,7 @@ pub(super) struct SelfMetrics {
     reported_points_dropped: Mutex<u64>,
 }
 
-/// The records of one signal.
+/// Instruments for the records of one signal.
 #[derive(Debug)]
 struct SignalMetrics {
     exported: BoundCounter<u64>,
@@ -76,9 +77,9 @@ impl SelfMetrics {
         }
     }
 
-    pub(super) fn record(&self, read_counts: RecordCounts, points_dropped: u64) {
-        self.spans.record(read_counts.spans);
-        if let Some(log_records) = read_counts.log_records {
+    pub(super) fn record(&self, counts: RecordCounts, points_dropped: u64) {
+        self.spans.record(counts.spans);
+        if let Some(log_records) = counts.log_records {
             self.log_records.record(log_records);
         }
         let reported = self.reported_points_dropped.lock();
@@ -102,12 +103,12 @@ impl SignalMetrics {
         }
     }
 
-    /// Where nothing has happened but that the last flush was successful, there is nothing to tell:
-    /// otherwise each flush would have to be followed by another one.
+    /// Records the difference to the last counts. If only exported spans were added, nothing is
+    /// recorded: otherwise the counts of each flush would be a reason for another flush.
     fn record(&self, now: Counts) {
         let mut reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
-        let news = |counts: &Counts| (counts.finished, counts.spilled, counts.dropped);
-        if news(&now) == news(&reported) {
+        let relevant = |counts: &Counts| (counts.finished, counts.spilled, counts.dropped);
+        if relevant(&now) == relevant(&reported) {
             return;
         }
         let exported = now.exported.saturating_sub(reported.exported);

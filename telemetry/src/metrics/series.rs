@@ -1,19 +1,19 @@
-//! What was measured with one set of attributes.
+//! The aggregated measurements of one instrument with one set of attributes.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::otlp::encode::metrics::{Distribution, Number};
 
-/// How measurements become one value.
+/// Aggregation of measurements to one value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Aggregation {
-    /// Measurements are added.
+    /// Adds the measurements.
     Sum,
-    /// The last one counts.
+    /// Keeps the last measurement.
     Last,
-    /// Each measurement is the sum so far.
+    /// Keeps the last measurement, which is a sum since the start of the process.
     Observed,
-    /// Measurements are counted by their size.
+    /// Counts the measurements in buckets by size.
     Histogram,
 }
 
@@ -22,7 +22,7 @@ pub(super) struct Series(Mutex<State>);
 
 #[derive(Debug)]
 pub(super) struct State {
-    /// There is something to tell: since the last collection, or since the start.
+    /// The series is part of the next collection.
     pub(super) is_new: bool,
     value: Aggregate,
 }
@@ -44,7 +44,7 @@ struct Buckets {
     max: f64,
 }
 
-/// What a collection finds.
+/// The value of a data point.
 #[derive(Debug)]
 pub(super) enum Point<'a> {
     Number(Number),
@@ -52,7 +52,7 @@ pub(super) enum Point<'a> {
 }
 
 impl Series {
-    /// `zero` is a zero of the instrument's kind of number.
+    /// `zero` has the instrument's type of number.
     pub(super) fn new(aggregation: Aggregation, zero: Number, bounds: &[f64]) -> Self {
         let value = match aggregation {
             Aggregation::Sum => Aggregate::Sum(zero),
@@ -71,7 +71,7 @@ impl Series {
         let mut state = self.lock();
         state.is_new = true;
         match &mut state.value {
-            Aggregate::Sum(sum) => *sum = added(*sum, number),
+            Aggregate::Sum(sum) => *sum = add(*sum, number),
             Aggregate::Last(last) => *last = number,
             Aggregate::Observed { sum, .. } => *sum = number,
             Aggregate::Histogram(buckets) => buckets.record(number.as_double(), bounds),
@@ -84,11 +84,11 @@ impl Series {
 }
 
 impl State {
-    /// The value since the last collection, or since the start.
+    /// Returns the value since the last collection (delta) or since the start.
     pub(super) fn point<'a>(&'a self, is_delta: bool, bounds: &'a [f64]) -> Point<'a> {
         match &self.value {
             Aggregate::Observed { sum, reported } if is_delta => {
-                Point::Number(subtracted(*sum, *reported))
+                Point::Number(subtract(*sum, *reported))
             }
             Aggregate::Sum(number)
             | Aggregate::Last(number)
@@ -104,7 +104,7 @@ impl State {
         }
     }
 
-    /// Has the next collection begin at zero.
+    /// Starts the next delta at zero.
     pub(super) fn reset(&mut self) {
         match &mut self.value {
             Aggregate::Sum(Number::Integer(sum)) => *sum = 0,
@@ -118,7 +118,7 @@ impl State {
 
 impl Buckets {
     fn new(bounds: &[f64]) -> Self {
-        // Without bounds there is nothing to tell apart.
+        // Without bounds there are no buckets, only a count and a sum.
         let buckets = if bounds.is_empty() {
             0
         } else {
@@ -151,8 +151,8 @@ impl Buckets {
     }
 }
 
-/// An instrument has numbers of one kind.
-fn added(one: Number, other: Number) -> Number {
+/// Adds two numbers of one instrument, which have the same type.
+fn add(one: Number, other: Number) -> Number {
     match (one, other) {
         (Number::Integer(one), Number::Integer(other)) => {
             Number::Integer(one.saturating_add(other))
@@ -161,7 +161,8 @@ fn added(one: Number, other: Number) -> Number {
     }
 }
 
-fn subtracted(from: Number, number: Number) -> Number {
+/// Subtracts two numbers of one instrument, which have the same type.
+fn subtract(from: Number, number: Number) -> Number {
     match (from, number) {
         (Number::Integer(from), Number::Integer(number)) => {
             Number::Integer(from.saturating_sub(number))

@@ -1,9 +1,18 @@
-//! What can be said before telemetry starts.
+//! Options of telemetry that the environment does not have.
 
 use super::{Service, Telemetry};
 use crate::export::headers::OpenHeaderSource;
 
-/// What [`Telemetry`] starts with, beside the environment.
+/// Builder for [`Telemetry`].
+///
+/// ```no_run
+/// use baton_telemetry::{HeaderSource, Service, Telemetry};
+///
+/// # async fn run(open: baton_telemetry::OpenHeaderSource) {
+/// let service = Service { name: "orders", version: None };
+/// let telemetry = Telemetry::builder(service).header_source(open).init().await;
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy)]
 #[must_use]
 pub struct Builder {
@@ -19,8 +28,8 @@ impl Builder {
         }
     }
 
-    /// How `OTEL_EXPORTER_OTLP_HEADERS_SECRET` is read. Without this, the variable is one line in
-    /// the log.
+    /// Sets the function that opens the source of headers that `OTEL_EXPORTER_OTLP_HEADERS_SECRET`
+    /// refers to. Without it, the variable is ignored with a warning.
     ///
     /// `baton_secrets::open` reads from AWS Secrets Manager and the SSM Parameter Store.
     pub fn header_source(mut self, open: OpenHeaderSource) -> Self {
@@ -28,8 +37,8 @@ impl Builder {
         self
     }
 
-    /// Sets telemetry up, as [`Telemetry::init`] tells. Waits for the first fetch of headers, two
-    /// seconds at most.
+    /// Initialises telemetry as [`Telemetry::init`] does. Waits up to two seconds for the first
+    /// fetch of headers.
     pub async fn init(self) -> Telemetry {
         Telemetry::set_up(self.service, self.open_header_source).await
     }

@@ -1,4 +1,4 @@
-//! Telemetry whose spans stay in the process.
+//! Telemetry for tests, which exports nothing.
 
 use std::sync::Arc;
 
@@ -6,19 +6,19 @@ use opentelemetry::metrics::MeterProvider;
 use opentelemetry::metrics::noop::NoopMeterProvider;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 
-use super::{AnyMeters, Config, LossReporter, Mutex, Shared, SpanBuffer, Telemetry};
+use super::{AnyMeterProvider, Config, LossReporter, Mutex, Shared, SpanBuffer, Telemetry};
 use crate::output::Output;
 
 impl Telemetry {
-    /// Telemetry around a tracer provider that keeps the spans itself, for tests: nothing is
-    /// exported, no global is set, and all options have their defaults, whatever the environment
-    /// says.
+    /// Creates telemetry for tests, with a tracer provider that captures the spans. Nothing is
+    /// exported, no global is set, and the environment is ignored.
     #[must_use]
     pub fn captured(provider: SdkTracerProvider) -> Self {
         Self::captured_with_meters(provider, NoopMeterProvider::new())
     }
 
-    /// The same with a meter provider that keeps the metrics itself.
+    /// Creates telemetry for tests, with a tracer provider and a meter provider that capture spans
+    /// and metrics.
     #[must_use]
     pub fn captured_with_meters(
         provider: SdkTracerProvider,
@@ -29,7 +29,7 @@ impl Telemetry {
             provider,
             buffer: SpanBuffer::new(config.bounds),
             exporter: None,
-            meters: AnyMeters::from_provider(meters),
+            meters: AnyMeterProvider::new(meters),
             metrics: None,
             logs: None,
             propagator: config.propagator,

@@ -1,4 +1,4 @@
-//! Whatever makes the process's meters.
+//! The meter provider of the process.
 
 use std::fmt;
 
@@ -8,24 +8,24 @@ use opentelemetry::metrics::{Meter, MeterProvider};
 
 use crate::metrics::Metrics;
 
-/// The exported ones, a test's, or those whose instruments do nothing.
-pub(super) struct AnyMeters(Box<dyn MeterProvider + Send + Sync>);
+/// The meter provider of the exporter or of a test, or one that does nothing.
+pub(super) struct AnyMeterProvider(Box<dyn MeterProvider + Send + Sync>);
 
-impl fmt::Debug for AnyMeters {
+impl fmt::Debug for AnyMeterProvider {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("AnyMeters")
+        formatter.write_str("AnyMeterProvider")
     }
 }
 
-impl AnyMeters {
-    pub(super) fn of(metrics: Option<&Metrics>) -> Self {
+impl AnyMeterProvider {
+    pub(super) fn from_metrics(metrics: Option<&Metrics>) -> Self {
         match metrics {
-            Some(metrics) => Self::from_provider(metrics.meters().clone()),
-            None => Self::from_provider(NoopMeterProvider::new()),
+            Some(metrics) => Self::new(metrics.meters().clone()),
+            None => Self::new(NoopMeterProvider::new()),
         }
     }
 
-    pub(super) fn from_provider(provider: impl MeterProvider + Send + Sync + 'static) -> Self {
+    pub(super) fn new(provider: impl MeterProvider + Send + Sync + 'static) -> Self {
         Self(Box::new(provider))
     }
 

@@ -1,4 +1,4 @@
-//! The line in the log that a process's telemetry begins with.
+//! The log line with the configuration at start.
 
 use std::fmt;
 use std::time::Duration;
@@ -9,9 +9,10 @@ use tracing::{field, info};
 use crate::config::{Compression, Config, Export, Otlp, Protocol};
 use crate::otlp::Signal;
 
-/// The effective configuration in one line: enough to see why nothing arrives, and no secret.
+/// Logs the effective configuration in one line, without secrets. It shows why nothing arrives at a
+/// collector.
 pub(super) fn log(config: &Config, resource: &Resource) {
-    let ([traces, metrics, logs], common) = ways(config);
+    let ([traces, metrics, logs], common) = exporters(config);
     let common = common.as_ref();
     let has = |export: &Export| !matches!(export, Export::Nowhere);
     let (has_metrics, has_logs) = (has(&config.metrics), has(&config.logs));
@@ -19,14 +20,14 @@ pub(super) fn log(config: &Config, resource: &Resource) {
         traces,
         metrics,
         logs,
-        endpoint = common.map(|way| field::display(&way.endpoint)),
-        protocol = common.map(|way| field::display(way.protocol)),
-        compression = common.map(|way| field::display(way.compression)),
-        header_names = common.and_then(|way| joined(&way.header_names)),
+        endpoint = common.map(|connection| field::display(&connection.endpoint)),
+        protocol = common.map(|connection| field::display(connection.protocol)),
+        compression = common.map(|connection| field::display(connection.compression)),
+        header_names = common.and_then(|connection| joined(&connection.header_names)),
         headers_secret = config.headers_secret.is_some().then_some("set"),
-        proxy = common.and_then(|way| way.proxy.as_deref()),
-        tls = common.and_then(|way| way.tls),
-        timeout_ms = common.map(|way| milliseconds(way.timeout)),
+        proxy = common.and_then(|connection| connection.proxy.as_deref()),
+        tls = common.and_then(|connection| connection.tls),
+        timeout_ms = common.map(|connection| milliseconds(connection.timeout)),
         spill = if config.spill { "stdout" } else { "none" },
         spill_line_bytes = config.spill.then_some(config.spill_line_bytes),
         sampler = %config.sampler,
@@ -48,28 +49,32 @@ pub(super) fn log(config: &Config, resource: &Resource) {
     );
 }
 
-/// What each signal does, and the way that is common to them. Usually all go one way, which is told
-/// once; a signal that goes another tells its own.
-fn ways(config: &Config) -> ([String; 3], Option<Way>) {
+/// Returns the description of each signal's exporter, and the connection that they share. A signal
+/// with another connection has it in its own description.
+fn exporters(config: &Config) -> ([String; 3], Option<ConnectionConfig>) {
     let exports = [
         (Signal::Traces, &config.traces),
         (Signal::Metrics, &config.metrics),
         (Signal::Logs, &config.logs),
     ];
-    let ways = exports.map(|(signal, export)| Some(Way::of(signal, export.otlp()?)));
-    let common = ways.iter().flatten().next().cloned();
+    let connections =
+        exports.map(|(signal, export)| Some(ConnectionConfig::new(signal, export.otlp()?)));
+    let common = connections.iter().flatten().next().cloned();
     let signals = [0, 1, 2].map(|index| {
         let (_, export) = exports[index];
-        let own = ways[index].as_ref();
-        exporter(export, own.filter(|way| Some(*way) != common.as_ref()))
+        let own = connections[index].as_ref();
+        exporter(
+            export,
+            own.filter(|connection| Some(*connection) != common.as_ref()),
+        )
     });
     (signals, common)
 }
 
-/// How a signal reaches its collector, as far as it may be told.
+/// The connection of a signal to its collector, without secrets.
 #[derive(Clone, PartialEq, Eq)]
-struct Way {
-    /// Without the signal's own path, by which ways would always differ.
+struct ConnectionConfig {
+    /// Without the signal's path, so that it can be the same for all signals.
     endpoint: String,
     protocol: Protocol,
     compression: Compression,
@@ -80,8 +85,8 @@ struct Way {
     timeout: Duration,
 }
 
-impl Way {
-    fn of(signal: Signal, otlp: &Otlp) -> Self {
+impl ConnectionConfig {
+    fn new(signal: Signal, otlp: &Otlp) -> Self {
         let endpoint = otlp.endpoint.to_string();
         let base = endpoint.strip_suffix(signal.path()).unwrap_or(&endpoint);
         let names = otlp.headers.keys().map(ToString::to_string);
@@ -97,7 +102,7 @@ impl Way {
     }
 }
 
-impl fmt::Display for Way {
+impl fmt::Display for ConnectionConfig {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             endpoint,
@@ -123,7 +128,7 @@ impl fmt::Display for Way {
     }
 }
 
-/// What of TLS is not as it would be without variables.
+/// Returns the TLS settings that differ from the defaults.
 fn tls(otlp: &Otlp) -> Option<&'static str> {
     let own = &otlp.certificates;
     match (own.authorities.is_some(), own.client.is_some()) {
@@ -134,14 +139,14 @@ fn tls(otlp: &Otlp) -> Option<&'static str> {
     }
 }
 
-fn exporter(export: &Export, own_way: Option<&Way>) -> String {
-    match (export, own_way) {
+fn exporter(export: &Export, own_connection: Option<&ConnectionConfig>) -> String {
+    match (export, own_connection) {
         (Export::Nowhere, _) => "none".to_owned(),
         (Export::Console, _) => "console".to_owned(),
         (Export::Otlp(_), None) => "otlp".to_owned(),
-        (Export::Otlp(_), Some(way)) => format!("otlp {way}"),
+        (Export::Otlp(_), Some(connection)) => format!("otlp {connection}"),
         (Export::OtlpAndConsole(_), None) => "otlp,console".to_owned(),
-        (Export::OtlpAndConsole(_), Some(way)) => format!("otlp,console {way}"),
+        (Export::OtlpAndConsole(_), Some(connection)) => format!("otlp,console {connection}"),
     }
 }
 
@@ -158,7 +163,7 @@ fn joined(list: &[String]) -> Option<String> {
     (!list.is_empty()).then(|| list.join(","))
 }
 
-/// A limit that limits nothing is not worth its ten digits.
+/// Returns `None` for a limit that is not set.
 fn limited(count: u32) -> Option<u32> {
     (count != u32::MAX).then_some(count)
 }
@@ -186,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_empty_or_unlimited_is_left_out_of_the_start_line() {
+    fn empty_and_unlimited_settings_are_omitted() {
         let line = start_line(&[]);
         assert_eq!(line["message"], "telemetry started");
         let exporters = ["traces", "metrics", "logs"].map(|signal| line[signal].clone());
@@ -211,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_set_is_in_the_start_line_without_secrets() {
+    fn settings_are_logged_without_secrets() {
         let line = start_line(&[
             ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=SECRET,x-a=1"),
             ("OTEL_SPAN_LINK_COUNT_LIMIT", "7"),
@@ -225,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn what_goes_another_way_tells_its_own() {
+    fn a_signal_with_another_connection_has_its_own_description() {
         let line = start_line(&[
             ("OTEL_LOGS_EXPORTER", "otlp"),
             ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://a:4318/base"),
@@ -247,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn where_nothing_is_sent_no_endpoint_is_named() {
+    fn without_an_export_no_endpoint_is_logged() {
         let line = start_line(&[
             ("OTEL_TRACES_EXPORTER", "console"),
             ("OTEL_METRICS_EXPORTER", "none"),
