@@ -1,4 +1,4 @@
-//! What the environment says about telemetry: the only place where this crate reads it.
+//! Configuration from the environment. No other module of this crate reads it.
 
 use std::time::Duration;
 
@@ -16,7 +16,6 @@ mod endpoint;
 mod log_filter;
 mod metrics;
 mod otlp;
-mod pairs;
 mod platform;
 mod proxy;
 mod reader;
@@ -37,46 +36,47 @@ pub(crate) use reader::Problem;
 pub(crate) use replay::traces_for_replay;
 pub(crate) use sampler::SamplerChoice;
 
-/// The specification's default of `OTEL_BSP_SCHEDULE_DELAY`.
+/// Default of `OTEL_BSP_SCHEDULE_DELAY` in the specification.
 const DEFAULT_SCHEDULE_DELAY: Duration = Duration::from_secs(5);
-/// A service that is told to export without a pause would do nothing else.
+/// Minimum time between two exports in the background: without a pause, a service would do nothing
+/// else.
 const MIN_INTERVAL: Duration = Duration::from_millis(10);
-/// The specification's default for attributes and events of a span.
+/// Default limit of attributes and of events of a span in the specification.
 const DEFAULT_COUNT_LIMIT: u32 = 128;
 
-/// Refers to more headers of the export, as [`HeaderSource`](crate::HeaderSource) tells.
+/// Variable that refers to more headers, which a [`HeaderSource`](crate::HeaderSource) fetches.
 pub(crate) const HEADERS_SECRET: &str = "OTEL_EXPORTER_OTLP_HEADERS_SECRET";
 
-/// Everything that can be set, parsed.
+/// The parsed configuration.
 #[derive(Debug)]
 pub(crate) struct Config {
     pub(crate) traces: Export,
     pub(crate) metrics: Export,
     pub(crate) logs: Export,
-    /// Whether what no collector has taken goes to stdout, from where `baton replay` can send it.
+    /// True if spans that the collector does not accept are written to stdout, for `baton replay`.
     pub(crate) spill: bool,
-    /// Maximum length of such a line, including its line break.
+    /// Maximum length of a line with spilled spans, including its line break.
     pub(crate) spill_line_bytes: usize,
     pub(crate) sampler: SamplerChoice,
     pub(crate) propagator: Propagator,
     pub(crate) limits: SpanLimits,
-    /// Of the spans that wait for the collector.
+    /// Bounds of the buffer for spans.
     pub(crate) bounds: Bounds,
-    /// Of the log records that do.
+    /// Bounds of the buffer for log records.
     pub(crate) log_bounds: Bounds,
-    /// Of the encoded metrics that do.
+    /// Maximum number of bytes of metrics that are kept from one export to the next.
     pub(crate) metric_buffer_bytes: usize,
     pub(crate) temporality: Temporality,
-    /// How often a service that does not freeze exports its metrics.
+    /// Interval of exports of metrics in the background.
     pub(crate) metric_interval: Duration,
-    /// Where headers with keys are kept, if not in the environment: what it names is the business
-    /// of who reads it.
+    /// Reference to headers outside the environment. Its form depends on the
+    /// [`HeaderSource`](crate::HeaderSource).
     pub(crate) headers_secret: Option<String>,
-    /// How often a service that does not freeze exports.
+    /// Interval of exports in the background.
     pub(crate) schedule_delay: Duration,
     /// `OTEL_SERVICE_NAME`.
     pub(crate) service_name: Option<String>,
-    /// `OTEL_RESOURCE_ATTRIBUTES`, percent-decoded, in their order.
+    /// `OTEL_RESOURCE_ATTRIBUTES`, percent-decoded, in the order of the list.
     pub(crate) resource_attributes: Vec<(String, String)>,
     pub(crate) coralogix: Coralogix,
     pub(crate) platform: Platform,
@@ -89,21 +89,22 @@ pub(crate) struct Config {
 pub(crate) struct SpanLimits {
     pub(crate) attributes: u32,
     pub(crate) events: u32,
-    /// Unlimited by default: the SDK's 128 would cut a batch span off from most of its records.
+    /// Unlimited by default: with the SDK's limit of 128, a batch span would lack the links to most
+    /// of its records.
     pub(crate) links: u32,
 }
 
-/// `AWS_LAMBDA_LOG_FORMAT`: how lines are written to stdout.
+/// `AWS_LAMBDA_LOG_FORMAT`: the format of log lines on stdout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LogFormat {
     /// The default, although Lambda's own is text: a line of text has no fields to search for, and
-    /// its newlines cut it in two.
+    /// a line break in it splits it in two.
     Json,
     Text,
 }
 
-/// What Coralogix sorts telemetry by, in the variables that its own extension and integrations
-/// read.
+/// The names by which Coralogix groups telemetry, from the variables that its own extension and
+/// integrations read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Coralogix {
     pub(crate) application: Option<String>,
@@ -111,8 +112,8 @@ pub(crate) struct Coralogix {
 }
 
 impl Config {
-    /// Reads the process's environment. What is wrong becomes a [`Problem`] and the default:
-    /// telemetry never keeps a service from starting.
+    /// Reads the environment of the process. An invalid variable becomes a [`Problem`], and its
+    /// default applies: telemetry never prevents a service from starting.
     pub(crate) fn from_env() -> (Self, Vec<Problem>) {
         Self::from_lookup(&process_variable)
     }
@@ -121,9 +122,12 @@ impl Config {
         let mut reader = Reader::new(lookup);
         let platform = platform::read(&mut reader);
         let is_disabled = reader.flag("OTEL_SDK_DISABLED");
-        let mut export = |signal| match is_disabled {
-            true => Export::Nowhere,
-            false => otlp::read(&mut reader, signal),
+        let mut export = |signal| {
+            if is_disabled {
+                Export::Nowhere
+            } else {
+                otlp::read(&mut reader, signal)
+            }
         };
         let config = Self {
             traces: export(Signal::Traces),
@@ -147,8 +151,8 @@ impl Config {
             service_name: reader.text("OTEL_SERVICE_NAME"),
             resource_attributes: resource_attributes(&mut reader),
             coralogix: Coralogix {
-                application: first(&reader, ["CX_APPLICATION", "CX_APPLICATION_NAME"]),
-                subsystem: first(&reader, ["CX_SUBSYSTEM", "CX_SUBSYSTEM_NAME"]),
+                application: first_text(&reader, ["CX_APPLICATION", "CX_APPLICATION_NAME"]),
+                subsystem: first_text(&reader, ["CX_SUBSYSTEM", "CX_SUBSYSTEM_NAME"]),
             },
             platform,
             log_filter: log_filter::read(&mut reader),
@@ -157,8 +161,7 @@ impl Config {
         (config, reader.into_problems())
     }
 
-    /// Where log records wait for a collector. `None` where none is asked for; on a console they
-    /// are lines already.
+    /// Creates the buffer for log records, or returns `None` if they are not sent to a collector.
     pub(crate) fn log_buffer(&self) -> Option<Buffer> {
         let otlp = self.logs.otlp();
         otlp.map(|_| Buffer::new(self.log_bounds))
@@ -178,7 +181,7 @@ fn process_variable(name: &str) -> Option<String> {
     Some(std::env::var_os(name)?.to_string_lossy().into_owned())
 }
 
-fn first<const N: usize>(reader: &Reader<'_>, names: [&str; N]) -> Option<String> {
+fn first_text<const N: usize>(reader: &Reader<'_>, names: [&str; N]) -> Option<String> {
     names.into_iter().find_map(|name| reader.text(name))
 }
 
@@ -234,7 +237,7 @@ fn propagator(reader: &mut Reader<'_>) -> Propagator {
     // Without a known name the default is used, because no propagator at all would break every
     // trace.
     let (propagator, consequence) = if unknown.len() < names.len() {
-        (propagator, "it is left out")
+        (propagator, "it is ignored")
     } else {
         (Propagator::default(), "the default is used")
     };
@@ -262,11 +265,11 @@ fn limits(reader: &mut Reader<'_>) -> SpanLimits {
 fn resource_attributes(reader: &mut Reader<'_>) -> Vec<(String, String)> {
     const NAME: &str = "OTEL_RESOURCE_ATTRIBUTES";
     let list = reader.text(NAME).unwrap_or_default();
-    match pairs::pairs(&list) {
+    match reader::pairs(&list) {
         Ok(attributes) => attributes,
         Err(member) => {
             let form = "a list key=value,key=value, percent-encoded";
-            reader.problem(NAME, &member, form, "all of it is left out");
+            reader.problem(NAME, &member, form, "all attributes are ignored");
             Vec::new()
         }
     }

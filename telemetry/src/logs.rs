@@ -28,7 +28,6 @@ mod tracing_layer;
 
 pub(crate) use correlation::Correlation;
 pub use correlation::{message_id, request_id, with_message_id, with_request_id};
-pub(crate) use fields::Value;
 pub use layer::{LogLayer, log_layer};
 pub(crate) use own_subscriber::SubscriberWarnings;
 #[cfg(feature = "tracing")]
@@ -36,16 +35,16 @@ pub(crate) use tracing_layer::FilterCheck;
 #[cfg(feature = "tracing")]
 pub use tracing_layer::tracing_layer;
 
-/// The target of what is logged about dropped log records, of which none must be made: it would be
-/// the next one dropped.
+/// Target of events about dropped log records. They are not exported, because their own log records
+/// would be dropped next.
 pub(crate) const DROPPED_RECORDS_TARGET: &str = "baton_telemetry::dropped_log_records";
 
-/// Installs the process's subscriber. A program that already has one keeps it, and a warning names
-/// the layers that it lacks. If there is a buffer, log records go there as well, including those of
-/// the program's own [`LogLayer`].
+/// Installs the subscriber of the process. A program that already has one keeps it, and a warning
+/// names the layers that it lacks. If there is a buffer, log records are added to it, including
+/// those of the program's own [`LogLayer`].
 pub(crate) fn install(config: &Config, records: Option<Buffer>) {
     if let Some(buffer) = &records {
-        layer::announce(buffer.clone());
+        layer::set_export_buffer(buffer.clone());
     }
     let log = LogLayer::new(config.log_format, Output::Stdout, records);
     set_default(config.log_filter.clone(), log);
@@ -60,11 +59,11 @@ fn set_default(filter: Targets, log: LogLayer) {
     let _ = tracing::subscriber::set_global_default(subscriber);
 }
 
-/// Also creates OpenTelemetry spans. The log's filter does not apply to them: fewer lines must not
-/// mean fewer spans.
+/// Also creates OpenTelemetry spans. The filter for log lines does not apply to them, because fewer
+/// lines must not mean fewer spans.
 #[cfg(feature = "tracing")]
 fn set_default(filter: Targets, log: LogLayer) {
-    let spans = crate::logs::tracing_layer::layer_for_program(filter.clone());
+    let spans = tracing_layer::default_layer(filter.clone());
     let subscriber = tracing_subscriber::registry()
         .with(log.with_filter(filter::log_filter(filter)))
         .with(spans);

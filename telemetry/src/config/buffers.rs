@@ -1,21 +1,22 @@
-//! How much is kept for a collector that does not take it.
+//! Bounds of the buffers.
 
 use std::num::NonZeroUsize;
 
 use super::reader::Reader;
 use crate::buffer::Bounds;
 
-/// A batch of 10,000 records, the most that SQS hands to a function, each with four spans of its
-/// own.
+/// The spans of a batch of 10,000 records, the maximum of an event source mapping, with four spans
+/// of the handler for each.
 pub(super) const DEFAULT_MAX_SPANS: usize = 50_000;
-/// As many spans at a usual 350 to 600 bytes, a quarter of the smallest function's memory.
+/// The size of these spans, usually 350 to 600 bytes each: a quarter of the smallest function's
+/// memory.
 pub(super) const DEFAULT_MAX_SPAN_BYTES: usize = 32 * 1024 * 1024;
-/// The same batch with two lines a record.
+/// The log records of the same batch, with two lines for each record.
 pub(super) const DEFAULT_MAX_LOG_RECORDS: usize = 20_000;
-/// As many at a usual 250 to 400 bytes. A quarter of what spans may take: every one of them is on
-/// stdout as well.
+/// The size of these log records, usually 250 to 400 bytes each. It is a quarter of the limit for
+/// spans, because each of them is also on stdout.
 pub(super) const DEFAULT_MAX_LOG_BYTES: usize = 8 * 1024 * 1024;
-/// A flush's metrics are a few kilobytes, so these are the metrics of some hundreds of flushes.
+/// The metrics of some hundreds of flushes, a few kilobytes each.
 pub(super) const DEFAULT_MAX_METRIC_BYTES: usize = 1024 * 1024;
 
 const BYTES_FORM: &str = "a whole number of bytes from 1";
@@ -59,7 +60,7 @@ pub(super) fn metric_bytes(reader: &mut Reader<'_>) -> usize {
     bound(reader, "BATON_METRIC_BUFFER_BYTES", BYTES_FORM, default)
 }
 
-/// Zero would drop everything.
+/// Reads a bound, which must not be zero.
 fn bound(reader: &mut Reader<'_>, name: &'static str, form: &'static str, default: usize) -> usize {
     let number: Option<NonZeroUsize> = reader.number(name, form);
     number.map_or(default, NonZeroUsize::get)

@@ -1,9 +1,9 @@
-//! `OTEL_EXPORTER_OTLP_CERTIFICATE` and its like: whom the exporter trusts, and what it identifies
-//! itself with.
+//! `OTEL_EXPORTER_OTLP_CERTIFICATE`, `…_CLIENT_CERTIFICATE` and `…_CLIENT_KEY`: the trusted
+//! authorities, and the certificate of the client.
 //!
-//! The files are read at the start: one that is wrong is told then, and not by a handshake that
-//! fails. Whoever names an authority wants no other to be trusted, so where it cannot be had,
-//! nothing is exported.
+//! The files are read at start, so that an invalid one is reported then and not by a failed
+//! handshake. If the configured authorities cannot be read, nothing is exported, because no others
+//! are to be trusted.
 
 use std::fmt;
 use std::fs::File;
@@ -14,30 +14,30 @@ use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use webpki::EndEntityCert;
 
-use super::reader::Reader;
+use super::reader::{ProblemRecorded, Reader};
 use crate::config::Endpoint;
 
-/// All public authorities together are a quarter of this. What is longer is no list of
-/// certificates, and would be the start's delay.
+/// Maximum length of a file: four times that of all public authorities. Reading a longer one, which
+/// is not a list of certificates, would delay the start.
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
 
-/// The end of a public key that no other key has: both coordinates of a P-256 key, most of a P-384
-/// one's, and the end of an RSA modulus.
+/// Length of the end of a public key that identifies it: both coordinates of a P-256 key, most of
+/// those of a P-384 key, and the end of an RSA modulus.
 const DISTINCTIVE_KEY_BYTES: usize = 64;
 
 const AUTHORITIES_FORM: &str = "a PEM file with the certificates of the authorities to trust";
 const CERTIFICATE_FORM: &str =
-    "a PEM file with the client's certificate, and those up to its authority";
+    "a PEM file with the client's certificate and its intermediate certificates";
 const KEY_FORM: &str = "a PEM file with the client's private key, unencrypted";
 const KEY_OF_CERTIFICATE_FORM: &str = "the private key of the client's certificate";
-const CERTIFICATE_MISSING_FORM: &str = "a client certificate beside the key";
-const KEY_MISSING_FORM: &str = "a client key beside the certificate";
+const CERTIFICATE_MISSING_FORM: &str = "a client certificate for the key";
+const KEY_MISSING_FORM: &str = "a client key for the certificate";
 const NOT_EXPORTED: &str = "nothing is exported";
 
-/// What TLS to a collector needs besides the protocol.
+/// Certificates for TLS connections to a collector.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Certificates {
-    /// None: the compiled-in roots.
+    /// `None` for the compiled-in root certificates.
     pub(crate) authorities: Option<Vec<CertificateDer<'static>>>,
     pub(crate) client: Option<ClientIdentity>,
 }
@@ -45,12 +45,12 @@ pub(crate) struct Certificates {
 /// A client's certificate and its key.
 #[derive(Clone)]
 pub(crate) struct ClientIdentity {
-    /// The client's own first.
+    /// The client's certificate, then those of its issuers.
     pub(crate) chain: Vec<CertificateDer<'static>>,
     pub(crate) key: Arc<PrivateKeyDer<'static>>,
 }
 
-/// Without the key.
+/// Omits the key.
 impl fmt::Debug for ClientIdentity {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
@@ -60,44 +60,41 @@ impl fmt::Debug for ClientIdentity {
     }
 }
 
-/// The variables of one signal, its own form before the general one.
-pub(super) struct Names {
+/// Names of the variables of one signal: that of the signal, then the one for all signals.
+pub(super) struct CertificateVariables {
     pub(super) authorities: [&'static str; 2],
     pub(super) client_certificate: [&'static str; 2],
     pub(super) client_key: [&'static str; 2],
 }
 
-/// A file that cannot be used: the problem has been reported.
-struct Unusable;
-
-/// Why a file cannot be used. Says nothing of its content: a key may have been put where a
-/// certificate belongs.
+/// The reason why a file is invalid. It never contains parts of the file, which may be a key in the
+/// place of a certificate.
 #[derive(Debug, thiserror::Error)]
 enum FileError {
-    #[error("one that cannot be read ({0})")]
+    #[error("an unreadable file ({0})")]
     Unreadable(io::ErrorKind),
-    #[error("something that is no file")]
-    NoFile,
-    #[error("one of more than {MAX_FILE_BYTES} bytes")]
+    #[error("a path that is not a file")]
+    NotAFile,
+    #[error("a file with more than {MAX_FILE_BYTES} bytes")]
     TooLong,
-    #[error("one that is broken")]
-    Broken,
-    #[error("one without a certificate")]
+    #[error("an invalid PEM file")]
+    InvalidPem,
+    #[error("a file without a certificate")]
     NoCertificate,
-    #[error("one selection certificate {0} is none that can be read")]
+    #[error("a file with an invalid certificate {0}")]
     Certificate(usize),
-    #[error("one without a private key")]
+    #[error("a file without a private key")]
     NoKey,
 }
 
-/// What the endpoint needs; nothing if it cannot be had.
+/// Reads the certificates for the endpoint. Returns `None` if a file is invalid.
 pub(super) fn read(
     reader: &mut Reader<'_>,
-    names: &Names,
+    names: &CertificateVariables,
     endpoint: &Endpoint,
 ) -> Option<Certificates> {
     if !endpoint.tls {
-        report_useless(reader, names);
+        report_unused(reader, names);
         return Some(Certificates::default());
     }
     let authorities = authorities(reader, names.authorities);
@@ -108,8 +105,8 @@ pub(super) fn read(
     })
 }
 
-/// Who names certificates believes to be protected by them.
-fn report_useless(reader: &mut Reader<'_>, names: &Names) {
+/// Reports certificates for an endpoint without TLS, where they do not protect anything.
+fn report_unused(reader: &mut Reader<'_>, names: &CertificateVariables) {
     for names in [
         names.authorities,
         names.client_certificate,
@@ -117,7 +114,7 @@ fn report_useless(reader: &mut Reader<'_>, names: &Names) {
     ] {
         let name = reader.first_set(names);
         if reader.text(name).is_some() {
-            let form = "an endpoint with https beside it";
+            let form = "an endpoint with https";
             let found = "one without TLS".to_owned();
             reader.secret_problem(name, found, form, "the file is not used");
         }
@@ -127,34 +124,37 @@ fn report_useless(reader: &mut Reader<'_>, names: &Names) {
 fn authorities(
     reader: &mut Reader<'_>,
     names: [&'static str; 2],
-) -> Result<Option<Vec<CertificateDer<'static>>>, Unusable> {
+) -> Result<Option<Vec<CertificateDer<'static>>>, ProblemRecorded> {
     let name = reader.first_set(names);
     let read = |path: &str| {
-        let certificates = certificates(&file(path)?)?;
+        let certificates = certificates(&read_file(path)?)?;
         for (index, certificate) in certificates.iter().enumerate() {
-            // What is a certificate by its frame may be none by its content.
+            // A valid PEM block may contain something other than a certificate.
             webpki::anchor_from_trusted_cert(certificate)
                 .map_err(|_| FileError::Certificate(index + 1))?;
         }
         Ok(certificates)
     };
-    from_file(reader, name, AUTHORITIES_FORM, read)
+    read_variable(reader, name, AUTHORITIES_FORM, read)
 }
 
-fn client(reader: &mut Reader<'_>, names: &Names) -> Result<Option<ClientIdentity>, Unusable> {
+fn client(
+    reader: &mut Reader<'_>,
+    names: &CertificateVariables,
+) -> Result<Option<ClientIdentity>, ProblemRecorded> {
     let [certificate, key] = [names.client_certificate, names.client_key];
     let [certificate, key] = [reader.first_set(certificate), reader.first_set(key)];
-    let chain = from_file(reader, certificate, CERTIFICATE_FORM, |path| {
-        let chain = certificates(&file(path)?)?;
+    let chain = read_variable(reader, certificate, CERTIFICATE_FORM, |path| {
+        let chain = certificates(&read_file(path)?)?;
         for (index, certificate) in chain.iter().enumerate() {
             EndEntityCert::try_from(certificate).map_err(|_| FileError::Certificate(index + 1))?;
         }
         Ok(chain)
     });
-    let private = from_file(reader, key, KEY_FORM, |path| private_key(&file(path)?));
+    let private = read_variable(reader, key, KEY_FORM, |path| private_key(&read_file(path)?));
     let (variable, form, found) = match (chain?, private?) {
         (None, None) => return Ok(None),
-        (Some(chain), Some(private)) if belongs(&private, &chain) => {
+        (Some(chain), Some(private)) if is_key_of(&private, &chain) => {
             let key = Arc::new(private);
             return Ok(Some(ClientIdentity { chain, key }));
         }
@@ -163,13 +163,13 @@ fn client(reader: &mut Reader<'_>, names: &Names) -> Result<Option<ClientIdentit
         (Some(_), None) => (key, KEY_MISSING_FORM, "nothing"),
     };
     reader.secret_problem(variable, found.to_owned(), form, NOT_EXPORTED);
-    Err(Unusable)
+    Err(ProblemRecorded)
 }
 
-/// Whether the key is the first certificate's, as far as can be told without computing with it. The
-/// private keys that TLS here can use, RSA and ECDSA ones, have the public one in them, in the same
-/// bytes as the certificate.
-fn belongs(key: &PrivateKeyDer<'_>, chain: &[CertificateDer<'_>]) -> bool {
+/// Returns true if the key is that of the first certificate. The encoding of a private RSA or ECDSA
+/// key contains the public key with the same bytes as the certificate, so that no computation is
+/// needed.
+fn is_key_of(key: &PrivateKeyDer<'_>, chain: &[CertificateDer<'_>]) -> bool {
     let certificate = chain.first().map(EndEntityCert::try_from);
     let Some(Ok(certificate)) = certificate else {
         return false;
@@ -182,29 +182,28 @@ fn belongs(key: &PrivateKeyDer<'_>, chain: &[CertificateDer<'_>]) -> bool {
     places.any(|bytes| bytes == public)
 }
 
-/// What the file holds that the variable names, if it names one.
-fn from_file<T>(
+/// Reads the file that the variable names, if it is set.
+fn read_variable<T>(
     reader: &mut Reader<'_>,
     name: &'static str,
     form: &'static str,
     read: impl FnOnce(&str) -> Result<T, FileError>,
-) -> Result<Option<T>, Unusable> {
+) -> Result<Option<T>, ProblemRecorded> {
     let Some(path) = reader.text(name) else {
         return Ok(None);
     };
     read(&path).map(Some).map_err(|error| {
-        // The path is not repeated: somebody may have put the certificate's or the key's own text
-        // there.
+        // The path is not logged, because the variable may hold the text of a key instead.
         reader.secret_problem(name, error.to_string(), form, NOT_EXPORTED);
-        Unusable
+        ProblemRecorded
     })
 }
 
-fn file(path: &str) -> Result<Vec<u8>, FileError> {
+fn read_file(path: &str) -> Result<Vec<u8>, FileError> {
     let unreadable = |error: io::Error| FileError::Unreadable(error.kind());
-    // A pipe would keep the start waiting.
+    // Reading a pipe would block the start.
     if !std::fs::metadata(path).map_err(unreadable)?.is_file() {
-        return Err(FileError::NoFile);
+        return Err(FileError::NotAFile);
     }
     let mut bytes = Vec::new();
     let mut file = File::open(path)
@@ -222,14 +221,14 @@ fn certificates(bytes: &[u8]) -> Result<Vec<CertificateDer<'static>>, FileError>
     match certificates {
         Ok(certificates) if certificates.is_empty() => Err(FileError::NoCertificate),
         Ok(certificates) => Ok(certificates),
-        Err(_) => Err(FileError::Broken),
+        Err(_) => Err(FileError::InvalidPem),
     }
 }
 
 fn private_key(bytes: &[u8]) -> Result<PrivateKeyDer<'static>, FileError> {
     PrivateKeyDer::from_pem_slice(bytes).map_err(|error| match error {
         pem::Error::NoItemsFound => FileError::NoKey,
-        _ => FileError::Broken,
+        _ => FileError::InvalidPem,
     })
 }
 

@@ -1,11 +1,11 @@
-//! Where something is sent: a parsed URL, in the parts that a connection needs.
+//! Parsed URLs of peers.
 
 use std::fmt;
 
 use http::uri::{Authority, Uri};
 
-/// Scheme, host, port and path of an HTTP peer. Never holds credentials: a URL with user
-/// information does not parse.
+/// Scheme, host, port and path of an HTTP peer. It never contains credentials, because a URL with
+/// user information is invalid.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Endpoint {
     pub(crate) tls: bool,
@@ -16,7 +16,7 @@ pub(crate) struct Endpoint {
     pub(crate) path: String,
 }
 
-/// Why a URL cannot be used.
+/// The reason why a URL is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum InvalidEndpoint {
     #[error("not a URL")]
@@ -27,13 +27,13 @@ pub(crate) enum InvalidEndpoint {
     Port,
     #[error("the scheme is neither http nor https")]
     Scheme,
-    #[error("user information does not belong in the URL, but in the headers")]
+    #[error("it contains user information, which belongs in the headers")]
     UserInformation,
-    #[error("a query does not belong in the URL; a key goes into the headers")]
+    #[error("it contains a query; a key belongs in the headers")]
     Query,
 }
 
-/// What a URL without a scheme, such as `ingress.eu2.coralogix.com:443`, means.
+/// Scheme of a URL without one, such as `ingress.eu2.coralogix.com:443`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum DefaultScheme {
     Http,
@@ -69,25 +69,26 @@ impl Endpoint {
         })
     }
 
-    /// The same peer, with `suffix` behind its path: how a generic OTLP endpoint becomes a
-    /// signal's.
+    /// Appends `suffix` to the path: turns the OTLP endpoint for all signals into that of one
+    /// signal.
     pub(crate) fn join(mut self, suffix: &str) -> Self {
         self.path = format!("{}{suffix}", self.path.trim_end_matches('/'));
         self
     }
 
-    /// The peer itself: over gRPC the path is the method's.
+    /// Removes the path, which over gRPC is that of the method.
     pub(crate) fn without_path(mut self) -> Self {
         self.path.replace_range(.., "/");
         self
     }
 
-    /// The value of the `Host` header.
+    /// Returns the value of the `Host` header.
     pub(crate) fn authority(&self) -> String {
         let host = &self.host;
-        match host.contains(':') {
-            true => format!("[{host}]:{}", self.port),
-            false => format!("{host}:{}", self.port),
+        if host.contains(':') {
+            format!("[{host}]:{}", self.port)
+        } else {
+            format!("{host}:{}", self.port)
         }
     }
 }
@@ -107,7 +108,7 @@ fn host(authority: &Authority) -> Option<String> {
     (!host.is_empty()).then(|| host.to_owned())
 }
 
-/// A port that is written must be one; a missing one is the scheme's.
+/// Returns the port, or the default of the scheme. Returns `None` if the port is invalid.
 fn port(authority: &Authority, tls: bool) -> Option<u16> {
     match authority.as_str().strip_prefix(authority.host())? {
         "" if tls => Some(443),
@@ -129,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn urls_are_read_as_people_write_them() {
+    fn urls_may_lack_a_scheme_a_port_or_a_path() {
         for (url, expected) in [
             ("http://127.0.0.1:4318", "http://127.0.0.1:4318/"),
             ("HTTPS://collector", "https://collector:443/"),
@@ -148,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_http_url_is_refused() {
+    fn invalid_urls_are_rejected() {
         assert_eq!(parsed("ftp://collector"), Err(InvalidEndpoint::Scheme));
         assert_eq!(
             parsed("http://key@collector"),

@@ -1,19 +1,19 @@
-//! `RUST_LOG`, as every Rust program has it; else Lambda's own level; else `info`.
+//! The filter for log lines: `RUST_LOG`, or Lambda's level, or `info`.
 
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use super::reader::Reader;
 
-/// A level that is misspelt must not read as the name of a target: nothing would be logged then,
-/// not even that.
+/// A misspelt level must not be taken for the name of a target: nothing would be logged then, not
+/// even the mistake.
 const RUST_LOG_FORM: &str = "a level (off, error, warn, info, debug, trace) or a list of target=level, with such a level for the rest";
 const LAMBDA_FORM: &str = "a level (TRACE, DEBUG, INFO, WARN, ERROR, FATAL)";
-/// What targets have besides letters and digits. Anything else is a slip, such as a list with
-/// semicolons, or a filter by a span's fields, which would silence everything as well.
-const IN_TARGETS: [char; 5] = ['_', '-', ':', '.', '/'];
+/// Characters of targets besides letters and digits. Others show a mistake, such as a list with
+/// semicolons or a filter by the fields of a span, which would silence everything as well.
+const TARGET_CHARACTERS: [char; 5] = ['_', '-', ':', '.', '/'];
 
-/// A variable that is set and wrong gives the default and not the next variable, whose level might
-/// hide the line that tells of it.
+/// Reads the filter. An invalid variable results in the default and not in the value of the next
+/// variable, whose level might hide the warning about it.
 pub(super) fn read(reader: &mut Reader<'_>) -> Targets {
     let filter = match reader.text("RUST_LOG") {
         Some(_) => reader.parsed("RUST_LOG", RUST_LOG_FORM, directives),
@@ -22,8 +22,8 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Targets {
     filter.unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO))
 }
 
-/// What is in no directive is off, as in every Rust program: a list may be there to single one
-/// target out.
+/// Parses a list of directives. Targets without a directive are off, as usual in Rust programs,
+/// because the list may select a single target.
 fn directives(list: &str) -> Option<Targets> {
     let directives = list.split(',').map(str::trim);
     let mut directives = directives.filter(|text| !text.is_empty()).peekable();
@@ -31,28 +31,28 @@ fn directives(list: &str) -> Option<Targets> {
     directives.try_fold(Targets::new(), |targets, directive| {
         match directive.split_once('=') {
             None => Some(targets.with_default(level(directive)?)),
-            Some((name, of_name)) => {
-                Some(targets.with_target(target(name.trim())?, level(of_name.trim())?))
+            Some((name, own_level)) => {
+                Some(targets.with_target(target(name.trim())?, level(own_level.trim())?))
             }
         }
     })
 }
 
 fn target(name: &str) -> Option<&str> {
-    let is_usual = |character: char| character.is_alphanumeric() || IN_TARGETS.contains(&character);
+    let is_usual =
+        |character: char| character.is_alphanumeric() || TARGET_CHARACTERS.contains(&character);
     (!name.is_empty() && name.chars().all(is_usual)).then_some(name)
 }
 
 fn level(name: &str) -> Option<LevelFilter> {
-    // By name only: the empty text and numbers, which the parser takes as well, are not what
-    // anybody means.
+    // The parser also accepts an empty text and numbers, which are mistakes here.
     let is_name = name.starts_with(|first: char| first.is_ascii_alphabetic());
     name.parse().ok().filter(|_| is_name)
 }
 
 fn lambda_level(name: &str) -> Option<Targets> {
     let level = match name {
-        // Lambda's highest level, which Rust has not.
+        // Lambda's highest level, which `tracing` does not have.
         fatal if fatal.eq_ignore_ascii_case("fatal") => LevelFilter::ERROR,
         other => level(other).filter(|level| *level != LevelFilter::OFF)?,
     };
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn what_names_no_level_is_reported_and_leaves_the_default() {
+    fn an_invalid_filter_is_reported_and_the_default_applies() {
         for wrong in [
             "warning",
             "inf0",
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_none_of_lambdas_levels_is_reported_and_leaves_the_default() {
+    fn an_invalid_lambda_level_is_reported_and_the_default_applies() {
         for wrong in ["WARNING", "off", "orders=debug", "info,orders=debug", "4"] {
             let (filter, problems) = read_from(&[("AWS_LAMBDA_LOG_LEVEL", wrong)]);
             assert_eq!(finest(&filter, "orders"), Some(Level::INFO), "{wrong}");
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn rust_log_wins_and_where_it_is_wrong_lambdas_level_does_not_hide_it() {
+    fn rust_log_takes_precedence_even_if_it_is_invalid() {
         let lambda = ("AWS_LAMBDA_LOG_LEVEL", "ERROR");
         for (rust_log, expected) in [
             ("debug", Level::DEBUG),

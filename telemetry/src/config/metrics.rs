@@ -1,30 +1,31 @@
-//! How metrics are exported.
+//! Temporality and interval of metrics.
 
 use std::time::Duration;
 
 use super::MIN_INTERVAL;
 use super::reader::Reader;
 
-/// The specification's default of `OTEL_METRIC_EXPORT_INTERVAL`.
+/// Default of `OTEL_METRIC_EXPORT_INTERVAL` in the specification.
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(60);
 
-/// `OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE`: since when a sum or a histogram counts.
+/// `OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE`: the start of the interval that a sum or a
+/// histogram covers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Temporality {
-    /// Since the last export, except for up-down counters. The default, although the
-    /// specification's is `cumulative`: a function runs in many short-lived processes, each of
-    /// which would be a series of its own that says everything again with every flush, and whose
-    /// last increments nobody could tell from a restart. Deltas of all processes simply add up, and
-    /// a flush sends only what has happened.
+    /// The last export, except for up-down counters. This is the default, although the
+    /// specification's is `cumulative`. A function runs in many short-lived processes. With
+    /// cumulative sums each of them would be a series that repeats all values with every flush, and
+    /// its last increments could not be distinguished from a restart. Deltas of all processes add
+    /// up, and a flush sends changes only.
     Delta,
-    /// Since the process has started.
+    /// The start of the process.
     Cumulative,
-    /// As `Delta` for counters and histograms, as `Cumulative` for the observable counters and all
-    /// up-down counters: what needs no memory of the last export.
+    /// The last export for counters and histograms, and the start of the process for observable and
+    /// up-down counters. This needs no memory of the last export.
     LowMemory,
 }
 
-/// As in the variable.
+/// The value of the variable.
 impl std::fmt::Display for Temporality {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.write_str(match self {

@@ -1,37 +1,32 @@
-//! `OTEL_EXPORTER_OTLP_*` of each signal, with its own form before the general one.
+//! `OTEL_*_EXPORTER` and `OTEL_EXPORTER_OTLP_*`. The variable of a signal takes precedence over the
+//! one for all signals.
 
 use std::fmt;
 use std::time::Duration;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName, HeaderValue};
 
-use self::exporters::Exporters;
-use self::names::Names;
-use super::certificates::{self, Certificates};
+use super::certificates::{self, CertificateVariables, Certificates};
 use super::proxy;
-use super::reader::Reader;
+use super::reader::{Reader, pair};
 use crate::config::{Endpoint, Proxy};
 use crate::otlp::Signal;
 
-mod exporters;
-mod headers;
-mod names;
 mod route;
 
-pub(crate) use headers::header_list;
-
-/// The specification's default of `OTEL_EXPORTER_OTLP_TIMEOUT`. A flush's own deadline is usually
+/// Default of `OTEL_EXPORTER_OTLP_TIMEOUT` in the specification. The deadline of a flush is usually
 /// much earlier.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
-/// What the specification's zero, no limit, comes to: more than any flush has.
+/// Timeout for a value of zero, which means no limit: more time than any flush has.
 const NO_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
-/// Followed by the signals.
+/// Consequence of an invalid variable. The names of the signals follow it.
 const NOTHING_IS_EXPORTED: &str = "nothing is exported";
+const EXPORTERS_FORM: &str = "a list of otlp and console, or none";
 
-/// Where a signal goes.
+/// The destination of a signal.
 #[allow(
     clippy::large_enum_variant,
-    reason = "a process has three of them, and keeps none"
+    reason = "a process has three, and only at start"
 )]
 #[derive(Debug, Clone)]
 pub(crate) enum Export {
@@ -39,7 +34,7 @@ pub(crate) enum Export {
     /// Stdout, as OTLP/JSON lines.
     Console,
     Otlp(Otlp),
-    /// Each record is sent to both.
+    /// Both: each record is sent to the collector and to stdout.
     OtlpAndConsole(Otlp),
 }
 
@@ -52,25 +47,31 @@ impl Export {
     }
 }
 
-/// How to reach the collector.
+/// The exporters of one signal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Exporters {
+    otlp: bool,
+    console: bool,
+}
+
+/// The configuration of a connection to a collector.
 #[derive(Debug, Clone)]
 pub(crate) struct Otlp {
-    /// With the signal's path for HTTP, and with none for gRPC.
+    /// For HTTP with the path of the signal, for gRPC without a path.
     pub(crate) endpoint: Endpoint,
     pub(crate) protocol: Protocol,
-    /// May hold keys: never logged, except for the names.
+    /// Headers of every request. The values may be keys and are never logged.
     pub(crate) headers: HeaderMap,
-    /// Others, which win over these.
     /// Proxy for connections to the endpoint; `None` means a direct connection.
     pub(crate) proxy: Option<Proxy>,
-    /// For one request.
+    /// Time limit of one request.
     pub(crate) timeout: Duration,
     pub(crate) compression: Compression,
-    /// Whom to trust, and who to be, where the endpoint has TLS.
+    /// Trusted authorities and client certificate for endpoints with TLS.
     pub(crate) certificates: Certificates,
 }
 
-/// What carries OTLP.
+/// The protocol that carries OTLP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Protocol {
     HttpProtobuf,
@@ -78,7 +79,7 @@ pub(crate) enum Protocol {
     Grpc,
 }
 
-/// As in `OTEL_EXPORTER_OTLP_PROTOCOL`.
+/// The value of `OTEL_EXPORTER_OTLP_PROTOCOL`.
 impl fmt::Display for Protocol {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
@@ -89,14 +90,14 @@ impl fmt::Display for Protocol {
     }
 }
 
-/// How requests are compressed.
+/// Compression of requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Compression {
     None,
     Gzip,
 }
 
-/// As in `OTEL_EXPORTER_OTLP_COMPRESSION`.
+/// The value of `OTEL_EXPORTER_OTLP_COMPRESSION`.
 impl fmt::Display for Compression {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
@@ -106,22 +107,24 @@ impl fmt::Display for Compression {
     }
 }
 
-/// Where the signal goes: nowhere, when it is not to be exported, or cannot be.
+/// Reads the destination of a signal: [`Export::Nowhere`] if it is not to be exported, or cannot
+/// be.
 pub(super) fn read(reader: &mut Reader<'_>, signal: Signal) -> Export {
-    reader.of(signal, |reader| export(reader, signal))
+    reader.for_signal(signal, |reader| export(reader, signal))
 }
 
 fn export(reader: &mut Reader<'_>, signal: Signal) -> Export {
-    let names = Names::of(signal);
-    let exporters = exporters::read(reader, names.exporter);
+    let names = VariableNames::new(signal);
+    let exporters = exporters(reader, names.exporter);
     let exporters = exporters.unwrap_or(Exporters {
         // Log lines always go to stdout, so sending log records is opt-in.
         otlp: signal != Signal::Logs,
         console: false,
     });
-    let otlp = match exporters.otlp {
-        true => otlp(reader, signal, &names),
-        false => None,
+    let otlp = if exporters.otlp {
+        otlp(reader, signal, &names)
+    } else {
+        None
     };
     match (otlp, exporters.console) {
         (None, false) => Export::Nowhere,
@@ -132,14 +135,14 @@ fn export(reader: &mut Reader<'_>, signal: Signal) -> Export {
     }
 }
 
-/// Returns the route to the collector, or `None` if a setting cannot be used.
-fn otlp(reader: &mut Reader<'_>, signal: Signal, names: &Names) -> Option<Otlp> {
+/// Returns the connection to the collector, or `None` if a setting is invalid.
+fn otlp(reader: &mut Reader<'_>, signal: Signal, names: &VariableNames) -> Option<Otlp> {
     let route = route::read(reader, signal, names);
-    let headers = headers::read(reader, names.headers);
+    let headers = headers(reader, names.headers);
     let timeout = timeout(reader, names);
     let compression = compression(reader, names);
     let (endpoint, protocol) = route?;
-    let names = certificates::Names {
+    let names = CertificateVariables {
         authorities: names.authorities,
         client_certificate: names.client_certificate,
         client_key: names.client_key,
@@ -158,7 +161,78 @@ fn otlp(reader: &mut Reader<'_>, signal: Signal, names: &Names) -> Option<Otlp> 
     })
 }
 
-fn timeout(reader: &mut Reader<'_>, names: &Names) -> Duration {
+/// Reads the list of exporters. Returns `None` if the variable is unset. Unknown members are
+/// ignored, and if all are unknown, the variable counts as unset (OpenTelemetry specification,
+/// "Enum": warn, and ignore the setting).
+fn exporters(reader: &mut Reader<'_>, name: &'static str) -> Option<Exporters> {
+    let text = reader.text(name)?;
+    let members = text.split(',').map(str::trim);
+    let members: Vec<&str> = members.filter(|member| !member.is_empty()).collect();
+    let has = |known: &str| {
+        let mut members = members.iter();
+        members.any(|member| member.eq_ignore_ascii_case(known))
+    };
+    let (otlp, console, none) = (has("otlp"), has("console"), has("none"));
+    let is_known = otlp || console || none;
+    let consequence = if is_known {
+        "it is ignored"
+    } else {
+        "the default is used"
+    };
+    let known = ["otlp", "console", "none"];
+    for member in &members {
+        if !known.iter().any(|known| member.eq_ignore_ascii_case(known)) {
+            reader.problem(name, member, EXPORTERS_FORM, consequence);
+        }
+    }
+    // A value that consists only of commas is reported as a whole.
+    if members.is_empty() {
+        reader.problem(name, &text, EXPORTERS_FORM, consequence);
+    }
+    // A list with an exporter requests an export, even if it also has `none`.
+    if none && (otlp || console) {
+        reader.problem(name, &text, EXPORTERS_FORM, "none is ignored");
+    }
+    is_known.then_some(Exporters { otlp, console })
+}
+
+/// Reads the headers of both variables. Those of the signal take precedence.
+fn headers(reader: &mut Reader<'_>, [own, general]: [&'static str; 2]) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for name in [general, own] {
+        let list = reader.text(name).unwrap_or_default();
+        match header_list(&list) {
+            Ok(list) => list.into_iter().for_each(|(key, value)| {
+                headers.insert(key, value);
+            }),
+            Err(position) => {
+                let form = "a list name=value,name=value, as in authorization=Bearer KEY";
+                let found = format!("something else as entry {position}");
+                reader.secret_problem(name, found, form, "all headers of the variable are ignored");
+            }
+        }
+    }
+    headers
+}
+
+/// Parses a list of headers. The error is the position, from 1, of the first invalid entry, whose
+/// text may be a key.
+pub(crate) fn header_list(list: &str) -> Result<Vec<(HeaderName, HeaderValue)>, usize> {
+    let entries = list.split(',').filter(|entry| !entry.trim().is_empty());
+    entries
+        .enumerate()
+        .map(|(index, entry)| header(entry).ok_or(index + 1))
+        .collect()
+}
+
+fn header(entry: &str) -> Option<(HeaderName, HeaderValue)> {
+    let (name, value) = pair(entry)?;
+    let mut value = HeaderValue::try_from(value).ok()?;
+    value.set_sensitive(true);
+    Some((HeaderName::try_from(name).ok()?, value))
+}
+
+fn timeout(reader: &mut Reader<'_>, names: &VariableNames) -> Duration {
     let timeout = reader.first_milliseconds(names.timeout);
     match timeout.unwrap_or(DEFAULT_TIMEOUT) {
         Duration::ZERO => NO_TIMEOUT,
@@ -166,11 +240,63 @@ fn timeout(reader: &mut Reader<'_>, names: &Names) -> Duration {
     }
 }
 
-fn compression(reader: &mut Reader<'_>, names: &Names) -> Compression {
+fn compression(reader: &mut Reader<'_>, names: &VariableNames) -> Compression {
     let choices = [("none", Compression::None), ("gzip", Compression::Gzip)];
     reader
         .first_choice(names.compression, "gzip or none", &choices)
         .unwrap_or(Compression::None)
+}
+
+/// Names of one signal's variables. A pair holds the variable of the signal and the one for all
+/// signals.
+struct VariableNames {
+    exporter: &'static str,
+    endpoint: [&'static str; 2],
+    insecure: [&'static str; 2],
+    protocol: [&'static str; 2],
+    headers: [&'static str; 2],
+    compression: [&'static str; 2],
+    timeout: [&'static str; 2],
+    authorities: [&'static str; 2],
+    client_certificate: [&'static str; 2],
+    client_key: [&'static str; 2],
+}
+
+// The names must be static, so the compiler concatenates them.
+macro_rules! both {
+    ($signal:literal, $setting:literal) => {
+        [
+            concat!("OTEL_EXPORTER_OTLP_", $signal, "_", $setting),
+            concat!("OTEL_EXPORTER_OTLP_", $setting),
+        ]
+    };
+}
+
+macro_rules! names {
+    ($signal:literal) => {
+        VariableNames {
+            exporter: concat!("OTEL_", $signal, "_EXPORTER"),
+            endpoint: both!($signal, "ENDPOINT"),
+            insecure: both!($signal, "INSECURE"),
+            protocol: both!($signal, "PROTOCOL"),
+            headers: both!($signal, "HEADERS"),
+            compression: both!($signal, "COMPRESSION"),
+            timeout: both!($signal, "TIMEOUT"),
+            authorities: both!($signal, "CERTIFICATE"),
+            client_certificate: both!($signal, "CLIENT_CERTIFICATE"),
+            client_key: both!($signal, "CLIENT_KEY"),
+        }
+    };
+}
+
+impl VariableNames {
+    const fn new(signal: Signal) -> Self {
+        match signal {
+            Signal::Traces => names!("TRACES"),
+            Signal::Metrics => names!("METRICS"),
+            Signal::Logs => names!("LOGS"),
+        }
+    }
 }
 
 #[cfg(test)]

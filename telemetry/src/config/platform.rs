@@ -1,19 +1,19 @@
-//! Where the process runs, in the variables that the platform sets, or that manifests have it set.
+//! The platform of the process, from the variables that it or its manifests set.
 
 use super::reader::Reader;
 
-/// Where the process runs, as far as the environment tells.
+/// The platform of the process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Platform {
     Lambda(LambdaEnvironment),
-    /// With the address of the task's metadata.
+    /// ECS, with the URL of the task metadata endpoint.
     Ecs(String),
     Kubernetes(KubernetesEnvironment),
     Elsewhere,
 }
 
-/// What Lambda sets for every function ("Defined runtime environment variables" of the Lambda
-/// developer guide).
+/// Variables that Lambda sets for every function (Lambda developer guide, "Defined runtime
+/// environment variables").
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct LambdaEnvironment {
     pub(crate) function_name: String,
@@ -24,7 +24,8 @@ pub(crate) struct LambdaEnvironment {
     pub(crate) memory_megabytes: Option<i64>,
 }
 
-/// What a manifest says of a pod through the downward API, and of what it is part of.
+/// Variables with names of a pod and of the objects that it belongs to, which manifests usually set
+/// through the downward API.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct KubernetesEnvironment {
     pub(crate) cluster_name: Option<String>,
@@ -57,23 +58,24 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Platform {
     }
 }
 
-/// The names that the OpenTelemetry Operator injects (`OTEL_RESOURCE_ATTRIBUTES_…`, of which it has
-/// the pod's and the node's), those of charts that name the attribute (`K8S_…`), and the short ones
-/// of others, which mean a pod only where Kubernetes' own variable is there too.
+/// Reads the variables that the OpenTelemetry Operator injects for the pod and the node
+/// (`OTEL_RESOURCE_ATTRIBUTES_…`, here also for other objects), those that charts name after the
+/// attribute (`K8S_…`), and short names. A short name refers to a pod only if Kubernetes' own
+/// variable is set as well.
 fn kubernetes(reader: &Reader<'_>) -> Option<KubernetesEnvironment> {
     let is_pod = reader.text("KUBERNETES_SERVICE_HOST").is_some();
-    let found = |clear: &[&str], short: &[&str]| {
+    let first = |specific: &[&str], short: &[&str]| {
         let short = if is_pod { short } else { &[] };
-        let mut names = clear.iter().chain(short);
+        let mut names = specific.iter().chain(short);
         names.find_map(|name| reader.text(name))
     };
     let environment = KubernetesEnvironment {
-        cluster_name: found(&["K8S_CLUSTER_NAME"], &["CLUSTER_NAME"]),
-        node_name: found(
+        cluster_name: first(&["K8S_CLUSTER_NAME"], &["CLUSTER_NAME"]),
+        node_name: first(
             &["OTEL_RESOURCE_ATTRIBUTES_NODE_NAME", "K8S_NODE_NAME"],
             &["NODE_NAME"],
         ),
-        namespace_name: found(
+        namespace_name: first(
             &[
                 "OTEL_RESOURCE_ATTRIBUTES_POD_NAMESPACE",
                 "K8S_NAMESPACE_NAME",
@@ -81,27 +83,27 @@ fn kubernetes(reader: &Reader<'_>) -> Option<KubernetesEnvironment> {
             ],
             &["POD_NAMESPACE"],
         ),
-        deployment_name: found(
+        deployment_name: first(
             &[
                 "OTEL_RESOURCE_ATTRIBUTES_DEPLOYMENT_NAME",
                 "K8S_DEPLOYMENT_NAME",
             ],
             &[],
         ),
-        // A pod's host name is its name, unless its manifest says otherwise.
-        pod_name: found(
+        // The host name of a pod is its name, unless its manifest sets another one.
+        pod_name: first(
             &["OTEL_RESOURCE_ATTRIBUTES_POD_NAME", "K8S_POD_NAME"],
             &["POD_NAME", "HOSTNAME"],
         ),
-        pod_uid: found(
+        pod_uid: first(
             &["OTEL_RESOURCE_ATTRIBUTES_POD_UID", "K8S_POD_UID"],
             &["POD_UID"],
         ),
-        pod_ip: found(
+        pod_ip: first(
             &["OTEL_RESOURCE_ATTRIBUTES_POD_IP", "K8S_POD_IP"],
             &["POD_IP"],
         ),
-        container_name: found(
+        container_name: first(
             &[
                 "OTEL_RESOURCE_ATTRIBUTES_CONTAINER_NAME",
                 "K8S_CONTAINER_NAME",

@@ -9,12 +9,12 @@ use std::net::IpAddr;
 use percent_encoding::percent_decode_str;
 
 use super::endpoint::{DefaultScheme, Endpoint, InvalidEndpoint};
-use super::reader::Reader;
+use super::reader::{ProblemRecorded, Reader};
 use crate::otlp::json;
 
 /// The names of each variable; the first that is set wins.
 const PROXY: [&str; 2] = ["HTTPS_PROXY", "https_proxy"];
-const EXCEPTIONS: [&str; 2] = ["NO_PROXY", "no_proxy"];
+const NO_PROXY: [&str; 2] = ["NO_PROXY", "no_proxy"];
 
 const FORM: &str = "a URL such as http://proxy:3128 or http://user:password@proxy:3128";
 
@@ -81,31 +81,27 @@ fn basic(credentials: &str) -> Vec<u8> {
     value
 }
 
-/// A proxy that cannot be used; the problem has been reported.
-#[derive(Debug)]
-pub(super) struct Unusable;
-
 /// Reads the proxy for the endpoint. Endpoints without TLS and loopback endpoints are reached
 /// directly, because a proxy cannot reach the process's own host.
 pub(super) fn read(
     reader: &mut Reader<'_>,
     endpoint: &Endpoint,
     consequence: &'static str,
-) -> Result<Option<Proxy>, Unusable> {
-    let exceptions = reader.text(reader.first_set(EXCEPTIONS));
+) -> Result<Option<Proxy>, ProblemRecorded> {
+    let exceptions = reader.text(reader.first_set(NO_PROXY));
     let name = reader.first_set(PROXY);
     let Some(url) = reader.text(name) else {
         return Ok(None);
     };
-    let is_excepted = is_excepted(&exceptions.unwrap_or_default(), endpoint);
-    if !endpoint.tls || is_loopback(&endpoint.host) || is_excepted {
+    let is_exempt = is_exempt(&exceptions.unwrap_or_default(), endpoint);
+    if !endpoint.tls || is_loopback(&endpoint.host) || is_exempt {
         return Ok(None);
     }
     Proxy::parse(&url).map(Some).map_err(|error| {
         // The URL may hold a password, so it is not logged.
-        let found = format!("one that cannot be used ({error})");
+        let found = format!("an invalid URL ({error})");
         reader.secret_problem(name, found, FORM, consequence);
-        Unusable
+        ProblemRecorded
     })
 }
 
@@ -115,7 +111,7 @@ fn is_loopback(host: &str) -> bool {
 }
 
 /// Returns `true` if an entry of the list, separated by commas or spaces, exempts the endpoint.
-fn is_excepted(list: &str, endpoint: &Endpoint) -> bool {
+fn is_exempt(list: &str, endpoint: &Endpoint) -> bool {
     let mut entries = list
         .split([',', ' '])
         .map(str::trim)

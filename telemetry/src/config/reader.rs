@@ -1,32 +1,33 @@
-//! Reading variables one by one and remembering what was wrong with each.
+//! Parsing of variables, and the problems found.
 
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use percent_encoding::percent_decode_str;
+
 use crate::otlp::Signal;
 
-/// Characters of a value that are repeated: enough to know it again, where somebody has set a
-/// file's content for its name.
+/// Number of characters of an invalid value that are logged. It may be long, such as the content of
+/// a file in the place of its name.
 const MAX_FOUND: usize = 80;
 
-/// A variable that could not be used, for one line in the log. Holds no value of a variable that
-/// may be secret.
+/// An invalid variable, to be logged in one line. Holds no value that may be secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Problem {
     pub(crate) variable: &'static str,
-    /// What was found, or a description of it where it may be secret.
+    /// The value, or a description if it may be secret.
     found: String,
     expected: &'static str,
     consequence: &'static str,
-    /// Those that it hits, where the variable is read for each.
+    /// The signals that are affected, for a variable that is read for each signal.
     signals: Vec<Signal>,
 }
 
 impl fmt::Display for Problem {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let wrong = self.wrong_as(self.variable);
-        write!(formatter, "{wrong}; {}", self.consequence)?;
+        let message = self.message(self.variable);
+        write!(formatter, "{message}; {}", self.consequence)?;
         let signals = &self.signals;
         for (index, signal) in signals.iter().enumerate() {
             let before = match index {
@@ -41,26 +42,27 @@ impl fmt::Display for Problem {
 }
 
 impl Problem {
-    /// What is wrong, under the name that it was given by, and without the consequence: for those
-    /// who draw another.
-    pub(super) fn wrong_as(&self, name: &str) -> String {
+    /// Returns the message without the consequence, for callers with another consequence. `name`
+    /// replaces the variable's name.
+    pub(super) fn message(&self, name: &str) -> String {
         let Self {
             found, expected, ..
         } = self;
         format!("{name}: expected {expected}, found {found}")
     }
 
-    /// Whether it is the same for another signal.
-    fn is_like(&self, other: &Self) -> bool {
+    /// Returns true if the other problem differs at most in its signals.
+    fn is_same(&self, other: &Self) -> bool {
         let key = |problem: &Self| (problem.variable, problem.expected, problem.consequence);
         key(self) == key(other) && self.found == other.found
     }
 }
 
+/// Reads variables and collects problems.
 pub(super) struct Reader<'a> {
     lookup: &'a dyn Fn(&str) -> Option<String>,
     problems: Vec<Problem>,
-    /// For which the reading is done, where it is done for each.
+    /// The signal that variables are being read for.
     signal: Option<Signal>,
 }
 
@@ -73,8 +75,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Reads what concerns one signal: problems say so.
-    pub(super) fn of<T>(&mut self, signal: Signal, read: impl FnOnce(&mut Self) -> T) -> T {
+    /// Reads variables for one signal, which problems then name.
+    pub(super) fn for_signal<T>(&mut self, signal: Signal, read: impl FnOnce(&mut Self) -> T) -> T {
         self.signal = Some(signal);
         let result = read(self);
         self.signal = None;
@@ -85,7 +87,7 @@ impl<'a> Reader<'a> {
         self.problems
     }
 
-    /// Records a value that is not secret.
+    /// Records an invalid value that is not secret.
     pub(super) fn problem(
         &mut self,
         variable: &'static str,
@@ -101,7 +103,7 @@ impl<'a> Reader<'a> {
         self.secret_problem(variable, found, expected, consequence);
     }
 
-    /// Records a value by a description of it.
+    /// Records an invalid value that may be secret, by a description.
     pub(super) fn secret_problem(
         &mut self,
         variable: &'static str,
@@ -116,21 +118,26 @@ impl<'a> Reader<'a> {
             consequence,
             signals: Vec::from_iter(self.signal),
         };
-        // A general variable is read for every signal, and what is wrong with it told once.
-        match self.problems.iter_mut().find(|told| told.is_like(&problem)) {
-            Some(told) => told.signals.extend(self.signal),
+        // A variable for all signals is read once for each, but its problem is logged once.
+        match self
+            .problems
+            .iter_mut()
+            .find(|known| known.is_same(&problem))
+        {
+            Some(known) => known.signals.extend(self.signal),
             None => self.problems.push(problem),
         }
     }
 
-    /// An empty variable counts as unset (OpenTelemetry specification, "Parsing empty value").
+    /// Returns the trimmed value. An empty variable counts as unset (OpenTelemetry specification,
+    /// "Parsing empty value").
     pub(super) fn text(&self, name: &str) -> Option<String> {
         let value = (self.lookup)(name)?;
         let trimmed = value.trim();
         (!trimmed.is_empty()).then(|| trimmed.to_owned())
     }
 
-    /// The signal's own variable where it is set, else the general one.
+    /// Returns the variable of the signal if it is set, and the one for all signals otherwise.
     pub(super) fn first_set(&self, [own, general]: [&'static str; 2]) -> &'static str {
         match self.text(own) {
             Some(_) => own,
@@ -147,8 +154,8 @@ impl<'a> Reader<'a> {
         self.parsed_or(name, expected, "the default is used", parse)
     }
 
-    /// Returns the value of the signal's own variable, else of the general one. An invalid value of
-    /// the signal's own variable counts as unset, so that the general one is used (OpenTelemetry
+    /// Parses the variable of the signal or the one for all signals. An invalid value of the
+    /// signal's variable counts as unset, so that the one for all signals is used (OpenTelemetry
     /// specification, "Enum" and "Numeric").
     pub(super) fn first_parsed<T>(
         &mut self,
@@ -179,8 +186,8 @@ impl<'a> Reader<'a> {
         value
     }
 
-    /// `expected` names the bounds of the type as well: "a whole number" would be no help to
-    /// whoever wrote one that is too small.
+    /// Parses a number. `expected` should include the bounds of the type: "a whole number" would
+    /// not help with a number that is too small.
     pub(super) fn number<T: FromStr>(
         &mut self,
         name: &'static str,
@@ -193,12 +200,13 @@ impl<'a> Reader<'a> {
         self.parsed(name, MILLISECONDS_FORM, milliseconds)
     }
 
-    /// Reads milliseconds from the signal's own variable, else from the general one.
+    /// Parses milliseconds in the variable of the signal or the one for all signals.
     pub(super) fn first_milliseconds(&mut self, names: [&'static str; 2]) -> Option<Duration> {
         self.first_parsed(names, MILLISECONDS_FORM, milliseconds)
     }
 
-    /// One of a few words, without regard to case (OpenTelemetry specification, "Enum").
+    /// Parses one of several keywords, which are not case-sensitive (OpenTelemetry specification,
+    /// "Enum").
     pub(super) fn choice<T: Copy, const N: usize>(
         &mut self,
         name: &'static str,
@@ -208,7 +216,7 @@ impl<'a> Reader<'a> {
         self.parsed(name, expected, |text| named(&choices, text))
     }
 
-    /// Reads one of several words from the signal's own variable, else from the general one.
+    /// Parses one of several keywords in the variable of the signal or the one for all signals.
     pub(super) fn first_choice<T: Copy>(
         &mut self,
         names: [&'static str; 2],
@@ -218,7 +226,8 @@ impl<'a> Reader<'a> {
         self.first_parsed(names, expected, |text| named(choices, text))
     }
 
-    /// `true` or `false` without regard to case; everything else is false and a problem.
+    /// Parses `true` or `false`, which are not case-sensitive. Any other value is a problem and
+    /// counts as false.
     pub(super) fn flag(&mut self, name: &'static str) -> bool {
         let parse = |text: &str| text.to_lowercase().parse().ok();
         self.parsed(name, "true or false", parse).unwrap_or(false)
@@ -235,3 +244,24 @@ fn named<T: Copy>(choices: &[(&str, T)], text: &str) -> Option<T> {
     let named = |(word, _): &&(&str, T)| text.eq_ignore_ascii_case(word);
     choices.iter().find(named).map(|(_, choice)| *choice)
 }
+
+/// Parses a percent-encoded list `key=value,key=value`. The error is the first invalid member.
+pub(super) fn pairs(list: &str) -> Result<Vec<(String, String)>, String> {
+    let members = list.split(',').filter(|member| !member.trim().is_empty());
+    members
+        .map(|member| pair(member).ok_or_else(|| member.trim().to_owned()))
+        .collect()
+}
+
+/// Parses `key=value`. The value may contain any unencoded character but a comma, because people
+/// write `authorization=Bearer KEY` with a space.
+pub(super) fn pair(member: &str) -> Option<(String, String)> {
+    let (key, value) = member.split_once('=')?;
+    let key = key.trim();
+    let value = percent_decode_str(value.trim()).decode_utf8().ok()?;
+    (!key.is_empty()).then(|| (key.to_owned(), value.into_owned()))
+}
+
+/// Error for an invalid variable that has been recorded as a [`Problem`].
+#[derive(Debug)]
+pub(super) struct ProblemRecorded;

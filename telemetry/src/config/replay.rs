@@ -1,4 +1,4 @@
-//! What counts where a person has spans sent again.
+//! Configuration of `baton replay`.
 
 use super::HEADERS_SECRET;
 use super::otlp::{self, Export, Otlp};
@@ -11,21 +11,20 @@ const HEADERS: [&str; 2] = [
     "OTEL_EXPORTER_OTLP_TRACES_HEADERS",
     "OTEL_EXPORTER_OTLP_HEADERS",
 ];
-/// What gives an endpoint in the place of the environment's: whoever got it wrong looks for this
-/// name.
+/// The command line option for the endpoint, to be named in errors about it.
 const ENDPOINT_OPTION: &str = "--endpoint";
-/// Whether a service exports says nothing here.
+/// Ignored: a person who replays spans wants to export them.
 const EXPORTER: &str = "OTEL_TRACES_EXPORTER";
 
-/// How a person has spans sent again.
+/// The connection to the collector for replayed spans.
 pub(crate) struct Replay {
     pub(crate) otlp: Otlp,
-    /// A variable that is set and not read, without which the spans can be sent all the same.
-    pub(crate) passed_over: Option<&'static str>,
+    /// A variable that is set but ignored, because only a service can use it.
+    pub(crate) ignored_variable: Option<&'static str>,
 }
 
-/// Reads the process's environment, in which `endpoint` replaces what it says about the endpoint.
-/// An error is a line for each problem.
+/// Reads the environment of the process. `endpoint` replaces its variables for the endpoint. The
+/// error has one line for each problem.
 pub(crate) fn traces_for_replay(endpoint: Option<&str>) -> Result<Replay, Vec<String>> {
     from_lookup(endpoint, &|name| {
         Some(std::env::var_os(name)?.to_string_lossy().into_owned())
@@ -43,38 +42,40 @@ fn from_lookup(
     };
     let mut reader = Reader::new(&lookup);
     let export = otlp::read(&mut reader, Signal::Traces);
-    let passed_over = reader.text(HEADERS_SECRET).map(|_| HEADERS_SECRET);
+    let ignored_variable = reader.text(HEADERS_SECRET).map(|_| HEADERS_SECRET);
     let has_headers = HEADERS.iter().any(|name| reader.text(name).is_some());
     let problems = reader.into_problems();
     let mut problems: Vec<String> = problems
         .iter()
-        .map(|problem| told(problem, endpoint))
+        .map(|problem| message(problem, endpoint))
         .collect();
-    // As a variable it would count as unset, and the spans would go to this machine.
+    // An empty variable would count as unset, and the spans would be sent to this machine.
     if endpoint.is_some_and(|endpoint| endpoint.trim().is_empty()) {
         problems.push(format!(
             "{ENDPOINT_OPTION}: expected a URL such as http://localhost:4318, found nothing"
         ));
     }
-    // The collector would refuse every request: what a person may read is not what the function
-    // may.
-    if passed_over.is_some() && !has_headers {
+    // Without the headers the collector would reject every request. A person usually may not read
+    // the secret of the function.
+    if ignored_variable.is_some() && !has_headers {
         problems.push(format!(
             "{HEADERS_SECRET} is not read here: set OTEL_EXPORTER_OTLP_HEADERS to the headers that the secret holds, or unset it"
         ));
     }
     match export {
-        Export::Otlp(otlp) if problems.is_empty() => Ok(Replay { otlp, passed_over }),
+        Export::Otlp(otlp) if problems.is_empty() => Ok(Replay {
+            otlp,
+            ignored_variable,
+        }),
         _ => Err(problems),
     }
 }
 
-/// What is wrong, without what it means for a service, which goes on without the variable: here
-/// nothing is sent.
-fn told(problem: &Problem, endpoint: Option<&str>) -> String {
+/// Returns the message of a problem without its consequence for a service: here, nothing is sent.
+fn message(problem: &Problem, endpoint: Option<&str>) -> String {
     match (problem.variable, endpoint) {
-        (ENDPOINT, Some(_)) => problem.wrong_as(ENDPOINT_OPTION),
-        (variable, _) => problem.wrong_as(variable),
+        (ENDPOINT, Some(_)) => problem.message(ENDPOINT_OPTION),
+        (variable, _) => problem.message(variable),
     }
 }
 
@@ -96,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_given_goes_before_what_is_set() {
+    fn the_option_takes_precedence_over_the_environment() {
         let set = [
             (EXPORTER, "none"),
             (TRACES_ENDPOINT, "http://collector:4318/here"),
@@ -109,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_is_wrong_is_an_error() {
+    fn an_invalid_variable_is_an_error() {
         let set = [("OTEL_EXPORTER_OTLP_HEADERS", "a key without a name")];
         let error = endpoint(Some("http://given:4318"), &set).unwrap_err();
         assert!(error.contains("OTEL_EXPORTER_OTLP_HEADERS"), "{error}");
@@ -121,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_given_is_blamed_by_its_own_name() {
+    fn an_invalid_option_is_named_in_the_error() {
         for (given, found) in [
             ("ftp://given", "the scheme is neither http nor https"),
             ("", "found nothing"),
@@ -137,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn consequences_for_a_service_are_not_told() {
+    fn errors_do_not_state_the_consequence_for_a_service() {
         for (name, value) in [
             ("OTEL_EXPORTER_OTLP_TIMEOUT", "soon; or later"),
             ("OTEL_EXPORTER_OTLP_HEADERS", "a key; without a name"),
@@ -158,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_that_only_a_function_can_fetch_must_be_given() {
+    fn headers_of_a_secret_must_be_set_in_the_environment() {
         let secret = (HEADERS_SECRET, "arn:aws:secretsmanager:x");
         for unset in [None, Some("")] {
             let set = [secret, (HEADERS[1], unset.unwrap_or_default())];

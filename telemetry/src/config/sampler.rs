@@ -6,17 +6,17 @@ use opentelemetry_sdk::trace::Sampler;
 
 use super::reader::Reader;
 
-/// A sampler by its standard name.
+/// A sampler and its standard name.
 #[derive(Debug, Clone)]
 pub(crate) struct SamplerChoice {
-    /// As in `OTEL_TRACES_SAMPLER`.
+    /// The value of `OTEL_TRACES_SAMPLER`.
     pub(crate) name: &'static str,
-    /// `OTEL_TRACES_SAMPLER_ARG`, where the sampler has one.
+    /// The value of `OTEL_TRACES_SAMPLER_ARG` if the sampler has an argument.
     ratio: Option<f64>,
     pub(crate) sampler: Sampler,
 }
 
-/// `always_on`, `traceidratio(0.25)`.
+/// Name and argument, as in `always_on` or `traceidratio(0.25)`.
 impl fmt::Display for SamplerChoice {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(self.name)?;
@@ -53,9 +53,10 @@ pub(super) fn read(reader: &mut Reader<'_>) -> SamplerChoice {
         None if name.ends_with("always_off") => Sampler::AlwaysOff,
         None => Sampler::AlwaysOn,
     };
-    let sampler = match name.starts_with("parentbased_") {
-        true => Sampler::ParentBased(Box::new(root)),
-        false => root,
+    let sampler = if name.starts_with("parentbased_") {
+        Sampler::ParentBased(Box::new(root))
+    } else {
+        root
     };
     SamplerChoice {
         name,

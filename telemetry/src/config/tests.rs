@@ -129,7 +129,7 @@ fn every_wrong_variable_is_told_with_the_form_expected_and_what_follows() {
     ] {
         let (with, problems) = config(&[(name, wrong)]);
         let follows = match name {
-            "OTEL_RESOURCE_ATTRIBUTES" => "all of it is left out",
+            "OTEL_RESOURCE_ATTRIBUTES" => "all attributes are ignored",
             _ => "the default is used",
         };
         let expected = format!("{name}: expected {form}, found {wrong:?}; {follows}");

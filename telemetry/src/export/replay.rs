@@ -107,7 +107,7 @@ impl Sender {
         Ok(Self {
             endpoint: replay.otlp.endpoint.to_string(),
             transport: Transport::new(Signal::Traces, &replay.otlp),
-            passed_over: replay.passed_over,
+            passed_over: replay.ignored_variable,
         })
     }
 

@@ -10,29 +10,16 @@ use tracing::field::{Field, Visit};
 use super::span_fields::{SpanFields, SpanScope};
 use crate::error_chain::ErrorChain;
 use crate::logs::Correlation;
+use crate::otlp::encode::LogValue;
 
-/// What `tracing` calls the text of an event.
+/// Name of the field with the text of an event in `tracing`.
 pub(super) const MESSAGE: &str = "message";
 /// Prefix for an event's field whose name is already taken.
 const EVENT_PREFIX: &str = "field.";
 /// Prefix for a span's field whose name is already taken.
 const SPAN_PREFIX: &str = "span.";
 
-/// A field's value, as far as those who write it down tell values apart.
-#[derive(Clone, Copy)]
-pub(crate) enum Value<'a> {
-    Bool(bool),
-    Signed(i64),
-    Unsigned(u64),
-    Double(f64),
-    Text(&'a str),
-    Bytes(&'a [u8]),
-    /// Text that is still to be made, by code of the program's own: it may log something itself, so
-    /// nothing may be locked meanwhile.
-    Made(&'a dyn fmt::Debug),
-}
-
-/// Writes fields down as they come.
+/// Writer of the fields of a line or a record.
 pub(super) trait FieldWriter {
     /// Returns `true` if the writer reserves this key, so that an event's field must use another
     /// one.
@@ -44,7 +31,7 @@ pub(super) trait FieldWriter {
     }
 
     /// Writes one field. Each key is passed only once.
-    fn put(&mut self, key: &str, value: Value<'_>);
+    fn put(&mut self, key: &str, value: LogValue<'_>);
 }
 
 /// Writes all fields of an event, then those of the spans around it, from the innermost outwards.
@@ -62,26 +49,26 @@ pub(super) fn write<W: FieldWriter>(event: &Event<'_>, spans: &dyn SpanScope, wr
         }
         let is_taken =
             |key: &str| W::is_reserved(key) || all.field(key).is_some() || has(&renamed, key);
-        let key = free(name, EVENT_PREFIX, is_taken);
+        let key = unique_key(name, EVENT_PREFIX, is_taken);
         writer.put(&key, value);
         renamed.push(key);
     });
-    let mut taken = None;
+    let mut used = None;
     spans.for_each(event, &mut |fields| {
-        let taken = taken.get_or_insert_with(|| Taken::by(event, &mut renamed));
-        taken.write(fields, writer);
+        let used = used.get_or_insert_with(|| UsedKeys::new(event, &mut renamed));
+        used.write(fields, writer);
     });
 }
 
 /// Keys of a line or record that includes span fields.
-struct Taken {
+struct UsedKeys {
     keys: Vec<Cow<'static, str>>,
     /// The context of the event.
     correlation: Correlation,
 }
 
-impl Taken {
-    fn by(event: &Event<'_>, renamed: &mut Vec<Cow<'static, str>>) -> Self {
+impl UsedKeys {
+    fn new(event: &Event<'_>, renamed: &mut Vec<Cow<'static, str>>) -> Self {
         let mut keys = std::mem::take(renamed);
         visit_event(event, |field, _| keys.push(field.name().into()));
         Self {
@@ -91,12 +78,12 @@ impl Taken {
     }
 
     fn write<W: FieldWriter>(&mut self, fields: &SpanFields, writer: &mut W) {
-        if !fields.may_be_around(&self.correlation) {
+        if !fields.may_contain(&self.correlation) {
             return;
         }
         for (name, value) in fields.iter() {
             let is_taken = |key: &str| W::is_reserved_from_spans(key) || has(&self.keys, key);
-            let key = free(name, SPAN_PREFIX, is_taken);
+            let key = unique_key(name, SPAN_PREFIX, is_taken);
             writer.put(&key, value);
             self.keys.push(key);
         }
@@ -104,11 +91,15 @@ impl Taken {
 }
 
 fn has(keys: &[Cow<'static, str>], key: &str) -> bool {
-    keys.iter().any(|taken| taken == key)
+    keys.iter().any(|used| used == key)
 }
 
 /// Returns the name with as many prefixes as it needs to be unique.
-fn free(name: &'static str, prefix: &str, is_taken: impl Fn(&str) -> bool) -> Cow<'static, str> {
+fn unique_key(
+    name: &'static str,
+    prefix: &str,
+    is_taken: impl Fn(&str) -> bool,
+) -> Cow<'static, str> {
     let mut key = Cow::Borrowed(name);
     while is_taken(&key) {
         key = [prefix, &key].concat().into();
@@ -116,27 +107,27 @@ fn free(name: &'static str, prefix: &str, is_taken: impl Fn(&str) -> bool) -> Co
     key
 }
 
-fn visit_event(event: &Event<'_>, visit: impl FnMut(&Field, Value<'_>)) {
+fn visit_event(event: &Event<'_>, visit: impl FnMut(&Field, LogValue<'_>)) {
     event.record(&mut Visitor(visit));
 }
 
-/// Passes each field to a function, as one of a few kinds of values.
+/// Visitor that passes each field to a function.
 pub(super) struct Visitor<F>(pub(super) F);
 
-impl<F: FnMut(&Field, Value<'_>)> Visit for Visitor<F> {
+impl<F: FnMut(&Field, LogValue<'_>)> Visit for Visitor<F> {
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.0(field, Value::Bool(value));
+        self.0(field, LogValue::Bool(value));
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.0(field, Value::Signed(value));
+        self.0(field, LogValue::Signed(value));
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.0(field, Value::Unsigned(value));
+        self.0(field, LogValue::Unsigned(value));
     }
 
-    /// Numbers beyond 64 bits are text: what reads the line or the record has no such numbers.
+    /// Numbers beyond 64 bits are text, because readers of lines and records do not support them.
     fn record_i128(&mut self, field: &Field, value: i128) {
         match i64::try_from(value) {
             Ok(value) => self.record_i64(field, value),
@@ -152,15 +143,15 @@ impl<F: FnMut(&Field, Value<'_>)> Visit for Visitor<F> {
     }
 
     fn record_f64(&mut self, field: &Field, value: f64) {
-        self.0(field, Value::Double(value));
+        self.0(field, LogValue::Double(value));
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.0(field, Value::Text(value));
+        self.0(field, LogValue::Text(value));
     }
 
     fn record_bytes(&mut self, field: &Field, value: &[u8]) {
-        self.0(field, Value::Bytes(value));
+        self.0(field, LogValue::Bytes(value));
     }
 
     fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
@@ -168,6 +159,6 @@ impl<F: FnMut(&Field, Value<'_>)> Visit for Visitor<F> {
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.0(field, Value::Made(value));
+        self.0(field, LogValue::Debug(value));
     }
 }

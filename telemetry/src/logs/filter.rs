@@ -1,26 +1,26 @@
-//! Which events become lines, and which of them records that are exported.
+//! Selection of the events that are logged, and of those that are exported as log records.
 
 use tracing::{Level, Metadata};
 use tracing_subscriber::filter::{FilterFn, LevelFilter, Targets, filter_fn};
 
 use crate::logs::program_spans;
 
-/// Beginnings of the targets of crates that log whole events, requests and answers at the level
-/// TRACE. Bodies must be in no signal, whatever level somebody asks for, so these stop at DEBUG.
+/// Prefixes of the targets of crates that log whole events, requests and responses at level TRACE.
+/// Message bodies must not enter any signal, so these crates are limited to DEBUG even if TRACE is
+/// configured.
 const LOG_BODIES_AT_TRACE: [&str; 2] = ["lambda_runtime", "aws_smithy_runtime"];
 
-/// Beginning of the targets of OpenTelemetry's own crates. Where a program has their default
-/// features, they tell at INFO what this crate tells in its own start line.
+/// Prefix of the targets of OpenTelemetry's crates. With their default features, they log at INFO
+/// what this crate logs at start.
 const OPENTELEMETRY: &str = "opentelemetry";
 
-/// Returns the filter for log lines, and for the spans whose fields they carry, from the configured
-/// `asked_for`.
-pub(super) fn log_filter(asked_for: Targets) -> FilterFn<impl Fn(&Metadata<'_>) -> bool> {
-    let lines = line_filter(asked_for);
+/// Returns the filter for log lines, and for the spans whose fields they have.
+pub(super) fn log_filter(configured: Targets) -> FilterFn<impl Fn(&Metadata<'_>) -> bool> {
+    let lines = line_filter(configured);
     let finest = program_spans::finest_level(&lines);
     let filter = filter_fn(move |metadata: &Metadata<'_>| {
         if metadata.is_span() {
-            program_spans::is_made(metadata, &lines)
+            program_spans::is_created(metadata, &lines)
         } else {
             lines.would_enable(metadata.target(), metadata.level())
         }
@@ -28,9 +28,9 @@ pub(super) fn log_filter(asked_for: Targets) -> FilterFn<impl Fn(&Metadata<'_>) 
     filter.with_max_level_hint(finest)
 }
 
-/// What is logged where `asked_for` is asked for.
-pub(super) fn line_filter(asked_for: Targets) -> Targets {
-    without_bodies(with_quiet_opentelemetry(asked_for))
+/// Returns the configured filter, limited to events without bodies.
+pub(super) fn line_filter(configured: Targets) -> Targets {
+    without_bodies(with_quiet_opentelemetry(configured))
 }
 
 /// Returns `true` if an event may contain a message body.
@@ -38,17 +38,18 @@ pub(super) fn has_body(metadata: &Metadata<'_>) -> bool {
     *metadata.level() == Level::TRACE && logs_bodies(metadata.target())
 }
 
-/// Whether an event may be exported. An export must not make records of itself, or each would be
-/// the reason for the next one: not of the connections it goes over, nor of how it went. What goes
-/// wrong with telemetry is another matter, and to be found where logs are looked for, except that
-/// log records are dropped: it would be the next one dropped.
+/// Returns true if an event may be exported as a log record.
+///
+/// The events of an export, such as those of its connection, must not be exported themselves,
+/// because each export would cause the next one. Warnings and errors of telemetry are exported, so
+/// that they are found among the other logs, except for those about dropped log records.
 pub(super) fn is_exported(metadata: &Metadata<'_>) -> bool {
     if has_body(metadata) {
         return false;
     }
     let target = metadata.target();
     match target.split(':').next().unwrap_or(target) {
-        // What OTLP goes over, over HTTP/1.1 by itself and over gRPC with all of these.
+        // The crates that carry OTLP. HTTP/1.1 uses few of them, gRPC all.
         "h2" | "hyper" | "hyper_rustls" | "hyper_util" => false,
         "rustls" | "tokio_rustls" | "tonic" | "tower" => false,
         "baton_telemetry" => {
@@ -58,7 +59,7 @@ pub(super) fn is_exported(metadata: &Metadata<'_>) -> bool {
     }
 }
 
-/// Has OpenTelemetry's own crates log warnings at most, unless they are asked for by name.
+/// Limits OpenTelemetry's crates to warnings, unless the filter names them.
 fn with_quiet_opentelemetry(filter: Targets) -> Targets {
     let is_named = filter
         .iter()
@@ -83,13 +84,13 @@ fn without_bodies(filter: Targets) -> Targets {
         .map(|target| (target.to_owned(), LevelFilter::DEBUG))
         .collect();
     let default = filter.default_level().unwrap_or(LevelFilter::OFF);
-    let asked_for = filter.into_iter().map(|(target, level)| match target {
+    let configured = filter.into_iter().map(|(target, level)| match target {
         target if logs_bodies(&target) => (target, level.min(LevelFilter::DEBUG)),
         target => (target, level),
     });
     Targets::new()
         .with_default(default)
-        .with_targets(asked_for)
+        .with_targets(configured)
         .with_targets(added)
 }
 

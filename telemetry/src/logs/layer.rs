@@ -1,4 +1,4 @@
-//! How events get here.
+//! The layer that writes log lines and creates log records.
 
 use std::sync::OnceLock;
 use std::time::SystemTime;
@@ -16,12 +16,12 @@ use crate::output::Output;
 
 /// Destination for log records of layers in programs' own subscribers: the buffer that is exported,
 /// once telemetry is initialised.
-static EXPORTED: OnceLock<Buffer> = OnceLock::new();
+static EXPORT_BUFFER: OnceLock<Buffer> = OnceLock::new();
 
 /// Sends log records of layers in programs' own subscribers to this buffer from now on. Later calls
 /// have no effect, because telemetry is initialised once.
-pub(super) fn announce(buffer: Buffer) {
-    let _ = EXPORTED.set(buffer);
+pub(super) fn set_export_buffer(buffer: Buffer) {
+    let _ = EXPORT_BUFFER.set(buffer);
 }
 
 /// Returns a layer that writes the log as Baton's default subscriber does, for programs that
@@ -30,7 +30,7 @@ pub(super) fn announce(buffer: Buffer) {
 /// Each event is a line on stdout, with `trace_id`, `span_id`, `requestId`, `messageId` and the
 /// fields of the `tracing` spans around it (see the [crate's documentation](crate#log-lines)), and
 /// with `OTEL_LOGS_EXPORTER=otlp` a log record over OTLP. The layer replaces a formatting layer
-/// such as `tracing_subscriber::fmt::layer()`, beside which every line would be written twice. To
+/// such as `tracing_subscriber::fmt::layer()`, with which every line would be written twice. To
 /// keep that one, use [`without_stdout`](LogLayer::without_stdout).
 ///
 /// [`Telemetry::init`](crate::Telemetry::init) installs this layer unless the process already has a
@@ -59,7 +59,7 @@ pub(super) fn announce(buffer: Buffer) {
 pub fn log_layer() -> LogLayer {
     LogLayer {
         lines: Some((LogFormat::from_env(), Output::Stdout)),
-        records: Records::OfProcess,
+        records: Records::Exported,
     }
 }
 
@@ -75,8 +75,8 @@ pub struct LogLayer {
 #[derive(Debug, Clone)]
 enum Records {
     /// The buffer that is exported, once telemetry is initialised.
-    OfProcess,
-    To(Buffer),
+    Exported,
+    Buffer(Buffer),
     Nowhere,
 }
 
@@ -96,14 +96,14 @@ impl LogLayer {
     pub(crate) fn new(format: LogFormat, output: Output, records: Option<Buffer>) -> Self {
         Self {
             lines: Some((format, output)),
-            records: records.map_or(Records::Nowhere, Records::To),
+            records: records.map_or(Records::Nowhere, Records::Buffer),
         }
     }
 
     fn buffer(&self) -> Option<&Buffer> {
         match &self.records {
-            Records::OfProcess => EXPORTED.get(),
-            Records::To(buffer) => Some(buffer),
+            Records::Exported => EXPORT_BUFFER.get(),
+            Records::Buffer(buffer) => Some(buffer),
             Records::Nowhere => None,
         }
     }
@@ -114,7 +114,7 @@ where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
-        if program_spans::is_of_program(attributes.metadata()) {
+        if program_spans::belongs_to_program(attributes.metadata()) {
             span_fields::on_new_span(attributes, id, &context);
         }
     }

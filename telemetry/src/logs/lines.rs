@@ -1,28 +1,29 @@
-//! Events as lines.
+//! Log lines of events.
 
 use std::time::SystemTime;
 
 use opentelemetry::trace::{SpanId, TraceId};
 use tracing::Event;
 
-use super::fields::{self, FieldWriter, Value};
+use super::fields::{self, FieldWriter};
 use super::ids::Ids;
 use super::span_fields::SpanScope;
 use super::{scratch, timestamp};
 use crate::config::LogFormat;
+use crate::otlp::encode::LogValue;
 use crate::output::Output;
 
 mod json;
 mod text;
 
-/// What a line calls what it knows besides the event's own fields.
+/// Keys of a line other than those of fields.
 mod key {
     pub(super) const TIMESTAMP: &str = "timestamp";
     pub(super) const LEVEL: &str = "level";
     pub(super) const TARGET: &str = "target";
     pub(super) const TRACE_ID: &str = "trace_id";
     pub(super) const SPAN_ID: &str = "span_id";
-    /// As Lambda's own lines and its managed runtimes call it.
+    /// Key of the request id, as in Lambda's own lines and those of its managed runtimes.
     pub(super) const REQUEST_ID: &str = "requestId";
     /// Key of the message id, as in the SQS event.
     pub(super) const MESSAGE_ID: &str = "messageId";
@@ -36,8 +37,8 @@ mod key {
     }
 }
 
-/// Writes an event as one line, at once: lines of several threads, or of several processes, do not
-/// get into each other.
+/// Writes an event as one line with a single write, so that lines of several threads or processes
+/// do not mix.
 pub(super) fn write(
     event: &Event<'_>,
     spans: &dyn SpanScope,
@@ -50,13 +51,13 @@ pub(super) fn write(
             LogFormat::Json => compose(&mut json::Line::begin(line), event, spans, now),
             LogFormat::Text => compose(&mut text::Line::begin(line), event, spans, now),
         }
-        // A log that nobody can read is no reason to fail.
+        // A log that cannot be written must not fail the program.
         let _ = output.write(|out| out.write_all(line));
     });
 }
 
-/// A line of some form, piece by piece.
-trait Form: FieldWriter {
+/// Writer of a line in one of the formats.
+trait LineFormat: FieldWriter {
     fn head(&mut self, now: SystemTime, level: &'static str, target: &str);
 
     fn span(&mut self, trace_id: TraceId, span_id: SpanId);
@@ -66,7 +67,7 @@ trait Form: FieldWriter {
     fn end(&mut self);
 }
 
-fn compose(form: &mut impl Form, event: &Event<'_>, spans: &dyn SpanScope, now: SystemTime) {
+fn compose(form: &mut impl LineFormat, event: &Event<'_>, spans: &dyn SpanScope, now: SystemTime) {
     let metadata = event.metadata();
     form.head(now, metadata.level().as_str(), metadata.target());
     fields::write(event, spans, form);

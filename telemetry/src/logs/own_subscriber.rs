@@ -26,7 +26,7 @@ impl SubscriberWarnings {
 
     /// Warns of the layers that this thread's subscriber lacks.
     pub(crate) fn check_layers(&self) {
-        let missing = tracing::dispatcher::get_default(Missing::of);
+        let missing = tracing::dispatcher::get_default(MissingLayers::find);
         if missing.log_layer.is_some() || missing.tracing_layer.is_some() {
             self.warn(|| missing.warn());
         }
@@ -48,19 +48,19 @@ impl SubscriberWarnings {
 }
 
 /// Layers that a subscriber lacks, with the consequence and the remedy for each.
-struct Missing {
+struct MissingLayers {
     log_layer: Option<&'static str>,
     tracing_layer: Option<&'static str>,
 }
 
-impl Missing {
+impl MissingLayers {
     /// Finds a layer by its type or its filter's type, also inside other layers. A layer inside
     /// `tracing_subscriber::reload` is not found.
-    fn of(subscriber: &Dispatch) -> Self {
+    fn find(subscriber: &Dispatch) -> Self {
         let unless = |has: bool, missing| (!has).then_some(missing);
         Self {
             log_layer: unless(subscriber.is::<LogLayer>(), ADD_LOG_LAYER),
-            tracing_layer: unless(makes_spans(subscriber), ADD_TRACING_LAYER),
+            tracing_layer: unless(creates_spans(subscriber), ADD_TRACING_LAYER),
         }
     }
 
@@ -74,13 +74,13 @@ impl Missing {
 }
 
 #[cfg(feature = "tracing")]
-fn makes_spans(subscriber: &Dispatch) -> bool {
+fn creates_spans(subscriber: &Dispatch) -> bool {
     subscriber.is::<crate::logs::tracing_layer::SpansOnly>()
 }
 
 /// Without the feature, no layer turns spans of the macros into OpenTelemetry spans.
 #[cfg(not(feature = "tracing"))]
-fn makes_spans(_: &Dispatch) -> bool {
+fn creates_spans(_: &Dispatch) -> bool {
     true
 }
 

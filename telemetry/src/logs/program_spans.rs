@@ -35,7 +35,7 @@ const LIBRARIES: [&str; 20] = [
 const LIBRARY_FAMILIES: [&str; 2] = ["aws_sdk_", "aws_smithy_"];
 
 /// Returns `true` if a span or an event does not belong to one of these libraries.
-pub(crate) fn is_of_program(metadata: &Metadata<'_>) -> bool {
+pub(crate) fn belongs_to_program(metadata: &Metadata<'_>) -> bool {
     let target = metadata.target();
     let (name, _) = target.split_once("::").unwrap_or((target, ""));
     let is_library = LIBRARIES.binary_search(&name).is_ok()
@@ -47,14 +47,14 @@ pub(crate) fn is_of_program(metadata: &Metadata<'_>) -> bool {
 
 /// Returns `true` if the span is created with the log filter `logs`: spans of the default level,
 /// and finer ones if `logs` enables finer lines.
-pub(crate) fn is_made(span: &Metadata<'_>, logs: &Targets) -> bool {
+pub(crate) fn is_created(span: &Metadata<'_>, logs: &Targets) -> bool {
     let (target, level) = (span.target(), span.level());
-    is_of_default_level(span) || is_of_program(span) && logs.would_enable(target, level)
+    has_default_level(span) || belongs_to_program(span) && logs.would_enable(target, level)
 }
 
 /// Returns `true` if the span belongs to the program and is not finer than the default level.
-pub(crate) fn is_of_default_level(span: &Metadata<'_>) -> bool {
-    is_of_program(span) && *span.level() <= DEFAULT_LEVEL
+pub(crate) fn has_default_level(span: &Metadata<'_>) -> bool {
+    belongs_to_program(span) && *span.level() <= DEFAULT_LEVEL
 }
 
 /// Returns the most verbose level that `logs` enables for lines or spans.

@@ -1,4 +1,4 @@
-//! Events as log records of OTLP, into a buffer.
+//! OTLP log records of events, in a buffer.
 
 use std::time::SystemTime;
 
@@ -6,18 +6,17 @@ use opentelemetry::{Context, InstrumentationScope};
 use opentelemetry_semantic_conventions::attribute::{FAAS_INVOCATION_ID, MESSAGING_MESSAGE_ID};
 use tracing::Event;
 
-use super::fields::{self, FieldWriter, MESSAGE, Value};
+use super::fields::{self, FieldWriter, MESSAGE};
 use super::ids::Ids;
 use super::span_fields::SpanScope;
 use super::{filter, scratch};
 use crate::buffer::{Buffer, Group, Owner, Record};
-use crate::otlp::encode::{self, LogRecord};
+use crate::otlp::encode::{self, LogRecord, LogValue};
 
-/// A record that is larger is written again without its attributes: one with very many long ones
-/// may be more than a request takes.
+/// Maximum length of a record. A longer one is encoded again without its attributes, because it may
+/// exceed the limit of a request.
 const MAX_RECORD: usize = 1024 * 1024;
-/// What `tracing` begins an event's name with where the program gives it none. The rest is a place
-/// in the source.
+/// Prefix of the name that `tracing` gives to an event without one. A source location follows it.
 const UNNAMED: &str = "event ";
 
 /// Adds an event to the buffer, unless it must not be [exported](filter::is_exported).
@@ -27,27 +26,26 @@ pub(super) fn push(buffer: &Buffer, event: &Event<'_>, spans: &dyn SpanScope, no
         return;
     }
     scratch::with(|out| {
-        // Before the buffer is locked: a field's text may be made by code that logs something
-        // itself.
+        // Encoded before the buffer is locked, because the code that formats a field may log.
         let owner = encode(out, event, spans, now, Attributes::Keep);
         if out.len() > MAX_RECORD {
             out.clear();
-            encode(out, event, spans, now, Attributes::Leave);
+            encode(out, event, spans, now, Attributes::Omit);
         }
         let scope = InstrumentationScope::builder(metadata.target()).build();
-        buffer.push(&Encoded(out), &scope, owner);
+        buffer.push(&EncodedRecord(out), &scope, owner);
     });
 }
 
-/// A record that is written already.
-struct Encoded<'a>(&'a [u8]);
+/// An encoded record.
+struct EncodedRecord<'a>(&'a [u8]);
 
-impl Record for Encoded<'_> {
+impl Record for EncodedRecord<'_> {
     fn encode(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(self.0);
     }
 
-    /// It is short enough, see [`MAX_RECORD`].
+    /// The record is already short enough, see [`MAX_RECORD`].
     fn encode_shortened(&self, out: &mut Vec<u8>) {
         self.encode(out);
     }
@@ -56,11 +54,10 @@ impl Record for Encoded<'_> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Attributes {
     Keep,
-    Leave,
+    Omit,
 }
 
-/// Writes the record of an event that happens in the active context, and returns that context's
-/// group.
+/// Encodes the record of an event, and returns the group of the active context.
 fn encode(
     out: &mut Vec<u8>,
     event: &Event<'_>,
@@ -97,10 +94,10 @@ fn encode(
             record.span(&span);
         }
         if let Some(id) = correlation.request_id.filter(|_| !has_invocation_id) {
-            record.attribute(FAAS_INVOCATION_ID, Value::Text(&id));
+            record.attribute(FAAS_INVOCATION_ID, LogValue::Text(&id));
         }
         if let Some(id) = correlation.message_id.filter(|_| !has_message_id) {
-            record.attribute(MESSAGING_MESSAGE_ID, Value::Text(&id));
+            record.attribute(MESSAGING_MESSAGE_ID, LogValue::Text(&id));
         }
         Context::map_current(|context| Group::from_context(context).cloned())
     })
@@ -109,7 +106,7 @@ fn encode(
 struct Writer<'a, 'b> {
     record: &'a mut LogRecord<'b>,
     attributes: Attributes,
-    /// The event names the invocation itself.
+    /// `true` if the event has an attribute with an invocation id.
     has_invocation_id: bool,
     /// `true` if the event has an attribute with a message id.
     has_message_id: bool,
@@ -126,11 +123,11 @@ impl FieldWriter for Writer<'_, '_> {
         [MESSAGE, FAAS_INVOCATION_ID, MESSAGING_MESSAGE_ID].contains(&key)
     }
 
-    fn put(&mut self, key: &str, value: Value<'_>) {
+    fn put(&mut self, key: &str, value: LogValue<'_>) {
         if key == MESSAGE {
             return self.record.body(value);
         }
-        if self.attributes == Attributes::Leave {
+        if self.attributes == Attributes::Omit {
             self.dropped += 1;
             return;
         }

@@ -1,23 +1,23 @@
-//! A thread's place to write a line or a record in, kept from one to the next.
+//! A buffer of each thread, reused for its lines and records.
 
 use std::cell::Cell;
 
-/// What an unusually long line has taken is given back.
-const MAX_KEPT: usize = 64 * 1024;
+/// Capacity up to which a buffer is kept. That of an unusually long line is freed.
+const MAX_CAPACITY: usize = 64 * 1024;
 
 thread_local! {
-    static KEPT: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+    static BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
-/// Lends the place, empty. Whoever asks for it while it is lent has another one: what is logged may
-/// log something itself.
+/// Calls `write` with an empty buffer. A nested call gets another one: code that formats a field
+/// may log.
 pub(super) fn with<T>(write: impl FnOnce(&mut Vec<u8>) -> T) -> T {
-    // A thread that is about to end has none any more.
-    let mut lent = KEPT.try_with(Cell::take).unwrap_or_default();
-    lent.clear();
-    let written = write(&mut lent);
-    if lent.capacity() <= MAX_KEPT {
-        let _ = KEPT.try_with(|kept| kept.set(lent));
+    // While a thread ends, its buffer may be gone already.
+    let mut buffer = BUFFER.try_with(Cell::take).unwrap_or_default();
+    buffer.clear();
+    let written = write(&mut buffer);
+    if buffer.capacity() <= MAX_CAPACITY {
+        let _ = BUFFER.try_with(|kept| kept.set(buffer));
     }
     written
 }
@@ -41,7 +41,7 @@ mod tests {
 
     #[test]
     fn the_room_of_a_very_long_line_is_given_back() {
-        with(|out| out.resize(2 * MAX_KEPT, 0));
-        with(|next| assert!(next.capacity() <= MAX_KEPT));
+        with(|out| out.resize(2 * MAX_CAPACITY, 0));
+        with(|next| assert!(next.capacity() <= MAX_CAPACITY));
     }
 }

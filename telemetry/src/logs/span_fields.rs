@@ -9,25 +9,26 @@ use tracing::{Event, Subscriber};
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 
-use super::fields::{Value, Visitor};
+use super::fields::Visitor;
 use super::ids::Ids;
 use crate::logs::Correlation;
+use crate::otlp::encode::LogValue;
 
 /// Maximum length of a stored string. Each line in the span repeats it, and a function instrumented
 /// without `skip` records whole arguments.
 const MAX_TEXT: usize = 4096;
 /// Suffix of a string that was cut.
-const CUT: char = '…';
+const ELLIPSIS: char = '…';
 
 /// Ids and fields of one span. The fields are in the order in which they were recorded.
 pub(super) struct SpanFields {
     /// Ids that were active when the span was created.
     ids: Ids,
-    fields: Vec<(Field, Kept)>,
+    fields: Vec<(Field, OwnedValue)>,
 }
 
 /// A value that does not borrow from the program.
-enum Kept {
+enum OwnedValue {
     Bool(bool),
     Signed(i64),
     Unsigned(u64),
@@ -41,7 +42,7 @@ impl SpanFields {
         &self.ids
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&'static str, Value<'_>)> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&'static str, LogValue<'_>)> {
         let fields = self.fields.iter();
         fields.map(|(field, kept)| (field.name(), kept.value()))
     }
@@ -49,14 +50,14 @@ impl SpanFields {
     /// Returns `false` if the line is logged for a different message from the one that the span was
     /// created for. A span whose guard is held across an `await` stays entered while the thread
     /// handles other messages.
-    pub(super) fn may_be_around(&self, line: &Correlation) -> bool {
+    pub(super) fn may_contain(&self, line: &Correlation) -> bool {
         match (&self.ids.correlation.message_id, &line.message_id) {
             (Some(span), Some(line)) => Arc::ptr_eq(span, line),
             _ => true,
         }
     }
 
-    fn set(&mut self, field: Field, value: Kept) {
+    fn set(&mut self, field: Field, value: OwnedValue) {
         let known = self.fields.iter_mut().find(|(known, _)| *known == field);
         match known {
             Some((_, kept)) => *kept = value,
@@ -94,7 +95,7 @@ where
     if attributes.fields().is_empty() && ids.is_empty() {
         return;
     }
-    let fields = kept(|visitor| attributes.record(visitor));
+    let fields = owned_values(|visitor| attributes.record(visitor));
     if let Some(span) = context.span(id) {
         // Not `insert`, which panics if the program added the layer twice.
         span.extensions_mut().replace(SpanFields { ids, fields });
@@ -106,7 +107,7 @@ pub(super) fn on_record<S>(id: &Id, values: &Record<'_>, context: &Context<'_, S
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
-    let values = kept(|visitor| values.record(visitor));
+    let values = owned_values(|visitor| values.record(visitor));
     if let Some(span) = context.span(id)
         && let Some(fields) = span.extensions_mut().get_mut::<SpanFields>()
     {
@@ -116,59 +117,60 @@ where
     }
 }
 
-/// Formatted before locking, because `Debug` and `Display` run the program's code, which may log.
-fn kept(record: impl FnOnce(&mut dyn tracing::field::Visit)) -> Vec<(Field, Kept)> {
+/// Copies the values before the span is locked, because `Debug` and `Display` run the program's
+/// code, which may log.
+fn owned_values(record: impl FnOnce(&mut dyn tracing::field::Visit)) -> Vec<(Field, OwnedValue)> {
     let mut fields = Vec::new();
-    let mut visitor = Visitor(|field: &Field, value: Value<'_>| {
-        fields.push((field.clone(), Kept::from(value)));
+    let mut visitor = Visitor(|field: &Field, value: LogValue<'_>| {
+        fields.push((field.clone(), OwnedValue::from(value)));
     });
     record(&mut visitor);
     fields
 }
 
-impl Kept {
-    fn value(&self) -> Value<'_> {
+impl OwnedValue {
+    fn value(&self) -> LogValue<'_> {
         match self {
-            Self::Bool(value) => Value::Bool(*value),
-            Self::Signed(number) => Value::Signed(*number),
-            Self::Unsigned(number) => Value::Unsigned(*number),
-            Self::Double(number) => Value::Double(*number),
-            Self::Text(text) => Value::Text(text),
-            Self::Bytes(bytes) => Value::Bytes(bytes),
+            Self::Bool(value) => LogValue::Bool(*value),
+            Self::Signed(number) => LogValue::Signed(*number),
+            Self::Unsigned(number) => LogValue::Unsigned(*number),
+            Self::Double(number) => LogValue::Double(*number),
+            Self::Text(text) => LogValue::Text(text),
+            Self::Bytes(bytes) => LogValue::Bytes(bytes),
         }
     }
 }
 
-impl From<Value<'_>> for Kept {
-    fn from(value: Value<'_>) -> Self {
+impl From<LogValue<'_>> for OwnedValue {
+    fn from(value: LogValue<'_>) -> Self {
         match value {
-            Value::Bool(value) => Self::Bool(value),
-            Value::Signed(number) => Self::Signed(number),
-            Value::Unsigned(number) => Self::Unsigned(number),
-            Value::Double(number) => Self::Double(number),
-            Value::Bytes(bytes) => Self::Bytes(bytes[..bytes.len().min(MAX_TEXT)].to_vec()),
-            Value::Text(text) => Self::Text(shortened(|short| short.write_str(text))),
-            Value::Made(text) => Self::Text(shortened(|short| write!(short, "{text:?}"))),
+            LogValue::Bool(value) => Self::Bool(value),
+            LogValue::Signed(number) => Self::Signed(number),
+            LogValue::Unsigned(number) => Self::Unsigned(number),
+            LogValue::Double(number) => Self::Double(number),
+            LogValue::Bytes(bytes) => Self::Bytes(bytes[..bytes.len().min(MAX_TEXT)].to_vec()),
+            LogValue::Text(text) => Self::Text(truncated(|out| out.write_str(text))),
+            LogValue::Debug(text) => Self::Text(truncated(|out| write!(out, "{text:?}"))),
         }
     }
 }
 
-fn shortened(write: impl FnOnce(&mut Shortened) -> fmt::Result) -> String {
-    let mut short = Shortened::default();
+fn truncated(write: impl FnOnce(&mut TruncatingWriter) -> fmt::Result) -> String {
+    let mut writer = TruncatingWriter::default();
     // An error means that the formatting code failed or the string was cut. The text written so far
     // is kept.
-    let _ = write(&mut short);
-    short.text
+    let _ = write(&mut writer);
+    writer.text
 }
 
-/// Writer that accepts [`MAX_TEXT`] bytes.
+/// Writer that keeps the first [`MAX_TEXT`] bytes.
 #[derive(Default)]
-struct Shortened {
+struct TruncatingWriter {
     text: String,
     is_cut: bool,
 }
 
-impl fmt::Write for Shortened {
+impl fmt::Write for TruncatingWriter {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         if self.is_cut {
             return Err(fmt::Error);
@@ -180,7 +182,7 @@ impl fmt::Write for Shortened {
         }
         self.is_cut = true;
         self.text.push_str(&text[..text.floor_char_boundary(room)]);
-        self.text.push(CUT);
+        self.text.push(ELLIPSIS);
         Err(fmt::Error)
     }
 }

@@ -1,25 +1,26 @@
-//! Times as RFC 3339 has them, in UTC and to the microsecond: `2026-11-21T18:02:24.123456Z`.
+//! Timestamps in the format of RFC 3339, in UTC with microseconds: `2026-11-21T18:02:24.123456Z`.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 const LENGTH: usize = 27;
-const SECONDS_A_DAY: u64 = 86_400;
-/// The calendar repeats itself after so many years, which are so many days.
-const YEARS_A_CYCLE: u64 = 400;
-const DAYS_A_CYCLE: u64 = 146_097;
-/// From 1 March of the year 0 to 1 January 1970. Years that begin in March have their leap day at
-/// the end, where it shifts no month.
+const SECONDS_PER_DAY: u64 = 86_400;
+/// Length of the cycle after which the Gregorian calendar repeats.
+const YEARS_PER_CYCLE: u64 = 400;
+const DAYS_PER_CYCLE: u64 = 146_097;
+/// Days from 1 March of the year 0 to 1 January 1970. In years that begin in March, the leap day is
+/// the last day, where it does not shift any month.
 const DAYS_BEFORE_1970: u64 = 719_468;
-/// The last second of the year 9999: RFC 3339 has four digits for the year.
+/// The last second of the year 9999: a year has four digits in RFC 3339.
 const LAST_SECOND: u64 = 253_402_300_799;
 
-/// A clock set before 1970 counts as 1970, one after 9999 as its last second.
+/// Writes a timestamp. A time before 1970 is written as the start of 1970, and one after 9999 as
+/// its last second.
 pub(super) fn write(out: &mut Vec<u8>, time: SystemTime) {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     let since = since.min(Duration::new(LAST_SECOND, 999_999_999));
     let (days, second) = (
-        since.as_secs() / SECONDS_A_DAY,
-        since.as_secs() % SECONDS_A_DAY,
+        since.as_secs() / SECONDS_PER_DAY,
+        since.as_secs() % SECONDS_PER_DAY,
     );
     let (year, month, day) = date(days);
     let mut text = *b"0000-00-00T00:00:00.000000Z";
@@ -34,31 +35,31 @@ pub(super) fn write(out: &mut Vec<u8>, time: SystemTime) {
     out.extend_from_slice(&text);
 }
 
-/// Year, month and day of a day counted from 1 January 1970.
+/// Returns year, month and day of a day counted from 1 January 1970.
 fn date(days: u64) -> (u64, u64, u64) {
     let days = days + DAYS_BEFORE_1970;
-    let (cycle, day) = (days / DAYS_A_CYCLE, days % DAYS_A_CYCLE);
-    // Without the leap days before it, which there are after 4 years, but not after 100, and again
-    // after 400.
+    let (cycle, day) = (days / DAYS_PER_CYCLE, days % DAYS_PER_CYCLE);
+    // The preceding leap days are subtracted: one in 4 years, but not in 100 years, and again one
+    // in 400 years.
     let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
     let day = day - (365 * year + year / 4 - year / 100);
-    // From March on, five months have 153 days, again and again.
+    // Starting with March, the lengths of the months repeat every five months, or 153 days.
     let month = (5 * day + 2) / 153;
     let day_of_month = day - (153 * month + 2) / 5 + 1;
-    let (month, into_next) = match month {
+    let (month, year_offset) = match month {
         0..10 => (month + 3, 0),
         _ => (month - 9, 1),
     };
     (
-        cycle * YEARS_A_CYCLE + year + into_next,
+        cycle * YEARS_PER_CYCLE + year + year_offset,
         month,
         day_of_month,
     )
 }
 
-/// Writes a number with leading zeros, as many digits as there is room for.
-fn digits(room: &mut [u8], mut number: u64) {
-    for digit in room.iter_mut().rev() {
+/// Fills the slice with the digits of a number, with leading zeros.
+fn digits(out: &mut [u8], mut number: u64) {
+    for digit in out.iter_mut().rev() {
         *digit = b'0' + (number % 10) as u8;
         number /= 10;
     }
@@ -112,7 +113,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_day_follows_the_one_before(day in 1u64..LAST_SECOND / SECONDS_A_DAY) {
+        fn every_day_follows_the_one_before(day in 1u64..LAST_SECOND / SECONDS_PER_DAY) {
             let (before, after) = (date(day - 1), date(day));
             let (year, month, last) = before;
             let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);

@@ -1,4 +1,4 @@
-//! Spans of the `tracing` crate as OpenTelemetry spans.
+//! The layer that turns spans of the `tracing` crate into OpenTelemetry spans.
 
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,14 +21,14 @@ mod filter_check;
 
 pub(crate) use self::filter_check::FilterCheck;
 
-/// Instrumentation scope of the spans made here.
+/// Instrumentation scope of these spans.
 const SCOPE: &str = "baton.tracing";
 
-/// A layer that makes OpenTelemetry spans of `tracing` spans (`#[instrument]`, `info_span!`), for
-/// programs with a subscriber of their own.
+/// Returns a layer that turns `tracing` spans (`#[instrument]`, `info_span!`) into OpenTelemetry
+/// spans, for programs that install their own subscriber.
 ///
-/// [`Telemetry::init`](crate::Telemetry::init) installs it by itself unless the process has a
-/// subscriber already. A program that has one adds the layer to it, before or after `init`:
+/// [`Telemetry::init`](crate::Telemetry::init) installs the layer unless the process already has a
+/// subscriber. Such a program adds the layer itself, before or after `init`:
 ///
 /// ```
 /// use tracing_subscriber::layer::SubscriberExt as _;
@@ -40,15 +40,14 @@ const SCOPE: &str = "baton.tracing";
 /// # let _guard = tracing::subscriber::set_default(subscriber);
 /// ```
 ///
-/// A span is a child of the `tracing` span that is entered around it, else of the active
-/// OpenTelemetry span: in a handler, the record's. While it is entered it is the active
-/// OpenTelemetry span itself, so that log lines carry its ids, and spans made in other ways become
-/// its children. It comes from OpenTelemetry's global tracer provider, under the scope
-/// `baton.tracing`.
+/// The parent of a span is the `tracing` span around it or, without one, the active OpenTelemetry
+/// span: in a handler, that of the record. While the span is entered, it is the active OpenTelemetry
+/// span: log lines have its ids, and spans that are created in other ways become its children. Spans
+/// are created by OpenTelemetry's global tracer provider, in the scope `baton.tracing`.
 ///
-/// The fields of a span are its attributes, where unsigned integers arrive as text, because
-/// `tracing-opentelemetry` takes signed ones only; `otel.name`, `otel.kind` and `otel.status_code`
-/// mean what its documentation says.
+/// The fields of a span become its attributes. Unsigned integers become strings, because
+/// `tracing-opentelemetry` supports signed integers only. `otel.name`, `otel.kind` and
+/// `otel.status_code` have the meaning that its documentation describes.
 ///
 /// An error sets the span's status to Error with the error's text, and adds an `exception` event
 /// with the text as `exception.message`. An event is an error if it has a field `error` and no
@@ -70,7 +69,7 @@ where
 
 /// Returns the layer with the log filter `logs`: it creates spans of the default level, and finer
 /// ones if `logs` enables finer lines.
-pub(crate) fn layer_for_program<S>(logs: Targets) -> impl Layer<S>
+pub(crate) fn default_layer<S>(logs: Targets) -> impl Layer<S>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
@@ -100,8 +99,8 @@ impl Selection {
     fn includes(&self, metadata: &Metadata<'_>) -> bool {
         metadata.is_span()
             && match &self.logs {
-                Some(logs) => program_spans::is_made(metadata, logs),
-                None => program_spans::is_of_program(metadata),
+                Some(logs) => program_spans::is_created(metadata, logs),
+                None => program_spans::belongs_to_program(metadata),
             }
     }
 }
@@ -155,8 +154,8 @@ impl<S> Filter<S> for SpansOnly {
     }
 }
 
-/// Without what costs on every span and tells little: place in the source, thread, busy and idle
-/// time.
+/// Creates the layer without source location, thread, busy and idle time, which cost time for every
+/// span and are rarely useful.
 fn bare_layer<S>() -> tracing_opentelemetry::OpenTelemetryLayer<S, GlobalTracer>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
@@ -170,8 +169,8 @@ where
         .with_tracer(GlobalTracer)
 }
 
-/// Asks for the global tracer span by span: the subscriber is there before the tracer provider, and
-/// logs what becomes of it.
+/// Tracer that looks up the global tracer for each span, because the subscriber is installed before
+/// the tracer provider.
 #[derive(Debug)]
 struct GlobalTracer;
 

@@ -129,36 +129,32 @@ fn a_file_that_cannot_be_used_is_told_and_nothing_is_sent_to_whoever_answers() {
         (
             AUTHORITIES,
             &missing,
-            "one that cannot be read (entity not found)",
+            "an unreadable file (entity not found)",
         ),
-        (AUTHORITIES, &folder, "something that is no file"),
-        (AUTHORITIES, empty, "one without a certificate"),
-        (AUTHORITIES, key, "one without a certificate"),
-        (AUTHORITIES, broken, "one that is broken"),
+        (AUTHORITIES, &folder, "a path that is not a file"),
+        (AUTHORITIES, empty, "a file without a certificate"),
+        (AUTHORITIES, key, "a file without a certificate"),
+        (AUTHORITIES, broken, "an invalid PEM file"),
         (
             AUTHORITIES,
             no_certificate,
-            "one selection certificate 1 is none that can be read",
+            "a file with an invalid certificate 1",
         ),
-        (
-            AUTHORITIES,
-            bundle,
-            "one selection certificate 2 is none that can be read",
-        ),
-        (AUTHORITIES, long, "one of more than 1048576 bytes"),
+        (AUTHORITIES, bundle, "a file with an invalid certificate 2"),
+        (AUTHORITIES, long, "a file with more than 1048576 bytes"),
         (
             CERTIFICATE,
             &missing,
-            "one that cannot be read (entity not found)",
+            "an unreadable file (entity not found)",
         ),
-        (CERTIFICATE, key, "one without a certificate"),
+        (CERTIFICATE, key, "a file without a certificate"),
         (
             CERTIFICATE,
             no_certificate,
-            "one selection certificate 1 is none that can be read",
+            "a file with an invalid certificate 1",
         ),
-        (KEY, &missing, "one that cannot be read (entity not found)"),
-        (KEY, no_certificate, "one without a private key"),
+        (KEY, &missing, "an unreadable file (entity not found)"),
+        (KEY, no_certificate, "a file without a private key"),
     ] {
         let (config, problems) = config(&[ENDPOINT, (name, path)]);
         assert!(config.traces.otlp().is_none(), "{name} {found}");
@@ -183,11 +179,11 @@ fn half_an_identity_and_two_halves_of_different_ones_are_refused() {
     for (variables, expected) in [
         (
             &[(CERTIFICATE, certificate.as_str())][..],
-            format!("{KEY}: expected a client key beside the certificate, found nothing"),
+            format!("{KEY}: expected a client key for the certificate, found nothing"),
         ),
         (
             &[(KEY, &key)],
-            format!("{CERTIFICATE}: expected a client certificate beside the key, found nothing"),
+            format!("{CERTIFICATE}: expected a client certificate for the key, found nothing"),
         ),
         (
             &[(CERTIFICATE, &certificate), (KEY, &other)],
@@ -210,7 +206,7 @@ fn certificates_beside_an_endpoint_without_tls_are_told_to_be_of_no_use() {
     assert_eq!(
         problems,
         [
-            "OTEL_EXPORTER_OTLP_CERTIFICATE: expected an endpoint with https beside it, found one without TLS; the file is not used for traces and metrics"
+            "OTEL_EXPORTER_OTLP_CERTIFICATE: expected an endpoint with https, found one without TLS; the file is not used for traces and metrics"
         ]
     );
 }

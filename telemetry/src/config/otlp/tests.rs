@@ -81,10 +81,10 @@ fn exporters_may_be_a_list() {
         (
             "console,none",
             "console",
-            "found \"console,none\"; none is left out",
+            "found \"console,none\"; none is ignored",
         ),
-        ("otlp,zipkin", "otlp", "found \"zipkin\"; it is left out"),
-        ("jaeger,none", "none", "found \"jaeger\"; it is left out"),
+        ("otlp,zipkin", "otlp", "found \"zipkin\"; it is ignored"),
+        ("jaeger,none", "none", "found \"jaeger\"; it is ignored"),
     ] {
         for (name, signal) in SIGNALS {
             let name = format!("OTEL_{name}_EXPORTER");
@@ -209,7 +209,7 @@ fn broken_headers_are_reported_without_their_text() {
         let (config, problems) = config(&[("OTEL_EXPORTER_OTLP_HEADERS", list)]);
         assert!(otlp_of(&config, Signal::Traces).headers.is_empty());
         let expected = format!(
-            "OTEL_EXPORTER_OTLP_HEADERS: expected a list name=value,name=value, as in authorization=Bearer KEY, found something else as entry {entry}; all of it is left out for traces and metrics"
+            "OTEL_EXPORTER_OTLP_HEADERS: expected a list name=value,name=value, as in authorization=Bearer KEY, found something else as entry {entry}; all headers of the variable are ignored for traces and metrics"
         );
         assert_eq!(problems, [expected]);
     }

@@ -65,8 +65,7 @@ fn a_proxy_that_cannot_be_used_stops_the_export_and_is_not_repeated() {
     ] {
         let (config, problems) = config(&[("HTTPS_PROXY", url), endpoint]);
         assert!(config.traces.otlp().is_none() && config.metrics.otlp().is_none());
-        let expected =
-            format!("HTTPS_PROXY: expected {FORM}, found one that cannot be used ({why}");
+        let expected = format!("HTTPS_PROXY: expected {FORM}, found an invalid URL ({why}");
         assert_eq!(problems.len(), 1, "{problems:?}");
         assert!(problems[0].starts_with(&expected), "{problems:?}");
         assert!(problems[0].ends_with("; nothing is exported for traces and metrics"));
@@ -102,7 +101,7 @@ fn exceptions_are_hosts_domains_ports_addresses_and_networks() {
         (".", "https://a.example", false),
     ] {
         let endpoint = Endpoint::parse(url, DefaultScheme::Https).unwrap();
-        assert_eq!(is_excepted(list, &endpoint), expected, "{list} {url}");
+        assert_eq!(is_exempt(list, &endpoint), expected, "{list} {url}");
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use opentelemetry::trace::{SpanId, TraceId};
 
-use super::{FieldWriter, Form, Value, decimal, hex, key, signed, timestamp};
+use super::{FieldWriter, LineFormat, LogValue, decimal, hex, key, signed, timestamp};
 
 pub(super) struct Line<'a>(&'a mut Vec<u8>);
 
@@ -24,7 +24,7 @@ impl<'a> Line<'a> {
 
     fn name(&mut self, name: &str) {
         self.0.extend_from_slice(b",\"");
-        escaped(self.0, name);
+        write_escaped(self.0, name);
         self.0.extend_from_slice(b"\":");
     }
 
@@ -35,14 +35,14 @@ impl<'a> Line<'a> {
     }
 }
 
-impl Form for Line<'_> {
+impl LineFormat for Line<'_> {
     fn head(&mut self, now: SystemTime, level: &'static str, target: &str) {
         self.key(b"{", key::TIMESTAMP);
         self.quoted(|out| timestamp::write(out, now));
         self.key(b",", key::LEVEL);
         self.quoted(|out| out.extend_from_slice(level.as_bytes()));
         self.key(b",", key::TARGET);
-        self.quoted(|out| escaped(out, target));
+        self.quoted(|out| write_escaped(out, target));
     }
 
     fn span(&mut self, trace_id: TraceId, span_id: SpanId) {
@@ -54,7 +54,7 @@ impl Form for Line<'_> {
 
     fn id(&mut self, key: &str, id: &str) {
         self.key(b",", key);
-        self.quoted(|out| escaped(out, id));
+        self.quoted(|out| write_escaped(out, id));
     }
 
     fn end(&mut self) {
@@ -67,38 +67,40 @@ impl FieldWriter for Line<'_> {
         key::is_reserved(key)
     }
 
-    fn put(&mut self, key: &str, value: Value<'_>) {
+    fn put(&mut self, key: &str, value: LogValue<'_>) {
         self.name(key);
         match value {
-            Value::Bool(true) => self.0.extend_from_slice(b"true"),
-            Value::Bool(false) => self.0.extend_from_slice(b"false"),
-            Value::Signed(number) => signed(self.0, number),
-            Value::Unsigned(number) => decimal(self.0, number),
-            Value::Double(number) => double(self.0, number),
-            Value::Text(text) => self.quoted(|out| escaped(out, text)),
-            Value::Bytes(bytes) => self.quoted(|out| hex(out, bytes)),
-            // Only the text's own code can fail; what it has written by then stays.
-            Value::Made(text) => self.quoted(|out| {
-                let _ = write!(Escaping(out), "{text:?}");
+            LogValue::Bool(true) => self.0.extend_from_slice(b"true"),
+            LogValue::Bool(false) => self.0.extend_from_slice(b"false"),
+            LogValue::Signed(number) => signed(self.0, number),
+            LogValue::Unsigned(number) => decimal(self.0, number),
+            LogValue::Double(number) => double(self.0, number),
+            LogValue::Text(text) => self.quoted(|out| write_escaped(out, text)),
+            LogValue::Bytes(bytes) => self.quoted(|out| hex(out, bytes)),
+            // Only the formatting code of the value can fail. Its output so far is kept.
+            LogValue::Debug(text) => self.quoted(|out| {
+                let _ = write!(EscapingWriter(out), "{text:?}");
             }),
         }
     }
 }
 
-/// What is no number in JSON becomes text. Writing to a `Vec` does not fail.
+/// Writes a number. NaN and infinity, which JSON does not have, become strings. Writing to a `Vec`
+/// cannot fail.
 fn double(out: &mut Vec<u8>, number: f64) {
-    let _ = match number.is_finite() {
-        true => write!(out, "{number:?}"),
-        false => write!(out, "\"{number}\""),
+    let _ = if number.is_finite() {
+        write!(out, "{number:?}")
+    } else {
+        write!(out, "\"{number}\"")
     };
 }
 
-/// Escapes what is written to it.
-struct Escaping<'a>(&'a mut Vec<u8>);
+/// Writer that escapes text for a JSON string.
+struct EscapingWriter<'a>(&'a mut Vec<u8>);
 
-impl fmt::Write for Escaping<'_> {
+impl fmt::Write for EscapingWriter<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        escaped(self.0, text);
+        write_escaped(self.0, text);
         Ok(())
     }
 }
@@ -107,35 +109,36 @@ fn must_be_escaped(byte: u8) -> bool {
     byte < b' ' || byte == b'"' || byte == b'\\'
 }
 
-/// Bytes that are looked at together.
+/// Number of bytes that are checked together.
 const WORD: usize = 8;
 
-/// Whether one of the bytes must be escaped.
+/// Returns true if one of the bytes must be escaped.
 fn any_must_be_escaped(word: [u8; WORD]) -> bool {
-    const fn of(byte: u8) -> u64 {
+    const fn repeat(byte: u8) -> u64 {
         u64::from_ne_bytes([byte; WORD])
     }
     let word = u64::from_ne_bytes(word);
-    // A byte that is less than `limit` has its highest bit set by the borrow. A borrow goes on to
-    // the next byte only where one is found.
-    let below = |word: u64, limit: u8| word.wrapping_sub(of(limit)) & !word;
-    let found = below(word, b' ') | below(word ^ of(b'"'), 1) | below(word ^ of(b'\\'), 1);
-    found & of(0x80) != 0
+    // In a byte that is less than `limit`, the borrow sets the highest bit. It affects the next
+    // byte only if such a byte has been found, which is all that matters.
+    let below = |word: u64, limit: u8| word.wrapping_sub(repeat(limit)) & !word;
+    let found = below(word, b' ') | below(word ^ repeat(b'"'), 1) | below(word ^ repeat(b'\\'), 1);
+    found & repeat(0x80) != 0
 }
 
-/// Writes the inside of a JSON string.
-fn escaped(out: &mut Vec<u8>, text: &str) {
+/// Writes the content of a JSON string.
+fn write_escaped(out: &mut Vec<u8>, text: &str) {
     let bytes = text.as_bytes();
     let (words, rest) = bytes.as_chunks();
     let found = words.iter().any(|word| any_must_be_escaped(*word))
         || match bytes.last_chunk() {
-            // Some of these a second time, which costs less than one by one.
+            // This checks some bytes a second time, which is cheaper than one by one.
             Some(last) => any_must_be_escaped(*last),
             None => rest.iter().any(|byte| must_be_escaped(*byte)),
         };
-    match found {
-        false => out.extend_from_slice(bytes),
-        true => bytes.iter().for_each(|byte| escape(out, *byte)),
+    if found {
+        bytes.iter().for_each(|byte| escape(out, *byte));
+    } else {
+        out.extend_from_slice(bytes);
     }
 }
 

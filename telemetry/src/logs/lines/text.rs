@@ -1,5 +1,5 @@
-//! `TIMESTAMP LEVEL TARGET: MESSAGE FIELD=VALUE… trace_id=… span_id=… requestId=… messageId=…`, to
-//! be read.
+//! Lines for people: `TIMESTAMP LEVEL TARGET: MESSAGE FIELD=VALUE… trace_id=… span_id=… requestId=…
+//! messageId=…`.
 
 use std::fmt::{self, Write as _};
 use std::io::Write as _;
@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use opentelemetry::trace::{SpanId, TraceId};
 
 use super::fields::MESSAGE;
-use super::{FieldWriter, Form, Value, decimal, hex, key, signed, timestamp};
+use super::{FieldWriter, LineFormat, LogValue, decimal, hex, key, signed, timestamp};
 
 pub(super) struct Line<'a>(&'a mut Vec<u8>);
 
@@ -19,46 +19,46 @@ impl<'a> Line<'a> {
 
     fn key(&mut self, name: &str) {
         self.0.push(b' ');
-        bare(self.0, name);
+        write_unquoted(self.0, name);
         self.0.push(b'=');
     }
 
-    fn message(&mut self, value: Value<'_>) {
+    fn message(&mut self, value: LogValue<'_>) {
         self.0.push(b' ');
         match value {
-            Value::Text(text) => bare(self.0, text),
-            Value::Made(text) => {
-                // As in JSON.
-                let _ = write!(Escaping(self.0), "{text:?}");
+            LogValue::Text(text) => write_unquoted(self.0, text),
+            LogValue::Debug(text) => {
+                // Only the formatting code of the value can fail. Its output so far is kept.
+                let _ = write!(UnquotedWriter(self.0), "{text:?}");
             }
             other => self.value(other),
         }
     }
 
-    fn value(&mut self, value: Value<'_>) {
+    fn value(&mut self, value: LogValue<'_>) {
         match value {
-            Value::Bool(true) => self.0.extend_from_slice(b"true"),
-            Value::Bool(false) => self.0.extend_from_slice(b"false"),
-            Value::Signed(number) => signed(self.0, number),
-            Value::Unsigned(number) => decimal(self.0, number),
-            Value::Double(number) => {
-                // Writing to a `Vec` does not fail.
+            LogValue::Bool(true) => self.0.extend_from_slice(b"true"),
+            LogValue::Bool(false) => self.0.extend_from_slice(b"false"),
+            LogValue::Signed(number) => signed(self.0, number),
+            LogValue::Unsigned(number) => decimal(self.0, number),
+            LogValue::Double(number) => {
+                // Writing to a `Vec` cannot fail.
                 let _ = write!(self.0, "{number:?}");
             }
-            Value::Text(text) => value_text(self.0, text),
-            Value::Bytes(bytes) => hex(self.0, bytes),
-            Value::Made(text) => value_text(self.0, &format!("{text:?}")),
+            LogValue::Text(text) => value_text(self.0, text),
+            LogValue::Bytes(bytes) => hex(self.0, bytes),
+            LogValue::Debug(text) => value_text(self.0, &format!("{text:?}")),
         }
     }
 }
 
-impl Form for Line<'_> {
+impl LineFormat for Line<'_> {
     fn head(&mut self, now: SystemTime, level: &'static str, target: &str) {
         timestamp::write(self.0, now);
         self.0.push(b' ');
         self.0.extend_from_slice(level.as_bytes());
         self.0.push(b' ');
-        bare(self.0, target);
+        write_unquoted(self.0, target);
         self.0.push(b':');
     }
 
@@ -84,7 +84,7 @@ impl FieldWriter for Line<'_> {
         key::is_reserved(key)
     }
 
-    fn put(&mut self, key: &str, value: Value<'_>) {
+    fn put(&mut self, key: &str, value: LogValue<'_>) {
         if key == MESSAGE {
             return self.message(value);
         }
@@ -93,13 +93,13 @@ impl FieldWriter for Line<'_> {
     }
 }
 
-/// Writes a value so that its end can be told: in quotes, unless it is one word.
+/// Writes a value, in quotes unless it is a single word.
 fn value_text(out: &mut Vec<u8>, text: &str) {
-    let is_in_words = |character: char| match character {
+    let is_word_character = |character: char| match character {
         '"' | '=' | '\\' => false,
         other => other.is_ascii_graphic() || other.is_alphanumeric(),
     };
-    if !text.is_empty() && text.chars().all(is_in_words) {
+    if !text.is_empty() && text.chars().all(is_word_character) {
         return out.extend_from_slice(text.as_bytes());
     }
     out.push(b'"');
@@ -107,35 +107,37 @@ fn value_text(out: &mut Vec<u8>, text: &str) {
         if matches!(character, '"' | '\\') {
             out.push(b'\\');
         }
-        put(out, character);
+        write_character(out, character);
     }
     out.push(b'"');
 }
 
-/// Writes text without quotes, in which no character begins a new line or commands a terminal.
-fn bare(out: &mut Vec<u8>, text: &str) {
+/// Writes text without quotes. Line breaks and control characters, which a terminal would execute,
+/// are escaped.
+fn write_unquoted(out: &mut Vec<u8>, text: &str) {
     let is_plain = |byte: u8| (b' '..=b'~').contains(&byte);
     if text.bytes().all(is_plain) {
         return out.extend_from_slice(text.as_bytes());
     }
-    text.chars().for_each(|character| put(out, character));
+    text.chars()
+        .for_each(|character| write_character(out, character));
 }
 
-fn put(out: &mut Vec<u8>, character: char) {
+fn write_character(out: &mut Vec<u8>, character: char) {
     if character.is_control() || matches!(character, '\u{2028}' | '\u{2029}') {
-        // Writing to a `Vec` does not fail.
+        // Writing to a `Vec` cannot fail.
         let _ = write!(out, "{}", character.escape_default());
     } else {
         out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
     }
 }
 
-/// Writes bare text.
-struct Escaping<'a>(&'a mut Vec<u8>);
+/// Writer for text without quotes.
+struct UnquotedWriter<'a>(&'a mut Vec<u8>);
 
-impl fmt::Write for Escaping<'_> {
+impl fmt::Write for UnquotedWriter<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        bare(self.0, text);
+        write_unquoted(self.0, text);
         Ok(())
     }
 }

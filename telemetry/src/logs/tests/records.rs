@@ -104,7 +104,7 @@ fn the_public_layer_makes_records_once_telemetry_is_set_up() {
     let exported = buffer();
     log_in(subscriber, || {
         info!(target: "orders", "before");
-        layer::announce(exported.clone());
+        layer::set_export_buffer(exported.clone());
         info!(target: "orders", "after");
         error!(target: "hyper::client", "of an export");
     });

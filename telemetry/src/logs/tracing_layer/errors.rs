@@ -144,5 +144,5 @@ where
 /// by `#[instrument(err)]`.
 fn is_error(event: &Metadata<'_>) -> bool {
     let has = |name| event.fields().field(name).is_some();
-    has(ERROR) && !has("message") && program_spans::is_of_program(event)
+    has(ERROR) && !has("message") && program_spans::belongs_to_program(event)
 }

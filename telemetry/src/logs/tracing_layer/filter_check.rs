@@ -77,7 +77,7 @@ struct ReachedSpan(Arc<OnceLock<&'static Metadata<'static>>>);
 
 impl Subscriber for ReachedSpan {
     fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
-        if metadata.is_span() && program_spans::is_of_default_level(metadata) {
+        if metadata.is_span() && program_spans::has_default_level(metadata) {
             let _ = self.0.set(metadata);
         }
         Interest::never()

@@ -69,7 +69,7 @@ fn ended(record: &SpanContext) -> Vec<SpanData> {
 
 fn subscriber(filter: &str) -> impl Subscriber + Send + Sync {
     let filter: Targets = filter.parse().unwrap();
-    tracing_subscriber::registry().with(layer_for_program(filter))
+    tracing_subscriber::registry().with(default_layer(filter))
 }
 
 #[instrument(target = "orders", skip_all, fields(step = name))]

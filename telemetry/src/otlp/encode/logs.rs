@@ -6,7 +6,6 @@ use opentelemetry::trace::SpanContext;
 use tracing::Level;
 
 use super::{field, short_text, wire};
-use crate::logs::Value;
 
 /// Field numbers of `opentelemetry/proto/logs/v1`, OTLP 1.9. A `ScopeLogs` has its scope, its
 /// records and its schema URL where a `ScopeSpans` has the like, and so have `ResourceLogs` and the
@@ -30,6 +29,20 @@ mod log {
 /// A text is cut here: four times what a backend shows of one, and more than CloudWatch takes of a
 /// whole line.
 const MAX_TEXT: usize = 256 * 1024;
+
+/// The value of a log record's body or attribute.
+#[derive(Clone, Copy)]
+pub(crate) enum LogValue<'a> {
+    Bool(bool),
+    Signed(i64),
+    Unsigned(u64),
+    Double(f64),
+    Text(&'a str),
+    Bytes(&'a [u8]),
+    /// A value that the program's own code formats. That code may log, so no lock may be held
+    /// meanwhile.
+    Debug(&'a dyn fmt::Debug),
+}
 
 /// A record that is being written.
 pub(crate) struct LogRecord<'a>(&'a mut Vec<u8>);
@@ -57,12 +70,12 @@ impl LogRecord<'_> {
         wire::string(self.0, log::EVENT_NAME, name);
     }
 
-    pub(crate) fn body(&mut self, value: Value<'_>) {
+    pub(crate) fn body(&mut self, value: LogValue<'_>) {
         any_value(self.0, log::BODY, value);
     }
 
-    pub(crate) fn attribute(&mut self, key: &str, value: Value<'_>) {
-        if let Value::Text(text) = value
+    pub(crate) fn attribute(&mut self, key: &str, value: LogValue<'_>) {
+        if let LogValue::Text(text) = value
             && short_text(self.0, log::ATTRIBUTES, key, text)
         {
             return;
@@ -97,27 +110,27 @@ fn severity_number(level: &Level) -> u64 {
     }
 }
 
-fn any_value(out: &mut Vec<u8>, field: u32, value: Value<'_>) {
+fn any_value(out: &mut Vec<u8>, field: u32, value: LogValue<'_>) {
     wire::nested(out, field, |out| match value {
-        Value::Bool(value) => wire::varint_field(out, field::VALUE_BOOL, u64::from(value)),
-        Value::Signed(number) => integer(out, number),
+        LogValue::Bool(value) => wire::varint_field(out, field::VALUE_BOOL, u64::from(value)),
+        LogValue::Signed(number) => integer(out, number),
         // OTLP has signed integers only.
-        Value::Unsigned(number) => match i64::try_from(number) {
+        LogValue::Unsigned(number) => match i64::try_from(number) {
             Ok(number) => integer(out, number),
             Err(_) => made(out, &number),
         },
-        Value::Double(number) => {
+        LogValue::Double(number) => {
             wire::fixed64_always(out, field::VALUE_DOUBLE, number.to_bits());
         }
-        Value::Text(text) => {
+        LogValue::Text(text) => {
             let end = text.floor_char_boundary(MAX_TEXT);
             wire::bytes_always(out, field::VALUE_STRING, &text.as_bytes()[..end]);
         }
-        Value::Bytes(bytes) => {
+        LogValue::Bytes(bytes) => {
             let end = bytes.len().min(MAX_TEXT);
             wire::bytes_always(out, log::VALUE_BYTES, &bytes[..end]);
         }
-        Value::Made(text) => made(out, text),
+        LogValue::Debug(text) => made(out, text),
     });
 }
 

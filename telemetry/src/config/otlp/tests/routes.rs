@@ -105,7 +105,7 @@ fn a_path_has_no_meaning_for_grpc_and_is_told() {
     assert_eq!(
         problems,
         [
-            "OTEL_EXPORTER_OTLP_ENDPOINT: expected an endpoint without a path, for gRPC, found one with a path; the path is left out for traces"
+            "OTEL_EXPORTER_OTLP_ENDPOINT: expected an endpoint without a path, for gRPC, found a path; the path is ignored for traces"
         ]
     );
 }
@@ -113,7 +113,7 @@ fn a_path_has_no_meaning_for_grpc_and_is_told() {
 #[test]
 #[cfg(not(feature = "grpc"))]
 fn what_takes_grpc_is_refused_by_the_name_of_what_asks_for_it() {
-    let url_form = "a URL for http/protobuf such as http://localhost:4318 or https://ingress.eu2.coralogix.com (gRPC takes a build with the feature `grpc`)";
+    let url_form = "a URL for http/protobuf such as http://localhost:4318 or https://ingress.eu2.coralogix.com (gRPC requires a build with the feature `grpc`)";
     for (variables, name, form, found) in [
         (
             &[(ENDPOINT, "http://a:4317")][..],
@@ -197,7 +197,7 @@ fn grpc_is_an_unknown_protocol_without_the_feature() {
         assert_eq!(found.as_deref(), expected, "{variables:?}");
         let problem = &problems[0];
         assert!(
-            problem.contains("(grpc takes a build with the feature `grpc`)"),
+            problem.contains("(grpc requires a build with the feature `grpc`)"),
             "{problem}"
         );
         assert_eq!(problems.len(), variables.len(), "{problems:?}");
@@ -207,8 +207,8 @@ fn grpc_is_an_unknown_protocol_without_the_feature() {
 #[test]
 fn an_endpoint_that_cannot_be_used_is_told_why_and_not_repeated() {
     for (url, why) in [
-        ("https://user:SECRET@a", "user information does not belong"),
-        ("https://a/?key=SECRET", "a query does not belong"),
+        ("https://user:SECRET@a", "it contains user information"),
+        ("https://a/?key=SECRET", "it contains a query"),
         ("ftp://SECRET", "the scheme is neither http nor https"),
         ("http://SECRET:99999", "the port is not a number from 1 to"),
         ("http://SECRET a", "not a URL"),

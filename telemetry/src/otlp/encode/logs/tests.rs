@@ -46,15 +46,15 @@ impl fmt::Debug for AsIs<'_> {
 }
 
 impl Owned {
-    fn with(&self, take: impl FnOnce(Value<'_>)) {
+    fn with(&self, take: impl FnOnce(LogValue<'_>)) {
         match self {
-            Self::Bool(value) => take(Value::Bool(*value)),
-            Self::Signed(number) => take(Value::Signed(*number)),
-            Self::Unsigned(number) => take(Value::Unsigned(*number)),
-            Self::Double(number) => take(Value::Double(*number)),
-            Self::Text(text) => take(Value::Text(text)),
-            Self::Bytes(bytes) => take(Value::Bytes(bytes)),
-            Self::Made(text) => take(Value::Made(&AsIs(text))),
+            Self::Bool(value) => take(LogValue::Bool(*value)),
+            Self::Signed(number) => take(LogValue::Signed(*number)),
+            Self::Unsigned(number) => take(LogValue::Unsigned(*number)),
+            Self::Double(number) => take(LogValue::Double(*number)),
+            Self::Text(text) => take(LogValue::Text(text)),
+            Self::Bytes(bytes) => take(LogValue::Bytes(bytes)),
+            Self::Made(text) => take(LogValue::Debug(&AsIs(text))),
         }
     }
 
@@ -225,9 +225,9 @@ fn a_long_text_is_cut_between_two_characters_however_it_comes() {
     let long = "€".repeat(MAX_TEXT / 2);
     let expected = "€".repeat(MAX_TEXT / 3);
     let record = decoded(|record| {
-        record.body(Value::Text(&long));
-        record.attribute("made", Value::Made(&AsIs(&long)));
-        record.attribute("bytes", Value::Bytes(long.as_bytes()));
+        record.body(LogValue::Text(&long));
+        record.attribute("made", LogValue::Debug(&AsIs(&long)));
+        record.attribute("bytes", LogValue::Bytes(long.as_bytes()));
     });
     assert!(text(record.body) == expected);
     let mut attributes = record.attributes.into_iter();
