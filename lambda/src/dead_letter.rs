@@ -9,7 +9,7 @@ use std::sync::{Arc, Once};
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::operation::RequestId as _;
 use aws_sdk_sqs::operation::send_message::SendMessageOutput;
-use baton_sqs::{AddedAttributes, LearnedLimit};
+use baton_sqs::{AddedAttributes, LearnedLimit, QueueUrl};
 use opentelemetry::context::FutureExt as _;
 use opentelemetry::propagation::TextMapPropagator;
 use opentelemetry::trace::{TraceContextExt as _, Tracer};
@@ -18,7 +18,6 @@ use tracing::warn;
 
 use self::letter::Letter;
 use self::origin::Origin;
-use self::queue::QueueUrl;
 use self::span::Unfinished;
 use crate::event::Record;
 
@@ -27,7 +26,6 @@ mod client;
 mod error;
 mod letter;
 mod origin;
-mod queue;
 mod span;
 
 pub(crate) use error::DeadLetterError;
@@ -132,14 +130,14 @@ impl DeadLetterQueue {
         client: Client,
         queue_url: impl Into<String>,
     ) -> Result<Self, InvalidDeadLetterQueue> {
-        let queue = QueueUrl::parse(queue_url.into())?;
+        let queue = QueueUrl::parse(&queue_url.into())?;
         Ok(Self::of(client, queue))
     }
 
     /// The queue behind this URL, reached with the region, the credentials and the endpoint that
     /// the environment names, as the AWS SDKs read it.
     pub(crate) async fn from_environment(queue_url: &str) -> Result<Self, InvalidDeadLetterQueue> {
-        let queue = QueueUrl::parse(queue_url.to_owned())?;
+        let queue = QueueUrl::parse(queue_url)?;
         let client = client::load(client::environment()).await?;
         Ok(Self::of(client, queue))
     }
@@ -162,7 +160,7 @@ impl DeadLetterQueue {
     /// here: each would be back at once as a new message, whose receive count begins anew, and
     /// would never reach the end that a redrive policy sets.
     pub(crate) fn takes(&self, record: &Record<'_>) -> bool {
-        let own = record.queue_arn().filter(|arn| self.queue.may_be(arn));
+        let own = record.queue_arn().filter(|arn| self.queue.can_match(arn));
         if let Some(arn) = &own {
             self.own_messages.call_once(|| {
                 warn!(

@@ -21,7 +21,6 @@
 //!
 //! | module | what is in it |
 //! |---|---|
-//! | `queue` | the queue's URL, taken apart once |
 //! | `message` | a message, and SQS's rules for it |
 //! | `propagation` | which context fields fit beside the caller's attributes |
 //! | `sender` | the send, its span and its metrics |
@@ -57,12 +56,11 @@
 
 mod message;
 mod propagation;
-mod queue;
 mod sender;
 mod unfinished;
 
+pub use baton_sqs::{InvalidQueueUrl, QueueUrl};
 pub use message::{AttributeValue, InvalidMessage, Message};
-pub use queue::{InvalidQueueUrl, QueueUrl};
 pub use sender::{QueueUnreachable, SendError, Sender, Sent};
 /// Crates whose types appear in this crate's public API, in matching versions.
 #[doc(no_inline)]

@@ -5,7 +5,7 @@ use aws_sdk_sqs::operation::RequestId as _;
 use aws_sdk_sqs::operation::send_message::SendMessageOutput;
 use aws_sdk_sqs::primitives::Blob;
 use aws_sdk_sqs::types::{MessageAttributeValue, QueueAttributeName};
-use baton_sqs::{AddedAttributes, LearnedLimit};
+use baton_sqs::{AddedAttributes, LearnedLimit, QueueUrl};
 use opentelemetry::metrics::Meter;
 use opentelemetry::trace::{FutureExt as _, TraceContextExt as _};
 use opentelemetry::{Context, global};
@@ -14,7 +14,6 @@ use opentelemetry_sdk::trace::SdkTracer;
 use self::metrics::Metrics;
 use crate::message::{Attribute, AttributeValue, Message};
 use crate::propagation::{self, Carrier};
-use crate::queue::QueueUrl;
 use crate::unfinished::Unfinished;
 
 mod error;

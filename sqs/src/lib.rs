@@ -27,15 +27,18 @@
 //! | module | what is in it |
 //! |---|---|
 //! | `send` | the send, and the decision to repeat it |
+//! | `queue` | the URL of a queue |
 //! | `added` | the attributes that a send adds, and the order in which they are left out |
 //! | `limit` | the size limit that a queue has stated |
 //! | `refusal` | the refusals that fewer attributes may avoid |
 
 mod added;
 mod limit;
+mod queue;
 mod refusal;
 mod send;
 
 pub use added::{AddedAttributes, TextAttribute};
 pub use limit::LearnedLimit;
+pub use queue::{InvalidQueueUrl, QueueUrl};
 pub use send::{NotSent, send};

@@ -6,7 +6,7 @@ use std::error::Error;
 use aws_sdk_sqs::error::{BuildError, ConnectorError, ProvideErrorMetadata, SdkError};
 use aws_sdk_sqs::operation::RequestId as _;
 use aws_sdk_sqs::operation::send_message::SendMessageError;
-use baton_sqs::NotSent;
+use baton_sqs::{InvalidQueueUrl, NotSent};
 
 /// `error.type` where SQS gave no code.
 const TYPE_UNSENDABLE: &str = "unsendable";
@@ -20,7 +20,7 @@ const TYPE_OTHER: &str = "_OTHER";
 #[non_exhaustive]
 pub enum InvalidDeadLetterQueue {
     /// The text is not the URL of a queue.
-    #[error("not a queue URL, {reason}")]
+    #[error("not a queue URL: {reason}")]
     Url {
         /// The rule that it breaks.
         reason: &'static str,
@@ -28,6 +28,14 @@ pub enum InvalidDeadLetterQueue {
     /// The environment does not say in which region the queue is.
     #[error("no region is known: AWS_REGION, which Lambda sets, is not set")]
     NoRegion,
+}
+
+impl From<InvalidQueueUrl> for InvalidDeadLetterQueue {
+    fn from(error: InvalidQueueUrl) -> Self {
+        Self::Url {
+            reason: error.reason(),
+        }
+    }
 }
 
 /// A message that the dead-letter queue has not taken, as far as we know: it has to stay where it

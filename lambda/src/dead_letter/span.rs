@@ -1,5 +1,6 @@
 //! The span of one send, by the messaging conventions for SQS.
 
+use baton_sqs::QueueUrl;
 use opentelemetry::trace::{
     Link, SpanBuilder, SpanKind, SpanRef, Status, TraceContextExt as _, Tracer,
 };
@@ -8,7 +9,6 @@ use opentelemetry_semantic_conventions::attribute as key;
 
 use crate::dead_letter::DeadLetterError;
 use crate::dead_letter::origin::Origin;
-use crate::dead_letter::queue::QueueUrl;
 
 /// `messaging.system` of SQS. The conventions crate has names of attributes only, not their values.
 const SYSTEM: &str = "aws_sqs";

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use baton_sqs::QueueUrl;
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::noop::NoopMeterProvider;
 use opentelemetry::metrics::{
@@ -11,7 +12,6 @@ use opentelemetry::metrics::{
 use opentelemetry_semantic_conventions::{attribute, metric};
 
 use super::span::{OPERATION, SYSTEM};
-use crate::queue::QueueUrl;
 use crate::sender::SendError;
 use crate::unfinished::error_type;
 

@@ -1,5 +1,6 @@
 //! The span of one send, by the messaging conventions for SQS.
 
+use baton_sqs::QueueUrl;
 use opentelemetry::propagation::TextMapPropagator;
 use opentelemetry::trace::{
     Link, SpanBuilder, SpanContext, SpanKind, SpanRef, Status, TraceContextExt as _, Tracer as _,
@@ -10,7 +11,6 @@ use opentelemetry_semantic_conventions::attribute;
 
 use crate::message::Message;
 use crate::propagation::{self, CallerContext};
-use crate::queue::QueueUrl;
 use crate::sender::SendError;
 
 /// `messaging.system` of SQS. The conventions crate has names of attributes only, not their values.

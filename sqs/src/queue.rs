@@ -1,89 +1,132 @@
-//! The queue's URL, taken apart once.
+//! The URL of a queue.
 
 use http::Uri;
 
-use crate::dead_letter::error::InvalidDeadLetterQueue;
-
-/// Port of a URL that names none, by its scheme.
+/// Ports of URLs that do not name one.
 const HTTP_PORT: u16 = 80;
 const HTTPS_PORT: u16 = 443;
 
-/// `arn`, the partition, and `sqs`.
+/// Number of an ARN's parts before the region: `arn`, the partition and `sqs`.
 const ARN_PARTS_BEFORE_REGION: usize = 3;
 const ACCOUNT_DIGITS: usize = 12;
 
-/// What tells an endpoint of AWS by its host: `sqs.eu-west-1.amazonaws.com`,
+/// Parts of the host names of AWS's endpoints: `sqs.eu-west-1.amazonaws.com`,
 /// `sqs.cn-north-1.amazonaws.com.cn`, `sqs.eu-west-1.api.aws`.
 const AWS_LABEL: &str = "amazonaws";
 const AWS_SUFFIX: &str = ".api.aws";
 
-/// How the name of a FIFO queue ends, and of no other.
+/// End of a FIFO queue's name. Names of standard queues have no dot.
 const FIFO_SUFFIX: &str = ".fifo";
 
-/// The URL of an SQS queue, such as
-/// `https://sqs.eu-west-1.amazonaws.com/123456789012/onboarding-dead-letters`.
+/// The URL of an SQS queue, such as `https://sqs.eu-west-1.amazonaws.com/123456789012/onboarding`.
+///
+/// It is parsed once, so that a send only copies its parts.
+///
+/// ```
+/// let queue = baton_sqs::QueueUrl::parse("http://127.0.0.1:9324/000000000000/orders.fifo")?;
+/// assert_eq!((queue.name(), queue.host(), queue.port()), ("orders.fifo", "127.0.0.1", 9324));
+/// assert!(queue.is_fifo());
+/// # Ok::<(), baton_sqs::InvalidQueueUrl>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct QueueUrl {
+pub struct QueueUrl {
     url: String,
-    /// `None` where the path has none, as at some stand-ins for SQS.
+    /// `None` if the path does not contain an account id, as with some SQS emulators.
     account: Option<String>,
     name: String,
     host: String,
     port: u16,
 }
 
+/// A text that is not the URL of a queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a queue URL: {0}")]
+pub struct InvalidQueueUrl(&'static str);
+
+impl InvalidQueueUrl {
+    /// The rule that the text breaks.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        self.0
+    }
+}
+
 impl QueueUrl {
-    pub(super) fn parse(url: String) -> Result<Self, InvalidDeadLetterQueue> {
-        let invalid = |reason| InvalidDeadLetterQueue::Url { reason };
+    /// Parses a queue URL.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the text is not an absolute `http` or `https` URL, if its path does not
+    /// end in a queue name, or if it has a query.
+    pub fn parse(url: &str) -> Result<Self, InvalidQueueUrl> {
         let uri: Uri = url
             .parse()
-            .map_err(|_| invalid("it does not parse as a URL"))?;
+            .map_err(|_| InvalidQueueUrl("it does not parse as a URL"))?;
         let default_port = match uri.scheme_str() {
             Some("http") => HTTP_PORT,
             Some("https") => HTTPS_PORT,
-            _ => return Err(invalid("it does not start with http:// or https://")),
+            _ => {
+                return Err(InvalidQueueUrl(
+                    "it does not start with http:// or https://",
+                ));
+            }
         };
-        let host = uri.host().filter(|host| !host.is_empty());
-        let mut path = uri.path().rsplit('/');
-        let name = path.next().filter(|name| !name.is_empty());
-        let account = path.next().filter(|account| is_account(account));
+        let host = uri
+            .host()
+            .filter(|host| !host.is_empty())
+            .ok_or(InvalidQueueUrl("it has no host"))?;
+        let mut segments = uri.path().rsplit('/');
+        let name = segments
+            .next()
+            .filter(|name| !name.is_empty())
+            .ok_or(InvalidQueueUrl("its path does not end in the queue's name"))?;
+        let account = segments.next().filter(|account| is_account(account));
         if uri.query().is_some() {
-            return Err(invalid("it has a query"));
+            return Err(InvalidQueueUrl("it has a query"));
         }
         Ok(Self {
             account: account.map(str::to_owned),
-            name: name
-                .ok_or(invalid("its path does not end in the queue's name"))?
-                .to_owned(),
-            host: host.ok_or(invalid("it has no host"))?.to_owned(),
+            name: name.to_owned(),
+            host: host.to_owned(),
             port: uri.port_u16().unwrap_or(default_port),
-            url,
+            url: url.to_owned(),
         })
     }
 
-    pub(super) fn as_str(&self) -> &str {
+    /// The whole URL, unchanged.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
         &self.url
     }
 
-    pub(super) fn name(&self) -> &str {
+    /// The queue's name: the last segment of the path.
+    #[must_use]
+    pub fn name(&self) -> &str {
         &self.name
     }
 
-    pub(super) fn host(&self) -> &str {
+    /// The host of the URL.
+    #[must_use]
+    pub fn host(&self) -> &str {
         &self.host
     }
 
-    pub(super) fn port(&self) -> u16 {
+    /// The port of the URL, or the default port of its scheme.
+    #[must_use]
+    pub fn port(&self) -> u16 {
         self.port
     }
 
-    pub(super) fn is_fifo(&self) -> bool {
+    /// Returns `true` for a FIFO queue.
+    #[must_use]
+    pub fn is_fifo(&self) -> bool {
         self.name.ends_with(FIFO_SUFFIX)
     }
 
-    /// Whether this may be the queue of the ARN: its name is, and what else the URL tells does not
-    /// speak against it.
-    pub(super) fn may_be(&self, arn: &str) -> bool {
+    /// Returns `true` if this can be the queue with the given ARN: the names are equal, and so are
+    /// account and region as far as the URL contains them.
+    #[must_use]
+    pub fn can_match(&self, arn: &str) -> bool {
         let mut parts = arn.split(':').skip(ARN_PARTS_BEFORE_REGION);
         let (region, account, name) = (parts.next(), parts.next(), parts.next());
         Some(self.name.as_str()) == name
@@ -91,8 +134,8 @@ impl QueueUrl {
             && (self.region().is_none() || self.region() == region)
     }
 
-    /// The region in the name of an endpoint of AWS: after `sqs`, or as it was once, before
-    /// `queue`. Other hosts tell nothing.
+    /// Returns the region in the host name of an AWS endpoint. It follows `sqs`, or precedes
+    /// `queue` in the older form. Other host names do not contain a region.
     fn region(&self) -> Option<&str> {
         let mut labels = self.host.split('.');
         let is_aws = labels.any(|label| label == AWS_LABEL) || self.host.ends_with(AWS_SUFFIX);
@@ -105,8 +148,8 @@ fn is_account(text: &str) -> bool {
     text.len() == ACCOUNT_DIGITS && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// Two words or more and a number, such as `eu-west-1` or `us-gov-west-1`. The id of a VPC endpoint
-/// has digits before its last dash.
+/// Returns `true` for two or more words and a number, such as `eu-west-1` or `us-gov-west-1`. The
+/// id of a VPC endpoint does not match, because it has digits before its last dash.
 fn is_region(label: &str) -> bool {
     let Some((words, number)) = label.rsplit_once('-') else {
         return false;
@@ -123,20 +166,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_queue_url_is_taken_apart() {
+    fn a_queue_url_is_parsed() {
         let url = "https://sqs.eu-west-1.amazonaws.com/123456789012/dead";
-        let queue = QueueUrl::parse(url.into()).unwrap();
+        let queue = QueueUrl::parse(url).unwrap();
         assert_eq!(
             (queue.as_str(), queue.name(), queue.host(), queue.port()),
             (url, "dead", "sqs.eu-west-1.amazonaws.com", 443)
         );
         assert!(!queue.is_fifo());
-        let queue = QueueUrl::parse("http://127.0.0.1:9324/000000000000/dead.fifo".into()).unwrap();
-        assert_eq!((queue.port(), queue.is_fifo()), (9324, true));
+        let queue = QueueUrl::parse("http://127.0.0.1:9324/000000000000/dead.fifo").unwrap();
+        assert_eq!(
+            (queue.name(), queue.host(), queue.port()),
+            ("dead.fifo", "127.0.0.1", 9324)
+        );
+        assert!(queue.is_fifo());
     }
 
     #[test]
-    fn what_is_not_a_queue_url_is_refused_with_the_reason() {
+    fn an_invalid_queue_url_is_rejected_with_the_reason() {
         for (url, reason) in [
             ("", "parse"),
             ("dead", "http://"),
@@ -145,13 +192,13 @@ mod tests {
             ("http://host/000000000000/", "name"),
             ("http://host/000000000000/q?x=1", "query"),
         ] {
-            let error = QueueUrl::parse(url.into()).unwrap_err().to_string();
+            let error = QueueUrl::parse(url).unwrap_err().to_string();
             assert!(error.contains(reason), "{url}: {error}");
         }
     }
 
     #[test]
-    fn a_queue_is_another_only_if_the_url_says_so() {
+    fn queues_differ_only_if_the_url_shows_it() {
         let arn = "arn:aws:sqs:eu-west-1:123456789012:orders";
         for (url, expected) in [
             (
@@ -195,9 +242,9 @@ mod tests {
                 false,
             ),
         ] {
-            let queue = QueueUrl::parse(url.into()).unwrap();
-            assert_eq!(queue.may_be(arn), expected, "{url}");
-            assert!(!queue.may_be("no ARN"), "{url}");
+            let queue = QueueUrl::parse(url).unwrap();
+            assert_eq!(queue.can_match(arn), expected, "{url}");
+            assert!(!queue.can_match("no ARN"), "{url}");
         }
     }
 }
