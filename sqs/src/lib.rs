@@ -33,12 +33,30 @@
 //! | `refusal` | the refusals that fewer attributes may avoid |
 
 mod added;
-mod limit;
+mod added_attributes;
+mod call;
+#[cfg(feature = "client-settings")]
+mod client_settings;
+mod error;
+pub mod error_type;
+mod learned_limit;
+mod limits;
+mod message;
+mod metrics;
 mod queue;
+mod queue_client;
 mod refusal;
 mod send;
+mod span;
+mod trace_context;
 
 pub use added::{AddedAttributes, TextAttribute};
-pub use limit::LearnedLimit;
+#[cfg(feature = "client-settings")]
+pub use client_settings::{ClientSettings, config_loader, http_client};
+pub use error::{QueueUnreachable, SendError};
+pub use learned_limit::LearnedLimit;
+pub use limits::{MAX_ATTRIBUTES, MAX_MESSAGE_BYTES, is_accepted_character};
+pub use message::{Attribute, AttributeValue, InvalidMessage, OutgoingMessage};
 pub use queue::{InvalidQueueUrl, QueueUrl};
+pub use queue_client::{PreparedSend, QueueClient, Sent};
 pub use send::{NotSent, send};

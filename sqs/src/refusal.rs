@@ -29,7 +29,7 @@ pub(crate) struct Refusal {
 impl Refusal {
     /// Extracts the refusal from an error. Returns `None` if sending fewer attributes would not
     /// help.
-    pub(crate) fn of(error: &SdkError<SendMessageError>) -> Option<Self> {
+    pub(crate) fn from_error(error: &SdkError<SendMessageError>) -> Option<Self> {
         let error = error.as_service_error()?;
         if error.is_invalid_message_contents() {
             return Some(Self { limit: None });
@@ -67,7 +67,7 @@ mod tests {
     fn refusal(error: SendMessageError) -> Option<Refusal> {
         let response =
             aws_sdk_sqs::config::http::HttpResponse::new(400.try_into().unwrap(), "".into());
-        Refusal::of(&SdkError::service_error(error, response))
+        Refusal::from_error(&SdkError::service_error(error, response))
     }
 
     #[test]
@@ -107,6 +107,6 @@ mod tests {
             let text = "Message must be shorter than 262144 bytes.";
             assert_eq!(refused(code, text), None, "{code}");
         }
-        assert_eq!(Refusal::of(&SdkError::timeout_error("late")), None);
+        assert_eq!(Refusal::from_error(&SdkError::timeout_error("late")), None);
     }
 }

@@ -9,7 +9,7 @@ use aws_sdk_sqs::operation::send_message::{SendMessageError, SendMessageOutput};
 use aws_sdk_sqs::{Client, Config};
 
 use crate::added::AddedAttributes;
-use crate::limit::LearnedLimit;
+use crate::learned_limit::LearnedLimit;
 use crate::refusal::Refusal;
 
 /// A message that SQS did not confirm as accepted.
@@ -64,7 +64,7 @@ pub async fn send(
     }
     let mut outcome = call(&request, added, None).await;
     while let Err(error) = &outcome {
-        let Some(refusal) = Refusal::of(error) else {
+        let Some(refusal) = Refusal::from_error(error) else {
             break;
         };
         if let Some(most) = refusal.limit {
@@ -81,7 +81,7 @@ pub async fn send(
 
 impl NotSent {
     fn of(error: SdkError<SendMessageError>, size: usize) -> Self {
-        let limit = Refusal::of(&error).and_then(|refusal| refusal.limit);
+        let limit = Refusal::from_error(&error).and_then(|refusal| refusal.limit);
         let source = Box::new(error);
         match limit.filter(|limit| *limit < size) {
             Some(limit) => Self::TooLarge {
