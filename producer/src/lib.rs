@@ -21,10 +21,7 @@
 //!
 //! | module | what is in it |
 //! |---|---|
-//! | `message` | a message, and SQS's rules for it |
-//! | `propagation` | which context fields fit beside the caller's attributes |
-//! | `sender` | the send, its span and its metrics |
-//! | `unfinished` | how a span ends whose work was dropped |
+//! | `sender` | the sender, on top of `baton-sqs`: messages, spans, metrics and errors |
 //!
 //! # Spans
 //!
@@ -54,14 +51,13 @@
 
 #![forbid(unsafe_code)]
 
-mod message;
-mod propagation;
 mod sender;
-mod unfinished;
 
-pub use baton_sqs::{InvalidQueueUrl, QueueUrl};
-pub use message::{AttributeValue, InvalidMessage, Message};
-pub use sender::{QueueUnreachable, SendError, Sender, Sent};
+pub use baton_sqs::{
+    Attribute, AttributeValue, InvalidMessage, InvalidQueueUrl, OutgoingMessage as Message,
+    QueueUnreachable, QueueUrl, SendError, Sent,
+};
+pub use sender::Sender;
 /// Crates whose types appear in this crate's public API, in matching versions.
 #[doc(no_inline)]
 pub use {aws_sdk_sqs, opentelemetry, opentelemetry_sdk};
