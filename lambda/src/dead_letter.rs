@@ -1,37 +1,27 @@
-//! Where messages go that no further delivery would mend.
+//! The dead-letter queue for messages whose failure is permanent.
 //!
-//! SQS's own redrive policy moves a message after so many deliveries, and says nothing of the
-//! reason. What a handler has called permanent need not be delivered again: it is sent to the
-//! dead-letter queue at once, with the reason, and only then counts as done.
+//! SQS's redrive policy moves a message after a number of deliveries and does not record the
+//! reason. A message that failed permanently need not be delivered again: it is sent to the
+//! dead-letter queue immediately, with the reason, and only then counts as done.
 
 use std::sync::{Arc, Once};
 
 use aws_sdk_sqs::Client;
-use aws_sdk_sqs::operation::RequestId as _;
-use aws_sdk_sqs::operation::send_message::SendMessageOutput;
-use baton_sqs::{AddedAttributes, LearnedLimit, QueueUrl};
-use opentelemetry::context::FutureExt as _;
-use opentelemetry::propagation::TextMapPropagator;
-use opentelemetry::trace::{TraceContextExt as _, Tracer};
+use baton_sqs::{QueueClient, QueueUrl};
 use opentelemetry::{Context, global};
 use tracing::warn;
 
-use self::letter::Letter;
-use self::origin::Origin;
-use self::span::Unfinished;
 use crate::event::Record;
 
-mod attributes;
 mod client;
 mod error;
-mod letter;
-mod origin;
-mod span;
+mod outgoing_message;
+mod source_attributes;
 
 pub(crate) use error::DeadLetterError;
 pub use error::InvalidDeadLetterQueue;
 
-/// Instrumentation scope of the spans made here.
+/// Instrumentation scope of the send spans.
 const SCOPE: &str = "baton.lambda.dead_letter";
 
 /// A queue that takes the messages which handlers have given up on. Clones share the client and its
@@ -95,77 +85,67 @@ const SCOPE: &str = "baton.lambda.dead_letter";
 /// the order of each delivery is kept.
 #[derive(Debug, Clone)]
 pub struct DeadLetterQueue {
-    client: Client,
-    queue: QueueUrl,
-    /// That messages come from this very queue is said once.
+    queue: QueueClient,
+    /// Limits the warning about messages that come from this queue to one per process.
     own_messages: Arc<Once>,
-    limit: LearnedLimit,
 }
 
-/// Why a message is given up.
+/// The failure that is recorded on a message.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Reason<'a> {
-    /// One of few values.
+pub(crate) struct DeadLetterReason<'a> {
+    /// The failure's `error.type`, which has few values.
     pub(crate) error_type: &'a str,
-    /// For a person to read.
+    /// A text for people.
     pub(crate) description: &'a str,
 }
 
-/// A message on its way.
-struct Sending<'a> {
-    letter: Letter<'a>,
-    additions: AddedAttributes,
-    span: Unfinished,
-}
-
 impl DeadLetterQueue {
-    /// The queue behind this URL, reached through this client, whose timeouts and retries count: a
-    /// send that takes long keeps the invocation from its end.
+    /// Creates a dead-letter queue from its URL and a client. The timeouts and retries of the
+    /// client apply, and the invocation does not end before a send has.
     ///
     /// # Errors
     ///
-    /// When the URL is no absolute `http` or `https` URL, or its path does not end in a queue's
-    /// name.
+    /// Returns an error if the URL is not an absolute `http` or `https` URL, or if its path does
+    /// not end in a queue name.
     pub fn new(
         client: Client,
         queue_url: impl Into<String>,
     ) -> Result<Self, InvalidDeadLetterQueue> {
         let queue = QueueUrl::parse(&queue_url.into())?;
-        Ok(Self::of(client, queue))
+        Ok(Self::from_parts(client, queue))
     }
 
-    /// The queue behind this URL, reached with the region, the credentials and the endpoint that
-    /// the environment names, as the AWS SDKs read it.
+    /// Creates a dead-letter queue from its URL, with the region, the credentials and the endpoint
+    /// that the environment names, as the AWS SDKs read it.
     pub(crate) async fn from_environment(queue_url: &str) -> Result<Self, InvalidDeadLetterQueue> {
         let queue = QueueUrl::parse(queue_url)?;
-        let client = client::load(client::environment()).await?;
-        Ok(Self::of(client, queue))
+        let client = client::load(baton_sqs::config_loader()).await?;
+        Ok(Self::from_parts(client, queue))
     }
 
-    fn of(client: Client, queue: QueueUrl) -> Self {
+    fn from_parts(client: Client, queue: QueueUrl) -> Self {
         Self {
-            client,
-            queue,
+            queue: QueueClient::new(client, queue),
             own_messages: Arc::new(Once::new()),
-            limit: LearnedLimit::default(),
         }
     }
 
     /// The queue's name.
     pub(crate) fn name(&self) -> &str {
-        self.queue.name()
+        self.queue.queue().name()
     }
 
-    /// Whether messages from the queue of `record` can be moved here. Not those that come from
-    /// here: each would be back at once as a new message, whose receive count begins anew, and
-    /// would never reach the end that a redrive policy sets.
+    /// Returns `true` if messages from the queue of `record` can be sent here, and `false` if they
+    /// come from this queue: each would be delivered again immediately as a new message, whose
+    /// receive count starts at one, so that no redrive policy would ever stop it.
     pub(crate) fn takes(&self, record: &Record<'_>) -> bool {
-        let own = record.queue_arn().filter(|arn| self.queue.can_match(arn));
+        let queue = self.queue.queue();
+        let own = record.queue_arn().filter(|arn| queue.can_match(arn));
         if let Some(arn) = &own {
             self.own_messages.call_once(|| {
                 warn!(
                     source = &**arn,
-                    dead_letter_queue = self.queue.as_str(),
+                    dead_letter_queue = queue.as_str(),
                     "permanent failures are not moved but delivered again: the dead-letter queue is the queue that they come from. \
                      BATON_DEAD_LETTER_QUEUE_URL, or the builder's dead_letter_queue, must name another one"
                 );
@@ -174,75 +154,21 @@ impl DeadLetterQueue {
         own.is_none()
     }
 
-    /// Sends the message of `record`, whose span is that of `span`. Returns once SQS has accepted
-    /// it.
+    /// Sends the message of `record` in a span under `parent`. Returns once SQS has accepted it.
     pub(crate) async fn send(
         &self,
         record: &Record<'_>,
-        span: &Context,
-        reason: &Reason<'_>,
-    ) -> Result<(), DeadLetterError> {
-        let sending = global::get_text_map_propagator(|propagator| {
-            self.prepare(&global::tracer(SCOPE), propagator, record, span, reason)
-        });
-        self.deliver(sending?).await
-    }
-
-    /// Starts the span of the send, and decides what goes with the message.
-    fn prepare<'a, T>(
-        &self,
-        tracer: &T,
-        propagator: &dyn TextMapPropagator,
-        record: &Record<'a>,
         parent: &Context,
-        reason: &Reason<'_>,
-    ) -> Result<Sending<'a>, DeadLetterError>
-    where
-        T: Tracer,
-        T::Span: Send + Sync + 'static,
-    {
-        let letter = Letter::of(record, self.queue.is_fifo())?;
-        let origin = Origin::of(&letter, propagator);
-        let context = parent.with_span(span::start(tracer, &self.queue, &origin, parent));
-        let carrier = origin.carrier(&letter, propagator, &context);
-        Ok(Sending {
-            additions: letter.additions(carrier, record, reason),
-            letter,
-            span: Unfinished(context),
-        })
-    }
-
-    async fn deliver(&self, mut sending: Sending<'_>) -> Result<(), DeadLetterError> {
-        let context = sending.span.0.clone();
-        let sent = self.request(&mut sending).with_context(context.clone());
-        let sent = sent.await;
-        let span = context.span();
-        span::record_left_out(&span, sending.additions.left_out);
-        if let Ok(sent) = &sent {
-            span::record_accepted(&span, sent.message_id(), sent.request_id());
-        }
-        span::finish(&span, sent.as_ref().err());
-        sent.map(|_| ())
-    }
-
-    async fn request(
-        &self,
-        sending: &mut Sending<'_>,
-    ) -> Result<SendMessageOutput, DeadLetterError> {
-        let Sending {
-            letter, additions, ..
-        } = sending;
-        let request = self
-            .client
-            .send_message()
-            .queue_url(self.queue.as_str())
-            .set_message_attributes(Some(letter.wire_attributes()?))
-            .set_message_system_attributes(letter.wire_system_attributes()?)
-            .set_message_group_id(letter.group_id())
-            .set_message_deduplication_id(letter.deduplication_id())
-            .message_body(letter.body());
-        let size = letter.size();
-        Ok(baton_sqs::send(&self.client, request, size, additions, &self.limit).await?)
+        reason: &DeadLetterReason<'_>,
+    ) -> Result<(), DeadLetterError> {
+        let is_fifo = self.queue.queue().is_fifo();
+        let message = outgoing_message::build(record, is_fifo, reason)?;
+        let prepared = global::get_text_map_propagator(|propagator| {
+            let tracer = global::tracer(SCOPE);
+            self.queue.prepare(&tracer, propagator, parent, &message)
+        });
+        prepared.send().await?;
+        Ok(())
     }
 }
 

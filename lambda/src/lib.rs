@@ -175,12 +175,13 @@
 //! | `baton.sqs.next_failure_dead_letters` | record | `true` when the redrive policy moves the message after one more failure |
 //! | `baton.sqs.dead_letter_queue` | record | where the message was sent for good |
 //! | `baton.context.invalid` | record | what of its context did not count, and why |
-//! | `error.type` | batch, record, send | batch: `BatchFailed` or `UnidentifiedFailure`, when the invocation fails; record: the handler's own, `invalid_body`, `panic`, `message_group_blocked`, `deadline_exceeded`, `shutdown`; send: SQS's code, or what kept it from answering |
+//! | `error.type` | batch, record, send | batch: `BatchFailed` or `UnidentifiedFailure`, when the invocation fails; record: the handler's own, `invalid_body`, `panic`, `message_group_blocked`, `deadline_exceeded`, `shutdown`; send: SQS's error code, `connect` (no connection was established), `io` (it broke), `timeout`, `invalid_response`, `invalid_message`, `unbuildable`, `cancelled`, `panic` or `_OTHER` |
 //! | `aws.sqs.queue.url` | send | |
 //! | `server.address` | send | |
 //! | `server.port` | send | |
 //! | `aws.request_id` | send | |
-//! | `baton.dead_letter.left_out` | send | names of attributes that were left out, because SQS or this queue had no room for them |
+//! | `baton.context.dropped` | send | names of the trace context's fields that were dropped, because they exceeded a limit of SQS or of the queue |
+//! | `baton.dead_letter.left_out` | send | names of other attributes that were dropped for the same reason, or that SQS does not accept |
 //!
 //! # Metrics
 //!

@@ -206,6 +206,18 @@ impl OutgoingMessage {
         self
     }
 
+    /// The message attributes.
+    #[must_use]
+    pub fn attributes(&self) -> &[Attribute] {
+        &self.attributes
+    }
+
+    /// The attributes that may be dropped, the most important first.
+    #[must_use]
+    pub fn optional_attributes(&self) -> &[Attribute] {
+        &self.optional_attributes
+    }
+
     /// The message group.
     #[must_use]
     pub fn group_id(&self) -> Option<&str> {

@@ -50,9 +50,12 @@ async fn a_dead_letter_queue_without_room_for_the_reason_gets_the_message_alone(
         .named("send onboarding-dlq", 1)
         .await
         .remove(0);
-    let left_out = sent.attributes["baton.dead_letter.left_out"].to_string();
-    for name in ["baton.error.type", "traceparent"] {
-        assert!(left_out.contains(name), "{left_out}");
+    for (key, name) in [
+        ("baton.dead_letter.left_out", "baton.error.type"),
+        ("baton.context.dropped", "traceparent"),
+    ] {
+        let names = sent.attributes[key].to_string();
+        assert!(names.contains(name), "{names}");
     }
     stack.stop().await;
 }

@@ -23,7 +23,7 @@ use tracing::warn;
 use super::ActiveBatch;
 use super::groups::{RecordGroup, group_records};
 use super::record_failure::RecordFailure;
-use crate::dead_letter::{DeadLetterQueue, Reason};
+use crate::dead_letter::{DeadLetterQueue, DeadLetterReason};
 use crate::event::Record;
 use crate::spans;
 
@@ -114,7 +114,7 @@ pub(super) async fn send_dead_letter(
     context: &Context,
     failure: &RecordFailure,
 ) -> bool {
-    let reason = Reason {
+    let reason = DeadLetterReason {
         error_type: failure.error_type,
         description: &failure.description,
     };

@@ -14,7 +14,7 @@ pub(crate) enum DeadLetterQueue {}
 /// Why a message is given up.
 #[derive(Debug, Clone, Copy)]
 #[expect(dead_code, reason = "nobody reads it where there is no queue")]
-pub(crate) struct Reason<'a> {
+pub(crate) struct DeadLetterReason<'a> {
     pub(crate) error_type: &'a str,
     pub(crate) description: &'a str,
 }
@@ -47,7 +47,7 @@ impl DeadLetterQueue {
         &self,
         _: &Record<'_>,
         _: &Context,
-        _: &Reason<'_>,
+        _: &DeadLetterReason<'_>,
     ) -> Result<(), DeadLetterError> {
         match *self {}
     }

@@ -4,8 +4,10 @@ use std::time::{Duration, Instant};
 
 use aws_sdk_sqs::config::{Credentials, Region};
 use baton_telemetry::Propagator;
-use opentelemetry::trace::{SpanKind, Status, TracerProvider as _};
-use opentelemetry_sdk::trace::{SdkTracerProvider, SpanData};
+use opentelemetry::trace::{
+    SpanKind, Status, TraceContextExt as _, Tracer as _, TracerProvider as _,
+};
+use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider, SpanData};
 use serde_json::{Value, json};
 
 use self::endpoint::{Behaviour, Endpoint, NEW_ID, REQUEST_ID};
@@ -24,7 +26,7 @@ const ARN: &str = "arn:aws:sqs:eu-central-1:123456789012:orders";
 const TRACEPARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 const TRACE_HEADER: &str =
     "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=0";
-const REASON: Reason<'_> = Reason {
+const REASON: DeadLetterReason<'_> = DeadLetterReason {
     error_type: "refused",
     description: "not wanted",
 };
@@ -56,7 +58,7 @@ fn text(value: &str) -> Value {
 pub(crate) async fn queue(endpoint: &Endpoint, name: &str) -> DeadLetterQueue {
     // As `Telemetry::init` does; it is the same in every test of the process.
     global::set_text_map_propagator(Propagator::default());
-    let loader = client::environment()
+    let loader = baton_sqs::config_loader()
         .region(Region::new("eu-central-1"))
         .credentials_provider(Credentials::new("test", "test", None, None, "test"))
         .endpoint_url(&endpoint.url);
@@ -88,11 +90,25 @@ async fn send_with(
         .build();
     let tracer = provider.tracer("test");
     let record = Context::new().with_span(tracer.start("process orders"));
-    let sending = queue.prepare(&tracer, &propagator, &batch.record(0), &record, &REASON);
-    let sent = queue.deliver(sending.unwrap()).await;
+    let sent = send_in(&queue, &tracer, &propagator, batch, &record).await;
     record.span().end();
     let mut spans = ended.spans().into_iter();
     (sent, spans.next().unwrap(), spans.next().unwrap())
+}
+
+/// Sends the batch's first message with this tracer and propagator, in a span under `parent`.
+async fn send_in(
+    queue: &DeadLetterQueue,
+    tracer: &SdkTracer,
+    propagator: &Propagator,
+    batch: &Batch,
+    parent: &Context,
+) -> Result<(), DeadLetterError> {
+    let is_fifo = queue.queue.queue().is_fifo();
+    let message = outgoing_message::build(&batch.record(0), is_fifo, &REASON)?;
+    let prepared = queue.queue.prepare(tracer, propagator, parent, &message);
+    prepared.send().await?;
+    Ok(())
 }
 
 fn attribute(span: &SpanData, key: &str) -> Option<String> {
@@ -230,6 +246,10 @@ async fn a_message_without_a_free_slot_is_sent_all_the_same() {
     assert_eq!(span.span_kind, SpanKind::Client);
     let left_out = attribute(&span, "baton.dead_letter.left_out").unwrap();
     assert!(left_out.contains("baton.error.type"), "{left_out}");
+    assert_eq!(
+        attribute(&span, "baton.context.dropped").as_deref(),
+        Some("[\"traceparent\"]")
+    );
 }
 
 #[tokio::test]
@@ -275,6 +295,7 @@ async fn a_queue_that_allows_less_gets_the_trace_context_without_the_reason() {
         left_out.contains("baton.error.type") && !left_out.contains("traceparent"),
         "{left_out}"
     );
+    assert_eq!(attribute(&span, "baton.context.dropped"), None);
 }
 
 #[tokio::test]
@@ -289,9 +310,10 @@ async fn a_queue_that_allows_nothing_more_gets_the_message_bare() {
         json!({"tenant": {"StringValue": "blue", "DataType": "String"}})
     );
     let left_out = attribute(&span, "baton.dead_letter.left_out").unwrap();
-    assert!(
-        left_out.contains("traceparent") && left_out.contains("baton.error.type"),
-        "{left_out}"
+    assert!(left_out.contains("baton.error.type"), "{left_out}");
+    assert_eq!(
+        attribute(&span, "baton.context.dropped").as_deref(),
+        Some("[\"traceparent\"]")
     );
 }
 
@@ -347,9 +369,84 @@ async fn a_refused_message_is_an_error_that_names_the_code_and_no_body() {
     assert_eq!(span.status, Status::error(error.to_string()));
     assert_eq!(
         error.to_string(),
-        "SQS refused the message: AccessDenied (HTTP 403, request request-1)"
+        "SQS refused the call: AccessDenied (HTTP 403, request request-1)"
     );
     assert!(!format!("{error:?} {span:?}").contains("SECRET"));
+}
+
+#[tokio::test]
+async fn the_added_attributes_get_the_free_slots_in_their_order() {
+    const ADDED: [&str; 5] = [
+        "traceparent",
+        "baton.error.type",
+        "baton.error.message",
+        "baton.source.queue_arn",
+        "baton.source.message_id",
+    ];
+    let endpoint = Endpoint::start(Behaviour::Accept).await;
+    for slots in 0..=ADDED.len() {
+        let attributes: serde_json::Map<_, _> = (slots..10)
+            .map(|index| (format!("a{index}"), text("x")))
+            .collect();
+        let (sent, span, _) = send(&endpoint, "dead", attributes.into()).await;
+        sent.unwrap();
+        let request = endpoint.requests().pop().unwrap();
+        let sent: Vec<bool> = ADDED
+            .map(|name| sent_text(&request, name).is_some())
+            .to_vec();
+        let expected: Vec<bool> = (0..ADDED.len()).map(|index| index < slots).collect();
+        assert_eq!(sent, expected, "{slots} free slots");
+        let dropped = ["baton.context.dropped", "baton.dead_letter.left_out"]
+            .map(|key| attribute(&span, key).unwrap_or_default())
+            .concat();
+        for (name, is_sent) in ADDED.iter().zip(sent) {
+            assert_eq!(dropped.contains(name), !is_sent, "{name}: {dropped}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_message_over_a_limit_of_sqs_is_not_sent() {
+    let endpoint = Endpoint::start(Behaviour::Accept).await;
+    let attributes: serde_json::Map<_, _> = (0..11)
+        .map(|index| (format!("a{index}"), text("x")))
+        .collect();
+    let (sent, span, _) = send(&endpoint, "dead", attributes.into()).await;
+    assert_eq!(sent.unwrap_err().error_type(), "invalid_message");
+    assert!(endpoint.requests().is_empty());
+    assert_eq!(
+        attribute(&span, "error.type").as_deref(),
+        Some("invalid_message")
+    );
+}
+
+#[tokio::test]
+async fn an_endpoint_that_refuses_connections_is_reported_as_such() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let (sent, span, _) = send(&Endpoint::unreachable(url), "dead", Value::Null).await;
+    assert_eq!(sent.unwrap_err().error_type(), "connect");
+    assert_eq!(attribute(&span, "error.type").as_deref(), Some("connect"));
+}
+
+#[tokio::test]
+async fn a_connection_that_breaks_each_time_is_an_io_error() {
+    let endpoint = Endpoint::start(Behaviour::Close).await;
+    let (sent, span, _) = send(&endpoint, "dead", Value::Null).await;
+    assert_eq!(sent.unwrap_err().error_type(), "io");
+    assert_eq!(attribute(&span, "error.type").as_deref(), Some("io"));
+}
+
+#[tokio::test]
+async fn a_response_without_a_message_id_is_not_a_confirmation() {
+    let endpoint = Endpoint::start(Behaviour::AcceptWithoutId).await;
+    let (sent, span, _) = send(&endpoint, "dead", Value::Null).await;
+    assert_eq!(sent.unwrap_err().error_type(), "invalid_response");
+    assert_eq!(
+        attribute(&span, "error.type").as_deref(),
+        Some("invalid_response")
+    );
 }
 
 #[tokio::test]
@@ -382,9 +479,8 @@ async fn a_send_that_is_given_up_is_not_taken_for_a_success() {
     let queue = queue(&endpoint, "dead").await;
     let batch = batch(Value::Null);
     let (tracer, parent) = (provider.tracer("test"), Context::new());
-    let record = batch.record(0);
-    let sending = queue.prepare(&tracer, &Propagator::default(), &record, &parent, &REASON);
-    let mut sending = Box::pin(queue.deliver(sending.unwrap()));
+    let propagator = Propagator::default();
+    let mut sending = Box::pin(send_in(&queue, &tracer, &propagator, &batch, &parent));
     tokio::select! {
         _ = &mut sending => panic!("the endpoint never answers"),
         () = asked(&endpoint) => {}
@@ -403,7 +499,7 @@ async fn asked(endpoint: &Endpoint) {
 
 #[tokio::test]
 async fn without_a_region_there_is_no_queue() {
-    let loader = client::environment().region(NoRegion);
+    let loader = baton_sqs::config_loader().region(NoRegion);
     let error = client::load(loader).await.unwrap_err();
     assert_eq!(error, InvalidDeadLetterQueue::NoRegion);
 }

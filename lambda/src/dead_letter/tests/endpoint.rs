@@ -18,8 +18,12 @@ pub(crate) enum Behaviour {
     Deny,
     /// Refuses messages with this body in the same way.
     DenyBody(&'static str),
-    /// Closes the first connection without an answer.
+    /// Accepts every message and does not state its id.
+    AcceptWithoutId,
+    /// Closes the first connection without a response.
     CloseFirst,
+    /// Closes every connection without a response.
+    Close,
     /// Never answers.
     Hang,
 }
@@ -51,6 +55,14 @@ impl Endpoint {
         endpoint
     }
 
+    /// An endpoint at a URL that nothing listens on.
+    pub(super) fn unreachable(url: String) -> Self {
+        Self {
+            url,
+            requests: Arc::default(),
+        }
+    }
+
     /// The bodies of all messages that were sent here, refused or not.
     pub(crate) fn bodies(&self) -> Vec<String> {
         let requests = self.requests();
@@ -77,6 +89,8 @@ async fn serve(mut stream: TcpStream, behaviour: Behaviour, requests: Arc<Mutex<
         let (status, body) = match behaviour {
             Behaviour::Hang => std::future::pending().await,
             Behaviour::CloseFirst if is_first => return,
+            Behaviour::Close => return,
+            Behaviour::AcceptWithoutId => (200, json!({})),
             Behaviour::Deny => (403, refusal("AccessDenied")),
             Behaviour::DenyBody(body) if request["MessageBody"] == body => {
                 (403, refusal("AccessDenied"))
