@@ -11,13 +11,11 @@ use std::time::{Duration, Instant};
 const VALIDITY: Duration = Duration::from_secs(60);
 
 /// The `MaximumMessageSize` that a queue stated when it refused a message. Clones share it.
-///
-/// Keep one per queue for as long as messages are sent to it.
 #[derive(Debug, Clone, Default)]
-pub struct LearnedLimit(Arc<Mutex<Option<Stated>>>);
+pub(crate) struct LearnedLimit(Arc<Mutex<Option<StatedLimit>>>);
 
 #[derive(Debug, Clone, Copy)]
-struct Stated {
+struct StatedLimit {
     bytes: usize,
     at: Instant,
 }
@@ -31,7 +29,7 @@ impl LearnedLimit {
     }
 
     pub(crate) fn set(&self, bytes: usize, at: Instant) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Stated { bytes, at });
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(StatedLimit { bytes, at });
     }
 }
 

@@ -1,38 +1,69 @@
 //! The client side of SQS that `baton-producer` and the dead-letter queue of `baton-lambda` share.
 //!
-//! A send adds attributes to the caller's message: the trace context and, for a dead-letter queue,
-//! the failure. SQS counts them against the queue's `MaximumMessageSize`, which may be far below
-//! the 1 MiB limit of SQS and is not known to the sender. The added attributes never make [`send`]
-//! fail: when SQS refuses the message for its size, it is sent again with fewer of them.
+//! A [`QueueClient`] sends messages to one queue. Each send is a span, and the message carries the
+//! context of that span in its attributes as far as SQS's limits permit.
 //!
 //! ```no_run
-//! # async fn example(client: aws_sdk_sqs::Client, traceparent: String) -> Result<(), Box<dyn std::error::Error>> {
-//! use baton_sqs::{AddedAttributes, LearnedLimit, TextAttribute};
+//! # async fn example<T>(sdk: aws_sdk_sqs::Client, tracer: T) -> Result<(), Box<dyn std::error::Error>>
+//! # where T: opentelemetry::trace::Tracer, T::Span: Send + Sync + 'static {
+//! use baton_sqs::{OutgoingMessage, QueueClient, QueueUrl};
+//! use opentelemetry::{Context, global};
 //!
-//! let limit = LearnedLimit::default();
-//! let body = "order 17";
-//! let request = client.send_message().queue_url("https://sqs.eu-west-1.amazonaws.com/123456789012/orders").message_body(body);
-//! let mut added = AddedAttributes {
-//!     context: vec![TextAttribute::new("traceparent", traceparent)],
-//!     ..AddedAttributes::default()
-//! };
-//! let accepted = baton_sqs::send(&client, request, body.len(), &mut added, &limit).await?;
-//! println!("{:?} was sent without {:?}", accepted.message_id(), added.left_out);
+//! let url = QueueUrl::parse("https://sqs.eu-west-1.amazonaws.com/123456789012/orders")?;
+//! let queue = QueueClient::new(sdk, url);
+//! let message = OutgoingMessage::new("order 17");
+//! let prepared = global::get_text_map_propagator(|propagator| {
+//!     queue.prepare(&tracer, propagator, &Context::current(), &message)
+//! });
+//! let sent = prepared.send().await?;
+//! println!("{}", sent.message_id);
 //! # Ok(())
 //! # }
 //! ```
 //!
+//! SQS counts attributes against a queue's `MaximumMessageSize`, which may be far below the 1 MiB
+//! limit of SQS and is not known to the sender. The attributes that a send adds never make it fail:
+//! if SQS refuses the message for its size, it is sent again with fewer of them.
+//!
 //! # Layout
 //!
-//! | module | what is in it |
+//! A send passes through these modules from top to bottom.
+//!
+//! | module | content |
 //! |---|---|
-//! | `send` | the send, and the decision to repeat it |
 //! | `queue` | the URL of a queue |
-//! | `added` | the attributes that a send adds, and the order in which they are left out |
-//! | `limit` | the size limit that a queue has stated |
+//! | `limits` | the limits of SQS that apply to every queue |
+//! | `message` | a message to send, and SQS's rules for it; `message/attribute` for its attributes |
+//! | `queue_client` | [`QueueClient`]: a send from start to end |
+//! | `trace_context` | the source of a message's trace context, and how much of it fits |
+//! | `added_attributes` | the attributes that a send adds, and the order in which they are dropped |
+//! | `span`, `metrics` | the telemetry of a send |
+//! | `call` | the call `SendMessage`, and its repetition with fewer attributes |
+//! | `learned_limit` | the size limit that a queue has stated |
 //! | `refusal` | the refusals that fewer attributes may avoid |
+//! | `error`, [`error_type`] | the errors of calls, and the classification of the AWS SDK's errors |
+//! | `client_settings` | the set-up of an AWS SDK client (feature `client-settings`) |
+//!
+//! # Telemetry
+//!
+//! The span `send {queue}` is PRODUCER if the message carries its context. It is CLIENT with a link
+//! if the message already carries a context, and CLIENT without one if no listed propagator writes
+//! a context or the message has no room for it.
+//!
+//! | attribute of the span | value |
+//! |---|---|
+//! | `messaging.system`, `messaging.operation.name`, `messaging.operation.type` | `aws_sqs`, `send`, `send` |
+//! | `messaging.destination.name`, `aws.sqs.queue.url`, `server.address`, `server.port` | from the queue's URL |
+//! | `messaging.message.id`, `aws.request_id` | from the response |
+//! | `error.type` | SQS's error code, or a constant of [`error_type`] |
+//! | `baton.context.dropped` | names of the trace context's fields that were dropped, because they exceeded a limit of SQS or of the queue |
+//! | `baton.dead_letter.left_out` | names of optional attributes that were dropped for the same reason, and of omitted ones |
+//!
+//! The metrics `messaging.client.operation.duration` and `messaging.client.sent.messages` have the
+//! same `error.type`. An [invalid](InvalidMessage) message was not sent, so it is in neither.
 
-mod added;
+#![forbid(unsafe_code)]
+
 mod added_attributes;
 mod call;
 #[cfg(feature = "client-settings")]
@@ -46,17 +77,13 @@ mod metrics;
 mod queue;
 mod queue_client;
 mod refusal;
-mod send;
 mod span;
 mod trace_context;
 
-pub use added::{AddedAttributes, TextAttribute};
 #[cfg(feature = "client-settings")]
 pub use client_settings::{ClientSettings, config_loader, http_client};
 pub use error::{QueueUnreachable, SendError};
-pub use learned_limit::LearnedLimit;
 pub use limits::{MAX_ATTRIBUTES, MAX_MESSAGE_BYTES, is_accepted_character};
 pub use message::{Attribute, AttributeValue, InvalidMessage, OutgoingMessage};
 pub use queue::{InvalidQueueUrl, QueueUrl};
 pub use queue_client::{PreparedSend, QueueClient, Sent};
-pub use send::{NotSent, send};

@@ -39,14 +39,14 @@ impl Refusal {
         CODES.contains(&code).then(|| Self {
             // SQS has no error code for an oversized message and no field for the limit: only the
             // text states both.
-            limit: error.message().and_then(limit),
+            limit: error.message().and_then(parse_limit),
         })
     }
 }
 
 /// Returns the number in "Message must be shorter than 262144 bytes." SQS accepts a message of
 /// exactly that size.
-fn limit(message: &str) -> Option<usize> {
+fn parse_limit(message: &str) -> Option<usize> {
     let (_, rest) = message.split_once(BEFORE_LIMIT)?;
     let (number, _) = rest.split_once(AFTER_LIMIT)?;
     number.parse().ok()
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn the_limit_is_read_from_the_words_of_sqs() {
+    fn the_limit_is_parsed_from_the_error_message_of_sqs() {
         let text = "One or more parameters are invalid. Reason: Message must be shorter than 262144 bytes.";
         for code in ["InvalidParameterValue", "InvalidParameterValueException"] {
             let expected = Refusal {
