@@ -315,6 +315,7 @@ fn build_processor<H, S, Args>(
     telemetry: &Telemetry,
     dead_letters: Option<DeadLetterQueue>,
 ) -> BatchProcessor<H, S, Args> {
+    let meter = telemetry.meter(SCOPE, env!("CARGO_PKG_VERSION"));
     BatchProcessor {
         handler,
         state,
@@ -327,12 +328,9 @@ fn build_processor<H, S, Args>(
             let telemetry = telemetry.clone();
             move |trace_id| telemetry.samples_root(trace_id)
         }),
-        metrics: Metrics::new(
-            &telemetry.meter(SCOPE, env!("CARGO_PKG_VERSION")),
-            dead_letters.is_some(),
-        ),
+        metrics: Metrics::new(&meter),
         link_only_logged: Once::new(),
-        dead_letters,
+        dead_letters: dead_letters.map(|queue| queue.with_meter(&meter)),
         panic_hook: PanicHook::default(),
         config: config.clone(),
         arguments: PhantomData,

@@ -8,6 +8,7 @@ use std::sync::{Arc, Once};
 
 use aws_sdk_sqs::Client;
 use baton_sqs::{QueueClient, QueueUrl};
+use opentelemetry::metrics::Meter;
 use opentelemetry::{Context, global};
 use tracing::warn;
 
@@ -128,6 +129,12 @@ impl DeadLetterQueue {
             queue: QueueClient::new(client, queue),
             own_messages: Arc::new(Once::new()),
         }
+    }
+
+    /// Records the sends with instruments of this meter.
+    pub(crate) fn with_meter(mut self, meter: &Meter) -> Self {
+        self.queue = self.queue.with_meter(meter);
+        self
     }
 
     /// The queue's name.

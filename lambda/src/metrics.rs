@@ -12,9 +12,7 @@ use std::time::SystemTime;
 use opentelemetry::metrics::Meter;
 use tokio::time::Instant;
 
-use self::instruments::{
-    FunctionInstruments, MessageInstruments, QueueInstruments, SendInstruments,
-};
+use self::instruments::{FunctionInstruments, MessageInstruments, QueueInstruments};
 use crate::deadline::StopReason;
 use crate::event::{Batch, Record};
 use crate::queue::{BatchQueues, Queue};
@@ -31,8 +29,6 @@ const MAX_QUEUES: usize = 20;
 pub(crate) struct Metrics {
     instruments: MessageInstruments,
     function: FunctionInstruments,
-    /// `None` where no dead-letter queue is known.
-    sends: Option<SendInstruments>,
     queues: Mutex<Vec<Arc<QueueInstruments>>>,
     /// For records that do not say which queue they came from.
     unknown_queue: Arc<QueueInstruments>,
@@ -55,11 +51,10 @@ pub(crate) struct RecordTimer {
 }
 
 impl Metrics {
-    pub(crate) fn new(meter: &Meter, has_dead_letters: bool) -> Self {
+    pub(crate) fn new(meter: &Meter) -> Self {
         let instruments = MessageInstruments::new(meter);
         Self {
             function: FunctionInstruments::new(meter),
-            sends: has_dead_letters.then(|| SendInstruments::new(meter)),
             queues: Mutex::default(),
             unknown_queue: Arc::new(instruments.bind_queue(None)),
             instruments,
@@ -166,13 +161,6 @@ impl BatchMetrics<'_> {
     pub(crate) fn record_stop(&self, error_type: &'static str) {
         if error_type == StopReason::Deadline.error_type() {
             self.timed_out.store(true, Relaxed);
-        }
-    }
-
-    /// A message was sent to the dead-letter queue of this name, or was not, since `began`.
-    pub(crate) fn record_send(&self, queue: &str, began: Instant, error_type: Option<&str>) {
-        if let Some(sends) = &self.metrics.sends {
-            sends.record(queue, began.elapsed(), error_type);
         }
     }
 

@@ -35,7 +35,7 @@
 use std::error::Error;
 use std::fmt;
 
-use baton_telemetry::{HeadersFuture, HeaderSource, parse_headers};
+use baton_telemetry::{HeaderSource, HeadersFuture, parse_headers};
 use tokio::sync::OnceCell;
 
 use self::client::Client;

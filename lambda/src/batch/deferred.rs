@@ -17,7 +17,6 @@ use futures_util::{StreamExt as _, stream};
 use opentelemetry::Context;
 use opentelemetry::context::FutureExt as _;
 use opentelemetry::trace::TraceContextExt as _;
-use tokio::time::Instant;
 use tracing::warn;
 
 use super::ActiveBatch;
@@ -118,21 +117,17 @@ pub(super) async fn send_dead_letter(
         error_type: failure.error_type,
         description: &failure.description,
     };
-    let began = Instant::now();
     let sending = queue.send(record, context, &reason);
     let sending = pin!(sending.with_context(context.clone()));
     let cancelled = pin!(active.cancellation.cancelled());
     let result = select(sending, cancelled).await;
-    let metrics = &active.metrics;
     let _active = context.clone().attach();
     match result {
         Either::Left((Ok(()), _)) => {
-            metrics.record_send(queue.name(), began, None);
             spans::record_dead_letter_queue(context, queue.name());
             true
         }
         Either::Left((Err(error), _)) => {
-            metrics.record_send(queue.name(), began, Some(error.error_type()));
             let error: &dyn StdError = &error;
             warn!(
                 message_id = record.message_id().as_deref(),
@@ -140,9 +135,6 @@ pub(super) async fn send_dead_letter(
             );
             false
         }
-        Either::Right((reason, _)) => {
-            metrics.record_send(queue.name(), began, Some(reason.error_type()));
-            false
-        }
+        Either::Right(_) => false,
     }
 }

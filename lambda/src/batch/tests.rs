@@ -87,7 +87,7 @@ async fn process_with<H: Handler<(), Args>, Args>(
             shape: config.trace_shape,
             max_receive_count: config.max_receive_count,
         },
-        metrics: Metrics::new(&NoopMeterProvider::new().meter("test"), false),
+        metrics: Metrics::new(&NoopMeterProvider::new().meter("test")),
         config,
         extractor: ContextExtractor::new(Propagator::default(), |_| true),
         link_only_logged: Once::new(),

@@ -35,13 +35,3 @@ pub(crate) enum DeadLetterError {
     #[error(transparent)]
     Send(#[from] SendError),
 }
-
-impl DeadLetterError {
-    /// The `error.type` of this error: SQS's error code, if SQS responded with one.
-    pub(crate) fn error_type(&self) -> &str {
-        match self {
-            Self::InvalidRecord(_) => baton_sqs::error_type::INVALID_MESSAGE,
-            Self::Send(error) => error.error_type(),
-        }
-    }
-}

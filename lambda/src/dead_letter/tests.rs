@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use aws_sdk_sqs::config::{Credentials, Region};
+use baton_sqs::SendError;
 use baton_telemetry::Propagator;
 use opentelemetry::trace::{
     SpanKind, Status, TraceContextExt as _, Tracer as _, TracerProvider as _,
@@ -109,6 +110,14 @@ async fn send_in(
     let prepared = queue.queue.prepare(tracer, propagator, parent, &message);
     prepared.send().await?;
     Ok(())
+}
+
+/// The error of a send that SQS did not confirm.
+fn send_error(sent: Result<(), DeadLetterError>) -> SendError {
+    match sent {
+        Err(DeadLetterError::Send(error)) => error,
+        other => panic!("{other:?}"),
+    }
 }
 
 fn attribute(span: &SpanData, key: &str) -> Option<String> {
@@ -340,7 +349,7 @@ async fn a_queue_that_states_its_limit_gets_what_fits_in_one_more_call() {
 async fn a_message_larger_than_the_queue_accepts_is_an_error_with_both_sizes() {
     let endpoint = Endpoint::start(Behaviour::Limit("SECRET".len() - 1)).await;
     let (sent, ..) = send(&endpoint, "dead", Value::Null).await;
-    let error = sent.unwrap_err();
+    let error = send_error(sent);
     assert_eq!(endpoint.requests().len(), 1);
     assert_eq!(error.error_type(), "InvalidParameterValueException");
     assert_eq!(
@@ -353,7 +362,7 @@ async fn a_message_larger_than_the_queue_accepts_is_an_error_with_both_sizes() {
 async fn a_refused_message_is_an_error_that_names_the_code_and_no_body() {
     let endpoint = Endpoint::start(Behaviour::Deny).await;
     let (sent, span, _) = send(&endpoint, "dead", Value::Null).await;
-    let error = sent.unwrap_err();
+    let error = send_error(sent);
     assert_eq!(
         (endpoint.requests().len(), error.error_type()),
         (1, "AccessDenied")
@@ -412,7 +421,7 @@ async fn a_message_over_a_limit_of_sqs_is_not_sent() {
         .map(|index| (format!("a{index}"), text("x")))
         .collect();
     let (sent, span, _) = send(&endpoint, "dead", attributes.into()).await;
-    assert_eq!(sent.unwrap_err().error_type(), "invalid_message");
+    assert_eq!(send_error(sent).error_type(), "invalid_message");
     assert!(endpoint.requests().is_empty());
     assert_eq!(
         attribute(&span, "error.type").as_deref(),
@@ -426,7 +435,7 @@ async fn an_endpoint_that_refuses_connections_is_reported_as_such() {
     let url = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
     let (sent, span, _) = send(&Endpoint::unreachable(url), "dead", Value::Null).await;
-    assert_eq!(sent.unwrap_err().error_type(), "connect");
+    assert_eq!(send_error(sent).error_type(), "connect");
     assert_eq!(attribute(&span, "error.type").as_deref(), Some("connect"));
 }
 
@@ -434,7 +443,7 @@ async fn an_endpoint_that_refuses_connections_is_reported_as_such() {
 async fn a_connection_that_breaks_each_time_is_an_io_error() {
     let endpoint = Endpoint::start(Behaviour::Close).await;
     let (sent, span, _) = send(&endpoint, "dead", Value::Null).await;
-    assert_eq!(sent.unwrap_err().error_type(), "io");
+    assert_eq!(send_error(sent).error_type(), "io");
     assert_eq!(attribute(&span, "error.type").as_deref(), Some("io"));
 }
 
@@ -442,7 +451,7 @@ async fn a_connection_that_breaks_each_time_is_an_io_error() {
 async fn a_response_without_a_message_id_is_not_a_confirmation() {
     let endpoint = Endpoint::start(Behaviour::AcceptWithoutId).await;
     let (sent, span, _) = send(&endpoint, "dead", Value::Null).await;
-    assert_eq!(sent.unwrap_err().error_type(), "invalid_response");
+    assert_eq!(send_error(sent).error_type(), "invalid_response");
     assert_eq!(
         attribute(&span, "error.type").as_deref(),
         Some("invalid_response")
@@ -463,7 +472,7 @@ async fn an_endpoint_that_never_answers_costs_seconds_and_no_more() {
     let began = Instant::now();
     let (sent, span, _) = send(&endpoint, "dead", Value::Null).await;
     assert!(began.elapsed() < PATIENCE, "{:?}", began.elapsed());
-    let error = sent.unwrap_err();
+    let error = send_error(sent);
     assert_eq!(error.error_type(), "timeout");
     assert_eq!(attribute(&span, "error.type").as_deref(), Some("timeout"));
     assert!(!format!("{error:?}").contains("SECRET"));

@@ -1,8 +1,6 @@
 //! The instruments: names and units of the semantic conventions v1.44 (messaging, FaaS) and one of
 //! our own.
 
-use std::time::Duration;
-
 use opentelemetry::metrics::{BoundCounter, BoundHistogram, Counter, Histogram, Meter};
 use opentelemetry::{KeyValue, StringValue};
 use opentelemetry_semantic_conventions::{attribute as key, metric};
@@ -14,7 +12,6 @@ const QUEUE_LATENCY: &str = "baton.sqs.queue_latency";
 /// Values that the conventions fix, as on the spans.
 const AWS_SQS: &str = "aws_sqs";
 const PROCESS: &str = "process";
-const SEND: &str = "send";
 const PUBSUB: &str = "pubsub";
 
 /// What the messaging and FaaS conventions advise for durations, in seconds.
@@ -140,41 +137,6 @@ impl FunctionInstruments {
             ),
             invoke_duration: invoke_duration.bind(&trigger),
         }
-    }
-}
-
-/// What is recorded of messages that are sent to the dead-letter queue.
-#[derive(Debug)]
-pub(super) struct SendInstruments {
-    duration: Histogram<f64>,
-    sent: Counter<u64>,
-}
-
-impl SendInstruments {
-    pub(super) fn new(meter: &Meter) -> Self {
-        Self {
-            duration: duration_histogram(
-                meter,
-                metric::MESSAGING_CLIENT_OPERATION_DURATION,
-                "Duration of a messaging operation of the client.",
-                &DURATION_BOUNDS,
-            ),
-            sent: counter(
-                meter,
-                metric::MESSAGING_CLIENT_SENT_MESSAGES,
-                "{message}",
-                "Messages that the client has tried to send.",
-            ),
-        }
-    }
-
-    pub(super) fn record(&self, queue: &str, duration: Duration, error_type: Option<&str>) {
-        let mut attributes = messaging_attributes(Some(queue.to_owned().into()), SEND);
-        let error_type = error_type.map(str::to_owned);
-        attributes.extend(error_type.map(|name| KeyValue::new(key::ERROR_TYPE, name)));
-        self.sent.add(1, &attributes);
-        attributes.push(KeyValue::new(key::MESSAGING_OPERATION_TYPE, SEND));
-        self.duration.record(duration.as_secs_f64(), &attributes);
     }
 }
 

@@ -229,4 +229,15 @@ mod sends {
         assert_eq!(sent.len(), 1);
         assert!(sent[0].contains("error.type="), "{sent:?}");
     }
+
+    #[tokio::test]
+    async fn a_send_that_is_cut_off_by_the_deadline_was_cancelled_as_on_its_span() {
+        let endpoint = Endpoint::start(Behaviour::Hang).await;
+        let consumer = Consumer::builder().dead_letter_queue(queue(&endpoint, "dead").await);
+        let batch = of(&["a"]).timeout(Duration::from_secs(1));
+        let recorded = run(consumer, refuse, batch).await;
+        let sent = recorded.series("messaging.client.sent.messages");
+        assert_eq!(sent.len(), 1);
+        assert!(sent[0].contains("error.type=cancelled"), "{sent:?}");
+    }
 }

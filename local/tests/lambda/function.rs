@@ -150,10 +150,9 @@ impl TestFunction {
                 println!("status {}", answer.status);
             }
             "stream" => self.stream(event, ""),
-            "stream-error" => self.stream(
-                event,
-                "Lambda-Runtime-Function-Error-Type: Streamed\r\n",
-            ),
+            "stream-error" => {
+                self.stream(event, "Lambda-Runtime-Function-Error-Type: Streamed\r\n")
+            }
             "confused" => self.confuse(event),
             "skip" => self.skip(event),
             "child" => self.start_child(event),
