@@ -53,7 +53,7 @@ async fn what_finished_is_done_and_what_did_not_is_returned_in_time_with_its_spa
     ];
     let invocation = lambda.invoke(event(&records), LIMIT).await.unwrap();
     assert_eq!(invocation.response, Ok(failed(&[1, 3])));
-    let responded = invocation.responded_after();
+    let responded = invocation.response_time();
     assert!(
         responded < LIMIT - Duration::from_millis(1600) + SLACK,
         "{responded:?}"

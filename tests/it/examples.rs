@@ -162,9 +162,9 @@ async fn tower_service_answers_and_flushes_at_either_point() {
         let invocation = invocation.await.unwrap();
         let failed = json!({"batchItemFailures": [{"itemIdentifier": id(1)}]});
         assert_eq!(invocation.response.as_ref(), Ok(&failed));
-        let responded_after = invocation.responded_after();
+        let responded_after = invocation.response_time();
         assert_eq!(responded_after >= COLLECTORS_TIME, is_flushed_first);
-        assert!(invocation.ready_again_after() >= COLLECTORS_TIME);
+        assert!(invocation.billed_time() >= COLLECTORS_TIME);
         let spans = collector.spans().unwrap();
         assert_eq!(spans.len(), 3, "{spans:#?}");
         assert!(

@@ -29,8 +29,8 @@ async fn an_invocation_tells_how_long_it_took() {
     let collector = TestCollector::start(Answer::Delay(A_WHILE)).await.unwrap();
     let lambda = start(OBEDIENT, &collector).await;
     let invocation = lambda.invoke(sleeping(0), TIMEOUT).await.unwrap();
-    assert!(invocation.responded_after() >= 2 * A_WHILE);
-    assert!(invocation.ready_again_after() >= invocation.responded_after());
+    assert!(invocation.response_time() >= 2 * A_WHILE);
+    assert!(invocation.billed_time() >= invocation.response_time());
     let export = &collector.exports(Signal::Traces)[0];
     let exported_after = export.arrived_at - invocation.delivered_at;
     assert!(exported_after >= A_WHILE && export.arrived_at < invocation.responded_at);
@@ -40,7 +40,7 @@ async fn an_invocation_tells_how_long_it_took() {
 async fn a_function_that_is_late_has_timed_out() {
     let collector = TestCollector::start(Answer::Ok).await.unwrap();
     let lambda = start(OBEDIENT, &collector).await;
-    lambda.ready().await.unwrap();
+    lambda.wait_until_ready().await.unwrap();
     let limit = A_WHILE / 3;
     // Blocked, it cannot even see that its time is up.
     let blocked = Record::new(0).body(json!({"block_ms": 3 * limit.as_millis()}));
@@ -54,7 +54,7 @@ async fn a_function_that_is_late_has_timed_out() {
 #[tokio::test]
 async fn a_frozen_function_does_nothing_until_it_is_invoked_again() {
     let collector = TestCollector::start(Answer::Ok).await.unwrap();
-    let function = function(OBEDIENT, &collector).freezing();
+    let function = function(OBEDIENT, &collector).freeze();
     let lambda = FakeLambda::start(&function).await.unwrap();
     for number in 0..3 {
         let payload = event(&[Record::new(number)]);
@@ -70,7 +70,12 @@ async fn a_frozen_function_does_nothing_until_it_is_invoked_again() {
 async fn a_process_that_ends_is_reported_with_its_last_words() {
     let shell = Function::new("/bin/sh").argument("-c");
     let lambda = FakeLambda::start(&shell.argument("echo gone >&2; exit 3")).await;
-    let error = lambda.unwrap().ready().await.unwrap_err().to_string();
+    let error = lambda
+        .unwrap()
+        .wait_until_ready()
+        .await
+        .unwrap_err()
+        .to_string();
     assert!(
         error.contains("exit status: 3") && error.contains("gone"),
         "{error}"
@@ -84,7 +89,7 @@ async fn a_process_that_does_not_end_in_time_is_killed() {
     let lambda = FakeLambda::start(&shell).await.unwrap();
     crate::support::eventually("its first line", async || lambda.stdout().pop()).await;
     let ended = lambda.terminate(A_WHILE).await;
-    assert!(ended.killed && ended.after >= A_WHILE, "{ended:?}");
+    assert!(ended.killed && ended.duration >= A_WHILE, "{ended:?}");
 }
 
 #[tokio::test]

@@ -24,7 +24,7 @@ async fn before_the_response_the_collector_is_waited_for() {
         .invoke(event(&[Record::new(0)]), TIMEOUT)
         .await
         .unwrap();
-    assert!(invocation.responded_after() >= COLLECTORS_TIME);
+    assert!(invocation.response_time() >= COLLECTORS_TIME);
 }
 
 #[tokio::test]
@@ -35,15 +35,15 @@ async fn after_the_response_the_next_invocation_waits_and_no_span_is_late() {
     let lambda = start_with(OBEDIENT, &collector, |function| {
         function
             .variable("BATON_FLUSH_POINT", "after-response")
-            .freezing()
+            .freeze()
     })
     .await;
     for number in 0..3 {
         collector.clear();
         let records = [Record::new(number).traced(number)];
         let invocation = lambda.invoke(event(&records), TIMEOUT).await.unwrap();
-        assert!(invocation.responded_after() < COLLECTORS_TIME);
-        assert!(invocation.ready_again_after() >= COLLECTORS_TIME);
+        assert!(invocation.response_time() < COLLECTORS_TIME);
+        assert!(invocation.billed_time() >= COLLECTORS_TIME);
         let spans = collector.spans().unwrap();
         assert_eq!(spans.len(), 2);
         assert!(
@@ -83,7 +83,7 @@ async fn others(lambda: &FakeLambda, collector: &TestCollector) -> Duration {
     .await;
     let mut slowest = Duration::ZERO;
     for number in 1..4 {
-        slowest = slowest.max(invoke(lambda, number).await.responded_after());
+        slowest = slowest.max(invoke(lambda, number).await.response_time());
     }
     slowest
 }
@@ -101,7 +101,7 @@ fn accepted(collector: &TestCollector, number: u64) -> usize {
 async fn side_by_side_one_invocation_does_not_wait_for_the_spans_of_another() {
     let (collector, lambda) = unlucky("before-response").await;
     let (unlucky, slowest) = tokio::join!(invoke(&lambda, 0), others(&lambda, &collector));
-    assert!(unlucky.responded_after() >= Duration::from_millis(2400));
+    assert!(unlucky.response_time() >= Duration::from_millis(2400));
     assert!(slowest < Duration::from_secs(1), "{slowest:?}");
     // The spans that were not answered for go behind the next flush of anyone.
     invoke(&lambda, 4).await;
@@ -118,7 +118,7 @@ async fn side_by_side_one_invocation_does_not_wait_for_the_spans_of_another() {
 async fn side_by_side_nothing_is_lost_when_spans_are_sent_after_the_response() {
     let (collector, lambda) = unlucky("after-response").await;
     let (unlucky, slowest) = tokio::join!(invoke(&lambda, 0), others(&lambda, &collector));
-    assert!(unlucky.responded_after().max(slowest) < Duration::from_secs(1));
+    assert!(unlucky.response_time().max(slowest) < Duration::from_secs(1));
     // Another invocation takes the unanswered spans along, once their flush has given them up.
     let mut number = 4;
     eventually("the spans of the first", async || {
@@ -198,13 +198,13 @@ async fn a_collector_that_hangs_from_an_export_on_the_way_costs_one_budget() {
         })
         .await;
         let invocation = lambda.invoke(slow_batch(), TIMEOUT).await.unwrap();
-        let ready_again = invocation.ready_again_after();
+        let ready_again = invocation.billed_time();
         assert!(ready_again >= BUDGET, "{flush_point}: {ready_again:?}");
         assert!(
             ready_again < BUDGET + BUDGET / 2,
             "{flush_point}: {ready_again:?}"
         );
-        let responded = invocation.responded_after();
+        let responded = invocation.response_time();
         let is_before = flush_point == "before-response";
         assert_eq!(responded >= BUDGET, is_before, "{responded:?}");
     }
@@ -230,8 +230,8 @@ async fn side_by_side_an_export_on_the_way_does_not_wait_for_others_either() {
         lambda.invoke(slow_batch(), TIMEOUT).await.unwrap()
     };
     let (unlucky, other) = tokio::join!(invoke(&lambda, 0), other);
-    assert!(unlucky.responded_after() >= BUDGET);
-    let responded = other.responded_after();
+    assert!(unlucky.response_time() >= BUDGET);
+    let responded = other.response_time();
     assert!(responded < BUDGET / 2, "{responded:?}");
     assert_eq!((accepted(&collector, 11), accepted(&collector, 12)), (1, 1));
 }

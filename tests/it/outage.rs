@@ -6,7 +6,7 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use baton_test_support::{
-    Answer, Behaviour, Bytes, Ended, FakeLambda, Function, Invocation, Record, Signal,
+    Answer, Behaviour, Bytes, FakeLambda, Function, Invocation, ProcessExit, Record, Signal,
     TestCollector, event,
 };
 use futures_util::future::join_all;
@@ -94,7 +94,7 @@ impl Run {
     }
 
     /// Ends the function, and checks what its log says of its spans.
-    async fn end(self) -> Ended {
+    async fn end(self) -> ProcessExit {
         let spans = self.spans() as u64;
         let ended = self.lambda.terminate(TIMEOUT).await;
         let last = last_account(&ended.stdout).expect("a flush in the log");
@@ -118,7 +118,7 @@ fn distinct(ids: &[Id]) -> usize {
 
 /// Replays what the function wrote, twice, and checks that all of its spans are at the collector
 /// then, each of them once.
-async fn replayed_once(ended: &Ended, collector: &TestCollector, spans: usize) {
+async fn replayed_once(ended: &ProcessExit, collector: &TestCollector, spans: usize) {
     let log = SavedLog::of(&ended.stdout);
     let said = log.replay(collector).await;
     let arrived = ids(&collector.spans().unwrap());
@@ -141,7 +141,7 @@ async fn a_collector_that_was_never_there_costs_no_response_and_no_span() {
     let collector = TestCollector::bind(Answer::Ok).unwrap();
     let mut run = Run::start(&collector).await;
     for invocation in run.invoke_often(20).await {
-        assert!(invocation.ready_again_after() < WAIT, "{invocation:?}");
+        assert!(invocation.billed_time() < WAIT, "{invocation:?}");
     }
     let spans = run.spans();
     let ended = run.end().await;
@@ -179,10 +179,7 @@ async fn a_collector_that_hangs_is_waited_for_a_few_times_and_then_no_more() {
     let collector = TestCollector::start(Answer::Hang).await.unwrap();
     let mut run = Run::start(&collector).await;
     let invocations = run.invoke_often(30).await;
-    let times: Vec<Duration> = invocations
-        .iter()
-        .map(Invocation::ready_again_after)
-        .collect();
+    let times: Vec<Duration> = invocations.iter().map(Invocation::billed_time).collect();
     let waited = times.iter().filter(|time| **time >= WAIT).count();
     assert!((1..=3).contains(&waited), "{times:?}");
     assert!(times.iter().all(|time| *time < BUDGET + SLACK), "{times:?}");
@@ -203,7 +200,7 @@ async fn what_one_signal_meets_says_nothing_of_the_others() {
     let invocations = run.invoke_often(20).await;
     let waited = invocations
         .iter()
-        .filter(|invocation| invocation.responded_after() > WAIT);
+        .filter(|invocation| invocation.response_time() > WAIT);
     assert!(waited.count() <= 3);
     assert!(collector.exports(Signal::Metrics).len() >= 10);
     let spans = run.spans();
@@ -242,8 +239,8 @@ async fn after_the_response_a_collector_that_hangs_costs_no_response_anything() 
     })
     .await;
     for invocation in run.invoke_often(10).await {
-        assert!(invocation.responded_after() < WAIT, "{invocation:?}");
-        assert!(invocation.ready_again_after() < BUDGET + SLACK);
+        assert!(invocation.response_time() < WAIT, "{invocation:?}");
+        assert!(invocation.billed_time() < BUDGET + SLACK);
     }
     let spans = run.spans();
     let ended = run.end().await;
@@ -261,11 +258,11 @@ async fn side_by_side_each_invocation_writes_its_own_spans_once() {
     // The first ones wait at the same time, and find out together that it hangs.
     for _ in 0..4 {
         for invocation in run.invoke_at_once(8).await {
-            assert!(invocation.ready_again_after() < BUDGET + SLACK);
+            assert!(invocation.billed_time() < BUDGET + SLACK);
         }
     }
     for invocation in run.invoke_at_once(8).await {
-        assert!(invocation.ready_again_after() < WAIT, "{invocation:?}");
+        assert!(invocation.billed_time() < WAIT, "{invocation:?}");
     }
     let spans = run.spans();
     let ended = run.end().await;
@@ -306,7 +303,7 @@ async fn of_a_collector_that_fails_every_third_time_nobody_notices_anything() {
     let collector = TestCollector::start(flaky).await.unwrap();
     let mut run = Run::start(&collector).await;
     for invocation in run.invoke_often(60).await {
-        assert!(invocation.ready_again_after() < WAIT, "{invocation:?}");
+        assert!(invocation.billed_time() < WAIT, "{invocation:?}");
     }
     let answers = collector.exports(Signal::Traces);
     let failed = answers.iter().filter(|export| !export.answer.is_success());

@@ -54,7 +54,8 @@ async fn an_answer_that_is_not_an_event_ends_the_function_with_what_was_wrong() 
             function.variable("AWS_LAMBDA_RUNTIME_API", address)
         })
         .await;
-        let LambdaError::Exited { status, stderr } = lambda.ready().await.unwrap_err() else {
+        let LambdaError::Exited { status, stderr } = lambda.wait_until_ready().await.unwrap_err()
+        else {
             panic!("the function should have ended");
         };
         assert!(!status.success());
@@ -74,7 +75,7 @@ async fn with_snap_start_the_restore_is_waited_for_before_the_first_event() {
             .variable("AWS_LAMBDA_INITIALIZATION_TYPE", "snap-start")
     })
     .await;
-    lambda.ready().await.unwrap_err();
+    lambda.wait_until_ready().await.unwrap_err();
     let received = runtime_api.received();
     let paths: Vec<&str> = received.iter().map(|request| &*request.path).collect();
     assert_eq!(

@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
-use baton_test_support::{Answer, Ended, FakeLambda, Record, Signal, TestCollector, event};
+use baton_test_support::{Answer, FakeLambda, ProcessExit, Record, Signal, TestCollector, event};
 use rustix::process::{self, Pid, kill_process};
 use serde_json::json;
 
@@ -21,7 +21,7 @@ fn terminate(lambda: &FakeLambda) -> Instant {
 }
 
 /// The end of a process that has been told to end at this moment: in time, and by itself.
-async fn ended(lambda: FakeLambda, terminated: Instant) -> Ended {
+async fn ended(lambda: FakeLambda, terminated: Instant) -> ProcessExit {
     // A second signal means nothing to a process that is ending.
     let ended = lambda.terminate(LAMBDAS_LIMIT).await;
     let after = terminated.elapsed();
@@ -41,7 +41,7 @@ async fn what_is_under_way_is_finished_or_returned_and_flushed_before_the_end() 
             .variable("RUST_LOG", "baton_lambda=debug")
     })
     .await;
-    lambda.ready().await.unwrap();
+    lambda.wait_until_ready().await.unwrap();
     assert_eq!(lambda.extensions(), ["baton-graceful-shutdown"]);
     let records = [
         Record::new(0).traced(0),
@@ -49,7 +49,7 @@ async fn what_is_under_way_is_finished_or_returned_and_flushed_before_the_end() 
         Record::new(2).traced(2).body(json!({"sleep_ms": 60_000})),
         Record::new(3).traced(3),
     ];
-    let answering = lambda.respond(event(&records), TIMEOUT);
+    let answering = lambda.invoke_for_response(event(&records), TIMEOUT);
     let terminating = async {
         eventually("three records have begun", async || {
             let log = lambda.stdout().join("\n");
@@ -75,7 +75,7 @@ async fn what_is_under_way_is_finished_or_returned_and_flushed_before_the_end() 
 async fn on_ordinary_lambda_nothing_is_registered() {
     let collector = TestCollector::start(Answer::Ok).await.unwrap();
     let lambda = start(OBEDIENT, &collector).await;
-    lambda.ready().await.unwrap();
+    lambda.wait_until_ready().await.unwrap();
     assert!(lambda.extensions().is_empty());
 }
 
@@ -92,7 +92,7 @@ async fn ended_while_flushing(flush_point: &str) -> Vec<String> {
     })
     .await;
     let payload = event(&[Record::new(0).traced(0)]);
-    let answering = lambda.respond(payload, TIMEOUT);
+    let answering = lambda.invoke_for_response(payload, TIMEOUT);
     let terminating = async {
         eventually("the flush", async || {
             collector.exports(Signal::Traces).first().map(drop)
@@ -124,7 +124,7 @@ async fn where_the_extension_is_refused_the_signal_is_obeyed_and_messages_are_ha
     let collector = TestCollector::start(Answer::Ok).await.unwrap();
     let lambda = start_with(OBEDIENT, &collector, |function| {
         function
-            .refusing_extensions()
+            .refuse_extensions()
             .variable("BATON_GRACEFUL_SHUTDOWN", "on")
     })
     .await;

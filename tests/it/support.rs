@@ -5,7 +5,6 @@ use std::time::Duration;
 pub(crate) mod binaries;
 pub(crate) mod functions;
 pub(crate) mod http;
-pub(crate) mod lines;
 pub(crate) mod processes;
 pub(crate) mod producer;
 pub(crate) mod queue;

@@ -82,7 +82,7 @@ async fn measure(
     invocations: &mut Vec<Invocation>,
 ) -> Result<Cost, Box<dyn Error>> {
     let process = lambda.process_id();
-    let init = lambda.ready().await?;
+    let init = lambda.wait_until_ready().await?;
     let init_time = procfs::processor_time(process).await?;
     invoke(lambda, options.batch, options.warm, invocations).await?;
     options.condition.apply(collector).await;
@@ -103,8 +103,8 @@ fn describe(
     invocations: &[Invocation],
 ) -> Result<Value, Box<dyn Error>> {
     let measured = &invocations[usize::try_from(options.warm)?..];
-    let responses = sorted(measured, Invocation::responded_after);
-    let whole = sorted(measured, Invocation::ready_again_after);
+    let responses = sorted(measured, Invocation::response_time);
+    let whole = sorted(measured, Invocation::billed_time);
     let slowest = whole.iter().rev().take(SLOWEST);
     Ok(json!({
         "label": options.label,
@@ -141,7 +141,7 @@ fn add(line: &mut Value, prefix: &str, tally: &Tally) {
 pub(crate) fn function(options: &Options, collector: &TestCollector) -> Function {
     let mut command = options.command.iter();
     let program = command.next().cloned().unwrap_or_default();
-    let mut function = Function::new(program).exporting_to(collector);
+    let mut function = Function::new(program).export_to(collector);
     for argument in command {
         function = function.argument(argument);
     }

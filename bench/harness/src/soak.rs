@@ -29,7 +29,7 @@ struct Lost {
 pub(crate) async fn run(options: &Options, count: u64) -> Result<Value, Box<dyn Error>> {
     let collector = TestCollector::start(Answer::Ok).await?;
     let lambda = FakeLambda::start(&run::function(options, &collector)).await?;
-    lambda.ready().await?;
+    lambda.wait_until_ready().await?;
     let settled = count / SETTLING_SHARE;
     let mut settled_kb = None;
     let mut done = 0;

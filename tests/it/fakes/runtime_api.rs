@@ -92,7 +92,7 @@ async fn an_invocation_is_over_when_the_runtime_asks_again_and_not_before() {
     let _next = puppet.poll();
     let invocation = invocation.await.unwrap().unwrap();
     assert_eq!(invocation.response, Ok(Value::Null));
-    assert!(invocation.ready_again_after() >= invocation.responded_after() + pause);
+    assert!(invocation.billed_time() >= invocation.response_time() + pause);
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ pub(crate) const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A function whose spans go to this collector.
 pub(crate) fn function(binary: &str, collector: &TestCollector) -> Function {
-    Function::new(binary).exporting_to(collector)
+    Function::new(binary).export_to(collector)
 }
 
 /// The function, started. To be invoked, it comes up by itself.

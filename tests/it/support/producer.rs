@@ -2,11 +2,11 @@
 
 use std::process::Stdio;
 
+use baton_test_support::OutputLines;
 use serde_json::{Value, json};
 use tokio::process::{Child, Command};
 
 use super::binaries::Binaries;
-use super::lines::Lines;
 use super::stack::Endpoints;
 use super::{eventually, http};
 
@@ -97,7 +97,7 @@ fn accepted(answer: &http::Answer) -> Accepted {
 #[derive(Debug)]
 pub(crate) struct OwnProducer {
     process: Child,
-    log: Lines,
+    log: OutputLines,
 }
 
 impl OwnProducer {
@@ -123,13 +123,13 @@ impl OwnProducer {
             .kill_on_drop(true)
             .spawn()
             .expect("the producer can be started");
-        let log = Lines::of(process.stdout.take().unwrap());
+        let log = OutputLines::read(process.stdout.take().unwrap());
         Self { process, log }
     }
 
     pub(crate) async fn client(&self) -> Client {
         let address = eventually("the producer listens", async || {
-            self.log.all().iter().find_map(|line| listening(line))
+            self.log.lines().iter().find_map(|line| listening(line))
         })
         .await;
         Client::new(&format!("http://{address}"))

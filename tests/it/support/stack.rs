@@ -5,13 +5,13 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use baton_test_support::OutputLines;
 use rustix::process::{Pid, Signal, kill_process};
 use serde::Deserialize;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
 use super::binaries::Binaries;
-use super::lines::Lines;
 use super::processes::{self, Process};
 use super::producer::Client;
 use super::queue::Queue;
@@ -46,7 +46,7 @@ pub(crate) struct Endpoints {
 #[derive(Debug)]
 pub(crate) struct Stack {
     baton: Child,
-    log: Lines,
+    log: OutputLines,
     pub(crate) endpoints: Endpoints,
 }
 
@@ -71,7 +71,7 @@ impl Stack {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         let mut baton = command.spawn().expect("baton can be started");
-        let log = Lines::of(baton.stderr.take().unwrap());
+        let log = OutputLines::read(baton.stderr.take().unwrap());
         let mut ready = String::new();
         let mut stdout = BufReader::new(baton.stdout.take().unwrap());
         let read = tokio::time::timeout(START_TIMEOUT, stdout.read_line(&mut ready)).await;

@@ -1,4 +1,4 @@
-//! SQS events as an event source mapping sends them.
+//! SQS events in the form in which an event source mapping sends them.
 
 use std::collections::BTreeMap;
 
@@ -6,13 +6,13 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-/// The queue that records come from unless said otherwise.
+/// Queue of a record by default.
 const QUEUE_ARN: &str = "arn:aws:sqs:eu-central-1:123456789012:orders";
-/// When records were accepted by the queue, in milliseconds since 1970; each a little later than
-/// the one before.
+/// `SentTimestamp` of the record with number 0, in milliseconds since 1970. Each further record is a
+/// millisecond later.
 const SENT: u64 = 1_700_000_000_000;
 
-/// One message of an event.
+/// An element of the event's `Records`.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[expect(missing_docs, reason = "the fields of the event, under its names")]
@@ -31,8 +31,8 @@ pub struct Record {
 }
 
 impl Record {
-    /// A record from a standard queue with an id of its own, a body of `{}`, everything that SQS
-    /// itself says, and no trace context.
+    /// A record from a standard queue with an id that follows from `number`, the body `{}`, all
+    /// system attributes, and no trace context.
     #[must_use]
     pub fn new(number: u64) -> Self {
         let sent = SENT + number;
@@ -57,35 +57,35 @@ impl Record {
         }
     }
 
-    /// With this body.
+    /// Sets the body.
     #[must_use]
     pub fn body(mut self, body: impl ToString) -> Self {
         self.body = body.to_string();
         self
     }
 
-    /// From this queue, which is FIFO if its name ends with `.fifo`.
+    /// Sets the queue, which is FIFO if its name ends with `.fifo`.
     #[must_use]
     pub fn queue(mut self, name: &str) -> Self {
         self.event_source_arn = format!("arn:aws:sqs:eu-central-1:123456789012:{name}");
         self
     }
 
-    /// With a system attribute, or another value for it.
+    /// Sets a system attribute.
     #[must_use]
     pub fn attribute(mut self, name: &str, value: impl ToString) -> Self {
         self.attributes.insert(name.to_owned(), value.to_string());
         self
     }
 
-    /// Without a system attribute that it has otherwise.
+    /// Removes a system attribute.
     #[must_use]
     pub fn without_attribute(mut self, name: &str) -> Self {
         self.attributes.remove(name);
         self
     }
 
-    /// With a message attribute of type `String`.
+    /// Sets a message attribute of type `String`.
     #[must_use]
     pub fn message_attribute(mut self, name: &str, value: impl ToString) -> Self {
         let attribute = json!({
@@ -98,27 +98,27 @@ impl Record {
         self
     }
 
-    /// Sent inside a sampled span whose ids follow from `number`.
+    /// Sets `traceparent` to a sampled span whose ids follow from `number`.
     #[must_use]
     pub fn traced(self, number: u64) -> Self {
         let (trace_id, span_id) = (Self::trace_id(number), Self::span_id(number));
         self.message_attribute("traceparent", format!("00-{trace_id}-{span_id}-01"))
     }
 
-    /// The trace id that [`traced`](Self::traced) gives.
+    /// Returns the trace id that [`traced`](Self::traced) sets.
     #[must_use]
     pub fn trace_id(number: u64) -> String {
         format!("4bf92f3577b34da6{:016x}", number + 1)
     }
 
-    /// The span id that [`traced`](Self::traced) gives.
+    /// Returns the span id that [`traced`](Self::traced) sets.
     #[must_use]
     pub fn span_id(number: u64) -> String {
         format!("00f067aa{:08x}", number + 1)
     }
 }
 
-/// The payload of an invocation with these records.
+/// Returns the payload of an invocation with these records.
 #[must_use]
 pub fn event(records: &[Record]) -> Bytes {
     json!({ "Records": records }).to_string().into()

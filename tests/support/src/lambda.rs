@@ -1,4 +1,4 @@
-//! The Lambda service, as one function process sees it.
+//! The Lambda service from the view of one function process.
 
 use std::io;
 use std::process::ExitStatus;
@@ -6,66 +6,67 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use tokio::time::timeout;
+use tokio::sync::oneshot;
+use tokio::time::{timeout, timeout_at};
 
-use self::desk::{Desk, Done, Start};
-use self::process::Process;
+use self::dispatcher::{Completion, Delivery, Dispatcher};
+use self::process::FunctionProcess;
 use crate::server::Server;
 
-mod desk;
+mod dispatcher;
 mod extensions;
 mod function;
-mod output;
 mod process;
 mod runtime_api;
 
 pub use function::{ACCOUNT, FUNCTION_ARN, FUNCTION_NAME, Function, REGION};
 
-/// What the init phase may take, and until a free process asks for work. Lambda gives ten seconds;
-/// a function under valgrind on a busy machine needs more.
+/// Time limit for the init phase, and for an idle process to ask for an event. Lambda's limit is
+/// ten seconds; a function under valgrind on a busy machine needs more.
 const READY_LIMIT: Duration = Duration::from_secs(60);
 
-/// A Lambda service with one execution environment. The process is killed when this is dropped.
+/// A Lambda service with one execution environment. Dropping it kills the process.
 #[derive(Debug)]
 pub struct FakeLambda {
-    desk: Arc<Desk>,
-    process: Process,
+    dispatcher: Arc<Dispatcher>,
+    process: FunctionProcess,
     freezes: bool,
     started_at: Instant,
     _runtime_api: Server,
 }
 
-/// What became of one invocation.
+/// A completed invocation.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Invocation {
     /// `Lambda-Runtime-Aws-Request-Id`.
     pub request_id: String,
-    /// What the function answered; an empty body is `null`.
+    /// The response of the function, where an empty body is `null`, or the error that it reported.
     pub response: Result<serde_json::Value, FunctionError>,
-    /// When the event was handed to the process.
+    /// Time at which the process got the event.
     pub delivered_at: Instant,
-    /// When its answer had been read.
+    /// Time at which the response had been read.
     pub responded_at: Instant,
-    /// When it asked for the next invocation: from here on Lambda freezes it.
+    /// Time at which the process asked for the next event, after which Lambda freezes it.
     pub ready_again_at: Instant,
 }
 
 impl Invocation {
-    /// From the event's delivery to the response: what whoever waits for the response feels.
+    /// Returns the time from the event's delivery to the response, for which the caller waits.
     #[must_use]
-    pub fn responded_after(&self) -> Duration {
+    pub fn response_time(&self) -> Duration {
         self.responded_at.duration_since(self.delivered_at)
     }
 
-    /// From the event's delivery until the process waited again: what is billed.
+    /// Returns the time from the event's delivery to the request for the next event, which Lambda
+    /// bills.
     #[must_use]
-    pub fn ready_again_after(&self) -> Duration {
+    pub fn billed_time(&self) -> Duration {
         self.ready_again_at.duration_since(self.delivered_at)
     }
 }
 
-/// An error that the function reported: of an invocation, or of its start.
+/// An error that the function reported, for an invocation or for its init phase.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{error_type}: {error_message}")]
 pub struct FunctionError {
@@ -75,81 +76,89 @@ pub struct FunctionError {
     pub error_message: String,
 }
 
-/// How a process ended that was told to.
+/// The exit of a process that was terminated.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
-pub struct Ended {
-    /// With what it ended.
+pub struct ProcessExit {
+    /// The exit status.
     pub status: ExitStatus,
-    /// How long after SIGTERM.
-    pub after: Duration,
-    /// Whether it did not end by itself in time, and was killed.
+    /// Time from SIGTERM to the exit.
+    pub duration: Duration,
+    /// True if the process ignored SIGTERM until its time limit and was killed.
     pub killed: bool,
-    /// All lines that it wrote to stdout.
+    /// All lines that the process wrote to stdout.
     pub stdout: Vec<String>,
-    /// All lines that it wrote to stderr.
+    /// All lines that the process wrote to stderr.
     pub stderr: Vec<String>,
 }
 
-/// Why there is no [`Invocation`].
+/// The reason why an invocation did not complete.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LambdaError {
-    /// No socket, or no such program.
-    #[error("the function cannot be started: {what}")]
+    /// The fake or the program could not be started.
+    #[error("the function cannot be started: {action} failed")]
     Start {
-        /// What was attempted.
-        what: String,
-        /// Why it failed.
+        /// The step that failed.
+        action: String,
+        /// The cause.
         source: io::Error,
     },
-    /// The function reported it to `/init/error`.
+    /// The function reported an error to `/init/error`.
     #[error("the function failed in its init phase")]
     Init(#[source] FunctionError),
-    /// It never asked for an invocation, or never again: another one may still keep it busy.
+    /// The process did not ask for an event: it hangs, or another invocation keeps it busy.
     #[error("the function did not ask for an invocation within {READY_LIMIT:?}")]
     NeverReady,
-    /// It gave no response before the deadline.
+    /// The function did not respond before the deadline.
     #[error("the function did not respond within {0:?}")]
     TimedOut(Duration),
-    /// It gave a response, and did not ask for the next invocation before the deadline.
+    /// The function responded, but did not ask for the next event before the deadline.
     #[error("the function responded, but did not ask for the next invocation within {0:?}")]
     NotReadyAgain(Duration),
-    /// The process ended.
+    /// The process exited.
     #[error("the function's process ended with {status}; the end of its stderr:\n{stderr}")]
     Exited {
-        /// With what it ended.
+        /// The exit status.
         status: ExitStatus,
-        /// Its last lines.
+        /// The last lines of stderr.
         stderr: String,
     },
-    /// The response is no JSON.
+    /// The response is not JSON.
     #[error("the function's response is not JSON")]
-    Response(#[from] serde_json::Error),
+    InvalidResponse(#[from] serde_json::Error),
+}
+
+/// An invocation that the process has responded to and may not have finished.
+struct RespondedInvocation {
+    delivery: Delivery,
+    completion: Completion,
+    ready_again: oneshot::Receiver<Instant>,
+    deadline: tokio::time::Instant,
 }
 
 impl FakeLambda {
-    /// Starts the process. Whether it comes up is seen by [`ready`](Self::ready), or the first
-    /// [`invoke`](Self::invoke).
+    /// Starts the process. Errors of its init phase are returned by
+    /// [`wait_until_ready`](Self::wait_until_ready) or the first [`invoke`](Self::invoke).
     ///
     /// # Errors
     ///
     /// [`LambdaError::Start`].
     pub async fn start(function: &Function) -> Result<Self, LambdaError> {
-        let desk = Arc::new(Desk::new(function.refuses_extensions()));
-        let listening = runtime_api::start(Arc::clone(&desk)).await;
-        let runtime_api = listening.map_err(|source| LambdaError::Start {
-            what: "listening on loopback".to_owned(),
+        let dispatcher = Arc::new(Dispatcher::new(function.refuses_extensions()));
+        let runtime_api = runtime_api::start(Arc::clone(&dispatcher)).await;
+        let runtime_api = runtime_api.map_err(|source| LambdaError::Start {
+            action: "listening on loopback".to_owned(),
             source,
         })?;
         let started_at = Instant::now();
         let command = function.command(runtime_api.address);
-        let process = Process::spawn(command).map_err(|source| LambdaError::Start {
-            what: format!("running {}", function.program().display()),
+        let process = FunctionProcess::spawn(command).map_err(|source| LambdaError::Start {
+            action: format!("running {}", function.program().display()),
             source,
         })?;
         Ok(Self {
-            desk,
+            dispatcher,
             process,
             freezes: function.freezes(),
             started_at,
@@ -157,128 +166,137 @@ impl FakeLambda {
         })
     }
 
-    /// Waits for the end of the init phase and returns how long it took, from the start of the
-    /// process to its first request for an event.
+    /// Waits for the end of the init phase. Returns its duration, from the start of the process to
+    /// its first request for an event.
     ///
     /// # Errors
     ///
     /// [`LambdaError::Init`], [`LambdaError::NeverReady`], [`LambdaError::Exited`].
-    pub async fn ready(&self) -> Result<Duration, LambdaError> {
-        let start = timeout(READY_LIMIT, self.or_exit(self.desk.started())).await;
-        match start.map_err(|_| LambdaError::NeverReady)?? {
-            Start::Ready(at) => Ok(at.duration_since(self.started_at)),
-            Start::Failed(error) => Err(LambdaError::Init(error)),
-        }
+    pub async fn wait_until_ready(&self) -> Result<Duration, LambdaError> {
+        let init = timeout(READY_LIMIT, self.or_exit(self.dispatcher.init_result())).await;
+        let ready_at = init
+            .map_err(|_| LambdaError::NeverReady)??
+            .map_err(LambdaError::Init)?;
+        Ok(ready_at.duration_since(self.started_at))
     }
 
-    /// Invokes the function once, and waits until it has responded *and* asks for the next
-    /// invocation. Several calls at a time are several invocations at a time, if the process asks
-    /// for as many; else they wait for their turn.
+    /// Invokes the function, and waits until it has responded *and* asked for the next event.
+    /// Concurrent calls are concurrent invocations if the process asks for as many events at a
+    /// time; otherwise they wait for their turn.
     ///
-    /// `limit` is the function's timeout: the deadline that it is told begins with the delivery of
-    /// the event. Unlike Lambda, nothing is done to a process that is late.
+    /// `limit` is the function's timeout. The deadline that the process gets counts from the
+    /// delivery of the event. Unlike Lambda, this fake does not kill a process that exceeds it.
     ///
     /// # Errors
     ///
-    /// Every [`LambdaError`]. What the function answers is in [`Invocation::response`], also when
-    /// it is an error.
+    /// Every [`LambdaError`]. An error that the function reports is in [`Invocation::response`].
     pub async fn invoke(
         &self,
         payload: impl Into<Bytes>,
         limit: Duration,
     ) -> Result<Invocation, LambdaError> {
-        self.ready().await?;
-        self.process.thaw();
-        let called = self.desk.call(payload.into(), limit);
-        let delivered = timeout(READY_LIMIT, self.or_exit(called.delivered)).await;
-        let delivered = delivered.map_err(|_| LambdaError::NeverReady)??;
-        let deadline = tokio::time::Instant::from_std(delivered.at + limit);
-        let done = tokio::time::timeout_at(deadline, self.or_exit(called.done)).await;
-        let done = done.map_err(|_| LambdaError::TimedOut(limit))??;
-        let ready = tokio::time::timeout_at(deadline, self.or_exit(called.ready_again)).await;
-        let ready_again_at = ready.map_err(|_| LambdaError::NotReadyAgain(limit))??;
+        let responded = self.invoke_until_response(payload, limit).await?;
+        let ready_again = self.or_exit(responded.ready_again);
+        let ready_again = timeout_at(responded.deadline, ready_again).await;
+        let ready_again_at = ready_again.map_err(|_| LambdaError::NotReadyAgain(limit))??;
         if self.freezes {
             self.process.freeze();
         }
         Ok(Invocation {
-            request_id: delivered.request_id,
-            responded_at: done.at,
-            response: response(done)?,
-            delivered_at: delivered.at,
+            request_id: responded.delivery.request_id,
+            responded_at: responded.completion.at,
+            response: response(responded.completion)?,
+            delivered_at: responded.delivery.at,
             ready_again_at,
         })
     }
 
-    /// Invokes the function once, and waits for its response alone: for a process that is told to
-    /// end meanwhile.
+    /// Invokes the function and waits only for its response, because the process is going to be
+    /// terminated and may not ask for another event.
     ///
     /// # Errors
     ///
-    /// As [`invoke`](Self::invoke).
-    pub async fn respond(
+    /// Every [`LambdaError`] except [`LambdaError::NotReadyAgain`].
+    pub async fn invoke_for_response(
         &self,
         payload: impl Into<Bytes>,
         limit: Duration,
     ) -> Result<Result<serde_json::Value, FunctionError>, LambdaError> {
-        self.ready().await?;
-        self.process.thaw();
-        let called = self.desk.call(payload.into(), limit);
-        let delivered = timeout(READY_LIMIT, self.or_exit(called.delivered)).await;
-        let delivered = delivered.map_err(|_| LambdaError::NeverReady)??;
-        let deadline = tokio::time::Instant::from_std(delivered.at + limit);
-        let done = tokio::time::timeout_at(deadline, self.or_exit(called.done)).await;
-        response(done.map_err(|_| LambdaError::TimedOut(limit))??)
+        let responded = self.invoke_until_response(payload, limit).await?;
+        response(responded.completion)
     }
 
-    /// Tells the process to end, as Lambda does where a shutdown is announced: SIGTERM, then
-    /// SIGKILL after `limit`.
-    pub async fn terminate(self, limit: Duration) -> Ended {
+    async fn invoke_until_response(
+        &self,
+        payload: impl Into<Bytes>,
+        limit: Duration,
+    ) -> Result<RespondedInvocation, LambdaError> {
+        self.wait_until_ready().await?;
+        self.process.thaw();
+        let stages = self.dispatcher.invoke(payload.into(), limit);
+        let delivery = timeout(READY_LIMIT, self.or_exit(stages.delivery)).await;
+        let delivery = delivery.map_err(|_| LambdaError::NeverReady)??;
+        let deadline = tokio::time::Instant::from_std(delivery.at + limit);
+        let completion = timeout_at(deadline, self.or_exit(stages.completion)).await;
+        Ok(RespondedInvocation {
+            delivery,
+            completion: completion.map_err(|_| LambdaError::TimedOut(limit))??,
+            ready_again: stages.ready_again,
+            deadline,
+        })
+    }
+
+    /// Terminates the process as Lambda does if an extension is registered: SIGTERM, then SIGKILL
+    /// after `limit`.
+    pub async fn terminate(self, limit: Duration) -> ProcessExit {
         self.process.terminate(limit).await
     }
 
-    /// The process's id.
+    /// Returns the process's id.
     #[must_use]
     pub fn process_id(&self) -> u32 {
         self.process.id()
     }
 
-    /// The lines that the process has written to stdout so far: on Lambda, its log.
+    /// Returns the lines that the process has written to stdout, which is its log on Lambda.
     #[must_use]
     pub fn stdout(&self) -> Vec<String> {
         self.process.stdout()
     }
 
-    /// The lines that it has written to stderr so far.
+    /// Returns the lines that the process has written to stderr.
     #[must_use]
     pub fn stderr(&self) -> Vec<String> {
         self.process.stderr()
     }
 
-    /// Names of the extensions that have registered: of internal ones, for their process is this
-    /// one.
+    /// Returns the names of the registered extensions. They are internal ones, because this fake
+    /// starts no other process.
     #[must_use]
     pub fn extensions(&self) -> Vec<String> {
-        self.desk.extensions()
+        self.dispatcher.extensions()
     }
 
-    /// Waits for something that a dead process does not give.
+    /// Waits for a result that the process causes, or for the exit of the process.
     async fn or_exit<T, E>(
         &self,
-        wait: impl Future<Output = Result<T, E>>,
+        result: impl Future<Output = Result<T, E>>,
     ) -> Result<T, LambdaError> {
         tokio::select! {
             biased;
-            Ok(value) = wait => Ok(value),
+            Ok(value) = result => Ok(value),
             status = self.process.exited() => Err(LambdaError::Exited {
                 status,
-                stderr: self.process.last_words(),
+                stderr: self.process.stderr_tail(),
             }),
         }
     }
 }
 
-fn response(done: Done) -> Result<Result<serde_json::Value, FunctionError>, LambdaError> {
-    Ok(match done.result {
+fn response(
+    completion: Completion,
+) -> Result<Result<serde_json::Value, FunctionError>, LambdaError> {
+    Ok(match completion.result {
         Ok(body) if body.is_empty() => Ok(serde_json::Value::Null),
         Ok(body) => Ok(serde_json::from_slice(&body)?),
         Err(error) => Err(error),

@@ -1,13 +1,12 @@
-//! What end-to-end tests and benchmarks put around one function process: a Lambda service and an
-//! OTLP collector, on loopback sockets.
+//! A Lambda service and an OTLP collector on loopback sockets, for tests and benchmarks.
 //!
 //! ```no_run
-//! use baton_test_support::{Answer, TestCollector, FakeLambda, Function, Record, event};
+//! use baton_test_support::{Answer, FakeLambda, Function, Record, TestCollector, event};
 //! use std::time::Duration;
 //!
 //! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
 //! let collector = TestCollector::start(Answer::Ok).await?;
-//! let function = Function::new("target/release/examples/noop").exporting_to(&collector);
+//! let function = Function::new("target/release/examples/noop").export_to(&collector);
 //! let lambda = FakeLambda::start(&function).await?;
 //! let invocation = lambda.invoke(event(&[Record::new(0)]), Duration::from_secs(3)).await?;
 //! assert!(invocation.response.is_ok());
@@ -16,18 +15,20 @@
 //! # }
 //! ```
 //!
-//! The process is the real one: it gets the variables that Lambda sets, a clean environment
-//! otherwise, and signals. What happened is told with the moments at which it was seen here, all on
-//! one clock, so that "exported before the response" is a comparison.
+//! The function is a real process. It gets the environment variables that Lambda sets, no others
+//! of this process, and signals. All times are read from the clock of this process, so that a test
+//! can compare the arrival of a span with the response.
 //!
-//! The whole pipeline (queue, event source mapping, pool of environments) is `baton-local`'s; the
-//! tests of it are in `tests/it/`.
+//! This package depends on no other package of the workspace, so that unit tests of each of them can
+//! use it. `baton-local` has the whole pipeline: queue, event source mapping and a pool of execution
+//! environments.
 
 #![forbid(unsafe_code)]
 
 mod collector;
 mod event;
 mod lambda;
+mod output;
 mod server;
 mod sqs;
 
@@ -40,7 +41,8 @@ pub use collector::{
 pub use event::{Record, event};
 pub use hyper::HeaderMap;
 pub use lambda::{
-    ACCOUNT, Ended, FUNCTION_ARN, FUNCTION_NAME, FakeLambda, Function, FunctionError, Invocation,
-    LambdaError, REGION,
+    ACCOUNT, FUNCTION_ARN, FUNCTION_NAME, FakeLambda, Function, FunctionError, Invocation,
+    LambdaError, ProcessExit, REGION,
 };
+pub use output::OutputLines;
 pub use sqs::{FakeSqs, SqsCall, SqsReply};

@@ -51,7 +51,7 @@ pub struct Scope {
     pub schema_url: String,
 }
 
-/// An attribute's value.
+/// The value of an attribute.
 #[derive(Debug, Clone, PartialEq)]
 #[expect(missing_docs, reason = "the types of OTLP, under its names")]
 pub enum AttributeValue {

@@ -1,4 +1,4 @@
-//! Log records as they are on the wire, decoded with `opentelemetry-proto` and nothing of Baton's.
+//! Log records on the wire, decoded with `opentelemetry-proto` and without code of Baton.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,25 +25,25 @@ pub struct LogRecord {
     pub attributes: BTreeMap<String, AttributeValue>,
     pub dropped_attributes: u32,
     pub flags: u32,
-    /// `None` outside of any span.
+    /// `None` outside a span.
     pub trace_id: Option<String>,
     pub span_id: Option<String>,
     pub event_name: String,
     pub resource: Arc<Resource>,
     pub scope: Arc<Scope>,
-    /// When the request that it came in had been read.
+    /// Time at which the request with the record had been read.
     pub arrived_at: Instant,
 }
 
-/// All log records of one request.
+/// Decodes the log records of one request.
 pub(super) fn decode(body: &Bytes, arrived_at: Instant) -> Result<Vec<LogRecord>, InvalidExport> {
     let request = ExportLogsServiceRequest::decode(body.clone())?;
     let mut records = Vec::new();
-    for of_resource in request.resource_logs {
-        let resource = resource(of_resource.resource, of_resource.schema_url)?;
-        for of_scope in of_resource.scope_logs {
-            let scope = scope(of_scope.scope, of_scope.schema_url)?;
-            for record in of_scope.log_records {
+    for resource_logs in request.resource_logs {
+        let resource = resource(resource_logs.resource, resource_logs.schema_url)?;
+        for scope_logs in resource_logs.scope_logs {
+            let scope = scope(scope_logs.scope, scope_logs.schema_url)?;
+            for record in scope_logs.log_records {
                 records.push(self::record(record, &resource, &scope, arrived_at)?);
             }
         }

@@ -1,4 +1,4 @@
-//! Metrics as they are on the wire, decoded with `opentelemetry-proto` and nothing of Baton's.
+//! Metrics on the wire, decoded with `opentelemetry-proto` and without code of Baton.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,25 +16,25 @@ use super::common::{
     AttributeValue, InvalidExport, Resource, Scope, attributes, each, resource, scope,
 };
 
-/// A metric with all its points.
+/// A metric with its data points.
 #[derive(Debug, Clone, PartialEq)]
 #[expect(missing_docs, reason = "the fields of OTLP, under its names")]
 pub struct Metric {
     pub name: String,
     pub description: String,
     pub unit: String,
-    /// `None` of a gauge.
+    /// `None` for a gauge.
     pub temporality: Option<AggregationTemporality>,
-    /// Of sums.
+    /// True only for sums.
     pub is_monotonic: bool,
     pub points: Vec<Point>,
     pub resource: Arc<Resource>,
     pub scope: Arc<Scope>,
-    /// When the request that it came in had been read.
+    /// Time at which the request with the metric had been read.
     pub arrived_at: Instant,
 }
 
-/// One series of a metric.
+/// A data point: one time series of a metric.
 #[derive(Debug, Clone, PartialEq)]
 #[expect(missing_docs, reason = "the fields of OTLP, under its names")]
 pub struct Point {
@@ -44,7 +44,7 @@ pub struct Point {
     pub value: PointValue,
 }
 
-/// What was measured.
+/// The value of a data point.
 #[derive(Debug, Clone, PartialEq)]
 #[expect(missing_docs, reason = "the fields of OTLP, under its names")]
 pub enum PointValue {
@@ -58,15 +58,15 @@ pub enum PointValue {
     },
 }
 
-/// All metrics of one request.
+/// Decodes the metrics of one request.
 pub(super) fn decode(body: &Bytes, arrived_at: Instant) -> Result<Vec<Metric>, InvalidExport> {
     let request = ExportMetricsServiceRequest::decode(body.clone())?;
     let mut metrics = Vec::new();
-    for of_resource in request.resource_metrics {
-        let resource = resource(of_resource.resource, of_resource.schema_url)?;
-        for of_scope in of_resource.scope_metrics {
-            let scope = scope(of_scope.scope, of_scope.schema_url)?;
-            for metric in of_scope.metrics {
+    for resource_metrics in request.resource_metrics {
+        let resource = resource(resource_metrics.resource, resource_metrics.schema_url)?;
+        for scope_metrics in resource_metrics.scope_metrics {
+            let scope = scope(scope_metrics.scope, scope_metrics.schema_url)?;
+            for metric in scope_metrics.metrics {
                 metrics.push(self::metric(metric, &resource, &scope, arrived_at)?);
             }
         }

@@ -1,4 +1,4 @@
-//! Spans as they are on the wire, decoded with `opentelemetry-proto` and nothing of Baton's.
+//! Spans on the wire, decoded with `opentelemetry-proto` and without code of Baton.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,17 +15,17 @@ use super::common::{
     AttributeValue, InvalidExport, Resource, Scope, attributes, each, hex, resource, scope,
 };
 
-/// A span. Ids are lower-case hex, and an attribute's value has the type that was sent.
+/// A span. Ids are lower-case hex, and each attribute's value has the type on the wire.
 #[derive(Debug, Clone, PartialEq)]
 #[expect(missing_docs, reason = "the fields of OTLP, under its names")]
 pub struct Span {
     pub trace_id: String,
     pub span_id: String,
-    /// `None` of a root.
+    /// `None` for a root span.
     pub parent_span_id: Option<String>,
     pub trace_state: String,
-    /// The lower byte is that of `traceparent`; bit 8 says that bit 9 counts, and bit 9 that the
-    /// parent is in another process.
+    /// The lower byte is that of `traceparent`. Bit 9 is set if the parent is in another process,
+    /// and bit 8 if bit 9 is valid.
     pub flags: u32,
     pub name: String,
     pub kind: SpanKind,
@@ -40,11 +40,11 @@ pub struct Span {
     pub status: Status,
     pub resource: Arc<Resource>,
     pub scope: Arc<Scope>,
-    /// When the request that it came in had been read.
+    /// Time at which the request with the span had been read.
     pub arrived_at: Instant,
 }
 
-/// Something that happened during a span.
+/// An event during a span.
 #[derive(Debug, Clone, PartialEq)]
 #[expect(missing_docs, reason = "the fields of OTLP, under its names")]
 pub struct SpanEvent {
@@ -54,20 +54,20 @@ pub struct SpanEvent {
     pub dropped_attributes: u32,
 }
 
-/// Another span that this one has to do with.
+/// A link from a span to another one.
 #[derive(Debug, Clone, PartialEq)]
 #[expect(missing_docs, reason = "the fields of OTLP, under its names")]
 pub struct Link {
     pub trace_id: String,
     pub span_id: String,
     pub trace_state: String,
-    /// As of a span; bit 9 says that the span linked to is in another process.
+    /// The same bits as in [`Span::flags`]. Bit 9 is set if the linked span is in another process.
     pub flags: u32,
     pub attributes: BTreeMap<String, AttributeValue>,
     pub dropped_attributes: u32,
 }
 
-/// How a span ended.
+/// The status of a span.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the fields of OTLP, under its names")]
 pub struct Status {
@@ -75,15 +75,15 @@ pub struct Status {
     pub message: String,
 }
 
-/// All spans of one request.
+/// Decodes the spans of one request.
 pub(super) fn decode(body: &Bytes, arrived_at: Instant) -> Result<Vec<Span>, InvalidExport> {
     let request = ExportTraceServiceRequest::decode(body.clone())?;
     let mut spans = Vec::new();
-    for of_resource in request.resource_spans {
-        let resource = resource(of_resource.resource, of_resource.schema_url)?;
-        for of_scope in of_resource.scope_spans {
-            let scope = scope(of_scope.scope, of_scope.schema_url)?;
-            for span in of_scope.spans {
+    for resource_spans in request.resource_spans {
+        let resource = resource(resource_spans.resource, resource_spans.schema_url)?;
+        for scope_spans in resource_spans.scope_spans {
+            let scope = scope(scope_spans.scope, scope_spans.schema_url)?;
+            for span in scope_spans.spans {
                 spans.push(self::span(span, &resource, &scope, arrived_at)?);
             }
         }

@@ -1,5 +1,5 @@
-//! The Extensions API, as far as an internal extension needs it that subscribes to nothing: the one
-//! that makes Lambda announce the end.
+//! The part of the Extensions API that an internal extension without events needs. With such an
+//! extension Lambda sends SIGTERM before it ends the execution environment.
 
 use std::future::pending;
 
@@ -10,7 +10,7 @@ use hyper::header::HeaderValue;
 use hyper::{Method, Request, Response, StatusCode};
 use serde::Deserialize;
 
-use super::desk::Desk;
+use super::dispatcher::Dispatcher;
 use super::function::{ACCOUNT, FUNCTION_NAME};
 use super::runtime_api::{json, not_found, read};
 use crate::server::HttpResult;
@@ -25,14 +25,14 @@ struct Registration {
     events: Vec<String>,
 }
 
-pub(super) async fn answer(desk: &Desk, request: Request<Incoming>) -> HttpResult {
+pub(super) async fn answer(dispatcher: &Dispatcher, request: Request<Incoming>) -> HttpResult {
     let path = request.uri().path().to_owned();
     match (
         request.method().clone(),
         path.trim_start_matches(EXTENSIONS),
     ) {
-        (Method::POST, "register") => register(desk, request).await,
-        // Nothing ever comes for an extension without events.
+        (Method::POST, "register") => register(dispatcher, request).await,
+        // An extension without events never gets one.
         (Method::GET, "event/next") if request.headers().contains_key(IDENTIFIER) => {
             pending().await
         }
@@ -40,35 +40,31 @@ pub(super) async fn answer(desk: &Desk, request: Request<Incoming>) -> HttpResul
     }
 }
 
-async fn register(desk: &Desk, request: Request<Incoming>) -> HttpResult {
+async fn register(dispatcher: &Dispatcher, request: Request<Incoming>) -> HttpResult {
     let name = request.headers().get(NAME);
     let name = name.and_then(|name| Some(name.to_str().ok()?.to_owned()));
     let body = read(request).await?;
     let registration: Option<Registration> = serde_json::from_slice(&body).ok();
     let (Some(name), Some(Registration { events })) = (name, registration) else {
-        let expected = "expected a name and events";
-        return Ok(refused(
+        let expected = "expected a name and a list of events";
+        return Ok(error(
             StatusCode::BAD_REQUEST,
             "Extension.InvalidRequest",
             expected,
         ));
     };
     if !events.is_empty() {
-        // Invocations would have to wait for it, and SHUTDOWN is for external extensions only.
-        let expected = "expected no events here";
-        return Ok(refused(
+        // Invocations would wait for an extension with INVOKE, and SHUTDOWN is for external ones.
+        let expected = "expected an empty list of events";
+        return Ok(error(
             StatusCode::BAD_REQUEST,
             "Extension.InvalidEventType",
             expected,
         ));
     }
-    if !desk.register_extension(name) {
-        let reason = "no further extension is taken";
-        return Ok(refused(
-            StatusCode::FORBIDDEN,
-            "Extension.Forbidden",
-            reason,
-        ));
+    if !dispatcher.register_extension(name) {
+        let reason = "too many extensions";
+        return Ok(error(StatusCode::FORBIDDEN, "Extension.Forbidden", reason));
     }
     let function = serde_json::json!({
         "functionName": FUNCTION_NAME,
@@ -82,7 +78,7 @@ async fn register(desk: &Desk, request: Request<Incoming>) -> HttpResult {
     Ok(response)
 }
 
-fn refused(status: StatusCode, error_type: &str, message: &str) -> Response<Full<Bytes>> {
+fn error(status: StatusCode, error_type: &str, message: &str) -> Response<Full<Bytes>> {
     let text = serde_json::json!({"errorType": error_type, "errorMessage": message});
     json(status, text.to_string())
 }

@@ -1,4 +1,4 @@
-//! What is run as a function, and with which environment.
+//! A function: its program, its environment, and how the fake Lambda treats it.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -10,17 +10,17 @@ use tokio::process::Command;
 
 use crate::collector::TestCollector;
 
-/// `AWS_LAMBDA_FUNCTION_NAME` of every function.
+/// Name of every function, in `AWS_LAMBDA_FUNCTION_NAME`.
 pub const FUNCTION_NAME: &str = "under-test";
-/// Where it runs.
+/// Region of every function.
 pub const REGION: &str = "eu-central-1";
-/// Whose it is.
+/// Account of every function.
 pub const ACCOUNT: &str = "123456789012";
 /// `Lambda-Runtime-Invoked-Function-Arn` of every invocation.
 pub const FUNCTION_ARN: &str = "arn:aws:lambda:eu-central-1:123456789012:function:under-test";
 
-/// A program and its environment. It gets Lambda's usual variables, those set here, and nothing of
-/// this process's.
+/// A program and its environment variables: the ones that Lambda sets and the ones that are set here,
+/// without those of this process.
 #[derive(Debug, Clone)]
 pub struct Function {
     program: PathBuf,
@@ -31,7 +31,7 @@ pub struct Function {
 }
 
 impl Function {
-    /// A program to run as a function.
+    /// A function that runs this program.
     pub fn new(program: impl Into<PathBuf>) -> Self {
         Self {
             program: program.into(),
@@ -42,14 +42,14 @@ impl Function {
         }
     }
 
-    /// One more argument, for a program that runs the function in its turn.
+    /// Adds an argument, for a program that runs the function itself as a command.
     #[must_use]
     pub fn argument(mut self, argument: impl Into<OsString>) -> Self {
         self.arguments.push(argument.into());
         self
     }
 
-    /// Sets a variable, also one of Lambda's own.
+    /// Sets a variable, which may be one that Lambda sets.
     #[must_use]
     pub fn variable(mut self, name: &str, value: &str) -> Self {
         self.variables.insert(name.to_owned(), value.to_owned());
@@ -58,27 +58,27 @@ impl Function {
 
     /// Points `OTEL_EXPORTER_OTLP_ENDPOINT` at a collector.
     #[must_use]
-    pub fn exporting_to(self, collector: &TestCollector) -> Self {
+    pub fn export_to(self, collector: &TestCollector) -> Self {
         self.variable("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.endpoint())
     }
 
-    /// As on a Managed Instance that sends up to so many invocations at a time.
+    /// Allows this many concurrent invocations, as Lambda Managed Instances do.
     #[must_use]
     pub fn max_concurrency(self, invocations: NonZeroUsize) -> Self {
         self.variable("AWS_LAMBDA_MAX_CONCURRENCY", &invocations.to_string())
     }
 
-    /// Stops the process (SIGSTOP) after each invocation, as Lambda freezes its environment. Not
-    /// for several invocations at a time.
+    /// Stops the process (SIGSTOP) after each invocation, as Lambda freezes its environment. For
+    /// functions without concurrent invocations.
     #[must_use]
-    pub fn freezing(mut self) -> Self {
+    pub fn freeze(mut self) -> Self {
         self.freezes = true;
         self
     }
 
-    /// Refuses extensions that want to register, as Lambda does when there are too many.
+    /// Refuses to register extensions, as Lambda does if there are too many.
     #[must_use]
-    pub fn refusing_extensions(mut self) -> Self {
+    pub fn refuse_extensions(mut self) -> Self {
         self.refuses_extensions = true;
         self
     }

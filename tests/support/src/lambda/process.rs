@@ -1,4 +1,4 @@
-//! The function's process.
+//! The process of a function.
 
 use std::io;
 use std::os::unix::process::ExitStatusExt as _;
@@ -12,28 +12,28 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::Ended;
-use super::output::Output;
+use super::ProcessExit;
+use crate::output::OutputLines;
 
-/// Lines of stderr in an error.
+/// Number of stderr lines in an error.
 const LAST_LINES: usize = 20;
-/// How long the pipes of a dead process are read at most: they outlive it where a child of its own
-/// has them.
+/// Time limit for reading the pipes of a dead process. A child of it that still runs keeps them
+/// open.
 const PIPE_LIMIT: Duration = Duration::from_secs(2);
 
 /// A running process, which is killed when this is dropped.
 #[derive(Debug)]
-pub(super) struct Process {
+pub(super) struct FunctionProcess {
     id: u32,
     exit: watch::Receiver<Option<ExitStatus>>,
-    frozen: AtomicBool,
-    stdout: Output,
-    stderr: Output,
-    /// Has the process, and kills it when it is dropped.
-    keeper: JoinHandle<()>,
+    is_frozen: AtomicBool,
+    stdout: OutputLines,
+    stderr: OutputLines,
+    /// Owns the process, and kills it when it is aborted.
+    waiter: JoinHandle<()>,
 }
 
-impl Process {
+impl FunctionProcess {
     pub(super) fn spawn(mut command: Command) -> io::Result<Self> {
         command
             .stdin(Stdio::null())
@@ -41,14 +41,17 @@ impl Process {
             .stderr(Stdio::piped())
             .kill_on_drop(true);
         let mut child = command.spawn()?;
+        let no_pipe = || io::Error::other("the process has no pipe");
+        let stdout = child.stdout.take().ok_or_else(no_pipe)?;
+        let stderr = child.stderr.take().ok_or_else(no_pipe)?;
         let (sender, exit) = watch::channel(None);
         Ok(Self {
             id: child.id().unwrap_or_default(),
             exit,
-            frozen: AtomicBool::new(false),
-            stdout: Output::of(child.stdout.take()),
-            stderr: Output::of(child.stderr.take()),
-            keeper: tokio::spawn(keep(child, sender)),
+            is_frozen: AtomicBool::new(false),
+            stdout: OutputLines::read(stdout),
+            stderr: OutputLines::read(stderr),
+            waiter: tokio::spawn(wait(child, sender)),
         })
     }
 
@@ -64,7 +67,7 @@ impl Process {
         self.stderr.lines()
     }
 
-    pub(super) fn last_words(&self) -> String {
+    pub(super) fn stderr_tail(&self) -> String {
         let lines = self.stderr();
         lines[lines.len().saturating_sub(LAST_LINES)..].join("\n")
     }
@@ -74,24 +77,26 @@ impl Process {
         let mut exit = self.exit.clone();
         match exit.wait_for(Option::is_some).await {
             Ok(status) => status.unwrap_or_default(),
-            // The keeper goes without a word only when the process was killed with it.
+            // The waiter drops its sender without a status only if it is aborted, which kills the
+            // process.
             Err(_) => ExitStatus::from_raw(Signal::KILL.as_raw()),
         }
     }
 
     pub(super) fn freeze(&self) {
         self.signal(Signal::STOP);
-        self.frozen.store(true, Ordering::Relaxed);
+        self.is_frozen.store(true, Ordering::Relaxed);
     }
 
     pub(super) fn thaw(&self) {
-        if self.frozen.swap(false, Ordering::Relaxed) {
+        if self.is_frozen.swap(false, Ordering::Relaxed) {
             self.signal(Signal::CONT);
         }
     }
 
-    pub(super) async fn terminate(mut self, limit: Duration) -> Ended {
-        let asked = Instant::now();
+    /// Sends SIGTERM, and SIGKILL after `limit`.
+    pub(super) async fn terminate(mut self, limit: Duration) -> ProcessExit {
+        let started = Instant::now();
         self.thaw();
         self.signal(Signal::TERM);
         let in_time = timeout(limit, self.exited()).await;
@@ -99,22 +104,23 @@ impl Process {
             self.signal(Signal::KILL);
         }
         let status = self.exited().await;
-        let after = asked.elapsed();
+        let duration = started.elapsed();
         let _ = timeout(PIPE_LIMIT, async {
-            self.stdout.ended().await;
-            self.stderr.ended().await;
+            self.stdout.closed().await;
+            self.stderr.closed().await;
         })
         .await;
-        Ended {
+        ProcessExit {
             status,
-            after,
+            duration,
             killed: in_time.is_err(),
             stdout: self.stdout(),
             stderr: self.stderr(),
         }
     }
 
-    /// To a process that has ended nothing is sent: its id may be another's by now.
+    /// Sends a signal unless the process has exited, because its id may belong to another process
+    /// by then.
     fn signal(&self, signal: Signal) {
         let id = i32::try_from(self.id).ok().and_then(Pid::from_raw);
         if let Some(id) = id.filter(|_| self.exit.borrow().is_none()) {
@@ -123,13 +129,13 @@ impl Process {
     }
 }
 
-impl Drop for Process {
+impl Drop for FunctionProcess {
     fn drop(&mut self) {
-        self.keeper.abort();
+        self.waiter.abort();
     }
 }
 
-async fn keep(mut child: Child, exit: watch::Sender<Option<ExitStatus>>) {
+async fn wait(mut child: Child, exit: watch::Sender<Option<ExitStatus>>) {
     if let Ok(status) = child.wait().await {
         exit.send_replace(Some(status));
     }

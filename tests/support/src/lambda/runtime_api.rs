@@ -1,4 +1,4 @@
-//! The Runtime API, version 2018-06-01, and where the Extensions API begins.
+//! The Runtime API, version 2018-06-01. Passes requests of the Extensions API on.
 
 use std::io;
 use std::sync::Arc;
@@ -10,48 +10,49 @@ use hyper::body::Incoming;
 use hyper::{Method, Request, Response, StatusCode};
 use serde::Deserialize;
 
-use super::desk::{Desk, Event};
+use super::dispatcher::{Dispatcher, InvocationEvent};
 use super::{FUNCTION_ARN, FunctionError, extensions};
 use crate::server::{CloseConnection, HttpResult, Server};
 
 const RUNTIME: &str = "/2018-06-01/runtime/";
-/// Names the kind of a reported error; the body says it too.
+/// Header with the type of a reported error, which the body has as well.
 const ERROR_TYPE: &str = "lambda-runtime-function-error-type";
 
-pub(super) async fn start(desk: Arc<Desk>) -> io::Result<Server> {
-    Server::start_http(move |request| answer(Arc::clone(&desk), request)).await
+pub(super) async fn start(dispatcher: Arc<Dispatcher>) -> io::Result<Server> {
+    Server::start_http(move |request| answer(Arc::clone(&dispatcher), request)).await
 }
 
-async fn answer(desk: Arc<Desk>, request: Request<Incoming>) -> HttpResult {
+async fn answer(dispatcher: Arc<Dispatcher>, request: Request<Incoming>) -> HttpResult {
     let path = request.uri().path().to_owned();
     if path.starts_with(extensions::EXTENSIONS) {
-        return extensions::answer(&desk, request).await;
+        return extensions::answer(&dispatcher, request).await;
     }
     let Some(call) = path.strip_prefix(RUNTIME) else {
         return Ok(not_found(&path));
     };
     let parts: Vec<&str> = call.split('/').collect();
     match (request.method().clone(), &parts[..]) {
-        (Method::GET, ["invocation", "next"]) => next(&desk).await,
+        (Method::GET, ["invocation", "next"]) => next(&dispatcher).await,
         (Method::POST, ["invocation", id, "response"]) => {
             let body = read(request).await?;
-            Ok(accepted(desk.done(id, Ok(body))))
+            Ok(accepted(dispatcher.complete(id, Ok(body))))
         }
         (Method::POST, ["invocation", id, "error"]) => {
             let error = function_error(request).await?;
-            Ok(accepted(desk.done(id, Err(error))))
+            Ok(accepted(dispatcher.complete(id, Err(error))))
         }
         (Method::POST, ["init", "error"]) => {
-            desk.init_failed(function_error(request).await?);
+            dispatcher.fail_init(function_error(request).await?);
             Ok(accepted(true))
         }
         _ => Ok(not_found(&path)),
     }
 }
 
-async fn next(desk: &Desk) -> HttpResult {
-    // The desk gives every request an event or keeps it; it goes only with the whole server.
-    let event = desk.poll().await.map_err(|_| CloseConnection)?;
+async fn next(dispatcher: &Dispatcher) -> HttpResult {
+    // The dispatcher keeps every request until it has an event for it, so this fails only when the
+    // whole fake is dropped.
+    let event = dispatcher.poll().await.map_err(|_| CloseConnection)?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     let deadline = now.unwrap_or_default() + event.limit;
     Response::builder()
@@ -67,16 +68,17 @@ async fn next(desk: &Desk) -> HttpResult {
         .map_err(|_| CloseConnection)
 }
 
-/// As of a function without active tracing, whose caller does not sample: it must silence nothing.
-fn tracing_header(event: &Event) -> String {
+/// The header of a function without active tracing, whose caller does not sample. It must not keep
+/// the function from making spans.
+fn tracing_header(event: &InvocationEvent) -> String {
     let number = event.number;
     format!("Root=1-69200000-{number:024x};Parent={number:016x};Sampled=0")
 }
 
-/// The body of an error report.
+/// Body of an error report.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Report {
+struct ErrorReport {
     error_type: Option<String>,
     error_message: Option<String>,
 }
@@ -85,7 +87,7 @@ async fn function_error(request: Request<Incoming>) -> Result<FunctionError, Clo
     let header = request.headers().get(ERROR_TYPE);
     let header = header.and_then(|value| Some(value.to_str().ok()?.to_owned()));
     let body = read(request).await?;
-    let report: Option<Report> = serde_json::from_slice(&body).ok();
+    let report: Option<ErrorReport> = serde_json::from_slice(&body).ok();
     let (error_type, error_message) = report
         .map(|report| (report.error_type, report.error_message))
         .unwrap_or_default();
@@ -95,7 +97,7 @@ async fn function_error(request: Request<Incoming>) -> Result<FunctionError, Clo
     })
 }
 
-/// The whole body; a process that dies in the middle of it has not said it.
+/// Reads the whole body. Closes the connection if the process dies before the end of it.
 pub(super) async fn read(request: Request<Incoming>) -> Result<Bytes, CloseConnection> {
     let collected = request.into_body().collect().await;
     Ok(collected.map_err(|_| CloseConnection)?.to_bytes())
@@ -105,7 +107,8 @@ fn accepted(known: bool) -> Response<Full<Bytes>> {
     if known {
         return json(StatusCode::ACCEPTED, r#"{"status":"OK"}"#.to_owned());
     }
-    let unknown = r#"{"errorType":"InvalidRequestID","errorMessage":"no such invocation runs"}"#;
+    let unknown =
+        r#"{"errorType":"InvalidRequestID","errorMessage":"no running invocation has this id"}"#;
     json(StatusCode::BAD_REQUEST, unknown.to_owned())
 }
 

@@ -1,28 +1,27 @@
-//! What a process writes, line by line, as it writes it.
+//! The output of a process, line by line and while it runs.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::task::JoinHandle;
 
-/// The lines of one of its pipes.
+/// The lines that a process has written to one of its pipes.
 #[derive(Debug)]
-pub(super) struct Output {
+pub struct OutputLines {
     lines: Arc<Mutex<Vec<String>>>,
     reader: JoinHandle<()>,
 }
 
-impl Output {
-    /// Reads a pipe to its end, in the background.
-    pub(super) fn of(pipe: Option<impl AsyncRead + Send + Unpin + 'static>) -> Self {
+impl OutputLines {
+    /// Starts to read a pipe to its end in the background. Bytes that are not UTF-8 are replaced.
+    #[must_use]
+    pub fn read(pipe: impl AsyncRead + Send + Unpin + 'static) -> Self {
         let lines = Arc::default();
         let kept = Arc::clone(&lines);
         let reader = tokio::spawn(async move {
-            let Some(pipe) = pipe else { return };
-            let mut reader = BufReader::new(pipe);
+            let mut pipe = BufReader::new(pipe);
             let mut line = Vec::new();
-            // What is not UTF-8 is shown as such, and ends nothing.
-            while let Ok(1..) = reader.read_until(b'\n', &mut line).await {
+            while let Ok(1..) = pipe.read_until(b'\n', &mut line).await {
                 let text = String::from_utf8_lossy(&line);
                 lock(&kept).push(text.trim_end_matches('\n').to_owned());
                 line.clear();
@@ -31,17 +30,25 @@ impl Output {
         Self { lines, reader }
     }
 
-    pub(super) fn lines(&self) -> Vec<String> {
+    /// Returns the lines so far.
+    #[must_use]
+    pub fn lines(&self) -> Vec<String> {
         lock(&self.lines).clone()
     }
 
+    /// Returns the lines so far as one text.
+    #[must_use]
+    pub fn text(&self) -> String {
+        lock(&self.lines).join("\n")
+    }
+
     /// Waits for the end of the pipe.
-    pub(super) async fn ended(&mut self) {
+    pub(crate) async fn closed(&mut self) {
         let _ = (&mut self.reader).await;
     }
 }
 
-impl Drop for Output {
+impl Drop for OutputLines {
     fn drop(&mut self) {
         self.reader.abort();
     }
