@@ -1,12 +1,12 @@
-//! What people write into variables: everything wrong at once costs a line each, and no message.
+//! Invalid environment variables: each is logged on one line, and messages are handled all the same.
 
 use baton_test_support::{Answer, Record, TestCollector, event};
 use serde_json::{Value, json};
 
-use crate::support::functions::{OBEDIENT, TIMEOUT, start_with};
+use crate::support::functions::{SCRIPTED, TIMEOUT, start_with};
 
-/// With one value that is no such thing for each variable that can have one.
-const WRONG: &[(&str, &str)] = &[
+/// An invalid value for each variable that can have one.
+const INVALID: &[(&str, &str)] = &[
     ("OTEL_SDK_DISABLED", "perhaps"),
     ("OTEL_TRACES_EXPORTER", "zipkin"),
     ("OTEL_LOGS_EXPORTER", "zipkin"),
@@ -31,13 +31,13 @@ const WRONG: &[(&str, &str)] = &[
     ("RUST_LOG", "loud"),
 ];
 
-/// The variables that the function has complained of, after a batch in which all went well; and all
-/// of its lines.
-async fn complaints(
+/// Runs one successful batch. Returns the variables that the function logged as invalid, and its
+/// whole log.
+async fn reported_variables(
     collector: &TestCollector,
     variables: &[(&str, &str)],
 ) -> (Vec<String>, String) {
-    let lambda = start_with(OBEDIENT, collector, |function| {
+    let lambda = start_with(SCRIPTED, collector, |function| {
         let set = variables.iter();
         set.fold(function, |function, (name, value)| {
             function.variable(name, value)
@@ -51,25 +51,25 @@ async fn complaints(
     let parsed = lines
         .iter()
         .filter_map(|line| serde_json::from_str(line).ok());
-    let complaints = parsed.filter_map(|line: Value| Some(line["variable"].as_str()?.to_owned()));
-    (complaints.collect(), lines.join("\n"))
+    let reported = parsed.filter_map(|line: Value| Some(line["variable"].as_str()?.to_owned()));
+    (reported.collect(), lines.join("\n"))
 }
 
 #[tokio::test]
-async fn what_is_wrong_is_told_once_and_the_spans_arrive() {
+async fn each_invalid_variable_is_logged_once_and_the_spans_arrive() {
     let collector = TestCollector::start(Answer::Ok).await.unwrap();
-    let (mut complaints, lines) = complaints(&collector, WRONG).await;
-    complaints.sort_unstable();
-    let mut expected: Vec<_> = WRONG.iter().map(|(name, _)| *name).collect();
+    let (mut reported, lines) = reported_variables(&collector, INVALID).await;
+    reported.sort_unstable();
+    let mut expected: Vec<_> = INVALID.iter().map(|(name, _)| *name).collect();
     expected.sort_unstable();
-    assert_eq!(complaints, expected);
+    assert_eq!(reported, expected);
     assert!(!lines.contains("SECRET"), "{lines}");
     let spans = collector.spans().unwrap();
     assert!(spans.iter().any(|span| span.name.starts_with("process ")));
 }
 
 #[tokio::test]
-async fn where_it_is_not_certain_to_whom_nothing_is_sent() {
+async fn nothing_is_sent_to_an_ambiguous_endpoint() {
     let endpoint = "OTEL_EXPORTER_OTLP_ENDPOINT";
     let proxy = "HTTPS_PROXY";
     for (wrong, variables) in [
@@ -83,15 +83,15 @@ async fn where_it_is_not_certain_to_whom_nothing_is_sent() {
         ),
     ] {
         let collector = TestCollector::start(Answer::Ok).await.unwrap();
-        let (complaints, lines) = complaints(&collector, variables).await;
-        assert_eq!(complaints, [wrong], "{lines}");
+        let (reported, lines) = reported_variables(&collector, variables).await;
+        assert_eq!(reported, [wrong], "{lines}");
         assert!(!lines.contains("SECRET"), "{lines}");
         assert!(collector.spans().unwrap().is_empty(), "{variables:?}");
     }
 }
 
 #[tokio::test]
-async fn an_authority_that_cannot_be_read_is_no_reason_to_trust_another() {
+async fn nothing_is_sent_if_the_certificate_authority_cannot_be_read() {
     let collector = TestCollector::start(Answer::Ok).await.unwrap();
     let secure = collector.endpoint().replace("http://", "https://");
     let authority = "OTEL_EXPORTER_OTLP_CERTIFICATE";
@@ -99,8 +99,8 @@ async fn an_authority_that_cannot_be_read_is_no_reason_to_trust_another() {
         ("OTEL_EXPORTER_OTLP_ENDPOINT", secure.as_str()),
         (authority, "/missing/authority.pem"),
     ];
-    let (complaints, lines) = complaints(&collector, &variables).await;
-    assert_eq!(complaints, [authority], "{lines}");
+    let (reported, lines) = reported_variables(&collector, &variables).await;
+    assert_eq!(reported, [authority], "{lines}");
     assert!(
         lines.contains("nothing is exported for traces and metrics"),
         "{lines}"

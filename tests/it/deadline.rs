@@ -1,19 +1,19 @@
-//! What a function does when its time runs out: against the real clock.
+//! The deadline of an invocation, against the real clock.
 
 use std::time::Duration;
 
 use baton_test_support::{Answer, AttributeValue, Function, Record, Span, TestCollector, event};
 use serde_json::json;
 
-use crate::support::functions::{OBEDIENT, start, start_with};
+use crate::support::functions::{SCRIPTED, start, start_with};
 
-/// Long enough for the marks to differ: nothing new starts after 2 s of it, handlers are cancelled
-/// after 2.4 s.
+/// Timeout that leaves time between the two deadlines: no message starts after 2 s, and handlers are
+/// cancelled after 2.4 s.
 const LIMIT: Duration = Duration::from_secs(4);
-/// What a busy machine may add to a moment.
+/// Delay that a busy machine may add.
 const SLACK: Duration = Duration::from_millis(700);
 
-fn failed(numbers: &[u64]) -> serde_json::Value {
+fn failures(numbers: &[u64]) -> serde_json::Value {
     let failures: Vec<_> = numbers
         .iter()
         .map(|number| json!({"itemIdentifier": Record::new(*number).message_id}))
@@ -29,30 +29,30 @@ fn error_type(spans: &[Span], number: u64) -> Option<AttributeValue> {
     span.attributes.get("error.type").cloned()
 }
 
-fn marks(function: Function) -> Function {
+fn with_early_deadlines(function: Function) -> Function {
     function
         .variable("BATON_DRAIN_BEFORE_DEADLINE", "2000")
         .variable("BATON_CANCEL_BEFORE_DEADLINE", "1600")
 }
 
 #[tokio::test]
-async fn what_finished_is_done_and_what_did_not_is_returned_in_time_with_its_spans() {
+async fn at_the_deadline_unfinished_messages_are_returned_in_time_with_their_spans() {
     let collector = TestCollector::start(Answer::Ok).await.unwrap();
-    let lambda = start_with(OBEDIENT, &collector, |function| {
-        marks(function).variable("BATON_CONCURRENCY", "2")
+    let lambda = start_with(SCRIPTED, &collector, |function| {
+        with_early_deadlines(function).variable("BATON_CONCURRENCY", "2")
     })
     .await;
     let records = [
         Record::new(0).traced(0),
-        // Runs until it is cancelled.
+        // Cancelled.
         Record::new(1).traced(1).body(json!({"sleep_ms": 60_000})),
-        // Starts before the first mark and ends after it, before the second.
+        // Starts before the drain deadline and ends before handlers are cancelled.
         Record::new(2).traced(2).body(json!({"sleep_ms": 2_200})),
-        // Its turn would come after the first mark.
+        // Would start after the drain deadline.
         Record::new(3).traced(3),
     ];
     let invocation = lambda.invoke(event(&records), LIMIT).await.unwrap();
-    assert_eq!(invocation.response, Ok(failed(&[1, 3])));
+    assert_eq!(invocation.response, Ok(failures(&[1, 3])));
     let responded = invocation.response_time();
     assert!(
         responded < LIMIT - Duration::from_millis(1600) + SLACK,
@@ -74,7 +74,7 @@ async fn what_finished_is_done_and_what_did_not_is_returned_in_time_with_its_spa
     assert_eq!(error_type(&spans, 1), Some("deadline_exceeded".into()));
     assert_eq!(error_type(&spans, 2), None);
     assert_eq!(error_type(&spans, 3), Some("deadline_exceeded".into()));
-    // At the first mark what has finished goes out, whatever still runs.
+    // At the drain deadline finished spans are exported while other handlers still run.
     let first = spans
         .iter()
         .find(|span| span.trace_id == Record::trace_id(0));
@@ -85,40 +85,40 @@ async fn what_finished_is_done_and_what_did_not_is_returned_in_time_with_its_spa
 }
 
 #[tokio::test]
-async fn a_collector_that_hangs_does_not_take_an_invocation_past_its_deadline() {
+async fn a_hanging_collector_does_not_delay_an_invocation_beyond_its_deadline() {
     let collector = TestCollector::start(Answer::Hang).await.unwrap();
-    let lambda = start(OBEDIENT, &collector).await;
+    let lambda = start(SCRIPTED, &collector).await;
     let records = [
         Record::new(0),
         Record::new(1).body(json!({"sleep_ms": 60_000})),
     ];
-    // A timeout that is shorter than the flush's budget.
+    // The timeout is shorter than the flush budget.
     for _ in 0..2 {
         let limit = Duration::from_secs(1);
         let invocation = lambda.invoke(event(&records), limit).await.unwrap();
-        assert_eq!(invocation.response, Ok(failed(&[1])));
+        assert_eq!(invocation.response, Ok(failures(&[1])));
     }
 }
 
 #[tokio::test]
-async fn the_time_that_a_function_has_by_default_is_used() {
+async fn the_default_timeout_of_lambda_is_enough_for_half_of_it_in_a_handler() {
     let collector = TestCollector::start(Answer::Ok).await.unwrap();
-    let lambda = start(OBEDIENT, &collector).await;
-    // Lambda's default timeout: three seconds, of which the marks leave half for starting and more
-    // for finishing.
+    let lambda = start(SCRIPTED, &collector).await;
+    // Lambda's default timeout is three seconds. By default messages may start in the first half of
+    // it and take longer than that to finish.
     let limit = Duration::from_secs(3);
     let records = [
         Record::new(0).body(json!({"sleep_ms": 1_500})),
         Record::new(1),
     ];
     let invocation = lambda.invoke(event(&records), limit).await.unwrap();
-    assert_eq!(invocation.response, Ok(failed(&[])));
+    assert_eq!(invocation.response, Ok(failures(&[])));
 }
 
 #[tokio::test]
-async fn in_a_batch_that_takes_long_spans_are_exported_on_the_way() {
+async fn spans_of_a_slow_batch_are_exported_while_it_runs() {
     let collector = TestCollector::start(Answer::Ok).await.unwrap();
-    let lambda = start_with(OBEDIENT, &collector, |function| {
+    let lambda = start_with(SCRIPTED, &collector, |function| {
         function.variable("OTEL_BSP_SCHEDULE_DELAY", "300")
     })
     .await;
@@ -140,10 +140,10 @@ async fn in_a_batch_that_takes_long_spans_are_exported_on_the_way() {
 }
 
 #[tokio::test]
-async fn a_handler_that_blocks_the_thread_is_noticed_when_it_returns() {
+async fn after_a_handler_that_blocks_the_thread_no_message_starts_too_late() {
     let collector = TestCollector::start(Answer::Ok).await.unwrap();
-    let lambda = start_with(OBEDIENT, &collector, |function| {
-        marks(function).variable("BATON_CONCURRENCY", "1")
+    let lambda = start_with(SCRIPTED, &collector, |function| {
+        with_early_deadlines(function).variable("BATON_CONCURRENCY", "1")
     })
     .await;
     let records = [
@@ -151,6 +151,6 @@ async fn a_handler_that_blocks_the_thread_is_noticed_when_it_returns() {
         Record::new(1),
     ];
     let invocation = lambda.invoke(event(&records), LIMIT).await.unwrap();
-    // The first is done, late as it is; the second is not begun.
-    assert_eq!(invocation.response, Ok(failed(&[1])));
+    // The first message succeeds although it is late; the second does not start.
+    assert_eq!(invocation.response, Ok(failures(&[1])));
 }

@@ -1,17 +1,17 @@
-//! What the log tells at debug level of each message's trace context.
+//! The debug log line about each message's trace context.
 
 use baton_test_support::{Answer, Record, TestCollector, event};
 use serde_json::{Value, json};
 
-use crate::support::functions::{OBEDIENT, TIMEOUT, start_with};
+use crate::support::functions::{SCRIPTED, TIMEOUT, start_with};
 
 const XRAY: &str = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1";
-const SECRET: &str = "nobody is to see this";
+const SECRET: &str = "must not be logged";
 
 #[tokio::test]
-async fn of_each_message_it_says_where_its_context_came_from_or_why_it_did_not_count() {
+async fn each_message_is_logged_with_the_source_of_its_context_or_why_it_was_ignored() {
     let collector = TestCollector::start(Answer::Ok).await.unwrap();
-    let lambda = start_with(OBEDIENT, &collector, |function| {
+    let lambda = start_with(SCRIPTED, &collector, |function| {
         function.variable("RUST_LOG", "baton_lambda=debug")
     })
     .await;
@@ -27,7 +27,7 @@ async fn of_each_message_it_says_where_its_context_came_from_or_why_it_did_not_c
     let log: Vec<Value> = lines
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
-    let told = |number| {
+    let context_line = |number| {
         let id = Record::new(number).message_id;
         let mut lines = log.iter().filter(|line| line["message_id"] == id);
         let line = lines.find(|line| line["message"] == "message's trace context");
@@ -35,10 +35,13 @@ async fn of_each_message_it_says_where_its_context_came_from_or_why_it_did_not_c
         assert_eq!(line["level"], "DEBUG");
         ["carrier", "link", "ignored"].map(|field| line.get(field).cloned())
     };
-    assert_eq!(told(0), [Some("message attributes".into()), None, None]);
+    assert_eq!(
+        context_line(0),
+        [Some("message attributes".into()), None, None]
+    );
     let reason = "message attributes: traceparent has the wrong length";
-    assert_eq!(told(1), [None, None, Some(reason.into())]);
-    assert_eq!(told(2), [None, Some("AWSTraceHeader".into()), None]);
-    assert_eq!(told(3), [None, None, None]);
+    assert_eq!(context_line(1), [None, None, Some(reason.into())]);
+    assert_eq!(context_line(2), [None, Some("AWSTraceHeader".into()), None]);
+    assert_eq!(context_line(3), [None, None, None]);
     assert!(!ended.stdout.iter().any(|line| line.contains(SECRET)));
 }

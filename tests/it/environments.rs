@@ -3,29 +3,29 @@ use std::path::Path;
 use serde_json::json;
 
 use crate::support::eventually;
-use crate::support::functions::OBEDIENT;
+use crate::support::functions::SCRIPTED;
 use crate::support::processes;
 use crate::support::spans::{BATCH, PROCESS, REQUEST, SEND};
 use crate::support::stack::Stack;
 
 #[tokio::test]
-async fn nothing_is_lost_when_the_environment_is_frozen_after_each_invocation_and_then_killed() {
+async fn nothing_is_lost_when_environments_are_frozen_and_killed() {
     let stack = Stack::up(&["--idle-after", "500ms", "--concurrency", "1"]).await;
     let mut accepted = Vec::new();
     for round in 0..3 {
         accepted.push(stack.producer().onboard(&format!("c-{round}")).await);
-        frozen_and_killed(&stack).await;
+        wait_until_frozen_and_killed(&stack).await;
     }
     for message in &accepted {
         let trace = stack.spans().trace(message, 1).await;
-        let store = trace.children(trace.one(PROCESS));
+        let store = trace.children(trace.span(PROCESS));
         assert_eq!(
             [store.len(), trace.0.len()],
             [1, [REQUEST, SEND, PROCESS].len() + 1],
             "{trace:#?}"
         );
     }
-    let batches = stack.spans().named(BATCH, accepted.len()).await;
+    let batches = stack.spans().wait_for(BATCH, accepted.len()).await;
     assert_eq!(batches.len(), accepted.len());
     assert!(
         batches
@@ -33,12 +33,12 @@ async fn nothing_is_lost_when_the_environment_is_frozen_after_each_invocation_an
             .all(|batch| batch.attribute("faas.coldstart") == &json!(true)),
         "{batches:#?}"
     );
-    stack.queue().drained().await;
+    stack.queue().wait_until_empty().await;
     stack.stop().await;
 }
 
 #[tokio::test]
-async fn a_panic_fails_its_own_message_and_the_process_goes_on() {
+async fn a_panic_fails_only_its_message_and_the_process_continues() {
     let options = [
         "--batching-window",
         "1s",
@@ -56,7 +56,7 @@ async fn a_panic_fails_its_own_message_and_the_process_goes_on() {
     for other in [&accepted[0], &accepted[2]] {
         assert_eq!(stack.spans().trace(other, 1).await.failures(), [false]);
     }
-    let mut batches = stack.spans().named(BATCH, 2).await;
+    let mut batches = stack.spans().wait_for(BATCH, 2).await;
     batches.sort_by_key(|batch| batch.start_unix_nano);
     let cold: Vec<_> = batches
         .iter()
@@ -67,12 +67,12 @@ async fn a_panic_fails_its_own_message_and_the_process_goes_on() {
         [json!(true), json!(false)],
         "one process handled both batches"
     );
-    stack.queue().drained().await;
+    stack.queue().wait_until_empty().await;
     stack.stop().await;
 }
 
 #[tokio::test]
-async fn a_function_that_asks_for_it_is_told_before_it_is_killed() {
+async fn a_function_with_an_extension_gets_sigterm_before_it_is_killed() {
     let options = [
         "--env",
         "BATON_GRACEFUL_SHUTDOWN=on",
@@ -80,9 +80,9 @@ async fn a_function_that_asks_for_it_is_told_before_it_is_killed() {
         "500ms",
         "--logs",
     ];
-    let stack = Stack::up_with_function(Path::new(OBEDIENT), &options).await;
+    let stack = Stack::up_with_function(Path::new(SCRIPTED), &options).await;
     stack.queue().send("{}").await;
-    frozen_and_killed(&stack).await;
+    wait_until_frozen_and_killed(&stack).await;
     eventually("the function shuts down", async || {
         stack
             .log()
@@ -90,12 +90,12 @@ async fn a_function_that_asks_for_it_is_told_before_it_is_killed() {
             .then_some(())
     })
     .await;
-    stack.queue().drained().await;
+    stack.queue().wait_until_empty().await;
     stack.stop().await;
 }
 
-/// Returns once an environment has been seen frozen, and its process then gone.
-async fn frozen_and_killed(stack: &Stack) {
+/// Waits until an environment is frozen and its process has then been killed.
+async fn wait_until_frozen_and_killed(stack: &Stack) {
     let frozen = eventually("a frozen environment", async || {
         stack
             .processes()
@@ -103,7 +103,7 @@ async fn frozen_and_killed(stack: &Stack) {
             .find(|process| process.is_frozen())
     })
     .await;
-    eventually("its end", async || {
+    eventually("the end of its process", async || {
         processes::alive(std::slice::from_ref(&frozen))
             .is_empty()
             .then_some(())

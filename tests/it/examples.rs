@@ -1,5 +1,5 @@
-//! Each example is started as a function, handles messages, and leaves the response and the spans
-//! that its documentation promises.
+//! The examples, each run as a function. The response and the spans are those that the example's
+//! documentation promises.
 
 use std::time::Duration;
 
@@ -12,11 +12,11 @@ use serde_json::json;
 
 use crate::support::binaries::example;
 use crate::support::functions::{TIMEOUT, function};
-use crate::support::recorder::Recorder;
+use crate::support::recording_server::RecordingServer;
 
-const COLLECTORS_TIME: Duration = Duration::from_millis(200);
+const COLLECTOR_DELAY: Duration = Duration::from_millis(200);
 
-/// What came of one invocation.
+/// The result of one invocation.
 struct Outcome {
     response: Result<serde_json::Value, FunctionError>,
     spans: Vec<Span>,
@@ -33,8 +33,8 @@ impl Outcome {
             .collect()
     }
 
-    /// The span of the record that was sent as `Record::new(number).traced(number)`.
-    fn record(&self, number: u64) -> &Span {
+    /// Returns the span of the record that was sent as `Record::new(number).traced(number)`.
+    fn record_span(&self, number: u64) -> &Span {
         let parent = Record::span_id(number);
         let mut spans = self.spans.iter();
         let span = spans.find(|span| span.parent_span_id.as_deref() == Some(&parent));
@@ -44,9 +44,9 @@ impl Outcome {
         span
     }
 
-    /// The only span with this name inside that of a record.
-    fn inside(&self, number: u64, name: &str) -> &Span {
-        let record = self.record(number);
+    /// Returns the only span with this name below that of a record.
+    fn child_span(&self, number: u64, name: &str) -> &Span {
+        let record = self.record_span(number);
         let is_it = |span: &&Span| {
             span.name == name && span.parent_span_id.as_deref() == Some(&record.span_id)
         };
@@ -54,7 +54,7 @@ impl Outcome {
         assert_eq!(
             spans.len(),
             1,
-            "{name} inside record {number}: {:#?}",
+            "{name} below record {number}: {:#?}",
             self.spans
         );
         assert_eq!(spans[0].trace_id, record.trace_id);
@@ -70,7 +70,7 @@ fn id(number: u64) -> String {
     Record::new(number).message_id
 }
 
-fn traced(bodies: &[serde_json::Value]) -> Vec<Record> {
+fn traced_records(bodies: &[serde_json::Value]) -> Vec<Record> {
     let record = |(number, body): (u64, _)| Record::new(number).traced(number).body(body);
     (0..).zip(bodies).map(record).collect()
 }
@@ -101,26 +101,26 @@ async fn invoke_with(
 }
 
 #[tokio::test]
-async fn minimal_answers_with_the_message_that_failed() {
+async fn minimal_reports_the_message_that_failed() {
     let bodies = [
         json!({"id": "1", "quantity": 2}),
         json!({"id": "2", "quantity": 0}),
     ];
-    let outcome = invoke("minimal", &traced(&bodies)).await;
+    let outcome = invoke("minimal", &traced_records(&bodies)).await;
     assert_eq!(outcome.failed(), [id(1)]);
     assert_eq!(outcome.spans.len(), 3);
-    let refused = outcome.record(1);
+    let refused = outcome.record_span(1);
     assert_eq!(refused.name, "process orders");
     assert_eq!(
         attribute(refused, "error.type"),
         Some(&"empty_order".into())
     );
-    assert_eq!(attribute(outcome.record(0), "error.type"), None);
+    assert_eq!(attribute(outcome.record_span(0), "error.type"), None);
 }
 
 #[tokio::test]
 async fn options_fail_the_whole_batch_for_one_message() {
-    let outcome = invoke("options", &traced(&[json!({"id": "1"}), json!({})])).await;
+    let outcome = invoke("options", &traced_records(&[json!({"id": "1"}), json!({})])).await;
     let error = outcome.response.as_ref().unwrap_err();
     assert_eq!(error.error_message, "1 of 2 messages failed");
     let started = outcome.log.iter();
@@ -131,12 +131,16 @@ async fn options_fail_the_whole_batch_for_one_message() {
 }
 
 #[tokio::test]
-async fn options_in_the_program_win_over_the_environment() {
-    let outcome = invoke_with("options", &traced(&[json!({"id": "1"}), json!({})]), |it| {
-        it.variable("BATON_CONCURRENCY", "3")
-            .variable("BATON_PARTIAL_RESPONSE", "on")
-            .variable("BATON_MAX_RECEIVE_COUNT", "7")
-    })
+async fn options_in_the_program_override_the_environment() {
+    let outcome = invoke_with(
+        "options",
+        &traced_records(&[json!({"id": "1"}), json!({})]),
+        |it| {
+            it.variable("BATON_CONCURRENCY", "3")
+                .variable("BATON_PARTIAL_RESPONSE", "on")
+                .variable("BATON_MAX_RECEIVE_COUNT", "7")
+        },
+    )
     .await;
     let error = outcome.response.as_ref().unwrap_err();
     assert_eq!(error.error_message, "1 of 2 messages failed");
@@ -144,27 +148,27 @@ async fn options_in_the_program_win_over_the_environment() {
     let started = log.find(|line| line["message"] == "consumer started");
     let started = started.unwrap();
     assert_eq!(started["concurrency"], 20);
-    // What the program leaves open is the environment's.
+    // The program does not set this option, so the environment does.
     assert_eq!(started["max_receive_count"], 7);
 }
 
 #[tokio::test]
-async fn tower_service_answers_and_flushes_at_either_point() {
+async fn tower_service_responds_and_flushes_at_either_flush_point() {
     let bodies = [json!({"quantity": 2}), json!({"quantity": 0})];
     for (flush_point, is_flushed_first) in [("before-response", true), ("after-response", false)] {
-        // Slow enough to be seen on one side of the response.
-        let collector = TestCollector::start(Answer::Delay(COLLECTORS_TIME));
+        // Slow enough to show whether the flush is before or after the response.
+        let collector = TestCollector::start(Answer::Delay(COLLECTOR_DELAY));
         let collector = collector.await.unwrap();
         let function = function(example("tower_service").to_str().unwrap(), &collector)
             .variable("BATON_FLUSH_POINT", flush_point);
         let lambda = FakeLambda::start(&function).await.unwrap();
-        let invocation = lambda.invoke(event(&traced(&bodies)), TIMEOUT);
+        let invocation = lambda.invoke(event(&traced_records(&bodies)), TIMEOUT);
         let invocation = invocation.await.unwrap();
         let failed = json!({"batchItemFailures": [{"itemIdentifier": id(1)}]});
         assert_eq!(invocation.response.as_ref(), Ok(&failed));
         let responded_after = invocation.response_time();
-        assert_eq!(responded_after >= COLLECTORS_TIME, is_flushed_first);
-        assert!(invocation.billed_time() >= COLLECTORS_TIME);
+        assert_eq!(responded_after >= COLLECTOR_DELAY, is_flushed_first);
+        assert!(invocation.billed_time() >= COLLECTOR_DELAY);
         let spans = collector.spans().unwrap();
         assert_eq!(spans.len(), 3, "{spans:#?}");
         assert!(
@@ -179,12 +183,12 @@ async fn tower_service_answers_and_flushes_at_either_point() {
 }
 
 #[tokio::test]
-async fn shared_state_is_there_for_every_message() {
+async fn shared_state_is_available_to_every_message() {
     let bodies = [
         json!({"article": "pen", "quantity": 3}),
         json!({"article": "glue", "quantity": 1}),
     ];
-    let outcome = invoke("shared_state", &traced(&bodies)).await;
+    let outcome = invoke("shared_state", &traced_records(&bodies)).await;
     assert_eq!(outcome.failed(), [id(1)]);
     let mut log = outcome.log.iter();
     assert_eq!(
@@ -192,15 +196,15 @@ async fn shared_state_is_there_for_every_message() {
         6
     );
     assert_eq!(
-        attribute(outcome.record(1), "error.type"),
+        attribute(outcome.record_span(1), "error.type"),
         Some(&"shared_state::UnknownArticle".into())
     );
 }
 
 #[tokio::test]
-async fn fifo_stops_a_group_at_its_failure() {
+async fn fifo_fails_the_rest_of_a_group_after_a_failure() {
     let groups = ["ada", "bob", "ada"];
-    let bookings = traced(&[0, 5, 7].map(|amount| json!({"amount": amount})));
+    let bookings = traced_records(&[0, 5, 7].map(|amount| json!({"amount": amount})));
     let bookings: Vec<Record> = bookings
         .into_iter()
         .zip(groups)
@@ -212,7 +216,7 @@ async fn fifo_stops_a_group_at_its_failure() {
         .collect();
     let outcome = invoke("fifo", &bookings).await;
     assert_eq!(outcome.failed(), [id(0), id(2)]);
-    let blocked = outcome.record(2);
+    let blocked = outcome.record_span(2);
     assert_eq!(blocked.name, "process bookings.fifo");
     assert_eq!(
         attribute(blocked, "error.type"),
@@ -220,8 +224,8 @@ async fn fifo_stops_a_group_at_its_failure() {
     );
 }
 
-/// The function of `aws_sdk`, with an SQS of ours.
-fn with_sqs(function: Function, sqs: &Recorder) -> Function {
+/// Configures the function of `aws_sdk` for a fake SQS.
+fn with_sqs(function: Function, sqs: &RecordingServer) -> Function {
     function
         .variable(
             "FOLLOW_UP_QUEUE_URL",
@@ -233,25 +237,24 @@ fn with_sqs(function: Function, sqs: &Recorder) -> Function {
 }
 
 #[tokio::test]
-async fn aws_sdk_hands_the_trace_over_to_the_next_queue() {
-    let sqs = Recorder::start(StatusCode::OK, json!({"MessageId": "sent-1"})).await;
-    let mut records = traced(&[json!({"id": "1"}), json!({"id": "2"})]);
+async fn aws_sdk_propagates_the_trace_to_the_next_queue() {
+    let sqs = RecordingServer::start(StatusCode::OK, json!({"MessageId": "sent-1"})).await;
+    let mut records = traced_records(&[json!({"id": "1"}), json!({"id": "2"})]);
     records[0] = records[0]
         .clone()
         .message_attribute("baggage", "tenant=blue");
     let outcome = invoke_with("aws_sdk", &records, |function| {
-        // The examples are built with the feature `tracing`, and the SDK has spans of its own at
-        // every level.
+        // The examples are built with the feature `tracing`, and the SDK makes spans at every level.
         with_sqs(function, &sqs).variable("RUST_LOG", "trace")
     })
     .await;
     assert!(outcome.failed().is_empty());
-    // A span in each of the two, and the batch's: none of the SDK's.
+    // One child span per record and the batch span, but no span of the SDK.
     assert_eq!(outcome.spans.len(), 2 * 2 + 1, "{:#?}", outcome.spans);
     let received = sqs.received();
     assert_eq!(received.len(), 2);
     for number in [0, 1] {
-        let span = outcome.inside(number, "send follow-ups");
+        let span = outcome.child_span(number, "send follow-ups");
         assert_eq!(span.kind, SpanKind::Producer);
         assert_eq!(
             attribute(span, "messaging.message.id"),
@@ -275,27 +278,27 @@ async fn aws_sdk_hands_the_trace_over_to_the_next_queue() {
 }
 
 #[tokio::test]
-async fn aws_sdk_says_what_sqs_refused() {
+async fn aws_sdk_records_the_error_of_sqs() {
     let refusal = json!({"__type": "com.amazonaws.sqs#QueueDoesNotExist"});
-    let sqs = Recorder::start(StatusCode::BAD_REQUEST, refusal).await;
-    let records = traced(&[json!({"id": "1"})]);
+    let sqs = RecordingServer::start(StatusCode::BAD_REQUEST, refusal).await;
+    let records = traced_records(&[json!({"id": "1"})]);
     let outcome = invoke_with("aws_sdk", &records, |function| with_sqs(function, &sqs)).await;
     assert_eq!(outcome.failed(), [id(0)]);
-    let span = outcome.inside(0, "send follow-ups");
+    let span = outcome.child_span(0, "send follow-ups");
     assert_eq!(
         attribute(span, "error.type"),
         Some(&"QueueDoesNotExist".into())
     );
     assert_eq!(
-        attribute(outcome.record(0), "error.type"),
+        attribute(outcome.record_span(0), "error.type"),
         Some(&"follow_up_not_sent".into())
     );
 }
 
 #[tokio::test]
-async fn http_request_hands_the_trace_over_to_the_server() {
-    let stock = Recorder::start(StatusCode::OK, json!({})).await;
-    let mut records = traced(&[json!({"article": 7})]);
+async fn http_request_propagates_the_trace_to_the_server() {
+    let stock = RecordingServer::start(StatusCode::OK, json!({})).await;
+    let mut records = traced_records(&[json!({"article": 7})]);
     records[0] = records[0]
         .clone()
         .message_attribute("tracestate", "vendor=position");
@@ -304,7 +307,7 @@ async fn http_request_hands_the_trace_over_to_the_server() {
     })
     .await;
     assert!(outcome.failed().is_empty());
-    let span = outcome.inside(0, "GET");
+    let span = outcome.child_span(0, "GET");
     assert_eq!(span.kind, SpanKind::Client);
     assert_eq!(
         attribute(span, "http.response.status_code"),
@@ -322,33 +325,33 @@ async fn http_request_hands_the_trace_over_to_the_server() {
 }
 
 #[tokio::test]
-async fn http_request_says_what_the_server_refused() {
-    for (status, of_record) in [
+async fn http_request_records_the_error_of_the_server() {
+    for (status, record_error) in [
         (StatusCode::SERVICE_UNAVAILABLE, "stock_failed"),
         (StatusCode::NOT_FOUND, "not_in_stock"),
     ] {
-        let stock = Recorder::start(status, json!({})).await;
-        let records = traced(&[json!({"article": 7})]);
+        let stock = RecordingServer::start(status, json!({})).await;
+        let records = traced_records(&[json!({"article": 7})]);
         let outcome = invoke_with("http_request", &records, |function| {
             function.variable("STOCK_URL", &stock.url)
         })
         .await;
         assert_eq!(outcome.failed(), [id(0)]);
-        let span = outcome.inside(0, "GET");
+        let span = outcome.child_span(0, "GET");
         assert_eq!(attribute(span, "error.type"), Some(&status.as_str().into()));
         assert_eq!(
-            attribute(outcome.record(0), "error.type"),
-            Some(&of_record.into())
+            attribute(outcome.record_span(0), "error.type"),
+            Some(&record_error.into())
         );
     }
 }
 
 #[tokio::test]
-async fn tracing_macros_nest_under_their_own_record() {
-    let records = traced(&[json!({"id": 1}), json!({"id": 2}), json!({"id": 3})]);
+async fn spans_of_tracing_macros_nest_under_their_own_record() {
+    let records = traced_records(&[json!({"id": 1}), json!({"id": 2}), json!({"id": 3})]);
     let outcome = invoke("tracing_macros", &records).await;
     assert!(outcome.failed().is_empty());
-    // Two spans in each of the three, and the batch's.
+    // Two child spans per record, and the batch span.
     assert_eq!(outcome.spans.len(), 3 * 3 + 1, "{:#?}", outcome.spans);
     for number in [0, 1, 2] {
         let order = i64::try_from(number).unwrap() + 1;
@@ -356,7 +359,7 @@ async fn tracing_macros_nest_under_their_own_record() {
             ("reserve", SpanKind::Internal, "reserved"),
             ("charge", SpanKind::Client, "charged"),
         ] {
-            let span = outcome.inside(number, name);
+            let span = outcome.child_span(number, name);
             assert_eq!(span.kind, kind);
             assert_eq!(attribute(span, "order.id"), Some(&order.into()));
             assert!(span.events.is_empty());
@@ -381,14 +384,14 @@ async fn tracing_macros_nest_under_their_own_record() {
 }
 
 #[tokio::test]
-async fn own_subscriber_has_lines_spans_and_errors_as_the_runtimes_own() {
+async fn own_subscriber_has_the_same_lines_spans_and_errors() {
     let bodies = [
         json!({"id": 1, "quantity": 2}),
         json!({"id": 2, "quantity": 4}),
     ];
-    let outcome = invoke("own_subscriber", &traced(&bodies)).await;
+    let outcome = invoke("own_subscriber", &traced_records(&bodies)).await;
     assert_eq!(outcome.failed(), [id(1)]);
-    let reserved = outcome.inside(0, "reserve");
+    let reserved = outcome.child_span(0, "reserve");
     let mut log = outcome.log.iter();
     let line = log.find(|line| line["message"] == "reserved").unwrap();
     assert_eq!(
@@ -399,7 +402,7 @@ async fn own_subscriber_has_lines_spans_and_errors_as_the_runtimes_own() {
     assert_eq!(line["span_id"], reserved.span_id);
     assert_eq!(line["messageId"], id(0));
     assert!(line["requestId"].is_string(), "{line}");
-    let failed = outcome.inside(1, "reserve");
+    let failed = outcome.child_span(1, "reserve");
     assert_eq!(failed.events.len(), 1, "{failed:#?}");
     let mut log = outcome.log.iter();
     let error = log.find(|line| line["error"] == "only 3 left").unwrap();
@@ -410,13 +413,13 @@ async fn own_subscriber_has_lines_spans_and_errors_as_the_runtimes_own() {
 }
 
 #[tokio::test]
-async fn tracing_macros_leave_spans_where_the_log_is_turned_down() {
-    let records = traced(&[json!({"id": 1})]);
+async fn tracing_macros_make_spans_below_the_log_level() {
+    let records = traced_records(&[json!({"id": 1})]);
     let outcome = invoke_with("tracing_macros", &records, |function| {
         function.variable("AWS_LAMBDA_LOG_LEVEL", "WARN")
     })
     .await;
     assert!(outcome.log.is_empty(), "{:?}", outcome.log);
-    outcome.inside(0, "reserve");
-    outcome.inside(0, "charge");
+    outcome.child_span(0, "reserve");
+    outcome.child_span(0, "charge");
 }

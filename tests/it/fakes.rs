@@ -1,5 +1,4 @@
-//! The fakes themselves: what they say about moments, failures and ends must be true, or no test
-//! built on them means anything.
+//! The fakes themselves. All other tests rely on the times, errors and exits that they report.
 
 use std::time::Duration;
 
@@ -9,40 +8,40 @@ use baton_test_support::{
 };
 use serde_json::json;
 
-use crate::support::functions::{OBEDIENT, TIMEOUT, function, start};
-use crate::support::processes;
+use crate::support::functions::{SCRIPTED, TIMEOUT, function, start};
+use crate::support::{eventually, processes};
 
 mod collector;
 mod runtime_api;
 
-/// Longer than any scheduling delay that a test can mistake for it.
-const A_WHILE: Duration = Duration::from_millis(300);
+/// Longer than any scheduling delay, so that a test can tell the two apart.
+const DELAY: Duration = Duration::from_millis(300);
 
 fn sleeping(number: u64) -> Bytes {
-    let milliseconds = u64::try_from(A_WHILE.as_millis()).unwrap();
+    let milliseconds = u64::try_from(DELAY.as_millis()).unwrap();
     let body = json!({"sleep_ms": milliseconds});
     event(&[Record::new(number).traced(number).body(body)])
 }
 
 #[tokio::test]
-async fn an_invocation_tells_how_long_it_took() {
-    let collector = TestCollector::start(Answer::Delay(A_WHILE)).await.unwrap();
-    let lambda = start(OBEDIENT, &collector).await;
+async fn an_invocation_has_its_response_time_and_billed_time() {
+    let collector = TestCollector::start(Answer::Delay(DELAY)).await.unwrap();
+    let lambda = start(SCRIPTED, &collector).await;
     let invocation = lambda.invoke(sleeping(0), TIMEOUT).await.unwrap();
-    assert!(invocation.response_time() >= 2 * A_WHILE);
+    assert!(invocation.response_time() >= 2 * DELAY);
     assert!(invocation.billed_time() >= invocation.response_time());
     let export = &collector.exports(Signal::Traces)[0];
     let exported_after = export.arrived_at - invocation.delivered_at;
-    assert!(exported_after >= A_WHILE && export.arrived_at < invocation.responded_at);
+    assert!(exported_after >= DELAY && export.arrived_at < invocation.responded_at);
 }
 
 #[tokio::test]
-async fn a_function_that_is_late_has_timed_out() {
+async fn a_function_that_misses_its_deadline_times_out() {
     let collector = TestCollector::start(Answer::Ok).await.unwrap();
-    let lambda = start(OBEDIENT, &collector).await;
+    let lambda = start(SCRIPTED, &collector).await;
     lambda.wait_until_ready().await.unwrap();
-    let limit = A_WHILE / 3;
-    // Blocked, it cannot even see that its time is up.
+    let limit = DELAY / 3;
+    // A blocked thread cannot cancel the handler either.
     let blocked = Record::new(0).body(json!({"block_ms": 3 * limit.as_millis()}));
     let late = lambda.invoke(event(&[blocked]), limit).await;
     assert!(
@@ -52,22 +51,22 @@ async fn a_function_that_is_late_has_timed_out() {
 }
 
 #[tokio::test]
-async fn a_frozen_function_does_nothing_until_it_is_invoked_again() {
+async fn a_frozen_process_is_stopped_until_the_next_invocation() {
     let collector = TestCollector::start(Answer::Ok).await.unwrap();
-    let function = function(OBEDIENT, &collector).freeze();
+    let function = function(SCRIPTED, &collector).freeze();
     let lambda = FakeLambda::start(&function).await.unwrap();
     for number in 0..3 {
         let payload = event(&[Record::new(number)]);
         lambda.invoke(payload, TIMEOUT).await.unwrap();
         let is_frozen = async || processes::is_frozen(lambda.process_id()).then_some(());
-        crate::support::eventually("the process stopped", is_frozen).await;
+        eventually("the process stopped", is_frozen).await;
     }
     let ended = lambda.terminate(TIMEOUT).await;
     assert!(!ended.killed, "{ended:?}");
 }
 
 #[tokio::test]
-async fn a_process_that_ends_is_reported_with_its_last_words() {
+async fn a_process_that_exits_is_reported_with_its_stderr() {
     let shell = Function::new("/bin/sh").argument("-c");
     let lambda = FakeLambda::start(&shell.argument("echo gone >&2; exit 3")).await;
     let error = lambda
@@ -83,27 +82,27 @@ async fn a_process_that_ends_is_reported_with_its_last_words() {
 }
 
 #[tokio::test]
-async fn a_process_that_does_not_end_in_time_is_killed() {
+async fn a_process_that_ignores_sigterm_is_killed() {
     let script = "trap '' TERM; echo up; while :; do sleep 0.05; done";
     let shell = Function::new("/bin/sh").argument("-c").argument(script);
     let lambda = FakeLambda::start(&shell).await.unwrap();
-    crate::support::eventually("its first line", async || lambda.stdout().pop()).await;
-    let ended = lambda.terminate(A_WHILE).await;
-    assert!(ended.killed && ended.duration >= A_WHILE, "{ended:?}");
+    eventually("its first line", async || lambda.stdout().pop()).await;
+    let ended = lambda.terminate(DELAY).await;
+    assert!(ended.killed && ended.duration >= DELAY, "{ended:?}");
 }
 
 #[tokio::test]
-async fn a_program_that_is_not_there_is_named() {
+async fn a_missing_program_is_named_in_the_error() {
     let error = FakeLambda::start(&Function::new("/none/such")).await;
     let error = error.unwrap_err().to_string();
     assert!(error.contains("/none/such"), "{error}");
 }
 
 #[tokio::test]
-async fn a_collector_answers_as_it_is_told() {
-    let twice = Behaviour::script(&[Answer::Status(503); 2]);
-    let collector = TestCollector::start(twice).await.unwrap();
-    let lambda = start(OBEDIENT, &collector).await;
+async fn a_collector_answers_by_its_script() {
+    let behaviour = Behaviour::script(&[Answer::Status(503); 2]);
+    let collector = TestCollector::start(behaviour).await.unwrap();
+    let lambda = start(SCRIPTED, &collector).await;
     for number in 0..3 {
         let payload = event(&[Record::new(number).traced(number)]);
         lambda.invoke(payload, TIMEOUT).await.unwrap();
@@ -114,17 +113,17 @@ async fn a_collector_answers_as_it_is_told() {
         .map(|e| e.answer)
         .collect();
     let refused = Answer::Status(503);
-    // The first invocation asks a second time, and then writes its spans to stdout: only what was
-    // accepted counts.
+    // The first invocation retries once and then spills its spans to stdout, so only the spans of the
+    // other two arrive.
     assert_eq!(answers, [refused, refused, Answer::Ok, Answer::Ok]);
     assert_eq!(collector.spans().unwrap().len(), 2 * 2);
 }
 
 #[tokio::test]
-async fn a_collector_that_hangs_or_hangs_up_has_accepted_nothing() {
+async fn a_collector_that_hangs_or_disconnects_accepts_nothing() {
     for answer in [Answer::Hang, Answer::Disconnect] {
         let collector = TestCollector::start(answer).await.unwrap();
-        let function = function(OBEDIENT, &collector).variable("BATON_FLUSH_TIMEOUT", "500");
+        let function = function(SCRIPTED, &collector).variable("BATON_FLUSH_TIMEOUT", "500");
         let lambda = FakeLambda::start(&function).await.unwrap();
         let payload = event(&[Record::new(0)]);
         let invocation = lambda.invoke(payload, TIMEOUT).await.unwrap();

@@ -1,4 +1,4 @@
-//! When an invocation's spans are sent: before its response, or after it.
+//! The flush point: an invocation's spans are exported before its response or after it.
 
 use std::num::NonZeroUsize;
 use std::time::Duration;
@@ -9,30 +9,30 @@ use baton_test_support::{
 use serde_json::json;
 
 use crate::support::eventually;
-use crate::support::functions::{OBEDIENT, TIMEOUT, start, start_with};
+use crate::support::functions::{SCRIPTED, TIMEOUT, start, start_with};
 
-/// So long that it is seen on which side of the response it falls.
-const COLLECTORS_TIME: Duration = Duration::from_millis(200);
+/// Long enough to show whether the flush is before or after the response.
+const COLLECTOR_DELAY: Duration = Duration::from_millis(200);
 
 #[tokio::test]
-async fn before_the_response_the_collector_is_waited_for() {
-    let collector = TestCollector::start(Answer::Delay(COLLECTORS_TIME))
+async fn the_response_waits_for_the_collector_by_default() {
+    let collector = TestCollector::start(Answer::Delay(COLLECTOR_DELAY))
         .await
         .unwrap();
-    let lambda = start(OBEDIENT, &collector).await;
+    let lambda = start(SCRIPTED, &collector).await;
     let invocation = lambda
         .invoke(event(&[Record::new(0)]), TIMEOUT)
         .await
         .unwrap();
-    assert!(invocation.response_time() >= COLLECTORS_TIME);
+    assert!(invocation.response_time() >= COLLECTOR_DELAY);
 }
 
 #[tokio::test]
-async fn after_the_response_the_next_invocation_waits_and_no_span_is_late() {
-    let collector = TestCollector::start(Answer::Delay(COLLECTORS_TIME))
+async fn with_flush_after_response_the_next_invocation_waits_for_the_spans() {
+    let collector = TestCollector::start(Answer::Delay(COLLECTOR_DELAY))
         .await
         .unwrap();
-    let lambda = start_with(OBEDIENT, &collector, |function| {
+    let lambda = start_with(SCRIPTED, &collector, |function| {
         function
             .variable("BATON_FLUSH_POINT", "after-response")
             .freeze()
@@ -42,8 +42,8 @@ async fn after_the_response_the_next_invocation_waits_and_no_span_is_late() {
         collector.clear();
         let records = [Record::new(number).traced(number)];
         let invocation = lambda.invoke(event(&records), TIMEOUT).await.unwrap();
-        assert!(invocation.response_time() < COLLECTORS_TIME);
-        assert!(invocation.billed_time() >= COLLECTORS_TIME);
+        assert!(invocation.response_time() < COLLECTOR_DELAY);
+        assert!(invocation.billed_time() >= COLLECTOR_DELAY);
         let spans = collector.spans().unwrap();
         assert_eq!(spans.len(), 2);
         assert!(
@@ -54,12 +54,12 @@ async fn after_the_response_the_next_invocation_waits_and_no_span_is_late() {
     }
 }
 
-/// A function whose first export is never answered, and that one's spans wait for two and a half
-/// seconds. What is not answered for stays in the buffer.
-async fn unlucky(flush_point: &str) -> (TestCollector, FakeLambda) {
+/// Starts a function whose first export hangs for the flush budget of two and a half seconds. Its
+/// spans stay in the buffer, because spilling is disabled.
+async fn start_with_hanging_export(flush_point: &str) -> (TestCollector, FakeLambda) {
     let behaviour = Behaviour::script(&[Answer::Hang]);
     let collector = TestCollector::start(behaviour).await.unwrap();
-    let lambda = start_with(OBEDIENT, &collector, |function| {
+    let lambda = start_with(SCRIPTED, &collector, |function| {
         function
             .max_concurrency(NonZeroUsize::new(4).unwrap())
             .variable("BATON_FLUSH_POINT", flush_point)
@@ -75,8 +75,9 @@ async fn invoke(lambda: &FakeLambda, number: u64) -> Invocation {
     lambda.invoke(event(&records), TIMEOUT).await.unwrap()
 }
 
-/// Three invocations beside one whose request hangs; the slowest of them.
-async fn others(lambda: &FakeLambda, collector: &TestCollector) -> Duration {
+/// Waits for the first export and invokes the function three times. Returns the longest response
+/// time.
+async fn slowest_of_three(lambda: &FakeLambda, collector: &TestCollector) -> Duration {
     eventually("the first request", async || {
         collector.exports(Signal::Traces).first().map(drop)
     })
@@ -88,7 +89,7 @@ async fn others(lambda: &FakeLambda, collector: &TestCollector) -> Duration {
     slowest
 }
 
-fn accepted(collector: &TestCollector, number: u64) -> usize {
+fn span_count(collector: &TestCollector, number: u64) -> usize {
     let trace_id = Record::trace_id(number);
     let spans = collector.spans().unwrap();
     spans
@@ -98,44 +99,46 @@ fn accepted(collector: &TestCollector, number: u64) -> usize {
 }
 
 #[tokio::test]
-async fn side_by_side_one_invocation_does_not_wait_for_the_spans_of_another() {
-    let (collector, lambda) = unlucky("before-response").await;
-    let (unlucky, slowest) = tokio::join!(invoke(&lambda, 0), others(&lambda, &collector));
-    assert!(unlucky.response_time() >= Duration::from_millis(2400));
+async fn concurrent_invocations_do_not_wait_for_each_others_spans() {
+    let (collector, lambda) = start_with_hanging_export("before-response").await;
+    let (hanging, slowest) =
+        tokio::join!(invoke(&lambda, 0), slowest_of_three(&lambda, &collector));
+    assert!(hanging.response_time() >= Duration::from_millis(2400));
     assert!(slowest < Duration::from_secs(1), "{slowest:?}");
-    // The spans that were not answered for go behind the next flush of anyone.
+    // The next flush of any invocation exports the unacknowledged spans as well.
     invoke(&lambda, 4).await;
     eventually("the spans of the first", async || {
-        (accepted(&collector, 0) > 0).then_some(())
+        (span_count(&collector, 0) > 0).then_some(())
     })
     .await;
     for number in 0..5 {
-        assert_eq!(accepted(&collector, number), 1, "record {number}");
+        assert_eq!(span_count(&collector, number), 1, "record {number}");
     }
 }
 
 #[tokio::test]
-async fn side_by_side_nothing_is_lost_when_spans_are_sent_after_the_response() {
-    let (collector, lambda) = unlucky("after-response").await;
-    let (unlucky, slowest) = tokio::join!(invoke(&lambda, 0), others(&lambda, &collector));
-    assert!(unlucky.response_time().max(slowest) < Duration::from_secs(1));
-    // Another invocation takes the unanswered spans along, once their flush has given them up.
+async fn concurrent_invocations_with_flush_after_response_lose_nothing() {
+    let (collector, lambda) = start_with_hanging_export("after-response").await;
+    let (hanging, slowest) =
+        tokio::join!(invoke(&lambda, 0), slowest_of_three(&lambda, &collector));
+    assert!(hanging.response_time().max(slowest) < Duration::from_secs(1));
+    // Another invocation exports the unacknowledged spans once their own flush has timed out.
     let mut number = 4;
     eventually("the spans of the first", async || {
         invoke(&lambda, number).await;
         number += 1;
-        (accepted(&collector, 0) > 0).then_some(())
+        (span_count(&collector, 0) > 0).then_some(())
     })
     .await;
     for number in 0..4 {
-        assert_eq!(accepted(&collector, number), 1, "record {number}");
+        assert_eq!(span_count(&collector, number), 1, "record {number}");
     }
 }
 
 #[tokio::test]
-async fn side_by_side_batch_spans_are_roots_and_records_keep_to_their_own() {
+async fn batch_spans_of_concurrent_invocations_are_roots_and_records_keep_their_own() {
     let collector = TestCollector::start(Answer::Ok).await.unwrap();
-    let lambda = start_with(OBEDIENT, &collector, |function| {
+    let lambda = start_with(SCRIPTED, &collector, |function| {
         function.max_concurrency(NonZeroUsize::new(8).unwrap())
     })
     .await;
@@ -159,14 +162,12 @@ async fn side_by_side_batch_spans_are_roots_and_records_keep_to_their_own() {
     assert_eq!(batches.count(), 32);
     for number in 0..32 {
         let trace_id = Record::trace_id(number);
-        let of_trace: Vec<_> = spans
+        let trace: Vec<_> = spans
             .iter()
             .filter(|span| span.trace_id == trace_id)
             .collect();
-        let record = of_trace
-            .iter()
-            .find(|span| span.name.starts_with("process "));
-        let inner = of_trace.iter().find(|span| span.name == "inner");
+        let record = trace.iter().find(|span| span.name.starts_with("process "));
+        let inner = trace.iter().find(|span| span.name == "inner");
         let record = record.expect("the record's span");
         assert_eq!(
             inner.expect("its child").parent_span_id.as_ref(),
@@ -175,26 +176,26 @@ async fn side_by_side_batch_spans_are_roots_and_records_keep_to_their_own() {
     }
 }
 
-/// Exports on the way are due after each of these.
-const SCHEDULE: &str = "300";
-/// Long enough to be told from what a busy machine adds.
+/// Milliseconds between scheduled exports.
+const SCHEDULE_DELAY: &str = "300";
+/// Flush budget that is longer than any delay of a busy machine.
 const BUDGET: Duration = Duration::from_secs(3);
 
-/// Two messages, of which the second has an export begin before it is handled.
+/// Two messages, of which the second takes so long that a scheduled export starts meanwhile.
 fn slow_batch() -> Bytes {
     let slow = Record::new(12).traced(12).body(json!({"sleep_ms": 600}));
     event(&[Record::new(11).traced(11), slow])
 }
 
 #[tokio::test]
-async fn a_collector_that_hangs_from_an_export_on_the_way_costs_one_budget() {
+async fn a_collector_that_hangs_during_a_scheduled_export_costs_one_flush_budget() {
     for flush_point in ["before-response", "after-response"] {
         let collector = TestCollector::start(Answer::Hang).await.unwrap();
-        let lambda = start_with(OBEDIENT, &collector, |function| {
+        let lambda = start_with(SCRIPTED, &collector, |function| {
             function
                 .variable("BATON_FLUSH_POINT", flush_point)
                 .variable("BATON_FLUSH_TIMEOUT", &BUDGET.as_millis().to_string())
-                .variable("OTEL_BSP_SCHEDULE_DELAY", SCHEDULE)
+                .variable("OTEL_BSP_SCHEDULE_DELAY", SCHEDULE_DELAY)
         })
         .await;
         let invocation = lambda.invoke(slow_batch(), TIMEOUT).await.unwrap();
@@ -205,21 +206,21 @@ async fn a_collector_that_hangs_from_an_export_on_the_way_costs_one_budget() {
             "{flush_point}: {ready_again:?}"
         );
         let responded = invocation.response_time();
-        let is_before = flush_point == "before-response";
-        assert_eq!(responded >= BUDGET, is_before, "{responded:?}");
+        let waits = flush_point == "before-response";
+        assert_eq!(responded >= BUDGET, waits, "{responded:?}");
     }
 }
 
 #[tokio::test]
-async fn side_by_side_an_export_on_the_way_does_not_wait_for_others_either() {
+async fn scheduled_exports_of_concurrent_invocations_do_not_wait_for_others() {
     let collector = TestCollector::start(Behaviour::script(&[Answer::Hang]))
         .await
         .unwrap();
-    let lambda = start_with(OBEDIENT, &collector, |function| {
+    let lambda = start_with(SCRIPTED, &collector, |function| {
         function
             .max_concurrency(NonZeroUsize::new(4).unwrap())
             .variable("BATON_FLUSH_TIMEOUT", &BUDGET.as_millis().to_string())
-            .variable("OTEL_BSP_SCHEDULE_DELAY", SCHEDULE)
+            .variable("OTEL_BSP_SCHEDULE_DELAY", SCHEDULE_DELAY)
     })
     .await;
     let other = async {
@@ -229,14 +230,17 @@ async fn side_by_side_an_export_on_the_way_does_not_wait_for_others_either() {
         .await;
         lambda.invoke(slow_batch(), TIMEOUT).await.unwrap()
     };
-    let (unlucky, other) = tokio::join!(invoke(&lambda, 0), other);
-    assert!(unlucky.response_time() >= BUDGET);
+    let (hanging, other) = tokio::join!(invoke(&lambda, 0), other);
+    assert!(hanging.response_time() >= BUDGET);
     let responded = other.response_time();
     assert!(responded < BUDGET / 2, "{responded:?}");
-    assert_eq!((accepted(&collector, 11), accepted(&collector, 12)), (1, 1));
+    assert_eq!(
+        (span_count(&collector, 11), span_count(&collector, 12)),
+        (1, 1)
+    );
 }
 
-/// The lines that tell what the flushes of an invocation did.
+/// Returns the log lines about the flushes of an invocation.
 fn flushes(lambda: &FakeLambda, invocation: &Invocation) -> Vec<serde_json::Value> {
     let lines = lambda.stdout();
     let lines = lines.iter().map(|line| serde_json::from_str(line).unwrap());
@@ -248,15 +252,15 @@ fn flushes(lambda: &FakeLambda, invocation: &Invocation) -> Vec<serde_json::Valu
 }
 
 #[tokio::test]
-async fn at_debug_level_the_log_says_what_the_flushes_of_each_invocation_did() {
-    let collector = TestCollector::start(Answer::Delay(COLLECTORS_TIME))
+async fn the_debug_log_reports_the_flushes_of_each_invocation() {
+    let collector = TestCollector::start(Answer::Delay(COLLECTOR_DELAY))
         .await
         .unwrap();
-    let lambda = start_with(OBEDIENT, &collector, |function| {
+    let lambda = start_with(SCRIPTED, &collector, |function| {
         function
             .max_concurrency(NonZeroUsize::new(2).unwrap())
             .variable("RUST_LOG", "baton_lambda=debug")
-            .variable("OTEL_BSP_SCHEDULE_DELAY", SCHEDULE)
+            .variable("OTEL_BSP_SCHEDULE_DELAY", SCHEDULE_DELAY)
     })
     .await;
     let slow = async { lambda.invoke(slow_batch(), TIMEOUT).await.unwrap() };
@@ -267,17 +271,17 @@ async fn at_debug_level_the_log_says_what_the_flushes_of_each_invocation_did() {
         (&2.into(), &1.into())
     );
     assert_eq!(quick["level"], "DEBUG");
-    assert!(quick["duration_ms"].as_f64().unwrap() >= COLLECTORS_TIME.as_secs_f64() * 1000.0);
-    // One or more on the way, and the last one before the response.
+    assert!(quick["duration_ms"].as_f64().unwrap() >= COLLECTOR_DELAY.as_secs_f64() * 1000.0);
+    // At least one scheduled export, and the flush before the response.
     let bytes = eventually("its flushes", async || {
         let flushes = flushes(&lambda, &slow);
-        let of_all = |field: &str| {
+        let sum = |field: &str| {
             flushes
                 .iter()
                 .map(|line| line[field].as_u64().unwrap())
                 .sum::<u64>()
         };
-        (flushes.len() >= 2 && of_all("spans") == 3).then(|| of_all("bytes"))
+        (flushes.len() >= 2 && sum("spans") == 3).then(|| sum("bytes"))
     })
     .await;
     let exports = collector.exports(Signal::Traces);

@@ -1,14 +1,14 @@
-//! One function under the fake Lambda: what it answers and exports, and when.
+//! One function under the fake Lambda: its responses and its exports.
 
 use baton_test_support::{Answer, Record, SpanKind, TestCollector, event};
 use serde_json::json;
 
-use crate::support::functions::{OBEDIENT, TIMEOUT, start};
+use crate::support::functions::{SCRIPTED, TIMEOUT, start};
 
 #[tokio::test]
-async fn a_batch_is_answered_with_what_failed_and_its_spans_are_exported_before() {
+async fn the_response_names_the_failed_messages_and_spans_are_exported_before_it() {
     let collector = TestCollector::start(Answer::Ok).await.unwrap();
-    let lambda = start(OBEDIENT, &collector).await;
+    let lambda = start(SCRIPTED, &collector).await;
     let records: Vec<Record> = (0..3).map(|n| Record::new(n).traced(n)).collect();
     let [first, second, third] = <[Record; 3]>::try_from(records).unwrap();
     let payload = event(&[first, second.body(json!({"fail": "busy"})), third]);
@@ -31,9 +31,9 @@ async fn a_batch_is_answered_with_what_failed_and_its_spans_are_exported_before(
 }
 
 #[tokio::test]
-async fn what_is_no_event_fails_its_invocation_by_name_and_the_next_is_handled() {
+async fn an_invalid_event_fails_only_its_invocation() {
     let collector = TestCollector::start(Answer::Ok).await.unwrap();
-    let lambda = start(OBEDIENT, &collector).await;
+    let lambda = start(SCRIPTED, &collector).await;
     for (payload, expected) in [
         (
             &b"{\"Records\":[{\"messageId\":\"SECRET\""[..],

@@ -1,71 +1,70 @@
-//! The whole pipeline as a user has it: `baton up` with the real function and the real producer,
-//! driven over HTTP and with `aws-sdk-sqs`.
+//! End-to-end tests: `baton up` with the real function and the real producer, driven over HTTP and
+//! with `aws-sdk-sqs`.
 //!
-//! Every scenario has a stack of its own, and stopping it checks that no process is left behind.
-//! Scenarios of the function alone run it under the fake Lambda of this package's library.
+//! Every test starts a stack of its own, and stopping it checks that no process is left behind. Tests
+//! of the function alone run it under the fake Lambda of `baton-test-support`.
 
 #![allow(
     clippy::expect_used,
     clippy::unwrap_used,
-    reason = "tests say what must hold with them, in their support as well"
+    reason = "tests and their support assert with them"
 )]
 
 mod support;
 
-// What happens to messages: handled once, handled again, given up.
+// Messages: handled, retried, dead-lettered.
 mod messages;
 
-// What the spans say: one trace a message, links a batch, contexts from outside.
+// Traces: one per message, links from the batch span, contexts of callers.
 mod traces;
 
-// What the process model of Lambda must not cost: spans and messages survive freezing, killing and
-// panics.
+// Execution environments: no span and no message is lost by freezing, killing or panics.
 mod environments;
 
-// How functions and shells reach the stack's own SQS, and never AWS.
+// Access to the stack's own SQS from functions and shells, without AWS.
 mod own_sqs;
 
-// What `baton demo` makes of a function that it is not for.
+// `baton demo` with a function that is not its own.
 mod demo;
 
-// What must not be seen anywhere.
+// Personal data: in no span and no log.
 mod privacy;
 
-// The fake Lambda and the fake collector of this package, which the following stand on.
+// The fake Lambda and the collector of `baton-test-support`, which the following tests use.
 mod fakes;
 
-// What one function does under a fake Lambda and a fake collector, without the rest of the stack.
+// Responses and exports of one function, without the rest of the stack.
 mod function;
 
-// Requests for events, and the headers that are read from the responses.
+// The Runtime API: requests for events, and the headers of the responses.
 mod runtime_api;
 
-// Every field of every span on the wire, at every size of batch.
+// Every field of every span on the wire, for batches of all sizes.
 mod wire;
 
-// Which contexts it reads, and who decides whether there are spans.
+// Propagators and samplers.
 mod propagators;
 
-// What it makes of variables that are wrong.
+// Invalid environment variables.
 mod configuration;
 
-// What it does when its time runs out.
+// Deadlines.
 mod deadline;
 
-// When it sends its spans, and whose.
+// The flush point, and the spans of concurrent invocations.
 mod flush_point;
 
 // Traces, metrics and logs of both services in one run.
 mod signals;
 
-// What a collector that is out of order costs it, and how nothing is lost meanwhile.
+// Collectors that fail: delays of the function, and no lost span.
 mod outage;
 
-// What it logs at debug level.
+// The debug log.
 mod debug_log;
 
-// How it ends.
+// Graceful shutdown.
 mod shutdown;
 
-// The examples, each as the process that a user makes of it.
+// The examples, each as a process.
 mod examples;

@@ -7,7 +7,7 @@ use crate::support::producer::onboarding;
 use crate::support::spans::{PROCESS, SEND};
 use crate::support::stack::Stack;
 
-/// What both sides say of addresses, and their tests of it.
+/// The rules for addresses on both sides, and their tests.
 const ADDRESS_RULES: [&str; 2] = [
     include_str!("../../services/onboarding-api/src/onboarding/address.rs"),
     include_str!("../../services/onboarding-lambda/src/onboarding/address.rs"),
@@ -17,12 +17,12 @@ const ADDRESS_TESTS: [&str; 2] = [
     include_str!("../../services/onboarding-lambda/src/onboarding/address/tests.rs"),
 ];
 
-/// A batch that is gathered for a second has all that was sent at once.
-const GATHERING: [&str; 4] = ["--batching-window", "1s", "--concurrency", "1"];
+/// Options with which messages that are sent together arrive in one batch.
+const BATCHING: [&str; 4] = ["--batching-window", "1s", "--concurrency", "1"];
 
-/// A quick way to the dead-letter queue: two deliveries, as close together as a slow cold start
-/// allows.
-const IMPATIENT: [&str; 6] = [
+/// Options with which messages are dead-lettered after two deliveries, as close together as a slow
+/// cold start allows.
+const FAST_DEAD_LETTERING: [&str; 6] = [
     "--max-receive-count",
     "2",
     "--visibility-timeout",
@@ -44,9 +44,9 @@ async fn an_accepted_onboarding_is_handled_once_and_deleted() {
             deliveries[0].attribute("messaging.message.id"),
             &json!(message.message_id)
         );
-        assert!(!deliveries[0].failed(), "{trace:#?}");
+        assert!(!deliveries[0].has_failed(), "{trace:#?}");
     }
-    stack.queue().drained().await;
+    stack.queue().wait_until_empty().await;
     stack.stop().await;
 }
 
@@ -58,33 +58,36 @@ fn the_api_and_the_function_have_one_rule_for_addresses() {
 }
 
 #[tokio::test]
-async fn an_address_is_refused_at_the_door_or_handled() {
+async fn every_address_that_the_api_accepts_is_handled() {
     let stack = Stack::up(&[]).await;
     for address in ["\"a b\"@example.com", " <ada@example.com>"] {
-        let mut refused = onboarding("c-1");
-        refused["email"] = json!(address);
-        let refused = refused.to_string();
-        stack.producer().try_in_vain("/onboarding", &refused).await;
+        let mut invalid = onboarding("c-1");
+        invalid["email"] = json!(address);
+        let invalid = invalid.to_string();
+        stack
+            .producer()
+            .expect_client_error("/onboarding", &invalid)
+            .await;
     }
     for (customer_id, address) in [
         ("c-2", "o'neil+{x}@mail.example.org"),
         ("c-3", "用户@例子.广告"),
     ] {
-        let mut sound = onboarding(customer_id);
-        sound["email"] = json!(address);
-        let accepted = stack.producer().onboard_with(&sound, &[]).await;
+        let mut valid = onboarding(customer_id);
+        valid["email"] = json!(address);
+        let accepted = stack.producer().onboard_with(&valid, &[]).await;
         let trace = stack.spans().trace(&accepted, 1).await;
         assert_eq!(trace.failures(), [false], "{address}: {trace:#?}");
     }
-    stack.queue().drained().await;
+    stack.queue().wait_until_empty().await;
     stack.stop().await;
 }
 
 #[tokio::test]
-async fn only_the_failed_message_of_a_batch_comes_back_and_not_before_its_visibility_timeout() {
+async fn only_the_failed_message_is_redelivered_and_after_its_visibility_timeout() {
     let visibility = Duration::from_secs(4);
     let options = [
-        &GATHERING[..],
+        &BATCHING[..],
         &[
             "--visibility-timeout",
             "4s",
@@ -108,21 +111,21 @@ async fn only_the_failed_message_of_a_batch_comes_back_and_not_before_its_visibi
         (vec![true, false], vec![json!(1), json!(2)])
     );
     assert!(
-        retried.deliveries()[1].began_after(retried.one(SEND)) >= visibility,
+        retried.deliveries()[1].start_delay(retried.span(SEND)) >= visibility,
         "{retried:#?}"
     );
     for other in [&accepted[0], &accepted[2]] {
         assert_eq!(stack.spans().trace(other, 1).await.deliveries().len(), 1);
     }
-    stack.queue().drained().await;
+    stack.queue().wait_until_empty().await;
     stack.stop().await;
 }
 
 #[tokio::test]
-async fn a_poison_message_ends_in_the_dead_letter_queue_with_its_trace_and_its_origin() {
-    let stack = Stack::up(&IMPATIENT).await;
+async fn a_poison_message_is_dead_lettered_with_its_trace_and_its_source() {
+    let stack = Stack::up(&FAST_DEAD_LETTERING).await;
     let poison = stack.producer().onboard_poison("c-1").await;
-    let dead = stack.dead_letter_queue().take().await;
+    let dead = stack.dead_letter_queue().consume().await;
     let source = &dead.attributes().unwrap()[&MessageSystemAttributeName::DeadLetterQueueSourceArn];
     assert!(source.ends_with(":000000000000:onboarding"), "{source}");
     assert_eq!(dead.message_id(), Some(poison.message_id.as_str()));
@@ -134,24 +137,24 @@ async fn a_poison_message_ends_in_the_dead_letter_queue_with_its_trace_and_its_o
         stack.spans().trace(&poison, 2).await.failures(),
         [true, true]
     );
-    stack.queue().drained().await;
+    stack.queue().wait_until_empty().await;
     stack.stop().await;
 }
 
 #[tokio::test]
-async fn a_body_that_is_not_json_harms_only_its_own_message() {
-    let stack = Stack::up(&[&IMPATIENT[..], &GATHERING].concat()).await;
+async fn a_body_that_is_not_json_fails_only_its_message() {
+    let stack = Stack::up(&[&FAST_DEAD_LETTERING[..], &BATCHING].concat()).await;
     stack.queue().send("{not json").await;
-    let sound = stack.queue().send(&onboarding("c-1").to_string()).await;
-    let dead = stack.dead_letter_queue().take().await;
+    let valid = stack.queue().send(&onboarding("c-1").to_string()).await;
+    let dead = stack.dead_letter_queue().consume().await;
     assert_eq!(dead.body(), Some("{not json"));
-    stack.queue().drained().await;
-    let deliveries = stack.spans().named(PROCESS, 3).await;
-    let of_sound: Vec<_> = deliveries
+    stack.queue().wait_until_empty().await;
+    let deliveries = stack.spans().wait_for(PROCESS, 3).await;
+    let of_valid: Vec<_> = deliveries
         .iter()
-        .filter(|span| span.attribute("messaging.message.id") == &json!(sound))
+        .filter(|span| span.attribute("messaging.message.id") == &json!(valid))
         .collect();
-    assert_eq!(of_sound.len(), 1);
-    assert!(!of_sound[0].failed());
+    assert_eq!(of_valid.len(), 1);
+    assert!(!of_valid[0].has_failed());
     stack.stop().await;
 }

@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use crate::support::binaries::Binaries;
-use crate::support::producer::{ADDRESS, Client, OwnProducer, SECRET};
+use crate::support::producer::{ADDRESS, Client, SECRET, StandaloneProducer};
 use crate::support::spans::PROCESS;
 use crate::support::stack::Stack;
 
 #[tokio::test]
-async fn no_address_is_in_any_span_or_log_line() {
+async fn no_span_or_log_line_contains_an_address() {
     let folder = tempfile::tempdir().unwrap();
     let (function, function_log) = logging_function(folder.path());
     let options = [
@@ -24,12 +24,12 @@ async fn no_address_is_in_any_span_or_log_line() {
         "fail-once=c-2,panic=c-3",
     ];
     let stack = Stack::up_with_function(&function, &options).await;
-    let own = OwnProducer::start(&stack.endpoints);
+    let own = StandaloneProducer::start(&stack.endpoints);
     let producer = own.client().await;
-    everything_that_can_go_wrong(&stack, &producer).await;
-    // One delivery of the sound one, two each of the six others.
-    stack.spans().named(PROCESS, 13).await;
-    stack.queue().drained().await;
+    cause_every_failure(&stack, &producer).await;
+    // One delivery of the valid message, and two of each of the six others.
+    stack.spans().wait_for(PROCESS, 13).await;
+    stack.queue().wait_until_empty().await;
     let (spans, stack_log) = (stack.spans().text().await, stack.log());
     stack.stop().await;
 
@@ -52,30 +52,30 @@ async fn no_address_is_in_any_span_or_log_line() {
     }
 }
 
-/// Has the address pass through every refusal and every failure.
-async fn everything_that_can_go_wrong(stack: &Stack, producer: &Client) {
+/// Sends the address through every validation error and every failure.
+async fn cause_every_failure(stack: &Stack, producer: &Client) {
     producer.onboard_each(&["c-1", "c-2", "c-3"]).await;
     producer.onboard_poison("c-4").await;
     producer
-        .try_in_vain(&format!("/onboarding/{ADDRESS}"), "{}")
+        .expect_client_error(&format!("/onboarding/{ADDRESS}"), "{}")
         .await;
     producer
-        .try_in_vain(
+        .expect_client_error(
             "/onboarding",
             &json!({ADDRESS: ADDRESS, "customer_id": ADDRESS, "email": [ADDRESS]}).to_string(),
         )
         .await;
-    for body in undecodable() {
+    for body in invalid_bodies() {
         stack.queue().send(&body).await;
     }
 }
 
-/// Bodies in which the address stands where a decoder may stumble over it and quote it.
-fn undecodable() -> [String; 3] {
+/// Bodies with the address in places where a decoder may fail and quote it.
+fn invalid_bodies() -> [String; 3] {
     let list = json!({"customer_id": "c-5", "email": [ADDRESS], "plan": "team"});
     let plan = json!({"customer_id": "c-6", "email": ADDRESS, "plan": ADDRESS});
     [
-        format!("{ADDRESS} is no JSON"),
+        format!("{ADDRESS} is not JSON"),
         list.to_string(),
         plan.to_string(),
     ]

@@ -1,16 +1,16 @@
-//! `OTEL_PROPAGATORS` and `OTEL_TRACES_SAMPLER`: whose child a record's span is, and who decides
-//! that there is one.
+//! `OTEL_PROPAGATORS` and `OTEL_TRACES_SAMPLER`: the parent of a record's span, and the decision to
+//! sample it.
 
 use baton_test_support::{Answer, FakeLambda, Record, Span, TestCollector, event};
 use serde_json::{Value, json};
 
-use crate::support::functions::{OBEDIENT, TIMEOUT, start_with};
+use crate::support::functions::{SCRIPTED, TIMEOUT, start_with};
 
 const PROPAGATORS: &str = "OTEL_PROPAGATORS";
 const SAMPLER: &str = "OTEL_TRACES_SAMPLER";
 const SAMPLER_ARG: &str = "OTEL_TRACES_SAMPLER_ARG";
 
-/// X-Ray's trace id of a record, in two parts, and its span.
+/// First part of every X-Ray trace id: the time.
 const SECONDS: &str = "69200000";
 
 fn xray_rest(number: u64) -> String {
@@ -21,8 +21,8 @@ fn xray_span(number: u64) -> String {
     format!("c0ffee00{number:08x}")
 }
 
-/// A record with X-Ray's header, and this behind its `Parent`.
-fn of_xray(number: u64, decision: &str) -> Record {
+/// A record with an X-Ray header that ends with this sampling decision.
+fn xray_record(number: u64, decision: &str) -> Record {
     let (rest, parent) = (xray_rest(number), xray_span(number));
     let header = format!("Root=1-{SECONDS}-{rest};Parent={parent}{decision}");
     Record::new(number).attribute("AWSTraceHeader", header)
@@ -30,7 +30,7 @@ fn of_xray(number: u64, decision: &str) -> Record {
 
 /// Starts a function with these variables.
 async fn start(variables: &[(&str, &str)], collector: &TestCollector) -> FakeLambda {
-    start_with(OBEDIENT, collector, |function| {
+    start_with(SCRIPTED, collector, |function| {
         let set = variables.iter();
         set.fold(function, |function, (name, value)| {
             function.variable(name, value)
@@ -48,8 +48,8 @@ async fn spans(variables: &[(&str, &str)], records: &[Record]) -> Vec<Span> {
     collector.spans().unwrap()
 }
 
-/// The span of a record, if there is one.
-fn of_record(spans: &[Span], number: u64) -> Option<&Span> {
+/// Returns the span of a record, or `None` if it was not exported.
+fn record_span(spans: &[Span], number: u64) -> Option<&Span> {
     let id = Record::new(number).message_id.into();
     let mut spans = spans.iter();
     spans.find(|span| span.attributes.get("messaging.message.id") == Some(&id))
@@ -62,22 +62,22 @@ fn batch(spans: &[Span]) -> Option<&Span> {
 
 #[track_caller]
 fn assert_child_of_xray(spans: &[Span], number: u64) {
-    let span = of_record(spans, number).expect("a span of the record");
+    let span = record_span(spans, number).expect("a span of the record");
     assert_eq!(span.trace_id, format!("{SECONDS}{}", xray_rest(number)));
     assert_eq!(span.parent_span_id, Some(xray_span(number)));
 }
 
 #[tokio::test]
-async fn with_xray_listed_a_records_span_is_the_child_of_xrays() {
-    let both = of_xray(3, ";Sampled=1").traced(3);
+async fn with_xray_listed_record_spans_are_children_of_the_xray_span() {
+    let both = xray_record(3, ";Sampled=1").traced(3);
     let records = [
-        of_xray(0, ";Sampled=1"),
-        of_xray(1, ";Sampled=0"),
-        of_xray(2, ""),
+        xray_record(0, ";Sampled=1"),
+        xray_record(1, ";Sampled=0"),
+        xray_record(2, ""),
         both,
     ];
     let spans = spans(&[(PROPAGATORS, "xray")], &records).await;
-    // X-Ray's decision against is none for us, and nothing but its header is read.
+    // X-Ray's decision not to sample is ignored, and no other context is read.
     for number in 0..4 {
         assert_child_of_xray(&spans, number);
     }
@@ -85,11 +85,11 @@ async fn with_xray_listed_a_records_span_is_the_child_of_xrays() {
 }
 
 #[tokio::test]
-async fn with_xray_listed_last_the_producers_context_comes_first() {
-    let records = [of_xray(0, ";Sampled=1").traced(0), of_xray(1, "")];
+async fn with_xray_listed_last_the_producers_context_takes_precedence() {
+    let records = [xray_record(0, ";Sampled=1").traced(0), xray_record(1, "")];
     let listed = "tracecontext,baggage,xray";
     let spans = spans(&[(PROPAGATORS, listed)], &records).await;
-    let span = of_record(&spans, 0).unwrap();
+    let span = record_span(&spans, 0).unwrap();
     assert_eq!(span.trace_id, Record::trace_id(0));
     assert_eq!(span.parent_span_id, Some(Record::span_id(0)));
     assert_child_of_xray(&spans, 1);
@@ -112,12 +112,12 @@ async fn reports(variables: &[(&str, &str)], records: &[Record]) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn the_first_message_with_nothing_but_xrays_header_is_logged_with_both_remedies() {
+async fn the_first_message_with_only_an_xray_header_is_logged_with_both_remedies() {
     let records = [
-        of_xray(0, ";Sampled=1").traced(0),
-        of_xray(1, ";Sampled=0"),
-        of_xray(2, ";Sampled=1"),
-        of_xray(3, ";Sampled=1"),
+        xray_record(0, ";Sampled=1").traced(0),
+        xray_record(1, ";Sampled=0"),
+        xray_record(2, ";Sampled=1"),
+        xray_record(3, ";Sampled=1"),
     ];
     let reports_of = async |variables: &[_]| reports(variables, &records).await;
     let lines = reports_of(&[]).await;
@@ -147,12 +147,12 @@ async fn the_first_message_with_nothing_but_xrays_header_is_logged_with_both_rem
 }
 
 #[tokio::test]
-async fn where_xray_has_not_decided_for_it_the_sampler_of_new_traces_decides() {
+async fn without_a_sampling_decision_of_xray_the_root_sampler_decides() {
     let records = [
-        of_xray(0, ";Sampled=1"),
-        of_xray(1, ";Sampled=?"),
-        of_xray(2, ";Sampled=0"),
-        of_xray(3, ""),
+        xray_record(0, ";Sampled=1"),
+        xray_record(1, ";Sampled=?"),
+        xray_record(2, ";Sampled=0"),
+        xray_record(3, ""),
     ];
     for (ratio, expected) in [("0", 1), ("1", 4)] {
         let variables = [
@@ -164,7 +164,7 @@ async fn where_xray_has_not_decided_for_it_the_sampler_of_new_traces_decides() {
         for number in 0..expected {
             assert_child_of_xray(&spans, number);
         }
-        // The batch's begins a trace, as any that X-Ray has not decided on.
+        // The batch span starts a trace, so the root sampler decides about it too.
         let is_batch_sampled = ratio == "1";
         assert_eq!(batch(&spans).is_some(), is_batch_sampled, "ratio {ratio}");
         let count = expected + u64::from(is_batch_sampled);
@@ -173,29 +173,29 @@ async fn where_xray_has_not_decided_for_it_the_sampler_of_new_traces_decides() {
 }
 
 #[tokio::test]
-async fn an_unsampled_producer_stays_unsampled_and_xray_silences_nothing() {
+async fn an_unsampled_producer_stays_unsampled_and_xray_suppresses_no_span() {
     let (trace_id, parent) = (Record::trace_id(0), Record::span_id(0));
     let unsampled = format!("00-{trace_id}-{parent}-00");
     let records = [
-        // X-Ray's decision does not count for it either.
-        of_xray(0, ";Sampled=1").message_attribute("traceparent", unsampled),
-        of_xray(1, ";Sampled=0").traced(1),
-        of_xray(2, ";Sampled=0"),
+        // X-Ray's decision to sample is ignored as well.
+        xray_record(0, ";Sampled=1").message_attribute("traceparent", unsampled),
+        xray_record(1, ";Sampled=0").traced(1),
+        xray_record(2, ";Sampled=0"),
     ];
     for (sampler, is_exported) in [
         (None, false),
         (Some("parentbased_always_on"), false),
-        // It asks nobody's parent.
+        // This sampler ignores the parent.
         (Some("always_on"), true),
     ] {
         let variables: Vec<_> = sampler.map(|name| (SAMPLER, name)).into_iter().collect();
         let spans = spans(&variables, &records).await;
-        assert_eq!(of_record(&spans, 0).is_some(), is_exported, "{sampler:?}");
-        let continued = of_record(&spans, 1).unwrap();
+        assert_eq!(record_span(&spans, 0).is_some(), is_exported, "{sampler:?}");
+        let continued = record_span(&spans, 1).unwrap();
         assert_eq!(continued.trace_id, Record::trace_id(1));
-        let root = of_record(&spans, 2).unwrap();
+        let root = record_span(&spans, 2).unwrap();
         assert_eq!(root.parent_span_id, None);
-        // The batch's span, and X-Ray's.
+        // Links to the batch span and to the X-Ray span.
         assert_eq!(root.links.len(), 2, "{root:#?}");
         assert_eq!(root.links[1].span_id, xray_span(2));
         let links = &batch(&spans).unwrap().links;
@@ -205,10 +205,10 @@ async fn an_unsampled_producer_stays_unsampled_and_xray_silences_nothing() {
 }
 
 #[tokio::test]
-async fn with_no_propagator_nothing_is_continued_and_xrays_span_is_linked_to() {
-    let records = [of_xray(0, ";Sampled=1").traced(0)];
+async fn without_propagators_no_trace_is_continued_and_the_xray_span_is_linked() {
+    let records = [xray_record(0, ";Sampled=1").traced(0)];
     let spans = spans(&[(PROPAGATORS, "none")], &records).await;
-    let span = of_record(&spans, 0).unwrap();
+    let span = record_span(&spans, 0).unwrap();
     assert_eq!(span.parent_span_id, None);
     assert_ne!(span.trace_id, Record::trace_id(0));
     assert_eq!(span.links[1].span_id, xray_span(0));

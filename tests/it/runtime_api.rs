@@ -6,13 +6,13 @@ use baton_test_support::{Answer, FakeLambda, LambdaError, Record, TestCollector,
 use serde_json::{Value, json};
 
 use crate::support::binaries::example;
-use crate::support::functions::{OBEDIENT, TIMEOUT, function, start_with};
-use crate::support::recorder::Recorder;
+use crate::support::functions::{SCRIPTED, TIMEOUT, function, start_with};
+use crate::support::recording_server::RecordingServer;
 
 #[tokio::test]
-async fn each_request_of_an_sdk_carries_the_trace_id_of_its_own_invocation() {
+async fn sdk_requests_carry_the_xray_trace_id_of_their_own_invocation() {
     let collector = TestCollector::start(Answer::Ok).await.unwrap();
-    let sqs = Recorder::start(StatusCode::OK, json!({"MessageId": "sent-1"})).await;
+    let sqs = RecordingServer::start(StatusCode::OK, json!({"MessageId": "sent-1"})).await;
     let queue = format!("{}/123456789012/follow-ups", sqs.url);
     let function = function(example("aws_sdk").to_str().unwrap(), &collector)
         .variable("FOLLOW_UP_QUEUE_URL", &queue)
@@ -36,7 +36,7 @@ async fn each_request_of_an_sdk_carries_the_trace_id_of_its_own_invocation() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_not_an_event_ends_the_function_with_what_was_wrong() {
+async fn an_invalid_response_of_the_runtime_api_stops_the_function_with_the_cause() {
     for (status, text) in [
         (
             StatusCode::INTERNAL_SERVER_ERROR,
@@ -48,9 +48,9 @@ async fn an_answer_that_is_not_an_event_ends_the_function_with_what_was_wrong() 
         ),
     ] {
         let collector = TestCollector::start(Answer::Ok).await.unwrap();
-        let runtime_api = Recorder::start(status, Value::Null).await;
+        let runtime_api = RecordingServer::start(status, Value::Null).await;
         let address = runtime_api.url.trim_start_matches("http://");
-        let lambda = start_with(OBEDIENT, &collector, |function| {
+        let lambda = start_with(SCRIPTED, &collector, |function| {
             function.variable("AWS_LAMBDA_RUNTIME_API", address)
         })
         .await;
@@ -65,11 +65,11 @@ async fn an_answer_that_is_not_an_event_ends_the_function_with_what_was_wrong() 
 }
 
 #[tokio::test]
-async fn with_snap_start_the_restore_is_waited_for_before_the_first_event() {
+async fn with_snap_start_the_function_waits_for_the_restore_before_the_first_event() {
     let collector = TestCollector::start(Answer::Ok).await.unwrap();
-    let runtime_api = Recorder::start(StatusCode::OK, Value::Null).await;
+    let runtime_api = RecordingServer::start(StatusCode::OK, Value::Null).await;
     let address = runtime_api.url.trim_start_matches("http://");
-    let lambda = start_with(OBEDIENT, &collector, |function| {
+    let lambda = start_with(SCRIPTED, &collector, |function| {
         function
             .variable("AWS_LAMBDA_RUNTIME_API", address)
             .variable("AWS_LAMBDA_INITIALIZATION_TYPE", "snap-start")

@@ -1,4 +1,4 @@
-//! The end of a function's process, where it is announced.
+//! Graceful shutdown of a function that registers an extension and thus gets SIGTERM.
 
 use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
@@ -8,32 +8,32 @@ use rustix::process::{self, Pid, kill_process};
 use serde_json::json;
 
 use crate::support::eventually;
-use crate::support::functions::{OBEDIENT, TIMEOUT, start, start_with};
+use crate::support::functions::{SCRIPTED, TIMEOUT, start, start_with};
 
-/// What Lambda gives a process with internal extensions only.
-const LAMBDAS_LIMIT: Duration = Duration::from_millis(500);
+/// Time that Lambda leaves a process with only internal extensions after SIGTERM.
+const TERMINATION_LIMIT: Duration = Duration::from_millis(500);
 
-/// Sends SIGTERM, and leaves the process to itself.
-fn terminate(lambda: &FakeLambda) -> Instant {
+/// Sends SIGTERM without waiting. Returns the time of the signal.
+fn send_sigterm(lambda: &FakeLambda) -> Instant {
     let id = i32::try_from(lambda.process_id()).unwrap();
     kill_process(Pid::from_raw(id).unwrap(), process::Signal::TERM).unwrap();
     Instant::now()
 }
 
-/// The end of a process that has been told to end at this moment: in time, and by itself.
-async fn ended(lambda: FakeLambda, terminated: Instant) -> ProcessExit {
-    // A second signal means nothing to a process that is ending.
-    let ended = lambda.terminate(LAMBDAS_LIMIT).await;
+/// Waits for the exit of a process that got SIGTERM, and asserts that it is clean and in time.
+async fn wait_for_exit(lambda: FakeLambda, terminated: Instant) -> ProcessExit {
+    // A process that is shutting down ignores a second signal.
+    let ended = lambda.terminate(TERMINATION_LIMIT).await;
     let after = terminated.elapsed();
     assert!(!ended.killed && ended.status.success(), "{ended:?}");
-    assert!(after < LAMBDAS_LIMIT, "{after:?}");
+    assert!(after < TERMINATION_LIMIT, "{after:?}");
     ended
 }
 
 #[tokio::test]
-async fn what_is_under_way_is_finished_or_returned_and_flushed_before_the_end() {
+async fn on_sigterm_running_messages_finish_or_are_returned_and_spans_are_flushed() {
     let collector = TestCollector::start(Answer::Ok).await.unwrap();
-    let lambda = start_with(OBEDIENT, &collector, |function| {
+    let lambda = start_with(SCRIPTED, &collector, |function| {
         function
             .max_concurrency(NonZeroUsize::new(2).unwrap())
             .variable("BATON_GRACEFUL_SHUTDOWN", "on")
@@ -56,13 +56,13 @@ async fn what_is_under_way_is_finished_or_returned_and_flushed_before_the_end() 
             (log.matches("message's trace context").count() == 3).then_some(())
         })
         .await;
-        terminate(&lambda)
+        send_sigterm(&lambda)
     };
     let (response, terminated) = tokio::join!(answering, terminating);
     let id = |number| json!({"itemIdentifier": Record::new(number).message_id});
     let failed = json!({"batchItemFailures": [id(1), id(2), id(3)]});
     assert_eq!(response.unwrap(), Ok(failed));
-    ended(lambda, terminated).await;
+    wait_for_exit(lambda, terminated).await;
     let spans = collector.spans().unwrap();
     assert_eq!(spans.len(), records.len() + 1);
     let shut_down = spans
@@ -72,18 +72,17 @@ async fn what_is_under_way_is_finished_or_returned_and_flushed_before_the_end() 
 }
 
 #[tokio::test]
-async fn on_ordinary_lambda_nothing_is_registered() {
+async fn without_concurrent_invocations_no_extension_is_registered() {
     let collector = TestCollector::start(Answer::Ok).await.unwrap();
-    let lambda = start(OBEDIENT, &collector).await;
+    let lambda = start(SCRIPTED, &collector).await;
     lambda.wait_until_ready().await.unwrap();
     assert!(lambda.extensions().is_empty());
 }
 
-/// SIGTERM while the flush waits for a collector that hangs. Returns what the process said before
-/// its end.
-async fn ended_while_flushing(flush_point: &str) -> Vec<String> {
+/// Sends SIGTERM while the flush waits for a hanging collector. Returns the log of the process.
+async fn terminate_while_flushing(flush_point: &str) -> Vec<String> {
     let collector = TestCollector::start(Answer::Hang).await.unwrap();
-    let lambda = start_with(OBEDIENT, &collector, |function| {
+    let lambda = start_with(SCRIPTED, &collector, |function| {
         function
             .max_concurrency(NonZeroUsize::new(2).unwrap())
             .variable("BATON_GRACEFUL_SHUTDOWN", "on")
@@ -98,31 +97,31 @@ async fn ended_while_flushing(flush_point: &str) -> Vec<String> {
             collector.exports(Signal::Traces).first().map(drop)
         })
         .await;
-        terminate(&lambda)
+        send_sigterm(&lambda)
     };
     let (response, terminated) = tokio::join!(answering, terminating);
     assert_eq!(response.unwrap(), Ok(json!({"batchItemFailures": []})));
-    ended(lambda, terminated).await.stdout
+    wait_for_exit(lambda, terminated).await.stdout
 }
 
 #[tokio::test]
-async fn the_end_cuts_a_flush_that_is_under_way_and_the_response_goes_out() {
-    let log = ended_while_flushing("before-response").await.join("\n");
+async fn shutdown_cuts_a_running_flush_short_and_the_response_is_sent() {
+    let log = terminate_while_flushing("before-response").await.join("\n");
     assert!(log.contains("flush cut short by the shutdown"), "{log}");
     assert!(!log.contains("was not answered"), "{log}");
 }
 
 #[tokio::test]
-async fn after_the_response_nothing_is_called_unanswered() {
-    let log = ended_while_flushing("after-response").await.join("\n");
+async fn shutdown_after_the_response_does_not_log_an_unanswered_invocation() {
+    let log = terminate_while_flushing("after-response").await.join("\n");
     assert!(log.contains("shutting down"), "{log}");
     assert!(!log.contains("was not answered"), "{log}");
 }
 
 #[tokio::test]
-async fn where_the_extension_is_refused_the_signal_is_obeyed_and_messages_are_handled() {
+async fn a_refused_extension_does_not_prevent_handling_or_a_clean_exit() {
     let collector = TestCollector::start(Answer::Ok).await.unwrap();
-    let lambda = start_with(OBEDIENT, &collector, |function| {
+    let lambda = start_with(SCRIPTED, &collector, |function| {
         function
             .refuse_extensions()
             .variable("BATON_GRACEFUL_SHUTDOWN", "on")
@@ -132,6 +131,9 @@ async fn where_the_extension_is_refused_the_signal_is_obeyed_and_messages_are_ha
     let response = invocation.unwrap().response;
     assert_eq!(response, Ok(json!({"batchItemFailures": []})));
     assert!(lambda.extensions().is_empty());
-    let log = ended(lambda, Instant::now()).await.stdout.join("\n");
+    let log = wait_for_exit(lambda, Instant::now())
+        .await
+        .stdout
+        .join("\n");
     assert!(log.contains("extension cannot be registered"), "{log}");
 }

@@ -8,48 +8,50 @@ use baton_test_support::{
 };
 
 use crate::support::eventually;
-use crate::support::producer::OwnProducer;
+use crate::support::producer::StandaloneProducer;
 use crate::support::stack::Stack;
 
-/// What the two are called in their telemetry.
+/// Service names.
 const FUNCTION: &str = "onboarding-lambda";
 const PRODUCER: &str = "onboarding-api";
-/// What the function logs about each message that it has handled.
+/// Log message of the function about each message that it has handled.
 const HANDLED: &str = "customer onboarded";
 
-/// The metrics that each of them has to send, once it has done its work.
-const OF_FUNCTION: [&str; 4] = [
+/// Metrics that the function sends at least.
+const FUNCTION_METRICS: [&str; 4] = [
     "faas.coldstarts",
     "faas.invoke_duration",
     "messaging.client.consumed.messages",
     "messaging.process.duration",
 ];
-const OF_PRODUCER: [&str; 3] = [
+/// Metrics that the producer sends at least.
+const PRODUCER_METRICS: [&str; 3] = [
     "http.server.request.duration",
     "messaging.client.operation.duration",
     "messaging.client.sent.messages",
 ];
 
-fn is_of(resource: &Resource, service: &str) -> bool {
+fn has_service_name(resource: &Resource, service: &str) -> bool {
     resource.attributes.get("service.name") == Some(&AttributeValue::from(service))
 }
 
-/// The span of this kind of name in a trace.
+/// Returns the span with this name in a trace.
 fn span<'a>(spans: &'a [Span], trace_id: &str, name: &str) -> Option<&'a Span> {
-    let mut of_trace = spans.iter().filter(|span| span.trace_id == trace_id);
-    of_trace.find(|span| span.name == name)
+    let mut trace = spans.iter().filter(|span| span.trace_id == trace_id);
+    trace.find(|span| span.name == name)
 }
 
 fn names(metrics: &[Metric], service: &str) -> BTreeSet<String> {
     let own = metrics
         .iter()
-        .filter(|metric| is_of(&metric.resource, service));
+        .filter(|metric| has_service_name(&metric.resource, service));
     own.map(|metric| metric.name.clone()).collect()
 }
 
 fn lines<'a>(logs: &'a [LogRecord], service: &str, text: &str) -> Vec<&'a LogRecord> {
     let is_line = |log: &&LogRecord| {
-        is_of(&log.resource, service) && log.body.as_ref() == Some(&AttributeValue::from(text))
+        has_service_name(&log.resource, service)
+            && log.body.as_ref() == Some(&AttributeValue::from(text))
     };
     logs.iter().filter(is_line).collect()
 }
@@ -60,7 +62,7 @@ async fn all_three_signals_of_both_services_arrive_and_their_ids_match() {
     let endpoint = format!("OTEL_EXPORTER_OTLP_ENDPOINT={}", collector.endpoint());
     let options = ["--env", &endpoint, "--env", "OTEL_LOGS_EXPORTER=otlp"];
     let stack = Stack::up(&options).await;
-    let own = OwnProducer::start_with(
+    let own = StandaloneProducer::start_with(
         &stack.endpoints,
         &[
             ("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.endpoint()),
@@ -98,14 +100,20 @@ async fn all_three_signals_of_both_services_arrive_and_their_ids_match() {
     for message in &accepted {
         let sent = span(&spans, &message.trace_id, "send onboarding").unwrap();
         let processed = span(&spans, &message.trace_id, "process onboarding").unwrap();
-        assert!(is_of(&sent.resource, PRODUCER) && is_of(&processed.resource, FUNCTION));
+        assert!(
+            has_service_name(&sent.resource, PRODUCER)
+                && has_service_name(&processed.resource, FUNCTION)
+        );
         let mut lines = handled.iter();
         let line = lines.find(|log| log.trace_id.as_deref() == Some(&*message.trace_id));
         let line = line.expect("a line in the message's trace");
         assert_eq!(line.span_id.as_deref(), Some(&*processed.span_id));
     }
 
-    for (service, expected) in [(FUNCTION, &OF_FUNCTION[..]), (PRODUCER, &OF_PRODUCER[..])] {
+    for (service, expected) in [
+        (FUNCTION, &FUNCTION_METRICS[..]),
+        (PRODUCER, &PRODUCER_METRICS[..]),
+    ] {
         for name in expected {
             let what = format!("the metric {name} of {service}");
             eventually(&what, async || {

@@ -1,4 +1,4 @@
-//! What the scenarios stand on.
+//! Support of the tests.
 
 use std::time::Duration;
 
@@ -8,26 +8,27 @@ pub(crate) mod http;
 pub(crate) mod processes;
 pub(crate) mod producer;
 pub(crate) mod queue;
-pub(crate) mod recorder;
+pub(crate) mod recording_server;
 pub(crate) mod spans;
 pub(crate) mod spill;
 pub(crate) mod stack;
 
-/// How often a condition is looked at, and how long it may take to come true: several times what a
-/// busy machine with one core needs.
+/// Time between two checks of a condition.
 const INTERVAL: Duration = Duration::from_millis(50);
+/// Number of checks before a test fails: several times the number that a busy machine with one core
+/// needs.
 const ATTEMPTS: usize = 600;
 
-/// Looks again and again until there is something to see, and fails the test when there never is.
-pub(crate) async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+/// Calls `check` until it returns a value, and fails the test if it does not in time.
+pub(crate) async fn eventually<T>(what: &str, mut check: impl AsyncFnMut() -> Option<T>) -> T {
     for _ in 0..ATTEMPTS {
-        if let Some(seen) = look().await {
-            return seen;
+        if let Some(value) = check().await {
+            return value;
         }
         tokio::time::sleep(INTERVAL).await;
     }
     panic!(
-        "not seen within {:?}: {what}",
+        "not within {:?}: {what}",
         INTERVAL * u32::try_from(ATTEMPTS).unwrap()
     );
 }

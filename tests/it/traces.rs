@@ -8,11 +8,11 @@ const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const CALLER: &str = "b7ad6b7169203331";
 
 #[tokio::test]
-async fn one_trace_leads_from_the_request_to_the_store() {
+async fn one_trace_connects_the_request_to_the_store() {
     let stack = Stack::up(&[]).await;
     let message = stack.producer().onboard("c-1").await;
     let trace = stack.spans().trace(&message, 1).await;
-    let (request, send, process) = (trace.one(REQUEST), trace.one(SEND), trace.one(PROCESS));
+    let (request, send, process) = (trace.span(REQUEST), trace.span(SEND), trace.span(PROCESS));
     let store = trace
         .children(process)
         .into_iter()
@@ -38,10 +38,10 @@ async fn one_trace_leads_from_the_request_to_the_store() {
 }
 
 #[tokio::test]
-async fn a_batch_links_to_each_message_that_it_brought() {
+async fn a_batch_span_links_to_the_send_of_each_message() {
     let stack = Stack::up(&["--batching-window", "1s", "--concurrency", "1"]).await;
     let accepted = stack.producer().onboard_each(&["c-1", "c-2", "c-3"]).await;
-    let batches = stack.spans().named(BATCH, 1).await;
+    let batches = stack.spans().wait_for(BATCH, 1).await;
     assert_eq!(batches.len(), 1, "{batches:#?}");
     assert_eq!(
         batches[0].attribute("messaging.batch.message_count"),
@@ -58,14 +58,14 @@ async fn a_batch_links_to_each_message_that_it_brought() {
     for message in accepted {
         let trace = stack.spans().trace(&message, 1).await;
         let link = batches[0]
-            .link_to(trace.one(SEND))
+            .find_link(trace.span(SEND))
             .expect("a link to the message's send");
         assert_eq!(
             link.attributes["messaging.message.id"],
             json!(message.message_id)
         );
         assert!(
-            trace.one(PROCESS).link_to(&batches[0]).is_some(),
+            trace.span(PROCESS).find_link(&batches[0]).is_some(),
             "{trace:#?}"
         );
     }
@@ -73,7 +73,7 @@ async fn a_batch_links_to_each_message_that_it_brought() {
 }
 
 #[tokio::test]
-async fn a_context_from_outside_is_honoured_to_the_end() {
+async fn a_callers_context_is_continued_by_every_span() {
     let stack = Stack::up(&[]).await;
     let headers = [
         ("traceparent", &*format!("00-{TRACE}-{CALLER}-01")),
@@ -85,15 +85,15 @@ async fn a_context_from_outside_is_honoured_to_the_end() {
         .await;
     assert_eq!(message.trace_id, TRACE);
     let trace = stack.spans().trace(&message, 1).await;
-    assert_eq!(trace.one(REQUEST).parent_span_id.as_deref(), Some(CALLER));
+    assert_eq!(trace.span(REQUEST).parent_span_id.as_deref(), Some(CALLER));
     for name in [REQUEST, SEND, PROCESS] {
-        assert_eq!(trace.one(name).trace_state, "vendor=position", "{name}");
+        assert_eq!(trace.span(name).trace_state, "vendor=position", "{name}");
     }
     stack.stop().await;
 }
 
 #[tokio::test]
-async fn an_unsampled_request_leaves_no_spans_and_is_handled_all_the_same() {
+async fn an_unsampled_request_is_handled_without_spans() {
     let stack = Stack::up(&[]).await;
     let unsampled = format!("00-{TRACE}-{CALLER}-00");
     stack
@@ -102,8 +102,8 @@ async fn an_unsampled_request_leaves_no_spans_and_is_handled_all_the_same() {
         .await;
     let sampled = stack.producer().onboard("c-2").await;
     stack.spans().trace(&sampled, 1).await;
-    stack.queue().drained().await;
-    let batches = stack.spans().named(BATCH, 1).await;
+    stack.queue().wait_until_empty().await;
+    let batches = stack.spans().wait_for(BATCH, 1).await;
     let links = batches
         .iter()
         .map(|batch| {
@@ -115,7 +115,7 @@ async fn an_unsampled_request_leaves_no_spans_and_is_handled_all_the_same() {
         })
         .sum::<usize>();
     assert_eq!(links, 1, "{batches:#?}");
-    assert!(stack.spans().of_trace(TRACE).await.is_empty());
+    assert!(stack.spans().find_trace(TRACE).await.is_empty());
     stack.stop().await;
 }
 
@@ -139,8 +139,8 @@ async fn a_malformed_context_is_ignored() {
             .await;
         assert!(!message.trace_id.contains(&TRACE[2..]), "{traceparent}");
         let trace = stack.spans().trace(&message, 1).await;
-        assert_eq!(trace.one(REQUEST).parent_span_id, None, "{traceparent}");
-        assert_eq!(trace.one(PROCESS).trace_state, "", "{traceparent}");
+        assert_eq!(trace.span(REQUEST).parent_span_id, None, "{traceparent}");
+        assert_eq!(trace.span(PROCESS).trace_state, "", "{traceparent}");
     }
     stack.stop().await;
 }

@@ -1,6 +1,5 @@
-//! What arrives on the wire, field by field, against what the records said: nothing more and
-//! nothing less than the crate's documentation names. What is expected stands in `wire/expected.rs`
-//! alone.
+//! Every field of every span on the wire, compared with the records. Only `wire/expected.rs` defines
+//! the expected spans, from the documentation of `baton-lambda`.
 
 use std::collections::HashMap;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -12,13 +11,13 @@ use serde_json::{Value, json};
 
 use self::expected::Batch;
 use self::generated::{Sample, Shape};
-use crate::support::functions::{OBEDIENT, TIMEOUT, start_with};
+use crate::support::functions::{SCRIPTED, TIMEOUT, start_with};
 
 mod expected;
 mod generated;
 
 #[tokio::test]
-async fn every_field_of_a_batch_of_one_is_as_the_record_said() {
+async fn every_field_of_a_batch_of_one_matches_its_record() {
     let wire = Wire::start(Shape::Continue).await;
     for number in 0..30 {
         wire.check(&[Sample::generate(number)]).await;
@@ -26,7 +25,7 @@ async fn every_field_of_a_batch_of_one_is_as_the_record_said() {
 }
 
 #[tokio::test]
-async fn every_field_of_a_batch_of_ten_is_as_the_records_said() {
+async fn every_field_of_a_batch_of_ten_matches_its_records() {
     let wire = Wire::start(Shape::Continue).await;
     for round in 0..10 {
         let samples: Vec<Sample> = (round * 10..(round + 1) * 10)
@@ -37,38 +36,40 @@ async fn every_field_of_a_batch_of_ten_is_as_the_records_said() {
 }
 
 #[tokio::test]
-async fn every_field_of_a_batch_of_a_thousand_is_as_the_records_said() {
+async fn every_field_of_a_batch_of_a_thousand_matches_its_records() {
     let samples: Vec<Sample> = (0..1000).map(Sample::generate).collect();
     Wire::start(Shape::Continue).await.check(&samples).await;
 }
 
 #[tokio::test]
-async fn no_span_and_no_link_of_ten_thousand_is_missing() {
+async fn a_batch_of_ten_thousand_has_every_span_and_every_link() {
     let samples: Vec<Sample> = (0..10_000).map(Sample::generate).collect();
     let wire = Wire::start(Shape::Continue).await;
     wire.check(&samples).await;
     let exports = wire.collector.exports(Signal::Traces);
-    assert!(exports.len() > 1, "they do not fit into one request");
+    assert!(exports.len() > 1, "more than one request");
 }
 
 #[tokio::test]
-async fn every_field_of_a_fifo_batch_is_as_the_records_said() {
+async fn every_field_of_a_fifo_batch_matches_its_records() {
     let wire = Wire::start(Shape::Continue).await;
-    let samples: Vec<Sample> = (0..100).map(Sample::in_order).collect();
+    let samples: Vec<Sample> = (0..100).map(Sample::generate_fifo).collect();
     wire.check(&samples).await;
 }
 
 #[tokio::test]
-async fn a_batch_from_two_queues_names_none_and_its_records_each_their_own() {
+async fn a_batch_span_of_two_queues_names_no_queue_and_record_spans_name_theirs() {
     let wire = Wire::start(Shape::Continue).await;
     let samples: Vec<Sample> = (0..20)
-        .map(|number| Sample::generate(number).on_queue(["orders", "returns"][number as usize % 2]))
+        .map(|number| {
+            Sample::generate(number).with_queue(["orders", "returns"][number as usize % 2])
+        })
         .collect();
     wire.check(&samples).await;
 }
 
 #[tokio::test]
-async fn every_field_is_as_the_records_said_where_they_are_the_batch_spans_children() {
+async fn every_field_of_children_of_the_batch_span_matches_the_records() {
     let samples: Vec<Sample> = (0..200).map(Sample::generate).collect();
     Wire::start(Shape::Batch).await.check(&samples).await;
 }
@@ -91,7 +92,7 @@ impl Wire {
                 Shape::Batch => function.variable("BATON_TRACE_SHAPE", "batch"),
             }
         };
-        let lambda = start_with(OBEDIENT, &collector, configured).await;
+        let lambda = start_with(SCRIPTED, &collector, configured).await;
         Self {
             shape,
             lambda,
@@ -99,7 +100,7 @@ impl Wire {
         }
     }
 
-    /// One invocation with these records, and everything that it sent.
+    /// Invokes the function with these records, and checks every span that it exports.
     async fn check(&self, samples: &[Sample]) {
         let before = self.collector.spans().unwrap().len();
         let records: Vec<_> = samples.iter().map(|sample| sample.record.clone()).collect();
@@ -125,7 +126,7 @@ impl Wire {
     }
 }
 
-/// Takes the one batch span out, and compares it.
+/// Removes the only batch span and compares it.
 fn take_batch(
     spans: &mut Vec<Span>,
     invocation: &Invocation,
@@ -147,18 +148,21 @@ fn take_batch(
     for span in spans {
         let inside = batch.start_unix_nano <= span.start_unix_nano
             && span.end_unix_nano <= batch.end_unix_nano;
-        assert!(inside, "a record outlasts its batch: {span:#?}");
+        assert!(inside, "record span outside its batch span: {span:#?}");
     }
     batch
 }
 
-/// Compares each record's span, and leaves none over.
+/// Compares each record's span, and checks that there are no others.
 fn check_records(spans: Vec<Span>, shape: Shape, batch: &Span, samples: &[Sample]) {
     let mut by_message: HashMap<String, Span> = HashMap::with_capacity(spans.len());
     for span in spans {
         let id = format!("{:?}", span.attributes.get("messaging.message.id"));
-        let twice = by_message.insert(id, span);
-        assert!(twice.is_none(), "two spans for one record: {twice:#?}");
+        let duplicate = by_message.insert(id, span);
+        assert!(
+            duplicate.is_none(),
+            "two spans for one record: {duplicate:#?}"
+        );
     }
     for sample in samples {
         let id = baton_test_support::AttributeValue::from(&*sample.record.message_id);
@@ -169,14 +173,17 @@ fn check_records(spans: Vec<Span>, shape: Shape, batch: &Span, samples: &[Sample
                 assert_same(&span, &expected, &format!("the span of {sample:#?}"));
             }
             (None, false) => {}
-            (found, _) => panic!("for {sample:#?} there is {found:#?}"),
+            (found, _) => panic!("found {found:#?} for {sample:#?}"),
         }
     }
-    assert!(by_message.is_empty(), "of no record: {by_message:#?}");
+    assert!(
+        by_message.is_empty(),
+        "spans without a record: {by_message:#?}"
+    );
 }
 
-/// Fails with the first difference. Printed whole, a batch span with ten thousand links would hide
-/// it.
+/// Fails with an excerpt around the first difference, which the whole text of a batch span with ten
+/// thousand links would hide.
 fn assert_same(found: &Span, expected: &Span, what: &str) {
     if found == expected {
         return;
@@ -195,9 +202,9 @@ fn assert_same(found: &Span, expected: &Span, what: &str) {
     );
 }
 
-/// The response that names the records that fail.
+/// Returns the expected response, with the records that fail.
 fn failures(samples: &[Sample]) -> Value {
-    let failed = samples.iter().filter(|sample| sample.outcome.fails());
+    let failed = samples.iter().filter(|sample| sample.outcome.is_failure());
     let failed: Vec<Value> = failed
         .map(|sample| json!({"itemIdentifier": sample.record.message_id}))
         .collect();

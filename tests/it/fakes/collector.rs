@@ -1,4 +1,4 @@
-//! The collector as an exporter sees it: here the tests are the exporter.
+//! The collector. The tests are the exporter.
 
 use std::io::Write as _;
 use std::time::Duration;
@@ -14,12 +14,12 @@ use opentelemetry_proto::tonic::metrics::v1 as metrics;
 use prost::Message as _;
 use tokio::net::TcpStream;
 
-use crate::support::http::{self, Answer as Got};
+use crate::support::http::{self, HttpResponse};
 
 const PROTOBUF: (&str, &str) = ("content-type", "application/x-protobuf");
 const GZIP: (&str, &str) = ("content-encoding", "gzip");
 
-async fn post(collector: &TestCollector, path: &str, body: &[u8]) -> Got {
+async fn post(collector: &TestCollector, path: &str, body: &[u8]) -> HttpResponse {
     let url = format!("{}/v1/{path}", collector.endpoint());
     http::post(&url, &[PROTOBUF], body).await
 }
@@ -39,43 +39,43 @@ fn one_metric() -> Vec<u8> {
         data: Some(metrics::metric::Data::Histogram(histogram)),
         ..Default::default()
     };
-    let of_scope = metrics::ScopeMetrics {
+    let scope = metrics::ScopeMetrics {
         scope: Some(Default::default()),
         metrics: vec![metric],
         ..Default::default()
     };
-    let of_resource = metrics::ResourceMetrics {
+    let resource = metrics::ResourceMetrics {
         resource: Some(Default::default()),
-        scope_metrics: vec![of_scope],
+        scope_metrics: vec![scope],
         ..Default::default()
     };
-    let resource_metrics = vec![of_resource];
+    let resource_metrics = vec![resource];
     ExportMetricsServiceRequest { resource_metrics }.encode_to_vec()
 }
 
 fn one_log() -> Vec<u8> {
-    let said = any_value::Value::StringValue("hello".to_owned());
+    let text = any_value::Value::StringValue("hello".to_owned());
     let record = logs::LogRecord {
-        body: Some(AnyValue { value: Some(said) }),
+        body: Some(AnyValue { value: Some(text) }),
         span_id: vec![0xab; 8],
         ..Default::default()
     };
-    let of_scope = logs::ScopeLogs {
+    let scope = logs::ScopeLogs {
         scope: Some(Default::default()),
         log_records: vec![record],
         ..Default::default()
     };
-    let of_resource = logs::ResourceLogs {
+    let resource = logs::ResourceLogs {
         resource: Some(Default::default()),
-        scope_logs: vec![of_scope],
+        scope_logs: vec![scope],
         ..Default::default()
     };
-    let resource_logs = vec![of_resource];
+    let resource_logs = vec![resource];
     ExportLogsServiceRequest { resource_logs }.encode_to_vec()
 }
 
 #[tokio::test]
-async fn a_collector_keeps_the_signals_apart() {
+async fn a_collector_separates_the_signals() {
     let collector = TestCollector::start(Answer::Ok).await.unwrap();
     assert_eq!(post(&collector, "metrics", &one_metric()).await.status, 200);
     assert_eq!(post(&collector, "logs", &one_log()).await.status, 200);
@@ -93,7 +93,7 @@ async fn a_collector_keeps_the_signals_apart() {
 }
 
 #[tokio::test]
-async fn a_collector_takes_bodies_in_gzip_and_no_other_encoding() {
+async fn a_collector_accepts_gzip_and_no_other_encoding() {
     let collector = TestCollector::start(Answer::Ok).await.unwrap();
     let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
     gzip.write_all(&one_metric()).unwrap();
@@ -114,13 +114,13 @@ async fn a_collector_takes_bodies_in_gzip_and_no_other_encoding() {
 }
 
 #[tokio::test]
-async fn every_third_request_of_each_signal_fails_where_it_is_flaky() {
+async fn a_flaky_collector_fails_every_third_request_of_each_signal() {
     let flaky = Behaviour::every(3, Answer::Status(503));
     let collector = TestCollector::start(flaky).await.unwrap();
     let mut statuses = Vec::new();
     for _ in 0..6 {
         statuses.push(post(&collector, "logs", &one_log()).await.status.as_u16());
-        // Another signal does not count.
+        // Requests of another signal are counted separately.
         post(&collector, "metrics", &one_metric()).await;
     }
     assert_eq!(statuses, [200, 200, 503, 200, 200, 503]);
@@ -128,7 +128,7 @@ async fn every_third_request_of_each_signal_fails_where_it_is_flaky() {
 }
 
 #[tokio::test]
-async fn a_signal_can_be_treated_by_itself() {
+async fn one_signal_can_have_a_behaviour_of_its_own() {
     let collector = TestCollector::start(Answer::Ok).await.unwrap();
     collector.set_behaviour_for(Signal::Logs, Answer::RetryAfter(7));
     let answer = post(&collector, "logs", &one_log()).await;
@@ -141,7 +141,7 @@ async fn a_signal_can_be_treated_by_itself() {
 }
 
 #[tokio::test]
-async fn a_collector_that_is_down_refuses_and_comes_back_where_it_was() {
+async fn a_collector_refuses_connections_until_it_listens_on_the_same_port_again() {
     let collector = TestCollector::bind(Answer::Ok).unwrap();
     let address = collector.endpoint().replace("http://", "");
     for _ in 0..3 {
@@ -155,7 +155,7 @@ async fn a_collector_that_is_down_refuses_and_comes_back_where_it_was() {
 }
 
 #[tokio::test]
-async fn going_down_breaks_the_connections_that_wait_for_an_answer() {
+async fn a_collector_that_stops_listening_closes_pending_connections() {
     let collector = TestCollector::start(Answer::Hang).await.unwrap();
     let stream = TcpStream::connect(collector.endpoint().replace("http://", ""));
     let stream = stream.await.unwrap();

@@ -1,5 +1,4 @@
-//! The Runtime API as a runtime sees it: here the tests are the runtime, in the name of a process
-//! that only waits.
+//! The Runtime API. The tests are the runtime; the process of the function only waits.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -10,35 +9,35 @@ use baton_test_support::{
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
+use crate::support::eventually;
 use crate::support::functions::TIMEOUT;
-use crate::support::http::{self, Answer};
+use crate::support::http::{self, HttpResponse};
 
 const REPORT: &str = r#"{"errorType":"Oops","errorMessage":"of course"}"#;
 
-/// A function whose runtime is the test.
-struct Puppet {
+/// A function whose runtime is the test itself.
+struct ManualRuntime {
     lambda: Arc<FakeLambda>,
-    runtime: String,
-    extension: String,
+    runtime_url: String,
+    extension_url: String,
 }
 
-impl Puppet {
+impl ManualRuntime {
     async fn start() -> Self {
         let script = "echo $AWS_LAMBDA_RUNTIME_API; while :; do sleep 1; done";
         let shell = Function::new("/bin/sh").argument("-c").argument(script);
         let lambda = FakeLambda::start(&shell).await.unwrap();
-        let address =
-            crate::support::eventually("the address", async || lambda.stdout().pop()).await;
+        let address = eventually("the address", async || lambda.stdout().pop()).await;
         Self {
             lambda: Arc::new(lambda),
-            runtime: format!("http://{address}/2018-06-01/runtime"),
-            extension: format!("http://{address}/2020-01-01/extension"),
+            runtime_url: format!("http://{address}/2018-06-01/runtime"),
+            extension_url: format!("http://{address}/2020-01-01/extension"),
         }
     }
 
-    /// Asks for an event in the background.
-    fn poll(&self) -> JoinHandle<Answer> {
-        let url = format!("{}/invocation/next", self.runtime);
+    /// Requests an event in the background.
+    fn poll(&self) -> JoinHandle<HttpResponse> {
+        let url = format!("{}/invocation/next", self.runtime_url);
         tokio::spawn(async move { http::get(&url).await })
     }
 
@@ -47,11 +46,11 @@ impl Puppet {
         tokio::spawn(async move { lambda.invoke(payload, TIMEOUT).await })
     }
 
-    async fn post(&self, path: &str, body: &str) -> Answer {
-        http::post_json(&format!("{}/{path}", self.runtime), &[], body).await
+    async fn post(&self, path: &str, body: &str) -> HttpResponse {
+        http::post_json(&format!("{}/{path}", self.runtime_url), &[], body).await
     }
 
-    async fn respond(&self, event: &Answer, body: &str) {
+    async fn respond(&self, event: &HttpResponse, body: &str) {
         let id = event.header("lambda-runtime-aws-request-id");
         let answer = self.post(&format!("invocation/{id}/response"), body).await;
         assert_eq!(answer.status, 202);
@@ -59,10 +58,10 @@ impl Puppet {
 }
 
 #[tokio::test]
-async fn an_event_comes_with_everything_that_a_runtime_reads() {
-    let puppet = Puppet::start().await;
-    let invocation = puppet.invoke(r#"{"a":1}"#);
-    let event = puppet.poll().await.unwrap();
+async fn an_event_has_every_header_that_a_runtime_reads() {
+    let runtime = ManualRuntime::start().await;
+    let invocation = runtime.invoke(r#"{"a":1}"#);
+    let event = runtime.poll().await.unwrap();
     assert_eq!(event.body, r#"{"a":1}"#);
     let arn = event.header("lambda-runtime-invoked-function-arn");
     assert_eq!(arn, FUNCTION_ARN);
@@ -71,46 +70,50 @@ async fn an_event_comes_with_everything_that_a_runtime_reads() {
     let deadline = event.header("lambda-runtime-deadline-ms").parse().unwrap();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     let left = Duration::from_millis(deadline).checked_sub(now).unwrap();
-    // Half of it would be a machine that stands still.
+    // Only a machine that stands still would use up half of it.
     assert!(left <= TIMEOUT && left > TIMEOUT / 2, "{left:?}");
 
-    puppet.respond(&event, r#"{"b":2}"#).await;
-    let _next = puppet.poll();
+    runtime.respond(&event, r#"{"b":2}"#).await;
+    let _next = runtime.poll();
     let invocation = invocation.await.unwrap().unwrap();
     assert_eq!(invocation.response, Ok(json!({"b": 2})));
 }
 
 #[tokio::test]
-async fn an_invocation_is_over_when_the_runtime_asks_again_and_not_before() {
-    let puppet = Puppet::start().await;
-    let invocation = puppet.invoke("{}");
-    let event = puppet.poll().await.unwrap();
-    puppet.respond(&event, "").await;
+async fn an_invocation_ends_when_the_runtime_asks_for_the_next_event() {
+    let runtime = ManualRuntime::start().await;
+    let invocation = runtime.invoke("{}");
+    let event = runtime.poll().await.unwrap();
+    runtime.respond(&event, "").await;
     let pause = Duration::from_millis(200);
     tokio::time::sleep(pause).await;
     assert!(!invocation.is_finished());
-    let _next = puppet.poll();
+    let _next = runtime.poll();
     let invocation = invocation.await.unwrap().unwrap();
     assert_eq!(invocation.response, Ok(Value::Null));
     assert!(invocation.billed_time() >= invocation.response_time() + pause);
 }
 
 #[tokio::test]
-async fn as_many_invocations_run_at_a_time_as_are_asked_for() {
-    let puppet = Puppet::start().await;
-    let invocations = [puppet.invoke("1"), puppet.invoke("2"), puppet.invoke("3")];
-    let polls = [puppet.poll(), puppet.poll()];
+async fn as_many_invocations_run_concurrently_as_events_are_requested() {
+    let runtime = ManualRuntime::start().await;
+    let invocations = [
+        runtime.invoke("1"),
+        runtime.invoke("2"),
+        runtime.invoke("3"),
+    ];
+    let polls = [runtime.poll(), runtime.poll()];
     let mut events = Vec::new();
     for poll in polls {
         events.push(poll.await.unwrap());
     }
-    // Both run; the third has no request yet. They end in the other order.
+    // Two invocations run, and the third waits for a request. They respond in reverse order.
     for event in events.iter().rev() {
-        puppet.respond(event, &event.body).await;
+        runtime.respond(event, &event.body).await;
     }
-    let third = puppet.poll().await.unwrap();
-    puppet.respond(&third, &third.body).await;
-    let _last = [puppet.poll(), puppet.poll()];
+    let third = runtime.poll().await.unwrap();
+    runtime.respond(&third, &third.body).await;
+    let _last = [runtime.poll(), runtime.poll()];
     for (invocation, payload) in invocations.into_iter().zip(1..) {
         let invocation = invocation.await.unwrap().unwrap();
         assert_eq!(invocation.response, Ok(json!(payload)));
@@ -118,15 +121,15 @@ async fn as_many_invocations_run_at_a_time_as_are_asked_for() {
 }
 
 #[tokio::test]
-async fn an_error_of_the_function_is_the_invocations_result() {
-    let puppet = Puppet::start().await;
-    let invocation = puppet.invoke("{}");
-    let event = puppet.poll().await.unwrap();
+async fn an_error_reported_by_the_function_is_the_invocations_result() {
+    let runtime = ManualRuntime::start().await;
+    let invocation = runtime.invoke("{}");
+    let event = runtime.poll().await.unwrap();
     let id = event.header("lambda-runtime-aws-request-id");
     let error = format!("invocation/{id}/error");
-    assert_eq!(puppet.post(&error, REPORT).await.status, 202);
-    assert_eq!(puppet.post(&error, REPORT).await.status, 400, "only once");
-    let _next = puppet.poll();
+    assert_eq!(runtime.post(&error, REPORT).await.status, 202);
+    assert_eq!(runtime.post(&error, REPORT).await.status, 400, "only once");
+    let _next = runtime.poll();
     let reported = FunctionError {
         error_type: "Oops".to_owned(),
         error_message: "of course".to_owned(),
@@ -135,10 +138,10 @@ async fn an_error_of_the_function_is_the_invocations_result() {
 }
 
 #[tokio::test]
-async fn an_error_of_the_init_phase_ends_the_waiting() {
-    let puppet = Puppet::start().await;
-    let invocation = puppet.invoke("{}");
-    assert_eq!(puppet.post("init/error", REPORT).await.status, 202);
+async fn an_init_error_fails_the_waiting_invocation() {
+    let runtime = ManualRuntime::start().await;
+    let invocation = runtime.invoke("{}");
+    assert_eq!(runtime.post("init/error", REPORT).await.status, 202);
     let error = invocation.await.unwrap().unwrap_err();
     assert!(
         matches!(&error, LambdaError::Init(report) if report.error_type == "Oops"),
@@ -147,21 +150,21 @@ async fn an_error_of_the_init_phase_ends_the_waiting() {
 }
 
 #[tokio::test]
-async fn an_internal_extension_registers_for_nothing_and_waits_for_nothing() {
-    let puppet = Puppet::start().await;
-    let register = format!("{}/register", puppet.extension);
+async fn an_internal_extension_without_events_delays_no_invocation() {
+    let runtime = ManualRuntime::start().await;
+    let register = format!("{}/register", runtime.extension_url);
     let name = [("lambda-extension-name", "quiet")];
     let answer = http::post_json(&register, &name, r#"{"events":[]}"#).await;
     assert_eq!(
-        (answer.status.as_u16(), puppet.lambda.extensions()),
+        (answer.status.as_u16(), runtime.lambda.extensions()),
         (200, vec!["quiet".to_owned()])
     );
     assert!(!answer.header("lambda-extension-identifier").is_empty());
     let answer = http::post_json(&register, &name, r#"{"events":["INVOKE"]}"#).await;
     assert_eq!(answer.status, 400);
-    let invocation = puppet.invoke("{}");
-    let event = puppet.poll().await.unwrap();
-    puppet.respond(&event, "{}").await;
-    let _next = puppet.poll();
-    assert!(invocation.await.unwrap().is_ok(), "nobody waits for it");
+    let invocation = runtime.invoke("{}");
+    let event = runtime.poll().await.unwrap();
+    runtime.respond(&event, "{}").await;
+    let _next = runtime.poll();
+    assert!(invocation.await.unwrap().is_ok());
 }

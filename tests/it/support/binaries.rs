@@ -1,5 +1,5 @@
-//! The three binaries, and the examples. Cargo does not hand binaries across packages, so they are
-//! built here: once, and as the tests themselves were.
+//! The three binaries and the examples. Cargo passes the paths of binaries only within a package, so
+//! they are built here, once and with the profile of the tests.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -8,12 +8,12 @@ use std::sync::OnceLock;
 
 use serde::Deserialize;
 
-/// Package and name of each.
+/// Package and name of each binary.
 const BATON: (&str, &str) = ("baton-local", "baton");
 const FUNCTION: (&str, &str) = ("onboarding-lambda", "onboarding-lambda");
 const PRODUCER: (&str, &str) = ("onboarding-api", "onboarding-api");
 
-/// Beginnings of the variables with which cargo tells a program about its package.
+/// Prefixes of the variables in which cargo describes a package.
 const PACKAGE_VARIABLES: [&str; 2] = ["CARGO_PKG_", "CARGO_MANIFEST_"];
 
 static BUILT: OnceLock<Binaries> = OnceLock::new();
@@ -26,15 +26,15 @@ pub(crate) struct Binaries {
 }
 
 impl Binaries {
-    /// The binaries, built by whoever asks first. The others wait.
+    /// Returns the binaries. The first call builds them while others wait.
     pub(crate) fn get() -> &'static Self {
         BUILT.get_or_init(build)
     }
 }
 
-/// One line of cargo's `--message-format=json`, as far as it matters here.
+/// A line of cargo's `--message-format=json`.
 #[derive(Debug, Deserialize)]
-struct Message {
+struct CargoMessage {
     target: Option<Target>,
     executable: Option<PathBuf>,
 }
@@ -59,8 +59,8 @@ fn build() -> Binaries {
     }
 }
 
-/// The examples, by name. They are built by themselves: together with others, their features would
-/// be everybody's.
+/// Returns the path of an example. The examples are built in a call of their own, because cargo would
+/// enable their features in the other binaries too.
 pub(crate) fn example(name: &str) -> &'static Path {
     static EXAMPLES: OnceLock<HashMap<String, PathBuf>> = OnceLock::new();
     let examples = EXAMPLES.get_or_init(|| {
@@ -74,7 +74,7 @@ pub(crate) fn example(name: &str) -> &'static Path {
     &examples[name]
 }
 
-fn run(mut cargo: Command) -> Vec<Message> {
+fn run(mut cargo: Command) -> Vec<CargoMessage> {
     let output = cargo.output().expect("cargo can be started");
     assert!(
         output.status.success(),
@@ -90,9 +90,8 @@ fn run(mut cargo: Command) -> Vec<Message> {
 fn cargo_build() -> Command {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    // What cargo told this test about its own package is no business of other packages' build
-    // scripts: some would run anew for it, and everything on top of them would be compiled anew,
-    // here and then again in the next `cargo test`.
+    // Build scripts depend on these variables. Those of this package would run them again and
+    // recompile every dependent, here and once more in the next `cargo test`.
     for (name, _) in std::env::vars_os() {
         if name.to_str().is_some_and(|name| {
             PACKAGE_VARIABLES
@@ -118,7 +117,7 @@ fn cargo_build() -> Command {
     cargo
 }
 
-fn executable(messages: &[Message], name: &str) -> PathBuf {
+fn executable(messages: &[CargoMessage], name: &str) -> PathBuf {
     let built = messages.iter().filter(|message| {
         message
             .target
@@ -126,17 +125,15 @@ fn executable(messages: &[Message], name: &str) -> PathBuf {
             .is_some_and(|target| target.name == name)
     });
     let mut paths = built.filter_map(|message| message.executable.clone());
-    paths
-        .next()
-        .unwrap_or_else(|| panic!("cargo says where it put {name}"))
+    paths.next().unwrap_or_else(|| panic!("cargo built {name}"))
 }
 
-/// The target directory of the tests: cargo gives them a folder in it.
+/// Returns the target directory, in which cargo has a folder for this test.
 fn target_dir() -> &'static Path {
     Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap()
 }
 
-/// The profile of the tests, which is the name of the folder that they are in, but for `dev`.
+/// Returns the profile of the tests: the name of their folder, except that `dev` has `debug`.
 fn profile() -> String {
     let test = std::env::current_exe().unwrap();
     let folder = test

@@ -1,29 +1,28 @@
-//! The functions under test that have no stack around them.
+//! Functions under the fake Lambda.
 
 use std::time::Duration;
 
 use baton_test_support::{FakeLambda, Function, TestCollector};
 
-/// Does what the bodies say.
-pub(crate) const OBEDIENT: &str = env!("CARGO_BIN_EXE_obedient-function");
+/// The function whose handler follows the instructions in each message's body.
+pub(crate) const SCRIPTED: &str = env!("CARGO_BIN_EXE_scripted-function");
 
-/// The timeout of functions that are not meant to run into it: many times what a busy machine
-/// needs.
+/// Timeout of functions that are not supposed to exceed it: many times what a busy machine needs.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A function whose spans go to this collector.
+/// Returns a function that exports to this collector.
 pub(crate) fn function(binary: &str, collector: &TestCollector) -> Function {
     Function::new(binary).export_to(collector)
 }
 
-/// The function, started. To be invoked, it comes up by itself.
+/// Starts the function.
 pub(crate) async fn start(binary: &str, collector: &TestCollector) -> FakeLambda {
     FakeLambda::start(&function(binary, collector))
         .await
         .unwrap()
 }
 
-/// The function, started with more than a collector to know of.
+/// Starts the function with further settings.
 pub(crate) async fn start_with(
     binary: &str,
     collector: &TestCollector,

@@ -1,4 +1,4 @@
-//! An HTTP client that hides nothing: one connection a request.
+//! An HTTP client that opens a connection for each request and follows no redirects.
 
 use ::http::{HeaderMap, Request, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Full};
@@ -8,13 +8,13 @@ use serde_json::Value;
 use tokio::net::TcpStream;
 
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct HttpResponse {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: String,
 }
 
-impl Answer {
+impl HttpResponse {
     pub(crate) fn header(&self, name: &str) -> &str {
         self.headers[name].to_str().unwrap()
     }
@@ -24,11 +24,11 @@ impl Answer {
     }
 }
 
-pub(crate) async fn get(url: &str) -> Answer {
+pub(crate) async fn get(url: &str) -> HttpResponse {
     request("GET", url, &[], b"").await
 }
 
-pub(crate) async fn post_json(url: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+pub(crate) async fn post_json(url: &str, headers: &[(&str, &str)], body: &str) -> HttpResponse {
     let headers: Vec<_> = [("content-type", "application/json")]
         .iter()
         .chain(headers)
@@ -37,11 +37,11 @@ pub(crate) async fn post_json(url: &str, headers: &[(&str, &str)], body: &str) -
     post(url, &headers, body.as_bytes()).await
 }
 
-pub(crate) async fn post(url: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+pub(crate) async fn post(url: &str, headers: &[(&str, &str)], body: &[u8]) -> HttpResponse {
     request("POST", url, headers, body).await
 }
 
-async fn request(method: &str, url: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+async fn request(method: &str, url: &str, headers: &[(&str, &str)], body: &[u8]) -> HttpResponse {
     let uri: Uri = url.parse().unwrap();
     let authority = uri.authority().unwrap().as_str();
     let stream = TcpStream::connect(authority).await.unwrap();
@@ -62,7 +62,7 @@ async fn request(method: &str, url: &str, headers: &[(&str, &str)], body: &[u8])
     let response = sender.send_request(request).await.unwrap();
     let (status, headers) = (response.status(), response.headers().clone());
     let body = response.into_body().collect().await.unwrap().to_bytes();
-    Answer {
+    HttpResponse {
         status,
         headers,
         body: String::from_utf8(body.to_vec()).unwrap(),

@@ -1,8 +1,8 @@
-//! Which processes there are.
+//! The process table.
 
 use std::process::Command;
 
-/// A line of the process table.
+/// A process in the table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Process {
     pub(crate) id: u32,
@@ -11,20 +11,20 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Whether it was stopped by a signal, as Lambda freezes an environment.
+    /// Returns true if the process is stopped, as Lambda freezes an environment.
     pub(crate) fn is_frozen(&self) -> bool {
         self.state == 'T'
     }
 }
 
-/// Whether the process of this id is stopped.
+/// Returns true if the process with this id is stopped.
 pub(crate) fn is_frozen(id: u32) -> bool {
     table()
         .iter()
         .any(|process| process.id == id && process.is_frozen())
 }
 
-/// All that live under `ancestor`, itself left out.
+/// Returns all living descendants of a process.
 pub(crate) fn descendants(ancestor: u32) -> Vec<Process> {
     let table = table();
     let mut found: Vec<Process> = Vec::new();
@@ -38,7 +38,7 @@ pub(crate) fn descendants(ancestor: u32) -> Vec<Process> {
     found
 }
 
-/// Those of `processes` that still live.
+/// Returns the ones of `processes` that still live.
 pub(crate) fn alive(processes: &[Process]) -> Vec<Process> {
     table()
         .into_iter()
@@ -46,8 +46,7 @@ pub(crate) fn alive(processes: &[Process]) -> Vec<Process> {
         .collect()
 }
 
-/// The process table without the dead that nobody has collected yet. `ps` and these columns are
-/// POSIX, where `/proc` is not.
+/// Reads the process table without zombies. `ps` and these columns are POSIX, unlike `/proc`.
 fn table() -> Vec<Process> {
     let output = Command::new("ps")
         .args(["-A", "-o", "pid=", "-o", "ppid=", "-o", "stat="])

@@ -1,4 +1,4 @@
-//! The producer, as its clients see it, and one of our own whose log we can read.
+//! A client of the producer, and a producer outside the stack.
 
 use std::process::Stdio;
 
@@ -10,19 +10,20 @@ use super::binaries::Binaries;
 use super::stack::Endpoints;
 use super::{eventually, http};
 
-/// The address of every customer in these tests, and the part of it that nothing may ever show.
+/// Address of every customer.
 pub(crate) const ADDRESS: &str = "zoe.quill@example.com";
+/// Part of the address that must not appear in any span or log.
 pub(crate) const SECRET: &str = "zoe.quill";
 
-/// Talks to a producer.
+/// Client of a producer.
 #[derive(Debug, Clone)]
 pub(crate) struct Client {
     url: String,
 }
 
-/// What the producer answers.
+/// Response of the producer to a request that it accepted.
 #[derive(Debug, Clone)]
-pub(crate) struct Accepted {
+pub(crate) struct AcceptedMessage {
     pub(crate) message_id: String,
     pub(crate) trace_id: String,
 }
@@ -34,13 +35,13 @@ impl Client {
         }
     }
 
-    /// Has a customer taken on.
-    pub(crate) async fn onboard(&self, customer_id: &str) -> Accepted {
+    /// Onboards a customer.
+    pub(crate) async fn onboard(&self, customer_id: &str) -> AcceptedMessage {
         self.onboard_with(&onboarding(customer_id), &[]).await
     }
 
-    /// Has these customers taken on, one after the other.
-    pub(crate) async fn onboard_each(&self, customers: &[&str]) -> Vec<Accepted> {
+    /// Onboards these customers in sequence.
+    pub(crate) async fn onboard_each(&self, customers: &[&str]) -> Vec<AcceptedMessage> {
         let mut accepted = Vec::new();
         for customer in customers {
             accepted.push(self.onboard(customer).await);
@@ -48,20 +49,24 @@ impl Client {
         accepted
     }
 
-    /// Has a customer taken on who names himself as his referrer: the function never accepts that.
-    pub(crate) async fn onboard_poison(&self, customer_id: &str) -> Accepted {
+    /// Onboards a customer who is their own referrer, for which the function always fails.
+    pub(crate) async fn onboard_poison(&self, customer_id: &str) -> AcceptedMessage {
         let mut body = onboarding(customer_id);
         body["referrer"] = json!(customer_id);
         self.onboard_with(&body, &[]).await
     }
 
-    pub(crate) async fn onboard_with(&self, body: &Value, headers: &[(&str, &str)]) -> Accepted {
+    pub(crate) async fn onboard_with(
+        &self,
+        body: &Value,
+        headers: &[(&str, &str)],
+    ) -> AcceptedMessage {
         let url = format!("{}/onboarding", self.url);
         accepted(&http::post_json(&url, headers, &body.to_string()).await)
     }
 
-    /// Sends a request that must be refused.
-    pub(crate) async fn try_in_vain(&self, path: &str, body: &str) {
+    /// Sends a request, and asserts that the producer rejects it.
+    pub(crate) async fn expect_client_error(&self, path: &str, body: &str) {
         let answer = http::post_json(&format!("{}{path}", self.url), &[], body).await;
         assert!(
             answer.status.is_client_error() && !answer.body.contains(SECRET),
@@ -69,7 +74,7 @@ impl Client {
         );
     }
 
-    pub(crate) async fn smoke_test(&self) -> Accepted {
+    pub(crate) async fn smoke_test(&self) -> AcceptedMessage {
         accepted(&http::post_json(&format!("{}/telemetry/smoke", self.url), &[], "").await)
     }
 }
@@ -78,7 +83,7 @@ pub(crate) fn onboarding(customer_id: &str) -> Value {
     json!({"customer_id": customer_id, "email": ADDRESS, "plan": "team"})
 }
 
-fn accepted(answer: &http::Answer) -> Accepted {
+fn accepted(answer: &http::HttpResponse) -> AcceptedMessage {
     assert_eq!(answer.status, 202, "{answer:?}");
     let body = answer.json();
     let text = |member: &str| {
@@ -87,25 +92,25 @@ fn accepted(answer: &http::Answer) -> Accepted {
             .unwrap_or_else(|| panic!("{member}: {body}"))
             .to_owned()
     };
-    Accepted {
+    AcceptedMessage {
         message_id: text("message_id"),
         trace_id: text("trace_id"),
     }
 }
 
-/// A producer beside the stack's own, for its log.
+/// A producer in addition to the stack's own, whose log can be read.
 #[derive(Debug)]
-pub(crate) struct OwnProducer {
+pub(crate) struct StandaloneProducer {
     process: Child,
     log: OutputLines,
 }
 
-impl OwnProducer {
+impl StandaloneProducer {
     pub(crate) fn start(endpoints: &Endpoints) -> Self {
         Self::start_with(endpoints, &[])
     }
 
-    /// With further variables, which win over those that it has otherwise.
+    /// Starts a producer with further variables, which override the defaults.
     pub(crate) fn start_with(endpoints: &Endpoints, variables: &[(&str, &str)]) -> Self {
         let mut process = Command::new(&Binaries::get().producer)
             .env("QUEUE_URL", &endpoints.queue_url)
@@ -135,7 +140,7 @@ impl OwnProducer {
         Client::new(&format!("http://{address}"))
     }
 
-    /// Ends the process and returns all that it wrote.
+    /// Kills the process and returns its log.
     pub(crate) async fn into_log(mut self) -> String {
         self.process.kill().await.unwrap();
         self.log.text()

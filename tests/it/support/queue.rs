@@ -1,4 +1,4 @@
-//! A queue, through `aws-sdk-sqs`.
+//! A queue, accessed with `aws-sdk-sqs`.
 
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::config::{BehaviorVersion, Credentials, Region};
@@ -6,7 +6,7 @@ use aws_sdk_sqs::types::{Message, MessageSystemAttributeName, QueueAttributeName
 
 use super::eventually;
 
-/// How long one receive waits, in seconds.
+/// Wait time of one receive in seconds.
 const LONG_POLL: i32 = 2;
 
 #[derive(Debug)]
@@ -30,7 +30,7 @@ impl Queue {
         }
     }
 
-    /// Makes the queue refuse larger messages from now on.
+    /// Makes the queue reject larger messages.
     pub(crate) async fn set_maximum_message_size(&self, bytes: usize) {
         let request = self.client.set_queue_attributes().queue_url(&self.url);
         let name = QueueAttributeName::MaximumMessageSize;
@@ -38,7 +38,7 @@ impl Queue {
         request.send().await.unwrap();
     }
 
-    /// Sends a message as it is, without any context; returns its id.
+    /// Sends a message without a trace context. Returns its id.
     pub(crate) async fn send(&self, body: &str) -> String {
         let sent = self
             .client
@@ -51,8 +51,8 @@ impl Queue {
         sent.message_id.unwrap()
     }
 
-    /// Waits for a message and takes it off the queue.
-    pub(crate) async fn take(&self) -> Message {
+    /// Waits for a message, deletes it and returns it.
+    pub(crate) async fn consume(&self) -> Message {
         let message = eventually("a message on the queue", async || self.receive().await).await;
         let handle = message.receipt_handle().unwrap();
         self.client
@@ -65,8 +65,8 @@ impl Queue {
         message
     }
 
-    /// Returns once the queue has no message, neither waiting nor in flight.
-    pub(crate) async fn drained(&self) {
+    /// Waits until the queue has no message that is waiting, in flight or delayed.
+    pub(crate) async fn wait_until_empty(&self) {
         eventually("an empty queue", async || {
             (self.depth().await == 0).then_some(())
         })
@@ -85,7 +85,7 @@ impl Queue {
         request.send().await.unwrap().messages?.pop()
     }
 
-    /// Messages that wait, are in flight, or are delayed.
+    /// Returns the number of messages that are waiting, in flight or delayed.
     async fn depth(&self) -> u64 {
         let request = self
             .client

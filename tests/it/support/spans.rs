@@ -1,20 +1,20 @@
-//! The spans that the stack's OTLP receiver has.
+//! The spans of the stack's OTLP receiver.
 
 use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::producer::Accepted;
+use super::producer::AcceptedMessage;
 use super::{eventually, http};
 
-/// Names that the conventions give the spans of this pipeline.
+/// Names of the pipeline's spans, by the semantic conventions.
 pub(crate) const REQUEST: &str = "POST /onboarding";
 pub(crate) const SEND: &str = "send onboarding";
 pub(crate) const PROCESS: &str = "process onboarding";
 pub(crate) const BATCH: &str = "process_batch onboarding";
 
-/// A span as `GET /api/spans` shows it, as far as these tests look.
+/// A span in the response to `GET /api/spans`, with the fields that the tests read.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Span {
     pub(crate) trace_id: String,
@@ -48,7 +48,7 @@ struct Page {
     spans: Vec<Span>,
 }
 
-/// Reads the receiver.
+/// The spans of the receiver.
 #[derive(Debug)]
 pub(crate) struct Spans {
     url: String,
@@ -61,28 +61,27 @@ impl Spans {
         }
     }
 
-    /// Everything that the receiver shows, as text.
+    /// Returns all spans as JSON text.
     pub(crate) async fn text(&self) -> String {
         http::get(&self.url).await.body
     }
 
-    /// All spans of this name, once there are as many.
-    pub(crate) async fn named(&self, name: &str, count: usize) -> Vec<Span> {
+    /// Waits for this many spans with a name, and returns all of them.
+    pub(crate) async fn wait_for(&self, name: &str, count: usize) -> Vec<Span> {
         eventually(&format!("{count} spans {name}"), async || {
             found(self.read(&self.url).await, name, count)
         })
         .await
     }
 
-    /// The whole trace of a message, once its last delivery, the `deliveries`th, has been handled
-    /// and its request has ended.
-    pub(crate) async fn trace(&self, message: &Accepted, deliveries: usize) -> Trace {
+    /// Waits for this many deliveries of a message and the end of its request. Returns its trace.
+    pub(crate) async fn trace(&self, message: &AcceptedMessage, deliveries: usize) -> Trace {
         let what = format!(
             "the trace {} with {deliveries} deliveries",
             message.trace_id
         );
         let spans = eventually(&what, async || {
-            let spans = self.of_trace(&message.trace_id).await;
+            let spans = self.find_trace(&message.trace_id).await;
             let complete = count(&spans, PROCESS) >= deliveries
                 && spans.iter().any(|span| span.kind == "SERVER");
             (complete && count(&spans, SEND) > 0).then_some(spans)
@@ -90,8 +89,8 @@ impl Spans {
         Trace(spans.await)
     }
 
-    /// What the receiver has of a trace at this moment.
-    pub(crate) async fn of_trace(&self, trace_id: &str) -> Vec<Span> {
+    /// Returns the current spans of a trace.
+    pub(crate) async fn find_trace(&self, trace_id: &str) -> Vec<Span> {
         self.read(&format!("{}?trace_id={trace_id}", self.url))
             .await
     }
@@ -109,29 +108,29 @@ impl Spans {
 pub(crate) struct Trace(pub(crate) Vec<Span>);
 
 impl Trace {
-    /// The one span of this name.
-    pub(crate) fn one(&self, name: &str) -> &Span {
+    /// Returns the only span with this name.
+    pub(crate) fn span(&self, name: &str) -> &Span {
         let found: Vec<&Span> = self.0.iter().filter(|span| span.name == name).collect();
         assert_eq!(found.len(), 1, "{name}: {self:#?}");
         found[0]
     }
 
-    /// The spans of the message's deliveries, in their order.
+    /// Returns the spans of the message's deliveries in order of time.
     pub(crate) fn deliveries(&self) -> Vec<&Span> {
         let mut found: Vec<&Span> = self.0.iter().filter(|span| span.name == PROCESS).collect();
         found.sort_by_key(|span| span.start_unix_nano);
         found
     }
 
-    /// Whether each delivery failed, in their order.
+    /// Returns for each delivery, in order of time, whether it failed.
     pub(crate) fn failures(&self) -> Vec<bool> {
         self.deliveries()
             .iter()
-            .map(|delivery| delivery.failed())
+            .map(|delivery| delivery.has_failed())
             .collect()
     }
 
-    /// The spans right under this one.
+    /// Returns the children of a span.
     pub(crate) fn children(&self, parent: &Span) -> Vec<&Span> {
         self.0
             .iter()
@@ -141,7 +140,7 @@ impl Trace {
 }
 
 impl Span {
-    pub(crate) fn failed(&self) -> bool {
+    pub(crate) fn has_failed(&self) -> bool {
         self.status.code == "ERROR"
     }
 
@@ -149,17 +148,18 @@ impl Span {
         self.attributes.get(key).unwrap_or(&Value::Null)
     }
 
-    /// How long after the beginning of `other` this one began; fails when it was before.
-    pub(crate) fn began_after(&self, other: &Span) -> Duration {
+    /// Returns the time from the start of `other` to the start of this span. Fails if this span
+    /// started first.
+    pub(crate) fn start_delay(&self, other: &Span) -> Duration {
         Duration::from_nanos(
             self.start_unix_nano
                 .checked_sub(other.start_unix_nano)
-                .expect("an effect after its cause"),
+                .expect("started after the other span"),
         )
     }
 
-    /// Whether this one links to `other`.
-    pub(crate) fn link_to(&self, other: &Span) -> Option<&Link> {
+    /// Returns the link to `other`, if there is one.
+    pub(crate) fn find_link(&self, other: &Span) -> Option<&Link> {
         self.links
             .iter()
             .find(|link| link.trace_id == other.trace_id && link.span_id == other.span_id)

@@ -1,5 +1,5 @@
-//! What a function leaves on stdout when the collector does not take its telemetry, and what `baton
-//! replay` makes of it.
+//! The spans that a function spills to stdout when the collector does not accept them, and
+//! `baton replay`.
 
 use std::collections::BTreeMap;
 use std::process::{Output, Stdio};
@@ -11,27 +11,27 @@ use tokio::process::Command;
 
 use super::binaries::Binaries;
 
-/// A span, as far as it matters whether it is there.
-pub(crate) type Id = (String, String);
+/// Trace id and span id.
+pub(crate) type SpanKey = (String, String);
 
-/// The ids of these spans, in their order and as often as they are there.
-pub(crate) fn ids(spans: &[Span]) -> Vec<Id> {
-    let mut ids: Vec<Id> = spans
+/// Returns the keys of these spans, sorted and with duplicates.
+pub(crate) fn span_keys(spans: &[Span]) -> Vec<SpanKey> {
+    let mut span_keys: Vec<SpanKey> = spans
         .iter()
         .map(|span| (span.trace_id.clone(), span.span_id.clone()))
         .collect();
-    ids.sort_unstable();
-    ids
+    span_keys.sort_unstable();
+    span_keys
 }
 
-/// The ids of the spans in the lines that are there for `baton replay`, as often as they are there.
-/// Read by hand, and not as it does.
-pub(crate) fn spilled(stdout: &[String]) -> Vec<Id> {
-    let mut ids = Vec::new();
+/// Returns the keys of the spilled spans, sorted and with duplicates. Parsed independently of
+/// `baton replay`.
+pub(crate) fn spilled_spans(stdout: &[String]) -> Vec<SpanKey> {
+    let mut span_keys = Vec::new();
     let mut fragments: BTreeMap<String, BTreeMap<u64, String>> = BTreeMap::new();
     for line in with_key(stdout, "baton.spill") {
         match line["text"].as_str() {
-            None => add_ids(&mut ids, &line["otlp"]),
+            None => add_keys(&mut span_keys, &line["otlp"]),
             Some(text) => {
                 let id = line["id"].as_str().unwrap().to_owned();
                 let part = line["part"].as_u64().unwrap();
@@ -44,46 +44,46 @@ pub(crate) fn spilled(stdout: &[String]) -> Vec<Id> {
     }
     for pieces in fragments.into_values() {
         let document: String = pieces.into_values().collect();
-        add_ids(&mut ids, &serde_json::from_str(&document).unwrap());
+        add_keys(&mut span_keys, &serde_json::from_str(&document).unwrap());
     }
-    ids.sort_unstable();
-    ids
+    span_keys.sort_unstable();
+    span_keys
 }
 
-/// How many fragments of spans there are that are too long for one line.
-pub(crate) fn fragments(stdout: &[String]) -> usize {
+/// Returns the number of lines with a fragment of a span that is too long for one line.
+pub(crate) fn fragment_count(stdout: &[String]) -> usize {
     let lines = with_key(stdout, "baton.spill");
     lines.filter(|line| line["text"].is_string()).count()
 }
 
-fn add_ids(ids: &mut Vec<Id>, document: &Value) {
-    let of = |value: &Value, key: &str| value[key].as_array().cloned().unwrap_or_default();
-    for resource in of(document, "resourceSpans") {
-        for scope in of(&resource, "scopeSpans") {
-            for span in of(&scope, "spans") {
+fn add_keys(span_keys: &mut Vec<SpanKey>, document: &Value) {
+    let list = |value: &Value, key: &str| value[key].as_array().cloned().unwrap_or_default();
+    for resource in list(document, "resourceSpans") {
+        for scope in list(&resource, "scopeSpans") {
+            for span in list(&scope, "spans") {
                 let id = |key| span[key].as_str().unwrap().to_owned();
-                ids.push((id("traceId"), id("spanId")));
+                span_keys.push((id("traceId"), id("spanId")));
             }
         }
     }
 }
 
-/// How many spans the embedded metrics on stdout say were not exported, line by line.
-pub(crate) fn told_to_cloudwatch(stdout: &[String]) -> Vec<u64> {
+/// Returns the numbers of spans that were not exported, from each line with embedded metrics.
+pub(crate) fn unexported_span_counts(stdout: &[String]) -> Vec<u64> {
     let not_exported = |line: Value| {
         let metrics = line["_aws"]["CloudWatchMetrics"][0]["Metrics"].clone();
         let names = metrics.as_array().unwrap().iter();
         let counts = names.map(|metric| line[metric["Name"].as_str().unwrap()].as_u64().unwrap());
-        // Every line tells of something.
+        // Lines with only zeros are not written.
         assert!(counts.sum::<u64>() > 0, "{line}");
         line["SpansSpilled"].as_u64().unwrap() + line["SpansDropped"].as_u64().unwrap()
     };
     with_key(stdout, "_aws").map(not_exported).collect()
 }
 
-/// Where the spans of a process stand, after each flush.
+/// Span counts of a process after a flush.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Account {
+pub(crate) struct SpanCounts {
     pub(crate) finished: u64,
     pub(crate) exported: u64,
     pub(crate) spilled: u64,
@@ -96,34 +96,34 @@ pub(crate) struct Account {
 ///
 /// The newest line is not always the last one: two threads may write their lines in a different
 /// order from that in which they counted. The counts never decrease.
-pub(crate) fn last_account(stdout: &[String]) -> Option<Account> {
+pub(crate) fn last_span_counts(stdout: &[String]) -> Option<SpanCounts> {
     let flushed =
         with_key(stdout, "spans_finished").filter(|line| line["message"] == "telemetry flushed");
-    let account = |line: Value| {
-        let of = |field: &str| {
+    let counts = |line: Value| {
+        let count = |field: &str| {
             line[field]
                 .as_u64()
                 .unwrap_or_else(|| panic!("{field}: {line}"))
         };
-        let account = Account {
-            finished: of("spans_finished"),
-            exported: of("spans_exported"),
-            spilled: of("spans_spilled"),
-            dropped: of("spans_dropped"),
-            pending: of("spans_pending"),
+        let counts = SpanCounts {
+            finished: count("spans_finished"),
+            exported: count("spans_exported"),
+            spilled: count("spans_spilled"),
+            dropped: count("spans_dropped"),
+            pending: count("spans_pending"),
         };
-        let sum = account.exported + account.spilled + account.dropped + account.pending;
-        assert_eq!(account.finished, sum, "{line}");
-        account
+        let sum = counts.exported + counts.spilled + counts.dropped + counts.pending;
+        assert_eq!(counts.finished, sum, "{line}");
+        counts
     };
     flushed
-        .map(account)
-        .max_by_key(|account| (account.finished, account.finished - account.pending))
+        .map(counts)
+        .max_by_key(|counts| (counts.finished, counts.finished - counts.pending))
 }
 
-/// The lines that are JSON objects with this member.
+/// Returns the lines that are JSON objects with this member.
 fn with_key<'a>(stdout: &'a [String], key: &'a str) -> impl Iterator<Item = Value> + 'a {
-    // Nearly all lines have it not, and some are large.
+    // Most lines do not have the member, and some are too large to parse all of them.
     let candidates = stdout.iter().filter(move |line| line.contains(key));
     candidates.filter_map(move |line| {
         let line: Value = serde_json::from_str(line).ok()?;
@@ -131,24 +131,24 @@ fn with_key<'a>(stdout: &'a [String], key: &'a str) -> impl Iterator<Item = Valu
     })
 }
 
-/// A log in a file, as somebody has saved it, and a home for whoever replays it.
+/// A log in a file, and the home directory of `baton replay`.
 #[derive(Debug)]
 pub(crate) struct SavedLog {
     folder: TempDir,
 }
 
 impl SavedLog {
-    pub(crate) fn of(stdout: &[String]) -> Self {
+    pub(crate) fn new(stdout: &[String]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("function.log"), stdout.join("\n")).unwrap();
         Self { folder }
     }
 
-    /// `baton replay` of it; what it said.
+    /// Runs `baton replay`, asserts that it succeeds, and returns its output.
     pub(crate) async fn replay(&self, collector: &TestCollector) -> String {
         let output = self.try_replay(collector).await;
-        let said = |pipe: &[u8]| String::from_utf8_lossy(pipe).into_owned();
-        let (stdout, stderr) = (said(&output.stdout), said(&output.stderr));
+        let text = |pipe: &[u8]| String::from_utf8_lossy(pipe).into_owned();
+        let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
         assert!(
             output.status.success(),
             "{}:\n{stdout}\n{stderr}",
@@ -157,7 +157,7 @@ impl SavedLog {
         stdout + &stderr
     }
 
-    /// As it may fail.
+    /// Runs `baton replay`, which may fail.
     pub(crate) async fn try_replay(&self, collector: &TestCollector) -> Output {
         let replay = Command::new(&Binaries::get().baton)
             .args(["replay", "function.log"])

@@ -17,8 +17,9 @@ use super::producer::Client;
 use super::queue::Queue;
 use super::spans::Spans;
 
-/// How long `baton up` may take to be ready, and to stop.
+/// Time limit for `baton up` to become ready.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
+/// Time limit for `baton up` to stop.
 const STOP_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The line that `baton up --json` prints once everything is ready.
@@ -51,12 +52,12 @@ pub(crate) struct Stack {
 }
 
 impl Stack {
-    /// Starts a stack with the real binaries and these options of `baton up`.
+    /// Starts a stack with the onboarding function and these options of `baton up`.
     pub(crate) async fn up(options: &[&str]) -> Self {
         Self::up_with_function(&Binaries::get().function, options).await
     }
 
-    /// Starts a stack around another function.
+    /// Starts a stack with another function.
     pub(crate) async fn up_with_function(function: &Path, options: &[&str]) -> Self {
         let binaries = Binaries::get();
         let mut command = Command::new(&binaries.baton);
@@ -89,7 +90,7 @@ impl Stack {
         }
     }
 
-    /// What baton itself has said so far.
+    /// Returns the log of `baton` itself.
     pub(crate) fn log(&self) -> String {
         self.log.text()
     }
@@ -110,7 +111,7 @@ impl Stack {
         Spans::new(&self.endpoints.otlp_http)
     }
 
-    /// Every process that baton started and that lives.
+    /// Returns every living process that `baton` started.
     pub(crate) fn processes(&self) -> Vec<Process> {
         self.baton
             .id()
@@ -118,7 +119,7 @@ impl Stack {
             .unwrap_or_default()
     }
 
-    /// Stops the stack as an orchestrator would, and checks that nothing is left of it.
+    /// Stops the stack with SIGTERM, and checks that no process is left behind.
     pub(crate) async fn stop(mut self) {
         let started = self.processes();
         terminate(&self.baton);
@@ -136,7 +137,7 @@ impl Stack {
     }
 }
 
-/// A failed test stops its stack as well: what baton started would outlive a baton that is killed.
+/// Stops the stack of a failed test too. Killing `baton` would leave the processes that it started.
 impl Drop for Stack {
     fn drop(&mut self) {
         terminate_and_wait(&mut self.baton);

@@ -1,5 +1,5 @@
-//! The spans that a batch has to give. The one place to change when the documentation of
-//! `baton-lambda` names more or less.
+//! The expected spans of a batch: the only place to change when the documentation of `baton-lambda`
+//! adds or removes a field.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,20 +11,20 @@ use baton_test_support::{
 
 use super::generated::{Outcome, Producer, Sample, Shape};
 
-/// Of the conventions' crate, on resource and scope.
+/// Schema URL of the semantic conventions, on resource and scope.
 const SCHEMA_URL: &str = "https://opentelemetry.io/schemas/1.42.0";
-/// It is known whether the other span is in another process, and it is not.
+/// Flag of a parent or linked span in the same process.
 const LOCAL: u32 = 0x100;
-/// It is known, and it is.
+/// Flags of a parent or linked span in another process.
 const REMOTE: u32 = 0x300;
 const SAMPLED: u32 = 1;
-/// `BATON_MAX_RECEIVE_COUNT` of the functions here: some messages are at their last delivery, some
-/// beyond it.
+/// `BATON_MAX_RECEIVE_COUNT` of the functions: some messages are at their last delivery, some beyond
+/// it.
 pub(super) const MAX_RECEIVE_COUNT: i64 = 2;
 
 type Attributes = BTreeMap<String, AttributeValue>;
 
-/// What an invocation says about its batch span.
+/// Properties of an invocation that its batch span shows.
 pub(super) struct Batch<'a> {
     pub(super) request_id: &'a str,
     pub(super) is_cold_start: bool,
@@ -32,7 +32,7 @@ pub(super) struct Batch<'a> {
 }
 
 impl Batch<'_> {
-    /// The batch span, with what only the function knows taken from the one that came.
+    /// Returns the expected batch span, with ids and times of the exported one.
     pub(super) fn span(&self, found: &Span) -> Span {
         let queue = self.samples[0].queue();
         let one_queue = self.samples.iter().all(|sample| sample.queue() == queue);
@@ -56,20 +56,21 @@ impl Batch<'_> {
             )]));
         }
         Span {
-            name: match one_queue {
-                true => format!("process_batch {queue}"),
-                false => "process_batch".to_owned(),
+            name: if one_queue {
+                format!("process_batch {queue}")
+            } else {
+                "process_batch".to_owned()
             },
             attributes,
             links: self.samples.iter().filter_map(sender_link).collect(),
             flags: LOCAL | SAMPLED,
-            ..bare(found)
+            ..common_fields(found)
         }
     }
 }
 
-/// A link to the producer of a record that has a context, sampled or not; else to the span that
-/// X-Ray knows the message by.
+/// Returns the link to the producer of a record that has a context, sampled or not, or else to the
+/// X-Ray span of the message.
 fn sender_link(sample: &Sample) -> Option<Link> {
     let message_id = &*sample.record.message_id;
     Some(Link {
@@ -89,14 +90,14 @@ fn link(producer: &Producer) -> Link {
     }
 }
 
-/// A record's span, with what only the function knows taken from the one that came.
+/// Returns the expected span of a record, with ids and times of the exported one.
 pub(super) fn record(sample: &Sample, shape: Shape, batch: &Span, found: &Span) -> Span {
     let mut span = Span {
         name: format!("process {}", sample.queue()),
         attributes: record_attributes(sample, found.start_unix_nano),
         status: status(sample.outcome),
         flags: LOCAL | SAMPLED,
-        ..bare(found)
+        ..common_fields(found)
     };
     match (shape, &sample.producer) {
         (Shape::Continue, Some(producer)) => {
@@ -107,7 +108,7 @@ pub(super) fn record(sample: &Sample, shape: Shape, batch: &Span, found: &Span) 
             span.links.push(link_to_batch(batch));
         }
         (Shape::Continue, None) => {
-            // A trace of its own, and never the batch's by accident.
+            // The record span starts a trace, which must not be that of the batch span.
             assert_ne!(found.trace_id, batch.trace_id);
             span.links.push(link_to_batch(batch));
         }
@@ -169,13 +170,13 @@ fn record_attributes(sample: &Sample, start_unix_nano: u64) -> Attributes {
     for (key, value) in optional {
         attributes.extend(value.map(|value| (key.to_owned(), value)));
     }
-    // Only a handler that ran to its end has seen the baggage.
-    let seen = sample.baggage.filter(|_| sample.outcome == Outcome::Done);
-    attributes.extend(seen.map(|(key, value)| (format!("test.baggage.{key}"), value.into())));
+    // The handler sets these only if it succeeds.
+    let baggage = sample.baggage.filter(|_| sample.outcome == Outcome::Done);
+    attributes.extend(baggage.map(|(key, value)| (format!("test.baggage.{key}"), value.into())));
     attributes
 }
 
-/// Seconds; clocks that disagree give zero.
+/// Returns the latency in seconds, or zero if the sender's clock is ahead.
 fn queue_latency(sent: u64, start_unix_nano: u64) -> f64 {
     let (sent, start) = (
         Duration::from_millis(sent),
@@ -220,8 +221,8 @@ fn unset() -> Status {
     }
 }
 
-/// What is the same for all spans, and what nobody can know beforehand: ids of its own, and times.
-fn bare(found: &Span) -> Span {
+/// Returns the fields that all spans share, with ids and times of the exported one.
+fn common_fields(found: &Span) -> Span {
     assert!(
         is_id(&found.trace_id, 32) && is_id(&found.span_id, 16),
         "{found:#?}"
@@ -256,7 +257,7 @@ fn bare(found: &Span) -> Span {
     }
 }
 
-/// The function, from the variables that the fake Lambda sets.
+/// Returns the resource that follows from the variables of the fake Lambda.
 fn resource(found: &Resource) -> Resource {
     let log_groups = AttributeValue::Array(vec!["/aws/lambda/under-test".into()]);
     let instance = "2026/11/21/[$LATEST]0123456789abcdef";
@@ -288,7 +289,7 @@ fn attributes<const N: usize>(pairs: [(&str, AttributeValue); N]) -> Attributes 
         .collect()
 }
 
-/// Lower-case hex of this length, and not only zeros.
+/// Returns true for lower-case hex of this length that is not only zeros.
 fn is_id(text: &str, length: usize) -> bool {
     let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
     text.len() == length && text.bytes().all(is_digit) && text.bytes().any(|byte| byte != b'0')

@@ -1,23 +1,23 @@
-//! Records that say something different each, and what they said.
+//! Generated records with all kinds of contexts and outcomes, and the spans that follow from them.
 
 use baton_test_support::Record;
 use serde_json::json;
 
-/// A state of two vendors.
+/// A `tracestate` of two vendors.
 const TRACE_STATE: &str = "vendor=t61rcWkgMzE,other@system=00f067aa0ba902b7";
-/// Milliseconds since 1970 of a message that waited for years, and of one from a clock that is
-/// ahead.
+/// `SentTimestamp` of a message that waited for years.
 const LONG_AGO: u64 = 1_500_000_000_123;
+/// `SentTimestamp` of a message from a clock that is ahead.
 const AHEAD: u64 = 4_000_000_000_000;
 
-/// A record with everything about it that a span may depend on.
+/// A record, and everything about it that its span shows.
 #[derive(Debug, Clone)]
 pub(super) struct Sample {
     pub(super) record: Record,
     pub(super) producer: Option<Producer>,
-    /// The span that X-Ray knows the message by.
+    /// The X-Ray span of the message.
     pub(super) xray: Option<Producer>,
-    /// What of the record's context does not count, and why.
+    /// The part of the record's context that is ignored, with the reason.
     pub(super) invalid: Option<&'static str>,
     pub(super) baggage: Option<(&'static str, &'static str)>,
     pub(super) receive_count: Option<i64>,
@@ -26,7 +26,7 @@ pub(super) struct Sample {
     pub(super) outcome: Outcome,
 }
 
-/// The span that the message was sent in.
+/// The span in which the message was sent.
 #[derive(Debug, Clone)]
 pub(super) struct Producer {
     pub(super) trace_id: String,
@@ -50,12 +50,12 @@ pub(super) enum Outcome {
     Panics,
     NoJson,
     WrongForm,
-    /// Not tried, because of one before it in its group.
+    /// Not handled, because an earlier message of its group failed.
     Blocked,
 }
 
 impl Outcome {
-    /// With other periods than the contexts have, so that everything meets everything.
+    /// The length is coprime to the number of contexts, so that every outcome meets every context.
     const CYCLE: [Self; 11] = [
         Self::Done,
         Self::Done,
@@ -70,13 +70,13 @@ impl Outcome {
         Self::WrongForm,
     ];
 
-    pub(super) fn fails(self) -> bool {
+    pub(super) fn is_failure(self) -> bool {
         self != Self::Done
     }
 }
 
 impl Sample {
-    /// A message on a standard queue.
+    /// Returns a message on a standard queue.
     pub(super) fn generate(number: u64) -> Self {
         let index = usize::try_from(number).unwrap();
         let outcome = Outcome::CYCLE[index % Outcome::CYCLE.len()];
@@ -107,33 +107,33 @@ impl Sample {
             .with_group(number)
     }
 
-    /// A message on a FIFO queue, in one of seven groups; in each the first that does not succeed
+    /// Returns a message on a FIFO queue, in one of seven groups. In each group the first failure
     /// blocks the rest.
-    pub(super) fn in_order(number: u64) -> Self {
+    pub(super) fn generate_fifo(number: u64) -> Self {
         let group = number % 7;
-        let mut sample = Self::generate(number).on_queue("orders.fifo");
+        let mut sample = Self::generate(number).with_queue("orders.fifo");
         let name = format!("group-{group}");
         sample.record = sample.record.attribute("MessageGroupId", &name);
         sample.group = Some(name);
-        let mut before = (0..number).filter(|other| other % 7 == group);
-        if before.any(|other| Self::generate(other).outcome.fails()) {
+        let mut earlier = (0..number).filter(|other| other % 7 == group);
+        if earlier.any(|other| Self::generate(other).outcome.is_failure()) {
             sample.outcome = Outcome::Blocked;
         }
         sample
     }
 
-    pub(super) fn on_queue(mut self, name: &str) -> Self {
+    pub(super) fn with_queue(mut self, name: &str) -> Self {
         self.record = self.record.queue(name);
         self
     }
 
-    /// The name of the queue.
+    /// Returns the name of the queue.
     pub(super) fn queue(&self) -> &str {
         self.record.event_source_arn.rsplit(':').next().unwrap()
     }
 
-    /// Whether there is to be a span: whoever sent the message may have decided against, if it is
-    /// theirs to decide.
+    /// Returns true if the record's span is sampled. If the producer's trace is continued, the
+    /// producer decides.
     pub(super) fn is_exported(&self, shape: Shape) -> bool {
         let sampled = |producer: &Producer| producer.flags & 1 == 1;
         shape == Shape::Batch || self.producer.as_ref().is_none_or(sampled)
@@ -144,7 +144,7 @@ impl Sample {
         let parent = Record::span_id(number);
         match number % 12 {
             0 => self.traceparent(number, &format!("00-{id}-{parent}-01"), 1),
-            1 => self.spelt_otherwise(number, &format!("00-{id}-{parent}-01")),
+            1 => self.mixed_case_traceparent(number, &format!("00-{id}-{parent}-01")),
             2 => self,
             3 => self.traceparent(number, &format!("00-{id}-{parent}-00"), 0),
             4 => self
@@ -164,11 +164,11 @@ impl Sample {
                 format!("00-{id}-{parent}"),
                 "message attributes: traceparent has the wrong length",
             ),
-            // A state that does not parse takes nothing else with it.
+            // An invalid `tracestate` does not invalidate `traceparent`.
             8 => self
                 .traceparent(number, &format!("00-{id}-{parent}-01"), 1)
                 .bad_trace_state("vendor"),
-            // A version to come may say more at the end; flags that are unknown today do not count.
+            // A future version may have more fields, and unknown flags are ignored.
             9 => self.traceparent(number, &format!("cc-{id}-{parent}-ff-more"), 3),
             10 => self
                 .traceparent(number, &format!("00-{id}-{parent}-02"), 2)
@@ -188,10 +188,10 @@ impl Sample {
         self
     }
 
-    fn trace_state(mut self, header: &str, counts_as: &'static str) -> Self {
+    fn trace_state(mut self, header: &str, expected: &'static str) -> Self {
         self.record = self.record.message_attribute("tracestate", header);
         if let Some(producer) = &mut self.producer {
-            producer.trace_state = counts_as;
+            producer.trace_state = expected;
         }
         self
     }
@@ -201,8 +201,8 @@ impl Sample {
         self.trace_state(header, "")
     }
 
-    /// Names of message attributes keep the case that their sender gave them.
-    fn spelt_otherwise(self, number: u64, header: &str) -> Self {
+    /// The names of message attributes are matched without regard to case.
+    fn mixed_case_traceparent(self, number: u64, header: &str) -> Self {
         let mut sample = self.traceparent(number, header, 1);
         let attributes = &mut sample.record.message_attributes;
         let value = attributes.remove("traceparent").unwrap();
@@ -210,8 +210,8 @@ impl Sample {
         sample
     }
 
-    /// AWS puts this beside messages by itself. It is no parent and decides on nothing; with a span
-    /// in it, it is a link.
+    /// AWS adds the X-Ray header to messages. With a span in it, it becomes a link. It is neither the
+    /// parent nor a sampling decision.
     fn with_xray(mut self, number: u64) -> Self {
         let (id, parent) = (format!("{number:024x}"), format!("c0ffee00{number:08x}"));
         let (header, flags) = match number % 13 {
@@ -279,7 +279,7 @@ impl Sample {
         self
     }
 
-    /// On a standard queue a group is for fairness, and no span says it.
+    /// On a standard queue the message group only affects fairness and is not on the span.
     fn with_group(mut self, number: u64) -> Self {
         if number.is_multiple_of(2) {
             self.record = self.record.attribute("MessageGroupId", number % 3);

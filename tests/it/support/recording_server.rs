@@ -1,4 +1,5 @@
-//! A server that keeps what it is sent and always answers the same: whatever a function talks to.
+//! A server that records its requests and gives all of them the same response, in place of a service
+//! that a function calls.
 
 use std::sync::{Arc, Mutex};
 
@@ -12,15 +13,15 @@ use serde_json::Value;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 
-/// One request, whole.
+/// A recorded request.
 #[derive(Debug, Clone)]
-pub(crate) struct Received {
+pub(crate) struct ReceivedRequest {
     pub(crate) path: String,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
 }
 
-impl Received {
+impl ReceivedRequest {
     pub(crate) fn header(&self, name: &str) -> &str {
         self.headers[name].to_str().unwrap()
     }
@@ -30,15 +31,15 @@ impl Received {
     }
 }
 
-/// A server on a free loopback port, which ends when this is dropped.
+/// A server on a free loopback port. Dropping it stops the server.
 #[derive(Debug)]
-pub(crate) struct Recorder {
+pub(crate) struct RecordingServer {
     pub(crate) url: String,
-    received: Arc<Mutex<Vec<Received>>>,
+    received: Arc<Mutex<Vec<ReceivedRequest>>>,
     task: JoinHandle<()>,
 }
 
-impl Recorder {
+impl RecordingServer {
     pub(crate) async fn start(status: StatusCode, answer: Value) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -58,13 +59,13 @@ impl Recorder {
         }
     }
 
-    /// What has been asked so far. A function that has answered has had its own answers before.
-    pub(crate) fn received(&self) -> Vec<Received> {
+    /// Returns the requests so far. After an invocation these include all of its requests.
+    pub(crate) fn received(&self) -> Vec<ReceivedRequest> {
         self.received.lock().unwrap().clone()
     }
 }
 
-impl Drop for Recorder {
+impl Drop for RecordingServer {
     fn drop(&mut self) {
         self.task.abort();
     }
@@ -72,14 +73,14 @@ impl Drop for Recorder {
 
 async fn serve(
     stream: TcpStream,
-    received: Arc<Mutex<Vec<Received>>>,
+    received: Arc<Mutex<Vec<ReceivedRequest>>>,
     status: StatusCode,
     answer: Value,
 ) {
     let service = service_fn(|request: Request<Incoming>| async {
         let (parts, body) = request.into_parts();
         let body = body.collect().await?.to_bytes();
-        received.lock().unwrap().push(Received {
+        received.lock().unwrap().push(ReceivedRequest {
             path: parts.uri.path().to_owned(),
             headers: parts.headers,
             body,
@@ -88,7 +89,7 @@ async fn serve(
         *response.status_mut() = status;
         Ok::<_, hyper::Error>(response)
     });
-    // A function that ends breaks its connections.
+    // A function that exits breaks its connections.
     let _ = hyper::server::conn::http1::Builder::new()
         .serve_connection(TokioIo::new(stream), service)
         .await;
