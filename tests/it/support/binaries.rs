@@ -1,5 +1,5 @@
-//! The three binaries and the examples. Cargo passes the paths of binaries only within a package, so
-//! they are built here, once and with the profile of the tests.
+//! The three binaries and the examples. Cargo passes the paths of binaries only within a package,
+//! so they are built here, once and with the profile of the tests.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -59,8 +59,8 @@ fn build() -> Binaries {
     }
 }
 
-/// Returns the path of an example. The examples are built in a call of their own, because cargo would
-/// enable their features in the other binaries too.
+/// Returns the path of an example. The examples are built in a call of their own, because cargo
+/// would enable their features in the other binaries too.
 pub(crate) fn example(name: &str) -> &'static Path {
     static EXAMPLES: OnceLock<HashMap<String, PathBuf>> = OnceLock::new();
     let examples = EXAMPLES.get_or_init(|| {

@@ -1,5 +1,5 @@
-//! A server that records its requests and gives all of them the same response, in place of a service
-//! that a function calls.
+//! A server that records its requests and gives all of them the same response, in place of a
+//! service that a function calls.
 
 use std::sync::{Arc, Mutex};
 

@@ -18,8 +18,8 @@ const LOCAL: u32 = 0x100;
 /// Flags of a parent or linked span in another process.
 const REMOTE: u32 = 0x300;
 const SAMPLED: u32 = 1;
-/// `BATON_MAX_RECEIVE_COUNT` of the functions: some messages are at their last delivery, some beyond
-/// it.
+/// `BATON_MAX_RECEIVE_COUNT` of the functions: some messages are at their last delivery, some
+/// beyond it.
 pub(super) const MAX_RECEIVE_COUNT: i64 = 2;
 
 type Attributes = BTreeMap<String, AttributeValue>;

@@ -210,8 +210,8 @@ impl Sample {
         sample
     }
 
-    /// AWS adds the X-Ray header to messages. With a span in it, it becomes a link. It is neither the
-    /// parent nor a sampling decision.
+    /// AWS adds the X-Ray header to messages. With a span in it, it becomes a link. It is neither
+    /// the parent nor a sampling decision.
     fn with_xray(mut self, number: u64) -> Self {
         let (id, parent) = (format!("{number:024x}"), format!("c0ffee00{number:08x}"));
         let (header, flags) = match number % 13 {

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 
 /// Queue of a record by default.
 const QUEUE_ARN: &str = "arn:aws:sqs:eu-central-1:123456789012:orders";
-/// `SentTimestamp` of the record with number 0, in milliseconds since 1970. Each further record is a
-/// millisecond later.
+/// `SentTimestamp` of the record with number 0, in milliseconds since 1970. Each further record is
+/// a millisecond later.
 const SENT: u64 = 1_700_000_000_000;
 
 /// An element of the event's `Records`.

@@ -19,8 +19,8 @@ pub const ACCOUNT: &str = "123456789012";
 /// `Lambda-Runtime-Invoked-Function-Arn` of every invocation.
 pub const FUNCTION_ARN: &str = "arn:aws:lambda:eu-central-1:123456789012:function:under-test";
 
-/// A program and its environment variables: the ones that Lambda sets and the ones that are set here,
-/// without those of this process.
+/// A program and its environment variables: the ones that Lambda sets and the ones that are set
+/// here, without those of this process.
 #[derive(Debug, Clone)]
 pub struct Function {
     program: PathBuf,
