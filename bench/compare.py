@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Measures functions and prints a Markdown table of what they cost. Called by run.sh.
+"""Measures functions and prints their costs as a Markdown table. Called by run.sh.
 
 compare.py full|quick|check HARNESS FOLDER NAME=BINARY...
 """
@@ -10,7 +10,7 @@ import subprocess
 import sys
 
 import figures
-from measure import Bench, Failed
+from measure import Bench, RunFailed
 
 
 def main(mode, harness, folder, *binaries):
@@ -25,7 +25,7 @@ def main(mode, harness, folder, *binaries):
     if mode != "check":
         return 0
     exceeded = [row for row in rows if row.is_exceeded()]
-    print(f"\n{len(rows) - len(exceeded)} figures within their limits, {len(exceeded)} beyond")
+    print(f"\n{len(rows) - len(exceeded)} figures within their limits, {len(exceeded)} above")
     return 1 if exceeded else 0
 
 
@@ -52,12 +52,12 @@ def print_table(rows, machine, command):
     print("| figure | bare | Baton | direct | Baton against bare | limit | aim |")
     print("|---|---|---|---|---|---|---|")
     for row in rows:
-        cells = [row.title, *row.shown(), row.result() + (" **too much**" if row.is_exceeded() else ""), row.limit, row.aim]
+        cells = [row.title, *row.shown(), row.result() + (" **limit exceeded**" if row.is_exceeded() else ""), row.limit, row.aim]
         print("| " + " | ".join(cells) + " |")
 
 
 if __name__ == "__main__":
     try:
         sys.exit(main(*sys.argv[1:]))
-    except Failed as failed:
+    except RunFailed as failed:
         sys.exit(f"compare.py: {failed}")

@@ -1,4 +1,4 @@
-"""Runs functions under the harness, in turns."""
+"""Runs functions under the harness, alternately."""
 
 import contextlib
 import json
@@ -8,16 +8,16 @@ import shutil
 import statistics
 import subprocess
 
-# For one run of the harness. The longest, under valgrind on a busy machine, takes a tenth of it.
+# Time limit of one run of the harness. The longest run, under valgrind on a busy machine, takes a tenth of it.
 RUN_LIMIT_SECONDS = 600
 
 
-class Failed(Exception):
-    """A run that says nothing, for people to read."""
+class RunFailed(Exception):
+    """A run without a usable result. The message is for people."""
 
 
 class Bench:
-    """The harness, the functions, and a file to which every run is written."""
+    """The harness, the functions, and the file with the results of all runs."""
 
     def __init__(self, harness, folder, binaries):
         self.harness = harness
@@ -33,57 +33,57 @@ class Bench:
             lines.write(json.dumps(line) + "\n")
 
     def run(self, name, what, options, before=(), after=None):
-        """One run: its line of JSON, to which `after` may add."""
+        """Runs a function once. Returns the result of the harness, extended by the one of `after`."""
         label = ["--label", f"{name} {what}"]
         command = [self.harness, *label, *options, "--", *before, self.binaries[name]]
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=RUN_LIMIT_SECONDS)
         except subprocess.TimeoutExpired:
-            raise Failed(f"{name}, {what}: not done after {RUN_LIMIT_SECONDS} s") from None
+            raise RunFailed(f"{name}, {what}: timed out after {RUN_LIMIT_SECONDS} s") from None
         if done.returncode != 0:
-            raise Failed(f"{name}, {what}: {done.stderr.strip()}")
+            raise RunFailed(f"{name}, {what}: {done.stderr.strip()}")
         line = json.loads(done.stdout)
         if after:
             line.update(after(line))
         self.write(line)
         return line
 
-    def in_turns(self, what, rounds, variants, options):
-        """Runs of all variants, round after round and every other round backwards, so that what the machine does meanwhile meets all of
-        them. `variants`: from a name to a function's name and options of its own. Returns the lines of each."""
+    def run_alternately(self, what, rounds, variants, options):
+        """Runs all variants in each round, in reverse order in every other one, so that other load of the machine affects all of them.
+        `variants` maps a name to the name of a function and its additional options. Returns the results of each variant."""
         lines = {variant: [] for variant in variants}
         for round_number in range(rounds):
             order = list(variants.items())
-            for variant, (name, own) in order if round_number % 2 == 0 else reversed(order):
-                lines[variant].append(self.run(name, f"{what}, {variant}", [*options, *own]))
+            for variant, (name, extra) in order if round_number % 2 == 0 else reversed(order):
+                lines[variant].append(self.run(name, f"{what}, {variant}", [*options, *extra]))
         return lines
 
-    def instructions(self, name, batch, fewer, more, what="alone", own=()):
-        """Instructions of one invocation: the difference of two runs, which have the same start and the same end."""
+    def instructions(self, name, batch, fewer, more, what="alone", more_options=()):
+        """Counts the instructions of one invocation: the difference of two runs, so that start and exit cancel out."""
         counts = []
         for invocations in (fewer, more):
-            counts.append(self._count(name, batch, invocations, what, own)["instructions"])
+            counts.append(self._count(name, batch, invocations, what, more_options)["instructions"])
         return (counts[1] - counts[0]) / (more - fewer)
 
-    def _count(self, name, batch, invocations, what, own):
+    def _count(self, name, batch, invocations, what, more_options):
         out = self.folder / "callgrind.out"
         out.unlink(missing_ok=True)
         valgrind = [self.valgrind, "--tool=callgrind", f"--callgrind-out-file={out}"]
 
         def count(line):
             if line["killed"] or not out.exists():
-                raise Failed(f"{name}: valgrind did not end in time, or wrote nothing")
+                raise RunFailed(f"{name}: valgrind did not exit in time, or wrote no counts")
             totals = [text for text in out.read_text().splitlines() if text.startswith("totals:")]
             return {"instructions": int(totals[-1].split()[1])}
 
-        options = ["--batch", str(batch), "--invocations", str(invocations), *own]
+        options = ["--batch", str(batch), "--invocations", str(invocations), *more_options]
         return self.run(name, f"instructions, {what}", options, before=valgrind, after=count)
 
 
 @contextlib.contextmanager
 def one_processor():
-    """Has what is started meanwhile share one processor, as in most functions: messages between two processors of a virtual machine take
-    longer than a flush, and how long is the host's affair."""
+    """Runs all processes that start meanwhile on one processor, as most functions do. Messages between two processors of a virtual machine
+    take longer than a flush, for a time that depends on the host."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {max(before)})
     try:

@@ -1,20 +1,20 @@
-"""What a collector that is out of order costs, and what becomes of the spans meanwhile."""
+"""Failing collectors: the delay of invocations, and the spans that are lost."""
 
 from measure import median, one_processor
-from rows import Row, itself, percent
+from rows import Row, absolute, percent
 
 INVOCATIONS = 100
-# So many invocations find a working collector first, so that the rest is measured with a connection at hand and code in the caches.
+# Invocations with a working collector before the measurement, so that a connection is open and the code is in the caches.
 WARM = 100
-# What one flush may take, by default, in milliseconds.
+# Default time limit of a flush in milliseconds.
 BUDGET = 1000
-# An invocation that takes so much longer than the median with a working collector has waited for the collector. A fiftieth of the budget:
-# more than a quiet machine adds by itself.
+# An invocation that takes this many milliseconds longer than the median with a working collector has waited for the collector. A fiftieth
+# of the budget, which is more than a quiet machine adds.
 WAIT = 20
-# Without Baton each invocation waits for seconds: so few of them tell it.
+# Numbers of invocations without Baton. Few are enough, because each waits for seconds.
 FEW = {"refuse": 5, "status=503": 5, "retry-after=1": 5, "hang": 2}
 
-# What is wrong with the collector, as the harness calls it and as the table does.
+# Failures of the collector: the option of the harness, and the title in the table.
 FAILURES = [
     ("refuse", "collector refuses connections"),
     ("status=503", "collector answers 503"),
@@ -27,12 +27,12 @@ def options(collector, invocations=INVOCATIONS, warm=WARM):
 
 
 def failing(bench, mode):
-    """Beside a working collector in the same rounds, on one processor as the rows of the response."""
+    """The delay by collectors that fail quickly, compared with a working collector in the same rounds, on one processor."""
     rounds = 3 if mode == "quick" else 9
     variants = {collector: ("noop", options(collector)) for collector in ("ok", *dict(FAILURES))}
     with one_processor():
-        lines = bench.in_turns("outage", rounds, variants, [])
-        others = direct(bench, dict(FAILURES))
+        lines = bench.run_alternately("outage", rounds, variants, [])
+        others = run_direct(bench, dict(FAILURES))
     working = median(lines["ok"], "ready_us") / 1000
     for collector, title in FAILURES:
         median_over = {"noop": median(lines[collector], "ready_us") / 1000 - working}
@@ -40,30 +40,30 @@ def failing(bench, mode):
         if others:
             median_over["direct"] = others[collector]["ready_us"] / 1000 - others["ok"]["ready_us"] / 1000
             slowest_over["direct"] = others[collector]["slowest_ms"][0] - others["ok"]["ready_us"] / 1000
-        yield Row(f"{title}: median invocation over a working one's", median_over, milliseconds, itself, None, 0.2)
-        yield Row("slowest of 100, the same", slowest_over, milliseconds, itself, None, BUDGET + WAIT)
+        yield Row(f"{title}: median delay of an invocation", median_over, milliseconds, absolute, None, 0.2)
+        yield Row("the same, slowest of 100", slowest_over, milliseconds, absolute, None, BUDGET + WAIT)
 
 
 def hanging(bench, mode):
-    """How many wait, and how long. A busy machine has some wait that do not: what is held to a limit has three attempts to show that."""
+    """The number and the delay of invocations that wait. On a busy machine others take as long, so a check has three attempts."""
     with one_processor():
-        found = [waits(bench) for _ in range(3 if mode == "check" else 1)]
-        others = direct(bench, {"hang": ""})
+        found = [count_waits(bench) for _ in range(3 if mode == "check" else 1)]
+        others = run_direct(bench, {"hang": ""})
     count, longest = min(found)
     counts, times = {"noop": count}, {"noop": longest}
     if others:
-        over = [time - others["ok"]["ready_us"] / 1000 for time in others["hang"]["slowest_ms"]]
-        counts["direct"] = f"{sum(time > WAIT for time in over)} of {len(over)}"
-        times["direct"] = max(over)
-    yield Row("collector hangs: invocations of 100 that wait", counts, str, itself, None, 3)
-    yield Row("the longest wait", times, milliseconds, itself, None, BUDGET + WAIT)
+        delays = [time - others["ok"]["ready_us"] / 1000 for time in others["hang"]["slowest_ms"]]
+        counts["direct"] = f"{sum(delay > WAIT for delay in delays)} of {len(delays)}"
+        times["direct"] = max(delays)
+    yield Row("collector hangs: invocations of 100 that wait", counts, str, absolute, None, 3)
+    yield Row("the longest wait", times, milliseconds, absolute, None, BUDGET + WAIT)
 
 
-def waits(bench):
+def count_waits(bench):
     working = bench.run("noop", "outage, ok", options("ok"))["ready_us"] / 1000
     line = bench.run("noop", "outage, hang", options("hang"))
-    over = [time - working for time in line["slowest_ms"]]
-    return sum(time > WAIT for time in over), max(over)
+    delays = [time - working for time in line["slowest_ms"]]
+    return sum(delay > WAIT for delay in delays), max(delays)
 
 
 def flaky(bench, mode):
@@ -72,12 +72,12 @@ def flaky(bench, mode):
     lost = {"noop": missing(lines["noop"], "replayed_")}
     if "direct" in bench.binaries:
         lost["direct"] = exported["direct"] = missing(bench.run("direct", "outage, flaky", options("flaky=3")))
-    yield Row("collector answers every third request 503: spans lost", lost, percent, itself, None, 0)
-    yield Row("spans not exported by the function itself, the same", exported, percent, itself)
+    yield Row("collector answers every third request 503: spans lost", lost, percent, absolute, None, 0)
+    yield Row("spans not exported by the function itself, the same", exported, percent, absolute)
 
 
 def replay(bench, mode):
-    """Of every span that the function made, one must be at the collector in the end, with its links: none is missing, none is there twice."""
+    """Spans that arrive after a replay. Each must arrive exactly once, with its links."""
     for batch, invocations, title in [
         (10, INVOCATIONS, "spans recovered by `baton replay` after an outage of 100 invocations"),
         (10_000, 1, "spans recovered by `baton replay` after one batch of 10,000"),
@@ -86,11 +86,11 @@ def replay(bench, mode):
         line = bench.run("noop", f"replay, batch {batch}", [*options, "--replay", bench.binaries["baton"]])
         links = line["records"] - line["replayed_linked"]
         wrong = missing(line, "replayed_") + (line["replayed_again"] + links) / spans(line)
-        yield Row(title, {"noop": wrong}, lambda share: percent_of_all(1 - share), itself, None, 0, limit="100 %")
+        yield Row(title, {"noop": wrong}, lambda share: percent_of_all(1 - share), absolute, None, 0, limit="100 %")
 
 
 def missing(line, prefix=""):
-    """The share of all spans that never arrived."""
+    """Returns the share of spans that never arrived."""
     batches = line["records"] // line["batch"]
     return (line[prefix + "lost"] + batches - line[prefix + "batches"]) / spans(line)
 
@@ -99,8 +99,8 @@ def spans(line):
     return line["records"] + line["records"] // line["batch"]
 
 
-def direct(bench, collectors):
-    """One run each of what is built without Baton, where it takes part."""
+def run_direct(bench, collectors):
+    """Runs `direct` once with each collector, if it takes part."""
     if "direct" not in bench.binaries:
         return {}
     return {
@@ -114,5 +114,5 @@ def milliseconds(value):
 
 
 def percent_of_all(share):
-    # All is all: what is rounded away must show.
+    # A share below one that rounds to 100 % must not be shown as 100 %.
     return "100 %" if share == 1 else f"{min(share * 100, 99.99):.2f} %"

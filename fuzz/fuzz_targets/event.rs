@@ -1,5 +1,5 @@
-//! Any bytes as the payload of an invocation: read, held against the peer's reading, traced,
-//! decoded and answered.
+//! Fuzz target: any text as the payload of an invocation. The event is read, compared with the
+//! result of another parser, traced, decoded and answered.
 
 #![no_main]
 

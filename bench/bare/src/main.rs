@@ -1,4 +1,4 @@
-//! The function without telemetry, as everybody would write it: what all others are divided by.
+//! The function without telemetry: the baseline of the comparison.
 
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
@@ -19,7 +19,7 @@ async fn handle(event: LambdaEvent<SqsEvent>) -> Result<SqsBatchResponse, Error>
     Ok(response)
 }
 
-/// All the work there is, and the same as in the other functions.
+/// Handles a message: the same work as in the other functions.
 fn parse(record: &SqsMessage) -> Result<(), serde_json::Error> {
     let body: Value = serde_json::from_str(record.body.as_deref().unwrap_or_default())?;
     std::hint::black_box(&body);

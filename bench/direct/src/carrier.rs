@@ -1,13 +1,13 @@
-//! The producer's context in the message attributes.
+//! Extraction of the producer's context from message attributes.
 
 use aws_lambda_events::event::sqs::SqsMessage;
 use opentelemetry::Context;
 use opentelemetry::propagation::{Extractor, TextMapPropagator as _};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 
-struct Carrier<'a>(&'a SqsMessage);
+struct MessageAttributes<'a>(&'a SqsMessage);
 
-impl Extractor for Carrier<'_> {
+impl Extractor for MessageAttributes<'_> {
     fn get(&self, key: &str) -> Option<&str> {
         let attribute = self.0.message_attributes.get(key)?;
         attribute.string_value.as_deref()
@@ -22,7 +22,7 @@ impl Extractor for Carrier<'_> {
     }
 }
 
-/// The context that the record was sent in; an empty one if it says none.
+/// Returns the producer's context, or an empty one if the record has none.
 pub(crate) fn extract(record: &SqsMessage) -> Context {
-    TraceContextPropagator::new().extract_with_context(&Context::new(), &Carrier(record))
+    TraceContextPropagator::new().extract_with_context(&Context::new(), &MessageAttributes(record))
 }

@@ -1,9 +1,9 @@
 //! The function with OpenTelemetry's own crates: the batch processor, the exporter over HTTP, and a
 //! flush before each response.
 //!
-//! It makes the same spans as `noop` with the same attributes, so that what differs is how, and
-//! lifts the SDK's limit of 128 links, which would spare it most of the work on a large batch.
-//! Everything else is as the crates come.
+//! It makes the same spans as `noop` with the same attributes, and raises the SDK's limit of 128
+//! links, which would save it most of the work on a large batch. Everything else has the defaults
+//! of the crates.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use serde_json::Value;
 mod carrier;
 mod spans;
 
-/// What all invocations share.
+/// State that all invocations share.
 struct Function {
     provider: SdkTracerProvider,
     tracer: SdkTracer,
@@ -53,13 +53,13 @@ impl Function {
             span.end();
         }
         batch.end();
-        // Spans are lost here when the queue was too small; that is what is counted.
+        // Spans that did not fit into the queue are lost. The harness counts them.
         let _ = self.provider.force_flush();
         Ok(response)
     }
 }
 
-/// All the work there is, and the same as in the other functions.
+/// Handles a message: the same work as in the other functions.
 fn parse(record: &SqsMessage) -> Result<(), serde_json::Error> {
     let body: Value = serde_json::from_str(record.body.as_deref().unwrap_or_default())?;
     std::hint::black_box(&body);

@@ -1,4 +1,4 @@
-//! The same spans as Baton's, with the same attributes.
+//! Spans with the same attributes as Baton's.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -10,7 +10,7 @@ use opentelemetry_sdk::trace::{SdkTracer, Span};
 
 const QUEUE: &str = "orders";
 
-/// A root with a link to each producer.
+/// Starts the batch span: a root with a link to each producer.
 pub(crate) fn start_batch(
     tracer: &SdkTracer,
     records: &[SqsMessage],
@@ -48,7 +48,7 @@ pub(crate) fn start_batch(
         .start_with_context(tracer, &Context::new())
 }
 
-/// A child of the producer's span with a link to the batch span.
+/// Starts a record's span: a child of the producer's span with a link to the batch span.
 pub(crate) fn start_record(
     tracer: &SdkTracer,
     record: &SqsMessage,
@@ -67,10 +67,10 @@ pub(crate) fn start_record(
             record.message_id.clone().unwrap_or_default(),
         ),
     ];
-    if let Some(count) = number(record, "ApproximateReceiveCount") {
+    if let Some(count) = numeric_attribute(record, "ApproximateReceiveCount") {
         attributes.push(KeyValue::new("baton.sqs.receive_count", count));
     }
-    if let Some(sent) = number(record, "SentTimestamp") {
+    if let Some(sent) = numeric_attribute(record, "SentTimestamp") {
         let sent = UNIX_EPOCH + Duration::from_millis(u64::try_from(sent).unwrap_or_default());
         let latency = now.duration_since(sent).unwrap_or_default().as_secs_f64();
         attributes.push(KeyValue::new("baton.sqs.queue_latency", latency));
@@ -84,6 +84,6 @@ pub(crate) fn start_record(
         .start_with_context(tracer, parent)
 }
 
-fn number(record: &SqsMessage, name: &str) -> Option<i64> {
+fn numeric_attribute(record: &SqsMessage, name: &str) -> Option<i64> {
     record.attributes.get(name)?.parse().ok()
 }

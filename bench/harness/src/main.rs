@@ -1,9 +1,8 @@
-//! Runs one function under the fake Lambda and the fake collector, and prints what its process cost
-//! as one line of JSON.
+//! Runs one function under the fake Lambda and a test collector, and prints the costs of its
+//! process as one line of JSON.
 //!
-//! The process is measured, and nothing else: its processor time and memory as the kernel counts
-//! them, and times between what it reads and what it writes. `bench/README.md` says what the fields
-//! mean.
+//! Only the process is measured: its processor time and memory by the kernel's counters, and the
+//! time between its reads and writes. `bench/README.md` describes the fields.
 
 use std::process::ExitCode;
 

@@ -1,53 +1,53 @@
-//! What to run, and how often.
+//! Command-line options.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::condition::Condition;
 
-/// How the program is called.
+/// Usage of the program.
 const USAGE: &str = "usage: harness [--label TEXT] [--batch RECORDS] [--invocations COUNT] [--warm COUNT] \
 [--collector-delay MILLISECONDS] [--collector ok|refuse|hang|status=CODE|retry-after=SECONDS|flaky=N] [--replay BATON] \
 [--soak COUNT] [--set NAME=VALUE]... -- COMMAND [ARGUMENT]...";
 
-/// One run.
+/// Options of a run.
 #[derive(Debug)]
 pub(crate) struct Options {
     /// Copied to the output.
     pub(crate) label: String,
     /// Records in each invocation.
     pub(crate) batch: u64,
-    /// Invocations that are measured; with none, only the start is.
+    /// Measured invocations. With zero, only the init phase is measured.
     pub(crate) invocations: u64,
-    /// Invocations before those.
+    /// Invocations before the measured ones.
     pub(crate) warm: u64,
-    /// How long the collector takes for each answer.
+    /// Delay of each answer of the collector.
     pub(crate) collector_delay: Duration,
-    /// What the collector is like while it is measured; in the invocations before, it works.
+    /// Condition of the collector during the measured invocations. Before them it works.
     pub(crate) condition: Condition,
-    /// The `baton` that sends on what the function wrote to stdout, once it has ended and the
+    /// Path of the `baton` binary that replays the function's stdout after its exit, when the
     /// collector works again.
     pub(crate) replay: Option<PathBuf>,
-    /// Number of invocations in a run that measures only memory growth.
+    /// Invocations of a run that measures only memory growth.
     pub(crate) soak: Option<u64>,
-    /// Variables of the function.
+    /// Environment variables of the function.
     pub(crate) variables: Vec<(String, String)>,
-    /// The function, perhaps behind something that runs it.
+    /// Command that runs the function.
     pub(crate) command: Vec<String>,
 }
 
-/// What is wrong with the arguments.
+/// Error in the arguments.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum InvalidOptions {
-    #[error("{0} is not known; {USAGE}")]
-    Unknown(String),
+    #[error("unknown option {0}; {USAGE}")]
+    UnknownOption(String),
     #[error("{option} needs {expected}; {USAGE}")]
-    Value {
+    InvalidValue {
         option: String,
         expected: &'static str,
     },
-    #[error("there is no command to run; {USAGE}")]
-    NoCommand,
+    #[error("missing command; {USAGE}")]
+    MissingCommand,
 }
 
 impl Options {
@@ -73,10 +73,10 @@ impl Options {
             }
             options.set(option, arguments.next())?;
         }
-        match options.command.is_empty() {
-            true => Err(InvalidOptions::NoCommand),
-            false => Ok(options),
+        if options.command.is_empty() {
+            return Err(InvalidOptions::MissingCommand);
         }
+        Ok(options)
     }
 
     fn set(&mut self, option: String, value: Option<String>) -> Result<(), InvalidOptions> {
@@ -113,8 +113,8 @@ impl Options {
                 }
                 None => Err("NAME=VALUE"),
             },
-            _ => return Err(InvalidOptions::Unknown(option)),
+            _ => return Err(InvalidOptions::UnknownOption(option)),
         };
-        valid.map_err(|expected| InvalidOptions::Value { option, expected })
+        valid.map_err(|expected| InvalidOptions::InvalidValue { option, expected })
     }
 }

@@ -1,13 +1,12 @@
-//! The messages that the functions parse.
+//! Generated messages.
 
 use baton_test_support::{Bytes, Record, event};
 use serde_json::json;
 
 /// Size of a body in bytes: that of an order with a few lines, or of an event with an address.
-const BODY: usize = 512;
+const BODY_BYTES: usize = 512;
 
-/// The payload of the `invocation`th invocation, each of whose records has a sampled context that
-/// no other has.
+/// Returns the payload of an invocation. Each of its records has a unique sampled context.
 pub(crate) fn payload(invocation: u64, batch: u64) -> Bytes {
     let records: Vec<Record> = (0..batch)
         .map(|index| {
@@ -29,6 +28,7 @@ fn body(number: u64) -> String {
         "note": "",
     });
     let length = order.to_string().len();
-    order["note"] = "leave it at the door; ".repeat(BODY)[..BODY.saturating_sub(length)].into();
+    order["note"] =
+        "leave it at the door; ".repeat(BODY_BYTES)[..BODY_BYTES.saturating_sub(length)].into();
     order.to_string()
 }

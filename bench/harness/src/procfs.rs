@@ -1,29 +1,30 @@
-//! What the kernel says about a process.
+//! Counters of the kernel for a process.
 
 use std::fs;
 use std::io;
 use std::time::Duration;
 
-/// Between two looks at a process that should have come to rest.
-const LOOK: Duration = Duration::from_millis(2);
-/// Looks, after which a process is taken as it is: some never rest.
-const LOOKS: usize = 100;
+/// Time between two checks whether a process is idle.
+const IDLE_CHECK_INTERVAL: Duration = Duration::from_millis(2);
+/// Number of checks after which the process is measured anyway, because some processes are never
+/// idle.
+const MAX_IDLE_CHECKS: usize = 100;
 
-/// Why something cannot be read.
+/// Error in reading a file of `/proc`.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot read {path}")]
-pub(crate) struct Unreadable {
+pub(crate) struct ProcfsError {
     path: String,
     #[source]
     source: io::Error,
 }
 
-/// Nanoseconds of processor time of all threads that live, once the process rests: the kernel books
-/// them when a thread stops running.
-pub(crate) async fn processor_time(process: u32) -> Result<u64, Unreadable> {
+/// Waits until the process is idle, and returns the processor time of its living threads in
+/// nanoseconds. The kernel updates this counter when a thread stops running.
+pub(crate) async fn processor_time(process: u32) -> Result<u64, ProcfsError> {
     let mut before = threads_time(process)?;
-    for _ in 0..LOOKS {
-        tokio::time::sleep(LOOK).await;
+    for _ in 0..MAX_IDLE_CHECKS {
+        tokio::time::sleep(IDLE_CHECK_INTERVAL).await;
         let now = threads_time(process)?;
         if now == before {
             break;
@@ -33,10 +34,10 @@ pub(crate) async fn processor_time(process: u32) -> Result<u64, Unreadable> {
     Ok(before)
 }
 
-fn threads_time(process: u32) -> Result<u64, Unreadable> {
+fn threads_time(process: u32) -> Result<u64, ProcfsError> {
     let mut sum = 0;
     for thread in threads(process)? {
-        // A thread that has ended since is not counted, nor will it be at the next look.
+        // A thread that has exited since is counted neither now nor in the next check.
         let text = fs::read_to_string(format!("{thread}/schedstat")).unwrap_or_default();
         let on_processor = text.split_whitespace().next();
         sum += on_processor
@@ -46,14 +47,14 @@ fn threads_time(process: u32) -> Result<u64, Unreadable> {
     Ok(sum)
 }
 
-/// How many threads the process has.
-pub(crate) fn thread_count(process: u32) -> Result<usize, Unreadable> {
+/// Returns the number of threads of the process.
+pub(crate) fn thread_count(process: u32) -> Result<usize, ProcfsError> {
     Ok(threads(process)?.len())
 }
 
-fn threads(process: u32) -> Result<Vec<String>, Unreadable> {
+fn threads(process: u32) -> Result<Vec<String>, ProcfsError> {
     let path = format!("/proc/{process}/task");
-    let unreadable = |source| Unreadable {
+    let unreadable = |source| ProcfsError {
         path: path.clone(),
         source,
     };
@@ -62,20 +63,20 @@ fn threads(process: u32) -> Result<Vec<String>, Unreadable> {
     paths.collect()
 }
 
-/// The most memory that the process has had, in kilobytes.
-pub(crate) fn peak_memory(process: u32) -> Result<u64, Unreadable> {
+/// Returns the peak resident memory of the process in kilobytes.
+pub(crate) fn peak_memory(process: u32) -> Result<u64, ProcfsError> {
     memory(process, "VmHWM:")
 }
 
-/// Returns the current resident memory of the process, in kilobytes.
-pub(crate) fn resident_memory(process: u32) -> Result<u64, Unreadable> {
+/// Returns the current resident memory of the process in kilobytes.
+pub(crate) fn resident_memory(process: u32) -> Result<u64, ProcfsError> {
     memory(process, "VmRSS:")
 }
 
-/// Reads one figure of `/proc/PID/status`.
-fn memory(process: u32, name: &str) -> Result<u64, Unreadable> {
+/// Reads a field of `/proc/PID/status`.
+fn memory(process: u32, name: &str) -> Result<u64, ProcfsError> {
     let path = format!("/proc/{process}/status");
-    let text = fs::read_to_string(&path).map_err(|source| Unreadable { path, source })?;
+    let text = fs::read_to_string(&path).map_err(|source| ProcfsError { path, source })?;
     let figure = text.lines().find_map(|line| line.strip_prefix(name));
     let kilobytes = figure.and_then(|figure| figure.trim().strip_suffix("kB"));
     Ok(kilobytes

@@ -1,5 +1,4 @@
-//! What a function left on stdout for a collector that did not take it, and how that gets there
-//! after all.
+//! Spans that a function spilled to stdout, and their replay.
 
 use std::fs;
 use std::io;
@@ -10,15 +9,15 @@ use baton_test_support::TestCollector;
 use serde_json::Value;
 use tokio::process::Command;
 
-/// What every line with spans has, beside those.
+/// Member of every line with spilled spans.
 const MARKER: &str = "baton.spill";
 
-/// Why a replay says nothing.
+/// Error of a replay.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ReplayError {
-    #[error("cannot {what} {path}")]
+    #[error("cannot {action} {path}")]
     File {
-        what: &'static str,
+        action: &'static str,
         path: PathBuf,
         source: io::Error,
     },
@@ -30,9 +29,9 @@ pub(crate) enum ReplayError {
     },
 }
 
-/// The lines of a function's stdout that have a collector's spans in them.
+/// Returns the number of stdout lines with spilled spans.
 pub(crate) fn spill_lines(stdout: &[String]) -> usize {
-    // Nearly all lines are none, and some are large.
+    // Most lines have no spans, and some are too large to parse all of them.
     let candidates = stdout.iter().filter(|line| line.contains(MARKER));
     let is_spill = |line: &&String| {
         let line: Option<Value> = serde_json::from_str(line).ok();
@@ -41,7 +40,7 @@ pub(crate) fn spill_lines(stdout: &[String]) -> usize {
     candidates.filter(is_spill).count()
 }
 
-/// Has `baton replay` send what is in these lines to the collector.
+/// Sends the spilled spans of these lines to the collector with `baton replay`.
 pub(crate) async fn replay(
     baton: &Path,
     stdout: &[String],
@@ -51,7 +50,7 @@ pub(crate) async fn replay(
     let ledger = log.with_extension("ledger");
     let done = replay_file(baton, stdout, collector, &log, &ledger).await;
     for file in [log, ledger] {
-        // One that is not there is as good as removed, and one that stays is in nobody's way.
+        // Fails if the file was not written. A file that stays does no harm.
         let _ = fs::remove_file(&file);
     }
     done
@@ -64,9 +63,13 @@ async fn replay_file(
     log: &Path,
     ledger: &Path,
 ) -> Result<(), ReplayError> {
-    let failed = |what, path: &Path| {
+    let failed = |action, path: &Path| {
         let path = path.to_owned();
-        move |source| ReplayError::File { what, path, source }
+        move |source| ReplayError::File {
+            action,
+            path,
+            source,
+        }
     };
     fs::write(log, stdout.join("\n")).map_err(failed("write", log))?;
     let output = Command::new(baton)

@@ -1,4 +1,4 @@
-//! One run, from the start of the process to its end.
+//! A run, from the start of the process to its exit.
 
 use std::error::Error;
 use std::time::{Duration, Instant};
@@ -10,32 +10,33 @@ use crate::options::Options;
 use crate::spans::{self, Tally};
 use crate::{orders, procfs, replay};
 
-/// The function's timeout. Under valgrind everything takes fifty times as long.
+/// Timeout of the function. Under valgrind everything takes fifty times as long.
 const TIMEOUT: Duration = Duration::from_secs(120);
-/// For the end after SIGTERM, when valgrind writes its counts.
-pub(crate) const END_LIMIT: Duration = Duration::from_secs(30);
-/// How long spans that are missing at the end are waited for: the batch processor's own delay is
-/// five seconds.
+/// Time limit for the exit after SIGTERM, when valgrind writes its counts.
+pub(crate) const EXIT_LIMIT: Duration = Duration::from_secs(30);
+/// Time limit for spans that are missing at the end. The batch processor's default delay is five
+/// seconds.
 const LATE_LIMIT: Duration = Duration::from_secs(7);
-/// Between two looks whether they have come.
-const LATE_LOOK: Duration = Duration::from_millis(100);
-/// How many of the longest invocations are told one by one: more than may be slow.
+/// Time between two checks for missing spans.
+const LATE_CHECK_INTERVAL: Duration = Duration::from_millis(100);
+/// Number of the slowest invocations in the output: more than the limit of slow ones.
 const SLOWEST: usize = 10;
 
-/// A function that did not do its work has no time worth comparing.
+/// An invocation that failed. The times of such a function are not comparable.
 #[derive(Debug, thiserror::Error)]
-#[error("invocation {number} was answered with {answer}")]
-struct Unexpected {
+#[error("invocation {number} returned {response}")]
+struct UnexpectedResponse {
     number: usize,
-    answer: String,
+    response: String,
 }
 
-/// What the process cost.
+/// Costs of the process.
 #[derive(Debug)]
 struct Cost {
     init: Duration,
+    /// Processor time of the init phase in nanoseconds.
     init_time: u64,
-    /// Nanoseconds of all measured invocations.
+    /// Processor time of all measured invocations in nanoseconds.
     time: u64,
     threads: usize,
     peak_memory: u64,
@@ -51,10 +52,10 @@ pub(crate) async fn run(options: &Options) -> Result<Value, Box<dyn Error>> {
     let lambda = FakeLambda::start(&function(options, &collector)).await?;
     let mut invocations = Vec::new();
     let cost = measure(options, &lambda, &collector, &mut invocations).await?;
-    let tally = arrivals(&collector, &invocations, options).await?;
-    let ended = lambda.terminate(END_LIMIT).await;
+    let tally = wait_for_spans(&collector, &invocations, options).await?;
+    let exit = lambda.terminate(EXIT_LIMIT).await;
     let mut line = describe(options, &cost, &invocations)?;
-    add(&mut line, "", &tally);
+    add_tally(&mut line, "", &tally);
     for (key, signal) in [
         ("exports", Signal::Traces),
         ("metric_exports", Signal::Metrics),
@@ -62,19 +63,19 @@ pub(crate) async fn run(options: &Options) -> Result<Value, Box<dyn Error>> {
     ] {
         line[key] = collector.exports(signal).len().into();
     }
-    line["spill_lines"] = replay::spill_lines(&ended.stdout).into();
-    line["stdout_lines"] = ended.stdout.len().into();
-    line["killed"] = ended.killed.into();
+    line["spill_lines"] = replay::spill_lines(&exit.stdout).into();
+    line["stdout_lines"] = exit.stdout.len().into();
+    line["killed"] = exit.killed.into();
     if let Some(baton) = &options.replay {
         options.condition.repair(&collector).await?;
-        replay::replay(baton, &ended.stdout, &collector).await?;
+        replay::replay(baton, &exit.stdout, &collector).await?;
         let tally = spans::tally(&collector.spans()?, &invocations, options.batch);
-        add(&mut line, "replayed_", &tally);
+        add_tally(&mut line, "replayed_", &tally);
     }
     Ok(line)
 }
 
-/// Invokes the function as often as is said, and looks at its process before and after.
+/// Invokes the function, and reads the counters of its process before and after.
 async fn measure(
     options: &Options,
     lambda: &FakeLambda,
@@ -122,8 +123,8 @@ fn describe(
     }))
 }
 
-/// Adds what has arrived, under keys that begin with `prefix`.
-fn add(line: &mut Value, prefix: &str, tally: &Tally) {
+/// Adds the counts of a tally, under keys that begin with `prefix`.
+fn add_tally(line: &mut Value, prefix: &str, tally: &Tally) {
     for (key, count) in [
         ("before_response", tally.before_response),
         ("before_next", tally.before_next),
@@ -151,7 +152,7 @@ pub(crate) fn function(options: &Options, collector: &TestCollector) -> Function
     function
 }
 
-/// One invocation after the other; the numbering of their records goes on.
+/// Invokes the function `count` times in sequence. Records are numbered across all invocations.
 pub(crate) async fn invoke(
     lambda: &FakeLambda,
     batch: u64,
@@ -164,40 +165,40 @@ pub(crate) async fn invoke(
         let payload = orders::payload(number as u64, batch);
         let invocation = lambda.invoke(payload, TIMEOUT).await?;
         if invocation.response.as_ref() != Ok(&success) {
-            let answer = format!("{:?}", invocation.response);
-            return Err(Unexpected { number, answer }.into());
+            let response = format!("{:?}", invocation.response);
+            return Err(UnexpectedResponse { number, response }.into());
         }
         done.push(invocation);
     }
     Ok(())
 }
 
-/// What has come, once all has come that was sent, or nothing more comes. A function that sends
-/// nothing at all is not waited for.
-async fn arrivals(
+/// Waits until no span is missing, or the time limit is over, and returns the counts. Does not wait
+/// for a function that exports nothing at all.
+async fn wait_for_spans(
     collector: &TestCollector,
     invocations: &[Invocation],
     options: &Options,
 ) -> Result<Tally, Box<dyn Error>> {
-    let until = Instant::now() + LATE_LIMIT;
+    let deadline = Instant::now() + LATE_LIMIT;
     loop {
         let spans: Vec<Span> = collector.spans()?;
         let tally = spans::tally(&spans, invocations, options.batch);
-        let is_all = tally.lost == 0 || spans.is_empty() || !options.condition.can_accept();
-        if is_all || Instant::now() > until {
+        let is_done = tally.lost == 0 || spans.is_empty() || !options.condition.can_accept();
+        if is_done || Instant::now() > deadline {
             return Ok(tally);
         }
-        tokio::time::sleep(LATE_LOOK).await;
+        tokio::time::sleep(LATE_CHECK_INTERVAL).await;
     }
 }
 
-fn sorted(invocations: &[Invocation], of: impl Fn(&Invocation) -> Duration) -> Vec<Duration> {
-    let mut times: Vec<Duration> = invocations.iter().map(of).collect();
+fn sorted(invocations: &[Invocation], time: impl Fn(&Invocation) -> Duration) -> Vec<Duration> {
+    let mut times: Vec<Duration> = invocations.iter().map(time).collect();
     times.sort_unstable();
     times
 }
 
-/// In microseconds; nothing where nothing was measured.
+/// Returns the median in microseconds, or `None` without measured invocations.
 fn median(times: &[Duration]) -> Option<f64> {
     let middle = times.get(times.len() / 2)?;
     Some(milliseconds(*middle) * 1e3)

@@ -6,7 +6,7 @@ use baton_test_support::{Answer, FakeLambda, TestCollector};
 use serde_json::{Value, json};
 
 use crate::options::Options;
-use crate::run::{self, END_LIMIT};
+use crate::run::{self, EXIT_LIMIT};
 use crate::{procfs, spans};
 
 /// Invocations between two checks of the spans. Checked spans are discarded so that the harness
@@ -16,10 +16,10 @@ const CHUNK: u64 = 1_000;
 /// their final size.
 const SETTLING_SHARE: u64 = 10;
 
-/// Records whose spans were not received.
+/// Error: records whose spans were not received.
 #[derive(Debug, thiserror::Error)]
 #[error("{lost} of {records} spans were not received")]
-struct Lost {
+struct LostSpans {
     lost: usize,
     records: u64,
 }
@@ -40,14 +40,14 @@ pub(crate) async fn run(options: &Options, count: u64) -> Result<Value, Box<dyn 
         }
     }
     let resident_kb = procfs::resident_memory(lambda.process_id())?;
-    let ended = lambda.terminate(END_LIMIT).await;
+    let exit = lambda.terminate(EXIT_LIMIT).await;
     Ok(json!({
         "label": options.label,
         "batch": options.batch,
         "invocations": done,
         "settled_kb": settled_kb,
         "resident_kb": resident_kb,
-        "killed": ended.killed,
+        "killed": exit.killed,
     }))
 }
 
@@ -64,7 +64,7 @@ async fn chunk(
     let lost = spans::tally(&spans, &invocations, options.batch).lost;
     if lost > 0 && !spans.is_empty() {
         let records = CHUNK * options.batch;
-        return Err(Lost { lost, records }.into());
+        return Err(LostSpans { lost, records }.into());
     }
     collector.clear();
     Ok(CHUNK)

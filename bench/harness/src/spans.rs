@@ -1,35 +1,37 @@
-//! Which records' spans have arrived, and when.
+//! The arrival of the records' spans.
 
 use std::collections::HashSet;
 use std::time::Instant;
 
 use baton_test_support::{Invocation, Record, Span, SpanKind};
 
-/// How many records' spans came when.
+/// Numbers of spans by their time of arrival.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
-    /// Before the response.
+    /// Spans of records that arrived before the response.
     pub(crate) before_response: usize,
-    /// After it, and before the process asked for the next invocation.
+    /// Spans of records that arrived after the response and before the process asked for the next
+    /// event.
     pub(crate) before_next: usize,
-    /// Still later: on Lambda, the process may be frozen by then.
+    /// Spans of records that arrived later, when Lambda may have frozen the process.
     pub(crate) late: usize,
-    /// Never.
+    /// Records whose span never arrived.
     pub(crate) lost: usize,
     /// Records that a batch span links to.
     pub(crate) linked: usize,
     /// Batch spans.
     pub(crate) batches: usize,
-    /// Spans that had arrived before.
+    /// Duplicates of spans that had arrived before.
     pub(crate) again: usize,
-    /// Spans that are no record's, nor a batch's.
+    /// Spans that belong neither to a record nor to a batch.
     pub(crate) foreign: usize,
 }
 
-/// Counts the spans of these invocations, each of `batch` records in the numbering of `orders`.
+/// Counts the spans of these invocations, each of which has `batch` records, numbered as in
+/// `orders`.
 pub(crate) fn tally(spans: &[Span], invocations: &[Invocation], batch: u64) -> Tally {
     let mut tally = Tally::default();
-    let mut joined = HashSet::new();
+    let mut matched = HashSet::new();
     let mut linked = HashSet::new();
     let mut seen = HashSet::new();
     for span in spans {
@@ -41,14 +43,14 @@ pub(crate) fn tally(spans: &[Span], invocations: &[Invocation], batch: u64) -> T
             linked.extend(
                 span.links
                     .iter()
-                    .filter_map(|link| number(&link.trace_id, Some(&link.span_id))),
+                    .filter_map(|link| record_number(&link.trace_id, Some(&link.span_id))),
             );
             tally.batches += 1;
             continue;
         }
-        let number = number(&span.trace_id, span.parent_span_id.as_deref());
+        let number = record_number(&span.trace_id, span.parent_span_id.as_deref());
         let number =
-            number.filter(|number| span.kind == SpanKind::Consumer && joined.insert(*number));
+            number.filter(|number| span.kind == SpanKind::Consumer && matched.insert(*number));
         let invocation = number.and_then(|number| usize::try_from(number / batch).ok());
         match invocation.and_then(|index| invocations.get(index)) {
             Some(invocation) => tally.count(span.arrived_at, invocation),
@@ -56,7 +58,7 @@ pub(crate) fn tally(spans: &[Span], invocations: &[Invocation], batch: u64) -> T
         }
     }
     let records = invocations.len() * usize::try_from(batch).unwrap_or(usize::MAX);
-    tally.lost = records.saturating_sub(joined.len());
+    tally.lost = records.saturating_sub(matched.len());
     tally.linked = linked.len();
     tally
 }
@@ -73,12 +75,12 @@ impl Tally {
     }
 }
 
-/// Which record was sent in this trace and span.
-fn number(trace_id: &str, span_id: Option<&str>) -> Option<u64> {
+/// Returns the number of the record that was sent in this trace and span.
+fn record_number(trace_id: &str, span_id: Option<&str>) -> Option<u64> {
     let number = u64::from_str_radix(trace_id.get(16..)?, 16)
         .ok()?
         .checked_sub(1)?;
-    let is_of_record =
+    let is_match =
         Record::trace_id(number) == trace_id && span_id == Some(Record::span_id(number).as_str());
-    is_of_record.then_some(number)
+    is_match.then_some(number)
 }
