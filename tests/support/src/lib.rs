@@ -1,4 +1,4 @@
-//! A Lambda service and an OTLP collector on loopback sockets, for tests and benchmarks.
+//! A Lambda service, an SQS and an OTLP collector on loopback sockets, for tests and benchmarks.
 //!
 //! ```no_run
 //! use baton_test_support::{Answer, FakeLambda, Function, Record, TestCollector, event};

@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 
 use axum::extract::State;
 use axum::{Json, Router};
-use baton_test_support::FakeSqs;
+use baton_test_support::{Answer, Behaviour, FakeSqs, TestCollector};
 use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use crate::support::collector::{Collector, Manner};
+use crate::support::collector::{authorizations, measurement_counts};
 use crate::support::process::Process;
 use crate::support::{VALID, client};
 
@@ -68,9 +68,14 @@ async fn answer(
 }
 
 /// What the process writes that takes its headers from the store, answers one request, and ends.
-async fn one_request(store: &Store, collector: &Collector, arn: &str, spill: &str) -> Vec<Value> {
+async fn one_request(
+    store: &Store,
+    collector: &TestCollector,
+    arn: &str,
+    spill: &str,
+) -> Vec<Value> {
     let sqs = FakeSqs::start().await.unwrap();
-    let otlp = format!("http://{}", collector.address);
+    let otlp = collector.endpoint();
     let store = format!("http://{}", store.address);
     let variables = [
         ("OTEL_EXPORTER_OTLP_ENDPOINT", &*otlp),
@@ -113,7 +118,12 @@ fn assert_shows_no_key(log: &[Value]) {
 
 #[tokio::test]
 async fn a_renewed_key_is_fetched_from_either_service_and_shown_nowhere() {
-    let wanted = "Bearer new-quill";
+    let wanted = || {
+        Behaviour::from_fn(|headers, _| match headers.get("authorization") {
+            Some(key) if key == "Bearer new-quill" => Answer::Ok,
+            _ => Answer::Status(401),
+        })
+    };
     for (arn, target, old, new) in [
         (
             SECRET,
@@ -130,13 +140,13 @@ async fn a_renewed_key_is_fetched_from_either_service_and_shown_nowhere() {
     ] {
         let script = [(StatusCode::OK, old), (StatusCode::OK, new)];
         let store = Store::start(script).await;
-        let collector = Collector::start(Manner::Wants(wanted)).await;
+        let collector = TestCollector::start(wanted()).await.unwrap();
         let log = one_request(&store, &collector, arn, "stdout").await;
         assert_eq!(store.targets(), [target; 2], "{arn}");
-        assert_eq!(collector.spans().len(), 2, "{arn}");
-        let counts = collector.counts("http.server.request.duration", "http.route");
+        assert_eq!(collector.spans().unwrap().len(), 2, "{arn}");
+        let counts = measurement_counts(&collector, "http.server.request.duration", "http.route");
         assert_eq!(counts["/onboarding"], 1, "{arn}");
-        assert_eq!(collector.keys()[0], format!("Bearer {OLD}"));
+        assert_eq!(authorizations(&collector)[0], format!("Bearer {OLD}"));
         assert_eq!(about_the_variable(&log), [""; 0], "{arn}");
         assert_shows_no_key(&log);
     }
@@ -146,7 +156,7 @@ async fn a_renewed_key_is_fetched_from_either_service_and_shown_nowhere() {
 async fn a_secret_that_may_not_be_read_is_one_line_and_the_export_goes_on() {
     let denied = json!({"__type": "AccessDeniedException", "Message": "User: x is not authorized"});
     let store = Store::start([(StatusCode::BAD_REQUEST, denied)]).await;
-    let collector = Collector::start(Manner::Takes).await;
+    let collector = TestCollector::start(Answer::Ok).await.unwrap();
     let log = one_request(&store, &collector, SECRET, "stdout").await;
     let lines = about_the_variable(&log);
     assert_eq!(lines.len(), 1, "{lines:?}");
@@ -158,8 +168,12 @@ async fn a_secret_that_may_not_be_read_is_one_line_and_the_export_goes_on() {
     ] {
         assert!(lines[0].contains(part), "{lines:?}");
     }
-    assert_eq!(collector.spans().len(), 2);
-    assert!(collector.keys().iter().all(|key| key == "Bearer variable"));
+    assert_eq!(collector.spans().unwrap().len(), 2);
+    assert!(
+        authorizations(&collector)
+            .iter()
+            .all(|key| key == "Bearer variable")
+    );
 }
 
 #[tokio::test]
@@ -170,7 +184,7 @@ async fn a_store_that_says_nothing_delays_the_start_by_two_seconds_and_loses_not
         address: silent.local_addr().unwrap(),
         shared: Arc::default(),
     };
-    let collector = Collector::start(Manner::Takes).await;
+    let collector = TestCollector::start(Answer::Ok).await.unwrap();
     let began = Instant::now();
     let log = one_request(&store, &collector, PARAMETER, "stdout").await;
     // Two at the start, and at the end half of the three that the last flush has.
@@ -180,13 +194,13 @@ async fn a_store_that_says_nothing_delays_the_start_by_two_seconds_and_loses_not
         !lines.is_empty() && lines[0].contains("timed out waiting"),
         "{lines:?}"
     );
-    assert_eq!(collector.spans().len(), 2);
+    assert_eq!(collector.spans().unwrap().len(), 2);
 }
 
 #[tokio::test]
 async fn what_is_no_arn_is_one_line_that_does_not_repeat_it() {
     let store = Store::start([(StatusCode::OK, json!({}))]).await;
-    let collector = Collector::start(Manner::Takes).await;
+    let collector = TestCollector::start(Answer::Ok).await.unwrap();
     let log = one_request(&store, &collector, &format!("authorization={OLD}"), "none").await;
     let lines = about_the_variable(&log);
     assert!(
@@ -195,5 +209,5 @@ async fn what_is_no_arn_is_one_line_that_does_not_repeat_it() {
     );
     assert_shows_no_key(&log);
     assert!(store.targets().is_empty());
-    assert_eq!(collector.spans().len(), 2);
+    assert_eq!(collector.spans().unwrap().len(), 2);
 }

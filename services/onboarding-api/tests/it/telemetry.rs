@@ -1,7 +1,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use baton_test_support::{FakeSqs, SqsReply};
+use baton_test_support::{Answer, AttributeValue, FakeSqs, LogRecord, SqsReply, TestCollector};
 use http::Request;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Bytes;
@@ -11,7 +11,7 @@ use serde_json::Value;
 use tokio::net::TcpStream;
 
 use crate::support::VALID;
-use crate::support::collector::{Collector, Manner, body};
+use crate::support::collector::measurement_counts;
 use crate::support::process::Process;
 
 const REFUSES: SqsReply = SqsReply::Error(400, "QueueDoesNotExist", "QueueDoesNotExist");
@@ -61,10 +61,10 @@ async fn a_stop_under_load_loses_no_signal_of_an_answered_request() {
     const CLIENTS: usize = 4;
     let (sqs, collector) = (
         FakeSqs::start().await.unwrap(),
-        Collector::start(Manner::Takes).await,
+        TestCollector::start(Answer::Ok).await.unwrap(),
     );
     sqs.reply_with([REFUSES; 7]);
-    let endpoint = format!("http://{}", collector.address);
+    let endpoint = collector.endpoint();
     let process = Process::start(&sqs, &exporting(&endpoint)).await;
     let (address, terminator) = (process.address, process.terminator());
     let clients = (0..CLIENTS).map(|_| {
@@ -98,12 +98,16 @@ async fn a_stop_under_load_loses_no_signal_of_an_answered_request() {
         .collect();
     let refused = answered.len() - accepted.len();
     assert_eq!(refused, 7);
-    let spans = collector.spans();
+    let spans = collector.spans().unwrap();
     for trace in &accepted {
-        let of_trace = spans.iter().filter(|span| hex(&span.trace_id) == **trace);
+        let of_trace = spans.iter().filter(|span| span.trace_id == **trace);
         assert_eq!(of_trace.count(), 2, "{trace}");
     }
-    let counts = collector.counts("http.server.request.duration", "http.response.status_code");
+    let counts = measurement_counts(
+        &collector,
+        "http.server.request.duration",
+        "http.response.status_code",
+    );
     // The last answer of each connection may have been measured and not have arrived.
     let measured = usize::try_from(counts["202"]).unwrap();
     assert!(
@@ -111,14 +115,21 @@ async fn a_stop_under_load_loses_no_signal_of_an_answered_request() {
         "{counts:?}"
     );
     assert_eq!(counts["502"], 7);
-    let records = collector.log_records();
-    let with_text = |text: &str| records.iter().filter(|record| body(record) == text).count();
+    let records = collector.log_records().unwrap();
+    let has_text =
+        |record: &&LogRecord, text: &str| record.body == Some(AttributeValue::from(text));
+    let with_text = |text| {
+        records
+            .iter()
+            .filter(|record| has_text(record, text))
+            .count()
+    };
     assert_eq!((with_text("message refused"), with_text("stopped")), (7, 1));
     assert!(
         records
             .iter()
-            .filter(|record| body(record) == "message refused")
-            .all(|record| record.trace_id.len() == 16)
+            .filter(|record| has_text(record, "message refused"))
+            .all(|record| record.trace_id.as_ref().is_some_and(|id| id.len() == 32))
     );
     assert_eq!(losses(&log), (0, 0));
 }
@@ -127,10 +138,10 @@ async fn a_stop_under_load_loses_no_signal_of_an_answered_request() {
 async fn requests_that_are_given_up_at_the_end_are_in_traces_and_metrics() {
     let (sqs, collector) = (
         FakeSqs::start().await.unwrap(),
-        Collector::start(Manner::Takes).await,
+        TestCollector::start(Answer::Ok).await.unwrap(),
     );
     sqs.reply_with([SqsReply::Silence]);
-    let endpoint = format!("http://{}", collector.address);
+    let endpoint = collector.endpoint();
     let mut variables = exporting(&endpoint);
     variables.push(("SHUTDOWN_TIMEOUT", "0"));
     let process = Process::start(&sqs, &variables).await;
@@ -142,12 +153,13 @@ async fn requests_that_are_given_up_at_the_end_are_in_traces_and_metrics() {
     assert_eq!(request.await.unwrap(), None);
     let mut names: Vec<String> = collector
         .spans()
+        .unwrap()
         .into_iter()
         .map(|span| span.name)
         .collect();
     names.sort_unstable();
     assert_eq!(names, ["POST /onboarding", "send onboarding"]);
-    let counts = collector.counts("http.server.request.duration", "error.type");
+    let counts = measurement_counts(&collector, "http.server.request.duration", "error.type");
     assert_eq!(counts["cancelled"], 1);
     assert_eq!(losses(&log), (0, 0));
 }
@@ -170,12 +182,12 @@ fn losses(log: &[Value]) -> (u64, u64) {
 
 /// How long a request took in the median, of so many that a producer answered while its collector
 /// was like this; its log, and how long the process took to end.
-async fn median(manner: Manner, requests: usize) -> (Duration, Vec<Value>, Duration) {
+async fn median(answer: Answer, requests: usize) -> (Duration, Vec<Value>, Duration) {
     let (sqs, collector) = (
         FakeSqs::start().await.unwrap(),
-        Collector::start(manner).await,
+        TestCollector::start(answer).await.unwrap(),
     );
-    let endpoint = format!("http://{}", collector.address);
+    let endpoint = collector.endpoint();
     let mut variables = exporting(&endpoint);
     variables.extend([
         ("OTEL_BSP_MAX_QUEUE_SIZE", "1000"),
@@ -200,9 +212,9 @@ async fn median(manner: Manner, requests: usize) -> (Duration, Vec<Value>, Durat
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_collector_that_hangs_slows_no_request_and_what_does_not_fit_is_counted() {
     const REQUESTS: usize = 2_000;
-    let (working, log, _) = median(Manner::Takes, REQUESTS).await;
+    let (working, log, _) = median(Answer::Ok, REQUESTS).await;
     assert_eq!(losses(&log), (0, 0));
-    let (hanging, log, ended_after) = median(Manner::Hangs, REQUESTS).await;
+    let (hanging, log, ended_after) = median(Answer::Hang, REQUESTS).await;
     // A request that waited for the collector would take fifty milliseconds and more; what is
     // allowed here is what a busy machine does.
     assert!(
@@ -216,8 +228,4 @@ async fn a_collector_that_hangs_slows_no_request_and_what_does_not_fit_is_counte
     );
     // Three seconds for the last spans, and none for requests.
     assert!(ended_after < Duration::from_secs(6), "{ended_after:?}");
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
