@@ -1,7 +1,9 @@
+# shellcheck shell=bash
 # Sourced by scripts that keep their Python packages between runs.
 
-# cached_venv FOLDER REQUIREMENTS makes a virtual environment in FOLDER/venv with the packages of a requirements file. The environment
-# is created again when the requirements or the version of Python change. PYTHON names an interpreter other than python3.
+# cached_venv FOLDER REQUIREMENTS creates a virtual environment in FOLDER/venv with the packages of
+# a requirements file. The environment is created again when the requirements or the version of
+# Python change. PYTHON names an interpreter other than python3.
 cached_venv() {
   local work=$1 requirements=$2 python=${PYTHON:-python3} wanted
   wanted=$(cat "$requirements" && "$python" --version)

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Holds what the library costs to its limits: instructions, threads, memory and size, which do not depend on how busy the machine is, the
-# spans of a large batch, and what becomes of spans and invocations when the collector is out of order. Times are for `bench/run.sh` on a
-# quiet machine. Ends with 77 where instructions cannot be counted.
+# Checks the library's cost against limits that do not depend on the load of the machine:
+# instructions, threads, memory and size, the spans of a large batch, and the spans and invocations
+# during a failure of the collector. Durations are measured by `bench/run.sh` on an idle machine.
+# Exits with 77 if instructions cannot be counted.
 set -euo pipefail
 
 exec "$(dirname "${BASH_SOURCE[0]}")/../../bench/run.sh" --check

@@ -1,21 +1,23 @@
 #!/usr/bin/env bash
-# Builds README's function with cargo-lambda, as users do before they deploy it, and makes it panic under `baton up`: with README's profile,
-# without a profile, and without a profile but with the feature `panic-abort`. Ends with "N passed, N failed".
+# Builds the README's function with cargo-lambda, as users do before they deploy it, and makes it
+# panic under `baton up`: with the README's profile, without a profile, and without a profile but
+# with the feature `panic-abort`. The last line is "N passed, N failed".
 #
-# Needs python3 and Rust; installs cargo-lambda (and Zig, which it links with) under target/cargo-lambda and keeps both there.
+# Needs python3 and Rust; installs cargo-lambda (and Zig, its linker) under target/cargo-lambda and
+# keeps both there.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../.." && pwd)
 work=$root/target/cargo-lambda
-# Exit code for "could not be run here", which `.ci/run` reports as skipped.
+# Exit code that `.ci/run` reports as skipped.
 skipped=77
 
 # shellcheck source=../cached-venv.sh
 . "$here/../cached-venv.sh"
 
 if ! cached_venv "$work" "$here/requirements.txt" >&2; then
-  echo "cargo-lambda cannot be installed here"
+  echo "cargo-lambda cannot be installed"
   exit "$skipped"
 fi
 

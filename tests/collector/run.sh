@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Runs both services against the real OpenTelemetry Collector with the configuration that is deployed, and looks at every span, metric and
-# log record that it got. Ends with "N passed, N failed".
+# Runs both services against the real OpenTelemetry Collector with the deployed configuration, and
+# checks every span, metric and log record that it received. The last line is "N passed, N failed".
 #
-# Needs Go for the Collector, which takes a minute to build and is kept under target/collector; python3, openssl and Rust.
+# Needs Go, python3, openssl and Rust. Building the Collector takes a minute; it is kept under
+# target/collector.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -10,10 +11,10 @@ root=$(cd "$here/../.." && pwd)
 python=${PYTHON:-python3}
 work=$root/target/collector
 built=${CARGO_TARGET_DIR:-$root/target}/debug
-# An exit code of its own for "could not be tried", which `.ci/run` reports as such.
+# Exit code that `.ci/run` reports as skipped.
 skipped=77
 
-# Only what is here: no other toolchain is fetched, and no C compiler is asked for.
+# Use the installed Go without downloading another toolchain, and no C compiler.
 export GOTOOLCHAIN=local CGO_ENABLED=0 GOWORK=off
 
 skip() {
@@ -21,13 +22,14 @@ skip() {
   exit "$skipped"
 }
 
-# Prints what is wrong with fetching the Collector's modules, and fails if that is our fault: sums that are not right are no reason to skip.
+# Fetches the Collector's modules. If that fails because go.mod or go.sum is wrong, the suite fails;
+# in all other cases it is skipped.
 fetch_modules() {
   local errors
   errors=$(go list -C "$here/distribution" -deps . 2>&1 >/dev/null) && return
   printf '%s\n' "$errors" >&2
   case $errors in *go.sum* | *"SECURITY ERROR"* | *"updates to go.mod"*) exit 1 ;; esac
-  skip "the OpenTelemetry Collector cannot be built: its Go modules cannot be fetched, or this Go is too old for them"
+  skip "the OpenTelemetry Collector cannot be built: its Go modules cannot be fetched, or Go is too old"
 }
 
 build_collector() {
@@ -41,7 +43,7 @@ build_collector() {
   echo "built the Collector in $((SECONDS - began)) s"
 }
 
-# Copies the services away from where the next build puts its own.
+# Copies the services before the next build overwrites them.
 keep() {
   mkdir -p "$work/$1"
   cp --force "$built/onboarding-lambda" "$built/onboarding-api" "$work/$1/"
@@ -57,8 +59,8 @@ build_services() {
   echo "built the services in $((SECONDS - began)) s"
 }
 
-command -v go >/dev/null || skip "the OpenTelemetry Collector cannot be built: there is no Go here"
-command -v openssl >/dev/null || skip "no test authority: there is no openssl here"
+command -v go >/dev/null || skip "the OpenTelemetry Collector cannot be built: Go is not installed"
+command -v openssl >/dev/null || skip "the certificates cannot be created: openssl is not installed"
 mkdir -p "$work"
 build_collector
 build_services

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The README's first command, without a terminal: it must find its own numbers right, and print no colour into a file.
+# Runs the README's first command without a terminal. It must find all of its numbers as expected,
+# and must not write escape sequences into a file.
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
@@ -27,8 +28,8 @@ cat "$output"
 escape=$(printf '\033')
 no_escape_sequences() { ! grep --quiet --fixed-strings "$escape" "$output"; }
 
-check "cargo baton demo exits 0 (it did with $code)" test "$code" = 0
-check "it printed something" test -s "$output"
+check "cargo baton demo exits with 0 (found $code)" test "$code" = 0
+check "it prints a report" test -s "$output"
 check "no escape sequences outside a terminal" no_escape_sequences
 
 echo "$passed passed, $failed failed"

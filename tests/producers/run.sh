@@ -1,20 +1,21 @@
 #!/usr/bin/env bash
-# Sends messages with other languages' AWS SDKs and OpenTelemetry instrumentations to the onboarding function under `baton up`, and checks
-# that each message's span has the parent or the link that docs/other-producers.md names. Ends with "N passed, N failed".
+# Sends messages with other languages' AWS SDKs and OpenTelemetry instrumentations to the onboarding
+# function under `baton up`, and checks that each message's span has the parent or the link that
+# docs/other-producers.md names. The last line is "N passed, N failed".
 #
 #   tests/producers/run.sh          boto3 and Node
 #   tests/producers/run.sh java go  the named producers: boto3, node, java or go
 #
-# Needs the binaries of `cargo build --workspace --bins`, python3, and the tools of the languages: npm, mvn, go. Packages are installed
-# into a temporary folder, which is removed at the end.
+# Needs the binaries of `cargo build --workspace --bins`, python3, and the tools of the languages:
+# npm, mvn, go. Packages are installed into a temporary folder, which is removed at the end.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 binaries=$here/../../target/debug
 python=${PYTHON:-python3}
-# Exit code for "could not be run here", which `.ci/run` reports as skipped.
+# Exit code that `.ci/run` reports as skipped.
 skipped=77
-# Seconds for one installation, so that a registry that does not answer cannot block the run.
+# Time limit for one installation in seconds, so that an unresponsive registry cannot block the run.
 install_limit=180
 
 work=$(mktemp -d)
@@ -67,7 +68,7 @@ for language in "${languages[@]}"; do
   fi
   if ! "install_$language" >"$work/install.log" 2>&1; then
     cat "$work/install.log"
-    echo "the packages of $language cannot be installed here"
+    echo "the packages of $language cannot be installed"
     exit "$skipped"
   fi
   # Not part of the installation: code that does not compile is a failure and not a skip.
