@@ -1,5 +1,4 @@
-"""What the checks share: a client, queues, waiting receivers, expectations, and MD5s computed independently."""
-
+"""Helpers for all checks: a client, queues, long polls in the background, assertions, and independent MD5s."""
 
 import hashlib
 import struct
@@ -15,14 +14,15 @@ ACCOUNT = "000000000000"
 REGION = "us-east-1"
 MIB = 1_048_576
 TRACE = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1"
-# A waiting receiver must get its message long before its poll ends; this is slack for a loaded machine.
-PROMPT_SECONDS = 1.0
+# Time limit for a message to reach a long poll. It allows for a loaded machine, and is much shorter
+# than the poll.
+MAX_WAKE_SECONDS = 1.0
 
 CHECKS = []
 
 
 def check(function):
-    """Registers a check; its docstring is what the line says."""
+    """Registers a check; its docstring is the title in the output."""
     CHECKS.append(function)
     return function
 
@@ -40,7 +40,7 @@ def client_for(endpoint, **options):
 
 
 class Bench:
-    """The client, and queues with names of their own."""
+    """A client, and queues with unique names."""
 
     def __init__(self, endpoint):
         self.endpoint = endpoint
@@ -72,9 +72,9 @@ class Bench:
         same(len(messages), 1)
         return messages[0]
 
-    def waiting_receive(self, url, **options):
-        """Starts a long poll in the background; `.join()` gives messages and seconds it took."""
-        return Waiting(self.endpoint, url, options)
+    def start_long_poll(self, url, **options):
+        """Starts a long poll in the background; `.join()` waits for its end."""
+        return LongPoll(self.endpoint, url, options)
 
     def clean_up(self):
         for url in self.created:
@@ -84,12 +84,12 @@ class Bench:
                 pass
 
 
-class Waiting:
+class LongPoll:
     def __init__(self, endpoint, url, options):
         self.messages = None
         self.error = None
         self.ended = None
-        # A client of its own: a poll must not take a connection from the sender.
+        # A separate client, so that the poll does not use the sender's connection.
         client = client_for(endpoint)
 
         def poll():
@@ -101,7 +101,8 @@ class Waiting:
 
         self.thread = threading.Thread(target=poll, daemon=True)
         self.thread.start()
-        # Time to reach the endpoint and wait there. Should that take longer, the check still holds; it is then only less sharp.
+        # Time for the request to reach the endpoint. If it takes longer, the check is still valid,
+        # but less strict.
         time.sleep(0.3)
 
     def join(self):
@@ -115,7 +116,7 @@ def same(actual, expected):
 
 
 def refused(code, function, *arguments, **options):
-    """The call must fail with exactly this code; returns the error's details."""
+    """Checks that the call fails with exactly this code, and returns the error response."""
     try:
         function(*arguments, **options)
     except ClientError as error:
@@ -136,7 +137,7 @@ def md5(text):
 
 
 def md5_of_attributes(attributes):
-    """Computed here from the description of the algorithm, independently of the endpoint and of boto3."""
+    """Computes the MD5 by AWS's documentation, independently of the endpoint and of boto3."""
     digest = hashlib.md5()
     for name in sorted(attributes):
         attribute = attributes[name]
@@ -154,8 +155,8 @@ def text(value, data_type="String"):
     return {"DataType": data_type, "StringValue": value}
 
 
-def woken(waiting, since):
+def check_woken(waiting, since):
     waiting.join()
     same(len(waiting.messages or []), 1)
     late = waiting.ended - since
-    assert -0.1 <= late < PROMPT_SECONDS, f"woke {late:.3f} s after the message was there"
+    assert -0.1 <= late < MAX_WAKE_SECONDS, f"the poll ended {late:.3f} s after the message was available"

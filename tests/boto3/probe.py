@@ -1,7 +1,7 @@
-"""Probes an SQS endpoint with boto3: every action, the limits, the error codes, the MD5s, long polls and redrive.
+"""Checks an SQS endpoint with boto3: every action, the limits, the error codes, the MD5s, long polls and redrive.
 
-Usage: probe.py ENDPOINT_URL. Prints a line a check, then `N passed, N failed`; the exit code is 0 only if none failed.
-What is expected is what AWS answers; nothing here depends on another emulator.
+Usage: probe.py ENDPOINT_URL. Prints a line per check, then `N passed, N failed`; the exit code is 0 only if no
+check failed. The expected responses are those of AWS.
 """
 
 import sys
@@ -23,7 +23,7 @@ def main():
     for function in CHECKS:
         try:
             function(bench)
-        except Exception as error:  # A check that breaks in any way has failed; the others still run.
+        except Exception as error:  # Any exception fails the check; the other checks still run.
             failures += 1
             print(f"FAIL  {function.__doc__}: {type(error).__name__}: {str(error)[:500]}", flush=True)
         else:

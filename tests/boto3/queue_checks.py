@@ -1,4 +1,4 @@
-"""Queues: creating, finding, attributes, purging, and what is not offered."""
+"""Queues: create, find, attributes, purge, and unsupported actions."""
 
 import json
 import time
@@ -10,7 +10,7 @@ from bench import ACCOUNT, check, MIB, refused, REGION, same
 
 @check
 def readiness(bench):
-    """GET / and GET /health answer 200"""
+    """GET / and GET /health return 200"""
     for path in ("/", "/health"):
         with urllib.request.urlopen(bench.endpoint + path, timeout=5) as response:
             same(response.status, 200)
@@ -18,7 +18,7 @@ def readiness(bench):
 
 @check
 def create_and_find(bench):
-    """CreateQueue and GetQueueUrl give the same URL of the documented form"""
+    """CreateQueue and GetQueueUrl return the same URL in the documented format"""
     name = bench.name()
     url = bench.sqs.create_queue(QueueName=name)["QueueUrl"]
     bench.created.append(url)
@@ -29,7 +29,7 @@ def create_and_find(bench):
 
 @check
 def create_again(bench):
-    """CreateQueue again is fine with the same or no attributes, QueueAlreadyExists with others"""
+    """CreateQueue for an existing queue: succeeds with the same or no attributes, QueueAlreadyExists with others"""
     name = bench.name()
     create = bench.sqs.create_queue
     url = create(QueueName=name, Attributes={"DelaySeconds": "3"})["QueueUrl"]
@@ -47,7 +47,7 @@ def create_again(bench):
 
 @check
 def queue_names(bench):
-    """a queue name breaks AWS's rules: InvalidParameterValue"""
+    """queue names that violate AWS's rules: InvalidParameterValue"""
     for name in ("a" * 81, "a b", "a.b", "ä"):
         refused("InvalidParameterValue", bench.sqs.create_queue, QueueName=name)
     refused("MissingParameter", bench.sqs.create_queue, QueueName="")
@@ -55,7 +55,7 @@ def queue_names(bench):
 
 @check
 def list_queues(bench):
-    """ListQueues by prefix, in pages, and empty"""
+    """ListQueues: by prefix, in pages, and without a match"""
     prefix = bench.name()
     urls = [bench.sqs.create_queue(QueueName=f"{prefix}-{n}")["QueueUrl"] for n in range(3)]
     bench.created += urls
@@ -73,7 +73,7 @@ def list_queues(bench):
 
 @check
 def delete_queue(bench):
-    """DeleteQueue, after which every action says NonExistentQueue"""
+    """DeleteQueue: every later action returns NonExistentQueue"""
     url = bench.queue()
     bench.sqs.delete_queue(QueueUrl=url)
     gone = "AWS.SimpleQueueService.NonExistentQueue"
@@ -96,7 +96,7 @@ def delete_queue(bench):
 
 @check
 def other_accounts(bench):
-    """a queue of another account does not exist, an address that is none is invalid"""
+    """queues of another account do not exist, and a missing URL is MissingParameter"""
     gone = "AWS.SimpleQueueService.NonExistentQueue"
     refused(gone, bench.sqs.send_message, QueueUrl=f"{bench.endpoint}/123456789012/q", MessageBody="x")
     refused(gone, bench.sqs.get_queue_url, QueueName="q", QueueOwnerAWSAccountId="123456789012")
@@ -105,7 +105,7 @@ def other_accounts(bench):
 
 @check
 def default_attributes(bench):
-    """GetQueueAttributes: AWS's defaults"""
+    """GetQueueAttributes returns AWS's defaults"""
     url = bench.queue()
     attributes = bench.attributes(url)
     name = url.rsplit("/", 1)[1]
@@ -132,7 +132,7 @@ def default_attributes(bench):
 
 @check
 def set_attributes(bench):
-    """SetQueueAttributes, each limit and one beyond it, unknown names, all or nothing"""
+    """SetQueueAttributes: each limit and one beyond it, unknown names, no partial update"""
     url = bench.queue()
     limits = {
         "VisibilityTimeout": (0, 43200),
@@ -158,7 +158,7 @@ def set_attributes(bench):
 
 @check
 def redrive_policies(bench):
-    """RedrivePolicy and RedriveAllowPolicy: kept as given, taken away, refused"""
+    """RedrivePolicy and RedriveAllowPolicy: set, removed, invalid"""
     dead = bench.queue()
     url = bench.queue()
     policy = json.dumps({"deadLetterTargetArn": bench.arn(dead), "maxReceiveCount": 5})
@@ -182,7 +182,7 @@ def redrive_policies(bench):
 
 @check
 def purge(bench):
-    """PurgeQueue takes ready, delayed and hidden messages; again within 60 s it is in progress"""
+    """PurgeQueue removes visible, delayed and hidden messages; within 60 s it is PurgeQueueInProgress"""
     url = bench.queue()
     for body in ("hidden", "ready"):
         bench.send(url, body)
@@ -198,7 +198,7 @@ def purge(bench):
 
 @check
 def not_supported(bench):
-    """FIFO queues, tags, permissions and message moves are refused, not pretended"""
+    """FIFO queues, tags, permissions and message moves: UnsupportedOperation"""
     url = bench.queue()
     code = "AWS.SimpleQueueService.UnsupportedOperation"
     sqs = bench.sqs
@@ -215,20 +215,16 @@ def not_supported(bench):
     refused(code, sqs.list_dead_letter_source_queues, QueueUrl=url)
 
 
-
-
-
-
 @check
 def protocol_errors(bench):
-    """an unknown action, no action, and a body that is not JSON are refused with their reasons"""
+    """an unknown action, no action, and an invalid body are refused with AWS's error codes"""
     def post(headers, body):
         request = urllib.request.Request(bench.endpoint + "/", data=body, headers=headers, method="POST")
         try:
             urllib.request.urlopen(request, timeout=5)
         except urllib.error.HTTPError as error:
             return error.code, json.loads(error.read())["__type"].split("#")[1], error.headers["Content-Type"]
-        raise AssertionError("expected a refusal")
+        raise AssertionError("expected an error response")
 
     json_type = "application/x-amz-json-1.0"
     target = {"X-Amz-Target": "AmazonSQS.SendMessage", "Content-Type": json_type}

@@ -1,13 +1,13 @@
-"""Receiving: parameters, visibility, delays, long polls that wake at once."""
+"""Receiving: parameters, visibility, delays, and long polls that end as soon as a message is available."""
 
 import time
 
-from bench import check, PROMPT_SECONDS, refused, same, woken
+from bench import check, MAX_WAKE_SECONDS, refused, same, check_woken
 
 
 @check
 def receive_parameters(bench):
-    """ReceiveMessage: MaxNumberOfMessages, WaitTimeSeconds and VisibilityTimeout in their ranges"""
+    """ReceiveMessage: ranges of MaxNumberOfMessages, WaitTimeSeconds and VisibilityTimeout"""
     url = bench.queue()
     for most in (0, 11, -1):
         refused("InvalidParameterValue", bench.receive, url, MaxNumberOfMessages=most)
@@ -20,7 +20,7 @@ def receive_parameters(bench):
 
 @check
 def receive_at_most(bench):
-    """ReceiveMessage: one by default, at most what is asked for, none twice while hidden"""
+    """ReceiveMessage: one message by default, at most the requested number, no hidden message"""
     url = bench.queue()
     for n in range(15):
         bench.send(url, str(n))
@@ -33,7 +33,7 @@ def receive_at_most(bench):
 
 @check
 def visibility_timeout(bench):
-    """a received message comes back after its visibility timeout, with a new handle and its count"""
+    """a message is visible again after its visibility timeout, with a new handle and a higher count"""
     url = bench.queue(VisibilityTimeout="1")
     bench.send(url)
     first = bench.receive_one(url)
@@ -46,7 +46,7 @@ def visibility_timeout(bench):
 
 @check
 def delays(bench):
-    """a message's delay, the queue's delay, and zero against the queue's"""
+    """delays: of the message, of the queue, and zero on the message"""
     url = bench.queue(DelaySeconds="900")
     bench.send(url, "queue's")
     bench.send(url, "none", DelaySeconds=0)
@@ -58,12 +58,12 @@ def delays(bench):
 
 @check
 def empty_poll_waits(bench):
-    """a long poll on an empty queue lasts as long as asked for, or as the queue says"""
+    """a long poll on an empty queue lasts for the requested time or the queue's default"""
     url = bench.queue(ReceiveMessageWaitTimeSeconds="1")
     for options in ({"WaitTimeSeconds": 1}, {}):
         started = time.monotonic()
         same(bench.receive(url, **options), [])
-        assert 0.9 <= time.monotonic() - started <= 1 + PROMPT_SECONDS
+        assert 0.9 <= time.monotonic() - started <= 1 + MAX_WAKE_SECONDS
     started = time.monotonic()
     same(bench.receive(url, WaitTimeSeconds=0), [])
     assert time.monotonic() - started < 0.9
@@ -71,62 +71,62 @@ def empty_poll_waits(bench):
 
 @check
 def woken_by_a_send(bench):
-    """a waiting receiver gets a message that is sent, at once"""
+    """a long poll ends as soon as a message is sent"""
     url = bench.queue()
-    waiting = bench.waiting_receive(url)
+    waiting = bench.start_long_poll(url)
     sent_at = time.monotonic()
     bench.send(url)
-    woken(waiting, sent_at)
+    check_woken(waiting, sent_at)
 
 
 @check
 def woken_by_a_batch(bench):
-    """two waiting receivers share a batch, at once"""
+    """two long polls end as soon as a batch of two is sent"""
     url = bench.queue()
-    pair = [bench.waiting_receive(url), bench.waiting_receive(url)]
+    pair = [bench.start_long_poll(url), bench.start_long_poll(url)]
     sent_at = time.monotonic()
     entries = [{"Id": str(n), "MessageBody": str(n)} for n in range(2)]
     bench.sqs.send_message_batch(QueueUrl=url, Entries=entries)
     for waiting in pair:
-        woken(waiting, sent_at)
+        check_woken(waiting, sent_at)
 
 
 @check
 def woken_by_a_delay(bench):
-    """a waiting receiver gets a message whose delay ends, at once"""
+    """a long poll ends as soon as a message's delay ends"""
     url = bench.queue()
-    waiting = bench.waiting_receive(url)
+    waiting = bench.start_long_poll(url)
     bench.send(url, DelaySeconds=1)
-    woken(waiting, time.monotonic() + 1)
+    check_woken(waiting, time.monotonic() + 1)
 
 
 @check
 def woken_by_a_timeout(bench):
-    """a waiting receiver gets a message whose visibility timeout ends, at once"""
+    """a long poll ends as soon as a message's visibility timeout ends"""
     url = bench.queue()
     bench.send(url)
     bench.receive_one(url, VisibilityTimeout=2)
     due = time.monotonic() + 2
-    woken(bench.waiting_receive(url), due)
+    check_woken(bench.start_long_poll(url), due)
 
 
 @check
 def woken_by_a_change(bench):
-    """a waiting receiver gets a message made visible, and one whose timeout is shortened, at once"""
+    """a long poll ends as soon as a visibility timeout is set to zero, or shortened and over"""
     url = bench.queue()
     for timeout in (0, 1):
         bench.send(url)
         handle = bench.receive_one(url)["ReceiptHandle"]
-        waiting = bench.waiting_receive(url)
+        waiting = bench.start_long_poll(url)
         bench.sqs.change_message_visibility(QueueUrl=url, ReceiptHandle=handle, VisibilityTimeout=timeout)
-        woken(waiting, time.monotonic() + timeout)
+        check_woken(waiting, time.monotonic() + timeout)
 
 
 @check
 def woken_by_a_deletion(bench):
-    """a waiting receiver learns that its queue is deleted"""
+    """a long poll fails if its queue is deleted"""
     url = bench.queue()
-    waiting = bench.waiting_receive(url)
+    waiting = bench.start_long_poll(url)
     bench.sqs.delete_queue(QueueUrl=url)
     waiting.join()
     same(waiting.error.response["Error"]["Code"], "AWS.SimpleQueueService.NonExistentQueue")

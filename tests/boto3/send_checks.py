@@ -1,4 +1,4 @@
-"""Sending: bodies, attributes, MD5s, limits, batches."""
+"""Sending: bodies, attributes, MD5s, limits and batches."""
 
 import time
 import uuid
@@ -8,7 +8,7 @@ from bench import check, client_for, failed, md5, md5_of_attributes, MIB, refuse
 
 @check
 def round_trip(bench):
-    """SendMessage to ReceiveMessage: id, body and its MD5, any Unicode"""
+    """SendMessage and ReceiveMessage: same id and body with any Unicode, and its MD5"""
     url = bench.queue()
     body = "tab\t line\n\r \u00e9 \ud7ff \ue000 \ufffd \U0001f980 <&>\"\\"
     sent = bench.send(url, body)
@@ -22,7 +22,7 @@ def round_trip(bench):
 
 @check
 def message_attributes(bench):
-    """message attributes of every type with labels, and their MD5 computed here"""
+    """message attributes of every type and label, and their independently computed MD5"""
     url = bench.queue()
     attributes = {
         "traceparent": text("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
@@ -48,7 +48,7 @@ def known_md5(bench):
 
 @check
 def attribute_names(bench):
-    """MessageAttributeNames: All, .*, prefix.*, names, none; the MD5 is over what is returned"""
+    """MessageAttributeNames: All, .*, prefix.*, names, none; the MD5 covers the returned attributes"""
     url = bench.queue(VisibilityTimeout="0")
     attributes = {"Help.Me": text("Me"), "Hello": text("There"), "General": text("Kenobi")}
     bench.send(url, MessageAttributes=attributes)
@@ -70,7 +70,7 @@ def attribute_names(bench):
 
 @check
 def system_attributes(bench):
-    """system attributes by AttributeNames and by MessageSystemAttributeNames"""
+    """system attributes are selected by AttributeNames and MessageSystemAttributeNames"""
     url = bench.queue(VisibilityTimeout="0")
     before = int(time.time() * 1000)
     bench.send(url, MessageGroupId="tenant-1")
@@ -91,7 +91,7 @@ def system_attributes(bench):
 
 @check
 def trace_header(bench):
-    """AWSTraceHeader is kept on single and batch sends, has its MD5, and is not counted"""
+    """AWSTraceHeader is delivered for single and batch sends, has an MD5, and does not count towards limits"""
     url = bench.queue(MaximumMessageSize="1024")
     system = {"AWSTraceHeader": text(TRACE)}
     sent = bench.send(url, "x" * 1024, MessageSystemAttributes=system)
@@ -110,7 +110,7 @@ def trace_header(bench):
 
 @check
 def trace_header_of_the_request(bench):
-    """the HTTP header X-Amzn-Trace-Id covers messages that bring no AWSTraceHeader"""
+    """the HTTP header X-Amzn-Trace-Id applies to messages without AWSTraceHeader"""
     url = bench.queue()
     client = client_for(bench.endpoint)
     client.meta.events.register("before-send.sqs", lambda request, **_: request.headers.update({"X-Amzn-Trace-Id": TRACE}))
@@ -123,7 +123,7 @@ def trace_header_of_the_request(bench):
 
 @check
 def bodies(bench):
-    """an empty body is MissingParameter, characters outside XML's are InvalidMessageContents"""
+    """an empty body is MissingParameter, characters that XML does not allow are InvalidMessageContents"""
     url = bench.queue()
     refused("MissingParameter", bench.send, url, "")
     for character in ("\x00", "\x08", "\x0b", "\ufffe", "\uffff"):
@@ -132,7 +132,7 @@ def bodies(bench):
 
 @check
 def sizes(bench):
-    """1 MiB with attributes counted passes, one byte more does not; so with a queue's own limit"""
+    """1 MiB including attributes is accepted, one byte more is not; the same with a queue's own limit"""
     url = bench.queue()
     attribute = {"name": text("v" * 10)}
     weight = len("name") + len("String") + 10
@@ -152,7 +152,7 @@ def sizes(bench):
 
 @check
 def attribute_rules(bench):
-    """attributes: at most 10, names, types and values by AWS's rules"""
+    """attributes: at most 10, with AWS's rules for names, types and values"""
     url = bench.queue()
     bench.send(url, MessageAttributes={f"a{n}": text("v") for n in range(10)})
     refused("InvalidParameterValue", bench.send, url, MessageAttributes={f"a{n}": text("v") for n in range(11)})
@@ -179,7 +179,7 @@ def attribute_rules(bench):
 
 @check
 def send_parameters(bench):
-    """DelaySeconds, MessageGroupId and MessageDeduplicationId out of what a standard queue takes"""
+    """DelaySeconds, MessageGroupId and MessageDeduplicationId that a standard queue does not accept"""
     url = bench.queue()
     for delay in (-1, 901):
         refused("InvalidParameterValue", bench.send, url, DelaySeconds=delay)
@@ -190,7 +190,7 @@ def send_parameters(bench):
 
 @check
 def send_batch(bench):
-    """SendMessageBatch: ten at once, each with its MD5s"""
+    """SendMessageBatch: ten messages, each with its MD5s"""
     url = bench.queue()
     attributes = {"a": text("v")}
     entries = [{"Id": f"e-{n}", "MessageBody": f"body {n}", "MessageAttributes": attributes} for n in range(10)]
@@ -206,7 +206,7 @@ def send_batch(bench):
 
 @check
 def send_batch_partial(bench):
-    """SendMessageBatch: bad entries fail alone, with AWS's codes"""
+    """SendMessageBatch: only invalid entries fail, with AWS's codes"""
     url = bench.queue(MaximumMessageSize="1024")
     entries = [
         {"Id": "good", "MessageBody": "x"},
@@ -228,7 +228,7 @@ def send_batch_partial(bench):
 
 @check
 def batch_rules(bench):
-    """batches: 1 to 10 entries, distinct ids of the allowed form, in all three actions"""
+    """batches of all three actions: 1 to 10 entries, distinct and valid ids"""
     url = bench.queue()
     sqs = bench.sqs
     actions = {
@@ -252,7 +252,7 @@ def batch_rules(bench):
 
 @check
 def batch_size(bench):
-    """a batch of 1 MiB in all passes, one byte more is BatchRequestTooLong"""
+    """a batch of 1 MiB is accepted, one byte more is BatchRequestTooLong"""
     url = bench.queue()
     entries = [{"Id": str(n), "MessageBody": "x" * (MIB // 8)} for n in range(8)]
     same(len(bench.sqs.send_message_batch(QueueUrl=url, Entries=entries)["Successful"]), 8)

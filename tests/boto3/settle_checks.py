@@ -1,14 +1,14 @@
-"""After receiving: deleting, changing visibility, redrive."""
+"""After receiving: delete, change visibility, redrive."""
 
 import json
 import time
 
-from bench import check, failed, refused, same, text, TRACE, woken
+from bench import check, failed, refused, same, text, TRACE, check_woken
 
 
 @check
 def delete_message(bench):
-    """DeleteMessage, also again; a garbled handle is ReceiptHandleIsInvalid"""
+    """DeleteMessage can be repeated; an invalid handle is ReceiptHandleIsInvalid"""
     url = bench.queue(VisibilityTimeout="0")
     bench.send(url)
     handle = bench.receive_one(url)["ReceiptHandle"]
@@ -24,7 +24,7 @@ def delete_message(bench):
 
 @check
 def stale_handles(bench):
-    """a handle is stale once its message was received again: deleting does nothing, changing is refused"""
+    """a handle is stale after its message is received again: deletion has no effect, a change is refused"""
     url = bench.queue(VisibilityTimeout="0")
     bench.send(url)
     stale = bench.receive_one(url)["ReceiptHandle"]
@@ -45,7 +45,7 @@ def stale_handles(bench):
 
 @check
 def change_visibility(bench):
-    """ChangeMessageVisibility: longer, to zero, out of range, without its parameter"""
+    """ChangeMessageVisibility: longer, zero, out of range, without the parameter"""
     url = bench.queue(VisibilityTimeout="1")
     bench.send(url)
     handle = bench.receive_one(url)["ReceiptHandle"]
@@ -62,7 +62,7 @@ def change_visibility(bench):
 
 @check
 def settle_in_batches(bench):
-    """DeleteMessageBatch and ChangeMessageVisibilityBatch: bad entries fail alone"""
+    """DeleteMessageBatch and ChangeMessageVisibilityBatch: only invalid entries fail"""
     url = bench.queue()
     for n in range(2):
         bench.send(url, str(n))
@@ -84,13 +84,9 @@ def settle_in_batches(bench):
     same((counts["ApproximateNumberOfMessages"], counts["ApproximateNumberOfMessagesNotVisible"]), ("0", "0"))
 
 
-
-
-
-
 @check
 def redrive(bench):
-    """redrive after maxReceiveCount: same id, body, attributes and age, the source's ARN, a receiver woken at once"""
+    """redrive after maxReceiveCount: same id, body, attributes and age, the source's ARN; it ends a long poll"""
     dead = bench.queue()
     policy = json.dumps({"deadLetterTargetArn": bench.arn(dead), "maxReceiveCount": "2"})
     url = bench.queue(RedrivePolicy=policy, VisibilityTimeout="0")
@@ -101,33 +97,33 @@ def redrive(bench):
         same(message["Attributes"]["ApproximateReceiveCount"], count)
         assert "DeadLetterQueueSourceArn" not in message["Attributes"]
     same(bench.receive(dead), [])
-    waiting = bench.waiting_receive(dead, AttributeNames=["All"], MessageAttributeNames=["All"])
+    waiting = bench.start_long_poll(dead, AttributeNames=["All"], MessageAttributeNames=["All"])
     moved_at = time.monotonic()
     same(bench.receive(url), [])
-    woken(waiting, moved_at)
-    letter = waiting.messages[0]
-    same((letter["MessageId"], letter["Body"]), (sent["MessageId"], "poison"))
-    same(letter["MessageAttributes"], attributes)
-    same(letter["Attributes"]["DeadLetterQueueSourceArn"], bench.arn(url))
-    same(letter["Attributes"]["AWSTraceHeader"], TRACE)
+    check_woken(waiting, moved_at)
+    dead_letter = waiting.messages[0]
+    same((dead_letter["MessageId"], dead_letter["Body"]), (sent["MessageId"], "poison"))
+    same(dead_letter["MessageAttributes"], attributes)
+    same(dead_letter["Attributes"]["DeadLetterQueueSourceArn"], bench.arn(url))
+    same(dead_letter["Attributes"]["AWSTraceHeader"], TRACE)
     for name in ("SentTimestamp", "ApproximateFirstReceiveTimestamp"):
-        same(letter["Attributes"][name], message["Attributes"][name])
-    same(letter["Attributes"]["ApproximateReceiveCount"], "3")
+        same(dead_letter["Attributes"][name], message["Attributes"][name])
+    same(dead_letter["Attributes"]["ApproximateReceiveCount"], "3")
     counts = bench.attributes(url)
     same((counts["ApproximateNumberOfMessages"], counts["ApproximateNumberOfMessagesNotVisible"]), ("0", "0"))
 
 
 @check
 def redrive_while_waiting(bench):
-    """redrive happens by the long poll that waits on the source, too"""
+    """a long poll on the source queue also redrives messages"""
     dead = bench.queue()
     policy = json.dumps({"deadLetterTargetArn": bench.arn(dead), "maxReceiveCount": 1})
     url = bench.queue(RedrivePolicy=policy)
     bench.send(url)
     bench.receive_one(url, VisibilityTimeout=2)
     due = time.monotonic() + 2
-    letters = bench.waiting_receive(dead)
-    source = bench.waiting_receive(url)
-    woken(letters, due)
+    dead_poll = bench.start_long_poll(dead)
+    source = bench.start_long_poll(url)
+    check_woken(dead_poll, due)
     bench.send(url, "ends the poll")
     same([m["Body"] for m in source.join().messages], ["ends the poll"])
