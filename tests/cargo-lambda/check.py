@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Builds README's function with cargo-lambda and makes it panic. Called by run.sh.
+"""Builds the README's function with cargo-lambda and makes it panic. Started by run.sh.
 
 check.py ROOT BATON WORK
 """
@@ -28,7 +28,7 @@ class Checks:
 
 
 def run(binary, baton, root):
-    """Sends the orders, and returns the dead-lettered ones and the outcomes of the record spans."""
+    """Sends the orders, and returns the ids of the dead-lettered orders and the outcomes of the record spans."""
     with Stack(baton, binary, root) as stack:
         stack.send(ORDERS)
         return stack.settled(), stack.outcomes()
@@ -37,7 +37,7 @@ def run(binary, baton, root):
 def unwinding(checks, package, baton, root):
     """A panic fails one message only."""
     code, output, binary = package.build(with_profile=True)
-    checks.check("README's function builds with its profile", code == 0, output)
+    checks.check("the README's function builds with its profile", code == 0, output)
     if code != 0:
         return
     dead, outcomes = run(binary, baton, root)

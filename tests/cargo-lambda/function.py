@@ -1,21 +1,21 @@
-"""README's function as a separate package, built with cargo-lambda."""
+"""The README's function as a separate package, built with cargo-lambda."""
 
 import os
 import re
 import shutil
 import subprocess
 
-# A line of the handler. The panic is inserted before it.
+# The line of the handler before which the panic is inserted.
 HANDLED = '    tracing::info!(order = message.body.id, "handled");\n'
 PANIC = '    assert_ne!(message.body.id, "panic", "an order that panics");\n'
 PROFILE = re.compile(r"\n\[profile\.release\]\n(?:[^\n\[][^\n]*\n)+")
-# Overrides README's optimisations, which only slow the build down here.
+# Overrides the README's optimisations, which slow down the build.
 QUICK = {"CARGO_PROFILE_RELEASE_OPT_LEVEL": "0", "CARGO_PROFILE_RELEASE_LTO": "off", "CARGO_PROFILE_RELEASE_CODEGEN_UNITS": "16"}
 BUILD_SECONDS = 600
 
 
 def from_readme(root):
-    """Returns the function and its manifest, word for word."""
+    """Returns the function and its manifest from the README."""
     readme = (root / "README.md").read_text()
     section = readme.split("## In your own function", 1)[1]
     blocks = re.findall(r"```(rust|toml)\n(.*?)```", section, re.DOTALL)
@@ -40,7 +40,7 @@ class Package:
         (self.folder / "src").mkdir(parents=True)
         (self.folder / "src/main.rs").write_text(self.source.replace(HANDLED, PANIC + HANDLED))
         (self.folder / "Cargo.toml").write_text(self._manifest(with_profile, features))
-        # The versions that the workspace is tested with.
+        # The dependency versions that the workspace is tested with.
         shutil.copy(self.lock, self.folder / "Cargo.lock")
         environment = {**os.environ, **QUICK, "CARGO_TARGET_DIR": str(self.target), "CARGO_TERM_COLOR": "never"}
         done = subprocess.run(

@@ -1,4 +1,4 @@
-"""`baton up` with a function, and the outcome of the messages sent to it."""
+"""`baton up` with a function, and the outcomes of the messages sent to it."""
 
 import json
 import pathlib
@@ -10,13 +10,13 @@ import urllib.request
 
 START_SECONDS = 60
 SETTLE_SECONDS = 60
-LOOK_SECONDS = 0.2
+POLL_SECONDS = 0.2
 OPTIONS = ["--logs", "--batching-window", "1s", "--concurrency", "1", "--max-receive-count", "2"]
 TIMES = ["--visibility-timeout", "3s", "--function-timeout", "2s"]
 
 
 class Stack:
-    """Stopped by its process id at the end of the `with` block."""
+    """A running `baton up`, stopped at the end of the `with` block."""
 
     def __init__(self, baton, function, root):
         self.baton = baton
@@ -48,10 +48,10 @@ class Stack:
         self.sqs("SendMessageBatch", QueueUrl=self.endpoints["queue_url"], Entries=entries)
 
     def settled(self):
-        """Returns the ids of the orders in the dead-letter queue, once the source queue is empty."""
+        """Waits until the source queue is empty, and returns the ids of the orders in the dead-letter queue."""
         until = time.monotonic() + SETTLE_SECONDS
         while self.count(self.endpoints["queue_url"]) > 0 and time.monotonic() < until:
-            time.sleep(LOOK_SECONDS)
+            time.sleep(POLL_SECONDS)
         dead = self.sqs("ReceiveMessage", QueueUrl=self.endpoints["dead_letter_queue_url"], MaxNumberOfMessages=10)
         return sorted(json.loads(message["Body"])["id"] for message in dead.get("Messages", []))
 
@@ -61,7 +61,7 @@ class Stack:
         return sum(int(value) for name, value in attributes.items() if name.startswith("ApproximateNumberOfMessages"))
 
     def outcomes(self):
-        """Returns `error.type` of each message span, `None` for success. Includes the spans that the function wrote to its log."""
+        """Returns `error.type` of each message span, `None` for success. Includes spans from the function's log."""
         ledger = pathlib.Path(self.folder.name, "ledger")
         replay = [self.baton, "replay", "--endpoint", self.endpoints["otlp_http"], "--ledger", ledger, self.log]
         subprocess.run(replay, check=True, stdout=subprocess.DEVNULL)

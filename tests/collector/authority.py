@@ -1,4 +1,4 @@
-"""A certificate authority that nobody trusts but the checks, with a certificate for the Collector and one for the services."""
+"""A certificate authority for the checks, which issues certificates for the Collector and the services."""
 
 import pathlib
 import subprocess
@@ -19,14 +19,14 @@ class Authority:
     def __init__(self, folder):
         self.folder = folder
         self.own = Pair(folder / "authority.pem", folder / "authority.key")
-        # Not the configuration of this machine, which may say anything.
+        # A separate configuration, because that of the machine could change the certificates.
         self.configuration = folder / "openssl.cnf"
         self.configuration.write_text("[req]\ndistinguished_name = name\n[name]\n")
         constraints = ["-addext", "basicConstraints=critical,CA:TRUE", "-addext", "keyUsage=critical,keyCertSign"]
         self.request("the authority", self.own.key, ["-x509", "-days", DAYS, *constraints, "-out", self.own.certificate])
 
     def issue(self, name, usage, host=None):
-        """A certificate for `usage`, `serverAuth` or `clientAuth`; a server's is for an address."""
+        """Issues a certificate for `usage`: `serverAuth`, with an address, or `clientAuth`."""
         pair = Pair(self.folder / f"{name}.pem", self.folder / f"{name}.key")
         request, extensions = self.folder / f"{name}.csr", self.folder / f"{name}.ext"
         extensions.write_text(f"extendedKeyUsage={usage}\n" + (f"subjectAltName=IP:{host}\n" if host else ""))

@@ -1,4 +1,4 @@
-"""What all checks share: how they are registered, compare and wait, and where things are."""
+"""Helpers for all checks: registration, assertions, waiting, and the paths of the programs."""
 
 import pathlib
 import subprocess
@@ -7,20 +7,20 @@ from typing import NamedTuple
 
 CHECKS = []
 
-# A busy machine may be slow, and a check must end.
-PATIENCE = 45.0
-# Between two looks at what has arrived.
-LOOK_EVERY = 0.1
-# What is shown of a file when a process has failed.
-LAST_WORDS = 3000
+# Time limit of a wait in seconds, with room for a loaded machine.
+TIMEOUT_SECONDS = 45.0
+# Seconds between two looks at the received telemetry.
+POLL_SECONDS = 0.1
+# Characters of a log that are shown if a process fails.
+LOG_TAIL = 3000
 
 
 class Programs(NamedTuple):
-    """What run.sh has built."""
+    """Paths of the programs that run.sh has built, and of the configuration."""
 
     collector: pathlib.Path
     baton: pathlib.Path
-    # Folders with onboarding-lambda and onboarding-api in them: with their default features, and with gRPC.
+    # Folders with onboarding-lambda and onboarding-api: with default features, and with gRPC.
     plain: pathlib.Path
     grpc: pathlib.Path
     configuration: pathlib.Path
@@ -37,18 +37,18 @@ def same(found, expected, about=""):
 
 
 def until(condition, what):
-    """Waits until the condition gives something true, and returns that."""
-    end = time.monotonic() + PATIENCE
+    """Waits until the condition returns a true value, and returns it."""
+    end = time.monotonic() + TIMEOUT_SECONDS
     while True:
         found = condition()
         if found:
             return found
-        assert time.monotonic() < end, f"not within {PATIENCE:.0f} s: {what() if callable(what) else what}"
-        time.sleep(LOOK_EVERY)
+        assert time.monotonic() < end, f"timed out after {TIMEOUT_SECONDS:.0f} s: {what() if callable(what) else what}"
+        time.sleep(POLL_SECONDS)
 
 
-def ended(process, limit=PATIENCE):
-    """Waits for a process that has been told to end; it is killed when it does not."""
+def wait_for_exit(process, limit=TIMEOUT_SECONDS):
+    """Waits for the exit of a process that was told to stop, and kills it after the time limit."""
     try:
         return process.wait(limit)
     except subprocess.TimeoutExpired:
@@ -57,6 +57,6 @@ def ended(process, limit=PATIENCE):
         raise
 
 
-def last_words(path):
-    """The end of a log."""
-    return path.read_text(errors="replace")[-LAST_WORDS:] if path.exists() else ""
+def log_tail(path):
+    """Returns the end of a log."""
+    return path.read_text(errors="replace")[-LOG_TAIL:] if path.exists() else ""

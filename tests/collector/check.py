@@ -1,34 +1,34 @@
-"""Runs the checks and sums up. Started by `run.sh`."""
+"""Runs the checks and prints a summary. Started by `run.sh`."""
 
 import pathlib
 import sys
 import tempfile
 import time
 
-import transport_checks  # noqa: F401, I001: in the order in which they run
+import transport_checks  # noqa: F401, I001: in the order of the checks
 import outage_checks  # noqa: F401
 from bench import CHECKS, Programs
 
 
 class Bench:
-    """What a check is given."""
+    """The argument of each check."""
 
     def __init__(self, programs, folder):
         self.programs = programs
         self.parent = folder
 
     def folder(self):
-        """A new folder for a Collector and the services that send to it."""
+        """Creates a folder for a Collector and the services that send to it."""
         return pathlib.Path(tempfile.mkdtemp(dir=self.parent))
 
 
 def outcome(check, bench):
-    """Runs a check, and says how it went."""
+    """Runs a check, and prints and returns its outcome."""
     title = (check.__doc__ or check.__name__).splitlines()[0]
     began = time.monotonic()
     try:
         check(bench)
-    except Exception as error:  # A check that breaks in any way has failed; the others still run.
+    except Exception as error:  # Any exception fails the check; the other checks still run.
         print(f"FAILED {title}: {type(error).__name__}: {str(error)[:2000]}", flush=True)
         return False
     print(f"ok     {title} ({time.monotonic() - began:.1f} s)", flush=True)

@@ -1,4 +1,4 @@
-"""The real Collector with the configuration that is deployed. Only where its data goes, and how often, is laid over it."""
+"""The real Collector with the deployed configuration. An overlay changes only its exporters and intervals."""
 
 import contextlib
 import json
@@ -10,15 +10,15 @@ import subprocess
 import urllib.request
 
 import received
-from bench import ended, last_words, until
+from bench import wait_for_exit, log_tail, until
 
-# Those of the configuration, which stay as they are: each Collector gets an address of loopback for itself instead.
+# The ports in the configuration. Each Collector uses them on its own loopback address.
 PORTS = {"grpc": 4317, "http": 4318, "health": 13133}
-# The exporter that is swapped for files.
+# The exporter that file exporters replace.
 BACKEND = "otlp_http"
 
-# Laid over every configuration: waiting longer for span metrics shows nothing more, and the Collector's own metrics would be offered on a
-# port that another one may have.
+# The overlay of every configuration. A shorter interval of span metrics only saves time. The
+# Collector's own metrics are disabled, because their port could be in use by another Collector.
 COMMON = {
     "connectors": {"span_metrics": {"metrics_flush_interval": "1s"}},
     "service": {"telemetry": {"metrics": {"level": "none"}}},
@@ -26,9 +26,10 @@ COMMON = {
 
 
 class Collector:
-    """Runs from the start of a `with` to its end, unless it is stopped in between.
+    """A Collector that runs during a `with` block, unless it is stopped earlier.
 
-    What `overlay` says for its address is laid over as well. With a `backend`, another Collector, it sends there as it would to any.
+    `overlay` takes the Collector's address and returns more configuration. With a `backend`, another Collector,
+    it exports to that instead of to files.
     """
 
     def __init__(self, programs, folder, overlay=None, backend=None):
@@ -37,7 +38,7 @@ class Collector:
         self.host = free_host()
         self.log = folder / "collector.log"
         self.process = None
-        # One is demanded; nobody listens at port 9.
+        # The variable is required; no process listens on port 9.
         self.environment = {
             "PATH": os.environ["PATH"],
             "OTLP_LISTEN_HOST": self.host,
@@ -46,16 +47,16 @@ class Collector:
         self.pipelines = self.configured()["service"]["pipelines"]
         self.overlay = folder / "overlay.yaml"
         # JSON is YAML.
-        laid_over = COMMON if backend else merged(COMMON, self.into_files())
-        self.overlay.write_text(json.dumps(merged(laid_over, overlay(self.host) if overlay else {})))
+        overlaid = COMMON if backend else merged(COMMON, self.file_exporters())
+        self.overlay.write_text(json.dumps(merged(overlaid, overlay(self.host) if overlay else {})))
 
     def configured(self):
-        """The configuration that is deployed, as the Collector itself reads it."""
+        """Returns the deployed configuration as the Collector reads it."""
         command = [self.programs.collector, "print-config", "--format=json", "--mode=unredacted", f"--config={self.programs.configuration}"]
         return json.loads(subprocess.run(command, env=self.environment, capture_output=True, check=True).stdout)
 
-    def into_files(self):
-        """Every pipeline writes into a file of its own what it would have sent to the backend."""
+    def file_exporters(self):
+        """Returns an overlay with which each pipeline writes its data to a separate file instead of the backend."""
         return {
             "exporters": {
                 f"file/{name}": {"path": str(self.file(name)), "append": True, "flush_interval": "20ms"} for name in self.pipelines
@@ -80,33 +81,33 @@ class Collector:
             self.kill()
 
     def start(self):
-        """Starts it, and waits until it says that it is healthy."""
+        """Starts the Collector and waits until its health check succeeds."""
         command = [self.programs.collector, f"--config={self.programs.configuration}", f"--config={self.overlay}"]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(command, env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        until(self.healthy, lambda: f"the Collector is healthy; its log ends: {last_words(self.log)}")
+        until(self.healthy, lambda: f"the Collector is not healthy; the end of its log: {log_tail(self.log)}")
 
     def healthy(self):
-        assert self.process.poll() is None, f"the Collector ended: {last_words(self.log)}"
+        assert self.process.poll() is None, f"the Collector exited: {log_tail(self.log)}"
         with contextlib.suppress(OSError):
             with urllib.request.urlopen(f"http://{self.host}:{PORTS['health']}/", timeout=1) as answer:
                 return answer.status == 200
         return False
 
     def stop(self):
-        """Has it end in order: it writes what it has taken."""
+        """Stops the Collector with SIGTERM, so that it exports the data that it has accepted."""
         process, self.process = self.process, None
         process.send_signal(signal.SIGTERM)
-        assert ended(process) == 0, f"the Collector ended badly: {last_words(self.log)}"
+        assert wait_for_exit(process) == 0, f"the Collector failed during shutdown: {log_tail(self.log)}"
 
     def kill(self):
-        """Ends it at once."""
+        """Kills the Collector."""
         process, self.process = self.process, None
         process.kill()
         process.wait()
 
     def endpoint(self, protocol, scheme="http://"):
-        """Where senders find it."""
+        """Returns the endpoint for senders."""
         return f"{scheme}{self.host}:{PORTS[protocol]}"
 
     def spans(self):
@@ -120,7 +121,7 @@ class Collector:
 
 
 def free_host():
-    """An address of loopback on which nobody has the Collector's ports."""
+    """Returns a loopback address on which the Collector's ports are free."""
     while True:
         host = f"127.{random.randint(1, 254)}.{random.randint(0, 254)}.{random.randint(1, 254)}"
         with contextlib.ExitStack() as sockets:
@@ -133,7 +134,7 @@ def free_host():
 
 
 def merged(below, above):
-    """Two configurations as the Collector lays one over the other: maps are joined, the rest is replaced."""
+    """Merges two configurations as the Collector does: maps are merged, other values replaced."""
     joined = dict(below)
     for key, value in above.items():
         both = isinstance(value, dict) and isinstance(below.get(key), dict)

@@ -1,4 +1,4 @@
-"""What a Collector that goes away costs: nothing that cannot be sent again, or found in the log and replayed."""
+"""Outages of the Collector: all spans are sent again, or can be replayed from the log."""
 
 import json
 import os
@@ -12,19 +12,20 @@ from services import Services
 from whole import HANDLED, Arrived, check_links, duplicates, missing_spans, unexpected_spans
 
 REQUESTS = 20
-# So many that the Collector dies while they are under way.
+# Enough requests that the Collector is killed while they are in progress.
 LOAD = 120
 
-# The Collector's batches wait for a second, the producer's spans for less.
+# Seconds until spans arrive: the Collector batches for one second, the producer for less.
 BATCHED_WITHIN = 2.0
 
-# One environment, so that what it keeps goes out with its next invocation; another one might not get any.
+# One execution environment, so that the next invocation sends the spans that it has kept. A second
+# environment might not get another invocation.
 ONE = ["--concurrency", "1"]
 
 
 @check
 def stopped_and_started(bench):
-    """a Collector that is stopped, and started again after a while, gets everything once"""
+    """a Collector that is stopped and started again later receives all telemetry once"""
     folder = bench.folder()
     with Collector(bench.programs, folder) as collector:
         with Services(bench.programs, bench.programs.plain, folder, sending_to(collector), ONE) as services:
@@ -32,7 +33,7 @@ def stopped_and_started(bench):
             collector.stop()
             handle(services, REQUESTS)
             collector.start()
-            until(lambda: reaches(services, collector), "the function sends to the Collector again")
+            until(lambda: reaches(services, collector), "the function does not send to the Collector again")
             handle(services, REQUESTS)
             services.stop()
         replay(bench, services, collector)
@@ -45,13 +46,13 @@ def stopped_and_started(bench):
 
 @check
 def killed_under_load(bench):
-    """a Collector that is killed under load, and started again at once, has every span in the end"""
+    """a Collector that is killed under load and restarted immediately receives every span"""
     folder = bench.folder()
-    with Collector(bench.programs, bench.folder()) as backend, Collector(bench.programs, folder, passing_on, backend) as collector:
+    with Collector(bench.programs, bench.folder()) as backend, Collector(bench.programs, folder, unbuffered, backend) as collector:
         with Services(bench.programs, bench.programs.plain, folder, sending_to(collector), ONE) as services:
             load = threading.Thread(target=services.onboard, args=(LOAD,))
             load.start()
-            until(lambda: handled(services) > LOAD // 4, "a quarter of the load")
+            until(lambda: handled(services) > LOAD // 4, "a quarter of the load is not handled")
             collector.kill()
             under_way = handled(services) < LOAD
             collector.start()
@@ -65,14 +66,14 @@ def killed_under_load(bench):
         backend.stop()
         spans = backend.spans()
         same(missing_spans(services.requests, spans), [], "missing spans")
-        same(unexpected_spans(services.requests, spans), [], "spans that nobody asked for")
+        same(unexpected_spans(services.requests, spans), [], "unexpected spans")
         check_links(spans)
-        name_duplicates(spans)
+        print_duplicates(spans)
 
 
 @check
 def replayed(bench):
-    """what a Collector missed that was never there is in the log, and is sent from there, once"""
+    """spans from before the first start of the Collector are in the log, and are replayed once"""
     folder = bench.folder()
     collector = Collector(bench.programs, folder)
     with Services(bench.programs, bench.programs.plain, folder, sending_to(collector)) as services:
@@ -87,12 +88,12 @@ def replayed(bench):
         collector.stop()
         spans = collector.spans()
         same(duplicates(spans), {}, "spans that arrived twice")
-        same(unexpected_spans(services.requests, spans), [], "spans that nobody asked for")
+        same(unexpected_spans(services.requests, spans), [], "unexpected spans")
         check_links(spans)
 
 
 def collector_spans(collector, services):
-    """The Collector's spans, once none is missing."""
+    """Waits until no span is missing, and returns all spans."""
     until(lambda: not missing_spans(services.requests, collector.spans()), lambda: missing_spans(services.requests, collector.spans()))
     return collector.spans()
 
@@ -101,8 +102,9 @@ def sending_to(collector):
     return {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.endpoint("http")}
 
 
-def passing_on(_):
-    """A Collector that answers only when its backend has, and keeps nothing: what it had taken before it was killed is nobody else's to lose."""
+def unbuffered(_):
+    """Returns an overlay without batches and queues: the Collector responds after its backend, so that a kill loses
+    no accepted data."""
     pipeline = {"processors": ["memory_limiter"]}
     return {
         "exporters": {"otlp_http": {"sending_queue": {"enabled": False}, "retry_on_failure": {"enabled": False}}},
@@ -111,36 +113,37 @@ def passing_on(_):
 
 
 def handle(services, count):
-    """Has so many more messages handled."""
+    """Sends `count` messages and waits until they are handled."""
     wanted = len(services.requests) + count
     services.onboard(count)
     until(lambda: handled(services) == wanted, lambda: f"{handled(services)} of {wanted} messages are handled")
 
 
 def reaches(services, collector):
-    """Has one more message handled; whether its spans reach the Collector by themselves, which the function leaves alone for a while."""
+    """Sends a message and returns whether its spans reach the Collector, which the circuit breaker prevents for a
+    while."""
     handle(services, 1)
     time.sleep(BATCHED_WITHIN)
     return not missing_spans(services.requests[-1:], collector.spans())
 
 
 def handled(services):
-    """How many messages the function says it has handled."""
+    """Returns the number of messages that the function has logged as handled."""
     return sum(stream.read_text().count(f'"{HANDLED}"') for stream in services.streams())
 
 
 def replay(bench, services, collector):
-    """Sends what both services wrote to their logs; how many spans went where."""
+    """Replays the logs of both services, and returns the numbers of spans."""
     logs = [*services.streams(), services.log]
     command = [bench.programs.baton, "replay", *logs, "--json", "--endpoint", collector.endpoint("http"), "--ledger", services.folder / "ledger"]
     environment = {"PATH": os.environ["PATH"]}
     outcome = subprocess.run(command, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL)
-    assert outcome.returncode == 0, f"baton replay ended with {outcome.returncode}: {outcome.stdout} {outcome.stderr}"
+    assert outcome.returncode == 0, f"baton replay exited with {outcome.returncode}: {outcome.stdout} {outcome.stderr}"
     return json.loads(outcome.stdout)["spans"]
 
 
-def name_duplicates(spans):
-    """Sending again what was not answered is at least once: what came twice is said."""
+def print_duplicates(spans):
+    """Prints the duplicates, which are allowed: a request without a response is sent again."""
     names = {span.key: span.name for span in spans}
     for key, times in duplicates(spans).items():
         print(f"       {names[key]} {'/'.join(key)} arrived {times} times")

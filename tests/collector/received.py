@@ -1,4 +1,4 @@
-"""What the Collector wrote: OTLP/JSON, a request a line, read back as spans, log records and metrics."""
+"""The files that the Collector wrote (one OTLP/JSON request per line), as spans, log records and metrics."""
 
 import json
 
@@ -6,7 +6,7 @@ KINDS = ("UNSPECIFIED", "INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER")
 
 
 class Span:
-    """A span, as far as the checks look."""
+    """The parts of a span that the checks use."""
 
     def __init__(self, wire, resource):
         self.trace, self.id, self.parent = wire["traceId"], wire["spanId"], wire.get("parentSpanId", "")
@@ -18,7 +18,7 @@ class Span:
 
     @property
     def key(self):
-        """What tells it from every other span."""
+        """The ids that identify the span."""
         return self.trace, self.id
 
     def __repr__(self):
@@ -40,7 +40,7 @@ class Record:
 
 
 class Point:
-    """A data point of a metric. `amount` is what it counts: a sum's value, a histogram's number of values."""
+    """A data point of a metric. `amount` is the value of a sum, or the number of values in a histogram."""
 
     def __init__(self, metric, kind, wire, resource):
         self.name, self.unit = metric["name"], metric.get("unit", "")
@@ -56,7 +56,7 @@ class Point:
 
     @property
     def series(self):
-        """What tells its series from every other one."""
+        """The identity of the time series."""
         identity = {"name": self.name, "resource": self.resource, "attributes": self.attributes}
         return json.dumps(identity, sort_keys=True)
 
@@ -65,7 +65,7 @@ class Point:
 
 
 def spans(path):
-    """The spans in a file."""
+    """Returns the spans in a file."""
     return [
         Span(wire, attributes_of(part.get("resource", {})))
         for request in requests(path)
@@ -76,7 +76,7 @@ def spans(path):
 
 
 def records(path):
-    """The log records in a file."""
+    """Returns the log records in a file."""
     return [
         Record(wire, attributes_of(part.get("resource", {})))
         for request in requests(path)
@@ -87,7 +87,7 @@ def records(path):
 
 
 def points(path):
-    """The data points of all metrics in a file."""
+    """Returns the data points of all metrics in a file."""
     return [
         Point(metric, kind, wire, attributes_of(part.get("resource", {})))
         for request in requests(path)
@@ -101,19 +101,19 @@ def points(path):
 
 
 def requests(path):
-    """The requests in a file, without one that is still being written."""
+    """Returns the requests in a file, except one that is still being written."""
     if not path.exists():
         return []
     return [json.loads(line) for line in path.read_text().split("\n")[:-1] if line]
 
 
 def attributes_of(owner):
-    """The attributes as Python has them."""
+    """Returns the attributes as Python values."""
     return {pair["key"]: value_of(pair.get("value", {})) for pair in owner.get("attributes", [])}
 
 
 def value_of(value):
-    """A value; 64-bit integers are texts in OTLP/JSON."""
+    """Converts a value; OTLP/JSON encodes 64-bit integers as strings."""
     if "intValue" in value:
         return int(value["intValue"])
     if "arrayValue" in value:
@@ -122,5 +122,5 @@ def value_of(value):
 
 
 def number_of(point):
-    """The value of a sum or a gauge."""
+    """Returns the value of a sum or a gauge."""
     return int(point["asInt"]) if "asInt" in point else point.get("asDouble", 0)

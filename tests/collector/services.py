@@ -1,4 +1,5 @@
-"""Both services' real binaries in the local stack: queue, event source mapping, and environments that freeze between invocations."""
+"""The real binaries of both services in the local stack: queue, event source mapping, and environments that
+freeze between invocations."""
 
 import concurrent.futures
 import json
@@ -11,15 +12,15 @@ import urllib.error
 import urllib.request
 from typing import NamedTuple
 
-from bench import PATIENCE, ended, last_words, until
+from bench import TIMEOUT_SECONDS, wait_for_exit, log_tail, until
 
-# At once, so that batches of several messages come about.
+# Concurrent clients, so that batches contain several messages.
 CLIENTS = 4
 
-# What both services have beside what says where the Collector is.
+# Variables of both services, in addition to those for the Collector.
 VARIABLES = {
     "OTEL_LOGS_EXPORTER": "otlp",
-    # Milliseconds; the default would only make the producer's last spans late.
+    # Milliseconds. The default of 5 s would delay the producer's last spans.
     "OTEL_BSP_SCHEDULE_DELAY": "300",
     "OTEL_METRIC_EXPORT_INTERVAL": "1000",
     "RUST_LOG": "info",
@@ -27,7 +28,7 @@ VARIABLES = {
 
 
 class Request(NamedTuple):
-    """A request to the producer, whose trace we began."""
+    """A request to the producer, with the ids of the caller's span."""
 
     customer: str
     trace: str
@@ -39,7 +40,7 @@ def new_request(customer):
 
 
 class Services:
-    """The stack, from the start of a `with` to its end. `variables` say where the Collector is; `options` are for `baton up`."""
+    """A stack that runs during a `with` block. `variables` name the Collector; `options` are for `baton up`."""
 
     def __init__(self, programs, binaries, folder, variables, options=()):
         self.folder = folder
@@ -50,11 +51,11 @@ class Services:
         self.command = [programs.baton, "up", "--json", "--logs", "--function", function, "--producer", producer, *options]
 
     def wrapped(self, binary, variables, run):
-        """A script of the binary's name, which the stack runs in its place: it sets the variables, as whoever deploys it would.
+        """Writes a script with the binary's name that sets the variables and runs the binary.
 
-        The function's standard output goes into a file for each environment, as it would into a log stream.
+        The function's standard output goes to a separate file for each environment, like a log stream.
         """
-        # The stack says where its own receiver is.
+        # The stack sets the endpoint of its own receiver.
         lines = ["unset $(env | sed -n 's/^\\(OTEL_EXPORTER_[A-Z_]*\\)=.*/\\1/p')"]
         lines += [f"export {name}={shlex.quote(value)}" for name, value in (VARIABLES | variables).items()]
         script = self.folder / binary.name
@@ -64,7 +65,8 @@ class Services:
         return script
 
     def __enter__(self):
-        # Nothing of ours: a developer's own AWS_* and OTEL_* would change what is checked.
+        # A clean environment, because a developer's AWS_* and OTEL_* variables would change the
+        # results.
         environment = {"PATH": os.environ["PATH"]}
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
@@ -72,8 +74,8 @@ class Services:
             )
         line = self.process.stdout.readline()
         if not line:
-            self.process.wait(PATIENCE)
-            raise AssertionError(f"the stack did not start: {last_words(self.log)}")
+            self.process.wait(TIMEOUT_SECONDS)
+            raise AssertionError(f"the stack did not start: {log_tail(self.log)}")
         self.url = json.loads(line)["producer"]
         return self
 
@@ -82,14 +84,14 @@ class Services:
             self.stop()
 
     def stop(self):
-        """Has everything end in order."""
+        """Stops the stack with SIGTERM."""
         process, self.process = self.process, None
         process.send_signal(signal.SIGTERM)
         process.stdout.close()
-        ended(process)
+        wait_for_exit(process)
 
     def onboard(self, count):
-        """Sends so many requests, each with a trace of its own, and waits until all are accepted."""
+        """Sends `count` requests, each with a separate trace, and waits until all are accepted."""
         begun = len(self.requests)
         new = [new_request(f"c-{begun + number}") for number in range(count)]
         with concurrent.futures.ThreadPoolExecutor(CLIENTS) as clients:
@@ -102,17 +104,17 @@ class Services:
             assert answer.status == 202, answer.status
 
     def streams(self):
-        """What the function wrote to standard output, a file for each environment."""
+        """Returns the files with the function's standard output, one for each environment."""
         return sorted(self.folder.glob("function.*.log"))
 
 
 class Producer:
-    """The producer alone, whose queue cannot be reached, from the start of a `with` to its end."""
+    """A producer with an unreachable queue, which runs during a `with` block."""
 
     def __init__(self, binaries, folder, variables):
         self.binary = binaries / "onboarding-api"
         self.log = folder / "producer.log"
-        # One is demanded; nobody listens at port 9.
+        # The variable is required; no process listens on port 9.
         queue = {"QUEUE_URL": "http://127.0.0.1:9/000000000000/onboarding", "AWS_ENDPOINT_URL_SQS": "http://127.0.0.1:9"}
         account = {"AWS_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
         self.environment = {"LISTEN_ADDR": "127.0.0.1:0", "OTEL_SERVICE_NAME": self.binary.name} | queue | account | VARIABLES | variables
@@ -120,20 +122,20 @@ class Producer:
     def __enter__(self):
         with self.log.open("wb") as log:
             self.process = subprocess.Popen([self.binary], env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        self.url = "http://" + until(self.address, lambda: f"the producer listens: {last_words(self.log)}")
+        self.url = "http://" + until(self.address, lambda: f"the producer does not listen: {log_tail(self.log)}")
         return self
 
     def __exit__(self, *_):
         self.process.send_signal(signal.SIGTERM)
-        ended(self.process)
+        wait_for_exit(self.process)
 
     def address(self):
-        """Where it says that it listens."""
+        """Returns the address in the log line `listening`."""
         lines = [json.loads(line) for line in self.log.read_text().split("\n")[:-1]]
         return next((line["address"] for line in lines if line.get("message") == "listening"), None)
 
     def fail(self):
-        """Sends a request, which cannot be accepted."""
+        """Sends a request that the producer cannot accept."""
         request = new_request("c-failed")
         try:
             post(self.url, request).close()
@@ -148,4 +150,4 @@ def post(url, request):
     body = {"customer_id": request.customer, "email": f"{request.customer}@example.com", "plan": "team"}
     headers = {"content-type": "application/json", "traceparent": f"00-{request.trace}-{request.span}-01"}
     call = urllib.request.Request(f"{url}/onboarding", json.dumps(body).encode(), headers)
-    return urllib.request.urlopen(call, timeout=PATIENCE)
+    return urllib.request.urlopen(call, timeout=TIMEOUT_SECONDS)

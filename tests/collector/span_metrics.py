@@ -1,16 +1,16 @@
-"""What the connector makes of the spans, before any backend has sampled them."""
+"""Metrics that the span metrics connector creates from all spans."""
 
 from bench import same, until
 from whole import BATCH, PROCESS, SPAN_METRICS
 
 CALLS, DURATION = SPAN_METRICS + "calls", SPAN_METRICS + "duration"
 
-# Of the configuration, in seconds.
+# The first and last bucket boundary of the configuration, in seconds.
 FIRST_BOUND, LAST_BOUND = 0.002, 15.0
 
 
 def latest(collector, name, span_name):
-    """The newest point of each series of a span metric: they count from the Collector's start."""
+    """Returns the newest point of each series of a span metric. The points are cumulative."""
     newest = {}
     for point in collector.points():
         if (point.name, point.attributes.get("span.name")) == (name, span_name):
@@ -23,12 +23,12 @@ def count(collector, name, span_name):
 
 
 def check_span_metrics(collector, messages):
-    """Each message's span is counted once, by the names and attributes that dashboards are built on."""
+    """Checks that each message's span is counted once, with the names and attributes that dashboards use."""
     counted = lambda: [count(collector, name, PROCESS) for name in (CALLS, DURATION)]
     until(lambda: counted() == [messages] * 2, lambda: f"span metrics count {counted()} of {messages} messages")
-    # Once more: what is counted twice would be by now.
+    # Wait for another export, which would contain spans that are counted twice.
     before = latest(collector, CALLS, PROCESS)[0].time
-    until(lambda: latest(collector, CALLS, PROCESS)[0].time > before, "another export of the span metrics")
+    until(lambda: latest(collector, CALLS, PROCESS)[0].time > before, "the span metrics are not exported again")
     same(counted(), [messages] * 2, "messages in the span metrics")
     batches = len({span.key for span in collector.spans() if span.name == BATCH})
     same(count(collector, CALLS, BATCH), batches, "batches in the span metrics")

@@ -1,4 +1,4 @@
-"""Everything arrives whole, over each transport that the services speak."""
+"""All telemetry arrives completely over each transport that the services support."""
 
 import socket
 import ssl
@@ -15,7 +15,10 @@ REQUESTS = 20
 
 
 def arrives_whole(bench, binaries, variables, overlay=None, before=None):
-    """Runs both services against a Collector, which `variables` is given, and says what the services are told."""
+    """Runs both services against a Collector and checks that all telemetry arrives once.
+
+    `variables` takes the Collector and returns the variables of the services.
+    """
     folder = bench.folder()
     with Collector(bench.programs, folder, overlay) as collector:
         if before:
@@ -32,7 +35,7 @@ def arrives_whole(bench, binaries, variables, overlay=None, before=None):
 
 
 def receiving(protocol, **settings):
-    """An overlay that sets up one of the receiver's protocols."""
+    """Returns an overlay that configures one protocol of the receiver."""
     return {"receivers": {"otlp": {"protocols": {protocol: settings}}}}
 
 
@@ -44,7 +47,7 @@ def over_http(bench):
 
 @check
 def logs_of_the_producer(bench):
-    """a log record of the producer's has the trace and span of its request"""
+    """a log record of the producer has the trace id and span id of its request"""
     folder = bench.folder()
     with Collector(bench.programs, folder) as collector:
         variables = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.endpoint("http")}
@@ -53,7 +56,7 @@ def logs_of_the_producer(bench):
         collector.stop()
         [record] = records_of(request, collector)
         same((record.resource["service.name"], record.severity), ("onboarding-api", "WARN"), record)
-        assert record.span in [span.id for span in spans_of(request, collector)], f"{record} is in none of the request's spans"
+        assert record.span in [span.id for span in spans_of(request, collector)], f"{record} is not in a span of the request"
 
 
 def records_of(request, collector):
@@ -66,7 +69,7 @@ def spans_of(request, collector):
 
 @check
 def over_http_with_gzip(bench):
-    """all three signals arrive over http/protobuf with gzip, at a Collector that takes nothing else"""
+    """all three signals arrive over http/protobuf with gzip at a Collector that accepts only gzip"""
     arrives_whole(
         bench,
         bench.programs.plain,
@@ -80,7 +83,7 @@ def over_http_with_gzip(bench):
 
 @check
 def over_grpc(bench):
-    """all three signals arrive over grpc, which port 4317 means by itself"""
+    """all three signals arrive over grpc, which port 4317 selects without a protocol variable"""
     arrives_whole(bench, bench.programs.grpc, lambda collector: {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.endpoint("grpc")})
 
 
@@ -99,8 +102,8 @@ def over_grpc_with_gzip(bench):
 
 
 @check
-def each_its_own_way(bench):
-    """each signal arrives over the transport of its own variables"""
+def a_transport_per_signal(bench):
+    """each signal arrives over the transport that its own variables select"""
     arrives_whole(
         bench,
         bench.programs.grpc,
@@ -116,7 +119,7 @@ def each_its_own_way(bench):
 
 @check
 def over_tls(bench):
-    """all three signals arrive over TLS, at a Collector that asks for the services' certificate"""
+    """all three signals arrive over TLS at a Collector that requires client certificates"""
     with_certificates(bench, bench.programs.plain, "http", lambda collector: collector.endpoint("http", "https://"))
 
 
@@ -127,7 +130,7 @@ def over_grpc_with_tls(bench):
 
 
 def with_certificates(bench, binaries, protocol, endpoint):
-    """Both ends have certificates of an authority that neither would trust without being told."""
+    """Checks a transport with certificates of a private authority on both ends."""
     authority = Authority(bench.folder())
     client = authority.issue("services", "clientAuth")
 
@@ -146,19 +149,19 @@ def with_certificates(bench, binaries, protocol, endpoint):
             "OTEL_EXPORTER_OTLP_CLIENT_KEY": str(client.key),
         },
         overlay,
-        lambda collector: refuses_strangers(collector, protocol, authority),
+        lambda collector: check_client_authentication(collector, protocol, authority),
     )
 
 
-def refuses_strangers(collector, protocol, authority):
-    """A client without a certificate does not get in, or with one would prove nothing."""
+def check_client_authentication(collector, protocol, authority):
+    """Checks that the Collector refuses clients without a certificate."""
     context = ssl.create_default_context(cafile=authority.own.certificate)
     context.set_alpn_protocols(["h2"])
     refusal = None
     try:
         with socket.create_connection((collector.host, PORTS[protocol])) as plain:
             with context.wrap_socket(plain, server_hostname=collector.host) as stream:
-                # In TLS 1.3 the refusal comes after the client's own end of the handshake.
+                # In TLS 1.3 the alert arrives after the client has finished its handshake.
                 stream.recv(1)
     except ssl.SSLError as error:
         refusal = error.reason

@@ -49,7 +49,8 @@ class Function:
             **variables,
         }
         environment = {name: value for name, value in environment.items() if value is not None}
-        # Appended to, and read through another descriptor: one that is shared has one position for reading and writing.
+        # Appended to, and read through another descriptor: one that is shared has one position for
+        # reading and writing.
         with log.open("ab") as output:
             self.process = subprocess.Popen([binary], env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
 

@@ -13,7 +13,8 @@ from servers import Handler, Server
 
 NAME = "onboardings"
 REGION = "eu-central-1"
-# The longest that a connection is kept without an answer: well over every timeout of the function's.
+# The longest that a connection is kept without an answer: well over every timeout of the
+# function's.
 HANG_SECONDS = 20.0
 # Headers that each connection has its own of.
 REWRITTEN = ("connection", "content-length", "host")

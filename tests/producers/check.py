@@ -106,7 +106,8 @@ def main():
         ]
         for row in rows:
             check_row(checks, row, stacks)
-    # The line is logged only for a sampled header without another context, so not for an untraced Lambda function.
+    # The line is logged only for a sampled header without another context, so not for an untraced
+    # Lambda function.
     by_default = [outcomes[0] for row in rows for outcomes in row.cases.values()]
     has_header_alone = any(outcome.link not in (None, LAMBDA_SPAN["name"]) and not outcome.parent for outcome in by_default)
     for stack, propagators in zip(stacks, PROPAGATORS):

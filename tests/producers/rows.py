@@ -7,7 +7,8 @@ producer's span that the message's span links to in addition to the batch span.
 
 from dataclasses import dataclass, field
 
-# The header that every AWS SDK sends from inside a Lambda function, even if the function is not traced.
+# The header that every AWS SDK sends from inside a Lambda function, even if the function is not
+# traced.
 LAMBDA_TRACE_ID, LAMBDA_SPAN_ID = "5759e988bd862e3fe1be46a994272793", "53995c3f42cd8ad8"
 LAMBDA = {
     "AWS_LAMBDA_FUNCTION_NAME": "producer",

@@ -7,7 +7,8 @@ import threading
 import time
 import urllib.request
 
-# Seconds until the stack is ready, its spans have arrived, or it has stopped. Each takes milliseconds unless the machine is loaded.
+# Seconds until the stack is ready, its spans have arrived, or it has stopped. Each takes
+# milliseconds unless the machine is loaded.
 PATIENCE_SECONDS = 60
 # Seconds between two polls of the received spans.
 POLL_SECONDS = 0.1

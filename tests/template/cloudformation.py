@@ -5,7 +5,8 @@ import json
 import logging
 import os
 
-# The expansion asks boto3 for a region; without this it would look for one in the user's own configuration.
+# The expansion asks boto3 for a region; without this it would look for one in the user's own
+# configuration.
 REGION = "eu-central-1"
 os.environ["AWS_DEFAULT_REGION"] = REGION
 
@@ -16,7 +17,8 @@ from samtranslator.translator.transform import transform  # noqa: E402
 # The expansion warns at its end that it counted itself and told nobody.
 logging.getLogger("samtranslator").setLevel(logging.ERROR)
 
-# What a deployment passes. Both switches are on, so that both conditional values are expanded and linted.
+# What a deployment passes. Both switches are on, so that both conditional values are expanded and
+# linted.
 PARAMETERS = {
     "OtlpEndpoint": "https://otlp.example.com:443",
     "OtlpHeadersSecretArn": f"arn:aws:secretsmanager:{REGION}:123456789012:secret:baton/headers-AbCdEf",
@@ -43,7 +45,8 @@ def expand(template):
     """What CloudFormation deploys: SAM's resources turned into plain ones."""
     packaged = copy.deepcopy(template)
     for resource in packaged["Resources"].values():
-        # `sam package` uploads the code and writes this address; the expansion refuses a local folder.
+        # `sam package` uploads the code and writes this address; the expansion refuses a local
+        # folder.
         if resource["Type"] == "AWS::Serverless::Function":
             resource["Properties"]["CodeUri"] = "s3://bucket/function.zip"
     return transform(packaged, dict(PARAMETERS), ManagedPolicies())

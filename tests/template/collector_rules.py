@@ -2,7 +2,8 @@
 
 import re
 
-# Where a pipeline's list may look its components up. A connector ends one pipeline and begins another.
+# Where a pipeline's list may look its components up. A connector ends one pipeline and begins
+# another.
 DEFINED_IN = {
     "receivers": ("receivers", "connectors"),
     "processors": ("processors",),

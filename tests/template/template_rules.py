@@ -8,10 +8,12 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 # The cargo feature without which the function does not start when it is told a table.
 TABLE_FEATURE = "dynamodb"
 
-# AWS's advice for a queue that Lambda consumes: a throttled batch is retried this many timeouts long.
+# AWS's advice for a queue that Lambda consumes: a throttled batch is retried this many timeouts
+# long.
 VISIBILITY_PER_TIMEOUT = 6
 
-# Below two the event source mapping refuses the value; without one a burst takes the account's whole concurrency.
+# Below two the event source mapping refuses the value; without one a burst takes the account's
+# whole concurrency.
 SMALLEST_MAXIMUM_CONCURRENCY = 2
 
 

@@ -1,6 +1,7 @@
-// Command otelcol is the OpenTelemetry Collector with the components that infra/collector/config.yaml names, and the exporter that writes
-// files, by which the suite reads what arrived. It is what the Collector's own builder would generate from a list of these components; by
-// hand it is one file, and neither the builder nor the modules that only it needs have to be fetched.
+// Command otelcol is the OpenTelemetry Collector with the components that infra/collector/config.yaml
+// names, and the file exporter, whose files the suite reads. The Collector's builder would generate the
+// same program from a list of components. This single file avoids downloading the builder and its
+// modules.
 package main
 
 import (
@@ -27,7 +28,7 @@ import (
 	"go.opentelemetry.io/collector/service/telemetry/otelconftelemetry"
 )
 
-// version is that of the components in go.mod.
+// version is the version of the components in go.mod.
 const version = "0.155.0"
 
 func main() {
@@ -53,7 +54,7 @@ func main() {
 	}
 }
 
-// factories has the components, each under the name by which a configuration calls it.
+// factories returns the components by their names in a configuration.
 func factories() (otelcol.Factories, error) {
 	var all otelcol.Factories
 	var err error
