@@ -1,6 +1,6 @@
-"""The onboarding function on a table: what it stores, what it reports, and what its spans say.
+"""Checks the onboarding function with a DynamoDB table: stored items, reported failures, and spans.
 
-Usage: check.py FUNCTION. Prints a line a check, then `N passed, N failed`; the exit code is 0 only if none failed.
+Usage: check.py FUNCTION. Prints a line per check, then `N passed, N failed`; the exit code is 0 only if no check failed.
 """
 
 import pathlib
@@ -16,11 +16,11 @@ from bench import CHECKS, Bench
 
 
 def outcome(check, bench):
-    """Runs a check and prints how it went; true when it held."""
+    """Runs a check, and prints and returns its outcome."""
     title = check.__doc__
     try:
         check(bench)
-    except Exception as error:  # A check that breaks in any way has failed; the others still run.
+    except Exception as error:  # Any exception fails the check; the other checks still run.
         print(f"FAILED {title}: {type(error).__name__}: {str(error)[:1000]}", flush=True)
         return False
     print(f"ok     {title}", flush=True)

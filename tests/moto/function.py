@@ -1,4 +1,4 @@
-"""The real function behind a Runtime API of our own, which hands it one event at a time."""
+"""The real function with a fake Runtime API, which sends it one event at a time."""
 
 import json
 import os
@@ -10,14 +10,14 @@ from servers import Handler, Server
 
 ARN = "arn:aws:lambda:eu-central-1:123456789012:function:onboarding"
 QUEUE_ARN = "arn:aws:sqs:eu-central-1:123456789012:onboarding"
-# What a function has that nobody has configured.
+# Lambda's default function timeout, in seconds.
 TIMEOUT = 3.0
-# A busy machine may be slow, and a check must end.
-PATIENCE = 30.0
+# Time limit for a response in seconds, with room for a loaded machine.
+WAIT_SECONDS = 30.0
 
 
 class Answer:
-    """What came back for an event, and after how many seconds."""
+    """The response to an event, and its duration in seconds."""
 
     def __init__(self, path, body, seconds):
         self.is_response = path.endswith("/response")
@@ -26,7 +26,7 @@ class Answer:
 
     @property
     def failed(self):
-        """Ids of the messages that are to be delivered again."""
+        """The ids of the messages that were reported as failed."""
         assert self.is_response, self.body
         return [failure["itemIdentifier"] for failure in json.loads(self.body)["batchItemFailures"]]
 
@@ -36,7 +36,8 @@ class Function:
         self.events = queue.Queue()
         self.answers = queue.Queue()
         self.server = Server(RuntimeApi, self)
-        # Nothing of ours: a developer's own AWS_* and OTEL_* would change what is checked.
+        # A clean environment, because a developer's AWS_* and OTEL_* variables would change the
+        # results.
         environment = {
             "PATH": os.environ["PATH"],
             "AWS_LAMBDA_RUNTIME_API": self.server.address,
@@ -49,21 +50,21 @@ class Function:
             **variables,
         }
         environment = {name: value for name, value in environment.items() if value is not None}
-        # Appended to, and read through another descriptor: one that is shared has one position for
-        # reading and writing.
+        # Opened for appending: a descriptor that is shared with the reader would share its position
+        # too.
         with log.open("ab") as output:
             self.process = subprocess.Popen([binary], env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
 
     def handle(self, *messages):
-        """Has a batch of messages handled, as Lambda would."""
+        """Sends a batch of messages in one event and returns the response."""
         self.events.put(json.dumps({"Records": list(messages)}).encode())
-        path, body, seconds = self.answers.get(timeout=PATIENCE)
+        path, body, seconds = self.answers.get(timeout=WAIT_SECONDS)
         return Answer(path, body, seconds)
 
     def stop(self):
-        """Ends the process, and waits for it."""
+        """Kills the process and waits for its exit."""
         self.process.kill()
-        self.process.wait(PATIENCE)
+        self.process.wait(WAIT_SECONDS)
         self.server.close()
 
 
@@ -88,7 +89,7 @@ class RuntimeApi(Handler):
 
 
 def message(message_id, customer_id, **fields):
-    """A record of an SQS event that onboards a customer."""
+    """Returns a record of an SQS event that onboards a customer."""
     body = {"customer_id": customer_id, "email": f"{customer_id}@example.com", "plan": "team", **fields}
     return {
         "messageId": message_id,

@@ -1,23 +1,23 @@
-"""A server on a thread of its own, on a free port of loopback."""
+"""An HTTP server in a thread, on a free loopback port."""
 
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Keeps connections open, as the real servers do, and is silent."""
+    """Keeps connections open, as the real servers do, and logs nothing."""
 
     protocol_version = "HTTP/1.1"
 
     def log_message(self, *_):
-        """The checks say what went wrong."""
+        """Logs nothing: the checks report failures."""
 
     def body(self):
-        """The request's body."""
+        """Returns the request's body."""
         return self.rfile.read(int(self.headers.get("Content-Length", 0)))
 
     def answer(self, status, body=b"", headers=None):
-        """Sends a whole answer."""
+        """Sends a complete response."""
         self.send_response(status)
         for name, value in (headers or {}).items():
             self.send_header(name, value)
@@ -27,7 +27,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 class Server(ThreadingHTTPServer):
-    """Serves with a class of handlers until it is closed. `owner` is what the handlers act on."""
+    """Serves requests until it is closed. The handlers use `owner`."""
 
     daemon_threads = True
 
@@ -38,9 +38,9 @@ class Server(ThreadingHTTPServer):
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     def handle_error(self, *_):
-        """A client that went away is what several checks are about."""
+        """Ignores closed connections, which several checks cause."""
 
     def close(self):
-        """Stops listening; open connections end with the process."""
+        """Stops listening. Open connections are closed at the end of the process."""
         self.shutdown()
         self.server_close()

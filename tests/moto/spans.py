@@ -1,4 +1,4 @@
-"""An OTLP receiver that keeps every span."""
+"""An OTLP receiver that records every span."""
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as Wire
@@ -8,7 +8,7 @@ from servers import Handler, Server
 
 
 class Span:
-    """A span, as far as the checks look."""
+    """The parts of a span that the checks use."""
 
     def __init__(self, wire):
         self.name = wire.name
@@ -22,15 +22,15 @@ class Span:
 
 
 class Receiver:
-    """`taken` empties it, so that each check sees its own spans."""
+    """Records spans until `take_spans` removes them, so that each check sees only its own spans."""
 
     def __init__(self):
         self.spans = []
         self.text = ""
         self.server = Server(Traces, self)
 
-    def taken(self):
-        """The spans since the last call, by the first word of their names."""
+    def take_spans(self):
+        """Removes and returns the recorded spans, by the first word of their names."""
         spans, self.spans = self.spans, []
         found = {}
         for span in spans:
@@ -51,7 +51,7 @@ class Traces(Handler):
 
 
 def value_of(value):
-    """An attribute's value as Python has it."""
+    """Converts an attribute's value to a Python value."""
     kind = value.WhichOneof("value")
     if kind == "array_value":
         return [value_of(item) for item in value.array_value.values]

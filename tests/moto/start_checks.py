@@ -1,19 +1,19 @@
-"""What keeps the function from starting."""
+"""Settings with which the function does not start."""
 
 import pathlib
 import tempfile
 
 from bench import check, same
-from function import PATIENCE, Function
+from function import WAIT_SECONDS, Function
 
 
-def refused(bench, **changes):
-    """What a function with these variables says before it ends."""
+def refused_output(bench, **changes):
+    """Starts a function that must exit with these variables, and returns its output."""
     with tempfile.TemporaryDirectory() as directory:
         log = pathlib.Path(directory, "log")
         function = Function(bench.binary, log, bench.variables(**changes))
         try:
-            code = function.process.wait(PATIENCE)
+            code = function.process.wait(WAIT_SECONDS)
         finally:
             function.stop()
         same(code, 1)
@@ -22,14 +22,14 @@ def refused(bench, **changes):
 
 @check
 def impossible_name(bench):
-    """a name that no table can have is refused at the start, and named"""
-    said = refused(bench, TABLE_NAME="on boardings")
-    assert said.endswith('TABLE_NAME: expected 3 to 255 letters, digits, _, - or ., found "on boardings"\n'), said
+    """an invalid table name is refused at start, with an error that contains it"""
+    output = refused_output(bench, TABLE_NAME="on boardings")
+    assert output.endswith('TABLE_NAME: expected 3 to 255 letters, digits, _, - or ., found "on boardings"\n'), output
 
 
 @check
 def no_region(bench):
-    """a table without a region is refused at the start"""
-    # The SDK would look for a region in the user's own files, and ask a machine on EC2.
-    said = refused(bench, AWS_REGION=None, AWS_EC2_METADATA_DISABLED="true", AWS_CONFIG_FILE="/dev/null")
-    assert "no region is known" in said, said
+    """a table without a region is refused at start"""
+    # Otherwise the SDK would read the region from the user's files or from EC2's metadata service.
+    output = refused_output(bench, AWS_REGION=None, AWS_EC2_METADATA_DISABLED="true", AWS_CONFIG_FILE="/dev/null")
+    assert "no region is known" in output, output

@@ -1,4 +1,4 @@
-"""A table of moto's, and in front of it a server that can refuse, hang, break off or change instead of only passing on."""
+"""A DynamoDB table of moto behind a proxy that can refuse, hang, close the connection or change a request."""
 
 import collections
 import http.client
@@ -13,17 +13,16 @@ from servers import Handler, Server
 
 NAME = "onboardings"
 REGION = "eu-central-1"
-# The longest that a connection is kept without an answer: well over every timeout of the
-# function's.
+# Seconds after which a hanging connection is closed: much more than every timeout of the function.
 HANG_SECONDS = 20.0
-# Headers that each connection has its own of.
+# Headers that apply to a single connection, and are not passed on.
 REWRITTEN = ("connection", "content-length", "host")
 
 logging.getLogger("werkzeug").setLevel(logging.ERROR)
 
 
-def passing_on(handler, body):
-    """Has moto answer."""
+def pass_on(handler, body):
+    """Passes the request to moto."""
     upstream = http.client.HTTPConnection(handler.server.owner.upstream, timeout=HANG_SECONDS)
     headers = {name: value for name, value in handler.headers.items() if name.lower() not in REWRITTEN}
     upstream.request("POST", handler.path, body, headers)
@@ -33,36 +32,36 @@ def passing_on(handler, body):
 
 
 def without_item(handler, body):
-    """Has moto answer, as a server does that does not know `ReturnValuesOnConditionCheckFailure`."""
+    """Passes the request to moto without `ReturnValuesOnConditionCheckFailure`, as an old server would."""
     request = json.loads(body)
     request.pop("ReturnValuesOnConditionCheckFailure", None)
-    passing_on(handler, json.dumps(request).encode())
+    pass_on(handler, json.dumps(request).encode())
 
 
-def refusing(status, code):
-    """Refuses as DynamoDB does."""
+def refuse_with(status, code):
+    """Returns a behaviour that responds with an error of DynamoDB."""
 
     def refuse(handler, _):
-        body = {"__type": f"com.amazonaws.dynamodb.v20120810#{code}", "message": "as the check wants it"}
+        body = {"__type": f"com.amazonaws.dynamodb.v20120810#{code}", "message": "set by the check"}
         headers = {"Content-Type": "application/x-amz-json-1.0", "x-amzn-RequestId": "refused-1"}
         handler.answer(status, json.dumps(body).encode(), headers)
 
     return refuse
 
 
-def hanging(handler, _):
-    """Never answers, until the checks are through with it."""
+def hang(handler, _):
+    """Does not respond until the table is stopped."""
     handler.server.owner.released.wait(HANG_SECONDS)
     handler.close_connection = True
 
 
-def breaking_off(handler, _):
-    """Closes the connection instead of answering."""
+def close_connection(handler, _):
+    """Closes the connection without a response."""
     handler.close_connection = True
 
 
 class Table:
-    """`behave` says how the next requests are answered: each of the first ones in its way, and all others in the last one's."""
+    """A table with behaviours for the next requests: one for each, and the last one for all others."""
 
     def __init__(self):
         self.moto = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
@@ -82,7 +81,7 @@ class Table:
             BillingMode="PAY_PER_REQUEST",
         )
         self.released = threading.Event()
-        self.behave(passing_on)
+        self.behave(pass_on)
         self.server = Server(Front, self)
 
     def behave(self, *behaviours):
@@ -94,12 +93,12 @@ class Table:
         return self.behaviours.popleft() if len(self.behaviours) > 1 else self.behaviours[0]
 
     def item(self, customer_id):
-        """What the table has of a customer; None if nothing."""
+        """Returns the attributes of a customer, or None."""
         found = self.client.get_item(TableName=NAME, Key={"pk": {"S": f"customer#{customer_id}"}}, ConsistentRead=True)
         return {name: value["S"] for name, value in found["Item"].items()} if "Item" in found else None
 
     def change(self, customer_id, **texts):
-        """Sets attributes of a customer, who comes to be if need be."""
+        """Sets attributes of a customer, and creates the customer if necessary."""
         changes = {name: {"Value": {"S": text}} for name, text in texts.items()}
         self.client.update_item(TableName=NAME, Key={"pk": {"S": f"customer#{customer_id}"}}, AttributeUpdates=changes)
 

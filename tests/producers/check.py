@@ -1,4 +1,4 @@
-"""Runs the producers against two stacks and compares the messages' spans with what docs/other-producers.md says.
+"""Runs the producers against two stacks and compares the messages' spans with docs/other-producers.md.
 
     check.py BINARIES WORK LANGUAGE...
 """
@@ -17,7 +17,7 @@ from stack import Stack
 
 HERE = Path(__file__).parent
 DOCUMENT = HERE.parents[1] / "docs/other-producers.md"
-# Files with the version of each instrumentation that the document names as tried.
+# Files with the version of each instrumentation that the document names as tested.
 VERSIONS = {
     "boto3/requirements.txt": r"boto3sqs==(\S+)",
     "boto3/requirements-old.txt": r"boto3sqs==(\S+)",
@@ -27,14 +27,14 @@ VERSIONS = {
 }
 # The function's OTEL_PROPAGATORS in each of the two stacks; None means not set.
 PROPAGATORS = [None, "tracecontext,baggage,xray"]
-# Seconds for one producer, which sends five messages over loopback.
+# Time limit for one producer in seconds. It sends five messages over loopback.
 PRODUCER_SECONDS = 60
 # Part of the line that the function logs for a message whose only context is an AWSTraceHeader.
 REPORT = "AWSTraceHeader is its only trace context"
 
 
 class Checks:
-    """Counts, and prints each check in one line."""
+    """Counts the checks and prints each in one line."""
 
     def __init__(self):
         self.passed = self.failed = 0
@@ -49,7 +49,7 @@ class Checks:
 
 
 def run(row, stack):
-    """Messages and spans of a producer that sends to the stack."""
+    """Runs a producer against the stack, and returns its messages and spans."""
     environment = {**os.environ, **stack.variables}
     # OTEL_* variables would change the producer's exporters and propagators.
     for name in [name for name in environment if name.startswith("OTEL_")]:
@@ -58,13 +58,13 @@ def run(row, stack):
     command = [*row.command, stack.queue_url]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=PRODUCER_SECONDS)
     if done.returncode != 0:
-        raise RuntimeError(f"{row.title} ended with {done.returncode}:\n{done.stderr}")
+        raise RuntimeError(f"{row.title} exited with {done.returncode}:\n{done.stderr}")
     sent = json.loads(done.stdout.splitlines()[-1])
     return sent["messages"], sent["spans"]
 
 
 def outcome(span, message, spans):
-    """Names of the producer's spans that `span` belongs to; the id stands for a parent that is not among them."""
+    """Returns the names of the producer's spans that are parent and link of `span`, or the id of an unknown parent."""
     if span is None:
         return "no span"
     names = {(span["trace_id"], span["span_id"]): span["name"] for span in spans if span["trace_id"] == message["trace_id"]}

@@ -7,15 +7,15 @@ import threading
 import time
 import urllib.request
 
-# Seconds until the stack is ready, its spans have arrived, or it has stopped. Each takes
-# milliseconds unless the machine is loaded.
-PATIENCE_SECONDS = 60
+# Time limit in seconds for the start, the arrival of spans and the end. Each takes milliseconds on
+# an idle machine.
+TIMEOUT_SECONDS = 60
 # Seconds between two polls of the received spans.
 POLL_SECONDS = 0.1
 
 
 class Stack:
-    """One stack, whose function gets the given variables."""
+    """A stack whose function has the given variables."""
 
     def __init__(self, binaries, variables):
         # A single environment, so that a line logged once per process appears once.
@@ -50,20 +50,20 @@ class Stack:
         lines = queue.Queue()
         threading.Thread(target=lambda: lines.put(self._process.stdout.readline()), daemon=True).start()
         try:
-            line = lines.get(timeout=PATIENCE_SECONDS)
+            line = lines.get(timeout=TIMEOUT_SECONDS)
         except queue.Empty:
-            raise TimeoutError(f"baton up was not ready after {PATIENCE_SECONDS} s") from None
+            raise TimeoutError(f"baton up was not ready after {TIMEOUT_SECONDS} s") from None
         if not line:
-            raise RuntimeError("baton up ended before it was ready:\n" + "".join(self.log))
+            raise RuntimeError("baton up exited before it was ready:\n" + "".join(self.log))
         return line
 
     def process_spans(self, ids):
-        """Returns the function's span of each message with one of these ids, as far as they arrive."""
+        """Returns the function's span of each message with one of these ids, if it arrives in time."""
         wanted, found = set(ids), {}
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        deadline = time.monotonic() + TIMEOUT_SECONDS
         while wanted - found.keys() and time.monotonic() < deadline:
             time.sleep(POLL_SECONDS)
-            with urllib.request.urlopen(self._spans_url, timeout=PATIENCE_SECONDS) as answer:
+            with urllib.request.urlopen(self._spans_url, timeout=TIMEOUT_SECONDS) as answer:
                 spans = json.load(answer)["spans"]
             for span in spans:
                 id = span["attributes"].get("messaging.message.id")
@@ -75,8 +75,8 @@ class Stack:
         """Stops the stack, so that the log is complete."""
         self._process.terminate()
         try:
-            self._process.wait(PATIENCE_SECONDS)
+            self._process.wait(TIMEOUT_SECONDS)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        self._reader.join(PATIENCE_SECONDS)
+        self._reader.join(TIMEOUT_SECONDS)

@@ -1,4 +1,4 @@
-"""Mistakes, each made in a copy of the real file, and the check that has to notice it. They prove that the checks can fail."""
+"""Mistakes in copies of the real files, each with the check that must detect it. They prove that the checks can fail."""
 
 import copy
 from typing import NamedTuple
@@ -14,14 +14,14 @@ COLLECTOR = ("containerDefinitions", 1)
 
 
 class Mistake(NamedTuple):
-    """One value of the file replaced, or taken out when it is `ABSENT`."""
+    """A value of the file that is replaced, or removed if it is `ABSENT`."""
 
-    noticed_by: str
+    detected_by: str
     path: tuple
     value: object
 
     def made_in(self, document):
-        """A copy of the document with the mistake in it."""
+        """Returns a copy of the document with the mistake."""
         broken = copy.deepcopy(document)
         *parents, last = self.path
         place = broken
@@ -34,17 +34,17 @@ class Mistake(NamedTuple):
         return broken
 
     def __str__(self):
-        what = "left out" if self.value is ABSENT else f"= {self.value!r}"
+        what = "removed" if self.value is ABSENT else f"= {self.value!r}"
         return f"{'.'.join(map(str, self.path))} {what}"
 
 
 def attribute(name):
-    """`Fn::GetAtt` of a resource's ARN."""
+    """Returns `Fn::GetAtt` of a resource's ARN."""
     return {"Fn::GetAtt": [name, "Arn"]}
 
 
 IN_TEMPLATE = [
-    # `sam validate --lint` lets the first two pass.
+    # `sam validate --lint` does not detect the first two.
     Mistake("cfn_lint_of_the_expanded_template", (*EVENT, "Queue"), attribute("NoSuchQueue")),
     Mistake("cfn_lint_of_the_expanded_template", (*EVENT, "FunctionResponseTypes"), ["ReportBatchItemFailure"]),
     Mistake("cfn_lint_of_the_expanded_template", (*FUNCTION, "MemorySize"), 64),
@@ -61,11 +61,11 @@ IN_TEMPLATE = [
     Mistake("function_is_arm64_on_al2023", ("Resources", "OnboardingFunction", "Metadata"), ABSENT),
     Mistake("function_writes_to_a_log_group_that_expires", (*FUNCTION, "LoggingConfig"), ABSENT),
     Mistake("each_function_has_a_role_of_the_template", (*FUNCTION, "Role"), "arn:aws:iam::123456789012:role/any"),
-    Mistake("roles_name_what_they_may_touch", (*STATEMENT, "Resource"), "*"),
-    Mistake("roles_name_what_they_may_touch", (*STATEMENT, "Action"), ["sqs:*"]),
-    Mistake("roles_name_what_they_may_touch", (*STATEMENT, "NotAction"), "iam:PassRole"),
+    Mistake("roles_have_no_wildcards", (*STATEMENT, "Resource"), "*"),
+    Mistake("roles_have_no_wildcards", (*STATEMENT, "Action"), ["sqs:*"]),
+    Mistake("roles_have_no_wildcards", (*STATEMENT, "NotAction"), "iam:PassRole"),
     Mistake(
-        "roles_name_what_they_may_touch",
+        "roles_have_no_wildcards",
         ("Resources", "OnboardingFunctionRole", "Properties", "ManagedPolicyArns"),
         ["arn:aws:iam::aws:policy/service-role/AWSLambdaSQSQueueExecutionRole"],
     ),

@@ -1,4 +1,4 @@
-"""Checks what is deployed, then proves on broken copies that each check can fail. Run by `run.sh`."""
+"""Checks the deployment files, and proves with broken copies that each check can fail. Started by `run.sh`."""
 
 import json
 import pathlib
@@ -17,7 +17,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 def complaints_about_template(template):
-    """Each check's name with its complaints about the template."""
+    """Returns the complaints about the template by check."""
     found = {"cfn_lint_of_the_template_as_written": cloudformation.lint(template), "expansion": []}
     try:
         expanded = cloudformation.expand(template)
@@ -28,7 +28,7 @@ def complaints_about_template(template):
 
 
 def by_rule(rules, document):
-    """Each rule's name with its complaints about the document."""
+    """Returns the complaints about the document by rule."""
     return {rule.__name__: rule(document) for rule in rules.RULES}
 
 
@@ -50,31 +50,31 @@ SUBJECTS = [
 
 
 def report(title, complaints):
-    """One line for a check, and its complaints below it; true when there are none."""
+    """Prints a line for a check and its complaints, and returns true if there are none."""
     print(f"{'FAILED' if complaints else 'ok':6} {title}")
     for complaint in complaints:
         print(f"       - {complaint}")
     return not complaints
 
 
-def unnoticed(mistake, document, check):
-    """Empty when the check that has to notice the mistake does."""
+def undetected(mistake, document, check):
+    """Returns a complaint if the expected check does not detect the mistake."""
     found = check(mistake.made_in(document))
     others = sorted(name for name in found if found[name])
-    return [] if found.get(mistake.noticed_by) else [f"{mistake.noticed_by} did not notice; these did: {others}"]
+    return [] if found.get(mistake.detected_by) else [f"{mistake.detected_by} did not detect it; these did: {others}"]
 
 
 def results():
-    """Every check's outcome."""
+    """Yields the outcome of every check."""
     for name, read, check, mistakes in SUBJECTS:
         document = read(ROOT / name)
         found = check(document)
         for rule, complaints in found.items():
             yield report(f"{name}: {rule}", complaints)
         for mistake in mistakes:
-            yield report(f"{name}: broken on purpose: {mistake}", unnoticed(mistake, document, check))
-        unproven = sorted(set(found) - {mistake.noticed_by for mistake in mistakes})
-        yield report(f"{name}: every check is proven to fail", [f"no mistake for {rule}" for rule in unproven])
+            yield report(f"{name}: detects {mistake}", undetected(mistake, document, check))
+        unproven = sorted(set(found) - {mistake.detected_by for mistake in mistakes})
+        yield report(f"{name}: every check can fail", [f"no mistake for {rule}" for rule in unproven])
 
 
 def main():

@@ -1,23 +1,22 @@
-"""Reads the SAM template, expands it as AWS does, and lints both forms. Needs no network and no AWS account."""
+"""Reads the SAM template, expands it as AWS does, and lints both forms, without a network or an AWS account."""
 
 import copy
 import json
 import logging
 import os
 
-# The expansion asks boto3 for a region; without this it would look for one in the user's own
-# configuration.
+# The expansion gets the region from boto3, which would otherwise read the user's configuration.
 REGION = "eu-central-1"
 os.environ["AWS_DEFAULT_REGION"] = REGION
 
-import cfnlint.api  # noqa: E402  (the region has to be set before boto3 is imported)
+import cfnlint.api  # noqa: E402  (the region must be set before boto3 is imported)
 import cfnlint.decode  # noqa: E402
 from samtranslator.translator.transform import transform  # noqa: E402
 
-# The expansion warns at its end that it counted itself and told nobody.
+# The expansion logs a warning about its own metrics at its end.
 logging.getLogger("samtranslator").setLevel(logging.ERROR)
 
-# What a deployment passes. Both switches are on, so that both conditional values are expanded and
+# Parameters of a deployment. Both are set, so that both conditional values are expanded and
 # linted.
 PARAMETERS = {
     "OtlpEndpoint": "https://otlp.example.com:443",
@@ -26,15 +25,15 @@ PARAMETERS = {
 
 
 class ManagedPolicies:
-    """Stands in for the loader that would list AWS's managed policies over the network."""
+    """Replaces the loader that lists AWS's managed policies over the network."""
 
     def load(self):
-        """The template names no managed policy, so there is none to look up."""
+        """Returns no policies, because the template does not name any."""
         return {}
 
 
 def read(path):
-    """The template as plain dictionaries, its short tags (`!Ref`) in their long form."""
+    """Returns the template as plain dictionaries, with the short tags (`!Ref`) in long form."""
     template, mistakes = cfnlint.decode.decode(str(path))
     if mistakes:
         raise SystemExit(f"{path} is not a CloudFormation template: {mistakes[0].message}")
@@ -42,7 +41,7 @@ def read(path):
 
 
 def expand(template):
-    """What CloudFormation deploys: SAM's resources turned into plain ones."""
+    """Returns the template that CloudFormation deploys, with SAM's resources expanded."""
     packaged = copy.deepcopy(template)
     for resource in packaged["Resources"].values():
         # `sam package` uploads the code and writes this address; the expansion refuses a local
@@ -53,6 +52,6 @@ def expand(template):
 
 
 def lint(template):
-    """cfn-lint's errors and warnings, one line each."""
+    """Returns cfn-lint's errors and warnings, one line each."""
     found = cfnlint.api.lint(json.dumps(template), regions=[REGION])
     return [f"{match.rule.id} {'/'.join(map(str, match.path or []))}: {match.message}" for match in found]

@@ -1,9 +1,9 @@
-"""Rules for `infra/collector/config.yaml`. Each returns its complaints. The real collector is stricter: this needs none."""
+"""Rules for `infra/collector/config.yaml`. Each returns its complaints. They do not need a collector."""
 
 import re
 
-# Where a pipeline's list may look its components up. A connector ends one pipeline and begins
-# another.
+# Sections that may define the components of each list in a pipeline. A connector is the exporter of
+# one pipeline and the receiver of another.
 DEFINED_IN = {
     "receivers": ("receivers", "connectors"),
     "processors": ("processors",),
@@ -17,18 +17,18 @@ SIGNALS = ("traces", "metrics", "logs")
 
 MILLISECONDS = {"ms": 1, "s": 1000}
 
-# The span metrics' range: a store call at one end, a consumer's slowest message at the other.
+# The range of the span metrics, from a call to the store to a consumer's slowest message.
 FIRST_BUCKET_MS = 2
 LAST_BUCKET_MS = 15_000
 
 
 def pipelines(config):
-    """The pipelines by name."""
+    """Returns the pipelines by name."""
     return config["service"]["pipelines"]
 
 
 def every_signal_passes_through(config):
-    """A signal without a pipeline is refused by the receiver, with 404 or UNIMPLEMENTED; one without a backend ends here unseen."""
+    """The receiver refuses a signal without a pipeline; a signal without a backend is discarded silently."""
     backends = set(config["exporters"])
     return [
         f"{signal}: no pipeline leads from otlp to {', '.join(sorted(backends))}"
@@ -42,7 +42,7 @@ def every_signal_passes_through(config):
 
 
 def pipelines_name_defined_components(config):
-    """A name that is defined nowhere stops the collector at its start."""
+    """With an undefined component, the collector does not start."""
     complaints = [
         f"{pipeline}: {kind} {name} is not defined"
         for pipeline, parts in pipelines(config).items()
@@ -55,7 +55,7 @@ def pipelines_name_defined_components(config):
 
 
 def defined_components_are_used(config):
-    """What is defined and not used looks active, and is not."""
+    """A component that no pipeline uses looks active but is not."""
     used = set(config["service"].get("extensions", []))
     for parts in pipelines(config).values():
         used.update(name for kind in DEFINED_IN for name in parts.get(kind, []))
@@ -64,7 +64,7 @@ def defined_components_are_used(config):
 
 
 def connectors_join_two_pipelines(config):
-    """A connector receives in one pipeline what it exports in another."""
+    """A connector is an exporter in one pipeline and a receiver in another."""
     complaints = []
     for name in config.get("connectors", {}):
         for kind in ("exporters", "receivers"):
@@ -74,7 +74,7 @@ def connectors_join_two_pipelines(config):
 
 
 def memory_is_limited_first(config):
-    """The limiter refuses data before anything has been done with it; batches are made after it."""
+    """The limiter refuses data before it is processed; batches follow."""
     return [
         f"{pipeline}: processors are {parts.get('processors')}, expected memory_limiter first and batch last"
         for pipeline, parts in pipelines(config).items()
@@ -83,7 +83,7 @@ def memory_is_limited_first(config):
 
 
 def listeners_are_on_loopback_unless_told(config):
-    """A sidecar's senders share its loopback; anything wider is asked for."""
+    """A sidecar's senders share its loopback interface; other addresses must be set explicitly."""
     endpoints = [protocol["endpoint"] for protocol in config["receivers"]["otlp"]["protocols"].values()]
     endpoints += [extension["endpoint"] for extension in config["extensions"].values() if "endpoint" in extension]
     wide = [text for text in endpoints if not VARIABLE.sub(lambda found: found[2] or "", text).startswith("127.0.0.1:")]
@@ -93,7 +93,7 @@ def listeners_are_on_loopback_unless_told(config):
 
 
 def span_metrics_cover_the_range(config):
-    """Explicit buckets in rising order, from 2 ms to 15 s."""
+    """Explicit buckets in ascending order, from 2 ms to 15 s."""
     buckets = config["connectors"]["span_metrics"]["histogram"]["explicit"]["buckets"]
     parsed = [re.fullmatch(r"(\d+)(ms|s)", bucket) for bucket in buckets]
     if not all(parsed):
@@ -105,7 +105,7 @@ def span_metrics_cover_the_range(config):
 
 
 def backend_and_key_come_from_the_environment(config):
-    """One file for every backend, and no key in it."""
+    """One file for every backend, without a key."""
     complaints = []
     for name, exporter in config["exporters"].items():
         values = {"endpoint": exporter.get("endpoint", ""), **exporter.get("headers", {})}

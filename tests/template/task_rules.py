@@ -2,34 +2,34 @@
 
 import re
 
-# What `valueFrom` may be: a secret or a parameter, by its full ARN.
+# Form of `valueFrom`: the full ARN of a secret or a parameter.
 SECRET_ARN = re.compile(r"arn:aws[a-z-]*:(secretsmanager:[a-z0-9-]+:\d{12}:secret:|ssm:[a-z0-9-]+:\d{12}:parameter/)\S+")
 
-# Names of variables that hold a secret, and so may not stand in `environment`.
+# Names of variables with secrets, which must not be in `environment`.
 SECRET_NAME = re.compile(r"AUTHORIZATION|HEADERS|PASSWORD|SECRET|TOKEN|(ACCESS|API|PRIVATE)_?KEY")
 
-# The only account numbers that may stand in the repository.
+# The only account numbers that the repository may contain.
 EXAMPLE_ACCOUNTS = {"000000000000", "123456789012"}
 
-# Health checks that ECS runs: any shorter and a slow start counts as illness.
+# Lower limits for health checks. With shorter ones, a slow start would count as unhealthy.
 SECONDS_OF_HEALTH_CHECK = {"interval": (5, 300), "timeout": (2, 60), "retries": (1, 10), "startPeriod": (0, 300)}
 
-# Fargate kills a container after this many seconds at the latest.
+# Seconds after which Fargate always kills a container.
 LONGEST_STOP_TIMEOUT = 120
 
 
 def containers(task):
-    """The containers by name."""
+    """Returns the containers by name."""
     return {container["name"]: container for container in task["containerDefinitions"]}
 
 
 def variables(container):
-    """The container's plain environment."""
+    """Returns the container's plain variables."""
     return {item["name"]: item["value"] for item in container.get("environment", [])}
 
 
 def runs_on_arm64_fargate(task):
-    """Both images are built for it."""
+    """Both images are built for arm64 Linux."""
     platform = task.get("runtimePlatform", {})
     complaints = [] if platform.get("cpuArchitecture") == "ARM64" else ["runtimePlatform is not ARM64"]
     if task.get("requiresCompatibilities") != ["FARGATE"] or task.get("networkMode") != "awsvpc":
@@ -38,7 +38,7 @@ def runs_on_arm64_fargate(task):
 
 
 def containers_fit_the_task(task):
-    """Fargate refuses containers that together want more than their task has."""
+    """Fargate refuses containers that need more than their task has in total."""
     return [
         f"containers want {total} of {key}, the task has {task[key]}"
         for key in ("cpu", "memory")
@@ -47,7 +47,7 @@ def containers_fit_the_task(task):
 
 
 def every_container_has_a_health_check(task):
-    """With limits that ECS accepts."""
+    """A health check with limits that ECS accepts."""
     complaints = []
     for name, container in containers(task).items():
         check = container.get("healthCheck", {})
@@ -60,7 +60,7 @@ def every_container_has_a_health_check(task):
 
 
 def health_checks_ask_for_the_right_thing(task):
-    """The producer's own page on its own port, and the collector's extension."""
+    """The producer's `/healthz` on its port, and the collector's extension."""
     wanted = {"onboarding-api": ("/127.0.0.1/8080 ", "GET /healthz "), "collector": ("/127.0.0.1/13133 ", "GET / ")}
     return [
         f"{name}: its health check does not ask for {piece.strip()}"
@@ -71,14 +71,14 @@ def health_checks_ask_for_the_right_thing(task):
 
 
 def producer_waits_for_the_collector(task):
-    """And so is stopped before it."""
+    """The producer starts after the collector is healthy, and stops before it."""
     wanted = {"containerName": "collector", "condition": "HEALTHY"}
     waits = wanted in containers(task)["onboarding-api"].get("dependsOn", [])
     return [] if waits else ["onboarding-api does not wait for a healthy collector"]
 
 
 def producer_has_its_variables(task):
-    """What the onboarding API reads, with its spans going to the sidecar."""
+    """The variables that the onboarding API needs; its telemetry goes to the sidecar."""
     given = variables(containers(task)["onboarding-api"])
     needed = ("QUEUE_URL", "LISTEN_ADDR", "OTEL_SERVICE_NAME", "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_PROTOCOL")
     complaints = [f"onboarding-api: {name} is missing" for name in needed if name not in given]
@@ -88,7 +88,7 @@ def producer_has_its_variables(task):
 
 
 def secrets_are_references(task):
-    """By ARN, and never among the plain variables."""
+    """Secrets are ARNs and not plain variables."""
     complaints = []
     for name, container in containers(task).items():
         for secret in container.get("secrets", []):
@@ -101,7 +101,7 @@ def secrets_are_references(task):
 
 
 def containers_are_confined(task):
-    """No root user, nothing to write to, no capability."""
+    """No root user, a read-only file system, no capabilities."""
     complaints = []
     for name, container in containers(task).items():
         if container.get("user", "0").split(":")[0] in ("0", "root"):
@@ -114,7 +114,7 @@ def containers_are_confined(task):
 
 
 def containers_log_and_stop_in_time(task):
-    """awslogs, and a stop that leaves time to finish."""
+    """The log driver awslogs, and a stop timeout that leaves time for shutdown."""
     complaints = []
     for name, container in containers(task).items():
         logs = container.get("logConfiguration", {})
@@ -127,8 +127,8 @@ def containers_log_and_stop_in_time(task):
 
 
 def accounts_are_examples(task):
-    """A real account number in a public file is an invitation."""
-    return [f"{number} is no example account" for number in set(re.findall(r"\b\d{12}\b", str(task))) - EXAMPLE_ACCOUNTS]
+    """A public file must not contain a real account number."""
+    return [f"{number} is not an example account" for number in set(re.findall(r"\b\d{12}\b", str(task))) - EXAMPLE_ACCOUNTS]
 
 
 RULES = [

@@ -1,30 +1,30 @@
-"""What cfn-lint cannot know: how the template's resources have to fit together. Each rule returns its complaints."""
+"""Rules that cfn-lint does not have, about relations between resources. Each returns its complaints."""
 
 import pathlib
 import tomllib
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
-# The cargo feature without which the function does not start when it is told a table.
+# The cargo feature that the function needs if a table is set; it does not start otherwise.
 TABLE_FEATURE = "dynamodb"
 
-# AWS's advice for a queue that Lambda consumes: a throttled batch is retried this many timeouts
-# long.
+# AWS's recommendation for queues that Lambda consumes: a throttled batch is retried for this many
+# timeouts.
 VISIBILITY_PER_TIMEOUT = 6
 
-# Below two the event source mapping refuses the value; without one a burst takes the account's
-# whole concurrency.
+# The event source mapping refuses lower values. Without a limit, a burst takes the account's whole
+# concurrency.
 SMALLEST_MAXIMUM_CONCURRENCY = 2
 
 
-def of_type(template, kind):
-    """Logical names and properties of all resources of one type."""
+def resources_of_type(template, kind):
+    """Returns the logical names and properties of all resources of a type."""
     resources = template["Resources"].items()
     return {name: item.get("Properties", {}) for name, item in resources if item["Type"] == kind}
 
 
 def target(reference):
-    """The logical name behind `Ref` or `Fn::GetAtt`, or nothing."""
+    """Returns the logical name in `Ref` or `Fn::GetAtt`, or None."""
     if not isinstance(reference, dict):
         return None
     attribute = reference.get("Fn::GetAtt", [None])
@@ -32,7 +32,7 @@ def target(reference):
 
 
 def number(template, value):
-    """A number written in place or in the template's mappings."""
+    """Returns a number that is given directly or in the template's mappings."""
     if isinstance(value, dict) and "Fn::FindInMap" in value:
         mapping, first, second = value["Fn::FindInMap"]
         return template["Mappings"][mapping][first][second]
@@ -40,12 +40,12 @@ def number(template, value):
 
 
 def as_list(value):
-    """IAM takes one string where it takes a list of them."""
+    """Wraps a single string, which IAM accepts instead of a list."""
     return value if isinstance(value, list) else [value]
 
 
 def strings(value):
-    """Every string anywhere inside a value."""
+    """Returns every string inside a value."""
     if isinstance(value, dict):
         return [text for inner in value.values() for text in strings(inner)]
     if isinstance(value, list):
@@ -54,17 +54,17 @@ def strings(value):
 
 
 def mappings(template):
-    """Each event source mapping with the function and the queue it joins."""
-    functions = of_type(template, "AWS::Lambda::Function")
-    queues = of_type(template, "AWS::SQS::Queue")
-    for name, mapping in of_type(template, "AWS::Lambda::EventSourceMapping").items():
+    """Yields each event source mapping with its function and its queue."""
+    functions = resources_of_type(template, "AWS::Lambda::Function")
+    queues = resources_of_type(template, "AWS::SQS::Queue")
+    for name, mapping in resources_of_type(template, "AWS::Lambda::EventSourceMapping").items():
         yield name, mapping, functions.get(target(mapping["FunctionName"])), queues.get(target(mapping["EventSourceArn"]))
 
 
 def one_mapping_joins_queue_and_function(template):
-    """Without it nothing is consumed, and every rule about mappings would hold of none."""
+    """Without a mapping nothing is consumed, and the rules about mappings would check nothing."""
     joined = [name for name, _, function, queue in mappings(template) if function and queue]
-    return [] if len(joined) == 1 else [f"expected one event source mapping from a queue to a function here, found {joined}"]
+    return [] if len(joined) == 1 else [f"expected one event source mapping from a queue to a function of the template, found {joined}"]
 
 
 def visibility_outlasts_the_function(template):
@@ -77,12 +77,12 @@ def visibility_outlasts_the_function(template):
         least = VISIBILITY_PER_TIMEOUT * number(template, function["Timeout"]) + window
         visibility = number(template, queue["VisibilityTimeout"])
         if visibility < least:
-            complaints.append(f"{name}: the queue's visibility is {visibility} s, at least {least} s are needed")
+            complaints.append(f"{name}: the queue's visibility timeout is {visibility} s, expected at least {least} s")
     return complaints
 
 
 def failed_messages_are_reported_one_by_one(template):
-    """`ReportBatchItemFailures`, or AWS deletes what failed."""
+    """Without `ReportBatchItemFailures`, AWS deletes failed messages."""
     return [
         f"{name}: FunctionResponseTypes is {mapping.get('FunctionResponseTypes')}"
         for name, mapping, _, _ in mappings(template)
@@ -91,7 +91,7 @@ def failed_messages_are_reported_one_by_one(template):
 
 
 def concurrency_is_limited(template):
-    """The mapping has a ceiling of its own."""
+    """The mapping limits its concurrency."""
     return [
         f"{name}: ScalingConfig is {mapping.get('ScalingConfig')}"
         for name, mapping, _, _ in mappings(template)
@@ -100,88 +100,88 @@ def concurrency_is_limited(template):
 
 
 def function_is_arm64_on_al2023(template):
-    """What the build makes is what the function runs on."""
+    """The function's runtime matches the build."""
     complaints = []
-    for name, function in of_type(template, "AWS::Lambda::Function").items():
+    for name, function in resources_of_type(template, "AWS::Lambda::Function").items():
         for key, wanted in (("Runtime", "provided.al2023"), ("Architectures", ["arm64"]), ("Handler", "bootstrap")):
             if function.get(key) != wanted:
                 complaints.append(f"{name}: {key} is {function.get(key)}, expected {wanted}")
         metadata = template["Resources"][name].get("Metadata", {})
         if metadata.get("BuildMethod") != "rust-cargolambda" or "Binary" not in metadata.get("BuildProperties", {}):
-            complaints.append(f"{name}: is not built by rust-cargolambda from a named binary")
+            complaints.append(f"{name}: is not built by rust-cargolambda with the name of a binary")
     return complaints
 
 
 def function_writes_to_a_log_group_that_expires(template):
-    """A log group that Lambda makes by itself is kept, and paid for, for ever."""
-    groups = of_type(template, "AWS::Logs::LogGroup")
+    """Lambda creates log groups without an expiry."""
+    groups = resources_of_type(template, "AWS::Logs::LogGroup")
     return [
         f"{name}: has no log group with RetentionInDays"
-        for name, function in of_type(template, "AWS::Lambda::Function").items()
+        for name, function in resources_of_type(template, "AWS::Lambda::Function").items()
         if "RetentionInDays" not in groups.get(target(function.get("LoggingConfig", {}).get("LogGroup")), {})
     ]
 
 
 def statements(template):
-    """Each statement of every role and managed policy in the template."""
-    for name, role in of_type(template, "AWS::IAM::Role").items():
+    """Yields each statement of every role and managed policy in the template."""
+    for name, role in resources_of_type(template, "AWS::IAM::Role").items():
         for policy in role.get("Policies", []):
             yield from ((name, statement) for statement in as_list(policy["PolicyDocument"]["Statement"]))
-    for name, policy in of_type(template, "AWS::IAM::ManagedPolicy").items():
+    for name, policy in resources_of_type(template, "AWS::IAM::ManagedPolicy").items():
         yield from ((name, statement) for statement in as_list(policy["PolicyDocument"]["Statement"]))
 
 
-def roles_name_what_they_may_touch(template):
-    """No wildcard in an action or a resource, and no policy of AWS's, which are full of them."""
+def roles_have_no_wildcards(template):
+    """No wildcard in an action or a resource, and no policy managed by AWS, because those contain wildcards."""
     complaints = [
         f"{name}: attaches {policy}"
-        for name, role in of_type(template, "AWS::IAM::Role").items()
+        for name, role in resources_of_type(template, "AWS::IAM::Role").items()
         for policy in role.get("ManagedPolicyArns", [])
     ]
     for name, statement in statements(template):
         for key in ("NotAction", "NotResource"):
             if key in statement:
-                complaints.append(f"{name}: {key} allows all but the ones it names")
+                complaints.append(f"{name}: {key} allows everything that it does not name")
         for key in ("Action", "Resource"):
             wild = [text for text in strings(statement.get(key)) if "*" in text]
-            complaints += [f"{name}: {key} {text} is a wildcard" for text in wild]
+            complaints += [f"{name}: {key} {text} contains a wildcard" for text in wild]
     return complaints
 
 
 def each_function_has_a_role_of_the_template(template):
-    """SAM would make one that may read every queue."""
-    roles = of_type(template, "AWS::IAM::Role")
+    """SAM would create a role that allows reading every queue."""
+    roles = resources_of_type(template, "AWS::IAM::Role")
     return [
-        f"{name}: its role is not written in the template"
-        for name, function in of_type(template, "AWS::Lambda::Function").items()
+        f"{name}: its role is not defined in the template"
+        for name, function in resources_of_type(template, "AWS::Lambda::Function").items()
         if target(function.get("Role")) not in roles
     ]
 
 
 def denies_without_tls(statement):
-    """Whether a queue policy's statement refuses every plain-text request."""
+    """Returns whether a statement of a queue policy denies all requests without TLS."""
     condition = statement.get("Condition", {}).get("Bool", {}).get("aws:SecureTransport")
     everyone = statement.get("Principal") == "*" and statement.get("Action") == "sqs:*"
     return statement["Effect"] == "Deny" and everyone and condition == "false"
 
 
 def queues_are_encrypted_and_refuse_plain_text(template):
-    """SSE at rest, TLS on the way."""
+    """Server-side encryption at rest and TLS in transit."""
     refusing = {
         target(statement["Resource"])
-        for policy in of_type(template, "AWS::SQS::QueuePolicy").values()
+        for policy in resources_of_type(template, "AWS::SQS::QueuePolicy").values()
         for statement in policy["PolicyDocument"]["Statement"]
         if denies_without_tls(statement) and target(statement["Resource"]) in map(target, policy["Queues"])
     }
-    queues = of_type(template, "AWS::SQS::Queue")
+    queues = resources_of_type(template, "AWS::SQS::Queue")
     plain = [f"{name}: SqsManagedSseEnabled is not set" for name, queue in queues.items() if queue.get("SqsManagedSseEnabled") is not True]
     return plain + [f"{name}: no policy denies requests without TLS" for name in queues if name not in refusing]
 
 
 def poison_ends_in_a_queue_that_keeps_it(template):
-    """Every consumed queue redrives into another, which allows just that one and keeps messages longer."""
+    """Every consumed queue has a dead-letter queue that allows only this source and keeps messages longer."""
     complaints = []
-    queues = of_type(template, "AWS::SQS::Queue")
+    queues = resources_of_type(template, "AWS::SQS::Queue")
     for _, mapping, _, queue in mappings(template):
         source = target(mapping["EventSourceArn"])
         dead_letters = queues.get(target((queue or {}).get("RedrivePolicy", {}).get("deadLetterTargetArn")))
@@ -198,9 +198,9 @@ def poison_ends_in_a_queue_that_keeps_it(template):
 
 
 def tables_are_recoverable_and_encrypted(template):
-    """On demand, point-in-time recovery, SSE, and kept when the stack goes."""
+    """On-demand billing, point-in-time recovery, encryption, and retention after the stack is deleted."""
     complaints = []
-    tables = of_type(template, "AWS::DynamoDB::Table")
+    tables = resources_of_type(template, "AWS::DynamoDB::Table")
     for name, table in tables.items():
         checks = {
             "on-demand billing": table.get("BillingMode") == "PAY_PER_REQUEST",
@@ -209,11 +209,11 @@ def tables_are_recoverable_and_encrypted(template):
             "DeletionPolicy Retain": template["Resources"][name].get("DeletionPolicy") == "Retain",
         }
         complaints += [f"{name}: lacks {what}" for what, holds in checks.items() if not holds]
-    return complaints if tables else ["there is no table"]
+    return complaints if tables else ["the template has no table"]
 
 
-def features_of(binary):
-    """The features that cargo lambda builds a binary of this workspace with."""
+def build_features(binary):
+    """Returns the features with which cargo lambda builds a binary of this workspace."""
     for manifest in map(tomllib.loads, (path.read_text() for path in ROOT.glob("services/*/Cargo.toml"))):
         if binary == manifest["package"]["name"]:
             return manifest["package"].get("metadata", {}).get("lambda", {}).get("build", {}).get("features", [])
@@ -221,13 +221,13 @@ def features_of(binary):
 
 
 def function_can_write_to_its_table(template):
-    """It is told the table, built with the feature that uses it, and allowed to put items there."""
-    complaints, told = [], False
-    for name, function in of_type(template, "AWS::Lambda::Function").items():
+    """A function has the table's name, the feature that uses it, and permission to put items."""
+    complaints, has_table = [], False
+    for name, function in resources_of_type(template, "AWS::Lambda::Function").items():
         table = target(function.get("Environment", {}).get("Variables", {}).get("TABLE_NAME"))
-        if table not in of_type(template, "AWS::DynamoDB::Table"):
+        if table not in resources_of_type(template, "AWS::DynamoDB::Table"):
             continue
-        told = True
+        has_table = True
         role = target(function.get("Role"))
         allowed = [
             statement
@@ -237,29 +237,29 @@ def function_can_write_to_its_table(template):
         if not any(statement["Effect"] == "Allow" for statement in allowed):
             complaints.append(f"{name}: its role does not allow dynamodb:PutItem on {table}")
         binary = template["Resources"][name].get("Metadata", {}).get("BuildProperties", {}).get("Binary")
-        if TABLE_FEATURE not in features_of(binary):
+        if TABLE_FEATURE not in build_features(binary):
             complaints.append(f"{name}: {binary} is not built with the feature {TABLE_FEATURE}")
-    return complaints if told else ["no function is told the name of the table"]
+    return complaints if has_table else ["no function has the name of the table"]
 
 
 def header_values_come_from_a_secret(template):
-    """`OTEL_EXPORTER_OTLP_HEADERS` carries a key: only a dynamic reference may stand there."""
+    """`OTEL_EXPORTER_OTLP_HEADERS` contains a key, so its value must be a dynamic reference."""
     complaints = []
-    for name, function in of_type(template, "AWS::Lambda::Function").items():
+    for name, function in resources_of_type(template, "AWS::Lambda::Function").items():
         value = function.get("Environment", {}).get("Variables", {}).get("OTEL_EXPORTER_OTLP_HEADERS", {})
         alternatives = value["Fn::If"][1:] if isinstance(value, dict) and "Fn::If" in value else [value]
         for alternative in alternatives:
             absent = alternative in ({}, {"Ref": "AWS::NoValue"})
             if not absent and not any(text.startswith("{{resolve:secretsmanager:") for text in strings(alternative)):
-                complaints.append(f"{name}: OTEL_EXPORTER_OTLP_HEADERS is written out")
+                complaints.append(f"{name}: OTEL_EXPORTER_OTLP_HEADERS is a plain value")
     return complaints
 
 
 def function_without_an_endpoint_exports_nothing(template):
-    """Traces and metrics would go to a collector on localhost, which a function has not."""
+    """Without an endpoint, traces and metrics would go to a collector on localhost, which a function does not have."""
     wanted = {"Fn::If": ["HasOtlpEndpoint", "otlp", "none"]}
     complaints = []
-    for name, function in of_type(template, "AWS::Lambda::Function").items():
+    for name, function in resources_of_type(template, "AWS::Lambda::Function").items():
         variables = function.get("Environment", {}).get("Variables", {})
         for exporter in ("OTEL_TRACES_EXPORTER", "OTEL_METRICS_EXPORTER"):
             if variables.get(exporter) != wanted:
@@ -275,7 +275,7 @@ RULES = [
     function_is_arm64_on_al2023,
     function_writes_to_a_log_group_that_expires,
     each_function_has_a_role_of_the_template,
-    roles_name_what_they_may_touch,
+    roles_have_no_wildcards,
     queues_are_encrypted_and_refuse_plain_text,
     poison_ends_in_a_queue_that_keeps_it,
     tables_are_recoverable_and_encrypted,

@@ -1,4 +1,5 @@
-// Sends messages with the AWS SDK for Go v2 under otelaws and prints the messages and the producer's spans as one line of JSON.
+// Sends messages with the AWS SDK for Go v2 and otelaws, and prints the messages and the producer's
+// spans as one line of JSON.
 //
 //	producer PROPAGATORS QUEUE_URL
 //

@@ -22,9 +22,11 @@ import software.amazon.awssdk.services.sqs.model.MessageAttributeValue;
 import software.amazon.awssdk.services.sqs.model.SendMessageBatchRequestEntry;
 
 /**
- * Sends messages with the AWS SDK for Java 2 and prints the messages and the producer's spans as one line of JSON.
+ * Sends messages with the AWS SDK for Java 2, and prints the messages and the producer's spans as one
+ * line of JSON.
  *
- * <p>The only argument is the URL of the queue. The instrumentation activates itself when it is on the class path.
+ * <p>The only argument is the URL of the queue. The instrumentation activates itself when it is on the
+ * class path.
  */
 public final class Producer {
   private static final String BODY =

@@ -1,4 +1,5 @@
-// Sends messages with the AWS SDK for JavaScript v3 and prints the messages and the producer's spans as one line of JSON.
+// Sends messages with the AWS SDK for JavaScript v3, and prints the messages and the producer's spans
+// as one line of JSON.
 //
 //     producer.js PROPAGATORS QUEUE_URL
 //
