@@ -33,7 +33,7 @@ def runs_on_arm64_fargate(task):
     platform = task.get("runtimePlatform", {})
     complaints = [] if platform.get("cpuArchitecture") == "ARM64" else ["runtimePlatform is not ARM64"]
     if task.get("requiresCompatibilities") != ["FARGATE"] or task.get("networkMode") != "awsvpc":
-        complaints.append("is no Fargate task: FARGATE and awsvpc are needed")
+        complaints.append("is not a Fargate task: expected FARGATE and awsvpc")
     return complaints
 
 
