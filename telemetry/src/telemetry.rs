@@ -3,36 +3,44 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-pub use builder::Builder;
-use opentelemetry::metrics::Meter;
+use opentelemetry::metrics::noop::NoopMeterProvider;
+use opentelemetry::metrics::{Meter, MeterProvider};
 use opentelemetry::trace::{SpanKind, TraceId, TracerProvider as _};
-use opentelemetry::{InstrumentationScope, Key, global};
+use opentelemetry::{Context, InstrumentationScope, Key, global};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{
     Sampler, SamplingDecision, SdkTracer, SdkTracerProvider, ShouldSample as _, SpanLimits,
 };
 use opentelemetry_semantic_conventions::SCHEMA_URL;
 use opentelemetry_semantic_conventions::attribute::SERVICE_NAME;
-use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep};
 use tracing::warn;
 
-use self::background::Background;
+use self::background::{Background, Intervals};
 use self::logs::LogExport;
 use self::meters::AnyMeterProvider;
-use crate::buffer::{Buffer, Counts, SpanBuffer};
+use self::pipeline::Pipeline;
+use crate::buffer::{Buffer, Counts, FlushGroup, Group, Selection, SpanBuffer};
 use crate::config::Config;
 use crate::export::collector::Destination;
 use crate::export::headers::{self, FetchedHeaders, OpenHeaderSource};
 use crate::export::{Exporter, LossReporter, Sent};
 #[cfg(feature = "tracing")]
-use crate::logs::FilterCheck;
-#[cfg(feature = "tracing")]
-use crate::logs::SubscriberWarnings;
+use crate::logs::{FilterCheck, SubscriberWarnings};
 use crate::metrics::Metrics;
 use crate::otlp::Signal;
 use crate::output::Output;
 use crate::propagation::Propagator;
 use crate::resource;
+
+mod background;
+mod builder;
+mod logs;
+mod meters;
+mod pipeline;
+mod start;
+
+pub use builder::Builder;
 
 /// The service's name and version, for processes whose environment does not set them.
 ///
@@ -99,31 +107,12 @@ pub struct Telemetry {
 #[derive(Debug)]
 struct Shared {
     provider: SdkTracerProvider,
-    buffer: SpanBuffer,
-    /// `None` if spans are not exported; they are not even buffered then.
-    exporter: Option<Exporter>,
     meters: AnyMeterProvider,
-    /// `None` if metrics are not exported; nothing is aggregated then.
-    metrics: Option<Metrics>,
-    /// `None` if log records are not exported.
-    logs: Option<LogExport>,
     propagator: Propagator,
     sampler: Sampler,
-    schedule_delay: Duration,
-    /// Interval at which a service exports its metrics in the background.
-    metric_interval: Duration,
+    pipeline: Arc<Pipeline>,
+    intervals: Intervals,
     background: Mutex<Option<Background>>,
-    /// The last task that exported spans of no group.
-    ungrouped_flush: Mutex<Option<JoinHandle<()>>>,
-    loss_reporter: LossReporter,
-    #[cfg(feature = "tracing")]
-    filter_check: FilterCheck,
-}
-
-impl Shared {
-    fn exports_anything(&self) -> bool {
-        self.exporter.is_some() || self.metrics.is_some() || self.logs.is_some()
-    }
 }
 
 impl Telemetry {
@@ -169,7 +158,7 @@ impl Telemetry {
         );
         global::set_text_map_propagator(config.propagator);
         global::set_tracer_provider(telemetry.shared.provider.clone());
-        if let Some(metrics) = &telemetry.shared.metrics {
+        if let Some(metrics) = &telemetry.shared.pipeline.metrics {
             global::set_meter_provider(metrics.meters().clone());
         }
         telemetry
@@ -213,20 +202,63 @@ impl Telemetry {
         }
         let shared = Shared {
             provider: provider.build(),
-            buffer,
-            exporter,
             meters: AnyMeterProvider::from_metrics(metrics.as_ref()),
-            metrics,
-            logs,
             propagator: config.propagator,
             sampler: config.sampler.sampler.clone(),
-            schedule_delay: config.schedule_delay,
-            metric_interval: config.metric_interval,
+            pipeline: Arc::new(Pipeline {
+                buffer,
+                exporter,
+                metrics,
+                logs,
+                loss_reporter,
+                ungrouped_flush: Mutex::default(),
+                #[cfg(feature = "tracing")]
+                filter_check,
+            }),
+            intervals: Intervals::new(config),
             background: Mutex::default(),
+        };
+        Self {
+            shared: Arc::new(shared),
+        }
+    }
+
+    /// Creates telemetry for tests, with a tracer provider that captures the spans. Nothing is
+    /// exported, no global is set, and the environment is ignored.
+    #[must_use]
+    pub fn captured(provider: SdkTracerProvider) -> Self {
+        Self::captured_with_meters(provider, NoopMeterProvider::new())
+    }
+
+    /// Creates telemetry for tests, with a tracer provider and a meter provider that capture spans
+    /// and metrics.
+    #[must_use]
+    pub fn captured_with_meters(
+        provider: SdkTracerProvider,
+        meters: impl MeterProvider + Send + Sync + 'static,
+    ) -> Self {
+        let (config, _) = Config::from_lookup(&|_| None);
+        let pipeline = Pipeline {
+            buffer: SpanBuffer::new(config.bounds),
+            exporter: None,
+            metrics: None,
+            logs: None,
+            loss_reporter: LossReporter::new(String::new(), Output::default()),
             ungrouped_flush: Mutex::default(),
-            loss_reporter,
             #[cfg(feature = "tracing")]
-            filter_check,
+            filter_check: FilterCheck::new(SubscriberWarnings::new(
+                config.log_format,
+                Output::default(),
+            )),
+        };
+        let shared = Shared {
+            provider,
+            meters: AnyMeterProvider::new(meters),
+            intervals: Intervals::new(&config),
+            propagator: config.propagator,
+            sampler: config.sampler.sampler,
+            pipeline: Arc::new(pipeline),
+            background: Mutex::default(),
         };
         Self {
             shared: Arc::new(shared),
@@ -265,6 +297,103 @@ impl Telemetry {
         let result = sampler.should_sample(None, trace_id, "", &SpanKind::Consumer, &[], &[]);
         result.decision == SamplingDecision::RecordAndSample
     }
+
+    /// Exports every span that has ended, and returns at `deadline` at the latest, however the
+    /// collector behaves.
+    ///
+    /// Spans that the collector does not accept are written to stdout, where `baton replay` finds
+    /// them. With `BATON_SPILL=none` they stay in the buffer for the next flush, except for those
+    /// of requests that the collector rejects because of their content (a status such as 400, 413
+    /// or 500), which are dropped. After repeated failures the circuit breaker opens, and the
+    /// collector is not contacted for a while. The outcome is logged at debug level, a failure as a
+    /// warning. A flush that starts while another one runs waits until the other's spans are
+    /// exported, spilled, dropped or returned to the buffer.
+    pub async fn flush(&self, deadline: Instant) -> FlushReport {
+        self.shared.pipeline.flush(Selection::All, deadline).await
+    }
+
+    /// Creates a group for the spans of one invocation, for processes that run several at the same
+    /// time. It costs one allocation.
+    #[must_use]
+    pub fn flush_group(&self) -> FlushGroup {
+        FlushGroup::new()
+    }
+
+    /// Exports the ended spans of the [group](FlushGroup) in `context` as [`flush`](Self::flush)
+    /// does for all spans, without sending or waiting for the spans of other groups. Without a
+    /// group in the context, it flushes all spans.
+    ///
+    /// Such flushes run concurrently. Spans of this group that another flush has in flight are
+    /// waited for. If the collector accepts the group's spans, a task in the background then
+    /// exports the spans that no other flush will export, because their group is over or they have
+    /// none, and all spans if the buffer is still half full. If the collector does not accept them,
+    /// the same spans are written to stdout. The report counts the spans of the whole process.
+    pub async fn flush_context_group(&self, context: &Context, deadline: Instant) -> FlushReport {
+        let group = Group::from_context(context);
+        let selection = group.map_or(Selection::All, Selection::Group);
+        self.shared.pipeline.flush(selection, deadline).await
+    }
+
+    /// Completes when spans should be exported although more are to come: `OTEL_BSP_SCHEDULE_DELAY`
+    /// (5 s) after the call, or when a buffer has become half full. Never completes if nothing is
+    /// exported.
+    pub async fn export_due(&self) {
+        let Shared {
+            pipeline,
+            intervals,
+            ..
+        } = &*self.shared;
+        if !pipeline.exports_anything() {
+            return std::future::pending().await;
+        }
+        tokio::select! {
+            () = pipeline.buffer.half_full() => {}
+            () = logs::half_full(pipeline.logs.as_ref()) => {}
+            () = sleep(intervals.records) => {}
+        }
+    }
+
+    /// Starts a task that exports in the background, for services that run all the time. A Lambda
+    /// function flushes instead. Does nothing if the task is already running.
+    ///
+    /// Spans and log records are exported every `OTEL_BSP_SCHEDULE_DELAY` (5 s), and sooner if a
+    /// buffer is half full; metrics every `OTEL_METRIC_EXPORT_INTERVAL` (60 s). Spans that the
+    /// collector does not accept stay in the buffer for the next export, and are written to stdout
+    /// only when they fill half of it.
+    pub fn export_in_background(&self) {
+        let Shared {
+            pipeline,
+            intervals,
+            background,
+            ..
+        } = &*self.shared;
+        let mut background = lock(background);
+        if background.is_none() && pipeline.exports_anything() {
+            *background = Some(Background::start(Arc::clone(pipeline), *intervals));
+        }
+    }
+
+    /// Stops the background task and exports everything that is pending, by `deadline` at the
+    /// latest.
+    ///
+    /// Spans that other flushes have in flight are waited for until the deadline, and then written
+    /// to stdout together with those that the collector does not accept. Afterwards nothing is
+    /// pending. What is not written (metrics, log records and, with `BATON_SPILL=none`, spans) is
+    /// dropped and counted. Writing may exceed the deadline a little, because the process has no
+    /// second chance.
+    pub async fn shutdown(&self, deadline: Instant) -> FlushReport {
+        let stopping = lock(&self.shared.background).take().map(Background::stop);
+        self.shared.pipeline.shutdown(stopping, deadline).await
+    }
+
+    /// Writes ended spans that are not exported to stdout, for a process that is about to abort and
+    /// cannot await anything. Does nothing if `BATON_SPILL` is `none`. In all other cases use
+    /// [`shutdown`](Self::shutdown).
+    pub fn spill_pending(&self) {
+        let pipeline = &self.shared.pipeline;
+        pipeline.spill(Selection::All, Instant::now() + SPILL_BEFORE_ABORT);
+        pipeline.report_counts(false);
+    }
 }
 
 fn scope(name: &'static str, version: &'static str) -> InstrumentationScope {
@@ -292,6 +421,8 @@ fn lock<T>(task: &Mutex<Option<T>>) -> MutexGuard<'_, Option<T>> {
     task.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Time limit of [`Telemetry::spill_pending`]: a full pipe must not keep a failed process alive.
+const SPILL_BEFORE_ABORT: Duration = Duration::from_secs(1);
 /// First pause of an open circuit breaker.
 const BREAKER_PAUSE: Duration = Duration::from_secs(10);
 
@@ -308,15 +439,6 @@ impl From<Counts> for FlushReport {
         }
     }
 }
-
-mod background;
-mod builder;
-mod captured;
-mod flush;
-mod logs;
-mod meters;
-mod shutdown;
-mod start;
 
 #[cfg(test)]
 mod tests;

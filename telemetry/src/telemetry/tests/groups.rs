@@ -57,7 +57,7 @@ pub(super) async fn requests(collector: &TestCollector, count: usize) {
 
 /// Waits for the strays that the last flush had sent.
 pub(super) async fn swept(telemetry: &Telemetry) {
-    let ungrouped_flush = lock(&telemetry.shared.ungrouped_flush).take();
+    let ungrouped_flush = lock(&telemetry.shared.pipeline.ungrouped_flush).take();
     if let Some(ungrouped_flush) = ungrouped_flush {
         ungrouped_flush.await.unwrap();
     }

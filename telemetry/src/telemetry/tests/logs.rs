@@ -20,7 +20,14 @@ async fn logging(
     more: &[(&'static str, &'static str)],
 ) -> (Telemetry, Capture) {
     let telemetry = telemetry(collector, &[&[OTLP], more].concat()).await;
-    let buffer = telemetry.shared.logs.as_ref().unwrap().buffer.clone();
+    let buffer = telemetry
+        .shared
+        .pipeline
+        .logs
+        .as_ref()
+        .unwrap()
+        .buffer
+        .clone();
     let capture = Capture::with_records(buffer);
     (telemetry, capture)
 }
@@ -61,7 +68,14 @@ fn attribute(record: &LogRecord, key: &str) -> Option<any_value::Value> {
 }
 
 fn counts(telemetry: &Telemetry) -> Counts {
-    telemetry.shared.logs.as_ref().unwrap().buffer.counts()
+    telemetry
+        .shared
+        .pipeline
+        .logs
+        .as_ref()
+        .unwrap()
+        .buffer
+        .counts()
 }
 
 #[tokio::test]
@@ -283,7 +297,17 @@ async fn nothing_is_locked_while_a_texts_own_code_runs() {
     impl std::fmt::Debug for Busy {
         fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
             // What it might do when it logs something itself.
-            assert!(!self.0.shared.logs.as_ref().unwrap().buffer.is_locked());
+            assert!(
+                !self
+                    .0
+                    .shared
+                    .pipeline
+                    .logs
+                    .as_ref()
+                    .unwrap()
+                    .buffer
+                    .is_locked()
+            );
             drop(Context::new().attach());
             formatter.write_str("made")
         }
@@ -362,6 +386,6 @@ async fn nothing_is_made_of_log_records_unless_it_is_asked_for() {
     for exporter in [None, Some("none"), Some("console")] {
         let variable = exporter.map(|exporter| ("OTEL_LOGS_EXPORTER", exporter));
         let telemetry = telemetry(&collector, variable.as_slice()).await;
-        assert!(telemetry.shared.logs.is_none(), "{exporter:?}");
+        assert!(telemetry.shared.pipeline.logs.is_none(), "{exporter:?}");
     }
 }

@@ -156,7 +156,13 @@ fn in_a_while() -> Instant {
 }
 
 fn dropped(telemetry: &Telemetry) -> u64 {
-    telemetry.shared.metrics.as_ref().unwrap().dropped()
+    telemetry
+        .shared
+        .pipeline
+        .metrics
+        .as_ref()
+        .unwrap()
+        .dropped()
 }
 
 #[tokio::test]
@@ -306,7 +312,11 @@ async fn groups_on_several_threads_leave_nothing_behind() {
         assert_eq!(total(&exported_metrics(&collector), "orders"), 8 * round);
     }
     end_span(&telemetry, "last");
-    telemetry.export_metrics(Selection::All, in_a_while()).await;
+    telemetry
+        .shared
+        .pipeline
+        .export_metrics(Selection::All, in_a_while())
+        .await;
     assert_eq!(
         outcome(&collector, "baton.telemetry.spans", "exported"),
         200

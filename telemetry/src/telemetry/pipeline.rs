@@ -1,58 +1,51 @@
-//! Flushes: export of everything that is pending, or of one group, by a deadline.
+//! The export pipeline of a process: buffers, exporters, flushes and the shutdown.
 
 use std::pin::Pin;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use opentelemetry::Context;
 use tokio::task::JoinHandle;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 use tracing::{debug, warn};
 
 use super::logs::LogExport;
-use super::{FlushReport, Shared, Telemetry, lock};
-use crate::buffer::{Counts, FlushGroup, Group, Selection};
-use crate::export::{ExportError, Exporter, Losses, Sent};
+use super::{FlushReport, lock};
+use crate::buffer::{Counts, Selection, SpanBuffer};
+use crate::export::{ExportError, Exporter, LossReporter, Losses, Sent};
 use crate::logs::DROPPED_RECORDS_TARGET;
+#[cfg(feature = "tracing")]
+use crate::logs::FilterCheck;
 use crate::metrics::{Metrics, RecordCounts};
 
-impl Telemetry {
-    /// Exports every span that has ended, and returns at `deadline` at the latest, however the
-    /// collector behaves.
-    ///
-    /// Spans that the collector does not accept are written to stdout, where `baton replay` finds
-    /// them. With `BATON_SPILL=none` they stay in the buffer for the next flush, except for those
-    /// of requests that the collector rejects because of their content (a status such as 400, 413
-    /// or 500), which are dropped. After repeated failures the circuit breaker opens, and the
-    /// collector is not contacted for a while. The outcome is logged at debug level, a failure as a
-    /// warning. A flush that starts while another one runs waits until the other's spans are
-    /// exported, spilled, dropped or returned to the buffer.
-    pub async fn flush(&self, deadline: Instant) -> FlushReport {
-        self.flush_selection(Selection::All, deadline).await
+/// Buffers and exporters of all signals.
+#[derive(Debug)]
+pub(super) struct Pipeline {
+    pub(super) buffer: SpanBuffer,
+    /// `None` if spans are not exported; they are not even buffered then.
+    pub(super) exporter: Option<Exporter>,
+    /// `None` if metrics are not exported; nothing is aggregated then.
+    pub(super) metrics: Option<Metrics>,
+    /// `None` if log records are not exported.
+    pub(super) logs: Option<LogExport>,
+    pub(super) loss_reporter: LossReporter,
+    /// The last task that exported spans of no group.
+    pub(super) ungrouped_flush: Mutex<Option<JoinHandle<()>>>,
+    #[cfg(feature = "tracing")]
+    pub(super) filter_check: FilterCheck,
+}
+
+impl Pipeline {
+    pub(super) fn exports_anything(&self) -> bool {
+        self.exporter.is_some() || self.metrics.is_some() || self.logs.is_some()
     }
 
-    /// Creates a group for the spans of one invocation, for processes that run several at the same
-    /// time. It costs one allocation.
-    #[must_use]
-    pub fn flush_group(&self) -> FlushGroup {
-        FlushGroup::new()
-    }
-
-    /// Exports the ended spans of the [group](FlushGroup) in `context` as [`flush`](Self::flush)
-    /// does for all spans, without sending or waiting for the spans of other groups. Without a
-    /// group in the context, it flushes all spans.
-    ///
-    /// Such flushes run concurrently. Spans of this group that another flush has in flight are
-    /// waited for. If the collector accepts the group's spans, a task in the background then
-    /// exports the spans that no other flush will export, because their group is over or they have
-    /// none, and all spans if the buffer is still half full. If the collector does not accept them,
-    /// the same spans are written to stdout. The report counts the spans of the whole process.
-    pub async fn flush_context_group(&self, context: &Context, deadline: Instant) -> FlushReport {
-        let group = Group::from_context(context);
-        let selection = group.map_or(Selection::All, Selection::Group);
-        self.flush_selection(selection, deadline).await
-    }
-
-    async fn flush_selection(&self, selection: Selection<'_>, deadline: Instant) -> FlushReport {
+    /// Exports the selected spans, all metrics and the selected log records, and spills spans that
+    /// the collector does not accept.
+    pub(super) async fn flush(
+        self: &Arc<Self>,
+        selection: Selection<'_>,
+        deadline: Instant,
+    ) -> FlushReport {
         let mut sent = Sent::default();
         let until = self.export_deadline(deadline);
         // The error has been logged, and the report counts its spans.
@@ -76,8 +69,64 @@ impl Telemetry {
         self.report(sent, keeps_spans)
     }
 
+    /// Exports and spills everything for the shutdown of the process, by `deadline`. `stopping` is
+    /// the background task, which has been told to stop.
+    ///
+    /// The future is boxed, because each crate that polls it would otherwise compile its own copy.
+    pub(super) fn shutdown(
+        &self,
+        stopping: Option<JoinHandle<()>>,
+        deadline: Instant,
+    ) -> Pin<Box<dyn Future<Output = FlushReport> + Send + '_>> {
+        Box::pin(async move {
+            // A running export is waited for: if it were cancelled, its spans would be sent twice.
+            // The flush below waits for it signal by signal.
+            let (mut sent, until) = (Sent::default(), self.export_deadline(deadline));
+            self.export_remaining(until, &mut sent).await;
+            if let Some(mut task) = stopping
+                && timeout_at(until, &mut task).await.is_err()
+            {
+                task.abort();
+                // The task's spans are back in the buffer only when it has ended.
+                let _ = task.await;
+            }
+            if let Some(exporter) = &self.exporter {
+                let buffer = &self.buffer;
+                exporter.spill_all(buffer, until, deadline).await;
+            }
+            self.discard_pending();
+            self.report(sent, false)
+        })
+    }
+
+    /// Exports everything, including spans that end meanwhile.
+    async fn export_remaining(&self, until: Instant, sent: &mut Sent) {
+        let all = Selection::All;
+        let mut outcome = self.export_all(all, until, sent).await;
+        while outcome.is_ok() && self.buffer.counts().pending > 0 && Instant::now() < until {
+            outcome = self.export(all, until, sent).await;
+        }
+    }
+
+    /// Counts everything that is still pending as dropped.
+    fn discard_pending(&self) {
+        let Self {
+            buffer,
+            metrics,
+            logs,
+            ..
+        } = self;
+        buffer.take(Selection::All).discard_all();
+        if let Some(metrics) = metrics {
+            metrics.discard_pending();
+        }
+        if let Some(logs) = logs {
+            logs.discard_pending();
+        }
+    }
+
     fn spills(&self) -> bool {
-        let exporter = self.shared.exporter.as_ref();
+        let exporter = self.exporter.as_ref();
         exporter.is_some_and(Exporter::spills)
     }
 
@@ -91,9 +140,9 @@ impl Telemetry {
 
     /// Returns when an export must end, so that its spans can still be spilled by the deadline.
     pub(super) fn export_deadline(&self, deadline: Instant) -> Instant {
-        let Shared {
+        let Self {
             buffer, exporter, ..
-        } = &*self.shared;
+        } = self;
         let reserve = exporter.as_ref().map_or(Duration::ZERO, |exporter| {
             exporter.time_for_spill(buffer.bytes())
         });
@@ -103,14 +152,14 @@ impl Telemetry {
 
     /// Writes the selected spans to stdout if spans are spilled at all.
     pub(super) fn spill(&self, selection: Selection<'_>, deadline: Instant) {
-        if let Some(exporter) = &self.shared.exporter {
-            exporter.spill(&self.shared.buffer, selection, deadline);
+        if let Some(exporter) = &self.exporter {
+            exporter.spill(&self.buffer, selection, deadline);
         }
     }
 
     /// Spills the spans that no other flush will export, after a flush that has failed.
     fn spill_ungrouped(&self, deadline: Instant) {
-        if let Some(selection) = self.shared.buffer.ungrouped() {
+        if let Some(selection) = self.buffer.ungrouped() {
             self.spill(selection, deadline);
         }
     }
@@ -118,7 +167,7 @@ impl Telemetry {
     /// Logs the counts of spans and reports losses. `keeps_spans` is true if an export has failed
     /// and its spans stay in the buffer.
     pub(super) fn report_counts(&self, keeps_spans: bool) -> Counts {
-        let counts = self.shared.buffer.counts();
+        let counts = self.buffer.counts();
         // `baton demo` adds these up to find out whether a span was lost:
         // `local/src/demo/ledger.rs` knows the message and the fields.
         debug!(
@@ -136,26 +185,26 @@ impl Telemetry {
 
     /// Exports the records that no other flush will export, in a task. Only one such task runs at a
     /// time.
-    fn flush_ungrouped(&self) {
-        let Shared {
+    fn flush_ungrouped(self: &Arc<Self>) {
+        let Self {
             buffer,
             exporter,
             logs,
             ..
-        } = &*self.shared;
+        } = &**self;
         let spans = exporter.as_ref().zip(buffer.ungrouped());
         let spans = spans.map(|(exporter, selection)| (exporter.request_deadline(), selection));
         let log_records = || logs.as_ref().and_then(LogExport::ungrouped);
         let Some((deadline, selection)) = spans.or_else(log_records) else {
             return;
         };
-        let mut task = lock(&self.shared.ungrouped_flush);
+        let mut task = lock(&self.ungrouped_flush);
         if task.as_ref().is_none_or(JoinHandle::is_finished) {
-            let telemetry = self.clone();
+            let pipeline = Arc::clone(self);
             *task = Some(tokio::spawn(async move {
-                let spans = telemetry.flush_ungrouped_spans(selection, deadline);
-                let ((), ()) = tokio::join!(spans, telemetry.export_logs(selection, deadline));
-                telemetry.report_counts(false);
+                let spans = pipeline.flush_ungrouped_spans(selection, deadline);
+                let ((), ()) = tokio::join!(spans, pipeline.export_logs(selection, deadline));
+                pipeline.report_counts(false);
             }));
         }
     }
@@ -170,12 +219,12 @@ impl Telemetry {
     /// Reports the records that have been spilled or dropped since the last report: as metrics for
     /// an alarm, and as warnings for people.
     pub(super) fn report_losses(&self, counts: Counts, keeps_spans: bool) {
-        let Shared {
+        let Self {
             loss_reporter,
             metrics,
             logs,
             ..
-        } = &*self.shared;
+        } = self;
         let (metrics, logs) = (metrics.as_ref(), logs.as_ref());
         let pending = if keeps_spans { counts.pending } else { 0 };
         let new = loss_reporter.report(
@@ -228,14 +277,14 @@ impl Telemetry {
         sent: &'a mut Sent,
     ) -> Pin<Box<dyn Future<Output = Result<(), ExportError>> + Send + 'a>> {
         Box::pin(async move {
-            let Shared {
+            let Self {
                 buffer, exporter, ..
-            } = &*self.shared;
+            } = self;
             let Some(exporter) = exporter.as_ref().filter(|_| buffer.counts().pending > 0) else {
                 return Ok(());
             };
             #[cfg(feature = "tracing")]
-            self.shared.filter_check.run();
+            self.filter_check.run();
             let outcome = exporter.export(buffer, selection, deadline, sent).await;
             if let Err(error) = &outcome {
                 exporter.failures.log(error, buffer.counts().exported);
@@ -245,19 +294,19 @@ impl Telemetry {
     }
 
     pub(super) async fn export_logs(&self, selection: Selection<'_>, deadline: Instant) {
-        if let Some(logs) = &self.shared.logs {
+        if let Some(logs) = &self.logs {
             logs.flush(selection, deadline).await;
         }
     }
 
     /// Exports metrics. A failure has been logged and loses nothing.
     pub(super) async fn export_metrics(&self, selection: Selection<'_>, deadline: Instant) {
-        let Some(metrics) = &self.shared.metrics else {
+        let Some(metrics) = &self.metrics else {
             return;
         };
         let read_counts = || RecordCounts {
-            spans: self.shared.buffer.counts(),
-            log_records: self.shared.logs.as_ref().map(LogExport::counts),
+            spans: self.buffer.counts(),
+            log_records: self.logs.as_ref().map(LogExport::counts),
         };
         let _ = match selection {
             Selection::All => metrics.export(&read_counts, deadline).await,
