@@ -6,7 +6,7 @@ use std::time::Duration;
 use ::http::{HeaderMap, HeaderName, HeaderValue, header};
 use tokio::time::{Instant, timeout_at};
 
-use self::wrong_endpoint::{Hint, UnexpectedAnswer};
+use self::wrong_endpoint::{EndpointHint, UnexpectedResponse};
 use crate::config::{Compression, Otlp, Protocol};
 use crate::otlp::{PartialSuccess, Signal};
 use crate::transport::client::{
@@ -18,7 +18,6 @@ pub(crate) mod client;
 mod grpc;
 mod gzip;
 mod http;
-mod message;
 mod status;
 mod wrong_endpoint;
 
@@ -66,10 +65,10 @@ pub(crate) enum TransportError {
 }
 
 impl TransportError {
-    fn unavailable(status: Status, retry_after: Option<Duration>) -> Self {
+    fn retryable(status: Status, retry_after: Option<Duration>) -> Self {
         Self::Retryable {
             status,
-            retry_after: retry_after.map(|after| after.min(MAX_RETRY_AFTER)),
+            retry_after: retry_after.map(|delay| delay.min(MAX_RETRY_AFTER)),
         }
     }
 
@@ -83,20 +82,20 @@ impl TransportError {
 }
 
 /// A request that is on its way.
-pub(crate) type Sending<'a> =
+pub(crate) type SendFuture<'a> =
     Pin<Box<dyn Future<Output = Result<PartialSuccess, TransportError>> + Send + 'a>>;
 
 /// The way to one signal's endpoint.
 #[derive(Debug)]
 pub(crate) struct Transport {
-    carrier: Carrier,
+    client: ProtocolClient,
     compression: Compression,
     timeout: Duration,
-    hint: Hint,
+    hint: EndpointHint,
 }
 
 #[derive(Debug)]
-enum Carrier {
+enum ProtocolClient {
     Http(Client),
     #[cfg(feature = "grpc")]
     Grpc(grpc::Client),
@@ -110,22 +109,22 @@ impl Transport {
             proxy: otlp.proxy.clone(),
             tls: Tls::new(otlp.certificates.clone(), protocol),
         };
-        let carrier = match otlp.protocol {
+        let client = match otlp.protocol {
             Protocol::HttpProtobuf => {
                 let dialer = dialer(ApplicationProtocol::Http1);
-                Carrier::Http(Client::with_dialer(dialer, HeaderMap::new()))
+                ProtocolClient::Http(Client::from_dialer(dialer, HeaderMap::new()))
             }
             #[cfg(feature = "grpc")]
             Protocol::Grpc => {
                 let dialer = dialer(ApplicationProtocol::Http2);
-                Carrier::Grpc(grpc::Client::new(signal, dialer))
+                ProtocolClient::Grpc(grpc::Client::new(signal, dialer))
             }
         };
         let transport = Self {
-            carrier,
+            client,
             compression: otlp.compression,
             timeout: otlp.timeout.min(MAX_TIMEOUT),
-            hint: Hint::new(signal, otlp.protocol, &otlp.endpoint),
+            hint: EndpointHint::new(signal, otlp.protocol, &otlp.endpoint),
         };
         transport.set_headers(otlp.headers.clone());
         transport
@@ -137,15 +136,15 @@ impl Transport {
         let is_compressed = self.compression == Compression::Gzip;
         let (name, user_agent) = USER_AGENT;
         headers.insert(name, user_agent);
-        match &self.carrier {
-            Carrier::Http(client) => {
+        match &self.client {
+            ProtocolClient::Http(client) => {
                 for (name, value) in http::protocol_headers(is_compressed) {
                     headers.insert(name, value);
                 }
                 client.set_headers(headers);
             }
             #[cfg(feature = "grpc")]
-            Carrier::Grpc(client) => client.set_headers(headers, is_compressed),
+            ProtocolClient::Grpc(client) => client.set_headers(headers, is_compressed),
         }
     }
 
@@ -160,7 +159,7 @@ impl Transport {
     ///
     /// On the heap, and not as an `async fn`, of which every crate in which a flush is polled would
     /// get copies.
-    pub(crate) fn send(&self, request: BufList, deadline: Instant) -> Sending<'_> {
+    pub(crate) fn send(&self, request: BufList, deadline: Instant) -> SendFuture<'_> {
         Box::pin(self.send_unboxed(request, deadline))
     }
 
@@ -172,19 +171,21 @@ impl Transport {
         let deadline = deadline.min(self.request_deadline());
         let is_compressed = self.compression == Compression::Gzip;
         if is_compressed {
-            let compressed = timeout_at(deadline, gzip::gzip(request)).await;
+            let compressed = timeout_at(deadline, gzip::compress(request)).await;
             let compressed = compressed.map_err(|_| SendError::Timeout)?;
             request = compressed.map_err(SendError::Compress)?;
         }
         let hint = self.hint;
-        let outcome = match &self.carrier {
-            Carrier::Http(client) => http::send(client, request, deadline, hint).await,
+        let outcome = match &self.client {
+            ProtocolClient::Http(client) => http::send(client, request, deadline, hint).await,
             #[cfg(feature = "grpc")]
-            Carrier::Grpc(client) => client.send(request, is_compressed, deadline, hint).await,
+            ProtocolClient::Grpc(client) => {
+                client.send(request, is_compressed, deadline, hint).await
+            }
         };
         outcome.map_err(|error| match error {
             TransportError::Send(error) if error.is_protocol_mismatch() => WrongEndpoint {
-                answer: UnexpectedAnswer::Protocol(error),
+                response: UnexpectedResponse::Protocol(error),
                 hint,
             }
             .into(),

@@ -16,11 +16,11 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use self::connection::Connection;
-use self::head::{Head, put_header};
-use self::response::{End, Parsed};
+use self::head::{RequestHead, put_header};
+use self::response::{EndOfStream, ParsedResponse};
 use crate::config::{Certificates, Endpoint};
 
-mod body;
+mod buf_list;
 mod connection;
 mod dial;
 mod head;
@@ -29,10 +29,10 @@ mod retry_after;
 mod tls;
 mod tunnel;
 
-pub(crate) use body::BufList;
-#[cfg(feature = "grpc")]
-pub(crate) use dial::Dialed;
+pub(crate) use buf_list::BufList;
 pub(crate) use dial::Dialer;
+#[cfg(feature = "grpc")]
+pub(crate) use dial::RawConnection;
 #[cfg(feature = "grpc")]
 pub(crate) use response::MAX_RESPONSE;
 pub(crate) use response::{IncompleteBody, Response};
@@ -93,7 +93,7 @@ impl SendError {
 #[derive(Debug)]
 pub(crate) struct Client {
     dialer: Dialer,
-    head: Mutex<Head>,
+    head: Mutex<RequestHead>,
     idle: Mutex<Vec<Connection>>,
     /// As many as there are connections to keep.
     slots: Semaphore,
@@ -110,11 +110,11 @@ impl Client {
             proxy: None,
             tls,
         };
-        Self::with_dialer(dialer, headers)
+        Self::from_dialer(dialer, headers)
     }
 
-    pub(crate) fn with_dialer(dialer: Dialer, headers: HeaderMap) -> Self {
-        let head = Head::new(&dialer.endpoint, headers);
+    pub(crate) fn from_dialer(dialer: Dialer, headers: HeaderMap) -> Self {
+        let head = RequestHead::new(&dialer.endpoint, headers);
         Self {
             dialer,
             head: Mutex::new(head),
@@ -126,8 +126,7 @@ impl Client {
 
     /// Takes headers for all further requests, in place of those of the same name.
     pub(crate) fn set_headers(&self, headers: HeaderMap) {
-        let mut head = self.head();
-        *head = head.with_headers(&self.dialer.endpoint, headers);
+        self.head().set_headers(&self.dialer.endpoint, headers);
     }
 
     /// Returns the headers of every request. They may contain keys.
@@ -147,45 +146,45 @@ impl Client {
         body: BufList,
         deadline: Instant,
     ) -> Result<Response, SendError> {
-        let request = self.request(&method, headers, body);
+        let request = self.build_request(&method, headers, body);
         let mut received = Vec::new();
-        let answer = timeout_at(deadline, self.answer(request, &mut received));
-        if let Ok(outcome) = answer.await {
+        let response = timeout_at(deadline, self.send_retrying(request, &mut received));
+        if let Ok(outcome) = response.await {
             return outcome;
         }
         // Where packets vanish without a word, they do so on the other kept connections too: each
         // would cost somebody all their time.
         self.idle().clear();
-        let begun = response::parse(&received, Some(End::TimedOut))?;
-        begun
+        let partial = response::parse(&received, Some(EndOfStream::TimedOut))?;
+        partial
             .map(|parsed| parsed.response)
             .ok_or(SendError::Timeout)
     }
 
-    async fn answer(
+    async fn send_retrying(
         &self,
         request: BufList,
         received: &mut Vec<u8>,
     ) -> Result<Response, SendError> {
-        let _slot = self.slot().await;
-        if let Some(kept) = self.take_open().await {
-            match self.exchange(kept, request.clone(), received).await {
+        let _slot = self.acquire_slot().await;
+        if let Some(idle) = self.pop_open().await {
+            match self.send_on(idle, request.clone(), received).await {
                 Err(SendError::Broken(_)) => {}
                 // The peer's word for an idle connection that it closes (RFC 9110, section 15.5.9),
                 // which has crossed the request.
-                Ok(answer) if answer.status == StatusCode::REQUEST_TIMEOUT => {}
+                Ok(response) if response.status == StatusCode::REQUEST_TIMEOUT => {}
                 outcome => return outcome,
             }
             // The other kept connections have stood still as long as this one.
             self.idle().clear();
             received.clear();
         }
-        let fresh = Connection::open(&self.dialer).await?;
-        self.exchange(fresh, request, received).await
+        let new = Connection::open(&self.dialer).await?;
+        self.send_on(new, request, received).await
     }
 
     /// Several requests at once share few connections, as long as these are to be had.
-    async fn slot(&self) -> Option<SemaphorePermit<'_>> {
+    async fn acquire_slot(&self) -> Option<SemaphorePermit<'_>> {
         match self.slots.try_acquire() {
             Ok(free) => Some(free),
             Err(_) => timeout(self.idle_wait, self.slots.acquire())
@@ -195,16 +194,16 @@ impl Client {
         }
     }
 
-    async fn exchange(
+    async fn send_on(
         &self,
         mut connection: Connection,
         request: BufList,
         received: &mut Vec<u8>,
     ) -> Result<Response, SendError> {
-        let Parsed {
+        let ParsedResponse {
             response,
             is_reusable,
-        } = connection.exchange(request, received).await?;
+        } = connection.send(request, received).await?;
         let mut idle = self.idle();
         if is_reusable && idle.len() < MAX_KEPT_CONNECTIONS {
             idle.push(connection);
@@ -213,11 +212,11 @@ impl Client {
     }
 
     /// A kept connection that its peer has not closed, as far as is known here.
-    async fn take_open(&self) -> Option<Connection> {
+    async fn pop_open(&self) -> Option<Connection> {
         loop {
-            let mut kept = self.idle().pop()?;
-            if kept.is_open().await {
-                return Some(kept);
+            let mut connection = self.idle().pop()?;
+            if connection.is_open().await {
+                return Some(connection);
             }
         }
     }
@@ -226,12 +225,12 @@ impl Client {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn head(&self) -> MutexGuard<'_, Head> {
+    fn head(&self) -> MutexGuard<'_, RequestHead> {
         self.head.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The whole request: its head in front of its body.
-    fn request(
+    fn build_request(
         &self,
         method: &Method,
         headers: &[(HeaderName, HeaderValue)],
@@ -240,7 +239,7 @@ impl Client {
         let mut head = {
             let (method, common) = (method.as_str().as_bytes(), self.head());
             let common = common.bytes();
-            let mut head = Vec::with_capacity(method.len() + common.len() + ROOM_FOR_HEADERS);
+            let mut head = Vec::with_capacity(method.len() + common.len() + EXTRA_HEADER_BYTES);
             head.extend_from_slice(method);
             head.extend_from_slice(common);
             head
@@ -259,7 +258,7 @@ impl Client {
 }
 
 /// For the length, and for a header or two of a request's own.
-const ROOM_FOR_HEADERS: usize = 128;
+const EXTRA_HEADER_BYTES: usize = 128;
 
 #[cfg(test)]
 mod tests;

@@ -17,15 +17,15 @@ use hyper::client::conn::http2::{Builder, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::time::{Instant, timeout_at};
 
-use self::answer::Answer;
 use self::message::Message;
-use super::Sending;
-use super::wrong_endpoint::Hint;
+use self::response::GrpcResponse;
+use super::SendFuture;
+use super::wrong_endpoint::EndpointHint;
 use crate::otlp::Signal;
-use crate::transport::client::{BufList, Dialed, Dialer, SendError};
+use crate::transport::client::{BufList, Dialer, RawConnection, SendError};
 
-mod answer;
 mod message;
+mod response;
 mod retry_info;
 mod status;
 
@@ -36,10 +36,10 @@ pub(crate) use status::GrpcStatus;
 /// more often than they demand: servers on grpc-go, the Collector among them, close a connection on
 /// which more than two such pings come without a call between them, which costs the next export a
 /// handshake.
-const PING_INTERVAL: Duration = Duration::from_secs(60);
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(60);
 /// How long the answer may take. Whoever needs longer for a few bytes answers no export in time
 /// either.
-const PING_TIMEOUT: Duration = Duration::from_secs(10);
+const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 
 const CONTENT_TYPE: (HeaderName, HeaderValue) = (
     header::CONTENT_TYPE,
@@ -55,13 +55,13 @@ const ENCODING: (HeaderName, HeaderValue) = (
 
 /// When a connection is asked whether it still stands.
 #[derive(Debug, Clone, Copy)]
-struct Pings {
+struct KeepAlive {
     interval: Duration,
     timeout: Duration,
 }
 
 /// What is sent, once or twice.
-struct Call {
+struct GrpcRequest {
     message: BufList,
     is_compressed: bool,
     headers: HeaderMap,
@@ -73,8 +73,8 @@ pub(super) struct Client {
     uri: Uri,
     headers: Mutex<HeaderMap>,
     /// Carries all calls at once.
-    kept: Mutex<Option<SendRequest<Message>>>,
-    pings: Pings,
+    connection: Mutex<Option<SendRequest<Message>>>,
+    keep_alive: KeepAlive,
 }
 
 impl fmt::Debug for Client {
@@ -86,26 +86,27 @@ impl fmt::Debug for Client {
 
 impl Client {
     pub(super) fn new(signal: Signal, dialer: Dialer) -> Self {
-        let scheme = match dialer.endpoint.tls {
-            true => Scheme::HTTPS,
-            false => Scheme::HTTP,
+        let scheme = if dialer.endpoint.tls {
+            Scheme::HTTPS
+        } else {
+            Scheme::HTTP
         };
         // A path of the endpoint means nothing to gRPC (OTLP exporter specification, "Configuration
         // Options").
         let uri = Uri::builder()
             .scheme(scheme)
             .authority(dialer.endpoint.authority())
-            .path_and_query(method(signal));
+            .path_and_query(method_path(signal));
         Self {
             // An `Endpoint`'s authority consists of a parsed host and a number, so that this is a
             // URI; what is none, hyper does not send.
             uri: uri.build().unwrap_or_default(),
             dialer,
             headers: Mutex::default(),
-            kept: Mutex::default(),
-            pings: Pings {
-                interval: PING_INTERVAL,
-                timeout: PING_TIMEOUT,
+            connection: Mutex::default(),
+            keep_alive: KeepAlive {
+                interval: KEEP_ALIVE_INTERVAL,
+                timeout: KEEP_ALIVE_TIMEOUT,
             },
         }
     }
@@ -131,21 +132,21 @@ impl Client {
         message: BufList,
         is_compressed: bool,
         deadline: Instant,
-        hint: Hint,
-    ) -> Sending<'_> {
+        hint: EndpointHint,
+    ) -> SendFuture<'_> {
         let headers = self.headers.lock().unwrap_or_else(PoisonError::into_inner);
-        let call = Call {
+        let request = GrpcRequest {
             message,
             is_compressed,
             headers: headers.clone(),
         };
         Box::pin(async move {
-            match timeout_at(deadline, self.answer(&call)).await {
-                Ok(answer) => answer?.accepted(&call.headers, hint),
+            match timeout_at(deadline, self.send_retrying(&request)).await {
+                Ok(response) => response?.into_outcome(&request.headers, hint),
                 Err(_) => {
                     // Where packets vanish without a word, every further call would wait for its
                     // deadline too.
-                    *self.kept() = None;
+                    *self.connection() = None;
                     Err(SendError::Timeout.into())
                 }
             }
@@ -154,29 +155,29 @@ impl Client {
 
     /// A kept connection may have died while the process was frozen. That is seen only by using it,
     /// so a call whose connection breaks is made again at once on a new one.
-    async fn answer(&self, call: &Call) -> Result<Answer, SendError> {
-        let kept = self.kept().clone();
-        if let Some(kept) = kept.filter(|kept| !kept.is_closed()) {
-            match self.call(kept, call).await {
+    async fn send_retrying(&self, request: &GrpcRequest) -> Result<GrpcResponse, SendError> {
+        let current = self.connection().clone();
+        if let Some(current) = current.filter(|current| !current.is_closed()) {
+            match self.send_on(current, request).await {
                 Err(SendError::Broken(_)) => {}
                 outcome => return outcome,
             }
         }
-        let fresh = self.open().await?;
-        *self.kept() = Some(fresh.clone());
-        self.call(fresh, call).await
+        let new = self.connect().await?;
+        *self.connection() = Some(new.clone());
+        self.send_on(new, request).await
     }
 
-    async fn open(&self) -> Result<SendRequest<Message>, SendError> {
-        let Dialed { stream, .. } = self.dialer.dial().await?;
+    async fn connect(&self) -> Result<SendRequest<Message>, SendError> {
+        let RawConnection { stream, .. } = self.dialer.dial().await?;
         let mut http2 = Builder::new(TokioExecutor::new());
         http2
             .timer(TokioTimer::new())
-            .keep_alive_interval(self.pings.interval)
-            .keep_alive_timeout(self.pings.timeout)
+            .keep_alive_interval(self.keep_alive.interval)
+            .keep_alive_timeout(self.keep_alive.timeout)
             .keep_alive_while_idle(true);
         let opened = http2.handshake(TokioIo::new(stream)).await;
-        let (sender, connection) = opened.map_err(broken)?;
+        let (sender, connection) = opened.map_err(connection_error)?;
         tokio::spawn(async move {
             // Whoever uses the connection is told how it ended.
             let _ = connection.await;
@@ -184,33 +185,42 @@ impl Client {
         Ok(sender)
     }
 
-    async fn call(&self, mut on: SendRequest<Message>, call: &Call) -> Result<Answer, SendError> {
-        let request = self.request(call);
-        on.ready().await.map_err(broken)?;
-        let response = on.send_request(request).await.map_err(broken)?;
-        Answer::read(response).await
+    async fn send_on(
+        &self,
+        mut connection: SendRequest<Message>,
+        request: &GrpcRequest,
+    ) -> Result<GrpcResponse, SendError> {
+        let request = self.http_request(request);
+        connection.ready().await.map_err(connection_error)?;
+        let response = connection
+            .send_request(request)
+            .await
+            .map_err(connection_error)?;
+        GrpcResponse::read(response).await
     }
 
-    fn request(&self, call: &Call) -> Request<Message> {
-        let mut request = Request::new(Message::new(call.message.clone(), call.is_compressed));
+    fn http_request(&self, grpc: &GrpcRequest) -> Request<Message> {
+        let mut request = Request::new(Message::new(grpc.message.clone(), grpc.is_compressed));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = self.uri.clone();
         *request.version_mut() = Version::HTTP_2;
-        *request.headers_mut() = call.headers.clone();
+        *request.headers_mut() = grpc.headers.clone();
         request
     }
 
-    fn kept(&self) -> MutexGuard<'_, Option<SendRequest<Message>>> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    fn connection(&self) -> MutexGuard<'_, Option<SendRequest<Message>>> {
+        self.connection
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn broken(error: hyper::Error) -> SendError {
+fn connection_error(error: hyper::Error) -> SendError {
     SendError::Broken(io::Error::other(error))
 }
 
 /// The path of the one call that each service has.
-fn method(signal: Signal) -> &'static str {
+fn method_path(signal: Signal) -> &'static str {
     match signal {
         Signal::Traces => "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
         Signal::Metrics => "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",

@@ -6,9 +6,9 @@ use ::http::{HeaderName, HeaderValue, Method, header};
 use serde_json::Value;
 use tokio::time::Instant;
 
+use super::TransportError;
 use super::status::{self, ResponseClass, Status};
-use super::wrong_endpoint::{Hint, UnexpectedAnswer, WrongEndpoint};
-use super::{TransportError, message};
+use super::wrong_endpoint::{EndpointHint, UnexpectedResponse, WrongEndpoint};
 use crate::otlp::PartialSuccess;
 use crate::otlp::protobuf::{FieldReader, FieldValue};
 use crate::transport::client::{BufList, Client, Response};
@@ -34,38 +34,40 @@ pub(super) async fn send(
     client: &Client,
     request: BufList,
     deadline: Instant,
-    hint: Hint,
+    hint: EndpointHint,
 ) -> Result<PartialSuccess, TransportError> {
-    let answer = client.send(Method::POST, &[], request, deadline).await?;
-    accepted(answer, client, hint)
+    let response = client.send(Method::POST, &[], request, deadline).await?;
+    read_outcome(response, client, hint)
 }
 
-fn accepted(
+fn read_outcome(
     response: Response,
     client: &Client,
-    hint: Hint,
+    hint: EndpointHint,
 ) -> Result<PartialSuccess, TransportError> {
     match status::classify(response.status) {
-        ResponseClass::Accepted => acknowledged(response, hint),
+        ResponseClass::Accepted => read_acknowledgement(response, hint),
         ResponseClass::WrongEndpoint => {
             let status = response.status;
-            let answer = match status.is_redirection() {
-                true => UnexpectedAnswer::Redirect {
+            let response = if status.is_redirection() {
+                UnexpectedResponse::Redirect {
                     status,
                     location: response.location,
-                },
-                false => UnexpectedAnswer::Status(status.into()),
+                }
+            } else {
+                UnexpectedResponse::Status(status.into())
             };
-            Err(WrongEndpoint { answer, hint }.into())
+            Err(WrongEndpoint { response, hint }.into())
         }
         ResponseClass::Retryable => {
-            let after = response.retry_after;
-            let after = after.map(|after| after.left(SystemTime::now()));
-            Err(TransportError::unavailable(response.status.into(), after))
+            let retry_after = response.retry_after;
+            let delay = retry_after.map(|after| after.remaining(SystemTime::now()));
+            Err(TransportError::retryable(response.status.into(), delay))
         }
         ResponseClass::NonRetryable => {
-            let message = refusal(&response);
-            let message = message.map(|message| message::printable(&message, &client.headers()));
+            let message = rejection_message(&response);
+            let message =
+                message.map(|message| status::printable_message(&message, &client.headers()));
             Err(TransportError::NonRetryable(Status::Http {
                 code: response.status,
                 message: message.unwrap_or_default(),
@@ -76,7 +78,7 @@ fn accepted(
 
 /// Returns the collector's reason for a refusal: the message of a `google.rpc.Status`, the member
 /// `error` of other JSON, or plain text.
-fn refusal(response: &Response) -> Option<String> {
+fn rejection_message(response: &Response) -> Option<String> {
     /// Field number of the message in a `google.rpc.Status`.
     const MESSAGE: u32 = 2;
     const TEXT: &str = "text/plain";
@@ -107,7 +109,10 @@ fn refusal(response: &Response) -> Option<String> {
 /// Reads the `Export…ServiceResponse`. Status 200 alone proves nothing: web pages, login forms and
 /// captive portals return it too (OTLP specification, "OTLP/HTTP Response": the body must be such a
 /// message, in the content type of the request).
-fn acknowledged(response: Response, hint: Hint) -> Result<PartialSuccess, TransportError> {
+fn read_acknowledgement(
+    response: Response,
+    hint: EndpointHint,
+) -> Result<PartialSuccess, TransportError> {
     let status = response.status;
     let body = response
         .body
@@ -118,17 +123,17 @@ fn acknowledged(response: Response, hint: Hint) -> Result<PartialSuccess, Transp
         return Ok(PartialSuccess::default());
     }
     let content_type = response.content_type;
-    let read = match Encoding::from_content_type(content_type.as_deref(), &body) {
+    let partial_success = match Encoding::from_content_type(content_type.as_deref(), &body) {
         Some(Encoding::Protobuf) => PartialSuccess::from_protobuf(&body),
         Some(Encoding::Json) => PartialSuccess::from_json(&body),
         None => None,
     };
-    read.ok_or_else(|| {
-        let answer = UnexpectedAnswer::NotOtlp {
+    partial_success.ok_or_else(|| {
+        let response = UnexpectedResponse::NotOtlp {
             status,
             content_type,
         };
-        WrongEndpoint { answer, hint }.into()
+        WrongEndpoint { response, hint }.into()
     })
 }
 
@@ -147,12 +152,13 @@ impl Encoding {
             let media_type = content_type.split(';').next();
             media_type.unwrap_or_default().trim()
         });
-        let is = |name: &str| media_type.is_some_and(|own| own.eq_ignore_ascii_case(name));
-        let is_open = media_type.is_none() || is("application/octet-stream");
-        if is("application/json") || is_open && body.starts_with(b"{") {
+        let is_type =
+            |name: &str| media_type.is_some_and(|media_type| media_type.eq_ignore_ascii_case(name));
+        let is_unspecified = media_type.is_none() || is_type("application/octet-stream");
+        if is_type("application/json") || is_unspecified && body.starts_with(b"{") {
             return Some(Self::Json);
         }
-        let is_protobuf = is("application/x-protobuf") || is("application/protobuf");
-        (is_open || is_protobuf).then_some(Self::Protobuf)
+        let is_protobuf = is_type("application/x-protobuf") || is_type("application/protobuf");
+        (is_unspecified || is_protobuf).then_some(Self::Protobuf)
     }
 }

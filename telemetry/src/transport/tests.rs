@@ -12,14 +12,14 @@ use super::*;
 use crate::config::{DefaultScheme, Endpoint};
 use crate::transport::client::SendError;
 
-mod budget;
+mod deadline;
 #[cfg(feature = "grpc")]
-pub(super) mod calls;
-pub(super) mod peers;
+pub(super) mod grpc_server;
+mod logging;
 mod proxies;
-mod quiet;
-mod refusals;
+mod rejections;
 mod tls;
+pub(super) mod tls_server;
 
 /// Longer than anything on loopback takes.
 pub(super) const LONG: Duration = Duration::from_secs(20);

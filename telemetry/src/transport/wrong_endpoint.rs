@@ -12,15 +12,14 @@ use crate::transport::client::SendError;
 
 /// An endpoint that is probably misconfigured: no request succeeds until the configuration changes.
 #[derive(Debug, thiserror::Error)]
-#[error("{answer}; {}", .hint.about(answer))]
 pub(crate) struct WrongEndpoint {
-    pub(super) answer: UnexpectedAnswer,
-    pub(super) hint: Hint,
+    pub(super) response: UnexpectedResponse,
+    pub(super) hint: EndpointHint,
 }
 
 /// A response from something other than an OTLP receiver.
 #[derive(Debug)]
-pub(crate) enum UnexpectedAnswer {
+pub(crate) enum UnexpectedResponse {
     Status(Status),
     Redirect {
         status: StatusCode,
@@ -35,7 +34,7 @@ pub(crate) enum UnexpectedAnswer {
     Protocol(SendError),
 }
 
-impl fmt::Display for UnexpectedAnswer {
+impl fmt::Display for UnexpectedResponse {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Status(status) => write!(formatter, "the collector answered {status}"),
@@ -64,7 +63,7 @@ impl fmt::Display for UnexpectedAnswer {
 
 /// The probable mistake in the configuration of an endpoint that does not accept OTLP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Hint {
+pub(super) enum EndpointHint {
     /// The base URL already ends in the path that is appended to it.
     BaseUrl(&'static str),
     /// The endpoint of one signal does not end in its path.
@@ -74,7 +73,7 @@ pub(super) enum Hint {
     Grpc,
 }
 
-impl Hint {
+impl EndpointHint {
     pub(super) fn new(signal: Signal, protocol: Protocol, endpoint: &Endpoint) -> Self {
         match protocol {
             Protocol::HttpProtobuf => Self::from_path(signal, &endpoint.path),
@@ -89,60 +88,51 @@ impl Hint {
         };
         let [traces, metrics, logs] =
             [Signal::Traces, Signal::Metrics, Signal::Logs].map(Signal::path);
-        let mut added = [traces, metrics, logs, "/v1"].into_iter();
-        match added.find(|added| base.ends_with(added)) {
-            Some(added) => Self::BaseUrl(added),
+        let mut suffixes = [traces, metrics, logs, "/v1"].into_iter();
+        match suffixes.find(|suffix| base.ends_with(suffix)) {
+            Some(suffix) => Self::BaseUrl(suffix),
             None => Self::Http,
         }
     }
-
-    fn about(self, answer: &UnexpectedAnswer) -> About<'_> {
-        About { hint: self, answer }
-    }
 }
 
-/// A hint that depends on the response.
-struct About<'a> {
-    hint: Hint,
-    answer: &'a UnexpectedAnswer,
-}
-
-impl fmt::Display for About<'_> {
+impl fmt::Display for WrongEndpoint {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if matches!(self.answer, UnexpectedAnswer::Redirect { .. }) {
+        write!(formatter, "{}; ", self.response)?;
+        if matches!(self.response, UnexpectedResponse::Redirect { .. }) {
             return formatter.write_str(
                 "redirects are not followed: set the endpoint to the target of the redirect, in a base URL without the path of the signal",
             );
         }
         formatter.write_str("the endpoint's path or port is not that of an OTLP receiver")?;
         // A receiver with the right path returns this status too.
-        let is_about_media_type = matches!(
-            self.answer,
-            UnexpectedAnswer::Status(Status::Http {
+        let is_media_type_unsupported = matches!(
+            self.response,
+            UnexpectedResponse::Status(Status::Http {
                 code: StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 ..
             })
         );
-        if is_about_media_type {
+        if is_media_type_unsupported {
             formatter.write_str(
                 ", or the receiver does not support protobuf or the compression of the request",
             )?;
         }
         match self.hint {
-            Hint::BaseUrl(path) => write!(
+            EndpointHint::BaseUrl(path) => write!(
                 formatter,
                 "; the endpoint has to be a base URL without {path}, because the path of the signal is added to it"
             ),
-            Hint::SignalUrl(signal) => write!(
+            EndpointHint::SignalUrl(signal) => write!(
                 formatter,
                 "; the endpoint of a single signal is used as it is, and usually ends in {}",
                 signal.path()
             ),
-            Hint::Http => {
+            EndpointHint::Http => {
                 formatter.write_str("; http/protobuf usually uses port 4318, and grpc port 4317")
             }
             #[cfg(feature = "grpc")]
-            Hint::Grpc => {
+            EndpointHint::Grpc => {
                 formatter.write_str("; grpc usually uses port 4317, and http/protobuf port 4318")
             }
         }

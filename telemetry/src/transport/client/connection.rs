@@ -9,8 +9,8 @@ use std::task::{Context, Poll, ready};
 use bytes::Buf as _;
 use tokio::io::ReadBuf;
 
-use super::dial::{Dialed, Dialer, Stream};
-use super::response::{self, End, Parsed};
+use super::dial::{Dialer, RawConnection, Stream};
+use super::response::{self, EndOfStream, ParsedResponse};
 use super::{BufList, SendError};
 
 /// How much is read at once: more than a collector's usual answer.
@@ -18,7 +18,7 @@ const READ_BYTES: usize = 1024;
 /// How many pieces are written at once. A usual request has four.
 const MAX_SLICES: usize = 8;
 
-pub(super) struct Connection(Dialed);
+pub(super) struct Connection(RawConnection);
 
 impl fmt::Debug for Connection {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -33,19 +33,19 @@ impl Connection {
 
     /// Writes a request and reads the answer to it. What has come of it is in `received` also when
     /// this future is dropped.
-    pub(super) async fn exchange(
+    pub(super) async fn send(
         &mut self,
         request: BufList,
         received: &mut Vec<u8>,
-    ) -> Result<Parsed, SendError> {
-        let mut exchange = Exchange {
+    ) -> Result<ParsedResponse, SendError> {
+        let mut round_trip = RoundTrip {
             stream: &mut *self.0.stream,
             request,
             is_written: false,
             write_error: None,
             received,
         };
-        poll_fn(|context| exchange.poll(context)).await
+        poll_fn(|context| round_trip.poll(context)).await
     }
 
     /// Whether the peer has left the connection open since the last answer. Asked once, not waited
@@ -66,7 +66,7 @@ impl Connection {
 }
 
 /// A request on its way, and what has come back.
-struct Exchange<'a> {
+struct RoundTrip<'a> {
     stream: &'a mut dyn Stream,
     request: BufList,
     is_written: bool,
@@ -76,9 +76,9 @@ struct Exchange<'a> {
     received: &'a mut Vec<u8>,
 }
 
-impl Exchange<'_> {
+impl RoundTrip<'_> {
     /// Reads while it writes: the answer may come before the end of the request.
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<Parsed, SendError>> {
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<ParsedResponse, SendError>> {
         if !self.is_written && self.write_error.is_none() {
             match self.poll_write(context) {
                 Poll::Ready(Ok(())) => self.is_written = true,
@@ -87,18 +87,18 @@ impl Exchange<'_> {
             }
         }
         loop {
-            let end: Option<(End, io::Error)> = match ready!(self.poll_read(context)) {
-                Ok(0) => Some((End::Closed, io::ErrorKind::UnexpectedEof.into())),
+            let end: Option<(EndOfStream, io::Error)> = match ready!(self.poll_read(context)) {
+                Ok(0) => Some((EndOfStream::Closed, io::ErrorKind::UnexpectedEof.into())),
                 Ok(_) => None,
-                Err(error) => Some((End::Broken, error)),
+                Err(error) => Some((EndOfStream::Broken, error)),
             };
-            let is_over = end.as_ref().map(|(end, _)| *end);
-            if let Some(mut parsed) = response::parse(self.received, is_over)? {
+            let end_of_stream = end.as_ref().map(|(end, _)| *end);
+            if let Some(mut parsed) = response::parse(self.received, end_of_stream)? {
                 parsed.is_reusable &= self.is_written;
                 return Poll::Ready(Ok(parsed));
             }
             if let Some((_, error)) = end {
-                return Poll::Ready(Err(self.broken(error)));
+                return Poll::Ready(Err(self.connection_error(error)));
             }
         }
     }
@@ -125,7 +125,7 @@ impl Exchange<'_> {
         Poll::Ready(Ok(buffer.filled().len()))
     }
 
-    fn broken(&mut self, error: io::Error) -> SendError {
+    fn connection_error(&mut self, error: io::Error) -> SendError {
         SendError::Broken(self.write_error.take().unwrap_or(error))
     }
 }

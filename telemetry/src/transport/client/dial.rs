@@ -16,7 +16,7 @@ pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 /// A connection, before anything is said on it.
-pub(crate) struct Dialed {
+pub(crate) struct RawConnection {
     pub(crate) stream: Box<dyn Stream>,
     /// The same socket without the runtime, which knows only of bytes that it has been told of:
     /// when a frozen process goes on, of none that came meanwhile.
@@ -24,7 +24,7 @@ pub(crate) struct Dialed {
 }
 
 /// A connection that is about to be.
-type Dialing<'a> = Pin<Box<dyn Future<Output = Result<Dialed, SendError>> + Send + 'a>>;
+type DialFuture<'a> = Pin<Box<dyn Future<Output = Result<RawConnection, SendError>> + Send + 'a>>;
 
 /// How to reach one endpoint. Cheap to create: no TLS is set up before the first connection.
 #[derive(Debug)]
@@ -39,11 +39,11 @@ impl Dialer {
     /// Connects, on the heap: it is seldom needed and large, and would be part of every flush's
     /// state. Not as an `async fn`, because of that every crate in which a flush is polled would
     /// get a copy, TLS included.
-    pub(crate) fn dial(&self) -> Dialing<'_> {
+    pub(crate) fn dial(&self) -> DialFuture<'_> {
         Box::pin(self.dial_unboxed())
     }
 
-    async fn dial_unboxed(&self) -> Result<Dialed, SendError> {
+    async fn dial_unboxed(&self) -> Result<RawConnection, SendError> {
         let tcp = match &self.proxy {
             None => connect(&self.endpoint).await.map_err(SendError::Connect)?,
             Some(proxy) => connect(&proxy.endpoint)
@@ -52,20 +52,21 @@ impl Dialer {
         };
         // A request is written whole: waiting for more to send (Nagle) would only delay it.
         tcp.set_nodelay(true).map_err(SendError::Connect)?;
-        let (tcp, socket) = with_socket(tcp).map_err(SendError::Connect)?;
+        let (tcp, socket) = duplicate(tcp).map_err(SendError::Connect)?;
         if let Some(proxy) = &self.proxy {
             tunnel::open(&tcp, proxy, &self.endpoint).await?;
         }
-        let stream: Box<dyn Stream> = match self.endpoint.tls {
-            true => Box::new(self.tls.connect(&self.endpoint.host, tcp).await?),
-            false => Box::new(tcp),
+        let stream: Box<dyn Stream> = if self.endpoint.tls {
+            Box::new(self.tls.connect(&self.endpoint.host, tcp).await?)
+        } else {
+            Box::new(tcp)
         };
-        Ok(Dialed { stream, socket })
+        Ok(RawConnection { stream, socket })
     }
 }
 
 /// A second handle of the socket; both do not block.
-fn with_socket(tcp: TcpStream) -> io::Result<(TcpStream, std::net::TcpStream)> {
+fn duplicate(tcp: TcpStream) -> io::Result<(TcpStream, std::net::TcpStream)> {
     let socket = tcp.into_std()?;
     Ok((TcpStream::from_std(socket.try_clone()?)?, socket))
 }

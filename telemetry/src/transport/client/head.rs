@@ -7,25 +7,27 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use crate::config::Endpoint;
 
 /// The connection's own matter, whatever anybody wants to be sent.
-const FRAMING: [HeaderName; 3] = [
+const RESERVED_HEADERS: [HeaderName; 3] = [
     header::HOST,
     header::CONTENT_LENGTH,
     header::TRANSFER_ENCODING,
 ];
 
 /// From behind the method to the headers that are a request's own. May hold keys.
-pub(super) struct Head {
+pub(super) struct RequestHead {
     headers: HeaderMap,
     bytes: Vec<u8>,
 }
 
-impl fmt::Debug for Head {
+impl fmt::Debug for RequestHead {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Head").finish_non_exhaustive()
+        formatter
+            .debug_struct("RequestHead")
+            .finish_non_exhaustive()
     }
 }
 
-impl Head {
+impl RequestHead {
     pub(super) fn new(endpoint: &Endpoint, headers: HeaderMap) -> Self {
         let mut bytes = format!(" {} HTTP/1.1\r\n", endpoint.path).into_bytes();
         // An `Endpoint`'s authority consists of a parsed host and a number.
@@ -33,7 +35,7 @@ impl Head {
             put_header(&mut bytes, &header::HOST, &host);
         }
         for (name, value) in &headers {
-            if !FRAMING.contains(name) {
+            if !RESERVED_HEADERS.contains(name) {
                 put_header(&mut bytes, name, value);
             }
         }
@@ -41,10 +43,10 @@ impl Head {
     }
 
     /// The same with `headers` in place of those of the same name.
-    pub(super) fn with_headers(&self, endpoint: &Endpoint, headers: HeaderMap) -> Self {
-        let mut all = self.headers.clone();
+    pub(super) fn set_headers(&mut self, endpoint: &Endpoint, headers: HeaderMap) {
+        let mut all = std::mem::take(&mut self.headers);
         all.extend(headers);
-        Self::new(endpoint, all)
+        *self = Self::new(endpoint, all);
     }
 
     pub(super) fn headers(&self) -> &HeaderMap {

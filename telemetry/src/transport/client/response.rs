@@ -14,7 +14,7 @@ pub(crate) const MAX_RESPONSE: usize = 256 * 1024;
 /// answer.
 const MAX_HEADERS: usize = 64;
 /// Maximum length of a header's value in an error, enough for a typical URL.
-const MAX_SHOWN: usize = 200;
+const MAX_LOGGED_VALUE: usize = 200;
 
 /// A response. For a refusal, the status is enough; for a success, the body may matter, and it may
 /// be incomplete.
@@ -36,7 +36,7 @@ pub(crate) enum IncompleteBody {
     #[error("timed out waiting for the end of the body")]
     TimedOut,
     #[error("the connection ended before the body did")]
-    Cut,
+    Truncated,
     #[error("the body is longer than {MAX_RESPONSE} bytes")]
     TooLong,
     #[error("the framing of the body is malformed")]
@@ -45,7 +45,7 @@ pub(crate) enum IncompleteBody {
 
 /// The reason why no more of a response will arrive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum End {
+pub(super) enum EndOfStream {
     /// The peer closed the connection cleanly.
     Closed,
     /// The connection broke, or TLS ended without its `close_notify`: what has arrived may be a
@@ -56,61 +56,69 @@ pub(super) enum End {
 
 /// A complete answer, and what becomes of its connection.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Parsed {
+pub(super) struct ParsedResponse {
     pub(super) response: Response,
     /// The peer is ready for another request, and has sent nothing that was not asked for.
     pub(super) is_reusable: bool,
 }
 
 /// Where the body ends.
-enum Framing {
+enum BodyLength {
     Length(usize),
     Chunked,
     /// With the connection.
     Close,
 }
 
-struct Head<'a> {
+struct ResponseHead<'a> {
     status: StatusCode,
     content_type: Option<&'a [u8]>,
     location: Option<&'a [u8]>,
     retry_after: Option<RetryAfter>,
-    framing: Result<Framing, IncompleteBody>,
-    keeps_open: bool,
+    body_length: Result<BodyLength, IncompleteBody>,
+    keeps_alive: bool,
     /// Bytes of the head, the empty line included.
     length: usize,
 }
 
 /// Parses the response if it is complete, or if `end` states that no more will arrive or be waited
 /// for. Each call parses from the start, because responses are short and usually arrive whole.
-pub(super) fn parse(received: &[u8], end: Option<End>) -> Result<Option<Parsed>, SendError> {
+pub(super) fn parse(
+    received: &[u8],
+    end: Option<EndOfStream>,
+) -> Result<Option<ParsedResponse>, SendError> {
     let Some((head, rest)) = final_head(received)? else {
-        return match is_too_long(received) {
-            true => Err(SendError::ResponseTooLong),
-            false => Ok(None),
+        return if is_too_long(received) {
+            Err(SendError::ResponseTooLong)
+        } else {
+            Ok(None)
         };
     };
-    let framing = head.framing;
-    let read = framing.and_then(|framing| read_body(framing, rest, end));
-    let whole = match (read, end) {
-        (Ok(Some(whole)), _) => Ok(whole),
+    let body_length = head.body_length;
+    let read = body_length.and_then(|length| read_body(length, rest, end));
+    let complete = match (read, end) {
+        (Ok(Some(complete)), _) => Ok(complete),
         (Ok(None), None) => return Ok(None),
-        (Ok(None), Some(End::TimedOut)) => Err(IncompleteBody::TimedOut),
-        (Ok(None), Some(End::Closed | End::Broken)) => Err(IncompleteBody::Cut),
+        (Ok(None), Some(EndOfStream::TimedOut)) => Err(IncompleteBody::TimedOut),
+        (Ok(None), Some(EndOfStream::Closed | EndOfStream::Broken)) => {
+            Err(IncompleteBody::Truncated)
+        }
         (Err(incomplete), _) => Err(incomplete),
     };
-    let is_reusable = head.keeps_open && end.is_none() && matches!(whole, Ok((_, [])));
-    let body = whole.map(|(body, _)| body);
+    let is_reusable = head.keeps_alive && end.is_none() && matches!(complete, Ok((_, [])));
+    let body = complete.map(|(body, _)| body);
     let is_empty = matches!(&body, Ok(body) if body.is_empty());
     let content_type = head.content_type.filter(|_| !is_empty);
     let response = Response {
         status: head.status,
         body,
-        content_type: content_type.map(printable),
-        location: head.location.map(|url| printable(&without_secrets(url))),
+        content_type: content_type.map(printable_value),
+        location: head
+            .location
+            .map(|url| printable_value(&strip_secrets(url))),
         retry_after: head.retry_after,
     };
-    Ok(Some(Parsed {
+    Ok(Some(ParsedResponse {
         response,
         is_reusable,
     }))
@@ -123,25 +131,27 @@ pub(super) fn status(received: &[u8]) -> Result<Option<(StatusCode, &[u8])>, Sen
 }
 
 /// A body, and what follows it.
-type Body<'a> = (Bytes, &'a [u8]);
+type BodyAndRest<'a> = (Bytes, &'a [u8]);
 
 fn read_body(
-    framing: Framing,
+    length: BodyLength,
     rest: &[u8],
-    end: Option<End>,
-) -> Result<Option<Body<'_>>, IncompleteBody> {
-    match framing {
-        Framing::Length(length) if length > MAX_RESPONSE => Err(IncompleteBody::TooLong),
-        Framing::Length(length) => Ok(rest
+    end: Option<EndOfStream>,
+) -> Result<Option<BodyAndRest<'_>>, IncompleteBody> {
+    match length {
+        BodyLength::Length(length) if length > MAX_RESPONSE => Err(IncompleteBody::TooLong),
+        BodyLength::Length(length) => Ok(rest
             .split_at_checked(length)
-            .map(|(body, left)| (Bytes::copy_from_slice(body), left))),
-        Framing::Chunked => match dechunk(rest)? {
+            .map(|(body, rest)| (Bytes::copy_from_slice(body), rest))),
+        BodyLength::Chunked => match dechunk(rest)? {
             None if is_too_long(rest) => Err(IncompleteBody::TooLong),
-            whole => Ok(whole),
+            complete => Ok(complete),
         },
-        Framing::Close if is_too_long(rest) => Err(IncompleteBody::TooLong),
-        Framing::Close if end == Some(End::Closed) => Ok(Some((Bytes::copy_from_slice(rest), &[]))),
-        Framing::Close => Ok(None),
+        BodyLength::Close if is_too_long(rest) => Err(IncompleteBody::TooLong),
+        BodyLength::Close if end == Some(EndOfStream::Closed) => {
+            Ok(Some((Bytes::copy_from_slice(rest), &[])))
+        }
+        BodyLength::Close => Ok(None),
     }
 }
 
@@ -151,15 +161,15 @@ fn is_too_long(received: &[u8]) -> bool {
 
 /// Returns a header's value for a log line: without control characters, and cut to the length of a
 /// line.
-fn printable(value: &[u8]) -> Box<str> {
+fn printable_value(value: &[u8]) -> Box<str> {
     let text = String::from_utf8_lossy(value);
     let characters = text.chars().filter(|character| !character.is_control());
-    let shown: String = characters.take(MAX_SHOWN).collect();
-    shown.into()
+    let value: String = characters.take(MAX_LOGGED_VALUE).collect();
+    value.into()
 }
 
 /// Returns a URL without user information, query and fragment, which may hold keys.
-fn without_secrets(url: &[u8]) -> Vec<u8> {
+fn strip_secrets(url: &[u8]) -> Vec<u8> {
     const SCHEME_END: &[u8] = b"://";
     let end = url.iter().position(|byte| matches!(byte, b'?' | b'#'));
     let url = &url[..end.unwrap_or(url.len())];
@@ -178,7 +188,7 @@ fn without_secrets(url: &[u8]) -> Vec<u8> {
 
 /// The head of the answer itself, and what follows it: informational answers (`100 Continue`) come
 /// before it.
-fn final_head(mut received: &[u8]) -> Result<Option<(Head<'_>, &[u8])>, SendError> {
+fn final_head(mut received: &[u8]) -> Result<Option<(ResponseHead<'_>, &[u8])>, SendError> {
     while let Some(head) = parse_head(received)? {
         received = &received[head.length..];
         if !head.status.is_informational() {
@@ -188,7 +198,7 @@ fn final_head(mut received: &[u8]) -> Result<Option<(Head<'_>, &[u8])>, SendErro
     Ok(None)
 }
 
-fn parse_head(received: &[u8]) -> Result<Option<Head<'_>>, SendError> {
+fn parse_head(received: &[u8]) -> Result<Option<ResponseHead<'_>>, SendError> {
     let mut headers = [const { MaybeUninit::uninit() }; MAX_HEADERS];
     let mut response = httparse::Response::new(&mut []);
     let parsed = httparse::ParserConfig::default().parse_response_with_uninit_headers(
@@ -196,7 +206,7 @@ fn parse_head(received: &[u8]) -> Result<Option<Head<'_>>, SendError> {
         received,
         &mut headers,
     );
-    let (length, framed) = match parsed {
+    let (length, checked) = match parsed {
         Ok(httparse::Status::Complete(length)) => (length, Ok(())),
         Ok(httparse::Status::Partial) => return Ok(None),
         Err(httparse::Error::TooManyHeaders) => (received.len(), Err(IncompleteBody::Malformed)),
@@ -208,19 +218,20 @@ fn parse_head(received: &[u8]) -> Result<Option<Head<'_>>, SendError> {
         .and_then(|code| StatusCode::from_u16(code).ok());
     let status = status.ok_or(malformed)?;
     let closes = values(&response, &header::CONNECTION).any(|value| has_token(value, b"close"));
-    let framing = framed.and_then(|()| framing(&response, status));
+    let body_length = checked.and_then(|()| body_length(&response, status));
     // Looked up only for redirects, because most responses are successes.
-    let location = match status.is_redirection() {
-        true => values(&response, &header::LOCATION).next(),
-        false => None,
+    let location = if status.is_redirection() {
+        values(&response, &header::LOCATION).next()
+    } else {
+        None
     };
-    Ok(Some(Head {
+    Ok(Some(ResponseHead {
         status,
         content_type: values(&response, &header::CONTENT_TYPE).next(),
         location,
         retry_after: retry_after(&response, status),
-        keeps_open: response.version == Some(1) && !closes,
-        framing,
+        keeps_alive: response.version == Some(1) && !closes,
+        body_length,
         length,
     }))
 }
@@ -236,33 +247,33 @@ fn retry_after(response: &httparse::Response<'_, '_>, status: StatusCode) -> Opt
 
 /// RFC 9112, section 6.3: the transfer coding wins over a length, and without either the body ends
 /// with the connection.
-fn framing(
+fn body_length(
     response: &httparse::Response<'_, '_>,
     status: StatusCode,
-) -> Result<Framing, IncompleteBody> {
+) -> Result<BodyLength, IncompleteBody> {
     let has_no_body = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
     if has_no_body || status.is_informational() {
-        return Ok(Framing::Length(0));
+        return Ok(BodyLength::Length(0));
     }
     if let Some(codings) = values(response, &header::TRANSFER_ENCODING).last() {
         let last = codings.rsplit(|byte| *byte == b',').next();
         let is_chunked = last.is_some_and(|last| has_token(last, b"chunked"));
         return Ok(if is_chunked {
-            Framing::Chunked
+            BodyLength::Chunked
         } else {
-            Framing::Close
+            BodyLength::Close
         });
     }
     let mut lengths = values(response, &header::CONTENT_LENGTH);
     let Some(length) = lengths.next() else {
-        return Ok(Framing::Close);
+        return Ok(BodyLength::Close);
     };
     let number = std::str::from_utf8(length)
         .ok()
         .filter(|text| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()));
     let number = number.and_then(|text| text.parse().ok());
     match number.filter(|_| lengths.all(|other| other == length)) {
-        Some(number) => Ok(Framing::Length(number)),
+        Some(number) => Ok(BodyLength::Length(number)),
         None => Err(IncompleteBody::Malformed),
     }
 }
@@ -283,7 +294,7 @@ fn has_token(value: &[u8], token: &[u8]) -> bool {
 }
 
 /// Puts a body's chunks together.
-fn dechunk(mut rest: &[u8]) -> Result<Option<Body<'_>>, IncompleteBody> {
+fn dechunk(mut rest: &[u8]) -> Result<Option<BodyAndRest<'_>>, IncompleteBody> {
     const END_OF_LINE: &[u8] = b"\r\n";
     let mut body = Vec::new();
     loop {
@@ -293,26 +304,26 @@ fn dechunk(mut rest: &[u8]) -> Result<Option<Body<'_>>, IncompleteBody> {
         };
         rest = &rest[start..];
         if size == 0 {
-            return Ok(behind_trailers(rest)?.map(|left| (body.into(), left)));
+            return Ok(skip_trailers(rest)?.map(|rest| (body.into(), rest)));
         }
         let size = usize::try_from(size).map_err(|_| IncompleteBody::TooLong)?;
         if body.len().saturating_add(size) > MAX_RESPONSE {
             return Err(IncompleteBody::TooLong);
         }
-        let Some((data, behind)) = rest.split_at_checked(size) else {
+        let Some((data, after)) = rest.split_at_checked(size) else {
             return Ok(None);
         };
         body.extend_from_slice(data);
-        if behind.len() < END_OF_LINE.len() {
+        if after.len() < END_OF_LINE.len() {
             return Ok(None);
         }
-        rest = behind
+        rest = after
             .strip_prefix(END_OF_LINE)
             .ok_or(IncompleteBody::Malformed)?;
     }
 }
 
-fn behind_trailers(rest: &[u8]) -> Result<Option<&[u8]>, IncompleteBody> {
+fn skip_trailers(rest: &[u8]) -> Result<Option<&[u8]>, IncompleteBody> {
     let mut trailers = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let parsed = httparse::parse_headers(rest, &mut trailers);
     match parsed.map_err(|_| IncompleteBody::Malformed)? {

@@ -5,9 +5,9 @@ use std::time::{Duration, SystemTime};
 /// `Retry-After`, as it was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RetryAfter {
-    In(Duration),
+    Delay(Duration),
     /// By the peer's clock.
-    At(SystemTime),
+    Date(SystemTime),
 }
 
 impl RetryAfter {
@@ -18,16 +18,16 @@ impl RetryAfter {
             // So many digits that they are no number of ours mean "never" as well as the largest
             // one does.
             let seconds = text.parse().unwrap_or(u64::MAX);
-            return Some(Self::In(Duration::from_secs(seconds)));
+            return Some(Self::Delay(Duration::from_secs(seconds)));
         }
-        httpdate::parse_http_date(text).ok().map(Self::At)
+        httpdate::parse_http_date(text).ok().map(Self::Date)
     }
 
     /// What is left of it, none if it is over.
-    pub(crate) fn left(self, now: SystemTime) -> Duration {
+    pub(crate) fn remaining(self, now: SystemTime) -> Duration {
         match self {
-            Self::In(duration) => duration,
-            Self::At(time) => time.duration_since(now).unwrap_or_default(),
+            Self::Delay(duration) => duration,
+            Self::Date(time) => time.duration_since(now).unwrap_or_default(),
         }
     }
 }
@@ -39,7 +39,7 @@ mod tests {
     fn seconds(value: &str) -> Option<u64> {
         // 1994-11-06T08:49:00Z
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_740);
-        RetryAfter::parse(value.as_bytes()).map(|after| after.left(now).as_secs())
+        RetryAfter::parse(value.as_bytes()).map(|after| after.remaining(now).as_secs())
     }
 
     #[test]

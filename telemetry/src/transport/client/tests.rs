@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use super::*;
 use crate::config::DefaultScheme;
 
-mod kept;
+mod idle;
 
 /// More than the sockets' buffers hold, so that the request cannot be written while nobody reads
 /// it.

@@ -28,8 +28,8 @@ pub(super) async fn open(
             let end = io::ErrorKind::UnexpectedEof.into();
             return Err(SendError::Broken(end));
         }
-        let answer = response::status(&received).map_err(|_| malformed())?;
-        match answer {
+        let response = response::status(&received).map_err(|_| malformed())?;
+        match response {
             // The endpoint sends nothing before the client does, so extra bytes are an error.
             Some((status, [])) if status.is_success() => return Ok(()),
             Some((status, _)) if status.is_success() => return Err(malformed()),

@@ -10,7 +10,7 @@ use hyper::body::{Body, Frame, SizeHint};
 use crate::transport::client::BufList;
 
 /// A flag, and the length as four bytes.
-pub(super) const PREFIX: usize = 5;
+pub(super) const PREFIX_BYTES: usize = 5;
 
 /// A request's body: the message behind its prefix, in the pieces that it is made of.
 pub(super) struct Message(BufList);
@@ -19,7 +19,7 @@ impl Message {
     pub(super) fn new(mut message: BufList, is_compressed: bool) -> Self {
         // Requests are cut at a thousandth of what fits.
         let length = u32::try_from(message.remaining()).unwrap_or(u32::MAX);
-        let mut prefix = BytesMut::with_capacity(PREFIX);
+        let mut prefix = BytesMut::with_capacity(PREFIX_BYTES);
         prefix.put_u8(is_compressed.into());
         prefix.put_u32(length);
         message.prepend(prefix.freeze());
@@ -49,9 +49,9 @@ impl Body for Message {
 
 /// The message in an answer's body: empty, where it is compressed, which nobody asked for, or not
 /// there. What became of the request is in the trailers.
-pub(super) fn unwrapped(mut body: Bytes) -> Bytes {
+pub(super) fn decode(mut body: Bytes) -> Bytes {
     const PLAIN: u8 = 0;
-    if body.len() < PREFIX || body.get_u8() != PLAIN {
+    if body.len() < PREFIX_BYTES || body.get_u8() != PLAIN {
         return Bytes::new();
     }
     let length = body.get_u32() as usize;

@@ -7,8 +7,7 @@ use ::http::{HeaderMap, HeaderValue, StatusCode};
 use percent_encoding::percent_decode;
 
 use super::retry_info;
-use crate::transport::message::printable;
-use crate::transport::status::{self, ResponseClass};
+use crate::transport::status::{self, ResponseClass, printable_message};
 
 const STATUS: &str = "grpc-status";
 const MESSAGE: &str = "grpc-message";
@@ -105,14 +104,14 @@ impl fmt::Display for GrpcStatus {
 
 /// The end of a call.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct End {
+pub(super) struct CallStatus {
     pub(super) status: GrpcStatus,
     /// The HTTP status, if there is no gRPC status.
-    http: Option<StatusCode>,
+    http_status: Option<StatusCode>,
     pub(super) retry_after: Option<Duration>,
 }
 
-impl End {
+impl CallStatus {
     /// Reads it from trailers, or from the headers of an answer that has nothing else. `sent` are
     /// the headers of the request, whose values are repeated to nobody.
     pub(super) fn read(headers: &HeaderMap, sent: &HeaderMap) -> Option<Self> {
@@ -125,10 +124,10 @@ impl End {
             status: GrpcStatus {
                 code,
                 message: message.map_or_else(String::new, |message| {
-                    printable(&percent_decode(message).decode_utf8_lossy(), sent)
+                    printable_message(&percent_decode(message).decode_utf8_lossy(), sent)
                 }),
             },
-            http: None,
+            http_status: None,
             retry_after: details.and_then(retry_info::delay),
         })
     }
@@ -140,7 +139,7 @@ impl End {
                 code: Code::from_http(status),
                 message: format!("HTTP {status}"),
             },
-            http: Some(status),
+            http_status: Some(status),
             retry_after: None,
         }
     }
@@ -148,9 +147,9 @@ impl End {
     /// By the codes that the OTLP specification calls retryable ("OTLP/gRPC Response"), and those
     /// of a key that is being renewed.
     pub(super) fn classify(&self) -> ResponseClass {
-        let by_http = self.http.map(status::classify);
+        let http_class = self.http_status.map(status::classify);
         match self.status.code {
-            _ if by_http == Some(ResponseClass::WrongEndpoint) => ResponseClass::WrongEndpoint,
+            _ if http_class == Some(ResponseClass::WrongEndpoint) => ResponseClass::WrongEndpoint,
             Code::OK => ResponseClass::Accepted,
             // The server does not implement the service.
             Code::UNIMPLEMENTED => ResponseClass::WrongEndpoint,

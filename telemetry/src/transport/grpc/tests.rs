@@ -12,9 +12,9 @@ use tokio::time::timeout;
 use super::*;
 use crate::config::{Compression, Protocol};
 use crate::otlp::PartialSuccess;
-use crate::transport::tests::calls::{Reply, Server};
+use crate::transport::tests::grpc_server::{Reply, Server};
 use crate::transport::tests::{LONG, key, otlp, request, soon};
-use crate::transport::{Carrier, Transport, TransportError};
+use crate::transport::{ProtocolClient, Transport, TransportError};
 
 /// Long enough for an answer on loopback to arrive.
 const A_MOMENT: Duration = Duration::from_millis(500);
@@ -101,7 +101,7 @@ async fn what_is_compressed_says_so_and_is_what_was_given() {
     transport.send(message, soon()).await.unwrap();
     let seen = server.shared().seen.remove(0);
     assert_eq!(seen.headers["grpc-encoding"], "gzip");
-    let (prefix, compressed) = seen.body.split_at(message::PREFIX);
+    let (prefix, compressed) = seen.body.split_at(message::PREFIX_BYTES);
     assert_eq!(prefix[0], 1);
     assert_eq!(prefix[1..], (compressed.len() as u32).to_be_bytes());
     let mut plain = Vec::new();
@@ -122,7 +122,7 @@ async fn a_long_message_in_many_pieces_arrives_whole() {
     }
     transport(&server).send(message, soon()).await.unwrap();
     let seen = server.shared().seen.remove(0);
-    assert!(seen.body[message::PREFIX..] == pieces.concat());
+    assert!(seen.body[message::PREFIX_BYTES..] == pieces.concat());
 }
 
 fn on_one_thread() -> Runtime {
@@ -240,14 +240,14 @@ async fn a_peer_that_vanished_is_noticed_while_nobody_calls() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let mut transport = Transport::new(Signal::Traces, &otlp(&url, Protocol::Grpc));
-    let Carrier::Grpc(client) = &mut transport.carrier else {
+    let ProtocolClient::Grpc(client) = &mut transport.client else {
         unreachable!()
     };
-    client.pings = Pings {
+    client.keep_alive = KeepAlive {
         interval: Duration::from_millis(50),
         timeout: Duration::from_millis(50),
     };
-    let connection = client.open().await.unwrap();
+    let connection = client.connect().await.unwrap();
     let (_silent, _) = listener.accept().await.unwrap();
     let closed = async {
         while !connection.is_closed() {

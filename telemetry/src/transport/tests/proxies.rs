@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use super::*;
 use crate::config::{Certificates, Proxy};
 use crate::error_chain::ErrorChain;
-use crate::transport::tests::peers::Authority;
+use crate::transport::tests::tls_server::CertificateAuthority;
 
 /// A proxy on loopback that runs until this is dropped.
 struct FakeProxy {
@@ -58,7 +58,7 @@ async fn tunnel(mut client: TcpStream, answer: &'static str, heads: Arc<Mutex<Ve
 
 /// Sends a request to a collector with TLS through a proxy. Also returns the collector's address.
 async fn send(protocol: Protocol, proxy: &str) -> (String, Result<PartialSuccess, TransportError>) {
-    let authority = Authority::new();
+    let authority = CertificateAuthority::new();
     let (address, _server) = authority.collector(protocol, false).await;
     let mut otlp = otlp(&format!("https://{address}/v1/traces"), protocol);
     otlp.certificates = Certificates {

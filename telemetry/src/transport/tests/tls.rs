@@ -6,12 +6,12 @@ use rustls::pki_types::CertificateDer;
 
 use super::*;
 use crate::config::{Certificates, ClientIdentity};
-use crate::transport::tests::peers::Authority;
+use crate::transport::tests::tls_server::CertificateAuthority;
 
 /// Sends a request to a server that asks for a client's certificate, or does not.
 async fn send(
     protocol: Protocol,
-    (authority, asks): (&Authority, bool),
+    (authority, asks): (&CertificateAuthority, bool),
     certificates: Certificates,
 ) -> Result<PartialSuccess, TransportError> {
     let (address, _server) = authority.collector(protocol, asks).await;
@@ -21,7 +21,7 @@ async fn send(
     transport.send(request(&[b"x"]), soon()).await
 }
 
-fn trusting(authority: &Authority, client: Option<ClientIdentity>) -> Certificates {
+fn trusting(authority: &CertificateAuthority, client: Option<ClientIdentity>) -> Certificates {
     Certificates {
         authorities: Some(vec![authority.certificate()]),
         client,
@@ -34,7 +34,7 @@ fn is_tls(outcome: &Result<PartialSuccess, TransportError>) -> bool {
 
 #[tokio::test]
 async fn an_authority_that_is_named_is_trusted_and_no_other() {
-    let (ours, other) = (Authority::new(), Authority::new());
+    let (ours, other) = (CertificateAuthority::new(), CertificateAuthority::new());
     for protocol in protocols() {
         let trusted = send(protocol, (&ours, false), trusting(&ours, None)).await;
         assert!(trusted.is_ok(), "{protocol:?}: {trusted:?}");
@@ -47,7 +47,7 @@ async fn an_authority_that_is_named_is_trusted_and_no_other() {
 
 #[tokio::test]
 async fn a_client_that_is_asked_who_it_is_shows_its_certificate() {
-    let (ours, other) = (Authority::new(), Authority::new());
+    let (ours, other) = (CertificateAuthority::new(), CertificateAuthority::new());
     for protocol in protocols() {
         let known = trusting(&ours, Some(ours.client()));
         let known = send(protocol, (&ours, true), known).await;
@@ -62,7 +62,7 @@ async fn a_client_that_is_asked_who_it_is_shows_its_certificate() {
 
 #[tokio::test]
 async fn authorities_of_which_none_can_be_used_and_a_key_of_another_certificate_are_errors() {
-    let authority = Authority::new();
+    let authority = CertificateAuthority::new();
     let nonsense = Certificates {
         authorities: Some(vec![CertificateDer::from(vec![1, 2, 3])]),
         client: None,

@@ -4,12 +4,12 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn parsed(received: &str) -> Result<Option<Parsed>, SendError> {
+fn parsed(received: &str) -> Result<Option<ParsedResponse>, SendError> {
     parse(received.as_bytes(), None)
 }
 
-fn answer(status: u16, body: &'static str, is_reusable: bool) -> Parsed {
-    Parsed {
+fn answer(status: u16, body: &'static str, is_reusable: bool) -> ParsedResponse {
+    ParsedResponse {
         response: Response {
             status: StatusCode::from_u16(status).unwrap(),
             body: Ok(Bytes::from_static(body.as_bytes())),
@@ -91,7 +91,7 @@ fn an_answer_is_complete_at_its_last_byte_and_not_before() {
 fn without_a_length_the_body_ends_with_the_connection() {
     let received = "HTTP/1.1 200 OK\r\n\r\nhi";
     assert_eq!(parsed(received).unwrap(), None);
-    let closed = parse(received.as_bytes(), Some(End::Closed)).unwrap();
+    let closed = parse(received.as_bytes(), Some(EndOfStream::Closed)).unwrap();
     assert_eq!(closed, Some(answer(200, "hi", false)));
 }
 
@@ -113,7 +113,7 @@ fn what_is_not_http_is_refused() {
 }
 
 /// A response whose body could not be read. Its connection is not reused.
-fn incomplete(status: u16, reason: IncompleteBody) -> Option<Parsed> {
+fn incomplete(status: u16, reason: IncompleteBody) -> Option<ParsedResponse> {
     let mut parsed = answer(status, "", false);
     parsed.response.body = Err(reason);
     Some(parsed)
@@ -156,9 +156,9 @@ fn a_body_that_cannot_be_read_is_an_error_beside_the_status() {
 #[test]
 fn an_answer_that_ends_in_its_body_is_incomplete_and_one_that_ends_before_it_is_none() {
     for (end, reason) in [
-        (End::Closed, IncompleteBody::Cut),
-        (End::Broken, IncompleteBody::Cut),
-        (End::TimedOut, IncompleteBody::TimedOut),
+        (EndOfStream::Closed, IncompleteBody::Truncated),
+        (EndOfStream::Broken, IncompleteBody::Truncated),
+        (EndOfStream::TimedOut, IncompleteBody::TimedOut),
     ] {
         let cut = parse(b"HTTP/1.1 503 X\r\ncontent-length: 2\r\n\r\nx", Some(end));
         assert_eq!(cut.unwrap(), incomplete(503, reason));
@@ -170,8 +170,8 @@ fn an_answer_that_ends_in_its_body_is_incomplete_and_one_that_ends_before_it_is_
 #[test]
 fn a_body_without_a_length_is_whole_only_where_the_connection_is_closed_in_order() {
     for (end, reason) in [
-        (End::Broken, IncompleteBody::Cut),
-        (End::TimedOut, IncompleteBody::TimedOut),
+        (EndOfStream::Broken, IncompleteBody::Truncated),
+        (EndOfStream::TimedOut, IncompleteBody::TimedOut),
     ] {
         let open = parse(b"HTTP/1.1 200 OK\r\n\r\nhi", Some(end)).unwrap();
         assert_eq!(open, incomplete(200, reason));
@@ -226,7 +226,7 @@ proptest! {
 
     #[test]
     fn no_bytes_make_it_panic(received in proptest::collection::vec(any::<u8>(), 0..200), is_closed: bool) {
-        let end = is_closed.then_some(End::Closed);
+        let end = is_closed.then_some(EndOfStream::Closed);
         let _ = parse(&received, end);
         let mut with_head = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n".to_vec();
         with_head.extend(received);

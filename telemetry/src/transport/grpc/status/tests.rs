@@ -1,10 +1,10 @@
 //! What the end of a call means, and what is told of it.
 
 use super::*;
-use crate::transport::message::MAX_MESSAGE;
-use crate::transport::tests::calls::{Reply, Server};
+use crate::transport::status::MAX_MESSAGE;
+use crate::transport::tests::grpc_server::{Reply, Server};
 use crate::transport::tests::{key, otlp, request, soon};
-use crate::transport::wrong_endpoint::UnexpectedAnswer;
+use crate::transport::wrong_endpoint::UnexpectedResponse;
 use crate::transport::{Protocol, Signal, Transport, TransportError};
 
 /// A `google.rpc.Status` of code 14 with a `RetryInfo` of 7 seconds among its details.
@@ -32,8 +32,8 @@ async fn fate(reply: Reply) -> (String, bool) {
                     status,
                     retry_after: Some(after),
                 } => format!("{status}, retryable after {after:?}"),
-                TransportError::WrongEndpoint(wrong) => match wrong.answer {
-                    UnexpectedAnswer::Status(status) => format!("{status}, wrong endpoint"),
+                TransportError::WrongEndpoint(wrong) => match wrong.response {
+                    UnexpectedResponse::Status(status) => format!("{status}, wrong endpoint"),
                     other => other.to_string(),
                 },
                 TransportError::NonRetryable(status) => format!("{status}, not retryable"),

@@ -10,7 +10,7 @@ use tokio::net::TcpSocket;
 use tokio::task::JoinSet;
 
 use super::*;
-use crate::transport::tests::peers::Authority;
+use crate::transport::tests::tls_server::CertificateAuthority;
 
 /// A request's time.
 const BUDGET: Duration = Duration::from_millis(300);
@@ -59,7 +59,7 @@ fn fate(outcome: Result<PartialSuccess, TransportError>) -> String {
             SendError::Broken(_) => "broken".to_owned(),
             other => other.to_string(),
         },
-        Err(TransportError::WrongEndpoint(wrong)) => wrong.answer.to_string(),
+        Err(TransportError::WrongEndpoint(wrong)) => wrong.response.to_string(),
         Err(other) => other.to_string(),
     }
 }
@@ -148,7 +148,7 @@ impl Running {
                 Self::new("http", listener.local_addr().unwrap())
             }
             Peer::UnknownAuthority => {
-                let (address, tasks) = Authority::new().collector(protocol, false).await;
+                let (address, tasks) = CertificateAuthority::new().collector(protocol, false).await;
                 Self {
                     _tasks: tasks,
                     ..Self::new("https", address)

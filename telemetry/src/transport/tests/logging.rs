@@ -34,7 +34,7 @@ impl<S: Subscriber> Layer<S> for Speakers {
 #[tokio::test]
 async fn nobody_speaks_of_a_request_but_http_2() {
     for protocol in protocols() {
-        let authority = peers::Authority::new();
+        let authority = tls_server::CertificateAuthority::new();
         let (address, _server) = authority.collector(protocol, false).await;
         let mut otlp = otlp(&format!("https://{address}/v1/traces"), protocol);
         otlp.certificates.authorities = Some(vec![authority.certificate()]);

@@ -8,30 +8,30 @@ use bytes::{Bytes, BytesMut};
 use hyper::body::{Body as _, Incoming};
 
 use super::message;
-use super::status::End;
+use super::status::CallStatus;
 use crate::otlp::PartialSuccess;
 use crate::transport::client::{MAX_RESPONSE, SendError};
 use crate::transport::status::ResponseClass;
-use crate::transport::wrong_endpoint::{Hint, UnexpectedAnswer, WrongEndpoint};
+use crate::transport::wrong_endpoint::{EndpointHint, UnexpectedResponse, WrongEndpoint};
 use crate::transport::{Status, TransportError};
 
 /// An answer that has been read to its end.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(super) struct GrpcResponse {
     status: StatusCode,
     headers: HeaderMap,
     body: Bytes,
     trailers: Option<HeaderMap>,
 }
 
-impl Answer {
+impl GrpcResponse {
     pub(super) async fn read(response: Response<Incoming>) -> Result<Self, SendError> {
         let (head, mut incoming) = response.into_parts();
         let mut body = BytesMut::new();
         let mut trailers = None;
         while let Some(frame) = poll_fn(|context| Pin::new(&mut incoming).poll_frame(context)).await
         {
-            match frame.map_err(super::broken)?.into_data() {
+            match frame.map_err(super::connection_error)?.into_data() {
                 Ok(data) if body.len() + data.len() > MAX_RESPONSE => {
                     return Err(SendError::ResponseTooLong);
                 }
@@ -51,40 +51,40 @@ impl Answer {
     ///
     /// Unlike an HTTP status, a gRPC status follows the message and can come only from a gRPC
     /// server. It is therefore the acknowledgement, and an unreadable message is ignored.
-    pub(super) fn accepted(
+    pub(super) fn into_outcome(
         self,
         sent: &HeaderMap,
-        hint: Hint,
+        hint: EndpointHint,
     ) -> Result<PartialSuccess, TransportError> {
-        let end = self.end(sent)?;
-        match end.classify() {
+        let call_status = self.call_status(sent)?;
+        match call_status.classify() {
             ResponseClass::Accepted => {
-                let message = message::unwrapped(self.body);
+                let message = message::decode(self.body);
                 Ok(PartialSuccess::from_protobuf(&message).unwrap_or_default())
             }
             ResponseClass::WrongEndpoint => {
-                let answer = UnexpectedAnswer::Status(Status::Grpc(end.status));
-                Err(WrongEndpoint { answer, hint }.into())
+                let response = UnexpectedResponse::Status(Status::Grpc(call_status.status));
+                Err(WrongEndpoint { response, hint }.into())
             }
             ResponseClass::Retryable => {
-                let status = Status::Grpc(end.status);
-                Err(TransportError::unavailable(status, end.retry_after))
+                let status = Status::Grpc(call_status.status);
+                Err(TransportError::retryable(status, call_status.retry_after))
             }
-            ResponseClass::NonRetryable => {
-                Err(TransportError::NonRetryable(Status::Grpc(end.status)))
-            }
+            ResponseClass::NonRetryable => Err(TransportError::NonRetryable(Status::Grpc(
+                call_status.status,
+            ))),
         }
     }
 
-    fn end(&self, sent: &HeaderMap) -> Result<End, SendError> {
+    fn call_status(&self, sent: &HeaderMap) -> Result<CallStatus, SendError> {
         let trailers = self.trailers.as_ref();
-        let end = trailers.and_then(|trailers| End::read(trailers, sent));
+        let found = trailers.and_then(|trailers| CallStatus::read(trailers, sent));
         // An answer that is nothing but a status has it in its headers.
-        let end = end.or_else(|| End::read(&self.headers, sent));
-        match end {
-            Some(end) => Ok(end),
+        let found = found.or_else(|| CallStatus::read(&self.headers, sent));
+        match found {
+            Some(status) => Ok(status),
             None if self.status == StatusCode::OK => Err(SendError::NotGrpc),
-            None => Ok(End::from_http(self.status)),
+            None => Ok(CallStatus::from_http(self.status)),
         }
     }
 }

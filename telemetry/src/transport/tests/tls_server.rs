@@ -16,12 +16,12 @@ use super::*;
 use crate::config::ClientIdentity;
 
 /// Signs certificates for servers on 127.0.0.1 and for clients.
-pub(in crate::transport) struct Authority {
+pub(in crate::transport) struct CertificateAuthority {
     issuer: Issuer<'static, KeyPair>,
     certificate: CertificateDer<'static>,
 }
 
-impl Authority {
+impl CertificateAuthority {
     pub(in crate::transport) fn new() -> Self {
         let key = KeyPair::generate().unwrap();
         let mut parameters = CertificateParams::default();
@@ -116,7 +116,7 @@ async fn serve(protocol: Protocol, mut stream: TlsStream<TcpStream>) {
         #[cfg(feature = "grpc")]
         Protocol::Grpc => {
             assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
-            calls::serve(stream, Arc::default()).await;
+            grpc_server::serve(stream, Arc::default()).await;
         }
     }
 }
