@@ -1,4 +1,4 @@
-//! One OTLP request and its answer, whatever carries them.
+//! OTLP requests and their responses, over HTTP or gRPC.
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -28,24 +28,23 @@ const USER_AGENT: (HeaderName, HeaderValue) = (
     header::USER_AGENT,
     HeaderValue::from_static(concat!("baton-telemetry/", env!("CARGO_PKG_VERSION"))),
 );
-/// However long a request may take by its configuration: what is longer than the clock can count
-/// would be a panic.
+/// Maximum timeout of a request. A longer one could overflow the clock, which panics.
 const MAX_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// However late a collector wants to be asked again. By then much else has changed, and it is a
-/// time that can be added to the clock's.
+/// Maximum time that a collector can ask to wait before a retry. It limits what is added to the
+/// clock, and after a day the collector's estimate no longer means anything.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Why a request was not accepted.
+/// The reason why a request was not accepted.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TransportError {
     #[error("the request failed")]
     Send(#[from] SendError),
-    /// The collector does not take the request now, and the same one may succeed later.
+    /// The collector does not accept the request now. The same request may succeed later.
     #[error("collector temporarily unavailable: {status}")]
     Retryable {
         status: Status,
-        /// When the collector wants to be asked again, if it says so.
+        /// Time after which the collector accepts a retry, if it states one.
         retry_after: Option<Duration>,
     },
     /// The collector will never accept this request, but may accept others.
@@ -57,7 +56,7 @@ pub(crate) enum TransportError {
     /// The status was a success, but the response that acknowledges the request is incomplete. The
     /// collector may have accepted the request, which is still resent or spilled, because a
     /// duplicate is better than a loss.
-    #[error("the collector answered {status}, but did not acknowledge the request: {reason}")]
+    #[error("the collector responded with {status}, but did not acknowledge the request: {reason}")]
     Unacknowledged {
         status: ::http::StatusCode,
         reason: IncompleteBody,
@@ -72,7 +71,8 @@ impl TransportError {
         }
     }
 
-    /// The request's keys were not accepted: with others it may be.
+    /// Returns true if the collector rejected the credentials of the request. The request may
+    /// succeed with others.
     pub(crate) fn is_unauthorized(&self) -> bool {
         match self {
             Self::Send(_) | Self::WrongEndpoint(_) | Self::Unacknowledged { .. } => false,
@@ -81,11 +81,11 @@ impl TransportError {
     }
 }
 
-/// A request that is on its way.
+/// The future of [`Transport::send`].
 pub(crate) type SendFuture<'a> =
     Pin<Box<dyn Future<Output = Result<PartialSuccess, TransportError>> + Send + 'a>>;
 
-/// The way to one signal's endpoint.
+/// Sends requests to the endpoint of one signal.
 #[derive(Debug)]
 pub(crate) struct Transport {
     client: ProtocolClient,
@@ -102,7 +102,8 @@ enum ProtocolClient {
 }
 
 impl Transport {
-    /// Cheap: nothing is connected, and no TLS set up, before the first request.
+    /// Creates a transport. This is cheap: the connection and the TLS configuration are set up by
+    /// the first request.
     pub(crate) fn new(signal: Signal, otlp: &Otlp) -> Self {
         let dialer = |protocol| Dialer {
             endpoint: otlp.endpoint.clone(),
@@ -130,8 +131,8 @@ impl Transport {
         transport
     }
 
-    /// Takes headers that were fetched again: they replace those of the same name, in all further
-    /// requests. Those that are OTLP's own matter stay as they are.
+    /// Sets headers for all further requests. They replace headers of the same name, except those
+    /// that the protocol itself sets.
     pub(crate) fn set_headers(&self, mut headers: HeaderMap) {
         let is_compressed = self.compression == Compression::Gzip;
         let (name, user_agent) = USER_AGENT;
@@ -148,17 +149,17 @@ impl Transport {
         }
     }
 
-    /// The end of one request's time, were it sent now.
+    /// Returns the deadline of a request that is sent now.
     pub(crate) fn request_deadline(&self) -> Instant {
         Instant::now() + self.timeout
     }
 
     /// Sends an `Export…ServiceRequest`, and returns the content of the `Export…ServiceResponse` if
-    /// the collector accepts it. Ends at `deadline` or at the timeout of one request, whichever is
-    /// first.
+    /// the collector accepts it. Times out at `deadline` or after the timeout of one request,
+    /// whichever is first.
     ///
-    /// On the heap, and not as an `async fn`, of which every crate in which a flush is polled would
-    /// get copies.
+    /// The future is boxed instead of returned by an `async fn`, because every crate that polls a
+    /// flush would otherwise compile a copy of it.
     pub(crate) fn send(&self, request: BufList, deadline: Instant) -> SendFuture<'_> {
         Box::pin(self.send_unboxed(request, deadline))
     }

@@ -1,11 +1,10 @@
 //! A small HTTP/1.1 client that runs on the caller's task.
 //!
-//! The usual clients hand every request to a connection task or a thread; on Lambda that is two
-//! context switches per invocation, and a task that stands still with the rest of the process when
-//! the environment is frozen. Here the caller's future reads and writes by itself, and between two
-//! requests nothing runs. The requests are always of the same form, so that nothing is left of the
-//! protocol but the answer's framing: hyper, driven in the same way, takes four times the
-//! instructions.
+//! Other clients pass every request to a connection task or a thread. On Lambda that costs two
+//! context switches per invocation, and the task stops when the execution environment is frozen.
+//! Here the caller's future reads and writes, and nothing runs between two requests. All requests
+//! have the same form, so the protocol is reduced to framing the response. hyper, driven in the
+//! same way, needs four times the instructions.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -38,14 +37,14 @@ pub(crate) use response::MAX_RESPONSE;
 pub(crate) use response::{IncompleteBody, Response};
 pub(crate) use tls::{ApplicationProtocol, Tls};
 
-/// Connections kept open for the next request: one is enough while invocations come one by one, and
-/// concurrent ones need few more.
+/// Maximum number of idle connections. Sequential invocations need one, and concurrent ones few
+/// more.
 const MAX_KEPT_CONNECTIONS: usize = 3;
-/// How long a request waits for one of them to be free. A collector that works answers sooner;
-/// beside requests that hang, a further connection costs less than waiting for their deadlines.
+/// Time that a request waits until one of them is free. A working collector responds sooner. If
+/// other requests hang, a new connection costs less than waiting for their deadlines.
 const IDLE_WAIT: Duration = Duration::from_millis(20);
 
-/// Why a request has no answer.
+/// The reason why a request has no response.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SendError {
     #[error("cannot connect")]
@@ -53,9 +52,9 @@ pub(crate) enum SendError {
     /// The connection to the proxy with this host and port failed.
     #[error("cannot connect to the proxy {0}")]
     ConnectProxy(String, #[source] std::io::Error),
-    #[error("the proxy {0} refused to connect to the collector with {1}")]
+    #[error("the proxy {0} refused to connect to the collector: {1}")]
     ProxyRefused(String, StatusCode),
-    #[error("the answer of the proxy {0} is not HTTP/1.1")]
+    #[error("the response of the proxy {0} is not HTTP/1.1")]
     ProxyMalformed(String),
     #[error("the TLS handshake failed")]
     Tls(#[source] std::io::Error),
@@ -64,9 +63,9 @@ pub(crate) enum SendError {
     #[error("the connection broke")]
     Broken(#[source] std::io::Error),
     #[cfg(feature = "grpc")]
-    #[error("the answer is not gRPC")]
+    #[error("the response is not gRPC")]
     NotGrpc,
-    #[error("the answer is not HTTP/1.1")]
+    #[error("the response is not HTTP/1.1")]
     Malformed(#[source] httparse::Error),
     #[error("the response is longer than {} bytes", response::MAX_RESPONSE)]
     ResponseTooLong,
@@ -77,7 +76,7 @@ pub(crate) enum SendError {
 }
 
 impl SendError {
-    /// Returns `true` if the peer's response is in a different protocol from the request.
+    /// Returns true if the response is in a different protocol from the request.
     pub(crate) fn is_protocol_mismatch(&self) -> bool {
         match self {
             Self::Malformed(_) => true,
@@ -88,21 +87,21 @@ impl SendError {
     }
 }
 
-/// Talks to one endpoint. Cheap to create: nothing is connected, and no TLS set up, before the
-/// first request.
+/// Sends requests to one endpoint. Cheap to create: the connection and the TLS configuration are
+/// set up by the first request.
 #[derive(Debug)]
 pub(crate) struct Client {
     dialer: Dialer,
     head: Mutex<RequestHead>,
     idle: Mutex<Vec<Connection>>,
-    /// As many as there are connections to keep.
+    /// One permit for each connection that can be kept.
     slots: Semaphore,
     idle_wait: Duration,
 }
 
 impl Client {
-    /// `headers` are sent with every request, except for those that are the connection's own
-    /// matter.
+    /// Creates a client without a proxy. `headers` are sent with every request, except those that
+    /// the client itself sets.
     pub(crate) fn new(endpoint: Endpoint, headers: HeaderMap) -> Self {
         let tls = Tls::new(Certificates::default(), ApplicationProtocol::Http1);
         let dialer = Dialer {
@@ -124,7 +123,7 @@ impl Client {
         }
     }
 
-    /// Takes headers for all further requests, in place of those of the same name.
+    /// Sets headers for all further requests. They replace headers of the same name.
     pub(crate) fn set_headers(&self, headers: HeaderMap) {
         self.head().set_headers(&self.dialer.endpoint, headers);
     }
@@ -134,11 +133,11 @@ impl Client {
         self.head().headers().clone()
     }
 
-    /// Sends one request to the endpoint's path and reads the answer, until `deadline`. Dropping
-    /// the future gives the connection up.
+    /// Sends one request to the endpoint's path and reads the response, with a timeout at
+    /// `deadline`. If the future is dropped, the connection is closed.
     ///
-    /// A kept connection may have died while the process was frozen. That is seen only by using it,
-    /// so a request whose connection breaks is sent again at once on a new one.
+    /// Returns a response whose body is incomplete if the deadline passes after its head has
+    /// arrived.
     pub(crate) async fn send(
         &self,
         method: Method,
@@ -152,8 +151,8 @@ impl Client {
         if let Ok(outcome) = response.await {
             return outcome;
         }
-        // Where packets vanish without a word, they do so on the other kept connections too: each
-        // would cost somebody all their time.
+        // If the network drops packets silently, requests on the other idle connections would time
+        // out too.
         self.idle().clear();
         let partial = response::parse(&received, Some(EndOfStream::TimedOut))?;
         partial
@@ -161,6 +160,8 @@ impl Client {
             .ok_or(SendError::Timeout)
     }
 
+    /// Sends a request on an idle connection, and if that one is broken, once more on a new one. A
+    /// connection may die while the process is frozen, which only its next use shows.
     async fn send_retrying(
         &self,
         request: BufList,
@@ -170,12 +171,12 @@ impl Client {
         if let Some(idle) = self.pop_open().await {
             match self.send_on(idle, request.clone(), received).await {
                 Err(SendError::Broken(_)) => {}
-                // The peer's word for an idle connection that it closes (RFC 9110, section 15.5.9),
-                // which has crossed the request.
+                // The peer timed out the idle connection while the request was in transit (RFC
+                // 9110, section 15.5.9).
                 Ok(response) if response.status == StatusCode::REQUEST_TIMEOUT => {}
                 outcome => return outcome,
             }
-            // The other kept connections have stood still as long as this one.
+            // The other connections have been idle for as long as this one.
             self.idle().clear();
             received.clear();
         }
@@ -183,7 +184,8 @@ impl Client {
         self.send_on(new, request, received).await
     }
 
-    /// Several requests at once share few connections, as long as these are to be had.
+    /// Waits until one of the connections is free, so that concurrent requests share them. Returns
+    /// `None` after [`IDLE_WAIT`].
     async fn acquire_slot(&self) -> Option<SemaphorePermit<'_>> {
         match self.slots.try_acquire() {
             Ok(free) => Some(free),
@@ -211,7 +213,7 @@ impl Client {
         Ok(response)
     }
 
-    /// A kept connection that its peer has not closed, as far as is known here.
+    /// Removes and returns an idle connection that the peer has not closed, as far as is known.
     async fn pop_open(&self) -> Option<Connection> {
         loop {
             let mut connection = self.idle().pop()?;
@@ -229,7 +231,7 @@ impl Client {
         self.head.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The whole request: its head in front of its body.
+    /// Returns the head and the body of a request.
     fn build_request(
         &self,
         method: &Method,
@@ -247,7 +249,7 @@ impl Client {
         for (name, value) in headers {
             put_header(&mut head, name, value);
         }
-        // What has no body of its nature says nothing of its length (RFC 9110, section 8.6).
+        // A method without a body has no `Content-Length` (RFC 9110, section 8.6).
         if body.has_remaining() || *method == Method::POST {
             put_header(&mut head, &header::CONTENT_LENGTH, &body.remaining().into());
         }
@@ -257,7 +259,7 @@ impl Client {
     }
 }
 
-/// For the length, and for a header or two of a request's own.
+/// Capacity for `Content-Length` and one or two headers of a single request.
 const EXTRA_HEADER_BYTES: usize = 128;
 
 #[cfg(test)]

@@ -1,11 +1,12 @@
 //! OTLP over gRPC, on hyper's HTTP/2.
 //!
-//! The messages are encoded already and the one call is unary, so that nothing of gRPC is left but
-//! a prefix of five bytes and a status in the trailers. tonic's channel would hand requests to a
-//! task that holds the connection, and can neither be told to give a connection up nor be asked
-//! whether a request was sent on an old one; after a freeze both matter. A connection has tasks of
-//! hyper's, which answer pings, and send them while nobody exports. Where the process is frozen
-//! they stand still, and nothing waits for them.
+//! The messages are already encoded and the only call is unary. What remains of gRPC is a prefix of
+//! five bytes and a status in the trailers. tonic's channel would pass requests to a task that owns
+//! the connection. It cannot be told to discard a connection, and does not report whether a request
+//! was sent on an old one; both matter after a freeze.
+//!
+//! hyper spawns tasks for a connection. They respond to pings, and send them while nothing is
+//! exported. In a frozen process they stop, and nothing waits for them.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -31,13 +32,12 @@ mod status;
 
 pub(crate) use status::GrpcStatus;
 
-/// How long a connection is silent before a ping asks whether there is still somebody. Below the
-/// idle times of load balancers and address translation (350 s on AWS, 240 s elsewhere), and not
-/// more often than they demand: servers on grpc-go, the Collector among them, close a connection on
-/// which more than two such pings come without a call between them, which costs the next export a
-/// handshake.
+/// Time after which an idle connection is checked with a ping. It is shorter than the idle timeouts
+/// of load balancers and address translation (350 s on AWS, 240 s elsewhere). It is not shorter
+/// than servers allow: those based on grpc-go, such as the Collector, close a connection after more
+/// than two pings without a call between them, and the next export would need a new handshake.
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(60);
-/// How long the answer may take. Whoever needs longer for a few bytes answers no export in time
+/// Timeout of a ping. A peer that needs longer for a few bytes does not respond to exports in time
 /// either.
 const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -45,34 +45,34 @@ const CONTENT_TYPE: (HeaderName, HeaderValue) = (
     header::CONTENT_TYPE,
     HeaderValue::from_static("application/grpc"),
 );
-/// By it servers know a client that reads trailers.
+/// Tells servers that the client reads trailers.
 const TRAILERS: (HeaderName, HeaderValue) = (header::TE, HeaderValue::from_static("trailers"));
-/// Of the message; the body as such is not compressed.
+/// Compression of the message. The body around it is not compressed.
 const ENCODING: (HeaderName, HeaderValue) = (
     HeaderName::from_static("grpc-encoding"),
     HeaderValue::from_static("gzip"),
 );
 
-/// When a connection is asked whether it still stands.
+/// Settings for the pings that check a connection.
 #[derive(Debug, Clone, Copy)]
 struct KeepAlive {
     interval: Duration,
     timeout: Duration,
 }
 
-/// What is sent, once or twice.
+/// A request, which may be sent twice.
 struct GrpcRequest {
     message: BufList,
     is_compressed: bool,
     headers: HeaderMap,
 }
 
-/// Makes the calls of one signal. Cheap to create, as [`Dialer`] is.
+/// Makes the calls of one signal. Cheap to create, because [`Dialer`] is.
 pub(super) struct Client {
     dialer: Dialer,
     uri: Uri,
     headers: Mutex<HeaderMap>,
-    /// Carries all calls at once.
+    /// Current connection. It is shared by concurrent calls.
     connection: Mutex<Option<SendRequest<Message>>>,
     keep_alive: KeepAlive,
 }
@@ -91,15 +91,15 @@ impl Client {
         } else {
             Scheme::HTTP
         };
-        // A path of the endpoint means nothing to gRPC (OTLP exporter specification, "Configuration
+        // gRPC ignores the path of the endpoint (OTLP exporter specification, "Configuration
         // Options").
         let uri = Uri::builder()
             .scheme(scheme)
             .authority(dialer.endpoint.authority())
             .path_and_query(method_path(signal));
         Self {
-            // An `Endpoint`'s authority consists of a parsed host and a number, so that this is a
-            // URI; what is none, hyper does not send.
+            // The authority of an `Endpoint` consists of a parsed host and a number, so this is
+            // always a valid URI. hyper would reject an invalid one.
             uri: uri.build().unwrap_or_default(),
             dialer,
             headers: Mutex::default(),
@@ -111,8 +111,8 @@ impl Client {
         }
     }
 
-    /// Takes headers for all further calls, in place of those of the same name, and beside those of
-    /// gRPC itself.
+    /// Sets headers for all further calls. They replace headers of the same name, except those that
+    /// gRPC itself sets.
     pub(super) fn set_headers(&self, mut headers: HeaderMap, is_compressed: bool) {
         for name in [header::HOST, header::CONTENT_LENGTH] {
             headers.remove(name);
@@ -125,8 +125,8 @@ impl Client {
         all.extend(headers);
     }
 
-    /// Makes a call, until `deadline`. On the heap, and not as an `async fn`: hyper would become
-    /// part of every crate in which a flush is polled.
+    /// Makes a call, with a timeout at `deadline`. The future is boxed instead of returned by an
+    /// `async fn`, because every crate that polls a flush would otherwise compile a copy of hyper.
     pub(super) fn send(
         &self,
         message: BufList,
@@ -144,8 +144,8 @@ impl Client {
             match timeout_at(deadline, self.send_retrying(&request)).await {
                 Ok(response) => response?.into_outcome(&request.headers, hint),
                 Err(_) => {
-                    // Where packets vanish without a word, every further call would wait for its
-                    // deadline too.
+                    // If the network drops packets silently, further calls on this connection would
+                    // time out too.
                     *self.connection() = None;
                     Err(SendError::Timeout.into())
                 }
@@ -153,8 +153,8 @@ impl Client {
         })
     }
 
-    /// A kept connection may have died while the process was frozen. That is seen only by using it,
-    /// so a call whose connection breaks is made again at once on a new one.
+    /// Sends a request on the current connection, and if that one is broken, once more on a new
+    /// one. A connection may die while the process is frozen, which only its next use shows.
     async fn send_retrying(&self, request: &GrpcRequest) -> Result<GrpcResponse, SendError> {
         let current = self.connection().clone();
         if let Some(current) = current.filter(|current| !current.is_closed()) {
@@ -179,7 +179,7 @@ impl Client {
         let opened = http2.handshake(TokioIo::new(stream)).await;
         let (sender, connection) = opened.map_err(connection_error)?;
         tokio::spawn(async move {
-            // Whoever uses the connection is told how it ended.
+            // The error is reported to the calls that use the connection.
             let _ = connection.await;
         });
         Ok(sender)
@@ -219,7 +219,7 @@ fn connection_error(error: hyper::Error) -> SendError {
     SendError::Broken(io::Error::other(error))
 }
 
-/// The path of the one call that each service has.
+/// Path of the method `Export` of the signal's service.
 fn method_path(signal: Signal) -> &'static str {
     match signal {
         Signal::Traces => "/opentelemetry.proto.collector.trace.v1.TraceService/Export",

@@ -1,4 +1,4 @@
-//! Requests made smaller.
+//! Compression of requests.
 
 use std::io::{self, Write as _};
 use std::pin::Pin;
@@ -10,24 +10,24 @@ use tokio::task::yield_now;
 
 use crate::transport::client::BufList;
 
-/// Telemetry repeats itself: the fastest level leaves little more of it than the default one does
-/// (25 % of three megabytes of spans against 24 %), in an eighth of the time. Setting up costs what
-/// 5 KB do, some 70 µs, which is why nothing is compressed unless it is asked for; ten records'
-/// spans, 3.5 KB, become 1.2 KB, and a single span is hardly worth it.
+/// Telemetry is repetitive: the fastest level compresses three megabytes of spans to 25 %, the
+/// default level to 24 % in eight times the time. Setting up the encoder costs about 70 µs, as much
+/// as compressing 5 KB, so compression is off by default. The spans of ten records, 3.5 KB, become
+/// 1.2 KB; compressing a single span saves little.
 const LEVEL: Compression = Compression::fast();
-/// How much is compressed at a time: a millisecond or two, after which others on this thread
-/// have their turn, and the deadline is looked at.
+/// Number of bytes compressed between two yields. They take a millisecond or two; then other tasks
+/// of the thread can run and the deadline is checked.
 const CHUNK_BYTES: usize = 128 * 1024;
-/// What a request is guessed to shrink to.
+/// Estimated compression ratio, for the capacity of the output.
 const USUAL_RATIO: usize = 4;
-/// Header and trailer, and something for what cannot be compressed.
+/// Capacity for the gzip header and trailer, and for input that cannot be compressed.
 const GZIP_OVERHEAD: usize = 64;
 
-/// A request that is being compressed.
+/// The future of [`compress`].
 type CompressFuture = Pin<Box<dyn Future<Output = io::Result<BufList>> + Send>>;
 
-/// The request as one gzip member. On the heap: it would be part of every flush's state, also where
-/// nothing is compressed.
+/// Compresses the request into one gzip member. The future is boxed, because it would otherwise be
+/// part of every flush's state, even without compression.
 pub(super) fn compress(request: BufList) -> CompressFuture {
     Box::pin(compress_unboxed(request))
 }

@@ -21,7 +21,7 @@ const CONTENT_TYPE: (HeaderName, HeaderValue) = (
 const CONTENT_ENCODING: (HeaderName, HeaderValue) =
     (header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
 
-/// The headers that are this protocol's own.
+/// Returns the headers that the protocol prescribes.
 pub(super) fn protocol_headers(
     is_compressed: bool,
 ) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
@@ -29,7 +29,7 @@ pub(super) fn protocol_headers(
     [CONTENT_TYPE].into_iter().chain(encoding)
 }
 
-/// Sends a request that is as compressed as its headers say.
+/// Sends a request, compressed or not as the headers of the client state.
 pub(super) async fn send(
     client: &Client,
     request: BufList,
@@ -76,7 +76,7 @@ fn read_outcome(
     }
 }
 
-/// Returns the collector's reason for a refusal: the message of a `google.rpc.Status`, the member
+/// Returns the collector's reason for a rejection: the message of a `google.rpc.Status`, the member
 /// `error` of other JSON, or plain text.
 fn rejection_message(response: &Response) -> Option<String> {
     /// Field number of the message in a `google.rpc.Status`.

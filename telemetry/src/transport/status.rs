@@ -1,22 +1,22 @@
-//! What a collector said of a request, and whether the same request may succeed later.
+//! Statuses of responses, and their meaning for the request.
 
 use std::fmt;
 
 use ::http::{HeaderMap, HeaderValue, StatusCode};
 
-/// The status of an answer, in the terms of what carried it.
+/// The status of a response, in the terms of its protocol.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Status {
     Http {
         code: StatusCode,
-        /// The collector's reason. Empty if the collector gave none, or if it might repeat a key.
+        /// Message from the collector. Empty if it sent none, or if the message might repeat a key.
         message: String,
     },
     #[cfg(feature = "grpc")]
     Grpc(super::grpc::GrpcStatus),
 }
 
-/// What becomes of a request with such a status.
+/// The meaning of a status for the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ResponseClass {
     Accepted,
@@ -29,7 +29,8 @@ pub(super) enum ResponseClass {
 }
 
 impl Status {
-    /// The request's keys were not accepted: with others it may be.
+    /// Returns true if the collector rejected the credentials of the request. The request may
+    /// succeed with others.
     pub(crate) fn is_unauthorized(&self) -> bool {
         match self {
             Self::Http { code, .. } => is_unauthorized(*code),
@@ -39,8 +40,8 @@ impl Status {
     }
 }
 
-/// By the codes that the OTLP specification calls retryable ("OTLP/HTTP Response"), and those of a
-/// key that is being renewed.
+/// Classifies a status. The retryable ones are those of the OTLP specification ("OTLP/HTTP
+/// Response"), and 401 and 403, because the key may just be rotated.
 pub(super) fn classify(status: StatusCode) -> ResponseClass {
     match status {
         _ if status.is_success() => ResponseClass::Accepted,
@@ -86,12 +87,13 @@ impl fmt::Display for Status {
     }
 }
 
-/// Maximum length in bytes of a message in a log line: enough for a sentence and an identifier.
+/// Maximum length in bytes of a collector's message in a log line: enough for a sentence and an
+/// identifier.
 pub(super) const MAX_MESSAGE: usize = 200;
 
-/// Returns the beginning of a message as one line without control characters. Returns an empty text
-/// if the message repeats a secret value of `sent`, the headers of the request, or the key in such
-/// a value.
+/// Returns the beginning of a message as one line without control characters. Returns an empty
+/// string if the message repeats a secret value of `sent`, the headers of the request, or the key
+/// in such a value.
 pub(super) fn printable_message(message: &str, sent: &HeaderMap) -> String {
     let is_secret = |value: &HeaderValue| {
         let value = String::from_utf8_lossy(value.as_bytes());

@@ -1,5 +1,5 @@
-//! What is on the wire of a request, and what becomes of its answer, over each protocol. The budget
-//! has a module of its own.
+//! Requests on the wire and the outcome of their responses, over each protocol. Deadlines have a
+//! module of their own.
 
 use std::io::Read as _;
 
@@ -48,7 +48,7 @@ pub(super) fn request(pieces: &[&'static [u8]]) -> BufList {
     request
 }
 
-/// A key as it comes from the configuration.
+/// A header with a key, as the configuration produces it.
 pub(super) fn key(value: &'static str) -> (HeaderName, HeaderValue) {
     let mut value = HeaderValue::from_static(value);
     value.set_sensitive(true);
@@ -70,12 +70,12 @@ async fn read_request(peer: &mut TcpStream) -> (String, Vec<u8>) {
     (head, body)
 }
 
-/// Sends requests over HTTP, each of which gets an answer; what arrived of them, and what became of
-/// them.
+/// Sends requests over HTTP and gives each this response. Returns the requests that arrived, and
+/// their outcomes.
 async fn exchange(
     change: impl FnOnce(&mut Otlp),
     requests: Vec<BufList>,
-    answer: &str,
+    response: &str,
 ) -> (
     Vec<(String, Vec<u8>)>,
     Vec<Result<PartialSuccess, TransportError>>,
@@ -88,12 +88,12 @@ async fn exchange(
     let count = requests.len();
     let serve = async {
         let mut peer = listener.accept().await.unwrap().0;
-        let mut seen = Vec::new();
+        let mut received = Vec::new();
         for _ in 0..count {
-            seen.push(read_request(&mut peer).await);
-            peer.write_all(answer.as_bytes()).await.unwrap();
+            received.push(read_request(&mut peer).await);
+            peer.write_all(response.as_bytes()).await.unwrap();
         }
-        seen
+        received
     };
     let send = async {
         let mut outcomes = Vec::new();
@@ -109,7 +109,7 @@ async fn exchange(
 }
 
 #[tokio::test]
-async fn over_http_the_headers_are_otlps_and_those_that_are_configured_or_renewed() {
+async fn http_requests_have_the_headers_of_otlp_and_the_configured_or_renewed_ones() {
     let change = |otlp: &mut Otlp| {
         otlp.headers.extend([key("Bearer old")]);
         let (name, team) = (
@@ -120,11 +120,11 @@ async fn over_http_the_headers_are_otlps_and_those_that_are_configured_or_renewe
         let mistaken = HeaderValue::from_static("text/plain");
         otlp.headers.insert(header::CONTENT_TYPE, mistaken);
     };
-    let answer = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n\x0a\0";
+    let response = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n\x0a\0";
     let requests = vec![request(&[b"one"]), request(&[b"two"])];
-    let (seen, outcomes) = exchange(change, requests, answer).await;
+    let (received, outcomes) = exchange(change, requests, response).await;
     let head = |index: usize| {
-        let mut lines: Vec<&str> = seen[index].0.trim_end().lines().collect();
+        let mut lines: Vec<&str> = received[index].0.trim_end().lines().collect();
         lines.retain(|line| !line.starts_with("host: "));
         lines.sort_unstable();
         lines
@@ -150,7 +150,7 @@ async fn over_http_the_headers_are_otlps_and_those_that_are_configured_or_renewe
 }
 
 #[tokio::test]
-async fn what_is_compressed_says_so_and_is_what_was_given() {
+async fn a_compressed_request_has_a_content_encoding_and_decompresses_to_the_original() {
     let spans: Vec<u8> = (0..1_000_000_u32)
         .flat_map(|number| (number / 7).to_le_bytes())
         .collect();
@@ -167,9 +167,9 @@ async fn what_is_compressed_says_so_and_is_what_was_given() {
         pieces.iter().for_each(|piece| request.push(piece.clone()));
         let length = request.remaining();
         let change = |otlp: &mut Otlp| otlp.compression = Compression::Gzip;
-        let answer = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
-        let (seen, outcomes) = exchange(change, vec![request], answer).await;
-        let (head, body) = &seen[0];
+        let response = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+        let (received, outcomes) = exchange(change, vec![request], response).await;
+        let (head, body) = &received[0];
         assert!(head.contains("\r\ncontent-encoding: gzip\r\n"), "{head}");
         assert!(length < 1000 || body.len() < length / 2);
         let mut plain = Vec::new();
@@ -181,55 +181,60 @@ async fn what_is_compressed_says_so_and_is_what_was_given() {
     }
 }
 
-/// What becomes of a request that is answered so, with the seconds to wait.
-async fn fate(answer: &str) -> (&'static str, Option<u64>, bool) {
-    let (_, mut outcomes) = exchange(|_| {}, vec![request(&[b"x"])], answer).await;
+/// Returns the outcome of a request with this response: its class, the seconds until a retry, and
+/// whether it is unauthorized.
+async fn outcome_of(response: &str) -> (&'static str, Option<u64>, bool) {
+    let (_, mut outcomes) = exchange(|_| {}, vec![request(&[b"x"])], response).await;
     match outcomes.remove(0) {
         Ok(_) => ("accepted", None, false),
         Err(error) => {
             let is_unauthorized = error.is_unauthorized();
             match error {
                 TransportError::Retryable { retry_after, .. } => (
-                    "passing",
+                    "retryable",
                     retry_after.map(|after| after.as_secs()),
                     is_unauthorized,
                 ),
-                TransportError::NonRetryable(_) => ("final", None, is_unauthorized),
+                TransportError::NonRetryable(_) => ("not retryable", None, is_unauthorized),
                 TransportError::WrongEndpoint(_) => ("wrong endpoint", None, is_unauthorized),
-                other => panic!("{answer:?}: {other}"),
+                other => panic!("{response:?}: {other}"),
             }
         }
     }
 }
 
 #[tokio::test]
-async fn a_status_says_whether_and_when_the_same_request_may_succeed() {
+async fn a_status_determines_whether_and_when_a_request_is_retryable() {
     for (status, more, expected) in [
         ("200 OK", "retry-after: 9\r\n", ("accepted", None, false)),
-        ("503 X", "", ("passing", None, false)),
-        ("503 X", "Retry-After: 9\r\n", ("passing", Some(9), false)),
+        ("503 X", "", ("retryable", None, false)),
+        ("503 X", "Retry-After: 9\r\n", ("retryable", Some(9), false)),
         (
             "429 X",
             "retry-after: x\r\nretry-after: 7\r\n",
-            ("passing", Some(7), false),
+            ("retryable", Some(7), false),
         ),
         (
             "429 X",
             "retry-after: Sun, 06 Nov 1994 08:49:37 GMT\r\n",
-            ("passing", Some(0), false),
+            ("retryable", Some(0), false),
         ),
         (
             "503 X",
             "retry-after: 99999999999999999999\r\n",
-            ("passing", Some(MAX_RETRY_AFTER.as_secs()), false),
+            ("retryable", Some(MAX_RETRY_AFTER.as_secs()), false),
         ),
-        ("502 X", "", ("passing", None, false)),
-        ("504 X", "", ("passing", None, false)),
-        ("401 X", "", ("passing", None, true)),
-        ("403 X", "", ("passing", None, true)),
-        ("400 X", "retry-after: 9\r\n", ("final", None, false)),
-        ("413 X", "", ("final", None, false)),
-        ("500 X", "", ("final", None, false)),
+        ("502 X", "", ("retryable", None, false)),
+        ("504 X", "", ("retryable", None, false)),
+        ("401 X", "", ("retryable", None, true)),
+        ("403 X", "", ("retryable", None, true)),
+        (
+            "400 X",
+            "retry-after: 9\r\n",
+            ("not retryable", None, false),
+        ),
+        ("413 X", "", ("not retryable", None, false)),
+        ("500 X", "", ("not retryable", None, false)),
         ("302 X", "", ("wrong endpoint", None, false)),
         ("304 X", "", ("wrong endpoint", None, false)),
         ("404 X", "", ("wrong endpoint", None, false)),
@@ -237,13 +242,13 @@ async fn a_status_says_whether_and_when_the_same_request_may_succeed() {
         ("415 X", "", ("wrong endpoint", None, false)),
         ("501 X", "", ("wrong endpoint", None, false)),
     ] {
-        let answer = format!("HTTP/1.1 {status}\r\n{more}content-length: 0\r\n\r\n");
-        assert_eq!(fate(&answer).await, expected, "{answer}");
+        let response = format!("HTTP/1.1 {status}\r\n{more}content-length: 0\r\n\r\n");
+        assert_eq!(outcome_of(&response).await, expected, "{response}");
     }
 }
 
 #[tokio::test]
-async fn a_timeout_beyond_what_the_clock_counts_is_none() {
+async fn a_timeout_that_overflows_the_clock_is_limited() {
     let mut otlp = otlp("http://127.0.0.1:9", Protocol::HttpProtobuf);
     otlp.timeout = Duration::MAX;
     let transport = Transport::new(Signal::Traces, &otlp);
@@ -254,7 +259,7 @@ async fn a_timeout_beyond_what_the_clock_counts_is_none() {
 }
 
 #[tokio::test]
-async fn compressing_ends_with_the_time_for_it() {
+async fn compression_times_out_at_the_deadline() {
     let mut otlp = otlp("http://127.0.0.1:9", Protocol::HttpProtobuf);
     otlp.compression = Compression::Gzip;
     let transport = Transport::new(Signal::Traces, &otlp);
@@ -268,7 +273,7 @@ async fn compressing_ends_with_the_time_for_it() {
 }
 
 #[test]
-fn no_key_is_shown() {
+fn debug_output_contains_no_key() {
     for protocol in protocols() {
         let mut otlp = otlp("http://127.0.0.1:9", protocol);
         otlp.headers.extend([key("Bearer secret")]);
@@ -282,7 +287,7 @@ fn no_key_is_shown() {
     }
 }
 
-/// Those that are compiled in.
+/// The protocols that are compiled in.
 pub(super) fn protocols() -> impl Iterator<Item = Protocol> {
     [
         Protocol::HttpProtobuf,

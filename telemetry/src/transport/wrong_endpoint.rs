@@ -30,16 +30,16 @@ pub(crate) enum UnexpectedResponse {
         status: StatusCode,
         content_type: Option<Box<str>>,
     },
-    /// An answer in another protocol.
+    /// A response in another protocol.
     Protocol(SendError),
 }
 
 impl fmt::Display for UnexpectedResponse {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Status(status) => write!(formatter, "the collector answered {status}"),
+            Self::Status(status) => write!(formatter, "the collector responded with {status}"),
             Self::Redirect { status, location } => {
-                write!(formatter, "the collector answered {status}")?;
+                write!(formatter, "the collector responded with {status}")?;
                 match location {
                     Some(location) => write!(formatter, ", a redirect to {location}"),
                     None => formatter.write_str(", a redirect without a location"),
@@ -49,7 +49,10 @@ impl fmt::Display for UnexpectedResponse {
                 status,
                 content_type,
             } => {
-                write!(formatter, "the collector answered {status}, but its body")?;
+                write!(
+                    formatter,
+                    "the collector responded with {status}, but its body"
+                )?;
                 match content_type {
                     Some(content_type) => write!(formatter, " of content type {content_type}")?,
                     None => formatter.write_str(" without a content type")?,
@@ -66,7 +69,7 @@ impl fmt::Display for UnexpectedResponse {
 pub(super) enum EndpointHint {
     /// The base URL already ends in the path that is appended to it.
     BaseUrl(&'static str),
-    /// The endpoint of one signal does not end in its path.
+    /// The endpoint of one signal does not end in the path of that signal.
     SignalUrl(Signal),
     Http,
     #[cfg(feature = "grpc")]
@@ -105,7 +108,7 @@ impl fmt::Display for WrongEndpoint {
             );
         }
         formatter.write_str("the endpoint's path or port is not that of an OTLP receiver")?;
-        // A receiver with the right path returns this status too.
+        // A receiver with the right path responds with this status too.
         let is_media_type_unsupported = matches!(
             self.response,
             UnexpectedResponse::Status(Status::Http {

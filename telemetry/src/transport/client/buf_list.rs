@@ -1,46 +1,46 @@
-//! A request made of pieces that are already encoded.
+//! Requests that consist of several encoded buffers.
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
 
 use bytes::{Buf, Bytes};
 
-/// Pieces sent one after the other without being copied together; a clone shares them, so that a
+/// Buffers that are sent in order, without being copied into one. A clone shares them, so that a
 /// request can be sent again.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct BufList {
-    pieces: VecDeque<Bytes>,
+    buffers: VecDeque<Bytes>,
     length: usize,
 }
 
 impl BufList {
-    /// With room for so many pieces.
-    pub(crate) fn with_capacity(pieces: usize) -> Self {
+    /// Creates a list with capacity for this number of buffers.
+    pub(crate) fn with_capacity(buffers: usize) -> Self {
         Self {
-            pieces: VecDeque::with_capacity(pieces),
+            buffers: VecDeque::with_capacity(buffers),
             length: 0,
         }
     }
 
-    pub(crate) fn push(&mut self, piece: Bytes) {
-        if !piece.is_empty() {
-            self.length += piece.len();
-            self.pieces.push_back(piece);
+    pub(crate) fn push(&mut self, buffer: Bytes) {
+        if !buffer.is_empty() {
+            self.length += buffer.len();
+            self.buffers.push_back(buffer);
         }
     }
 
-    /// Puts a piece before the others.
-    pub(crate) fn prepend(&mut self, piece: Bytes) {
-        self.length += piece.len();
-        self.pieces.push_front(piece);
+    /// Adds a buffer at the front.
+    pub(crate) fn prepend(&mut self, buffer: Bytes) {
+        self.length += buffer.len();
+        self.buffers.push_front(buffer);
     }
 
-    /// Takes the first piece away.
+    /// Removes the first buffer.
     #[cfg(feature = "grpc")]
     pub(crate) fn pop(&mut self) -> Option<Bytes> {
-        let piece = self.pieces.pop_front()?;
-        self.length -= piece.len();
-        Some(piece)
+        let buffer = self.buffers.pop_front()?;
+        self.length -= buffer.len();
+        Some(buffer)
     }
 }
 
@@ -50,25 +50,25 @@ impl Buf for BufList {
     }
 
     fn chunk(&self) -> &[u8] {
-        self.pieces.front().map_or(&[], |piece| piece)
+        self.buffers.front().map_or(&[], |buffer| buffer)
     }
 
     fn chunks_vectored<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
-        let pairs = slices.iter_mut().zip(&self.pieces);
+        let pairs = slices.iter_mut().zip(&self.buffers);
         pairs
-            .map(|(slice, piece)| *slice = IoSlice::new(piece))
+            .map(|(slice, buffer)| *slice = IoSlice::new(buffer))
             .count()
     }
 
     fn advance(&mut self, mut count: usize) {
         self.length -= count;
-        while let Some(first) = self.pieces.front_mut() {
+        while let Some(first) = self.buffers.front_mut() {
             if count < first.len() {
                 first.advance(count);
                 return;
             }
             count -= first.len();
-            self.pieces.pop_front();
+            self.buffers.pop_front();
         }
     }
 }

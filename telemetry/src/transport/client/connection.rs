@@ -1,4 +1,4 @@
-//! One connection, driven by whoever uses it.
+//! One connection, driven by the task that uses it.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -13,9 +13,9 @@ use super::dial::{Dialer, RawConnection, Stream};
 use super::response::{self, EndOfStream, ParsedResponse};
 use super::{BufList, SendError};
 
-/// How much is read at once: more than a collector's usual answer.
+/// Maximum number of bytes per read, more than a collector's usual response.
 const READ_BYTES: usize = 1024;
-/// How many pieces are written at once. A usual request has four.
+/// Maximum number of buffers per write. A usual request has four.
 const MAX_SLICES: usize = 8;
 
 pub(super) struct Connection(RawConnection);
@@ -31,8 +31,8 @@ impl Connection {
         dialer.dial().await.map(Self)
     }
 
-    /// Writes a request and reads the answer to it. What has come of it is in `received` also when
-    /// this future is dropped.
+    /// Writes a request and reads the response. If the future is dropped, `received` holds the
+    /// bytes that have arrived.
     pub(super) async fn send(
         &mut self,
         request: BufList,
@@ -48,13 +48,13 @@ impl Connection {
         poll_fn(|context| round_trip.poll(context)).await
     }
 
-    /// Whether the peer has left the connection open since the last answer. Asked once, not waited
-    /// for: what is there to be read while nothing was asked is the end of the connection, or an
-    /// answer to nothing, which must not be taken for the next request's.
+    /// Returns true if the peer has not closed the connection since the last response. Checks once
+    /// and does not wait. Unexpected bytes are the end of the connection, or a response to no
+    /// request, which must not be read as the response to the next one.
     pub(super) async fn is_open(&mut self) -> bool {
         let mut byte = [0];
         let mut buffer = ReadBuf::new(&mut byte);
-        // What TLS holds back first, then what nobody has read yet.
+        // TLS may hold decrypted bytes, so the stream is read before the socket is checked.
         let is_quiet = poll_fn(|context| {
             let read = Pin::new(&mut *self.0.stream).poll_read(context, &mut buffer);
             Poll::Ready(read.is_pending())
@@ -65,19 +65,19 @@ impl Connection {
     }
 }
 
-/// A request on its way, and what has come back.
+/// A request and the received part of its response.
 struct RoundTrip<'a> {
     stream: &'a mut dyn Stream,
     request: BufList,
     is_written: bool,
-    /// Why the request could not be written. A collector that refuses a long request answers first
-    /// and then stops reading: only without an answer does this count.
+    /// The error that stopped writing. It counts only if no response arrives: a collector that
+    /// rejects a long request responds and then stops reading.
     write_error: Option<io::Error>,
     received: &'a mut Vec<u8>,
 }
 
 impl RoundTrip<'_> {
-    /// Reads while it writes: the answer may come before the end of the request.
+    /// Reads while it writes, because the response may arrive before the request is complete.
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<ParsedResponse, SendError>> {
         if !self.is_written && self.write_error.is_none() {
             match self.poll_write(context) {
@@ -116,7 +116,7 @@ impl RoundTrip<'_> {
         Pin::new(&mut *self.stream).poll_flush(context)
     }
 
-    /// How many bytes were read; none at the end of the connection.
+    /// Returns the number of bytes read; 0 at the end of the connection.
     fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let mut bytes = [0; READ_BYTES];
         let mut buffer = ReadBuf::new(&mut bytes);

@@ -1,4 +1,4 @@
-//! Ways to a peer: TCP, and TLS where the endpoint has it.
+//! Connecting: TCP, a proxy's tunnel, and TLS.
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -11,22 +11,23 @@ use super::tls::Tls;
 use super::{SendError, tunnel};
 use crate::config::{Endpoint, Proxy};
 
-/// What a connection reads from and writes to.
+/// The byte stream of a connection, with or without TLS.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
-/// A connection, before anything is said on it.
+/// A new connection.
 pub(crate) struct RawConnection {
     pub(crate) stream: Box<dyn Stream>,
-    /// The same socket without the runtime, which knows only of bytes that it has been told of:
-    /// when a frozen process goes on, of none that came meanwhile.
+    /// A second handle of the socket, outside the runtime. After a freeze the runtime has not yet
+    /// been notified of the bytes that arrived meanwhile.
     pub(super) socket: std::net::TcpStream,
 }
 
-/// A connection that is about to be.
+/// The future of [`Dialer::dial`].
 type DialFuture<'a> = Pin<Box<dyn Future<Output = Result<RawConnection, SendError>> + Send + 'a>>;
 
-/// How to reach one endpoint. Cheap to create: no TLS is set up before the first connection.
+/// Opens connections to one endpoint. Cheap to create: the TLS configuration is set up by the first
+/// connection.
 #[derive(Debug)]
 pub(crate) struct Dialer {
     pub(crate) endpoint: Endpoint,
@@ -36,9 +37,9 @@ pub(crate) struct Dialer {
 }
 
 impl Dialer {
-    /// Connects, on the heap: it is seldom needed and large, and would be part of every flush's
-    /// state. Not as an `async fn`, because of that every crate in which a flush is polled would
-    /// get a copy, TLS included.
+    /// Connects. The future is boxed, because it is large, seldom needed, and would otherwise be
+    /// part of every flush's state. It is not returned by an `async fn`, because every crate that
+    /// polls a flush would compile a copy of it, including TLS.
     pub(crate) fn dial(&self) -> DialFuture<'_> {
         Box::pin(self.dial_unboxed())
     }
@@ -50,7 +51,7 @@ impl Dialer {
                 .await
                 .map_err(|error| SendError::ConnectProxy(proxy.endpoint.authority(), error))?,
         };
-        // A request is written whole: waiting for more to send (Nagle) would only delay it.
+        // Each request is written at once, so Nagle's algorithm would only delay it.
         tcp.set_nodelay(true).map_err(SendError::Connect)?;
         let (tcp, socket) = duplicate(tcp).map_err(SendError::Connect)?;
         if let Some(proxy) = &self.proxy {
@@ -65,15 +66,15 @@ impl Dialer {
     }
 }
 
-/// A second handle of the socket; both do not block.
+/// Returns two handles of the socket. Both are non-blocking.
 fn duplicate(tcp: TcpStream) -> io::Result<(TcpStream, std::net::TcpStream)> {
     let socket = tcp.into_std()?;
     Ok((TcpStream::from_std(socket.try_clone()?)?, socket))
 }
 
-/// A name costs a thread of tokio's, which asks the system's resolver. `localhost`, where a sidecar
-/// or an extension listens and the specification's default points, is no question (RFC 6761,
-/// section 6.3).
+/// Connects to a host and port. Resolving a name costs a thread of tokio's, which calls the
+/// system's resolver. `localhost`, the default host and that of sidecars and extensions, needs no
+/// resolver (RFC 6761, section 6.3).
 async fn connect(endpoint: &Endpoint) -> io::Result<TcpStream> {
     if endpoint.host.eq_ignore_ascii_case("localhost") {
         let v4 = SocketAddr::from((Ipv4Addr::LOCALHOST, endpoint.port));

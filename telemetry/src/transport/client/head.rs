@@ -1,4 +1,4 @@
-//! What every request to one endpoint begins with, written once.
+//! The part of a request's head that is the same for all requests to an endpoint.
 
 use std::fmt;
 
@@ -6,14 +6,14 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use crate::config::Endpoint;
 
-/// The connection's own matter, whatever anybody wants to be sent.
+/// Headers that only the client sets.
 const RESERVED_HEADERS: [HeaderName; 3] = [
     header::HOST,
     header::CONTENT_LENGTH,
     header::TRANSFER_ENCODING,
 ];
 
-/// From behind the method to the headers that are a request's own. May hold keys.
+/// The head from the path to the shared headers. It may contain keys.
 pub(super) struct RequestHead {
     headers: HeaderMap,
     bytes: Vec<u8>,
@@ -42,7 +42,7 @@ impl RequestHead {
         Self { headers, bytes }
     }
 
-    /// The same with `headers` in place of those of the same name.
+    /// Sets headers. They replace headers of the same name.
     pub(super) fn set_headers(&mut self, endpoint: &Endpoint, headers: HeaderMap) {
         let mut all = std::mem::take(&mut self.headers);
         all.extend(headers);

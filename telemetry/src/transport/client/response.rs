@@ -1,4 +1,4 @@
-//! An HTTP/1.1 answer, from the bytes that have arrived so far (RFC 9112).
+//! HTTP/1.1 responses, parsed from the bytes received so far (RFC 9112).
 
 use std::mem::MaybeUninit;
 
@@ -8,16 +8,16 @@ use http::{StatusCode, header};
 use super::SendError;
 use super::retry_after::RetryAfter;
 
-/// Collectors answer with a few bytes; whoever sends more than this is none.
+/// Maximum length of a response. Collectors send a few bytes, so a longer response does not come
+/// from one.
 pub(crate) const MAX_RESPONSE: usize = 256 * 1024;
-/// As many as servers commonly take themselves. With more, the status is all that is read of an
-/// answer.
+/// Maximum number of headers, the usual limit of servers. Of a response with more, only the status
+/// is read.
 const MAX_HEADERS: usize = 64;
 /// Maximum length of a header's value in an error, enough for a typical URL.
 const MAX_LOGGED_VALUE: usize = 200;
 
-/// A response. For a refusal, the status is enough; for a success, the body may matter, and it may
-/// be incomplete.
+/// A response. The body may be incomplete: for a rejection the status is enough.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Response {
     pub(crate) status: StatusCode,
@@ -26,7 +26,7 @@ pub(crate) struct Response {
     pub(crate) content_type: Option<Box<str>>,
     /// `Location` of a redirect.
     pub(crate) location: Option<Box<str>>,
-    /// Where the peer did not do what it was asked for, and says when it may.
+    /// `Retry-After` of a failure.
     pub(crate) retry_after: Option<RetryAfter>,
 }
 
@@ -35,7 +35,7 @@ pub(crate) struct Response {
 pub(crate) enum IncompleteBody {
     #[error("timed out waiting for the end of the body")]
     TimedOut,
-    #[error("the connection ended before the body did")]
+    #[error("the connection closed before the end of the body")]
     Truncated,
     #[error("the body is longer than {MAX_RESPONSE} bytes")]
     TooLong,
@@ -48,25 +48,26 @@ pub(crate) enum IncompleteBody {
 pub(super) enum EndOfStream {
     /// The peer closed the connection cleanly.
     Closed,
-    /// The connection broke, or TLS ended without its `close_notify`: what has arrived may be a
-    /// part (RFC 9112, section 9.8).
+    /// The connection broke, or TLS ended without `close_notify`. The received bytes may be
+    /// incomplete (RFC 9112, section 9.8).
     Broken,
     TimedOut,
 }
 
-/// A complete answer, and what becomes of its connection.
+/// A complete response, and the state of its connection.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct ParsedResponse {
     pub(super) response: Response,
-    /// The peer is ready for another request, and has sent nothing that was not asked for.
+    /// True if the connection can carry another request: it is open, and no unexpected bytes follow
+    /// the response.
     pub(super) is_reusable: bool,
 }
 
-/// Where the body ends.
+/// The length of a body, or what ends it.
 enum BodyLength {
     Length(usize),
     Chunked,
-    /// With the connection.
+    /// The end of the connection.
     Close,
 }
 
@@ -77,7 +78,7 @@ struct ResponseHead<'a> {
     retry_after: Option<RetryAfter>,
     body_length: Result<BodyLength, IncompleteBody>,
     keeps_alive: bool,
-    /// Bytes of the head, the empty line included.
+    /// Length of the head, including the empty line.
     length: usize,
 }
 
@@ -124,13 +125,13 @@ pub(super) fn parse(
     }))
 }
 
-/// Status of a response whose head is complete, and the bytes after the head.
+/// Returns the status of a response whose head is complete, and the bytes after the head.
 pub(super) fn status(received: &[u8]) -> Result<Option<(StatusCode, &[u8])>, SendError> {
     let head = final_head(received)?;
     Ok(head.map(|(head, rest)| (head.status, rest)))
 }
 
-/// A body, and what follows it.
+/// A body and the bytes after it.
 type BodyAndRest<'a> = (Bytes, &'a [u8]);
 
 fn read_body(
@@ -186,8 +187,8 @@ fn strip_secrets(url: &[u8]) -> Vec<u8> {
     [scheme, &rest[user.map_or(0, |at| at + 1)..]].concat()
 }
 
-/// The head of the answer itself, and what follows it: informational answers (`100 Continue`) come
-/// before it.
+/// Returns the head of the final response and the bytes after it. Informational responses (`100
+/// Continue`) precede it.
 fn final_head(mut received: &[u8]) -> Result<Option<(ResponseHead<'_>, &[u8])>, SendError> {
     while let Some(head) = parse_head(received)? {
         received = &received[head.length..];
@@ -217,17 +218,18 @@ fn parse_head(received: &[u8]) -> Result<Option<ResponseHead<'_>>, SendError> {
         .code
         .and_then(|code| StatusCode::from_u16(code).ok());
     let status = status.ok_or(malformed)?;
-    let closes = values(&response, &header::CONNECTION).any(|value| has_token(value, b"close"));
+    let closes =
+        header_values(&response, &header::CONNECTION).any(|value| has_token(value, b"close"));
     let body_length = checked.and_then(|()| body_length(&response, status));
     // Looked up only for redirects, because most responses are successes.
     let location = if status.is_redirection() {
-        values(&response, &header::LOCATION).next()
+        header_values(&response, &header::LOCATION).next()
     } else {
         None
     };
     Ok(Some(ResponseHead {
         status,
-        content_type: values(&response, &header::CONTENT_TYPE).next(),
+        content_type: header_values(&response, &header::CONTENT_TYPE).next(),
         location,
         retry_after: retry_after(&response, status),
         keeps_alive: response.version == Some(1) && !closes,
@@ -242,11 +244,11 @@ fn retry_after(response: &httparse::Response<'_, '_>, status: StatusCode) -> Opt
     if status.is_success() {
         return None;
     }
-    values(response, &header::RETRY_AFTER).find_map(RetryAfter::parse)
+    header_values(response, &header::RETRY_AFTER).find_map(RetryAfter::parse)
 }
 
-/// RFC 9112, section 6.3: the transfer coding wins over a length, and without either the body ends
-/// with the connection.
+/// Determines the length of the body (RFC 9112, section 6.3): a transfer coding overrides
+/// `Content-Length`, and without either the body ends with the connection.
 fn body_length(
     response: &httparse::Response<'_, '_>,
     status: StatusCode,
@@ -255,7 +257,7 @@ fn body_length(
     if has_no_body || status.is_informational() {
         return Ok(BodyLength::Length(0));
     }
-    if let Some(codings) = values(response, &header::TRANSFER_ENCODING).last() {
+    if let Some(codings) = header_values(response, &header::TRANSFER_ENCODING).last() {
         let last = codings.rsplit(|byte| *byte == b',').next();
         let is_chunked = last.is_some_and(|last| has_token(last, b"chunked"));
         return Ok(if is_chunked {
@@ -264,7 +266,7 @@ fn body_length(
             BodyLength::Close
         });
     }
-    let mut lengths = values(response, &header::CONTENT_LENGTH);
+    let mut lengths = header_values(response, &header::CONTENT_LENGTH);
     let Some(length) = lengths.next() else {
         return Ok(BodyLength::Close);
     };
@@ -278,7 +280,7 @@ fn body_length(
     }
 }
 
-fn values<'a, 'received>(
+fn header_values<'a, 'received>(
     response: &'a httparse::Response<'_, 'received>,
     name: &'a header::HeaderName,
 ) -> impl Iterator<Item = &'received [u8]> {
@@ -293,7 +295,7 @@ fn has_token(value: &[u8], token: &[u8]) -> bool {
     tokens.any(|known| known.trim_ascii().eq_ignore_ascii_case(token))
 }
 
-/// Puts a body's chunks together.
+/// Joins the chunks of a body.
 fn dechunk(mut rest: &[u8]) -> Result<Option<BodyAndRest<'_>>, IncompleteBody> {
     const END_OF_LINE: &[u8] = b"\r\n";
     let mut body = Vec::new();

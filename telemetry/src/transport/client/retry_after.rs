@@ -1,29 +1,28 @@
-//! When a peer wants to be asked again (RFC 9110, section 10.2.3).
+//! The header `Retry-After` (RFC 9110, section 10.2.3).
 
 use std::time::{Duration, SystemTime};
 
-/// `Retry-After`, as it was written.
+/// A parsed `Retry-After`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RetryAfter {
     Delay(Duration),
-    /// By the peer's clock.
+    /// A time on the peer's clock.
     Date(SystemTime),
 }
 
 impl RetryAfter {
-    /// `None` for what is neither a number of seconds nor a date: it says nothing.
+    /// Returns `None` if the value is neither a number of seconds nor a date.
     pub(super) fn parse(value: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(value).ok()?.trim_ascii();
         if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
-            // So many digits that they are no number of ours mean "never" as well as the largest
-            // one does.
+            // A number that overflows is as good as infinite, like the maximum.
             let seconds = text.parse().unwrap_or(u64::MAX);
             return Some(Self::Delay(Duration::from_secs(seconds)));
         }
         httpdate::parse_http_date(text).ok().map(Self::Date)
     }
 
-    /// What is left of it, none if it is over.
+    /// Returns the time until a retry; zero for a date in the past.
     pub(crate) fn remaining(self, now: SystemTime) -> Duration {
         match self {
             Self::Delay(duration) => duration,
@@ -43,7 +42,7 @@ mod tests {
     }
 
     #[test]
-    fn seconds_and_dates_of_all_three_forms_are_read() {
+    fn seconds_and_all_three_forms_of_dates_are_parsed() {
         for (value, expected) in [
             ("0", 0),
             (" 120 ", 120),
@@ -58,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_neither_says_nothing() {
+    fn other_values_are_ignored() {
         for value in [
             "",
             "soon",

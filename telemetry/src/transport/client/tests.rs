@@ -1,4 +1,4 @@
-//! Exchanges with peers that do not wait for their turn.
+//! Requests to peers that respond early, late or in parts.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,17 +13,16 @@ use crate::config::DefaultScheme;
 
 mod idle;
 
-/// More than the sockets' buffers hold, so that the request cannot be written while nobody reads
-/// it.
+/// More than the sockets' buffers hold, so that writing the request blocks until the peer reads.
 const LONG_REQUEST: usize = 32 * 1024 * 1024;
 
 /// Longer than anything on loopback takes.
 const LONG: Duration = Duration::from_secs(20);
 
-/// Long enough for an answer on loopback to arrive.
-const A_MOMENT: Duration = Duration::from_millis(500);
+/// Long enough for a response on loopback to arrive.
+const SHORT: Duration = Duration::from_millis(500);
 
-/// What would stand still for ever fails instead.
+/// Runs both futures, and panics if they hang.
 async fn both<P: Future, R: Future>(peer: P, request: R) -> (P::Output, R::Output) {
     let both = async { tokio::join!(peer, request) };
     timeout(LONG, both).await.unwrap()
@@ -63,13 +62,13 @@ async fn read_head(peer: &mut TcpStream) -> String {
 }
 
 #[tokio::test]
-async fn an_answer_before_the_end_of_the_request_counts() {
+async fn a_response_before_the_end_of_the_request_counts() {
     let (listener, client) = client(&HeaderMap::new()).await;
     let peer = async {
         let mut peer = accept(&listener).await;
         read_head(&mut peer).await;
-        let answer = b"HTTP/1.1 413 Too Long\r\ncontent-length: 0\r\n\r\n";
-        peer.write_all(answer).await.unwrap();
+        let response = b"HTTP/1.1 413 Too Long\r\ncontent-length: 0\r\n\r\n";
+        peer.write_all(response).await.unwrap();
         peer
     };
     let (peer, response) = both(
@@ -78,13 +77,13 @@ async fn an_answer_before_the_end_of_the_request_counts() {
     )
     .await;
     assert_eq!(response.unwrap().status, 413);
-    // Half a request is on it: this connection cannot carry another one.
+    // The connection carries half a request and cannot be reused.
     drop(peer);
     assert!(client.idle().is_empty());
 }
 
 #[tokio::test]
-async fn what_is_sent_is_one_request_with_one_length() {
+async fn a_request_has_one_host_and_one_content_length() {
     let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("1"));
     headers.insert(header::HOST, HeaderValue::from_static("other"));
@@ -96,21 +95,21 @@ async fn what_is_sent_is_one_request_with_one_length() {
         let head = read_head(&mut peer).await;
         let mut body = [0; 3];
         peer.read_exact(&mut body).await.unwrap();
-        let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
-        peer.write_all(answer).await.unwrap();
+        let response = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+        peer.write_all(response).await.unwrap();
         (head, body)
     };
-    let (seen, response) = both(peer, client.send(Method::POST, &[], body(3), soon())).await;
+    let (received, response) = both(peer, client.send(Method::POST, &[], body(3), soon())).await;
     let host = listener.local_addr().unwrap();
     let head = format!(
         "POST /v1/traces HTTP/1.1\r\nhost: {host}\r\nx-key: a\r\nx-key: b\r\ncontent-length: 3\r\n\r\n"
     );
-    assert_eq!(seen, (head, *b"xxx"));
+    assert_eq!(received, (head, *b"xxx"));
     assert_eq!(response.unwrap().body.unwrap(), "ok");
 }
 
 #[tokio::test]
-async fn a_peer_that_hangs_up_on_a_new_connection_is_an_error() {
+async fn a_new_connection_that_the_peer_closes_is_an_error() {
     let (listener, client) = client(&HeaderMap::new()).await;
     let peer = async {
         let mut peer = accept(&listener).await;
@@ -121,7 +120,7 @@ async fn a_peer_that_hangs_up_on_a_new_connection_is_an_error() {
 }
 
 #[tokio::test]
-async fn an_answer_in_many_pieces_is_put_together() {
+async fn a_response_in_many_segments_is_joined() {
     let (listener, client) = client(&HeaderMap::new()).await;
     let peer = async {
         let mut peer = accept(&listener).await;
@@ -142,13 +141,14 @@ async fn an_answer_in_many_pieces_is_put_together() {
     assert_eq!(client.idle().len(), 1);
 }
 
-/// Answers, and leaves the connection open or breaks it.
-async fn status_of(answer: String, is_left_open: bool, time: Duration) -> u16 {
+/// Returns the status of a request whose peer sends this response, and then keeps the connection
+/// open or closes it.
+async fn request_status(response: String, is_left_open: bool, time: Duration) -> u16 {
     let (listener, client) = client(&HeaderMap::new()).await;
     let peer = async {
         let mut peer = accept(&listener).await;
         read_head(&mut peer).await;
-        peer.write_all(answer.as_bytes()).await.unwrap();
+        peer.write_all(response.as_bytes()).await.unwrap();
         is_left_open.then_some(peer)
     };
     let deadline = Instant::now() + time;
@@ -159,23 +159,23 @@ async fn status_of(answer: String, is_left_open: bool, time: Duration) -> u16 {
 }
 
 #[tokio::test]
-async fn a_status_counts_whatever_becomes_of_the_body() {
+async fn a_status_is_returned_even_if_the_body_is_incomplete() {
     for status in [200, 400] {
         let head = format!("HTTP/1.1 {status} X\r\n");
         let headers = "x-header: x\r\n".repeat(1000);
         let filler = "x".repeat(response::MAX_RESPONSE + 1);
-        for answer in [
+        for response in [
             format!("{head}{headers}content-length: 0\r\n\r\n"),
             format!("{head}content-length: {}\r\n\r\n", filler.len()),
             format!("{head}content-length: none\r\n\r\n"),
             format!("{head}\r\n{filler}"),
             format!("{head}transfer-encoding: chunked\r\n\r\nnone\r\n"),
         ] {
-            assert_eq!(status_of(answer, true, LONG).await, status);
+            assert_eq!(request_status(response, true, LONG).await, status);
         }
-        let cut = format!("{head}content-length: 9\r\n\r\nx");
-        assert_eq!(status_of(cut.clone(), false, LONG).await, status);
-        assert_eq!(status_of(cut, true, A_MOMENT).await, status);
+        let truncated = format!("{head}content-length: 9\r\n\r\nx");
+        assert_eq!(request_status(truncated.clone(), false, LONG).await, status);
+        assert_eq!(request_status(truncated, true, SHORT).await, status);
     }
 }
 
@@ -185,44 +185,44 @@ fn protobuf() -> HeaderMap {
     HeaderMap::from_iter([(http::header::CONTENT_TYPE, content_type)])
 }
 
-/// Sends so many requests at once, without a body.
-fn send_at_once(client: &Arc<Client>, requests: usize) -> Vec<JoinHandle<bool>> {
+/// Sends this number of concurrent requests, without a body.
+fn send_concurrently(client: &Arc<Client>, requests: usize) -> Vec<JoinHandle<bool>> {
     let send = |_| {
         let client = Arc::clone(client);
         tokio::spawn(async move {
-            let answer = client.send(Method::POST, &[], BufList::default(), soon());
-            answer.await.is_ok()
+            let response = client.send(Method::POST, &[], BufList::default(), soon());
+            response.await.is_ok()
         })
     };
     (0..requests).map(send).collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn requests_at_once_share_the_kept_connections() {
+async fn concurrent_requests_share_the_idle_connections() {
     let collector = TestCollector::start(Answer::Ok).await.unwrap();
     let mut client = Client::new(endpoint(collector.address()), protobuf());
-    // However slow the machine is: here nobody loses it.
+    // No request gives up waiting for a connection, even on a slow machine.
     client.idle_wait = LONG;
-    for request in send_at_once(&Arc::new(client), 100) {
+    for request in send_concurrently(&Arc::new(client), 100) {
         assert!(request.await.unwrap());
     }
     assert!(collector.connection_count() <= MAX_KEPT_CONNECTIONS);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn requests_that_hang_do_not_hold_up_others_for_longer_than_patience_lasts() {
+async fn hanging_requests_delay_others_only_for_the_idle_wait() {
     let collector = TestCollector::start(Behaviour::script(&[Answer::Hang; MAX_KEPT_CONNECTIONS]))
         .await
         .unwrap();
     let client = Arc::new(Client::new(endpoint(collector.address()), protobuf()));
-    let hanging = send_at_once(&client, MAX_KEPT_CONNECTIONS);
+    let hanging = send_concurrently(&client, MAX_KEPT_CONNECTIONS);
     let all_hang = async {
         while collector.request_count() < MAX_KEPT_CONNECTIONS {
             tokio::task::yield_now().await;
         }
     };
     timeout(LONG, all_hang).await.unwrap();
-    for request in send_at_once(&client, 5) {
+    for request in send_concurrently(&client, 5) {
         assert!(request.await.unwrap());
     }
     for request in hanging {

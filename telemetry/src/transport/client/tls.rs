@@ -1,4 +1,4 @@
-//! TLS with compiled-in roots, and no more of it than a client needs.
+//! TLS with compiled-in root certificates, reduced to what a client needs.
 
 use std::sync::{Arc, OnceLock};
 use std::{fmt, io};
@@ -20,10 +20,10 @@ use webpki::ring as algorithm;
 use super::SendError;
 use crate::config::Certificates;
 
-/// What is spoken inside TLS, as the server is told (ALPN).
+/// The protocol inside TLS, negotiated with ALPN.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ApplicationProtocol {
-    /// What servers take to be meant when nothing is said, as is done here.
+    /// The default of servers. It is not sent.
     Http1,
     #[cfg(feature = "grpc")]
     Http2,
@@ -39,8 +39,8 @@ impl ApplicationProtocol {
     }
 }
 
-/// Set up at the first use: reading certificates from a directory would cost milliseconds of every
-/// cold start.
+/// TLS client. Its configuration is created at the first use, because reading certificates would
+/// add milliseconds to every cold start.
 pub(crate) struct Tls {
     certificates: Certificates,
     protocol: ApplicationProtocol,
@@ -94,29 +94,29 @@ impl Tls {
         Ok(config)
     }
 
-    /// Those that are set instead of the compiled-in ones, not beside them: whoever names an
-    /// authority trusts no other.
+    /// Returns the trusted authorities: the configured ones, or else the compiled-in ones. They are
+    /// not combined, because a configured authority is meant to be the only one.
     fn roots(&self) -> io::Result<RootCertStore> {
         let Some(authorities) = &self.certificates.authorities else {
             let compiled_in = webpki_roots::TLS_SERVER_ROOTS.iter().cloned();
             return Ok(RootCertStore::from_iter(compiled_in));
         };
         let mut roots = RootCertStore::empty();
-        // A bundle may have some that are of no use here.
+        // A bundle may contain certificates that cannot be used.
         let (usable, _) = roots.add_parsable_certificates(authorities.iter().cloned());
         match usable {
             0 => Err(io::Error::other(
-                "no authority's certificate can be used of those that are configured",
+                "none of the configured authorities has a usable certificate",
             )),
             _ => Ok(roots),
         }
     }
 }
 
-/// The parts of rustls' own provider that can come to use here. The rest would be 118 KB of the
-/// function: ChaCha20-Poly1305 (every TLS 1.3 peer has AES-GCM, RFC 8446, section 9.1, and Lambda's
-/// processors have instructions for it), and Ed25519 (no public certificate authority signs with
-/// it).
+/// The parts of rustls' own provider that a client here can use. The rest would add 118 KB to the
+/// function: ChaCha20-Poly1305 (every TLS 1.3 peer supports AES-GCM, RFC 8446, section 9.1, for
+/// which Lambda's processors have instructions) and Ed25519 (no public certificate authority signs
+/// with it).
 fn provider() -> CryptoProvider {
     CryptoProvider {
         cipher_suites: CIPHER_SUITES.to_vec(),
@@ -139,7 +139,8 @@ static CIPHER_SUITES: [SupportedCipherSuite; 6] = [
 static KEY_EXCHANGE_GROUPS: [&dyn SupportedKxGroup; 3] =
     [kx_group::X25519, kx_group::SECP256R1, kx_group::SECP384R1];
 
-/// As in rustls' provider. With TLS 1.2 a scheme does not say which curve it is about.
+/// The algorithms of rustls' provider, without Ed25519. With TLS 1.2 a scheme does not determine
+/// the curve.
 static SIGNATURE_ALGORITHMS: WebPkiSupportedAlgorithms = WebPkiSupportedAlgorithms {
     all: &[
         algorithm::ECDSA_P256_SHA256,
@@ -192,7 +193,7 @@ static SIGNATURE_ALGORITHMS: WebPkiSupportedAlgorithms = WebPkiSupportedAlgorith
     ],
 };
 
-/// The operating system's randomness.
+/// Random numbers of the operating system.
 #[derive(Debug)]
 struct SystemRandom;
 
@@ -203,7 +204,7 @@ impl SecureRandom for SystemRandom {
     }
 }
 
-/// What a client's certificate may be of.
+/// Loads the private keys of client certificates: RSA and ECDSA.
 #[derive(Debug)]
 struct ClientKeys;
 

@@ -11,7 +11,7 @@ use crate::config::{Endpoint, Proxy};
 /// Limit on the head of a proxy's response, well above the usual size.
 const READ_BYTES: usize = 512;
 
-/// Asks the proxy to connect to the endpoint. Afterwards the connection is a tunnel to the
+/// Requests a connection to the endpoint from the proxy. The connection is then a tunnel to the
 /// endpoint.
 pub(super) async fn open(
     tcp: &TcpStream,

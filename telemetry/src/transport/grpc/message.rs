@@ -1,4 +1,4 @@
-//! One message of gRPC on its way ("gRPC over HTTP2", "Length-Prefixed-Message").
+//! Length-prefixed messages ("gRPC over HTTP2", "Length-Prefixed-Message").
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -9,15 +9,15 @@ use hyper::body::{Body, Frame, SizeHint};
 
 use crate::transport::client::BufList;
 
-/// A flag, and the length as four bytes.
+/// Length of the prefix: a byte for the compression flag and four for the length.
 pub(super) const PREFIX_BYTES: usize = 5;
 
-/// A request's body: the message behind its prefix, in the pieces that it is made of.
+/// The body of a request: the prefix and the message, in buffers that are not copied.
 pub(super) struct Message(BufList);
 
 impl Message {
     pub(super) fn new(mut message: BufList, is_compressed: bool) -> Self {
-        // Requests are cut at a thousandth of what fits.
+        // Requests are a thousandth of the maximum.
         let length = u32::try_from(message.remaining()).unwrap_or(u32::MAX);
         let mut prefix = BytesMut::with_capacity(PREFIX_BYTES);
         prefix.put_u8(is_compressed.into());
@@ -47,8 +47,8 @@ impl Body for Message {
     }
 }
 
-/// The message in an answer's body: empty, where it is compressed, which nobody asked for, or not
-/// there. What became of the request is in the trailers.
+/// Returns the message in the body of a response. Returns an empty message if the body has none, or
+/// a compressed one, which the client never requests. The outcome of the call is in the trailers.
 pub(super) fn decode(mut body: Bytes) -> Bytes {
     const PLAIN: u8 = 0;
     if body.len() < PREFIX_BYTES || body.get_u8() != PLAIN {

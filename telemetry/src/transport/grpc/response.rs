@@ -1,4 +1,4 @@
-//! What a server answers to a call.
+//! Responses to calls.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -15,7 +15,7 @@ use crate::transport::status::ResponseClass;
 use crate::transport::wrong_endpoint::{EndpointHint, UnexpectedResponse, WrongEndpoint};
 use crate::transport::{Status, TransportError};
 
-/// An answer that has been read to its end.
+/// A complete response.
 #[derive(Debug)]
 pub(super) struct GrpcResponse {
     status: StatusCode,
@@ -47,7 +47,7 @@ impl GrpcResponse {
         })
     }
 
-    /// The message of a server that has accepted the call. `sent` are the call's headers.
+    /// Returns the message of a successful response. `sent` are the headers of the request.
     ///
     /// Unlike an HTTP status, a gRPC status follows the message and can come only from a gRPC
     /// server. It is therefore the acknowledgement, and an unreadable message is ignored.
@@ -79,7 +79,7 @@ impl GrpcResponse {
     fn call_status(&self, sent: &HeaderMap) -> Result<CallStatus, SendError> {
         let trailers = self.trailers.as_ref();
         let found = trailers.and_then(|trailers| CallStatus::read(trailers, sent));
-        // An answer that is nothing but a status has it in its headers.
+        // A response without a message has its status in the headers ("Trailers-Only").
         let found = found.or_else(|| CallStatus::read(&self.headers, sent));
         match found {
             Some(status) => Ok(status),

@@ -83,7 +83,7 @@ mod tests {
 
     use super::*;
 
-    /// Encodes a field of Google's messages, for which nothing else here needs types.
+    /// Encodes a length-delimited field.
     fn field(number: u32, bytes: &[u8]) -> Vec<u8> {
         const LENGTH_DELIMITED: u32 = 2;
         let tag = number << 3 | LENGTH_DELIMITED;
@@ -112,8 +112,8 @@ mod tests {
     }
 
     #[test]
-    fn the_delay_is_found_among_other_details_padded_or_not() {
-        let delay_of = |bytes: &[u8]| {
+    fn the_delay_is_read_from_the_details_with_and_without_padding() {
+        let read_delay = |bytes: &[u8]| {
             let details = details(RETRY_INFO_URL, bytes);
             let padded = base64::engine::general_purpose::STANDARD.encode(&details);
             assert_eq!(
@@ -122,28 +122,33 @@ mod tests {
             );
             delay(padded.as_bytes())
         };
-        assert_eq!(delay_of(&[0x08, 5]), Some(Duration::from_secs(5)));
+        assert_eq!(read_delay(&[0x08, 5]), Some(Duration::from_secs(5)));
         let half = [0x08, 1, 0x10, 0x80, 0xca, 0xb5, 0xee, 1];
-        assert_eq!(delay_of(&half), Some(Duration::from_millis(1500)));
-        assert_eq!(delay_of(&[]), Some(Duration::ZERO));
+        assert_eq!(read_delay(&half), Some(Duration::from_millis(1500)));
+        assert_eq!(read_delay(&[]), Some(Duration::ZERO));
         let negative = [
             0x08, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1,
         ];
-        assert_eq!(delay_of(&negative), None);
+        assert_eq!(read_delay(&negative), None);
     }
 
     #[test]
-    fn without_retry_info_there_is_no_delay() {
+    fn details_without_retry_info_have_no_delay() {
         let other = details("type.googleapis.com/google.rpc.Help", &[0x08, 5]);
-        let cut = &details(RETRY_INFO_URL, &[0x08, 5])[..20];
-        for value in [encoded(&other), encoded(cut), "*".to_owned(), String::new()] {
+        let truncated = &details(RETRY_INFO_URL, &[0x08, 5])[..20];
+        for value in [
+            encoded(&other),
+            encoded(truncated),
+            "*".to_owned(),
+            String::new(),
+        ] {
             assert_eq!(delay(value.as_bytes()), None, "{value}");
         }
     }
 
     proptest! {
         #[test]
-        fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..80)) {
+        fn parsing_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..80)) {
             let _ = delay(&bytes);
             let _ = delay(encoded(&bytes).as_bytes());
             let _ = delay(encoded(&details(RETRY_INFO_URL, &bytes)).as_bytes());

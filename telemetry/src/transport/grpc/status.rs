@@ -1,4 +1,4 @@
-//! How a gRPC call ended ("gRPC over HTTP2", "Responses").
+//! Status of a gRPC call ("gRPC over HTTP2", "Responses").
 
 use std::fmt;
 use std::time::Duration;
@@ -13,11 +13,11 @@ const STATUS: &str = "grpc-status";
 const MESSAGE: &str = "grpc-message";
 const DETAILS: &str = "grpc-status-details-bin";
 
-/// A status code, which may be one that nobody has defined.
+/// A status code. It may be unknown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Code(u32);
 
-/// The names of the codes, each at its number.
+/// Names of the codes, indexed by number.
 const NAMES: [&str; 17] = [
     "OK",
     "CANCELLED",
@@ -57,8 +57,8 @@ impl Code {
         matches!(self, Self::UNAUTHENTICATED | Self::PERMISSION_DENIED)
     }
 
-    /// What a status of HTTP means where no gRPC server has answered, but something in front of it
-    /// ("HTTP to gRPC Status Code Mapping").
+    /// Maps the HTTP status of a response without a gRPC status, which usually comes from a proxy
+    /// or load balancer ("HTTP to gRPC Status Code Mapping").
     fn from_http(status: StatusCode) -> Self {
         match status {
             StatusCode::BAD_REQUEST => Self::INTERNAL,
@@ -84,11 +84,11 @@ impl fmt::Display for Code {
     }
 }
 
-/// What a collector says of a call that failed.
+/// Code and message of a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct GrpcStatus {
     pub(crate) code: Code,
-    /// Empty where there is none, or where it might repeat a key.
+    /// Message from the collector. Empty if it sent none, or if the message might repeat a key.
     message: String,
 }
 
@@ -102,7 +102,7 @@ impl fmt::Display for GrpcStatus {
     }
 }
 
-/// The end of a call.
+/// Status of a call, and what the collector adds to it.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct CallStatus {
     pub(super) status: GrpcStatus,
@@ -112,8 +112,9 @@ pub(super) struct CallStatus {
 }
 
 impl CallStatus {
-    /// Reads it from trailers, or from the headers of an answer that has nothing else. `sent` are
-    /// the headers of the request, whose values are repeated to nobody.
+    /// Reads the status from trailers, or from the headers of a response that consists only of
+    /// headers. `sent` are the headers of the request; their secret values are removed from the
+    /// message.
     pub(super) fn read(headers: &HeaderMap, sent: &HeaderMap) -> Option<Self> {
         let code = headers.get(STATUS)?.to_str().ok()?.parse();
         let code = code.map_or(Code::UNKNOWN, Code);
@@ -132,7 +133,7 @@ impl CallStatus {
         })
     }
 
-    /// Where the answer has no status of gRPC.
+    /// Creates the status of a response that has only an HTTP status.
     pub(super) fn from_http(status: StatusCode) -> Self {
         Self {
             status: GrpcStatus {
@@ -144,8 +145,8 @@ impl CallStatus {
         }
     }
 
-    /// By the codes that the OTLP specification calls retryable ("OTLP/gRPC Response"), and those
-    /// of a key that is being renewed.
+    /// Classifies the status. The retryable ones are those of the OTLP specification ("OTLP/gRPC
+    /// Response"), and UNAUTHENTICATED and PERMISSION_DENIED, because the key may just be rotated.
     pub(super) fn classify(&self) -> ResponseClass {
         let http_class = self.http_status.map(status::classify);
         match self.status.code {
@@ -159,8 +160,8 @@ impl CallStatus {
             | Code::OUT_OF_RANGE
             | Code::UNAVAILABLE
             | Code::DATA_LOSS => ResponseClass::Retryable,
-            // Without a time, what is exhausted is nothing that comes back, such as the size that a
-            // message may have.
+            // Without a delay, the exhausted resource does not recover: it may be the maximum size
+            // of a message.
             Code::RESOURCE_EXHAUSTED if self.retry_after.is_some() => ResponseClass::Retryable,
             code if code.is_unauthorized() => ResponseClass::Retryable,
             _ => ResponseClass::NonRetryable,

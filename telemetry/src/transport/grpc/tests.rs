@@ -1,4 +1,5 @@
-//! Calls to servers that go away, and what they carry. What statuses mean is tested beside them.
+//! Calls, their content, and servers that close connections. The classification of statuses is
+//! tested with the statuses.
 
 use std::io::Read as _;
 use std::sync::Arc;
@@ -6,23 +7,23 @@ use std::sync::Arc;
 use ::http::HeaderName;
 use flate2::read::GzDecoder;
 use tokio::net::TcpListener;
-use tokio::runtime::{Builder as Runtimes, Runtime};
+use tokio::runtime::{Builder as RuntimeBuilder, Runtime};
 use tokio::time::timeout;
 
 use super::*;
 use crate::config::{Compression, Protocol};
 use crate::otlp::PartialSuccess;
-use crate::transport::tests::grpc_server::{Reply, Server};
+use crate::transport::tests::grpc_server::{GrpcServer, Reply};
 use crate::transport::tests::{LONG, key, otlp, request, soon};
 use crate::transport::{ProtocolClient, Transport, TransportError};
 
-/// Long enough for an answer on loopback to arrive.
-const A_MOMENT: Duration = Duration::from_millis(500);
+/// Long enough for a response on loopback to arrive.
+const SHORT: Duration = Duration::from_millis(500);
 
 /// A response with a message and without rejected records.
 const WARNING: &[u8] = b"\x0a\x08\x12\x06answer";
 
-fn transport(server: &Server) -> Transport {
+fn transport(server: &GrpcServer) -> Transport {
     let url = format!("http://{}", server.address);
     Transport::new(Signal::Metrics, &otlp(&url, Protocol::Grpc))
 }
@@ -32,17 +33,17 @@ async fn send(transport: &Transport) -> Result<PartialSuccess, TransportError> {
 }
 
 #[tokio::test]
-async fn a_call_is_one_message_with_a_prefix_to_the_signals_service() {
-    let server = Server::start(&[Reply::Message(WARNING)]).await;
+async fn a_call_is_a_length_prefixed_message_for_the_service_of_the_signal() {
+    let server = GrpcServer::start(&[Reply::Message(WARNING)]).await;
     let transport = transport(&server);
-    let answer = transport.send(request(&[b"one ", b"two"]), soon()).await;
-    assert_eq!(answer.unwrap().message, "answer");
-    let seen = server.shared().seen.remove(0);
+    let response = transport.send(request(&[b"one ", b"two"]), soon()).await;
+    assert_eq!(response.unwrap().message, "answer");
+    let calls_received = server.shared().calls_received.remove(0);
     assert_eq!(
-        seen.path,
+        calls_received.path,
         "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export"
     );
-    assert_eq!(seen.body, b"\0\0\0\0\x07one two");
+    assert_eq!(calls_received.body, b"\0\0\0\0\x07one two");
     for (name, value) in [
         ("content-type", "application/grpc"),
         ("te", "trailers"),
@@ -51,14 +52,14 @@ async fn a_call_is_one_message_with_a_prefix_to_the_signals_service() {
             concat!("baton-telemetry/", env!("CARGO_PKG_VERSION")),
         ),
     ] {
-        assert_eq!(seen.headers[name], value, "{name}");
+        assert_eq!(calls_received.headers[name], value, "{name}");
     }
-    assert!(!seen.headers.contains_key("grpc-encoding"));
+    assert!(!calls_received.headers.contains_key("grpc-encoding"));
 }
 
 #[tokio::test]
-async fn headers_are_those_that_are_configured_or_renewed_but_for_the_calls_own() {
-    let server = Server::start(&[]).await;
+async fn calls_have_the_configured_or_renewed_headers_except_reserved_ones() {
+    let server = GrpcServer::start(&[]).await;
     let mut otlp = otlp(&format!("http://{}", server.address), Protocol::Grpc);
     otlp.headers.extend([key("Bearer old")]);
     for (name, value) in [
@@ -76,22 +77,24 @@ async fn headers_are_those_that_are_configured_or_renewed_but_for_the_calls_own(
     send(&transport).await.unwrap();
     transport.set_headers(HeaderMap::from_iter([key("Bearer renewed")]));
     send(&transport).await.unwrap();
-    let seen = std::mem::take(&mut server.shared().seen);
-    for (seen, authorization) in seen.iter().zip(["Bearer old", "Bearer renewed"]) {
-        assert_eq!(seen.headers[header::AUTHORIZATION], authorization);
-        assert_eq!(seen.headers["x-team"], "a");
-        assert_eq!(seen.headers["te"], "trailers");
-        assert_eq!(seen.headers["content-type"], "application/grpc");
-        assert_eq!(seen.headers["content-length"], "6");
-        assert!(!seen.headers.contains_key("host"));
-        assert!(!seen.headers.contains_key("connection"));
+    let calls_received = std::mem::take(&mut server.shared().calls_received);
+    for (calls_received, authorization) in
+        calls_received.iter().zip(["Bearer old", "Bearer renewed"])
+    {
+        assert_eq!(calls_received.headers[header::AUTHORIZATION], authorization);
+        assert_eq!(calls_received.headers["x-team"], "a");
+        assert_eq!(calls_received.headers["te"], "trailers");
+        assert_eq!(calls_received.headers["content-type"], "application/grpc");
+        assert_eq!(calls_received.headers["content-length"], "6");
+        assert!(!calls_received.headers.contains_key("host"));
+        assert!(!calls_received.headers.contains_key("connection"));
     }
-    assert_eq!(seen.len(), 2);
+    assert_eq!(calls_received.len(), 2);
 }
 
 #[tokio::test]
-async fn what_is_compressed_says_so_and_is_what_was_given() {
-    let server = Server::start(&[]).await;
+async fn a_compressed_message_has_an_encoding_and_decompresses_to_the_original() {
+    let server = GrpcServer::start(&[]).await;
     let mut otlp = otlp(&format!("http://{}", server.address), Protocol::Grpc);
     otlp.compression = Compression::Gzip;
     let transport = Transport::new(Signal::Traces, &otlp);
@@ -99,9 +102,9 @@ async fn what_is_compressed_says_so_and_is_what_was_given() {
     let mut message = BufList::default();
     message.push(spans.clone().into());
     transport.send(message, soon()).await.unwrap();
-    let seen = server.shared().seen.remove(0);
-    assert_eq!(seen.headers["grpc-encoding"], "gzip");
-    let (prefix, compressed) = seen.body.split_at(message::PREFIX_BYTES);
+    let calls_received = server.shared().calls_received.remove(0);
+    assert_eq!(calls_received.headers["grpc-encoding"], "gzip");
+    let (prefix, compressed) = calls_received.body.split_at(message::PREFIX_BYTES);
     assert_eq!(prefix[0], 1);
     assert_eq!(prefix[1..], (compressed.len() as u32).to_be_bytes());
     let mut plain = Vec::new();
@@ -109,51 +112,54 @@ async fn what_is_compressed_says_so_and_is_what_was_given() {
     assert!(plain == spans);
 }
 
-/// Many times what a server allows to be sent before it has read.
+/// Many times the initial flow-control window.
 const LONG_MESSAGE: usize = 3 * 1024 * 1024;
 
 #[tokio::test]
-async fn a_long_message_in_many_pieces_arrives_whole() {
-    let server = Server::start(&[]).await;
+async fn a_long_message_in_many_buffers_arrives_complete() {
+    let server = GrpcServer::start(&[]).await;
     let mut message = BufList::default();
     let pieces: Vec<Vec<u8>> = (0..300).map(|piece| vec![piece as u8; 10_001]).collect();
     for piece in &pieces {
         message.push(piece.clone().into());
     }
     transport(&server).send(message, soon()).await.unwrap();
-    let seen = server.shared().seen.remove(0);
-    assert!(seen.body[message::PREFIX_BYTES..] == pieces.concat());
+    let calls_received = server.shared().calls_received.remove(0);
+    assert!(calls_received.body[message::PREFIX_BYTES..] == pieces.concat());
 }
 
-fn on_one_thread() -> Runtime {
-    Runtimes::new_current_thread().enable_all().build().unwrap()
+fn current_thread_runtime() -> Runtime {
+    RuntimeBuilder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
 }
 
-/// A server with a thread of its own, which goes on while the client stands still.
-fn elsewhere(script: &[Reply]) -> (Runtime, Server) {
-    let mut threads = Runtimes::new_multi_thread();
-    let elsewhere = threads.worker_threads(1).enable_all().build().unwrap();
-    let server = elsewhere.block_on(Server::start(script));
-    (elsewhere, server)
+/// A server on a separate thread, which runs while the client does not.
+fn start_on_other_thread(script: &[Reply]) -> (Runtime, GrpcServer) {
+    let mut threads = RuntimeBuilder::new_multi_thread();
+    let runtime = threads.worker_threads(1).enable_all().build().unwrap();
+    let server = runtime.block_on(GrpcServer::start(script));
+    (runtime, server)
 }
 
 #[test]
-fn a_connection_that_died_while_the_process_stood_still_is_replaced_at_once() {
-    let (elsewhere, server) = elsewhere(&[]);
-    let (here, transport) = (on_one_thread(), transport(&server));
+fn a_connection_that_broke_during_a_freeze_is_replaced_immediately() {
+    let (other, server) = start_on_other_thread(&[]);
+    let (here, transport) = (current_thread_runtime(), transport(&server));
     here.block_on(send(&transport)).unwrap();
-    // Nothing of the client runs here: between two calls of `block_on` its only thread does
-    // something else.
-    elsewhere.block_on(server.hang_up());
+    // The client is frozen here: between two calls of `block_on` its only thread runs something
+    // else.
+    other.block_on(server.close_connections());
     here.block_on(send(&transport)).unwrap();
     assert_eq!(server.shared().connections, 2);
 }
 
 #[tokio::test]
-async fn a_call_that_breaks_on_a_kept_connection_is_made_again_once() {
-    for reply in [Reply::Reset, Reply::Cut] {
+async fn a_call_whose_reused_connection_breaks_is_retried_once() {
+    for reply in [Reply::Reset, Reply::Truncated] {
         let twice = [Reply::Message(b""), reply.clone(), Reply::Message(WARNING)];
-        let server = Server::start(&twice).await;
+        let server = GrpcServer::start(&twice).await;
         let transport = transport(&server);
         send(&transport).await.unwrap();
         assert_eq!(
@@ -164,7 +170,7 @@ async fn a_call_that_breaks_on_a_kept_connection_is_made_again_once() {
         assert_eq!(server.shared().connections, 2);
 
         let always = [Reply::Message(b""), reply.clone(), reply.clone()];
-        let server = Server::start(&always).await;
+        let server = GrpcServer::start(&always).await;
         let transport = self::transport(&server);
         send(&transport).await.unwrap();
         let broken = send(&transport).await;
@@ -172,13 +178,13 @@ async fn a_call_that_breaks_on_a_kept_connection_is_made_again_once() {
             matches!(broken, Err(TransportError::Send(SendError::Broken(_)))),
             "{broken:?}"
         );
-        assert_eq!(server.shared().seen.len(), 3);
+        assert_eq!(server.shared().calls_received.len(), 3);
     }
 }
 
 #[tokio::test]
-async fn a_connection_that_takes_no_more_calls_is_replaced() {
-    let server = Server::start(&[Reply::ThenGoAway]).await;
+async fn a_connection_that_was_shut_down_by_the_server_is_replaced() {
+    let server = GrpcServer::start(&[Reply::SuccessAndGoAway]).await;
     let transport = transport(&server);
     for _ in 0..3 {
         send(&transport).await.unwrap();
@@ -187,14 +193,14 @@ async fn a_connection_that_takes_no_more_calls_is_replaced() {
 }
 
 #[tokio::test]
-async fn after_a_call_without_an_answer_the_next_one_has_a_new_connection() {
-    let server = Server::start(&[Reply::Message(b""), Reply::Hang]).await;
+async fn after_a_timeout_the_next_call_uses_a_new_connection() {
+    let server = GrpcServer::start(&[Reply::Message(b""), Reply::Hang]).await;
     let transport = transport(&server);
     send(&transport).await.unwrap();
-    let deadline = Instant::now() + A_MOMENT;
-    let silent = transport.send(request(&[b"x"]), deadline).await;
+    let deadline = Instant::now() + SHORT;
+    let timed_out = transport.send(request(&[b"x"]), deadline).await;
     assert!(matches!(
-        silent,
+        timed_out,
         Err(TransportError::Send(SendError::Timeout))
     ));
     assert_eq!(server.shared().connections, 1);
@@ -203,8 +209,8 @@ async fn after_a_call_without_an_answer_the_next_one_has_a_new_connection() {
 }
 
 #[tokio::test]
-async fn calls_at_once_share_the_kept_connection() {
-    let server = Server::start(&[]).await;
+async fn concurrent_calls_share_the_connection() {
+    let server = GrpcServer::start(&[]).await;
     let transport = Arc::new(transport(&server));
     send(&transport).await.unwrap();
     let calls = (0..20).map(|_| {
@@ -218,14 +224,14 @@ async fn calls_at_once_share_the_kept_connection() {
 }
 
 #[test]
-fn calls_are_made_on_any_runtime_and_from_any_task() {
-    let (_elsewhere, server) = elsewhere(&[]);
+fn calls_work_on_every_runtime_and_from_every_task() {
+    let (_other, server) = start_on_other_thread(&[]);
     let transport = Arc::new(transport(&server));
     let one_worker = || {
-        let mut threads = Runtimes::new_multi_thread();
+        let mut threads = RuntimeBuilder::new_multi_thread();
         threads.worker_threads(1).enable_all().build().unwrap()
     };
-    for runtime in [on_one_thread(), one_worker()] {
+    for runtime in [current_thread_runtime(), one_worker()] {
         runtime.block_on(send(&transport)).unwrap();
         let spawned = Arc::clone(&transport);
         let spawned = runtime.spawn(async move { send(&spawned).await.is_ok() });
@@ -236,7 +242,7 @@ fn calls_are_made_on_any_runtime_and_from_any_task() {
 }
 
 #[tokio::test]
-async fn a_peer_that_vanished_is_noticed_while_nobody_calls() {
+async fn pings_detect_a_vanished_peer_between_calls() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let mut transport = Transport::new(Signal::Traces, &otlp(&url, Protocol::Grpc));

@@ -1,4 +1,5 @@
-//! Whatever the peer does, a request ends with its time. Each with a real socket.
+//! Every request ends at its deadline, for every behaviour of the peer. Each test uses a real
+//! socket.
 
 use std::future::pending;
 use std::net::SocketAddr;
@@ -12,39 +13,38 @@ use tokio::task::JoinSet;
 use super::*;
 use crate::transport::tests::tls_server::CertificateAuthority;
 
-/// A request's time.
-const BUDGET: Duration = Duration::from_millis(300);
-/// How much later the answer may be, on a machine that is busy with something else. Nothing that a
-/// peer does takes so long.
-const MARGIN: Duration = Duration::from_millis(700);
-/// More than a socket's buffers hold when its reader has this much room.
+/// Time from sending a request to its deadline.
+const TIME_LEFT: Duration = Duration::from_millis(300);
+/// Tolerance for a busy machine. No behaviour of a peer takes this long.
+const TOLERANCE: Duration = Duration::from_millis(700);
+/// More than the buffers of a socket with a small receive buffer hold.
 const LONG_REQUEST: usize = 3 * 1024 * 1024;
 const SMALL_BUFFER: u32 = 4096;
-/// How fast a slow peer is: a hundred bytes would take longer than anybody waits here.
-const BETWEEN_BYTES: Duration = Duration::from_millis(20);
+/// Pause of a slow peer between two bytes. A hundred bytes take longer than any test waits.
+const BYTE_INTERVAL: Duration = Duration::from_millis(20);
 
-/// What the peer does.
+/// Behaviour of the peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Peer {
-    NeverAnswers,
+    NeverResponds,
     NeverReads,
-    ByteByByte,
+    SendsByteByByte,
     FullBacklog,
-    Refuses,
-    /// Closes the connection behind these bytes.
-    Says(&'static [u8]),
-    ClosesAtOnce,
+    RefusesConnections,
+    /// Responds with these bytes and closes the connection.
+    RespondsAndCloses(&'static [u8]),
+    ClosesImmediately,
     UnknownAuthority,
     HangingHandshake,
     NoHandshake,
     UnknownName,
 }
 
-/// What becomes of the request, in a word.
-fn fate(outcome: Result<PartialSuccess, TransportError>) -> String {
+/// A short description of an outcome.
+fn describe(outcome: Result<PartialSuccess, TransportError>) -> String {
     match outcome {
         Ok(_) => "accepted".to_owned(),
-        Err(TransportError::NonRetryable(status)) => format!("refused with {status}"),
+        Err(TransportError::NonRetryable(status)) => format!("rejected with {status}"),
         Err(TransportError::Retryable {
             status,
             retry_after,
@@ -64,16 +64,16 @@ fn fate(outcome: Result<PartialSuccess, TransportError>) -> String {
     }
 }
 
-/// A peer's URL, and what must be kept so that it goes on.
-struct Running {
+/// A peer that runs until this is dropped, and its URL.
+struct RunningPeer {
     url: String,
     _tasks: JoinSet<()>,
     _sockets: Vec<TcpStream>,
 }
 
-type Serving = Pin<Box<dyn Future<Output = ()> + Send>>;
+type ServeFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-impl Running {
+impl RunningPeer {
     fn new(scheme: &str, address: SocketAddr) -> Self {
         Self {
             url: format!("{scheme}://{address}/v1/traces"),
@@ -82,10 +82,10 @@ impl Running {
         }
     }
 
-    /// Accepts connections, each of which is served so.
-    async fn accepting(
+    /// Serves each connection with `serve`.
+    async fn accept(
         scheme: &str,
-        serve: impl Fn(TcpStream) -> Serving + Send + 'static,
+        serve: impl Fn(TcpStream) -> ServeFuture + Send + 'static,
     ) -> Self {
         let socket = TcpSocket::new_v4().unwrap();
         socket.set_recv_buffer_size(SMALL_BUFFER).unwrap();
@@ -101,23 +101,26 @@ impl Running {
         running
     }
 
-    /// Accepts nothing, with so many connections waiting that the system drops whatever else comes.
-    async fn with_a_full_backlog() -> Self {
-        const ENOUGH: usize = 8;
-        const UNANSWERED: Duration = Duration::from_millis(200);
+    /// Accepts no connection. Its backlog is full, so the system drops further connections.
+    async fn fill_backlog() -> Self {
+        const MAX_CONNECTIONS: usize = 8;
+        const CONNECT_TIMEOUT: Duration = Duration::from_millis(200);
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let listener = socket.listen(0).unwrap();
         let address = listener.local_addr().unwrap();
         let mut running = Self::new("http", address);
         let mut is_full = false;
-        while !is_full && running._sockets.len() < ENOUGH {
-            match tokio::time::timeout(UNANSWERED, TcpStream::connect(address)).await {
+        while !is_full && running._sockets.len() < MAX_CONNECTIONS {
+            match tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await {
                 Ok(connected) => running._sockets.push(connected.unwrap()),
                 Err(_) => is_full = true,
             }
         }
-        assert!(is_full, "the backlog takes more than {ENOUGH} connections");
+        assert!(
+            is_full,
+            "the backlog takes more than {MAX_CONNECTIONS} connections"
+        );
         running._tasks.spawn(async move {
             let _listener = listener;
             pending().await
@@ -127,23 +130,27 @@ impl Running {
 
     async fn start(peer: Peer, protocol: Protocol) -> Self {
         match peer {
-            Peer::NeverAnswers => Self::accepting("http", |stream| Box::pin(swallow(stream))).await,
-            Peer::NeverReads => Self::accepting("http", |stream| Box::pin(hold(stream))).await,
-            Peer::HangingHandshake => {
-                Self::accepting("https", |stream| Box::pin(hold(stream))).await
-            }
+            Peer::NeverResponds => Self::accept("http", |stream| Box::pin(read_only(stream))).await,
+            Peer::NeverReads => Self::accept("http", |stream| Box::pin(hold(stream))).await,
+            Peer::HangingHandshake => Self::accept("https", |stream| Box::pin(hold(stream))).await,
             Peer::NoHandshake => {
-                Self::accepting("https", |stream| Box::pin(say(stream, b"SSH-2.0-x\r\n"))).await
+                Self::accept("https", |stream| {
+                    Box::pin(respond(stream, b"SSH-2.0-x\r\n"))
+                })
+                .await
             }
-            Peer::ByteByByte => {
-                Self::accepting("http", move |stream| Box::pin(dawdle(stream, protocol))).await
+            Peer::SendsByteByByte => {
+                Self::accept("http", move |stream| {
+                    Box::pin(send_endlessly(stream, protocol))
+                })
+                .await
             }
-            Peer::Says(bytes) => {
-                Self::accepting("http", |stream| Box::pin(say(stream, bytes))).await
+            Peer::RespondsAndCloses(bytes) => {
+                Self::accept("http", |stream| Box::pin(respond(stream, bytes))).await
             }
-            Peer::ClosesAtOnce => Self::accepting("http", |_| Box::pin(async {})).await,
-            Peer::FullBacklog => Self::with_a_full_backlog().await,
-            Peer::Refuses => {
+            Peer::ClosesImmediately => Self::accept("http", |_| Box::pin(async {})).await,
+            Peer::FullBacklog => Self::fill_backlog().await,
+            Peer::RefusesConnections => {
                 let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
                 Self::new("http", listener.local_addr().unwrap())
             }
@@ -168,20 +175,20 @@ async fn hold(stream: TcpStream) {
     pending().await
 }
 
-async fn swallow(mut stream: TcpStream) {
+async fn read_only(mut stream: TcpStream) {
     let mut bytes = [0; 4096];
     while stream.read(&mut bytes).await.unwrap_or(0) > 0 {}
 }
 
-/// Says something, in answer to something.
-async fn say(mut stream: TcpStream, bytes: &[u8]) {
+/// Responds to the first bytes with `bytes`.
+async fn respond(mut stream: TcpStream, bytes: &[u8]) {
     let mut received = [0; 4096];
     assert!(stream.read(&mut received).await.unwrap() > 0);
     stream.write_all(bytes).await.unwrap();
 }
 
-/// Never comes to the point: in a header that does not end, or in settings.
-async fn dawdle(mut stream: TcpStream, protocol: Protocol) {
+/// Sends a header or settings frames without an end.
+async fn send_endlessly(mut stream: TcpStream, protocol: Protocol) {
     let (begin, again): (&[u8], &[u8]) = match protocol {
         Protocol::HttpProtobuf => (b"HTTP/1.1 200 OK\r\nx: ", b"y"),
         #[cfg(feature = "grpc")]
@@ -191,13 +198,13 @@ async fn dawdle(mut stream: TcpStream, protocol: Protocol) {
         if stream.write_all(&[*byte]).await.is_err() {
             return;
         }
-        tokio::time::sleep(BETWEEN_BYTES).await;
+        tokio::time::sleep(BYTE_INTERVAL).await;
     }
 }
 
-/// Sends a request to a peer, and returns what became of it when that was known in time.
+/// Sends a request to a peer and describes the outcome. Panics if the request takes too long.
 async fn send(peer: Peer, protocol: Protocol) -> String {
-    let running = Running::start(peer, protocol).await;
+    let running = RunningPeer::start(peer, protocol).await;
     let transport = Transport::new(Signal::Traces, &otlp(&running.url, protocol));
     let mut request = BufList::default();
     let length = if peer == Peer::NeverReads {
@@ -207,38 +214,47 @@ async fn send(peer: Peer, protocol: Protocol) -> String {
     };
     request.push(vec![b'x'; length].into());
     let started = Clock::now();
-    let outcome = transport.send(request, Instant::now() + BUDGET).await;
-    let taken = started.elapsed();
-    assert!(taken < BUDGET + MARGIN, "{peer:?}: {taken:?}");
-    fate(outcome)
+    let outcome = transport.send(request, Instant::now() + TIME_LEFT).await;
+    let elapsed = started.elapsed();
+    assert!(elapsed < TIME_LEFT + TOLERANCE, "{peer:?}: {elapsed:?}");
+    describe(outcome)
 }
 
 #[tokio::test]
-async fn over_http_a_request_ends_in_time_whatever_the_peer_does() {
+async fn an_http_request_ends_at_its_deadline_for_every_peer() {
     const CUT_HEAD: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-le";
     const CUT_BODY: &[u8] = b"HTTP/1.1 503 X\r\ncontent-length: 9\r\n\r\nx";
     const CUT_SUCCESS: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n\x0a";
-    const CUT: &str = "the collector answered 200 OK, but did not acknowledge the request: the connection ended before the body did";
+    const TRUNCATED: &str = "the collector responded with 200 OK, but did not acknowledge the request: the connection closed before the end of the body";
     const CLOSED_SUCCESS: &[u8] = b"HTTP/1.0 200 OK\r\n\r\n";
     const LATER: &[u8] = b"HTTP/1.1 503 X\r\nretry-after: 7\r\ncontent-length: 0\r\n\r\n";
     const BUSY: &[u8] = b"HTTP/1.1 503 X\r\ncontent-length: 0\r\n\r\n";
     for (peer, expected) in [
-        (Peer::NeverAnswers, "timeout"),
+        (Peer::NeverResponds, "timeout"),
         (Peer::NeverReads, "timeout"),
-        (Peer::ByteByByte, "timeout"),
+        (Peer::SendsByteByByte, "timeout"),
         (Peer::FullBacklog, "timeout"),
-        (Peer::Refuses, "not connected"),
-        (Peer::Says(BUSY), "503 Service Unavailable, retryable"),
+        (Peer::RefusesConnections, "not connected"),
         (
-            Peer::Says(LATER),
+            Peer::RespondsAndCloses(BUSY),
+            "503 Service Unavailable, retryable",
+        ),
+        (
+            Peer::RespondsAndCloses(LATER),
             "503 Service Unavailable, retryable after 7s",
         ),
-        (Peer::Says(CUT_HEAD), "broken"),
-        (Peer::Says(CUT_BODY), "503 Service Unavailable, retryable"),
-        (Peer::Says(b"SSH-2.0-x\r\n"), "the answer is not HTTP/1.1"),
-        (Peer::Says(CUT_SUCCESS), CUT),
-        (Peer::Says(CLOSED_SUCCESS), "accepted"),
-        (Peer::ClosesAtOnce, "broken"),
+        (Peer::RespondsAndCloses(CUT_HEAD), "broken"),
+        (
+            Peer::RespondsAndCloses(CUT_BODY),
+            "503 Service Unavailable, retryable",
+        ),
+        (
+            Peer::RespondsAndCloses(b"SSH-2.0-x\r\n"),
+            "the response is not HTTP/1.1",
+        ),
+        (Peer::RespondsAndCloses(CUT_SUCCESS), TRUNCATED),
+        (Peer::RespondsAndCloses(CLOSED_SUCCESS), "accepted"),
+        (Peer::ClosesImmediately, "broken"),
         (Peer::UnknownAuthority, "no TLS"),
         (Peer::HangingHandshake, "timeout"),
         (Peer::NoHandshake, "no TLS"),
@@ -253,23 +269,23 @@ async fn over_http_a_request_ends_in_time_whatever_the_peer_does() {
 
 #[cfg(feature = "grpc")]
 #[tokio::test]
-async fn over_grpc_a_call_ends_in_time_whatever_the_peer_does() {
+async fn a_grpc_call_ends_at_its_deadline_for_every_peer() {
     const SETTINGS: &[u8] = b"\0\0\0\x04\0\0\0\0\0";
-    // Of a frame with headers for the first call, the first bytes.
+    // The first bytes of a HEADERS frame of the first call.
     const CUT_HEADERS: &[u8] = b"\0\0\0\x04\0\0\0\0\0\0\0\x09\x01\x04\0\0\0\x01\x88";
-    // The preface of the peer's side is missing.
+    // A response without the HTTP/2 server preface.
     const HTTP_1: &[u8] = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n";
     for (peer, expected) in [
-        (Peer::NeverAnswers, "timeout"),
+        (Peer::NeverResponds, "timeout"),
         (Peer::NeverReads, "timeout"),
-        (Peer::ByteByByte, "timeout"),
+        (Peer::SendsByteByByte, "timeout"),
         (Peer::FullBacklog, "timeout"),
-        (Peer::Refuses, "not connected"),
-        (Peer::Says(SETTINGS), "broken"),
-        (Peer::Says(CUT_HEADERS), "broken"),
-        (Peer::Says(HTTP_1), "broken"),
-        (Peer::Says(b"SSH-2.0-x\r\n"), "broken"),
-        (Peer::ClosesAtOnce, "broken"),
+        (Peer::RefusesConnections, "not connected"),
+        (Peer::RespondsAndCloses(SETTINGS), "broken"),
+        (Peer::RespondsAndCloses(CUT_HEADERS), "broken"),
+        (Peer::RespondsAndCloses(HTTP_1), "broken"),
+        (Peer::RespondsAndCloses(b"SSH-2.0-x\r\n"), "broken"),
+        (Peer::ClosesImmediately, "broken"),
         (Peer::UnknownAuthority, "no TLS"),
         (Peer::HangingHandshake, "timeout"),
         (Peer::NoHandshake, "no TLS"),
@@ -279,21 +295,20 @@ async fn over_grpc_a_call_ends_in_time_whatever_the_peer_does() {
 }
 
 #[tokio::test]
-async fn a_name_that_does_not_resolve_is_no_connection() {
+async fn a_name_that_does_not_resolve_is_a_connection_error() {
     for protocol in protocols() {
-        let fate = send(Peer::UnknownName, protocol).await;
-        // A resolver without a network may take its time to say so.
+        let outcome = send(Peer::UnknownName, protocol).await;
+        // Without a network, a resolver may time out instead.
         assert!(
-            ["not connected", "timeout"].contains(&fate.as_str()),
-            "{fate}"
+            ["not connected", "timeout"].contains(&outcome.as_str()),
+            "{outcome}"
         );
     }
 }
 
 #[test]
-fn a_resolver_that_does_not_return_is_not_waited_for() {
-    // The system's resolver is asked on the runtime's blocking threads. Here the only one of them
-    // is busy.
+fn a_request_does_not_wait_for_a_hanging_resolver() {
+    // The system's resolver runs on the runtime's blocking threads. Here the only one is busy.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(1)
@@ -302,8 +317,8 @@ fn a_resolver_that_does_not_return_is_not_waited_for() {
     let (release, released) = mpsc::channel::<()>();
     let busy = runtime.spawn_blocking(move || released.recv().unwrap());
     for protocol in protocols() {
-        let fate = runtime.block_on(send(Peer::UnknownName, protocol));
-        assert_eq!(fate, "timeout", "{protocol:?}");
+        let outcome = runtime.block_on(send(Peer::UnknownName, protocol));
+        assert_eq!(outcome, "timeout", "{protocol:?}");
     }
     release.send(()).unwrap();
     runtime.block_on(busy).unwrap();

@@ -1,5 +1,5 @@
-//! A gRPC server for tests, on another implementation of HTTP/2 than the client's framing of it: a
-//! real socket that answers as it is told.
+//! A gRPC server for tests. It uses the `h2` crate directly, listens on a real socket, and responds
+//! as its script says.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -13,27 +13,27 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::task::{AbortHandle, JoinSet, yield_now};
 
-/// What the server does with a call that it has read.
+/// Response to a call.
 #[derive(Debug, Clone)]
 pub(in crate::transport) enum Reply {
-    /// With a message behind its prefix, and success.
+    /// A message and success.
     Message(&'static [u8]),
-    /// With these trailers behind an empty message.
+    /// An empty message and these trailers.
     Trailers(Vec<(&'static str, String)>),
-    /// With these headers and nothing else.
+    /// Only headers, with this HTTP status.
     Headers(u16, Vec<(&'static str, String)>),
-    /// With half a message.
-    Cut,
-    /// By giving the call up.
+    /// Half a message.
+    Truncated,
+    /// A reset of the stream.
     Reset,
-    /// With success, and the word that the connection takes no more calls.
-    ThenGoAway,
+    /// Success, and a GOAWAY frame.
+    SuccessAndGoAway,
     Hang,
 }
 
-/// A call as it arrived.
+/// A call that the server received.
 #[derive(Debug, Clone)]
-pub(in crate::transport) struct Seen {
+pub(in crate::transport) struct ReceivedCall {
     pub(in crate::transport) path: String,
     pub(in crate::transport) headers: HeaderMap,
     pub(in crate::transport) body: Vec<u8>,
@@ -42,19 +42,19 @@ pub(in crate::transport) struct Seen {
 #[derive(Debug, Default)]
 pub(in crate::transport) struct Shared {
     script: VecDeque<Reply>,
-    pub(in crate::transport) seen: Vec<Seen>,
+    pub(in crate::transport) calls_received: Vec<ReceivedCall>,
     pub(in crate::transport) connections: usize,
     open: Vec<AbortHandle>,
 }
 
-pub(in crate::transport) struct Server {
+pub(in crate::transport) struct GrpcServer {
     pub(in crate::transport) address: SocketAddr,
     shared: Arc<Mutex<Shared>>,
     _tasks: JoinSet<()>,
 }
 
-impl Server {
-    /// Answers the first calls by the script, and all later ones with an empty message.
+impl GrpcServer {
+    /// Responds to the first calls as scripted, and to all later ones with an empty message.
     pub(in crate::transport) async fn start(script: &[Reply]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -81,7 +81,7 @@ impl Server {
     }
 
     /// Closes all connections.
-    pub(in crate::transport) async fn hang_up(&self) {
+    pub(in crate::transport) async fn close_connections(&self) {
         let open = std::mem::take(&mut self.shared().open);
         open.iter().for_each(AbortHandle::abort);
         while !open.iter().all(AbortHandle::is_finished) {
@@ -94,29 +94,29 @@ impl Server {
     }
 }
 
-/// Serves one connection, until it ends or is given up.
+/// Serves one connection until it ends or the task is aborted.
 pub(in crate::transport) async fn serve<S>(stream: S, shared: Arc<Mutex<Shared>>)
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let mut connection = h2::server::handshake(stream).await.unwrap();
     let mut calls = JoinSet::new();
-    while let Some(Ok((request, respond))) = connection.accept().await {
+    while let Some(Ok((request, response))) = connection.accept().await {
         let shared = Arc::clone(&shared);
-        let goes_away = {
+        let is_last = {
             let next = shared.lock().unwrap().script.front().cloned();
-            matches!(next, Some(Reply::ThenGoAway))
+            matches!(next, Some(Reply::SuccessAndGoAway))
         };
-        calls.spawn(answer(request, respond, shared));
-        if goes_away {
+        calls.spawn(respond_to(request, response, shared));
+        if is_last {
             connection.graceful_shutdown();
         }
     }
 }
 
-async fn answer(
+async fn respond_to(
     request: Request<RecvStream>,
-    mut respond: SendResponse<Bytes>,
+    mut response: SendResponse<Bytes>,
     shared: Arc<Mutex<Shared>>,
 ) {
     let (head, mut incoming) = request.into_parts();
@@ -131,7 +131,7 @@ async fn answer(
     }
     let reply = {
         let mut shared = shared.lock().unwrap();
-        shared.seen.push(Seen {
+        shared.calls_received.push(ReceivedCall {
             path: head.uri.path().to_owned(),
             headers: head.headers,
             body,
@@ -147,30 +147,30 @@ async fn answer(
     let success = || trailers(vec![("grpc-status", "0".to_owned())]);
     let (message, end) = match reply {
         Reply::Message(message) => (message, success()),
-        Reply::ThenGoAway => (&b""[..], success()),
+        Reply::SuccessAndGoAway => (&b""[..], success()),
         Reply::Trailers(end) => (&b""[..], trailers(end)),
         Reply::Headers(status, headers) => {
-            let mut response = Response::builder().status(status).body(()).unwrap();
-            *response.headers_mut() = trailers(headers);
-            let _ = respond.send_response(response, true);
+            let mut head = Response::builder().status(status).body(()).unwrap();
+            *head.headers_mut() = trailers(headers);
+            let _ = response.send_response(head, true);
             return;
         }
-        Reply::Cut => {
-            let mut sending = respond.send_response(Response::new(()), false).unwrap();
+        Reply::Truncated => {
+            let mut sending = response.send_response(Response::new(()), false).unwrap();
             sending
                 .send_data(Bytes::from_static(&[0, 0]), false)
                 .unwrap();
             sending.send_reset(h2::Reason::INTERNAL_ERROR);
             return;
         }
-        Reply::Reset => return respond.send_reset(h2::Reason::REFUSED_STREAM),
+        Reply::Reset => return response.send_reset(h2::Reason::REFUSED_STREAM),
         Reply::Hang => std::future::pending().await,
     };
     let mut framed = BytesMut::new();
     framed.put_u8(0);
     framed.put_u32(message.len() as u32);
     framed.put_slice(message);
-    let mut sending = respond.send_response(Response::new(()), false).unwrap();
+    let mut sending = response.send_response(Response::new(()), false).unwrap();
     sending.send_data(framed.freeze(), false).unwrap();
     sending.send_trailers(end).unwrap();
 }

@@ -20,8 +20,8 @@ struct FakeProxy {
 }
 
 impl FakeProxy {
-    /// Answers `CONNECT` with this response, and opens the tunnel if it is a success.
-    async fn start(answer: &'static str) -> Self {
+    /// Responds to `CONNECT` with `response`, and opens the tunnel if it is a success.
+    async fn start(response: &'static str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://user:pass@{}", listener.local_addr().unwrap());
         let heads: Arc<Mutex<Vec<String>>> = Arc::default();
@@ -30,7 +30,7 @@ impl FakeProxy {
         tasks.spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
-                connections.spawn(tunnel(stream, answer, Arc::clone(&seen)));
+                connections.spawn(tunnel(stream, response, Arc::clone(&seen)));
             }
         });
         Self {
@@ -41,7 +41,7 @@ impl FakeProxy {
     }
 }
 
-async fn tunnel(mut client: TcpStream, answer: &'static str, heads: Arc<Mutex<Vec<String>>>) {
+async fn tunnel(mut client: TcpStream, response: &'static str, heads: Arc<Mutex<Vec<String>>>) {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(client.read_u8().await.unwrap());
@@ -49,8 +49,8 @@ async fn tunnel(mut client: TcpStream, answer: &'static str, heads: Arc<Mutex<Ve
     let head = String::from_utf8(head).unwrap();
     let target = head.split(' ').nth(1).unwrap().to_owned();
     heads.lock().unwrap().push(head);
-    client.write_all(answer.as_bytes()).await.unwrap();
-    if answer.starts_with("HTTP/1.1 200") {
+    client.write_all(response.as_bytes()).await.unwrap();
+    if response.starts_with("HTTP/1.1 200") {
         let mut server = TcpStream::connect(target).await.unwrap();
         let _ = copy_bidirectional(&mut client, &mut server).await;
     }
@@ -72,7 +72,7 @@ async fn send(protocol: Protocol, proxy: &str) -> (String, Result<PartialSuccess
 }
 
 #[tokio::test]
-async fn a_request_goes_through_a_tunnel_with_the_credentials_of_the_proxy() {
+async fn a_tunnel_is_requested_with_the_credentials_of_the_proxy() {
     for protocol in protocols() {
         let proxy = FakeProxy::start("HTTP/1.1 200 Connection established\r\n\r\n").await;
         let (address, outcome) = send(protocol, &proxy.url).await;
@@ -85,22 +85,22 @@ async fn a_request_goes_through_a_tunnel_with_the_credentials_of_the_proxy() {
 }
 
 #[tokio::test]
-async fn a_proxy_that_opens_no_tunnel_is_named_by_the_error() {
-    for (answer, expected) in [
+async fn the_error_names_a_proxy_that_opens_no_tunnel() {
+    for (response, expected) in [
         (
             "HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\n\r\n",
-            "the proxy PROXY refused to connect to the collector with 407 Proxy Authentication Required",
+            "the proxy PROXY refused to connect to the collector: 407 Proxy Authentication Required",
         ),
         (
             "SSH-2.0-x\r\n",
-            "the answer of the proxy PROXY is not HTTP/1.1",
+            "the response of the proxy PROXY is not HTTP/1.1",
         ),
         (
             "HTTP/1.1 200 OK\r\n\r\nunasked",
-            "the answer of the proxy PROXY is not HTTP/1.1",
+            "the response of the proxy PROXY is not HTTP/1.1",
         ),
     ] {
-        let proxy = FakeProxy::start(answer).await;
+        let proxy = FakeProxy::start(response).await;
         let (_, outcome) = send(Protocol::HttpProtobuf, &proxy.url).await;
         let error = ErrorChain(&outcome.unwrap_err()).to_string();
         let address = proxy.url.strip_prefix("http://user:pass@").unwrap();
@@ -110,7 +110,7 @@ async fn a_proxy_that_opens_no_tunnel_is_named_by_the_error() {
 }
 
 #[tokio::test]
-async fn a_proxy_that_is_down_is_named_by_the_error() {
+async fn the_error_names_a_proxy_that_is_down() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);

@@ -8,16 +8,16 @@ const KEY: &str = "Bearer not/to-be-logged";
 async fn error(status: &str, content_type: &str, body: &[u8]) -> String {
     let body = std::str::from_utf8(body).unwrap();
     let length = body.len();
-    let answer = format!(
+    let response = format!(
         "HTTP/1.1 {status}\r\ncontent-type: {content_type}\r\ncontent-length: {length}\r\n\r\n{body}"
     );
     let change = |otlp: &mut Otlp| otlp.headers.extend([key(KEY)]);
-    let (_, mut outcomes) = exchange(change, vec![request(&[b"x"])], &answer).await;
+    let (_, mut outcomes) = exchange(change, vec![request(&[b"x"])], &response).await;
     outcomes.remove(0).unwrap_err().to_string()
 }
 
 #[tokio::test]
-async fn a_refusal_carries_the_message_of_the_collector() {
+async fn the_error_of_a_rejection_contains_the_message_of_the_collector() {
     const PLAIN: &str = "collector rejected the request: 400 Bad Request";
     for (content_type, body, message) in [
         (
@@ -51,16 +51,17 @@ async fn a_refusal_carries_the_message_of_the_collector() {
 }
 
 #[tokio::test]
-async fn the_message_of_a_refusal_is_cut_and_repeats_no_key() {
+async fn the_message_of_a_rejection_is_truncated_and_contains_no_key() {
     let long = error("400 X", "text/plain", "ü".repeat(1000).as_bytes()).await;
     assert!((200..300).contains(&long.len()), "{long}");
     for body in [
         &b"the key not/to-be-logged has expired"[..],
         br#"{"message":"the key not\/to-be-logged has expired"}"#,
     ] {
-        let content_type = match body.starts_with(b"{") {
-            true => "application/json",
-            false => "text/plain",
+        let content_type = if body.starts_with(b"{") {
+            "application/json"
+        } else {
+            "text/plain"
         };
         let found = error("400 X", content_type, body).await;
         assert!(found.ends_with("400 Bad Request"), "{found}");
@@ -68,10 +69,10 @@ async fn the_message_of_a_refusal_is_cut_and_repeats_no_key() {
 }
 
 #[tokio::test]
-async fn a_redirect_is_explained_by_its_target_and_not_by_the_path() {
-    let answer =
+async fn the_hint_for_a_redirect_is_its_target_and_not_the_path() {
+    let response =
         "HTTP/1.1 308 X\r\nlocation: https://collector/v1/traces\r\ncontent-length: 0\r\n\r\n";
-    let (_, mut outcomes) = exchange(|_| {}, vec![request(&[b"x"])], answer).await;
+    let (_, mut outcomes) = exchange(|_| {}, vec![request(&[b"x"])], response).await;
     let found = outcomes.remove(0).unwrap_err().to_string();
     let hint = "redirects are not followed: set the endpoint to the target of the redirect";
     assert!(found.contains(hint), "{found}");
@@ -82,7 +83,7 @@ async fn a_redirect_is_explained_by_its_target_and_not_by_the_path() {
 }
 
 #[tokio::test]
-async fn an_unsupported_media_type_may_be_the_compression() {
+async fn the_hint_for_an_unsupported_media_type_includes_the_compression() {
     let found = error("415 X", "text/plain", b"").await;
     assert!(found.contains("compression"), "{found}");
     let found = error("404 X", "text/plain", b"").await;
@@ -90,12 +91,12 @@ async fn an_unsupported_media_type_may_be_the_compression() {
 }
 
 #[tokio::test]
-async fn the_hint_about_a_base_url_names_no_variable() {
+async fn the_hint_for_a_base_url_names_no_variable() {
     let change = |otlp: &mut Otlp| {
         otlp.endpoint.path = "/v1/traces/v1/traces".into();
     };
-    let answer = "HTTP/1.1 404 X\r\ncontent-length: 0\r\n\r\n";
-    let (_, mut outcomes) = exchange(change, vec![request(&[b"x"])], answer).await;
+    let response = "HTTP/1.1 404 X\r\ncontent-length: 0\r\n\r\n";
+    let (_, mut outcomes) = exchange(change, vec![request(&[b"x"])], response).await;
     let found = outcomes.remove(0).unwrap_err().to_string();
     assert!(
         found.contains("has to be a base URL without /v1/traces"),

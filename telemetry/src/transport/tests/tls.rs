@@ -1,4 +1,4 @@
-//! Whom a transport trusts, and what it shows of itself.
+//! Certificates: of servers that a transport trusts, and its own.
 
 use std::sync::Arc;
 
@@ -8,13 +8,16 @@ use super::*;
 use crate::config::{Certificates, ClientIdentity};
 use crate::transport::tests::tls_server::CertificateAuthority;
 
-/// Sends a request to a server that asks for a client's certificate, or does not.
+/// Sends a request to a server of this authority. With `true`, the server requires a client
+/// certificate.
 async fn send(
     protocol: Protocol,
-    (authority, asks): (&CertificateAuthority, bool),
+    (authority, requires_client_certificate): (&CertificateAuthority, bool),
     certificates: Certificates,
 ) -> Result<PartialSuccess, TransportError> {
-    let (address, _server) = authority.collector(protocol, asks).await;
+    let (address, _server) = authority
+        .collector(protocol, requires_client_certificate)
+        .await;
     let mut otlp = otlp(&format!("https://{address}/v1/traces"), protocol);
     otlp.certificates = certificates;
     let transport = Transport::new(Signal::Traces, &otlp);
@@ -33,7 +36,7 @@ fn is_tls(outcome: &Result<PartialSuccess, TransportError>) -> bool {
 }
 
 #[tokio::test]
-async fn an_authority_that_is_named_is_trusted_and_no_other() {
+async fn only_the_configured_authority_is_trusted() {
     let (ours, other) = (CertificateAuthority::new(), CertificateAuthority::new());
     for protocol in protocols() {
         let trusted = send(protocol, (&ours, false), trusting(&ours, None)).await;
@@ -46,31 +49,34 @@ async fn an_authority_that_is_named_is_trusted_and_no_other() {
 }
 
 #[tokio::test]
-async fn a_client_that_is_asked_who_it_is_shows_its_certificate() {
+async fn a_client_presents_its_certificate_if_the_server_requires_one() {
     let (ours, other) = (CertificateAuthority::new(), CertificateAuthority::new());
     for protocol in protocols() {
-        let known = trusting(&ours, Some(ours.client()));
+        let known = trusting(&ours, Some(ours.client_identity()));
         let known = send(protocol, (&ours, true), known).await;
         assert!(known.is_ok(), "{protocol:?}: {known:?}");
-        for client in [None, Some(other.client())] {
+        for client in [None, Some(other.client_identity())] {
             let unknown = send(protocol, (&ours, true), trusting(&ours, client)).await;
-            // With TLS 1.3 the server says so behind the handshake.
+            // With TLS 1.3 the server rejects the certificate after the handshake.
             assert!(unknown.is_err(), "{protocol:?}");
         }
     }
 }
 
 #[tokio::test]
-async fn authorities_of_which_none_can_be_used_and_a_key_of_another_certificate_are_errors() {
+async fn unusable_authorities_and_the_key_of_another_certificate_are_errors() {
     let authority = CertificateAuthority::new();
     let nonsense = Certificates {
         authorities: Some(vec![CertificateDer::from(vec![1, 2, 3])]),
         client: None,
     };
-    let mut identity = authority.client();
-    identity.key = Arc::clone(&authority.client().key);
+    let mut identity = authority.client_identity();
+    identity.key = Arc::clone(&authority.client_identity().key);
     for (certificates, expected) in [
-        (nonsense, "no authority's certificate can be used"),
+        (
+            nonsense,
+            "none of the configured authorities has a usable certificate",
+        ),
         (trusting(&authority, Some(identity)), "KeyMismatch"),
     ] {
         let outcome = send(Protocol::HttpProtobuf, (&authority, false), certificates).await;

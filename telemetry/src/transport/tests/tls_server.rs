@@ -1,4 +1,4 @@
-//! Collectors over TLS, with an authority of their own.
+//! Collectors with TLS, and the authority that signs their certificates.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -37,15 +37,15 @@ impl CertificateAuthority {
         self.certificate.clone()
     }
 
-    pub(in crate::transport) fn client(&self) -> ClientIdentity {
-        let (chain, key) = self.signed("client.test");
+    pub(in crate::transport) fn client_identity(&self) -> ClientIdentity {
+        let (chain, key) = self.sign("client.test");
         ClientIdentity {
             chain,
             key: Arc::new(key),
         }
     }
 
-    fn signed(&self, name: &str) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
+    fn sign(&self, name: &str) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
         let key = KeyPair::generate().unwrap();
         let parameters = CertificateParams::new([name.to_owned()]).unwrap();
         let certificate = parameters.signed_by(&key, &self.issuer).unwrap();
@@ -53,14 +53,16 @@ impl CertificateAuthority {
         (vec![certificate.der().clone()], key)
     }
 
-    /// Accepts whatever it is sent, for as long as what it returns is kept. A client of gRPC must
-    /// have said that it speaks HTTP/2.
+    /// Starts a collector that accepts every request, until the returned tasks are dropped. A gRPC
+    /// client must have negotiated HTTP/2.
     pub(in crate::transport) async fn collector(
         &self,
         protocol: Protocol,
-        asks_for_client: bool,
+        requires_client_certificate: bool,
     ) -> (SocketAddr, JoinSet<()>) {
-        let acceptor = TlsAcceptor::from(Arc::new(self.server(protocol, asks_for_client)));
+        let acceptor = TlsAcceptor::from(Arc::new(
+            self.server_config(protocol, requires_client_certificate),
+        ));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let mut server = JoinSet::new();
@@ -75,21 +77,20 @@ impl CertificateAuthority {
         (address, server)
     }
 
-    fn server(&self, protocol: Protocol, asks_for_client: bool) -> ServerConfig {
+    fn server_config(&self, protocol: Protocol, requires_client_certificate: bool) -> ServerConfig {
         let provider = Arc::new(default_provider());
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
             .unwrap();
-        let builder = match asks_for_client {
-            false => builder.with_no_client_auth(),
-            true => {
-                let mut roots = RootCertStore::empty();
-                roots.add(self.certificate()).unwrap();
-                let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), provider);
-                builder.with_client_cert_verifier(verifier.build().unwrap())
-            }
+        let builder = if requires_client_certificate {
+            let mut roots = RootCertStore::empty();
+            roots.add(self.certificate()).unwrap();
+            let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), provider);
+            builder.with_client_cert_verifier(verifier.build().unwrap())
+        } else {
+            builder.with_no_client_auth()
         };
-        let (chain, key) = self.signed("127.0.0.1");
+        let (chain, key) = self.sign("127.0.0.1");
         let mut config = builder.with_single_cert(chain, key).unwrap();
         config.alpn_protocols = match protocol {
             Protocol::HttpProtobuf => vec![b"http/1.1".to_vec()],
@@ -110,8 +111,8 @@ async fn serve(protocol: Protocol, mut stream: TlsStream<TcpStream>) {
                     return;
                 }
             }
-            let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
-            stream.write_all(answer).await.unwrap();
+            let response = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+            stream.write_all(response).await.unwrap();
         }
         #[cfg(feature = "grpc")]
         Protocol::Grpc => {

@@ -1,14 +1,14 @@
-//! What a peer may answer, and what it must not.
+//! Valid and invalid responses.
 
 use proptest::prelude::*;
 
 use super::*;
 
-fn parsed(received: &str) -> Result<Option<ParsedResponse>, SendError> {
+fn parse_open(received: &str) -> Result<Option<ParsedResponse>, SendError> {
     parse(received.as_bytes(), None)
 }
 
-fn answer(status: u16, body: &'static str, is_reusable: bool) -> ParsedResponse {
+fn response(status: u16, body: &'static str, is_reusable: bool) -> ParsedResponse {
     ParsedResponse {
         response: Response {
             status: StatusCode::from_u16(status).unwrap(),
@@ -21,7 +21,8 @@ fn answer(status: u16, body: &'static str, is_reusable: bool) -> ParsedResponse 
     }
 }
 
-/// An answer, how it reads, and that nothing less than the whole of it is one.
+/// Received bytes with the expected status, body and reusability. Every proper prefix is
+/// incomplete.
 const COMPLETE: [(&str, u16, &str, bool); 10] = [
     (
         "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi",
@@ -76,12 +77,16 @@ const COMPLETE: [(&str, u16, &str, bool); 10] = [
 ];
 
 #[test]
-fn an_answer_is_complete_at_its_last_byte_and_not_before() {
+fn a_response_is_complete_at_its_last_byte_and_not_before() {
     for (received, status, body, is_reusable) in COMPLETE {
-        let expected = answer(status, body, is_reusable);
-        assert_eq!(parsed(received).unwrap(), Some(expected), "{received:?}");
+        let expected = response(status, body, is_reusable);
+        assert_eq!(
+            parse_open(received).unwrap(),
+            Some(expected),
+            "{received:?}"
+        );
         for length in 0..received.len() {
-            let part = parsed(&received[..length]).unwrap();
+            let part = parse_open(&received[..length]).unwrap();
             assert_eq!(part, None, "{:?}", &received[..length]);
         }
     }
@@ -90,21 +95,24 @@ fn an_answer_is_complete_at_its_last_byte_and_not_before() {
 #[test]
 fn without_a_length_the_body_ends_with_the_connection() {
     let received = "HTTP/1.1 200 OK\r\n\r\nhi";
-    assert_eq!(parsed(received).unwrap(), None);
+    assert_eq!(parse_open(received).unwrap(), None);
     let closed = parse(received.as_bytes(), Some(EndOfStream::Closed)).unwrap();
-    assert_eq!(closed, Some(answer(200, "hi", false)));
+    assert_eq!(closed, Some(response(200, "hi", false)));
 }
 
 #[test]
-fn a_connection_with_something_unasked_behind_the_answer_is_not_used_again() {
+fn a_connection_with_extra_bytes_after_the_response_is_not_reused() {
     let received = "HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\nxHTTP/1.1";
-    assert_eq!(parsed(received).unwrap(), Some(answer(200, "x", false)));
+    assert_eq!(
+        parse_open(received).unwrap(),
+        Some(response(200, "x", false))
+    );
 }
 
 #[test]
-fn what_is_not_http_is_refused() {
+fn bytes_that_are_not_http_are_an_error() {
     for received in ["SSH-2.0-x\r\n", "HTTP/1.1 99 OK\r\n\r\n"] {
-        let error = parsed(received).unwrap_err();
+        let error = parse_open(received).unwrap_err();
         assert!(
             matches!(error, SendError::Malformed(_)),
             "{received:?}: {error}"
@@ -114,13 +122,13 @@ fn what_is_not_http_is_refused() {
 
 /// A response whose body could not be read. Its connection is not reused.
 fn incomplete(status: u16, reason: IncompleteBody) -> Option<ParsedResponse> {
-    let mut parsed = answer(status, "", false);
+    let mut parsed = response(status, "", false);
     parsed.response.body = Err(reason);
     Some(parsed)
 }
 
 #[test]
-fn a_body_that_cannot_be_read_is_an_error_beside_the_status() {
+fn a_body_that_cannot_be_read_is_an_error_but_the_status_is_returned() {
     use IncompleteBody::{Malformed, TooLong};
     let filler = "x".repeat(MAX_RESPONSE + 1);
     let length = MAX_RESPONSE + 1;
@@ -149,26 +157,26 @@ fn a_body_that_cannot_be_read_is_an_error_beside_the_status() {
     ] {
         let received = format!("HTTP/1.1 200 OK\r\n{rest}");
         let expected = incomplete(200, reason);
-        assert_eq!(parsed(&received).unwrap(), expected, "{rest:.99}");
+        assert_eq!(parse_open(&received).unwrap(), expected, "{rest:.99}");
     }
 }
 
 #[test]
-fn an_answer_that_ends_in_its_body_is_incomplete_and_one_that_ends_before_it_is_none() {
+fn a_response_that_ends_in_its_body_is_incomplete_and_one_that_ends_in_its_head_is_missing() {
     for (end, reason) in [
         (EndOfStream::Closed, IncompleteBody::Truncated),
         (EndOfStream::Broken, IncompleteBody::Truncated),
         (EndOfStream::TimedOut, IncompleteBody::TimedOut),
     ] {
-        let cut = parse(b"HTTP/1.1 503 X\r\ncontent-length: 2\r\n\r\nx", Some(end));
-        assert_eq!(cut.unwrap(), incomplete(503, reason));
-        let cut = parse(b"HTTP/1.1 503 X\r\ncontent-length: 2\r\n", Some(end));
-        assert_eq!(cut.unwrap(), None);
+        let truncated = parse(b"HTTP/1.1 503 X\r\ncontent-length: 2\r\n\r\nx", Some(end));
+        assert_eq!(truncated.unwrap(), incomplete(503, reason));
+        let truncated = parse(b"HTTP/1.1 503 X\r\ncontent-length: 2\r\n", Some(end));
+        assert_eq!(truncated.unwrap(), None);
     }
 }
 
 #[test]
-fn a_body_without_a_length_is_whole_only_where_the_connection_is_closed_in_order() {
+fn a_body_without_a_length_is_complete_only_if_the_connection_is_closed_cleanly() {
     for (end, reason) in [
         (EndOfStream::Broken, IncompleteBody::Truncated),
         (EndOfStream::TimedOut, IncompleteBody::TimedOut),
@@ -179,9 +187,9 @@ fn a_body_without_a_length_is_whole_only_where_the_connection_is_closed_in_order
 }
 
 #[test]
-fn the_content_type_is_kept_beside_a_body_and_the_location_of_a_redirect_without_keys() {
+fn a_body_has_a_content_type_and_a_redirect_a_location_without_keys() {
     let found = |received: &str| {
-        let response = parsed(received).unwrap().unwrap().response;
+        let response = parse_open(received).unwrap().unwrap().response;
         (response.content_type, response.location)
     };
     let with_body =
@@ -205,27 +213,27 @@ fn the_content_type_is_kept_beside_a_body_and_the_location_of_a_redirect_without
 }
 
 #[test]
-fn a_head_without_an_end_is_cut_off() {
+fn a_head_without_an_end_is_too_long() {
     let received = format!("HTTP/1.1 200 OK\r\nx: {}", "x".repeat(MAX_RESPONSE));
-    let error = parsed(&received).unwrap_err();
+    let error = parse_open(&received).unwrap_err();
     assert!(matches!(error, SendError::ResponseTooLong), "{error}");
 }
 
 proptest! {
     #[test]
-    fn a_body_is_read_as_it_was_cut_into_chunks(chunks in proptest::collection::vec("[ -~]{1,40}", 0..20)) {
+    fn the_chunks_of_a_body_are_joined(chunks in proptest::collection::vec("[ -~]{1,40}", 0..20)) {
         let mut received = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n".to_owned();
         for chunk in &chunks {
             received += &format!("{:X}\r\n{chunk}\r\n", chunk.len());
         }
         received += "0\r\n\r\n";
-        let parsed = parsed(&received).unwrap().unwrap();
+        let parsed = parse_open(&received).unwrap().unwrap();
         prop_assert_eq!(parsed.response.body.unwrap(), chunks.concat());
         prop_assert!(parsed.is_reusable);
     }
 
     #[test]
-    fn no_bytes_make_it_panic(received in proptest::collection::vec(any::<u8>(), 0..200), is_closed: bool) {
+    fn parsing_never_panics(received in proptest::collection::vec(any::<u8>(), 0..200), is_closed: bool) {
         let end = is_closed.then_some(EndOfStream::Closed);
         let _ = parse(&received, end);
         let mut with_head = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n".to_vec();

@@ -1,11 +1,11 @@
-//! What becomes of kept connections while nobody looks at them.
+//! Idle connections that break or receive bytes between two requests.
 
 use std::io::{Read as _, Write as _};
 use std::sync::mpsc;
 
 use super::*;
 
-/// The bodies tell whose answer it was.
+/// Bodies that identify the response.
 const FIRST: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nfirst";
 const FRESH: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nfresh";
 const STALE: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nstale";
@@ -18,19 +18,20 @@ async fn get(client: &Client) -> Result<Response, SendError> {
         .await
 }
 
-/// Takes a request and answers it.
-async fn answer(peer: &mut TcpStream, bytes: &[u8]) {
+/// Reads a request and responds.
+async fn respond(peer: &mut TcpStream, bytes: &[u8]) {
     read_head(peer).await;
     peer.write_all(bytes).await.unwrap();
 }
 
-/// What is written to a kept connection while the process, and with it the runtime, stands still.
-async fn after_a_freeze(meanwhile: &'static [u8]) -> Bytes {
+/// Writes `meanwhile` to an idle connection while the process is frozen, and returns the body of
+/// the next response.
+async fn get_after_freeze(meanwhile: &'static [u8]) -> Bytes {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let client = Client::new(endpoint(listener.local_addr().unwrap()), HeaderMap::new());
     let (freeze, frozen) = mpsc::channel();
     let (thaw, thawed) = mpsc::channel();
-    // Not waited for: it would wait for a new connection that never comes.
+    // The thread is not joined, because it waits for a new connection that may never come.
     std::thread::spawn(move || {
         let accept = || listener.accept().unwrap().0;
         let read_head = |peer: &mut std::net::TcpStream| {
@@ -41,11 +42,11 @@ async fn after_a_freeze(meanwhile: &'static [u8]) -> Bytes {
                 head.extend(byte);
             }
         };
-        let mut kept = accept();
-        read_head(&mut kept);
-        kept.write_all(FIRST).unwrap();
+        let mut idle = accept();
+        read_head(&mut idle);
+        idle.write_all(FIRST).unwrap();
         frozen.recv().unwrap();
-        kept.write_all(meanwhile).unwrap();
+        idle.write_all(meanwhile).unwrap();
         thaw.send(()).unwrap();
         let mut fresh = accept();
         read_head(&mut fresh);
@@ -54,27 +55,27 @@ async fn after_a_freeze(meanwhile: &'static [u8]) -> Bytes {
     assert_eq!(get(&client).await.unwrap().body.unwrap(), "first");
     assert_eq!(client.idle().len(), 1);
     freeze.send(()).unwrap();
-    // Blocks the only thread of the runtime: it does not see what arrives.
+    // Blocks the only thread of the runtime, so that it does not notice the bytes that arrive.
     thawed.recv().unwrap();
     get(&client).await.unwrap().body.unwrap()
 }
 
 #[tokio::test]
-async fn an_answer_that_came_before_the_request_is_not_the_requests() {
+async fn bytes_that_arrived_before_a_request_are_not_its_response() {
     for meanwhile in [STALE, TIMED_OUT] {
-        assert_eq!(after_a_freeze(meanwhile).await, "fresh");
+        assert_eq!(get_after_freeze(meanwhile).await, "fresh");
     }
 }
 
 #[tokio::test]
-async fn a_request_that_crosses_a_408_on_a_kept_connection_is_sent_again_once() {
+async fn a_request_that_crosses_a_408_on_an_idle_connection_is_retried_once() {
     let (listener, client) = client(&HeaderMap::new()).await;
     let peer = async {
-        let mut kept = accept(&listener).await;
-        answer(&mut kept, FIRST).await;
-        answer(&mut kept, TIMED_OUT).await;
+        let mut idle = accept(&listener).await;
+        respond(&mut idle, FIRST).await;
+        respond(&mut idle, TIMED_OUT).await;
         let mut fresh = accept(&listener).await;
-        answer(&mut fresh, TIMED_OUT).await;
+        respond(&mut fresh, TIMED_OUT).await;
     };
     let requests = async { (get(&client).await.unwrap(), get(&client).await.unwrap()) };
     let ((), (first, second)) = both(peer, requests).await;
@@ -83,26 +84,26 @@ async fn a_request_that_crosses_a_408_on_a_kept_connection_is_sent_again_once() 
 }
 
 #[tokio::test]
-async fn after_one_kept_connection_fell_silent_none_is_used_again() {
+async fn after_a_timeout_no_idle_connection_is_used() {
     let (listener, client) = client(&HeaderMap::new()).await;
-    let answer_all = async {
+    let respond_all = async {
         let mut peers = Vec::new();
         for _ in 0..MAX_KEPT_CONNECTIONS {
             peers.push(accept(&listener).await);
         }
         for peer in &mut peers {
-            answer(peer, FIRST).await;
+            respond(peer, FIRST).await;
         }
         peers
     };
     let requests = async { tokio::join!(get(&client), get(&client), get(&client)) };
-    let (_silent, _) = both(answer_all, requests).await;
+    let (_silent, _) = both(respond_all, requests).await;
     assert_eq!(client.idle().len(), MAX_KEPT_CONNECTIONS);
     let now = Instant::now();
-    let unanswered = client.send(Method::GET, &[], BufList::default(), now);
-    assert!(matches!(unanswered.await, Err(SendError::Timeout)));
+    let timed_out = client.send(Method::GET, &[], BufList::default(), now);
+    assert!(matches!(timed_out.await, Err(SendError::Timeout)));
     assert!(client.idle().is_empty());
-    let peer = async { answer(&mut accept(&listener).await, FRESH).await };
+    let peer = async { respond(&mut accept(&listener).await, FRESH).await };
     let ((), response) = both(peer, get(&client)).await;
     assert_eq!(response.unwrap().body.unwrap(), "fresh");
 }

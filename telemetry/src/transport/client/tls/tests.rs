@@ -1,4 +1,4 @@
-//! What is left of TLS is enough to talk to servers, and nothing is missing by accident.
+//! The reduced TLS works with servers, and lacks nothing by accident.
 
 use std::net::SocketAddr;
 
@@ -15,8 +15,8 @@ use super::*;
 const HOST: &str = "collector.test";
 
 #[test]
-fn all_that_rustls_offers_is_there_but_chacha20_and_ed25519() {
-    let (all, own) = (default_provider(), provider());
+fn only_chacha20_and_ed25519_are_missing_from_the_provider_of_rustls() {
+    let (complete, reduced) = (default_provider(), provider());
     let names = |suites: &[SupportedCipherSuite], without: &str| {
         let names = suites.iter().map(|suite| format!("{:?}", suite.suite()));
         let mut names: Vec<String> = names.filter(|name| !name.contains(without)).collect();
@@ -24,13 +24,13 @@ fn all_that_rustls_offers_is_there_but_chacha20_and_ed25519() {
         names
     };
     assert_eq!(
-        names(&own.cipher_suites, "none"),
-        names(&all.cipher_suites, "CHACHA20")
+        names(&reduced.cipher_suites, "none"),
+        names(&complete.cipher_suites, "CHACHA20")
     );
     let groups = |groups: &[&dyn SupportedKxGroup]| -> Vec<_> {
         groups.iter().map(|group| group.name()).collect()
     };
-    assert_eq!(groups(&own.kx_groups), groups(&all.kx_groups));
+    assert_eq!(groups(&reduced.kx_groups), groups(&complete.kx_groups));
     let schemes = |algorithms: WebPkiSupportedAlgorithms| -> Vec<String> {
         let without = [(SignatureScheme::ED25519, &[][..])];
         let mapping = algorithms.mapping.iter().chain(&without);
@@ -40,16 +40,16 @@ fn all_that_rustls_offers_is_there_but_chacha20_and_ed25519() {
             .collect()
     };
     assert_eq!(
-        schemes(own.signature_verification_algorithms),
-        schemes(all.signature_verification_algorithms)
+        schemes(reduced.signature_verification_algorithms),
+        schemes(complete.signature_verification_algorithms)
     );
     assert_eq!(
-        own.signature_verification_algorithms.all.len() + 1,
-        all.signature_verification_algorithms.all.len()
+        reduced.signature_verification_algorithms.all.len() + 1,
+        complete.signature_verification_algorithms.all.len()
     );
 }
 
-/// A server with a certificate of its own, which sends back what it gets.
+/// Starts a server with a self-signed certificate, which echoes one byte.
 async fn echo(
     version: &'static rustls::SupportedProtocolVersion,
     algorithm: &'static rcgen::SignatureAlgorithm,
@@ -102,7 +102,7 @@ async fn connect(
 }
 
 #[tokio::test]
-async fn servers_of_both_versions_and_curves_are_talked_to() {
+async fn a_client_connects_to_servers_of_both_versions_and_curves() {
     for version in [&TLS12, &TLS13] {
         for algorithm in [
             &rcgen::PKCS_ECDSA_P256_SHA256,
@@ -116,7 +116,7 @@ async fn servers_of_both_versions_and_curves_are_talked_to() {
 }
 
 #[tokio::test]
-async fn a_server_that_cannot_prove_its_name_gets_nothing() {
+async fn a_server_with_an_invalid_certificate_or_name_receives_nothing() {
     let (address, roots) = echo(&TLS13, &rcgen::PKCS_ECDSA_P256_SHA256).await;
     assert!(connect(address, None, HOST).await.is_err());
     assert!(connect(address, roots, "other.test").await.is_err());

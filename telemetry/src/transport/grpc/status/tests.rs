@@ -1,8 +1,8 @@
-//! What the end of a call means, and what is told of it.
+//! Classification of statuses, and the text of errors.
 
 use super::*;
 use crate::transport::status::MAX_MESSAGE;
-use crate::transport::tests::grpc_server::{Reply, Server};
+use crate::transport::tests::grpc_server::{GrpcServer, Reply};
 use crate::transport::tests::{key, otlp, request, soon};
 use crate::transport::wrong_endpoint::UnexpectedResponse;
 use crate::transport::{Protocol, Signal, Transport, TransportError};
@@ -13,9 +13,10 @@ const RETRY_IN_7_SECONDS: &str =
 
 const SECRET: &str = "Bearer tell-nobody";
 
-/// What becomes of a call that is answered so, and whether its key is to blame.
-async fn fate(reply: Reply) -> (String, bool) {
-    let server = Server::start(&[reply]).await;
+/// Returns a description of the outcome of a call with this response, and whether it is
+/// unauthorized.
+async fn outcome_of(reply: Reply) -> (String, bool) {
+    let server = GrpcServer::start(&[reply]).await;
     let mut otlp = otlp(&format!("http://{}", server.address), Protocol::Grpc);
     otlp.headers.extend([key(SECRET)]);
     let transport = Transport::new(Signal::Traces, &otlp);
@@ -23,7 +24,7 @@ async fn fate(reply: Reply) -> (String, bool) {
         Ok(_) => ("accepted".to_owned(), false),
         Err(error) => {
             let is_unauthorized = error.is_unauthorized();
-            let fate = match error {
+            let outcome = match error {
                 TransportError::Retryable {
                     status,
                     retry_after: None,
@@ -39,7 +40,7 @@ async fn fate(reply: Reply) -> (String, bool) {
                 TransportError::NonRetryable(status) => format!("{status}, not retryable"),
                 other => other.to_string(),
             };
-            (fate, is_unauthorized)
+            (outcome, is_unauthorized)
         }
     }
 }
@@ -53,7 +54,7 @@ fn status(code: &str, message: &str, details: &str) -> Vec<(&'static str, String
 }
 
 #[tokio::test]
-async fn a_code_says_whether_and_when_the_same_call_may_succeed() {
+async fn a_code_determines_whether_and_when_a_call_is_retryable() {
     let retry = RETRY_IN_7_SECONDS;
     for (code, details, expected) in [
         ("0", "", "accepted"),
@@ -81,15 +82,15 @@ async fn a_code_says_whether_and_when_the_same_call_may_succeed() {
             Reply::Trailers(status(code, "", details)),
             Reply::Headers(200, status(code, "", details)),
         ] {
-            assert_eq!(fate(reply.clone()).await, expected, "{reply:?}");
+            assert_eq!(outcome_of(reply.clone()).await, expected, "{reply:?}");
         }
     }
 }
 
 #[tokio::test]
-async fn a_status_of_http_counts_where_there_is_none_of_grpc() {
+async fn the_http_status_is_used_if_there_is_no_grpc_status() {
     for (code, expected) in [
-        (200, "the answer is not gRPC"),
+        (200, "the response is not gRPC"),
         (
             401,
             "gRPC UNAUTHENTICATED (HTTP 401 Unauthorized), retryable",
@@ -120,15 +121,15 @@ async fn a_status_of_http_counts_where_there_is_none_of_grpc() {
             "gRPC UNKNOWN (HTTP 500 Internal Server Error), not retryable",
         ),
     ] {
-        let (fate, _) = fate(Reply::Headers(code, Vec::new())).await;
-        assert_eq!(fate, expected);
+        let (outcome, _) = outcome_of(Reply::Headers(code, Vec::new())).await;
+        assert_eq!(outcome, expected);
     }
 }
 
 #[tokio::test]
-async fn a_message_is_told_if_it_repeats_no_key() {
+async fn the_error_contains_the_message_unless_it_contains_a_key() {
     let long = "x".repeat(MAX_MESSAGE + 1);
-    let cut = format!("gRPC INTERNAL ({})", &long[1..]);
+    let truncated = format!("gRPC INTERNAL ({})", &long[1..]);
     for (code, message, expected) in [
         ("13", "out%20of%20order", "gRPC INTERNAL (out of order)"),
         ("13", "two%0Alines", "gRPC INTERNAL (two lines)"),
@@ -137,10 +138,10 @@ async fn a_message_is_told_if_it_repeats_no_key() {
         ("13", "tell-nobody is unknown", "gRPC INTERNAL"),
         ("13", "tell%2Dnobody is unknown", "gRPC INTERNAL"),
         ("16", "the key of John", "gRPC UNAUTHENTICATED"),
-        ("13", &long, &cut),
+        ("13", &long, &truncated),
     ] {
-        let (fate, _) = fate(Reply::Headers(200, status(code, message, ""))).await;
-        let told = fate.rsplit_once(", ").unwrap().0;
-        assert_eq!(told, expected, "{message}");
+        let (outcome, _) = outcome_of(Reply::Headers(200, status(code, message, ""))).await;
+        let shown = outcome.rsplit_once(", ").unwrap().0;
+        assert_eq!(shown, expected, "{message}");
     }
 }
