@@ -54,7 +54,7 @@ pub(crate) struct FlushScope<'a> {
 pub(crate) fn root_context(group: Option<&FlushGroup>, request_id: &str) -> Context {
     let root = match group {
         Some(group) => group.attach(&Context::new()),
-        None => FlushGroup::inherited(),
+        None => FlushGroup::inherited_context(),
     };
     with_request_id(&root, request_id.into())
 }

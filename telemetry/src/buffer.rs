@@ -21,7 +21,7 @@ mod spans;
 pub(crate) use chunk::Chunk;
 pub use group::FlushGroup;
 pub(crate) use group::{Group, SpanGroups};
-pub(crate) use in_flight::{FlightNumber, InFlight, Selection};
+pub(crate) use in_flight::{FlightId, InFlight, Selection};
 pub(crate) use spans::SpanBuffer;
 
 /// What a buffer keeps.
@@ -34,7 +34,7 @@ pub(crate) trait Record {
 }
 
 /// The group of a record, if it has one.
-pub(crate) type Owner = Option<Arc<Group>>;
+pub(crate) type RecordGroup = Option<Arc<Group>>;
 
 /// How much the buffer holds before it drops, what is on its way to the collector included.
 #[derive(Debug, Clone, Copy)]
@@ -92,11 +92,16 @@ impl Buffer {
     }
 
     /// Adds a record that is complete, or drops it at the bounds.
-    pub(crate) fn push(&self, record: &impl Record, scope: &InstrumentationScope, owner: Owner) {
+    pub(crate) fn push(
+        &self,
+        record: &impl Record,
+        scope: &InstrumentationScope,
+        group: RecordGroup,
+    ) {
         let bounds = self.0.bounds;
         let mut state = self.lock();
         let was_half_full = state.is_half_full(bounds);
-        state.push(record, scope, owner, bounds);
+        state.push(record, scope, group, bounds);
         let became_half_full = !was_half_full && state.is_half_full(bounds);
         drop(state);
         if became_half_full {
@@ -126,14 +131,15 @@ impl Buffer {
     /// is half full all the same.
     pub(crate) fn ungrouped(&self) -> Option<Selection<'static>> {
         let state = self.lock();
-        let selection = match state.is_half_full(self.0.bounds) {
-            true => Selection::All,
-            false => Selection::Ungrouped,
+        let selection = if state.is_half_full(self.0.bounds) {
+            Selection::All
+        } else {
+            Selection::Ungrouped
         };
-        let closed = state.closed.iter().map(|chunk| &chunk.owner);
-        let mut owners = closed.chain(state.open.iter().map(|chunk| &chunk.owner));
-        owners
-            .any(|owner| selection.matches(owner))
+        let closed = state.closed.iter().map(|chunk| &chunk.group);
+        let mut groups = closed.chain(state.open.iter().map(|chunk| &chunk.group));
+        groups
+            .any(|group| selection.matches(group))
             .then_some(selection)
     }
 
@@ -142,7 +148,7 @@ impl Buffer {
     pub(crate) fn take(&self, selection: Selection<'_>) -> InFlight {
         let mut state = self.lock();
         let chunks = state.take(selection);
-        self.start(&mut state, chunks)
+        self.start_flight(&mut state, chunks)
     }
 
     /// Waits for such records that flushes before this one have taken: until all have arrived
@@ -150,7 +156,7 @@ impl Buffer {
     pub(crate) async fn take_returned(
         &self,
         selection: Selection<'_>,
-        before: FlightNumber,
+        before: FlightId,
     ) -> Option<InFlight> {
         loop {
             // Created before the look at the flights, it does not miss the end of one of them.
@@ -159,9 +165,9 @@ impl Buffer {
                 let mut state = self.lock();
                 let returned = state.take_returned(selection);
                 if !returned.is_empty() {
-                    return Some(self.start(&mut state, returned));
+                    return Some(self.start_flight(&mut state, returned));
                 }
-                if !state.flights.contain(selection, before) {
+                if !state.flights.contains(selection, before) {
                     return None;
                 }
             }
@@ -178,17 +184,17 @@ impl Buffer {
                 let mut state = self.lock();
                 if state.flights.is_empty() {
                     let chunks = state.take(Selection::All);
-                    return self.start(&mut state, chunks);
+                    return self.start_flight(&mut state, chunks);
                 }
             }
             settled.await;
         }
     }
 
-    fn start(&self, state: &mut State, chunks: Vec<Chunk>) -> InFlight {
+    fn start_flight(&self, state: &mut State, chunks: Vec<Chunk>) -> InFlight {
         InFlight {
             buffer: self.clone(),
-            number: state.flights.start(&chunks),
+            id: state.flights.start(&chunks),
             chunks,
         }
     }
@@ -202,10 +208,10 @@ impl State {
     fn take(&mut self, selection: Selection<'_>) -> Vec<Chunk> {
         let closed = self
             .closed
-            .extract_if(.., |chunk| selection.matches(&chunk.owner));
+            .extract_if(.., |chunk| selection.matches(&chunk.group));
         let open = self
             .open
-            .extract_if(.., |chunk| selection.matches(&chunk.owner));
+            .extract_if(.., |chunk| selection.matches(&chunk.group));
         // What came back from a flush goes before what has finished since.
         let chunks: Vec<Chunk> = closed.chain(open.map(OpenChunk::close)).collect();
         let late = chunks.iter().filter(|chunk| chunk.is_late());
@@ -217,7 +223,7 @@ impl State {
         let closed = &mut self.closed;
         closed
             .extract_if(.., |chunk| {
-                chunk.is_returned && selection.matches(&chunk.owner)
+                chunk.is_returned && selection.matches(&chunk.group)
             })
             .collect()
     }
@@ -226,7 +232,7 @@ impl State {
         &mut self,
         record: &impl Record,
         scope: &InstrumentationScope,
-        owner: Owner,
+        group: RecordGroup,
         bounds: Bounds,
     ) {
         self.counts.finished += 1;
@@ -234,21 +240,21 @@ impl State {
             self.counts.dropped += 1;
             return;
         }
-        let at = self.open_chunk(scope, owner);
-        let chunk = &mut self.open[at];
+        let index = self.open_chunk(scope, group);
+        let chunk = &mut self.open[index];
         self.bytes += chunk.push(record);
         self.counts.pending += 1;
         if chunk.is_full() {
-            self.closed.push(self.open.remove(at).close());
+            self.closed.push(self.open.remove(index).close());
         }
     }
 
     /// Where the chunk is that takes the next record of a scope and a group.
-    fn open_chunk(&mut self, scope: &InstrumentationScope, owner: Owner) -> usize {
+    fn open_chunk(&mut self, scope: &InstrumentationScope, group: RecordGroup) -> usize {
         let mut open = self.open.iter();
-        open.position(|chunk| chunk.accepts(scope, &owner))
+        open.position(|chunk| chunk.accepts(scope, &group))
             .unwrap_or_else(|| {
-                self.open.push(OpenChunk::new(scope.clone(), owner));
+                self.open.push(OpenChunk::new(scope.clone(), group));
                 self.open.len() - 1
             })
     }
@@ -263,8 +269,8 @@ impl State {
         let mut merged: Vec<Chunk> = Vec::new();
         for mut chunk in chunks {
             chunk.is_returned = true;
-            match merged.iter_mut().find(|into| into.accepts(&chunk)) {
-                Some(into) => into.append(&chunk),
+            match merged.iter_mut().find(|target| target.accepts(&chunk)) {
+                Some(target) => target.append(&chunk),
                 None => merged.push(chunk),
             }
         }

@@ -149,7 +149,7 @@ impl Exporter {
             Selection::Group(_) | Selection::Ungrouped => None,
         };
         let mut in_flight = buffer.take(selection);
-        let first = in_flight.number();
+        let first = in_flight.id();
         let mut outcome = Ok(());
         loop {
             match self.send_all(in_flight, deadline, sent).await {
@@ -185,14 +185,14 @@ impl Exporter {
             match self.destination.send(body, deadline).await {
                 Ok(partial) => {
                     self.drop_rejected(&mut in_flight, count, &partial);
-                    sent.spans += in_flight.exported(count);
+                    sent.spans += in_flight.mark_exported(count);
                 }
                 // A single record may be the cause, so the chunks are sent one by one from now on.
                 Err(rejection) if rejection.is_permanent() && count > 1 => limit = 0,
                 Err(rejection) if rejection.is_permanent() => {
                     // A chunk that is always rejected must not block those behind it.
                     if !self.spill_first(&mut in_flight, count) {
-                        in_flight.dropped(count);
+                        in_flight.mark_dropped(count);
                     }
                     outcome = Err(rejection.into());
                 }
@@ -208,7 +208,7 @@ impl Exporter {
         let Some(console) = self.destination.additional_console() else {
             return;
         };
-        let new = in_flight.new_to_console(chunks);
+        let new = in_flight.take_new_for_console(chunks);
         if new.is_empty() {
             return;
         }
@@ -296,7 +296,7 @@ impl Exporter {
         };
         let written = output.write(|out| spill.write(&in_flight.chunks()[..chunks], out));
         match written {
-            Ok(()) => in_flight.spilled(chunks) > 0,
+            Ok(()) => in_flight.mark_spilled(chunks) > 0,
             Err(error) => {
                 warn!(error = &error as &dyn Error, "spans not written to stdout");
                 false
@@ -310,7 +310,7 @@ impl Exporter {
         if partial.rejected == 0 {
             return self.messages.log(&partial.message);
         }
-        let rejected = in_flight.rejected(chunks, partial.rejected);
+        let rejected = in_flight.mark_rejected(chunks, partial.rejected);
         warn!(
             endpoint = %self.destination,
             rejected,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use opentelemetry::InstrumentationScope;
 
-use super::{Owner, Record};
+use super::{Record, RecordGroup};
 use crate::buffer::Group;
 use crate::otlp::encode;
 
@@ -24,9 +24,9 @@ const MAX_RECORD_BYTES: usize = 3 * 1024 * 1024;
 pub(crate) struct Chunk {
     pub(crate) bytes: Bytes,
     /// How many of the bytes are the scope.
-    scope: usize,
+    scope_bytes: usize,
     pub(crate) records: u64,
-    pub(super) owner: Owner,
+    pub(super) group: RecordGroup,
     /// It was on its way once and came back.
     pub(super) is_returned: bool,
     /// `true` once the chunk was written to the console exporter.
@@ -35,24 +35,24 @@ pub(crate) struct Chunk {
 
 impl Chunk {
     pub(crate) fn scope(&self) -> &[u8] {
-        &self.bytes[..self.scope]
+        &self.bytes[..self.scope_bytes]
     }
 
     pub(crate) fn records_bytes(&self) -> &[u8] {
-        &self.bytes[self.scope..]
+        &self.bytes[self.scope_bytes..]
     }
 
     /// These records should have gone with a flush of their group's, and none has taken them.
     pub(super) fn is_late(&self) -> bool {
-        !self.is_returned && self.owner.as_ref().is_some_and(|owner| owner.is_over())
+        !self.is_returned && self.group.as_ref().is_some_and(|group| group.is_finished())
     }
 
     pub(super) fn accepts(&self, other: &Self) -> bool {
-        let same_owner = match &self.owner {
-            Some(group) if !group.is_over() => belongs_to(&other.owner, group),
-            _ => is_ownerless(&other.owner),
+        let is_same_group = match &self.group {
+            Some(group) if !group.is_finished() => belongs_to(&other.group, group),
+            _ => is_ungrouped(&other.group),
         };
-        same_owner
+        is_same_group
             && self.is_on_console == other.is_on_console
             && self.bytes.len() + other.bytes.len() <= CHUNK_BYTES
             && self.scope() == other.scope()
@@ -70,31 +70,31 @@ impl Chunk {
 #[derive(Debug)]
 pub(super) struct OpenChunk {
     scope: InstrumentationScope,
-    pub(super) owner: Owner,
+    pub(super) group: RecordGroup,
     pub(super) bytes: Vec<u8>,
     pub(super) scope_bytes: usize,
     pub(super) records: u64,
 }
 
 impl OpenChunk {
-    pub(super) fn new(scope: InstrumentationScope, owner: Owner) -> Self {
+    pub(super) fn new(scope: InstrumentationScope, group: RecordGroup) -> Self {
         let mut bytes = Vec::with_capacity(FIRST_CAPACITY);
         encode::scope(&mut bytes, &scope);
         Self {
             scope,
-            owner,
+            group,
             scope_bytes: bytes.len(),
             bytes,
             records: 0,
         }
     }
 
-    pub(super) fn accepts(&self, scope: &InstrumentationScope, owner: &Owner) -> bool {
-        let same_owner = match owner {
-            Some(group) => belongs_to(&self.owner, group),
-            None => self.owner.is_none(),
+    pub(super) fn accepts(&self, scope: &InstrumentationScope, group: &RecordGroup) -> bool {
+        let is_same_group = match group {
+            Some(group) => belongs_to(&self.group, group),
+            None => self.group.is_none(),
         };
-        same_owner && is_same_scope(&self.scope, scope)
+        is_same_group && is_same_scope(&self.scope, scope)
     }
 
     /// Adds a record and returns its length.
@@ -116,24 +116,24 @@ impl OpenChunk {
     pub(super) fn close(self) -> Chunk {
         Chunk {
             bytes: self.bytes.into(),
-            scope: self.scope_bytes,
+            scope_bytes: self.scope_bytes,
             records: self.records,
-            owner: self.owner,
+            group: self.group,
             is_returned: false,
             is_on_console: false,
         }
     }
 }
 
-pub(super) fn belongs_to(owner: &Owner, group: &Arc<Group>) -> bool {
-    owner
+pub(super) fn belongs_to(record_group: &RecordGroup, group: &Arc<Group>) -> bool {
+    record_group
         .as_ref()
-        .is_some_and(|owner| Arc::ptr_eq(owner, group))
+        .is_some_and(|record_group| Arc::ptr_eq(record_group, group))
 }
 
 /// No group will flush these records as its own.
-pub(super) fn is_ownerless(owner: &Owner) -> bool {
-    owner.as_ref().is_none_or(|owner| owner.is_over())
+pub(super) fn is_ungrouped(group: &RecordGroup) -> bool {
+    group.as_ref().is_none_or(|group| group.is_finished())
 }
 
 /// As `==`, but sooner: the scope of one tracer's spans is made of the same static texts each time.

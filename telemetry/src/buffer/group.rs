@@ -36,7 +36,7 @@ impl FlushGroup {
     /// An empty context but for the group of the active one, if it has one: for those who begin
     /// traces of their own within a group that somebody around them flushes.
     #[must_use]
-    pub fn inherited() -> Context {
+    pub fn inherited_context() -> Context {
         let group =
             Context::map_current(|active| active.get().map(|ContextGroup(group)| group.clone()));
         match group {
@@ -48,7 +48,7 @@ impl FlushGroup {
 
 impl Drop for FlushGroup {
     fn drop(&mut self) {
-        self.0.is_over.store(true, Relaxed);
+        self.0.is_finished.store(true, Relaxed);
     }
 }
 
@@ -62,12 +62,12 @@ impl fmt::Debug for FlushGroup {
 #[derive(Debug, Default)]
 pub(crate) struct Group {
     /// The group's [`FlushGroup`] is gone: nobody will flush these spans as their own.
-    is_over: AtomicBool,
+    is_finished: AtomicBool,
 }
 
 impl Group {
-    pub(crate) fn is_over(&self) -> bool {
-        self.is_over.load(Relaxed)
+    pub(crate) fn is_finished(&self) -> bool {
+        self.is_finished.load(Relaxed)
     }
 
     /// The group that a context carries.

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::chunk::{Chunk, belongs_to, is_ownerless};
-use super::{Buffer, Counts, Owner};
+use super::chunk::{Chunk, belongs_to, is_ungrouped};
+use super::{Buffer, Counts, RecordGroup};
 use crate::buffer::Group;
 
 /// Which records a flush is for.
@@ -18,63 +18,63 @@ pub(crate) enum Selection<'a> {
 }
 
 impl Selection<'_> {
-    pub(super) fn matches(self, owner: &Owner) -> bool {
+    pub(super) fn matches(self, record_group: &RecordGroup) -> bool {
         match self {
             Selection::All => true,
-            Selection::Group(group) => belongs_to(owner, group),
-            Selection::Ungrouped => is_ownerless(owner),
+            Selection::Group(group) => belongs_to(record_group, group),
+            Selection::Ungrouped => is_ungrouped(record_group),
         }
     }
 }
 
 /// Which taking of records it was, counted from the start of the process.
-pub(crate) type FlightNumber = u64;
+pub(crate) type FlightId = u64;
 
 /// The records that are on their way, by the flush that sends them.
 #[derive(Debug, Default)]
 pub(super) struct Flights {
-    under_way: Vec<Flight>,
-    next: FlightNumber,
+    flights: Vec<Flight>,
+    next_id: FlightId,
 }
 
 #[derive(Debug)]
 struct Flight {
-    number: FlightNumber,
+    id: FlightId,
     /// Of the records that have no answer yet. Those without a group are in nobody's interest but
     /// everyone's.
     groups: Vec<Arc<Group>>,
 }
 
 impl Flights {
-    pub(super) fn start(&mut self, chunks: &[Chunk]) -> FlightNumber {
-        let number = self.next;
-        self.next += 1;
+    pub(super) fn start(&mut self, chunks: &[Chunk]) -> FlightId {
+        let id = self.next_id;
+        self.next_id += 1;
         if !chunks.is_empty() {
             let groups = groups(chunks);
-            self.under_way.push(Flight { number, groups });
+            self.flights.push(Flight { id, groups });
         }
-        number
+        id
     }
 
     /// `chunks` are what is left of a flight; with none it is over.
-    pub(super) fn update(&mut self, number: FlightNumber, chunks: &[Chunk]) {
-        let mut flights = self.under_way.iter();
-        let Some(at) = flights.position(|flight| flight.number == number) else {
+    pub(super) fn update(&mut self, id: FlightId, chunks: &[Chunk]) {
+        let mut flights = self.flights.iter();
+        let Some(index) = flights.position(|flight| flight.id == id) else {
             return;
         };
         match chunks {
-            [] => drop(self.under_way.swap_remove(at)),
-            left => self.under_way[at].groups = groups(left),
+            [] => drop(self.flights.swap_remove(index)),
+            remaining => self.flights[index].groups = groups(remaining),
         }
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.under_way.is_empty()
+        self.flights.is_empty()
     }
 
     /// Whether one of the flights before this one still carries such records.
-    pub(super) fn contain(&self, selection: Selection<'_>, before: FlightNumber) -> bool {
-        let mut flights = self.under_way.iter().filter(|known| known.number < before);
+    pub(super) fn contains(&self, selection: Selection<'_>, before: FlightId) -> bool {
+        let mut flights = self.flights.iter().filter(|flight| flight.id < before);
         match selection {
             Selection::All => flights.next().is_some(),
             Selection::Group(group) => flights
@@ -88,7 +88,7 @@ impl Flights {
 fn groups(chunks: &[Chunk]) -> Vec<Arc<Group>> {
     chunks
         .iter()
-        .filter_map(|chunk| chunk.owner.clone())
+        .filter_map(|chunk| chunk.group.clone())
         .collect()
 }
 
@@ -97,7 +97,7 @@ fn groups(chunks: &[Chunk]) -> Vec<Arc<Group>> {
 #[derive(Debug)]
 pub(crate) struct InFlight {
     pub(super) buffer: Buffer,
-    pub(super) number: FlightNumber,
+    pub(super) id: FlightId,
     pub(super) chunks: Vec<Chunk>,
 }
 
@@ -106,8 +106,8 @@ impl InFlight {
         &self.chunks
     }
 
-    pub(crate) fn number(&self) -> FlightNumber {
-        self.number
+    pub(crate) fn id(&self) -> FlightId {
+        self.id
     }
 
     /// The next chunks that together stay below `limit` bytes (always at least one), without
@@ -124,7 +124,7 @@ impl InFlight {
 
     /// Returns those of the first `chunks` that were not yet written to the console exporter, and
     /// marks them as written.
-    pub(crate) fn new_to_console(&mut self, chunks: usize) -> Vec<Chunk> {
+    pub(crate) fn take_new_for_console(&mut self, chunks: usize) -> Vec<Chunk> {
         let chunks = self.chunks[..chunks].iter_mut();
         let new = chunks.filter(|chunk| !chunk.is_on_console);
         new.map(|chunk| {
@@ -135,38 +135,38 @@ impl InFlight {
     }
 
     /// The first `chunks` were accepted by the collector. Returns how many records they are.
-    pub(crate) fn exported(&mut self, chunks: usize) -> u64 {
+    pub(crate) fn mark_exported(&mut self, chunks: usize) -> u64 {
         self.settle(chunks, |counts| &mut counts.exported)
     }
 
     /// The first `chunks` have been written to stdout. Returns the same.
-    pub(crate) fn spilled(&mut self, chunks: usize) -> u64 {
+    pub(crate) fn mark_spilled(&mut self, chunks: usize) -> u64 {
         self.settle(chunks, |counts| &mut counts.spilled)
     }
 
     /// The first `chunks` will never be accepted. Returns the same.
-    pub(crate) fn dropped(&mut self, chunks: usize) -> u64 {
+    pub(crate) fn mark_dropped(&mut self, chunks: usize) -> u64 {
         self.settle(chunks, |counts| &mut counts.dropped)
     }
 
     /// Nobody is going to send what is left. Returns the same.
     pub(crate) fn discard_all(&mut self) -> u64 {
-        self.dropped(self.chunks.len())
+        self.mark_dropped(self.chunks.len())
     }
 
-    /// Of the first `chunks`, which are about to be [`exported`](Self::exported), the collector
+    /// Of the first `chunks`, which are about to be [`exported`](Self::mark_exported), the collector
     /// took so many records less, whichever they are. Returns how many are dropped.
-    pub(crate) fn rejected(&mut self, chunks: usize, records: u64) -> u64 {
-        let mut left = records;
+    pub(crate) fn mark_rejected(&mut self, chunks: usize, records: u64) -> u64 {
+        let mut remaining = records;
         for chunk in &mut self.chunks[..chunks] {
-            let rejected = chunk.records.min(left);
+            let rejected = chunk.records.min(remaining);
             chunk.records -= rejected;
-            left -= rejected;
+            remaining -= rejected;
         }
         let mut state = self.buffer.lock();
-        state.counts.dropped += records - left;
-        state.counts.pending -= records - left;
-        records - left
+        state.counts.dropped += records - remaining;
+        state.counts.pending -= records - remaining;
+        records - remaining
     }
 
     fn settle(&mut self, chunks: usize, outcome: fn(&mut Counts) -> &mut u64) -> u64 {
@@ -178,7 +178,7 @@ impl InFlight {
             state.counts.pending -= chunk.records;
             state.bytes -= chunk.records_bytes().len();
         }
-        state.flights.update(self.number, &self.chunks);
+        state.flights.update(self.id, &self.chunks);
         drop(state);
         self.buffer.0.settled.notify_waiters();
         records
@@ -193,7 +193,7 @@ impl Drop for InFlight {
         }
         let mut state = self.buffer.lock();
         state.return_chunks(std::mem::take(&mut self.chunks));
-        state.flights.update(self.number, &[]);
+        state.flights.update(self.id, &[]);
         drop(state);
         self.buffer.0.settled.notify_waiters();
     }

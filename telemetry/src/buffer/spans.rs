@@ -57,8 +57,8 @@ impl SpanProcessor for SpanBuffer {
 
     fn on_end(&self, span: SpanData) {
         if span.span_context.is_sampled() {
-            let owner = self.groups.remove(span.span_context.span_id());
-            self.buffer.push(&span, &span.instrumentation_scope, owner);
+            let group = self.groups.remove(span.span_context.span_id());
+            self.buffer.push(&span, &span.instrumentation_scope, group);
         }
     }
 

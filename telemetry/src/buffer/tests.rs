@@ -35,15 +35,15 @@ enum Step {
     /// A flush begins, for a group or for everyone.
     Take { group: Option<usize> },
     /// A flush begins, for what is nobody's.
-    TakeStrays,
+    TakeUngrouped,
     /// The first chunk of the oldest flush is accepted.
-    Exported,
+    Export,
     /// The first chunk of the oldest flush is refused for good.
-    Dropped,
+    Drop,
     /// The oldest flush fails, or its future is dropped.
-    GiveUp,
+    ReturnAll,
     /// A group is over, and another takes its place.
-    Over { group: usize },
+    Finish { group: usize },
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -54,11 +54,11 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (0..GROUPS).prop_map(|group| Step::Start { group }),
         2 => Just(Step::EndOldest),
         3 => group().prop_map(|group| Step::Take { group }),
-        1 => Just(Step::TakeStrays),
-        2 => Just(Step::Exported),
-        1 => Just(Step::Dropped),
-        1 => Just(Step::GiveUp),
-        1 => (0..GROUPS).prop_map(|group| Step::Over { group }),
+        1 => Just(Step::TakeUngrouped),
+        2 => Just(Step::Export),
+        1 => Just(Step::Drop),
+        1 => Just(Step::ReturnAll),
+        1 => (0..GROUPS).prop_map(|group| Step::Finish { group }),
     ]
 }
 
@@ -82,11 +82,11 @@ fn end_span(tracer: &SdkTracer, group: Option<&FlushGroup>, length: usize) {
     span.end();
 }
 
-/// Spans and bytes that are in the buffer or taken.
-fn held(buffer: &SpanBuffer, flights: &VecDeque<InFlight>) -> (u64, usize) {
+/// Spans and bytes that are in the buffer or in_flight.
+fn contents(buffer: &SpanBuffer, flights: &VecDeque<InFlight>) -> (u64, usize) {
     let state = buffer.lock();
-    let on_their_way = flights.iter().flat_map(|taken| &taken.chunks);
-    let chunks = state.closed.iter().chain(on_their_way);
+    let in_flight = flights.iter().flat_map(|flight| &flight.chunks);
+    let chunks = state.closed.iter().chain(in_flight);
     let closed = chunks.map(|chunk| (chunk.records, chunk.records_bytes().len()));
     let open = state
         .open
@@ -94,7 +94,7 @@ fn held(buffer: &SpanBuffer, flights: &VecDeque<InFlight>) -> (u64, usize) {
         .map(|chunk| (chunk.records, chunk.bytes.len() - chunk.scope_bytes));
     closed
         .chain(open)
-        .fold((0, 0), |sum, held| (sum.0 + held.0, sum.1 + held.1))
+        .fold((0, 0), |sum, chunk| (sum.0 + chunk.0, sum.1 + chunk.1))
 }
 
 /// A buffer in use, driven step by step.
@@ -108,7 +108,7 @@ struct Run {
 }
 
 impl Run {
-    fn take(&mut self, step: Step) {
+    fn perform(&mut self, step: Step) {
         match step {
             Step::End {
                 scope,
@@ -124,22 +124,22 @@ impl Run {
                 self.running.push_back(span);
             }
             Step::EndOldest => self.ended += u64::from(self.running.pop_front().is_some()),
-            Step::Take { group } => self.flights.push_back(self.taken(group)),
-            Step::TakeStrays => self
+            Step::Take { group } => self.flights.push_back(self.take(group)),
+            Step::TakeUngrouped => self
                 .flights
                 .push_back(self.buffer.take(Selection::Ungrouped)),
-            Step::Exported => self.settle(InFlight::exported),
-            Step::Dropped => self.settle(InFlight::dropped),
-            Step::GiveUp => drop(self.flights.pop_front()),
-            Step::Over { group } => self.groups[group] = FlushGroup::new(),
+            Step::Export => self.settle(InFlight::mark_exported),
+            Step::Drop => self.settle(InFlight::mark_dropped),
+            Step::ReturnAll => drop(self.flights.pop_front()),
+            Step::Finish { group } => self.groups[group] = FlushGroup::new(),
         }
     }
 
-    fn taken(&self, group: Option<usize>) -> InFlight {
+    fn take(&self, group: Option<usize>) -> InFlight {
         let selection = group.map_or(Selection::All, |group| {
             Selection::Group(self.groups[group].group())
         });
-        let taken = self.buffer.take(selection);
+        let in_flight = self.buffer.take(selection);
         // A living group's spans are left to it.
         let foreign = self
             .groups
@@ -149,18 +149,18 @@ impl Run {
         let is_foreign = |chunk: &Chunk| {
             foreign
                 .clone()
-                .any(|(_, foreign)| chunk::belongs_to(&chunk.owner, foreign.group()))
+                .any(|(_, foreign)| chunk::belongs_to(&chunk.group, foreign.group()))
         };
-        assert!(group.is_none() || !taken.chunks.iter().any(is_foreign));
-        taken
+        assert!(group.is_none() || !in_flight.chunks.iter().any(is_foreign));
+        in_flight
     }
 
     fn settle(&mut self, settle: fn(&mut InFlight, usize) -> u64) {
-        if let Some(taken) = self.flights.front_mut() {
-            if taken.chunks.is_empty() {
+        if let Some(in_flight) = self.flights.front_mut() {
+            if in_flight.chunks.is_empty() {
                 self.flights.pop_front();
             } else {
-                settle(taken, 1);
+                settle(in_flight, 1);
             }
         }
     }
@@ -168,14 +168,14 @@ impl Run {
 
 proptest! {
     #[test]
-    fn every_span_is_accounted_for_and_the_bounds_hold(steps in proptest::collection::vec(step(), 1..200)) {
+    fn every_span_is_counted_and_the_bounds_hold(steps in proptest::collection::vec(step(), 1..200)) {
         let buffer = SpanBuffer::new(BOUNDS);
         let (_provider, tracers) = tracers(&buffer);
         let groups = [FlushGroup::new(), FlushGroup::new()];
         let (running, flights) = (VecDeque::new(), VecDeque::new());
         let mut run = Run { buffer: buffer.clone(), tracers, groups, running, flights, ended: 0 };
         for step in steps {
-            run.take(step);
+            run.perform(step);
             let counts = buffer.counts();
             prop_assert_eq!(counts.finished, run.ended);
             prop_assert_eq!(counts.finished, counts.exported + counts.dropped + counts.pending);
@@ -183,7 +183,7 @@ proptest! {
             prop_assert!(counts.late <= counts.finished);
             let bytes = buffer.lock().bytes;
             prop_assert!(bytes < BOUNDS.bytes + LARGEST_SPAN);
-            prop_assert_eq!(held(&buffer, &run.flights), (counts.pending, bytes));
+            prop_assert_eq!(contents(&buffer, &run.flights), (counts.pending, bytes));
             prop_assert_eq!(buffer.groups.len(), run.running.len());
         }
         run.flights.clear();
@@ -194,7 +194,7 @@ proptest! {
 }
 
 #[test]
-fn chunks_that_come_back_become_one_for_each_scope() {
+fn returned_chunks_are_merged_by_scope() {
     let buffer = SpanBuffer::new(Bounds {
         records: 1_000,
         bytes: 1 << 20,
@@ -206,9 +206,9 @@ fn chunks_that_come_back_become_one_for_each_scope() {
         }
         drop(buffer.take(Selection::All));
     }
-    let taken = buffer.take(Selection::All);
+    let in_flight = buffer.take(Selection::All);
     assert_eq!(
-        taken
+        in_flight
             .chunks
             .iter()
             .map(|chunk| chunk.records)

@@ -10,7 +10,7 @@ use super::fields::{self, FieldWriter, MESSAGE};
 use super::ids::Ids;
 use super::span_fields::SpanScope;
 use super::{filter, scratch};
-use crate::buffer::{Buffer, Group, Owner, Record};
+use crate::buffer::{Buffer, Group, Record, RecordGroup};
 use crate::otlp::encode::{self, LogRecord, LogValue};
 
 /// Maximum length of a record. A longer one is encoded again without its attributes, because it may
@@ -64,7 +64,7 @@ fn encode(
     spans: &dyn SpanScope,
     now: SystemTime,
     attributes: Attributes,
-) -> Owner {
+) -> RecordGroup {
     let metadata = event.metadata();
     encode::log_record(out, |record| {
         record.time(encode::nanos(now));
