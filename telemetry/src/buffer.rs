@@ -1,9 +1,9 @@
-//! The process's finished spans, or its log records, encoded, until a flush takes them.
+//! Encoded spans or log records that wait for a flush.
 //!
-//! A record is encoded when it is complete: the bytes are a third of the SDK's structures, their
-//! size is known (so the buffer can be bounded in bytes, and requests cut where they must be), and
-//! sending them again costs nothing. There is no thread and no channel: a mutex, which nobody holds
-//! across an await.
+//! A record is encoded as soon as it is complete. The bytes are a third of the size of the SDK's
+//! structures. Their length is known, so the buffer can be bounded in bytes and requests can be cut
+//! at the right size, and sending them again costs nothing. Neither a thread nor a channel is
+//! involved, only a mutex that is never held across an await.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -24,19 +24,19 @@ pub(crate) use group::{Group, SpanGroups};
 pub(crate) use in_flight::{FlightId, InFlight, Selection};
 pub(crate) use spans::SpanBuffer;
 
-/// What a buffer keeps.
+/// An element of the buffer.
 pub(crate) trait Record {
     /// Writes the record as a field of its scope's message.
     fn encode(&self, out: &mut Vec<u8>);
 
-    /// Writes less of it: done where the whole is more than a request may be.
+    /// Writes a shorter form of the record, because the full one exceeds the size of a request.
     fn encode_shortened(&self, out: &mut Vec<u8>);
 }
 
 /// The group of a record, if it has one.
 pub(crate) type RecordGroup = Option<Arc<Group>>;
 
-/// How much the buffer holds before it drops, what is on its way to the collector included.
+/// Limits beyond which the buffer drops records. Records in flight to the collector count.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Bounds {
     pub(crate) records: usize,
@@ -49,12 +49,12 @@ pub(crate) struct Bounds {
 pub(crate) struct Counts {
     pub(crate) finished: u64,
     pub(crate) exported: u64,
-    /// Written to stdout, because the collector did not take them.
+    /// Written to stdout because the collector did not accept them.
     pub(crate) spilled: u64,
     pub(crate) dropped: u64,
-    /// In the buffer, or taken from it and not yet answered for.
+    /// In the buffer or in flight.
     pub(crate) pending: u64,
-    /// Among the finished: taken by a flush after their own group was over.
+    /// Subset of `finished`: first sent after the end of their own group.
     pub(crate) late: u64,
 }
 
@@ -64,11 +64,11 @@ struct State {
     closed: Vec<Chunk>,
     flights: Flights,
     counts: Counts,
-    /// Encoded records that are pending, without their scopes.
+    /// Bytes of the pending records, without their scopes.
     bytes: usize,
 }
 
-/// Clones share the buffer.
+/// A bounded buffer of encoded records. Clones share it.
 #[derive(Debug, Clone)]
 pub(crate) struct Buffer(Arc<Shared>);
 
@@ -77,7 +77,7 @@ struct Shared {
     bounds: Bounds,
     state: Mutex<State>,
     half_full: Notify,
-    /// Something that was on its way has arrived, or is back.
+    /// Notified when records in flight are settled or returned.
     settled: Notify,
 }
 
@@ -91,7 +91,7 @@ impl Buffer {
         }))
     }
 
-    /// Adds a record that is complete, or drops it at the bounds.
+    /// Adds a complete record, or drops it if the buffer is full.
     pub(crate) fn push(
         &self,
         record: &impl Record,
@@ -103,6 +103,7 @@ impl Buffer {
         let was_half_full = state.is_half_full(bounds);
         state.push(record, scope, group, bounds);
         let became_half_full = !was_half_full && state.is_half_full(bounds);
+        // Waking a task under the lock would make it wait for the lock.
         drop(state);
         if became_half_full {
             self.0.half_full.notify_one();
@@ -113,7 +114,7 @@ impl Buffer {
         self.lock().counts
     }
 
-    /// Encoded records that are pending, without their scopes.
+    /// Returns the bytes of the pending records, without their scopes.
     pub(crate) fn bytes(&self) -> usize {
         self.lock().bytes
     }
@@ -122,13 +123,13 @@ impl Buffer {
         self.lock().is_half_full(self.0.bounds)
     }
 
-    /// Completes when the buffer has become half full, for those who export in the background.
+    /// Completes when the buffer becomes half full, for exports in the background.
     pub(crate) async fn half_full(&self) {
         self.0.half_full.notified().await;
     }
 
-    /// What is left to send behind a group's flush: what is nobody's, or everything when the buffer
-    /// is half full all the same.
+    /// Returns the selection to flush after a group: ungrouped records, or all records if the
+    /// buffer is still half full. Returns `None` if there are none.
     pub(crate) fn ungrouped(&self) -> Option<Selection<'static>> {
         let state = self.lock();
         let selection = if state.is_half_full(self.0.bounds) {
@@ -143,23 +144,23 @@ impl Buffer {
             .then_some(selection)
     }
 
-    /// Takes what such a flush has to send. What the caller does not settle goes back when the rest
-    /// is dropped.
+    /// Takes the selected records. Those that the caller does not settle return to the buffer when
+    /// the [`InFlight`] is dropped.
     pub(crate) fn take(&self, selection: Selection<'_>) -> InFlight {
         let mut state = self.lock();
         let chunks = state.take(selection);
         self.start_flight(&mut state, chunks)
     }
 
-    /// Waits for such records that flushes before this one have taken: until all have arrived
-    /// (`None`), or some are back and taken again.
+    /// Waits for selected records in earlier flights. Returns `None` when all are settled, or takes
+    /// those that have been returned.
     pub(crate) async fn take_returned(
         &self,
         selection: Selection<'_>,
         before: FlightId,
     ) -> Option<InFlight> {
         loop {
-            // Created before the look at the flights, it does not miss the end of one of them.
+            // Created before the flights are checked, so that no notification is missed.
             let settled = self.0.settled.notified();
             {
                 let mut state = self.lock();
@@ -175,10 +176,10 @@ impl Buffer {
         }
     }
 
-    /// Takes everything, as soon as nothing is on its way any more.
+    /// Takes all records as soon as none is in flight.
     pub(crate) async fn take_all_settled(&self) -> InFlight {
         loop {
-            // As above.
+            // Created before the flights are checked, so that no notification is missed.
             let settled = self.0.settled.notified();
             {
                 let mut state = self.lock();
@@ -212,7 +213,7 @@ impl State {
         let open = self
             .open
             .extract_if(.., |chunk| selection.matches(&chunk.group));
-        // What came back from a flush goes before what has finished since.
+        // Returned records are older than open chunks and are sent first.
         let chunks: Vec<Chunk> = closed.chain(open.map(OpenChunk::close)).collect();
         let late = chunks.iter().filter(|chunk| chunk.is_late());
         self.counts.late += late.map(|chunk| chunk.records).sum::<u64>();
@@ -236,6 +237,7 @@ impl State {
         bounds: Bounds,
     ) {
         self.counts.finished += 1;
+        // Checked before encoding, so a full buffer costs nothing. One record may exceed the bytes.
         if self.counts.pending >= bounds.records as u64 || self.bytes >= bounds.bytes {
             self.counts.dropped += 1;
             return;
@@ -249,7 +251,7 @@ impl State {
         }
     }
 
-    /// Where the chunk is that takes the next record of a scope and a group.
+    /// Returns the index of the open chunk for a scope and a group.
     fn open_chunk(&mut self, scope: &InstrumentationScope, group: RecordGroup) -> usize {
         let mut open = self.open.iter();
         open.position(|chunk| chunk.accepts(scope, &group))
@@ -263,8 +265,8 @@ impl State {
         self.counts.pending >= bounds.records as u64 / 2 || self.bytes >= bounds.bytes / 2
     }
 
-    /// Puts chunks back in front. Small ones of one scope become one again: otherwise each flush
-    /// that fails would leave another allocation.
+    /// Returns chunks to the front of the buffer. Small chunks of one scope are merged, because
+    /// each failed flush would otherwise leave another allocation.
     fn return_chunks(&mut self, chunks: Vec<Chunk>) {
         let mut merged: Vec<Chunk> = Vec::new();
         for mut chunk in chunks {

@@ -1,4 +1,4 @@
-//! Encoded records of one scope and one group.
+//! Chunks of encoded records with one scope and one group.
 
 use std::sync::Arc;
 
@@ -9,27 +9,27 @@ use super::{Record, RecordGroup};
 use crate::buffer::Group;
 use crate::otlp::encode;
 
-/// A chunk that has reached this size is closed. Requests are made of whole chunks, so this is how
-/// exactly they can be cut.
+/// Size at which a chunk is closed. Requests consist of whole chunks, so it is also the granularity
+/// of their size.
 pub(super) const CHUNK_BYTES: usize = 256 * 1024;
-/// Room for the spans of a usual batch of ten, which are 6 KiB, so that their chunk does not grow
-/// step by step.
+/// Initial capacity of a chunk: the spans of a usual batch of ten messages take 6 KiB, and the
+/// chunk should not be reallocated for them.
 const FIRST_CAPACITY: usize = 8 * 1024;
-/// A single record that is larger is written again, with less in it: collectors refuse requests
+/// Size above which a record is written in its shorter form, because collectors reject requests
 /// above 4 MiB.
 const MAX_RECORD_BYTES: usize = 3 * 1024 * 1024;
 
-/// The inside of one `ScopeSpans` or `ScopeLogs`: a scope, then records.
+/// The content of one `ScopeSpans` or `ScopeLogs`: a scope, then records.
 #[derive(Debug, Clone)]
 pub(crate) struct Chunk {
     pub(crate) bytes: Bytes,
-    /// How many of the bytes are the scope.
+    /// Length of the scope at the start of the bytes.
     scope_bytes: usize,
     pub(crate) records: u64,
     pub(super) group: RecordGroup,
-    /// It was on its way once and came back.
+    /// True once the chunk was in flight and has been returned.
     pub(super) is_returned: bool,
-    /// `true` once the chunk was written to the console exporter.
+    /// True once the chunk was written to the console exporter.
     pub(super) is_on_console: bool,
 }
 
@@ -42,11 +42,12 @@ impl Chunk {
         &self.bytes[self.scope_bytes..]
     }
 
-    /// These records should have gone with a flush of their group's, and none has taken them.
+    /// Returns true if the group of the records ended before a flush took them.
     pub(super) fn is_late(&self) -> bool {
         !self.is_returned && self.group.as_ref().is_some_and(|group| group.is_finished())
     }
 
+    /// Returns true if the records of `other` can be appended to this chunk.
     pub(super) fn accepts(&self, other: &Self) -> bool {
         let is_same_group = match &self.group {
             Some(group) if !group.is_finished() => belongs_to(&other.group, group),
@@ -66,7 +67,7 @@ impl Chunk {
     }
 }
 
-/// A chunk that still takes records.
+/// A chunk that records are added to.
 #[derive(Debug)]
 pub(super) struct OpenChunk {
     scope: InstrumentationScope,
@@ -131,12 +132,13 @@ pub(super) fn belongs_to(record_group: &RecordGroup, group: &Arc<Group>) -> bool
         .is_some_and(|record_group| Arc::ptr_eq(record_group, group))
 }
 
-/// No group will flush these records as its own.
+/// Returns true if no group will flush the records: they have none, or it has ended.
 pub(super) fn is_ungrouped(group: &RecordGroup) -> bool {
     group.as_ref().is_none_or(|group| group.is_finished())
 }
 
-/// As `==`, but sooner: the scope of one tracer's spans is made of the same static texts each time.
+/// Compares scopes, with a fast path: the spans of one tracer have the same static strings in their
+/// scopes, so comparing pointers is enough.
 fn is_same_scope(one: &InstrumentationScope, other: &InstrumentationScope) -> bool {
     let is_static = |one: &str, other: &str| std::ptr::eq(one, other);
     let is_static_or_none = |one: Option<&str>, other: Option<&str>| match (one, other) {

@@ -1,8 +1,9 @@
-//! Spans that are flushed together: an invocation's, where several invocations run in one process.
+//! Groups of spans that are flushed together, such as those of one of several concurrent
+//! invocations.
 //!
-//! The group travels as a value of the [`Context`], so that a handler's own spans inherit it. From
-//! a span's start to its end it is kept beside the span, not on it: a stamp among the attributes
-//! would count against their limit, and be seen by other processors.
+//! The group is a value of the [`Context`], so that the spans of a handler inherit it. While a span
+//! is open, its group is kept in a map and not in an attribute of the span, which would count
+//! against the attribute limit and be visible to other processors.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -13,12 +14,23 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use opentelemetry::Context;
 use opentelemetry::trace::SpanId;
 
-/// Spans that [`Telemetry::flush_context_group`](crate::Telemetry::flush_context_group) sends and waits for, and no
-/// others.
+/// Spans that [`Telemetry::flush_context_group`](crate::Telemetry::flush_context_group) sends and
+/// waits for, without those of other groups.
 ///
-/// Made by [`Telemetry::flush_group`](crate::Telemetry::flush_group), one for each invocation. When
-/// it is dropped the group is over: spans of it that are still to be sent, or still to end, go
-/// behind the next flush of anyone; those that no flush had taken count as late.
+/// Created by [`Telemetry::flush_group`](crate::Telemetry::flush_group), one for each invocation.
+/// The group ends when this is dropped. Its remaining spans, including those that are still open,
+/// are then sent by the next flush of any group; those that no flush had taken before count as
+/// late.
+///
+/// ```
+/// use baton_telemetry::FlushGroup;
+/// use opentelemetry::Context;
+///
+/// fn span_context(group: &FlushGroup) -> Context {
+///     // Spans that are started in this context belong to the group.
+///     group.attach(&Context::current())
+/// }
+/// ```
 pub struct FlushGroup(Arc<Group>);
 
 impl FlushGroup {
@@ -26,15 +38,15 @@ impl FlushGroup {
         Self(Arc::default())
     }
 
-    /// The same context for spans of this group: those that are started in it, or in a context made
+    /// Returns the context with this group. Spans that are started in it, or in a context derived
     /// from it, belong to the group.
     #[must_use]
     pub fn attach(&self, context: &Context) -> Context {
         context.with_value(ContextGroup(Arc::clone(&self.0)))
     }
 
-    /// An empty context but for the group of the active one, if it has one: for those who begin
-    /// traces of their own within a group that somebody around them flushes.
+    /// Returns an empty context with the group of the active context, if it has one. Used to start
+    /// a new trace whose spans the caller's group flushes.
     #[must_use]
     pub fn inherited_context() -> Context {
         let group =
@@ -58,10 +70,10 @@ impl fmt::Debug for FlushGroup {
     }
 }
 
-/// A group's identity is its address.
+/// State of a group. Its address identifies it.
 #[derive(Debug, Default)]
 pub(crate) struct Group {
-    /// The group's [`FlushGroup`] is gone: nobody will flush these spans as their own.
+    /// True once the [`FlushGroup`] was dropped. No further flush is for this group.
     is_finished: AtomicBool,
 }
 
@@ -70,7 +82,7 @@ impl Group {
         self.is_finished.load(Relaxed)
     }
 
-    /// The group that a context carries.
+    /// Returns the group of a context.
     pub(crate) fn from_context(context: &Context) -> Option<&Arc<Self>> {
         context.get().map(|ContextGroup(group)| group)
     }
@@ -83,15 +95,15 @@ impl FlushGroup {
     }
 }
 
-/// What a context carries.
+/// The value of a context that holds its group.
 struct ContextGroup(Arc<Group>);
 
-/// The groups of the spans that have started and not ended.
+/// Groups of the open spans.
 #[derive(Debug, Default)]
 pub(crate) struct SpanGroups {
     groups: Mutex<HashMap<SpanId, Arc<Group>>>,
-    /// The number of entries. It is read without the lock: where groups are not in use, the end of
-    /// a span costs this one look.
+    /// Number of entries. It is read without the lock, so that the end of a span costs only one
+    /// load if groups are not used.
     count: AtomicUsize,
 }
 
@@ -103,8 +115,8 @@ impl SpanGroups {
         }
     }
 
-    /// The span's group. A span's start happens before its end, so that the count has not missed
-    /// it.
+    /// Removes and returns the group of a span. A relaxed load of the count is enough, because the
+    /// start of a span happens before its end.
     pub(crate) fn remove(&self, span: SpanId) -> Option<Arc<Group>> {
         if self.count.load(Relaxed) == 0 {
             return None;

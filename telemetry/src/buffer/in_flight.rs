@@ -1,4 +1,4 @@
-//! What a flush has taken from the buffer, until the collector's answer is known.
+//! Records that a flush has taken from the buffer, until they are settled.
 
 use std::sync::Arc;
 
@@ -6,14 +6,14 @@ use super::chunk::{Chunk, belongs_to, is_ungrouped};
 use super::{Buffer, Counts, RecordGroup};
 use crate::buffer::Group;
 
-/// Which records a flush is for.
+/// The records that a flush sends.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Selection<'a> {
-    /// All that have finished.
+    /// All records.
     All,
-    /// Those of a group.
+    /// Records of a group.
     Group(&'a Arc<Group>),
-    /// Those that no group is going to flush as its own: of no group, or of one that is over.
+    /// Records that no group will flush: they have none, or it has ended.
     Ungrouped,
 }
 
@@ -27,10 +27,10 @@ impl Selection<'_> {
     }
 }
 
-/// Which taking of records it was, counted from the start of the process.
+/// Sequence number of an [`InFlight`] in this process.
 pub(crate) type FlightId = u64;
 
-/// The records that are on their way, by the flush that sends them.
+/// The flights that are not settled.
 #[derive(Debug, Default)]
 pub(super) struct Flights {
     flights: Vec<Flight>,
@@ -40,8 +40,8 @@ pub(super) struct Flights {
 #[derive(Debug)]
 struct Flight {
     id: FlightId,
-    /// Of the records that have no answer yet. Those without a group are in nobody's interest but
-    /// everyone's.
+    /// Groups of the records that are not settled. Ungrouped records are left out, because only
+    /// flushes of all records wait for them.
     groups: Vec<Arc<Group>>,
 }
 
@@ -56,7 +56,7 @@ impl Flights {
         id
     }
 
-    /// `chunks` are what is left of a flight; with none it is over.
+    /// Updates a flight to its remaining chunks. A flight without chunks ends.
     pub(super) fn update(&mut self, id: FlightId, chunks: &[Chunk]) {
         let mut flights = self.flights.iter();
         let Some(index) = flights.position(|flight| flight.id == id) else {
@@ -72,7 +72,7 @@ impl Flights {
         self.flights.is_empty()
     }
 
-    /// Whether one of the flights before this one still carries such records.
+    /// Returns true if a flight before `before` contains selected records.
     pub(super) fn contains(&self, selection: Selection<'_>, before: FlightId) -> bool {
         let mut flights = self.flights.iter().filter(|flight| flight.id < before);
         match selection {
@@ -92,8 +92,8 @@ fn groups(chunks: &[Chunk]) -> Vec<Arc<Group>> {
         .collect()
 }
 
-/// Chunks on their way to a collector. Whatever happens to them is said here, or they return to the
-/// buffer.
+/// Chunks in flight to the collector. Those that are not marked as settled return to the buffer on
+/// drop.
 #[derive(Debug)]
 pub(crate) struct InFlight {
     pub(super) buffer: Buffer,
@@ -110,8 +110,8 @@ impl InFlight {
         self.id
     }
 
-    /// The next chunks that together stay below `limit` bytes (always at least one), without
-    /// removing them.
+    /// Returns the first chunks whose total is at most `limit` bytes, and always at least one. Does
+    /// not remove them.
     pub(crate) fn next_request(&self, limit: usize) -> &[Chunk] {
         let mut bytes = 0;
         let fitting = self.chunks.iter().take_while(|chunk| {
@@ -134,29 +134,34 @@ impl InFlight {
         .collect()
     }
 
-    /// The first `chunks` were accepted by the collector. Returns how many records they are.
+    /// Settles the first `chunks`, which the collector accepted. Returns the number of their
+    /// records.
     pub(crate) fn mark_exported(&mut self, chunks: usize) -> u64 {
         self.settle(chunks, |counts| &mut counts.exported)
     }
 
-    /// The first `chunks` have been written to stdout. Returns the same.
+    /// Settles the first `chunks`, which were written to stdout. Returns the number of their
+    /// records.
     pub(crate) fn mark_spilled(&mut self, chunks: usize) -> u64 {
         self.settle(chunks, |counts| &mut counts.spilled)
     }
 
-    /// The first `chunks` will never be accepted. Returns the same.
+    /// Settles the first `chunks`, which the collector will never accept. Returns the number of
+    /// their records.
     pub(crate) fn mark_dropped(&mut self, chunks: usize) -> u64 {
         self.settle(chunks, |counts| &mut counts.dropped)
     }
 
-    /// Nobody is going to send what is left. Returns the same.
+    /// Drops all remaining chunks. Returns the number of their records.
     pub(crate) fn discard_all(&mut self) -> u64 {
         self.mark_dropped(self.chunks.len())
     }
 
-    /// Of the first `chunks`, which are about to be [`exported`](Self::mark_exported), the collector
-    /// took so many records less, whichever they are. Returns how many are dropped.
+    /// Counts records of the first `chunks` as dropped, because the collector rejected this number
+    /// of them. The chunks are then [marked as exported](Self::mark_exported). Returns the number
+    /// of dropped records.
     pub(crate) fn mark_rejected(&mut self, chunks: usize, records: u64) -> u64 {
+        // The collector states only how many records it rejected, so the first ones are discounted.
         let mut remaining = records;
         for chunk in &mut self.chunks[..chunks] {
             let rejected = chunk.records.min(remaining);
@@ -186,7 +191,7 @@ impl InFlight {
 }
 
 impl Drop for InFlight {
-    /// What was not answered for is sent with the next flush, before what has finished since.
+    /// Returns unsettled chunks to the buffer. The next flush sends them before newer records.
     fn drop(&mut self) {
         if self.chunks.is_empty() {
             return;

@@ -1,4 +1,4 @@
-//! Spans on their way into a buffer.
+//! Buffering of finished spans.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use super::{Bounds, Buffer, Record};
 use crate::buffer::SpanGroups;
 use crate::otlp::encode::{self, LinkState};
 
-/// A buffer of spans. Clones share it; one of them is the provider's span processor.
+/// A buffer of spans. Clones share it, and one of them is the span processor of the provider.
 #[derive(Debug, Clone)]
 pub(crate) struct SpanBuffer {
     buffer: Buffer,
@@ -62,8 +62,8 @@ impl SpanProcessor for SpanBuffer {
         }
     }
 
-    /// Nothing to do: a flush has a deadline, which this call cannot carry.
-    /// [`Telemetry::flush`](crate::Telemetry::flush) is the way.
+    /// Does nothing, because this call has no deadline. Flushes use
+    /// [`Telemetry::flush`](crate::Telemetry::flush).
     fn force_flush(&self) -> OTelSdkResult {
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! Whatever happens in whatever order: nothing is lost unseen, and the bounds hold.
+//! Every span is counted and the bounds hold, for every order of events.
 
 use std::collections::VecDeque;
 
@@ -14,35 +14,35 @@ const BOUNDS: Bounds = Bounds {
     records: 20,
     bytes: 4 * 1024,
 };
-/// The bound in bytes is looked at before a span is added: by one span it may be passed.
+/// The bound in bytes is checked before a span is added, so one span may exceed it.
 const LARGEST_SPAN: usize = 2 * 1024;
 
-/// Two groups that go on being replaced by new ones, and spans of none.
+/// Number of groups that exist at a time. Ended groups are replaced.
 const GROUPS: usize = 2;
 
 #[derive(Debug, Clone)]
 enum Step {
-    /// A span of one of two scopes ends, with an attribute of so many bytes, in a group or in none.
+    /// A span of one of two scopes ends, with an attribute of this length, with or without a group.
     End {
         scope: bool,
         group: Option<usize>,
         length: usize,
     },
-    /// A span of a group starts, to be ended by another step.
+    /// A span of a group starts. Another step ends it.
     Start { group: usize },
-    /// The span that has run the longest ends.
+    /// The oldest open span ends.
     EndOldest,
-    /// A flush begins, for a group or for everyone.
+    /// A flush of a group or of all records starts.
     Take { group: Option<usize> },
-    /// A flush begins, for what is nobody's.
+    /// A flush of ungrouped records starts.
     TakeUngrouped,
-    /// The first chunk of the oldest flush is accepted.
+    /// The collector accepts the first chunk of the oldest flush.
     Export,
-    /// The first chunk of the oldest flush is refused for good.
+    /// The collector rejects the first chunk of the oldest flush.
     Drop,
     /// The oldest flush fails, or its future is dropped.
     ReturnAll,
-    /// A group is over, and another takes its place.
+    /// A group ends and is replaced by a new one.
     Finish { group: usize },
 }
 
@@ -82,7 +82,7 @@ fn end_span(tracer: &SdkTracer, group: Option<&FlushGroup>, length: usize) {
     span.end();
 }
 
-/// Spans and bytes that are in the buffer or in_flight.
+/// Returns the spans and bytes in the buffer and in flight.
 fn contents(buffer: &SpanBuffer, flights: &VecDeque<InFlight>) -> (u64, usize) {
     let state = buffer.lock();
     let in_flight = flights.iter().flat_map(|flight| &flight.chunks);
@@ -140,7 +140,7 @@ impl Run {
             Selection::Group(self.groups[group].group())
         });
         let in_flight = self.buffer.take(selection);
-        // A living group's spans are left to it.
+        // Records of another group that has not ended must not be taken.
         let foreign = self
             .groups
             .iter()
