@@ -1,20 +1,20 @@
-//! Lambda execution environments: the real function binary behind a Runtime API of its own.
+//! Lambda execution environments: the real function binary behind a Runtime API.
 //!
-//! [`Lambda`] starts a process when an event finds no environment free, hands it the event, stops
-//! it (SIGSTOP) as soon as the runtime asks for the next one, kills it (SIGKILL) when it overruns
-//! its timeout or has idled for long, and replaces it on demand. So what a function does between
-//! two invocations does not happen here either, and telemetry that was not flushed is seen to be
-//! lost.
+//! [`Lambda`] starts a process when an event finds no free environment and passes the event to it.
+//! It stops the process (SIGSTOP) when the runtime polls for the next event, kills it (SIGKILL)
+//! when an invocation times out or the environment has been idle for too long, and starts a new one
+//! on demand. A function therefore does nothing between two invocations, as on AWS, and telemetry
+//! that was not flushed is lost.
 //!
-//! Each environment has a listener of its own on loopback and one task that alone decides about its
-//! process: Runtime API calls, commands, the process's end and the deadline all arrive there one
-//! after the other, hence no freeze can overtake a call that came before it.
+//! Each environment has its own listener on loopback and one task that controls its process.
+//! Runtime API calls, commands, the exit of the process and the deadline all arrive at this task in
+//! order, so a freeze cannot overtake a call that was made before it.
 //!
-//! An internal extension without events can register: it has the idle environment's end announced,
-//! by SIGTERM half a second before SIGKILL.
+//! An internal extension can register without events. An idle environment with such an extension
+//! gets SIGTERM half a second before SIGKILL.
 //!
-//! What differs from AWS: no events for extensions, an init that fails is not tried a second time
-//! within the same invocation, and memory is not limited.
+//! Differences from AWS: extensions get no events, a failed init is not retried within the same
+//! invocation, and memory is not limited.
 
 pub(crate) use self::lambda::check_binary;
 pub use self::{
@@ -26,24 +26,14 @@ pub use self::{
     snapshot::{EnvironmentId, EnvironmentSnapshot, Phase, Snapshot},
 };
 
-mod function;
-
-mod lambda;
-
-mod pool;
-
-mod task;
-
-mod process;
-
-mod runtime_api;
-
-mod variables;
-
-mod logs;
-
-mod snapshot;
-
 mod early_exit;
-
 mod error;
+mod function;
+mod lambda;
+mod logs;
+mod pool;
+mod process;
+mod runtime_api;
+mod snapshot;
+mod task;
+mod variables;

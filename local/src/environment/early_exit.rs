@@ -1,4 +1,4 @@
-//! Environments that end before their time, told to whoever watches.
+//! Notifications about environments that ended early.
 
 use std::fmt;
 
@@ -6,54 +6,54 @@ use tokio::sync::broadcast;
 
 use super::EnvironmentId;
 
-/// How many ends a watcher may leave unread: it is shown to a person, who has long seen what the
-/// matter is.
-const UNREAD_ENDS: usize = 64;
+/// Notifications that a receiver may leave unread. They are printed for a person, who does not need
+/// more of them.
+const UNREAD_EXITS: usize = 64;
 
-/// An environment that ended before its time. Everything that it wrote is in the log by then.
+/// An environment that ended early. Everything that it wrote is in the log by then.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct EarlyExit {
     /// The environment.
     pub environment: EnvironmentId,
-    /// What happened to it.
+    /// The cause.
     pub cause: EarlyExitCause,
 }
 
-/// What can happen to an environment before its time.
+/// Cause of an environment's early end.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum EarlyExitCause {
-    /// The process ended, or reported an error, before it asked for its first event.
+    /// The process exited, or reported an error, before it polled for its first event.
     InitFailed,
-    /// The process ended in the middle of its work.
+    /// The process exited after it had initialised.
     Exited,
-    /// The process was killed because an invocation took too long.
+    /// The process was killed because an invocation timed out.
     TimedOut,
 }
 
 impl fmt::Display for EarlyExitCause {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
-            Self::InitFailed => "the function cannot start",
-            Self::Exited => "the function died before its time",
-            Self::TimedOut => "the function was killed because an invocation took too long",
+            Self::InitFailed => "the function failed to start",
+            Self::Exited => "the function exited unexpectedly",
+            Self::TimedOut => "the function timed out and was killed",
         })
     }
 }
 
-/// Where early ends are told.
+/// Sender of [`EarlyExit`]s.
 #[derive(Debug)]
 pub(super) struct EarlyExits(broadcast::Sender<EarlyExit>);
 
 impl Default for EarlyExits {
     fn default() -> Self {
-        Self(broadcast::Sender::new(UNREAD_ENDS))
+        Self(broadcast::Sender::new(UNREAD_EXITS))
     }
 }
 
 impl EarlyExits {
-    pub(super) fn send(&self, end: EarlyExit) {
-        // An error only says that nobody watches.
-        let _ = self.0.send(end);
+    pub(super) fn send(&self, exit: EarlyExit) {
+        // An error only means that there is no receiver.
+        let _ = self.0.send(exit);
     }
 
     pub(super) fn subscribe(&self) -> broadcast::Receiver<EarlyExit> {

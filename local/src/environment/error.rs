@@ -1,4 +1,4 @@
-//! What can go wrong: when the function is set up, and when it is invoked.
+//! Errors of setting a function up and of invoking it.
 
 use std::{io, path::PathBuf, time::Duration};
 
@@ -6,106 +6,107 @@ use bytes::Bytes;
 
 use super::runtime_api::FunctionError;
 
-/// Why a function cannot be set up.
+/// Error of setting a function up.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
-    /// The binary cannot be looked at, most often because it does not exist.
+    /// The metadata of the binary cannot be read, most often because the file does not exist.
     #[error("cannot read the function's binary {}", path.display())]
     Binary {
-        /// The path as given.
+        /// The path.
         path: PathBuf,
-        /// What the file system said.
+        /// Error of the file system.
         source: io::Error,
     },
-    /// The path names something that cannot be executed.
+    /// The path is not an executable file.
     #[error("the function's binary {} is not an executable file", path.display())]
     NotExecutable {
-        /// The path as given.
+        /// The path.
         path: PathBuf,
     },
-    /// A variable that Lambda sets itself, and whose change would cut the environment off.
-    #[error("the function's variable {name} is reserved: lambda sets it itself")]
+    /// The function has a variable that Lambda sets itself. A different value would disconnect the
+    /// environment from its Runtime API.
+    #[error("variable {name} is reserved: lambda sets it itself")]
     ReservedVariable {
         /// Name of the variable.
         name: String,
     },
-    /// A timeout that AWS does not accept either.
+    /// The timeout is not in the range that AWS accepts.
     #[error("the function's timeout of {timeout:?} is not between 1 ms and {}", seconds(*limit))]
     Timeout {
-        /// The timeout as given.
+        /// The timeout.
         timeout: Duration,
-        /// The longest one.
+        /// The longest timeout.
         limit: Duration,
     },
 }
 
-/// Why an invocation has no response.
+/// Error of an invocation.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvokeError {
     /// The function reported an error through the Runtime API.
     #[error("function failed with {error_type}: {message}")]
     Function {
-        /// What the function called it.
+        /// Type of the error.
         error_type: String,
-        /// The function's own words.
+        /// Message of the error.
         message: String,
         /// The error document exactly as the function sent it.
         payload: Bytes,
     },
-    /// The function overran its timeout and its environment was killed.
+    /// The invocation timed out and its environment was killed.
     #[error("RequestId: {request_id} Error: Task timed out after {:.2} seconds", after.as_secs_f64())]
     TimedOut {
-        /// The invocation.
+        /// Request id of the invocation.
         request_id: String,
         /// The function's timeout.
         after: Duration,
     },
-    /// The process ended while it had the event.
+    /// The process exited during the invocation.
     #[error("RequestId: {request_id} Error: {reason}")]
     Exited {
-        /// The invocation.
+        /// Request id of the invocation.
         request_id: String,
-        /// How the process ended.
+        /// Exit status of the process, in Lambda's words.
         reason: String,
     },
-    /// The process could not be started, ended, or reported an error before it asked for its first
-    /// event.
+    /// The process could not be started, or it exited or reported an error before it polled for its
+    /// first event.
     #[error("environment failed to initialise with {error_type}: {message}")]
     Init {
-        /// What the function called it, or Lambda's name for it.
+        /// Type of the error: the function's own, or Lambda's.
         error_type: String,
-        /// Details.
+        /// Message of the error.
         message: String,
     },
-    /// The process did not ask for its first event in time.
-    #[error("environment did not initialise within {}", seconds(*after))]
+    /// The process did not poll for its first event in time.
+    #[error("timed out after {} waiting for the environment to initialise", seconds(*after))]
     InitTimedOut {
-        /// The limit on the initialisation.
+        /// The time limit.
         after: Duration,
     },
-    /// Every environment that may exist is busy.
+    /// All environments are busy, and the function's limit does not allow another one.
     #[error("rate exceeded: all {max_concurrency} environments are busy")]
     Throttled {
-        /// The function's limit.
+        /// The function's maximum concurrency.
         max_concurrency: usize,
     },
-    /// The event is larger than a synchronous invocation may carry.
-    #[error("event of {bytes} bytes is larger than the {limit} that an invocation may carry")]
+    /// The event is larger than the payload limit of a synchronous invocation.
+    #[error("event of {bytes} bytes exceeds the limit of {limit} bytes for an invocation")]
     PayloadTooLarge {
         /// Size of the event.
         bytes: usize,
         /// The limit.
         limit: usize,
     },
-    /// The environments are shut down.
+    /// The function was shut down.
     #[error("the execution environments are shut down")]
     ShutDown,
 }
 
 impl InvokeError {
-    /// The error type as Lambda names it in the document that `Invoke` returns.
+    /// Returns the error type, as in the document that `Invoke` returns.
     pub fn error_type(&self) -> &str {
         match self {
             Self::Function { error_type, .. } | Self::Init { error_type, .. } => error_type,
@@ -117,8 +118,8 @@ impl InvokeError {
         }
     }
 
-    /// The document that `Invoke` returns for this error: the function's own, or one made from type
-    /// and message.
+    /// Returns the document that `Invoke` returns for this error: the one that the function sent,
+    /// or one built from type and message.
     pub fn payload(&self) -> Bytes {
         match self {
             Self::Function { payload, .. } => payload.clone(),
@@ -129,8 +130,8 @@ impl InvokeError {
         }
     }
 
-    /// Whether the event never reached a handler, so that inviting more work at once would only
-    /// fail the same way.
+    /// Returns true if the event did not reach a handler. Another invocation would most likely fail
+    /// in the same way, so the caller should pause.
     pub fn is_unavailable(&self) -> bool {
         match self {
             Self::Init { .. }

@@ -1,37 +1,37 @@
-//! What a function is: its binary and the settings that AWS keeps beside it.
+//! A function: its binary and its settings.
 
 use std::{collections::BTreeMap, fmt, num::NonZeroUsize, path::PathBuf, time::Duration};
 
 /// A function: a binary that speaks the Lambda Runtime API, and its settings.
 #[derive(Clone)]
 pub struct Function {
-    /// Name of the function, as in its ARN.
+    /// Name in the function's ARN.
     pub name: String,
-    /// The executable, started once per environment, without arguments, in its own folder.
+    /// Path of the executable. Each environment starts it without arguments, in the folder that
+    /// contains it.
     pub binary: PathBuf,
-    /// How long one invocation may take before its environment is killed.
+    /// Time limit of an invocation, after which its environment is killed.
     pub timeout: Duration,
-    /// Told to the function as `AWS_LAMBDA_FUNCTION_MEMORY_SIZE`; not enforced.
+    /// Value of `AWS_LAMBDA_FUNCTION_MEMORY_SIZE`; not enforced.
     pub memory_mb: u32,
-    /// Variables added to those of Lambda. The process inherits nothing else.
+    /// Variables in addition to those that Lambda sets. The process inherits no others.
     pub env: BTreeMap<String, String>,
-    /// How many environments may exist at once; an event that finds all of them busy is throttled.
+    /// Maximum number of environments. An event that finds all of them busy is throttled.
     pub max_concurrency: NonZeroUsize,
-    /// How long an environment may idle before it is killed without warning.
+    /// Idle time after which an environment is killed without warning.
     pub idle_after: Duration,
-    /// Region in the ARN and in `AWS_REGION`.
+    /// Region in the function's ARN and in `AWS_REGION`.
     pub region: String,
-    /// Twelve-digit account number in the ARN.
+    /// Twelve-digit account number in the function's ARN.
     pub account_id: String,
-    /// Whether environments are stopped between invocations.
+    /// Freezing between invocations.
     pub freeze: Freeze,
 }
 
-/// Whether an environment runs between invocations.
+/// Freezing of an environment between invocations.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Freeze {
-    /// As on AWS: the process is stopped from the moment it asks for the next event until there is
-    /// one.
+    /// The process is stopped while it waits for the next event, as on AWS.
     BetweenInvocations,
     /// The process keeps running, for instance to attach a debugger or to see what freezing
     /// changes.
@@ -39,7 +39,7 @@ pub enum Freeze {
 }
 
 impl Function {
-    /// The unqualified ARN of the function.
+    /// Returns the function's unqualified ARN.
     pub fn arn(&self) -> String {
         format!(
             "arn:aws:lambda:{}:{}:function:{}",
@@ -48,7 +48,7 @@ impl Function {
     }
 }
 
-/// Shows the names of the variables only: their values may be secrets.
+/// Prints only the names of the variables, because their values may be secrets.
 impl fmt::Debug for Function {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {

@@ -1,4 +1,4 @@
-//! The handle on a function: invoke it, watch it, end it.
+//! Handle of a function: invokes it, reports on its environments and shuts it down.
 
 use std::{
     fs,
@@ -21,13 +21,13 @@ use super::{
     variables,
 };
 
-/// What an event of a synchronous invocation may weigh on AWS.
+/// Maximum size of an event in a synchronous invocation on AWS.
 pub const MAX_EVENT_BYTES: usize = 6 * 1024 * 1024;
-/// AWS's limit on a function's timeout.
+/// Maximum timeout that AWS accepts.
 const MAX_TIMEOUT: Duration = Duration::from_secs(900);
 
-/// A function with its execution environments. Clones share them; when the last clone is dropped,
-/// the environments are killed.
+/// A function with its execution environments. Clones share the environments; when the last clone
+/// is dropped, the environments are killed.
 #[derive(Clone, Debug)]
 pub struct Lambda {
     inner: Arc<Inner>,
@@ -40,13 +40,13 @@ struct Inner {
 }
 
 impl Lambda {
-    /// Sets a function up. Environments are started when events come, so this only checks the
-    /// settings and that the binary can be executed.
+    /// Sets a function up. Environments are started when events arrive, so this only checks the
+    /// settings and the binary.
     ///
     /// # Errors
     ///
-    /// When the binary is missing or not executable, the timeout is out of range, or a variable is
-    /// reserved.
+    /// Fails if the binary is missing or not executable, if the timeout is out of range, or if a
+    /// variable is reserved.
     pub async fn start(mut function: Function) -> Result<Self, StartError> {
         if function.timeout < Duration::from_millis(1) || function.timeout > MAX_TIMEOUT {
             return Err(StartError::Timeout {
@@ -61,8 +61,7 @@ impl Lambda {
         {
             return Err(StartError::ReservedVariable { name: name.clone() });
         }
-        // Environments are started in the binary's folder, where a relative path would lead
-        // somewhere else.
+        // Environments are started in the binary's folder, where a relative path would not resolve.
         function.binary = check_binary(&function.binary)?;
         let pool = Pool::new(function.max_concurrency.get());
         let state = Arc::new(FunctionState {
@@ -79,20 +78,20 @@ impl Lambda {
         })
     }
 
-    /// The function's settings.
+    /// Returns the function's settings.
     pub fn function(&self) -> &Function {
         &self.inner.state.function
     }
 
-    /// Invokes the function with an event, byte for byte, and returns its response, byte for byte.
+    /// Invokes the function. The event and the response are passed on byte for byte.
     ///
-    /// The response is returned when the runtime has posted it; the environment stays busy until it
-    /// asks for its next event. When the returned future is dropped the function still finishes the
-    /// event, as it would on AWS.
+    /// Returns as soon as the runtime has posted its response. The environment stays busy until the
+    /// runtime polls for the next event. If the returned future is dropped, the function still
+    /// finishes the event, as on AWS.
     ///
     /// # Errors
     ///
-    /// When the function fails, overruns its timeout, ends or cannot be started, when all
+    /// Fails if the function reports an error, times out, exits or cannot be started, if all
     /// environments are busy, and after [`shutdown`](Self::shutdown).
     pub async fn invoke(&self, payload: Bytes) -> Result<Bytes, InvokeError> {
         let counters = &self.inner.state.counters;
@@ -106,24 +105,24 @@ impl Lambda {
         result
     }
 
-    /// Starts an environment without an event and waits until it asks for its first one. A later
+    /// Starts an environment without an event and waits until it polls for its first one. A later
     /// event uses this environment.
     ///
     /// # Errors
     ///
-    /// When the function ends, reports an error or takes longer than ten seconds before it asks for
-    /// an event, when all environments are busy, and after [`shutdown`](Self::shutdown).
+    /// Fails if the function exits, reports an error or takes longer than ten seconds to
+    /// initialise, if all environments are busy, and after [`shutdown`](Self::shutdown).
     pub async fn initialise(&self) -> Result<(), InvokeError> {
         let (reply, initialised) = oneshot::channel();
         match self.inner.state.pool.claim().await {
-            // An environment that waits for an event has initialised; it is returned to the pool.
+            // An environment that waits for an event has initialised, so it goes back to the pool.
             Ok(Claim::Warm(commands)) => {
                 drop(commands.send(EnvironmentCommand::ReturnToPool));
                 Ok(())
             }
             Ok(Claim::Cold(id, commands)) => {
                 self.spawn(id, commands, StartReason::Initialisation(reply));
-                // The task drops the sender without an answer only during shutdown.
+                // The task drops the sender without a reply only during shutdown.
                 let result = initialised.await.unwrap_or(Err(InvokeError::ShutDown));
                 result.map(drop)
             }
@@ -131,33 +130,33 @@ impl Lambda {
         }
     }
 
-    /// Counters since the start, and the environments that exist now.
+    /// Returns the counters since the start and the environments that exist now.
     pub fn snapshot(&self) -> Snapshot {
         let FunctionState { pool, counters, .. } = &*self.inner.state;
         counters.snapshot(pool.snapshot())
     }
 
-    /// What the environments have written.
+    /// Returns the log of the environments.
     pub fn logs(&self) -> &Logs {
         &self.inner.logs
     }
 
-    /// Hears of environments that end before their time, from now on. A follower that is too slow
-    /// gets `Lagged` with the number of those it missed.
+    /// Subscribes to environments that end early, from now on. A receiver that is too slow gets
+    /// `Lagged` with the number of notifications that it missed.
     pub fn early_exits(&self) -> broadcast::Receiver<EarlyExit> {
         self.inner.state.early_exits.subscribe()
     }
 
-    /// Kills every environment that waits for an event, without warning unless an extension has
-    /// asked for one, and returns when they are gone.
+    /// Kills the idle environments and returns when they are gone. They get no warning unless an
+    /// extension has registered.
     ///
-    /// This is what AWS does with them sooner or later, at a moment that a test can choose.
+    /// AWS does this sooner or later; here a caller can choose the moment.
     pub async fn kill_idle(&self) {
         self.inner.state.pool.kill_idle().await;
     }
 
-    /// Kills every environment, busy or not, and returns when they are gone. Invocations under way
-    /// end with [`InvokeError::ShutDown`].
+    /// Kills all environments, busy or not, and returns when they are gone. Pending invocations
+    /// fail with [`InvokeError::ShutDown`].
     pub async fn shutdown(&self) {
         let pool = &self.inner.state.pool;
         pool.shut_down();
@@ -186,8 +185,8 @@ impl Lambda {
                 }
                 Err(error) => return Err(self.claim_error(error)),
             }
-            // Without an answer the environment ended before it took the event, so another one gets
-            // it.
+            // If the reply was dropped, the environment ended before it received the event, so the
+            // event goes to another one.
             if let Ok(result) = response.await {
                 return result;
             }
@@ -198,11 +197,11 @@ impl Lambda {
         &self,
         id: EnvironmentId,
         commands: UnboundedReceiver<EnvironmentCommand>,
-        first: StartReason,
+        reason: StartReason,
     ) {
         let log = EnvironmentLog::new(self.inner.logs.clone(), id);
         let state = Arc::clone(&self.inner.state);
-        tokio::spawn(task::run(id, state, log, commands, first));
+        tokio::spawn(task::run(id, state, log, commands, reason));
     }
 
     fn claim_error(&self, error: ClaimError) -> InvokeError {
@@ -221,7 +220,7 @@ impl Drop for Inner {
     }
 }
 
-/// The absolute path of a binary that can be executed.
+/// Returns the absolute path of a binary, after checking that it can be executed.
 pub(crate) fn check_binary(path: &Path) -> Result<PathBuf, StartError> {
     let unreadable = |source| StartError::Binary {
         path: path.to_owned(),

@@ -1,5 +1,5 @@
-//! What the environments wrote, line by line, as CloudWatch would have it: the latest lines are
-//! kept, and can be followed.
+//! Log of the environments, line by line as in CloudWatch. The latest lines are kept, and receivers
+//! can follow new ones.
 
 use std::sync::Arc;
 
@@ -8,32 +8,32 @@ use tokio::sync::broadcast;
 use super::EnvironmentId;
 use crate::lines::{LineHistory, LogText};
 
-/// One line that an environment wrote, or that Lambda wrote about it.
+/// A line that an environment wrote, or that Lambda wrote about it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct LogLine {
     /// The environment.
     pub environment: EnvironmentId,
-    /// The invocation that the environment had most recently been handed; `None` during the
+    /// Request id of the invocation that the environment had received last; `None` during the
     /// initialisation.
     pub request_id: Option<Arc<str>>,
-    /// Who wrote it.
+    /// Origin of the line.
     pub source: LogSource,
     /// The line without its line break. Bytes that are not UTF-8 are replaced.
     pub text: Arc<str>,
 }
 
-/// Who wrote a line.
+/// Origin of a log line.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum LogSource {
-    /// The function, on its standard output.
+    /// The function's standard output.
     Stdout,
-    /// The function, on its standard error.
+    /// The function's standard error.
     Stderr,
-    /// Lambda: START, END, REPORT and why an environment ended.
+    /// Lambda itself: START, END, REPORT and the reason for an environment's end.
     Platform,
 }
 
-/// The log of all environments of a function. Clones share it.
+/// Log of all environments of a function. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct Logs {
     history: LineHistory<LogLine>,
@@ -46,19 +46,20 @@ impl LogText for LogLine {
 }
 
 impl Logs {
-    /// The latest lines, oldest first; bounded by their total size, so early ones may be gone.
+    /// Returns the latest lines, oldest first. Their total size is limited, so early lines may be
+    /// missing.
     pub fn recent(&self) -> Vec<LogLine> {
         self.history.recent()
     }
 
-    /// Follows the log from now on. A follower that is too slow gets `Lagged` with the number of
-    /// lines it missed.
+    /// Subscribes to new lines. A receiver that is too slow gets `Lagged` with the number of lines
+    /// that it missed.
     pub fn subscribe(&self) -> broadcast::Receiver<LogLine> {
         self.history.subscribe()
     }
 }
 
-/// The log of one environment, which knows the invocation that its lines belong to.
+/// Log of one environment, which adds the current request id to each line.
 #[derive(Debug)]
 pub(super) struct EnvironmentLog {
     logs: Logs,
@@ -75,7 +76,7 @@ impl EnvironmentLog {
         }
     }
 
-    /// Attributes what follows to an invocation, up to the next one.
+    /// Sets the request id of the lines that follow.
     pub(super) fn set_request_id(&mut self, request_id: &str) {
         self.request_id = Some(Arc::from(request_id));
     }

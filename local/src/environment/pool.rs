@@ -1,5 +1,5 @@
-//! Which environments exist and which of them are free. The only state that environments share; its
-//! lock is never held across an await.
+//! The environments that exist, and which of them are free. This is the only state that
+//! environments share; its lock is never held across an await.
 
 use std::{
     collections::BTreeMap,
@@ -15,40 +15,42 @@ use tokio::{
 
 use super::{EnvironmentId, EnvironmentSnapshot, InvokeError, Phase};
 
-/// How long an event waits for an environment that has answered but not yet asked for its next
-/// event, before a new one is started. On AWS the way back to the caller takes about as long, so
-/// that one caller at a time keeps meeting the same environment there too.
+/// Time that an event waits for an environment that has responded but has not yet polled for its
+/// next event, before a new environment is started. On AWS the response takes about as long to
+/// reach the caller, so a caller that sends one event at a time keeps meeting the same environment
+/// there too.
 const REUSE_GRACE: Duration = Duration::from_millis(20);
 
-/// An event on its way to an environment.
+/// An event and the channel for its response.
 #[derive(Debug)]
 pub(super) struct Invocation {
     pub(super) payload: Bytes,
     pub(super) reply: ResponseSender,
 }
 
-/// Where the caller waits. Dropped unused, it sends the caller to another environment.
+/// Channel to the waiting caller. If it is dropped without a response, the caller tries another
+/// environment.
 pub(super) type ResponseSender = oneshot::Sender<Result<Bytes, InvokeError>>;
 
-/// What an environment's task can be told.
+/// Command to the task of an environment.
 #[derive(Debug)]
 pub(super) enum EnvironmentCommand {
     Invoke(Invocation),
-    /// Wait for an event again.
+    /// Go back to the pool without an event.
     ReturnToPool,
     Kill,
 }
 
-/// An environment that is the caller's to use.
+/// An environment reserved for one caller.
 #[derive(Debug)]
 pub(super) enum Claim {
-    /// One that waits for an event.
+    /// An environment that waits for an event.
     Warm(mpsc::UnboundedSender<EnvironmentCommand>),
-    /// A number and a channel for one that is still to be started.
+    /// Number and command channel of an environment that the caller must start.
     Cold(EnvironmentId, mpsc::UnboundedReceiver<EnvironmentCommand>),
 }
 
-/// Why there is no environment to use.
+/// Reason why no environment is available.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum ClaimError {
     AllBusy,
@@ -59,15 +61,15 @@ pub(super) enum ClaimError {
 pub(super) struct Pool {
     capacity: usize,
     state: Mutex<PoolState>,
-    /// Notified whenever a claim that had to wait might succeed, or an environment is gone.
+    /// Notified when a waiting claim might succeed, and when an environment is gone.
     changed: Notify,
 }
 
 #[derive(Debug, Default)]
 struct PoolState {
     environments: BTreeMap<EnvironmentId, PooledEnvironment>,
-    /// The free ones, the one used last at the end: it is taken first, so that the others can be
-    /// reaped.
+    /// Free environments. The one used last is at the end and is taken first, so that the others
+    /// become idle for long enough to be reaped.
     idle: Vec<EnvironmentId>,
     last_id: u64,
     shut_down: bool,
@@ -84,7 +86,7 @@ struct PooledEnvironment {
 enum ClaimAttempt {
     Claimed(Claim),
     Failed(ClaimError),
-    /// An environment is about to become free, or room for a new one is.
+    /// An environment is about to become free, or to leave the pool.
     Wait,
 }
 
@@ -97,13 +99,13 @@ impl Pool {
         }
     }
 
-    /// Takes a free environment, or room for a new one. Waits only for environments that have
-    /// answered already or are being killed.
+    /// Claims a free environment, or the right to start a new one. Waits only for environments that
+    /// have responded already or are being killed.
     pub(super) async fn claim(&self) -> Result<Claim, ClaimError> {
         let reuse_deadline = Instant::now() + REUSE_GRACE;
         loop {
             let mut changed = std::pin::pin!(self.changed.notified());
-            // Registered before the look at the state, so that no change in between is missed.
+            // Registered before the state is read, so that no change in between is missed.
             changed.as_mut().enable();
             let may_wait = Instant::now() < reuse_deadline;
             match self.try_claim(may_wait) {
@@ -127,25 +129,26 @@ impl Pool {
             }
         }
         if state.environments.len() < self.capacity {
-            return match may_wait && state.has_any_in(&[Phase::Finishing]) {
-                true => ClaimAttempt::Wait,
-                false => ClaimAttempt::Claimed(state.reserve()),
-            };
+            if may_wait && state.has_any_in(&[Phase::Finishing]) {
+                return ClaimAttempt::Wait;
+            }
+            return ClaimAttempt::Claimed(state.reserve());
         }
-        match state.has_any_in(&[Phase::Finishing, Phase::Terminating]) {
-            true => ClaimAttempt::Wait,
-            false => ClaimAttempt::Failed(ClaimError::AllBusy),
+        if state.has_any_in(&[Phase::Finishing, Phase::Terminating]) {
+            ClaimAttempt::Wait
+        } else {
+            ClaimAttempt::Failed(ClaimError::AllBusy)
         }
     }
 
-    /// Notes that the environment's process runs.
+    /// Records the process id of a started environment.
     pub(super) fn set_pid(&self, id: EnvironmentId, pid: Option<u32>) {
         if let Some(entry) = self.lock().environments.get_mut(&id) {
             entry.pid = pid;
         }
     }
 
-    /// Notes that the environment was handed an event.
+    /// Records that the environment has received an event.
     pub(super) fn mark_running(&self, id: EnvironmentId) {
         if let Some(entry) = self.lock().environments.get_mut(&id) {
             entry.phase = Phase::Running;
@@ -153,20 +156,20 @@ impl Pool {
         }
     }
 
-    /// Notes that the environment has answered.
+    /// Records that the environment has responded and will soon poll for its next event.
     pub(super) fn mark_finishing(&self, id: EnvironmentId) {
         if let Some(entry) = self.lock().environments.get_mut(&id) {
             entry.phase = Phase::Finishing;
         }
     }
 
-    /// Notes that the environment is about to be killed.
+    /// Records that the environment is being killed.
     pub(super) fn mark_terminating(&self, id: EnvironmentId) {
         self.lock().mark_terminating(id);
         self.changed.notify_waiters();
     }
 
-    /// Offers the environment to the next event.
+    /// Makes the environment available to the next event.
     pub(super) fn mark_idle(&self, id: EnvironmentId) {
         {
             let mut state = self.lock();
@@ -178,7 +181,8 @@ impl Pool {
         self.changed.notify_waiters();
     }
 
-    /// Takes the offer back. `false` when an event has taken it: its command is on the way.
+    /// Makes an idle environment unavailable. Returns false if an event has already claimed it: the
+    /// command for that event is on its way.
     pub(super) fn withdraw(&self, id: EnvironmentId) -> bool {
         let mut state = self.lock();
         let offered = state.idle.iter().position(|idle| *idle == id);
@@ -189,7 +193,7 @@ impl Pool {
         offered.is_some()
     }
 
-    /// Forgets an environment whose process has ended.
+    /// Removes an environment whose process has exited.
     pub(super) fn remove(&self, id: EnvironmentId) {
         {
             let mut state = self.lock();
@@ -199,7 +203,7 @@ impl Pool {
         self.changed.notify_waiters();
     }
 
-    /// Has every free environment killed, and returns when they are gone.
+    /// Kills every idle environment and returns when all of them are gone.
     pub(super) async fn kill_idle(&self) {
         let killed = {
             let mut state = self.lock();
@@ -213,7 +217,7 @@ impl Pool {
             .await;
     }
 
-    /// Refuses new events and has every environment killed, whatever it is doing.
+    /// Rejects new events and kills every environment, busy or not.
     pub(super) fn shut_down(&self) {
         {
             let mut state = self.lock();
@@ -227,7 +231,7 @@ impl Pool {
         self.changed.notify_waiters();
     }
 
-    /// Returns when no environment is left.
+    /// Waits until no environment is left.
     pub(super) async fn wait_until_empty(&self) {
         self.wait_until(|state| state.environments.is_empty()).await;
     }
@@ -257,7 +261,7 @@ impl Pool {
     }
 
     fn lock(&self) -> MutexGuard<'_, PoolState> {
-        // A panic elsewhere leaves nothing half done here: every change is a single step.
+        // Every change is a single step, so a panic of another thread leaves a consistent state.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -286,7 +290,7 @@ impl PoolState {
     fn kill(&mut self, id: EnvironmentId) {
         self.mark_terminating(id);
         if let Some(entry) = self.environments.get(&id) {
-            // An error says that its task has ended by itself.
+            // An error means that the task has ended already.
             let _ = entry.commands.send(EnvironmentCommand::Kill);
         }
     }

@@ -1,5 +1,5 @@
-//! The process of one environment: started with a clean environment and a process group of its own,
-//! stopped, continued, killed.
+//! The process of an environment: started with a clean environment in its own process group, then
+//! stopped, continued and killed.
 
 use std::{
     io,
@@ -18,12 +18,13 @@ use tracing::warn;
 use super::{Freeze, Function, LogSource, variables};
 use crate::{lines::LineReader, process_group::ProcessGroup};
 
-/// A running process and whatever it has started; they end with it, and with this.
+/// A running process and the processes that it has started. All of them are killed when this is
+/// dropped.
 ///
-/// If the local stack itself is killed with SIGKILL, its environments still end, as a rule: a
-/// running one loses its Runtime API, and the kernel sends SIGHUP and SIGCONT to the stopped ones,
-/// because their process groups are then orphaned. (Not so in a container whose first process is of
-/// the same session.)
+/// If the local stack itself is killed with SIGKILL, the environments usually end too: a running
+/// one loses its Runtime API, and a stopped one gets SIGHUP and SIGCONT from the kernel because its
+/// process group is orphaned. The exception is a container whose first process belongs to the same
+/// session.
 #[derive(Debug)]
 pub(super) struct FunctionProcess {
     group: ProcessGroup,
@@ -31,7 +32,7 @@ pub(super) struct FunctionProcess {
 }
 
 impl FunctionProcess {
-    /// Starts the function's binary, in the folder it lies in.
+    /// Starts the function's binary in the folder that contains it.
     pub(super) fn spawn(
         function: &Function,
         runtime_api: SocketAddr,
@@ -56,54 +57,55 @@ impl FunctionProcess {
         Ok((Self { group, freeze }, output))
     }
 
-    /// The process id, until the process has ended.
+    /// Returns the process id until the process has exited.
     pub(super) fn id(&self) -> Option<u32> {
         self.group.id()
     }
 
-    /// Stops every process of the group, unless the function is never frozen.
+    /// Stops every process of the group, unless freezing is disabled.
     pub(super) fn freeze(&self) {
         if self.freeze == Freeze::BetweenInvocations {
             self.group.signal(Signal::STOP);
         }
     }
 
-    /// Lets the group run again.
+    /// Continues every process of the group.
     pub(super) fn thaw(&self) {
         if self.freeze == Freeze::BetweenInvocations {
             self.group.signal(Signal::CONT);
         }
     }
 
-    /// Waits for the process to end by itself, and says how it ended as Lambda does; what it left
-    /// behind is killed. Can be cancelled and called again.
+    /// Waits for the process to exit, kills the processes that it left behind, and returns the
+    /// reason in Lambda's words. Cancel safe.
     pub(super) async fn wait(&mut self) -> String {
         match self.group.wait().await {
             Ok(status) => exit_reason(status),
-            Err(error) => format!("Runtime exited, and its status cannot be read: {error}"),
+            Err(error) => format!("Runtime exited; cannot read its exit status: {error}"),
         }
     }
 
-    /// Tells the group to end, frozen or not: what is stopped would not hear of it.
+    /// Sends SIGTERM to the group, then SIGCONT: a stopped process would not receive the first
+    /// signal.
     pub(super) fn terminate(&self) {
         self.group.signal(Signal::TERM);
         self.group.signal(Signal::CONT);
     }
 
-    /// Kills the group without warning, frozen or not, and returns when the process has ended.
+    /// Kills the group and waits until the process has exited.
     pub(super) async fn kill(mut self) {
         self.group.signal(Signal::KILL);
         if let Err(error) = self.group.wait().await {
-            warn!(%error, "cannot wait for a killed environment");
+            warn!(%error, "cannot wait for the killed process of an environment");
         }
     }
 }
 
-/// What a process writes.
+/// Standard output and standard error of a process, line by line.
 ///
-/// It is read by the environment's own task, before that looks at anything else: what was written
-/// before a call to the Runtime API is in the log before the call takes effect, so each line finds
-/// its invocation.
+/// The environment's task reads them before it looks at anything else. Lines that were written
+/// before a Runtime API call are therefore logged before the call takes effect, so each line gets
+/// the request id of its invocation.
 #[derive(Debug)]
 pub(super) struct ProcessOutput {
     stdout: Option<LineReader<ChildStdout>>,
@@ -118,8 +120,7 @@ impl ProcessOutput {
         }
     }
 
-    /// The next line; `None` when the last process that holds a pipe has ended. Can be cancelled
-    /// and called again.
+    /// Returns the next line; `None` when every process that holds a pipe has exited. Cancel safe.
     pub(super) async fn next_line(&mut self) -> Option<(LogSource, String)> {
         tokio::select! {
             biased;

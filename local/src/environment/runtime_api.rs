@@ -1,5 +1,5 @@
-//! The Lambda Runtime API of one environment: HTTP on a loopback port of its own, turned into calls
-//! on the environment's task.
+//! The Lambda Runtime API of one environment: an HTTP server on its own loopback port, which turns
+//! requests into calls to the environment's task.
 
 use std::{
     io,
@@ -31,37 +31,38 @@ use crate::allowed_hosts::{AllowedHosts, CheckHost};
 mod extensions;
 mod wire;
 
-/// What a function may answer to a synchronous invocation: AWS states 6 MB, and refuses from 6 MiB
-/// and 100 bytes on.
+/// Maximum size of a response to a synchronous invocation. AWS documents 6 MB and rejects responses
+/// larger than 6 MiB and 100 bytes.
 pub(super) const MAX_RESPONSE_BYTES: usize = 6 * 1024 * 1024 + 100;
-/// How much of a response that is too large is read to its end, for the sake of a readable refusal.
+/// Bytes of a response that is too large which are read and discarded, so that the runtime receives
+/// the error response.
 const MAX_DRAINED_BYTES: usize = 256 * 1024 * 1024;
-/// Calls that may wait for the environment's task. A runtime has one or two under way; the rest is
-/// for a runtime gone wrong.
+/// Calls that may wait for the environment's task. A runtime has one or two pending calls; the rest
+/// is a margin for a faulty runtime.
 const CALL_BUFFER: usize = 16;
 
-/// A call of the runtime, to be answered by the environment's task.
+/// A call of the runtime, which the environment's task answers.
 #[derive(Debug)]
 pub(super) enum RuntimeCall {
-    /// The runtime is free and asks for an event.
+    /// The runtime polls for the next event.
     Next { reply: NextReply },
-    /// The runtime has answered an event.
+    /// The runtime has finished an event.
     Complete {
         request_id: String,
         result: Result<Bytes, FunctionError>,
         reply: oneshot::Sender<CallStatus>,
     },
-    /// The runtime gives up before its first event.
+    /// The runtime reports an error before its first event.
     InitError {
         error: FunctionError,
         reply: oneshot::Sender<CallStatus>,
     },
 }
 
-/// The runtime's open request for `/next`, which is answered with an event.
+/// Reply channel of the runtime's pending `/next` request.
 pub(super) type NextReply = oneshot::Sender<InvocationEvent>;
 
-/// An event as the runtime gets it.
+/// An event for the runtime.
 #[derive(Clone, Debug)]
 pub(super) struct InvocationEvent {
     pub(super) request_id: String,
@@ -79,17 +80,17 @@ pub(super) struct FunctionError {
     pub(super) payload: Bytes,
 }
 
-/// What the environment's task makes of a call.
+/// Result of a call.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum CallStatus {
     Accepted,
-    /// No such event is being worked on here.
+    /// The environment does not work on an event with this request id.
     UnknownRequest,
-    /// The call has no place at this point of the environment's life.
+    /// The environment's current state does not allow the call.
     InvalidStateTransition,
 }
 
-/// A listening Runtime API, which ends when this is dropped.
+/// A Runtime API server, which stops when this is dropped.
 #[derive(Debug)]
 pub(super) struct RuntimeApi {
     pub(super) address: SocketAddr,
@@ -99,21 +100,22 @@ pub(super) struct RuntimeApi {
 }
 
 impl RuntimeApi {
-    /// Listens on a free loopback port.
+    /// Starts the server on a free loopback port.
     pub(super) async fn listen(function: &Function) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
         let (sender, calls) = mpsc::channel(CALL_BUFFER);
-        // Without this an answer of a few bytes waits for the peer's delayed acknowledgement, some
-        // 40 ms.
+        // Without this, a response of a few bytes waits for the peer's delayed acknowledgement,
+        // about 40 ms.
         let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
         let extensions = ExtensionsApi::new(function);
         let router = router(sender)
             .merge(extensions.clone().router())
-            // The function connects by address, so no other name needs to be allowed.
+            // The function connects by address, so no other host name needs to be allowed.
             .layer(CheckHost::new(AllowedHosts::default(), wire::refused_host));
         let server = tokio::spawn(async move {
-            // `serve` returns only on a shutdown, which we do not ask for: the task is aborted.
+            // `serve` returns only after a graceful shutdown, which is not configured here: the
+            // task is aborted.
             let _ = axum::serve(listener, router).await;
         });
         Ok(Self {
@@ -124,7 +126,8 @@ impl RuntimeApi {
         })
     }
 
-    /// Whether an extension has registered, so that the environment's end has to be announced.
+    /// Returns true if an extension has registered, so that the environment's shutdown must be
+    /// announced.
     pub(super) fn has_extension(&self) -> bool {
         self.extensions.has_registered()
     }
@@ -179,7 +182,7 @@ async fn invocation_response(
             drain(body).await;
             (Err(wire::response_too_large_error(&headers)), true)
         }
-        // The runtime went away in the middle; nobody reads this answer.
+        // The runtime has closed the connection, so it does not receive this response.
         Err(_) => return StatusCode::BAD_REQUEST.into_response(),
     };
     let status = send_call(&calls, |reply| RuntimeCall::Complete {
@@ -194,8 +197,9 @@ async fn invocation_response(
     wire::status_response(status)
 }
 
-/// Reads the rest of a refused body: a client that is cut off while it writes does not get to see
-/// why. What is beyond any reason is cut off.
+/// Reads and discards the rest of a rejected body. A client whose connection is closed while it
+/// writes cannot read the response. The connection is closed all the same after
+/// [`MAX_DRAINED_BYTES`].
 async fn drain(mut body: Body) {
     let mut drained = 0;
     while let Some(Ok(frame)) = body.frame().await {
@@ -240,7 +244,7 @@ async fn read_error(headers: &HeaderMap, body: Body) -> Option<FunctionError> {
     Some(wire::function_error(headers, body.to_bytes()))
 }
 
-/// Puts a call before the environment's task; `None` when the environment has ended.
+/// Sends a call to the environment's task; returns `None` if the task has ended.
 async fn send_call(
     calls: &mpsc::Sender<RuntimeCall>,
     call: impl FnOnce(oneshot::Sender<CallStatus>) -> RuntimeCall,
@@ -269,8 +273,8 @@ mod tests {
     use super::*;
     use crate::environment::Freeze;
 
-    /// Limit for a response on a busy machine. A request that is wrongly accepted waits longer, for
-    /// an event.
+    /// Time limit of a response on a busy machine. A request that is wrongly accepted waits longer,
+    /// for an event.
     const SOON: Duration = Duration::from_secs(20);
 
     fn function() -> Function {

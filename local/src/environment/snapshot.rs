@@ -1,4 +1,4 @@
-//! What can be seen from outside: counters since the start, and the environments that exist now.
+//! Counters of a function, and its environments at one moment.
 
 use std::{
     fmt,
@@ -10,42 +10,42 @@ use std::{
 pub struct Snapshot {
     /// Environments whose process was started.
     pub started: u64,
-    /// Environments killed after idling for longer than the function's `idle_after`.
+    /// Environments killed because they were idle for longer than the function's `idle_after`.
     pub reaped: u64,
     /// Environments killed on request, including those killed by the shutdown.
     pub killed: u64,
-    /// Environments killed because an invocation overran its timeout.
+    /// Environments killed because an invocation timed out.
     pub timed_out: u64,
-    /// Environments whose process ended by itself after it had initialised.
+    /// Environments whose process exited after it had initialised.
     pub exited: u64,
-    /// Environments that never asked for their first event.
+    /// Environments that never polled for an event.
     pub init_failed: u64,
-    /// Events accepted from callers, including those that were refused or failed.
+    /// Events from callers, including those that were throttled or failed.
     pub invocations: u64,
-    /// Invocations that ended with a response.
+    /// Invocations with a response.
     pub succeeded: u64,
-    /// Invocations that ended with any error but throttling.
+    /// Invocations that failed with an error other than throttling.
     pub failed: u64,
-    /// Invocations refused because all environments were busy.
+    /// Invocations throttled because all environments were busy.
     pub throttled: u64,
     /// The environments that exist now, oldest first.
     pub environments: Vec<EnvironmentSnapshot>,
 }
 
-/// One environment at one moment.
+/// State of an environment at one moment.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct EnvironmentSnapshot {
-    /// Its number.
+    /// Number of the environment.
     pub id: EnvironmentId,
-    /// What it is doing.
+    /// Phase of its life.
     pub phase: Phase,
-    /// Its process, once started.
+    /// Process id, once the process was started.
     pub pid: Option<u32>,
-    /// How many events it was handed.
+    /// Number of events that it has received.
     pub invocations: u64,
 }
 
-/// Number of an environment, counted from 1 in the order in which they were started.
+/// Number of an environment. Environments are numbered from 1 in the order of their start.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct EnvironmentId(pub(super) u64);
 
@@ -55,22 +55,22 @@ impl fmt::Display for EnvironmentId {
     }
 }
 
-/// What an environment is doing.
+/// Phase of an environment's life.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Phase {
-    /// The process has not asked for its first event yet.
+    /// The process has not polled for its first event yet.
     Starting,
-    /// It waits for an event, frozen unless the function says otherwise.
+    /// The environment waits for an event, frozen unless freezing is disabled.
     Idle,
-    /// It has an event that is not answered.
+    /// The environment works on an event.
     Running,
-    /// It has answered and still runs, because it has not asked for the next event.
+    /// The environment has responded but has not polled for the next event yet.
     Finishing,
-    /// It is being killed.
+    /// The environment is being killed.
     Terminating,
 }
 
-/// The counters behind [`Snapshot`].
+/// Counters behind [`Snapshot`].
 #[derive(Debug, Default)]
 pub(super) struct LambdaCounters {
     pub(super) started: Counter,
@@ -103,7 +103,8 @@ impl LambdaCounters {
     }
 }
 
-/// A count that only grows. Nothing is ordered by it, so relaxed access is enough.
+/// A counter that only increases. No other memory access depends on it, so relaxed ordering is
+/// enough.
 #[derive(Debug, Default)]
 pub(super) struct Counter(AtomicU64);
 

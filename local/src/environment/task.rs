@@ -1,4 +1,5 @@
-//! The life of one environment, as one task: initialise, then idle and serve in turn, then end.
+//! The task of one environment: initialises it, then alternates between waiting and serving until
+//! it ends.
 
 use std::{
     future::ready,
@@ -27,22 +28,22 @@ use super::{
 
 mod active_invocation;
 
-/// What AWS allows a function between its start and its first `/next`.
+/// Time that AWS allows between the start of the process and its first `/next`.
 const INIT_TIMEOUT: Duration = Duration::from_secs(10);
-/// A runtime that has reported an init error ends by itself; this is for its last words before it
+/// Time for a runtime that has reported an init error to write its last lines and exit, before it
 /// is killed.
 const INIT_ERROR_GRACE: Duration = Duration::from_millis(250);
 
-/// What Lambda gives a process between SIGTERM and SIGKILL where all extensions are internal ones.
+/// Time that Lambda leaves between SIGTERM and SIGKILL if all extensions are internal.
 const SHUTDOWN_GRACE: Duration = Duration::from_millis(500);
-/// How long the last lines of a killed process may take to be read. They are in the pipe already,
-/// so this is never waited out unless a process has left the group and keeps the pipe open.
+/// Time limit for reading the last lines of a killed process. They are in the pipe already, so the
+/// limit is reached only if a process has left the group and keeps the pipe open.
 const FINAL_OUTPUT_TIMEOUT: Duration = Duration::from_secs(1);
-/// How many lines are logged before anything else gets its turn, so that a function that never
-/// stops writing still meets its deadline.
+/// Lines that are logged before other events are handled, so that a function that writes without
+/// pause still meets its deadline.
 const LINES_IN_A_ROW: usize = 256;
 
-/// What an environment needs to know about the function it belongs to.
+/// State of a function that its environments share.
 #[derive(Debug)]
 pub(super) struct FunctionState {
     pub(super) function: Function,
@@ -51,12 +52,12 @@ pub(super) struct FunctionState {
     pub(super) early_exits: EarlyExits,
 }
 
-/// The reason why an environment is started.
+/// Reason for starting an environment.
 #[derive(Debug)]
 pub(super) enum StartReason {
     /// An event has arrived.
     Invocation(Invocation),
-    /// A caller waits until the environment has initialised.
+    /// A caller waits until the environment is initialised.
     Initialisation(ResponseSender),
 }
 
@@ -68,7 +69,7 @@ impl StartReason {
     }
 }
 
-/// Runs an environment from its start to its end.
+/// Runs an environment from start to end.
 pub(super) async fn run(
     id: EnvironmentId,
     state: Arc<FunctionState>,
@@ -76,8 +77,8 @@ pub(super) async fn run(
     commands: mpsc::UnboundedReceiver<EnvironmentCommand>,
     first: StartReason,
 ) {
-    // Whatever happens below, a panic included, the environment leaves the pool: others wait for
-    // its place.
+    // The slot frees the environment's place in the pool even after a panic: other callers wait for
+    // it.
     let slot = PoolSlot::new(id, &state.pool);
     let pending = match StartedProcess::start(&state.function).await {
         Ok(started) => {
@@ -86,8 +87,8 @@ pub(super) async fn run(
                 .await
         }
         Err(error) => {
-            // Counted before it is logged, here as below: whoever follows the log looks at the
-            // counters when a line comes.
+            // The counter changes before the line is logged, here and below, because followers of
+            // the log read the counters when a line arrives.
             state.counters.init_failed.increment();
             log.write(LogSource::Platform, &error.to_string());
             state.early_exits.send(EarlyExit {
@@ -100,16 +101,16 @@ pub(super) async fn run(
             })
         }
     };
-    // In this order, so that a caller who hears of the end finds no process left and the place
-    // free.
+    // The slot is dropped first, so that a caller that receives the error finds the process gone
+    // and the slot free.
     drop(slot);
     if let Some(PendingReply { reply, error }) = pending {
-        // An error says that the caller has gone away.
+        // An error means that the caller has gone away.
         let _ = reply.send(Err(error));
     }
 }
 
-/// An environment's slot in the pool, which is free again when this is dropped.
+/// Slot of an environment in the pool. Dropping it removes the environment.
 struct PoolSlot<'a> {
     id: EnvironmentId,
     pool: &'a Pool,
@@ -127,7 +128,7 @@ impl Drop for PoolSlot<'_> {
     }
 }
 
-/// What runs once an environment has been started.
+/// A started process with its Runtime API and its output.
 struct StartedProcess {
     api: RuntimeApi,
     process: FunctionProcess,
@@ -155,7 +156,7 @@ impl StartedProcess {
     }
 }
 
-/// What is left to say to the caller of an environment that ended with its event.
+/// An error, and the caller that still waits for a reply.
 struct PendingReply {
     reply: ResponseSender,
     error: InvokeError,
@@ -169,13 +170,13 @@ struct EnvironmentTask<'a> {
     api: RuntimeApi,
     process: FunctionProcess,
     output: ProcessOutput,
-    /// Senders to notify once it has initialised.
+    /// Caller to notify once the environment is in the pool.
     initialised: Option<ResponseSender>,
-    /// What ends it before its time.
+    /// Cause of an early end.
     early_exit_cause: Option<EarlyExitCause>,
 }
 
-/// Whatever can happen to an environment.
+/// Event that the task handles.
 enum EnvironmentEvent {
     Call(RuntimeCall),
     Command(EnvironmentCommand),
@@ -223,7 +224,7 @@ impl<'a> EnvironmentTask<'a> {
         })
         .await;
         if let Some(cause) = self.early_exit_cause {
-            // Only now: who hears of it looks at what it wrote.
+            // Sent last, because receivers look at the log of the environment.
             let environment = self.id;
             self.state
                 .early_exits
@@ -279,7 +280,7 @@ impl<'a> EnvironmentTask<'a> {
                         message: error.message,
                     });
                 }
-                // The event that it was started for is with us, so it is in nobody's reach.
+                // The environment is not in the pool yet, so it cannot get an event by a command.
                 EnvironmentEvent::Command(
                     EnvironmentCommand::Invoke(_) | EnvironmentCommand::ReturnToPool,
                 ) => {}
@@ -301,7 +302,7 @@ impl<'a> EnvironmentTask<'a> {
         }
     }
 
-    /// Freezes the process and waits for an event; `None` when the environment is to end.
+    /// Freezes the process and waits for an event; returns `None` if the environment must end.
     async fn idle(&mut self, next: &mut NextReply) -> Option<Invocation> {
         let FunctionState {
             function,
@@ -311,7 +312,8 @@ impl<'a> EnvironmentTask<'a> {
         } = self.state;
         self.process.freeze();
         pool.mark_idle(self.id);
-        // Notified only now, so that an event sent in response reuses this environment.
+        // The caller is notified after the environment is in the pool, so that its next event uses
+        // this environment.
         if let Some(reply) = self.initialised.take() {
             let _ = reply.send(Ok(Bytes::new()));
         }
@@ -328,7 +330,8 @@ impl<'a> EnvironmentTask<'a> {
                     counters.killed.increment();
                     return None;
                 }
-                // Sent before the freeze took hold, or from an environment that is never frozen.
+                // These calls were made before the freeze took effect, or the function is never
+                // frozen.
                 EnvironmentEvent::Call(RuntimeCall::Next { reply }) => *next = reply,
                 EnvironmentEvent::Call(RuntimeCall::Complete { reply, .. }) => {
                     send_status(reply, CallStatus::UnknownRequest)
@@ -345,15 +348,15 @@ impl<'a> EnvironmentTask<'a> {
                     counters.reaped.increment();
                     return None;
                 }
-                // An event has claimed the environment at this very moment: its command is the next
-                // thing to happen, or already there.
+                // An event has claimed the environment at this moment, so its command has arrived
+                // or is about to.
                 EnvironmentEvent::TimedOut => return self.receive_claim().await,
             }
         }
     }
 
-    /// Waits for an event; `None` when the environment is to be killed, which its process then
-    /// knows if it has asked to be told.
+    /// Waits for an event; returns `None` if the environment must end. A registered extension then
+    /// gets SIGTERM first.
     async fn next_invocation(&mut self, next: &mut NextReply) -> Option<Invocation> {
         let invocation = self.idle(next).await;
         if invocation.is_none() && self.early_exit_cause.is_none() && self.api.has_extension() {
@@ -369,17 +372,18 @@ impl<'a> EnvironmentTask<'a> {
             match self.next_event(until).await {
                 EnvironmentEvent::Exited(_) => return,
                 EnvironmentEvent::TimedOut => {
-                    let late =
-                        format!("still runs {SHUTDOWN_GRACE:?} after SIGTERM, and is killed");
+                    let late = format!(
+                        "process still running {SHUTDOWN_GRACE:?} after SIGTERM: killing it"
+                    );
                     return self.log.write(LogSource::Platform, &late);
                 }
-                // Nothing can be asked of it any more, and it has nothing to ask.
+                // The environment is shutting down, so calls and commands are ignored.
                 EnvironmentEvent::Call(_) | EnvironmentEvent::Command(_) => {}
             }
         }
     }
 
-    /// Waits for the command of whoever has claimed the environment.
+    /// Waits for the command of the caller that has claimed the environment.
     async fn receive_claim(&mut self) -> Option<Invocation> {
         match self.commands.recv().await {
             Some(EnvironmentCommand::Invoke(invocation)) => Some(invocation),
@@ -392,8 +396,8 @@ impl<'a> EnvironmentTask<'a> {
         }
     }
 
-    /// Hands an event out and stays with it until the runtime asks for the next one, or until the
-    /// environment is to end.
+    /// Delivers an event and handles calls until the runtime polls for the next one or the
+    /// environment must end.
     async fn serve(
         &mut self,
         invocation: Invocation,
@@ -409,8 +413,8 @@ impl<'a> EnvironmentTask<'a> {
                     Some(next) => return Ok(next),
                     None => continue,
                 },
-                // Nobody can claim an environment that is not idle; if it were so, the caller would
-                // find another one.
+                // An environment that is not idle cannot be claimed. Dropping the command sends the
+                // caller to another environment.
                 EnvironmentEvent::Command(
                     EnvironmentCommand::Invoke(_) | EnvironmentCommand::ReturnToPool,
                 ) => continue,
@@ -426,7 +430,7 @@ impl<'a> EnvironmentTask<'a> {
         }
     }
 
-    /// Answers a call that comes during an invocation. Returns the open `/next` that ends it.
+    /// Handles a call during an invocation. Returns the pending `/next` if it ends the invocation.
     fn handle_call(
         &mut self,
         call: RuntimeCall,
@@ -445,8 +449,8 @@ impl<'a> EnvironmentTask<'a> {
             } => {
                 let status = active.check_request_id(&request_id);
                 if status == CallStatus::Accepted {
-                    // First this, then the response: a caller who comes back at once is to find the
-                    // environment about to be free.
+                    // The pool is updated before the response is sent, so that a caller's next
+                    // event waits for this environment.
                     self.state.pool.mark_finishing(self.id);
                     active.respond(result.map_err(InvokeError::from));
                 }
@@ -459,7 +463,7 @@ impl<'a> EnvironmentTask<'a> {
         None
     }
 
-    /// Counts the cause that ends this environment, and remembers it for those who watch.
+    /// Counts the cause of an early end and keeps it for the notification.
     fn record_early_exit(&mut self, cause: EarlyExitCause) {
         let counters = &self.state.counters;
         let counter = match cause {
@@ -523,8 +527,8 @@ impl<'a> EnvironmentTask<'a> {
         self.log.write(LogSource::Platform, text);
     }
 
-    /// Logs the lines that are there already. The system may tell of a call before it tells of a
-    /// line that was written just before it, so it is asked once more.
+    /// Logs the lines that have arrived already. The operating system may report a call before a
+    /// line that was written just before it, so the output is polled once more.
     async fn log_available_lines(&mut self) {
         yield_now().await;
         for _ in 0..LINES_IN_A_ROW {
@@ -536,9 +540,9 @@ impl<'a> EnvironmentTask<'a> {
         }
     }
 
-    /// The next thing that happens. In this order when several have: lines are logged before the
-    /// call that they precede takes effect, and an answer that has arrived counts, even if the
-    /// process has ended since or the deadline has passed with it.
+    /// Returns the next event. If several are ready, the order below applies: lines are logged
+    /// before the call that follows them, and a response that has arrived counts even if the
+    /// process has exited or the deadline has passed since.
     async fn next_event(&mut self, until: Instant) -> EnvironmentEvent {
         let mut lines = 0;
         loop {
@@ -562,6 +566,6 @@ impl<'a> EnvironmentTask<'a> {
 }
 
 fn send_status(reply: oneshot::Sender<CallStatus>, status: CallStatus) {
-    // An error says that the runtime has hung up.
+    // An error means that the runtime has closed the connection.
     let _ = reply.send(status);
 }

@@ -1,5 +1,4 @@
-//! The variables of an execution environment: Lambda's own, then the function's, and nothing of
-//! ours.
+//! Variables of an execution environment: Lambda's own and those of the function.
 
 use std::{collections::BTreeMap, net::SocketAddr};
 
@@ -8,8 +7,8 @@ use uuid::Uuid;
 
 use super::Function;
 
-/// Variables that a function may not replace: the environment would no longer reach its Runtime
-/// API, or would report as someone else.
+/// Variables that a function must not replace: the environment would not reach its Runtime API, or
+/// would report a wrong identity.
 pub(super) const RESERVED: [&str; 7] = [
     "AWS_LAMBDA_RUNTIME_API",
     "AWS_LAMBDA_FUNCTION_NAME",
@@ -20,14 +19,14 @@ pub(super) const RESERVED: [&str; 7] = [
     "AWS_LAMBDA_INITIALIZATION_TYPE",
 ];
 
-/// The only version of a function that is not published.
+/// Version of an unpublished function.
 pub(super) const VERSION: &str = "$LATEST";
 
-/// Stands in for the credentials of the function's role. Any local endpoint takes it, and AWS
-/// refuses it.
+/// Placeholder for the credentials of the function's role. Local endpoints accept it, and AWS
+/// rejects it.
 const DUMMY_CREDENTIAL: &str = "local";
 
-/// All variables of a new environment whose Runtime API listens at `runtime_api`.
+/// Returns the variables of a new environment whose Runtime API listens at `runtime_api`.
 pub(super) fn build(function: &Function, runtime_api: SocketAddr) -> BTreeMap<String, String> {
     let mut variables = BTreeMap::new();
     for (name, value) in identity_variables(function, runtime_api)
@@ -40,7 +39,7 @@ pub(super) fn build(function: &Function, runtime_api: SocketAddr) -> BTreeMap<St
     variables
 }
 
-/// What tells this environment from others.
+/// Returns the variables that identify the environment.
 fn identity_variables(function: &Function, runtime_api: SocketAddr) -> [(&'static str, String); 7] {
     [
         ("AWS_LAMBDA_FUNCTION_NAME", function.name.clone()),
@@ -62,7 +61,7 @@ fn identity_variables(function: &Function, runtime_api: SocketAddr) -> [(&'stati
     ]
 }
 
-/// What is the same wherever the function runs.
+/// Returns the variables of the Lambda platform.
 fn platform_variables(function: &Function) -> [(&'static str, String); 12] {
     let folder = function
         .binary
@@ -85,8 +84,8 @@ fn platform_variables(function: &Function) -> [(&'static str, String); 12] {
     ]
 }
 
-/// As CloudWatch names it: the day on which the environment was started, the version, and 32 random
-/// digits.
+/// Returns a log stream name in CloudWatch's format: the date of the start, the version, and 32
+/// random hexadecimal digits.
 fn log_stream_name(started: OffsetDateTime) -> String {
     let (year, month, day) = (started.year(), u8::from(started.month()), started.day());
     format!(

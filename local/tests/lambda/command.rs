@@ -237,7 +237,7 @@ async fn the_last_words_of_an_environment_are_its_own() {
     let up = BatonUp::start(&function().binary, &ONE_BY_ONE).await;
     up.send(&["babble 3000", "die 1000"]).await;
 
-    up.wait_for_line("error: the function died before its time (environment ")
+    up.wait_for_line("error: the function exited unexpectedly (environment ")
         .await;
     up.wait_for_line("  dying").await;
     up.wait_for_line("exit status 3").await;
@@ -260,7 +260,9 @@ async fn last_words_that_the_log_has_shown_are_not_repeated() {
     let up = BatonUp::start(&function().binary, &[&ONE_BY_ONE[..], &["--logs"]].concat()).await;
     up.send(&["die 0"]).await;
 
-    let error = up.wait_for_line("error: the function died").await;
+    let error = up
+        .wait_for_line("error: the function exited unexpectedly")
+        .await;
     let (_, environment) = error.split_once("(environment ").unwrap();
     let number = environment.strip_suffix(')').unwrap();
     let shown = up.wait_for_line("dying").await;

@@ -1,9 +1,9 @@
-//! The Extensions API, as far as it serves internal extensions without events: those whose only end
-//! is that Lambda announces its own.
+//! The part of the Extensions API that serves internal extensions without events, which register
+//! only to have the environment's shutdown announced.
 //!
-//! Events would have to be handed to extensions beside the runtime, and the environment would run
-//! until all of them have finished; nothing here does that, so an extension that wants them is
-//! refused instead of being left to wait.
+//! Extensions that register for events are rejected rather than left waiting: events would have to
+//! be delivered to them as well as to the runtime, and the environment would have to run until all
+//! of them have finished.
 
 use std::future::pending;
 use std::sync::Arc;
@@ -27,7 +27,8 @@ use crate::environment::{Function, variables::VERSION};
 const NAME: HeaderName = HeaderName::from_static("lambda-extension-name");
 const IDENTIFIER: HeaderName = HeaderName::from_static("lambda-extension-identifier");
 
-/// Whether an extension has registered, and what those who do are told about the function.
+/// State of the Extensions API: the registration flag, and the function's properties for the
+/// response to a registration.
 #[derive(Clone, Debug)]
 pub(super) struct ExtensionsApi {
     function_name: String,
@@ -57,7 +58,7 @@ impl ExtensionsApi {
     pub(super) fn router(self) -> Router {
         Router::new()
             .route("/2020-01-01/extension/register", post(register))
-            // Nothing ever comes for an extension without events.
+            // An extension without events never gets one.
             .route("/2020-01-01/extension/event/next", get(pending::<Response>))
             .fallback(not_found)
             .with_state(self)
@@ -77,7 +78,7 @@ async fn register(
     }
     if !events.is_empty() {
         let expected =
-            "the local stack of baton announces the end, and hands out no events: expected none";
+            "expected no events: the local stack of baton only announces the shutdown, by SIGTERM";
         return bad_request("InvalidEventType", expected);
     }
     extensions.registered.store(true, Ordering::Release);
@@ -95,8 +96,8 @@ fn bad_request(error_type: &str, expected: &str) -> Response {
     error_response(StatusCode::BAD_REQUEST, &error_type, expected)
 }
 
-/// Whoever logs it shall see that it was not AWS that answered. The body is read: a connection on
-/// which it is still to come could not be kept.
+/// Responds to an unknown path. The message names baton so that nobody takes it for a response of
+/// AWS. The body is read because the connection could not be kept open with an unread body.
 async fn not_found(method: Method, uri: Uri, _body: Bytes) -> Response {
     let message = format!("the local stack of baton has no {method} {}", uri.path());
     error_response(StatusCode::NOT_FOUND, "NotFound", &message)

@@ -1,4 +1,4 @@
-//! The Runtime API's headers and documents.
+//! Headers and documents of the Runtime API.
 
 use axum::{
     body::Body,
@@ -16,15 +16,15 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("lambda-runtime-aws-reque
 const DEADLINE: HeaderName = HeaderName::from_static("lambda-runtime-deadline-ms");
 const FUNCTION_ARN: HeaderName = HeaderName::from_static("lambda-runtime-invoked-function-arn");
 const TRACE_ID: HeaderName = HeaderName::from_static("lambda-runtime-trace-id");
-/// A header of `/error`, and a trailer of a response that fails while it is streamed.
+/// A header of `/error`, and a trailer of a response that fails while it is being streamed.
 const ERROR_TYPE: HeaderName = HeaderName::from_static("lambda-runtime-function-error-type");
-/// A trailer: the error document in base64.
+/// A trailer with the error document in base64.
 const ERROR_BODY: HeaderName = HeaderName::from_static("lambda-runtime-function-error-body");
 
-/// What Lambda calls an error whose type the function did not give.
+/// Lambda's name for an error without a type.
 const UNKNOWN_ERROR: &str = "Runtime.Unknown";
 
-/// The error document; functions may leave out any field.
+/// An error document. Every field is optional.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct ErrorDocument {
@@ -32,7 +32,7 @@ struct ErrorDocument {
     error_message: Option<String>,
 }
 
-/// The answer to `/next`.
+/// Builds the response to `/next`.
 pub(super) fn event_response(event: InvocationEvent) -> Response {
     let mut response = Response::new(Body::from(event.payload));
     let values = [
@@ -43,8 +43,8 @@ pub(super) fn event_response(event: InvocationEvent) -> Response {
         (TRACE_ID, event.trace_id),
     ];
     for (name, value) in values {
-        // A function's name with a line break would be the only way to fail here; the runtime then
-        // misses that header.
+        // This fails only if the function's name contains a line break; the runtime then gets no
+        // such header.
         if let Ok(value) = value.try_into() {
             response.headers_mut().insert(name, value);
         }
@@ -52,7 +52,7 @@ pub(super) fn event_response(event: InvocationEvent) -> Response {
     response
 }
 
-/// The error that a runtime reports, from its document and, for the type, its header.
+/// Reads the error that a runtime reports from its document; the type may be in a header instead.
 pub(super) fn function_error(headers: &HeaderMap, payload: Bytes) -> FunctionError {
     let document: ErrorDocument = serde_json::from_slice(&payload).unwrap_or_default();
     let header = headers
@@ -69,7 +69,7 @@ pub(super) fn function_error(headers: &HeaderMap, payload: Bytes) -> FunctionErr
     }
 }
 
-/// The error that ends a streamed response, if its trailers tell of one.
+/// Reads the error of a streamed response from its trailers, if they contain one.
 pub(super) fn error_in_trailers(trailers: &HeaderMap) -> Option<FunctionError> {
     trailers.get(ERROR_TYPE)?;
     let document = trailers
@@ -81,7 +81,7 @@ pub(super) fn error_in_trailers(trailers: &HeaderMap) -> Option<FunctionError> {
     ))
 }
 
-/// The error that an invocation ends with when its response is too large.
+/// Builds the error of an invocation whose response is too large.
 pub(super) fn response_too_large_error(headers: &HeaderMap) -> FunctionError {
     let size = headers
         .get(http::header::CONTENT_LENGTH)
@@ -109,7 +109,8 @@ pub(super) fn payload_too_large() -> Response {
     )
 }
 
-/// The answer to a call that the environment's task has judged; `None` when it has ended meanwhile.
+/// Builds the response to a call from its result; `None` means that the environment's task has
+/// ended.
 pub(super) fn status_response(status: Option<CallStatus>) -> Response {
     match status {
         Some(CallStatus::Accepted) => (

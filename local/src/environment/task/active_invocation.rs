@@ -1,5 +1,4 @@
-//! One invocation, from the moment an environment takes it until its runtime asks for the next
-//! event.
+//! An invocation, from its start until the runtime polls for the next event.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -13,13 +12,13 @@ use crate::environment::{
     runtime_api::{CallStatus, InvocationEvent, NextReply},
 };
 
-/// An invocation that was begun and whose runtime has not asked for the next event.
+/// An invocation whose runtime has not polled for the next event yet.
 pub(super) struct ActiveInvocation {
     pub(super) request_id: String,
     started: Instant,
-    /// The event, as long as no open `/next` could take it.
+    /// The event, until a pending `/next` has received it.
     undelivered: Option<InvocationEvent>,
-    /// Where the response goes; `None` once it has gone there.
+    /// Channel to the caller; `None` once the response was sent.
     reply: Option<ResponseSender>,
 }
 
@@ -46,25 +45,27 @@ impl ActiveInvocation {
         self.started.elapsed()
     }
 
-    /// Answers an open `/next` with the event. A runtime that has hung up meanwhile will ask again.
+    /// Sends the event to a pending `/next`. If the runtime has closed that connection, the event
+    /// is kept for the next poll.
     pub(super) fn deliver(&mut self, next: NextReply) {
         if let Some(event) = self.undelivered.take() {
             self.undelivered = next.send(event).err();
         }
     }
 
-    /// Takes a `/next`, and gives it back when it ends the invocation.
+    /// Handles a `/next`. Returns it if the invocation has ended, to be answered with the next
+    /// event.
     pub(super) fn handle_next(&mut self, next: NextReply) -> Option<NextReply> {
         if self.reply.is_none() {
             return Some(next);
         }
-        // With nothing left to hand out, the runtime has skipped its answer: dropping the call
-        // refuses it, and the deadline decides.
+        // If the event was delivered already, the runtime has skipped its response. Dropping the
+        // request rejects it, and the deadline ends the invocation.
         self.deliver(next);
         None
     }
 
-    /// What to make of an answer to the event with this id.
+    /// Checks whether a response to the event with this id is acceptable now.
     pub(super) fn check_request_id(&self, request_id: &str) -> CallStatus {
         match (&self.reply, &self.undelivered) {
             (Some(_), None) if request_id == self.request_id => CallStatus::Accepted,
@@ -75,20 +76,19 @@ impl ActiveInvocation {
 
     pub(super) fn respond(&mut self, result: Result<Bytes, InvokeError>) {
         if let Some(respond) = self.reply.take() {
-            // An error says that the caller has gone away; the function has done its work all the
-            // same.
+            // An error means that the caller has gone away. The invocation counts all the same.
             let _ = respond.send(result);
         }
     }
 
-    /// Where an error goes that ends the invocation; `None` when the response has gone out already.
+    /// Returns the channel for an error that ends the invocation; `None` if the response was sent
+    /// already.
     pub(super) fn into_reply(self) -> Option<ResponseSender> {
         self.reply
     }
 }
 
-/// A trace header as Lambda makes one for a function without active tracing: nothing of it is
-/// sampled.
+/// Builds a trace header like that of a function without active tracing, which is not sampled.
 fn trace_id() -> String {
     let seconds = SystemTime::now()
         .duration_since(UNIX_EPOCH)
