@@ -7,8 +7,8 @@
 use aws_sdk_sqs::Client;
 use tokio::net::TcpListener;
 
+use self::config::{ACCOUNT, REGION};
 use self::mapping_task::MappingTask;
-use self::names::{ACCOUNT, REGION};
 use self::producer::Producer;
 use self::servers::{Servers, listen};
 use self::variables::Addresses;
@@ -25,7 +25,6 @@ mod error;
 mod function;
 mod log;
 mod mapping_task;
-mod names;
 mod process;
 mod producer;
 mod queues;
@@ -40,9 +39,9 @@ pub use self::config::{
     Config, Fault, FaultKind, InvalidFault, InvalidQueueName, Logging, Ports, QueueConfig,
     QueueName,
 };
-pub use self::error::StackError;
+pub use self::error::{FunctionExit, StackError};
+pub use self::function::FunctionWatcher;
 pub(crate) use self::function::check as check_function;
-pub use self::function::{FunctionExit, FunctionWatcher};
 pub use self::log::ProcessLog;
 pub(crate) use self::producer::check as check_producer;
 pub(crate) use self::queues::describe_error;

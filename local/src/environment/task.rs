@@ -75,7 +75,7 @@ pub(super) async fn run(
     state: Arc<FunctionState>,
     log: EnvironmentLog,
     commands: mpsc::UnboundedReceiver<EnvironmentCommand>,
-    first: StartReason,
+    reason: StartReason,
 ) {
     // The slot frees the environment's place in the pool even after a panic: other callers wait for
     // it.
@@ -83,7 +83,7 @@ pub(super) async fn run(
     let pending = match StartedProcess::start(&state.function).await {
         Ok(started) => {
             EnvironmentTask::new(id, &state, log, commands, started)
-                .run(first)
+                .run(reason)
                 .await
         }
         Err(error) => {
@@ -96,7 +96,7 @@ pub(super) async fn run(
                 cause: EarlyExitCause::InitFailed,
             });
             Some(PendingReply {
-                reply: first.into_reply(),
+                reply: reason.into_reply(),
                 error,
             })
         }
@@ -212,8 +212,8 @@ impl<'a> EnvironmentTask<'a> {
         }
     }
 
-    async fn run(mut self, first: StartReason) -> Option<PendingReply> {
-        let pending = self.serve_invocations(first).await;
+    async fn run(mut self, reason: StartReason) -> Option<PendingReply> {
+        let pending = self.serve_invocations(reason).await;
         self.state.pool.mark_terminating(self.id);
         self.process.kill().await;
         let (log, mut output) = (self.log, self.output);
@@ -233,7 +233,7 @@ impl<'a> EnvironmentTask<'a> {
         pending
     }
 
-    async fn serve_invocations(&mut self, first: StartReason) -> Option<PendingReply> {
+    async fn serve_invocations(&mut self, reason: StartReason) -> Option<PendingReply> {
         let mut next = match self.initialise().await {
             Ok(next) => next,
             Err(error) => {
@@ -242,12 +242,12 @@ impl<'a> EnvironmentTask<'a> {
                 }
                 self.log_platform(&error.to_string());
                 return Some(PendingReply {
-                    reply: first.into_reply(),
+                    reply: reason.into_reply(),
                     error,
                 });
             }
         };
-        let mut invocation = match first {
+        let mut invocation = match reason {
             StartReason::Invocation(invocation) => invocation,
             StartReason::Initialisation(reply) => {
                 self.initialised = Some(reply);

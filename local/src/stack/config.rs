@@ -6,8 +6,20 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::names::{DEAD_LETTER_SUFFIX, ONBOARDING_QUEUE};
 use crate::{AllowedHosts, sqs};
+
+/// Default name of the function's source queue.
+pub(super) const ONBOARDING_QUEUE: &str = "onboarding";
+/// Suffix of the dead-letter queue's name.
+pub(super) const DEAD_LETTER_SUFFIX: &str = "-dlq";
+/// Name of the onboarding function, as in its ARN. Other functions have the name of their file.
+pub(super) const ONBOARDING_FUNCTION: &str = "onboarding";
+/// The region in every ARN.
+pub(super) const REGION: &str = "us-east-1";
+/// The account in every ARN: obviously nobody's.
+pub(super) const ACCOUNT: &str = "000000000000";
+/// Access key and secret, which nobody checks here.
+pub(super) const CREDENTIALS: &str = "test";
 
 /// The longest customer id, as the producer and the function have it.
 const MAX_CUSTOMER_ID: usize = 64;

@@ -4,9 +4,8 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::function::FunctionExit;
 use super::queues::QueueError;
-use crate::environment::{InvokeError, StartError};
+use crate::environment::{EarlyExitCause, EnvironmentId, InvokeError, StartError};
 use crate::mapping::MappingError;
 
 /// Why the stack did not start, or does not run any more.
@@ -77,4 +76,16 @@ pub enum StackError {
         /// Why.
         reason: String,
     },
+}
+
+/// The function ended before its time, in one of its environments.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{cause} (environment {environment})")]
+pub struct FunctionExit {
+    /// The environment.
+    pub environment: EnvironmentId,
+    /// What happened.
+    pub cause: EarlyExitCause,
+    /// The last lines of this environment, and of no other, indented.
+    pub output: String,
 }

@@ -6,12 +6,9 @@ use std::path::Path;
 use tokio::sync::broadcast;
 
 use super::binaries::{self, program_name};
-use super::config::Config;
-use super::error::StackError;
-use super::names::{ACCOUNT, ONBOARDING_FUNCTION, REGION};
-use crate::environment::{
-    self, EarlyExit, EarlyExitCause, EnvironmentId, Function, Lambda, LogSource,
-};
+use super::config::{ACCOUNT, Config, ONBOARDING_FUNCTION, REGION};
+use super::error::{FunctionExit, StackError};
+use crate::environment::{self, EarlyExit, Function, Lambda, LogSource};
 use crate::lines;
 
 /// What the function is told about its memory; a usual size, and not enforced.
@@ -75,18 +72,6 @@ pub(super) async fn initialise(lambda: &Lambda) -> Result<(), StackError> {
             output: lines::tail(texts.into_iter()),
         }
     })
-}
-
-/// The function ended before its time, in one of its environments.
-#[derive(Clone, Debug, thiserror::Error)]
-#[error("{cause} (environment {environment})")]
-pub struct FunctionExit {
-    /// The environment.
-    pub environment: EnvironmentId,
-    /// What happened.
-    pub cause: EarlyExitCause,
-    /// The last lines of this environment, and of no other, indented.
-    pub output: String,
 }
 
 /// Watches a function for environments that end before their time.

@@ -10,8 +10,7 @@ use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sqs::types::QueueAttributeName::{self, QueueArn, RedrivePolicy, VisibilityTimeout};
 use aws_smithy_http_client::{Builder, tls};
 
-use super::config::QueueConfig;
-use super::names::{CREDENTIALS, REGION};
+use super::config::{CREDENTIALS, QueueConfig, REGION};
 
 /// Where the two queues are.
 #[derive(Clone, Debug)]

@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::binaries::program_name;
-use super::config::{Config, Fault, Logging};
-use super::names::{CREDENTIALS, REGION};
+use super::config::{CREDENTIALS, Config, Fault, Logging, REGION};
 
 /// Spans of the producer leave it quickly, so that a trace is whole soon after its request
 /// (milliseconds).
