@@ -137,9 +137,12 @@ fn command_exit(
 }
 
 fn settings(arguments: ReplayArgs) -> Option<Settings> {
-    let place = |path: PathBuf| match path == Path::new("-") {
-        true => Place::StandardInput,
-        false => Place::File(path),
+    let place = |path: PathBuf| {
+        if path == Path::new("-") {
+            Place::StandardInput
+        } else {
+            Place::File(path)
+        }
     };
     Some(Settings {
         places: arguments.files.into_iter().map(place).collect(),
@@ -160,9 +163,10 @@ fn default_ledger() -> Option<PathBuf> {
 
 fn print(report: &Report, is_json: bool) -> io::Result<()> {
     let mut out = anstream::stdout().lock();
-    match is_json {
-        true => writeln!(out, "{}", report.to_json())?,
-        false => write!(out, "{report}")?,
+    if is_json {
+        writeln!(out, "{}", report.to_json())?;
+    } else {
+        write!(out, "{report}")?;
     }
     out.flush()
 }

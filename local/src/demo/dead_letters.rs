@@ -2,7 +2,7 @@
 
 use aws_sdk_sqs::Client;
 
-use super::DemoError;
+use super::error::DemoError;
 use crate::stack::describe_error;
 
 /// SQS's longest long poll, in seconds; it answers at once when a message arrives.

@@ -1,6 +1,7 @@
 //! What the demo prints in the end: a tree for each message, the batches, the metrics' names, the
 //! closing table, and what is wrong if something is.
 
+use std::fmt;
 use std::sync::Arc;
 
 use super::checks::{CheckResult, Row};
@@ -21,8 +22,47 @@ const NAME_COLUMNS: usize = 18;
 const SUCCESS_SUMMARY: &str =
     "Every message is accounted for, every trace is whole, no span is lost.";
 
+/// What the demo found.
+#[derive(Clone, Debug)]
+pub struct DemoReport {
+    pub(super) traces: Vec<(MessageTrace, OnboardingKind)>,
+    pub(super) batches: Vec<Arc<Span>>,
+    pub(super) metrics: Vec<Metric>,
+    pub(super) result: CheckResult,
+}
+
+impl DemoReport {
+    /// Whether everything is exactly as it must be.
+    #[must_use]
+    pub fn passed(&self) -> bool {
+        self.result.passed()
+    }
+
+    /// Lays it out: with escape codes when printed, or without them in the alternate form (`{:#}`).
+    #[must_use]
+    pub fn display(&self, width: Width) -> impl fmt::Display {
+        let mut lines = traces(&self.traces, width);
+        lines.extend(batches(&self.batches, &self.traces, width));
+        lines.extend(metrics(&self.metrics, width));
+        lines.extend(summary(&self.result, width));
+        StyledLines(lines)
+    }
+}
+
+struct StyledLines(Vec<StyledLine>);
+
+impl fmt::Display for StyledLines {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for line in &self.0 {
+            line.fmt(formatter)?;
+            formatter.write_str("\n")?;
+        }
+        Ok(())
+    }
+}
+
 /// The traces, one tree a message.
-pub(super) fn traces(traces: &[(MessageTrace, OnboardingKind)], width: Width) -> Vec<StyledLine> {
+fn traces(traces: &[(MessageTrace, OnboardingKind)], width: Width) -> Vec<StyledLine> {
     let mut lines = heading("Traces, one for each message", width);
     let titles = traces.iter().map(|(trace, kind)| title(trace, *kind));
     let titles = titles.collect::<Vec<_>>();
@@ -67,7 +107,7 @@ fn title(trace: &MessageTrace, kind: OnboardingKind) -> StyledLine {
 }
 
 /// The batch spans, each with the messages that it is linked with.
-pub(super) fn batches(
+fn batches(
     batches: &[Arc<Span>],
     traces: &[(MessageTrace, OnboardingKind)],
     width: Width,
@@ -91,7 +131,7 @@ pub(super) fn batches(
 
 /// The names of the metrics that arrived beside the spans, service by service; nothing if there
 /// were none.
-pub(super) fn metrics(metrics: &[Metric], width: Width) -> Vec<StyledLine> {
+fn metrics(metrics: &[Metric], width: Width) -> Vec<StyledLine> {
     if metrics.is_empty() {
         return Vec::new();
     }
@@ -158,7 +198,7 @@ fn list(items: impl Iterator<Item = StyledLine>, width: Width) -> Vec<StyledLine
 }
 
 /// The closing table, then what is wrong, then one sentence.
-pub(super) fn summary(result: &CheckResult, width: Width) -> Vec<StyledLine> {
+fn summary(result: &CheckResult, width: Width) -> Vec<StyledLine> {
     let mut lines = heading("In numbers", width);
     lines.push(StyledLine::new(
         DIMMED,

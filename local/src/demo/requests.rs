@@ -6,7 +6,7 @@ use futures_util::future::try_join_all;
 use http::StatusCode;
 use serde::Deserialize;
 
-use super::DemoError;
+use super::error::DemoError;
 use super::message_trace::AcceptedMessage;
 use super::scenario::Onboarding;
 use crate::stack;

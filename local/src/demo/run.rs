@@ -1,5 +1,7 @@
 //! The demo itself: send, wait, end everything the hard way, and look at what is there.
 
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,15 +9,35 @@ use tokio::time::timeout;
 
 use super::checks::{self, Observations};
 use super::dead_letters::DeadLetters;
+use super::error::DemoError;
 use super::keys::PROCESS_SPAN;
 use super::message_trace::{self, AcceptedMessage};
-use super::scenario::{self, ExpectedCounts};
+use super::report::DemoReport;
+use super::scenario::{self, ExpectedCounts, Onboarding};
 use super::span_counts::SpanCountsByProcess;
-use super::{
-    Demo, DemoError, DemoProgress, DemoReport, MAX_RECEIVE_COUNT, VISIBILITY_TIMEOUT, tree,
-};
+use super::{requests, tree};
+use crate::AllowedHosts;
+use crate::environment::Freeze;
 use crate::otlp::{Kind, Span, SpanStore};
-use crate::stack::{ProcessLog, Stack, StackError};
+use crate::stack::{
+    Config, FunctionWatcher, Logging, Ports, ProcessLog, QueueConfig, QueueName, Stack, StackError,
+};
+
+/// Messages in a batch: so few that a dozen makes several batches, in two environments at once.
+const BATCH_SIZE: NonZeroUsize = NonZeroUsize::new(5).expect("not zero");
+/// How long a batch is gathered: longer than the requests need to arrive, so that batches fill.
+const BATCHING_WINDOW: Duration = Duration::from_millis(300);
+/// Environments at once.
+const CONCURRENCY: NonZeroUsize = NonZeroUsize::new(2).expect("not zero");
+/// Deliveries before a message is given up; a usual number.
+const MAX_RECEIVE_COUNT: NonZeroU32 = NonZeroU32::new(3).expect("not zero");
+/// How long a failed message stays hidden. The poison is hidden three times, so this decides how
+/// long the demo takes; a busy machine still starts an environment and handles a batch within it.
+const VISIBILITY_TIMEOUT: Duration = Duration::from_secs(3);
+/// As long as AWS allows beside that visibility timeout.
+const FUNCTION_TIMEOUT: Duration = VISIBILITY_TIMEOUT;
+/// Longer than the demo takes: environments are killed when it says so.
+const IDLE_AFTER: Duration = Duration::from_secs(600);
 
 /// How long it may take until all messages are where they belong, on top of the visibility timeouts
 /// that the poison has to sit out.
@@ -24,7 +46,61 @@ const SETTLE_TIMEOUT: Duration = Duration::from_secs(30);
 /// before it.
 const LATE_SPANS_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// A started stack and the messages that will be sent through it.
+#[derive(Debug)]
+pub struct Demo {
+    stack: Stack,
+    watch: FunctionWatcher,
+    onboardings: Vec<Onboarding>,
+}
+
+/// What the demo is at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DemoProgress {
+    /// Something begins that takes a while.
+    Started(String),
+    /// Something was done.
+    Done(String),
+    /// Something did not happen in time; the report will tell what.
+    TimedOut(String),
+}
+
 impl Demo {
+    /// Starts the stack with these binaries; the function is told which messages to mishandle.
+    ///
+    /// # Errors
+    /// When the stack does not start.
+    pub async fn start(function: PathBuf, producer: PathBuf) -> Result<Self, StackError> {
+        let onboardings = scenario::onboardings();
+        let config = Config {
+            function,
+            producer: Some(producer),
+            ports: Ports::default(),
+            queue: QueueConfig {
+                name: QueueName::default(),
+                visibility_timeout: VISIBILITY_TIMEOUT,
+                max_receive_count: MAX_RECEIVE_COUNT,
+            },
+            batch_size: BATCH_SIZE,
+            batching_window: BATCHING_WINDOW,
+            concurrency: CONCURRENCY,
+            function_timeout: FUNCTION_TIMEOUT,
+            idle_after: IDLE_AFTER,
+            freeze: Freeze::BetweenInvocations,
+            faults: scenario::faults(&onboardings),
+            variables: Vec::new(),
+            logging: Logging::SpanCounts,
+            allowed_hosts: AllowedHosts::default(),
+        };
+        let stack = Stack::start(config).await?;
+        let watch = stack.watch_function();
+        Ok(Self {
+            stack,
+            watch,
+            onboardings,
+        })
+    }
+
     /// Sends the messages, waits until each is handled or given up, and reports what became of
     /// them. Afterwards the function and the producer are gone; [`stop`](Self::stop) ends the rest.
     ///
@@ -43,7 +119,7 @@ impl Demo {
         )));
         let producer = self.stack.producer_address();
         let producer = producer.ok_or(DemoError::NoProducer)?;
-        let accepted = super::requests::send_all(producer, &self.onboardings).await?;
+        let accepted = requests::send_all(producer, &self.onboardings).await?;
         show(DemoProgress::Done(format!(
             "{} onboardings accepted",
             accepted.len()
@@ -75,6 +151,11 @@ impl Demo {
             .read_rest(self.stack.sqs(), &self.stack.endpoints().dead_letter_queue)
             .await?;
         Ok(self.report(&expected, accepted, dead_letters))
+    }
+
+    /// Stops what is still running. No process is left when it returns.
+    pub async fn stop(self) {
+        self.stack.stop().await;
     }
 
     /// Waits until the poison is in the dead-letter queue and every delivery has left its span;
