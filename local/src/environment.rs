@@ -16,16 +16,6 @@
 //! Differences from AWS: extensions get no events, a failed init is not retried within the same
 //! invocation, and memory is not limited.
 
-pub(crate) use self::lambda::check_binary;
-pub use self::{
-    early_exit::{EarlyExit, EarlyExitCause},
-    error::{InvokeError, StartError},
-    function::{Freeze, Function},
-    lambda::{Lambda, MAX_EVENT_BYTES},
-    logs::{LogLine, LogSource, Logs},
-    snapshot::{EnvironmentId, EnvironmentSnapshot, Phase, Snapshot},
-};
-
 mod early_exit;
 mod error;
 mod function;
@@ -37,3 +27,13 @@ mod runtime_api;
 mod snapshot;
 mod task;
 mod variables;
+
+pub(crate) use self::lambda::check_binary;
+pub use self::{
+    early_exit::{EarlyExit, EarlyExitCause},
+    error::{InvokeError, StartError},
+    function::{Freeze, Function},
+    lambda::{Lambda, MAX_EVENT_BYTES},
+    logs::{LogLine, LogSource, Logs},
+    snapshot::{EnvironmentId, EnvironmentSnapshot, Phase, Snapshot},
+};

@@ -1,4 +1,4 @@
-//! What processes write, line by line: read from their pipes, and kept for those who ask later.
+//! Output of processes, line by line: read from pipes, and kept for later readers.
 
 mod history;
 mod reader;
@@ -6,10 +6,10 @@ mod reader;
 pub(crate) use self::history::{LineHistory, LogText};
 pub(crate) use self::reader::LineReader;
 
-/// How many lines an error quotes: what fits on a screen beside the error itself.
+/// Lines that an error quotes: they fit on a screen together with the error itself.
 const QUOTED_LINES: usize = 15;
 
-/// The last of these lines, indented for an error message; says so when there are none.
+/// Returns the last of these lines, indented for an error message, or a note if there are none.
 pub(crate) fn tail<'a>(lines: impl ExactSizeIterator<Item = &'a str>) -> String {
     if lines.len() == 0 {
         return "  (it wrote nothing)".to_owned();

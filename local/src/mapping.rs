@@ -1,12 +1,20 @@
-//! The event source mapping between a queue and a function: polls over the wire, gathers batches,
-//! invokes, and deletes only what succeeded.
+//! The event source mapping between a queue and a function: polls the queue, gathers batches,
+//! invokes the function, and deletes the messages that succeeded.
 //!
-//! It knows nothing of the local SQS endpoint beyond what `aws-sdk-sqs` does, so it can poll
-//! LocalStack or AWS just as well.
+//! It uses the SQS endpoint only through `aws-sdk-sqs`, so it can poll LocalStack or AWS as well.
 //!
-//! Records that failed are left alone: they stay in flight until their visibility timeout, as on
-//! AWS. The same holds for a batch that found no environment free, and for messages that were on
-//! their way to us when the mapping was stopped. Nothing is lost, and nothing is hurried.
+//! Failed records stay in flight until their visibility timeout, as on AWS. So do the records of a
+//! batch that found no environment, and messages that were being received when the mapping stopped.
+//! No message is lost.
+
+mod backoff;
+mod batch;
+mod config;
+mod delete;
+mod event;
+mod response;
+mod run;
+mod stats;
 
 pub use self::{
     config::{FunctionResponseType, MappingConfig, MappingError},
@@ -14,19 +22,3 @@ pub use self::{
     run::EventSourceMapping,
     stats::{MappingSnapshot, MappingStats},
 };
-
-mod config;
-
-mod run;
-
-mod backoff;
-
-mod batch;
-
-mod event;
-
-mod response;
-
-mod delete;
-
-mod stats;

@@ -1,4 +1,4 @@
-//! A child with a process group of its own, which never outlives its owner.
+//! A child process with its own process group, which does not outlive its owner.
 
 use std::io;
 use std::process::ExitStatus;
@@ -6,7 +6,8 @@ use std::process::ExitStatus;
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 
-/// A child and everything it started. What is left of them is killed when it is dropped.
+/// A child process and all processes that it has started. The remaining ones are killed when this
+/// is dropped.
 #[derive(Debug)]
 pub(crate) struct ProcessGroup {
     child: Child,
@@ -14,8 +15,8 @@ pub(crate) struct ProcessGroup {
 }
 
 impl ProcessGroup {
-    /// Starts the command in a group of its own, so that signals reach what it starts too, and
-    /// Ctrl-C at our terminal reaches none of it.
+    /// Starts the command in its own process group: signals then reach its children too, and Ctrl-C
+    /// at the terminal reaches none of them.
     pub(crate) fn spawn(command: &mut Command) -> io::Result<Self> {
         let child = command.process_group(0).kill_on_drop(true).spawn()?;
         let leader = child
@@ -25,22 +26,22 @@ impl ProcessGroup {
         Ok(Self { child, leader })
     }
 
-    /// The child's process id, until it has ended.
+    /// Returns the child's process id until the child has exited.
     pub(crate) fn id(&self) -> Option<u32> {
         self.child.id()
     }
 
-    /// The child's standard output, if it is piped and was not taken yet.
+    /// Takes the child's standard output, if it is piped and was not taken before.
     pub(crate) fn stdout(&mut self) -> Option<ChildStdout> {
         self.child.stdout.take()
     }
 
-    /// The child's standard error, if it is piped and was not taken yet.
+    /// Takes the child's standard error, if it is piped and was not taken before.
     pub(crate) fn stderr(&mut self) -> Option<ChildStderr> {
         self.child.stderr.take()
     }
 
-    /// Waits for the child, then kills what it left behind. Can be cancelled and called again.
+    /// Waits for the child to exit, then kills the processes that it left behind. Cancel safe.
     pub(crate) async fn wait(&mut self) -> io::Result<ExitStatus> {
         let status = self.child.wait().await;
         self.signal(Signal::KILL);
@@ -48,11 +49,11 @@ impl ProcessGroup {
         status
     }
 
-    /// Signals every process of the group. None may be left, but the group's number is not given
-    /// away while one of them lives.
+    /// Sends a signal to every process of the group. The group may be empty, but its number is not
+    /// reused while one of its processes lives.
     pub(crate) fn signal(&self, signal: Signal) {
         if let Some(leader) = self.leader {
-            // An error means that nobody is left, which is what the signals here are after.
+            // An error means that no process is left.
             let _ = kill_process_group(leader, signal);
         }
     }

@@ -1,17 +1,17 @@
-//! The latest lines, which can also be followed.
+//! The latest lines of a log, which can also be followed.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::broadcast;
 
-/// How much memory the lines that are kept may take: enough for a demonstration, and little beside
-/// the processes themselves.
+/// Memory for the lines that are kept: enough for a demonstration, and little compared with the
+/// processes.
 const MAX_KEPT_BYTES: usize = 16 * 1024 * 1024;
-/// How far a follower may fall behind before it misses lines (and is told how many).
+/// Lines that a follower may lag behind before it misses some and is told how many.
 const FOLLOWER_LINES: usize = 4096;
 
-/// Something with the text of a line in it.
+/// A log line of any type.
 pub(crate) trait LogText: Clone {
     fn text(&self) -> &str;
 }
@@ -22,7 +22,7 @@ impl LogText for Arc<str> {
     }
 }
 
-/// The latest lines. Clones share them.
+/// The latest lines of a log. Clones share them.
 #[derive(Clone, Debug)]
 pub(crate) struct LineHistory<L> {
     shared: Arc<SharedHistory<L>>,
@@ -57,27 +57,28 @@ impl<L: Clone> Default for LineHistory<L> {
 }
 
 impl<L: LogText> LineHistory<L> {
-    /// The latest lines, oldest first; bounded by their total size, so early ones may be gone.
+    /// Returns the latest lines, oldest first. Their total size is limited, so early lines may be
+    /// missing.
     pub(crate) fn recent(&self) -> Vec<L> {
         self.lock().lines.iter().cloned().collect()
     }
 
-    /// Follows from now on. A follower that is too slow gets `Lagged` with the number of lines it
-    /// missed.
+    /// Subscribes to new lines. A receiver that is too slow gets `Lagged` with the number of lines
+    /// that it missed.
     pub(crate) fn subscribe(&self) -> broadcast::Receiver<L> {
         self.shared.followers.subscribe()
     }
 
-    /// Waits for a line in which `find` finds something; one that is kept already will do.
+    /// Waits for a line for which `find` returns a value. Considers the lines that are kept, too.
     pub(crate) async fn find<T>(&self, find: impl Fn(&L) -> Option<T>) -> T {
-        // In line before looking, or a line that comes in between would go unnoticed.
+        // Subscribed before the kept lines are searched, so that no line in between is missed.
         let mut lines = self.subscribe();
         loop {
             if let Some(found) = self.lock().lines.iter().find_map(&find) {
                 return found;
             }
-            // An error only says that lines were missed, and those are kept: the sender lives as
-            // long as `self`.
+            // An error only means that lines were missed, and those are kept. The channel cannot
+            // close, because `self` holds the sender.
             let _ = lines.recv().await;
         }
     }
@@ -94,12 +95,12 @@ impl<L: LogText> LineHistory<L> {
                 kept.bytes -= weight(&oldest);
             }
         }
-        // An error only says that nobody follows.
+        // An error only means that there is no follower.
         let _ = self.shared.followers.send(line);
     }
 
     fn lock(&self) -> MutexGuard<'_, KeptLines<L>> {
-        // Nothing that runs under the lock can leave the lines half-changed.
+        // No code under this lock can leave the lines in an inconsistent state.
         self.shared
             .kept
             .lock()
@@ -107,7 +108,8 @@ impl<L: LogText> LineHistory<L> {
     }
 }
 
-/// What a line takes: its text, and its place, or empty lines would weigh nothing.
+/// Returns the memory of a line. The size of the element is included, because empty lines need
+/// memory too.
 fn weight<L: LogText>(line: &L) -> usize {
     line.text().len() + size_of::<L>()
 }

@@ -1,16 +1,16 @@
-//! A pipe, line by line.
+//! Reader of a pipe, line by line.
 
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 
-/// Longest log event; a longer line becomes several. CloudWatch cuts at the same length, so what
-/// has to fit there has to fit here.
+/// Maximum size of a log event; a longer line becomes several. CloudWatch's limit is the same, so a
+/// line that fits here fits there.
 const MAX_LINE_BYTES: usize = 256 * 1024;
 
-/// The lines of one pipe.
+/// Reader of the lines of a pipe.
 #[derive(Debug)]
 pub(crate) struct LineReader<R> {
     reader: BufReader<R>,
-    /// The beginning of a line whose end has not come.
+    /// The beginning of a line that has not ended yet.
     partial: Vec<u8>,
 }
 
@@ -22,11 +22,11 @@ impl<R: AsyncRead + Unpin> LineReader<R> {
         }
     }
 
-    /// The next line, without its break; `None` when the last process that holds the pipe has
-    /// ended. Can be cancelled and called again.
+    /// Returns the next line without its line break; `None` when every process that holds the pipe
+    /// has exited. Cancel safe.
     pub(crate) async fn next_line(&mut self) -> Option<String> {
         loop {
-            // A pipe that cannot be read has nothing more to give.
+            // A read error is treated like the end of the pipe.
             let available = self.reader.fill_buf().await.unwrap_or_default();
             if available.is_empty() {
                 return (!self.partial.is_empty()).then(|| self.take_line());

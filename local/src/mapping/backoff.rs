@@ -1,23 +1,22 @@
-//! The pause after invocations that found no environment.
+//! Pause after invocations that found no environment.
 
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
-/// Time without polls after an invocation that found no environment; doubled with each one in a
-/// row.
+/// Pause after the first such invocation; each further one in a row doubles the pause.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
-/// Where the doubling ends.
+/// Maximum pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
-/// Whether there was an environment for an invocation.
+/// Availability of an environment for an invocation.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Availability {
     Available,
     Unavailable,
 }
 
-/// When there may be polls again.
+/// Exponential backoff of the polls.
 #[derive(Debug)]
 pub(super) struct Backoff {
     pause: Duration,
@@ -34,7 +33,7 @@ impl Default for Backoff {
 }
 
 impl Backoff {
-    /// Notes how an invocation fared.
+    /// Records whether an invocation found an environment.
     pub(super) fn record(&mut self, availability: Availability) {
         match availability {
             Availability::Available => self.pause = FIRST_PAUSE,
@@ -45,7 +44,7 @@ impl Backoff {
         }
     }
 
-    /// Waits until there may be polls. Can be cancelled.
+    /// Waits until the pause is over. Cancel safe.
     pub(super) async fn wait(&self) {
         sleep_until(self.not_before).await;
     }

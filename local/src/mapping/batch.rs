@@ -1,5 +1,5 @@
-//! Gathering a batch: several receives, until it is full, its window is over or it weighs as much
-//! as an event may.
+//! Gathers a batch by several receives, until the batch is full, its window is over, or the event
+//! has reached its maximum size.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -19,14 +19,13 @@ use super::{
 };
 use crate::environment::MAX_EVENT_BYTES;
 
-/// The longest wait that SQS allows, so that an idle queue costs few calls.
+/// Maximum wait of a receive, so that an idle queue costs few calls.
 const LONG_POLL: Duration = Duration::from_secs(20);
-/// Time between two polls in the last second of a window, where no whole second of waiting is left
-/// to ask for.
+/// Pause between polls in the last second of a window. A receive can wait only for whole seconds.
 const SHORT_POLL_PAUSE: Duration = Duration::from_millis(100);
-/// Time before a poll after one that failed; doubled with each failure in a row.
+/// Pause after a failed receive; each further failure in a row doubles it.
 const FIRST_ERROR_PAUSE: Duration = Duration::from_millis(200);
-/// Where the doubling ends: an endpoint that comes back is noticed within this time.
+/// Maximum pause: an endpoint that recovers is noticed within this time.
 const LONGEST_ERROR_PAUSE: Duration = Duration::from_secs(10);
 
 /// Polls one queue.
@@ -36,7 +35,7 @@ pub(super) struct Poller {
     mapping: MappingConfig,
     queue_arn: EventSourceArn,
     stats: MappingStats,
-    /// Records that were received with a batch and did not fit into it. They begin the next one.
+    /// Records that were received but did not fit into the batch. They begin the next one.
     leftover: VecDeque<EventRecord>,
     error_pause: Duration,
 }
@@ -58,10 +57,10 @@ impl Poller {
         }
     }
 
-    /// Gathers into `batch` what the next invocation gets. Waits as long as there is nothing.
+    /// Gathers the records of the next invocation into `batch`. Waits while the queue is empty.
     ///
-    /// May be cancelled: `batch` keeps what has arrived. Messages that the endpoint is sending at
-    /// that moment come back after their visibility timeout.
+    /// Cancel safe: `batch` keeps the records that have arrived. Messages that the endpoint is
+    /// sending at that moment become visible again after their visibility timeout.
     pub(super) async fn gather(&mut self, batch: &mut Batch) {
         self.fill(batch);
         let mut end = (!batch.is_empty()).then(|| self.window_end());
@@ -88,7 +87,7 @@ impl Poller {
         Instant::now() + self.mapping.batching_window
     }
 
-    /// Waits only where the receive itself has not waited.
+    /// Waits if the receive itself could not, because less than a second of the window is left.
     async fn pause(&self, left: Option<Duration>) {
         if let Some(left) = left.filter(|left| *left < Duration::from_secs(1)) {
             sleep(left.min(SHORT_POLL_PAUSE)).await;
@@ -108,7 +107,8 @@ impl Poller {
         }
     }
 
-    /// Receives once. An error is logged, and followed by a pause, yet not beyond the time to wait.
+    /// Receives once and returns the number of messages. After an error, logs it and pauses, for
+    /// `wait` at most.
     async fn receive(&mut self, number: usize, wait: Duration) -> usize {
         match self
             .receive_messages(number, wait.min(LONG_POLL).as_secs())
@@ -139,7 +139,7 @@ impl Poller {
             .sqs
             .receive_message()
             .queue_url(&self.mapping.queue_url)
-            // Both are bounded far below: ten messages, twenty seconds.
+            // Both are far below the limit: ten messages, twenty seconds.
             .max_number_of_messages(i32::try_from(number).unwrap_or(i32::MAX))
             .wait_time_seconds(i32::try_from(wait_seconds).unwrap_or(i32::MAX))
             .message_system_attribute_names(MessageSystemAttributeName::All)
@@ -155,7 +155,7 @@ impl Poller {
                 Some(record) => self.leftover.push_back(record),
                 None => warn!(
                     message_id = message.message_id(),
-                    "message without id or receipt handle left alone"
+                    "skipped a message without id or receipt handle"
                 ),
             }
         }
@@ -163,7 +163,7 @@ impl Poller {
     }
 }
 
-/// Records for one invocation.
+/// Records of one invocation.
 #[derive(Debug)]
 pub(super) struct Batch {
     records: Vec<EventRecord>,
@@ -190,9 +190,9 @@ impl Batch {
         self.records.len()
     }
 
-    /// Adds a record, or gives it back when the event would be larger than an invocation may carry.
-    /// The first one always fits: the invocation is what has to fail with it then, or it would
-    /// never leave the queue for the dead-letter queue.
+    /// Adds a record. Returns it if the event would become larger than an invocation may be. The
+    /// first record is always accepted: its invocation then fails, so that the message reaches the
+    /// dead-letter queue in the end.
     fn push(&mut self, record: EventRecord) -> Result<(), EventRecord> {
         let bytes = self.bytes + record.event_bytes();
         if bytes > MAX_EVENT_BYTES && !self.is_empty() {

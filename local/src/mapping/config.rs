@@ -1,85 +1,85 @@
-//! The settings of a mapping, and what AWS says about them when one is created.
+//! Configuration of an event source mapping, and AWS's rules for it.
 
 use std::{num::NonZeroUsize, time::Duration};
 
 use super::event::EventSourceArn;
 
-/// The largest batch of a standard queue.
+/// Maximum batch size of a standard queue.
 const MAX_BATCH_SIZE: usize = 10_000;
-/// The largest batch that one receive can fill, hence the largest without a batching window and on
-/// FIFO queues.
+/// Maximum number of messages in one receive, and hence the maximum batch size without a batching
+/// window and on FIFO queues.
 pub(super) const MAX_RECEIVE: usize = 10;
-/// The smallest window that AWS takes for larger batches.
+/// Minimum window that AWS requires for larger batches.
 const MIN_WINDOW_OF_LARGE_BATCHES: Duration = Duration::from_secs(1);
-/// The longest window.
+/// Maximum window.
 const MAX_WINDOW: Duration = Duration::from_secs(300);
 
-/// A mapping as `CreateEventSourceMapping` would be given it.
+/// Configuration of an event source mapping, as in `CreateEventSourceMapping`.
 #[derive(Clone, Debug)]
 pub struct MappingConfig {
     /// URL of the queue to poll.
     pub queue_url: String,
-    /// How many records an invocation may get: 1 to 10,000, or to 10 on a FIFO queue.
+    /// Maximum number of records in an invocation: 1 to 10,000, or to 10 on a FIFO queue.
     pub batch_size: NonZeroUsize,
-    /// How long records are gathered, counted from the first one. At least a second for batches
-    /// above 10; none for FIFO queues.
+    /// Time for which records are gathered, counted from the first one. At least a second for
+    /// batches above 10; zero for FIFO queues.
     pub batching_window: Duration,
-    /// What is made of the function's responses.
+    /// Handling of the function's responses.
     pub response_type: FunctionResponseType,
-    /// How many invocations may run at once.
+    /// Maximum number of concurrent invocations.
     pub max_concurrency: NonZeroUsize,
 }
 
-/// What is made of the function's responses.
+/// Handling of the function's responses.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum FunctionResponseType {
-    /// `ReportBatchItemFailures`: a response names the records that failed, and the others are
+    /// `ReportBatchItemFailures`: the response names the records that failed, and the others are
     /// deleted.
     ReportBatchItemFailures,
-    /// Without it any response means that the whole batch succeeded, **whatever the response
-    /// says**.
+    /// Without `ReportBatchItemFailures`: any response means that the whole batch succeeded,
+    /// **whatever it contains**.
     Ignored,
 }
 
-/// Why a mapping cannot be created.
+/// Error of creating a mapping.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum MappingError {
     /// The batch size is out of range.
     #[error("batch size {batch_size} is larger than the {limit} that a {} queue allows", if *fifo { "fifo" } else { "standard" })]
     BatchSize {
-        /// As given.
+        /// The configured value.
         batch_size: usize,
-        /// The largest one.
+        /// The maximum.
         limit: usize,
-        /// Whether the queue is a FIFO queue.
+        /// True for a FIFO queue.
         fifo: bool,
     },
-    /// A large batch needs time to be gathered.
+    /// A large batch needs a batching window.
     #[error(
         "batch size {batch_size} is larger than 10 and needs a batching window of at least 1 s, not {window:?}"
     )]
     WindowTooShort {
-        /// As given.
+        /// The configured value.
         batch_size: usize,
-        /// As given.
+        /// The configured value.
         window: Duration,
     },
     /// The window is longer than AWS allows.
     #[error("batching window {window:?} is longer than {limit:?}")]
     WindowTooLong {
-        /// As given.
+        /// The configured value.
         window: Duration,
-        /// The longest one.
+        /// The maximum.
         limit: Duration,
     },
-    /// FIFO queues have no window.
-    #[error("batching window {window:?} is given for a fifo queue, which has none")]
+    /// A FIFO queue cannot have a batching window.
+    #[error("batching window {window:?} is not supported on a fifo queue")]
     WindowOnFifo {
-        /// As given.
+        /// The configured value.
         window: Duration,
     },
-    /// Messages would come back while the function still works on them.
+    /// Messages would become visible again while the function still handles them.
     #[error("queue visibility timeout of {} s is less than the function timeout of {} s", visibility.as_secs_f64(), function.as_secs_f64())]
     VisibilityTooShort {
         /// The queue's visibility timeout.
@@ -87,29 +87,29 @@ pub enum MappingError {
         /// The function's timeout.
         function: Duration,
     },
-    /// The queue's attributes cannot be read.
+    /// The attributes of the queue cannot be read.
     #[error("cannot read the attributes of queue {queue_url}")]
     Queue {
-        /// The queue.
+        /// URL of the queue.
         queue_url: String,
-        /// What the SDK said.
+        /// Error of the SDK.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// The endpoint did not return what every queue has.
+    /// The endpoint did not return an attribute that every queue has.
     #[error("queue {queue_url} has the attribute {name} = {value:?}, expected {expected}")]
     Attribute {
-        /// The queue.
+        /// URL of the queue.
         queue_url: String,
-        /// The attribute.
+        /// Name of the attribute.
         name: &'static str,
-        /// What was returned; empty when it is missing.
+        /// The returned value; empty if the attribute is missing.
         value: String,
-        /// What it must look like.
+        /// Description of the expected value.
         expected: &'static str,
     },
 }
 
-/// What the mapping reads from its queue before it polls.
+/// Attributes of the queue that the mapping needs.
 #[derive(Clone, Debug)]
 pub(super) struct SourceQueue {
     pub(super) arn: EventSourceArn,
@@ -117,7 +117,7 @@ pub(super) struct SourceQueue {
 }
 
 impl MappingConfig {
-    /// Refuses what AWS refuses.
+    /// Checks the configuration by AWS's rules.
     pub(super) fn check(
         &self,
         queue: &SourceQueue,
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn what_aws_accepts_is_accepted() {
+    fn valid_configurations_are_accepted() {
         for (queue, batch_size, window, visibility) in [
             ("q", 1, 0, 30),
             ("q", 10, 0, 5),
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn what_aws_refuses_is_refused() {
+    fn invalid_configurations_are_refused() {
         assert!(matches!(
             check("q", 10_001, 1, 30),
             Err(MappingError::BatchSize { limit: 10_000, .. })

@@ -1,4 +1,4 @@
-//! Deleting what succeeded.
+//! Deletes the messages that succeeded.
 
 use std::time::Duration;
 
@@ -14,17 +14,17 @@ use tracing::warn;
 
 use super::MappingStats;
 
-/// SQS takes so many entries in a call.
+/// Maximum number of entries in a `DeleteMessageBatch` call.
 const ENTRIES_PER_CALL: usize = 10;
-/// Calls under way at once, for batches of thousands.
+/// Concurrent calls, for batches of thousands of records.
 const CALLS_AT_ONCE: usize = 4;
-/// How often an entry is tried, beyond the SDK's own retries of whole calls. What is not deleted
-/// then is delivered again.
+/// Attempts per entry, in addition to the SDK's own retries of whole calls. A message that is not
+/// deleted then is delivered again.
 const ATTEMPTS: u32 = 3;
-/// Time before the second attempt; twice that before the third.
+/// Pause before the second attempt; twice as long before the third.
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
 
-/// Deletes messages by their receipt handles.
+/// Deletes messages by their receipt handles and counts the results.
 pub(super) async fn delete_messages(
     sqs: &Client,
     queue_url: &str,
@@ -39,24 +39,24 @@ pub(super) async fn delete_messages(
         .await;
 }
 
-/// Deletes up to ten messages, and returns how many of them are left.
+/// Deletes up to ten messages and returns the number of those that were not deleted.
 async fn delete_chunk(sqs: &Client, queue_url: &str, mut handles: Vec<&str>) -> usize {
     let mut refused = 0;
     for attempt in 1..=ATTEMPTS {
         match delete_message_batch(sqs, queue_url, &handles).await {
             Ok(failed) => {
-                let (hopeless, again): (Vec<_>, Vec<_>) =
+                let (permanent, retryable): (Vec<_>, Vec<_>) =
                     failed.iter().partition(|entry| entry.sender_fault());
-                for entry in &hopeless {
+                for entry in &permanent {
                     warn!(
                         code = entry.code(),
                         message = entry.message(),
                         queue_url,
-                        "message cannot be deleted"
+                        "cannot delete a message"
                     );
                 }
-                refused += hopeless.len();
-                handles = again
+                refused += permanent.len();
+                handles = retryable
                     .iter()
                     .filter_map(|entry| handles.get(position(entry)?).copied())
                     .collect();
@@ -73,7 +73,7 @@ async fn delete_chunk(sqs: &Client, queue_url: &str, mut handles: Vec<&str>) -> 
     if !handles.is_empty() {
         warn!(
             messages = handles.len(),
-            queue_url, "messages are not deleted and will be delivered again"
+            queue_url, "gave up deleting messages: they will be delivered again"
         );
     }
     handles.len() + refused
@@ -94,7 +94,8 @@ async fn delete_message_batch(
     Ok(request.send().await?.failed)
 }
 
-/// Which of the entries this result is about: their ids are their positions.
+/// Returns the position of the entry that a result is about: the ids of the entries are their
+/// positions.
 fn position(entry: &BatchResultErrorEntry) -> Option<usize> {
     entry.id().parse().ok()
 }

@@ -1,4 +1,5 @@
-//! The SQS event that Lambda hands to a function, made from what `ReceiveMessage` returns.
+//! The SQS event that Lambda passes to a function, built from the messages that `ReceiveMessage`
+//! returns.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +8,7 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use serde::Serialize;
 
-/// Where the records come from.
+/// ARN of the queue that the records come from.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct EventSourceArn {
     pub(super) text: String,
@@ -15,7 +16,7 @@ pub(super) struct EventSourceArn {
 }
 
 impl EventSourceArn {
-    /// Takes the region from a queue's ARN; `None` when it is no ARN of a queue.
+    /// Parses the ARN of a queue; returns `None` if it is not one.
     pub(super) fn parse(arn: &str) -> Option<Self> {
         let fields: Vec<_> = arn.split(':').collect();
         match fields.as_slice() {
@@ -79,17 +80,17 @@ impl EventRecord {
     }
 }
 
-/// What stands before the records of an event.
+/// Text before the records of an event.
 const HEAD: &str = r#"{"Records":["#;
-/// What stands between two of them.
+/// Text between two records.
 const SEPARATOR: &str = ",";
-/// What stands after them.
+/// Text after the records.
 const TAIL: &str = "]}";
 
-/// How many bytes an event has without its records.
+/// Size of an event without records.
 pub(super) const ENVELOPE_BYTES: usize = HEAD.len() + TAIL.len();
 
-/// Puts an event together.
+/// Builds an event from records.
 pub(super) fn build_event(records: &[EventRecord]) -> Bytes {
     let bytes = ENVELOPE_BYTES + records.iter().map(EventRecord::event_bytes).sum::<usize>();
     let mut event = String::with_capacity(bytes);
@@ -116,7 +117,7 @@ fn wire_attribute(value: &MessageAttributeValue) -> wire::MessageAttribute<'_> {
     }
 }
 
-/// The shapes as Lambda writes them.
+/// JSON documents as Lambda writes them.
 mod wire {
     use super::{BTreeMap, Serialize};
 
@@ -144,7 +145,7 @@ mod wire {
         pub(super) string_value: Option<&'a str>,
         #[serde(skip_serializing_if = "Option::is_none")]
         pub(super) binary_value: Option<String>,
-        /// Lists were never implemented by SQS, and are always there.
+        /// SQS never implemented lists, but the fields are always present.
         pub(super) string_list_values: [&'a str; 0],
         pub(super) binary_list_values: [&'a str; 0],
         pub(super) data_type: &'a str,

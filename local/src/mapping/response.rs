@@ -1,61 +1,61 @@
-//! What a response means for the records of its batch, by AWS's rules for
-//! `ReportBatchItemFailures`. Pure.
+//! The meaning of a response for the records of its batch, by AWS's rules for
+//! `ReportBatchItemFailures`. Pure functions.
 
 use std::collections::HashSet;
 
 use serde_json::Value;
 
-/// What becomes of a batch.
+/// Outcome of a batch.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum BatchOutcome {
     /// Every record is deleted.
     Success,
-    /// All but the records with these message ids are deleted.
+    /// All records are deleted except those with these message ids.
     PartialFailure(HashSet<String>),
-    /// Nothing is deleted: the response is not one that AWS accepts.
+    /// Nothing is deleted, because AWS does not accept the response.
     Failure(InvalidResponse),
 }
 
-/// Why a response fails its whole batch.
+/// Reason why a response fails its whole batch.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidResponse {
-    /// It does not parse.
+    /// The response is not JSON.
     #[error("the response is not json")]
     NotJson,
-    /// It is neither an object nor null.
-    #[error("the response is no json object")]
+    /// The response is neither an object nor null.
+    #[error("the response is not a json object")]
     NotAnObject,
-    /// `batchItemFailures` is something else than a list or null.
-    #[error("batchItemFailures is no list")]
+    /// `batchItemFailures` is neither a list nor null.
+    #[error("batchItemFailures is not a list")]
     NotAList,
-    /// An entry is no object, or has no `itemIdentifier`, or one that is null or no string.
-    #[error("entry {index} of batchItemFailures has no itemIdentifier that is a string")]
+    /// An entry is not an object, or its `itemIdentifier` is not a string.
+    #[error("the itemIdentifier of entry {index} in batchItemFailures is missing or not a string")]
     NoIdentifier {
         /// Position in the list.
         index: usize,
     },
     /// An `itemIdentifier` is the empty string.
-    #[error("entry {index} of batchItemFailures has an empty itemIdentifier")]
+    #[error("the itemIdentifier of entry {index} in batchItemFailures is empty")]
     EmptyIdentifier {
         /// Position in the list.
         index: usize,
     },
-    /// An `itemIdentifier` is no message id of the batch.
-    #[error("entry {index} of batchItemFailures names {identifier:?}, which is not in the batch")]
+    /// An `itemIdentifier` is not the id of a message in the batch.
+    #[error("entry {index} in batchItemFailures names {identifier:?}, which is not in the batch")]
     UnknownIdentifier {
         /// Position in the list.
         index: usize,
-        /// What it names.
+        /// The identifier.
         identifier: String,
     },
 }
 
-/// Reads a response with `ReportBatchItemFailures` on.
+/// Parses the response of a function with `ReportBatchItemFailures`.
 ///
 /// An empty response, null, an object without `batchItemFailures`, and an empty or null list mean
-/// success. Anything that is not exactly a list of message ids of this batch fails the whole batch,
-/// because nobody can tell which of its records succeeded.
+/// success. Anything else than a list of message ids of this batch fails the whole batch, because
+/// the records that succeeded are then unknown.
 ///
 /// # Examples
 ///

@@ -1,4 +1,4 @@
-//! The running mapping: one poller, and as many invocations at once as it may have.
+//! A running event source mapping: one poller and a limited number of concurrent invocations.
 
 use std::{future::Future, pin::pin, time::Duration};
 
@@ -18,11 +18,11 @@ use super::{
 };
 use crate::environment::{InvokeError, Lambda};
 
-/// How long invocations may still run after the stop signal; their records are delivered again if
-/// they do not make it.
+/// Time that pending invocations get after the shutdown signal. The records of those that do not
+/// finish are delivered again.
 const DRAIN_LIMIT: Duration = Duration::from_secs(10);
 
-/// A mapping that was checked and can be run.
+/// A mapping that was checked and is ready to run.
 #[derive(Debug)]
 pub struct EventSourceMapping {
     poller: Poller,
@@ -31,11 +31,12 @@ pub struct EventSourceMapping {
 }
 
 impl EventSourceMapping {
-    /// Reads the queue's attributes and checks the settings as `CreateEventSourceMapping` does.
+    /// Creates a mapping: reads the queue's attributes and checks the configuration as
+    /// `CreateEventSourceMapping` does.
     ///
     /// # Errors
     ///
-    /// When the settings are not accepted, or the queue cannot be read.
+    /// Fails if the configuration is not valid or the queue cannot be read.
     pub async fn create(
         mapping: MappingConfig,
         sqs: Client,
@@ -59,15 +60,15 @@ impl EventSourceMapping {
         })
     }
 
-    /// The counters, which can be read while the mapping runs and after.
+    /// Returns the counters, which can be read while the mapping runs and afterwards.
     pub fn stats(&self) -> MappingStats {
         self.invoker.stats.clone()
     }
 
-    /// Polls and invokes until `shutdown` completes. Then stops polling, hands out the batch that
-    /// was being gathered, and lets invocations finish for ten seconds at most. Records that did
-    /// not fit into that batch are left to the queue: like those of an invocation that takes too
-    /// long, they come back after their visibility timeout.
+    /// Polls and invokes until `shutdown` completes. Then it stops polling, invokes the function
+    /// with the batch that was being gathered, and gives pending invocations up to ten seconds to
+    /// finish. Records that did not fit into that batch become visible again after their visibility
+    /// timeout, as do the records of invocations that take longer.
     pub async fn run(mut self, shutdown: impl Future<Output = ()>) {
         let mut shutdown = pin!(shutdown);
         let mut invocations = Invocations::default();
@@ -91,12 +92,12 @@ impl EventSourceMapping {
             .await
             .is_err()
         {
-            warn!("invocations did not end in time; their records will be delivered again");
+            warn!("timed out waiting for invocations: their records will be delivered again");
         }
     }
 }
 
-/// Invocations under way, and how the function has fared of late.
+/// Pending invocations, and the backoff that follows from the earlier ones.
 #[derive(Debug, Default)]
 struct Invocations {
     running: JoinSet<Availability>,
@@ -104,8 +105,8 @@ struct Invocations {
 }
 
 impl Invocations {
-    /// Waits until one more invocation may run, so that no message ages in flight for want of a
-    /// turn. Can be cancelled.
+    /// Waits until another invocation may start. Messages are received only then, so that they do
+    /// not wait in flight. Cancel safe.
     async fn wait_for_capacity(&mut self, max_concurrency: usize) {
         loop {
             while let Some(ended) = self.running.try_join_next() {
@@ -128,7 +129,7 @@ impl Invocations {
     }
 }
 
-/// What an invocation needs.
+/// Invokes the function with batches and deletes the messages that succeeded.
 #[derive(Clone, Debug)]
 struct BatchInvoker {
     sqs: Client,
@@ -139,7 +140,7 @@ struct BatchInvoker {
 }
 
 impl BatchInvoker {
-    /// Invokes the function with a batch and deletes what succeeded.
+    /// Invokes the function with a batch and deletes the messages that succeeded.
     async fn invoke(self, records: Vec<EventRecord>) -> Availability {
         self.stats.record_invocation();
         let result = self.lambda.invoke(event::build_event(&records)).await;
@@ -157,7 +158,7 @@ impl BatchInvoker {
         availability
     }
 
-    /// The receipt handles of the records that succeeded.
+    /// Returns the receipt handles of the records that succeeded.
     fn succeeded_handles<'a>(
         &self,
         result: Result<Bytes, InvokeError>,
@@ -189,7 +190,7 @@ impl BatchInvoker {
             }
             BatchOutcome::Failure(error) => {
                 self.stats.record_failed_invocation();
-                warn!(error = %error, records = records.len(), "response fails its whole batch");
+                warn!(error = %error, records = records.len(), "invalid response: the whole batch failed");
                 Vec::new()
             }
         }

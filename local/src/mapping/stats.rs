@@ -1,38 +1,38 @@
-//! What a mapping has done so far.
+//! Counters of an event source mapping.
 
 use std::sync::{
     Arc,
     atomic::{AtomicU64, Ordering},
 };
 
-/// A handle on a mapping's counters; clones read the same ones.
+/// Handle of a mapping's counters. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct MappingStats {
     counters: Arc<MappingCounters>,
 }
 
-/// A mapping's counters at one moment. Records are counted once per delivery, so a message that is
+/// Counters of a mapping at one moment. Records are counted per delivery, so a message that is
 /// retried counts again.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct MappingSnapshot {
     /// Records received from the queue.
     pub received: u64,
-    /// Batches handed to the function.
+    /// Invocations of the function.
     pub invocations: u64,
-    /// Batches among them that ended with an error, or with a response that AWS does not accept.
+    /// Invocations that failed, or whose response AWS does not accept.
     pub failed_invocations: u64,
-    /// Batches among those that never reached a handler: throttled, or no environment could be
+    /// Failed invocations that did not reach a handler: throttled, or no environment could be
     /// started.
     pub unavailable: u64,
     /// Records whose processing succeeded.
     pub succeeded: u64,
-    /// Records whose processing failed; they are in the queue still.
+    /// Records whose processing failed; they stay in the queue.
     pub failed: u64,
     /// Records deleted from the queue.
     pub deleted: u64,
     /// Records that succeeded but could not be deleted; they will be delivered again.
     pub delete_failed: u64,
-    /// Calls to the queue that failed after the SDK's own retries.
+    /// Receives that failed after the SDK's own retries.
     pub receive_errors: u64,
 }
 
@@ -50,8 +50,8 @@ struct MappingCounters {
 }
 
 impl MappingStats {
-    /// The counters now. They are read one after the other, so two of them may differ by what
-    /// happens in between.
+    /// Returns the current counters. They are read one after the other, so they may differ by an
+    /// event in between.
     pub fn snapshot(&self) -> MappingSnapshot {
         let MappingCounters {
             received,

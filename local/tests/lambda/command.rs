@@ -29,7 +29,9 @@ async fn a_response_that_is_refused_is_told() {
     let up = BatonUp::start(&function().binary, &[]).await;
     up.send(&["misname"]).await;
 
-    let warning = up.wait_for_line("response fails its whole batch").await;
+    let warning = up
+        .wait_for_line("invalid response: the whole batch failed")
+        .await;
     assert!(
         warning.starts_with("warning: ") && warning.contains(r#"names "somebody else""#),
         "{warning:?}"
