@@ -12,7 +12,7 @@ const QUOTED_LINES: usize = 15;
 /// Returns the last of these lines, indented for an error message, or a note if there are none.
 pub(crate) fn tail<'a>(lines: impl ExactSizeIterator<Item = &'a str>) -> String {
     if lines.len() == 0 {
-        return "  (it wrote nothing)".to_owned();
+        return "  (no output)".to_owned();
     }
     let skipped = lines.len().saturating_sub(QUOTED_LINES);
     let quoted = lines.skip(skipped).map(|line| format!("  {line}"));
@@ -25,7 +25,7 @@ mod tests {
 
     #[test]
     fn the_tail_is_short_and_says_when_there_is_none() {
-        assert_eq!(tail([].into_iter()), "  (it wrote nothing)");
+        assert_eq!(tail([].into_iter()), "  (no output)");
         let mut lines = vec!["early"; 100];
         lines.push("last");
         let tail = tail(lines.into_iter());

@@ -1,8 +1,8 @@
-//! The whole pipeline, running on this machine: SQS endpoint, queues, OTLP receiver, function,
-//! event source mapping and producer.
+//! The whole pipeline on this machine: SQS endpoint, queues, OTLP receiver, function, event source
+//! mapping and producer.
 //!
-//! [`Stack::start`] returns once everything answers; [`Stack::stop`] leaves no process behind.
-//! Nothing of the user's AWS configuration is read, and every listener is on loopback.
+//! [`Stack::start`] returns when every part is ready; [`Stack::stop`] leaves no process behind. The
+//! user's AWS configuration is not read, and every listener is on loopback.
 
 use aws_sdk_sqs::Client;
 use tokio::net::TcpListener;
@@ -47,24 +47,24 @@ pub(crate) use self::producer::check as check_producer;
 pub(crate) use self::queues::describe_error;
 pub use self::queues::{QueueError, QueueUrls};
 
-/// Where everything is, as URLs.
+/// URLs of the stack's parts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoints {
-    /// The SQS endpoint.
+    /// URL of the SQS endpoint.
     pub sqs: String,
-    /// The queue that the function is fed from.
+    /// URL of the function's source queue.
     pub queue: String,
-    /// Where messages end that the function never accepts.
+    /// URL of the dead-letter queue.
     pub dead_letter_queue: String,
-    /// The producer's API, if a producer runs.
+    /// URL of the producer's API, if a producer runs.
     pub producer: Option<String>,
-    /// The OTLP receiver over HTTP, which also serves `GET /api/spans`.
+    /// URL of the OTLP receiver over HTTP, which also serves `GET /api/spans`.
     pub otlp_http: String,
-    /// The OTLP receiver over gRPC.
+    /// URL of the OTLP receiver over gRPC.
     pub otlp_grpc: String,
 }
 
-/// The running stack.
+/// A running stack.
 #[derive(Debug)]
 pub struct Stack {
     endpoints: Endpoints,
@@ -77,15 +77,15 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// Starts everything and returns when the function has asked for its first event and the
+    /// Starts all parts and returns when the function has polled for its first event and the
     /// producer reports that it is ready.
     ///
-    /// When the returned future is dropped half-way, what was started goes with it.
+    /// If the returned future is dropped, the parts that were started are stopped.
     ///
     /// # Errors
     ///
-    /// When a port is taken, a binary cannot be started, AWS would not accept the settings, the
-    /// function does not initialise, or the producer does not become ready.
+    /// Fails if a port is in use, a binary cannot be started, AWS would not accept the
+    /// configuration, the function does not initialise, or the producer does not become ready.
     pub async fn start(config: Config) -> Result<Self, StackError> {
         let mut servers = Servers::new();
         let sqs_url = serve_sqs(&mut servers, config.ports.sqs, &config.allowed_hosts).await?;
@@ -133,13 +133,13 @@ impl Stack {
         })
     }
 
-    /// Where everything is.
+    /// URLs of the stack's parts.
     #[must_use]
     pub fn endpoints(&self) -> &Endpoints {
         &self.endpoints
     }
 
-    /// The variables that a shell needs to use the stack, with their values.
+    /// Returns the variables that a shell needs to use the stack, with their values.
     #[must_use]
     pub fn shell_variables(&self) -> Vec<(String, String)> {
         let Endpoints {
@@ -155,70 +155,71 @@ impl Stack {
         })
     }
 
-    /// The producer's socket, if one runs.
+    /// Returns the producer's address, if a producer runs.
     #[must_use]
     pub fn producer_address(&self) -> Option<std::net::SocketAddr> {
         self.producer.as_ref().map(Producer::address)
     }
 
-    /// A client of the SQS endpoint.
+    /// Returns a client of the SQS endpoint.
     #[must_use]
     pub fn sqs(&self) -> &Client {
         &self.sqs
     }
 
-    /// The spans that arrived.
+    /// Returns the spans that the OTLP receiver got.
     #[must_use]
     pub fn spans(&self) -> &SpanStore {
         &self.spans
     }
 
-    /// The function.
+    /// Returns the function.
     #[must_use]
     pub fn function(&self) -> &Lambda {
         &self.lambda
     }
 
-    /// Watches the function for environments that end before their time, from now on.
+    /// Returns a watcher of environments that end early, from now on.
     #[must_use]
     pub fn watch_function(&self) -> FunctionWatcher {
         FunctionWatcher::new(self.lambda.clone())
     }
 
-    /// What the event source mapping has done so far.
+    /// Returns the counters of the event source mapping.
     #[must_use]
     pub fn mapping_stats(&self) -> MappingSnapshot {
         self.mapping.stats()
     }
 
-    /// Returns the output of the producer, if one runs.
+    /// Returns the log of the producer, if a producer runs.
     #[must_use]
     pub fn producer_log(&self) -> Option<&ProcessLog> {
         self.producer.as_ref().map(Producer::log)
     }
 
-    /// Waits until a part of the stack ends that should not.
+    /// Waits until a part of the stack fails.
     pub async fn wait_for_failure(&mut self) -> StackError {
         tokio::select! {
             error = producer_exit(self.producer.as_ref()) => error,
             ended = self.servers.wait_for_exit() => StackError::Server { name: ended.name, reason: ended.reason },
-            () = self.mapping.wait() => StackError::Server { name: "the event source mapping", reason: "it ended".to_owned() },
+            () = self.mapping.wait() => StackError::Server { name: "the event source mapping", reason: "it stopped unexpectedly".to_owned() },
         }
     }
 
-    /// Lets the producer finish what it has accepted, and waits until it is gone.
+    /// Stops the producer after the requests that it has accepted, and waits for its exit.
     pub async fn stop_producer(&self) {
         if let Some(producer) = &self.producer {
             producer.stop().await;
         }
     }
 
-    /// Polls the queue no more, and waits until what is being handled has been settled.
+    /// Stops the event source mapping after its pending invocations.
     pub async fn stop_mapping(&mut self) {
         self.mapping.stop().await;
     }
 
-    /// Stops everything, in the order in which messages travel. No process is left when it returns.
+    /// Stops all parts in the order in which messages pass through them. No process is left when it
+    /// returns.
     pub async fn stop(mut self) {
         self.stop_producer().await;
         self.stop_mapping().await;
@@ -234,7 +235,7 @@ async fn producer_exit(producer: Option<&Producer>) -> StackError {
     }
 }
 
-/// The SQS endpoint without the rest.
+/// An SQS endpoint without the rest of the stack.
 #[derive(Debug)]
 pub struct SqsEndpoint {
     url: String,
@@ -242,31 +243,31 @@ pub struct SqsEndpoint {
 }
 
 impl SqsEndpoint {
-    /// Starts the endpoint on `port`, or on a free one if that is 0. There are no queues yet.
+    /// Starts the endpoint on `port`, or on a free port if that is 0. It has no queues yet.
     /// Requests for hosts that are not allowed get 421.
     ///
     /// # Errors
     ///
-    /// When the port is taken.
+    /// Fails if the port is in use.
     pub async fn start(port: u16, allowed_hosts: &AllowedHosts) -> Result<Self, StackError> {
         let mut servers = Servers::new();
         let url = serve_sqs(&mut servers, port, allowed_hosts).await?;
         Ok(Self { url, servers })
     }
 
-    /// Its URL.
+    /// Returns the URL of the endpoint.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// The variables that a shell needs to use it, with their values.
+    /// Returns the variables that a shell needs to use the endpoint, with their values.
     #[must_use]
     pub fn shell_variables(&self) -> Vec<(String, String)> {
         variables::sqs_variables(&self.url)
     }
 
-    /// Waits until it ends, which it should not.
+    /// Waits until the endpoint fails.
     pub async fn wait_for_failure(&mut self) -> StackError {
         let ended = self.servers.wait_for_exit().await;
         StackError::Server {
@@ -275,7 +276,7 @@ impl SqsEndpoint {
         }
     }
 
-    /// Stops it.
+    /// Stops the endpoint.
     pub async fn stop(mut self) {
         self.servers.stop().await;
     }

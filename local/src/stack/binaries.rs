@@ -1,9 +1,9 @@
-//! Builds the function and the producer, both in one call of cargo, so that what they share is
+//! Builds the function and the producer in one call of cargo, so that their common dependencies are
 //! compiled once.
 //!
 //! `cargo baton` builds `baton` itself in the same profile and, like the call here, with the
-//! features that the whole workspace asks for. So most dependencies have been compiled by the time
-//! this runs: 20 crates are left, where selecting packages would compile 90 a second time.
+//! features of the whole workspace. Most dependencies are therefore compiled already: 20 crates are
+//! left, whereas selecting packages would compile 90 crates a second time.
 
 use std::borrow::Cow;
 use std::env;
@@ -19,16 +19,16 @@ use tokio::process::Command;
 
 use crate::process_group::ProcessGroup;
 
-/// The cargo profile that is built, the one of the alias `cargo baton`: optimised a little, without
-/// the minutes that the deployed profile takes.
+/// Cargo profile of the build, the same as that of the alias `cargo baton`: slightly optimised,
+/// without the minutes that the deployed profile takes.
 const PROFILE: &str = "demo";
 
-/// Beginnings of the variables with which `cargo run` tells a program about its package. They are
-/// no business of other packages' build scripts: ring's would run anew for them, here and then
-/// again in the next `cargo baton`, and everything on top of it would be compiled anew.
+/// Prefixes of the variables by which `cargo run` describes a package to its program. The build
+/// must not see them: ring's build script would run again because of them, here and in the next
+/// `cargo baton`, and all dependent crates would be compiled again.
 const PACKAGE_VARIABLES: [&str; 2] = ["CARGO_MANIFEST_", "CARGO_PKG_"];
 
-/// File name of a function that is deployed with a custom runtime.
+/// File name of a function with a custom runtime.
 const BOOTSTRAP: &str = "bootstrap";
 
 /// A binary of this workspace.
@@ -42,12 +42,11 @@ impl Binary {
     }
 }
 
-/// Returns the name of a program: that of its file without the extension. The file of a custom
-/// runtime has to be called `bootstrap` (Lambda developer guide, "Building a custom runtime"), so
-/// for it the folder's name is returned: `cargo lambda build` writes
-/// `target/lambda/NAME/bootstrap`.
+/// Returns the name of a program: its file name without the extension. The file of a custom runtime
+/// must be called `bootstrap` (Lambda developer guide, "Building a custom runtime"), so for it the
+/// name of the folder is returned: `cargo lambda build` writes `target/lambda/NAME/bootstrap`.
 pub(crate) fn program_name(binary: &Path) -> Cow<'_, str> {
-    // A path without a name is a folder, which cannot be started anyway.
+    // A path without a file name is a folder, which cannot be started anyway.
     let stem = binary.file_stem().unwrap_or_default();
     let folder = binary.parent().and_then(Path::file_name);
     let name = if stem == BOOTSTRAP {
@@ -63,16 +62,16 @@ pub const FUNCTION: Binary = Binary("onboarding-lambda");
 /// The onboarding API.
 pub const PRODUCER: Binary = Binary("onboarding-api");
 
-/// Why the binaries were not built. What the compiler said is on standard error already.
+/// Error of building the binaries. The compiler has reported its own errors on standard error.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BuildError {
-    /// There is no cargo.
+    /// Cargo cannot be run.
     #[error("cannot run {}: install Rust from https://rustup.rs, or {alternative}", cargo.display())]
     Cargo {
-        /// What was run.
+        /// Path of cargo.
         cargo: PathBuf,
-        /// What the system said.
+        /// Error of the operating system.
         source: io::Error,
         /// Options that make the build unnecessary.
         alternative: &'static str,
@@ -94,27 +93,28 @@ pub enum BuildError {
     Failed {
         /// Names of the binaries to build.
         names: String,
-        /// How cargo ended.
+        /// Exit status of cargo.
         status: ExitStatus,
     },
-    /// Cargo's answer could not be read.
-    #[error("cannot read what cargo answers")]
+    /// The output of cargo could not be read.
+    #[error("cannot read the output of cargo")]
     Answer(#[source] io::Error),
-    /// Cargo said that all went well and named no executable.
-    #[error("cargo built {name} but did not say where it is")]
+    /// Cargo succeeded but reported no executable.
+    #[error("cargo built {name} but did not report its path")]
     Missing {
-        /// The binary.
+        /// Name of the binary.
         name: &'static str,
     },
 }
 
-/// Builds `binaries` with `cargo` in the current folder and answers where they are, in the same
-/// order. Cargo reports on standard error.
+/// Builds `binaries` with `cargo` in the current folder and returns their paths, in the same order.
+/// Cargo reports its progress on standard error.
 ///
-/// When the returned future is dropped, cargo and its compilers are stopped.
+/// If the returned future is dropped, cargo and its compilers are stopped.
 ///
 /// # Errors
-/// When cargo is missing, is not run in the workspace, or finds errors in the code.
+///
+/// Fails if cargo is missing, is not run in the workspace, or finds errors in the code.
 pub async fn build<const N: usize>(
     cargo: OsString,
     binaries: [Binary; N],
@@ -137,7 +137,7 @@ pub async fn build<const N: usize>(
         });
     }
     let mut command = command(&cargo, &binaries);
-    // Compilers outlive a cargo that is killed alone.
+    // A process group, because compilers would outlive a cargo that is killed alone.
     let mut running = ProcessGroup::spawn(&mut command).map_err(|source| BuildError::Cargo {
         cargo: cargo.into(),
         source,
@@ -154,8 +154,8 @@ pub async fn build<const N: usize>(
     locate(&binaries, &built)
 }
 
-/// Returns `true` if cargo would build in Baton's workspace. Cargo searches the folder and its
-/// parents for a manifest, and only Baton's has the profile.
+/// Returns true if cargo would build in Baton's workspace. Cargo searches the folder and its
+/// parents for a manifest, and only Baton's manifest has the profile.
 fn is_checkout(folder: &Path) -> bool {
     let profile = format!("[profile.{PROFILE}]");
     folder.ancestors().any(|folder| {
@@ -184,7 +184,7 @@ fn is_about_a_package(variable: &OsStr) -> bool {
         .any(|prefix| variable.as_encoded_bytes().starts_with(prefix.as_bytes()))
 }
 
-/// The part of cargo's messages that is needed here.
+/// The fields of cargo's messages that are needed here.
 #[derive(Deserialize)]
 struct CargoMessage {
     target: Option<CargoTarget>,
@@ -200,7 +200,7 @@ async fn executables(answers: impl AsyncRead + Unpin) -> io::Result<Vec<(String,
     let mut lines = BufReader::new(answers).lines();
     let mut found = Vec::new();
     while let Some(line) = lines.next_line().await? {
-        // Lines of other kinds, and what build scripts print, are no concern of ours.
+        // Other messages, and the output of build scripts, are ignored.
         if let Ok(CargoMessage {
             target: Some(target),
             executable: Some(path),
@@ -256,7 +256,7 @@ not json
 
     #[test]
     fn cargo_is_not_told_about_the_package_that_calls_it() {
-        // The test gets them from cargo, as `cargo baton` does.
+        // Cargo sets them for the test, as it does in `cargo baton`.
         for name in ["CARGO_MANIFEST_DIR", "CARGO_PKG_NAME"] {
             assert!(env::var_os(name).is_some(), "{name}");
             let command = command("cargo".as_ref(), &[FUNCTION]);

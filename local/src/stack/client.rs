@@ -1,4 +1,4 @@
-//! A small HTTP client for the stack's own producer: one connection a request, loopback only.
+//! A small HTTP client for the stack's own producer, with one connection per request.
 
 use std::net::SocketAddr;
 
@@ -11,29 +11,29 @@ use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::TcpStream;
 
-/// An answer with its body.
+/// A response with its body.
 #[derive(Clone, Debug)]
 pub(crate) struct HttpResponse {
     pub(crate) status: StatusCode,
     pub(crate) body: Bytes,
 }
 
-/// Why there is no answer.
+/// Error of a request.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum HttpError {
-    /// Nobody listens there.
+    /// The connection could not be established.
     #[error("cannot connect to {0}")]
     Connect(SocketAddr, #[source] std::io::Error),
-    /// The request is no HTTP.
-    #[error("the request cannot be written")]
+    /// The request is not valid HTTP.
+    #[error("invalid request")]
     Request(#[from] http::Error),
-    /// The connection broke, or what came was no HTTP.
-    #[error("the exchange failed")]
+    /// The connection failed, or the response is not valid HTTP.
+    #[error("the request failed")]
     Exchange(#[from] hyper::Error),
 }
 
-/// Asks for a page.
+/// Sends a GET request.
 pub(crate) async fn get(address: SocketAddr, path: &str) -> Result<HttpResponse, HttpError> {
     exchange(
         address,
@@ -45,7 +45,7 @@ pub(crate) async fn get(address: SocketAddr, path: &str) -> Result<HttpResponse,
     .await
 }
 
-/// Sends a JSON document.
+/// Sends a POST request with a JSON document.
 pub(crate) async fn post(
     address: SocketAddr,
     path: &str,
@@ -73,8 +73,8 @@ async fn exchange(
         .await
         .map_err(|error| HttpError::Connect(address, error))?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    // It ends with the answer; what goes wrong on it comes back from `send_request` and `collect`
-    // as well.
+    // The task ends with the response. `send_request` and `collect` return the errors of the
+    // connection as well.
     tokio::spawn(connection);
     let response = sender.send_request(request).await?;
     let status = response.status();

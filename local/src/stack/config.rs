@@ -1,4 +1,4 @@
-//! What the caller decides about the stack.
+//! Configuration of the stack.
 
 use std::fmt;
 use std::num::{NonZeroU32, NonZeroUsize};
@@ -8,70 +8,70 @@ use std::time::Duration;
 
 use crate::{AllowedHosts, sqs};
 
-/// Default name of the function's source queue.
+/// Default name of the source queue.
 pub(super) const ONBOARDING_QUEUE: &str = "onboarding";
 /// Suffix of the dead-letter queue's name.
 pub(super) const DEAD_LETTER_SUFFIX: &str = "-dlq";
-/// Name of the onboarding function, as in its ARN. Other functions have the name of their file.
+/// Name of the onboarding function in its ARN. Other functions are named after their file.
 pub(super) const ONBOARDING_FUNCTION: &str = "onboarding";
-/// The region in every ARN.
+/// Region in every ARN.
 pub(super) const REGION: &str = "us-east-1";
-/// The account in every ARN: obviously nobody's.
+/// Account number in every ARN, which obviously belongs to no account.
 pub(super) const ACCOUNT: &str = "000000000000";
-/// Access key and secret, which nobody checks here.
+/// Access key and secret, which the SQS endpoint does not check.
 pub(super) const CREDENTIALS: &str = "test";
 
-/// The longest customer id, as the producer and the function have it.
+/// Maximum length of a customer id, as in the producer and the function.
 const MAX_CUSTOMER_ID: usize = 64;
 
 /// Configuration of the whole stack.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The function: any binary that speaks the Lambda Runtime API.
+    /// Path of the function: any binary that speaks the Lambda Runtime API.
     pub function: PathBuf,
-    /// The producer, if one is to run: a binary that reads the same variables as `onboarding-api`.
+    /// Path of the producer, if one should run: a binary that reads the same variables as
+    /// `onboarding-api`.
     pub producer: Option<PathBuf>,
-    /// On which ports to listen.
+    /// Ports to listen on.
     pub ports: Ports,
-    /// The queue's settings.
+    /// Configuration of the queue.
     pub queue: QueueConfig,
-    /// How many messages a batch may have.
+    /// Maximum number of messages in a batch.
     pub batch_size: NonZeroUsize,
-    /// How long a batch may be gathered.
+    /// Time for which a batch is gathered.
     pub batching_window: Duration,
-    /// How many batches are handled at once, each in an environment of its own.
+    /// Maximum number of concurrent invocations, each in its own environment.
     pub concurrency: NonZeroUsize,
-    /// How long an invocation may take.
+    /// Time limit of an invocation.
     pub function_timeout: Duration,
-    /// How long an environment may idle before it is killed without warning.
+    /// Idle time after which an environment is killed without warning.
     pub idle_after: Duration,
-    /// Whether environments are stopped between invocations, as Lambda does it.
+    /// Freezing of environments between invocations.
     pub freeze: crate::environment::Freeze,
-    /// Variables that the function gets on top of those of Lambda and of the stack; they win over
-    /// the latter.
+    /// Variables of the function, in addition to those of Lambda and of the stack. They override
+    /// the stack's variables.
     pub variables: Vec<(String, String)>,
-    /// The faults that the function is told to commit.
+    /// Faults that the function is told to cause.
     pub faults: Vec<Fault>,
-    /// What both binaries log.
+    /// Log level of the function and the producer.
     pub logging: Logging,
-    /// Host names that the SQS endpoint and the OTLP receiver accept; others get 421.
+    /// Host names that the SQS endpoint and the OTLP receiver accept; requests for others get 421.
     pub allowed_hosts: AllowedHosts,
 }
 
-/// What both binaries log.
+/// Log level of the function and the producer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Logging {
-    /// What they log anyway.
+    /// Default level.
     #[default]
     Default,
-    /// Beside it, after each flush, how many spans there were, from which one can compute what was
-    /// lost.
+    /// Additionally the span counts after each flush, from which lost spans can be computed.
     SpanCounts,
 }
 
 impl Logging {
-    /// Returns the value of `RUST_LOG`. It is unset as on Lambda unless span counts are needed,
-    /// because a program that reads it might lose its spans only after it is deployed.
+    /// Returns the value of `RUST_LOG`. The variable is unset, as on Lambda, unless span counts are
+    /// needed: a program that depends on it would work here and lose its spans when it is deployed.
     pub(super) fn filter(self) -> Option<&'static str> {
         match self {
             Self::Default => None,
@@ -80,49 +80,50 @@ impl Logging {
     }
 }
 
-/// Ports on loopback; 0 takes a free one.
+/// Ports on loopback; 0 stands for a free port.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Ports {
-    /// The SQS endpoint.
+    /// Port of the SQS endpoint.
     pub sqs: u16,
-    /// The producer's API.
+    /// Port of the producer's API.
     pub producer: u16,
-    /// OTLP over HTTP.
+    /// Port of the OTLP receiver over HTTP.
     pub otlp_http: u16,
-    /// OTLP over gRPC.
+    /// Port of the OTLP receiver over gRPC.
     pub otlp_grpc: u16,
 }
 
-/// Settings of the queue and its redrive to the dead-letter queue.
+/// Configuration of the queue and its redrive policy.
 #[derive(Clone, Debug)]
 pub struct QueueConfig {
-    /// Name of the queue. Its dead-letter queue has the same name with the suffix `-dlq`.
+    /// Name of the queue. The name of its dead-letter queue is the same with the suffix `-dlq`.
     pub name: QueueName,
-    /// How long a received message stays hidden.
+    /// Visibility timeout of the queue.
     pub visibility_timeout: Duration,
-    /// After how many deliveries a message that was not deleted goes to the dead-letter queue.
+    /// Number of deliveries after which a message that was not deleted goes to the dead-letter
+    /// queue.
     pub max_receive_count: NonZeroU32,
 }
 
-/// A queue name that leaves room for the suffix of its dead-letter queue.
+/// A queue name to which the suffix of the dead-letter queue can be added.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueueName(String);
 
-/// The text is not a valid name for the stack's queue.
+/// Error of parsing a [`QueueName`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "expected 1 to 76 characters of A-Z a-z 0-9 _ -, so that the dead-letter queue can add {DEAD_LETTER_SUFFIX:?}; FIFO queues are not supported"
+    "expected 1 to 76 characters of A-Z a-z 0-9 _ -, because the dead-letter queue adds {DEAD_LETTER_SUFFIX:?}; FIFO queues are not supported"
 )]
 pub struct InvalidQueueName;
 
 impl QueueName {
-    /// The name.
+    /// Returns the name.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The name of the dead-letter queue.
+    /// Returns the name of the dead-letter queue.
     #[must_use]
     pub fn dead_letter(&self) -> String {
         format!("{}{DEAD_LETTER_SUFFIX}", self.0)
@@ -147,27 +148,27 @@ impl FromStr for QueueName {
     }
 }
 
-/// One customer whose onboarding the function handles badly on purpose.
+/// A fault that the function causes on purpose for one customer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// What happens.
+    /// Kind of the fault.
     pub kind: FaultKind,
-    /// To whose message.
+    /// Customer whose message is affected.
     pub customer_id: String,
 }
 
-/// What a function can be told to do wrong.
+/// Kind of a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FaultKind {
     /// The handler fails on the first delivery.
     FailOnce,
     /// The handler panics on the first delivery.
     Panic,
-    /// The handler takes its time.
+    /// The handler is slow.
     Slow,
 }
 
-/// Why a text names no fault.
+/// Error of parsing a [`Fault`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "expected KIND=CUSTOMER_ID with KIND one of fail-once, panic, slow and CUSTOMER_ID 1 to 64 of A-Z a-z 0-9 _ -"
@@ -177,7 +178,7 @@ pub struct InvalidFault;
 impl FaultKind {
     const ALL: [Self; 3] = [Self::FailOnce, Self::Panic, Self::Slow];
 
-    /// The name that the function knows it by.
+    /// Returns the name by which the function knows the fault.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -213,7 +214,8 @@ impl FromStr for Fault {
     }
 }
 
-/// Whether the producer would take it; a fault of anyone else would never be committed.
+/// Returns true if the producer accepts the customer id. A fault for any other id would have no
+/// effect.
 fn is_customer_id(text: &str) -> bool {
     (1..=MAX_CUSTOMER_ID).contains(&text.len())
         && text
@@ -242,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn what_names_no_fault_is_refused() {
+    fn invalid_faults_are_refused() {
         let longest = format!("panic={}", "c".repeat(64));
         assert!(longest.parse::<Fault>().is_ok());
         let too_long = format!("{longest}c");

@@ -1,4 +1,4 @@
-//! What can go wrong with the stack, with what the process concerned had to say about it.
+//! Errors of the stack, with the output of the process concerned.
 
 use std::io;
 use std::path::PathBuf;
@@ -8,84 +8,84 @@ use super::queues::QueueError;
 use crate::environment::{EarlyExitCause, EnvironmentId, InvokeError, StartError};
 use crate::mapping::MappingError;
 
-/// Why the stack did not start, or does not run any more.
+/// Error of starting or running the stack.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StackError {
-    /// A port could not be had.
+    /// A port cannot be listened on.
     #[error("cannot listen on 127.0.0.1:{port} for {service}")]
     Listen {
-        /// Who wanted it.
+        /// Name of the service.
         service: &'static str,
-        /// The port as given.
+        /// The configured port.
         port: u16,
-        /// What the system said.
+        /// Error of the operating system.
         source: io::Error,
     },
-    /// The queues could not be made.
-    #[error("cannot set the queues up")]
+    /// The queues cannot be created.
+    #[error("cannot create the queues")]
     Queues(#[from] QueueError),
     /// The function cannot be set up.
-    #[error("cannot set the function up")]
+    #[error("cannot set up the function")]
     FunctionSetUp(#[from] StartError),
-    /// The function did not ask for its first event.
-    #[error("the function did not initialise; its output was:\n{output}")]
+    /// The function did not poll for its first event.
+    #[error("the function did not initialise; its output:\n{output}")]
     FunctionInit {
-        /// The reason.
+        /// Cause of the failure.
         source: InvokeError,
         /// The last lines of its output, indented.
         output: String,
     },
-    /// An environment of the function ended before its time.
-    #[error("{0}; its last words were:\n{output}", output = .0.output)]
+    /// An environment of the function ended early.
+    #[error("{0}; its last output:\n{output}", output = .0.output)]
     Function(FunctionExit),
-    /// AWS would not create such an event source mapping.
-    #[error("cannot set the event source mapping up")]
+    /// The event source mapping cannot be created with this configuration.
+    #[error("cannot create the event source mapping")]
     Mapping(#[from] MappingError),
     /// The producer's binary cannot be started.
     #[error("cannot start the producer {}", path.display())]
     ProducerStart {
-        /// The binary.
+        /// Path of the binary.
         path: PathBuf,
-        /// What the system said.
+        /// Error of the operating system.
         source: io::Error,
     },
-    /// The producer ended.
-    #[error("the producer ended ({exit}); its last words were:\n{log}")]
+    /// The producer exited.
+    #[error("the producer exited ({exit}); its last output:\n{log}")]
     ProducerEnded {
-        /// How it ended.
+        /// Exit status of the producer.
         exit: String,
-        /// The tail of its log.
+        /// The last lines of its log, indented.
         log: String,
     },
-    /// The producer runs, but does not become ready.
-    #[error("the producer was not ready within {} s: {missing}; its last words were:\n{log}", after.as_secs())]
+    /// The producer runs but did not become ready in time.
+    #[error("timed out after {} s waiting for the producer: {missing}; its last output:\n{log}", after.as_secs())]
     ProducerNotReady {
-        /// How long it was given.
+        /// The time limit.
         after: Duration,
-        /// What it did not do.
+        /// The missing sign of readiness.
         missing: String,
-        /// The tail of its log.
+        /// The last lines of its log, indented.
         log: String,
     },
-    /// One of our own servers ended.
+    /// A server of the stack stopped.
     #[error("{name} failed: {reason}")]
     Server {
-        /// Which one.
+        /// Name of the server.
         name: &'static str,
-        /// Why.
+        /// Reason of the failure.
         reason: String,
     },
 }
 
-/// The function ended before its time, in one of its environments.
+/// An environment of the function ended early.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{cause} (environment {environment})")]
 pub struct FunctionExit {
-    /// The environment.
+    /// Number of the environment.
     pub environment: EnvironmentId,
-    /// What happened.
+    /// Cause of the end.
     pub cause: EarlyExitCause,
-    /// The last lines of this environment, and of no other, indented.
+    /// The last lines that this environment wrote, indented.
     pub output: String,
 }

@@ -1,4 +1,4 @@
-//! The function: set up, and watched for environments that end before their time.
+//! The function: its set-up, and a watcher of environments that end early.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -11,19 +11,19 @@ use super::error::{FunctionExit, StackError};
 use crate::environment::{self, EarlyExit, Function, Lambda, LogSource};
 use crate::lines;
 
-/// What the function is told about its memory; a usual size, and not enforced.
+/// Memory size that the function is told, which is a usual one and not enforced.
 const MEMORY_MB: u32 = 256;
 
-/// The longest name that Lambda accepts (`CreateFunction`, `FunctionName`).
+/// Maximum length of a function name (`CreateFunction`, `FunctionName`).
 const MAX_NAME_LENGTH: usize = 64;
 
-/// Whether this can be a function, as far as that can be told without starting it.
+/// Checks that the binary can be executed, without starting it.
 pub(crate) fn check(binary: &Path) -> Result<(), StackError> {
     environment::check_binary(binary).map(drop)?;
     Ok(())
 }
 
-/// Sets the function up, without starting an environment.
+/// Sets up the function without starting an environment.
 pub(super) async fn start(
     config: &Config,
     env: BTreeMap<String, String>,
@@ -43,8 +43,9 @@ pub(super) async fn start(
     Ok(Lambda::start(function).await?)
 }
 
-/// Returns the name of the function: that of the program, as in `service.name`, with `-` for each
-/// character that Lambda does not accept. The onboarding function has the name of its queue.
+/// Returns the name of the function: the name of the program, as in `service.name`, with `-` for
+/// each character that Lambda does not accept. The onboarding function has the same name as its
+/// queue.
 fn name(binary: &Path) -> String {
     let program = program_name(binary);
     if program == binaries::FUNCTION.name() {
@@ -58,15 +59,15 @@ fn name(binary: &Path) -> String {
         .collect()
 }
 
-/// Starts a first environment and waits until it asks for its first event.
+/// Starts an environment and waits until it polls for its first event.
 pub(super) async fn initialise(lambda: &Lambda) -> Result<(), StackError> {
     lambda.initialise().await.map_err(|source| {
         let lines = lambda.logs().recent();
-        // The last line is the error itself.
-        let written = lines
+        // Lambda's own line repeats the error.
+        let function_lines = lines
             .iter()
             .filter(|line| line.source != LogSource::Platform);
-        let texts = written.map(|line| &*line.text).collect::<Vec<_>>();
+        let texts = function_lines.map(|line| &*line.text).collect::<Vec<_>>();
         StackError::FunctionInit {
             source,
             output: lines::tail(texts.into_iter()),
@@ -74,7 +75,7 @@ pub(super) async fn initialise(lambda: &Lambda) -> Result<(), StackError> {
     })
 }
 
-/// Watches a function for environments that end before their time.
+/// Watcher of environments that end early.
 #[derive(Debug)]
 pub struct FunctionWatcher {
     lambda: Lambda,
@@ -90,12 +91,12 @@ impl FunctionWatcher {
         }
     }
 
-    /// Waits until an environment ends before its time, and answers what happened with the last
-    /// lines that it wrote.
+    /// Waits until an environment ends early, and returns the cause with the last lines that it
+    /// wrote.
     pub async fn next(&mut self) -> FunctionExit {
         loop {
-            // An error says that some were missed, where more of the same say nothing new; it
-            // cannot be closed, as `lambda` holds it.
+            // An error means that notifications were missed, and the next one is as good. The
+            // channel cannot close, because `lambda` holds the sender.
             if let Ok(end) = self.early_exits.recv().await {
                 return self.describe_exit(end);
             }
@@ -105,10 +106,11 @@ impl FunctionWatcher {
     fn describe_exit(&self, end: EarlyExit) -> FunctionExit {
         let EarlyExit { environment, cause } = end;
         let lines = self.lambda.logs().recent();
-        // What Lambda says of it counts as well: of a function that cannot even be started it is
-        // all there is.
-        let of_it = lines.iter().filter(|line| line.environment == environment);
-        let texts = of_it.map(|line| &*line.text).collect::<Vec<_>>();
+        // Lambda's lines are included: if the process cannot be started, there are no others.
+        let environment_lines = lines.iter().filter(|line| line.environment == environment);
+        let texts = environment_lines
+            .map(|line| &*line.text)
+            .collect::<Vec<_>>();
         FunctionExit {
             environment,
             cause,
@@ -122,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_function_has_the_name_of_its_file_in_characters_of_lambda() {
+    fn a_function_is_named_after_its_file() {
         for (binary, expected) in [
             ("/t/demo/onboarding-lambda", "onboarding"),
             ("/t/demo/orders", "orders"),

@@ -1,4 +1,4 @@
-//! The latest lines that a process wrote, which others can wait for.
+//! The latest lines of a process's output, which can also be followed.
 
 use std::sync::Arc;
 
@@ -7,36 +7,37 @@ use tokio::sync::broadcast;
 
 use crate::lines::{self, LineHistory, LineReader};
 
-/// The latest lines of one process. Clones share them.
+/// Log of one process: its latest lines. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct ProcessLog {
     history: LineHistory<Arc<str>>,
 }
 
 impl ProcessLog {
-    /// The lines kept, oldest first.
+    /// Returns the latest lines, oldest first.
     #[must_use]
     pub fn lines(&self) -> Vec<Arc<str>> {
         self.history.recent()
     }
 
-    /// Follows the log from now on. A follower that is too slow is told how many lines it missed.
+    /// Subscribes to new lines. A receiver that is too slow gets `Lagged` with the number of lines
+    /// that it missed.
     #[must_use]
     pub fn subscribe(&self) -> broadcast::Receiver<Arc<str>> {
         self.history.subscribe()
     }
 
-    /// The last lines, indented for an error message; says so when there are none.
+    /// Returns the last lines, indented for an error message, or a note if there are none.
     pub(super) fn tail(&self) -> String {
         lines::tail(self.lines().iter().map(AsRef::as_ref))
     }
 
-    /// Waits for a line in which `find` finds something.
+    /// Waits for a line for which `find` returns a value.
     pub(super) async fn find<T>(&self, find: impl Fn(&str) -> Option<T>) -> T {
         self.history.find(|line| find(line)).await
     }
 
-    /// Reads a pipe until its last writer has gone.
+    /// Reads a pipe until every process that holds it has exited.
     pub(super) async fn capture(self, pipe: impl AsyncRead + Unpin) {
         let mut lines = LineReader::new(pipe);
         while let Some(line) = lines.next_line().await {

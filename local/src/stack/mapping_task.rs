@@ -1,4 +1,4 @@
-//! The event source mapping as a task that can be stopped.
+//! The task that runs the event source mapping.
 
 use aws_sdk_sqs::Client;
 use tokio::sync::watch;
@@ -20,7 +20,7 @@ pub(super) struct MappingTask {
 }
 
 impl MappingTask {
-    /// Checks the settings as AWS does when a mapping is created, and begins to poll.
+    /// Creates the mapping, with the checks that AWS makes, and starts to poll.
     pub(super) async fn start(
         config: &Config,
         queue_url: &str,
@@ -39,7 +39,7 @@ impl MappingTask {
         let stop = watch::Sender::new(false);
         let mut stopped = stop.subscribe();
         let task = tokio::spawn(source.run(async move {
-            // An error means that the owner is gone, which is a reason to end as well.
+            // An error means that the owner is gone, so the mapping stops as well.
             let _ = stopped.wait_for(|stop| *stop).await;
         }));
         Ok(Self {
@@ -53,19 +53,18 @@ impl MappingTask {
         self.stats.snapshot()
     }
 
-    /// Waits for its end.
+    /// Waits until the task ends.
     pub(super) async fn wait(&mut self) {
         let Some(task) = &mut self.task else {
             return std::future::pending().await;
         };
-        // How it ended does not matter to those who wait for it: it has no result, and a panic is
-        // printed by the runtime.
+        // The result does not matter: the task returns no value, and the runtime prints its panics.
         let _ = task.await;
-        // A task that was waited for to its end must not be waited for again.
+        // A finished task must not be awaited again.
         self.task = None;
     }
 
-    /// Lets the batches that are being handled end.
+    /// Stops polling and waits for pending invocations.
     pub(super) async fn stop(&mut self) {
         self.stop.send_replace(true);
         if let Some(task) = self.task.take() {
@@ -79,7 +78,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_feed_that_has_ended_by_itself_can_be_stopped() {
+    async fn a_mapping_that_has_ended_can_be_stopped() {
         let mut mapping = MappingTask {
             task: Some(tokio::spawn(async {})),
             stop: watch::Sender::new(false),

@@ -1,5 +1,5 @@
-//! One process of the stack: started with a clean environment, heard, and stopped so that nothing
-//! of it stays behind.
+//! A process of the stack: started with a clean environment, with its output in a log, and stopped
+//! together with its children.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, watch};
 use super::log::ProcessLog;
 use crate::process_group::ProcessGroup;
 
-/// A running process.
+/// A running process, which a task supervises.
 #[derive(Debug)]
 pub(super) struct SupervisedProcess {
     log: ProcessLog,
@@ -22,12 +22,12 @@ pub(super) struct SupervisedProcess {
     exit: watch::Receiver<Option<ProcessExit>>,
 }
 
-/// How a process ended.
+/// Result of a process.
 #[derive(Clone, Debug)]
 pub(super) enum ProcessExit {
-    /// It ended with this status.
+    /// The process exited with this status.
     Status(ExitStatus),
-    /// Nobody knows, because waiting for it failed.
+    /// The status is unknown, because waiting for the process failed.
     Unknown(String),
 }
 
@@ -41,9 +41,9 @@ impl std::fmt::Display for ProcessExit {
 }
 
 impl SupervisedProcess {
-    /// Starts `binary` with these variables and no others, so that nothing of the user's AWS
-    /// configuration reaches it, and in a process group of its own, so that a Ctrl-C at the
-    /// terminal reaches `baton` alone, which stops things in order.
+    /// Starts `binary` with these variables only, so that it does not see the user's AWS
+    /// configuration. The process gets its own process group, so that Ctrl-C at the terminal
+    /// reaches only `baton`, which stops the parts in order.
     pub(super) fn start(binary: &Path, variables: &BTreeMap<String, String>) -> io::Result<Self> {
         let mut command = Command::new(binary);
         command
@@ -64,8 +64,8 @@ impl SupervisedProcess {
         let (ended, exit) = watch::channel(None);
         tokio::spawn(async move {
             let exit = supervise(group, requests).await;
-            // What it wrote last is often the reason why it ended; a grandchild that keeps the pipe
-            // open must not hold the news back.
+            // The last lines often explain the exit. The time limit is for a grandchild that keeps
+            // the pipe open.
             for pipe in [stdout, stderr].into_iter().flatten() {
                 let _ = tokio::time::timeout(FINAL_OUTPUT_TIMEOUT, pipe).await;
             }
@@ -74,23 +74,24 @@ impl SupervisedProcess {
         Ok(Self { log, signals, exit })
     }
 
-    /// What it wrote.
+    /// Returns the log of the process.
     pub(super) fn log(&self) -> &ProcessLog {
         &self.log
     }
 
-    /// Waits for its end.
+    /// Waits until the process exits.
     pub(super) async fn wait(&self) -> ProcessExit {
         let mut exit = self.exit.clone();
         match exit.wait_for(Option::is_some).await.as_deref() {
             Ok(Some(exit)) => exit.clone(),
-            _ => ProcessExit::Unknown("its supervision ended".to_owned()),
+            _ => ProcessExit::Unknown("its supervising task ended".to_owned()),
         }
     }
 
-    /// Asks it to end (SIGTERM) and kills it when it has not after `grace`; answers how it ended.
+    /// Sends SIGTERM, and SIGKILL if the process has not exited after `grace`. Returns its exit
+    /// status.
     pub(super) async fn stop(&self, grace: Duration) -> ProcessExit {
-        // An error means that it has ended already, which is what is wanted.
+        // An error means that the process has exited already.
         let _ = self.signals.send(Signal::TERM).await;
         if let Ok(exit) = tokio::time::timeout(grace, self.wait()).await {
             return exit;
@@ -100,18 +101,18 @@ impl SupervisedProcess {
     }
 }
 
-/// How long the pipes of an ended process are still read.
+/// Time for reading the pipes of a process that has exited.
 const FINAL_OUTPUT_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// Owns the group, so that a signal can never reach another process that was given its number after
-/// its end.
+/// Waits for the process and sends it signals. The task owns the process group, so that no signal
+/// can reach another process that reuses the process id.
 async fn supervise(mut group: ProcessGroup, mut requests: mpsc::Receiver<Signal>) -> ProcessExit {
     let status = loop {
         tokio::select! {
             status = group.wait() => break status,
             request = requests.recv() => match request {
                 Some(signal) => group.signal(signal),
-                // Once nobody is left to ask for anything, the process goes with its owner.
+                // The owner is gone, so the process is killed.
                 None => {
                     group.signal(Signal::KILL);
                     break group.wait().await;
@@ -134,7 +135,7 @@ mod tests {
 
     use super::*;
 
-    /// The folder holds the script, which the shell reads as it goes.
+    /// The folder contains the script, which the shell reads while it runs.
     fn shell(script: &str) -> (SupervisedProcess, TempDir) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("script");
@@ -150,7 +151,7 @@ mod tests {
         !status.is_empty() && !status.contains(") Z ")
     }
 
-    /// A signal is delivered when the kernel gets round to it.
+    /// Polls, because the kernel delivers signals asynchronously.
     fn ends(process: i32) -> bool {
         (0..500).any(|_| {
             std::thread::sleep(Duration::from_millis(10));
@@ -159,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_of_it_outlives_a_runtime_that_is_dropped() {
+    fn dropping_the_runtime_kills_the_process_and_its_children() {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .build()
@@ -171,12 +172,12 @@ mod tests {
         });
         assert!(runs(child));
         drop(runtime);
-        assert!(ends(child), "the grandchild runs on");
+        assert!(ends(child), "the grandchild still runs");
         drop(process);
     }
 
     #[tokio::test]
-    async fn it_goes_with_its_owner_and_is_waited_for_quietly() {
+    async fn a_process_without_an_owner_is_killed_without_a_busy_loop() {
         let mut command = Command::new("sleep");
         let group = ProcessGroup::spawn(command.arg("600")).unwrap();
         let (owner, requests) = mpsc::channel(1);
@@ -184,14 +185,17 @@ mod tests {
         let mut supervision = pin!(supervise(group, requests));
         let exit = std::future::poll_fn(|context| {
             let poll = supervision.as_mut().poll(context);
-            assert!(has_budget_remaining(), "it asks again and again");
+            assert!(
+                has_budget_remaining(),
+                "the supervisor polls in a busy loop"
+            );
             poll
         });
         assert_eq!(exit.await.to_string(), "signal: 9 (SIGKILL)");
     }
 
     #[tokio::test]
-    async fn it_sees_what_it_is_given_and_nothing_of_ours() {
+    async fn a_process_sees_only_the_variables_that_it_is_given() {
         let (process, _folder) = shell("echo given=$GIVEN home=$HOME; echo problem >&2; exit 3");
         assert_eq!(process.wait().await.to_string(), "exit status: 3");
         let mut lines = process.log().lines();
@@ -203,7 +207,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn it_is_asked_to_end_first() {
+    async fn stopping_sends_sigterm_first() {
         let (process, _folder) =
             shell("trap 'echo bye; exit 0' TERM; echo ready; while :; do sleep 0.05; done");
         process
@@ -218,11 +222,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn it_is_killed_with_its_children_when_it_does_not_listen() {
+    async fn a_process_that_ignores_sigterm_is_killed_with_its_children() {
         let (process, _folder) = shell("trap '' TERM; sleep 600 & echo $!; wait; wait");
         let child = process.log().find(|line| line.parse::<i32>().ok()).await;
         let exit = process.stop(Duration::from_millis(50)).await;
         assert_eq!(exit.to_string(), "signal: 9 (SIGKILL)");
-        assert!(ends(child), "the grandchild runs on");
+        assert!(ends(child), "the grandchild still runs");
     }
 }

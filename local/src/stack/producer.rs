@@ -1,4 +1,4 @@
-//! The producer's process: started, waited for until it can serve, and ended.
+//! The producer's process: started, awaited until it is ready, and stopped.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,17 +14,17 @@ use super::error::StackError;
 use super::log::ProcessLog;
 use super::process::SupervisedProcess;
 
-/// How long the producer may take until it can serve; it needs a fraction of a second, and more
-/// only on a machine that is busy with something else.
+/// Time limit for the producer to become ready. It needs a fraction of a second unless the machine
+/// is busy.
 const READY_TIMEOUT: Duration = Duration::from_secs(20);
-/// Pause between two questions whether it is ready.
+/// Interval of readiness checks.
 const READY_POLL_INTERVAL: Duration = Duration::from_millis(50);
-/// How long it may take to finish what it has accepted and to send its spans away.
+/// Time for the producer to finish the requests that it has accepted and to export its spans.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Whether there is such a producer, as far as that can be told without starting it.
+/// Checks that the binary exists, without starting it.
 pub(crate) fn check(binary: &Path) -> Result<(), StackError> {
-    // A mere name is looked for in the path when it is started.
+    // A name without a folder is searched in `PATH` when the process is started.
     if binary.components().count() == 1 {
         return Ok(());
     }
@@ -36,7 +36,7 @@ pub(crate) fn check(binary: &Path) -> Result<(), StackError> {
         })
 }
 
-/// A producer that serves.
+/// A producer that is ready.
 #[derive(Debug)]
 pub(super) struct Producer {
     process: SupervisedProcess,
@@ -44,7 +44,7 @@ pub(super) struct Producer {
 }
 
 impl Producer {
-    /// Starts the producer and waits until it reports that it reaches the queue.
+    /// Starts the producer and waits until it reports that it can reach the queue.
     pub(super) async fn start(
         binary: &Path,
         variables: &BTreeMap<String, String>,
@@ -73,19 +73,19 @@ impl Producer {
         self.process.log()
     }
 
-    /// Waits for an end that nobody asked for.
+    /// Waits until the producer exits unexpectedly.
     pub(super) async fn wait_for_exit(&self) -> StackError {
         wait_for_exit(&self.process).await
     }
 
-    /// Lets it finish what it has accepted; afterwards it is gone.
+    /// Stops the producer after the requests that it has accepted.
     pub(super) async fn stop(&self) {
         self.process.stop(STOP_TIMEOUT).await;
     }
 }
 
 async fn wait_until_ready(process: &SupervisedProcess) -> Result<SocketAddr, StackError> {
-    let mut missing = "it did not log the address it listens on".to_owned();
+    let mut missing = "it did not log the address that it listens on".to_owned();
     let becoming_ready = async {
         let address = process.log().find(parse_listening_line).await;
         loop {
@@ -125,7 +125,7 @@ async fn wait_for_exit(process: &SupervisedProcess) -> StackError {
     }
 }
 
-/// The address in the line that the producer writes once it listens.
+/// Returns the address in the log line that the producer writes once it listens.
 fn parse_listening_line(line: &str) -> Option<SocketAddr> {
     let line = serde_json::from_str::<Value>(line).ok()?;
     if field(&line, "message")? != "listening" {
@@ -134,7 +134,7 @@ fn parse_listening_line(line: &str) -> Option<SocketAddr> {
     field(&line, "address")?.parse().ok()
 }
 
-/// A text field of a log line, wherever the formatter puts fields.
+/// Returns a text field of a log line, at the top level or under `fields`.
 fn field<'a>(line: &'a Value, name: &str) -> Option<&'a str> {
     line.get(name)
         .or_else(|| line.get("fields")?.get(name))?
@@ -146,7 +146,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_address_is_read_from_the_line_that_has_it() {
+    fn the_address_is_read_from_the_listening_line() {
         let flat = r#"{"level":"INFO","message":"listening","address":"127.0.0.1:8080"}"#;
         let nested = r#"{"fields":{"message":"listening","address":"127.0.0.1:8080"}}"#;
         for line in [flat, nested] {

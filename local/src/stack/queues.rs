@@ -1,5 +1,4 @@
-//! The client of the SQS endpoint, and the two queues, made over the wire as anyone else would make
-//! them.
+//! The client of the SQS endpoint, and the two queues, which are created over the wire.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -12,16 +11,16 @@ use aws_smithy_http_client::{Builder, tls};
 
 use super::config::{CREDENTIALS, QueueConfig, REGION};
 
-/// Where the two queues are.
+/// URLs of the two queues.
 #[derive(Clone, Debug)]
 pub struct QueueUrls {
-    /// The queue that the function is fed from.
+    /// URL of the function's source queue.
     pub queue: String,
-    /// Where messages end that the function never accepts.
+    /// URL of the dead-letter queue.
     pub dead_letter: String,
 }
 
-/// Why the queues could not be made.
+/// Error of creating the queues.
 #[derive(Debug, thiserror::Error)]
 #[error("{action} failed: {reason}")]
 pub struct QueueError {
@@ -29,7 +28,7 @@ pub struct QueueError {
     reason: String,
 }
 
-/// A client of the endpoint that takes nothing from the user's environment or files.
+/// Returns a client that reads nothing from the user's environment or configuration files.
 pub(super) fn sqs_client(endpoint: &str) -> Client {
     let http = Builder::new()
         .tls_provider(tls::Provider::Rustls(
@@ -52,7 +51,7 @@ pub(super) fn sqs_client(endpoint: &str) -> Client {
     Client::from_conf(config)
 }
 
-/// Creates both queues and lets the one redrive to the other.
+/// Creates both queues, with a redrive policy from one to the other.
 pub(super) async fn create_queues(
     client: &Client,
     config: &QueueConfig,
@@ -85,7 +84,7 @@ async fn create_queue(
         .map_err(queue_error("CreateQueue"))?;
     created.queue_url.ok_or(QueueError {
         action: "CreateQueue",
-        reason: "the answer names no queue URL".to_owned(),
+        reason: "the response has no queue URL".to_owned(),
     })
 }
 
@@ -102,11 +101,11 @@ async fn queue_arn(client: &Client, url: &str) -> Result<String, QueueError> {
         .and_then(|mut attributes| attributes.remove(&QueueArn));
     arn.ok_or(QueueError {
         action: "GetQueueAttributes",
-        reason: "the answer has no QueueArn".to_owned(),
+        reason: "the response has no QueueArn".to_owned(),
     })
 }
 
-/// SQS counts whole seconds; half a second hidden is one.
+/// Returns a duration in whole seconds, as SQS expects, rounded up: half a second becomes one.
 fn whole_seconds(duration: Duration) -> u64 {
     duration
         .as_millis()
@@ -124,8 +123,8 @@ fn queue_error<E: ProvideErrorMetadata + std::error::Error + 'static>(
     }
 }
 
-/// Code and message of what SQS refused, else what kept the request from it. The SDK's own words
-/// for it are a kilobyte of its insides.
+/// Returns code and message of an error of SQS, or the causes of a request that failed. The SDK's
+/// own text contains a kilobyte of internal state.
 pub(crate) fn describe_error<E: ProvideErrorMetadata + std::error::Error + 'static>(
     error: &SdkError<E>,
 ) -> String {
@@ -162,7 +161,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_sqs_refuses_is_told_by_code_and_message() {
+    async fn an_error_of_sqs_is_reported_by_code_and_message() {
         let endpoint = SqsEndpoint::start(0, &AllowedHosts::default())
             .await
             .unwrap();
@@ -180,7 +179,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_endpoint_that_is_not_there_is_told_without_the_insides_of_the_sdk() {
+    async fn an_unreachable_endpoint_is_reported_without_the_state_of_the_sdk() {
         let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", free.local_addr().unwrap());
         drop(free);

@@ -1,4 +1,4 @@
-//! The stack's own listeners and the tasks behind them.
+//! The stack's own servers.
 
 use std::fmt::Display;
 use std::future::Future;
@@ -11,18 +11,18 @@ use tokio::task::JoinSet;
 
 use super::error::StackError;
 
-/// How long open requests may take once the stack stops: all of them are local and short, and a
-/// client that is frozen must not hold the end up.
+/// Time for open requests when the stack stops: all of them are local and short, and a frozen
+/// client must not delay the shutdown.
 const DRAIN: Duration = Duration::from_secs(2);
 
-/// Servers that run until they are stopped together.
+/// Servers that are stopped together.
 #[derive(Debug)]
 pub(super) struct Servers {
     tasks: JoinSet<ServerExit>,
     stop: watch::Sender<bool>,
 }
 
-/// A server that has ended.
+/// A server that has stopped.
 #[derive(Debug)]
 pub(super) struct ServerExit {
     pub(super) name: &'static str,
@@ -37,30 +37,31 @@ impl Servers {
         }
     }
 
-    /// Resolves when the servers shall end.
+    /// Returns a future that resolves when the servers should stop.
     pub(super) fn shutdown_signal(&self) -> impl Future<Output = ()> + Send + use<> {
         let mut stop = self.stop.subscribe();
         async move {
-            // An error means that the owner is gone, which is a reason to end as well.
+            // An error means that the owner is gone, so the server stops as well.
             let _ = stop.wait_for(|stop| *stop).await;
         }
     }
 
-    /// Runs a server.
+    /// Starts a server.
     pub(super) fn spawn<E: Display>(
         &mut self,
         name: &'static str,
         server: impl Future<Output = Result<(), E>> + Send + 'static,
     ) {
         self.tasks.spawn(async move {
-            let reason = server
-                .await
-                .map_or_else(|error| error.to_string(), |()| "it ended".to_owned());
+            let reason = server.await.map_or_else(
+                |error| error.to_string(),
+                |()| "it stopped unexpectedly".to_owned(),
+            );
             ServerExit { name, reason }
         });
     }
 
-    /// Waits until one of them ends, which none does of its own accord.
+    /// Waits until a server stops, which happens only on an error.
     pub(super) async fn wait_for_exit(&mut self) -> ServerExit {
         match self.tasks.join_next().await {
             Some(Ok(ended)) => ended,
@@ -72,7 +73,7 @@ impl Servers {
         }
     }
 
-    /// Lets them finish what they are at and waits for it, within a limit.
+    /// Stops the servers after their open requests, within a time limit.
     pub(super) async fn stop(&mut self) {
         self.stop.send_replace(true);
         let drained = async { while self.tasks.join_next().await.is_some() {} };
@@ -82,7 +83,7 @@ impl Servers {
     }
 }
 
-/// Takes a port on loopback; 0 takes a free one.
+/// Listens on a loopback port; 0 stands for a free port.
 pub(super) async fn listen(
     service: &'static str,
     port: u16,

@@ -1,5 +1,5 @@
-//! The variables that the two binaries get, and the ones a person exports to use the stack from a
-//! shell.
+//! Environment variables of the function and the producer, and those that a user exports to use the
+//! stack from a shell.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -7,15 +7,15 @@ use std::path::Path;
 use super::binaries::program_name;
 use super::config::{CREDENTIALS, Config, Fault, Logging, REGION};
 
-/// Spans of the producer leave it quickly, so that a trace is whole soon after its request
-/// (milliseconds).
+/// Export interval of the producer in milliseconds: short, so that a trace is complete soon after
+/// its request.
 const PRODUCER_EXPORT_INTERVAL: &str = "500";
 
-/// The variable that selects what the function and the producer log.
+/// Variable that selects the log level of the function and the producer.
 const LOG_FILTER: &str = "RUST_LOG";
 
-/// What carries OTLP, and the variables with an endpoint that says it too, by its port or by having
-/// no scheme.
+/// Variable of the OTLP protocol. An endpoint in one of the variables below implies the protocol
+/// too, by its port or by having no scheme.
 const PROTOCOL: &str = "OTEL_EXPORTER_OTLP_PROTOCOL";
 const ENDPOINTS: [&str; 4] = [
     "OTEL_EXPORTER_OTLP_ENDPOINT",
@@ -24,10 +24,10 @@ const ENDPOINTS: [&str; 4] = [
     "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT",
 ];
 
-/// The variable by which every AWS SDK finds SQS.
+/// Variable from which every AWS SDK reads the SQS endpoint.
 const SQS_ENDPOINT: &str = "AWS_ENDPOINT_URL_SQS";
 
-/// Where the parts of the stack that others talk to are.
+/// URLs of the parts that other parts connect to.
 #[derive(Clone, Debug)]
 pub(super) struct Addresses<'a> {
     pub(super) sqs: &'a str,
@@ -35,15 +35,15 @@ pub(super) struct Addresses<'a> {
     pub(super) otlp_http: &'a str,
 }
 
-/// What the function gets on top of what Lambda sets.
+/// Returns the variables of the function in addition to those that Lambda sets.
 pub(super) fn function_variables(
     addresses: &Addresses<'_>,
     config: &Config,
 ) -> BTreeMap<String, String> {
     let mut variables = telemetry_variables(addresses, &config.function, config.logging);
     remove_conflicting(&mut variables, config);
-    // Without it the SDK inside the function would take its messages to AWS. Region and credentials
-    // are among what Lambda sets.
+    // Without this variable, an SDK in the function would send messages to AWS. Lambda sets the
+    // region and the credentials.
     variables.insert(SQS_ENDPOINT.to_owned(), addresses.sqs.to_owned());
     if !config.faults.is_empty() {
         let list = config
@@ -58,8 +58,8 @@ pub(super) fn function_variables(
     variables
 }
 
-/// Takes out what would keep variables that are given for the function from meaning what they mean
-/// when it is deployed.
+/// Removes variables that would change the meaning of those that the user gives for the function,
+/// compared with a deployment.
 fn remove_conflicting(variables: &mut BTreeMap<String, String>, config: &Config) {
     let is_given = |name: &str| config.variables.iter().any(|(given, _)| given == name);
     if ENDPOINTS.into_iter().any(is_given) {
@@ -67,7 +67,7 @@ fn remove_conflicting(variables: &mut BTreeMap<String, String>, config: &Config)
     }
 }
 
-/// Everything that the producer gets.
+/// Returns all variables of the producer.
 pub(super) fn producer_variables(
     binary: &Path,
     addresses: &Addresses<'_>,
@@ -85,7 +85,7 @@ pub(super) fn producer_variables(
     variables
 }
 
-/// What a person exports to send to the queue and to the receiver from a shell.
+/// Returns the variables for a shell that uses the queue and the OTLP receiver.
 pub(super) fn shell_variables(addresses: &Addresses<'_>) -> Vec<(String, String)> {
     let telemetry = owned_pairs([
         ("OTEL_EXPORTER_OTLP_ENDPOINT", addresses.otlp_http),
@@ -97,12 +97,12 @@ pub(super) fn shell_variables(addresses: &Addresses<'_>) -> Vec<(String, String)
         .collect()
 }
 
-/// What a person exports to use the SQS endpoint from a shell.
+/// Returns the variables for a shell that uses the SQS endpoint.
 pub(super) fn sqs_variables(endpoint: &str) -> Vec<(String, String)> {
     owned_pairs([
         (SQS_ENDPOINT, endpoint),
         ("AWS_REGION", REGION),
-        // What botocore, and the AWS CLI with it, reads instead.
+        // Botocore, and therefore the AWS CLI, reads this variable instead.
         ("AWS_DEFAULT_REGION", REGION),
         ("AWS_ACCESS_KEY_ID", CREDENTIALS),
         ("AWS_SECRET_ACCESS_KEY", CREDENTIALS),
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_given_for_the_function_wins_and_is_for_the_function_alone() {
+    fn variables_given_for_the_function_override_and_do_not_reach_the_producer() {
         let config = config(Vec::new());
         assert_eq!(function_variables(&ADDRESSES, &config)["RUST_LOG"], "warn");
         assert_ne!(
@@ -190,7 +190,7 @@ mod tests {
         );
     }
 
-    /// What the function gets where this is given for it.
+    /// Returns the variables of a function for which the user gives these.
     fn given(logging: Logging, pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
         let pairs = pairs.iter();
         let config = Config {
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn an_endpoint_that_is_given_comes_without_the_protocol_of_ours() {
+    fn a_given_endpoint_removes_the_default_protocol() {
         assert_eq!(given(Logging::Default, &[])[PROTOCOL], "http/protobuf");
         for name in ENDPOINTS {
             let endpoint = (name, "collector:4317");
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn the_function_finds_this_sqs_unless_it_is_given_another() {
+    fn the_function_uses_this_sqs_unless_it_is_given_another() {
         let mut config = config(Vec::new());
         let name = "AWS_ENDPOINT_URL_SQS";
         assert_eq!(function_variables(&ADDRESSES, &config)[name], ADDRESSES.sqs);
@@ -238,18 +238,18 @@ mod tests {
     }
 
     #[test]
-    fn a_shell_is_told_the_region_by_both_its_names() {
-        let told = sqs_variables(ADDRESSES.sqs);
+    fn a_shell_gets_the_region_under_both_names() {
+        let variables = sqs_variables(ADDRESSES.sqs);
         for name in ["AWS_REGION", "AWS_DEFAULT_REGION"] {
             assert!(
-                told.contains(&(name.to_owned(), REGION.to_owned())),
-                "{told:?}"
+                variables.contains(&(name.to_owned(), REGION.to_owned())),
+                "{variables:?}"
             );
         }
     }
 
     #[test]
-    fn a_service_is_called_as_its_binary_is() {
+    fn a_service_is_named_after_its_binary() {
         let config = config(Vec::new());
         let name = "OTEL_SERVICE_NAME";
         assert_eq!(function_variables(&ADDRESSES, &config)[name], "my-function");
@@ -274,9 +274,9 @@ mod tests {
     }
 
     #[test]
-    fn the_producer_is_told_all_it_needs() {
+    fn the_producer_gets_all_its_variables() {
         let variables = producer_variables(Path::new(PRODUCER), &ADDRESSES, &config(Vec::new()));
-        let told = variables
+        let pairs = variables
             .iter()
             .map(|(name, value)| format!("{name}={value}"))
             .collect::<Vec<_>>();
@@ -294,6 +294,6 @@ mod tests {
             "QUEUE_URL=http://127.0.0.1:1/000000000000/onboarding",
             "RUST_LOG=info,baton_telemetry=debug",
         ];
-        assert_eq!(told, expected);
+        assert_eq!(pairs, expected);
     }
 }
