@@ -1,7 +1,7 @@
 //! The command line of `baton`.
 //!
-//! Results go to standard output, progress and errors to standard error; both are coloured only
-//! when they are a terminal and `NO_COLOR` is not set.
+//! Results go to standard output, progress and errors to standard error. Both have colours only if
+//! they are a terminal and `NO_COLOR` is not set.
 
 use std::env;
 use std::ffi::OsString;
@@ -24,33 +24,33 @@ mod terminal;
 mod up;
 mod warnings;
 
-/// What people do most, and the exit codes.
+/// The most common uses, and the exit codes.
 const EXAMPLES: &str = concat!(
     "\
 Examples:
   baton demo
-      see the whole pipeline at work, in about ten seconds
+      run the whole pipeline once, in about ten seconds
   baton up
-      keep it running and try it from another shell
+      keep the stack running and use it from another shell
   baton up --function ./my-function --concurrency 5
-      put another function behind the queue
+      run another function behind the queue
   baton up --faults panic=c-1,slow=c-2
-      let the onboarding of c-1 panic once and that of c-2 be slow
+      make the onboarding of c-1 panic once and that of c-2 slow
   baton up --sqs-only --sqs-port 9324
-      an SQS endpoint for any AWS SDK, and nothing else
+      run only an SQS endpoint, for any AWS SDK
   aws logs tail /aws/lambda/orders --since 1h | baton replay -
-      send on the spans that a function could not export
+      send the spans that a function could not export
 
 ",
     exit_codes!()
 );
 
-/// A trace handed over whole: from an HTTP request through SQS into a Lambda function, on this
-/// machine.
+/// Run an SQS-to-Lambda pipeline on this machine, with complete traces from the HTTP request to the
+/// function
 ///
-/// Baton runs an SQS endpoint, an event source mapping, Lambda execution environments around a real
-/// function binary, a real producer, and an OTLP receiver. Everything listens on 127.0.0.1; nothing
-/// is installed, and nothing talks to AWS.
+/// Baton runs an SQS endpoint, an event source mapping, Lambda execution environments for a real
+/// function binary, a real producer, and an OTLP receiver. All of them listen on 127.0.0.1. Nothing
+/// is installed, and nothing connects to AWS.
 #[derive(Debug, Parser)]
 #[command(name = "baton", version, after_help = EXIT_CODES_HELP, after_long_help = EXAMPLES, max_term_width = 80, arg_required_else_help = true)]
 struct Cli {
@@ -65,7 +65,7 @@ enum CliCommand {
     Replay(replay::ReplayArgs),
 }
 
-/// Does what the command line says.
+/// Parses the command line and runs the command.
 #[must_use]
 pub fn run() -> ExitCode {
     let arguments = parse(env::args_os()).unwrap_or_else(|error| error.exit());
@@ -83,8 +83,8 @@ pub fn run() -> ExitCode {
     runtime.block_on(run_command(arguments.command)).into()
 }
 
-/// Reads the command line as clap does by itself, but for what is found wrong only once it is read:
-/// that is told with the usage of the command it is about, where clap would tell that of `baton`.
+/// Parses the command line. Unlike clap's own `parse`, errors that are found after parsing are
+/// reported with the usage of the subcommand instead of that of `baton`.
 fn parse(
     arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>,
 ) -> Result<Cli, clap::Error> {

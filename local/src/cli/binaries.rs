@@ -1,4 +1,4 @@
-//! Where the two binaries come from: the command line, or cargo.
+//! Paths of the function and the producer: from the command line, or built with cargo.
 
 use std::env;
 use std::ffi::OsString;
@@ -11,10 +11,10 @@ use crate::stack::{
     BuildError, FUNCTION, PRODUCER, StackError, build, check_function, check_producer,
 };
 
-/// Answers the paths that were given, and builds what was not. What goes wrong has been told when
-/// it returns.
+/// Returns the paths that were given, and builds the other binaries. Errors are reported before it
+/// returns.
 pub(super) async fn find(given: Binaries, progress: &mut Progress) -> Result<Paths, Exit> {
-    // First: nobody wants to wait for a build to hear of a slip in a path.
+    // Checked before the build, so that a wrong path is reported without waiting for it.
     check(&given).map_err(|error| {
         terminal::error(&error);
         Exit::StartFailed
@@ -63,7 +63,8 @@ fn built(progress: &mut Progress, paths: Paths) -> Result<Paths, BuildError> {
     Ok(paths)
 }
 
-/// The cargo that runs us, which knows the toolchain that was asked for, else the one in the path.
+/// Returns the cargo that runs `baton`, which uses the selected toolchain, or else the one in
+/// `PATH`.
 fn cargo() -> OsString {
     env::var_os("CARGO").unwrap_or_else(|| PathBuf::from("cargo").into())
 }

@@ -14,31 +14,31 @@ use crate::demo::{self, Demo, DemoError, DemoProgress};
 
 /// Send a dozen requests through the whole pipeline and show their traces
 ///
-/// Starts the stack, sends a dozen onboardings to the real producer, among them one whose handler
-/// fails once, one whose handler panics once, a slow one, and one that the function refuses until
-/// it ends in the dead-letter queue. Environments are frozen between invocations and killed without
-/// warning in the end. Then every message's trace is printed as a tree with durations and queue
-/// time, the batches with their links, and a table. Exit code 0 means that every number is exactly
-/// as it must be.
+/// Starts the stack and sends a dozen onboardings to the real producer. The handler fails once for
+/// one of them, panics once for another and is slow for a third, and the function refuses one until
+/// it reaches the dead-letter queue. Environments are frozen between invocations and killed without
+/// warning at the end. The report shows every message's trace as a tree with durations and queue
+/// time, the batches with their links, and a table of counts. The exit code is 0 if every count is
+/// as expected.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = EXIT_CODES_HELP)]
 pub(super) struct DemoArgs {
-    /// The onboarding function, when you have built it yourself: the demo
-    /// has it misbehave and checks its spans; any other function runs under
-    /// `baton up`
+    /// Path of the onboarding function, if you have built it yourself. The demo needs its faults
+    /// and its spans; run any other function with `baton up`
     #[arg(long, value_name = "PATH", help_heading = BINARIES)]
     function: Option<PathBuf>,
-    /// The producer, likewise: onboarding-api, or one with the same API
+    /// Path of the producer, if you have built it yourself: onboarding-api or a binary with the
+    /// same API
     #[arg(long, value_name = "PATH", help_heading = BINARIES)]
     producer: Option<PathBuf>,
 }
 
-/// The likeliest reason why a demo fails whose function was brought along.
+/// Most likely cause of a failure if `--function` was given.
 const WRONG_FUNCTION_HINT: &str = "\
-The demo is for the onboarding function: if --function is another one, this is why it fails.
-Any function runs under `baton up --function PATH`.";
+The demo is for the onboarding function: it fails if --function is another one.
+Run any other function with `baton up --function PATH`.";
 
-/// Runs the demo unless a signal arrives first.
+/// Runs the demo until it ends or a signal arrives.
 pub(super) async fn run(arguments: DemoArgs, signals: &mut Signals) -> Exit {
     let mut progress = Progress::new();
     let brought = arguments.function.is_some();
@@ -119,7 +119,7 @@ fn report(played: Result<demo::DemoReport, DemoError>) -> Exit {
 }
 
 fn print(report: &demo::DemoReport) -> io::Result<()> {
-    // Only now: the person may have resized the terminal while the demo played.
+    // Read only now, because the terminal may have been resized during the demo.
     let report = report.display(terminal::width(io::stdout()));
     let mut out = anstream::stdout().lock();
     write!(out, "\n{report}")?;

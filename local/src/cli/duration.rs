@@ -1,18 +1,18 @@
-//! Durations as people type them: `500ms`, `3s`, `2m`, or a plain number of seconds.
+//! Durations on the command line: `500ms`, `3s`, `2m`, or a number of seconds.
 
 use std::time::Duration;
 
-/// The units, longest name first where one ends like another.
+/// Units. A unit must precede those that are its suffix.
 const UNITS: [(&str, u64); 3] = [("ms", 1), ("s", 1_000), ("m", 60_000)];
 
-/// Why a text is no duration.
+/// Error of parsing a duration.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "expected a whole number with ms, s or m, such as 500ms, 3s or 2m; without a unit it counts seconds"
+    "expected a whole number with ms, s or m, such as 500ms, 3s or 2m; a number without a unit means seconds"
 )]
 pub(super) struct InvalidDuration;
 
-/// Reads a duration; a number without a unit counts seconds.
+/// Parses a duration; a number without a unit means seconds.
 pub(super) fn parse(text: &str) -> Result<Duration, InvalidDuration> {
     let (digits, milliseconds) = UNITS
         .iter()
@@ -33,13 +33,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn units_are_understood_and_seconds_are_the_default() {
+    fn units_are_optional_and_default_to_seconds() {
         let read = ["500ms", "3s", "2m", "4", "10 s"].map(|text| parse(text).unwrap().as_millis());
         assert_eq!(read, [500, 3_000, 120_000, 4_000, 10_000]);
     }
 
     #[test]
-    fn anything_else_is_refused() {
+    fn invalid_durations_are_refused() {
         for text in [
             "",
             "s",

@@ -2,46 +2,46 @@
 
 use std::process::ExitCode;
 
-/// How the command ended.
+/// Result of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Exit {
-    /// What was asked for was done; for `up`: stopped by Ctrl-C or SIGTERM.
+    /// The command succeeded; for `up`: stopped by Ctrl-C or SIGTERM.
     Done,
-    /// `demo`: a number was not as it must be. `up`: something died. `replay`: not every span could
-    /// be sent.
+    /// `demo`: a count was not as expected. `up`: a part of the stack stopped. `replay`: some spans
+    /// could not be sent.
     Failed,
     /// The function and the producer could not be built.
     BuildFailed,
-    /// The stack could not be started. `replay`: nothing was sent, for something was not as it must
-    /// be.
+    /// The stack could not be started. `replay`: nothing was sent because of an error in the
+    /// arguments, the ledger or the environment.
     StartFailed,
-    /// `replay`: every span that was found was sent, but part of the input was not understood.
+    /// `replay`: every span that was found was sent, but a part of the input was not understood.
     NotUnderstood,
-    /// `demo` or `replay` was stopped by a signal before it had finished.
+    /// `demo` or `replay` was stopped by a signal.
     Interrupted,
 }
 
-/// The exit codes as the help explains them; a macro, because only literals can be put together at
-/// compile time. Code 2 is clap's own.
+/// The exit codes as text for `--help`. It is a macro because `concat!` accepts only literals. Code
+/// 2 is clap's own.
 macro_rules! exit_codes {
     () => {
         "\
 Exit codes:
-  0    done (for `up`: stopped by Ctrl-C or SIGTERM)
-  1    demo: a number is not as it must be; up: something died;
-       replay: not every span that was found could be sent
-  2    the arguments make no sense
+  0    success (for `up`: stopped by Ctrl-C or SIGTERM)
+  1    demo: a count is not as expected; up: a part of the stack stopped;
+       replay: some spans could not be sent
+  2    invalid arguments
   3    the function or the producer could not be built
   4    the stack could not be started; replay: nothing was sent, because of
        the file, the ledger or the environment
   5    replay: every span that was found was sent, but a part of the input
-       was not understood, and may have more
-  130  demo, replay: stopped by a signal before it had finished"
+       was not understood and may contain more spans
+  130  demo, replay: stopped by a signal"
     };
 }
 pub(super) use exit_codes;
 
-/// The exit codes, to stand below a command's help.
+/// The exit codes, printed at the end of a command's help.
 pub(super) const EXIT_CODES_HELP: &str = exit_codes!();
 
 impl From<Exit> for ExitCode {

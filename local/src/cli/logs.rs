@@ -1,4 +1,4 @@
-//! What the function and the producer log, shown while the stack runs.
+//! Prints the logs of the function and the producer while the stack runs.
 
 use anstyle::Style;
 use tokio::sync::broadcast::Receiver;
@@ -8,7 +8,7 @@ use super::terminal::say;
 use crate::environment::LogLine;
 use crate::stack::Stack;
 
-/// Who wrote a line.
+/// Style of the name of the process that wrote a line.
 const DIMMED: Style = Style::new().dimmed();
 
 /// Prints the function's log so far, then follows the logs of the function and the producer until
@@ -21,7 +21,8 @@ pub(super) fn follow(stack: &Stack) {
     }
     let logs = stack.function().logs();
     let live = logs.subscribe();
-    // The first environment has initialised and is frozen, so no line is printed twice.
+    // No line is printed twice: the first environment has initialised and is frozen, so it writes
+    // nothing between `subscribe` and `recent`.
     for line in logs.recent() {
         let (writer, text) = function_line(line);
         print_line(&writer, &text);
@@ -44,7 +45,7 @@ async fn print_lines<T: Clone>(mut lines: Receiver<T>, read: impl Fn(T) -> (Stri
                 print_line(&writer, &text);
             }
             Err(RecvError::Lagged(missed)) => {
-                print_line("baton", &format!("{missed} lines were too many to show"))
+                print_line("baton", &format!("skipped {missed} lines"))
             }
             Err(RecvError::Closed) => return,
         }

@@ -1,4 +1,4 @@
-//! What can be given on the command line, and what it becomes.
+//! Command-line options, and their conversion to a [`Config`].
 
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
@@ -17,52 +17,52 @@ mod env_file;
 
 pub(super) use self::combinations::CheckedStackOptions;
 
-/// The largest batch that AWS takes from a standard queue.
+/// Maximum batch size of a standard queue on AWS.
 const MAX_BATCH_SIZE: usize = 10_000;
-/// The longest window in which AWS gathers a batch.
+/// Maximum batching window on AWS.
 const MAX_BATCHING_WINDOW: Duration = Duration::from_secs(300);
-/// The longest that Lambda lets an invocation run.
+/// Maximum timeout of a function on Lambda.
 const MAX_FUNCTION_TIMEOUT: Duration = Duration::from_secs(15 * 60);
-/// The longest that SQS hides a message.
+/// Maximum visibility timeout of SQS.
 const MAX_VISIBILITY_TIMEOUT: Duration = Duration::from_secs(12 * 60 * 60);
 
-/// Above the options that name binaries.
+/// Heading of the options for binaries.
 pub(super) const BINARIES: &str = "Binaries (built with cargo unless given)";
 
-/// The binaries to run.
+/// Options for the binaries.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = BINARIES)]
 pub(super) struct Binaries {
-    /// Any binary that speaks the Lambda Runtime API
+    /// Function: any binary that speaks the Lambda Runtime API
     #[arg(long, value_name = "PATH")]
     pub(super) function: Option<PathBuf>,
-    /// A binary that takes the variables of onboarding-api, logs a line of
-    /// JSON with the message "listening" and the field address, and answers
-    /// GET /readyz with 200 when it can serve
+    /// Producer: a binary that reads the variables of onboarding-api, logs a line of JSON with the
+    /// message "listening" and the field address, and responds to GET /readyz with 200 when it is
+    /// ready
     #[arg(long, value_name = "PATH")]
     pub(super) producer: Option<PathBuf>,
-    /// Start no producer. This is the default if --function is a function
-    /// other than onboarding-lambda, which would not understand its messages
+    /// Start no producer. This is the default if --function is not onboarding-lambda, because
+    /// another function would not understand the producer's messages
     #[arg(long, conflicts_with_all = ["producer", "producer_port"])]
     pub(super) no_producer: bool,
 }
 
 impl Binaries {
-    /// Returns `true` if the function is the onboarding function: built here, or given under its
-    /// file name.
+    /// Returns true if the function is the onboarding function: built here, or given under its file
+    /// name.
     pub(super) fn is_onboarding(&self) -> bool {
         self.function
             .as_ref()
             .is_none_or(|path| program_name(path) == FUNCTION.name())
     }
 
-    /// Returns `true` if a producer is started.
+    /// Returns true if a producer is started.
     pub(super) fn has_producer(&self) -> bool {
         self.producer.is_some() || (self.is_onboarding() && !self.no_producer)
     }
 }
 
-/// Where to listen.
+/// Options for the listeners.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Ports on 127.0.0.1 (free ones unless given) and hosts")]
 pub(super) struct ListenOptions {
@@ -82,7 +82,7 @@ pub(super) struct ListenOptions {
         hide_default_value = true
     )]
     pub(super) producer_port: u16,
-    /// Port of the OTLP receiver, HTTP
+    /// Port of the OTLP receiver over HTTP
     #[arg(
         long,
         value_name = "PORT",
@@ -90,7 +90,7 @@ pub(super) struct ListenOptions {
         hide_default_value = true
     )]
     otlp_http_port: u16,
-    /// Port of the OTLP receiver, gRPC
+    /// Port of the OTLP receiver over gRPC
     #[arg(
         long,
         value_name = "PORT",
@@ -106,61 +106,56 @@ pub(super) struct ListenOptions {
     allow_host: Vec<HostName>,
 }
 
-/// How queue, event source mapping and function are set up.
+/// Options for the queue, the event source mapping and the function.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Queue, event source mapping and function")]
 pub(super) struct StackOptions {
-    /// Name of the queue; dead letters go to NAME-dlq
+    /// Name of the queue; its dead-letter queue is NAME-dlq
     #[arg(long, value_name = "NAME", default_value = "onboarding")]
     queue: QueueName,
-    /// How many messages a batch may have; above 10 it needs a window
+    /// Maximum number of messages in a batch; more than 10 require a batching window
     #[arg(long, value_name = "N", default_value = "10", value_parser = batch_size)]
     batch_size: NonZeroUsize,
-    /// How long a batch may be gathered
+    /// Time for which a batch is gathered
     #[arg(long, value_name = "TIME", default_value = "0s", value_parser = batching_window)]
     batching_window: Duration,
-    /// How many batches are handled at once, each in its environment
+    /// Maximum number of concurrent invocations, each in its own environment
     #[arg(long, value_name = "N", default_value = "2", value_parser = concurrency)]
     concurrency: NonZeroUsize,
-    /// How long an invocation may take
+    /// Time limit of an invocation
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = function_timeout)]
     function_timeout: Duration,
-    /// How long a received message stays hidden; not shorter than the
-    /// function's timeout
+    /// Time for which a received message stays hidden; at least the function's timeout
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = visibility_timeout)]
     visibility_timeout: Duration,
-    /// How often a message is delivered before it goes to the
-    /// dead-letter queue
+    /// Number of deliveries after which a message goes to the dead-letter queue
     #[arg(long, value_name = "N", default_value = "3", value_parser = receive_count)]
     max_receive_count: NonZeroU32,
-    /// How long an environment may idle before it is killed
+    /// Idle time after which an environment is killed
     #[arg(long, value_name = "TIME", default_value = "5m", value_parser = duration::parse)]
     idle_after: Duration,
     /// Let environments run between invocations, unlike Lambda
     #[arg(long)]
     no_freeze: bool,
-    /// A variable for the function, besides those that Lambda sets; may be
-    /// given several times, and wins over what the stack sets, which leaves
-    /// out OTEL_EXPORTER_OTLP_PROTOCOL where an endpoint for OTLP is given. An
-    /// SDK in the function finds the stack's SQS by itself, which looks at the
-    /// path of queue URLs alone: the dead-letter queue is
-    /// http://127.0.0.1/000000000000/onboarding-dlq on any port, or NAME-dlq
-    /// with --queue NAME
+    /// Variable for the function, in addition to those that Lambda sets; may be repeated. It
+    /// overrides the stack's own variable of the same name. If it is an OTLP endpoint, the stack
+    /// does not set OTEL_EXPORTER_OTLP_PROTOCOL. SDKs in the function use the stack's SQS endpoint,
+    /// which reads only the path of a queue URL: the URL of the dead-letter queue is
+    /// http://127.0.0.1/000000000000/onboarding-dlq on any port, with NAME-dlq for --queue NAME
     #[arg(long, value_name = "NAME=VALUE", value_parser = variable)]
     env: Vec<(String, String)>,
-    /// File of variables for the function, NAME=VALUE on each line. Lines may
-    /// begin with export, # begins a comment, and values with spaces or line
-    /// breaks need single or double quotes. Nothing is expanded: $HOME stays as
-    /// it is. May be repeated; --env takes precedence
+    /// File of variables for the function, one NAME=VALUE per line. Lines may begin with export, #
+    /// begins a comment, and values with spaces or line breaks need single or double quotes.
+    /// Variables are not expanded: $HOME stays as it is. May be repeated; --env takes precedence
     #[arg(long, value_name = "FILE", value_parser = env_file::read)]
     env_file: Vec<EnvFile>,
-    /// Make the onboarding function misbehave: KIND=CUSTOMER_ID, comma-separated;
-    /// KIND is fail-once, panic or slow
+    /// Make the onboarding function fail: comma-separated KIND=CUSTOMER_ID, with KIND fail-once,
+    /// panic or slow
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     pub(super) faults: Vec<Fault>,
 }
 
-/// Paths of the binaries, once they are known.
+/// Paths of the binaries to run.
 #[derive(Clone, Debug)]
 pub(super) struct Paths {
     pub(super) function: PathBuf,
@@ -211,13 +206,13 @@ impl StackOptions {
     }
 }
 
-/// Returns all variables for the function. The last of several with the same name wins.
+/// Returns all variables for the function. Of several with the same name, the last one wins.
 fn variables(files: Vec<EnvFile>, given: Vec<(String, String)>) -> Vec<(String, String)> {
     let file_variables = files.into_iter().flat_map(|file| file.variables);
     file_variables.chain(given).collect()
 }
 
-/// A mapping takes 1 to 10,000.
+/// Parses a batch size: 1 to 10,000.
 fn batch_size(text: &str) -> Result<NonZeroUsize, String> {
     let size = text
         .parse()
@@ -254,7 +249,7 @@ fn visibility_timeout(text: &str) -> Result<Duration, String> {
     Ok(timeout)
 }
 
-/// SQS takes 1 to 1,000.
+/// Parses a receive count: 1 to 1,000, as SQS allows.
 fn receive_count(text: &str) -> Result<NonZeroU32, String> {
     let count = text
         .parse()

@@ -11,11 +11,11 @@ use super::signals::Signals;
 use super::terminal;
 use crate::replay::{Place, Replay, ReplayError, Report, Settings};
 
-/// Where programs keep what is to survive them (XDG Base Directory Specification), and where that
-/// is by default, from the home directory.
+/// Variable for the folder of persistent state (XDG Base Directory Specification), and its default,
+/// relative to the home directory.
 const STATE_HOME: &str = "XDG_STATE_HOME";
 const DEFAULT_STATE_HOME: &str = ".local/state";
-/// The ledger, from there.
+/// Path of the ledger in that folder.
 const LEDGER: &str = "baton/replay-ledger";
 
 const EXAMPLES: &str = "\
@@ -29,48 +29,48 @@ Examples:
 
 ";
 
-/// Send spans on that a function or service wrote to its log
+/// Send spans that a function or service wrote to its log
 ///
-/// When no collector takes its spans, Baton writes them to the log, in lines marked "baton.spill".
-/// This finds them in any log: as it was written, as the AWS CLI or the console exports it (text,
-/// JSON, YAML, CSV), compressed with gzip (even several times), in UTF-16, and in events of
+/// When Baton cannot export spans, it writes them to the log, in lines marked "baton.spill". This
+/// command finds them in any log: as it was written, as the AWS CLI or the console exports it
+/// (text, JSON, YAML, CSV), compressed with gzip (even several times), in UTF-16, and in events of
 /// CloudWatch's subscription filters, Kinesis and Firehose, whose base64 is decoded. Fragments of
 /// long spans are joined, and missing ones are reported.
 ///
-/// Lines that a log pipeline split are joined too: those of FireLens (partial_id), Docker,
+/// Lines that a log pipeline split are joined as well: those of FireLens (partial_id), Docker,
 /// containerd (P and F) and journald (journalctl --output=json --all). Unmarked pieces, such as
 /// those of Docker's awslogs driver, are joined only if they form a complete line with all its
 /// spans.
 ///
-/// A log without such lines is not an error. A part of a log that is not understood, because it is
-/// in another compression format, encrypted, cut off or corrupt, is reported with its position.
+/// A log without such lines is not an error. A part of a log that cannot be read because it is
+/// encrypted, truncated, corrupt or in another compression format is reported with its position.
 /// Spans found elsewhere, or before the error, are still sent, and the exit code is 5.
 ///
-/// The spans go out with their own times and ids, as OTEL_EXPORTER_OTLP_* say: protocol, headers,
-/// certificates, compression, timeout. Where OTEL_EXPORTER_OTLP_HEADERS_SECRET is set, nothing is
-/// sent unless OTEL_EXPORTER_OTLP_HEADERS is set too: the secret is not read.
+/// The spans keep their times and ids. OTEL_EXPORTER_OTLP_* set protocol, headers, certificates,
+/// compression and timeout. If OTEL_EXPORTER_OTLP_HEADERS_SECRET is set, OTEL_EXPORTER_OTLP_HEADERS
+/// must be set too, or nothing is sent: the secret is not read.
 ///
-/// What an endpoint has accepted is entered in a ledger, so that reading the same log again sends
-/// it nothing. The ledger is kept per endpoint, by its URL: another endpoint, or the same one by
-/// another name, is sent everything.
+/// Spans that an endpoint has accepted are recorded in a ledger and not sent to it again. The
+/// ledger identifies endpoints by their URL: the same endpoint under another name gets all spans
+/// again.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = EXIT_CODES_HELP, after_long_help = format!("{EXAMPLES}{EXIT_CODES_HELP}"))]
 pub(super) struct ReplayArgs {
-    /// Logs to look for spans in; - is standard input
+    /// Logs to search for spans; - is standard input
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// Where to send the spans, as in OTEL_EXPORTER_OTLP_ENDPOINT, which it
-    /// replaces together with OTEL_EXPORTER_OTLP_TRACES_ENDPOINT
+    /// Endpoint for the spans, as in OTEL_EXPORTER_OTLP_ENDPOINT; overrides it and
+    /// OTEL_EXPORTER_OTLP_TRACES_ENDPOINT
     #[arg(long, value_name = "URL")]
     endpoint: Option<String>,
-    /// What has been sent to which endpoint [default: baton/replay-ledger under
+    /// File that records the spans sent to each endpoint [default: baton/replay-ledger under
     /// $XDG_STATE_HOME or ~/.local/state]
     #[arg(long, value_name = "PATH")]
     ledger: Option<PathBuf>,
-    /// Send also what the ledger says has been sent
+    /// Resend spans that the ledger already has
     #[arg(long)]
     force: bool,
-    /// Only count what would be sent
+    /// Only count the spans that would be sent
     #[arg(long)]
     dry_run: bool,
     /// Print the report as JSON
@@ -78,12 +78,12 @@ pub(super) struct ReplayArgs {
     json: bool,
 }
 
-/// Replays unless a signal arrives first.
+/// Replays until all files are read or a signal arrives.
 pub(super) async fn run(arguments: ReplayArgs, signals: &mut Signals) -> Exit {
     let is_json = arguments.json;
     let Some(settings) = settings(arguments) else {
         terminal::say(format_args!(
-            "error: there is no place for the ledger: set HOME or {STATE_HOME}, or name one with --ledger"
+            "error: no path for the ledger: set HOME or {STATE_HOME}, or give --ledger"
         ));
         return Exit::StartFailed;
     };
@@ -103,7 +103,7 @@ pub(super) async fn run(arguments: ReplayArgs, signals: &mut Signals) -> Exit {
     command_exit(outcome, &report, printed)
 }
 
-/// Tells of each setting that is wrong as of an error of its own.
+/// Reports an error; an error about several settings becomes one error per setting.
 fn print_error(error: &ReplayError) {
     match error {
         ReplayError::Environment(invalid) => {
@@ -153,7 +153,8 @@ fn settings(arguments: ReplayArgs) -> Option<Settings> {
     })
 }
 
-/// The specification has relative paths ignored.
+/// Returns the default path of the ledger. Relative paths are ignored, as the specification
+/// requires.
 fn default_ledger() -> Option<PathBuf> {
     let folder = |name| env::var_os(name).map(PathBuf::from);
     let state = folder(STATE_HOME).filter(|path| path.is_absolute());

@@ -1,12 +1,12 @@
-//! The signals that end the program.
+//! Signals that stop the program.
 
 use std::future::Future;
 use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Listens for SIGINT (Ctrl-C), SIGTERM and SIGHUP (the terminal was closed). While it lives, none
-/// of them kills the process.
+/// Receives SIGINT (Ctrl-C), SIGTERM and SIGHUP (the terminal was closed). While it exists, none of
+/// them kills the process.
 #[derive(Debug)]
 pub(super) struct Signals {
     interrupt: Signal,
@@ -23,7 +23,7 @@ impl Signals {
         })
     }
 
-    /// Waits for the next one.
+    /// Waits for the next signal.
     pub(super) async fn recv(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
@@ -32,11 +32,11 @@ impl Signals {
         }
     }
 
-    /// Waits for an orderly end, which another signal cuts short: what is dropped half-way is
-    /// killed.
-    pub(super) async fn run_until_signal(&mut self, end: impl Future<Output = ()>) {
+    /// Runs a shutdown until it completes or another signal arrives. A shutdown that is dropped
+    /// early kills the processes.
+    pub(super) async fn run_until_signal(&mut self, shutdown: impl Future<Output = ()>) {
         tokio::select! {
-            () = end => {}
+            () = shutdown => {}
             () = self.recv() => {}
         }
     }

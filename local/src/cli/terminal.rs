@@ -1,5 +1,4 @@
-//! What the person at the terminal sees while something happens. Results go to standard output,
-//! everything here to standard error.
+//! Progress and errors, which go to standard error. Results go to standard output.
 
 use std::error::Error;
 use std::io::{self, Write};
@@ -11,18 +10,18 @@ use terminal_size::terminal_size_of;
 
 use crate::demo::Width;
 
-/// Headings, and what went well.
+/// Style of a success.
 const SUCCESS: Style = AnsiColor::Green.on_default();
-/// What went wrong.
+/// Style of an error.
 const FAILURE: Style = AnsiColor::Red.on_default().bold();
-/// What is of second rank.
+/// Style of secondary information.
 const DIMMED: Style = Style::new().dimmed();
-/// Columns of a mark and the space behind it.
+/// Columns of a mark and the space after it.
 const MARK_COLUMNS: usize = 2;
-/// Durations below this are not worth telling.
+/// Minimum duration that is printed.
 const SHOWN_FROM: Duration = Duration::from_millis(50);
 
-/// Says that something has begun or been done, with the time since the last word.
+/// Progress messages, with the time since the previous one.
 #[derive(Debug)]
 pub(super) struct Progress {
     last: Instant,
@@ -35,18 +34,18 @@ impl Progress {
         }
     }
 
-    /// Something begins that may take a while.
+    /// Prints the start of an action that may take a while.
     pub(super) fn begin(&mut self, what: &str) {
         print_marked(DIMMED, '·', what);
         self.last = Instant::now();
     }
 
-    /// Something was done.
+    /// Prints the success of an action.
     pub(super) fn done(&mut self, what: &str) {
         self.end(SUCCESS, '✓', what);
     }
 
-    /// Something did not happen.
+    /// Prints the failure of an action.
     pub(super) fn missed(&mut self, what: &str) {
         self.end(FAILURE, '✗', what);
     }
@@ -57,23 +56,23 @@ impl Progress {
         if taken < SHOWN_FROM {
             print_marked(style, mark, what);
         } else {
-            // A no-break space: the number stays with its unit.
+            // A no-break space keeps the number and its unit on one line.
             let seconds = taken.as_secs_f64();
             print_marked(style, mark, &format!("{what} ({seconds:.1}\u{a0}s)"));
         }
     }
 }
 
-/// Says something behind a mark, over as many lines as the terminal needs.
+/// Prints a text after a mark, on as many lines as the terminal needs.
 fn print_marked(style: Style, mark: char, what: &str) {
-    let mut beginning = format!("{style}{mark}{style:#} ");
+    let mut prefix = format!("{style}{mark}{style:#} ");
     for line in width(io::stderr()).break_lines(what, MARK_COLUMNS) {
-        say(format_args!("{beginning}{line}"));
-        beginning = " ".repeat(MARK_COLUMNS);
+        say(format_args!("{prefix}{line}"));
+        prefix = " ".repeat(MARK_COLUMNS);
     }
 }
 
-/// Reports an error with all its causes, one a line.
+/// Prints an error and its causes, one per line.
 pub(super) fn error(error: &dyn Error) {
     say(format_args!("{FAILURE}error:{FAILURE:#} {error}"));
     let mut cause = error.source();
@@ -83,7 +82,7 @@ pub(super) fn error(error: &dyn Error) {
     }
 }
 
-/// How many columns `stream` has to print in; what is no terminal has as many as one wants.
+/// Returns the width of `stream`, or the full width if it is not a terminal.
 pub(super) fn width(stream: impl AsFd) -> Width {
     match terminal_size_of(stream) {
         Some((columns, _)) => Width::from_columns(columns.0),
@@ -91,8 +90,8 @@ pub(super) fn width(stream: impl AsFd) -> Width {
     }
 }
 
-/// Writes one line to standard error.
+/// Prints a line to standard error.
 pub(super) fn say(line: std::fmt::Arguments<'_>) {
-    // When nobody can read it any more, nothing is left to be done about it.
+    // An error cannot be reported anywhere else.
     let _ = writeln!(anstream::stderr().lock(), "{line}");
 }

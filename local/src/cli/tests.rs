@@ -2,7 +2,7 @@ use clap::CommandFactory;
 
 use super::*;
 
-/// Wider help would be wrapped by a terminal of the usual size.
+/// Columns of a terminal of the usual size.
 const COLUMNS: usize = 80;
 
 fn refused(arguments: &[&str]) -> String {
@@ -11,7 +11,7 @@ fn refused(arguments: &[&str]) -> String {
 }
 
 #[test]
-fn the_definition_is_sound() {
+fn the_definition_is_valid() {
     Cli::command().debug_assert();
 }
 
@@ -49,11 +49,14 @@ fn default_values_are_in_the_help_without_lines_of_spaces() {
     let lines = help.lines();
     let trailing = lines.filter(|line| line.ends_with(' ')).count();
     assert_eq!(trailing, 0, "{help}");
-    assert!(help_of("up").contains("may take [default: 5s] "), "{help}");
+    assert!(
+        help_of("up").contains("an invocation [default: 5s] "),
+        "{help}"
+    );
 }
 
 #[test]
-fn what_makes_no_sense_is_refused_with_what_was_expected() {
+fn invalid_values_are_refused_with_the_expected_ones() {
     assert!(
         refused(&["up", "--faults", "explode=a"]).contains("KIND one of fail-once, panic, slow")
     );
@@ -73,7 +76,7 @@ fn what_makes_no_sense_is_refused_with_what_was_expected() {
 }
 
 #[test]
-fn an_allowed_host_is_a_name_alone() {
+fn an_allowed_host_has_neither_scheme_nor_port() {
     assert!(accepted(&[
         "--sqs-only",
         "--allow-host=a.test",
@@ -99,7 +102,7 @@ fn refused_by_up(arguments: &[&str]) -> String {
 }
 
 #[test]
-fn numbers_that_aws_would_not_take_are_refused_one_by_one() {
+fn values_that_aws_rejects_are_refused() {
     for (option, value, expected) in [
         ("--batch-size", "10001", "from 1 to 10000"),
         ("--batching-window", "301s", "300s or less"),
@@ -120,7 +123,7 @@ fn numbers_that_aws_would_not_take_are_refused_one_by_one() {
 }
 
 #[test]
-fn numbers_that_aws_would_not_take_together_are_refused_as_arguments() {
+fn combinations_that_aws_rejects_are_refused_as_arguments() {
     let refusal = refused_by_up(&["--batch-size", "11"]);
     assert!(
         refusal.contains("--batch-size 11 needs --batching-window of at least 1s"),
@@ -139,7 +142,7 @@ fn numbers_that_aws_would_not_take_together_are_refused_as_arguments() {
 }
 
 #[test]
-fn the_sqs_endpoint_alone_takes_its_own_port_and_nothing_about_the_rest() {
+fn sqs_only_accepts_its_port_and_no_option_for_the_rest() {
     assert!(accepted(&["--sqs-only", "--json", "--sqs-port", "9324"]));
     for option in [
         "--logs",
@@ -155,7 +158,7 @@ fn the_sqs_endpoint_alone_takes_its_own_port_and_nothing_about_the_rest() {
 }
 
 #[test]
-fn no_option_is_forgotten_by_sqs_only() {
+fn sqs_only_conflicts_with_every_other_option() {
     let mut command = Cli::command();
     command.build();
     let up = command.find_subcommand("up").unwrap();
@@ -175,12 +178,12 @@ fn no_option_is_forgotten_by_sqs_only() {
 fn the_help_of_demo_says_which_function_it_is_for() {
     let help = help_of("demo");
     assert!(
-        help.contains("any other function runs under `baton up`") && !help.contains("Any binary"),
+        help.contains("run any other function with `baton up`") && !help.contains("Any binary"),
         "{help}"
     );
 }
 
-/// The long help of a subcommand, with single spaces for line breaks.
+/// Returns the long help of a subcommand, with line breaks replaced by spaces.
 fn help_of(name: &str) -> String {
     let mut command = Cli::command();
     let command = command.find_subcommand_mut(name).unwrap();
@@ -191,7 +194,7 @@ fn help_of(name: &str) -> String {
 #[test]
 fn the_help_of_up_says_where_logs_go() {
     let help = help_of("up");
-    let expected = "what the function and the producer log, on standard error";
+    let expected = "the logs of the function and the producer to standard error";
     assert!(help.contains(expected), "{help}");
 }
 
@@ -199,15 +202,15 @@ fn the_help_of_up_says_where_logs_go() {
 fn the_help_of_replay_says_what_the_ledger_and_the_secret_mean() {
     let help = help_of("replay");
     for expected in [
-        "The ledger is kept per endpoint",
-        "Where OTEL_EXPORTER_OTLP_HEADERS_SECRET is set, nothing is sent unless OTEL_EXPORTER_OTLP_HEADERS is set too",
+        "The ledger identifies endpoints by their URL",
+        "If OTEL_EXPORTER_OTLP_HEADERS_SECRET is set, OTEL_EXPORTER_OTLP_HEADERS must be set too, or nothing is sent",
     ] {
         assert!(help.contains(expected), "{expected}: {help}");
     }
 }
 
 #[test]
-fn the_help_says_what_a_producer_must_do() {
+fn the_help_of_up_describes_the_producer() {
     let help = help_of("up");
     let expected = "logs a line of JSON with the message \"listening\" and the field address";
     assert!(

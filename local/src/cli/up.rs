@@ -17,13 +17,13 @@ use super::terminal::{self, Progress, say};
 use crate::environment::Phase;
 use crate::stack::{Endpoints, FunctionWatcher, SqsEndpoint, Stack, StackError};
 
-/// Headings.
+/// Style of headings.
 const HEADING: Style = Style::new().bold();
-/// What is of second rank.
+/// Style of secondary information.
 const DIMMED: Style = Style::new().dimmed();
 
-/// The options that say something about what `--sqs-only` does not start. Naming clap's groups
-/// would be shorter, but then a refusal lists the whole group instead of what was given.
+/// Options that have no effect with `--sqs-only`. They are listed one by one because a conflict
+/// with one of clap's groups would report the whole group.
 const NOT_FOR_SQS_ONLY: [&str; 19] = [
     "logs",
     "function",
@@ -46,26 +46,25 @@ const NOT_FOR_SQS_ONLY: [&str; 19] = [
     "faults",
 ];
 
-/// Start the stack, print where everything is, and run until Ctrl-C
+/// Start the stack, print its endpoints, and run until Ctrl-C
 ///
-/// Starts the SQS endpoint, the queues onboarding and onboarding-dlq, the OTLP receiver, the
-/// function with its event source mapping, and, for the onboarding function, its producer; then
+/// Starts the SQS endpoint, the queues onboarding and onboarding-dlq, the OTLP receiver, and the
+/// function with its event source mapping. The onboarding function also gets its producer. Then
 /// prints the endpoints and the variables to export. Ctrl-C and SIGTERM stop everything and leave
 /// no process behind.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = EXIT_CODES_HELP)]
 pub(super) struct UpArgs {
-    /// Print one line of JSON once all is ready: {"sqs": URL, "queue_url":
-    /// URL, "dead_letter_queue_url": URL, "producer": URL or null,
-    /// "otlp_http": URL, "otlp_grpc": URL, "console": URL or null, "variables": {NAME:
-    /// VALUE}}, the last being what a shell would export; with --sqs-only
-    /// everything but "sqs" and "variables" is null
+    /// Print one line of JSON when the stack is ready: {"sqs": URL, "queue_url": URL,
+    /// "dead_letter_queue_url": URL, "producer": URL or null, "otlp_http": URL, "otlp_grpc": URL,
+    /// "console": URL or null, "variables": {NAME: VALUE}}. The variables are those to export in a
+    /// shell. With --sqs-only, everything but "sqs" and "variables" is null
     #[arg(long)]
     json: bool,
-    /// Start the SQS endpoint alone, without any queue
+    /// Start only the SQS endpoint, without queues
     #[arg(long, conflicts_with_all = NOT_FOR_SQS_ONLY)]
     sqs_only: bool,
-    /// Show what the function and the producer log, on standard error
+    /// Print the logs of the function and the producer to standard error
     #[arg(long)]
     logs: bool,
     #[command(flatten)]
@@ -76,16 +75,18 @@ pub(super) struct UpArgs {
     settings: CheckedStackOptions,
 }
 
-/// Command line that sends a message, with the variables above, in any AWS CLI that speaks SQS's
-/// JSON protocol. Version 1 ignores `AWS_ENDPOINT_URL_SQS`, so the endpoint is an option.
+/// Command line that sends a message with the printed variables. It works with any AWS CLI that
+/// speaks SQS's JSON protocol. Version 1 ignores `AWS_ENDPOINT_URL_SQS`, so the endpoint is an
+/// option.
 const SEND_WITH_CLI: &str = r#"aws sqs send-message --endpoint-url $AWS_ENDPOINT_URL_SQS --queue-url $QUEUE_URL --message-body '{"id":"1"}'"#;
 
-/// What is worth trying once all is up.
+/// Example that is printed when the stack is ready.
 #[derive(Clone, Copy, Debug)]
 enum Suggestion {
     /// A request to the producer, whose message the function understands.
     Onboarding,
-    /// A message of one's own: only whoever brought the function knows what its messages look like.
+    /// A message with the user's own body, because only the user knows the messages of the
+    /// function.
     Message,
 }
 
@@ -99,7 +100,7 @@ impl Suggestion {
     }
 }
 
-/// Runs until a signal arrives or something dies.
+/// Runs the stack until a signal arrives or a part of it stops.
 pub(super) async fn run(arguments: UpArgs, signals: &mut Signals) -> Exit {
     if arguments.sqs_only {
         return sqs_only(&arguments.ports, arguments.json, signals).await;
@@ -132,7 +133,7 @@ fn unused_option_error(arguments: &UpArgs) -> Option<clap::Error> {
     let sentence = if !binaries.is_onboarding() && !arguments.settings.0.faults.is_empty() {
         "--faults works only with the onboarding function: leave out --faults or --function"
     } else if !binaries.has_producer() && arguments.ports.producer_port != 0 {
-        "--producer-port needs a producer, and this function is started without one: give --producer or leave out --producer-port"
+        "--producer-port needs a producer, which this function does not get by default: give --producer or leave out --producer-port"
     } else {
         return None;
     };
@@ -173,9 +174,9 @@ async fn run_until_stopped(
                 terminal::error(&error);
                 break Exit::Failed;
             }
-            // As on AWS the queue keeps what was not handled, and the next attempt gets a new
-            // environment. Whoever is shown the log has its last words already, under the number of
-            // the environment.
+            // The queue keeps the failed messages, as on AWS, and the next attempt gets a new
+            // environment. With `--logs`, the last lines of the environment were printed already,
+            // under its number.
             ended = watch.next() => if logs {
                 terminal::error(&ended);
             } else {
@@ -190,14 +191,14 @@ async fn run_until_stopped(
     exit
 }
 
-/// What is said when the stack stops, which waits for invocations that are under way.
+/// Returns the message for the shutdown, which waits for pending invocations.
 fn stopping_message(environments: impl IntoIterator<Item = Phase>) -> &'static str {
     let at_work = [Phase::Starting, Phase::Running, Phase::Finishing];
     if environments
         .into_iter()
         .any(|phase| at_work.contains(&phase))
     {
-        "stopping; a second Ctrl-C ends it at once"
+        "stopping; press Ctrl-C again to stop immediately"
     } else {
         "stopping"
     }
@@ -225,7 +226,7 @@ async fn sqs_only(ports: &ListenOptions, json: bool, signals: &mut Signals) -> E
     exit
 }
 
-/// The line of `--json`.
+/// The output of `--json`.
 #[derive(Debug, Default, Serialize)]
 struct ReadyLine<'a> {
     sqs: &'a str,
@@ -276,7 +277,7 @@ fn print_ready(stack: &Stack, json: bool, suggestion: Suggestion) -> io::Result<
             writeln!(out, "  {read_spans}\n")?;
             writeln!(
                 out,
-                "  {DIMMED}or send it from the other shell:{DIMMED:#}\n"
+                "  {DIMMED}or with the AWS CLI in the other shell:{DIMMED:#}\n"
             )?;
             writeln!(out, "  {SEND_WITH_CLI}\n")?;
         }
@@ -319,12 +320,13 @@ fn write_onboarding(out: &mut impl Write, producer: &str) -> io::Result<()> {
     )
 }
 
-/// With curl, which everybody has: SQS's JSON protocol, whose signature nobody checks here.
+/// Uses curl and SQS's JSON protocol: curl is installed nearly everywhere, and the endpoint does
+/// not check signatures.
 fn write_message(out: &mut impl Write, endpoints: &Endpoints) -> io::Result<()> {
     let Endpoints { sqs, queue, .. } = endpoints;
     writeln!(
         out,
-        "\n{HEADING}Send a message with a body of your own, then read its spans{HEADING:#}\n"
+        "\n{HEADING}Send your own message, then read its spans{HEADING:#}\n"
     )?;
     writeln!(out, "  curl {sqs} \\")?;
     writeln!(out, "    -H 'content-type: application/x-amz-json-1.0' \\")?;
@@ -390,7 +392,7 @@ mod tests {
     }
 
     #[test]
-    fn the_way_out_is_told_when_stopping_may_take_long() {
+    fn the_message_names_ctrl_c_when_stopping_may_take_long() {
         assert_eq!(
             stopping_message([Phase::Idle, Phase::Terminating]),
             "stopping"
@@ -398,7 +400,7 @@ mod tests {
         for phase in [Phase::Starting, Phase::Running, Phase::Finishing] {
             assert_eq!(
                 stopping_message([Phase::Idle, phase]),
-                "stopping; a second Ctrl-C ends it at once"
+                "stopping; press Ctrl-C again to stop immediately"
             );
         }
     }

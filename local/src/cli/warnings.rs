@@ -1,5 +1,5 @@
-//! What our own code has to warn of while something runs, in the look of everything else on
-//! standard error.
+//! Prints the warnings and errors that `baton`'s own code logs, in the format of its other messages
+//! on standard error.
 
 use std::env;
 use std::fmt;
@@ -15,34 +15,33 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use super::terminal::say;
 
-/// What is shown, as every Rust program has it.
+/// Variable for the log filter, the same as in other Rust programs.
 const LOG_VARIABLE: &str = "RUST_LOG";
-/// What is shown unless the variable says otherwise: progress and results are told already.
+/// Default log level: progress and results are printed anyway.
 const DEFAULT_LEVEL: Level = Level::WARN;
 
-/// Has everything of the level that `RUST_LOG` asks for written to standard error, one line each,
-/// from now on.
+/// Installs a subscriber that prints the events that `RUST_LOG` selects to standard error, one line
+/// each.
 pub(super) fn init() {
     let asked = env::var(LOG_VARIABLE).ok();
     let filter = parse_filter(asked.as_deref()).unwrap_or_else(|expected| {
         let asked = asked.unwrap_or_default();
         say(format_args!(
-            "{WARNING}warning:{WARNING:#} {LOG_VARIABLE}={asked:?} is passed over: {expected}"
+            "{WARNING}warning:{WARNING:#} {LOG_VARIABLE}={asked:?} is ignored: {expected}"
         ));
         Targets::new().with_default(DEFAULT_LEVEL)
     });
     let lines = tracing_subscriber::fmt::layer()
         .event_format(EventFormat)
         .with_writer(anstream::stderr);
-    // An error says that the host of this library listens already, and then the lines are its own
-    // to show.
+    // An error means that a program that uses this library has installed its own subscriber.
     let _ = tracing_subscriber::registry()
         .with(filter)
         .with(lines)
         .try_init();
 }
 
-/// Reads the value of the variable; an error says what was expected.
+/// Parses the value of the variable; the error is the expected syntax.
 fn parse_filter(asked: Option<&str>) -> Result<Targets, &'static str> {
     match asked {
         None | Some("") => Ok(Targets::new().with_default(DEFAULT_LEVEL)),
@@ -56,8 +55,8 @@ const ERROR: Style = AnsiColor::Red.on_default().bold();
 const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 const DIMMED: Style = Style::new().dimmed();
 
-/// An event as one line: its level, its message, its fields. Whoever reads along needs neither the
-/// time nor the module.
+/// Formats an event as one line of level, message and fields. Time and module are of no use at a
+/// terminal.
 struct EventFormat;
 
 impl<S, N> FormatEvent<S, N> for EventFormat

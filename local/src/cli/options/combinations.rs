@@ -1,5 +1,5 @@
-//! What the settings must be together, checked as part of reading the command line, before anything
-//! is built.
+//! Checks of options against each other, as part of parsing the command line, before anything is
+//! built.
 
 use std::time::Duration;
 
@@ -8,20 +8,19 @@ use clap::{Arg, ArgMatches, Args, Command, Error, FromArgMatches};
 
 use super::StackOptions;
 
-/// The largest batch that one receive can fill; AWS takes larger ones only with a window to gather
-/// them in.
+/// Maximum number of messages in one receive. AWS requires a batching window for larger batches.
 const MAX_BATCH_WITHOUT_WINDOW: usize = 10;
-/// The shortest such window.
+/// Minimum window for larger batches.
 const MIN_WINDOW: Duration = Duration::from_secs(1);
 
-/// Settings that AWS would take together.
+/// Options that AWS accepts together.
 #[derive(Clone, Debug)]
 pub(in crate::cli) struct CheckedStackOptions(pub(in crate::cli) StackOptions);
 
 impl CheckedStackOptions {
     fn new(settings: StackOptions) -> Result<Self, Error> {
         match conflict(&settings) {
-            // Clap adds the usage to it, and ends with its own exit code.
+            // Clap adds the usage, and exits with its own exit code.
             Some(conflict) => Err(Error::raw(ErrorKind::ValueValidation, conflict)),
             None => Ok(Self(settings)),
         }
@@ -44,14 +43,14 @@ fn conflict(settings: &StackOptions) -> Option<String> {
     if function_timeout > visibility_timeout {
         return Some(format!(
             "--function-timeout {function_timeout:?} is longer than --visibility-timeout {visibility_timeout:?}: \
-             messages would come back while the function still works on them"
+             messages would become visible again while the function still handles them"
         ));
     }
     None
 }
 
-/// Appends the default value to the help text. In the output of `--help`, Clap would put it into a
-/// separate paragraph after a line of spaces.
+/// Appends the default value to the help text. Clap would print it in a separate paragraph after a
+/// line of spaces.
 fn with_inline_default(argument: Arg) -> Arg {
     let takes_value = argument.get_action().takes_values();
     let default = argument.get_default_values().first();

@@ -1,20 +1,20 @@
-//! Files with variables for the function.
+//! Parser of files with variables for the function.
 //!
-//! Each line is `NAME=VALUE`, `export NAME=VALUE`, a comment after `#`, or empty. After a value, a
-//! comment needs a space before its `#`. A value without quotes is one word. A value in single
-//! quotes is used unchanged; in double quotes `\n`, `\"`, `\\` and `\$` stand for a line
-//! break, `"`, `\` and `$`. A value in quotes may have several lines. Variables are not
-//! expanded: `$HOME` stays as it is.
+//! Each line is `NAME=VALUE`, `export NAME=VALUE`, a comment after `#`, or empty. A comment after a
+//! value needs a space before its `#`. A value without quotes is one word. A value in single quotes
+//! is used unchanged; in double quotes, `\n`, `\"`, `\\` and `\$` stand for a line break, `"`, `\`
+//! and `$`. A value in quotes may have several lines. Variables are not expanded: `$HOME` stays as
+//! it is.
 
 use std::fs;
 
-/// Variables of a file, in order.
+/// Variables of a file, in their order.
 #[derive(Clone, Debug)]
 pub(super) struct EnvFile {
     pub(super) variables: Vec<(String, String)>,
 }
 
-/// A line that cannot be read: its number, and the text that was expected in it.
+/// A line with a syntax error: its number, and the expected syntax.
 ///
 /// The error does not contain the line itself, which may be a secret.
 #[derive(Debug, Eq, PartialEq, thiserror::Error)]
@@ -38,8 +38,8 @@ type ParsedLine<'a> = (Option<(String, String)>, &'a str);
 ///
 /// # Errors
 ///
-/// When the file cannot be read, or a line is not in the format. The error names the number of the
-/// line.
+/// Fails if the file cannot be read or a line has a syntax error. The error contains the number of
+/// the line.
 pub(super) fn read(path: &str) -> Result<EnvFile, String> {
     let text = fs::read_to_string(path).map_err(|error| format!("cannot read {path}: {error}"))?;
     parse(&text).map_err(|error| format!("{path}, {error}"))
@@ -61,7 +61,7 @@ fn parse(text: &str) -> Result<EnvFile, LineError> {
     Ok(EnvFile { variables })
 }
 
-/// Reads one line, or several lines if they belong to a value in quotes.
+/// Parses one line, or several lines if they belong to a quoted value.
 fn parse_line(text: &str) -> Result<ParsedLine<'_>, &'static str> {
     let (line, after) = split_line(text);
     if is_blank(line) {
@@ -85,13 +85,13 @@ fn split_line(text: &str) -> (&str, &str) {
     text.split_once('\n').unwrap_or((text, ""))
 }
 
-/// Returns `true` if a line is empty or a comment.
+/// Returns true if a line is empty or a comment.
 fn is_blank(line: &str) -> bool {
     let line = line.trim_ascii_start();
     line.is_empty() || line.starts_with('#')
 }
 
-/// Returns `true` if the rest of a line, after `=` or a quote, is empty or a comment with a space
+/// Returns true if the rest of a line, after `=` or a quote, is empty or a comment with a space
 /// before it.
 fn is_blank_rest(rest: &str) -> bool {
     is_blank(rest) && !rest.starts_with('#')
