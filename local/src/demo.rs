@@ -1,9 +1,9 @@
-//! The demonstration: real requests through the whole pipeline, what became of each, and whether
-//! that is exactly what must become of it.
+//! The demo: sends real requests through the whole pipeline, and checks that every message and
+//! every span has the expected result.
 //!
-//! `scenario` says what is sent and what must come of it; `run` sends it, waits, and gathers what
-//! can be seen from outside; `message_trace` and `tree` find each message's way in the spans that
-//! arrived; `checks` compares; `report` prints.
+//! `scenario` defines the messages and the expected counts. `run` sends them, waits, and collects
+//! the observations; `message_trace` and `tree` find each message in the spans that arrived;
+//! `checks` compares, and `report` prints.
 
 mod checks;
 mod dead_letters;

@@ -1,4 +1,4 @@
-//! Whether what was seen is exactly what must be.
+//! Comparison of the observations with the expected results.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -13,24 +13,24 @@ use super::tree::{self, SpanNode};
 use crate::mapping::MappingSnapshot;
 use crate::otlp::{Kind, Span, Totals};
 
-/// Everything that was seen from outside once all was done.
+/// Observations after the end of the demo.
 #[derive(Clone, Debug)]
 pub(super) struct Observations {
     /// The messages that the producer accepted.
     pub(super) accepted: Vec<AcceptedMessage>,
     /// The ids of the messages in the dead-letter queue.
     pub(super) dead_letters: Vec<String>,
-    /// What the event source mapping has delivered, and deleted as handled.
+    /// Counters of the event source mapping.
     pub(super) mapping: MappingSnapshot,
-    /// The spans that arrived, each once.
+    /// The spans that arrived, without duplicates.
     pub(super) spans: Vec<Arc<Span>>,
-    /// The receiver's own count.
+    /// Counters of the OTLP receiver.
     pub(super) totals: Totals,
-    /// What the processes say about their spans.
+    /// Span counts in the logs of the processes.
     pub(super) span_counts: SpanCountsByProcess,
 }
 
-/// One line of the closing table.
+/// A row of the table of counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Row {
     pub(super) name: &'static str,
@@ -52,22 +52,22 @@ impl Row {
     }
 }
 
-/// The closing table, and what is wrong with the traces.
+/// The table of counts, and the problems of the traces.
 #[derive(Clone, Debug)]
 pub(super) struct CheckResult {
     pub(super) rows: Vec<Row>,
-    /// One sentence each; none if all is well.
+    /// One sentence per problem.
     pub(super) problems: Vec<String>,
 }
 
 impl CheckResult {
-    /// Whether all is exactly as it must be.
+    /// Returns true if all results are as expected.
     pub(super) fn passed(&self) -> bool {
         self.problems.is_empty() && self.rows.iter().all(Row::passed)
     }
 }
 
-/// Compares what was seen with what must be.
+/// Compares the observations with the expected results.
 pub(super) fn compare(
     expected: &ExpectedCounts,
     observed: &Observations,
@@ -89,7 +89,7 @@ pub(super) fn compare(
 }
 
 fn rows(expected: &ExpectedCounts, observed: &Observations) -> Vec<Row> {
-    // The mapping knows these without any span, so that lost telemetry does not pass for lost
+    // The mapping counts these without spans, so that lost telemetry is not taken for lost
     // messages.
     let accepted = observed.accepted.len();
     let retried = observed.mapping.received.saturating_sub(accepted as u64);
@@ -123,22 +123,21 @@ fn rows(expected: &ExpectedCounts, observed: &Observations) -> Vec<Row> {
     ]
 }
 
-/// How many spans there must be: server and send for each request, one for each delivery and each
-/// batch, and the store's for each success.
+/// Returns the expected number of spans: server and send for each request, one for each delivery
+/// and each batch, and the store's for each success.
 fn expected_spans(expected: &ExpectedCounts, invocations: u64) -> u64 {
     (2 * expected.accepted + expected.deliveries() + expected.processed) as u64 + invocations
 }
 
-/// What is wrong with the trace of one message.
+/// Returns the problems of a message's trace.
 fn check_message(trace: &MessageTrace, batches: &[Arc<Span>]) -> Vec<String> {
     let mut defects = check_tree(trace);
     match (trace.is_processed(), trace.dead_lettered) {
-        (true, true) => {
-            defects.push("a span says that it was handled, and it is a dead letter".to_owned())
-        }
-        (false, false) => {
-            defects.push("no span says that it was handled, and it is no dead letter".to_owned())
-        }
+        (true, true) => defects
+            .push("a span reports success, but the message is in the dead-letter queue".to_owned()),
+        (false, false) => defects.push(
+            "no span reports success, and the message is not in the dead-letter queue".to_owned(),
+        ),
         _ => {}
     }
     for (index, delivery) in trace.deliveries.iter().enumerate() {
@@ -147,8 +146,8 @@ fn check_message(trace: &MessageTrace, batches: &[Arc<Span>]) -> Vec<String> {
             let seen = delivery
                 .attributes
                 .get(RECEIVE_COUNT)
-                .map_or_else(|| "no number".to_owned(), ToString::to_string);
-            defects.push(format!("delivery {number} says that it is delivery {seen}"));
+                .map_or_else(|| "none".to_owned(), ToString::to_string);
+            defects.push(format!("delivery {number} has the receive count {seen}"));
         }
         let linking = batches
             .iter()
@@ -156,7 +155,7 @@ fn check_message(trace: &MessageTrace, batches: &[Arc<Span>]) -> Vec<String> {
             .count();
         if linking != 1 {
             defects.push(format!(
-                "delivery {number} is linked with {linking} batch spans instead of 1"
+                "delivery {number} is linked with {linking} batch spans, expected 1"
             ));
         }
     }
@@ -166,19 +165,19 @@ fn check_message(trace: &MessageTrace, batches: &[Arc<Span>]) -> Vec<String> {
         .collect()
 }
 
-/// The trace must be one tree: the server's span, one send below it, and below that nothing but
-/// deliveries, at least one.
+/// Checks that the trace is one tree: the server's span, one send below it, and below that at least
+/// one delivery and nothing else.
 fn check_tree(trace: &MessageTrace) -> Vec<String> {
     let [root] = trace.trees.as_slice() else {
         return vec![format!(
-            "its trace is in {} pieces instead of 1",
+            "its trace has {} root spans, expected 1",
             trace.trees.len()
         )];
     };
     let mut defects = Vec::new();
     if span_count(root) != trace.spans {
         defects.push(format!(
-            "its trace has {} spans, of which the root reaches {}",
+            "its trace has {} spans, of which {} are in the tree of the root",
             trace.spans,
             span_count(root)
         ));
@@ -187,13 +186,13 @@ fn check_tree(trace: &MessageTrace) -> Vec<String> {
         || root.span.integer(HTTP_RESPONSE_STATUS_CODE) != Some(202)
     {
         defects.push(format!(
-            "its trace does not begin with {SERVER_SPAN:?} answered 202"
+            "its root span is not {SERVER_SPAN:?} with status 202"
         ));
     }
     match root.children.as_slice() {
         [send] => defects.extend(check_send(send, trace.deliveries.len())),
         others => defects.push(format!(
-            "{} spans are below {SERVER_SPAN:?} instead of 1",
+            "{} spans are children of {SERVER_SPAN:?}, expected 1",
             others.len()
         )),
     }
@@ -204,32 +203,34 @@ fn check_send(send: &SpanNode, expected: usize) -> Vec<String> {
     let mut defects = Vec::new();
     if !tree::matches(&send.span, Kind::Producer, SEND_SPAN) {
         defects.push(format!(
-            "{:?} is where {SEND_SPAN:?} should be",
+            "{:?} is the child of {SERVER_SPAN:?}, expected {SEND_SPAN:?}",
             send.span.name
         ));
     }
     let is_delivery = |child: &&SpanNode| tree::matches(&child.span, Kind::Consumer, PROCESS_SPAN);
     if send.children.is_empty() {
-        defects.push(format!("its trace ends with {SEND_SPAN:?}"));
+        defects.push(format!("{SEND_SPAN:?} has no children"));
     } else if send.children.iter().filter(is_delivery).count() != expected {
-        defects.push(format!("not every {PROCESS_SPAN:?} is below {SEND_SPAN:?}"));
+        defects.push(format!(
+            "not every {PROCESS_SPAN:?} is a child of {SEND_SPAN:?}"
+        ));
     }
     defects.extend(send.children.iter().filter_map(check_store));
     defects
 }
 
-/// A delivery that succeeded must have stored something.
+/// Checks that a successful delivery has a span of the store.
 fn check_store(delivery: &SpanNode) -> Option<String> {
     let stored = delivery
         .children
         .iter()
         .any(|child| child.span.kind == Kind::Client);
     (tree::error_type(&delivery.span).is_none() && !stored)
-        .then(|| "it was handled without a CLIENT span of the store".to_owned())
+        .then(|| "a delivery succeeded without a CLIENT span of the store".to_owned())
 }
 
-/// Whether the batch and the delivery are linked with each other, by way of the span that sent the
-/// message.
+/// Returns true if the batch and the delivery are linked with each other. The batch links to the
+/// span that sent the message.
 fn are_linked(batch: &Span, delivery: &Span, trace: &MessageTrace) -> bool {
     let links_message = batch.links.iter().any(|link| {
         link.trace_id == delivery.trace_id
@@ -243,7 +244,7 @@ fn span_count(node: &SpanNode) -> usize {
     1 + node.children.iter().map(span_count).sum::<usize>()
 }
 
-/// Spans whose parent never arrived.
+/// Returns the spans whose parent was not received.
 fn find_orphans(spans: &[Arc<Span>]) -> Vec<String> {
     let known = spans
         .iter()
@@ -259,15 +260,15 @@ fn find_orphans(spans: &[Arc<Span>]) -> Vec<String> {
         .filter(is_orphan)
         .map(|span| {
             format!(
-                "{:?} in trace {} has a parent that never arrived",
+                "the parent of {:?} in trace {} was not received",
                 span.name, span.trace_id
             )
         })
         .collect()
 }
 
-/// Deliveries and batches without their span, links without their delivery, and spans that belong
-/// to no message and no batch.
+/// Returns deliveries and batches without a span, links without a delivery, and spans that belong
+/// to neither a message nor a batch.
 fn find_unexpected(
     observed: &Observations,
     traces: &[MessageTrace],
@@ -282,7 +283,7 @@ fn find_unexpected(
     let mut problems = Vec::new();
     if deliveries != delivered {
         problems.push(format!(
-            "{deliveries} deliveries have a span, of {delivered}"
+            "{deliveries} of {delivered} deliveries have a span"
         ));
     }
     if links != delivered {
@@ -294,19 +295,19 @@ fn find_unexpected(
         .iter()
         .map(|trace| trace.message.trace_id.as_str())
         .collect::<HashSet<_>>();
-    let is_stranger =
+    let is_unknown =
         |span: &&Arc<Span>| !traces.contains(span.trace_id.as_str()) && span.name != BATCH_SPAN;
-    let strangers = observed.spans.iter().filter(is_stranger);
-    problems.extend(strangers.map(|span| {
+    let unknown = observed.spans.iter().filter(is_unknown);
+    problems.extend(unknown.map(|span| {
         format!(
-            "{:?} in trace {} belongs to no message",
+            "{:?} in trace {} does not belong to a message",
             span.name, span.trace_id
         )
     }));
     problems
 }
 
-/// Dead letters that nobody sent.
+/// Returns dead letters that the demo did not send.
 fn find_unknown_dead_letters(observed: &Observations) -> Vec<String> {
     let is_known = |id: &str| {
         observed
@@ -316,33 +317,29 @@ fn find_unknown_dead_letters(observed: &Observations) -> Vec<String> {
     };
     let unknown = observed.dead_letters.iter().filter(|id| !is_known(id));
     unknown
-        .map(|id| format!("the dead-letter queue has a message {id} that was never accepted"))
+        .map(|id| format!("the dead-letter queue contains the unknown message {id}"))
         .collect()
 }
 
-/// Spans that a process or the receiver had to give up.
+/// Returns the numbers of spans that a process or the receiver lost.
 fn find_lost_spans(observed: &Observations) -> Vec<String> {
     let counts = observed.span_counts.total();
     let sums = [
-        (
-            counts.spilled,
-            "not taken by the receiver and written to the logs",
-        ),
+        (counts.spilled, "spilled to the logs"),
         (counts.dropped, "dropped by the processes"),
-        (
-            counts.pending,
-            "still in the processes' buffers at their last flush",
-        ),
-        (observed.totals.rejected, "refused by the receiver"),
+        (counts.pending, "still pending at the last flush"),
+        (observed.totals.rejected, "rejected by the receiver"),
         (observed.totals.dropped, "dropped by the receiver"),
     ];
     let mut problems = sums
         .into_iter()
         .filter(|(number, _)| *number > 0)
-        .map(|(number, what)| format!("{number} spans were {what}"))
+        .map(|(number, fate)| format!("{number} spans were {fate}"))
         .collect::<Vec<_>>();
     if observed.span_counts.process_count() < 2 {
-        problems.push("the logs of the producer and the function do not both say how many spans they finished".to_owned());
+        problems.push(
+            "the span counts are missing from the log of the producer or the function".to_owned(),
+        );
     }
     problems
 }

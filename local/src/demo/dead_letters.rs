@@ -1,24 +1,24 @@
-//! What is in the dead-letter queue, read over the wire.
+//! Reader of the dead-letter queue.
 
 use aws_sdk_sqs::Client;
 
 use super::error::DemoError;
 use crate::stack::describe_error;
 
-/// SQS's longest long poll, in seconds; it answers at once when a message arrives.
+/// SQS's maximum wait of a receive in seconds; it returns immediately when a message arrives.
 const LONG_POLL: i32 = 20;
-/// SQS's largest receive.
+/// SQS's maximum number of messages in a receive.
 const MAX_RECEIVE: i32 = 10;
 
-/// The messages that were read so far. They are not deleted, and stay hidden for longer than the
-/// demo takes.
+/// The messages that were read so far. They are not deleted, and they stay hidden for longer than
+/// the demo takes.
 #[derive(Debug, Default)]
 pub(super) struct DeadLetters {
     pub(super) message_ids: Vec<String>,
 }
 
 impl DeadLetters {
-    /// Reads until there are `count`.
+    /// Reads until `count` messages have arrived.
     pub(super) async fn wait_for(
         &mut self,
         count: usize,
@@ -31,7 +31,7 @@ impl DeadLetters {
         Ok(())
     }
 
-    /// Reads whatever else there is, without waiting.
+    /// Reads the remaining messages without waiting.
     pub(super) async fn read_rest(
         &mut self,
         client: &Client,

@@ -2,48 +2,48 @@
 
 use crate::stack::{HttpError, StackError};
 
-/// Why the demo could not be played to its end.
+/// Error that ends the demo early.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DemoError {
-    /// A part of the stack ended.
-    #[error("the stack broke down")]
+    /// A part of the stack stopped.
+    #[error("the stack failed")]
     Stack(#[from] StackError),
     /// The stack was started without a producer.
-    #[error(
-        "cannot play the demo: the stack was started without the producer that takes its requests"
-    )]
+    #[error("cannot run the demo: the stack was started without a producer")]
     NoProducer,
-    /// The producer did not answer.
-    #[error("the onboarding of {customer_id} was not answered")]
+    /// The producer did not respond.
+    #[error("no response to the onboarding of {customer_id}")]
     Request {
-        /// Whose.
+        /// Id of the customer.
         customer_id: String,
-        /// Why.
+        /// Error of the request.
         source: HttpError,
     },
-    /// The producer answered, but not as it must.
+    /// The producer's response is not as expected.
     #[error(
-        "the onboarding of {customer_id} was answered {answer}, expected 202 with message_id and trace_id"
+        "unexpected response to the onboarding of {customer_id}: {answer}, expected 202 with message_id and trace_id"
     )]
     Refused {
-        /// Whose.
+        /// Id of the customer.
         customer_id: String,
-        /// Status and body.
+        /// Status and body of the response.
         answer: String,
     },
-    /// The function failed a message that it has no reason to fail.
-    #[error("the function failed {customer_id}, an ordinary onboarding, with {error_type:?}")]
+    /// The function failed a message that has no fault.
+    #[error(
+        "the function failed to process {customer_id}, an ordinary onboarding, with {error_type:?}"
+    )]
     OrdinaryFailed {
-        /// Whose.
+        /// Id of the customer.
         customer_id: String,
-        /// The `error.type` of the span that says so.
+        /// `error.type` of the delivery's span.
         error_type: String,
     },
     /// The dead-letter queue could not be read.
     #[error("cannot read the dead-letter queue: {reason}")]
     DeadLetters {
-        /// What the SDK said.
+        /// Error of the SDK.
         reason: String,
     },
 }

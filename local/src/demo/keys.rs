@@ -1,12 +1,13 @@
-//! Names and attributes of the spans that the demo looks at: the contract with the two binaries.
+//! Names and attributes of the spans that the demo reads, which are a contract with the function
+//! and the producer.
 
 /// The producer's SERVER span.
 pub(super) const SERVER_SPAN: &str = "POST /onboarding";
 /// The producer's PRODUCER span.
 pub(super) const SEND_SPAN: &str = "send onboarding";
-/// The CONSUMER span of one delivery.
+/// The CONSUMER span of a delivery.
 pub(super) const PROCESS_SPAN: &str = "process onboarding";
-/// The CONSUMER span of one batch.
+/// The CONSUMER span of a batch.
 pub(super) const BATCH_SPAN: &str = "process_batch onboarding";
 
 pub(super) use opentelemetry_semantic_conventions::attribute::{
@@ -14,7 +15,7 @@ pub(super) use opentelemetry_semantic_conventions::attribute::{
     MESSAGING_MESSAGE_ID,
 };
 
-/// How often the message has been received.
+/// Receive count of the message.
 pub(super) const RECEIVE_COUNT: &str = "baton.sqs.receive_count";
-/// Seconds that the message spent in the queue.
+/// Time in seconds that the message spent in the queue.
 pub(super) const QUEUE_LATENCY: &str = "baton.sqs.queue_latency";

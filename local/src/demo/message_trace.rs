@@ -1,4 +1,4 @@
-//! The way of each message, and the batches it travelled in, found among all the spans that
+//! The trace of each message, and the batches that it was delivered in, found among the spans that
 //! arrived.
 
 use std::collections::HashSet;
@@ -16,22 +16,22 @@ pub(super) struct AcceptedMessage {
     pub(super) trace_id: String,
 }
 
-/// A message and everything that its trace says about it.
+/// A message and its trace.
 #[derive(Clone, Debug)]
 pub(super) struct MessageTrace {
     pub(super) message: AcceptedMessage,
-    /// One tree if the trace is whole.
+    /// The trace as trees: one tree if the trace is complete.
     pub(super) trees: Vec<SpanNode>,
-    /// How many spans the trace has.
+    /// Number of spans in the trace.
     pub(super) spans: usize,
-    /// The spans of its deliveries, in their order.
+    /// Spans of the deliveries, in their order.
     pub(super) deliveries: Vec<Arc<Span>>,
-    /// Whether it is in the dead-letter queue.
+    /// True if the message is in the dead-letter queue.
     pub(super) dead_lettered: bool,
 }
 
 impl MessageTrace {
-    /// Whether a delivery of it was handled.
+    /// Returns true if a delivery of the message succeeded.
     pub(super) fn is_processed(&self) -> bool {
         self.deliveries
             .iter()
@@ -39,7 +39,7 @@ impl MessageTrace {
     }
 }
 
-/// Every span once, however often it was sent: an export without an answer is repeated.
+/// Removes duplicates: an export whose response was lost is sent again.
 pub(super) fn deduplicate(spans: Vec<Arc<Span>>) -> Vec<Arc<Span>> {
     let mut seen = HashSet::new();
     spans
@@ -48,7 +48,7 @@ pub(super) fn deduplicate(spans: Vec<Arc<Span>>) -> Vec<Arc<Span>> {
         .collect()
 }
 
-/// The way of each accepted message, in the same order.
+/// Collects the trace of each accepted message, in the same order.
 pub(super) fn collect(
     accepted: &[AcceptedMessage],
     spans: &[Arc<Span>],
@@ -91,7 +91,7 @@ fn is_delivery(span: &Span, message_id: &str) -> bool {
         && span.text(MESSAGING_MESSAGE_ID) == Some(message_id)
 }
 
-/// The batch spans, in the order of their beginning.
+/// Returns the batch spans, in the order of their start.
 pub(super) fn batch_spans(spans: &[Arc<Span>]) -> Vec<Arc<Span>> {
     let mut batches = spans
         .iter()
@@ -102,12 +102,12 @@ pub(super) fn batch_spans(spans: &[Arc<Span>]) -> Vec<Arc<Span>> {
     batches
 }
 
-/// The message that a batch's link names.
+/// Returns the id of the message that a batch's link refers to.
 pub(super) fn linked_message_id(link: &Link) -> Option<&str> {
     link.attributes.get(MESSAGING_MESSAGE_ID)?.as_str()
 }
 
-/// Whether one span is linked to another.
+/// Returns true if the first span has a link to the second.
 pub(super) fn has_link_to(from: &Span, to: &Span) -> bool {
     from.links
         .iter()

@@ -1,5 +1,5 @@
-//! What the demo prints in the end: a tree for each message, the batches, the metrics' names, the
-//! closing table, and what is wrong if something is.
+//! The report of the demo: a tree for each message, the batches, the names of the metrics, the
+//! table of counts, and the problems.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,18 +11,18 @@ use super::text::{self, DIMMED, FAILURE, NAME, PLAIN, SUCCESS, StyledLine, Width
 use super::tree::{self, SpanNode};
 use crate::otlp::{Metric, Span};
 
-/// How far a batch's list of messages is indented.
+/// Indentation of a batch's list of messages.
 const INDENT: &str = "     ";
-/// Columns of the numbers in the closing table.
+/// Columns of a number in the table.
 const NUMBER_COLUMNS: usize = 10;
-/// Columns of the names in the closing table.
+/// Columns of a name in the table.
 const NAME_COLUMNS: usize = 18;
 
-/// The last sentence when nothing is wrong.
+/// Last line of a report without problems.
 const SUCCESS_SUMMARY: &str =
-    "Every message is accounted for, every trace is whole, no span is lost.";
+    "Every message is accounted for, every trace is complete, no span was lost.";
 
-/// What the demo found.
+/// Result of the demo.
 #[derive(Clone, Debug)]
 pub struct DemoReport {
     pub(super) traces: Vec<(MessageTrace, OnboardingKind)>,
@@ -32,13 +32,14 @@ pub struct DemoReport {
 }
 
 impl DemoReport {
-    /// Whether everything is exactly as it must be.
+    /// Returns true if all results are as expected.
     #[must_use]
     pub fn passed(&self) -> bool {
         self.result.passed()
     }
 
-    /// Lays it out: with escape codes when printed, or without them in the alternate form (`{:#}`).
+    /// Returns the report as text, with escape codes, or without them in the alternate form
+    /// (`{:#}`).
     #[must_use]
     pub fn display(&self, width: Width) -> impl fmt::Display {
         let mut lines = traces(&self.traces, width);
@@ -61,16 +62,16 @@ impl fmt::Display for StyledLines {
     }
 }
 
-/// The traces, one tree a message.
+/// Lists the traces, one tree per message.
 fn traces(traces: &[(MessageTrace, OnboardingKind)], width: Width) -> Vec<StyledLine> {
-    let mut lines = heading("Traces, one for each message", width);
+    let mut lines = heading("Traces, one per message", width);
     let titles = traces.iter().map(|(trace, kind)| title(trace, *kind));
     let titles = titles.collect::<Vec<_>>();
     let ids = traces
         .iter()
         .map(|(trace, _)| format!("trace {}", trace.message.trace_id));
     let ids = ids.collect::<Vec<_>>();
-    // All of them beside the titles or all below: the eye goes down a column.
+    // The ids are either all on the lines of the titles or all below, so that they form a column.
     let beside = titles
         .iter()
         .zip(&ids)
@@ -106,13 +107,13 @@ fn title(trace: &MessageTrace, kind: OnboardingKind) -> StyledLine {
         )
 }
 
-/// The batch spans, each with the messages that it is linked with.
+/// Lists the batch spans, each with the messages that it is linked to.
 fn batches(
     batches: &[Arc<Span>],
     traces: &[(MessageTrace, OnboardingKind)],
     width: Width,
 ) -> Vec<StyledLine> {
-    let title = "Batches, each a trace of its own with a link to every message in it";
+    let title = "Batches, each with its own trace and a link to every message in it";
     let mut lines = heading(title, width);
     for batch in batches {
         let node = SpanNode {
@@ -129,19 +130,18 @@ fn batches(
     lines
 }
 
-/// The names of the metrics that arrived beside the spans, service by service; nothing if there
-/// were none.
+/// Lists the names of the metrics that arrived, grouped by service; empty if there were none.
 fn metrics(metrics: &[Metric], width: Width) -> Vec<StyledLine> {
     if metrics.is_empty() {
         return Vec::new();
     }
     let mut lines = heading("Metrics received", width);
-    for of_service in metrics.chunk_by(|one, next| one.service == next.service) {
+    for service_metrics in metrics.chunk_by(|one, next| one.service == next.service) {
         lines.push(StyledLine::new(
             NAME,
-            format!("  {}", of_service[0].service),
+            format!("  {}", service_metrics[0].service),
         ));
-        let names = of_service.iter();
+        let names = service_metrics.iter();
         let names = names.map(|metric| StyledLine::new(PLAIN, metric.name.as_str()));
         lines.extend(list(names, width));
     }
@@ -149,7 +149,7 @@ fn metrics(metrics: &[Metric], width: Width) -> Vec<StyledLine> {
     lines
 }
 
-/// The customer that a link leads to, and whether that delivery failed.
+/// Returns the customer of a linked message, marked if that delivery failed.
 fn message(
     batch: &Span,
     message_id: Option<&str>,
@@ -159,7 +159,7 @@ fn message(
         .iter()
         .find(|(trace, _)| Some(trace.message.message_id.as_str()) == message_id)
     else {
-        return StyledLine::new(FAILURE, message_id.unwrap_or("nobody"));
+        return StyledLine::new(FAILURE, message_id.unwrap_or("(no message id)"));
     };
     let failed = trace.deliveries.iter().any(|delivery| {
         message_trace::has_link_to(delivery, batch) && tree::error_type(delivery).is_some()
@@ -172,7 +172,7 @@ fn message(
     }
 }
 
-/// Puts items side by side, as many as the width allows.
+/// Joins items to lines of the given width.
 fn list(items: impl Iterator<Item = StyledLine>, width: Width) -> Vec<StyledLine> {
     let arrow = || StyledLine::new(DIMMED, format!("{INDENT}→ "));
     let mut lines = Vec::new();
@@ -197,21 +197,21 @@ fn list(items: impl Iterator<Item = StyledLine>, width: Width) -> Vec<StyledLine
     lines
 }
 
-/// The closing table, then what is wrong, then one sentence.
+/// Returns the table of counts, the problems, and a final line.
 fn summary(result: &CheckResult, width: Width) -> Vec<StyledLine> {
-    let mut lines = heading("In numbers", width);
+    let mut lines = heading("Counts", width);
     lines.push(StyledLine::new(
         DIMMED,
         format!(
             "  {:NAME_COLUMNS$}{:>NUMBER_COLUMNS$}{:>NUMBER_COLUMNS$}",
-            "", "must be", "is"
+            "", "expected", "actual"
         ),
     ));
     lines.extend(result.rows.iter().map(row));
     lines.push(StyledLine::default());
     let wrong = result.rows.iter().filter(|row| !row.passed());
     let differences =
-        wrong.map(|row| format!("{}: {} instead of {}", row.name, row.seen, row.expected));
+        wrong.map(|row| format!("{}: expected {}, got {}", row.name, row.expected, row.seen));
     lines.extend(
         differences
             .chain(result.problems.iter().cloned())
@@ -225,7 +225,10 @@ fn summary(result: &CheckResult, width: Width) -> Vec<StyledLine> {
             width,
         )
     } else {
-        vec![StyledLine::new(FAILURE, "Something is not as it must be.")]
+        vec![StyledLine::new(
+            FAILURE,
+            "Some results are not as expected.",
+        )]
     });
     lines
 }
@@ -359,13 +362,13 @@ mod tests {
                 Width::LEAST,
             )[3..],
         );
-        let expected = "                       must be        is\n  accepted                  12        12  ✓\n  spans lost                 0         3  ✗\n\n\
-                        ✗ spans lost: 3 instead of 0\n✗ demo-01: odd\nSomething is not as it must be.\n";
+        let expected = "                      expected    actual\n  accepted                  12        12  ✓\n  spans lost                 0         3  ✗\n\n\
+                        ✗ spans lost: expected 0, got 3\n✗ demo-01: odd\nSome results are not as expected.\n";
         assert_eq!(text, expected);
     }
 
     #[test]
-    fn a_trace_id_stands_beside_its_title_or_below_it() {
+    fn a_trace_id_is_on_the_line_of_its_title_or_below_it() {
         let mut samples = sample_traces();
         let id = "a".repeat(32);
         for width in widths() {
@@ -378,7 +381,7 @@ mod tests {
                 "{text}"
             );
         }
-        // This title would have room for the id in 60 columns, its neighbour's would not.
+        // This title has room for its id in 60 columns, but the other one has not.
         let mut short = samples[0].clone();
         (short.0.dead_lettered, short.1) =
             (false, OnboardingKind::Faulty(crate::stack::FaultKind::Slow));

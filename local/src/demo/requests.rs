@@ -1,4 +1,4 @@
-//! The requests, all at once, so that the event source mapping has something to batch.
+//! Sends the requests. They are concurrent, so that the event source mapping can form batches.
 
 use std::net::SocketAddr;
 
@@ -11,14 +11,14 @@ use super::message_trace::AcceptedMessage;
 use super::scenario::Onboarding;
 use crate::stack;
 
-/// The producer's answer.
+/// Body of the producer's response.
 #[derive(Deserialize)]
 struct OnboardingResponse {
     message_id: String,
     trace_id: String,
 }
 
-/// Sends every onboarding and answers what the producer made of them, in the same order.
+/// Sends all onboardings and returns the accepted messages, in the same order.
 pub(super) async fn send_all(
     producer: SocketAddr,
     onboardings: &[Onboarding],

@@ -1,4 +1,4 @@
-//! The demo itself: send, wait, end everything the hard way, and look at what is there.
+//! The course of the demo: send, wait, kill the function, and collect the observations.
 
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
@@ -23,27 +23,30 @@ use crate::stack::{
     Config, FunctionWatcher, Logging, Ports, ProcessLog, QueueConfig, QueueName, Stack, StackError,
 };
 
-/// Messages in a batch: so few that a dozen makes several batches, in two environments at once.
+/// Maximum number of messages in a batch: few enough that a dozen messages form several batches in
+/// two environments.
 const BATCH_SIZE: NonZeroUsize = NonZeroUsize::new(5).expect("not zero");
-/// How long a batch is gathered: longer than the requests need to arrive, so that batches fill.
+/// Time for which a batch is gathered: longer than the requests take to arrive, so that batches
+/// become full.
 const BATCHING_WINDOW: Duration = Duration::from_millis(300);
-/// Environments at once.
+/// Maximum number of environments.
 const CONCURRENCY: NonZeroUsize = NonZeroUsize::new(2).expect("not zero");
-/// Deliveries before a message is given up; a usual number.
+/// Deliveries before a message goes to the dead-letter queue; a usual number.
 const MAX_RECEIVE_COUNT: NonZeroU32 = NonZeroU32::new(3).expect("not zero");
-/// How long a failed message stays hidden. The poison is hidden three times, so this decides how
-/// long the demo takes; a busy machine still starts an environment and handles a batch within it.
+/// Time for which a failed message stays hidden. The poison message is hidden three times, so this
+/// determines the duration of the demo. A busy machine can still start an environment and handle a
+/// batch within it.
 const VISIBILITY_TIMEOUT: Duration = Duration::from_secs(3);
-/// As long as AWS allows beside that visibility timeout.
+/// The maximum that AWS allows with that visibility timeout.
 const FUNCTION_TIMEOUT: Duration = VISIBILITY_TIMEOUT;
-/// Longer than the demo takes: environments are killed when it says so.
+/// Longer than the demo, which kills the environments itself.
 const IDLE_AFTER: Duration = Duration::from_secs(600);
 
-/// How long it may take until all messages are where they belong, on top of the visibility timeouts
-/// that the poison has to sit out.
+/// Time limit for all messages to be processed or dead-lettered, in addition to the visibility
+/// timeouts of the poison message.
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long spans may be late once the poison has arrived: everything else was handled seconds
-/// before it.
+/// Time limit for late spans after the poison message has arrived: all others were handled seconds
+/// before.
 const LATE_SPANS_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A started stack and the messages that will be sent through it.
@@ -54,22 +57,23 @@ pub struct Demo {
     onboardings: Vec<Onboarding>,
 }
 
-/// What the demo is at.
+/// Progress of the demo.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DemoProgress {
-    /// Something begins that takes a while.
+    /// Start of an action that takes a while.
     Started(String),
-    /// Something was done.
+    /// End of an action.
     Done(String),
-    /// Something did not happen in time; the report will tell what.
+    /// Timeout of an action; the report describes the consequences.
     TimedOut(String),
 }
 
 impl Demo {
-    /// Starts the stack with these binaries; the function is told which messages to mishandle.
+    /// Starts the stack with these binaries, and tells the function which messages to mishandle.
     ///
     /// # Errors
-    /// When the stack does not start.
+    ///
+    /// Fails if the stack does not start.
     pub async fn start(function: PathBuf, producer: PathBuf) -> Result<Self, StackError> {
         let onboardings = scenario::onboardings();
         let config = Config {
@@ -101,12 +105,13 @@ impl Demo {
         })
     }
 
-    /// Sends the messages, waits until each is handled or given up, and reports what became of
-    /// them. Afterwards the function and the producer are gone; [`stop`](Self::stop) ends the rest.
+    /// Sends the messages, waits until each is processed or dead-lettered, and returns the report.
+    /// Afterwards the function and the producer have stopped; [`stop`](Self::stop) stops the rest.
     ///
     /// # Errors
-    /// When a request is not accepted, or a part of the stack ends. Numbers that are not as they
-    /// must be are no error: the report says so.
+    ///
+    /// Fails if a request is not accepted or a part of the stack stops. Unexpected counts are not
+    /// an error: the report contains them.
     pub async fn run(
         &mut self,
         mut show: impl FnMut(DemoProgress),
@@ -135,9 +140,9 @@ impl Demo {
             .wait_until_settled(&expected, &accepted, &mut dead_letters, hidden)
             .await?;
         show(if in_time {
-            DemoProgress::Done("every message is where it belongs".to_owned())
+            DemoProgress::Done("every message was processed or dead-lettered".to_owned())
         } else {
-            DemoProgress::TimedOut("not every message left its spans in time".to_owned())
+            DemoProgress::TimedOut("timed out waiting for spans".to_owned())
         });
 
         show(DemoProgress::Started(
@@ -146,20 +151,22 @@ impl Demo {
         self.stack.stop_mapping().await;
         self.stack.function().kill_idle().await;
         self.stack.stop_producer().await;
-        show(DemoProgress::Done("both are gone".to_owned()));
+        show(DemoProgress::Done(
+            "function and producer have stopped".to_owned(),
+        ));
         dead_letters
             .read_rest(self.stack.sqs(), &self.stack.endpoints().dead_letter_queue)
             .await?;
         Ok(self.report(&expected, accepted, dead_letters))
     }
 
-    /// Stops what is still running. No process is left when it returns.
+    /// Stops the remaining parts. No process is left when it returns.
     pub async fn stop(self) {
         self.stack.stop().await;
     }
 
-    /// Waits until the poison is in the dead-letter queue and every delivery has left its span;
-    /// answers whether that happened in time.
+    /// Waits until the poison message is in the dead-letter queue and the span of every delivery
+    /// has arrived. Returns false after the time limit.
     async fn wait_until_settled(
         &mut self,
         expected: &ExpectedCounts,
@@ -183,8 +190,8 @@ impl Demo {
         };
         tokio::select! {
             settled = settled => settled,
-            // Waiting for the rest would take up to most of a minute, and the numbers would say
-            // less than this.
+            // Waiting for the rest would take up to a minute, and the counts would be less
+            // informative than this error.
             failed = wait_for_ordinary_failure(&spans, &ordinary) => Err(failed),
             error = self.stack.wait_for_failure() => Err(error.into()),
             ended = self.watch.next() => Err(StackError::Function(ended).into()),
@@ -218,7 +225,7 @@ impl Demo {
     }
 }
 
-/// Waits until a span says that a message has failed which has no reason to.
+/// Waits for a span of a message that failed although it has no fault.
 async fn wait_for_ordinary_failure(spans: &SpanStore, ordinary: &[AcceptedMessage]) -> DemoError {
     let mut found = None;
     let look = |spans: &[Arc<Span>]| {
@@ -240,12 +247,12 @@ async fn wait_for_ordinary_failure(spans: &SpanStore, ordinary: &[AcceptedMessag
             customer_id,
             error_type,
         },
-        // The store is gone, and with it whoever would want to know.
+        // The store was dropped, so no one reads the result.
         None => std::future::pending().await,
     }
 }
 
-/// What the processes say about their spans.
+/// Reads the span counts from the logs of the processes.
 fn read_logs(stack: &Stack) -> SpanCountsByProcess {
     let mut span_counts = SpanCountsByProcess::default();
     let producer_lines = stack

@@ -1,4 +1,4 @@
-//! Spans as the two binaries send them, for the tests of what reads them.
+//! Spans like those of the function and the producer, for tests.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::otlp::{Kind, Link, Span, Status, StatusCode};
 
 const MILLISECOND: u64 = 1_000_000;
 
-/// A span of `trace` with this id, below `parent`; ids are short here.
+/// Returns a span of `trace` with this id and parent; the ids are short.
 pub(super) fn span(trace: &str, id: &str, parent: Option<&str>, kind: Kind, name: &str) -> Span {
     Span {
         trace_id: trace.to_owned(),
@@ -33,7 +33,7 @@ pub(super) fn span(trace: &str, id: &str, parent: Option<&str>, kind: Kind, name
     }
 }
 
-/// Gives a span attributes.
+/// Adds attributes to a span.
 pub(super) fn with_attributes(mut span: Span, attributes: Value) -> Span {
     if let Value::Object(attributes) = attributes {
         span.attributes.extend(attributes);
@@ -41,13 +41,13 @@ pub(super) fn with_attributes(mut span: Span, attributes: Value) -> Span {
     span
 }
 
-/// Moves a span in time.
+/// Sets the times of a span.
 pub(super) fn with_times(mut span: Span, start_ms: u64, end_ms: u64) -> Span {
     (span.start_unix_nano, span.end_unix_nano) = (start_ms * MILLISECOND, end_ms * MILLISECOND);
     span
 }
 
-/// What the producer sends for the message `message`, whose trace is `trace`.
+/// Returns the producer's spans for the message `message`, whose trace is `trace`.
 pub(super) fn producer_spans(trace: &str, message: &str) -> Vec<Span> {
     let server = with_attributes(
         span(
@@ -75,7 +75,7 @@ pub(super) fn producer_spans(trace: &str, message: &str) -> Vec<Span> {
     ]
 }
 
-/// What the function sends for one delivery of `message` in the batch `batch`.
+/// Returns the function's spans for a delivery of `message` in the batch `batch`.
 pub(super) fn delivery_spans(
     trace: &str,
     message: &str,
@@ -120,7 +120,7 @@ pub(super) fn delivery_spans(
     }
 }
 
-/// The span of a batch that carried these messages, each given as trace and message id.
+/// Returns the span of a batch of these messages, each given as trace and message id.
 pub(super) fn batch_span(batch: &str, messages: &[(&str, &str)]) -> Span {
     let mut span = with_attributes(
         span(

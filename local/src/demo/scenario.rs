@@ -1,58 +1,58 @@
-//! What the demo sends, and what must come of it.
+//! The messages of the demo, and the expected counts.
 
 use serde_json::{Value, json};
 
 use super::message_trace::AcceptedMessage;
 use crate::stack::{Fault, FaultKind};
 
-/// How many onboardings are sent: a dozen, so that all traces fit into a few screens.
+/// Number of onboardings: a dozen, so that all traces fit on a few screens.
 const MESSAGES: usize = 12;
-/// The plan of every customer; nothing depends on it.
+/// Plan of every customer; it has no effect.
 const PLAN: &str = "starter";
 
 /// Kind of an onboarding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum OnboardingKind {
-    /// Goes through.
+    /// The message is processed.
     Ordinary,
-    /// The handler misbehaves.
+    /// The function has a fault for this message.
     Faulty(FaultKind),
-    /// The producer takes it, the function refuses it each time.
+    /// The producer accepts the message, but the function rejects every delivery.
     Poison,
 }
 
-/// One onboarding that is sent.
+/// An onboarding to send.
 #[derive(Clone, Debug)]
 pub(super) struct Onboarding {
     pub(super) customer_id: String,
     pub(super) kind: OnboardingKind,
 }
 
-/// What must come of the messages.
+/// Expected counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct ExpectedCounts {
-    /// Requests that are answered 202.
+    /// Requests with response 202.
     pub(super) accepted: usize,
-    /// Messages that are handled in the end.
+    /// Messages that are processed in the end.
     pub(super) processed: usize,
-    /// Deliveries beyond a message's first.
+    /// Deliveries after a message's first.
     pub(super) retried: usize,
-    /// Messages that end in the dead-letter queue.
+    /// Messages that go to the dead-letter queue.
     pub(super) dead_lettered: usize,
 }
 
 impl ExpectedCounts {
-    /// How often messages are delivered, all told.
+    /// Returns the total number of deliveries.
     pub(super) fn deliveries(&self) -> usize {
         self.accepted + self.retried
     }
 }
 
 impl OnboardingKind {
-    /// What a reader should know about the message.
+    /// Returns a description for the report.
     pub(super) fn description(self) -> &'static str {
         match self {
-            Self::Ordinary => "goes through",
+            Self::Ordinary => "succeeds",
             Self::Faulty(FaultKind::FailOnce) => "fails once",
             Self::Faulty(FaultKind::Panic) => "panics once",
             Self::Faulty(FaultKind::Slow) => "is slow",
@@ -69,7 +69,7 @@ impl OnboardingKind {
     }
 }
 
-/// The dozen: most of them ordinary, and one of each kind that is not.
+/// Returns the onboardings: most are ordinary, and there is one of each other kind.
 pub(super) fn onboardings() -> Vec<Onboarding> {
     (1..=MESSAGES)
         .map(|number| Onboarding {
@@ -79,7 +79,7 @@ pub(super) fn onboardings() -> Vec<Onboarding> {
         .collect()
 }
 
-/// The faults that the function must be told to commit.
+/// Returns the faults that the function must cause.
 pub(super) fn faults(onboardings: &[Onboarding]) -> Vec<Fault> {
     let fault = |onboarding: &Onboarding| match onboarding.kind {
         OnboardingKind::Faulty(kind) => Some(Fault {
@@ -91,7 +91,7 @@ pub(super) fn faults(onboardings: &[Onboarding]) -> Vec<Fault> {
     onboardings.iter().filter_map(fault).collect()
 }
 
-/// The messages that nothing is to happen to.
+/// Returns the messages without a fault.
 pub(super) fn ordinary_messages(
     onboardings: &[Onboarding],
     accepted: &[AcceptedMessage],
@@ -105,7 +105,7 @@ pub(super) fn ordinary_messages(
     accepted.iter().filter(is_ordinary).cloned().collect()
 }
 
-/// What must come of `onboardings` when a message may be received `max_receive_count` times.
+/// Returns the expected counts if a message may be received `max_receive_count` times.
 pub(super) fn expected_counts(
     onboardings: &[Onboarding],
     max_receive_count: usize,
@@ -127,7 +127,8 @@ pub(super) fn expected_counts(
 }
 
 impl Onboarding {
-    /// The body of the request. The poison refers to itself, which the function refuses for good.
+    /// Returns the body of the request. The poison message refers to itself, which the function
+    /// rejects.
     pub(super) fn body(&self) -> Value {
         let mut body = json!({ "customer_id": self.customer_id, "email": format!("{}@example.com", self.customer_id), "plan": PLAN });
         if self.kind == OnboardingKind::Poison {

@@ -1,24 +1,24 @@
-//! What the processes themselves say about their spans, read from their logs.
+//! The span counts of the processes, read from their logs.
 //!
 //! The message "telemetry flushed" and the fields `spans_finished`, `spans_exported`,
 //! `spans_spilled`, `spans_dropped` and `spans_pending` are a contract with baton-telemetry, which
-//! writes that line after each flush: whoever renames one there changes it here as well.
+//! logs that line after each flush. Renaming one there requires the same change here.
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::Value;
 
-/// The message of the line that a process writes after each flush.
+/// Message of the line that a process logs after each flush.
 const FLUSHED: &str = "telemetry flushed";
 
-/// The latest counts of each process.
+/// Latest counts of each process.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct SpanCountsByProcess {
     last: BTreeMap<String, SpanCounts>,
 }
 
-/// How many spans there were since the process started.
+/// Numbers of spans since the start of a process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 pub(super) struct SpanCounts {
     #[serde(rename = "spans_finished")]
@@ -34,31 +34,30 @@ pub(super) struct SpanCounts {
 }
 
 impl SpanCounts {
-    /// Orders the counts of a process by time: two threads may write their lines in a different
-    /// order from that in which they counted.
-    fn order(self) -> (u64, u64) {
+    /// Returns a key that orders the counts of a process by time: two threads may log their lines
+    /// in a different order from that of their counts.
+    fn sort_key(self) -> (u64, u64) {
         (self.finished, self.finished.saturating_sub(self.pending))
     }
 }
 
 impl SpanCountsByProcess {
-    /// Reads a line that `process` wrote. The latest counts replace earlier ones, because they are
-    /// totals.
+    /// Reads a log line of `process`. Newer counts replace older ones, because they are totals.
     pub(super) fn read(&mut self, process: &str, line: &str) {
-        if let Some(counts) = counts(line) {
+        if let Some(counts) = parse_counts(line) {
             let last = self.last.entry(process.to_owned()).or_default();
-            if counts.order() >= last.order() {
+            if counts.sort_key() >= last.sort_key() {
                 *last = counts;
             }
         }
     }
 
-    /// How many processes have said anything.
+    /// Returns the number of processes with counts.
     pub(super) fn process_count(&self) -> usize {
         self.last.len()
     }
 
-    /// The counts of all processes together.
+    /// Returns the sums over all processes.
     pub(super) fn total(&self) -> SpanCounts {
         self.last
             .values()
@@ -72,8 +71,8 @@ impl SpanCountsByProcess {
     }
 }
 
-fn counts(line: &str) -> Option<SpanCounts> {
-    // Most lines are not about this, and reading JSON is the expensive part.
+fn parse_counts(line: &str) -> Option<SpanCounts> {
+    // Most lines have other messages, and parsing JSON is expensive.
     if !line.contains(FLUSHED) {
         return None;
     }
@@ -128,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn other_lines_say_nothing_about_spans() {
+    fn other_lines_are_ignored() {
         let mut span_counts = SpanCountsByProcess::default();
         for line in [
             "",

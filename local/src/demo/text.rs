@@ -1,30 +1,28 @@
-//! Lines of styled text whose width is known, for a terminal that need not be wide.
+//! Lines of styled text with a known width, for terminals that may be narrow.
 
 use std::fmt;
 
 use anstyle::{AnsiColor, Style};
 
-/// How many columns there are to print in.
+/// Width of the output in columns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Width(usize);
 
 impl Width {
-    /// The most that is ever used: 80 columns less a margin on either side. Longer lines are harder
-    /// to read, not easier.
+    /// Maximum width: 80 columns less a margin on either side. Longer lines are harder to read.
     pub const FULL: Self = Self(78);
-    /// The least that is laid out for: a retry with its delivery and queue time, and the closing
-    /// table, need so many.
+    /// Minimum width, which a retry with its delivery and queue time needs, and the table of
+    /// counts.
     pub const LEAST: Self = Self(44);
 
-    /// As many as a terminal has, but not more than [`FULL`](Self::FULL) and not fewer than
-    /// [`LEAST`](Self::LEAST).
+    /// Returns the width for a terminal, between [`LEAST`](Self::LEAST) and [`FULL`](Self::FULL).
     #[must_use]
     pub fn from_columns(columns: u16) -> Self {
         Self(usize::from(columns).clamp(Self::LEAST.0, Self::FULL.0))
     }
 
-    /// Breaks `text` between words, so that each line fits behind `indent` columns. A word that is
-    /// too long stays whole.
+    /// Breaks `text` between words, so that each line fits after `indent` columns. A word that is
+    /// too long stays in one piece.
     pub(crate) fn break_lines(self, text: &str, indent: usize) -> Vec<String> {
         let columns = self.0.saturating_sub(indent);
         let mut lines: Vec<String> = Vec::new();
@@ -45,18 +43,18 @@ impl Width {
     }
 }
 
-/// Names of spans and messages.
+/// Style of names of spans and messages.
 pub(super) const NAME: Style = Style::new().bold();
-/// What went well.
+/// Style of a success.
 pub(super) const SUCCESS: Style = AnsiColor::Green.on_default();
-/// What went wrong.
+/// Style of a failure.
 pub(super) const FAILURE: Style = AnsiColor::Red.on_default();
-/// What is of second rank.
+/// Style of secondary information.
 pub(super) const DIMMED: Style = Style::new().dimmed();
-/// Everything else.
+/// Style of other text.
 pub(super) const PLAIN: Style = Style::new();
 
-/// A line of text, piece by piece.
+/// A line of text in styled pieces.
 #[derive(Clone, Debug, Default)]
 pub(super) struct StyledLine {
     pieces: Vec<(Style, String)>,
@@ -76,14 +74,13 @@ impl StyledLine {
         self
     }
 
-    /// Adds a line at the end.
+    /// Adds the pieces of another line at the end.
     pub(super) fn append(mut self, other: Self) -> Self {
         self.pieces.extend(other.pieces);
         self
     }
 
-    /// Adds a piece so that it ends in the last column, or one space behind the rest if that is too
-    /// long already.
+    /// Adds a piece that ends in the last column, or one space after the rest if that is too long.
     pub(super) fn align_right(self, style: Style, text: impl Into<String>, width: Width) -> Self {
         let text = text.into();
         let gap = width
@@ -94,7 +91,7 @@ impl StyledLine {
             .with_text(style, text)
     }
 
-    /// How many columns it takes. Every character used here takes one.
+    /// Returns the number of columns. Every character used here takes one.
     pub(super) fn width(&self) -> usize {
         self.pieces
             .iter()
@@ -116,7 +113,7 @@ impl fmt::Display for StyledLine {
     }
 }
 
-/// A duration with three digits that matter: `412 µs`, `3.14 ms`, `2.05 s`.
+/// Formats a duration with three significant digits: `412 µs`, `3.14 ms`, `2.05 s`.
 pub(super) fn duration(seconds: f64) -> String {
     let milliseconds = seconds * 1e3;
     match milliseconds {
@@ -128,14 +125,15 @@ pub(super) fn duration(seconds: f64) -> String {
     }
 }
 
-/// Breaks `text` into lines that begin with `first`, then with as many spaces.
+/// Breaks `text` into lines. The first one begins with `first`, the others are indented by the same
+/// width.
 pub(super) fn wrap(first: StyledLine, style: Style, text: &str, width: Width) -> Vec<StyledLine> {
     let indent = first.width();
-    let mut beginning = Some(first);
+    let mut first = Some(first);
     let lines = width.break_lines(text, indent).into_iter();
     lines
         .map(|line| {
-            let begun = beginning.take();
+            let begun = first.take();
             begun
                 .unwrap_or_else(|| StyledLine::new(PLAIN, " ".repeat(indent)))
                 .with_text(style, line)
@@ -143,7 +141,7 @@ pub(super) fn wrap(first: StyledLine, style: Style, text: &str, width: Width) ->
         .collect()
 }
 
-/// Shortens `text` to `columns`, with an ellipsis in place of what is missing.
+/// Shortens `text` to `columns`, with an ellipsis at the end.
 pub(super) fn truncate(text: &str, columns: usize) -> String {
     if text.chars().count() <= columns {
         return text.to_owned();
@@ -152,7 +150,7 @@ pub(super) fn truncate(text: &str, columns: usize) -> String {
     kept.chain(std::iter::once('…')).collect()
 }
 
-/// `1 message`, `2 messages`.
+/// Formats a count: `1 message`, `2 messages`.
 pub(super) fn pluralise(number: i64, noun: &str) -> String {
     if number == 1 {
         format!("1 {noun}")
@@ -198,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn a_terminal_counts_between_the_least_and_the_most() {
+    fn the_width_is_limited_in_both_directions() {
         let widths =
             [0, 43, 44, 60, 78, 79, u16::MAX].map(|columns| Width::from_columns(columns).0);
         assert_eq!(widths, [44, 44, 44, 60, 78, 78, 78]);
@@ -218,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_says_so() {
+    fn truncated_text_ends_with_an_ellipsis() {
         assert_eq!(
             ["four", "fives"].map(|text| truncate(text, 4)),
             ["four", "fiv…"]

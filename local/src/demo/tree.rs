@@ -15,20 +15,20 @@ use crate::otlp::{Kind, Span, StatusCode};
 
 /// Nanoseconds in a second.
 const NANOS: f64 = 1e9;
-/// What separates the notes behind a name.
+/// Separator of the notes after a name.
 const BETWEEN_NOTES: &str = " · ";
-/// Columns that the durations at the right take, with the space before them.
+/// Columns of the durations at the right, with the space before them.
 const DURATION_COLUMNS: usize = 10;
 
-/// A span and what it led to.
+/// A span and its children.
 #[derive(Clone, Debug)]
 pub(super) struct SpanNode {
     pub(super) span: Arc<Span>,
     pub(super) children: Vec<SpanNode>,
 }
 
-/// Arranges the spans of one trace. There is one tree if the trace is whole; a span whose parent is
-/// missing begins a tree of its own.
+/// Arranges the spans of a trace as trees. A complete trace is one tree; a span whose parent is
+/// missing is the root of another one.
 pub(super) fn build(spans: &[Arc<Span>]) -> Vec<SpanNode> {
     let known = spans
         .iter()
@@ -38,7 +38,7 @@ pub(super) fn build(spans: &[Arc<Span>]) -> Vec<SpanNode> {
     let mut roots = Vec::new();
     for span in spans {
         match span.parent_span_id.as_deref() {
-            // A span that calls itself its parent would never be reached.
+            // A span that is its own parent would not be reachable.
             Some(parent) if known.contains(&parent) && parent != span.span_id => {
                 children.entry(parent).or_default().push(span)
             }
@@ -52,7 +52,8 @@ pub(super) fn build(spans: &[Arc<Span>]) -> Vec<SpanNode> {
         .collect()
 }
 
-/// Takes the children out of the map, so that even spans in a circle end it.
+/// Builds the tree below `span`. The children are removed from the map, so that a cycle of spans
+/// ends.
 fn build_node(span: &Arc<Span>, children: &mut HashMap<&str, Vec<&Arc<Span>>>) -> SpanNode {
     let mut below = children.remove(span.span_id.as_str()).unwrap_or_default();
     below.sort_by_key(|child| child.start_unix_nano);
@@ -65,7 +66,7 @@ fn build_node(span: &Arc<Span>, children: &mut HashMap<&str, Vec<&Arc<Span>>>) -
     }
 }
 
-/// Draws trees, one line a span, and further lines for notes that do not fit beside the name.
+/// Draws trees, one line per span, and further lines for notes that do not fit after the name.
 pub(super) fn render(trees: &[SpanNode], width: Width) -> Vec<StyledLine> {
     let mut lines = Vec::new();
     for tree in trees {
@@ -122,7 +123,7 @@ fn render_span(span: &Span, first: &str, below: &str, width: Width, lines: &mut 
     }
 }
 
-/// Adds notes as long as they end within `columns`, the first one behind `gap`.
+/// Adds notes to a line up to `columns`, the first one after `gap`.
 fn append_notes(
     mut line: StyledLine,
     mut gap: &str,
@@ -138,7 +139,7 @@ fn append_notes(
     line
 }
 
-/// What is worth knowing about a span beside its name.
+/// Returns the notes on a span.
 fn notes(span: &Span) -> Vec<StyledLine> {
     let mut notes = Vec::new();
     if let Some(status) = span.integer(HTTP_RESPONSE_STATUS_CODE) {
@@ -168,13 +169,13 @@ fn notes(span: &Span) -> Vec<StyledLine> {
     notes
 }
 
-/// What went wrong in a span, if anything.
+/// Returns the error type of a span that failed.
 pub(super) fn error_type(span: &Span) -> Option<&str> {
     span.text(ERROR_TYPE)
         .or_else(|| (span.status.code == StatusCode::Error).then_some("error"))
 }
 
-/// How long a span took.
+/// Returns the duration of a span in seconds.
 pub(super) fn duration_seconds(span: &Span) -> f64 {
     #[expect(
         clippy::cast_precision_loss,
@@ -184,7 +185,7 @@ pub(super) fn duration_seconds(span: &Span) -> f64 {
     nanos / NANOS
 }
 
-/// Whether a span is of this kind and name.
+/// Returns true if a span has this kind and name.
 pub(super) fn matches(span: &Span, kind: Kind, name: &str) -> bool {
     span.kind == kind && span.name == name
 }

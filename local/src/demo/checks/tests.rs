@@ -1,7 +1,7 @@
 use super::super::samples::{batch_span, delivery_spans, producer_spans, span};
 use super::*;
 
-/// Two messages in one batch; the second one fails and comes again.
+/// The spans of two messages in one batch, the second of which fails and is delivered again.
 fn spans() -> Vec<Span> {
     let mut spans = producer_spans("a", "m-a");
     spans.extend(producer_spans("b", "m-b"));
@@ -88,23 +88,23 @@ fn failed_rows(result: &CheckResult) -> Vec<&'static str> {
 }
 
 #[test]
-fn nothing_is_wrong_with_whole_traces() {
+fn complete_traces_pass() {
     let result = check(spans());
     assert!(result.passed(), "{result:?}");
 }
 
 #[test]
-fn a_lost_span_is_missed() {
+fn a_lost_span_is_reported() {
     let result = check(without("a-process-1-store"));
     assert_eq!(failed_rows(&result), ["spans received", "spans lost"]);
     assert_eq!(
         result.problems,
-        ["a: it was handled without a CLIENT span of the store"]
+        ["a: a delivery succeeded without a CLIENT span of the store"]
     );
 }
 
 #[test]
-fn a_span_that_was_never_finished_is_missed_too() {
+fn a_span_that_was_not_finished_is_reported() {
     let spans = without("a-process-1-store");
     let finished = spans.len();
     assert_eq!(
@@ -114,7 +114,7 @@ fn a_span_that_was_never_finished_is_missed_too() {
 }
 
 #[test]
-fn a_delivery_that_came_twice_is_counted() {
+fn a_repeated_delivery_is_counted() {
     let mut spans = spans();
     spans.extend(delivery_spans("a", "m-a", "y", 2, None));
     let finished = spans.len();
@@ -128,14 +128,14 @@ fn a_delivery_that_came_twice_is_counted() {
     assert_eq!(
         result.problems,
         [
-            "a: delivery 2 is linked with 0 batch spans instead of 1",
+            "a: delivery 2 is linked with 0 batch spans, expected 1",
             "the batch spans have 3 links for 4 deliveries"
         ]
     );
 }
 
 #[test]
-fn a_delivery_without_a_span_is_missed() {
+fn a_delivery_without_a_span_is_reported() {
     let mut spans = without("b-process-1");
     spans.retain(|span| span.span_id != "b-process-2" && span.span_id != "b-process-2-store");
     let result = check(spans);
@@ -143,9 +143,9 @@ fn a_delivery_without_a_span_is_missed() {
     assert_eq!(
         result.problems,
         [
-            r#"b: its trace ends with "send onboarding""#,
-            "b: no span says that it was handled, and it is no dead letter",
-            "1 deliveries have a span, of 3",
+            r#"b: "send onboarding" has no children"#,
+            "b: no span reports success, and the message is not in the dead-letter queue",
+            "1 of 3 deliveries have a span",
         ]
     );
 }
@@ -156,8 +156,8 @@ fn a_missing_send_leaves_orphans() {
     assert_eq!(
         problems,
         [
-            "a: its trace is in 2 pieces instead of 1",
-            r#""process onboarding" in trace a has a parent that never arrived"#
+            "a: its trace has 2 root spans, expected 1",
+            r#"the parent of "process onboarding" in trace a was not received"#
         ]
     );
 }
@@ -170,19 +170,19 @@ fn a_batch_must_link_each_delivery_once() {
     assert_eq!(
         problems,
         [
-            "b: delivery 1 is linked with 0 batch spans instead of 1",
+            "b: delivery 1 is linked with 0 batch spans, expected 1",
             "the batch spans have 2 links for 3 deliveries"
         ]
     );
 }
 
 #[test]
-fn a_span_of_nobody_is_named() {
+fn an_unknown_span_is_reported() {
     let mut spans = spans();
     spans.push(span("z", "1", None, Kind::Server, "GET /readyz"));
     assert_eq!(
         check(spans).problems,
-        [r#""GET /readyz" in trace z belongs to no message"#]
+        [r#""GET /readyz" in trace z does not belong to a message"#]
     );
 }
 
@@ -193,16 +193,14 @@ fn a_message_must_be_handled_or_dead_lettered() {
     let result = check_observations(&observed);
     assert_eq!(failed_rows(&result), ["dead-lettered"]);
     let expected = [
-        "a: a span says that it was handled, and it is a dead letter",
-        "the dead-letter queue has a message m-z that was never accepted",
+        "a: a span reports success, but the message is in the dead-letter queue",
+        "the dead-letter queue contains the unknown message m-z",
     ];
     assert_eq!(result.problems, expected);
 
     let mut lost = without("b-process-2");
     lost.retain(|span| span.span_id != "b-process-2-store");
-    assert!(
-        check(lost)
-            .problems
-            .contains(&"b: no span says that it was handled, and it is no dead letter".to_owned())
-    );
+    assert!(check(lost).problems.contains(
+        &"b: no span reports success, and the message is not in the dead-letter queue".to_owned()
+    ));
 }

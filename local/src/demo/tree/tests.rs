@@ -17,7 +17,7 @@ fn drawn_at(width: Width, spans: Vec<Span>) -> Vec<String> {
         .collect()
 }
 
-/// A message that was handled when it came the second time.
+/// The spans of a message that was processed on its second delivery.
 fn retried() -> Vec<Span> {
     let mut spans = delivery_spans("a", "m", "b", 2, None);
     spans.extend(delivery_spans("a", "m", "c", 1, Some("simulated_failure")));
@@ -26,7 +26,7 @@ fn retried() -> Vec<Span> {
 }
 
 #[test]
-fn retries_stand_side_by_side_under_the_send() {
+fn retries_are_siblings_below_the_send() {
     assert_eq!(
         drawn(retried()),
         [
@@ -41,7 +41,7 @@ fn retries_stand_side_by_side_under_the_send() {
 }
 
 #[test]
-fn a_narrow_terminal_gets_the_notes_on_lines_of_their_own() {
+fn on_a_narrow_terminal_the_notes_have_their_own_lines() {
     assert_eq!(
         drawn_at(Width::from_columns(60), retried()),
         [
@@ -70,7 +70,7 @@ fn a_narrow_terminal_gets_the_notes_on_lines_of_their_own() {
 }
 
 #[test]
-fn a_name_that_is_too_long_is_cut_and_its_notes_stand_below_it() {
+fn a_name_that_is_too_long_is_truncated_with_its_notes_below() {
     let long = with_attributes(
         span("a", "1", None, Kind::Internal, &"x".repeat(80)),
         json!({"error.type": "something_went_wrong"}),
@@ -90,7 +90,7 @@ fn a_name_that_is_too_long_is_cut_and_its_notes_stand_below_it() {
 }
 
 #[test]
-fn a_batch_says_how_many_messages_it_has() {
+fn a_batch_shows_its_number_of_messages() {
     let lines = drawn(vec![batch_span("b", &[("a", "m")])]);
     assert_eq!(
         lines,
@@ -99,7 +99,7 @@ fn a_batch_says_how_many_messages_it_has() {
 }
 
 #[test]
-fn a_span_without_its_parent_begins_a_tree_of_its_own() {
+fn a_span_without_its_parent_is_the_root_of_another_tree() {
     let orphan = with_times(
         span("a", "9", Some("missing"), Kind::Internal, "orphan"),
         5,
@@ -116,7 +116,7 @@ fn a_span_without_its_parent_begins_a_tree_of_its_own() {
 }
 
 #[test]
-fn spans_in_a_circle_do_no_harm() {
+fn a_cycle_of_spans_is_left_out() {
     let spans = [("1", "2"), ("2", "1"), ("3", "3")]
         .map(|(id, parent)| Arc::new(span("a", id, Some(parent), Kind::Internal, "x")));
     assert_eq!(build(&spans).len(), 1);
