@@ -15,7 +15,7 @@ use crate::demo::{self, Demo, DemoError, DemoProgress};
 /// Send a dozen requests through the whole pipeline and show their traces
 ///
 /// Starts the stack and sends a dozen onboardings to the real producer. The handler fails once for
-/// one of them, panics once for another and is slow for a third, and the function refuses one until
+/// one of them, panics once for another and is slow for a third, and the function rejects one until
 /// it reaches the dead-letter queue. Environments are frozen between invocations and killed without
 /// warning at the end. The report shows every message's trace as a tree with durations and queue
 /// time, the batches with their links, and a table of counts. The exit code is 0 if every count is

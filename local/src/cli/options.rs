@@ -138,7 +138,7 @@ pub(super) struct StackOptions {
     #[arg(long)]
     no_freeze: bool,
     /// Variable for the function, in addition to those that Lambda sets; may be repeated. It
-    /// overrides the stack's own variable of the same name. If it is an OTLP endpoint, the stack
+    /// overrides the stack's own variable of the same name. If an OTLP endpoint is given, the stack
     /// does not set OTEL_EXPORTER_OTLP_PROTOCOL. SDKs in the function use the stack's SQS endpoint,
     /// which reads only the path of a queue URL: the URL of the dead-letter queue is
     /// http://127.0.0.1/000000000000/onboarding-dlq on any port, with NAME-dlq for --queue NAME
