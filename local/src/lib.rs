@@ -1,9 +1,9 @@
-//! AWS on a laptop for one pipeline: an HTTP producer, an SQS queue, and a Lambda function behind
-//! an event source mapping, with every trace kept whole and looked at.
+//! A local stack for one pipeline: an HTTP producer, an SQS queue, and a Lambda function behind an
+//! event source mapping, with complete traces.
 //!
-//! Everything runs in this process but the two things under test: the function and the producer are
-//! the real binaries, in processes of their own. They meet on sockets only, all of them on
-//! loopback, in the protocols that AWS and OpenTelemetry speak.
+//! Everything but the two programs under test runs in this process: the function and the producer
+//! are the real binaries, in their own processes. All parts communicate over loopback sockets, in
+//! the protocols of AWS and OpenTelemetry.
 //!
 //! ```text
 //!  POST /onboarding ──▶ producer ──▶ sqs ──▶ mapping ──▶ environment ──▶ function
@@ -23,12 +23,12 @@
 //! ```
 //!
 //! # Layout
-//! | module | what is in it |
+//! | module | contents |
 //! |---|---|
 //! | [`cli`] | the command line of `baton` |
-//! | [`demo`] | a dozen messages, what must come of them, and what did |
-//! | [`stack`] | everything started together, and stopped so that no process is left |
-//! | `replay` | spilled spans, found in logs and sent on |
+//! | [`demo`] | a dozen messages, their expected results, and a report |
+//! | [`stack`] | all parts, started together and stopped so that no process is left |
+//! | `replay` | spilled spans: found in logs and sent |
 //! | [`sqs`] | the SQS endpoint |
 //! | [`mapping`] | the event source mapping, which polls over the wire |
 //! | [`environment`] | execution environments: cold starts, deadlines, freezing, kills |
@@ -36,12 +36,11 @@
 //! | `allowed_hosts` | the host names that the stack's own listeners accept |
 //!
 //! # Environment
-//! `baton replay` reads `OTEL_EXPORTER_OTLP_*`, and `XDG_STATE_HOME` or `HOME` for its ledger.
-//! Otherwise nothing is read from the environment but `CARGO`, which cargo sets, to build with the
-//! toolchain that runs us; and, for colours, `NO_COLOR`, `CLICOLOR`, `CLICOLOR_FORCE` and `TERM`;
-//! and `RUST_LOG`, a level or a list of `target=level`, for what `baton` itself reports while it
-//! runs: warnings and errors unless it says otherwise. The AWS configuration of the user is neither
-//! read nor handed on.
+//! `baton replay` reads `OTEL_EXPORTER_OTLP_*`, and `XDG_STATE_HOME` or `HOME` for its ledger. All
+//! commands read `RUST_LOG` (a level or a list of `target=level`; warnings and errors by default)
+//! for `baton`'s own log, and `NO_COLOR`, `CLICOLOR`, `CLICOLOR_FORCE` and `TERM` for colours.
+//! Builds read `CARGO`, which cargo sets, to use the selected toolchain. No other variable is read:
+//! in particular, the user's AWS configuration is neither read nor passed on.
 
 #![forbid(unsafe_code)]
 

@@ -96,7 +96,7 @@ fn bad_request(error_type: &str, expected: &str) -> Response {
     error_response(StatusCode::BAD_REQUEST, &error_type, expected)
 }
 
-/// Responds to an unknown path. The message names baton so that nobody takes it for a response of
+/// Responds to an unknown path. The message names baton, so that it is not taken for a response of
 /// AWS. The body is read because the connection could not be kept open with an unread body.
 async fn not_found(method: Method, uri: Uri, _body: Bytes) -> Response {
     let message = format!("the local stack of baton has no {method} {}", uri.path());
