@@ -9,7 +9,7 @@ use super::binaries;
 use super::exit::{EXIT_CODES_HELP, Exit};
 use super::options::{BINARIES, Binaries, Paths};
 use super::signals::Signals;
-use super::terminal::{self, Progress, say};
+use super::terminal::{self, Progress, print_line};
 use crate::demo::{self, Demo, DemoError, DemoProgress};
 
 /// Send a dozen requests through the whole pipeline and show their traces
@@ -41,7 +41,7 @@ Run any other function with `baton up --function PATH`.";
 /// Runs the demo until it ends or a signal arrives.
 pub(super) async fn run(arguments: DemoArgs, signals: &mut Signals) -> Exit {
     let mut progress = Progress::new();
-    let brought = arguments.function.is_some();
+    let has_given_function = arguments.function.is_some();
     let binaries = Binaries {
         function: arguments.function,
         producer: arguments.producer,
@@ -56,8 +56,8 @@ pub(super) async fn run(arguments: DemoArgs, signals: &mut Signals) -> Exit {
         Err(exit) => return exit,
     };
     let exit = run_demo(paths, &mut progress, signals).await;
-    if brought && exit == Exit::Failed {
-        say(format_args!("{WRONG_FUNCTION_HINT}"));
+    if has_given_function && exit == Exit::Failed {
+        print_line(format_args!("{WRONG_FUNCTION_HINT}"));
     }
     exit
 }

@@ -4,7 +4,7 @@ use anstyle::Style;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
-use super::terminal::say;
+use super::terminal::print_line;
 use crate::environment::LogLine;
 use crate::stack::Stack;
 
@@ -25,7 +25,7 @@ pub(super) fn follow(stack: &Stack) {
     // nothing between `subscribe` and `recent`.
     for line in logs.recent() {
         let (writer, text) = function_line(line);
-        print_line(&writer, &text);
+        print_log_line(&writer, &text);
     }
     tokio::spawn(print_lines(live, function_line));
 }
@@ -42,16 +42,16 @@ async fn print_lines<T: Clone>(mut lines: Receiver<T>, read: impl Fn(T) -> (Stri
         match lines.recv().await {
             Ok(line) => {
                 let (writer, text) = read(line);
-                print_line(&writer, &text);
+                print_log_line(&writer, &text);
             }
             Err(RecvError::Lagged(missed)) => {
-                print_line("baton", &format!("skipped {missed} lines"))
+                print_log_line("baton", &format!("skipped {missed} lines"))
             }
             Err(RecvError::Closed) => return,
         }
     }
 }
 
-fn print_line(writer: &str, text: &str) {
-    say(format_args!("{DIMMED}{writer:<11}{DIMMED:#} {text}"));
+fn print_log_line(writer: &str, text: &str) {
+    print_line(format_args!("{DIMMED}{writer:<11}{DIMMED:#} {text}"));
 }

@@ -82,7 +82,7 @@ pub(super) struct ReplayArgs {
 pub(super) async fn run(arguments: ReplayArgs, signals: &mut Signals) -> Exit {
     let is_json = arguments.json;
     let Some(settings) = settings(arguments) else {
-        terminal::say(format_args!(
+        terminal::print_line(format_args!(
             "error: no path for the ledger: set HOME or {STATE_HOME}, or give --ledger"
         ));
         return Exit::StartFailed;

@@ -19,7 +19,7 @@ const DIMMED: Style = Style::new().dimmed();
 /// Columns of a mark and the space after it.
 const MARK_COLUMNS: usize = 2;
 /// Minimum duration that is printed.
-const SHOWN_FROM: Duration = Duration::from_millis(50);
+const MIN_PRINTED_DURATION: Duration = Duration::from_millis(50);
 
 /// Progress messages, with the time since the previous one.
 #[derive(Debug)]
@@ -53,7 +53,7 @@ impl Progress {
     fn end(&mut self, style: Style, mark: char, what: &str) {
         let taken = self.last.elapsed();
         self.last = Instant::now();
-        if taken < SHOWN_FROM {
+        if taken < MIN_PRINTED_DURATION {
             print_marked(style, mark, what);
         } else {
             // A no-break space keeps the number and its unit on one line.
@@ -67,17 +67,17 @@ impl Progress {
 fn print_marked(style: Style, mark: char, what: &str) {
     let mut prefix = format!("{style}{mark}{style:#} ");
     for line in width(io::stderr()).break_lines(what, MARK_COLUMNS) {
-        say(format_args!("{prefix}{line}"));
+        print_line(format_args!("{prefix}{line}"));
         prefix = " ".repeat(MARK_COLUMNS);
     }
 }
 
 /// Prints an error and its causes, one per line.
 pub(super) fn error(error: &dyn Error) {
-    say(format_args!("{FAILURE}error:{FAILURE:#} {error}"));
+    print_line(format_args!("{FAILURE}error:{FAILURE:#} {error}"));
     let mut cause = error.source();
     while let Some(error) = cause {
-        say(format_args!("  {DIMMED}because:{DIMMED:#} {error}"));
+        print_line(format_args!("  {DIMMED}because:{DIMMED:#} {error}"));
         cause = error.source();
     }
 }
@@ -91,7 +91,7 @@ pub(super) fn width(stream: impl AsFd) -> Width {
 }
 
 /// Prints a line to standard error.
-pub(super) fn say(line: std::fmt::Arguments<'_>) {
+pub(super) fn print_line(line: std::fmt::Arguments<'_>) {
     // An error cannot be reported anywhere else.
     let _ = writeln!(anstream::stderr().lock(), "{line}");
 }

@@ -13,7 +13,7 @@ use super::exit::{EXIT_CODES_HELP, Exit};
 use super::logs;
 use super::options::{Binaries, CheckedStackOptions, ListenOptions};
 use super::signals::Signals;
-use super::terminal::{self, Progress, say};
+use super::terminal::{self, Progress, print_line};
 use crate::environment::Phase;
 use crate::stack::{Endpoints, FunctionWatcher, SqsEndpoint, Stack, StackError};
 
@@ -186,7 +186,7 @@ async fn run_until_stopped(
     };
     let environments = stack.function().snapshot().environments;
     let message = stopping_message(environments.iter().map(|environment| environment.phase));
-    say(format_args!("{message}"));
+    print_line(format_args!("{message}"));
     signals.run_until_signal(stack.stop()).await;
     exit
 }

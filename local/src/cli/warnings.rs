@@ -13,7 +13,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 
-use super::terminal::say;
+use super::terminal::print_line;
 
 /// Variable for the log filter, the same as in other Rust programs.
 const LOG_VARIABLE: &str = "RUST_LOG";
@@ -26,7 +26,7 @@ pub(super) fn init() {
     let asked = env::var(LOG_VARIABLE).ok();
     let filter = parse_filter(asked.as_deref()).unwrap_or_else(|expected| {
         let asked = asked.unwrap_or_default();
-        say(format_args!(
+        print_line(format_args!(
             "{WARNING}warning:{WARNING:#} {LOG_VARIABLE}={asked:?} is ignored: {expected}"
         ));
         Targets::new().with_default(DEFAULT_LEVEL)

@@ -35,20 +35,20 @@ pub(super) struct Observations {
 pub(super) struct Row {
     pub(super) name: &'static str,
     pub(super) expected: u64,
-    pub(super) seen: u64,
+    pub(super) actual: u64,
 }
 
 impl Row {
-    fn new(name: &'static str, expected: usize, seen: u64) -> Self {
+    fn new(name: &'static str, expected: usize, actual: u64) -> Self {
         Self {
             name,
             expected: expected as u64,
-            seen,
+            actual,
         }
     }
 
     pub(super) fn passed(&self) -> bool {
-        self.expected == self.seen
+        self.expected == self.actual
     }
 }
 
@@ -108,17 +108,17 @@ fn rows(expected: &ExpectedCounts, observed: &Observations) -> Vec<Row> {
         Row {
             name: "spans finished",
             expected: spans,
-            seen: finished,
+            actual: finished,
         },
         Row {
             name: "spans received",
             expected: spans,
-            seen: received,
+            actual: received,
         },
         Row {
             name: "spans lost",
             expected: 0,
-            seen: finished.saturating_sub(received),
+            actual: finished.saturating_sub(received),
         },
     ]
 }
@@ -143,11 +143,11 @@ fn check_message(trace: &MessageTrace, batches: &[Arc<Span>]) -> Vec<String> {
     for (index, delivery) in trace.deliveries.iter().enumerate() {
         let number = index + 1;
         if delivery.integer(RECEIVE_COUNT) != i64::try_from(number).ok() {
-            let seen = delivery
+            let actual = delivery
                 .attributes
                 .get(RECEIVE_COUNT)
                 .map_or_else(|| "none".to_owned(), ToString::to_string);
-            defects.push(format!("delivery {number} has the receive count {seen}"));
+            defects.push(format!("delivery {number} has the receive count {actual}"));
         }
         let linking = batches
             .iter()

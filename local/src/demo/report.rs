@@ -72,12 +72,12 @@ fn traces(traces: &[(MessageTrace, OnboardingKind)], width: Width) -> Vec<Styled
         .map(|(trace, _)| format!("trace {}", trace.message.trace_id));
     let ids = ids.collect::<Vec<_>>();
     // The ids are either all on the lines of the titles or all below, so that they form a column.
-    let beside = titles
+    let on_one_line = titles
         .iter()
         .zip(&ids)
         .all(|(title, id)| title.width() + 1 + id.len() <= width.columns());
     for ((title, id), (trace, _)) in titles.into_iter().zip(ids).zip(traces) {
-        if beside {
+        if on_one_line {
             lines.push(title.align_right(DIMMED, id, width));
         } else {
             lines.extend([title, StyledLine::new(DIMMED, format!("  {id}"))]);
@@ -210,8 +210,12 @@ fn summary(result: &CheckResult, width: Width) -> Vec<StyledLine> {
     lines.extend(result.rows.iter().map(row));
     lines.push(StyledLine::default());
     let wrong = result.rows.iter().filter(|row| !row.passed());
-    let differences =
-        wrong.map(|row| format!("{}: expected {}, got {}", row.name, row.expected, row.seen));
+    let differences = wrong.map(|row| {
+        format!(
+            "{}: expected {}, got {}",
+            row.name, row.expected, row.actual
+        )
+    });
     lines.extend(
         differences
             .chain(result.problems.iter().cloned())
@@ -238,7 +242,7 @@ fn row(row: &Row) -> StyledLine {
         PLAIN,
         format!(
             "  {:NAME_COLUMNS$}{:>NUMBER_COLUMNS$}{:>NUMBER_COLUMNS$}",
-            row.name, row.expected, row.seen
+            row.name, row.expected, row.actual
         ),
     );
     if row.passed() {
@@ -345,12 +349,12 @@ mod tests {
             Row {
                 name: "accepted",
                 expected: 12,
-                seen: 12,
+                actual: 12,
             },
             Row {
                 name: "spans lost",
                 expected: 0,
-                seen: 3,
+                actual: 3,
             },
         ];
         let text = plain(

@@ -106,11 +106,14 @@ fn render_node(
 }
 
 fn render_span(span: &Span, first: &str, below: &str, width: Width, lines: &mut Vec<StyledLine>) {
-    let beside = width.columns().saturating_sub(DURATION_COLUMNS);
-    let name = text::truncate(&span.name, beside.saturating_sub(first.chars().count()));
+    let name_columns = width.columns().saturating_sub(DURATION_COLUMNS);
+    let name = text::truncate(
+        &span.name,
+        name_columns.saturating_sub(first.chars().count()),
+    );
     let mut notes = notes(span).into_iter().peekable();
     let head = StyledLine::new(DIMMED, first).with_text(NAME, name);
-    let head = append_notes(head, "  ", &mut notes, beside);
+    let head = append_notes(head, "  ", &mut notes, name_columns);
     lines.push(head.align_right(PLAIN, text::duration(duration_seconds(span)), width));
     while let Some(note) = notes.next() {
         let line = StyledLine::new(DIMMED, below).append(note);

@@ -129,7 +129,7 @@ fn unquoted(text: &str) -> Result<(String, &str), &'static str> {
 
 fn single_quoted(text: &str) -> Result<(String, &str), &'static str> {
     let (value, rest) = text.split_once('\'').ok_or(CLOSING_QUOTE)?;
-    Ok((value.to_owned(), after_quote(rest)?))
+    Ok((value.to_owned(), text_after_quote(rest)?))
 }
 
 fn double_quoted(text: &str) -> Result<(String, &str), &'static str> {
@@ -138,7 +138,7 @@ fn double_quoted(text: &str) -> Result<(String, &str), &'static str> {
     while let Some(c) = chars.next() {
         let mut ahead = chars.clone();
         match (c, ahead.next()) {
-            ('"', _) => return Ok((value, after_quote(chars.as_str())?)),
+            ('"', _) => return Ok((value, text_after_quote(chars.as_str())?)),
             ('\\', Some('n')) => {
                 value.push('\n');
                 chars = ahead;
@@ -154,7 +154,7 @@ fn double_quoted(text: &str) -> Result<(String, &str), &'static str> {
 }
 
 /// Returns the text after the line that a closing quote is on.
-fn after_quote(text: &str) -> Result<&str, &'static str> {
+fn text_after_quote(text: &str) -> Result<&str, &'static str> {
     let (line, after) = split_line(text);
     is_blank_rest(line).then_some(after).ok_or(END_OF_LINE)
 }

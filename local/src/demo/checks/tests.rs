@@ -67,7 +67,7 @@ fn check_observations(observed: &Observations) -> CheckResult {
     )
 }
 
-fn without(id: &str) -> Vec<Span> {
+fn spans_without(id: &str) -> Vec<Span> {
     let all = spans();
     let rest = all
         .iter()
@@ -95,7 +95,7 @@ fn complete_traces_pass() {
 
 #[test]
 fn a_lost_span_is_reported() {
-    let result = check(without("a-process-1-store"));
+    let result = check(spans_without("a-process-1-store"));
     assert_eq!(failed_rows(&result), ["spans received", "spans lost"]);
     assert_eq!(
         result.problems,
@@ -105,7 +105,7 @@ fn a_lost_span_is_reported() {
 
 #[test]
 fn a_span_that_was_not_finished_is_reported() {
-    let spans = without("a-process-1-store");
+    let spans = spans_without("a-process-1-store");
     let finished = spans.len();
     assert_eq!(
         failed_rows(&check_observations(&observed(spans, finished))),
@@ -136,7 +136,7 @@ fn a_repeated_delivery_is_counted() {
 
 #[test]
 fn a_delivery_without_a_span_is_reported() {
-    let mut spans = without("b-process-1");
+    let mut spans = spans_without("b-process-1");
     spans.retain(|span| span.span_id != "b-process-2" && span.span_id != "b-process-2-store");
     let result = check(spans);
     assert_eq!(failed_rows(&result), ["spans received", "spans lost"]);
@@ -152,7 +152,7 @@ fn a_delivery_without_a_span_is_reported() {
 
 #[test]
 fn a_missing_send_leaves_orphans() {
-    let problems = check(without("a-send")).problems;
+    let problems = check(spans_without("a-send")).problems;
     assert_eq!(
         problems,
         [
@@ -164,7 +164,7 @@ fn a_missing_send_leaves_orphans() {
 
 #[test]
 fn a_batch_must_link_each_delivery_once() {
-    let mut spans = without("x-batch");
+    let mut spans = spans_without("x-batch");
     spans.push(batch_span("x", &[("a", "m-a")]));
     let problems = check(spans).problems;
     assert_eq!(
@@ -198,7 +198,7 @@ fn a_message_must_be_handled_or_dead_lettered() {
     ];
     assert_eq!(result.problems, expected);
 
-    let mut lost = without("b-process-2");
+    let mut lost = spans_without("b-process-2");
     lost.retain(|span| span.span_id != "b-process-2-store");
     assert!(check(lost).problems.contains(
         &"b: no span reports success, and the message is not in the dead-letter queue".to_owned()
