@@ -1,4 +1,4 @@
-//! The `baton` command around a function of ours: what it says, and what it leaves behind.
+//! The `baton` command with a test function: its output, and its exit.
 
 use std::{
     os::unix::fs::symlink,
@@ -21,11 +21,11 @@ use crate::{
     support::{eventually, executable, function, process_state},
 };
 
-/// Two environments at work at once, each with a message of its own.
+/// Options for two concurrent environments with one message each.
 const ONE_BY_ONE: [&str; 4] = ["--batch-size", "1", "--concurrency", "2"];
 
 #[tokio::test]
-async fn a_response_that_is_refused_is_told() {
+async fn an_invalid_response_is_reported() {
     let up = BatonUp::start(&function().binary, &[]).await;
     up.send(&["misname"]).await;
 
@@ -40,7 +40,7 @@ async fn a_response_that_is_refused_is_told() {
 }
 
 #[tokio::test]
-async fn a_function_that_does_not_initialise_is_told_with_its_output_and_ends_up() {
+async fn a_function_that_does_not_initialise_is_reported_with_its_output() {
     let folder = tempfile::tempdir().unwrap();
     let without_interpreter = executable(&folder, "no-interpreter", "exec true\n");
     let exits = "#!/bin/sh\necho 'TABLE_NAME is not set' >&2\nexit 3\n";
@@ -83,7 +83,7 @@ async fn another_function_needs_neither_a_producer_nor_a_checkout() {
     .arg(&variables)
     .arg("--function")
     .arg(function().binary)
-    // A cargo that does not exist, so that building anything would fail.
+    // A cargo that does not exist, so that a build would fail.
     .env("CARGO", "/no/such/cargo")
     .current_dir(&folder)
     .stdout(Stdio::piped())
@@ -150,7 +150,7 @@ async fn a_port_for_a_producer_that_is_not_started_is_refused() {
     );
 }
 
-/// A function that prints a line with some of its variables and does not initialise.
+/// A function that prints some of its variables and does not initialise.
 const SHOWS_VARIABLES: &str = r#"#!/bin/sh
 echo "FIRST=$FIRST SECOND=$SECOND $AWS_LAMBDA_FUNCTION_NAME $AWS_LAMBDA_LOG_GROUP_NAME"
 exit 3
@@ -185,22 +185,22 @@ async fn baton(arguments: &[&str]) -> std::process::Output {
 }
 
 #[tokio::test]
-async fn a_slip_in_a_path_is_told_before_anything_is_built() {
-    for (slip, told) in [
+async fn a_wrong_path_is_reported_before_the_build() {
+    for (option, error) in [
         ("--function", "cannot read the function's binary ./no/such"),
         ("--producer", "cannot start the producer ./no/such"),
     ] {
         for command in ["up", "demo"] {
             let output = Command::new(env!("CARGO_BIN_EXE_baton"))
-                .args([command, slip, "./no/such"])
-                // Whatever is built first is built with this, and then the error is another one.
+                .args([command, option, "./no/such"])
+                // A build would use this cargo and end with another error.
                 .env("CARGO", "/no/such/cargo")
                 .output()
                 .await
                 .unwrap();
             let stderr = String::from_utf8(output.stderr).unwrap();
             assert!(
-                stderr.starts_with("error: ") && stderr.contains(told),
+                stderr.starts_with("error: ") && stderr.contains(error),
                 "{stderr}"
             );
             assert_eq!(output.status.code(), Some(4));
@@ -209,7 +209,7 @@ async fn a_slip_in_a_path_is_told_before_anything_is_built() {
 }
 
 #[tokio::test]
-async fn who_brings_a_function_is_shown_how_to_send_it_a_message() {
+async fn the_example_command_sends_a_message_to_the_function() {
     let mut up = BatonUp::spawn(&function().binary, &["--logs"]).await;
     let mut stdout = BufReader::new(up.baton.stdout.take().unwrap()).lines();
     let mut command = String::new();
@@ -235,7 +235,7 @@ async fn who_brings_a_function_is_shown_how_to_send_it_a_message() {
 }
 
 #[tokio::test]
-async fn the_last_words_of_an_environment_are_its_own() {
+async fn an_early_exit_is_reported_with_the_output_of_that_environment() {
     let up = BatonUp::start(&function().binary, &ONE_BY_ONE).await;
     up.send(&["babble 3000", "die 1000"]).await;
 
@@ -251,14 +251,14 @@ async fn the_last_words_of_an_environment_are_its_own() {
         .any(|line| line == "  babble");
     assert!(
         !babbled,
-        "words of another environment: {:?}",
+        "output of another environment: {:?}",
         up.stderr_lines
     );
     up.stop().await;
 }
 
 #[tokio::test]
-async fn last_words_that_the_log_has_shown_are_not_repeated() {
+async fn with_logs_an_early_exit_is_reported_without_output() {
     let up = BatonUp::start(&function().binary, &[&ONE_BY_ONE[..], &["--logs"]].concat()).await;
     up.send(&["die 0"]).await;
 
@@ -276,7 +276,7 @@ async fn last_words_that_the_log_has_shown_are_not_repeated() {
 }
 
 #[tokio::test]
-async fn an_end_that_is_cut_short_leaves_no_process_behind() {
+async fn an_interrupted_shutdown_leaves_no_process_behind() {
     let folder = tempfile::tempdir().unwrap();
     let script = format!(
         "#!/bin/sh\n'{}' &\necho \"runtime $!\"\nwait\n",
@@ -294,20 +294,20 @@ async fn an_end_that_is_cut_short_leaves_no_process_behind() {
     up.terminate();
 
     assert!(up.baton.wait().await.unwrap().success());
-    // Its parent is gone, so whoever has adopted it has to notice its end.
+    // The parent is gone, so the process remains a zombie until the adopting process waits for it.
     eventually("the runtime behind the wrapper has ended", || {
         matches!(process_state(runtime), None | Some('Z'))
     })
     .await;
 }
 
-/// A `baton up` that runs.
+/// A running `baton up`.
 struct BatonUp {
     baton: Child,
-    /// Where it said that its queue is, where it was asked to say so in JSON.
+    /// The queue that was reported, if `--json` was given.
     queue: Option<TestQueue>,
     stderr_lines: Arc<Mutex<Vec<String>>>,
-    /// Holds the producer.
+    /// Folder of the producer.
     _folder: TempDir,
 }
 
@@ -361,11 +361,11 @@ impl BatonUp {
         self.queue.as_ref().unwrap().send(bodies).await;
     }
 
-    /// Waits for a line on standard error with `text` in it.
+    /// Waits for a line with `text` on standard error.
     async fn wait_for_line(&self, text: &str) -> String {
         let mut found = None;
-        let what = format!("baton says {text:?}");
-        eventually(&what, || {
+        let condition = format!("baton prints {text:?}");
+        eventually(&condition, || {
             let stderr = self.stderr_lines.lock().unwrap();
             found = stderr.iter().find(|line| line.contains(text)).cloned();
             found.is_some()
@@ -385,7 +385,8 @@ impl BatonUp {
     }
 }
 
-/// A producer that only says that it is ready; it ends by itself should baton be killed.
+/// Writes a producer that only reports that it is ready. It exits after two minutes in case baton
+/// is killed.
 async fn producer(folder: &TempDir) -> std::path::PathBuf {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let address = listener.local_addr().unwrap();

@@ -1,4 +1,4 @@
-//! The life of environments: invocations, freezing, errors, limits, ends.
+//! Environments: invocations, freezing, errors, limits, termination.
 
 use std::{
     collections::HashMap,
@@ -66,7 +66,7 @@ async fn the_event_comes_with_lambdas_headers() {
 }
 
 #[tokio::test]
-async fn the_environment_has_lambdas_variables_and_none_of_ours() {
+async fn the_environment_has_lambdas_variables_and_not_those_of_the_stack() {
     let lambda = start(|function| {
         function
             .env
@@ -96,7 +96,7 @@ async fn the_environment_has_lambdas_variables_and_none_of_ours() {
         );
     }
     assert!(variables["AWS_LAMBDA_RUNTIME_API"].starts_with("127.0.0.1:"));
-    // Cargo gives this one to every test.
+    // Cargo sets this variable for every test.
     assert!(
         std::env::var_os("CARGO_MANIFEST_DIR").is_some()
             && !variables.contains_key("CARGO_MANIFEST_DIR")
@@ -106,7 +106,7 @@ async fn the_environment_has_lambdas_variables_and_none_of_ours() {
 #[tokio::test]
 async fn nothing_runs_between_invocations() {
     let (before, after) = ticks_around_a_pause(Freeze::BetweenInvocations).await;
-    // The thread may count once more when it is woken, and runs during the two invocations.
+    // The thread may count once when it is continued, and it counts during the two invocations.
     assert!(after - before < 50, "{before} to {after}");
 }
 
@@ -116,7 +116,7 @@ async fn without_freezing_the_pause_is_seen() {
     assert!(after - before >= 50, "{before} to {after}");
 }
 
-/// The counts of the function's thread before and after a pause that is worth 200 ticks.
+/// Returns the counts of the function's thread before and after a pause of 200 ticks.
 async fn ticks_around_a_pause(freeze: Freeze) -> (u64, u64) {
     let lambda = start(|function| function.freeze = freeze).await;
     let before = invoke(&lambda, "ticks").await.parse().unwrap();
@@ -140,21 +140,20 @@ async fn a_waiting_process_is_stopped() {
 }
 
 #[tokio::test]
-async fn what_follows_the_response_still_runs_before_the_freeze() {
+async fn code_after_the_response_runs_before_the_freeze() {
     let lambda = start(|function| function.max_concurrency = NonZeroUsize::MIN).await;
     let started = Instant::now();
     invoke(&lambda, "linger 300").await;
     assert_eq!(lambda.snapshot().environments[0].phase, Phase::Finishing);
 
-    // The only environment that may exist is about to be free: the event waits for it and is not
-    // throttled.
+    // The only environment is about to become free, so the event waits for it and is not throttled.
     assert_eq!(invoke(&lambda, "lingered").await, "1");
     assert!(started.elapsed() >= Duration::from_millis(300));
     assert_eq!(lambda.snapshot().started, 1);
 }
 
 #[tokio::test]
-async fn an_environment_that_lingers_does_not_hold_up_others() {
+async fn an_environment_that_lingers_does_not_block_others() {
     let lambda = start(|_| {}).await;
     invoke(&lambda, "linger 60000").await;
     invoke(&lambda, "echo x").await;
@@ -234,7 +233,7 @@ async fn a_process_that_exits_is_replaced() {
 }
 
 #[tokio::test]
-async fn a_response_counts_although_the_process_ends_with_it() {
+async fn a_response_counts_even_if_the_process_exits_with_it() {
     let lambda = start(|function| function.max_concurrency = NonZeroUsize::MIN).await;
     for _ in 0..10 {
         assert_eq!(invoke(&lambda, "respond-and-exit").await, "last words");
@@ -250,7 +249,7 @@ async fn a_response_counts_although_the_process_ends_with_it() {
 }
 
 #[tokio::test]
-async fn the_functions_own_error_is_handed_on() {
+async fn an_error_of_the_function_is_returned() {
     let lambda = start(|_| {}).await;
     let error = lambda
         .invoke(Bytes::from_static(b"error no such plan"))
@@ -360,7 +359,7 @@ async fn an_event_that_finds_all_environments_busy_is_throttled() {
 }
 
 #[tokio::test]
-async fn events_at_once_get_an_environment_each() {
+async fn concurrent_events_get_an_environment_each() {
     let lambda = start(|_| {}).await;
     let (one, two) = tokio::join!(invoke(&lambda, "sleep 300"), invoke(&lambda, "sleep 300"));
 
@@ -440,7 +439,7 @@ async fn a_shutdown_leaves_no_process_behind() {
         !pids.is_empty() && pids.iter().all(|pid| process_state(*pid).is_none()),
         "{pids:?}"
     );
-    // Its parent is gone, so whoever has adopted it has to notice its end.
+    // The parent is gone, so the process remains a zombie until the adopting process waits for it.
     eventually("the grandchild has ended", || {
         matches!(process_state(grandchild), None | Some('Z'))
     })
@@ -473,7 +472,10 @@ async fn a_response_may_be_as_large_as_on_aws_and_no_larger() {
 
     assert_eq!(error.error_type(), "Function.ResponseSizeTooLarge");
     assert_eq!(invoke(&lambda, "echo still here").await, "still here");
-    eventually("the runtime is told", || logged(&lambda, "status 413")).await;
+    eventually("the runtime gets the status", || {
+        logged(&lambda, "status 413")
+    })
+    .await;
     assert_eq!(lambda.snapshot().started, 1);
 }
 
@@ -507,7 +509,7 @@ async fn responses_may_be_streamed() {
 }
 
 #[tokio::test]
-async fn answers_that_do_not_fit_are_refused() {
+async fn invalid_responses_are_refused() {
     let lambda = start(|_| {}).await;
     assert_eq!(invoke(&lambda, "confused").await, "mine");
     eventually("the statuses are logged", || {
@@ -561,7 +563,7 @@ async fn lines_are_kept_with_their_invocation() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_line_strays_into_another_invocation() {
+async fn no_line_gets_the_request_id_of_another_invocation() {
     let lambda = start(|_| {}).await;
     for _ in 0..300 {
         invoke(&lambda, "introduce").await;
@@ -615,7 +617,7 @@ async fn kills_between_invocations_lose_none() {
 }
 
 #[tokio::test]
-async fn settings_that_cannot_work_are_refused() {
+async fn invalid_functions_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let plain = folder.path().join("plain");
     std::fs::write(&plain, "").unwrap();

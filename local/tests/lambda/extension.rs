@@ -6,11 +6,11 @@ use tempfile::TempDir;
 
 use crate::support::{SOON, eventually, executable, function, invoke, start};
 
-/// What asks for the end to be announced, and nothing else.
+/// Registration without events.
 const WITHOUT_EVENTS: &str = r#"{"events":[]}"#;
 
 #[tokio::test]
-async fn an_extension_has_the_end_announced_to_a_frozen_environment() {
+async fn a_frozen_environment_with_an_extension_gets_sigterm() {
     let (lambda, _folder) = with_shell("trap 'echo told; exit 0' TERM", WITHOUT_EVENTS).await;
     let register = find_line(&lambda, "/2020-01-01/extension/register 200 ").unwrap();
     assert!(
@@ -22,7 +22,7 @@ async fn an_extension_has_the_end_announced_to_a_frozen_environment() {
         lambda.snapshot().reaped == 1
     })
     .await;
-    eventually("its process was told", || {
+    eventually("its process got the signal", || {
         find_line(&lambda, "told").is_some()
     })
     .await;
@@ -32,7 +32,7 @@ async fn an_extension_has_the_end_announced_to_a_frozen_environment() {
 }
 
 #[tokio::test]
-async fn who_does_not_listen_is_killed_half_a_second_later() {
+async fn a_process_that_ignores_sigterm_is_killed_half_a_second_later() {
     let (lambda, _folder) = with_shell("trap '' TERM", WITHOUT_EVENTS).await;
     let begun = Instant::now();
     lambda.kill_idle().await;
@@ -62,7 +62,7 @@ async fn without_an_extension_nothing_is_announced() {
     assert_eq!(find_line(&lambda, "told"), None);
 }
 
-/// A function inside a shell that does this first, and has answered its first event.
+/// Starts a function inside a shell that first runs `first`, and invokes it once.
 async fn with_shell(first: &str, registration: &str) -> (Lambda, TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let binary: PathBuf = function().binary;
@@ -76,10 +76,10 @@ async fn with_shell(first: &str, registration: &str) -> (Lambda, TempDir) {
     })
     .await;
     invoke(&lambda, "echo x").await;
-    // It answers first, and then asks for the next event: an environment that is at work is killed
-    // unannounced.
+    // The function responds before it polls for the next event, and a busy environment is killed
+    // without an announcement.
     let at_work = [Phase::Running, Phase::Finishing];
-    eventually("it has nothing to do", || {
+    eventually("the environment is idle", || {
         let environments = lambda.snapshot().environments;
         !environments
             .iter()

@@ -1,4 +1,4 @@
-//! A function in plain `std`: it speaks the Runtime API over one kept connection, and does what the
+//! A function in plain `std`, which speaks the Runtime API over one connection and does what the
 //! event says.
 
 use std::{
@@ -17,11 +17,11 @@ use std::{
 
 use serde_json::{Value, json};
 
-/// How often the background thread counts: what a telemetry exporter between two invocations would
-/// be.
+/// Interval of the background thread, which stands for a telemetry exporter that runs between
+/// invocations.
 pub(crate) const TICK: Duration = Duration::from_millis(5);
 
-/// The name by which the start script asks for this role.
+/// Name of the test that runs this role, for the start script.
 pub(crate) const ROLE: &str = "function::runs_as_the_function";
 
 #[test]
@@ -35,7 +35,7 @@ fn runs_as_the_function() {
 struct TestFunction {
     connection: BufReader<TcpStream>,
     ticks: Arc<AtomicU64>,
-    /// What it did between a response and the next event.
+    /// Number of pauses between a response and the next event.
     lingered: u64,
 }
 
@@ -87,7 +87,7 @@ impl TestFunction {
         }
     }
 
-    /// The registration of an extension, and a call that this Lambda does not know.
+    /// Registers an extension, and makes a call that the local stack does not support.
     fn register(&mut self, registration: &str) {
         for (path, name) in [
             (
@@ -160,7 +160,7 @@ impl TestFunction {
         }
     }
 
-    /// Does what the records' bodies say, and reports those as failed that say so.
+    /// Does what the bodies of the records say, and reports the failed ones.
     fn handle_records(&mut self, event: &HttpMessage) {
         let document: Value = serde_json::from_str(&event.body).unwrap();
         let records = document["Records"].as_array().unwrap();
@@ -195,7 +195,7 @@ impl TestFunction {
         self.respond(event, &json!({ "batchItemFailures": failures }).to_string());
     }
 
-    /// Answers somebody else's event, then its own, then its own again.
+    /// Responds to an unknown event, then to its own, then to its own again.
     fn confuse(&mut self, event: &HttpMessage) {
         let unknown = self.call(
             "POST",
@@ -211,7 +211,7 @@ impl TestFunction {
         println!("statuses {statuses:?}");
     }
 
-    /// Asks for the next event with this one unanswered, then thinks better of it.
+    /// Polls for the next event before it responds to this one, then responds.
     fn skip(&mut self, event: &HttpMessage) {
         let status = self.call("GET", "invocation/next", "", b"").status;
         self.respond(event, &status.to_string());
@@ -299,7 +299,7 @@ impl TestFunction {
     fn line(&mut self) -> String {
         let mut line = String::new();
         if self.connection.read_line(&mut line).unwrap() == 0 {
-            // The Runtime API is gone, and the environment with it.
+            // The Runtime API was closed: the environment is gone.
             exit(0);
         }
         line.trim_end().to_owned()

@@ -1,4 +1,5 @@
-//! A local stack that is killed: this very binary once more, in the role of a host of environments.
+//! Test of a local stack that is killed: this binary once more, in the role of a host of
+//! environments.
 
 use std::{process::Stdio, time::Duration};
 
@@ -10,7 +11,7 @@ use tokio::{
 
 use crate::support::{eventually, invoke, process_state, start};
 
-/// Tells the host role from a run of all ignored tests.
+/// Set for the host role, in contrast to a run of all ignored tests.
 const ROLE_VARIABLE: &str = "BATON_TEST_HOST";
 
 #[tokio::test]
@@ -29,7 +30,7 @@ async fn runs_as_a_host() {
 #[tokio::test]
 async fn a_killed_host_leaves_no_frozen_process_behind() {
     if session("1") == session("self") {
-        // In such a container the kernel does not take what the host leaves behind for orphaned.
+        // In such a container, the kernel does not regard the host's processes as orphaned.
         eprintln!("skipped: the process that adopts orphans is in this very session");
         return;
     }
@@ -67,7 +68,7 @@ async fn a_killed_host_leaves_no_frozen_process_behind() {
 
 fn session(process: &str) -> Option<String> {
     let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
-    // After the name: state, parent, group, session.
+    // The fields after the name: state, parent, group, session.
     stat.rsplit_once(") ")?
         .1
         .split(' ')

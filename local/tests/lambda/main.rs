@@ -1,11 +1,12 @@
-//! Execution environments and the event source mapping, with real processes and real sockets.
+//! Tests of execution environments and the event source mapping, with real processes and real
+//! sockets.
 
 #![expect(
     clippy::unwrap_used,
     reason = "everything here is a test, which the lint only sees in test functions"
 )]
 
-/// The function that the environments run: this very binary, in another role.
+/// The function that the environments run: this binary in another role.
 #[expect(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -13,23 +14,23 @@
 )]
 mod function;
 
-/// Starting the function, and waiting for what must become true.
+/// Helpers to start the function and to wait for conditions.
 mod support;
 
-/// The life of environments: invocations, freezing, errors, limits, ends.
+/// Environments: invocations, freezing, errors, limits, termination.
 mod environment;
 
-/// Extensions: those that have the end announced.
+/// Extensions, which have the shutdown announced.
 mod extension;
 
-/// A queue on the local endpoint, and a mapping that runs.
+/// A queue on the local SQS endpoint, and a running mapping.
 mod queue;
 
-/// The event source mapping: batches, outcomes, redelivery, back-pressure, stopping.
+/// The event source mapping: batches, responses, redelivery, backoff, shutdown.
 mod mapping;
 
-/// What is left when the local stack itself is killed.
+/// Processes left behind when the local stack itself is killed.
 mod host;
 
-/// The `baton` command around a function of ours: what it says, and what it leaves behind.
+/// The `baton` command with a test function: its output, and its exit.
 mod command;

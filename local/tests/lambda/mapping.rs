@@ -1,4 +1,4 @@
-//! The event source mapping: batches, outcomes, redelivery, back-pressure, stopping.
+//! The event source mapping: batches, responses, redelivery, backoff, shutdown.
 
 use std::{
     num::NonZeroUsize,
@@ -18,7 +18,7 @@ use crate::{
     support::{eventually, start, wait_until_working},
 };
 
-/// A function whose timeout fits the shortest visibility timeout that is not zero.
+/// Starts a function whose timeout fits the shortest visibility timeout other than zero.
 async fn quick_function(environments: usize) -> Lambda {
     start(|function| {
         function.timeout = Duration::from_secs(1);
@@ -104,7 +104,7 @@ async fn a_failed_record_comes_back_after_its_visibility_timeout_and_not_before(
 }
 
 #[tokio::test]
-async fn a_response_that_names_a_stranger_deletes_nothing() {
+async fn a_response_with_an_unknown_id_deletes_nothing() {
     let (queue, lambda) = (TestQueue::create(30).await, quick_function(1).await);
     queue.send(&["ok", "misname"]).await;
     let running = RunningMapping::start(&queue, &lambda, queue.mapping(10)).await;
@@ -164,7 +164,7 @@ async fn a_full_batch_does_not_wait_for_its_window() {
         running.stats.snapshot().deleted == 40
     })
     .await;
-    // What is left when the mapping stops is handed out rather than left in flight.
+    // The rest of the records is delivered, not left in flight.
     let stats = running.stats.clone();
     eventually("the rest is gathered", || stats.snapshot().received == 45).await;
     running.stop().await;
@@ -175,7 +175,7 @@ async fn a_full_batch_does_not_wait_for_its_window() {
 }
 
 #[tokio::test]
-async fn a_batch_carries_no_more_than_an_invocation_may() {
+async fn a_batch_does_not_exceed_the_size_of_an_invocation() {
     let (queue, lambda) = (TestQueue::create(30).await, quick_function(1).await);
     let large = "x".repeat(1024 * 1024);
     for _ in 0..8 {
@@ -234,7 +234,7 @@ async fn attributes_reach_the_function() {
 }
 
 #[tokio::test]
-async fn as_many_invocations_run_at_once_as_the_mapping_allows() {
+async fn concurrent_invocations_are_limited() {
     let (queue, lambda) = (TestQueue::create(30).await, quick_function(10).await);
     queue.send(&["sleep 300"; 6]).await;
     let mut mapping = queue.mapping(1);
@@ -257,7 +257,7 @@ async fn as_many_invocations_run_at_once_as_the_mapping_allows() {
 }
 
 #[tokio::test]
-async fn throttled_batches_come_back_and_none_is_lost() {
+async fn throttled_batches_are_delivered_again() {
     let (queue, lambda) = (TestQueue::create(1).await, quick_function(1).await);
     queue.send(&["sleep 100"; 6]).await;
     let mut mapping = queue.mapping(1);
@@ -271,7 +271,7 @@ async fn throttled_batches_come_back_and_none_is_lost() {
 }
 
 #[tokio::test]
-async fn a_function_that_cannot_start_is_not_tried_in_a_hurry() {
+async fn invocations_of_a_function_that_cannot_start_are_spaced_out() {
     let lambda = start(|function| {
         function.timeout = Duration::from_secs(1);
         function.env.insert("INIT".into(), "exit".into());
@@ -286,7 +286,7 @@ async fn a_function_that_cannot_start_is_not_tried_in_a_hurry() {
     })
     .await;
 
-    // After pauses of 0.2 and 0.4 seconds.
+    // The pauses are 0.2 and 0.4 seconds.
     assert!(
         started.elapsed() >= Duration::from_millis(600),
         "{:?}",

@@ -1,4 +1,4 @@
-//! A queue on the local endpoint, and a mapping that runs.
+//! A queue on the local SQS endpoint, and a running mapping.
 
 use std::{num::NonZeroUsize, time::Duration};
 
@@ -15,14 +15,14 @@ use baton_local::{
 use serde_json::Value;
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
-/// A queue of its own endpoint, which ends with the test's runtime.
+/// A queue of an SQS endpoint, which stops with the test's runtime.
 pub(crate) struct TestQueue {
     pub(crate) client: Client,
     pub(crate) url: String,
 }
 
 impl TestQueue {
-    /// A queue whose messages come back after `visibility_seconds`.
+    /// Starts an endpoint with a queue of this visibility timeout.
     pub(crate) async fn create(visibility_seconds: u32) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
@@ -48,7 +48,7 @@ impl TestQueue {
         }
     }
 
-    /// A queue that somebody else has made.
+    /// Uses a queue of a running endpoint.
     pub(crate) fn new(endpoint: &str, url: &str) -> Self {
         Self {
             client: client(endpoint),
@@ -69,7 +69,7 @@ impl TestQueue {
         }
     }
 
-    /// How many messages there are, in flight or not.
+    /// Returns the number of messages, in flight or not.
     pub(crate) async fn messages(&self) -> usize {
         let names = [
             QueueAttributeName::ApproximateNumberOfMessages,
@@ -134,7 +134,7 @@ impl RunningMapping {
     }
 }
 
-/// The sizes of the batches that the function has logged.
+/// Returns the sizes of the batches that the function has logged.
 pub(crate) fn batches(lambda: &Lambda) -> Vec<usize> {
     let lines = lambda.logs().recent();
     lines
@@ -143,7 +143,7 @@ pub(crate) fn batches(lambda: &Lambda) -> Vec<usize> {
         .collect()
 }
 
-/// The records that the function has logged.
+/// Returns the records that the function has logged.
 pub(crate) fn records(lambda: &Lambda) -> Vec<Value> {
     let lines = lambda.logs().recent();
     lines

@@ -1,4 +1,4 @@
-//! Starting the function, and waiting for what must become true.
+//! Helpers to start the function and to wait for conditions.
 
 use std::{
     collections::BTreeMap, env, fs, num::NonZeroUsize, os::unix::fs::PermissionsExt as _,
@@ -11,11 +11,10 @@ use tempfile::TempDir;
 
 use crate::function;
 
-/// How long anything may take that is expected to happen at once; generous, because the machine may
-/// be busy.
+/// Time limit of a condition that is expected soon; long, because the machine may be busy.
 pub(crate) const SOON: Duration = Duration::from_secs(20);
 
-/// The function as AWS would have it, apart from what a test changes.
+/// Returns the configuration of the test function.
 pub(crate) fn function() -> Function {
     Function {
         name: "under-test".to_owned(),
@@ -42,8 +41,8 @@ pub(crate) async fn invoke(lambda: &Lambda, event: &str) -> String {
     String::from_utf8(response.to_vec()).unwrap()
 }
 
-/// Tries until it is so, and fails when it never is.
-pub(crate) async fn eventually(what: &str, mut reached: impl FnMut() -> bool) {
+/// Waits for a condition, and panics after [`SOON`].
+pub(crate) async fn eventually(condition: &str, mut reached: impl FnMut() -> bool) {
     let waiting = async {
         while !reached() {
             tokio::time::sleep(Duration::from_millis(2)).await;
@@ -51,7 +50,7 @@ pub(crate) async fn eventually(what: &str, mut reached: impl FnMut() -> bool) {
     };
     tokio::time::timeout(SOON, waiting)
         .await
-        .unwrap_or_else(|_| panic!("never: {what}"));
+        .unwrap_or_else(|_| panic!("timed out waiting until {condition}"));
 }
 
 /// Waits until an environment works on an event.
@@ -65,14 +64,15 @@ pub(crate) async fn wait_until_working(lambda: &Lambda) {
     .await;
 }
 
-/// State of a process as the kernel names it: `S` sleeping, `T` stopped, `Z` ended; `None` when
-/// there is none.
+/// Returns the state of a process as the kernel names it: `S` sleeping, `T` stopped, `Z` zombie;
+/// `None` if the process does not exist.
 pub(crate) fn process_state(pid: u32) -> Option<char> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     stat.rsplit_once(") ")?.1.chars().next()
 }
 
-/// A start script, as functions on `provided` have it, that runs this binary as the function.
+/// Returns a start script, as functions on `provided` have it, that runs this binary as the
+/// function.
 fn bootstrap() -> PathBuf {
     static FOLDER: LazyLock<TempDir> = LazyLock::new(|| {
         let folder = tempfile::tempdir().unwrap();
@@ -88,10 +88,10 @@ fn bootstrap() -> PathBuf {
     FOLDER.path().join("bootstrap")
 }
 
-/// A file that can be executed; what it says is up to the caller.
+/// Writes an executable file.
 pub(crate) fn executable(folder: &TempDir, name: &str, text: &str) -> PathBuf {
     let path = folder.path().join(name);
-    // Under its name only once it is complete and closed: a file that is open for writing cannot be
+    // The file is renamed after it was closed, because a file that is open for writing cannot be
     // executed.
     let draft = folder.path().join("draft");
     fs::write(&draft, text).unwrap();
