@@ -24,7 +24,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_tail_is_short_and_says_when_there_is_none() {
+    fn the_tail_is_limited_and_reports_empty_output() {
         assert_eq!(tail([].into_iter()), "  (no output)");
         let mut lines = vec!["early"; 100];
         lines.push("last");

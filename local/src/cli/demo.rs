@@ -95,7 +95,7 @@ fn show(progress: &mut Progress, update: DemoProgress) {
     match update {
         DemoProgress::Started(what) => progress.begin(&what),
         DemoProgress::Done(what) => progress.done(&what),
-        DemoProgress::TimedOut(what) => progress.missed(&what),
+        DemoProgress::TimedOut(what) => progress.failed(&what),
     }
 }
 

@@ -46,7 +46,7 @@ impl Progress {
     }
 
     /// Prints the failure of an action.
-    pub(super) fn missed(&mut self, what: &str) {
+    pub(super) fn failed(&mut self, what: &str) {
         self.end(FAILURE, '✗', what);
     }
 

@@ -153,7 +153,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_numbers_follow_from_what_is_sent() {
+    fn expected_counts_follow_from_the_onboardings() {
         let expected = expected_counts(&onboardings(), 3);
         assert_eq!(
             expected,
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_poison_refers_to_itself() {
+    fn only_the_poison_message_refers_to_itself() {
         let referrers = onboardings()
             .iter()
             .filter(|onboarding| onboarding.body().get("referrer").is_some())

@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flush_right_piece_ends_in_the_last_column() {
+    fn right_aligned_text_ends_in_the_last_column() {
         for width in [Width::LEAST, Width::from_columns(60), Width::FULL] {
             let line = StyledLine::new(NAME, "left").align_right(DIMMED, "right", width);
             assert_eq!(line.width(), width.columns());

@@ -13,7 +13,7 @@ const UNREAD_EXITS: usize = 64;
 /// An environment that ended early. Everything that it wrote is in the log by then.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct EarlyExit {
-    /// The environment.
+    /// Number of the environment.
     pub environment: EnvironmentId,
     /// The cause.
     pub cause: EarlyExitCause,

@@ -11,7 +11,7 @@ use crate::lines::{LineHistory, LogText};
 /// A line that an environment wrote, or that Lambda wrote about it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct LogLine {
-    /// The environment.
+    /// Number of the environment.
     pub environment: EnvironmentId,
     /// Request id of the invocation that the environment had received last; `None` during the
     /// initialisation.
@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_carry_the_invocation_they_belong_to() {
+    fn lines_have_the_request_id_of_their_invocation() {
         let logs = Logs::default();
         let mut environment = EnvironmentLog::new(logs.clone(), EnvironmentId(1));
         environment.write(LogSource::Stderr, "initialising");

@@ -86,13 +86,13 @@ impl<L: LogText> LineHistory<L> {
     pub(crate) fn push(&self, line: L) {
         {
             let mut kept = self.lock();
-            kept.bytes += weight(&line);
+            kept.bytes += memory_size(&line);
             kept.lines.push_back(line.clone());
             while kept.bytes > MAX_KEPT_BYTES {
                 let Some(oldest) = kept.lines.pop_front() else {
                     break;
                 };
-                kept.bytes -= weight(&oldest);
+                kept.bytes -= memory_size(&oldest);
             }
         }
         // An error only means that there is no follower.
@@ -110,7 +110,7 @@ impl<L: LogText> LineHistory<L> {
 
 /// Returns the memory of a line. The size of the element is included, because empty lines need
 /// memory too.
-fn weight<L: LogText>(line: &L) -> usize {
+fn memory_size<L: LogText>(line: &L) -> usize {
     line.text().len() + size_of::<L>()
 }
 
@@ -119,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_oldest_lines_give_way() {
+    fn the_oldest_lines_are_dropped() {
         let history = LineHistory::default();
         let half = "x".repeat(MAX_KEPT_BYTES / 2 - size_of::<Arc<str>>());
         for text in ["first", &half, &half] {
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn even_empty_lines_give_way() {
+    fn empty_lines_are_dropped_as_well() {
         let history = LineHistory::default();
         let empty = Arc::<str>::from("");
         let room = MAX_KEPT_BYTES / size_of::<Arc<str>>();
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn followers_get_what_comes_after_them() {
+    async fn followers_get_new_lines() {
         let history = LineHistory::default();
         history.push(Arc::from("before"));
         let mut follower = history.subscribe();

@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_pause_grows_to_its_limit_until_there_is_an_environment() {
+    async fn the_pause_grows_to_its_limit_until_an_environment_is_available() {
         let mut backoff = Backoff::default();
         for expected in [200, 400, 800, 1_600, 3_200, 6_400, 10_000, 10_000] {
             let pause = pause_after(&mut backoff, Availability::Unavailable).await;

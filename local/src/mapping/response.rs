@@ -81,13 +81,16 @@ pub fn parse_response<'a>(
     match failures {
         Value::Null => BatchOutcome::Success,
         Value::Array(entries) if entries.is_empty() => BatchOutcome::Success,
-        Value::Array(entries) => failed(&entries, &message_ids.into_iter().collect())
+        Value::Array(entries) => parse_failures(&entries, &message_ids.into_iter().collect())
             .map_or_else(BatchOutcome::Failure, BatchOutcome::PartialFailure),
         _ => BatchOutcome::Failure(InvalidResponse::NotAList),
     }
 }
 
-fn failed(entries: &[Value], batch: &HashSet<&str>) -> Result<HashSet<String>, InvalidResponse> {
+fn parse_failures(
+    entries: &[Value],
+    batch: &HashSet<&str>,
+) -> Result<HashSet<String>, InvalidResponse> {
     let identifiers = entries.iter().enumerate().map(|(index, entry)| {
         match entry.get("itemIdentifier").and_then(Value::as_str) {
             None => Err(InvalidResponse::NoIdentifier { index }),

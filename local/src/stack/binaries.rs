@@ -239,7 +239,7 @@ not json
 "#;
 
     #[tokio::test]
-    async fn executables_are_found_in_what_cargo_says() {
+    async fn executables_are_found_in_the_output_of_cargo() {
         let built = executables(ANSWERS.as_bytes()).await.unwrap();
         let paths = locate(&[FUNCTION, PRODUCER], &built).unwrap();
         assert_eq!(
@@ -255,7 +255,7 @@ not json
     }
 
     #[test]
-    fn cargo_is_not_told_about_the_package_that_calls_it() {
+    fn cargo_does_not_get_the_variables_of_the_calling_package() {
         // Cargo sets them for the test, as it does in `cargo baton`.
         for name in ["CARGO_MANIFEST_DIR", "CARGO_PKG_NAME"] {
             assert!(env::var_os(name).is_some(), "{name}");
@@ -270,7 +270,7 @@ not json
     }
 
     #[tokio::test]
-    async fn a_missing_cargo_is_named() {
+    async fn a_missing_cargo_is_reported() {
         let error = build("no-such-cargo".into(), [FUNCTION]).await.unwrap_err();
         assert!(
             error
@@ -281,7 +281,7 @@ not json
     }
 
     #[tokio::test]
-    async fn a_cargo_that_fails_is_reported_with_what_it_should_have_built() {
+    async fn a_failed_build_is_reported_with_the_names_of_the_binaries() {
         let error = build("false".into(), [FUNCTION, PRODUCER])
             .await
             .unwrap_err();

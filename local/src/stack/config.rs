@@ -228,7 +228,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_fault_is_written_as_it_is_read() {
+    fn a_fault_is_formatted_as_it_is_parsed() {
         for text in ["fail-once=demo-03", "panic=c_1", "slow=X"] {
             assert_eq!(text.parse::<Fault>().unwrap().to_string(), text);
         }

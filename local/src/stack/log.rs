@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_line_without_an_end_does_not_pile_up() {
+    async fn a_line_without_an_end_is_split() {
         let log = ProcessLog::default();
         let endless = vec![b'x'; 1024 * 1024];
         log.clone().capture(endless.as_slice()).await;

@@ -111,7 +111,7 @@ async fn nothing_runs_between_invocations() {
 }
 
 #[tokio::test]
-async fn without_freezing_the_pause_is_seen() {
+async fn without_freezing_the_process_runs_during_a_pause() {
     let (before, after) = ticks_around_a_pause(Freeze::Never).await;
     assert!(after - before >= 50, "{before} to {after}");
 }
@@ -162,7 +162,7 @@ async fn an_environment_that_lingers_does_not_block_others() {
 }
 
 #[tokio::test]
-async fn a_timeout_kills() {
+async fn a_timeout_kills_the_environment() {
     let lambda = start(|function| function.timeout = Duration::from_millis(500)).await;
     let invocation = lambda.invoke(Bytes::from_static(b"sleep 60000"));
     let (error, pid) = tokio::join!(invocation, async {
@@ -198,7 +198,7 @@ async fn a_function_that_never_stops_writing_meets_its_deadline() {
 }
 
 #[tokio::test]
-async fn a_timeout_after_the_response_kills_too() {
+async fn a_timeout_after_the_response_kills_the_environment() {
     let lambda = start(|function| function.timeout = Duration::from_millis(500)).await;
     assert_eq!(invoke(&lambda, "linger 60000").await, "");
 
@@ -383,7 +383,7 @@ async fn idle_environments_are_reaped() {
 }
 
 #[tokio::test]
-async fn killing_the_idle_ones_leaves_the_busy_ones() {
+async fn killing_idle_environments_leaves_busy_ones() {
     let lambda = start(|_| {}).await;
     tokio::join!(invoke(&lambda, "sleep 100"), invoke(&lambda, "sleep 100"));
     let busy = tokio::spawn({
@@ -447,7 +447,7 @@ async fn a_shutdown_leaves_no_process_behind() {
 }
 
 #[tokio::test]
-async fn dropping_the_last_handle_kills_too() {
+async fn dropping_the_last_handle_kills_the_environments() {
     let lambda = start(|_| {}).await;
     invoke(&lambda, "echo x").await;
     let pid = lambda.snapshot().environments[0].pid.unwrap();
@@ -524,13 +524,13 @@ async fn invalid_responses_are_refused() {
 async fn lines_are_kept_with_their_invocation() {
     let lambda = start(|_| {}).await;
     invoke(&lambda, "echo x").await;
-    eventually("all lines are in", || {
+    eventually("all lines are logged", || {
         ["initialising", "handling echo"]
             .iter()
             .all(|text| logged(&lambda, text))
     })
     .await;
-    eventually("the report is in", || {
+    eventually("the report is logged", || {
         lambda
             .logs()
             .recent()
@@ -584,7 +584,7 @@ async fn no_line_gets_the_request_id_of_another_invocation() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn kills_between_invocations_lose_none() {
+async fn kills_between_invocations_lose_no_event() {
     let lambda = start(|function| function.max_concurrency = NonZeroUsize::new(4).unwrap()).await;
     let callers: Vec<_> = (0..4)
         .map(|caller| {

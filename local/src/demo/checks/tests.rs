@@ -187,7 +187,7 @@ fn an_unknown_span_is_reported() {
 }
 
 #[test]
-fn a_message_must_be_handled_or_dead_lettered() {
+fn a_message_must_be_processed_or_dead_lettered() {
     let mut observed = observed(spans(), spans().len());
     observed.dead_letters = ["m-a", "m-z"].map(str::to_owned).to_vec();
     let result = check_observations(&observed);

@@ -5,11 +5,11 @@ use super::super::samples::{
 };
 use super::*;
 
-fn drawn(spans: Vec<Span>) -> Vec<String> {
-    drawn_at(Width::FULL, spans)
+fn render_lines(spans: Vec<Span>) -> Vec<String> {
+    render_with_width(Width::FULL, spans)
 }
 
-fn drawn_at(width: Width, spans: Vec<Span>) -> Vec<String> {
+fn render_with_width(width: Width, spans: Vec<Span>) -> Vec<String> {
     let spans = spans.into_iter().map(Arc::new).collect::<Vec<_>>();
     render(&build(&spans), width)
         .iter()
@@ -28,7 +28,7 @@ fn retried() -> Vec<Span> {
 #[test]
 fn retries_are_siblings_below_the_send() {
     assert_eq!(
-        drawn(retried()),
+        render_lines(retried()),
         [
             "  POST /onboarding  202                                                4.00 ms",
             "  └─ send onboarding                                                   2.00 ms",
@@ -43,7 +43,7 @@ fn retries_are_siblings_below_the_send() {
 #[test]
 fn on_a_narrow_terminal_the_notes_have_their_own_lines() {
     assert_eq!(
-        drawn_at(Width::from_columns(60), retried()),
+        render_with_width(Width::from_columns(60), retried()),
         [
             "  POST /onboarding  202                              4.00 ms",
             "  └─ send onboarding                                 2.00 ms",
@@ -55,7 +55,7 @@ fn on_a_narrow_terminal_the_notes_have_their_own_lines() {
         ]
     );
     assert_eq!(
-        drawn_at(Width::from_columns(44), retried()),
+        render_with_width(Width::from_columns(44), retried()),
         [
             "  POST /onboarding  202              4.00 ms",
             "  └─ send onboarding                 2.00 ms",
@@ -77,7 +77,7 @@ fn a_name_that_is_too_long_is_truncated_with_its_notes_below() {
     );
     let child = span("a", "2", Some("1"), Kind::Internal, "child");
     for width in [44, 60, 78].map(Width::from_columns) {
-        let lines = drawn_at(width, vec![long.clone(), child.clone()]);
+        let lines = render_with_width(width, vec![long.clone(), child.clone()]);
         assert!(lines[0].contains("x…   2.00 ms"), "{lines:?}");
         assert_eq!(lines[1], "  │    ✗ something_went_wrong");
         assert!(
@@ -91,7 +91,7 @@ fn a_name_that_is_too_long_is_truncated_with_its_notes_below() {
 
 #[test]
 fn a_batch_shows_its_number_of_messages() {
-    let lines = drawn(vec![batch_span("b", &[("a", "m")])]);
+    let lines = render_lines(vec![batch_span("b", &[("a", "m")])]);
     assert_eq!(
         lines,
         ["  process_batch onboarding  1 message · cold start                     2.00 ms"]

@@ -165,7 +165,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_document_names_the_error_before_the_header_does() {
+    fn the_type_in_the_document_overrides_that_in_the_header() {
         let headers = HeaderMap::from_iter([(ERROR_TYPE, "unhandled".parse().unwrap())]);
 
         let named = function_error(

@@ -65,7 +65,7 @@ fn system_attributes_are_strings_under_their_own_names() {
 }
 
 #[test]
-fn message_attributes_have_lists_always_and_values_by_their_type() {
+fn message_attributes_always_have_lists_and_values_by_their_type() {
     let message = message()
         .message_attributes(
             "traceparent",
@@ -97,7 +97,7 @@ fn message_attributes_have_lists_always_and_values_by_their_type() {
 }
 
 #[test]
-fn the_weights_add_up_to_the_event() {
+fn the_sizes_of_records_add_up_to_that_of_the_event() {
     let source = EventSourceArn::parse(ARN).unwrap();
     let records: Vec<_> = (0..3)
         .map(|_| EventRecord::from_message(&message().build(), &source).unwrap())
@@ -105,8 +105,8 @@ fn the_weights_add_up_to_the_event() {
 
     let event = build_event(&records);
 
-    let weights: usize = records.iter().map(EventRecord::event_bytes).sum();
-    assert_eq!(event.len(), ENVELOPE_BYTES + weights - SEPARATOR.len());
+    let sizes: usize = records.iter().map(EventRecord::event_bytes).sum();
+    assert_eq!(event.len(), ENVELOPE_BYTES + sizes - SEPARATOR.len());
     assert_eq!(
         serde_json::from_slice::<Value>(&event).unwrap()["Records"]
             .as_array()
@@ -117,7 +117,7 @@ fn the_weights_add_up_to_the_event() {
 }
 
 #[test]
-fn only_the_arn_of_a_queue_is_a_source() {
+fn only_the_arn_of_a_queue_is_accepted() {
     assert_eq!(
         EventSourceArn::parse("arn:aws-cn:sqs:cn-north-1:123456789012:q")
             .unwrap()

@@ -61,7 +61,7 @@ fn named_records_fail() {
 }
 
 #[test]
-fn anything_unclear_fails_the_whole_batch() {
+fn an_invalid_response_fails_the_whole_batch() {
     let unknown = |index, identifier: &str| InvalidResponse::UnknownIdentifier {
         index,
         identifier: identifier.to_owned(),

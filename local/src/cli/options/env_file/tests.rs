@@ -55,7 +55,7 @@ fn a_value_without_quotes_is_one_word() {
 }
 
 #[test]
-fn escapes_count_in_double_quotes_alone() {
+fn escapes_are_read_only_in_double_quotes() {
     assert_eq!(value(r#"A="\"\\\$\n\d""#), "\"\\$\n\\d");
     assert_eq!(value(r#"A='\"\n'"#), r#"\"\n"#);
 }
@@ -70,7 +70,7 @@ fn a_value_in_quotes_may_have_several_lines() {
 }
 
 #[test]
-fn a_line_that_cannot_be_read_is_named_by_its_number_and_what_was_expected() {
+fn an_invalid_line_is_reported_by_its_number_and_the_expected_syntax() {
     for (text, line, expected) in [
         ("A=1\n\nno secret here\n", 3, ASSIGNMENT),
         ("A=1\nno secret\nB=2", 2, ASSIGNMENT),
