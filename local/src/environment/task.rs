@@ -162,6 +162,7 @@ struct PendingReply {
     error: InvokeError,
 }
 
+/// A running environment.
 struct EnvironmentTask<'a> {
     id: EnvironmentId,
     state: &'a FunctionState,
@@ -233,6 +234,7 @@ impl<'a> EnvironmentTask<'a> {
         pending
     }
 
+    /// Initialises the environment and serves invocations until it must end.
     async fn serve_invocations(&mut self, reason: StartReason) -> Option<PendingReply> {
         let mut next = match self.initialise().await {
             Ok(next) => next,
@@ -280,7 +282,8 @@ impl<'a> EnvironmentTask<'a> {
                         message: error.message,
                     });
                 }
-                // The environment is not in the pool yet, so it cannot get an event by a command.
+                // The environment has not been offered to callers yet, so they cannot send it an
+                // event.
                 EnvironmentEvent::Command(
                     EnvironmentCommand::Invoke(_) | EnvironmentCommand::ReturnToPool,
                 ) => {}
