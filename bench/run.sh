@@ -6,7 +6,7 @@
 #   bench/run.sh --quick    fewer rounds, and only the comparison without TLS
 #   bench/run.sh --check    only the figures whose limits CI enforces; fails if one is exceeded
 #
-# Every run is also a line of JSON in target/bench/runs.jsonl. See README.md beside this file.
+# Every run is also a line of JSON in target/bench/runs.jsonl. See README.md in this folder.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)

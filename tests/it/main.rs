@@ -1,8 +1,8 @@
 //! End-to-end tests: `baton up` with the real function and the real producer, driven over HTTP and
 //! with `aws-sdk-sqs`.
 //!
-//! Every test starts a stack of its own, and stopping it checks that no process is left behind. Tests
-//! of the function alone run it under the fake Lambda of `baton-test-support`.
+//! Every test starts its own stack, and stopping the stack checks that no process is left behind.
+//! Tests of the function alone run it under the fake Lambda of `baton-test-support`.
 
 #![allow(
     clippy::expect_used,

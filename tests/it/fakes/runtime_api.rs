@@ -70,7 +70,7 @@ async fn an_event_has_every_header_that_a_runtime_reads() {
     let deadline = event.header("lambda-runtime-deadline-ms").parse().unwrap();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     let left = Duration::from_millis(deadline).checked_sub(now).unwrap();
-    // Only a machine that stands still would use up half of it.
+    // Half of the time is left unless the machine stalls.
     assert!(left <= TIMEOUT && left > TIMEOUT / 2, "{left:?}");
 
     runtime.respond(&event, r#"{"b":2}"#).await;

@@ -87,7 +87,7 @@ impl Export {
     ///
     /// # Errors
     ///
-    /// If the body is not valid OTLP, or belongs to another signal.
+    /// Returns an error if the body is not valid OTLP, or belongs to another signal.
     pub fn spans(&self) -> Result<Vec<Span>, InvalidExport> {
         span::decode(&self.body, self.arrived_at)
     }
@@ -104,7 +104,7 @@ impl TestCollector {
     ///
     /// # Errors
     ///
-    /// If no port is free.
+    /// Returns an error if no port is free.
     pub async fn start(behaviour: impl Into<Behaviour>) -> io::Result<Self> {
         let collector = Self::bind(behaviour)?;
         collector.listen().await?;
@@ -115,7 +115,7 @@ impl TestCollector {
     ///
     /// # Errors
     ///
-    /// If no port is free.
+    /// Returns an error if no port is free.
     pub fn bind(behaviour: impl Into<Behaviour>) -> io::Result<Self> {
         let rule = SignalRule::new(behaviour.into());
         let state = State {
@@ -135,7 +135,7 @@ impl TestCollector {
     ///
     /// # Errors
     ///
-    /// If the system refuses to.
+    /// Returns an error if the system refuses to listen.
     pub async fn listen(&self) -> io::Result<()> {
         let state = Arc::clone(&self.state);
         let server = Server::start(self.port.listen()?, move |stream| {
@@ -216,7 +216,7 @@ impl TestCollector {
     ///
     /// # Errors
     ///
-    /// If a body is not valid OTLP.
+    /// Returns an error if a body is not valid OTLP.
     pub fn spans(&self) -> Result<Vec<Span>, InvalidExport> {
         self.decode_accepted(Signal::Traces, span::decode)
     }
@@ -225,7 +225,7 @@ impl TestCollector {
     ///
     /// # Errors
     ///
-    /// If a body is not valid OTLP.
+    /// Returns an error if a body is not valid OTLP.
     pub fn metrics(&self) -> Result<Vec<Metric>, InvalidExport> {
         self.decode_accepted(Signal::Metrics, metric::decode)
     }
@@ -234,7 +234,7 @@ impl TestCollector {
     ///
     /// # Errors
     ///
-    /// If a body is not valid OTLP.
+    /// Returns an error if a body is not valid OTLP.
     pub fn log_records(&self) -> Result<Vec<LogRecord>, InvalidExport> {
         self.decode_accepted(Signal::Logs, log_record::decode)
     }
@@ -243,7 +243,7 @@ impl TestCollector {
     ///
     /// # Errors
     ///
-    /// If a body is not such a message.
+    /// Returns an error if a body is not such a message.
     pub fn messages<M: Message + Default>(&self, signal: Signal) -> Result<Vec<M>, InvalidExport> {
         let decode = |body: &Bytes, _| Ok(vec![M::decode(body.clone())?]);
         self.decode_accepted(signal, decode)

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue, any_value};
 use opentelemetry_proto::tonic::resource::v1 as otlp;
 
-/// A kind of telemetry, which has an OTLP path of its own.
+/// A kind of telemetry, which has its own OTLP path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[expect(
     missing_docs,

@@ -27,7 +27,7 @@ pub(super) struct Request {
 ///
 /// # Errors
 ///
-/// If the connection breaks, or the request is not HTTP/1.1 with a known length.
+/// Returns an error if the connection breaks, or the request is not HTTP/1.1 with a known length.
 pub(super) async fn read_request(stream: &mut BufReader<TcpStream>) -> io::Result<Option<Request>> {
     let Some(request_line) = read_line(stream).await? else {
         return Ok(None);

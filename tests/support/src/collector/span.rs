@@ -61,7 +61,8 @@ pub struct Link {
     pub trace_id: String,
     pub span_id: String,
     pub trace_state: String,
-    /// The same bits as in [`Span::flags`]. Bit 9 is set if the linked span is in another process.
+    /// Flags with the meaning of [`Span::flags`]. Bit 9 is set if the linked span is in another
+    /// process.
     pub flags: u32,
     pub attributes: BTreeMap<String, AttributeValue>,
     pub dropped_attributes: u32,
