@@ -57,7 +57,7 @@ async fn an_invalid_event_fails_only_its_invocation() {
         assert_eq!(error.error_type, "InvalidEvent");
         assert_eq!(error.error_message, expected);
     }
-    let sound = event(&[Record::new(0)]);
-    let invocation = lambda.invoke(sound, TIMEOUT).await.unwrap();
+    let valid = event(&[Record::new(0)]);
+    let invocation = lambda.invoke(valid, TIMEOUT).await.unwrap();
     assert_eq!(invocation.response, Ok(json!({"batchItemFailures": []})));
 }

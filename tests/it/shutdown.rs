@@ -49,7 +49,7 @@ async fn on_sigterm_running_messages_finish_or_are_returned_and_spans_are_flushe
         Record::new(2).traced(2).body(json!({"sleep_ms": 60_000})),
         Record::new(3).traced(3),
     ];
-    let answering = lambda.invoke_for_response(event(&records), TIMEOUT);
+    let invoking = lambda.invoke_for_response(event(&records), TIMEOUT);
     let terminating = async {
         eventually("three records have begun", async || {
             let log = lambda.stdout().join("\n");
@@ -58,7 +58,7 @@ async fn on_sigterm_running_messages_finish_or_are_returned_and_spans_are_flushe
         .await;
         send_sigterm(&lambda)
     };
-    let (response, terminated) = tokio::join!(answering, terminating);
+    let (response, terminated) = tokio::join!(invoking, terminating);
     let id = |number| json!({"itemIdentifier": Record::new(number).message_id});
     let failed = json!({"batchItemFailures": [id(1), id(2), id(3)]});
     assert_eq!(response.unwrap(), Ok(failed));
@@ -91,7 +91,7 @@ async fn terminate_while_flushing(flush_point: &str) -> Vec<String> {
     })
     .await;
     let payload = event(&[Record::new(0).traced(0)]);
-    let answering = lambda.invoke_for_response(payload, TIMEOUT);
+    let invoking = lambda.invoke_for_response(payload, TIMEOUT);
     let terminating = async {
         eventually("the flush", async || {
             collector.exports(Signal::Traces).first().map(drop)
@@ -99,7 +99,7 @@ async fn terminate_while_flushing(flush_point: &str) -> Vec<String> {
         .await;
         send_sigterm(&lambda)
     };
-    let (response, terminated) = tokio::join!(answering, terminating);
+    let (response, terminated) = tokio::join!(invoking, terminating);
     assert_eq!(response.unwrap(), Ok(json!({"batchItemFailures": []})));
     wait_for_exit(lambda, terminated).await.stdout
 }

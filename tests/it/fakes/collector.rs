@@ -168,8 +168,8 @@ async fn a_collector_that_stops_listening_closes_pending_connections() {
     })
     .await;
     collector.stop_listening().await;
-    let seen = tokio::time::timeout(Duration::from_secs(5), stream.readable()).await;
-    seen.expect("the end of the connection").unwrap();
+    let closed = tokio::time::timeout(Duration::from_secs(5), stream.readable()).await;
+    closed.expect("the connection is closed").unwrap();
     let end = stream.try_read(&mut [0; 1]);
     assert!(matches!(end, Ok(0) | Err(_)), "{end:?}");
 }
