@@ -1,4 +1,4 @@
-//! The consumer: its options, and how it runs.
+//! Entry points: the options of a consumer, and the ways to run it.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -6,6 +6,7 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::{Arc, Once};
 use std::time::Duration;
 
+use aws_lambda_events::event::sqs::SqsBatchResponse;
 use baton_telemetry::{Service, Telemetry};
 use lambda_runtime::{LambdaEvent, Runtime};
 use tracing::{field, info, warn};
@@ -20,24 +21,38 @@ use crate::envelope::Envelope;
 use crate::event_loop;
 use crate::flush::Flusher;
 use crate::handler::Handler;
-use crate::invocation::InvocationHandler;
+use crate::invocation::{InvocationError, InvocationHandler};
 use crate::metrics::Metrics;
 use crate::panic_abort::PanicHook;
 use crate::payload::{self, PayloadLayer};
 use crate::service::ConsumerService;
-use crate::shutdown::{Shutdown, ended};
+use crate::shutdown::{self, Shutdown};
 use crate::spans::InvocationSpans;
 use crate::trace_context::ContextExtractor;
 
-mod once;
-
-/// Instrumentation scope of the spans and metrics made here.
+/// Instrumentation scope of this crate's spans and metrics.
 const SCOPE: &str = "baton.lambda";
 /// `service.name` outside Lambda, where the function has no name (resource conventions).
 const UNKNOWN_SERVICE: &str = "unknown_service";
 
-/// Runs `handler` for every message until Lambda ends the process: [`Consumer::builder`] with all
-/// options left to the environment.
+/// Runs `handler` for each message until Lambda ends the process.
+///
+/// Shorthand for [`Consumer::builder`] without options, so that the environment configures the
+/// consumer.
+///
+/// ```no_run
+/// use baton_lambda::{Failure, Message};
+///
+/// #[tokio::main(flavor = "current_thread")]
+/// async fn main() -> Result<(), baton_lambda::Error> {
+///     baton_lambda::run(handle).await
+/// }
+///
+/// async fn handle(message: Message<String>) -> Result<(), Failure> {
+///     println!("received {}", message.id());
+///     Ok(())
+/// }
+/// ```
 ///
 /// # Errors
 ///
@@ -50,12 +65,32 @@ where
     Consumer::builder().run(handler).await
 }
 
-/// Where a consumer's options begin.
+/// Entry point to the options of a consumer.
+///
+/// ```no_run
+/// use std::time::Duration;
+///
+/// use baton_lambda::{Consumer, Envelope, Failure, Message};
+///
+/// #[tokio::main(flavor = "current_thread")]
+/// async fn main() -> Result<(), baton_lambda::Error> {
+///     Consumer::builder()
+///         .envelope(Envelope::Sns)
+///         .flush_timeout(Duration::from_millis(500))
+///         .run(handle)
+///         .await
+/// }
+///
+/// async fn handle(message: Message<String>) -> Result<(), Failure> {
+///     Ok(())
+/// }
+/// ```
 #[derive(Debug)]
 pub struct Consumer(());
 
 impl Consumer {
-    /// A consumer with the options that the environment names, to be changed before it runs.
+    /// Creates a builder without options. Each option that is not set has the value of its
+    /// environment variable, or its default.
     #[must_use]
     pub fn builder() -> Builder<()> {
         Builder {
@@ -67,7 +102,25 @@ impl Consumer {
     }
 }
 
-/// Options of a consumer. What is set here wins over the environment, which wins over the default.
+/// Options of a consumer. An option that is set here takes precedence over its environment variable,
+/// which takes precedence over the default.
+///
+/// ```no_run
+/// use std::sync::Arc;
+///
+/// use baton_lambda::{Consumer, Failure, Message};
+///
+/// struct Prices;
+///
+/// async fn handle(message: Message<String>, prices: Arc<Prices>) -> Result<(), Failure> {
+///     Ok(())
+/// }
+///
+/// # async fn example() -> Result<(), baton_lambda::Error> {
+/// let builder = Consumer::builder().state(Arc::new(Prices));
+/// builder.run(handle).await
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Builder<S> {
     state: S,
@@ -77,7 +130,8 @@ pub struct Builder<S> {
 }
 
 impl<S> Builder<S> {
-    /// What handlers with a second argument get a clone of; usually an `Arc`.
+    /// Sets the state. A handler with a second argument gets a clone of it for each message, so it
+    /// is usually an `Arc`.
     pub fn state<T>(self, state: T) -> Builder<T>
     where
         T: Clone + Send + Sync + 'static,
@@ -90,37 +144,37 @@ impl<S> Builder<S> {
         }
     }
 
-    /// Telemetry that the program has set up itself, for whatever it does before the consumer runs.
-    /// Else the consumer sets it up.
+    /// Sets the telemetry. Use this if the program emits telemetry before the consumer runs. By
+    /// default, the consumer initialises telemetry itself.
     #[must_use]
     pub fn telemetry(mut self, telemetry: Telemetry) -> Self {
         self.telemetry = Some(telemetry);
         self
     }
 
-    /// How many messages are handled side by side; on a FIFO queue, how many message groups. One is
-    /// one after the other. `BATON_CONCURRENCY`, else 10.
+    /// Sets the number of messages handled at the same time; for a FIFO queue, the number of message
+    /// groups. Default: `BATON_CONCURRENCY`, or 10.
     #[must_use]
     pub fn concurrency(mut self, concurrency: NonZeroUsize) -> Self {
         self.options.concurrency = Some(concurrency);
         self
     }
 
-    /// What bodies are wrapped in. `BATON_ENVELOPE`, else [`Envelope::None`].
+    /// Sets the envelope of message bodies. Default: `BATON_ENVELOPE`, or [`Envelope::None`].
     #[must_use]
     pub fn envelope(mut self, envelope: Envelope) -> Self {
         self.options.envelope = Some(envelope);
         self
     }
 
-    /// Whose child a message's span is. `BATON_TRACE_SHAPE`, else [`TraceShape::Continue`].
+    /// Sets the parent of message spans. Default: `BATON_TRACE_SHAPE`, or [`TraceShape::Continue`].
     #[must_use]
     pub fn trace_shape(mut self, shape: TraceShape) -> Self {
         self.options.trace_shape = Some(shape);
         self
     }
 
-    /// When an invocation's spans are sent. `BATON_FLUSH_POINT`, else
+    /// Sets when the spans of an invocation are exported. Default: `BATON_FLUSH_POINT`, or
     /// [`FlushPoint::BeforeResponse`].
     #[must_use]
     pub fn flush_point(mut self, point: FlushPoint) -> Self {
@@ -128,50 +182,50 @@ impl<S> Builder<S> {
         self
     }
 
-    /// How long a flush may take at most, the wait for an export on the way included; it ends
-    /// before the invocation's deadline in any case. `BATON_FLUSH_TIMEOUT` in milliseconds, else
-    /// one second.
+    /// Sets the maximum duration of a flush, including the wait for an export that is already
+    /// running. A flush always ends before the invocation's deadline. Default:
+    /// `BATON_FLUSH_TIMEOUT` in milliseconds, or one second.
     #[must_use]
     pub fn flush_timeout(mut self, timeout: Duration) -> Self {
         self.options.flush_timeout = Some(timeout);
         self
     }
 
-    /// How long before the invocation's deadline no further message is started: those that are left
-    /// are reported as failed, with `error.type` `deadline_exceeded`. `BATON_DRAIN_BEFORE_DEADLINE`
-    /// in milliseconds, else 1.5 s or a tenth of the time, whichever is more.
+    /// Sets how long before the invocation's deadline the batch is drained: from then on, no message
+    /// is started, and the remaining messages fail with `error.type` `deadline_exceeded`. Default:
+    /// `BATON_DRAIN_BEFORE_DEADLINE` in milliseconds, or 1.5 s or a tenth of the invocation's time,
+    /// whichever is longer.
     ///
-    /// Neither this nor [`cancel_before_deadline`](Self::cancel_before_deadline) takes more than
-    /// half of the time that an invocation has.
+    /// Limited to half of the time that the invocation has.
     #[must_use]
     pub fn drain_before_deadline(mut self, time: Duration) -> Self {
         self.options.drain_before_deadline = Some(time);
         self
     }
 
-    /// How long before the invocation's deadline handlers that still run are cancelled, and their
-    /// messages reported as failed, with `error.type` `deadline_exceeded`. What is left is for the
-    /// flush and the response. `BATON_CANCEL_BEFORE_DEADLINE` in milliseconds, else the flush's
-    /// time and 100 ms.
+    /// Sets how long before the invocation's deadline running handlers are cancelled. Their messages
+    /// fail with `error.type` `deadline_exceeded`. The remaining time is for the flush and the
+    /// response. Default: `BATON_CANCEL_BEFORE_DEADLINE` in milliseconds, or the flush timeout plus
+    /// 100 ms.
     ///
-    /// A handler is cancelled where it awaits: its future is dropped. One that blocks the thread is
-    /// not.
+    /// A handler is cancelled at an `await`, by dropping its future. A handler that blocks the
+    /// thread cannot be cancelled. Limited to half of the time that the invocation has.
     #[must_use]
     pub fn cancel_before_deadline(mut self, time: Duration) -> Self {
         self.options.cancel_before_deadline = Some(time);
         self
     }
 
-    /// What the event source mapping understands. `BATON_PARTIAL_RESPONSE`, else
-    /// [`PartialResponse::On`]: **the mapping must have `ReportBatchItemFailures`, or AWS deletes
-    /// the failed messages.**
+    /// Sets whether the event source mapping reads partial batch responses. Default:
+    /// `BATON_PARTIAL_RESPONSE`, or [`PartialResponse::On`]. **`On` requires
+    /// `ReportBatchItemFailures` on the mapping. Without it, AWS deletes the failed messages.**
     #[must_use]
     pub fn partial_response(mut self, partial_response: PartialResponse) -> Self {
         self.options.partial_response = Some(partial_response);
         self
     }
 
-    /// What the response is when every message of a batch has failed. `BATON_ALL_FAILED`, else
+    /// Sets the response to a batch of which every message failed. Default: `BATON_ALL_FAILED`, or
     /// [`AllFailed::Report`].
     #[must_use]
     pub fn all_failed(mut self, all_failed: AllFailed) -> Self {
@@ -179,18 +233,19 @@ impl<S> Builder<S> {
         self
     }
 
-    /// `maxReceiveCount` of the queue's redrive policy: spans of messages that it takes away after
-    /// one more failure say so. `BATON_MAX_RECEIVE_COUNT`, else they do not.
+    /// Sets `maxReceiveCount` of the queue's redrive policy. Spans of messages that the policy moves
+    /// after one more failure then have the attribute `baton.sqs.next_failure_dead_letters`.
+    /// Default: `BATON_MAX_RECEIVE_COUNT`, or unknown, which omits the attribute.
     #[must_use]
     pub fn max_receive_count(mut self, count: NonZeroU32) -> Self {
         self.options.max_receive_count = Some(count);
         self
     }
 
-    /// Sends messages whose failure is [permanent](crate::Failure::permanent) to this queue at
-    /// once, and then counts them as done. `BATON_DEAD_LETTER_QUEUE_URL`, else they are reported as
-    /// failed like any other, and SQS delivers them until the queue's redrive policy takes them
-    /// away. Needs the feature `dead-letter-queue`.
+    /// Sets the dead-letter queue. [Permanent](crate::Failure::permanent) failures are sent to it
+    /// immediately and then count as done. Default: `BATON_DEAD_LETTER_QUEUE_URL`, or none: permanent
+    /// failures are reported like other failures, and SQS redelivers them until the queue's redrive
+    /// policy moves them. Requires the feature `dead-letter-queue`.
     #[cfg(feature = "dead-letter-queue")]
     #[must_use]
     pub fn dead_letter_queue(mut self, queue: DeadLetterQueue) -> Self {
@@ -198,17 +253,20 @@ impl<S> Builder<S> {
         self
     }
 
-    /// Has Lambda announce the end of the process, so that invocations under way come to their end
-    /// and telemetry is flushed. `BATON_GRACEFUL_SHUTDOWN`, else the process is killed unannounced:
-    /// on ordinary Lambda that happens between invocations, when everything is flushed. On Managed
-    /// Instances it can happen at any time. Needs the feature `graceful-shutdown`.
+    /// Enables graceful shutdown: Lambda announces the shutdown, running invocations end early, and
+    /// telemetry is flushed. Default: `BATON_GRACEFUL_SHUTDOWN`, or off. Requires the feature
+    /// `graceful-shutdown`.
     ///
-    /// From the announcement on no message is started; handlers that run have 120 ms before they
-    /// are cancelled and their messages reported as failed, with `error.type` `shutdown`; a flush
-    /// has 100 ms, and all is over after 270 ms. That is for the 300 ms which Lambda gives a
-    /// runtime beside an external extension (500 ms where all are internal). Where the internal
-    /// extension that this registers is refused, SIGTERM is obeyed all the same: an external
-    /// extension has Lambda send it.
+    /// Without it, the process is killed without notice. On ordinary Lambda this happens between
+    /// invocations, when everything is flushed. On Lambda Managed Instances it can happen at any
+    /// time.
+    ///
+    /// After the announcement, no message is started. Running handlers are cancelled after 120 ms,
+    /// and their messages fail with `error.type` `shutdown`. A flush gets 100 ms, and the process
+    /// exits after 270 ms. These times fit into the 300 ms that Lambda gives a runtime with an
+    /// external extension (500 ms if all extensions are internal). If Lambda rejects the internal
+    /// extension that this option registers, the process still handles SIGTERM, because an external
+    /// extension makes Lambda send it.
     #[cfg(feature = "graceful-shutdown")]
     #[must_use]
     pub fn graceful_shutdown(mut self) -> Self {
@@ -216,15 +274,17 @@ impl<S> Builder<S> {
         self
     }
 
-    /// Sets telemetry up and handles messages until Lambda ends the process: one batch at a time,
-    /// or on Lambda Managed Instances `AWS_LAMBDA_MAX_CONCURRENCY` side by side. (Those have
-    /// several processors: use tokio's multi-thread runtime there.)
+    /// Initialises telemetry and handles messages until Lambda ends the process.
+    ///
+    /// Handles one batch at a time. On Lambda Managed Instances, handles
+    /// `AWS_LAMBDA_MAX_CONCURRENCY` batches at the same time; use tokio's multi-thread runtime
+    /// there, because the instances have several processors.
     ///
     /// # Errors
     ///
-    /// A `BATON_*` variable that cannot be used, a process that was not started by Lambda, or a
-    /// Runtime API that cannot be reached. A handler's errors and panics are failed messages and
-    /// never end the loop.
+    /// Returns an error if a `BATON_*` variable is invalid, if the process was not started by
+    /// Lambda, or if the Runtime API cannot be reached. Errors and panics of the handler become
+    /// failed messages and do not end the loop.
     pub async fn run<H, Args>(self, handler: H) -> Result<(), Error>
     where
         H: Handler<S, Args>,
@@ -234,37 +294,36 @@ impl<S> Builder<S> {
         check_runtime_variables()?;
         let (processor, flusher, max_concurrency) = self.set_up(handler).await?;
         let invocation_handler = Arc::new(InvocationHandler::new(processor, Arc::clone(&flusher)));
-        let layer = invocation_handler.flush_layer();
+        let flush_layer = invocation_handler.flush_layer();
         let service = tower::service_fn(
             move |LambdaEvent {
                       payload: (),
                       context,
                   }| {
                 let invocation_handler = Arc::clone(&invocation_handler);
-                // On the heap, because the runtime's services move about what they are given, one
-                // after the other.
+                // Boxed, because each layer of the runtime moves the future that it is given.
                 Box::pin(async move {
                     let event = LambdaEvent::new(payload::take(), context);
                     invocation_handler.handle(event).await
                 })
             },
         );
-        let ended = ended(&flusher).await;
-        let runtime = Runtime::new(service).layer(PayloadLayer).layer(layer);
+        let signal = shutdown::register(&flusher.config).await;
+        let runtime = Runtime::new(service).layer(PayloadLayer).layer(flush_layer);
         tokio::select! {
             outcome = event_loop::run(runtime, max_concurrency) => outcome.map_err(Error::Runtime),
-            () = ended => Ok(()),
+            () = shutdown::wait(signal, &flusher.shutdown, &flusher.telemetry) => Ok(()),
         }
     }
 
-    /// Sets telemetry up and gives the consumer as a tower service, for those who assemble the
-    /// Lambda runtime themselves.
+    /// Initialises telemetry and returns the consumer as a tower service, for programs that assemble
+    /// the Lambda runtime themselves.
     ///
-    /// A graceful shutdown is part of [`run`](Self::run) and not of this.
+    /// The service does not include graceful shutdown, which is part of [`run`](Self::run).
     ///
     /// # Errors
     ///
-    /// A `BATON_*` variable that cannot be used.
+    /// Returns an error if a `BATON_*` variable is invalid.
     pub async fn service<H, Args>(self, handler: H) -> Result<ConsumerService<H, S, Args>, Error>
     where
         H: Handler<S, Args>,
@@ -273,6 +332,29 @@ impl<S> Builder<S> {
         Ok(ConsumerService::new(InvocationHandler::new(
             processor, flusher,
         )))
+    }
+
+    /// Handles one event for [`testing`](crate::testing), with defaults in place of the environment.
+    pub(crate) async fn invoke_once<H, Args>(
+        self,
+        handler: H,
+        telemetry: Telemetry,
+        event: LambdaEvent<Vec<u8>>,
+    ) -> Result<SqsBatchResponse, InvocationError>
+    where
+        H: Handler<S, Args>,
+    {
+        let config = self.options.apply_to(Config::default());
+        let processor =
+            build_processor(handler, self.state, &config, &telemetry, self.dead_letters);
+        let flusher = Flusher {
+            telemetry,
+            config,
+            shutdown: Shutdown::default(),
+            is_concurrent: false,
+        };
+        let invocation_handler = Arc::new(InvocationHandler::new(processor, Arc::new(flusher)));
+        invocation_handler.handle(event).await
     }
 
     async fn set_up<H, Args>(
@@ -287,14 +369,11 @@ impl<S> Builder<S> {
         let config = self.options.apply_to(environment.config);
         let dead_letters = match (self.dead_letters, environment.dead_letter_queue) {
             (None, Some(url)) => Some(open_dead_letter_queue(&url).await?),
-            (given, _) => given,
+            (queue, _) => queue,
         };
         log_start(&config, dead_letters.as_ref());
         for name in environment.unknown {
-            warn!(
-                name,
-                "the variable means nothing: baton-lambda has none of this name"
-            );
+            warn!(name, "unknown BATON_ variable");
         }
         let mut processor = build_processor(handler, self.state, &config, &telemetry, dead_letters);
         processor.panic_hook = PanicHook::install(&config, &telemetry);
@@ -337,7 +416,8 @@ fn build_processor<H, S, Args>(
     }
 }
 
-/// The function's own version is `faas.version`; this library's would be mistaken for it.
+/// The service of the resource. Has no version, because `faas.version` is the function's version
+/// and this library's version would be mistaken for it.
 const SERVICE: Service = Service {
     name: UNKNOWN_SERVICE,
     version: None,
@@ -355,7 +435,7 @@ async fn open_dead_letter_queue(url: &str) -> Result<DeadLetterQueue, Error> {
     queue.map_err(|error| Error::DeadLetterQueue(Box::new(error)))
 }
 
-/// The effective configuration in one line.
+/// Logs the effective configuration.
 fn log_start(config: &Config, dead_letters: Option<&DeadLetterQueue>) {
     info!(
         concurrency = config.concurrency,
@@ -374,21 +454,19 @@ fn log_start(config: &Config, dead_letters: Option<&DeadLetterQueue>) {
     );
 }
 
-/// Why a consumer did not start, or stopped.
+/// Error that keeps a consumer from starting, or ends it.
 #[derive(thiserror::Error)]
 pub enum Error {
-    /// One of the variables that Lambda sets is missing or empty.
-    #[error(
-        "{0} is not set: this program is a Lambda function, to be started by Lambda or by `baton up`"
-    )]
+    /// A variable that Lambda sets is missing or empty.
+    #[error("{0} is not set: start this program on Lambda, or with `baton up`")]
     NotOnLambda(&'static str),
-    /// Variables that cannot be used, all of them.
+    /// All variables that are invalid.
     #[error("{}", join_errors(.0))]
     Config(Vec<InvalidConfig>),
-    /// The dead-letter queue cannot be used.
+    /// The dead-letter queue is invalid, or its client cannot be created.
     #[error("{DEAD_LETTER_QUEUE}: {0}")]
     DeadLetterQueue(Box<dyn std::error::Error + Send + Sync>),
-    /// The Runtime API failed.
+    /// A request to the Runtime API failed.
     #[error("the Lambda Runtime API failed: {0}")]
     Runtime(lambda_runtime::Error),
 }
@@ -402,7 +480,7 @@ impl From<RuntimeVariableError> for Error {
     }
 }
 
-/// As in `Display`: this is what a `main` that returns the error prints.
+/// Same text as `Display`, because a `main` that returns the error prints its `Debug` form.
 impl fmt::Debug for Error {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{self}")

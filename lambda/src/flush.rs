@@ -1,4 +1,5 @@
-//! Sending what has finished: while a batch is handled, before the response, or after it.
+//! Flushes of an invocation's telemetry: while its batch is handled, before the response, or after
+//! it.
 
 use std::fmt;
 use std::future::{Future, pending};
@@ -19,38 +20,30 @@ use tracing::{debug, info, warn};
 
 use crate::config::{Config, FlushPoint};
 use crate::deadline::{Cancellation, Deadlines, StopReason, bounded_deadline};
-use crate::shutdown::Shutdown;
+use crate::shutdown::{FLUSH_GRACE, HANDLER_GRACE, Shutdown};
 
-/// On shutdown, how long handlers that run may go on. Lambda kills the process as little as 300 ms
-/// after it has announced it, and the flush and the response need some of that.
-const SHUTDOWN_GRACE: Duration = Duration::from_millis(120);
-/// On shutdown, how long an invocation's flush may take from then on, whether it begins or is under
-/// way.
-const SHUTDOWN_FLUSH: Duration = Duration::from_millis(100);
-
-/// What all invocations of the process share, whatever handles them.
+/// Flushes invocations. One per process, shared by all invocations.
 #[derive(Debug)]
 pub(crate) struct Flusher {
     pub(crate) telemetry: Telemetry,
     pub(crate) config: Config,
     pub(crate) shutdown: Shutdown,
-    /// Whether several invocations run side by side in this process, as on Lambda Managed
+    /// `true` if the process handles several invocations at the same time, as on Lambda Managed
     /// Instances.
     pub(crate) is_concurrent: bool,
 }
 
-/// An invocation, as far as a flush is concerned.
+/// The invocation that a flush is for.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct FlushScope<'a> {
-    /// What the log calls it.
     pub(crate) request_id: &'a str,
-    /// What its traces begin in, with the group of its spans.
+    /// [Root context](root_context) of the invocation.
     pub(crate) root: &'a Context,
     pub(crate) deadlines: &'a Deadlines,
 }
 
-/// What an invocation's traces begin in: an empty context, but for the group, and the identifier
-/// that its log lines carry.
+/// Returns the context in which an invocation's traces start. It holds no span, but the flush group
+/// of the invocation's spans and the request id of its log lines.
 pub(crate) fn root_context(group: Option<&FlushGroup>, request_id: &str) -> Context {
     let root = match group {
         Some(group) => group.attach(&Context::new()),
@@ -60,13 +53,14 @@ pub(crate) fn root_context(group: Option<&FlushGroup>, request_id: &str) -> Cont
 }
 
 impl Flusher {
-    /// A group for one invocation's spans, where several invocations run side by side. Elsewhere
-    /// all spans are its own.
+    /// Creates a group for one invocation's spans if the process handles several invocations at the
+    /// same time. Otherwise all spans belong to the same invocation.
     fn group(&self) -> Option<FlushGroup> {
         self.is_concurrent.then(|| self.telemetry.flush_group())
     }
 
-    /// The group that the invocation itself flushes, before its response.
+    /// Creates the group that is flushed before the response. A flush after the response has its
+    /// own group, which [`FlushService`] creates.
     pub(crate) fn flush_group_before_response(&self) -> Option<FlushGroup> {
         match self.config.flush_point {
             FlushPoint::BeforeResponse => self.group(),
@@ -74,8 +68,8 @@ impl Flusher {
         }
     }
 
-    /// Until the batch is handled: halts it at its deadlines, and exports what has finished now and
-    /// then.
+    /// Drains and cancels the batch at its deadlines, and exports finished spans in the meantime.
+    /// Completes when the batch is `handled`.
     pub(crate) async fn watch_deadlines(
         &self,
         scope: FlushScope<'_>,
@@ -83,7 +77,7 @@ impl Flusher {
         handled: &Notify,
     ) {
         let deadlines = scope.deadlines;
-        let mut under_way = None;
+        let mut running = None;
         loop {
             tokio::select! {
                 biased;
@@ -93,36 +87,36 @@ impl Flusher {
                     break;
                 }
                 () = sleep_until(deadlines.drain) => {
-                    warn!("the deadline is near: no further message is started");
+                    warn!("the deadline is near: no more messages are started");
                     cancellation.drain(StopReason::Deadline);
                     self.spawn_export(scope, deadlines.cancel);
                     break;
                 }
-                () = self.wait_export_due(&mut under_way) => {
-                    under_way = Some(self.spawn_export(scope, deadlines.drain));
+                () = self.wait_export_due(&mut running) => {
+                    running = Some(self.spawn_export(scope, deadlines.drain));
                 }
             }
         }
         tokio::select! {
             biased;
             () = handled.notified() => {}
-            () = self.wait_after_shutdown(SHUTDOWN_GRACE) => cancellation.cancel(StopReason::Shutdown),
+            () = self.wait_after_shutdown(HANDLER_GRACE) => cancellation.cancel(StopReason::Shutdown),
             () = sleep_until(deadlines.cancel) => {
-                warn!("the deadline is here: handlers that still run are cancelled");
+                warn!("the deadline is reached: running handlers are cancelled");
                 cancellation.cancel(StopReason::Deadline);
             }
         }
     }
 
-    /// The flush before the response, where that is its point.
+    /// Flushes if the flush point is before the response.
     pub(crate) async fn flush_before_response(&self, scope: FlushScope<'_>) {
         if self.config.flush_point == FlushPoint::BeforeResponse {
             self.flush(scope).await;
         }
     }
 
-    /// Sends the invocation's spans within the budget that is left. The end of the process may be
-    /// announced meanwhile: then the response, which has to go out yet, matters more.
+    /// Exports the invocation's spans within the flush timeout and the deadline. A shutdown that is
+    /// announced in the meantime shortens the flush, so that the response can still be sent.
     async fn flush(&self, scope: FlushScope<'_>) {
         let began = Instant::now();
         let deadline = scope.deadlines.flush_deadline(self.config.flush_timeout);
@@ -131,44 +125,45 @@ impl Flusher {
             report = self.telemetry.flush_context_group(scope.root, deadline) => {
                 log_flush(scope.request_id, &report, began);
             }
-            () = self.wait_after_shutdown(SHUTDOWN_FLUSH) => {
+            () = self.wait_after_shutdown(FLUSH_GRACE) => {
                 info!(faas.invocation_id = scope.request_id, "flush cut short by the shutdown");
             }
         }
     }
 
-    /// Sends the invocation's spans that have finished, until the mark at the latest, in a task of
-    /// its own.
+    /// Spawns a task that exports the invocation's finished spans, until `latest` at most.
     ///
-    /// Neither the batch nor its response waits for it. The flush does, because the spans are its
-    /// own: so both have one deadline, and nothing that is under way is cut off to be sent twice.
+    /// Neither the batch nor the response waits for the task, but the flush does, because both
+    /// export the same spans. Therefore they have the same deadline: an export that was cut off
+    /// would be sent again by the flush.
     fn spawn_export(&self, scope: FlushScope<'_>, latest: Instant) -> JoinHandle<()> {
         let deadline = bounded_deadline(self.config.flush_timeout, latest);
         let (telemetry, root) = (self.telemetry.clone(), scope.root.clone());
-        let id = scope.request_id.to_owned();
+        let request_id = scope.request_id.to_owned();
         let context = root.clone();
         let flush = async move {
             let began = Instant::now();
             let report = telemetry.flush_context_group(&root, deadline).await;
-            log_flush(&id, &report, began);
+            log_flush(&request_id, &report, began);
         };
         tokio::spawn(flush.with_context(context))
     }
 
-    /// Completes when it is time for an export, and the one before is done.
-    async fn wait_export_due(&self, under_way: &mut Option<JoinHandle<()>>) {
-        if let Some(export) = under_way {
+    /// Completes when an export is due and the previous one is done.
+    async fn wait_export_due(&self, running: &mut Option<JoinHandle<()>>) {
+        if let Some(export) = running {
             let _ = export.await;
-            *under_way = None;
+            *running = None;
         }
         self.telemetry.export_due().await;
     }
 
-    /// Completes once the end of the process has been announced, where that happens at all.
+    /// Completes when the shutdown has been announced. Never completes if graceful shutdown is off.
     async fn shutdown_announced(&self) {
-        match self.config.graceful_shutdown {
-            true => self.shutdown.announced().await,
-            false => pending().await,
+        if self.config.graceful_shutdown {
+            self.shutdown.announced().await;
+        } else {
+            pending().await
         }
     }
 
@@ -178,10 +173,10 @@ impl Flusher {
     }
 }
 
-/// What a flush did, at debug level.
-fn log_flush(invocation_id: &str, report: &FlushReport, began: Instant) {
+/// Logs the result of a flush at debug level.
+fn log_flush(request_id: &str, report: &FlushReport, began: Instant) {
     debug!(
-        faas.invocation_id = invocation_id,
+        faas.invocation_id = request_id,
         spans = report.sent.spans,
         requests = report.sent.requests,
         bytes = report.sent.bytes,
@@ -191,11 +186,11 @@ fn log_flush(invocation_id: &str, report: &FlushReport, began: Instant) {
     );
 }
 
-/// Flushes after the response, where that is the [flush point](FlushPoint).
+/// A tower layer that flushes after the response, if that is the [flush point](FlushPoint).
 ///
-/// Made by [`ConsumerService::flush_layer`](crate::ConsumerService::flush_layer), and to be the
-/// outermost layer of the [`Runtime`](lambda_runtime::Runtime): what it wraps is the invocation
-/// with the posting of its response.
+/// Created by [`ConsumerService::flush_layer`](crate::ConsumerService::flush_layer). Must be the
+/// outermost layer of the [`Runtime`](lambda_runtime::Runtime), so that the service inside it also
+/// sends the response.
 #[derive(Clone)]
 pub struct FlushLayer(pub(crate) Arc<Flusher>);
 
@@ -216,7 +211,7 @@ impl<S> Layer<S> for FlushLayer {
     }
 }
 
-/// A service with the [`FlushLayer`] around it.
+/// Service of the [`FlushLayer`].
 #[derive(Clone)]
 pub struct FlushService<S> {
     inner: S,
@@ -248,26 +243,26 @@ where
     fn call(&mut self, invocation: LambdaInvocation) -> Self::Future {
         let flusher = Arc::clone(&self.flusher);
         let lambda = &invocation.context;
-        let flushed_here = (flusher.config.flush_point == FlushPoint::AfterResponse).then(|| {
+        let flush_after = (flusher.config.flush_point == FlushPoint::AfterResponse).then(|| {
             let deadlines = Deadlines::from_lambda(lambda, &flusher.config);
             (lambda.request_id.clone(), deadlines)
         });
-        let answered = self.inner.call(invocation);
+        let response = self.inner.call(invocation);
         Box::pin(async move {
-            let answering_guard = flusher.shutdown.track_invocation();
-            let Some((id, deadlines)) = flushed_here else {
-                return answered.await;
+            let in_flight = flusher.shutdown.track_invocation();
+            let Some((request_id, deadlines)) = flush_after else {
+                return response.await;
             };
             let group = flusher.group();
-            let root = root_context(group.as_ref(), &id);
-            let outcome = answered.with_context(root.clone()).await;
-            // What is left is for the telemetry to send, which the shutdown sees to as well.
-            drop(answering_guard);
-            let (id, root, deadlines) = (&*id, &root, &deadlines);
+            let root = root_context(group.as_ref(), &request_id);
+            let outcome = response.with_context(root.clone()).await;
+            // The response is sent. The shutdown need not wait for the flush, because it flushes
+            // the telemetry itself.
+            drop(in_flight);
             let flush = flusher.flush(FlushScope {
-                request_id: id,
-                root,
-                deadlines,
+                request_id: &request_id,
+                root: &root,
+                deadlines: &deadlines,
             });
             flush.with_context(root.clone()).await;
             outcome

@@ -1,63 +1,88 @@
-//! What happens when Lambda announces that it ends the process.
+//! Shutdown of the process.
 //!
-//! It does so only for functions with an extension: SIGTERM, and SIGKILL 500 ms later where all
-//! extensions are internal ones, 300 ms where one is external. Without any the process is killed
-//! unannounced, which loses nothing where spans are flushed before the response.
+//! Lambda announces it only to functions with an extension: by SIGTERM, followed by SIGKILL 500 ms
+//! later if all extensions are internal, or 300 ms later if one is external ("Shutdown phase" in the
+//! Lambda developer guide, aws-samples/graceful-shutdown-with-aws-lambda). Without an extension, the
+//! process is killed without notice, which loses nothing if spans are flushed before the response.
 
-use std::future::{Future, pending};
-use std::sync::Arc;
+use std::future::pending;
+use std::time::Duration;
 
+use baton_telemetry::Telemetry;
 use tokio::sync::watch;
 
 #[cfg(feature = "graceful-shutdown")]
-use self::announcement::Announcement;
-use crate::flush::Flusher;
+pub(crate) use self::signal::ShutdownSignal;
+use crate::config::Config;
 
 #[cfg(feature = "graceful-shutdown")]
-mod announcement;
+mod signal;
 
-/// What completes when the process may end because Lambda has announced it; never, where it does
-/// not.
+/// Time that running handlers get after the announcement. The flush and the response must fit into
+/// the rest of the 300 ms.
+pub(crate) const HANDLER_GRACE: Duration = Duration::from_millis(120);
+/// Time that the flush of an invocation gets after the announcement, or after its start if that is
+/// later.
+pub(crate) const FLUSH_GRACE: Duration = Duration::from_millis(100);
+/// Time from SIGTERM until the process exits. Must be below 300 ms, because a runtime cannot tell
+/// whether the function has an external extension.
 #[cfg(feature = "graceful-shutdown")]
-pub(crate) async fn ended(flusher: &Arc<Flusher>) -> impl Future<Output = ()> + use<> {
-    let flusher = Arc::clone(flusher);
-    let announcement = match flusher.config.graceful_shutdown {
-        true => Announcement::register().await,
-        false => None,
-    };
-    async move {
-        match announcement {
-            Some(announcement) => {
-                announcement
-                    .obey(&flusher.shutdown, &flusher.telemetry)
-                    .await;
-            }
-            None => pending().await,
-        }
+const SHUTDOWN_TIME: Duration = Duration::from_millis(270);
+
+/// A signal that never arrives, because the feature is off.
+#[cfg(not(feature = "graceful-shutdown"))]
+pub(crate) enum ShutdownSignal {}
+
+#[cfg(not(feature = "graceful-shutdown"))]
+impl ShutdownSignal {
+    #[expect(clippy::unused_async, reason = "same signature as with the feature")]
+    async fn register() -> Option<Self> {
+        None
+    }
+
+    async fn shut_down(self, _: &Shutdown, _: &Telemetry) {
+        match self {}
     }
 }
 
-/// Never: without the feature nothing is announced.
-#[cfg(not(feature = "graceful-shutdown"))]
-pub(crate) async fn ended(_: &Arc<Flusher>) -> impl Future<Output = ()> + use<> {
-    pending()
+/// Makes Lambda announce the shutdown, if the configuration enables it.
+pub(crate) async fn register(config: &Config) -> Option<ShutdownSignal> {
+    if config.graceful_shutdown {
+        ShutdownSignal::register().await
+    } else {
+        None
+    }
 }
 
-/// Whether the end has been announced, and how many invocations are not answered yet.
+/// Completes when Lambda has announced the shutdown and the process may exit. Never completes
+/// without a signal.
+pub(crate) async fn wait(
+    signal: Option<ShutdownSignal>,
+    shutdown: &Shutdown,
+    telemetry: &Telemetry,
+) {
+    match signal {
+        Some(signal) => signal.shut_down(shutdown, telemetry).await,
+        None => pending().await,
+    }
+}
+
+/// State of the shutdown, shared by all invocations.
 #[derive(Debug, Default)]
 pub(crate) struct Shutdown {
     announced: watch::Sender<bool>,
+    /// Number of invocations that have not been answered.
     in_flight: watch::Sender<usize>,
 }
 
-/// An invocation that is not answered yet.
+/// An invocation that has not been answered. Dropping it marks the invocation as answered.
 #[derive(Debug)]
 pub(crate) struct InvocationGuard<'a>(&'a Shutdown);
 
 impl Shutdown {
-    /// Completes once the end has been announced.
+    /// Completes when the shutdown has been announced.
     pub(crate) async fn announced(&self) {
-        // The sender is in `self`: it cannot be gone.
+        // Cannot fail, because `self` owns the sender.
         let _ = self.announced.subscribe().wait_for(|yes| *yes).await;
     }
 
@@ -65,17 +90,16 @@ impl Shutdown {
         self.in_flight.send_modify(|count| *count += 1);
         InvocationGuard(self)
     }
-}
 
-#[cfg(feature = "graceful-shutdown")]
-impl Shutdown {
+    #[cfg(feature = "graceful-shutdown")]
     fn announce(&self) {
         self.announced.send_replace(true);
     }
 
-    /// Completes when every invocation is answered.
+    /// Completes when all invocations have been answered.
+    #[cfg(feature = "graceful-shutdown")]
     async fn idle(&self) {
-        // As above.
+        // Cannot fail, because `self` owns the sender.
         let _ = self
             .in_flight
             .subscribe()

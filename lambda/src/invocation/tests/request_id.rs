@@ -97,7 +97,7 @@ async fn lines_carry_the_invocation_and_those_about_a_message_the_message() {
         ("the handler's own", &of_messages),
         ("message failed", &of_messages),
         ("the deadline is near", &[""]),
-        ("the deadline is here", &[""]),
+        ("the deadline is reached", &[""]),
     ] {
         let invocations = lines.ids_of(text, |line| line.request_id.clone());
         assert_eq!(invocations, vec!["invocation-1"; messages.len()], "{text}");
