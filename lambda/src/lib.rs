@@ -241,8 +241,6 @@ mod dead_letter;
 #[path = "dead_letter/absent.rs"]
 mod dead_letter;
 mod deadline;
-#[cfg(test)]
-mod ended;
 mod envelope;
 mod event;
 mod event_loop;

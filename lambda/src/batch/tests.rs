@@ -9,14 +9,13 @@ use opentelemetry::Value;
 use opentelemetry::metrics::MeterProvider as _;
 use opentelemetry::metrics::noop::NoopMeterProvider;
 use opentelemetry::trace::{Link, SpanId, SpanKind, Status, TraceId, TracerProvider as _};
-use opentelemetry_sdk::trace::SdkTracerProvider;
+use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracerProvider, SpanData};
 use serde_json::json;
 
 use super::*;
 use crate::Failure;
 use crate::config::TraceShape;
 use crate::deadline::{Deadlines, StopReason};
-use crate::ended::{Ended, attribute};
 
 const STANDARD: &str = "arn:aws:sqs:eu-central-1:123456789012:orders";
 const FIFO: &str = "arn:aws:sqs:eu-central-1:123456789012:orders.fifo";
@@ -61,11 +60,11 @@ fn never_cancelled() -> Cancellation {
     ))
 }
 
-/// Ids of the failed records and the spans that ended.
+/// Returns the ids of the failed records, and the spans in the order in which they ended.
 async fn process<H: Handler<(), Args>, Args>(
     handler: H,
     records: &[serde_json::Value],
-) -> (Vec<String>, Ended) {
+) -> (Vec<String>, Vec<SpanData>) {
     process_with(Config::default(), handler, records, &never_cancelled()).await
 }
 
@@ -74,10 +73,10 @@ async fn process_with<H: Handler<(), Args>, Args>(
     handler: H,
     records: &[serde_json::Value],
     cancellation: &Cancellation,
-) -> (Vec<String>, Ended) {
-    let ended = Ended::default();
+) -> (Vec<String>, Vec<SpanData>) {
+    let exporter = InMemorySpanExporter::default();
     let provider = SdkTracerProvider::builder()
-        .with_span_processor(ended.clone())
+        .with_simple_exporter(exporter.clone())
         .build();
     let processor = BatchProcessor {
         handler,
@@ -100,19 +99,45 @@ async fn process_with<H: Handler<(), Args>, Args>(
     context.request_id = "invocation-1".to_owned();
     context.invoked_function_arn = format!("{FUNCTION}:live");
     Arc::make_mut(&mut context.env_config).version = "7".to_owned();
-    let lambda = InvocationInfo {
+    let invocation = InvocationInfo {
         context: &context,
         is_cold_start: true,
     };
     let batch = Batch::parse(payload).unwrap();
     let processed = processor
-        .process(batch, lambda, Context::new(), cancellation)
+        .process(batch, invocation, Context::new(), cancellation)
         .await;
-    let ids = processed.failed.iter().map(|index| {
+    let id = |index: &usize| {
         let record = processed.batch.record(*index);
         record.message_id().unwrap().into_owned()
-    });
-    (ids.collect(), ended)
+    };
+    let failed = processed.failed.iter().map(id).collect();
+    // The batch span ends here, as the invocation would end it.
+    drop(processed);
+    (failed, exporter.get_finished_spans().unwrap())
+}
+
+/// Returns the only span with this value of `messaging.message.id`.
+fn record_span(spans: &[SpanData], id: &str) -> SpanData {
+    let mut found = spans
+        .iter()
+        .filter(|span| attribute(span, "messaging.message.id") == Some(id.to_owned().into()));
+    let span = found.next().unwrap().clone();
+    assert!(found.next().is_none());
+    span
+}
+
+/// Returns the batch span, which ends last.
+fn batch_span(spans: &[SpanData]) -> SpanData {
+    let last = spans.last().unwrap();
+    assert!(last.name.starts_with("process_batch"), "{}", last.name);
+    last.clone()
+}
+
+fn attribute(span: &SpanData, key: &str) -> Option<Value> {
+    let mut attributes = span.attributes.iter();
+    let found = attributes.find(|attribute| attribute.key.as_str() == key);
+    found.map(|attribute| attribute.value.clone())
 }
 
 #[tokio::test]
@@ -121,12 +146,12 @@ async fn a_record_continues_its_producers_trace_and_the_batch_links_to_it() {
         record(STANDARD, "traced", "ok", "g", Some(TRACEPARENT)),
         plain("untraced", "ok"),
     ];
-    let (failed, ended) = process(handle, &records).await;
+    let (failed, spans) = process(handle, &records).await;
     assert!(failed.is_empty());
     let (traced, untraced, batch) = (
-        ended.record("traced"),
-        ended.record("untraced"),
-        ended.batch(),
+        record_span(&spans, "traced"),
+        record_span(&spans, "untraced"),
+        batch_span(&spans),
     );
     let producer_trace = TraceId::from(0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736);
     let producer_span = SpanId::from(0x00f0_67aa_0ba9_02b7);
@@ -166,8 +191,8 @@ async fn a_record_continues_its_producers_trace_and_the_batch_links_to_it() {
 
 #[tokio::test]
 async fn the_batch_span_describes_the_invocation() {
-    let (_, ended) = process(handle, &[plain("a", "ok"), plain("b", "ok")]).await;
-    let batch = ended.batch();
+    let (_, spans) = process(handle, &[plain("a", "ok"), plain("b", "ok")]).await;
+    let batch = batch_span(&spans);
     for (key, expected) in [
         ("messaging.system", Value::from("aws_sqs")),
         ("messaging.operation.type", "process".into()),
@@ -200,16 +225,16 @@ async fn a_bad_body_an_error_and_a_panic_fail_their_own_record_only() {
         plain("panic", "2"),
         plain("last", "3"),
     ];
-    let (failed, ended) = process(number, &records).await;
+    let (failed, spans) = process(number, &records).await;
     assert_eq!(failed, ["bad", "error", "panic"]);
     let error_type =
-        |id: &str| attribute(&ended.record(id), "error.type").map(|value| value.to_string());
+        |id: &str| attribute(&record_span(&spans, id), "error.type").map(|value| value.to_string());
     assert_eq!(error_type("bad").as_deref(), Some("invalid_body"));
     assert_eq!(error_type("error").as_deref(), Some("refused"));
     assert_eq!(error_type("panic").as_deref(), Some("panic"));
     assert_eq!((error_type("ok"), error_type("last")), (None, None));
     assert_eq!(
-        ended.record("panic").status,
+        record_span(&spans, "panic").status,
         Status::error("the handler panicked: on purpose")
     );
 }
@@ -233,10 +258,10 @@ async fn an_error_that_panics_when_it_is_shown_fails_its_own_record_only() {
             _ => Ok(()),
         }
     }
-    let (failed, ended) = process(fails, &[plain("a", "fail"), plain("b", "ok")]).await;
+    let (failed, spans) = process(fails, &[plain("a", "fail"), plain("b", "ok")]).await;
     assert_eq!(failed, ["a"]);
     assert_eq!(
-        attribute(&ended.record("a"), "error.type"),
+        attribute(&record_span(&spans, "a"), "error.type"),
         Some("panic".into())
     );
 }
@@ -261,7 +286,7 @@ async fn a_panic_with_any_value_fails_its_own_record_only() {
         }
     }
     let records = ["text", "number", "bomb", "long", "ok"].map(|body| plain(body, body));
-    let (failed, ended) = process(panics, &records).await;
+    let (failed, spans) = process(panics, &records).await;
     assert_eq!(failed, ["text", "number", "bomb", "long"]);
     for (id, expected) in [
         ("text", "the handler panicked: because of text"),
@@ -271,9 +296,9 @@ async fn a_panic_with_any_value_fails_its_own_record_only() {
         ),
         ("bomb", "the handler panicked: the payload is not a string"),
     ] {
-        assert_eq!(ended.record(id).status, Status::error(expected));
+        assert_eq!(record_span(&spans, id).status, Status::error(expected));
     }
-    let Status::Error { description } = ended.record("long").status else {
+    let Status::Error { description } = record_span(&spans, "long").status else {
         panic!("a failure");
     };
     assert!(description.len() < 4100 && description.ends_with("éé…"));
@@ -281,39 +306,39 @@ async fn a_panic_with_any_value_fails_its_own_record_only() {
 
 #[tokio::test]
 async fn a_malformed_context_is_noted_and_starts_a_new_trace() {
-    let (_, ended) = process(
+    let (_, spans) = process(
         handle,
         &[record(STANDARD, "a", "ok", "g", Some("00-short"))],
     )
     .await;
-    let span = ended.record("a");
+    let span = record_span(&spans, "a");
     assert_eq!(span.parent_span_id, SpanId::INVALID);
     assert_eq!(
         attribute(&span, "baton.context.invalid"),
         Some("message attributes: traceparent has the wrong length".into())
     );
-    assert!(ended.batch().links.is_empty());
+    assert!(batch_span(&spans).links.is_empty());
 }
 
 #[tokio::test]
 async fn records_of_several_queues_have_no_common_destination() {
     let other = "arn:aws:sqs:eu-central-1:123456789012:returns";
     let records = [plain("a", "ok"), record(other, "b", "ok", "g", None)];
-    let (_, ended) = process(handle, &records).await;
-    assert_eq!(ended.record("b").name, "process returns");
+    let (_, spans) = process(handle, &records).await;
+    assert_eq!(record_span(&spans, "b").name, "process returns");
     let mut stray = plain("b", "ok");
     stray["eventSourceARN"].take();
     let (_, with_a_stray) = process(handle, &[plain("a", "ok"), stray]).await;
-    assert_eq!(with_a_stray.record("b").name, "process");
-    for ended in [ended, with_a_stray] {
-        has_no_destination(&ended);
+    assert_eq!(record_span(&with_a_stray, "b").name, "process");
+    for spans in [spans, with_a_stray] {
+        has_no_destination(&spans);
     }
 }
 
-fn has_no_destination(ended: &Ended) {
-    assert_eq!(ended.batch().name, "process_batch");
+fn has_no_destination(spans: &[SpanData]) {
+    assert_eq!(batch_span(&spans).name, "process_batch");
     assert_eq!(
-        attribute(&ended.batch(), "messaging.destination.name"),
+        attribute(&batch_span(&spans), "messaging.destination.name"),
         None
     );
 }
@@ -359,9 +384,9 @@ async fn in_the_shape_of_a_batch_records_are_children_of_the_batch_span_and_link
         record(STANDARD, "traced", "ok", "g", Some(TRACEPARENT)),
         plain("untraced", "ok"),
     ];
-    let (_, ended) = process_with(config, handle, &records, &never_cancelled()).await;
-    let (traced, batch) = (ended.record("traced"), ended.batch());
-    for span in [&traced, &ended.record("untraced")] {
+    let (_, spans) = process_with(config, handle, &records, &never_cancelled()).await;
+    let (traced, batch) = (record_span(&spans, "traced"), batch_span(&spans));
+    for span in [&traced, &record_span(&spans, "untraced")] {
         assert_eq!(span.span_context.trace_id(), batch.span_context.trace_id());
         assert_eq!(span.parent_span_id, batch.span_context.span_id());
         assert!(!span.parent_span_is_remote);
@@ -369,7 +394,7 @@ async fn in_the_shape_of_a_batch_records_are_children_of_the_batch_span_and_link
     assert_eq!(traced.links.len(), 1);
     let producer_span = SpanId::from(0x00f0_67aa_0ba9_02b7);
     assert_eq!(traced.links[0].span_context.span_id(), producer_span);
-    assert!(ended.record("untraced").links.is_empty());
+    assert!(record_span(&spans, "untraced").links.is_empty());
     assert_eq!(batch.links[0].span_context.span_id(), producer_span);
 }
 
@@ -380,10 +405,10 @@ async fn a_message_that_one_more_failure_moves_to_the_dead_letter_queue_says_so(
             max_receive_count: Some(max.try_into().unwrap()),
             ..Config::default()
         };
-        let (_, ended) =
+        let (_, spans) =
             process_with(config, handle, &[plain("a", "ok")], &never_cancelled()).await;
         let key = "baton.sqs.next_failure_dead_letters";
-        assert_eq!(attribute(&ended.record("a"), key), expected);
+        assert_eq!(attribute(&record_span(&spans, "a"), key), expected);
     }
 }
 

@@ -8,12 +8,11 @@ use baton_telemetry::Propagator;
 use opentelemetry::trace::{
     SpanKind, Status, TraceContextExt as _, Tracer as _, TracerProvider as _,
 };
-use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider, SpanData};
+use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracer, SdkTracerProvider, SpanData};
 use serde_json::{Value, json};
 
 use self::endpoint::{Behaviour, Endpoint, NEW_ID, REQUEST_ID};
 use super::*;
-use crate::ended::Ended;
 use crate::event::Batch;
 
 mod consumer;
@@ -85,15 +84,15 @@ async fn send_with(
     batch: &Batch,
 ) -> (Result<(), DeadLetterError>, SpanData, SpanData) {
     let queue = queue(endpoint, name).await;
-    let ended = Ended::default();
+    let exporter = InMemorySpanExporter::default();
     let provider = SdkTracerProvider::builder()
-        .with_span_processor(ended.clone())
+        .with_simple_exporter(exporter.clone())
         .build();
     let tracer = provider.tracer("test");
     let record = Context::new().with_span(tracer.start("process orders"));
     let sent = send_in(&queue, &tracer, &propagator, batch, &record).await;
     record.span().end();
-    let mut spans = ended.spans().into_iter();
+    let mut spans = exporter.get_finished_spans().unwrap().into_iter();
     (sent, spans.next().unwrap(), spans.next().unwrap())
 }
 
@@ -481,9 +480,9 @@ async fn an_endpoint_that_never_answers_costs_seconds_and_no_more() {
 #[tokio::test]
 async fn a_send_that_is_given_up_is_not_taken_for_a_success() {
     let endpoint = Endpoint::start(Behaviour::Hang).await;
-    let ended = Ended::default();
+    let exporter = InMemorySpanExporter::default();
     let provider = SdkTracerProvider::builder()
-        .with_span_processor(ended.clone())
+        .with_simple_exporter(exporter.clone())
         .build();
     let queue = queue(&endpoint, "dead").await;
     let batch = batch(Value::Null);
@@ -495,7 +494,7 @@ async fn a_send_that_is_given_up_is_not_taken_for_a_success() {
         () = asked(&endpoint) => {}
     }
     drop(sending);
-    let span = ended.spans().remove(0);
+    let span = exporter.get_finished_spans().unwrap().remove(0);
     assert_eq!(attribute(&span, "error.type").as_deref(), Some("cancelled"));
 }
 

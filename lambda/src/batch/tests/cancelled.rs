@@ -52,7 +52,7 @@ async fn at_the_end_nothing_starts_what_runs_is_cancelled_and_what_finished_stay
         tokio::task::yield_now().await;
         cancellation.cancel(StopReason::Deadline);
     };
-    let ((failed, ended), ()) = tokio::join!(processing, ending);
+    let ((failed, spans), ()) = tokio::join!(processing, ending);
     assert_eq!(failed, ["2", "3", "4", "5"]);
     assert!(
         !seen
@@ -63,7 +63,7 @@ async fn at_the_end_nothing_starts_what_runs_is_cancelled_and_what_finished_stay
     );
     assert_eq!(seen.dropped.lock().unwrap().len(), 3);
     let error_type =
-        |id: &str| attribute(&ended.record(id), "error.type").map(|value| value.to_string());
+        |id: &str| attribute(&record_span(&spans, id), "error.type").map(|value| value.to_string());
     assert_eq!(error_type("1"), None);
     assert_eq!(error_type("2").as_deref(), Some("deadline_exceeded"));
     assert_eq!(error_type("3").as_deref(), Some("panic"));

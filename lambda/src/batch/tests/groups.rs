@@ -10,14 +10,14 @@ async fn a_fifo_group_stops_at_its_first_failure_and_other_groups_go_on() {
         fifo("a3", "ok", "a"),
         fifo("b2", "ok", "b"),
     ];
-    let (failed, ended) = process(handle, &records).await;
+    let (failed, spans) = process(handle, &records).await;
     assert_eq!(failed, ["a2", "a3"]);
     assert_eq!(
-        attribute(&ended.record("a3"), "error.type"),
+        attribute(&record_span(&spans, "a3"), "error.type"),
         Some("message_group_blocked".into())
     );
     assert_eq!(
-        attribute(&ended.record("b2"), "baton.sqs.message_group_id"),
+        attribute(&record_span(&spans, "b2"), "baton.sqs.message_group_id"),
         Some("b".into())
     );
 }
@@ -64,10 +64,10 @@ async fn the_rest_of_a_fifo_group_is_returned_at_the_end() {
     let cancellation = never_cancelled();
     cancellation.drain(StopReason::Shutdown);
     let records = [fifo("a1", "a"), fifo("b1", "b"), fifo("a2", "a")];
-    let (failed, ended) = process_with(Config::default(), handle, &records, &cancellation).await;
+    let (failed, spans) = process_with(Config::default(), handle, &records, &cancellation).await;
     assert_eq!(failed, ["a1", "b1", "a2"]);
     assert_eq!(
-        attribute(&ended.record("a2"), "error.type"),
+        attribute(&record_span(&spans, "a2"), "error.type"),
         Some("shutdown".into())
     );
 }
@@ -79,12 +79,12 @@ async fn what_follows_a_cancelled_message_of_its_group_was_not_started_for_the_s
     let hangs = |_: Message<String>| std::future::pending::<Result<(), Failure>>();
     let records = [fifo("a1"), fifo("a2")];
     let processing = process_with(Config::default(), hangs, &records, &cancellation);
-    let ((failed, ended), ()) = tokio::join!(processing, async {
+    let ((failed, spans), ()) = tokio::join!(processing, async {
         cancellation.cancel(StopReason::Deadline)
     });
     assert_eq!(failed, ["a1", "a2"]);
     for id in ["a1", "a2"] {
-        let error_type = attribute(&ended.record(id), "error.type");
+        let error_type = attribute(&record_span(&spans, id), "error.type");
         assert_eq!(error_type, Some("deadline_exceeded".into()), "{id}");
     }
 }
