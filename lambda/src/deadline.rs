@@ -1,4 +1,4 @@
-//! When an invocation has to come to its end, and how its records hear of it.
+//! Deadlines of an invocation, and the cancellation of its records.
 
 use std::sync::OnceLock;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -9,33 +9,33 @@ use tokio::time::Instant;
 
 use crate::config::Config;
 
-/// Left between the end of a flush and the invocation's deadline, for the response to be sent.
+/// Time between the end of a flush and the invocation's deadline, in which the response is sent.
 pub(crate) const RESPONSE_MARGIN: Duration = Duration::from_millis(100);
-/// How long before the deadline nothing new is started, at least: a handler that waits for another
+/// Minimum time before the deadline at which the batch is drained. A handler that waits for another
 /// service needs about a second.
 const MIN_DRAIN: Duration = Duration::from_millis(1500);
-/// The same as a part of the whole time: the longer a function may run, the longer its messages
-/// take.
+/// Divisor of the invocation's time that gives the drain time of long invocations. The longer a
+/// function may run, the longer its messages usually take.
 const DRAIN_DIVISOR: u32 = 10;
-/// The most that Lambda gives an invocation, and what it is taken to have when its deadline is
-/// longer past than that: no process is woken up so late. Tools that stand in for Lambda hand out
-/// such invocations (`cargo lambda watch` says 1970).
+/// Maximum time of an invocation on Lambda. Also assumed if the deadline passed longer ago than
+/// that, because Lambda does not resume a process so late. Tools that replace Lambda send such
+/// deadlines (`cargo lambda watch` sends one in 1970).
 const MAX_INVOCATION_TIME: Duration = Duration::from_secs(15 * 60);
-/// Neither mark takes more than this part of the time: where the timeout is short, messages must be
-/// tried all the same.
+/// Divisor of the invocation's time that limits the time for drain and cancellation. Messages must
+/// be handled even if the function's timeout is short.
 const MAX_DIVISOR: u32 = 2;
 
-/// Why an invocation ends before all of its messages are handled.
+/// Reason why messages of a batch are not handled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum StopReason {
-    /// Lambda ends the process at the invocation's deadline.
+    /// The invocation's deadline is near.
     Deadline,
-    /// Lambda has announced that it ends the process.
+    /// Lambda has announced the shutdown of the process.
     Shutdown,
 }
 
 impl StopReason {
-    /// `error.type` of the messages that were not handled for it.
+    /// Returns the `error.type` of messages that were not handled.
     pub(crate) fn error_type(self) -> &'static str {
         match self {
             Self::Deadline => "deadline_exceeded",
@@ -43,29 +43,25 @@ impl StopReason {
         }
     }
 
+    /// Returns the span status of messages whose handler was not started.
     pub(crate) fn skipped_description(self) -> &'static str {
         match self {
-            Self::Deadline => {
-                "not started: the invocation's deadline was too near for another message"
-            }
-            Self::Shutdown => "not started: the function was being shut down",
+            Self::Deadline => "not started: the invocation's deadline was near",
+            Self::Shutdown => "not started: the function was shutting down",
         }
     }
 
+    /// Returns the span status of messages whose handler was cancelled.
     pub(crate) fn cancelled_description(self) -> &'static str {
         match self {
-            Self::Deadline => {
-                "cancelled: the handler was still running shortly before the invocation's deadline"
-            }
-            Self::Shutdown => {
-                "cancelled: the handler was still running when the function was shut down"
-            }
+            Self::Deadline => "cancelled: the invocation's deadline was near",
+            Self::Shutdown => "cancelled: the function was shutting down",
         }
     }
 }
 
-/// What an invocation's records look at: whether another may start, and whether those that run have
-/// to stop.
+/// Drain and cancellation of a batch. Shared by the task that watches the deadlines and the handlers
+/// of the records.
 #[derive(Debug)]
 pub(crate) struct Cancellation {
     drain_at: Instant,
@@ -84,20 +80,20 @@ impl Cancellation {
         }
     }
 
-    /// Nothing new starts. The first reason counts.
+    /// Stops new records from starting. Later calls do not change the reason.
     pub(crate) fn drain(&self, reason: StopReason) {
         self.drain_reason.get_or_init(|| reason);
     }
 
-    /// What runs is cancelled, and nothing new starts.
+    /// Cancels running records, and stops new records from starting.
     pub(crate) fn cancel(&self, reason: StopReason) {
         self.drain(reason);
         self.cancelled.get_or_init(|| reason);
         self.cancel.notify_waiters();
     }
 
-    /// Why nothing new may start, if so. Looks at the clock itself: a handler that blocks the
-    /// thread keeps everybody else from it.
+    /// Returns the reason why no record may start, or `None`. Reads the clock itself, because a
+    /// handler that blocks the thread also blocks the task that watches the deadlines.
     pub(crate) fn check_drain(&self) -> Option<StopReason> {
         if self.drain_reason.get().is_none() && Instant::now() >= self.drain_at {
             self.drain(StopReason::Deadline);
@@ -105,10 +101,10 @@ impl Cancellation {
         self.drain_reason.get().copied()
     }
 
-    /// Completes when running handlers have to stop.
+    /// Completes when running records are cancelled.
     pub(crate) async fn cancelled(&self) -> StopReason {
         loop {
-            // Taken before looking, so that a call of `cancel` in between is not missed.
+            // Created before the check, so that a call of `cancel` in between is not missed.
             let cancel = self.cancel.notified();
             if let Some(reason) = self.cancelled.get() {
                 return *reason;
@@ -118,26 +114,26 @@ impl Cancellation {
     }
 }
 
-/// The moments of one invocation.
+/// Times at which an invocation is drained, cancelled and answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Deadlines {
-    /// Nothing new starts.
+    /// Time from which no record starts.
     pub(crate) drain: Instant,
-    /// Running handlers are cancelled.
+    /// Time at which running handlers are cancelled.
     pub(crate) cancel: Instant,
-    /// Everything is flushed, and the response goes out.
+    /// Time at which the flush must be done, so that the response can be sent.
     pub(crate) respond: Instant,
 }
 
 impl Deadlines {
-    /// The deadlines of an invocation that arrives now.
+    /// Returns the deadlines of an invocation that has just been received.
     pub(crate) fn from_lambda(lambda: &LambdaContext, config: &Config) -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         let deadline = Duration::from_millis(lambda.deadline);
         Self::new(time_left(deadline, now.unwrap_or_default()), config)
     }
 
-    /// The deadlines of an invocation that has `left` until its deadline.
+    /// Returns the deadlines of an invocation that has the time `left`.
     pub(crate) fn new(left: Duration, config: &Config) -> Self {
         let now = Instant::now();
         let most = left / MAX_DIVISOR;
@@ -157,19 +153,19 @@ impl Deadlines {
         }
     }
 
-    /// The end of a flush that may take `budget` from now on.
+    /// Returns the deadline of a flush that starts now and may take `budget`.
     pub(crate) fn flush_deadline(&self, budget: Duration) -> Instant {
         bounded_deadline(budget, self.respond)
     }
 }
 
-/// After `budget`, and not after `latest`.
+/// Returns the time after `budget`, or `latest` if that is earlier.
 pub(crate) fn bounded_deadline(budget: Duration, latest: Instant) -> Instant {
     let end = Instant::now().checked_add(budget);
     end.map_or(latest, |end| end.min(latest))
 }
 
-/// Both since 1970.
+/// Returns the time until the deadline. Both arguments are durations since 1970.
 fn time_left(deadline: Duration, now: Duration) -> Duration {
     match now.saturating_sub(deadline) {
         past if past > MAX_INVOCATION_TIME => MAX_INVOCATION_TIME,
@@ -183,7 +179,7 @@ mod tests {
 
     const LONG: Duration = Duration::from_secs(30);
 
-    /// How long before the deadline each mark is.
+    /// Returns the time between each of the deadlines and the invocation's deadline.
     async fn before_deadline(left: Duration, config: &Config) -> (Duration, Duration, Duration) {
         let deadline = Instant::now() + left;
         let deadlines = Deadlines::new(left, config);
@@ -195,13 +191,13 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_marks_leave_time_for_the_flush_and_the_response() {
+    async fn the_deadlines_leave_time_for_the_flush_and_the_response() {
         let config = Config::default();
         let seconds = Duration::from_secs_f64;
         for (left, expected) in [
             (LONG, (seconds(3.0), seconds(1.1), RESPONSE_MARGIN)),
             (seconds(6.0), (seconds(1.5), seconds(1.1), RESPONSE_MARGIN)),
-            // A short timeout leaves half of its time to the handlers.
+            // With a short timeout, handlers get half of the time.
             (seconds(1.0), (seconds(0.5), seconds(0.5), RESPONSE_MARGIN)),
             (
                 seconds(0.05),
@@ -213,7 +209,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn marks_that_are_set_are_kept_within_half_of_the_time() {
+    async fn configured_deadlines_are_limited_to_half_of_the_time() {
         let mut config = Config {
             drain_before_deadline: Some(Duration::from_secs(10)),
             cancel_before_deadline: Some(Duration::from_secs(5)),
@@ -228,7 +224,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_flush_ends_with_its_budget_or_in_time_for_the_response() {
+    async fn a_flush_ends_after_its_budget_or_in_time_for_the_response() {
         let budget = Duration::from_secs(1);
         let config = Config::default();
         let left = |left| Deadlines::new(left, &config).flush_deadline(budget) - Instant::now();
@@ -238,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn a_deadline_that_is_past_leaves_no_time_unless_it_means_nothing() {
+    fn a_deadline_in_the_past_leaves_no_time_unless_it_is_implausible() {
         let now = Duration::from_millis(1_700_000_000_000);
         let second = Duration::from_secs(1);
         for (deadline, expected) in [
@@ -255,7 +251,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn options_without_measure_mean_all_the_time_there_is() {
+    async fn excessive_options_are_limited_to_the_available_time() {
         let config = Config {
             flush_timeout: Duration::MAX,
             drain_before_deadline: Some(Duration::MAX),
@@ -269,7 +265,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_clock_is_looked_at_although_nobody_has_watched_it() {
+    async fn the_drain_is_noticed_without_a_task_that_watches_the_clock() {
         let deadlines = Deadlines::new(LONG, &Config::default());
         let cancellation = Cancellation::new(&deadlines);
         tokio::time::advance(deadlines.drain - Instant::now()).await;
@@ -277,7 +273,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_cancellation_reaches_those_who_wait_and_those_who_come_later() {
+    async fn a_cancellation_reaches_current_and_later_waiters() {
         let cancellation = Cancellation::new(&Deadlines::new(LONG, &Config::default()));
         assert_eq!(cancellation.check_drain(), None);
         let (reason, ()) = tokio::join!(cancellation.cancelled(), async {

@@ -1,4 +1,4 @@
-//! What can handle a message.
+//! The trait of message handlers.
 
 use std::future::Future;
 
@@ -7,21 +7,34 @@ use serde::de::DeserializeOwned;
 use crate::failure::Failure;
 use crate::message::Message;
 
-/// An asynchronous function of one [`Message`], with or without the state given to the
-/// [builder](crate::Builder::state).
+/// An asynchronous function that handles one [`Message`].
 ///
-/// Implemented for every `async fn(Message<T>) -> Result<(), E>` and `async fn(Message<T>, S) ->
-/// Result<(), E>` where the error turns into a [`Failure`]; `Args` only tells the two apart and is
-/// inferred. There is no need to implement it by hand.
+/// Implemented for all functions of the form `async fn(Message<T>) -> Result<(), E>` and `async
+/// fn(Message<T>, S) -> Result<(), E>` whose error converts into a [`Failure`]. `S` is the state
+/// given to the [builder](crate::Builder::state). `Args` distinguishes the two forms and is
+/// inferred. Programs do not implement the trait themselves.
+///
+/// ```
+/// use baton_lambda::{Failure, Handler, Message};
+///
+/// async fn handle(message: Message<u32>) -> Result<(), std::num::TryFromIntError> {
+///     let quantity = u8::try_from(message.body)?;
+///     println!("{quantity} ordered");
+///     Ok(())
+/// }
+///
+/// fn is_handler<S, Args>(_: impl Handler<S, Args>) {}
+/// is_handler::<(), _>(handle);
+/// ```
 #[diagnostic::on_unimplemented(
-    message = "this is no handler of messages",
+    message = "`{Self}` is not a message handler",
     label = "expected `async fn(Message<T>) -> Result<(), E>`, or `async fn(Message<T>, S)` with the state given to the builder",
-    note = "a second argument is what `Consumer::builder().state(…)` was given: its type has to be the same, and `Clone`",
-    note = "`T` has to be `DeserializeOwned`, and `E` a type that implements `std::error::Error`, or `Failure`: for a boxed error there is `Failure::retry`",
-    note = "the function, and what it holds across an `await`, has to be `Send`"
+    note = "the type of the second argument must be the type given to `Consumer::builder().state(…)`, and implement `Clone`",
+    note = "`T` must implement `DeserializeOwned`; `E` must be `Failure` or implement `std::error::Error` (convert a boxed error with `Failure::retry`)",
+    note = "the function, and all values that it holds across an `await`, must be `Send`"
 )]
 pub trait Handler<S, Args>: Send + Sync + 'static {
-    /// What a message's body is decoded into.
+    /// Type that the message body is decoded into.
     type Body: DeserializeOwned + Send + 'static;
 
     /// Handles one message.

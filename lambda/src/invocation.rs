@@ -1,4 +1,4 @@
-//! An invocation from its event to its response.
+//! Handling of an invocation, from its event to its response.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -19,7 +19,7 @@ use crate::flush::{self, FlushLayer, FlushScope, Flusher};
 use crate::handler::Handler;
 use crate::spans::{self, InvocationInfo};
 
-/// What all invocations of the process share.
+/// Handles invocations. One per process.
 pub(crate) struct InvocationHandler<H, S, Args> {
     processor: BatchProcessor<H, S, Args>,
     flusher: Arc<Flusher>,
@@ -41,7 +41,8 @@ impl<H, S, Args> InvocationHandler<H, S, Args> {
 }
 
 impl<H: Handler<S, Args>, S, Args> InvocationHandler<H, S, Args> {
-    /// Handles a batch, and flushes unless that is left to the [layer](FlushLayer).
+    /// Handles an event, and flushes unless the flush point is after the response, where the
+    /// [layer](FlushLayer) flushes.
     pub(crate) async fn handle(
         self: Arc<Self>,
         event: LambdaEvent<Vec<u8>>,
@@ -87,12 +88,12 @@ impl<H: Handler<S, Args>, S, Args> InvocationHandler<H, S, Args> {
             self.flusher.flush_before_response(scope).await;
             response
         };
-        // Not only handlers' lines carry the invocation's identifier, but all that are about it.
+        // All log lines about the invocation carry its request id, not only those of handlers.
         answering.with_context(root.clone()).await
     }
 }
 
-/// Ends the batch span, with how the invocation ends.
+/// Builds the response, and ends the batch span with its result.
 fn finish_batch(
     processed: &ProcessedBatch,
     config: &Config,
@@ -105,6 +106,7 @@ fn finish_batch(
     response
 }
 
+/// Builds the response to a batch: the failed messages, or an error that fails the invocation.
 pub(crate) fn build_response(
     processed: &ProcessedBatch,
     config: &Config,
@@ -115,12 +117,12 @@ pub(crate) fn build_response(
         return Err(InvocationError::Failed { failed, of });
     }
     let mut response = SqsBatchResponse::default();
-    // A message can be in a batch twice: delivery is at least once. It is named once, and kept if
-    // it failed once.
+    // Delivery is at least once, so a message can be in a batch twice. It is listed once, and
+    // redelivered if one of its deliveries failed.
     let mut named = HashSet::new();
     for index in &processed.failed {
-        // Without its identifier a failed message cannot be kept from being deleted, except by
-        // failing with all the others.
+        // A failed message without an id cannot be listed and would be deleted. The whole
+        // invocation must fail instead.
         let record = processed.batch.record(*index);
         let id = record.message_id();
         let id = id.ok_or(InvocationError::Unidentified { index: *index })?;
@@ -131,30 +133,30 @@ pub(crate) fn build_response(
     Ok(response)
 }
 
-/// Why a whole batch is delivered again.
+/// Error that fails the invocation, so that SQS redelivers the whole batch.
 #[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum InvocationError {
-    /// The event is not what an SQS event source mapping sends. The text names the field.
+    /// The event is not the event of an SQS event source mapping. The text names the field.
     #[error("{0}")]
     Event(String),
-    /// A message failed that the event gives no identifier for.
-    #[error("Records[{index}] failed and has no messageId to report it by")]
+    /// A message failed that has no id in the event.
+    #[error("Records[{index}] failed and cannot be reported without a messageId")]
     Unidentified {
         /// Position in the batch, from 0.
         index: usize,
     },
-    /// Messages failed, and the configuration says that the invocation fails then.
+    /// Messages failed, and the configuration fails the invocation in that case.
     #[error("{failed} of {of} messages failed")]
     Failed {
-        /// How many failed.
+        /// Number of failed messages.
         failed: usize,
-        /// How many there were.
+        /// Number of messages in the batch.
         of: usize,
     },
 }
 
-/// As in `Display`: this is what the runtime logs.
+/// Same text as `Display`, because the runtime logs the `Debug` form.
 impl fmt::Debug for InvocationError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{self}")
@@ -162,7 +164,7 @@ impl fmt::Debug for InvocationError {
 }
 
 impl InvocationError {
-    /// `errorType` for Lambda, and `error.type` of the batch span.
+    /// Returns the `errorType` for Lambda and the `error.type` of the batch span.
     fn error_type(&self) -> &'static str {
         match self {
             Self::Event(_) => "InvalidEvent",

@@ -1,9 +1,9 @@
-//! The payload as it arrived, past the runtime's reading of it.
+//! Passes the raw payload of an invocation around `lambda_runtime`.
 //!
-//! `lambda_runtime` hands a handler what `serde_json` makes of the payload. Even as a `RawValue`
-//! that is a walk over all of it and a copy, before the walk that finds the messages: about 11,000
-//! instructions for a message of a kilobyte. Here the runtime is given `null` to read, and the
-//! payload waits beside the handler's future until that asks for it.
+//! `lambda_runtime` deserializes the payload with `serde_json` before it calls the handler. Even as
+//! a `RawValue` this scans and copies the whole payload, before this crate scans it for messages:
+//! about 11,000 instructions for a message of a kilobyte. The layer in this module gives the runtime
+//! `null` to deserialize, and keeps the payload in a task-local variable of the handler's future.
 
 use std::cell::Cell;
 use std::mem;
@@ -13,20 +13,20 @@ use lambda_runtime::LambdaInvocation;
 use tokio::task::futures::TaskLocalFuture;
 use tower::{Layer, Service};
 
-/// What the runtime reads in place of the payload.
+/// Payload that the runtime deserializes.
 const NULL: &[u8] = b"null";
 
 tokio::task_local! {
     static PAYLOAD: Cell<Vec<u8>>;
 }
 
-/// The payload of the invocation whose future runs, once: after that, and without the
-/// [layer](PayloadLayer), it is empty.
+/// Takes the payload of the current invocation. A second call returns an empty payload, and so does
+/// a call without the [layer](PayloadLayer).
 pub(crate) fn take() -> Vec<u8> {
     PAYLOAD.try_with(Cell::take).unwrap_or_default()
 }
 
-/// Keeps the payload from the runtime, for [`take`].
+/// Layer that replaces the payload by `null` and keeps it for [`take`].
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct PayloadLayer;
 
@@ -38,7 +38,7 @@ impl<S> Layer<S> for PayloadLayer {
     }
 }
 
-/// A service with [`PayloadLayer`] around it.
+/// Service of the [`PayloadLayer`].
 #[derive(Debug, Clone)]
 pub(crate) struct PayloadService<S>(S);
 

@@ -1,4 +1,4 @@
-//! The queues that a batch's records come from.
+//! Source queues of a batch.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use opentelemetry::StringValue;
 
 use crate::event::{Batch, Record};
 
-/// A queue, by the ARN that its records carry.
+/// A queue that records are from.
 #[derive(Debug)]
 pub(crate) struct Queue {
     arn: Box<str>,
@@ -14,7 +14,7 @@ pub(crate) struct Queue {
 }
 
 impl Queue {
-    /// `None` when the ARN does not end in a name.
+    /// Returns `None` if the ARN does not end in a name.
     fn new(arn: &str) -> Option<Self> {
         let name = arn.rsplit(':').next().filter(|name| !name.is_empty())?;
         Some(Self {
@@ -27,18 +27,17 @@ impl Queue {
         &self.name
     }
 
-    /// The name as an attribute's value, which shares the text.
+    /// Returns the name as an attribute value, without copying the text.
     pub(crate) fn name_value(&self) -> StringValue {
         Arc::clone(&self.name).into()
     }
 }
 
-/// The queues of one batch. Almost always there is one: an event source mapping reads a single
-/// queue.
+/// Queues of one batch. Usually a single one, because an event source mapping reads one queue.
 #[derive(Debug)]
 pub(crate) struct BatchQueues {
     queues: Vec<Queue>,
-    /// Whether some record does not say which queue it came from.
+    /// `true` if a record does not name its queue.
     has_unknown: bool,
 }
 
@@ -64,12 +63,12 @@ impl BatchQueues {
         queues
     }
 
-    /// The queue that a record of this batch came from.
+    /// Returns the queue of a record of this batch.
     pub(crate) fn find_queue(&self, record: &Record<'_>) -> Option<&Queue> {
         self.find_arn(&record.queue_arn()?)
     }
 
-    /// The one queue of the batch; `None` when there are several.
+    /// Returns the queue of all records, or `None` if they are from several queues.
     pub(crate) fn single_queue(&self) -> Option<&Queue> {
         match self.queues.as_slice() {
             [queue] if !self.has_unknown => Some(queue),

@@ -1,4 +1,4 @@
-//! The consumer as a tower service, for those who assemble the Lambda runtime themselves.
+//! The consumer as a tower service, for programs that assemble the Lambda runtime themselves.
 
 use std::fmt;
 use std::future::Future;
@@ -14,8 +14,8 @@ use crate::flush::FlushLayer;
 use crate::handler::Handler;
 use crate::invocation::{InvocationError, InvocationHandler};
 
-/// The consumer as a service for batches: the core of [`Builder::run`](crate::Builder::run), behind
-/// the types that other code for Lambda speaks. Clones share everything.
+/// A tower service that handles batches: the core of [`Builder::run`](crate::Builder::run), with the
+/// event and response types of `aws_lambda_events`. Clones share all state.
 ///
 /// ```no_run
 /// use baton_lambda::{Consumer, Failure, Message};
@@ -30,13 +30,12 @@ use crate::invocation::{InvocationError, InvocationHandler};
 /// }
 /// ```
 ///
-/// A function of your own around it is a `service_fn` that calls it and returns its
-/// [error](InvocationError) as it is: the runtime knows how to report that, and a boxed error would
-/// lose its name.
+/// A `service_fn` around the service should return its [error](InvocationError) unchanged: the
+/// runtime reports the error's type, which a boxed error would lose.
 ///
-/// It flushes before it returns, unless the flush point is
-/// [`AfterResponse`](crate::FlushPoint::AfterResponse): then the [layer](Self::flush_layer) does,
-/// or not at all. Its event type is that of an event source mapping: only `run` accepts the array
+/// The service flushes before it returns, unless the flush point is
+/// [`AfterResponse`](crate::FlushPoint::AfterResponse): then only the [layer](Self::flush_layer)
+/// flushes. It accepts the event of an event source mapping, and only `run` also accepts the array
 /// that EventBridge Pipes sends. The service serializes the event to JSON again so that the core
 /// can read it, which costs more than `run`: prefer `run` where possible.
 pub struct ConsumerService<H, S, Args> {
@@ -50,7 +49,7 @@ impl<H, S, Args> ConsumerService<H, S, Args> {
         }
     }
 
-    /// What flushes after the response, where that is the flush point.
+    /// Returns the layer that flushes after the response, if that is the flush point.
     #[must_use]
     pub fn flush_layer(&self) -> FlushLayer {
         self.invocation_handler.flush_layer()

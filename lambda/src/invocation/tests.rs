@@ -33,7 +33,7 @@ fn response(ids: &[Value], failed: &[usize], partial: PartialResponse) -> Result
 }
 
 #[test]
-fn failed_messages_are_named_and_no_others() {
+fn only_failed_messages_are_listed() {
     let ids = [json!("a"), json!("b"), json!("c")];
     assert_eq!(
         response(&ids, &[1], PartialResponse::On),
@@ -46,21 +46,21 @@ fn failed_messages_are_named_and_no_others() {
 }
 
 #[test]
-fn a_failure_that_cannot_be_named_fails_the_batch_and_never_becomes_an_empty_identifier() {
+fn a_failure_without_an_id_fails_the_batch() {
     for id in [Value::Null, json!("")] {
         let ids = [json!("a"), id];
         let error = response(&ids, &[0, 1], PartialResponse::On).unwrap_err();
         assert_eq!(
             error,
-            "Records[1] failed and has no messageId to report it by"
+            "Records[1] failed and cannot be reported without a messageId"
         );
-        // Where it did not fail, it may be deleted like the others.
+        // A message without an id that did not fail is deleted like the others.
         assert!(response(&ids, &[0], PartialResponse::On).is_ok());
     }
 }
 
 #[test]
-fn without_partial_responses_one_failure_fails_all() {
+fn without_partial_responses_one_failure_fails_the_invocation() {
     let ids = [json!("a"), json!("b")];
     let error = response(&ids, &[0], PartialResponse::Off).unwrap_err();
     assert_eq!(error, "1 of 2 messages failed");
@@ -68,7 +68,7 @@ fn without_partial_responses_one_failure_fails_all() {
 }
 
 #[test]
-fn a_message_that_is_in_the_batch_twice_is_named_once() {
+fn a_message_that_is_in_the_batch_twice_is_listed_once() {
     let ids = [json!("a"), json!("a"), json!("b")];
     assert_eq!(
         response(&ids, &[0, 1, 2], PartialResponse::On),
@@ -77,7 +77,7 @@ fn a_message_that_is_in_the_batch_twice_is_named_once() {
 }
 
 #[test]
-fn when_all_failed_the_invocation_fails_if_that_is_asked_for() {
+fn the_invocation_fails_if_all_messages_failed_and_that_is_configured() {
     let config = Config {
         all_failed: AllFailed::FailInvocation,
         ..Config::default()
@@ -85,6 +85,6 @@ fn when_all_failed_the_invocation_fails_if_that_is_asked_for() {
     let error = response_with(batch(&[json!("a"), json!("b")]), &[0, 1], &config).unwrap_err();
     assert_eq!(error, "2 of 2 messages failed");
     assert!(response_with(batch(&[json!("a"), json!("b")]), &[1], &config).is_ok());
-    // Nothing has failed in a batch of nothing.
+    // In an empty batch, no message has failed.
     assert!(response_with(batch(&[]), &[], &config).is_ok());
 }

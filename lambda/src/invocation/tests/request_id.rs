@@ -14,7 +14,7 @@ use tracing::{Dispatch, Event, Metadata, Subscriber, info};
 use crate::testing::Batch;
 use crate::{Failure, Message};
 
-/// Keeps the text of each line with the ids of its context. Clones share the lines.
+/// Records the text of each log line with the ids of its context. Clones share the lines.
 #[derive(Clone, Default)]
 struct Lines(Arc<Mutex<Vec<Line>>>);
 
@@ -72,7 +72,7 @@ impl Lines {
     }
 }
 
-/// Logs, and is never done with the message 2.
+/// Logs a line, and never finishes message 2.
 async fn handle(message: Message<u8>) -> Result<(), Failure> {
     info!("the handler's own");
     match message.body {
@@ -82,10 +82,10 @@ async fn handle(message: Message<u8>) -> Result<(), Failure> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn lines_carry_the_invocation_and_those_about_a_message_the_message() {
+async fn log_lines_carry_the_ids_of_the_invocation_and_the_message() {
     let lines = Lines::default();
-    // With one subscriber alone, an event that the thread of another test comes to first would be
-    // off for all threads.
+    // With a single subscriber, tracing caches the interest of a callsite for all threads. If a
+    // test without a subscriber reached a callsite first, it would be disabled here too.
     let _second = Dispatch::new(NoSubscriber::new());
     let _default = tracing::subscriber::set_default(lines.clone());
     let batch = Batch::standard("orders").message(1).message(2);
