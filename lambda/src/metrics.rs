@@ -1,9 +1,11 @@
-//! The metrics of an invocation. Names, units and attributes as in the crate's documentation, which
-//! a test compares with what is recorded.
+//! Metrics of invocations.
 //!
-//! A record has one value in each of two histograms; everything else is counted once for the whole
-//! batch. What goes with the values is bound beforehand, once for each queue that the process has
-//! seen: looking it up again for every record would cost more than the histograms.
+//! The crate documentation lists their names, units and attributes. A test compares the list with
+//! the recorded metrics.
+//!
+//! Each record adds one value to each of two histograms. All other metrics are recorded once per
+//! batch. Attributes are bound once for each queue, because a lookup for each record would cost more
+//! than the histograms themselves.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,17 +22,17 @@ use crate::spans;
 
 mod instruments;
 
-/// How many queues a function is taken to have, which has one as a rule. The messages of further
-/// ones are counted without their queue.
+/// Maximum number of queues with their own instruments, which limits memory. A function usually has
+/// one queue. Messages of further queues are counted without a queue.
 const MAX_QUEUES: usize = 20;
 
-/// What all invocations of the process record into.
+/// Metrics of a process, shared by all invocations.
 #[derive(Debug)]
 pub(crate) struct Metrics {
     instruments: MessageInstruments,
     function: FunctionInstruments,
     queues: Mutex<Vec<Arc<QueueInstruments>>>,
-    /// For records that do not say which queue they came from.
+    /// Instruments for records that do not name their queue.
     unknown_queue: Arc<QueueInstruments>,
 }
 
@@ -38,12 +40,12 @@ pub(crate) struct Metrics {
 #[derive(Debug)]
 pub(crate) struct BatchMetrics<'a> {
     metrics: &'a Metrics,
-    /// What all of its records record into; `None` when they are from several queues.
+    /// Instruments of all records, or `None` if they are from several queues.
     single_queue: Option<Arc<QueueInstruments>>,
     timed_out: AtomicBool,
 }
 
-/// A record that is being handled.
+/// Start time of a handler, with the instruments of its queue.
 #[derive(Debug)]
 pub(crate) struct RecordTimer {
     queue: Arc<QueueInstruments>,
@@ -61,7 +63,7 @@ impl Metrics {
         }
     }
 
-    /// An invocation has begun.
+    /// Records the start of an invocation.
     pub(crate) fn start_invocation(&self, is_cold_start: bool) -> Instant {
         if is_cold_start {
             self.function.coldstarts.add(1);
@@ -69,7 +71,7 @@ impl Metrics {
         Instant::now()
     }
 
-    /// The invocation that began then is over, but for its flush.
+    /// Records the end of an invocation, before its flush.
     pub(crate) fn finish_invocation(&self, began: Instant, is_success: bool) {
         let FunctionInstruments {
             invoke_duration,
@@ -81,7 +83,7 @@ impl Metrics {
         if is_success { invocations } else { errors }.add(1);
     }
 
-    /// The records of a batch have arrived.
+    /// Records the messages of a batch.
     pub(crate) fn start_batch(&self, queues: &BatchQueues, batch: &Batch) -> BatchMetrics<'_> {
         let batch_metrics = BatchMetrics {
             metrics: self,
@@ -132,7 +134,7 @@ impl BatchMetrics<'_> {
         }
     }
 
-    /// A handler is about to start.
+    /// Records the start of a handler.
     pub(crate) fn start_record(&self, queues: &BatchQueues, record: &Record<'_>) -> RecordTimer {
         let queue = self.record_instruments(queues, record);
         if let Some(sent) = record.sent_timestamp() {
@@ -145,7 +147,7 @@ impl BatchMetrics<'_> {
         }
     }
 
-    /// The handler is done.
+    /// Records the end of a handler.
     pub(crate) fn finish_record(&self, timer: &RecordTimer, error_type: Option<&'static str>) {
         let duration = timer.began.elapsed().as_secs_f64();
         match error_type {
@@ -157,14 +159,14 @@ impl BatchMetrics<'_> {
         }
     }
 
-    /// A record was cancelled, or not even started, for this reason.
+    /// Notes that a record was cancelled or skipped.
     pub(crate) fn record_stop(&self, error_type: &'static str) {
         if error_type == StopReason::Deadline.error_type() {
             self.timed_out.store(true, Relaxed);
         }
     }
 
-    /// Everything has been tried.
+    /// Records the end of the batch.
     pub(crate) fn end(&self) {
         if self.timed_out.load(Relaxed) {
             self.metrics.function.timeouts.add(1);

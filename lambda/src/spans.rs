@@ -1,5 +1,7 @@
-//! The spans of an invocation: one for the batch, one for each record. Names and attributes as in
-//! the crate's documentation, which a test compares with what is emitted.
+//! Spans of an invocation: one for the batch, and one for each record.
+//!
+//! The crate documentation lists their names and attributes. A test compares the list with the
+//! emitted spans.
 
 use std::borrow::Cow;
 use std::num::NonZeroU32;
@@ -20,34 +22,34 @@ use crate::event::Record;
 use crate::queue::{BatchQueues, Queue};
 use crate::trace_context::ProducerContext;
 
-/// Values that the semantic conventions fix and their crate has no constants for (v1.44: messaging
-/// spans, SQS, FaaS spans).
+/// Values of the semantic conventions that their crate has no constants for (v1.44: messaging spans,
+/// SQS, FaaS spans).
 const AWS_SQS: &str = "aws_sqs";
 const PROCESS: &str = "process";
 const PUBSUB: &str = "pubsub";
-/// The operation of the batch span: no convention names it, and it must differ from that of the
-/// records.
+/// Operation of the batch span. The conventions do not name it, and it must differ from the
+/// operation of the records.
 const PROCESS_BATCH: &str = "process_batch";
 
-/// How often the message has been delivered, this time included.
+/// Number of deliveries of the message, including this one.
 const RECEIVE_COUNT: &str = "baton.sqs.receive_count";
 /// Seconds from the acceptance of the message by SQS to the start of its processing.
 const QUEUE_LATENCY: &str = "baton.sqs.queue_latency";
 /// The group of a FIFO message.
 const MESSAGE_GROUP_ID: &str = "baton.sqs.message_group_id";
-/// Whether the queue's redrive policy takes the message away if it fails once more.
+/// `true` if the queue's redrive policy moves the message after one more failure.
 const NEXT_FAILURE_DEAD_LETTERS: &str = "baton.sqs.next_failure_dead_letters";
-/// Where a message went that no further delivery would help.
+/// Queue that a permanently failed message was moved to.
 const DEAD_LETTER_QUEUE: &str = "baton.sqs.dead_letter_queue";
-/// Why the trace context that came with a message did not count.
+/// Parts of a message's trace context that were ignored, with the reasons.
 const CONTEXT_INVALID: &str = "baton.context.invalid";
 
-/// What a batch's span has at most, `error.type` included.
+/// Maximum number of attributes of a batch span, including `error.type`.
 const MAX_BATCH_ATTRIBUTES: usize = 12;
-/// What a record's span has at most, `error.type` and where it was moved aside.
+/// Maximum number of attributes of a record span, including `error.type` and the dead-letter queue.
 const MAX_ATTRIBUTES: usize = 11;
 
-/// How spans are made.
+/// Starts the spans of invocations.
 #[derive(Debug)]
 pub(crate) struct InvocationSpans {
     pub(crate) tracer: SdkTracer,
@@ -55,19 +57,19 @@ pub(crate) struct InvocationSpans {
     pub(crate) max_receive_count: Option<NonZeroU32>,
 }
 
-/// What the spans of one invocation are made from.
+/// Properties of a batch that its spans record.
 #[derive(Debug)]
 pub(crate) struct BatchContext {
     pub(crate) queues: BatchQueues,
     pub(crate) producers: Vec<ProducerContext>,
-    /// The identifiers of the messages, shared by the links and the records' spans.
+    /// Message ids, shared by the links of the batch span and the record spans.
     pub(crate) ids: Vec<Option<Arc<str>>>,
-    /// What spans without a parent are started in. No span is in it: whatever the runtime has
-    /// opened around us is no parent.
+    /// Context of spans without a parent. Holds no span, because a span of the runtime around the
+    /// invocation must not become the parent.
     pub(crate) root: Context,
 }
 
-/// The invocation as Lambda tells of it.
+/// Properties of an invocation that the batch span records.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct InvocationInfo<'a> {
     pub(crate) context: &'a LambdaContext,
@@ -75,8 +77,8 @@ pub(crate) struct InvocationInfo<'a> {
 }
 
 impl InvocationSpans {
-    /// Starts the batch span: a trace of its own, with a link to each record's producer, or to what
-    /// X-Ray knows of one that has none.
+    /// Starts the batch span. It starts a trace, and links to the producer of each record, or to the
+    /// span in `AWSTraceHeader` if the record has no other context.
     pub(crate) fn start_batch(
         &self,
         invocation: InvocationInfo<'_>,
@@ -113,9 +115,9 @@ impl InvocationSpans {
         batch.root.with_span(span)
     }
 
-    /// Starts a record's span: a child of the producer's span with a link to the batch span, or a
-    /// child of the batch span with a link to the producer's. Lines logged in the returned context
-    /// carry the message id.
+    /// Starts a record span: a child of the producer's span with a link to the batch span, or a
+    /// child of the batch span with a link to the producer's span. Lines logged in the returned
+    /// context carry the message id.
     pub(crate) fn start_record(
         &self,
         batch_span: &Context,
@@ -188,7 +190,7 @@ impl InvocationSpans {
     }
 }
 
-/// `operation queue`, or the operation alone.
+/// Returns the operation followed by the queue, if it is known.
 fn span_name(operation: &'static str, queue: Option<&Queue>) -> Cow<'static, str> {
     match queue {
         Some(queue) => [operation, " ", queue.name()].concat().into(),
@@ -208,8 +210,8 @@ fn producer_link(sender: SpanContext, id: &Option<Arc<str>>) -> Link {
     Link::new(sender, id.iter().map(message_id_attribute).collect(), 0)
 }
 
-/// What the invoked ARN tells (FaaS conventions: the resource id has the version that ran, not the
-/// alias that was called).
+/// Returns the attributes that are parts of the invoked ARN. The resource id contains the running
+/// version and not the invoked alias (FaaS conventions).
 fn function_attributes(lambda: &LambdaContext) -> Option<[KeyValue; 3]> {
     let invoked = &lambda.invoked_function_arn;
     let account = invoked.split(':').nth(4)?;
@@ -226,22 +228,23 @@ fn function_attributes(lambda: &LambdaContext) -> Option<[KeyValue; 3]> {
     ])
 }
 
-/// Seconds since `sent` (milliseconds since 1970); clocks that disagree give zero, not less.
+/// Returns the seconds since `sent`, which is in milliseconds since 1970. Returns zero if the clocks
+/// disagree and `sent` is in the future.
 pub(crate) fn queue_latency(sent: u64, now: SystemTime) -> f64 {
     let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();
     now.saturating_sub(Duration::from_millis(sent))
         .as_secs_f64()
 }
 
-/// Puts a failure on the span of `context`. On success nothing is written: the conventions leave
-/// the status unset.
+/// Records a failure on the span of `context`. There is no counterpart for success, because the
+/// conventions leave its status unset.
 pub(crate) fn record_failure(context: &Context, error_type: &'static str, description: String) {
     let span = context.span();
     span.set_attribute(KeyValue::new(key::ERROR_TYPE, error_type));
     span.set_status(Status::error(description));
 }
 
-/// Puts on the span of `context` where its message was moved.
+/// Records on the span of `context` the queue that the message was moved to.
 pub(crate) fn record_dead_letter_queue(context: &Context, queue: &str) {
     let attribute = KeyValue::new(DEAD_LETTER_QUEUE, queue.to_owned());
     context.span().set_attribute(attribute);

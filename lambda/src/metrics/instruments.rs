@@ -1,30 +1,30 @@
-//! The instruments: names and units of the semantic conventions v1.44 (messaging, FaaS) and one of
-//! our own.
+//! Instruments with the names and units of the semantic conventions v1.44 (messaging, FaaS), and one
+//! instrument that the conventions do not have.
 
 use opentelemetry::metrics::{BoundCounter, BoundHistogram, Counter, Histogram, Meter};
 use opentelemetry::{KeyValue, StringValue};
 use opentelemetry_semantic_conventions::{attribute as key, metric};
 
-/// Seconds from the acceptance of a message by SQS to the start of its processing. No convention
-/// knows it.
+/// Seconds from the acceptance of a message by SQS to the start of its processing. Not part of the
+/// conventions.
 const QUEUE_LATENCY: &str = "baton.sqs.queue_latency";
 
-/// Values that the conventions fix, as on the spans.
+/// Attribute values of the conventions, the same as on spans.
 const AWS_SQS: &str = "aws_sqs";
 const PROCESS: &str = "process";
 const PUBSUB: &str = "pubsub";
 
-/// What the messaging and FaaS conventions advise for durations, in seconds.
+/// Boundaries that the messaging and FaaS conventions advise for durations, in seconds.
 const DURATION_BOUNDS: [f64; 14] = [
     0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
 ];
-/// Messages wait for milliseconds when all is well, for a visibility timeout when one was tried
-/// before, and for up to fourteen days when nobody takes them.
+/// Boundaries for the time in the queue, in seconds. It is milliseconds normally, at least the
+/// visibility timeout after a failure, and up to fourteen days if no consumer receives the message.
 const LATENCY_BOUNDS: [f64; 14] = [
     0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 15.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 86_400.0,
 ];
 
-/// What is recorded of messages.
+/// Instruments for messages, not bound to a queue.
 #[derive(Debug)]
 pub(super) struct MessageInstruments {
     process_duration: Histogram<f64>,
@@ -32,7 +32,7 @@ pub(super) struct MessageInstruments {
     consumed: Counter<u64>,
 }
 
-/// What is recorded of the messages of one queue, with its attributes.
+/// Instruments for the messages of one queue, bound to its attributes.
 #[derive(Debug)]
 pub(super) struct QueueInstruments {
     name: Option<StringValue>,
@@ -76,7 +76,8 @@ impl MessageInstruments {
         }
     }
 
-    /// Not bound: failures are few, and each reason has a series of its own.
+    /// Records the duration of a failed handler. Not bound, because failures are rare and each
+    /// `error.type` has its own series.
     pub(super) fn record_failure(
         &self,
         queue: &QueueInstruments,
@@ -97,7 +98,7 @@ impl QueueInstruments {
     }
 }
 
-/// What is recorded of invocations.
+/// Instruments for invocations.
 #[derive(Debug)]
 pub(super) struct FunctionInstruments {
     pub(super) coldstarts: BoundCounter<u64>,
@@ -140,7 +141,8 @@ impl FunctionInstruments {
     }
 }
 
-/// In the order of their names, so that the SDK keeps them once.
+/// Returns the attributes in the order of their names. The SDK stores a second copy of a set whose
+/// attributes are in another order.
 fn messaging_attributes(queue: Option<StringValue>, operation: &'static str) -> Vec<KeyValue> {
     let mut attributes = destination_attributes(queue);
     attributes.extend([

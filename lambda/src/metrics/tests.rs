@@ -1,4 +1,4 @@
-//! Whole invocations, and what the SDK has collected behind them.
+//! Metrics that the SDK collects from whole invocations.
 
 use std::time::{Duration, SystemTime};
 
@@ -15,7 +15,7 @@ const DURATION: [f64; 14] = [
     0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
 ];
 
-/// Takes as many milliseconds as the body says.
+/// Sleeps for the milliseconds in the body.
 async fn handle(message: Message<String>) -> Result<(), Failure> {
     match message.body.as_str() {
         "retry" => Err(Failure::retry("busy", "not now")),
@@ -33,14 +33,14 @@ async fn run<H: Handler<S, Args>, S, Args>(
     batch: Batch,
 ) -> Recorded {
     let (meters, reader) = meters();
-    // A provider that is dropped has nothing to read any more.
+    // Cloned, because dropping the provider discards its metrics.
     batch
         .run_with_meters(consumer, handler, meters.clone())
         .await;
     collect(&reader)
 }
 
-fn of(bodies: &[&str]) -> Batch {
+fn batch_of(bodies: &[&str]) -> Batch {
     let batch = Batch::standard("orders");
     bodies
         .iter()
@@ -52,9 +52,9 @@ const PROCESS: &str =
 const PUBSUB: &str = "faas.trigger=pubsub";
 
 #[tokio::test(start_paused = true)]
-async fn a_batch_that_succeeds_is_measured_record_by_record_and_as_a_whole() {
+async fn a_successful_batch_is_measured_per_record_and_per_invocation() {
     let consumer = Consumer::builder().concurrency(2.try_into().unwrap());
-    let recorded = run(consumer, handle, of(&["20", "300"])).await;
+    let recorded = run(consumer, handle, batch_of(&["20", "300"])).await;
     let durations = recorded.histogram("messaging.process.duration", "s", PROCESS);
     assert_eq!((durations.count, durations.bounds), (2, DURATION.to_vec()));
     assert!((durations.sum - 0.32).abs() < 0.01, "{}", durations.sum);
@@ -87,8 +87,8 @@ async fn a_batch_that_succeeds_is_measured_record_by_record_and_as_a_whole() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn failures_have_their_reason() {
-    let batch = of(&["0", "retry", "panic", "no number"]);
+async fn failures_have_their_error_type() {
+    let batch = batch_of(&["0", "retry", "panic", "no number"]);
     let recorded = run(Consumer::builder(), handle, batch).await;
     for error_type in ["busy", "panic"] {
         let attributes = format!("error.type={error_type},{PROCESS}");
@@ -103,7 +103,7 @@ async fn failures_have_their_reason() {
     );
     let consumed = recorded.value("messaging.client.consumed.messages", "{message}", PROCESS);
     assert_eq!(consumed, Value::Sum(4));
-    // What is reported as failed is no failure of the invocation.
+    // Failed messages do not fail the invocation.
     assert_eq!(
         recorded.value("faas.invocations", "{invocation}", PUBSUB),
         Value::Sum(1)
@@ -114,7 +114,7 @@ async fn failures_have_their_reason() {
 #[tokio::test(start_paused = true)]
 async fn an_invocation_that_fails_is_an_error() {
     let consumer = Consumer::builder().all_failed(AllFailed::FailInvocation);
-    let recorded = run(consumer, handle, of(&["retry"])).await;
+    let recorded = run(consumer, handle, batch_of(&["retry"])).await;
     assert_eq!(
         recorded.value("faas.errors", "{error}", PUBSUB),
         Value::Sum(1)
@@ -129,8 +129,8 @@ async fn an_invocation_that_fails_is_an_error() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_invocation_that_is_cut_by_its_deadline_is_a_timeout() {
-    let recorded = run(Consumer::builder(), handle, of(&["1", "10000000"])).await;
+async fn an_invocation_that_reaches_its_deadline_is_a_timeout() {
+    let recorded = run(Consumer::builder(), handle, batch_of(&["1", "10000000"])).await;
     assert_eq!(
         recorded.value("faas.timeouts", "{timeout}", PUBSUB),
         Value::Sum(1)
@@ -138,7 +138,7 @@ async fn an_invocation_that_is_cut_by_its_deadline_is_a_timeout() {
     let attributes = format!("error.type=deadline_exceeded,{PROCESS}");
     let cut = recorded.histogram("messaging.process.duration", "s", &attributes);
     assert_eq!(cut.count, 1);
-    // It was cancelled, which is not a failure of the whole.
+    // A cancelled message does not fail the invocation.
     assert_eq!(
         recorded.value("faas.invocations", "{invocation}", PUBSUB),
         Value::Sum(1)
@@ -146,7 +146,7 @@ async fn an_invocation_that_is_cut_by_its_deadline_is_a_timeout() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_time_in_the_queue_is_known_of_messages_that_say_when_they_were_sent() {
+async fn the_time_in_the_queue_is_measured_from_the_sent_timestamp() {
     let sent = SystemTime::now() - Duration::from_secs(20);
     let batch = Batch::standard("orders").record(Record::raw("0").sent_at(sent));
     let recorded = run(Consumer::builder(), handle, batch).await;
@@ -161,7 +161,7 @@ async fn the_time_in_the_queue_is_known_of_messages_that_say_when_they_were_sent
 #[tokio::test(start_paused = true)]
 async fn messages_of_several_queues_are_counted_by_queue() {
     let returns = Batch::standard("returns").raw_message("0").raw_message("0");
-    let recorded = run(Consumer::builder(), handle, of(&["0"]).and(returns)).await;
+    let recorded = run(Consumer::builder(), handle, batch_of(&["0"]).and(returns)).await;
     for (queue, count) in [("orders", 1), ("returns", 2)] {
         let attributes = PROCESS.replace("orders", queue);
         let consumed = recorded.value(
@@ -176,7 +176,7 @@ async fn messages_of_several_queues_are_counted_by_queue() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn queues_without_end_do_not_fill_the_memory() {
+async fn the_number_of_queues_is_limited() {
     let batch = (0..100).fold(Batch::standard("first"), |batch, number| {
         batch.and(Batch::standard(&format!("queue-{number}")).raw_message("0"))
     });
@@ -188,11 +188,12 @@ async fn queues_without_end_do_not_fill_the_memory() {
     assert_eq!(left, Value::Sum(100 - super::MAX_QUEUES as u64));
 }
 
-/// The table in the crate's documentation, which has the sends to the dead-letter queue.
+/// The table in the crate documentation. Requires the feature, because the table includes sends to
+/// the dead-letter queue.
 #[cfg(feature = "dead-letter-queue")]
 mod documented;
 
-/// Sends to the dead-letter queue, over a real socket.
+/// Sends to the dead-letter queue, over a socket.
 #[cfg(feature = "dead-letter-queue")]
 mod sends {
     use super::*;
@@ -209,11 +210,11 @@ mod sends {
     async fn send(behaviour: Behaviour) -> Recorded {
         let endpoint = Endpoint::start(behaviour).await;
         let consumer = Consumer::builder().dead_letter_queue(queue(&endpoint, "dead").await);
-        run(consumer, refuse, of(&["a", "b"])).await
+        run(consumer, refuse, batch_of(&["a", "b"])).await
     }
 
     #[tokio::test]
-    async fn messages_that_are_moved_were_sent() {
+    async fn moved_messages_are_counted_as_sent() {
         let recorded = send(Behaviour::Accept).await;
         let sent = recorded.value("messaging.client.sent.messages", "{message}", SEND);
         assert_eq!(sent, Value::Sum(2));
@@ -223,7 +224,7 @@ mod sends {
     }
 
     #[tokio::test]
-    async fn a_send_that_is_refused_has_the_reason() {
+    async fn a_refused_send_has_its_error_type() {
         let recorded = send(Behaviour::Deny).await;
         let sent = recorded.series("messaging.client.sent.messages");
         assert_eq!(sent.len(), 1);
@@ -234,7 +235,7 @@ mod sends {
     async fn a_send_that_is_cut_off_by_the_deadline_was_cancelled_as_on_its_span() {
         let endpoint = Endpoint::start(Behaviour::Hang).await;
         let consumer = Consumer::builder().dead_letter_queue(queue(&endpoint, "dead").await);
-        let batch = of(&["a"]).timeout(Duration::from_secs(1));
+        let batch = batch_of(&["a"]).timeout(Duration::from_secs(1));
         let recorded = run(consumer, refuse, batch).await;
         let sent = recorded.series("messaging.client.sent.messages");
         assert_eq!(sent.len(), 1);

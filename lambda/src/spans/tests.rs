@@ -1,5 +1,5 @@
-//! The names in the crate's documentation, against those that are emitted. With the feature
-//! `dead-letter-queue`, because the table has its spans too.
+//! Compares the attributes in the crate documentation with those of the emitted spans. Requires the
+//! feature `dead-letter-queue`, because the documentation lists its spans too.
 
 use std::collections::BTreeSet;
 
@@ -9,14 +9,14 @@ use crate::testing::{Batch, FinishedSpan, Outcome, Record};
 use crate::{Consumer, Failure, Message, PartialResponse};
 
 const DOCUMENTATION: &str = include_str!("../lib.rs");
-/// How the table of attributes begins.
+/// First line of the table of attributes.
 const TABLE: &str = "//! | Attribute | On | Value |";
 const TRACEPARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
-/// An attribute's name and what it is on.
-type Name = (String, String);
+/// Name of an attribute, and the kind of span that it is on.
+type DocumentedAttribute = (String, String);
 
-fn documented() -> BTreeSet<Name> {
+fn documented() -> BTreeSet<DocumentedAttribute> {
     let (_, table) = DOCUMENTATION.split_once(TABLE).unwrap();
     let rows = table.lines().skip(2);
     let rows = rows.take_while(|line| line.starts_with("//! |"));
@@ -29,21 +29,21 @@ fn documented() -> BTreeSet<Name> {
     .collect()
 }
 
-fn add(emitted: &mut BTreeSet<Name>, attributes: &serde_json::Value, on: &str) {
+fn add(emitted: &mut BTreeSet<DocumentedAttribute>, attributes: &serde_json::Value, on: &str) {
     let names = attributes.as_object().unwrap().keys();
     emitted.extend(names.map(|name| (name.clone(), on.to_owned())));
 }
 
-fn collect(emitted: &mut BTreeSet<Name>, outcome: &Outcome) {
+fn collect(emitted: &mut BTreeSet<DocumentedAttribute>, outcome: &Outcome) {
     for span in outcome.spans() {
-        add(emitted, &span.attributes, kind_of(span));
+        add(emitted, &span.attributes, span_kind(span));
         for link in &span.links {
             add(emitted, &link.attributes, "link");
         }
     }
 }
 
-fn kind_of(span: &FinishedSpan) -> &'static str {
+fn span_kind(span: &FinishedSpan) -> &'static str {
     match span.name.split(' ').next().unwrap() {
         "process_batch" => "batch",
         "process" => "record",
@@ -52,15 +52,15 @@ fn kind_of(span: &FinishedSpan) -> &'static str {
     }
 }
 
-async fn obey(message: Message<String>) -> Result<(), Failure> {
+async fn handle(message: Message<String>) -> Result<(), Failure> {
     match message.body.as_str() {
         "refuse" => Err(Failure::permanent("refused", "not wanted")),
         _ => Ok(()),
     }
 }
 
-/// Ten attributes of the sender's: there is no room for any of ours.
-fn full(body: &str) -> Record {
+/// Returns a record with ten attributes of the sender, so that the runtime cannot add any.
+fn full_record(body: &str) -> Record {
     let names = (0..10).map(|number| format!("sender-{number}"));
     names.fold(Record::raw(body), |record, name| {
         record.attribute(name, "x")
@@ -68,11 +68,11 @@ fn full(body: &str) -> Record {
 }
 
 #[tokio::test]
-async fn the_documented_names_are_those_that_are_emitted() {
+async fn the_documented_attributes_match_the_emitted_ones() {
     let mut emitted = BTreeSet::new();
     let failing = Consumer::builder().partial_response(PartialResponse::Off);
     let batch = Batch::standard("orders").record(Record::raw("refuse"));
-    collect(&mut emitted, &batch.run_with(failing, obey).await);
+    collect(&mut emitted, &batch.run_with(failing, handle).await);
     for behaviour in [Behaviour::Accept, Behaviour::Deny] {
         let endpoint = Endpoint::start(behaviour).await;
         let consumer = Consumer::builder()
@@ -82,8 +82,8 @@ async fn the_documented_names_are_those_that_are_emitted() {
             .record(Record::raw("ok").group("a").traceparent(TRACEPARENT))
             .record(Record::raw("ok").group("b").traceparent("00-short"))
             .record(Record::raw("refuse").group("c").receive_count(3))
-            .record(full("refuse").group("d"));
-        collect(&mut emitted, &batch.run_with(consumer, obey).await);
+            .record(full_record("refuse").group("d"));
+        collect(&mut emitted, &batch.run_with(consumer, handle).await);
     }
     let documented = documented();
     let undocumented: Vec<_> = emitted.difference(&documented).collect();

@@ -1,4 +1,4 @@
-//! The metrics in the crate's documentation, against those that are recorded.
+//! Compares the metrics in the crate documentation with the recorded ones.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +9,7 @@ use crate::dead_letter::tests::queue;
 const DOCUMENTATION: &str = include_str!("../../lib.rs");
 const TABLE: &str = "//! | Metric | Kind | Unit | Attributes | What |";
 
-/// Kind, unit and names of attributes by the name of the metric.
+/// Kind, unit and attribute names of each metric, by its name.
 type Table = BTreeMap<String, (String, String, BTreeSet<String>)>;
 
 fn documented() -> Table {
@@ -45,7 +45,7 @@ fn add(table: &mut Table, recorded: &Recorded) {
     }
 }
 
-async fn obey(message: Message<String>) -> Result<(), Failure> {
+async fn handle_or_hang(message: Message<String>) -> Result<(), Failure> {
     match message.body.as_str() {
         "refuse" => Err(Failure::permanent("refused", "not wanted")),
         "hang" => std::future::pending().await,
@@ -54,7 +54,7 @@ async fn obey(message: Message<String>) -> Result<(), Failure> {
 }
 
 #[tokio::test]
-async fn the_documented_metrics_are_those_that_are_recorded() {
+async fn the_documented_metrics_match_the_recorded_ones() {
     let mut found = Table::new();
     for behaviour in [Behaviour::Accept, Behaviour::Deny] {
         let endpoint = Endpoint::start(behaviour).await;
@@ -63,9 +63,12 @@ async fn the_documented_metrics_are_those_that_are_recorded() {
             .dead_letter_queue(queue(&endpoint, "dead").await);
         let record = Record::raw("refuse").sent_at(SystemTime::now());
         let batch = Batch::standard("orders").record(record);
-        add(&mut found, &run(consumer, obey, batch).await);
+        add(&mut found, &run(consumer, handle_or_hang, batch).await);
     }
-    let hanging = of(&["hang"]).timeout(Duration::from_millis(300));
-    add(&mut found, &run(Consumer::builder(), obey, hanging).await);
+    let hanging = batch_of(&["hang"]).timeout(Duration::from_millis(300));
+    add(
+        &mut found,
+        &run(Consumer::builder(), handle_or_hang, hanging).await,
+    );
     assert_eq!(found, documented());
 }

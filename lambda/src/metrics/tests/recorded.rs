@@ -1,4 +1,4 @@
-//! What the SDK has collected, in a form that is easily compared.
+//! Metrics that the SDK has collected, in a form that is easy to compare.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
@@ -26,7 +26,7 @@ pub(super) struct Histogram {
     pub(super) counts: Vec<u64>,
 }
 
-/// Values by the name of their metric and their attributes, with the unit.
+/// Values and units, by the name of their metric and their attributes.
 #[derive(Debug, Default)]
 pub(super) struct Recorded(HashMap<(String, String), (String, Value)>);
 
@@ -38,14 +38,14 @@ impl Recorded {
         names
     }
 
-    /// Name, attributes, unit and value.
+    /// Returns the name, attributes, unit and value of each series.
     #[cfg(feature = "dead-letter-queue")]
     pub(super) fn all(&self) -> impl Iterator<Item = (&str, &str, &str, &Value)> {
         let values = self.0.iter();
         values.map(|((name, attributes), (unit, value))| (&**name, &**attributes, &**unit, value))
     }
 
-    /// The attributes of all values of a metric.
+    /// Returns the attributes of all series of a metric.
     pub(super) fn series(&self, name: &str) -> Vec<&str> {
         let named = self.0.keys().filter(|(known, _)| known == name);
         named.map(|(_, attributes)| &**attributes).collect()
@@ -66,7 +66,7 @@ impl Recorded {
     }
 }
 
-/// A meter provider, and what reads it.
+/// Returns a meter provider and its reader.
 pub(super) fn meters() -> (SdkMeterProvider, Reader) {
     let manual = ManualReader::builder().with_temporality(Temporality::Delta);
     let reader = Reader(Arc::new(manual.build()));
