@@ -1,14 +1,14 @@
-//! Where a record's trace comes from.
+//! Extraction of a record's trace context.
 //!
-//! Carriers are tried in this order, each only if `OTEL_PROPAGATORS` lists its propagator: the
-//! message attributes; the message attributes with the prefix `otel.`; an SNS notification in the
-//! body, in its message attributes; an EventBridge event in the body (or in the notification), in
-//! its own fields and then in `detail`; and with `xray`, the `AWSTraceHeader` that AWS put beside
-//! the message. A malformed value counts as absent and is recorded in `baton.context.invalid`.
+//! Carriers are read in this order, each only if `OTEL_PROPAGATORS` lists its propagator: the
+//! message attributes; the message attributes with the prefix `otel.`; the message attributes of an
+//! SNS notification in the body; an EventBridge event in the body (or in the notification), first
+//! its own fields and then those of `detail`; and with `xray`, the system attribute
+//! `AWSTraceHeader`. A malformed value counts as absent and is recorded in `baton.context.invalid`.
 //!
-//! EventBridge has no place for a W3C context. Senders that carry one write `traceparent` into
-//! `detail`, as Elastic's agents and the `CloudEvents` extension for tracing do; fields of the
-//! event itself can be added by a rule's input transformer only.
+//! EventBridge defines no field for a W3C context. Senders write `traceparent` into `detail`, as
+//! Elastic's agents and the `CloudEvents` extension for tracing do. Only the input transformer of a
+//! rule can add fields to the event itself.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -29,7 +29,7 @@ mod invalid;
 
 pub(crate) use invalid::InvalidContext;
 
-/// Where a context was found.
+/// Carrier of a trace context.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum CarrierKind {
     MessageAttributes,
@@ -50,7 +50,7 @@ impl CarrierKind {
         }
     }
 
-    /// Prefix of the field names in this carrier.
+    /// Returns the prefix of the field names in this carrier.
     fn prefix(self) -> &'static str {
         match self {
             Self::PrefixedAttributes => OTEL_PREFIX,
@@ -59,15 +59,15 @@ impl CarrierKind {
     }
 }
 
-/// How the contexts of records are found: the same for the whole process.
+/// Extracts the trace contexts of records. One per process.
 pub(crate) struct ContextExtractor {
     propagator: Propagator,
     samples_root: Box<dyn Fn(TraceId) -> bool + Send + Sync>,
 }
 
 impl ContextExtractor {
-    /// `samples_root` says whether the sampler would keep a trace that begins with this id: it
-    /// decides where X-Ray did not.
+    /// Creates an extractor. `samples_root` returns whether the sampler samples a new trace with
+    /// this id. It decides for X-Ray headers that do not sample the trace.
     pub(crate) fn new(
         propagator: Propagator,
         samples_root: impl Fn(TraceId) -> bool + Send + Sync + 'static,
@@ -109,23 +109,23 @@ impl fmt::Debug for ContextExtractor {
     }
 }
 
-/// What the sender of a message said about its trace.
+/// Trace context that a message carries.
 #[derive(Debug, Default)]
 pub(crate) struct ProducerContext {
-    /// The producer's span; `None` when there is none, and the record starts a trace of its own.
+    /// The producer's span. `None` if the message carries no valid context and starts a new trace.
     pub(crate) parent: Option<SpanContext>,
-    /// The span that X-Ray knows the message by, for a link; `None` when it is the parent.
+    /// The span in `AWSTraceHeader`, for a link. `None` if it is the parent.
     pub(crate) xray: Option<SpanContext>,
-    /// Where `producer` was found.
+    /// Carrier of `parent`.
     pub(crate) carrier: Option<CarrierKind>,
-    /// What was there and did not count.
+    /// Parts of the context that were ignored.
     pub(crate) invalid: Option<InvalidContext>,
     baggage: Option<Box<str>>,
 }
 
 impl ProducerContext {
-    /// The context that the record's span is started in. There is no span in `root`: a record
-    /// without a context must not become a child of whatever is active around it.
+    /// Returns the context in which the record's span starts. `root` must hold no span, because a
+    /// record without a context must not become a child of an unrelated span.
     pub(crate) fn parent_context(&self, root: &Context) -> Context {
         match &self.parent {
             Some(producer) => self.with_baggage(&with_remote_parent(root, producer.clone())),
@@ -145,7 +145,7 @@ impl ProducerContext {
             && self.xray.as_ref().is_some_and(SpanContext::is_sampled)
     }
 
-    /// The context with the sender's baggage in it.
+    /// Returns `context` with the producer's baggage.
     pub(crate) fn with_baggage(&self, context: &Context) -> Context {
         match &self.baggage {
             Some(baggage) => with_baggage(context, baggage),
@@ -154,23 +154,25 @@ impl ProducerContext {
     }
 }
 
-/// An origin while carriers are tried.
+/// State of an extraction while carriers are read.
 struct Extraction {
     propagator: Propagator,
     context: ProducerContext,
 }
 
 impl Extraction {
-    /// Whether other W3C carriers need no look. Baggage alone is no reason to look where the parent
-    /// is known.
+    /// Returns true if no other W3C carrier needs to be read. Once the parent is known, no carrier
+    /// is read for baggage alone, because that would cost every record without baggage a scan of its
+    /// body.
     fn is_complete(&self) -> bool {
-        match self.propagator.trace_context {
-            true => self.context.parent.is_some(),
-            false => !self.propagator.baggage || self.context.baggage.is_some(),
+        if self.propagator.trace_context {
+            self.context.parent.is_some()
+        } else {
+            !self.propagator.baggage || self.context.baggage.is_some()
         }
     }
 
-    /// Tries the carriers that few records have: prefixed attributes, then envelopes in the body.
+    /// Reads the carriers that few records have: prefixed attributes, then envelopes in the body.
     fn read_rare_carriers(&mut self, record: &Record<'_>) {
         if let Some(prefixed) = record.prefixed_trace_carrier() {
             self.read_carrier(CarrierKind::PrefixedAttributes, prefixed);
@@ -182,7 +184,7 @@ impl Extraction {
         }
     }
 
-    /// The SNS notification or the EventBridge event in a body, or the one in the other.
+    /// Reads an SNS notification, an EventBridge event, or an event in a notification.
     fn read_envelope(&mut self, body: &str) {
         let Some(notification) = SnsNotification::read(body) else {
             return self.read_event_bridge(body);
@@ -204,7 +206,8 @@ impl Extraction {
         }
     }
 
-    /// Only while the search is not over: with trace context listed, no parent is known yet.
+    /// Reads a carrier. Must be called only while the extraction is not complete: it would replace
+    /// the parent.
     fn read_carrier(&mut self, carrier: CarrierKind, found: TraceCarrier<'_>) {
         if self.propagator.trace_context {
             self.read_parent(carrier, found.traceparent, found.tracestate);
@@ -236,7 +239,8 @@ impl Extraction {
         }
     }
 
-    /// Only baggage that says something counts as found: of other carriers the next one is tried.
+    /// Reads baggage. Baggage without a valid member counts as absent, so that the next carrier is
+    /// read.
     fn read_baggage(&mut self, carrier: CarrierKind, baggage: FieldValue<'_>) {
         let Some(baggage) = self.field_text(carrier, BAGGAGE, baggage) else {
             return;
@@ -247,7 +251,8 @@ impl Extraction {
         }
     }
 
-    /// A parent when `xray` is listed and nothing else counted; otherwise a link.
+    /// Reads `AWSTraceHeader`. It becomes the parent if `xray` is listed and no other carrier had a
+    /// valid context, and otherwise a link.
     fn read_xray(&mut self, header: &str, extractor: &ContextExtractor) {
         let is_carrier = self.propagator.xray && self.context.parent.is_none();
         match parse_xray_header(header) {
@@ -256,8 +261,8 @@ impl Extraction {
                 self.context.carrier = Some(CarrierKind::AwsTraceHeader);
             }
             Ok(context) => self.context.xray = Some(context.span_context),
-            // AWS writes such headers itself where nothing was traced: they name no span, and are
-            // not wrong.
+            // AWS adds such headers to requests that are not traced. They are valid but name no
+            // span.
             Err(InvalidXrayHeader::NoParent) => {}
             Err(reason) => {
                 self.add_invalid(CarrierKind::AwsTraceHeader, InvalidField::Xray(reason))
@@ -287,7 +292,7 @@ impl Extraction {
     }
 }
 
-/// Lists of nothing but separators say nothing, and are not wrong.
+/// Returns true if a list has members. A list of separators only is empty and valid.
 fn has_members(list: &str) -> bool {
     list.bytes().any(|byte| !b" \t,".contains(&byte))
 }

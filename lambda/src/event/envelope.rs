@@ -1,4 +1,4 @@
-//! What another service has put into a body: an SNS notification, or an EventBridge event.
+//! Envelopes that other services put around a message: SNS notifications and EventBridge events.
 
 use std::borrow::Cow;
 use std::num::NonZeroU32;
@@ -10,11 +10,11 @@ use super::string::JsonString;
 
 /// `Type` of an SNS notification.
 const NOTIFICATION: &str = "Notification";
-/// A field that EventBridge events have and hardly anything else.
+/// Field of EventBridge events that hardly any other JSON has.
 const DETAIL_TYPE: &str = "detail-type";
 
-/// Whether a text, with JSON's escapes or without, may be an envelope: an object in which one of
-/// the marks occurs.
+/// Returns true if a text may be an envelope: an object that contains one of the two names. The text
+/// may still have the escapes of a JSON string, so that most bodies need not be decoded.
 pub(super) fn may_be_envelope(text: &str) -> bool {
     let mut start = text.trim_start();
     while let Some(rest) = start
@@ -27,13 +27,13 @@ pub(super) fn may_be_envelope(text: &str) -> bool {
     start.starts_with('{') && (start.contains(NOTIFICATION) || start.contains(DETAIL_TYPE))
 }
 
-/// Before the first field, if the text looks like an object.
+/// Returns a scanner at the start of the text if it looks like an object.
 fn scan_object(json: &str) -> Option<Scanner<'_>> {
     let mut scanner = Scanner::new(json);
     (scanner.peek_kind() == JsonKind::Object).then_some(scanner)
 }
 
-/// An SNS notification, as SQS gets it unless the subscription has raw message delivery.
+/// An SNS notification, which SNS sends to SQS unless the subscription has raw message delivery.
 #[derive(Debug)]
 pub(crate) struct SnsNotification<'a> {
     json: &'a str,
@@ -46,7 +46,7 @@ pub(crate) struct SnsNotification<'a> {
 }
 
 impl<'a> SnsNotification<'a> {
-    /// `None` if the text is no notification.
+    /// Returns `None` if the text is not a notification.
     pub(crate) fn read(text: &'a str) -> Option<Self> {
         let mut scanner = scan_object(text)?;
         let json = scanner.json();
@@ -85,7 +85,7 @@ impl<'a> SnsNotification<'a> {
         })
     }
 
-    /// What was published. `None` when it is no text, as with half of a surrogate pair.
+    /// Returns the published message, or `None` if it is not valid Unicode.
     pub(crate) fn message(&self) -> Option<Cow<'a, str>> {
         self.message.decode(self.json)
     }
@@ -111,7 +111,7 @@ impl<'a> SnsNotification<'a> {
     }
 }
 
-/// An EventBridge event, as a rule sends it unless it transforms it.
+/// An EventBridge event, which a rule sends unless it has an input transformer.
 #[derive(Debug)]
 pub(crate) struct EventBridgeEnvelope<'a> {
     json: &'a str,
@@ -124,7 +124,7 @@ pub(crate) struct EventBridgeEnvelope<'a> {
 }
 
 impl<'a> EventBridgeEnvelope<'a> {
-    /// `None` if the text is no such event.
+    /// Returns `None` if the text is not an EventBridge event.
     pub(crate) fn read(text: &'a str) -> Option<Self> {
         let mut scanner = scan_object(text)?;
         let json = scanner.json();
@@ -161,7 +161,7 @@ impl<'a> EventBridgeEnvelope<'a> {
         })
     }
 
-    /// The JSON of what happened.
+    /// Returns the JSON of the field `detail`.
     pub(crate) fn detail(&self) -> &'a str {
         self.detail
     }
@@ -178,8 +178,8 @@ impl<'a> EventBridgeEnvelope<'a> {
         self.id?.decode(self.json)
     }
 
-    /// The event's own fields, which only a rule's input transformer can add to, and then those of
-    /// `detail`, which senders can write.
+    /// Returns the trace context in the event's own fields, which only an input transformer can set,
+    /// and then the one in `detail`, which senders can set.
     pub(crate) fn trace_carriers(&self) -> [TraceCarrier<'a>; 2] {
         [
             self.fields.decode(self.json),

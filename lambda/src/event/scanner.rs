@@ -1,9 +1,10 @@
-//! Walks over JSON without building anything, and notices where it is none.
+//! A JSON scanner that builds no values.
 //!
-//! A document is looked at once: to have `serde_json` check it first would be most of the cost of
-//! reading it. At the first byte that does not belong there the walk is over, for whoever is on it
-//! as if the document had ended; [`Scanner::is_at_end`] tells afterwards. Nothing here is
-//! recursive, so that no depth does harm.
+//! The document is scanned once and validated on the way, because a separate validation by
+//! `serde_json` would be most of the cost. A syntax error ends the scan: the methods then return the
+//! same values as at the end of the document, and the caller checks [`Scanner::is_at_end`] once at
+//! the end instead of an error after each step. No function is recursive, so that deeply nested
+//! documents cannot overflow the stack.
 
 use std::num::NonZeroU32;
 
@@ -11,14 +12,14 @@ use serde::de::IgnoredAny;
 
 use super::string::{self, JsonString, MAX_LENGTH};
 
-/// What a JSON value is, by its first byte.
+/// Kind of a JSON value, as its first byte shows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum JsonKind {
     Object,
     Array,
     String,
     Null,
-    /// A number, or `true` or `false`.
+    /// A number, `true` or `false`.
     Other,
 }
 
@@ -35,33 +36,34 @@ impl JsonKind {
     }
 }
 
-/// A position in a JSON document. Each method expects the value, key or item that its name says,
-/// and leaves what follows it next.
+/// A position in a JSON document. Each method reads the element that its name says and moves behind
+/// it.
 #[derive(Debug, Clone)]
 pub(super) struct Scanner<'a> {
     json: &'a str,
-    /// Behind the end of the document when that is no JSON.
+    /// Position of the next byte. Greater than the length of the document after a syntax error.
     at: usize,
-    /// Whether nothing has been passed over yet in the object or array that has been entered last.
+    /// `true` after an object or array has been entered, until its first element is read. Before
+    /// later elements, a comma is required.
     is_first: bool,
-    /// Whether strings have to be looked at for control characters, which are not JSON there.
+    /// `true` if strings must be checked for control characters, which are invalid in them.
     has_control_characters: bool,
 }
 
 impl<'a> Scanner<'a> {
-    /// Of a text that is longer than positions can say, nothing is walked over;
-    /// [`Batch::parse`](super::Batch::parse) refuses it.
+    /// Creates a scanner at the start of a document. A document that is longer than `MAX_LENGTH`
+    /// is treated as empty; [`Batch::parse`](super::Batch::parse) rejects it earlier.
     pub(super) fn new(json: &'a str) -> Self {
         let json = if json.len() > MAX_LENGTH { "" } else { json };
         Self {
-            // Once for the whole document, because there the processor does it for many bytes at a
-            // time; only JSON with line breaks has any.
+            // Checked for the whole document with vector instructions. AWS sends JSON without line
+            // breaks, so the strings of most events need no check of their own.
             has_control_characters: string::has_control_characters(json),
             ..Self::from_position(json, 0)
         }
     }
 
-    /// At a value of a document that has been walked over before.
+    /// Creates a scanner at a value of a document that has been scanned and is valid.
     pub(super) fn from_position(json: &'a str, at: usize) -> Self {
         Self {
             json,
@@ -75,7 +77,7 @@ impl<'a> Scanner<'a> {
         self.json
     }
 
-    /// Where the next value begins, if that is an object and not the whole document.
+    /// Returns the position of the next value if it is an object inside the document.
     pub(super) fn object_start(&mut self) -> Option<NonZeroU32> {
         if self.peek_kind() != JsonKind::Object {
             return None;
@@ -83,7 +85,7 @@ impl<'a> Scanner<'a> {
         NonZeroU32::new(u32::try_from(self.at).ok()?)
     }
 
-    /// What the next value is; nothing is passed over but whitespace.
+    /// Returns the kind of the next value. Moves only over whitespace.
     pub(super) fn peek_kind(&mut self) -> JsonKind {
         match self.peek_byte() {
             Some(b'{') => JsonKind::Object,
@@ -94,14 +96,14 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Goes inside the object or array that is next.
+    /// Enters the next value, which must be an object or an array.
     pub(super) fn enter(&mut self) {
         self.at += 1;
         self.is_first = true;
     }
 
-    /// Inside an object: the next key; its value is next then. `None` after the last, when the
-    /// object is behind us.
+    /// Reads the next key of the current object and moves to its value. Returns `None` after the
+    /// last value and moves behind the object.
     pub(super) fn next_key(&mut self) -> Option<JsonString> {
         if !self.next_element(b'}') {
             return None;
@@ -118,14 +120,14 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Inside an array: whether there is another item, which is next then. `false` after the last,
-    /// when the array is behind us.
+    /// Moves to the next item of the current array. Returns false after the last item and moves
+    /// behind the array.
     pub(super) fn next_item(&mut self) -> bool {
         self.next_element(b']')
     }
 
-    /// Whether something is left before the closing bracket. Passes over the comma before it, or
-    /// over the bracket.
+    /// Moves to the next element of the current object or array. Returns false, and moves over the
+    /// bracket `close`, if there is none.
     fn next_element(&mut self, close: u8) -> bool {
         let is_first = std::mem::take(&mut self.is_first);
         match self.peek_byte() {
@@ -149,7 +151,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// The string that is next. `None`, and nothing is passed over, if it is none.
+    /// Reads the next value if it is a string. Otherwise returns `None` and does not move.
     pub(super) fn read_string(&mut self) -> Option<JsonString> {
         if self.peek_byte() != Some(b'"') {
             return None;
@@ -168,7 +170,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Passes over the value that is next, whatever it is.
+    /// Skips the next value.
     pub(super) fn skip(&mut self) {
         match self.peek_kind() {
             JsonKind::String => {
@@ -179,7 +181,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// The JSON of the value that is next.
+    /// Skips the next value and returns its JSON.
     pub(super) fn read_raw(&mut self) -> &'a str {
         self.peek_kind();
         let start = self.at;
@@ -187,21 +189,23 @@ impl<'a> Scanner<'a> {
         self.json.get(start..self.at).unwrap_or_default()
     }
 
-    /// Whether the document ends here, and has been JSON up to here.
+    /// Returns true if the document ends here and is valid.
     pub(super) fn is_at_end(&mut self) -> bool {
         self.peek_byte().is_none() && !self.has_failed()
     }
 
-    /// Whether there was something that is no JSON.
+    /// Returns true if a syntax error was found.
     pub(super) fn has_failed(&self) -> bool {
         self.at > self.json.len()
     }
 
+    /// Moves behind the end of the document, so that all further reads find nothing.
     fn fail(&mut self) {
         self.at = self.json.len() + 1;
     }
 
-    /// Of what AWS writes only empty lists come here, two for each message attribute.
+    /// Skips an object or array. In events from AWS these are only empty lists, two for each message
+    /// attribute. All others are left to `serde_json`, which tracks their depth without recursion.
     fn skip_nested(&mut self) {
         let rest = self.json.get(self.at..).unwrap_or_default();
         if rest.starts_with("[]") || rest.starts_with("{}") {
@@ -222,9 +226,10 @@ impl<'a> Scanner<'a> {
         let literal = &rest[..length];
         let is_json = matches!(literal, "null" | "true" | "false")
             || serde_json::from_str::<IgnoredAny>(literal).is_ok();
-        match is_json {
-            true => self.at += length,
-            false => self.fail(),
+        if is_json {
+            self.at += length;
+        } else {
+            self.fail();
         }
     }
 
@@ -232,6 +237,7 @@ impl<'a> Scanner<'a> {
         self.json.as_bytes().get(self.at).copied()
     }
 
+    /// Moves over whitespace and returns the next byte without moving over it.
     fn peek_byte(&mut self) -> Option<u8> {
         loop {
             let byte = self.current_byte()?;

@@ -1,37 +1,39 @@
-//! A string of a JSON document: where it is, and what it says.
+//! Strings of a JSON document, by their positions.
 
 use std::borrow::Cow;
 use std::num::NonZeroU32;
 
-/// Set in a length when the text has escapes. What is left of the length, 2 GiB, is far above what
-/// Lambda can deliver.
+/// Bit of a length that marks strings with escapes. The remaining bits suffice for 2 GiB, far more
+/// than the 6 MB that Lambda accepts.
 const ESCAPED: u32 = 1 << 31;
-/// No document may be longer, so that every position and length fits.
+/// Maximum length of a document, so that each position and length fits.
 pub(super) const MAX_LENGTH: usize = (ESCAPED - 1) as usize;
 
-/// A JSON string's place: eight bytes, and so is an `Option` of it. In a batch of 10,000 every word
-/// counts.
+/// Position of a JSON string. This type and an `Option` of it have only eight bytes, because a batch
+/// can have 10,000 records with several strings each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct JsonString {
-    /// Of the first byte after the quote, which is why it is never zero.
+    /// Position of the first byte after the opening quote, and therefore never zero.
     start: NonZeroU32,
     length: u32,
 }
 
 impl JsonString {
-    /// The string whose first quote is before `start`, and where its last quote is behind us.
-    /// `None` if it is no JSON, but for [control characters](Self::has_controls). The document must
-    /// not be longer than `MAX_LENGTH`.
+    /// Finds the end of the string whose content begins at `start`. Returns the string and the
+    /// position after its closing quote, or `None` if it is not valid JSON. Does not check for
+    /// [control characters](Self::has_control_characters). The document must not be longer than
+    /// `MAX_LENGTH`.
     pub(super) fn parse(json: &str, start: usize) -> Option<(Self, usize)> {
         let (end, is_escaped) = find_end(json.as_bytes(), start)?;
         let flag = if is_escaped { ESCAPED } else { 0 };
-        // Both fit: no position is behind the end of the document.
+        // The casts do not truncate, because no position exceeds `MAX_LENGTH`.
         let length = end.saturating_sub(start) as u32 | flag;
         let start = NonZeroU32::new(start as u32)?;
         Some((Self { start, length }, end + 1))
     }
 
-    /// Whether there are characters in it that JSON has only as escapes (RFC 8259, section 7).
+    /// Returns true if the string contains characters that JSON requires to be escaped (RFC 8259,
+    /// section 7).
     pub(super) fn has_control_characters(self, json: &str) -> bool {
         has_control_characters(self.raw(json))
     }
@@ -41,19 +43,19 @@ impl JsonString {
         (start, start + (self.length & !ESCAPED) as usize)
     }
 
-    /// What stands in the JSON, escapes and all.
+    /// Returns the content of the string with its escapes.
     pub(super) fn raw(self, json: &str) -> &str {
         let (start, end) = self.range();
         json.get(start..end).unwrap_or_default()
     }
 
-    /// The text as it stands in the JSON, if that is also what it means.
+    /// Returns the content of the string if it has no escapes.
     pub(super) fn plain_text(self, json: &str) -> Option<&str> {
         (self.length & ESCAPED == 0).then(|| self.raw(json))
     }
 
-    /// Borrowed unless there are escapes. `None` when they make no text: half of a surrogate pair
-    /// is valid JSON and nothing else.
+    /// Decodes the string. Borrows it unless it has escapes. Returns `None` if an escape is half of
+    /// a surrogate pair, which is valid JSON but not valid Unicode.
     pub(super) fn decode(self, json: &str) -> Option<Cow<'_, str>> {
         match self.plain_text(json) {
             Some(text) => Some(Cow::Borrowed(text)),
@@ -69,8 +71,8 @@ impl JsonString {
     }
 }
 
-/// A body that is JSON is full of `\"`: this is most of the cost of decoding it. `None` when there
-/// is an escape by number, which few encoders write and `serde_json` reads better.
+/// Decodes a string without `\u` escapes, and returns `None` for other strings. A body that contains
+/// JSON has many `\"`, and this loop decodes them faster than `serde_json`, which decodes the rest.
 fn unescape_simple(raw: &str) -> Option<String> {
     let mut text = String::with_capacity(raw.len());
     let mut rest = raw;
@@ -94,14 +96,15 @@ fn unescape_simple(raw: &str) -> Option<String> {
     Some(text)
 }
 
-/// Whether there is a character below the first that may stand in a string as it is.
+/// Returns true if the text contains a character that JSON requires to be escaped, other than a
+/// quote or a backslash.
 pub(super) fn has_control_characters(text: &str) -> bool {
-    // Without a way out of the loop, so that it becomes a few wide instructions.
+    // Visits all bytes. A loop that returned early would not be vectorised.
     text.bytes().fold(false, |any, byte| any | (byte < b' '))
 }
 
-/// Where the closing quote is, and whether there is a backslash before it. `None` if there is none,
-/// or an escape before it that JSON does not have (RFC 8259, section 7).
+/// Returns the position of the closing quote, and whether the string has escapes. Returns `None` if
+/// the string does not end or an escape is invalid (RFC 8259, section 7).
 fn find_end(json: &[u8], start: usize) -> Option<(usize, bool)> {
     let mut at = start;
     let mut is_escaped = false;
@@ -115,7 +118,7 @@ fn find_end(json: &[u8], start: usize) -> Option<(usize, bool)> {
     }
 }
 
-/// Of the escape that begins with a backslash.
+/// Returns the length of the escape at the start of `bytes`, or `None` if it is invalid.
 fn escape_length(bytes: &[u8]) -> Option<usize> {
     match bytes.get(1)? {
         b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Some(2),
@@ -128,12 +131,14 @@ fn escape_length(bytes: &[u8]) -> Option<usize> {
 }
 
 const WORD: usize = 8;
-/// Two registers of 128 bits, which the compiler compares at once.
+/// Bytes of two 128-bit registers, which the compiler compares with vector instructions.
 const BLOCK: usize = 32;
 
-/// Many bytes at a time: bodies are most of a payload, and this is what it costs to pass over them.
-/// The first words are looked at by themselves: names and escapes are near, and larger steps pay
-/// only where the end is not.
+/// Returns the position of the first quote or backslash.
+///
+/// Bodies are most of a payload, so this function dominates the cost of a scan. The first 16 bytes
+/// are searched word by word, because names are short and escapes are close to each other. Longer
+/// strings are searched in blocks, which have a higher fixed cost.
 #[inline]
 fn find_special(bytes: &[u8]) -> Option<usize> {
     let Some((first, rest)) = bytes.split_first_chunk() else {
@@ -168,35 +173,40 @@ fn find_special_in_blocks(bytes: &[u8]) -> Option<usize> {
     find_in_tail(rest).map(|found| plain + words.len() * WORD + found)
 }
 
-/// Without a way out of the loop, so that it becomes a few wide instructions.
+/// Returns true if the block contains a quote or a backslash. Visits all bytes, because a loop that
+/// returned early would not be vectorised.
 fn has_special(block: &[u8; BLOCK]) -> bool {
     block
         .iter()
         .fold(false, |any, byte| any | is_special(*byte))
 }
 
+/// Returns the position of the first quote or backslash in a word, with the bit tricks of
+/// [`mark_zero_bytes`]: a byte is zero after the exclusive or if it has the value searched for.
 fn find_in_word(word: [u8; WORD]) -> Option<usize> {
     let word = u64::from_le_bytes(word);
     let hits = mark_zero_bytes(word ^ broadcast(b'"')) | mark_zero_bytes(word ^ broadcast(b'\\'));
     (hits != 0).then(|| hits.trailing_zeros() as usize / 8)
 }
 
-/// Of fewer bytes than a word has.
+/// Searches the last bytes, fewer than a word.
 fn find_in_tail(bytes: &[u8]) -> Option<usize> {
     bytes.iter().position(|byte| is_special(*byte))
 }
 
-/// Without short cuts, which would be branches.
+/// Returns true for a quote or a backslash. Uses `|`, because `||` would compile to a branch.
 const fn is_special(byte: u8) -> bool {
     (byte == b'"') | (byte == b'\\')
 }
 
+/// Returns a word in which each byte is `byte`.
 const fn broadcast(byte: u8) -> u64 {
     u64::from_ne_bytes([byte; WORD])
 }
 
-/// The high bit of every byte that is zero, up to the first of them; behind that one there may be
-/// bits too many.
+/// Sets the high bit of the first byte that is zero, and no bit before it. Bits after it can be set
+/// wrongly, because the subtraction borrows from the next byte. (The trick is `haszero` of "Bit
+/// Twiddling Hacks".)
 const fn mark_zero_bytes(word: u64) -> u64 {
     word.wrapping_sub(broadcast(1)) & !word & broadcast(0x80)
 }

@@ -1,4 +1,4 @@
-//! What of a record's trace context did not count, and why.
+//! Parts of a record's trace context that were ignored.
 
 use std::fmt;
 
@@ -6,12 +6,12 @@ use baton_telemetry::{InvalidBaggage, InvalidTraceparent, InvalidTracestate, Inv
 
 use super::CarrierKind;
 
-/// Reasons that are written out. Senders decide how many there are, several for each carrier, and a
-/// span must not grow with them. The first ones come from the carriers that are asked first.
+/// Maximum number of fields that are written out. Senders control how many invalid fields a message
+/// has, and the attribute must stay small. The first fields are those of the carriers that take
+/// precedence.
 const MAX_SHOWN: usize = 8;
 
-/// Everything that was there and did not count, in the order in which it was tried. Never repeats
-/// what was there.
+/// All invalid fields, in the order in which they were read. Contains no values of the message.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct InvalidContext(Vec<(CarrierKind, InvalidField)>);
 
@@ -21,13 +21,13 @@ impl InvalidContext {
     }
 }
 
-/// `message attributes: traceparent has the wrong length; …`.
+/// Writes a list such as `message attributes: traceparent has the wrong length; …`.
 impl fmt::Display for InvalidContext {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (number, (carrier, reason)) in self.0.iter().take(MAX_SHOWN).enumerate() {
             let separator = if number > 0 { "; " } else { "" };
             let prefix = carrier.prefix();
-            // Each reason begins with the name of the field that was ignored.
+            // The text of each field begins with the field's name, so the prefix completes it.
             write!(
                 formatter,
                 "{separator}{}: {prefix}{reason}",
@@ -41,11 +41,10 @@ impl fmt::Display for InvalidContext {
     }
 }
 
-/// Why a part of a carrier did not count.
+/// A field of a carrier that was ignored, with the reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum InvalidField {
-    /// The named part is there without a text.
-    #[error("{0} holds no text")]
+    #[error("{0} is not a string")]
     NotText(&'static str),
     #[error("{0} is given in several spellings, none of them in lower case")]
     Ambiguous(&'static str),
@@ -53,8 +52,7 @@ pub(super) enum InvalidField {
     Traceparent(InvalidTraceparent),
     #[error(transparent)]
     Tracestate(InvalidTracestate),
-    /// Nothing says which trace it belongs to.
-    #[error("tracestate came without a traceparent")]
+    #[error("tracestate without a traceparent")]
     TracestateAlone,
     #[error(transparent)]
     Baggage(InvalidBaggage),

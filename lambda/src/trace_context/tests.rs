@@ -135,7 +135,7 @@ fn what_is_malformed_is_noted_and_the_next_carrier_is_tried() {
     assert_eq!(found(&producer), Some((CarrierKind::EventBridge, 4)));
     assert_eq!(
         invalid(&producer),
-        "message attributes: traceparent has the wrong length; SNS notification: traceparent holds no text; \
+        "message attributes: traceparent has the wrong length; SNS notification: traceparent is not a string; \
          EventBridge event: traceparent has the wrong length"
     );
     let spellings = json!({"Traceparent": {"stringValue": traceparent(1)}, "TRACEPARENT": {"stringValue": traceparent(2)}});
@@ -209,7 +209,7 @@ fn tracestate_and_baggage_are_read_behind_the_prefix_too() {
     assert_eq!(tenant(&producer).as_deref(), Some("blue"));
     assert_eq!(
         invalid(&producer),
-        "message attributes: tracestate came without a traceparent"
+        "message attributes: tracestate without a traceparent"
     );
     assert_eq!(producer.parent.unwrap().trace_state().header(), "vendor=1");
 }
@@ -232,7 +232,7 @@ fn what_is_malformed_behind_the_prefix_is_noted_under_its_own_name() {
     let binary = json!({"otel.traceparent": {"binaryValue": "AA=="}});
     assert_eq!(
         invalid(&extract_default(binary, "")),
-        "message attributes: otel.traceparent holds no text"
+        "message attributes: otel.traceparent is not a string"
     );
 }
 
@@ -254,8 +254,8 @@ fn a_binary_attribute_of_sns_holds_no_text() {
         assert_eq!(producer.parent_context(&Context::new()).baggage().len(), 0);
         assert_eq!(
             invalid(&producer),
-            "SNS notification: traceparent holds no text; SNS notification: tracestate holds no text; \
-             SNS notification: baggage holds no text"
+            "SNS notification: traceparent is not a string; SNS notification: tracestate is not a string; \
+             SNS notification: baggage is not a string"
         );
     }
 }
@@ -269,7 +269,7 @@ fn an_event_with_a_binary_traceparent_from_sns_starts_a_trace() {
     assert_eq!(found(&producer), None);
     assert_eq!(
         invalid(&producer),
-        "SNS notification: traceparent holds no text"
+        "SNS notification: traceparent is not a string"
     );
 }
 
@@ -287,19 +287,15 @@ fn a_tracestate_is_kept_or_dropped_with_a_note() {
         ("a=1,b=2".into(), String::new())
     );
     assert_eq!(with_state(json!(" , ")), (String::new(), String::new()));
-    let add_invalid = "message attributes: tracestate has a member that is not allowed";
-    assert_eq!(
-        with_state(json!("A=1")),
-        (String::new(), add_invalid.into())
-    );
-    let add_invalid =
-        "message attributes: tracestate has a key that the OpenTelemetry SDK cannot hold";
+    let note = "message attributes: tracestate has a member that is not allowed";
+    assert_eq!(with_state(json!("A=1")), (String::new(), note.into()));
+    let note = "message attributes: tracestate has a key that the OpenTelemetry SDK cannot hold";
     assert_eq!(
         with_state(json!("foo@@bar=1,x=2")),
-        ("x=2".into(), add_invalid.into())
+        ("x=2".into(), note.into())
     );
-    let add_invalid = "message attributes: tracestate holds no text";
-    assert_eq!(with_state(json!(7)), (String::new(), add_invalid.into()));
+    let note = "message attributes: tracestate is not a string";
+    assert_eq!(with_state(json!(7)), (String::new(), note.into()));
 }
 
 #[test]
@@ -357,7 +353,7 @@ fn what_of_baggage_does_not_count_is_noted() {
         let producer = extract_default(sqs("baggage", header), "");
         let notes: Vec<String> = notes
             .iter()
-            .map(|add_invalid| format!("message attributes: {add_invalid}"))
+            .map(|note| format!("message attributes: {note}"))
             .collect();
         assert_eq!(tenant(&producer).as_deref(), found, "{header}");
         assert_eq!(invalid(&producer), notes.join("; "), "{header}");
@@ -380,15 +376,12 @@ fn baggage_that_says_nothing_hides_no_other() {
 
 #[test]
 fn a_tracestate_alone_is_noted() {
-    let alone = "message attributes: tracestate came without a traceparent";
-    for (state, add_invalid) in [("vendor=SECRET", alone), ("SECRET", alone), (" , ", "")] {
+    let alone = "message attributes: tracestate without a traceparent";
+    for (state, note) in [("vendor=SECRET", alone), ("SECRET", alone), (" , ", "")] {
         let body = sns(json!({"traceparent": {"Value": traceparent(2)}}), "");
         let producer = extract_default(sqs("tracestate", state), &body);
         let found_there = (found(&producer), invalid(&producer));
-        assert_eq!(
-            found_there,
-            (Some((CarrierKind::Sns, 2)), add_invalid.to_owned())
-        );
+        assert_eq!(found_there, (Some((CarrierKind::Sns, 2)), note.to_owned()));
         let state = producer.parent.unwrap().trace_state().header();
         assert!(state.is_empty(), "of another carrier: {state}");
     }
@@ -498,7 +491,7 @@ fn only_a_sampled_header_without_any_other_context_is_joined_by_link_only() {
 
 #[test]
 fn x_rays_header_is_noted_when_it_is_broken_but_not_when_it_names_no_span() {
-    for (header, add_invalid) in [
+    for (header, note) in [
         (
             "Root=1-5759e988-bd862e3fe1be46a994272793;Lineage=1:890bcd31:0",
             "",
@@ -514,7 +507,7 @@ fn x_rays_header_is_noted_when_it_is_broken_but_not_when_it_names_no_span() {
             (producer.parent.as_ref(), producer.xray.as_ref()),
             (None, None)
         );
-        assert_eq!(invalid(&producer), add_invalid);
+        assert_eq!(invalid(&producer), note);
     }
 }
 

@@ -74,7 +74,7 @@ async fn what_did_not_count_is_on_the_emitted_span() {
     let outcome = run(record).await;
     assert_eq!(
         outcome.record_span("message-1").unwrap().attributes["baton.context.invalid"],
-        "message attributes: tracestate came without a traceparent; \
+        "message attributes: tracestate without a traceparent; \
          message attributes: baggage has no member that counts"
     );
 }
