@@ -1,5 +1,4 @@
-//! What can be set about the consumer, and what the environment says about it: the only place where
-//! this crate reads it.
+//! Configuration of a consumer. Only this module reads the environment.
 
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
@@ -15,13 +14,12 @@ pub(crate) use runtime::{RuntimeVariableError, check_runtime_variables};
 #[cfg(feature = "panic-abort")]
 pub(crate) use runtime::{SUSPECTS, read_suspects, runtime_api_address};
 
-/// Handlers that run side by side on a standard queue: enough to overlap the waiting of a usual
-/// batch of ten.
+/// Number of messages handled at the same time. Enough for the default batch size of ten messages.
 const DEFAULT_CONCURRENCY: NonZeroUsize = NonZeroUsize::new(10).unwrap();
-/// What a broken collector may cost an invocation.
+/// Maximum delay of an invocation by an unavailable collector.
 const DEFAULT_FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Everything that can be set, apart from what needs a connection.
+/// Effective configuration: all options that do not need a connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Config {
     pub(crate) concurrency: NonZeroUsize,
@@ -29,9 +27,9 @@ pub(crate) struct Config {
     pub(crate) trace_shape: TraceShape,
     pub(crate) flush_point: FlushPoint,
     pub(crate) flush_timeout: Duration,
-    /// `None`: what [`Deadlines`](crate::deadline::Deadlines) takes by default.
+    /// `None` for the default of [`Deadlines`](crate::deadline::Deadlines).
     pub(crate) drain_before_deadline: Option<Duration>,
-    /// Likewise.
+    /// `None` for the default of [`Deadlines`](crate::deadline::Deadlines).
     pub(crate) cancel_before_deadline: Option<Duration>,
     pub(crate) partial_response: PartialResponse,
     pub(crate) all_failed: AllFailed,
@@ -58,55 +56,55 @@ impl Default for Config {
     }
 }
 
-/// Whose child a message's span is.
+/// Parent of message spans.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum TraceShape {
-    /// The producer's, and linked to the batch span: one trace from the request to what the handler
-    /// does.
+    /// The producer's span. The message span links to the batch span. A trace continues from the
+    /// producer through the handler.
     #[default]
     Continue,
-    /// The batch span's, and linked to the producer's span: one trace for each invocation, as the
-    /// semantic conventions for Lambda have it.
+    /// The batch span. The message span links to the producer's span. Each invocation has one
+    /// trace, as in the semantic conventions for Lambda.
     Batch,
 }
 
-/// When an invocation's spans are sent.
+/// Time at which the spans of an invocation are exported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum FlushPoint {
-    /// Before the response: when Lambda has it, the collector has the spans.
+    /// Before the response. The collector has the spans when Lambda gets the response.
     #[default]
     BeforeResponse,
-    /// After the response and before the next invocation is asked for: the mapping can delete the
-    /// messages sooner. Lambda waits, and bills, until the flush is done. If the process dies in
-    /// between, the spans are lost.
+    /// After the response and before the next invocation is polled. The event source mapping can
+    /// delete the messages sooner. Lambda waits and bills until the flush is done. If the process
+    /// dies before that, the spans are lost.
     AfterResponse,
 }
 
-/// Whether the event source mapping has `ReportBatchItemFailures` among its
-/// `FunctionResponseTypes`.
+/// Support of the event source mapping for partial batch responses: `ReportBatchItemFailures` in
+/// its `FunctionResponseTypes`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum PartialResponse {
-    /// It has: failed messages are named in the response, and the others are deleted. **If it has
-    /// not, AWS ignores the response and deletes the failed messages too.**
+    /// The setting is present. The response lists the failed messages, and the others are deleted.
+    /// **If the setting is missing, AWS ignores the response and deletes the failed messages too.**
     #[default]
     On,
-    /// It has not: one failed message fails the invocation, and all of its messages are delivered
-    /// again.
+    /// The setting is missing. One failed message fails the invocation, and SQS redelivers all of
+    /// its messages.
     Off,
 }
 
-/// What the response is when every message of a batch has failed.
+/// Response to a batch of which every message failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum AllFailed {
-    /// The same as when some have failed: each is named.
+    /// Lists all messages as failed.
     #[default]
     Report,
-    /// The invocation fails, and so counts among the function's errors. The messages are delivered
-    /// again either way; what differs is that AWS polls the queue less while invocations fail.
+    /// Fails the invocation, which counts as an error of the function. SQS redelivers the messages
+    /// in both cases, but AWS polls the queue less often while invocations fail.
     FailInvocation,
 }
 
-/// What the program sets; each wins over the environment.
+/// Options that the program sets. They take precedence over the environment.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Options {
     pub(crate) concurrency: Option<NonZeroUsize>,
@@ -123,7 +121,7 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    /// What is set here, and `config` for the rest.
+    /// Returns `config` with the options that are set.
     pub(crate) fn apply_to(self, config: Config) -> Config {
         Config {
             concurrency: self.concurrency.unwrap_or(config.concurrency),

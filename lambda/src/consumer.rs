@@ -102,8 +102,8 @@ impl Consumer {
     }
 }
 
-/// Options of a consumer. An option that is set here takes precedence over its environment variable,
-/// which takes precedence over the default.
+/// Options of a consumer. An option that is set here takes precedence over its environment
+/// variable, which takes precedence over the default.
 ///
 /// ```no_run
 /// use std::sync::Arc;
@@ -152,8 +152,8 @@ impl<S> Builder<S> {
         self
     }
 
-    /// Sets the number of messages handled at the same time; for a FIFO queue, the number of message
-    /// groups. Default: `BATON_CONCURRENCY`, or 10.
+    /// Sets the number of messages handled at the same time; for a FIFO queue, the number of
+    /// message groups. Default: `BATON_CONCURRENCY`, or 10.
     #[must_use]
     pub fn concurrency(mut self, concurrency: NonZeroUsize) -> Self {
         self.options.concurrency = Some(concurrency);
@@ -191,10 +191,10 @@ impl<S> Builder<S> {
         self
     }
 
-    /// Sets how long before the invocation's deadline the batch is drained: from then on, no message
-    /// is started, and the remaining messages fail with `error.type` `deadline_exceeded`. Default:
-    /// `BATON_DRAIN_BEFORE_DEADLINE` in milliseconds, or 1.5 s or a tenth of the invocation's time,
-    /// whichever is longer.
+    /// Sets how long before the invocation's deadline the batch is drained: from then on, no
+    /// message is started, and the remaining messages fail with `error.type` `deadline_exceeded`.
+    /// Default: `BATON_DRAIN_BEFORE_DEADLINE` in milliseconds, or 1.5 s or a tenth of the
+    /// invocation's time, whichever is longer.
     ///
     /// Limited to half of the time that the invocation has.
     #[must_use]
@@ -203,10 +203,10 @@ impl<S> Builder<S> {
         self
     }
 
-    /// Sets how long before the invocation's deadline running handlers are cancelled. Their messages
-    /// fail with `error.type` `deadline_exceeded`. The remaining time is for the flush and the
-    /// response. Default: `BATON_CANCEL_BEFORE_DEADLINE` in milliseconds, or the flush timeout plus
-    /// 100 ms.
+    /// Sets how long before the invocation's deadline running handlers are cancelled. Their
+    /// messages fail with `error.type` `deadline_exceeded`. The remaining time is for the flush and
+    /// the response. Default: `BATON_CANCEL_BEFORE_DEADLINE` in milliseconds, or the flush timeout
+    /// plus 100 ms.
     ///
     /// A handler is cancelled at an `await`, by dropping its future. A handler that blocks the
     /// thread cannot be cancelled. Limited to half of the time that the invocation has.
@@ -233,8 +233,8 @@ impl<S> Builder<S> {
         self
     }
 
-    /// Sets `maxReceiveCount` of the queue's redrive policy. Spans of messages that the policy moves
-    /// after one more failure then have the attribute `baton.sqs.next_failure_dead_letters`.
+    /// Sets `maxReceiveCount` of the queue's redrive policy. Spans of messages that the policy
+    /// moves after one more failure then have the attribute `baton.sqs.next_failure_dead_letters`.
     /// Default: `BATON_MAX_RECEIVE_COUNT`, or unknown, which omits the attribute.
     #[must_use]
     pub fn max_receive_count(mut self, count: NonZeroU32) -> Self {
@@ -243,9 +243,9 @@ impl<S> Builder<S> {
     }
 
     /// Sets the dead-letter queue. [Permanent](crate::Failure::permanent) failures are sent to it
-    /// immediately and then count as done. Default: `BATON_DEAD_LETTER_QUEUE_URL`, or none: permanent
-    /// failures are reported like other failures, and SQS redelivers them until the queue's redrive
-    /// policy moves them. Requires the feature `dead-letter-queue`.
+    /// immediately and then count as done. Default: `BATON_DEAD_LETTER_QUEUE_URL`, or none:
+    /// permanent failures are reported like other failures, and SQS redelivers them until the
+    /// queue's redrive policy moves them. Requires the feature `dead-letter-queue`.
     #[cfg(feature = "dead-letter-queue")]
     #[must_use]
     pub fn dead_letter_queue(mut self, queue: DeadLetterQueue) -> Self {
@@ -316,8 +316,8 @@ impl<S> Builder<S> {
         }
     }
 
-    /// Initialises telemetry and returns the consumer as a tower service, for programs that assemble
-    /// the Lambda runtime themselves.
+    /// Initialises telemetry and returns the consumer as a tower service, for programs that
+    /// assemble the Lambda runtime themselves.
     ///
     /// The service does not include graceful shutdown, which is part of [`run`](Self::run).
     ///
@@ -334,7 +334,8 @@ impl<S> Builder<S> {
         )))
     }
 
-    /// Handles one event for [`testing`](crate::testing), with defaults in place of the environment.
+    /// Handles one event for [`testing`](crate::testing), with defaults in place of the
+    /// environment.
     pub(crate) async fn invoke_once<H, Args>(
         self,
         handler: H,

@@ -60,8 +60,8 @@ impl StopReason {
     }
 }
 
-/// Drain and cancellation of a batch. Shared by the task that watches the deadlines and the handlers
-/// of the records.
+/// Drain and cancellation of a batch. Shared by the task that watches the deadlines and the
+/// handlers of the records.
 #[derive(Debug)]
 pub(crate) struct Cancellation {
     drain_at: Instant,

@@ -1,28 +1,27 @@
-//! What a body is wrapped in when the message came through another service.
+//! Envelopes of message bodies that come through another service.
 
 use std::borrow::Cow;
 use std::str::FromStr;
 
 use crate::event::{EventBridgeEnvelope, MessageAttribute, SnsNotification};
 
-/// What is around the body that handlers take.
+/// Envelope around the body that a handler gets.
 ///
-/// Where a subscription of SNS has raw message delivery, and where a rule of EventBridge has an
-/// input transformer that leaves nothing but the detail, there is nothing to unwrap:
-/// [`Envelope::None`].
+/// Use [`Envelope::None`] if the SNS subscription has raw message delivery, or if the EventBridge
+/// rule has an input transformer that sends only the detail.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Envelope {
-    /// Nothing: handlers take the body of the SQS message.
+    /// No envelope: handlers get the body of the SQS message.
     #[default]
     None,
-    /// An SNS notification: handlers take its `Message`.
+    /// An SNS notification: handlers get its `Message`.
     Sns,
-    /// An EventBridge event: handlers take its `detail`.
+    /// An EventBridge event: handlers get its `detail`.
     EventBridge,
 }
 
-/// As in `BATON_ENVELOPE`.
+/// Parses the values of `BATON_ENVELOPE`.
 impl FromStr for Envelope {
     type Err = UnknownEnvelope;
 
@@ -36,16 +35,16 @@ impl FromStr for Envelope {
     }
 }
 
-/// The text names no [`Envelope`].
+/// Error for a text that is not the name of an [`Envelope`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("expected none, sns or eventbridge")]
 pub struct UnknownEnvelope;
 
-/// A body that is not wrapped in what it should be wrapped in.
+/// Error for a body that does not have the configured envelope.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum MissingEnvelope {
     #[error(
-        "the body is not an SNS notification (with raw message delivery there is none, and the envelope is `none`)"
+        "the body is not an SNS notification (with raw message delivery, set the envelope to `none`)"
     )]
     Sns,
     #[error("the body is not an EventBridge event with source, detail-type and detail")]
@@ -53,7 +52,7 @@ pub(crate) enum MissingEnvelope {
 }
 
 impl Envelope {
-    /// What is inside of `body`.
+    /// Returns the text inside the envelope.
     pub(crate) fn unwrap<'a>(self, body: &'a str) -> Result<Cow<'a, str>, MissingEnvelope> {
         match self {
             Self::None => Ok(Cow::Borrowed(body)),
@@ -67,17 +66,17 @@ impl Envelope {
     }
 }
 
-/// What SNS says about a message that came through a topic.
+/// Metadata of SNS about a message that was published to a topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SnsMetadata {
-    /// The identifier that SNS gave the message, the same for all subscribers.
+    /// Id that SNS gave the message, the same for all subscribers.
     pub message_id: Option<String>,
-    /// The topic.
+    /// ARN of the topic.
     pub topic_arn: Option<String>,
-    /// The subject, if its publisher gave one.
+    /// Subject, if the publisher set one.
     pub subject: Option<String>,
-    /// Names and values of its message attributes; binary values in base64.
+    /// Names and values of the message attributes. Binary values are in base64.
     pub attributes: Vec<(String, String)>,
 }
 
@@ -97,15 +96,15 @@ impl SnsMetadata {
     }
 }
 
-/// What EventBridge says about an event.
+/// Metadata of EventBridge about an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct EventBridgeMetadata {
-    /// The identifier that EventBridge gave the event.
+    /// Id that EventBridge gave the event.
     pub id: Option<String>,
-    /// Who sent it, such as `com.example.orders`.
+    /// Source of the event, such as `com.example.orders`.
     pub source: String,
-    /// What kind of event it is.
+    /// Type of the event.
     pub detail_type: String,
 }
 

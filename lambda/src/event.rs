@@ -1,7 +1,7 @@
 //! The SQS event, read from the payload without copying it.
 //!
-//! `aws_lambda_events` builds two maps and a dozen strings for each record, which costs a seventh of
-//! a whole invocation. This module scans the payload once and keeps only the positions of each
+//! `aws_lambda_events` builds two maps and a dozen strings for each record, which costs a seventh
+//! of a whole invocation. This module scans the payload once and keeps only the positions of each
 //! record's fields. A field is decoded when it is read.
 
 use std::borrow::Cow;

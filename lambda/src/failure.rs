@@ -1,26 +1,27 @@
-//! How a handler says that it did not finish a message.
+//! The error that a handler returns.
 
 use std::error::Error as StdError;
 use std::fmt;
 
 type BoxError = Box<dyn StdError + Send + Sync>;
 
-/// Whether handling the same message again can help.
+/// Classification of a failure: whether redelivery can help.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FailureKind {
-    /// It can: a dependency was busy, a connection broke, the time was up.
+    /// Redelivery can help: a dependency was busy, a connection broke, or the time was up.
     Retryable,
-    /// It cannot: the message itself is wrong. SQS delivers it until its dead-letter queue takes
-    /// it, as any other failed message.
+    /// Redelivery cannot help, because the message itself is invalid. Without a dead-letter queue
+    /// of the consumer, SQS redelivers it like any other failed message, until the queue's redrive
+    /// policy moves it.
     Permanent,
 }
 
-/// Why a message was not handled.
+/// Error of a handler.
 ///
-/// Any type that implements [`std::error::Error`] turns into a retryable failure with `?`, named by
-/// it. A boxed error, or `anyhow`'s, has no such type, and needs a name: `.map_err(|error|
-/// Failure::retry("store", error))?`. `Failure` is no error itself: that would make the conversion
-/// ambiguous.
+/// `?` converts any type that implements [`std::error::Error`] into a retryable failure, with the
+/// name of the type as `error.type`. Boxed errors and `anyhow::Error` do not implement the trait
+/// and need a name: `.map_err(|error| Failure::retry("store", error))?`. `Failure` does not
+/// implement it either, because that would make the conversion ambiguous.
 ///
 /// ```
 /// use baton_lambda::Failure;
@@ -34,8 +35,8 @@ pub enum FailureKind {
 /// # assert!(plan("x").is_err());
 /// ```
 ///
-/// The text of the source goes to the span and to the log: it must hold neither a message body nor
-/// personal data.
+/// The text of the source is recorded in the span and in the log. It must contain neither a message
+/// body nor personal data.
 pub struct Failure {
     kind: FailureKind,
     error_type: &'static str,
@@ -43,8 +44,8 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// A failure that may pass. `error_type` becomes `error.type` on the span: one of few values,
-    /// such as `timeout`.
+    /// Creates a failure that redelivery may resolve. `error_type` becomes `error.type` on the span
+    /// and must be one of few values, such as `timeout`.
     pub fn retry(error_type: &'static str, source: impl Into<BoxError>) -> Self {
         Self {
             kind: FailureKind::Retryable,
@@ -53,8 +54,8 @@ impl Failure {
         }
     }
 
-    /// A failure that no further delivery will change. `error_type` becomes `error.type` on the
-    /// span.
+    /// Creates a failure that redelivery cannot resolve. `error_type` becomes `error.type` on the
+    /// span and must be one of few values.
     pub fn permanent(error_type: &'static str, source: impl Into<BoxError>) -> Self {
         Self {
             kind: FailureKind::Permanent,
@@ -63,13 +64,13 @@ impl Failure {
         }
     }
 
-    /// Whether another delivery can help.
+    /// Returns whether redelivery can help.
     #[must_use]
     pub fn kind(&self) -> FailureKind {
         self.kind
     }
 
-    /// The stable name of what went wrong.
+    /// Returns the `error.type` of the failure.
     #[must_use]
     pub fn error_type(&self) -> &'static str {
         self.error_type
@@ -87,14 +88,14 @@ impl<E: StdError + Send + Sync + 'static> From<E> for Failure {
     }
 }
 
-/// Without type parameters, which can be pages long.
+/// Returns the name of a type without its parameters, which can be very long.
 fn error_type_name<E>() -> &'static str {
     let name = std::any::type_name::<E>();
     name.split_once('<').map_or(name, |(name, _)| name)
 }
 
-/// An error of `serde_json` without the value that its text repeats: what a handler parses is most
-/// likely a body.
+/// An error of `serde_json` without the values that its text contains, because the parsed text is
+/// usually part of a message body.
 #[derive(Debug, thiserror::Error)]
 #[error("invalid JSON: {category} error at line {line} column {column}")]
 struct InvalidJson {
@@ -119,7 +120,7 @@ impl From<serde_json::Error> for InvalidJson {
     }
 }
 
-/// The source and its causes, in one line.
+/// Writes the source and its causes in one line.
 impl fmt::Display for Failure {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}", self.source)?;
@@ -154,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_becomes_a_retryable_failure_named_by_its_type() {
+    fn an_error_becomes_a_retryable_failure_with_the_name_of_its_type() {
         let failure = fails().unwrap_err();
         assert_eq!(failure.kind(), FailureKind::Retryable);
         assert_eq!(failure.error_type(), "std::io::error::Error");
@@ -162,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_handler_could_not_parse_is_not_repeated() {
+    fn a_json_error_does_not_repeat_values() {
         let parsed: Result<u8, _> = serde_json::from_str("\"ada@example.com\"");
         let failure = Failure::from(parsed.unwrap_err());
         assert_eq!(

@@ -1,4 +1,4 @@
-//! What a handler gets.
+//! The message that a handler gets.
 
 use std::any::Any;
 use std::borrow::Cow;
@@ -15,9 +15,33 @@ use crate::event::{Batch, MessageAttribute, Record};
 
 /// One SQS message with its decoded body.
 ///
-/// The body is decoded as JSON into `T`, except for `Message<String>` and [`Message<Raw>`](Raw),
-/// which get its text as it is. Metadata is read from the event when it is asked for; nothing is
-/// copied for a handler that does not ask.
+/// The body is decoded from JSON into `T`, except for `Message<String>` and [`Message<Raw>`](Raw),
+/// which get the text unchanged. Metadata is read from the event when a method is called, so that
+/// unused metadata costs nothing.
+///
+/// ```
+/// use baton_lambda::{Failure, Message};
+///
+/// #[derive(serde::Deserialize)]
+/// struct Order {
+///     id: String,
+/// }
+///
+/// async fn handle(message: Message<Order>) -> Result<(), Failure> {
+///     let tenant = message.attribute("tenant");
+///     tracing::info!(order_id = message.body.id, tenant = tenant.as_deref(), "order received");
+///     if message.receive_count().is_some_and(|count| count > 1) {
+///         tracing::warn!("the order was delivered before");
+///     }
+///     Ok(())
+/// }
+/// # use baton_lambda::testing::{Batch, Record};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// # let record = Record::raw(r#"{"id": "1"}"#).attribute("tenant", "blue").receive_count(2);
+/// # assert!(Batch::standard("orders").record(record).run(handle).await.failed().is_empty());
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Message<T> {
     /// The decoded body.
@@ -27,65 +51,66 @@ pub struct Message<T> {
 }
 
 impl<T> Message<T> {
-    /// The identifier that SQS gave the message, or an empty string in a malformed event.
+    /// Returns the id that SQS gave the message, or an empty string if the event has none.
     #[must_use]
     pub fn id(&self) -> Cow<'_, str> {
         self.record().message_id().unwrap_or_default()
     }
 
-    /// The handle of this delivery, for changing its visibility.
+    /// Returns the receipt handle of this delivery, for changes of its visibility timeout.
     #[must_use]
     pub fn receipt_handle(&self) -> Option<Cow<'_, str>> {
         self.record().receipt_handle()
     }
 
-    /// The ARN of the queue that the message came from.
+    /// Returns the ARN of the source queue.
     #[must_use]
     pub fn queue_arn(&self) -> Option<Cow<'_, str>> {
         self.record().queue_arn()
     }
 
-    /// How often the message has been delivered, this time included (`ApproximateReceiveCount`).
+    /// Returns the number of deliveries, including this one (`ApproximateReceiveCount`).
     #[must_use]
     pub fn receive_count(&self) -> Option<u32> {
         self.record().receive_count()
     }
 
-    /// When SQS accepted the message (`SentTimestamp`).
+    /// Returns the time at which SQS accepted the message (`SentTimestamp`).
     #[must_use]
     pub fn sent_at(&self) -> Option<SystemTime> {
         let sent = self.record().sent_timestamp()?;
         UNIX_EPOCH.checked_add(Duration::from_millis(sent))
     }
 
-    /// The group of a FIFO message, or of a message on a fair queue (`MessageGroupId`).
+    /// Returns the message group of a message on a FIFO queue or a fair queue (`MessageGroupId`).
     #[must_use]
     pub fn group_id(&self) -> Option<Cow<'_, str>> {
         self.record().group_id()
     }
 
-    /// The text of a message attribute of type `String` or `Number`, by its exact name.
+    /// Returns the value of the message attribute with this exact name, if its type is `String` or
+    /// `Number`.
     #[must_use]
     pub fn attribute(&self, name: &str) -> Option<Cow<'_, str>> {
-        // As in any JSON object, the last of several with one name counts.
+        // If a name occurs several times, the last value is used, as in any JSON object.
         let attribute = self.attributes().filter(|attribute| attribute.name == name);
         attribute.last()?.string_value
     }
 
-    /// All message attributes, in the order of the event.
+    /// Returns all message attributes, in the order of the event.
     pub fn attributes(&self) -> impl Iterator<Item = MessageAttribute<'_>> {
         self.record().message_attributes()
     }
 
-    /// What SNS says about the message, if its body is an SNS notification, whatever the
-    /// [`Envelope`]. Read from the body each time.
+    /// Returns the metadata of SNS if the body is an SNS notification, independent of the
+    /// [`Envelope`] option. Parses the body on each call.
     #[must_use]
     pub fn sns(&self) -> Option<SnsMetadata> {
         SnsMetadata::read(&self.record().envelope_body()?)
     }
 
-    /// What EventBridge says about the event that the message's body is, whatever the [`Envelope`].
-    /// Read from the body each time.
+    /// Returns the metadata of EventBridge if the body is an EventBridge event, independent of the
+    /// [`Envelope`] option. Parses the body on each call.
     #[must_use]
     pub fn event_bridge(&self) -> Option<EventBridgeMetadata> {
         EventBridgeMetadata::read(&self.record().envelope_body()?)
@@ -96,7 +121,7 @@ impl<T> Message<T> {
     }
 }
 
-/// Without the body: it must not get into a log by accident.
+/// Omits the body, which must not be logged by accident.
 impl<T> fmt::Debug for Message<T> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
@@ -106,7 +131,28 @@ impl<T> fmt::Debug for Message<T> {
     }
 }
 
-/// A body as it is, for handlers that decode it themselves, perhaps borrowing from it.
+/// The undecoded body, for handlers that decode it themselves. Dereferences to `str`, so that the
+/// decoded value can borrow from it.
+///
+/// ```
+/// use baton_lambda::{Failure, Message, Raw};
+///
+/// #[derive(serde::Deserialize)]
+/// struct Order<'a> {
+///     id: &'a str,
+/// }
+///
+/// async fn handle(message: Message<Raw>) -> Result<(), Failure> {
+///     let order: Order<'_> = serde_json::from_str(&message.body)?;
+///     println!("order {}", order.id);
+///     Ok(())
+/// }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// # let batch = baton_lambda::testing::Batch::standard("orders").raw_message(r#"{"id": "1"}"#);
+/// # assert!(batch.run(handle).await.failed().is_empty());
+/// # }
+/// ```
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 pub struct Raw(String);
 
@@ -118,15 +164,15 @@ impl Deref for Raw {
     }
 }
 
-/// Without the text: a body must not get into a log by accident.
+/// Omits the text, which must not be logged by accident.
 impl fmt::Debug for Raw {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "Raw({} bytes)", self.0.len())
     }
 }
 
-/// Why a body did not become what the handler takes. Says where, and never what: a body may hold
-/// personal data.
+/// Error of a body that cannot be decoded. Gives positions and no values, because a body may
+/// contain personal data.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum BodyError {
     #[error("the message has no readable body")]
@@ -136,11 +182,11 @@ pub(crate) enum BodyError {
     #[error("the body is not JSON: the error is at line {line} column {column}")]
     Syntax { line: usize, column: usize },
     #[error(
-        "the body is JSON, but not of the form that the handler takes: the error is at line {line} column {column}"
+        "the body does not match the handler's type: the error is at line {line} column {column}"
     )]
     TypeMismatch { line: usize, column: usize },
     #[error(
-        "the body is JSON, but not of the form that the handler takes: {name} is missing before line {line} column {column}"
+        "the body does not match the handler's type: {name} is missing before line {line} column {column}"
     )]
     MissingField {
         name: String,
@@ -160,7 +206,8 @@ impl From<serde_json::Error> for BodyError {
     }
 }
 
-/// The one thing in an error of `serde`'s that is sure to be the type's and not the body's.
+/// Returns the name of a missing field. It is the only part of a `serde` error that is certain to
+/// come from the handler's type and not from the body.
 fn missing_field_name(error: &serde_json::Error) -> Option<String> {
     let text = error.to_string();
     let (name, _) = text.strip_prefix("missing field `")?.split_once('`')?;
@@ -190,7 +237,8 @@ impl<T: DeserializeOwned + 'static> Message<T> {
 }
 
 fn decode_body<T: DeserializeOwned + 'static>(text: Cow<'_, str>) -> Result<T, BodyError> {
-    // `T` is one of these exactly when the slot for it can be taken as theirs.
+    // Specialisation is not stable. The downcast succeeds if `T` is the type, and the compiler
+    // removes the other branches.
     let mut decoded: Option<T> = None;
     let slot: &mut dyn Any = &mut decoded;
     if let Some(slot) = slot.downcast_mut::<Option<String>>() {
@@ -231,14 +279,14 @@ mod tests {
     }
 
     #[test]
-    fn a_body_is_decoded_as_json_but_strings_and_raw_bodies_are_left_alone() {
+    fn bodies_are_decoded_from_json_except_for_strings_and_raw_bodies() {
         assert_eq!(message::<Vec<u8>>("[1, 2]").unwrap().body, [1, 2]);
         assert_eq!(message::<String>("[1, \"a\"]").unwrap().body, "[1, \"a\"]");
         assert_eq!(&*message::<Raw>("not \n JSON").unwrap().body, "not \n JSON");
     }
 
     #[test]
-    fn a_body_that_does_not_decode_says_where_and_not_what() {
+    fn the_error_of_a_body_has_a_position_and_no_values() {
         let error = message::<u8>("\"SECRET\"").unwrap_err();
         assert!(matches!(error, BodyError::TypeMismatch { line: 1, .. }));
         assert!(!error.to_string().contains("SECRET"));
@@ -249,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn a_field_that_is_missing_is_named_by_the_handlers_type_and_nothing_else_is() {
+    fn the_error_names_a_missing_field_of_the_handlers_type_only() {
         #[derive(Debug, Deserialize)]
         #[serde(deny_unknown_fields)]
         struct Order {
@@ -257,7 +305,7 @@ mod tests {
             _id: String,
         }
         let error = message::<Order>("{}").unwrap_err().to_string();
-        let expected = "the body is JSON, but not of the form that the handler takes: order-id is missing before line 1 column 2";
+        let expected = "the body does not match the handler's type: order-id is missing before line 1 column 2";
         assert_eq!(error, expected);
         let error = message::<Order>(r#"{"missing field `SECRET`": 1}"#).unwrap_err();
         assert!(matches!(error, BodyError::TypeMismatch { .. }), "{error}");
@@ -305,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_never_shows_in_debug_output() {
+    fn debug_output_omits_the_body() {
         let text = format!(
             "{:?} {:?}",
             message::<Raw>("SECRET").unwrap(),

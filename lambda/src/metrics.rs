@@ -4,8 +4,8 @@
 //! the recorded metrics.
 //!
 //! Each record adds one value to each of two histograms. All other metrics are recorded once per
-//! batch. Attributes are bound once for each queue, because a lookup for each record would cost more
-//! than the histograms themselves.
+//! batch. Attributes are bound once for each queue, because a lookup for each record would cost
+//! more than the histograms themselves.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};

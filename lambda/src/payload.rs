@@ -2,8 +2,9 @@
 //!
 //! `lambda_runtime` deserializes the payload with `serde_json` before it calls the handler. Even as
 //! a `RawValue` this scans and copies the whole payload, before this crate scans it for messages:
-//! about 11,000 instructions for a message of a kilobyte. The layer in this module gives the runtime
-//! `null` to deserialize, and keeps the payload in a task-local variable of the handler's future.
+//! about 11,000 instructions for a message of a kilobyte. The layer in this module gives the
+//! runtime `null` to deserialize, and keeps the payload in a task-local variable of the handler's
+//! future.
 
 use std::cell::Cell;
 use std::mem;

@@ -1,9 +1,10 @@
 //! Shutdown of the process.
 //!
 //! Lambda announces it only to functions with an extension: by SIGTERM, followed by SIGKILL 500 ms
-//! later if all extensions are internal, or 300 ms later if one is external ("Shutdown phase" in the
-//! Lambda developer guide, aws-samples/graceful-shutdown-with-aws-lambda). Without an extension, the
-//! process is killed without notice, which loses nothing if spans are flushed before the response.
+//! later if all extensions are internal, or 300 ms later if one is external ("Shutdown phase" in
+//! the Lambda developer guide, aws-samples/graceful-shutdown-with-aws-lambda). Without an
+//! extension, the process is killed without notice, which loses nothing if spans are flushed before
+//! the response.
 
 use std::future::pending;
 use std::time::Duration;

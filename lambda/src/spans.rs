@@ -22,8 +22,8 @@ use crate::event::Record;
 use crate::queue::{BatchQueues, Queue};
 use crate::trace_context::ProducerContext;
 
-/// Values of the semantic conventions that their crate has no constants for (v1.44: messaging spans,
-/// SQS, FaaS spans).
+/// Values of the semantic conventions that their crate has no constants for (v1.44: messaging
+/// spans, SQS, FaaS spans).
 const AWS_SQS: &str = "aws_sqs";
 const PROCESS: &str = "process";
 const PUBSUB: &str = "pubsub";
@@ -77,8 +77,8 @@ pub(crate) struct InvocationInfo<'a> {
 }
 
 impl InvocationSpans {
-    /// Starts the batch span. It starts a trace, and links to the producer of each record, or to the
-    /// span in `AWSTraceHeader` if the record has no other context.
+    /// Starts the batch span. It starts a trace, and links to the producer of each record, or to
+    /// the span in `AWSTraceHeader` if the record has no other context.
     pub(crate) fn start_batch(
         &self,
         invocation: InvocationInfo<'_>,
@@ -228,8 +228,8 @@ fn function_attributes(lambda: &LambdaContext) -> Option<[KeyValue; 3]> {
     ])
 }
 
-/// Returns the seconds since `sent`, which is in milliseconds since 1970. Returns zero if the clocks
-/// disagree and `sent` is in the future.
+/// Returns the seconds since `sent`, which is in milliseconds since 1970. Returns zero if the
+/// clocks disagree and `sent` is in the future.
 pub(crate) fn queue_latency(sent: u64, now: SystemTime) -> f64 {
     let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();
     now.saturating_sub(Duration::from_millis(sent))

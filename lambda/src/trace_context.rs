@@ -162,8 +162,8 @@ struct Extraction {
 
 impl Extraction {
     /// Returns true if no other W3C carrier needs to be read. Once the parent is known, no carrier
-    /// is read for baggage alone, because that would cost every record without baggage a scan of its
-    /// body.
+    /// is read for baggage alone, because that would cost every record without baggage a scan of
+    /// its body.
     fn is_complete(&self) -> bool {
         if self.propagator.trace_context {
             self.context.parent.is_some()

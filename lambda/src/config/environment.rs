@@ -1,4 +1,4 @@
-//! `BATON_*`, and what Lambda sets.
+//! Configuration from the environment: the variables `BATON_*`, and one that Lambda sets.
 
 use std::num::NonZeroUsize;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use baton_telemetry::spill::{MAX_LINE_BYTES, MIN_LINE_BYTES};
 
 use super::{AllFailed, Config, FlushPoint, PartialResponse, TraceShape};
 
-/// A variable that cannot be used; the function does not start with it.
+/// An environment variable with an invalid value, which keeps the function from starting.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{variable}: expected {expected}, found {found:?}")]
 pub struct InvalidConfig {
@@ -16,11 +16,11 @@ pub struct InvalidConfig {
     pub(super) found: String,
 }
 
-/// Where messages are moved that no further delivery would help. Read here, used by `dead_letter`.
+/// Variable with the URL of the dead-letter queue.
 pub(crate) const DEAD_LETTER_QUEUE: &str = "BATON_DEAD_LETTER_QUEUE_URL";
 
-/// Read by `baton-telemetry`, as [`SPILL`] is, which would go on with its default where one cannot
-/// be used; here such a function does not start.
+/// Variables that `baton-telemetry` reads, as are [`SPILL`] and [`SPILL_LINE_BYTES`]. It would use
+/// the default for an invalid value. Checked here, so that the function does not start instead.
 const BUFFER_BYTES: [&str; 3] = [
     "BATON_SPAN_BUFFER_BYTES",
     "BATON_LOG_BUFFER_BYTES",
@@ -29,36 +29,36 @@ const BUFFER_BYTES: [&str; 3] = [
 const SPILL: &str = "BATON_SPILL";
 const SPILL_LINE_BYTES: &str = "BATON_SPILL_LINE_BYTES";
 
-/// How many invocations run side by side in an execution environment: set on Lambda Managed
-/// Instances.
+/// Number of concurrent invocations in an execution environment. Set on Lambda Managed Instances.
 const MAX_CONCURRENCY: &str = "AWS_LAMBDA_MAX_CONCURRENCY";
 
 pub(super) type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-/// What is not UTF-8 is not what any variable takes: it is reported as such, with U+FFFD in it.
+/// Returns a variable of the process. A value that is not UTF-8 is invalid for all variables and
+/// appears in the error with U+FFFD.
 pub(super) fn process_variable(name: &str) -> Option<String> {
     Some(std::env::var_os(name)?.to_string_lossy().into_owned())
 }
 
-/// How the names of all variables of this library begin.
+/// Prefix of the names of all variables of this library.
 const PREFIX: &str = "BATON_";
-/// Those of functions that are made to be shown, such as the onboarding function's faults.
+/// Prefix of variables of the demonstration functions, such as the faults of the onboarding
+/// function.
 const DEMO_PREFIX: &str = "BATON_DEMO_";
 
-/// What the environment says.
+/// Configuration that the environment contains.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Environment {
     pub(crate) config: Config,
     pub(crate) dead_letter_queue: Option<String>,
-    /// Invocations that Lambda has this process handle at the same time.
+    /// Number of invocations that Lambda sends to this process at the same time.
     pub(crate) max_concurrency: NonZeroUsize,
-    /// Variables with the names of this library's that it has not: perhaps with a typing error in
-    /// them.
+    /// Variables with the prefix of this library that it does not know, possibly misspelled.
     pub(crate) unknown: Vec<String>,
 }
 
 impl Environment {
-    /// Reads `BATON_*`; every variable that is wrong is in the error.
+    /// Reads the variables `BATON_*`. The error contains all invalid variables.
     pub(crate) fn read() -> Result<Self, Vec<InvalidConfig>> {
         let names = std::env::vars_os().map(|(name, _)| name.to_string_lossy().into_owned());
         Self::from_lookup(&process_variable, names)
@@ -78,19 +78,19 @@ impl Environment {
             cfg!(feature = "dead-letter-queue").then(|| text.to_owned())
         });
         check_telemetry_variables(&mut reader);
-        match reader.invalid.is_empty() {
-            true => Ok(Self {
-                config,
-                dead_letter_queue,
-                max_concurrency: max_concurrency(lookup),
-                unknown: reader.unknown_names(names),
-            }),
-            false => Err(reader.invalid),
+        if !reader.invalid.is_empty() {
+            return Err(reader.invalid);
         }
+        Ok(Self {
+            config,
+            dead_letter_queue,
+            max_concurrency: max_concurrency(lookup),
+            unknown: reader.unknown_names(names),
+        })
     }
 }
 
-/// What is read here only to be refused where it is wrong, and known where it is not.
+/// Checks the variables that `baton-telemetry` reads.
 fn check_telemetry_variables(reader: &mut VariableReader<'_>) {
     for name in BUFFER_BYTES {
         reader.read(name, "a whole number of bytes from 1", |text| {
@@ -111,8 +111,8 @@ fn check_telemetry_variables(reader: &mut VariableReader<'_>) {
     });
 }
 
-/// Lambda's own variable: a value that is not a number counts as unset, as it does in
-/// `lambda_runtime`.
+/// Returns the maximum number of concurrent invocations. A value that is not a number counts as
+/// unset, as in `lambda_runtime`.
 fn max_concurrency(lookup: Lookup<'_>) -> NonZeroUsize {
     let limit = lookup(MAX_CONCURRENCY).and_then(|limit| limit.parse().ok());
     limit.unwrap_or(NonZeroUsize::MIN)
@@ -181,30 +181,30 @@ const ALL_FAILED: &[(&str, AllFailed)] = &[
     ("report", AllFailed::Report),
     ("fail-invocation", AllFailed::FailInvocation),
 ];
-/// What needs a feature that is not compiled in must not be asked for: silence would be taken for
-/// consent.
+/// Without the feature, `on` is an error. Ignoring it would hide that the shutdown is not graceful.
 const GRACEFUL_SHUTDOWN_CHOICES: &[(&str, bool)] = match cfg!(feature = "graceful-shutdown") {
     true => &[("on", true), ("off", false)],
     false => &[("off", false)],
 };
 const GRACEFUL_SHUTDOWN_FORM: &str = match cfg!(feature = "graceful-shutdown") {
     true => "on or off",
-    false => "off, as baton-lambda is built without its feature graceful-shutdown",
+    false => "off, because baton-lambda is built without the feature graceful-shutdown",
 };
 const DEAD_LETTER_QUEUE_FORM: &str = match cfg!(feature = "dead-letter-queue") {
     true => "the URL of a queue",
-    false => "nothing, as baton-lambda is built without its feature dead-letter-queue",
+    false => "no value, because baton-lambda is built without the feature dead-letter-queue",
 };
 
+/// Reads variables, and collects the errors.
 struct VariableReader<'a> {
     lookup: Lookup<'a>,
-    /// What has been asked for.
+    /// Names of the variables that have been read.
     known: Vec<&'static str>,
     invalid: Vec<InvalidConfig>,
 }
 
 impl VariableReader<'_> {
-    /// An empty variable counts as unset.
+    /// Reads a variable. An empty value counts as unset.
     fn read<T>(
         &mut self,
         variable: &'static str,
@@ -224,7 +224,7 @@ impl VariableReader<'_> {
         value
     }
 
-    /// Of these names, those that begin as if they were this library's.
+    /// Returns the names that have the prefix of this library and have not been read.
     fn unknown_names(&self, names: impl Iterator<Item = String>) -> Vec<String> {
         names
             .filter(|name| name.starts_with(PREFIX) && !name.starts_with(DEMO_PREFIX))

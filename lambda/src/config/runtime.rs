@@ -1,24 +1,23 @@
-//! What Lambda sets for every function.
+//! Variables that Lambda sets for each function.
 
 use super::environment::{InvalidConfig, Lookup, process_variable};
 
 const RUNTIME_API: &str = "AWS_LAMBDA_RUNTIME_API";
 
-/// Why a program is no Lambda function, or not one that can be: `lambda_runtime` reads these
-/// variables, and panics where they are wrong.
+/// Error in a variable that Lambda sets. Checked before `lambda_runtime` reads the variables,
+/// because it panics on errors.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum RuntimeVariableError {
     Missing(&'static str),
     Invalid(InvalidConfig),
 }
 
-/// Looks at the variables that Lambda sets for every function, and without which the Runtime API
-/// cannot be spoken.
+/// Checks the variables that `lambda_runtime` needs.
 pub(crate) fn check_runtime_variables() -> Result<(), RuntimeVariableError> {
     check_variables(&process_variable)
 }
 
-/// Host and port of the Runtime API.
+/// Returns the host and port of the Runtime API.
 #[cfg(feature = "panic-abort")]
 pub(crate) fn runtime_api_address() -> Option<String> {
     process_variable(RUNTIME_API)
@@ -73,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_lambda_sets_is_looked_at_before_the_runtime_panics_over_it() {
+    fn variables_that_the_runtime_would_panic_on_are_errors() {
         let check = |name: &str, value: Option<&str>| {
             check_variables(&|asked| match asked {
                 asked if asked == name => value.map(str::to_owned),
@@ -93,7 +92,7 @@ mod tests {
             ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "lots"),
         ] {
             let Err(RuntimeVariableError::Invalid(invalid)) = check(name, Some(value)) else {
-                panic!("{name}={value} is taken");
+                panic!("{name}={value} is accepted");
             };
             assert_eq!((invalid.variable, &*invalid.found), (name, value));
         }

@@ -18,7 +18,7 @@ fn event() -> serde_json::Value {
 }
 
 #[test]
-fn names_are_those_of_the_variable() {
+fn the_names_of_the_variable_are_parsed() {
     assert_eq!("none".parse(), Ok(Envelope::None));
     assert_eq!("sns".parse(), Ok(Envelope::Sns));
     assert_eq!("eventbridge".parse(), Ok(Envelope::EventBridge));
@@ -28,7 +28,7 @@ fn names_are_those_of_the_variable() {
 }
 
 #[test]
-fn what_is_inside_is_unwrapped() {
+fn bodies_are_unwrapped() {
     let body = notification().to_string();
     assert_eq!(Envelope::Sns.unwrap(&body).unwrap(), "{\"a\": \"é\"}");
     assert_eq!(Envelope::None.unwrap(&body).unwrap(), body);
@@ -39,7 +39,7 @@ fn what_is_inside_is_unwrapped() {
 }
 
 #[test]
-fn a_body_that_is_not_wrapped_is_refused() {
+fn a_body_without_the_envelope_is_an_error() {
     let without = |mut value: serde_json::Value, field: &str| {
         value.as_object_mut().unwrap().remove(field);
         value.to_string()
@@ -75,7 +75,7 @@ fn a_body_that_is_not_wrapped_is_refused() {
 }
 
 #[test]
-fn metadata_is_what_the_service_says() {
+fn metadata_is_read_from_the_envelope() {
     let sns = SnsMetadata::read(&notification().to_string()).unwrap();
     assert_eq!(sns.subject.as_deref(), Some("sub\"ject"));
     assert_eq!(sns.message_id.as_deref(), Some("id"));

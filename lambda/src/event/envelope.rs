@@ -13,8 +13,8 @@ const NOTIFICATION: &str = "Notification";
 /// Field of EventBridge events that hardly any other JSON has.
 const DETAIL_TYPE: &str = "detail-type";
 
-/// Returns true if a text may be an envelope: an object that contains one of the two names. The text
-/// may still have the escapes of a JSON string, so that most bodies need not be decoded.
+/// Returns true if a text may be an envelope: an object that contains one of the two names. The
+/// text may still have the escapes of a JSON string, so that most bodies need not be decoded.
 pub(super) fn may_be_envelope(text: &str) -> bool {
     let mut start = text.trim_start();
     while let Some(rest) = start
@@ -178,8 +178,8 @@ impl<'a> EventBridgeEnvelope<'a> {
         self.id?.decode(self.json)
     }
 
-    /// Returns the trace context in the event's own fields, which only an input transformer can set,
-    /// and then the one in `detail`, which senders can set.
+    /// Returns the trace context in the event's own fields, which only an input transformer can
+    /// set, and then the one in `detail`, which senders can set.
     pub(crate) fn trace_carriers(&self) -> [TraceCarrier<'a>; 2] {
         [
             self.fields.decode(self.json),

@@ -1,9 +1,9 @@
 //! A JSON scanner that builds no values.
 //!
 //! The document is scanned once and validated on the way, because a separate validation by
-//! `serde_json` would be most of the cost. A syntax error ends the scan: the methods then return the
-//! same values as at the end of the document, and the caller checks [`Scanner::is_at_end`] once at
-//! the end instead of an error after each step. No function is recursive, so that deeply nested
+//! `serde_json` would be most of the cost. A syntax error ends the scan: the methods then return
+//! the same values as at the end of the document, and the caller checks [`Scanner::is_at_end`] once
+//! at the end instead of an error after each step. No function is recursive, so that deeply nested
 //! documents cannot overflow the stack.
 
 use std::num::NonZeroU32;
@@ -204,8 +204,9 @@ impl<'a> Scanner<'a> {
         self.at = self.json.len() + 1;
     }
 
-    /// Skips an object or array. In events from AWS these are only empty lists, two for each message
-    /// attribute. All others are left to `serde_json`, which tracks their depth without recursion.
+    /// Skips an object or array. In events from AWS these are only empty lists, two for each
+    /// message attribute. All others are left to `serde_json`, which tracks their depth without
+    /// recursion.
     fn skip_nested(&mut self) {
         let rest = self.json.get(self.at..).unwrap_or_default();
         if rest.starts_with("[]") || rest.starts_with("{}") {

@@ -9,8 +9,8 @@ const ESCAPED: u32 = 1 << 31;
 /// Maximum length of a document, so that each position and length fits.
 pub(super) const MAX_LENGTH: usize = (ESCAPED - 1) as usize;
 
-/// Position of a JSON string. This type and an `Option` of it have only eight bytes, because a batch
-/// can have 10,000 records with several strings each.
+/// Position of a JSON string. This type and an `Option` of it have only eight bytes, because a
+/// batch can have 10,000 records with several strings each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct JsonString {
     /// Position of the first byte after the opening quote, and therefore never zero.
@@ -71,8 +71,9 @@ impl JsonString {
     }
 }
 
-/// Decodes a string without `\u` escapes, and returns `None` for other strings. A body that contains
-/// JSON has many `\"`, and this loop decodes them faster than `serde_json`, which decodes the rest.
+/// Decodes a string without `\u` escapes, and returns `None` for other strings. A body that
+/// contains JSON has many `\"`, and this loop decodes them faster than `serde_json`, which decodes
+/// the rest.
 fn unescape_simple(raw: &str) -> Option<String> {
     let mut text = String::with_capacity(raw.len());
     let mut rest = raw;

@@ -1,5 +1,5 @@
-//! Instruments with the names and units of the semantic conventions v1.44 (messaging, FaaS), and one
-//! instrument that the conventions do not have.
+//! Instruments with the names and units of the semantic conventions v1.44 (messaging, FaaS), and
+//! one instrument that the conventions do not have.
 
 use opentelemetry::metrics::{BoundCounter, BoundHistogram, Counter, Histogram, Meter};
 use opentelemetry::{KeyValue, StringValue};

@@ -204,7 +204,7 @@ fn status(outcome: Outcome) -> Status {
         Outcome::Panics => "the handler panicked: told to panic",
         Outcome::NoJson => "the body is not JSON: the error is at line 1 column 6",
         Outcome::WrongForm => {
-            "the body is JSON, but not of the form that the handler takes: the error is at line 1 column 5"
+            "the body does not match the handler's type: the error is at line 1 column 5"
         }
         Outcome::Blocked => "a message before it in its group failed",
     };

@@ -49,7 +49,7 @@ fn variables_override_the_defaults() {
 }
 
 #[test]
-fn every_variable_is_in_the_documentation_and_no_other() {
+fn the_documentation_lists_exactly_the_variables_that_are_read() {
     let asked = RefCell::new(BTreeSet::new());
     let lookup = |name: &str| {
         asked.borrow_mut().insert(name.to_owned());
@@ -65,7 +65,7 @@ fn every_variable_is_in_the_documentation_and_no_other() {
 }
 
 #[test]
-fn a_variable_that_is_not_known_is_no_error_and_is_found() {
+fn an_unknown_variable_is_reported_and_not_an_error() {
     let environment = environment(&[
         ("BATON_CONCURENCY", "3"),
         ("BATON_CONCURRENCY", "4"),
@@ -78,7 +78,7 @@ fn a_variable_that_is_not_known_is_no_error_and_is_found() {
 }
 
 #[test]
-fn everything_that_is_wrong_is_said_at_once() {
+fn all_invalid_variables_are_reported_together() {
     let invalid = environment(&[
         ("BATON_CONCURRENCY", "0"),
         ("BATON_FLUSH_TIMEOUT", "1s"),
@@ -106,11 +106,11 @@ fn everything_that_is_wrong_is_said_at_once() {
 
 #[test]
 #[cfg(not(feature = "dead-letter-queue"))]
-fn a_queue_that_nothing_would_be_sent_to_is_refused() {
+fn a_dead_letter_queue_without_the_feature_is_an_error() {
     let invalid = environment(&[(DEAD_LETTER_QUEUE, "https://sqs.example.com/1/dlq")]);
     let invalid = invalid.unwrap_err();
     assert!(
-        invalid[0].contains("built without its feature dead-letter-queue"),
+        invalid[0].contains("built without the feature dead-letter-queue"),
         "{invalid:?}"
     );
 }
