@@ -1,4 +1,4 @@
-//! Tests of a handler in five lines: a batch goes in, the response and the spans come out.
+//! Unit tests of handlers: run a batch through a handler, and check the response and the spans.
 //!
 //! ```
 //! use baton_lambda::{Failure, Message, testing};
@@ -21,18 +21,17 @@
 //! # }
 //! ```
 //!
-//! This is the code that runs on Lambda, between the payload and the response. It needs no network
-//! and none of Lambda's variables, reads no environment, and works under `#[tokio::test]`, also
-//! with `start_paused`. Tests may run side by side in one process.
+//! A test runs the same code as Lambda does, from the payload to the response. It needs no network
+//! and no variables of Lambda, does not read the environment, and works under `#[tokio::test]`, also
+//! with `start_paused`. Tests can run concurrently in one process.
 //!
-//! Spans that the handler makes itself, with `opentelemetry::global::tracer`, are captured when
-//! they are inside a record's span, however deep, and have ended when the batch is done. For that
-//! the first run in a process installs a tracer provider and the propagator of W3C context and
-//! baggage as OpenTelemetry's globals: a test process must not install others after it. If an
-//! expected span is missing, the handler may use [another version of
-//! `opentelemetry`](crate#versions). With the feature `tracing` the spans of `#[instrument]` and
-//! the like are captured as well, unless the process has installed its own `tracing` subscriber
-//! without `tracing_layer`.
+//! Spans that the handler creates with `opentelemetry::global::tracer` are captured if they are
+//! descendants of a record span and have ended when the batch is done. For that purpose, the first
+//! run in a process installs a tracer provider and the propagator of W3C context and baggage as
+//! OpenTelemetry's globals. The process must not install others afterwards. If an expected span is
+//! missing, the handler may use [another version of `opentelemetry`](crate#versions). With the
+//! feature `tracing`, spans of `#[instrument]` and of the span macros are captured too, unless the
+//! process has installed its own `tracing` subscriber without `tracing_layer`.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -57,14 +56,38 @@ pub use outcome::Outcome;
 pub use record::{InvalidRecord, Record};
 pub use span::{FinishedSpan, SpanEvent, SpanLink};
 
-/// Where the queues of the events are.
+/// Region of the queues in events.
 const REGION: &str = "eu-central-1";
 const ACCOUNT: &str = "000000000000";
 const FUNCTION_ARN: &str = "arn:aws:lambda:eu-central-1:000000000000:function:tested";
-/// The longest that Lambda allows: the deadline plays no part in a test that does not ask for it.
+/// Longest timeout that Lambda allows, so that the deadline does not affect tests that do not set
+/// one.
 const TIMEOUT: Duration = Duration::from_secs(15 * 60);
 
-/// A batch of messages as the event source mapping hands it over, to be run through a handler.
+/// A batch of messages, as an event source mapping sends it to the function.
+///
+/// ```
+/// use baton_lambda::testing::{Batch, Record};
+/// use baton_lambda::{Failure, Message};
+/// use serde_json::json;
+///
+/// async fn handle(message: Message<u32>) -> Result<(), Failure> {
+///     match message.body {
+///         0 => Err(Failure::permanent("empty_order", "nothing was ordered")),
+///         _ => Ok(()),
+///     }
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let batch = Batch::fifo("orders")
+///     .record(Record::json(0).group("ada"))
+///     .record(Record::json(2).group("bob"))
+///     .record(Record::json(3).group("ada"));
+/// // After a failure, the rest of the message group is returned too.
+/// assert_eq!(batch.run(handle).await.failed(), ["message-1", "message-3"]);
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Batch {
     queue: String,
@@ -73,7 +96,7 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// An empty batch from the standard queue of this name.
+    /// Creates an empty batch from the standard queue `queue`.
     #[must_use]
     pub fn standard(queue: &str) -> Self {
         Self {
@@ -83,54 +106,54 @@ impl Batch {
         }
     }
 
-    /// An empty batch from the FIFO queue of this name; `.fifo` is added where it is missing.
+    /// Creates an empty batch from the FIFO queue `queue`. Adds the suffix `.fifo` if it is missing.
     #[must_use]
     pub fn fifo(queue: &str) -> Self {
         let name = queue.strip_suffix(".fifo").unwrap_or(queue);
         Self::standard(&format!("{name}.fifo"))
     }
 
-    /// Adds a message whose body is `body` as JSON.
+    /// Adds a message with the JSON of `body` as its body.
     #[must_use]
     pub fn message(self, body: impl Serialize) -> Self {
         self.record(Record::json(body))
     }
 
-    /// Adds a message with this text as its body.
+    /// Adds a message with the text `body` as its body.
     #[must_use]
     pub fn raw_message(self, body: impl Into<String>) -> Self {
         self.record(Record::raw(body))
     }
 
-    /// Adds a message with metadata of its own.
+    /// Adds a message with custom metadata.
     #[must_use]
     pub fn record(mut self, record: Record) -> Self {
         self.records.push((self.queue.clone(), record));
         self
     }
 
-    /// Adds the messages of another batch, for functions that several queues feed.
+    /// Adds the messages of another batch, for functions that read several queues.
     #[must_use]
     pub fn and(mut self, other: Self) -> Self {
         self.records.extend(other.records);
         self
     }
 
-    /// How long the function may take. By default fifteen minutes, the most there is. With the
-    /// clock paused, a handler that waits for longer is cancelled at once, as on Lambda shortly
-    /// before the deadline.
+    /// Sets the timeout of the function. Default: fifteen minutes, the maximum. If tokio's clock is
+    /// paused, a handler that sleeps longer is cancelled without waiting, as on Lambda shortly before
+    /// the deadline.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// The event as JSON, always the same for the same batch: for `cargo lambda invoke
-    /// --data-file`, or a fixture.
+    /// Returns the event as JSON, for `cargo lambda invoke --data-file` or a fixture. Equal batches
+    /// give equal events.
     ///
     /// # Errors
     ///
-    /// A body that cannot be written as JSON.
+    /// Returns an error if a body cannot be serialized as JSON.
     pub fn event(&self) -> Result<serde_json::Value, InvalidRecord> {
         let records = self.records.iter().zip(1..);
         let records: Vec<serde_json::Value> = records
@@ -153,8 +176,8 @@ impl Batch {
         self.run_with(Consumer::builder(), handler).await
     }
 
-    /// Runs the batch through `handler` with these options and this state. What the builder does
-    /// not set has its default: the environment is not read.
+    /// Runs the batch through `handler` with the options and the state of `consumer`. Options that
+    /// are not set have their defaults, because the environment is not read.
     pub async fn run_with<H, S, Args>(self, consumer: Builder<S>, handler: H) -> Outcome
     where
         H: Handler<S, Args>,
@@ -164,7 +187,7 @@ impl Batch {
         self.run_captured(run, telemetry, consumer, handler).await
     }
 
-    /// The same with the metrics going to a provider of the test's.
+    /// Runs the batch like [`run_with`](Self::run_with) and records metrics with `meters`.
     #[cfg(test)]
     pub(crate) async fn run_with_meters<H, S, Args>(
         self,

@@ -1,8 +1,9 @@
-//! Finished spans of all runs of the process, told apart.
+//! Capture of finished spans, separated by test run.
 //!
-//! The core's spans come from a provider of the run's own. A handler's come from OpenTelemetry's
-//! global provider, of which a process has one; they are the run's whose span is their parent.
-//! Trace ids would not do: tests side by side may well use the same `traceparent`.
+//! Each run has its own tracer provider for the runtime's spans. A handler's spans come from
+//! OpenTelemetry's global provider, which all runs of the process share, so a span belongs to the
+//! run of its parent. The trace id cannot identify the run, because concurrent tests may use the
+//! same `traceparent`.
 
 use std::collections::HashMap;
 use std::sync::{LazyLock, Mutex, MutexGuard, Once, PoisonError};
@@ -22,16 +23,16 @@ static INSTALL: Once = Once::new();
 type SpanKey = (TraceId, SpanId);
 type RunId = u64;
 
-/// What is known of a span while its run lasts.
+/// Properties of a started span, kept until its run ends.
 #[derive(Debug, Clone, Copy)]
 struct OpenSpan {
     run: RunId,
     source: SpanSource,
-    /// Its place among the spans of all runs, by start.
+    /// Position among the spans of all runs, in the order in which they started.
     order: u64,
 }
 
-/// Who made a span.
+/// Origin of a span.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum SpanSource {
     Runtime,
@@ -66,7 +67,7 @@ impl RunRegistry {
     }
 
     fn end(&mut self, span: SpanData) {
-        // A span of no run, or of one that is over, is nobody's.
+        // The span belongs to no run, or to a run that has ended.
         let Some(OpenSpan { run, source, order }) = self.started.get(&span_key(&span.span_context))
         else {
             return;
@@ -85,7 +86,7 @@ fn span_key(span: &SpanContext) -> SpanKey {
     (span.trace_id(), span.span_id())
 }
 
-/// One run; what it has captured is forgotten with it.
+/// A test run. Dropping it discards its captured spans.
 #[derive(Debug)]
 pub(super) struct TestRun {
     number: RunId,
@@ -114,7 +115,7 @@ impl TestRun {
         &self.provider
     }
 
-    /// The spans that have ended so far.
+    /// Takes the spans that have ended so far.
     pub(super) fn take(&self) -> Vec<CapturedSpan> {
         let mut runs = RunRegistry::lock();
         let ended = runs.ended.get_mut(&self.number);
@@ -130,8 +131,8 @@ impl Drop for TestRun {
     }
 }
 
-/// Captures the spans of the `tracing` macros too, unless the process has a subscriber of its own,
-/// which it keeps.
+/// Captures the spans of the `tracing` macros too. If the process has already installed a
+/// subscriber, that one stays.
 #[cfg(feature = "tracing")]
 fn install_tracing_layer() {
     use tracing_subscriber::layer::SubscriberExt as _;
@@ -139,8 +140,8 @@ fn install_tracing_layer() {
     let _ = tracing::subscriber::set_global_default(subscriber);
 }
 
-/// As in production, no link of a batch span is dropped. Everything that the SDK would read from
-/// the environment is set.
+/// Creates a provider. As in production, no links of a batch span are dropped. All options that the
+/// SDK would otherwise read from the environment are set.
 fn provider(processor: impl SpanProcessor + 'static) -> SdkTracerProvider {
     let limits = SpanLimits {
         max_links_per_span: u32::MAX,
@@ -154,9 +155,11 @@ fn provider(processor: impl SpanProcessor + 'static) -> SdkTracerProvider {
         .build()
 }
 
+/// Captures the spans of the runtime in one run.
 #[derive(Debug)]
 struct RuntimeSpanProcessor(RunId);
 
+/// Captures the spans of handlers in all runs.
 #[derive(Debug)]
 struct HandlerSpanProcessor;
 
@@ -207,7 +210,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_run_captured_is_forgotten_with_it() {
+    fn the_spans_of_a_run_are_discarded_when_it_ends() {
         let run = TestRun::start();
         let number = run.number;
         let ended = run.provider().tracer("test").start("ended");
@@ -216,7 +219,7 @@ mod tests {
         drop(ended);
         assert!(RunRegistry::lock().ended[&number].len() == 1);
         drop(run);
-        // Neither the span itself nor what is started inside it finds its run any more.
+        // Neither the span itself nor a span started inside it is captured any more.
         drop(global::tracer("handler").start_with_context("late", &context));
         context.span().end();
         let runs = RunRegistry::lock();

@@ -1,4 +1,4 @@
-//! What a run left behind.
+//! Result of a test run.
 
 use std::collections::HashMap;
 
@@ -9,7 +9,29 @@ use opentelemetry_semantic_conventions::attribute as key;
 use super::capture::{CapturedSpan, SpanSource};
 use super::span::FinishedSpan;
 
-/// The response of one invocation, and the spans that ended in it.
+/// Response of one invocation, and the spans that ended in it.
+///
+/// ```
+/// use baton_lambda::testing::Batch;
+/// use baton_lambda::{Failure, Message};
+///
+/// async fn handle(message: Message<u32>) -> Result<(), Failure> {
+///     match message.body {
+///         0 => Err(Failure::permanent("empty_order", "nothing was ordered")),
+///         _ => Ok(()),
+///     }
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let outcome = Batch::standard("orders").message(1).message(0).run(handle).await;
+/// assert_eq!(outcome.failed(), ["message-2"]);
+/// assert_eq!(outcome.response().unwrap().batch_item_failures.len(), 1);
+/// let span = outcome.record_span("message-2").unwrap();
+/// assert_eq!(span.attributes["error.type"], "empty_order");
+/// assert_eq!(span.error.as_deref(), Some("nothing was ordered"));
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Outcome {
     response: Result<SqsBatchResponse, String>,
@@ -21,31 +43,30 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// The identifiers of the messages that SQS delivers again: those that the response names, or
-    /// all when the invocation failed.
+    /// Returns the ids of the messages that SQS redelivers: those that the response lists, or all if
+    /// the invocation failed.
     #[must_use]
     pub fn failed(&self) -> &[String] {
         &self.failed
     }
 
-    /// What the function answered.
+    /// Returns the response of the function.
     ///
     /// # Errors
     ///
-    /// The text of the error that the invocation failed with, so that all messages are delivered
-    /// again.
+    /// Returns the text of the error if the invocation failed. SQS then redelivers all messages.
     pub fn response(&self) -> Result<&SqsBatchResponse, &str> {
         self.response.as_ref().map_err(String::as_str)
     }
 
-    /// All spans of this run that have ended: the records' in the order of the batch, each followed
-    /// by those inside it as they started, and the batch's last.
+    /// Returns all spans of this run that have ended: the record spans in the order of the batch,
+    /// each followed by its descendants in the order in which they started, and last the batch span.
     #[must_use]
     pub fn spans(&self) -> &[FinishedSpan] {
         &self.spans
     }
 
-    /// The span of the record with this message id. None when it was not sampled.
+    /// Returns the span of the record with this message id, or `None` if it was not sampled.
     #[must_use]
     pub fn record_span(&self, message_id: &str) -> Option<&FinishedSpan> {
         self.record_positions
@@ -53,22 +74,22 @@ impl Outcome {
             .map(|at| &self.spans[*at])
     }
 
-    /// The span of the whole batch. None when it was not sampled, or the event was refused.
+    /// Returns the span of the batch, or `None` if it was not sampled or the event was invalid.
     #[must_use]
     pub fn batch_span(&self) -> Option<&FinishedSpan> {
         self.batch_position.map(|at| &self.spans[at])
     }
 
-    /// The first of the spans with this name: the short way to a span that the handler made itself.
+    /// Returns the first span with this name, such as a span that the handler has created.
     ///
-    /// Also returns `None` for spans created with [another version of
-    /// `opentelemetry`](crate#versions), which are not exported on Lambda either.
+    /// Spans created with [another version of `opentelemetry`](crate#versions) are not found. They
+    /// are not exported on Lambda either.
     #[must_use]
     pub fn span(&self, name: &str) -> Option<&FinishedSpan> {
         self.spans.iter().find(|span| span.name == name)
     }
 
-    /// The spans whose parent is `parent`, as they started.
+    /// Returns the children of `parent`, in the order in which they started.
     pub fn children_of<'a>(
         &'a self,
         parent: &'a FinishedSpan,
@@ -95,6 +116,7 @@ impl Outcome {
         outcome
     }
 
+    /// Sorts the spans as [`spans`](Self::spans) returns them.
     fn sort_spans(&mut self, ids: &[String], mut captured: Vec<CapturedSpan>) {
         captured.sort_unstable_by_key(|captured| captured.order);
         let sources: Vec<SpanSource> = captured.iter().map(|captured| captured.source).collect();
@@ -121,7 +143,7 @@ impl Outcome {
         self.batch_position = self.spans.iter().position(is_batch_span);
     }
 
-    /// Moves a span, then all inside it.
+    /// Moves a span to `self.spans`, followed by its descendants.
     fn push_with_descendants(
         &mut self,
         unplaced: &mut [(SpanSource, Option<FinishedSpan>)],
@@ -132,7 +154,7 @@ impl Outcome {
         };
         let parent = span.clone();
         self.spans.push(span);
-        // A child starts after its parent.
+        // A child starts after its parent, so it is behind it in the order.
         for at in at + 1..unplaced.len() {
             let child = unplaced[at].1.as_ref();
             if child.is_some_and(|child| child.is_child_of(&parent)) {

@@ -1,18 +1,17 @@
-//! One record of an event that is being built.
+//! Builder of one record of an event.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-/// `SentTimestamp` of a record that does not say: always the same, so that an event written to a
-/// file does not change.
+/// Default `SentTimestamp`. Constant, so that an event written to a file does not change.
 const SENT_AT: Duration = Duration::from_secs(1_700_000_000);
-/// The group of a record on a FIFO queue that does not name one. All share it: what is tested is
-/// the stricter order.
+/// Default message group on a FIFO queue. The same for all records, so that a test without groups
+/// has the strictest order.
 const GROUP: &str = "group-1";
 
-/// One message of a [`Batch`](super::Batch), with everything that SQS can say about it.
+/// One message of a [`Batch`](super::Batch), with its metadata.
 ///
 /// ```
 /// use baton_lambda::testing::{Batch, Record};
@@ -37,7 +36,7 @@ pub struct Record {
     message_attributes: Map<String, Value>,
 }
 
-/// Where a record stands: the queue it comes from, and its number in the batch.
+/// Queue of a record, and its number in the batch.
 pub(super) struct RecordPosition<'a> {
     pub(super) region: &'a str,
     pub(super) queue_arn: &'a str,
@@ -46,14 +45,14 @@ pub(super) struct RecordPosition<'a> {
 }
 
 impl Record {
-    /// A message whose body is `body` as JSON. A body that `serde_json` cannot write shows when the
-    /// batch is run.
+    /// Creates a message with the JSON of `body` as its body. A body that cannot be serialized fails
+    /// the run of the batch.
     pub fn json(body: impl Serialize) -> Self {
         Self::new(serde_json::to_string(&body))
     }
 
-    /// A message with this text as its body: for handlers of `Message<String>` and `Message<Raw>`,
-    /// and for bodies that are no JSON.
+    /// Creates a message with the text `body` as its body, for handlers of `Message<String>` and
+    /// `Message<Raw>`, and for bodies that are not JSON.
     pub fn raw(body: impl Into<String>) -> Self {
         Self::new(Ok(body.into()))
     }
@@ -70,7 +69,7 @@ impl Record {
         }
     }
 
-    /// The message's identifier. By default `message-1`, `message-2` and so on, by its place in the
+    /// Sets the message id. Default: `message-1`, `message-2` and so on, by the position in the
     /// batch.
     #[must_use]
     pub fn id(mut self, id: impl Into<String>) -> Self {
@@ -78,30 +77,30 @@ impl Record {
         self
     }
 
-    /// The message group. On a FIFO queue `group-1` by default; on a standard queue none, as
-    /// messages of a fair queue have one there.
+    /// Sets the message group. Default: `group-1` on a FIFO queue, none on a standard queue. On a
+    /// standard queue, messages of a fair queue have a group.
     #[must_use]
     pub fn group(mut self, group: impl Into<String>) -> Self {
         self.group = Some(group.into());
         self
     }
 
-    /// How often the message has been delivered, this time included. By default once.
+    /// Sets the number of deliveries, including this one. Default: 1.
     #[must_use]
     pub fn receive_count(mut self, count: u32) -> Self {
         self.receive_count = count;
         self
     }
 
-    /// When SQS accepted the message, to the millisecond. By default a fixed moment in 2023; a time
-    /// before 1970 counts as 1970.
+    /// Sets the time at which SQS accepted the message, in milliseconds. Default: a fixed time in
+    /// 2023. A time before 1970 counts as 1970.
     #[must_use]
     pub fn sent_at(mut self, time: SystemTime) -> Self {
         self.sent_at = time.duration_since(UNIX_EPOCH).unwrap_or_default();
         self
     }
 
-    /// A message attribute of type `String`.
+    /// Adds a message attribute of type `String`.
     #[must_use]
     pub fn attribute(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         let attribute = json!({
@@ -114,26 +113,26 @@ impl Record {
         self
     }
 
-    /// The producer's trace context, as a producer sends it: the message attribute `traceparent`.
+    /// Sets the message attribute `traceparent`, with which a producer sends its trace context.
     #[must_use]
     pub fn traceparent(self, traceparent: impl Into<String>) -> Self {
         self.attribute(baton_telemetry::TRACEPARENT, traceparent)
     }
 
-    /// The system attribute `AWSTraceHeader`, which X-Ray sets.
+    /// Sets the system attribute `AWSTraceHeader`, which X-Ray sets.
     #[must_use]
     pub fn aws_trace_header(mut self, header: impl Into<String>) -> Self {
         self.aws_trace_header = Some(header.into());
         self
     }
 
-    /// The identifier in the event.
+    /// Returns the message id in the event.
     pub(super) fn message_id(&self, number: usize) -> String {
         let id = self.id.clone();
         id.unwrap_or_else(|| format!("message-{number}"))
     }
 
-    /// The record as the event source mapping writes it.
+    /// Returns the record as an event source mapping sends it.
     pub(super) fn to_json(&self, position: &RecordPosition<'_>) -> Result<Value, InvalidRecord> {
         let id = self.message_id(position.number);
         let body = self.body.as_ref();
@@ -178,16 +177,16 @@ impl Record {
     }
 }
 
-/// Why a batch did not become an event.
+/// Error of a batch that cannot be serialized as an event.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidRecord {
-    /// `serde_json` could not write a body.
-    #[error("the body of {id} cannot be written as JSON: {error}")]
+    /// `serde_json` failed to serialize a body.
+    #[error("the body of {id} cannot be serialized as JSON: {error}")]
     Body {
-        /// The message's identifier.
+        /// Id of the message.
         id: String,
-        /// What `serde_json` said.
+        /// Error of `serde_json`.
         error: String,
     },
 }

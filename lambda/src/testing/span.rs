@@ -1,4 +1,4 @@
-//! A finished span, in the form that makes assertions short.
+//! Finished spans, in a form that keeps assertions short.
 
 use opentelemetry::trace::{SpanContext, SpanId, SpanKind, Status};
 use opentelemetry::{Array, KeyValue, Value};
@@ -6,64 +6,63 @@ use opentelemetry_sdk::trace::SpanData;
 
 /// A span that has ended.
 ///
-/// Identifiers are lower-case hexadecimal text, and attributes are a JSON object, so that they
-/// compare with what one writes down: `span.attributes["error.type"] == "timeout"`. An attribute
-/// that is not there is `null`.
+/// Ids are lower-case hexadecimal strings. Attributes are a JSON object, so that they compare with
+/// literals: `span.attributes["error.type"] == "timeout"`. A missing attribute is `null`.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct FinishedSpan {
-    /// What the span is called.
+    /// Name of the span.
     pub name: String,
-    /// Whether it is a consumer's, a producer's, a client's …
+    /// Kind of the span, such as consumer, producer or client.
     pub kind: SpanKind,
-    /// The trace it belongs to.
+    /// Id of the trace.
     pub trace_id: String,
-    /// Its own identifier.
+    /// Id of the span.
     pub span_id: String,
-    /// The span it is a child of; `None` for the root of a trace.
+    /// Id of the parent span, or `None` for the root of a trace.
     pub parent_span_id: Option<String>,
-    /// Its attributes, as a JSON object.
+    /// Attributes, as a JSON object.
     pub attributes: serde_json::Value,
-    /// The spans it points at.
+    /// Links to other spans.
     pub links: Vec<SpanLink>,
-    /// What happened during it.
+    /// Events during the span.
     pub events: Vec<SpanEvent>,
-    /// The description of its status, when that is an error.
+    /// Description of the status, if it is an error.
     pub error: Option<String>,
-    /// The instrumentation scope: the name of the tracer that made it.
+    /// Instrumentation scope: the name of the tracer.
     pub scope: String,
 }
 
-/// Where a span points at.
+/// A link of a span to another span.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct SpanLink {
-    /// The trace of the span pointed at.
+    /// Id of the other span's trace.
     pub trace_id: String,
-    /// The span pointed at.
+    /// Id of the other span.
     pub span_id: String,
-    /// The link's attributes, as a JSON object.
+    /// Attributes of the link, as a JSON object.
     pub attributes: serde_json::Value,
 }
 
-/// Something that happened during a span.
+/// An event during a span.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct SpanEvent {
-    /// What it is called.
+    /// Name of the event.
     pub name: String,
-    /// Its attributes, as a JSON object.
+    /// Attributes of the event, as a JSON object.
     pub attributes: serde_json::Value,
 }
 
 impl FinishedSpan {
-    /// Whether `parent` is this span's parent.
+    /// Returns true if `parent` is the parent of this span.
     #[must_use]
     pub fn is_child_of(&self, parent: &Self) -> bool {
         self.trace_id == parent.trace_id && self.parent_span_id.as_ref() == Some(&parent.span_id)
     }
 
-    /// Whether one of this span's links points at `other`.
+    /// Returns true if this span has a link to `other`.
     #[must_use]
     pub fn links_to(&self, other: &Self) -> bool {
         let is_other =
@@ -117,7 +116,8 @@ fn object(attributes: &[KeyValue]) -> serde_json::Value {
     serde_json::Value::Object(entries.collect())
 }
 
-/// Numbers and booleans as such; what JSON has no form for (a `NaN`) as `null`.
+/// Converts an attribute value to JSON. A number that JSON cannot represent, such as `NaN`, becomes
+/// `null`.
 fn json(value: &Value) -> serde_json::Value {
     match value {
         Value::Bool(value) => (*value).into(),
@@ -128,7 +128,7 @@ fn json(value: &Value) -> serde_json::Value {
         Value::Array(Array::I64(values)) => values.as_slice().into(),
         Value::Array(Array::F64(values)) => values.as_slice().into(),
         Value::Array(Array::String(values)) => values.iter().map(|value| value.as_str()).collect(),
-        // Both enums may grow; their text is the best that can be had of what is not known here.
+        // Both enums are non-exhaustive. The text of an unknown variant is the best representation.
         other => other.to_string().into(),
     }
 }

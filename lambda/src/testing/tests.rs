@@ -22,7 +22,7 @@ async fn refuse_two(message: Message<u8>) -> Result<(), Failure> {
     }
 }
 
-/// Makes a span named by the body, and another inside it after having waited.
+/// Creates a span named after the body, and after a wait another span inside it.
 async fn stores(message: Message<String>) -> Result<(), Failure> {
     let tracer = global::tracer("handler");
     let outer = tracer.start(format!("outer {}", message.body));
@@ -67,7 +67,7 @@ async fn failed_messages_and_their_spans_are_found_by_id() {
 }
 
 #[tokio::test]
-async fn a_record_continues_the_trace_it_came_with() {
+async fn a_record_continues_the_trace_of_its_producer() {
     let record = Record::raw("a").id("m").traceparent(traceparent());
     let outcome = Batch::standard("orders").record(record).run(stores).await;
     let (span, batch) = (
@@ -86,7 +86,7 @@ async fn a_record_continues_the_trace_it_came_with() {
 }
 
 #[tokio::test]
-async fn the_handlers_own_spans_stand_behind_their_record() {
+async fn the_spans_of_a_handler_follow_their_record() {
     let batch = Batch::standard("orders").raw_message("a").raw_message("b");
     let outcome = batch.run(stores).await;
     let names: Vec<&str> = outcome
@@ -113,7 +113,7 @@ async fn the_handlers_own_spans_stand_behind_their_record() {
 }
 
 #[tokio::test]
-async fn runs_side_by_side_do_not_see_each_other_even_in_one_trace() {
+async fn concurrent_runs_are_separate_even_in_one_trace() {
     let run = |body: &'static str| {
         let record = Record::raw(body).traceparent(traceparent());
         Batch::standard("orders").record(record).run(stores)
@@ -129,7 +129,7 @@ async fn runs_side_by_side_do_not_see_each_other_even_in_one_trace() {
 }
 
 #[tokio::test]
-async fn the_consumers_options_and_state_are_taken() {
+async fn the_consumers_options_and_state_are_used() {
     async fn count(message: Message<u8>, seen: Arc<AtomicU32>) -> Result<(), Failure> {
         seen.fetch_add(u32::from(message.body), Ordering::Relaxed);
         Err(Failure::retry("busy", "later"))
@@ -164,7 +164,7 @@ async fn a_fifo_queue_keeps_the_order_in_each_group() {
 }
 
 #[tokio::test]
-async fn a_batch_may_come_from_several_queues() {
+async fn a_batch_can_come_from_several_queues() {
     let returns = Batch::standard("returns").message(1);
     let outcome = Batch::standard("orders")
         .message(1)
@@ -179,7 +179,7 @@ async fn a_batch_may_come_from_several_queues() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn with_the_clock_paused_a_deadline_costs_no_time() {
+async fn with_a_paused_clock_a_deadline_costs_no_time() {
     async fn wait(_: Message<u8>) -> Result<(), Failure> {
         tokio::time::sleep(Duration::from_secs(60)).await;
         Ok(())
@@ -196,23 +196,23 @@ async fn with_the_clock_paused_a_deadline_costs_no_time() {
 }
 
 #[tokio::test]
-async fn a_body_that_cannot_be_written_fails_the_run_and_says_which() {
-    let keyed_by_no_text = std::collections::BTreeMap::from([((1, 2), 3)]);
+async fn a_body_that_cannot_be_serialized_fails_the_run() {
+    let with_tuple_keys = std::collections::BTreeMap::from([((1, 2), 3)]);
     let batch = Batch::standard("orders")
         .message(1)
-        .message(keyed_by_no_text);
+        .message(with_tuple_keys);
     assert!(batch.event().is_err());
     let outcome = batch.run(refuse_two).await;
     let error = outcome.response().unwrap_err();
     assert!(
-        error.starts_with("the body of message-2 cannot be written as JSON"),
+        error.starts_with("the body of message-2 cannot be serialized as JSON"),
         "{error}"
     );
     assert!(outcome.spans().is_empty());
 }
 
 #[test]
-fn an_event_has_every_field_that_the_handler_can_ask_for() {
+fn an_event_has_all_fields_that_a_handler_can_read() {
     let record = Record::json(json!({"id": "1"}))
         .receive_count(3)
         .sent_at(UNIX_EPOCH + Duration::from_millis(5))
@@ -242,7 +242,7 @@ fn an_event_has_every_field_that_the_handler_can_ask_for() {
 #[tokio::test]
 async fn spans_of_the_tracing_macros_are_captured() {
     async fn traced(_: Message<u8>) -> Result<(), Failure> {
-        // The target is that of a program: this crate's own spans are left out.
+        // The target is a program's, because spans of this crate are not captured.
         let span = tracing::info_span!(target: "orders", "store", attempt = 1);
         span.in_scope(|| drop(global::tracer("handler").start("inside")));
         Ok(())
