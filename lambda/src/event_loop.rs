@@ -1,4 +1,4 @@
-//! The loop that asks Lambda for events.
+//! The loop that polls Lambda for events.
 //!
 //! This loop replaces the one in `lambda_runtime`, which sets `_X_AMZN_TRACE_ID` with `setenv` for
 //! each invocation: glibc never frees a value that was set. [`TraceIdVariable`] sets the variable
@@ -30,8 +30,8 @@ const DEADLINE: &str = "lambda-runtime-deadline-ms";
 ///
 /// # Errors
 ///
-/// When a request to the Runtime API fails, or its response is not an event. With several loops,
-/// the others continue, and the last error is returned.
+/// Returns an error if a request to the Runtime API fails, or if its response is not an event. With
+/// several loops, the others continue, and the last error is returned.
 pub(crate) async fn run<S>(runtime: Runtime<S>, max_concurrency: NonZeroUsize) -> Result<(), Error>
 where
     S: Service<LambdaInvocation, Response = (), Error = Error> + Clone + Send + 'static,
@@ -61,8 +61,8 @@ where
     }
 }
 
-/// Returns the runtime's layers with the handler inside. `Runtime` exposes its service only to a
-/// layer.
+/// Returns the service of the runtime: its layers with the handler inside. `Runtime` exposes the
+/// service only to a layer, so a layer that replaces it takes it out.
 fn into_service<S>(runtime: Runtime<S>) -> Option<S> {
     let service = Cell::new(None);
     let _ = runtime.layer(tower::layer::layer_fn(|inner| {
@@ -115,7 +115,7 @@ where
                 error!(
                     error = &**error as &dyn std::error::Error,
                     remaining = loops.len(),
-                    "polling for events ended"
+                    "event loop ended"
                 );
             }
         }
@@ -123,7 +123,7 @@ where
     }
 }
 
-/// Waits for the next event. Returns `None` for status 204, with which `cargo lambda watch` ends a
+/// Polls for the next event. Returns `None` for status 204, with which `cargo lambda watch` ends a
 /// long poll.
 async fn next_event(
     client: &PooledClient,
@@ -153,7 +153,7 @@ async fn get(client: &PooledClient, path: &'static str) -> Result<Response<Incom
     let response = client.call(request).await?;
     let status = response.status();
     if !status.is_success() {
-        return Err(format!("GET {path} was answered with {status}").into());
+        return Err(format!("GET {path} returned {status}").into());
     }
     Ok(response)
 }

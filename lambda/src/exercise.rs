@@ -1,11 +1,11 @@
-//! Does with an event everything that an invocation does with it, short of a handler, and holds it
-//! against `aws_lambda_events`' reading.
+//! Runs all code that reads an event, except for the handler, and compares the result with
+//! `aws_lambda_events`, the peer.
 //!
-//! The reader here refuses what the peer accepts where a message might be taken for another's: a
-//! record that is not from SQS, `Records` or a field of a record given twice. It accepts what the
-//! peer refuses where only telemetry or a curious handler loses something: `attributes` or
-//! `messageAttributes` that are not what they should be, fields that nobody reads, and text with
-//! half of a surrogate pair, which counts as absent.
+//! The reader of this crate rejects events that the peer accepts if a message could be mistaken for
+//! another: records that are not from SQS, and `Records` or a field of a record that is given twice.
+//! It accepts events that the peer rejects if only telemetry or optional metadata is affected:
+//! `attributes` or `messageAttributes` of the wrong type, invalid values of unused fields, and
+//! strings with half of a surrogate pair, which count as absent.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -23,21 +23,25 @@ use crate::invocation::build_response;
 use crate::message::{Message, Raw};
 use crate::trace_context::ContextExtractor;
 
-/// Whether it is an event. Panics where a promise is broken.
+/// Returns true if `json` is an SQS event. Panics if an invariant is violated.
 pub fn exercise(json: &str) -> bool {
     let is_json = serde_json::from_str::<IgnoredAny>(json).is_ok();
     let peer = read_as_peer(json).filter(|_| !has_lists(json));
     let batch = match Batch::parse(json.as_bytes().to_vec()) {
         Ok(batch) => Arc::new(batch),
         Err(error) => {
-            // The first thing that is wrong is reported, and what is no JSON may be no event before
-            // that.
+            // Only the first error is reported, and JSON that is not an event can also have a syntax
+            // error later.
             assert!(!(is_json && matches!(error, InvalidEvent::NotJson { .. })));
-            assert_eq!(peer.filter(|_| !is_ours_to_refuse(&error)), None, "{error}");
+            assert_eq!(
+                peer.filter(|_| !is_only_rejected_here(&error)),
+                None,
+                "{error}"
+            );
             return false;
         }
     };
-    assert!(is_json, "taken for JSON");
+    assert!(is_json, "accepted although it is not JSON");
     if let Some(peer) = &peer {
         assert_eq!(batch.len(), peer.len());
         let pairs = batch.records().zip(peer);
@@ -47,12 +51,12 @@ pub fn exercise(json: &str) -> bool {
         extract_contexts(&batch.record(index));
         read_message(&batch, index);
     }
-    answer(&batch);
+    check_response(&batch);
     true
 }
 
-/// The records as `aws_lambda_events` reads them. It has no type for an array of records, so each
-/// is read by itself.
+/// Returns the records as `aws_lambda_events` reads them. It has no type for an array of records, so
+/// each record is read separately.
 fn read_as_peer(json: &str) -> Option<Vec<SqsMessage>> {
     if json.trim_start().starts_with('[') {
         return serde_json::from_str(json).ok();
@@ -61,8 +65,8 @@ fn read_as_peer(json: &str) -> Option<Vec<SqsMessage>> {
     Some(event.records)
 }
 
-/// Whether there are lists where objects belong. `serde` takes the one for the other; no event of
-/// AWS is written so.
+/// Returns true if a record or an attribute is a list. `serde` accepts a list in place of an object,
+/// but AWS sends no such events.
 fn has_lists(json: &str) -> bool {
     let event: serde_json::Value = serde_json::from_str(json).unwrap_or_default();
     let records = event.as_array().or(event["Records"].as_array());
@@ -75,12 +79,12 @@ fn has_lists(json: &str) -> bool {
     })
 }
 
-/// Reasons to refuse an event that the peer does not have.
-fn is_ours_to_refuse(error: &InvalidEvent) -> bool {
+/// Returns true for errors that the peer does not report.
+fn is_only_rejected_here(error: &InvalidEvent) -> bool {
     matches!(error, InvalidEvent::WrongSource { .. })
 }
 
-/// Every field that both read.
+/// Compares all fields that both read.
 fn assert_same(record: &Record<'_>, peer: &SqsMessage) {
     let id = peer.message_id.as_deref().filter(|id| !id.is_empty());
     assert_eq!(record.message_id().as_deref(), id);
@@ -101,7 +105,7 @@ fn assert_same(record: &Record<'_>, peer: &SqsMessage) {
     assert_eq!(record.group_id().as_deref(), system("MessageGroupId"));
     assert_eq!(record.trace_header().as_deref(), system("AWSTraceHeader"));
     for (name, attribute) in &peer.message_attributes {
-        // Another spelling may give what the peer does not know of.
+        // The peer does not read other spellings of the name.
         let Some(value) = &attribute.string_value else {
             continue;
         };
@@ -117,7 +121,7 @@ fn assert_same(record: &Record<'_>, peer: &SqsMessage) {
     }
 }
 
-/// What `OTEL_PROPAGATORS` with these formats in it asks for.
+/// Returns the propagator for an `OTEL_PROPAGATORS` with these formats.
 pub(crate) fn listed(trace_context: bool, baggage: bool, xray: bool) -> Propagator {
     let mut propagator = Propagator::default();
     propagator.trace_context = trace_context;
@@ -126,7 +130,7 @@ pub(crate) fn listed(trace_context: bool, baggage: bool, xray: bool) -> Propagat
     propagator
 }
 
-/// With each propagator by itself, and with all.
+/// Extracts the context of a record with each combination of propagators.
 fn extract_contexts(record: &Record<'_>) {
     for formats in 0..8_u8 {
         let [trace_context, baggage, xray] = [1, 2, 4].map(|bit| formats & bit != 0);
@@ -143,6 +147,7 @@ fn extract_contexts(record: &Record<'_>) {
     }
 }
 
+/// Reads all metadata of a message.
 fn read_message(batch: &Arc<Batch>, index: usize) {
     for envelope in [Envelope::None, Envelope::Sns, Envelope::EventBridge] {
         let _ = Message::<serde_json::Value>::decode(batch, index, envelope);
@@ -162,8 +167,9 @@ fn read_message(batch: &Arc<Batch>, index: usize) {
     }
 }
 
-/// All records have failed: each is named, or the invocation fails.
-fn answer(batch: &Arc<Batch>) {
+/// Checks the response to a batch of which all records have failed: it lists each of them, or the
+/// invocation fails.
+fn check_response(batch: &Arc<Batch>) {
     let processed = ProcessedBatch {
         batch: Arc::clone(batch),
         failed: (0..batch.len()).collect(),

@@ -76,7 +76,7 @@ impl PanicHook {
                 // The process aborts as soon as one thread returns from the hook. A second thread
                 // that panics therefore waits until the first has responded.
                 let _guard = response_lock.lock().unwrap_or_else(PoisonError::into_inner);
-                installed.save(responds, &telemetry);
+                installed.respond_and_restart(responds, &telemetry);
             }));
         }
         hook
@@ -109,7 +109,8 @@ impl PanicHook {
     /// Runs in the panic hook. Replaces the process if the Runtime API accepted the response to
     /// every batch in progress. Otherwise, and if there is no batch, returns and lets the process
     /// abort.
-    fn save(&self, responds: bool, telemetry: &Telemetry) {
+    fn respond_and_restart(&self, responds: bool, telemetry: &Telemetry) {
+        // Taken, so that a second thread that panics does not respond again.
         let batches = mem::take(&mut *self.lock_batches());
         let runtime_api = runtime_api_address().filter(|_| responds);
         let accepted = runtime_api.is_some_and(|runtime_api| {
@@ -125,13 +126,14 @@ impl PanicHook {
             responded = accepted,
             "panic ended the process: it was built with panic = \"abort\""
         );
+        // After `end_spans`, so that the spans of the batches are among those written.
         telemetry.spill_pending();
         if accepted {
             restart(&self.next_suspects(&batches));
         }
     }
 
-    /// Returns the messages being handled now and the suspects known before, the latest first.
+    /// Returns the ids of the messages being handled, followed by the suspects known before.
     fn next_suspects(&self, batches: &[RegisteredBatch]) -> Vec<String> {
         let running = batches.iter().flat_map(RegisteredBatch::running_ids);
         let known = self.suspects.iter().map(String::as_str);
@@ -207,7 +209,7 @@ impl RegisteredBatch {
     }
 }
 
-/// Replaces the process with a new one of the same program, which learns the suspects from its
+/// Replaces the process with a new one of the same program, which reads the suspects from its
 /// environment. Returns if that fails.
 fn restart(suspects: &[String]) {
     let mut arguments = env::args_os();
@@ -219,7 +221,7 @@ fn restart(suspects: &[String]) {
     let failed = command.exec();
     error!(
         error = &failed as &dyn std::error::Error,
-        "cannot restart the process after a panic"
+        "failed to restart the process after a panic"
     );
 }
 
@@ -233,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn only_messages_that_are_not_done_are_reported_as_failed() {
+    fn only_unfinished_messages_are_reported_as_failed() {
         let hook = PanicHook::default();
         let batch = batch(&hook);
         for index in 0..3 {
@@ -249,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_with_an_unfinished_message_without_an_id_is_not_responded_to() {
+    fn no_response_is_sent_if_an_unfinished_message_has_no_id() {
         let hook = PanicHook::default();
         let batch = hook.register_batch("request-1", &Context::new(), &[Some("m-0".into()), None]);
         assert_eq!(hook.lock_batches()[0].unfinished_ids(), None);
@@ -258,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_is_forgotten_when_it_ends() {
+    fn a_batch_is_removed_when_it_ends() {
         let hook = PanicHook::default();
         let (first, second) = (
             batch(&hook),
@@ -271,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_being_handled_at_a_panic_is_suspect_from_then_on() {
+    fn messages_being_handled_at_a_panic_become_suspects() {
         let hook = PanicHook {
             suspects: ["m-9".to_owned(), "m-0".to_owned()].into(),
             ..PanicHook::default()

@@ -99,7 +99,7 @@ mod tests {
     const HEADER: &str =
         "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=0";
 
-    /// The text up to the first NUL, as `getenv` sees it.
+    /// Returns the text up to the first NUL, which `getenv` returns.
     fn text(buffer: &[AtomicU8]) -> String {
         let bytes = buffer.iter().map(|byte| byte.load(Ordering::Relaxed));
         let bytes: Vec<u8> = bytes.take_while(|byte| *byte != 0).collect();
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn a_buffer_holds_the_assignment_whatever_it_held_before() {
+    fn a_buffer_holds_only_the_current_assignment() {
         let mut variable = TraceIdVariable::default();
         let long = format!("{HEADER};Lineage={}", "1:fc3b4ff1:".repeat(100));
         for value in [HEADER, "Root=1", "", &long, HEADER, "Root=1", &long] {

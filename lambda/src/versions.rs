@@ -11,7 +11,7 @@ const DOCUMENTS: [(&str, &str); 3] = [
 ];
 
 #[test]
-fn the_documentation_names_the_version_of_opentelemetry_that_fits() {
+fn the_documentation_names_the_version_of_opentelemetry_in_the_manifest() {
     let (_, rest) = MANIFEST
         .split_once("\nopentelemetry = { version = \"")
         .unwrap();

@@ -40,7 +40,7 @@ async fn an_invalid_response_of_the_runtime_api_stops_the_function_with_the_caus
     for (status, text) in [
         (
             StatusCode::INTERNAL_SERVER_ERROR,
-            "GET /2018-06-01/runtime/invocation/next was answered with 500 Internal Server Error",
+            "GET /2018-06-01/runtime/invocation/next returned 500 Internal Server Error",
         ),
         (
             StatusCode::OK,

@@ -1,4 +1,4 @@
-//! Batches through the core, with the spans that they leave: no Lambda, no network.
+//! Batches processed without Lambda and without a network, and the spans that they emit.
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -171,7 +171,7 @@ async fn a_record_continues_its_producers_trace_and_the_batch_links_to_it() {
     );
     let of_batch = |link: &Link| link.span_context == batch.span_context;
     assert!(traced.links.iter().all(of_batch) && untraced.links.iter().all(of_batch));
-    // A record without a context starts a trace of its own: never the batch's by accident.
+    // A record without a context starts a new trace, and does not join the trace of the batch.
     assert_eq!(untraced.parent_span_id, SpanId::INVALID);
     assert_ne!(
         untraced.span_context.trace_id(),
@@ -210,7 +210,7 @@ async fn the_batch_span_describes_the_invocation() {
 }
 
 #[tokio::test]
-async fn a_bad_body_an_error_and_a_panic_fail_their_own_record_only() {
+async fn an_invalid_body_an_error_and_a_panic_fail_only_their_record() {
     async fn number(message: Message<u8>) -> Result<(), Failure> {
         match message.body {
             1 => Err(Failure::permanent("refused", "not wanted")),
@@ -240,7 +240,7 @@ async fn a_bad_body_an_error_and_a_panic_fail_their_own_record_only() {
 }
 
 #[tokio::test]
-async fn an_error_that_panics_when_it_is_shown_fails_its_own_record_only() {
+async fn an_error_that_panics_when_it_is_formatted_fails_only_its_record() {
     #[derive(Debug)]
     struct Unshowable;
 
@@ -267,7 +267,7 @@ async fn an_error_that_panics_when_it_is_shown_fails_its_own_record_only() {
 }
 
 #[tokio::test]
-async fn a_panic_with_any_value_fails_its_own_record_only() {
+async fn a_panic_with_any_payload_fails_only_its_record() {
     struct Bomb;
 
     impl Drop for Bomb {
@@ -305,7 +305,7 @@ async fn a_panic_with_any_value_fails_its_own_record_only() {
 }
 
 #[tokio::test]
-async fn a_malformed_context_is_noted_and_starts_a_new_trace() {
+async fn a_malformed_context_is_recorded_and_starts_a_new_trace() {
     let (_, spans) = process(
         handle,
         &[record(STANDARD, "a", "ok", "g", Some("00-short"))],
@@ -347,7 +347,7 @@ fn has_no_destination(spans: &[SpanData]) {
 async fn a_handler_runs_inside_its_records_span() {
     async fn check(message: Message<String>) -> Result<(), Failure> {
         let active = Context::map_current(|context| context.span().span_context().trace_id());
-        // Also after it has waited, when other records have run meanwhile.
+        // Also after a wait in which other records have run.
         tokio::task::yield_now().await;
         let later = Context::map_current(|context| context.span().span_context().trace_id());
         match active == later && active.to_string() == message.body {
@@ -374,8 +374,7 @@ async fn a_handler_runs_inside_its_records_span() {
 }
 
 #[tokio::test]
-async fn in_the_shape_of_a_batch_records_are_children_of_the_batch_span_and_linked_to_their_producers()
- {
+async fn with_the_trace_shape_batch_records_are_children_of_the_batch_span() {
     let config = Config {
         trace_shape: TraceShape::Batch,
         ..Config::default()
@@ -399,7 +398,7 @@ async fn in_the_shape_of_a_batch_records_are_children_of_the_batch_span_and_link
 }
 
 #[tokio::test]
-async fn a_message_that_one_more_failure_moves_to_the_dead_letter_queue_says_so() {
+async fn a_message_that_one_more_failure_moves_has_the_attribute() {
     for (max, expected) in [(2, Some(true.into())), (3, None)] {
         let config = Config {
             max_receive_count: Some(max.try_into().unwrap()),
@@ -412,8 +411,8 @@ async fn a_message_that_one_more_failure_moves_to_the_dead_letter_queue_says_so(
     }
 }
 
-/// Message groups, and what is left of them.
+/// FIFO message groups.
 mod groups;
 
-/// How a batch comes to its end before its time.
+/// Batches that are drained or cancelled.
 mod cancelled;

@@ -9,7 +9,7 @@ fn record(fields: &str) -> String {
 }
 
 #[test]
-fn a_record_is_read_where_it_stands() {
+fn the_fields_of_a_record_are_read_from_the_payload() {
     let batch = parse(&record(
         r#","messageId":"id-1","body":"a\"b","attributes":{"ApproximateReceiveCount":"2","SentTimestamp":"5"},
         "messageAttributes":{"x":{"dataType":"Binary","binaryValue":"AA=="},"traceparent":{"stringValue":"tp","dataType":"String"}},
@@ -53,7 +53,7 @@ fn nulls_and_missing_fields_count_as_absent() {
 }
 
 #[test]
-fn an_attribute_that_cannot_be_read_does_not_hide_its_neighbours() {
+fn an_unreadable_attribute_does_not_affect_others() {
     let batch = parse(&record(
         r#","messageAttributes":{"baggage":{"stringValue":7},"other":[],"traceparent":{"stringValue":"tp"},"tracestate":{"binaryValue":"AA=="}}"#,
     ))
@@ -67,7 +67,7 @@ fn an_attribute_that_cannot_be_read_does_not_hide_its_neighbours() {
 }
 
 #[test]
-fn names_of_carriers_are_compared_without_case_and_the_exact_one_wins() {
+fn carrier_names_are_compared_without_case_and_the_exact_one_takes_precedence() {
     for (attributes, expected) in [
         (r#"{"TraceParent":{"StringValue":"a"}}"#, text("a")),
         (
@@ -127,7 +127,7 @@ fn text(text: &str) -> FieldValue<'_> {
 }
 
 #[test]
-fn every_level_may_have_escapes_blanks_and_any_order() {
+fn escapes_whitespace_and_order_do_not_matter_at_any_level() {
     let json = "\n{ \"x\" : [ { } , [ ] , -1.5e3 , true ] ,\r\n \"\\u0052ecords\" :\t[ { \"body\" : \"\\u00e9\\\"\" , \"deep\" : { \"}\" : \"]\" } \
         , \"event\\u0053ource\" : \"aws:\\u0073qs\" , \"messageI\\u0064\" : \"i\\/d\" } , {\"eventSource\":\"aws:sqs\"} ] , \"z\" : null } ";
     let batch = parse(json).unwrap();
@@ -138,8 +138,8 @@ fn every_level_may_have_escapes_blanks_and_any_order() {
 }
 
 #[test]
-fn records_are_few_bytes() {
-    // A batch of 10,000 must cost little beside its payload.
+fn record_fields_are_small() {
+    // The fields of a batch of 10,000 records must be small compared with its payload.
     assert!(
         size_of::<RecordFields>() <= 128,
         "{}",
@@ -166,7 +166,7 @@ fn depth_and_size_do_no_harm() {
 }
 
 #[test]
-fn an_array_of_records_is_a_batch_as_eventbridge_pipes_sends_it() {
+fn an_array_of_records_from_eventbridge_pipes_is_a_batch() {
     let one = r#"{"eventSource":"aws:sqs","messageId":"id-1","body":"a"}"#;
     let batch = parse(&format!(" [ {one} , {} ]\n", one.replace("id-1", "id-2"))).unwrap();
     let ids: Vec<_> = batch.records().map(|record| record.message_id()).collect();
@@ -175,7 +175,7 @@ fn an_array_of_records_is_a_batch_as_eventbridge_pipes_sends_it() {
 }
 
 #[test]
-fn an_array_of_anything_else_is_refused_by_position() {
+fn the_error_of_an_invalid_array_has_the_position() {
     let sqs = r#"{"eventSource":"aws:sqs"}"#;
     for (json, expected) in [
         (r#"["SECRET"]"#.to_owned(), "Records[0] is not an object"),
@@ -192,88 +192,100 @@ fn an_array_of_anything_else_is_refused_by_position() {
             "the event is not JSON: trailing characters at line 1 column 29",
         ),
     ] {
-        assert_eq!(parse(&json).unwrap_err().to_string(), expected, "{json}");
+        assert_eq!(error(&json), expected, "{json}");
     }
 }
 
+fn error(json: &str) -> String {
+    parse(json).unwrap_err().to_string()
+}
+
 #[test]
-fn what_is_no_sqs_event_is_refused_by_name_and_without_its_values() {
-    for (json, expected) in [
-        (
-            "{}",
-            "Records is missing: the event is an empty object, expected the event of an SQS event source mapping",
-        ),
-        (
-            r#"{"SECRET":"SECRET"}"#,
-            "Records is missing: the event is an object with one other field, expected the event of an SQS event source mapping",
-        ),
+fn an_object_without_records_is_described() {
+    for (json, event) in [
+        ("{}", "an empty object"),
+        (r#"{"SECRET":"SECRET"}"#, "an object with one other field"),
         (
             r#"{"key2":"value2","key3":"value3","key1":"value1"}"#,
-            "Records is missing: the event is the sample event of the Lambda console, expected the event of an SQS event source mapping",
+            "the sample event of the Lambda console",
         ),
         (
             r#"{"version":"0","detail-type":"x","requestContext":{}}"#,
-            "Records is missing: the event is an EventBridge event, expected the event of an SQS event source mapping",
-        ),
-        (
-            "null",
-            "the event is null, expected the object with Records that an SQS event source mapping sends, \
-             or the array of records that EventBridge Pipes sends",
-        ),
-        (
-            r#"{"Records":"SECRET"}"#,
-            "Records is a string, expected an array of SQS messages",
-        ),
-        (
-            r#"{"Records":null}"#,
-            "Records is null, expected an array of SQS messages",
-        ),
-        (r#"{"Records":[],"Records":[]}"#, "Records is given twice"),
-        (r#"{"Records":[7]}"#, "Records[0] is not an object"),
-        (
-            r#"{"Records":[{"eventSource":"aws:s3"}]}"#,
-            "Records[0].eventSource is aws:s3, expected aws:sqs",
-        ),
-        (
-            r#"{"Records":[{"eventSource":"aws:SECRET"}]}"#,
-            "Records[0].eventSource is another value, expected aws:sqs",
-        ),
-        (
-            r#"{"Records":[{"eventSource":7}]}"#,
-            "Records[0].eventSource is another value, expected aws:sqs",
-        ),
-        (
-            r#"{"Records":[{"EventSource":"aws:sns","Sns":{}}]}"#,
-            "Records[0].eventSource is missing and EventSource is aws:sns, expected aws:sqs",
-        ),
-        (
-            r#"{"Records":[{"eventSource":"aws:sqs"},{"messageId":"x"}]}"#,
-            "Records[1].eventSource is missing, expected aws:sqs",
-        ),
-        (
-            &record(r#","messageId":7"#),
-            "Records[0].messageId is not a string",
-        ),
-        (
-            &record(r#","body":{"a":"SECRET"}"#),
-            "Records[0].body is not a string",
-        ),
-        (
-            &record(r#","messageId":"a","message\u0049d":"b""#),
-            "Records[0].messageId is given twice",
-        ),
-        (
-            &record(r#","attributes":{},"attributes":{}"#),
-            "Records[0].attributes is given twice",
+            "an EventBridge event",
         ),
     ] {
-        let error = parse(json).unwrap_err().to_string();
-        assert_eq!(error, expected, "{json}");
+        let expected = format!(
+            "Records is missing: the event is {event}, expected the event of an SQS event source mapping"
+        );
+        assert_eq!(error(json), expected, "{json}");
     }
 }
 
 #[test]
-fn what_is_no_json_is_said_to_be_none_and_where() {
+fn an_event_that_is_not_an_object_or_array_is_described() {
+    let expected = "the event is null, expected the object with Records that an SQS event source mapping sends, \
+                    or the array of records that EventBridge Pipes sends";
+    assert_eq!(error("null"), expected);
+}
+
+#[test]
+fn records_must_be_one_array() {
+    let string = error(r#"{"Records":"SECRET"}"#);
+    assert_eq!(
+        string,
+        "Records is a string, expected an array of SQS messages"
+    );
+    let null = error(r#"{"Records":null}"#);
+    assert_eq!(null, "Records is null, expected an array of SQS messages");
+    let twice = error(r#"{"Records":[],"Records":[]}"#);
+    assert_eq!(twice, "Records is given twice");
+}
+
+#[test]
+fn a_record_of_another_source_is_an_error_without_values() {
+    for (records, expected) in [
+        (r#"[{"eventSource":"aws:s3"}]"#, "[0].eventSource is aws:s3"),
+        (
+            r#"[{"eventSource":"aws:SECRET"}]"#,
+            "[0].eventSource is another value",
+        ),
+        (r#"[{"eventSource":7}]"#, "[0].eventSource is another value"),
+        (
+            r#"[{"EventSource":"aws:sns","Sns":{}}]"#,
+            "[0].eventSource is missing and EventSource is aws:sns",
+        ),
+        (
+            r#"[{"eventSource":"aws:sqs"},{"messageId":"x"}]"#,
+            "[1].eventSource is missing",
+        ),
+    ] {
+        let error = error(&format!(r#"{{"Records":{records}}}"#));
+        assert_eq!(error, format!("Records{expected}, expected aws:sqs"));
+    }
+}
+
+#[test]
+fn an_invalid_field_of_a_record_is_named_without_its_value() {
+    let not_an_object = error(r#"{"Records":[7]}"#);
+    assert_eq!(not_an_object, "Records[0] is not an object");
+    for (fields, expected) in [
+        (r#","messageId":7"#, "messageId is not a string"),
+        (r#","body":{"a":"SECRET"}"#, "body is not a string"),
+        (
+            r#","messageId":"a","message\u0049d":"b""#,
+            "messageId is given twice",
+        ),
+        (
+            r#","attributes":{},"attributes":{}"#,
+            "attributes is given twice",
+        ),
+    ] {
+        assert_eq!(error(&record(fields)), format!("Records[0].{expected}"));
+    }
+}
+
+#[test]
+fn the_error_of_invalid_json_has_the_position() {
     for (json, expected) in [
         ("", "EOF while parsing a value at line 1 column 0"),
         ("hello", "expected value at line 1 column 1"),
@@ -306,9 +318,8 @@ fn what_is_no_json_is_said_to_be_none_and_where() {
             "expected ident at line 1 column 48",
         ),
     ] {
-        let error = parse(json).unwrap_err().to_string();
         assert_eq!(
-            error,
+            error(json),
             format!("the event is not JSON: {expected}"),
             "{json}"
         );
@@ -316,11 +327,11 @@ fn what_is_no_json_is_said_to_be_none_and_where() {
 }
 
 #[test]
-fn what_is_no_text_is_said_to_be_none_and_where() {
+fn the_error_of_invalid_utf8_has_the_position() {
     let error = Batch::parse(b"{\"Records\":\xff}".to_vec()).unwrap_err();
     let expected = "the event is not UTF-8: invalid byte at 11";
     assert_eq!(error.to_string(), expected);
 }
 
-/// Walking over JSON, held against `serde_json`.
+/// Property tests that compare the scanner with `serde_json`.
 mod scanner_properties;

@@ -1,5 +1,5 @@
-//! Events that are generated, spoilt and cut: what is promised of every event, on the stable
-//! toolchain and in every test run.
+//! Property tests with generated, modified and truncated events. Unlike the fuzz target, they run on
+//! the stable toolchain and in each test run.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use serde_json::{Map, json};
 
 use super::*;
 
-/// Text as it comes, and as it should not.
+/// Generates plausible and implausible strings.
 fn text() -> impl Strategy<Value = String> {
     prop_oneof![
         ".{0,12}",
@@ -45,7 +45,7 @@ fn any_json() -> impl Strategy<Value = serde_json::Value> {
     })
 }
 
-/// Mostly what belongs there.
+/// Generates mostly the usual value, and sometimes any other.
 fn or_any(
     usual: impl Strategy<Value = serde_json::Value> + 'static,
 ) -> BoxedStrategy<serde_json::Value> {
@@ -56,7 +56,7 @@ fn texts() -> BoxedStrategy<serde_json::Value> {
     or_any(text().prop_map(|text| json!(text)))
 }
 
-/// An object with each of these fields most of the time, and others now and then.
+/// Generates an object that has most of these fields, and sometimes others.
 fn object(
     fields: Vec<(&'static str, BoxedStrategy<serde_json::Value>)>,
 ) -> BoxedStrategy<serde_json::Value> {
@@ -151,11 +151,11 @@ fn record() -> BoxedStrategy<serde_json::Value> {
 
 fn event() -> impl Strategy<Value = serde_json::Value> {
     let records = or_any(vec(record(), 0..4).prop_map(|records| json!(records)));
-    // The forms of an event source mapping and of EventBridge Pipes.
+    // An event source mapping sends an object, and EventBridge Pipes an array.
     prop_oneof![3 => object(vec![("Records", records.clone())]), 1 => records]
 }
 
-/// Writes JSON with blanks and escapes that a reader must not mind; `choices` says where.
+/// Writes JSON with optional whitespace and escapes at positions that `choices` determines.
 fn write(value: &serde_json::Value, choices: &mut dyn Iterator<Item = u8>, to: &mut String) {
     let blank = ["", "", " ", "\n", "\t\r "][usize::from(choices.next().unwrap_or(0)) % 5];
     to.push_str(blank);
@@ -211,7 +211,7 @@ fn written(event: &serde_json::Value, choices: &[u8]) -> String {
     json
 }
 
-/// The real-looking events that the fuzz target starts from.
+/// Returns the seed events of the fuzz target.
 fn corpus() -> Vec<String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus/event");
     let mut paths: Vec<_> = std::fs::read_dir(folder)
@@ -229,7 +229,7 @@ fn corpus() -> Vec<String> {
         .collect()
 }
 
-/// Replaces the value that is `place`th in the order of a walk.
+/// Replaces the value with the number `place`, counted in depth-first order.
 fn replace(value: &mut serde_json::Value, place: &mut usize, by: &serde_json::Value) {
     if *place == 0 {
         *value = by.clone();
@@ -253,8 +253,8 @@ proptest! {
     fn generated_events_are_read_as_the_peer_reads_them(event in event(), choices in vec(any::<u8>(), 1..64)) {
         let json = written(&event, &choices);
         let is_event = exercise(&json);
-        // What the peer refuses is refused here too, once everything is gone that it need not be
-        // refused for.
+        // Without the fields that only the peer validates, the peer must accept each event that was
+        // accepted here.
         let mut bare = event;
         if let Some(records) = bare.get_mut("Records") {
             bare = records.take();
@@ -269,10 +269,10 @@ proptest! {
     }
 
     #[test]
-    fn a_value_that_does_not_belong_there_does_no_harm(
+    fn a_value_of_the_wrong_type_does_no_harm(
         seed in select(corpus()), place in 0..120_usize, by in any_json(), choices in vec(any::<u8>(), 1..64)
     ) {
-        // One has half of a surrogate pair, which is no value.
+        // One seed has half of a surrogate pair, which `serde_json` rejects.
         let Ok(mut event) = serde_json::from_str(&seed) else {
             return Ok(());
         };
@@ -281,7 +281,7 @@ proptest! {
     }
 
     #[test]
-    fn bytes_that_are_changed_or_cut_off_do_no_harm(
+    fn changed_or_truncated_events_do_no_harm(
         seed in select(corpus()), changes in vec((any::<prop::sample::Index>(), any::<u8>()), 0..4), cut in any::<prop::sample::Index>(), is_cut in any::<bool>()
     ) {
         let mut bytes = seed.into_bytes();
@@ -301,7 +301,7 @@ proptest! {
 fn the_corpus_is_read() {
     let events = corpus();
     let read = events.iter().filter(|event| exercise(event)).count();
-    // Events of other services are in it, too.
+    // The corpus also has events of other services.
     assert!(
         read >= 6 && read < events.len(),
         "{read} of {}",

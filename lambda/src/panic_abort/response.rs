@@ -50,8 +50,8 @@ mod tests {
 
     use super::*;
 
-    /// Answers one request with `status`, and returns what `send` made of it and what was received.
-    fn sent(status: &'static str) -> (bool, String) {
+    /// Answers one request with `status`. Returns the result of `send` and the received request.
+    fn send_to_server(status: &'static str) -> (bool, String) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let server = thread::spawn(move || {
@@ -71,7 +71,8 @@ mod tests {
 
     #[test]
     fn the_failures_are_posted_as_the_response() {
-        let (accepted, received) = sent("HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n");
+        let (accepted, received) =
+            send_to_server("HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n");
         assert!(accepted);
         let (head, body) = received.split_once("\r\n\r\n").unwrap();
         assert!(
@@ -86,9 +87,9 @@ mod tests {
     }
 
     #[test]
-    fn a_response_that_is_refused_or_reaches_no_one_is_not_accepted() {
-        assert!(!sent("HTTP/1.1 400 Bad Request\r\n\r\n").0);
-        assert!(!sent("").0);
+    fn a_rejected_or_undelivered_response_is_not_accepted() {
+        assert!(!send_to_server("HTTP/1.1 400 Bad Request\r\n\r\n").0);
+        assert!(!send_to_server("").0);
         let unused = TcpListener::bind("127.0.0.1:0")
             .unwrap()
             .local_addr()

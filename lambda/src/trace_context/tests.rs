@@ -7,10 +7,10 @@ use super::*;
 use crate::event::Batch;
 use crate::exercise::listed;
 
-// What comes of it: the spans that are emitted, and the context that handlers send on.
+// Emitted spans, and the context that handlers propagate.
 mod emitted;
 
-/// Trace contexts that differ in their span.
+/// Returns a `traceparent` with this span id.
 fn traceparent(span: u8) -> String {
     format!("00-4bf92f3577b34da6a3ce929d0e0e4736-{span:016x}-01")
 }
@@ -45,7 +45,7 @@ fn sqs(name: &str, value: &str) -> Json {
 fn sns(attributes: Json, message: &str) -> String {
     let notification =
         json!({"Type": "Notification", "Message": message, "MessageAttributes": attributes});
-    // As SNS writes it: over several lines.
+    // SNS writes several lines.
     format!(
         "\n {}",
         serde_json::to_string_pretty(&notification).unwrap()
@@ -60,7 +60,7 @@ fn event(fields: Json, detail: Json) -> String {
     event.to_string()
 }
 
-/// CarrierKind and span of the parent.
+/// Returns the carrier and the span id of the parent.
 fn found(producer: &ProducerContext) -> Option<(CarrierKind, u64)> {
     let parent = producer.parent.as_ref()?;
     let span = u64::from_be_bytes(parent.span_id().to_bytes());
@@ -81,7 +81,7 @@ fn invalid(producer: &ProducerContext) -> String {
 }
 
 #[test]
-fn carriers_are_tried_in_their_order() {
+fn carriers_are_read_in_order() {
     let in_sns = json!({"traceparent": {"Type": "String", "Value": traceparent(2)}});
     let both = event(
         json!({"traceparent": traceparent(3)}),
@@ -107,7 +107,7 @@ fn carriers_are_tried_in_their_order() {
             Some((CarrierKind::EventBridge, 4)),
         ),
         (json!({}), in_detail, Some((CarrierKind::EventBridge, 4))),
-        // Neither notification nor event, in spite of the marks.
+        // Neither a notification nor an event, although the text contains their names.
         (
             json!({}),
             json!({"traceparent": traceparent(9), "detail-type": 7, "Notification": {}})
@@ -123,7 +123,7 @@ fn carriers_are_tried_in_their_order() {
 }
 
 #[test]
-fn what_is_malformed_is_noted_and_the_next_carrier_is_tried() {
+fn a_malformed_carrier_is_recorded_and_the_next_one_is_read() {
     let body = sns(
         json!({"traceparent": {"Type": "Binary", "Value": 7}}),
         &event(
@@ -147,14 +147,14 @@ fn what_is_malformed_is_noted_and_the_next_carrier_is_tried() {
     );
 }
 
-/// Message attributes of type `String`.
+/// Returns message attributes of type `String`.
 fn strings(attributes: &[(&str, &str)]) -> Json {
     let value = |(name, text): &(&str, &str)| ((*name).to_owned(), json!({"stringValue": text}));
     Json::Object(attributes.iter().map(value).collect())
 }
 
 #[test]
-fn attributes_with_the_prefix_of_old_boto3sqs_are_read_after_the_plain_ones() {
+fn prefixed_attributes_are_read_after_plain_ones() {
     let (first, second) = (&*traceparent(1), &*traceparent(2));
     let in_sns = sns(json!({"traceparent": {"Value": traceparent(3)}}), "");
     for (attributes, expected) in [
@@ -186,7 +186,7 @@ fn attributes_with_the_prefix_of_old_boto3sqs_are_read_after_the_plain_ones() {
         let producer = extract_default(strings(attributes), "");
         let span = found(&producer).map(|(_, span)| span);
         assert_eq!(span, expected, "{attributes:?}");
-        // An envelope is tried last.
+        // An envelope is read last.
         let producer = extract_default(strings(attributes), &in_sns);
         let span = found(&producer).map(|(_, span)| span);
         assert_eq!(span, expected.or(Some(3)), "{attributes:?}");
@@ -194,7 +194,7 @@ fn attributes_with_the_prefix_of_old_boto3sqs_are_read_after_the_plain_ones() {
 }
 
 #[test]
-fn tracestate_and_baggage_are_read_behind_the_prefix_too() {
+fn tracestate_and_baggage_are_read_with_the_prefix_too() {
     let producer = extract_default(
         strings(&[
             ("otel.traceparent", &traceparent(1)),
@@ -215,7 +215,7 @@ fn tracestate_and_baggage_are_read_behind_the_prefix_too() {
 }
 
 #[test]
-fn what_is_malformed_behind_the_prefix_is_noted_under_its_own_name() {
+fn a_malformed_prefixed_attribute_is_recorded_with_its_prefix() {
     let attributes = strings(&[
         ("traceparent", "01-SECRET"),
         ("otel.traceparent", "00-SECRET"),
@@ -237,7 +237,7 @@ fn what_is_malformed_behind_the_prefix_is_noted_under_its_own_name() {
 }
 
 #[test]
-fn a_binary_attribute_of_sns_holds_no_text() {
+fn a_binary_attribute_of_sns_is_not_a_string() {
     // The base64 of `tenant=blue` parses as a baggage member: a key and an empty value.
     let baggage = "dGVuYW50PWJsdWU=";
     let (name, value) = (("Type", "Binary"), ("Value", baggage));
@@ -274,7 +274,7 @@ fn an_event_with_a_binary_traceparent_from_sns_starts_a_trace() {
 }
 
 #[test]
-fn a_tracestate_is_kept_or_dropped_with_a_note() {
+fn a_tracestate_is_kept_or_recorded_as_invalid() {
     let with_state = |state: Json| {
         let attributes = json!({"traceparent": {"stringValue": traceparent(1)}, "tracestate": {"stringValue": state}});
         let producer = extract_default(attributes, "");
@@ -315,7 +315,7 @@ fn baggage_comes_from_the_first_carrier_that_has_it() {
         invalid(&producer),
         "message attributes: baggage has no member that counts"
     );
-    // Where the parent is known, no body is searched for baggage alone.
+    // If the parent is known, the body is not read for baggage alone.
     let producer = extract_default(sqs("traceparent", &traceparent(1)), &sns(in_sns, ""));
     assert_eq!(
         (found(&producer), tenant(&producer)),
@@ -324,7 +324,7 @@ fn baggage_comes_from_the_first_carrier_that_has_it() {
 }
 
 #[test]
-fn what_of_baggage_does_not_count_is_noted() {
+fn invalid_baggage_members_are_recorded() {
     let many: Vec<String> = (0..70).map(|number| format!("k{number}=v")).collect();
     let long = "v".repeat(9000);
     for (header, found, notes) in [
@@ -361,7 +361,7 @@ fn what_of_baggage_does_not_count_is_noted() {
 }
 
 #[test]
-fn baggage_that_says_nothing_hides_no_other() {
+fn baggage_without_valid_members_does_not_hide_other_baggage() {
     let in_sns = json!({"baggage": {"Type": "String", "Value": "tenant=green"}});
     for listed in [listed(true, true, false), listed(false, true, false)] {
         let body = sns(in_sns.clone(), "");
@@ -375,7 +375,7 @@ fn baggage_that_says_nothing_hides_no_other() {
 }
 
 #[test]
-fn a_tracestate_alone_is_noted() {
+fn a_tracestate_without_a_traceparent_is_recorded() {
     let alone = "message attributes: tracestate without a traceparent";
     for (state, note) in [("vendor=SECRET", alone), ("SECRET", alone), (" , ", "")] {
         let body = sns(json!({"traceparent": {"Value": traceparent(2)}}), "");
@@ -385,7 +385,7 @@ fn a_tracestate_alone_is_noted() {
         let state = producer.parent.unwrap().trace_state().header();
         assert!(state.is_empty(), "of another carrier: {state}");
     }
-    // Beside a traceparent that does not count it is not looked at.
+    // A tracestate with an invalid traceparent is ignored.
     let attributes =
         json!({"traceparent": {"stringValue": "00"}, "tracestate": {"stringValue": "a=1"}});
     assert_eq!(
@@ -395,7 +395,7 @@ fn a_tracestate_alone_is_noted() {
 }
 
 #[test]
-fn notes_are_bounded_and_hold_nothing_of_what_was_there() {
+fn invalid_fields_are_limited_and_contain_no_values() {
     let long = format!("SECRET SECRET=1,b={}", "SECRET".repeat(2000));
     let fields = json!({"traceparent": "SECRET", "tracestate": 7, "baggage": long});
     let values = |value: &str| {
@@ -417,7 +417,7 @@ fn notes_are_bounded_and_hold_nothing_of_what_was_there() {
 }
 
 #[test]
-fn only_listed_propagators_are_asked() {
+fn only_listed_propagators_are_used() {
     let in_sns = json!({
         "traceparent": {"Type": "String", "Value": traceparent(2)},
         "baggage": {"Type": "String", "Value": "tenant=green"},
@@ -442,7 +442,7 @@ fn only_listed_propagators_are_asked() {
 }
 
 #[test]
-fn x_rays_header_is_a_link_unless_it_is_listed_and_nothing_else_counts() {
+fn an_x_ray_header_is_the_parent_only_if_listed_and_without_another_context() {
     let parent = 0x5399_5c3f_42cd_8ad8;
     let extract_xray =
         |xray, attributes| extract(listed(true, true, xray), attributes, "{}", Some(XRAY));
@@ -459,12 +459,12 @@ fn x_rays_header_is_a_link_unless_it_is_listed_and_nothing_else_counts() {
         (last.xray.as_ref(), invalid(&last).is_empty()),
         (None, false)
     );
-    // `Sampled=0` is X-Ray's word and silences nothing: the sampler was asked.
+    // `Sampled=0` is X-Ray's decision, so the sampler decides.
     assert_eq!(last.parent.unwrap().trace_flags(), TraceFlags::SAMPLED);
 }
 
 #[test]
-fn only_a_sampled_header_without_any_other_context_is_joined_by_link_only() {
+fn only_a_sampled_header_without_another_context_is_link_only() {
     let header = |rest| format!("Root=1-5759e988-bd862e3fe1be46a994272793{rest}");
     let sampled = &*header(";Parent=53995c3f42cd8ad8;Sampled=1");
     for (attributes, header, expected) in [
@@ -490,7 +490,7 @@ fn only_a_sampled_header_without_any_other_context_is_joined_by_link_only() {
 }
 
 #[test]
-fn x_rays_header_is_noted_when_it_is_broken_but_not_when_it_names_no_span() {
+fn an_invalid_x_ray_header_is_recorded_unless_it_names_no_span() {
     for (header, note) in [
         (
             "Root=1-5759e988-bd862e3fe1be46a994272793;Lineage=1:890bcd31:0",
@@ -512,7 +512,7 @@ fn x_rays_header_is_noted_when_it_is_broken_but_not_when_it_names_no_span() {
 }
 
 #[test]
-fn a_record_without_context_begins_in_an_empty_one() {
+fn a_record_without_context_starts_in_an_empty_one() {
     let outer = Context::new()
         .with_remote_span_context(parse_trace_context(&traceparent(7), None).unwrap());
     let _active = outer.attach();

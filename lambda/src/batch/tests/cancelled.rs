@@ -1,15 +1,15 @@
 use super::*;
 
-/// Handlers that have begun, and those whose future was dropped before its end.
+/// Handlers that have begun, and handlers whose future was dropped before its end.
 #[derive(Debug, Clone, Default)]
-struct Seen {
+struct HandlerLog {
     begun: Arc<Mutex<Vec<String>>>,
     dropped: Arc<Mutex<Vec<String>>>,
 }
 
-struct Guard(String, Seen);
+struct DropGuard(String, HandlerLog);
 
-impl Drop for Guard {
+impl Drop for DropGuard {
     fn drop(&mut self) {
         self.1.dropped.lock().unwrap().push(self.0.clone());
         assert_ne!(self.0, "panics when dropped");
@@ -17,18 +17,18 @@ impl Drop for Guard {
 }
 
 #[tokio::test]
-async fn at_the_end_nothing_starts_what_runs_is_cancelled_and_what_finished_stays_done() {
-    let seen = Seen::default();
+async fn a_cancelled_batch_skips_new_records_cancels_running_ones_and_keeps_finished_ones() {
+    let log = HandlerLog::default();
     let handler = {
-        let seen = seen.clone();
+        let log = log.clone();
         move |message: Message<String>| {
-            let seen = seen.clone();
+            let log = log.clone();
             async move {
-                seen.begun.lock().unwrap().push(message.body.clone());
+                log.begun.lock().unwrap().push(message.body.clone());
                 if message.body == "done" {
                     return Ok::<(), Failure>(());
                 }
-                let _guard = Guard(message.body, seen);
+                let _guard = DropGuard(message.body, log);
                 std::future::pending().await
             }
         }
@@ -47,7 +47,7 @@ async fn at_the_end_nothing_starts_what_runs_is_cancelled_and_what_finished_stay
     let cancellation = never_cancelled();
     let processing = process_with(config, handler, &records, &cancellation);
     let ending = async {
-        // The first four have begun when this is polled, one of them in the place of the first.
+        // When this is polled, the first record is done and the next three have begun.
         cancellation.drain(StopReason::Deadline);
         tokio::task::yield_now().await;
         cancellation.cancel(StopReason::Deadline);
@@ -55,13 +55,12 @@ async fn at_the_end_nothing_starts_what_runs_is_cancelled_and_what_finished_stay
     let ((failed, spans), ()) = tokio::join!(processing, ending);
     assert_eq!(failed, ["2", "3", "4", "5"]);
     assert!(
-        !seen
-            .begun
+        !log.begun
             .lock()
             .unwrap()
             .contains(&"never begins".to_owned())
     );
-    assert_eq!(seen.dropped.lock().unwrap().len(), 3);
+    assert_eq!(log.dropped.lock().unwrap().len(), 3);
     let error_type =
         |id: &str| attribute(&record_span(&spans, id), "error.type").map(|value| value.to_string());
     assert_eq!(error_type("1"), None);
@@ -71,7 +70,7 @@ async fn at_the_end_nothing_starts_what_runs_is_cancelled_and_what_finished_stay
 }
 
 #[tokio::test]
-async fn handlers_that_never_wait_let_others_run() {
+async fn handlers_that_never_wait_let_other_tasks_run() {
     let records: Vec<_> = (0..1000)
         .map(|number| plain(&format!("m{number}"), "ok"))
         .collect();
@@ -80,7 +79,7 @@ async fn handlers_that_never_wait_let_others_run() {
     let ((failed, _), ()) = tokio::join!(processing, async {
         cancellation.drain(StopReason::Deadline)
     });
-    // Without a pause all would be done before the mark is looked at.
+    // Without a yield, all records would be done before the drain.
     assert!(
         !failed.is_empty() && failed.len() < 1000,
         "{}",

@@ -1,7 +1,7 @@
 use super::*;
 
 #[tokio::test]
-async fn a_fifo_group_stops_at_its_first_failure_and_other_groups_go_on() {
+async fn a_fifo_group_stops_at_its_first_failure_and_other_groups_continue() {
     let fifo = |id, body, group| record(FIFO, id, body, group, None);
     let records = [
         fifo("a1", "ok", "a"),
@@ -23,12 +23,12 @@ async fn a_fifo_group_stops_at_its_first_failure_and_other_groups_go_on() {
 }
 
 #[tokio::test]
-async fn groups_run_side_by_side_and_are_those_of_one_queue() {
+async fn groups_run_concurrently_and_are_separate_per_queue() {
     let other = "arn:aws:sqs:eu-central-1:123456789012:returns.fifo";
     let records = [
         record(FIFO, "1", "waits", "a", None),
         record(FIFO, "2", "waits", "b", None),
-        // The same name in another queue is another group.
+        // A group with the same name on another queue is independent.
         record(other, "3", "waits", "a", None),
         record(FIFO, "4", "waits", "a", None),
     ];
@@ -53,13 +53,13 @@ async fn groups_run_side_by_side_and_are_those_of_one_queue() {
 }
 
 #[tokio::test]
-async fn groups_on_a_standard_queue_mean_nothing() {
+async fn groups_on_a_standard_queue_are_ignored() {
     let (failed, _) = process(handle, &[plain("a", "fail"), plain("b", "ok")]).await;
     assert_eq!(failed, ["a"]);
 }
 
 #[tokio::test]
-async fn the_rest_of_a_fifo_group_is_returned_at_the_end() {
+async fn a_drained_fifo_group_is_returned() {
     let fifo = |id, group| record(FIFO, id, "ok", group, None);
     let cancellation = never_cancelled();
     cancellation.drain(StopReason::Shutdown);
@@ -73,7 +73,7 @@ async fn the_rest_of_a_fifo_group_is_returned_at_the_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_follows_a_cancelled_message_of_its_group_was_not_started_for_the_same_reason() {
+async fn messages_after_a_cancelled_one_of_their_group_have_the_same_reason() {
     let fifo = |id| record(FIFO, id, "ok", "a", None);
     let cancellation = never_cancelled();
     let hangs = |_: Message<String>| std::future::pending::<Result<(), Failure>>();

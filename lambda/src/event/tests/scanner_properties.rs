@@ -5,7 +5,7 @@ use serde_json::Value as Json;
 use super::scanner::{JsonKind, Scanner};
 use super::string::JsonString;
 
-/// Walks over a whole document and builds what `serde_json` would.
+/// Scans a whole document and builds the value that `serde_json` would build.
 fn rebuild(scanner: &mut Scanner<'_>) -> Json {
     match scanner.peek_kind() {
         JsonKind::Object => {
@@ -33,25 +33,25 @@ fn rebuild(scanner: &mut Scanner<'_>) -> Json {
     }
 }
 
-/// Whether a whole document, walked over bit by bit, is JSON.
+/// Returns true if a document, scanned value by value, is JSON.
 fn is_json(json: &str) -> bool {
     let mut scanner = Scanner::new(json);
-    walk(&mut scanner);
+    scan(&mut scanner);
     scanner.is_at_end()
 }
 
-fn walk(scanner: &mut Scanner<'_>) {
+fn scan(scanner: &mut Scanner<'_>) {
     match scanner.peek_kind() {
         JsonKind::Object => {
             scanner.enter();
             while scanner.next_key().is_some() {
-                walk(scanner);
+                scan(scanner);
             }
         }
         JsonKind::Array => {
             scanner.enter();
             while scanner.next_item() {
-                walk(scanner);
+                scan(scanner);
             }
         }
         JsonKind::String | JsonKind::Null | JsonKind::Other => scanner.skip(),
@@ -75,7 +75,7 @@ fn json() -> impl Strategy<Value = Json> {
 }
 
 #[test]
-fn what_is_nearly_json_is_none() {
+fn nearly_valid_json_is_rejected() {
     for json in [
         "[,1]",
         "[1,]",
@@ -121,7 +121,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_document_is_walked_over_as_serde_json_reads_it(value in json(), pretty in any::<bool>()) {
+    fn a_document_is_scanned_as_serde_json_reads_it(value in json(), pretty in any::<bool>()) {
         let json = if pretty { serde_json::to_string_pretty(&value) } else { serde_json::to_string(&value) };
         let json = json.unwrap();
         prop_assert_eq!(rebuild(&mut Scanner::new(&json)), value);
@@ -130,7 +130,7 @@ proptest! {
     }
 
     #[test]
-    fn a_string_ends_where_it_ends_and_means_what_it_means(
+    fn a_string_has_the_end_and_the_value_that_serde_json_finds(
         text in "([a-zé]{0,70}(\\\\[\"\\\\/bfnrt]|\\\\u00[0-7][0-9a-f]|\\\\ud83d\\\\ude00|\\\\ud83d)?){0,4}", after in "[\"\\\\a]{0,20}"
     ) {
         let json = format!("\"{text}\"{after}");
@@ -143,12 +143,12 @@ proptest! {
     }
 
     #[test]
-    fn json_is_told_from_what_is_none(json in "[\\[\\]{}:,\"\\\\ 1\u{1}é]{0,12}|\\{(\"a?\"[:,] ?(1|null|tru|\\[]|\\{}|\"\\\\?.\"),?){0,3}\\}|\\[(-?0?1?,?){0,3}\\]") {
+    fn the_scanner_accepts_the_same_documents_as_serde_json(json in "[\\[\\]{}:,\"\\\\ 1\u{1}é]{0,12}|\\{(\"a?\"[:,] ?(1|null|tru|\\[]|\\{}|\"\\\\?.\"),?){0,3}\\}|\\[(-?0?1?,?){0,3}\\]") {
         prop_assert_eq!(is_json(&json), serde_json::from_str::<IgnoredAny>(&json).is_ok());
     }
 
     #[test]
-    fn a_byte_more_less_or_changed_is_noticed_where_it_is_none(
+    fn documents_with_a_changed_byte_are_accepted_like_by_serde_json(
         value in json(), at in any::<prop::sample::Index>(), byte in "[\\[\\]{}:,\"\\\\ 1\u{1}u]", change in 0..3
     ) {
         let mut json = serde_json::to_string(&value).unwrap();

@@ -12,7 +12,7 @@ use crate::testing::{Batch, FinishedSpan, Outcome, Record};
 use crate::{Consumer, Failure, Message};
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
-/// What the handler here puts on its span: the tenant of the baggage.
+/// Attribute that the handler sets: the tenant in the baggage.
 const TENANT: &str = "test.tenant";
 
 async fn observe(_: Message<String>) -> Result<(), Failure> {
@@ -24,7 +24,7 @@ async fn observe(_: Message<String>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The headers that a handler sends.
+/// Headers that a handler sends.
 type Sent = Arc<Mutex<Vec<String>>>;
 
 async fn send_on(_: Message<String>, sent: Sent) -> Result<(), Failure> {
@@ -67,7 +67,7 @@ async fn contexts_in_envelopes_are_the_parents_of_emitted_spans() {
 }
 
 #[tokio::test]
-async fn what_did_not_count_is_on_the_emitted_span() {
+async fn invalid_fields_are_on_the_emitted_span() {
     let record = Record::raw("")
         .attribute("tracestate", "a=1")
         .attribute("baggage", "a b=1");
@@ -80,7 +80,7 @@ async fn what_did_not_count_is_on_the_emitted_span() {
 }
 
 #[tokio::test]
-async fn handlers_send_the_random_flag_on_and_the_decision() {
+async fn handlers_propagate_the_random_flag_and_the_sampling_decision() {
     for flags in ["00", "01", "02", "03"] {
         let sent = Sent::default();
         let record = Record::raw("").traceparent(format!("00-{TRACE}-00f067aa0ba902b7-{flags}"));
@@ -98,7 +98,7 @@ async fn handlers_send_the_random_flag_on_and_the_decision() {
 }
 
 #[tokio::test]
-async fn the_batch_links_to_each_record_once_and_to_x_rays_span_where_there_is_no_other() {
+async fn the_batch_links_to_each_producer_once_and_otherwise_to_the_x_ray_span() {
     let batch = Batch::standard("orders")
         .record(
             Record::raw("")
@@ -122,7 +122,7 @@ async fn the_batch_links_to_each_record_once_and_to_x_rays_span_where_there_is_n
         ("53995c3f42cd8ad8", &json!("message-2")),
     ];
     assert_eq!(links, expected);
-    // And each of the two has a link of its own to it.
+    // Each of the two records links to the X-Ray span too.
     for id in ["message-1", "message-2"] {
         let links = &outcome.record_span(id).unwrap().links;
         assert!(links.iter().any(|link| link.span_id == "53995c3f42cd8ad8"));
