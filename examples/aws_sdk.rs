@@ -1,11 +1,11 @@
-//! A call of the AWS SDK inside a handler, which carries the trace on: each order is answered by a
-//! message to another queue.
+//! A call of the AWS SDK that propagates the trace: the handler sends a message to another queue for
+//! each order.
 //!
-//! The PRODUCER span is a child of the record's, because that is active in the handler. Its context
-//! goes into the message attributes by the global propagator, so that whoever takes the message
-//! continues the trace. SQS takes ten attributes: more than seven of your own would leave none for
-//! it. `FOLLOW_UP_QUEUE_URL` names the queue; region and credentials come from where the SDK looks
-//! for them.
+//! The PRODUCER span is a child of the record span, which is active in the handler. The global
+//! propagator writes its context into the message attributes, so that the consumer of the message
+//! continues the trace. The context needs up to three of the ten message attributes that SQS allows,
+//! so a message should have at most seven others. `FOLLOW_UP_QUEUE_URL` is the URL of the queue. The
+//! SDK finds the region and the credentials itself.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -100,7 +100,8 @@ impl FollowUps {
     }
 }
 
-/// A message that the propagator writes into. It writes no empty value, which SQS would refuse.
+/// Carrier that adds message attributes. The propagator writes no empty values, which SQS would
+/// reject.
 struct Carrier(SendMessageFluentBuilder);
 
 impl Injector for Carrier {
@@ -109,7 +110,7 @@ impl Injector for Carrier {
             .data_type("String")
             .string_value(value)
             .build();
-        // It fails only without a data type.
+        // The build fails only without a data type.
         if let Ok(attribute) = attribute {
             self.0 = self.0.clone().message_attributes(name, attribute);
         }

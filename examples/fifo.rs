@@ -1,14 +1,14 @@
-//! A FIFO queue.
+//! A consumer of a FIFO queue.
 //!
-//! Nothing has to be set: that a queue is FIFO is seen from its name. Messages of one group are
-//! handled one after the other, and groups side by side. After a failure the rest of the group is
-//! returned untried, so that the order is kept; other groups go on. Every message that was not
-//! tried has a span that says so, with `error.type` `message_group_blocked`.
+//! No option is needed, because the name of the queue ends in `.fifo`. Messages of a group are
+//! handled one after another, and groups concurrently. After a failure, the rest of the group is
+//! skipped and returned as failed, so that the order is kept. Other groups continue. Each skipped
+//! message has a span with the `error.type` `message_group_blocked`.
 
 use baton_lambda::{Failure, Message};
 use serde::Deserialize;
 
-/// A booking on the account that is the message group.
+/// A booking. The message group is the account.
 #[derive(Deserialize)]
 struct Booking {
     amount: i64,
@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_failure_stops_its_own_account_only() {
+    async fn a_failure_stops_only_its_account() {
         let booking =
             |account: &str, amount: i64| Record::json(json!({"amount": amount})).group(account);
         let batch = Batch::fifo("bookings")

@@ -1,9 +1,10 @@
-//! An outbound HTTP request inside a handler, which carries the trace on.
+//! An outbound HTTP request that propagates the trace.
 //!
-//! The CLIENT span is a child of the record's, because that is active in the handler;
-//! `traceparent`, `tracestate` and `baggage` go into the headers by the global propagator, so that
-//! the server's span is a child of this one. Name and attributes are those of the conventions for
-//! HTTP clients. `STOCK_URL` is the service that is asked, such as `https://stock.example.com`.
+//! The CLIENT span is a child of the record span, which is active in the handler. The global
+//! propagator writes `traceparent`, `tracestate` and `baggage` into the headers, so that the
+//! server's span becomes a child of the CLIENT span. Name and attributes follow the semantic
+//! conventions for HTTP clients. `STOCK_URL` is the base URL of the service, such as
+//! `https://stock.example.com`.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -99,7 +100,7 @@ impl Stock {
     }
 }
 
-/// What the conventions want to know about the answer. Success leaves the status unset.
+/// Records the response as the semantic conventions require. They leave the status unset on success.
 fn record<B>(span: &SpanRef<'_>, response: &Result<Response<B>, ClientError>) {
     let error_type = match response {
         Ok(response) => {
@@ -126,7 +127,7 @@ fn record<B>(span: &SpanRef<'_>, response: &Result<Response<B>, ClientError>) {
     span.set_attribute(KeyValue::new(key::ERROR_TYPE, error_type));
 }
 
-/// Headers that the propagator writes into.
+/// Carrier that adds headers.
 struct Carrier<'a>(&'a mut HeaderMap);
 
 impl Injector for Carrier<'_> {

@@ -1,9 +1,10 @@
-//! The smallest function, with its tests.
+//! A minimal function, with tests.
 //!
-//! The handler gets one message with its body decoded from JSON. What it returns decides about this
-//! message alone: `Ok`, and it is deleted; `Err`, and it is delivered again. (The event source
-//! mapping must have `ReportBatchItemFailures`.) Its span is a child of the sender's. The tests run
-//! the handler as Lambda would, with neither Lambda nor a network.
+//! The handler gets one message, with its body decoded from JSON. Its result affects only this
+//! message: after `Ok` SQS deletes it, and after `Err` SQS redelivers it. (This requires
+//! `ReportBatchItemFailures` on the event source mapping.) The message's span is a child of the
+//! producer's span. The tests run the handler like Lambda does, without Lambda and without a
+//! network.
 
 use baton_lambda::{Failure, Message};
 use serde::Deserialize;
@@ -44,7 +45,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_empty_order_fails_alone() {
+    async fn an_empty_order_fails_only_its_message() {
         let batch = Batch::standard("orders")
             .message(json!({"id": "1", "quantity": 2}))
             .message(json!({"id": "2", "quantity": 0}));

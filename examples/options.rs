@@ -1,9 +1,9 @@
-//! Options by the builder.
+//! Options set with the builder.
 //!
-//! What the builder sets wins over the environment (`BATON_*`), which wins over the default; here
-//! every option is a decision of the program's. Twenty messages at a time suit a handler that
-//! mostly waits. The flush may take half a second when the collector is slow, and the queue has no
-//! `ReportBatchItemFailures`, so that one failed message fails the whole batch.
+//! Options of the builder take precedence over the environment (`BATON_*`), which takes precedence
+//! over the defaults. Twenty concurrent messages suit a handler that mostly waits. A flush takes at
+//! most half a second if the collector is slow. The event source mapping has no
+//! `ReportBatchItemFailures`, so one failed message fails the whole batch.
 
 use std::num::NonZeroUsize;
 use std::time::Duration;

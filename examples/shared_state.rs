@@ -1,9 +1,9 @@
-//! State that handlers share.
+//! State that is shared by all messages.
 //!
-//! A handler with a second argument gets a clone of what the builder was given: clients, pools,
-//! caches, behind an `Arc`. It lives as long as the process, so from one invocation to the next.
-//! Here it is a table of prices; an error of the lookup turns into a retryable failure with `?`,
-//! because any `std::error::Error` does.
+//! A handler with a second argument gets a clone of the state that the builder was given. Clients,
+//! pools and caches are usually behind an `Arc`. The state lives as long as the process, and is
+//! shared by all invocations. In this example it is a table of prices. `?` converts the error of the
+//! lookup into a retryable failure, as it does for any `std::error::Error`.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,11 +20,11 @@ struct Order {
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("the article has no price yet")]
+#[error("the article has no price")]
 struct UnknownArticle;
 
 impl Prices {
-    fn of(&self, article: &str) -> Result<u32, UnknownArticle> {
+    fn find(&self, article: &str) -> Result<u32, UnknownArticle> {
         self.0.get(article).copied().ok_or(UnknownArticle)
     }
 }
@@ -37,7 +37,7 @@ async fn main() -> Result<(), baton_lambda::Error> {
 }
 
 async fn handle(message: Message<Order>, prices: Arc<Prices>) -> Result<(), Failure> {
-    let price = prices.of(&message.body.article)?;
+    let price = prices.find(&message.body.article)?;
     let total = u64::from(price) * u64::from(message.body.quantity);
     tracing::info!(total, "order priced");
     Ok(())

@@ -1,9 +1,9 @@
 //! The consumer as a tower service.
 //!
-//! For a program that assembles the Lambda runtime itself, because it has a layer of its own around
-//! each batch. Where the runtime is not needed, [`baton_lambda::run`] is less to write and cheaper.
-//! The flush layer is the outermost: with `BATON_FLUSH_POINT=after-response` it flushes when
-//! everything inside it is done, the response included.
+//! Use it in a program that assembles the Lambda runtime itself, for example to add its own layer
+//! around each batch. Otherwise [`baton_lambda::run`] is shorter and faster. The flush layer is the
+//! outermost one: with `BATON_FLUSH_POINT=after-response` it flushes after everything inside it is
+//! done, including the response.
 
 use baton_lambda::{Consumer, Failure, Message};
 use lambda_runtime::{Error, LambdaEvent, Runtime};

@@ -1,9 +1,9 @@
 //! Spans of the `tracing` macros, with the feature `tracing` of `baton-lambda`.
 //!
-//! What `#[instrument]` and `info_span!` make are OpenTelemetry spans inside the record's, also
-//! across `await` and with many messages side by side. Log lines inside them carry their ids.
-//! Fields become attributes, and `otel.kind`, `otel.name`, `otel.status_code` say what the macros
-//! have no words for. Spans of libraries stay out; the level of the log has no say about spans of
+//! `#[instrument]` and `info_span!` create OpenTelemetry spans inside the record span, also across
+//! `await` and with concurrent messages. Log lines inside them carry their ids. Fields become
+//! attributes, and the fields `otel.kind`, `otel.name` and `otel.status_code` set properties that
+//! the macros do not have. Spans of libraries are omitted. The log level does not affect spans of
 //! level `INFO` and above.
 
 use std::time::Duration;
@@ -31,7 +31,7 @@ async fn handle(message: Message<Order>) -> Result<(), Failure> {
 
 #[instrument(skip_all, fields(order.id = order.id))]
 async fn reserve(order: &Order) {
-    // Stands for a call of another service.
+    // Simulates a call to another service.
     tokio::time::sleep(Duration::from_millis(1)).await;
     info!("reserved");
 }
@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn each_message_has_its_own_spans_inside() {
+    async fn the_spans_of_a_handler_are_children_of_its_message() {
         let orders = Batch::standard("orders").message(json!({"id": 1}));
         let outcome = orders.message(json!({"id": 2})).run(handle).await;
         for (message, id) in [("message-1", 1), ("message-2", 2)] {

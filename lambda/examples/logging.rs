@@ -1,5 +1,5 @@
-//! As `noop`, with one line of the log for each record: what logging costs. The figures of `bench/`
-//! are measured with it, to stdout, and with `OTEL_LOGS_EXPORTER=otlp` over OTLP as well.
+//! The example `noop` with one log line per record, for measuring the cost of logging. `bench/`
+//! measures it with logs to stdout, and with `OTEL_LOGS_EXPORTER=otlp`.
 
 use baton_lambda::{Failure, Message};
 use serde_json::Value;
