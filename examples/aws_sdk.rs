@@ -1,11 +1,11 @@
-//! A call of the AWS SDK that propagates the trace: the handler sends a message to another queue for
-//! each order.
+//! A call of the AWS SDK that propagates the trace: the handler sends a message to another queue
+//! for each order.
 //!
 //! The PRODUCER span is a child of the record span, which is active in the handler. The global
 //! propagator writes its context into the message attributes, so that the consumer of the message
-//! continues the trace. The context needs up to three of the ten message attributes that SQS allows,
-//! so a message should have at most seven others. `FOLLOW_UP_QUEUE_URL` is the URL of the queue. The
-//! SDK finds the region and the credentials itself.
+//! continues the trace. The context needs up to three of the ten message attributes that SQS
+//! allows, so a message should have at most seven others. `FOLLOW_UP_QUEUE_URL` is the URL of the
+//! queue. The SDK finds the region and the credentials itself.
 
 use std::error::Error;
 use std::sync::Arc;

@@ -100,7 +100,8 @@ impl Stock {
     }
 }
 
-/// Records the response as the semantic conventions require. They leave the status unset on success.
+/// Records the response as the semantic conventions require. They leave the status unset on
+/// success.
 fn record<B>(span: &SpanRef<'_>, response: &Result<Response<B>, ClientError>) {
     let error_type = match response {
         Ok(response) => {

@@ -2,8 +2,8 @@
 //!
 //! A handler with a second argument gets a clone of the state that the builder was given. Clients,
 //! pools and caches are usually behind an `Arc`. The state lives as long as the process, and is
-//! shared by all invocations. In this example it is a table of prices. `?` converts the error of the
-//! lookup into a retryable failure, as it does for any `std::error::Error`.
+//! shared by all invocations. In this example it is a table of prices. `?` converts the error of
+//! the lookup into a retryable failure, as it does for any `std::error::Error`.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -71,12 +71,12 @@ pub enum TraceShape {
 /// Time at which the spans of an invocation are exported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum FlushPoint {
-    /// Before the response. The collector has the spans when Lambda gets the response.
+    /// Flushes before the response. The collector has the spans when Lambda gets the response.
     #[default]
     BeforeResponse,
-    /// After the response and before the next invocation is polled. The event source mapping can
-    /// delete the messages sooner. Lambda waits and bills until the flush is done. If the process
-    /// dies before that, the spans are lost.
+    /// Flushes after the response and before the next invocation is polled. The event source
+    /// mapping can delete the messages sooner. Lambda waits and bills until the flush is done. If
+    /// the process dies before that, the spans are lost.
     AfterResponse,
 }
 

@@ -2,10 +2,10 @@
 //! `aws_lambda_events`, the peer.
 //!
 //! The reader of this crate rejects events that the peer accepts if a message could be mistaken for
-//! another: records that are not from SQS, and `Records` or a field of a record that is given twice.
-//! It accepts events that the peer rejects if only telemetry or optional metadata is affected:
-//! `attributes` or `messageAttributes` of the wrong type, invalid values of unused fields, and
-//! strings with half of a surrogate pair, which count as absent.
+//! another: records that are not from SQS, and `Records` or a field of a record that is given
+//! twice. It accepts events that the peer rejects if only telemetry or optional metadata is
+//! affected: `attributes` or `messageAttributes` of the wrong type, invalid values of unused
+//! fields, and strings with half of a surrogate pair, which count as absent.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -30,8 +30,8 @@ pub fn exercise(json: &str) -> bool {
     let batch = match Batch::parse(json.as_bytes().to_vec()) {
         Ok(batch) => Arc::new(batch),
         Err(error) => {
-            // Only the first error is reported, and JSON that is not an event can also have a syntax
-            // error later.
+            // Only the first error is reported, and JSON that is not an event can also have a
+            // syntax error later.
             assert!(!(is_json && matches!(error, InvalidEvent::NotJson { .. })));
             assert_eq!(
                 peer.filter(|_| !is_only_rejected_here(&error)),
@@ -55,8 +55,8 @@ pub fn exercise(json: &str) -> bool {
     true
 }
 
-/// Returns the records as `aws_lambda_events` reads them. It has no type for an array of records, so
-/// each record is read separately.
+/// Returns the records as `aws_lambda_events` reads them. It has no type for an array of records,
+/// so each record is read separately.
 fn read_as_peer(json: &str) -> Option<Vec<SqsMessage>> {
     if json.trim_start().starts_with('[') {
         return serde_json::from_str(json).ok();
@@ -65,8 +65,8 @@ fn read_as_peer(json: &str) -> Option<Vec<SqsMessage>> {
     Some(event.records)
 }
 
-/// Returns true if a record or an attribute is a list. `serde` accepts a list in place of an object,
-/// but AWS sends no such events.
+/// Returns true if a record or an attribute is a list. `serde` accepts a list in place of an
+/// object, but AWS sends no such events.
 fn has_lists(json: &str) -> bool {
     let event: serde_json::Value = serde_json::from_str(json).unwrap_or_default();
     let records = event.as_array().or(event["Records"].as_array());

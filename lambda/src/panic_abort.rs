@@ -5,7 +5,7 @@
 //! panic hook, which runs before the process aborts, takes three steps. It responds to the current
 //! invocations, so that completed messages are deleted and only the others are redelivered. It
 //! writes finished spans to stdout. It then replaces the process with a new one, because Lambda
-//! counts an invocation as failed if the runtime exits before it asks for the next event
+//! counts an invocation as failed if the runtime exits before it polls for the next event
 //! (aws-lambda-runtime-interface-emulator, `internal/lambda/rapid/handlers.go`, `doInvoke`).
 
 use std::collections::BTreeMap;
@@ -107,8 +107,8 @@ impl PanicHook {
     }
 
     /// Runs in the panic hook. Replaces the process if the Runtime API accepted the response to
-    /// every batch in progress. Otherwise, and if there is no batch, returns and lets the process
-    /// abort.
+    /// every batch in progress. Otherwise, and if no batch is in progress, returns and lets the
+    /// process abort.
     fn respond_and_restart(&self, responds: bool, telemetry: &Telemetry) {
         // Taken, so that a second thread that panics does not respond again.
         let batches = mem::take(&mut *self.lock_batches());

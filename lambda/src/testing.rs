@@ -22,8 +22,8 @@
 //! ```
 //!
 //! A test runs the same code as Lambda does, from the payload to the response. It needs no network
-//! and no variables of Lambda, does not read the environment, and works under `#[tokio::test]`, also
-//! with `start_paused`. Tests can run concurrently in one process.
+//! and no variables of Lambda, does not read the environment, and works under `#[tokio::test]`,
+//! also with `start_paused`. Tests can run concurrently in one process.
 //!
 //! Spans that the handler creates with `opentelemetry::global::tracer` are captured if they are
 //! descendants of a record span and have ended when the batch is done. For that purpose, the first
@@ -106,7 +106,8 @@ impl Batch {
         }
     }
 
-    /// Creates an empty batch from the FIFO queue `queue`. Adds the suffix `.fifo` if it is missing.
+    /// Creates an empty batch from the FIFO queue `queue`. Adds the suffix `.fifo` if it is
+    /// missing.
     #[must_use]
     pub fn fifo(queue: &str) -> Self {
         let name = queue.strip_suffix(".fifo").unwrap_or(queue);
@@ -140,8 +141,8 @@ impl Batch {
     }
 
     /// Sets the timeout of the function. Default: fifteen minutes, the maximum. If tokio's clock is
-    /// paused, a handler that sleeps longer is cancelled without waiting, as on Lambda shortly before
-    /// the deadline.
+    /// paused, a handler that sleeps longer is cancelled without waiting, as on Lambda shortly
+    /// before the deadline.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;

@@ -336,9 +336,9 @@ async fn records_of_several_queues_have_no_common_destination() {
 }
 
 fn has_no_destination(spans: &[SpanData]) {
-    assert_eq!(batch_span(&spans).name, "process_batch");
+    assert_eq!(batch_span(spans).name, "process_batch");
     assert_eq!(
-        attribute(&batch_span(&spans), "messaging.destination.name"),
+        attribute(&batch_span(spans), "messaging.destination.name"),
         None
     );
 }
@@ -350,12 +350,13 @@ async fn a_handler_runs_inside_its_records_span() {
         // Also after a wait in which other records have run.
         tokio::task::yield_now().await;
         let later = Context::map_current(|context| context.span().span_context().trace_id());
-        match active == later && active.to_string() == message.body {
-            true => Ok(()),
-            false => Err(Failure::permanent(
+        if active == later && active.to_string() == message.body {
+            Ok(())
+        } else {
+            Err(Failure::permanent(
                 "wrong_context",
                 "another span is active",
-            )),
+            ))
         }
     }
     let traced = |number: u32| {

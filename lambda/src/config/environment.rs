@@ -181,18 +181,22 @@ const ALL_FAILED: &[(&str, AllFailed)] = &[
     ("report", AllFailed::Report),
     ("fail-invocation", AllFailed::FailInvocation),
 ];
-/// Without the feature, `on` is an error. Ignoring it would hide that the shutdown is not graceful.
-const GRACEFUL_SHUTDOWN_CHOICES: &[(&str, bool)] = match cfg!(feature = "graceful-shutdown") {
-    true => &[("on", true), ("off", false)],
-    false => &[("off", false)],
+/// Values of `BATON_GRACEFUL_SHUTDOWN`. Without the feature, `on` is an error, because ignoring it
+/// would hide that the shutdown is not graceful.
+const GRACEFUL_SHUTDOWN_CHOICES: &[(&str, bool)] = if cfg!(feature = "graceful-shutdown") {
+    &[("on", true), ("off", false)]
+} else {
+    &[("off", false)]
 };
-const GRACEFUL_SHUTDOWN_FORM: &str = match cfg!(feature = "graceful-shutdown") {
-    true => "on or off",
-    false => "off, because baton-lambda is built without the feature graceful-shutdown",
+const GRACEFUL_SHUTDOWN_FORM: &str = if cfg!(feature = "graceful-shutdown") {
+    "on or off"
+} else {
+    "off, because baton-lambda is built without the feature graceful-shutdown"
 };
-const DEAD_LETTER_QUEUE_FORM: &str = match cfg!(feature = "dead-letter-queue") {
-    true => "the URL of a queue",
-    false => "no value, because baton-lambda is built without the feature dead-letter-queue",
+const DEAD_LETTER_QUEUE_FORM: &str = if cfg!(feature = "dead-letter-queue") {
+    "the URL of a queue"
+} else {
+    "no value, because baton-lambda is built without the feature dead-letter-queue"
 };
 
 /// Reads variables, and collects the errors.

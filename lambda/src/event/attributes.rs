@@ -36,8 +36,8 @@ pub(super) fn read_string_or_skip(scanner: &mut Scanner<'_>) -> Option<JsonStrin
 #[derive(Debug, Clone, Copy)]
 pub(super) struct AttributeNames {
     names: [&'static str; 3],
-    /// `true` if the first name is also used for binary values, so that only the data type tells
-    /// base64 from text.
+    /// `true` if the first name is also used for binary values, so that only the data type
+    /// distinguishes base64 from text.
     has_one_value: bool,
 }
 

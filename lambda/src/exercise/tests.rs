@@ -1,5 +1,5 @@
-//! Property tests with generated, modified and truncated events. Unlike the fuzz target, they run on
-//! the stable toolchain and in each test run.
+//! Property tests with generated, modified and truncated events. Unlike the fuzz target, they run
+//! on the stable toolchain and in each test run.
 
 use std::path::Path;
 

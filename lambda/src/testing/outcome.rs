@@ -43,8 +43,8 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// Returns the ids of the messages that SQS redelivers: those that the response lists, or all if
-    /// the invocation failed.
+    /// Returns the ids of the messages that SQS redelivers: those that the response lists, or all
+    /// if the invocation failed.
     #[must_use]
     pub fn failed(&self) -> &[String] {
         &self.failed
@@ -60,7 +60,8 @@ impl Outcome {
     }
 
     /// Returns all spans of this run that have ended: the record spans in the order of the batch,
-    /// each followed by its descendants in the order in which they started, and last the batch span.
+    /// each followed by its descendants in the order in which they started, and last the batch
+    /// span.
     #[must_use]
     pub fn spans(&self) -> &[FinishedSpan] {
         &self.spans

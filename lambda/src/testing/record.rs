@@ -40,13 +40,13 @@ pub struct Record {
 pub(super) struct RecordPosition<'a> {
     pub(super) region: &'a str,
     pub(super) queue_arn: &'a str,
-    /// From 1.
+    /// Position in the batch, counted from 1.
     pub(super) number: usize,
 }
 
 impl Record {
-    /// Creates a message with the JSON of `body` as its body. A body that cannot be serialized fails
-    /// the run of the batch.
+    /// Creates a message with the JSON of `body` as its body. A body that cannot be serialized
+    /// fails the run of the batch.
     pub fn json(body: impl Serialize) -> Self {
         Self::new(serde_json::to_string(&body))
     }
