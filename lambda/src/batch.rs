@@ -336,7 +336,9 @@ impl<H: Handler<S, Args>, S, Args> BatchProcessor<H, S, Args> {
     ) -> RecordOutcome {
         let record = active.batch.record(index);
         let queue = match &self.dead_letters {
-            Some(queue) if failure.kind == FailureKind::Permanent && queue.takes(&record) => queue,
+            Some(queue) if failure.kind == FailureKind::Permanent && queue.can_receive(&record) => {
+                queue
+            }
             _ => return RecordOutcome::Failed,
         };
         if let Some(deferred) = &active.deferred {

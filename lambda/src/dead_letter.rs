@@ -25,65 +25,85 @@ pub use error::InvalidDeadLetterQueue;
 /// Instrumentation scope of the send spans.
 const SCOPE: &str = "baton.lambda.dead_letter";
 
-/// A queue that takes the messages which handlers have given up on. Clones share the client and its
-/// connections.
+/// A queue for messages whose failure is permanent. Clones share the client and its connections.
 ///
-/// What is sent is the message as it came: its body, its message attributes, its `AWSTraceHeader`,
-/// and the trace context that it carries in them. One that carries none gets that of the send, as
-/// the listed propagators write it: message attributes, and for `xray` an `AWSTraceHeader`. A
-/// header that came with the message stays, whatever is listed; it counts as the message's context
-/// where `xray` is. The reason is added as message attributes:
+/// The message is sent with its body, its message attributes, its `AWSTraceHeader` and its message
+/// group unchanged. These message attributes describe the failure:
 ///
 /// | Attribute | Value |
 /// |---|---|
 /// | `baton.error.type` | the failure's `error.type` |
-/// | `baton.error.message` | its text, cut to at most 1,024 bytes of whole characters; a character that SQS refuses becomes U+FFFD |
-/// | `baton.source.queue_arn` | the queue that the message came from |
-/// | `baton.source.message_id` | the message's id there |
+/// | `baton.error.message` | the failure's text, cut to at most 1,024 bytes of whole characters; U+FFFD replaces characters that SQS does not accept |
+/// | `baton.source.queue_arn` | the ARN of the queue that the message came from |
+/// | `baton.source.message_id` | the message's id in that queue |
 ///
-/// A message with attributes of these names, from an earlier stay in a dead-letter queue, gets new
-/// ones. SQS takes ten attributes and 1 MiB a message. When either runs short, what is added is
-/// left out from the bottom of this table upwards and the trace context last, never an attribute
-/// that the sender set. A queue's `MaximumMessageSize` may be below the limit of SQS. When the
-/// queue refuses the message for its size, the message is sent once more with as many of these
-/// attributes as fit, in the same order; the limit that the queue stated is remembered for a
-/// minute. If the refusal states no limit, the reason is left out first, then `baggage`, then
-/// `tracestate`, then the rest of the trace context. The span of the send names the attributes that
-/// were left out. A span's kind cannot change after the first attempt, so the span stays PRODUCER
-/// even if `traceparent` was left out and the message does not carry its context.
+/// They replace attributes of the same names from an earlier stay in a dead-letter queue.
 ///
-/// A message keeps its message group; on a standard queue, that group is used for fair queues. On a
-/// FIFO queue, the message id is the deduplication id, and also the group of a message that has no
-/// group.
+/// On a standard queue, the message group is used for fair queues. On a FIFO queue, the message id
+/// is the deduplication id, and also the group of a message that has no group.
 ///
-/// It must not be the queue that the messages come from. Where account and name (and the region, as
-/// far as the URL tells) are the same, nothing is sent: permanent failures are reported like any
-/// other, and a warning says why.
+/// ```no_run
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use baton_lambda::{Consumer, DeadLetterQueue};
 ///
-/// # Moving messages back
+/// let config = aws_config::load_defaults(aws_config::BehaviorVersion::latest()).await;
+/// let url = "https://sqs.eu-west-1.amazonaws.com/123456789012/orders-dead";
+/// let queue = DeadLetterQueue::new(aws_sdk_sqs::Client::new(&config), url)?;
+/// let consumer = Consumer::builder().dead_letter_queue(queue);
+/// # Ok(())
+/// # }
+/// ```
 ///
-/// SQS did not move these messages itself, so they lack `DeadLetterQueueSourceArn`, and "start DLQ
-/// redrive" to the source queue does not know where they came from: name the queue, which
-/// `baton.source.queue_arn` tells, as the custom destination.
+/// # Trace context
 ///
-/// # At least once
+/// A message that carries a trace context keeps it, and nothing is added to it. Any other message
+/// gets the context of the send in the fields of the listed propagators: message attributes and,
+/// with `xray`, an `AWSTraceHeader`. An `AWSTraceHeader` that came with the message is never
+/// replaced; it counts as the message's context only if `xray` is listed.
 ///
-/// A function that dies after the send and before its response has been read gets the message
-/// again, and sends it again. (Not to a FIFO queue within five minutes: there the message id keeps
-/// the second one out.)
+/// # Size limits
+///
+/// SQS accepts ten attributes and 1 MiB for one message. If there is no room for all of them, the
+/// attributes that describe the failure are dropped, from the bottom of the table upwards, and then
+/// the trace context. Attributes that the sender set are never dropped.
+///
+/// A queue's `MaximumMessageSize` may be below the limit of SQS. If the queue refuses the message
+/// for its size, the message is sent once more with as many of the added attributes as fit, and the
+/// limit that the queue stated is remembered for a minute. If the refusal does not state the limit,
+/// the failure's attributes are dropped first, then `baggage`, then `tracestate`, then the rest of
+/// the trace context. The span of the send names the dropped attributes. It stays PRODUCER even if
+/// `traceparent` was dropped, because a span's kind cannot change.
+///
+/// # The source queue
+///
+/// The dead-letter queue must not be the queue that the messages come from. If name, account and
+/// region are equal, as far as the URL contains them, nothing is sent: permanent failures are
+/// reported like any other failure, and a warning states the cause.
+///
+/// # Redrive
+///
+/// SQS did not move these messages, so they lack `DeadLetterQueueSourceArn`, and "start DLQ
+/// redrive" cannot determine the source queue. Enter the queue in `baton.source.queue_arn` as the
+/// custom destination.
+///
+/// # At-least-once delivery
+///
+/// If a function crashes after the send and before its response was read, SQS redelivers the
+/// message, and the function sends it again. A FIFO queue drops the second one if it arrives within
+/// five minutes, because it has the same deduplication id.
 ///
 /// # Without partial responses
 ///
-/// Where one failure has the whole batch delivered again
-/// ([`PartialResponse::Off`](crate::PartialResponse::Off), or a message without an id in the
-/// batch), a message that was moved would come back and be moved again, each time. There permanent
-/// failures are sent last, when all messages are handled, and only if nothing else has failed;
-/// otherwise they are reported like any other. If then a send fails, no further one is begun, and
-/// what was sent before it is sent again with the next delivery.
+/// In some cases one failure makes SQS redeliver the whole batch: with
+/// [`PartialResponse::Off`](crate::PartialResponse::Off), or if a message of the batch has no id. A
+/// message that was already sent would be redelivered and sent again each time. Permanent failures
+/// are therefore sent after all messages have been handled, and only if nothing else has failed;
+/// otherwise they are reported like any other failure. After a send that fails, no further one is
+/// started, and the messages that were sent before it are sent again after the next delivery.
 ///
-/// A FIFO group goes on after a permanent failure there too, because it is meant to be moved. If in
-/// the end it is not, the whole batch is delivered again, the group from its first message, so that
-/// the order of each delivery is kept.
+/// A FIFO group is continued after a permanent failure in these cases too, because that message is
+/// going to be sent. If it is not sent, SQS redelivers the whole batch and the group starts from
+/// its first message, so that each delivery keeps the order.
 #[derive(Debug, Clone)]
 pub struct DeadLetterQueue {
     queue: QueueClient,
@@ -142,10 +162,10 @@ impl DeadLetterQueue {
         self.queue.queue().name()
     }
 
-    /// Returns `true` if messages from the queue of `record` can be sent here, and `false` if they
-    /// come from this queue: each would be delivered again immediately as a new message, whose
-    /// receive count starts at one, so that no redrive policy would ever stop it.
-    pub(crate) fn takes(&self, record: &Record<'_>) -> bool {
+    /// Returns `true` if the message of `record` can be sent here, and `false` if it comes from this
+    /// queue: it would be delivered again immediately as a new message, whose receive count starts
+    /// at one, so that no redrive policy would ever stop it.
+    pub(crate) fn can_receive(&self, record: &Record<'_>) -> bool {
         let queue = self.queue.queue();
         let own = record.queue_arn().filter(|arn| queue.can_match(arn));
         if let Some(arn) = &own {
@@ -153,8 +173,8 @@ impl DeadLetterQueue {
                 warn!(
                     source = &**arn,
                     dead_letter_queue = queue.as_str(),
-                    "permanent failures are not moved but delivered again: the dead-letter queue is the queue that they come from. \
-                     BATON_DEAD_LETTER_QUEUE_URL, or the builder's dead_letter_queue, must name another one"
+                    "permanent failures are redelivered instead of sent to the dead-letter queue, because it is their source queue: \
+                     BATON_DEAD_LETTER_QUEUE_URL, or the builder's dead_letter_queue, must name another queue"
                 );
             });
         }

@@ -1,5 +1,5 @@
-//! What stands in for the dead-letter queue where its feature, and with it the AWS SDK, is not
-//! compiled in: a type without values.
+//! Replacement for the dead-letter queue if its feature, and with it the AWS SDK, is not compiled
+//! in: types without values, so that the compiler removes all code that uses them.
 
 use std::convert::Infallible;
 
@@ -8,21 +8,21 @@ use opentelemetry::metrics::Meter;
 
 use crate::event::Record;
 
-/// Never there.
+/// A dead-letter queue, which cannot exist without the feature.
 #[derive(Debug, Clone)]
 pub(crate) enum DeadLetterQueue {}
 
-/// Why a message is given up.
+/// The failure that is recorded on a message.
 #[derive(Debug, Clone, Copy)]
-#[expect(dead_code, reason = "nobody reads it where there is no queue")]
+#[expect(dead_code, reason = "only a dead-letter queue reads the fields")]
 pub(crate) struct DeadLetterReason<'a> {
     pub(crate) error_type: &'a str,
     pub(crate) description: &'a str,
 }
 
-/// Never happens.
+/// The error of a send, which cannot occur.
 #[derive(Debug, thiserror::Error)]
-#[error("no message is sent")]
+#[error("messages are not sent without the feature dead-letter-queue")]
 pub(crate) enum DeadLetterError {}
 
 impl DeadLetterQueue {
@@ -34,12 +34,12 @@ impl DeadLetterQueue {
         match self {}
     }
 
-    pub(crate) fn takes(&self, _: &Record<'_>) -> bool {
+    pub(crate) fn can_receive(&self, _: &Record<'_>) -> bool {
         match *self {}
     }
 
     pub(crate) async fn from_environment(_: &str) -> Result<Self, Infallible> {
-        unreachable!("a variable that needs the feature is refused before")
+        unreachable!("the configuration rejects the variable without the feature")
     }
 
     pub(crate) async fn send(

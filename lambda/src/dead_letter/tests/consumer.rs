@@ -139,7 +139,7 @@ async fn a_message_from_the_dead_letter_queue_itself_stays_there() {
         assert_eq!(record.attributes["error.type"], "refused");
     }
     assert_eq!(endpoint.bodies(), [""; 0]);
-    let said = warnings.of("must name another one");
+    let said = warnings.of("must name another queue");
     assert_eq!(said.len(), 1, "{said:?}");
     assert!(said[0].contains("arn:aws:sqs:eu-central-1:000000000000:orders"));
     // Those of another queue are moved all the same.
