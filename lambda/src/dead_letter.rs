@@ -162,9 +162,9 @@ impl DeadLetterQueue {
         self.queue.queue().name()
     }
 
-    /// Returns `true` if the message of `record` can be sent here, and `false` if it comes from this
-    /// queue: it would be delivered again immediately as a new message, whose receive count starts
-    /// at one, so that no redrive policy would ever stop it.
+    /// Returns `true` if the message of `record` can be sent here, and `false` if it comes from
+    /// this queue: it would be delivered again immediately as a new message, whose receive count
+    /// starts at one, so that no redrive policy would ever stop it.
     pub(crate) fn can_receive(&self, record: &Record<'_>) -> bool {
         let queue = self.queue.queue();
         let own = record.queue_arn().filter(|arn| queue.can_match(arn));

@@ -1,4 +1,4 @@
-//! Sends over a real socket, with the message that arrives and the span that is left.
+//! Sends over a real socket: the requests and the spans.
 
 use std::time::{Duration, Instant};
 
@@ -18,8 +18,8 @@ use crate::event::Batch;
 mod consumer;
 pub(crate) mod endpoint;
 mod propagators;
+mod redelivered_batch;
 mod warnings;
-mod whole;
 
 const MESSAGE_ID: &str = "5f1b2d3c-0000-4000-8000-000000000001";
 const ARN: &str = "arn:aws:sqs:eu-central-1:123456789012:orders";
@@ -30,8 +30,8 @@ const REASON: DeadLetterReason<'_> = DeadLetterReason {
     error_type: "refused",
     description: "not wanted",
 };
-/// A send must not take longer than its timeouts, with time for a busy machine.
-const PATIENCE: Duration = Duration::from_secs(4);
+/// Maximum duration of a send that times out, with a margin for a busy machine.
+const MAX_DURATION: Duration = Duration::from_secs(4);
 
 fn batch(attributes: Value) -> Batch {
     let system = json!({"AWSTraceHeader": TRACE_HEADER, "MessageGroupId": "g-1"});
@@ -54,9 +54,10 @@ fn text(value: &str) -> Value {
     json!({"stringValue": value, "dataType": "String"})
 }
 
-/// The queue of this name at the endpoint, with the timeouts of a queue that the environment names.
+/// Creates a queue of this name at the endpoint, with the timeouts of a queue that the environment
+/// names.
 pub(crate) async fn queue(endpoint: &Endpoint, name: &str) -> DeadLetterQueue {
-    // As `Telemetry::init` does; it is the same in every test of the process.
+    // `Telemetry::init` sets it in a function. All tests of the process set the same one.
     global::set_text_map_propagator(Propagator::default());
     let loader = baton_sqs::config_loader()
         .region(Region::new("eu-central-1"))
@@ -66,8 +67,8 @@ pub(crate) async fn queue(endpoint: &Endpoint, name: &str) -> DeadLetterQueue {
     DeadLetterQueue::new(client, format!("{}/000000000000/{name}", endpoint.url)).unwrap()
 }
 
-/// A send of the message with these attributes to the queue of this name: its outcome, its span,
-/// and the span of the record.
+/// Sends a message with these attributes to the queue of this name. Returns the outcome, the span
+/// of the send and the span of the record.
 async fn send(
     endpoint: &Endpoint,
     name: &str,
@@ -76,7 +77,7 @@ async fn send(
     send_with(endpoint, name, Propagator::default(), &batch(attributes)).await
 }
 
-/// The same of the batch's first message, with other propagators.
+/// Sends the batch's first message with these propagators.
 async fn send_with(
     endpoint: &Endpoint,
     name: &str,
@@ -125,13 +126,13 @@ fn attribute(span: &SpanData, key: &str) -> Option<String> {
     found.map(|attribute| attribute.value.to_string())
 }
 
-/// The text of an attribute of a request.
+/// The text of a message attribute in a request.
 fn sent_text<'a>(request: &'a Value, name: &str) -> Option<&'a str> {
     request["MessageAttributes"][name]["StringValue"].as_str()
 }
 
 #[tokio::test]
-async fn a_message_goes_on_as_it_came_with_the_reason() {
+async fn a_message_is_sent_unchanged_with_the_reason() {
     let endpoint = Endpoint::start(Behaviour::Accept).await;
     let attributes = json!({
         "TraceParent": text(TRACEPARENT),
@@ -179,7 +180,7 @@ async fn a_message_goes_on_as_it_came_with_the_reason() {
 }
 
 #[tokio::test]
-async fn the_send_of_a_message_with_a_context_links_to_it() {
+async fn the_send_of_a_message_with_a_context_links_to_that_context() {
     let endpoint = Endpoint::start(Behaviour::Accept).await;
     let attributes = json!({
         "traceparent": text(TRACEPARENT),
@@ -237,7 +238,7 @@ async fn a_message_without_a_context_carries_that_of_the_send() {
 }
 
 #[tokio::test]
-async fn a_message_without_a_free_slot_is_sent_all_the_same() {
+async fn a_message_without_a_free_slot_is_sent_without_added_attributes() {
     let endpoint = Endpoint::start(Behaviour::Accept).await;
     let attributes: serde_json::Map<_, _> = (0..10)
         .map(|index| (format!("a{index}"), text("x")))
@@ -261,7 +262,7 @@ async fn a_message_without_a_free_slot_is_sent_all_the_same() {
 }
 
 #[tokio::test]
-async fn a_broken_context_is_neither_replaced_nor_linked_to() {
+async fn an_invalid_context_is_neither_replaced_nor_linked_to() {
     let endpoint = Endpoint::start(Behaviour::Accept).await;
     let (sent, span, _) = send(&endpoint, "dead", json!({"traceparent": text("00-broken")})).await;
     sent.unwrap();
@@ -286,7 +287,7 @@ async fn a_fifo_queue_gets_the_group_and_a_deduplication_id() {
 }
 
 #[tokio::test]
-async fn a_queue_that_allows_less_gets_the_trace_context_without_the_reason() {
+async fn after_a_refusal_the_trace_context_is_sent_without_the_reason() {
     let endpoint = Endpoint::start(Behaviour::RefuseWith("baton.error.type")).await;
     let (sent, span, _) = send(&endpoint, "dead", json!({"tenant": text("blue")})).await;
     sent.unwrap();
@@ -307,7 +308,7 @@ async fn a_queue_that_allows_less_gets_the_trace_context_without_the_reason() {
 }
 
 #[tokio::test]
-async fn a_queue_that_allows_nothing_more_gets_the_message_bare() {
+async fn after_two_refusals_the_message_is_sent_without_added_attributes() {
     let endpoint = Endpoint::start(Behaviour::RefuseWith("traceparent")).await;
     let (sent, span, _) = send(&endpoint, "dead", json!({"tenant": text("blue")})).await;
     sent.unwrap();
@@ -326,7 +327,7 @@ async fn a_queue_that_allows_nothing_more_gets_the_message_bare() {
 }
 
 #[tokio::test]
-async fn a_queue_that_states_its_limit_gets_what_fits_in_one_more_call() {
+async fn if_the_queue_states_its_limit_the_attributes_that_fit_are_sent_in_one_more_call() {
     let all = Endpoint::start(Behaviour::Accept).await;
     send(&all, "dead", Value::Null).await.0.unwrap();
     let limit = endpoint::message_size(&all.requests()[0]) - 1;
@@ -358,7 +359,7 @@ async fn a_message_larger_than_the_queue_accepts_is_an_error_with_both_sizes() {
 }
 
 #[tokio::test]
-async fn a_refused_message_is_an_error_that_names_the_code_and_no_body() {
+async fn a_refused_message_is_an_error_with_the_code_and_without_the_body() {
     let endpoint = Endpoint::start(Behaviour::Deny).await;
     let (sent, span, _) = send(&endpoint, "dead", Value::Null).await;
     let error = send_error(sent);
@@ -458,7 +459,7 @@ async fn a_response_without_a_message_id_is_not_a_confirmation() {
 }
 
 #[tokio::test]
-async fn a_connection_that_broke_is_tried_again() {
+async fn a_call_on_a_broken_connection_is_retried() {
     let endpoint = Endpoint::start(Behaviour::CloseFirst).await;
     let (sent, ..) = send(&endpoint, "dead", Value::Null).await;
     sent.unwrap();
@@ -466,11 +467,11 @@ async fn a_connection_that_broke_is_tried_again() {
 }
 
 #[tokio::test]
-async fn an_endpoint_that_never_answers_costs_seconds_and_no_more() {
+async fn a_send_to_an_endpoint_that_never_responds_times_out() {
     let endpoint = Endpoint::start(Behaviour::Hang).await;
     let began = Instant::now();
     let (sent, span, _) = send(&endpoint, "dead", Value::Null).await;
-    assert!(began.elapsed() < PATIENCE, "{:?}", began.elapsed());
+    assert!(began.elapsed() < MAX_DURATION, "{:?}", began.elapsed());
     let error = send_error(sent);
     assert_eq!(error.error_type(), "timeout");
     assert_eq!(attribute(&span, "error.type").as_deref(), Some("timeout"));
@@ -478,7 +479,7 @@ async fn an_endpoint_that_never_answers_costs_seconds_and_no_more() {
 }
 
 #[tokio::test]
-async fn a_send_that_is_given_up_is_not_taken_for_a_success() {
+async fn a_dropped_send_is_recorded_as_cancelled() {
     let endpoint = Endpoint::start(Behaviour::Hang).await;
     let exporter = InMemorySpanExporter::default();
     let provider = SdkTracerProvider::builder()
@@ -490,8 +491,8 @@ async fn a_send_that_is_given_up_is_not_taken_for_a_success() {
     let propagator = Propagator::default();
     let mut sending = Box::pin(send_in(&queue, &tracer, &propagator, &batch, &parent));
     tokio::select! {
-        _ = &mut sending => panic!("the endpoint never answers"),
-        () = asked(&endpoint) => {}
+        _ = &mut sending => panic!("the endpoint never responds"),
+        () = request_arrived(&endpoint) => {}
     }
     drop(sending);
     let span = exporter.get_finished_spans().unwrap().remove(0);
@@ -499,14 +500,14 @@ async fn a_send_that_is_given_up_is_not_taken_for_a_success() {
 }
 
 /// Returns once a request has arrived.
-async fn asked(endpoint: &Endpoint) {
+async fn request_arrived(endpoint: &Endpoint) {
     while endpoint.requests().is_empty() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
 
 #[tokio::test]
-async fn without_a_region_there_is_no_queue() {
+async fn a_queue_without_a_region_is_an_error() {
     let loader = baton_sqs::config_loader().region(NoRegion);
     let error = client::load(loader).await.unwrap_err();
     assert_eq!(error, InvalidDeadLetterQueue::NoRegion);

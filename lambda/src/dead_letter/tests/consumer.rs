@@ -1,4 +1,4 @@
-//! What the consumer makes of a dead-letter queue.
+//! The consumer with a dead-letter queue.
 
 use super::endpoint::{Behaviour, Endpoint};
 use super::queue;
@@ -21,15 +21,15 @@ async fn run(endpoint: &Endpoint, batch: Batch) -> Outcome {
     batch.run_with(consumer, obey).await
 }
 
-pub(super) fn of(bodies: &[&str]) -> Batch {
+pub(super) fn batch(bodies: &[&str]) -> Batch {
     let batch = Batch::standard("orders");
     bodies
         .iter()
         .fold(batch, |batch, body| batch.raw_message(*body))
 }
 
-/// A FIFO batch of these groups and bodies.
-pub(super) fn of_groups(records: &[(&str, &str)]) -> Batch {
+/// Creates a FIFO batch with these groups and bodies.
+pub(super) fn fifo_batch(records: &[(&str, &str)]) -> Batch {
     let batch = Batch::fifo("orders");
     records.iter().fold(batch, |batch, (group, body)| {
         batch.record(Record::raw(*body).group(*group))
@@ -37,9 +37,9 @@ pub(super) fn of_groups(records: &[(&str, &str)]) -> Batch {
 }
 
 #[tokio::test]
-async fn a_permanent_failure_is_moved_and_done_and_others_are_returned() {
+async fn a_permanent_failure_is_sent_and_acknowledged_and_others_are_returned() {
     let endpoint = Endpoint::start(Behaviour::Accept).await;
-    let outcome = run(&endpoint, of(&["ok", "refuse", "retry"])).await;
+    let outcome = run(&endpoint, batch(&["ok", "refuse", "retry"])).await;
     assert_eq!(outcome.failed(), ["message-3"]);
     let requests = endpoint.requests();
     assert_eq!(requests.len(), 1);
@@ -54,30 +54,30 @@ async fn a_permanent_failure_is_moved_and_done_and_others_are_returned() {
 }
 
 #[tokio::test]
-async fn a_body_that_does_not_decode_is_moved_as_well() {
+async fn a_body_that_does_not_decode_is_sent_too() {
     async fn number(_: Message<u8>) -> Result<(), Failure> {
         Ok(())
     }
     let endpoint = Endpoint::start(Behaviour::Accept).await;
     let consumer = Consumer::builder().dead_letter_queue(queue(&endpoint, "dead").await);
-    let outcome = of(&["no number"]).run_with(consumer, number).await;
+    let outcome = batch(&["no number"]).run_with(consumer, number).await;
     assert!(outcome.failed().is_empty());
     assert_eq!(endpoint.requests()[0]["MessageBody"], "no number");
 }
 
 #[tokio::test]
-async fn a_message_that_cannot_be_moved_is_delivered_again() {
+async fn a_message_that_cannot_be_sent_is_returned_as_failed() {
     let endpoint = Endpoint::start(Behaviour::Deny).await;
-    let outcome = run(&endpoint, of(&["refuse", "ok"])).await;
+    let outcome = run(&endpoint, batch(&["refuse", "ok"])).await;
     assert_eq!(outcome.failed(), ["message-1"]);
     let record = outcome.record_span("message-1").unwrap();
     assert!(record.attributes["baton.sqs.dead_letter_queue"].is_null());
 }
 
 #[tokio::test]
-async fn a_fifo_group_goes_on_after_a_message_that_was_moved() {
+async fn a_fifo_group_continues_after_a_message_that_was_sent() {
     let endpoint = Endpoint::start(Behaviour::Accept).await;
-    let batch = of_groups(&[("a", "refuse"), ("a", "ok"), ("a", "retry"), ("a", "ok")]);
+    let batch = fifo_batch(&[("a", "refuse"), ("a", "ok"), ("a", "retry"), ("a", "ok")]);
     let outcome = run(&endpoint, batch).await;
     assert_eq!(outcome.failed(), ["message-3", "message-4"]);
     let second = outcome.record_span("message-2").unwrap();
@@ -85,9 +85,9 @@ async fn a_fifo_group_goes_on_after_a_message_that_was_moved() {
 }
 
 #[tokio::test]
-async fn a_send_that_does_not_end_in_time_is_given_up() {
+async fn a_send_is_cancelled_at_the_deadline() {
     let endpoint = Endpoint::start(Behaviour::Hang).await;
-    let batch = of(&["refuse"]).timeout(std::time::Duration::from_secs(1));
+    let batch = batch(&["refuse"]).timeout(std::time::Duration::from_secs(1));
     let outcome = run(&endpoint, batch).await;
     assert_eq!(outcome.failed(), ["message-1"]);
     let send = outcome.span("send dead").unwrap();
@@ -95,9 +95,9 @@ async fn a_send_that_does_not_end_in_time_is_given_up() {
 }
 
 #[tokio::test]
-async fn a_fifo_group_ends_at_a_message_that_cannot_be_moved() {
+async fn a_fifo_group_stops_at_a_message_that_cannot_be_sent() {
     let endpoint = Endpoint::start(Behaviour::DenyBody("refuse 1")).await;
-    let batch = of_groups(&[
+    let batch = fifo_batch(&[
         ("a", "refuse 1"),
         ("b", "refuse 2"),
         ("a", "ok"),
@@ -116,9 +116,9 @@ async fn a_fifo_group_ends_at_a_message_that_cannot_be_moved() {
 }
 
 #[tokio::test]
-async fn a_panic_is_no_permanent_failure_and_is_not_moved() {
+async fn a_panic_is_not_a_permanent_failure_and_is_not_sent() {
     let endpoint = Endpoint::start(Behaviour::Accept).await;
-    let outcome = run(&endpoint, of(&["panic", "refuse"])).await;
+    let outcome = run(&endpoint, batch(&["panic", "refuse"])).await;
     assert_eq!(outcome.failed(), ["message-1"]);
     assert_eq!(endpoint.bodies(), ["refuse"]);
     let record = outcome.record_span("message-1").unwrap();
@@ -126,23 +126,23 @@ async fn a_panic_is_no_permanent_failure_and_is_not_moved() {
 }
 
 #[tokio::test]
-async fn a_message_from_the_dead_letter_queue_itself_stays_there() {
+async fn a_message_from_the_dead_letter_queue_itself_is_not_sent() {
     let endpoint = Endpoint::start(Behaviour::Accept).await;
     let warnings = Warnings::default();
     let _subscriber = tracing::subscriber::set_default(warnings.clone());
     let own = Consumer::builder().dead_letter_queue(queue(&endpoint, "orders").await);
     for _ in 0..2 {
-        let batch = of(&["refuse", "ok", "refuse"]);
+        let batch = batch(&["refuse", "ok", "refuse"]);
         let outcome = batch.run_with(own.clone(), obey).await;
         assert_eq!(outcome.failed(), ["message-1", "message-3"]);
         let record = outcome.record_span("message-1").unwrap();
         assert_eq!(record.attributes["error.type"], "refused");
     }
     assert_eq!(endpoint.bodies(), [""; 0]);
-    let said = warnings.of("must name another queue");
-    assert_eq!(said.len(), 1, "{said:?}");
-    assert!(said[0].contains("arn:aws:sqs:eu-central-1:000000000000:orders"));
-    // Those of another queue are moved all the same.
+    let logged = warnings.containing("must name another queue");
+    assert_eq!(logged.len(), 1, "{logged:?}");
+    assert!(logged[0].contains("arn:aws:sqs:eu-central-1:000000000000:orders"));
+    // Messages of another queue are sent.
     let batch = Batch::standard("others").raw_message("refuse");
     assert!(batch.run_with(own, obey).await.failed().is_empty());
 }

@@ -1,4 +1,4 @@
-//! An SQS endpoint on a real socket, as far as a send needs one.
+//! An SQS endpoint on a real socket that knows `SendMessage` only.
 
 use std::sync::{Arc, Mutex};
 
@@ -6,17 +6,17 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-/// What the endpoint does with a message.
+/// The endpoint's reaction to a message.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Behaviour {
     Accept,
-    /// Refuses messages that have this attribute, as one that is too long.
+    /// Refuses messages that have this attribute with `InvalidParameterValue`.
     RefuseWith(&'static str),
-    /// Refuses larger messages, as a queue with this `MaximumMessageSize` does.
+    /// Refuses larger messages, like a queue with this `MaximumMessageSize`.
     Limit(usize),
-    /// Refuses every message, as one that may not be sent there.
+    /// Refuses every message with `AccessDenied`.
     Deny,
-    /// Refuses messages with this body in the same way.
+    /// Refuses messages with this body with `AccessDenied`.
     DenyBody(&'static str),
     /// Accepts every message and does not state its id.
     AcceptWithoutId,
@@ -24,11 +24,11 @@ pub(crate) enum Behaviour {
     CloseFirst,
     /// Closes every connection without a response.
     Close,
-    /// Never answers.
+    /// Never responds.
     Hang,
 }
 
-/// The id that every accepted message gets.
+/// The id of every accepted message.
 pub(crate) const NEW_ID: &str = "5f1b2d3c-0000-4000-8000-000000000099";
 pub(crate) const REQUEST_ID: &str = "request-1";
 
@@ -72,13 +72,13 @@ impl Endpoint {
         bodies.map(str::to_owned).collect()
     }
 
-    /// Everything that was asked for, in its order.
+    /// The bodies of all requests, in their order.
     pub(crate) fn requests(&self) -> Vec<Value> {
         self.requests.lock().unwrap().clone()
     }
 }
 
-/// Answers on a connection until its other end closes it.
+/// Responds to requests on a connection until the client closes it.
 async fn serve(mut stream: TcpStream, behaviour: Behaviour, requests: Arc<Mutex<Vec<Value>>>) {
     while let Some(request) = read(&mut stream).await {
         let is_first = {
@@ -111,7 +111,7 @@ async fn serve(mut stream: TcpStream, behaviour: Behaviour, requests: Arc<Mutex<
 }
 
 fn refusal(code: &str) -> Value {
-    json!({"__type": format!("com.amazonaws.sqs#{code}"), "message": "as the test wants it"})
+    json!({"__type": format!("com.amazonaws.sqs#{code}"), "message": "refused by the test"})
 }
 
 fn too_large(limit: usize) -> Value {
@@ -133,7 +133,7 @@ pub(super) fn message_size(request: &Value) -> usize {
     length(&request["MessageBody"]) + attributes.sum::<usize>()
 }
 
-/// The body of the next request; `None` once there are no more.
+/// Reads the body of the next request. Returns `None` if the connection was closed.
 async fn read(stream: &mut TcpStream) -> Option<Value> {
     let mut received = Vec::new();
     loop {

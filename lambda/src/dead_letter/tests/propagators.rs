@@ -1,9 +1,11 @@
-//! Whose context the message carries, by `OTEL_PROPAGATORS` and by what it came with.
+//! The trace context of the message, depending on `OTEL_PROPAGATORS` and on the context that it
+//! came with.
 
 use super::*;
 use crate::exercise::listed;
 
-/// The request and the span of a send of a message with these attributes and this `AWSTraceHeader`.
+/// Sends a message with these attributes and this `AWSTraceHeader`. Returns the request and the
+/// span.
 async fn sent(
     propagator: Propagator,
     attributes: Value,
@@ -20,8 +22,8 @@ fn header(request: &Value) -> Option<&str> {
     request["MessageSystemAttributes"]["AWSTraceHeader"]["StringValue"].as_str()
 }
 
-/// X-Ray's header as the propagator writes it for this span.
-fn header_of(span: &SpanData) -> String {
+/// X-Ray's header for this span, as the propagator writes it.
+fn expected_header(span: &SpanData) -> String {
     let trace = span.span_context.trace_id().to_string();
     let (epoch, unique) = trace.split_at(8);
     let id = span.span_context.span_id();
@@ -33,7 +35,7 @@ async fn xrays_header_is_a_system_attribute_and_takes_no_slot() {
     let full: serde_json::Map<_, _> = (0..10).map(|n| (format!("a{n}"), text("x"))).collect();
     for attributes in [Value::Null, full.into()] {
         let (request, span) = sent(listed(true, true, true), attributes, None).await;
-        assert_eq!(header(&request), Some(&*header_of(&span)));
+        assert_eq!(header(&request), Some(&*expected_header(&span)));
         assert!(request["MessageAttributes"]["X-Amzn-Trace-Id"].is_null());
         assert_eq!(span.span_kind, SpanKind::Producer);
         let left_out = attribute(&span, "baton.dead_letter.left_out").unwrap_or_default();
@@ -42,17 +44,17 @@ async fn xrays_header_is_a_system_attribute_and_takes_no_slot() {
 }
 
 #[tokio::test]
-async fn a_header_that_came_with_the_message_stays_whatever_is_listed() {
+async fn a_header_that_came_with_the_message_is_kept_with_any_propagators() {
     for xray in [false, true] {
         let (request, _) = sent(listed(true, true, xray), Value::Null, Some(TRACE_HEADER)).await;
         assert_eq!(header(&request), Some(TRACE_HEADER));
-        // It is a context of the message's own only where X-Ray's are looked at.
+        // The header counts as the context of the message only if X-Ray is listed.
         assert_eq!(sent_text(&request, "traceparent").is_none(), xray);
     }
 }
 
 #[tokio::test]
-async fn where_xray_is_listed_the_send_links_to_the_context_of_the_header() {
+async fn with_xray_listed_the_send_links_to_the_context_of_the_header() {
     let (_, span) = sent(listed(true, true, true), Value::Null, Some(TRACE_HEADER)).await;
     assert_eq!(span.span_kind, SpanKind::Client);
     let link = span.links[0].span_context.span_id().to_string();
@@ -60,7 +62,7 @@ async fn where_xray_is_listed_the_send_links_to_the_context_of_the_header() {
 }
 
 #[tokio::test]
-async fn a_broken_header_stays_and_the_context_of_the_send_is_added_beside_it() {
+async fn an_invalid_header_is_kept_and_the_context_of_the_send_is_added() {
     let (request, span) = sent(listed(true, false, true), Value::Null, Some("Root=x")).await;
     assert_eq!(header(&request), Some("Root=x"));
     assert!(sent_text(&request, "traceparent").is_some());
@@ -70,7 +72,7 @@ async fn a_broken_header_stays_and_the_context_of_the_send_is_added_beside_it() 
 }
 
 #[tokio::test]
-async fn with_a_traceparent_of_its_own_the_message_gets_no_header() {
+async fn a_message_with_a_traceparent_gets_no_header() {
     let attributes = json!({"traceparent": text(TRACEPARENT)});
     let (request, span) = sent(listed(true, true, true), attributes, None).await;
     assert_eq!(header(&request), None);
@@ -79,7 +81,7 @@ async fn with_a_traceparent_of_its_own_the_message_gets_no_header() {
 }
 
 #[tokio::test]
-async fn a_context_behind_the_prefix_of_old_boto3sqs_is_one_of_the_messages_own() {
+async fn a_context_with_the_prefix_of_old_boto3sqs_counts_as_the_context_of_the_message() {
     for name in ["otel.traceparent", "Otel.TraceParent"] {
         let attributes = json!({name: text(TRACEPARENT), "tracestate": text("k=v")});
         let (request, span) = sent(Propagator::default(), attributes, None).await;
@@ -92,7 +94,7 @@ async fn a_context_behind_the_prefix_of_old_boto3sqs_is_one_of_the_messages_own(
 }
 
 #[tokio::test]
-async fn of_a_plain_and_a_prefixed_context_the_send_links_to_the_first_valid_one() {
+async fn the_send_links_to_the_plain_context_or_else_to_the_prefixed_one() {
     let other = "00-4bf92f3577b34da6a3ce929d0e0e4736-00000000000000aa-01";
     for (plain, linked) in [(other, other), ("broken", TRACEPARENT)] {
         let attributes = json!({"otel.traceparent": text(TRACEPARENT), "traceparent": text(plain)});
@@ -104,7 +106,7 @@ async fn of_a_plain_and_a_prefixed_context_the_send_links_to_the_first_valid_one
 }
 
 #[tokio::test]
-async fn a_send_whose_context_does_not_travel_is_no_producer() {
+async fn a_send_whose_context_is_not_propagated_is_not_a_producer() {
     for baggage in [false, true] {
         let (request, span) = sent(listed(false, baggage, false), Value::Null, None).await;
         assert_eq!(span.span_kind, SpanKind::Client);

@@ -1,4 +1,4 @@
-//! What was warned of in a test's thread.
+//! The warnings that a test's thread logs.
 
 use std::fmt::{self, Write as _};
 use std::sync::{Arc, Mutex};
@@ -7,13 +7,13 @@ use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 
-/// Clones share what they have seen.
+/// A subscriber that keeps warnings. Clones share them.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Warnings(Arc<Mutex<Vec<String>>>);
 
 impl Warnings {
-    /// Those that contain this text, each with its fields.
-    pub(crate) fn of(&self, text: &str) -> Vec<String> {
+    /// Returns the warnings that contain this text, each with its fields.
+    pub(crate) fn containing(&self, text: &str) -> Vec<String> {
         let all = self.0.lock().unwrap();
         let found = all.iter().filter(|warning| warning.contains(text));
         found.cloned().collect()
