@@ -63,9 +63,9 @@ struct Forwarded<'a> {
 
 impl Target {
     /// Returns the values for a request. Invalid headers are ignored.
-    pub(crate) fn of(request: &Request) -> Self {
+    pub(crate) fn from_request(request: &Request) -> Self {
         let headers = request.headers();
-        let forwarded = Forwarded::of(headers);
+        let forwarded = Forwarded::from_headers(headers);
         let x_forwarded = |name| first_of_list(headers, name);
         let scheme = forwarded.proto.as_deref().and_then(Scheme::parse);
         // This server speaks HTTP without TLS.
@@ -80,7 +80,8 @@ impl Target {
             Some(original) => Some((original.host, original.port.or(forwarded_port))),
             // The proxy may have replaced the host by its own target, whose port the client never
             // saw.
-            None => HostAndPort::of(request).map(|own| (own.host, forwarded_port.or(own.port))),
+            None => HostAndPort::from_request(request)
+                .map(|own| (own.host, forwarded_port.or(own.port))),
         };
         Self {
             scheme,
@@ -122,7 +123,7 @@ impl HostAndPort {
     }
 
     /// Returns the host that the request itself names.
-    fn of(request: &Request) -> Option<Self> {
+    fn from_request(request: &Request) -> Option<Self> {
         if let Some(authority) = request.uri().authority() {
             return Self::from_authority(authority);
         }
@@ -155,7 +156,7 @@ fn is_name(host: &str) -> bool {
 
 impl<'a> Forwarded<'a> {
     /// Reads the first element. An element that does not parse counts as empty.
-    fn of(headers: &'a HeaderMap) -> Self {
+    fn from_headers(headers: &'a HeaderMap) -> Self {
         let value = headers.get(FORWARDED).and_then(|value| value.to_str().ok());
         value.and_then(Self::parse).unwrap_or_default()
     }

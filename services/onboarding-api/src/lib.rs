@@ -15,6 +15,7 @@
 //! | `onboarding` | the fields of a request, and their checks |
 //! | `problem` | refusals |
 //! | `body` | the request body |
+//! | `request_telemetry` | the middleware that traces and measures each request |
 //! | `server_span` | the SERVER span of each request |
 //! | `forwarded` | scheme, host and port from the headers of reverse proxies |
 //! | `server_duration` | the duration of each request |
@@ -79,13 +80,13 @@ mod problem;
 
 mod body;
 
+mod request_telemetry;
+
 mod server_span;
 
 mod forwarded;
 
 mod server_duration;
-
-mod unfinished;
 
 mod wire;
 

@@ -10,73 +10,67 @@ use baton_producer::{Message, SendError, Sender};
 use http::StatusCode;
 use opentelemetry::Context;
 use opentelemetry::trace::{TraceContextExt as _, TraceId};
-use opentelemetry_sdk::trace::SdkTracer;
 use tracing::{error, info, warn};
 
 use crate::body::{JsonObject, MAX_BODY_BYTES, OptionalJsonObject};
 use crate::onboarding::{CustomerId, Onboarding, smoke_customer};
 use crate::problem::Problem;
-use crate::server_duration::ServerDuration;
-use crate::server_span;
+use crate::request_telemetry::{self, RequestTelemetry};
 use crate::wire::{Accepted, Health};
 
-pub(crate) const ONBOARDING: &str = "/onboarding";
-pub(crate) const SMOKE: &str = "/telemetry/smoke";
-pub(crate) const HEALTHZ: &str = "/healthz";
-pub(crate) const READYZ: &str = "/readyz";
+const ONBOARDING: &str = "/onboarding";
+const SMOKE: &str = "/telemetry/smoke";
+const HEALTHZ: &str = "/healthz";
+const READYZ: &str = "/readyz";
 
 /// How long readiness may take: load balancers wait two to five seconds for it, and a queue that
 /// needs longer is not ready.
 const READY_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What the handlers share.
-#[derive(Debug, Clone)]
-pub(crate) struct Shared {
-    pub(crate) sender: Sender,
-    pub(crate) tracer: SdkTracer,
-    pub(crate) duration: ServerDuration,
-}
-
-pub(crate) fn router(shared: Shared) -> Router {
-    Router::new()
+/// Returns the service's routes. Load balancers call the health checks several times a minute, so
+/// these have neither spans nor measurements.
+pub(crate) fn router(sender: Sender, telemetry: RequestTelemetry) -> Router {
+    let recorded = Router::new()
         .route(ONBOARDING, post(onboard))
         .route(SMOKE, post(smoke_test))
-        .route(HEALTHZ, get(healthy))
-        .route(READYZ, get(ready))
-        .fallback(no_such_route)
-        .method_not_allowed_fallback(wrong_method)
-        // From the outside in: the span, which is to cover everything, then the limit.
+        .fallback(route_not_found)
+        .method_not_allowed_fallback(method_not_allowed)
+        // The last layer is the outermost one: the span also covers a body over the limit.
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(middleware::from_fn_with_state(
-            shared.clone(),
-            server_span::cover,
-        ))
-        .with_state(shared)
+            telemetry,
+            request_telemetry::record,
+        ));
+    let health_checks = Router::new()
+        .route(HEALTHZ, get(healthz))
+        .route(READYZ, get(readyz))
+        .method_not_allowed_fallback(method_not_allowed);
+    recorded.merge(health_checks).with_state(sender)
 }
 
 async fn onboard(
-    State(shared): State<Shared>,
+    State(sender): State<Sender>,
     JsonObject(fields): JsonObject,
 ) -> Result<(StatusCode, Json<Accepted>), Problem> {
     let onboarding = Onboarding::from_fields(&fields).map_err(Problem::invalid_fields)?;
-    accept(&shared, &onboarding).await
+    accept(&sender, &onboarding).await
 }
 
 async fn smoke_test(
-    State(shared): State<Shared>,
+    State(sender): State<Sender>,
     OptionalJsonObject(fields): OptionalJsonObject,
 ) -> Result<(StatusCode, Json<Accepted>), Problem> {
     let given = smoke_customer(&fields).map_err(Problem::invalid_fields)?;
     let onboarding = Onboarding::smoke_test(given.unwrap_or_else(CustomerId::generated));
-    accept(&shared, &onboarding).await
+    accept(&sender, &onboarding).await
 }
 
-async fn healthy() -> Json<Health> {
+async fn healthz() -> Json<Health> {
     Json(Health { status: "ok" })
 }
 
-async fn ready(State(shared): State<Shared>) -> Result<Json<Health>, Problem> {
-    match tokio::time::timeout(READY_TIMEOUT, shared.sender.check_queue()).await {
+async fn readyz(State(sender): State<Sender>) -> Result<Json<Health>, Problem> {
+    match tokio::time::timeout(READY_TIMEOUT, sender.check_queue()).await {
         Ok(Ok(())) => Ok(Json(Health { status: "ready" })),
         Ok(Err(error)) => {
             let cause: &dyn Error = &error;
@@ -94,14 +88,14 @@ async fn ready(State(shared): State<Shared>) -> Result<Json<Health>, Problem> {
     }
 }
 
-async fn no_such_route() -> Problem {
+async fn route_not_found() -> Problem {
     let detail = format!(
         "there is nothing here: this service has POST {ONBOARDING}, POST {SMOKE}, GET {HEALTHZ} and GET {READYZ}"
     );
     Problem::plain(StatusCode::NOT_FOUND, detail)
 }
 
-async fn wrong_method() -> Problem {
+async fn method_not_allowed() -> Problem {
     Problem::plain(
         StatusCode::METHOD_NOT_ALLOWED,
         "this route does not have this method: the header `allow` says which it has",
@@ -109,7 +103,7 @@ async fn wrong_method() -> Problem {
 }
 
 async fn accept(
-    shared: &Shared,
+    sender: &Sender,
     onboarding: &Onboarding,
 ) -> Result<(StatusCode, Json<Accepted>), Problem> {
     let body = serde_json::to_string(&onboarding.to_wire()).map_err(|_| {
@@ -118,14 +112,10 @@ async fn accept(
             "the message could not be written as JSON",
         )
     })?;
-    let sent = shared
-        .sender
-        .send(Message::new(body))
-        .await
-        .map_err(|error| {
-            log_refusal(&error);
-            Problem::not_sent(&error)
-        })?;
+    let sent = sender.send(Message::new(body)).await.map_err(|error| {
+        log_refusal(&error);
+        Problem::not_sent(&error)
+    })?;
     // The line has the trace id of the request's span.
     info!(message_id = sent.message_id, "message accepted");
     Ok((

@@ -16,8 +16,8 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tracing::warn;
 
-use crate::routes::{self, Shared};
-use crate::server_duration::ServerDuration;
+use crate::request_telemetry::RequestTelemetry;
+use crate::routes;
 
 mod connection;
 
@@ -70,11 +70,7 @@ pub async fn run(
         meter,
         shutdown_timeout,
     } = config;
-    let router = routes::router(Shared {
-        sender,
-        tracer,
-        duration: ServerDuration::new(&meter),
-    });
+    let router = routes::router(sender, RequestTelemetry::new(tracer, &meter));
     let mut connections = JoinSet::new();
     let (stop, stopped) = watch::channel(());
     accept(&listener, &router, &stopped, &mut connections, shutdown).await;

@@ -1,4 +1,4 @@
-//! How long requests take: `http.server.request.duration`, by the HTTP conventions.
+//! The metric `http.server.request.duration`, by OpenTelemetry's HTTP conventions.
 
 use std::time::Instant;
 
@@ -7,14 +7,15 @@ use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Histogram, Meter};
 use opentelemetry_semantic_conventions::{attribute, metric};
 
-use crate::unfinished;
+use crate::server_span::dropped_error_type;
 
-/// The boundaries that the conventions advise, in seconds.
+/// The bucket boundaries that the conventions recommend, in seconds.
 const BOUNDARIES: [f64; 14] = [
     0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
 ];
 
-/// The most attributes that a measurement has: method, scheme, route, status and `error.type`.
+/// The largest number of attributes of a measurement: method, scheme, route, status and
+/// `error.type`.
 const MAX_ATTRIBUTES: usize = 5;
 
 /// The instrument.
@@ -31,62 +32,63 @@ impl ServerDuration {
         Self(histogram.build())
     }
 
-    /// Attributes for a request with this method, scheme and route, if any. The host is not an
-    /// attribute: clients choose it, and each value would create another time series.
+    /// Starts the measurement of a request. The host is not among its attributes: clients choose
+    /// it, and each value would create another time series.
     pub(crate) fn start(
         &self,
-        began: Instant,
+        started_at: Instant,
         method: &'static str,
         scheme: &'static str,
         route: Option<&str>,
-    ) -> Running {
+    ) -> RequestTimer {
         let mut attributes = Vec::with_capacity(MAX_ATTRIBUTES);
         attributes.push(KeyValue::new(attribute::HTTP_REQUEST_METHOD, method));
         attributes.push(KeyValue::new(attribute::URL_SCHEME, scheme));
         if let Some(route) = route {
             attributes.push(KeyValue::new(attribute::HTTP_ROUTE, route.to_owned()));
         }
-        Running {
+        RequestTimer {
             histogram: self.0.clone(),
-            began,
+            started_at,
             attributes,
             status: None,
         }
     }
 }
 
-/// A request on its way. Is measured when it is dropped: one that is dropped unanswered was
-/// cancelled, or panicked.
+/// The measurement of a request in progress. It is recorded on drop, so that a request that is
+/// cancelled or panics is measured too.
 #[derive(Debug)]
-pub(crate) struct Running {
+pub(crate) struct RequestTimer {
     histogram: Histogram<f64>,
-    began: Instant,
+    started_at: Instant,
     attributes: Vec<KeyValue>,
     status: Option<StatusCode>,
 }
 
-impl Running {
+impl RequestTimer {
+    /// Records the duration of a request with a response.
     pub(crate) fn finish(mut self, status: StatusCode) {
         self.status = Some(status);
     }
 }
 
-impl Drop for Running {
+impl Drop for RequestTimer {
     fn drop(&mut self) {
-        let mut put = |key, value: opentelemetry::Value| {
+        let mut push = |key, value: opentelemetry::Value| {
             self.attributes.push(KeyValue::new(key, value));
         };
         match self.status {
             Some(status) => {
                 let code = i64::from(status.as_u16());
-                put(attribute::HTTP_RESPONSE_STATUS_CODE, code.into());
+                push(attribute::HTTP_RESPONSE_STATUS_CODE, code.into());
                 if status.is_server_error() {
-                    put(attribute::ERROR_TYPE, status.as_str().to_owned().into());
+                    push(attribute::ERROR_TYPE, status.as_str().to_owned().into());
                 }
             }
-            None => put(attribute::ERROR_TYPE, unfinished::error_type().into()),
+            None => push(attribute::ERROR_TYPE, dropped_error_type().into()),
         }
-        let seconds = self.began.elapsed().as_secs_f64();
+        let seconds = self.started_at.elapsed().as_secs_f64();
         self.histogram.record(seconds, &self.attributes);
     }
 }

@@ -1,62 +1,105 @@
-//! The SERVER span of each request, by the HTTP conventions, as a continuation of the caller's
-//! trace.
+//! The SERVER span of a request, by OpenTelemetry's HTTP conventions.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::time::Instant;
 
-use axum::extract::{MatchedPath, Request, State};
-use axum::middleware::Next;
-use axum::response::Response;
+use axum::extract::Request;
 use http::{HeaderMap, Method, StatusCode};
-use opentelemetry::trace::{
-    FutureExt as _, SpanBuilder, SpanKind, SpanRef, Status, TraceContextExt as _, Tracer as _,
-};
+use opentelemetry::trace::{SpanBuilder, SpanKind, Status, TraceContextExt as _, Tracer as _};
 use opentelemetry::{Context, KeyValue, global};
+use opentelemetry_sdk::trace::SdkTracer;
 use opentelemetry_semantic_conventions::attribute;
 
 use crate::forwarded::{Server, Target};
-use crate::routes::{HEALTHZ, READYZ, Shared};
-use crate::unfinished::Unfinished;
 
-/// `http.request.method` of a method that is not in the HTTP specifications, and the span's name
-/// then.
+/// `http.request.method` of a method that the HTTP specifications do not define, and the method in
+/// the span's name for it.
 const OTHER_METHOD: &str = "_OTHER";
 const OTHER_METHOD_NAME: &str = "HTTP";
 
-/// Stands for a segment of a path that looks like an e-mail address.
+/// `error.type` of a request that was dropped before its response: the client disconnected, or the
+/// handler panicked.
+const TYPE_CANCELLED: &str = "cancelled";
+const TYPE_PANIC: &str = "panic";
+
+/// Replaces a path segment that looks like an e-mail address.
 const REDACTED: &str = "REDACTED";
 
-/// Runs a request inside its span, and measures it. Health checks, several a minute from every load
-/// balancer, are left out of both.
-pub(crate) async fn cover(State(shared): State<Shared>, request: Request, next: Next) -> Response {
-    let route = request.extensions().get::<MatchedPath>().cloned();
-    let route = route.as_ref().map(MatchedPath::as_str);
-    if matches!(route, Some(HEALTHZ | READYZ)) {
-        return next.run(request).await;
+/// The span of a request in progress.
+///
+/// If it is dropped before [`finish`](Self::finish), the span ends as failed. A dropped future runs
+/// no code after its `await`, and a span that is merely dropped would look like a success.
+#[derive(Debug)]
+pub(crate) struct ServerSpan(Context);
+
+impl ServerSpan {
+    /// Starts the span as a child of the caller's span, if the request names one.
+    pub(crate) fn start(
+        tracer: &SdkTracer,
+        request: &Request,
+        route: Option<&str>,
+        target: Target,
+    ) -> Self {
+        let caller = extract_context(request.headers());
+        let span = tracer.build_with_context(span_builder(request, route, target), &caller);
+        Self(caller.with_span(span))
     }
-    let began = Instant::now();
-    let caller = caller_context(request.headers());
-    let target = Target::of(&request);
-    let scheme = target.scheme.as_str();
-    let span = shared
-        .tracer
-        .build_with_context(describe(&request, route, target), &caller);
-    let context = caller.with_span(span);
-    // A client that goes away has this future dropped at the `await`.
-    let _unfinished = Unfinished(context.clone());
-    let method = known_method(request.method()).unwrap_or(OTHER_METHOD);
-    let running = shared.duration.start(began, method, scheme, route);
-    let response = next.run(request).with_context(context.clone()).await;
-    running.finish(response.status());
-    finish(&context.span(), response.status());
-    response
+
+    /// Returns the context in which the request is handled: the span, and the caller's baggage.
+    pub(crate) fn context(&self) -> &Context {
+        &self.0
+    }
+
+    /// Ends the span. A 4xx is the client's error and leaves the span's status unset, as the
+    /// conventions require.
+    pub(crate) fn finish(self, status: StatusCode) {
+        let span = self.0.span();
+        span.set_attribute(KeyValue::new(
+            attribute::HTTP_RESPONSE_STATUS_CODE,
+            i64::from(status.as_u16()),
+        ));
+        if status.is_server_error() {
+            span.set_attribute(KeyValue::new(
+                attribute::ERROR_TYPE,
+                status.as_str().to_owned(),
+            ));
+            span.set_status(Status::error(""));
+        }
+        span.end();
+    }
 }
 
-/// The trace and baggage that the request came with. A propagator gets each header joined to one
-/// value, as HTTP defines it, so that a `tracestate` in two lines is read whole and a second
+impl Drop for ServerSpan {
+    fn drop(&mut self) {
+        let span = self.0.span();
+        // A span that has ended does not record.
+        if span.is_recording() {
+            span.set_attribute(KeyValue::new(attribute::ERROR_TYPE, dropped_error_type()));
+            span.set_status(Status::error(""));
+            span.end();
+        }
+    }
+}
+
+/// Returns `error.type` of a request whose future is being dropped.
+pub(crate) fn dropped_error_type() -> &'static str {
+    if std::thread::panicking() {
+        TYPE_PANIC
+    } else {
+        TYPE_CANCELLED
+    }
+}
+
+/// Returns `http.request.method`. Any client can invent methods, and each would create another time
+/// series, so only the methods that the specifications define are used.
+pub(crate) fn method_attribute(method: &Method) -> &'static str {
+    known_method(method).unwrap_or(OTHER_METHOD)
+}
+
+/// Reads the trace and baggage of the caller. The lines of a header are joined before a propagator
+/// reads them, as HTTP defines it: a `tracestate` in two lines is complete, and a second
 /// `traceparent` makes both invalid.
-fn caller_context(headers: &HeaderMap) -> Context {
+fn extract_context(headers: &HeaderMap) -> Context {
     global::get_text_map_propagator(|propagator| {
         let mut carrier = HashMap::new();
         for field in propagator.fields() {
@@ -73,18 +116,17 @@ fn caller_context(headers: &HeaderMap) -> Context {
     })
 }
 
-fn describe(request: &Request, route: Option<&str>, target: Target) -> SpanBuilder {
-    let known = known_method(request.method());
-    let method = known.unwrap_or(OTHER_METHOD_NAME);
+fn span_builder(request: &Request, route: Option<&str>, target: Target) -> SpanBuilder {
+    let method = known_method(request.method()).unwrap_or(OTHER_METHOD_NAME);
     let name = route.map_or_else(|| method.to_owned(), |route| format!("{method} {route}"));
     let mut attributes = vec![
         KeyValue::new(
             attribute::HTTP_REQUEST_METHOD,
-            known.unwrap_or(OTHER_METHOD),
+            method_attribute(request.method()),
         ),
         KeyValue::new(
             attribute::URL_PATH,
-            shown_path(request.uri().path()).into_owned(),
+            redacted_path(request.uri().path()).into_owned(),
         ),
         KeyValue::new(attribute::URL_SCHEME, target.scheme.as_str()),
     ];
@@ -100,25 +142,7 @@ fn describe(request: &Request, route: Option<&str>, target: Target) -> SpanBuild
         .with_attributes(attributes)
 }
 
-/// Ends the span. A 4xx is the client's fault and leaves the status unset, as the conventions
-/// demand.
-fn finish(span: &SpanRef<'_>, status: StatusCode) {
-    span.set_attribute(KeyValue::new(
-        attribute::HTTP_RESPONSE_STATUS_CODE,
-        i64::from(status.as_u16()),
-    ));
-    if status.is_server_error() {
-        span.set_attribute(KeyValue::new(
-            attribute::ERROR_TYPE,
-            status.as_str().to_owned(),
-        ));
-        span.set_status(Status::error(""));
-    }
-    span.end();
-}
-
-/// Methods that the specifications name. Anyone can invent more, and each would be a new name of a
-/// span.
+/// Returns a method that the HTTP specifications define.
 fn known_method(method: &Method) -> Option<&'static str> {
     const KNOWN: [&str; 9] = [
         "GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "TRACE", "CONNECT",
@@ -126,8 +150,9 @@ fn known_method(method: &Method) -> Option<&'static str> {
     KNOWN.into_iter().find(|known| *known == method.as_str())
 }
 
-/// A path that shows no e-mail address, should a client put one there.
-fn shown_path(path: &str) -> Cow<'_, str> {
+/// Returns the path with every segment that looks like an e-mail address replaced. Clients put
+/// personal data into paths, although no route of this service has a place for it.
+fn redacted_path(path: &str) -> Cow<'_, str> {
     let is_address =
         |segment: &str| segment.contains('@') || segment.to_ascii_lowercase().contains("%40");
     if !is_address(path) {
@@ -148,35 +173,74 @@ fn shown_path(path: &str) -> Cow<'_, str> {
 
 #[cfg(test)]
 mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use axum::body::Body;
+    use opentelemetry::trace::TracerProvider as _;
+    use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracerProvider, SpanData};
+
     use super::*;
 
-    fn name(request: &Request, route: Option<&str>) -> String {
-        describe(request, route, Target::of(request))
-            .name
-            .into_owned()
+    fn request(method: &str, uri: &str) -> Request {
+        let request = Request::builder().method(method).uri(uri);
+        request.body(Body::empty()).unwrap()
+    }
+
+    fn span_name(request: &Request, route: Option<&str>) -> String {
+        let target = Target::from_request(request);
+        span_builder(request, route, target).name.into_owned()
+    }
+
+    /// Returns the span of a request that ends with `end`.
+    fn recorded(end: fn(ServerSpan)) -> SpanData {
+        let exporter = InMemorySpanExporter::default();
+        let provider = SdkTracerProvider::builder()
+            .with_simple_exporter(exporter.clone())
+            .build();
+        let request = request("GET", "/");
+        let target = Target::from_request(&request);
+        let span = ServerSpan::start(&provider.tracer("test"), &request, None, target);
+        drop(catch_unwind(AssertUnwindSafe(|| end(span))));
+        exporter.get_finished_spans().unwrap().remove(0)
+    }
+
+    fn error_type(span: &SpanData) -> Option<String> {
+        let mut attributes = span.attributes.iter();
+        let found = attributes.find(|attribute| attribute.key.as_str() == attribute::ERROR_TYPE);
+        found.map(|attribute| attribute.value.to_string())
     }
 
     #[test]
-    fn a_path_shows_no_address() {
-        assert_eq!(shown_path("/onboarding"), "/onboarding");
-        assert_eq!(shown_path("/a/ada@example.com/b"), "/a/REDACTED/b");
-        assert_eq!(shown_path("/a/ada%40example.com"), "/a/REDACTED");
+    fn a_dropped_request_is_cancelled_unless_it_panicked() {
+        for (end, expected) in [
+            (drop as fn(ServerSpan), "cancelled"),
+            (|_span| panic!("as the test requires"), "panic"),
+        ] {
+            let span = recorded(end);
+            assert_eq!(error_type(&span).as_deref(), Some(expected));
+            assert_eq!(span.status, Status::error(""));
+        }
+    }
+
+    #[test]
+    fn a_finished_span_does_not_change_when_it_is_dropped() {
+        let span = recorded(|span| span.finish(StatusCode::OK));
+        assert_eq!((error_type(&span), span.status), (None, Status::Unset));
+    }
+
+    #[test]
+    fn addresses_in_a_path_are_redacted() {
+        assert_eq!(redacted_path("/onboarding"), "/onboarding");
+        assert_eq!(redacted_path("/a/ada@example.com/b"), "/a/REDACTED/b");
+        assert_eq!(redacted_path("/a/ada%40example.com"), "/a/REDACTED");
     }
 
     #[test]
     fn only_specified_methods_name_a_span() {
-        let custom = Request::builder()
-            .method("BREW")
-            .uri("/pot")
-            .body(axum::body::Body::empty())
-            .unwrap();
-        assert_eq!(name(&custom, None), "HTTP");
-        let usual = Request::builder()
-            .method("POST")
-            .uri("/onboarding")
-            .body(axum::body::Body::empty())
-            .unwrap();
-        assert_eq!(name(&usual, Some("/onboarding")), "POST /onboarding");
-        assert_eq!(name(&usual, None), "POST");
+        assert_eq!(span_name(&request("BREW", "/pot"), None), "HTTP");
+        let specified = request("POST", "/onboarding");
+        let name = span_name(&specified, Some("/onboarding"));
+        assert_eq!(name, "POST /onboarding");
+        assert_eq!(span_name(&specified, None), "POST");
     }
 }

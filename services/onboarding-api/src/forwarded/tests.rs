@@ -7,7 +7,7 @@ fn target(headers: &[(&str, &str)]) -> Target {
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    Target::of(&request.body(Body::empty()).unwrap())
+    Target::from_request(&request.body(Body::empty()).unwrap())
 }
 
 /// Scheme, host and port of a request with these headers.
@@ -35,7 +35,7 @@ fn without_a_proxy_the_request_itself_counts() {
     assert_eq!(shown(&[]), "http ");
     let absolute = Request::builder().uri("http://other.example:81/x");
     let absolute = absolute.header("host", "api.example.com");
-    let server = Target::of(&absolute.body(Body::empty()).unwrap()).server;
+    let server = Target::from_request(&absolute.body(Body::empty()).unwrap()).server;
     assert_eq!(server.map(|server| server.port), Some(81));
 }
 

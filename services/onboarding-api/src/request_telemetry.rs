@@ -1,0 +1,51 @@
+//! The middleware that traces and measures each request.
+
+use std::time::Instant;
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
+use opentelemetry::metrics::Meter;
+use opentelemetry::trace::FutureExt as _;
+use opentelemetry_sdk::trace::SdkTracer;
+
+use crate::forwarded::Target;
+use crate::server_duration::ServerDuration;
+use crate::server_span::{ServerSpan, method_attribute};
+
+/// The tracer and the instrument of the middleware.
+#[derive(Debug, Clone)]
+pub(crate) struct RequestTelemetry {
+    tracer: SdkTracer,
+    duration: ServerDuration,
+}
+
+impl RequestTelemetry {
+    pub(crate) fn new(tracer: SdkTracer, meter: &Meter) -> Self {
+        Self {
+            tracer,
+            duration: ServerDuration::new(meter),
+        }
+    }
+}
+
+/// Handles a request inside its SERVER span and measures its duration.
+pub(crate) async fn record(
+    State(telemetry): State<RequestTelemetry>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let started_at = Instant::now();
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let route = route.as_ref().map(MatchedPath::as_str);
+    let target = Target::from_request(&request);
+    let (method, scheme) = (method_attribute(request.method()), target.scheme.as_str());
+    // If the client disconnects, this future is dropped at the `await`, and the two guards record
+    // the request as cancelled.
+    let span = ServerSpan::start(&telemetry.tracer, &request, route, target);
+    let timer = telemetry.duration.start(started_at, method, scheme, route);
+    let response = next.run(request).with_context(span.context().clone()).await;
+    timer.finish(response.status());
+    span.finish(response.status());
+    response
+}
