@@ -1,4 +1,4 @@
-//! Reading a JSON object out of a request, with a problem for each way in which it is none.
+//! Extractors that read a JSON object from a request body.
 
 use std::time::Duration;
 
@@ -12,19 +12,18 @@ use serde_json::{Map, Value};
 use crate::onboarding::FieldError;
 use crate::problem::Problem;
 
-/// Bytes of a request's body. An onboarding has a few hundred; the limit leaves room for fields to
-/// come and none for abuse.
+/// Limit of a request body, in bytes. An onboarding has a few hundred. The limit leaves room for
+/// future fields, and keeps the memory that a request can take small.
 pub(crate) const MAX_BODY_BYTES: usize = 64 * 1024;
 
-/// How long a client may take to send its body. One that stalls would otherwise hold the shutdown
-/// up.
+/// Time limit for a request body. Without it, a client that stalls would delay the shutdown.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A body that is a JSON object.
 #[derive(Debug)]
 pub(crate) struct JsonObject(pub(crate) Map<String, Value>);
 
-/// A body that is a JSON object or empty; empty is an object without fields.
+/// A body that is a JSON object or empty. An empty body counts as an object without fields.
 #[derive(Debug)]
 pub(crate) struct OptionalJsonObject(pub(crate) Map<String, Value>);
 
@@ -32,7 +31,7 @@ impl<S: Send + Sync> FromRequest<S> for JsonObject {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        expect_plain_json(request.headers())?;
+        check_headers(request.headers())?;
         let bytes = read(request, state).await?;
         parse(&bytes).map(Self)
     }
@@ -42,12 +41,13 @@ impl<S: Send + Sync> FromRequest<S> for OptionalJsonObject {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let is_json = expect_plain_json(request.headers());
+        // Without a body, the headers that describe it do not matter.
+        let checked = check_headers(request.headers());
         let bytes = read(request, state).await?;
         if bytes.is_empty() {
             return Ok(Self(Map::new()));
         }
-        is_json?;
+        checked?;
         parse(&bytes).map(Self)
     }
 }
@@ -56,16 +56,16 @@ async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Prob
     match tokio::time::timeout(BODY_TIMEOUT, Bytes::from_request(request, state)).await {
         Ok(Ok(bytes)) => Ok(bytes),
         Ok(Err(BytesRejection::FailedToBufferBody(FailedToBufferBody::LengthLimitError(_)))) => {
-            Err(Problem::plain(
+            Err(Problem::new(
                 StatusCode::PAYLOAD_TOO_LARGE,
                 format!("the body has more than {MAX_BODY_BYTES} bytes"),
             ))
         }
-        Ok(Err(_)) => Err(Problem::plain(
+        Ok(Err(_)) => Err(Problem::new(
             StatusCode::BAD_REQUEST,
-            "the body could not be read to its end",
+            "the body ended early or could not be read",
         )),
-        Err(_) => Err(Problem::plain(
+        Err(_) => Err(Problem::new(
             StatusCode::REQUEST_TIMEOUT,
             format!(
                 "the body did not arrive within {} s",
@@ -75,27 +75,27 @@ async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Prob
     }
 }
 
-/// Checks the headers that describe the body.
-fn expect_plain_json(headers: &HeaderMap) -> Result<(), Problem> {
-    expect_no_encoding(headers)?;
-    expect_json(headers)
+/// Checks that the headers declare an uncompressed JSON body.
+fn check_headers(headers: &HeaderMap) -> Result<(), Problem> {
+    check_content_encoding(headers)?;
+    check_content_type(headers)
 }
 
-/// Refuses compressed bodies, which would otherwise be reported as text that is not JSON.
-fn expect_no_encoding(headers: &HeaderMap) -> Result<(), Problem> {
+/// Refuses compressed bodies, which would otherwise be reported as invalid JSON.
+fn check_content_encoding(headers: &HeaderMap) -> Result<(), Problem> {
     let is_identity = |coding: &str| coding.is_empty() || coding.eq_ignore_ascii_case("identity");
     let mut lines = headers.get_all(CONTENT_ENCODING).iter();
-    let is_plain = lines.all(|line| {
+    let is_uncompressed = lines.all(|line| {
         let codings = line.to_str().ok();
         codings.is_some_and(|codings| codings.split(',').map(str::trim).all(is_identity))
     });
-    if is_plain {
+    if is_uncompressed {
         return Ok(());
     }
     Err(Problem::unsupported_encoding())
 }
 
-fn expect_json(headers: &HeaderMap) -> Result<(), Problem> {
+fn check_content_type(headers: &HeaderMap) -> Result<(), Problem> {
     let content_type = headers
         .get(CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
@@ -111,7 +111,7 @@ fn expect_json(headers: &HeaderMap) -> Result<(), Problem> {
     {
         return Ok(());
     }
-    Err(Problem::plain(
+    Err(Problem::new(
         StatusCode::UNSUPPORTED_MEDIA_TYPE,
         "the header `content-type` must be application/json",
     ))
@@ -120,7 +120,7 @@ fn expect_json(headers: &HeaderMap) -> Result<(), Problem> {
 fn parse(bytes: &[u8]) -> Result<Map<String, Value>, Problem> {
     match serde_json::from_slice(bytes).map_err(|error| Problem::invalid_json(&error))? {
         Value::Object(fields) => Ok(fields),
-        _ => Err(Problem::invalid_fields(vec![FieldError::whole_body(
+        _ => Err(Problem::invalid_fields(vec![FieldError::for_body(
             "must be a JSON object",
         )])),
     }

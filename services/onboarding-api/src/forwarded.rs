@@ -62,11 +62,11 @@ struct Forwarded<'a> {
 }
 
 impl Target {
-    /// Returns the values for a request. Invalid headers are ignored.
+    /// Reads the values of a request. Invalid headers are ignored.
     pub(crate) fn from_request(request: &Request) -> Self {
         let headers = request.headers();
         let forwarded = Forwarded::from_headers(headers);
-        let x_forwarded = |name| first_of_list(headers, name);
+        let x_forwarded = |name| first_list_element(headers, name);
         let scheme = forwarded.proto.as_deref().and_then(Scheme::parse);
         // This server speaks HTTP without TLS.
         let scheme = scheme
@@ -75,11 +75,11 @@ impl Target {
         let original = forwarded.host.as_deref().and_then(HostAndPort::parse);
         let original =
             original.or_else(|| x_forwarded(X_FORWARDED_HOST).and_then(HostAndPort::parse));
-        let forwarded_port = x_forwarded(X_FORWARDED_PORT).and_then(port);
+        let forwarded_port = x_forwarded(X_FORWARDED_PORT).and_then(parse_port);
         let server = match original {
             Some(original) => Some((original.host, original.port.or(forwarded_port))),
-            // The proxy may have replaced the host by its own target, whose port the client never
-            // saw.
+            // A proxy may have replaced the host with that of its own target, whose port the client
+            // did not use.
             None => HostAndPort::from_request(request)
                 .map(|own| (own.host, forwarded_port.or(own.port))),
         };
@@ -122,7 +122,7 @@ impl HostAndPort {
         Self::from_authority(&text.parse().ok()?)
     }
 
-    /// Returns the host that the request itself names.
+    /// Reads the host of the request line or of the header `Host`.
     fn from_request(request: &Request) -> Option<Self> {
         if let Some(authority) = request.uri().authority() {
             return Self::from_authority(authority);
@@ -137,19 +137,21 @@ impl HostAndPort {
             .and_then(|host| host.strip_suffix(']'));
         let host = match in_brackets {
             Some(address) => address.parse::<Ipv6Addr>().ok()?.to_string(),
-            None if is_name(host) => host.to_ascii_lowercase(),
+            None if is_host_name(host) => host.to_ascii_lowercase(),
             None => return None,
         };
         Some(Self {
             host,
-            port: authority.port().and_then(|found| port(found.as_str())),
+            port: authority
+                .port()
+                .and_then(|found| parse_port(found.as_str())),
         })
     }
 }
 
-/// Returns `true` if the text can be a host name or an IPv4 address. The URI grammar allows more
-/// characters, which would all end up in spans.
-fn is_name(host: &str) -> bool {
+/// Returns true if the text can be a host name or an IPv4 address. The URI grammar allows more
+/// characters, which would be recorded in spans.
+fn is_host_name(host: &str) -> bool {
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
     (1..=MAX_HOST_BYTES).contains(&host.len()) && host.bytes().all(is_allowed)
 }
@@ -161,7 +163,8 @@ impl<'a> Forwarded<'a> {
         value.and_then(Self::parse).unwrap_or_default()
     }
 
-    /// `for=192.0.2.60;proto=https;host="api.example.com:8443", for=…`
+    /// Parses the first element of a value such as
+    /// `for=192.0.2.60;proto=https;host="api.example.com:8443", for=…`.
     fn parse(text: &'a str) -> Option<Self> {
         let mut forwarded = Self::default();
         let mut rest = text;
@@ -209,7 +212,7 @@ fn read_value(text: &str) -> Option<(Cow<'_, str>, &str)> {
 }
 
 /// Returns the first element of a header that is a list, without quotes.
-fn first_of_list<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+fn first_list_element<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     let first = headers.get(name)?.to_str().ok()?.split(',').next()?.trim();
     let quoted = first
         .strip_prefix('"')
@@ -218,7 +221,7 @@ fn first_of_list<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 }
 
 /// Reads a port. Port 0 is ignored.
-fn port(text: &str) -> Option<u16> {
+fn parse_port(text: &str) -> Option<u16> {
     text.parse().ok().filter(|port| *port != 0)
 }
 

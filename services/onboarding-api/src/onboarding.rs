@@ -1,7 +1,7 @@
-//! What an onboarding is, and the checks that make one out of a JSON object.
+//! An onboarding, and the checks of its fields.
 //!
-//! Checks go on after the first fault, so that a caller hears of all of them at once. No fault
-//! shows a value, because any value may be an e-mail address in the wrong place.
+//! The checks report every invalid field of a request and not only the first. No error contains a
+//! value, because a value may be an e-mail address in the wrong field.
 
 use std::borrow::Cow;
 
@@ -16,31 +16,33 @@ const EMAIL: &str = "email";
 const PLAN: &str = "plan";
 const REFERRER: &str = "referrer";
 
-/// Characters of a customer id: it is an attribute of spans and a key of the table, so it stays
-/// short.
+/// Limit of a customer id, in characters. It is short because the id is a span attribute and a key
+/// of the table.
 const MAX_CUSTOMER_ID: usize = 64;
 
-/// Characters of an unknown field's name that an answer repeats. A longer name, or one with other
-/// characters, may be data in the wrong place.
+/// Limit of an unknown field's name in an error, in characters. A longer name may be data in the
+/// wrong place.
 const MAX_SHOWN_NAME: usize = 64;
+
+/// Replaces a field's name that may contain personal data.
 const HIDDEN_NAME: &str = "(name not shown)";
 
-/// A customer to take on.
+/// A customer to onboard.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Onboarding {
     pub(crate) customer_id: CustomerId,
     pub(crate) email: Email,
     pub(crate) plan: Plan,
-    /// Who sent the customer. That nobody refers himself is the consumer's business to check, not
-    /// ours.
+    /// The customer who referred this one. The consumer checks that customers do not refer
+    /// themselves.
     pub(crate) referrer: Option<CustomerId>,
 }
 
-/// One to 64 letters, digits, `_` and `-`.
+/// A customer id: 1 to 64 letters, digits, `_` and `-`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct CustomerId(String);
 
-/// An address that mail could be sent to. Its `Debug` output hides it.
+/// An e-mail address. Its `Debug` output hides it.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Email(String);
 
@@ -51,7 +53,7 @@ pub(crate) enum Plan {
     Enterprise,
 }
 
-/// What is wrong with a field. The empty field is the whole document.
+/// An error in a field. The empty field is the whole document.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct FieldError {
     pub(crate) field: Cow<'static, str>,
@@ -59,13 +61,17 @@ pub(crate) struct FieldError {
 }
 
 impl Onboarding {
-    /// Checks the fields of a request for an onboarding.
+    /// Reads the fields of an onboarding request.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error for each invalid, missing or unknown field.
     pub(crate) fn from_fields(fields: &Map<String, Value>) -> Result<Self, Vec<FieldError>> {
         let mut errors = unknown_fields(fields, &[CUSTOMER_ID, EMAIL, PLAN, REFERRER]);
-        let customer_id = required(fields, CUSTOMER_ID, CustomerId::parse, &mut errors);
-        let email = required(fields, EMAIL, Email::parse, &mut errors);
-        let plan = required(fields, PLAN, Plan::parse, &mut errors);
-        let referrer = optional(fields, REFERRER, CustomerId::parse, &mut errors);
+        let customer_id = required_field(fields, CUSTOMER_ID, CustomerId::parse, &mut errors);
+        let email = required_field(fields, EMAIL, Email::parse, &mut errors);
+        let plan = required_field(fields, PLAN, Plan::parse, &mut errors);
+        let referrer = optional_field(fields, REFERRER, CustomerId::parse, &mut errors);
         match (customer_id, email, plan) {
             (Some(customer_id), Some(email), Some(plan)) if errors.is_empty() => Ok(Self {
                 customer_id,
@@ -77,8 +83,8 @@ impl Onboarding {
         }
     }
 
-    /// A customer that exists to be seen in telemetry. `example.com` is reserved for such uses (RFC
-    /// 2606).
+    /// Returns an onboarding for a smoke test of the telemetry. `example.com` is reserved for such
+    /// uses (RFC 2606).
     pub(crate) fn smoke_test(customer_id: CustomerId) -> Self {
         Self {
             customer_id,
@@ -88,6 +94,7 @@ impl Onboarding {
         }
     }
 
+    /// Returns the body of the message.
     pub(crate) fn to_wire(&self) -> OnboardingMessage<'_> {
         OnboardingMessage {
             customer_id: &self.customer_id.0,
@@ -98,12 +105,16 @@ impl Onboarding {
     }
 }
 
-/// Checks the fields of a request for a smoke test: a customer id, or nothing.
-pub(crate) fn smoke_customer(
+/// Reads the fields of a smoke test: an optional customer id.
+///
+/// # Errors
+///
+/// Returns an error for each invalid or unknown field.
+pub(crate) fn parse_smoke_test(
     fields: &Map<String, Value>,
 ) -> Result<Option<CustomerId>, Vec<FieldError>> {
     let mut errors = unknown_fields(fields, &[CUSTOMER_ID]);
-    let customer_id = optional(fields, CUSTOMER_ID, CustomerId::parse, &mut errors);
+    let customer_id = optional_field(fields, CUSTOMER_ID, CustomerId::parse, &mut errors);
     if errors.is_empty() {
         Ok(customer_id)
     } else {
@@ -112,8 +123,8 @@ pub(crate) fn smoke_customer(
 }
 
 impl CustomerId {
-    /// An id for a customer of a smoke test.
-    pub(crate) fn generated() -> Self {
+    /// Generates the id of a customer for a smoke test.
+    pub(crate) fn generate() -> Self {
         Self(format!("smoke-{}", uuid::Uuid::new_v4().simple()))
     }
 
@@ -122,7 +133,7 @@ impl CustomerId {
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'));
         if text.is_empty() || text.len() > MAX_CUSTOMER_ID || !accepted {
-            return Err("must be 1 to 64 characters out of A-Z, a-z, 0-9, `_` and `-`");
+            return Err("must be 1 to 64 characters of A-Z, a-z, 0-9, `_` and `-`");
         }
         Ok(Self(text.to_owned()))
     }
@@ -164,7 +175,8 @@ impl Plan {
 }
 
 impl FieldError {
-    pub(crate) fn whole_body(detail: &'static str) -> Self {
+    /// Returns an error in the body as a whole.
+    pub(crate) fn for_body(detail: &'static str) -> Self {
         Self {
             field: Cow::Borrowed(""),
             detail,
@@ -176,14 +188,14 @@ fn unknown_fields(fields: &Map<String, Value>, known: &[&str]) -> Vec<FieldError
     let unknown = fields.keys().filter(|name| !known.contains(&name.as_str()));
     unknown
         .map(|name| FieldError {
-            field: shown_name(name),
+            field: safe_name(name),
             detail: "is not a field of this request",
         })
         .collect()
 }
 
-/// A field's name as far as it is safe to repeat.
-fn shown_name(name: &str) -> Cow<'static, str> {
+/// Returns a name that is safe to show: the field's, or a placeholder.
+fn safe_name(name: &str) -> Cow<'static, str> {
     let plain = name
         .bytes()
         .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.'));
@@ -196,14 +208,14 @@ fn shown_name(name: &str) -> Cow<'static, str> {
 
 type Parse<T> = fn(&str) -> Result<T, &'static str>;
 
-fn required<T>(
+fn required_field<T>(
     fields: &Map<String, Value>,
     name: &'static str,
     parse: Parse<T>,
     errors: &mut Vec<FieldError>,
 ) -> Option<T> {
     match fields.get(name) {
-        Some(value) => parsed(value, name, parse, errors),
+        Some(value) => parse_field(value, name, parse, errors),
         None => {
             errors.push(FieldError {
                 field: Cow::Borrowed(name),
@@ -214,8 +226,8 @@ fn required<T>(
     }
 }
 
-/// A field that may be absent; `null` is the same as absent.
-fn optional<T>(
+/// Parses a field that may be absent. `null` counts as absent.
+fn optional_field<T>(
     fields: &Map<String, Value>,
     name: &'static str,
     parse: Parse<T>,
@@ -223,11 +235,11 @@ fn optional<T>(
 ) -> Option<T> {
     match fields.get(name) {
         None | Some(Value::Null) => None,
-        Some(value) => parsed(value, name, parse, errors),
+        Some(value) => parse_field(value, name, parse, errors),
     }
 }
 
-fn parsed<T>(
+fn parse_field<T>(
     value: &Value,
     name: &'static str,
     parse: Parse<T>,

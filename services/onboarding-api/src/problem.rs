@@ -1,4 +1,4 @@
-//! Refusals, as problem documents (RFC 9457).
+//! Error responses: problem documents (RFC 9457).
 
 use std::borrow::Cow;
 
@@ -13,7 +13,7 @@ use crate::wire::{FieldProblem, ProblemDocument};
 
 const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
 
-/// `type` of a problem about which the status says everything.
+/// `type` of a problem that the HTTP status describes completely.
 const ABOUT_BLANK: &str = "about:blank";
 const INVALID_JSON: &str = "urn:baton:problem:invalid-json";
 const INVALID_FIELDS: &str = "urn:baton:problem:invalid-fields";
@@ -21,24 +21,24 @@ const UNSUPPORTED_ENCODING: &str = "urn:baton:problem:unsupported-encoding";
 const QUEUE_UNAVAILABLE: &str = "urn:baton:problem:queue-unavailable";
 const QUEUE_REFUSED: &str = "urn:baton:problem:queue-refused";
 
-/// `Retry-After` when SQS is busy or out of reach: our own retries took the first second already,
-/// and throttling passes in about as long.
+/// `Retry-After` if SQS throttles or cannot be reached. The sender has already retried for about a
+/// second, and throttling usually ends within another.
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
 
-/// `Accept-Encoding` of an answer to a compressed body, as RFC 9110, section 12.5.3, recommends.
+/// `Accept-Encoding` of the response to a compressed body, as RFC 9110, section 12.5.3, recommends.
 const ACCEPTED_ENCODINGS: HeaderValue = HeaderValue::from_static("identity");
 
-/// A refusal, before it becomes a response.
+/// An error that becomes a problem document.
 #[derive(Debug)]
 pub(crate) struct Problem {
     status: StatusCode,
-    kind: &'static str,
+    type_uri: &'static str,
     detail: Cow<'static, str>,
     position: Option<Position>,
     errors: Vec<FieldError>,
 }
 
-/// Where a text stopped being JSON, both counted from one.
+/// The position of a syntax error in JSON. Line and column are counted from one.
 #[derive(Debug, Clone, Copy)]
 struct Position {
     line: usize,
@@ -46,44 +46,44 @@ struct Position {
 }
 
 impl Problem {
-    /// A problem about which the status says everything but the detail.
-    pub(crate) fn plain(status: StatusCode, detail: impl Into<Cow<'static, str>>) -> Self {
+    /// Returns a problem that its status and detail describe completely.
+    pub(crate) fn new(status: StatusCode, detail: impl Into<Cow<'static, str>>) -> Self {
         Self {
             status,
-            kind: ABOUT_BLANK,
+            type_uri: ABOUT_BLANK,
             detail: detail.into(),
             position: None,
             errors: Vec::new(),
         }
     }
 
-    /// The body is compressed.
+    /// Returns the problem of a compressed body.
     pub(crate) fn unsupported_encoding() -> Self {
         Self {
-            kind: UNSUPPORTED_ENCODING,
-            ..Self::plain(
+            type_uri: UNSUPPORTED_ENCODING,
+            ..Self::new(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "the header `content-encoding` must be absent or identity: the body must not be compressed",
+                "the body must not be compressed: the header `content-encoding` must be absent or identity",
             )
         }
     }
 
-    /// The body is no JSON.
+    /// Returns the problem of a body that is not JSON.
     pub(crate) fn invalid_json(error: &serde_json::Error) -> Self {
         Self {
-            kind: INVALID_JSON,
+            type_uri: INVALID_JSON,
             position: Some(Position {
                 line: error.line(),
                 column: error.column(),
             }),
-            ..Self::plain(
+            ..Self::new(
                 StatusCode::BAD_REQUEST,
                 format!("the body is not valid JSON: {error}"),
             )
         }
     }
 
-    /// The body is JSON, and its fields are not what they must be.
+    /// Returns the problem of a JSON body with invalid fields.
     pub(crate) fn invalid_fields(errors: Vec<FieldError>) -> Self {
         let names: Vec<&str> = errors
             .iter()
@@ -91,69 +91,69 @@ impl Problem {
             .filter(|name| !name.is_empty())
             .collect();
         let detail = match names.as_slice() {
-            [] => "the body is not what was expected".to_owned(),
-            names => format!("not as expected: {}", names.join(", ")),
+            [] => "invalid body".to_owned(),
+            names => format!("invalid fields: {}", names.join(", ")),
         };
         Self {
-            kind: INVALID_FIELDS,
+            type_uri: INVALID_FIELDS,
             errors,
-            ..Self::plain(StatusCode::UNPROCESSABLE_ENTITY, detail)
+            ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail)
         }
     }
 
-    /// The queue is not usable now, for whatever reason: a load balancer asks again anyway.
+    /// Returns the problem of a failed readiness check. It is always 503, because a load balancer
+    /// repeats the check in any case.
     pub(crate) fn not_ready(error_type: &str) -> Self {
         Self {
-            kind: QUEUE_UNAVAILABLE,
-            ..Self::plain(
+            type_uri: QUEUE_UNAVAILABLE,
+            ..Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
-                format!("the queue is not reachable ({error_type})"),
+                format!("queue not reachable ({error_type})"),
             )
         }
     }
 
-    /// A message was not accepted.
-    pub(crate) fn not_sent(error: &SendError) -> Self {
+    /// Returns the problem of a message that was not sent.
+    pub(crate) fn from_send_error(error: &SendError) -> Self {
         match error {
-            // What a request may contain makes no message that SQS refuses, so this is ours to
-            // repair and not the caller's.
-            SendError::Invalid(_) => Self::plain(
+            // A valid request cannot produce an invalid message, so this is a bug of the service
+            // and not an error of the client.
+            SendError::Invalid(_) => Self::new(
                 StatusCode::INTERNAL_SERVER_ERROR,
-                "the request made a message that SQS does not take",
+                "the request was converted to an invalid SQS message",
             ),
-            SendError::Queue(QueueUnreachable::Unbuildable { .. }) => Self::plain(
+            SendError::Queue(QueueUnreachable::Unbuildable { .. }) => Self::new(
                 StatusCode::INTERNAL_SERVER_ERROR,
-                "the call to the queue could not be built",
+                "cannot build the call to the queue",
             ),
-            _ => Self::queue(error.is_retryable(), error.error_type()),
+            _ => Self::from_queue_error(error.is_retryable(), error.error_type()),
         }
     }
 
-    fn queue(retryable: bool, error_type: &str) -> Self {
+    fn from_queue_error(retryable: bool, error_type: &str) -> Self {
         if retryable {
             let detail = format!(
-                "the queue does not answer or is busy ({error_type}): send the request again later"
+                "the queue is unavailable or throttles ({error_type}): retry the request later"
             );
             Self {
-                kind: QUEUE_UNAVAILABLE,
-                ..Self::plain(StatusCode::SERVICE_UNAVAILABLE, detail)
+                type_uri: QUEUE_UNAVAILABLE,
+                ..Self::new(StatusCode::SERVICE_UNAVAILABLE, detail)
             }
         } else {
-            let detail = format!(
-                "the queue refused the message ({error_type}): sending it again will not help"
-            );
+            let detail =
+                format!("the queue refused the message ({error_type}): a retry will not succeed");
             Self {
-                kind: QUEUE_REFUSED,
-                ..Self::plain(StatusCode::BAD_GATEWAY, detail)
+                type_uri: QUEUE_REFUSED,
+                ..Self::new(StatusCode::BAD_GATEWAY, detail)
             }
         }
     }
 
     fn title(&self) -> &'static str {
-        match self.kind {
+        match self.type_uri {
             INVALID_JSON => "The body is not valid JSON",
             UNSUPPORTED_ENCODING => "The body's encoding is not supported",
-            INVALID_FIELDS => "The body's fields are not as expected",
+            INVALID_FIELDS => "The body's fields are invalid",
             QUEUE_UNAVAILABLE => "The queue is not available",
             QUEUE_REFUSED => "The queue refused the message",
             _ => self.status.canonical_reason().unwrap_or("Problem"),
@@ -165,7 +165,7 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let errors = self.errors.iter().map(field_problem).collect();
         let document = ProblemDocument {
-            r#type: self.kind,
+            r#type: self.type_uri,
             title: self.title(),
             status: self.status.as_u16(),
             detail: &self.detail,
@@ -180,7 +180,7 @@ impl IntoResponse for Problem {
                 .headers_mut()
                 .insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
         }
-        if self.kind == UNSUPPORTED_ENCODING {
+        if self.type_uri == UNSUPPORTED_ENCODING {
             response
                 .headers_mut()
                 .insert(ACCEPT_ENCODING, ACCEPTED_ENCODINGS);
@@ -189,7 +189,8 @@ impl IntoResponse for Problem {
     }
 }
 
-/// The empty field is the whole document, to which the pointer `#` leads.
+/// Converts an error, with a JSON pointer to its field. The empty field is the whole document,
+/// whose pointer is `#`.
 fn field_problem(error: &FieldError) -> FieldProblem<'_> {
     let pointer = if error.field.is_empty() {
         "#".to_owned()

@@ -1,4 +1,4 @@
-//! The routes and what answers them.
+//! The routes and their handlers.
 
 use std::error::Error;
 use std::time::Duration;
@@ -13,18 +13,18 @@ use opentelemetry::trace::{TraceContextExt as _, TraceId};
 use tracing::{error, info, warn};
 
 use crate::body::{JsonObject, MAX_BODY_BYTES, OptionalJsonObject};
-use crate::onboarding::{CustomerId, Onboarding, smoke_customer};
+use crate::onboarding::{CustomerId, Onboarding, parse_smoke_test};
 use crate::problem::Problem;
 use crate::request_telemetry::{self, RequestTelemetry};
 use crate::wire::{Accepted, Health};
 
 const ONBOARDING: &str = "/onboarding";
-const SMOKE: &str = "/telemetry/smoke";
+const SMOKE_TEST: &str = "/telemetry/smoke";
 const HEALTHZ: &str = "/healthz";
 const READYZ: &str = "/readyz";
 
-/// How long readiness may take: load balancers wait two to five seconds for it, and a queue that
-/// needs longer is not ready.
+/// Time limit of a readiness check. Load balancers wait two to five seconds for it, and a queue
+/// that needs longer than this is not ready.
 const READY_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Returns the service's routes. Load balancers call the health checks several times a minute, so
@@ -32,7 +32,7 @@ const READY_TIMEOUT: Duration = Duration::from_secs(1);
 pub(crate) fn router(sender: Sender, telemetry: RequestTelemetry) -> Router {
     let recorded = Router::new()
         .route(ONBOARDING, post(onboard))
-        .route(SMOKE, post(smoke_test))
+        .route(SMOKE_TEST, post(smoke_test))
         .fallback(route_not_found)
         .method_not_allowed_fallback(method_not_allowed)
         // The last layer is the outermost one: the span also covers a body over the limit.
@@ -53,16 +53,16 @@ async fn onboard(
     JsonObject(fields): JsonObject,
 ) -> Result<(StatusCode, Json<Accepted>), Problem> {
     let onboarding = Onboarding::from_fields(&fields).map_err(Problem::invalid_fields)?;
-    accept(&sender, &onboarding).await
+    send(&sender, &onboarding).await
 }
 
 async fn smoke_test(
     State(sender): State<Sender>,
     OptionalJsonObject(fields): OptionalJsonObject,
 ) -> Result<(StatusCode, Json<Accepted>), Problem> {
-    let given = smoke_customer(&fields).map_err(Problem::invalid_fields)?;
-    let onboarding = Onboarding::smoke_test(given.unwrap_or_else(CustomerId::generated));
-    accept(&sender, &onboarding).await
+    let customer_id = parse_smoke_test(&fields).map_err(Problem::invalid_fields)?;
+    let onboarding = Onboarding::smoke_test(customer_id.unwrap_or_else(CustomerId::generate));
+    send(&sender, &onboarding).await
 }
 
 async fn healthz() -> Json<Health> {
@@ -90,33 +90,34 @@ async fn readyz(State(sender): State<Sender>) -> Result<Json<Health>, Problem> {
 
 async fn route_not_found() -> Problem {
     let detail = format!(
-        "there is nothing here: this service has POST {ONBOARDING}, POST {SMOKE}, GET {HEALTHZ} and GET {READYZ}"
+        "no such route: the routes are POST {ONBOARDING}, POST {SMOKE_TEST}, GET {HEALTHZ} and GET {READYZ}"
     );
-    Problem::plain(StatusCode::NOT_FOUND, detail)
+    Problem::new(StatusCode::NOT_FOUND, detail)
 }
 
 async fn method_not_allowed() -> Problem {
-    Problem::plain(
+    Problem::new(
         StatusCode::METHOD_NOT_ALLOWED,
-        "this route does not have this method: the header `allow` says which it has",
+        "method not allowed: the header `allow` lists the methods of this route",
     )
 }
 
-async fn accept(
+/// Sends an onboarding to the queue, and responds with the ids of its message and trace.
+async fn send(
     sender: &Sender,
     onboarding: &Onboarding,
 ) -> Result<(StatusCode, Json<Accepted>), Problem> {
     let body = serde_json::to_string(&onboarding.to_wire()).map_err(|_| {
-        Problem::plain(
+        Problem::new(
             StatusCode::INTERNAL_SERVER_ERROR,
-            "the message could not be written as JSON",
+            "cannot encode the message as JSON",
         )
     })?;
     let sent = sender.send(Message::new(body)).await.map_err(|error| {
-        log_refusal(&error);
-        Problem::not_sent(&error)
+        log_send_error(&error);
+        Problem::from_send_error(&error)
     })?;
-    // The line has the trace id of the request's span.
+    // The line contains the trace id, because the request's span is active.
     info!(message_id = sent.message_id, "message accepted");
     Ok((
         StatusCode::ACCEPTED,
@@ -127,8 +128,8 @@ async fn accept(
     ))
 }
 
-/// A queue that does not answer may do so again by itself; one that refuses needs a person.
-fn log_refusal(error: &SendError) {
+/// Logs a warning if a retry may succeed, and an error if a person must act.
+fn log_send_error(error: &SendError) {
     let cause: &dyn Error = error;
     if error.is_retryable() {
         warn!(

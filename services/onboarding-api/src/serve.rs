@@ -1,4 +1,4 @@
-//! Serving, and stopping without losing what was accepted.
+//! The server: accepts connections, and shuts down without losing accepted requests.
 
 use std::future::Future;
 use std::io;
@@ -21,44 +21,43 @@ use crate::routes;
 
 mod connection;
 
-/// Connections served at once; more wait in the kernel's queue. Each costs a descriptor and some 20
-/// KB, and what is in front of a container, a load balancer or a handful of services, keeps far
-/// fewer.
+/// Limit of open connections; more wait in the kernel's queue. Each costs a file descriptor and
+/// about 20 KB. The clients of a container, a load balancer or a few services, keep far fewer open.
 const MAX_CONNECTIONS: usize = 4096;
 
-/// How long nothing is accepted after accepting has failed: by then another connection may have
-/// given its descriptor back.
+/// Pause after a failed `accept`. The usual cause is that the process has no file descriptor left,
+/// and by then another connection may have been closed.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
-/// What the server needs.
+/// Configuration of the server.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// Sends the onboardings.
     pub sender: Sender,
-    /// Makes the SERVER spans.
+    /// Creates the SERVER spans.
     pub tracer: SdkTracer,
-    /// Measures the requests.
+    /// Creates the instruments.
     pub meter: Meter,
-    /// How long accepted requests get to finish once the server is to stop.
+    /// Time for accepted requests to finish after shutdown begins.
     pub shutdown_timeout: Duration,
 }
 
-/// How the server came to its end.
+/// The result of draining the accepted requests at shutdown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Drain {
     /// Every accepted request was answered.
     Complete,
-    /// Some were still running when the time was up, and were given up: their spans have ended as
-    /// cancelled.
+    /// The shutdown timeout elapsed first. Unfinished requests were cancelled, and their spans have
+    /// ended as cancelled.
     TimedOut,
 }
 
-/// Serves the API on `listener` until `shutdown` resolves; then accepts nothing more, finishes what
-/// it accepted, and returns.
+/// Serves the API on `listener` until `shutdown` resolves. Then accepts no more connections, and
+/// returns when the accepted requests are finished.
 ///
-/// Silent and idle connections are closed at once, and those amid a request's head after a second.
-/// A client that never finishes a request's body takes up the whole shutdown timeout and not more.
-/// A listener that fails is tried again.
+/// At shutdown, idle connections are closed immediately, and connections with an incomplete request
+/// head after one second. A client that never finishes a request's body delays the return until the
+/// shutdown timeout. If accepting a connection fails, it is retried.
 pub async fn run(
     listener: TcpListener,
     config: Config,
@@ -72,57 +71,65 @@ pub async fn run(
     } = config;
     let router = routes::router(sender, RequestTelemetry::new(tracer, &meter));
     let mut connections = JoinSet::new();
-    let (stop, stopped) = watch::channel(());
-    accept(&listener, &router, &stopped, &mut connections, shutdown).await;
-    drop((listener, stop));
+    // Dropping the sender tells every connection that shutdown has begun.
+    let (shutdown_sender, shutdown_started) = watch::channel(());
+    accept_until(
+        shutdown,
+        &listener,
+        &router,
+        &shutdown_started,
+        &mut connections,
+    )
+    .await;
+    drop((listener, shutdown_sender));
     let all_done = async { while connections.join_next().await.is_some() {} };
     match timeout(shutdown_timeout, all_done).await {
         Ok(()) => Drain::Complete,
         Err(_) => {
-            // Dropped requests end their spans, which are to be exported yet: so they are waited
-            // for.
+            // Wait for the cancelled requests: dropping them ends their spans, which are exported
+            // after this returns.
             connections.shutdown().await;
             Drain::TimedOut
         }
     }
 }
 
-/// Serves every connection that comes, until `shutdown` resolves.
-async fn accept(
+/// Accepts and serves connections until `shutdown` resolves.
+async fn accept_until(
+    shutdown: impl Future<Output = ()>,
     listener: &TcpListener,
     router: &Router,
-    stopped: &watch::Receiver<()>,
+    shutdown_started: &watch::Receiver<()>,
     connections: &mut JoinSet<()>,
-    shutdown: impl Future<Output = ()>,
 ) {
-    let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let mut shutdown = pin!(shutdown);
     loop {
         tokio::select! {
             () = &mut shutdown => return,
             Some(_) = connections.join_next() => {}
-            (stream, slot) = next(listener, &slots) => {
-                let (router, stopped) = (router.clone(), stopped.clone());
+            (stream, permit) = accept(listener, &permits) => {
+                let (router, shutdown_started) = (router.clone(), shutdown_started.clone());
                 connections.spawn(async move {
-                    connection::serve(stream, router, stopped).await;
-                    drop(slot);
+                    connection::serve(stream, router, shutdown_started).await;
+                    drop(permit);
                 });
             }
         }
     }
 }
 
-/// The next connection, once there is room for it.
-async fn next(
+/// Accepts the next connection once a permit is available.
+async fn accept(
     listener: &TcpListener,
-    slots: &Arc<Semaphore>,
+    permits: &Arc<Semaphore>,
 ) -> (TcpStream, Option<OwnedSemaphorePermit>) {
-    // The semaphore is never closed, so there always is a slot in the end.
-    let slot = Arc::clone(slots).acquire_owned().await.ok();
+    // Acquiring fails only if the semaphore is closed, which never happens.
+    let permit = Arc::clone(permits).acquire_owned().await.ok();
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => return (stream, slot),
-            Err(error) if is_of_the_connection(&error) => {}
+            Ok((stream, _)) => return (stream, permit),
+            Err(error) if is_connection_error(&error) => {}
             Err(error) => {
                 warn!(
                     error = &error as &dyn std::error::Error,
@@ -134,8 +141,8 @@ async fn next(
     }
 }
 
-/// Whether it was the client who gave up while its connection was being accepted.
-fn is_of_the_connection(error: &io::Error) -> bool {
+/// Returns true if the client closed the connection before it was accepted. The listener is intact.
+fn is_connection_error(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::ConnectionRefused

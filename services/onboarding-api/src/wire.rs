@@ -1,8 +1,8 @@
-//! What crosses the wire as JSON. No logic lives here.
+//! The JSON of responses and messages. The types have no logic.
 
 use serde::Serialize;
 
-/// The body of an onboarding message: the contract with whoever consumes the queue.
+/// The body of an onboarding message: the contract with the consumer of the queue.
 #[derive(Debug, Serialize)]
 pub(crate) struct OnboardingMessage<'a> {
     pub(crate) customer_id: &'a str,
@@ -12,15 +12,15 @@ pub(crate) struct OnboardingMessage<'a> {
     pub(crate) referrer: Option<&'a str>,
 }
 
-/// The answer to an accepted request.
+/// The response to an accepted request.
 #[derive(Debug, Serialize)]
 pub(crate) struct Accepted {
     pub(crate) message_id: String,
-    /// Absent when the process makes no traces and the caller brought none.
+    /// `None` if the service does not trace and the request had no trace context.
     pub(crate) trace_id: Option<String>,
 }
 
-/// The answer of a health check that passed.
+/// The response of a successful health check.
 #[derive(Debug, Serialize)]
 pub(crate) struct Health {
     pub(crate) status: &'static str,
@@ -41,7 +41,7 @@ pub(crate) struct ProblemDocument<'a> {
     pub(crate) errors: Vec<FieldProblem<'a>>,
 }
 
-/// What is wrong with one field.
+/// An error in one field.
 #[derive(Debug, Serialize)]
 pub(crate) struct FieldProblem<'a> {
     pub(crate) field: &'a str,

@@ -10,8 +10,8 @@ fn target(headers: &[(&str, &str)]) -> Target {
     Target::from_request(&request.body(Body::empty()).unwrap())
 }
 
-/// Scheme, host and port of a request with these headers.
-fn shown(headers: &[(&str, &str)]) -> String {
+/// Returns scheme, host and port of a request with these headers.
+fn formatted_target(headers: &[(&str, &str)]) -> String {
     let Target { scheme, server } = target(headers);
     let server = server.map_or_else(String::new, |server| {
         format!("{} {}", server.address, server.port)
@@ -20,7 +20,7 @@ fn shown(headers: &[(&str, &str)]) -> String {
 }
 
 #[test]
-fn without_a_proxy_the_request_itself_counts() {
+fn without_a_proxy_the_values_of_the_request_are_used() {
     for (host, expected) in [
         ("api.example.com", "http api.example.com 80"),
         ("API.example.com:8080", "http api.example.com 8080"),
@@ -30,9 +30,9 @@ fn without_a_proxy_the_request_itself_counts() {
         ("not a host", "http "),
         ("", "http "),
     ] {
-        assert_eq!(shown(&[("host", host)]), expected, "{host}");
+        assert_eq!(formatted_target(&[("host", host)]), expected, "{host}");
     }
-    assert_eq!(shown(&[]), "http ");
+    assert_eq!(formatted_target(&[]), "http ");
     let absolute = Request::builder().uri("http://other.example:81/x");
     let absolute = absolute.header("host", "api.example.com");
     let server = Target::from_request(&absolute.body(Body::empty()).unwrap()).server;
@@ -40,7 +40,7 @@ fn without_a_proxy_the_request_itself_counts() {
 }
 
 #[test]
-fn a_load_balancer_that_ends_tls_passes_scheme_and_port_on() {
+fn a_load_balancer_that_terminates_tls_forwards_scheme_and_port() {
     let host = ("host", "api.example.com");
     for (headers, expected) in [
         (
@@ -93,12 +93,12 @@ fn a_load_balancer_that_ends_tls_passes_scheme_and_port_on() {
         ),
         (vec![host, ("x-forwarded-host", "[::1]")], "http ::1 80"),
     ] {
-        assert_eq!(shown(&headers), expected, "{headers:?}");
+        assert_eq!(formatted_target(&headers), expected, "{headers:?}");
     }
 }
 
 #[test]
-fn forwarded_goes_before_its_older_relatives() {
+fn forwarded_has_priority_over_the_x_forwarded_headers() {
     let headers = |forwarded| {
         [
             ("host", "10.0.0.7:8080"),
@@ -129,12 +129,16 @@ fn forwarded_goes_before_its_older_relatives() {
         (", proto=https;host=inner.example", "http old.example 81"),
         ("for=_hidden", "http old.example 81"),
     ] {
-        assert_eq!(shown(&headers(forwarded)), expected, "{forwarded}");
+        assert_eq!(
+            formatted_target(&headers(forwarded)),
+            expected,
+            "{forwarded}"
+        );
     }
 }
 
 #[test]
-fn what_does_not_parse_counts_as_absent() {
+fn invalid_values_are_ignored() {
     let long = format!("{}.example", "a".repeat(MAX_HOST_BYTES));
     for (name, value) in [
         ("forwarded", "proto"),
@@ -158,7 +162,7 @@ fn what_does_not_parse_counts_as_absent() {
     ] {
         let headers = [("host", "api.example.com"), (name, value)];
         assert_eq!(
-            shown(&headers),
+            formatted_target(&headers),
             "http api.example.com 80",
             "{name}: {value}"
         );

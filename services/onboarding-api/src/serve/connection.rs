@@ -1,4 +1,4 @@
-//! One connection, from its first request to its end.
+//! One connection.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -16,29 +16,33 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 use tower::Service as _;
 
-/// How long a request's head may take, counted from the answer before it. Load balancers keep idle
-/// connections for a minute and use them again: whoever closes them before answers some requests
-/// with a reset, which the balancer turns into a 502.
+/// Time limit for a request's head, which starts at the previous response. It is longer than the 60
+/// seconds for which load balancers keep idle connections: if the server closed one first, the
+/// balancer could send a request on it at the same moment and would answer its client with 502.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
 
-/// How long a head that has begun when the server is to stop may take to be complete. It is usually
-/// one packet.
-const HEAD_GRACE: Duration = Duration::from_secs(1);
+/// Time limit for a request's head that is incomplete when shutdown begins. A head is usually one
+/// packet.
+const SHUTDOWN_HEAD_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Serves the connection until it ends, or until `stopped` says so: then its request is finished,
-/// and if it has none, it is closed.
-pub(super) async fn serve(stream: TcpStream, router: Router, mut stopped: watch::Receiver<()>) {
-    // An answer is written at once, so there is nothing to wait for; where that cannot be set, it
-    // works all the same.
+/// Serves a connection until it is closed. After shutdown begins, its current request is finished,
+/// and the connection is closed.
+pub(super) async fn serve(
+    stream: TcpStream,
+    router: Router,
+    mut shutdown_started: watch::Receiver<()>,
+) {
+    // A response is written in one piece, so delaying small packets only adds latency. The
+    // connection works without the option too.
     let _ = stream.set_nodelay(true);
-    let busy = Busy::default();
+    let in_progress = RequestFlag::default();
     let service = service_fn(|request: Request<Incoming>| {
-        let request_is_here = busy.enter();
-        let answer = router.clone().call(request);
+        let guard = in_progress.set();
+        let response = router.clone().call(request);
         async move {
-            let answer = answer.await;
-            drop(request_is_here);
-            answer
+            let response = response.await;
+            drop(guard);
+            response
         }
     });
     let mut connection = pin!(
@@ -47,39 +51,43 @@ pub(super) async fn serve(stream: TcpStream, router: Router, mut stopped: watch:
             .header_read_timeout(HEAD_TIMEOUT)
             .serve_connection(TokioIo::new(stream), service)
     );
-    // Whatever ends a connection before its time is the client's doing.
+    // Errors are ignored: the client caused them, by disconnecting or by sending invalid HTTP.
     tokio::select! {
         _ = connection.as_mut() => return,
-        _ = stopped.changed() => connection.as_mut().graceful_shutdown(),
+        _ = shutdown_started.changed() => connection.as_mut().graceful_shutdown(),
     }
+    // hyper closes an idle connection now. It would wait for the rest of an incomplete head until
+    // `HEAD_TIMEOUT`, so the wait is limited here, unless a handler is running.
     tokio::select! {
         _ = connection.as_mut() => return,
-        () = sleep(HEAD_GRACE) => {}
+        () = sleep(SHUTDOWN_HEAD_TIMEOUT) => {}
     }
-    if busy.is_busy() {
+    if in_progress.is_set() {
         let _ = connection.await;
     }
 }
 
-/// Whether a request is being answered on the connection: from the end of its head on.
+/// Flag that is set while a request is in progress on the connection: from the end of its head to
+/// its response.
 #[derive(Debug, Clone, Default)]
-struct Busy(Arc<AtomicBool>);
+struct RequestFlag(Arc<AtomicBool>);
 
-impl Busy {
-    fn enter(&self) -> Entered {
+impl RequestFlag {
+    /// Sets the flag until the guard is dropped.
+    fn set(&self) -> RequestFlagGuard {
         self.0.store(true, SeqCst);
-        Entered(self.clone())
+        RequestFlagGuard(self.clone())
     }
 
-    fn is_busy(&self) -> bool {
+    fn is_set(&self) -> bool {
         self.0.load(SeqCst)
     }
 }
 
 #[derive(Debug)]
-struct Entered(Busy);
+struct RequestFlagGuard(RequestFlag);
 
-impl Drop for Entered {
+impl Drop for RequestFlagGuard {
     fn drop(&mut self) {
         self.0.0.store(false, SeqCst);
     }

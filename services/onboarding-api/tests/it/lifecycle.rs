@@ -136,7 +136,7 @@ async fn the_binary_ends_in_time_although_a_client_never_finishes_its_request() 
     terminate(&child).await;
     line_with(
         &mut lines,
-        "stopped before every accepted request was answered",
+        "stopped with unfinished requests: shutdown timed out",
     )
     .await;
     let ended = tokio::time::timeout(ENDS_WITHIN, child.wait()).await;

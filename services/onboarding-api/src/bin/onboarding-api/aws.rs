@@ -1,4 +1,5 @@
-//! The AWS configuration: the SDK's own variables and files, on our TLS and with our patience.
+//! The AWS configuration: the SDK's variables and files, with this service's TLS stack, timeouts
+//! and retries.
 
 use std::time::Duration;
 
@@ -15,25 +16,24 @@ use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use tracing::instrument::WithSubscriber as _;
 use tracing::subscriber::NoSubscriber;
 
-/// How long a connection may take. SQS is in the same region, where it takes milliseconds.
+/// Time limit for connecting. SQS is in the same region, where connecting takes milliseconds.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long one attempt may take, so that there is time for another.
+/// Time limit for one attempt, which leaves time for another.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How long a call may take with all its attempts: longer than that and the HTTP client at the
-/// other end gives up.
+/// Time limit for a call with all its attempts. HTTP clients of the API often time out soon after.
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Attempts of one call, the first included: the SDKs' standard.
+/// Limit of attempts for one call, including the first: the SDKs' default.
 const MAX_ATTEMPTS: u32 = 3;
 
-/// The first pause between attempts. The SDK's own of a second would make a request wait when SQS
-/// is merely restarting a connection.
+/// The first pause between attempts. With the SDK's default of a second, a request would wait long
+/// if SQS merely closed a connection.
 const INITIAL_BACKOFF: Duration = Duration::from_millis(100);
 
-/// Reads `AWS_*` and the shared files, and where these name no region, asks the machine for its
-/// own.
+/// Loads the configuration from `AWS_*` and the shared files. If these name no region, the instance
+/// metadata service is asked.
 pub(crate) async fn load() -> SdkConfig {
     let http_client = Builder::new()
         .tls_provider(Provider::Rustls(CryptoMode::Ring))
@@ -45,9 +45,10 @@ pub(crate) async fn load() -> SdkConfig {
         .build();
     let provider_config = ProviderConfig::default().with_http_client(http_client.clone());
     let loader = aws_config::defaults(BehaviorVersion::v2026_01_12());
-    let loader = match region(&provider_config).await {
+    let loader = match find_region(&provider_config).await {
         Some(region) => loader.region(region),
-        // Without one the process ends, and the credentials' chain would look for it once more.
+        // Without a region the process exits. The default credentials chain would search for the
+        // region again first.
         None => loader.region(None::<Region>).no_credentials(),
     };
     loader
@@ -62,15 +63,17 @@ pub(crate) async fn load() -> SdkConfig {
         .await
 }
 
-/// By the SDK's own chain. Its last link tells the log at length that this is no EC2 instance,
-/// which is usual and no news: that there is no region is said once, with the rest of the
+/// Finds the region by the SDK's default chain.
+///
+/// The last provider runs without a subscriber, because it logs several warnings where there is no
+/// instance metadata service. A missing region is reported once, with the rest of the
 /// configuration.
-async fn region(config: &ProviderConfig) -> Option<Region> {
-    let named = RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
+async fn find_region(config: &ProviderConfig) -> Option<Region> {
+    let configured = RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
         .or_else(ProfileFileRegionProvider::new());
-    if let Some(region) = named.region().await {
+    if let Some(region) = configured.region().await {
         return Some(region);
     }
-    let machine = ImdsRegionProvider::builder().configure(config).build();
-    machine.region().with_subscriber(NoSubscriber::new()).await
+    let instance = ImdsRegionProvider::builder().configure(config).build();
+    instance.region().with_subscriber(NoSubscriber::new()).await
 }

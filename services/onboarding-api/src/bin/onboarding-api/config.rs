@@ -1,4 +1,5 @@
-//! The environment, read once and whole: every fault is found before the first is reported.
+//! The configuration, read from the environment. All variables are checked before the errors are
+//! reported.
 
 use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -11,19 +12,19 @@ const LISTEN_ADDR: &str = "LISTEN_ADDR";
 const SHUTDOWN_TIMEOUT: &str = "SHUTDOWN_TIMEOUT";
 const AWS_REGION: &str = "AWS_REGION";
 
-/// All addresses: a container's network namespace is its own, and the load balancer comes from
-/// outside. On a laptop, say `127.0.0.1:8080`.
+/// All addresses: a container has its own network namespace, and the load balancer connects from
+/// outside. On a laptop, use `127.0.0.1:8080`.
 const DEFAULT_LISTEN_ADDR: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::UNSPECIFIED), 8080);
 
-/// ECS kills a container 30 s after SIGTERM; this leaves it time for the last spans.
+/// ECS kills a container 30 s after SIGTERM. This leaves time for the last export.
 const DEFAULT_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// No orchestrator waits longer than this, so a larger number is a mistake, most likely
+/// No orchestrator waits longer than this, so a larger number is a mistake: most likely it is in
 /// milliseconds.
 const MAX_SHUTDOWN_SECONDS: u64 = 3600;
 
-/// What the process was told.
+/// The configuration of the process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Config {
     pub(crate) queue_url: QueueUrl,
@@ -31,17 +32,21 @@ pub(crate) struct Config {
     pub(crate) shutdown_timeout: Duration,
 }
 
-/// A variable that is not what it must be.
+/// A missing or invalid variable.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{name} {fault}; expected {expected}")]
+#[error("{name} {reason}; expected {expected}")]
 pub(crate) struct InvalidVariable {
     pub(crate) name: &'static str,
-    fault: String,
+    reason: String,
     expected: &'static str,
 }
 
-/// Reads the process's environment. The region is the one that the AWS SDK found, for it has more
-/// sources than a variable.
+/// Reads the process's environment. The region is the one that the AWS SDK found, because it has
+/// more sources than a variable.
+///
+/// # Errors
+///
+/// Returns an error for each missing or invalid variable.
 pub(crate) fn from_env(region: Option<&str>) -> Result<Config, Vec<InvalidVariable>> {
     read(|name| std::env::var_os(name), region)
 }
@@ -51,9 +56,9 @@ fn read(
     region: Option<&str>,
 ) -> Result<Config, Vec<InvalidVariable>> {
     let mut invalid = Vec::new();
-    let queue_url = keep(queue_url(&lookup), &mut invalid);
-    let listen_addr = keep(listen_addr(&lookup), &mut invalid);
-    let shutdown_timeout = keep(shutdown_timeout(&lookup), &mut invalid);
+    let queue_url = ok_or_push(read_queue_url(&lookup), &mut invalid);
+    let listen_addr = ok_or_push(read_listen_addr(&lookup), &mut invalid);
+    let shutdown_timeout = ok_or_push(read_shutdown_timeout(&lookup), &mut invalid);
     if region.is_none_or(str::is_empty) {
         let variable = Variable {
             name: AWS_REGION,
@@ -73,22 +78,24 @@ fn read(
     }
 }
 
-fn queue_url(lookup: impl Fn(&str) -> Option<OsString>) -> Result<QueueUrl, InvalidVariable> {
+fn read_queue_url(lookup: impl Fn(&str) -> Option<OsString>) -> Result<QueueUrl, InvalidVariable> {
     let variable = Variable {
         name: QUEUE_URL,
         expected: "a queue URL such as https://sqs.eu-west-1.amazonaws.com/123456789012/onboarding",
     };
-    let value = variable.text(lookup)?;
+    let value = variable.read(lookup)?;
     let value = value.ok_or_else(|| variable.invalid("is not set"))?;
     QueueUrl::parse(&value).map_err(|error| variable.invalid(format!("is {value:?}: {error}")))
 }
 
-fn listen_addr(lookup: impl Fn(&str) -> Option<OsString>) -> Result<SocketAddr, InvalidVariable> {
+fn read_listen_addr(
+    lookup: impl Fn(&str) -> Option<OsString>,
+) -> Result<SocketAddr, InvalidVariable> {
     let variable = Variable {
         name: LISTEN_ADDR,
         expected: "an IP address and a port, such as 0.0.0.0:8080",
     };
-    let Some(value) = variable.text(lookup)? else {
+    let Some(value) = variable.read(lookup)? else {
         return Ok(DEFAULT_LISTEN_ADDR);
     };
     value
@@ -96,14 +103,14 @@ fn listen_addr(lookup: impl Fn(&str) -> Option<OsString>) -> Result<SocketAddr, 
         .map_err(|_| variable.invalid(format!("is {value:?}")))
 }
 
-fn shutdown_timeout(
+fn read_shutdown_timeout(
     lookup: impl Fn(&str) -> Option<OsString>,
 ) -> Result<Duration, InvalidVariable> {
     let variable = Variable {
         name: SHUTDOWN_TIMEOUT,
         expected: "whole seconds from 0 to 3600",
     };
-    let Some(value) = variable.text(lookup)? else {
+    let Some(value) = variable.read(lookup)? else {
         return Ok(DEFAULT_SHUTDOWN_TIMEOUT);
     };
     let seconds = value
@@ -115,15 +122,15 @@ fn shutdown_timeout(
         .ok_or_else(|| variable.invalid(format!("is {value:?}")))
 }
 
-/// A variable and the form of its values.
+/// A variable and the expected form of its value.
 struct Variable {
     name: &'static str,
     expected: &'static str,
 }
 
 impl Variable {
-    /// The value; `None` where it is set to nothing, which is how many deployments say "not set".
-    fn text(
+    /// Returns the value. An empty value counts as unset, as in many deployments.
+    fn read(
         &self,
         lookup: impl Fn(&str) -> Option<OsString>,
     ) -> Result<Option<String>, InvalidVariable> {
@@ -132,17 +139,21 @@ impl Variable {
         text.map_err(|bytes| self.invalid(format!("is {bytes:?}, which is not UTF-8")))
     }
 
-    fn invalid(&self, fault: impl Into<String>) -> InvalidVariable {
+    fn invalid(&self, reason: impl Into<String>) -> InvalidVariable {
         InvalidVariable {
             name: self.name,
-            fault: fault.into(),
+            reason: reason.into(),
             expected: self.expected,
         }
     }
 }
 
-fn keep<T>(result: Result<T, InvalidVariable>, invalid: &mut Vec<InvalidVariable>) -> Option<T> {
-    result.map_err(|fault| invalid.push(fault)).ok()
+/// Returns the value, or adds the error to `invalid`.
+fn ok_or_push<T>(
+    result: Result<T, InvalidVariable>,
+    invalid: &mut Vec<InvalidVariable>,
+) -> Option<T> {
+    result.map_err(|error| invalid.push(error)).ok()
 }
 
 #[cfg(test)]
@@ -167,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_queue_url_and_a_region_suffice() {
+    fn only_the_queue_url_and_the_region_are_required() {
         let config = read_map(&[(QUEUE_URL, URL), (LISTEN_ADDR, "")], Some("eu-west-1")).unwrap();
         assert_eq!(config.queue_url.as_str(), URL);
         assert_eq!(config.listen_addr.to_string(), "0.0.0.0:8080");
@@ -175,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_given_counts() {
+    fn set_variables_override_the_defaults() {
         let variables = [
             (QUEUE_URL, URL),
             (LISTEN_ADDR, "[::1]:0"),
@@ -187,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn every_fault_is_reported_with_its_variable_and_the_expected_form() {
+    fn every_invalid_variable_is_reported_with_its_expected_form() {
         let variables = [
             (QUEUE_URL, "queue"),
             (LISTEN_ADDR, "localhost"),
@@ -210,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_queue_url_and_a_timeout_in_milliseconds_are_faults() {
+    fn a_missing_queue_url_and_a_timeout_in_milliseconds_are_errors() {
         let invalid = read_map(&[(SHUTDOWN_TIMEOUT, "20000")], Some("eu-west-1")).unwrap_err();
         assert_eq!(
             invalid
@@ -222,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_is_not_utf_8_is_a_fault_and_not_an_absent_value() {
+    fn a_value_that_is_not_utf_8_is_invalid_and_not_unset() {
         let not_utf_8 = |_: &str| Some(OsString::from_vec(vec![b'a', 0xff]));
         let invalid = read(not_utf_8, Some("eu-west-1")).unwrap_err();
         assert_eq!(invalid.len(), 3);

@@ -1,5 +1,4 @@
-//! The onboarding API as a process: HTTP in, SQS out. The crate documentation lists its
-//! configuration.
+//! The process of the onboarding API. The documentation of the library lists its configuration.
 
 use std::error::Error;
 use std::io;
@@ -22,15 +21,16 @@ const SERVICE: Service = Service {
     version: Some(env!("CARGO_PKG_VERSION")),
 };
 
-/// Instrumentation scope of this crate's spans.
+/// Instrumentation scope of the spans and metrics. Queries may select by it, so it has not changed
+/// since the service was part of `baton-producer`.
 const SCOPE: &str = "baton.producer";
 
-/// Time for the last spans after the last request. With the default `SHUTDOWN_TIMEOUT` it stays
-/// within the 30 s that ECS gives a container.
+/// Time limit for the last export, after the last request. With the default `SHUTDOWN_TIMEOUT`, the
+/// process exits within the 30 s that ECS gives a container.
 const TELEMETRY_SHUTDOWN: Duration = Duration::from_secs(3);
 
-/// `EX_CONFIG` of `sysexits.h`: starting again without a change will not help.
-const EXIT_BAD_CONFIGURATION: u8 = 78;
+/// `EX_CONFIG` of `sysexits.h`: a restart without a change will fail again.
+const EXIT_INVALID_CONFIGURATION: u8 = 78;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -43,16 +43,16 @@ async fn main() -> ExitCode {
     let code = match config::from_env(aws.region().map(AsRef::as_ref)) {
         Ok(config) => match serve(config, &aws, &telemetry).await {
             Ok(()) => ExitCode::SUCCESS,
-            Err(failure) => {
-                error!(error = &failure as &dyn Error, "onboarding-api failed");
+            Err(error) => {
+                error!(error = &error as &dyn Error, "onboarding-api failed");
                 ExitCode::FAILURE
             }
         },
         Err(invalid) => {
             for variable in invalid {
-                error!(variable = variable.name, error = %variable, "bad configuration");
+                error!(variable = variable.name, error = %variable, "invalid configuration");
             }
-            ExitCode::from(EXIT_BAD_CONFIGURATION)
+            ExitCode::from(EXIT_INVALID_CONFIGURATION)
         }
     };
     telemetry
@@ -65,7 +65,7 @@ async fn serve(
     config: config::Config,
     aws: &aws_config::SdkConfig,
     telemetry: &Telemetry,
-) -> Result<(), Failure> {
+) -> Result<(), ServeError> {
     let address = config.listen_addr;
     let tracer = telemetry.tracer(SCOPE, env!("CARGO_PKG_VERSION"));
     let sender = Sender::new(
@@ -74,13 +74,13 @@ async fn serve(
         tracer.clone(),
     )
     .with_meter(&telemetry.meter(SCOPE, env!("CARGO_PKG_VERSION")));
-    let stop = stop_signal().map_err(Failure::Signals)?;
+    let shutdown = shutdown_signal().map_err(ServeError::Signals)?;
     let listener = TcpListener::bind(address)
         .await
-        .map_err(|source| Failure::Bind { address, source })?;
+        .map_err(|source| ServeError::Bind { address, source })?;
     let bound = listener
         .local_addr()
-        .map_err(|source| Failure::Bind { address, source })?;
+        .map_err(|source| ServeError::Bind { address, source })?;
     info!(address = %bound, "listening");
     let drain = onboarding_api::run(
         listener,
@@ -90,18 +90,19 @@ async fn serve(
             meter: telemetry.meter(SCOPE, env!("CARGO_PKG_VERSION")),
             shutdown_timeout: config.shutdown_timeout,
         },
-        stop,
+        shutdown,
     )
     .await;
     match drain {
         Drain::Complete => info!("stopped"),
-        Drain::TimedOut => warn!("stopped before every accepted request was answered"),
+        Drain::TimedOut => warn!("stopped with unfinished requests: shutdown timed out"),
     }
     Ok(())
 }
 
-/// Resolves at SIGTERM, which orchestrators send, or SIGINT, which Ctrl-C sends.
-fn stop_signal() -> io::Result<impl Future<Output = ()>> {
+/// Returns a future that resolves at SIGTERM, which orchestrators send, or SIGINT, which Ctrl-C
+/// sends.
+fn shutdown_signal() -> io::Result<impl Future<Output = ()>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     Ok(async move {
@@ -113,9 +114,9 @@ fn stop_signal() -> io::Result<impl Future<Output = ()>> {
     })
 }
 
-/// Why a process with good configuration ended all the same.
+/// An error that stops a process whose configuration is valid.
 #[derive(Debug, thiserror::Error)]
-enum Failure {
+enum ServeError {
     #[error("cannot listen on {address}")]
     Bind {
         address: std::net::SocketAddr,
