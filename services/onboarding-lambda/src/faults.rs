@@ -1,30 +1,30 @@
-//! Faults on demand, so that a demonstration has something to recover from. Off unless the
-//! function's own environment names them.
+//! Faults for demonstrations: messages of chosen customers fail, panic or take long. There are none
+//! unless an environment variable lists them.
 
 use std::time::Duration;
 
 use baton_lambda::Failure;
 
 const VARIABLE: &str = "BATON_DEMO_FAULTS";
-/// Long enough to stand out in a trace, far below any timeout.
-const SLOW: Duration = Duration::from_millis(400);
+/// Delay of a slow message: long enough to be visible in a trace, and far below any timeout.
+const SLOW_DELAY: Duration = Duration::from_millis(400);
 
-/// What happens to the message of one customer.
+/// A kind of fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum FaultKind {
     /// The first delivery fails.
     FailOnce,
     /// The handler panics on the first delivery.
     Panic,
-    /// Every delivery takes 400 ms longer.
+    /// Every delivery takes [`SLOW_DELAY`] longer.
     Slow,
 }
 
-/// The faults that are switched on.
+/// The enabled faults, each with the id of its customer.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Faults(Vec<(Kind, String)>);
+pub(crate) struct Faults(Vec<(FaultKind, String)>);
 
-/// A list that cannot be read.
+/// An invalid entry of the variable.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{VARIABLE}: expected KIND=CUSTOMER_ID,… with a KIND of fail-once, panic or slow, found {0:?}"
@@ -32,6 +32,7 @@ pub(crate) struct Faults(Vec<(Kind, String)>);
 pub(crate) struct InvalidFaults(String);
 
 impl Faults {
+    /// Reads the environment variable.
     pub(crate) fn from_env() -> Result<Self, InvalidFaults> {
         Self::parse(&std::env::var(VARIABLE).unwrap_or_default())
     }
@@ -42,13 +43,13 @@ impl Faults {
             .map(str::trim)
             .filter(|entry| !entry.is_empty());
         entries
-            .map(|entry| fault(entry).ok_or_else(|| InvalidFaults(entry.to_owned())))
+            .map(|entry| parse_entry(entry).ok_or_else(|| InvalidFaults(entry.to_owned())))
             .collect::<Result<_, _>>()
             .map(Self)
     }
 
-    /// Does to this delivery what was asked for.
-    pub(crate) async fn strike(
+    /// Applies the faults of this customer to a delivery.
+    pub(crate) async fn inject(
         &self,
         customer_id: &str,
         receive_count: u32,
@@ -56,25 +57,28 @@ impl Faults {
         let is_first = receive_count <= 1;
         for (kind, _) in self.0.iter().filter(|(_, id)| id == customer_id) {
             match kind {
-                Kind::FailOnce if is_first => {
-                    return Err(Failure::retry("demo_fault", "asked to fail once"));
+                FaultKind::FailOnce if is_first => {
+                    return Err(Failure::retry(
+                        "demo_fault",
+                        "demonstration fault: fails once",
+                    ));
                 }
-                // Proof of isolation: exactly what a bug in a handler would do.
-                Kind::Panic if is_first => panic!("asked to panic"),
-                Kind::Slow => tokio::time::sleep(SLOW).await,
-                Kind::FailOnce | Kind::Panic => {}
+                // The same as a bug in a handler, to show that only this message fails.
+                FaultKind::Panic if is_first => panic!("demonstration fault: panics"),
+                FaultKind::Slow => tokio::time::sleep(SLOW_DELAY).await,
+                FaultKind::FailOnce | FaultKind::Panic => {}
             }
         }
         Ok(())
     }
 }
 
-fn fault(entry: &str) -> Option<(Kind, String)> {
+fn parse_entry(entry: &str) -> Option<(FaultKind, String)> {
     let (kind, customer_id) = entry.split_once('=')?;
     let kind = match kind {
-        "fail-once" => Kind::FailOnce,
-        "panic" => Kind::Panic,
-        "slow" => Kind::Slow,
+        "fail-once" => FaultKind::FailOnce,
+        "panic" => FaultKind::Panic,
+        "slow" => FaultKind::Slow,
         _ => return None,
     };
     (!customer_id.is_empty()).then(|| (kind, customer_id.to_owned()))
@@ -85,15 +89,15 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_fault_strikes_the_first_delivery_of_its_customer_only() {
+    async fn a_fault_affects_only_the_first_delivery_of_its_customer() {
         let faults = Faults::parse("fail-once=c-1, slow=c-2").unwrap();
-        assert!(faults.strike("c-1", 1).await.is_err());
-        assert!(faults.strike("c-1", 2).await.is_ok());
-        assert!(faults.strike("c-3", 1).await.is_ok());
+        assert!(faults.inject("c-1", 1).await.is_err());
+        assert!(faults.inject("c-1", 2).await.is_ok());
+        assert!(faults.inject("c-3", 1).await.is_ok());
     }
 
     #[test]
-    fn no_variable_means_no_faults_and_a_wrong_one_is_named() {
+    fn an_empty_variable_is_valid_and_an_invalid_entry_is_named() {
         assert_eq!(Faults::parse(""), Ok(Faults::default()));
         for entry in ["explode=c-1", "panic", "panic="] {
             let error = Faults::parse(entry).unwrap_err().to_string();

@@ -1,4 +1,4 @@
-//! What the function is told about a customer, and what it accepts.
+//! The body of a message, and its checks.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 mod address;
 
-/// The form that the API promises for customer ids.
+/// Limit of a customer id, in characters. The API has the same limit.
 const MAX_CUSTOMER_ID: usize = 64;
 
 /// The body of a message.
@@ -16,18 +16,18 @@ pub(crate) struct Onboarding {
     pub(crate) customer_id: String,
     pub(crate) email: Email,
     pub(crate) plan: Plan,
-    /// The customer who brought this one.
+    /// The customer who referred this one.
     #[serde(default)]
     pub(crate) referrer: Option<String>,
 }
 
-/// An address that no formatting shows.
+/// An e-mail address. Its `Debug` output hides it, and it has no `Display`.
 #[derive(Deserialize)]
 #[serde(transparent)]
 pub(crate) struct Email(String);
 
 impl Email {
-    /// The address itself, for where it is kept. It must be in no log and on no span.
+    /// Returns the address, for the item in the table only. It must not be logged or recorded.
     #[cfg(feature = "dynamodb")]
     pub(crate) fn expose(&self) -> &str {
         &self.0
@@ -40,7 +40,7 @@ impl fmt::Debug for Email {
     }
 }
 
-/// What the customer has booked.
+/// The plan that the customer has booked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Plan {
@@ -59,13 +59,13 @@ impl fmt::Display for Plan {
     }
 }
 
-/// Why an onboarding is not accepted, however often it is delivered. Names the field, never its
-/// value.
+/// An error in an onboarding, which a redelivery cannot fix. It names the field and not the value,
+/// which may be an e-mail address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Violation {
+pub(crate) enum InvalidOnboarding {
     #[error("customer_id is not 1 to 64 letters, digits, _ or -")]
     CustomerId,
-    #[error("email is no e-mail address")]
+    #[error("email is not an e-mail address")]
     Email,
     #[error("referrer is not 1 to 64 letters, digits, _ or -")]
     Referrer,
@@ -73,7 +73,8 @@ pub(crate) enum Violation {
     SelfReferral,
 }
 
-impl Violation {
+impl InvalidOnboarding {
+    /// Returns `error.type` of the message.
     pub(crate) fn error_type(self) -> &'static str {
         match self {
             Self::SelfReferral => "self_referral",
@@ -83,24 +84,25 @@ impl Violation {
 }
 
 impl Onboarding {
-    pub(crate) fn validate(&self) -> Result<(), Violation> {
+    /// Checks the fields. The API checks them too, but other producers may send to the queue.
+    pub(crate) fn validate(&self) -> Result<(), InvalidOnboarding> {
         if !is_customer_id(&self.customer_id) {
-            return Err(Violation::CustomerId);
+            return Err(InvalidOnboarding::CustomerId);
         }
         if !address::is_address(&self.email.0) {
-            return Err(Violation::Email);
+            return Err(InvalidOnboarding::Email);
         }
         match self.referrer.as_deref() {
-            Some(referrer) if !is_customer_id(referrer) => Err(Violation::Referrer),
-            Some(referrer) if referrer == self.customer_id => Err(Violation::SelfReferral),
+            Some(referrer) if !is_customer_id(referrer) => Err(InvalidOnboarding::Referrer),
+            Some(referrer) if referrer == self.customer_id => Err(InvalidOnboarding::SelfReferral),
             _ => Ok(()),
         }
     }
 }
 
 fn is_customer_id(text: &str) -> bool {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
-    (1..=MAX_CUSTOMER_ID).contains(&text.len()) && text.bytes().all(allowed)
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+    (1..=MAX_CUSTOMER_ID).contains(&text.len()) && text.bytes().all(is_allowed)
 }
 
 #[cfg(test)]
@@ -118,30 +120,30 @@ mod tests {
     }
 
     #[test]
-    fn what_the_api_sends_is_accepted() {
+    fn messages_of_the_api_are_accepted() {
         assert_eq!(onboarding(&[]).validate(), Ok(()));
         assert_eq!(onboarding(&[("referrer", json!("c-2"))]).validate(), Ok(()));
         assert_eq!(onboarding(&[("referrer", Value::Null)]).validate(), Ok(()));
     }
 
     #[test]
-    fn each_wrong_field_is_named() {
-        for (field, value, violation) in [
-            ("customer_id", "", Violation::CustomerId),
-            ("customer_id", "a b", Violation::CustomerId),
-            ("email", "nobody", Violation::Email),
-            ("email", "a@localhost", Violation::Email),
-            ("email", "@example.com", Violation::Email),
-            ("referrer", "ä", Violation::Referrer),
-            ("referrer", "c-1", Violation::SelfReferral),
+    fn an_invalid_field_is_named() {
+        for (field, value, error) in [
+            ("customer_id", "", InvalidOnboarding::CustomerId),
+            ("customer_id", "a b", InvalidOnboarding::CustomerId),
+            ("email", "nobody", InvalidOnboarding::Email),
+            ("email", "a@localhost", InvalidOnboarding::Email),
+            ("email", "@example.com", InvalidOnboarding::Email),
+            ("referrer", "ä", InvalidOnboarding::Referrer),
+            ("referrer", "c-1", InvalidOnboarding::SelfReferral),
         ] {
             let onboarding = onboarding(&[(field, json!(value))]);
-            assert_eq!(onboarding.validate(), Err(violation), "{field} = {value}");
+            assert_eq!(onboarding.validate(), Err(error), "{field} = {value}");
         }
     }
 
     #[test]
-    fn an_address_is_never_shown() {
+    fn debug_output_contains_no_address() {
         assert!(!format!("{:?}", onboarding(&[])).contains("example.com"));
     }
 }

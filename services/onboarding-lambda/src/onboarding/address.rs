@@ -1,29 +1,33 @@
-//! What counts as an e-mail address.
+//! Validation of e-mail addresses.
 //!
-//! The API and the function must agree, or an accepted customer ends in the dead-letter queue. They
-//! share no code, so each service has a copy of this file and its tests, and the end-to-end tests
-//! compare the copies.
+//! The API and the function must accept the same addresses: otherwise the function would reject a
+//! customer whom the API has accepted. The services share no code, so each has a copy of this file
+//! and its tests, and the end-to-end tests compare the copies.
 
-/// Bytes of an address: the longest that SMTP can carry (RFC 5321, section 4.5.3.1.3, less the
-/// angle brackets).
+/// Limit of an address, in bytes: that of SMTP (RFC 5321, section 4.5.3.1.3) without the angle
+/// brackets.
 const MAX_ADDRESS: usize = 254;
 
-/// Bytes of what stands before the `@` (RFC 5321, section 4.5.3.1.1), and of each label of a domain
-/// (RFC 1035, section 2.3.4).
+/// Limit of the local part, which precedes the `@`, in bytes (RFC 5321, section 4.5.3.1.1).
 const MAX_LOCAL_PART: usize = 64;
+
+/// Limit of each label of a domain, in bytes (RFC 1035, section 2.3.4).
 const MAX_LABEL: usize = 63;
 
-/// Labels of a domain: mail to strangers goes to no host of the own network.
+/// Minimum number of labels of a domain. A single label is a host of the local network, which has
+/// no mailbox of a customer.
 const MIN_LABELS: usize = 2;
 
-/// What may stand in an unquoted local part beside letters and digits (RFC 5322, section 3.2.3).
+/// Characters that an unquoted local part may contain, in addition to letters and digits (RFC 5322,
+/// section 3.2.3).
 const ATOM_SYMBOLS: &str = "!#$%&'*+-/=?^_`{|}~";
 
-/// Whether mail could be sent there; only sending shows whether it can.
+/// Returns true if the text has the form of an e-mail address. Only sending mail can show whether
+/// the mailbox exists.
 ///
-/// The letters may be of any script (RFC 6531). Quoted local parts, comments, display names and IP
-/// addresses are legal in mail, unheard of in customers and read differently by every program, so
-/// they are refused.
+/// Letters may be of any script (RFC 6531). Quoted local parts, comments, display names and IP
+/// addresses are refused: they are valid in mail, but customers do not have them, and programs
+/// interpret them differently.
 pub(super) fn is_address(text: &str) -> bool {
     let Some((local_part, domain)) = text.split_once('@') else {
         return false;
@@ -36,14 +40,15 @@ pub(super) fn is_address(text: &str) -> bool {
 }
 
 fn is_atom(text: &str) -> bool {
-    let allowed = |character: char| character.is_alphanumeric() || ATOM_SYMBOLS.contains(character);
-    !text.is_empty() && text.chars().all(allowed)
+    let is_allowed =
+        |character: char| character.is_alphanumeric() || ATOM_SYMBOLS.contains(character);
+    !text.is_empty() && text.chars().all(is_allowed)
 }
 
 fn is_label(text: &str) -> bool {
-    let allowed = |character: char| character.is_alphanumeric() || character == '-';
+    let is_allowed = |character: char| character.is_alphanumeric() || character == '-';
     (1..=MAX_LABEL).contains(&text.len())
-        && text.chars().all(allowed)
+        && text.chars().all(is_allowed)
         && !text.starts_with('-')
         && !text.ends_with('-')
 }

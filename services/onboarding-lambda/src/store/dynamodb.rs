@@ -1,18 +1,18 @@
-//! In a DynamoDB table, with the customer as its key.
+//! A store in a DynamoDB table. The key of an item is the customer.
 //!
 //! | Attribute | Value |
 //! |---|---|
 //! | `pk` | `customer#` and the customer's id: the table's partition key |
-//! | `message_id` | the message that brought the customer |
-//! | `customer_id`, `email`, `plan`, `referrer` | as in the message; `referrer` only if there is one |
+//! | `message_id` | the id of the message that created the customer |
+//! | `customer_id`, `email`, `plan`, `referrer` | as in the message; `referrer` only if the message has one |
 //!
-//! A put writes only if the customer is not there, under the condition `attribute_not_exists(pk)`.
-//! Otherwise DynamoDB shows the item that is in the way: brought by the same message, it stays as
-//! it is, and the message succeeds; brought by another, it is that one's customer.
+//! A put has the condition `attribute_not_exists(pk)`. If the customer exists, DynamoDB returns the
+//! item. If the same message created it, the item is not changed and the message succeeds. If
+//! another message did, the put is a conflict.
 //!
-//! The condition `attribute_not_exists(pk) OR message_id = :id` would let the same messages
-//! succeed, and need no answer with an item in it. But `PutItem` replaces whole items: a
-//! redelivery, hours later if need be, would undo whatever has become of the customer since.
+//! With the condition `attribute_not_exists(pk) OR message_id = :id`, redeliveries would succeed
+//! too, and the item would not have to be returned. But `PutItem` replaces the whole item, so that
+//! a redelivery, possibly hours later, would undo later changes to the customer.
 
 use std::collections::HashMap;
 
@@ -28,7 +28,8 @@ use opentelemetry::{Array, KeyValue, Value};
 use opentelemetry_semantic_conventions::attribute as key;
 
 use crate::onboarding::Onboarding;
-use crate::store::{InvalidStore, Stored, span};
+use crate::store::span::StoreSpan;
+use crate::store::{InvalidStore, PutOutcome};
 
 pub(super) mod client;
 mod error;
@@ -37,18 +38,18 @@ pub(super) use error::TableError;
 
 const SYSTEM: &str = "aws.dynamodb";
 const PUT_ITEM: &str = "PutItem";
-/// The answer that the customer is there already, which is none of DynamoDB's faults.
+/// Error code of a put whose customer exists. It is not recorded as a failure.
 const CONDITION_FAILED: &str = "ConditionalCheckFailedException";
 
-/// Not there yet.
+/// Condition of a put: the customer does not exist.
 const CONDITION: &str = "attribute_not_exists(pk)";
-/// Attribute by which a redelivery is told from another message.
+/// Attribute that distinguishes a redelivery from another message.
 const MESSAGE_ID: &str = "message_id";
 
-/// What the key of a customer begins with, so that the table has room for other things.
-const CUSTOMER: &str = "customer#";
+/// Prefix of the keys of customers, so that the table can store other entities too.
+const CUSTOMER_PREFIX: &str = "customer#";
 
-/// A table that customers are put into.
+/// A table of customers.
 #[derive(Debug)]
 pub(crate) struct Table {
     client: Client,
@@ -57,7 +58,7 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    /// The table of this name, as the loader says where. Nothing is asked of it yet.
+    /// Creates the client of a table. Makes no call to DynamoDB.
     pub(super) async fn open(name: String, loader: ConfigLoader) -> Result<Self, InvalidStore> {
         if !is_table_name(&name) {
             return Err(InvalidStore::TableName(name));
@@ -74,39 +75,38 @@ impl Table {
         &self,
         onboarding: &Onboarding,
         message_id: &str,
-    ) -> Result<Stored, TableError> {
+    ) -> Result<PutOutcome, TableError> {
         let names = Array::String(vec![self.name.clone().into()]);
         let attributes = vec![
             KeyValue::new(key::AWS_DYNAMODB_TABLE_NAMES, Value::Array(names)),
             KeyValue::new(key::CLOUD_REGION, self.region.clone()),
         ];
-        let call = span::start(SYSTEM, PUT_ITEM, &self.name, attributes);
+        let span = StoreSpan::start(SYSTEM, PUT_ITEM, &self.name, attributes);
         let request = self
             .client
             .put_item()
             .table_name(&self.name)
             .set_item(Some(item(onboarding, message_id)))
             .condition_expression(CONDITION)
-            // In the same call: a read afterwards could find another item, and would need another
-            // permission.
+            // A separate read could find another item, and would need another permission.
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-        let answer = request.send().with_context(call.0.clone()).await;
-        let stored = stored(&call.0.span(), answer, message_id);
-        if let Err(error) = &stored {
-            error.record(&call.0.span());
+        let response = request.send().with_context(span.context().clone()).await;
+        let outcome = read_response(&span.context().span(), response, message_id);
+        if let Err(error) = &outcome {
+            error.record(&span.context().span());
         }
-        call.end();
-        stored
+        span.end();
+        outcome
     }
 }
 
-/// Reads the answer, and puts on the span what DynamoDB said.
-fn stored(
+/// Converts the response, and records its request id and error code in the span.
+fn read_response(
     span: &SpanRef<'_>,
-    answer: Result<PutItemOutput, SdkError<PutItemError>>,
+    response: Result<PutItemOutput, SdkError<PutItemError>>,
     message_id: &str,
-) -> Result<Stored, TableError> {
-    let request_id = match &answer {
+) -> Result<PutOutcome, TableError> {
+    let request_id = match &response {
         Ok(output) => output.request_id(),
         Err(error) => error.request_id(),
     };
@@ -114,8 +114,8 @@ fn stored(
         let request_id = request_id.to_owned();
         span.set_attribute(KeyValue::new(key::AWS_REQUEST_ID, request_id));
     }
-    let error = match answer {
-        Ok(_) => return Ok(Stored::New),
+    let error = match response {
+        Ok(_) => return Ok(PutOutcome::Inserted),
         Err(error) => error,
     };
     let Some(PutItemError::ConditionalCheckFailedException(refusal)) = error.as_service_error()
@@ -124,16 +124,16 @@ fn stored(
     };
     let code = KeyValue::new(key::DB_RESPONSE_STATUS_CODE, CONDITION_FAILED);
     span.set_attribute(code);
-    let in_the_way = refusal.item().ok_or(TableError::ItemWithheld)?;
-    Ok(stored_before(in_the_way, message_id))
+    let existing = refusal.item().ok_or(TableError::MissingItem)?;
+    Ok(outcome_for_existing(existing, message_id))
 }
 
-/// What it means for this message that the item is there already. One that no message brought is
-/// not this one's either.
-fn stored_before(item: &HashMap<String, AttributeValue>, message_id: &str) -> Stored {
+/// Returns the outcome for a message whose customer exists: a redelivery if the item has the
+/// message's id. An item without a message id was not created by a message.
+fn outcome_for_existing(item: &HashMap<String, AttributeValue>, message_id: &str) -> PutOutcome {
     match item.get(MESSAGE_ID) {
-        Some(AttributeValue::S(id)) if id == message_id => Stored::Again,
-        _ => Stored::Taken,
+        Some(AttributeValue::S(id)) if id == message_id => PutOutcome::Redelivered,
+        _ => PutOutcome::CustomerExists,
     }
 }
 
@@ -141,7 +141,7 @@ fn item(onboarding: &Onboarding, message_id: &str) -> HashMap<String, AttributeV
     let customer_id = &onboarding.customer_id;
     let referrer = onboarding.referrer.as_deref();
     let attributes = [
-        ("pk", Some(text(&format!("{CUSTOMER}{customer_id}")))),
+        ("pk", Some(text(&format!("{CUSTOMER_PREFIX}{customer_id}")))),
         (MESSAGE_ID, Some(text(message_id))),
         ("customer_id", Some(text(customer_id))),
         ("email", Some(text(onboarding.email.expose()))),
@@ -158,10 +158,10 @@ fn text(text: &str) -> AttributeValue {
     AttributeValue::S(text.to_owned())
 }
 
-/// What DynamoDB allows as the name of a table.
+/// Returns true if DynamoDB allows the name for a table.
 fn is_table_name(name: &str) -> bool {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
-    (3..=255).contains(&name.len()) && name.bytes().all(allowed)
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+    (3..=255).contains(&name.len()) && name.bytes().all(is_allowed)
 }
 
 #[cfg(test)]
@@ -171,7 +171,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_table_is_named_by_dynamodbs_rules() {
+    fn table_names_follow_the_rules_of_dynamodb() {
         for name in ["abc", "baton-Onboarding_Table.1", &"x".repeat(255)] {
             assert!(is_table_name(name), "{name}");
         }
@@ -181,20 +181,27 @@ mod tests {
     }
 
     #[test]
-    fn only_the_message_that_brought_an_item_finds_it_again() {
-        let of = |value| HashMap::from([(MESSAGE_ID.to_owned(), value)]);
-        for (item, stored) in [
-            (of(text("message-1")), Stored::Again),
-            (of(text("message-2")), Stored::Taken),
-            (of(AttributeValue::N("1".into())), Stored::Taken),
-            (HashMap::new(), Stored::Taken),
+    fn only_the_message_that_created_an_item_is_a_redelivery() {
+        let item_of = |value| HashMap::from([(MESSAGE_ID.to_owned(), value)]);
+        for (item, outcome) in [
+            (item_of(text("message-1")), PutOutcome::Redelivered),
+            (item_of(text("message-2")), PutOutcome::CustomerExists),
+            (
+                item_of(AttributeValue::N("1".into())),
+                PutOutcome::CustomerExists,
+            ),
+            (HashMap::new(), PutOutcome::CustomerExists),
         ] {
-            assert_eq!(stored_before(&item, "message-1"), stored, "{item:?}");
+            assert_eq!(
+                outcome_for_existing(&item, "message-1"),
+                outcome,
+                "{item:?}"
+            );
         }
     }
 
     #[test]
-    fn an_item_has_what_the_message_says_and_no_empty_attribute() {
+    fn an_item_contains_the_fields_of_the_message_and_no_empty_attribute() {
         let body = json!({"customer_id": "c-1", "email": "a@example.com", "plan": "team"});
         let onboarding = serde_json::from_value(body).unwrap();
         let mut item: Vec<_> = item(&onboarding, "message-1").into_iter().collect();

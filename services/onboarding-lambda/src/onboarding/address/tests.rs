@@ -41,7 +41,7 @@ const REFUSED: [&str; 36] = [
     "ada@[127.0.0.1]",
     "ada@example.com,bob@example.com",
     "mailto:ada@example.com",
-    // Whitespace, also the kinds that do not show, and control characters.
+    // Whitespace, also invisible kinds, and control characters.
     " ada@example.com",
     "ada@example.com ",
     "ada lovelace@example.com",
@@ -49,21 +49,21 @@ const REFUSED: [&str; 36] = [
     "ada\u{0}@example.com",
     "ada\u{a0}lovelace@example.com",
     "ada\u{200b}@example.com",
-    // Labels of no domain.
+    // Invalid labels of a domain.
     "ada@-example.com",
     "ada@example-.com",
     "ada@exa_mple.com",
 ];
 
 #[test]
-fn usual_addresses_are_accepted() {
+fn common_addresses_are_accepted() {
     for address in ACCEPTED {
         assert!(is_address(address), "{address:?}");
     }
 }
 
 #[test]
-fn what_is_no_plain_address_is_refused() {
+fn invalid_and_unusual_addresses_are_refused() {
     for address in REFUSED {
         assert!(!is_address(address), "{address:?}");
     }

@@ -1,4 +1,4 @@
-//! The client that the environment describes, with the patience that an invocation has.
+//! The DynamoDB client, with timeouts that fit an invocation.
 
 use std::time::Duration;
 
@@ -18,30 +18,31 @@ use opentelemetry_semantic_conventions::attribute::{SERVER_ADDRESS, SERVER_PORT}
 
 use crate::store::InvalidStore;
 
-/// How long a connection may take. DynamoDB is in the same region, where it takes milliseconds.
+/// Time limit for connecting. DynamoDB is in the same region, where connecting takes milliseconds.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
-/// How long one attempt may take: a hundred times what a put takes, and short enough for another.
+/// Time limit for one attempt: a hundred times the usual duration of a put, and short enough to
+/// leave time for another.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(700);
-/// How long a put may take with all its attempts. In a function that nobody has configured, which
-/// has 3 seconds, handlers are cancelled after 1.9: this way it is the table that is named as the
-/// cause.
+/// Time limit for a put with all its attempts. In a function with Lambda's default timeout of 3
+/// seconds, handlers are cancelled after 1.9. This limit is shorter, so that the error names the
+/// table as the cause.
 const OPERATION_TIMEOUT: Duration = Duration::from_millis(1_500);
-/// Attempts of one put, the first included: the SDKs' standard.
+/// Limit of attempts for one put, including the first: the SDKs' default.
 const MAX_ATTEMPTS: u32 = 3;
-/// The longest pause before the second attempt, doubled before the third: the SDKs' own for
-/// DynamoDB.
+/// Limit of the pause before the second attempt; it is doubled before the third. The SDKs' default
+/// for DynamoDB.
 const INITIAL_BACKOFF: Duration = Duration::from_millis(50);
 
-/// Port of a URL that names none, by its scheme.
+/// Default ports of the URL schemes.
 const HTTP_PORT: u16 = 80;
 const HTTPS_PORT: u16 = 443;
 
-/// What `AWS_*` and the shared files say.
-pub(in crate::store) fn environment() -> ConfigLoader {
+/// Returns a loader that reads `AWS_*` and the shared files.
+pub(in crate::store) fn loader() -> ConfigLoader {
     aws_config::defaults(BehaviorVersion::v2026_01_12())
 }
 
-/// The client, and the region that it calls.
+/// Creates the client. Returns it with its region.
 pub(super) async fn load(loader: ConfigLoader) -> Result<(Client, String), InvalidStore> {
     let http_client = Builder::new()
         .tls_provider(Provider::Rustls(CryptoMode::Ring))
@@ -60,22 +61,22 @@ pub(super) async fn load(loader: ConfigLoader) -> Result<(Client, String), Inval
         .retry_config(retries)
         .load()
         .await;
-    // Without one every put would fail, and only then.
+    // Without a region every put would fail. This error is reported at the start instead.
     let region = shared.region().ok_or(InvalidStore::NoRegion)?.to_string();
     let config = aws_sdk_dynamodb::config::Builder::from(&shared)
-        .interceptor(ServerOnSpan)
+        .interceptor(ServerAttributes)
         .build();
     Ok((Client::from_conf(config), region))
 }
 
-/// Puts the server on the span of the call. Which one it is the SDK decides with each request: by
-/// region, account and environment.
+/// An interceptor that records the server in the span of the call. The SDK chooses the server for
+/// each request, by region, account and environment.
 #[derive(Debug)]
-struct ServerOnSpan;
+struct ServerAttributes;
 
-impl Intercept for ServerOnSpan {
+impl Intercept for ServerAttributes {
     fn name(&self) -> &'static str {
-        "ServerOnSpan"
+        "ServerAttributes"
     }
 
     fn read_before_transmit(

@@ -1,9 +1,9 @@
-//! What can go wrong between us and the table.
+//! Errors of the table.
 //!
-//! Every case is retryable. Also when DynamoDB refuses the call for good, because the table is
-//! missing, the role may not write to it or the item breaks a rule: that is a fault of ours, which
-//! somebody mends, and the message, which has none, must be there when they have. It goes to the
-//! dead-letter queue like every message that failed too often.
+//! Every error is retryable, even if DynamoDB refuses the call permanently: because the table is
+//! missing, the role may not write to it, or the item breaks a rule. That is an error of the
+//! deployment and not of the message, which must be kept until a person has fixed it. If it fails
+//! too often, the message is moved to the dead-letter queue like any other.
 
 use std::error::Error;
 
@@ -13,13 +13,13 @@ use opentelemetry::KeyValue;
 use opentelemetry::trace::{SpanRef, Status};
 use opentelemetry_semantic_conventions::attribute::{DB_RESPONSE_STATUS_CODE, ERROR_TYPE};
 
-/// `error.type` of the call where DynamoDB gave no code.
+/// `error.type` of a call without an error code from DynamoDB.
 const TYPE_INVALID_RESPONSE: &str = "invalid_response";
 const TYPE_IO: &str = "io";
 const TYPE_TIMEOUT: &str = "timeout";
 const TYPE_OTHER: &str = "_OTHER";
 
-/// Codes with which DynamoDB says "later".
+/// Error codes of throttled calls.
 const THROTTLING_CODES: [&str; 4] = [
     "ThrottlingException",
     "ProvisionedThroughputExceededException",
@@ -27,48 +27,49 @@ const THROTTLING_CODES: [&str; 4] = [
     "Throttling",
 ];
 
-/// From this HTTP status on, the fault is the server's and may pass.
+/// The lowest HTTP status of a server error, which is temporary.
 const FIRST_SERVER_ERROR: u16 = 500;
 
-/// A customer that the table has not taken, as far as we know. No error shows what is in an item.
+/// An error of a put. The customer may have been stored nevertheless. No error contains a value of
+/// the item.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TableError {
-    /// DynamoDB answered with an error.
+    /// DynamoDB responded with an error.
     #[error("DynamoDB refused the put: {code} (HTTP {status})")]
     Refused { code: String, status: u16 },
-    /// No usable answer came, after all attempts: the customer may be there.
-    #[error("no answer from DynamoDB: {error_type}")]
-    NoAnswer {
+    /// All attempts failed without a usable response.
+    #[error("no response from DynamoDB: {error_type}")]
+    NoResponse {
         error_type: &'static str,
         source: Box<dyn Error + Send + Sync>,
     },
-    /// The customer is there, and whether this message brought it we were not told. DynamoDB tells;
-    /// what speaks its protocol may not.
-    #[error("a customer is in the way of the put, and the answer does not show whose")]
-    ItemWithheld,
+    /// The customer exists, but the response does not contain the item, so that the message which
+    /// created it is unknown. DynamoDB returns the item; compatible servers may not.
+    #[error("the customer exists, but the response does not contain the item")]
+    MissingItem,
 }
 
 impl TableError {
-    /// Says on the span of the call that it failed, by DynamoDB's code where there is one.
+    /// Records the error in the span of the call, with DynamoDB's code if there is one.
     pub(super) fn record(&self, span: &SpanRef<'_>) {
         let error_type = match self {
             Self::Refused { code, .. } => {
                 span.set_attribute(KeyValue::new(DB_RESPONSE_STATUS_CODE, code.clone()));
                 code.clone()
             }
-            Self::NoAnswer { error_type, .. } => (*error_type).to_owned(),
-            Self::ItemWithheld => TYPE_INVALID_RESPONSE.to_owned(),
+            Self::NoResponse { error_type, .. } => (*error_type).to_owned(),
+            Self::MissingItem => TYPE_INVALID_RESPONSE.to_owned(),
         };
         span.set_attribute(KeyValue::new(ERROR_TYPE, error_type));
         span.set_status(Status::error(self.to_string()));
     }
 
-    /// What has become of the message: nothing, so far.
+    /// Converts the error to a retryable failure of the message.
     pub(in crate::store) fn into_failure(self) -> Failure {
         Failure::retry(self.failure_type(), self)
     }
 
-    /// `error.type` of the message: one of few, whatever DynamoDB says.
+    /// Returns `error.type` of the message. It has few values, because it is a metric attribute.
     fn failure_type(&self) -> &'static str {
         match self {
             Self::Refused { code, .. } if THROTTLING_CODES.contains(&code.as_str()) => {
@@ -76,12 +77,12 @@ impl TableError {
             }
             Self::Refused { status, .. } if *status >= FIRST_SERVER_ERROR => "store_unavailable",
             Self::Refused { .. } => "store_refused",
-            Self::NoAnswer { error_type, .. } => match *error_type {
+            Self::NoResponse { error_type, .. } => match *error_type {
                 TYPE_TIMEOUT => "store_timeout",
                 TYPE_IO => "store_unreachable",
                 _ => "store_failed",
             },
-            Self::ItemWithheld => "store_failed",
+            Self::MissingItem => "store_failed",
         }
     }
 }
@@ -105,15 +106,15 @@ where
             SdkError::ResponseError(_) => TYPE_INVALID_RESPONSE,
             _ => TYPE_OTHER,
         };
-        Self::NoAnswer {
+        Self::NoResponse {
             error_type,
             source: error.into(),
         }
     }
 }
 
-/// A connection that DynamoDB closed instead of answering is not classified by the SDK, only marked
-/// as worth another attempt.
+/// Classifies an error of the HTTP client. If the server closes the connection instead of
+/// responding, the SDK marks the error as retryable and does not classify it further.
 fn connector_error_type(error: &ConnectorError) -> &'static str {
     if error.is_timeout() {
         TYPE_TIMEOUT
