@@ -4,7 +4,8 @@
 //! context of that span in its attributes as far as SQS's limits permit.
 //!
 //! ```no_run
-//! # async fn example<T>(sdk: aws_sdk_sqs::Client, tracer: T) -> Result<(), Box<dyn std::error::Error>>
+//! # use std::error::Error;
+//! # async fn example<T>(sdk: aws_sdk_sqs::Client, tracer: T) -> Result<(), Box<dyn Error>>
 //! # where T: opentelemetry::trace::Tracer, T::Span: Send + Sync + 'static {
 //! use baton_sqs::{OutgoingMessage, QueueClient, QueueUrl};
 //! use opentelemetry::{Context, global};

@@ -14,7 +14,8 @@ use crate::limits::{MAX_ATTRIBUTE_NAME, RESERVED_PREFIXES};
 /// ```
 /// use baton_sqs::{Attribute, AttributeValue, OutgoingMessage};
 ///
-/// let price = Attribute::new("price", AttributeValue::Number("1.5".to_owned())).with_data_type("Number.eur");
+/// let price = AttributeValue::Number("1.5".to_owned());
+/// let price = Attribute::new("price", price).with_data_type("Number.eur");
 /// let message = OutgoingMessage::new("order 17").with_attributes([price]);
 /// assert_eq!(message.check(), Ok(()));
 /// ```

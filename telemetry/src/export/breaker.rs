@@ -1,5 +1,5 @@
-//! Circuit breaker: a collector that keeps failing is not contacted for a while, so that it does not
-//! slow down every flush.
+//! Circuit breaker: a collector that keeps failing is not contacted for a while, so that it does
+//! not slow down every flush.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -25,8 +25,8 @@ const MAX_PAUSE: Duration = Duration::from_secs(120);
 const HINT: &str =
     "if every request is rejected, the endpoint's path or port may not be that of an OTLP receiver";
 
-/// The circuit breaker of one signal's endpoint. Signals do not share it even if they go to the same
-/// collector, which may lack the quota for one signal or not support another.
+/// The circuit breaker of one signal's endpoint. Signals do not share it even if they go to the
+/// same collector, which may lack the quota for one signal or not support another.
 ///
 /// It uses the wall clock. The monotonic clock may stand still while Lambda has frozen the process,
 /// and the pause would never end.
@@ -59,8 +59,8 @@ const CLOSED: State = State::Closed {
     last: None,
 };
 
-/// Permission to send one request, whose outcome is to be [reported](Self::report). A permit that is
-/// dropped without a report, because the request was cancelled, does not count.
+/// Permission to send one request, whose outcome is to be [reported](Self::report). A permit that
+/// is dropped without a report, because the request was cancelled, does not count.
 #[derive(Debug)]
 pub(crate) struct Permit<'a> {
     breaker: &'a Breaker,
@@ -74,8 +74,8 @@ pub(crate) struct Permit<'a> {
 pub(crate) enum Health {
     /// The collector accepted the request.
     Accepted,
-    /// The request failed for a reason other than its content: no response, a temporary error, or an
-    /// endpoint that is not an OTLP receiver.
+    /// The request failed for a reason other than its content: no response, a temporary error, or
+    /// an endpoint that is not an OTLP receiver.
     Failed,
     /// The collector rejected the request's content, as with status 400. This counts as a failure,
     /// because an endpoint that rejects every request would otherwise be contacted by every flush.
@@ -112,8 +112,8 @@ impl Cost {
     }
 }
 
-/// Returns true if the pause is over. A clock that was set back ends it, because a probe that is too
-/// early is better than none for hours.
+/// Returns true if the pause is over. A clock that was set back ends it, because a probe that is
+/// too early is better than none for hours.
 fn is_over(since: SystemTime, pause: Duration, now: SystemTime) -> bool {
     now.duration_since(since)
         .map_or(true, |elapsed| elapsed >= pause)

@@ -13,8 +13,8 @@ use super::ExportError;
 use crate::error_chain::ErrorChain;
 use crate::otlp::Signal;
 
-/// Interval at which a lasting failure is logged again: short enough for a person who reads the last
-/// minutes of a log.
+/// Interval at which a lasting failure is logged again: short enough for a person who reads the
+/// last minutes of a log.
 const REPEAT_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Logs the failures of one exporter.

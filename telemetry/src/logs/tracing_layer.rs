@@ -41,9 +41,10 @@ const SCOPE: &str = "baton.tracing";
 /// ```
 ///
 /// The parent of a span is the `tracing` span around it or, without one, the active OpenTelemetry
-/// span: in a handler, that of the record. While the span is entered, it is the active OpenTelemetry
-/// span: log lines have its ids, and spans that are created in other ways become its children. Spans
-/// are created by OpenTelemetry's global tracer provider, in the scope `baton.tracing`.
+/// span: in a handler, that of the record. While the span is entered, it is the active
+/// OpenTelemetry span: log lines have its ids, and spans that are created in other ways become its
+/// children. Spans are created by OpenTelemetry's global tracer provider, in the scope
+/// `baton.tracing`.
 ///
 /// The fields of a span become its attributes. Unsigned integers become strings, because
 /// `tracing-opentelemetry` supports signed integers only. `otel.name`, `otel.kind` and

@@ -1,4 +1,5 @@
-//! `{"timestamp":…,"level":…,"target":…,"message":…,FIELDS…,"trace_id":…,"span_id":…,"requestId":…,"messageId":…}`.
+//! Lines in JSON, with the keys `timestamp`, `level`, `target` and `message`, the fields, `trace_id`,
+//! `span_id`, `requestId` and `messageId` in this order.
 
 use std::fmt::{self, Write as _};
 use std::io::Write as _;
