@@ -141,7 +141,7 @@ pub enum InvocationError {
     #[error("{0}")]
     Event(String),
     /// A message failed that has no id in the event.
-    #[error("Records[{index}] failed and cannot be reported without a messageId")]
+    #[error("Records[{index}] failed and has no messageId")]
     Unidentified {
         /// Position in the batch, from 0.
         index: usize,

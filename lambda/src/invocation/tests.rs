@@ -50,10 +50,7 @@ fn a_failure_without_an_id_fails_the_batch() {
     for id in [Value::Null, json!("")] {
         let ids = [json!("a"), id];
         let error = response(&ids, &[0, 1], PartialResponse::On).unwrap_err();
-        assert_eq!(
-            error,
-            "Records[1] failed and cannot be reported without a messageId"
-        );
+        assert_eq!(error, "Records[1] failed and has no messageId");
         // A message without an id that did not fail is deleted like the others.
         assert!(response(&ids, &[0], PartialResponse::On).is_ok());
     }

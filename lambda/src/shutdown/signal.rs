@@ -48,7 +48,7 @@ impl ShutdownSignal {
         let warn_extension = |error: &BoxError| {
             warn!(
                 error = &**error as &dyn Error,
-                "cannot register the internal extension: Lambda may not send SIGTERM"
+                "the internal extension cannot be registered: Lambda may not send SIGTERM"
             )
         };
         let registered = registering.await.inspect_err(warn_extension).ok();
@@ -65,7 +65,7 @@ impl ShutdownSignal {
         tokio::select! {
             _ = self.terminate.recv() => {}
             outcome = &mut extension => {
-                warn!(?outcome, "internal extension ended: Lambda may not send SIGTERM");
+                warn!(?outcome, "the internal extension ended: Lambda may not send SIGTERM");
                 self.terminate.recv().await;
             }
         }
@@ -73,7 +73,7 @@ impl ShutdownSignal {
         let deadline = Instant::now() + SHUTDOWN_TIME;
         shutdown.announce();
         if timeout_at(deadline, shutdown.idle()).await.is_err() {
-            warn!("shutdown timed out waiting for an invocation to be answered");
+            warn!("shutdown timed out: an invocation was not answered");
         }
         telemetry.shutdown(deadline).await;
     }

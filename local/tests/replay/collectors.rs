@@ -243,7 +243,13 @@ async fn http_to_a_port_for_grpc_ends_it_at_once() {
     let desk = Desk::new(two_lines());
     let arguments = ["log", "--json", "--endpoint", &endpoint];
     let said = desk.run(&arguments, &[], b"").await;
-    assert_misdirected(1, &desk, &said, ["the response is not HTTP/1.1", NO_RECEIVER]).await;
+    assert_misdirected(
+        1,
+        &desk,
+        &said,
+        ["the response is not HTTP/1.1", NO_RECEIVER],
+    )
+    .await;
 }
 
 #[tokio::test]
