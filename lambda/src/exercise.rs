@@ -122,7 +122,7 @@ fn assert_same(record: &Record<'_>, peer: &SqsMessage) {
 }
 
 /// Returns the propagator for an `OTEL_PROPAGATORS` with these formats.
-pub(crate) fn listed(trace_context: bool, baggage: bool, xray: bool) -> Propagator {
+pub(crate) fn build_propagator(trace_context: bool, baggage: bool, xray: bool) -> Propagator {
     let mut propagator = Propagator::default();
     propagator.trace_context = trace_context;
     propagator.baggage = baggage;
@@ -134,7 +134,7 @@ pub(crate) fn listed(trace_context: bool, baggage: bool, xray: bool) -> Propagat
 fn extract_contexts(record: &Record<'_>) {
     for formats in 0..8_u8 {
         let [trace_context, baggage, xray] = [1, 2, 4].map(|bit| formats & bit != 0);
-        let propagator = listed(trace_context, baggage, xray);
+        let propagator = build_propagator(trace_context, baggage, xray);
         let context = ContextExtractor::new(propagator, |_| true).extract(record);
         if let Some(parent) = &context.parent {
             assert!(parent.is_valid() && parent.is_remote());

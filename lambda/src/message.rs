@@ -258,10 +258,10 @@ mod tests {
     use super::*;
 
     fn message<T: DeserializeOwned + 'static>(body: &str) -> Result<Message<T>, BodyError> {
-        wrapped(body, Envelope::None)
+        decode_message(body, Envelope::None)
     }
 
-    fn wrapped<T: DeserializeOwned + 'static>(
+    fn decode_message<T: DeserializeOwned + 'static>(
         body: &str,
         envelope: Envelope,
     ) -> Result<Message<T>, BodyError> {
@@ -334,20 +334,20 @@ mod tests {
     }
 
     #[test]
-    fn a_body_is_taken_out_of_its_envelope() {
+    fn a_body_is_unwrapped_from_its_envelope() {
         let body = json!({"Type": "Notification", "Subject": "s", "Message": "[1, 2]"}).to_string();
-        let unwrapped = wrapped::<Vec<u8>>(&body, Envelope::Sns).unwrap();
+        let unwrapped = decode_message::<Vec<u8>>(&body, Envelope::Sns).unwrap();
         assert_eq!(unwrapped.body, [1, 2]);
         assert_eq!(unwrapped.sns().unwrap().subject.as_deref(), Some("s"));
         assert_eq!(unwrapped.event_bridge(), None);
         assert_eq!(message::<String>(&body).unwrap().body, body);
-        let error = wrapped::<String>(&body, Envelope::EventBridge).unwrap_err();
+        let error = decode_message::<String>(&body, Envelope::EventBridge).unwrap_err();
         assert_eq!(
             error,
             BodyError::MissingEnvelope(MissingEnvelope::EventBridge)
         );
         let body = json!({"source": "crm", "detail-type": "t", "detail": {"a": 1}}).to_string();
-        let unwrapped = wrapped::<String>(&body, Envelope::EventBridge).unwrap();
+        let unwrapped = decode_message::<String>(&body, Envelope::EventBridge).unwrap();
         assert_eq!(unwrapped.body, "{\"a\":1}");
         assert_eq!(unwrapped.event_bridge().unwrap().detail_type, "t");
     }

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::sleep;
 
-use self::recorded::{Recorded, Value, collect, meters};
+use self::recorded::{RecordedMetrics, Value, collect, meters};
 use crate::config::AllFailed;
 use crate::testing::{Batch, Record};
 use crate::{Builder, Consumer, Failure, Handler, Message};
@@ -31,7 +31,7 @@ async fn run<H: Handler<S, Args>, S, Args>(
     consumer: Builder<S>,
     handler: H,
     batch: Batch,
-) -> Recorded {
+) -> RecordedMetrics {
     let (meters, reader) = meters();
     // Cloned, because dropping the provider discards its metrics.
     batch
@@ -183,8 +183,8 @@ async fn the_number_of_queues_is_limited() {
     let recorded = run(Consumer::builder(), handle, batch).await;
     let consumed = recorded.series("messaging.client.consumed.messages");
     assert_eq!(consumed.len(), super::MAX_QUEUES + 1);
-    let strays = "messaging.operation.name=process,messaging.system=aws_sqs";
-    let left = recorded.value("messaging.client.consumed.messages", "{message}", strays);
+    let unknown = "messaging.operation.name=process,messaging.system=aws_sqs";
+    let left = recorded.value("messaging.client.consumed.messages", "{message}", unknown);
     assert_eq!(left, Value::Sum(100 - super::MAX_QUEUES as u64));
 }
 
@@ -207,7 +207,7 @@ mod sends {
         Err(Failure::permanent("refused", "not wanted"))
     }
 
-    async fn send(behaviour: Behaviour) -> Recorded {
+    async fn send(behaviour: Behaviour) -> RecordedMetrics {
         let endpoint = Endpoint::start(behaviour).await;
         let consumer = Consumer::builder().dead_letter_queue(queue(&endpoint, "dead").await);
         run(consumer, refuse, batch_of(&["a", "b"])).await

@@ -5,7 +5,7 @@ use serde_json::{Value as Json, json};
 
 use super::*;
 use crate::event::Batch;
-use crate::exercise::listed;
+use crate::exercise::build_propagator;
 
 // Emitted spans, and the context that handlers propagate.
 mod emitted;
@@ -363,7 +363,10 @@ fn invalid_baggage_members_are_recorded() {
 #[test]
 fn baggage_without_valid_members_does_not_hide_other_baggage() {
     let in_sns = json!({"baggage": {"Type": "String", "Value": "tenant=green"}});
-    for listed in [listed(true, true, false), listed(false, true, false)] {
+    for listed in [
+        build_propagator(true, true, false),
+        build_propagator(false, true, false),
+    ] {
         let body = sns(in_sns.clone(), "");
         let producer = extract(listed, sqs("baggage", "a b=1"), &body, None);
         assert_eq!(tenant(&producer).as_deref(), Some("green"));
@@ -424,17 +427,17 @@ fn only_listed_propagators_are_used() {
     });
     let body = sns(in_sns, "");
     let extract_with = |propagator| extract(propagator, sqs("traceparent", "broken"), &body, None);
-    let none = extract_with(listed(false, false, false));
+    let none = extract_with(build_propagator(false, false, false));
     assert_eq!(
         (found(&none), tenant(&none), none.invalid),
         (None, None, None)
     );
-    let baggage = extract_with(listed(false, true, false));
+    let baggage = extract_with(build_propagator(false, true, false));
     assert_eq!(
         (found(&baggage), tenant(&baggage).as_deref()),
         (None, Some("green"))
     );
-    let trace = extract_with(listed(true, false, false));
+    let trace = extract_with(build_propagator(true, false, false));
     assert_eq!(
         (found(&trace), tenant(&trace)),
         (Some((CarrierKind::Sns, 2)), None)
@@ -444,8 +447,14 @@ fn only_listed_propagators_are_used() {
 #[test]
 fn an_x_ray_header_is_the_parent_only_if_listed_and_without_another_context() {
     let parent = 0x5399_5c3f_42cd_8ad8;
-    let extract_xray =
-        |xray, attributes| extract(listed(true, true, xray), attributes, "{}", Some(XRAY));
+    let extract_xray = |xray, attributes| {
+        extract(
+            build_propagator(true, true, xray),
+            attributes,
+            "{}",
+            Some(XRAY),
+        )
+    };
     let link = extract_xray(false, json!({}));
     assert_eq!(found(&link), None);
     let span = link.xray.unwrap();
@@ -485,7 +494,12 @@ fn only_a_sampled_header_without_another_context_is_link_only() {
         let producer = extract(Propagator::default(), attributes, "{}", Some(header));
         assert_eq!(producer.is_link_only(), expected, "{header}");
     }
-    let listed = extract(listed(true, true, true), json!({}), "{}", Some(sampled));
+    let listed = extract(
+        build_propagator(true, true, true),
+        json!({}),
+        "{}",
+        Some(sampled),
+    );
     assert!(!listed.is_link_only());
 }
 
@@ -502,7 +516,12 @@ fn an_invalid_x_ray_header_is_recorded_unless_it_names_no_span() {
         ),
         ("", "AWSTraceHeader: the X-Ray header has no Root"),
     ] {
-        let producer = extract(listed(true, true, true), json!({}), "{}", Some(header));
+        let producer = extract(
+            build_propagator(true, true, true),
+            json!({}),
+            "{}",
+            Some(header),
+        );
         assert_eq!(
             (producer.parent.as_ref(), producer.xray.as_ref()),
             (None, None)

@@ -2,7 +2,7 @@
 //! came with.
 
 use super::*;
-use crate::exercise::listed;
+use crate::exercise::build_propagator;
 
 /// Sends a message with these attributes and this `AWSTraceHeader`. Returns the request and the
 /// span.
@@ -34,7 +34,7 @@ fn expected_header(span: &SpanData) -> String {
 async fn xrays_header_is_a_system_attribute_and_takes_no_slot() {
     let full: serde_json::Map<_, _> = (0..10).map(|n| (format!("a{n}"), text("x"))).collect();
     for attributes in [Value::Null, full.into()] {
-        let (request, span) = sent(listed(true, true, true), attributes, None).await;
+        let (request, span) = sent(build_propagator(true, true, true), attributes, None).await;
         assert_eq!(header(&request), Some(&*expected_header(&span)));
         assert!(request["MessageAttributes"]["X-Amzn-Trace-Id"].is_null());
         assert_eq!(span.span_kind, SpanKind::Producer);
@@ -46,7 +46,12 @@ async fn xrays_header_is_a_system_attribute_and_takes_no_slot() {
 #[tokio::test]
 async fn a_header_that_came_with_the_message_is_kept_with_any_propagators() {
     for xray in [false, true] {
-        let (request, _) = sent(listed(true, true, xray), Value::Null, Some(TRACE_HEADER)).await;
+        let (request, _) = sent(
+            build_propagator(true, true, xray),
+            Value::Null,
+            Some(TRACE_HEADER),
+        )
+        .await;
         assert_eq!(header(&request), Some(TRACE_HEADER));
         // The header counts as the context of the message only if X-Ray is listed.
         assert_eq!(sent_text(&request, "traceparent").is_none(), xray);
@@ -55,7 +60,12 @@ async fn a_header_that_came_with_the_message_is_kept_with_any_propagators() {
 
 #[tokio::test]
 async fn with_xray_listed_the_send_links_to_the_context_of_the_header() {
-    let (_, span) = sent(listed(true, true, true), Value::Null, Some(TRACE_HEADER)).await;
+    let (_, span) = sent(
+        build_propagator(true, true, true),
+        Value::Null,
+        Some(TRACE_HEADER),
+    )
+    .await;
     assert_eq!(span.span_kind, SpanKind::Client);
     let link = span.links[0].span_context.span_id().to_string();
     assert!(TRACE_HEADER.contains(&link), "{link}");
@@ -63,18 +73,28 @@ async fn with_xray_listed_the_send_links_to_the_context_of_the_header() {
 
 #[tokio::test]
 async fn an_invalid_header_is_kept_and_the_context_of_the_send_is_added() {
-    let (request, span) = sent(listed(true, false, true), Value::Null, Some("Root=x")).await;
+    let (request, span) = sent(
+        build_propagator(true, false, true),
+        Value::Null,
+        Some("Root=x"),
+    )
+    .await;
     assert_eq!(header(&request), Some("Root=x"));
     assert!(sent_text(&request, "traceparent").is_some());
     assert_eq!(span.span_kind, SpanKind::Producer);
-    let (_, span) = sent(listed(false, false, true), Value::Null, Some("Root=x")).await;
+    let (_, span) = sent(
+        build_propagator(false, false, true),
+        Value::Null,
+        Some("Root=x"),
+    )
+    .await;
     assert_eq!(span.span_kind, SpanKind::Client);
 }
 
 #[tokio::test]
 async fn a_message_with_a_traceparent_gets_no_header() {
     let attributes = json!({"traceparent": text(TRACEPARENT)});
-    let (request, span) = sent(listed(true, true, true), attributes, None).await;
+    let (request, span) = sent(build_propagator(true, true, true), attributes, None).await;
     assert_eq!(header(&request), None);
     let link = span.links[0].span_context.span_id().to_string();
     assert!(TRACEPARENT.contains(&link), "{link}");
@@ -108,7 +128,8 @@ async fn the_send_links_to_the_plain_context_or_else_to_the_prefixed_one() {
 #[tokio::test]
 async fn a_send_whose_context_is_not_propagated_is_not_a_producer() {
     for baggage in [false, true] {
-        let (request, span) = sent(listed(false, baggage, false), Value::Null, None).await;
+        let (request, span) =
+            sent(build_propagator(false, baggage, false), Value::Null, None).await;
         assert_eq!(span.span_kind, SpanKind::Client);
         assert_eq!(sent_text(&request, "traceparent"), None);
         assert_eq!(header(&request), None);

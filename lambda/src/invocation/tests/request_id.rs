@@ -16,18 +16,18 @@ use crate::{Failure, Message};
 
 /// Records the text of each log line with the ids of its context. Clones share the lines.
 #[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<Line>>>);
+struct LogLines(Arc<Mutex<Vec<LogLine>>>);
 
 #[derive(Debug)]
-struct Line {
+struct LogLine {
     text: String,
     request_id: Option<String>,
     message_id: Option<String>,
 }
 
-struct Text(String);
+struct MessageField(String);
 
-impl Visit for Text {
+impl Visit for MessageField {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         if field.name() == "message" {
             self.0 = format!("{value:?}");
@@ -35,15 +35,15 @@ impl Visit for Text {
     }
 }
 
-impl Subscriber for Lines {
+impl Subscriber for LogLines {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         !metadata.is_span()
     }
 
     fn event(&self, event: &Event<'_>) {
-        let mut message = Text(String::new());
+        let mut message = MessageField(String::new());
         event.record(&mut message);
-        let line = Context::map_current(|context| Line {
+        let line = Context::map_current(|context| LogLine {
             text: message.0,
             request_id: request_id(context).map(str::to_owned),
             message_id: message_id(context).map(str::to_owned),
@@ -64,8 +64,8 @@ impl Subscriber for Lines {
     fn exit(&self, _: &Id) {}
 }
 
-impl Lines {
-    fn ids_of(&self, text: &str, id: impl Fn(&Line) -> Option<String>) -> Vec<String> {
+impl LogLines {
+    fn ids_of(&self, text: &str, id: impl Fn(&LogLine) -> Option<String>) -> Vec<String> {
         let lines = self.0.lock().unwrap();
         let found = lines.iter().filter(|line| line.text.contains(text));
         found.map(|line| id(line).unwrap_or_default()).collect()
@@ -83,7 +83,7 @@ async fn handle(message: Message<u8>) -> Result<(), Failure> {
 
 #[tokio::test(start_paused = true)]
 async fn log_lines_carry_the_ids_of_the_invocation_and_the_message() {
-    let lines = Lines::default();
+    let lines = LogLines::default();
     // With a single subscriber, tracing caches the interest of a callsite for all threads. If a
     // test without a subscriber reached a callsite first, it would be disabled here too.
     let _second = Dispatch::new(NoSubscriber::new());

@@ -28,7 +28,7 @@ fn documented() -> Table {
     .collect()
 }
 
-fn add(table: &mut Table, recorded: &Recorded) {
+fn add(table: &mut Table, recorded: &RecordedMetrics) {
     for (name, attributes, unit, value) in recorded.all() {
         let kind = match value {
             Value::Sum(_) => "counter",

@@ -28,9 +28,9 @@ pub(super) struct Histogram {
 
 /// Values and units, by the name of their metric and their attributes.
 #[derive(Debug, Default)]
-pub(super) struct Recorded(HashMap<(String, String), (String, Value)>);
+pub(super) struct RecordedMetrics(HashMap<(String, String), (String, Value)>);
 
-impl Recorded {
+impl RecordedMetrics {
     pub(super) fn names(&self) -> Vec<&str> {
         let mut names: Vec<&str> = self.0.keys().map(|(name, _)| &**name).collect();
         names.sort_unstable();
@@ -67,17 +67,17 @@ impl Recorded {
 }
 
 /// Returns a meter provider and its reader.
-pub(super) fn meters() -> (SdkMeterProvider, Reader) {
+pub(super) fn meters() -> (SdkMeterProvider, SharedReader) {
     let manual = ManualReader::builder().with_temporality(Temporality::Delta);
-    let reader = Reader(Arc::new(manual.build()));
+    let reader = SharedReader(Arc::new(manual.build()));
     let provider = SdkMeterProvider::builder().with_reader(reader.clone());
     (provider.build(), reader)
 }
 
-pub(super) fn collect(reader: &Reader) -> Recorded {
+pub(super) fn collect(reader: &SharedReader) -> RecordedMetrics {
     let mut collected = ResourceMetrics::default();
     reader.collect(&mut collected).unwrap();
-    let mut recorded = Recorded::default();
+    let mut recorded = RecordedMetrics::default();
     let scopes = collected.scope_metrics();
     for metric in scopes.flat_map(|scope| scope.metrics()) {
         let mut put = |attributes: String, value: Value| {
@@ -115,9 +115,9 @@ fn text<'a>(attributes: impl Iterator<Item = &'a KeyValue>) -> String {
 }
 
 #[derive(Debug, Clone)]
-pub(super) struct Reader(Arc<ManualReader>);
+pub(super) struct SharedReader(Arc<ManualReader>);
 
-impl MetricReader for Reader {
+impl MetricReader for SharedReader {
     fn register_pipeline(&self, pipeline: Weak<Pipeline>) {
         self.0.register_pipeline(pipeline);
     }
