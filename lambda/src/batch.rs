@@ -112,7 +112,7 @@ impl<H: Handler<S, Args>, S, Args> BatchProcessor<H, S, Args> {
     /// Handles the records of `batch` until `cancellation` stops it. When this returns, all spans
     /// except the batch span have ended.
     ///
-    /// `root` holds no span. InvocationSpans without a parent are started in it.
+    /// `root` holds no span. Spans without a parent start in it.
     pub(crate) async fn process(
         &self,
         batch: Batch,

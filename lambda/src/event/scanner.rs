@@ -1,10 +1,10 @@
 //! A JSON scanner that builds no values.
 //!
 //! The document is scanned once and validated on the way, because a separate validation by
-//! `serde_json` would be most of the cost. A syntax error ends the scan: the methods then return
-//! the same values as at the end of the document, and the caller checks [`Scanner::is_at_end`] once
-//! at the end instead of an error after each step. No function is recursive, so that deeply nested
-//! documents cannot overflow the stack.
+//! `serde_json` would be most of the cost. A syntax error ends the scan: from then on, the methods
+//! return the same values as at the end of the document. The caller therefore needs no error
+//! handling at each step, and checks [`Scanner::is_at_end`] once. No function is recursive, so that
+//! deeply nested documents cannot overflow the stack.
 
 use std::num::NonZeroU32;
 

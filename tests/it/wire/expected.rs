@@ -206,7 +206,7 @@ fn status(outcome: Outcome) -> Status {
         Outcome::WrongForm => {
             "the body does not match the handler's type: the error is at line 1 column 5"
         }
-        Outcome::Blocked => "a message before it in its group failed",
+        Outcome::Blocked => "an earlier message of the message group failed",
     };
     Status {
         code: StatusCode::Error,
