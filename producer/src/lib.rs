@@ -1,8 +1,8 @@
-//! Sends SQS messages that carry the trace of whoever sends them.
+//! Sends SQS messages that carry the trace context of the sender.
 //!
-//! A [`Sender`] owns one queue. Each [`Sender::send`] is a span `send {queue}`, and the context of
-//! that very span travels in the message's attributes, so that whoever receives the message
-//! continues the trace from the send.
+//! A [`Sender`] sends messages to one queue. Each [`Sender::send`] is a span `send {queue}`. The
+//! context of that span is sent in the attributes of the message, so that the consumer continues
+//! the trace from the send.
 //!
 //! ```no_run
 //! # async fn example(tracer: opentelemetry_sdk::trace::SdkTracer, sdk: aws_sdk_sqs::Client) -> Result<(), Box<dyn std::error::Error>> {
@@ -19,35 +19,42 @@
 //!
 //! # Layout
 //!
-//! | module | what is in it |
-//! |---|---|
-//! | `sender` | the sender, on top of `baton-sqs`: messages, spans, metrics and errors |
+//! `sender` is the only module. Messages, queue URLs, spans, metrics and errors are those of
+//! `baton-sqs`, which the dead-letter queue of `baton-lambda` uses as well.
 //!
 //! # Spans
 //!
-//! | span | kind | attributes |
-//! |---|---|---|
-//! | `send {queue}` | PRODUCER; CLIENT with a link when the message already carries a context; CLIENT where no listed propagator writes one | `messaging.system`, `messaging.operation.name`, `messaging.operation.type`, `messaging.destination.name`, `aws.sqs.queue.url`, `server.address`, `server.port`, `messaging.message.id`, `aws.request_id`; `error.type` when it failed; `baton.context.dropped` names the context fields that were left out because they exceeded a limit of SQS or of the queue |
+//! | span | kind |
+//! |---|---|
+//! | `send {queue}` | PRODUCER; CLIENT with a link if the message already carries a context; CLIENT if no listed propagator writes a context, or if the message has no room for it |
 //!
-//! A send that is dropped before it is done ends its span with `error.type` `cancelled`.
+//! | attribute | value |
+//! |---|---|
+//! | `messaging.system`, `messaging.operation.name`, `messaging.operation.type` | `aws_sqs`, `send`, `send` |
+//! | `messaging.destination.name`, `aws.sqs.queue.url`, `server.address`, `server.port` | from the queue's URL |
+//! | `messaging.message.id`, `aws.request_id` | from the response |
+//! | `error.type` | on failure: SQS's error code, `connect` (no connection was established), `io` (it broke), `timeout`, `invalid_response`, `invalid_message`, `unbuildable`, `cancelled`, `panic` or `_OTHER` |
+//! | `baton.context.dropped` | names of the trace context's fields that were dropped, because they exceeded a limit of SQS or of the queue |
 //!
-//! # Versions
-//!
-//! A [`Sender`] takes the active span's context from OpenTelemetry, and each minor version of
-//! `opentelemetry` has separate contexts and globals. **This crate uses `opentelemetry` 0.33**:
-//! with another version a program compiles, but its sends are not children of its spans.
-//! [`opentelemetry`], [`opentelemetry_sdk`] and [`aws_sdk_sqs`] are re-exported here.
+//! A send whose future is dropped before it completes ends its span with `error.type` `cancelled`.
 //!
 //! # Metrics
 //!
-//! Of a [`Sender`] that has been given a meter with [`Sender::with_meter`].
+//! A [`Sender`] records metrics if it has a meter: see [`Sender::with_meter`].
 //!
 //! | metric | kind | unit | attributes |
 //! |---|---|---|---|
-//! | `messaging.client.operation.duration` | histogram | `s` | `messaging.destination.name`, `messaging.operation.name`, `messaging.operation.type`, `messaging.system`; `error.type` when it failed |
+//! | `messaging.client.operation.duration` | histogram | `s` | `messaging.destination.name`, `messaging.operation.name`, `messaging.operation.type`, `messaging.system`; `error.type` on failure |
 //! | `messaging.client.sent.messages` | counter | `{message}` | the same without `messaging.operation.type` |
 //!
-//! A message that breaks a rule of SQS was not sent, and is in neither.
+//! A message that breaks a rule of SQS is not sent, so it is in neither metric.
+//!
+//! # Versions
+//!
+//! A [`Sender`] reads the active span's context from OpenTelemetry, and each minor version of
+//! `opentelemetry` has separate contexts and globals. **This crate uses `opentelemetry` 0.33**:
+//! with another version a program compiles, but its sends are not children of its spans.
+//! [`opentelemetry`], [`opentelemetry_sdk`] and [`aws_sdk_sqs`] are re-exported here.
 
 #![forbid(unsafe_code)]
 

@@ -7,6 +7,22 @@ use opentelemetry::{Context, global};
 use opentelemetry_sdk::trace::SdkTracer;
 
 /// Sends messages to one queue. Clones share the client and its connections.
+///
+/// ```no_run
+/// # async fn example(tracer: opentelemetry_sdk::trace::SdkTracer, sdk: aws_sdk_sqs::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// use baton_producer::{Message, QueueUrl, Sender};
+///
+/// let queue = QueueUrl::parse("https://sqs.eu-west-1.amazonaws.com/123456789012/onboarding")?;
+/// let meter = opentelemetry::global::meter("onboarding");
+/// let sender = Sender::new(sdk, queue, tracer).with_meter(&meter);
+/// match sender.send(Message::new("order 17")).await {
+///     Ok(sent) => println!("sent {}", sent.message_id),
+///     Err(error) if error.is_retryable() => println!("retry later: {error}"),
+///     Err(error) => return Err(error.into()),
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Sender {
     queue: QueueClient,

@@ -23,6 +23,19 @@ use crate::trace_context::ContextSource;
 
 /// Sends messages to one queue, each inside a span. Clones share the SDK client with its
 /// connections, the metrics, and the size limit that the queue has stated.
+///
+/// ```no_run
+/// # async fn example(sdk: aws_sdk_sqs::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// use baton_sqs::{QueueClient, QueueUrl};
+///
+/// let url = QueueUrl::parse("https://sqs.eu-west-1.amazonaws.com/123456789012/orders")?;
+/// let queue = QueueClient::new(sdk, url).with_meter(&opentelemetry::global::meter("orders"));
+/// queue.check().await?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// The [crate documentation](crate) shows a send.
 #[derive(Debug, Clone)]
 pub struct QueueClient {
     client: Client,
