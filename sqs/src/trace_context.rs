@@ -61,8 +61,8 @@ struct AttributeCarrier<'a> {
     prefix: &'static str,
 }
 
-/// Slots and bytes of a message that are still free.
-struct Room {
+/// The attribute slots and the bytes of a message that are free.
+struct FreeSpace {
     slots: usize,
     bytes: usize,
 }
@@ -76,17 +76,9 @@ impl ContextSource {
             .fields()
             .filter(|field| is_trace_identity(field))
             .collect();
-        let has_identity = |carrier: &&AttributeCarrier<'_>| {
-            let mut identities = identities.iter();
-            identities.any(|field| carrier.find(field).is_some())
-        };
-        let carriers: Vec<_> = prefixes(message.provenance)
+        let carriers = find_carriers(message, &identities);
+        let from_attributes = carriers
             .iter()
-            .map(|prefix| AttributeCarrier::new(message, prefix))
-            .collect();
-        let mut with_identity = carriers.iter().filter(has_identity).peekable();
-        let is_in_attributes = with_identity.peek().is_some();
-        let from_attributes = with_identity
             .map(|carrier| extract(propagator, carrier))
             .find(SpanContext::is_valid);
         let from_header = || {
@@ -94,11 +86,11 @@ impl ContextSource {
             header.span_context.clone()
         };
         let creation = from_attributes.or_else(from_header);
-        if is_in_attributes || creation.is_some() {
+        if !carriers.is_empty() || creation.is_some() {
             return Self::Message(creation);
         }
-        let room = Room::in_message(message);
-        let fits_attributes = !identities.is_empty() && room.has(TRACEPARENT_BYTES);
+        let free = FreeSpace::new(message);
+        let fits_attributes = !identities.is_empty() && free.fits(TRACEPARENT_BYTES);
         let fits_header = is_xray_listed && message.trace_header.is_none();
         if fits_attributes || fits_header {
             Self::Send
@@ -139,9 +131,9 @@ fn fit(message: &OutgoingMessage, fields: ContextFields) -> AddedAttributes {
     if message.trace_header.is_none() {
         added.trace_header.clone_from(&fields.trace_header);
     }
-    let mut room = Room::in_message(message);
+    let mut free = FreeSpace::new(message);
     let present = AttributeCarrier::new(message, "");
-    for (name, value) in fields.into_precedence() {
+    for (name, value) in fields.into_sorted() {
         if value.is_empty() || present.find(&name).is_some() {
             continue;
         }
@@ -151,7 +143,7 @@ fn fit(message: &OutgoingMessage, fields: ContextFields) -> AddedAttributes {
                 .iter()
                 .any(|field| field == TRACEPARENT);
         let field = Attribute::text(name, value);
-        if !is_orphaned && field.check().is_ok() && room.take(field.size()) {
+        if !is_orphaned && field.check().is_ok() && free.reserve(field.size()) {
             added.context.push(field);
         } else {
             added.dropped_context.push(field.name);
@@ -161,7 +153,7 @@ fn fit(message: &OutgoingMessage, fields: ContextFields) -> AddedAttributes {
         if attribute.value.is_empty() {
             continue;
         }
-        if room.take(attribute.size()) {
+        if free.reserve(attribute.size()) {
             added.optional.push(attribute.clone());
         } else {
             added.dropped_optional.push(attribute.name.clone());
@@ -170,11 +162,23 @@ fn fit(message: &OutgoingMessage, fields: ContextFields) -> AddedAttributes {
     added
 }
 
-fn prefixes(provenance: Provenance) -> &'static [&'static str] {
-    match provenance {
+/// Returns the carriers that have one of the fields that identify a trace. The order of the prefixes
+/// is the one in which the consumer looks for the context of a record.
+fn find_carriers<'a>(
+    message: &'a OutgoingMessage,
+    identities: &[&str],
+) -> Vec<AttributeCarrier<'a>> {
+    let prefixes: &[&'static str] = match message.provenance {
         Provenance::Created => &CREATED_PREFIXES,
         Provenance::Received => &RECEIVED_PREFIXES,
-    }
+    };
+    let carriers = prefixes
+        .iter()
+        .map(|prefix| AttributeCarrier::new(message, prefix));
+    let has_identity = |carrier: &AttributeCarrier<'_>| {
+        identities.iter().any(|field| carrier.find(field).is_some())
+    };
+    carriers.filter(has_identity).collect()
 }
 
 /// Extracts into an empty context, because a propagator returns the context that it was given if it
@@ -196,26 +200,26 @@ fn is_xray(field: &str) -> bool {
     field.eq_ignore_ascii_case(XRAY_TRACE_ID_HEADER)
 }
 
-impl Room {
-    fn in_message(message: &OutgoingMessage) -> Self {
+impl FreeSpace {
+    fn new(message: &OutgoingMessage) -> Self {
         Self {
             slots: MAX_ATTRIBUTES.saturating_sub(message.attributes.len()),
             bytes: MAX_MESSAGE_BYTES.saturating_sub(message.size()),
         }
     }
 
-    fn has(&self, bytes: usize) -> bool {
+    fn fits(&self, bytes: usize) -> bool {
         self.slots > 0 && bytes <= self.bytes
     }
 
-    /// Takes a slot and these bytes. Returns `false` if they are not free.
-    fn take(&mut self, bytes: usize) -> bool {
-        let has_room = self.has(bytes);
-        if has_room {
+    /// Reserves a slot and these bytes. Returns `false` if they are not free.
+    fn reserve(&mut self, bytes: usize) -> bool {
+        let fits = self.fits(bytes);
+        if fits {
             self.slots -= 1;
             self.bytes -= bytes;
         }
-        has_room
+        fits
     }
 }
 
@@ -225,7 +229,7 @@ impl ContextFields {
         self.trace_header = None;
     }
 
-    fn into_precedence(mut self) -> Vec<(String, String)> {
+    fn into_sorted(mut self) -> Vec<(String, String)> {
         self.fields.sort_by_key(|(name, _)| {
             let rank = PRECEDENCE.iter().position(|field| field == name);
             rank.unwrap_or(PRECEDENCE.len())
