@@ -62,7 +62,7 @@ mod sender;
 
 pub use baton_sqs::{
     Attribute, AttributeValue, InvalidMessage, InvalidQueueUrl, OutgoingMessage as Message,
-    QueueUnreachable, QueueUrl, SendError, Sent,
+    QueueUnreachable, QueueUrl, SendError, SendOutput,
 };
 pub use sender::Sender;
 /// Crates whose types appear in this crate's public API, in matching versions.

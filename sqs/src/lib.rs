@@ -87,4 +87,4 @@ pub use error::{QueueUnreachable, SendError};
 pub use limits::{MAX_ATTRIBUTES, MAX_MESSAGE_BYTES, is_accepted_character};
 pub use message::{Attribute, AttributeValue, InvalidMessage, OutgoingMessage};
 pub use queue::{InvalidQueueUrl, QueueUrl};
-pub use queue_client::{PreparedSend, QueueClient, Sent};
+pub use queue_client::{PreparedSend, QueueClient, SendOutput};

@@ -55,10 +55,10 @@ pub struct PreparedSend<'a> {
     span: SpanGuard,
 }
 
-/// A message that SQS accepted.
+/// The result of a send that SQS confirmed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Sent {
+pub struct SendOutput {
     /// The id that SQS gave the message.
     pub message_id: String,
 }
@@ -169,7 +169,7 @@ impl PreparedSend<'_> {
     /// Returns an error if the message breaks a rule of SQS (nothing was sent), if it is larger
     /// than the queue accepts without added attributes, if SQS refuses it for another reason, or if
     /// SQS does not respond within the client's timeouts and retries (it may have been sent).
-    pub async fn send(self) -> Result<Sent, SendError> {
+    pub async fn send(self) -> Result<SendOutput, SendError> {
         let Self {
             queue_client,
             message,
@@ -191,7 +191,7 @@ async fn send(
     message: &OutgoingMessage,
     mut added: AddedAttributes,
     context: &Context,
-) -> Result<Sent, SendError> {
+) -> Result<SendOutput, SendError> {
     message.check()?;
     let size = message.size();
     let request = queue_client.build_request(message).map_err(|error| {
@@ -205,7 +205,7 @@ async fn send(
     let accepted = accepted?;
     span::record_accepted(&span, accepted.message_id(), accepted.request_id());
     match accepted.message_id {
-        Some(message_id) => Ok(Sent { message_id }),
+        Some(message_id) => Ok(SendOutput { message_id }),
         None => Err(SendError::NoMessageId),
     }
 }
