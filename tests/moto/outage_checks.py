@@ -112,7 +112,7 @@ def no_listener(bench):
             same(function.handle(record).failed, [record["messageId"]])
     spans = bench.receiver.take_spans()
     [process], [put] = spans["process"], spans["PutItem"]
-    same((process.attributes["error.type"], put.attributes["error.type"]), ("store_unreachable", "io"))
+    same((process.attributes["error.type"], put.attributes["error.type"]), ("store_unreachable", "connect"))
 
 
 @check

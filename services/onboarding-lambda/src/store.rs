@@ -66,7 +66,7 @@ impl Store {
 
     #[cfg(feature = "dynamodb")]
     async fn open_table(name: String) -> Result<Self, InvalidStore> {
-        let table = dynamodb::Table::open(name, dynamodb::client::loader()).await?;
+        let table = dynamodb::Table::open(name, baton_sqs::config_loader()).await?;
         Ok(Self::Table(table))
     }
 

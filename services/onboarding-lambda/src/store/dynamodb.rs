@@ -31,7 +31,7 @@ use crate::onboarding::Onboarding;
 use crate::store::span::StoreSpan;
 use crate::store::{InvalidStore, PutOutcome};
 
-pub(super) mod client;
+mod client;
 mod error;
 
 pub(super) use error::TableError;

@@ -7,17 +7,12 @@
 
 use std::error::Error;
 
-use aws_sdk_dynamodb::error::{ConnectorError, ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use baton_lambda::Failure;
+use baton_sqs::error_type;
 use opentelemetry::KeyValue;
 use opentelemetry::trace::{SpanRef, Status};
 use opentelemetry_semantic_conventions::attribute::{DB_RESPONSE_STATUS_CODE, ERROR_TYPE};
-
-/// `error.type` of a call without an error code from DynamoDB.
-const TYPE_INVALID_RESPONSE: &str = "invalid_response";
-const TYPE_IO: &str = "io";
-const TYPE_TIMEOUT: &str = "timeout";
-const TYPE_OTHER: &str = "_OTHER";
 
 /// Error codes of throttled calls.
 const THROTTLING_CODES: [&str; 4] = [
@@ -58,7 +53,7 @@ impl TableError {
                 code.clone()
             }
             Self::NoResponse { error_type, .. } => (*error_type).to_owned(),
-            Self::MissingItem => TYPE_INVALID_RESPONSE.to_owned(),
+            Self::MissingItem => error_type::INVALID_RESPONSE.to_owned(),
         };
         span.set_attribute(KeyValue::new(ERROR_TYPE, error_type));
         span.set_status(Status::error(self.to_string()));
@@ -78,8 +73,8 @@ impl TableError {
             Self::Refused { status, .. } if *status >= FIRST_SERVER_ERROR => "store_unavailable",
             Self::Refused { .. } => "store_refused",
             Self::NoResponse { error_type, .. } => match *error_type {
-                TYPE_TIMEOUT => "store_timeout",
-                TYPE_IO => "store_unreachable",
+                error_type::TIMEOUT => "store_timeout",
+                error_type::CONNECT | error_type::IO => "store_unreachable",
                 _ => "store_failed",
             },
             Self::MissingItem => "store_failed",
@@ -92,35 +87,15 @@ where
     E: Error + ProvideErrorMetadata + Send + Sync + 'static,
 {
     fn from(error: SdkError<E>) -> Self {
-        let error_type = match &error {
-            SdkError::ServiceError(refusal) => {
-                return Self::Refused {
-                    code: error.code().unwrap_or(TYPE_OTHER).to_owned(),
-                    status: refusal.raw().status().as_u16(),
-                };
-            }
-            SdkError::TimeoutError(_) => TYPE_TIMEOUT,
-            SdkError::DispatchFailure(failure) => failure
-                .as_connector_error()
-                .map_or(TYPE_OTHER, connector_error_type),
-            SdkError::ResponseError(_) => TYPE_INVALID_RESPONSE,
-            _ => TYPE_OTHER,
-        };
+        if let SdkError::ServiceError(refusal) = &error {
+            return Self::Refused {
+                code: error.code().unwrap_or(error_type::OTHER).to_owned(),
+                status: refusal.raw().status().as_u16(),
+            };
+        }
         Self::NoResponse {
-            error_type,
+            error_type: error_type::classify(&error).unwrap_or(error_type::OTHER),
             source: error.into(),
         }
-    }
-}
-
-/// Classifies an error of the HTTP client. If the server closes the connection instead of
-/// responding, the SDK marks the error as retryable and does not classify it further.
-fn connector_error_type(error: &ConnectorError) -> &'static str {
-    if error.is_timeout() {
-        TYPE_TIMEOUT
-    } else if error.is_io() || error.as_other().is_some() {
-        TYPE_IO
-    } else {
-        TYPE_OTHER
     }
 }
