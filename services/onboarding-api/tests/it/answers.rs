@@ -2,20 +2,20 @@ use baton_test_support::{FakeSqs, SqsReply};
 use opentelemetry::trace::{SpanId, SpanKind, Status};
 use serde_json::json;
 
-use crate::support::spans::{attribute, traceparent};
-use crate::support::{Api, VALID, client};
+use crate::support::span_recorder::{attribute, traceparent};
+use crate::support::{TestApi, VALID, client};
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const UPPER_CASE: &str = "00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01";
-const CALLER: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+const TRACEPARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
 #[tokio::test]
-async fn an_onboarding_is_accepted_with_its_message_and_trace() {
-    let api = Api::start().await;
+async fn an_accepted_onboarding_is_answered_with_its_message_and_trace_id() {
+    let api = TestApi::start().await;
     let answer = api.post_json("/onboarding", VALID).await;
     let trace_id = api
         .spans
-        .one("POST /onboarding")
+        .find("POST /onboarding")
         .span_context
         .trace_id()
         .to_string();
@@ -29,11 +29,11 @@ async fn an_onboarding_is_accepted_with_its_message_and_trace() {
 
 #[tokio::test]
 async fn the_send_span_is_the_child_of_the_request_and_the_parent_of_the_message() {
-    let api = Api::start().await;
+    let api = TestApi::start().await;
     api.onboard(&[]).await;
     let (server, send) = (
-        api.spans.one("POST /onboarding"),
-        api.spans.one("send onboarding"),
+        api.spans.find("POST /onboarding"),
+        api.spans.find("send onboarding"),
     );
     assert_eq!(server.parent_span_id, SpanId::INVALID);
     assert_eq!(send.parent_span_id, server.span_context.span_id());
@@ -41,23 +41,23 @@ async fn the_send_span_is_the_child_of_the_request_and_the_parent_of_the_message
 }
 
 #[tokio::test]
-async fn the_trace_of_the_caller_goes_on() {
-    let api = Api::start().await;
+async fn the_trace_of_the_caller_is_continued() {
+    let api = TestApi::start().await;
     let answer = api
         .onboard(&[
-            ("traceparent", CALLER),
+            ("traceparent", TRACEPARENT),
             ("tracestate", "a=1"),
             ("tracestate", "b=2"),
             ("baggage", "tenant=blue"),
         ])
         .await;
-    let server = api.spans.one("POST /onboarding");
+    let server = api.spans.find("POST /onboarding");
     assert_eq!(answer.json()["trace_id"], TRACE);
     assert_eq!(server.parent_span_id.to_string(), "b7ad6b7169203331");
     assert!(server.parent_span_is_remote);
     assert_eq!(
         api.sqs.attribute("traceparent"),
-        Some(traceparent(&api.spans.one("send onboarding")))
+        Some(traceparent(&api.spans.find("send onboarding")))
     );
     assert_eq!(api.sqs.attribute("tracestate").as_deref(), Some("a=1,b=2"));
     assert_eq!(api.sqs.attribute("baggage").as_deref(), Some("tenant=blue"));
@@ -65,11 +65,11 @@ async fn the_trace_of_the_caller_goes_on() {
 
 #[tokio::test]
 async fn a_malformed_or_doubled_traceparent_starts_a_new_trace() {
-    let api = Api::start().await;
+    let api = TestApi::start().await;
     for headers in [
         vec![("traceparent", "00-garbage-01")],
         vec![("traceparent", UPPER_CASE)],
-        vec![("traceparent", CALLER), ("traceparent", CALLER)],
+        vec![("traceparent", TRACEPARENT), ("traceparent", TRACEPARENT)],
     ] {
         let answer = api.onboard(&headers).await;
         assert_eq!(answer.status, 202);
@@ -79,9 +79,9 @@ async fn a_malformed_or_doubled_traceparent_starts_a_new_trace() {
 
 #[tokio::test]
 async fn the_request_span_follows_the_http_conventions() {
-    let api = Api::start().await;
+    let api = TestApi::start().await;
     api.onboard(&[]).await;
-    let span = api.spans.one("POST /onboarding");
+    let span = api.spans.find("POST /onboarding");
     assert_eq!(
         (span.span_kind.clone(), span.status.clone()),
         (SpanKind::Server, Status::Unset)
@@ -101,12 +101,12 @@ async fn the_request_span_follows_the_http_conventions() {
 }
 
 #[tokio::test]
-async fn behind_a_load_balancer_with_tls_the_span_has_what_the_client_used() {
-    let api = Api::start().await;
-    // The request as an Application Load Balancer passes it on.
+async fn behind_a_load_balancer_with_tls_the_span_has_the_values_that_the_client_used() {
+    let api = TestApi::start().await;
+    // A request as an Application Load Balancer forwards it.
     let request = include_str!("forwarded-proto.http");
-    let connection = client::said(api.address, request).await;
-    let span = api.spans.ended("POST /onboarding").await;
+    let connection = client::connect_and_send(api.address, request).await;
+    let span = api.spans.wait_for("POST /onboarding").await;
     drop(connection);
     for (key, value) in [
         ("http.response.status_code", "202"),
@@ -119,22 +119,22 @@ async fn behind_a_load_balancer_with_tls_the_span_has_what_the_client_used() {
 }
 
 #[tokio::test]
-async fn forwarded_headers_that_do_not_parse_cost_nothing() {
-    let api = Api::start().await;
+async fn invalid_forwarded_headers_are_ignored() {
+    let api = TestApi::start().await;
     let headers = [
         ("forwarded", "proto=\"https;host="),
         ("x-forwarded-proto", "\u{1f600}"),
         ("x-forwarded-port", "many"),
     ];
     assert_eq!(api.onboard(&headers).await.status, 202);
-    let span = api.spans.one("POST /onboarding");
+    let span = api.spans.find("POST /onboarding");
     assert_eq!(attribute(&span, "url.scheme"), "http");
     assert_eq!(attribute(&span, "server.address"), "127.0.0.1");
 }
 
 #[tokio::test]
-async fn an_encoded_body_is_refused_with_what_is_accepted() {
-    let api = Api::start().await;
+async fn a_compressed_body_is_refused_with_the_accepted_encoding() {
+    let api = TestApi::start().await;
     for path in ["/onboarding", "/telemetry/smoke"] {
         for encodings in [&["gzip"][..], &["identity, br"], &["identity", "GZIP"]] {
             let mut headers = vec![client::JSON];
@@ -150,13 +150,13 @@ async fn an_encoded_body_is_refused_with_what_is_accepted() {
 }
 
 #[tokio::test]
-async fn an_identity_encoding_is_none() {
-    let api = Api::start().await;
+async fn the_encoding_identity_is_accepted() {
+    let api = TestApi::start().await;
     for encoding in ["identity", "Identity , identity", ""] {
         let answer = api.onboard(&[("content-encoding", encoding)]).await;
         assert_eq!(answer.status, 202, "{encoding}");
     }
-    // Without a body there is nothing to decode.
+    // The header does not matter if there is no body.
     let headers = [("content-encoding", "gzip")];
     let answer = client::request(api.address, "POST", "/telemetry/smoke", &headers, "").await;
     assert_eq!(answer.status, 202);
@@ -165,15 +165,15 @@ async fn an_identity_encoding_is_none() {
 }
 
 #[tokio::test]
-async fn a_client_that_goes_away_leaves_no_span_that_looks_well() {
-    let api = Api::start().await;
+async fn spans_of_a_request_whose_client_disconnects_have_failed() {
+    let api = TestApi::start().await;
     api.sqs.reply_with([SqsReply::Held]);
     let request = client::onboarding_request(VALID, VALID.len());
-    let connection = client::said(api.address, &request).await;
+    let connection = client::connect_and_send(api.address, &request).await;
     api.sqs.call_arrived().await;
     drop(connection);
     for name in ["POST /onboarding", "send onboarding"] {
-        let span = api.spans.ended(name).await;
+        let span = api.spans.wait_for(name).await;
         assert_eq!(attribute(&span, "error.type"), "cancelled", "{name}");
         assert_eq!(attribute(&span, "http.response.status_code"), "", "{name}");
         assert!(
@@ -185,29 +185,32 @@ async fn a_client_that_goes_away_leaves_no_span_that_looks_well() {
 }
 
 #[tokio::test]
-async fn a_client_that_goes_away_amid_its_body_has_sent_a_bad_request() {
-    let api = Api::start().await;
+async fn a_body_that_ends_early_is_a_bad_request() {
+    let api = TestApi::start().await;
     let request = client::onboarding_request(VALID, 1);
-    let connection = client::said(api.address, &request).await;
+    let connection = client::connect_and_send(api.address, &request).await;
     drop(connection);
-    let span = api.spans.ended("POST /onboarding").await;
+    let span = api.spans.wait_for("POST /onboarding").await;
     assert_eq!(attribute(&span, "http.response.status_code"), "400");
     assert!(api.sqs.calls().is_empty());
 }
 
 #[tokio::test]
-async fn a_smoke_test_needs_no_body_and_takes_a_customer() {
-    let api = Api::start().await;
-    let bare = client::request(api.address, "POST", "/telemetry/smoke", &[], "").await;
-    let named = api
+async fn a_smoke_test_accepts_an_empty_body_or_a_customer_id() {
+    let api = TestApi::start().await;
+    let empty = client::request(api.address, "POST", "/telemetry/smoke", &[], "").await;
+    let with_customer = api
         .post_json("/telemetry/smoke", r#"{"customer_id":"c-9"}"#)
         .await;
-    assert_eq!((bare.status.as_u16(), named.status.as_u16()), (202, 202));
+    assert_eq!(
+        (empty.status.as_u16(), with_customer.status.as_u16()),
+        (202, 202)
+    );
     let customers: Vec<_> = api
         .sqs
         .calls()
         .iter()
-        .map(|call| body(&call.body)["customer_id"].clone())
+        .map(|call| message_body(&call.body)["customer_id"].clone())
         .collect();
     assert!(
         customers[0].as_str().unwrap().starts_with("smoke-"),
@@ -217,8 +220,8 @@ async fn a_smoke_test_needs_no_body_and_takes_a_customer() {
 }
 
 #[tokio::test]
-async fn a_smoke_test_names_the_field_that_it_does_not_know() {
-    let api = Api::start().await;
+async fn an_unknown_field_of_a_smoke_test_is_named() {
+    let api = TestApi::start().await;
     let problem = api
         .post_json("/telemetry/smoke", r#"{"email":"x"}"#)
         .await
@@ -227,8 +230,8 @@ async fn a_smoke_test_names_the_field_that_it_does_not_know() {
 }
 
 #[tokio::test]
-async fn text_that_is_not_json_is_refused_with_its_place() {
-    let api = Api::start().await;
+async fn invalid_json_is_refused_with_the_position_of_the_error() {
+    let api = TestApi::start().await;
     let problem = api
         .post_json("/onboarding", "{\"customer_id\":\n oops}")
         .await
@@ -244,8 +247,8 @@ async fn text_that_is_not_json_is_refused_with_its_place() {
 }
 
 #[tokio::test]
-async fn fields_that_are_missing_unknown_or_wrong_are_named() {
-    let api = Api::start().await;
+async fn missing_unknown_and_invalid_fields_are_named() {
+    let api = TestApi::start().await;
     let problem = api
         .post_json("/onboarding", r#"{"email":7,"plan":"team","colour":"red"}"#)
         .await
@@ -262,15 +265,15 @@ async fn fields_that_are_missing_unknown_or_wrong_are_named() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_no_object_is_refused() {
-    let api = Api::start().await;
+async fn a_body_that_is_not_an_object_is_refused() {
+    let api = TestApi::start().await;
     let problem = api.post_json("/onboarding", "[1]").await.problem(422);
     assert_eq!(problem["errors"][0]["pointer"], "#");
 }
 
 #[tokio::test]
-async fn another_content_type_is_refused() {
-    let api = Api::start().await;
+async fn other_content_types_are_refused() {
+    let api = TestApi::start().await;
     for headers in [
         &[][..],
         &[("content-type", "text/plain")],
@@ -299,7 +302,7 @@ async fn another_content_type_is_refused() {
 
 #[tokio::test]
 async fn a_body_over_the_limit_is_refused() {
-    let api = Api::start().await;
+    let api = TestApi::start().await;
     let at_limit = format!("{VALID}{}", " ".repeat(64 * 1024 - VALID.len()));
     assert_eq!(api.post_json("/onboarding", &at_limit).await.status, 202);
     let problem = api
@@ -314,18 +317,18 @@ async fn a_body_over_the_limit_is_refused() {
 
 #[tokio::test]
 async fn an_unknown_route_and_a_wrong_method_are_problems() {
-    let api = Api::start().await;
+    let api = TestApi::start().await;
     api.get("/nothing/ada@example.com").await.problem(404);
     let wrong = api.get("/onboarding").await;
     wrong.problem(405);
     assert_eq!(wrong.header("allow"), "POST");
     assert_eq!(
-        attribute(&api.spans.one("GET"), "url.path"),
+        attribute(&api.spans.find("GET"), "url.path"),
         "/nothing/REDACTED"
     );
     assert_eq!(
         attribute(
-            &api.spans.one("GET /onboarding"),
+            &api.spans.find("GET /onboarding"),
             "http.response.status_code"
         ),
         "405"
@@ -333,8 +336,8 @@ async fn an_unknown_route_and_a_wrong_method_are_problems() {
 }
 
 #[tokio::test]
-async fn no_refusal_shows_an_address() {
-    let api = Api::start().await;
+async fn no_error_response_contains_an_address() {
+    let api = TestApi::start().await;
     for body in [
         r#"{"customer_id":"ada@example.com","email":"ada@example.com ","plan":"ada@example.com","ada@example.com":1}"#,
         r#"{"email":"ada@example.com"#,
@@ -351,8 +354,8 @@ async fn no_refusal_shows_an_address() {
 }
 
 #[tokio::test]
-async fn health_checks_answer_and_leave_no_spans() {
-    let api = Api::start().await;
+async fn health_checks_have_no_spans() {
+    let api = TestApi::start().await;
     let (healthy, ready) = (api.get("/healthz").await, api.get("/readyz").await);
     assert_eq!((healthy.status.as_u16(), ready.status.as_u16()), (200, 200));
     assert_eq!(api.sqs.calls()[0].action, "AmazonSQS.GetQueueAttributes");
@@ -360,6 +363,6 @@ async fn health_checks_answer_and_leave_no_spans() {
     assert!(api.spans.all().is_empty(), "{:?}", api.spans.all());
 }
 
-fn body(message: &serde_json::Value) -> serde_json::Value {
+fn message_body(message: &serde_json::Value) -> serde_json::Value {
     serde_json::from_str(message["MessageBody"].as_str().unwrap()).unwrap()
 }

@@ -1,29 +1,28 @@
-//! The onboarding API over real sockets: real HTTP in, a fake SQS behind, and assertions on what
-//! crosses the wire.
+//! Tests of the onboarding API over real sockets, with a fake SQS and a test collector.
 
 #![allow(
     clippy::expect_used,
     clippy::unwrap_used,
-    reason = "tests say what must hold with them, in their support as well"
+    reason = "a failed unwrap fails the test, also in the support modules"
 )]
 
 mod support;
 
-// What the API answers, and its span.
+// Responses, messages and spans of requests.
 mod answers;
 
-// How requests are measured.
+// The metric of requests.
 mod measuring;
 
-// What becomes of requests while SQS refuses, fails or is away.
+// Requests while SQS refuses calls, fails or cannot be reached.
 mod outages;
 
-// The binary and its collector, under load and at the end.
+// The process and its collector, under load and at shutdown.
 mod telemetry;
 
 // Headers of the export from Secrets Manager and the Parameter Store.
 #[cfg(feature = "secrets")]
 mod secrets;
 
-// Starting and stopping: the server in this process, and the binary as one of its own.
+// Start and shutdown, of the server in this process and of the binary.
 mod lifecycle;

@@ -1,18 +1,18 @@
 use baton_test_support::SqsReply;
 
 use crate::support::client;
-use crate::support::{Api, VALID};
+use crate::support::{TestApi, VALID};
 
 const DURATION: &str = "http.server.request.duration";
 
-/// The boundaries that the HTTP conventions advise.
-const ADVISED: [f64; 14] = [
+/// The bucket boundaries that the HTTP conventions recommend.
+const BOUNDARIES: [f64; 14] = [
     0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
 ];
 
 #[tokio::test]
 async fn every_request_is_measured_by_method_route_and_outcome() {
-    let api = Api::start().await;
+    let api = TestApi::start().await;
     api.onboard(&[]).await;
     api.onboard(&[]).await;
     api.get("/healthz").await;
@@ -52,14 +52,14 @@ async fn every_request_is_measured_by_method_route_and_outcome() {
         expected.map(|(count, text)| (count, text.to_owned()))
     );
     for series in series {
-        assert_eq!(series.bounds, ADVISED);
+        assert_eq!(series.bounds, BOUNDARIES);
         assert!((0.0..10.0).contains(&series.sum), "{series:?}");
     }
 }
 
 #[tokio::test]
-async fn the_scheme_is_the_clients_and_hosts_make_no_series() {
-    let api = Api::start().await;
+async fn the_scheme_is_that_of_the_client_and_hosts_are_not_attributes() {
+    let api = TestApi::start().await;
     for host in ["a.example", "b.example"] {
         let forwarded = format!("proto=https;host={host}");
         api.onboard(&[("forwarded", &forwarded)]).await;
@@ -73,14 +73,14 @@ async fn the_scheme_is_the_clients_and_hosts_make_no_series() {
 }
 
 #[tokio::test]
-async fn a_request_whose_client_goes_away_is_measured_as_cancelled() {
-    let api = Api::start().await;
+async fn a_request_whose_client_disconnects_is_measured_as_cancelled() {
+    let api = TestApi::start().await;
     api.sqs.reply_with([SqsReply::Held]);
     let request = client::onboarding_request(VALID, VALID.len());
-    let connection = client::said(api.address, &request).await;
+    let connection = client::connect_and_send(api.address, &request).await;
     api.sqs.call_arrived().await;
     drop(connection);
-    api.spans.ended("POST /onboarding").await;
+    api.spans.wait_for("POST /onboarding").await;
     let expected =
         "error.type=cancelled http.request.method=POST http.route=/onboarding url.scheme=http";
     assert_eq!(

@@ -1,11 +1,11 @@
 use baton_test_support::{FakeSqs, SqsReply};
 use opentelemetry::trace::Status;
 
-use crate::support::spans::{attribute, traceparent};
-use crate::support::{Api, client_that_builds_nothing};
+use crate::support::span_recorder::{attribute, traceparent};
+use crate::support::{TestApi, client_that_fails_to_build};
 
-const BUSY: SqsReply = SqsReply::Error(400, "RequestThrottled", "RequestThrottled");
-const BROKEN: SqsReply = SqsReply::Error(500, "InternalError", "InternalError");
+const THROTTLED: SqsReply = SqsReply::Error(400, "RequestThrottled", "RequestThrottled");
+const INTERNAL_ERROR: SqsReply = SqsReply::Error(500, "InternalError", "InternalError");
 const NO_QUEUE: SqsReply = SqsReply::Error(
     400,
     "QueueDoesNotExist",
@@ -13,26 +13,26 @@ const NO_QUEUE: SqsReply = SqsReply::Error(
 );
 
 #[tokio::test]
-async fn a_fault_that_passes_is_not_seen_by_the_caller() {
-    let api = Api::start().await;
-    api.sqs.reply_with([BROKEN, BUSY]);
+async fn temporary_errors_are_retried() {
+    let api = TestApi::start().await;
+    api.sqs.reply_with([INTERNAL_ERROR, THROTTLED]);
     assert_eq!(api.onboard(&[]).await.status, 202);
     let calls = api.sqs.calls();
     assert_eq!(calls.len(), 3);
-    let parent = traceparent(&api.spans.one("send onboarding"));
+    let parent = traceparent(&api.spans.find("send onboarding"));
     assert!(
         calls
             .iter()
             .all(|call| call.body["MessageAttributes"]["traceparent"]["StringValue"] == parent),
         "{calls:?}"
     );
-    assert_eq!(api.spans.one("send onboarding").status, Status::Unset);
+    assert_eq!(api.spans.find("send onboarding").status, Status::Unset);
 }
 
 #[tokio::test]
-async fn a_busy_queue_answers_503_and_when_to_come_back() {
-    let api = Api::start().await;
-    api.sqs.reply_with([BUSY; 3]);
+async fn a_throttled_send_is_answered_with_503_and_retry_after() {
+    let api = TestApi::start().await;
+    api.sqs.reply_with([THROTTLED; 3]);
     let answer = api.onboard(&[]).await;
     let problem = answer.problem(503);
     assert_eq!(answer.header("retry-after"), "1");
@@ -47,16 +47,16 @@ async fn a_busy_queue_answers_503_and_when_to_come_back() {
 }
 
 #[tokio::test]
-async fn a_refusing_queue_answers_502_and_both_spans_say_why() {
-    let api = Api::start().await;
+async fn a_refused_send_is_answered_with_502_and_both_spans_have_the_error() {
+    let api = TestApi::start().await;
     api.sqs.reply_with([NO_QUEUE]);
     let answer = api.onboard(&[]).await;
     answer.problem(502);
     assert_eq!(answer.header("retry-after"), "");
     assert_eq!(api.sqs.calls().len(), 1);
     let (server, send) = (
-        api.spans.one("POST /onboarding"),
-        api.spans.one("send onboarding"),
+        api.spans.find("POST /onboarding"),
+        api.spans.find("send onboarding"),
     );
     assert_eq!(
         attribute(&send, "error.type"),
@@ -77,42 +77,42 @@ async fn a_refusing_queue_answers_502_and_both_spans_say_why() {
 }
 
 #[tokio::test]
-async fn a_call_that_cannot_be_built_is_our_fault_and_not_retryable() {
-    let api = Api::with_client(client_that_builds_nothing).await;
+async fn a_call_that_cannot_be_built_is_an_internal_error() {
+    let api = TestApi::with_client(client_that_fails_to_build).await;
     let answer = api.onboard(&[]).await;
     answer.problem(500);
     assert_eq!(answer.header("retry-after"), "");
     assert_eq!(
-        attribute(&api.spans.one("send onboarding"), "error.type"),
+        attribute(&api.spans.find("send onboarding"), "error.type"),
         "unbuildable"
     );
 }
 
 #[tokio::test]
-async fn an_sqs_that_says_nothing_is_a_timeout() {
-    let api = Api::start().await;
+async fn a_queue_that_does_not_respond_is_a_timeout() {
+    let api = TestApi::start().await;
     api.sqs.reply_with([SqsReply::Silence; 3]);
     api.onboard(&[]).await.problem(503);
     assert_eq!(
-        attribute(&api.spans.one("send onboarding"), "error.type"),
+        attribute(&api.spans.find("send onboarding"), "error.type"),
         "timeout"
     );
 }
 
 #[tokio::test]
-async fn an_acceptance_without_a_message_id_is_not_taken_for_one() {
-    let api = Api::start().await;
+async fn a_response_without_a_message_id_is_not_a_success() {
+    let api = TestApi::start().await;
     api.sqs.reply_with([SqsReply::NoMessageId]);
     api.onboard(&[]).await.problem(503);
     assert_eq!(
-        attribute(&api.spans.one("send onboarding"), "error.type"),
+        attribute(&api.spans.find("send onboarding"), "error.type"),
         "invalid_response"
     );
 }
 
 #[tokio::test]
-async fn readiness_follows_the_queue_and_health_does_not() {
-    let api = Api::start().await;
+async fn readiness_depends_on_the_queue_and_health_does_not() {
+    let api = TestApi::start().await;
     api.sqs.reply_with([NO_QUEUE]);
     api.get("/readyz").await.problem(503);
     assert_eq!(api.get("/readyz").await.status, 200);

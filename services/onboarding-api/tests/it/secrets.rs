@@ -11,20 +11,21 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use crate::support::collector::{authorizations, measurement_counts};
-use crate::support::process::Process;
+use crate::support::process::ApiProcess;
 use crate::support::{VALID, client};
 
 const VARIABLE: &str = "OTEL_EXPORTER_OTLP_HEADERS_SECRET";
 const SECRET: &str = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:otlp-AbCdEf";
 const PARAMETER: &str = "arn:aws:ssm:eu-west-1:123456789012:parameter/otlp/key";
 
-/// Parts of the two keys that nothing may ever show.
+/// Parts of the two keys, which must not be logged.
 const OLD: &str = "old-quill";
 const NEW: &str = "new-quill";
 
-/// Secrets Manager and SSM in one: answers by a script, and the last answer for ever.
+/// A fake of Secrets Manager and SSM. It responds according to a script, and repeats the last
+/// response.
 #[derive(Clone)]
-struct Store {
+struct SecretStore {
     address: SocketAddr,
     shared: Arc<Shared>,
 }
@@ -35,7 +36,7 @@ struct Shared {
     targets: Mutex<Vec<String>>,
 }
 
-impl Store {
+impl SecretStore {
     async fn start(script: impl Into<VecDeque<(StatusCode, Value)>>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -43,7 +44,7 @@ impl Store {
             script: Mutex::new(script.into()),
             targets: Mutex::default(),
         });
-        let router = Router::new().fallback(answer).with_state(shared.clone());
+        let router = Router::new().fallback(respond).with_state(shared.clone());
         tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
         Self { address, shared }
     }
@@ -53,23 +54,23 @@ impl Store {
     }
 }
 
-async fn answer(
+async fn respond(
     State(shared): State<Arc<Shared>>,
     headers: HeaderMap,
 ) -> (StatusCode, Json<Value>) {
     let target = headers["x-amz-target"].to_str().unwrap().to_owned();
     shared.targets.lock().unwrap().push(target);
     let mut script = shared.script.lock().unwrap();
-    let (status, answer) = match script.len() {
+    let (status, body) = match script.len() {
         1 => script[0].clone(),
         _ => script.pop_front().unwrap(),
     };
-    (status, Json(answer))
+    (status, Json(body))
 }
 
-/// What the process writes that takes its headers from the store, answers one request, and ends.
-async fn one_request(
-    store: &Store,
+/// Runs a process that reads its headers from the store, for one request. Returns its log.
+async fn log_of_one_request(
+    store: &SecretStore,
     collector: &TestCollector,
     arn: &str,
     spill: &str,
@@ -89,27 +90,27 @@ async fn one_request(
         ("BATON_SPILL", spill),
         ("RUST_LOG", "trace"),
     ];
-    let process = Process::start(&sqs, &variables).await;
-    let answer = client::request(
+    let process = ApiProcess::start(&sqs, &variables).await;
+    let response = client::request(
         process.address,
         "POST",
         "/onboarding",
         &[client::JSON],
         VALID,
     );
-    assert_eq!(answer.await.status, 202);
-    process.terminator().await;
+    assert_eq!(response.await.status, 202);
+    process.terminate().await;
     process.into_log().await
 }
 
-fn about_the_variable(log: &[Value]) -> Vec<&str> {
-    let named = log.iter().filter(|line| line["variable"] == VARIABLE);
-    named
+fn lines_about_the_variable(log: &[Value]) -> Vec<&str> {
+    let about = log.iter().filter(|line| line["variable"] == VARIABLE);
+    about
         .map(|line| line["message"].as_str().unwrap())
         .collect()
 }
 
-fn assert_shows_no_key(log: &[Value]) {
+fn assert_contains_no_key(log: &[Value]) {
     for line in log {
         let line = line.to_string();
         assert!(!line.contains(OLD) && !line.contains(NEW), "{line}");
@@ -117,7 +118,7 @@ fn assert_shows_no_key(log: &[Value]) {
 }
 
 #[tokio::test]
-async fn a_renewed_key_is_fetched_from_either_service_and_shown_nowhere() {
+async fn a_rotated_key_is_read_again_from_either_service_and_never_logged() {
     let wanted = || {
         Behaviour::from_fn(|headers, _| match headers.get("authorization") {
             Some(key) if key == "Bearer new-quill" => Answer::Ok,
@@ -139,26 +140,26 @@ async fn a_renewed_key_is_fetched_from_either_service_and_shown_nowhere() {
         ),
     ] {
         let script = [(StatusCode::OK, old), (StatusCode::OK, new)];
-        let store = Store::start(script).await;
+        let store = SecretStore::start(script).await;
         let collector = TestCollector::start(wanted()).await.unwrap();
-        let log = one_request(&store, &collector, arn, "stdout").await;
+        let log = log_of_one_request(&store, &collector, arn, "stdout").await;
         assert_eq!(store.targets(), [target; 2], "{arn}");
         assert_eq!(collector.spans().unwrap().len(), 2, "{arn}");
         let counts = measurement_counts(&collector, "http.server.request.duration", "http.route");
         assert_eq!(counts["/onboarding"], 1, "{arn}");
         assert_eq!(authorizations(&collector)[0], format!("Bearer {OLD}"));
-        assert_eq!(about_the_variable(&log), [""; 0], "{arn}");
-        assert_shows_no_key(&log);
+        assert_eq!(lines_about_the_variable(&log), [""; 0], "{arn}");
+        assert_contains_no_key(&log);
     }
 }
 
 #[tokio::test]
-async fn a_secret_that_may_not_be_read_is_one_line_and_the_export_goes_on() {
+async fn a_denied_secret_is_one_log_line_and_the_export_continues() {
     let denied = json!({"__type": "AccessDeniedException", "Message": "User: x is not authorized"});
-    let store = Store::start([(StatusCode::BAD_REQUEST, denied)]).await;
+    let store = SecretStore::start([(StatusCode::BAD_REQUEST, denied)]).await;
     let collector = TestCollector::start(Answer::Ok).await.unwrap();
-    let log = one_request(&store, &collector, SECRET, "stdout").await;
-    let lines = about_the_variable(&log);
+    let log = log_of_one_request(&store, &collector, SECRET, "stdout").await;
+    let lines = lines_about_the_variable(&log);
     assert_eq!(lines.len(), 1, "{lines:?}");
     for part in [
         VARIABLE,
@@ -177,19 +178,20 @@ async fn a_secret_that_may_not_be_read_is_one_line_and_the_export_goes_on() {
 }
 
 #[tokio::test]
-async fn a_store_that_says_nothing_delays_the_start_by_two_seconds_and_loses_nothing() {
-    // Connections are accepted by the kernel, and nobody ever reads them.
+async fn a_store_that_does_not_respond_delays_the_start_by_two_seconds_and_loses_nothing() {
+    // The kernel accepts connections, and no program reads from them.
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let store = Store {
+    let store = SecretStore {
         address: silent.local_addr().unwrap(),
         shared: Arc::default(),
     };
     let collector = TestCollector::start(Answer::Ok).await.unwrap();
-    let began = Instant::now();
-    let log = one_request(&store, &collector, PARAMETER, "stdout").await;
-    // Two at the start, and at the end half of the three that the last flush has.
-    assert!(began.elapsed() < Duration::from_secs(8), "{began:?}");
-    let lines = about_the_variable(&log);
+    let started_at = Instant::now();
+    let log = log_of_one_request(&store, &collector, PARAMETER, "stdout").await;
+    // Two seconds at the start, and at shutdown half of the three seconds of the last flush.
+    let elapsed = started_at.elapsed();
+    assert!(elapsed < Duration::from_secs(8), "{elapsed:?}");
+    let lines = lines_about_the_variable(&log);
     assert!(
         !lines.is_empty() && lines[0].contains("timed out waiting"),
         "{lines:?}"
@@ -198,16 +200,16 @@ async fn a_store_that_says_nothing_delays_the_start_by_two_seconds_and_loses_not
 }
 
 #[tokio::test]
-async fn what_is_no_arn_is_one_line_that_does_not_repeat_it() {
-    let store = Store::start([(StatusCode::OK, json!({}))]).await;
+async fn an_invalid_arn_is_one_log_line_without_the_value() {
+    let store = SecretStore::start([(StatusCode::OK, json!({}))]).await;
     let collector = TestCollector::start(Answer::Ok).await.unwrap();
-    let log = one_request(&store, &collector, &format!("authorization={OLD}"), "none").await;
-    let lines = about_the_variable(&log);
+    let log = log_of_one_request(&store, &collector, &format!("authorization={OLD}"), "none").await;
+    let lines = lines_about_the_variable(&log);
     assert!(
         lines.len() == 1 && lines[0].contains("expected an ARN"),
         "{lines:?}"
     );
-    assert_shows_no_key(&log);
+    assert_contains_no_key(&log);
     assert!(store.targets().is_empty());
     assert_eq!(collector.spans().unwrap().len(), 2);
 }

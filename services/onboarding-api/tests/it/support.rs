@@ -1,4 +1,4 @@
-//! What the scenarios stand on.
+//! The API in this process, with a fake SQS and recorders.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -16,20 +16,20 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use self::client::Answer;
-use self::metrics::Metrics;
-use self::spans::Spans;
+use self::client::TestResponse;
+use self::metric_recorder::MetricRecorder;
+use self::span_recorder::SpanRecorder;
 
 pub(crate) mod client;
 pub(crate) mod collector;
-pub(crate) mod metrics;
+pub(crate) mod metric_recorder;
 pub(crate) mod process;
-pub(crate) mod spans;
+pub(crate) mod span_recorder;
 
-/// More than any accepted request of these scenarios needs.
+/// Longer than any accepted request of these tests takes.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 
-fn sender_through(client: Client, address: SocketAddr, spans: &Spans) -> Sender {
+fn sender_through(client: Client, address: SocketAddr, spans: &SpanRecorder) -> Sender {
     let queue = QueueUrl::parse(&format!("http://{address}/000000000000/onboarding")).unwrap();
     Sender::new(client, queue, spans.tracer())
 }
@@ -51,18 +51,18 @@ fn sqs_client(address: SocketAddr) -> Client {
     Client::from_conf(config)
 }
 
-/// A client that fails before a call is on its way.
-pub(crate) fn client_that_builds_nothing(address: SocketAddr) -> Client {
+/// Returns a client that fails before it sends a call.
+pub(crate) fn client_that_fails_to_build(address: SocketAddr) -> Client {
     let config = sqs_client(address).config().to_builder();
-    Client::from_conf(config.interceptor(BuildsNothing).build())
+    Client::from_conf(config.interceptor(FailBeforeSend).build())
 }
 
 #[derive(Debug)]
-struct BuildsNothing;
+struct FailBeforeSend;
 
-impl Intercept for BuildsNothing {
+impl Intercept for FailBeforeSend {
     fn name(&self) -> &'static str {
-        "BuildsNothing"
+        "FailBeforeSend"
     }
 
     fn read_before_execution(
@@ -70,21 +70,21 @@ impl Intercept for BuildsNothing {
         _context: &BeforeSerializationInterceptorContextRef<'_>,
         _config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        Err("as the test wants it".into())
+        Err("as the test requires".into())
     }
 }
 
-/// The API, serving in this process, with a fake SQS behind it.
-pub(crate) struct Api {
+/// The API in this process, with a fake SQS.
+pub(crate) struct TestApi {
     pub(crate) address: SocketAddr,
     pub(crate) sqs: FakeSqs,
-    pub(crate) spans: Spans,
-    pub(crate) metrics: Metrics,
-    stop: oneshot::Sender<()>,
+    pub(crate) spans: SpanRecorder,
+    pub(crate) metrics: MetricRecorder,
+    shutdown: oneshot::Sender<()>,
     server: JoinHandle<Drain>,
 }
 
-impl Api {
+impl TestApi {
     pub(crate) async fn start() -> Self {
         Self::with_shutdown_timeout(SHUTDOWN_TIMEOUT).await
     }
@@ -93,15 +93,15 @@ impl Api {
         Self::serve(sqs_client, shutdown_timeout).await
     }
 
-    /// Speaks to SQS through the client that `client` makes for its address.
+    /// Starts an API with the SQS client that `client` returns for an address.
     pub(crate) async fn with_client(client: fn(SocketAddr) -> Client) -> Self {
         Self::serve(client, SHUTDOWN_TIMEOUT).await
     }
 
     async fn serve(client: fn(SocketAddr) -> Client, shutdown_timeout: Duration) -> Self {
         let sqs = FakeSqs::start().await.unwrap();
-        let spans = Spans::collect();
-        let metrics = Metrics::collect();
+        let spans = SpanRecorder::new();
+        let metrics = MetricRecorder::new();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let config = onboarding_api::Config {
@@ -110,52 +110,53 @@ impl Api {
             meter: metrics.meter(),
             shutdown_timeout,
         };
-        let (stop, stopped) = oneshot::channel::<()>();
+        // Dropping the sender starts the shutdown.
+        let (shutdown, shutdown_started) = oneshot::channel::<()>();
         let server = tokio::spawn(async move {
-            onboarding_api::run(listener, config, async { drop(stopped.await) }).await
+            onboarding_api::run(listener, config, async { drop(shutdown_started.await) }).await
         });
         Self {
             address,
             sqs,
             spans,
             metrics,
-            stop,
+            shutdown,
             server,
         }
     }
 
-    pub(crate) async fn get(&self, path: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str) -> TestResponse {
         client::request(self.address, "GET", path, &[], "").await
     }
 
-    pub(crate) async fn post_json(&self, path: &str, body: &str) -> Answer {
+    pub(crate) async fn post_json(&self, path: &str, body: &str) -> TestResponse {
         client::request(self.address, "POST", path, &[client::JSON], body).await
     }
 
-    /// A request that nothing is wrong with, with `headers` beside its own.
-    pub(crate) async fn onboard(&self, headers: &[(&str, &str)]) -> Answer {
+    /// Sends a valid onboarding with additional headers.
+    pub(crate) async fn onboard(&self, headers: &[(&str, &str)]) -> TestResponse {
         let headers: Vec<_> = [client::JSON].iter().chain(headers).copied().collect();
         client::request(self.address, "POST", "/onboarding", &headers, VALID).await
     }
 
-    /// Tells the server to stop, and returns what it says once it has.
-    pub(crate) async fn stop(self) -> Drain {
-        drop(self.stop);
+    /// Shuts the server down.
+    pub(crate) async fn shut_down(self) -> Drain {
+        drop(self.shutdown);
         self.server.await.unwrap()
     }
 
-    /// Likewise, and gives what was recorded until then.
-    pub(crate) async fn stop_and_look(self) -> (Drain, Spans, Metrics) {
-        drop(self.stop);
+    /// Shuts the server down. Also returns the recorded spans and metrics.
+    pub(crate) async fn shut_down_with_telemetry(self) -> (Drain, SpanRecorder, MetricRecorder) {
+        drop(self.shutdown);
         (self.server.await.unwrap(), self.spans, self.metrics)
     }
 
-    /// Tells the server to stop, without waiting.
-    pub(crate) fn begin_stop(self) -> JoinHandle<Drain> {
-        drop(self.stop);
+    /// Starts the shutdown without waiting for its end.
+    pub(crate) fn start_shutdown(self) -> JoinHandle<Drain> {
+        drop(self.shutdown);
         self.server
     }
 }
 
-/// An onboarding that nothing is wrong with.
+/// A valid onboarding.
 pub(crate) const VALID: &str = r#"{"customer_id":"c-1","email":"ada@example.com","plan":"team"}"#;

@@ -12,15 +12,15 @@ use tokio::net::TcpStream;
 
 use crate::support::VALID;
 use crate::support::collector::measurement_counts;
-use crate::support::process::Process;
+use crate::support::process::ApiProcess;
 
-const REFUSES: SqsReply = SqsReply::Error(400, "QueueDoesNotExist", "QueueDoesNotExist");
+const REFUSED: SqsReply = SqsReply::Error(400, "QueueDoesNotExist", "QueueDoesNotExist");
 
-/// More than a busy machine needs for some hundred requests.
-const LOADED_WITHIN: Duration = Duration::from_secs(30);
+/// Time limit for 300 requests, which a busy machine does not need.
+const LOAD_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What all of these tests export.
-fn exporting(endpoint: &str) -> Vec<(&'static str, &str)> {
+/// Returns the variables that all of these tests set.
+fn export_variables(endpoint: &str) -> Vec<(&'static str, &str)> {
     vec![
         ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint),
         ("OTEL_LOGS_EXPORTER", "otlp"),
@@ -28,7 +28,7 @@ fn exporting(endpoint: &str) -> Vec<(&'static str, &str)> {
     ]
 }
 
-/// A client that keeps its connection.
+/// A client that sends all requests over one connection.
 struct Client(SendRequest<Full<Bytes>>);
 
 impl Client {
@@ -40,7 +40,8 @@ impl Client {
         Self(sender)
     }
 
-    /// The status and the trace of an onboarding that was answered.
+    /// Sends an onboarding. Returns the status and the trace id of the response, or `None` if the
+    /// connection was closed.
     async fn onboard(&mut self) -> Option<(u16, Option<String>)> {
         let request = Request::post("/onboarding")
             .header("host", "api.example.com")
@@ -57,23 +58,23 @@ impl Client {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stop_under_load_loses_no_signal_of_an_answered_request() {
+async fn shutdown_under_load_loses_no_signal_of_an_answered_request() {
     const CLIENTS: usize = 4;
     let (sqs, collector) = (
         FakeSqs::start().await.unwrap(),
         TestCollector::start(Answer::Ok).await.unwrap(),
     );
-    sqs.reply_with([REFUSES; 7]);
+    sqs.reply_with([REFUSED; 7]);
     let endpoint = collector.endpoint();
-    let process = Process::start(&sqs, &exporting(&endpoint)).await;
-    let (address, terminator) = (process.address, process.terminator());
+    let process = ApiProcess::start(&sqs, &export_variables(&endpoint)).await;
+    let (address, terminate) = (process.address, process.terminate());
     let clients = (0..CLIENTS).map(|_| {
         tokio::spawn(async move {
             let mut client = Client::connect(address).await;
             let mut answered = Vec::new();
             // Until the server closes the connection.
-            while let Some(answer) = client.onboard().await {
-                answered.push(answer);
+            while let Some(response) = client.onboard().await {
+                answered.push(response);
             }
             answered
         })
@@ -84,9 +85,9 @@ async fn a_stop_under_load_loses_no_signal_of_an_answered_request() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    let loaded = tokio::time::timeout(LOADED_WITHIN, loaded).await;
-    loaded.expect("the clients get answers");
-    terminator.await;
+    let loaded = tokio::time::timeout(LOAD_TIMEOUT, loaded).await;
+    loaded.expect("the clients get responses");
+    terminate.await;
     let mut answered = Vec::new();
     for client in clients {
         answered.extend(client.await.unwrap());
@@ -108,7 +109,8 @@ async fn a_stop_under_load_loses_no_signal_of_an_answered_request() {
         "http.server.request.duration",
         "http.response.status_code",
     );
-    // The last answer of each connection may have been measured and not have arrived.
+    // The last response of each connection may have been measured although the client did not get
+    // it.
     let measured = usize::try_from(counts["202"]).unwrap();
     assert!(
         (accepted.len()..=accepted.len() + CLIENTS).contains(&measured),
@@ -135,20 +137,20 @@ async fn a_stop_under_load_loses_no_signal_of_an_answered_request() {
 }
 
 #[tokio::test]
-async fn requests_that_are_given_up_at_the_end_are_in_traces_and_metrics() {
+async fn requests_cancelled_at_shutdown_are_in_traces_and_metrics() {
     let (sqs, collector) = (
         FakeSqs::start().await.unwrap(),
         TestCollector::start(Answer::Ok).await.unwrap(),
     );
     sqs.reply_with([SqsReply::Silence]);
     let endpoint = collector.endpoint();
-    let mut variables = exporting(&endpoint);
+    let mut variables = export_variables(&endpoint);
     variables.push(("SHUTDOWN_TIMEOUT", "0"));
-    let process = Process::start(&sqs, &variables).await;
+    let process = ApiProcess::start(&sqs, &variables).await;
     let mut client = Client::connect(process.address).await;
     let request = tokio::spawn(async move { client.onboard().await });
     sqs.call_arrived().await;
-    process.terminator().await;
+    process.terminate().await;
     let log = process.into_log().await;
     assert_eq!(request.await.unwrap(), None);
     let mut names: Vec<String> = collector
@@ -164,7 +166,7 @@ async fn requests_that_are_given_up_at_the_end_are_in_traces_and_metrics() {
     assert_eq!(losses(&log), (0, 0));
 }
 
-/// Spilled and dropped spans, as the last flush told of them.
+/// Returns the numbers of spilled and dropped spans that the last flush logged.
 fn losses(log: &[Value]) -> (u64, u64) {
     let mut flushes = log
         .iter()
@@ -180,43 +182,43 @@ fn losses(log: &[Value]) -> (u64, u64) {
     (count("spans_spilled"), count("spans_dropped"))
 }
 
-/// How long a request took in the median, of so many that a producer answered while its collector
-/// was like this; its log, and how long the process took to end.
-async fn median(answer: Answer, requests: usize) -> (Duration, Vec<Value>, Duration) {
+/// Sends requests to a process whose collector responds with `answer`. Returns the median duration,
+/// the log, and the time that the process took to shut down.
+async fn measure(answer: Answer, requests: usize) -> (Duration, Vec<Value>, Duration) {
     let (sqs, collector) = (
         FakeSqs::start().await.unwrap(),
         TestCollector::start(answer).await.unwrap(),
     );
     let endpoint = collector.endpoint();
-    let mut variables = exporting(&endpoint);
+    let mut variables = export_variables(&endpoint);
     variables.extend([
         ("OTEL_BSP_MAX_QUEUE_SIZE", "1000"),
         ("OTEL_BSP_SCHEDULE_DELAY", "50"),
         ("BATON_SPILL", "none"),
     ]);
-    let process = Process::start(&sqs, &variables).await;
+    let process = ApiProcess::start(&sqs, &variables).await;
     let mut client = Client::connect(process.address).await;
     let mut times = Vec::with_capacity(requests);
     for _ in 0..requests {
-        let began = Instant::now();
+        let started_at = Instant::now();
         assert_eq!(client.onboard().await.unwrap().0, 202);
-        times.push(began.elapsed());
+        times.push(started_at.elapsed());
     }
-    let terminated = Instant::now();
-    process.terminator().await;
+    let terminated_at = Instant::now();
+    process.terminate().await;
     let log = process.into_log().await;
     times.sort_unstable();
-    (times[times.len() / 2], log, terminated.elapsed())
+    (times[times.len() / 2], log, terminated_at.elapsed())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_collector_that_hangs_slows_no_request_and_what_does_not_fit_is_counted() {
+async fn a_collector_that_hangs_delays_no_request_and_dropped_spans_are_counted() {
     const REQUESTS: usize = 2_000;
-    let (working, log, _) = median(Answer::Ok, REQUESTS).await;
+    let (working, log, _) = measure(Answer::Ok, REQUESTS).await;
     assert_eq!(losses(&log), (0, 0));
-    let (hanging, log, ended_after) = median(Answer::Hang, REQUESTS).await;
-    // A request that waited for the collector would take fifty milliseconds and more; what is
-    // allowed here is what a busy machine does.
+    let (hanging, log, shutdown) = measure(Answer::Hang, REQUESTS).await;
+    // A request that waited for the collector would take at least 50 ms. The tolerance is for a
+    // busy machine.
     assert!(
         hanging < 2 * working + Duration::from_millis(5),
         "{hanging:?}, {working:?}"
@@ -226,6 +228,6 @@ async fn a_collector_that_hangs_slows_no_request_and_what_does_not_fit_is_counte
         spilled == 0 && dropped >= 2 * REQUESTS as u64 - 1000 - 500,
         "{dropped}"
     );
-    // Three seconds for the last spans, and none for requests.
-    assert!(ended_after < Duration::from_secs(6), "{ended_after:?}");
+    // Three seconds for the last export, and none for requests.
+    assert!(shutdown < Duration::from_secs(6), "{shutdown:?}");
 }

@@ -1,4 +1,4 @@
-//! An HTTP client that hides nothing: one connection a request.
+//! An HTTP client that opens a connection for each request.
 
 use std::net::SocketAddr;
 
@@ -13,13 +13,13 @@ use tokio::net::TcpStream;
 pub(crate) const JSON: (&str, &str) = ("content-type", "application/json");
 
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct TestResponse {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: String,
 }
 
-impl Answer {
+impl TestResponse {
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
@@ -30,7 +30,7 @@ impl Answer {
             .map_or("", |value| value.to_str().unwrap())
     }
 
-    /// The problem document of a refusal, once its envelope is what RFC 9457 says.
+    /// Returns the problem document of an error response. Asserts that it follows RFC 9457.
     pub(crate) fn problem(&self, status: u16) -> Value {
         assert_eq!(self.status.as_u16(), status, "{self:?}");
         assert_eq!(self.header("content-type"), "application/problem+json");
@@ -48,14 +48,14 @@ impl Answer {
     }
 }
 
-/// A connection on which `text` was sent, just as it is.
-pub(crate) async fn said(address: SocketAddr, text: &str) -> TcpStream {
+/// Opens a connection and sends `text` on it without a change.
+pub(crate) async fn connect_and_send(address: SocketAddr, text: &str) -> TcpStream {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(text.as_bytes()).await.unwrap();
     stream
 }
 
-/// A request for an onboarding, of which only the body's first `sent` bytes come.
+/// Returns an onboarding request with only the first `sent` bytes of its body.
 pub(crate) fn onboarding_request(body: &str, sent: usize) -> String {
     let length = body.len();
     let head =
@@ -72,7 +72,7 @@ pub(crate) async fn request(
     path: &str,
     headers: &[(&str, &str)],
     body: &str,
-) -> Answer {
+) -> TestResponse {
     let stream = TcpStream::connect(address).await.unwrap();
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
         .await
@@ -91,7 +91,7 @@ pub(crate) async fn request(
     let response = sender.send_request(request).await.unwrap();
     let (parts, body) = response.into_parts();
     let body = body.collect().await.unwrap().to_bytes();
-    Answer {
+    TestResponse {
         status: parts.status,
         headers: parts.headers,
         body: String::from_utf8(body.to_vec()).unwrap(),

@@ -1,4 +1,4 @@
-//! The binary as a process of its own.
+//! The binary in a separate process.
 
 use std::net::SocketAddr;
 use std::process::Stdio;
@@ -10,28 +10,37 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
 
-/// How long the process may take to end once it has been told to.
-const ENDS_WITHIN: Duration = Duration::from_secs(20);
+/// Time limit for the process to exit after it was told to.
+const EXIT_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A producer that serves.
+/// Returns a command that starts the binary. Its environment contains no AWS configuration of the
+/// user or the machine.
+pub(crate) fn command() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_onboarding-api"));
+    command.env_clear().stdin(Stdio::null()).kill_on_drop(true);
+    command
+        .env("AWS_CONFIG_FILE", "/dev/null")
+        .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+        .env("AWS_EC2_METADATA_DISABLED", "true");
+    command
+}
+
+/// A running process.
 #[derive(Debug)]
-pub(crate) struct Process {
+pub(crate) struct ApiProcess {
     pub(crate) address: SocketAddr,
     child: Child,
-    /// The process's output, read while it runs because it would block on a full pipe.
+    /// The output, which is read while the process runs because it would block on a full pipe.
     log: JoinHandle<Vec<Value>>,
 }
 
-impl Process {
-    /// With `variables` in its environment, beside those that it needs.
+impl ApiProcess {
+    /// Starts a process with `variables` in addition to the required ones, and waits until it
+    /// listens.
     pub(crate) async fn start(sqs: &FakeSqs, variables: &[(&str, &str)]) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_onboarding-api"));
-        command.env_clear().stdin(Stdio::null()).kill_on_drop(true);
+        let mut command = command();
         let queue = format!("http://{}/000000000000/onboarding", sqs.address);
         command
-            .env("AWS_CONFIG_FILE", "/dev/null")
-            .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
-            .env("AWS_EC2_METADATA_DISABLED", "true")
             .env("AWS_REGION", "eu-west-1")
             .env("AWS_ENDPOINT_URL_SQS", format!("http://{}", sqs.address))
             .env("AWS_ACCESS_KEY_ID", "test")
@@ -44,7 +53,11 @@ impl Process {
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut log = Vec::new();
         let address = loop {
-            let line = lines.next_line().await.unwrap().expect("it listens");
+            let line = lines
+                .next_line()
+                .await
+                .unwrap()
+                .expect("the process listens");
             let line: Value = serde_json::from_str(&line).unwrap();
             log.push(line.clone());
             if line["message"] == "listening" {
@@ -64,8 +77,8 @@ impl Process {
         }
     }
 
-    /// What tells it to stop, at any time.
-    pub(crate) fn terminator(&self) -> impl Future<Output = ()> + Send + 'static {
+    /// Returns a future that sends SIGTERM.
+    pub(crate) fn terminate(&self) -> impl Future<Output = ()> + Send + 'static {
         let pid = self.child.id().unwrap().to_string();
         async move {
             let sent = Command::new("kill").args(["-TERM", &pid]).status().await;
@@ -73,11 +86,11 @@ impl Process {
         }
     }
 
-    /// All that it has written, once it has ended well.
+    /// Waits until the process has exited with code 0. Returns its log.
     pub(crate) async fn into_log(mut self) -> Vec<Value> {
-        let ended = async { (self.log.await.unwrap(), self.child.wait().await.unwrap()) };
-        let ended = tokio::time::timeout(ENDS_WITHIN, ended).await;
-        let (log, status) = ended.expect("it ends in time");
+        let exited = async { (self.log.await.unwrap(), self.child.wait().await.unwrap()) };
+        let exited = tokio::time::timeout(EXIT_TIMEOUT, exited).await;
+        let (log, status) = exited.expect("the process exits in time");
         assert!(status.success());
         log
     }

@@ -1,4 +1,4 @@
-//! Spans of one scenario, kept in memory.
+//! The spans of a test, recorded in memory.
 
 use std::sync::Once;
 use std::time::Duration;
@@ -8,21 +8,21 @@ use opentelemetry::global;
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracer, SdkTracerProvider, SpanData};
 
-/// How often a span is looked for, and how long: far more than a busy machine takes to notice a
-/// closed connection.
+/// Interval and number of attempts of waiting for a span. Ten seconds are far more than a busy
+/// machine needs to notice a closed connection.
 const INTERVAL: Duration = Duration::from_millis(10);
 const ATTEMPTS: usize = 1000;
 
 static PROPAGATOR: Once = Once::new();
 
 #[derive(Debug)]
-pub(crate) struct Spans {
+pub(crate) struct SpanRecorder {
     provider: SdkTracerProvider,
     exporter: InMemorySpanExporter,
 }
 
-impl Spans {
-    pub(crate) fn collect() -> Self {
+impl SpanRecorder {
+    pub(crate) fn new() -> Self {
         PROPAGATOR.call_once(|| global::set_text_map_propagator(Propagator::default()));
         let exporter = InMemorySpanExporter::default();
         let provider = SdkTracerProvider::builder()
@@ -39,19 +39,19 @@ impl Spans {
         self.exporter.get_finished_spans().unwrap()
     }
 
-    /// The one span of this name, once it has ended.
-    pub(crate) async fn ended(&self, name: &str) -> SpanData {
+    /// Waits until a span of this name has ended, and returns it.
+    pub(crate) async fn wait_for(&self, name: &str) -> SpanData {
         for _ in 0..ATTEMPTS {
             if self.all().iter().any(|span| span.name == name) {
-                return self.one(name);
+                return self.find(name);
             }
             tokio::time::sleep(INTERVAL).await;
         }
         panic!("{name} has not ended: {:?}", self.all());
     }
 
-    /// The one span of this name.
-    pub(crate) fn one(&self, name: &str) -> SpanData {
+    /// Returns the only span of this name.
+    pub(crate) fn find(&self, name: &str) -> SpanData {
         let mut found = self.all();
         found.retain(|span| span.name == name);
         assert_eq!(found.len(), 1, "{name}: {:?}", self.all());
@@ -59,7 +59,7 @@ impl Spans {
     }
 }
 
-/// An attribute as text; absent is empty.
+/// Returns an attribute as text. An absent attribute is an empty text.
 pub(crate) fn attribute(span: &SpanData, key: &str) -> String {
     let found = span
         .attributes
@@ -70,7 +70,7 @@ pub(crate) fn attribute(span: &SpanData, key: &str) -> String {
         .unwrap_or_default()
 }
 
-/// What `traceparent` says of a sampled span.
+/// Returns the `traceparent` of a sampled span.
 pub(crate) fn traceparent(span: &SpanData) -> String {
     format!(
         "00-{}-{}-01",

@@ -1,4 +1,4 @@
-//! Metrics of one scenario, kept in memory.
+//! The metrics of a test, recorded in memory.
 
 use opentelemetry::metrics::{Meter, MeterProvider as _};
 use opentelemetry_sdk::metrics::data::{
@@ -7,7 +7,7 @@ use opentelemetry_sdk::metrics::data::{
 use opentelemetry_sdk::metrics::{InMemoryMetricExporter, PeriodicReader, SdkMeterProvider};
 
 #[derive(Debug)]
-pub(crate) struct Metrics {
+pub(crate) struct MetricRecorder {
     provider: SdkMeterProvider,
     exporter: InMemoryMetricExporter,
 }
@@ -22,8 +22,8 @@ pub(crate) struct Series {
     pub(crate) bounds: Vec<f64>,
 }
 
-impl Metrics {
-    pub(crate) fn collect() -> Self {
+impl MetricRecorder {
+    pub(crate) fn new() -> Self {
         let exporter = InMemoryMetricExporter::default();
         let reader = PeriodicReader::builder(exporter.clone()).build();
         let provider = SdkMeterProvider::builder().with_reader(reader).build();
@@ -34,7 +34,7 @@ impl Metrics {
         self.provider.meter("baton.producer")
     }
 
-    /// All series of this histogram in seconds so far, in the order of their attributes.
+    /// Returns all series of a histogram in seconds, sorted by their attributes.
     pub(crate) fn series(&self, name: &str) -> Vec<Series> {
         self.provider.force_flush().unwrap();
         let finished = self.exporter.get_finished_metrics().unwrap();
@@ -53,14 +53,14 @@ fn series(metrics: &ResourceMetrics, name: &str) -> Vec<Series> {
     for metric in metrics.filter(|metric| metric.name() == name) {
         assert_eq!(metric.unit(), "s");
         let AggregatedMetrics::F64(MetricData::Histogram(histogram)) = metric.data() else {
-            panic!("{name} is no histogram: {metric:?}");
+            panic!("{name} is not a histogram: {metric:?}");
         };
-        found.extend(histogram.data_points().map(of_point));
+        found.extend(histogram.data_points().map(series_of));
     }
     found
 }
 
-fn of_point(point: &HistogramDataPoint<f64>) -> Series {
+fn series_of(point: &HistogramDataPoint<f64>) -> Series {
     let mut attributes: Vec<String> = point
         .attributes()
         .map(|attribute| format!("{}={}", attribute.key, attribute.value))
