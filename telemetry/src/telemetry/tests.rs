@@ -1,4 +1,4 @@
-//! Flushing over a real socket, to a collector that behaves and to collectors that do not.
+//! Flushes over a real socket, to collectors that accept, reject, hang or are down.
 
 use std::collections::HashMap;
 
@@ -47,8 +47,8 @@ async fn telemetry_with_output(
 
 fn config(collector: &TestCollector, more: &[(&'static str, &'static str)]) -> Config {
     let endpoint = collector.endpoint();
-    // One signal at a time, and what does not arrive stays, unless a test says otherwise: what it
-    // counts are requests.
+    // The tests count requests. Unless a test overrides these variables, only spans are exported,
+    // and those that the collector does not accept stay in the buffer.
     let mut variables = HashMap::from([("BATON_SPILL", "none"), ("OTEL_METRICS_EXPORTER", "none")]);
     variables.extend(more.iter().copied());
     variables.insert("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint);
@@ -67,7 +67,7 @@ async fn flush(telemetry: &Telemetry) -> FlushReport {
 }
 
 #[tokio::test]
-async fn what_has_finished_arrives_with_its_resource_and_headers() {
+async fn finished_spans_are_exported_with_resource_and_headers() {
     let collector = start_collector(&[]).await;
     let key = ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer KEY");
     let telemetry = telemetry(&collector, &[key]).await;
@@ -94,7 +94,7 @@ async fn what_has_finished_arrives_with_its_resource_and_headers() {
 }
 
 #[tokio::test]
-async fn flushes_share_one_connection_and_an_empty_one_sends_nothing() {
+async fn flushes_share_one_connection_and_an_empty_flush_sends_nothing() {
     let collector = start_collector(&[]).await;
     let telemetry = telemetry(&collector, &[]).await;
     for _ in 0..3 {
@@ -109,7 +109,7 @@ async fn flushes_share_one_connection_and_an_empty_one_sends_nothing() {
 }
 
 #[tokio::test]
-async fn a_connection_that_died_meanwhile_is_replaced_at_once() {
+async fn a_closed_connection_is_replaced_immediately() {
     let collector = start_collector(&[Answer::OkThenClose]).await;
     let telemetry = telemetry(&collector, &[]).await;
     for _ in 0..2 {
@@ -126,7 +126,7 @@ async fn a_connection_that_died_meanwhile_is_replaced_at_once() {
 }
 
 #[tokio::test]
-async fn a_request_that_an_overloaded_collector_refused_is_sent_again_at_once() {
+async fn a_request_with_a_retryable_status_is_retried_immediately() {
     for status in [429, 502, 503, 504] {
         let collector = start_collector(&[Answer::Status(status)]).await;
         let telemetry = telemetry(&collector, &[]).await;
@@ -137,7 +137,7 @@ async fn a_request_that_an_overloaded_collector_refused_is_sent_again_at_once() 
 }
 
 #[tokio::test]
-async fn spans_that_an_overloaded_collector_refused_go_with_the_next_flush() {
+async fn spans_with_a_retryable_status_are_sent_by_the_next_flush() {
     let collector = start_collector(&[Answer::Status(503); 2]).await;
     let telemetry = telemetry(&collector, &[]).await;
     end_span(&telemetry, "first");
@@ -150,7 +150,7 @@ async fn spans_that_an_overloaded_collector_refused_go_with_the_next_flush() {
 }
 
 #[tokio::test]
-async fn spans_that_are_refused_for_good_are_counted_and_do_not_block_what_follows() {
+async fn rejected_spans_are_counted_and_do_not_block_later_spans() {
     let collector = start_collector(&[Answer::Status(400)]).await;
     let telemetry = telemetry(&collector, &[]).await;
     end_span(&telemetry, "refused");
@@ -161,20 +161,20 @@ async fn spans_that_are_refused_for_good_are_counted_and_do_not_block_what_follo
 }
 
 #[tokio::test]
-async fn a_collector_that_hangs_costs_the_budget_and_no_span() {
+async fn a_flush_to_a_hanging_collector_takes_its_budget_and_loses_no_span() {
     let collector = start_collector(&[Answer::Hang]).await;
     let telemetry = telemetry(&collector, &[]).await;
     end_span(&telemetry, "span");
     let started = Instant::now();
     assert_eq!(flush(&telemetry).await.pending, 1);
     let took = started.elapsed();
-    // Far below the ten seconds that a request may take by itself.
+    // Far below the default timeout of a request, which is ten seconds.
     assert!(took >= BUDGET && took < BUDGET * 10, "{took:?}");
     assert_eq!(flush(&telemetry).await.exported, 1);
 }
 
 #[tokio::test]
-async fn a_collector_that_is_not_there_costs_no_span() {
+async fn no_span_is_lost_if_the_collector_is_unreachable() {
     let collector = start_collector(&[]).await;
     let telemetry = telemetry(&collector, &[]).await;
     drop(collector);
@@ -183,7 +183,7 @@ async fn a_collector_that_is_not_there_costs_no_span() {
 }
 
 #[tokio::test]
-async fn ten_thousand_spans_and_as_many_links_arrive_in_requests_below_the_limit() {
+async fn ten_thousand_spans_and_links_are_exported_in_requests_below_the_size_limit() {
     use opentelemetry::trace::{Link, TraceContextExt as _};
     let collector = start_collector(&[]).await;
     let telemetry = telemetry(&collector, &[]).await;
@@ -256,7 +256,7 @@ async fn unsampled_spans_are_neither_sent_nor_counted() {
 }
 
 #[tokio::test]
-async fn a_service_exports_in_the_background_and_what_is_left_at_shutdown() {
+async fn a_service_exports_in_the_background_and_at_shutdown() {
     let collector = start_collector(&[]).await;
     let telemetry = telemetry(&collector, &[("OTEL_BSP_SCHEDULE_DELAY", "20")]).await;
     telemetry.export_in_background();
@@ -275,31 +275,31 @@ async fn a_service_exports_in_the_background_and_what_is_left_at_shutdown() {
 }
 
 #[tokio::test]
-async fn a_flush_beside_another_one_returns_with_its_spans_settled() {
+async fn a_concurrent_flush_sends_the_spans_of_a_failed_one() {
     let collector = start_collector(&[Answer::Status(503); 2]).await;
     let telemetry = telemetry(&collector, &[]).await;
     end_span(&telemetry, "first");
     let deadline = Instant::now() + BUDGET;
-    // The first flush takes both spans and fails; the second one has to send them.
+    // The first flush takes both spans and fails, so the second one must send them.
     end_span(&telemetry, "second");
     let (_, second) = tokio::join!(telemetry.flush(deadline), telemetry.flush(deadline));
     assert_eq!((second.exported, second.pending), (2, 0));
 }
 
 #[tokio::test]
-async fn a_flush_that_is_dropped_half_way_leaves_its_spans_to_the_next() {
+async fn spans_of_a_cancelled_flush_are_sent_by_the_next_one() {
     let collector = start_collector(&[Answer::Hang]).await;
     let telemetry = telemetry(&collector, &[]).await;
     end_span(&telemetry, "span");
-    let request_deadline = Duration::from_millis(50);
-    let dropped = tokio::time::timeout(request_deadline, flush(&telemetry)).await;
+    let flush_timeout = Duration::from_millis(50);
+    let dropped = tokio::time::timeout(flush_timeout, flush(&telemetry)).await;
     assert!(dropped.is_err());
     assert_eq!(flush(&telemetry).await.exported, 1);
 }
 
 #[tokio::test]
-async fn one_span_that_is_refused_does_not_take_its_request_with_it() {
-    // The whole request is refused, then the first of its two chunks.
+async fn a_rejected_chunk_does_not_fail_the_rest_of_its_request() {
+    // The collector rejects the whole request, then the first of its two chunks.
     let collector = start_collector(&[Answer::Status(400), Answer::Status(400)]).await;
     let telemetry = telemetry(&collector, &[]).await;
     telemetry.tracer("one", "1.0.0").start("refused").end();
@@ -310,7 +310,7 @@ async fn one_span_that_is_refused_does_not_take_its_request_with_it() {
 }
 
 #[tokio::test]
-async fn a_key_that_is_not_accepted_yet_loses_nothing() {
+async fn spans_rejected_with_401_are_sent_by_the_next_flush() {
     let collector = start_collector(&[Answer::Status(401)]).await;
     let telemetry = telemetry(&collector, &[]).await;
     end_span(&telemetry, "span");
@@ -319,7 +319,7 @@ async fn a_key_that_is_not_accepted_yet_loses_nothing() {
 }
 
 #[tokio::test]
-async fn a_collector_that_is_down_is_not_asked_for_every_span() {
+async fn a_collector_that_is_down_is_not_contacted_for_every_span() {
     let collector = start_collector(&[Answer::Status(503); 100]).await;
     let settings = [
         ("OTEL_BSP_MAX_QUEUE_SIZE", "100"),
@@ -329,7 +329,7 @@ async fn a_collector_that_is_down_is_not_asked_for_every_span() {
     telemetry.export_in_background();
     for _ in 0..100 {
         end_span(&telemetry, "span");
-        // Lets the background task run whatever it wants to.
+        // Gives the background task the opportunity to run.
         for _ in 0..20 {
             tokio::task::yield_now().await;
         }
@@ -344,7 +344,7 @@ async fn a_collector_that_is_down_is_not_asked_for_every_span() {
 }
 
 #[tokio::test]
-async fn without_an_exporter_the_callers_sampling_decision_travels_on() {
+async fn spans_are_sampled_without_an_exporter() {
     let collector = start_collector(&[]).await;
     let telemetry = telemetry(&collector, &[("OTEL_TRACES_EXPORTER", "none")]).await;
     let span = telemetry.tracer("test", "1.0.0").start("span");
@@ -355,7 +355,7 @@ async fn without_an_exporter_the_callers_sampling_decision_travels_on() {
 }
 
 #[tokio::test]
-async fn the_sampler_is_asked_as_for_a_new_trace() {
+async fn root_sampling_follows_the_configured_sampler() {
     let collector = start_collector(&[]).await;
     let trace_id = TraceId::from_bytes([1; 16]);
     for (sampler, argument, sampled) in [

@@ -1,4 +1,4 @@
-//! Bodies of responses with status 200 that do, or do not, acknowledge the request.
+//! Response bodies with a status of success, some of which acknowledge the request.
 
 use serde_json::Value;
 
@@ -10,20 +10,20 @@ use crate::logs::Capture;
 const WEB_PAGE: &str = include_str!("answers/web_page.http");
 
 /// Flushes one span to a collector with this response. Returns the report and the log.
-async fn flush_answered(answer: &'static str) -> (FlushReport, Vec<Value>) {
-    let collector = start_collector(&[Answer::Raw(answer)]).await;
+async fn flush_with_response(response: &'static str) -> (FlushReport, Vec<Value>) {
+    let collector = start_collector(&[Answer::Raw(response)]).await;
     let (telemetry, _output) = spilling(&collector).await;
     let capture = Capture::start();
     end_span(&telemetry, "span");
     let report = flush(&telemetry).await;
     assert_balanced(report);
-    assert_eq!(collector.request_count(), 1, "{answer}");
+    assert_eq!(collector.request_count(), 1, "{response}");
     (report, capture.lines())
 }
 
 #[tokio::test]
 async fn a_web_page_does_not_acknowledge_the_request() {
-    let (report, log) = flush_answered(WEB_PAGE).await;
+    let (report, log) = flush_with_response(WEB_PAGE).await;
     assert_eq!((report.exported, report.spilled), (0, 1));
     let line = log
         .iter()
@@ -38,8 +38,8 @@ async fn a_web_page_does_not_acknowledge_the_request() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_not_a_response_of_otlp_does_not_acknowledge_the_request() {
-    for answer in [
+async fn a_body_that_is_not_an_otlp_response_does_not_acknowledge_the_request() {
+    for response in [
         "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 2\r\n\r\nok",
         "HTTP/1.1 202 X\r\ncontent-type: text/plain\r\ncontent-length: 2\r\n\r\nok",
         "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok",
@@ -50,14 +50,14 @@ async fn a_body_that_is_not_a_response_of_otlp_does_not_acknowledge_the_request(
         "HTTP/1.1 200 OK\r\ncontent-length: 12\r\n\r\n{\"ok\":false}",
         "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ntransfer-encoding: chunked\r\n\r\n1\r\n<\r\n0\r\n\r\n",
     ] {
-        let (report, _) = flush_answered(answer).await;
-        assert_eq!((report.exported, report.spilled), (0, 1), "{answer}");
+        let (report, _) = flush_with_response(response).await;
+        assert_eq!((report.exported, report.spilled), (0, 1), "{response}");
     }
 }
 
 #[tokio::test]
-async fn an_empty_body_and_a_response_of_otlp_acknowledge_the_request() {
-    for answer in [
+async fn an_empty_body_or_an_otlp_response_acknowledges_the_request() {
+    for response in [
         "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n",
         "HTTP/1.1 204 No Content\r\n\r\n",
         "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 0\r\n\r\n",
@@ -67,19 +67,19 @@ async fn an_empty_body_and_a_response_of_otlp_acknowledge_the_request() {
         "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}",
         "HTTP/1.1 200 OK\r\ncontent-type: application/octet-stream\r\ncontent-length: 2\r\n\r\n{}",
     ] {
-        let (report, log) = flush_answered(answer).await;
-        assert_eq!((report.exported, report.spilled), (1, 0), "{answer}");
+        let (report, log) = flush_with_response(response).await;
+        assert_eq!((report.exported, report.spilled), (1, 0), "{response}");
         assert!(
             log.iter().all(|line| line["level"] != "WARN"),
-            "{answer}: {log:?}"
+            "{response}: {log:?}"
         );
     }
 }
 
 #[tokio::test]
-async fn a_partial_success_in_json_is_understood() {
-    const ANSWER: &str = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 68\r\n\r\n{\"partialSuccess\":{\"rejectedSpans\":\"1\",\"errorMessage\":\"over quota\"}}";
-    let (report, log) = flush_answered(ANSWER).await;
+async fn a_partial_success_in_json_is_decoded() {
+    const RESPONSE: &str = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 68\r\n\r\n{\"partialSuccess\":{\"rejectedSpans\":\"1\",\"errorMessage\":\"over quota\"}}";
+    let (report, log) = flush_with_response(RESPONSE).await;
     assert_eq!((report.exported, report.dropped), (0, 1));
     let line = log
         .iter()
@@ -88,7 +88,7 @@ async fn a_partial_success_in_json_is_understood() {
 }
 
 #[tokio::test]
-async fn a_message_without_rejected_spans_is_a_warning_once() {
+async fn a_collector_message_without_rejected_spans_is_logged_once() {
     const WARNED: Answer = Answer::PartialSuccess(0);
     let collector = start_collector(&[WARNED; 3]).await;
     let (telemetry, _output) = spilling(&collector).await;
@@ -104,17 +104,18 @@ async fn a_message_without_rejected_spans_is_a_warning_once() {
     assert_eq!(lines[0]["level"], "WARN");
 }
 
-/// The peer may not have read the request, so the spans are spilled although they may have arrived.
+/// Spilled spans may have arrived in this case. The status alone does not show that the peer has
+/// read the request.
 #[tokio::test]
 async fn a_body_that_does_not_arrive_in_time_does_not_acknowledge_the_request() {
-    for answer in [
+    for response in [
         "HTTP/1.1 200 OK\r\ncontent-type: application/x-protobuf\r\ncontent-length: 9\r\n\r\n\x0a",
         "HTTP/1.1 200 OK\r\n\r\n",
     ] {
         let started = Instant::now();
-        let (report, log) = flush_answered(answer).await;
+        let (report, log) = flush_with_response(response).await;
         assert!(started.elapsed() < BUDGET + Duration::from_millis(200));
-        assert_eq!((report.exported, report.spilled), (0, 1), "{answer}");
+        assert_eq!((report.exported, report.spilled), (0, 1), "{response}");
         let log = serde_json::to_string(&log).unwrap();
         assert!(log.contains("timed out"), "{log}");
     }

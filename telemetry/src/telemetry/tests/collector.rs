@@ -1,4 +1,4 @@
-//! A collector with a script, and its content as messages of OTLP.
+//! A scripted collector, and the OTLP messages that it has received.
 
 use baton_test_support::{Answer, Behaviour, Signal, TestCollector};
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
@@ -8,14 +8,14 @@ use opentelemetry_proto::tonic::logs::v1::ResourceLogs;
 use opentelemetry_proto::tonic::metrics::v1::{Metric, ResourceMetrics};
 use opentelemetry_proto::tonic::trace::v1::ResourceSpans;
 
-/// Starts a collector that gives these answers to the first requests of each signal and
+/// Starts a collector that sends these responses to the first requests of each signal and
 /// acknowledges all later ones.
 pub(super) async fn start_collector(script: &[Answer]) -> TestCollector {
     let collector = TestCollector::start(Behaviour::script(script)).await;
     collector.unwrap()
 }
 
-/// Gives these answers to the next requests with metrics.
+/// Sets the responses to the next requests with metrics.
 pub(super) fn script_metrics(collector: &TestCollector, script: &[Answer]) {
     collector.set_behaviour_for(Signal::Metrics, Behaviour::script(script));
 }

@@ -1,9 +1,9 @@
-//! The console exporter: what a collector would get is on stdout.
+//! The console exporter, which writes requests to stdout.
 
 use super::*;
 
 #[tokio::test]
-async fn the_console_gets_each_request_as_a_line_of_otlp_json() {
+async fn the_console_exporter_writes_each_request_as_a_line_of_otlp_json() {
     let collector = start_collector(&[]).await;
     let output = Output::captured();
     let console = ("OTEL_TRACES_EXPORTER", "console");
@@ -50,9 +50,9 @@ async fn a_list_of_exporters_sends_each_span_to_both() {
 }
 
 #[tokio::test]
-async fn the_console_gets_each_span_once_whatever_the_collector_does() {
-    // The request is refused, then each scope by itself; later requests get 503, twice each, until
-    // the breaker is open.
+async fn the_console_exporter_writes_each_span_once_even_if_the_collector_fails() {
+    // The collector rejects the request and then its first scope, and accepts the second one. Later
+    // requests fail with 503, twice each, until the circuit breaker opens.
     let mut script = [400, 400, 200].map(Answer::Status).to_vec();
     script.extend([Answer::Status(503); 100]);
     let collector = start_collector(&script).await;

@@ -1,5 +1,5 @@
-//! What becomes of spans that others have on their way when the process ends, of those that nobody
-//! flushes in an outage, and of those beside metrics that hang.
+//! Spans in flight at shutdown, ungrouped spans during an outage, and spans while a metrics export
+//! hangs.
 
 use tokio::task::JoinHandle;
 
@@ -7,8 +7,8 @@ use super::groups::{Invocation, LONG, requests, swept};
 use super::spill::{SPILL, assert_balanced, lines, span_names, spilling, until};
 use super::*;
 
-/// Flushes of one group each, that wait for a collector that hangs.
-async fn hanging(
+/// Starts flushes of this many groups, and waits until each has a request in flight that hangs.
+async fn start_hanging_flushes(
     collector: &TestCollector,
     telemetry: &Telemetry,
     count: usize,
@@ -24,7 +24,7 @@ async fn hanging(
 }
 
 #[tokio::test]
-async fn shutdown_writes_what_a_flush_for_everyone_has_on_its_way() {
+async fn shutdown_spills_the_spans_that_another_flush_has_in_flight() {
     for budget in [BUDGET, Duration::ZERO] {
         let collector = start_collector(&[Answer::Hang; 10]).await;
         let (telemetry, output) = spilling(&collector).await;
@@ -36,7 +36,7 @@ async fn shutdown_writes_what_a_flush_for_everyone_has_on_its_way() {
         let report = telemetry.shutdown(Instant::now() + budget).await;
         assert_eq!((report.spilled, report.pending), (2, 0), "{budget:?}");
         assert_balanced(report);
-        // The other one has nothing left to send, and writes nothing again.
+        // The other flush has nothing left to send, and spills no span a second time.
         assert_balanced(other.await.unwrap());
         assert_eq!(collector.request_count(), 1);
         assert_eq!(span_names(&lines(&output).0).len(), 2);
@@ -44,12 +44,12 @@ async fn shutdown_writes_what_a_flush_for_everyone_has_on_its_way() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn shutdown_writes_what_many_groups_have_on_their_way_once() {
+async fn shutdown_spills_the_spans_that_many_groups_have_in_flight_once() {
     const GROUPS: usize = 20;
     for budget in [BUDGET, Duration::ZERO] {
         let collector = start_collector(&[Answer::Hang; 10 * GROUPS]).await;
         let (telemetry, output) = spilling(&collector).await;
-        let flushes = hanging(&collector, &telemetry, GROUPS).await;
+        let flushes = start_hanging_flushes(&collector, &telemetry, GROUPS).await;
         let report = telemetry.shutdown(Instant::now() + budget).await;
         assert_eq!(report.spilled, GROUPS as u64, "{budget:?}");
         assert_eq!((report.pending, report.dropped), (0, 0));
@@ -61,7 +61,7 @@ async fn shutdown_writes_what_many_groups_have_on_their_way_once() {
 }
 
 #[tokio::test]
-async fn shutdown_writes_strays_that_hang() {
+async fn shutdown_spills_ungrouped_spans_in_flight() {
     let mut script = vec![Answer::Status(200)];
     script.extend([Answer::Hang; 10]);
     let collector = start_collector(&script).await;
@@ -77,7 +77,7 @@ async fn shutdown_writes_strays_that_hang() {
 }
 
 #[tokio::test]
-async fn shutdown_waits_no_longer_than_others_have_spans_on_their_way() {
+async fn shutdown_returns_as_soon_as_no_spans_are_in_flight() {
     let collector = start_collector(&[Answer::Hang]).await;
     let (telemetry, output) = spilling(&collector).await;
     end_span(&telemetry, "span");
@@ -93,10 +93,10 @@ async fn shutdown_waits_no_longer_than_others_have_spans_on_their_way() {
 }
 
 #[tokio::test]
-async fn shutdown_without_any_time_still_writes_everything() {
+async fn shutdown_with_an_expired_deadline_spills_all_spans() {
     let collector = start_collector(&[Answer::Hang; 10]).await;
     let (telemetry, output) = spilling(&collector).await;
-    // Each in a chunk of its own.
+    // Each scope is a separate chunk.
     let names = ["one", "two", "three"];
     for name in names {
         telemetry.tracer(name, "1.0.0").start(name).end();
@@ -107,7 +107,7 @@ async fn shutdown_without_any_time_still_writes_everything() {
 }
 
 #[tokio::test]
-async fn what_finishes_during_shutdown_is_sent_as_well() {
+async fn spans_that_end_during_shutdown_are_exported() {
     let collector = start_collector(&[]).await;
     let (telemetry, output) = spilling(&collector).await;
     end_span(&telemetry, "first");
@@ -120,15 +120,15 @@ async fn what_finishes_during_shutdown_is_sent_as_well() {
 }
 
 #[tokio::test]
-async fn without_a_spill_shutdown_leaves_others_exports_alone() {
+async fn shutdown_without_a_spill_does_not_cancel_other_flushes() {
     let collector = start_collector(&[Answer::Hang]).await;
     let telemetry = telemetry(&collector, &[]).await;
-    let mut flushes = hanging(&collector, &telemetry, 1).await;
+    let mut flushes = start_hanging_flushes(&collector, &telemetry, 1).await;
     let report = telemetry.shutdown(Instant::now() + BUDGET).await;
     assert_eq!((report.spilled, report.pending), (0, 1));
     let other = flushes.remove(0);
     assert!(!other.is_finished());
-    // Nothing is lost for those who go on nevertheless.
+    // A program that keeps running after the shutdown loses no spans.
     other.abort();
     assert!(other.await.unwrap_err().is_cancelled());
     let report = telemetry.shutdown(Instant::now() + BUDGET).await;
@@ -136,7 +136,7 @@ async fn without_a_spill_shutdown_leaves_others_exports_alone() {
 }
 
 #[tokio::test]
-async fn strays_are_written_behind_flushes_that_fail() {
+async fn ungrouped_spans_are_spilled_after_a_failed_flush() {
     let collector = start_collector(&[Answer::Status(503); 1000]).await;
     let output = Output::captured();
     let settings = [SPILL, ("OTEL_BSP_MAX_QUEUE_SIZE", "10")];
@@ -151,7 +151,7 @@ async fn strays_are_written_behind_flushes_that_fail() {
         assert_balanced(report);
     }
     assert_eq!(span_names(&lines(&output).0)[..2], ["own", "stray"]);
-    // A living group's spans are left to it, unless half of the buffer is full of them.
+    // Spans of an open group stay in the buffer, unless they fill half of it.
     let own = Invocation::start(&telemetry);
     for (ended, left) in [(1, 1), (3, 4), (1, 0)] {
         (0..ended).for_each(|_| living.end_span("living"));
@@ -162,7 +162,7 @@ async fn strays_are_written_behind_flushes_that_fail() {
 }
 
 #[tokio::test]
-async fn strays_that_the_collector_does_not_take_are_written() {
+async fn ungrouped_spans_that_the_collector_does_not_accept_are_spilled() {
     let mut script = vec![Answer::Status(200)];
     script.extend([Answer::Status(503); 2]);
     let collector = start_collector(&script).await;
@@ -178,7 +178,7 @@ async fn strays_that_the_collector_does_not_take_are_written() {
 }
 
 #[tokio::test]
-async fn a_service_whose_collector_is_down_writes_each_half_of_the_buffer_without_asking_again() {
+async fn a_service_spills_each_half_full_buffer_without_contacting_a_failed_collector() {
     const HALF: usize = 10;
     let collector = start_collector(&[Answer::Status(503); 1000]).await;
     let output = Output::captured();
@@ -199,7 +199,7 @@ async fn a_service_whose_collector_is_down_writes_each_half_of_the_buffer_withou
 }
 
 #[tokio::test]
-async fn metrics_that_hang_in_the_background_hold_up_no_span() {
+async fn a_hanging_metrics_export_in_the_background_does_not_delay_spans() {
     const INTERVAL: Duration = Duration::from_secs(2);
     let collector = start_collector(&[]).await;
     script_metrics(&collector, &[Answer::Hang; 10]);
@@ -222,7 +222,7 @@ async fn metrics_that_hang_in_the_background_hold_up_no_span() {
         until(|| exported_names(&collector).len() == count).await;
     }
     assert!(hangs.elapsed() < INTERVAL / 2, "{:?}", hangs.elapsed());
-    // What hangs is cut off with the process.
+    // Shutdown does not wait for the hanging export.
     end_span(&telemetry, "last");
     let report = telemetry.shutdown(Instant::now() + BUDGET).await;
     assert_eq!((report.exported, report.pending), (4, 0));

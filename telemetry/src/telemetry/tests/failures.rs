@@ -1,11 +1,11 @@
-//! What the log tells of flushes that fail.
+//! Log lines of flushes that fail.
 
 use super::*;
 use crate::logs::Capture;
 
 #[tokio::test]
-async fn a_collector_that_stays_away_is_one_line_and_after_a_success_another() {
-    // Each flush asks twice.
+async fn repeated_failures_are_logged_once_until_an_export_succeeds() {
+    // Each flush sends its request twice.
     let mut script = vec![Answer::Status(503); 2 * 3];
     script.extend([
         Answer::Status(200),

@@ -5,13 +5,13 @@ use std::pin::pin;
 
 use super::*;
 
-/// Time for what must not happen to happen, in tests that show that something waits.
+/// Time after which a flush that has not returned is considered to be waiting.
 const WHILE: Duration = Duration::from_millis(50);
-/// Longer than anything on loopback takes, and the budget of flushes that must come to an end by
-/// themselves.
+/// Budget of flushes that must return before it is used up. Longer than any exchange over loopback
+/// takes.
 pub(super) const LONG: Duration = Duration::from_secs(20);
 
-/// An invocation: a group, and the context of its spans.
+/// An invocation with its flush group and the context of its spans.
 pub(super) struct Invocation {
     telemetry: Telemetry,
     _group: FlushGroup,
@@ -55,7 +55,7 @@ pub(super) async fn requests(collector: &TestCollector, count: usize) {
     tokio::time::timeout(LONG, arrived).await.unwrap();
 }
 
-/// Waits for the strays that the last flush had sent.
+/// Waits for the flush of ungrouped spans that the last flush started.
 pub(super) async fn swept(telemetry: &Telemetry) {
     let ungrouped_flush = lock(&telemetry.shared.pipeline.ungrouped_flush).take();
     if let Some(ungrouped_flush) = ungrouped_flush {
@@ -64,7 +64,7 @@ pub(super) async fn swept(telemetry: &Telemetry) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_group_does_not_wait_for_requests_of_others_that_hang() {
+async fn a_group_does_not_wait_for_hanging_requests_of_other_groups() {
     let collector = start_collector(&[Answer::Hang; 4]).await;
     let telemetry = telemetry(&collector, &[]).await;
     let mut hanging = Vec::new();
@@ -81,7 +81,7 @@ async fn a_group_does_not_wait_for_requests_of_others_that_hang() {
     assert!(started.elapsed() < LONG / 2, "{:?}", started.elapsed());
     assert_eq!((report.exported, report.pending, report.late), (1, 4, 0));
     assert_eq!(exported_names(&collector), ["own"]);
-    // Given up, their spans go behind the next flush of anyone: nothing lost, nothing twice.
+    // The spans of the cancelled flushes are sent after the next flush, each of them once.
     for flush in hanging {
         flush.abort();
         assert!(flush.await.unwrap_err().is_cancelled());
@@ -95,7 +95,7 @@ async fn a_group_does_not_wait_for_requests_of_others_that_hang() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_group_leaves_what_belongs_to_living_groups() {
+async fn a_group_flush_does_not_send_the_spans_of_other_open_groups() {
     let collector = start_collector(&[]).await;
     let telemetry = telemetry(&collector, &[]).await;
     let (own, other) = (Invocation::start(&telemetry), Invocation::start(&telemetry));
@@ -107,13 +107,13 @@ async fn a_group_leaves_what_belongs_to_living_groups() {
     swept(&telemetry).await;
     assert_eq!(exported_names(&collector), ["own", "nobody's"]);
     assert_eq!(own.flush(LONG).await.pending, 1);
-    // A flush for everyone takes them.
+    // A flush of all spans sends them.
     assert_eq!(telemetry.flush(Instant::now() + LONG).await.pending, 0);
     assert_eq!(exported_names(&collector), ["own", "nobody's", "other"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn late_spans_go_with_the_next_flush_and_are_counted() {
+async fn late_spans_are_counted_and_sent_after_the_next_flush() {
     let collector = start_collector(&[]).await;
     let telemetry = telemetry(&collector, &[]).await;
     let early = Invocation::start(&telemetry);
@@ -134,7 +134,7 @@ async fn late_spans_go_with_the_next_flush_and_are_counted() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn spans_that_came_back_wait_for_their_group_then_follow_anyones_flush_and_are_not_late() {
+async fn failed_spans_of_a_closed_group_are_sent_after_the_next_flush_and_are_not_late() {
     let collector = start_collector(&[Answer::Status(503); 2]).await;
     let telemetry = telemetry(&collector, &[]).await;
     let (failing, next) = (Invocation::start(&telemetry), Invocation::start(&telemetry));
@@ -151,7 +151,7 @@ async fn spans_that_came_back_wait_for_their_group_then_follow_anyones_flush_and
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn strays_that_hang_keep_nobody_waiting_and_go_one_request_at_a_time() {
+async fn ungrouped_spans_do_not_delay_a_flush_and_have_one_request_in_flight() {
     let collector = start_collector(&[Answer::Status(200), Answer::Hang]).await;
     let telemetry = telemetry(&collector, &[("OTEL_EXPORTER_OTLP_TIMEOUT", "2000")]).await;
     let own = Invocation::start(&telemetry);
@@ -173,7 +173,7 @@ async fn strays_that_hang_keep_nobody_waiting_and_go_one_request_at_a_time() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_buffer_that_is_half_full_of_others_spans_is_emptied_behind_a_flush() {
+async fn a_buffer_half_full_of_other_groups_spans_is_sent_after_a_flush() {
     let collector = start_collector(&[]).await;
     let telemetry = telemetry(&collector, &[("OTEL_BSP_MAX_QUEUE_SIZE", "4")]).await;
     let (own, other) = (Invocation::start(&telemetry), Invocation::start(&telemetry));
@@ -189,20 +189,20 @@ async fn a_buffer_that_is_half_full_of_others_spans_is_emptied_behind_a_flush() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_group_waits_for_its_spans_that_another_flush_has_on_its_way() {
+async fn a_group_waits_for_its_spans_that_another_flush_has_in_flight() {
     let collector = start_collector(&[Answer::Hang]).await;
     let telemetry = telemetry(&collector, &[]).await;
     let invocation = Invocation::start(&telemetry);
     invocation.end_span("span");
-    let everyones = telemetry.clone();
-    let other = tokio::spawn(async move { everyones.flush(Instant::now() + LONG).await });
+    let cloned = telemetry.clone();
+    let other = tokio::spawn(async move { cloned.flush(Instant::now() + LONG).await });
     requests(&collector, 1).await;
-    // Its deadline holds while it waits.
+    // The deadline of a flush applies while it waits.
     let report = invocation.flush(WHILE).await;
     assert_eq!((report.exported, report.pending), (0, 1));
     let mut flush = pin!(invocation.flush(LONG));
     assert!(tokio::time::timeout(WHILE, &mut flush).await.is_err());
-    // The other one gives up: now it is this one's to send them.
+    // The other flush is cancelled, so this one sends the span.
     other.abort();
     let report = flush.await;
     assert_eq!((report.exported, report.pending), (1, 0));
@@ -210,7 +210,7 @@ async fn a_group_waits_for_its_spans_that_another_flush_has_on_its_way() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_flush_for_everyone_waits_for_the_groups_that_are_under_way() {
+async fn a_flush_of_all_spans_waits_for_group_flushes_in_progress() {
     let collector = start_collector(&[Answer::Hang]).await;
     let telemetry = telemetry(&collector, &[]).await;
     let invocation = Invocation::start(&telemetry);
@@ -225,13 +225,13 @@ async fn a_flush_for_everyone_waits_for_the_groups_that_are_under_way() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn many_invocations_at_once_lose_nothing_and_send_nothing_twice() {
+async fn many_concurrent_invocations_export_each_span_exactly_once() {
     const INVOCATIONS: u64 = 40;
     const SPANS: u64 = 50;
-    let answers: Vec<Answer> = (0..INVOCATIONS)
+    let responses: Vec<Answer> = (0..INVOCATIONS)
         .map(|at| Answer::Status(if at % 3 == 1 { 503 } else { 200 }))
         .collect();
-    let collector = start_collector(&answers).await;
+    let collector = start_collector(&responses).await;
     let telemetry = telemetry(&collector, &[]).await;
     let invocations: Vec<_> = (0..INVOCATIONS)
         .map(|_| {
@@ -258,7 +258,7 @@ async fn many_invocations_at_once_lose_nothing_and_send_nothing_twice() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_handler_starts_in_its_span_belongs_to_the_same_group() {
+async fn spans_that_a_handler_starts_belong_to_the_group_of_its_record() {
     use opentelemetry::context::FutureExt as _;
     use opentelemetry::trace::TraceContextExt as _;
     let collector = start_collector(&[]).await;

@@ -1,4 +1,4 @@
-//! Log records that go the same way as spans, at the same time.
+//! Log records, which are exported in the same flushes as spans.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -14,8 +14,8 @@ use crate::logs::{Capture, with_message_id, with_request_id};
 
 const OTLP: (&str, &str) = ("OTEL_LOGS_EXPORTER", "otlp");
 
-/// Telemetry that exports log records, and this thread's subscriber that makes them.
-async fn logging(
+/// Returns telemetry that exports log records, and a capture whose subscriber creates them.
+async fn telemetry_with_logs(
     collector: &TestCollector,
     more: &[(&'static str, &'static str)],
 ) -> (Telemetry, Capture) {
@@ -79,9 +79,9 @@ fn counts(telemetry: &Telemetry) -> Counts {
 }
 
 #[tokio::test]
-async fn a_record_arrives_with_everything_that_is_known_of_it() {
+async fn a_log_record_is_exported_with_all_its_fields() {
     let collector = start_collector(&[]).await;
-    let (telemetry, _capture) = logging(&collector, &[]).await;
+    let (telemetry, _capture) = telemetry_with_logs(&collector, &[]).await;
     let span = telemetry.tracer("test", "1.0.0").start("span");
     let context = with_request_id(&Context::new().with_span(span), "request-1".into());
     let expected = context.span().span_context().clone();
@@ -138,9 +138,9 @@ async fn a_record_arrives_with_everything_that_is_known_of_it() {
 }
 
 #[tokio::test]
-async fn levels_have_the_severities_of_the_data_model() {
+async fn levels_are_mapped_to_the_severities_of_the_data_model() {
     let collector = start_collector(&[]).await;
-    let (telemetry, _capture) = logging(&collector, &[]).await;
+    let (telemetry, _capture) = telemetry_with_logs(&collector, &[]).await;
     trace!(target: "orders", "TRACE");
     debug!(target: "orders", "DEBUG");
     info!(target: "orders", "INFO");
@@ -171,9 +171,9 @@ async fn levels_have_the_severities_of_the_data_model() {
 }
 
 #[tokio::test]
-async fn an_event_with_a_name_of_its_own_keeps_it_and_names_its_invocation_once() {
+async fn an_explicit_event_name_and_invocation_id_are_kept() {
     let collector = start_collector(&[]).await;
-    let (telemetry, _capture) = logging(&collector, &[]).await;
+    let (telemetry, _capture) = telemetry_with_logs(&collector, &[]).await;
     let context = with_request_id(&Context::new(), "around".into());
     let active = context.attach();
     tracing::event!(name: "order.placed", target: "orders", tracing::Level::INFO, faas.invocation_id = "its own");
@@ -187,9 +187,9 @@ async fn an_event_with_a_name_of_its_own_keeps_it_and_names_its_invocation_once(
 }
 
 #[tokio::test]
-async fn a_record_carries_the_fields_of_the_spans_around_it_and_the_message() {
+async fn a_record_has_the_fields_of_the_surrounding_spans_and_the_message_id() {
     let collector = start_collector(&[]).await;
-    let (telemetry, _capture) = logging(&collector, &[]).await;
+    let (telemetry, _capture) = telemetry_with_logs(&collector, &[]).await;
     let active = with_message_id(&Context::new(), "m-1".into()).attach();
     let span = info_span!(target: "orders", "order", order_id = 7, id = 1, message = "the span's")
         .entered();
@@ -216,9 +216,9 @@ async fn a_record_carries_the_fields_of_the_spans_around_it_and_the_message() {
 }
 
 #[tokio::test]
-async fn what_an_overloaded_collector_refused_goes_with_the_next_flush() {
+async fn log_records_with_a_retryable_status_are_sent_by_the_next_flush() {
     let collector = start_collector(&[Answer::Status(503), Answer::Status(503)]).await;
-    let (telemetry, capture) = logging(&collector, &[]).await;
+    let (telemetry, capture) = telemetry_with_logs(&collector, &[]).await;
     info!(target: "orders", "first");
     flush(&telemetry).await;
     info!(target: "orders", "second");
@@ -228,8 +228,8 @@ async fn what_an_overloaded_collector_refused_goes_with_the_next_flush() {
         flush(&telemetry).await;
         bodies = self::bodies(&collector);
     }
-    let of_orders = bodies.iter().filter(|body| !body.contains("not exported"));
-    assert_eq!(of_orders.collect::<Vec<_>>(), ["first", "second"]);
+    let order_bodies = bodies.iter().filter(|body| !body.contains("not exported"));
+    assert_eq!(order_bodies.collect::<Vec<_>>(), ["first", "second"]);
     let counts = counts(&telemetry);
     assert_eq!((counts.dropped, counts.pending), (0, 0));
     assert_eq!(counts.finished, counts.exported);
@@ -239,11 +239,11 @@ async fn what_an_overloaded_collector_refused_goes_with_the_next_flush() {
 }
 
 #[tokio::test]
-async fn what_the_buffer_has_no_room_for_is_counted_and_told_of_once() {
+async fn log_records_that_a_full_buffer_drops_are_counted_and_reported_once() {
     let collector = start_collector(&[]).await;
     let room = 100;
     let bound = ("OTEL_BLRP_MAX_QUEUE_SIZE", "100");
-    let (telemetry, capture) = logging(&collector, &[bound]).await;
+    let (telemetry, capture) = telemetry_with_logs(&collector, &[bound]).await;
     for _ in 0..room + 5 {
         info!(target: "orders", "line");
     }
@@ -264,9 +264,9 @@ async fn what_the_buffer_has_no_room_for_is_counted_and_told_of_once() {
 }
 
 #[tokio::test]
-async fn no_level_makes_records_of_an_export_itself() {
+async fn events_of_an_export_are_not_exported_at_any_level() {
     let collector = start_collector(&[]).await;
-    let (telemetry, capture) = logging(&collector, &[]).await;
+    let (telemetry, capture) = telemetry_with_logs(&collector, &[]).await;
     for target in ["h2", "hyper", "tonic", "tower", "rustls"] {
         // A target must be static.
         match target {
@@ -286,17 +286,17 @@ async fn no_level_makes_records_of_an_export_itself() {
         flush(&telemetry).await;
     }
     assert_eq!(bodies(&collector), ["of the program", "a failure"]);
-    // The first flush has sent both; the others have found nothing.
+    // The first flush sent both, the others had nothing to send.
     assert_eq!(collector.request_count(), 2);
     assert!(capture.lines().len() > 9);
 }
 
 #[tokio::test]
-async fn nothing_is_locked_while_a_texts_own_code_runs() {
+async fn no_lock_is_held_while_a_debug_implementation_runs() {
     struct Busy(Telemetry);
     impl std::fmt::Debug for Busy {
         fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-            // What it might do when it logs something itself.
+            // If the implementation logged an event, the event would need this lock.
             assert!(
                 !self
                     .0
@@ -313,7 +313,7 @@ async fn nothing_is_locked_while_a_texts_own_code_runs() {
         }
     }
     let collector = start_collector(&[]).await;
-    let (telemetry, _capture) = logging(&collector, &[]).await;
+    let (telemetry, _capture) = telemetry_with_logs(&collector, &[]).await;
     info!(target: "orders", value = ?Busy(telemetry.clone()), "line");
     flush(&telemetry).await;
     let value = attribute(&records(&collector)[0], "value");
@@ -321,9 +321,9 @@ async fn nothing_is_locked_while_a_texts_own_code_runs() {
 }
 
 #[tokio::test]
-async fn a_record_too_large_for_a_request_loses_its_attributes_and_says_so() {
+async fn a_record_too_large_for_a_request_loses_its_attributes_and_counts_them() {
     let collector = start_collector(&[]).await;
-    let (telemetry, _capture) = logging(&collector, &[]).await;
+    let (telemetry, _capture) = telemetry_with_logs(&collector, &[]).await;
     let long = "x".repeat(300 * 1024);
     info!(target: "orders", a = long, b = long, c = long, d = long, e = long, "large");
     info!(target: "orders", a = long, "small enough");
@@ -337,9 +337,9 @@ async fn a_record_too_large_for_a_request_loses_its_attributes_and_says_so() {
 }
 
 #[tokio::test]
-async fn spans_and_log_records_are_under_way_at_the_same_time() {
+async fn spans_and_log_records_are_exported_concurrently() {
     let collector = start_collector(&[Answer::Hang, Answer::Hang]).await;
-    let (telemetry, _capture) = logging(&collector, &[]).await;
+    let (telemetry, _capture) = telemetry_with_logs(&collector, &[]).await;
     end_span(&telemetry, "span");
     info!(target: "orders", "line");
     let began = Instant::now();
@@ -349,9 +349,9 @@ async fn spans_and_log_records_are_under_way_at_the_same_time() {
 }
 
 #[tokio::test]
-async fn a_flush_of_a_group_takes_its_own_records() {
+async fn a_group_flush_sends_only_its_own_log_records() {
     let collector = start_collector(&[]).await;
-    let (telemetry, _capture) = logging(&collector, &[]).await;
+    let (telemetry, _capture) = telemetry_with_logs(&collector, &[]).await;
     let (one, other) = (telemetry.flush_group(), telemetry.flush_group());
     for (group, text) in [(&one, "one"), (&other, "other")] {
         let _active = group.attach(&Context::new()).attach();
@@ -368,10 +368,10 @@ async fn a_flush_of_a_group_takes_its_own_records() {
 }
 
 #[tokio::test]
-async fn log_records_are_exported_where_spans_are_not() {
+async fn log_records_are_exported_even_if_spans_are_not() {
     let collector = start_collector(&[]).await;
     let none = ("OTEL_TRACES_EXPORTER", "none");
-    let (telemetry, _capture) = logging(&collector, &[none]).await;
+    let (telemetry, _capture) = telemetry_with_logs(&collector, &[none]).await;
     end_span(&telemetry, "span");
     info!(target: "orders", "line");
     telemetry.export_in_background();
@@ -381,7 +381,7 @@ async fn log_records_are_exported_where_spans_are_not() {
 }
 
 #[tokio::test]
-async fn nothing_is_made_of_log_records_unless_it_is_asked_for() {
+async fn log_records_are_not_created_unless_otlp_is_configured() {
     let collector = start_collector(&[]).await;
     for exporter in [None, Some("none"), Some("console")] {
         let variable = exporter.map(|exporter| ("OTEL_LOGS_EXPORTER", exporter));

@@ -10,7 +10,7 @@ use crate::buffer::Selection;
 const WITH_METRICS: (&str, &str) = ("OTEL_METRICS_EXPORTER", "otlp");
 const WITHOUT_TRACES: (&str, &str) = ("OTEL_TRACES_EXPORTER", "none");
 
-/// The sum of all data points that arrived of a counter.
+/// Returns the sum of a counter's exported data points.
 fn total(metrics: &[Metric], name: &str) -> i64 {
     let named = metrics.iter().filter(|metric| metric.name == name);
     let points = named.flat_map(|metric| match metric.data.as_ref().unwrap() {
@@ -30,7 +30,7 @@ fn total(metrics: &[Metric], name: &str) -> i64 {
 }
 
 #[tokio::test]
-async fn what_was_counted_goes_with_the_spans() {
+async fn metrics_are_exported_with_the_spans() {
     let collector = start_collector(&[]).await;
     let telemetry = telemetry(&collector, &[WITH_METRICS]).await;
     let counter = telemetry
@@ -53,7 +53,7 @@ async fn what_was_counted_goes_with_the_spans() {
 }
 
 #[tokio::test]
-async fn what_an_overloaded_collector_refused_comes_once_and_first() {
+async fn metrics_with_a_retryable_status_are_sent_again_before_new_ones() {
     let collector = start_collector(&[]).await;
     script_metrics(&collector, &[Answer::Status(503); 2]);
     let telemetry = telemetry(&collector, &[WITH_METRICS, WITHOUT_TRACES]).await;
@@ -71,7 +71,7 @@ async fn what_an_overloaded_collector_refused_comes_once_and_first() {
 }
 
 #[tokio::test]
-async fn without_anything_recorded_there_is_no_request() {
+async fn no_request_is_sent_without_measurements() {
     let collector = start_collector(&[]).await;
     let telemetry = telemetry(&collector, &[WITH_METRICS, WITHOUT_TRACES]).await;
     let counter = telemetry
@@ -87,8 +87,8 @@ async fn without_anything_recorded_there_is_no_request() {
     assert_eq!(metrics_requests(&collector), 1);
 }
 
-/// The sum of the data points that arrived of a counter of the telemetry's own, with this outcome.
-fn outcome(collector: &TestCollector, name: &str, outcome: &str) -> i64 {
+/// Returns the sum of a counter's exported data points with this outcome.
+fn outcome_total(collector: &TestCollector, name: &str, outcome: &str) -> i64 {
     let mut metrics = exported_metrics(collector);
     for metric in &mut metrics {
         if let Some(Data::Sum(sum)) = &mut metric.data {
@@ -105,7 +105,7 @@ fn outcome(collector: &TestCollector, name: &str, outcome: &str) -> i64 {
 }
 
 #[tokio::test]
-async fn what_became_of_the_spans_of_a_flush_goes_with_the_next_one() {
+async fn the_span_counts_of_a_flush_are_exported_by_the_next_one() {
     let collector = start_collector(&[]).await;
     let settings = [WITH_METRICS, ("OTEL_BSP_MAX_QUEUE_SIZE", "2")];
     let telemetry = telemetry(&collector, &settings).await;
@@ -113,9 +113,9 @@ async fn what_became_of_the_spans_of_a_flush_goes_with_the_next_one() {
         end_span(&telemetry, name);
     }
     flush(&telemetry).await;
-    let spans = |name| outcome(&collector, "baton.telemetry.spans", name);
+    let spans = |name| outcome_total(&collector, "baton.telemetry.spans", name);
     assert_eq!((spans("exported"), spans("dropped")), (0, 1));
-    // That all has arrived is not worth a request of its own.
+    // A request is not sent only because the spans have been exported.
     flush(&telemetry).await;
     assert_eq!(metrics_requests(&collector), 1);
     end_span(&telemetry, "third");
@@ -131,7 +131,7 @@ async fn what_became_of_the_spans_of_a_flush_goes_with_the_next_one() {
 }
 
 #[tokio::test]
-async fn data_points_that_are_refused_for_good_are_counted_and_do_not_block_what_follows() {
+async fn rejected_data_points_are_counted_and_do_not_block_later_ones() {
     let collector = start_collector(&[]).await;
     script_metrics(
         &collector,
@@ -146,12 +146,12 @@ async fn data_points_that_are_refused_for_good_are_counted_and_do_not_block_what
         counter.add(1, &[]);
         flush(&telemetry).await;
     }
-    let reported = outcome(&collector, "baton.telemetry.metric_points", "dropped");
+    let reported = outcome_total(&collector, "baton.telemetry.metric_points", "dropped");
     assert_eq!((reported, dropped(&telemetry)), (2, 2));
 }
 
-/// A deadline for a machine that is busy with other tests.
-fn in_a_while() -> Instant {
+/// Returns a deadline that is long enough for a machine that runs other tests as well.
+fn generous_deadline() -> Instant {
     Instant::now() + BUDGET * 40
 }
 
@@ -166,8 +166,7 @@ fn dropped(telemetry: &Telemetry) -> u64 {
 }
 
 #[tokio::test]
-async fn what_is_more_than_may_be_kept_is_dropped_and_counted_when_the_collector_has_not_taken_it()
-{
+async fn data_points_beyond_the_buffer_limit_are_dropped_and_counted_if_the_export_fails() {
     let collector = start_collector(&[]).await;
     script_metrics(&collector, &[Answer::Status(503); 2]);
     let bound = ("BATON_METRIC_BUFFER_BYTES", "1");
@@ -186,7 +185,7 @@ async fn what_is_more_than_may_be_kept_is_dropped_and_counted_when_the_collector
 }
 
 #[tokio::test]
-async fn what_is_more_than_may_be_kept_arrives_in_requests_below_the_limit() {
+async fn data_points_beyond_the_buffer_limit_are_exported_in_requests_below_the_size_limit() {
     let collector = start_collector(&[]).await;
     let bound = ("BATON_METRIC_BUFFER_BYTES", "1");
     let telemetry = telemetry(&collector, &[WITH_METRICS, WITHOUT_TRACES, bound]).await;
@@ -197,7 +196,7 @@ async fn what_is_more_than_may_be_kept_arrives_in_requests_below_the_limit() {
             counter.add(1, &[opentelemetry::KeyValue::new("customer", filler)]);
         }
     }
-    telemetry.flush(in_a_while()).await;
+    telemetry.flush(generous_deadline()).await;
     let metrics = exported_metrics(&collector);
     for name in ["orders", "returns", "complaints"] {
         assert_eq!(total(&metrics, name), 1999);
@@ -211,8 +210,8 @@ async fn what_is_more_than_may_be_kept_arrives_in_requests_below_the_limit() {
     );
 }
 
-/// Flushes a group, and another one while the first one's metrics are under way. How long each
-/// took.
+/// Flushes a group, and another one while the first one's metrics are in flight. Returns the
+/// duration of each flush.
 async fn flush_two_groups(telemetry: &Telemetry) -> (Duration, Duration) {
     let counter = telemetry
         .meter("test", "1.2.3")
@@ -233,19 +232,19 @@ async fn flush_two_groups(telemetry: &Telemetry) -> (Duration, Duration) {
 }
 
 #[tokio::test]
-async fn what_a_group_has_counted_goes_with_the_flush_that_is_under_way() {
+async fn the_metrics_of_a_group_are_exported_by_the_flush_in_progress() {
     let collector = start_collector(&[]).await;
     let telemetry = telemetry(&collector, &[WITH_METRICS, WITHOUT_TRACES]).await;
     flush_two_groups(&telemetry).await;
     assert_eq!(total(&exported_metrics(&collector), "orders"), 11);
     assert_eq!(metrics_requests(&collector), 2);
-    // Once is enough.
+    // All metrics have been exported, so no request is sent.
     flush(&telemetry).await;
     assert_eq!(metrics_requests(&collector), 2);
 }
 
 #[tokio::test]
-async fn a_group_does_not_wait_for_a_collector_that_hangs_with_anothers_metrics() {
+async fn a_group_does_not_wait_for_a_hanging_metrics_export_of_another_group() {
     let collector = start_collector(&[]).await;
     script_metrics(&collector, &[Answer::Hang]);
     let telemetry = telemetry(&collector, &[WITH_METRICS, WITHOUT_TRACES]).await;
@@ -260,7 +259,7 @@ async fn a_group_does_not_wait_for_a_collector_that_hangs_with_anothers_metrics(
 }
 
 #[tokio::test]
-async fn a_collector_that_has_just_failed_is_not_asked_for_others() {
+async fn a_collector_that_has_just_failed_is_not_contacted_for_another_group() {
     let collector = start_collector(&[]).await;
     script_metrics(&collector, &[Answer::Status(503); 2]);
     let telemetry = telemetry(&collector, &[WITH_METRICS, WITHOUT_TRACES]).await;
@@ -271,23 +270,24 @@ async fn a_collector_that_has_just_failed_is_not_asked_for_others() {
 }
 
 #[tokio::test]
-async fn who_comes_before_a_collection_needs_no_second_one() {
+async fn a_group_that_joins_before_the_collection_causes_no_second_one() {
     let collector = start_collector(&[]).await;
     script_metrics(&collector, &[Answer::Status(503); 2]);
     let telemetry = telemetry(&collector, &[WITH_METRICS, WITHOUT_TRACES]).await;
     let meter = telemetry.meter("test", "1.2.3");
-    // Each collection says it again.
+    // Each collection exports this sum again.
     meter.i64_up_down_counter("open").build().add(1, &[]);
     flush(&telemetry).await;
-    // What was refused is sent first, and the second group comes while it is.
+    // The failed request is sent first, and the second group joins during that time.
     flush_two_groups(&telemetry).await;
     assert_eq!(total(&exported_metrics(&collector), "orders"), 11);
     assert_eq!(metrics_requests(&collector), 4);
 }
 
-/// When the last of them is over everything has arrived, and nothing has been told twice.
+/// Checks that every measurement has been exported once the last flush of a round has returned, and
+/// that no count is exported twice.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn groups_on_several_threads_leave_nothing_behind() {
+async fn flushes_of_groups_on_several_threads_export_all_metrics() {
     let collector = start_collector(&[]).await;
     let telemetry = telemetry(&collector, &[WITH_METRICS]).await;
     let counter = telemetry
@@ -303,7 +303,9 @@ async fn groups_on_several_threads_leave_nothing_behind() {
                 let tracer = telemetry.tracer("test", "1.2.3");
                 tracer.start_with_context("span", &context).end();
                 counter.add(1, &[]);
-                telemetry.flush_context_group(&context, in_a_while()).await;
+                telemetry
+                    .flush_context_group(&context, generous_deadline())
+                    .await;
             })
         });
         for flush in flushes.collect::<Vec<_>>() {
@@ -315,16 +317,16 @@ async fn groups_on_several_threads_leave_nothing_behind() {
     telemetry
         .shared
         .pipeline
-        .export_metrics(Selection::All, in_a_while())
+        .export_metrics(Selection::All, generous_deadline())
         .await;
     assert_eq!(
-        outcome(&collector, "baton.telemetry.spans", "exported"),
+        outcome_total(&collector, "baton.telemetry.spans", "exported"),
         200
     );
 }
 
 #[tokio::test]
-async fn cumulative_sums_are_not_kept_but_said_again() {
+async fn cumulative_sums_are_collected_again_instead_of_buffered() {
     let collector = start_collector(&[]).await;
     script_metrics(&collector, &[Answer::Status(503); 2]);
     let temporality = (

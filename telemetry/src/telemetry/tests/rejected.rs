@@ -1,14 +1,14 @@
-//! Spans that the collector rejects in an answer of success.
+//! Spans that the collector rejects in a partial success.
 
 use std::io::Read as _;
 
 use super::*;
 
-/// Flushes three spans, and returns the report with what was logged meanwhile.
+/// Flushes three spans. Returns the report and the log.
 async fn flush_rejected(rejected: i64) -> (FlushReport, String) {
     let collector = start_collector(&[Answer::PartialSuccess(rejected)]).await;
     let telemetry = telemetry(&collector, &[]).await;
-    // In two scopes, so that the request is of two chunks.
+    // Two scopes, so that the request has two chunks.
     for scope in ["one", "one", "two"] {
         telemetry.tracer(scope, "1.0.0").start("span").end();
     }
@@ -24,8 +24,8 @@ async fn flush_rejected(rejected: i64) -> (FlushReport, String) {
 }
 
 #[tokio::test]
-async fn rejected_spans_are_dropped_and_told_of() {
-    // Whatever it says, a collector cannot reject more than it was sent.
+async fn rejected_spans_are_dropped_and_reported() {
+    // A collector cannot reject more spans than it was sent.
     for (rejected, dropped) in [(1, 1), (3, 3), (i64::MAX, 3)] {
         let (report, log) = flush_rejected(rejected).await;
         let counts = (report.exported, report.dropped, report.pending);

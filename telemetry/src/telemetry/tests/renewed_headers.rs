@@ -1,4 +1,5 @@
-//! Headers that a source has: in every request, and fetched again when the collector refuses them.
+//! Headers from a source. They are sent in every request, and fetched again when the collector
+//! rejects them.
 
 use super::*;
 use crate::export::headers::tests::Scripted;
@@ -8,7 +9,7 @@ const KEYS: [Result<&str, &str>; 2] = [
     Ok("authorization=Bearer TWO"),
 ];
 
-async fn with_source(
+async fn telemetry_with_source(
     collector: &TestCollector,
     source: &Scripted,
     more: &[(&'static str, &'static str)],
@@ -27,13 +28,13 @@ async fn with_source(
 }
 
 #[tokio::test]
-async fn fetched_headers_win_and_the_others_stay() {
+async fn fetched_headers_take_precedence_and_other_headers_are_kept() {
     let collector = start_collector(&[]).await;
     let variable = (
         "OTEL_EXPORTER_OTLP_HEADERS",
         "authorization=Bearer OLD,x-scope=a",
     );
-    let telemetry = with_source(&collector, &Scripted::new(&KEYS), &[variable]).await;
+    let telemetry = telemetry_with_source(&collector, &Scripted::new(&KEYS), &[variable]).await;
     end_span(&telemetry, "span");
     assert_eq!(flush(&telemetry).await.exported, 1);
     assert_eq!(header_values(&collector, "authorization"), ["Bearer ONE"]);
@@ -42,11 +43,11 @@ async fn fetched_headers_win_and_the_others_stay() {
 }
 
 #[tokio::test]
-async fn a_refused_key_is_fetched_again_and_the_request_sent_again_in_the_same_flush() {
+async fn a_rejected_key_is_fetched_again_and_the_request_retried_in_the_same_flush() {
     for status in [401, 403] {
         let collector = start_collector(&[Answer::Status(status)]).await;
         let source = Scripted::new(&KEYS);
-        let telemetry = with_source(&collector, &source, &[]).await;
+        let telemetry = telemetry_with_source(&collector, &source, &[]).await;
         end_span(&telemetry, "span");
         let report = flush(&telemetry).await;
         assert_eq!((report.exported, report.pending), (1, 0), "{status}");
@@ -60,10 +61,11 @@ async fn a_refused_key_is_fetched_again_and_the_request_sent_again_in_the_same_f
 
 #[tokio::test]
 async fn spans_and_metrics_share_one_fetch() {
-    let refused = [Answer::Status(401)];
-    let collector = start_collector(&refused).await;
+    let rejection = [Answer::Status(401)];
+    let collector = start_collector(&rejection).await;
     let source = Scripted::new(&KEYS);
-    let telemetry = with_source(&collector, &source, &[("OTEL_METRICS_EXPORTER", "otlp")]).await;
+    let telemetry =
+        telemetry_with_source(&collector, &source, &[("OTEL_METRICS_EXPORTER", "otlp")]).await;
     end_span(&telemetry, "span");
     telemetry
         .meter("test", "1")
@@ -76,10 +78,10 @@ async fn spans_and_metrics_share_one_fetch() {
 }
 
 #[tokio::test]
-async fn a_key_that_stays_refused_is_not_fetched_with_every_flush() {
+async fn a_key_that_is_still_rejected_is_not_fetched_with_every_flush() {
     let collector = start_collector(&[Answer::Status(401); 4]).await;
     let source = Scripted::new(&KEYS);
-    let telemetry = with_source(&collector, &source, &[]).await;
+    let telemetry = telemetry_with_source(&collector, &source, &[]).await;
     end_span(&telemetry, "span");
     for _ in 0..3 {
         assert_eq!(flush(&telemetry).await.exported, 0);
@@ -88,9 +90,9 @@ async fn a_key_that_stays_refused_is_not_fetched_with_every_flush() {
 }
 
 #[tokio::test]
-async fn without_headers_exports_go_on() {
+async fn spans_are_exported_even_if_no_headers_can_be_fetched() {
     let collector = start_collector(&[]).await;
-    let telemetry = with_source(&collector, &Scripted::new(&[Err("denied")]), &[]).await;
+    let telemetry = telemetry_with_source(&collector, &Scripted::new(&[Err("denied")]), &[]).await;
     end_span(&telemetry, "span");
     assert_eq!(flush(&telemetry).await.exported, 1);
 }

@@ -1,5 +1,5 @@
-//! What becomes of spans that the collector does not take: they are on stdout, nobody waits for
-//! them, and every one is accounted for.
+//! Spilling of spans that the collector does not accept: they are written to stdout without delay,
+//! and every span is accounted for.
 
 use serde_json::Value;
 
@@ -7,14 +7,14 @@ use super::*;
 
 pub(super) const SPILL: (&str, &str) = ("BATON_SPILL", "stdout");
 
-/// Telemetry that spills, and what it spills to.
+/// Returns telemetry that spills spans, and the output that it spills them to.
 pub(super) async fn spilling(collector: &TestCollector) -> (Telemetry, Output) {
     let output = Output::captured();
     let telemetry = telemetry_with_output(collector, &[SPILL], output.clone()).await;
     (telemetry, output)
 }
 
-/// The lines that hold spans, and those with metrics of what was lost.
+/// Returns the lines with spans, and those with metrics of losses.
 pub(super) fn lines(output: &Output) -> (Vec<Value>, Vec<Value>) {
     let lines = output.lines();
     let parsed = lines.iter().map(|line| serde_json::from_str(line).unwrap());
@@ -40,7 +40,7 @@ pub(super) fn assert_balanced(report: FlushReport) {
 }
 
 #[tokio::test]
-async fn what_does_not_arrive_is_written_down_and_told_of_at_once() {
+async fn spans_that_cannot_be_exported_are_spilled_and_reported_immediately() {
     for script in [
         vec![Answer::Status(503); 2],
         vec![Answer::Status(400)],
@@ -70,7 +70,7 @@ async fn what_does_not_arrive_is_written_down_and_told_of_at_once() {
 }
 
 #[tokio::test]
-async fn a_collector_that_hangs_is_waited_for_twice_and_loses_nothing() {
+async fn a_hanging_collector_delays_two_flushes_and_loses_no_span() {
     let collector = start_collector(&[Answer::Hang; 100]).await;
     let (telemetry, output) = spilling(&collector).await;
     let mut waited = 0;
@@ -88,7 +88,7 @@ async fn a_collector_that_hangs_is_waited_for_twice_and_loses_nothing() {
 }
 
 #[tokio::test]
-async fn a_flush_without_any_time_still_loses_nothing() {
+async fn a_flush_with_an_expired_deadline_spills_its_spans() {
     let collector = start_collector(&[Answer::Hang]).await;
     let (telemetry, output) = spilling(&collector).await;
     end_span(&telemetry, "span");
@@ -98,7 +98,7 @@ async fn a_flush_without_any_time_still_loses_nothing() {
 }
 
 #[tokio::test]
-async fn a_service_keeps_what_does_not_arrive_until_the_buffer_is_half_full_or_it_ends() {
+async fn a_service_spills_pending_spans_when_the_buffer_is_half_full_and_at_shutdown() {
     let collector = start_collector(&[Answer::Status(503); 1000]).await;
     let output = Output::captured();
     let settings = [
@@ -135,7 +135,7 @@ pub(super) async fn until(mut condition: impl FnMut() -> bool) {
 }
 
 #[tokio::test]
-async fn what_waits_is_told_of_and_what_is_left_at_the_end_is_counted_for_every_signal() {
+async fn pending_spans_are_reported_and_losses_at_shutdown_are_counted_for_every_signal() {
     let collector = start_collector(&[Answer::Status(503); 1000]).await;
     let output = Output::captured();
     let settings = [

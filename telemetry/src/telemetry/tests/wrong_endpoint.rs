@@ -1,17 +1,17 @@
-//! Endpoints that refuse every request: they open the circuit breaker like a collector that is
-//! down.
+//! Endpoints that reject every request. They open the circuit breaker, as a collector that is down
+//! does.
 
 use super::spill::{assert_balanced, spilling};
 use super::*;
 use crate::logs::Capture;
 
 const INVOCATIONS: usize = 40;
-/// Number of consecutive requests that fail at once before the circuit breaker opens.
+/// Number of consecutive requests that fail immediately before the circuit breaker opens.
 const REQUESTS: usize = 5;
 
 /// Flushes two scopes, as in an invocation, repeatedly. Returns the number of requests and the log.
-async fn invocations(answer: Answer) -> (usize, String) {
-    let collector = start_collector(&[answer; 3 * INVOCATIONS]).await;
+async fn flush_invocations(response: Answer) -> (usize, String) {
+    let collector = start_collector(&[response; 3 * INVOCATIONS]).await;
     let (telemetry, _output) = spilling(&collector).await;
     let capture = Capture::start();
     for _ in 0..INVOCATIONS {
@@ -21,35 +21,35 @@ async fn invocations(answer: Answer) -> (usize, String) {
         assert_balanced(flush(&telemetry).await);
     }
     let report = flush(&telemetry).await;
-    assert_eq!(report.spilled, 2 * INVOCATIONS as u64, "{answer:?}");
+    assert_eq!(report.spilled, 2 * INVOCATIONS as u64, "{response:?}");
     let lines = capture.lines();
     let log = lines.iter().map(|line| line.to_string() + "\n").collect();
     (collector.request_count(), log)
 }
 
 #[tokio::test]
-async fn an_endpoint_that_refuses_every_request_is_left_alone() {
-    let mut answers = [400, 404, 405, 413, 415, 500, 501]
+async fn an_endpoint_that_rejects_every_request_opens_the_circuit_breaker() {
+    let mut responses = [400, 404, 405, 413, 415, 500, 501]
         .map(Answer::Status)
         .to_vec();
-    answers.extend([
+    responses.extend([
         Answer::Raw("HTTP/1.1 302 Found\r\nlocation: /login\r\ncontent-length: 0\r\n\r\n"),
         Answer::Raw("HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 1\r\n\r\n<"),
     ]);
-    for answer in answers {
-        let (requests, log) = invocations(answer).await;
-        assert!(requests <= REQUESTS, "{answer:?}: {requests} requests");
-        assert!(log.contains("circuit breaker open"), "{answer:?}: {log}");
+    for response in responses {
+        let (requests, log) = flush_invocations(response).await;
+        assert!(requests <= REQUESTS, "{response:?}: {requests} requests");
+        assert!(log.contains("circuit breaker open"), "{response:?}: {log}");
         assert!(
             log.contains("OTLP receiver") || log.contains("redirect"),
-            "{answer:?}: {log}"
+            "{response:?}: {log}"
         );
     }
 }
 
 #[tokio::test]
-async fn one_payload_that_is_refused_does_not_hide_a_healthy_collector() {
-    // The request is refused, then each scope by itself.
+async fn a_rejected_payload_does_not_open_the_circuit_breaker() {
+    // The collector rejects the request and then its first scope, and accepts the second one.
     let round = [400, 400, 200].map(Answer::Status);
     let collector = start_collector(&round.repeat(INVOCATIONS)).await;
     let (telemetry, _output) = spilling(&collector).await;
@@ -64,16 +64,16 @@ async fn one_payload_that_is_refused_does_not_hide_a_healthy_collector() {
 }
 
 #[tokio::test]
-async fn a_redirect_is_logged_with_its_target_and_without_the_query_of_it() {
-    const ANSWER: &str = "HTTP/1.1 307 X\r\nLocation: https://key@login.example/start?state=SECRET#x\r\ncontent-length: 0\r\n\r\n";
-    let (_, log) = invocations(Answer::Raw(ANSWER)).await;
+async fn a_redirect_is_logged_with_its_target_and_without_its_query() {
+    const RESPONSE: &str = "HTTP/1.1 307 X\r\nLocation: https://key@login.example/start?state=SECRET#x\r\ncontent-length: 0\r\n\r\n";
+    let (_, log) = flush_invocations(Answer::Raw(RESPONSE)).await;
     assert!(log.contains("https://login.example/start"), "{log}");
     assert!(log.contains("307 Temporary Redirect"), "{log}");
     assert!(!log.contains("SECRET") && !log.contains("key@"), "{log}");
 }
 
 #[tokio::test]
-async fn a_base_url_with_the_path_of_a_signal_is_named_as_the_probable_cause() {
+async fn a_base_url_with_a_signal_path_is_reported_as_the_probable_cause() {
     let collector = start_collector(&[Answer::Status(404)]).await;
     let endpoint = format!("{}/v1/traces", collector.endpoint());
     let variables = [
