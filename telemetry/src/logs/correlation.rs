@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_message_stays_in_its_invocation() {
+    fn the_context_of_a_message_keeps_the_id_of_its_invocation() {
         let invocation = with_request_id(&Context::new(), "request".into());
         let first = with_message_id(&invocation, "first".into());
         let second = with_message_id(&first, "second".into());

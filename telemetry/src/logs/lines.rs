@@ -96,7 +96,7 @@ fn hex(out: &mut Vec<u8>, id: &[u8]) {
 }
 
 fn decimal(out: &mut Vec<u8>, mut number: u64) {
-    /// `u64::MAX` has so many digits.
+    /// Number of digits of `u64::MAX`.
     const MOST: usize = 20;
     let mut digits = [0; MOST];
     let mut first = MOST;

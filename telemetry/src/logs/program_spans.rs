@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_list_of_libraries_can_be_searched() {
+    fn the_list_of_libraries_is_sorted() {
         assert!(LIBRARIES.is_sorted());
     }
 }

@@ -12,7 +12,7 @@ thread_local! {
 /// Calls `write` with an empty buffer. A nested call gets another one: code that formats a field
 /// may log.
 pub(super) fn with<T>(write: impl FnOnce(&mut Vec<u8>) -> T) -> T {
-    // While a thread ends, its buffer may be gone already.
+    // The buffer may already have been dropped when its thread exits.
     let mut buffer = BUFFER.try_with(Cell::take).unwrap_or_default();
     buffer.clear();
     let written = write(&mut buffer);
@@ -27,7 +27,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_writes_while_another_writes_has_a_place_of_its_own() {
+    fn a_nested_call_gets_a_buffer_of_its_own() {
         with(|outer| {
             outer.extend(b"outer");
             with(|inner| {
@@ -40,7 +40,7 @@ mod tests {
     }
 
     #[test]
-    fn the_room_of_a_very_long_line_is_given_back() {
+    fn the_capacity_of_a_very_long_line_is_freed() {
         with(|out| out.resize(2 * MAX_CAPACITY, 0));
         with(|next| assert!(next.capacity() <= MAX_CAPACITY));
     }

@@ -14,26 +14,26 @@ mod ids;
 mod records;
 mod span_fields;
 
-/// Keeps what this thread logs, as it would be on stdout, until it is dropped.
+/// Captures the log lines of this thread until it is dropped.
 pub(crate) struct Capture {
     output: Output,
     _default: DefaultGuard,
-    /// With one subscriber alone, an event that the thread of another test comes to first would be
-    /// off for all threads.
+    /// A second subscriber. With only one, an event first reached by another test's thread would be
+    /// disabled for all threads.
     _second: Dispatch,
 }
 
 impl Capture {
     pub(crate) fn start() -> Self {
-        Self::of(LogFormat::Json, None)
+        Self::with_format(LogFormat::Json, None)
     }
 
-    /// Has records made as well.
+    /// Also adds log records to the buffer.
     pub(crate) fn with_records(buffer: Buffer) -> Self {
-        Self::of(LogFormat::Json, Some(buffer))
+        Self::with_format(LogFormat::Json, Some(buffer))
     }
 
-    fn of(format: LogFormat, records: Option<Buffer>) -> Self {
+    fn with_format(format: LogFormat, records: Option<Buffer>) -> Self {
         let second = Dispatch::new(NoSubscriber::new());
         let output = Output::captured();
         let events = LogLayer::new(format, output.clone(), records);
@@ -54,21 +54,21 @@ impl Capture {
     }
 }
 
-/// The lines that `log` logs.
+/// Returns the lines that `log` logs, parsed from JSON.
 pub(crate) fn captured(log: impl FnOnce()) -> Vec<Value> {
     let capture = Capture::start();
     log();
     capture.lines()
 }
 
-/// The same in this form.
+/// Returns the lines that `log` logs, in this format.
 pub(super) fn lines(format: LogFormat, log: impl FnOnce()) -> Vec<String> {
-    let capture = Capture::of(format, None);
+    let capture = Capture::with_format(format, None);
     log();
     capture.output.lines()
 }
 
-/// A span of another process.
+/// Returns the context of a span in another process.
 pub(super) fn span() -> SpanContext {
     SpanContext::new(
         0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736.into(),
@@ -86,7 +86,7 @@ fn logged(log: impl FnOnce()) -> Value {
 }
 
 #[test]
-fn fields_keep_their_types_and_strange_text_stays_in_one_line() {
+fn fields_keep_their_types_and_line_breaks_are_escaped() {
     let error = io::Error::other(io::Error::other("the cause"));
     let line = logged(|| {
         tracing::warn!(
@@ -109,7 +109,7 @@ fn fields_keep_their_types_and_strange_text_stays_in_one_line() {
 }
 
 #[test]
-fn a_line_carries_the_ids_of_the_active_span() {
+fn a_line_has_the_ids_of_the_active_span() {
     let guard = Context::new().with_remote_span_context(span()).attach();
     let line = logged(|| tracing::info!("inside"));
     drop(guard);

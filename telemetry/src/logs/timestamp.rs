@@ -73,14 +73,14 @@ mod tests {
 
     use super::*;
 
-    fn written(time: SystemTime) -> String {
+    fn timestamp(time: SystemTime) -> String {
         let mut out = Vec::new();
         write(&mut out, time);
         String::from_utf8(out).unwrap()
     }
 
     #[test]
-    fn days_around_leap_days_and_the_ends_of_time_are_right() {
+    fn leap_days_and_the_first_and_last_timestamps_are_correct() {
         for (seconds, expected) in [
             (0, "1970-01-01T00:00:00.000000Z"),
             (951_782_399, "2000-02-28T23:59:59.000000Z"),
@@ -90,21 +90,24 @@ mod tests {
             (LAST_SECOND, "9999-12-31T23:59:59.000000Z"),
             (LAST_SECOND + 1, "9999-12-31T23:59:59.999999Z"),
         ] {
-            assert_eq!(written(UNIX_EPOCH + Duration::from_secs(seconds)), expected);
+            assert_eq!(
+                timestamp(UNIX_EPOCH + Duration::from_secs(seconds)),
+                expected
+            );
         }
         let before = UNIX_EPOCH - Duration::from_secs(1);
-        assert_eq!(written(before), "1970-01-01T00:00:00.000000Z");
+        assert_eq!(timestamp(before), "1970-01-01T00:00:00.000000Z");
     }
 
-    /// `tracing-subscriber` writes the present only, so this is about today; its years and ours
-    /// have the same form.
+    /// Compares only the current time, because `tracing-subscriber` cannot write any other. The
+    /// timestamps of both can be compared as text.
     #[test]
-    fn the_present_is_what_tracing_subscriber_writes() {
+    fn the_current_time_is_written_as_by_tracing_subscriber() {
         let mut theirs = String::new();
         let clock = tracing_subscriber::fmt::time::SystemTime;
-        let before = written(SystemTime::now());
+        let before = timestamp(SystemTime::now());
         clock.format_time(&mut Writer::new(&mut theirs)).unwrap();
-        let after = written(SystemTime::now());
+        let after = timestamp(SystemTime::now());
         assert!(
             before <= theirs && theirs <= after,
             "{before} {theirs} {after}"
@@ -113,7 +116,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_day_follows_the_one_before(day in 1u64..LAST_SECOND / SECONDS_PER_DAY) {
+        fn every_date_follows_that_of_the_previous_day(day in 1u64..LAST_SECOND / SECONDS_PER_DAY) {
             let (before, after) = (date(day - 1), date(day));
             let (year, month, last) = before;
             let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);

@@ -143,7 +143,7 @@ fn write_escaped(out: &mut Vec<u8>, text: &str) {
     }
 }
 
-/// Bytes of other characters than ASCII's pass as they are.
+/// Writes a byte of a string, escaped if necessary. Bytes of non-ASCII characters are not escaped.
 fn escape(out: &mut Vec<u8>, byte: u8) {
     match byte {
         b'"' => out.extend_from_slice(b"\\\""),
@@ -164,7 +164,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whatever_must_be_escaped_is_found_in_every_place() {
+    fn bytes_that_must_be_escaped_are_found_at_every_position() {
         for byte in 0..=u8::MAX {
             for filler in [b'a', b' ', b'!', b'#', b'[', b']', 0x7f, 0x80, 0xff] {
                 for place in 0..WORD {

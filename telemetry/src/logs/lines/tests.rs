@@ -1,4 +1,4 @@
-//! The two forms of lines, to the letter.
+//! The exact text of lines in both formats.
 
 use opentelemetry::Context;
 use opentelemetry::trace::TraceContextExt as _;
@@ -15,32 +15,32 @@ fn one_line(format: LogFormat, log: impl FnOnce()) -> String {
     lines.remove(0)
 }
 
-/// The line in this form, without its time and the end.
-fn written(format: LogFormat, log: impl FnOnce()) -> String {
+/// Returns the line in this format, without its time.
+fn line_without_time(format: LogFormat, log: impl FnOnce()) -> String {
     let line = one_line(format, log);
     let (_, rest) = line.split_once("Z").unwrap();
     rest.to_owned()
 }
 
 fn text(log: impl FnOnce()) -> String {
-    written(LogFormat::Text, log)
+    line_without_time(LogFormat::Text, log)
 }
 
 fn json(log: impl FnOnce()) -> String {
-    written(LogFormat::Json, log)
+    line_without_time(LogFormat::Json, log)
 }
 
-fn inside<T>(context: &Context, log: impl FnOnce() -> T) -> T {
+fn call_in_context<T>(context: &Context, log: impl FnOnce() -> T) -> T {
     let _active = context.clone().attach();
     log()
 }
 
 #[test]
-fn a_line_has_its_ids_at_the_end_in_both_forms() {
+fn a_line_has_its_ids_at_the_end_in_both_formats() {
     let context = Context::new().with_remote_span_context(span());
     let context = with_request_id(&context, "8476a536-e9f4-11e8-9739-2dfe598c3fcd".into());
     let context = with_message_id(&context, "059f36b4-87a3-44ab-83d2-661975830a7d".into());
-    let log = || inside(&context, || info!(target: "orders", count = 3, "placed"));
+    let log = || call_in_context(&context, || info!(target: "orders", count = 3, "placed"));
     assert_eq!(
         json(log),
         "\",\"level\":\"INFO\",\"target\":\"orders\",\"message\":\"placed\",\"count\":3,\
@@ -87,7 +87,7 @@ fn numbers_keep_their_values() {
 }
 
 #[test]
-fn a_field_with_the_name_of_something_else_in_the_line_is_told_apart() {
+fn a_field_with_a_reserved_name_gets_a_prefix() {
     let log = || info!(level = 3, requestId = "mine", timestamp = 1, "text");
     let line: serde_json::Value = serde_json::from_str(&one_line(LogFormat::Json, log)).unwrap();
     assert_eq!(line["level"], "INFO");
@@ -98,7 +98,7 @@ fn a_field_with_the_name_of_something_else_in_the_line_is_told_apart() {
 }
 
 #[test]
-fn text_is_in_quotes_where_its_end_could_not_be_told() {
+fn ambiguous_text_is_in_quotes() {
     for (value, expected) in [
         ("", "\"\""),
         ("one", "one"),
@@ -119,7 +119,7 @@ fn text_is_in_quotes_where_its_end_could_not_be_told() {
 }
 
 #[test]
-fn nothing_in_a_text_line_breaks_it_or_commands_a_terminal() {
+fn line_breaks_and_control_characters_are_escaped_in_text_lines() {
     let message = "a\r\nb\u{1b}[31m\u{9b}\u{85}\u{2028}\u{0}\tc";
     let escaped = "a\\r\\nb\\u{1b}[31m\\u{9b}\\u{85}\\u{2028}\\u{0}\\tc";
     let line = text(|| error!(target: "evil\ntarget", { "field\nname" = "x" }, "{message}"));
@@ -130,11 +130,11 @@ fn nothing_in_a_text_line_breaks_it_or_commands_a_terminal() {
 }
 
 #[test]
-fn a_text_may_be_made_in_another_context() {
+fn a_display_implementation_may_attach_another_context() {
     struct Busy;
     impl std::fmt::Display for Busy {
         fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-            inside(&Context::new(), || formatter.write_str("made"))
+            call_in_context(&Context::new(), || formatter.write_str("made"))
         }
     }
     let line = json(|| info!("{Busy}"));
@@ -152,7 +152,7 @@ fn an_error_is_written_with_its_causes() {
 
 proptest! {
     #[test]
-    fn json_reads_as_what_was_logged(message in any::<String>(), value in any::<String>()) {
+    fn json_lines_contain_the_logged_text(message in any::<String>(), value in any::<String>()) {
         let line = one_line(LogFormat::Json, || info!(value, made = %value, "{message}"));
         let line: serde_json::Value = serde_json::from_str(&line).unwrap();
         prop_assert_eq!(&line["message"], &message);
@@ -161,18 +161,18 @@ proptest! {
     }
 
     #[test]
-    fn doubles_read_as_what_was_logged(value in any::<f64>()) {
+    fn doubles_are_written_without_loss(value in any::<f64>()) {
         let text = one_line(LogFormat::Json, || info!(value));
         let line: serde_json::Value = serde_json::from_str(&text).unwrap();
         prop_assert_eq!(line["value"].is_number(), value.is_finite());
-        // `serde_json` rounds.
+        // `serde_json` rounds when it parses, so the text of the number is compared.
         let (_, number) = text.split_once("\"value\":").unwrap();
         let number = number.trim_end_matches("}").trim_matches('"');
         prop_assert_eq!(number.parse::<f64>().unwrap().to_string(), value.to_string());
     }
 
     #[test]
-    fn text_stays_in_one_line(message in any::<String>(), value in any::<String>()) {
+    fn text_has_no_line_breaks(message in any::<String>(), value in any::<String>()) {
         let line = text(|| info!(value, made = ?value, "{message}"));
         prop_assert!(!line.contains(char::is_control));
     }

@@ -49,8 +49,8 @@ impl Written {
     }
 }
 
-/// Lines on stdout after the check under this subscriber.
-fn checked(subscriber: impl Subscriber + Send + Sync) -> Vec<String> {
+/// Runs the check under this subscriber, and returns the lines on stdout.
+fn check_lines(subscriber: impl Subscriber + Send + Sync) -> Vec<String> {
     // With only one subscriber, an event first reached by another test's thread would be disabled
     // for all threads.
     let _second = Dispatch::new(NoSubscriber::new());
@@ -64,7 +64,7 @@ fn checked(subscriber: impl Subscriber + Send + Sync) -> Vec<String> {
 fn a_subscriber_without_our_layers_gets_one_warning_that_names_them() {
     let written = Written::default();
     let subscriber = registry().with(written.layer());
-    assert!(checked(subscriber).is_empty());
+    assert!(check_lines(subscriber).is_empty());
     let text = written.text();
     assert_eq!(text.lines().count(), 1, "{text}");
     assert!(text.contains("WARN"), "{text}");
@@ -81,7 +81,7 @@ fn a_filter_for_the_programs_own_target_does_not_hide_the_warning() {
     let written = Written::default();
     let filter: Targets = "orders=info".parse().unwrap();
     let formatting = written.layer();
-    let lines = checked(registry().with(formatting.with_filter(filter)));
+    let lines = check_lines(registry().with(formatting.with_filter(filter)));
     assert_eq!(written.text(), "");
     assert_eq!(lines.len(), 1);
     let line: serde_json::Value = serde_json::from_str(&lines[0]).unwrap();
@@ -96,7 +96,7 @@ fn without_the_feature_the_log_layer_is_enough() {
     let log = crate::log_layer().without_stdout();
     let written = Written::default();
     let subscriber = registry().with(written.layer()).with(log);
-    assert!(checked(subscriber).is_empty());
+    assert!(check_lines(subscriber).is_empty());
     assert_eq!(written.text(), "");
 }
 
@@ -111,7 +111,7 @@ mod with_spans {
     fn a_warning_names_only_the_layer_that_is_missing() {
         let written = Written::default();
         let formatting = written.layer();
-        checked(
+        check_lines(
             registry()
                 .with(formatting)
                 .with(log_layer().without_stdout()),
@@ -122,9 +122,9 @@ mod with_spans {
     }
 
     #[test]
-    fn our_layers_are_found_in_whatever_they_are_wrapped_in() {
+    fn layers_are_found_inside_other_layers() {
         let written = Written::default();
-        checked(
+        check_lines(
             registry()
                 .with(written.layer())
                 .with(log_layer())
@@ -132,8 +132,8 @@ mod with_spans {
         );
         let log = log_layer().with_filter(LevelFilter::INFO).boxed();
         let spans = Some(tracing_layer().with_filter(LevelFilter::DEBUG));
-        checked(registry().with(vec![log]).with(spans).with(written.layer()));
-        checked(
+        check_lines(registry().with(vec![log]).with(spans).with(written.layer()));
+        check_lines(
             registry()
                 .with(log_layer().and_then(tracing_layer()))
                 .with(written.layer()),

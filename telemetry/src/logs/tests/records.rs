@@ -1,4 +1,4 @@
-//! Log records, beside those of the crate that everybody makes them with, and those of the public
+//! Log records, compared with those of `opentelemetry-appender-tracing`, and records of the public
 //! layer.
 
 use std::sync::{Arc, Mutex};
@@ -23,8 +23,8 @@ fn buffer() -> Buffer {
     })
 }
 
-/// What the buffer would send, in its order.
-fn taken(buffer: &Buffer) -> Vec<ScopeLogs> {
+/// Returns the content of the buffer in the order in which it would be sent.
+fn buffered_scopes(buffer: &Buffer) -> Vec<ScopeLogs> {
     let taken = buffer.take(Selection::All);
     let chunks = taken.next_request(usize::MAX);
     chunks
@@ -34,12 +34,13 @@ fn taken(buffer: &Buffer) -> Vec<ScopeLogs> {
 }
 
 fn log_in(subscriber: impl Subscriber + Send + Sync, log: impl FnOnce()) {
-    // As for lines.
+    // With only one subscriber, an event first reached by another test's thread would be disabled
+    // for all threads.
     let _second = Dispatch::new(NoSubscriber::new());
     tracing::subscriber::with_default(subscriber, log);
 }
 
-/// Keeps the records of the usual crate.
+/// Stores the records of `opentelemetry-appender-tracing`.
 #[derive(Debug, Clone, Default)]
 struct Theirs(Arc<Mutex<Vec<LogRecord>>>);
 
@@ -57,9 +58,9 @@ impl LogProcessor for Theirs {
     }
 }
 
-/// Events of every kind but those with an error, of which the usual crate keeps the outermost text
-/// only.
-fn log_a_bit_of_everything() {
+/// Logs events with fields of all types except errors, of which `opentelemetry-appender-tracing`
+/// keeps only the outermost text.
+fn log_all_types_of_field() {
     trace!(target: "everything", "no fields");
     debug!(target: "everything", only = "fields");
     info!(target: "everything", a = 1, b = -1i64, c = u64::MAX, d = i128::MIN, e = 7u128, "numbers");
@@ -70,7 +71,7 @@ fn log_a_bit_of_everything() {
 }
 
 #[test]
-fn records_are_those_of_the_crate_that_everybody_makes_them_with() {
+fn records_are_those_of_opentelemetry_appender_tracing() {
     let theirs = Theirs::default();
     let provider = SdkLoggerProvider::builder();
     let provider = provider.with_log_processor(theirs.clone()).build();
@@ -79,16 +80,16 @@ fn records_are_those_of_the_crate_that_everybody_makes_them_with() {
     let events = LogLayer::new(LogFormat::Json, Output::captured(), Some(ours.clone()));
     let bridge = OpenTelemetryTracingBridge::new(&provider);
     let both = tracing_subscriber::registry().with(events).with(bridge);
-    log_in(both, log_a_bit_of_everything);
-    let mut scopes = taken(&ours);
+    log_in(both, log_all_types_of_field);
+    let mut scopes = buffered_scopes(&ours);
     assert_eq!(scopes.len(), 1);
     assert_eq!(scopes[0].scope.take().unwrap().name, "everything");
     let theirs = theirs.0.lock().unwrap().clone();
     assert_eq!(theirs.len(), 6);
     assert_eq!(scopes[0].log_records.len(), theirs.len());
     for (ours, mut theirs) in scopes.remove(0).log_records.into_iter().zip(theirs) {
-        // They leave the time to whoever observes, and make a place in the source the name of an
-        // event that has none.
+        // The other crate does not set the time, and names an event without a name after its source
+        // location.
         theirs.time_unix_nano = ours.time_unix_nano;
         theirs.observed_time_unix_nano = ours.observed_time_unix_nano;
         assert!(theirs.event_name.starts_with("event "));
@@ -97,9 +98,9 @@ fn records_are_those_of_the_crate_that_everybody_makes_them_with() {
     }
 }
 
-/// A subscriber of the program's own: nothing of it is ours but the layer.
+/// Uses a program's own subscriber, of which only the layer is this crate's.
 #[test]
-fn the_public_layer_makes_records_once_telemetry_is_set_up() {
+fn the_public_layer_creates_records_once_telemetry_is_initialised() {
     let subscriber = tracing_subscriber::registry().with(log_layer().without_stdout());
     let exported = buffer();
     log_in(subscriber, || {
@@ -108,7 +109,7 @@ fn the_public_layer_makes_records_once_telemetry_is_set_up() {
         info!(target: "orders", "after");
         error!(target: "hyper::client", "of an export");
     });
-    let mut scopes = taken(&exported);
+    let mut scopes = buffered_scopes(&exported);
     let record = scopes.remove(0).log_records.remove(0);
     let body = record.body.unwrap().value.unwrap();
     assert_eq!(body, any_value::Value::StringValue("after".into()));

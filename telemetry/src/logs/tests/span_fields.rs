@@ -1,5 +1,5 @@
 //! Fields of the `tracing` spans around an event, on its line. The spans have a program's target,
-//! because this crate's own spans add no fields.
+//! because this crate's own spans do not add fields.
 
 use tracing::{Instrument as _, Span, debug_span, field, info, info_span, warn};
 
@@ -7,13 +7,13 @@ use super::*;
 use crate::logs::tests::lines;
 use crate::with_message_id;
 
-fn in_message<T>(id: &str, log: impl FnOnce() -> T) -> T {
+fn log_in_message<T>(id: &str, log: impl FnOnce() -> T) -> T {
     let _active = with_message_id(&Context::new(), id.into()).attach();
     log()
 }
 
 #[test]
-fn a_line_carries_the_fields_of_all_spans_around_it() {
+fn a_line_has_the_fields_of_all_spans_around_it() {
     let line = logged(|| {
         let _outer =
             info_span!(target: "orders", "order", order_id = 7, customer = "ada").entered();
@@ -35,18 +35,18 @@ fn a_line_carries_the_fields_of_all_spans_around_it() {
 }
 
 #[test]
-fn text_lines_carry_them_behind_the_events_own() {
+fn text_lines_have_the_fields_of_spans_after_those_of_the_event() {
     let lines = lines(LogFormat::Text, || {
         let _span =
             info_span!(target: "orders", "order", order_id = 7, note = "two words").entered();
-        in_message("m-1", || info!(target: "orders", count = 2, "reserved"));
+        log_in_message("m-1", || info!(target: "orders", count = 2, "reserved"));
     });
     let expected = " INFO orders: reserved count=2 order_id=7 note=\"two words\" messageId=m-1";
     assert!(lines[0].ends_with(expected), "{lines:?}");
 }
 
 #[test]
-fn a_value_that_is_recorded_later_counts_from_then_on() {
+fn a_value_that_is_recorded_later_is_on_the_lines_after_it() {
     let lines = captured(|| {
         let span = info_span!(target: "orders", "order", order_id = field::Empty, state = "new");
         let _entered = span.enter();
@@ -65,7 +65,7 @@ fn a_value_that_is_recorded_later_counts_from_then_on() {
 
 /// Checks the text, because a JSON parser keeps only one of two equal keys.
 #[test]
-fn every_field_keeps_its_value_and_no_key_comes_twice() {
+fn every_field_keeps_its_value_and_all_keys_are_unique() {
     let text = lines(LogFormat::Json, || {
         let _outer =
             info_span!(target: "orders", "outer", id = 1, message = "outer's", level = 2).entered();
@@ -101,12 +101,12 @@ fn every_field_keeps_its_value_and_no_key_comes_twice() {
         assert_eq!(line[key], value, "{key}");
         assert_eq!(text[0].matches(&format!("\"{key}\":")).count(), 1, "{key}");
     }
-    // Plus the time and the target.
+    // The other two keys are those of the time and the target.
     assert_eq!(line.len(), 17, "{text:?}");
 }
 
 #[test]
-fn a_field_that_the_event_leaves_out_does_not_hide_the_spans() {
+fn an_empty_field_of_the_event_does_not_hide_that_of_the_span() {
     let line = logged(|| {
         let _span = info_span!(target: "orders", "order", order_id = 7).entered();
         info!(order_id = None::<u64>, "reserved");
@@ -115,7 +115,7 @@ fn a_field_that_the_event_leaves_out_does_not_hide_the_spans() {
 }
 
 #[test]
-fn an_explicit_parent_counts_and_no_parent_means_no_fields() {
+fn an_event_has_the_fields_of_its_explicit_parent() {
     let lines = captured(|| {
         let other = info_span!(target: "orders", "other", order_id = 1);
         let _entered = info_span!(target: "orders", "entered", order_id = 2).entered();
@@ -127,7 +127,7 @@ fn an_explicit_parent_counts_and_no_parent_means_no_fields() {
 }
 
 #[test]
-fn a_long_text_is_cut_because_every_line_repeats_it() {
+fn long_text_in_a_span_field_is_truncated() {
     let long = "€".repeat(5000);
     let line = logged(|| {
         let _span =
@@ -158,7 +158,7 @@ async fn handle(order_id: u64) {
 }
 
 #[tokio::test]
-async fn messages_side_by_side_on_one_thread_keep_their_fields_and_ids_apart() {
+async fn concurrent_messages_on_one_thread_keep_their_own_fields_and_ids() {
     let capture = Capture::start();
     let message = |id: &str| with_message_id(&Context::new(), id.into());
     tokio::join!(
@@ -179,7 +179,7 @@ async fn messages_side_by_side_on_one_thread_keep_their_fields_and_ids_apart() {
 /// Holding the guard of an entered span across an await is a misuse of `tracing`; its effect must
 /// stay within its message.
 #[tokio::test]
-async fn a_span_left_entered_is_not_around_the_lines_of_another_message() {
+async fn a_span_left_entered_does_not_affect_the_lines_of_another_message() {
     async fn wrong() {
         let _entered = info_span!(target: "orders", "held", order_id = 1).entered();
         tokio::task::yield_now().await;
@@ -207,7 +207,7 @@ async fn a_span_left_entered_is_not_around_the_lines_of_another_message() {
 }
 
 #[test]
-fn a_text_may_be_made_by_code_that_logs_itself() {
+fn a_debug_implementation_may_log() {
     struct Busy;
     impl std::fmt::Debug for Busy {
         fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -229,7 +229,7 @@ fn a_text_may_be_made_by_code_that_logs_itself() {
 }
 
 #[test]
-fn a_quiet_log_keeps_the_fields_of_spans_and_those_of_libraries_stay_out() {
+fn a_strict_filter_keeps_the_fields_of_program_spans_and_omits_those_of_libraries() {
     let _second = Dispatch::new(NoSubscriber::new());
     let output = Output::captured();
     let events = LogLayer::new(LogFormat::Json, output.clone(), None);

@@ -1,6 +1,6 @@
-//! Spans of the macros under spans of OpenTelemetry. All tests share the global tracer provider,
-//! which a process has one of, and tell their spans apart by trace. Their target is that of a
-//! program: this crate's own spans would be left out.
+//! Spans of the `tracing` macros under OpenTelemetry spans. All tests share the global tracer
+//! provider of the process and find their own spans by trace id. The spans have a program's target,
+//! because this crate's own spans are left out.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Once};
@@ -42,7 +42,7 @@ impl SpanProcessor for Collect {
     }
 }
 
-/// A context as a record has one: a span that is not of `tracing`, in a trace of its own.
+/// Returns the context of a new record, with a span that `tracing` did not create, in a new trace.
 fn record() -> (Context, SpanContext) {
     INSTALL.call_once(|| {
         let provider = SdkTracerProvider::builder().with_span_processor(Collect);
@@ -59,7 +59,7 @@ fn record() -> (Context, SpanContext) {
     (Context::new().with_remote_span_context(span.clone()), span)
 }
 
-/// Those of one trace, in the order in which they ended.
+/// Returns the ended spans of the record's trace, in the order in which they ended.
 fn ended(record: &SpanContext) -> Vec<SpanData> {
     let ended = ENDED.lock().unwrap();
     let mut ended = ended.clone();
@@ -91,7 +91,7 @@ fn active() -> SpanContext {
 }
 
 #[tokio::test]
-async fn instrumented_functions_nest_under_their_record_while_others_run_on_the_same_thread() {
+async fn concurrent_instrumented_functions_nest_under_their_own_record() {
     let _subscriber = tracing::subscriber::set_default(subscriber("info"));
     let ((left, left_span), (right, right_span)) = (record(), record());
     tokio::join!(
@@ -122,8 +122,8 @@ async fn instrumented_functions_nest_under_their_record_while_others_run_on_the_
     }
 }
 
-/// Holding the guard of an entered span across an await is wrong use of `tracing`, which must stay
-/// within its record.
+/// Holding the guard of an entered span across an await is a misuse of `tracing`; its effect must
+/// stay within its record.
 #[tokio::test]
 async fn a_span_left_entered_does_not_become_the_parent_of_another_record() {
     async fn wrong() {
@@ -148,7 +148,7 @@ async fn a_span_left_entered_does_not_become_the_parent_of_another_record() {
 }
 
 #[test]
-fn spans_of_other_makes_nest_in_both_directions() {
+fn tracing_and_opentelemetry_spans_nest_in_both_directions() {
     let _subscriber = tracing::subscriber::set_default(subscriber("info"));
     let (context, record) = record();
     let _active = context.attach();
@@ -163,7 +163,7 @@ fn spans_of_other_makes_nest_in_both_directions() {
 }
 
 #[test]
-fn libraries_and_finer_levels_make_no_spans_and_a_quiet_log_keeps_them() {
+fn spans_of_libraries_and_finer_levels_are_omitted_and_a_strict_filter_keeps_the_others() {
     let names = |filter: &str| {
         let _subscriber = tracing::subscriber::set_default(subscriber(filter));
         let (context, record) = record();
@@ -184,7 +184,7 @@ fn libraries_and_finer_levels_make_no_spans_and_a_quiet_log_keeps_them() {
 }
 
 #[test]
-fn a_program_with_a_subscriber_of_its_own_adds_the_layer_to_it() {
+fn the_public_layer_creates_spans_in_a_programs_own_subscriber() {
     let subscriber = tracing_subscriber::registry().with(tracing_layer());
     let _subscriber = tracing::subscriber::set_default(subscriber);
     let (context, record) = record();
@@ -199,7 +199,7 @@ fn a_program_with_a_subscriber_of_its_own_adds_the_layer_to_it() {
 }
 
 #[test]
-fn an_unsampled_record_has_no_spans_inside() {
+fn no_spans_are_recorded_in_an_unsampled_record() {
     let _subscriber = tracing::subscriber::set_default(subscriber("info"));
     let (_, sampled) = record();
     let unsampled = SpanContext::new(
@@ -216,13 +216,13 @@ fn an_unsampled_record_has_no_spans_inside() {
 }
 
 #[test]
-fn a_line_carries_the_ids_of_the_innermost_span() {
+fn the_innermost_span_is_active_during_an_event() {
     #[derive(Clone, Default)]
     struct Seen(Arc<Mutex<Vec<SpanContext>>>);
 
     impl<S: Subscriber> Layer<S> for Seen {
         fn on_event(&self, _: &tracing::Event<'_>, _: tracing_subscriber::layer::Context<'_, S>) {
-            // As the log does: see `logs.rs`.
+            // The layer for log lines reads the ids in the same way.
             self.0.lock().unwrap().push(active());
         }
     }

@@ -11,7 +11,7 @@ use crate::output::Output;
 
 /// Creates a span of the target `orders` under the subscriber, runs the check twice, and returns
 /// the lines of the log.
-fn checked<S>(subscriber: impl FnOnce(LogLayer) -> S) -> Vec<String>
+fn run_check_twice<S>(subscriber: impl FnOnce(LogLayer) -> S) -> Vec<String>
 where
     S: Subscriber + Send + Sync + 'static,
 {
@@ -37,17 +37,17 @@ fn targets(directives: &str) -> Targets {
 fn a_filter_that_omits_every_span_causes_one_warning() {
     let errors = LevelFilter::ERROR;
     for lines in [
-        checked(|log| registry().with(errors).with(log).with(tracing_layer())),
-        checked(|log| registry().with(log).with(tracing_layer()).with(errors)),
-        checked(|log| {
+        run_check_twice(|log| registry().with(errors).with(log).with(tracing_layer())),
+        run_check_twice(|log| registry().with(log).with(tracing_layer()).with(errors)),
+        run_check_twice(|log| {
             let filter = targets("error,hyper=info");
             registry().with(log).with(tracing_layer()).with(filter)
         }),
-        checked(|log| {
+        run_check_twice(|log| {
             let filter = targets("info,orders=warn");
             registry().with(filter).with(log).with(tracing_layer())
         }),
-        checked(|log| {
+        run_check_twice(|log| {
             registry()
                 .with(log)
                 .with(tracing_layer().with_filter(errors))
@@ -69,17 +69,17 @@ fn a_filter_that_omits_every_span_causes_one_warning() {
 fn a_filter_that_enables_the_programs_spans_causes_no_warning() {
     let (errors, infos) = (LevelFilter::ERROR, LevelFilter::INFO);
     for lines in [
-        checked(|log| registry().with(infos).with(log).with(tracing_layer())),
-        checked(|log| {
+        run_check_twice(|log| registry().with(infos).with(log).with(tracing_layer())),
+        run_check_twice(|log| {
             let filter = targets("warn,orders=info");
             registry().with(filter).with(log).with(tracing_layer())
         }),
-        checked(|log| {
+        run_check_twice(|log| {
             let log = log.with_filter(errors);
             registry().with(log).with(tracing_layer())
         }),
         // Without the layer, another warning has been logged at start.
-        checked(|log| registry().with(errors).with(log)),
+        run_check_twice(|log| registry().with(errors).with(log)),
     ] {
         assert_eq!(lines, [""; 0]);
     }

@@ -44,8 +44,8 @@ fn unseen() -> Result<(), NoStock> {
     Err(NoStock)
 }
 
-/// Returns the spans that end in `run`, with a log filter of ERROR.
-async fn spans_of<T>(run: impl Future<Output = T>) -> Vec<SpanData> {
+/// Runs the future with a log filter of ERROR, and returns the spans that have ended.
+async fn run_and_collect_spans<T>(run: impl Future<Output = T>) -> Vec<SpanData> {
     let _subscriber = tracing::subscriber::set_default(subscriber("error"));
     let (context, record) = record();
     run.with_context(context).await;
@@ -53,11 +53,11 @@ async fn spans_of<T>(run: impl Future<Output = T>) -> Vec<SpanData> {
 }
 
 #[tokio::test]
-async fn an_error_that_instrument_records_is_status_and_event_of_its_span() {
+async fn an_error_recorded_by_instrument_sets_the_status_and_adds_an_event() {
     let run = async {
         let _ = (plain(), later().await, warned().await, quiet(), debugged());
     };
-    let spans = spans_of(run).await;
+    let spans = run_and_collect_spans(run).await;
     for (span, (name, text)) in spans.iter().zip([
         ("plain", "nothing left"),
         ("later", "nothing left"),
@@ -85,7 +85,7 @@ struct Unreserved(#[source] NoStock);
 #[tokio::test]
 async fn the_text_of_an_error_is_recorded_for_every_type_of_field() {
     let unreserved = Unreserved(NoStock);
-    let spans = spans_of(async {
+    let spans = run_and_collect_spans(async {
         let in_span = |record: &dyn Fn()| info_span!(target: "orders", "order").in_scope(record);
         in_span(&|| error!(target: "orders", error = &unreserved as &dyn Error, order.id = 7));
         in_span(&|| error!(target: "orders", error = "nothing left"));
@@ -115,8 +115,8 @@ async fn the_text_of_an_error_is_recorded_for_every_type_of_field() {
 }
 
 #[tokio::test]
-async fn other_events_stay_log_lines() {
-    let spans = spans_of(async {
+async fn other_events_are_not_recorded_on_the_span() {
+    let spans = run_and_collect_spans(async {
         let _span = info_span!(target: "orders", "order").entered();
         error!(target: "orders", "a message");
         error!(target: "orders", error = %NoStock, "an error with a message");
@@ -131,8 +131,8 @@ async fn other_events_stay_log_lines() {
 }
 
 #[tokio::test]
-async fn an_error_without_a_message_is_one_by_hand_too() {
-    let spans = spans_of(async {
+async fn a_hand_written_error_without_a_message_is_recorded() {
+    let spans = run_and_collect_spans(async {
         let _span = info_span!(target: "orders", "order").entered();
         error!(target: "orders", error = %NoStock);
     })
@@ -142,8 +142,8 @@ async fn an_error_without_a_message_is_one_by_hand_too() {
 }
 
 #[tokio::test]
-async fn an_error_of_a_span_that_is_not_made_is_not_one_of_the_span_around_it() {
-    let spans = spans_of(async {
+async fn an_error_of_an_omitted_span_is_not_recorded_on_the_surrounding_span() {
+    let spans = run_and_collect_spans(async {
         let _span = info_span!(target: "orders", "order").entered();
         let _ = unseen();
     })
@@ -152,13 +152,13 @@ async fn an_error_of_a_span_that_is_not_made_is_not_one_of_the_span_around_it() 
 }
 
 #[tokio::test]
-async fn an_error_in_no_span_of_tracing_leaves_the_record_alone() {
-    let spans = spans_of(async { error!(target: "orders", error = %NoStock) }).await;
+async fn an_error_outside_tracing_spans_is_not_recorded_on_the_record() {
+    let spans = run_and_collect_spans(async { error!(target: "orders", error = %NoStock) }).await;
     assert!(spans.is_empty());
 }
 
 #[test]
-fn a_programs_own_subscriber_records_errors_however_the_layer_is_wrapped() {
+fn a_programs_own_subscriber_records_errors_even_if_the_layer_is_wrapped() {
     let registry = tracing_subscriber::registry;
     let (reloaded, _handle) = reload::Layer::new(tracing_layer());
     for subscriber in [
