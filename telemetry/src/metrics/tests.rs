@@ -1,5 +1,5 @@
-//! What arrives at a collector is what OpenTelemetry's SDK and `opentelemetry-proto` would have
-//! sent for the same measurements.
+//! Exported metrics, compared with those that OpenTelemetry's SDK and `opentelemetry-proto` would
+//! send for the same measurements.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ mod turns;
 
 const HOUR: Duration = Duration::from_hours(1);
 
-/// One value, recorded by the instrument of this number.
+/// A value, and the number of the instrument that records it.
 #[derive(Debug, Clone)]
 struct Measurement {
     instrument: u8,
@@ -47,13 +47,13 @@ prop_compose! {
             vec(attribute(), 0..4),
         ],
     ) -> Measurement {
-        // The SDK tells of a series that was bound and has measured nothing, if it has attributes.
+        // The SDK exports a bound series without measurements if it has attributes.
         let is_bound = is_bound && double.is_finite();
         Measurement { instrument, is_bound, scope, integer, double, attributes }
     }
 }
 
-/// Records with an instrument that has been bound, or has not.
+/// Records a value with an instrument that is or is not bound to the attributes.
 macro_rules! measure {
     ($measurement:ident, $method:ident, $value:ident, $builder:expr) => {{
         let instrument = $builder.build();
@@ -64,36 +64,61 @@ macro_rules! measure {
     }};
 }
 
-fn record(meter: &Meter, of: &Measurement) {
-    let (double, unsigned) = (of.double, u64::from(of.integer));
-    let signed = i64::from(of.integer.cast_signed());
+fn record(meter: &Meter, measurement: &Measurement) {
+    let (double, unsigned) = (measurement.double, u64::from(measurement.integer));
+    let signed = i64::from(measurement.integer.cast_signed());
     let bounds = || vec![-1.0, 0.0, 1e-9, 5.0, 1e12];
-    match of.instrument {
+    match measurement.instrument {
         0 => measure!(
-            of,
+            measurement,
             add,
             unsigned,
             meter.u64_counter("sum.u64").with_unit("{thing}")
         ),
-        1 => measure!(of, add, double, meter.f64_counter("sum.f64")),
-        2 => measure!(of, add, signed, meter.i64_up_down_counter("balance.i64")),
-        3 => measure!(of, add, double, meter.f64_up_down_counter("balance.f64")),
-        4 => measure!(of, record, unsigned, meter.u64_gauge("gauge.u64")),
+        1 => measure!(measurement, add, double, meter.f64_counter("sum.f64")),
+        2 => measure!(
+            measurement,
+            add,
+            signed,
+            meter.i64_up_down_counter("balance.i64")
+        ),
+        3 => measure!(
+            measurement,
+            add,
+            double,
+            meter.f64_up_down_counter("balance.f64")
+        ),
+        4 => measure!(measurement, record, unsigned, meter.u64_gauge("gauge.u64")),
         5 => {
             let gauge = meter.i64_gauge("gauge.i64");
-            measure!(of, record, signed, gauge.with_description("What it is."));
+            measure!(
+                measurement,
+                record,
+                signed,
+                gauge.with_description("What it is.")
+            );
         }
-        6 => measure!(of, record, double, meter.f64_gauge("gauge.f64")),
+        6 => measure!(measurement, record, double, meter.f64_gauge("gauge.f64")),
         7 => {
             let histogram = meter.f64_histogram("histogram.f64");
-            measure!(of, record, double, histogram.with_boundaries(bounds()));
+            measure!(
+                measurement,
+                record,
+                double,
+                histogram.with_boundaries(bounds())
+            );
         }
-        _ => measure!(of, record, unsigned, meter.u64_histogram("histogram.u64")),
+        _ => measure!(
+            measurement,
+            record,
+            unsigned,
+            meter.u64_histogram("histogram.u64")
+        ),
     }
 }
 
-/// Instruments that are asked. What they answer goes up with each collection, and one of two series
-/// is not always there.
+/// Registers observable instruments. The counter's values increase with each collection, and the
+/// second collection omits one of its two series.
 fn observe(meter: &Meter) {
     let round = AtomicU64::new(1);
     let next = move || round.fetch_add(1, Relaxed);
@@ -142,7 +167,7 @@ fn decoded(requests: &[MetricsRequest]) -> Vec<ExportMetricsServiceRequest> {
 
 proptest! {
     #[test]
-    fn every_field_is_what_the_sdk_and_opentelemetry_proto_make_of_it(
+    fn every_field_equals_that_of_the_sdk_and_opentelemetry_proto(
         rounds in vec(vec(measurement(), 0..20), 1..4),
         temporality in temporality(),
         attributes in vec(attribute(), 0..4),
@@ -174,7 +199,7 @@ proptest! {
 }
 
 #[test]
-fn requests_are_cut_within_a_metric_when_they_are_long_enough() {
+fn a_metric_is_split_across_requests_at_the_size_limit() {
     let meters = Meters::new(Temporality::Delta);
     let counter = meters.meter("test").u64_counter("orders").build();
     for number in 0..1000 {
@@ -189,11 +214,11 @@ fn requests_are_cut_within_a_metric_when_they_are_long_enough() {
 }
 
 #[test]
-fn a_clock_that_is_set_back_has_no_data_point_end_before_it_begins() {
+fn no_data_point_ends_before_it_starts_if_the_clock_is_set_back() {
     let meters = Meters::new(Temporality::Delta);
     let counter = meters.meter("test").u64_counter("orders").build();
     let now = SystemTime::now();
-    // Each data point's times are looked at there.
+    // `normalized` checks the start and end of each data point.
     for moment in [now + HOUR, now, now + 2 * HOUR] {
         counter.add(1, &[]);
         let requests = meters.collect(&ResourceFrame::default(), usize::MAX, moment);

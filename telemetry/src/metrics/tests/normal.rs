@@ -1,5 +1,5 @@
-//! Requests in a form that does not depend on what means nothing: the order of scopes, metrics,
-//! data points and attributes, where they were cut, and the moment.
+//! Requests in a canonical form, without differences in the order of scopes, metrics, data points
+//! and attributes, in the split into requests, and in the time of the collection.
 
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::KeyValue;
@@ -9,8 +9,8 @@ use opentelemetry_proto::tonic::metrics::v1::{
 };
 use prost::Message as _;
 
-/// Each data point with everything around it, encoded (for NaN is not equal to itself, but its
-/// bytes are), and how many there are.
+/// Returns the data points, each encoded with its metric, scope and resource, and their number.
+/// They are compared in encoded form, because NaN is not equal to itself.
 pub(super) fn normalized(requests: Vec<ExportMetricsServiceRequest>) -> (Vec<Vec<u8>>, u64) {
     let mut points = Vec::new();
     for resource in requests
@@ -18,7 +18,7 @@ pub(super) fn normalized(requests: Vec<ExportMetricsServiceRequest>) -> (Vec<Vec
         .flat_map(|request| request.resource_metrics)
     {
         for scope in &resource.scope_metrics {
-            let alone = |metric| {
+            let encode_single = |metric| {
                 let scope = ScopeMetrics {
                     metrics: vec![metric],
                     ..scope.clone()
@@ -27,8 +27,8 @@ pub(super) fn normalized(requests: Vec<ExportMetricsServiceRequest>) -> (Vec<Vec
                 resource.scope_metrics = vec![scope];
                 resource.encode_to_vec()
             };
-            let metrics = scope.metrics.iter().flat_map(single_points);
-            points.extend(metrics.map(alone));
+            let metrics = scope.metrics.iter().flat_map(split_by_point);
+            points.extend(metrics.map(encode_single));
         }
     }
     points.sort_unstable();
@@ -36,9 +36,9 @@ pub(super) fn normalized(requests: Vec<ExportMetricsServiceRequest>) -> (Vec<Vec
     (points, count)
 }
 
-/// The metric once for each of its data points.
-fn single_points(metric: &Metric) -> Vec<Metric> {
-    let with = |data| Metric {
+/// Splits a metric into one metric for each data point.
+fn split_by_point(metric: &Metric) -> Vec<Metric> {
+    let with_data = |data| Metric {
         data: Some(data),
         ..metric.clone()
     };
@@ -46,48 +46,48 @@ fn single_points(metric: &Metric) -> Vec<Metric> {
         Data::Gauge(mut gauge) => std::mem::take(&mut gauge.data_points)
             .into_iter()
             .map(|point| {
-                gauge.data_points = vec![number(point)];
-                with(Data::Gauge(gauge.clone()))
+                gauge.data_points = vec![normalize_number(point)];
+                with_data(Data::Gauge(gauge.clone()))
             })
             .collect(),
         Data::Sum(mut sum) => std::mem::take(&mut sum.data_points)
             .into_iter()
             .map(|point| {
-                sum.data_points = vec![number(point)];
-                with(Data::Sum(sum.clone()))
+                sum.data_points = vec![normalize_number(point)];
+                with_data(Data::Sum(sum.clone()))
             })
             .collect(),
         Data::Histogram(mut histogram) => std::mem::take(&mut histogram.data_points)
             .into_iter()
             .map(|point| {
-                histogram.data_points = vec![distribution(point)];
-                with(Data::Histogram(histogram.clone()))
+                histogram.data_points = vec![normalize_histogram(point)];
+                with_data(Data::Histogram(histogram.clone()))
             })
             .collect(),
         other => panic!("nobody makes {other:?}"),
     }
 }
 
-fn number(mut point: NumberDataPoint) -> NumberDataPoint {
-    timeless(&mut point.start_time_unix_nano, &mut point.time_unix_nano);
-    sort(&mut point.attributes);
+fn normalize_number(mut point: NumberDataPoint) -> NumberDataPoint {
+    normalize_times(&mut point.start_time_unix_nano, &mut point.time_unix_nano);
+    sort_attributes(&mut point.attributes);
     point
 }
 
-fn distribution(mut point: HistogramDataPoint) -> HistogramDataPoint {
-    timeless(&mut point.start_time_unix_nano, &mut point.time_unix_nano);
-    sort(&mut point.attributes);
+fn normalize_histogram(mut point: HistogramDataPoint) -> HistogramDataPoint {
+    normalize_times(&mut point.start_time_unix_nano, &mut point.time_unix_nano);
+    sort_attributes(&mut point.attributes);
     point
 }
 
-fn timeless(start: &mut u64, end: &mut u64) {
+fn normalize_times(start: &mut u64, end: &mut u64) {
     assert!(0 < *start && *start <= *end, "from {start} to {end}");
     (*start, *end) = (1, 2);
 }
 
-fn sort(attributes: &mut Vec<KeyValue>) {
+fn sort_attributes(attributes: &mut Vec<KeyValue>) {
     attributes.sort_by(|one, other| one.key.cmp(&other.key));
-    // The SDK exports a series under whatever order and repetition of its attributes it comes upon
-    // first.
+    // The SDK exports a series with the attributes of its first measurement, including their order
+    // and duplicates.
     attributes.dedup_by(|next, before| next.key == before.key);
 }

@@ -1,4 +1,4 @@
-//! OpenTelemetry's SDK, to compare with.
+//! Metrics of OpenTelemetry's SDK, for comparison.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use opentelemetry_sdk::metrics::{
     InstrumentKind, ManualReader, Pipeline, SdkMeterProvider, Temporality,
 };
 
-/// The SDK's word for ours.
+/// Converts the temporality to the SDK's type.
 pub(super) fn temporality(ours: crate::config::Temporality) -> Temporality {
     match ours {
         crate::config::Temporality::Delta => Temporality::Delta,
@@ -44,7 +44,7 @@ impl Sdk {
     }
 }
 
-/// Shared, because the provider takes its reader for itself.
+/// Reader that is shared, because the provider takes ownership of its reader.
 #[derive(Debug, Clone)]
 struct Reader(Arc<ManualReader>);
 

@@ -1,4 +1,4 @@
-//! Exports beside one another.
+//! Concurrent exports of metrics.
 
 use std::task::{Context, Waker};
 
@@ -7,7 +7,7 @@ use crate::buffer::Counts;
 use crate::config::Export;
 use crate::output::Output;
 
-/// Metrics that are written where the test finds them.
+/// Returns metrics with the console exporter, and its output.
 fn metrics() -> (Metrics, Output) {
     let output = Output::captured();
     let destination = Destination::new(
@@ -27,8 +27,8 @@ fn metrics() -> (Metrics, Output) {
     (metrics, output)
 }
 
-/// Of so many spans, all have arrived.
-fn read_counts(spans: u64) -> RecordCounts {
+/// Returns the counts after this number of spans has been exported.
+fn exported_counts(spans: u64) -> RecordCounts {
     RecordCounts {
         spans: Counts {
             finished: spans,
@@ -39,30 +39,30 @@ fn read_counts(spans: u64) -> RecordCounts {
     }
 }
 
-/// More than a test waits.
-fn later() -> Instant {
+/// Returns a deadline that no test reaches.
+fn far_deadline() -> Instant {
     Instant::now() + Duration::from_secs(60)
 }
 
-fn waits(export: &mut ExportFuture<'_>) -> bool {
+fn is_waiting(export: &mut ExportFuture<'_>) -> bool {
     let mut context = Context::from_waker(Waker::noop());
     export.as_mut().poll(&mut context).is_pending()
 }
 
 #[tokio::test]
-async fn how_records_stand_is_asked_when_it_is_the_exports_turn() {
+async fn an_export_reads_the_record_counts_after_it_acquires_the_lock() {
     let (metrics, output) = metrics();
     let spans = AtomicU64::new(1);
-    let ask = || read_counts(spans.load(Relaxed));
+    let read_counts = || exported_counts(spans.load(Relaxed));
     let other = metrics.pending.lock().await;
-    let mut export = metrics.export(&ask, later());
-    assert!(waits(&mut export));
-    // Whoever has the turn tells of seven spans.
+    let mut export = metrics.export(&read_counts, far_deadline());
+    assert!(is_waiting(&mut export));
+    // The export that holds the lock reports seven spans.
     spans.store(7, Relaxed);
-    metrics.self_metrics.record(ask(), 0);
+    metrics.self_metrics.record(read_counts(), 0);
     drop(other);
     export.await.unwrap();
-    metrics.export(&ask, later()).await.unwrap();
+    metrics.export(&read_counts, far_deadline()).await.unwrap();
     let [line] = &output.lines()[..] else {
         panic!("{:?}", output.lines());
     };
@@ -70,27 +70,30 @@ async fn how_records_stand_is_asked_when_it_is_the_exports_turn() {
 }
 
 #[tokio::test]
-async fn who_comes_when_nobody_is_going_to_collect_again_waits_for_a_turn() {
+async fn an_export_that_cannot_join_another_one_waits_for_the_lock() {
     let (metrics, output) = metrics();
     let counter = metrics.meters().meter("test").u64_counter("orders").build();
-    let ask = || read_counts(0);
-    // As in the second round of an export.
+    let read_counts = || exported_counts(0);
+    // Another export holds the lock and can no longer be joined, as in its second round.
     let other = metrics.pending.lock().await;
     counter.add(1, &[]);
-    let mut export = metrics.join_or_export(&ask, later());
-    assert!(waits(&mut export));
+    let mut export = metrics.join_or_export(&read_counts, far_deadline());
+    assert!(is_waiting(&mut export));
     drop(other);
     export.await.unwrap();
     assert_eq!(output.lines().len(), 1);
 }
 
 #[tokio::test]
-async fn an_export_that_is_given_up_takes_over_nothing_more() {
+async fn a_cancelled_export_cannot_be_joined() {
     let (metrics, output) = metrics();
     let counter = metrics.meters().meter("test").u64_counter("orders").build();
-    let ask = || read_counts(0);
+    let read_counts = || exported_counts(0);
     drop(metrics.shared_export.open());
     counter.add(1, &[]);
-    metrics.join_or_export(&ask, later()).await.unwrap();
+    metrics
+        .join_or_export(&read_counts, far_deadline())
+        .await
+        .unwrap();
     assert_eq!(output.lines().len(), 1);
 }
