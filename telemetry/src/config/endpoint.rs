@@ -125,7 +125,7 @@ fn port(authority: &Authority, tls: bool) -> Option<u16> {
 mod tests {
     use super::*;
 
-    fn parsed(url: &str) -> Result<String, InvalidEndpoint> {
+    fn parse(url: &str) -> Result<String, InvalidEndpoint> {
         Endpoint::parse(url, DefaultScheme::Https).map(|endpoint| endpoint.to_string())
     }
 
@@ -142,7 +142,7 @@ mod tests {
             ),
             ("collector", "https://collector:443/"),
         ] {
-            assert_eq!(parsed(url).as_deref(), Ok(expected), "{url}");
+            assert_eq!(parse(url).as_deref(), Ok(expected), "{url}");
         }
         let plain = Endpoint::parse("collector:4318", DefaultScheme::Http).unwrap();
         assert_eq!(plain.to_string(), "http://collector:4318/");
@@ -150,27 +150,27 @@ mod tests {
 
     #[test]
     fn invalid_urls_are_rejected() {
-        assert_eq!(parsed("ftp://collector"), Err(InvalidEndpoint::Scheme));
+        assert_eq!(parse("ftp://collector"), Err(InvalidEndpoint::Scheme));
         assert_eq!(
-            parsed("http://key@collector"),
+            parse("http://key@collector"),
             Err(InvalidEndpoint::UserInformation)
         );
         assert_eq!(
-            parsed("http://collector/?key=x"),
+            parse("http://collector/?key=x"),
             Err(InvalidEndpoint::Query)
         );
         for url in ["", "http://", "http://a b"] {
-            assert_eq!(parsed(url), Err(InvalidEndpoint::Syntax), "{url}");
+            assert_eq!(parse(url), Err(InvalidEndpoint::Syntax), "{url}");
         }
-        assert_eq!(parsed("http://:4318"), Err(InvalidEndpoint::Host));
+        assert_eq!(parse("http://:4318"), Err(InvalidEndpoint::Host));
         for port in ["99999", "x", "0", "-1", ""] {
             let url = format!("http://collector:{port}");
-            assert_eq!(parsed(&url), Err(InvalidEndpoint::Port), "{url}");
+            assert_eq!(parse(&url), Err(InvalidEndpoint::Port), "{url}");
         }
     }
 
     #[test]
-    fn a_peer_without_its_path_is_the_same_peer() {
+    fn without_path_keeps_the_scheme_host_and_port() {
         let endpoint = Endpoint::parse("https://c:1/x/y", DefaultScheme::Http).unwrap();
         assert_eq!(endpoint.without_path().to_string(), "https://c:1/");
     }

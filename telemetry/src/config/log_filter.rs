@@ -65,7 +65,7 @@ mod tests {
 
     use super::*;
 
-    /// The filter, and what was reported.
+    /// Returns the filter and the reported problems.
     fn read_from(variables: &[(&str, &str)]) -> (Targets, Vec<String>) {
         let lookup = |name: &str| {
             let (_, value) = variables.iter().find(|(known, _)| *known == name)?;

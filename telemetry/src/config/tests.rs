@@ -3,7 +3,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use super::*;
 
-/// What is read from these variables, and what is told about them.
+/// Returns the configuration that is read from these variables, and the reported problems.
 pub(super) fn config(variables: &[(&str, &str)]) -> (Config, Vec<String>) {
     let map: HashMap<_, _> = variables.iter().copied().collect();
     let (config, problems) =
@@ -12,7 +12,7 @@ pub(super) fn config(variables: &[(&str, &str)]) -> (Config, Vec<String>) {
 }
 
 #[test]
-fn the_defaults_are_those_of_the_documentation() {
+fn the_defaults_match_the_documentation() {
     let (config, problems) = config(&[]);
     assert!(problems.is_empty());
     let otlp = config.traces.otlp().unwrap();
@@ -36,7 +36,7 @@ fn the_defaults_are_those_of_the_documentation() {
 }
 
 #[test]
-fn what_is_set_is_what_is_used() {
+fn variables_override_the_defaults() {
     let (config, problems) = config(&[
         ("BATON_SPILL", "None"),
         (
@@ -74,7 +74,7 @@ fn what_is_set_is_what_is_used() {
 }
 
 #[test]
-fn spill_lines_are_as_long_as_the_platform_takes_them_unless_told_otherwise() {
+fn the_maximum_length_of_spill_lines_depends_on_the_platform_unless_it_is_set() {
     let lambda = ("AWS_LAMBDA_FUNCTION_NAME", "orders");
     let ecs = ("ECS_CONTAINER_METADATA_URI_V4", "http://169.254.170.2/v4/x");
     let set = ("BATON_SPILL_LINE_BYTES", "40000");
@@ -90,9 +90,10 @@ fn spill_lines_are_as_long_as_the_platform_takes_them_unless_told_otherwise() {
     }
 }
 
-/// Every variable that can be wrong, but for those of the exporters' and certificates' own tests.
+/// Covers all variables that can be invalid, except those of exporters and certificates, which have
+/// their own tests.
 #[test]
-fn every_wrong_variable_is_told_with_the_form_expected_and_what_follows() {
+fn every_invalid_variable_is_reported_with_the_expected_form_and_the_consequence() {
     let bytes = "a whole number of bytes from 1";
     let line_bytes = "a whole number of bytes from 1024 to 262118";
     let count = "a whole number from 1";
@@ -140,7 +141,7 @@ fn every_wrong_variable_is_told_with_the_form_expected_and_what_follows() {
 }
 
 #[test]
-fn a_samplers_argument_is_checked_where_the_sampler_has_one() {
+fn an_invalid_argument_of_a_sampler_is_reported() {
     let argument = |text| {
         let name = ("OTEL_TRACES_SAMPLER", "traceidratio");
         let (config, problems) = config(&[name, ("OTEL_TRACES_SAMPLER_ARG", text)]);
@@ -157,8 +158,8 @@ fn a_samplers_argument_is_checked_where_the_sampler_has_one() {
 }
 
 #[test]
-fn every_variable_is_in_the_documentation_and_no_other() {
-    let asked = RefCell::new(BTreeSet::new());
+fn the_documentation_lists_exactly_the_variables_that_are_read() {
+    let variables_read = RefCell::new(BTreeSet::new());
     for platform in [
         ("AWS_LAMBDA_FUNCTION_NAME", "orders"),
         ("KUBERNETES_SERVICE_HOST", "10.0.0.1"),
@@ -171,25 +172,26 @@ fn every_variable_is_in_the_documentation_and_no_other() {
             ("OTEL_TRACES_SAMPLER", "traceidratio"),
         ];
         Config::from_lookup(&|name| {
-            asked.borrow_mut().insert(general(name));
+            variables_read.borrow_mut().insert(general_name(name));
             let (_, value) = set.iter().find(|(known, _)| *known == name)?;
             Some((*value).to_owned())
         });
     }
     let rows = include_str!("../lib.rs").lines();
-    // Of a row the first column, or of a platform's the second; what is written otherwise is no
-    // name.
+    // The variables are in the first column of a row, or in the second one for platforms. Other
+    // words in these columns are not names.
     let cells = rows.filter_map(|row| row.strip_prefix("//! | "));
-    let of_variables = cells.flat_map(|row| row.split(" | ").take(2).collect::<Vec<_>>());
-    let words = of_variables.flat_map(|cell| cell.split('`').skip(1).step_by(2));
+    let name_cells = cells.flat_map(|row| row.split(" | ").take(2).collect::<Vec<_>>());
+    let words = name_cells.flat_map(|cell| cell.split('`').skip(1).step_by(2));
     let is_name = |word: &&str| word.contains('_') || *word == "HOSTNAME";
     let names = words.filter(|word| is_name(word) && word.to_uppercase() == *word);
     let documented: BTreeSet<_> = names.map(str::to_owned).collect();
-    assert_eq!(asked.into_inner(), documented);
+    assert_eq!(variables_read.into_inner(), documented);
 }
 
-/// The name for all signals, which stands for the others.
-fn general(name: &str) -> String {
+/// Returns the variable for all signals, which the documentation lists instead of those of single
+/// signals.
+fn general_name(name: &str) -> String {
     let is_own = name != "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE";
     let own = ["TRACES_", "METRICS_", "LOGS_"].into_iter().find(|signal| {
         let rest = name.strip_prefix("OTEL_EXPORTER_OTLP_");
@@ -201,7 +203,7 @@ fn general(name: &str) -> String {
 }
 
 #[test]
-fn samplers_go_by_their_standard_names() {
+fn samplers_have_their_standard_names() {
     let name = |name| config(&[("OTEL_TRACES_SAMPLER", name)]).0.sampler.name;
     assert_eq!(name("traceidratio"), "traceidratio");
     let (config, problems) = config(&[
@@ -238,7 +240,7 @@ fn lambdas_environment_is_recognised() {
 }
 
 #[test]
-fn propagators_that_are_all_unknown_leave_the_default() {
+fn the_default_is_used_if_all_propagators_are_unknown() {
     let propagator = |list| config(&[("OTEL_PROPAGATORS", list)]).0.propagator;
     assert!(propagator("b3").trace_context && propagator("b3").baggage);
     assert!(propagator("b3,tracecontext").trace_context && !propagator("b3,tracecontext").baggage);
@@ -264,7 +266,7 @@ fn xray_is_a_propagator_and_xray_lambda_is_not() {
 }
 
 #[test]
-fn of_a_long_value_the_beginning_is_told() {
+fn a_long_invalid_value_is_truncated_in_the_report() {
     let long = "ü".repeat(100);
     let (_, problems) = config(&[("BATON_SPILL", &long)]);
     let shown = "ü".repeat(80);

@@ -1,4 +1,4 @@
-//! Files that are right, and those that somebody may name by mistake.
+//! Valid certificate and key files, and files that were configured by mistake.
 
 use std::path::Path;
 
@@ -15,7 +15,7 @@ const CERTIFICATE: &str = "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE";
 const KEY: &str = "OTEL_EXPORTER_OTLP_CLIENT_KEY";
 const ENDPOINT: (&str, &str) = ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://collector.test");
 
-/// A key that nobody uses, and a certificate for it, as PEM.
+/// Generates a key and a certificate for it. Returns the certificate and the key as PEM.
 fn identity(algorithm: &'static rcgen::SignatureAlgorithm) -> (String, String) {
     let key = KeyPair::generate_for(algorithm).unwrap();
     let parameters = CertificateParams::new(["function.test".to_owned()]).unwrap();
@@ -35,7 +35,7 @@ fn pem(label: &str, der: &[u8]) -> String {
     format!("-----BEGIN {label}-----\n{text}\n-----END {label}-----\n")
 }
 
-/// Files of these contents, in a directory that lives as long as the first.
+/// Writes files with these contents, which exist until the returned directory is dropped.
 fn files<const N: usize>(contents: [&str; N]) -> (TempDir, [String; N]) {
     let directory = TempDir::new().unwrap();
     let mut index = 0;
@@ -52,7 +52,7 @@ fn text(path: &Path) -> String {
     path.to_str().unwrap().to_owned()
 }
 
-/// How many authorities and client's certificates there are for the traces.
+/// Returns the number of authorities and of client certificates for traces.
 fn counts(config: &Config) -> (Option<usize>, Option<usize>) {
     let certificates = &config.traces.otlp().unwrap().certificates;
     let client = certificates.client.as_ref();
@@ -63,7 +63,7 @@ fn counts(config: &Config) -> (Option<usize>, Option<usize>) {
 }
 
 #[test]
-fn without_files_the_compiled_in_authorities_are_trusted_and_nobody_is_named() {
+fn without_files_the_compiled_in_authorities_and_no_client_certificate_are_used() {
     let (config, problems) = config(&[ENDPOINT]);
     assert_eq!(counts(&config), (None, None));
     assert!(problems.is_empty(), "{problems:?}");
@@ -115,7 +115,7 @@ fn a_signal_has_its_own_authorities() {
 }
 
 #[test]
-fn a_file_that_cannot_be_used_is_told_and_nothing_is_sent_to_whoever_answers() {
+fn an_invalid_file_is_reported_and_nothing_is_exported() {
     let (certificate, key) = p256();
     let broken = certificate.replacen("M", "*", 1);
     let no_certificate = pem("CERTIFICATE", b"what is this");
@@ -173,7 +173,7 @@ fn a_file_that_cannot_be_used_is_told_and_nothing_is_sent_to_whoever_answers() {
 }
 
 #[test]
-fn half_an_identity_and_two_halves_of_different_ones_are_refused() {
+fn a_client_certificate_and_its_key_must_both_be_set_and_match() {
     let ((certificate, key), (_, other)) = (p256(), p256());
     let (_directory, [certificate, key, other]) = files([&certificate, &key, &other]);
     for (variables, expected) in [
@@ -200,7 +200,7 @@ fn half_an_identity_and_two_halves_of_different_ones_are_refused() {
 }
 
 #[test]
-fn certificates_beside_an_endpoint_without_tls_are_told_to_be_of_no_use() {
+fn certificates_for_an_endpoint_without_tls_are_reported_as_unused() {
     let (config, problems) = config(&[(AUTHORITIES, "/missing")]);
     assert!(config.traces.otlp().is_some());
     assert_eq!(
@@ -212,7 +212,7 @@ fn certificates_beside_an_endpoint_without_tls_are_told_to_be_of_no_use() {
 }
 
 #[test]
-fn neither_a_pasted_key_nor_a_read_one_is_repeated() {
+fn a_private_key_is_not_in_problems_or_debug_output() {
     let (certificate, key) = p256();
     let secret = key.lines().nth(1).unwrap();
     let (_, problems) = config(&[ENDPOINT, (KEY, &key), (CERTIFICATE, &key)]);

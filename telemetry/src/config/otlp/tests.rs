@@ -1,4 +1,4 @@
-//! What is set for all signals and for each, and what is told of it.
+//! Settings for all signals and for single ones, and the problems that are reported.
 
 use super::*;
 use crate::config::Config;
@@ -12,7 +12,7 @@ const SIGNALS: [(&str, Signal); 3] = [
     ("LOGS", Signal::Logs),
 ];
 
-fn export_of(config: &Config, signal: Signal) -> &Export {
+fn signal_export(config: &Config, signal: Signal) -> &Export {
     match signal {
         Signal::Traces => &config.traces,
         Signal::Metrics => &config.metrics,
@@ -20,8 +20,8 @@ fn export_of(config: &Config, signal: Signal) -> &Export {
     }
 }
 
-fn exporters_of(config: &Config, signal: Signal) -> &'static str {
-    match export_of(config, signal) {
+fn exporter_names(config: &Config, signal: Signal) -> &'static str {
+    match signal_export(config, signal) {
         Export::Nowhere => "none",
         Export::Console => "console",
         Export::Otlp(_) => "otlp",
@@ -29,16 +29,16 @@ fn exporters_of(config: &Config, signal: Signal) -> &'static str {
     }
 }
 
-fn otlp_of(config: &Config, signal: Signal) -> &Otlp {
-    export_of(config, signal).otlp().unwrap()
+fn signal_otlp(config: &Config, signal: Signal) -> &Otlp {
+    signal_export(config, signal).otlp().unwrap()
 }
 
 #[test]
-fn traces_and_metrics_are_sent_unless_told_otherwise_and_logs_if_told() {
+fn traces_and_metrics_are_exported_by_default_and_logs_are_not() {
     let kinds = |variables: &[(&str, &str)]| {
         let (config, problems) = config(variables);
         assert!(problems.is_empty(), "{problems:?}");
-        SIGNALS.map(|(_, signal)| exporters_of(&config, signal))
+        SIGNALS.map(|(_, signal)| exporter_names(&config, signal))
     };
     assert_eq!(kinds(&[]), ["otlp", "otlp", "none"]);
     let each = [
@@ -67,7 +67,7 @@ fn an_unknown_exporter_is_reported_and_counts_as_unset() {
         let found = SIGNALS
             .iter()
             .find(|(_, known)| known.to_string() == signal);
-        let found = exporters_of(&config, found.unwrap().1);
+        let found = exporter_names(&config, found.unwrap().1);
         assert_eq!(found, expected, "{variable}");
     }
 }
@@ -89,7 +89,7 @@ fn exporters_may_be_a_list() {
         for (name, signal) in SIGNALS {
             let name = format!("OTEL_{name}_EXPORTER");
             let (config, problems) = config(&[(&name, list)]);
-            let found = exporters_of(&config, signal);
+            let found = exporter_names(&config, signal);
             let is_logs = signal == Signal::Logs;
             // Log lines always go to stdout.
             let expected = match expected {
@@ -105,14 +105,14 @@ fn exporters_may_be_a_list() {
 }
 
 #[test]
-fn a_value_of_a_signal_that_is_unknown_leaves_the_general_one() {
+fn an_invalid_value_for_a_signal_leaves_the_general_one_in_effect() {
     let (config, problems) = config(&[
         ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip"),
         ("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "zstd"),
         ("OTEL_EXPORTER_OTLP_TIMEOUT", "2000"),
         ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "2s"),
     ]);
-    let traces = otlp_of(&config, Signal::Traces);
+    let traces = signal_otlp(&config, Signal::Traces);
     assert_eq!(traces.compression, Compression::Gzip);
     assert_eq!(traces.timeout, Duration::from_secs(2));
     assert_eq!(problems.len(), 2, "{problems:?}");
@@ -122,7 +122,7 @@ fn a_value_of_a_signal_that_is_unknown_leaves_the_general_one() {
 }
 
 #[test]
-fn a_signals_own_variable_wins_over_the_general_one() {
+fn the_variable_of_a_signal_takes_precedence_over_the_general_one() {
     for (own, signal) in SIGNALS {
         let name = |setting: &str| format!("OTEL_EXPORTER_OTLP_{own}_{setting}");
         let (timeout, compression) = (name("TIMEOUT"), name("COMPRESSION"));
@@ -139,7 +139,7 @@ fn a_signals_own_variable_wins_over_the_general_one() {
         assert!(problems.is_empty(), "{problems:?}");
         for (_, other) in SIGNALS {
             let is_own = other == signal;
-            let otlp = otlp_of(&config, other);
+            let otlp = signal_otlp(&config, other);
             let seconds = if is_own { 3 } else { 2 };
             assert_eq!(otlp.timeout, Duration::from_secs(seconds), "{own}");
             let expected = match is_own {
@@ -155,29 +155,29 @@ fn a_signals_own_variable_wins_over_the_general_one() {
 }
 
 #[test]
-fn a_wrong_word_or_number_is_told_with_the_signals_that_it_hits() {
+fn an_invalid_value_is_reported_with_the_signals_that_it_affects() {
     let general = "OTEL_EXPORTER_OTLP_COMPRESSION";
     let own = "OTEL_EXPORTER_OTLP_METRICS_COMPRESSION";
     let expected = "expected gzip or none, found \"zstd\"; the default is used for";
-    let told = |variables: &[_]| config(variables).1;
+    let problems_of = |variables: &[_]| config(variables).1;
     assert_eq!(
-        told(&[(general, "zstd")]),
+        problems_of(&[(general, "zstd")]),
         [format!("{general}: {expected} traces and metrics")]
     );
     assert_eq!(
-        told(&[(general, "zstd"), ("OTEL_LOGS_EXPORTER", "otlp")]),
+        problems_of(&[(general, "zstd"), ("OTEL_LOGS_EXPORTER", "otlp")]),
         [format!("{general}: {expected} traces, metrics and logs")]
     );
     assert_eq!(
-        told(&[(general, "zstd"), (own, "GZIP")]),
+        problems_of(&[(general, "zstd"), (own, "GZIP")]),
         [format!("{general}: {expected} traces")]
     );
     assert_eq!(
-        told(&[(own, "zstd")]),
+        problems_of(&[(own, "zstd")]),
         [format!("{own}: {expected} metrics")]
     );
     assert_eq!(
-        told(&[("OTEL_EXPORTER_OTLP_TIMEOUT", "10s")]),
+        problems_of(&[("OTEL_EXPORTER_OTLP_TIMEOUT", "10s")]),
         [
             "OTEL_EXPORTER_OTLP_TIMEOUT: expected a whole number of milliseconds, found \"10s\"; the default is used for traces and metrics"
         ]
@@ -189,7 +189,7 @@ fn a_header_value_may_contain_spaces_percent_signs_and_equals_signs() {
     let list = "authorization=Bearer KEY== , x-scope=a%2Cb,x-share=50%,";
     let (config, problems) = config(&[("OTEL_EXPORTER_OTLP_HEADERS", list)]);
     assert!(problems.is_empty(), "{problems:?}");
-    let headers = &otlp_of(&config, Signal::Traces).headers;
+    let headers = &signal_otlp(&config, Signal::Traces).headers;
     assert_eq!(headers["authorization"], "Bearer KEY==");
     assert_eq!(headers["x-scope"], "a,b");
     assert_eq!(headers["x-share"], "50%");
@@ -197,7 +197,7 @@ fn a_header_value_may_contain_spaces_percent_signs_and_equals_signs() {
 }
 
 #[test]
-fn broken_headers_are_reported_without_their_text() {
+fn invalid_headers_are_reported_without_their_text() {
     for (list, entry) in [
         ("a=b,Bearer SECRET", 2),
         ("authorization: SECRET", 1),
@@ -207,7 +207,7 @@ fn broken_headers_are_reported_without_their_text() {
         ("a=SECRET%FF", 1),
     ] {
         let (config, problems) = config(&[("OTEL_EXPORTER_OTLP_HEADERS", list)]);
-        assert!(otlp_of(&config, Signal::Traces).headers.is_empty());
+        assert!(signal_otlp(&config, Signal::Traces).headers.is_empty());
         let expected = format!(
             "OTEL_EXPORTER_OTLP_HEADERS: expected a list name=value,name=value, as in authorization=Bearer KEY, found something else as entry {entry}; all headers of the variable are ignored for traces and metrics"
         );
@@ -216,8 +216,8 @@ fn broken_headers_are_reported_without_their_text() {
 }
 
 #[test]
-fn no_time_is_no_limit_and_not_the_end_of_every_request() {
+fn a_timeout_of_zero_means_no_limit() {
     let (config, problems) = config(&[("OTEL_EXPORTER_OTLP_TIMEOUT", "0")]);
     assert!(problems.is_empty(), "{problems:?}");
-    assert_eq!(otlp_of(&config, Signal::Traces).timeout, NO_TIMEOUT);
+    assert_eq!(signal_otlp(&config, Signal::Traces).timeout, NO_TIMEOUT);
 }

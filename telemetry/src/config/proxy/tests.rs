@@ -6,7 +6,7 @@ use crate::config::tests::config;
 
 const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
 
-/// The proxy of the traces, and the problems.
+/// Returns the proxy for traces, and the reported problems.
 fn proxy(variables: &[(&str, &str)]) -> (Option<String>, Vec<String>) {
     let metrics = ("OTEL_METRICS_EXPORTER", "none");
     let (config, problems) = config(&[variables, &[metrics]].concat());
@@ -56,7 +56,7 @@ fn endpoints_without_tls_and_on_this_host_are_reached_directly() {
 }
 
 #[test]
-fn a_proxy_that_cannot_be_used_stops_the_export_and_is_not_repeated() {
+fn an_invalid_proxy_disables_the_export_and_is_reported_without_its_value() {
     let endpoint = (ENDPOINT, "https://collector.example");
     for (url, why) in [
         ("https://user:SECRET@a:3128", "the scheme is not http"),
@@ -129,7 +129,7 @@ fn a_proxy_is_read_with_and_without_scheme_port_and_credentials() {
 }
 
 #[test]
-fn what_is_not_an_http_proxy_is_refused() {
+fn only_http_proxies_are_accepted() {
     for url in ["https://proxy:3128", "socks5://proxy:1080"] {
         assert_eq!(Proxy::parse(url), Err(InvalidProxy::Scheme), "{url}");
     }

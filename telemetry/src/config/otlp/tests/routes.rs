@@ -1,4 +1,4 @@
-//! Endpoints as people write them, with and without a protocol.
+//! Endpoints in the forms in which they are configured, with and without a protocol.
 
 use super::*;
 
@@ -8,7 +8,7 @@ const INSECURE: &str = "OTEL_EXPORTER_OTLP_INSECURE";
 const PROTOCOL: &str = "OTEL_EXPORTER_OTLP_PROTOCOL";
 const TRACES_PROTOCOL: &str = "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL";
 
-/// Protocol and endpoint of the traces, and what is told.
+/// Returns the protocol and endpoint of traces, and the reported problems.
 fn route(variables: &[(&str, &str)]) -> (Option<String>, Vec<String>) {
     let metrics = ("OTEL_METRICS_EXPORTER", "none");
     let (config, problems) = config(&[variables, &[metrics]].concat());
@@ -18,7 +18,7 @@ fn route(variables: &[(&str, &str)]) -> (Option<String>, Vec<String>) {
 }
 
 #[test]
-fn over_http_a_general_endpoint_is_a_base_and_a_signals_own_is_complete() {
+fn over_http_the_path_of_the_signal_is_added_to_the_general_endpoint_only() {
     for (variables, expected) in [
         (&[][..], "http://localhost:4318/v1/traces"),
         (
@@ -60,7 +60,7 @@ fn over_http_a_general_endpoint_is_a_base_and_a_signals_own_is_complete() {
             &[(ENDPOINT, "http://a:4317"), (PROTOCOL, "http/protobuf")],
             "http://a:4317/v1/traces",
         ),
-        // What has a scheme says by itself whether it is secure.
+        // The scheme of an endpoint takes precedence over the variable.
         (
             &[(ENDPOINT, "https://a:4318"), (INSECURE, "true")],
             "https://a:4318/v1/traces",
@@ -73,7 +73,7 @@ fn over_http_a_general_endpoint_is_a_base_and_a_signals_own_is_complete() {
 
 #[test]
 #[cfg(feature = "grpc")]
-fn grpc_is_meant_by_its_name_by_its_port_and_where_there_is_no_scheme() {
+fn grpc_is_selected_by_its_name_by_its_port_or_by_a_missing_scheme() {
     for (variables, expected) in [
         (&[(PROTOCOL, "grpc")][..], "http://localhost:4317/"),
         (&[(TRACES_PROTOCOL, "GRPC")], "http://localhost:4317/"),
@@ -99,7 +99,7 @@ fn grpc_is_meant_by_its_name_by_its_port_and_where_there_is_no_scheme() {
 
 #[test]
 #[cfg(feature = "grpc")]
-fn a_path_has_no_meaning_for_grpc_and_is_told() {
+fn a_path_is_ignored_for_grpc_and_reported() {
     let (found, problems) = route(&[(ENDPOINT, "http://a:4317/v1/traces")]);
     assert_eq!(found.as_deref(), Some("grpc http://a:4317/"));
     assert_eq!(
@@ -112,7 +112,7 @@ fn a_path_has_no_meaning_for_grpc_and_is_told() {
 
 #[test]
 #[cfg(not(feature = "grpc"))]
-fn what_takes_grpc_is_refused_by_the_name_of_what_asks_for_it() {
+fn an_endpoint_that_requires_grpc_is_rejected_without_the_feature() {
     let url_form = "a URL for http/protobuf such as http://localhost:4318 or https://ingress.eu2.coralogix.com (gRPC requires a build with the feature `grpc`)";
     for (variables, name, form, found) in [
         (
@@ -170,7 +170,7 @@ fn an_unknown_protocol_is_reported_and_counts_as_unset() {
 }
 
 #[test]
-fn an_unknown_protocol_of_a_signal_leaves_the_general_one() {
+fn an_unknown_protocol_for_a_signal_leaves_the_general_one_in_effect() {
     let (found, problems) = route(&[
         (TRACES_PROTOCOL, "http/json"),
         (PROTOCOL, "http/protobuf"),
@@ -205,7 +205,7 @@ fn grpc_is_an_unknown_protocol_without_the_feature() {
 }
 
 #[test]
-fn an_endpoint_that_cannot_be_used_is_told_why_and_not_repeated() {
+fn an_invalid_endpoint_is_reported_with_the_reason_and_without_its_value() {
     for (url, why) in [
         ("https://user:SECRET@a", "it contains user information"),
         ("https://a/?key=SECRET", "it contains a query"),
@@ -227,7 +227,7 @@ fn an_endpoint_that_cannot_be_used_is_told_why_and_not_repeated() {
 }
 
 #[test]
-fn everything_that_is_wrong_is_told_at_once() {
+fn all_problems_are_reported_together() {
     let (found, problems) = route(&[
         (ENDPOINT, "ftp://a"),
         (PROTOCOL, "http/json"),
