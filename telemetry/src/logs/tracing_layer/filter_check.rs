@@ -61,13 +61,13 @@ impl FilterCheck {
 
 /// Returns a span of the program that has been reached, created or not.
 ///
-/// A new subscriber is asked about every span and event that the program has reached, whatever the
-/// filters of other subscribers are.
+/// `tracing` registers every span and event that the program has reached with a new subscriber,
+/// regardless of the filters of other subscribers.
 fn reached_span() -> Option<&'static Metadata<'static>> {
     let reached = Arc::new(OnceLock::new());
     drop(Dispatch::new(ReachedSpan(reached.clone())));
-    // Otherwise the subscriber that was dropped would still count for the interest in each span and
-    // event.
+    // The cached interest in each span and event would otherwise still include that of the dropped
+    // subscriber.
     callsite::rebuild_interest_cache();
     reached.get().copied()
 }
