@@ -41,7 +41,7 @@ const SHUTDOWN_GRACE: Duration = Duration::from_millis(500);
 const FINAL_OUTPUT_TIMEOUT: Duration = Duration::from_secs(1);
 /// Lines that are logged before other events are handled, so that a function that writes without
 /// pause still meets its deadline.
-const LINES_IN_A_ROW: usize = 256;
+const MAX_CONSECUTIVE_LINES: usize = 256;
 
 /// State of a function that its environments share.
 #[derive(Debug)]
@@ -534,7 +534,7 @@ impl<'a> EnvironmentTask<'a> {
     /// line that was written just before it, so the output is polled once more.
     async fn log_available_lines(&mut self) {
         yield_now().await;
-        for _ in 0..LINES_IN_A_ROW {
+        for _ in 0..MAX_CONSECUTIVE_LINES {
             tokio::select! {
                 biased;
                 Some((source, line)) = self.output.next_line() => self.log.write(source, &line),
@@ -552,7 +552,7 @@ impl<'a> EnvironmentTask<'a> {
             tokio::select! {
                 biased;
                 Some(command) = self.commands.recv() => return EnvironmentEvent::Command(command),
-                Some((source, line)) = self.output.next_line(), if lines < LINES_IN_A_ROW => {
+                Some((source, line)) = self.output.next_line(), if lines < MAX_CONSECUTIVE_LINES => {
                     lines += 1;
                     self.log.write(source, &line);
                 }
@@ -562,7 +562,7 @@ impl<'a> EnvironmentTask<'a> {
                 }
                 reason = self.process.wait() => return EnvironmentEvent::Exited(reason),
                 () = sleep_until(until) => return EnvironmentEvent::TimedOut,
-                () = yield_now(), if lines == LINES_IN_A_ROW => lines = 0,
+                () = yield_now(), if lines == MAX_CONSECUTIVE_LINES => lines = 0,
             }
         }
     }

@@ -93,7 +93,7 @@ async fn wait_until_ready(process: &SupervisedProcess) -> Result<SocketAddr, Sta
                 Ok(reply) if reply.status == StatusCode::OK => return address,
                 Ok(reply) => {
                     missing = format!(
-                        "GET /readyz answers {}: {}",
+                        "GET /readyz returned {}: {}",
                         reply.status,
                         String::from_utf8_lossy(&reply.body)
                     )
