@@ -31,7 +31,7 @@ mod variables;
 pub(crate) use self::lambda::check_binary;
 pub use self::{
     early_exit::{EarlyExit, EarlyExitCause},
-    error::{InvokeError, StartError},
+    error::{InvalidFunction, InvokeError},
     function::{Freeze, Function},
     lambda::{Lambda, MAX_EVENT_BYTES},
     logs::{LogLine, LogSource, Logs},

@@ -102,8 +102,7 @@ impl Stack {
             queue: &urls.queue,
             otlp_http: &otlp_http,
         };
-        let lambda =
-            function::start(&config, variables::function_variables(&addresses, &config)).await?;
+        let lambda = function::create(&config, variables::function_variables(&addresses, &config))?;
         function::initialise(&lambda).await?;
         let mapping = MappingTask::start(&config, &urls.queue, sqs.clone(), lambda.clone()).await?;
         let producer = match &config.producer {

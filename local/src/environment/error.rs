@@ -9,7 +9,7 @@ use super::runtime_api::FunctionError;
 /// Error of setting a function up.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum StartError {
+pub enum InvalidFunction {
     /// The metadata of the binary cannot be read, most often because the file does not exist.
     #[error("cannot read the function's binary {}", path.display())]
     Binary {

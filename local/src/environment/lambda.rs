@@ -12,7 +12,7 @@ use bytes::Bytes;
 use tokio::sync::{broadcast, mpsc::UnboundedReceiver, oneshot};
 
 use super::{
-    EarlyExit, EnvironmentId, Function, InvokeError, Logs, Snapshot, StartError,
+    EarlyExit, EnvironmentId, Function, InvalidFunction, InvokeError, Logs, Snapshot,
     early_exit::EarlyExits,
     logs::EnvironmentLog,
     pool::{Claim, ClaimError, EnvironmentCommand, Invocation, Pool},
@@ -47,9 +47,9 @@ impl Lambda {
     ///
     /// Fails if the binary is missing or not executable, if the timeout is out of range, or if a
     /// variable is reserved.
-    pub async fn start(mut function: Function) -> Result<Self, StartError> {
+    pub fn new(mut function: Function) -> Result<Self, InvalidFunction> {
         if function.timeout < Duration::from_millis(1) || function.timeout > MAX_TIMEOUT {
-            return Err(StartError::Timeout {
+            return Err(InvalidFunction::Timeout {
                 timeout: function.timeout,
                 limit: MAX_TIMEOUT,
             });
@@ -59,7 +59,7 @@ impl Lambda {
             .keys()
             .find(|name| variables::RESERVED.contains(&name.as_str()))
         {
-            return Err(StartError::ReservedVariable { name: name.clone() });
+            return Err(InvalidFunction::ReservedVariable { name: name.clone() });
         }
         // Environments are started in the binary's folder, where a relative path would not resolve.
         function.binary = check_binary(&function.binary)?;
@@ -221,8 +221,8 @@ impl Drop for Inner {
 }
 
 /// Returns the absolute path of a binary, after checking that it can be executed.
-pub(crate) fn check_binary(path: &Path) -> Result<PathBuf, StartError> {
-    let unreadable = |source| StartError::Binary {
+pub(crate) fn check_binary(path: &Path) -> Result<PathBuf, InvalidFunction> {
+    let unreadable = |source| InvalidFunction::Binary {
         path: path.to_owned(),
         source,
     };
@@ -232,7 +232,7 @@ pub(crate) fn check_binary(path: &Path) -> Result<PathBuf, StartError> {
     if metadata.is_file() && metadata.permissions().mode() & any_execute_bit != 0 {
         return Ok(absolute);
     }
-    Err(StartError::NotExecutable {
+    Err(InvalidFunction::NotExecutable {
         path: path.to_owned(),
     })
 }

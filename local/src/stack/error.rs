@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::queues::QueueError;
-use crate::environment::{EarlyExitCause, EnvironmentId, InvokeError, StartError};
+use crate::environment::{EarlyExitCause, EnvironmentId, InvalidFunction, InvokeError};
 use crate::mapping::MappingError;
 
 /// Error of starting or running the stack.
@@ -27,7 +27,7 @@ pub enum StackError {
     Queues(#[from] QueueError),
     /// The function cannot be set up.
     #[error("cannot set up the function")]
-    FunctionSetUp(#[from] StartError),
+    FunctionSetUp(#[from] InvalidFunction),
     /// The function did not poll for its first event.
     #[error("the function did not initialise; its output:\n{output}")]
     FunctionInit {

@@ -24,10 +24,7 @@ pub(crate) fn check(binary: &Path) -> Result<(), StackError> {
 }
 
 /// Sets up the function without starting an environment.
-pub(super) async fn start(
-    config: &Config,
-    env: BTreeMap<String, String>,
-) -> Result<Lambda, StackError> {
+pub(super) fn create(config: &Config, env: BTreeMap<String, String>) -> Result<Lambda, StackError> {
     let function = Function {
         name: name(&config.function),
         binary: config.function.clone(),
@@ -40,7 +37,7 @@ pub(super) async fn start(
         account_id: ACCOUNT.to_owned(),
         freeze: config.freeze,
     };
-    Ok(Lambda::start(function).await?)
+    Ok(Lambda::new(function)?)
 }
 
 /// Returns the name of the function: the name of the program, as in `service.name`, with `-` for

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use baton_local::environment::{Freeze, InvokeError, LogSource, Phase, StartError};
+use baton_local::environment::{Freeze, InvalidFunction, InvokeError, LogSource, Phase};
 use bytes::Bytes;
 
 use crate::{
@@ -634,27 +634,25 @@ async fn invalid_functions_are_refused() {
     endless.timeout = Duration::from_secs(901);
 
     assert!(matches!(
-        start_error(missing).await,
-        StartError::Binary { .. }
+        creation_error(missing),
+        InvalidFunction::Binary { .. }
     ));
     assert!(matches!(
-        start_error(not_executable).await,
-        StartError::NotExecutable { .. }
+        creation_error(not_executable),
+        InvalidFunction::NotExecutable { .. }
     ));
     assert!(matches!(
-        start_error(reserved).await,
-        StartError::ReservedVariable { .. }
+        creation_error(reserved),
+        InvalidFunction::ReservedVariable { .. }
     ));
     assert!(matches!(
-        start_error(endless).await,
-        StartError::Timeout { .. }
+        creation_error(endless),
+        InvalidFunction::Timeout { .. }
     ));
 }
 
-async fn start_error(function: baton_local::environment::Function) -> StartError {
-    baton_local::environment::Lambda::start(function)
-        .await
-        .unwrap_err()
+fn creation_error(function: baton_local::environment::Function) -> InvalidFunction {
+    baton_local::environment::Lambda::new(function).unwrap_err()
 }
 
 fn logged(lambda: &baton_local::environment::Lambda, text: &str) -> bool {

@@ -33,7 +33,7 @@ pub(crate) fn function() -> Function {
 pub(crate) async fn start(change: impl FnOnce(&mut Function)) -> Lambda {
     let mut function = function();
     change(&mut function);
-    Lambda::start(function).await.unwrap()
+    Lambda::new(function).unwrap()
 }
 
 pub(crate) async fn invoke(lambda: &Lambda, event: &str) -> String {
