@@ -21,7 +21,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, Uri};
 
 mod layer;
 
-pub(crate) use self::layer::CheckHost;
+pub(crate) use self::layer::HostCheckLayer;
 
 /// Domains under which AWS offers SQS, in the `aws` and `aws-cn` partitions; `api.…` are the
 /// dual-stack ones.
@@ -67,7 +67,7 @@ pub struct InvalidHostName;
 
 /// The reason why a request is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Refusal {
+pub(crate) enum HostCheckError {
     #[error("the request has {0} Host headers, expected one")]
     SeveralHosts(usize),
     #[error(
@@ -100,10 +100,10 @@ impl AllowedHosts {
     }
 
     /// Checks all host names in the head of a request.
-    fn check(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Refusal> {
+    fn check(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), HostCheckError> {
         let hosts = headers.get_all(HOST).iter().collect::<Vec<_>>();
         if hosts.len() > 1 {
-            return Err(Refusal::SeveralHosts(hosts.len()));
+            return Err(HostCheckError::SeveralHosts(hosts.len()));
         }
         // The request target may be in absolute form, which takes precedence over `Host` (RFC 9112,
         // 3.2.2). Both are checked.
@@ -113,11 +113,11 @@ impl AllowedHosts {
         // A request without a host is accepted: browsers always send one, while scripts and small
         // runtimes may not.
         if let Some(host) = named.into_iter().find(|host| !self.allows_host(host)) {
-            return Err(Refusal::Host(host.clone()));
+            return Err(HostCheckError::Host(host.clone()));
         }
         let mut origins = headers.get_all(ORIGIN).iter().map(text);
         match origins.find(|origin| !self.allows_origin(origin)) {
-            Some(origin) => Err(Refusal::Origin(origin)),
+            Some(origin) => Err(HostCheckError::Origin(origin)),
             None => Ok(()),
         }
     }
@@ -199,7 +199,7 @@ impl FromStr for HostName {
     }
 }
 
-impl Refusal {
+impl HostCheckError {
     pub(crate) fn status(&self) -> StatusCode {
         match self {
             Self::SeveralHosts(_) => StatusCode::BAD_REQUEST,

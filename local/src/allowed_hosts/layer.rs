@@ -10,7 +10,7 @@ use http_body_util::BodyExt;
 use hyper::body::Body;
 use tower::{Layer, Service};
 
-use super::{AllowedHosts, Refusal};
+use super::{AllowedHosts, HostCheckError};
 
 /// Bytes of a refused request that are read before the connection closes: a client that is cut off
 /// while it writes does not see the response. The value is the limit of the largest request that
@@ -18,60 +18,60 @@ use super::{AllowedHosts, Refusal};
 const MAX_DRAINED_BYTES: usize = 20 * 1024 * 1024;
 
 /// Builds the response to a refused request, in the format that its headers ask for.
-type Answer<R> = fn(&Refusal, &HeaderMap) -> R;
+type RespondFn<R> = fn(&HostCheckError, &HeaderMap) -> R;
 
 /// Refuses requests for hosts that are not allowed before they reach the inner service.
 #[derive(Debug)]
-pub(crate) struct CheckHost<R> {
+pub(crate) struct HostCheckLayer<R> {
     allowed: AllowedHosts,
-    answer: Answer<R>,
+    respond: RespondFn<R>,
 }
 
-/// The service behind [`CheckHost`].
+/// The service behind [`HostCheckLayer`].
 #[derive(Debug)]
-pub(crate) struct CheckedHost<S, R> {
+pub(crate) struct HostCheck<S, R> {
     allowed: AllowedHosts,
-    answer: Answer<R>,
+    respond: RespondFn<R>,
     inner: S,
 }
 
-impl<R> CheckHost<R> {
-    /// Builds responses to refused requests with `answer`.
-    pub(crate) fn new(allowed: AllowedHosts, answer: Answer<R>) -> Self {
-        Self { allowed, answer }
+impl<R> HostCheckLayer<R> {
+    /// Builds responses to refused requests with `respond`.
+    pub(crate) fn new(allowed: AllowedHosts, respond: RespondFn<R>) -> Self {
+        Self { allowed, respond }
     }
 }
 
 // A derived impl would require `R: Clone`.
-impl<R> Clone for CheckHost<R> {
+impl<R> Clone for HostCheckLayer<R> {
     fn clone(&self) -> Self {
-        Self::new(self.allowed.clone(), self.answer)
+        Self::new(self.allowed.clone(), self.respond)
     }
 }
 
-impl<S, R> Layer<S> for CheckHost<R> {
-    type Service = CheckedHost<S, R>;
+impl<S, R> Layer<S> for HostCheckLayer<R> {
+    type Service = HostCheck<S, R>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        CheckedHost {
+        HostCheck {
             allowed: self.allowed.clone(),
-            answer: self.answer,
+            respond: self.respond,
             inner,
         }
     }
 }
 
-impl<S: Clone, R> Clone for CheckedHost<S, R> {
+impl<S: Clone, R> Clone for HostCheck<S, R> {
     fn clone(&self) -> Self {
         Self {
             allowed: self.allowed.clone(),
-            answer: self.answer,
+            respond: self.respond,
             inner: self.inner.clone(),
         }
     }
 }
 
-impl<S, B, R> Service<Request<B>> for CheckedHost<S, R>
+impl<S, B, R> Service<Request<B>> for HostCheck<S, R>
 where
     S: Service<Request<B>, Response = R>,
     S::Error: Send + 'static,
@@ -90,13 +90,13 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         match self.allowed.check(request.uri(), request.headers()) {
             Ok(()) => Either::Left(self.inner.call(request)),
-            Err(refusal) => {
-                tracing::debug!(%refusal, "request refused");
-                let answer = (self.answer)(&refusal, request.headers());
+            Err(error) => {
+                tracing::debug!(%error, "request refused");
+                let response = (self.respond)(&error, request.headers());
                 let body = request.into_body();
                 Either::Right(Box::pin(async move {
                     drain(body).await;
-                    Ok(answer)
+                    Ok(response)
                 }))
             }
         }

@@ -26,7 +26,7 @@ use tokio::{
 
 use self::extensions::ExtensionsApi;
 use super::Function;
-use crate::allowed_hosts::{AllowedHosts, CheckHost};
+use crate::allowed_hosts::{AllowedHosts, HostCheckLayer};
 
 mod extensions;
 mod wire;
@@ -112,7 +112,7 @@ impl RuntimeApi {
         let router = router(sender)
             .merge(extensions.clone().router())
             // The function connects by address, so no other host name needs to be allowed.
-            .layer(CheckHost::new(AllowedHosts::default(), wire::refused_host));
+            .layer(HostCheckLayer::new(AllowedHosts::default(), wire::refused_host));
         let server = tokio::spawn(async move {
             // `serve` returns only after a graceful shutdown, which is not configured here: the
             // task is aborted.

@@ -32,7 +32,7 @@ use super::config::Config;
 use super::json::Unreadable;
 use super::signal::Export;
 use super::store::SpanStore;
-use crate::allowed_hosts::{CheckHost, Refusal};
+use crate::allowed_hosts::{HostCheckError, HostCheckLayer};
 
 /// Largest message that is decoded: a collector's default, so that a request that is too large for
 /// production is too large here.
@@ -62,7 +62,7 @@ pub async fn serve_grpc(
         .accept_compressed(Gzip)
         .max_decoding_message_size(MAX_MESSAGE_SIZE);
     Server::builder()
-        .layer(CheckHost::new(allowed_hosts, misdirected))
+        .layer(HostCheckLayer::new(allowed_hosts, misdirected))
         .add_service(traces)
         .add_service(metrics)
         .add_service(logs)
@@ -71,7 +71,7 @@ pub async fn serve_grpc(
 }
 
 /// Builds a refusal with an HTTP status and, for gRPC clients, a gRPC status and message.
-fn misdirected(refusal: &Refusal, _headers: &HeaderMap) -> http::Response<Body> {
+fn misdirected(refusal: &HostCheckError, _headers: &HeaderMap) -> http::Response<Body> {
     let mut response = Status::permission_denied(refusal.to_string()).into_http();
     *response.status_mut() = refusal.status();
     response

@@ -24,7 +24,7 @@ use super::metric::Metric;
 use super::signal::Export;
 use super::span::Span;
 use super::store::{SpanStore, Totals};
-use crate::allowed_hosts::{self, CheckHost};
+use crate::allowed_hosts::{self, HostCheckLayer};
 
 mod body;
 mod refusal;
@@ -55,7 +55,7 @@ pub async fn serve_http(
         .route("/api/metrics", get(metrics))
         .layer(DefaultBodyLimit::max(MAX_BODY_SIZE))
         .with_state(store)
-        .layer(CheckHost::new(allowed_hosts, misdirected));
+        .layer(HostCheckLayer::new(allowed_hosts, misdirected));
     axum::serve(listener, router)
         .with_graceful_shutdown(shutdown)
         .await
@@ -87,7 +87,7 @@ async fn export<E: Export>(
     }
 }
 
-fn misdirected(refusal: &allowed_hosts::Refusal, headers: &HeaderMap) -> Response {
+fn misdirected(refusal: &allowed_hosts::HostCheckError, headers: &HeaderMap) -> Response {
     let format = Format::of(headers).unwrap_or(Format::Json);
     Refusal::Host(refusal.clone()).answer(format)
 }

@@ -23,7 +23,7 @@ use super::config::Config;
 use super::error::Error;
 use super::hub::Hub;
 use super::wire::ErrorResponse;
-use crate::allowed_hosts::{AllowedHosts, CheckHost, Refusal};
+use crate::allowed_hosts::{AllowedHosts, HostCheckError, HostCheckLayer};
 
 /// Largest request: ten messages of the largest size still get AWS's own `BatchRequestTooLong`,
 /// escapes included.
@@ -89,7 +89,7 @@ async fn drained(mut closing: watch::Receiver<bool>) {
 }
 
 fn router(hub: Arc<Hub>, allowed_hosts: AllowedHosts) -> Router {
-    let check_host = CheckHost::new(allowed_hosts.with_sqs_on_aws(), misdirected);
+    let check_host = HostCheckLayer::new(allowed_hosts.with_sqs_on_aws(), misdirected);
     Router::new()
         .route("/", get(ready).post(handle))
         .route("/health", get(ready))
@@ -158,7 +158,7 @@ fn action(headers: &HeaderMap) -> Result<&str, Error> {
     })
 }
 
-fn misdirected(refusal: &Refusal, _headers: &HeaderMap) -> Response {
+fn misdirected(refusal: &HostCheckError, _headers: &HeaderMap) -> Response {
     let error = Error::AccessDenied {
         status: refusal.status().as_u16(),
         message: refusal.to_string(),

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 
 use super::{CallStatus, FunctionError, InvocationEvent, MAX_RESPONSE_BYTES, epoch_millis};
-use crate::allowed_hosts::Refusal;
+use crate::allowed_hosts::HostCheckError;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("lambda-runtime-aws-request-id");
 const DEADLINE: HeaderName = HeaderName::from_static("lambda-runtime-deadline-ms");
@@ -146,7 +146,7 @@ pub(super) fn environment_shutting_down() -> Response {
 }
 
 /// Builds the response to a request for another host, or from another site's page.
-pub(super) fn refused_host(refusal: &Refusal, _headers: &HeaderMap) -> Response {
+pub(super) fn refused_host(refusal: &HostCheckError, _headers: &HeaderMap) -> Response {
     error_response(refusal.status(), "Forbidden", &refusal.to_string())
 }
 

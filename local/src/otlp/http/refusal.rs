@@ -29,7 +29,7 @@ pub(super) enum Refusal {
     #[error("the body is not an OTLP request: {0}")]
     Undecodable(String),
     #[error(transparent)]
-    Host(allowed_hosts::Refusal),
+    Host(allowed_hosts::HostCheckError),
 }
 
 impl From<BytesRejection> for Refusal {
