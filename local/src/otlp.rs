@@ -56,7 +56,7 @@ pub use config::Config;
 pub use grpc::serve_grpc;
 pub use http::serve_http;
 pub use metric::{Metric, MetricKind};
-pub use span::{Event, Kind, Link, Span, Status, StatusCode};
+pub use span::{Span, SpanEvent, SpanKind, SpanLink, SpanStatus, SpanStatusCode};
 pub use store::{SpanStore, Totals};
 
 /// What is asked of the receiver over real sockets, with real clients.

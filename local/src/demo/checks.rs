@@ -11,7 +11,7 @@ use super::scenario::ExpectedCounts;
 use super::span_counts::SpanCountsByProcess;
 use super::tree::{self, SpanNode};
 use crate::mapping::MappingSnapshot;
-use crate::otlp::{Kind, Span, Totals};
+use crate::otlp::{Span, SpanKind, Totals};
 
 /// Observations after the end of the demo.
 #[derive(Clone, Debug)]
@@ -182,7 +182,7 @@ fn check_tree(trace: &MessageTrace) -> Vec<String> {
             span_count(root)
         ));
     }
-    if !tree::matches(&root.span, Kind::Server, SERVER_SPAN)
+    if !tree::matches(&root.span, SpanKind::Server, SERVER_SPAN)
         || root.span.integer(HTTP_RESPONSE_STATUS_CODE) != Some(202)
     {
         defects.push(format!(
@@ -201,13 +201,14 @@ fn check_tree(trace: &MessageTrace) -> Vec<String> {
 
 fn check_send(send: &SpanNode, expected: usize) -> Vec<String> {
     let mut defects = Vec::new();
-    if !tree::matches(&send.span, Kind::Producer, SEND_SPAN) {
+    if !tree::matches(&send.span, SpanKind::Producer, SEND_SPAN) {
         defects.push(format!(
             "{:?} is the child of {SERVER_SPAN:?}, expected {SEND_SPAN:?}",
             send.span.name
         ));
     }
-    let is_delivery = |child: &&SpanNode| tree::matches(&child.span, Kind::Consumer, PROCESS_SPAN);
+    let is_delivery =
+        |child: &&SpanNode| tree::matches(&child.span, SpanKind::Consumer, PROCESS_SPAN);
     if send.children.is_empty() {
         defects.push(format!("{SEND_SPAN:?} has no children"));
     } else if send.children.iter().filter(is_delivery).count() != expected {
@@ -224,7 +225,7 @@ fn check_store(delivery: &SpanNode) -> Option<String> {
     let stored = delivery
         .children
         .iter()
-        .any(|child| child.span.kind == Kind::Client);
+        .any(|child| child.span.kind == SpanKind::Client);
     (tree::error_type(&delivery.span).is_none() && !stored)
         .then(|| "a delivery succeeded without a CLIENT span of the store".to_owned())
 }

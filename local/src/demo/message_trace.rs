@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::keys::{BATCH_SPAN, MESSAGING_MESSAGE_ID, PROCESS_SPAN};
 use super::tree::{self, SpanNode};
-use crate::otlp::{Kind, Link, Span};
+use crate::otlp::{Span, SpanKind, SpanLink};
 
 /// A message that the producer accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,7 +87,7 @@ fn collect_one(
 }
 
 fn is_delivery(span: &Span, message_id: &str) -> bool {
-    tree::matches(span, Kind::Consumer, PROCESS_SPAN)
+    tree::matches(span, SpanKind::Consumer, PROCESS_SPAN)
         && span.text(MESSAGING_MESSAGE_ID) == Some(message_id)
 }
 
@@ -95,7 +95,7 @@ fn is_delivery(span: &Span, message_id: &str) -> bool {
 pub(super) fn batch_spans(spans: &[Arc<Span>]) -> Vec<Arc<Span>> {
     let mut batches = spans
         .iter()
-        .filter(|span| tree::matches(span, Kind::Consumer, BATCH_SPAN))
+        .filter(|span| tree::matches(span, SpanKind::Consumer, BATCH_SPAN))
         .cloned()
         .collect::<Vec<_>>();
     batches.sort_by_key(|batch| batch.start_unix_nano);
@@ -103,7 +103,7 @@ pub(super) fn batch_spans(spans: &[Arc<Span>]) -> Vec<Arc<Span>> {
 }
 
 /// Returns the id of the message that a batch's link refers to.
-pub(super) fn linked_message_id(link: &Link) -> Option<&str> {
+pub(super) fn linked_message_id(link: &SpanLink) -> Option<&str> {
     link.attributes.get(MESSAGING_MESSAGE_ID)?.as_str()
 }
 

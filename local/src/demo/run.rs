@@ -18,7 +18,7 @@ use super::span_counts::SpanCountsByProcess;
 use super::{requests, tree};
 use crate::AllowedHosts;
 use crate::environment::Freeze;
-use crate::otlp::{Kind, Span, SpanStore};
+use crate::otlp::{Span, SpanKind, SpanStore};
 use crate::stack::{
     Config, FunctionWatcher, Logging, Ports, ProcessLog, QueueConfig, QueueName, Stack, StackError,
 };
@@ -177,7 +177,7 @@ impl Demo {
         let (sqs, spans) = (self.stack.sqs().clone(), self.stack.spans().clone());
         let queue_url = self.stack.endpoints().dead_letter_queue.clone();
         let ordinary = scenario::ordinary_messages(&self.onboardings, accepted);
-        let is_delivery = |span: &&Arc<Span>| tree::matches(span, Kind::Consumer, PROCESS_SPAN);
+        let is_delivery = |span: &&Arc<Span>| tree::matches(span, SpanKind::Consumer, PROCESS_SPAN);
         let settled = async {
             let in_queue = dead_letters.wait_for(expected.dead_lettered, &sqs, &queue_url);
             if let Ok(read) = timeout(hidden + SETTLE_TIMEOUT, in_queue).await {

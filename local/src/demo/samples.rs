@@ -5,12 +5,18 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use super::keys::{BATCH_SPAN, PROCESS_SPAN, SEND_SPAN, SERVER_SPAN};
-use crate::otlp::{Kind, Link, Span, Status, StatusCode};
+use crate::otlp::{Span, SpanKind, SpanLink, SpanStatus, SpanStatusCode};
 
 const MILLISECOND: u64 = 1_000_000;
 
 /// Returns a span of `trace` with this id and parent; the ids are short.
-pub(super) fn span(trace: &str, id: &str, parent: Option<&str>, kind: Kind, name: &str) -> Span {
+pub(super) fn span(
+    trace: &str,
+    id: &str,
+    parent: Option<&str>,
+    kind: SpanKind,
+    name: &str,
+) -> Span {
     Span {
         trace_id: trace.to_owned(),
         span_id: id.to_owned(),
@@ -24,8 +30,8 @@ pub(super) fn span(trace: &str, id: &str, parent: Option<&str>, kind: Kind, name
         attributes: Map::new(),
         links: Vec::new(),
         events: Vec::new(),
-        status: Status {
-            code: StatusCode::Unset,
+        status: SpanStatus {
+            code: SpanStatusCode::Unset,
             message: String::new(),
         },
         scope: String::new(),
@@ -54,7 +60,7 @@ pub(super) fn producer_spans(trace: &str, message: &str) -> Vec<Span> {
             trace,
             &format!("{trace}-server"),
             None,
-            Kind::Server,
+            SpanKind::Server,
             SERVER_SPAN,
         ),
         json!({"http.response.status_code": 202}),
@@ -63,7 +69,7 @@ pub(super) fn producer_spans(trace: &str, message: &str) -> Vec<Span> {
         trace,
         &format!("{trace}-send"),
         Some(&format!("{trace}-server")),
-        Kind::Producer,
+        SpanKind::Producer,
         SEND_SPAN,
     );
     vec![
@@ -90,12 +96,12 @@ pub(super) fn delivery_spans(
             trace,
             &id,
             Some(&format!("{trace}-send")),
-            Kind::Consumer,
+            SpanKind::Consumer,
             PROCESS_SPAN,
         ),
         attributes,
     );
-    process.links.push(Link {
+    process.links.push(SpanLink {
         trace_id: batch.to_owned(),
         span_id: format!("{batch}-batch"),
         attributes: Map::new(),
@@ -110,7 +116,7 @@ pub(super) fn delivery_spans(
                     trace,
                     &format!("{id}-store"),
                     Some(&id),
-                    Kind::Client,
+                    SpanKind::Client,
                     "put onboardings",
                 ),
                 count * 1_000,
@@ -127,7 +133,7 @@ pub(super) fn batch_span(batch: &str, messages: &[(&str, &str)]) -> Span {
             batch,
             &format!("{batch}-batch"),
             None,
-            Kind::Consumer,
+            SpanKind::Consumer,
             BATCH_SPAN,
         ),
         json!({"messaging.batch.message_count": messages.len(), "faas.coldstart": true}),
@@ -137,7 +143,7 @@ pub(super) fn batch_span(batch: &str, messages: &[(&str, &str)]) -> Span {
         .map(|(trace, message)| {
             let attributes =
                 Map::from_iter([("messaging.message.id".to_owned(), Value::from(*message))]);
-            Link {
+            SpanLink {
                 trace_id: (*trace).to_owned(),
                 span_id: format!("{trace}-send"),
                 attributes,

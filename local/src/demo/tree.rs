@@ -11,7 +11,7 @@ use super::keys::{
     QUEUE_LATENCY, RECEIVE_COUNT,
 };
 use super::text::{self, DIMMED, FAILURE, NAME, PLAIN, StyledLine, Width};
-use crate::otlp::{Kind, Span, StatusCode};
+use crate::otlp::{Span, SpanKind, SpanStatusCode};
 
 /// Nanoseconds in a second.
 const NANOS: f64 = 1e9;
@@ -175,7 +175,7 @@ fn notes(span: &Span) -> Vec<StyledLine> {
 /// Returns the error type of a span that failed.
 pub(super) fn error_type(span: &Span) -> Option<&str> {
     span.text(ERROR_TYPE)
-        .or_else(|| (span.status.code == StatusCode::Error).then_some("error"))
+        .or_else(|| (span.status.code == SpanStatusCode::Error).then_some("error"))
 }
 
 /// Returns the duration of a span in seconds.
@@ -189,7 +189,7 @@ pub(super) fn duration_seconds(span: &Span) -> f64 {
 }
 
 /// Returns true if a span has this kind and name.
-pub(super) fn matches(span: &Span, kind: Kind, name: &str) -> bool {
+pub(super) fn matches(span: &Span, kind: SpanKind, name: &str) -> bool {
     span.kind == kind && span.name == name
 }
 

@@ -29,8 +29,8 @@ use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status};
 
 use super::config::Config;
-use super::json::Unreadable;
-use super::signal::Export;
+use super::json::SkippedRecords;
+use super::signal::ExportRequest;
 use super::store::SpanStore;
 use crate::allowed_hosts::{HostCheckError, HostCheckLayer};
 
@@ -51,7 +51,7 @@ pub async fn serve_grpc(
         store,
         allowed_hosts,
     } = config.into();
-    let receiver = Receiver { store };
+    let receiver = OtlpReceiver { store };
     let traces = TraceServiceServer::new(receiver.clone())
         .accept_compressed(Gzip)
         .max_decoding_message_size(MAX_MESSAGE_SIZE);
@@ -62,7 +62,7 @@ pub async fn serve_grpc(
         .accept_compressed(Gzip)
         .max_decoding_message_size(MAX_MESSAGE_SIZE);
     Server::builder()
-        .layer(HostCheckLayer::new(allowed_hosts, misdirected))
+        .layer(HostCheckLayer::new(allowed_hosts, host_error_response))
         .add_service(traces)
         .add_service(metrics)
         .add_service(logs)
@@ -71,19 +71,19 @@ pub async fn serve_grpc(
 }
 
 /// Builds a refusal with an HTTP status and, for gRPC clients, a gRPC status and message.
-fn misdirected(refusal: &HostCheckError, _headers: &HeaderMap) -> http::Response<Body> {
+fn host_error_response(refusal: &HostCheckError, _headers: &HeaderMap) -> http::Response<Body> {
     let mut response = Status::permission_denied(refusal.to_string()).into_http();
     *response.status_mut() = refusal.status();
     response
 }
 
 #[derive(Clone)]
-struct Receiver {
+struct OtlpReceiver {
     store: SpanStore,
 }
 
 #[tonic::async_trait]
-impl TraceService for Receiver {
+impl TraceService for OtlpReceiver {
     async fn export(
         &self,
         request: Request<ExportTraceServiceRequest>,
@@ -91,13 +91,13 @@ impl TraceService for Receiver {
         Ok(Response::new(
             request
                 .into_inner()
-                .accept(&self.store, Unreadable::default()),
+                .accept(&self.store, SkippedRecords::default()),
         ))
     }
 }
 
 #[tonic::async_trait]
-impl MetricsService for Receiver {
+impl MetricsService for OtlpReceiver {
     async fn export(
         &self,
         request: Request<ExportMetricsServiceRequest>,
@@ -105,13 +105,13 @@ impl MetricsService for Receiver {
         Ok(Response::new(
             request
                 .into_inner()
-                .accept(&self.store, Unreadable::default()),
+                .accept(&self.store, SkippedRecords::default()),
         ))
     }
 }
 
 #[tonic::async_trait]
-impl LogsService for Receiver {
+impl LogsService for OtlpReceiver {
     async fn export(
         &self,
         request: Request<ExportLogsServiceRequest>,
@@ -119,7 +119,7 @@ impl LogsService for Receiver {
         Ok(Response::new(
             request
                 .into_inner()
-                .accept(&self.store, Unreadable::default()),
+                .accept(&self.store, SkippedRecords::default()),
         ))
     }
 }

@@ -18,16 +18,16 @@ use serde::{Deserialize, Serialize, Serializer};
 use tokio::net::TcpListener;
 
 use self::body::Format;
-use self::refusal::Refusal;
+use self::error::RequestError;
 use super::config::Config;
 use super::metric::Metric;
-use super::signal::Export;
+use super::signal::ExportRequest;
 use super::span::Span;
 use super::store::{SpanStore, Totals};
 use crate::allowed_hosts::{self, HostCheckLayer};
 
 mod body;
-mod refusal;
+mod error;
 
 /// Largest body, before and after decompression: a collector's default, so that what is too large
 /// for production is too large here.
@@ -55,41 +55,41 @@ pub async fn serve_http(
         .route("/api/metrics", get(metrics))
         .layer(DefaultBodyLimit::max(MAX_BODY_SIZE))
         .with_state(store)
-        .layer(HostCheckLayer::new(allowed_hosts, misdirected));
+        .layer(HostCheckLayer::new(allowed_hosts, host_error_response));
     axum::serve(listener, router)
         .with_graceful_shutdown(shutdown)
         .await
 }
 
-async fn export<E: Export>(
+async fn export<R: ExportRequest>(
     State(store): State<SpanStore>,
     headers: HeaderMap,
     body: Result<Bytes, axum::extract::rejection::BytesRejection>,
 ) -> Response {
-    let format = match Format::of(&headers) {
+    let format = match Format::from_headers(&headers) {
         Ok(format) => format,
-        Err(refusal) => return refusal.answer(Format::Protobuf),
+        Err(error) => return error.response(Format::Protobuf),
     };
     let request = body
-        .map_err(Refusal::from)
+        .map_err(RequestError::from)
         .and_then(|body| body::decompress(&headers, body, MAX_BODY_SIZE))
-        .and_then(|body| format.decode::<E>(&body));
+        .and_then(|body| format.decode::<R>(&body));
     match request {
-        Ok((request, unreadable)) => {
-            let answer = request.accept(&store, unreadable);
+        Ok((request, skipped)) => {
+            let response = request.accept(&store, skipped);
             (
                 [(CONTENT_TYPE, format.content_type())],
-                format.encode(&answer),
+                format.encode(&response),
             )
                 .into_response()
         }
-        Err(refusal) => refusal.answer(format),
+        Err(error) => error.response(format),
     }
 }
 
-fn misdirected(refusal: &allowed_hosts::HostCheckError, headers: &HeaderMap) -> Response {
-    let format = Format::of(headers).unwrap_or(Format::Json);
-    Refusal::Host(refusal.clone()).answer(format)
+fn host_error_response(error: &allowed_hosts::HostCheckError, headers: &HeaderMap) -> Response {
+    let format = Format::from_headers(headers).unwrap_or(Format::Json);
+    RequestError::Host(error.clone()).response(format)
 }
 
 #[derive(Deserialize)]
@@ -98,10 +98,10 @@ struct SpansQuery {
 }
 
 #[derive(Serialize)]
-struct SpansAnswer {
+struct SpansResponse {
     #[serde(flatten)]
     totals: Totals,
-    #[serde(serialize_with = "each")]
+    #[serde(serialize_with = "serialize_spans")]
     spans: Vec<Arc<Span>>,
 }
 
@@ -110,7 +110,7 @@ async fn spans(State(store): State<SpanStore>, Query(query): Query<SpansQuery>) 
         || store.spans(),
         |trace_id| store.trace(&trace_id.to_ascii_lowercase()),
     );
-    Json(SpansAnswer {
+    Json(SpansResponse {
         totals: store.totals(),
         spans,
     })
@@ -118,18 +118,18 @@ async fn spans(State(store): State<SpanStore>, Query(query): Query<SpansQuery>) 
 }
 
 #[derive(Serialize)]
-struct MetricsAnswer {
+struct MetricsResponse {
     metrics: Vec<Metric>,
 }
 
 async fn metrics(State(store): State<SpanStore>) -> Response {
-    Json(MetricsAnswer {
+    Json(MetricsResponse {
         metrics: store.metrics(),
     })
     .into_response()
 }
 
 /// Serialises what the pointers point to.
-fn each<S: Serializer>(spans: &[Arc<Span>], serializer: S) -> Result<S::Ok, S::Error> {
+fn serialize_spans<S: Serializer>(spans: &[Arc<Span>], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_seq(spans.iter().map(AsRef::as_ref))
 }

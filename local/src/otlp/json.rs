@@ -4,7 +4,7 @@
 //! generated messages reject a whole request for one value that senders may legally write: a list
 //! without `values`, `"NaN"`, `null`, a number as a string. Here unknown fields are ignored, `null`
 //! means the default, numbers may be strings, names may be in camelCase or snake_case, enums may be
-//! numbers or names, and bytes may use either base64 alphabet. Invalid Unicode is replaced with
+//! numbers or names, and bytes may use either base64 alphabet. InvalidValue Unicode is replaced with
 //! U+FFFD. If a value still cannot be read, only its span, data point or log record is left out.
 
 use base64::Engine as _;
@@ -14,7 +14,7 @@ use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use prost::encoding::{WireType, encode_key, encode_varint};
 use serde_json::Value;
 
-use self::schema::{Field, Kind, Loss};
+use self::schema::{Field, FieldType, Recovery};
 
 mod schema;
 mod unicode;
@@ -29,22 +29,22 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 
 /// The part of a request that could not be read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Unreadable {
+pub(super) struct SkippedRecords {
     /// Spans, data points or log records that were left out.
-    pub(super) records: u64,
+    pub(super) count: u64,
     /// The path of the first value that could not be read, and the expected form.
     pub(super) reason: Option<String>,
 }
 
 /// A value that cannot be read.
 #[derive(Debug)]
-struct Invalid {
+struct InvalidValue {
     /// Path segments below the current message, in reverse order.
     path: Vec<String>,
     expected: &'static str,
 }
 
-type Result<T> = std::result::Result<T, Invalid>;
+type Result<T> = std::result::Result<T, InvalidValue>;
 
 /// Translates a request to protobuf. Also returns the part that was left out.
 ///
@@ -54,21 +54,21 @@ type Result<T> = std::result::Result<T, Invalid>;
 pub(super) fn to_protobuf(
     body: &[u8],
     schema: &'static Schema,
-) -> std::result::Result<(Vec<u8>, Unreadable), String> {
+) -> std::result::Result<(Vec<u8>, SkippedRecords), String> {
     let request = parse(body).map_err(|error| error.to_string())?;
-    let mut unreadable = Unreadable::default();
+    let mut skipped = SkippedRecords::default();
     let mut bytes = Vec::new();
-    let mut reader = Reader {
+    let mut translator = Translator {
         path: Vec::new(),
-        unreadable: &mut unreadable,
+        skipped: &mut skipped,
     };
-    reader
-        .message(&request, schema, &mut bytes)
+    translator
+        .encode_message(&request, schema, &mut bytes)
         .map_err(|invalid| invalid.to_string())?;
-    Ok((bytes, unreadable))
+    Ok((bytes, skipped))
 }
 
-/// Parses the body. Invalid Unicode in a string is replaced and does not cause an error.
+/// Parses the body. InvalidValue Unicode in a string is replaced and does not cause an error.
 fn parse(body: &[u8]) -> serde_json::Result<Value> {
     serde_json::from_slice(body).or_else(|error| {
         // Returns the first error, because its position refers to the text that the sender wrote.
@@ -76,59 +76,61 @@ fn parse(body: &[u8]) -> serde_json::Result<Value> {
     })
 }
 
-struct Reader<'a> {
+struct Translator<'a> {
     /// Path of the current message.
     path: Vec<String>,
-    unreadable: &'a mut Unreadable,
+    skipped: &'a mut SkippedRecords,
 }
 
-impl Reader<'_> {
-    fn message(&mut self, value: &Value, schema: &Schema, out: &mut Vec<u8>) -> Result<()> {
-        let object = value.as_object().ok_or(expected("an object"))?;
+impl Translator<'_> {
+    fn encode_message(&mut self, value: &Value, schema: &Schema, out: &mut Vec<u8>) -> Result<()> {
+        let object = value
+            .as_object()
+            .ok_or(InvalidValue::expected("an object"))?;
         for (name, value) in object.iter().filter(|(_, value)| !value.is_null()) {
             if let Some(field) = schema.field(name) {
                 self.path.push(name.clone());
-                let read = self.field(value, field, out);
+                let read = self.encode_field(value, field, out);
                 self.path.pop();
-                read.map_err(|invalid| invalid.below(name.clone()))?;
+                read.map_err(|invalid| invalid.prepend(name.clone()))?;
             }
         }
         Ok(())
     }
 
-    fn field(&mut self, value: &Value, field: &Field, out: &mut Vec<u8>) -> Result<()> {
-        if !field.repeated {
-            return self.value(value, field, out);
+    fn encode_field(&mut self, value: &Value, field: &Field, out: &mut Vec<u8>) -> Result<()> {
+        if !field.is_repeated {
+            return self.encode_value(value, field, out);
         }
-        let elements = value.as_array().ok_or(expected("an array"))?;
+        let elements = value.as_array().ok_or(InvalidValue::expected("an array"))?;
         for (index, element) in elements.iter().enumerate() {
             let index = format!("[{index}]");
             self.path.push(index.clone());
-            let read = self.value(element, field, out);
+            let read = self.encode_value(element, field, out);
             self.path.pop();
-            read.map_err(|invalid| invalid.below(index))?;
+            read.map_err(|invalid| invalid.prepend(index))?;
         }
         Ok(())
     }
 
-    fn value(&mut self, value: &Value, field: &Field, out: &mut Vec<u8>) -> Result<()> {
-        let Kind::Message(schema) = field.kind else {
-            return scalar(value, field, out);
+    fn encode_value(&mut self, value: &Value, field: &Field, out: &mut Vec<u8>) -> Result<()> {
+        let FieldType::Message(schema) = field.field_type else {
+            return encode_scalar(value, field, out);
         };
-        let before = self.unreadable.records;
+        let before = self.skipped.count;
         let mut inner = Vec::new();
-        match self.message(value, schema, &mut inner) {
+        match self.encode_message(value, schema, &mut inner) {
             Ok(()) => {
                 encode_key(field.number, WireType::LengthDelimited, out);
                 encode_varint(inner.len() as u64, out);
                 out.extend(inner);
             }
-            Err(invalid) if schema.loss == Loss::Parent => return Err(invalid),
+            Err(invalid) if schema.recovery == Recovery::Propagate => return Err(invalid),
             Err(mut invalid) => {
                 invalid.path.extend(self.path.iter().rev().cloned());
                 // The count below includes records of this message that were already left out.
-                self.unreadable.records = before + records(value, schema);
-                self.unreadable
+                self.skipped.count = before + count_records(value, schema);
+                self.skipped
                     .reason
                     .get_or_insert_with(|| invalid.to_string());
             }
@@ -138,24 +140,27 @@ impl Reader<'_> {
 }
 
 /// Counts the records in a message, as far as it can be parsed.
-fn records(value: &Value, schema: &Schema) -> u64 {
-    if schema.loss == Loss::Record {
+fn count_records(value: &Value, schema: &Schema) -> u64 {
+    if schema.recovery == Recovery::SkipRecord {
         return 1;
     }
     let fields = value.as_object().into_iter().flatten();
-    let messages = fields.filter_map(|(name, value)| match schema.field(name)?.kind {
-        Kind::Message(schema) => Some((value, schema)),
+    let messages = fields.filter_map(|(name, value)| match schema.field(name)?.field_type {
+        FieldType::Message(schema) => Some((value, schema)),
         _ => None,
     });
     messages
         .map(|(value, schema)| match value {
-            Value::Array(elements) => elements.iter().map(|value| records(value, schema)).sum(),
-            value => records(value, schema),
+            Value::Array(elements) => elements
+                .iter()
+                .map(|value| count_records(value, schema))
+                .sum(),
+            value => count_records(value, schema),
         })
         .sum()
 }
 
-fn scalar(value: &Value, field: &Field, out: &mut Vec<u8>) -> Result<()> {
+fn encode_scalar(value: &Value, field: &Field, out: &mut Vec<u8>) -> Result<()> {
     let number = field.number;
     let varint = |value: u64, out: &mut Vec<u8>| {
         encode_key(number, WireType::Varint, out);
@@ -170,49 +175,51 @@ fn scalar(value: &Value, field: &Field, out: &mut Vec<u8>) -> Result<()> {
         encode_varint(bytes.len() as u64, out);
         out.extend(bytes);
     };
-    match field.kind {
-        Kind::Text => bytes(text(value)?.as_bytes(), out),
-        Kind::Bytes => bytes(&base64(text(value)?)?, out),
-        Kind::Id => bytes(&hex(text(value)?)?, out),
-        Kind::Bool => varint(u64::from(boolean(value)?), out),
+    match field.field_type {
+        FieldType::Text => bytes(read_string(value)?.as_bytes(), out),
+        FieldType::Bytes => bytes(&decode_base64(read_string(value)?)?, out),
+        FieldType::Id => bytes(&decode_hex(read_string(value)?)?, out),
+        FieldType::Bool => varint(u64::from(read_bool(value)?), out),
         // On the wire, a negative number is its two's complement.
-        Kind::Enum(names) => varint(enumeration(value, names)?.cast_unsigned(), out),
-        Kind::Int64 => varint(integer::<i64>(value)?.cast_unsigned(), out),
-        Kind::Uint64 => varint(integer(value)?, out),
-        Kind::Uint32 => varint(u64::from(integer::<u32>(value)?), out),
-        Kind::Sint32 => varint(u64::from(zigzag(integer(value)?)), out),
-        Kind::Fixed64 => fixed64(integer::<u64>(value)?.to_le_bytes(), out),
-        Kind::Sfixed64 => fixed64(integer::<i64>(value)?.to_le_bytes(), out),
-        Kind::Double => fixed64(double(value)?.to_le_bytes(), out),
-        Kind::Fixed32 => {
+        FieldType::Enum(names) => varint(read_enum(value, names)?.cast_unsigned(), out),
+        FieldType::Int64 => varint(read_integer::<i64>(value)?.cast_unsigned(), out),
+        FieldType::Uint64 => varint(read_integer(value)?, out),
+        FieldType::Uint32 => varint(u64::from(read_integer::<u32>(value)?), out),
+        FieldType::Sint32 => varint(u64::from(zigzag(read_integer(value)?)), out),
+        FieldType::Fixed64 => fixed64(read_integer::<u64>(value)?.to_le_bytes(), out),
+        FieldType::Sfixed64 => fixed64(read_integer::<i64>(value)?.to_le_bytes(), out),
+        FieldType::Double => fixed64(read_double(value)?.to_le_bytes(), out),
+        FieldType::Fixed32 => {
             encode_key(number, WireType::ThirtyTwoBit, out);
-            out.extend(integer::<u32>(value)?.to_le_bytes());
+            out.extend(read_integer::<u32>(value)?.to_le_bytes());
         }
-        // The reader translates messages itself and calls this for all other types.
-        Kind::Message(_) => return Err(expected("a message")),
+        // The translator translates messages itself and calls this for all other types.
+        FieldType::Message(_) => return Err(InvalidValue::expected("a message")),
     }
     Ok(())
 }
 
-fn text(value: &Value) -> Result<&str> {
-    value.as_str().ok_or(expected("a string"))
+fn read_string(value: &Value) -> Result<&str> {
+    value.as_str().ok_or(InvalidValue::expected("a string"))
 }
 
-fn boolean(value: &Value) -> Result<bool> {
+fn read_bool(value: &Value) -> Result<bool> {
     match value {
         Value::Bool(flag) => Ok(*flag),
-        Value::String(text) => text.parse().map_err(|_| expected("true or false")),
-        _ => Err(expected("true or false")),
+        Value::String(text) => text
+            .parse()
+            .map_err(|_| InvalidValue::expected("true or false")),
+        _ => Err(InvalidValue::expected("true or false")),
     }
 }
 
 /// Reads an integer, which may be a string. A zero fraction and an exponent are allowed, as in
 /// `1.0` and `1e3`.
-fn integer<T: TryFrom<i128>>(value: &Value) -> Result<T> {
+fn read_integer<T: TryFrom<i128>>(value: &Value) -> Result<T> {
     let written = match value {
         Value::String(text) => text.clone(),
         Value::Number(number) => number.to_string(),
-        _ => return Err(expected("an integer")),
+        _ => return Err(InvalidValue::expected("an integer")),
     };
     let exact = written.parse::<i128>().ok();
     let whole = exact.or_else(|| {
@@ -221,42 +228,46 @@ fn integer<T: TryFrom<i128>>(value: &Value) -> Result<T> {
         (number.fract() == 0.0).then_some(number as i128)
     });
     let fitting = whole.and_then(|number| T::try_from(number).ok());
-    fitting.ok_or(expected("an integer within the range of the field"))
+    fitting.ok_or(InvalidValue::expected(
+        "an integer within the range of the field",
+    ))
 }
 
 /// Reads a number, which may be a string, or `"NaN"`, `"Infinity"` or `"-Infinity"`.
-fn double(value: &Value) -> Result<f64> {
+fn read_double(value: &Value) -> Result<f64> {
     let number = match value {
         Value::Number(number) => number.as_f64(),
         Value::String(text) => text.parse().ok(),
         _ => None,
     };
-    number.ok_or(expected("a number"))
+    number.ok_or(InvalidValue::expected("a number"))
 }
 
 /// Reads an enum as a number or a name. An unknown name is ignored like an unknown field and yields
 /// the default.
-fn enumeration(value: &Value, names: &[&str]) -> Result<i64> {
+fn read_enum(value: &Value, names: &[&str]) -> Result<i64> {
     let Some(name) = value
         .as_str()
         .filter(|text| text.starts_with(char::is_alphabetic))
     else {
-        return integer::<i32>(value).map(i64::from);
+        return read_integer::<i32>(value).map(i64::from);
     };
     let number = names.iter().position(|known| *known == name);
     Ok(number.unwrap_or_default() as i64)
 }
 
-fn base64(text: &str) -> Result<Vec<u8>> {
+fn decode_base64(text: &str) -> Result<Vec<u8>> {
     let standard = text.replace('-', "+").replace('_', "/");
-    BASE64.decode(standard).map_err(|_| expected("base64"))
+    BASE64
+        .decode(standard)
+        .map_err(|_| InvalidValue::expected("base64"))
 }
 
-fn hex(text: &str) -> Result<Vec<u8>> {
+fn decode_hex(text: &str) -> Result<Vec<u8>> {
     let digits = text.chars().map(|digit| digit.to_digit(16));
     let digits = digits.collect::<Option<Vec<_>>>();
     let digits = digits.filter(|digits| digits.len().is_multiple_of(2));
-    let digits = digits.ok_or(expected("hexadecimal digits"))?;
+    let digits = digits.ok_or(InvalidValue::expected("hexadecimal digits"))?;
     // Two hexadecimal digits always fit a byte.
     Ok(digits
         .chunks(2)
@@ -294,21 +305,21 @@ fn camel_case(name: &str) -> String {
     camel
 }
 
-fn expected(what: &'static str) -> Invalid {
-    Invalid {
-        path: Vec::new(),
-        expected: what,
+impl InvalidValue {
+    fn expected(expected: &'static str) -> Self {
+        Self {
+            path: Vec::new(),
+            expected,
+        }
     }
-}
 
-impl Invalid {
-    fn below(mut self, name: String) -> Self {
+    fn prepend(mut self, name: String) -> Self {
         self.path.push(name);
         self
     }
 }
 
-impl std::fmt::Display for Invalid {
+impl std::fmt::Display for InvalidValue {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let mut path = String::new();
         for name in self.path.iter().rev() {

@@ -10,7 +10,7 @@ use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_semantic_conventions::resource::SERVICE_NAME;
 use serde::Serialize;
 
-use super::span::attributes;
+use super::span::to_json_map;
 
 /// How many metrics are told apart: more than any two services have, and a bound for one that puts
 /// ids into names.
@@ -46,30 +46,30 @@ pub enum MetricKind {
 
 /// The metrics received, by service and name.
 #[derive(Debug, Default)]
-pub(super) struct Metrics {
-    known: BTreeMap<(String, String), Metric>,
+pub(super) struct MetricCatalog {
+    metrics: BTreeMap<(String, String), Metric>,
 }
 
 /// How many data points a request had.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Points {
-    pub(super) taken: u64,
+pub(super) struct PointCounts {
+    pub(super) accepted: u64,
     /// Those of metrics without a name, which nobody could ever ask for.
     pub(super) rejected: u64,
 }
 
-impl Metrics {
-    pub(super) fn add(&mut self, request: Vec<ResourceMetrics>) -> Points {
-        let mut points = Points::default();
-        for of_resource in request {
-            let service = service_name(of_resource.resource.unwrap_or_default());
-            let of_scopes = of_resource.scope_metrics.into_iter();
-            for metric in of_scopes.flat_map(|of_scope| of_scope.metrics) {
-                let (kind, count) = contents(&metric);
+impl MetricCatalog {
+    pub(super) fn add(&mut self, request: Vec<ResourceMetrics>) -> PointCounts {
+        let mut points = PointCounts::default();
+        for resource_metrics in request {
+            let service = service_name(resource_metrics.resource.unwrap_or_default());
+            let scopes = resource_metrics.scope_metrics.into_iter();
+            for metric in scopes.flat_map(|scope| scope.metrics) {
+                let (kind, count) = kind_and_points(&metric);
                 if metric.name.is_empty() {
                     points.rejected += count;
                 } else {
-                    points.taken += count;
+                    points.accepted += count;
                     self.count(&service, metric, kind, count);
                 }
             }
@@ -79,12 +79,12 @@ impl Metrics {
 
     /// All of them, in the order of their services and names.
     pub(super) fn all(&self) -> Vec<Metric> {
-        self.known.values().cloned().collect()
+        self.metrics.values().cloned().collect()
     }
 
     fn count(&mut self, service: &str, metric: proto::Metric, kind: MetricKind, points: u64) {
-        let has_room = self.known.len() < MAX_METRICS;
-        match self.known.entry((service.to_owned(), metric.name)) {
+        let has_room = self.metrics.len() < MAX_METRICS;
+        match self.metrics.entry((service.to_owned(), metric.name)) {
             Entry::Occupied(known) => known.into_mut().points += points,
             Entry::Vacant(place) if has_room => {
                 let (service, name) = place.key().clone();
@@ -102,13 +102,13 @@ impl Metrics {
 }
 
 fn service_name(resource: Resource) -> String {
-    let attributes = attributes(resource.attributes);
+    let attributes = to_json_map(resource.attributes);
     let name = attributes.get(SERVICE_NAME).and_then(|name| name.as_str());
     name.unwrap_or_default().to_owned()
 }
 
 /// What a metric's data points are, and how many.
-fn contents(metric: &proto::Metric) -> (MetricKind, u64) {
+fn kind_and_points(metric: &proto::Metric) -> (MetricKind, u64) {
     let (kind, count) = match &metric.data {
         None => (MetricKind::Unspecified, 0),
         Some(Data::Gauge(gauge)) => (MetricKind::Gauge, gauge.data_points.len()),
@@ -130,14 +130,14 @@ mod tests {
 
     #[test]
     fn a_metric_is_known_by_its_service_and_counts_its_points() {
-        let mut metrics = Metrics::default();
-        let taken = [
+        let mut metrics = MetricCatalog::default();
+        let accepted = [
             metrics.add(metric_request("b", vec![sum("calls", 2)])),
             metrics.add(metric_request("a", vec![sum("calls", 1), sum("bytes", 1)])),
             metrics.add(metric_request("b", vec![sum("calls", 3)])),
         ]
-        .map(|points| points.taken);
-        assert_eq!(taken, [2, 2, 3]);
+        .map(|points| points.accepted);
+        assert_eq!(accepted, [2, 2, 3]);
         let known = metrics.all();
         let known = known
             .iter()
@@ -149,15 +149,15 @@ mod tests {
 
     #[test]
     fn the_points_of_a_metric_without_a_name_are_refused() {
-        let mut metrics = Metrics::default();
+        let mut metrics = MetricCatalog::default();
         let points = metrics.add(metric_request("a", vec![sum("", 2), sum("calls", 1)]));
-        assert_eq!((points.taken, points.rejected), (1, 2));
+        assert_eq!((points.accepted, points.rejected), (1, 2));
         assert_eq!(metrics.all().len(), 1);
     }
 
     #[test]
     fn names_without_end_take_no_memory_without_end() {
-        let mut metrics = Metrics::default();
+        let mut metrics = MetricCatalog::default();
         for number in 0..=MAX_METRICS {
             metrics.add(metric_request("a", vec![sum(&format!("m{number}"), 1)]));
         }

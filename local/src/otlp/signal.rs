@@ -12,71 +12,71 @@ use opentelemetry_proto::tonic::collector::trace::v1::{
 use prost::Message;
 use serde::Serialize;
 
-use super::json::{self, Schema, Unreadable};
+use super::json::{self, Schema, SkippedRecords};
 use super::store::SpanStore;
 
 /// An OTLP export request, which knows how the store takes it.
-pub(super) trait Export: Message + Default + 'static {
+pub(super) trait ExportRequest: Message + Default + 'static {
     /// The request in JSON.
     const SCHEMA: &'static Schema;
 
     /// What a request of this signal is answered with.
-    type Answer: Message + Default + Serialize;
+    type Response: Message + Default + Serialize;
 
-    /// Adds the request to the store. `unreadable` describes the records already left out of it.
-    fn accept(self, store: &SpanStore, unreadable: Unreadable) -> Self::Answer;
+    /// Adds the request to the store. `skipped` describes the records already left out of it.
+    fn accept(self, store: &SpanStore, skipped: SkippedRecords) -> Self::Response;
 }
 
-impl Export for ExportTraceServiceRequest {
+impl ExportRequest for ExportTraceServiceRequest {
     const SCHEMA: &'static Schema = &json::TRACES;
 
-    type Answer = ExportTraceServiceResponse;
+    type Response = ExportTraceServiceResponse;
 
-    fn accept(self, store: &SpanStore, unreadable: Unreadable) -> Self::Answer {
-        let refused = store.add(self.resource_spans, unreadable.records);
+    fn accept(self, store: &SpanStore, skipped: SkippedRecords) -> Self::Response {
+        let rejected = store.add_spans(self.resource_spans, skipped.count);
         let partial = partial_success(
-            unreadable,
-            refused,
+            skipped,
+            rejected,
             "a trace id has 16 bytes and a span id 8, not all of them zero",
         );
         let partial_success = partial.map(|partial| ExportTracePartialSuccess {
-            rejected_spans: number(partial.rejected),
+            rejected_spans: to_count(partial.rejected),
             error_message: partial.reason,
         });
         ExportTraceServiceResponse { partial_success }
     }
 }
 
-impl Export for ExportMetricsServiceRequest {
+impl ExportRequest for ExportMetricsServiceRequest {
     const SCHEMA: &'static Schema = &json::METRICS;
 
-    type Answer = ExportMetricsServiceResponse;
+    type Response = ExportMetricsServiceResponse;
 
-    fn accept(self, store: &SpanStore, unreadable: Unreadable) -> Self::Answer {
-        let refused = store.add_metrics(self.resource_metrics);
-        let partial = partial_success(unreadable, refused, "a metric has a name");
+    fn accept(self, store: &SpanStore, skipped: SkippedRecords) -> Self::Response {
+        let rejected = store.add_metrics(self.resource_metrics);
+        let partial = partial_success(skipped, rejected, "a metric has a name");
         let partial_success = partial.map(|partial| ExportMetricsPartialSuccess {
-            rejected_data_points: number(partial.rejected),
+            rejected_data_points: to_count(partial.rejected),
             error_message: partial.reason,
         });
         ExportMetricsServiceResponse { partial_success }
     }
 }
 
-impl Export for ExportLogsServiceRequest {
+impl ExportRequest for ExportLogsServiceRequest {
     const SCHEMA: &'static Schema = &json::LOGS;
 
-    type Answer = ExportLogsServiceResponse;
+    type Response = ExportLogsServiceResponse;
 
-    fn accept(self, store: &SpanStore, unreadable: Unreadable) -> Self::Answer {
-        let refused = store.add_logs(&self.resource_logs);
+    fn accept(self, store: &SpanStore, skipped: SkippedRecords) -> Self::Response {
+        let rejected = store.add_logs(&self.resource_logs);
         let partial = partial_success(
-            unreadable,
-            refused,
+            skipped,
+            rejected,
             "a log record's trace id has 16 bytes and its span id 8, if it has any",
         );
         let partial_success = partial.map(|partial| ExportLogsPartialSuccess {
-            rejected_log_records: number(partial.rejected),
+            rejected_log_records: to_count(partial.rejected),
             error_message: partial.reason,
         });
         ExportLogsServiceResponse { partial_success }
@@ -84,26 +84,26 @@ impl Export for ExportLogsServiceRequest {
 }
 
 /// A count as the wire has it.
-fn number(count: u64) -> i64 {
+fn to_count(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 /// Number of records that a request lost, and the reason.
-struct Partial {
+struct PartialSuccess {
     rejected: u64,
     reason: String,
 }
 
-/// Combines the unreadable records with those that violate `rule`, and logs a warning. Returns
+/// Combines the skipped records with those that violate `rule`, and logs a warning. Returns
 /// `None` if all records were accepted.
-fn partial_success(unreadable: Unreadable, refused: u64, rule: &str) -> Option<Partial> {
-    let rule = (refused > 0).then(|| rule.to_owned());
-    let reasons = unreadable.reason.into_iter().chain(rule);
+fn partial_success(skipped: SkippedRecords, rejected: u64, rule: &str) -> Option<PartialSuccess> {
+    let rule = (rejected > 0).then(|| rule.to_owned());
+    let reasons = skipped.reason.into_iter().chain(rule);
     let reason = reasons.collect::<Vec<_>>().join("; ");
     if reason.is_empty() {
         return None;
     }
-    let rejected = unreadable.records + refused;
+    let rejected = skipped.count + rejected;
     tracing::warn!(rejected, reason, "OTLP request partially accepted");
-    Some(Partial { rejected, reason })
+    Some(PartialSuccess { rejected, reason })
 }

@@ -12,10 +12,10 @@ use serde_json::{Map, Number, Value};
 
 /// Bit of `flags` that says whether the sender knows where the parent lives (OTLP,
 /// `SPAN_FLAGS_CONTEXT_HAS_IS_REMOTE_MASK`).
-const PARENT_KNOWN: u32 = 0x100;
+const HAS_IS_REMOTE: u32 = 0x100;
 /// Bit of `flags` that says that the parent lives in another process (OTLP,
 /// `SPAN_FLAGS_CONTEXT_IS_REMOTE_MASK`).
-const PARENT_REMOTE: u32 = 0x200;
+const IS_REMOTE: u32 = 0x200;
 /// Length of a trace id in bytes.
 pub(super) const TRACE_ID_LENGTH: usize = 16;
 /// Length of a span id in bytes.
@@ -37,7 +37,7 @@ pub struct Span {
     /// The span's name.
     pub name: String,
     /// The span's kind.
-    pub kind: Kind,
+    pub kind: SpanKind,
     /// Start, in nanoseconds since 1970.
     pub start_unix_nano: u64,
     /// End, in nanoseconds since 1970.
@@ -45,16 +45,16 @@ pub struct Span {
     /// The attributes; of two with one key the later counts.
     pub attributes: Map<String, Value>,
     /// The links, in the sender's order.
-    pub links: Vec<Link>,
+    pub links: Vec<SpanLink>,
     /// The events, in the sender's order.
-    pub events: Vec<Event>,
+    pub events: Vec<SpanEvent>,
     /// The status.
-    pub status: Status,
+    pub status: SpanStatus,
     /// Name of the instrumentation scope.
     pub scope: String,
     /// Attributes of the resource: shared, because a request carries hundreds of spans of one
     /// resource.
-    #[serde(serialize_with = "plain")]
+    #[serde(serialize_with = "serialize_resource")]
     pub resource: Arc<Map<String, Value>>,
 }
 
@@ -62,7 +62,7 @@ pub struct Span {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
 #[expect(missing_docs, reason = "the names are OpenTelemetry's own")]
-pub enum Kind {
+pub enum SpanKind {
     Unspecified,
     Internal,
     Server,
@@ -73,7 +73,7 @@ pub enum Kind {
 
 /// A link to another span.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Link {
+pub struct SpanLink {
     /// Trace id of the linked span.
     pub trace_id: String,
     /// Span id of the linked span.
@@ -84,7 +84,7 @@ pub struct Link {
 
 /// Something that happened while the span was open.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Event {
+pub struct SpanEvent {
     /// The event's name.
     pub name: String,
     /// When it happened, in nanoseconds since 1970.
@@ -95,18 +95,18 @@ pub struct Event {
 
 /// How the span ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Status {
+pub struct SpanStatus {
     /// The code.
-    pub code: StatusCode,
+    pub code: SpanStatusCode,
     /// The description; empty unless the code is an error.
     pub message: String,
 }
 
-/// The code of a [`Status`].
+/// The code of a [`SpanStatus`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
 #[expect(missing_docs, reason = "the names are OpenTelemetry's own")]
-pub enum StatusCode {
+pub enum SpanStatusCode {
     Unset,
     Ok,
     Error,
@@ -124,21 +124,21 @@ impl Span {
             return None;
         }
         Some(Self {
-            trace_id: hex(&span.trace_id),
-            span_id: hex(&span.span_id),
+            trace_id: to_hex(&span.trace_id),
+            span_id: to_hex(&span.span_id),
             parent_span_id: is_id(&span.parent_span_id, SPAN_ID_LENGTH)
-                .then(|| hex(&span.parent_span_id)),
-            parent_is_remote: (span.flags & PARENT_KNOWN != 0)
-                .then_some(span.flags & PARENT_REMOTE != 0),
-            kind: kind(span.kind()),
+                .then(|| to_hex(&span.parent_span_id)),
+            parent_is_remote: (span.flags & HAS_IS_REMOTE != 0)
+                .then_some(span.flags & IS_REMOTE != 0),
+            kind: span.kind().into(),
             trace_state: span.trace_state,
             name: span.name,
             start_unix_nano: span.start_time_unix_nano,
             end_unix_nano: span.end_time_unix_nano,
-            attributes: attributes(span.attributes),
-            links: span.links.into_iter().map(link).collect(),
-            events: span.events.into_iter().map(event).collect(),
-            status: status(span.status.unwrap_or_default()),
+            attributes: to_json_map(span.attributes),
+            links: span.links.into_iter().map(SpanLink::from).collect(),
+            events: span.events.into_iter().map(SpanEvent::from).collect(),
+            status: span.status.unwrap_or_default().into(),
             scope: scope.to_owned(),
             resource: Arc::clone(resource),
         })
@@ -164,14 +164,14 @@ impl Span {
 }
 
 /// Converts OTLP attributes to JSON.
-pub(super) fn attributes(pairs: Vec<KeyValue>) -> Map<String, Value> {
+pub(super) fn to_json_map(pairs: Vec<KeyValue>) -> Map<String, Value> {
     pairs
         .into_iter()
-        .map(|pair| (pair.key, json(pair.value)))
+        .map(|pair| (pair.key, to_json(pair.value)))
         .collect()
 }
 
-fn json(value: Option<AnyValue>) -> Value {
+fn to_json(value: Option<AnyValue>) -> Value {
     match value.and_then(|any| any.value) {
         None | Some(Any::StringValueStrindex(_)) => Value::Null,
         Some(Any::StringValue(text)) => Value::String(text),
@@ -183,49 +183,57 @@ fn json(value: Option<AnyValue>) -> Value {
         Some(Any::ArrayValue(array)) => array
             .values
             .into_iter()
-            .map(|element| json(Some(element)))
+            .map(|element| to_json(Some(element)))
             .collect(),
-        Some(Any::KvlistValue(list)) => Value::Object(attributes(list.values)),
+        Some(Any::KvlistValue(list)) => Value::Object(to_json_map(list.values)),
         Some(Any::BytesValue(bytes)) => Value::String(STANDARD.encode(bytes)),
     }
 }
 
-fn link(link: proto::span::Link) -> Link {
-    Link {
-        trace_id: hex(&link.trace_id),
-        span_id: hex(&link.span_id),
-        attributes: attributes(link.attributes),
+impl From<proto::span::Link> for SpanLink {
+    fn from(link: proto::span::Link) -> Self {
+        Self {
+            trace_id: to_hex(&link.trace_id),
+            span_id: to_hex(&link.span_id),
+            attributes: to_json_map(link.attributes),
+        }
     }
 }
 
-fn event(event: proto::span::Event) -> Event {
-    Event {
-        name: event.name,
-        time_unix_nano: event.time_unix_nano,
-        attributes: attributes(event.attributes),
+impl From<proto::span::Event> for SpanEvent {
+    fn from(event: proto::span::Event) -> Self {
+        Self {
+            name: event.name,
+            time_unix_nano: event.time_unix_nano,
+            attributes: to_json_map(event.attributes),
+        }
     }
 }
 
-fn status(status: proto::Status) -> Status {
-    let code = match status.code() {
-        proto::status::StatusCode::Unset => StatusCode::Unset,
-        proto::status::StatusCode::Ok => StatusCode::Ok,
-        proto::status::StatusCode::Error => StatusCode::Error,
-    };
-    Status {
-        code,
-        message: status.message,
+impl From<proto::Status> for SpanStatus {
+    fn from(status: proto::Status) -> Self {
+        let code = match status.code() {
+            proto::status::StatusCode::Unset => SpanStatusCode::Unset,
+            proto::status::StatusCode::Ok => SpanStatusCode::Ok,
+            proto::status::StatusCode::Error => SpanStatusCode::Error,
+        };
+        Self {
+            code,
+            message: status.message,
+        }
     }
 }
 
-fn kind(kind: proto::span::SpanKind) -> Kind {
-    match kind {
-        proto::span::SpanKind::Unspecified => Kind::Unspecified,
-        proto::span::SpanKind::Internal => Kind::Internal,
-        proto::span::SpanKind::Server => Kind::Server,
-        proto::span::SpanKind::Client => Kind::Client,
-        proto::span::SpanKind::Producer => Kind::Producer,
-        proto::span::SpanKind::Consumer => Kind::Consumer,
+impl From<proto::span::SpanKind> for SpanKind {
+    fn from(kind: proto::span::SpanKind) -> Self {
+        match kind {
+            proto::span::SpanKind::Unspecified => Self::Unspecified,
+            proto::span::SpanKind::Internal => Self::Internal,
+            proto::span::SpanKind::Server => Self::Server,
+            proto::span::SpanKind::Client => Self::Client,
+            proto::span::SpanKind::Producer => Self::Producer,
+            proto::span::SpanKind::Consumer => Self::Consumer,
+        }
     }
 }
 
@@ -233,12 +241,12 @@ fn is_id(bytes: &[u8], length: usize) -> bool {
     bytes.len() == length && bytes.iter().any(|byte| *byte != 0)
 }
 
-fn hex(bytes: &[u8]) -> String {
+fn to_hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Serialises the shared map as the map it is.
-fn plain<S: serde::Serializer>(
+fn serialize_resource<S: serde::Serializer>(
     map: &Arc<Map<String, Value>>,
     serializer: S,
 ) -> Result<S::Ok, S::Error> {

@@ -10,8 +10,8 @@ use opentelemetry_proto::tonic::trace::v1::ResourceSpans;
 use serde::Serialize;
 use tokio::sync::watch;
 
-use super::metric::{Metric, Metrics};
-use super::span::{SPAN_ID_LENGTH, Span, TRACE_ID_LENGTH, attributes};
+use super::metric::{Metric, MetricCatalog};
+use super::span::{SPAN_ID_LENGTH, Span, TRACE_ID_LENGTH, to_json_map};
 
 /// How many spans are kept unless told otherwise: about a hundred megabytes of ordinary spans, and
 /// more traces than anyone reads on a laptop.
@@ -23,21 +23,21 @@ const DEFAULT_CAPACITY: NonZeroUsize = NonZeroUsize::new(100_000).expect("not ze
 /// a long session does not grow without end.
 #[derive(Clone, Debug)]
 pub struct SpanStore {
-    shared: Arc<Shared>,
+    shared: Arc<SharedStore>,
 }
 
 #[derive(Debug)]
-struct Shared {
+struct SharedStore {
     capacity: NonZeroUsize,
-    kept: Mutex<Kept>,
+    state: Mutex<StoreState>,
     /// Changes with every request, so that waiting needs no polling.
     changes: watch::Sender<u64>,
 }
 
 #[derive(Debug, Default)]
-struct Kept {
+struct StoreState {
     spans: VecDeque<Arc<Span>>,
-    metrics: Metrics,
+    metrics: MetricCatalog,
     totals: Totals,
 }
 
@@ -66,9 +66,9 @@ impl SpanStore {
     /// An empty store that keeps at most `capacity` spans.
     #[must_use]
     pub fn new(capacity: NonZeroUsize) -> Self {
-        let shared = Shared {
+        let shared = SharedStore {
             capacity,
-            kept: Mutex::default(),
+            state: Mutex::default(),
             changes: watch::Sender::new(0),
         };
         Self {
@@ -79,13 +79,13 @@ impl SpanStore {
     /// All spans kept, in the order of arrival.
     #[must_use]
     pub fn spans(&self) -> Vec<Arc<Span>> {
-        self.kept().spans.iter().cloned().collect()
+        self.lock().spans.iter().cloned().collect()
     }
 
     /// The spans of one trace, in the order of arrival.
     #[must_use]
     pub fn trace(&self, trace_id: &str) -> Vec<Arc<Span>> {
-        self.kept()
+        self.lock()
             .spans
             .iter()
             .filter(|span| span.trace_id == trace_id)
@@ -96,13 +96,13 @@ impl SpanStore {
     /// What has arrived so far.
     #[must_use]
     pub fn totals(&self) -> Totals {
-        self.kept().totals
+        self.lock().totals
     }
 
     /// The metrics that have arrived, by service and name.
     #[must_use]
     pub fn metrics(&self) -> Vec<Metric> {
-        self.kept().metrics.all()
+        self.lock().metrics.all()
     }
 
     /// Waits until the spans kept satisfy `condition`, which is asked at once and again after every
@@ -117,29 +117,29 @@ impl SpanStore {
         }
     }
 
-    /// Adds the spans of one request, excluding `unreadable` ones that were already left out.
+    /// Adds the spans of one request, excluding `skipped` ones that were already left out.
     /// Returns how many of the others were refused.
-    pub(super) fn add(&self, request: Vec<ResourceSpans>, unreadable: u64) -> u64 {
-        let (spans, rejected) = convert(request);
-        let mut kept = self.kept();
-        kept.totals.received += spans.len() as u64;
-        kept.totals.rejected += rejected + unreadable;
-        kept.spans.extend(spans);
-        let excess = kept.spans.len().saturating_sub(self.shared.capacity.get());
-        kept.spans.drain(..excess);
-        kept.totals.dropped += excess as u64;
-        drop(kept);
-        self.announce();
+    pub(super) fn add_spans(&self, request: Vec<ResourceSpans>, skipped: u64) -> u64 {
+        let (spans, rejected) = convert_spans(request);
+        let mut state = self.lock();
+        state.totals.received += spans.len() as u64;
+        state.totals.rejected += rejected + skipped;
+        state.spans.extend(spans);
+        let excess = state.spans.len().saturating_sub(self.shared.capacity.get());
+        state.spans.drain(..excess);
+        state.totals.dropped += excess as u64;
+        drop(state);
+        self.notify();
         rejected
     }
 
     /// Takes the metrics of one request and answers how many data points were refused.
     pub(super) fn add_metrics(&self, request: Vec<ResourceMetrics>) -> u64 {
-        let mut kept = self.kept();
-        let points = kept.metrics.add(request);
-        kept.totals.metrics += points.taken;
-        drop(kept);
-        self.announce();
+        let mut state = self.lock();
+        let points = state.metrics.add(request);
+        state.totals.metrics += points.accepted;
+        drop(state);
+        self.notify();
         points.rejected
     }
 
@@ -147,42 +147,46 @@ impl SpanStore {
     pub(super) fn add_logs(&self, request: &[ResourceLogs]) -> u64 {
         let records = request
             .iter()
-            .flat_map(|of_resource| &of_resource.scope_logs)
-            .flat_map(|of_scope| &of_scope.log_records);
-        let (mut taken, mut rejected) = (0, 0);
+            .flat_map(|resource_logs| &resource_logs.scope_logs)
+            .flat_map(|scope_logs| &scope_logs.log_records);
+        let (mut accepted, mut rejected) = (0, 0);
         for record in records {
-            let is_taken = is_absent_or_long(&record.trace_id, TRACE_ID_LENGTH)
-                && is_absent_or_long(&record.span_id, SPAN_ID_LENGTH);
-            *if is_taken { &mut taken } else { &mut rejected } += 1;
+            let is_accepted = is_absent_or_has_length(&record.trace_id, TRACE_ID_LENGTH)
+                && is_absent_or_has_length(&record.span_id, SPAN_ID_LENGTH);
+            *if is_accepted {
+                &mut accepted
+            } else {
+                &mut rejected
+            } += 1;
         }
-        self.kept().totals.logs += taken;
-        self.announce();
+        self.lock().totals.logs += accepted;
+        self.notify();
         rejected
     }
 
-    fn announce(&self) {
+    fn notify(&self) {
         self.shared.changes.send_modify(|change| *change += 1);
     }
 
-    fn kept(&self) -> MutexGuard<'_, Kept> {
+    fn lock(&self) -> MutexGuard<'_, StoreState> {
         // Nothing that runs under the lock can leave the spans half-changed, so a poisoned lock is
         // as good as any other.
         self.shared
-            .kept
+            .state
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn is_absent_or_long(id: &[u8], length: usize) -> bool {
+fn is_absent_or_has_length(id: &[u8], length: usize) -> bool {
     id.is_empty() || id.len() == length
 }
 
-fn convert(request: Vec<ResourceSpans>) -> (Vec<Arc<Span>>, u64) {
+fn convert_spans(request: Vec<ResourceSpans>) -> (Vec<Arc<Span>>, u64) {
     let mut spans = Vec::new();
     let mut rejected = 0;
     for resource_spans in request {
-        let resource = Arc::new(attributes(
+        let resource = Arc::new(to_json_map(
             resource_spans.resource.unwrap_or_default().attributes,
         ));
         for scope_spans in resource_spans.scope_spans {

@@ -21,7 +21,8 @@ use serde_json::{Value, json};
 use tonic::codec::CompressionEncoding;
 
 use self::support::{
-    Grpc, Http, log_request, metric_request, plain_span, record, request, rich_span, sum,
+    GrpcReceiver, HttpReceiver, log_request, metric_request, plain_span, record, request,
+    rich_span, sum,
 };
 use super::SpanStore;
 
@@ -33,8 +34,8 @@ const PROTOBUF: &str = "application/x-protobuf";
 
 #[tokio::test]
 async fn a_span_sent_as_protobuf_is_read_back_as_documented() {
-    let receiver = Http::start().await;
-    let answer = receiver
+    let receiver = HttpReceiver::start().await;
+    let response = receiver
         .post(
             "/v1/traces",
             &[("content-type", PROTOBUF)],
@@ -42,11 +43,11 @@ async fn a_span_sent_as_protobuf_is_read_back_as_documented() {
         )
         .await;
     assert_eq!(
-        (answer.status, answer.content_type.as_str()),
+        (response.status, response.content_type.as_str()),
         (StatusCode::OK, PROTOBUF)
     );
     assert_eq!(
-        ExportTraceServiceResponse::decode(answer.body).unwrap(),
+        ExportTraceServiceResponse::decode(response.body).unwrap(),
         ExportTraceServiceResponse::default()
     );
 
@@ -69,10 +70,10 @@ async fn a_span_sent_as_protobuf_is_read_back_as_documented() {
 
 #[tokio::test]
 async fn another_trace_is_not_in_the_answer() {
-    let receiver = Http::start().await;
+    let receiver = HttpReceiver::start().await;
     receiver
         .store
-        .add(request(vec![plain_span(1)]).resource_spans, 0);
+        .add_spans(request(vec![plain_span(1)]).resource_spans, 0);
     assert_eq!(
         receiver
             .get("/api/spans?trace_id=00000000000000000000000000000001")
@@ -90,7 +91,7 @@ async fn another_trace_is_not_in_the_answer() {
 
 #[tokio::test]
 async fn gzip_and_json_are_understood() {
-    let receiver = Http::start().await;
+    let receiver = HttpReceiver::start().await;
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
     encoder
         .write_all(&request(vec![plain_span(1)]).encode_to_vec())
@@ -107,7 +108,7 @@ async fn gzip_and_json_are_understood() {
     let body = json!({"resourceSpans": [{"scopeSpans": [{"spans": [
         {"traceId": TRACE_HEX, "spanId": "0000000000000007", "name": "json", "kind": 2, "startTimeUnixNano": "1", "endTimeUnixNano": "2"}
     ]}]}]});
-    let answer = receiver
+    let response = receiver
         .post(
             "/v1/traces",
             &[("content-type", "application/json; charset=utf-8")],
@@ -115,7 +116,7 @@ async fn gzip_and_json_are_understood() {
         )
         .await;
     assert_eq!(
-        (answer.status, answer.content_type.as_str()),
+        (response.status, response.content_type.as_str()),
         (StatusCode::OK, "application/json")
     );
     let names = receiver
@@ -129,7 +130,7 @@ async fn gzip_and_json_are_understood() {
 
 #[tokio::test]
 async fn what_is_no_otlp_is_refused_with_a_status() {
-    let receiver = Http::start().await;
+    let receiver = HttpReceiver::start().await;
     let garbage = receiver
         .post("/v1/traces", &[("content-type", PROTOBUF)], vec![0xff; 8])
         .await;
@@ -188,7 +189,7 @@ async fn what_is_no_otlp_is_refused_with_a_status() {
 
 #[tokio::test]
 async fn a_body_is_bounded_before_and_after_decompression() {
-    let receiver = Http::start().await;
+    let receiver = HttpReceiver::start().await;
     let huge = vec![0; super::http::MAX_BODY_SIZE + 1];
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
     encoder.write_all(&huge).unwrap();
@@ -209,7 +210,7 @@ async fn a_body_is_bounded_before_and_after_decompression() {
 
 #[tokio::test]
 async fn spans_without_ids_are_rejected_and_said_so() {
-    let receiver = Http::start().await;
+    let receiver = HttpReceiver::start().await;
     let nameless = Span {
         trace_id: vec![0; 16],
         ..plain_span(1)
@@ -218,14 +219,14 @@ async fn spans_without_ids_are_rejected_and_said_so() {
         span_id: vec![1; 4],
         ..plain_span(1)
     };
-    let answer = receiver
+    let response = receiver
         .post(
             "/v1/traces",
             &[("content-type", PROTOBUF)],
             request(vec![nameless, short, plain_span(2)]).encode_to_vec(),
         )
         .await;
-    let partial = ExportTraceServiceResponse::decode(answer.body)
+    let partial = ExportTraceServiceResponse::decode(response.body)
         .unwrap()
         .partial_success
         .unwrap();
@@ -241,7 +242,7 @@ async fn spans_without_ids_are_rejected_and_said_so() {
 
 #[tokio::test]
 async fn a_page_that_rebinds_its_name_neither_reads_nor_sends_over_http() {
-    let receiver = Http::start().await;
+    let receiver = HttpReceiver::start().await;
     let evil = ("host", "evil.example");
     for (path, content_type) in [
         ("/api/spans", ""),
@@ -251,9 +252,9 @@ async fn a_page_that_rebinds_its_name_neither_reads_nor_sends_over_http() {
         ("/nothing", ""),
     ] {
         let headers = [evil, ("content-type", content_type)];
-        let answer = receiver.post(path, &headers, Vec::new()).await;
-        assert_eq!(answer.status, StatusCode::MISDIRECTED_REQUEST, "{path}");
-        let body = String::from_utf8_lossy(&answer.body).into_owned();
+        let response = receiver.post(path, &headers, Vec::new()).await;
+        assert_eq!(response.status, StatusCode::MISDIRECTED_REQUEST, "{path}");
+        let body = String::from_utf8_lossy(&response.body).into_owned();
         assert!(body.contains("is not a name of this endpoint"), "{body}");
     }
     let headers = [
@@ -261,14 +262,14 @@ async fn a_page_that_rebinds_its_name_neither_reads_nor_sends_over_http() {
         ("origin", "http://evil.example"),
     ];
     let body = request(vec![plain_span(1)]).encode_to_vec();
-    let answer = receiver.post("/v1/traces", &headers, body).await;
-    assert_eq!(answer.status, StatusCode::FORBIDDEN);
+    let response = receiver.post("/v1/traces", &headers, body).await;
+    assert_eq!(response.status, StatusCode::FORBIDDEN);
     assert_eq!(receiver.store.totals().received, 0);
 }
 
 #[tokio::test]
 async fn another_authority_is_refused_over_grpc() {
-    let receiver = Grpc::start().await;
+    let receiver = GrpcReceiver::start().await;
     let mut evil = receiver.client("http://evil.example").await;
     let status = evil.export(request(vec![plain_span(1)])).await.unwrap_err();
     assert_eq!(status.code(), tonic::Code::PermissionDenied, "{status:?}");
@@ -280,17 +281,17 @@ async fn another_authority_is_refused_over_grpc() {
 
 #[tokio::test]
 async fn metrics_and_logs_are_taken_over_http() {
-    let receiver = Http::start().await;
+    let receiver = HttpReceiver::start().await;
     let headers = [("content-type", PROTOBUF)];
     let body = metrics(vec![sum("calls", 2), sum("", 1)]).encode_to_vec();
-    let answer = receiver.post("/v1/metrics", &headers, body).await;
-    let answer = ExportMetricsServiceResponse::decode(answer.body).unwrap();
-    assert_eq!(answer.partial_success.unwrap().rejected_data_points, 1);
+    let response = receiver.post("/v1/metrics", &headers, body).await;
+    let response = ExportMetricsServiceResponse::decode(response.body).unwrap();
+    assert_eq!(response.partial_success.unwrap().rejected_data_points, 1);
 
     let body = logs(vec![record(16), record(15)]).encode_to_vec();
-    let answer = receiver.post("/v1/logs", &headers, body).await;
-    let answer = ExportLogsServiceResponse::decode(answer.body).unwrap();
-    assert_eq!(answer.partial_success.unwrap().rejected_log_records, 1);
+    let response = receiver.post("/v1/logs", &headers, body).await;
+    let response = ExportLogsServiceResponse::decode(response.body).unwrap();
+    assert_eq!(response.partial_success.unwrap().rejected_log_records, 1);
 
     let totals = receiver.store.totals();
     assert_eq!((totals.metrics, totals.logs), (2, 1));
@@ -302,7 +303,7 @@ async fn metrics_and_logs_are_taken_over_http() {
 
 #[tokio::test]
 async fn what_is_taken_whole_is_answered_without_remarks() {
-    let receiver = Http::start().await;
+    let receiver = HttpReceiver::start().await;
     let headers = [("content-type", "application/json")];
     for (path, body) in [
         (
@@ -318,11 +319,11 @@ async fn what_is_taken_whole_is_answered_without_remarks() {
             ]}]}]}),
         ),
     ] {
-        let answer = receiver
+        let response = receiver
             .post(path, &headers, body.to_string().into_bytes())
             .await;
-        assert_eq!(answer.status, StatusCode::OK, "{path}");
-        let remarks = serde_json::from_slice::<Value>(&answer.body).unwrap();
+        assert_eq!(response.status, StatusCode::OK, "{path}");
+        let remarks = serde_json::from_slice::<Value>(&response.body).unwrap();
         assert!(
             remarks.get("partialSuccess").is_none_or(Value::is_null),
             "{remarks}"
@@ -334,7 +335,7 @@ async fn what_is_taken_whole_is_answered_without_remarks() {
 
 #[tokio::test]
 async fn all_signals_are_taken_over_grpc() {
-    let receiver = Grpc::start().await;
+    let receiver = GrpcReceiver::start().await;
     let mut traces = TraceServiceClient::connect(receiver.url.clone())
         .await
         .unwrap()
@@ -364,7 +365,7 @@ async fn all_signals_are_taken_over_grpc() {
 #[tokio::test]
 async fn the_oldest_spans_make_room_and_are_counted() {
     let store = SpanStore::new(NonZeroUsize::new(2).unwrap());
-    store.add(
+    store.add_spans(
         request(vec![plain_span(1), plain_span(2), plain_span(3)]).resource_spans,
         0,
     );
@@ -384,8 +385,8 @@ async fn waiting_ends_with_the_request_that_fulfils_it() {
         let store = store.clone();
         async move { store.wait_until(|spans| spans.len() == 2).await }
     });
-    store.add(request(vec![plain_span(1)]).resource_spans, 0);
-    store.add(request(vec![plain_span(2)]).resource_spans, 0);
+    store.add_spans(request(vec![plain_span(1)]).resource_spans, 0);
+    store.add_spans(request(vec![plain_span(2)]).resource_spans, 0);
     tokio::time::timeout(Duration::from_secs(5), waiting)
         .await
         .unwrap()
@@ -408,7 +409,7 @@ fn logs(records: Vec<opentelemetry_proto::tonic::logs::v1::LogRecord>) -> Export
 
 #[tokio::test]
 async fn json_that_other_sdks_send_loses_nothing_and_what_cannot_be_read_is_counted() {
-    let receiver = Http::start().await;
+    let receiver = HttpReceiver::start().await;
     let headers = [("content-type", "application/json")];
     let span = |value: Value| {
         json!({"traceId": TRACE_HEX, "spanId": "0000000000000007",
@@ -421,10 +422,10 @@ async fn json_that_other_sdks_send_loses_nothing_and_what_cannot_be_read_is_coun
         span(json!("NaN")),
     ]);
     let body = json!({"resourceSpans": [{"scopeSpans": [{"spans": spans}]}]});
-    let answer = receiver.post("/v1/traces", &headers, body.to_string().into_bytes());
-    let answer: Value = serde_json::from_slice(&answer.await.body).unwrap();
-    let partial = &answer["partialSuccess"];
-    assert_eq!(partial["rejectedSpans"], 1, "{answer}");
+    let response = receiver.post("/v1/traces", &headers, body.to_string().into_bytes());
+    let response: Value = serde_json::from_slice(&response.await.body).unwrap();
+    let partial = &response["partialSuccess"];
+    assert_eq!(partial["rejectedSpans"], 1, "{response}");
     let reason = partial["errorMessage"].as_str().unwrap();
     assert!(
         reason.contains("spans[3].attributes[0].value: expected an object"),
@@ -437,11 +438,11 @@ async fn json_that_other_sdks_send_loses_nothing_and_what_cannot_be_read_is_coun
     let body = json!({"resourceMetrics": [{"scopeMetrics": [{"metrics": [
         {"name": "m", "gauge": {"dataPoints": points}}
     ]}]}]});
-    let answer = receiver.post("/v1/metrics", &headers, body.to_string().into_bytes());
-    let answer: Value = serde_json::from_slice(&answer.await.body).unwrap();
+    let response = receiver.post("/v1/metrics", &headers, body.to_string().into_bytes());
+    let response: Value = serde_json::from_slice(&response.await.body).unwrap();
     assert_eq!(
-        answer["partialSuccess"]["rejectedDataPoints"], 1,
-        "{answer}"
+        response["partialSuccess"]["rejectedDataPoints"], 1,
+        "{response}"
     );
     assert_eq!(receiver.store.totals().metrics, 2);
 }

@@ -179,7 +179,7 @@ fn a_batch_must_link_each_delivery_once() {
 #[test]
 fn an_unknown_span_is_reported() {
     let mut spans = spans();
-    spans.push(span("z", "1", None, Kind::Server, "GET /readyz"));
+    spans.push(span("z", "1", None, SpanKind::Server, "GET /readyz"));
     assert_eq!(
         check(spans).problems,
         [r#""GET /readyz" in trace z does not belong to a message"#]

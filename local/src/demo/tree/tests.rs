@@ -72,10 +72,10 @@ fn on_a_narrow_terminal_the_notes_have_their_own_lines() {
 #[test]
 fn a_name_that_is_too_long_is_truncated_with_its_notes_below() {
     let long = with_attributes(
-        span("a", "1", None, Kind::Internal, &"x".repeat(80)),
+        span("a", "1", None, SpanKind::Internal, &"x".repeat(80)),
         json!({"error.type": "something_went_wrong"}),
     );
-    let child = span("a", "2", Some("1"), Kind::Internal, "child");
+    let child = span("a", "2", Some("1"), SpanKind::Internal, "child");
     for width in [44, 60, 78].map(Width::from_columns) {
         let lines = render_with_width(width, vec![long.clone(), child.clone()]);
         assert!(lines[0].contains("x…   2.00 ms"), "{lines:?}");
@@ -101,7 +101,7 @@ fn a_batch_shows_its_number_of_messages() {
 #[test]
 fn a_span_without_its_parent_is_the_root_of_another_tree() {
     let orphan = with_times(
-        span("a", "9", Some("missing"), Kind::Internal, "orphan"),
+        span("a", "9", Some("missing"), SpanKind::Internal, "orphan"),
         5,
         6,
     );
@@ -118,6 +118,6 @@ fn a_span_without_its_parent_is_the_root_of_another_tree() {
 #[test]
 fn a_cycle_of_spans_is_left_out() {
     let spans = [("1", "2"), ("2", "1"), ("3", "3")]
-        .map(|(id, parent)| Arc::new(span("a", id, Some(parent), Kind::Internal, "x")));
+        .map(|(id, parent)| Arc::new(span("a", id, Some(parent), SpanKind::Internal, "x")));
     assert_eq!(build(&spans).len(), 1);
 }

@@ -9,9 +9,9 @@ use http::{HeaderMap, HeaderName};
 use prost::Message;
 use serde::Serialize;
 
-use super::super::json::{self, Unreadable};
-use super::super::signal::Export;
-use super::refusal::Refusal;
+use super::super::json::{self, SkippedRecords};
+use super::super::signal::ExportRequest;
+use super::error::RequestError;
 
 /// In which of OTLP's two formats a request comes and is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,13 +22,13 @@ pub(super) enum Format {
 
 impl Format {
     /// The format that the `content-type` names; parameters such as `charset` do not count.
-    pub(super) fn of(headers: &HeaderMap) -> Result<Self, Refusal> {
-        let value = text(headers, &CONTENT_TYPE);
+    pub(super) fn from_headers(headers: &HeaderMap) -> Result<Self, RequestError> {
+        let value = header_text(headers, &CONTENT_TYPE);
         let media_type = value.split(';').next().unwrap_or_default().trim();
         [Self::Protobuf, Self::Json]
             .into_iter()
             .find(|format| media_type.eq_ignore_ascii_case(format.content_type()))
-            .ok_or_else(|| Refusal::ContentType(value.to_owned()))
+            .ok_or_else(|| RequestError::ContentType(value.to_owned()))
     }
 
     pub(super) fn content_type(self) -> &'static str {
@@ -39,16 +39,19 @@ impl Format {
     }
 
     /// Reads a request. Also returns the part that could not be read.
-    pub(super) fn decode<E: Export>(self, body: &[u8]) -> Result<(E, Unreadable), Refusal> {
+    pub(super) fn decode<R: ExportRequest>(
+        self,
+        body: &[u8],
+    ) -> Result<(R, SkippedRecords), RequestError> {
         let decode = |bytes: &[u8]| {
-            E::decode(bytes).map_err(|error| Refusal::Undecodable(error.to_string()))
+            R::decode(bytes).map_err(|error| RequestError::Undecodable(error.to_string()))
         };
         match self {
-            Self::Protobuf => Ok((decode(body)?, Unreadable::default())),
+            Self::Protobuf => Ok((decode(body)?, SkippedRecords::default())),
             Self::Json => {
-                let (bytes, unreadable) =
-                    json::to_protobuf(body, E::SCHEMA).map_err(Refusal::Undecodable)?;
-                Ok((decode(&bytes)?, unreadable))
+                let (bytes, skipped) =
+                    json::to_protobuf(body, R::SCHEMA).map_err(RequestError::Undecodable)?;
+                Ok((decode(&bytes)?, skipped))
             }
         }
     }
@@ -64,30 +67,34 @@ impl Format {
 }
 
 /// Undoes the `content-encoding`, up to `limit` bytes: a small gzip can hide gigabytes.
-pub(super) fn decompress(headers: &HeaderMap, body: Bytes, limit: usize) -> Result<Bytes, Refusal> {
-    match text(headers, &CONTENT_ENCODING)
+pub(super) fn decompress(
+    headers: &HeaderMap,
+    body: Bytes,
+    limit: usize,
+) -> Result<Bytes, RequestError> {
+    match header_text(headers, &CONTENT_ENCODING)
         .to_ascii_lowercase()
         .as_str()
     {
         "" | "identity" => Ok(body),
         "gzip" => gunzip(&body, limit),
-        other => Err(Refusal::ContentEncoding(other.to_owned())),
+        other => Err(RequestError::ContentEncoding(other.to_owned())),
     }
 }
 
-fn gunzip(body: &[u8], limit: usize) -> Result<Bytes, Refusal> {
+fn gunzip(body: &[u8], limit: usize) -> Result<Bytes, RequestError> {
     let mut plain = Vec::new();
     let mut decoder = MultiGzDecoder::new(body).take(limit as u64 + 1);
-    decoder
-        .read_to_end(&mut plain)
-        .map_err(|error| Refusal::Undecodable(format!("the gzip stream is broken: {error}")))?;
+    decoder.read_to_end(&mut plain).map_err(|error| {
+        RequestError::Undecodable(format!("the gzip stream is broken: {error}"))
+    })?;
     if plain.len() > limit {
-        return Err(Refusal::TooLarge(limit));
+        return Err(RequestError::TooLarge(limit));
     }
     Ok(plain.into())
 }
 
-fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> &'a str {
+fn header_text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> &'a str {
     headers
         .get(name)
         .and_then(|value| value.to_str().ok())

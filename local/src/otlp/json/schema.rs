@@ -1,26 +1,28 @@
 //! The messages of OTLP (opentelemetry-proto 1.7): the name, number and type of each field. Fields
 //! that are left out here are ignored.
 
-use Kind::{Bool, Bytes, Double, Enum, Fixed32, Fixed64, Id, Int64, Message, Sfixed64, Sint32};
-use Kind::{Text, Uint32, Uint64};
+use FieldType::{
+    Bool, Bytes, Double, Enum, Fixed32, Fixed64, Id, Int64, Message, Sfixed64, Sint32,
+};
+use FieldType::{Text, Uint32, Uint64};
 
 /// A message type.
 #[derive(Debug)]
 pub(in crate::otlp) struct Schema {
     pub(super) fields: &'static [Field],
     /// The extent of the loss when a message cannot be read.
-    pub(super) loss: Loss,
+    pub(super) recovery: Recovery,
 }
 
 /// The extent of the loss when a message cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Loss {
+pub(super) enum Recovery {
     /// The enclosing message.
-    Parent,
+    Propagate,
     /// The message alone, which is one span, data point or log record.
-    Record,
+    SkipRecord,
     /// The message alone, with the records in it.
-    Group,
+    SkipGroup,
 }
 
 /// A field of a message.
@@ -29,13 +31,13 @@ pub(super) struct Field {
     /// The name in camelCase.
     pub(super) name: &'static str,
     pub(super) number: u32,
-    pub(super) kind: Kind,
-    pub(super) repeated: bool,
+    pub(super) field_type: FieldType,
+    pub(super) is_repeated: bool,
 }
 
 /// The type of a field.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Kind {
+pub(super) enum FieldType {
     Message(&'static Schema),
     /// Enum names, in the order of their numbers from 0.
     Enum(&'static [&'static str]),
@@ -55,240 +57,250 @@ pub(super) enum Kind {
     Id,
 }
 
-const fn one(name: &'static str, number: u32, kind: Kind) -> Field {
+const fn field(name: &'static str, number: u32, field_type: FieldType) -> Field {
     Field {
         name,
         number,
-        kind,
-        repeated: false,
+        field_type,
+        is_repeated: false,
     }
 }
 
-const fn many(name: &'static str, number: u32, kind: Kind) -> Field {
+const fn repeated(name: &'static str, number: u32, field_type: FieldType) -> Field {
     Field {
         name,
         number,
-        kind,
-        repeated: true,
+        field_type,
+        is_repeated: true,
     }
 }
 
-const fn part(fields: &'static [Field]) -> Schema {
+const fn nested(fields: &'static [Field]) -> Schema {
     Schema {
         fields,
-        loss: Loss::Parent,
+        recovery: Recovery::Propagate,
     }
 }
 
 const fn record(fields: &'static [Field]) -> Schema {
     Schema {
         fields,
-        loss: Loss::Record,
+        recovery: Recovery::SkipRecord,
     }
 }
 
 const fn group(fields: &'static [Field]) -> Schema {
     Schema {
         fields,
-        loss: Loss::Group,
+        recovery: Recovery::SkipGroup,
     }
 }
 
 /// The request of a signal, whose only field is the list of resources.
 pub(in crate::otlp) static TRACES: Schema =
-    part(&[many("resourceSpans", 1, Message(&RESOURCE_SPANS))]);
+    nested(&[repeated("resourceSpans", 1, Message(&RESOURCE_SPANS))]);
 pub(in crate::otlp) static METRICS: Schema =
-    part(&[many("resourceMetrics", 1, Message(&RESOURCE_METRICS))]);
-pub(in crate::otlp) static LOGS: Schema = part(&[many("resourceLogs", 1, Message(&RESOURCE_LOGS))]);
+    nested(&[repeated("resourceMetrics", 1, Message(&RESOURCE_METRICS))]);
+pub(in crate::otlp) static LOGS: Schema =
+    nested(&[repeated("resourceLogs", 1, Message(&RESOURCE_LOGS))]);
 
 static RESOURCE_SPANS: Schema = group(&[
-    one("resource", 1, Message(&RESOURCE)),
-    many("scopeSpans", 2, Message(&SCOPE_SPANS)),
-    one("schemaUrl", 3, Text),
+    field("resource", 1, Message(&RESOURCE)),
+    repeated("scopeSpans", 2, Message(&SCOPE_SPANS)),
+    field("schemaUrl", 3, Text),
 ]);
 static SCOPE_SPANS: Schema = group(&[
-    one("scope", 1, Message(&SCOPE)),
-    many("spans", 2, Message(&SPAN)),
-    one("schemaUrl", 3, Text),
+    field("scope", 1, Message(&SCOPE)),
+    repeated("spans", 2, Message(&SPAN)),
+    field("schemaUrl", 3, Text),
 ]);
 static RESOURCE_METRICS: Schema = group(&[
-    one("resource", 1, Message(&RESOURCE)),
-    many("scopeMetrics", 2, Message(&SCOPE_METRICS)),
-    one("schemaUrl", 3, Text),
+    field("resource", 1, Message(&RESOURCE)),
+    repeated("scopeMetrics", 2, Message(&SCOPE_METRICS)),
+    field("schemaUrl", 3, Text),
 ]);
 static SCOPE_METRICS: Schema = group(&[
-    one("scope", 1, Message(&SCOPE)),
-    many("metrics", 2, Message(&METRIC)),
-    one("schemaUrl", 3, Text),
+    field("scope", 1, Message(&SCOPE)),
+    repeated("metrics", 2, Message(&METRIC)),
+    field("schemaUrl", 3, Text),
 ]);
 static RESOURCE_LOGS: Schema = group(&[
-    one("resource", 1, Message(&RESOURCE)),
-    many("scopeLogs", 2, Message(&SCOPE_LOGS)),
-    one("schemaUrl", 3, Text),
+    field("resource", 1, Message(&RESOURCE)),
+    repeated("scopeLogs", 2, Message(&SCOPE_LOGS)),
+    field("schemaUrl", 3, Text),
 ]);
 static SCOPE_LOGS: Schema = group(&[
-    one("scope", 1, Message(&SCOPE)),
-    many("logRecords", 2, Message(&LOG_RECORD)),
-    one("schemaUrl", 3, Text),
+    field("scope", 1, Message(&SCOPE)),
+    repeated("logRecords", 2, Message(&LOG_RECORD)),
+    field("schemaUrl", 3, Text),
 ]);
 
 // An unreadable resource or scope is left out by itself, because its spans are worth more than its
 // description.
 static RESOURCE: Schema = group(&[
-    many("attributes", 1, Message(&KEY_VALUE)),
-    one("droppedAttributesCount", 2, Uint32),
+    repeated("attributes", 1, Message(&KEY_VALUE)),
+    field("droppedAttributesCount", 2, Uint32),
 ]);
 static SCOPE: Schema = group(&[
-    one("name", 1, Text),
-    one("version", 2, Text),
-    many("attributes", 3, Message(&KEY_VALUE)),
-    one("droppedAttributesCount", 4, Uint32),
+    field("name", 1, Text),
+    field("version", 2, Text),
+    repeated("attributes", 3, Message(&KEY_VALUE)),
+    field("droppedAttributesCount", 4, Uint32),
 ]);
 
-static KEY_VALUE: Schema = part(&[one("key", 1, Text), one("value", 2, Message(&ANY_VALUE))]);
-static ANY_VALUE: Schema = part(&[
-    one("stringValue", 1, Text),
-    one("boolValue", 2, Bool),
-    one("intValue", 3, Int64),
-    one("doubleValue", 4, Double),
-    one("arrayValue", 5, Message(&ARRAY_VALUE)),
-    one("kvlistValue", 6, Message(&KEY_VALUE_LIST)),
-    one("bytesValue", 7, Bytes),
+static KEY_VALUE: Schema = nested(&[
+    field("key", 1, Text),
+    field("value", 2, Message(&ANY_VALUE)),
 ]);
-static ARRAY_VALUE: Schema = part(&[many("values", 1, Message(&ANY_VALUE))]);
-static KEY_VALUE_LIST: Schema = part(&[many("values", 1, Message(&KEY_VALUE))]);
+static ANY_VALUE: Schema = nested(&[
+    field("stringValue", 1, Text),
+    field("boolValue", 2, Bool),
+    field("intValue", 3, Int64),
+    field("doubleValue", 4, Double),
+    field("arrayValue", 5, Message(&ARRAY_VALUE)),
+    field("kvlistValue", 6, Message(&KEY_VALUE_LIST)),
+    field("bytesValue", 7, Bytes),
+]);
+static ARRAY_VALUE: Schema = nested(&[repeated("values", 1, Message(&ANY_VALUE))]);
+static KEY_VALUE_LIST: Schema = nested(&[repeated("values", 1, Message(&KEY_VALUE))]);
 
 static SPAN: Schema = record(&[
-    one("traceId", 1, Id),
-    one("spanId", 2, Id),
-    one("traceState", 3, Text),
-    one("parentSpanId", 4, Id),
-    one("name", 5, Text),
-    one("kind", 6, Enum(&SPAN_KINDS)),
-    one("startTimeUnixNano", 7, Fixed64),
-    one("endTimeUnixNano", 8, Fixed64),
-    many("attributes", 9, Message(&KEY_VALUE)),
-    one("droppedAttributesCount", 10, Uint32),
-    many("events", 11, Message(&EVENT)),
-    one("droppedEventsCount", 12, Uint32),
-    many("links", 13, Message(&LINK)),
-    one("droppedLinksCount", 14, Uint32),
-    one("status", 15, Message(&STATUS)),
-    one("flags", 16, Fixed32),
+    field("traceId", 1, Id),
+    field("spanId", 2, Id),
+    field("traceState", 3, Text),
+    field("parentSpanId", 4, Id),
+    field("name", 5, Text),
+    field("kind", 6, Enum(&SPAN_KINDS)),
+    field("startTimeUnixNano", 7, Fixed64),
+    field("endTimeUnixNano", 8, Fixed64),
+    repeated("attributes", 9, Message(&KEY_VALUE)),
+    field("droppedAttributesCount", 10, Uint32),
+    repeated("events", 11, Message(&EVENT)),
+    field("droppedEventsCount", 12, Uint32),
+    repeated("links", 13, Message(&LINK)),
+    field("droppedLinksCount", 14, Uint32),
+    field("status", 15, Message(&STATUS)),
+    field("flags", 16, Fixed32),
 ]);
-static EVENT: Schema = part(&[
-    one("timeUnixNano", 1, Fixed64),
-    one("name", 2, Text),
-    many("attributes", 3, Message(&KEY_VALUE)),
-    one("droppedAttributesCount", 4, Uint32),
+static EVENT: Schema = nested(&[
+    field("timeUnixNano", 1, Fixed64),
+    field("name", 2, Text),
+    repeated("attributes", 3, Message(&KEY_VALUE)),
+    field("droppedAttributesCount", 4, Uint32),
 ]);
-static LINK: Schema = part(&[
-    one("traceId", 1, Id),
-    one("spanId", 2, Id),
-    one("traceState", 3, Text),
-    many("attributes", 4, Message(&KEY_VALUE)),
-    one("droppedAttributesCount", 5, Uint32),
-    one("flags", 6, Fixed32),
+static LINK: Schema = nested(&[
+    field("traceId", 1, Id),
+    field("spanId", 2, Id),
+    field("traceState", 3, Text),
+    repeated("attributes", 4, Message(&KEY_VALUE)),
+    field("droppedAttributesCount", 5, Uint32),
+    field("flags", 6, Fixed32),
 ]);
-static STATUS: Schema = part(&[one("message", 2, Text), one("code", 3, Enum(&STATUS_CODES))]);
+static STATUS: Schema = nested(&[
+    field("message", 2, Text),
+    field("code", 3, Enum(&STATUS_CODES)),
+]);
 
 static METRIC: Schema = group(&[
-    one("name", 1, Text),
-    one("description", 2, Text),
-    one("unit", 3, Text),
-    one("gauge", 5, Message(&GAUGE)),
-    one("sum", 7, Message(&SUM)),
-    one("histogram", 9, Message(&HISTOGRAM)),
-    one("exponentialHistogram", 10, Message(&EXPONENTIAL_HISTOGRAM)),
-    one("summary", 11, Message(&SUMMARY)),
-    many("metadata", 12, Message(&KEY_VALUE)),
+    field("name", 1, Text),
+    field("description", 2, Text),
+    field("unit", 3, Text),
+    field("gauge", 5, Message(&GAUGE)),
+    field("sum", 7, Message(&SUM)),
+    field("histogram", 9, Message(&HISTOGRAM)),
+    field("exponentialHistogram", 10, Message(&EXPONENTIAL_HISTOGRAM)),
+    field("summary", 11, Message(&SUMMARY)),
+    repeated("metadata", 12, Message(&KEY_VALUE)),
 ]);
-static GAUGE: Schema = part(&[many("dataPoints", 1, Message(&NUMBER_POINT))]);
-static SUM: Schema = part(&[
-    many("dataPoints", 1, Message(&NUMBER_POINT)),
-    one("aggregationTemporality", 2, Enum(&TEMPORALITIES)),
-    one("isMonotonic", 3, Bool),
+static GAUGE: Schema = nested(&[repeated("dataPoints", 1, Message(&NUMBER_POINT))]);
+static SUM: Schema = nested(&[
+    repeated("dataPoints", 1, Message(&NUMBER_POINT)),
+    field("aggregationTemporality", 2, Enum(&TEMPORALITIES)),
+    field("isMonotonic", 3, Bool),
 ]);
-static HISTOGRAM: Schema = part(&[
-    many("dataPoints", 1, Message(&HISTOGRAM_POINT)),
-    one("aggregationTemporality", 2, Enum(&TEMPORALITIES)),
+static HISTOGRAM: Schema = nested(&[
+    repeated("dataPoints", 1, Message(&HISTOGRAM_POINT)),
+    field("aggregationTemporality", 2, Enum(&TEMPORALITIES)),
 ]);
-static EXPONENTIAL_HISTOGRAM: Schema = part(&[
-    many("dataPoints", 1, Message(&EXPONENTIAL_POINT)),
-    one("aggregationTemporality", 2, Enum(&TEMPORALITIES)),
+static EXPONENTIAL_HISTOGRAM: Schema = nested(&[
+    repeated("dataPoints", 1, Message(&EXPONENTIAL_POINT)),
+    field("aggregationTemporality", 2, Enum(&TEMPORALITIES)),
 ]);
-static SUMMARY: Schema = part(&[many("dataPoints", 1, Message(&SUMMARY_POINT))]);
+static SUMMARY: Schema = nested(&[repeated("dataPoints", 1, Message(&SUMMARY_POINT))]);
 
 static NUMBER_POINT: Schema = record(&[
-    one("startTimeUnixNano", 2, Fixed64),
-    one("timeUnixNano", 3, Fixed64),
-    one("asDouble", 4, Double),
-    many("exemplars", 5, Message(&EXEMPLAR)),
-    one("asInt", 6, Sfixed64),
-    many("attributes", 7, Message(&KEY_VALUE)),
-    one("flags", 8, Uint32),
+    field("startTimeUnixNano", 2, Fixed64),
+    field("timeUnixNano", 3, Fixed64),
+    field("asDouble", 4, Double),
+    repeated("exemplars", 5, Message(&EXEMPLAR)),
+    field("asInt", 6, Sfixed64),
+    repeated("attributes", 7, Message(&KEY_VALUE)),
+    field("flags", 8, Uint32),
 ]);
 static HISTOGRAM_POINT: Schema = record(&[
-    one("startTimeUnixNano", 2, Fixed64),
-    one("timeUnixNano", 3, Fixed64),
-    one("count", 4, Fixed64),
-    one("sum", 5, Double),
-    many("bucketCounts", 6, Fixed64),
-    many("explicitBounds", 7, Double),
-    many("exemplars", 8, Message(&EXEMPLAR)),
-    many("attributes", 9, Message(&KEY_VALUE)),
-    one("flags", 10, Uint32),
-    one("min", 11, Double),
-    one("max", 12, Double),
+    field("startTimeUnixNano", 2, Fixed64),
+    field("timeUnixNano", 3, Fixed64),
+    field("count", 4, Fixed64),
+    field("sum", 5, Double),
+    repeated("bucketCounts", 6, Fixed64),
+    repeated("explicitBounds", 7, Double),
+    repeated("exemplars", 8, Message(&EXEMPLAR)),
+    repeated("attributes", 9, Message(&KEY_VALUE)),
+    field("flags", 10, Uint32),
+    field("min", 11, Double),
+    field("max", 12, Double),
 ]);
 static EXPONENTIAL_POINT: Schema = record(&[
-    many("attributes", 1, Message(&KEY_VALUE)),
-    one("startTimeUnixNano", 2, Fixed64),
-    one("timeUnixNano", 3, Fixed64),
-    one("count", 4, Fixed64),
-    one("sum", 5, Double),
-    one("scale", 6, Sint32),
-    one("zeroCount", 7, Fixed64),
-    one("positive", 8, Message(&BUCKETS)),
-    one("negative", 9, Message(&BUCKETS)),
-    one("flags", 10, Uint32),
-    many("exemplars", 11, Message(&EXEMPLAR)),
-    one("min", 12, Double),
-    one("max", 13, Double),
-    one("zeroThreshold", 14, Double),
+    repeated("attributes", 1, Message(&KEY_VALUE)),
+    field("startTimeUnixNano", 2, Fixed64),
+    field("timeUnixNano", 3, Fixed64),
+    field("count", 4, Fixed64),
+    field("sum", 5, Double),
+    field("scale", 6, Sint32),
+    field("zeroCount", 7, Fixed64),
+    field("positive", 8, Message(&BUCKETS)),
+    field("negative", 9, Message(&BUCKETS)),
+    field("flags", 10, Uint32),
+    repeated("exemplars", 11, Message(&EXEMPLAR)),
+    field("min", 12, Double),
+    field("max", 13, Double),
+    field("zeroThreshold", 14, Double),
 ]);
-static BUCKETS: Schema = part(&[one("offset", 1, Sint32), many("bucketCounts", 2, Uint64)]);
+static BUCKETS: Schema = nested(&[
+    field("offset", 1, Sint32),
+    repeated("bucketCounts", 2, Uint64),
+]);
 static SUMMARY_POINT: Schema = record(&[
-    one("startTimeUnixNano", 2, Fixed64),
-    one("timeUnixNano", 3, Fixed64),
-    one("count", 4, Fixed64),
-    one("sum", 5, Double),
-    many("quantileValues", 6, Message(&QUANTILE)),
-    many("attributes", 7, Message(&KEY_VALUE)),
-    one("flags", 8, Uint32),
+    field("startTimeUnixNano", 2, Fixed64),
+    field("timeUnixNano", 3, Fixed64),
+    field("count", 4, Fixed64),
+    field("sum", 5, Double),
+    repeated("quantileValues", 6, Message(&QUANTILE)),
+    repeated("attributes", 7, Message(&KEY_VALUE)),
+    field("flags", 8, Uint32),
 ]);
-static QUANTILE: Schema = part(&[one("quantile", 1, Double), one("value", 2, Double)]);
-static EXEMPLAR: Schema = part(&[
-    one("timeUnixNano", 2, Fixed64),
-    one("asDouble", 3, Double),
-    one("spanId", 4, Id),
-    one("traceId", 5, Id),
-    one("asInt", 6, Sfixed64),
-    many("filteredAttributes", 7, Message(&KEY_VALUE)),
+static QUANTILE: Schema = nested(&[field("quantile", 1, Double), field("value", 2, Double)]);
+static EXEMPLAR: Schema = nested(&[
+    field("timeUnixNano", 2, Fixed64),
+    field("asDouble", 3, Double),
+    field("spanId", 4, Id),
+    field("traceId", 5, Id),
+    field("asInt", 6, Sfixed64),
+    repeated("filteredAttributes", 7, Message(&KEY_VALUE)),
 ]);
 
 static LOG_RECORD: Schema = record(&[
-    one("timeUnixNano", 1, Fixed64),
-    one("severityNumber", 2, Enum(&SEVERITIES)),
-    one("severityText", 3, Text),
-    one("body", 5, Message(&ANY_VALUE)),
-    many("attributes", 6, Message(&KEY_VALUE)),
-    one("droppedAttributesCount", 7, Uint32),
-    one("flags", 8, Fixed32),
-    one("traceId", 9, Id),
-    one("spanId", 10, Id),
-    one("observedTimeUnixNano", 11, Fixed64),
-    one("eventName", 12, Text),
+    field("timeUnixNano", 1, Fixed64),
+    field("severityNumber", 2, Enum(&SEVERITIES)),
+    field("severityText", 3, Text),
+    field("body", 5, Message(&ANY_VALUE)),
+    repeated("attributes", 6, Message(&KEY_VALUE)),
+    field("droppedAttributesCount", 7, Uint32),
+    field("flags", 8, Fixed32),
+    field("traceId", 9, Id),
+    field("spanId", 10, Id),
+    field("observedTimeUnixNano", 11, Fixed64),
+    field("eventName", 12, Text),
 ]);
 
 static SPAN_KINDS: [&str; 6] = [

@@ -12,24 +12,26 @@ use serde_json::json;
 
 use super::*;
 
-fn read<M: prost::Message + Default>(request: &Value, schema: &'static Schema) -> (M, Unreadable) {
-    let (bytes, unreadable) = to_protobuf(request.to_string().as_bytes(), schema).unwrap();
-    (M::decode(&*bytes).unwrap(), unreadable)
+fn read<M: prost::Message + Default>(
+    request: &Value,
+    schema: &'static Schema,
+) -> (M, SkippedRecords) {
+    let (bytes, skipped) = to_protobuf(request.to_string().as_bytes(), schema).unwrap();
+    (M::decode(&*bytes).unwrap(), skipped)
 }
 
-fn read_spans(spans: Value) -> (Vec<Span>, Unreadable) {
+fn read_spans(spans: Value) -> (Vec<Span>, SkippedRecords) {
     let request = json!({"resourceSpans": [{"scopeSpans": [{"spans": spans}]}]});
-    let (request, unreadable) = read::<ExportTraceServiceRequest>(&request, &TRACES);
-    let mut of_resource = request.resource_spans.into_iter();
-    let mut of_scope = of_resource.next().unwrap().scope_spans.into_iter();
-    (of_scope.next().unwrap().spans, unreadable)
+    let (request, skipped) = read::<ExportTraceServiceRequest>(&request, &TRACES);
+    let mut resources = request.resource_spans.into_iter();
+    let mut scopes = resources.next().unwrap().scope_spans.into_iter();
+    (scopes.next().unwrap().spans, skipped)
 }
 
 /// The attribute of a span with this value in JSON.
 fn attribute(value: Value) -> Option<AnyValue> {
-    let (mut spans, unreadable) =
-        read_spans(json!([{"attributes": [{"key": "a", "value": value}]}]));
-    assert_eq!(unreadable, Unreadable::default(), "{value}");
+    let (mut spans, skipped) = read_spans(json!([{"attributes": [{"key": "a", "value": value}]}]));
+    assert_eq!(skipped, SkippedRecords::default(), "{value}");
     spans.remove(0).attributes.remove(0).value
 }
 
@@ -89,7 +91,7 @@ fn values_are_read_in_every_spelling_that_senders_use() {
 
 #[test]
 fn a_span_is_read_in_snake_case_with_names_of_enums_and_upper_case_ids() {
-    let (spans, unreadable) = read_spans(json!([{
+    let (spans, skipped) = read_spans(json!([{
         "trace_id": "ABABABABABABABABABABABABABABABAB", "spanId": "0101010101010101",
         "kind": "SPAN_KIND_SERVER", "status": {"code": "STATUS_CODE_ERROR"},
         "start_time_unix_nano": 7, "endTimeUnixNano": "18446744073709551615", "links": null
@@ -106,19 +108,22 @@ fn a_span_is_read_in_snake_case_with_names_of_enums_and_upper_case_ids() {
         end_time_unix_nano: u64::MAX,
         ..Span::default()
     };
-    assert_eq!((spans, unreadable), (vec![expected], Unreadable::default()));
+    assert_eq!(
+        (spans, skipped),
+        (vec![expected], SkippedRecords::default())
+    );
 }
 
 #[test]
 fn a_span_with_an_unpaired_surrogate_is_kept() {
     let spans = r#"[{"name": "abc\ud83d"}, {"name": "b"}]"#;
     let request = format!(r#"{{"resourceSpans": [{{"scopeSpans": [{{"spans": {spans}}}]}}]}}"#);
-    let (bytes, unreadable) = to_protobuf(request.as_bytes(), &TRACES).unwrap();
+    let (bytes, skipped) = to_protobuf(request.as_bytes(), &TRACES).unwrap();
     let request = ExportTraceServiceRequest::decode(&*bytes).unwrap();
     let spans = &request.resource_spans[0].scope_spans[0].spans;
     let names = spans.iter().map(|span| &*span.name).collect::<Vec<_>>();
     assert_eq!(names, ["abc\u{fffd}", "b"]);
-    assert_eq!(unreadable, Unreadable::default());
+    assert_eq!(skipped, SkippedRecords::default());
 }
 
 #[test]
@@ -139,11 +144,11 @@ fn a_value_that_cannot_be_read_costs_its_span_alone() {
         ),
         (Value::Null, ": expected an object"),
     ] {
-        let (spans, unreadable) = read_spans(json!([{"name": "a"}, broken, {"name": "b"}]));
+        let (spans, skipped) = read_spans(json!([{"name": "a"}, broken, {"name": "b"}]));
         let names = spans.iter().map(|span| &*span.name).collect::<Vec<_>>();
         assert_eq!(names, ["a", "b"], "{reason}");
         let expected = format!("resourceSpans[0].scopeSpans[0].spans[1]{reason}");
-        assert_eq!((unreadable.records, unreadable.reason), (1, Some(expected)));
+        assert_eq!((skipped.count, skipped.reason), (1, Some(expected)));
     }
 }
 
@@ -153,13 +158,13 @@ fn an_unreadable_resource_costs_no_span_and_an_unreadable_group_its_own() {
         {"resource": {"attributes": 5}, "scopeSpans": [{"spans": [{"name": "kept"}]}]},
         {"schemaUrl": 5, "scopeSpans": [{"spans": [{"name": 7}, {"name": "lost"}]}]},
     ]});
-    let (request, unreadable) = read::<ExportTraceServiceRequest>(&request, &TRACES);
+    let (request, skipped) = read::<ExportTraceServiceRequest>(&request, &TRACES);
     assert_eq!(request.resource_spans.len(), 1);
     assert_eq!(
         request.resource_spans[0].scope_spans[0].spans[0].name,
         "kept"
     );
-    assert_eq!(unreadable.records, 2);
+    assert_eq!(skipped.count, 2);
 }
 
 #[test]
@@ -170,9 +175,9 @@ fn a_point_and_a_log_record_cost_themselves_alone() {
         {"name": "h", "histogram": {"dataPoints": [{"count": "2", "bucketCounts": ["1", 1], "explicitBounds": ["Infinity"]}]}},
         {"name": "e", "exponentialHistogram": {"dataPoints": [{"scale": -1, "positive": {"offset": "-3", "bucketCounts": [1]}}]}},
     ]}]}]});
-    let (request, unreadable) = read::<ExportMetricsServiceRequest>(&request, &METRICS);
+    let (request, skipped) = read::<ExportMetricsServiceRequest>(&request, &METRICS);
     let metrics = &request.resource_metrics[0].scope_metrics[0].metrics;
-    assert_eq!((metrics.len(), unreadable.records), (3, 3));
+    assert_eq!((metrics.len(), skipped.count), (3, 3));
     let Some(Data::Gauge(gauge)) = &metrics[0].data else {
         panic!("{metrics:?}");
     };
@@ -189,14 +194,10 @@ fn a_point_and_a_log_record_cost_themselves_alone() {
     let request = json!({"resourceLogs": [{"scopeLogs": [{"logRecords": [
         {"severityNumber": "SEVERITY_NUMBER_WARN", "body": {"stringValue": "x"}}, {"body": 5}
     ]}]}]});
-    let (request, unreadable) = read::<ExportLogsServiceRequest>(&request, &LOGS);
+    let (request, skipped) = read::<ExportLogsServiceRequest>(&request, &LOGS);
     let records = &request.resource_logs[0].scope_logs[0].log_records;
     assert_eq!(
-        (
-            records.len(),
-            records[0].severity_number,
-            unreadable.records
-        ),
+        (records.len(), records[0].severity_number, skipped.count),
         (1, 13, 1)
     );
 }
@@ -316,8 +317,8 @@ proptest! {
         };
         let written = serde_json::to_value(&request).unwrap();
         for written in [respell(written.clone()), written] {
-            let (back, unreadable) = read::<ExportTraceServiceRequest>(&written, &TRACES);
-            prop_assert_eq!(unreadable, Unreadable::default());
+            let (back, skipped) = read::<ExportTraceServiceRequest>(&written, &TRACES);
+            prop_assert_eq!(skipped, SkippedRecords::default());
             prop_assert_eq!(&back, &request);
         }
     }

@@ -153,18 +153,18 @@ fn attribute(key: &str, value: Any) -> KeyValue {
     }
 }
 
-pub(super) struct Http {
+pub(super) struct HttpReceiver {
     pub(super) address: std::net::SocketAddr,
     pub(super) store: SpanStore,
 }
 
-pub(super) struct Answer {
+pub(super) struct HttpResponse {
     pub(super) status: StatusCode,
     pub(super) content_type: String,
     pub(super) body: Bytes,
 }
 
-impl Http {
+impl HttpReceiver {
     pub(super) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -173,7 +173,12 @@ impl Http {
         Self { address, store }
     }
 
-    pub(super) async fn post(&self, path: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Answer {
+    pub(super) async fn post(
+        &self,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Vec<u8>,
+    ) -> HttpResponse {
         let request = headers
             .iter()
             .fold(Request::post(path), |request, (name, value)| {
@@ -183,13 +188,13 @@ impl Http {
     }
 
     pub(super) async fn get(&self, path: &str) -> Value {
-        let answer = self
+        let response = self
             .send(Request::get(path).body(Full::default()).unwrap())
             .await;
-        serde_json::from_slice(&answer.body).unwrap()
+        serde_json::from_slice(&response.body).unwrap()
     }
 
-    async fn send(&self, mut request: Request<Full<Bytes>>) -> Answer {
+    async fn send(&self, mut request: Request<Full<Bytes>>) -> HttpResponse {
         let host = self.address.to_string().parse().unwrap();
         request.headers_mut().entry("host").or_insert(host);
         let stream = TcpStream::connect(self.address).await.unwrap();
@@ -203,7 +208,7 @@ impl Http {
             .get("content-type")
             .map(|value| value.to_str().unwrap().to_owned())
             .unwrap_or_default();
-        Answer {
+        HttpResponse {
             status: response.status(),
             content_type,
             body: response.into_body().collect().await.unwrap().to_bytes(),
@@ -211,12 +216,12 @@ impl Http {
     }
 }
 
-pub(super) struct Grpc {
+pub(super) struct GrpcReceiver {
     pub(super) url: String,
     pub(super) store: SpanStore,
 }
 
-impl Grpc {
+impl GrpcReceiver {
     pub(super) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());

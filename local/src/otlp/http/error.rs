@@ -19,7 +19,7 @@ const PERMISSION_DENIED: i32 = 7;
 
 /// Why a request is refused.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Refusal {
+pub(super) enum RequestError {
     #[error("content-type {0:?} is not OTLP: expected application/x-protobuf or application/json")]
     ContentType(String),
     #[error("content-encoding {0:?} is not supported: expected gzip or none")]
@@ -32,7 +32,7 @@ pub(super) enum Refusal {
     Host(allowed_hosts::HostCheckError),
 }
 
-impl From<BytesRejection> for Refusal {
+impl From<BytesRejection> for RequestError {
     fn from(rejection: BytesRejection) -> Self {
         if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
             Self::TooLarge(MAX_BODY_SIZE)
@@ -42,8 +42,8 @@ impl From<BytesRejection> for Refusal {
     }
 }
 
-impl Refusal {
-    pub(super) fn answer(&self, format: Format) -> Response {
+impl RequestError {
+    pub(super) fn response(&self, format: Format) -> Response {
         let status = RpcStatus {
             code: self.rpc_code(),
             message: self.to_string(),
@@ -61,7 +61,7 @@ impl Refusal {
             Self::ContentType(_) | Self::ContentEncoding(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Undecodable(_) => StatusCode::BAD_REQUEST,
-            Self::Host(refusal) => refusal.status(),
+            Self::Host(error) => error.status(),
         }
     }
 
