@@ -4,6 +4,7 @@ use std::future::Future;
 use std::io;
 use std::sync::Arc;
 
+use axum::extract::rejection::BytesRejection;
 use axum::extract::{DefaultBodyLimit, Query, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -24,14 +25,12 @@ use super::metric::Metric;
 use super::signal::ExportRequest;
 use super::span::Span;
 use super::store::{SpanStore, Totals};
-use crate::allowed_hosts::{self, HostCheckLayer};
+use crate::allowed_hosts::{HostCheckError, HostCheckLayer};
 
 mod body;
 mod error;
 
-/// Largest body, before and after decompression: a collector's default, so that what is too large
-/// for production is too large here.
-pub(super) const MAX_BODY_SIZE: usize = 20 * 1024 * 1024;
+pub(super) use self::body::MAX_BODY_SIZE;
 
 /// Serves OTLP over HTTP, `GET /api/spans` and `GET /api/metrics` until `shutdown` is ready, then
 /// lets open requests end.
@@ -64,16 +63,13 @@ pub async fn serve_http(
 async fn export<R: ExportRequest>(
     State(store): State<SpanStore>,
     headers: HeaderMap,
-    body: Result<Bytes, axum::extract::rejection::BytesRejection>,
+    body: Result<Bytes, BytesRejection>,
 ) -> Response {
     let format = match Format::from_headers(&headers) {
         Ok(format) => format,
-        Err(error) => return error.response(Format::Protobuf),
+        Err(error) => return error_response(&error, Format::Protobuf),
     };
-    let request = body
-        .map_err(RequestError::from)
-        .and_then(|body| body::decompress(&headers, body, MAX_BODY_SIZE))
-        .and_then(|body| format.decode::<R>(&body));
+    let request = body::decompress(&headers, body).and_then(|body| format.decode::<R>(&body));
     match request {
         Ok((request, skipped)) => {
             let response = request.accept(&store, skipped);
@@ -83,13 +79,22 @@ async fn export<R: ExportRequest>(
             )
                 .into_response()
         }
-        Err(error) => error.response(format),
+        Err(error) => error_response(&error, format),
     }
 }
 
-fn host_error_response(error: &allowed_hosts::HostCheckError, headers: &HeaderMap) -> Response {
+fn host_error_response(error: &HostCheckError, headers: &HeaderMap) -> Response {
     let format = Format::from_headers(headers).unwrap_or(Format::Json);
-    RequestError::Host(error.clone()).response(format)
+    error_response(&RequestError::Host(error.clone()), format)
+}
+
+fn error_response(error: &RequestError, format: Format) -> Response {
+    (
+        error.status_code(),
+        [(CONTENT_TYPE, format.content_type())],
+        format.encode(&error.rpc_status()),
+    )
+        .into_response()
 }
 
 #[derive(Deserialize)]

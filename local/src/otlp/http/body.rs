@@ -2,16 +2,21 @@
 
 use std::io::Read;
 
+use axum::extract::rejection::BytesRejection;
 use bytes::Bytes;
 use flate2::read::MultiGzDecoder;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, StatusCode};
 use prost::Message;
 use serde::Serialize;
 
-use super::super::json::{self, SkippedRecords};
-use super::super::signal::ExportRequest;
 use super::error::RequestError;
+use crate::otlp::json::{self, SkippedRecords};
+use crate::otlp::signal::ExportRequest;
+
+/// Largest body, before and after decompression: a collector's default, so that a request that is
+/// too large for production is too large here.
+pub(in crate::otlp) const MAX_BODY_SIZE: usize = 20 * 1024 * 1024;
 
 /// In which of OTLP's two formats a request comes and is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,30 +71,34 @@ impl Format {
     }
 }
 
-/// Undoes the `content-encoding`, up to `limit` bytes: a small gzip can hide gigabytes.
+/// Undoes the `content-encoding` of a body that axum has read.
 pub(super) fn decompress(
     headers: &HeaderMap,
-    body: Bytes,
-    limit: usize,
+    body: Result<Bytes, BytesRejection>,
 ) -> Result<Bytes, RequestError> {
+    let body = body.map_err(|rejection| match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => RequestError::TooLarge(MAX_BODY_SIZE),
+        _ => RequestError::Undecodable(rejection.body_text()),
+    })?;
     match header_text(headers, &CONTENT_ENCODING)
         .to_ascii_lowercase()
         .as_str()
     {
         "" | "identity" => Ok(body),
-        "gzip" => gunzip(&body, limit),
+        "gzip" => gunzip(&body),
         other => Err(RequestError::ContentEncoding(other.to_owned())),
     }
 }
 
-fn gunzip(body: &[u8], limit: usize) -> Result<Bytes, RequestError> {
+/// Unpacks up to the largest body, because a small gzip stream can contain gigabytes.
+fn gunzip(body: &[u8]) -> Result<Bytes, RequestError> {
     let mut plain = Vec::new();
-    let mut decoder = MultiGzDecoder::new(body).take(limit as u64 + 1);
+    let mut decoder = MultiGzDecoder::new(body).take(MAX_BODY_SIZE as u64 + 1);
     decoder.read_to_end(&mut plain).map_err(|error| {
         RequestError::Undecodable(format!("the gzip stream is broken: {error}"))
     })?;
-    if plain.len() > limit {
-        return Err(RequestError::TooLarge(limit));
+    if plain.len() > MAX_BODY_SIZE {
+        return Err(RequestError::TooLarge(MAX_BODY_SIZE));
     }
     Ok(plain.into())
 }

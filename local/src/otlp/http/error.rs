@@ -1,16 +1,11 @@
 //! Why a request is refused, in the form OTLP asks for: a status code and a `google.rpc.Status` in
 //! the request's own format.
 
-use axum::extract::rejection::BytesRejection;
-use axum::response::{IntoResponse, Response};
 use http::StatusCode;
-use http::header::CONTENT_TYPE;
 use prost::Message;
 use serde::Serialize;
 
-use super::MAX_BODY_SIZE;
-use super::body::Format;
-use crate::allowed_hosts;
+use crate::allowed_hosts::HostCheckError;
 
 /// The gRPC code of requests that cannot be read.
 const INVALID_ARGUMENT: i32 = 3;
@@ -29,34 +24,19 @@ pub(super) enum RequestError {
     #[error("the body is not an OTLP request: {0}")]
     Undecodable(String),
     #[error(transparent)]
-    Host(allowed_hosts::HostCheckError),
-}
-
-impl From<BytesRejection> for RequestError {
-    fn from(rejection: BytesRejection) -> Self {
-        if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-            Self::TooLarge(MAX_BODY_SIZE)
-        } else {
-            Self::Undecodable(rejection.body_text())
-        }
-    }
+    Host(HostCheckError),
 }
 
 impl RequestError {
-    pub(super) fn response(&self, format: Format) -> Response {
-        let status = RpcStatus {
+    /// Returns the `google.rpc.Status` that describes the error.
+    pub(super) fn rpc_status(&self) -> RpcStatus {
+        RpcStatus {
             code: self.rpc_code(),
             message: self.to_string(),
-        };
-        (
-            self.status_code(),
-            [(CONTENT_TYPE, format.content_type())],
-            format.encode(&status),
-        )
-            .into_response()
+        }
     }
 
-    fn status_code(&self) -> StatusCode {
+    pub(super) fn status_code(&self) -> StatusCode {
         match self {
             Self::ContentType(_) | Self::ContentEncoding(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
