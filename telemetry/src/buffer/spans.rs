@@ -39,11 +39,11 @@ impl Deref for SpanBuffer {
 
 impl Record for SpanData {
     fn encode(&self, out: &mut Vec<u8>) {
-        encode::span(out, self, LinkState::Keep);
+        encode::span(out, self, LinkState::Include);
     }
 
     fn encode_shortened(&self, out: &mut Vec<u8>) {
-        encode::span(out, self, LinkState::Leave);
+        encode::span(out, self, LinkState::Omit);
     }
 }
 

@@ -11,7 +11,9 @@ use opentelemetry::metrics::{AsyncInstrument, BoundSyncInstrument, SyncInstrumen
 use tracing::warn;
 
 use super::series::{Aggregation, Point, Series, State};
-use crate::otlp::encode::metrics::{Kind, Metric, Number, Times, Window, Writer};
+use crate::otlp::encode::metrics::{
+    AggregationTemporality, Kind, Metric, Number, TimeRange, Writer,
+};
 
 /// Maximum number of sets of attributes of an instrument (metrics SDK specification, "Cardinality
 /// limits").
@@ -31,7 +33,7 @@ pub(super) struct Description {
     pub(super) is_monotonic: bool,
     /// The instrument is measured by callbacks, during a collection.
     pub(super) is_observable: bool,
-    pub(super) window: Window,
+    pub(super) window: AggregationTemporality,
     pub(super) bounds: Box<[f64]>,
 }
 
@@ -129,20 +131,25 @@ impl Instrument {
     }
 
     /// Writes the new data points, and removes series that are no longer used.
-    pub(super) fn collect(&self, writer: &mut Writer<'_>, since_last: Times, since_start: Times) {
+    pub(super) fn collect(
+        &self,
+        writer: &mut Writer<'_>,
+        since_last: TimeRange,
+        since_start: TimeRange,
+    ) {
         let Description {
             is_observable,
             window,
             bounds,
             ..
         } = &self.description;
-        let is_delta = *window == Window::Delta;
+        let is_delta = *window == AggregationTemporality::Delta;
         let times = if is_delta { since_last } else { since_start };
         let metric = self.metric();
         let mut write = |attributes: &[KeyValue], state: &State| match state.point(is_delta, bounds)
         {
-            Point::Number(number) => writer.number(metric, times, number, attributes),
-            Point::Distribution(point) => writer.distribution(metric, times, point, attributes),
+            Point::Number(number) => writer.add_number(metric, times, number, attributes),
+            Point::Distribution(point) => writer.add_histogram(metric, times, point, attributes),
         };
         // The callbacks of an observable instrument measure everything that exists. A series that
         // they no longer measure is gone.
@@ -179,9 +186,11 @@ impl Instrument {
             unit,
             kind: match aggregation {
                 Aggregation::Last => Kind::Gauge,
-                Aggregation::Histogram => Kind::Histogram { window: *window },
+                Aggregation::Histogram => Kind::Histogram {
+                    temporality: *window,
+                },
                 Aggregation::Sum | Aggregation::Observed => Kind::Sum {
-                    window: *window,
+                    temporality: *window,
                     is_monotonic: *is_monotonic,
                 },
             },

@@ -24,7 +24,9 @@ use tracing::warn;
 use super::instrument::{Description, Instrument, InstrumentHandle, InstrumentValue as _};
 use super::series::Aggregation;
 use crate::config::Temporality;
-use crate::otlp::encode::metrics::{MetricsRequest, Number, Times, Window, Writer};
+use crate::otlp::encode::metrics::{
+    AggregationTemporality, MetricsRequest, Number, TimeRange, Writer,
+};
 use crate::otlp::encode::{ResourceFrame, nanos};
 
 /// Default boundaries of a histogram (metrics SDK specification, "Explicit Bucket Histogram
@@ -78,11 +80,11 @@ impl Meters {
         let mut last_collection = lock(&self.0.last_collection);
         // If the clock was set back, an interval must not end before it begins.
         let end = nanos(now).max(*last_collection);
-        let since_last = Times {
+        let since_last = TimeRange {
             start: std::mem::replace(&mut last_collection, end),
             end,
         };
-        let since_start = Times {
+        let since_start = TimeRange {
             start: self.0.start,
             end,
         };
@@ -187,12 +189,16 @@ type Identity = (
 
 /// Returns what the data points of an instrument count from (specification of the OTLP metrics
 /// exporter, "Additional Configuration").
-fn window(kind: InstrumentKind, temporality: Temporality) -> Window {
+fn window(kind: InstrumentKind, temporality: Temporality) -> AggregationTemporality {
     use InstrumentKind::{Counter, Histogram, ObservableUpDownCounter, UpDownCounter};
     match (temporality, kind) {
-        (Temporality::Delta, UpDownCounter | ObservableUpDownCounter) => Window::Cumulative,
-        (Temporality::Delta, _) | (Temporality::LowMemory, Counter | Histogram) => Window::Delta,
-        _ => Window::Cumulative,
+        (Temporality::Delta, UpDownCounter | ObservableUpDownCounter) => {
+            AggregationTemporality::Cumulative
+        }
+        (Temporality::Delta, _) | (Temporality::LowMemory, Counter | Histogram) => {
+            AggregationTemporality::Delta
+        }
+        _ => AggregationTemporality::Cumulative,
     }
 }
 

@@ -15,7 +15,7 @@ use self::sdk::Sdk;
 use super::*;
 use crate::otlp::encode;
 use crate::otlp::encode::metrics::MetricsRequest;
-use crate::otlp::encode::tests::{attribute, scope_of};
+use crate::otlp::encode::tests::{attribute, test_scope};
 
 mod normal;
 mod sdk;
@@ -145,7 +145,7 @@ fn observe(meter: &Meter) {
 fn record_all(provider: &dyn MeterProvider, measurements: &[Measurement]) {
     for measurement in measurements {
         let tag = KeyValue::new("a", i64::from(measurement.scope));
-        let meter = provider.meter_with_scope(scope_of(measurement.scope, vec![tag]));
+        let meter = provider.meter_with_scope(test_scope(measurement.scope, vec![tag]));
         record(&meter, measurement);
     }
 }

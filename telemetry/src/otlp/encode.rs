@@ -82,8 +82,8 @@ const STATUS_ERROR: u64 = 2;
 /// room for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LinkState {
-    Keep,
-    Leave,
+    Include,
+    Omit,
 }
 
 /// Everything of a `ResourceSpans` that comes before its `ScopeSpans`, and everything that comes
@@ -203,7 +203,7 @@ fn link(out: &mut Vec<u8>, link: &Link, link_state: LinkState) {
     let context = &link.span_context;
     wire::nested(out, field::SPAN_LINKS, |out| {
         identity(out, context);
-        if link_state == LinkState::Keep {
+        if link_state == LinkState::Include {
             trace_state(out, field::LINK_TRACE_STATE, context.trace_state());
         }
         attributes(out, field::LINK_ATTRIBUTES, &link.attributes);
@@ -248,7 +248,7 @@ fn short_text(out: &mut Vec<u8>, field: u32, key: &str, text: &str) -> bool {
     const HEADER: usize = 2;
     let any_value = HEADER + text.len();
     let entry = HEADER + key.len() + HEADER + any_value;
-    if entry > wire::MAX_SHORT || key.is_empty() {
+    if entry > wire::MAX_ONE_BYTE_LENGTH || key.is_empty() {
         return false;
     }
     let tags = const {

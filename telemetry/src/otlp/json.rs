@@ -95,28 +95,31 @@ fn fields(
     let mut list = None;
     for field in FieldReader::new(bytes) {
         let (number, raw) = field?;
-        let Some((at, field)) = message.field(number) else {
+        let Some((index, field)) = message.field(number) else {
             continue;
         };
-        if list != Some(at) {
-            end_list(out, &mut list);
-            if seen & (1 << at) != 0 {
+        if list != Some(index) {
+            close_list(out, &mut list);
+            if seen & (1 << index) != 0 {
                 return Err(Malformed::Duplicate);
             }
-            seen |= 1 << at;
-            begin(out, field, start);
+            seen |= 1 << index;
+            begin_field(out, field, start);
             if matches!(field.shape, Shape::Many(_)) {
-                list = Some(at);
+                list = Some(index);
             }
         }
         match field.shape {
             Shape::One(kind) => value(out, kind, raw, depth)?,
-            Shape::Many(kind) => items(out, kind, raw, depth)?,
+            Shape::Many(kind) => elements(out, kind, raw, depth)?,
         }
     }
-    end_list(out, &mut list);
-    for (_, field) in message.required().filter(|(at, _)| seen & (1 << at) == 0) {
-        begin(out, field, start);
+    close_list(out, &mut list);
+    for (_, field) in message
+        .required()
+        .filter(|(index, _)| seen & (1 << index) == 0)
+    {
+        begin_field(out, field, start);
         out.extend_from_slice(match field.shape {
             Shape::One(_) => b"\"\"",
             Shape::Many(_) => b"]",
@@ -125,8 +128,8 @@ fn fields(
     Ok(())
 }
 
-/// The name of a field, and what opens a list. `start` is where the object's members begin.
-fn begin(out: &mut Vec<u8>, field: &Field, start: usize) {
+/// The name of a field, and what opens a list. `start` is where the object's members begin_field.
+fn begin_field(out: &mut Vec<u8>, field: &Field, start: usize) {
     if out.len() > start {
         out.push(b',');
     }
@@ -136,14 +139,14 @@ fn begin(out: &mut Vec<u8>, field: &Field, start: usize) {
     }
 }
 
-fn end_list(out: &mut Vec<u8>, list: &mut Option<usize>) {
+fn close_list(out: &mut Vec<u8>, list: &mut Option<usize>) {
     if list.take().is_some() {
         out.push(b']');
     }
 }
 
 /// One element of a list, or several: numbers are usually packed into one field.
-fn items(
+fn elements(
     out: &mut Vec<u8>,
     kind: Kind,
     raw: FieldValue<'_>,

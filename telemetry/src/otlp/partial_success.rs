@@ -137,16 +137,16 @@ mod tests {
     }
 
     #[test]
-    fn full_success_says_nothing() {
+    fn full_success_is_empty() {
         for body in [&[][..], &[10, 0], &response(-1, "")] {
             assert_eq!(read(body), partial(0, ""), "{body:?}");
         }
     }
 
     #[test]
-    fn what_is_not_protobuf_is_not_a_response() {
-        let cut = &response(300, "quota")[..5];
-        for body in [&b"{}"[..], b"ok", b"<!doctype html>", &[0, 0], cut] {
+    fn bytes_that_are_not_protobuf_are_not_a_response() {
+        let truncated = &response(300, "quota")[..5];
+        for body in [&b"{}"[..], b"ok", b"<!doctype html>", &[0, 0], truncated] {
             assert_eq!(read(body), None, "{body:?}");
         }
     }
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_of_other_versions_are_passed_over() {
+    fn unknown_fields_are_ignored() {
         let unknown = [
             0x1d, 1, 2, 3, 4, 0x21, 1, 2, 3, 4, 5, 6, 7, 8, 0x28, 0x80, 1,
         ];
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_message_is_cut() {
+    fn a_long_message_is_truncated() {
         let long = "ü".repeat(MAX_MESSAGE);
         let (_, message) = read(&response(1, &long)).unwrap();
         assert_eq!(message.len(), MAX_MESSAGE);
@@ -221,13 +221,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_others_write_is_read(rejected in 1..=i64::MAX, message in "\\PC{0,100}") {
+        fn responses_of_opentelemetry_proto_are_read(rejected in 1..=i64::MAX, message in "\\PC{0,100}") {
             let expected = Some((rejected as u64, message.clone()));
             prop_assert_eq!(read(&response(rejected, &message)), expected);
         }
 
         #[test]
-        fn no_bytes_make_it_panic(body in proptest::collection::vec(any::<u8>(), 0..100)) {
+        fn parsing_never_panics(body in proptest::collection::vec(any::<u8>(), 0..100)) {
             let _ = read(&body);
         }
     }

@@ -11,7 +11,7 @@ const FIXED32: u32 = 5;
 /// Maximum length of the tag and the length that precede a message.
 pub(super) const MAX_HEADER: usize = 16;
 /// Largest length that is encoded in one byte.
-pub(super) const MAX_SHORT: usize = 0x7f;
+pub(super) const MAX_ONE_BYTE_LENGTH: usize = 0x7f;
 
 pub(super) fn varint(out: &mut Vec<u8>, mut value: u64) {
     while value > 0x7f {
@@ -98,7 +98,7 @@ pub(super) fn fixed32(out: &mut Vec<u8>, field: u32, value: u32) {
 /// Writes an array of fewer than 128 bytes.
 #[inline(always)]
 pub(super) fn array<const N: usize>(out: &mut Vec<u8>, field: u32, value: [u8; N]) {
-    const { assert!(N <= MAX_SHORT) };
+    const { assert!(N <= MAX_ONE_BYTE_LENGTH) };
     tag(out, field, LENGTH_DELIMITED);
     out.push(N as u8);
     out.extend_from_slice(&value);
@@ -133,7 +133,7 @@ pub(crate) fn nested<T>(out: &mut Vec<u8>, field: u32, write: impl FnOnce(&mut V
     let written = write(out);
     let start = at + 1;
     let length = out.len() - start;
-    if length <= MAX_SHORT {
+    if length <= MAX_ONE_BYTE_LENGTH {
         out[at] = length as u8;
     } else {
         write_long(out, at, length);

@@ -17,7 +17,7 @@ use serde_json::Value;
 use super::*;
 use crate::buffer::{Bounds, Buffer, Selection};
 use crate::otlp::encode;
-use crate::otlp::encode::tests::{scope_of, span_data};
+use crate::otlp::encode::tests::{span_data, test_scope};
 
 /// Some span of no special size.
 fn plain() -> SpanData {
@@ -37,7 +37,7 @@ fn sized(number: usize, text: String) -> SpanData {
         opentelemetry::trace::TraceState::NONE,
     );
     span.attributes = vec![KeyValue::new("text", text)];
-    span.instrumentation_scope = scope_of(number as u8 % 2, Vec::new());
+    span.instrumentation_scope = test_scope(number as u8 % 2, Vec::new());
     span
 }
 

@@ -117,7 +117,7 @@ fn any_value(out: &mut Vec<u8>, field: u32, value: LogValue<'_>) {
         // OTLP has signed integers only.
         LogValue::Unsigned(number) => match i64::try_from(number) {
             Ok(number) => integer(out, number),
-            Err(_) => made(out, &number),
+            Err(_) => debug_text(out, &number),
         },
         LogValue::Double(number) => {
             wire::fixed64_always(out, field::VALUE_DOUBLE, number.to_bits());
@@ -130,7 +130,7 @@ fn any_value(out: &mut Vec<u8>, field: u32, value: LogValue<'_>) {
             let end = bytes.len().min(MAX_TEXT);
             wire::bytes_always(out, log::VALUE_BYTES, &bytes[..end]);
         }
-        LogValue::Debug(text) => made(out, text),
+        LogValue::Debug(text) => debug_text(out, text),
     });
 }
 
@@ -138,29 +138,30 @@ fn integer(out: &mut Vec<u8>, number: i64) {
     wire::varint_field(out, field::VALUE_INT, number.cast_unsigned());
 }
 
-fn made(out: &mut Vec<u8>, text: &dyn fmt::Debug) {
+fn debug_text(out: &mut Vec<u8>, text: &dyn fmt::Debug) {
     wire::nested(out, field::VALUE_STRING, |out| {
-        let room = MAX_TEXT;
+        let remaining = MAX_TEXT;
         // An error is that of the text's own code, or says that it has been cut: what is written by
         // then stays.
-        let _ = write!(Cut { out, room }, "{text:?}");
+        let _ = write!(TruncatingWriter { out, remaining }, "{text:?}");
     });
 }
 
 /// Takes so many bytes of text, and not a part of a character.
-struct Cut<'a> {
+struct TruncatingWriter<'a> {
     out: &'a mut Vec<u8>,
-    room: usize,
+    remaining: usize,
 }
 
-impl fmt::Write for Cut<'_> {
+impl fmt::Write for TruncatingWriter<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        let end = text.floor_char_boundary(self.room);
+        let end = text.floor_char_boundary(self.remaining);
         self.out.extend_from_slice(&text.as_bytes()[..end]);
-        self.room -= end;
-        match end == text.len() {
-            true => Ok(()),
-            false => Err(fmt::Error),
+        self.remaining -= end;
+        if end == text.len() {
+            Ok(())
+        } else {
+            Err(fmt::Error)
         }
     }
 }

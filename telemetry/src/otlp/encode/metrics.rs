@@ -7,7 +7,7 @@
 use bytes::Bytes;
 use opentelemetry::{InstrumentationScope, KeyValue};
 
-use super::{ResourceFrame, attributes, open_request, open_scope_spans, scope_spans_length};
+use super::{ResourceFrame, open_request, open_scope_spans, scope_spans_length};
 use crate::otlp::protobuf as wire;
 
 /// Field numbers of `opentelemetry/proto/metrics/v1`, OTLP 1.9. The messages around them have those
@@ -61,13 +61,18 @@ pub(crate) struct Metric<'a> {
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Kind {
     Gauge,
-    Sum { window: Window, is_monotonic: bool },
-    Histogram { window: Window },
+    Sum {
+        temporality: AggregationTemporality,
+        is_monotonic: bool,
+    },
+    Histogram {
+        temporality: AggregationTemporality,
+    },
 }
 
 /// `AggregationTemporality`: what a data point counts from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Window {
+pub(crate) enum AggregationTemporality {
     /// The last collection.
     Delta = 1,
     /// The start of the process.
@@ -98,7 +103,7 @@ impl Number {
 
 /// Start and end of what a data point counts, in nanoseconds since 1970.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Times {
+pub(crate) struct TimeRange {
     pub(crate) start: u64,
     pub(crate) end: u64,
 }
@@ -127,7 +132,7 @@ pub(crate) struct Writer<'a> {
     /// The scope that is being written, and its metrics that are complete.
     scope: Vec<u8>,
     /// How long it is without metrics.
-    scope_head: usize,
+    scope_header_bytes: usize,
     /// The scopes of this request that are complete.
     scopes: Vec<u8>,
     /// Data points in this request.
@@ -140,9 +145,9 @@ impl<'a> Writer<'a> {
         Self {
             resource,
             limit,
-            points: Vec::with_capacity(ROOM_FOR_POINTS),
-            scope: Vec::with_capacity(ROOM_FOR_SCOPE),
-            scope_head: 0,
+            points: Vec::with_capacity(POINTS_CAPACITY),
+            scope: Vec::with_capacity(SCOPE_CAPACITY),
+            scope_header_bytes: 0,
             scopes: Vec::new(),
             count: 0,
             requests: Vec::new(),
@@ -152,16 +157,16 @@ impl<'a> Writer<'a> {
     pub(crate) fn open_scope(&mut self, scope: &InstrumentationScope) {
         self.scope.clear();
         super::scope(&mut self.scope, scope);
-        self.scope_head = self.scope.len();
+        self.scope_header_bytes = self.scope.len();
     }
 
     pub(crate) fn close_scope(&mut self) {
-        if self.scope.len() > self.scope_head {
+        if self.scope.len() > self.scope_header_bytes {
             self.scopes.reserve(scope_spans_length(self.scope.len()));
             open_scope_spans(&mut self.scopes, self.scope.len());
             self.scopes.extend_from_slice(&self.scope);
         }
-        self.scope.truncate(self.scope_head);
+        self.scope.truncate(self.scope_header_bytes);
     }
 
     fn close_request(&mut self) {
@@ -179,42 +184,42 @@ impl<'a> Writer<'a> {
     }
 
     /// Adds a data point to a sum or a gauge.
-    pub(crate) fn number(
+    pub(crate) fn add_number(
         &mut self,
         metric: Metric<'_>,
-        times: Times,
+        time_range: TimeRange,
         value: Number,
-        of: &[KeyValue],
+        attributes: &[KeyValue],
     ) {
-        self.point(metric, |out| {
-            put_times(out, times);
+        self.add_point(metric, |out| {
+            put_time_range(out, time_range);
             match value {
                 Number::Integer(value) => {
                     wire::fixed64_always(out, field::NUMBER_INT, value.cast_unsigned());
                 }
                 Number::Double(value) => double(out, field::NUMBER_DOUBLE, value),
             }
-            attributes(out, field::NUMBER_ATTRIBUTES, of);
+            super::attributes(out, field::NUMBER_ATTRIBUTES, attributes);
         });
     }
 
     /// Adds a data point to a histogram.
-    pub(crate) fn distribution(
+    pub(crate) fn add_histogram(
         &mut self,
         metric: Metric<'_>,
-        times: Times,
+        time_range: TimeRange,
         point: Distribution<'_>,
-        of: &[KeyValue],
+        attributes: &[KeyValue],
     ) {
-        self.point(metric, |out| {
-            put_times(out, times);
+        self.add_point(metric, |out| {
+            put_time_range(out, time_range);
             wire::fixed64(out, field::HISTOGRAM_COUNT, point.count);
             double(out, field::HISTOGRAM_SUM, point.sum);
             let counts = point.bucket_counts.iter().map(|count| count.to_le_bytes());
             packed(out, field::HISTOGRAM_BUCKET_COUNTS, counts);
             let bounds = point.bounds.iter().map(|bound| bound.to_le_bytes());
             packed(out, field::HISTOGRAM_BOUNDS, bounds);
-            attributes(out, field::HISTOGRAM_ATTRIBUTES, of);
+            super::attributes(out, field::HISTOGRAM_ATTRIBUTES, attributes);
             double(out, field::HISTOGRAM_MIN, point.min);
             double(out, field::HISTOGRAM_MAX, point.max);
         });
@@ -226,7 +231,7 @@ impl<'a> Writer<'a> {
         self.requests
     }
 
-    fn point(&mut self, metric: Metric<'_>, write: impl FnOnce(&mut Vec<u8>)) {
+    fn add_point(&mut self, metric: Metric<'_>, write: impl FnOnce(&mut Vec<u8>)) {
         wire::nested(&mut self.points, field::DATA_POINTS, write);
         self.count += 1;
         if self.scopes.len() + self.scope.len() + self.points.len() >= self.limit {
@@ -242,13 +247,13 @@ impl<'a> Writer<'a> {
             return;
         }
         let points = &self.points;
-        let (field, window, is_monotonic) = match metric.kind {
+        let (field, temporality, is_monotonic) = match metric.kind {
             Kind::Gauge => (field::METRIC_GAUGE, 0, false),
             Kind::Sum {
-                window,
+                temporality,
                 is_monotonic,
-            } => (field::METRIC_SUM, window as u64, is_monotonic),
-            Kind::Histogram { window } => (field::METRIC_HISTOGRAM, window as u64, false),
+            } => (field::METRIC_SUM, temporality as u64, is_monotonic),
+            Kind::Histogram { temporality } => (field::METRIC_HISTOGRAM, temporality as u64, false),
         };
         wire::nested(&mut self.scope, field::SCOPE_METRICS_METRICS, |out| {
             wire::string(out, field::METRIC_NAME, metric.name);
@@ -256,7 +261,7 @@ impl<'a> Writer<'a> {
             wire::string(out, field::METRIC_UNIT, metric.unit);
             wire::nested(out, field, |out| {
                 out.extend_from_slice(points);
-                wire::unsigned(out, field::TEMPORALITY, window);
+                wire::unsigned(out, field::TEMPORALITY, temporality);
                 wire::unsigned(out, field::SUM_IS_MONOTONIC, u64::from(is_monotonic));
             });
         });
@@ -265,13 +270,13 @@ impl<'a> Writer<'a> {
 }
 
 /// A histogram's data point has about 300 bytes, and most metrics have one or two of them.
-const ROOM_FOR_POINTS: usize = 1024;
+const POINTS_CAPACITY: usize = 1024;
 /// What an invocation records, usually.
-const ROOM_FOR_SCOPE: usize = 4096;
+const SCOPE_CAPACITY: usize = 4096;
 
-fn put_times(out: &mut Vec<u8>, times: Times) {
-    wire::fixed64(out, field::POINT_START, times.start);
-    wire::fixed64(out, field::POINT_TIME, times.end);
+fn put_time_range(out: &mut Vec<u8>, time_range: TimeRange) {
+    wire::fixed64(out, field::POINT_START, time_range.start);
+    wire::fixed64(out, field::POINT_TIME, time_range.end);
 }
 
 /// Written also if it is zero, which says that it is known.

@@ -82,7 +82,7 @@ fn status() -> impl Strategy<Value = Status> {
     ]
 }
 
-pub(crate) fn scope_of(number: u8, attributes: Vec<KeyValue>) -> InstrumentationScope {
+pub(crate) fn test_scope(number: u8, attributes: Vec<KeyValue>) -> InstrumentationScope {
     InstrumentationScope::builder(format!("scope-{number}"))
         .with_version("1.2.3")
         .with_schema_url("https://opentelemetry.io/schemas/1.42.0")
@@ -123,13 +123,13 @@ prop_compose! {
             events: span_events,
             links: span_links,
             status,
-            instrumentation_scope: scope_of(scope, vec![KeyValue::new("a", i64::from(scope))]),
+            instrumentation_scope: test_scope(scope, vec![KeyValue::new("a", i64::from(scope))]),
         }
     }
 }
 
 /// The request as it goes over the wire: one `ScopeSpans` a scope, in order of first appearance.
-pub(crate) fn encoded(spans: &[SpanData], of: &Resource) -> Vec<u8> {
+pub(crate) fn encode_request(spans: &[SpanData], resource: &Resource) -> Vec<u8> {
     let mut scopes: Vec<(InstrumentationScope, Vec<u8>)> = Vec::new();
     for data in spans {
         let scope = &data.instrumentation_scope;
@@ -142,19 +142,19 @@ pub(crate) fn encoded(spans: &[SpanData], of: &Resource) -> Vec<u8> {
                 scopes.push((scope.clone(), bytes));
                 scopes.len() - 1
             });
-        span(&mut scopes[at].1, data, LinkState::Keep);
+        span(&mut scopes[at].1, data, LinkState::Include);
     }
-    let mut inside = Vec::new();
+    let mut scope_spans = Vec::new();
     for (_, bytes) in &scopes {
-        let before = inside.len();
-        open_scope_spans(&mut inside, bytes.len());
-        inside.extend(bytes);
-        let whole = inside.len() - before;
-        assert_eq!(whole, scope_spans_length(bytes.len()));
+        let before = scope_spans.len();
+        open_scope_spans(&mut scope_spans, bytes.len());
+        scope_spans.extend(bytes);
+        let length = scope_spans.len() - before;
+        assert_eq!(length, scope_spans_length(bytes.len()));
     }
-    let frame = resource(of);
-    let mut request = open_request(&frame, inside.len());
-    request.extend(inside);
+    let frame = super::resource(resource);
+    let mut request = open_request(&frame, scope_spans.len());
+    request.extend(scope_spans);
     request.extend(&frame.tail);
     request
 }
@@ -168,18 +168,18 @@ proptest! {
         let resource = Resource::builder_empty()
             .with_schema_url(attributes, "https://opentelemetry.io/schemas/1.42.0")
             .build();
-        let ours = ExportTraceServiceRequest::decode(encoded(&spans, &resource).as_slice())?;
+        let actual = ExportTraceServiceRequest::decode(encode_request(&spans, &resource).as_slice())?;
         let with_schema = ResourceAttributesWithSchema::from(&resource);
-        let theirs = ExportTraceServiceRequest {
+        let expected = ExportTraceServiceRequest {
             resource_spans: group_spans_by_resource_and_scope(spans, &with_schema),
         };
         // NaN is not equal to itself, but its bytes are.
-        prop_assert_eq!(ours.encode_to_vec(), theirs.encode_to_vec());
+        prop_assert_eq!(actual.encode_to_vec(), expected.encode_to_vec());
     }
 }
 
 #[test]
-fn a_link_written_without_state_keeps_everything_else() {
+fn a_link_without_its_trace_state_keeps_all_other_fields() {
     let state = TraceState::from_key_value([("vendor", "position")]).unwrap();
     let linked = SpanContext::new(7.into(), 8.into(), TraceFlags::SAMPLED, true, state);
     let mut data = proptest::strategy::ValueTree::current(
@@ -188,14 +188,14 @@ fn a_link_written_without_state_keeps_everything_else() {
             .unwrap(),
     );
     data.links.links = vec![Link::new(linked, vec![KeyValue::new("k", "v")], 0)];
-    let written = |link_state| {
+    let encode = |link_state| {
         let mut out = Vec::new();
         span(&mut out, &data, link_state);
         let scope = opentelemetry_proto::tonic::trace::v1::ScopeSpans::decode(out.as_slice());
         scope.unwrap().spans.remove(0)
     };
-    let (whole, mut short) = (written(LinkState::Keep), written(LinkState::Leave));
+    let (complete, mut short) = (encode(LinkState::Include), encode(LinkState::Omit));
     assert_eq!(short.links[0].trace_state, "");
     short.links[0].trace_state = "vendor=position".to_owned();
-    assert_eq!(whole, short);
+    assert_eq!(complete, short);
 }

@@ -72,7 +72,7 @@ impl Message {
 
     /// The field of this name.
     #[cfg(feature = "replay")]
-    pub(super) fn named(&self, name: &str) -> Option<&'static Field> {
+    pub(super) fn field_by_name(&self, name: &str) -> Option<&'static Field> {
         self.fields.iter().find(|field| field.name() == name)
     }
 

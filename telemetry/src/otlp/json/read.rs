@@ -15,7 +15,7 @@ use crate::otlp::protobuf as wire;
 pub(crate) fn read(message: &'static Message, json: &[u8]) -> Result<Vec<u8>, serde_json::Error> {
     let mut out = Vec::new();
     let mut deserializer = serde_json::Deserializer::from_slice(json);
-    let fields = Fields {
+    let fields = MessageVisitor {
         message,
         out: &mut out,
     };
@@ -25,12 +25,12 @@ pub(crate) fn read(message: &'static Message, json: &[u8]) -> Result<Vec<u8>, se
 }
 
 /// The inside of a message.
-struct Fields<'a> {
+struct MessageVisitor<'a> {
     message: &'static Message,
     out: &'a mut Vec<u8>,
 }
 
-impl<'de> DeserializeSeed<'de> for Fields<'_> {
+impl<'de> DeserializeSeed<'de> for MessageVisitor<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -38,7 +38,7 @@ impl<'de> DeserializeSeed<'de> for Fields<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Fields<'_> {
+impl<'de> Visitor<'de> for MessageVisitor<'_> {
     type Value = ();
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -47,8 +47,8 @@ impl<'de> Visitor<'de> for Fields<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         while let Some(name) = map.next_key::<Cow<'de, str>>()? {
-            match self.message.named(&name) {
-                Some(field) => map.next_value_seed(Values {
+            match self.message.field_by_name(&name) {
+                Some(field) => map.next_value_seed(FieldVisitor {
                     field,
                     is_element: false,
                     out: self.out,
@@ -61,14 +61,14 @@ impl<'de> Visitor<'de> for Fields<'_> {
 }
 
 /// A field's value, or its values.
-struct Values<'a> {
+struct FieldVisitor<'a> {
     field: &'static Field,
     /// One of a list's.
     is_element: bool,
     out: &'a mut Vec<u8>,
 }
 
-impl<'de> DeserializeSeed<'de> for Values<'_> {
+impl<'de> DeserializeSeed<'de> for FieldVisitor<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -76,7 +76,7 @@ impl<'de> DeserializeSeed<'de> for Values<'_> {
     }
 }
 
-impl Values<'_> {
+impl FieldVisitor<'_> {
     fn kind<E: Error>(&self) -> Result<Kind, E> {
         match self.field.shape {
             Shape::One(kind) => Ok(kind),
@@ -94,12 +94,12 @@ impl Values<'_> {
 
     fn integer<E: Error>(self, value: i128) -> Result<(), E> {
         let number = self.field.number;
-        let outside = |_| E::custom(format_args!("expected {self}, found {value}"));
-        let signed = || i64::try_from(value).map_err(outside);
+        let out_of_range = |_| E::custom(format_args!("expected {self}, found {value}"));
+        let signed = || i64::try_from(value).map_err(out_of_range);
         match self.scalar()? {
             Scalar::Bool => return Err(E::custom(format_args!("expected {self}, found {value}"))),
             Scalar::Unsigned32 | Scalar::Unsigned64 => {
-                let value = u64::try_from(value).map_err(outside)?;
+                let value = u64::try_from(value).map_err(out_of_range)?;
                 wire::varint_field(self.out, number, value);
             }
             Scalar::Signed32 | Scalar::Signed64 => {
@@ -111,11 +111,11 @@ impl Values<'_> {
                 wire::varint_field(self.out, number, zigzag);
             }
             Scalar::Fixed32 => {
-                let value = u32::try_from(value).map_err(outside)?;
+                let value = u32::try_from(value).map_err(out_of_range)?;
                 wire::fixed32_always(self.out, number, value);
             }
             Scalar::Fixed64 => {
-                let value = u64::try_from(value).map_err(outside)?;
+                let value = u64::try_from(value).map_err(out_of_range)?;
                 wire::fixed64_always(self.out, number, value);
             }
             Scalar::SignedFixed64 => {
@@ -128,7 +128,7 @@ impl Values<'_> {
 }
 
 /// What a field takes.
-impl fmt::Display for Values<'_> {
+impl fmt::Display for FieldVisitor<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (kind, is_list) = match self.field.shape {
             Shape::One(kind) => (kind, false),
@@ -147,7 +147,7 @@ impl fmt::Display for Values<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Values<'_> {
+impl<'de> Visitor<'de> for FieldVisitor<'_> {
     type Value = ();
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -189,22 +189,22 @@ impl<'de> Visitor<'de> for Values<'_> {
 
     fn visit_str<E: Error>(self, text: &str) -> Result<(), E> {
         let number = self.field.number;
-        let unusable = || E::custom(format_args!("expected {self}, found another string"));
+        let invalid = || E::custom(format_args!("expected {self}, found another string"));
         let bytes = match self.kind()? {
             Kind::Text => Cow::Borrowed(text.as_bytes()),
-            Kind::Hex => hex(text).ok_or_else(unusable)?.into(),
-            Kind::Base64 => base64(text).ok_or_else(unusable)?.into(),
+            Kind::Hex => hex(text).ok_or_else(invalid)?.into(),
+            Kind::Base64 => base64(text).ok_or_else(invalid)?.into(),
             Kind::Scalar(Scalar::Double) => {
                 // Rust's own reading takes the three words that JSON has no number for.
-                let value: f64 = text.parse().map_err(|_| unusable())?;
+                let value: f64 = text.parse().map_err(|_| invalid())?;
                 wire::fixed64_always(self.out, number, value.to_bits());
                 return Ok(());
             }
             Kind::Scalar(_) => {
-                let value = text.parse().map_err(|_| unusable())?;
+                let value = text.parse().map_err(|_| invalid())?;
                 return self.integer(value);
             }
-            Kind::Message(_) => return Err(unusable()),
+            Kind::Message(_) => return Err(invalid()),
         };
         wire::bytes_always(self.out, number, &bytes);
         Ok(())
@@ -215,7 +215,7 @@ impl<'de> Visitor<'de> for Values<'_> {
             return Err(A::Error::custom(format_args!("expected {self}")));
         };
         wire::nested(self.out, self.field.number, |out| {
-            Fields { message, out }.visit_map(map)
+            MessageVisitor { message, out }.visit_map(map)
         })
     }
 
@@ -226,7 +226,7 @@ impl<'de> Visitor<'de> for Values<'_> {
         // Several numbers need not be packed into one field: protobuf's readers take them one by
         // one as well.
         while list
-            .next_element_seed(Values {
+            .next_element_seed(FieldVisitor {
                 field: self.field,
                 is_element: true,
                 out: self.out,

@@ -1,5 +1,5 @@
-//! What is written here, read by `opentelemetry-proto`, is what prost reads from the bytes it was
-//! written from.
+//! What is to_json here, read by `opentelemetry-proto`, is what prost reads from the bytes it was
+//! to_json from.
 
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{
@@ -13,34 +13,34 @@ use prost::Message as _;
 use serde::de::DeserializeOwned;
 
 use super::*;
-use crate::otlp::encode::tests::{attribute, encoded, span_data};
+use crate::otlp::encode::tests::{attribute, encode_request, span_data};
 
 mod logs;
 mod metrics;
 
-fn written(signal: Signal, bytes: &[u8]) -> Vec<u8> {
+fn to_json(signal: Signal, bytes: &[u8]) -> Vec<u8> {
     let mut out = b"before".to_vec();
     request(&mut out, signal, bytes).unwrap();
     assert!(!out.contains(&b'\n'));
     out.split_off("before".len())
 }
 
-/// Reads what is written for a message, which must be that message.
+/// Reads what is to_json for a message, which must be that message.
 fn round_trip<M: prost::Message + Default + DeserializeOwned + PartialEq + std::fmt::Debug>(
     signal: Signal,
     message: &M,
 ) -> Result<(), TestCaseError> {
-    let json = written(signal, &message.encode_to_vec());
+    let json = to_json(signal, &message.encode_to_vec());
     let read: M = serde_json::from_slice(&json)
         .map_err(|error| TestCaseError::fail(format!("{error}: {}", json.escape_ascii())))?;
     prop_assert_eq!(&read, message);
     #[cfg(feature = "replay")]
-    prop_assert_eq!(&M::decode(read_back(signal, &json).as_slice())?, message);
+    prop_assert_eq!(&M::decode(from_json(signal, &json).as_slice())?, message);
     Ok(())
 }
 
 #[cfg(feature = "replay")]
-fn read_back(signal: Signal, json: &[u8]) -> Vec<u8> {
+fn from_json(signal: Signal, json: &[u8]) -> Vec<u8> {
     let read = super::read(signal, json);
     read.unwrap_or_else(|error| panic!("{error}: {}", json.escape_ascii()))
 }
@@ -102,34 +102,36 @@ prop_compose! {
 }
 
 /// Zeros where there is something that JSON has no number for.
-fn finite_only(request: &mut ExportTraceServiceRequest) {
-    fn of_value(value: &mut AnyValue) {
+fn replace_non_finite(request: &mut ExportTraceServiceRequest) {
+    fn replace_in_value(value: &mut AnyValue) {
         match &mut value.value {
             Some(any_value::Value::DoubleValue(double)) if !double.is_finite() => *double = 0.0,
-            Some(any_value::Value::ArrayValue(array)) => array.values.iter_mut().for_each(of_value),
+            Some(any_value::Value::ArrayValue(array)) => {
+                array.values.iter_mut().for_each(replace_in_value)
+            }
             _ => {}
         }
     }
-    fn of_all(attributes: &mut [KeyValue]) {
+    fn replace_in_all(attributes: &mut [KeyValue]) {
         attributes
             .iter_mut()
             .flat_map(|attribute| &mut attribute.value)
-            .for_each(of_value);
+            .for_each(replace_in_value);
     }
     for resource in &mut request.resource_spans {
         resource
             .resource
             .iter_mut()
-            .for_each(|resource| of_all(&mut resource.attributes));
+            .for_each(|resource| replace_in_all(&mut resource.attributes));
         let scopes = resource.scope_spans.iter_mut();
         for span in scopes.flat_map(|scope| &mut scope.spans) {
-            of_all(&mut span.attributes);
+            replace_in_all(&mut span.attributes);
             span.events
                 .iter_mut()
-                .for_each(|event| of_all(&mut event.attributes));
+                .for_each(|event| replace_in_all(&mut event.attributes));
             span.links
                 .iter_mut()
-                .for_each(|link| of_all(&mut link.attributes));
+                .for_each(|link| replace_in_all(&mut link.attributes));
         }
     }
 }
@@ -143,31 +145,31 @@ proptest! {
         let resource = opentelemetry_sdk::Resource::builder_empty()
             .with_schema_url(attributes, "https://opentelemetry.io/schemas/1.42.0")
             .build();
-        let bytes = encoded(&spans, &resource);
+        let bytes = encode_request(&spans, &resource);
         let mut request = ExportTraceServiceRequest::decode(bytes.as_slice())?;
-        finite_only(&mut request);
+        replace_non_finite(&mut request);
         round_trip(Signal::Traces, &request)?;
     }
 
     #[cfg(feature = "replay")]
     #[test]
-    fn what_is_written_is_read_back_with_every_kind_of_number(spans in vec(span_data(), 1..6)) {
+    fn json_is_read_back_with_all_numbers(spans in vec(span_data(), 1..6)) {
         let resource = opentelemetry_sdk::Resource::builder_empty().build();
-        let bytes = encoded(&spans, &resource);
-        let read = read_back(Signal::Traces, &written(Signal::Traces, &bytes));
-        let [ours, read] = [&bytes, &read].map(|bytes| ExportTraceServiceRequest::decode(bytes.as_slice()));
+        let bytes = encode_request(&spans, &resource);
+        let read = from_json(Signal::Traces, &to_json(Signal::Traces, &bytes));
+        let [original, read] = [&bytes, &read].map(|bytes| ExportTraceServiceRequest::decode(bytes.as_slice()));
         // NaN is not equal to itself, but its bytes are.
-        prop_assert_eq!(ours?.encode_to_vec(), read?.encode_to_vec());
+        prop_assert_eq!(original?.encode_to_vec(), read?.encode_to_vec());
     }
 
     #[cfg(feature = "replay")]
     #[test]
-    fn no_text_makes_reading_panic(text in r#"([{}\[\]:,"]|null|1|"(resourceSpans|spans|attributes|traceId|key|value)":){0,40}"#) {
+    fn reading_never_panics(text in r#"([{}\[\]:,"]|null|1|"(resourceSpans|spans|attributes|traceId|key|value)":){0,40}"#) {
         let _ = super::read(Signal::Traces, text.as_bytes());
     }
 
     #[test]
-    fn no_bytes_make_it_panic(bytes in vec(any::<u8>(), 0..200)) {
+    fn writing_arbitrary_bytes_never_panics(bytes in vec(any::<u8>(), 0..200)) {
         for signal in [Signal::Traces, Signal::Metrics, Signal::Logs] {
             let mut out = b"before".to_vec();
             match request(&mut out, signal, &bytes) {
@@ -178,12 +180,12 @@ proptest! {
     }
 
     #[test]
-    fn no_damage_to_a_request_makes_it_panic(
+    fn writing_a_damaged_request_never_panics(
         spans in vec(span_data(), 1..3),
         damage in vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
     ) {
         let resource = opentelemetry_sdk::Resource::builder_empty().build();
-        let mut bytes = encoded(&spans, &resource);
+        let mut bytes = encode_request(&spans, &resource);
         for (at, byte) in damage {
             *at.get_mut(&mut bytes) = byte;
         }
@@ -194,7 +196,7 @@ proptest! {
     }
 }
 
-fn json_of(value: any_value::Value) -> String {
+fn value_to_json(value: any_value::Value) -> String {
     let value = AnyValue { value: Some(value) };
     let body = KeyValue {
         key: "k".to_owned(),
@@ -214,7 +216,7 @@ fn json_of(value: any_value::Value) -> String {
 }
 
 #[test]
-fn numbers_that_json_does_not_have_are_strings() {
+fn numbers_that_json_cannot_represent_are_strings() {
     for (number, text) in [
         (f64::NAN, r#""NaN""#),
         (f64::INFINITY, r#""Infinity""#),
@@ -225,24 +227,27 @@ fn numbers_that_json_does_not_have_are_strings() {
         let expected = format!(
             r#""resource":{{"attributes":[{{"key":"k","value":{{"doubleValue":{text}}}}}]}}"#
         );
-        assert_eq!(json_of(any_value::Value::DoubleValue(number)), expected);
+        assert_eq!(
+            value_to_json(any_value::Value::DoubleValue(number)),
+            expected
+        );
     }
 }
 
 #[test]
-fn whatever_ends_a_line_or_a_string_is_escaped() {
+fn characters_that_end_a_line_or_a_string_are_escaped() {
     let text = "\0\u{1f}\u{7f}\"\\\n\r\t\u{8}\u{c}/é\u{2028}😀";
     let mut out = Vec::new();
     string(&mut out, text);
-    let written = str::from_utf8(&out).unwrap();
+    let json = str::from_utf8(&out).unwrap();
     let expected = r#""\u0000\u001f\"\\\n\r\t\b\f/é😀""#;
-    assert_eq!(written.replace(['\u{7f}', '\u{2028}'], ""), expected);
+    assert_eq!(json.replace(['\u{7f}', '\u{2028}'], ""), expected);
     let length: usize = text.chars().map(escaped_length).sum();
     assert_eq!(length + 2, out.len());
 }
 
 #[test]
-fn what_is_nested_without_end_is_an_error() {
+fn messages_nested_too_deeply_are_an_error() {
     let mut bytes = Vec::new();
     // Arrays of arrays: the value in the array, and the array in the value.
     for _ in 0..MAX_DEPTH {

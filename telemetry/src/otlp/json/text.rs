@@ -31,16 +31,16 @@ pub(crate) fn string(out: &mut Vec<u8>, text: &str) {
     let bytes = text.as_bytes();
     out.reserve(bytes.len() + 2);
     out.push(b'"');
-    let mut plain = 0;
-    for (at, byte) in bytes.iter().enumerate() {
+    let mut unescaped = 0;
+    for (index, byte) in bytes.iter().enumerate() {
         let escape = ESCAPES[usize::from(*byte)];
         if escape != 0 {
-            out.extend_from_slice(&bytes[plain..at]);
-            plain = at + 1;
+            out.extend_from_slice(&bytes[unescaped..index]);
+            unescaped = index + 1;
             put_escape(out, *byte, escape);
         }
     }
-    out.extend_from_slice(&bytes[plain..]);
+    out.extend_from_slice(&bytes[unescaped..]);
     out.push(b'"');
 }
 

@@ -16,26 +16,26 @@ use proptest::option;
 use proptest::prelude::*;
 use prost::Message as _;
 
-use super::super::tests::{attribute, context, scope_of, time};
+use super::super::tests::{attribute, context, test_scope, time};
 use super::*;
-use crate::otlp::encode::{nanos, open_request, open_scope_spans, resource, scope};
+use crate::otlp::encode::{nanos, open_request, open_scope_spans};
 
 /// A value that owns what it is made of.
 #[derive(Debug, Clone)]
-enum Owned {
+enum OwnedValue {
     Bool(bool),
     Signed(i64),
     Unsigned(u64),
     Double(f64),
     Text(String),
     Bytes(Vec<u8>),
-    Made(String),
+    Debug(String),
 }
 
 /// Text that is made by `Debug`.
-struct AsIs<'a>(&'a str);
+struct DebugText<'a>(&'a str);
 
-impl fmt::Debug for AsIs<'_> {
+impl fmt::Debug for DebugText<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         // In pieces, as a format string has it.
         for character in self.0.chars() {
@@ -45,20 +45,20 @@ impl fmt::Debug for AsIs<'_> {
     }
 }
 
-impl Owned {
-    fn with(&self, take: impl FnOnce(LogValue<'_>)) {
+impl OwnedValue {
+    fn pass_to(&self, receive: impl FnOnce(LogValue<'_>)) {
         match self {
-            Self::Bool(value) => take(LogValue::Bool(*value)),
-            Self::Signed(number) => take(LogValue::Signed(*number)),
-            Self::Unsigned(number) => take(LogValue::Unsigned(*number)),
-            Self::Double(number) => take(LogValue::Double(*number)),
-            Self::Text(text) => take(LogValue::Text(text)),
-            Self::Bytes(bytes) => take(LogValue::Bytes(bytes)),
-            Self::Made(text) => take(LogValue::Debug(&AsIs(text))),
+            Self::Bool(value) => receive(LogValue::Bool(*value)),
+            Self::Signed(number) => receive(LogValue::Signed(*number)),
+            Self::Unsigned(number) => receive(LogValue::Unsigned(*number)),
+            Self::Double(number) => receive(LogValue::Double(*number)),
+            Self::Text(text) => receive(LogValue::Text(text)),
+            Self::Bytes(bytes) => receive(LogValue::Bytes(bytes)),
+            Self::Debug(text) => receive(LogValue::Debug(&DebugText(text))),
         }
     }
 
-    fn theirs(&self) -> AnyValue {
+    fn to_sdk(&self) -> AnyValue {
         match self {
             Self::Bool(value) => AnyValue::Boolean(*value),
             Self::Signed(number) => AnyValue::Int(*number),
@@ -67,21 +67,21 @@ impl Owned {
                 Err(_) => AnyValue::String(number.to_string().into()),
             },
             Self::Double(number) => AnyValue::Double(*number),
-            Self::Text(text) | Self::Made(text) => AnyValue::String(text.clone().into()),
+            Self::Text(text) | Self::Debug(text) => AnyValue::String(text.clone().into()),
             Self::Bytes(bytes) => AnyValue::Bytes(Box::new(bytes.clone())),
         }
     }
 }
 
-fn value() -> impl Strategy<Value = Owned> {
+fn value() -> impl Strategy<Value = OwnedValue> {
     prop_oneof![
-        any::<bool>().prop_map(Owned::Bool),
-        any::<i64>().prop_map(Owned::Signed),
-        any::<u64>().prop_map(Owned::Unsigned),
-        any::<f64>().prop_map(Owned::Double),
-        ".{0,200}".prop_map(Owned::Text),
-        ".{0,200}".prop_map(Owned::Made),
-        vec(any::<u8>(), 0..200).prop_map(Owned::Bytes),
+        any::<bool>().prop_map(OwnedValue::Bool),
+        any::<i64>().prop_map(OwnedValue::Signed),
+        any::<u64>().prop_map(OwnedValue::Unsigned),
+        any::<f64>().prop_map(OwnedValue::Double),
+        ".{0,200}".prop_map(OwnedValue::Text),
+        ".{0,200}".prop_map(OwnedValue::Debug),
+        vec(any::<u8>(), 0..200).prop_map(OwnedValue::Bytes),
     ]
 }
 
@@ -96,39 +96,39 @@ fn level() -> impl Strategy<Value = (Level, Severity)> {
 }
 
 #[derive(Debug)]
-struct Logged {
+struct TestRecord {
     time: SystemTime,
     level: (Level, Severity),
     event_name: Option<&'static str>,
-    body: Option<Owned>,
-    attributes: Vec<(String, Owned)>,
+    body: Option<OwnedValue>,
+    attributes: Vec<(String, OwnedValue)>,
     span: Option<SpanContext>,
 }
 
 prop_compose! {
-    fn logged()(
+    fn test_record()(
         time in time(),
         level in level(),
         event_name in option::of(Just("order.placed")),
         body in option::of(value()),
         attributes in vec(("[a-z.]{0,20}", value()), 0..8),
         span in option::of(context()),
-    ) -> Logged {
-        Logged { time, level, event_name, body, attributes, span }
+    ) -> TestRecord {
+        TestRecord { time, level, event_name, body, attributes, span }
     }
 }
 
-impl Logged {
+impl TestRecord {
     fn write(&self, out: &mut Vec<u8>) {
         log_record(out, |record| {
             record.time(nanos(self.time));
             record.severity(&self.level.0);
             record.event_name(self.event_name.unwrap_or_default());
             if let Some(body) = &self.body {
-                body.with(|value| record.body(value));
+                body.pass_to(|value| record.body(value));
             }
             for (key, value) in &self.attributes {
-                value.with(|value| record.attribute(key, value));
+                value.pass_to(|value| record.attribute(key, value));
             }
             if let Some(span) = &self.span {
                 record.span(span);
@@ -136,7 +136,7 @@ impl Logged {
         });
     }
 
-    fn theirs(&self) -> SdkLogRecord {
+    fn to_sdk(&self) -> SdkLogRecord {
         let provider = SdkLoggerProvider::builder().build();
         let mut record = provider.logger("").create_log_record();
         record.set_timestamp(self.time);
@@ -147,10 +147,10 @@ impl Logged {
             record.set_event_name(name);
         }
         if let Some(body) = &self.body {
-            record.set_body(body.theirs());
+            record.set_body(body.to_sdk());
         }
         for (key, value) in &self.attributes {
-            record.add_attribute(key.clone(), value.theirs());
+            record.add_attribute(key.clone(), value.to_sdk());
         }
         if let Some(span) = &self.span {
             let (trace, span_id) = (span.trace_id(), span.span_id());
@@ -160,16 +160,20 @@ impl Logged {
     }
 }
 
-fn encoded(records: &[Logged], of: &InstrumentationScope, by: &Resource) -> Vec<u8> {
+fn encode_request(
+    records: &[TestRecord],
+    scope: &InstrumentationScope,
+    resource: &Resource,
+) -> Vec<u8> {
     let mut bytes = Vec::new();
-    scope(&mut bytes, of);
+    super::super::scope(&mut bytes, scope);
     records.iter().for_each(|record| record.write(&mut bytes));
-    let mut inside = Vec::new();
-    open_scope_spans(&mut inside, bytes.len());
-    inside.extend(bytes);
-    let frame = resource(by);
-    let mut request = open_request(&frame, inside.len());
-    request.extend(inside);
+    let mut scopes = Vec::new();
+    open_scope_spans(&mut scopes, bytes.len());
+    scopes.extend(bytes);
+    let frame = super::super::resource(resource);
+    let mut request = open_request(&frame, scopes.len());
+    request.extend(scopes);
     request.extend(&frame.tail);
     request
 }
@@ -177,24 +181,24 @@ fn encoded(records: &[Logged], of: &InstrumentationScope, by: &Resource) -> Vec<
 proptest! {
     #[test]
     fn every_field_is_what_opentelemetry_proto_writes(
-        records in vec(logged(), 1..6),
-        of_scope in vec(attribute(), 0..3),
-        of_resource in vec(attribute(), 0..4),
+        records in vec(test_record(), 1..6),
+        scope_attributes in vec(attribute(), 0..3),
+        resource_attributes in vec(attribute(), 0..4),
     ) {
-        let scope = scope_of(1, of_scope);
+        let scope = test_scope(1, scope_attributes);
         let resource = Resource::builder_empty()
-            .with_schema_url(of_resource, "https://opentelemetry.io/schemas/1.42.0")
+            .with_schema_url(resource_attributes, "https://opentelemetry.io/schemas/1.42.0")
             .build();
-        let ours = encoded(&records, &scope, &resource);
-        let ours = ExportLogsServiceRequest::decode(ours.as_slice())?;
-        let records: Vec<SdkLogRecord> = records.iter().map(Logged::theirs).collect();
+        let actual = encode_request(&records, &scope, &resource);
+        let actual = ExportLogsServiceRequest::decode(actual.as_slice())?;
+        let records: Vec<SdkLogRecord> = records.iter().map(TestRecord::to_sdk).collect();
         let batch: Vec<_> = records.iter().map(|record| (record, &scope)).collect();
         let with_schema = ResourceAttributesWithSchema::from(&resource);
-        let theirs = ExportLogsServiceRequest {
+        let expected = ExportLogsServiceRequest {
             resource_logs: group_logs_by_resource_and_scope(&LogBatch::new(&batch), &with_schema),
         };
         // NaN is not equal to itself, but its bytes are.
-        prop_assert_eq!(ours.encode_to_vec(), theirs.encode_to_vec());
+        prop_assert_eq!(actual.encode_to_vec(), expected.encode_to_vec());
     }
 }
 
@@ -220,13 +224,13 @@ fn dropped_attributes_are_counted_in_the_record() {
 }
 
 #[test]
-fn a_long_text_is_cut_between_two_characters_however_it_comes() {
+fn a_long_text_of_every_kind_is_truncated_between_two_characters() {
     // Three bytes each, of which a whole number does not make the limit.
     let long = "€".repeat(MAX_TEXT / 2);
     let expected = "€".repeat(MAX_TEXT / 3);
     let record = decoded(|record| {
         record.body(LogValue::Text(&long));
-        record.attribute("made", LogValue::Debug(&AsIs(&long)));
+        record.attribute("debug", LogValue::Debug(&DebugText(&long)));
         record.attribute("bytes", LogValue::Bytes(long.as_bytes()));
     });
     assert!(text(record.body) == expected);
