@@ -1,8 +1,8 @@
-//! Spans as OTLP protobuf, written straight from what the SDK hands over.
+//! Encoding of spans as OTLP protobuf, directly from the types of the SDK.
 //!
-//! `opentelemetry-proto` converts each span into a tree of owned messages first, which costs more
-//! than all the rest of a record's telemetry. A test holds every field written here against its
-//! conversion of the same span.
+//! `opentelemetry-proto` first converts each span into a tree of owned messages, which costs more
+//! than all other telemetry of a message. A test compares every field with its conversion of the
+//! same span.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -70,7 +70,7 @@ mod field {
     pub(super) const ARRAY_VALUES: u32 = 1;
 }
 
-/// `SpanFlags.SPAN_FLAGS_CONTEXT_HAS_IS_REMOTE_MASK`: whether the context is remote is known.
+/// `SpanFlags.SPAN_FLAGS_CONTEXT_HAS_IS_REMOTE_MASK`: the flag below is valid.
 const FLAG_HAS_IS_REMOTE: u32 = 0x100;
 /// `SpanFlags.SPAN_FLAGS_CONTEXT_IS_REMOTE_MASK`.
 const FLAG_IS_REMOTE: u32 = 0x200;
@@ -78,22 +78,21 @@ const FLAG_IS_REMOTE: u32 = 0x200;
 const STATUS_OK: u64 = 1;
 const STATUS_ERROR: u64 = 2;
 
-/// Whether links are written with their vendors' state, which one span with very many links has no
-/// room for.
+/// Inclusion of the trace state of links. A span with very many links has no room for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LinkState {
     Include,
     Omit,
 }
 
-/// Everything of a `ResourceSpans` that comes before its `ScopeSpans`, and everything that comes
-/// after.
+/// The fields of a `ResourceSpans` before and after its `ScopeSpans`.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ResourceFrame {
     pub(crate) head: Vec<u8>,
     pub(crate) tail: Bytes,
 }
 
+/// Encodes a resource.
 pub(crate) fn resource(resource: &Resource) -> ResourceFrame {
     let (mut head, mut tail) = (Vec::new(), Vec::new());
     wire::nested(&mut head, field::RESOURCE_SPANS_RESOURCE, |out| {
@@ -110,8 +109,8 @@ pub(crate) fn resource(resource: &Resource) -> ResourceFrame {
     }
 }
 
-/// Opens the request: everything before the first `ScopeSpans`, for `ScopeSpans` of `length` bytes
-/// in all (their tags and lengths counted).
+/// Returns the start of a request, up to the first `ScopeSpans`. `length` is the length of all
+/// `ScopeSpans`, including their tags and lengths.
 pub(crate) fn open_request(resource: &ResourceFrame, length: usize) -> Vec<u8> {
     let mut out = Vec::with_capacity(resource.head.len() + 2 * wire::MAX_HEADER);
     let whole = resource.head.len() + length + resource.tail.len();
@@ -120,17 +119,17 @@ pub(crate) fn open_request(resource: &ResourceFrame, length: usize) -> Vec<u8> {
     out
 }
 
-/// Opens a `ScopeSpans` whose scope and spans are `length` bytes long.
+/// Writes the start of a `ScopeSpans` whose scope and spans have this length.
 pub(crate) fn open_scope_spans(out: &mut Vec<u8>, length: usize) {
     wire::length_prefix(out, field::RESOURCE_SPANS_SCOPE_SPANS, length);
 }
 
-/// How long a `ScopeSpans` is in all, whose scope and spans are `length` bytes long.
+/// Returns the length of a `ScopeSpans` whose scope and spans have this length.
 pub(crate) fn scope_spans_length(length: usize) -> usize {
     wire::field_length(field::RESOURCE_SPANS_SCOPE_SPANS, length)
 }
 
-/// The scope as the first fields of a `ScopeSpans`.
+/// Writes a scope as the first fields of a `ScopeSpans`.
 pub(crate) fn scope(out: &mut Vec<u8>, scope: &InstrumentationScope) {
     wire::nested(out, field::SCOPE_SPANS_SCOPE, |out| {
         wire::string(out, field::SCOPE_NAME, scope.name());
@@ -144,7 +143,7 @@ pub(crate) fn scope(out: &mut Vec<u8>, scope: &InstrumentationScope) {
     wire::string(out, field::SCOPE_SPANS_SCHEMA_URL, url);
 }
 
-/// One finished span as a field of a `ScopeSpans`.
+/// Writes a finished span as a field of a `ScopeSpans`.
 pub(crate) fn span(out: &mut Vec<u8>, span: &SpanData, link_state: LinkState) {
     wire::nested(out, field::SCOPE_SPANS_SPANS, |out| {
         let context = &span.span_context;
@@ -178,7 +177,7 @@ pub(crate) fn span(out: &mut Vec<u8>, span: &SpanData, link_state: LinkState) {
     });
 }
 
-/// Trace and span id, which have the same place in a span and in a link.
+/// Writes trace id and span id, which have the same field numbers in a span and in a link.
 fn identity(out: &mut Vec<u8>, context: &SpanContext) {
     const { assert!(field::SPAN_TRACE_ID == field::LINK_TRACE_ID) };
     const { assert!(field::SPAN_SPAN_ID == field::LINK_SPAN_ID) };
@@ -218,7 +217,7 @@ fn link(out: &mut Vec<u8>, link: &Link, link_state: LinkState) {
 
 fn status(out: &mut Vec<u8>, status: &Status) {
     match status {
-        // An empty message, but one that is there.
+        // The message is empty but present, as in `opentelemetry-proto`.
         Status::Unset => wire::bytes_always(out, field::SPAN_STATUS, &[]),
         Status::Ok => wire::nested(out, field::SPAN_STATUS, |out| {
             wire::unsigned(out, field::STATUS_CODE, STATUS_OK);
@@ -240,11 +239,11 @@ fn attributes<'a>(
     }
 }
 
-/// An attribute with a short text, as most are: all its lengths take one byte and are known
-/// beforehand. Writes nothing if it is another.
+/// Writes an attribute with a short string, as most have. All its lengths take one byte and are
+/// known in advance. Returns false, and writes nothing, if the attribute is longer.
 #[inline(always)]
 fn short_text(out: &mut Vec<u8>, field: u32, key: &str, text: &str) -> bool {
-    /// Tag and length of one byte each.
+    /// Length of a tag and a length of one byte each.
     const HEADER: usize = 2;
     let any_value = HEADER + text.len();
     let entry = HEADER + key.len() + HEADER + any_value;
@@ -281,7 +280,7 @@ fn key_value(out: &mut Vec<u8>, field: u32, key: &str, value: &Value) {
 fn any_value(out: &mut Vec<u8>, field: u32, value: &Value) {
     wire::nested(out, field, |out| match value {
         Value::Bool(value) => wire::varint_field(out, field::VALUE_BOOL, u64::from(*value)),
-        // Protobuf's int64 is the two's complement as a varint.
+        // An `int64` is the varint of its two's complement.
         Value::I64(value) => wire::varint_field(out, field::VALUE_INT, value.cast_unsigned()),
         Value::F64(value) => wire::fixed64_always(out, field::VALUE_DOUBLE, value.to_bits()),
         Value::String(value) => {
@@ -290,7 +289,7 @@ fn any_value(out: &mut Vec<u8>, field: u32, value: &Value) {
         Value::Array(array) => {
             wire::nested(out, field::VALUE_ARRAY, |out| array_values(out, array))
         }
-        // `Value` is open for new variants; their text is better than nothing.
+        // `Value` is non-exhaustive. A later variant is written as text.
         other => wire::bytes_always(out, field::VALUE_STRING, other.as_str().as_bytes()),
     });
 }
@@ -334,7 +333,7 @@ fn kind(kind: &SpanKind) -> u64 {
     }
 }
 
-/// Nanoseconds since 1970; a clock set before that counts as 1970, one after 2554 as 2554.
+/// Returns the nanoseconds since 1970. Earlier times become 1970, and times after 2554 become 2554.
 pub(crate) fn nanos(time: SystemTime) -> u64 {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)

@@ -1,14 +1,13 @@
-//! OTLP/JSON, written from OTLP protobuf.
+//! OTLP/JSON, converted from OTLP protobuf.
 //!
-//! Records are kept as protobuf, because that is what collectors take; what is written to stdout is
-//! JSON, because that is what people and tools read there. Tables of the messages' fields drive one
-//! small loop: there are no types for each message, nothing is allocated but the output grows, and
-//! a field of a later version is passed over.
+//! Records are kept as protobuf for collectors, and written to stdout as JSON for people and tools.
+//! One small loop is driven by tables of the messages' fields. It has no type per message,
+//! allocates only when the output grows, and skips unknown fields of later versions.
 //!
-//! The form is that of the OTLP specification ("JSON Protobuf Encoding") on top of the proto3 JSON
-//! mapping: names in lower camel case, trace and span ids in hexadecimal, other bytes in base64,
-//! 64-bit integers as strings, enumerations as numbers, and of doubles those that JSON has no
-//! number for as the strings `NaN`, `Infinity` and `-Infinity`.
+//! The format is that of the OTLP specification ("JSON Protobuf Encoding") on top of the proto3
+//! JSON mapping: names in lower camel case, trace and span ids in hexadecimal, other bytes in
+//! base64, 64-bit integers as strings, enumerations as numbers, and the doubles that JSON cannot
+//! represent as the strings `NaN`, `Infinity` and `-Infinity`.
 
 use self::messages::{Field, Kind, Message, Scalar, Shape};
 use super::Signal;
@@ -22,18 +21,19 @@ mod text;
 pub(crate) use messages::{RESOURCE_SPANS, SCOPE_SPANS, SPAN};
 pub(crate) use text::{base64, escaped_length, string};
 
-/// Messages may be nested so deeply: as deeply as protobuf's own decoders go by default.
+/// Maximum nesting depth of messages, the default of protobuf's own decoders.
 const MAX_DEPTH: usize = 100;
 
-/// Writes an `Export…ServiceRequest` as one object on one line, without a line break behind it.
+/// Writes an `Export…ServiceRequest` as an object on one line, without a line break.
 ///
 /// # Errors
-/// When the request is not protobuf, or not that message. Nothing is written then.
+///
+/// Returns an error, and writes nothing, if the bytes are not that message.
 pub(crate) fn request(out: &mut Vec<u8>, signal: Signal, request: &[u8]) -> Result<(), Malformed> {
     object(out, messages::request(signal), request)
 }
 
-/// Writes a message as an object. Nothing is written where it is malformed.
+/// Writes a message as an object. Writes nothing if it is malformed.
 pub(crate) fn object(
     out: &mut Vec<u8>,
     message: &'static Message,
@@ -47,8 +47,8 @@ pub(crate) fn object(
     outcome
 }
 
-/// Writes fields of a message as members of an object whose braces, and other members, are the
-/// caller's. Says whether there were any.
+/// Writes the fields of a message as members of an object whose braces and other members the caller
+/// writes. Returns true if there are any.
 pub(crate) fn members(
     out: &mut Vec<u8>,
     message: &'static Message,
@@ -62,7 +62,7 @@ pub(crate) fn members(
     outcome.map(|()| out.len() > start)
 }
 
-/// Reads an `Export…ServiceRequest` back from OTLP/JSON.
+/// Converts an `Export…ServiceRequest` from OTLP/JSON to protobuf.
 #[cfg(feature = "replay")]
 pub(crate) fn read(signal: Signal, json: &[u8]) -> Result<Vec<u8>, serde_json::Error> {
     read::read(messages::request(signal), json)
@@ -90,7 +90,7 @@ fn fields(
     depth: usize,
 ) -> Result<(), Malformed> {
     let start = out.len();
-    // One bit a field: where it is in the table.
+    // Set of the written fields, one bit per index in the table.
     let mut seen = 0_u32;
     let mut list = None;
     for field in FieldReader::new(bytes) {
@@ -128,7 +128,8 @@ fn fields(
     Ok(())
 }
 
-/// The name of a field, and what opens a list. `start` is where the object's members begin_field.
+/// Writes the name of a field and the opening bracket of a list. `start` is the position of the
+/// object's first member.
 fn begin_field(out: &mut Vec<u8>, field: &Field, start: usize) {
     if out.len() > start {
         out.push(b',');
@@ -145,7 +146,7 @@ fn close_list(out: &mut Vec<u8>, list: &mut Option<usize>) {
     }
 }
 
-/// One element of a list, or several: numbers are usually packed into one field.
+/// Writes one element of a list, or several: numbers are usually packed into one field.
 fn elements(
     out: &mut Vec<u8>,
     kind: Kind,

@@ -3,6 +3,7 @@
 //! A field with the default value of its type is not written, except by the functions whose name
 //! ends with `_always`, which members of a `oneof` need.
 
+// Wire types.
 const VARINT: u32 = 0;
 const FIXED64: u32 = 1;
 const LENGTH_DELIMITED: u32 = 2;

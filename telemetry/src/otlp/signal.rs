@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// What is exported, each to an address of its own.
+/// The kind of an export. Each has an endpoint path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Signal {
     Traces,
@@ -11,8 +11,8 @@ pub(crate) enum Signal {
 }
 
 impl Signal {
-    /// What a general endpoint is followed by (OTLP exporter specification, "Endpoint URLs for
-    /// OTLP/HTTP").
+    /// Returns the path that is appended to an endpoint for all signals (OTLP exporter
+    /// specification, "Endpoint URLs for OTLP/HTTP").
     pub(crate) const fn path(self) -> &'static str {
         match self {
             Self::Traces => "/v1/traces",
@@ -21,7 +21,7 @@ impl Signal {
         }
     }
 
-    /// What its records are called, several of them.
+    /// Returns the plural name of the signal's records.
     pub(crate) const fn records(self) -> &'static str {
         match self {
             Self::Traces => "spans",

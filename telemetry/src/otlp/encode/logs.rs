@@ -1,4 +1,4 @@
-//! Log records as OTLP protobuf, written straight from what is logged.
+//! Encoding of log records as OTLP protobuf, directly from the logged values.
 
 use std::fmt::{self, Write as _};
 
@@ -7,9 +7,8 @@ use tracing::Level;
 
 use super::{field, short_text, wire};
 
-/// Field numbers of `opentelemetry/proto/logs/v1`, OTLP 1.9. A `ScopeLogs` has its scope, its
-/// records and its schema URL where a `ScopeSpans` has the like, and so have `ResourceLogs` and the
-/// request.
+/// Field numbers of `opentelemetry/proto/logs/v1`, OTLP 1.9. The fields of `ScopeLogs`,
+/// `ResourceLogs` and the request have the numbers of their counterparts for spans.
 mod log {
     pub(super) const SCOPE_LOGS_RECORDS: u32 = super::field::SCOPE_SPANS_SPANS;
     pub(super) const TIME: u32 = 1;
@@ -26,8 +25,8 @@ mod log {
     pub(super) const VALUE_BYTES: u32 = 7;
 }
 
-/// A text is cut here: four times what a backend shows of one, and more than CloudWatch takes of a
-/// whole line.
+/// Maximum length of a text: four times what a backend shows, and more than CloudWatch accepts for
+/// a whole line.
 const MAX_TEXT: usize = 256 * 1024;
 
 /// The value of a log record's body or attribute.
@@ -44,7 +43,7 @@ pub(crate) enum LogValue<'a> {
     Debug(&'a dyn fmt::Debug),
 }
 
-/// A record that is being written.
+/// Writes the fields of one record.
 pub(crate) struct LogRecord<'a>(&'a mut Vec<u8>);
 
 /// Writes one log record as a field of a `ScopeLogs`.
@@ -55,7 +54,7 @@ pub(crate) fn log_record<T>(out: &mut Vec<u8>, write: impl FnOnce(&mut LogRecord
 }
 
 impl LogRecord<'_> {
-    /// What is logged here happens when it is observed.
+    /// Writes both times of the record: an event is observed when it happens.
     pub(crate) fn time(&mut self, nanos: u64) {
         wire::fixed64(self.0, log::TIME, nanos);
         wire::fixed64(self.0, log::OBSERVED_TIME, nanos);
@@ -98,8 +97,8 @@ impl LogRecord<'_> {
     }
 }
 
-/// `SeverityNumber`: the lowest of the four of each level, as the logs data model has it for levels
-/// that are not divided further.
+/// Returns the `SeverityNumber` of a level: the lowest of its four, as the logs data model
+/// prescribes for levels that are not divided further.
 fn severity_number(level: &Level) -> u64 {
     match *level {
         Level::TRACE => 1,
@@ -141,13 +140,13 @@ fn integer(out: &mut Vec<u8>, number: i64) {
 fn debug_text(out: &mut Vec<u8>, text: &dyn fmt::Debug) {
     wire::nested(out, field::VALUE_STRING, |out| {
         let remaining = MAX_TEXT;
-        // An error is that of the text's own code, or says that it has been cut: what is written by
-        // then stays.
+        // Ignored: an error comes from the value's own `Debug` or from the truncation. The text so
+        // far is kept.
         let _ = write!(TruncatingWriter { out, remaining }, "{text:?}");
     });
 }
 
-/// Takes so many bytes of text, and not a part of a character.
+/// Writes at most `remaining` bytes of text, and only complete characters.
 struct TruncatingWriter<'a> {
     out: &'a mut Vec<u8>,
     remaining: usize,

@@ -1,8 +1,8 @@
-//! Metrics as OTLP protobuf, written straight from what was aggregated.
+//! Encoding of metrics as OTLP protobuf, directly from the aggregated values.
 //!
-//! A test holds every field written here against `opentelemetry-proto`'s conversion of what
-//! OpenTelemetry's SDK makes of the same measurements. There are no exponential histograms and no
-//! exemplars: nothing here makes any.
+//! A test compares every field with `opentelemetry-proto`'s conversion of what the OpenTelemetry
+//! SDK makes of the same measurements. Exponential histograms and exemplars are missing, because
+//! nothing here produces them.
 
 use bytes::Bytes;
 use opentelemetry::{InstrumentationScope, KeyValue};
@@ -10,9 +10,8 @@ use opentelemetry::{InstrumentationScope, KeyValue};
 use super::{ResourceFrame, open_request, open_scope_spans, scope_spans_length};
 use crate::otlp::protobuf as wire;
 
-/// Field numbers of `opentelemetry/proto/metrics/v1`, OTLP 1.9. The messages around them have those
-/// of the spans: `ResourceMetrics` and `ScopeMetrics` are numbered as `ResourceSpans` and
-/// `ScopeSpans` are.
+/// Field numbers of `opentelemetry/proto/metrics/v1`, OTLP 1.9. The fields of `ResourceMetrics` and
+/// `ScopeMetrics` have the numbers of their counterparts for spans.
 mod field {
     pub(super) const SCOPE_METRICS_METRICS: u32 = 2;
     pub(super) const METRIC_NAME: u32 = 1;
@@ -26,7 +25,7 @@ mod field {
     /// In a sum and a histogram.
     pub(super) const TEMPORALITY: u32 = 2;
     pub(super) const SUM_IS_MONOTONIC: u32 = 3;
-    /// In all data points, as is the next one.
+    /// In all data points, like the next one.
     pub(super) const POINT_START: u32 = 2;
     pub(super) const POINT_TIME: u32 = 3;
     pub(super) const NUMBER_DOUBLE: u32 = 4;
@@ -45,11 +44,11 @@ mod field {
 #[derive(Debug, Clone)]
 pub(crate) struct MetricsRequest {
     pub(crate) bytes: Bytes,
-    /// Data points in it.
+    /// Number of data points.
     pub(crate) points: u64,
 }
 
-/// What is aggregated into one metric.
+/// The description of a metric.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Metric<'a> {
     pub(crate) name: &'a str,
@@ -70,7 +69,7 @@ pub(crate) enum Kind {
     },
 }
 
-/// `AggregationTemporality`: what a data point counts from.
+/// Start of the interval of a data point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum AggregationTemporality {
     /// The last collection.
@@ -79,7 +78,7 @@ pub(crate) enum AggregationTemporality {
     Cumulative = 2,
 }
 
-/// What instruments measure. OTLP has no unsigned numbers.
+/// A measured number. OTLP has no unsigned numbers.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Number {
     Integer(i64),
@@ -87,7 +86,7 @@ pub(crate) enum Number {
 }
 
 impl Number {
-    /// In histograms all numbers are floating-point ones.
+    /// Returns the number as a floating-point one, which histograms require.
     pub(crate) fn as_double(self) -> f64 {
         match self {
             Self::Integer(number) => number as f64,
@@ -95,13 +94,13 @@ impl Number {
         }
     }
 
-    /// One that is not would spoil every sum that it goes into.
+    /// Returns true if the number is finite. Any other number would invalidate every sum.
     pub(crate) fn is_finite(self) -> bool {
         self.as_double().is_finite()
     }
 }
 
-/// Start and end of what a data point counts, in nanoseconds since 1970.
+/// The interval of a data point, in nanoseconds since 1970.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct TimeRange {
     pub(crate) start: u64,
@@ -119,23 +118,24 @@ pub(crate) struct Distribution<'a> {
     pub(crate) bounds: &'a [f64],
 }
 
-/// Writes requests, which are cut as soon as they are so long: longer by one data point at most.
+/// Writes requests. A request is closed when it reaches the limit, so it exceeds the limit by at
+/// most one data point.
 ///
-/// The messages around the data points, whose lengths must be known before they are written: from
+/// Lengths precede messages, so each enclosing message has a buffer. The buffers are listed from
 /// the innermost to the outermost.
 #[derive(Debug)]
 pub(crate) struct Writer<'a> {
     resource: &'a ResourceFrame,
     limit: usize,
-    /// Data points of the metric that is being written.
+    /// Data points of the current metric.
     points: Vec<u8>,
-    /// The scope that is being written, and its metrics that are complete.
+    /// The current scope and its complete metrics.
     scope: Vec<u8>,
-    /// How long it is without metrics.
+    /// Length of the current scope without metrics.
     scope_header_bytes: usize,
-    /// The scopes of this request that are complete.
+    /// Complete scopes of the current request.
     scopes: Vec<u8>,
-    /// Data points in this request.
+    /// Number of data points in the current request.
     count: u64,
     requests: Vec<MetricsRequest>,
 }
@@ -225,7 +225,7 @@ impl<'a> Writer<'a> {
         });
     }
 
-    /// What was written.
+    /// Closes the last request and returns all.
     pub(crate) fn finish(mut self) -> Vec<MetricsRequest> {
         self.close_request();
         self.requests
@@ -241,7 +241,7 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// All data points of the metric have been added.
+    /// Writes the metric with the data points that have been added.
     pub(crate) fn close_metric(&mut self, metric: Metric<'_>) {
         if self.points.is_empty() {
             return;
@@ -269,9 +269,10 @@ impl<'a> Writer<'a> {
     }
 }
 
-/// A histogram's data point has about 300 bytes, and most metrics have one or two of them.
+/// Initial capacity for the data points of a metric. That of a histogram takes about 300 bytes, and
+/// most metrics have one or two.
 const POINTS_CAPACITY: usize = 1024;
-/// What an invocation records, usually.
+/// Initial capacity for a scope, the usual size of an invocation's metrics.
 const SCOPE_CAPACITY: usize = 4096;
 
 fn put_time_range(out: &mut Vec<u8>, time_range: TimeRange) {
@@ -279,7 +280,7 @@ fn put_time_range(out: &mut Vec<u8>, time_range: TimeRange) {
     wire::fixed64(out, field::POINT_TIME, time_range.end);
 }
 
-/// Written also if it is zero, which says that it is known.
+/// Writes the value even if it is zero, because an absent value is unknown.
 fn double(out: &mut Vec<u8>, field: u32, value: f64) {
     wire::fixed64_always(out, field, value.to_bits());
 }

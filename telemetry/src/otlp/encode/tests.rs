@@ -1,4 +1,4 @@
-//! What arrives at a collector is what `opentelemetry-proto` would have sent for the same spans.
+//! The encoded spans are those that `opentelemetry-proto` encodes for the same spans.
 
 use std::time::Duration;
 
@@ -128,7 +128,7 @@ prop_compose! {
     }
 }
 
-/// The request as it goes over the wire: one `ScopeSpans` a scope, in order of first appearance.
+/// Encodes a request with one `ScopeSpans` per scope, in order of first appearance.
 pub(crate) fn encode_request(spans: &[SpanData], resource: &Resource) -> Vec<u8> {
     let mut scopes: Vec<(InstrumentationScope, Vec<u8>)> = Vec::new();
     for data in spans {
@@ -173,7 +173,7 @@ proptest! {
         let expected = ExportTraceServiceRequest {
             resource_spans: group_spans_by_resource_and_scope(spans, &with_schema),
         };
-        // NaN is not equal to itself, but its bytes are.
+        // Compared as bytes, because NaN is not equal to itself.
         prop_assert_eq!(actual.encode_to_vec(), expected.encode_to_vec());
     }
 }

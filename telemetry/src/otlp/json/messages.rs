@@ -1,4 +1,4 @@
-//! What OTLP's messages consist of:
+//! Tables of the fields of OTLP's messages:
 //! `opentelemetry/proto/{collector,common,resource,trace,metrics,logs}`, OTLP 1.9.
 
 use Kind::{Base64, Hex, Text};
@@ -11,19 +11,19 @@ use Shape::{Many, One};
 use crate::otlp::Signal;
 use crate::otlp::protobuf::WireType;
 
-/// A message: its fields, and which of them are written although they are absent.
+/// A message and its fields.
 #[derive(Debug)]
 pub(crate) struct Message {
     pub(super) fields: &'static [Field],
-    /// So many fields, from the first, are also written where they are empty, which proto3 allows:
-    /// those that `opentelemetry-proto`, and so whatever in Rust reads OTLP/JSON, insists on.
+    /// Number of fields, from the first, that are written even if they are empty.
+    /// `opentelemetry-proto`, and so every Rust program that reads OTLP/JSON, requires them.
     required: usize,
 }
 
 #[derive(Debug)]
 pub(super) struct Field {
     pub(super) number: u32,
-    /// The name with quotes and colon, as it stands in front of the value.
+    /// Name with quotes and colon, as written before the value.
     pub(super) key: &'static str,
     pub(super) shape: Shape,
 }
@@ -64,13 +64,13 @@ pub(super) enum Scalar {
 }
 
 impl Message {
-    /// The field of this number, with its place in the table.
+    /// Returns the field with this number, and its index in the table.
     pub(super) fn field(&self, number: u32) -> Option<(usize, &'static Field)> {
         let mut fields = self.fields.iter().enumerate();
         fields.find(|(_, field)| field.number == number)
     }
 
-    /// The field of this name.
+    /// Returns the field with this name.
     #[cfg(feature = "replay")]
     pub(super) fn field_by_name(&self, name: &str) -> Option<&'static Field> {
         self.fields.iter().find(|field| field.name() == name)
@@ -83,7 +83,7 @@ impl Message {
 
 #[cfg(feature = "replay")]
 impl Field {
-    /// The name alone.
+    /// Returns the name without quotes and colon.
     pub(super) fn name(&self) -> &'static str {
         self.key.trim_matches(['"', ':'])
     }
@@ -99,7 +99,7 @@ impl Scalar {
     }
 }
 
-/// A table of fields; the number of required ones stands behind the message's name.
+/// Defines the table of a message. The number of required fields follows the name.
 macro_rules! message {
     ($visibility:vis $name:ident, $required:literal: $($number:literal $field:literal $shape:expr),* $(,)?) => {
         $visibility static $name: Message = Message {
@@ -129,7 +129,7 @@ const fn messages(message: &'static Message) -> Shape {
     Many(Kind::Message(message))
 }
 
-/// The message that is sent to a signal's endpoint.
+/// Returns the request of a signal.
 pub(super) fn request(signal: Signal) -> &'static Message {
     match signal {
         Signal::Traces => &TRACE_REQUEST,

@@ -1,7 +1,7 @@
-//! OTLP protobuf from OTLP/JSON: the way back, by the same tables.
+//! OTLP protobuf, converted from OTLP/JSON with the same tables.
 //!
-//! What was written from protobuf becomes the same protobuf again, also where JSON has no number
-//! for a value, which types derived from the protocol's definition do not read.
+//! Protobuf that was converted to JSON is restored exactly, including numbers that JSON cannot
+//! represent, which types derived from the protocol's definition do not read.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,7 +11,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Seq
 use super::messages::{Field, Kind, Message, Scalar, Shape};
 use crate::otlp::protobuf as wire;
 
-/// Reads one object. What its message has no field for is passed over.
+/// Reads one object. Unknown members are ignored.
 pub(crate) fn read(message: &'static Message, json: &[u8]) -> Result<Vec<u8>, serde_json::Error> {
     let mut out = Vec::new();
     let mut deserializer = serde_json::Deserializer::from_slice(json);
@@ -24,7 +24,7 @@ pub(crate) fn read(message: &'static Message, json: &[u8]) -> Result<Vec<u8>, se
     Ok(out)
 }
 
-/// The inside of a message.
+/// Reads the fields of a message.
 struct MessageVisitor<'a> {
     message: &'static Message,
     out: &'a mut Vec<u8>,
@@ -60,10 +60,10 @@ impl<'de> Visitor<'de> for MessageVisitor<'_> {
     }
 }
 
-/// A field's value, or its values.
+/// Reads the value or the values of a field.
 struct FieldVisitor<'a> {
     field: &'static Field,
-    /// One of a list's.
+    /// True for an element of a list.
     is_element: bool,
     out: &'a mut Vec<u8>,
 }
@@ -127,7 +127,7 @@ impl FieldVisitor<'_> {
     }
 }
 
-/// What a field takes.
+/// The expected form of the value, for errors.
 impl fmt::Display for FieldVisitor<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (kind, is_list) = match self.field.shape {
@@ -195,7 +195,7 @@ impl<'de> Visitor<'de> for FieldVisitor<'_> {
             Kind::Hex => hex(text).ok_or_else(invalid)?.into(),
             Kind::Base64 => base64(text).ok_or_else(invalid)?.into(),
             Kind::Scalar(Scalar::Double) => {
-                // Rust's own reading takes the three words that JSON has no number for.
+                // The parser accepts the three words for numbers that JSON cannot represent.
                 let value: f64 = text.parse().map_err(|_| invalid())?;
                 wire::fixed64_always(self.out, number, value.to_bits());
                 return Ok(());
@@ -223,8 +223,7 @@ impl<'de> Visitor<'de> for FieldVisitor<'_> {
         if self.is_element || matches!(self.field.shape, Shape::One(_)) {
             return Err(A::Error::custom(format_args!("expected {self}")));
         }
-        // Several numbers need not be packed into one field: protobuf's readers take them one by
-        // one as well.
+        // Numbers are not packed into one field, because protobuf readers accept both forms.
         while list
             .next_element_seed(FieldVisitor {
                 field: self.field,
@@ -254,7 +253,7 @@ fn base64(text: &str) -> Option<Vec<u8>> {
         for at in 0..4 {
             bits = bits << 6 | group.get(at).map_or(Some(0), |digit| sextet(*digit))?;
         }
-        // So many digits as two, three and four are one, two and three bytes.
+        // Two, three and four digits are one, two and three bytes.
         let length = group.len().checked_sub(1).filter(|length| *length > 0)?;
         out.extend_from_slice(&bits.to_be_bytes()[1..=length]);
     }
@@ -266,7 +265,7 @@ fn sextet(digit: u8) -> Option<u32> {
         b'A'..=b'Z' => digit - b'A',
         b'a'..=b'z' => digit - b'a' + 26,
         b'0'..=b'9' => digit - b'0' + 52,
-        // Readers of proto3 JSON take both alphabets.
+        // Proto3 JSON readers accept both alphabets.
         b'+' | b'-' => 62,
         b'/' | b'_' => 63,
         _ => return None,

@@ -45,7 +45,7 @@ fn from_json(signal: Signal, json: &[u8]) -> Vec<u8> {
     read.unwrap_or_else(|error| panic!("{error}: {}", json.escape_ascii()))
 }
 
-/// Any finite number: the others are strings, which `opentelemetry-proto` does not read everywhere.
+/// Any finite number. Others are strings, which `opentelemetry-proto` does not read in every field.
 fn finite() -> impl Strategy<Value = f64> {
     use proptest::num::f64::{NEGATIVE, NORMAL, POSITIVE, SUBNORMAL, ZERO};
     POSITIVE | NEGATIVE | NORMAL | SUBNORMAL | ZERO
@@ -101,7 +101,7 @@ prop_compose! {
     }
 }
 
-/// Zeros where there is something that JSON has no number for.
+/// Replaces numbers that JSON cannot represent with zeros.
 fn replace_non_finite(request: &mut ExportTraceServiceRequest) {
     fn replace_in_value(value: &mut AnyValue) {
         match &mut value.value {
@@ -158,7 +158,7 @@ proptest! {
         let bytes = encode_request(&spans, &resource);
         let read = from_json(Signal::Traces, &to_json(Signal::Traces, &bytes));
         let [original, read] = [&bytes, &read].map(|bytes| ExportTraceServiceRequest::decode(bytes.as_slice()));
-        // NaN is not equal to itself, but its bytes are.
+        // Compared as bytes, because NaN is not equal to itself.
         prop_assert_eq!(original?.encode_to_vec(), read?.encode_to_vec());
     }
 
@@ -204,7 +204,7 @@ fn value_to_json(value: any_value::Value) -> String {
         ..KeyValue::default()
     };
     let mut out = Vec::new();
-    // An attribute is the only field of this message that is a message of key and value.
+    // The attributes of a resource are its only field with values.
     let resource = Resource {
         attributes: vec![body],
         ..Resource::default()
@@ -249,7 +249,7 @@ fn characters_that_end_a_line_or_a_string_are_escaped() {
 #[test]
 fn messages_nested_too_deeply_are_an_error() {
     let mut bytes = Vec::new();
-    // Arrays of arrays: the value in the array, and the array in the value.
+    // Nested arrays: each value is in an array, and each array is in a value.
     for _ in 0..MAX_DEPTH {
         for field in [1 << 3 | 2, 5 << 3 | 2] {
             let mut outer = vec![field];

@@ -1,14 +1,14 @@
-//! The pieces that JSON is made of.
+//! JSON strings and numbers.
 
 use std::io::Write as _;
 
 const HEX: &[u8; 16] = b"0123456789abcdef";
 const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-/// The digits of the largest 64-bit integer.
+/// Number of digits of the largest 64-bit integer.
 const MAX_DIGITS: usize = 20;
 
-/// For each byte what follows the backslash where it must be escaped in a string; 0 where it stands
-/// for itself, `u` where it is written as a number.
+/// The character after the backslash for each byte of a string: 0 if the byte is not escaped, `u`
+/// if it is written as a number.
 const ESCAPES: [u8; 256] = {
     let mut escapes = [0; 256];
     let mut control = 0;
@@ -26,7 +26,7 @@ const ESCAPES: [u8; 256] = {
     escapes
 };
 
-/// A string with its quotes.
+/// Writes a string with its quotes.
 pub(crate) fn string(out: &mut Vec<u8>, text: &str) {
     let bytes = text.as_bytes();
     out.reserve(bytes.len() + 2);
@@ -54,7 +54,7 @@ fn put_escape(out: &mut Vec<u8>, byte: u8, escape: u8) {
     }
 }
 
-/// How long a character's bytes are in a string that [`string`] writes.
+/// Returns the length of a character in the output of [`string`].
 pub(crate) fn escaped_length(character: char) -> usize {
     let length = character.len_utf8();
     match ESCAPES.get(character as usize) {
@@ -96,8 +96,8 @@ pub(super) fn double(out: &mut Vec<u8>, value: f64) {
         _ if value.is_nan() => out.extend_from_slice(b"\"NaN\""),
         f64::INFINITY => out.extend_from_slice(b"\"Infinity\""),
         f64::NEG_INFINITY => out.extend_from_slice(b"\"-Infinity\""),
-        // The shortest digits that mean this very number, with an exponent where there were many
-        // zeros. Writing into memory cannot fail.
+        // `Debug` writes the shortest digits that represent the number exactly, with an exponent
+        // instead of many zeros. Writing to a `Vec` cannot fail.
         finite => {
             let _ = write!(out, "{finite:?}");
         }
@@ -123,7 +123,7 @@ pub(crate) fn base64(out: &mut Vec<u8>, bytes: &[u8]) {
         let byte = |at| u32::from(group.get(at).copied().unwrap_or(0));
         let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
         let mut digits = [18, 12, 6, 0].map(|shift| BASE64[(bits >> shift & 63) as usize]);
-        // A group of one byte has two digits, one of two bytes has three.
+        // A group of one byte has two digits, and one of two bytes has three.
         digits[group.len() + 1..].fill(b'=');
         out.extend_from_slice(&digits);
     }

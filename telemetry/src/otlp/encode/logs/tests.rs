@@ -1,5 +1,4 @@
-//! What arrives at a collector is what `opentelemetry-proto` would have sent for the same log
-//! records.
+//! The encoded log records are those that `opentelemetry-proto` encodes for the same records.
 
 use std::time::SystemTime;
 
@@ -20,7 +19,7 @@ use super::super::tests::{attribute, context, test_scope, time};
 use super::*;
 use crate::otlp::encode::{nanos, open_request, open_scope_spans};
 
-/// A value that owns what it is made of.
+/// An owned value.
 #[derive(Debug, Clone)]
 enum OwnedValue {
     Bool(bool),
@@ -32,12 +31,12 @@ enum OwnedValue {
     Debug(String),
 }
 
-/// Text that is made by `Debug`.
+/// A text that `Debug` writes unchanged.
 struct DebugText<'a>(&'a str);
 
 impl fmt::Debug for DebugText<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // In pieces, as a format string has it.
+        // Written in parts, as format strings do.
         for character in self.0.chars() {
             write!(formatter, "{character}")?;
         }
@@ -197,7 +196,7 @@ proptest! {
         let expected = ExportLogsServiceRequest {
             resource_logs: group_logs_by_resource_and_scope(&LogBatch::new(&batch), &with_schema),
         };
-        // NaN is not equal to itself, but its bytes are.
+        // Compared as bytes, because NaN is not equal to itself.
         prop_assert_eq!(actual.encode_to_vec(), expected.encode_to_vec());
     }
 }
@@ -225,7 +224,7 @@ fn dropped_attributes_are_counted_in_the_record() {
 
 #[test]
 fn a_long_text_of_every_kind_is_truncated_between_two_characters() {
-    // Three bytes each, of which a whole number does not make the limit.
+    // A character has three bytes, and the limit is not a multiple of three.
     let long = "€".repeat(MAX_TEXT / 2);
     let expected = "€".repeat(MAX_TEXT / 3);
     let record = decoded(|record| {
