@@ -1,20 +1,20 @@
-//! The sender against a fake SQS on a real socket, with assertions on what crosses the wire.
+//! Tests of the sender with a fake SQS on a real socket.
 
 #![allow(
     clippy::expect_used,
     clippy::unwrap_used,
-    reason = "tests say what must hold with them, in their support as well"
+    reason = "a failed unwrap fails the test, also in the support modules"
 )]
 
 mod support;
 
-// What a send puts on the wire, and its span.
+// The message and the span of a send.
 mod sending;
 
 // Queues whose `MaximumMessageSize` is below the limit of SQS.
 mod size_limit;
 
-// What is counted of sends, and how long they took.
+// The metrics of sends.
 mod metering;
 
 // Sends to an SQS that cannot be reached.

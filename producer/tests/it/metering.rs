@@ -8,27 +8,27 @@ use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData};
 use opentelemetry_sdk::metrics::{InMemoryMetricExporter, SdkMeterProvider};
 
 use crate::support::sender;
-use crate::support::spans::Spans;
+use crate::support::span_recorder::SpanRecorder;
 
 const QUEUE: &str = "messaging.destination.name=onboarding,messaging.operation.name=send";
 const SYSTEM: &str = "messaging.system=aws_sqs";
 
-/// A sender with a meter, and what it sends to.
-struct Metered {
+/// A sender with a meter, its SQS, and the recorded metrics.
+struct MeteredSender {
     sqs: FakeSqs,
     sender: Sender,
     provider: SdkMeterProvider,
     exporter: InMemoryMetricExporter,
 }
 
-impl Metered {
+impl MeteredSender {
     async fn start() -> Self {
         let exporter = InMemoryMetricExporter::default();
         let provider = SdkMeterProvider::builder()
             .with_periodic_exporter(exporter.clone())
             .build();
         let sqs = FakeSqs::start().await.unwrap();
-        let sender = sender(sqs.address, &Spans::collect()).with_meter(&provider.meter("test"));
+        let sender = sender(sqs.address, &SpanRecorder::new()).with_meter(&provider.meter("test"));
         Self {
             sqs,
             sender,
@@ -37,7 +37,7 @@ impl Metered {
         }
     }
 
-    /// How many sends were counted and how many measured, by their attributes.
+    /// Returns the values of the counter and the counts of the histogram, by their attributes.
     fn recorded(&self) -> (BTreeMap<String, u64>, BTreeMap<String, u64>) {
         self.provider.force_flush().unwrap();
         let (mut sent, mut durations) = (BTreeMap::new(), BTreeMap::new());
@@ -64,7 +64,7 @@ impl Metered {
                 other => panic!("{other:?}"),
             }
         }
-        // The SDK tells of what was bound, too, before anything was recorded with it.
+        // The SDK also exports bound instruments without a measurement.
         sent.retain(|_, count| *count > 0);
         durations.retain(|_, count| *count > 0);
         (sent, durations)
@@ -79,7 +79,7 @@ fn text<'a>(attributes: impl Iterator<Item = &'a KeyValue>) -> String {
     pairs.join(",")
 }
 
-/// The sends that are expected, by what their attributes begin with.
+/// Returns the expected counts, from the first attribute of each series.
 fn expected(sends: &[(&str, u64)]) -> (BTreeMap<String, u64>, BTreeMap<String, u64>) {
     let with = |more: &str| {
         let sends = sends.iter();
@@ -91,7 +91,7 @@ fn expected(sends: &[(&str, u64)]) -> (BTreeMap<String, u64>, BTreeMap<String, u
 
 #[tokio::test]
 async fn sends_are_counted_and_measured() {
-    let metered = Metered::start().await;
+    let metered = MeteredSender::start().await;
     for _ in 0..2 {
         metered.sender.send(Message::new("body")).await.unwrap();
     }
@@ -99,8 +99,8 @@ async fn sends_are_counted_and_measured() {
 }
 
 #[tokio::test]
-async fn a_send_that_fails_has_the_reason_and_one_that_is_not_tried_is_not_counted() {
-    let metered = Metered::start().await;
+async fn a_failed_send_has_its_error_type_and_an_invalid_message_is_not_counted() {
+    let metered = MeteredSender::start().await;
     let denied = SqsReply::Error(403, "AccessDenied", "AccessDenied");
     metered.sqs.reply_with([denied]);
     metered.sender.send(Message::new("body")).await.unwrap_err();
@@ -110,8 +110,8 @@ async fn a_send_that_fails_has_the_reason_and_one_that_is_not_tried_is_not_count
 }
 
 #[tokio::test]
-async fn a_send_that_nobody_waits_for_any_more_was_cancelled() {
-    let metered = Metered::start().await;
+async fn a_dropped_send_is_counted_as_cancelled() {
+    let metered = MeteredSender::start().await;
     metered.sqs.reply_with([SqsReply::Held]);
     let sending = metered.sender.send(Message::new("body"));
     tokio::select! {

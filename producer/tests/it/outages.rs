@@ -6,10 +6,10 @@ use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpListener;
 
 use crate::support::sender;
-use crate::support::spans::{Spans, attribute};
+use crate::support::span_recorder::{SpanRecorder, attribute};
 
-/// An address at which nothing listens.
-async fn nobody() -> SocketAddr {
+/// Returns an address that refuses connections.
+async fn refusing_address() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0")
         .await
         .unwrap()
@@ -17,30 +17,30 @@ async fn nobody() -> SocketAddr {
         .unwrap()
 }
 
-/// An address at which every connection is accepted, and closed once something was said.
-async fn hanging_up() -> SocketAddr {
+/// Returns an address that accepts connections and closes each after the first bytes.
+async fn closing_address() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
-            let _said = stream.read(&mut [0; 1024]).await.unwrap();
+            let _received = stream.read(&mut [0; 1024]).await.unwrap();
         }
     });
     address
 }
 
 #[tokio::test]
-async fn an_sqs_that_is_away_fails_quickly_and_is_named() {
-    let spans = Spans::collect();
-    let started = Instant::now();
-    let error = sender(nobody().await, &spans)
+async fn a_refused_connection_fails_quickly_as_connect() {
+    let spans = SpanRecorder::new();
+    let started_at = Instant::now();
+    let error = sender(refusing_address().await, &spans)
         .send(Message::new("body"))
         .await
         .unwrap_err();
     assert!(
-        started.elapsed() < Duration::from_secs(2),
+        started_at.elapsed() < Duration::from_secs(2),
         "{:?}",
-        started.elapsed()
+        started_at.elapsed()
     );
     assert_eq!(
         (error.error_type(), error.is_retryable()),
@@ -51,18 +51,21 @@ async fn an_sqs_that_is_away_fails_quickly_and_is_named() {
         "{error:?}"
     );
     assert_eq!(
-        attribute(&spans.one("send onboarding"), "error.type"),
+        attribute(&spans.find("send onboarding"), "error.type"),
         "connect"
     );
 }
 
 #[tokio::test]
-async fn a_connection_that_breaks_is_not_taken_for_one_that_never_was() {
-    let spans = Spans::collect();
-    let error = sender(hanging_up().await, &spans)
+async fn a_closed_connection_fails_as_io_and_not_as_connect() {
+    let spans = SpanRecorder::new();
+    let error = sender(closing_address().await, &spans)
         .send(Message::new("body"))
         .await
         .unwrap_err();
     assert_eq!((error.error_type(), error.is_retryable()), ("io", true));
-    assert_eq!(attribute(&spans.one("send onboarding"), "error.type"), "io");
+    assert_eq!(
+        attribute(&spans.find("send onboarding"), "error.type"),
+        "io"
+    );
 }

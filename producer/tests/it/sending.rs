@@ -3,7 +3,7 @@ use baton_test_support::FakeSqs;
 use opentelemetry::trace::{SpanKind, Status};
 
 use crate::support::sender;
-use crate::support::spans::{Spans, attribute, list, traceparent};
+use crate::support::span_recorder::{SpanRecorder, attribute, list, traceparent};
 
 const CALLERS: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
@@ -11,8 +11,8 @@ fn text(value: &str) -> AttributeValue {
     AttributeValue::String(value.to_owned())
 }
 
-async fn send(message: Message) -> (FakeSqs, Spans) {
-    let (sqs, spans) = (FakeSqs::start().await.unwrap(), Spans::collect());
+async fn send(message: Message) -> (FakeSqs, SpanRecorder) {
+    let (sqs, spans) = (FakeSqs::start().await.unwrap(), SpanRecorder::new());
     let sent = sender(sqs.address, &spans).send(message).await.unwrap();
     assert_eq!(sent.message_id, FakeSqs::MESSAGE_ID);
     (sqs, spans)
@@ -21,7 +21,7 @@ async fn send(message: Message) -> (FakeSqs, Spans) {
 #[tokio::test]
 async fn the_message_carries_the_context_of_its_own_send_span() {
     let (sqs, spans) = send(Message::new("body").with_attribute("tenant", text("blue"))).await;
-    let span = spans.one("send onboarding");
+    let span = spans.find("send onboarding");
     assert_eq!(sqs.attribute("traceparent"), Some(traceparent(&span)));
     assert_eq!(sqs.attribute("tenant").as_deref(), Some("blue"));
     assert_eq!(sqs.message()["MessageBody"], "body");
@@ -40,7 +40,7 @@ async fn an_empty_tracestate_is_not_sent() {
 #[tokio::test]
 async fn the_send_span_follows_the_messaging_conventions() {
     let (sqs, spans) = send(Message::new("body")).await;
-    let span = spans.one("send onboarding");
+    let span = spans.find("send onboarding");
     assert_eq!(
         (span.span_kind.clone(), span.status.clone()),
         (SpanKind::Producer, Status::Unset)
@@ -80,16 +80,16 @@ async fn a_context_that_does_not_fit_is_recorded_on_the_span() {
     );
     assert_eq!(sqs.attribute("traceparent"), None);
     assert_eq!(
-        list(&spans.one("send onboarding"), "baton.context.dropped"),
+        list(&spans.find("send onboarding"), "baton.context.dropped"),
         ["traceparent"]
     );
 }
 
 #[tokio::test]
-async fn a_context_that_the_caller_put_in_is_kept_and_linked() {
+async fn a_context_in_the_callers_attributes_is_kept_and_linked() {
     let (sqs, spans) =
         send(Message::new("body").with_attribute("traceparent", text(CALLERS))).await;
-    let span = spans.one("send onboarding");
+    let span = spans.find("send onboarding");
     assert_eq!(sqs.attribute("traceparent").as_deref(), Some(CALLERS));
     assert_eq!(span.span_kind, SpanKind::Client);
     assert_eq!(span.links.len(), 1);
@@ -104,7 +104,7 @@ async fn a_context_that_the_caller_put_in_is_kept_and_linked() {
 }
 
 #[tokio::test]
-async fn numbers_and_bytes_cross_the_wire_as_what_they_are() {
+async fn number_and_binary_attributes_keep_their_type() {
     let message = Message::new("body")
         .with_attribute("attempt", AttributeValue::Number("3".to_owned()))
         .with_attribute("digest", AttributeValue::Binary(vec![1, 2, 3]));
@@ -122,7 +122,7 @@ async fn numbers_and_bytes_cross_the_wire_as_what_they_are() {
 
 #[tokio::test]
 async fn a_message_that_breaks_a_rule_is_not_sent() {
-    let (sqs, spans) = (FakeSqs::start().await.unwrap(), Spans::collect());
+    let (sqs, spans) = (FakeSqs::start().await.unwrap(), SpanRecorder::new());
     let error = sender(sqs.address, &spans)
         .send(Message::new(""))
         .await
@@ -132,7 +132,7 @@ async fn a_message_that_breaks_a_rule_is_not_sent() {
         "{error:?}"
     );
     assert!(sqs.calls().is_empty());
-    let span = spans.one("send onboarding");
+    let span = spans.find("send onboarding");
     assert_eq!(attribute(&span, "error.type"), "invalid_message");
     assert!(
         matches!(span.status, Status::Error { .. }),

@@ -6,21 +6,21 @@ use opentelemetry::baggage::BaggageExt as _;
 use opentelemetry::trace::FutureExt as _;
 use opentelemetry::{Context, KeyValue};
 
-use crate::support::spans::{Spans, attribute, list, traceparent};
+use crate::support::span_recorder::{SpanRecorder, attribute, list, traceparent};
 use crate::support::{sender, sender_with_operation_timeout};
 
 /// `MaximumMessageSize` of a queue created by Terraform with its default.
 const MAXIMUM_MESSAGE_SIZE: usize = 262_144;
-/// Bytes of a `traceparent`: name, type `String` and value.
+/// Size of a `traceparent` attribute: name, type `String` and value.
 const TRACEPARENT_BYTES: usize = 11 + 6 + 55;
 
-async fn limited_queue() -> (FakeSqs, Spans) {
+async fn limited_queue() -> (FakeSqs, SpanRecorder) {
     let sqs = FakeSqs::start().await.unwrap();
     sqs.set_maximum_message_size(MAXIMUM_MESSAGE_SIZE);
-    (sqs, Spans::collect())
+    (sqs, SpanRecorder::new())
 }
 
-fn body_of(bytes: usize) -> Message {
+fn message_with_body(bytes: usize) -> Message {
     Message::new("x".repeat(bytes))
 }
 
@@ -30,15 +30,16 @@ fn attribute_names(call: &SqsCall) -> Vec<&str> {
     names.collect()
 }
 
-/// The current context with one baggage entry.
-fn with_baggage() -> Context {
+/// Returns the current context with one baggage entry.
+fn context_with_baggage() -> Context {
     Context::current_with_baggage([KeyValue::new("tenant", "blue")])
 }
 
 #[tokio::test]
 async fn a_body_that_fits_the_queue_is_sent_without_the_context_that_does_not() {
     let (sqs, spans) = limited_queue().await;
-    let message = body_of(262_100).with_attribute("t", AttributeValue::String("v".to_owned()));
+    let message =
+        message_with_body(262_100).with_attribute("t", AttributeValue::String("v".to_owned()));
     sender(sqs.address, &spans).send(message).await.unwrap();
     let calls = sqs.calls();
     assert_eq!(calls.len(), 2, "one refused call and one accepted");
@@ -47,22 +48,25 @@ async fn a_body_that_fits_the_queue_is_sent_without_the_context_that_does_not() 
         calls[1].body["MessageBody"].as_str().unwrap().len(),
         262_100
     );
-    let span = spans.one("send onboarding");
+    let span = spans.find("send onboarding");
     assert_eq!(list(&span, "baton.context.dropped"), ["traceparent"]);
     assert_eq!(attribute(&span, "error.type"), "");
 }
 
 #[tokio::test]
-async fn the_traceparent_stays_where_the_baggage_is_enough() {
+async fn the_traceparent_is_kept_if_removing_the_baggage_is_enough() {
     let (sqs, spans) = limited_queue().await;
-    let message = body_of(MAXIMUM_MESSAGE_SIZE - TRACEPARENT_BYTES);
+    let message = message_with_body(MAXIMUM_MESSAGE_SIZE - TRACEPARENT_BYTES);
     let sender = sender(sqs.address, &spans);
-    let sent = sender.send(message).with_context(with_baggage()).await;
+    let sent = sender
+        .send(message)
+        .with_context(context_with_baggage())
+        .await;
     sent.unwrap();
     let calls = sqs.calls();
     assert_eq!(attribute_names(&calls[0]), ["baggage", "traceparent"]);
     assert_eq!(attribute_names(&calls[1]), ["traceparent"]);
-    let span = spans.one("send onboarding");
+    let span = spans.find("send onboarding");
     let sent = &calls[1].body["MessageAttributes"]["traceparent"]["StringValue"];
     assert_eq!(sent.as_str(), Some(&*traceparent(&span)));
     assert_eq!(list(&span, "baton.context.dropped"), ["baggage"]);
@@ -73,7 +77,10 @@ async fn the_limit_is_remembered_by_the_sender() {
     let (sqs, spans) = limited_queue().await;
     let sender = sender(sqs.address, &spans);
     for _ in 0..3 {
-        sender.send(body_of(MAXIMUM_MESSAGE_SIZE)).await.unwrap();
+        sender
+            .send(message_with_body(MAXIMUM_MESSAGE_SIZE))
+            .await
+            .unwrap();
     }
     assert_eq!(sqs.calls().len(), 4, "the first message is refused once");
     for span in spans.all() {
@@ -84,7 +91,7 @@ async fn the_limit_is_remembered_by_the_sender() {
 #[tokio::test]
 async fn a_message_that_is_too_large_by_itself_is_an_error_with_both_sizes() {
     let (sqs, spans) = limited_queue().await;
-    let message = body_of(MAXIMUM_MESSAGE_SIZE + 1);
+    let message = message_with_body(MAXIMUM_MESSAGE_SIZE + 1);
     let error = sender(sqs.address, &spans).send(message).await.unwrap_err();
     assert_eq!(sqs.calls().len(), 1);
     assert_eq!(
@@ -102,16 +109,19 @@ async fn a_message_that_is_too_large_by_itself_is_an_error_with_both_sizes() {
         ),
         "{error:?}"
     );
-    let span = spans.one("send onboarding");
+    let span = spans.find("send onboarding");
     assert_eq!(attribute(&span, "error.type"), "InvalidParameterValue");
 }
 
 #[tokio::test]
-async fn a_refusal_without_a_limit_costs_one_field_after_the_other() {
-    let (sqs, spans) = (FakeSqs::start().await.unwrap(), Spans::collect());
+async fn a_refusal_without_a_limit_removes_the_fields_one_by_one() {
+    let (sqs, spans) = (FakeSqs::start().await.unwrap(), SpanRecorder::new());
     sqs.reply_with([SqsReply::InvalidValue; 2]);
     let sender = sender(sqs.address, &spans);
-    let sent = sender.send(body_of(1)).with_context(with_baggage()).await;
+    let sent = sender
+        .send(message_with_body(1))
+        .with_context(context_with_baggage())
+        .await;
     sent.unwrap();
     let calls = sqs.calls();
     let names: Vec<_> = calls.iter().map(attribute_names).collect();
@@ -121,24 +131,24 @@ async fn a_refusal_without_a_limit_costs_one_field_after_the_other() {
     );
     assert!(names[2].is_empty(), "{names:?}");
     assert_eq!(
-        list(&spans.one("send onboarding"), "baton.context.dropped"),
+        list(&spans.find("send onboarding"), "baton.context.dropped"),
         ["baggage", "traceparent"]
     );
 }
 
 #[tokio::test]
-async fn both_calls_share_the_time_of_one() {
+async fn both_calls_share_one_operation_timeout() {
     let (sqs, spans) = limited_queue().await;
     sqs.delay_refusals(Duration::from_millis(1_500));
     sqs.reply_with([SqsReply::Silence; 3]);
     let sender = sender_with_operation_timeout(sqs.address, &spans, Duration::from_secs(2));
-    let began = Instant::now();
-    let sent = sender.send(body_of(MAXIMUM_MESSAGE_SIZE)).await;
+    let started_at = Instant::now();
+    let sent = sender.send(message_with_body(MAXIMUM_MESSAGE_SIZE)).await;
     assert_eq!(sent.unwrap_err().error_type(), "timeout");
     assert!(
-        began.elapsed() < Duration::from_secs(3),
+        started_at.elapsed() < Duration::from_secs(3),
         "{:?}",
-        began.elapsed()
+        started_at.elapsed()
     );
     assert_eq!(sqs.calls().len(), 2);
 }

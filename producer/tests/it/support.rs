@@ -1,4 +1,4 @@
-//! What the scenarios stand on.
+//! Senders of a fake SQS.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -9,16 +9,16 @@ use aws_sdk_sqs::config::timeout::TimeoutConfig;
 use aws_sdk_sqs::config::{BehaviorVersion, Credentials, Region};
 use baton_producer::{QueueUrl, Sender};
 
-use self::spans::Spans;
+use self::span_recorder::SpanRecorder;
 
-pub(crate) mod spans;
+pub(crate) mod span_recorder;
 
-/// A sender whose SQS is `address`.
-pub(crate) fn sender(address: SocketAddr, spans: &Spans) -> Sender {
+/// Returns a sender whose SQS has this address.
+pub(crate) fn sender(address: SocketAddr, spans: &SpanRecorder) -> Sender {
     sender_through(sqs_client(address), address, spans)
 }
 
-fn sender_through(client: Client, address: SocketAddr, spans: &Spans) -> Sender {
+fn sender_through(client: Client, address: SocketAddr, spans: &SpanRecorder) -> Sender {
     let queue = QueueUrl::parse(&format!("http://{address}/000000000000/onboarding")).unwrap();
     Sender::new(client, queue, spans.tracer())
 }
@@ -40,10 +40,10 @@ fn sqs_client(address: SocketAddr) -> Client {
     Client::from_conf(config)
 }
 
-/// A sender with this operation timeout, which covers all attempts of a send.
+/// Returns a sender with this operation timeout, which covers all attempts of a send.
 pub(crate) fn sender_with_operation_timeout(
     address: SocketAddr,
-    spans: &Spans,
+    spans: &SpanRecorder,
     timeout: Duration,
 ) -> Sender {
     let timeouts = TimeoutConfig::builder()

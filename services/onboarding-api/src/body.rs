@@ -13,7 +13,7 @@ use crate::onboarding::FieldError;
 use crate::problem::Problem;
 
 /// Limit of a request body, in bytes. An onboarding has a few hundred. The limit leaves room for
-/// future fields, and keeps the memory that a request can take small.
+/// future fields, and bounds the memory that a request can use.
 pub(crate) const MAX_BODY_BYTES: usize = 64 * 1024;
 
 /// Time limit for a request body. Without it, a client that stalls would delay the shutdown.

@@ -1,7 +1,7 @@
 //! An onboarding, and the checks of its fields.
 //!
-//! The checks report every invalid field of a request and not only the first. No error contains a
-//! value, because a value may be an e-mail address in the wrong field.
+//! The checks report every invalid field of a request, not only the first. No error contains a
+//! value, because it may be an e-mail address in the wrong field.
 
 use std::borrow::Cow;
 

@@ -130,7 +130,7 @@ impl FakeSqs {
     ///
     /// # Panics
     ///
-    /// If there was another call, or none.
+    /// Panics if there was another call, or none.
     #[must_use]
     pub fn message(&self) -> Value {
         let calls = self.calls();
@@ -143,7 +143,7 @@ impl FakeSqs {
     ///
     /// # Panics
     ///
-    /// If there was another call, or none, or if the attribute has another type.
+    /// Panics if there was another call, or none, or if the attribute has another type.
     #[must_use]
     pub fn attribute(&self, name: &str) -> Option<String> {
         let value = &self.message()["MessageAttributes"][name];
@@ -156,7 +156,7 @@ impl FakeSqs {
 
 async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> HttpResult {
     let action = header(request.headers(), TARGET);
-    // The client went away amid its request.
+    // The client disconnected before the end of its request.
     let body = request
         .into_body()
         .collect()

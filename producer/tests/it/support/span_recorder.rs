@@ -1,4 +1,4 @@
-//! Spans of one scenario, kept in memory.
+//! The spans of a test, recorded in memory.
 
 use std::sync::Once;
 
@@ -10,13 +10,13 @@ use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracer, SdkTracerProvide
 static PROPAGATOR: Once = Once::new();
 
 #[derive(Debug)]
-pub(crate) struct Spans {
+pub(crate) struct SpanRecorder {
     provider: SdkTracerProvider,
     exporter: InMemorySpanExporter,
 }
 
-impl Spans {
-    pub(crate) fn collect() -> Self {
+impl SpanRecorder {
+    pub(crate) fn new() -> Self {
         PROPAGATOR.call_once(|| global::set_text_map_propagator(Propagator::default()));
         let exporter = InMemorySpanExporter::default();
         let provider = SdkTracerProvider::builder()
@@ -33,8 +33,8 @@ impl Spans {
         self.exporter.get_finished_spans().unwrap()
     }
 
-    /// The one span of this name.
-    pub(crate) fn one(&self, name: &str) -> SpanData {
+    /// Returns the only span of this name.
+    pub(crate) fn find(&self, name: &str) -> SpanData {
         let mut found = self.all();
         found.retain(|span| span.name == name);
         assert_eq!(found.len(), 1, "{name}: {:?}", self.all());
@@ -42,7 +42,7 @@ impl Spans {
     }
 }
 
-/// An attribute as text; absent is empty.
+/// Returns an attribute as text. An absent attribute is an empty text.
 pub(crate) fn attribute(span: &SpanData, key: &str) -> String {
     let found = span
         .attributes
@@ -53,7 +53,7 @@ pub(crate) fn attribute(span: &SpanData, key: &str) -> String {
         .unwrap_or_default()
 }
 
-/// An attribute that is a list of texts.
+/// Returns an attribute that is a list of texts.
 pub(crate) fn list(span: &SpanData, key: &str) -> Vec<String> {
     let found = span
         .attributes
@@ -63,11 +63,11 @@ pub(crate) fn list(span: &SpanData, key: &str) -> Vec<String> {
         Some(Value::Array(opentelemetry::Array::String(values))) => {
             values.iter().map(ToString::to_string).collect()
         }
-        other => panic!("{key} is no list of texts: {other:?}"),
+        other => panic!("{key} is not a list of texts: {other:?}"),
     }
 }
 
-/// What `traceparent` says of a sampled span.
+/// Returns the `traceparent` of a sampled span.
 pub(crate) fn traceparent(span: &SpanData) -> String {
     format!(
         "00-{}-{}-01",
