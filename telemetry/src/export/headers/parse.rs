@@ -1,36 +1,43 @@
-//! What a secret must hold.
+//! Parsing of headers from a secret.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::Deserialize as _;
 use serde_json::{Deserializer, Map, Value};
 
-/// What is wrong with a text that should be headers. Says where, and never what: it may be a key.
+/// The reason why a text is not a list of headers. States the position and never the content, which
+/// may be a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidHeaders {
-    /// Nothing in it.
-    #[error("it is empty, expected name=value,name=value or a JSON object of names and values")]
+    /// The text is empty.
+    #[error("empty, expected name=value,name=value or a JSON object of names and values")]
     Empty,
-    /// Begins as a JSON object does, and is none.
-    #[error("it begins with a brace and is no JSON object")]
+    /// The text begins with a brace but is not a JSON object.
+    #[error("begins with a brace but is not a JSON object")]
     NotJson,
-    /// This entry, counted from 1, is no header.
-    #[error("entry {0} is no header, expected name=value as in authorization=Bearer KEY")]
+    /// The entry at this position, counted from 1, is not a header.
+    #[error("entry {0} is not a header, expected name=value as in authorization=Bearer KEY")]
     Entry(usize),
-    /// This member of the JSON object, counted from 1, is no header.
-    #[error("member {0} is no header, expected \"name\": \"value\", both strings")]
+    /// The member of the JSON object at this position, counted from 1, is not a header.
+    #[error("member {0} is not a header, expected \"name\": \"value\", both strings")]
     Member(usize),
 }
 
-/// Reads headers: a list `name=value,name=value`, as `OTEL_EXPORTER_OTLP_HEADERS` has them, or a
-/// JSON object of names and values.
+/// Parses headers: a list `name=value,name=value` as in `OTEL_EXPORTER_OTLP_HEADERS`, or a JSON
+/// object of names and values.
 ///
-/// Values of the list are percent-decoded, those of the object are taken as they are. All are
+/// Values of the list are percent-decoded, and those of the object are used unchanged. All are
 /// marked as sensitive.
+///
+/// ```
+/// let headers = baton_telemetry::parse_headers("authorization=Bearer%20KEY")?;
+/// assert_eq!(headers["authorization"], "Bearer KEY");
+/// # Ok::<(), baton_telemetry::InvalidHeaders>(())
+/// ```
 ///
 /// # Errors
 ///
-/// When the text is neither.
+/// Returns an error if the text is neither.
 pub fn parse_headers(text: &str) -> Result<HeaderMap, InvalidHeaders> {
     let text = text.trim();
     if text.is_empty() {

@@ -9,20 +9,20 @@ use super::fetched::{RETRY_INTERVAL, VersionedHeaders};
 use super::*;
 use crate::logs::{Capture, captured};
 
-/// Answers by a script, after a while each, and counts.
+/// A source that returns scripted results and counts the fetches. It hangs when the script ends.
 #[derive(Clone, Default)]
-pub(crate) struct Scripted {
+pub(crate) struct ScriptedSource {
     script: Arc<Mutex<VecDeque<Result<&'static str, &'static str>>>>,
     fetches: Arc<Mutex<usize>>,
 }
 
-impl fmt::Debug for Scripted {
+impl fmt::Debug for ScriptedSource {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("Scripted")
+        formatter.write_str("ScriptedSource")
     }
 }
 
-impl Scripted {
+impl ScriptedSource {
     pub(crate) fn new(script: &[Result<&'static str, &'static str>]) -> Self {
         let scripted = Self::default();
         scripted.script.lock().unwrap().extend(script);
@@ -38,14 +38,14 @@ impl Scripted {
     }
 }
 
-impl HeaderSource for Scripted {
+impl HeaderSource for ScriptedSource {
     fn fetch(&self) -> HeadersFuture<'_> {
         Box::pin(async {
             *self.fetches.lock().unwrap() += 1;
-            let answer = self.script.lock().unwrap().pop_front();
+            let result = self.script.lock().unwrap().pop_front();
             tokio::task::yield_now().await;
-            match answer {
-                Some(answer) => Ok(parse_headers(answer?)?),
+            match result {
+                Some(result) => Ok(parse_headers(result?)?),
                 None => std::future::pending().await,
             }
         })
@@ -78,7 +78,7 @@ fn headers_are_read_from_a_list_and_from_json() {
 }
 
 #[test]
-fn what_is_no_headers_is_refused_by_position_and_not_repeated() {
+fn the_error_for_invalid_headers_has_the_position_but_not_the_text() {
     for (text, expected) in [
         ("", InvalidHeaders::Empty),
         ("{}", InvalidHeaders::Empty),
@@ -100,51 +100,51 @@ fn what_is_no_headers_is_refused_by_position_and_not_repeated() {
 }
 
 #[tokio::test]
-async fn the_start_fetches_and_nobody_else_does_while_the_key_is_good() {
-    let source = Scripted::new(&[Ok("authorization=one")]);
-    let held = source.fetched_headers();
-    held.fetch_first().await;
-    let first = held.newer_than(0, soon()).await;
+async fn headers_are_fetched_once_at_the_start_while_the_key_is_valid() {
+    let source = ScriptedSource::new(&[Ok("authorization=one")]);
+    let headers = source.fetched_headers();
+    headers.fetch_first().await;
+    let first = headers.newer_than(0, soon()).await;
     assert_eq!(keys(first).as_deref(), Some("one"));
-    assert!(held.newer_than(1, soon()).await.is_none());
+    assert!(headers.newer_than(1, soon()).await.is_none());
     assert_eq!(source.fetches(), 1);
 }
 
 #[tokio::test]
-async fn three_signals_with_a_refused_key_cost_one_fetch() {
-    let source = Scripted::new(&[Ok("authorization=one"), Ok("authorization=two")]);
-    let held = source.fetched_headers();
-    held.fetch_first().await;
-    let renew = || held.refetch(1, soon());
+async fn three_signals_with_a_rejected_key_share_one_fetch() {
+    let source = ScriptedSource::new(&[Ok("authorization=one"), Ok("authorization=two")]);
+    let headers = source.fetched_headers();
+    headers.fetch_first().await;
+    let renew = || headers.refetch(1, soon());
     let (traces, metrics, logs) = tokio::join!(renew(), renew(), renew());
     for renewed in [traces, metrics, logs] {
         assert_eq!(keys(renewed).as_deref(), Some("two"));
     }
     assert_eq!(source.fetches(), 2);
-    // Refused again at once: the same key is not asked for a third time within a minute.
-    assert!(held.refetch(2, soon()).await.is_none());
+    // Rejected again immediately: the headers are not fetched a third time within a minute.
+    assert!(headers.refetch(2, soon()).await.is_none());
     assert_eq!(source.fetches(), 2);
 }
 
 #[tokio::test]
-async fn the_same_key_again_is_no_reason_to_send_again() {
-    let source = Scripted::new(&[Ok("authorization=one"), Ok("authorization=one")]);
-    let held = source.fetched_headers();
-    held.fetch_first().await;
-    assert!(held.refetch(1, soon()).await.is_none());
+async fn an_unchanged_key_is_not_sent_again() {
+    let source = ScriptedSource::new(&[Ok("authorization=one"), Ok("authorization=one")]);
+    let headers = source.fetched_headers();
+    headers.fetch_first().await;
+    assert!(headers.refetch(1, soon()).await.is_none());
     assert_eq!(source.fetches(), 2);
 }
 
 #[tokio::test]
-async fn a_failed_fetch_is_one_line_and_is_tried_again_after_a_pause() {
+async fn a_failed_fetch_logs_one_line_and_is_retried_after_a_pause() {
     let capture = Capture::start();
-    let source = Scripted::new(&[Err("access denied"), Ok("authorization=one")]);
-    let held = source.fetched_headers();
-    held.fetch_first().await;
-    assert!(held.newer_than(0, soon()).await.is_none());
-    assert_eq!(source.fetches(), 1, "it rests");
-    held.advance(RETRY_INTERVAL);
-    let renewed = held.newer_than(0, soon()).await;
+    let source = ScriptedSource::new(&[Err("access denied"), Ok("authorization=one")]);
+    let headers = source.fetched_headers();
+    headers.fetch_first().await;
+    assert!(headers.newer_than(0, soon()).await.is_none());
+    assert_eq!(source.fetches(), 1, "fetched during the pause");
+    headers.advance(RETRY_INTERVAL);
+    let renewed = headers.newer_than(0, soon()).await;
     assert_eq!(keys(renewed).as_deref(), Some("one"));
     let lines = capture.lines();
     assert_eq!(lines.len(), 2, "{lines:?}");
@@ -157,62 +157,62 @@ async fn a_failed_fetch_is_one_line_and_is_tried_again_after_a_pause() {
 }
 
 #[tokio::test]
-async fn a_fetch_that_hangs_leaves_half_of_the_flush_and_says_so_once() {
+async fn a_hanging_fetch_takes_half_of_the_flush_and_logs_one_line() {
     let capture = Capture::start();
-    let held = Scripted::new(&[]).fetched_headers();
-    let began = std::time::Instant::now();
+    let headers = ScriptedSource::new(&[]).fetched_headers();
+    let start = std::time::Instant::now();
     let deadline = Instant::now() + Duration::from_millis(200);
-    let newer = || held.newer_than(0, deadline);
+    let newer = || headers.newer_than(0, deadline);
     let (first, second) = tokio::join!(newer(), newer());
     assert!(first.is_none() && second.is_none());
-    assert!(began.elapsed() < Duration::from_millis(180));
+    assert!(start.elapsed() < Duration::from_millis(180));
     let lines = capture.lines();
     assert_eq!(lines.len(), 1, "{lines:?}");
     assert!(lines[0]["message"].as_str().unwrap().contains("timed out"));
 }
 
 #[tokio::test]
-async fn a_key_is_in_no_debug_output() {
-    let held = Scripted::new(&[Ok("authorization=top-secret")]).fetched_headers();
-    held.fetch_first().await;
-    let shown = format!(
-        "{held:?} {:?}",
-        held.newer_than(0, soon()).await.unwrap().headers
+async fn debug_output_contains_no_key() {
+    let headers = ScriptedSource::new(&[Ok("authorization=top-secret")]).fetched_headers();
+    headers.fetch_first().await;
+    let output = format!(
+        "{headers:?} {:?}",
+        headers.newer_than(0, soon()).await.unwrap().headers
     );
     assert!(
-        shown.contains("Scripted") && shown.contains("authorization"),
-        "{shown}"
+        output.contains("ScriptedSource") && output.contains("authorization"),
+        "{output}"
     );
-    assert!(!shown.contains("top-secret"), "{shown}");
+    assert!(!output.contains("top-secret"), "{output}");
 }
 
 /// Returns true if a source was opened, and the lines that were logged.
-fn opened(
+fn open_with(
     variables: &[(&'static str, &'static str)],
-    how: Option<OpenHeaderSource>,
+    open_source: Option<OpenHeaderSource>,
 ) -> (bool, Vec<serde_json::Value>) {
     let variables: HashMap<_, _> = variables.iter().copied().collect();
     let (config, problems) =
         Config::from_lookup(&|name| variables.get(name).map(|value| (*value).to_owned()));
     assert!(problems.is_empty(), "{problems:?}");
     let mut is_open = false;
-    let lines = captured(|| is_open = open(&config, how).is_some());
+    let lines = captured(|| is_open = open(&config, open_source).is_some());
     (is_open, lines)
 }
 
 #[test]
-fn a_reference_that_cannot_be_used_is_one_line() {
+fn an_invalid_reference_logs_one_line() {
     let named = [(HEADERS_SECRET, "arn:x")];
-    let (is_open, lines) = opened(&named, Some(|_| Ok(Box::new(Scripted::default()))));
+    let (is_open, lines) = open_with(&named, Some(|_| Ok(Box::new(ScriptedSource::default()))));
     assert!(is_open && lines.is_empty());
-    for (how, expected) in [
+    for (open_source, expected) in [
         (None, "the feature `secrets`"),
         (
             Some((|_| Err("no such thing".into())) as OpenHeaderSource),
             "no such thing",
         ),
     ] {
-        let (is_open, lines) = opened(&named, how);
+        let (is_open, lines) = open_with(&named, open_source);
         assert!(!is_open && lines.len() == 1, "{lines:?}");
         assert_eq!(lines[0]["variable"], HEADERS_SECRET);
         let message = lines[0]["message"].as_str().unwrap();
@@ -221,11 +221,11 @@ fn a_reference_that_cannot_be_used_is_one_line() {
             "{message}"
         );
     }
-    assert_eq!(opened(&[], None), (false, Vec::new()));
+    assert_eq!(open_with(&[], None), (false, Vec::new()));
 }
 
 #[test]
-fn where_nothing_goes_to_a_collector_nothing_is_fetched() {
+fn without_an_export_no_source_is_opened() {
     let variables = [(HEADERS_SECRET, "arn:x"), ("OTEL_SDK_DISABLED", "true")];
-    assert_eq!(opened(&variables, None), (false, Vec::new()));
+    assert_eq!(open_with(&variables, None), (false, Vec::new()));
 }

@@ -2,7 +2,7 @@
 //! rejects them.
 
 use super::*;
-use crate::export::headers::tests::Scripted;
+use crate::export::headers::tests::ScriptedSource;
 
 const KEYS: [Result<&str, &str>; 2] = [
     Ok("authorization=Bearer ONE"),
@@ -11,7 +11,7 @@ const KEYS: [Result<&str, &str>; 2] = [
 
 async fn telemetry_with_source(
     collector: &TestCollector,
-    source: &Scripted,
+    source: &ScriptedSource,
     more: &[(&'static str, &'static str)],
 ) -> Telemetry {
     let config = config(collector, more);
@@ -34,7 +34,8 @@ async fn fetched_headers_take_precedence_and_other_headers_are_kept() {
         "OTEL_EXPORTER_OTLP_HEADERS",
         "authorization=Bearer OLD,x-scope=a",
     );
-    let telemetry = telemetry_with_source(&collector, &Scripted::new(&KEYS), &[variable]).await;
+    let telemetry =
+        telemetry_with_source(&collector, &ScriptedSource::new(&KEYS), &[variable]).await;
     end_span(&telemetry, "span");
     assert_eq!(flush(&telemetry).await.exported, 1);
     assert_eq!(header_values(&collector, "authorization"), ["Bearer ONE"]);
@@ -46,7 +47,7 @@ async fn fetched_headers_take_precedence_and_other_headers_are_kept() {
 async fn a_rejected_key_is_fetched_again_and_the_request_retried_in_the_same_flush() {
     for status in [401, 403] {
         let collector = start_collector(&[Answer::Status(status)]).await;
-        let source = Scripted::new(&KEYS);
+        let source = ScriptedSource::new(&KEYS);
         let telemetry = telemetry_with_source(&collector, &source, &[]).await;
         end_span(&telemetry, "span");
         let report = flush(&telemetry).await;
@@ -63,7 +64,7 @@ async fn a_rejected_key_is_fetched_again_and_the_request_retried_in_the_same_flu
 async fn spans_and_metrics_share_one_fetch() {
     let rejection = [Answer::Status(401)];
     let collector = start_collector(&rejection).await;
-    let source = Scripted::new(&KEYS);
+    let source = ScriptedSource::new(&KEYS);
     let telemetry =
         telemetry_with_source(&collector, &source, &[("OTEL_METRICS_EXPORTER", "otlp")]).await;
     end_span(&telemetry, "span");
@@ -80,7 +81,7 @@ async fn spans_and_metrics_share_one_fetch() {
 #[tokio::test]
 async fn a_key_that_is_still_rejected_is_not_fetched_with_every_flush() {
     let collector = start_collector(&[Answer::Status(401); 4]).await;
-    let source = Scripted::new(&KEYS);
+    let source = ScriptedSource::new(&KEYS);
     let telemetry = telemetry_with_source(&collector, &source, &[]).await;
     end_span(&telemetry, "span");
     for _ in 0..3 {
@@ -92,7 +93,8 @@ async fn a_key_that_is_still_rejected_is_not_fetched_with_every_flush() {
 #[tokio::test]
 async fn spans_are_exported_even_if_no_headers_can_be_fetched() {
     let collector = start_collector(&[]).await;
-    let telemetry = telemetry_with_source(&collector, &Scripted::new(&[Err("denied")]), &[]).await;
+    let telemetry =
+        telemetry_with_source(&collector, &ScriptedSource::new(&[Err("denied")]), &[]).await;
     end_span(&telemetry, "span");
     assert_eq!(flush(&telemetry).await.exported, 1);
 }
