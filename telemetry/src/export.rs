@@ -230,7 +230,7 @@ impl Exporter {
     /// spilled.
     pub(crate) fn time_for_spill(&self, bytes: usize) -> Duration {
         match self.spill {
-            Some(_) => Spill::time_for(bytes),
+            Some(_) => Spill::estimate_time(bytes),
             None => Duration::ZERO,
         }
     }

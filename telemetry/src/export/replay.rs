@@ -1,4 +1,4 @@
-//! Sending spilled spans on: what `baton replay` needs of this crate.
+//! Sending of spilled spans, for `baton replay`.
 
 use std::fmt;
 use std::time::Duration;
@@ -16,10 +16,10 @@ mod spilled;
 
 pub use spilled::spill;
 
-/// Requests are to be shorter than this: collectors take 4 MiB by default.
+/// Maximum length of a request: collectors accept 4 MiB by default.
 pub const MAX_REQUEST_BYTES: usize = crate::export::MAX_REQUEST_BYTES;
 
-/// The way to the collector that spans are exported to.
+/// Sends requests to the collector that spans are exported to.
 #[derive(Debug)]
 pub struct Sender {
     transport: Transport,
@@ -27,11 +27,12 @@ pub struct Sender {
     passed_over: Option<&'static str>,
 }
 
-/// Variables of the environment, or an endpoint given in their place, that cannot be used.
+/// Problems with the variables of the environment, or with the endpoint given instead.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvalidEnvironment(Vec<InvalidSetting>);
 
-/// One of them: a line that names it and says what was expected. Holds no value that may be secret.
+/// A line that names an invalid variable and states what was expected. Contains no value that may
+/// be secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct InvalidSetting(String);
@@ -41,18 +42,18 @@ impl InvalidEnvironment {
         Self(problems.into_iter().map(InvalidSetting).collect())
     }
 
-    /// All of them.
+    /// Returns all problems.
     #[must_use]
     pub fn settings(&self) -> &[InvalidSetting] {
         &self.0
     }
 }
 
-/// One line for each.
+/// Writes one line per problem.
 impl fmt::Display for InvalidEnvironment {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (at, problem) in self.0.iter().enumerate() {
-            let separator = if at > 0 { "\n" } else { "" };
+        for (index, problem) in self.0.iter().enumerate() {
+            let separator = if index > 0 { "\n" } else { "" };
             write!(formatter, "{separator}{problem}")?;
         }
         Ok(())
@@ -61,47 +62,48 @@ impl fmt::Display for InvalidEnvironment {
 
 impl std::error::Error for InvalidEnvironment {}
 
-/// What became of a request that the collector accepted.
+/// The response to an accepted request.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Accepted {
-    /// So many of its spans the collector will not take, now or later.
+    /// Number of spans that the collector rejected permanently.
     pub rejected: u64,
     /// The collector's message about them, or its warning if it rejected none. Empty if it sent
     /// neither.
     pub message: String,
 }
 
-/// Why a request was not accepted.
+/// The reason why a request was not accepted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SendFailure {
-    /// The collector will never take this request, but perhaps others.
+    /// The collector will never accept this request, but may accept others.
     #[error("{0}")]
     Refused(String),
-    /// The collector takes no request with these headers.
-    #[error("{0}: are the headers right that OTEL_EXPORTER_OTLP_HEADERS says?")]
+    /// The collector rejects the headers of the request.
+    #[error("{0}: check the headers in OTEL_EXPORTER_OTLP_HEADERS")]
     Unauthorized(String),
-    /// The endpoint is not that of an OTLP receiver. The text has the response, and the probable
-    /// mistake in the configuration.
+    /// The endpoint is not that of an OTLP receiver. The text contains the response, and the
+    /// probable mistake in the configuration.
     #[error("{0}")]
     Misdirected(String),
     /// The same request may succeed later.
     #[error("{text}")]
     Passing {
-        /// What happened.
+        /// Description of the failure.
         text: String,
-        /// When the collector wants to be asked again, if it says so.
+        /// Time after which the collector accepts a retry, if it states one.
         retry_after: Option<Duration>,
     },
 }
 
 impl Sender {
-    /// Takes `OTEL_EXPORTER_OTLP_*` as for the export of traces, with `endpoint` in the place of
-    /// `OTEL_EXPORTER_OTLP_ENDPOINT` and of its form for traces, if there is one.
-    /// `OTEL_SDK_DISABLED` and `OTEL_TRACES_EXPORTER` do not count: whoever sends spans again wants
-    /// to.
+    /// Reads `OTEL_EXPORTER_OTLP_*` as for the export of traces. `endpoint` replaces
+    /// `OTEL_EXPORTER_OTLP_ENDPOINT` and `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`. `OTEL_SDK_DISABLED`
+    /// and `OTEL_TRACES_EXPORTER` are ignored, because resending is an explicit request.
     ///
     /// # Errors
-    /// When something in the environment is wrong: unlike a service, a person can be told.
+    ///
+    /// Returns all invalid variables. A service would log them and continue, but here a person can
+    /// correct them.
     pub fn from_env(endpoint: Option<&str>) -> Result<Self, InvalidEnvironment> {
         let replay = config::traces_for_replay(endpoint).map_err(InvalidEnvironment::new)?;
         Ok(Self {
@@ -111,33 +113,32 @@ impl Sender {
         })
     }
 
-    /// The name of a variable that says how a service exports, and that is not read here although
-    /// it is set.
+    /// Returns the name of a variable that is set but ignored, because only a service uses it.
     #[must_use]
     pub fn passed_over(&self) -> Option<&'static str> {
         self.passed_over
     }
 
-    /// Where requests go: a URL without secrets.
+    /// Returns the URL of the endpoint, without secrets.
     #[must_use]
     pub fn endpoint(&self) -> &str {
         &self.endpoint
     }
 
-    /// Sends an `ExportTraceServiceRequest` once, with the time that `OTEL_EXPORTER_OTLP_TIMEOUT`
-    /// gives it.
+    /// Sends an `ExportTraceServiceRequest` once, with the timeout of `OTEL_EXPORTER_OTLP_TIMEOUT`.
     ///
     /// # Errors
-    /// When the collector did not accept it, or did not answer.
+    ///
+    /// Returns an error if the collector does not accept the request or does not respond.
     pub async fn send(&self, request: Bytes) -> Result<Accepted, SendFailure> {
-        let mut frames = BufList::default();
-        frames.push(request);
+        let mut body = BufList::default();
+        body.push(request);
         let deadline: Instant = self.transport.request_deadline();
-        let answer = self.transport.send(frames, deadline).await;
-        let answer = answer.map_err(|error| self.failure(error))?;
+        let response = self.transport.send(body, deadline).await;
+        let response = response.map_err(|error| self.failure(error))?;
         Ok(Accepted {
-            rejected: answer.rejected,
-            message: answer.message,
+            rejected: response.rejected,
+            message: response.message,
         })
     }
 
@@ -160,16 +161,17 @@ impl Sender {
     }
 }
 
-/// OTLP/JSON that is no `ExportTraceServiceRequest`.
+/// The text is not an `ExportTraceServiceRequest` in OTLP/JSON.
 #[derive(Debug, thiserror::Error)]
-#[error("not OTLP/JSON of traces")]
+#[error("not an ExportTraceServiceRequest in OTLP/JSON")]
 pub struct InvalidJson(#[from] serde_json::Error);
 
-/// Turns an `ExportTraceServiceRequest` from OTLP/JSON into protobuf. Several of them one behind
-/// the other are one request with all spans.
+/// Converts an `ExportTraceServiceRequest` from OTLP/JSON to protobuf. The concatenation of several
+/// results is one request with all their spans.
 ///
 /// # Errors
-/// When the text is not such a request.
+///
+/// Returns an error if the text is not such a request.
 pub fn request_from_json(json: &[u8]) -> Result<Vec<u8>, InvalidJson> {
     Ok(json::read(Signal::Traces, json)?)
 }

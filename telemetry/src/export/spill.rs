@@ -1,28 +1,28 @@
-//! The form in which spans that no collector took are written to stdout.
+//! The format of spans that the collector does not accept and that are written to stdout.
 //!
-//! `baton replay` finds these lines in the logs and sends the spans on, with their own times and
-//! ids. Anything else that reads logs can do the same: a line is one JSON object, at most
-//! `BATON_SPILL_LINE_BYTES` long with its line break. The default is [`MAX_LINE_BYTES`] on Lambda,
+//! `baton replay` finds these lines in the logs and resends the spans, with their own times and
+//! ids. Any other log reader can do the same. A line is one JSON object of at most
+//! `BATON_SPILL_LINE_BYTES`, including its line break. The default is [`MAX_LINE_BYTES`] on Lambda,
 //! whose lines reach CloudWatch Logs unsplit, and [`UNCUT_LINE_BYTES`] elsewhere, because container
 //! runtimes split longer lines.
 //!
 //! | Member | Meaning |
 //! |---|---|
-//! | `timestamp` | when the line was written (RFC 3339) |
-//! | `level` | `ERROR`: Lambda's log level filter takes lines without a level for `INFO`, and may leave those out |
-//! | `message` | always the same, for people |
-//! | `baton.spill` | [the form's version](VERSION), and [what tells the line from others](MARKER) |
-//! | `id` | of these spans: no other process or line has it |
-//! | `spans` | how many they are |
-//! | `otlp` | the spans: an `ExportTraceServiceRequest` as OTLP/JSON, in which default values are absent |
+//! | `timestamp` | time of writing (RFC 3339) |
+//! | `level` | `ERROR`, because Lambda's log level filter treats lines without a level as `INFO` and may discard them |
+//! | `message` | constant text for people |
+//! | `baton.spill` | [version of the format](VERSION); the [name](MARKER) identifies these lines |
+//! | `id` | unique id of these spans; no other process or line has it |
+//! | `spans` | number of spans |
+//! | `otlp` | the spans: an `ExportTraceServiceRequest` as OTLP/JSON, without fields that have their default value |
 //!
-//! A span that is too long for a line goes out in fragments, each of which has, instead of `otlp`:
+//! A span that is too long for a line is written in fragments. Instead of `otlp`, each has:
 //!
 //! | Member | Meaning |
 //! |---|---|
-//! | `part` | which of the fragments with this `id` it is, from 1 |
-//! | `parts` | how many fragments there are |
-//! | `text` | a piece of the OTLP/JSON text; the pieces follow each other without anything between them |
+//! | `part` | number of the fragment among those with this `id`, from 1 |
+//! | `parts` | number of fragments |
+//! | `text` | a piece of the OTLP/JSON text; the pieces are concatenated without a separator |
 //!
 //! ```json
 //! {"timestamp":"2026-01-31T12:00:00.000000Z","level":"ERROR","message":"…","baton.spill":1,"id":"4bf9…-0","spans":1,"otlp":{"resourceSpans":[…]}}
@@ -37,7 +37,7 @@ use opentelemetry_sdk::trace::{IdGenerator as _, RandomIdGenerator};
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
 
-use self::lines::Lines;
+use self::lines::SpillWriter;
 use crate::buffer::Chunk;
 use crate::otlp::encode::ResourceFrame;
 use crate::otlp::json::{self, RESOURCE_SPANS};
@@ -46,15 +46,15 @@ use crate::otlp::protobuf::Malformed;
 mod fragments;
 mod lines;
 
-/// The name of the member that only these lines have.
+/// Name of the member that identifies these lines.
 pub const MARKER: &str = "baton.spill";
-/// The value of that member: the version of the form.
+/// Value of that member: the version of the format.
 pub const VERSION: u64 = 1;
 
-/// For people who find such a line in their logs.
+/// Text for people who find such a line in their logs.
 const MESSAGE: &str = "spans that could not be exported: baton replay sends them on";
-/// CloudWatch Logs counts this for an event beside its text, which together may be 262,144 bytes
-/// (PutLogEvents).
+/// Bytes that CloudWatch Logs adds to the length of an event. Both together are limited to 262,144
+/// bytes (PutLogEvents).
 const EVENT_OVERHEAD: usize = 26;
 /// Length of the longest line that CloudWatch Logs accepts, including its line break: 262,118
 /// bytes.
@@ -63,18 +63,17 @@ pub const MAX_LINE_BYTES: usize = 256 * 1024 - EVENT_OVERHEAD;
 /// break: one byte less than the 16 KiB at which Docker (including FireLens, `awslogs` and
 /// `json-file`) and containerd split lines. journald splits at 48 KiB.
 pub const UNCUT_LINE_BYTES: usize = 16 * 1024 - 1;
-/// Smallest line length that can be configured: room for a fragment's header, and for more text
+/// Minimum line length that can be configured. It holds the header of a fragment, and more text
 /// than header.
 pub const MIN_LINE_BYTES: usize = 1024;
-/// Room for what stands before a line's spans, with the longest numbers, and for the end behind
-/// them.
-const HEADER_ROOM: usize = 384;
+/// Maximum length of a line without its spans: the header with the longest numbers, and the end.
+const MAX_HEADER_BYTES: usize = 384;
 
-/// What [`Spill::time_for`] adds for a process that is woken late.
-const FIXED_TIME: Duration = Duration::from_millis(1);
-/// Ten times what was measured on one whole processor, into a pipe that is read (`tests.rs`, the
-/// ignored one: 7.7 MB of 10,000 spans in 38 to 47 ms, 5 to 6 µs a KiB): the smallest functions
-/// have less than a tenth of one.
+/// Part of [`Spill::estimate_time`] for a process that is scheduled late.
+const WAKE_TIME: Duration = Duration::from_millis(1);
+/// Part of [`Spill::estimate_time`]: ten times the time measured with one whole processor and a
+/// pipe that is read (the ignored test in `tests.rs`: 7.7 MB of 10,000 spans in 38 to 47 ms, 5 to 6
+/// µs per KiB). The smallest functions have less than a tenth of a processor.
 const TIME_PER_KIB: Duration = Duration::from_micros(50);
 
 /// Writes spans as lines.
@@ -83,12 +82,12 @@ pub(crate) struct Spill {
     document: Document,
     /// Maximum length of a line, including its line break.
     line_bytes: usize,
-    /// Tells this process's lines from those of all others.
+    /// Part of the ids. It is unique to this process.
     process: String,
     lines: AtomicU64,
 }
 
-/// An `ExportTraceServiceRequest` with one resource, without its scopes.
+/// The JSON of an `ExportTraceServiceRequest` with one resource, before and after its scopes.
 #[derive(Debug)]
 struct Document {
     head: Vec<u8>,
@@ -113,10 +112,11 @@ impl Document {
 }
 
 impl Spill {
-    /// Lines are at most `line_bytes` long, including their line breaks; the minimum is
-    /// [`MIN_LINE_BYTES`].
+    /// Creates a spill whose lines are at most `line_bytes` long, including their line breaks, and
+    /// at least [`MIN_LINE_BYTES`].
     pub(crate) fn new(resource: &ResourceFrame, line_bytes: usize) -> Self {
-        // What is no resource would be our own encoder's fault. Spans are worth more than it.
+        // Only a bug in the encoder makes the resource invalid. The spans are worth writing without
+        // it.
         let document = Document::new(resource).unwrap_or_else(|_| Document {
             head: br#"{"resourceSpans":[{"scopeSpans":["#.to_vec(),
             tail: b"]}]}".to_vec(),
@@ -132,8 +132,9 @@ impl Spill {
     /// Writes all spans to `out`, each line with one `write_all`.
     ///
     /// # Errors
-    /// When writing fails, or when a chunk is not what our encoder writes. How many of the spans
-    /// have been written is not known then.
+    ///
+    /// Returns an error if writing fails, or if a chunk is not what the encoder writes. The number
+    /// of written spans is then unknown.
     pub(crate) fn write(&self, chunks: &[Chunk], out: &mut dyn Write) -> io::Result<()> {
         let scopes = chunks.iter();
         self.write_scopes(
@@ -142,32 +143,32 @@ impl Spill {
         )
     }
 
-    /// Likewise, from the bytes of scopes and of their spans.
+    /// Writes the spans of these scopes, each given as the encoded scope and its encoded spans.
     pub(crate) fn write_scopes<'a>(
         &self,
         scopes: impl Iterator<Item = (&'a [u8], &'a [u8])>,
         out: &mut dyn Write,
     ) -> io::Result<()> {
-        let mut lines = Lines::new(self, out);
+        let mut lines = SpillWriter::new(self, out);
         for (scope, spans) in scopes {
-            lines.put_scope(scope, spans)?;
+            lines.write_scope(scope, spans)?;
         }
         lines.finish()
     }
 
-    /// How long writing so many bytes of chunks takes, estimated upwards.
-    pub(crate) fn time_for(bytes: usize) -> Duration {
-        FIXED_TIME + TIME_PER_KIB * u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX)
+    /// Returns an upper estimate of the time to write chunks of this many bytes.
+    pub(crate) fn estimate_time(bytes: usize) -> Duration {
+        WAKE_TIME + TIME_PER_KIB * u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX)
     }
 
-    /// An id for one line, or for the fragments of one span.
+    /// Returns the id for one line, or for all fragments of one span.
     fn next_id(&self) -> String {
         format!("{}-{}", self.process, self.lines.fetch_add(1, Relaxed))
     }
 }
 
-/// Begins a line: everything before its spans.
-fn begin_line(line: &mut Vec<u8>, id: &str, spans: u64) {
+/// Writes the start of a line, up to its spans.
+fn write_header(line: &mut Vec<u8>, id: &str, spans: u64) {
     let mut now = String::with_capacity(32);
     // Writing to a `String` cannot fail, nor to a `Vec`.
     let _ = SystemTime.format_time(&mut Writer::new(&mut now));

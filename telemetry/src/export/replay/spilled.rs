@@ -1,4 +1,4 @@
-//! Requests as the lines that they would be in a log.
+//! Spilling of requests, for tests.
 
 use std::io::{self, Write};
 
@@ -6,20 +6,19 @@ use crate::export::spill::Spill;
 use crate::otlp::encode::ResourceFrame;
 use crate::otlp::protobuf::{self as wire, FieldReader, FieldValue};
 
-/// The field of a request that is a `ResourceSpans`, and that of a `ResourceSpans` that is a
-/// `ScopeSpans`.
+/// Field numbers of the `ResourceSpans` in a request, and of the `ScopeSpans` in a `ResourceSpans`.
 const RESOURCE_SPANS: u32 = 1;
 const SCOPE_SPANS: u32 = 2;
-/// The field of a `ScopeSpans` that is a span.
+/// Field number of the spans in a `ScopeSpans`.
 const SPANS: u32 = 2;
 
-/// Writes an `ExportTraceServiceRequest` in protobuf as the lines that a process writes for spans
-/// that no collector takes: for tests of programs that read such lines. `line_bytes` is the maximum
-/// length of a line, including its line break, as `BATON_SPILL_LINE_BYTES` sets it.
+/// Writes an `ExportTraceServiceRequest` in protobuf as spilled lines, for tests of programs that
+/// read them. `line_bytes` is the maximum length of a line, including its line break, as
+/// `BATON_SPILL_LINE_BYTES` sets it.
 ///
 /// # Errors
 ///
-/// When `out` fails, or when the request is none.
+/// Returns an error if `out` fails, or if the bytes are not such a request.
 pub fn spill(request: &[u8], line_bytes: usize, out: &mut dyn Write) -> io::Result<()> {
     for resource in split_message(request, RESOURCE_SPANS)?.selected {
         let resource = split_message(resource, SCOPE_SPANS)?;

@@ -1,32 +1,32 @@
-//! As many spans in a line as fit.
+//! Distribution of spans over lines, with as many in a line as fit.
 
 use std::io::{self, Write};
 
-use super::{Document, HEADER_ROOM, Spill, begin_line, fragments};
+use super::{Document, MAX_HEADER_BYTES, Spill, fragments, write_header};
 use crate::otlp::json::{self, SCOPE_SPANS, SPAN};
 use crate::otlp::protobuf::{FieldReader, FieldValue, Malformed};
 
-/// The field of a `ScopeSpans` that is a span.
+/// Field number of the spans in a `ScopeSpans`.
 const SPANS: u32 = 2;
-/// What closes a scope.
+/// End of a scope.
 const SCOPE_END: &[u8] = b"]}";
 
-/// Spans on their way into lines.
-pub(super) struct Lines<'a> {
+/// Collects spans and writes a line when it is full.
+pub(super) struct SpillWriter<'a> {
     spill: &'a Spill,
     out: &'a mut dyn Write,
-    /// The scopes of the line under way, as OTLP/JSON.
+    /// Scopes of the current line, as OTLP/JSON.
     body: Vec<u8>,
-    /// The scope of the spans that come now, up to its first span.
+    /// JSON of the current scope, up to its first span.
     scope: Vec<u8>,
-    /// Whether the body ends inside of this scope.
+    /// True if the body ends within the current scope.
     is_open: bool,
     spans: u64,
-    /// The line, once it is complete.
+    /// Buffer for the complete line.
     line: Vec<u8>,
 }
 
-impl<'a> Lines<'a> {
+impl<'a> SpillWriter<'a> {
     pub(super) fn new(spill: &'a Spill, out: &'a mut dyn Write) -> Self {
         Self {
             spill,
@@ -40,7 +40,7 @@ impl<'a> Lines<'a> {
     }
 
     /// Writes the spans of one scope.
-    pub(super) fn put_scope(&mut self, scope: &[u8], spans: &[u8]) -> io::Result<()> {
+    pub(super) fn write_scope(&mut self, scope: &[u8], spans: &[u8]) -> io::Result<()> {
         self.close_scope();
         self.scope.clear();
         self.scope.push(b'{');
@@ -50,7 +50,7 @@ impl<'a> Lines<'a> {
         self.scope.extend_from_slice(br#""spans":["#);
         for field in FieldReader::new(spans) {
             if let (SPANS, FieldValue::Bytes(span)) = field.map_err(invalid_data)? {
-                self.put_span(span)?;
+                self.write_span(span)?;
             }
         }
         Ok(())
@@ -60,21 +60,20 @@ impl<'a> Lines<'a> {
         self.end_line()
     }
 
-    fn put_span(&mut self, span: &[u8]) -> io::Result<()> {
+    fn write_span(&mut self, span: &[u8]) -> io::Result<()> {
         if self.append(span).map_err(invalid_data)? {
             return Ok(());
         }
         let is_alone = self.spans == 0;
         self.end_line()?;
-        // Once more, on the next line. This happens once a line, so that the time for it does not
-        // count.
+        // Encoded again, on the next line. This happens once per line, so its cost does not matter.
         if !is_alone && self.append(span).map_err(invalid_data)? {
             return Ok(());
         }
-        self.put_fragments(span)
+        self.write_fragments(span)
     }
 
-    /// Adds a span to the line unless that becomes too long.
+    /// Adds a span to the line. Returns false if the line would be too long.
     fn append(&mut self, span: &[u8]) -> Result<bool, Malformed> {
         let (length, was_open) = (self.body.len(), self.is_open);
         if !self.body.is_empty() {
@@ -85,7 +84,7 @@ impl<'a> Lines<'a> {
             self.is_open = true;
         }
         let outcome = json::object(&mut self.body, &SPAN, span);
-        let fits = outcome.is_ok() && self.body.len() <= self.room();
+        let fits = outcome.is_ok() && self.body.len() <= self.max_body_bytes();
         if fits {
             self.spans += 1;
         } else {
@@ -95,11 +94,11 @@ impl<'a> Lines<'a> {
         outcome.map(|()| fits)
     }
 
-    /// How long the body may be before its last scope is closed.
-    fn room(&self) -> usize {
+    /// Returns the maximum length of the body before its last scope is closed.
+    fn max_body_bytes(&self) -> usize {
         let Document { head, tail } = &self.spill.document;
-        let taken = HEADER_ROOM + head.len() + tail.len() + SCOPE_END.len();
-        self.spill.line_bytes.saturating_sub(taken)
+        let fixed = MAX_HEADER_BYTES + head.len() + tail.len() + SCOPE_END.len();
+        self.spill.line_bytes.saturating_sub(fixed)
     }
 
     fn close_scope(&mut self) {
@@ -115,7 +114,7 @@ impl<'a> Lines<'a> {
         }
         let Document { head, tail } = &self.spill.document;
         self.line.clear();
-        begin_line(&mut self.line, &self.spill.next_id(), self.spans);
+        write_header(&mut self.line, &self.spill.next_id(), self.spans);
         self.line.extend_from_slice(br#""otlp":"#);
         self.line.extend_from_slice(head);
         self.line.extend_from_slice(&self.body);
@@ -126,8 +125,8 @@ impl<'a> Lines<'a> {
         self.out.write_all(&self.line)
     }
 
-    /// A span that is too long for a line.
-    fn put_fragments(&mut self, span: &[u8]) -> io::Result<()> {
+    /// Writes a span that is too long for a line.
+    fn write_fragments(&mut self, span: &[u8]) -> io::Result<()> {
         let Document { head, tail } = &self.spill.document;
         let mut text = [head.as_slice(), &self.scope].concat();
         json::object(&mut text, &SPAN, span).map_err(invalid_data)?;
@@ -139,7 +138,7 @@ impl<'a> Lines<'a> {
     }
 }
 
-/// What our own encoder wrote cannot be read.
+/// Wraps the error for bytes that the encoder did not write.
 fn invalid_data(malformed: Malformed) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, malformed)
 }

@@ -1,4 +1,4 @@
-//! Whatever is spilled can be put together again, from lines that the logs take whole.
+//! Spilled spans can be restored from lines of limited length.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -19,16 +19,16 @@ use crate::buffer::{Bounds, Buffer, Selection};
 use crate::otlp::encode;
 use crate::otlp::encode::tests::{span_data, test_scope};
 
-/// Some span of no special size.
-fn plain() -> SpanData {
+/// A span without attributes and links.
+fn small_span() -> SpanData {
     let tree = span_data().new_tree(&mut TestRunner::deterministic());
     let mut span = tree.unwrap().current();
     (span.attributes, span.links.links) = (Vec::new(), Vec::new());
     span
 }
 
-fn sized(number: usize, text: String) -> SpanData {
-    let mut span = plain();
+fn span_with_text(number: usize, text: String) -> SpanData {
+    let mut span = small_span();
     span.span_context = opentelemetry::trace::SpanContext::new(
         7.into(),
         (number as u64 + 1).into(),
@@ -49,8 +49,8 @@ fn chunks(spans: &[SpanData]) -> Vec<Chunk> {
     for span in spans {
         buffer.push(span, &span.instrumentation_scope, None);
     }
-    let taken = buffer.take(Selection::All);
-    taken.next_request(usize::MAX).to_vec()
+    let in_flight = buffer.take(Selection::All);
+    in_flight.next_request(usize::MAX).to_vec()
 }
 
 fn resource(text: &str) -> ResourceFrame {
@@ -59,11 +59,11 @@ fn resource(text: &str) -> ResourceFrame {
     encode::resource(&resource.build())
 }
 
-/// Each write that a spill makes.
+/// Records each write.
 #[derive(Default)]
-struct Writes(Vec<Vec<u8>>);
+struct WriteRecorder(Vec<Vec<u8>>);
 
-impl Write for Writes {
+impl Write for WriteRecorder {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.push(bytes.to_vec());
         Ok(bytes.len())
@@ -74,12 +74,12 @@ impl Write for Writes {
     }
 }
 
-fn lines_of(chunks: &[Chunk], resource: &ResourceFrame, line_bytes: usize) -> Vec<Value> {
-    let mut writes = Writes::default();
+fn written_lines(chunks: &[Chunk], resource: &ResourceFrame, line_bytes: usize) -> Vec<Value> {
+    let mut recorder = WriteRecorder::default();
     Spill::new(resource, line_bytes)
-        .write(chunks, &mut writes)
+        .write(chunks, &mut recorder)
         .unwrap();
-    let lines = writes.0.iter().map(|line| {
+    let lines = recorder.0.iter().map(|line| {
         assert!(line.len() <= line_bytes, "{}", line.len());
         let breaks = line.iter().filter(|byte| **byte == b'\n').count();
         assert!(breaks == 1 && line.ends_with(b"}\n"));
@@ -88,7 +88,7 @@ fn lines_of(chunks: &[Chunk], resource: &ResourceFrame, line_bytes: usize) -> Ve
     lines.collect()
 }
 
-/// The requests that lines consist of, put together where they are in fragments.
+/// Returns the requests in lines. Fragments are joined.
 fn requests(lines: &[Value]) -> Vec<ExportTraceServiceRequest> {
     let mut requests = Vec::new();
     let mut fragments: BTreeMap<&str, String> = BTreeMap::new();
@@ -117,7 +117,7 @@ fn expected(chunks: &[Chunk]) -> Vec<Span> {
     scopes.flat_map(|scope| scope.spans).collect()
 }
 
-fn spans_of(resources: &[ResourceSpans]) -> Vec<Span> {
+fn collect_spans(resources: &[ResourceSpans]) -> Vec<Span> {
     let scopes = resources.iter().flat_map(|resource| &resource.scope_spans);
     scopes.flat_map(|scope| scope.spans.clone()).collect()
 }
@@ -128,7 +128,7 @@ fn check(spans: &[SpanData], resource: &ResourceFrame) -> Vec<Value> {
 
 fn check_lines(spans: &[SpanData], resource: &ResourceFrame, line_bytes: usize) -> Vec<Value> {
     let chunks = chunks(spans);
-    let lines = lines_of(&chunks, resource, line_bytes);
+    let lines = written_lines(&chunks, resource, line_bytes);
     let requests = requests(&lines);
     let mut found = Vec::new();
     let frame = ResourceSpans::decode([&resource.head[..], &resource.tail].concat().as_slice());
@@ -143,10 +143,10 @@ fn check_lines(spans: &[SpanData], resource: &ResourceFrame, line_bytes: usize) 
             assert!(scope.scope.as_ref().unwrap().name.starts_with("scope-"));
             assert!(!scope.spans.is_empty() && !scope.schema_url.is_empty());
         }
-        found.extend(spans_of(&request.resource_spans));
+        found.extend(collect_spans(&request.resource_spans));
     }
     assert_eq!(found.len(), spans.len());
-    assert!(found == expected(&chunks), "the spans are others");
+    assert!(found == expected(&chunks), "the spans differ");
     let counted = lines
         .iter()
         .filter(|line| line["part"].as_u64().unwrap_or(1) == 1);
@@ -158,7 +158,7 @@ fn check_lines(spans: &[SpanData], resource: &ResourceFrame, line_bytes: usize) 
 #[test]
 fn many_spans_share_few_lines() {
     let spans: Vec<SpanData> = (0..2000)
-        .map(|number| sized(number, "x".repeat(100)))
+        .map(|number| span_with_text(number, "x".repeat(100)))
         .collect();
     let lines = check(&spans, &resource("orders"));
     let text: usize = lines.iter().map(|line| line.to_string().len()).sum();
@@ -175,14 +175,15 @@ fn many_spans_share_few_lines() {
 }
 
 #[test]
-fn nothing_is_written_for_nothing() {
-    assert!(lines_of(&[], &resource("orders"), MAX_LINE_BYTES).is_empty());
+fn no_spans_are_no_lines() {
+    assert!(written_lines(&[], &resource("orders"), MAX_LINE_BYTES).is_empty());
 }
 
 #[test]
-fn a_span_longer_than_a_line_goes_out_in_numbered_fragments() {
-    // Each character takes two in OTLP/JSON, and four where that is a string again.
-    let spans = [0, 1, 2].map(|number| sized(number, "\"".repeat(number * MAX_LINE_BYTES)));
+fn a_span_longer_than_a_line_is_written_in_numbered_fragments() {
+    // Each character takes two bytes in OTLP/JSON, and four in a fragment's string.
+    let spans =
+        [0, 1, 2].map(|number| span_with_text(number, "\"".repeat(number * MAX_LINE_BYTES)));
     let lines = check(&spans, &resource("orders"));
     let parts: Vec<_> = lines.iter().map(|line| line["parts"].as_u64()).collect();
     assert!(
@@ -192,21 +193,24 @@ fn a_span_longer_than_a_line_goes_out_in_numbered_fragments() {
 }
 
 #[test]
-fn a_resource_longer_than_a_line_is_no_obstacle() {
-    let spans = [sized(0, String::new()), sized(1, String::new())];
+fn a_resource_may_be_longer_than_a_line() {
+    let spans = [
+        span_with_text(0, String::new()),
+        span_with_text(1, String::new()),
+    ];
     check(&spans, &resource(&"r".repeat(MAX_LINE_BYTES)));
 }
 
 #[test]
-fn no_two_processes_or_writes_share_an_id() {
-    let (spans, resource) = (chunks(&[plain()]), resource("orders"));
-    let mut writes = Writes::default();
+fn ids_of_processes_and_writes_are_unique() {
+    let (spans, resource) = (chunks(&[small_span()]), resource("orders"));
+    let mut recorder = WriteRecorder::default();
     for spill in [0, 1].map(|_| Spill::new(&resource, MAX_LINE_BYTES)) {
         for _ in 0..3 {
-            spill.write(&spans, &mut writes).unwrap();
+            spill.write(&spans, &mut recorder).unwrap();
         }
     }
-    let lines = writes
+    let lines = recorder
         .0
         .iter()
         .map(|line| serde_json::from_slice::<Value>(line).unwrap());
@@ -215,7 +219,7 @@ fn no_two_processes_or_writes_share_an_id() {
 }
 
 #[test]
-fn output_that_fails_is_an_error() {
+fn a_failing_output_is_an_error() {
     struct Full;
     impl Write for Full {
         fn write(&mut self, _: &[u8]) -> io::Result<usize> {
@@ -227,12 +231,12 @@ fn output_that_fails_is_an_error() {
         }
     }
     let outcome =
-        Spill::new(&resource("orders"), MAX_LINE_BYTES).write(&chunks(&[plain()]), &mut Full);
+        Spill::new(&resource("orders"), MAX_LINE_BYTES).write(&chunks(&[small_span()]), &mut Full);
     assert_eq!(outcome.unwrap_err().kind(), io::ErrorKind::StorageFull);
 }
 
-/// Lengths of texts: of usual spans, and such that a line with one or two of them is just full, or
-/// just too long.
+/// Lengths of texts: those of usual spans, and those with which one or two spans just fill a line
+/// or are just too long.
 fn length() -> impl Strategy<Value = usize> {
     prop_oneof![
         4 => 0..2000_usize,
@@ -245,14 +249,14 @@ fn length() -> impl Strategy<Value = usize> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
     #[test]
-    fn what_is_spilled_is_all_there(
+    fn every_spilled_span_is_restored(
         texts in vec((length(), prop_oneof![Just("x"), Just("\""), Just("\u{1}"), Just("é😀")]), 0..8),
     ) {
-        let sized = texts.iter().enumerate().map(|(number, (length, text))| {
+        let spans = texts.iter().enumerate().map(|(number, (length, text))| {
             let times = length / text.len();
-            sized(number, text.repeat(times))
+            span_with_text(number, text.repeat(times))
         });
-        let spans: Vec<SpanData> = sized.collect();
+        let spans: Vec<SpanData> = spans.collect();
         check(&spans, &resource("orders"));
     }
 
@@ -261,18 +265,18 @@ proptest! {
         line_bytes in prop_oneof![MIN_LINE_BYTES..8192, Just(UNCUT_LINE_BYTES)],
         texts in vec((0..40_000_usize, prop_oneof![Just("x"), Just("\""), Just("\u{1}"), Just("é😀")]), 0..8),
     ) {
-        let sized = texts.iter().enumerate().map(|(number, (length, text))| {
+        let spans = texts.iter().enumerate().map(|(number, (length, text))| {
             let times = length / text.len();
-            sized(number, text.repeat(times))
+            span_with_text(number, text.repeat(times))
         });
-        let spans: Vec<SpanData> = sized.collect();
+        let spans: Vec<SpanData> = spans.collect();
         check_lines(&spans, &resource("orders"), line_bytes);
     }
 
     #[test]
     fn spans_of_every_kind_are_spilled(mut spans in vec(span_data(), 0..20)) {
-        // What JSON has no number for is shown elsewhere, for `opentelemetry-proto` does not read
-        // it.
+        // Other tests cover numbers that JSON cannot represent, because `opentelemetry-proto` does
+        // not read them.
         for span in &mut spans {
             let links = span.links.links.iter_mut().map(|link| &mut link.attributes);
             let events = span.events.events.iter_mut().map(|event| &mut event.attributes);
@@ -285,11 +289,11 @@ proptest! {
 }
 
 #[test]
-#[ignore = "a measurement, for an optimised build: what time_for is made of"]
-fn ten_thousand_spans_take_less_than_is_estimated() {
+#[ignore = "a measurement for an optimised build: the basis of estimate_time"]
+fn ten_thousand_spans_take_less_than_the_estimate() {
     let spans: Vec<SpanData> = (0..10_000)
         .map(|number| {
-            let mut span = sized(number, "x".repeat(30));
+            let mut span = span_with_text(number, "x".repeat(30));
             let more =
                 (0..8).map(|key| KeyValue::new(format!("messaging.key.{key}"), "some value"));
             span.attributes.extend(more);
@@ -304,13 +308,13 @@ fn ten_thousand_spans_take_less_than_is_estimated() {
         let read = std::thread::spawn(move || io::copy(&mut { reader }, &mut io::sink()).unwrap());
         let start = std::time::Instant::now();
         spill.write(&chunks, &mut pipe).unwrap();
-        let taken = start.elapsed();
+        let elapsed = start.elapsed();
         drop(pipe);
         let written = read.join().unwrap();
         println!(
-            "{bytes} bytes as {written} in {taken:?}, estimated {:?}",
-            Spill::time_for(bytes)
+            "{bytes} bytes as {written} in {elapsed:?}, estimated {:?}",
+            Spill::estimate_time(bytes)
         );
-        assert!(taken < Spill::time_for(bytes));
+        assert!(elapsed < Spill::estimate_time(bytes));
     }
 }
