@@ -1,11 +1,11 @@
-//! Stdout, for the lines that are no log lines: spilled spans, metrics in CloudWatch's embedded
-//! format, the console exporter.
+//! Stdout, for lines other than the log: spilled spans, metrics in CloudWatch's embedded format,
+//! and the console exporter.
 
 use std::io::{self, Write};
 #[cfg(test)]
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Where such lines go.
+/// The destination of these lines.
 #[derive(Debug, Clone, Default)]
 pub(crate) enum Output {
     #[default]
@@ -15,7 +15,7 @@ pub(crate) enum Output {
 }
 
 impl Output {
-    /// Writes whole lines that no line of the log comes between.
+    /// Writes complete lines. Log lines cannot interleave with them.
     pub(crate) fn write(
         &self,
         write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
@@ -40,7 +40,7 @@ impl Output {
         Self::Captured(Arc::default())
     }
 
-    /// What has been written, line by line.
+    /// Returns the written lines.
     pub(crate) fn lines(&self) -> Vec<String> {
         let Self::Captured(lines) = self else {
             return Vec::new();

@@ -10,16 +10,16 @@ use tracing::warn;
 /// that changes with every request.
 const PAUSE: Duration = Duration::from_secs(60);
 
-/// Logs each message once: a collector sends the same one with every answer (OTLP specification,
+/// Logs each message once. A collector sends the same one with every response (OTLP specification,
 /// "Partial Success").
 #[derive(Debug)]
 pub(crate) struct CollectorMessages {
     endpoint: String,
-    last: Mutex<Option<Logged>>,
+    last: Mutex<Option<LoggedMessage>>,
 }
 
 #[derive(Debug)]
-struct Logged {
+struct LoggedMessage {
     message: String,
     at: Instant,
 }
@@ -49,7 +49,7 @@ impl CollectorMessages {
             .as_ref()
             .is_some_and(|last| last.message == message || last.at.elapsed() < PAUSE);
         if !is_known {
-            *last = Some(Logged {
+            *last = Some(LoggedMessage {
                 message: message.to_owned(),
                 at: Instant::now(),
             });

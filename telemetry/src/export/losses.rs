@@ -1,5 +1,6 @@
-//! What was not exported, told at once and without any collector: a line in CloudWatch's embedded
-//! metric format, of which CloudWatch makes metrics that an alarm can be set on.
+//! Reports of records that were not exported, immediately and without a collector: lines in
+//! CloudWatch's embedded metric format. CloudWatch creates metrics from them, on which alarms can
+//! be set.
 
 use std::io::Write as _;
 use std::sync::{Mutex, PoisonError};
@@ -11,16 +12,15 @@ use tracing_subscriber::fmt::time::{self, FormatTime as _};
 use crate::otlp::json;
 use crate::output::Output;
 
-/// The namespace of the metrics.
+/// Namespace of the metrics.
 const NAMESPACE: &str = "Baton";
-/// Their one dimension: `service.name`, which on Lambda is the function's name unless somebody says
-/// otherwise.
+/// Only dimension of the metrics: `service.name`, by default the name of the Lambda function.
 const SERVICE: &str = "ServiceName";
 
-/// More than such a line is long, but for the service's name.
-const LINE_ROOM: usize = 768;
+/// Capacity for a line. It is enough unless the service's name is very long.
+const LINE_CAPACITY: usize = 768;
 
-/// What has not been exported, counted over the life of the process.
+/// Numbers of records that were not exported, since the start of the process.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Losses {
     pub(crate) spans_spilled: u64,
@@ -29,10 +29,10 @@ pub(crate) struct Losses {
     pub(crate) metric_points_dropped: u64,
 }
 
-/// What waits after an export that failed: no loss yet, but to be told of in case it becomes one.
+/// Metric of the spans that are pending after a failed export. They are not lost, but may be.
 const PENDING: &str = "SpansPending";
 
-/// A loss's metric: what it is called, and how it is counted.
+/// Name of a metric and its count.
 type Metric = (&'static str, fn(&mut Losses) -> &mut u64);
 
 const METRICS: [Metric; 4] = [
@@ -46,7 +46,7 @@ const METRICS: [Metric; 4] = [
     }),
 ];
 
-/// Tells of each loss once.
+/// Reports each loss once.
 #[derive(Debug)]
 pub(crate) struct LossReporter {
     service: String,
@@ -63,37 +63,36 @@ impl LossReporter {
         }
     }
 
-    /// Writes a line, if there is a loss that has not been told of, or an export has just left so
-    /// many spans `pending`. Returns what is new.
+    /// Writes a line if there are unreported losses, or if an export has just failed and left spans
+    /// `pending`. Returns the unreported losses.
     pub(crate) fn report(&self, mut losses: Losses, pending: u64) -> Losses {
-        let mut fresh = Losses::default();
+        let mut new = Losses::default();
         {
             let mut reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
             for (_, count) in METRICS {
                 let (before, now) = (count(&mut reported), *count(&mut losses));
-                // Of several flushes at once, one may have counted earlier than another and be here
-                // later.
-                *count(&mut fresh) = now.saturating_sub(*before);
+                // A concurrent flush may have counted earlier and report later.
+                *count(&mut new) = now.saturating_sub(*before);
                 *before = now.max(*before);
             }
         }
-        if fresh != Losses::default() || pending > 0 {
-            let line = line(&self.service, fresh, pending, SystemTime::now());
-            // Where stdout is closed there is nobody left to tell.
+        if new != Losses::default() || pending > 0 {
+            let line = line(&self.service, new, pending, SystemTime::now());
+            // If stdout is closed, the loss cannot be reported.
             let _ = self.output.write(|out| out.write_all(&line));
         }
-        fresh
+        new
     }
 }
 
-/// One object in the embedded metric format (CloudWatch user guide, "Specification: Embedded metric
-/// format"). Level and timestamp keep Lambda from filtering it out: a line without a level counts
-/// as INFO.
+/// Returns one object in the embedded metric format (CloudWatch user guide, "Specification:
+/// Embedded metric format"). Level and timestamp keep Lambda's filter from discarding it: a line
+/// without a level counts as INFO.
 fn line(service: &str, mut losses: Losses, pending: u64, now: SystemTime) -> Vec<u8> {
     let milliseconds = now.duration_since(UNIX_EPOCH).unwrap_or_default();
     let milliseconds = milliseconds.as_millis();
     let mut timestamp = String::new();
-    let mut line = Vec::with_capacity(LINE_ROOM);
+    let mut line = Vec::with_capacity(LINE_CAPACITY);
     // Writing to a `String` cannot fail, nor to a `Vec`.
     let _ = time::SystemTime.format_time(&mut Writer::new(&mut timestamp));
     let _ = write!(
@@ -127,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn each_loss_is_told_of_once_as_a_metric() {
+    fn each_loss_is_reported_once_as_a_metric() {
         let reporter = LossReporter::new("orders".to_owned(), Output::captured());
         let mut losses = Losses::default();
         assert_eq!(reporter.report(losses, 0), Losses::default());
@@ -138,7 +137,7 @@ mod tests {
         losses.spans_spilled = 14;
         losses.metric_points_dropped = 2;
         reporter.report(losses, 0);
-        // Counted earlier, and late.
+        // Counts from before the last report.
         reporter.report(Losses::default(), 0);
         let lines = reported(&reporter);
         let counts: Vec<_> = lines
@@ -149,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_export_has_left_is_told_of_each_time() {
+    fn pending_spans_are_reported_after_each_export() {
         let reporter = LossReporter::new("orders".to_owned(), Output::captured());
         for pending in [3, 5, 0] {
             reporter.report(Losses::default(), pending);
@@ -161,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn cloudwatch_finds_every_metric_and_dimension_that_a_line_declares() {
+    fn a_line_contains_every_metric_and_dimension_that_it_declares() {
         let reporter = LossReporter::new("orders".to_owned(), Output::captured());
         reporter.report(
             Losses {

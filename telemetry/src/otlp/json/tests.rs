@@ -1,5 +1,4 @@
-//! What is to_json here, read by `opentelemetry-proto`, is what prost reads from the bytes it was
-//! to_json from.
+//! JSON that `opentelemetry-proto` reads is equal to what prost reads from the original bytes.
 
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{
@@ -25,7 +24,7 @@ fn to_json(signal: Signal, bytes: &[u8]) -> Vec<u8> {
     out.split_off("before".len())
 }
 
-/// Reads what is to_json for a message, which must be that message.
+/// Converts a message to JSON and checks that it is read as the same message.
 fn round_trip<M: prost::Message + Default + DeserializeOwned + PartialEq + std::fmt::Debug>(
     signal: Signal,
     message: &M,
