@@ -1,34 +1,33 @@
-//! What produces the telemetry, as OpenTelemetry resource attributes.
+//! Detection of the OpenTelemetry resource: the process that produces the telemetry.
 
 use opentelemetry::{KeyValue, StringValue, Value};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::resource::{ResourceDetector as _, TelemetryResourceDetector};
 use opentelemetry_semantic_conventions::{SCHEMA_URL, attribute as key};
 
-use crate::config::{Config, LambdaEnvironment, Platform};
+use crate::config::{Config, KubernetesEnvironment, LambdaEnvironment, Platform};
 use crate::telemetry::Service;
 
 mod ecs;
 mod instance;
-mod kubernetes;
 
-/// `cloud.provider` and `cloud.platform` have enumerated values, for which the conventions' crate
-/// has no constants.
+/// Values of `cloud.provider` and `cloud.platform`. The crate of the conventions has no constants
+/// for them.
 const AWS: &str = "aws";
 const AWS_LAMBDA: &str = "aws_lambda";
 const AWS_ECS: &str = "aws_ecs";
 
-/// Deprecated, and so no constant that may be used.
-const OLD_DEPLOYMENT_ENVIRONMENT: &str = "deployment.environment";
+/// Deprecated attribute, whose constant must not be used.
+const DEPRECATED_DEPLOYMENT_ENVIRONMENT: &str = "deployment.environment";
 
-/// What Coralogix sorts telemetry by.
+/// Attributes by which Coralogix groups telemetry.
 const CX_APPLICATION_NAME: &str = "cx.application.name";
 const CX_SUBSYSTEM_NAME: &str = "cx.subsystem.name";
 
-/// `faas.max_memory` is in bytes, Lambda's variable in MiB.
+/// Bytes per MiB: `faas.max_memory` is in bytes and Lambda's variable in MiB.
 const BYTES_PER_MEGABYTE: i64 = 1024 * 1024;
 
-/// Merges what is known, the most specific last: the program, the platform,
+/// Merges the known attributes. In ascending priority: the program, the platform,
 /// `OTEL_RESOURCE_ATTRIBUTES`, and variables for one attribute.
 pub(crate) async fn detect(config: &Config, service: Service) -> Resource {
     let mut attributes: Vec<KeyValue> = TelemetryResourceDetector
@@ -43,45 +42,47 @@ pub(crate) async fn detect(config: &Config, service: Service) -> Resource {
     match &config.platform {
         Platform::Lambda(lambda) => lambda_attributes(&mut attributes, lambda),
         Platform::Ecs(metadata_uri) => attributes.extend(ecs::detect(metadata_uri).await),
-        Platform::Kubernetes(pod) => kubernetes::put(&mut attributes, pod),
+        Platform::Kubernetes(pod) => kubernetes_attributes(&mut attributes, pod),
         Platform::Elsewhere => {}
     }
-    given_attributes(&mut attributes, config);
-    // Of two attributes with the same key the builder keeps the later one.
+    configured_attributes(&mut attributes, config);
+    // Of two attributes with the same key, the builder keeps the later one.
     Resource::builder_empty()
         .with_schema_url(attributes, SCHEMA_URL)
         .build()
 }
 
-/// What the environment says of the resource in so many words.
-fn given_attributes(attributes: &mut Vec<KeyValue>, config: &Config) {
-    let given = &config.resource_attributes;
-    let names = |name| given.iter().any(|(key, _)| key == name);
-    for (key, value) in given {
+/// Adds the attributes that the environment sets explicitly, and the instance id.
+fn configured_attributes(attributes: &mut Vec<KeyValue>, config: &Config) {
+    let configured = &config.resource_attributes;
+    let is_configured = |name| configured.iter().any(|(key, _)| key == name);
+    for (key, value) in configured {
         attributes.push(KeyValue::new(key.clone(), value.clone()));
-        // What this attribute was called until 2024 is still in many manifests, and the Collector's
-        // metrics go by the new name. The old one stays beside it: somebody may search for it.
-        if key == OLD_DEPLOYMENT_ENVIRONMENT && !names(key::DEPLOYMENT_ENVIRONMENT_NAME) {
+        // Many manifests still use the name of this attribute from before 2024, and the Collector's
+        // metrics use the new one. The old one is kept, because queries may use it.
+        if key == DEPRECATED_DEPLOYMENT_ENVIRONMENT
+            && !is_configured(key::DEPLOYMENT_ENVIRONMENT_NAME)
+        {
             put(attributes, key::DEPLOYMENT_ENVIRONMENT_NAME, value.clone());
         }
     }
-    let found = [
+    let optional = [
         (key::SERVICE_NAME, config.service_name.clone()),
         (CX_APPLICATION_NAME, config.coralogix.application.clone()),
         (CX_SUBSYSTEM_NAME, config.coralogix.subsystem.clone()),
     ];
-    put_found(attributes, found);
-    if !names(key::SERVICE_INSTANCE_ID) {
+    put_optional(attributes, optional);
+    if !is_configured(key::SERVICE_INSTANCE_ID) {
         let id = instance::id(attributes);
         put(attributes, key::SERVICE_INSTANCE_ID, id);
     }
 }
 
-fn put_found<const N: usize>(
+fn put_optional<const N: usize>(
     attributes: &mut Vec<KeyValue>,
-    found: [(&'static str, Option<String>); N],
+    optional: [(&'static str, Option<String>); N],
 ) {
-    for (key, value) in found {
+    for (key, value) in optional {
         if let Some(value) = value {
             put(attributes, key, value);
         }
@@ -97,8 +98,8 @@ fn put(attributes: &mut Vec<KeyValue>, key: &'static str, value: impl Into<Value
     attributes.push(KeyValue::new(key, value));
 }
 
-/// The attributes that the conventions ask of a Lambda resource; `cloud.resource_id` is known only
-/// with an invocation.
+/// Adds the attributes that the conventions define for Lambda. `cloud.resource_id` is known only in
+/// an invocation.
 fn lambda_attributes(attributes: &mut Vec<KeyValue>, lambda: &LambdaEnvironment) {
     put(attributes, key::CLOUD_PROVIDER, AWS);
     put(attributes, key::CLOUD_PLATFORM, AWS_LAMBDA);
@@ -109,7 +110,7 @@ fn lambda_attributes(attributes: &mut Vec<KeyValue>, lambda: &LambdaEnvironment)
         (key::FAAS_VERSION, lambda.function_version.clone()),
         (key::FAAS_INSTANCE, lambda.log_stream.clone()),
     ];
-    put_found(attributes, optional);
+    put_optional(attributes, optional);
     if let Some(group) = &lambda.log_group {
         put_list(attributes, key::AWS_LOG_GROUP_NAMES, group.clone());
     }
@@ -117,6 +118,23 @@ fn lambda_attributes(attributes: &mut Vec<KeyValue>, lambda: &LambdaEnvironment)
         let bytes = memory.saturating_mul(BYTES_PER_MEGABYTE);
         put(attributes, key::FAAS_MAX_MEMORY, bytes);
     }
+}
+
+/// Adds the attributes of a pod that its manifest provides. The Collector's `k8sattributes`
+/// processor knows the rest.
+fn kubernetes_attributes(attributes: &mut Vec<KeyValue>, pod: &KubernetesEnvironment) {
+    let pod = pod.clone();
+    let optional = [
+        (key::K8S_CLUSTER_NAME, pod.cluster_name),
+        (key::K8S_NODE_NAME, pod.node_name),
+        (key::K8S_NAMESPACE_NAME, pod.namespace_name),
+        (key::K8S_DEPLOYMENT_NAME, pod.deployment_name),
+        (key::K8S_POD_NAME, pod.pod_name),
+        (key::K8S_POD_UID, pod.pod_uid),
+        (key::K8S_POD_IP, pod.pod_ip),
+        (key::K8S_CONTAINER_NAME, pod.container_name),
+    ];
+    put_optional(attributes, optional);
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! The task metadata endpoint, version 4 (Amazon ECS developer guide, "Task metadata available for
-//! Amazon ECS tasks").
+//! Resource of an ECS task, from the task metadata endpoint, version 4 (Amazon ECS developer guide,
+//! "Task metadata available for Amazon ECS tasks").
 
 use std::time::Duration;
 
@@ -11,11 +11,12 @@ use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 use tracing::warn;
 
-use super::{AWS, AWS_ECS, put, put_found, put_list};
+use super::{AWS, AWS_ECS, put, put_list, put_optional};
 use crate::config::{DefaultScheme, Endpoint};
 use crate::transport::client::{BufList, Client};
 
-/// The endpoint is on the same machine. A task starts without these attributes rather than late.
+/// Time limit for both requests. The endpoint is on the same machine, and a task without these
+/// attributes is better than a task that starts late.
 const TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The log driver that writes to CloudWatch Logs.
@@ -35,7 +36,7 @@ struct Container {
     log_options: Option<LogOptions>,
 }
 
-/// Of the `awslogs` driver, with what its options are called in a task definition.
+/// Options of the `awslogs` driver, named as in a task definition.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 struct LogOptions {
@@ -64,7 +65,7 @@ pub(super) async fn detect(metadata_uri: &str) -> Vec<KeyValue> {
     );
     if container.is_none() || task.is_none() {
         warn!(
-            "ECS_CONTAINER_METADATA_URI_V4 did not answer as expected; the resource describes the task in part"
+            "unexpected response from ECS_CONTAINER_METADATA_URI_V4: attributes of the task are missing from the resource"
         );
     }
     let mut attributes = Vec::new();
@@ -97,7 +98,7 @@ async fn get<T: DeserializeOwned>(
 }
 
 fn container_attributes(attributes: &mut Vec<KeyValue>, container: Container) {
-    let image = container.image.as_deref().map(name_and_tag);
+    let image = container.image.as_deref().map(split_image);
     if let Some((_, Some(tag))) = image {
         put_list(attributes, key::CONTAINER_IMAGE_TAGS, tag.to_owned());
     }
@@ -105,7 +106,7 @@ fn container_attributes(attributes: &mut Vec<KeyValue>, container: Container) {
     if container.log_driver.as_deref() == Some(AWSLOGS) {
         log_attributes(attributes, container.log_options, arn.as_ref());
     }
-    let found = [
+    let optional = [
         (key::CONTAINER_ID, container.docker_id),
         (key::CONTAINER_NAME, container.docker_name),
         (
@@ -113,15 +114,14 @@ fn container_attributes(attributes: &mut Vec<KeyValue>, container: Container) {
             image.map(|(name, _)| name.to_owned()),
         ),
         (key::CONTAINER_IMAGE_ID, container.image_id),
-        // As the other languages' detectors have it: the container is what is described, and not
-        // its task.
+        // The resource is the container and not its task, as in the detectors of other languages.
         (key::CLOUD_RESOURCE_ID, container.container_arn.clone()),
         (key::AWS_ECS_CONTAINER_ARN, container.container_arn),
     ];
-    put_found(attributes, found);
+    put_optional(attributes, optional);
 }
 
-/// Where the container's lines are. Their account is the task's.
+/// Adds the log groups and streams of the container. Their account is that of the container.
 fn log_attributes(
     attributes: &mut Vec<KeyValue>,
     options: Option<LogOptions>,
@@ -154,22 +154,25 @@ fn log_attributes(
 
 fn task_attributes(attributes: &mut Vec<KeyValue>, task: Task) {
     let arn = task.task_arn.as_deref().and_then(Arn::parse);
-    // The Amazon ECS agent tells the name or the ARN, by its version and the launch type.
+    // The Amazon ECS agent returns the name or the ARN, depending on its version and the launch
+    // type.
     let cluster_arn = task.cluster.and_then(|cluster| match &arn {
         _ if cluster.starts_with("arn:") => Some(cluster),
-        Some(arn) => Some(arn.cluster(&cluster)),
+        Some(arn) => Some(arn.cluster_arn(&cluster)),
         None => None,
     });
-    let owned = |text: &str| text.to_owned();
-    let found = [
-        (key::CLOUD_REGION, arn.as_ref().map(|arn| owned(arn.region))),
+    let optional = [
+        (
+            key::CLOUD_REGION,
+            arn.as_ref().map(|arn| arn.region.to_owned()),
+        ),
         (
             key::CLOUD_ACCOUNT_ID,
-            arn.as_ref().map(|arn| owned(arn.account)),
+            arn.as_ref().map(|arn| arn.account.to_owned()),
         ),
         (
             key::AWS_ECS_TASK_ID,
-            arn.as_ref().and_then(Arn::last_part).map(owned),
+            arn.as_ref().and_then(Arn::resource_id).map(str::to_owned),
         ),
         (key::CLOUD_AVAILABILITY_ZONE, task.availability_zone),
         (key::AWS_ECS_CLUSTER_ARN, cluster_arn),
@@ -180,12 +183,13 @@ fn task_attributes(attributes: &mut Vec<KeyValue>, task: Task) {
             task.launch_type.map(|kind| kind.to_lowercase()),
         ),
     ];
-    put_found(attributes, found);
-    put_found(attributes, [(key::AWS_ECS_TASK_ARN, task.task_arn)]);
+    put_optional(attributes, optional);
+    put_optional(attributes, [(key::AWS_ECS_TASK_ARN, task.task_arn)]);
 }
 
-/// `registry:port/name:tag@digest`: only what comes after the last slash can be a tag.
-fn name_and_tag(image: &str) -> (&str, Option<&str>) {
+/// Splits `registry:port/name:tag@digest` into name and tag. A colon before the last slash belongs
+/// to the port.
+fn split_image(image: &str) -> (&str, Option<&str>) {
     let image = image.split_once('@').map_or(image, |(name, _)| name);
     match image.rsplit_once(':') {
         Some((name, tag)) if !tag.contains('/') => (name, Some(tag)),
@@ -202,7 +206,7 @@ struct Arn<'a> {
 }
 
 impl<'a> Arn<'a> {
-    /// Nothing if a part is missing.
+    /// Returns `None` if a part is missing.
     fn parse(text: &'a str) -> Option<Self> {
         let mut parts = text.splitn(6, ':');
         let (arn, partition) = (parts.next()?, parts.next()?);
@@ -220,8 +224,8 @@ impl<'a> Arn<'a> {
         })
     }
 
-    /// A cluster beside this task.
-    fn cluster(&self, name: &str) -> String {
+    /// Returns the ARN of a cluster with the task's partition, region and account.
+    fn cluster_arn(&self, name: &str) -> String {
         let Self {
             partition,
             region,
@@ -231,7 +235,8 @@ impl<'a> Arn<'a> {
         format!("arn:{partition}:ecs:{region}:{account}:cluster/{name}")
     }
 
-    fn last_part(&self) -> Option<&'a str> {
+    /// Returns the part of the resource after the last slash.
+    fn resource_id(&self) -> Option<&'a str> {
         self.resource.rsplit_once('/').map(|(_, id)| id)
     }
 }

@@ -1,25 +1,25 @@
-//! `service.instance.id`: which of a service's processes this is.
+//! `service.instance.id`: the process among those of the service.
 //!
-//! The conventions ask for an identifier that no other process of the service has, so that nobody
-//! takes two processes' metrics for one series. What the platform already calls the process by is
-//! one, tells more than a random number, and is in the resource in any case: Lambda's log stream,
-//! of which every execution environment has its own (`faas.instance`); the conventions' own rule
-//! for Kubernetes, namespace, pod and container; a task's container. Without any of them it is
-//! random.
+//! The conventions require an identifier that no other process of the service has. Otherwise the
+//! metrics of two processes could be taken for one series. The platform's name of the process is
+//! such an identifier. It is more meaningful than a random one, and in the resource anyway:
+//! Lambda's log stream, which is unique to an execution environment (`faas.instance`); namespace,
+//! pod and container, as the conventions prescribe for Kubernetes; or the container of a task.
+//! Without any of them, the identifier is random.
 
 use opentelemetry::{KeyValue, Value};
 use opentelemetry_sdk::trace::{IdGenerator as _, RandomIdGenerator};
 use opentelemetry_semantic_conventions::attribute as key;
 
-/// The bits of a UUID that say that it is one, and random (RFC 9562, section 5.4).
+/// Masks and values of the bits that mark a random UUID (RFC 9562, section 5.4).
 const VERSION_4: (u128, u128) = (0xf << 76, 0x4 << 76);
 const VARIANT: (u128, u128) = (0b11 << 62, 0b10 << 62);
 
-/// Of what is known of the process, what nothing else is called.
+/// Returns the instance id for a process with these attributes.
 pub(super) fn id(attributes: &[KeyValue]) -> String {
     let text = |key: &'static str| {
-        let mut found = attributes.iter().rev();
-        let found = found.find(|attribute| attribute.key.as_str() == key)?;
+        let mut latest_first = attributes.iter().rev();
+        let found = latest_first.find(|attribute| attribute.key.as_str() == key)?;
         match &found.value {
             Value::String(text) => Some(text.as_str()),
             _ => None,
@@ -33,24 +33,24 @@ pub(super) fn id(attributes: &[KeyValue]) -> String {
     if let [Some(namespace), Some(pod), Some(container)] = pod {
         return format!("{namespace}.{pod}.{container}");
     }
-    let own = text(key::FAAS_INSTANCE).or_else(|| text(key::CONTAINER_ID));
-    own.map_or_else(random, str::to_owned)
+    let platform_id = text(key::FAAS_INSTANCE).or_else(|| text(key::CONTAINER_ID));
+    platform_id.map_or_else(random_uuid, str::to_owned)
 }
 
-fn random() -> String {
+fn random_uuid() -> String {
     let bits = u128::from_be_bytes(RandomIdGenerator::default().new_trace_id().to_bytes());
     let bits = [VERSION_4, VARIANT]
         .into_iter()
         .fold(bits, |bits, (mask, set)| bits & !mask | set);
     let text = format!("{bits:032x}");
-    let (time, clock) = text.split_at(16);
+    let (high, low) = text.split_at(16);
     format!(
         "{}-{}-{}-{}-{}",
-        &time[..8],
-        &time[8..12],
-        &time[12..],
-        &clock[..4],
-        &clock[4..]
+        &high[..8],
+        &high[8..12],
+        &high[12..],
+        &low[..4],
+        &low[4..]
     )
 }
 
@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_has_no_name_gets_a_random_uuid_of_its_own() {
+    fn a_process_without_a_name_has_a_random_uuid() {
         let (one, other) = (id(&[]), id(&[]));
         assert_ne!(one, other);
         let parts: Vec<_> = one.split('-').map(str::len).collect();
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn a_process_is_called_by_what_the_platform_calls_it() {
+    fn a_process_has_the_name_that_the_platform_gives_it() {
         let pod = [
             KeyValue::new(key::K8S_NAMESPACE_NAME, "shop"),
             KeyValue::new(key::K8S_POD_NAME, "api-1"),

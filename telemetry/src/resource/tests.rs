@@ -1,4 +1,4 @@
-//! What the resource says, by the variables that there are.
+//! The resource for given environment variables.
 
 use super::*;
 
@@ -36,7 +36,7 @@ async fn the_most_specific_service_name_wins() {
 }
 
 #[tokio::test]
-async fn a_function_is_described_as_the_conventions_ask() {
+async fn a_function_has_the_attributes_of_the_conventions() {
     let resource = resource(&[
         ("AWS_LAMBDA_FUNCTION_NAME", "orders"),
         ("AWS_LAMBDA_FUNCTION_VERSION", "7"),
@@ -61,7 +61,7 @@ async fn a_function_is_described_as_the_conventions_ask() {
 }
 
 #[tokio::test]
-async fn a_pod_is_described_by_what_its_manifest_injects() {
+async fn a_pod_has_the_attributes_that_its_manifest_injects() {
     let cluster = ("KUBERNETES_SERVICE_HOST", "10.0.0.1");
     for variables in [
         [
@@ -102,7 +102,7 @@ async fn a_pod_is_described_by_what_its_manifest_injects() {
 }
 
 #[tokio::test]
-async fn a_host_that_is_no_pod_is_not_called_one() {
+async fn a_host_outside_kubernetes_has_no_attributes_of_a_pod() {
     let elsewhere = [
         ("HOSTNAME", "laptop"),
         ("NODE_NAME", "n"),
@@ -115,7 +115,7 @@ async fn a_host_that_is_no_pod_is_not_called_one() {
 }
 
 #[tokio::test]
-async fn the_environments_name_may_be_given_under_its_old_key() {
+async fn the_deprecated_key_of_the_deployment_environment_is_accepted() {
     for (given, expected) in [
         ("deployment.environment=staging", "staging"),
         ("deployment.environment.name=prod", "prod"),
@@ -127,13 +127,13 @@ async fn the_environments_name_may_be_given_under_its_old_key() {
         let resource = resource(&[("OTEL_RESOURCE_ATTRIBUTES", given)]).await;
         let name = text(&resource, key::DEPLOYMENT_ENVIRONMENT_NAME);
         assert_eq!(name.as_deref(), Some(expected), "{given}");
-        let old = text(&resource, OLD_DEPLOYMENT_ENVIRONMENT);
+        let old = text(&resource, DEPRECATED_DEPLOYMENT_ENVIRONMENT);
         assert_eq!(old.is_some(), given.contains("environment="), "{given}");
     }
 }
 
 #[tokio::test]
-async fn coralogix_gets_its_application_and_subsystem() {
+async fn variables_set_the_coralogix_application_and_subsystem() {
     let listed = (
         "OTEL_RESOURCE_ATTRIBUTES",
         "cx.application.name=listed,cx.subsystem.name=listed",
@@ -169,7 +169,7 @@ async fn coralogix_gets_its_application_and_subsystem() {
 }
 
 #[tokio::test]
-async fn an_instance_is_what_the_environment_says_else_what_the_platform_does() {
+async fn the_instance_id_of_the_environment_overrides_that_of_the_platform() {
     let lambda = [
         ("AWS_LAMBDA_FUNCTION_NAME", "orders"),
         ("AWS_LAMBDA_LOG_STREAM_NAME", "2026/11/21/[7]abc"),

@@ -1,4 +1,4 @@
-//! A task whose metadata is there, in part there, or late.
+//! Tasks with complete, partial and late metadata.
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
@@ -28,18 +28,19 @@ const TASK: &str = r#"{
     "AvailabilityZone": "cn-north-1a"
 }"#;
 
-/// Answers as the metadata endpoint does, one connection after the other.
+/// Responds like the metadata endpoint, one connection after the other.
 async fn metadata(listener: TcpListener) {
     while let Ok((mut stream, _)) = listener.accept().await {
         let mut request = [0; 1024];
         let length = stream.read(&mut request).await.unwrap();
-        let body = match request[..length].starts_with(b"GET /v4/x/task ") {
-            true => TASK,
-            false => CONTAINER,
+        let body = if request[..length].starts_with(b"GET /v4/x/task ") {
+            TASK
+        } else {
+            CONTAINER
         };
         let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len());
-        let answer = head + body;
-        stream.write_all(answer.as_bytes()).await.unwrap();
+        let response = head + body;
+        stream.write_all(response.as_bytes()).await.unwrap();
     }
 }
 
@@ -98,7 +99,7 @@ async fn a_task_is_described_by_its_metadata() {
 }
 
 #[test]
-fn images_go_by_name_and_tag_with_or_without_port_and_digest() {
+fn images_are_split_into_split_image() {
     for (image, expected) in [
         ("api", ("api", None)),
         ("api:1", ("api", Some("1"))),
@@ -106,12 +107,12 @@ fn images_go_by_name_and_tag_with_or_without_port_and_digest() {
         ("registry:5000/api:1", ("registry:5000/api", Some("1"))),
         ("shop/api@sha256:0123", ("shop/api", None)),
     ] {
-        assert_eq!(name_and_tag(image), expected, "{image}");
+        assert_eq!(split_image(image), expected, "{image}");
     }
 }
 
 #[test]
-fn a_container_that_logs_elsewhere_has_no_log_group() {
+fn a_container_with_another_log_driver_has_no_log_group() {
     let mut attributes = Vec::new();
     let container = CONTAINER.replace(
         "\"LogDriver\": \"awslogs\"",
@@ -127,7 +128,7 @@ fn a_container_that_logs_elsewhere_has_no_log_group() {
 }
 
 #[test]
-fn what_is_no_arn_describes_nothing() {
+fn an_invalid_arn_yields_no_attributes() {
     for text in [
         "",
         "arn",
@@ -145,7 +146,7 @@ fn what_is_no_arn_describes_nothing() {
 }
 
 #[tokio::test]
-async fn a_silent_endpoint_costs_no_more_than_its_time() {
+async fn a_silent_endpoint_delays_the_start_only_by_its_timeout() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let uri = format!("http://{}/v4/x", listener.local_addr().unwrap());
     let started = std::time::Instant::now();
@@ -154,6 +155,6 @@ async fn a_silent_endpoint_costs_no_more_than_its_time() {
     assert_eq!(
         attributes.len(),
         2,
-        "provider and platform are known all the same"
+        "provider and platform are known anyway"
     );
 }
