@@ -15,7 +15,7 @@ use std::fmt;
 
 use baton_telemetry::{
     BAGGAGE, InvalidXrayHeader, Propagator, TRACEPARENT, TRACESTATE, check_baggage,
-    parse_trace_context_noting, parse_xray_header, with_baggage, with_remote_parent,
+    parse_trace_context_with, parse_xray_header, with_baggage, with_remote_parent,
 };
 use opentelemetry::Context;
 use opentelemetry::trace::{SpanContext, TraceId};
@@ -230,7 +230,7 @@ impl Extraction {
             return;
         };
         let add_invalid = |reason| self.add_invalid(carrier, InvalidField::Tracestate(reason));
-        match parse_trace_context_noting(&parent, state.as_deref(), add_invalid) {
+        match parse_trace_context_with(&parent, state.as_deref(), add_invalid) {
             Ok(producer) => {
                 self.context.parent = Some(producer);
                 self.context.carrier = Some(carrier);

@@ -212,8 +212,8 @@ pub use logs::{LogLayer, log_layer, message_id, request_id, with_message_id, wit
 pub use propagation::{
     AWS_TRACE_HEADER, BAGGAGE, InvalidBaggage, InvalidTraceparent, InvalidTracestate,
     InvalidXrayHeader, Propagator, TRACEPARENT, TRACESTATE, XRAY_TRACE_ID_HEADER, XrayContext,
-    check_baggage, parse_trace_context, parse_trace_context_noting, parse_xray_header,
-    with_baggage, with_remote_parent,
+    check_baggage, parse_trace_context, parse_trace_context_with, parse_xray_header, with_baggage,
+    with_remote_parent,
 };
 pub use telemetry::{Builder, FlushReport, Service, Telemetry};
 /// Crates whose types appear in this crate's public API, in matching versions. Use OpenTelemetry's

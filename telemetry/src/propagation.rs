@@ -41,23 +41,23 @@ pub const BAGGAGE: &str = "baggage";
 /// Whitespace that may stand around values and is no part of them (`OWS` of RFC 9110).
 const OWS: [char; 2] = [' ', '\t'];
 
-/// The fields of every combination of formats, by [`Propagator::combination`]: a propagator lends
+/// The fields of every format_set of formats, by [`Propagator::format_set`]: a propagator lends
 /// its list out, and has no place for it.
 static FIELDS: LazyLock<[Vec<String>; 8]> = LazyLock::new(|| {
-    std::array::from_fn(|combination| {
+    std::array::from_fn(|format_set| {
         let fields = [
             (TRACE_CONTEXT_BIT, TRACEPARENT),
             (TRACE_CONTEXT_BIT, TRACESTATE),
             (BAGGAGE_BIT, BAGGAGE),
             (XRAY_BIT, XRAY_TRACE_ID_HEADER),
         ];
-        let listed = |(bit, _): &(usize, &str)| combination & bit != 0;
-        let listed = fields.into_iter().filter(listed);
-        listed.map(|(_, field)| field.to_owned()).collect()
+        let enabled = |(bit, _): &(usize, &str)| format_set & bit != 0;
+        let enabled = fields.into_iter().filter(enabled);
+        enabled.map(|(_, field)| field.to_owned()).collect()
     })
 });
 
-/// The formats in the number of a combination.
+/// The formats in the number of a format_set.
 const TRACE_CONTEXT_BIT: usize = 1;
 const BAGGAGE_BIT: usize = 2;
 const XRAY_BIT: usize = 4;
@@ -74,24 +74,24 @@ pub fn parse_trace_context(
     traceparent: &str,
     tracestate: Option<&str>,
 ) -> Result<SpanContext, InvalidTraceparent> {
-    parse_trace_context_noting(traceparent, tracestate, |_| {})
+    parse_trace_context_with(traceparent, tracestate, |_| {})
 }
 
-/// [`parse_trace_context`], and tells `note` what of the `tracestate` does not count, each reason
+/// [`parse_trace_context`], and tells `on_invalid` what of the `tracestate` does not count, each reason
 /// once.
 ///
 /// # Errors
 ///
 /// As there: the `tracestate` has not been looked at then.
-pub fn parse_trace_context_noting(
+pub fn parse_trace_context_with(
     traceparent: &str,
     tracestate: Option<&str>,
-    note: impl FnMut(InvalidTracestate),
+    on_invalid: impl FnMut(InvalidTracestate),
 ) -> Result<SpanContext, InvalidTraceparent> {
     let parsed = traceparent::parse(traceparent)?;
     let trace_state = tracestate
         .filter(|value| !value.is_empty())
-        .and_then(|value| tracestate::parse(value, note))
+        .and_then(|value| tracestate::parse(value, on_invalid))
         .unwrap_or(TraceState::NONE);
     Ok(SpanContext::new(
         parsed.trace_id,
@@ -109,32 +109,33 @@ pub fn parse_trace_context_noting(
 /// "Random Trace ID Flag"). [`Propagator`] finds it in the context then.
 #[must_use]
 pub fn with_remote_parent(context: &Context, parent: SpanContext) -> Context {
-    let random = parent.trace_flags() & traceparent::RANDOM == traceparent::RANDOM;
+    let is_random = parent.trace_flags() & traceparent::RANDOM == traceparent::RANDOM;
     let trace_id = parent.trace_id();
     let context = context.with_remote_span_context(parent);
-    match random {
-        true => context.with_value(CameInRandom(trace_id)),
-        false => context,
+    if is_random {
+        context.with_value(RandomTraceId(trace_id))
+    } else {
+        context
     }
 }
 
 /// The trace that came in with the random flag. A trace of another id in the same context did not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct CameInRandom(TraceId);
+struct RandomTraceId(TraceId);
 
 /// Puts the baggage of a `baggage` header into a context.
 ///
 /// Members that are not what the specification allows are left out; of a header over its limits (64
-/// members, 8192 bytes) the first members are kept, each whole.
+/// members, 8192 bytes) the first members are kept, each header_value.
 #[must_use]
 pub fn with_baggage(context: &Context, header: &str) -> Context {
     baggage::extract(context, header)
 }
 
-/// Whether [`with_baggage`] finds a member in a `baggage` header; tells `note` why others do not
+/// Whether [`with_baggage`] finds a member in a `baggage` header; tells `on_invalid` why others do not
 /// count, each reason once. Allocates nothing.
-pub fn check_baggage(header: &str, note: impl FnMut(InvalidBaggage)) -> bool {
-    baggage::check(header, note)
+pub fn check_baggage(header: &str, on_invalid: impl FnMut(InvalidBaggage)) -> bool {
+    baggage::check(header, on_invalid)
 }
 
 /// The propagator of both sides of the queue: which formats it reads and writes comes from
@@ -182,7 +183,7 @@ impl fmt::Display for Propagator {
             (self.xray, "xray"),
         ];
         let mut separator = "";
-        for (_, name) in names.into_iter().filter(|(listed, _)| *listed) {
+        for (_, name) in names.into_iter().filter(|(enabled, _)| *enabled) {
             write!(formatter, "{separator}{name}")?;
             separator = ",";
         }
@@ -202,14 +203,14 @@ impl Propagator {
     };
 
     /// Which of the eight combinations of formats this is.
-    fn combination(&self) -> usize {
+    fn format_set(&self) -> usize {
         let formats = [
             (self.trace_context, TRACE_CONTEXT_BIT),
             (self.baggage, BAGGAGE_BIT),
             (self.xray, XRAY_BIT),
         ];
-        let listed = formats.into_iter().filter(|(listed, _)| *listed);
-        listed.map(|(_, bit)| bit).sum()
+        let enabled = formats.into_iter().filter(|(enabled, _)| *enabled);
+        enabled.map(|(_, bit)| bit).sum()
     }
 
     fn remote_parent(&self, extractor: &dyn Extractor) -> Option<SpanContext> {
@@ -221,8 +222,8 @@ impl Propagator {
         if !self.trace_context {
             return None;
         }
-        let traceparent = whole(extractor, TRACEPARENT)?;
-        let tracestate = whole(extractor, TRACESTATE);
+        let traceparent = header_value(extractor, TRACEPARENT)?;
+        let tracestate = header_value(extractor, TRACESTATE);
         parse_trace_context(&traceparent, tracestate.as_deref()).ok()
     }
 
@@ -230,7 +231,7 @@ impl Propagator {
         if !self.xray {
             return None;
         }
-        let header = whole(extractor, XRAY_TRACE_ID_HEADER)?;
+        let header = header_value(extractor, XRAY_TRACE_ID_HEADER)?;
         let context = parse_xray_header(&header).ok()?;
         (context.decision == Some(true)).then_some(context.span_context)
     }
@@ -244,7 +245,7 @@ impl TextMapPropagator for Propagator {
         let span_context = span.span_context();
         if self.trace_context && span_context.is_valid() {
             let mut flags = span_context.trace_flags();
-            if cx.get() == Some(&CameInRandom(span_context.trace_id())) {
+            if cx.get() == Some(&RandomTraceId(span_context.trace_id())) {
                 flags = flags | traceparent::RANDOM;
             }
             injector.set(TRACEPARENT, traceparent::format(span_context, flags));
@@ -268,20 +269,20 @@ impl TextMapPropagator for Propagator {
             Some(remote) => with_remote_parent(cx, remote),
             None => cx.clone(),
         };
-        match whole(extractor, BAGGAGE).filter(|_| self.baggage) {
+        match header_value(extractor, BAGGAGE).filter(|_| self.baggage) {
             Some(header) => with_baggage(&context, &header),
             None => context,
         }
     }
 
     fn fields(&self) -> FieldIter<'_> {
-        FieldIter::new(&FIELDS[self.combination()])
+        FieldIter::new(&FIELDS[self.format_set()])
     }
 }
 
 /// A header's value, joined from all its lines as HTTP defines it (RFC 9110, section 5.3): a
 /// `tracestate` in two lines is one, and a second `traceparent` makes both invalid.
-fn whole<'a>(extractor: &'a dyn Extractor, name: &str) -> Option<Cow<'a, str>> {
+fn header_value<'a>(extractor: &'a dyn Extractor, name: &str) -> Option<Cow<'a, str>> {
     match extractor.get_all(name)?.as_slice() {
         [] => None,
         [line] => Some(Cow::Borrowed(*line)),

@@ -41,43 +41,46 @@ pub enum InvalidBaggage {
 /// Of a header over the limits the first members are kept, as many as the limits allow: they cost a
 /// bounded time, and losing all would lose more than the specification asks for.
 pub(super) fn extract(context: &Context, header: &str) -> Context {
-    let (within, _) = at_limit(header);
-    let members = said(within).filter_map(Member::parse).map(Member::decode);
+    let (kept, _) = split_at_limit(header);
+    let members = non_empty_members(kept)
+        .filter_map(Member::parse)
+        .map(Member::decode);
     let members: Vec<_> = members.take(MAX_MEMBERS).collect();
-    match members.is_empty() {
-        true => context.clone(),
-        false => context.with_baggage(members),
+    if members.is_empty() {
+        context.clone()
+    } else {
+        context.with_baggage(members)
     }
 }
 
 /// Whether [`extract`] finds anything, and why not all, without building any of it.
-pub(super) fn check(header: &str, mut note: impl FnMut(InvalidBaggage)) -> bool {
-    let (within, beyond) = at_limit(header);
+pub(super) fn check(header: &str, mut on_invalid: impl FnMut(InvalidBaggage)) -> bool {
+    let (kept, rest) = split_at_limit(header);
     let (mut valid, mut invalid) = (0, 0);
-    for text in said(within) {
+    for text in non_empty_members(kept) {
         match Member::parse(text) {
             Some(_) => valid += 1,
             None => invalid += 1,
         }
     }
-    let is_cut = said(beyond).next().is_some();
+    let is_too_long = non_empty_members(rest).next().is_some();
     if valid > 0 && invalid > 0 {
-        note(InvalidBaggage::Member);
+        on_invalid(InvalidBaggage::Member);
     }
     if valid > MAX_MEMBERS {
-        note(InvalidBaggage::TooMany);
+        on_invalid(InvalidBaggage::TooMany);
     }
-    if is_cut {
-        note(InvalidBaggage::TooLong);
+    if is_too_long {
+        on_invalid(InvalidBaggage::TooLong);
     }
-    if valid == 0 && (invalid > 0 || is_cut) {
-        note(InvalidBaggage::Nothing);
+    if valid == 0 && (invalid > 0 || is_too_long) {
+        on_invalid(InvalidBaggage::Nothing);
     }
     valid > 0
 }
 
-/// The whole list-members in the first [`MAX_LENGTH`] bytes, and what is behind them.
-fn at_limit(header: &str) -> (&str, &str) {
+/// The header_value list-members in the first [`MAX_LENGTH`] bytes, and what is behind them.
+fn split_at_limit(header: &str) -> (&str, &str) {
     let Some(start) = header.as_bytes().get(..=MAX_LENGTH) else {
         return (header, "");
     };
@@ -87,7 +90,7 @@ fn at_limit(header: &str) -> (&str, &str) {
 }
 
 /// The list-members that are not empty: empty ones only say that somebody joined headers.
-fn said(header: &str) -> impl Iterator<Item = &str> {
+fn non_empty_members(header: &str) -> impl Iterator<Item = &str> {
     let members = header.split(',').map(|member| member.trim_matches(OWS));
     members.filter(|member| !member.is_empty())
 }
@@ -108,10 +111,10 @@ impl<'a> Member<'a> {
         let (pair, properties) = text.split_once(';').unwrap_or((text, ""));
         let (key, value) = pair.split_once('=')?;
         let (key, value) = (key.trim_matches(OWS), value.trim_matches(OWS));
-        let is_allowed = is_token(key)
-            && value.bytes().all(is_octet)
-            && self::properties(properties).all(|property| property.is_allowed());
-        is_allowed.then_some(Self {
+        let is_valid = is_token(key)
+            && value.bytes().all(is_baggage_octet)
+            && self::properties(properties).all(|property| property.is_valid());
+        is_valid.then_some(Self {
             key,
             value,
             properties,
@@ -169,7 +172,7 @@ pub(super) fn format(context: &Context) -> Option<String> {
 fn canonical_properties(text: &str) -> Option<String> {
     let mut canonical = String::new();
     for property in properties(text) {
-        if !property.is_allowed() {
+        if !property.is_valid() {
             return None;
         }
         if !canonical.is_empty() {
@@ -191,8 +194,8 @@ struct Property<'a> {
 }
 
 impl Property<'_> {
-    fn is_allowed(&self) -> bool {
-        is_token(self.key) && self.value.unwrap_or_default().bytes().all(is_octet)
+    fn is_valid(&self) -> bool {
+        is_token(self.key) && self.value.unwrap_or_default().bytes().all(is_baggage_octet)
     }
 }
 
@@ -220,6 +223,6 @@ fn is_token(text: &str) -> bool {
 }
 
 /// `baggage-octet`: visible ASCII without `"`, `,`, `;` and `\`.
-fn is_octet(byte: u8) -> bool {
+fn is_baggage_octet(byte: u8) -> bool {
     byte.is_ascii_graphic() && !b"\",;\\".contains(&byte)
 }

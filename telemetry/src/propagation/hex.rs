@@ -13,13 +13,13 @@ pub(super) fn bytes<const N: usize>(digits: &[u8]) -> Option<[u8; N]> {
         return None;
     }
     let mut bytes = [0; N];
-    let mut seen = 0;
+    let mut combined = 0;
     for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
         let (high, low) = (DIGITS[usize::from(pair[0])], DIGITS[usize::from(pair[1])]);
-        seen |= high | low;
+        combined |= high | low;
         *byte = high << 4 | low;
     }
-    (seen != NO_DIGIT).then_some(bytes)
+    (combined != NO_DIGIT).then_some(bytes)
 }
 
 const fn digits() -> [u8; 256] {

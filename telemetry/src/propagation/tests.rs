@@ -16,9 +16,9 @@ const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const SPAN: &str = "00f067aa0ba902b7";
 
 /// Headers as they come in, one entry a line; names in any case.
-struct Lines<'a>(&'a [(&'a str, &'a str)]);
+struct HeaderLines<'a>(&'a [(&'a str, &'a str)]);
 
-impl Extractor for Lines<'_> {
+impl Extractor for HeaderLines<'_> {
     fn get(&self, key: &str) -> Option<&str> {
         self.get_all(key)?.first().copied()
     }
@@ -38,7 +38,7 @@ impl Extractor for Lines<'_> {
 }
 
 fn extract(headers: &[(&str, &str)]) -> Context {
-    Propagator::default().extract_with_context(&Context::new(), &Lines(headers))
+    Propagator::default().extract_with_context(&Context::new(), &HeaderLines(headers))
 }
 
 fn inject(context: &Context) -> HashMap<String, String> {
@@ -57,7 +57,7 @@ fn a_valid_traceparent_is_continued() {
 }
 
 #[test]
-fn malformed_traceparents_do_not_count() {
+fn malformed_traceparents_are_invalid() {
     use InvalidTraceparent as Invalid;
     for (header, reason) in [
         (String::new(), Invalid::Length),
@@ -93,7 +93,7 @@ fn malformed_traceparents_do_not_count() {
 }
 
 #[test]
-fn a_higher_version_is_read_by_its_first_fields_and_written_as_version_00() {
+fn the_known_fields_of_a_higher_version_are_read_and_written_as_version_00() {
     for header in [
         format!("cc-{TRACE}-{SPAN}-01"),
         format!("cc-{TRACE}-{SPAN}-01-what-the-future-brings"),
@@ -115,7 +115,7 @@ fn the_random_flag_is_kept_and_unknown_flags_are_cleared() {
 }
 
 #[test]
-fn what_is_not_in_the_list_of_propagators_is_neither_read_nor_written() {
+fn disabled_formats_are_neither_read_nor_written() {
     let none = Propagator::NONE;
     let carrier: HashMap<String, String> = HashMap::from([
         (TRACEPARENT.to_owned(), format!("00-{TRACE}-{SPAN}-01")),
@@ -126,7 +126,7 @@ fn what_is_not_in_the_list_of_propagators_is_neither_read_nor_written() {
 }
 
 #[test]
-fn the_list_of_propagators_is_shown_in_the_order_in_which_they_are_tried() {
+fn enabled_formats_are_displayed_in_the_order_of_priority() {
     for (trace_context, baggage, xray, shown) in [
         (true, true, true, "tracecontext,baggage,xray"),
         (true, true, false, "tracecontext,baggage"),

@@ -48,7 +48,7 @@ pub(super) struct Traceparent {
 
 pub(super) fn parse(header: &str) -> Result<Traceparent, InvalidTraceparent> {
     use InvalidTraceparent as Invalid;
-    let bytes = without_whitespace(header).as_bytes();
+    let bytes = trim_whitespace(header).as_bytes();
     let Some((fields, rest)) = bytes.split_at_checked(LENGTH) else {
         return Err(Invalid::Length);
     };
@@ -83,7 +83,7 @@ pub(super) fn parse(header: &str) -> Result<Traceparent, InvalidTraceparent> {
 /// Whitespace around a field value is no part of it (RFC 9110, section 5.5). HTTP libraries cut it
 /// off; nobody does so for a message attribute. A header of the usual length is left as it is: with
 /// whitespace around it, it would be too short.
-fn without_whitespace(header: &str) -> &str {
+fn trim_whitespace(header: &str) -> &str {
     match header.len() {
         LENGTH => header,
         _ => header.trim_matches(OWS),

@@ -25,26 +25,29 @@ pub enum InvalidTracestate {
     Repeated,
     /// Members with keys that level 2 allows and level 1 did not are left out.
     #[error("tracestate has a key that the OpenTelemetry SDK cannot hold")]
-    Unheld,
+    UnsupportedKey,
 }
 
 /// `None` when any list-member is not what the specification allows: a vendor's position cannot be
 /// half right. ("A traceparent is Received", step 3, leaves the choice between all members and
-/// one.) What is left out is told to `note`, each reason once.
+/// one.) What is left out is told to `on_invalid`, each reason once.
 ///
 /// Members are counted without the empty ones, which only say that somebody joined headers. Of
 /// members with one key the first is kept: one entry per key is allowed, and the left one is the
 /// younger ("Combined Header Value").
-pub(super) fn parse(header: &str, mut note: impl FnMut(InvalidTracestate)) -> Option<TraceState> {
+pub(super) fn parse(
+    header: &str,
+    mut on_invalid: impl FnMut(InvalidTracestate),
+) -> Option<TraceState> {
     match members(header) {
         Ok((members, is_repeated)) => {
             if is_repeated {
-                note(InvalidTracestate::Repeated);
+                on_invalid(InvalidTracestate::Repeated);
             }
-            held_by_the_sdk(members, note)
+            to_sdk_type(members, on_invalid)
         }
         Err(reason) => {
-            note(reason);
+            on_invalid(reason);
             None
         }
     }
@@ -63,50 +66,51 @@ fn members(header: &str) -> Result<(Members<'_>, bool), InvalidTracestate> {
         }
         let pair = member.split_once('=');
         let (key, value) = pair
-            .filter(|(key, value)| valid_key(key) && valid_value(value))
+            .filter(|(key, value)| is_valid_key(key) && is_valid_value(value))
             .ok_or(InvalidTracestate::Member)?;
         count += 1;
         if count > MAX_MEMBERS {
             return Err(InvalidTracestate::TooMany);
         }
-        match members.iter().any(|(known, _)| *known == key) {
-            true => is_repeated = true,
-            false => members.push((key, value)),
+        if members.iter().any(|(known, _)| *known == key) {
+            is_repeated = true;
+        } else {
+            members.push((key, value));
         }
     }
     Ok((members, is_repeated))
 }
 
-/// The SDK's type still has level 1's rule for `@` in keys, and refuses the whole list for one such
+/// The SDK's type still has level 1's rule for `@` in keys, and refuses the header_value list for one such
 /// key: that member is left out instead, which the specification permits ("Mutating the tracestate
 /// Field").
-fn held_by_the_sdk(
+fn to_sdk_type(
     mut members: Members<'_>,
-    mut note: impl FnMut(InvalidTracestate),
+    mut on_invalid: impl FnMut(InvalidTracestate),
 ) -> Option<TraceState> {
     if let Ok(all) = TraceState::from_key_value(members.iter().copied()) {
         return Some(all);
     }
-    note(InvalidTracestate::Unheld);
+    on_invalid(InvalidTracestate::UnsupportedKey);
     members.retain(|member| TraceState::from_key_value([*member]).is_ok());
     TraceState::from_key_value(members).ok()
 }
 
-fn valid_key(key: &str) -> bool {
-    let starts_well = key
+fn is_valid_key(key: &str) -> bool {
+    let has_valid_start = key
         .bytes()
         .next()
         .is_some_and(|first| first.is_ascii_lowercase() || first.is_ascii_digit());
-    starts_well
+    has_valid_start
         && key.len() <= MAX_PART
         && key.bytes().all(|byte| {
             byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-*/@".contains(&byte)
         })
 }
 
-/// Printable ASCII without `,` and `=`, not ending in a space (which `trim_matches` has seen to).
+/// Printable ASCII without `,` and `=`, not ending in a space (which `trim_matches` has combined to).
 /// Spaces before it are part of it.
-fn valid_value(value: &str) -> bool {
+fn is_valid_value(value: &str) -> bool {
     (1..=MAX_PART).contains(&value.len())
         && value
             .bytes()

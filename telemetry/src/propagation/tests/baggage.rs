@@ -15,7 +15,7 @@ fn read(header: &str) -> Vec<String> {
     read
 }
 
-fn written(entries: impl IntoIterator<Item = (String, String, &'static str)>) -> String {
+fn write(entries: impl IntoIterator<Item = (String, String, &'static str)>) -> String {
     let entries = entries.into_iter();
     let members: Vec<_> = entries
         .map(|(key, value, metadata)| KeyValueMetadata::new(key, value, metadata))
@@ -25,7 +25,7 @@ fn written(entries: impl IntoIterator<Item = (String, String, &'static str)>) ->
 }
 
 #[test]
-fn members_are_read_by_the_grammar() {
+fn members_are_parsed_by_the_grammar() {
     let table: &[(&str, &str, &[&str])] = &[
         ("simple", "SomeKey=SomeValue", &["SomeKey=SomeValue;"]),
         ("several", "a=1,b=2", &["a=1;", "b=2;"]),
@@ -84,16 +84,16 @@ fn members_are_read_by_the_grammar() {
 }
 
 #[test]
-fn what_is_left_out_is_noted() {
+fn ignored_members_are_reported() {
     use InvalidBaggage::{Member, Nothing, TooLong, TooMany};
     let members = |count: usize| "k=v,".repeat(count);
     let long = |length: usize| "v".repeat(length);
     let table: [(&str, String, bool, &[InvalidBaggage]); 14] = [
-        ("sound", "a=1;p=2;q, b=".into(), true, &[]),
+        ("valid", "a=1;p=2;q, b=".into(), true, &[]),
         ("the same key twice", "a=1,a=2".into(), true, &[]),
         ("empty", String::new(), false, &[]),
         ("nothing but separators", " ,\t,, ".into(), false, &[]),
-        ("none that is allowed", "a b=1".into(), false, &[Nothing]),
+        ("no valid member", "a b=1".into(), false, &[Nothing]),
         ("no '='", "a".into(), false, &[Nothing]),
         ("one of two", "a=1,b c=2".into(), true, &[Member]),
         ("for its property", "a=1,b=2;p q".into(), true, &[Member]),
@@ -112,7 +112,7 @@ fn what_is_left_out_is_noted() {
             &[TooLong],
         ),
         (
-            "nothing said beyond",
+            "only empty members beyond the limit",
             format!("a=1{}", ",".repeat(9000)),
             true,
             &[],
@@ -125,15 +125,15 @@ fn what_is_left_out_is_noted() {
         ),
     ];
     for (case, header, counts, expected) in table {
-        let mut notes = Vec::new();
-        let found = check_baggage(&header, |reason| notes.push(reason));
-        assert_eq!((found, &notes[..]), (counts, expected), "{case}");
+        let mut reasons = Vec::new();
+        let found = check_baggage(&header, |reason| reasons.push(reason));
+        assert_eq!((found, &reasons[..]), (counts, expected), "{case}");
         assert_eq!(read(&header).is_empty(), !counts, "{case}");
     }
 }
 
 #[test]
-fn what_was_read_is_written_as_it_came() {
+fn baggage_is_written_as_it_was_read() {
     for header in [
         "a=1,b=2;p=x%2Cy;q",
         "k=Am%C3%A9lie%20%22x%22%2C%3B%5C%25",
@@ -145,20 +145,20 @@ fn what_was_read_is_written_as_it_came() {
 }
 
 #[test]
-fn headers_in_several_lines_are_one() {
+fn headers_in_several_lines_are_joined() {
     let context = extract(&[(BAGGAGE, "a=1"), (BAGGAGE, "b=2")]);
     assert_eq!(context.baggage().len(), 2);
 }
 
 #[test]
-fn of_too_many_members_the_first_64_are_read() {
+fn only_the_first_64_members_are_read() {
     let members: Vec<String> = (0..65).map(|number| format!("k{number:02}=v;")).collect();
     assert_eq!(read(&members[..64].join(",")).len(), 64);
     assert_eq!(read(&members.join(",")), members[..64]);
 }
 
 #[test]
-fn of_too_long_a_header_the_first_whole_members_are_read() {
+fn only_complete_members_within_the_length_limit_are_read() {
     // The header of 8192 bytes is `a=…,b=2`; `tail` is what stands behind it.
     let exact = format!("a={},b=2", "v".repeat(8192 - 6));
     let table: [(&str, &[&str]); 4] = [
@@ -183,12 +183,12 @@ fn of_too_long_a_header_the_first_whole_members_are_read() {
 }
 
 #[test]
-fn never_more_than_the_limits_is_written_and_never_part_of_a_member() {
+fn complete_members_are_written_up_to_the_limits() {
     // In memory each value is 100 characters, on the way 300: what fits there is three times what
     // fits here.
     let value = "\"".repeat(100);
     let entry = |number: usize| (format!("k{number:02}"), value.clone(), "");
-    let header = written((0..64).map(entry));
+    let header = write((0..64).map(entry));
     assert!(header.len() <= 8192, "{}", header.len());
     let member = format!("={}", "%22".repeat(100));
     let expected: Vec<String> = (0..26)
@@ -196,21 +196,21 @@ fn never_more_than_the_limits_is_written_and_never_part_of_a_member() {
         .collect();
     assert_eq!(header, expected.join(","));
     let small = |number: usize| (format!("k{number:02}"), "v".to_owned(), "");
-    assert_eq!(written((0..70).map(small)).split(',').count(), 64);
+    assert_eq!(write((0..70).map(small)).split(',').count(), 64);
 }
 
 #[test]
-fn a_member_that_does_not_fit_leaves_room_for_the_next() {
+fn a_member_that_does_not_fit_is_skipped() {
     let large = ("a".to_owned(), "\"".repeat(3000), "");
     let small = ("b".to_owned(), "1".to_owned(), "p");
-    assert_eq!(written([large, small]), "b=1;p");
+    assert_eq!(write([large, small]), "b=1;p");
 }
 
 #[test]
-fn metadata_that_are_no_properties_stay_at_home() {
+fn metadata_that_are_not_properties_are_not_sent() {
     let entry = |metadata| ("a".to_owned(), "1".to_owned(), metadata);
-    assert_eq!(written([entry("p = 1 ; q")]), "a=1;p=1;q");
+    assert_eq!(write([entry("p = 1 ; q")]), "a=1;p=1;q");
     for metadata in ["p,b=2", "two words", "p=\u{e9}", "\u{1}"] {
-        assert_eq!(written([entry(metadata)]), "a=1", "{metadata:?}");
+        assert_eq!(write([entry(metadata)]), "a=1", "{metadata:?}");
     }
 }

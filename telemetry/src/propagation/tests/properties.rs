@@ -13,7 +13,7 @@ const HEADERS: [&str; 5] = [
     "Root=1-00000000-000000000000000000000000;Parent=0000000000000000;Sampled=?",
     "foo=1,bar@baz=2 ,\t,c=%ff;p=1",
 ];
-const PIECES: [&str; 15] = [
+const FRAGMENTS: [&str; 15] = [
     "00",
     "cc",
     "-",
@@ -31,7 +31,7 @@ const PIECES: [&str; 15] = [
     "\u{20ac}",
 ];
 
-/// Any context that the wire can carry whole.
+/// Any context that the wire can carry header_value.
 fn any_context() -> impl Strategy<Value = SpanContext> {
     let member = ("[a-z0-9][a-z0-9_*/-]{0,20}", " {0,2}[!-+\\--<>-~]{1,30}");
     let members = prop::collection::hash_map(member.0, member.1, 0..=32);
@@ -54,18 +54,18 @@ fn any_header() -> impl Strategy<Value = String> {
         any::<prop::sample::Index>(),
         any::<char>(),
     )
-        .prop_map(|(header, at, with)| {
+        .prop_map(|(header, index, replacement)| {
             let mut characters: Vec<char> = header.chars().collect();
-            let at = at.index(characters.len());
-            characters[at] = with;
+            let index = index.index(characters.len());
+            characters[index] = replacement;
             characters.into_iter().collect()
         });
-    let shuffled = prop::collection::vec(prop::sample::select(&PIECES[..]), 0..30)
-        .prop_map(|pieces| pieces.concat());
+    let shuffled = prop::collection::vec(prop::sample::select(&FRAGMENTS[..]), 0..30)
+        .prop_map(|fragments| fragments.concat());
     prop_oneof![any::<String>(), changed, shuffled]
 }
 
-fn carried(propagator: Propagator, context: &Context) -> Context {
+fn transport(propagator: Propagator, context: &Context) -> Context {
     let mut carrier = HashMap::new();
     propagator.inject_context(context, &mut carrier);
     propagator.extract_with_context(&Context::new(), &carrier)
@@ -73,18 +73,18 @@ fn carried(propagator: Propagator, context: &Context) -> Context {
 
 proptest! {
     #[test]
-    fn any_valid_context_travels_whole(span in any_context()) {
+    fn every_valid_context_is_propagated_completely(span in any_context()) {
         let context = Context::new().with_remote_span_context(span.clone());
         for xray in [false, true] {
             let propagator = Propagator { xray, ..Propagator::default() };
-            let carried = carried(propagator, &context);
+            let carried = transport(propagator, &context);
             let carried = carried.span().span_context().clone();
             prop_assert_eq!(&carried, &span);
         }
     }
 
     #[test]
-    fn any_valid_context_is_named_whole_by_xrays_header(span in any_context()) {
+    fn the_xray_header_identifies_every_valid_context(span in any_context()) {
         let read = parse_xray_header(&crate::propagation::xray::format(&span)).unwrap();
         prop_assert_eq!(read.decision, Some(span.is_sampled()));
         let (read, span) = (read.span_context, span);
@@ -92,14 +92,14 @@ proptest! {
     }
 
     #[test]
-    fn any_baggage_within_the_limits_travels_whole(
+    fn baggage_within_the_limits_is_propagated_completely(
         entries in prop::collection::hash_map("[a-zA-Z0-9!#$_.~-]{1,10}", "\\PC{0,20}", 0..20)
     ) {
         let members: Vec<_> = entries
             .iter()
             .map(|(key, value)| KeyValueMetadata::new(key.clone(), value.clone(), "p=1;q"))
             .collect();
-        let carried = carried(Propagator::default(), &Context::new().with_baggage(members));
+        let carried = transport(Propagator::default(), &Context::new().with_baggage(members));
         prop_assert_eq!(carried.baggage().len(), entries.len());
         for (key, (value, metadata)) in carried.baggage() {
             prop_assert_eq!(value.as_str(), &entries[key.as_str()]);
@@ -108,7 +108,7 @@ proptest! {
     }
 
     #[test]
-    fn no_text_makes_a_parser_panic_or_yield_an_id_of_zeros(header in any_header(), other in any_header()) {
+    fn parsers_never_panic_or_return_an_id_of_zeros(header in any_header(), other in any_header()) {
         if let Ok(span) = parse_trace_context(&header, Some(&other)) {
             prop_assert!(span.is_valid());
         }
@@ -126,31 +126,31 @@ proptest! {
     }
 
     #[test]
-    fn a_tracestate_that_is_kept_is_one(header in any_header()) {
-        let mut notes = Vec::new();
-        let kept = tracestate::parse(&header, |reason| notes.push(reason));
-        let written = kept.as_ref().map(TraceState::header);
+    fn a_parsed_tracestate_is_valid(header in any_header()) {
+        let mut reasons = Vec::new();
+        let parsed = tracestate::parse(&header, |reason| reasons.push(reason));
+        let written = parsed.as_ref().map(TraceState::header);
         if let Some(written) = &written {
             let again = tracestate::parse(written, |reason| panic!("{reason}"));
             prop_assert_eq!(again.map(|again| again.header()), Some(written.clone()));
         }
-        // Whatever is not noted is kept.
-        if notes.is_empty() {
-            let said = header.split(',').map(|member| member.trim_matches(OWS));
-            let said: Vec<&str> = said.filter(|member| !member.is_empty()).collect();
-            prop_assert_eq!(written.unwrap_or_default(), said.join(","));
+        // Whatever is not reported is kept.
+        if reasons.is_empty() {
+            let members = header.split(',').map(|member| member.trim_matches(OWS));
+            let members: Vec<&str> = members.filter(|member| !member.is_empty()).collect();
+            prop_assert_eq!(written.unwrap_or_default(), members.join(","));
         }
     }
 
     #[test]
-    fn a_check_of_baggage_tells_what_is_read(header in any_header()) {
-        let mut notes = Vec::new();
-        let counts = check_baggage(&header, |reason| notes.push(reason));
+    fn check_baggage_agrees_with_with_baggage(header in any_header()) {
+        let mut reasons = Vec::new();
+        let counts = check_baggage(&header, |reason| reasons.push(reason));
         let read = with_baggage(&Context::new(), &header);
         prop_assert_eq!(counts, !read.baggage().is_empty());
-        if notes.is_empty() {
-            let said = header.split(',').map(|member| member.trim_matches(OWS));
-            for member in said.filter(|member| !member.is_empty()) {
+        if reasons.is_empty() {
+            let members = header.split(',').map(|member| member.trim_matches(OWS));
+            for member in members.filter(|member| !member.is_empty()) {
                 let (key, _) = member.split_once('=').unwrap();
                 prop_assert!(read.baggage().get(key.trim_matches(OWS)).is_some(), "{}", key);
             }

@@ -16,15 +16,15 @@ const PARENT_ID: &str = "1234567890123456";
 const VALID: &str = "00-12345678901234567890123456789012-1234567890123456-00";
 
 /// What a span that is started under `headers` sends on.
-fn sent_on(headers: &[(&str, &str)]) -> HashMap<String, String> {
+fn propagate(headers: &[(&str, &str)]) -> HashMap<String, String> {
     let parent = extract(headers);
     let tracer = SdkTracerProvider::builder().build().tracer("w3c");
     inject(&parent.with_span(tracer.start_with_context("span", &parent)))
 }
 
 /// The flags that a continued trace goes on with; `None` when a new one began.
-fn continued(headers: &[(&str, &str)]) -> Option<String> {
-    let sent = sent_on(headers);
+fn continued_flags(headers: &[(&str, &str)]) -> Option<String> {
+    let sent = propagate(headers);
     let mut fields = sent[TRACEPARENT].split('-');
     assert_eq!(fields.next(), Some("00"), "{headers:?}");
     if fields.next() != Some(TRACE_ID) {
@@ -36,16 +36,16 @@ fn continued(headers: &[(&str, &str)]) -> Option<String> {
 }
 
 #[test]
-fn traceparent_headers_are_continued_or_begin_a_new_trace() {
+fn traceparent_headers_continue_the_trace_or_start_a_new_one() {
     const NEW: Option<&str> = None;
     let future = "-what-the-future-will-be-like";
-    let of = |version: &str, trace_id: &str, parent_id: &str, flags: &str| {
+    let header = |version: &str, trace_id: &str, parent_id: &str, flags: &str| {
         format!("{version}-{trace_id}-{parent_id}-{flags}")
     };
-    let with_version = |version: &str| of(version, TRACE_ID, PARENT_ID, "01");
-    let with_trace_id = |id: &str| of("00", id, PARENT_ID, "01");
-    let with_parent_id = |id: &str| of("00", TRACE_ID, id, "01");
-    let with_flags = |flags: &str| of("00", TRACE_ID, PARENT_ID, flags);
+    let with_version = |version: &str| header(version, TRACE_ID, PARENT_ID, "01");
+    let with_trace_id = |id: &str| header("00", id, PARENT_ID, "01");
+    let with_parent_id = |id: &str| header("00", TRACE_ID, id, "01");
+    let with_flags = |flags: &str| header("00", TRACE_ID, PARENT_ID, flags);
     let table = [
         ("traceparent_included", with_flags("01"), Some("01")),
         ("sampled_not_set", with_flags("00"), Some("00")),
@@ -77,7 +77,7 @@ fn traceparent_headers_are_continued_or_begin_a_new_trace() {
         ),
         (
             "version_0xcc too short",
-            of("cc", TRACE_ID, PARENT_ID, "0"),
+            header("cc", TRACE_ID, PARENT_ID, "0"),
             NEW,
         ),
         ("version_0xff", with_version("ff"), NEW),
@@ -178,7 +178,7 @@ fn traceparent_headers_are_continued_or_begin_a_new_trace() {
         ),
         (
             "propagates_random_flag, of a future version",
-            of("cc", TRACE_ID, PARENT_ID, "02"),
+            header("cc", TRACE_ID, PARENT_ID, "02"),
             Some("02"),
         ),
         ("other_flags_are_cleared", with_flags("fc"), Some("00")),
@@ -188,14 +188,14 @@ fn traceparent_headers_are_continued_or_begin_a_new_trace() {
             Some("03"),
         ),
     ];
-    for (case, header, expected) in &table {
-        let flags = continued(&[(TRACEPARENT, header), (TRACESTATE, "foo=1")]);
+    for (case, traceparent, expected) in &table {
+        let flags = continued_flags(&[(TRACEPARENT, traceparent), (TRACESTATE, "foo=1")]);
         assert_eq!(flags.as_deref(), *expected, "{case}");
     }
 }
 
 #[test]
-fn traceparent_names_count_in_any_case_and_in_no_other_spelling() {
+fn the_name_traceparent_is_case_insensitive() {
     let table: [(&str, &[&str], bool); 6] = [
         ("both_missing", &[], false),
         ("header_name, dash", &["trace-parent"], false),
@@ -210,12 +210,12 @@ fn traceparent_names_count_in_any_case_and_in_no_other_spelling() {
     ];
     for (case, names, expected) in table {
         let headers: Vec<_> = names.iter().map(|name| (*name, VALID)).collect();
-        assert_eq!(continued(&headers).is_some(), expected, "{case}");
+        assert_eq!(continued_flags(&headers).is_some(), expected, "{case}");
     }
 }
 
 #[test]
-fn the_random_flag_goes_with_its_own_trace_only() {
+fn the_random_flag_is_propagated_only_for_its_trace() {
     let random = VALID.replace("-00", "-02");
     let parent = extract(&[(TRACEPARENT, &random)]);
     let other = parse_trace_context(&VALID.replace("-1234", "-4321"), None).unwrap();
@@ -230,7 +230,7 @@ fn members(range: std::ops::RangeInclusive<usize>) -> String {
 }
 
 #[test]
-fn tracestate_headers_go_on_or_are_discarded_while_the_trace_is_continued() {
+fn tracestate_headers_are_propagated_or_discarded_while_the_trace_is_continued() {
     const DISCARDED: &str = "";
     let every_key = "abcdefghijklmnopqrstuvwxyz0123456789_-*/=1";
     let every_tenant_key = "a0_-*/@z0_-*/=1";
@@ -348,15 +348,15 @@ fn tracestate_headers_go_on_or_are_discarded_while_the_trace_is_continued() {
     for (case, lines, expected) in table {
         let mut headers = vec![(TRACEPARENT, VALID)];
         headers.extend(lines.iter().map(|line| (TRACESTATE, *line)));
-        assert!(continued(&headers).is_some(), "{case}");
-        let sent = sent_on(&headers).remove(TRACESTATE);
+        assert!(continued_flags(&headers).is_some(), "{case}");
+        let sent = propagate(&headers).remove(TRACESTATE);
         assert_eq!(sent.unwrap_or_default(), *expected, "{case}");
     }
 }
 
 #[test]
-fn what_is_left_out_of_a_tracestate_is_noted() {
-    use InvalidTracestate::{Member, Repeated, TooMany, Unheld};
+fn ignored_members_of_a_tracestate_are_reported() {
+    use InvalidTracestate::{Member, Repeated, TooMany, UnsupportedKey};
     let (all, too_many) = (members(1..=32), members(1..=33));
     let table: &[(&str, &[InvalidTracestate])] = &[
         ("foo=1, bar=2", &[]),
@@ -367,23 +367,23 @@ fn what_is_left_out_of_a_tracestate_is_noted() {
         ("foo", &[Member]),
         (&too_many, &[TooMany]),
         ("foo=1,bar=3,foo=2,foo=4", &[Repeated]),
-        ("foo@@bar=1,x=2", &[Unheld]),
-        ("foo@@bar=1", &[Unheld]),
-        ("foo@@bar=1,x=2,x=3", &[Repeated, Unheld]),
+        ("foo@@bar=1,x=2", &[UnsupportedKey]),
+        ("foo@@bar=1", &[UnsupportedKey]),
+        ("foo@@bar=1,x=2,x=3", &[Repeated, UnsupportedKey]),
     ];
     for (header, expected) in table {
-        let mut notes = Vec::new();
+        let mut reasons = Vec::new();
         let parsed =
-            parse_trace_context_noting(VALID, Some(header), |reason| notes.push(reason)).unwrap();
-        assert_eq!(notes, *expected, "{header}");
+            parse_trace_context_with(VALID, Some(header), |reason| reasons.push(reason)).unwrap();
+        assert_eq!(reasons, *expected, "{header}");
         assert_eq!(Ok(parsed), parse_trace_context(VALID, Some(header)));
     }
-    let unread = parse_trace_context_noting("00", Some("FOO"), |reason| panic!("{reason}"));
-    assert_eq!(unread, Err(InvalidTraceparent::Length));
+    let invalid = parse_trace_context_with("00", Some("FOO"), |reason| panic!("{reason}"));
+    assert_eq!(invalid, Err(InvalidTraceparent::Length));
 }
 
 #[test]
-fn tracestate_names_count_in_any_case_and_in_no_other_spelling() {
+fn the_name_tracestate_is_case_insensitive() {
     let table = [
         ("header_name, dash", "trace-state", None),
         ("header_name, dot", "trace.state", None),
@@ -399,18 +399,18 @@ fn tracestate_names_count_in_any_case_and_in_no_other_spelling() {
         ),
     ];
     for (case, name, expected) in table {
-        let sent = sent_on(&[(TRACEPARENT, VALID), (name, "foo=1")]);
+        let sent = propagate(&[(TRACEPARENT, VALID), (name, "foo=1")]);
         assert_eq!(sent.get(TRACESTATE).map(String::as_str), expected, "{case}");
     }
 }
 
 #[test]
 fn a_tracestate_without_traceparent_is_discarded() {
-    assert!(!sent_on(&[(TRACESTATE, "foo=1")]).contains_key(TRACESTATE));
+    assert!(!propagate(&[(TRACESTATE, "foo=1")]).contains_key(TRACESTATE));
 }
 
 #[test]
-fn several_spans_under_one_parent_share_its_trace_and_no_id() {
+fn spans_with_one_parent_share_its_trace_id_but_not_their_span_ids() {
     let parent = extract(&[(TRACEPARENT, VALID)]);
     let tracer = SdkTracerProvider::builder().build().tracer("w3c");
     let sent: std::collections::HashSet<String> = (0..3)

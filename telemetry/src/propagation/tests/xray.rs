@@ -22,12 +22,12 @@ fn all() -> Propagator {
 }
 
 fn parent_by(propagator: Propagator, headers: &[(&str, &str)]) -> SpanContext {
-    let context = propagator.extract_with_context(&Context::new(), &Lines(headers));
+    let context = propagator.extract_with_context(&Context::new(), &HeaderLines(headers));
     context.span().span_context().clone()
 }
 
 #[test]
-fn headers_as_aws_writes_them_are_read() {
+fn headers_of_aws_are_parsed() {
     for (header, decision) in [
         (format!("{ROOT};{PARENT};Sampled=1"), Some(true)),
         (
@@ -59,7 +59,7 @@ fn headers_as_aws_writes_them_are_read() {
 }
 
 #[test]
-fn other_headers_are_refused_by_the_field_that_is_wrong() {
+fn the_error_names_the_invalid_field() {
     let root = |id: &str| format!("Root={id};{PARENT};Sampled=1");
     let parent = |id: &str| format!("{ROOT};Parent={id};Sampled=1");
     let sampled = |word: &str| format!("{ROOT};{PARENT};Sampled={word}");
@@ -101,7 +101,7 @@ fn other_headers_are_refused_by_the_field_that_is_wrong() {
 }
 
 #[test]
-fn only_a_decision_to_sample_is_taken_over() {
+fn only_a_positive_sampling_decision_is_adopted() {
     for (word, samples_root, sampled) in [
         (";Sampled=1", false, true),
         (";Sampled=0", true, true),
@@ -122,13 +122,13 @@ fn only_a_decision_to_sample_is_taken_over() {
 }
 
 #[test]
-fn the_sampler_is_not_asked_where_xray_samples() {
+fn the_sampler_is_not_called_if_xray_samples() {
     let read = parse_xray_header(&format!("{ROOT};{PARENT};Sampled=1")).unwrap();
-    assert!(read.into_parent(|_| panic!("asked")).is_sampled());
+    assert!(read.into_parent(|_| panic!("called")).is_sampled());
 }
 
 #[test]
-fn the_propagator_continues_what_xray_samples_and_leaves_the_rest_to_the_root_sampler() {
+fn the_propagator_continues_only_traces_that_xray_samples() {
     for (word, continued) in [(";Sampled=1", true), (";Sampled=0", false), ("", false)] {
         let header = format!("{ROOT};{PARENT}{word}");
         let parent = parent_by(XRAY, &[(XRAY_TRACE_ID_HEADER, &header)]);
@@ -138,7 +138,7 @@ fn the_propagator_continues_what_xray_samples_and_leaves_the_rest_to_the_root_sa
 }
 
 #[test]
-fn a_valid_traceparent_wins_over_xray() {
+fn a_valid_traceparent_overrides_xray() {
     let traceparent = format!("00-{TRACE}-{SPAN}-00");
     let xray = format!("{ROOT};{PARENT};Sampled=1");
     let broken_xray = format!("{ROOT};{PARENT};Sampled=2");
@@ -156,7 +156,7 @@ fn a_valid_traceparent_wins_over_xray() {
 }
 
 #[test]
-fn xray_is_read_and_written_only_when_listed() {
+fn xray_is_read_and_written_only_if_enabled() {
     let header = format!("{ROOT};{PARENT};Sampled=1");
     let headers = [(XRAY_TRACE_ID_HEADER, header.as_str())];
     assert!(!parent_by(Propagator::default(), &headers).is_valid());
@@ -171,7 +171,7 @@ fn xray_is_read_and_written_only_when_listed() {
 }
 
 #[test]
-fn the_fields_are_those_of_the_formats_that_are_listed() {
+fn the_fields_are_those_of_the_enabled_formats() {
     let w3c = [TRACEPARENT, TRACESTATE];
     for (trace_context, baggage, xray) in (0..8).map(|n| (n & 1 > 0, n & 2 > 0, n & 4 > 0)) {
         let propagator = Propagator {
@@ -189,7 +189,7 @@ fn the_fields_are_those_of_the_formats_that_are_listed() {
 }
 
 #[test]
-fn a_span_that_is_not_sampled_is_written_so_and_nothing_for_no_span() {
+fn an_unsampled_span_is_written_as_unsampled_and_no_span_is_not_written() {
     let unsampled = parse_trace_context(&format!("00-{TRACE}-{SPAN}-02"), None).unwrap();
     let mut carrier = HashMap::new();
     all().inject_context(&Context::new(), &mut carrier);
