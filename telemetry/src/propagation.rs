@@ -1,10 +1,10 @@
-//! W3C Trace Context level 2 and W3C Baggage, parsed to the letter, and AWS X-Ray's header, as one
-//! [`TextMapPropagator`].
+//! W3C Trace Context level 2, W3C Baggage, both parsed strictly, and the header of AWS X-Ray, as
+//! one [`TextMapPropagator`].
 //!
-//! The SDK's own parser pads short ids (and so continues a *different* trace), accepts signs and
-//! upper case, and clears the random flag that level 2 says must be kept; its baggage parser cuts
-//! values at a second `=`. Both sides of the queue must agree, so this is the propagator of the
-//! producer and of the function.
+//! The SDK's parser pads short ids, and so continues a *different* trace. It accepts signs and
+//! upper case, and clears the random flag, which level 2 requires to be kept. Its baggage parser
+//! cuts values at a second `=`. Both sides of the queue must agree, so the producer and the
+//! function use this propagator.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -28,21 +28,18 @@ pub use xray::{
     AWS_TRACE_HEADER, InvalidXrayHeader, XRAY_TRACE_ID_HEADER, XrayContext, parse_xray_header,
 };
 
-/// Name of the header, and of the message attribute, that carries trace id, parent span id and
-/// flags.
+/// Name of the header and message attribute with the trace id, the parent span id and the flags.
 pub const TRACEPARENT: &str = "traceparent";
-/// Name of the header, and of the message attribute, that carries the vendors' positions in the
-/// trace.
+/// Name of the header and message attribute with the vendors' positions in the trace.
 pub const TRACESTATE: &str = "tracestate";
-/// Name of the header, and of the message attribute, that carries the application's own key-value
-/// pairs.
+/// Name of the header and message attribute with the application's key-value pairs.
 pub const BAGGAGE: &str = "baggage";
 
-/// Whitespace that may stand around values and is no part of them (`OWS` of RFC 9110).
+/// Whitespace around values that is not part of them (`OWS` of RFC 9110).
 const OWS: [char; 2] = [' ', '\t'];
 
-/// The fields of every format_set of formats, by [`Propagator::format_set`]: a propagator lends
-/// its list out, and has no place for it.
+/// Fields of every set of formats, indexed by [`Propagator::format_set`]. They are static because a
+/// propagator lends its list and has no place to store it.
 static FIELDS: LazyLock<[Vec<String>; 8]> = LazyLock::new(|| {
     std::array::from_fn(|format_set| {
         let fields = [
@@ -57,19 +54,29 @@ static FIELDS: LazyLock<[Vec<String>; 8]> = LazyLock::new(|| {
     })
 });
 
-/// The formats in the number of a format_set.
+/// Bits of the formats in the number of a set.
 const TRACE_CONTEXT_BIT: usize = 1;
 const BAGGAGE_BIT: usize = 2;
 const XRAY_BIT: usize = 4;
 
-/// Parses a `traceparent` and the `tracestate` that came with it.
+/// Parses a `traceparent` and its `tracestate`.
 ///
-/// A `tracestate` that does not parse is dropped without touching the trace context, as the
-/// specification demands (W3C Trace Context level 2, "Tracestate Header").
+/// An invalid `tracestate` is ignored, and the trace context is still valid, as the specification
+/// requires (W3C Trace Context level 2, "Tracestate Header").
+///
+/// ```
+/// use baton_telemetry::parse_trace_context;
+///
+/// let traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+/// let context = parse_trace_context(traceparent, Some("vendor=position"))?;
+/// assert!(context.is_sampled() && context.is_remote());
+/// assert_eq!(context.trace_state().get("vendor"), Some("position"));
+/// # Ok::<(), baton_telemetry::InvalidTraceparent>(())
+/// ```
 ///
 /// # Errors
 ///
-/// Says which part of `traceparent` is not what the specification allows.
+/// Returns the part of `traceparent` that the specification does not allow.
 pub fn parse_trace_context(
     traceparent: &str,
     tracestate: Option<&str>,
@@ -77,12 +84,23 @@ pub fn parse_trace_context(
     parse_trace_context_with(traceparent, tracestate, |_| {})
 }
 
-/// [`parse_trace_context`], and tells `on_invalid` what of the `tracestate` does not count, each reason
-/// once.
+/// Parses a `traceparent` and its `tracestate` as [`parse_trace_context`] does. Calls `on_invalid`
+/// with each reason why members of the `tracestate` are ignored, once per reason.
+///
+/// ```
+/// use baton_telemetry::{InvalidTracestate, parse_trace_context_with};
+///
+/// let traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+/// let mut reasons = Vec::new();
+/// parse_trace_context_with(traceparent, Some("a=1,a=2"), |reason| reasons.push(reason))?;
+/// assert_eq!(reasons, [InvalidTracestate::Repeated]);
+/// # Ok::<(), baton_telemetry::InvalidTraceparent>(())
+/// ```
 ///
 /// # Errors
 ///
-/// As there: the `tracestate` has not been looked at then.
+/// Returns the part of `traceparent` that the specification does not allow. The `tracestate` is not
+/// parsed in this case.
 pub fn parse_trace_context_with(
     traceparent: &str,
     tracestate: Option<&str>,
@@ -102,11 +120,23 @@ pub fn parse_trace_context_with(
     ))
 }
 
-/// Puts a remote parent into a context, and beside it what the SDK's spans forget of it.
+/// Returns the context with a remote parent, and with its random flag.
 ///
-/// A span that is not sampled has no random flag in the SDK, even when its parent had it; but the
-/// flag must go out with every header of a trace that came in with it (W3C Trace Context level 2,
-/// "Random Trace ID Flag"). [`Propagator`] finds it in the context then.
+/// A span of the SDK that is not sampled has no random flag, even if its parent has. But the flag
+/// must be propagated with all headers of a trace that was received with it (W3C Trace Context
+/// level 2, "Random Trace ID Flag"). [`Propagator`] reads it from the returned context.
+///
+/// ```
+/// use baton_telemetry::{parse_trace_context, with_remote_parent};
+/// use opentelemetry::Context;
+/// use opentelemetry::trace::TraceContextExt as _;
+///
+/// let traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-03";
+/// let parent = parse_trace_context(traceparent, None)?;
+/// let context = with_remote_parent(&Context::new(), parent.clone());
+/// assert_eq!(context.span().span_context(), &parent);
+/// # Ok::<(), baton_telemetry::InvalidTraceparent>(())
+/// ```
 #[must_use]
 pub fn with_remote_parent(context: &Context, parent: SpanContext) -> Context {
     let is_random = parent.trace_flags() & traceparent::RANDOM == traceparent::RANDOM;
@@ -119,29 +149,48 @@ pub fn with_remote_parent(context: &Context, parent: SpanContext) -> Context {
     }
 }
 
-/// The trace that came in with the random flag. A trace of another id in the same context did not.
+/// Id of a trace that was received with the random flag. The flag does not apply to another trace
+/// in the same context.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct RandomTraceId(TraceId);
 
-/// Puts the baggage of a `baggage` header into a context.
+/// Returns the context with the baggage of a `baggage` header.
 ///
-/// Members that are not what the specification allows are left out; of a header over its limits (64
-/// members, 8192 bytes) the first members are kept, each header_value.
+/// Invalid members are ignored. If the header exceeds the limits (64 members, 8192 bytes), the
+/// first complete members within the limits are kept.
+///
+/// ```
+/// use baton_telemetry::with_baggage;
+/// use opentelemetry::Context;
+/// use opentelemetry::baggage::BaggageExt as _;
+///
+/// let context = with_baggage(&Context::new(), "tenant=a,invalid");
+/// assert_eq!(context.baggage().get("tenant").unwrap().as_str(), "a");
+/// assert_eq!(context.baggage().len(), 1);
+/// ```
 #[must_use]
 pub fn with_baggage(context: &Context, header: &str) -> Context {
     baggage::extract(context, header)
 }
 
-/// Whether [`with_baggage`] finds a member in a `baggage` header; tells `on_invalid` why others do not
-/// count, each reason once. Allocates nothing.
+/// Returns true if [`with_baggage`] finds a member in a `baggage` header. Calls `on_invalid` with
+/// each reason why members are ignored, once per reason. Does not allocate.
+///
+/// ```
+/// use baton_telemetry::{InvalidBaggage, check_baggage};
+///
+/// let mut reasons = Vec::new();
+/// assert!(check_baggage("tenant=a,invalid", |reason| reasons.push(reason)));
+/// assert_eq!(reasons, [InvalidBaggage::Member]);
+/// ```
 pub fn check_baggage(header: &str, on_invalid: impl FnMut(InvalidBaggage)) -> bool {
     baggage::check(header, on_invalid)
 }
 
-/// The propagator of both sides of the queue: which formats it reads and writes comes from
-/// `OTEL_PROPAGATORS`.
+/// The propagator of both sides of the queue. `OTEL_PROPAGATORS` selects the formats that it reads
+/// and writes.
 ///
-/// It is made by [`Propagator::default`] and changed from there:
+/// Created by [`Propagator::default`]; its fields can then be changed:
 ///
 /// ```
 /// let mut propagator = baton_telemetry::Propagator::default();
@@ -149,17 +198,17 @@ pub fn check_baggage(header: &str, on_invalid: impl FnMut(InvalidBaggage)) -> bo
 /// assert_eq!(propagator.to_string(), "tracecontext,baggage,xray");
 /// ```
 ///
-/// A valid `traceparent` wins over X-Ray's header. The latter is taken as a parent only when it
-/// says `Sampled=1`: any other word leaves the decision to the root sampler, which a propagator
-/// cannot ask, so that a new trace begins and the sampler is asked for that.
+/// A valid `traceparent` overrides X-Ray's header. The latter becomes the parent only if it
+/// contains `Sampled=1`. Otherwise the root sampler decides, which a propagator cannot call, so a
+/// new trace starts and is sampled as such.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct Propagator {
-    /// Whether `traceparent` and `tracestate` are read and written.
+    /// Reads and writes `traceparent` and `tracestate` if true.
     pub trace_context: bool,
-    /// Whether `baggage` is read and written.
+    /// Reads and writes `baggage` if true.
     pub baggage: bool,
-    /// Whether `X-Amzn-Trace-Id` is read and written.
+    /// Reads and writes `X-Amzn-Trace-Id` if true.
     pub xray: bool,
 }
 
@@ -174,7 +223,7 @@ impl Default for Propagator {
     }
 }
 
-/// As in `OTEL_PROPAGATORS`, in the order in which carriers are tried.
+/// Writes the enabled formats as in `OTEL_PROPAGATORS`, in the order of priority.
 impl fmt::Display for Propagator {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names = [
@@ -195,14 +244,14 @@ impl fmt::Display for Propagator {
 }
 
 impl Propagator {
-    /// Reads nothing and writes nothing.
+    /// A propagator that neither reads nor writes.
     pub(crate) const NONE: Self = Self {
         trace_context: false,
         baggage: false,
         xray: false,
     };
 
-    /// Which of the eight combinations of formats this is.
+    /// Returns the number of this set of formats, from 0 to 7.
     fn format_set(&self) -> usize {
         let formats = [
             (self.trace_context, TRACE_CONTEXT_BIT),
@@ -238,8 +287,8 @@ impl Propagator {
 }
 
 impl TextMapPropagator for Propagator {
-    /// Writes only what has a value: SQS refuses an empty message attribute, and the specification
-    /// advises against an empty `tracestate`.
+    /// Writes only fields with a value: SQS rejects an empty message attribute, and the
+    /// specification advises against an empty `tracestate`.
     fn inject_context(&self, cx: &Context, injector: &mut dyn Injector) {
         let span = cx.span();
         let span_context = span.span_context();
@@ -280,8 +329,8 @@ impl TextMapPropagator for Propagator {
     }
 }
 
-/// A header's value, joined from all its lines as HTTP defines it (RFC 9110, section 5.3): a
-/// `tracestate` in two lines is one, and a second `traceparent` makes both invalid.
+/// Returns the value of a header, joined from all its lines (RFC 9110, section 5.3). Two lines of
+/// `tracestate` are one value, and a second `traceparent` makes both invalid.
 fn header_value<'a>(extractor: &'a dyn Extractor, name: &str) -> Option<Cow<'a, str>> {
     match extractor.get_all(name)?.as_slice() {
         [] => None,

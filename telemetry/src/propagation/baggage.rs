@@ -6,12 +6,13 @@ use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_enco
 
 use super::OWS;
 
-/// Bytes that must be propagated (section "Limits"). What is beyond may be dropped, list-member by
-/// list-member and never a part of one.
+/// Number of bytes that must be propagated (section "Limits"). Members beyond may be dropped, but
+/// only complete ones.
 const MAX_LENGTH: usize = 8192;
-/// Likewise for the number of list-members.
+/// Number of list members that must be propagated.
 const MAX_MEMBERS: usize = 64;
-/// What a value cannot carry as it is: everything outside `baggage-octet`, and `%` itself.
+/// Characters that are percent-encoded in a value: everything outside `baggage-octet`, and `%`
+/// itself.
 const ENCODED: &AsciiSet = &CONTROLS
     .add(b' ')
     .add(b'"')
@@ -20,26 +21,26 @@ const ENCODED: &AsciiSet = &CONTROLS
     .add(b'\\')
     .add(b'%');
 
-/// Why a member of a `baggage` header does not count, or several do not.
+/// The reason why members of a `baggage` header are ignored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidBaggage {
-    /// Some are not what the grammar allows; others count.
+    /// Some members violate the grammar. Others are valid.
     #[error("baggage has a member that is not allowed")]
     Member,
-    /// Those behind the sixty-fourth are left out.
+    /// Members after the 64th are ignored.
     #[error("baggage has more than {MAX_MEMBERS} members")]
     TooMany,
-    /// Those that do not end within the limit are left out.
+    /// Members that end beyond the limit are ignored.
     #[error("baggage is longer than {MAX_LENGTH} bytes")]
     TooLong,
-    /// None is left.
+    /// No valid member remains.
     #[error("baggage has no member that counts")]
     Nothing,
 }
 
-/// Of a header over the limits the first members are kept, as many as the limits allow: they cost a
-/// bounded time, and losing all would lose more than the specification asks for.
+/// Returns the context with the members of a header. The first members within the limits are kept:
+/// their cost is bounded, and dropping all would lose more than the specification requires.
 pub(super) fn extract(context: &Context, header: &str) -> Context {
     let (kept, _) = split_at_limit(header);
     let members = non_empty_members(kept)
@@ -53,7 +54,7 @@ pub(super) fn extract(context: &Context, header: &str) -> Context {
     }
 }
 
-/// Whether [`extract`] finds anything, and why not all, without building any of it.
+/// Returns true if [`extract`] finds a member, and reports why others are ignored. Builds nothing.
 pub(super) fn check(header: &str, mut on_invalid: impl FnMut(InvalidBaggage)) -> bool {
     let (kept, rest) = split_at_limit(header);
     let (mut valid, mut invalid) = (0, 0);
@@ -79,7 +80,7 @@ pub(super) fn check(header: &str, mut on_invalid: impl FnMut(InvalidBaggage)) ->
     valid > 0
 }
 
-/// The header_value list-members in the first [`MAX_LENGTH`] bytes, and what is behind them.
+/// Splits a header into the complete list members in the first [`MAX_LENGTH`] bytes, and the rest.
 fn split_at_limit(header: &str) -> (&str, &str) {
     let Some(start) = header.as_bytes().get(..=MAX_LENGTH) else {
         return (header, "");
@@ -89,13 +90,13 @@ fn split_at_limit(header: &str) -> (&str, &str) {
     parts.unwrap_or(("", header))
 }
 
-/// The list-members that are not empty: empty ones only say that somebody joined headers.
+/// Returns the list members that are not empty. Empty ones result from joining headers.
 fn non_empty_members(header: &str) -> impl Iterator<Item = &str> {
     let members = header.split(',').map(|member| member.trim_matches(OWS));
     members.filter(|member| !member.is_empty())
 }
 
-/// One `key=value;properties` that is what the grammar allows, as it came.
+/// A valid `key=value;properties`, still encoded.
 struct Member<'a> {
     key: &'a str,
     value: &'a str,
@@ -103,10 +104,8 @@ struct Member<'a> {
 }
 
 impl<'a> Member<'a> {
-    /// `None` when it is not what the grammar allows, which removes this member and no other
-    /// ("Mutating baggage").
-    ///
-    /// The value may contain `=`.
+    /// Parses a member. Returns `None` if it violates the grammar, which invalidates only this
+    /// member ("Mutating baggage"). The value may contain `=`.
     fn parse(text: &'a str) -> Option<Self> {
         let (pair, properties) = text.split_once(';').unwrap_or((text, ""));
         let (key, value) = pair.split_once('=')?;
@@ -121,7 +120,8 @@ impl<'a> Member<'a> {
         })
     }
 
-    /// Percent sequences that are not UTF-8 become U+FFFD, as the specification says.
+    /// Decodes the value. Percent sequences that are not UTF-8 become U+FFFD, as the specification
+    /// requires.
     fn decode(self) -> KeyValueMetadata {
         let value = percent_decode_str(self.value);
         let properties = canonical_properties(self.properties).unwrap_or_default();
@@ -133,10 +133,9 @@ impl<'a> Member<'a> {
     }
 }
 
-/// `None` when there is no baggage: nothing is written then.
+/// Returns the header for the baggage of a context, or `None` if it has none.
 ///
-/// Members go in the order of their keys, so that the same baggage always loses the same members
-/// where the limits make it lose any.
+/// Members are sorted by key, so that the limits always drop the same members of the same baggage.
 pub(super) fn format(context: &Context) -> Option<String> {
     let baggage = context.baggage();
     let mut entries: Vec<_> = baggage
@@ -153,8 +152,8 @@ pub(super) fn format(context: &Context) -> Option<String> {
         header.push_str(key.as_str());
         header.push('=');
         header.extend(utf8_percent_encode(value.as_str(), ENCODED));
-        // Metadata that are no properties come from the application; the value is better sent
-        // without them than not at all.
+        // Metadata that are not properties come from the application. The value is sent without
+        // them.
         let properties = canonical_properties(metadata.as_str()).unwrap_or_default();
         if !properties.is_empty() {
             header.push(';');
@@ -167,8 +166,8 @@ pub(super) fn format(context: &Context) -> Option<String> {
     Some(header).filter(|header| !header.is_empty())
 }
 
-/// Properties as they travel: percent-encoded as they came, without the whitespace. `None` when one
-/// is not what the grammar allows.
+/// Returns properties without whitespace, still percent-encoded. Returns `None` if one violates the
+/// grammar.
 fn canonical_properties(text: &str) -> Option<String> {
     let mut canonical = String::new();
     for property in properties(text) {
@@ -187,7 +186,7 @@ fn canonical_properties(text: &str) -> Option<String> {
     Some(canonical)
 }
 
-/// One `key` or `key=value` behind a `;`.
+/// A `key` or `key=value` after a `;`.
 struct Property<'a> {
     key: &'a str,
     value: Option<&'a str>,
@@ -199,7 +198,7 @@ impl Property<'_> {
     }
 }
 
-/// All but the empty ones: a `;` with nothing behind it says nothing.
+/// Returns the properties that are not empty.
 fn properties(text: &str) -> impl Iterator<Item = Property<'_>> {
     let properties = text
         .split(';')
@@ -216,13 +215,13 @@ fn properties(text: &str) -> impl Iterator<Item = Property<'_>> {
     properties.filter(|property| !property.key.is_empty() || property.value.is_some())
 }
 
-/// `token` of RFC 7230, which a key must be.
+/// Returns true if the text is a `token` of RFC 7230, as a key must be.
 fn is_token(text: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     !text.is_empty() && text.bytes().all(allowed)
 }
 
-/// `baggage-octet`: visible ASCII without `"`, `,`, `;` and `\`.
+/// Returns true for a `baggage-octet`: visible ASCII without `"`, `,`, `;` and `\`.
 fn is_baggage_octet(byte: u8) -> bool {
     byte.is_ascii_graphic() && !b"\",;\\".contains(&byte)
 }

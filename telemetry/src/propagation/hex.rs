@@ -1,18 +1,18 @@
-//! Lower-case hexadecimal, the one form of ids that W3C and X-Ray write.
+//! Lower-case hexadecimal, the only form of ids in W3C and X-Ray headers.
 
-/// Value of each byte as a digit. A table and no comparisons: this runs once per digit of every
-/// record's context.
+/// Value of each byte as a digit. A table instead of comparisons, because every digit of every
+/// message's context is looked up.
 const DIGITS: [u8; 256] = digits();
-/// Marks what is no digit. All its bits are set, so that it outlasts every `|`.
+/// Marks a byte that is not a digit. All its bits are set, so that `|` preserves it.
 const NO_DIGIT: u8 = 0xff;
 
-/// Reads exactly `N` bytes; `None` when anything is not a lower-case digit. `digits` has 2 × `N` of
-/// them, or it does not count either.
+/// Reads `N` bytes from 2 × `N` lower-case digits. Returns `None` for other lengths or characters.
 pub(super) fn bytes<const N: usize>(digits: &[u8]) -> Option<[u8; N]> {
     if digits.len() != 2 * N {
         return None;
     }
     let mut bytes = [0; N];
+    // Checked once at the end instead of per digit, because valid ids are the rule.
     let mut combined = 0;
     for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
         let (high, low) = (DIGITS[usize::from(pair[0])], DIGITS[usize::from(pair[1])]);

@@ -6,16 +6,16 @@ use opentelemetry::trace::TraceFlags;
 use super::*;
 
 mod baggage;
-// What holds of every context and of every text, by `proptest`.
+// Properties of all contexts and texts, tested with `proptest`.
 mod properties;
-// The cases of the specification's own test suite.
+// The cases of the specification's test suite.
 mod w3c;
 mod xray;
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const SPAN: &str = "00f067aa0ba902b7";
 
-/// Headers as they come in, one entry a line; names in any case.
+/// Received headers, one entry per line. Names are case-insensitive.
 struct HeaderLines<'a>(&'a [(&'a str, &'a str)]);
 
 impl Extractor for HeaderLines<'_> {

@@ -6,15 +6,15 @@ use opentelemetry::trace::{SpanContext, SpanId, TraceFlags, TraceId};
 
 use super::{OWS, hex};
 
-/// Length of a version-00 header: `00-` + 32 + `-` + 16 + `-` + 2. Higher versions are at least
-/// this long.
+/// Length of a header of version 00: `00-` + 32 + `-` + 16 + `-` + 2. Headers of higher versions
+/// have at least this length.
 const LENGTH: usize = 55;
-/// The flag of level 2 that says that the trace id's right-most seven bytes are random.
+/// The flag of level 2 for trace ids whose right-most seven bytes are random.
 pub(super) const RANDOM: TraceFlags = TraceFlags::new(0x02);
 /// The two flags that level 2 defines. All others are cleared.
 const KNOWN_FLAGS: u8 = 0x03;
 
-/// Why a `traceparent` does not count.
+/// The reason why a `traceparent` is invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidTraceparent {
@@ -80,19 +80,20 @@ pub(super) fn parse(header: &str) -> Result<Traceparent, InvalidTraceparent> {
     })
 }
 
-/// Whitespace around a field value is no part of it (RFC 9110, section 5.5). HTTP libraries cut it
-/// off; nobody does so for a message attribute. A header of the usual length is left as it is: with
-/// whitespace around it, it would be too short.
+/// Trims whitespace around the value, which is not part of it (RFC 9110, section 5.5). HTTP
+/// libraries trim it, but nothing trims message attributes. A header of the usual length is
+/// returned unchanged: with whitespace around it, it would be too short.
 fn trim_whitespace(header: &str) -> &str {
-    match header.len() {
-        LENGTH => header,
-        _ => header.trim_matches(OWS),
+    if header.len() == LENGTH {
+        header
+    } else {
+        header.trim_matches(OWS)
     }
 }
 
-/// Always version 00, whatever version the trace came in with ("Versioning of traceparent"). The
-/// flags are their own argument, because a span of the SDK does not always have those that the
-/// trace came with.
+/// Returns a header of version 00, even if the trace was received in another version ("Versioning
+/// of traceparent"). The flags are an argument, because a span of the SDK may lack those of the
+/// received trace.
 pub(super) fn format(span_context: &SpanContext, flags: TraceFlags) -> String {
     let mut header = String::with_capacity(LENGTH);
     // Writing to a `String` cannot fail.

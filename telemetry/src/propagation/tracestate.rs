@@ -4,37 +4,37 @@ use opentelemetry::trace::TraceState;
 
 use super::OWS;
 
-/// The grammar of a list ends here ("list"), so that a longer one is no `tracestate`. What the
-/// specification says of the right-most member is for those who add one.
+/// Maximum number of members in the grammar ("list"). A longer list is not a `tracestate`. The rule
+/// about dropping the right-most member applies only when a member is added.
 const MAX_MEMBERS: usize = 32;
-/// Longest key and longest value ("Key", "Value").
+/// Maximum length of a key and of a value ("Key", "Value").
 const MAX_PART: usize = 256;
 
-/// Why a `tracestate` does not count, or a member of it.
+/// The reason why a `tracestate`, or a member of it, is ignored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidTracestate {
-    /// A member is not what the grammar allows: nothing counts.
+    /// A member violates the grammar. The whole `tracestate` is ignored.
     #[error("tracestate has a member that is not allowed")]
     Member,
-    /// Nothing counts.
+    /// The whole `tracestate` is ignored.
     #[error("tracestate has more than {MAX_MEMBERS} members")]
     TooMany,
-    /// All but the first member with that key are left out.
+    /// A key is repeated. Only its first member is kept.
     #[error("tracestate has a key twice")]
     Repeated,
-    /// Members with keys that level 2 allows and level 1 did not are left out.
+    /// Members with keys that level 2 allows and level 1 does not are ignored.
     #[error("tracestate has a key that the OpenTelemetry SDK cannot hold")]
     UnsupportedKey,
 }
 
-/// `None` when any list-member is not what the specification allows: a vendor's position cannot be
-/// half right. ("A traceparent is Received", step 3, leaves the choice between all members and
-/// one.) What is left out is told to `on_invalid`, each reason once.
+/// Parses a `tracestate`. Returns `None` if any list member is invalid, because part of the members
+/// may not be a valid position in the trace. ("A traceparent is Received", step 3, permits dropping
+/// all members or one.) Calls `on_invalid` with each reason, once.
 ///
-/// Members are counted without the empty ones, which only say that somebody joined headers. Of
-/// members with one key the first is kept: one entry per key is allowed, and the left one is the
-/// younger ("Combined Header Value").
+/// Empty members, which result from joining headers, are not counted. Of members with the same key
+/// the first is kept: only one is allowed, and the left one is the most recent ("Combined Header
+/// Value").
 pub(super) fn parse(
     header: &str,
     mut on_invalid: impl FnMut(InvalidTracestate),
@@ -55,7 +55,7 @@ pub(super) fn parse(
 
 type Members<'a> = Vec<(&'a str, &'a str)>;
 
-/// The members, and whether others had the key of one of them.
+/// Returns the members, and true if a key is repeated.
 fn members(header: &str) -> Result<(Members<'_>, bool), InvalidTracestate> {
     let mut members = Members::new();
     let (mut count, mut is_repeated) = (0, false);
@@ -81,9 +81,9 @@ fn members(header: &str) -> Result<(Members<'_>, bool), InvalidTracestate> {
     Ok((members, is_repeated))
 }
 
-/// The SDK's type still has level 1's rule for `@` in keys, and refuses the header_value list for one such
-/// key: that member is left out instead, which the specification permits ("Mutating the tracestate
-/// Field").
+/// Converts the members to the SDK's type. That type applies the rule of level 1 to `@` in keys,
+/// and rejects the whole list for one such key. Such members are dropped instead, as the
+/// specification permits ("Mutating the tracestate Field").
 fn to_sdk_type(
     mut members: Members<'_>,
     mut on_invalid: impl FnMut(InvalidTracestate),
@@ -108,8 +108,8 @@ fn is_valid_key(key: &str) -> bool {
         })
 }
 
-/// Printable ASCII without `,` and `=`, not ending in a space (which `trim_matches` has combined to).
-/// Spaces before it are part of it.
+/// Returns true if the value is printable ASCII without `,` and `=`. A trailing space is not
+/// allowed, and has already been trimmed. Leading spaces are part of the value.
 fn is_valid_value(value: &str) -> bool {
     (1..=MAX_PART).contains(&value.len())
         && value

@@ -1,5 +1,5 @@
 //! The tracing header of AWS X-Ray: `Root=1-<8 digits>-<24 digits>;Parent=<16 digits>;Sampled=<0, 1
-//! or ?>`, and fields of AWS's own.
+//! or ?>`, and other fields of AWS.
 
 use opentelemetry::trace::{SpanContext, SpanId, TraceFlags, TraceId, TraceState};
 
@@ -7,65 +7,74 @@ use super::{OWS, hex};
 
 /// Name of the HTTP header that AWS services read and write.
 pub const XRAY_TRACE_ID_HEADER: &str = "X-Amzn-Trace-Id";
-/// Name of the system attribute of an SQS message whose value is such a header. It takes none of
-/// the message's ten slots and none of its size.
+/// Name of the system attribute of an SQS message that contains such a header. It does not count as
+/// one of the ten attributes of the message, nor towards its size.
 pub const AWS_TRACE_HEADER: &str = "AWSTraceHeader";
 
-/// The one version of X-Ray's trace ids.
+/// The only version of X-Ray's trace ids.
 const VERSION: &str = "1";
-/// What a trace id has behind X-Ray's second `-`; before it are the first four bytes, seconds since
-/// 1970 where X-Ray made the id.
+/// Number of bits of a trace id after X-Ray's second `-`. The four bytes before are the time at
+/// which X-Ray created the id, in seconds since 1970.
 const LOW_BITS: u32 = 96;
 
-/// What an X-Ray header says.
+/// The content of an X-Ray header.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct XrayContext {
-    /// The span that the header names: remote, sampled only when the header says `Sampled=1`, and
-    /// without `tracestate`.
+    /// The span in the header: remote, sampled only with `Sampled=1`, and without `tracestate`.
     ///
-    /// Right for a link. For a parent there is [`XrayContext::into_parent`].
+    /// Suitable for a link. [`XrayContext::into_parent`] returns a parent.
     pub span_context: SpanContext,
-    /// X-Ray's own decision, `Sampled=1` or `Sampled=0`; `None` when it left that to others, with
-    /// `Sampled=?` or not a word.
+    /// X-Ray's sampling decision, `Sampled=1` or `Sampled=0`. `None` for `Sampled=?` or without
+    /// `Sampled`, which leave the decision to others.
     pub decision: Option<bool>,
 }
 
-/// Why an X-Ray header does not count.
+/// The reason why an X-Ray header is invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidXrayHeader {
-    /// There is no `Root`.
+    /// `Root` is missing.
     #[error("the X-Ray header has no Root")]
     NoRoot,
     /// `Root` is not `1-`, 8 digits, `-`, 24 digits, all lower-case hexadecimal and not all zero.
     #[error("the X-Ray header has an invalid Root")]
     Root,
-    /// There is no `Parent`: a load balancer that is not traced itself names a trace and no span in
-    /// it.
+    /// `Parent` is missing. A load balancer that is not traced itself sends a trace id without a
+    /// span.
     #[error("the X-Ray header has no Parent")]
     NoParent,
     /// `Parent` is not 16 lower-case hexadecimal digits, or all zero.
     #[error("the X-Ray header has an invalid Parent")]
     Parent,
-    /// `Sampled` is there and not `0`, `1` or `?`.
+    /// `Sampled` is not `0`, `1` or `?`.
     #[error("the X-Ray header has an invalid Sampled")]
     Sampled,
-    /// `Root`, `Parent` or `Sampled` is there twice: two headers in one, and nothing says which is
-    /// meant.
+    /// `Root`, `Parent` or `Sampled` is repeated. The value consists of two headers, and neither
+    /// has priority.
     #[error("the X-Ray header has a field twice")]
     Repeated,
 }
 
 /// Parses the value of `X-Amzn-Trace-Id`, or of an SQS message's `AWSTraceHeader`.
 ///
-/// The fields may come in any order and with spaces around them; `Self`, `Lineage` and all others
-/// are passed over.
+/// The fields may be in any order and have spaces around them. `Self`, `Lineage` and other fields
+/// are ignored.
+///
+/// ```
+/// use baton_telemetry::parse_xray_header;
+///
+/// let header = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1";
+/// let context = parse_xray_header(header)?;
+/// assert_eq!(context.decision, Some(true));
+/// assert_eq!(context.span_context.span_id().to_string(), "53995c3f42cd8ad8");
+/// # Ok::<(), baton_telemetry::InvalidXrayHeader>(())
+/// ```
 ///
 /// # Errors
 ///
-/// Says which field is not what X-Ray writes. A header without `Parent` is one of them: it names no
-/// span that could be continued or linked to.
+/// Returns the field that is missing or invalid. A header without `Parent` is invalid, because it
+/// has no span that could be continued or linked.
 pub fn parse_xray_header(header: &str) -> Result<XrayContext, InvalidXrayHeader> {
     use InvalidXrayHeader as Invalid;
     let (mut root, mut parent, mut sampled) = (None, None, None);
@@ -96,11 +105,11 @@ pub fn parse_xray_header(header: &str) -> Result<XrayContext, InvalidXrayHeader>
 }
 
 impl XrayContext {
-    /// The span as a parent, sampled or not.
+    /// Returns the span as a parent, with a sampling decision.
     ///
-    /// X-Ray's `Sampled=0` means that X-Ray keeps nothing, which is so for most requests by its
-    /// default rule; it is no word about the backend that we export to. So only `Sampled=1`
-    /// decides. Otherwise `samples_root` does, as it would for a new trace: usually
+    /// X-Ray's `Sampled=0` means that X-Ray does not store the trace, which is its default for most
+    /// requests. It says nothing about our own backend. Therefore only `Sampled=1` is adopted.
+    /// Otherwise `samples_root` decides as for a new trace, usually
     /// [`Telemetry::samples_root`](crate::Telemetry::samples_root).
     #[must_use]
     pub fn into_parent(self, samples_root: impl FnOnce(TraceId) -> bool) -> SpanContext {
@@ -112,7 +121,7 @@ impl XrayContext {
     }
 }
 
-/// The header of a span of ours. Of the flags X-Ray knows the sampled one only.
+/// Returns the header for a span. X-Ray has only the sampled flag.
 pub(super) fn format(span_context: &SpanContext) -> String {
     let trace_id = u128::from_be_bytes(span_context.trace_id().to_bytes());
     format!(

@@ -1,10 +1,11 @@
-//! W3C Baggage: what is read of a header, and what is written.
+//! Reading and writing of W3C Baggage.
 
 use opentelemetry::baggage::KeyValueMetadata;
 
 use super::*;
 
-/// What is read of a header, as `key=value;properties` in the order of the keys, values decoded.
+/// Returns the entries that are read from a header, as `key=value;properties` with decoded values,
+/// sorted by key.
 fn read(header: &str) -> Vec<String> {
     let context = extract(&[(BAGGAGE, header)]);
     let entries = context.baggage().iter();
@@ -159,7 +160,7 @@ fn only_the_first_64_members_are_read() {
 
 #[test]
 fn only_complete_members_within_the_length_limit_are_read() {
-    // The header of 8192 bytes is `a=…,b=2`; `tail` is what stands behind it.
+    // The header of 8192 bytes is `a=…,b=2`, and `tail` follows it.
     let exact = format!("a={},b=2", "v".repeat(8192 - 6));
     let table: [(&str, &[&str]); 4] = [
         ("", &["a", "b"]),
@@ -178,14 +179,13 @@ fn only_complete_members_within_the_length_limit_are_read() {
         assert_eq!(read, keys, "{tail:?}");
     }
     assert!(read(&format!("a={}", "v".repeat(8191))).is_empty());
-    // A limit that falls within a character is no reason to panic.
+    // A limit within a character must not panic.
     assert!(read(&"\u{20ac}".repeat(3000)).is_empty());
 }
 
 #[test]
 fn complete_members_are_written_up_to_the_limits() {
-    // In memory each value is 100 characters, on the way 300: what fits there is three times what
-    // fits here.
+    // Each value has 100 characters in memory and 300 when encoded.
     let value = "\"".repeat(100);
     let entry = |number: usize| (format!("k{number:02}"), value.clone(), "");
     let header = write((0..64).map(entry));

@@ -1,4 +1,4 @@
-//! What holds of every context and of every text.
+//! Properties of all contexts and texts.
 
 use opentelemetry::baggage::KeyValueMetadata;
 use opentelemetry::trace::{SpanId, TraceFlags, TraceId};
@@ -31,7 +31,7 @@ const FRAGMENTS: [&str; 15] = [
     "\u{20ac}",
 ];
 
-/// Any context that the wire can carry header_value.
+/// Any context that headers can represent completely.
 fn any_context() -> impl Strategy<Value = SpanContext> {
     let member = ("[a-z0-9][a-z0-9_*/-]{0,20}", " {0,2}[!-+\\--<>-~]{1,30}");
     let members = prop::collection::hash_map(member.0, member.1, 0..=32);
@@ -46,8 +46,8 @@ fn any_context() -> impl Strategy<Value = SpanContext> {
     })
 }
 
-/// Text that is like a header: any text at all, a header with one character changed, or pieces of
-/// headers in any order.
+/// Text similar to a header: any text, a header with one changed character, or fragments of headers
+/// in any order.
 fn any_header() -> impl Strategy<Value = String> {
     let changed = (
         prop::sample::select(&HEADERS[..]),
@@ -115,7 +115,7 @@ proptest! {
         if let Ok(read) = parse_xray_header(&header) {
             prop_assert!(read.span_context.is_valid());
         }
-        // Whatever was read can be written, and is within the limits then.
+        // Everything that was read can be written within the limits.
         let context = with_baggage(&Context::new(), &header);
         let mut written = HashMap::new();
         Propagator::default().inject_context(&context, &mut written);
@@ -134,7 +134,7 @@ proptest! {
             let again = tracestate::parse(written, |reason| panic!("{reason}"));
             prop_assert_eq!(again.map(|again| again.header()), Some(written.clone()));
         }
-        // Whatever is not reported is kept.
+        // Members that are not reported as ignored are kept.
         if reasons.is_empty() {
             let members = header.split(',').map(|member| member.trim_matches(OWS));
             let members: Vec<&str> = members.filter(|member| !member.is_empty()).collect();

@@ -1,9 +1,9 @@
-//! The cases of the W3C Trace Context test suite, levels 1 and 2, and what a message attribute adds
-//! to them, as tables.
+//! The cases of the W3C Trace Context test suite, levels 1 and 2, and additional ones for message
+//! attributes, as tables.
 //!
-//! A row is a request or message that arrives: its headers are extracted, a span is started under
-//! what came of it, and the span's context is injected again. Only the outcome is looked at, as the
-//! suite does.
+//! A row is a received request or message. Its headers are extracted, a span is started in the
+//! resulting context, and the context of the span is injected. Only the result is checked, as in
+//! the suite.
 
 use opentelemetry::trace::{Tracer as _, TracerProvider as _};
 use opentelemetry_sdk::trace::SdkTracerProvider;
@@ -12,17 +12,17 @@ use super::*;
 
 const TRACE_ID: &str = "12345678901234567890123456789012";
 const PARENT_ID: &str = "1234567890123456";
-/// A `traceparent` that nothing is wrong with.
+/// A valid `traceparent`.
 const VALID: &str = "00-12345678901234567890123456789012-1234567890123456-00";
 
-/// What a span that is started under `headers` sends on.
+/// Returns the headers that a span started with `headers` as parent sends.
 fn propagate(headers: &[(&str, &str)]) -> HashMap<String, String> {
     let parent = extract(headers);
     let tracer = SdkTracerProvider::builder().build().tracer("w3c");
     inject(&parent.with_span(tracer.start_with_context("span", &parent)))
 }
 
-/// The flags that a continued trace goes on with; `None` when a new one began.
+/// Returns the flags of the continued trace, or `None` if a new one started.
 fn continued_flags(headers: &[(&str, &str)]) -> Option<String> {
     let sent = propagate(headers);
     let mut fields = sent[TRACEPARENT].split('-');
@@ -309,7 +309,8 @@ fn tracestate_headers_are_propagated_or_discarded_while_the_trace_is_continued()
             &["@foo=1,bar=2"],
             DISCARDED,
         ),
-        // Level 2 allows these keys, the SDK's type does not hold them, and the rest must go on.
+        // Level 2 allows these keys, but the SDK's type does not. The other members must be
+        // propagated.
         (
             "key_illegal_vendor_format, foo@@bar",
             &["foo@@bar=1,bar=2"],

@@ -1,4 +1,4 @@
-//! X-Ray's header: what is read of it, whose decision counts, and who wins beside `traceparent`.
+//! Reading and writing of X-Ray's header, its sampling decision, and the priority of `traceparent`.
 
 use InvalidXrayHeader as Invalid;
 
@@ -89,7 +89,7 @@ fn the_error_names_the_invalid_field() {
         (sampled("true"), Invalid::Sampled),
         (format!("{ROOT};{ROOT};{PARENT}"), Invalid::Repeated),
         (sampled("1;Sampled=0"), Invalid::Repeated),
-        // Two header lines, joined as HTTP joins them.
+        // Two header lines, joined as in HTTP.
         (
             format!("{ROOT};{PARENT};Sampled=1,{ROOT};{PARENT};Sampled=1"),
             Invalid::Repeated,
