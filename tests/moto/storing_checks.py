@@ -61,7 +61,7 @@ def redelivery(bench):
     # The condition worked as intended, so the call has not failed.
     same(put.attributes["db.response.status_code"], "ConditionalCheckFailedException")
     assert not put.failed and "error.type" not in put.attributes, put
-    same(len(bench.logged("was handled before")), 1)
+    same(len(bench.logged("message handled before")), 1)
 
 
 @check
