@@ -21,7 +21,7 @@
 //! ```
 //!
 //! Layout, from the socket inwards: `server` (HTTP) → `actions` (one function an action; `wire` has
-//! its JSON) → `hub` (the lock, the clock, waiting) → `account` (all queues) → `queue` (one queue;
+//! its JSON) → `shared_account` (the lock, the clock, waiting) → `account` (all queues) → `queue` (one queue;
 //! pure: the time is an argument).
 
 mod account;
@@ -29,15 +29,15 @@ mod actions;
 mod clock;
 mod config;
 mod digest;
-mod draft;
 mod error;
-mod hub;
 mod limits;
 mod message;
+mod new_message;
 mod queue;
 mod receipt;
 mod server;
 mod settings;
+mod shared_account;
 mod wire;
 
 pub use config::Config;

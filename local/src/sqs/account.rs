@@ -8,17 +8,17 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::clock::Timestamp;
-use super::draft::{Checked, Digests, Draft};
 use super::error::Error;
 use super::limits::{self, MAX_DELAY_SECONDS, MAX_MESSAGE_BYTES, MAX_QUEUES, MAX_STORED_BYTES};
-use super::message::Content;
-use super::queue::{Bell, Delivery, Queue};
+use super::message::MessageContent;
+use super::new_message::{MessageDigests, NewMessage, ValidatedMessage};
+use super::queue::{QueueNotifier, ReceivedMessage, StandardQueue};
 use super::receipt::Receipt;
-use super::settings::{AttributeMap, Redrive, Settings};
+use super::settings::{QueueAttributes, QueueSettings, RedrivePolicy};
 
 /// What an account is set up with.
 #[derive(Debug, Clone)]
-pub(crate) struct Identity {
+pub(crate) struct AccountConfig {
     pub(crate) region: String,
     pub(crate) account_id: String,
     pub(crate) purge_interval: Duration,
@@ -27,36 +27,36 @@ pub(crate) struct Identity {
 
 /// A receive as asked for; `None` takes the queue's own setting.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Receive {
-    pub(crate) most: usize,
+pub(crate) struct ReceiveOptions {
+    pub(crate) max_messages: usize,
     pub(crate) visibility: Option<Duration>,
 }
 
 /// What a sender learns about its message.
 #[derive(Debug)]
-pub(crate) struct Accepted {
+pub(crate) struct AcceptedMessage {
     pub(crate) message_id: String,
-    pub(crate) digests: Digests,
+    pub(crate) digests: MessageDigests,
 }
 
 /// Where AWS says which limit a message broke: it words it differently in a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum SentAs {
+pub(crate) enum SendKind {
     Single,
     BatchEntry,
 }
 
 /// The queues.
 pub(crate) struct Account {
-    identity: Identity,
-    queues: BTreeMap<String, Queue>,
+    config: AccountConfig,
+    queues: BTreeMap<String, StandardQueue>,
     deleted: HashMap<String, Timestamp>,
 }
 
 impl Account {
-    pub(crate) fn new(identity: Identity) -> Self {
+    pub(crate) fn new(config: AccountConfig) -> Self {
         Self {
-            identity,
+            config,
             queues: BTreeMap::new(),
             deleted: HashMap::new(),
         }
@@ -65,24 +65,24 @@ impl Account {
     /// Creates a queue; `Some` with what its alarm needs if there was none of this name.
     ///
     /// # Errors
-    /// `QueueNameExists` if there is one and a given attribute differs; what [`Settings::with`]
+    /// `QueueNameExists` if there is one and a given attribute differs; what [`QueueSettings::with_attributes`]
     /// refuses; a bad name; too many queues.
-    pub(crate) fn create(
+    pub(crate) fn create_queue(
         &mut self,
         name: &str,
-        attributes: &AttributeMap,
+        attributes: &QueueAttributes,
         now: Timestamp,
-    ) -> Result<Option<(Uuid, Arc<Bell>)>, Error> {
+    ) -> Result<Option<(Uuid, Arc<QueueNotifier>)>, Error> {
         limits::check_queue_name(name)?;
-        let settings = Settings::default().with(attributes)?;
+        let settings = QueueSettings::default().with_attributes(attributes)?;
         if let Some(existing) = self.queues.get(name) {
             let difference = existing.settings().first_difference(attributes);
             return difference.map_or(Ok(None), |attribute| Err(Error::QueueNameExists(attribute)));
         }
         self.check_redrive_target(settings.redrive.as_ref())?;
-        let recreate_after = self.identity.recreate_after;
+        let recreate_after = self.config.recreate_after;
         self.deleted
-            .retain(|_, deleted_at| now < deleted_at.after(recreate_after));
+            .retain(|_, deleted_at| now < deleted_at.saturating_add(recreate_after));
         if self.deleted.contains_key(name) {
             return Err(Error::QueueDeletedRecently);
         }
@@ -91,20 +91,25 @@ impl Account {
                 "This endpoint holds at most {MAX_QUEUES} queues."
             )));
         }
-        let queue = Queue::new(self.arn(name), settings, now);
-        let created = (queue.id, queue.bell());
+        let queue = StandardQueue::new(self.arn(name), settings, now);
+        let created = (queue.id, queue.notifier());
         self.queues.insert(name.to_owned(), queue);
         Ok(Some(created))
     }
 
     /// # Errors
     /// `QueueDoesNotExist`.
-    pub(crate) fn queue(&mut self, name: &str) -> Result<&mut Queue, Error> {
+    pub(crate) fn queue(&mut self, name: &str) -> Result<&mut StandardQueue, Error> {
         self.queues.get_mut(name).ok_or(Error::QueueDoesNotExist)
     }
 
     /// Names of queues that start with `prefix` and come after `after`, at most `most`.
-    pub(crate) fn list(&self, prefix: &str, after: Option<&str>, most: usize) -> Vec<String> {
+    pub(crate) fn list_queues(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Vec<String> {
         let from = after.map_or(Bound::Included(prefix), |after| {
             Bound::Excluded(after.max(prefix))
         });
@@ -114,7 +119,7 @@ impl Account {
             .map(|(name, _)| name);
         names
             .take_while(|name| name.starts_with(prefix))
-            .take(most)
+            .take(limit)
             .cloned()
             .collect()
     }
@@ -125,9 +130,9 @@ impl Account {
     /// `QueueDoesNotExist`.
     pub(crate) fn delete_queue(&mut self, name: &str, now: Timestamp) -> Result<(), Error> {
         let queue = self.queues.remove(name).ok_or(Error::QueueDoesNotExist)?;
-        let bell = queue.bell();
-        bell.arrivals.notify_waiters();
-        bell.rescheduled.notify_one();
+        let notifier = queue.notifier();
+        notifier.message_ready.notify_waiters();
+        notifier.timer_changed.notify_one();
         self.deleted.insert(name.to_owned(), now);
         Ok(())
     }
@@ -135,14 +140,14 @@ impl Account {
     /// Changes settings of the queue: all of `attributes` or, on an error, none.
     ///
     /// # Errors
-    /// What [`Settings::with`] refuses; a dead-letter target that does not exist.
+    /// What [`QueueSettings::with_attributes`] refuses; a dead-letter target that does not exist.
     pub(crate) fn set_attributes(
         &mut self,
         name: &str,
-        attributes: &AttributeMap,
+        attributes: &QueueAttributes,
         now: Timestamp,
     ) -> Result<(), Error> {
-        let settings = self.queue(name)?.settings().with(attributes)?;
+        let settings = self.queue(name)?.settings().with_attributes(attributes)?;
         if attributes.contains_key("RedrivePolicy") {
             self.check_redrive_target(settings.redrive.as_ref())?;
         }
@@ -158,32 +163,32 @@ impl Account {
     pub(crate) fn send(
         &mut self,
         name: &str,
-        message: Checked,
-        sent_as: SentAs,
+        message: ValidatedMessage,
+        kind: SendKind,
         now: Timestamp,
-    ) -> Result<Accepted, Error> {
-        let stored: usize = self.queues.values().map(Queue::bytes).sum();
+    ) -> Result<AcceptedMessage, Error> {
+        let stored: usize = self.queues.values().map(StandardQueue::bytes).sum();
         let queue = self.queue(name)?;
-        let Checked { draft, digests } = message;
-        check_size(draft.size(), queue.settings().maximum_message_size, sent_as)?;
-        if stored + draft.size() > MAX_STORED_BYTES {
+        let ValidatedMessage { message, digests } = message;
+        check_size(message.size(), queue.settings().maximum_message_size, kind)?;
+        if stored + message.size() > MAX_STORED_BYTES {
             let reason = format!(
                 "This endpoint holds at most {MAX_STORED_BYTES} bytes of messages and is full."
             );
             return Err(Error::OverLimit(reason));
         }
-        let delay = delay_of(&draft)?.unwrap_or(queue.settings().delay);
-        let accepted = Accepted {
+        let delay = parse_delay(&message)?.unwrap_or(queue.settings().delay);
+        let accepted = AcceptedMessage {
             message_id: Uuid::new_v4().to_string(),
             digests,
         };
-        let content = Content {
+        let content = MessageContent {
             id: accepted.message_id.clone(),
             body_md5: accepted.digests.body.clone(),
-            trace_header: draft.trace_header(),
-            body: draft.body,
-            attributes: draft.attributes,
-            group_id: draft.group_id,
+            trace_header: message.trace_header(),
+            body: message.body,
+            attributes: message.attributes,
+            group_id: message.group_id,
             sent_at: now,
         };
         queue.send(content, delay, now);
@@ -200,33 +205,37 @@ impl Account {
     pub(crate) fn receive(
         &mut self,
         name: &str,
-        receive: Receive,
+        options: ReceiveOptions,
         now: Timestamp,
-    ) -> Result<Vec<Delivery>, Error> {
+    ) -> Result<Vec<ReceivedMessage>, Error> {
         let policy = self.queue(name)?.settings().redrive.clone();
-        let redrive = policy
-            .and_then(|policy| Some((self.name_of(&policy.target_arn)?, policy.max_receive_count)));
+        let redrive = policy.and_then(|policy| {
+            Some((
+                self.queue_name(&policy.target_arn)?,
+                policy.max_receive_count,
+            ))
+        });
         let queue = self.queue(name)?;
-        let visibility = receive
+        let visibility = options
             .visibility
             .unwrap_or(queue.settings().visibility_timeout);
         let limit = redrive.as_ref().map(|(_, limit)| *limit);
-        let taken = queue.receive(receive.most, visibility, limit, now)?;
+        let outcome = queue.receive(options.max_messages, visibility, limit, now)?;
         let source = queue.arn.clone();
         if let Some((target, _)) = redrive {
             let target = self.queue(&target)?;
-            for letter in taken.dead {
-                target.accept(letter, &source, now);
+            for message in outcome.dead_letters {
+                target.redrive(message, &source, now);
             }
         }
-        Ok(taken.deliveries)
+        Ok(outcome.messages)
     }
 
     /// # Errors
     /// `ReceiptHandleIsInvalid` if it is not a handle of this queue. A stale one is no error.
     pub(crate) fn delete(&mut self, name: &str, handle: &str, now: Timestamp) -> Result<(), Error> {
         let queue = self.queue(name)?;
-        let receipt = receipt_of(queue, handle)?;
+        let receipt = parse_receipt(queue, handle)?;
         queue.delete(receipt, now);
         Ok(())
     }
@@ -241,12 +250,12 @@ impl Account {
         now: Timestamp,
     ) -> Result<(), Error> {
         let queue = self.queue(name)?;
-        let receipt = receipt_of(queue, handle)?;
+        let receipt = parse_receipt(queue, handle)?;
         let reason = format!(
             "VisibilityTimeout must be an integer between 0 and {}.",
             limits::MAX_VISIBILITY_SECONDS
         );
-        let seconds = limits::in_range(
+        let seconds = limits::check_range(
             seconds,
             0..=limits::MAX_VISIBILITY_SECONDS,
             "VisibilityTimeout",
@@ -258,24 +267,24 @@ impl Account {
     /// # Errors
     /// `QueueDoesNotExist`, `PurgeQueueInProgress`.
     pub(crate) fn purge(&mut self, name: &str, now: Timestamp) -> Result<(), Error> {
-        let interval = self.identity.purge_interval;
+        let interval = self.config.purge_interval;
         self.queue(name)?.purge(name, interval, now)
     }
 
     /// The account that queue URLs name.
     pub(crate) fn account_id(&self) -> &str {
-        &self.identity.account_id
+        &self.config.account_id
     }
 
     fn arn(&self, name: &str) -> String {
         format!(
             "arn:aws:sqs:{}:{}:{name}",
-            self.identity.region, self.identity.account_id
+            self.config.region, self.config.account_id
         )
     }
 
     /// The name of the existing queue with this ARN.
-    fn name_of(&self, arn: &str) -> Option<String> {
+    fn queue_name(&self, arn: &str) -> Option<String> {
         let name = arn.rsplit(':').next().unwrap_or_default();
         self.queues
             .get(name)
@@ -283,9 +292,9 @@ impl Account {
             .map(|_| name.to_owned())
     }
 
-    fn check_redrive_target(&self, redrive: Option<&Redrive>) -> Result<(), Error> {
+    fn check_redrive_target(&self, redrive: Option<&RedrivePolicy>) -> Result<(), Error> {
         match redrive {
-            Some(policy) if self.name_of(&policy.target_arn).is_none() => Err(Error::parameter(
+            Some(policy) if self.queue_name(&policy.target_arn).is_none() => Err(Error::parameter(
                 &policy.source,
                 "RedrivePolicy",
                 "Dead letter target does not exist.",
@@ -299,8 +308,10 @@ impl Account {
 ///
 /// # Errors
 /// `BatchRequestTooLong`.
-pub(crate) fn check_batch_size<'a>(drafts: impl Iterator<Item = &'a Draft>) -> Result<(), Error> {
-    let sent: usize = drafts.map(Draft::size).sum();
+pub(crate) fn check_batch_size<'a>(
+    messages: impl Iterator<Item = &'a NewMessage>,
+) -> Result<(), Error> {
+    let sent: usize = messages.map(NewMessage::size).sum();
     if sent > MAX_MESSAGE_BYTES {
         return Err(Error::BatchRequestTooLong {
             limit: MAX_MESSAGE_BYTES,
@@ -310,30 +321,30 @@ pub(crate) fn check_batch_size<'a>(drafts: impl Iterator<Item = &'a Draft>) -> R
     Ok(())
 }
 
-fn check_size(size: usize, most: usize, sent_as: SentAs) -> Result<(), Error> {
-    if size <= most {
+fn check_size(size: usize, limit: usize, kind: SendKind) -> Result<(), Error> {
+    if size <= limit {
         return Ok(());
     }
-    let verdict = if sent_as == SentAs::Single {
+    let verdict = if kind == SendKind::Single {
         "are invalid"
     } else {
         "cannot be validated"
     };
     Err(Error::InvalidParameterValue(format!(
-        "One or more parameters {verdict}. Reason: Message must be shorter than {most} bytes."
+        "One or more parameters {verdict}. Reason: Message must be shorter than {limit} bytes."
     )))
 }
 
-fn delay_of(draft: &Draft) -> Result<Option<Duration>, Error> {
-    let Some(seconds) = draft.delay_seconds else {
+fn parse_delay(message: &NewMessage) -> Result<Option<Duration>, Error> {
+    let Some(seconds) = message.delay_seconds else {
         return Ok(None);
     };
     let reason = format!("DelaySeconds must be >= 0 and <= {MAX_DELAY_SECONDS}.");
-    let seconds = limits::in_range(seconds, 0..=MAX_DELAY_SECONDS, "DelaySeconds", &reason)?;
+    let seconds = limits::check_range(seconds, 0..=MAX_DELAY_SECONDS, "DelaySeconds", &reason)?;
     Ok(Some(Duration::from_secs(seconds)))
 }
 
-fn receipt_of(queue: &Queue, handle: &str) -> Result<Receipt, Error> {
+fn parse_receipt(queue: &StandardQueue, handle: &str) -> Result<Receipt, Error> {
     let receipt = Receipt::parse(handle)?;
     if receipt.queue == queue.id {
         Ok(receipt)

@@ -22,16 +22,16 @@ impl Timestamp {
         self.0 / 1_000
     }
 
-    pub(crate) fn after(self, duration: Duration) -> Self {
+    pub(crate) fn saturating_add(self, duration: Duration) -> Self {
         Self(self.0.saturating_add(millis(duration)))
     }
 
-    pub(crate) fn before(self, duration: Duration) -> Self {
+    pub(crate) fn saturating_sub(self, duration: Duration) -> Self {
         Self(self.0.saturating_sub(millis(duration)))
     }
 
     /// The duration since `earlier`, zero if that lies ahead.
-    pub(crate) fn since(self, earlier: Self) -> Duration {
+    pub(crate) fn duration_since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
     }
 }
@@ -56,12 +56,12 @@ impl Clock {
     }
 
     pub(crate) fn now(&self) -> Timestamp {
-        self.origin.after(self.started.elapsed())
+        self.origin.saturating_add(self.started.elapsed())
     }
 
     /// When to wake so that `now()` has reached `timestamp`.
-    pub(crate) fn instant_of(&self, timestamp: Timestamp) -> Instant {
-        self.started + timestamp.since(self.origin)
+    pub(crate) fn to_instant(&self, timestamp: Timestamp) -> Instant {
+        self.started + timestamp.duration_since(self.origin)
     }
 }
 

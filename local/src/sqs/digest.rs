@@ -2,7 +2,7 @@
 
 use md5::{Digest, Md5};
 
-use super::message::{Attribute, Value};
+use super::message::{AttributeValue, MessageAttribute};
 
 /// Marks a value that is text (String and Number) in the digest of attributes.
 const TEXT: u8 = 1;
@@ -10,7 +10,7 @@ const TEXT: u8 = 1;
 const BINARY: u8 = 2;
 
 /// MD5 of a message body, in lower-case hexadecimal.
-pub(crate) fn of_body(body: &str) -> String {
+pub(crate) fn hash_body(body: &str) -> String {
     hexadecimal(Md5::digest(body.as_bytes()).as_slice())
 }
 
@@ -19,8 +19,8 @@ pub(crate) fn of_body(body: &str) -> String {
 /// AWS's algorithm: in the order of their names, the name and the data type, each after its length
 /// in four big-endian bytes, then one byte for the kind of value, then the value after its length.
 /// `attributes` must come in the order of their names, as a `BTreeMap` gives them.
-pub(crate) fn of_attributes<'a>(
-    attributes: impl IntoIterator<Item = (&'a str, &'a Attribute)>,
+pub(crate) fn hash_attributes<'a>(
+    attributes: impl IntoIterator<Item = (&'a str, &'a MessageAttribute)>,
 ) -> Option<String> {
     let mut digest = Md5::new();
     let mut any = false;
@@ -29,11 +29,11 @@ pub(crate) fn of_attributes<'a>(
         add(&mut digest, name.as_bytes());
         add(&mut digest, attribute.data_type.as_bytes());
         match &attribute.value {
-            Value::Text(text) => {
+            AttributeValue::Text(text) => {
                 digest.update([TEXT]);
                 add(&mut digest, text.as_bytes());
             }
-            Value::Binary(bytes) => {
+            AttributeValue::Binary(bytes) => {
                 digest.update([BINARY]);
                 add(&mut digest, bytes);
             }
@@ -64,32 +64,32 @@ fn hexadecimal(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
 
-    fn text(data_type: &str, value: &str) -> Attribute {
-        Attribute {
+    fn text(data_type: &str, value: &str) -> MessageAttribute {
+        MessageAttribute {
             data_type: data_type.to_owned(),
-            value: Value::Text(value.to_owned()),
+            value: AttributeValue::Text(value.to_owned()),
         }
     }
 
     #[test]
     fn a_body_has_the_md5_of_rfc_1321() {
         assert_eq!(
-            of_body("message digest"),
+            hash_body("message digest"),
             "f96b697d7cb7938d525a2f31aaf161d0"
         );
-        assert_eq!(of_body("test"), "098f6bcd4621d373cade4e832627b4f6");
+        assert_eq!(hash_body("test"), "098f6bcd4621d373cade4e832627b4f6");
     }
 
     #[test]
     fn attributes_have_the_md5_that_aws_returned_for_them() {
         let attribute = text("String", "foobar");
         assert_eq!(
-            of_attributes([("MyAttribute", &attribute)]).as_deref(),
+            hash_attributes([("MyAttribute", &attribute)]).as_deref(),
             Some("adb59cd4678ea5a855436b949cd07ab6")
         );
         let timestamp = text("Number", "1493147359900");
         assert_eq!(
-            of_attributes([("timestamp", &timestamp)]).as_deref(),
+            hash_attributes([("timestamp", &timestamp)]).as_deref(),
             Some("235c5c510d26fb653d073faed50ae77c")
         );
         let (general, hello, help) = (
@@ -99,25 +99,25 @@ mod tests {
         );
         let several = [("General", &general), ("Hello", &hello), ("Help.Me", &help)];
         assert_eq!(
-            of_attributes(several).as_deref(),
+            hash_attributes(several).as_deref(),
             Some("4c360f3fdafd970e05fae2f149d997f5")
         );
     }
 
     #[test]
     fn bytes_and_text_of_the_same_content_differ() {
-        let bytes = Attribute {
+        let bytes = MessageAttribute {
             data_type: "Binary".to_owned(),
-            value: Value::Binary(b"x".to_vec()),
+            value: AttributeValue::Binary(b"x".to_vec()),
         };
         assert_ne!(
-            of_attributes([("a", &bytes)]),
-            of_attributes([("a", &text("Binary", "x"))])
+            hash_attributes([("a", &bytes)]),
+            hash_attributes([("a", &text("Binary", "x"))])
         );
     }
 
     #[test]
     fn no_attributes_have_no_md5() {
-        assert_eq!(of_attributes(std::iter::empty()), None);
+        assert_eq!(hash_attributes(std::iter::empty()), None);
     }
 }

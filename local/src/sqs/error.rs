@@ -58,7 +58,7 @@ pub(crate) enum Error {
 }
 
 /// The names of one kind of error in the two protocols that SDKs read, and its HTTP status.
-pub(crate) struct Naming {
+pub(crate) struct ErrorCodes {
     /// `__type` of the JSON body.
     pub(crate) shape: &'static str,
     /// Code of the older query protocol, which SDKs still show; also the code of a failed batch
@@ -72,9 +72,9 @@ const FORBIDDEN: u16 = 403;
 const NOT_FOUND: u16 = 404;
 
 /// An error of SQS's model whose older code has a prefix of its own.
-macro_rules! prefixed {
+macro_rules! prefixed_error {
     ($name:literal) => {
-        prefixed!($name, $name)
+        prefixed_error!($name, $name)
     };
     ($shape:literal, $code:literal) => {
         (
@@ -85,9 +85,9 @@ macro_rules! prefixed {
 }
 
 /// An error of SQS's model whose older code is bare.
-macro_rules! modelled {
+macro_rules! model_error {
     ($name:literal) => {
-        modelled!($name, $name)
+        model_error!($name, $name)
     };
     ($shape:literal, $code:literal) => {
         (concat!("com.amazonaws.sqs#", $shape), $code)
@@ -95,7 +95,7 @@ macro_rules! modelled {
 }
 
 /// An error that AWS's framework raises before SQS sees the request.
-macro_rules! common {
+macro_rules! common_error {
     ($shape:literal, $code:literal) => {
         (
             concat!("com.amazon.coral.service#", $shape, "Exception"),
@@ -116,33 +116,37 @@ impl Error {
         ))
     }
 
-    pub(crate) fn naming(&self) -> Naming {
+    pub(crate) fn codes(&self) -> ErrorCodes {
         let (shape, code) = match self {
-            Self::QueueDoesNotExist => prefixed!("QueueDoesNotExist", "NonExistentQueue"),
-            Self::QueueNameExists(_) => modelled!("QueueNameExists", "QueueAlreadyExists"),
-            Self::QueueDeletedRecently => prefixed!("QueueDeletedRecently"),
+            Self::QueueDoesNotExist => prefixed_error!("QueueDoesNotExist", "NonExistentQueue"),
+            Self::QueueNameExists(_) => model_error!("QueueNameExists", "QueueAlreadyExists"),
+            Self::QueueDeletedRecently => prefixed_error!("QueueDeletedRecently"),
             Self::InvalidParameterValue(_) => {
-                common!("InvalidParameterValue", "InvalidParameterValue")
+                common_error!("InvalidParameterValue", "InvalidParameterValue")
             }
-            Self::MissingParameter(_) => common!("MissingRequiredParameter", "MissingParameter"),
-            Self::InvalidMessageContents => modelled!("InvalidMessageContents"),
-            Self::InvalidAttributeName(_) => modelled!("InvalidAttributeName"),
-            Self::InvalidAttributeValue(_) => modelled!("InvalidAttributeValue"),
-            Self::ReceiptHandleIsInvalid(_) => modelled!("ReceiptHandleIsInvalid"),
-            Self::BatchRequestTooLong { .. } => prefixed!("BatchRequestTooLong"),
-            Self::TooManyEntriesInBatchRequest { .. } => prefixed!("TooManyEntriesInBatchRequest"),
-            Self::EmptyBatchRequest(_) => prefixed!("EmptyBatchRequest"),
-            Self::BatchEntryIdsNotDistinct(_) => prefixed!("BatchEntryIdsNotDistinct"),
-            Self::InvalidBatchEntryId => prefixed!("InvalidBatchEntryId"),
-            Self::UnsupportedOperation(_) => prefixed!("UnsupportedOperation"),
-            Self::OverLimit(_) => modelled!("OverLimit"),
-            Self::PurgeQueueInProgress(_) => prefixed!("PurgeQueueInProgress"),
-            Self::InvalidAddress(_) => modelled!("InvalidAddress"),
-            Self::UnknownOperation(_) => common!("UnknownOperation", "InvalidAction"),
-            Self::Serialization(_) => common!("Serialization", "MalformedInput"),
-            Self::AccessDenied { .. } => common!("AccessDenied", "AccessDenied"),
+            Self::MissingParameter(_) => {
+                common_error!("MissingRequiredParameter", "MissingParameter")
+            }
+            Self::InvalidMessageContents => model_error!("InvalidMessageContents"),
+            Self::InvalidAttributeName(_) => model_error!("InvalidAttributeName"),
+            Self::InvalidAttributeValue(_) => model_error!("InvalidAttributeValue"),
+            Self::ReceiptHandleIsInvalid(_) => model_error!("ReceiptHandleIsInvalid"),
+            Self::BatchRequestTooLong { .. } => prefixed_error!("BatchRequestTooLong"),
+            Self::TooManyEntriesInBatchRequest { .. } => {
+                prefixed_error!("TooManyEntriesInBatchRequest")
+            }
+            Self::EmptyBatchRequest(_) => prefixed_error!("EmptyBatchRequest"),
+            Self::BatchEntryIdsNotDistinct(_) => prefixed_error!("BatchEntryIdsNotDistinct"),
+            Self::InvalidBatchEntryId => prefixed_error!("InvalidBatchEntryId"),
+            Self::UnsupportedOperation(_) => prefixed_error!("UnsupportedOperation"),
+            Self::OverLimit(_) => model_error!("OverLimit"),
+            Self::PurgeQueueInProgress(_) => prefixed_error!("PurgeQueueInProgress"),
+            Self::InvalidAddress(_) => model_error!("InvalidAddress"),
+            Self::UnknownOperation(_) => common_error!("UnknownOperation", "InvalidAction"),
+            Self::Serialization(_) => common_error!("Serialization", "MalformedInput"),
+            Self::AccessDenied { .. } => common_error!("AccessDenied", "AccessDenied"),
         };
-        Naming {
+        ErrorCodes {
             shape,
             code,
             status: self.status(),

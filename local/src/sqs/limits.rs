@@ -42,7 +42,7 @@ const MAX_NUMBER_DIGITS: usize = 38;
 ///
 /// # Errors
 /// `InvalidParameterValue` if it is another number.
-pub(crate) fn count(wanted: i64, most: usize, name: &str) -> Result<usize, Error> {
+pub(crate) fn check_count(wanted: i64, most: usize, name: &str) -> Result<usize, Error> {
     let accepted = usize::try_from(wanted)
         .ok()
         .filter(|wanted| (1..=most).contains(wanted));
@@ -56,7 +56,7 @@ pub(crate) fn count(wanted: i64, most: usize, name: &str) -> Result<usize, Error
 ///
 /// # Errors
 /// `InvalidParameterValue` with `reason` if it lies outside.
-pub(crate) fn in_range(
+pub(crate) fn check_range(
     value: i64,
     range: std::ops::RangeInclusive<i64>,
     name: &str,
@@ -129,8 +129,8 @@ pub(crate) fn check_group_id(id: &str) -> Result<(), Error> {
     Err(Error::parameter(id, "MessageGroupId", reason))
 }
 
-/// Whether every character is one that SQS carries: those of XML 1.0.
-pub(crate) fn carries(text: &str) -> bool {
+/// Whether every character is one that SQS has_valid_characters: those of XML 1.0.
+pub(crate) fn has_valid_characters(text: &str) -> bool {
     text.chars().all(|character| {
         matches!(character, '\t' | '\n' | '\r' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..='\u{10ffff}')
     })
@@ -173,20 +173,22 @@ mod tests {
         assert_eq!(check_queue_name(&"q".repeat(80)), Ok(()));
         for refused in ["", "a b", "a.b", "ä", &"q".repeat(81)] {
             assert_eq!(
-                check_queue_name(refused).map_err(|error| error.naming().code),
+                check_queue_name(refused).map_err(|error| error.codes().code),
                 Err("InvalidParameterValue")
             );
         }
-        let fifo = check_queue_name("orders.fifo").map_err(|error| error.naming().code);
+        let fifo = check_queue_name("orders.fifo").map_err(|error| error.codes().code);
         assert_eq!(fifo, Err("AWS.SimpleQueueService.UnsupportedOperation"));
     }
 
     #[test]
     fn a_count_is_1_to_its_limit() {
-        assert_eq!(count(1, 10, "MaxResults"), Ok(1));
-        assert_eq!(count(10, 10, "MaxResults"), Ok(10));
+        assert_eq!(check_count(1, 10, "MaxResults"), Ok(1));
+        assert_eq!(check_count(10, 10, "MaxResults"), Ok(10));
         for refused in [i64::MIN, -1, 0, 11, i64::MAX] {
-            let error = count(refused, 10, "MaxResults").unwrap_err().to_string();
+            let error = check_count(refused, 10, "MaxResults")
+                .unwrap_err()
+                .to_string();
             assert!(
                 error.contains("MaxResults") && error.contains("between 1 and 10"),
                 "{error}"
@@ -222,9 +224,11 @@ mod tests {
 
     #[test]
     fn control_characters_are_not_carried() {
-        assert!(carries("tab\t line\n return\r \u{e000} \u{1f980}"));
+        assert!(has_valid_characters(
+            "tab\t line\n return\r \u{e000} \u{1f980}"
+        ));
         for refused in ["\0", "\u{8}", "\u{b}", "\u{fffe}", "\u{ffff}"] {
-            assert!(!carries(refused), "{refused:?}");
+            assert!(!has_valid_characters(refused), "{refused:?}");
         }
     }
 

@@ -1,5 +1,5 @@
 //! One standard queue. Pure: the time comes as an argument, and the only effect outwards is ringing
-//! the [`Bell`].
+//! the [`QueueNotifier`].
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,99 +7,99 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
-use self::store::{Entry, State, Store};
+use self::message_store::{MessageState, MessageStore, QueuedMessage};
 use super::clock::Timestamp;
 use super::error::Error;
 use super::limits::{MAX_IN_FLIGHT, MAX_VISIBILITY_SECONDS};
-use super::message::Content;
+use super::message::MessageContent;
 use super::receipt::Receipt;
-use super::settings::{AttributeMap, Settings};
+use super::settings::{QueueAttributes, QueueSettings};
 
-mod store;
+mod message_store;
 
 /// How a queue calls those who wait for it.
 #[derive(Debug, Default)]
-pub(crate) struct Bell {
+pub(crate) struct QueueNotifier {
     /// Rung when messages are ready, once; who takes one and leaves some rings again.
-    pub(crate) arrivals: Notify,
+    pub(crate) message_ready: Notify,
     /// Rung when something becomes due earlier than the alarm is set for.
-    pub(crate) rescheduled: Notify,
+    pub(crate) timer_changed: Notify,
 }
 
 /// A message as handed to a receiver. No `Debug`, as it holds the body.
-pub(crate) struct Delivery {
-    pub(crate) content: Arc<Content>,
+pub(crate) struct ReceivedMessage {
+    pub(crate) content: Arc<MessageContent>,
     pub(crate) receipt: Receipt,
-    pub(crate) receives: u32,
+    pub(crate) receive_count: u32,
     pub(crate) first_received_at: Timestamp,
-    pub(crate) redriven_from: Option<String>,
+    pub(crate) source_arn: Option<String>,
 }
 
 /// A message on its way to the dead-letter queue.
 pub(crate) struct DeadLetter {
-    content: Arc<Content>,
-    receives: u32,
+    content: Arc<MessageContent>,
+    receive_count: u32,
     first_received_at: Option<Timestamp>,
 }
 
 /// What a receive took out of a queue.
 #[derive(Default)]
-pub(crate) struct Taken {
-    pub(crate) deliveries: Vec<Delivery>,
-    pub(crate) dead: Vec<DeadLetter>,
+pub(crate) struct ReceiveOutcome {
+    pub(crate) messages: Vec<ReceivedMessage>,
+    pub(crate) dead_letters: Vec<DeadLetter>,
 }
 
 /// A standard queue.
-pub(crate) struct Queue {
+pub(crate) struct StandardQueue {
     pub(crate) id: Uuid,
     pub(crate) arn: String,
     created_at: Timestamp,
     modified_at: Timestamp,
-    settings: Settings,
-    store: Store,
+    settings: QueueSettings,
+    messages: MessageStore,
     purged_at: Option<Timestamp>,
     /// When the alarm will look at this queue next.
-    alarm: Option<Timestamp>,
-    bell: Arc<Bell>,
+    timer_at: Option<Timestamp>,
+    notifier: Arc<QueueNotifier>,
 }
 
-impl Queue {
-    pub(crate) fn new(arn: String, settings: Settings, now: Timestamp) -> Self {
+impl StandardQueue {
+    pub(crate) fn new(arn: String, settings: QueueSettings, now: Timestamp) -> Self {
         Self {
             id: Uuid::new_v4(),
             arn,
             created_at: now,
             modified_at: now,
             settings,
-            store: Store::default(),
+            messages: MessageStore::default(),
             purged_at: None,
-            alarm: None,
-            bell: Arc::default(),
+            timer_at: None,
+            notifier: Arc::default(),
         }
     }
 
-    pub(crate) fn settings(&self) -> &Settings {
+    pub(crate) fn settings(&self) -> &QueueSettings {
         &self.settings
     }
 
-    pub(crate) fn change_settings(&mut self, settings: Settings, now: Timestamp) {
+    pub(crate) fn change_settings(&mut self, settings: QueueSettings, now: Timestamp) {
         self.settings = settings;
         self.modified_at = now;
         // A shorter retention may make something due before the alarm rings.
         self.reschedule();
     }
 
-    pub(crate) fn bell(&self) -> Arc<Bell> {
-        Arc::clone(&self.bell)
+    pub(crate) fn notifier(&self) -> Arc<QueueNotifier> {
+        Arc::clone(&self.notifier)
     }
 
     /// Bytes of all messages.
     pub(crate) fn bytes(&self) -> usize {
-        self.store.bytes()
+        self.messages.bytes()
     }
 
     /// All attributes of the queue, as `GetQueueAttributes` shows them.
-    pub(crate) fn attributes(&mut self, now: Timestamp) -> AttributeMap {
+    pub(crate) fn attributes(&mut self, now: Timestamp) -> QueueAttributes {
         self.advance(now);
         let mut attributes = self.settings.attributes();
         let mut add = |name: &str, value: String| attributes.insert(name.to_owned(), value);
@@ -111,52 +111,52 @@ impl Queue {
         );
         add(
             "ApproximateNumberOfMessages",
-            self.store.ready().to_string(),
+            self.messages.ready().to_string(),
         );
         add(
             "ApproximateNumberOfMessagesNotVisible",
-            self.store.in_flight().to_string(),
+            self.messages.in_flight().to_string(),
         );
         add(
             "ApproximateNumberOfMessagesDelayed",
-            self.store.delayed().to_string(),
+            self.messages.delayed().to_string(),
         );
         attributes
     }
 
     /// Takes in a new message, hidden for `delay` if that is not zero.
-    pub(crate) fn send(&mut self, content: Content, delay: Duration, now: Timestamp) {
-        self.store.insert(Entry {
+    pub(crate) fn send(&mut self, content: MessageContent, delay: Duration, now: Timestamp) {
+        self.messages.insert(QueuedMessage {
             content: Arc::new(content),
             state: if delay.is_zero() {
-                State::Ready
+                MessageState::Ready
             } else {
-                State::Delayed
+                MessageState::Delayed
             },
-            visible_at: now.after(delay),
-            receives: 0,
-            receives_here: 0,
+            visible_at: now.saturating_add(delay),
+            receive_count: 0,
+            receive_count_in_queue: 0,
             first_received_at: None,
             last_received_at: None,
-            redriven_from: None,
+            source_arn: None,
         });
-        self.announce();
+        self.notify();
     }
 
     /// Takes in a message that `source` gave up on: same id and age, ready at once whatever the
     /// queue's delay.
-    pub(crate) fn accept(&mut self, letter: DeadLetter, source: &str, now: Timestamp) {
-        self.store.insert(Entry {
-            content: letter.content,
-            state: State::Ready,
+    pub(crate) fn redrive(&mut self, message: DeadLetter, source: &str, now: Timestamp) {
+        self.messages.insert(QueuedMessage {
+            content: message.content,
+            state: MessageState::Ready,
             visible_at: now,
-            receives: letter.receives,
-            receives_here: 0,
-            first_received_at: letter.first_received_at,
+            receive_count: message.receive_count,
+            receive_count_in_queue: 0,
+            first_received_at: message.first_received_at,
             last_received_at: None,
-            redriven_from: Some(source.to_owned()),
+            source_arn: Some(source.to_owned()),
         });
-        self.announce();
+        self.notify();
     }
 
     /// Receives up to `most` messages and hides them for `visibility`.
@@ -168,47 +168,47 @@ impl Queue {
     /// `OverLimit` if as many messages are in flight as AWS allows.
     pub(crate) fn receive(
         &mut self,
-        most: usize,
+        max_messages: usize,
         visibility: Duration,
         max_receives: Option<u32>,
         now: Timestamp,
-    ) -> Result<Taken, Error> {
+    ) -> Result<ReceiveOutcome, Error> {
         self.expire(now);
-        self.store.advance(now);
-        let mut taken = Taken::default();
-        if self.store.in_flight() >= MAX_IN_FLIGHT {
+        self.messages.advance(now);
+        let mut outcome = ReceiveOutcome::default();
+        if self.messages.in_flight() >= MAX_IN_FLIGHT {
             return Err(Error::OverLimit(format!(
                 "Too many messages are in flight: {MAX_IN_FLIGHT} is the limit of a standard queue."
             )));
         }
-        while taken.deliveries.len() < most
-            && let Some(number) = self.store.first_ready()
+        while outcome.messages.len() < max_messages
+            && let Some(number) = self.messages.first_ready()
         {
             let received = self
-                .store
+                .messages
                 .get(number)
-                .map_or(0, |entry| entry.receives_here);
+                .map_or(0, |entry| entry.receive_count_in_queue);
             if max_receives.is_some_and(|limit| received >= limit) {
-                taken
-                    .dead
-                    .extend(self.store.remove(number).map(DeadLetter::from));
+                outcome
+                    .dead_letters
+                    .extend(self.messages.remove(number).map(DeadLetter::from));
             } else {
-                taken
-                    .deliveries
-                    .extend(self.deliver(number, visibility, now));
+                outcome
+                    .messages
+                    .extend(self.start_receive(number, visibility, now));
             }
         }
-        self.announce();
-        Ok(taken)
+        self.notify();
+        Ok(outcome)
     }
 
     /// Deletes the message if the receipt is its latest; a stale one changes nothing, as on AWS.
     pub(crate) fn delete(&mut self, receipt: Receipt, now: Timestamp) {
         self.expire(now);
         if self.is_latest(receipt) {
-            self.store.remove(receipt.message);
+            self.messages.remove(receipt.message);
             // Somebody may be waiting for fewer messages to be in flight.
-            self.announce();
+            self.notify();
         }
     }
 
@@ -225,9 +225,9 @@ impl Queue {
         now: Timestamp,
     ) -> Result<(), Error> {
         self.expire(now);
-        self.store.advance(now);
+        self.messages.advance(now);
         let entry = self
-            .store
+            .messages
             .get(receipt.message)
             .filter(|_| self.is_latest(receipt));
         let Some(entry) = entry else {
@@ -235,20 +235,20 @@ impl Queue {
                 "Message does not exist or is not available for visibility timeout change.";
             return Err(Error::parameter(handle, "ReceiptHandle", reason));
         };
-        let visible_at = now.after(timeout);
-        check_total(entry, timeout, now)?;
+        let visible_at = now.saturating_add(timeout);
+        check_total_visibility(entry, timeout, now)?;
         let state = if timeout.is_zero() {
-            State::Ready
+            MessageState::Ready
         } else {
-            State::InFlight
+            MessageState::InFlight
         };
         // What timed out before keeps its place when the new timeout is zero.
-        if (entry.state, state) != (State::Ready, State::Ready) {
-            self.store.update(receipt.message, |entry| {
+        if (entry.state, state) != (MessageState::Ready, MessageState::Ready) {
+            self.messages.update(receipt.message, |entry| {
                 (entry.state, entry.visible_at) = (state, visible_at)
             });
         }
-        self.announce();
+        self.notify();
         Ok(())
     }
 
@@ -264,100 +264,110 @@ impl Queue {
     ) -> Result<(), Error> {
         if self
             .purged_at
-            .is_some_and(|purged_at| now < purged_at.after(interval))
+            .is_some_and(|purged_at| now < purged_at.saturating_add(interval))
         {
             return Err(Error::PurgeQueueInProgress(name.to_owned()));
         }
         self.purged_at = Some(now);
-        self.store.clear();
+        self.messages.clear();
         Ok(())
     }
 
     /// Makes ready what is due, drops what is too old, and says when to call again; `None` if
     /// nothing is planned.
-    pub(crate) fn ring_if_due(&mut self, now: Timestamp) -> Option<Timestamp> {
+    pub(crate) fn process_due(&mut self, now: Timestamp) -> Option<Timestamp> {
         self.advance(now);
-        self.alarm = self.next_event();
-        self.alarm
+        self.timer_at = self.next_due_time();
+        self.timer_at
     }
 
     fn advance(&mut self, now: Timestamp) {
         self.expire(now);
-        if self.store.advance(now) > 0 {
-            self.bell.arrivals.notify_one();
+        if self.messages.advance(now) > 0 {
+            self.notifier.message_ready.notify_one();
         }
     }
 
     fn expire(&mut self, now: Timestamp) {
-        self.store.expire(now.before(self.settings.retention));
+        self.messages
+            .expire(now.saturating_sub(self.settings.retention));
     }
 
-    fn deliver(&mut self, number: u64, visibility: Duration, now: Timestamp) -> Option<Delivery> {
+    fn start_receive(
+        &mut self,
+        number: u64,
+        visibility: Duration,
+        now: Timestamp,
+    ) -> Option<ReceivedMessage> {
         let id = self.id;
-        let entry = self.store.update(number, |entry| {
+        let entry = self.messages.update(number, |entry| {
             // Hidden for no time at all is ready again, at the end of the line, so that one receive
             // cannot take it twice before others.
-            entry.state = State::InFlight;
-            entry.visible_at = now.after(visibility);
-            entry.receives = entry.receives.saturating_add(1);
-            entry.receives_here = entry.receives_here.saturating_add(1);
+            entry.state = MessageState::InFlight;
+            entry.visible_at = now.saturating_add(visibility);
+            entry.receive_count = entry.receive_count.saturating_add(1);
+            entry.receive_count_in_queue = entry.receive_count_in_queue.saturating_add(1);
             entry.first_received_at.get_or_insert(now);
             entry.last_received_at = Some(now);
         })?;
-        Some(Delivery {
+        Some(ReceivedMessage {
             content: Arc::clone(&entry.content),
             receipt: Receipt {
                 queue: id,
                 message: number,
-                turn: entry.receives_here,
+                receive_number: entry.receive_count_in_queue,
             },
-            receives: entry.receives,
+            receive_count: entry.receive_count,
             first_received_at: entry.first_received_at.unwrap_or(now),
-            redriven_from: entry.redriven_from.clone(),
+            source_arn: entry.source_arn.clone(),
         })
     }
 
     fn is_latest(&self, receipt: Receipt) -> bool {
         receipt.queue == self.id
             && self
-                .store
+                .messages
                 .get(receipt.message)
-                .is_some_and(|entry| entry.receives_here == receipt.turn)
+                .is_some_and(|entry| entry.receive_count_in_queue == receipt.receive_number)
     }
 
     /// Calls a receiver if there is something to receive, and the alarm if it is set too late.
-    fn announce(&mut self) {
-        if self.store.first_ready().is_some() {
-            self.bell.arrivals.notify_one();
+    fn notify(&mut self) {
+        if self.messages.first_ready().is_some() {
+            self.notifier.message_ready.notify_one();
         }
         self.reschedule();
     }
 
     fn reschedule(&mut self) {
-        if let Some(next) = self.next_event()
-            && self.alarm.is_none_or(|alarm| next < alarm)
+        if let Some(next) = self.next_due_time()
+            && self.timer_at.is_none_or(|timer_at| next < timer_at)
         {
-            self.alarm = Some(next);
-            self.bell.rescheduled.notify_one();
+            self.timer_at = Some(next);
+            self.notifier.timer_changed.notify_one();
         }
     }
 
-    fn next_event(&self) -> Option<Timestamp> {
+    fn next_due_time(&self) -> Option<Timestamp> {
         let expiry = self
-            .store
+            .messages
             .oldest()
-            .map(|sent_at| sent_at.after(self.settings.retention));
-        self.store.next_due().into_iter().chain(expiry).min()
+            .map(|sent_at| sent_at.saturating_add(self.settings.retention));
+        self.messages.next_due().into_iter().chain(expiry).min()
     }
 }
 
 /// Checks that the message is hidden for at most twelve hours since it was received, however often
 /// that is extended.
-fn check_total(entry: &Entry, timeout: Duration, now: Timestamp) -> Result<(), Error> {
+fn check_total_visibility(
+    entry: &QueuedMessage,
+    timeout: Duration,
+    now: Timestamp,
+) -> Result<(), Error> {
     let longest = MAX_VISIBILITY_SECONDS.unsigned_abs();
-    let hidden = entry
-        .last_received_at
-        .map_or(timeout, |received| now.after(timeout).since(received));
+    let hidden = entry.last_received_at.map_or(timeout, |received| {
+        now.saturating_add(timeout).duration_since(received)
+    });
     if hidden > Duration::from_secs(longest) {
         let reason = format!(
             "Total VisibilityTimeout for the message is beyond the limit [{longest} seconds]."
@@ -371,11 +381,11 @@ fn check_total(entry: &Entry, timeout: Duration, now: Timestamp) -> Result<(), E
     Ok(())
 }
 
-impl From<Entry> for DeadLetter {
-    fn from(entry: Entry) -> Self {
+impl From<QueuedMessage> for DeadLetter {
+    fn from(entry: QueuedMessage) -> Self {
         Self {
             content: entry.content,
-            receives: entry.receives,
+            receive_count: entry.receive_count,
             first_received_at: entry.first_received_at,
         }
     }

@@ -15,7 +15,7 @@ pub(crate) struct Receipt {
     /// The message's number in its queue.
     pub(crate) message: u64,
     /// Which receipt of the message this was; only the latest one counts.
-    pub(crate) turn: u32,
+    pub(crate) receive_number: u32,
 }
 
 impl Receipt {
@@ -24,7 +24,7 @@ impl Receipt {
             "{}/{}/{}",
             self.queue.simple(),
             self.message,
-            self.turn
+            self.receive_number
         ))
     }
 
@@ -41,7 +41,7 @@ fn decode(handle: &str) -> Option<Receipt> {
     let receipt = Receipt {
         queue: Uuid::try_parse(parts.next()?).ok()?,
         message: parts.next()?.parse().ok()?,
-        turn: parts.next()?.parse().ok()?,
+        receive_number: parts.next()?.parse().ok()?,
     };
     parts.next().is_none().then_some(receipt)
 }
@@ -55,7 +55,7 @@ mod tests {
         let receipt = Receipt {
             queue: Uuid::new_v4(),
             message: 7,
-            turn: 3,
+            receive_number: 3,
         };
         assert_eq!(Receipt::parse(&receipt.handle()), Ok(receipt));
     }

@@ -17,11 +17,11 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use super::account::{Account, Identity};
-use super::actions::{self, Request};
+use super::account::{Account, AccountConfig};
+use super::actions::{self, ActionRequest};
 use super::config::Config;
 use super::error::Error;
-use super::hub::Hub;
+use super::shared_account::SharedAccount;
 use super::wire::ErrorResponse;
 use crate::allowed_hosts::{AllowedHosts, HostCheckError, HostCheckLayer};
 
@@ -31,7 +31,7 @@ const MAX_REQUEST_BYTES: usize = 16 << 20;
 
 /// How long requests under way may take once the endpoint stops. Long polls end at once, so only a
 /// client that stalls needs it.
-const DRAIN: Duration = Duration::from_secs(2);
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 
 const JSON: HeaderValue = HeaderValue::from_static("application/x-amz-json-1.0");
 const TARGET: &str = "x-amz-target";
@@ -54,14 +54,18 @@ pub async fn serve(
         Some(base_url) => base_url.trim_end_matches('/').to_owned(),
         None => format!("http://{}", listener.local_addr()?),
     };
-    let identity = Identity {
+    let identity = AccountConfig {
         region: config.region,
         account_id: config.account_id,
         purge_interval: config.purge_interval,
         recreate_after: config.recreate_after,
     };
     let (close, closing) = watch::channel(false);
-    let hub = Arc::new(Hub::new(Account::new(identity), base_url, closing.clone()));
+    let account = Arc::new(SharedAccount::new(
+        Account::new(identity),
+        base_url,
+        closing.clone(),
+    ));
     let stop = async move {
         shutdown.await;
         close.send_replace(true);
@@ -74,29 +78,29 @@ pub async fn serve(
         }
     });
     let serving =
-        axum::serve(listener, router(hub, config.allowed_hosts)).with_graceful_shutdown(stop);
+        axum::serve(listener, router(account, config.allowed_hosts)).with_graceful_shutdown(stop);
     tokio::select! {
         served = async { serving.await } => served,
-        () = drained(closing) => Ok(()),
+        () = drain(closing) => Ok(()),
     }
 }
 
 /// Completes when requests under way have had their time since the endpoint began to close.
-async fn drained(mut closing: watch::Receiver<bool>) {
+async fn drain(mut closing: watch::Receiver<bool>) {
     // An error means that nobody can begin to close any more, because serving has ended.
     let _ = closing.wait_for(|closing| *closing).await;
-    tokio::time::sleep(DRAIN).await;
+    tokio::time::sleep(DRAIN_TIMEOUT).await;
 }
 
-fn router(hub: Arc<Hub>, allowed_hosts: AllowedHosts) -> Router {
-    let check_host = HostCheckLayer::new(allowed_hosts.with_sqs_on_aws(), misdirected);
+fn router(account: Arc<SharedAccount>, allowed_hosts: AllowedHosts) -> Router {
+    let check_host = HostCheckLayer::new(allowed_hosts.with_sqs_on_aws(), host_error_response);
     Router::new()
         .route("/", get(ready).post(handle))
         .route("/health", get(ready))
         // Older SDKs post to the queue's URL; the queue is named in the body all the same.
         .route("/{account}/{queue}", axum::routing::post(handle))
         .layer(DefaultBodyLimit::max(MAX_REQUEST_BYTES))
-        .with_state(hub)
+        .with_state(account)
         .layer(check_host)
 }
 
@@ -105,21 +109,21 @@ async fn ready() -> &'static str {
 }
 
 async fn handle(
-    State(hub): State<Arc<Hub>>,
+    State(account): State<Arc<SharedAccount>>,
     method: Method,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
     let id = Uuid::new_v4().to_string();
-    let performed = match (action(&headers), body) {
+    let result = match (action(&headers), body) {
         (Ok(action), Ok(body)) => {
             let trace_header = headers
                 .get(TRACE_HEADER)
                 .and_then(|value| value.to_str().ok());
-            actions::perform(
+            actions::dispatch(
                 action,
-                &Request {
-                    hub: &hub,
+                &ActionRequest {
+                    account: &account,
                     body: &body,
                     trace_header,
                 },
@@ -131,11 +135,11 @@ async fn handle(
         ))),
         (Err(error), _) => Err(error),
     };
-    let mut response = match performed {
+    let mut response = match result {
         Ok(json) => json.into_response(),
         Err(error) => {
-            tracing::debug!(code = error.naming().code, %method, "sqs request refused");
-            refusal(&error)
+            tracing::debug!(code = error.codes().code, %method, "sqs request refused");
+            error_response(&error)
         }
     };
     response.headers_mut().insert(CONTENT_TYPE, JSON);
@@ -158,27 +162,27 @@ fn action(headers: &HeaderMap) -> Result<&str, Error> {
     })
 }
 
-fn misdirected(refusal: &HostCheckError, _headers: &HeaderMap) -> Response {
+fn host_error_response(refusal: &HostCheckError, _headers: &HeaderMap) -> Response {
     let error = Error::AccessDenied {
         status: refusal.status().as_u16(),
         message: refusal.to_string(),
     };
-    let mut response = self::refusal(&error);
+    let mut response = error_response(&error);
     response.headers_mut().insert(CONTENT_TYPE, JSON);
     response
 }
 
-fn refusal(error: &Error) -> Response {
-    let naming = error.naming();
+fn error_response(error: &Error) -> Response {
+    let codes = error.codes();
     let body = ErrorResponse {
-        shape: naming.shape,
+        shape: codes.shape,
         message: error.to_string(),
     };
-    let status = StatusCode::from_u16(naming.status).unwrap_or(StatusCode::BAD_REQUEST);
+    let status = StatusCode::from_u16(codes.status).unwrap_or(StatusCode::BAD_REQUEST);
     // A struct of two strings cannot fail to serialise; an empty body would still carry the code in
     // its header.
     let mut response = (status, serde_json::to_vec(&body).unwrap_or_default()).into_response();
-    if let Ok(query_error) = HeaderValue::try_from(format!("{};Sender", naming.code)) {
+    if let Ok(query_error) = HeaderValue::try_from(format!("{};Sender", codes.code)) {
         response.headers_mut().insert(QUERY_ERROR, query_error);
     }
     response

@@ -11,10 +11,10 @@ use super::limits::{
 
 mod redrive;
 
-pub(crate) use redrive::Redrive;
+pub(crate) use redrive::RedrivePolicy;
 
 /// Queue attributes as they go over the wire: names and values.
-pub(crate) type AttributeMap = BTreeMap<String, String>;
+pub(crate) type QueueAttributes = BTreeMap<String, String>;
 
 const DEFAULT_VISIBILITY: Duration = Duration::from_secs(30);
 const DEFAULT_RETENTION: Duration = Duration::from_secs(4 * 24 * 60 * 60);
@@ -36,17 +36,17 @@ const FIFO_ONLY: [&str; 4] = [
 /// A queue's settings: those that act here as typed values, and those only kept (policies,
 /// encryption) as they were given.
 #[derive(Debug, Clone)]
-pub(crate) struct Settings {
+pub(crate) struct QueueSettings {
     pub(crate) visibility_timeout: Duration,
     pub(crate) delay: Duration,
     pub(crate) maximum_message_size: usize,
     pub(crate) retention: Duration,
     pub(crate) receive_wait: Duration,
-    pub(crate) redrive: Option<Redrive>,
-    kept: AttributeMap,
+    pub(crate) redrive: Option<RedrivePolicy>,
+    opaque: QueueAttributes,
 }
 
-impl Default for Settings {
+impl Default for QueueSettings {
     fn default() -> Self {
         Self {
             visibility_timeout: DEFAULT_VISIBILITY,
@@ -56,17 +56,17 @@ impl Default for Settings {
             receive_wait: Duration::ZERO,
             redrive: None,
             // What AWS reports for a queue that said nothing about encryption.
-            kept: AttributeMap::from([("SqsManagedSseEnabled".to_owned(), "true".to_owned())]),
+            opaque: QueueAttributes::from([("SqsManagedSseEnabled".to_owned(), "true".to_owned())]),
         }
     }
 }
 
-impl Settings {
+impl QueueSettings {
     /// These settings with `attributes` over them; nothing changes if one of them is refused.
     ///
     /// # Errors
     /// The first attribute that AWS would refuse.
-    pub(crate) fn with(&self, attributes: &AttributeMap) -> Result<Self, Error> {
+    pub(crate) fn with_attributes(&self, attributes: &QueueAttributes) -> Result<Self, Error> {
         let mut settings = self.clone();
         for (name, value) in attributes {
             settings.set(name, value)?;
@@ -75,8 +75,8 @@ impl Settings {
     }
 
     /// The settings as queue attributes.
-    pub(crate) fn attributes(&self) -> AttributeMap {
-        let mut attributes = self.kept.clone();
+    pub(crate) fn attributes(&self) -> QueueAttributes {
+        let mut attributes = self.opaque.clone();
         let mut add = |name: &str, value: String| attributes.insert(name.to_owned(), value);
         add(
             "VisibilityTimeout",
@@ -99,7 +99,7 @@ impl Settings {
     }
 
     /// The first of `attributes` whose value here is another one.
-    pub(crate) fn first_difference(&self, attributes: &AttributeMap) -> Option<String> {
+    pub(crate) fn first_difference(&self, attributes: &QueueAttributes) -> Option<String> {
         let own = self.attributes();
         let differs = |(name, value): &(&String, &String)| {
             own.get(*name).map_or("", String::as_str) != value.as_str()
@@ -113,32 +113,35 @@ impl Settings {
     fn set(&mut self, name: &str, value: &str) -> Result<(), Error> {
         match name {
             "VisibilityTimeout" => {
-                self.visibility_timeout = seconds(name, value, 0, MAX_VISIBILITY_SECONDS)?
+                self.visibility_timeout = parse_seconds(name, value, 0, MAX_VISIBILITY_SECONDS)?
             }
-            "DelaySeconds" => self.delay = seconds(name, value, 0, MAX_DELAY_SECONDS)?,
+            "DelaySeconds" => self.delay = parse_seconds(name, value, 0, MAX_DELAY_SECONDS)?,
             "ReceiveMessageWaitTimeSeconds" => {
-                self.receive_wait = seconds(name, value, 0, MAX_WAIT_SECONDS)?
+                self.receive_wait = parse_seconds(name, value, 0, MAX_WAIT_SECONDS)?
             }
             "MessageRetentionPeriod" => {
-                self.retention = seconds(name, value, MIN_RETENTION_SECONDS, MAX_RETENTION_SECONDS)?
+                self.retention =
+                    parse_seconds(name, value, MIN_RETENTION_SECONDS, MAX_RETENTION_SECONDS)?
             }
-            "MaximumMessageSize" => self.maximum_message_size = message_size(name, value)?,
-            "RedrivePolicy" => self.redrive = Redrive::parse(value)?,
+            "MaximumMessageSize" => self.maximum_message_size = parse_message_size(name, value)?,
+            "RedrivePolicy" => self.redrive = RedrivePolicy::parse(value)?,
             "KmsDataKeyReusePeriodSeconds" => {
-                seconds(name, value, MIN_KEY_REUSE_SECONDS, MAX_KEY_REUSE_SECONDS)?;
-                self.keep(name, value);
+                parse_seconds(name, value, MIN_KEY_REUSE_SECONDS, MAX_KEY_REUSE_SECONDS)?;
+                self.set_opaque(name, value);
             }
-            "SqsManagedSseEnabled" if matches!(value, "true" | "false") => self.keep(name, value),
+            "SqsManagedSseEnabled" if matches!(value, "true" | "false") => {
+                self.set_opaque(name, value)
+            }
             "RedriveAllowPolicy" => {
                 redrive::check_allow_policy(value)?;
-                self.keep(name, value);
+                self.set_opaque(name, value);
             }
             "Policy"
                 if value.is_empty() || serde_json::from_str::<serde_json::Value>(value).is_ok() =>
             {
-                self.keep(name, value)
+                self.set_opaque(name, value)
             }
-            "KmsMasterKeyId" => self.keep(name, value),
+            "KmsMasterKeyId" => self.set_opaque(name, value),
             "SqsManagedSseEnabled" | "Policy" => {
                 return Err(Error::InvalidAttributeValue(name.to_owned()));
             }
@@ -152,17 +155,17 @@ impl Settings {
     }
 
     /// An empty value takes the attribute away.
-    fn keep(&mut self, name: &str, value: &str) {
+    fn set_opaque(&mut self, name: &str, value: &str) {
         if value.is_empty() {
-            self.kept.remove(name);
+            self.opaque.remove(name);
         } else {
-            self.kept.insert(name.to_owned(), value.to_owned());
+            self.opaque.insert(name.to_owned(), value.to_owned());
         }
     }
 }
 
 /// Whether `name` is a queue attribute at all, whatever the kind of queue.
-pub(crate) fn is_known(name: &str) -> bool {
+pub(crate) fn is_queue_attribute(name: &str) -> bool {
     const READABLE: [&str; 18] = [
         "All",
         "Policy",
@@ -186,7 +189,7 @@ pub(crate) fn is_known(name: &str) -> bool {
     READABLE.contains(&name) || FIFO_ONLY.contains(&name)
 }
 
-fn seconds(name: &str, value: &str, least: i64, most: i64) -> Result<Duration, Error> {
+fn parse_seconds(name: &str, value: &str, least: i64, most: i64) -> Result<Duration, Error> {
     let accepted = value
         .parse::<i64>()
         .ok()
@@ -197,7 +200,7 @@ fn seconds(name: &str, value: &str, least: i64, most: i64) -> Result<Duration, E
         .ok_or_else(|| Error::InvalidAttributeValue(name.to_owned()))
 }
 
-fn message_size(name: &str, value: &str) -> Result<usize, Error> {
+fn parse_message_size(name: &str, value: &str) -> Result<usize, Error> {
     let accepted = value
         .parse()
         .ok()
@@ -209,7 +212,7 @@ fn message_size(name: &str, value: &str) -> Result<usize, Error> {
 mod tests {
     use super::*;
 
-    fn map(pairs: &[(&str, &str)]) -> AttributeMap {
+    fn map(pairs: &[(&str, &str)]) -> QueueAttributes {
         pairs
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
@@ -217,10 +220,10 @@ mod tests {
     }
 
     fn code(pairs: &[(&str, &str)]) -> Result<(), &'static str> {
-        Settings::default()
-            .with(&map(pairs))
+        QueueSettings::default()
+            .with_attributes(&map(pairs))
             .map(drop)
-            .map_err(|error| error.naming().code)
+            .map_err(|error| error.codes().code)
     }
 
     #[test]
@@ -268,8 +271,8 @@ mod tests {
 
     #[test]
     fn only_given_attributes_are_compared() {
-        let settings = Settings::default()
-            .with(&map(&[("DelaySeconds", "5")]))
+        let settings = QueueSettings::default()
+            .with_attributes(&map(&[("DelaySeconds", "5")]))
             .unwrap();
         assert_eq!(settings.first_difference(&map(&[])), None);
         assert_eq!(
@@ -286,10 +289,10 @@ mod tests {
 
     #[test]
     fn a_refused_attribute_changes_nothing() {
-        let settings = Settings::default();
+        let settings = QueueSettings::default();
         assert!(
             settings
-                .with(&map(&[("DelaySeconds", "5"), ("VisibilityTimeout", "x")]))
+                .with_attributes(&map(&[("DelaySeconds", "5"), ("VisibilityTimeout", "x")]))
                 .is_err()
         );
         assert_eq!(settings.delay, Duration::ZERO);

@@ -81,7 +81,7 @@ pub(in crate::sqs) struct SetQueueAttributesRequest {
 
 /// The answer of actions that have nothing to say.
 #[derive(Serialize)]
-pub(in crate::sqs) struct Empty {}
+pub(in crate::sqs) struct EmptyResponse {}
 
 /// The answer of every batch action. AWS leaves `Failed` out when nothing failed, and there is code
 /// that only looks whether it is there.
@@ -90,12 +90,12 @@ pub(in crate::sqs) struct Empty {}
 pub(in crate::sqs) struct BatchResponse<T> {
     pub(in crate::sqs) successful: Vec<T>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(in crate::sqs) failed: Vec<FailedEntry>,
+    pub(in crate::sqs) failed: Vec<BatchResultErrorEntry>,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub(in crate::sqs) struct FailedEntry {
+pub(in crate::sqs) struct BatchResultErrorEntry {
     pub(in crate::sqs) id: String,
     pub(in crate::sqs) sender_fault: bool,
     pub(in crate::sqs) code: &'static str,

@@ -1,19 +1,19 @@
 //! Queues by name, and messages between them.
 
 use super::*;
-use crate::sqs::message::Attributes;
+use crate::sqs::message::MessageAttributes;
 
-const LIMIT: Receive = Receive {
-    most: 10,
+const LIMIT: ReceiveOptions = ReceiveOptions {
+    max_messages: 10,
     visibility: None,
 };
 
 fn at(seconds: u64) -> Timestamp {
-    Timestamp::from_millis(1_800_000_000_000).after(Duration::from_secs(seconds))
+    Timestamp::from_millis(1_800_000_000_000).saturating_add(Duration::from_secs(seconds))
 }
 
 fn account() -> Account {
-    Account::new(Identity {
+    Account::new(AccountConfig {
         region: "us-east-1".to_owned(),
         account_id: "000000000000".to_owned(),
         purge_interval: Duration::from_secs(60),
@@ -21,36 +21,39 @@ fn account() -> Account {
     })
 }
 
-fn map(pairs: &[(&str, &str)]) -> AttributeMap {
+fn map(pairs: &[(&str, &str)]) -> QueueAttributes {
     pairs
         .iter()
         .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
         .collect()
 }
 
-fn message(body: &str, delay_seconds: Option<i64>) -> Checked {
-    let draft = Draft {
+fn message(body: &str, delay_seconds: Option<i64>) -> ValidatedMessage {
+    let message = NewMessage {
         body: body.to_owned(),
-        attributes: Attributes::new(),
-        system_attributes: Attributes::new(),
+        attributes: MessageAttributes::new(),
+        system_attributes: MessageAttributes::new(),
         inherited_trace_header: None,
         delay_seconds,
         group_id: None,
         deduplication_id: None,
     };
-    draft.check().map_err(|error| error.to_string()).unwrap()
+    message
+        .validate()
+        .map_err(|error| error.to_string())
+        .unwrap()
 }
 
 fn code<T>(result: Result<T, Error>) -> Result<(), &'static str> {
-    result.map(drop).map_err(|error| error.naming().code)
+    result.map(drop).map_err(|error| error.codes().code)
 }
 
 fn with_dead_letters() -> Account {
     let mut account = account();
-    account.create("dead", &map(&[]), at(0)).unwrap();
+    account.create_queue("dead", &map(&[]), at(0)).unwrap();
     let policy = r#"{"deadLetterTargetArn":"arn:aws:sqs:us-east-1:000000000000:dead","maxReceiveCount":"1"}"#;
     account
-        .create(
+        .create_queue(
             "q",
             &map(&[("RedrivePolicy", policy), ("VisibilityTimeout", "5")]),
             at(0),
@@ -64,19 +67,24 @@ fn creating_a_queue_again_is_fine_unless_a_given_attribute_differs() {
     let mut account = account();
     assert!(
         account
-            .create("q", &map(&[("DelaySeconds", "5")]), at(0))
+            .create_queue("q", &map(&[("DelaySeconds", "5")]), at(0))
             .unwrap()
             .is_some()
     );
-    assert!(account.create("q", &map(&[]), at(0)).unwrap().is_none());
     assert!(
         account
-            .create("q", &map(&[("DelaySeconds", "5")]), at(0))
+            .create_queue("q", &map(&[]), at(0))
+            .unwrap()
+            .is_none()
+    );
+    assert!(
+        account
+            .create_queue("q", &map(&[("DelaySeconds", "5")]), at(0))
             .unwrap()
             .is_none()
     );
     assert_eq!(
-        code(account.create("q", &map(&[("DelaySeconds", "6")]), at(0))),
+        code(account.create_queue("q", &map(&[("DelaySeconds", "6")]), at(0))),
         Err("QueueAlreadyExists")
     );
 }
@@ -84,37 +92,42 @@ fn creating_a_queue_again_is_fine_unless_a_given_attribute_differs() {
 #[test]
 fn a_deleted_name_stays_taken_for_as_long_as_configured() {
     let mut account = account();
-    account.create("q", &map(&[]), at(0)).unwrap();
+    account.create_queue("q", &map(&[]), at(0)).unwrap();
     account.delete_queue("q", at(0)).unwrap();
     assert_eq!(
         code(account.queue("q")),
         Err("AWS.SimpleQueueService.NonExistentQueue")
     );
-    let refused = account.create("q", &map(&[]), at(59));
+    let refused = account.create_queue("q", &map(&[]), at(59));
     assert_eq!(
         code(refused),
         Err("AWS.SimpleQueueService.QueueDeletedRecently")
     );
-    assert!(account.create("q", &map(&[]), at(60)).unwrap().is_some());
+    assert!(
+        account
+            .create_queue("q", &map(&[]), at(60))
+            .unwrap()
+            .is_some()
+    );
 }
 
 #[test]
 fn queues_are_listed_by_prefix_and_from_where_the_last_page_ended() {
     let mut account = account();
     for name in ["a", "b-1", "b-2", "b-3", "c"] {
-        account.create(name, &map(&[]), at(0)).unwrap();
+        account.create_queue(name, &map(&[]), at(0)).unwrap();
     }
-    assert_eq!(account.list("b-", None, 2), ["b-1", "b-2"]);
-    assert_eq!(account.list("b-", Some("b-2"), 2), ["b-3"]);
-    assert_eq!(account.list("", None, 9).len(), 5);
-    assert!(account.list("z", Some("a"), 9).is_empty());
+    assert_eq!(account.list_queues("b-", None, 2), ["b-1", "b-2"]);
+    assert_eq!(account.list_queues("b-", Some("b-2"), 2), ["b-3"]);
+    assert_eq!(account.list_queues("", None, 9).len(), 5);
+    assert!(account.list_queues("z", Some("a"), 9).is_empty());
 }
 
 #[test]
 fn poison_goes_to_the_dead_letter_queue_with_its_source() {
     let mut account = with_dead_letters();
     let sent = account
-        .send("q", message("poison", None), SentAs::Single, at(0))
+        .send("q", message("poison", None), SendKind::Single, at(0))
         .unwrap();
     assert_eq!(account.receive("q", LIMIT, at(0)).unwrap().len(), 1);
     assert!(account.receive("dead", LIMIT, at(5)).unwrap().is_empty());
@@ -122,7 +135,7 @@ fn poison_goes_to_the_dead_letter_queue_with_its_source() {
     let dead = account.receive("dead", LIMIT, at(5)).unwrap();
     assert_eq!(dead[0].content.id, sent.message_id);
     assert_eq!(
-        dead[0].redriven_from.as_deref(),
+        dead[0].source_arn.as_deref(),
         Some("arn:aws:sqs:us-east-1:000000000000:q")
     );
 }
@@ -132,7 +145,7 @@ fn without_its_dead_letter_queue_poison_stays_where_it_is() {
     let mut account = with_dead_letters();
     account.delete_queue("dead", at(0)).unwrap();
     account
-        .send("q", message("poison", None), SentAs::Single, at(0))
+        .send("q", message("poison", None), SendKind::Single, at(0))
         .unwrap();
     for now in [0, 5, 10] {
         assert_eq!(
@@ -148,10 +161,10 @@ fn a_dead_letter_queue_must_exist_when_it_is_named() {
     let mut account = account();
     let policy = r#"{"deadLetterTargetArn":"arn:aws:sqs:us-east-1:000000000000:none","maxReceiveCount":"1"}"#;
     assert_eq!(
-        code(account.create("q", &map(&[("RedrivePolicy", policy)]), at(0))),
+        code(account.create_queue("q", &map(&[("RedrivePolicy", policy)]), at(0))),
         Err("InvalidParameterValue")
     );
-    account.create("q", &map(&[]), at(0)).unwrap();
+    account.create_queue("q", &map(&[]), at(0)).unwrap();
     assert_eq!(
         code(account.set_attributes("q", &map(&[("RedrivePolicy", policy)]), at(0))),
         Err("InvalidParameterValue")
@@ -166,10 +179,10 @@ fn a_dead_letter_queue_must_exist_when_it_is_named() {
 fn the_size_that_a_queue_takes_and_the_delay_that_aws_takes_are_limits() {
     let mut account = account();
     account
-        .create("q", &map(&[("MaximumMessageSize", "1024")]), at(0))
+        .create_queue("q", &map(&[("MaximumMessageSize", "1024")]), at(0))
         .unwrap();
     let mut send =
-        |body: &str, delay| code(account.send("q", message(body, delay), SentAs::Single, at(0)));
+        |body: &str, delay| code(account.send("q", message(body, delay), SendKind::Single, at(0)));
     assert_eq!(send(&"x".repeat(1_024), None), Ok(()));
     assert_eq!(send(&"x".repeat(1_025), None), Err("InvalidParameterValue"));
     assert_eq!(send("x", Some(900)), Ok(()));
@@ -181,13 +194,13 @@ fn the_size_that_a_queue_takes_and_the_delay_that_aws_takes_are_limits() {
 fn a_message_without_a_delay_takes_the_queues_and_one_with_zero_does_not() {
     let mut account = account();
     account
-        .create("q", &map(&[("DelaySeconds", "9")]), at(0))
+        .create_queue("q", &map(&[("DelaySeconds", "9")]), at(0))
         .unwrap();
     account
-        .send("q", message("waits", None), SentAs::Single, at(0))
+        .send("q", message("waits", None), SendKind::Single, at(0))
         .unwrap();
     account
-        .send("q", message("comes", Some(0)), SentAs::Single, at(0))
+        .send("q", message("comes", Some(0)), SendKind::Single, at(0))
         .unwrap();
     let first = account.receive("q", LIMIT, at(0)).unwrap();
     assert_eq!((first.len(), first[0].content.body.as_str()), (1, "comes"));
@@ -198,10 +211,10 @@ fn a_message_without_a_delay_takes_the_queues_and_one_with_zero_does_not() {
 fn a_handle_of_another_queue_is_no_handle() {
     let mut account = account();
     for name in ["q", "other"] {
-        account.create(name, &map(&[]), at(0)).unwrap();
+        account.create_queue(name, &map(&[]), at(0)).unwrap();
     }
     account
-        .send("q", message("x", None), SentAs::Single, at(0))
+        .send("q", message("x", None), SendKind::Single, at(0))
         .unwrap();
     let handle = account.receive("q", LIMIT, at(0)).unwrap()[0]
         .receipt
@@ -219,14 +232,14 @@ fn a_handle_of_another_queue_is_no_handle() {
 
 #[test]
 fn a_batch_is_as_large_as_the_largest_message() {
-    let drafts = [
-        message(&"x".repeat(MAX_MESSAGE_BYTES), None).draft,
-        message("y", None).draft,
+    let messages = [
+        message(&"x".repeat(MAX_MESSAGE_BYTES), None).message,
+        message("y", None).message,
     ];
-    assert_eq!(check_batch_size(drafts[..1].iter()), Ok(()));
+    assert_eq!(check_batch_size(messages[..1].iter()), Ok(()));
     let too_long = Error::BatchRequestTooLong {
         limit: 1_048_576,
         sent: 1_048_577,
     };
-    assert_eq!(check_batch_size(drafts.iter()), Err(too_long));
+    assert_eq!(check_batch_size(messages.iter()), Err(too_long));
 }

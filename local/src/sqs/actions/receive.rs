@@ -6,16 +6,16 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::{Request, answer};
-use crate::sqs::account::Receive;
+use super::{ActionRequest, to_json};
+use crate::sqs::account::ReceiveOptions;
 use crate::sqs::digest;
 use crate::sqs::error::Error;
 use crate::sqs::limits::{self, MAX_BATCH_ENTRIES, MAX_VISIBILITY_SECONDS, MAX_WAIT_SECONDS};
-use crate::sqs::message::{Attribute, Value};
-use crate::sqs::queue::Delivery;
+use crate::sqs::message::{AttributeValue, MessageAttribute};
+use crate::sqs::queue::ReceivedMessage;
 use crate::sqs::settings;
 use crate::sqs::wire::messages::{
-    AttributeValue, ReceiveMessageRequest, ReceiveMessageResponse, ReceivedMessage,
+    MessageAttributeValue, ReceiveMessageRequest, ReceiveMessageResponse, ReceivedMessageFields,
 };
 
 /// System attributes of a message that a receiver may ask for.
@@ -32,101 +32,98 @@ const SYSTEM_ATTRIBUTES: [&str; 10] = [
     "DeadLetterQueueSourceArn",
 ];
 
-pub(super) async fn receive(request: &Request<'_>) -> Result<Vec<u8>, Error> {
-    let wanted: ReceiveMessageRequest = request.parse()?;
-    let name = request.queue_name(wanted.queue_url.as_deref())?;
-    let mut system = wanted.message_system_attribute_names.unwrap_or_default();
-    system.extend(wanted.attribute_names.unwrap_or_default());
-    let unknown = system
-        .iter()
-        .find(|name| !SYSTEM_ATTRIBUTES.contains(&name.as_str()) && !settings::is_known(name));
+pub(super) async fn receive_message(request: &ActionRequest<'_>) -> Result<Vec<u8>, Error> {
+    let input: ReceiveMessageRequest = request.parse()?;
+    let name = request.queue_name(input.queue_url.as_deref())?;
+    let mut system = input.message_system_attribute_names.unwrap_or_default();
+    system.extend(input.attribute_names.unwrap_or_default());
+    let unknown = system.iter().find(|name| {
+        !SYSTEM_ATTRIBUTES.contains(&name.as_str()) && !settings::is_queue_attribute(name)
+    });
     if let Some(unknown) = unknown {
         return Err(Error::InvalidAttributeName(unknown.clone()));
     }
-    let most = wanted.max_number_of_messages.unwrap_or(1);
-    let receive = Receive {
-        most: limits::count(most, MAX_BATCH_ENTRIES, "MaxNumberOfMessages")?,
-        visibility: seconds(
-            wanted.visibility_timeout,
+    let most = input.max_number_of_messages.unwrap_or(1);
+    let options = ReceiveOptions {
+        max_messages: limits::check_count(most, MAX_BATCH_ENTRIES, "MaxNumberOfMessages")?,
+        visibility: check_seconds(
+            input.visibility_timeout,
             MAX_VISIBILITY_SECONDS,
             "VisibilityTimeout",
         )?,
     };
-    let wait = seconds(
-        wanted.wait_time_seconds,
-        MAX_WAIT_SECONDS,
-        "WaitTimeSeconds",
-    )?;
-    let deliveries = request.hub.receive(&name, receive, wait).await?;
-    let names = wanted.message_attribute_names.unwrap_or_default();
-    let messages = deliveries
+    let wait = check_seconds(input.wait_time_seconds, MAX_WAIT_SECONDS, "WaitTimeSeconds")?;
+    let received = request.account.receive(&name, options, wait).await?;
+    let names = input.message_attribute_names.unwrap_or_default();
+    let messages = received
         .iter()
-        .map(|delivery| message(delivery, &system, &names, request.hub.account_id()))
+        .map(|received| write_message(received, &system, &names, request.account.account_id()))
         .collect();
-    answer(&ReceiveMessageResponse { messages })
+    to_json(&ReceiveMessageResponse { messages })
 }
 
-fn seconds(wanted: Option<i64>, most: i64, name: &str) -> Result<Option<Duration>, Error> {
+fn check_seconds(value: Option<i64>, most: i64, name: &str) -> Result<Option<Duration>, Error> {
     let reason = format!("Must be >= 0 and <= {most}, if provided.");
-    let checked = wanted
-        .map(|wanted| limits::in_range(wanted, 0..=most, name, &reason))
+    let checked = value
+        .map(|value| limits::check_range(value, 0..=most, name, &reason))
         .transpose()?;
     Ok(checked.map(Duration::from_secs))
 }
 
-fn message<'a>(
-    delivery: &'a Delivery,
+fn write_message<'a>(
+    received: &'a ReceivedMessage,
     system: &[String],
     names: &[String],
     sender: &str,
-) -> ReceivedMessage<'a> {
-    let content = &delivery.content;
-    let chosen: BTreeMap<&str, &Attribute> = content
+) -> ReceivedMessageFields<'a> {
+    let content = &received.content;
+    let chosen: BTreeMap<&str, &MessageAttribute> = content
         .attributes
         .iter()
-        .filter(|(name, _)| names.iter().any(|pattern| matches(pattern, name)))
+        .filter(|(name, _)| names.iter().any(|pattern| matches_pattern(pattern, name)))
         .map(|(name, attribute)| (name.as_str(), attribute))
         .collect();
-    ReceivedMessage {
+    ReceivedMessageFields {
         message_id: &content.id,
-        receipt_handle: delivery.receipt.handle(),
+        receipt_handle: received.receipt.handle(),
         md5_of_body: &content.body_md5,
         body: &content.body,
-        attributes: system_attributes(delivery, system, sender),
+        attributes: system_attributes(received, system, sender),
         // Over what is returned, not over what was sent: that is what the receiver can compare.
-        md5_of_message_attributes: digest::of_attributes(
+        md5_of_message_attributes: digest::hash_attributes(
             chosen.iter().map(|(name, attribute)| (*name, *attribute)),
         ),
         message_attributes: chosen
             .into_iter()
-            .map(|(name, attribute)| (name, value(attribute)))
+            .map(|(name, attribute)| (name, write_attribute(attribute)))
             .collect(),
     }
 }
 
 fn system_attributes(
-    delivery: &Delivery,
+    received: &ReceivedMessage,
     names: &[String],
     sender: &str,
 ) -> BTreeMap<&'static str, String> {
-    let content = &delivery.content;
+    let content = &received.content;
     let present = [
         ("SenderId", Some(sender.to_owned())),
         ("SentTimestamp", Some(content.sent_at.millis().to_string())),
         (
             "ApproximateReceiveCount",
-            Some(delivery.receives.to_string()),
+            Some(received.receive_count.to_string()),
         ),
         (
             "ApproximateFirstReceiveTimestamp",
-            Some(delivery.first_received_at.millis().to_string()),
+            Some(received.first_received_at.millis().to_string()),
         ),
         ("MessageGroupId", content.group_id.clone()),
         ("AWSTraceHeader", content.trace_header.clone()),
-        ("DeadLetterQueueSourceArn", delivery.redriven_from.clone()),
+        ("DeadLetterQueueSourceArn", received.source_arn.clone()),
     ];
-    let wanted = |attribute: &str| names.iter().any(|name| name == "All" || name == attribute);
-    let pairs = present.into_iter().filter(|(name, _)| wanted(name));
+    let is_requested =
+        |attribute: &str| names.iter().any(|name| name == "All" || name == attribute);
+    let pairs = present.into_iter().filter(|(name, _)| is_requested(name));
     pairs
         .filter_map(|(name, value)| Some((name, value?)))
         .collect()
@@ -134,19 +131,19 @@ fn system_attributes(
 
 /// Whether a name in `MessageAttributeNames` asks for this attribute: `All`, `.*`, a prefix as in
 /// `foo.*`, or the name itself.
-fn matches(pattern: &str, name: &str) -> bool {
+fn matches_pattern(pattern: &str, name: &str) -> bool {
     let by_prefix = pattern
         .strip_suffix(".*")
         .is_some_and(|prefix| name.starts_with(prefix));
     pattern == "All" || pattern == name || by_prefix
 }
 
-fn value(attribute: &Attribute) -> AttributeValue {
+fn write_attribute(attribute: &MessageAttribute) -> MessageAttributeValue {
     let (string_value, binary_value) = match &attribute.value {
-        Value::Text(text) => (Some(text.clone()), None),
-        Value::Binary(bytes) => (None, Some(STANDARD.encode(bytes))),
+        AttributeValue::Text(text) => (Some(text.clone()), None),
+        AttributeValue::Binary(bytes) => (None, Some(STANDARD.encode(bytes))),
     };
-    AttributeValue {
+    MessageAttributeValue {
         string_value,
         binary_value,
         string_list_values: None,
@@ -162,10 +159,10 @@ mod tests {
     #[test]
     fn a_pattern_is_all_or_a_prefix_or_a_name() {
         for pattern in ["All", ".*", "Hel.*", "Help.*", "Help.Me"] {
-            assert!(matches(pattern, "Help.Me"), "{pattern}");
+            assert!(matches_pattern(pattern, "Help.Me"), "{pattern}");
         }
         for pattern in ["", "Help", "help.me", "all", "X.*", "*"] {
-            assert!(!matches(pattern, "Help.Me"), "{pattern}");
+            assert!(!matches_pattern(pattern, "Help.Me"), "{pattern}");
         }
     }
 }

@@ -5,62 +5,72 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::{Request, answer, batch_answer, required};
-use crate::sqs::account::{self, Accepted, SentAs};
-use crate::sqs::draft::Draft;
+use super::{ActionRequest, batch_response, require, to_json};
+use crate::sqs::account::{self, AcceptedMessage, SendKind};
 use crate::sqs::error::Error;
-use crate::sqs::message::{Attribute, Attributes, Value};
+use crate::sqs::message::{AttributeValue, MessageAttribute, MessageAttributes};
+use crate::sqs::new_message::NewMessage;
 use crate::sqs::wire::messages::{
-    AttributeValue, SendMessageRequest, SentEntry, SentMessage, SentResponse,
+    MessageAttributeValue, SendMessageFields, SendMessageRequest, SendMessageResponse,
+    SendMessageResultEntry,
 };
 
-pub(super) fn single(request: &Request<'_>) -> Result<Vec<u8>, Error> {
-    let wanted: SendMessageRequest = request.parse()?;
-    let name = request.queue_name(wanted.queue_url.as_deref())?;
-    let accepted = send(request, &name, draft(wanted.message)?, SentAs::Single)?;
-    answer(&sent(accepted))
+pub(super) fn send_message(request: &ActionRequest<'_>) -> Result<Vec<u8>, Error> {
+    let input: SendMessageRequest = request.parse()?;
+    let name = request.queue_name(input.queue_url.as_deref())?;
+    let accepted = send(
+        request,
+        &name,
+        read_message(input.message)?,
+        SendKind::Single,
+    )?;
+    to_json(&to_response(accepted))
 }
 
-pub(super) fn batch(request: &Request<'_>) -> Result<Vec<u8>, Error> {
+pub(super) fn send_message_batch(request: &ActionRequest<'_>) -> Result<Vec<u8>, Error> {
     let (name, entries) = request.batch("SendMessageBatch")?;
-    let drafts: Vec<(String, Result<Draft, Error>)> = entries
+    let messages: Vec<(String, Result<NewMessage, Error>)> = entries
         .into_iter()
-        .map(|(id, message)| (id, draft(message)))
+        .map(|(id, message)| (id, read_message(message)))
         .collect();
-    account::check_batch_size(drafts.iter().filter_map(|(_, draft)| draft.as_ref().ok()))?;
-    let outcomes = drafts.into_iter().map(|(id, draft)| {
-        match draft.and_then(|draft| send(request, &name, draft, SentAs::BatchEntry)) {
-            Ok(accepted) => Ok(SentEntry {
+    account::check_batch_size(
+        messages
+            .iter()
+            .filter_map(|(_, message)| message.as_ref().ok()),
+    )?;
+    let outcomes = messages.into_iter().map(|(id, message)| {
+        match message.and_then(|message| send(request, &name, message, SendKind::BatchEntry)) {
+            Ok(accepted) => Ok(SendMessageResultEntry {
                 id,
-                sent: sent(accepted),
+                sent: to_response(accepted),
             }),
             Err(error) => Err((id, error)),
         }
     });
-    batch_answer(outcomes)
+    batch_response(outcomes)
 }
 
 fn send(
-    request: &Request<'_>,
+    request: &ActionRequest<'_>,
     name: &str,
-    mut draft: Draft,
-    sent_as: SentAs,
-) -> Result<Accepted, Error> {
-    draft.inherited_trace_header = request
+    mut message: NewMessage,
+    kind: SendKind,
+) -> Result<AcceptedMessage, Error> {
+    message.inherited_trace_header = request
         .trace_header
         .filter(|header| !header.is_empty())
         .map(str::to_owned);
-    let message = draft.check()?;
+    let message = message.validate()?;
     request
-        .hub
-        .with(|account, now| account.send(name, message, sent_as, now))
+        .account
+        .access(|account, now| account.send(name, message, kind, now))
 }
 
-fn draft(message: SentMessage) -> Result<Draft, Error> {
-    Ok(Draft {
+fn read_message(message: SendMessageFields) -> Result<NewMessage, Error> {
+    Ok(NewMessage {
         body: message.message_body.unwrap_or_default(),
-        attributes: attributes(message.message_attributes)?,
-        system_attributes: attributes(message.message_system_attributes)?,
+        attributes: read_attributes(message.message_attributes)?,
+        system_attributes: read_attributes(message.message_system_attributes)?,
         inherited_trace_header: None,
         delay_seconds: message.delay_seconds,
         group_id: message.message_group_id,
@@ -68,31 +78,33 @@ fn draft(message: SentMessage) -> Result<Draft, Error> {
     })
 }
 
-fn attributes(values: Option<BTreeMap<String, AttributeValue>>) -> Result<Attributes, Error> {
+fn read_attributes(
+    values: Option<BTreeMap<String, MessageAttributeValue>>,
+) -> Result<MessageAttributes, Error> {
     values
         .unwrap_or_default()
         .into_iter()
-        .map(|(name, value)| Ok((name.clone(), attribute(&name, value)?)))
+        .map(|(name, value)| Ok((name.clone(), read_attribute(&name, value)?)))
         .collect()
 }
 
-fn attribute(name: &str, value: AttributeValue) -> Result<Attribute, Error> {
+fn read_attribute(name: &str, value: MessageAttributeValue) -> Result<MessageAttribute, Error> {
     let some = |list: &Option<Vec<String>>| list.as_ref().is_some_and(|list| !list.is_empty());
     if some(&value.string_list_values) || some(&value.binary_list_values) {
         let reason = "Message attribute list values in SendMessage operation are not supported.";
         return Err(Error::UnsupportedOperation(reason.to_owned()));
     }
-    let data_type = required(
+    let data_type = require(
         value.data_type.as_deref(),
         &format!("MessageAttributes.{name}.DataType"),
     )?
     .to_owned();
     let value = match (value.string_value, value.binary_value) {
-        (Some(text), None) => Value::Text(text),
+        (Some(text), None) => AttributeValue::Text(text),
         (None, Some(encoded)) => {
-            Value::Binary(STANDARD.decode(encoded).map_err(|_| not_base64(name))?)
+            AttributeValue::Binary(STANDARD.decode(encoded).map_err(|_| not_base64(name))?)
         }
-        (None, None) => Value::Text(String::new()),
+        (None, None) => AttributeValue::Text(String::new()),
         (Some(_), Some(_)) => {
             let reason = format!(
                 "Message (user) attribute '{name}' must contain one value, not a StringValue and a BinaryValue."
@@ -100,7 +112,7 @@ fn attribute(name: &str, value: AttributeValue) -> Result<Attribute, Error> {
             return Err(Error::InvalidParameterValue(reason));
         }
     };
-    Ok(Attribute { data_type, value })
+    Ok(MessageAttribute { data_type, value })
 }
 
 fn not_base64(name: &str) -> Error {
@@ -109,8 +121,8 @@ fn not_base64(name: &str) -> Error {
     ))
 }
 
-fn sent(accepted: Accepted) -> SentResponse {
-    SentResponse {
+fn to_response(accepted: AcceptedMessage) -> SendMessageResponse {
+    SendMessageResponse {
         message_id: accepted.message_id,
         md5_of_message_body: accepted.digests.body,
         md5_of_message_attributes: accepted.digests.attributes,

@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::sqs::digest;
-use crate::sqs::message::Attributes;
-use crate::sqs::settings::AttributeMap;
+use crate::sqs::message::MessageAttributes;
+use crate::sqs::settings::QueueAttributes;
 
 mod model;
 
@@ -11,52 +11,52 @@ const START: u64 = 1_800_000_000_000;
 const VISIBILITY: Duration = Duration::from_secs(30);
 
 fn at(seconds: u64) -> Timestamp {
-    Timestamp::from_millis(START).after(Duration::from_secs(seconds))
+    Timestamp::from_millis(START).saturating_add(Duration::from_secs(seconds))
 }
 
-fn queue() -> Queue {
-    Queue::new(
+fn queue() -> StandardQueue {
+    StandardQueue::new(
         "arn:aws:sqs:us-east-1:000000000000:q".to_owned(),
-        Settings::default(),
+        QueueSettings::default(),
         at(0),
     )
 }
 
-fn content(body: &str, sent_at: Timestamp) -> Content {
-    Content {
+fn content(body: &str, sent_at: Timestamp) -> MessageContent {
+    MessageContent {
         id: format!("id of {body}"),
         body: body.to_owned(),
-        body_md5: digest::of_body(body),
-        attributes: Attributes::new(),
+        body_md5: digest::hash_body(body),
+        attributes: MessageAttributes::new(),
         trace_header: None,
         group_id: None,
         sent_at,
     }
 }
 
-fn send(queue: &mut Queue, body: &str, delay: u64, now: u64) {
+fn send(queue: &mut StandardQueue, body: &str, delay: u64, now: u64) {
     queue.send(content(body, at(now)), Duration::from_secs(delay), at(now));
 }
 
-fn receive(queue: &mut Queue, most: usize, now: u64) -> Vec<Delivery> {
+fn receive(queue: &mut StandardQueue, max_messages: usize, now: u64) -> Vec<ReceivedMessage> {
     queue
-        .receive(most, VISIBILITY, None, at(now))
+        .receive(max_messages, VISIBILITY, None, at(now))
         .unwrap()
-        .deliveries
+        .messages
 }
 
-fn bodies(deliveries: &[Delivery]) -> Vec<&str> {
-    deliveries
+fn bodies(messages: &[ReceivedMessage]) -> Vec<&str> {
+    messages
         .iter()
-        .map(|delivery| delivery.content.body.as_str())
+        .map(|message| message.content.body.as_str())
         .collect()
 }
 
-fn count(queue: &mut Queue, name: &str, now: u64) -> String {
+fn count(queue: &mut StandardQueue, name: &str, now: u64) -> String {
     queue.attributes(at(now)).remove(name).unwrap()
 }
 
-fn counts(queue: &mut Queue, now: u64) -> [String; 3] {
+fn counts(queue: &mut StandardQueue, now: u64) -> [String; 3] {
     ["", "NotVisible", "Delayed"]
         .map(|suffix| count(queue, &format!("ApproximateNumberOfMessages{suffix}"), now))
 }
@@ -68,7 +68,7 @@ fn what_was_received_stays_hidden_until_its_timeout() {
     assert_eq!(bodies(&receive(&mut queue, 10, 1)), ["a"]);
     assert!(receive(&mut queue, 10, 30).is_empty());
     let again = receive(&mut queue, 10, 31);
-    assert_eq!((bodies(&again), again[0].receives), (vec!["a"], 2));
+    assert_eq!((bodies(&again), again[0].receive_count), (vec!["a"], 2));
     assert_eq!(again[0].first_received_at, at(1));
 }
 
@@ -151,16 +151,16 @@ fn a_message_is_hidden_for_at_most_twelve_hours_since_it_was_received() {
     let error = queue
         .change_visibility("handle", receipt, almost, at(11))
         .unwrap_err();
-    assert_eq!(error.naming().code, "InvalidParameterValue");
+    assert_eq!(error.codes().code, "InvalidParameterValue");
 }
 
 #[test]
 fn a_receive_that_hides_for_no_time_takes_each_message_once() {
     let mut queue = queue();
     send(&mut queue, "a", 0, 0);
-    let taken = queue.receive(10, Duration::ZERO, None, at(0)).unwrap();
-    assert_eq!(taken.deliveries.len(), 1);
-    assert_eq!(receive(&mut queue, 10, 0)[0].receives, 2);
+    let outcome = queue.receive(10, Duration::ZERO, None, at(0)).unwrap();
+    assert_eq!(outcome.messages.len(), 1);
+    assert_eq!(receive(&mut queue, 10, 0)[0].receive_count, 2);
 }
 
 #[test]
@@ -172,15 +172,15 @@ fn the_receive_after_the_last_allowed_one_moves_the_message_instead() {
             queue
                 .receive(10, VISIBILITY, Some(2), at(now))
                 .unwrap()
-                .deliveries
+                .messages
                 .len(),
             1
         );
     }
     send(&mut queue, "fine", 0, 40);
-    let taken = queue.receive(10, VISIBILITY, Some(2), at(60)).unwrap();
+    let outcome = queue.receive(10, VISIBILITY, Some(2), at(60)).unwrap();
     assert_eq!(
-        (bodies(&taken.deliveries), taken.dead.len()),
+        (bodies(&outcome.messages), outcome.dead_letters.len()),
         (vec!["fine"], 1)
     );
     assert_eq!(counts(&mut queue, 60), ["0", "1", "0"]);
@@ -191,22 +191,28 @@ fn a_dead_letter_keeps_its_id_its_age_and_its_count() {
     let (mut source, mut target) = (queue(), queue());
     send(&mut source, "poison", 0, 3);
     receive(&mut source, 1, 4);
-    let mut taken = source.receive(1, VISIBILITY, Some(1), at(50)).unwrap();
-    target.accept(taken.dead.remove(0), "arn of source", at(50));
+    let mut outcome = source.receive(1, VISIBILITY, Some(1), at(50)).unwrap();
+    target.redrive(outcome.dead_letters.remove(0), "arn of source", at(50));
     let received = receive(&mut target, 1, 50).remove(0);
     assert_eq!(
         (received.content.id.as_str(), received.content.sent_at),
         ("id of poison", at(3))
     );
-    assert_eq!((received.receives, received.first_received_at), (2, at(4)));
-    assert_eq!(received.redriven_from.as_deref(), Some("arn of source"));
+    assert_eq!(
+        (received.receive_count, received.first_received_at),
+        (2, at(4))
+    );
+    assert_eq!(received.source_arn.as_deref(), Some("arn of source"));
 }
 
 #[test]
 fn retention_counts_from_the_sending_and_takes_what_is_in_flight_too() {
     let mut queue = queue();
-    let minute = AttributeMap::from([("MessageRetentionPeriod".to_owned(), "60".to_owned())]);
-    queue.change_settings(Settings::default().with(&minute).unwrap(), at(0));
+    let minute = QueueAttributes::from([("MessageRetentionPeriod".to_owned(), "60".to_owned())]);
+    queue.change_settings(
+        QueueSettings::default().with_attributes(&minute).unwrap(),
+        at(0),
+    );
     send(&mut queue, "old", 0, 0);
     send(&mut queue, "young", 0, 30);
     assert_eq!(bodies(&receive(&mut queue, 1, 59)), ["old"]);
@@ -243,7 +249,7 @@ fn as_many_in_flight_as_aws_allows_is_over_the_limit() {
     assert_eq!(receive(&mut queue, MAX_IN_FLIGHT, 0).len(), MAX_IN_FLIGHT);
     let refused = queue.receive(1, VISIBILITY, None, at(1)).map(drop);
     assert_eq!(
-        refused.map_err(|error| error.naming().code),
+        refused.map_err(|error| error.codes().code),
         Err("OverLimit")
     );
     assert!(queue.receive(1, VISIBILITY, None, at(30)).is_ok());
@@ -252,11 +258,14 @@ fn as_many_in_flight_as_aws_allows_is_over_the_limit() {
 #[test]
 fn the_alarm_is_set_for_what_comes_first() {
     let mut queue = queue();
-    assert_eq!(queue.ring_if_due(at(0)), None);
+    assert_eq!(queue.process_due(at(0)), None);
     send(&mut queue, "delayed", 5, 0);
-    assert_eq!(queue.ring_if_due(at(0)), Some(at(5)));
-    let retention = Settings::default().retention;
-    assert_eq!(queue.ring_if_due(at(5)), Some(at(0).after(retention)));
+    assert_eq!(queue.process_due(at(0)), Some(at(5)));
+    let retention = QueueSettings::default().retention;
+    assert_eq!(
+        queue.process_due(at(5)),
+        Some(at(0).saturating_add(retention))
+    );
     receive(&mut queue, 1, 6);
-    assert_eq!(queue.ring_if_due(at(6)), Some(at(36)));
+    assert_eq!(queue.process_due(at(6)), Some(at(36)));
 }

@@ -11,7 +11,7 @@ const MAX_SOURCE_QUEUES: usize = 10;
 
 /// Where messages go that were received too often.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Redrive {
+pub(crate) struct RedrivePolicy {
     pub(crate) target_arn: String,
     pub(crate) max_receive_count: u32,
     /// The policy as it was given, because that is how AWS gives it back.
@@ -20,50 +20,50 @@ pub(crate) struct Redrive {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Policy {
+struct RedrivePolicyJson {
     dead_letter_target_arn: Option<String>,
-    max_receive_count: Option<Count>,
+    max_receive_count: Option<MaxReceiveCount>,
 }
 
 /// AWS takes the count as a number or as a string of one.
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Count {
+enum MaxReceiveCount {
     Number(u32),
     Text(String),
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct AllowPolicy {
+struct RedriveAllowPolicy {
     redrive_permission: String,
     source_queue_arns: Option<Vec<String>>,
 }
 
-impl Redrive {
+impl RedrivePolicy {
     /// Reads a `RedrivePolicy`; an empty one takes the policy away.
     ///
     /// # Errors
-    /// `InvalidParameterValue` naming what is missing or wrong.
+    /// `InvalidParameterValue` codes what is missing or wrong.
     pub(crate) fn parse(source: &str) -> Result<Option<Self>, Error> {
         if source.is_empty() {
             return Ok(None);
         }
         let refuse = |reason: &str| Error::parameter(source, "RedrivePolicy", reason);
-        let policy: Policy = serde_json::from_str(source)
-            .map_err(|_| refuse("Redrive policy is not a valid JSON map."))?;
+        let policy: RedrivePolicyJson = serde_json::from_str(source)
+            .map_err(|_| refuse("RedrivePolicy policy is not a valid JSON map."))?;
         let target_arn = policy
             .dead_letter_target_arn
             .filter(|arn| !arn.is_empty())
             .ok_or_else(|| {
-                refuse("Redrive policy does not contain mandatory attribute: deadLetterTargetArn.")
+                refuse("RedrivePolicy policy does not contain mandatory attribute: deadLetterTargetArn.")
             })?;
         let count = match policy.max_receive_count {
-            Some(Count::Number(number)) => Some(number),
-            Some(Count::Text(text)) => text.parse().ok(),
+            Some(MaxReceiveCount::Number(number)) => Some(number),
+            Some(MaxReceiveCount::Text(text)) => text.parse().ok(),
             None => {
                 return Err(refuse(
-                    "Redrive policy does not contain mandatory attribute: maxReceiveCount.",
+                    "RedrivePolicy policy does not contain mandatory attribute: maxReceiveCount.",
                 ));
             }
         };
@@ -90,7 +90,7 @@ pub(crate) fn check_allow_policy(source: &str) -> Result<(), Error> {
         return Ok(());
     }
     let refuse = |reason: &str| Err(Error::parameter(source, "RedriveAllowPolicy", reason));
-    let Ok(policy) = serde_json::from_str::<AllowPolicy>(source) else {
+    let Ok(policy) = serde_json::from_str::<RedriveAllowPolicy>(source) else {
         return refuse(
             "Amazon SQS can't create the redrive allow policy, as it's in an unsupported format.",
         );
@@ -112,16 +112,16 @@ mod tests {
     const ARN: &str = "arn:aws:sqs:us-east-1:000000000000:dead";
 
     fn code(source: &str) -> Result<(), &'static str> {
-        Redrive::parse(source)
+        RedrivePolicy::parse(source)
             .map(drop)
-            .map_err(|error| error.naming().code)
+            .map_err(|error| error.codes().code)
     }
 
     #[test]
     fn the_count_may_be_a_number_or_a_string() {
         for count in ["3", "\"3\""] {
             let source = format!(r#"{{"deadLetterTargetArn":"{ARN}","maxReceiveCount":{count}}}"#);
-            let policy = Redrive::parse(&source).unwrap().unwrap();
+            let policy = RedrivePolicy::parse(&source).unwrap().unwrap();
             assert_eq!(
                 (
                     policy.max_receive_count,
@@ -152,7 +152,7 @@ mod tests {
 
     #[test]
     fn an_empty_policy_takes_it_away() {
-        assert_eq!(Redrive::parse(""), Ok(None));
+        assert_eq!(RedrivePolicy::parse(""), Ok(None));
     }
 
     #[test]

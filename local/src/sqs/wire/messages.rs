@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 /// A message attribute, on its way in (everything optional) and out.
 #[derive(Deserialize, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub(in crate::sqs) struct AttributeValue {
+pub(in crate::sqs) struct MessageAttributeValue {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::sqs) string_value: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -22,11 +22,11 @@ pub(in crate::sqs) struct AttributeValue {
 /// What a message is sent with, alone or as an entry of a batch.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(in crate::sqs) struct SentMessage {
+pub(in crate::sqs) struct SendMessageFields {
     pub(in crate::sqs) message_body: Option<String>,
     pub(in crate::sqs) delay_seconds: Option<i64>,
-    pub(in crate::sqs) message_attributes: Option<BTreeMap<String, AttributeValue>>,
-    pub(in crate::sqs) message_system_attributes: Option<BTreeMap<String, AttributeValue>>,
+    pub(in crate::sqs) message_attributes: Option<BTreeMap<String, MessageAttributeValue>>,
+    pub(in crate::sqs) message_system_attributes: Option<BTreeMap<String, MessageAttributeValue>>,
     pub(in crate::sqs) message_group_id: Option<String>,
     pub(in crate::sqs) message_deduplication_id: Option<String>,
 }
@@ -36,7 +36,7 @@ pub(in crate::sqs) struct SentMessage {
 pub(in crate::sqs) struct SendMessageRequest {
     pub(in crate::sqs) queue_url: Option<String>,
     #[serde(flatten)]
-    pub(in crate::sqs) message: SentMessage,
+    pub(in crate::sqs) message: SendMessageFields,
 }
 
 /// A batch of any action.
@@ -44,12 +44,12 @@ pub(in crate::sqs) struct SendMessageRequest {
 #[serde(rename_all = "PascalCase")]
 pub(in crate::sqs) struct BatchRequest<T> {
     pub(in crate::sqs) queue_url: Option<String>,
-    pub(in crate::sqs) entries: Option<Vec<BatchEntry<T>>>,
+    pub(in crate::sqs) entries: Option<Vec<BatchRequestEntry<T>>>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(in crate::sqs) struct BatchEntry<T> {
+pub(in crate::sqs) struct BatchRequestEntry<T> {
     pub(in crate::sqs) id: Option<String>,
     #[serde(flatten)]
     pub(in crate::sqs) content: T,
@@ -57,7 +57,7 @@ pub(in crate::sqs) struct BatchEntry<T> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub(in crate::sqs) struct SentResponse {
+pub(in crate::sqs) struct SendMessageResponse {
     pub(in crate::sqs) message_id: String,
     #[serde(rename = "MD5OfMessageBody")]
     pub(in crate::sqs) md5_of_message_body: String,
@@ -75,10 +75,10 @@ pub(in crate::sqs) struct SentResponse {
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub(in crate::sqs) struct SentEntry {
+pub(in crate::sqs) struct SendMessageResultEntry {
     pub(in crate::sqs) id: String,
     #[serde(flatten)]
-    pub(in crate::sqs) sent: SentResponse,
+    pub(in crate::sqs) sent: SendMessageResponse,
 }
 
 #[derive(Deserialize)]
@@ -97,12 +97,12 @@ pub(in crate::sqs) struct ReceiveMessageRequest {
 #[serde(rename_all = "PascalCase")]
 pub(in crate::sqs) struct ReceiveMessageResponse<'a> {
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(in crate::sqs) messages: Vec<ReceivedMessage<'a>>,
+    pub(in crate::sqs) messages: Vec<ReceivedMessageFields<'a>>,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub(in crate::sqs) struct ReceivedMessage<'a> {
+pub(in crate::sqs) struct ReceivedMessageFields<'a> {
     pub(in crate::sqs) message_id: &'a str,
     pub(in crate::sqs) receipt_handle: String,
     #[serde(rename = "MD5OfBody")]
@@ -116,13 +116,13 @@ pub(in crate::sqs) struct ReceivedMessage<'a> {
     )]
     pub(in crate::sqs) md5_of_message_attributes: Option<String>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub(in crate::sqs) message_attributes: BTreeMap<&'a str, AttributeValue>,
+    pub(in crate::sqs) message_attributes: BTreeMap<&'a str, MessageAttributeValue>,
 }
 
 /// What a message is deleted with, alone (beside the queue) or as an entry of a batch.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(in crate::sqs) struct Deletion {
+pub(in crate::sqs) struct DeleteMessageFields {
     pub(in crate::sqs) receipt_handle: Option<String>,
 }
 
@@ -131,12 +131,12 @@ pub(in crate::sqs) struct Deletion {
 pub(in crate::sqs) struct DeleteMessageRequest {
     pub(in crate::sqs) queue_url: Option<String>,
     #[serde(flatten)]
-    pub(in crate::sqs) deletion: Deletion,
+    pub(in crate::sqs) deletion: DeleteMessageFields,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(in crate::sqs) struct Visibility {
+pub(in crate::sqs) struct ChangeVisibilityFields {
     pub(in crate::sqs) receipt_handle: Option<String>,
     pub(in crate::sqs) visibility_timeout: Option<i64>,
 }
@@ -146,12 +146,12 @@ pub(in crate::sqs) struct Visibility {
 pub(in crate::sqs) struct ChangeVisibilityRequest {
     pub(in crate::sqs) queue_url: Option<String>,
     #[serde(flatten)]
-    pub(in crate::sqs) visibility: Visibility,
+    pub(in crate::sqs) visibility: ChangeVisibilityFields,
 }
 
 /// A batch entry that succeeded and has nothing to say.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub(in crate::sqs) struct DoneEntry {
+pub(in crate::sqs) struct BatchResultEntry {
     pub(in crate::sqs) id: String,
 }

@@ -7,18 +7,32 @@ use super::*;
 
 #[derive(Debug, Clone)]
 enum Action {
-    Send { delay: u64 },
-    Receive { most: usize, visibility: u64 },
-    Delete { receipt: usize },
-    Change { receipt: usize, timeout: u64 },
-    Pass { seconds: u64 },
+    Send {
+        delay: u64,
+    },
+    Receive {
+        max_messages: usize,
+        visibility: u64,
+    },
+    Delete {
+        receipt: usize,
+    },
+    Change {
+        receipt: usize,
+        timeout: u64,
+    },
+    Pass {
+        seconds: u64,
+    },
 }
 
 fn action() -> impl Strategy<Value = Action> {
     prop_oneof![
         (0..4_u64).prop_map(|delay| Action::Send { delay }),
-        (1..=10_usize, 0..6_u64)
-            .prop_map(|(most, visibility)| Action::Receive { most, visibility }),
+        (1..=10_usize, 0..6_u64).prop_map(|(max_messages, visibility)| Action::Receive {
+            max_messages,
+            visibility
+        }),
         (0..20_usize).prop_map(|receipt| Action::Delete { receipt }),
         (0..20_usize, 0..6_u64).prop_map(|(receipt, timeout)| Action::Change { receipt, timeout }),
         (0..4_u64).prop_map(|seconds| Action::Pass { seconds }),
@@ -26,25 +40,28 @@ fn action() -> impl Strategy<Value = Action> {
 }
 
 /// What the model knows of a message.
-struct Known {
+struct ModelMessage {
     body: String,
     visible_at: u64,
-    turn: u32,
+    receive_number: u32,
 }
 
 #[derive(Default)]
-struct Model {
-    messages: Vec<Known>,
+struct QueueModel {
+    messages: Vec<ModelMessage>,
     receipts: Vec<(String, Receipt)>,
     sent: usize,
     now: u64,
 }
 
-impl Model {
-    fn step(&mut self, queue: &mut Queue, action: Action) {
+impl QueueModel {
+    fn step(&mut self, queue: &mut StandardQueue, action: Action) {
         match action {
             Action::Send { delay } => self.send(queue, delay),
-            Action::Receive { most, visibility } => self.receive(queue, most, visibility),
+            Action::Receive {
+                max_messages,
+                visibility,
+            } => self.receive(queue, max_messages, visibility),
             Action::Delete { receipt } => self.delete(queue, receipt),
             Action::Change { receipt, timeout } => self.change(queue, receipt, timeout),
             Action::Pass { seconds } => self.now += seconds,
@@ -52,7 +69,7 @@ impl Model {
         let visible = self
             .messages
             .iter()
-            .filter(|known| known.visible_at <= self.now)
+            .filter(|message| message.visible_at <= self.now)
             .count();
         let [ready, in_flight, delayed] =
             counts(queue, self.now).map(|count| count.parse::<usize>().unwrap());
@@ -62,58 +79,59 @@ impl Model {
         );
     }
 
-    fn send(&mut self, queue: &mut Queue, delay: u64) {
+    fn send(&mut self, queue: &mut StandardQueue, delay: u64) {
         let body = format!("m{}", self.sent);
         self.sent += 1;
         send(queue, &body, delay, self.now);
-        self.messages.push(Known {
+        self.messages.push(ModelMessage {
             body,
             visible_at: self.now + delay,
-            turn: 0,
+            receive_number: 0,
         });
     }
 
-    fn receive(&mut self, queue: &mut Queue, most: usize, visibility: u64) {
+    fn receive(&mut self, queue: &mut StandardQueue, max_messages: usize, visibility: u64) {
         let hidden_for = Duration::from_secs(visibility);
         let visible = self
             .messages
             .iter()
-            .filter(|known| known.visible_at <= self.now)
+            .filter(|message| message.visible_at <= self.now)
             .count();
-        let deliveries = queue
-            .receive(most, hidden_for, None, at(self.now))
+        let received = queue
+            .receive(max_messages, hidden_for, None, at(self.now))
             .unwrap()
-            .deliveries;
-        assert_eq!(deliveries.len(), visible.min(most));
-        for delivery in deliveries {
-            let body = &delivery.content.body;
-            let known = self
+            .messages;
+        assert_eq!(received.len(), visible.min(max_messages));
+        for received in received {
+            let body = &received.content.body;
+            let message = self
                 .messages
                 .iter_mut()
-                .find(|known| known.body == *body)
+                .find(|message| message.body == *body)
                 .unwrap();
             assert!(
-                known.visible_at <= self.now,
+                message.visible_at <= self.now,
                 "{body} was hidden until {}",
-                known.visible_at
+                message.visible_at
             );
-            known.turn += 1;
-            assert_eq!(delivery.receives, known.turn);
-            known.visible_at = self.now + visibility;
-            self.receipts.push((body.clone(), delivery.receipt));
+            message.receive_number += 1;
+            assert_eq!(received.receive_count, message.receive_number);
+            message.visible_at = self.now + visibility;
+            self.receipts.push((body.clone(), received.receipt));
         }
     }
 
-    fn delete(&mut self, queue: &mut Queue, index: usize) {
+    fn delete(&mut self, queue: &mut StandardQueue, index: usize) {
         let Some((body, receipt)) = self.receipts.get(index) else {
             return;
         };
         queue.delete(*receipt, at(self.now));
-        self.messages
-            .retain(|known| known.body != *body || known.turn != receipt.turn);
+        self.messages.retain(|message| {
+            message.body != *body || message.receive_number != receipt.receive_number
+        });
     }
 
-    fn change(&mut self, queue: &mut Queue, index: usize, timeout: u64) {
+    fn change(&mut self, queue: &mut StandardQueue, index: usize, timeout: u64) {
         let Some((body, receipt)) = self.receipts.get(index) else {
             return;
         };
@@ -123,13 +141,12 @@ impl Model {
             Duration::from_secs(timeout),
             at(self.now),
         );
-        let known = self
-            .messages
-            .iter_mut()
-            .find(|known| known.body == *body && known.turn == receipt.turn);
-        assert_eq!(changed.is_ok(), known.is_some());
-        if let Some(known) = known {
-            known.visible_at = self.now + timeout;
+        let message = self.messages.iter_mut().find(|message| {
+            message.body == *body && message.receive_number == receipt.receive_number
+        });
+        assert_eq!(changed.is_ok(), message.is_some());
+        if let Some(message) = message {
+            message.visible_at = self.now + timeout;
         }
     }
 }
@@ -138,7 +155,7 @@ proptest! {
     #[test]
     fn the_queue_does_what_a_searched_list_would(actions in prop::collection::vec(action(), 0..80)) {
         let mut queue = queue();
-        let mut model = Model::default();
+        let mut model = QueueModel::default();
         for action in actions {
             model.step(&mut queue, action);
         }

@@ -9,14 +9,14 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use uuid::Uuid;
 
-use super::account::{Account, Receive};
+use super::account::{Account, ReceiveOptions};
 use super::clock::{Clock, Timestamp};
 use super::error::Error;
-use super::queue::{Bell, Delivery};
-use super::settings::AttributeMap;
+use super::queue::{QueueNotifier, ReceivedMessage};
+use super::settings::QueueAttributes;
 
 /// Shared by all requests.
-pub(crate) struct Hub {
+pub(crate) struct SharedAccount {
     account: Mutex<Account>,
     clock: Clock,
     account_id: String,
@@ -24,7 +24,7 @@ pub(crate) struct Hub {
     closing: watch::Receiver<bool>,
 }
 
-impl Hub {
+impl SharedAccount {
     /// `closing` turning true, or its sender going away, ends all waiting.
     pub(crate) fn new(account: Account, base_url: String, closing: watch::Receiver<bool>) -> Self {
         Self {
@@ -37,7 +37,7 @@ impl Hub {
     }
 
     /// Does `work` on the account at the present moment. Nothing may wait in it.
-    pub(crate) fn with<T>(&self, work: impl FnOnce(&mut Account, Timestamp) -> T) -> T {
+    pub(crate) fn access<T>(&self, work: impl FnOnce(&mut Account, Timestamp) -> T) -> T {
         let mut account = self.lock();
         // Read under the lock, so that time never runs backwards from one piece of work to the
         // next.
@@ -48,15 +48,15 @@ impl Hub {
     /// Creates a queue and starts its alarm.
     ///
     /// # Errors
-    /// As [`Account::create`].
-    pub(crate) fn create(
+    /// As [`Account::create_queue`].
+    pub(crate) fn create_queue(
         self: &Arc<Self>,
         name: &str,
-        attributes: &AttributeMap,
+        attributes: &QueueAttributes,
     ) -> Result<(), Error> {
-        let created = self.with(|account, now| account.create(name, attributes, now))?;
-        if let Some((id, bell)) = created {
-            tokio::spawn(ring_when_due(Arc::clone(self), name.to_owned(), id, bell));
+        let created = self.access(|account, now| account.create_queue(name, attributes, now))?;
+        if let Some((id, notifier)) = created {
+            tokio::spawn(run_timer(Arc::clone(self), name.to_owned(), id, notifier));
         }
         Ok(())
     }
@@ -68,12 +68,12 @@ impl Hub {
     pub(crate) async fn receive(
         &self,
         name: &str,
-        receive: Receive,
+        options: ReceiveOptions,
         wait: Option<Duration>,
-    ) -> Result<Vec<Delivery>, Error> {
+    ) -> Result<Vec<ReceivedMessage>, Error> {
         let wait = match wait {
             Some(wait) => wait,
-            None => self.with(|account, _| {
+            None => self.access(|account, _| {
                 account
                     .queue(name)
                     .map(|queue| queue.settings().receive_wait)
@@ -81,15 +81,16 @@ impl Hub {
         };
         let deadline = Instant::now() + wait;
         loop {
-            let bell = self.with(|account, _| account.queue(name).map(|queue| queue.bell()))?;
-            let mut arrival = pin!(bell.arrivals.notified());
+            let notifier =
+                self.access(|account, _| account.queue(name).map(|queue| queue.notifier()))?;
+            let mut arrival = pin!(notifier.message_ready.notified());
             // In line before looking, or a message sent between looking and waiting would go
             // unnoticed.
             arrival.as_mut().enable();
-            let received = self.with(|account, now| account.receive(name, receive, now));
+            let received = self.access(|account, now| account.receive(name, options, now));
             let expired = Instant::now() >= deadline;
             match received {
-                Ok(deliveries) if deliveries.is_empty() && !expired => {}
+                Ok(messages) if messages.is_empty() && !expired => {}
                 Err(Error::OverLimit(_)) if !wait.is_zero() => {
                     if expired {
                         return Ok(Vec::new());
@@ -128,24 +129,29 @@ impl Hub {
 }
 
 /// Calls the receivers of one queue whenever something becomes due in it, until it is deleted.
-async fn ring_when_due(hub: Arc<Hub>, name: String, id: Uuid, bell: Arc<Bell>) {
+async fn run_timer(
+    account: Arc<SharedAccount>,
+    name: String,
+    id: Uuid,
+    notifier: Arc<QueueNotifier>,
+) {
     loop {
         // A reschedule rung from here on is kept until it is waited for.
-        let due = hub.with(|account, now| match account.queue(&name) {
-            Ok(queue) if queue.id == id => Some(queue.ring_if_due(now)),
+        let due = account.access(|account, now| match account.queue(&name) {
+            Ok(queue) if queue.id == id => Some(queue.process_due(now)),
             _ => None,
         });
         let Some(next) = due else { return };
-        let alarm = async {
+        let timer = async {
             match next {
-                Some(timestamp) => sleep_until(hub.clock.instant_of(timestamp)).await,
+                Some(timestamp) => sleep_until(account.clock.to_instant(timestamp)).await,
                 None => std::future::pending().await,
             }
         };
         tokio::select! {
-            () = hub.closed() => return,
-            () = bell.rescheduled.notified() => {}
-            () = alarm => {}
+            () = account.closed() => return,
+            () = notifier.timer_changed.notified() => {}
+            () = timer => {}
         }
     }
 }

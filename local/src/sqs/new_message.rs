@@ -4,16 +4,16 @@
 use super::digest;
 use super::error::Error;
 use super::limits::{self, MAX_ATTRIBUTE_NAME_CHARS, MAX_MESSAGE_ATTRIBUTES};
-use super::message::{self, Attribute, Attributes, Value};
+use super::message::{self, AttributeValue, MessageAttribute, MessageAttributes};
 
 /// The one system attribute that a sender may set.
 pub(crate) const TRACE_HEADER: &str = "AWSTraceHeader";
 
 /// What the sender asked for, as parsed from the wire.
-pub(crate) struct Draft {
+pub(crate) struct NewMessage {
     pub(crate) body: String,
-    pub(crate) attributes: Attributes,
-    pub(crate) system_attributes: Attributes,
+    pub(crate) attributes: MessageAttributes,
+    pub(crate) system_attributes: MessageAttributes,
     /// X-Ray header of the request that brought the message; one of the message's own goes before
     /// it.
     pub(crate) inherited_trace_header: Option<String>,
@@ -23,7 +23,7 @@ pub(crate) struct Draft {
     pub(crate) deduplication_id: Option<String>,
 }
 
-impl Draft {
+impl NewMessage {
     /// The size that counts: AWS adds up body and message attributes, and leaves system attributes
     /// out.
     pub(crate) fn size(&self) -> usize {
@@ -35,20 +35,20 @@ impl Draft {
     ///
     /// # Errors
     /// The first rule that it breaks.
-    pub(crate) fn check(self) -> Result<Checked, Error> {
-        self.obey()?;
+    pub(crate) fn validate(self) -> Result<ValidatedMessage, Error> {
+        self.check()?;
         let digests = self.digests();
-        Ok(Checked {
-            draft: self,
+        Ok(ValidatedMessage {
+            message: self,
             digests,
         })
     }
 
-    fn obey(&self) -> Result<(), Error> {
+    fn check(&self) -> Result<(), Error> {
         if self.body.is_empty() {
             return Err(Error::MissingParameter("MessageBody".to_owned()));
         }
-        if !limits::carries(&self.body) {
+        if !limits::has_valid_characters(&self.body) {
             return Err(Error::InvalidMessageContents);
         }
         check_attributes(&self.attributes)?;
@@ -67,50 +67,50 @@ impl Draft {
         Ok(())
     }
 
-    /// The X-Ray header that the message carries from here on, if any.
+    /// The X-Ray header that the message has_valid_characters from here on, if any.
     pub(crate) fn trace_header(&self) -> Option<String> {
         match self
             .system_attributes
             .get(TRACE_HEADER)
             .map(|attribute| &attribute.value)
         {
-            Some(Value::Text(text)) => Some(text.clone()),
-            Some(Value::Binary(_)) | None => self.inherited_trace_header.clone(),
+            Some(AttributeValue::Text(text)) => Some(text.clone()),
+            Some(AttributeValue::Binary(_)) | None => self.inherited_trace_header.clone(),
         }
     }
 
-    fn digests(&self) -> Digests {
-        let of = |attributes: &Attributes| {
-            digest::of_attributes(
+    fn digests(&self) -> MessageDigests {
+        let hash = |attributes: &MessageAttributes| {
+            digest::hash_attributes(
                 attributes
                     .iter()
                     .map(|(name, attribute)| (name.as_str(), attribute)),
             )
         };
-        Digests {
-            body: digest::of_body(&self.body),
-            attributes: of(&self.attributes),
-            system_attributes: of(&self.system_attributes),
+        MessageDigests {
+            body: digest::hash_body(&self.body),
+            attributes: hash(&self.attributes),
+            system_attributes: hash(&self.system_attributes),
         }
     }
 }
 
 /// A draft that obeys the rules, with its digests: both cost time that should not be spent under a
 /// lock.
-pub(crate) struct Checked {
-    pub(crate) draft: Draft,
-    pub(crate) digests: Digests,
+pub(crate) struct ValidatedMessage {
+    pub(crate) message: NewMessage,
+    pub(crate) digests: MessageDigests,
 }
 
 /// The MD5s of a sent message, which the sender compares with its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Digests {
+pub(crate) struct MessageDigests {
     pub(crate) body: String,
     pub(crate) attributes: Option<String>,
     pub(crate) system_attributes: Option<String>,
 }
 
-fn check_attributes(attributes: &Attributes) -> Result<(), Error> {
+fn check_attributes(attributes: &MessageAttributes) -> Result<(), Error> {
     if attributes.len() > MAX_MESSAGE_ATTRIBUTES {
         return Err(Error::InvalidParameterValue(format!(
             "Number of message attributes [{}] exceeds the allowed maximum [{MAX_MESSAGE_ATTRIBUTES}].",
@@ -124,7 +124,7 @@ fn check_attributes(attributes: &Attributes) -> Result<(), Error> {
     })
 }
 
-fn check_system_attributes(attributes: &Attributes) -> Result<(), Error> {
+fn check_system_attributes(attributes: &MessageAttributes) -> Result<(), Error> {
     attributes.iter().try_for_each(|(name, attribute)| {
         if name != TRACE_HEADER {
             let reason = format!("Message system attribute name '{name}' is not valid; only {TRACE_HEADER} can be sent.");
@@ -193,19 +193,19 @@ fn check_type(name: &str, data_type: &str) -> Result<(), Error> {
     )))
 }
 
-fn check_value(kind: &str, name: &str, attribute: &Attribute) -> Result<(), Error> {
+fn check_value(kind: &str, name: &str, attribute: &MessageAttribute) -> Result<(), Error> {
     let refuse = |reason: String| Err(Error::InvalidParameterValue(reason));
     let base = attribute.data_type.split('.').next().unwrap_or_default();
     let text = match (&attribute.value, base) {
-        (Value::Binary(bytes), "Binary") if !bytes.is_empty() => return Ok(()),
-        (Value::Text(text), "String" | "Number") if !text.is_empty() => text,
+        (AttributeValue::Binary(bytes), "Binary") if !bytes.is_empty() => return Ok(()),
+        (AttributeValue::Text(text), "String" | "Number") if !text.is_empty() => text,
         _ => {
             return refuse(format!(
                 "Message ({kind}) attribute '{name}' must contain a non-empty value of type '{base}'."
             ));
         }
     };
-    if !limits::carries(text) {
+    if !limits::has_valid_characters(text) {
         return refuse(format!(
             "Message ({kind}) attribute '{name}' contains characters outside the allowed set."
         ));

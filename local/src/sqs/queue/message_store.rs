@@ -7,36 +7,36 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::sqs::clock::Timestamp;
-use crate::sqs::message::Content;
+use crate::sqs::message::MessageContent;
 
 /// Why a message is not ready, or that it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum State {
+pub(super) enum MessageState {
     Ready,
     Delayed,
     InFlight,
 }
 
 /// A message in this queue. No `Debug`, as it holds the body.
-pub(super) struct Entry {
-    pub(super) content: Arc<Content>,
-    pub(super) state: State,
+pub(super) struct QueuedMessage {
+    pub(super) content: Arc<MessageContent>,
+    pub(super) state: MessageState,
     /// When it became or becomes ready.
     pub(super) visible_at: Timestamp,
     /// How often it was received, in this queue and in the one it was redriven from: what consumers
     /// are told.
-    pub(super) receives: u32,
+    pub(super) receive_count: u32,
     /// How often it was received in this queue: what the redrive policy goes by.
-    pub(super) receives_here: u32,
+    pub(super) receive_count_in_queue: u32,
     pub(super) first_received_at: Option<Timestamp>,
     pub(super) last_received_at: Option<Timestamp>,
     /// ARN of the queue that it was redriven from.
-    pub(super) redriven_from: Option<String>,
+    pub(super) source_arn: Option<String>,
 }
 
 #[derive(Default)]
-pub(super) struct Store {
-    entries: HashMap<u64, Entry>,
+pub(super) struct MessageStore {
+    messages: HashMap<u64, QueuedMessage>,
     next_number: u64,
     /// In the order in which they became ready.
     ready: BTreeSet<(Timestamp, u64)>,
@@ -48,43 +48,43 @@ pub(super) struct Store {
     bytes: usize,
 }
 
-impl Store {
-    pub(super) fn insert(&mut self, entry: Entry) {
+impl MessageStore {
+    pub(super) fn insert(&mut self, message: QueuedMessage) {
         let number = self.next_number;
         self.next_number += 1;
-        self.bytes += entry.content.bytes();
-        self.by_age.insert((entry.content.sent_at, number));
-        self.index(number, entry.state, entry.visible_at);
-        self.entries.insert(number, entry);
+        self.bytes += message.content.bytes();
+        self.by_age.insert((message.content.sent_at, number));
+        self.index(number, message.state, message.visible_at);
+        self.messages.insert(number, message);
     }
 
-    pub(super) fn get(&self, number: u64) -> Option<&Entry> {
-        self.entries.get(&number)
+    pub(super) fn get(&self, number: u64) -> Option<&QueuedMessage> {
+        self.messages.get(&number)
     }
 
-    pub(super) fn remove(&mut self, number: u64) -> Option<Entry> {
-        let entry = self.entries.remove(&number)?;
-        self.unindex(number, entry.state, entry.visible_at);
-        self.by_age.remove(&(entry.content.sent_at, number));
-        self.bytes -= entry.content.bytes();
-        Some(entry)
+    pub(super) fn remove(&mut self, number: u64) -> Option<QueuedMessage> {
+        let message = self.messages.remove(&number)?;
+        self.unindex(number, message.state, message.visible_at);
+        self.by_age.remove(&(message.content.sent_at, number));
+        self.bytes -= message.content.bytes();
+        Some(message)
     }
 
     /// Changes a message and puts it where it then belongs.
     pub(super) fn update(
         &mut self,
         number: u64,
-        change: impl FnOnce(&mut Entry),
-    ) -> Option<&Entry> {
-        let entry = self.entries.get_mut(&number)?;
-        let before = (entry.state, entry.visible_at);
-        change(entry);
-        let after = (entry.state, entry.visible_at);
+        change: impl FnOnce(&mut QueuedMessage),
+    ) -> Option<&QueuedMessage> {
+        let message = self.messages.get_mut(&number)?;
+        let before = (message.state, message.visible_at);
+        change(message);
+        let after = (message.state, message.visible_at);
         if before != after {
             self.unindex(number, before.0, before.1);
             self.index(number, after.0, after.1);
         }
-        self.entries.get(&number)
+        self.messages.get(&number)
     }
 
     /// Makes ready what is due at `now`, and returns how many that were.
@@ -94,7 +94,7 @@ impl Store {
             if visible_at > now {
                 break;
             }
-            self.update(number, |entry| entry.state = State::Ready);
+            self.update(number, |message| message.state = MessageState::Ready);
             moved += 1;
         }
         moved
@@ -150,9 +150,9 @@ impl Store {
         };
     }
 
-    fn index(&mut self, number: u64, state: State, visible_at: Timestamp) {
-        self.delayed += usize::from(state == State::Delayed);
-        let order = if state == State::Ready {
+    fn index(&mut self, number: u64, state: MessageState, visible_at: Timestamp) {
+        self.delayed += usize::from(state == MessageState::Delayed);
+        let order = if state == MessageState::Ready {
             &mut self.ready
         } else {
             &mut self.hidden
@@ -160,9 +160,9 @@ impl Store {
         order.insert((visible_at, number));
     }
 
-    fn unindex(&mut self, number: u64, state: State, visible_at: Timestamp) {
-        self.delayed -= usize::from(state == State::Delayed);
-        let order = if state == State::Ready {
+    fn unindex(&mut self, number: u64, state: MessageState, visible_at: Timestamp) {
+        self.delayed -= usize::from(state == MessageState::Delayed);
+        let order = if state == MessageState::Ready {
             &mut self.ready
         } else {
             &mut self.hidden
