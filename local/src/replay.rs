@@ -14,40 +14,29 @@ use baton_telemetry::replay::{InvalidEnvironment, SendFailure, Sender};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use self::context::{Context, Unreadable};
-use self::delivery::{Delivery, Parcel};
-use self::fragments::Fragments;
-use self::input::Input;
-use self::ledger::{Ledger, LedgerError};
-use self::line::{Content, Line, Problem};
-use self::report::Damaged;
-use self::scanner::{Found, Scanner};
+use self::fragments::FragmentBuffer;
+use self::input::LogInput;
+use self::ledger::{LedgerError, ReplayLedger};
+use self::report::DamagedLine;
+use self::scan::{ScannedLine, Scanner};
+use self::send::{BatchSender, SpilledSpans};
+use self::spill_line::{LineError, SpillContent, SpillLine};
+use self::unpack::{UnpackContext, UnreadablePart};
 
-mod context;
-mod cut;
-mod delivery;
-mod embedded;
-mod format;
+mod byte_search;
+mod container_lines;
 mod fragments;
-mod gzip;
 mod input;
-mod joined;
 mod ledger;
-mod line;
-mod markers;
-mod pieces;
+mod line_rewriter;
 mod report;
-mod rewritten;
-mod scanner;
-mod source;
-mod unpacked;
-mod unwrapped;
-mod utf16;
-mod window;
-mod yaml;
+mod scan;
+mod send;
+mod spill_line;
+mod unpack;
 
-pub(crate) use self::input::Place;
-pub(crate) use self::report::Report;
+pub(crate) use self::input::InputPath;
+pub(crate) use self::report::ReplayReport;
 
 /// So many lines are read ahead while a request is on its way: at 256 KiB each, a few requests.
 const READ_AHEAD: usize = 64;
@@ -56,8 +45,8 @@ const IDLE: Duration = Duration::from_secs(1);
 
 /// What is to be sent where.
 #[derive(Clone, Debug)]
-pub(crate) struct Settings {
-    pub(crate) places: Vec<Place>,
+pub(crate) struct ReplaySettings {
+    pub(crate) inputs: Vec<InputPath>,
     /// In the place of the environment's.
     pub(crate) endpoint: Option<String>,
     pub(crate) ledger: PathBuf,
@@ -98,31 +87,31 @@ pub(crate) enum ReplayError {
 /// Everything that must be there before something is sent.
 pub(crate) struct Replay {
     sender: Sender,
-    ledger: Ledger,
-    inputs: Vec<Input>,
-    settings: Settings,
+    ledger: ReplayLedger,
+    inputs: Vec<LogInput>,
+    settings: ReplaySettings,
 }
 
 impl Replay {
     /// Opens the files and the ledger.
-    pub(crate) fn new(settings: Settings) -> Result<Self, ReplayError> {
+    pub(crate) fn new(settings: ReplaySettings) -> Result<Self, ReplayError> {
         let sender = Sender::from_env(settings.endpoint.as_deref())?;
         if let Some(variable) = sender.passed_over() {
             tracing::warn!(
                 "{variable} is not read here: the headers are those of OTEL_EXPORTER_OTLP_HEADERS alone"
             );
         }
-        let open = |place: &Place| {
-            Input::open(place).map_err(|source| ReplayError::Open {
-                name: place.to_string(),
+        let open = |path: &InputPath| {
+            LogInput::open(path).map_err(|source| ReplayError::Open {
+                name: path.to_string(),
                 source,
             })
         };
-        let inputs = settings.places.iter().map(open);
+        let inputs = settings.inputs.iter().map(open);
         let inputs = inputs.collect::<Result<_, _>>()?;
         let ledger = match settings.is_dry_run {
-            true => Ledger::look_at(&settings.ledger, sender.endpoint())?,
-            false => Ledger::open(&settings.ledger, sender.endpoint())?,
+            true => ReplayLedger::open_read_only(&settings.ledger, sender.endpoint())?,
+            false => ReplayLedger::open(&settings.ledger, sender.endpoint())?,
         };
         Ok(Self {
             sender,
@@ -133,61 +122,61 @@ impl Replay {
     }
 
     /// Sends everything. What has been done until an error is in the report all the same.
-    pub(crate) async fn run(mut self, report: &mut Report) -> Result<(), ReplayError> {
+    pub(crate) async fn run(mut self, report: &mut ReplayReport) -> Result<(), ReplayError> {
         report.endpoint = self.sender.endpoint().to_owned();
         report.is_dry_run = self.settings.is_dry_run;
         let sender = (!self.settings.is_dry_run).then_some(&self.sender);
-        let mut reception = Reception {
-            delivery: Delivery::new(sender, &mut self.ledger),
-            fragments: Fragments::new(),
+        let mut processor = LineProcessor {
+            sender: BatchSender::new(sender, &mut self.ledger),
+            fragments: FragmentBuffer::new(),
             seen: HashSet::new(),
             is_forced: self.settings.is_forced,
             report,
         };
-        let mut events = read(self.inputs);
+        let mut events = spawn_reader(self.inputs);
         let mut outcome = Ok(());
         loop {
             match timeout(IDLE, events.recv()).await {
-                Ok(Some(Event::Found(file, found))) => reception.take(file, found).await?,
-                Ok(Some(Event::Unreadable(file, part))) => {
-                    reception.report.unreadable.push((file, part));
+                Ok(Some(ScanEvent::Line(file, found))) => processor.process(file, found).await?,
+                Ok(Some(ScanEvent::Unreadable(file, part))) => {
+                    processor.report.unreadable.push((file, part));
                 }
                 // What the file has until there is sent, and the other files are read.
-                Ok(Some(Event::Failed(error))) => outcome = Err(error),
+                Ok(Some(ScanEvent::Failed(error))) => outcome = Err(error),
                 Ok(None) => break,
-                Err(_) if reception.delivery.is_empty() => {}
-                Err(_) => reception.delivery.send(reception.report).await?,
+                Err(_) if processor.sender.is_empty() => {}
+                Err(_) => processor.sender.send(processor.report).await?,
             }
         }
-        let report = reception.finish().await?;
+        let report = processor.finish().await?;
         report.is_finished = outcome.is_ok();
         outcome
     }
 }
 
 /// What reading the files brings.
-enum Event {
-    Found(String, Found),
-    Unreadable(String, Unreadable),
+enum ScanEvent {
+    Line(String, ScannedLine),
+    Unreadable(String, UnreadablePart),
     Failed(ReplayError),
 }
 
 /// Reads in a thread of its own, which ends with the process at the latest: reading standard input
 /// cannot be broken off.
-fn read(inputs: Vec<Input>) -> mpsc::Receiver<Event> {
+fn spawn_reader(inputs: Vec<LogInput>) -> mpsc::Receiver<ScanEvent> {
     let (events, receiver) = mpsc::channel(READ_AHEAD);
     thread::spawn(move || {
         for input in inputs {
             let name = input.name.clone();
             let read = scan(input, |event| {
                 let event = match event {
-                    Ok(found) => Event::Found(name.clone(), found),
-                    Err(part) => Event::Unreadable(name.clone(), part),
+                    Ok(found) => ScanEvent::Line(name.clone(), found),
+                    Err(part) => ScanEvent::Unreadable(name.clone(), part),
                 };
                 events.blocking_send(event).is_ok()
             });
             if let Err(source) = read {
-                let failed = Event::Failed(ReplayError::Read { name, source });
+                let failed = ScanEvent::Failed(ReplayError::Read { name, source });
                 // Where nobody waits any more, nothing is to be told.
                 let _ = events.blocking_send(failed);
             }
@@ -198,91 +187,104 @@ fn read(inputs: Vec<Input>) -> mpsc::Receiver<Event> {
 
 /// Sends each spill line and each part that cannot be read to the channel until the receiver is
 /// dropped.
-fn scan(input: Input, mut give: impl FnMut(Result<Found, Unreadable>) -> bool) -> io::Result<()> {
-    let context = Context::new();
-    let mut scanner = Scanner::new(input.text(&context));
+fn scan(
+    input: LogInput,
+    mut emit: impl FnMut(Result<ScannedLine, UnreadablePart>) -> bool,
+) -> io::Result<()> {
+    let context = UnpackContext::new();
+    let mut scanner = Scanner::new(input.into_text(&context));
     loop {
         let found = scanner.next();
         for part in context.take_unreadable() {
-            if !give(Err(part)) {
+            if !emit(Err(part)) {
                 return Ok(());
             }
         }
         let Some(found) = found? else {
             return Ok(());
         };
-        if !give(Ok(found)) {
+        if !emit(Ok(found)) {
             return Ok(());
         }
     }
 }
 
 /// Lines on their way from the log into requests.
-struct Reception<'a> {
-    delivery: Delivery<'a>,
-    fragments: Fragments,
+struct LineProcessor<'a> {
+    sender: BatchSender<'a>,
+    fragments: FragmentBuffer,
     /// The ids of whole lines that this log has had already.
     seen: HashSet<String>,
     is_forced: bool,
-    report: &'a mut Report,
+    report: &'a mut ReplayReport,
 }
 
-impl<'a> Reception<'a> {
-    async fn take(&mut self, file: String, found: Found) -> Result<(), ReplayError> {
-        let Found { line_number, line } = found;
-        let damaged = |problem: Problem| Damaged {
+impl<'a> LineProcessor<'a> {
+    async fn process(&mut self, file: String, found: ScannedLine) -> Result<(), ReplayError> {
+        let ScannedLine { line_number, line } = found;
+        let damaged = |error: LineError| DamagedLine {
             file,
             line: line_number,
-            text: problem.to_string(),
+            text: error.to_string(),
         };
-        let parcel = match line.and_then(|line| self.parcel(line)) {
-            Ok(Some(parcel)) => parcel,
+        let spans = match line.and_then(|line| self.complete_spans(line)) {
+            Ok(Some(spans)) => spans,
             Ok(None) => return Ok(()),
-            Err(problem @ Problem::MessageOmitted) => {
-                let Damaged { file, line, text } = damaged(problem);
-                let place = format!("line {line}");
-                let unreadable = Unreadable { place, text };
+            Err(error @ LineError::MessageOmitted) => {
+                let DamagedLine { file, line, text } = damaged(error);
+                let position = format!("line {line}");
+                let unreadable = UnreadablePart { position, text };
                 self.report.unreadable.push((file, unreadable));
                 return Ok(());
             }
-            Err(problem) => {
-                self.report.damaged.push(damaged(problem));
+            Err(error) => {
+                self.report.damaged.push(damaged(error));
                 return Ok(());
             }
         };
-        self.seen.insert(parcel.id.clone());
-        self.report.spans += parcel.spans;
-        if !self.is_forced && self.delivery.was_sent_before(&parcel.id) {
-            self.report.already += parcel.spans;
+        self.seen.insert(spans.id.clone());
+        self.report.spans += spans.count;
+        if !self.is_forced && self.sender.is_in_ledger(&spans.id) {
+            self.report.already += spans.count;
             return Ok(());
         }
-        self.delivery.put(parcel, self.report).await
+        self.sender.add(spans, self.report).await
     }
 
     /// The spans that are whole with this line, unless the log has had them before.
-    fn parcel(&mut self, line: Line) -> Result<Option<Parcel>, Problem> {
-        let Line { id, spans, content } = line;
+    fn complete_spans(&mut self, line: SpillLine) -> Result<Option<SpilledSpans>, LineError> {
+        let SpillLine {
+            id,
+            span_count,
+            content,
+        } = line;
         self.report.lines += 1;
         if self.seen.contains(&id) {
             return Ok(None);
         }
         let request = match content {
-            Content::Request(request) => request,
-            Content::Fragment(fragment) => match self.fragments.put(&id, fragment) {
-                Some(text) => line::request(&text, spans)?,
+            SpillContent::Request(request) => request,
+            SpillContent::Fragment(fragment) => match self.fragments.add(&id, fragment) {
+                Some(text) => spill_line::decode_request(&text, span_count)?,
                 None => {
-                    self.report.incomplete.extend(self.fragments.give_up());
+                    self.report
+                        .incomplete
+                        .extend(self.fragments.remove_excess());
                     return Ok(None);
                 }
             },
         };
-        Ok(Some(Parcel { id, spans, request }))
+        Ok(Some(SpilledSpans {
+            id,
+            count: span_count,
+            request,
+        }))
     }
 
-    async fn finish(mut self) -> Result<&'a mut Report, ReplayError> {
-        let missing = std::iter::from_fn(|| self.fragments.oldest());
+    async fn finish(mut self) -> Result<&'a mut ReplayReport, ReplayError> {
+        let missing = std::iter::from_fn(|| self.fragments.remove_oldest());
         self.report.incomplete.extend(missing);
-        self.delivery.send(self.report).await?;
+        self.sender.send(self.report).await?;
         Ok(self.report)
     }
 }

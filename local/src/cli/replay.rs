@@ -9,7 +9,7 @@ use clap::Args;
 use super::exit::{EXIT_CODES_HELP, Exit};
 use super::signals::Signals;
 use super::terminal;
-use crate::replay::{Place, Replay, ReplayError, Report, Settings};
+use crate::replay::{InputPath, Replay, ReplayError, ReplayReport, ReplaySettings};
 
 /// Variable for the folder of persistent state (XDG Base Directory Specification), and its default,
 /// relative to the home directory.
@@ -94,7 +94,7 @@ pub(super) async fn run(arguments: ReplayArgs, signals: &mut Signals) -> Exit {
             return Exit::StartFailed;
         }
     };
-    let mut report = Report::default();
+    let mut report = ReplayReport::default();
     let outcome = tokio::select! {
         outcome = replay.run(&mut report) => Some(outcome),
         () = signals.recv() => None,
@@ -117,7 +117,7 @@ fn print_error(error: &ReplayError) {
 
 fn command_exit(
     outcome: Option<Result<(), ReplayError>>,
-    report: &Report,
+    report: &ReplayReport,
     printed: io::Result<()>,
 ) -> Exit {
     match (outcome, printed) {
@@ -136,16 +136,16 @@ fn command_exit(
     }
 }
 
-fn settings(arguments: ReplayArgs) -> Option<Settings> {
-    let place = |path: PathBuf| {
+fn settings(arguments: ReplayArgs) -> Option<ReplaySettings> {
+    let input = |path: PathBuf| {
         if path == Path::new("-") {
-            Place::StandardInput
+            InputPath::StandardInput
         } else {
-            Place::File(path)
+            InputPath::File(path)
         }
     };
-    Some(Settings {
-        places: arguments.files.into_iter().map(place).collect(),
+    Some(ReplaySettings {
+        inputs: arguments.files.into_iter().map(input).collect(),
         endpoint: arguments.endpoint,
         ledger: arguments.ledger.or_else(default_ledger)?,
         is_forced: arguments.force,
@@ -162,7 +162,7 @@ fn default_ledger() -> Option<PathBuf> {
     state.or_else(home).map(|state| state.join(LEDGER))
 }
 
-fn print(report: &Report, is_json: bool) -> io::Result<()> {
+fn print(report: &ReplayReport, is_json: bool) -> io::Result<()> {
     let mut out = anstream::stdout().lock();
     if is_json {
         writeln!(out, "{}", report.to_json())?;

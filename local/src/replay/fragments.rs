@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;
 
-use super::line::Fragment;
+use super::spill_line::Fragment;
 
 /// So much text waits for the rest of its fragments. Those of a span are usually next to each
 /// other.
@@ -12,33 +12,33 @@ const MAX_WAITING_BYTES: usize = 256 * 1024 * 1024;
 
 /// Spans of which fragments are missing still.
 #[derive(Debug)]
-pub(super) struct Fragments {
-    spans: HashMap<String, Span>,
+pub(super) struct FragmentBuffer {
+    spans: HashMap<String, FragmentedSpan>,
     /// In the order in which their first fragments came.
     order: VecDeque<String>,
     bytes: usize,
-    room: usize,
+    max_bytes: usize,
 }
 
 #[derive(Debug)]
-struct Span {
+struct FragmentedSpan {
     parts: u32,
     texts: BTreeMap<u32, String>,
 }
 
 /// A span that cannot be put together.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Incomplete {
+pub(crate) struct IncompleteSpan {
     pub(crate) id: String,
     /// Their numbers.
     pub(crate) missing: Vec<u32>,
     pub(crate) parts: u32,
 }
 
-impl fmt::Display for Incomplete {
+impl fmt::Display for IncompleteSpan {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         /// As many numbers are told.
-        const MAX_TOLD: usize = 10;
+        const MAX_LISTED: usize = 10;
         let Self { id, missing, parts } = self;
         let (noun, verb) = if missing.len() == 1 {
             ("fragment", "is")
@@ -46,59 +46,64 @@ impl fmt::Display for Incomplete {
             ("fragments", "are")
         };
         write!(formatter, "spill {id}: {noun} ")?;
-        for (at, number) in missing.iter().take(MAX_TOLD).enumerate() {
+        for (at, number) in missing.iter().take(MAX_LISTED).enumerate() {
             let separator = if at > 0 { ", " } else { "" };
             write!(formatter, "{separator}{number}")?;
         }
-        if missing.len() > MAX_TOLD {
-            write!(formatter, " and {} more", missing.len() - MAX_TOLD)?;
+        if missing.len() > MAX_LISTED {
+            write!(formatter, " and {} more", missing.len() - MAX_LISTED)?;
         }
         write!(formatter, " of {parts} {verb} missing")
     }
 }
 
-impl Fragments {
+impl FragmentBuffer {
     pub(super) fn new() -> Self {
         Self {
             spans: HashMap::new(),
             order: VecDeque::new(),
             bytes: 0,
-            room: MAX_WAITING_BYTES,
+            max_bytes: MAX_WAITING_BYTES,
         }
     }
 
     /// Takes a fragment, and returns the whole text once it is there.
-    pub(super) fn put(&mut self, id: &str, fragment: Fragment) -> Option<String> {
+    pub(super) fn add(&mut self, id: &str, fragment: Fragment) -> Option<String> {
         if !self.spans.contains_key(id) {
             self.order.push_back(id.to_owned());
         }
-        let span = self.spans.entry(id.to_owned()).or_insert_with(|| Span {
-            parts: fragment.parts,
-            texts: BTreeMap::new(),
-        });
+        let span = self
+            .spans
+            .entry(id.to_owned())
+            .or_insert_with(|| FragmentedSpan {
+                parts: fragment.parts,
+                texts: BTreeMap::new(),
+            });
         // A log may have been read twice, and then has it again.
         if fragment.part <= span.parts && !span.texts.contains_key(&fragment.part) {
             self.bytes += fragment.text.len();
             span.texts.insert(fragment.part, fragment.text);
         }
         let is_whole = span.texts.len() == span.parts as usize;
-        is_whole.then(|| self.remove(id).map(Span::text)).flatten()
+        is_whole
+            .then(|| self.remove(id).map(FragmentedSpan::text))
+            .flatten()
     }
 
     /// The span whose fragments have been waiting longest, where there are too many.
-    pub(super) fn give_up(&mut self) -> Option<Incomplete> {
-        if self.bytes <= self.room {
+    pub(super) fn remove_excess(&mut self) -> Option<IncompleteSpan> {
+        if self.bytes <= self.max_bytes {
             return None;
         }
-        self.oldest()
+        self.remove_oldest()
     }
 
     /// Any span of which fragments are missing at the end.
-    pub(super) fn oldest(&mut self) -> Option<Incomplete> {
+    pub(super) fn remove_oldest(&mut self) -> Option<IncompleteSpan> {
         let id = self.order.front()?.clone();
         let span = self.remove(&id)?;
         let missing = (1..=span.parts).filter(|part| !span.texts.contains_key(part));
-        Some(Incomplete {
+        Some(IncompleteSpan {
             // A damaged line may say that there are billions.
             missing: missing.take(1000).collect(),
             parts: span.parts,
@@ -106,7 +111,7 @@ impl Fragments {
         })
     }
 
-    fn remove(&mut self, id: &str) -> Option<Span> {
+    fn remove(&mut self, id: &str) -> Option<FragmentedSpan> {
         let span = self.spans.remove(id)?;
         self.order.retain(|other| other != id);
         self.bytes -= span.texts.values().map(String::len).sum::<usize>();
@@ -114,7 +119,7 @@ impl Fragments {
     }
 }
 
-impl Span {
+impl FragmentedSpan {
     fn text(self) -> String {
         self.texts.into_values().collect()
     }
@@ -134,25 +139,25 @@ mod tests {
 
     #[test]
     fn fragments_come_in_any_order_and_more_than_once() {
-        let mut fragments = Fragments::new();
+        let mut fragments = FragmentBuffer::new();
         for part in [3, 1, 3] {
-            assert_eq!(fragments.put("a", fragment(part, 3)), None);
+            assert_eq!(fragments.add("a", fragment(part, 3)), None);
         }
-        assert_eq!(fragments.put("b", fragment(1, 2)), None);
-        assert_eq!(fragments.put("a", fragment(2, 3)).unwrap(), "<1><2><3>");
-        let incomplete = fragments.oldest().unwrap();
+        assert_eq!(fragments.add("b", fragment(1, 2)), None);
+        assert_eq!(fragments.add("a", fragment(2, 3)).unwrap(), "<1><2><3>");
+        let incomplete = fragments.remove_oldest().unwrap();
         assert_eq!(
             incomplete.to_string(),
             "spill b: fragment 2 of 2 is missing"
         );
-        assert_eq!((fragments.oldest(), fragments.bytes), (None, 0));
+        assert_eq!((fragments.remove_oldest(), fragments.bytes), (None, 0));
     }
 
     #[test]
     fn many_missing_fragments_are_summed_up() {
-        let mut fragments = Fragments::new();
-        fragments.put("a", fragment(13, 13));
-        let text = fragments.oldest().unwrap().to_string();
+        let mut fragments = FragmentBuffer::new();
+        fragments.add("a", fragment(13, 13));
+        let text = fragments.remove_oldest().unwrap().to_string();
         let expected =
             "spill a: fragments 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 2 more of 13 are missing";
         assert_eq!(text, expected);
@@ -160,14 +165,14 @@ mod tests {
 
     #[test]
     fn those_that_wait_longest_are_given_up_first() {
-        let mut fragments = Fragments::new();
-        fragments.room = 8;
+        let mut fragments = FragmentBuffer::new();
+        fragments.max_bytes = 8;
         for id in ["a", "b"] {
-            fragments.put(id, fragment(1, 2));
-            assert_eq!(fragments.give_up(), None);
+            fragments.add(id, fragment(1, 2));
+            assert_eq!(fragments.remove_excess(), None);
         }
-        fragments.put("c", fragment(1, 2));
-        assert_eq!(fragments.give_up().unwrap().id, "a");
-        assert_eq!(fragments.give_up(), None);
+        fragments.add("c", fragment(1, 2));
+        assert_eq!(fragments.remove_excess().unwrap().id, "a");
+        assert_eq!(fragments.remove_excess(), None);
     }
 }

@@ -5,52 +5,43 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::PathBuf;
 
-use super::context::Context;
-use super::embedded::Embedded;
-use super::joined::joined;
-use super::unpacked::Unpacked;
-use super::yaml::unfolded;
+use super::container_lines::join_container_lines;
+use super::unpack::{UnpackContext, unpack};
 
 /// Where a log is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum InputPath {
     StandardInput,
     File(PathBuf),
 }
 
 /// A log that is open.
-pub(super) struct Input {
+pub(super) struct LogInput {
     /// For people.
     pub(super) name: String,
     reader: Box<dyn Read + Send>,
 }
 
-impl Input {
-    pub(super) fn open(place: &Place) -> io::Result<Self> {
-        let reader: Box<dyn Read + Send> = match place {
-            Place::StandardInput => Box::new(io::stdin()),
-            Place::File(path) => Box::new(file(path)?),
+impl LogInput {
+    pub(super) fn open(path: &InputPath) -> io::Result<Self> {
+        let reader: Box<dyn Read + Send> = match path {
+            InputPath::StandardInput => Box::new(io::stdin()),
+            InputPath::File(path) => Box::new(open_file(path)?),
         };
         Ok(Self {
-            name: place.to_string(),
+            name: path.to_string(),
             reader,
         })
     }
 
     /// Returns the log's text, unpacked, and with split lines joined. Parts that cannot be read are
     /// reported to the context.
-    pub(super) fn text(self, context: &Context) -> impl Read {
-        joined(text(self.reader, context))
+    pub(super) fn into_text(self, context: &UnpackContext) -> impl Read {
+        join_container_lines(unpack(self.reader, context))
     }
 }
 
-/// Returns the text in data that may be packed. Split lines are not joined yet.
-pub(super) fn text(reader: Box<dyn Read>, context: &Context) -> Box<dyn Read> {
-    let unpacked = Unpacked::new(reader, context.clone());
-    Box::new(Embedded::new(unfolded(unpacked), context.clone()))
-}
-
-fn file(path: &PathBuf) -> io::Result<File> {
+fn open_file(path: &PathBuf) -> io::Result<File> {
     let file = File::open(path)?;
     // A folder can be opened, and fails only when it is read.
     match file.metadata()?.is_dir() {
@@ -60,7 +51,7 @@ fn file(path: &PathBuf) -> io::Result<File> {
 }
 
 /// For people.
-impl fmt::Display for Place {
+impl fmt::Display for InputPath {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::StandardInput => formatter.write_str("standard input"),

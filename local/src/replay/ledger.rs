@@ -5,7 +5,7 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
-use super::line::is_id;
+use super::spill_line::is_id;
 
 /// The first line of every ledger.
 const TITLE: &str = "baton replay ledger 1";
@@ -13,7 +13,7 @@ const TITLE: &str = "baton replay ledger 1";
 /// The ids that one endpoint has accepted, kept in a file with those of others: after the title, an
 /// id and an endpoint a line.
 #[derive(Debug)]
-pub(super) struct Ledger {
+pub(super) struct ReplayLedger {
     path: PathBuf,
     endpoint: String,
     sent: HashSet<String>,
@@ -31,7 +31,7 @@ pub(crate) enum LedgerError {
         source: io::Error,
     },
     #[error("the ledger {0} is in use by another replay")]
-    Busy(PathBuf),
+    InUse(PathBuf),
     #[error(
         "line {line} of the ledger {path} is damaged: expected {expected}. Mend it, or name another ledger with --ledger; what was sent before is sent again then"
     )]
@@ -42,29 +42,29 @@ pub(crate) enum LedgerError {
     },
 }
 
-impl Ledger {
+impl ReplayLedger {
     /// Opens a ledger, or begins one, and keeps others from using it.
     pub(super) fn open(path: &Path, endpoint: &str) -> Result<Self, LedgerError> {
         if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder).map_err(|error| failed(path, "created", error))?;
+            fs::create_dir_all(folder).map_err(|error| io_error(path, "created", error))?;
         }
         let mut options = OpenOptions::new();
         let file = options.read(true).append(true).create(true).open(path);
-        let mut file = file.map_err(|error| failed(path, "opened for writing", error))?;
+        let mut file = file.map_err(|error| io_error(path, "opened for writing", error))?;
         match file.try_lock() {
             Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(LedgerError::Busy(path.to_owned())),
-            Err(TryLockError::Error(error)) => return Err(failed(path, "locked", error)),
+            Err(TryLockError::WouldBlock) => return Err(LedgerError::InUse(path.to_owned())),
+            Err(TryLockError::Error(error)) => return Err(io_error(path, "locked", error)),
         }
         let mut text = String::new();
         let read = file.read_to_string(&mut text);
-        read.map_err(|error| failed(path, "read", error))?;
+        read.map_err(|error| io_error(path, "read", error))?;
         if text.is_empty() {
             let written = writeln!(file, "{TITLE}").and_then(|()| file.sync_data());
-            written.map_err(|error| failed(path, "written", error))?;
+            written.map_err(|error| io_error(path, "written", error))?;
         }
         Ok(Self {
-            sent: entries(&text, path, endpoint)?,
+            sent: parse_entries(&text, path, endpoint)?,
             path: path.to_owned(),
             endpoint: endpoint.to_owned(),
             file: Some(file),
@@ -72,26 +72,26 @@ impl Ledger {
     }
 
     /// Reads a ledger without changing anything.
-    pub(super) fn look_at(path: &Path, endpoint: &str) -> Result<Self, LedgerError> {
+    pub(super) fn open_read_only(path: &Path, endpoint: &str) -> Result<Self, LedgerError> {
         let text = match fs::read_to_string(path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-            Err(error) => return Err(failed(path, "read", error)),
+            Err(error) => return Err(io_error(path, "read", error)),
         };
         Ok(Self {
-            sent: entries(&text, path, endpoint)?,
+            sent: parse_entries(&text, path, endpoint)?,
             path: path.to_owned(),
             endpoint: endpoint.to_owned(),
             file: None,
         })
     }
 
-    pub(super) fn has(&self, id: &str) -> bool {
+    pub(super) fn contains(&self, id: &str) -> bool {
         self.sent.contains(id)
     }
 
     /// Enters what the endpoint has accepted, and returns when it is on the disk.
-    pub(super) fn enter<'a>(
+    pub(super) fn record<'a>(
         &mut self,
         ids: impl Iterator<Item = &'a str>,
     ) -> Result<(), LedgerError> {
@@ -104,11 +104,11 @@ impl Ledger {
         };
         let written = file.write_all(text.as_bytes());
         let written = written.and_then(|()| file.sync_data());
-        written.map_err(|error| failed(&self.path, "written", error))
+        written.map_err(|error| io_error(&self.path, "written", error))
     }
 }
 
-fn failed(path: &Path, attempt: &'static str, source: io::Error) -> LedgerError {
+fn io_error(path: &Path, attempt: &'static str, source: io::Error) -> LedgerError {
     LedgerError::Io {
         path: path.to_owned(),
         attempt,
@@ -117,7 +117,7 @@ fn failed(path: &Path, attempt: &'static str, source: io::Error) -> LedgerError 
 }
 
 /// The ids that the endpoint has accepted.
-fn entries(text: &str, path: &Path, endpoint: &str) -> Result<HashSet<String>, LedgerError> {
+fn parse_entries(text: &str, path: &Path, endpoint: &str) -> Result<HashSet<String>, LedgerError> {
     let damaged = |at: usize, expected| LedgerError::Damaged {
         path: path.to_owned(),
         line: at + 1,
@@ -152,25 +152,25 @@ mod tests {
     fn what_was_entered_is_there_the_next_time_for_that_endpoint_only() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("new/ledger");
-        let mut ledger = Ledger::open(&path, ENDPOINT).unwrap();
-        ledger.enter(["a-0", "a-1"].into_iter()).unwrap();
+        let mut ledger = ReplayLedger::open(&path, ENDPOINT).unwrap();
+        ledger.record(["a-0", "a-1"].into_iter()).unwrap();
         assert!(matches!(
-            Ledger::open(&path, ENDPOINT),
-            Err(LedgerError::Busy(_))
+            ReplayLedger::open(&path, ENDPOINT),
+            Err(LedgerError::InUse(_))
         ));
         drop(ledger);
-        let ledger = Ledger::open(&path, ENDPOINT).unwrap();
-        assert!(ledger.has("a-0") && ledger.has("a-1") && !ledger.has("a-2"));
-        let other = Ledger::look_at(&path, "http://elsewhere").unwrap();
-        assert!(!other.has("a-0"));
+        let ledger = ReplayLedger::open(&path, ENDPOINT).unwrap();
+        assert!(ledger.contains("a-0") && ledger.contains("a-1") && !ledger.contains("a-2"));
+        let other = ReplayLedger::open_read_only(&path, "http://elsewhere").unwrap();
+        assert!(!other.contains("a-0"));
     }
 
     #[test]
     fn a_ledger_that_is_only_looked_at_is_not_created() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("new/ledger");
-        let mut ledger = Ledger::look_at(&path, ENDPOINT).unwrap();
-        ledger.enter(["a-0"].into_iter()).unwrap();
+        let mut ledger = ReplayLedger::open_read_only(&path, ENDPOINT).unwrap();
+        ledger.record(["a-0"].into_iter()).unwrap();
         assert!(!path.exists() && !path.parent().unwrap().exists());
     }
 
@@ -185,12 +185,12 @@ mod tests {
             ("baton replay ledger 1\na-0 http://x\na-1 http", 3),
             ("baton replay ledger 1\n\n", 2),
         ] {
-            let error = entries(text, path, ENDPOINT).unwrap_err().to_string();
+            let error = parse_entries(text, path, ENDPOINT).unwrap_err().to_string();
             assert!(
                 error.contains(&format!("line {line} of")),
                 "{text:?}: {error}"
             );
         }
-        assert!(entries("", path, ENDPOINT).unwrap().is_empty());
+        assert!(parse_entries("", path, ENDPOINT).unwrap().is_empty());
     }
 }

@@ -4,16 +4,16 @@ use std::fmt;
 
 use serde_json::{Value, json};
 
-use super::context::Unreadable;
-use super::fragments::Incomplete;
+use super::fragments::IncompleteSpan;
+use super::unpack::UnreadablePart;
 
 /// As many single problems are told; there may be one for each line of a log.
-const MAX_TOLD: usize = 20;
+const MAX_LISTED: usize = 20;
 
 /// The account of one replay. Spans found are sent, sent before, left, rejected or refused; those
 /// of incomplete or damaged lines are not known.
 #[derive(Debug, Default)]
-pub(crate) struct Report {
+pub(crate) struct ReplayReport {
     pub(crate) endpoint: String,
     /// Spill lines, fragments among them.
     pub(crate) lines: u64,
@@ -29,11 +29,11 @@ pub(crate) struct Report {
     /// Spans that the collector rejected although it accepted the request with them.
     pub(crate) rejected: u64,
     pub(crate) collector_message: String,
-    pub(crate) refused: Vec<Refused>,
-    pub(crate) incomplete: Vec<Incomplete>,
-    pub(crate) damaged: Vec<Damaged>,
+    pub(crate) refused: Vec<RefusedSpans>,
+    pub(crate) incomplete: Vec<IncompleteSpan>,
+    pub(crate) damaged: Vec<DamagedLine>,
     /// Parts of files that could not be searched for spans.
-    pub(crate) unreadable: Vec<(String, Unreadable)>,
+    pub(crate) unreadable: Vec<(String, UnreadablePart)>,
     pub(crate) is_dry_run: bool,
     /// Whether all logs were read to their ends, and what was in them sent or counted.
     pub(crate) is_finished: bool,
@@ -41,21 +41,21 @@ pub(crate) struct Report {
 
 /// Spans that the collector will never take.
 #[derive(Debug)]
-pub(crate) struct Refused {
+pub(crate) struct RefusedSpans {
     pub(crate) id: String,
-    pub(crate) spans: u64,
+    pub(crate) count: u64,
     pub(crate) text: String,
 }
 
 /// A line that looks like one of ours.
 #[derive(Debug)]
-pub(crate) struct Damaged {
+pub(crate) struct DamagedLine {
     pub(crate) file: String,
     pub(crate) line: u64,
     pub(crate) text: String,
 }
 
-impl Report {
+impl ReplayReport {
     /// Whether every span that was found is at the collector, or would be.
     pub(crate) fn is_complete(&self) -> bool {
         let problems = self.refused.len() + self.incomplete.len() + self.damaged.len();
@@ -67,12 +67,12 @@ impl Report {
         self.unreadable.is_empty()
     }
 
-    pub(super) fn refuse(&mut self, refused: Refused) {
-        self.left -= refused.spans;
+    pub(super) fn add_refused(&mut self, refused: RefusedSpans) {
+        self.left -= refused.count;
         self.refused.push(refused);
     }
 
-    pub(super) fn reject(&mut self, spans: u64, message: String) {
+    pub(super) fn add_rejected(&mut self, spans: u64, message: String) {
         self.rejected += spans;
         if spans > 0 {
             self.collector_message = message;
@@ -80,13 +80,13 @@ impl Report {
     }
 
     fn refused_spans(&self) -> u64 {
-        self.refused.iter().map(|refused| refused.spans).sum()
+        self.refused.iter().map(|refused| refused.count).sum()
     }
 
     /// For programs: one object.
     pub(crate) fn to_json(&self) -> Value {
         let refused = self.refused.iter().map(
-            |refused| json!({ "id": refused.id, "spans": refused.spans, "error": refused.text }),
+            |refused| json!({ "id": refused.id, "spans": refused.count, "error": refused.text }),
         );
         let incomplete = self.incomplete.iter().map(|incomplete| {
             json!({ "id": incomplete.id, "missing": incomplete.missing, "parts": incomplete.parts })
@@ -94,10 +94,9 @@ impl Report {
         let damaged = self.damaged.iter().map(
             |damaged| json!({ "file": damaged.file, "line": damaged.line, "error": damaged.text }),
         );
-        let unreadable = self
-            .unreadable
-            .iter()
-            .map(|(file, part)| json!({ "file": file, "place": part.place, "error": part.text }));
+        let unreadable = self.unreadable.iter().map(
+            |(file, part)| json!({ "file": file, "place": part.position, "error": part.text }),
+        );
         let mut report = json!({
             "endpoint": self.endpoint,
             "dry_run": self.is_dry_run,
@@ -129,7 +128,7 @@ impl Report {
 }
 
 /// For people.
-impl fmt::Display for Report {
+impl fmt::Display for ReplayReport {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.lines == 0 && self.damaged.is_empty() {
             if self.is_understood() {
@@ -139,19 +138,19 @@ impl fmt::Display for Report {
                 formatter,
                 "no spilled spans found in the parts of the input that were understood"
             )?;
-            return self.problems(formatter);
+            return self.fmt_problems(formatter);
         }
-        let found = Count(self.spans, "span");
+        let found = Quantity(self.spans, "span");
         writeln!(
             formatter,
             "found         {found} in {}",
-            Count(self.lines, "line")
+            Quantity(self.lines, "line")
         )?;
         if self.is_dry_run {
-            writeln!(formatter, "would send    {}", Count(self.left, "span"))?;
+            writeln!(formatter, "would send    {}", Quantity(self.left, "span"))?;
         } else {
-            let requests = Count(self.requests, "request");
-            let sent = Count(self.sent, "span");
+            let requests = Quantity(self.requests, "request");
+            let sent = Quantity(self.sent, "span");
             writeln!(
                 formatter,
                 "sent          {sent} in {requests} to {}",
@@ -165,37 +164,37 @@ impl fmt::Display for Report {
             ("refused      ", self.refused_spans()),
         ] {
             if spans > 0 {
-                writeln!(formatter, "{what} {}", Count(spans, "span"))?;
+                writeln!(formatter, "{what} {}", Quantity(spans, "span"))?;
             }
         }
-        self.problems(formatter)
+        self.fmt_problems(formatter)
     }
 }
 
-impl Report {
-    fn problems(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl ReplayReport {
+    fn fmt_problems(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.rejected > 0 {
             writeln!(formatter, "the collector says: {}", self.collector_message)?;
         }
         let refused = self.refused.iter().map(|refused| {
-            let Refused { id, spans, text } = refused;
-            format!("spill {id}: {} refused: {text}", Count(*spans, "span"))
+            let RefusedSpans { id, count, text } = refused;
+            format!("spill {id}: {} refused: {text}", Quantity(*count, "span"))
         });
         let incomplete = self.incomplete.iter().map(ToString::to_string);
         let damaged = self.damaged.iter().map(|damaged| {
-            let Damaged { file, line, text } = damaged;
+            let DamagedLine { file, line, text } = damaged;
             format!("{file}, line {line}: a spill line is damaged: {text}")
         });
         let unreadable = self.unreadable.iter().map(|(file, part)| {
-            let Unreadable { place, text } = part;
-            format!("{file}, {place}: not understood: {text}")
+            let UnreadablePart { position, text } = part;
+            format!("{file}, {position}: not understood: {text}")
         });
         let all = refused.chain(incomplete).chain(damaged).chain(unreadable);
         let all: Vec<String> = all.collect();
-        for problem in all.iter().take(MAX_TOLD) {
+        for problem in all.iter().take(MAX_LISTED) {
             writeln!(formatter, "{problem}")?;
         }
-        match all.len().saturating_sub(MAX_TOLD) {
+        match all.len().saturating_sub(MAX_LISTED) {
             0 => Ok(()),
             more => writeln!(formatter, "and {more} more of these: --json tells all"),
         }
@@ -203,9 +202,9 @@ impl Report {
 }
 
 /// A number of things, in words.
-struct Count(u64, &'static str);
+struct Quantity(u64, &'static str);
 
-impl fmt::Display for Count {
+impl fmt::Display for Quantity {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(number, noun) = self;
         let plural = if *number == 1 { "" } else { "s" };

@@ -11,15 +11,14 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use prost::Message as _;
 
-use self::wrappings::{WRAPPINGS, Wrapping};
-use super::context::{Context, Unreadable};
-use super::fragments::Fragments;
-use super::input;
-use super::joined::joined;
-use super::line::{Content, Line};
-use super::scanner::Scanner;
+use self::log_forms::{LOG_FORMS, LogForm};
+use super::container_lines::join_container_lines;
+use super::fragments::FragmentBuffer;
+use super::scan::Scanner;
+use super::spill_line::{SpillContent, SpillLine};
+use super::unpack::{UnpackContext, UnreadablePart, unpack};
 
-mod wrappings;
+mod log_forms;
 
 /// A little less than the longest line.
 const LINE: usize = 261_000;
@@ -63,9 +62,9 @@ fn spilled(texts: &[String], line_bytes: usize) -> Vec<String> {
 }
 
 /// Reads so few bytes at once that everything is cut somewhere.
-struct Slow<R>(R, usize);
+struct SmallReads<R>(R, usize);
 
-impl<R: Read> Read for Slow<R> {
+impl<R: Read> Read for SmallReads<R> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         let length = buffer.len().min(self.1);
         self.0.read(&mut buffer[..length])
@@ -73,22 +72,22 @@ impl<R: Read> Read for Slow<R> {
 }
 
 /// The spans in a log, in their order, and the problems.
-fn found(log: impl Read + 'static) -> (Vec<Span>, Vec<String>) {
+fn read_spans(log: impl Read + 'static) -> (Vec<Span>, Vec<String>) {
     let (mut spans, mut problems) = (Vec::new(), Vec::new());
-    let mut fragments = Fragments::new();
-    let context = Context::new();
-    let mut scanner = Scanner::new(joined(input::text(Box::new(log), &context)));
+    let mut fragments = FragmentBuffer::new();
+    let context = UnpackContext::new();
+    let mut scanner = Scanner::new(join_container_lines(unpack(Box::new(log), &context)));
     while let Some(found) = scanner.next().unwrap() {
         let request = match found.line {
-            Ok(Line {
-                content: Content::Request(request),
+            Ok(SpillLine {
+                content: SpillContent::Request(request),
                 ..
             }) => request,
-            Ok(Line {
+            Ok(SpillLine {
                 id,
-                content: Content::Fragment(fragment),
+                content: SpillContent::Fragment(fragment),
                 ..
-            }) => match fragments.put(&id, fragment) {
+            }) => match fragments.add(&id, fragment) {
                 Some(text) => request_from_json(text.as_bytes()).unwrap(),
                 None => continue,
             },
@@ -104,44 +103,42 @@ fn found(log: impl Read + 'static) -> (Vec<Span>, Vec<String>) {
             .flat_map(|spans| spans.scope_spans);
         spans.extend(scopes.flat_map(|scope| scope.spans));
     }
-    problems.extend(std::iter::from_fn(|| fragments.oldest()).map(|missing| missing.to_string()));
+    problems.extend(
+        std::iter::from_fn(|| fragments.remove_oldest()).map(|missing| missing.to_string()),
+    );
     let unreadable = context.take_unreadable().into_iter();
-    problems.extend(unreadable.map(|Unreadable { place, text }| format!("{place}: {text}")));
+    problems
+        .extend(unreadable.map(|UnreadablePart { position, text }| format!("{position}: {text}")));
     (spans, problems)
 }
 
-fn check(texts: &[String], line_bytes: usize, wrapping: &Wrapping, step: usize) {
+fn check(texts: &[String], line_bytes: usize, form: &LogForm, step: usize) {
     let lines = spilled(texts, line_bytes);
     assert!(lines.iter().all(|line| line.len() < line_bytes));
-    let log = (wrapping.wrap)(&lines);
-    let (spans, problems) = found(Slow(Cursor::new(log), step));
+    let log = (form.wrap)(&lines);
+    let (spans, problems) = read_spans(SmallReads(Cursor::new(log), step));
     let expected = texts
         .iter()
         .enumerate()
         .map(|(number, text)| span(number, text.clone()));
-    assert!(problems.is_empty(), "{}: {problems:?}", wrapping.name);
-    assert_eq!(spans.len(), texts.len(), "{}", wrapping.name);
-    assert!(spans.into_iter().eq(expected), "{}", wrapping.name);
+    assert!(problems.is_empty(), "{}: {problems:?}", form.name);
+    assert_eq!(spans.len(), texts.len(), "{}", form.name);
+    assert!(spans.into_iter().eq(expected), "{}", form.name);
 }
 
 #[test]
 fn every_wrapping_is_looked_into() {
     let long = "\u{1}\"\\é😀".repeat(60_000);
     let texts = ["short \"quoted\" {text}, and C:\\path\n", &long, "<&>"].map(str::to_owned);
-    for wrapping in WRAPPINGS {
-        check(&texts, MAX_LINE_BYTES, wrapping, 40_000);
+    for form in LOG_FORMS {
+        check(&texts, MAX_LINE_BYTES, form, 40_000);
     }
 }
 
 #[test]
 fn a_log_may_be_read_byte_by_byte() {
-    for wrapping in WRAPPINGS {
-        check(
-            &["a \"quoted\" text".to_owned()],
-            MAX_LINE_BYTES,
-            wrapping,
-            1,
-        );
+    for form in LOG_FORMS {
+        check(&["a \"quoted\" text".to_owned()], MAX_LINE_BYTES, form, 1);
     }
 }
 
@@ -153,7 +150,7 @@ fn lines_of_others_are_passed_over() {
         "{\"message\":\"baton.spill\"}\n{\"key\":\"baton.spill\",\"value\":1}\n",
         "{\"message\":\"the member \\\"baton.spill\\\" is ours\"}\n",
     ] {
-        assert_eq!(found(Cursor::new(text)), (vec![], vec![]), "{text}");
+        assert_eq!(read_spans(Cursor::new(text)), (vec![], vec![]), "{text}");
     }
 }
 
@@ -172,7 +169,7 @@ fn what_is_damaged_is_told_with_its_line_and_the_rest_is_found() {
         &line[..half],
     ]
     .join("\n");
-    let (spans, problems) = found(Cursor::new(log));
+    let (spans, problems) = read_spans(Cursor::new(log));
     assert_eq!(spans.len(), 2, "{problems:?}");
     let starts: Vec<_> = problems
         .iter()
@@ -192,7 +189,7 @@ fn a_marker_in_an_unknown_wrapping_is_reported() {
         "%7B%22baton.spill%22%3A1%7D",
         "{\"baton.spill\"=>1}",
     ] {
-        let (_, problems) = found(Cursor::new(text));
+        let (_, problems) = read_spans(Cursor::new(text));
         let expected = ["1: its quotation marks are escaped in an unknown way"];
         assert_eq!(problems, expected, "{text}");
     }
@@ -207,16 +204,16 @@ fn pieces_of_two_lines_are_never_put_together() {
         format!("{first}\nINFO a line of another"),
         format!("{first}\n{first}"),
     ] {
-        let (spans, problems) = found(Cursor::new(format!("{between}\n")));
+        let (spans, problems) = read_spans(Cursor::new(format!("{between}\n")));
         assert!(spans.is_empty() && !problems.is_empty(), "{problems:?}");
     }
-    let (spans, problems) = found(Cursor::new(format!("{first}\nINFO another\n{second}\n")));
+    let (spans, problems) = read_spans(Cursor::new(format!("{first}\nINFO another\n{second}\n")));
     assert_eq!((spans.len(), problems), (2, vec![]));
 }
 
 #[test]
 fn a_missing_piece_is_named() {
-    let log = wrappings::firelens(&spilled(&["x".repeat(40_000)], MAX_LINE_BYTES));
+    let log = log_forms::firelens(&spilled(&["x".repeat(40_000)], MAX_LINE_BYTES));
     let text = String::from_utf8(log).unwrap();
     for (number, line) in text
         .lines()
@@ -228,7 +225,7 @@ fn a_missing_piece_is_named() {
             .enumerate()
             .filter(|(other, _)| *other != number);
         let log: Vec<&str> = others.map(|(_, line)| line).collect();
-        let (spans, problems) = found(Cursor::new(log.join("\n")));
+        let (spans, problems) = read_spans(Cursor::new(log.join("\n")));
         assert!(spans.is_empty(), "{line}");
         assert!(
             problems[0].contains("a log pipeline split it, and piece"),
@@ -240,19 +237,19 @@ fn a_missing_piece_is_named() {
 #[test]
 fn a_piece_may_end_with_a_brace() {
     let lines = spilled(&["{{}".repeat(LINE / 3)], MAX_LINE_BYTES);
-    let log = String::from_utf8(wrappings::firelens(&lines)).unwrap();
+    let log = String::from_utf8(log_forms::firelens(&lines)).unwrap();
     assert!(log.contains("{\",\"partial_"), "no piece ends with a brace");
-    let (spans, problems) = found(Cursor::new(log));
+    let (spans, problems) = read_spans(Cursor::new(log));
     assert_eq!((spans.len(), problems), (1, vec![]));
 }
 
 #[test]
 fn unpacking_ends_where_a_small_input_becomes_out_of_proportion() {
     let zeros = vec![b' '; 1 << 20];
-    let bomb = wrappings::gzipped(&wrappings::gzipped(&zeros));
-    let context = Context::with_limit(100_000);
+    let bomb = log_forms::gzipped(&log_forms::gzipped(&zeros));
+    let context = UnpackContext::with_limit(100_000);
     let mut text = Vec::new();
-    input::text(Box::new(Cursor::new(bomb)), &context)
+    unpack(Box::new(Cursor::new(bomb)), &context)
         .read_to_end(&mut text)
         .unwrap();
     let unreadable = context.take_unreadable();
@@ -267,9 +264,9 @@ fn unpacking_ends_where_a_small_input_becomes_out_of_proportion() {
 fn nesting_has_a_limit() {
     let mut log = b"text".to_vec();
     for _ in 0..5 {
-        log = wrappings::gzipped(&log);
+        log = log_forms::gzipped(&log);
     }
-    let (_, problems) = found(Cursor::new(log));
+    let (_, problems) = read_spans(Cursor::new(log));
     assert!(
         problems[0].ends_with("gzip is nested more than 4 deep and is not unpacked"),
         "{problems:?}"
@@ -284,11 +281,11 @@ fn a_journal_without_long_messages_is_reported() {
         r#"{"__CURSOR":"s=1","MESSAGE" : null}"#,
         r#"{"CONTAINER_PARTIAL_ID":"1","CONTAINER_PARTIAL_ORDINAL":"1","CONTAINER_PARTIAL_LAST":"true","MESSAGE":null}"#,
     ] {
-        let (_, problems) = found(Cursor::new(record));
+        let (_, problems) = read_spans(Cursor::new(record));
         assert_eq!(problems.len(), 1, "{record}: {problems:?}");
         assert!(problems[0].contains("journalctl --all"), "{problems:?}");
     }
-    let (_, problems) = found(Cursor::new(r#"{"MESSAGE":null,"level":"info"}"#));
+    let (_, problems) = read_spans(Cursor::new(r#"{"MESSAGE":null,"level":"info"}"#));
     assert!(problems.is_empty(), "{problems:?}");
 }
 
@@ -300,7 +297,7 @@ fn an_omitted_last_piece_of_the_journal_does_not_spoil_the_next_line() {
         serde_json::json!({ "_STREAM_ID": "1", "MESSAGE": null }),
         serde_json::json!({ "_STREAM_ID": "1", "MESSAGE": line.as_bytes() }),
     ];
-    let (spans, problems) = found(Cursor::new(records.map(|one| one.to_string()).join("\n")));
+    let (spans, problems) = read_spans(Cursor::new(records.map(|one| one.to_string()).join("\n")));
     assert_eq!((spans.len(), problems.len()), (1, 1), "{problems:?}");
     assert!(problems[0].starts_with("2: "), "{problems:?}");
 }
@@ -310,7 +307,7 @@ fn a_missing_fragment_is_named() {
     let mut lines = spilled(&["x".repeat(3 * LINE), "short".to_owned()], MAX_LINE_BYTES);
     let fragments = lines.len() - 1;
     lines.remove(1);
-    let (spans, problems) = found(Cursor::new(lines.join("\n")));
+    let (spans, problems) = read_spans(Cursor::new(lines.join("\n")));
     assert_eq!(spans.len(), 1);
     let expected = format!("fragment 2 of {fragments} is missing");
     assert!(problems[0].ends_with(&expected), "{problems:?}");
@@ -332,10 +329,10 @@ proptest! {
     fn spans_of_any_size_are_found_in_any_wrapping(
         texts in vec(text(), 0..4),
         line_bytes in prop_oneof![1024..9000_usize, Just(UNCUT_LINE_BYTES), Just(MAX_LINE_BYTES)],
-        wrapping in 0..WRAPPINGS.len(),
+        form in 0..LOG_FORMS.len(),
         step in 1000..70_000_usize,
     ) {
-        check(&texts, line_bytes, &WRAPPINGS[wrapping], step);
+        check(&texts, line_bytes, &LOG_FORMS[form], step);
     }
 }
 
@@ -357,6 +354,6 @@ proptest! {
         ], 0..20),
         step in 1..9_usize,
     ) {
-        found(Slow(Cursor::new(pieces.concat()), step));
+        read_spans(SmallReads(Cursor::new(pieces.concat()), step));
     }
 }

@@ -16,7 +16,7 @@ use baton_telemetry::spill::MARKER;
 use memchr::memmem;
 use serde_json::{Map, Value};
 
-use super::line::Problem;
+use crate::replay::spill_line::LineError;
 
 /// Names of the member with the text.
 const TEXTS: [&str; 4] = ["log", MESSAGE, "message", "msg"];
@@ -38,24 +38,24 @@ const VARYING: [&str; 9] = [
 ];
 /// Limit on the text of incomplete lines. The pieces of a line are usually next to each other.
 const MAX_WAITING: usize = 64 * 1024 * 1024;
-/// Text that the pieces of a spilled span contain, if not the marker.
+/// PieceText that the pieces of a spilled span contain, if not the marker.
 const SPAN: &str = "spanId";
 
 /// A record of a log: a JSON object.
-pub(super) type Record = Map<String, Value>;
+pub(super) type JsonRecord = Map<String, Value>;
 
 /// A piece of a line.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Piece {
+pub(super) struct LinePiece {
     /// Identifies the line, or the stream if its pieces follow each other.
     key: String,
-    text: Text,
-    order: Order,
+    text: PieceText,
+    order: PieceOrder,
 }
 
-/// Text of a record, as bytes: a cut may be inside a character.
+/// PieceText of a record, as bytes: a cut may be inside a character.
 #[derive(Debug, PartialEq, Eq)]
-enum Text {
+enum PieceText {
     /// A string. The scanner finds a spill line in it without decoding the record.
     String(Vec<u8>),
     /// A list of bytes, in which the scanner cannot find a spill line.
@@ -66,59 +66,63 @@ enum Text {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Order {
+enum PieceOrder {
     Numbered { ordinal: u32, is_last: bool },
     Next { is_last: bool },
 }
 
-impl Piece {
+impl LinePiece {
     /// Reads a record as a piece, if it has the members of one.
-    pub(super) fn from_record(record: &Record) -> Option<Self> {
-        let (key, order) = key_and_order(record)?;
+    pub(super) fn from_record(record: &JsonRecord) -> Option<Self> {
+        let (key, order) = read_key(record)?;
         let text = TEXTS
             .iter()
             .find_map(|name| Some((*name, record.get(*name)?)));
-        let text = text.map_or(Text::Missing, |(name, value)| text_of(name, value));
+        let text = text.map_or(PieceText::Missing, |(name, value)| read_text(name, value));
         Some(Self { key, text, order })
     }
 
     /// Reads a record of the journal as a line of one piece. Returns `None` if other members mark
     /// the record as a piece. Records in the journal's native protocol, such as those of Docker's
     /// driver, have no `_STREAM_ID`.
-    pub(super) fn from_journal_message(record: &Record) -> Option<Self> {
+    pub(super) fn from_journal_message(record: &JsonRecord) -> Option<Self> {
         record.get(CURSOR)?;
-        if key_and_order(record).is_some() {
+        if read_key(record).is_some() {
             // The scanner reads this record at the marker of another member.
             return None;
         }
         Some(Self {
             key: "journal".to_owned(),
-            text: text_of(MESSAGE, record.get(MESSAGE)?),
-            order: Order::Next { is_last: true },
+            text: read_text(MESSAGE, record.get(MESSAGE)?),
+            order: PieceOrder::Next { is_last: true },
         })
     }
 }
 
-fn key_and_order(record: &Record) -> Option<(String, Order)> {
-    numbered(record, "partial_", str::to_owned)
-        .or_else(|| numbered(record, "CONTAINER_PARTIAL_", str::to_uppercase))
-        .or_else(|| tagged(record))
-        .or_else(|| journal(record))
+fn read_key(record: &JsonRecord) -> Option<(String, PieceOrder)> {
+    numbered_key(record, "partial_", str::to_owned)
+        .or_else(|| numbered_key(record, "CONTAINER_PARTIAL_", str::to_uppercase))
+        .or_else(|| tagged_key(record))
+        .or_else(|| journal_key(record))
 }
 
-fn numbered(record: &Record, prefix: &str, name: fn(&str) -> String) -> Option<(String, Order)> {
+fn numbered_key(
+    record: &JsonRecord,
+    prefix: &str,
+    name: fn(&str) -> String,
+) -> Option<(String, PieceOrder)> {
     let member = |suffix| record.get(&format!("{prefix}{}", name(suffix)));
     let id = member("id")?.as_str()?;
-    let ordinal = word(member("ordinal")?)?.parse().ok()?;
-    let is_last = word(member("last")?)? == "true";
+    let ordinal = to_text(member("ordinal")?)?.parse().ok()?;
+    let is_last = to_text(member("last")?)? == "true";
     Some((
         format!("{prefix}{id}"),
-        Order::Numbered { ordinal, is_last },
+        PieceOrder::Numbered { ordinal, is_last },
     ))
 }
 
 /// Reads a string, number or boolean as text: log routers convert one into another.
-fn word(value: &Value) -> Option<String> {
+fn to_text(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
         Value::Number(_) | Value::Bool(_) => Some(value.to_string()),
@@ -126,7 +130,7 @@ fn word(value: &Value) -> Option<String> {
     }
 }
 
-fn tagged(record: &Record) -> Option<(String, Order)> {
+fn tagged_key(record: &JsonRecord) -> Option<(String, PieceOrder)> {
     let is_last = match record.get("logtag")?.as_str()? {
         "P" => false,
         "F" => true,
@@ -138,43 +142,43 @@ fn tagged(record: &Record) -> Option<(String, Order)> {
         .filter(|(name, _)| !VARYING.contains(&name.as_str()));
     let same: BTreeMap<_, _> = same.collect();
     let key = serde_json::to_string(&same).ok()?;
-    Some((key, Order::Next { is_last }))
+    Some((key, PieceOrder::Next { is_last }))
 }
 
-fn journal(record: &Record) -> Option<(String, Order)> {
+fn journal_key(record: &JsonRecord) -> Option<(String, PieceOrder)> {
     let stream = record.get("_STREAM_ID")?.as_str()?;
     let line_break = record.get("_LINE_BREAK").and_then(Value::as_str);
     let is_last = line_break != Some("line-max");
-    Some((format!("journal {stream}"), Order::Next { is_last }))
+    Some((format!("journal {stream}"), PieceOrder::Next { is_last }))
 }
 
 /// Returns the text of a member. journalctl writes unprintable bytes as an array of numbers, and
 /// without `--all` it writes text over 4 KiB as `null`.
-fn text_of(name: &str, value: &Value) -> Text {
+fn read_text(name: &str, value: &Value) -> PieceText {
     match value {
-        Value::String(text) => Text::String(text.clone().into_bytes()),
+        Value::String(text) => PieceText::String(text.clone().into_bytes()),
         Value::Array(bytes) => {
             let bytes = bytes.iter().map(|byte| u8::try_from(byte.as_u64()?).ok());
             bytes
                 .collect::<Option<_>>()
-                .map_or(Text::Missing, Text::Bytes)
+                .map_or(PieceText::Missing, PieceText::Bytes)
         }
-        Value::Null if name == MESSAGE => Text::Omitted,
-        _ => Text::Missing,
+        Value::Null if name == MESSAGE => PieceText::Omitted,
+        _ => PieceText::Missing,
     }
 }
 
 /// Lines with missing pieces.
 #[derive(Debug, Default)]
-pub(super) struct Pieces {
-    lines: HashMap<String, Waiting>,
+pub(super) struct PartialLines {
+    lines: HashMap<String, PartialLine>,
     /// Keys in order of their first pieces.
     order: VecDeque<String>,
     bytes: usize,
 }
 
 #[derive(Debug)]
-struct Waiting {
+struct PartialLine {
     texts: BTreeMap<u32, Vec<u8>>,
     last: Option<u32>,
     /// Position of the first piece.
@@ -183,76 +187,79 @@ struct Waiting {
 
 /// A line that lacks a piece and contains, or may contain, spans.
 #[derive(Debug)]
-pub(super) struct Incomplete {
+pub(super) struct IncompleteLine {
     pub(super) line_number: u64,
-    pub(super) problem: Problem,
+    pub(super) error: LineError,
 }
 
-impl Pieces {
+impl PartialLines {
     /// Returns `true` if a record's text is part of a line of several pieces.
-    pub(super) fn has_part(&self, record: &Record) -> bool {
-        Piece::from_record(record).is_some_and(|piece| !self.is_whole(&piece))
+    pub(super) fn has_piece(&self, record: &JsonRecord) -> bool {
+        LinePiece::from_record(record).is_some_and(|piece| !self.is_whole(&piece))
     }
 
     /// Returns `true` if a piece is a whole line.
-    fn is_whole(&self, piece: &Piece) -> bool {
+    fn is_whole(&self, piece: &LinePiece) -> bool {
         match piece.order {
-            Order::Numbered { ordinal, is_last } => is_last && ordinal == 1,
-            Order::Next { is_last } => is_last && !self.lines.contains_key(&piece.key),
+            PieceOrder::Numbered { ordinal, is_last } => is_last && ordinal == 1,
+            PieceOrder::Next { is_last } => is_last && !self.lines.contains_key(&piece.key),
         }
     }
 
     /// Adds a piece, and returns the line once it is complete.
-    pub(super) fn put(
+    pub(super) fn add(
         &mut self,
-        piece: Piece,
+        piece: LinePiece,
         line_number: u64,
-    ) -> Result<Option<Vec<u8>>, Problem> {
+    ) -> Result<Option<Vec<u8>>, LineError> {
         let is_whole = self.is_whole(&piece);
-        let Piece { key, text, order } = piece;
+        let LinePiece { key, text, order } = piece;
         let text = match text {
-            Text::Omitted => {
+            PieceText::Omitted => {
                 // The pieces before it cannot become a line, and must not become part of the next
                 // one.
-                if matches!(order, Order::Next { .. }) {
+                if matches!(order, PieceOrder::Next { .. }) {
                     self.remove(&key);
                 }
-                return Err(Problem::MessageOmitted);
+                return Err(LineError::MessageOmitted);
             }
-            Text::Bytes(text) if is_whole => return Ok(Some(text)),
+            PieceText::Bytes(text) if is_whole => return Ok(Some(text)),
             // The scanner finds a spill line in it as in any other text.
             _ if is_whole => return Ok(None),
-            Text::Missing => return Err(Problem::PieceWithoutText),
-            Text::String(text) | Text::Bytes(text) => text,
+            PieceText::Missing => return Err(LineError::PieceWithoutText),
+            PieceText::String(text) | PieceText::Bytes(text) => text,
         };
         if !self.lines.contains_key(&key) {
             self.order.push_back(key.clone());
         }
-        let waiting = self.lines.entry(key.clone()).or_insert_with(|| Waiting {
-            texts: BTreeMap::new(),
-            last: None,
-            line_number,
-        });
+        let line = self
+            .lines
+            .entry(key.clone())
+            .or_insert_with(|| PartialLine {
+                texts: BTreeMap::new(),
+                last: None,
+                line_number,
+            });
         let (number, is_last) = match order {
-            Order::Numbered { ordinal, is_last } => (ordinal, is_last),
-            Order::Next { is_last } => (waiting.texts.len() as u32 + 1, is_last),
+            PieceOrder::Numbered { ordinal, is_last } => (ordinal, is_last),
+            PieceOrder::Next { is_last } => (line.texts.len() as u32 + 1, is_last),
         };
         self.bytes += text.len();
-        let replaced = waiting.texts.insert(number, text);
+        let replaced = line.texts.insert(number, text);
         self.bytes -= replaced.map_or(0, |text| text.len());
         if is_last {
-            waiting.last = Some(number);
+            line.last = Some(number);
         }
-        let is_complete = waiting.last == Some(waiting.texts.len() as u32);
+        let is_complete = line.last == Some(line.texts.len() as u32);
         Ok(is_complete
-            .then(|| self.remove(&key).map(Waiting::text))
+            .then(|| self.remove(&key).map(PartialLine::text))
             .flatten())
     }
 
     /// Removes the oldest incomplete line, if there is too much text.
-    pub(super) fn give_up(&mut self) -> Option<Incomplete> {
+    pub(super) fn remove_excess(&mut self) -> Option<IncompleteLine> {
         while self.bytes > MAX_WAITING {
-            if let Some(incomplete) = self.oldest()? {
+            if let Some(incomplete) = self.remove_oldest()? {
                 return Some(incomplete);
             }
         }
@@ -260,9 +267,9 @@ impl Pieces {
     }
 
     /// Removes a line that is still incomplete at the end of the log.
-    pub(super) fn finish(&mut self) -> Option<Incomplete> {
+    pub(super) fn remove_incomplete(&mut self) -> Option<IncompleteLine> {
         loop {
-            if let Some(incomplete) = self.oldest()? {
+            if let Some(incomplete) = self.remove_oldest()? {
                 return Some(incomplete);
             }
         }
@@ -270,27 +277,27 @@ impl Pieces {
 
     /// Removes the line whose first piece came first. The inner value is `None` if the line has no
     /// spans.
-    fn oldest(&mut self) -> Option<Option<Incomplete>> {
+    fn remove_oldest(&mut self) -> Option<Option<IncompleteLine>> {
         let key = self.order.front()?.clone();
-        let waiting = self.remove(&key)?;
-        let has_spans = waiting.has_spans();
-        let expected = waiting.last.unwrap_or(u32::MAX);
-        let missing = (1..=expected).find(|number| !waiting.texts.contains_key(number));
-        Some(has_spans.then(|| Incomplete {
-            line_number: waiting.line_number,
-            problem: Problem::Piece(missing.unwrap_or_default()),
+        let line = self.remove(&key)?;
+        let has_spans = line.has_spans();
+        let expected = line.last.unwrap_or(u32::MAX);
+        let missing = (1..=expected).find(|number| !line.texts.contains_key(number));
+        Some(has_spans.then(|| IncompleteLine {
+            line_number: line.line_number,
+            error: LineError::Piece(missing.unwrap_or_default()),
         }))
     }
 
-    fn remove(&mut self, key: &str) -> Option<Waiting> {
-        let waiting = self.lines.remove(key)?;
+    fn remove(&mut self, key: &str) -> Option<PartialLine> {
+        let line = self.lines.remove(key)?;
         self.order.retain(|other| other != key);
-        self.bytes -= waiting.texts.values().map(Vec::len).sum::<usize>();
-        Some(waiting)
+        self.bytes -= line.texts.values().map(Vec::len).sum::<usize>();
+        Some(line)
     }
 }
 
-impl Waiting {
+impl PartialLine {
     /// Returns `true` if the line is, or may be, a spill line. Without its first piece, any line
     /// that ends like JSON may be one.
     fn has_spans(&self) -> bool {

@@ -10,8 +10,8 @@ use std::rc::Rc;
 
 use flate2::{Crc, Decompress, FlushDecompress, Status};
 
-use super::context::Context;
-use super::source::{SharedSource, Source};
+use super::context::UnpackContext;
+use super::peek_reader::{PeekReader, SharedPeekReader};
 
 /// Identification and compression method (RFC 1952, 2.3.1): deflate is the only one.
 const MAGIC: [u8; 3] = [0x1f, 0x8b, 8];
@@ -30,135 +30,143 @@ const TRAILER: usize = 8;
 pub(super) const LOOKAHEAD: usize = 4;
 
 /// Returns `true` if a member begins here.
-pub(super) fn begins(bytes: &[u8]) -> bool {
+pub(super) fn is_member_start(bytes: &[u8]) -> bool {
     bytes.starts_with(&MAGIC) && bytes.get(3).is_some_and(|flags| flags & RESERVED == 0)
 }
 
 /// Reads a member's content up to its end or to the first error, which is reported.
-pub(super) struct Member {
-    source: SharedSource,
-    context: Context,
+pub(super) struct GzipMember {
+    input: SharedPeekReader,
+    context: UnpackContext,
     inflate: Decompress,
     crc: Crc,
-    place: String,
-    state: State,
+    position: String,
+    state: MemberState,
     /// `true` if the position of the next member is unknown.
-    is_broken: Rc<Cell<bool>>,
+    is_corrupt: Rc<Cell<bool>>,
 }
 
 #[derive(Clone, Copy)]
-enum State {
+enum MemberState {
     Header,
     Content,
     End,
 }
 
-impl Member {
-    pub(super) fn new(source: SharedSource, context: Context, is_broken: Rc<Cell<bool>>) -> Self {
-        let place = format!("byte {}", source.borrow().position());
+impl GzipMember {
+    pub(super) fn new(
+        input: SharedPeekReader,
+        context: UnpackContext,
+        is_corrupt: Rc<Cell<bool>>,
+    ) -> Self {
+        let position = format!("byte {}", input.borrow().position());
         Self {
-            source,
+            input,
             context,
             // The header and the trailer are read here.
             inflate: Decompress::new(false),
             crc: Crc::new(),
-            place,
-            state: State::Header,
-            is_broken,
+            position,
+            state: MemberState::Header,
+            is_corrupt,
         }
     }
 
-    fn broken(&mut self, text: &str) {
-        self.state = State::End;
-        self.is_broken.set(true);
-        self.context.report(&self.place, text);
+    fn report_corrupt(&mut self, text: &str) {
+        self.state = MemberState::End;
+        self.is_corrupt.set(true);
+        self.context.report(&self.position, text);
     }
 
-    fn header(&mut self) -> io::Result<()> {
-        let source = &mut *self.source.borrow_mut();
-        self.state = State::Content;
-        source.consume(MAGIC.len());
-        let flags = source.byte()?.unwrap_or_default();
-        skip(source, FIXED_REST)?;
+    fn read_header(&mut self) -> io::Result<()> {
+        let input = &mut *self.input.borrow_mut();
+        self.state = MemberState::Content;
+        input.consume(MAGIC.len());
+        let flags = input.byte()?.unwrap_or_default();
+        skip(input, FIXED_REST)?;
         if flags & EXTRA != 0 {
-            let length = [source.byte()?, source.byte()?].map(Option::unwrap_or_default);
-            skip(source, usize::from(u16::from_le_bytes(length)))?;
+            let length = [input.byte()?, input.byte()?].map(Option::unwrap_or_default);
+            skip(input, usize::from(u16::from_le_bytes(length)))?;
         }
         for text in [NAME, COMMENT] {
-            while flags & text != 0 && source.byte()?.is_some_and(|byte| byte != 0) {}
+            while flags & text != 0 && input.byte()?.is_some_and(|byte| byte != 0) {}
         }
         if flags & HEADER_CRC != 0 {
-            skip(source, 2)?;
+            skip(input, 2)?;
         }
         Ok(())
     }
 
     /// Unpacks some of the content, possibly nothing yet.
-    fn content(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let source = Rc::clone(&self.source);
-        let mut source = source.borrow_mut();
-        let input = source.peek(1)?;
-        if input.is_empty() {
-            self.broken("gzip data is cut off: the content before that was searched");
+    fn read_content(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let input = Rc::clone(&self.input);
+        let mut input = input.borrow_mut();
+        let bytes = input.peek(1)?;
+        if bytes.is_empty() {
+            self.report_corrupt("gzip data is cut off: the content before that was searched");
             return Ok(0);
         }
         let before = (self.inflate.total_in(), self.inflate.total_out());
         let status = self
             .inflate
-            .decompress(input, buffer, FlushDecompress::None);
+            .decompress(bytes, buffer, FlushDecompress::None);
         // Counted even after an error, because the content before it has been unpacked.
         let consumed = self.inflate.total_in() - before.0;
         let written = (self.inflate.total_out() - before.1) as usize;
-        source.consume(consumed as usize);
+        input.consume(consumed as usize);
         self.crc.update(&buffer[..written]);
         match status {
-            Ok(Status::StreamEnd) => self.trailer(&mut source)?,
+            Ok(Status::StreamEnd) => self.read_trailer(&mut input)?,
             Ok(_) => {}
-            Err(_) => self.broken("gzip data is corrupt: the content before that was searched"),
+            Err(_) => {
+                self.report_corrupt("gzip data is corrupt: the content before that was searched")
+            }
         }
         Ok(written)
     }
 
-    fn trailer(&mut self, source: &mut Source) -> io::Result<()> {
-        self.state = State::End;
-        let trailer = source.peek(TRAILER)?;
+    fn read_trailer(&mut self, input: &mut PeekReader) -> io::Result<()> {
+        self.state = MemberState::End;
+        let trailer = input.peek(TRAILER)?;
         let expected = [self.crc.sum(), self.crc.amount()]
             .map(u32::to_le_bytes)
             .concat();
         let (length, found) = (trailer.len().min(TRAILER), trailer.get(..TRAILER));
         let is_right = found.map(|found| found == expected);
-        source.consume(length);
+        input.consume(length);
         match is_right {
             Some(true) => {}
             Some(false) => self.context.report(
-                &self.place,
+                &self.position,
                 "gzip data does not match its checksum: the content was searched",
             ),
-            None => self.broken("gzip data is cut off: the content before that was searched"),
+            None => {
+                self.report_corrupt("gzip data is cut off: the content before that was searched")
+            }
         }
         Ok(())
     }
 }
 
-fn skip(source: &mut Source, count: usize) -> io::Result<()> {
-    let count = source.peek(count)?.len().min(count);
-    source.consume(count);
+fn skip(input: &mut PeekReader, count: usize) -> io::Result<()> {
+    let count = input.peek(count)?.len().min(count);
+    input.consume(count);
     Ok(())
 }
 
-impl Read for Member {
+impl Read for GzipMember {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         while !buffer.is_empty() && !self.context.is_stopped() {
             match self.state {
-                State::Header => self.header()?,
-                State::Content => {
-                    let written = self.content(buffer)?;
-                    self.context.count_unpacked(written, &self.place);
+                MemberState::Header => self.read_header()?,
+                MemberState::Content => {
+                    let written = self.read_content(buffer)?;
+                    self.context.count_unpacked(written, &self.position);
                     if written > 0 {
                         return Ok(written);
                     }
                 }
-                State::End => break,
+                MemberState::End => break,
             }
         }
         Ok(0)

@@ -14,16 +14,16 @@ const MAX_ID: usize = 64;
 
 /// A spill line: spans, or a fragment of one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Line {
+pub(super) struct SpillLine {
     /// Of these spans, in whatever log they are.
     pub(super) id: String,
-    pub(super) spans: u64,
-    pub(super) content: Content,
+    pub(super) span_count: u64,
+    pub(super) content: SpillContent,
 }
 
 /// What is in a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Content {
+pub(super) enum SpillContent {
     /// Of an `ExportTraceServiceRequest`.
     Request(Vec<u8>),
     /// A piece of the text of one.
@@ -41,11 +41,11 @@ pub(super) struct Fragment {
 
 /// Why something that looks like a spill line cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Problem {
+pub(crate) enum LineError {
     #[error("its beginning is missing")]
     NoBeginning,
     #[error("its end is missing")]
-    Cut,
+    NoEnd,
     #[error("it is of version {0}, and this baton knows version {VERSION}")]
     Version(u64),
     #[error("its member {0} is missing or makes no sense")]
@@ -55,7 +55,7 @@ pub(crate) enum Problem {
     #[error("its OTLP has {found} spans, but its member `spans` says {expected}")]
     Count { found: u64, expected: u64 },
     #[error("its quotation marks are escaped in an unknown way")]
-    Wrapping,
+    Quoting,
     #[error("a log pipeline split it, and piece {0} is missing")]
     Piece(u32),
     #[error("a log pipeline cut it, and a piece has no text")]
@@ -69,7 +69,7 @@ pub(crate) enum Problem {
 
 /// As `baton_telemetry::spill` describes it.
 #[derive(Deserialize)]
-struct Wire<'a> {
+struct SpillLineJson<'a> {
     #[serde(rename = "baton.spill")]
     version: Option<u64>,
     #[serde(borrow)]
@@ -82,38 +82,42 @@ struct Wire<'a> {
     text: Option<String>,
 }
 
-impl Line {
+impl SpillLine {
     /// Nothing where an object is no spill line: it holds the marker somewhere else.
-    pub(super) fn parse(text: &[u8]) -> Result<Option<Self>, Problem> {
-        let wire: Wire<'_> = serde_json::from_slice(text)?;
+    pub(super) fn parse(text: &[u8]) -> Result<Option<Self>, LineError> {
+        let wire: SpillLineJson<'_> = serde_json::from_slice(text)?;
         match wire.version {
             None => return Ok(None),
             Some(VERSION) => {}
-            Some(other) => return Err(Problem::Version(other)),
+            Some(other) => return Err(LineError::Version(other)),
         }
         let id = wire.id.filter(|id| is_id(id));
-        let id = id.ok_or(Problem::Member("id"))?.into_owned();
-        let spans = wire.spans.ok_or(Problem::Member("spans"))?;
+        let id = id.ok_or(LineError::Member("id"))?.into_owned();
+        let span_count = wire.spans.ok_or(LineError::Member("spans"))?;
         let content = match wire.otlp {
-            Some(otlp) => Content::Request(request(otlp.get(), spans)?),
+            Some(otlp) => SpillContent::Request(decode_request(otlp.get(), span_count)?),
             None => {
                 let part = wire.part.filter(|part| *part > 0);
-                let part = part.ok_or(Problem::Member("part"))?;
+                let part = part.ok_or(LineError::Member("part"))?;
                 let parts = wire.parts.filter(|parts| *parts >= part);
-                Content::Fragment(Fragment {
+                SpillContent::Fragment(Fragment {
                     part,
-                    parts: parts.ok_or(Problem::Member("parts"))?,
-                    text: wire.text.ok_or(Problem::Member("text"))?,
+                    parts: parts.ok_or(LineError::Member("parts"))?,
+                    text: wire.text.ok_or(LineError::Member("text"))?,
                 })
             }
         };
-        Ok(Some(Self { id, spans, content }))
+        Ok(Some(Self {
+            id,
+            span_count,
+            content,
+        }))
     }
 }
 
 /// Decodes OTLP/JSON into an `ExportTraceServiceRequest` and checks its number of spans, because
 /// joined pieces of different lines may be valid JSON too.
-pub(super) fn request(json: &str, expected: u64) -> Result<Vec<u8>, Problem> {
+pub(super) fn decode_request(json: &str, expected: u64) -> Result<Vec<u8>, LineError> {
     let request = replay::request_from_json(json.as_bytes())?;
     // The bytes were encoded just above, so they can be decoded.
     let decoded = ExportTraceServiceRequest::decode(&*request).unwrap_or_default();
@@ -125,7 +129,7 @@ pub(super) fn request(json: &str, expected: u64) -> Result<Vec<u8>, Problem> {
     if found == expected {
         Ok(request)
     } else {
-        Err(Problem::Count { found, expected })
+        Err(LineError::Count { found, expected })
     }
 }
 

@@ -1,10 +1,36 @@
 //! Joins the lines of YAML strings.
 
-use super::{Style, leading_spaces};
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum ScalarStyle {
+    Double,
+    Single,
+    /// A block that begins with `>` and ends before the first line that is not indented further.
+    Folded,
+}
+
+impl ScalarStyle {
+    /// Returns the end of the string, or else the position from which to search for it later.
+    pub(super) fn end(self, text: &[u8], mut at: usize) -> Result<usize, usize> {
+        let quote = match self {
+            Self::Double => b'"',
+            Self::Single => b'\'',
+            Self::Folded => return Err(text.len()),
+        };
+        while let Some(byte) = text.get(at) {
+            at += match byte {
+                b'\\' if self == Self::Double => 2,
+                b'\'' if self == Self::Single && text.get(at + 1) == Some(&quote) => 2,
+                byte if *byte == quote => return Ok(at),
+                _ => 1,
+            };
+        }
+        Err(at)
+    }
+}
 
 /// Joins the lines of a quoted string (YAML 1.2, 7.3.1 and 7.3.2): a single line break becomes a
 /// space, each blank line becomes a line break, and a line break after a backslash is removed.
-pub(super) fn join_quoted(inside: &[u8], style: Style) -> Vec<u8> {
+pub(super) fn join_quoted(inside: &[u8], style: ScalarStyle) -> Vec<u8> {
     let mut text = Vec::with_capacity(inside.len());
     let (mut breaks, mut is_escaped) = (0, false);
     for (number, line) in inside.split(|byte| *byte == b'\n').enumerate() {
@@ -27,7 +53,7 @@ pub(super) fn join_quoted(inside: &[u8], style: Style) -> Vec<u8> {
             .rev()
             .take_while(|byte| **byte == b'\\')
             .count();
-        is_escaped = style == Style::Double && backslashes % 2 == 1;
+        is_escaped = style == ScalarStyle::Double && backslashes % 2 == 1;
         let end = content.len() - usize::from(is_escaped);
         text.extend_from_slice(&content[..end]);
     }
@@ -71,12 +97,12 @@ pub(super) fn join_folded(block: &[u8]) -> Vec<u8> {
     text
 }
 
-fn fold(text: &mut Vec<u8>, breaks: usize, is_escaped: bool, style: Style) {
+fn fold(text: &mut Vec<u8>, breaks: usize, is_escaped: bool, style: ScalarStyle) {
     if !is_escaped {
         // White space around a line break is not part of the content.
         text.truncate(text.trim_ascii_end().len());
     }
-    let line_break: &[u8] = if style == Style::Double {
+    let line_break: &[u8] = if style == ScalarStyle::Double {
         b"\\n"
     } else {
         b"\n"
@@ -130,4 +156,8 @@ pub(super) fn json_escapes(text: &[u8], out: &mut Vec<u8>) {
 fn hexadecimal(text: &[u8], digits: usize) -> Option<u32> {
     let text = std::str::from_utf8(text.get(..digits)?).ok()?;
     u32::from_str_radix(text, 16).ok()
+}
+
+pub(super) fn leading_spaces(line: &[u8]) -> usize {
+    line.iter().take_while(|byte| **byte == b' ').count()
 }

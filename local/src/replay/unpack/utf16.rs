@@ -2,19 +2,19 @@
 
 use std::io::{self, Read};
 
-use super::source::SharedSource;
+use super::peek_reader::SharedPeekReader;
 
 /// Bytes needed to recognise UTF-16.
 pub(super) const LOOKAHEAD: usize = 32;
 
 /// The order of the two bytes of a code unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Order {
+pub(super) enum ByteOrder {
     BigEndian,
     LittleEndian,
 }
 
-impl Order {
+impl ByteOrder {
     fn unit(self, bytes: [u8; 2]) -> u16 {
         match self {
             Self::BigEndian => u16::from_be_bytes(bytes),
@@ -25,11 +25,11 @@ impl Order {
 
 /// Returns the byte order of UTF-16 that begins like this, from its byte order mark or else from
 /// the zero bytes of mostly ASCII text.
-pub(super) fn order(first: &[u8]) -> Option<Order> {
+pub(super) fn detect(first: &[u8]) -> Option<ByteOrder> {
     match first {
         [0xff, 0xfe, 0, 0, ..] => return None,
-        [0xff, 0xfe, ..] => return Some(Order::LittleEndian),
-        [0xfe, 0xff, ..] => return Some(Order::BigEndian),
+        [0xff, 0xfe, ..] => return Some(ByteOrder::LittleEndian),
+        [0xfe, 0xff, ..] => return Some(ByteOrder::BigEndian),
         _ => {}
     }
     let first = &first[..first.len().min(LOOKAHEAD)];
@@ -42,26 +42,26 @@ pub(super) fn order(first: &[u8]) -> Option<Order> {
         pairs.len() >= 4 && count * 4 >= pairs.len() * 3
     };
     if share(|[first, second]| *first != 0 && *second == 0) {
-        Some(Order::LittleEndian)
+        Some(ByteOrder::LittleEndian)
     } else if share(|[first, second]| *first == 0 && *second != 0) {
-        Some(Order::BigEndian)
+        Some(ByteOrder::BigEndian)
     } else {
         None
     }
 }
 
 /// Reads UTF-16 as UTF-8; unpaired surrogates become U+FFFD.
-pub(super) struct Utf16 {
-    source: SharedSource,
-    order: Order,
+pub(super) struct Utf16Reader {
+    input: SharedPeekReader,
+    order: ByteOrder,
     /// UTF-8 that has not been read yet, in reverse order.
     rest: Vec<u8>,
 }
 
-impl Utf16 {
-    pub(super) fn new(source: SharedSource, order: Order) -> Self {
+impl Utf16Reader {
+    pub(super) fn new(input: SharedPeekReader, order: ByteOrder) -> Self {
         Self {
-            source,
+            input,
             order,
             rest: Vec::new(),
         }
@@ -69,9 +69,9 @@ impl Utf16 {
 
     /// Decodes all complete characters that are buffered, and at least one unless the input ends.
     fn fill(&mut self) -> io::Result<()> {
-        let mut source = self.source.borrow_mut();
-        let is_short = source.peek(2)?.len() < 2;
-        let bytes = source.peek(4)?;
+        let mut input = self.input.borrow_mut();
+        let is_short = input.peek(2)?.len() < 2;
+        let bytes = input.peek(4)?;
         let mut units: Vec<u16> = bytes
             .chunks_exact(2)
             .map(|pair| self.order.unit([pair[0], pair[1]]))
@@ -97,17 +97,17 @@ impl Utf16 {
             // Byte order marks also appear in the middle of concatenated files.
             .filter(|character| *character != '\u{feff}')
             .collect();
-        source.consume(consumed);
+        input.consume(consumed);
         self.rest = text.into_bytes();
         self.rest.reverse();
         Ok(())
     }
 }
 
-impl Read for Utf16 {
+impl Read for Utf16Reader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         while self.rest.is_empty() {
-            if self.source.borrow_mut().peek(1)?.is_empty() {
+            if self.input.borrow_mut().peek(1)?.is_empty() {
                 return Ok(0);
             }
             self.fill()?;

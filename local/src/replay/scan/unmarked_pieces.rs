@@ -3,7 +3,7 @@
 //! Docker's `awslogs` driver used to write pieces of 16 KiB as separate events, and in non-blocking
 //! mode did so up to Docker 20.10; the text output of `journalctl` has pieces of 48 KiB. Every
 //! piece but the last has exactly that length, and the pieces of a line have the same time and
-//! stream. They are joined only if they form a complete spill line with the number of spans that it
+//! stream. They are pieces only if they form a complete spill line with the number of spans that it
 //! states.
 
 use std::io::{self, Read};
@@ -12,9 +12,9 @@ use baton_telemetry::spill::MARKER;
 use memchr::memmem;
 use serde_json::{Map, Value};
 
-use super::line::Line;
-use super::unwrapped::{self, Layer, Object};
+use super::quoting::{self, ObjectResult, Quoting};
 use super::window::{MAX_OBJECT, Window};
+use crate::replay::spill_line::SpillLine;
 
 /// Lengths of every piece but the last: Docker and containerd, and journald.
 const LENGTHS: [usize; 2] = [16 * 1024, 48 * 1024];
@@ -28,14 +28,18 @@ const VARYING: [&str; 4] = ["message", "id", "eventId", "ingestionTime"];
 
 /// Joins a line that begins at `start`, has its marker before `marker`, and continues on lines with
 /// the same prefix.
-pub(super) fn lines(window: &mut Window<impl Read>, start: usize) -> io::Result<Option<Line>> {
+pub(super) fn join_lines(
+    window: &mut Window<impl Read>,
+    start: usize,
+) -> io::Result<Option<SpillLine>> {
     let line_start = memchr::memrchr(b'\n', &window.buffer[..start]).map_or(0, |at| at + 1);
     let prefix = window.buffer[line_start..start].to_vec();
     if prefix.len() > MAX_PREFIX {
         return Ok(None);
     }
     let mut end = window.line_end(start)?;
-    let Some(mut joined) = Joined::new(without_break(&window.buffer[start..end])) else {
+    let Some(mut pieces) = UnmarkedLine::new(strip_carriage_return(&window.buffer[start..end]))
+    else {
         return Ok(None);
     };
     for _ in 0..MAX_BETWEEN {
@@ -44,11 +48,11 @@ pub(super) fn lines(window: &mut Window<impl Read>, start: usize) -> io::Result<
         let Some(line) = window.buffer.get(next..end) else {
             break;
         };
-        if let Some(text) = without_break(line).strip_prefix(&*prefix) {
-            match joined.put(text) {
-                Outcome::Complete(line) => return Ok(Some(line)),
-                Outcome::Continued => {}
-                Outcome::Impossible => break,
+        if let Some(text) = strip_carriage_return(line).strip_prefix(&*prefix) {
+            match pieces.add(text) {
+                JoinOutcome::Complete(line) => return Ok(Some(line)),
+                JoinOutcome::Continued => {}
+                JoinOutcome::Impossible => break,
             }
         }
     }
@@ -57,14 +61,14 @@ pub(super) fn lines(window: &mut Window<impl Read>, start: usize) -> io::Result<
 
 /// Joins a line that begins in the text of the event at `start` and continues in the following
 /// events.
-pub(super) fn events(
+pub(super) fn join_events(
     window: &mut Window<impl Read>,
     mut start: usize,
-    layers: &[Layer],
-) -> io::Result<Option<Line>> {
-    let mut line: Option<(Joined, Map<String, Value>)> = None;
+    layers: &[Quoting],
+) -> io::Result<Option<SpillLine>> {
+    let mut line: Option<(UnmarkedLine, Map<String, Value>)> = None;
     for _ in 0..MAX_BETWEEN {
-        let Object::Whole { text, length } = window.object(start, layers)? else {
+        let ObjectResult::Complete { text, length } = window.object(start, layers)? else {
             break;
         };
         let Ok(mut event) = serde_json::from_slice::<Map<String, Value>>(&text) else {
@@ -77,16 +81,16 @@ pub(super) fn events(
         event.retain(|name, _| !VARYING.contains(&name.as_str()));
         match (&mut line, message) {
             (None, Some(message)) => {
-                let Some(joined) = Joined::new(message.as_bytes()) else {
+                let Some(pieces) = UnmarkedLine::new(message.as_bytes()) else {
                     break;
                 };
-                line = Some((joined, event));
+                line = Some((pieces, event));
             }
-            (Some((joined, first)), Some(message)) if *first == event => {
-                match joined.put(message.trim_end().as_bytes()) {
-                    Outcome::Complete(line) => return Ok(Some(line)),
-                    Outcome::Continued => {}
-                    Outcome::Impossible => break,
+            (Some((pieces, first)), Some(message)) if *first == event => {
+                match pieces.add(message.trim_end().as_bytes()) {
+                    JoinOutcome::Complete(line) => return Ok(Some(line)),
+                    JoinOutcome::Continued => {}
+                    JoinOutcome::Impossible => break,
                 }
             }
             _ => {}
@@ -111,24 +115,24 @@ fn next_object(window: &mut Window<impl Read>, mut at: usize) -> io::Result<Opti
     }
 }
 
-fn without_break(line: &[u8]) -> &[u8] {
+fn strip_carriage_return(line: &[u8]) -> &[u8] {
     line.strip_suffix(b"\r").unwrap_or(line)
 }
 
 /// The pieces of a line.
-struct Joined {
+struct UnmarkedLine {
     text: Vec<u8>,
     /// Length of each piece but the last.
     length: usize,
 }
 
-enum Outcome {
-    Complete(Line),
+enum JoinOutcome {
+    Complete(SpillLine),
     Continued,
     Impossible,
 }
 
-impl Joined {
+impl UnmarkedLine {
     /// Returns `None` if the first piece does not have such a length.
     fn new(first: &[u8]) -> Option<Self> {
         LENGTHS.contains(&first.len()).then(|| Self {
@@ -138,29 +142,29 @@ impl Joined {
     }
 
     /// Adds a text if it is a piece. A shorter text that does not complete the line is unrelated.
-    fn put(&mut self, text: &[u8]) -> Outcome {
+    fn add(&mut self, text: &[u8]) -> JoinOutcome {
         let before = self.text.len();
         if text.len() > self.length || before + text.len() > MAX_OBJECT {
-            return Outcome::Continued;
+            return JoinOutcome::Continued;
         }
         // Pieces of two lines are mixed and cannot be told apart.
         if memmem::find(text, MARKER.as_bytes()).is_some() {
-            return Outcome::Impossible;
+            return JoinOutcome::Impossible;
         }
         self.text.extend_from_slice(text);
         if let Some(line) = self.complete() {
-            return Outcome::Complete(line);
+            return JoinOutcome::Complete(line);
         }
         if text.len() < self.length {
             self.text.truncate(before);
         }
-        Outcome::Continued
+        JoinOutcome::Continued
     }
 
-    fn complete(&self) -> Option<Line> {
-        match unwrapped::object(&self.text, &[], MAX_OBJECT) {
-            Object::Whole { text, length } if length == self.text.len() => {
-                Line::parse(&text).ok().flatten()
+    fn complete(&self) -> Option<SpillLine> {
+        match quoting::read_object(&self.text, &[], MAX_OBJECT) {
+            ObjectResult::Complete { text, length } if length == self.text.len() => {
+                SpillLine::parse(&text).ok().flatten()
             }
             _ => None,
         }

@@ -9,19 +9,19 @@ use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 
 /// One form of a log.
-pub(super) struct Wrapping {
+pub(super) struct LogForm {
     pub(super) name: &'static str,
     pub(super) wrap: fn(&[String]) -> Vec<u8>,
 }
 
-macro_rules! wrappings {
+macro_rules! log_forms {
     ($($name:ident),* $(,)?) => {
-        pub(super) const WRAPPINGS: &[Wrapping] =
-            &[$(Wrapping { name: stringify!($name), wrap: $name }),*];
+        pub(super) const LOG_FORMS: &[LogForm] =
+            &[$(LogForm { name: stringify!($name), wrap: $name }),*];
     };
 }
 
-wrappings![
+log_forms![
     plain,
     with_carriage_returns,
     aws_logs_tail,

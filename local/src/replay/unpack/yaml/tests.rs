@@ -5,7 +5,9 @@ use super::*;
 
 fn unfold(log: &str) -> String {
     let mut text = String::new();
-    unfolded(log.as_bytes()).read_to_string(&mut text).unwrap();
+    unfold_yaml(log.as_bytes())
+        .read_to_string(&mut text)
+        .unwrap();
     text
 }
 

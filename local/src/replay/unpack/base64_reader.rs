@@ -8,8 +8,8 @@ use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use memchr::memmem;
 
-use super::context::Context;
-use super::markers::Search;
+use super::context::UnpackContext;
+use crate::replay::byte_search::ByteSearch;
 
 /// Bytes per read.
 const READ_BYTES: usize = 64 * 1024;
@@ -26,9 +26,9 @@ const MAX_LENGTH: usize = 32 * 1024 * 1024;
 /// PEM lines 64.
 const MIN_WRAPPED: usize = 60;
 /// Bytes before `data` that are searched for sibling members.
-const CONTEXT_BYTES: usize = 1024;
+const LOOKBEHIND_BYTES: usize = 1024;
 /// Bytes after the value that are searched for sibling members.
-const BEHIND_BYTES: usize = 128;
+const LOOKAHEAD_BYTES: usize = 128;
 /// Names of the siblings of `data` in a subscription event, in events from Kinesis or Firehose, and
 /// in the output of `get-records`.
 const ENVELOPES: [&[u8]; 7] = [
@@ -51,14 +51,14 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 
 /// Reader that replaces base64 of gzip, and base64 in records where it is expected, with its
 /// content.
-pub(super) struct Embedded<R> {
+pub(super) struct Base64Reader<R> {
     input: R,
-    context: Context,
+    context: UnpackContext,
     /// Scratch space for one read.
-    piece: Vec<u8>,
+    chunk: Vec<u8>,
     buffer: Vec<u8>,
     /// Bytes of the log before the buffer.
-    dropped: u64,
+    discarded: u64,
     at: usize,
     is_at_end: bool,
     /// The last bytes that were passed on.
@@ -67,44 +67,49 @@ pub(super) struct Embedded<R> {
     is_at_start: bool,
     /// Content of the current base64.
     content: Option<Box<dyn Read>>,
-    searches: [Search; 2],
+    searches: [ByteSearch; 2],
+    /// Unpacks the content of base64.
+    unpack: UnpackFn,
 }
 
+type UnpackFn = fn(Box<dyn Read>, &UnpackContext) -> Box<dyn Read>;
+
 /// Base64 found in text.
-struct Run {
+struct Base64Text {
     /// Without line breaks and escapes.
     characters: Vec<u8>,
     /// End position in the buffer.
     end: usize,
 }
 
-impl<R: Read> Embedded<R> {
-    pub(super) fn new(input: R, context: Context) -> Self {
+impl<R: Read> Base64Reader<R> {
+    pub(super) fn new(input: R, context: UnpackContext, unpack: UnpackFn) -> Self {
         Self {
             input,
             context,
-            piece: vec![0; READ_BYTES],
+            chunk: vec![0; READ_BYTES],
             buffer: Vec::new(),
-            dropped: 0,
+            discarded: 0,
             at: 0,
             is_at_end: false,
             passed: Vec::new(),
             line: 1,
             is_at_start: true,
             content: None,
-            searches: [GZIP, DATA].map(Search::new),
+            searches: [GZIP, DATA].map(ByteSearch::new),
+            unpack,
         }
     }
 
     fn fill(&mut self) -> io::Result<bool> {
-        let count = self.input.read(&mut self.piece)?;
-        self.buffer.extend_from_slice(&self.piece[..count]);
+        let count = self.input.read(&mut self.chunk)?;
+        self.buffer.extend_from_slice(&self.chunk[..count]);
         self.is_at_end = count == 0;
         Ok(!self.is_at_end)
     }
 
     /// Returns the byte at a position, reading more of the log if necessary.
-    fn byte(&mut self, at: usize) -> io::Result<Option<u8>> {
+    fn byte_at(&mut self, at: usize) -> io::Result<Option<u8>> {
         while at >= self.buffer.len() && !self.is_at_end {
             self.fill()?;
         }
@@ -112,15 +117,15 @@ impl<R: Read> Embedded<R> {
     }
 
     /// Returns the number of bytes before the next possible base64, or the possible start of it.
-    fn plain(&mut self) -> usize {
+    fn plain_length(&mut self) -> usize {
         let Self {
             buffer,
-            dropped,
+            discarded,
             at,
             ..
         } = self;
         let searches = self.searches.iter_mut();
-        let found = searches.filter_map(|search| search.next(buffer, *dropped, *at));
+        let found = searches.filter_map(|search| search.next(buffer, *discarded, *at));
         let first = found.min().unwrap_or(buffer.len()) - *at;
         let rest = &buffer[*at..];
         // A match may be cut off at the end of the buffer.
@@ -134,66 +139,66 @@ impl<R: Read> Embedded<R> {
         first.min(rest.len() - if self.is_at_end { 0 } else { tail.unwrap_or(0) })
     }
 
-    fn pass(&mut self, buffer: &mut [u8], count: usize) -> usize {
+    fn copy(&mut self, buffer: &mut [u8], count: usize) -> usize {
         let count = count.min(buffer.len());
         let bytes = &self.buffer[self.at..self.at + count];
         buffer[..count].copy_from_slice(bytes);
         self.line += memchr::memchr_iter(b'\n', bytes).count() as u64;
         self.passed
-            .extend_from_slice(&bytes[bytes.len().saturating_sub(CONTEXT_BYTES)..]);
-        let excess = self.passed.len().saturating_sub(CONTEXT_BYTES);
+            .extend_from_slice(&bytes[bytes.len().saturating_sub(LOOKBEHIND_BYTES)..]);
+        let excess = self.passed.len().saturating_sub(LOOKBEHIND_BYTES);
         self.passed.drain(..excess);
         self.at += count;
         count
     }
 
     /// Looks for base64 at the current position, and consumes it if present.
-    fn embedded(&mut self) -> io::Result<bool> {
-        self.byte(self.at + GZIP.len())?;
+    fn read_base64(&mut self) -> io::Result<bool> {
+        self.byte_at(self.at + GZIP.len())?;
         let rest = &self.buffer[self.at..];
         let is_start = std::mem::take(&mut self.is_at_start);
         if rest.starts_with(GZIP) && !self.passed.last().is_some_and(|byte| is_base64(*byte)) {
-            return self.gzip();
+            return self.read_gzip();
         }
         if rest.starts_with(DATA) && matches!(self.passed.last(), Some(b'd' | b'D')) {
-            return self.data();
+            return self.read_data();
         }
         if is_start && is_base64_line(rest) {
-            let run = self.run(self.at)?;
-            return Ok(self.decode(&run));
+            let text = self.read_characters(self.at)?;
+            return Ok(self.decode(&text));
         }
         Ok(false)
     }
 
-    fn gzip(&mut self) -> io::Result<bool> {
-        let run = self.run(self.at)?;
-        Ok(run.characters.len() >= MIN_LENGTH && self.decode(&run))
+    fn read_gzip(&mut self) -> io::Result<bool> {
+        let text = self.read_characters(self.at)?;
+        Ok(text.characters.len() >= MIN_LENGTH && self.decode(&text))
     }
 
     /// Returns the value of a member `data`, if it is in a record of a service that stores base64
     /// there.
-    fn data(&mut self) -> io::Result<bool> {
-        let Some(start) = self.value(self.at + DATA.len())? else {
+    fn read_data(&mut self) -> io::Result<bool> {
+        let Some(start) = self.find_value(self.at + DATA.len())? else {
             return Ok(false);
         };
-        let run = self.run(start)?;
-        if !self.is_in_envelope(run.end)? {
+        let text = self.read_characters(start)?;
+        if !self.is_in_envelope(text.end)? {
             return Ok(false);
         }
-        let behind = self.byte(run.end)?;
+        let behind = self.byte_at(text.end)?;
         // YAML and text output have no quotation marks.
         let is_whole = behind
             .is_none_or(|byte| matches!(byte, b'"' | b'\\' | b'\'') || byte.is_ascii_whitespace());
         // Gzip is recognised by its first bytes. These services pad base64, so an unpadded value
         // belongs to another program.
-        let is_base64 = run.characters.len() >= MIN_LENGTH && run.characters.len() % 4 == 0;
-        if is_whole && (run.characters.starts_with(GZIP) || !is_base64) {
+        let is_base64 = text.characters.len() >= MIN_LENGTH && text.characters.len() % 4 == 0;
+        if is_whole && (text.characters.starts_with(GZIP) || !is_base64) {
             return Ok(false);
         }
         if is_whole {
-            return Ok(self.decode(&run));
+            return Ok(self.decode(&text));
         }
-        if !self.is_text(run.end)? {
+        if !self.is_text(text.end)? {
             self.report("the data of a record is not valid base64");
         }
         Ok(false)
@@ -210,14 +215,14 @@ impl<R: Read> Embedded<R> {
             return Ok(true);
         }
         // Some tools sort the members.
-        self.byte(end + BEHIND_BYTES)?;
+        self.byte_at(end + LOOKAHEAD_BYTES)?;
         let behind = &self.buffer[end..];
-        Ok(has_name(&behind[..behind.len().min(BEHIND_BYTES)]))
+        Ok(has_name(&behind[..behind.len().min(LOOKAHEAD_BYTES)]))
     }
 
     /// Returns `true` if a value that is not base64 is text, which can be searched as it is.
     fn is_text(&mut self, at: usize) -> io::Result<bool> {
-        self.byte(at + MIN_LENGTH)?;
+        self.byte_at(at + MIN_LENGTH)?;
         let rest = &self.buffer[at..];
         let value = rest.split(|byte| *byte == b'"').next().unwrap_or_default();
         let mut first = value.iter().take(MIN_LENGTH);
@@ -226,10 +231,10 @@ impl<R: Read> Embedded<R> {
 
     /// Returns the start of a member's value: `"data": "VALUE`, also in JSON inside a string, or
     /// `Data: VALUE`.
-    fn value(&mut self, mut at: usize) -> io::Result<Option<usize>> {
+    fn find_value(&mut self, mut at: usize) -> io::Result<Option<usize>> {
         let mut has_colon = false;
         loop {
-            match self.byte(at)? {
+            match self.byte_at(at)? {
                 Some(b':') if !has_colon => has_colon = true,
                 Some(b'"' | b'\\' | b'\'' | b' ') => {}
                 Some(_) => return Ok(has_colon.then_some(at)),
@@ -241,12 +246,12 @@ impl<R: Read> Embedded<R> {
 
     /// Reads base64 from a position in the buffer, across line breaks if it was wrapped. Converts
     /// the URL-safe alphabet (RFC 4648, section 5) to the standard one.
-    fn run(&mut self, mut at: usize) -> io::Result<Run> {
+    fn read_characters(&mut self, mut at: usize) -> io::Result<Base64Text> {
         let mut characters = Vec::new();
         let mut is_url_safe = false;
         let mut width = 0;
         while characters.len() < MAX_LENGTH {
-            match self.byte(at)? {
+            match self.byte_at(at)? {
                 Some(byte @ (b'-' | b'_')) if is_url_safe || may_be_url_safe(&characters) => {
                     is_url_safe = true;
                     characters.push(if byte == b'-' { b'+' } else { b'/' });
@@ -258,12 +263,12 @@ impl<R: Read> Embedded<R> {
                     width += 1;
                     at += 1;
                 }
-                Some(b'\\') => match self.escaped(at)? {
-                    Some((Escaped::Character(byte), end)) => {
+                Some(b'\\') => match self.read_escape(at)? {
+                    Some((Escape::Character(byte), end)) => {
                         characters.push(byte);
                         at = end;
                     }
-                    Some((Escaped::LineBreak, end)) => {
+                    Some((Escape::LineBreak, end)) => {
                         width = 0;
                         at = end;
                     }
@@ -279,7 +284,7 @@ impl<R: Read> Embedded<R> {
                 _ => break,
             }
         }
-        Ok(Run {
+        Ok(Base64Text {
             characters,
             end: at,
         })
@@ -288,61 +293,61 @@ impl<R: Read> Embedded<R> {
     /// Returns the start of the next line, if that is base64 too.
     fn next_line(&mut self, mut at: usize) -> io::Result<Option<usize>> {
         while self
-            .byte(at)?
+            .byte_at(at)?
             .is_some_and(|byte| byte.is_ascii_whitespace())
         {
             at += 1;
         }
         let mut end = at;
         while self
-            .byte(end)?
+            .byte_at(end)?
             .is_some_and(|byte| is_base64(byte) || matches!(byte, b'-' | b'_'))
         {
             end += 1;
         }
         let is_end = self
-            .byte(end)?
+            .byte_at(end)?
             .is_none_or(|byte| matches!(byte, b'\n' | b'\r' | b'"' | b'\''));
         Ok((end > at && is_end).then_some(at))
     }
 
     /// Decodes a JSON escape, which has more backslashes in nested strings.
-    fn escaped(&mut self, mut at: usize) -> io::Result<Option<(Escaped, usize)>> {
-        while self.byte(at)? == Some(b'\\') {
+    fn read_escape(&mut self, mut at: usize) -> io::Result<Option<(Escape, usize)>> {
+        while self.byte_at(at)? == Some(b'\\') {
             at += 1;
         }
         // As many digits as a number has.
-        self.byte(at + 4)?;
+        self.byte_at(at + 4)?;
         let rest = &self.buffer[at.min(self.buffer.len())..];
         let (escaped, length) = match rest {
-            [b'n' | b'r', ..] => (Escaped::LineBreak, 1),
-            [b'/', ..] => (Escaped::Character(b'/'), 1),
-            [b'u', b'0', b'0', b'2', b'b' | b'B', ..] => (Escaped::Character(b'+'), 5),
-            [b'u', b'0', b'0', b'2', b'f' | b'F', ..] => (Escaped::Character(b'/'), 5),
-            [b'u', b'0', b'0', b'3', b'd' | b'D', ..] => (Escaped::Character(b'='), 5),
+            [b'n' | b'r', ..] => (Escape::LineBreak, 1),
+            [b'/', ..] => (Escape::Character(b'/'), 1),
+            [b'u', b'0', b'0', b'2', b'b' | b'B', ..] => (Escape::Character(b'+'), 5),
+            [b'u', b'0', b'0', b'2', b'f' | b'F', ..] => (Escape::Character(b'/'), 5),
+            [b'u', b'0', b'0', b'3', b'd' | b'D', ..] => (Escape::Character(b'='), 5),
             _ => return Ok(None),
         };
         Ok(Some((escaped, at + length)))
     }
 
     /// Replaces base64 with its content, and leaves it unchanged if it cannot be decoded.
-    fn decode(&mut self, run: &Run) -> bool {
-        if run.characters.len() >= MAX_LENGTH {
+    fn decode(&mut self, text: &Base64Text) -> bool {
+        if text.characters.len() >= MAX_LENGTH {
             self.report(&format!(
                 "base64 is longer than {MAX_LENGTH} characters and is not decoded"
             ));
             return false;
         }
-        let characters = run.characters.trim_ascii_end();
+        let characters = text.characters.trim_ascii_end();
         let padding = characters
             .iter()
             .rev()
             .take_while(|byte| **byte == b'=')
             .count();
-        let text = &characters[..characters.len() - padding];
+        let unpadded = &characters[..characters.len() - padding];
         // A single character has only six bits of a byte.
-        let whole = text.len() - usize::from(text.len() % 4 == 1);
-        let decoded = BASE64.decode(&text[..whole]);
+        let whole = unpadded.len() - usize::from(unpadded.len() % 4 == 1);
+        let decoded = BASE64.decode(&unpadded[..whole]);
         let Ok(decoded) = decoded else {
             self.report("base64 cannot be decoded");
             return false;
@@ -353,9 +358,9 @@ impl<R: Read> Embedded<R> {
         else {
             return false;
         };
-        self.line += memchr::memchr_iter(b'\n', &self.buffer[self.at..run.end]).count() as u64;
-        self.at = run.end;
-        let content = super::input::text(Box::new(Cursor::new(decoded)), &context);
+        self.line += memchr::memchr_iter(b'\n', &self.buffer[self.at..text.end]).count() as u64;
+        self.at = text.end;
+        let content = (self.unpack)(Box::new(Cursor::new(decoded)), &context);
         self.content = Some(Box::new(
             Cursor::new(b"\n").chain(content).chain(Cursor::new(b"\n")),
         ));
@@ -367,12 +372,12 @@ impl<R: Read> Embedded<R> {
     }
 }
 
-enum Escaped {
+enum Escape {
     Character(u8),
     LineBreak,
 }
 
-impl<R: Read> Read for Embedded<R> {
+impl<R: Read> Read for Base64Reader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         while !buffer.is_empty() {
             if let Some(content) = &mut self.content {
@@ -382,22 +387,22 @@ impl<R: Read> Read for Embedded<R> {
                 }
             }
             if self.at == self.buffer.len() {
-                self.dropped += self.at as u64;
+                self.discarded += self.at as u64;
                 self.buffer.clear();
                 self.at = 0;
                 if self.is_at_end || !self.fill()? {
                     return Ok(0);
                 }
             }
-            if self.is_at_start && self.embedded()? {
+            if self.is_at_start && self.read_base64()? {
                 continue;
             }
-            let plain = self.plain();
+            let plain = self.plain_length();
             if plain > 0 {
-                return Ok(self.pass(buffer, plain));
+                return Ok(self.copy(buffer, plain));
             }
-            if !self.embedded()? {
-                return Ok(self.pass(buffer, 1));
+            if !self.read_base64()? {
+                return Ok(self.copy(buffer, 1));
             }
         }
         Ok(0)

@@ -6,22 +6,22 @@ use std::io::{self, BufRead as _, BufReader, Read};
 const READ_BYTES: usize = 64 * 1024;
 
 /// A change to the lines of a log.
-pub(super) trait Rewrite {
+pub(super) trait LineRewriter {
     /// Limit on the length of a line, in bytes. A longer one arrives in parts.
     const MAX_LINE: usize;
 
     /// Writes the replacement for a line. `line` includes its line break. `is_whole` is `false` for
     /// a part of a line that is too long.
-    fn line(&mut self, line: Vec<u8>, is_whole: bool, out: &mut Vec<u8>);
+    fn rewrite(&mut self, line: Vec<u8>, is_whole: bool, out: &mut Vec<u8>);
 
     /// Writes the text that is still held back at the end of the log.
     fn finish(&mut self, out: &mut Vec<u8>);
 }
 
-/// The text of `input`, changed by `rewrite`.
-pub(super) struct Rewritten<R, T> {
+/// The text of `input`, changed by `rewriter`.
+pub(super) struct RewriteReader<R, T> {
     input: BufReader<R>,
-    rewrite: T,
+    rewriter: T,
     /// Output not yet read, and the position in it.
     out: Vec<u8>,
     at: usize,
@@ -29,11 +29,11 @@ pub(super) struct Rewritten<R, T> {
     is_long: bool,
 }
 
-impl<R: Read, T: Rewrite> Rewritten<R, T> {
-    pub(super) fn new(input: R, rewrite: T) -> Self {
+impl<R: Read, T: LineRewriter> RewriteReader<R, T> {
+    pub(super) fn new(input: R, rewriter: T) -> Self {
         Self {
             input: BufReader::with_capacity(READ_BYTES, input),
-            rewrite,
+            rewriter,
             out: Vec::new(),
             at: 0,
             is_long: false,
@@ -41,35 +41,35 @@ impl<R: Read, T: Rewrite> Rewritten<R, T> {
     }
 
     /// Takes the next line; returns `false` at the end.
-    fn line(&mut self) -> io::Result<bool> {
+    fn rewrite_line(&mut self) -> io::Result<bool> {
         let mut line = Vec::new();
         let mut limited = self.input.by_ref().take(T::MAX_LINE as u64);
         limited.read_until(b'\n', &mut line)?;
         if line.is_empty() {
             self.is_long = false;
-            self.rewrite.finish(&mut self.out);
+            self.rewriter.finish(&mut self.out);
             return Ok(!self.out.is_empty());
         }
         let is_at_end = line.ends_with(b"\n") || line.len() < T::MAX_LINE;
         let is_middle = std::mem::replace(&mut self.is_long, !is_at_end);
-        self.rewrite
-            .line(line, is_at_end && !is_middle, &mut self.out);
+        self.rewriter
+            .rewrite(line, is_at_end && !is_middle, &mut self.out);
         Ok(true)
     }
 }
 
-impl<R: Read, T: Rewrite> Read for Rewritten<R, T> {
+impl<R: Read, T: LineRewriter> Read for RewriteReader<R, T> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         while self.at == self.out.len() {
             self.out.clear();
             self.at = 0;
-            if !self.line()? {
+            if !self.rewrite_line()? {
                 return Ok(0);
             }
             // Short lines are processed in bulk, but only those already available, so that the
             // reader does not block on one that is not.
             while self.out.len() < READ_BYTES && self.input.buffer().contains(&b'\n') {
-                self.line()?;
+                self.rewrite_line()?;
             }
         }
         let length = self.out[self.at..].as_ref().read(buffer)?;

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use tokio::time::sleep;
 
 use super::ReplayError;
-use super::ledger::Ledger;
-use super::report::{Refused, Report};
+use super::ledger::ReplayLedger;
+use super::report::{RefusedSpans, ReplayReport};
 
 /// The pauses between the tries of one request: a person waits, and a collector that restarts is
 /// back within these.
@@ -25,89 +25,89 @@ const MAX_PAUSE: Duration = Duration::from_secs(60);
 
 /// The spans of one line, or of one long span.
 #[derive(Debug)]
-pub(super) struct Parcel {
+pub(super) struct SpilledSpans {
     pub(super) id: String,
-    pub(super) spans: u64,
+    pub(super) count: u64,
     /// An `ExportTraceServiceRequest`.
     pub(super) request: Vec<u8>,
 }
 
-/// Gathers parcels until a request is full.
+/// Gathers spilled spans until a request is full.
 #[derive(Debug)]
-pub(super) struct Delivery<'a> {
-    /// Nothing, where parcels are only counted.
+pub(super) struct BatchSender<'a> {
+    /// Nothing, where spans are only counted.
     sender: Option<&'a Sender>,
-    ledger: &'a mut Ledger,
-    waiting: Vec<Parcel>,
+    ledger: &'a mut ReplayLedger,
+    pending: Vec<SpilledSpans>,
     bytes: usize,
     /// `true` once the endpoint has accepted a request. Later refusals then concern the content of
     /// a request.
-    is_receiver: bool,
+    is_otlp_receiver: bool,
     /// The last of the collector's warnings that was logged.
     warning: String,
 }
 
-impl<'a> Delivery<'a> {
-    pub(super) fn new(sender: Option<&'a Sender>, ledger: &'a mut Ledger) -> Self {
+impl<'a> BatchSender<'a> {
+    pub(super) fn new(sender: Option<&'a Sender>, ledger: &'a mut ReplayLedger) -> Self {
         Self {
             sender,
             ledger,
-            waiting: Vec::new(),
+            pending: Vec::new(),
             bytes: 0,
-            is_receiver: false,
+            is_otlp_receiver: false,
             warning: String::new(),
         }
     }
 
-    pub(super) fn was_sent_before(&self, id: &str) -> bool {
-        self.ledger.has(id)
+    pub(super) fn is_in_ledger(&self, id: &str) -> bool {
+        self.ledger.contains(id)
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
+        self.pending.is_empty()
     }
 
-    /// Adds a parcel, after those before it have been sent if it does not fit into one request with
+    /// Adds spans, after those before it have been sent if it does not fit into one request with
     /// them.
-    pub(super) async fn put(
+    pub(super) async fn add(
         &mut self,
-        parcel: Parcel,
-        report: &mut Report,
+        spans: SpilledSpans,
+        report: &mut ReplayReport,
     ) -> Result<(), ReplayError> {
-        if self.bytes + parcel.request.len() > MAX_REQUEST_BYTES {
+        if self.bytes + spans.request.len() > MAX_REQUEST_BYTES {
             self.send(report).await?;
         }
-        self.bytes += parcel.request.len();
-        self.waiting.push(parcel);
+        self.bytes += spans.request.len();
+        self.pending.push(spans);
         Ok(())
     }
 
-    /// Sends what is waiting.
-    pub(super) async fn send(&mut self, report: &mut Report) -> Result<(), ReplayError> {
-        let parcels = std::mem::take(&mut self.waiting);
+    /// Sends what is pending.
+    pub(super) async fn send(&mut self, report: &mut ReplayReport) -> Result<(), ReplayError> {
+        let batch = std::mem::take(&mut self.pending);
         self.bytes = 0;
         // Until the collector has answered for them, whatever keeps it from doing so.
-        report.left += parcels.iter().map(|parcel| parcel.spans).sum::<u64>();
-        let Some(sender) = self.sender.filter(|_| !parcels.is_empty()) else {
+        report.left += batch.iter().map(|spans| spans.count).sum::<u64>();
+        let Some(sender) = self.sender.filter(|_| !batch.is_empty()) else {
             return Ok(());
         };
-        let Err(text) = self.send_together(sender, &parcels, report).await? else {
+        let Err(text) = self.send_request(sender, &batch, report).await? else {
             return Ok(());
         };
         let mut refusals = Vec::new();
-        if let [parcel] = &parcels[..] {
-            refusals.push(refused(parcel, text));
+        if let [spans] = &batch[..] {
+            refusals.push(to_refused(spans, text));
         } else {
             // A single line may have caused the refusal, so each line is sent in a request of its
             // own.
-            for parcel in parcels.chunks(1) {
-                if let Err(text) = self.send_together(sender, parcel, report).await? {
-                    refusals.push(refused(&parcel[0], text));
+            for single in batch.chunks(1) {
+                if let Err(text) = self.send_request(sender, single, report).await? {
+                    refusals.push(to_refused(&single[0], text));
                 }
-                if self.is_receiver {
+                if self.is_otlp_receiver {
                     refusals
                         .drain(..)
-                        .for_each(|refused| report.refuse(refused));
+                        .for_each(|refused| report.add_refused(refused));
                 } else if refusals.len() == REFUSALS_BEFORE_CHECK {
                     self.check_endpoint(sender, &refusals, report).await?;
                 }
@@ -116,7 +116,7 @@ impl<'a> Delivery<'a> {
         self.check_endpoint(sender, &refusals, report).await?;
         refusals
             .into_iter()
-            .for_each(|refused| report.refuse(refused));
+            .for_each(|refused| report.add_refused(refused));
         Ok(())
     }
 
@@ -126,53 +126,53 @@ impl<'a> Delivery<'a> {
     async fn check_endpoint(
         &mut self,
         sender: &Sender,
-        refusals: &[Refused],
-        report: &mut Report,
+        refusals: &[RefusedSpans],
+        report: &mut ReplayReport,
     ) -> Result<(), ReplayError> {
-        let Some(refused) = refusals.last().filter(|_| !self.is_receiver) else {
+        let Some(refused) = refusals.last().filter(|_| !self.is_otlp_receiver) else {
             return Ok(());
         };
-        match patiently(sender, Bytes::new(), report).await {
-            Ok(_) => self.is_receiver = true,
+        match send_with_retries(sender, Bytes::new(), report).await {
+            Ok(_) => self.is_otlp_receiver = true,
             Err(SendFailure::Refused(_)) => {
                 let text = format!(
                     "{}, and refused an empty request too: the endpoint's path or port is not that of an OTLP receiver",
                     refused.text
                 );
-                return Err(unsent(sender, SendFailure::Misdirected(text), report));
+                return Err(to_error(sender, SendFailure::Misdirected(text), report));
             }
-            Err(failure) => return Err(unsent(sender, failure, report)),
+            Err(failure) => return Err(to_error(sender, failure, report)),
         }
         Ok(())
     }
 
-    /// Sends parcels as one request; the inner error is the collector's refusal of it.
-    async fn send_together(
+    /// Sends batch as one request; the inner error is the collector's refusal of it.
+    async fn send_request(
         &mut self,
         sender: &Sender,
-        parcels: &[Parcel],
-        report: &mut Report,
+        batch: &[SpilledSpans],
+        report: &mut ReplayReport,
     ) -> Result<Result<(), String>, ReplayError> {
         // Requests one behind the other are one request with the spans of all.
-        let requests: Vec<&[u8]> = parcels.iter().map(|parcel| &*parcel.request).collect();
+        let requests: Vec<&[u8]> = batch.iter().map(|spans| &*spans.request).collect();
         let request = requests.concat();
-        let accepted = match patiently(sender, request.into(), report).await {
+        let accepted = match send_with_retries(sender, request.into(), report).await {
             Ok(accepted) => accepted,
             Err(SendFailure::Refused(text)) => return Ok(Err(text)),
-            Err(failure) => return Err(unsent(sender, failure, report)),
+            Err(failure) => return Err(to_error(sender, failure, report)),
         };
-        self.is_receiver = true;
-        let spans: u64 = parcels.iter().map(|parcel| parcel.spans).sum();
-        let rejected = accepted.rejected.min(spans);
-        report.left -= spans;
-        report.sent += spans - rejected;
+        self.is_otlp_receiver = true;
+        let count: u64 = batch.iter().map(|spans| spans.count).sum();
+        let rejected = accepted.rejected.min(count);
+        report.left -= count;
+        report.sent += count - rejected;
         match rejected {
             0 => self.warn(sender.endpoint(), accepted.message),
-            _ => report.reject(rejected, accepted.message),
+            _ => report.add_rejected(rejected, accepted.message),
         }
         // Those that were rejected must not be sent again either.
         self.ledger
-            .enter(parcels.iter().map(|parcel| parcel.id.as_str()))?;
+            .record(batch.iter().map(|spans| spans.id.as_str()))?;
         Ok(Ok(()))
     }
 
@@ -191,7 +191,7 @@ impl<'a> Delivery<'a> {
 }
 
 /// Returns the error for a failure that ends the replay.
-fn unsent(sender: &Sender, source: SendFailure, report: &Report) -> ReplayError {
+fn to_error(sender: &Sender, source: SendFailure, report: &ReplayReport) -> ReplayError {
     let endpoint = sender.endpoint().to_owned();
     // Rejected spans were in an accepted request, which is in the ledger too.
     if report.sent + report.rejected == 0 {
@@ -201,19 +201,19 @@ fn unsent(sender: &Sender, source: SendFailure, report: &Report) -> ReplayError 
     }
 }
 
-fn refused(parcel: &Parcel, text: String) -> Refused {
-    Refused {
-        id: parcel.id.clone(),
-        spans: parcel.spans,
+fn to_refused(spans: &SpilledSpans, text: String) -> RefusedSpans {
+    RefusedSpans {
+        id: spans.id.clone(),
+        count: spans.count,
         text,
     }
 }
 
 /// Sends a request, a few times if need be.
-async fn patiently(
+async fn send_with_retries(
     sender: &Sender,
     request: Bytes,
-    report: &mut Report,
+    report: &mut ReplayReport,
 ) -> Result<Accepted, SendFailure> {
     for pause in PAUSES {
         report.requests += 1;

@@ -2,7 +2,7 @@
 
 use std::io::{self, Read};
 
-use super::unwrapped::{self, Layer, Object};
+use super::quoting::{self, ObjectResult, Quoting};
 
 /// Bytes per read.
 const READ_BYTES: usize = 64 * 1024;
@@ -17,10 +17,10 @@ pub(super) struct Window<R> {
     input: R,
     is_at_end: bool,
     /// Scratch space for one read.
-    piece: Vec<u8>,
+    chunk: Vec<u8>,
     pub(super) buffer: Vec<u8>,
     /// Bytes of the log before the buffer, which were discarded.
-    dropped: u64,
+    discarded: u64,
     /// Position in the buffer up to which line breaks were counted.
     counted: usize,
     line_breaks: u64,
@@ -31,17 +31,17 @@ impl<R: Read> Window<R> {
         Self {
             input,
             is_at_end: false,
-            piece: vec![0; READ_BYTES],
+            chunk: vec![0; READ_BYTES],
             buffer: Vec::new(),
-            dropped: 0,
+            discarded: 0,
             counted: 0,
             line_breaks: 0,
         }
     }
 
     /// Returns the position of the buffer in the log.
-    pub(super) fn dropped(&self) -> u64 {
-        self.dropped
+    pub(super) fn discarded(&self) -> u64 {
+        self.discarded
     }
 
     /// Reads more; returns `false` at the end of the log.
@@ -50,12 +50,12 @@ impl<R: Read> Window<R> {
             return Ok(false);
         }
         let count = loop {
-            match self.input.read(&mut self.piece) {
+            match self.input.read(&mut self.chunk) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 outcome => break outcome?,
             }
         };
-        self.buffer.extend_from_slice(&self.piece[..count]);
+        self.buffer.extend_from_slice(&self.chunk[..count]);
         self.is_at_end = count == 0;
         Ok(count > 0)
     }
@@ -67,10 +67,10 @@ impl<R: Read> Window<R> {
     }
 
     /// Reads until the buffer contains the whole object.
-    pub(super) fn object(&mut self, start: usize, layers: &[Layer]) -> io::Result<Object> {
+    pub(super) fn object(&mut self, start: usize, layers: &[Quoting]) -> io::Result<ObjectResult> {
         loop {
-            let object = unwrapped::object(&self.buffer[start..], layers, MAX_OBJECT);
-            if object != Object::Unfinished {
+            let object = quoting::read_object(&self.buffer[start..], layers, MAX_OBJECT);
+            if object != ObjectResult::Unfinished {
                 return Ok(object);
             }
             // Doubles the amount each time, so that no byte is parsed many times.
@@ -98,7 +98,12 @@ impl<R: Read> Window<R> {
     }
 
     /// Returns the last brace before `end` that is followed by a member's name in these wrappings.
-    pub(super) fn brace_before(&self, mut end: usize, first: usize, mark: &[u8]) -> Option<usize> {
+    pub(super) fn previous_brace(
+        &self,
+        mut end: usize,
+        first: usize,
+        mark: &[u8],
+    ) -> Option<usize> {
         loop {
             end = first + memchr::memrchr(b'{', self.buffer.get(first..end)?)?;
             if self.has_members(end, mark) {
@@ -138,10 +143,10 @@ impl<R: Read> Window<R> {
     }
 
     /// Discards bytes from the beginning of the buffer.
-    pub(super) fn drop_before(&mut self, at: usize) {
+    pub(super) fn discard(&mut self, at: usize) {
         self.count(at);
         self.buffer.drain(..at);
-        self.dropped += at as u64;
+        self.discarded += at as u64;
         self.counted -= at;
     }
 }

@@ -13,37 +13,37 @@ const MAX_RATIO: u64 = 400;
 
 /// A part of a log that could not be searched.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Unreadable {
+pub(crate) struct UnreadablePart {
     /// Position in the log, such as `byte 17` or `line 3, base64`.
-    pub(crate) place: String,
+    pub(crate) position: String,
     pub(crate) text: String,
 }
 
 /// Position of a layer, and the list to which it reports parts that it cannot read.
 #[derive(Clone, Debug)]
-pub(super) struct Context {
-    shared: Rc<Shared>,
+pub(in crate::replay) struct UnpackContext {
+    state: Rc<UnpackState>,
     /// The packed data that contains this layer, outermost first.
-    within: String,
+    path: String,
     depth: usize,
 }
 
 #[derive(Debug)]
-struct Shared {
-    unreadable: RefCell<Vec<Unreadable>>,
+struct UnpackState {
+    unreadable: RefCell<Vec<UnreadablePart>>,
     read: Cell<u64>,
     unpacked: Cell<u64>,
     min_unpacked: u64,
     is_stopped: Cell<bool>,
 }
 
-impl Context {
-    pub(super) fn new() -> Self {
+impl UnpackContext {
+    pub(in crate::replay) fn new() -> Self {
         Self::with_limit(MIN_UNPACKED)
     }
 
-    pub(super) fn with_limit(min_unpacked: u64) -> Self {
-        let shared = Shared {
+    pub(in crate::replay) fn with_limit(min_unpacked: u64) -> Self {
+        let state = UnpackState {
             unreadable: RefCell::default(),
             read: Cell::new(0),
             unpacked: Cell::new(0),
@@ -51,71 +51,71 @@ impl Context {
             is_stopped: Cell::new(false),
         };
         Self {
-            shared: Rc::new(shared),
-            within: String::new(),
+            state: Rc::new(state),
+            path: String::new(),
             depth: 0,
         }
     }
 
     /// Returns the context for data packed inside this layer; reports data that is nested too
     /// deeply and returns `None`.
-    pub(super) fn nested(&self, place: &str, form: &str) -> Option<Self> {
+    pub(in crate::replay) fn nested(&self, position: &str, form: &str) -> Option<Self> {
         if self.depth == MAX_DEPTH {
             self.report(
-                place,
+                position,
                 format!("{form} is nested more than {MAX_DEPTH} deep and is not unpacked"),
             );
             return None;
         }
         Some(Self {
-            shared: Rc::clone(&self.shared),
-            within: format!("{}{place}, {form}: ", self.within),
+            state: Rc::clone(&self.state),
+            path: format!("{}{position}, {form}: ", self.path),
             depth: self.depth + 1,
         })
     }
 
-    pub(super) fn is_outermost(&self) -> bool {
+    pub(in crate::replay) fn is_outermost(&self) -> bool {
         self.depth == 0
     }
 
-    pub(super) fn report(&self, place: &str, text: impl Into<String>) {
-        self.shared.unreadable.borrow_mut().push(Unreadable {
-            place: format!("{}{place}", self.within),
+    pub(in crate::replay) fn report(&self, position: &str, text: impl Into<String>) {
+        self.state.unreadable.borrow_mut().push(UnreadablePart {
+            position: format!("{}{position}", self.path),
             text: text.into(),
         });
     }
 
     /// Takes everything reported since the last call.
-    pub(super) fn take_unreadable(&self) -> Vec<Unreadable> {
-        self.shared.unreadable.take()
+    pub(in crate::replay) fn take_unreadable(&self) -> Vec<UnreadablePart> {
+        self.state.unreadable.take()
     }
 
     /// Counts bytes of the log itself.
-    pub(super) fn count_read(&self, bytes: usize) {
-        self.shared.read.set(self.shared.read.get() + bytes as u64);
+    pub(in crate::replay) fn count_read(&self, bytes: usize) {
+        self.state.read.set(self.state.read.get() + bytes as u64);
     }
 
     /// Counts unpacked bytes, and stops unpacking this log once they exceed the limit.
-    pub(super) fn count_unpacked(&self, bytes: usize, place: &str) {
-        let Shared {
+    pub(in crate::replay) fn count_unpacked(&self, bytes: usize, position: &str) {
+        let UnpackState {
             read,
             unpacked,
             min_unpacked,
             is_stopped,
             ..
-        } = &*self.shared;
+        } = &*self.state;
         unpacked.set(unpacked.get() + bytes as u64);
         let limit = read.get().saturating_mul(MAX_RATIO).max(*min_unpacked);
         if unpacked.get() > limit && !is_stopped.replace(true) {
             let (read, unpacked) = (read.get(), unpacked.get());
             self.report(
-                place,
+                position,
                 format!("{read} bytes unpack to more than {unpacked}: the rest is not unpacked"),
             );
         }
     }
 
-    pub(super) fn is_stopped(&self) -> bool {
-        self.shared.is_stopped.get()
+    pub(in crate::replay) fn is_stopped(&self) -> bool {
+        self.state.is_stopped.get()
     }
 }

@@ -8,24 +8,24 @@ use std::rc::Rc;
 const READ_BYTES: usize = 64 * 1024;
 
 /// A source shared by a container format and a member inside it, which read in turn.
-pub(super) type SharedSource = Rc<RefCell<Source>>;
+pub(super) type SharedPeekReader = Rc<RefCell<PeekReader>>;
 
 /// A buffered reader with lookahead.
-pub(super) struct Source {
+pub(super) struct PeekReader {
     reader: Box<dyn Read>,
     /// Scratch space for one read.
-    piece: Vec<u8>,
+    chunk: Vec<u8>,
     buffer: Vec<u8>,
     at: usize,
     position: u64,
     is_at_end: bool,
 }
 
-impl Source {
-    pub(super) fn shared(reader: Box<dyn Read>) -> SharedSource {
+impl PeekReader {
+    pub(super) fn shared(reader: Box<dyn Read>) -> SharedPeekReader {
         Rc::new(RefCell::new(Self {
             reader,
-            piece: vec![0; READ_BYTES],
+            chunk: vec![0; READ_BYTES],
             buffer: Vec::new(),
             at: 0,
             position: 0,
@@ -64,12 +64,12 @@ impl Source {
         self.buffer.drain(..self.at);
         self.at = 0;
         let count = loop {
-            match self.reader.read(&mut self.piece) {
+            match self.reader.read(&mut self.chunk) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 outcome => break outcome?,
             }
         };
-        self.buffer.extend_from_slice(&self.piece[..count]);
+        self.buffer.extend_from_slice(&self.chunk[..count]);
         self.is_at_end = count == 0;
         Ok(())
     }

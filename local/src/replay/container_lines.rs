@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::io::Read;
 
-use super::rewritten::{Rewrite, Rewritten};
+use super::line_rewriter::{LineRewriter, RewriteReader};
 
 /// A piece that others follow is so long in Docker's files, which do not say it in another way.
 const DOCKER_PIECE: usize = 16 * 1024;
@@ -16,24 +16,24 @@ const DOCKER_EXCESS: usize = 16;
 const MAX_JOINED: usize = 4 * 1024 * 1024;
 
 /// Returns a reader that joins the pieces of a line and leaves all other text unchanged.
-pub(super) fn joined(input: impl Read) -> impl Read {
-    Rewritten::new(input, Join::default())
+pub(super) fn join_container_lines(input: impl Read) -> impl Read {
+    RewriteReader::new(input, ContainerLineJoiner::default())
 }
 
 #[derive(Default)]
-struct Join {
+struct ContainerLineJoiner {
     /// Pieces that wait for the next one, by the stream that they were written to.
-    waiting: BTreeMap<Vec<u8>, Waiting>,
+    unfinished: BTreeMap<Vec<u8>, UnfinishedLine>,
 }
 
 #[derive(Default)]
-struct Waiting {
+struct UnfinishedLine {
     text: Vec<u8>,
     line_breaks: usize,
 }
 
 /// A line of a container's runtime.
-struct Piece<'a> {
+struct ContainerPiece<'a> {
     stream: &'a [u8],
     /// What stands before and behind the text.
     around: [&'a [u8]; 2],
@@ -41,34 +41,34 @@ struct Piece<'a> {
     is_last: bool,
 }
 
-impl Rewrite for Join {
+impl LineRewriter for ContainerLineJoiner {
     /// 16 KiB, each byte of which may be escaped as six, and the text around them.
     const MAX_LINE: usize = 128 * 1024;
 
-    fn line(&mut self, line: Vec<u8>, is_whole: bool, out: &mut Vec<u8>) {
-        match piece(&line) {
+    fn rewrite(&mut self, line: Vec<u8>, is_whole: bool, out: &mut Vec<u8>) {
+        match parse_piece(&line) {
             Some(piece) if is_whole => self.join(&piece, out),
             _ => out.extend(line),
         }
     }
 
     fn finish(&mut self, out: &mut Vec<u8>) {
-        let waiting = std::mem::take(&mut self.waiting);
+        let waiting = std::mem::take(&mut self.unfinished);
         out.extend(waiting.into_values().flat_map(|waiting| waiting.text));
     }
 }
 
-impl Join {
-    fn join(&mut self, piece: &Piece<'_>, out: &mut Vec<u8>) {
+impl ContainerLineJoiner {
+    fn join(&mut self, piece: &ContainerPiece<'_>, out: &mut Vec<u8>) {
         let [before, behind] = piece.around;
-        let mut waiting = self.waiting.remove(piece.stream).unwrap_or_default();
+        let mut waiting = self.unfinished.remove(piece.stream).unwrap_or_default();
         if waiting.text.is_empty() {
             waiting.text.extend_from_slice(before);
         }
         waiting.text.extend_from_slice(piece.text);
         if !piece.is_last && waiting.text.len() < MAX_JOINED {
             waiting.line_breaks += 1;
-            self.waiting.insert(piece.stream.to_vec(), waiting);
+            self.unfinished.insert(piece.stream.to_vec(), waiting);
             return;
         }
         out.extend(waiting.text);
@@ -79,12 +79,12 @@ impl Join {
     }
 }
 
-fn piece(line: &[u8]) -> Option<Piece<'_>> {
-    cri(line).or_else(|| docker(line))
+fn parse_piece(line: &[u8]) -> Option<ContainerPiece<'_>> {
+    parse_cri(line).or_else(|| parse_docker(line))
 }
 
 /// `TIME STREAM P TEXT`, with `F` in the place of `P` for the last one.
-fn cri(line: &[u8]) -> Option<Piece<'_>> {
+fn parse_cri(line: &[u8]) -> Option<ContainerPiece<'_>> {
     let mut words = line.splitn(4, |byte| *byte == b' ');
     let (time, stream, tag, text) = (words.next()?, words.next()?, words.next()?, words.next()?);
     let is_time = time.first()?.is_ascii_digit() && time.contains(&b'T');
@@ -97,7 +97,7 @@ fn cri(line: &[u8]) -> Option<Piece<'_>> {
     let content = text.strip_suffix(b"\n").unwrap_or(text);
     let content = content.strip_suffix(b"\r").unwrap_or(content);
     let before = line.len() - text.len();
-    (is_time && is_stream).then_some(Piece {
+    (is_time && is_stream).then_some(ContainerPiece {
         stream,
         around: [&line[..before], &text[content.len()..]],
         text: content,
@@ -107,19 +107,19 @@ fn cri(line: &[u8]) -> Option<Piece<'_>> {
 
 /// `{"log":"TEXT","stream":"STREAM","time":"TIME"}`, with optional spaces. Only the text of the
 /// last piece ends with a line break.
-fn docker(line: &[u8]) -> Option<Piece<'_>> {
+fn parse_docker(line: &[u8]) -> Option<ContainerPiece<'_>> {
     let rest = strip_tokens(line, &[b"{", b"\"log\"", b":", b"\""])?;
     let before = line.get(..line.len() - rest.len())?;
-    let Text {
+    let JsonString {
         text,
         length,
         has_line_break,
-    } = string(rest)?;
+    } = parse_string(rest)?;
     let behind = &rest[text.len()..];
     let stream = strip_tokens(behind, &[b"\"", b",", b"\"stream\"", b":", b"\""])?;
     let stream = &stream[..6.min(stream.len())];
     let is_cut = (DOCKER_PIECE..=DOCKER_PIECE + DOCKER_EXCESS).contains(&length);
-    matches!(stream, b"stdout" | b"stderr").then_some(Piece {
+    matches!(stream, b"stdout" | b"stderr").then_some(ContainerPiece {
         stream,
         around: [before, behind],
         text,
@@ -138,7 +138,7 @@ fn strip_tokens<'a>(text: &'a [u8], tokens: &[&[u8]]) -> Option<&'a [u8]> {
 }
 
 /// The inside of a JSON string, as it is written.
-struct Text<'a> {
+struct JsonString<'a> {
     text: &'a [u8],
     /// How many bytes it stands for.
     length: usize,
@@ -146,7 +146,7 @@ struct Text<'a> {
 }
 
 /// A JSON string up to its end.
-fn string(text: &[u8]) -> Option<Text<'_>> {
+fn parse_string(text: &[u8]) -> Option<JsonString<'_>> {
     let (mut at, mut length, mut has_line_break) = (0, 0, false);
     loop {
         let escaped = text.get(at + 1);
@@ -163,7 +163,7 @@ fn string(text: &[u8]) -> Option<Text<'_>> {
         at += skipped;
         length += 1;
     }
-    Some(Text {
+    Some(JsonString {
         text: text.get(..at)?,
         length,
         has_line_break,
@@ -189,7 +189,7 @@ mod tests {
 
     fn joined(log: &str) -> String {
         let mut text = String::new();
-        super::joined(log.as_bytes())
+        super::join_container_lines(log.as_bytes())
             .read_to_string(&mut text)
             .unwrap();
         text
@@ -241,7 +241,7 @@ mod tests {
     proptest! {
         #[test]
         fn everything_else_stays_as_it_is(text in "[a-z{}\":\\\\ \n]{0,200}", long in 0..3_usize) {
-            let log = text.clone() + &"x".repeat(long * Join::MAX_LINE) + &text;
+            let log = text.clone() + &"x".repeat(long * ContainerLineJoiner::MAX_LINE) + &text;
             prop_assert_eq!(joined(&log), log);
         }
     }

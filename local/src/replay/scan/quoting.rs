@@ -8,7 +8,7 @@ const MAX_LAYERS: usize = 4;
 /// One way of writing a text as a part of another, each of which ends the text with a quotation
 /// mark and has its own way of writing one inside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Layer {
+pub(super) enum Quoting {
     /// A backslash before it.
     Json,
     /// Two of them.
@@ -17,8 +17,8 @@ pub(super) enum Layer {
 
 /// How the quotation mark before a member's name was wrapped, from the outside: `"` not at all,
 /// `\"` in JSON, `""` in CSV, `\""` in JSON in CSV. Nothing if it is no such mark.
-pub(super) fn layers(before: &[u8]) -> Option<Vec<Layer>> {
-    let mut mark = mark_before(before).to_vec();
+pub(super) fn detect(before: &[u8]) -> Option<Vec<Quoting>> {
+    let mut mark = trailing_mark(before).to_vec();
     let mut layers = Vec::new();
     while mark != b"\"" {
         if mark.is_empty() || layers.len() == MAX_LAYERS {
@@ -26,12 +26,12 @@ pub(super) fn layers(before: &[u8]) -> Option<Vec<Layer>> {
         }
         // In a JSON string no two quotation marks follow each other: the first would be its end.
         let layer = match mark.windows(2).any(|pair| pair == b"\"\"") {
-            true => Layer::Csv,
-            false => Layer::Json,
+            true => Quoting::Csv,
+            false => Quoting::Json,
         };
         let skipped = match layer {
-            Layer::Csv => b'"',
-            Layer::Json => b'\\',
+            Quoting::Csv => b'"',
+            Quoting::Json => b'\\',
         };
         let mut inner = Vec::new();
         let mut bytes = mark.iter();
@@ -49,11 +49,11 @@ pub(super) fn layers(before: &[u8]) -> Option<Vec<Layer>> {
 }
 
 /// Returns a quotation mark as it is escaped inside these layers, outermost first.
-pub(super) fn mark(layers: &[Layer]) -> Vec<u8> {
+pub(super) fn quotation_mark(layers: &[Quoting]) -> Vec<u8> {
     layers.iter().rev().fold(b"\"".to_vec(), |mark, layer| {
         let (escape, escaped): (u8, &[u8]) = match layer {
-            Layer::Json => (b'\\', b"\"\\"),
-            Layer::Csv => (b'"', b"\""),
+            Quoting::Json => (b'\\', b"\"\\"),
+            Quoting::Csv => (b'"', b"\""),
         };
         let bytes = mark.into_iter();
         let written = bytes.flat_map(|byte| {
@@ -68,7 +68,7 @@ pub(super) fn mark(layers: &[Layer]) -> Vec<u8> {
 }
 
 /// A quotation mark at the end of a text, as it is wrapped.
-pub(super) fn mark_before(text: &[u8]) -> &[u8] {
+pub(super) fn trailing_mark(text: &[u8]) -> &[u8] {
     let is_mark = |byte: &&u8| matches!(byte, b'"' | b'\\');
     let length = text.iter().rev().take_while(is_mark).count();
     &text[text.len() - length..]
@@ -76,8 +76,8 @@ pub(super) fn mark_before(text: &[u8]) -> &[u8] {
 
 /// The end of an object that was looked for.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Object {
-    Whole {
+pub(super) enum ObjectResult {
+    Complete {
         text: Vec<u8>,
         /// How long it is as it stands in the input.
         length: usize,
@@ -86,27 +86,30 @@ pub(super) enum Object {
     Unfinished,
     /// The object cannot be read: the text around it ends first, a string in it has a line break,
     /// or it is too long.
-    Cut,
+    Broken,
 }
 
 /// Takes an object, with its text unwrapped, from where it begins.
-pub(super) fn object(input: &[u8], layers: &[Layer], longest: usize) -> Object {
-    let mut unwrapper = Unwrapper {
+pub(super) fn read_object(input: &[u8], layers: &[Quoting], longest: usize) -> ObjectResult {
+    let mut unquoter = Unquoter {
         input: input.iter(),
-        layers: layers.iter().map(|layer| State::new(*layer)).collect(),
+        layers: layers
+            .iter()
+            .map(|layer| QuotingState::new(*layer))
+            .collect(),
     };
     let mut text = Vec::new();
     let (mut depth, mut is_string, mut is_escaped) = (0_usize, false, false);
     loop {
-        let byte = match unwrapper.next(layers.len()) {
-            Step::Byte(byte) => byte,
-            Step::Unfinished => return Object::Unfinished,
-            Step::End => return Object::Cut,
+        let byte = match unquoter.next(layers.len()) {
+            NextByte::Byte(byte) => byte,
+            NextByte::Unfinished => return ObjectResult::Unfinished,
+            NextByte::End => return ObjectResult::Broken,
         };
         // A line that was split or folded inside a string: nothing in the rest of the log makes it
         // JSON.
         if is_string && byte == b'\n' {
-            return Object::Cut;
+            return ObjectResult::Broken;
         }
         text.push(byte);
         match byte {
@@ -118,36 +121,36 @@ pub(super) fn object(input: &[u8], layers: &[Layer], longest: usize) -> Object {
             _ => {}
         }
         if depth == 0 {
-            let length = input.len() - unwrapper.input.len();
-            return Object::Whole { text, length };
+            let length = input.len() - unquoter.input.len();
+            return ObjectResult::Complete { text, length };
         }
         if text.len() > longest {
-            return Object::Cut;
+            return ObjectResult::Broken;
         }
     }
 }
 
-enum Step {
+enum NextByte {
     Byte(u8),
     Unfinished,
     /// The text's own end, or something that cannot stand in it.
     End,
 }
 
-struct Unwrapper<'a> {
+struct Unquoter<'a> {
     input: std::slice::Iter<'a, u8>,
     /// From the outside.
-    layers: Vec<State>,
+    layers: Vec<QuotingState>,
 }
 
-struct State {
-    layer: Layer,
+struct QuotingState {
+    layer: Quoting,
     /// What is left of a character that was written as a number.
     rest: Vec<u8>,
 }
 
-impl State {
-    fn new(layer: Layer) -> Self {
+impl QuotingState {
+    fn new(layer: Quoting) -> Self {
         Self {
             layer,
             rest: Vec::new(),
@@ -155,49 +158,49 @@ impl State {
     }
 }
 
-impl Unwrapper<'_> {
+impl Unquoter<'_> {
     /// The next byte inside of so many layers.
-    fn next(&mut self, depth: usize) -> Step {
+    fn next(&mut self, depth: usize) -> NextByte {
         let Some(outer) = depth.checked_sub(1) else {
             return match self.input.next() {
-                Some(byte) => Step::Byte(*byte),
-                None => Step::Unfinished,
+                Some(byte) => NextByte::Byte(*byte),
+                None => NextByte::Unfinished,
             };
         };
         if let Some(byte) = self.layers[outer].rest.pop() {
-            return Step::Byte(byte);
+            return NextByte::Byte(byte);
         }
         match (self.layers[outer].layer, self.next(outer)) {
-            (Layer::Csv, Step::Byte(b'"')) => match self.next(outer) {
-                Step::Byte(b'"') => Step::Byte(b'"'),
-                Step::Unfinished => Step::Unfinished,
-                _ => Step::End,
+            (Quoting::Csv, NextByte::Byte(b'"')) => match self.next(outer) {
+                NextByte::Byte(b'"') => NextByte::Byte(b'"'),
+                NextByte::Unfinished => NextByte::Unfinished,
+                _ => NextByte::End,
             },
-            (Layer::Json, Step::Byte(b'"')) => Step::End,
-            (Layer::Json, Step::Byte(b'\\')) => self.escaped(outer),
+            (Quoting::Json, NextByte::Byte(b'"')) => NextByte::End,
+            (Quoting::Json, NextByte::Byte(b'\\')) => self.escape(outer),
             (_, step) => step,
         }
     }
 
-    fn escaped(&mut self, outer: usize) -> Step {
+    fn escape(&mut self, outer: usize) -> NextByte {
         match self.next(outer) {
-            Step::Byte(b'b') => Step::Byte(8),
-            Step::Byte(b'f') => Step::Byte(12),
-            Step::Byte(b'n') => Step::Byte(b'\n'),
-            Step::Byte(b'r') => Step::Byte(b'\r'),
-            Step::Byte(b't') => Step::Byte(b'\t'),
-            Step::Byte(b'u') => self.numbered(outer),
-            Step::Byte(byte @ (b'"' | b'\\' | b'/')) => Step::Byte(byte),
-            Step::Unfinished => Step::Unfinished,
-            _ => Step::End,
+            NextByte::Byte(b'b') => NextByte::Byte(8),
+            NextByte::Byte(b'f') => NextByte::Byte(12),
+            NextByte::Byte(b'n') => NextByte::Byte(b'\n'),
+            NextByte::Byte(b'r') => NextByte::Byte(b'\r'),
+            NextByte::Byte(b't') => NextByte::Byte(b'\t'),
+            NextByte::Byte(b'u') => self.unicode_escape(outer),
+            NextByte::Byte(byte @ (b'"' | b'\\' | b'/')) => NextByte::Byte(byte),
+            NextByte::Unfinished => NextByte::Unfinished,
+            _ => NextByte::End,
         }
     }
 
     /// A character written as one or two numbers of UTF-16.
-    fn numbered(&mut self, outer: usize) -> Step {
+    fn unicode_escape(&mut self, outer: usize) -> NextByte {
         let mut units = Vec::with_capacity(2);
         loop {
-            match self.unit(outer) {
+            match self.utf16_unit(outer) {
                 Ok(unit) => units.push(unit),
                 Err(step) => return step,
             }
@@ -207,28 +210,28 @@ impl Unwrapper<'_> {
             }
             for expected in [b'\\', b'u'] {
                 match self.next(outer) {
-                    Step::Byte(byte) if byte == expected => {}
-                    Step::Unfinished => return Step::Unfinished,
-                    _ => return Step::End,
+                    NextByte::Byte(byte) if byte == expected => {}
+                    NextByte::Unfinished => return NextByte::Unfinished,
+                    _ => return NextByte::End,
                 }
             }
         }
         let character = char::decode_utf16(units).next().and_then(Result::ok);
         let Some(character) = character else {
-            return Step::End;
+            return NextByte::End;
         };
         let mut bytes = [0; 4];
         let bytes = character.encode_utf8(&mut bytes).as_bytes();
         self.layers[outer].rest.extend(bytes[1..].iter().rev());
-        Step::Byte(bytes[0])
+        NextByte::Byte(bytes[0])
     }
 
-    fn unit(&mut self, outer: usize) -> Result<u16, Step> {
+    fn utf16_unit(&mut self, outer: usize) -> Result<u16, NextByte> {
         let mut unit = 0;
         for _ in 0..4 {
             match self.next(outer) {
-                Step::Byte(byte) => {
-                    let digit = char::from(byte).to_digit(16).ok_or(Step::End)?;
+                NextByte::Byte(byte) => {
+                    let digit = char::from(byte).to_digit(16).ok_or(NextByte::End)?;
                     unit = unit << 4 | digit as u16;
                 }
                 other => return Err(other),
@@ -244,11 +247,11 @@ mod tests {
 
     use super::*;
 
-    fn wrapped(text: &str, layers: &[Layer]) -> String {
+    fn wrapped(text: &str, layers: &[Quoting]) -> String {
         layers.iter().rev().fold(text.to_owned(), |text, layer| {
             let text = match layer {
-                Layer::Json => serde_json::to_string(&text).unwrap(),
-                Layer::Csv => format!("\"{}\"", text.replace('"', "\"\"")),
+                Quoting::Json => serde_json::to_string(&text).unwrap(),
+                Quoting::Csv => format!("\"{}\"", text.replace('"', "\"\"")),
             };
             format!("before {text}, behind")
         })
@@ -258,26 +261,26 @@ mod tests {
         #[test]
         fn what_is_wrapped_is_unwrapped(
             text in ".{0,40}",
-            layers in proptest::collection::vec(prop_oneof![Just(Layer::Json), Just(Layer::Csv)], 0..4),
+            layers in proptest::collection::vec(prop_oneof![Just(Quoting::Json), Just(Quoting::Csv)], 0..4),
         ) {
             let inner = serde_json::json!({ "name": text }).to_string();
             let outer = wrapped(&inner, &layers);
             let name = outer.find("name").unwrap();
-            let found = super::layers(&outer.as_bytes()[..name]);
+            let found = super::detect(&outer.as_bytes()[..name]);
             prop_assert_eq!(found.as_deref(), Some(&*layers), "{}", outer);
-            prop_assert_eq!(mark(&layers), mark_before(&outer.as_bytes()[..name]));
+            prop_assert_eq!(quotation_mark(&layers), trailing_mark(&outer.as_bytes()[..name]));
             let start = outer[..name].rfind('{').unwrap();
-            let object = object(&outer.as_bytes()[start..], &layers, 4096);
+            let object = read_object(&outer.as_bytes()[start..], &layers, 4096);
             let end = outer.rfind('}').unwrap() + 1;
             let (text, length) = (inner.into_bytes(), end - start);
-            prop_assert_eq!(object, Object::Whole { text, length });
+            prop_assert_eq!(object, ObjectResult::Complete { text, length });
         }
 
         #[test]
         fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..99)) {
-            let found = super::layers(&bytes).unwrap_or_default();
-            for layers in [&found[..], &[Layer::Json], &[Layer::Csv, Layer::Json]] {
-                let _ = object(&bytes, layers, 50);
+            let found = super::detect(&bytes).unwrap_or_default();
+            for layers in [&found[..], &[Quoting::Json], &[Quoting::Csv, Quoting::Json]] {
+                let _ = read_object(&bytes, layers, 50);
             }
         }
     }
@@ -285,8 +288,8 @@ mod tests {
     #[test]
     fn characters_may_be_written_as_numbers() {
         let text = br#"{\"a\":\"\u003c\u00e9\ud83d\ude00\"}" rest"#;
-        let object = object(text, &[Layer::Json], 99);
-        let expected = Object::Whole {
+        let object = read_object(text, &[Quoting::Json], 99);
+        let expected = ObjectResult::Complete {
             text: "{\"a\":\"<é😀\"}".into(),
             length: text.len() - 6,
         };
@@ -295,10 +298,19 @@ mod tests {
 
     #[test]
     fn what_ends_too_early_is_told_from_what_is_not_all_there_yet() {
-        assert_eq!(object(b"{\"a\":", &[], 99), Object::Unfinished);
-        assert_eq!(object(b"{\\\"a\\\":\"", &[Layer::Json], 99), Object::Cut);
-        assert_eq!(object(b"{\"\"a\"\":\" ", &[Layer::Csv], 99), Object::Cut);
-        assert_eq!(object(b"{\"a\":\"b\nc\"}", &[], 99), Object::Cut);
-        assert_eq!(object(b"{\n\"a\":", &[], 99), Object::Unfinished);
+        assert_eq!(read_object(b"{\"a\":", &[], 99), ObjectResult::Unfinished);
+        assert_eq!(
+            read_object(b"{\\\"a\\\":\"", &[Quoting::Json], 99),
+            ObjectResult::Broken
+        );
+        assert_eq!(
+            read_object(b"{\"\"a\"\":\" ", &[Quoting::Csv], 99),
+            ObjectResult::Broken
+        );
+        assert_eq!(
+            read_object(b"{\"a\":\"b\nc\"}", &[], 99),
+            ObjectResult::Broken
+        );
+        assert_eq!(read_object(b"{\n\"a\":", &[], 99), ObjectResult::Unfinished);
     }
 }

@@ -45,7 +45,7 @@ const FORMATS: &[(&[u8], &str)] = &[
 pub(super) const LOOKAHEAD: usize = 32;
 
 /// Returns the format of data that begins like this, unless it may be text.
-pub(super) fn of(first: &[u8]) -> Option<&'static str> {
+pub(super) fn detect(first: &[u8]) -> Option<&'static str> {
     let mut formats = FORMATS.iter();
     let (magic, name) = formats.find(|(magic, _)| first.starts_with(magic))?;
     // A signature of letters alone may also begin a line of text.
@@ -56,18 +56,22 @@ pub(super) fn of(first: &[u8]) -> Option<&'static str> {
 
 /// Returns `true` if the bytes are not text in UTF-8 or another encoding that extends ASCII.
 pub(super) fn is_binary(bytes: &[u8]) -> bool {
-    let odd: usize = bytes
+    let control: usize = bytes
         .utf8_chunks()
         .map(|chunk| {
-            let controls = chunk.valid().bytes().filter(|byte| is_odd(*byte)).count();
+            let controls = chunk
+                .valid()
+                .bytes()
+                .filter(|byte| is_control(*byte))
+                .count();
             controls + chunk.invalid().len()
         })
         .sum();
-    odd * MIN_BINARY_SHARE > bytes.len()
+    control * MIN_BINARY_SHARE > bytes.len()
 }
 
 /// Returns `true` for a control character other than white space, backspace and terminal controls.
-fn is_odd(byte: u8) -> bool {
+fn is_control(byte: u8) -> bool {
     byte.is_ascii_control() && !matches!(byte, 7..=13 | 27)
 }
 
@@ -83,11 +87,11 @@ mod tests {
             "xyz",
             "",
         ] {
-            assert_eq!(of(text.as_bytes()), None, "{text}");
+            assert_eq!(detect(text.as_bytes()), None, "{text}");
             assert!(!is_binary(text.as_bytes()), "{text}");
         }
         assert_eq!(
-            of(b"BZh91AY&SY\xf2\xd4\x11\x05\x00\x00\x9f\xdf\x80"),
+            detect(b"BZh91AY&SY\xf2\xd4\x11\x05\x00\x00\x9f\xdf\x80"),
             Some("bzip2")
         );
     }

@@ -6,80 +6,53 @@
 
 use std::io::Read;
 
-use super::rewritten::{Rewrite, Rewritten};
+use self::scalar::{ScalarStyle, leading_spaces};
+use crate::replay::line_rewriter::{LineRewriter, RewriteReader};
 
-mod text;
+mod scalar;
 
 /// Limit on the length of a string. Longer strings are left unchanged, because spill lines are
 /// shorter.
 const MAX_STRING: usize = 4 * 1024 * 1024;
 
 /// Returns a reader that puts folded strings on one line and leaves all other text unchanged.
-pub(super) fn unfolded(input: impl Read) -> impl Read {
-    Rewritten::new(input, Unfold::default())
+pub(super) fn unfold_yaml(input: impl Read) -> impl Read {
+    RewriteReader::new(input, YamlUnfolder::default())
 }
 
 #[derive(Default)]
-struct Unfold {
+struct YamlUnfolder {
     /// The string that has not ended yet.
-    open: Option<Open>,
+    open: Option<OpenString>,
 }
 
 /// A string whose end has not been read yet.
-struct Open {
+struct OpenString {
     /// Its unchanged lines, in case it is not a string.
     lines: Vec<u8>,
     /// Start of the text after the quotation mark or the block header.
     text_at: usize,
     /// Position up to which the text was searched for its end.
     searched: usize,
-    style: Style,
+    style: ScalarStyle,
     /// Lines of the string are indented further than its key.
     indent: usize,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Style {
-    Double,
-    Single,
-    /// A block that begins with `>` and ends before the first line that is not indented further.
-    Folded,
-}
-
-impl Style {
-    /// Returns the end of the string, or else the position from which to search for it later.
-    fn end(self, text: &[u8], mut at: usize) -> Result<usize, usize> {
-        let quote = match self {
-            Self::Double => b'"',
-            Self::Single => b'\'',
-            Self::Folded => return Err(text.len()),
-        };
-        while let Some(byte) = text.get(at) {
-            at += match byte {
-                b'\\' if self == Self::Double => 2,
-                b'\'' if self == Self::Single && text.get(at + 1) == Some(&quote) => 2,
-                byte if *byte == quote => return Ok(at),
-                _ => 1,
-            };
-        }
-        Err(at)
-    }
-}
-
-impl Rewrite for Unfold {
+impl LineRewriter for YamlUnfolder {
     /// Longer lines are not folded YAML.
     const MAX_LINE: usize = 1024 * 1024;
 
-    fn line(&mut self, line: Vec<u8>, is_whole: bool, out: &mut Vec<u8>) {
+    fn rewrite(&mut self, line: Vec<u8>, is_whole: bool, out: &mut Vec<u8>) {
         if let Some(mut open) = self.open.take() {
-            if is_whole && open.takes(&line) {
+            if is_whole && open.accepts(&line) {
                 open.lines.extend_from_slice(&line);
                 self.put(open, out);
                 return;
             }
             open.finish(out);
         }
-        match beginning(&line) {
+        match parse_string_start(&line) {
             Some(open) if is_whole => self.put(open, out),
             _ => out.extend(line),
         }
@@ -92,9 +65,9 @@ impl Rewrite for Unfold {
     }
 }
 
-impl Unfold {
+impl YamlUnfolder {
     /// Writes the string if it is complete, and keeps it otherwise.
-    fn put(&mut self, mut open: Open, out: &mut Vec<u8>) {
+    fn put(&mut self, mut open: OpenString, out: &mut Vec<u8>) {
         let text = &open.lines[open.text_at..];
         let end = match open.style.end(text, open.searched) {
             Ok(end) => end,
@@ -107,12 +80,12 @@ impl Unfold {
         let (inside, behind) = (&text[..end], &text[end + 1..]);
         let before = &open.lines[..open.text_at - 1];
         out.extend_from_slice(before);
-        if open.style == Style::Double {
+        if open.style == ScalarStyle::Double {
             out.push(b'"');
-            text::json_escapes(&text::join_quoted(inside, open.style), out);
+            scalar::json_escapes(&scalar::join_quoted(inside, open.style), out);
             out.push(b'"');
         } else {
-            let text = text::join_quoted(inside, open.style);
+            let text = scalar::join_quoted(inside, open.style);
             let mut pieces = memchr::memmem::find_iter(&text, b"''");
             let mut at = 0;
             for quote in pieces.by_ref() {
@@ -126,8 +99,8 @@ impl Unfold {
     }
 }
 
-impl Open {
-    fn takes(&self, line: &[u8]) -> bool {
+impl OpenString {
+    fn accepts(&self, line: &[u8]) -> bool {
         let is_blank = line.trim_ascii().is_empty();
         (is_blank || leading_spaces(line) > self.indent)
             && self.lines.len() + line.len() <= MAX_STRING
@@ -137,14 +110,14 @@ impl Open {
     /// quoted string without a closing quotation mark is not YAML, and its lines are written
     /// unchanged.
     fn finish(self, out: &mut Vec<u8>) {
-        if self.style != Style::Folded {
+        if self.style != ScalarStyle::Folded {
             out.extend(self.lines);
             return;
         }
         let (before, block) = self.lines.split_at(self.text_at);
         let indicator = before.iter().rposition(|byte| *byte == b'>');
         out.extend_from_slice(&before[..indicator.unwrap_or(before.len())]);
-        out.extend(text::join_folded(block));
+        out.extend(scalar::join_folded(block));
         out.push(b'\n');
         keep_line_numbers(block, out);
     }
@@ -159,7 +132,7 @@ fn keep_line_numbers(text: &[u8], out: &mut Vec<u8>) {
 
 /// Returns the string that begins in this line: `KEY: "TEXT`, `KEY: 'TEXT` or `KEY: >`. The key may
 /// be quoted and may follow `- `. An element of a list needs no key (`- 'TEXT`).
-fn beginning(line: &[u8]) -> Option<Open> {
+fn parse_string_start(line: &[u8]) -> Option<OpenString> {
     let mut indent = leading_spaces(line);
     let mut at = indent;
     while line[at..].starts_with(b"- ") {
@@ -175,12 +148,12 @@ fn beginning(line: &[u8]) -> Option<Open> {
     }
     let value = &line[at..];
     let (style, length) = match value {
-        [b'"', ..] => (Style::Double, 1),
-        [b'\'', ..] => (Style::Single, 1),
-        [b'>', header @ ..] if is_block_header(header) => (Style::Folded, value.len()),
+        [b'"', ..] => (ScalarStyle::Double, 1),
+        [b'\'', ..] => (ScalarStyle::Single, 1),
+        [b'>', header @ ..] if is_block_header(header) => (ScalarStyle::Folded, value.len()),
         _ => return None,
     };
-    Some(Open {
+    Some(OpenString {
         text_at: at + length,
         searched: 0,
         lines: line.to_vec(),
@@ -209,10 +182,6 @@ fn is_block_header(text: &[u8]) -> bool {
     text.trim_ascii()
         .iter()
         .all(|byte| matches!(byte, b'-' | b'+' | b'1'..=b'9'))
-}
-
-fn leading_spaces(line: &[u8]) -> usize {
-    line.iter().take_while(|byte| **byte == b' ').count()
 }
 
 #[cfg(test)]
