@@ -9,7 +9,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::json;
 
-use crate::support::{Collector, Desk, span, spilled};
+use crate::support::{Collector, ReplayCommand, span, spilled};
 
 fn data(name: &str) -> Vec<u8> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/replay/data");
@@ -33,9 +33,9 @@ async fn logs_of_real_pipelines_give_all_their_spans() {
         ("subscription-event.json", 7),
     ] {
         let collector = Collector::start().await;
-        let said = Desk::new(data(name)).replay(&collector, &[]).await;
-        assert_eq!(said.code, Some(0), "{name}: {}{}", said.out, said.err);
-        assert_eq!(collector.spans().len(), expected, "{name}: {}", said.out);
+        let output = ReplayCommand::new(data(name)).replay(&collector, &[]).await;
+        assert_eq!(output.code, Some(0), "{name}: {}{}", output.out, output.err);
+        assert_eq!(collector.spans().len(), expected, "{name}: {}", output.out);
     }
 }
 
@@ -82,13 +82,21 @@ async fn a_log_in_an_unknown_form_is_not_taken_for_an_empty_one() {
         ),
     ] {
         let collector = Collector::start().await;
-        let said = Desk::new(log).replay(&collector, &[]).await;
-        assert_eq!(said.code, Some(5), "{expected}: {}{}", said.out, said.err);
-        assert!(said.out.contains(expected), "{expected}: {}", said.out);
+        let output = ReplayCommand::new(log).replay(&collector, &[]).await;
+        assert_eq!(
+            output.code,
+            Some(5),
+            "{expected}: {}{}",
+            output.out,
+            output.err
+        );
+        assert!(output.out.contains(expected), "{expected}: {}", output.out);
         assert!(
-            said.out.starts_with("no spilled spans found in the parts"),
+            output
+                .out
+                .starts_with("no spilled spans found in the parts"),
             "{}",
-            said.out
+            output.out
         );
     }
 }
@@ -96,16 +104,16 @@ async fn a_log_in_an_unknown_form_is_not_taken_for_an_empty_one() {
 #[tokio::test]
 async fn what_is_understood_is_sent_although_another_part_is_not() {
     let collector = Collector::start().await;
-    let desk = Desk::new(spilled(&[span("a", 10)]).join("\n"));
-    std::fs::write(desk.path("packed"), b"\x28\xb5\x2f\xfd packed").unwrap();
-    let said = desk.replay(&collector, &["packed", "--json"]).await;
+    let command = ReplayCommand::new(spilled(&[span("a", 10)]).join("\n"));
+    std::fs::write(command.path("packed"), b"\x28\xb5\x2f\xfd packed").unwrap();
+    let output = command.replay(&collector, &["packed", "--json"]).await;
     assert_eq!(
-        (said.code, collector.spans().len()),
+        (output.code, collector.spans().len()),
         (Some(5), 1),
         "{}",
-        said.out
+        output.out
     );
-    let report = said.json();
+    let report = output.json();
     assert_eq!(report["not_understood"][0]["file"], "packed", "{report}");
     assert_eq!(report["complete"], false);
 }
@@ -122,9 +130,9 @@ async fn what_is_before_and_behind_corrupt_gzip_is_read() {
     let first = gzip(first.as_bytes());
     let expected = format!("log, byte {}: not understood: gzip data ", first.len());
     let log = [first, corrupt, gzip(third.as_bytes())].concat();
-    let said = Desk::new(log).replay(&collector, &[]).await;
-    assert_eq!(said.code, Some(5), "{}{}", said.out, said.err);
-    assert!(said.out.contains(&expected), "{}", said.out);
+    let output = ReplayCommand::new(log).replay(&collector, &[]).await;
+    assert_eq!(output.code, Some(5), "{}{}", output.out, output.err);
+    assert!(output.out.contains(&expected), "{}", output.out);
     assert_eq!(
         collector.spans(),
         ["a", "b", "c"].map(|name| span(name, 10))

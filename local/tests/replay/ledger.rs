@@ -2,76 +2,80 @@
 
 use serde_json::json;
 
-use crate::support::{Collector, Desk, span, spilled};
+use crate::support::{Collector, ReplayCommand, span, spilled};
 
 #[tokio::test]
 async fn a_second_replay_sends_nothing_and_force_does() {
     let collector = Collector::start().await;
     let spans = [span("a", 10), span("b", 700_000), span("c", 10)];
-    let desk = Desk::new(spilled(&spans).join("\n"));
+    let command = ReplayCommand::new(spilled(&spans).join("\n"));
 
-    let first = desk.replay(&collector, &["--json"]).await;
+    let first = command.replay(&collector, &["--json"]).await;
     assert_eq!(first.code, Some(0), "{}", first.err);
     assert_eq!(first.json()["spans"]["sent"], 3);
     assert_eq!(collector.spans(), spans, "other times, ids or texts");
 
-    let second = desk.replay(&collector, &["--json"]).await;
+    let second = command.replay(&collector, &["--json"]).await;
     assert_eq!((second.code, collector.requests().len()), (Some(0), 1));
     assert_eq!(second.json()["spans"]["sent_before"], 3);
 
-    let forced = desk.replay(&collector, &["--force"]).await;
+    let forced = command.replay(&collector, &["--force"]).await;
     assert_eq!((forced.code, collector.spans().len()), (Some(0), 6));
-    let last = desk.replay(&collector, &[]).await;
+    let last = command.replay(&collector, &[]).await;
     assert!(last.out.contains("sent before   3 spans"), "{}", last.out);
     assert_eq!(collector.spans().len(), 6);
 }
 
 #[tokio::test]
 async fn another_endpoint_has_not_had_them() {
-    let desk = Desk::new(spilled(&[span("a", 10)]).join("\n"));
+    let command = ReplayCommand::new(spilled(&[span("a", 10)]).join("\n"));
     for _ in 0..2 {
         let collector = Collector::start().await;
-        let said = desk.replay(&collector, &[]).await;
+        let output = command.replay(&collector, &[]).await;
         assert_eq!(
-            (said.code, collector.spans().len()),
+            (output.code, collector.spans().len()),
             (Some(0), 1),
             "{}",
-            said.err
+            output.err
         );
     }
-    assert!(desk.path(".local/state/baton/replay-ledger").exists());
+    assert!(command.path(".local/state/baton/replay-ledger").exists());
 }
 
 #[tokio::test]
 async fn what_a_log_has_twice_is_sent_once() {
     let collector = Collector::start().await;
     let lines = spilled(&[span("a", 10), span("b", 700_000)]);
-    let desk = Desk::new([lines.clone(), lines].concat().join("\n"));
-    let said = desk.replay(&collector, &["--json"]).await;
-    assert_eq!((said.code, collector.spans().len()), (Some(0), 2));
-    assert_eq!(said.json()["spans"]["found"], 2);
+    let command = ReplayCommand::new([lines.clone(), lines].concat().join("\n"));
+    let output = command.replay(&collector, &["--json"]).await;
+    assert_eq!((output.code, collector.spans().len()), (Some(0), 2));
+    assert_eq!(output.json()["spans"]["found"], 2);
 }
 
 #[tokio::test]
 async fn a_dry_run_only_counts() {
     let collector = Collector::start().await;
-    let desk = Desk::new(spilled(&[span("a", 10)]).join("\n"));
-    let said = desk
+    let command = ReplayCommand::new(spilled(&[span("a", 10)]).join("\n"));
+    let output = command
         .replay(&collector, &["--dry-run", "--ledger", "ledger"])
         .await;
-    assert_eq!(said.code, Some(0), "{}", said.err);
-    assert!(said.out.contains("would send    1 span\n"), "{}", said.out);
-    assert!(collector.requests().is_empty() && !desk.path("ledger").exists());
+    assert_eq!(output.code, Some(0), "{}", output.err);
+    assert!(
+        output.out.contains("would send    1 span\n"),
+        "{}",
+        output.out
+    );
+    assert!(collector.requests().is_empty() && !command.path("ledger").exists());
 }
 
 #[tokio::test]
 async fn a_dry_run_tells_programs_what_would_be_sent() {
     let collector = Collector::start().await;
-    let desk = Desk::new(spilled(&[span("a", 10), span("b", 10)]).join("\n"));
-    desk.replay(&collector, &[]).await;
+    let command = ReplayCommand::new(spilled(&[span("a", 10), span("b", 10)]).join("\n"));
+    command.replay(&collector, &[]).await;
     for (options, would_send) in [(&["--force"][..], 2), (&[], 0)] {
         let options = [&["--dry-run", "--json"], options].concat();
-        let report = desk.replay(&collector, &options).await.json();
+        let report = command.replay(&collector, &options).await.json();
         assert_eq!(
             (&report["dry_run"], &report["complete"]),
             (&json!(true), &json!(true))
@@ -87,12 +91,12 @@ async fn a_dry_run_tells_programs_what_would_be_sent() {
 }
 
 #[tokio::test]
-async fn a_ledger_that_cannot_be_used_is_told_before_anything_is_sent() {
+async fn a_ledger_that_cannot_be_used_is_reported_before_anything_is_sent() {
     let collector = Collector::start().await;
-    let desk = Desk::new(spilled(&[span("a", 10)]).join("\n"));
-    std::fs::write(desk.path("damaged"), "baton replay ledger 1\nwhat?\n").unwrap();
-    std::fs::create_dir(desk.path("folder")).unwrap();
-    for (ledger, told) in [
+    let command = ReplayCommand::new(spilled(&[span("a", 10)]).join("\n"));
+    std::fs::write(command.path("damaged"), "baton replay ledger 1\nwhat?\n").unwrap();
+    std::fs::create_dir(command.path("folder")).unwrap();
+    for (ledger, expected) in [
         (
             "damaged",
             "line 2 of the ledger damaged is damaged: expected an id and an endpoint",
@@ -101,9 +105,9 @@ async fn a_ledger_that_cannot_be_used_is_told_before_anything_is_sent() {
         ("log/ledger", "the ledger log/ledger cannot be created"),
         ("log", "line 1 of the ledger log is damaged"),
     ] {
-        let said = desk.replay(&collector, &["--ledger", ledger]).await;
-        assert!(said.err.contains(told), "{}", said.err);
-        assert_eq!((said.code, said.out.as_str()), (Some(4), ""));
+        let output = command.replay(&collector, &["--ledger", ledger]).await;
+        assert!(output.err.contains(expected), "{}", output.err);
+        assert_eq!((output.code, output.out.as_str()), (Some(4), ""));
     }
     assert!(collector.requests().is_empty());
 }

@@ -8,7 +8,7 @@ use flate2::write::GzEncoder;
 use serde_json::json;
 use tokio::io::AsyncWriteExt as _;
 
-use crate::support::{Collector, Desk, span, spilled};
+use crate::support::{Collector, ReplayCommand, span, spilled};
 
 #[tokio::test]
 async fn a_missing_fragment_is_named_and_the_rest_is_sent() {
@@ -16,11 +16,11 @@ async fn a_missing_fragment_is_named_and_the_rest_is_sent() {
     let mut lines = spilled(&[span("a", 10), span("long", 700_000)]);
     let fragments = lines.len() - 1;
     lines.remove(2);
-    let desk = Desk::new(lines.join("\n"));
-    let said = desk.replay(&collector, &[]).await;
-    assert_eq!(said.code, Some(1), "{}", said.err);
-    let told = format!(": fragment 2 of {fragments} is missing");
-    assert!(said.out.contains(&told), "{}", said.out);
+    let command = ReplayCommand::new(lines.join("\n"));
+    let output = command.replay(&collector, &[]).await;
+    assert_eq!(output.code, Some(1), "{}", output.err);
+    let expected = format!(": fragment 2 of {fragments} is missing");
+    assert!(output.out.contains(&expected), "{}", output.out);
     assert_eq!(collector.spans(), [span("a", 10)]);
 }
 
@@ -31,12 +31,12 @@ async fn packed_files_and_standard_input_are_read() {
     packed
         .write_all(spilled(&[span("packed", 10)])[0].as_bytes())
         .unwrap();
-    let desk = Desk::new(packed.finish().unwrap());
+    let command = ReplayCommand::new(packed.finish().unwrap());
     let events = json!({ "events": [{ "message": spilled(&[span("piped", 10)])[0] }] });
     let input = format!("{events:#}");
     let arguments = ["log", "-", "--endpoint", &collector.endpoint];
-    let said = desk.run(&arguments, &[], input.as_bytes()).await;
-    assert_eq!(said.code, Some(0), "{}", said.err);
+    let output = command.run(&arguments, &[], input.as_bytes()).await;
+    assert_eq!(output.code, Some(0), "{}", output.err);
     assert_eq!(
         collector.spans(),
         ["packed", "piped"].map(|name| span(name, 10))
@@ -53,30 +53,30 @@ async fn a_file_that_is_cut_off_is_reported_and_what_it_has_is_sent() {
     packed.write_all(&[b'\n'; 200_000]).unwrap();
     let mut packed = packed.finish().unwrap();
     packed.truncate(150_000);
-    let desk = Desk::new(packed);
-    let said = desk.replay(&collector, &[]).await;
+    let command = ReplayCommand::new(packed);
+    let output = command.replay(&collector, &[]).await;
     assert_eq!(
-        (said.code, collector.spans().len()),
+        (output.code, collector.spans().len()),
         (Some(5), 1),
         "{}",
-        said.out
+        output.out
     );
     let expected = "log, byte 0: not understood: gzip data is cut off";
-    assert!(said.out.contains(expected), "{}", said.out);
+    assert!(output.out.contains(expected), "{}", output.out);
 }
 
 #[tokio::test]
-async fn a_file_that_is_not_there_is_told_before_anything_is_sent() {
+async fn a_file_that_is_not_there_is_reported_before_anything_is_sent() {
     let collector = Collector::start().await;
-    let desk = Desk::new(spilled(&[span("a", 10)]).join("\n"));
+    let command = ReplayCommand::new(spilled(&[span("a", 10)]).join("\n"));
     for missing in ["missing", "."] {
-        let said = desk.replay(&collector, &[missing]).await;
+        let output = command.replay(&collector, &[missing]).await;
         assert!(
-            said.err.contains(&format!("{missing} cannot be opened")),
+            output.err.contains(&format!("{missing} cannot be opened")),
             "{}",
-            said.err
+            output.err
         );
-        assert_eq!(said.code, Some(4));
+        assert_eq!(output.code, Some(4));
     }
     assert!(collector.requests().is_empty());
 }
@@ -84,10 +84,10 @@ async fn a_file_that_is_not_there_is_told_before_anything_is_sent() {
 #[tokio::test]
 async fn a_log_without_spans_is_no_error() {
     let collector = Collector::start().await;
-    let desk = Desk::new("START\nEND\n");
-    let said = desk.replay(&collector, &[]).await;
+    let command = ReplayCommand::new("START\nEND\n");
+    let output = command.replay(&collector, &[]).await;
     assert_eq!(
-        (said.code, said.out.as_str()),
+        (output.code, output.out.as_str()),
         (Some(0), "no spilled spans found\n")
     );
 }
@@ -98,9 +98,9 @@ async fn ten_thousand_spans_go_out_in_requests_that_collectors_take() {
     let spans: Vec<_> = (0..10_000)
         .map(|number| span(&format!("{number:05}"), 800))
         .collect();
-    let desk = Desk::new(spilled(&spans).join("\n"));
-    let said = desk.replay(&collector, &[]).await;
-    assert_eq!(said.code, Some(0), "{}", said.err);
+    let command = ReplayCommand::new(spilled(&spans).join("\n"));
+    let output = command.replay(&collector, &[]).await;
+    assert_eq!(output.code, Some(0), "{}", output.err);
     assert!(collector.spans() == spans);
     let limit = 3 * 1024 * 1024 + 512 * 1024;
     let requests = collector.requests();
@@ -115,8 +115,8 @@ async fn ten_thousand_spans_go_out_in_requests_that_collectors_take() {
 #[tokio::test]
 async fn a_log_that_is_followed_is_sent_while_it_pauses() {
     let collector = Collector::start().await;
-    let desk = Desk::new("");
-    let mut child = desk.start(&["-", "--endpoint", &collector.endpoint], &[]);
+    let command = ReplayCommand::new("");
+    let mut child = command.start(&["-", "--endpoint", &collector.endpoint], &[]);
     let mut log = child.stdin.take().unwrap();
     let lines = spilled(&[span("a", 10)]).join("\n");
     log.write_all(format!("START\n{lines}\n").as_bytes())

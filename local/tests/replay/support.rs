@@ -192,24 +192,24 @@ pub(crate) fn spilled(spans: &[Span]) -> Vec<String> {
 }
 
 /// A folder with a log, and with a ledger once there is one.
-pub(crate) struct Desk {
+pub(crate) struct ReplayCommand {
     pub(crate) folder: TempDir,
 }
 
 /// What the command left behind.
-pub(crate) struct Said {
+pub(crate) struct CommandOutput {
     pub(crate) code: Option<i32>,
     pub(crate) out: String,
     pub(crate) err: String,
 }
 
-impl Said {
+impl CommandOutput {
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.out).unwrap_or_else(|_| panic!("{} {}", self.out, self.err))
     }
 }
 
-impl Desk {
+impl ReplayCommand {
     pub(crate) fn new(log: impl AsRef<[u8]>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("log"), log).unwrap();
@@ -221,7 +221,7 @@ impl Desk {
     }
 
     /// Replays the log.
-    pub(crate) async fn replay(&self, collector: &Collector, arguments: &[&str]) -> Said {
+    pub(crate) async fn replay(&self, collector: &Collector, arguments: &[&str]) -> CommandOutput {
         let given = ["log", "--endpoint", &collector.endpoint];
         let arguments = [&given[..], arguments].concat();
         self.run(&arguments, &[], b"").await
@@ -233,7 +233,7 @@ impl Desk {
         arguments: &[&str],
         environment: &[(&str, &str)],
         input: &[u8],
-    ) -> Said {
+    ) -> CommandOutput {
         let mut child = self.start(arguments, environment);
         let mut stdin = child.stdin.take().unwrap();
         let (written, output) = tokio::join!(
@@ -246,7 +246,7 @@ impl Desk {
             stdout,
             stderr,
         } = output.unwrap();
-        Said {
+        CommandOutput {
             code: status.code(),
             out: String::from_utf8(stdout).unwrap(),
             err: String::from_utf8(stderr).unwrap(),
