@@ -44,10 +44,10 @@ impl LogInput {
 fn open_file(path: &PathBuf) -> io::Result<File> {
     let file = File::open(path)?;
     // A folder can be opened, and fails only when it is read.
-    match file.metadata()?.is_dir() {
-        true => Err(io::ErrorKind::IsADirectory.into()),
-        false => Ok(file),
+    if file.metadata()?.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
     }
+    Ok(file)
 }
 
 /// For people.

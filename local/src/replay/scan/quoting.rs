@@ -25,13 +25,10 @@ pub(super) fn detect(before: &[u8]) -> Option<Vec<Quoting>> {
             return None;
         }
         // In a JSON string no two quotation marks follow each other: the first would be its end.
-        let layer = match mark.windows(2).any(|pair| pair == b"\"\"") {
-            true => Quoting::Csv,
-            false => Quoting::Json,
-        };
-        let skipped = match layer {
-            Quoting::Csv => b'"',
-            Quoting::Json => b'\\',
+        let (layer, skipped) = if mark.windows(2).any(|pair| pair == b"\"\"") {
+            (Quoting::Csv, b'"')
+        } else {
+            (Quoting::Json, b'\\')
         };
         let mut inner = Vec::new();
         let mut bytes = mark.iter();
