@@ -10,13 +10,13 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
-use baton_telemetry::replay::{InvalidEnvironment, SendFailure, Sender};
+use baton_telemetry::replay::Sender;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use self::fragments::FragmentBuffer;
 use self::input::LogInput;
-use self::ledger::{LedgerError, ReplayLedger};
+use self::ledger::ReplayLedger;
 use self::report::DamagedLine;
 use self::scan::{ScannedLine, Scanner};
 use self::send::{BatchSender, SpilledSpans};
@@ -25,6 +25,7 @@ use self::unpack::{UnpackContext, UnreadablePart};
 
 mod byte_search;
 mod container_lines;
+mod error;
 mod fragments;
 mod input;
 mod ledger;
@@ -35,6 +36,7 @@ mod send;
 mod spill_line;
 mod unpack;
 
+pub(crate) use self::error::ReplayError;
 pub(crate) use self::input::InputPath;
 pub(crate) use self::report::ReplayReport;
 
@@ -54,34 +56,6 @@ pub(crate) struct ReplaySettings {
     pub(crate) is_forced: bool,
     /// Whether everything is only counted.
     pub(crate) is_dry_run: bool,
-}
-
-/// Why a replay did not begin, or did not come to its end.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum ReplayError {
-    #[error(transparent)]
-    Environment(#[from] InvalidEnvironment),
-    #[error("{name} cannot be opened")]
-    Open { name: String, source: io::Error },
-    #[error(transparent)]
-    Ledger(#[from] LedgerError),
-    #[error("{name} cannot be read to its end")]
-    Read { name: String, source: io::Error },
-    /// The first request failed.
-    #[error("no spans were sent to {endpoint}")]
-    NothingSent {
-        endpoint: String,
-        source: SendFailure,
-    },
-    /// A request failed after others had been accepted.
-    #[error(
-        "not all spans were sent to {endpoint}: the ledger records the accepted requests, and the \
-         next replay of the log sends the rest"
-    )]
-    PartlySent {
-        endpoint: String,
-        source: SendFailure,
-    },
 }
 
 /// Everything that must be there before something is sent.
@@ -109,9 +83,10 @@ impl Replay {
         };
         let inputs = settings.inputs.iter().map(open);
         let inputs = inputs.collect::<Result<_, _>>()?;
-        let ledger = match settings.is_dry_run {
-            true => ReplayLedger::open_read_only(&settings.ledger, sender.endpoint())?,
-            false => ReplayLedger::open(&settings.ledger, sender.endpoint())?,
+        let ledger = if settings.is_dry_run {
+            ReplayLedger::open_read_only(&settings.ledger, sender.endpoint())?
+        } else {
+            ReplayLedger::open(&settings.ledger, sender.endpoint())?
         };
         Ok(Self {
             sender,

@@ -125,6 +125,34 @@ impl ReplayReport {
         report["spans"][left] = self.left.into();
         report
     }
+
+    fn fmt_problems(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.rejected > 0 {
+            writeln!(formatter, "the collector says: {}", self.collector_message)?;
+        }
+        let refused = self.refused.iter().map(|refused| {
+            let RefusedSpans { id, count, text } = refused;
+            format!("spill {id}: {} refused: {text}", Quantity(*count, "span"))
+        });
+        let incomplete = self.incomplete.iter().map(ToString::to_string);
+        let damaged = self.damaged.iter().map(|damaged| {
+            let DamagedLine { file, line, text } = damaged;
+            format!("{file}, line {line}: a spill line is damaged: {text}")
+        });
+        let unreadable = self.unreadable.iter().map(|(file, part)| {
+            let UnreadablePart { position, text } = part;
+            format!("{file}, {position}: not understood: {text}")
+        });
+        let all = refused.chain(incomplete).chain(damaged).chain(unreadable);
+        let all: Vec<String> = all.collect();
+        for problem in all.iter().take(MAX_LISTED) {
+            writeln!(formatter, "{problem}")?;
+        }
+        match all.len().saturating_sub(MAX_LISTED) {
+            0 => Ok(()),
+            more => writeln!(formatter, "and {more} more of these: --json tells all"),
+        }
+    }
 }
 
 /// For people.
@@ -168,36 +196,6 @@ impl fmt::Display for ReplayReport {
             }
         }
         self.fmt_problems(formatter)
-    }
-}
-
-impl ReplayReport {
-    fn fmt_problems(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.rejected > 0 {
-            writeln!(formatter, "the collector says: {}", self.collector_message)?;
-        }
-        let refused = self.refused.iter().map(|refused| {
-            let RefusedSpans { id, count, text } = refused;
-            format!("spill {id}: {} refused: {text}", Quantity(*count, "span"))
-        });
-        let incomplete = self.incomplete.iter().map(ToString::to_string);
-        let damaged = self.damaged.iter().map(|damaged| {
-            let DamagedLine { file, line, text } = damaged;
-            format!("{file}, line {line}: a spill line is damaged: {text}")
-        });
-        let unreadable = self.unreadable.iter().map(|(file, part)| {
-            let UnreadablePart { position, text } = part;
-            format!("{file}, {position}: not understood: {text}")
-        });
-        let all = refused.chain(incomplete).chain(damaged).chain(unreadable);
-        let all: Vec<String> = all.collect();
-        for problem in all.iter().take(MAX_LISTED) {
-            writeln!(formatter, "{problem}")?;
-        }
-        match all.len().saturating_sub(MAX_LISTED) {
-            0 => Ok(()),
-            more => writeln!(formatter, "and {more} more of these: --json tells all"),
-        }
     }
 }
 

@@ -6,7 +6,7 @@ use baton_telemetry::replay::{Accepted, MAX_REQUEST_BYTES, SendFailure, Sender};
 use bytes::Bytes;
 use tokio::time::sleep;
 
-use super::ReplayError;
+use super::error::ReplayError;
 use super::ledger::ReplayLedger;
 use super::report::{RefusedSpans, ReplayReport};
 
