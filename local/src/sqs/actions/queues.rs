@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use super::{ActionRequest, require, to_json};
+use super::json::{ActionRequest, require, to_json};
 use crate::sqs::error::Error;
 use crate::sqs::limits::{self, MAX_LIST_RESULTS};
 use crate::sqs::settings::{self, QueueAttributes};

@@ -1,7 +1,7 @@
 //! What becomes of a received message: deleted, or hidden for longer or shorter; one by one and in
 //! batches.
 
-use super::{ActionRequest, batch_response, require, to_json};
+use super::json::{ActionRequest, batch_response, require, to_json};
 use crate::sqs::error::Error;
 use crate::sqs::wire::EmptyResponse;
 use crate::sqs::wire::messages::{

@@ -6,7 +6,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::{ActionRequest, to_json};
+use super::json::{ActionRequest, to_json};
 use crate::sqs::account::ReceiveOptions;
 use crate::sqs::digest;
 use crate::sqs::error::Error;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::{ActionRequest, batch_response, require, to_json};
+use super::json::{ActionRequest, batch_response, require, to_json};
 use crate::sqs::account::{self, AcceptedMessage, SendKind};
 use crate::sqs::error::Error;
 use crate::sqs::message::{AttributeValue, MessageAttribute, MessageAttributes};

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::super::error::Error;
+use crate::sqs::error::Error;
 
 /// Most receives before a message is moved.
 const MAX_RECEIVE_COUNT: u32 = 1_000;

@@ -1,0 +1,131 @@
+//! The JSON of requests and responses.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::sqs::error::Error;
+use crate::sqs::limits;
+use crate::sqs::shared_account::SharedAccount;
+use crate::sqs::wire::messages::BatchRequest;
+use crate::sqs::wire::{BatchResponse, BatchResultErrorEntry};
+
+/// A request to one action.
+pub(crate) struct ActionRequest<'a> {
+    pub(crate) account: &'a Arc<SharedAccount>,
+    pub(crate) body: &'a [u8],
+    /// The X-Ray header of the HTTP request: AWS puts it on messages that bring none of their own.
+    pub(crate) trace_header: Option<&'a str>,
+}
+
+impl ActionRequest<'_> {
+    pub(super) fn parse<T: DeserializeOwned>(&self) -> Result<T, Error> {
+        // Some clients send no body at all where every field is optional.
+        let body = if self.body.is_empty() {
+            b"{}"
+        } else {
+            self.body
+        };
+        serde_json::from_slice(body)
+            .map_err(|error| Error::Serialization(describe_json_error(&error)))
+    }
+
+    /// The name in a queue URL. Host and scheme do not matter: a container may know this endpoint
+    /// by another name than we do.
+    pub(super) fn queue_name(&self, url: Option<&str>) -> Result<String, Error> {
+        let url = require(url, "QueueUrl")?;
+        let mut segments = url.rsplit('/');
+        let (Some(name), Some(account)) = (segments.next(), segments.next()) else {
+            return Err(Error::InvalidAddress(url.to_owned()));
+        };
+        if name.is_empty() || account.is_empty() {
+            return Err(Error::InvalidAddress(url.to_owned()));
+        }
+        self.check_account(account)?;
+        Ok(name.to_owned())
+    }
+
+    /// A batch of any action: the name of its queue, which is there, and its entries by their ids,
+    /// which are what AWS takes.
+    ///
+    /// `action` is the prefix of the entry's type name.
+    pub(super) fn batch<T: DeserializeOwned>(
+        &self,
+        action: &'static str,
+    ) -> Result<(String, Vec<(String, T)>), Error> {
+        let input: BatchRequest<T> = self.parse()?;
+        let name = self.queue_name(input.queue_url.as_deref())?;
+        let entries = input.entries.unwrap_or_default();
+        let ids: Vec<&str> = entries
+            .iter()
+            .map(|entry| entry.id.as_deref().unwrap_or_default())
+            .collect();
+        limits::check_batch(action, &ids)?;
+        // Before anything about single messages, as on AWS: the queue must be there.
+        self.account
+            .access(|account, _| account.queue(&name).map(drop))?;
+        let entries = entries
+            .into_iter()
+            .map(|entry| (entry.id.unwrap_or_default(), entry.content));
+        Ok((name, entries.collect()))
+    }
+
+    /// Queues of other accounts do not exist here.
+    pub(super) fn check_account(&self, account: &str) -> Result<(), Error> {
+        if account == self.account.account_id() {
+            Ok(())
+        } else {
+            Err(Error::QueueDoesNotExist)
+        }
+    }
+}
+
+pub(super) fn to_json(response: &impl Serialize) -> Result<Vec<u8>, Error> {
+    serde_json::to_vec(response).map_err(|error| {
+        Error::Serialization(format!("The answer could not be written as JSON: {error}"))
+    })
+}
+
+pub(super) fn require<'a>(value: Option<&'a str>, name: &str) -> Result<&'a str, Error> {
+    value
+        .filter(|value| !value.is_empty())
+        .ok_or_else(|| Error::MissingParameter(name.to_owned()))
+}
+
+/// The answer of a batch action, from what became of each entry: what an entry that succeeded has
+/// to say, or its id and error.
+pub(super) fn batch_response<T: Serialize>(
+    outcomes: impl Iterator<Item = Result<T, (String, Error)>>,
+) -> Result<Vec<u8>, Error> {
+    let mut response = BatchResponse {
+        successful: Vec::new(),
+        failed: Vec::new(),
+    };
+    for outcome in outcomes {
+        match outcome {
+            Ok(entry) => response.successful.push(entry),
+            Err((id, error)) => response.failed.push(BatchResultErrorEntry {
+                id,
+                sender_fault: true,
+                code: error.codes().code,
+                message: error.to_string(),
+            }),
+        }
+    }
+    to_json(&response)
+}
+
+/// Where the JSON is wrong and what was expected, without quoting it: it may hold a message body.
+fn describe_json_error(error: &serde_json::Error) -> String {
+    let kind = match error.classify() {
+        serde_json::error::Category::Data => "has a field of the wrong type",
+        serde_json::error::Category::Eof => "ends too early",
+        serde_json::error::Category::Syntax | serde_json::error::Category::Io => "is not JSON",
+    };
+    format!(
+        "The request body {kind} at line {} column {}.",
+        error.line(),
+        error.column()
+    )
+}
