@@ -279,32 +279,6 @@ fn zigzag(number: i32) -> u32 {
     ((number << 1) ^ (number >> 31)).cast_unsigned()
 }
 
-impl Schema {
-    fn field(&self, name: &str) -> Option<&Field> {
-        let name = camel_case(name);
-        self.fields.iter().find(|field| field.name == name)
-    }
-}
-
-/// Compares names so that `trace_id` equals `traceId`.
-fn camel_case(name: &str) -> String {
-    let mut camel = String::with_capacity(name.len());
-    let mut after_underscore = false;
-    for character in name.chars() {
-        if character == '_' {
-            after_underscore = true;
-            continue;
-        }
-        if after_underscore {
-            camel.push(character.to_ascii_uppercase());
-        } else {
-            camel.push(character);
-        }
-        after_underscore = false;
-    }
-    camel
-}
-
 impl InvalidValue {
     fn expected(expected: &'static str) -> Self {
         Self {

@@ -14,6 +14,33 @@ pub(in crate::otlp) struct Schema {
     pub(super) recovery: Recovery,
 }
 
+impl Schema {
+    /// Returns the field with this name, in camelCase or snake_case.
+    pub(super) fn field(&self, name: &str) -> Option<&Field> {
+        let name = camel_case(name);
+        self.fields.iter().find(|field| field.name == name)
+    }
+}
+
+/// Compares names so that `trace_id` equals `traceId`.
+fn camel_case(name: &str) -> String {
+    let mut camel = String::with_capacity(name.len());
+    let mut after_underscore = false;
+    for character in name.chars() {
+        if character == '_' {
+            after_underscore = true;
+            continue;
+        }
+        if after_underscore {
+            camel.push(character.to_ascii_uppercase());
+        } else {
+            camel.push(character);
+        }
+        after_underscore = false;
+    }
+    camel
+}
+
 /// The extent of the loss when a message cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Recovery {
