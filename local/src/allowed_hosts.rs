@@ -1,15 +1,15 @@
 //! Host names that the listeners of the local stack accept.
 //!
-//! A web page can resolve a name of its site to 127.0.0.1 (DNS rebinding). The browser then treats
-//! the stack as part of that site and lets the page read spans and receive messages. The request
-//! still carries the site's host name, so every listener compares `Host` (HTTP/2: `:authority`)
-//! with the names below and refuses others with 421 (Misdirected Request). The same holds for
-//! `Origin`, which a browser adds when a page of another site sends a request without reading the
-//! answer; it is refused with 403 (Forbidden).
+//! A web page can resolve a name of its own site to 127.0.0.1 (DNS rebinding). The browser then
+//! treats the stack as part of that site and lets the page read spans and receive messages. The
+//! request still carries the site's host name, so every listener compares `Host` (HTTP/2:
+//! `:authority`) with its list of accepted names and refuses others with 421 (Misdirected Request).
+//! It also checks `Origin`, which a browser adds when a page of another site sends a request
+//! without reading the response, and refuses other sites with 403 (Forbidden).
 //!
 //! The listeners accept `localhost`, names that end in `.localhost`, loopback addresses, and the
-//! names that the user allows. The SQS endpoint also accepts the names of SQS on AWS, which SDKs
-//! send through a proxy or a changed `hosts` file.
+//! names that the user allows. The SQS endpoint also accepts the host names of SQS on AWS, which
+//! SDKs send through a proxy or a changed `hosts` file.
 
 use std::net::IpAddr;
 use std::str::FromStr;
@@ -23,8 +23,7 @@ mod layer;
 
 pub(crate) use self::layer::HostCheckLayer;
 
-/// Domains under which AWS offers SQS, in the `aws` and `aws-cn` partitions; `api.…` are the
-/// dual-stack ones.
+/// Domains of SQS on AWS in the `aws` and `aws-cn` partitions. The ones with `api` are dual-stack.
 const AWS_DOMAINS: [&str; 4] = [
     ".amazonaws.com",
     ".amazonaws.com.cn",
@@ -32,8 +31,7 @@ const AWS_DOMAINS: [&str; 4] = [
     ".api.amazonwebservices.com.cn",
 ];
 
-/// Host names that a listener accepts: the built-in ones and those that were added. The default
-/// adds none.
+/// Host names that a listener accepts: the built-in ones and added ones. The default adds none.
 #[derive(Clone, Debug, Default)]
 pub struct AllowedHosts {
     added: Arc<[HostName]>,
@@ -60,15 +58,15 @@ enum Host {
     Address(IpAddr),
 }
 
-/// The text is not a host name.
+/// Error of parsing a text that is not a host name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expected a host name or an address without scheme and port, such as host.docker.internal")]
 pub struct InvalidHostName;
 
-/// The reason why a request is refused.
+/// Error of a request that fails the host check.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum HostCheckError {
-    #[error("the request has {0} Host headers, expected one")]
+    #[error("expected one Host header, found {0}")]
     SeveralHosts(usize),
     #[error(
         "the host {0:?} is not a name of this endpoint: expected localhost, a loopback address, or a name given to `baton up` with --allow-host"
@@ -81,7 +79,7 @@ pub(crate) enum HostCheckError {
 }
 
 impl AllowedHosts {
-    /// Accepts the built-in names and `added`.
+    /// Creates a list of the built-in names and `added`.
     #[must_use]
     pub fn new(added: Vec<HostName>) -> Self {
         Self {
@@ -90,7 +88,7 @@ impl AllowedHosts {
         }
     }
 
-    /// Also accepts the host names of SQS on AWS.
+    /// Adds the host names of SQS on AWS.
     #[must_use]
     pub(crate) fn with_sqs_on_aws(self) -> Self {
         Self {
@@ -133,7 +131,7 @@ impl AllowedHosts {
         authority.is_ok_and(|authority| self.allows(authority.host()))
     }
 
-    /// `origin` is `scheme://name[:port]`, or `null`.
+    /// `origin` is `scheme://name[:port]` or `null`.
     fn allows_origin(&self, origin: &str) -> bool {
         let uri = origin.parse::<Uri>();
         uri.is_ok_and(|uri| uri.host().is_some_and(|host| self.allows(host)))
@@ -158,8 +156,8 @@ impl HostName {
         }
     }
 
-    /// Matches whole names only, because anyone can own other names under these domains, such as
-    /// bucket names.
+    /// Returns true for the host names of SQS. Only whole names match, because anyone can own other
+    /// names under these domains, such as bucket names.
     fn is_sqs_on_aws(&self) -> bool {
         let Host::Name(name) = &self.0 else {
             return false;
@@ -222,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn an_added_name_is_answered_in_any_spelling() {
+    fn an_added_name_is_accepted_in_any_spelling() {
         let added = ["Host.Docker.Internal", "10.0.0.5", "[2001:db8::1]"];
         let hosts = AllowedHosts::new(added.map(|name| name.parse().unwrap()).to_vec());
         for host in [
@@ -240,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn names_of_aws_are_for_the_sqs_endpoint_alone() {
+    fn only_the_sqs_endpoint_accepts_names_of_aws() {
         let sqs = "sqs.us-east-1.amazonaws.com";
         assert!(!allows(&AllowedHosts::default(), sqs));
         assert!(allows(&AllowedHosts::default().with_sqs_on_aws(), sqs));

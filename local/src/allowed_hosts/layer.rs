@@ -1,4 +1,4 @@
-//! A tower layer that checks host names, for axum routers and tonic servers.
+//! Tower layer that checks host names, for axum routers and tonic servers.
 
 use std::pin::pin;
 use std::task::{Context, Poll};
@@ -12,12 +12,12 @@ use tower::{Layer, Service};
 
 use super::{AllowedHosts, HostCheckError};
 
-/// Bytes of a refused request that are read before the connection closes: a client that is cut off
-/// while it writes does not see the response. The value is the limit of the largest request that
-/// any listener accepts.
+/// Limit on the bytes of a refused request that are read before the connection closes. A client
+/// whose connection closes while it writes does not see the response. The value is the size of the
+/// largest request that any listener accepts.
 const MAX_DRAINED_BYTES: usize = 20 * 1024 * 1024;
 
-/// Builds the response to a refused request, in the format that its headers ask for.
+/// Builds the response to a refused request in the format that its headers ask for.
 type RespondFn<R> = fn(&HostCheckError, &HeaderMap) -> R;
 
 /// Refuses requests for hosts that are not allowed before they reach the inner service.
@@ -27,7 +27,7 @@ pub(crate) struct HostCheckLayer<R> {
     respond: RespondFn<R>,
 }
 
-/// The service behind [`HostCheckLayer`].
+/// Service of [`HostCheckLayer`].
 #[derive(Debug)]
 pub(crate) struct HostCheck<S, R> {
     allowed: AllowedHosts,
@@ -36,7 +36,7 @@ pub(crate) struct HostCheck<S, R> {
 }
 
 impl<R> HostCheckLayer<R> {
-    /// Builds responses to refused requests with `respond`.
+    /// Creates a layer that builds the responses to refused requests with `respond`.
     pub(crate) fn new(allowed: AllowedHosts, respond: RespondFn<R>) -> Self {
         Self { allowed, respond }
     }
