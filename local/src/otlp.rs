@@ -1,19 +1,19 @@
-//! An OTLP receiver that keeps the spans it is sent in memory.
+//! OTLP receiver that keeps received spans in memory.
 //!
-//! Traces, metrics and logs are accepted over gRPC ([`serve_grpc`]) and over HTTP ([`serve_http`])
-//! as a collector accepts them. Spans are kept in a [`SpanStore`], which also knows which metrics
-//! arrived, and counts log records.
+//! It accepts traces, metrics and logs over gRPC ([`serve_grpc`]) and over HTTP ([`serve_http`]),
+//! as a collector does. A [`SpanStore`] holds the spans, the names of the received metrics, and the
+//! number of log records.
 //!
-//! JSON is read by the tolerant rules of protobuf's JSON mapping. Records that cannot be read or
-//! lack valid ids are left out; the response's `partialSuccess` counts them and states the path of
-//! the first one, and a warning is logged.
+//! JSON is read according to protobuf's JSON mapping, which is tolerant. The receiver skips records
+//! that it cannot read or that lack valid ids, counts them in the response's `partialSuccess` with
+//! the path of the first one, and logs a warning.
 //!
 //! Requests for a host that is not this machine are refused with 421, unless
 //! [`Config::allowed_hosts`] contains it.
 //!
-//! # Reading the spans
-//! `GET /api/spans` on the HTTP port answers with everything kept, `GET /api/spans?trace_id=…` with
-//! one trace, in the order of arrival:
+//! # Spans
+//! `GET /api/spans` on the HTTP port returns all stored spans, and `GET /api/spans?trace_id=…`
+//! those of one trace, in the order of arrival:
 //!
 //! ```json
 //! {"received": 1, "rejected": 0, "dropped": 0, "metrics": 0, "logs": 0, "spans": [{
@@ -26,18 +26,18 @@
 //!   "status": {"code": "UNSET", "message": ""}, "scope": "baton-producer", "resource": {"service.name": "onboarding-api"}}]}
 //! ```
 //!
-//! - `received`, `rejected` and `dropped` are totals over all traces: spans that arrived (a span
-//!   sent twice counts twice), spans refused because they have no usable id, and spans that had to
-//!   make room for newer ones. `metrics` and `logs` are the data points and log records that
-//!   arrived.
-//! - `parent_is_remote` is `null` when the sender did not say; `parent_span_id` is `null` for a
-//!   root.
+//! - `received`, `rejected` and `dropped` count spans of all traces: accepted spans (a span that is
+//!   sent twice counts twice), spans rejected because they have no valid id, and spans that were
+//!   removed to store newer ones. `metrics` and `logs` count the received data points and log
+//!   records.
+//! - `parent_is_remote` is `null` if the sender did not say; `parent_span_id` is `null` for a root
+//!   span.
 //! - `kind` is one of `UNSPECIFIED`, `INTERNAL`, `SERVER`, `CLIENT`, `PRODUCER`, `CONSUMER`; the
-//!   status `code` one of `UNSET`, `OK`, `ERROR`.
+//!   status `code` is one of `UNSET`, `OK`, `ERROR`.
 //! - Attributes are plain JSON: integers and doubles are numbers, bytes are base64.
 //!
-//! # Which metrics arrived
-//! `GET /api/metrics` on the same port answers with each metric of each service, its values aside:
+//! # Metrics
+//! `GET /api/metrics` on the same port returns each metric of each service, without its values:
 //!
 //! ```json
 //! {"metrics": [{"service": "onboarding-lambda", "name": "messaging.process.duration", "unit": "s", "kind": "HISTOGRAM", "points": 7}]}
@@ -59,6 +59,6 @@ pub use metric::{Metric, MetricKind};
 pub use span::{Span, SpanEvent, SpanKind, SpanLink, SpanStatus, SpanStatusCode};
 pub use store::{SpanStore, Totals};
 
-/// What is asked of the receiver over real sockets, with real clients.
+/// Tests of the receiver over real sockets, with real clients.
 #[cfg(test)]
 mod tests;

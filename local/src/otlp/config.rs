@@ -1,4 +1,4 @@
-//! Settings of the receiver.
+//! Configuration of the receiver.
 
 use super::store::SpanStore;
 use crate::AllowedHosts;
@@ -9,7 +9,7 @@ use crate::AllowedHosts;
 pub struct Config {
     /// Store for received spans.
     pub store: SpanStore,
-    /// Host names that are accepted; others get 421.
+    /// Accepted host names. A request for another host gets 421.
     pub allowed_hosts: AllowedHosts,
 }
 

@@ -34,14 +34,16 @@ use super::signal::ExportRequest;
 use super::store::SpanStore;
 use crate::allowed_hosts::{HostCheckError, HostCheckLayer};
 
-/// Largest message that is decoded: a collector's default, so that a request that is too large for
-/// production is too large here.
+/// Largest message that is decoded. It is a collector's default, so that a request that is too
+/// large in production is too large here.
 const MAX_MESSAGE_SIZE: usize = 4 * 1024 * 1024;
 
-/// Serves the three OTLP services over gRPC until `shutdown` is ready, then lets open requests end.
+/// Serves the three OTLP services over gRPC until `shutdown` completes, then waits for open
+/// requests.
 ///
 /// # Errors
-/// When the listener fails.
+///
+/// Returns an error if the listener fails.
 pub async fn serve_grpc(
     listener: TcpListener,
     config: impl Into<Config>,
@@ -70,10 +72,10 @@ pub async fn serve_grpc(
         .await
 }
 
-/// Builds a refusal with an HTTP status and, for gRPC clients, a gRPC status and message.
-fn host_error_response(refusal: &HostCheckError, _headers: &HeaderMap) -> http::Response<Body> {
-    let mut response = Status::permission_denied(refusal.to_string()).into_http();
-    *response.status_mut() = refusal.status();
+/// Builds an error response with an HTTP status and, for gRPC clients, a gRPC status and message.
+fn host_error_response(error: &HostCheckError, _headers: &HeaderMap) -> http::Response<Body> {
+    let mut response = Status::permission_denied(error.to_string()).into_http();
+    *response.status_mut() = error.status();
     response
 }
 

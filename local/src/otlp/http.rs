@@ -1,4 +1,4 @@
-//! OTLP over HTTP, and the pages of JSON from which spans and metrics are read.
+//! OTLP over HTTP, and the JSON API for stored spans and metrics.
 
 use std::future::Future;
 use std::io;
@@ -32,11 +32,12 @@ mod error;
 
 pub(super) use self::body::MAX_BODY_SIZE;
 
-/// Serves OTLP over HTTP, `GET /api/spans` and `GET /api/metrics` until `shutdown` is ready, then
-/// lets open requests end.
+/// Serves OTLP over HTTP, `GET /api/spans` and `GET /api/metrics` until `shutdown` completes, then
+/// waits for open requests.
 ///
 /// # Errors
-/// When the listener fails.
+///
+/// Returns an error if the listener fails.
 pub async fn serve_http(
     listener: TcpListener,
     config: impl Into<Config>,
@@ -134,7 +135,7 @@ async fn metrics(State(store): State<SpanStore>) -> Response {
     .into_response()
 }
 
-/// Serialises what the pointers point to.
+/// Serialises each span, because serde does not serialise an `Arc` by default.
 fn serialize_spans<S: Serializer>(spans: &[Arc<Span>], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_seq(spans.iter().map(AsRef::as_ref))
 }

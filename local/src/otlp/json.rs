@@ -1,11 +1,12 @@
-//! OTLP/JSON, read by the tolerant rules of protobuf's JSON mapping.
+//! OTLP/JSON, read according to protobuf's JSON mapping.
 //!
-//! A request is translated to protobuf field by field, because the serde implementations of the
-//! generated messages reject a whole request for one value that senders may legally write: a list
-//! without `values`, `"NaN"`, `null`, a number as a string. Here unknown fields are ignored, `null`
-//! means the default, numbers may be strings, names may be in camelCase or snake_case, enums may be
-//! numbers or names, and bytes may use either base64 alphabet. InvalidValue Unicode is replaced with
-//! U+FFFD. If a value still cannot be read, only its span, data point or log record is left out.
+//! A request is translated to protobuf field by field. The serde implementations of the generated
+//! messages would reject a whole request for one value that senders may legally write: a list
+//! without `values`, `"NaN"`, `null`, or a number as a string. This translation ignores unknown
+//! fields, reads `null` as the default, and accepts numbers as strings, names in camelCase or
+//! snake_case, enums as numbers or names, and bytes in either base64 alphabet. Invalid Unicode is
+//! replaced with U+FFFD. If a value still cannot be read, only its span, data point or log record
+//! is skipped.
 
 use base64::Engine as _;
 use base64::alphabet::STANDARD;
@@ -27,12 +28,12 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// The part of a request that could not be read.
+/// Records of a request that could not be read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct SkippedRecords {
-    /// Spans, data points or log records that were left out.
+    /// Number of skipped spans, data points or log records.
     pub(super) count: u64,
-    /// The path of the first value that could not be read, and the expected form.
+    /// Path of the first value that could not be read, and the expected form.
     pub(super) reason: Option<String>,
 }
 
@@ -46,11 +47,11 @@ struct InvalidValue {
 
 type Result<T> = std::result::Result<T, InvalidValue>;
 
-/// Translates a request to protobuf. Also returns the part that was left out.
+/// Translates a request to protobuf, and returns which of its records were skipped.
 ///
 /// # Errors
 ///
-/// When the body is not JSON, or not an object with a list of resources.
+/// Returns an error if the body is not JSON, or not an object with a list of resources.
 pub(super) fn to_protobuf(
     body: &[u8],
     schema: &'static Schema,
@@ -68,7 +69,7 @@ pub(super) fn to_protobuf(
     Ok((bytes, skipped))
 }
 
-/// Parses the body. InvalidValue Unicode in a string is replaced and does not cause an error.
+/// Parses the body. Invalid Unicode in a string is replaced and does not cause an error.
 fn parse(body: &[u8]) -> serde_json::Result<Value> {
     serde_json::from_slice(body).or_else(|error| {
         // Returns the first error, because its position refers to the text that the sender wrote.
@@ -128,7 +129,8 @@ impl Translator<'_> {
             Err(invalid) if schema.recovery == Recovery::Propagate => return Err(invalid),
             Err(mut invalid) => {
                 invalid.path.extend(self.path.iter().rev().cloned());
-                // The count below includes records of this message that were already left out.
+                // `count_records` includes records of this message that were already skipped, so
+                // the count starts from the number before it.
                 self.skipped.count = before + count_records(value, schema);
                 self.skipped
                     .reason
@@ -180,7 +182,7 @@ fn encode_scalar(value: &Value, field: &Field, out: &mut Vec<u8>) -> Result<()> 
         FieldType::Bytes => bytes(&decode_base64(read_string(value)?)?, out),
         FieldType::Id => bytes(&decode_hex(read_string(value)?)?, out),
         FieldType::Bool => varint(u64::from(read_bool(value)?), out),
-        // On the wire, a negative number is its two's complement.
+        // Protobuf encodes a negative enum as its two's complement.
         FieldType::Enum(names) => varint(read_enum(value, names)?.cast_unsigned(), out),
         FieldType::Int64 => varint(read_integer::<i64>(value)?.cast_unsigned(), out),
         FieldType::Uint64 => varint(read_integer(value)?, out),
@@ -193,7 +195,7 @@ fn encode_scalar(value: &Value, field: &Field, out: &mut Vec<u8>) -> Result<()> 
             encode_key(number, WireType::ThirtyTwoBit, out);
             out.extend(read_integer::<u32>(value)?.to_le_bytes());
         }
-        // The translator translates messages itself and calls this for all other types.
+        // `Translator::encode_value` handles messages and calls this function for all other types.
         FieldType::Message(_) => return Err(InvalidValue::expected("a message")),
     }
     Ok(())

@@ -1,5 +1,4 @@
-//! Which metrics were received, and from whom. Their values are not kept: they are for a backend to
-//! draw.
+//! Names of the received metrics. Values are not stored, because charts are a backend's task.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -12,8 +11,8 @@ use serde::Serialize;
 
 use super::span::to_json_map;
 
-/// How many metrics are told apart: more than any two services have, and a bound for one that puts
-/// ids into names.
+/// Limit on the number of stored metrics: more than any two services have, and a bound for a
+/// service that puts ids into metric names.
 const MAX_METRICS: usize = 10_000;
 
 /// A metric of a service.
@@ -21,17 +20,17 @@ const MAX_METRICS: usize = 10_000;
 pub struct Metric {
     /// `service.name` of the resource; empty if it has none.
     pub service: String,
-    /// Its name.
+    /// Name of the metric.
     pub name: String,
-    /// Its unit; empty if it has none.
+    /// Unit of the metric; empty if it has none.
     pub unit: String,
-    /// What its data points are.
+    /// Type of its data points.
     pub kind: MetricKind,
-    /// How many data points have arrived.
+    /// Number of received data points.
     pub points: u64,
 }
 
-/// What a metric's data points are.
+/// Type of a metric's data points.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 #[expect(missing_docs, reason = "the names are OpenTelemetry's own")]
@@ -44,17 +43,17 @@ pub enum MetricKind {
     Summary,
 }
 
-/// The metrics received, by service and name.
+/// Received metrics by service and name.
 #[derive(Debug, Default)]
 pub(super) struct MetricCatalog {
     metrics: BTreeMap<(String, String), Metric>,
 }
 
-/// How many data points a request had.
+/// Numbers of accepted and rejected data points in a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct PointCounts {
     pub(super) accepted: u64,
-    /// Those of metrics without a name, which nobody could ever ask for.
+    /// Points of metrics without a name, which no query could select.
     pub(super) rejected: u64,
 }
 
@@ -77,7 +76,7 @@ impl MetricCatalog {
         points
     }
 
-    /// All of them, in the order of their services and names.
+    /// Returns all metrics, ordered by service and name.
     pub(super) fn all(&self) -> Vec<Metric> {
         self.metrics.values().cloned().collect()
     }
@@ -107,7 +106,7 @@ fn service_name(resource: Resource) -> String {
     name.unwrap_or_default().to_owned()
 }
 
-/// What a metric's data points are, and how many.
+/// Returns the type of a metric's data points and their number.
 fn kind_and_points(metric: &proto::Metric) -> (MetricKind, u64) {
     let (kind, count) = match &metric.data {
         None => (MetricKind::Unspecified, 0),
@@ -129,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_metric_is_known_by_its_service_and_counts_its_points() {
+    fn points_are_counted_per_service_and_metric() {
         let mut metrics = MetricCatalog::default();
         let accepted = [
             metrics.add(metric_request("b", vec![sum("calls", 2)])),
@@ -148,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn the_points_of_a_metric_without_a_name_are_refused() {
+    fn the_points_of_a_metric_without_a_name_are_rejected() {
         let mut metrics = MetricCatalog::default();
         let points = metrics.add(metric_request("a", vec![sum("", 2), sum("calls", 1)]));
         assert_eq!((points.accepted, points.rejected), (1, 2));
@@ -156,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn names_without_end_take_no_memory_without_end() {
+    fn the_number_of_metrics_is_limited() {
         let mut metrics = MetricCatalog::default();
         for number in 0..=MAX_METRICS {
             metrics.add(metric_request("a", vec![sum(&format!("m{number}"), 1)]));

@@ -1,4 +1,4 @@
-//! The three signals: what is sent, what is answered, and where it goes.
+//! Requests and responses of the three signals.
 
 use opentelemetry_proto::tonic::collector::logs::v1::{
     ExportLogsPartialSuccess, ExportLogsServiceRequest, ExportLogsServiceResponse,
@@ -15,15 +15,15 @@ use serde::Serialize;
 use super::json::{self, Schema, SkippedRecords};
 use super::store::SpanStore;
 
-/// An OTLP export request, which knows how the store takes it.
+/// An OTLP export request.
 pub(super) trait ExportRequest: Message + Default + 'static {
-    /// The request in JSON.
+    /// Schema of the request's JSON.
     const SCHEMA: &'static Schema;
 
-    /// What a request of this signal is answered with.
+    /// Response to a request of this signal.
     type Response: Message + Default + Serialize;
 
-    /// Adds the request to the store. `skipped` describes the records already left out of it.
+    /// Adds the request to the store. `skipped` describes the records that decoding left out of it.
     fn accept(self, store: &SpanStore, skipped: SkippedRecords) -> Self::Response;
 }
 
@@ -37,7 +37,8 @@ impl ExportRequest for ExportTraceServiceRequest {
         let partial = partial_success(
             skipped,
             rejected,
-            "a trace id has 16 bytes and a span id 8, not all of them zero",
+            "a span has an invalid id: expected a trace id of 16 bytes and a span id of 8 bytes, not \
+             all zero",
         );
         let partial_success = partial.map(|partial| ExportTracePartialSuccess {
             rejected_spans: to_count(partial.rejected),
@@ -54,7 +55,7 @@ impl ExportRequest for ExportMetricsServiceRequest {
 
     fn accept(self, store: &SpanStore, skipped: SkippedRecords) -> Self::Response {
         let rejected = store.add_metrics(self.resource_metrics);
-        let partial = partial_success(skipped, rejected, "a metric has a name");
+        let partial = partial_success(skipped, rejected, "a metric has no name");
         let partial_success = partial.map(|partial| ExportMetricsPartialSuccess {
             rejected_data_points: to_count(partial.rejected),
             error_message: partial.reason,
@@ -73,7 +74,8 @@ impl ExportRequest for ExportLogsServiceRequest {
         let partial = partial_success(
             skipped,
             rejected,
-            "a log record's trace id has 16 bytes and its span id 8, if it has any",
+            "a log record has an invalid id: expected none, or a trace id of 16 bytes and a span id \
+             of 8 bytes",
         );
         let partial_success = partial.map(|partial| ExportLogsPartialSuccess {
             rejected_log_records: to_count(partial.rejected),
@@ -83,22 +85,26 @@ impl ExportRequest for ExportLogsServiceRequest {
     }
 }
 
-/// A count as the wire has it.
+/// Converts a count to the type of protobuf's field.
 fn to_count(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
-/// Number of records that a request lost, and the reason.
+/// Number of rejected records, and the reason.
 struct PartialSuccess {
     rejected: u64,
     reason: String,
 }
 
-/// Combines the skipped records with those that violate `rule`, and logs a warning. Returns
-/// `None` if all records were accepted.
-fn partial_success(skipped: SkippedRecords, rejected: u64, rule: &str) -> Option<PartialSuccess> {
-    let rule = (rejected > 0).then(|| rule.to_owned());
-    let reasons = skipped.reason.into_iter().chain(rule);
+/// Combines the skipped records with those that the store rejected for `rejection_reason`, and logs
+/// a warning. Returns `None` if all records were accepted.
+fn partial_success(
+    skipped: SkippedRecords,
+    rejected: u64,
+    rejection_reason: &str,
+) -> Option<PartialSuccess> {
+    let rejection_reason = (rejected > 0).then(|| rejection_reason.to_owned());
+    let reasons = skipped.reason.into_iter().chain(rejection_reason);
     let reason = reasons.collect::<Vec<_>>().join("; ");
     if reason.is_empty() {
         return None;

@@ -1,4 +1,4 @@
-//! A received span in the form in which the console, the demo and the tests read it.
+//! A received span in the form that the JSON API, the demo and the tests read.
 
 use std::sync::Arc;
 
@@ -10,10 +10,10 @@ use opentelemetry_proto::tonic::trace::v1 as proto;
 use serde::Serialize;
 use serde_json::{Map, Number, Value};
 
-/// Bit of `flags` that says whether the sender knows where the parent lives (OTLP,
+/// Bit of `flags` that is set if the sender knows where the parent is (OTLP,
 /// `SPAN_FLAGS_CONTEXT_HAS_IS_REMOTE_MASK`).
 const HAS_IS_REMOTE: u32 = 0x100;
-/// Bit of `flags` that says that the parent lives in another process (OTLP,
+/// Bit of `flags` that is set if the parent is in another process (OTLP,
 /// `SPAN_FLAGS_CONTEXT_IS_REMOTE_MASK`).
 const IS_REMOTE: u32 = 0x200;
 /// Length of a trace id in bytes.
@@ -21,44 +21,43 @@ pub(super) const TRACE_ID_LENGTH: usize = 16;
 /// Length of a span id in bytes.
 pub(super) const SPAN_ID_LENGTH: usize = 8;
 
-/// A finished span as it was received.
+/// A finished span.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Span {
     /// 32 lower-case hexadecimal digits.
     pub trace_id: String,
     /// 16 lower-case hexadecimal digits.
     pub span_id: String,
-    /// The parent's span id; `None` for a root.
+    /// Span id of the parent; `None` for a root span.
     pub parent_span_id: Option<String>,
-    /// Whether the parent lives in another process; `None` if the sender did not say.
+    /// True if the parent is in another process; `None` if the sender did not say.
     pub parent_is_remote: Option<bool>,
-    /// The `tracestate` the span was started with.
+    /// The `tracestate` of the span's context.
     pub trace_state: String,
-    /// The span's name.
+    /// Name of the span.
     pub name: String,
-    /// The span's kind.
+    /// Kind of the span.
     pub kind: SpanKind,
-    /// Start, in nanoseconds since 1970.
+    /// Start time in nanoseconds since 1970.
     pub start_unix_nano: u64,
-    /// End, in nanoseconds since 1970.
+    /// End time in nanoseconds since 1970.
     pub end_unix_nano: u64,
-    /// The attributes; of two with one key the later counts.
+    /// Attributes. If a key appears twice, the last value is used.
     pub attributes: Map<String, Value>,
-    /// The links, in the sender's order.
+    /// Links in the sender's order.
     pub links: Vec<SpanLink>,
-    /// The events, in the sender's order.
+    /// Events in the sender's order.
     pub events: Vec<SpanEvent>,
-    /// The status.
+    /// Status of the span.
     pub status: SpanStatus,
     /// Name of the instrumentation scope.
     pub scope: String,
-    /// Attributes of the resource: shared, because a request carries hundreds of spans of one
-    /// resource.
+    /// Attributes of the resource, shared by all spans of a request that have this resource.
     #[serde(serialize_with = "serialize_resource")]
     pub resource: Arc<Map<String, Value>>,
 }
 
-/// What role a span plays between two processes.
+/// Role of a span in a call between two processes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
 #[expect(missing_docs, reason = "the names are OpenTelemetry's own")]
@@ -78,31 +77,31 @@ pub struct SpanLink {
     pub trace_id: String,
     /// Span id of the linked span.
     pub span_id: String,
-    /// Attributes of the link itself.
+    /// Attributes of the link.
     pub attributes: Map<String, Value>,
 }
 
-/// Something that happened while the span was open.
+/// An event of a span.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct SpanEvent {
-    /// The event's name.
+    /// Name of the event.
     pub name: String,
-    /// When it happened, in nanoseconds since 1970.
+    /// Time of the event in nanoseconds since 1970.
     pub time_unix_nano: u64,
-    /// The event's attributes.
+    /// Attributes of the event.
     pub attributes: Map<String, Value>,
 }
 
-/// How the span ended.
+/// Status of a span.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct SpanStatus {
-    /// The code.
+    /// Code of the status.
     pub code: SpanStatusCode,
-    /// The description; empty unless the code is an error.
+    /// Description; empty unless the code is an error.
     pub message: String,
 }
 
-/// The code of a [`SpanStatus`].
+/// Code of a [`SpanStatus`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
 #[expect(missing_docs, reason = "the names are OpenTelemetry's own")]
@@ -113,8 +112,8 @@ pub enum SpanStatusCode {
 }
 
 impl Span {
-    /// Converts a span from the wire; `None` if its ids are not what OTLP asks for (16 and 8 bytes,
-    /// not all zero).
+    /// Converts a span from protobuf. Returns `None` if an id is not what OTLP requires: 16 or 8
+    /// bytes that are not all zero.
     pub(super) fn from_proto(
         span: proto::Span,
         scope: &str,
@@ -144,19 +143,19 @@ impl Span {
         })
     }
 
-    /// The text of a string attribute.
+    /// Returns the value of a string attribute.
     #[must_use]
     pub fn text(&self, key: &str) -> Option<&str> {
         self.attributes.get(key)?.as_str()
     }
 
-    /// The value of an integer attribute.
+    /// Returns the value of an integer attribute.
     #[must_use]
     pub fn integer(&self, key: &str) -> Option<i64> {
         self.attributes.get(key)?.as_i64()
     }
 
-    /// The value of a numeric attribute.
+    /// Returns the value of a numeric attribute.
     #[must_use]
     pub fn number(&self, key: &str) -> Option<f64> {
         self.attributes.get(key)?.as_f64()
@@ -177,7 +176,7 @@ fn to_json(value: Option<AnyValue>) -> Value {
         Some(Any::StringValue(text)) => Value::String(text),
         Some(Any::BoolValue(flag)) => Value::Bool(flag),
         Some(Any::IntValue(integer)) => Value::from(integer),
-        // JSON has no number for infinities and NaN: their names are kept instead of losing them.
+        // JSON has no number for infinities and NaN, so their names are stored.
         Some(Any::DoubleValue(double)) => Number::from_f64(double)
             .map_or_else(|| Value::String(double.to_string()), Value::Number),
         Some(Any::ArrayValue(array)) => array
@@ -245,7 +244,7 @@ fn to_hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Serialises the shared map as the map it is.
+/// Serialises the map, because serde does not serialise an `Arc` by default.
 fn serialize_resource<S: serde::Serializer>(
     map: &Arc<Map<String, Value>>,
     serializer: S,

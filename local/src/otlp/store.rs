@@ -1,4 +1,4 @@
-//! The spans that were received, bounded by their number.
+//! In-memory store of received spans.
 
 use std::collections::VecDeque;
 use std::num::NonZeroUsize;
@@ -13,14 +13,14 @@ use tokio::sync::watch;
 use super::metric::{Metric, MetricCatalog};
 use super::span::{SPAN_ID_LENGTH, Span, TRACE_ID_LENGTH, to_json_map};
 
-/// How many spans are kept unless told otherwise: about a hundred megabytes of ordinary spans, and
-/// more traces than anyone reads on a laptop.
+/// Number of spans that the store keeps by default: about a hundred megabytes of ordinary spans,
+/// and more traces than anyone reads on a laptop.
 const DEFAULT_CAPACITY: NonZeroUsize = NonZeroUsize::new(100_000).expect("not zero");
 
-/// The received spans. Clones share them.
+/// Store of received spans. Clones share the same spans.
 ///
-/// The store keeps the newest spans up to its capacity and counts the ones it had to drop, so that
-/// a long session does not grow without end.
+/// The store keeps the newest spans up to its capacity and counts the spans that it removes, so
+/// that its memory use stays bounded.
 #[derive(Clone, Debug)]
 pub struct SpanStore {
     shared: Arc<SharedStore>,
@@ -30,7 +30,7 @@ pub struct SpanStore {
 struct SharedStore {
     capacity: NonZeroUsize,
     state: Mutex<StoreState>,
-    /// Changes with every request, so that waiting needs no polling.
+    /// Changes with every request, so that [`SpanStore::wait_until`] need not poll.
     changes: watch::Sender<u64>,
 }
 
@@ -41,14 +41,14 @@ struct StoreState {
     totals: Totals,
 }
 
-/// What has arrived since the store was made.
+/// Numbers of records received since the store was created.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Totals {
-    /// Spans that arrived and were taken; one that was sent twice counts twice.
+    /// Accepted spans. A span that is sent twice counts twice.
     pub received: u64,
-    /// Spans refused because an id was missing or malformed, or because they could not be read.
+    /// Spans rejected because an id was missing or malformed, or because they could not be read.
     pub rejected: u64,
-    /// Spans that were taken and later made room for newer ones.
+    /// Accepted spans that were later removed to store newer ones.
     pub dropped: u64,
     /// Data points of metrics.
     pub metrics: u64,
@@ -63,7 +63,7 @@ impl Default for SpanStore {
 }
 
 impl SpanStore {
-    /// An empty store that keeps at most `capacity` spans.
+    /// Creates an empty store that keeps at most `capacity` spans.
     #[must_use]
     pub fn new(capacity: NonZeroUsize) -> Self {
         let shared = SharedStore {
@@ -76,13 +76,13 @@ impl SpanStore {
         }
     }
 
-    /// All spans kept, in the order of arrival.
+    /// Returns all stored spans in the order of arrival.
     #[must_use]
     pub fn spans(&self) -> Vec<Arc<Span>> {
         self.lock().spans.iter().cloned().collect()
     }
 
-    /// The spans of one trace, in the order of arrival.
+    /// Returns the spans of one trace in the order of arrival.
     #[must_use]
     pub fn trace(&self, trace_id: &str) -> Vec<Arc<Span>> {
         self.lock()
@@ -93,20 +93,20 @@ impl SpanStore {
             .collect()
     }
 
-    /// What has arrived so far.
+    /// Returns the numbers of records received so far.
     #[must_use]
     pub fn totals(&self) -> Totals {
         self.lock().totals
     }
 
-    /// The metrics that have arrived, by service and name.
+    /// Returns the received metrics, ordered by service and name.
     #[must_use]
     pub fn metrics(&self) -> Vec<Metric> {
         self.lock().metrics.all()
     }
 
-    /// Waits until the spans kept satisfy `condition`, which is asked at once and again after every
-    /// request that arrives.
+    /// Waits until the stored spans satisfy `condition`, which is checked immediately and after
+    /// every request.
     pub async fn wait_until(&self, mut condition: impl FnMut(&[Arc<Span>]) -> bool) {
         let mut changes = self.shared.changes.subscribe();
         while !condition(&self.spans()) {
@@ -117,8 +117,8 @@ impl SpanStore {
         }
     }
 
-    /// Adds the spans of one request, excluding `skipped` ones that were already left out.
-    /// Returns how many of the others were refused.
+    /// Adds the spans of one request and returns the number of rejected ones. `skipped` is the
+    /// number of spans that decoding already left out.
     pub(super) fn add_spans(&self, request: Vec<ResourceSpans>, skipped: u64) -> u64 {
         let (spans, rejected) = convert_spans(request);
         let mut state = self.lock();
@@ -133,7 +133,7 @@ impl SpanStore {
         rejected
     }
 
-    /// Takes the metrics of one request and answers how many data points were refused.
+    /// Adds the metrics of one request and returns the number of rejected data points.
     pub(super) fn add_metrics(&self, request: Vec<ResourceMetrics>) -> u64 {
         let mut state = self.lock();
         let points = state.metrics.add(request);
@@ -143,7 +143,7 @@ impl SpanStore {
         points.rejected
     }
 
-    /// Counts the log records of one request and answers how many were refused.
+    /// Counts the log records of one request and returns the number of rejected ones.
     pub(super) fn add_logs(&self, request: &[ResourceLogs]) -> u64 {
         let records = request
             .iter()
@@ -169,8 +169,8 @@ impl SpanStore {
     }
 
     fn lock(&self) -> MutexGuard<'_, StoreState> {
-        // Nothing that runs under the lock can leave the spans half-changed, so a poisoned lock is
-        // as good as any other.
+        // No code that runs under the lock can leave the spans half-changed, so a poisoned lock is
+        // safe to use.
         self.shared
             .state
             .lock()

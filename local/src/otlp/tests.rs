@@ -26,7 +26,7 @@ use self::support::{
 };
 use super::SpanStore;
 
-/// Also for the tests of single files.
+/// Test data and receivers, which the tests of single modules use too.
 pub(super) mod support;
 
 const TRACE_HEX: &str = "abababababababababababababababab";
@@ -69,7 +69,7 @@ async fn a_span_sent_as_protobuf_is_read_back_as_documented() {
 }
 
 #[tokio::test]
-async fn another_trace_is_not_in_the_answer() {
+async fn another_trace_is_not_in_the_response() {
     let receiver = HttpReceiver::start().await;
     receiver
         .store
@@ -90,7 +90,7 @@ async fn another_trace_is_not_in_the_answer() {
 }
 
 #[tokio::test]
-async fn gzip_and_json_are_understood() {
+async fn gzip_and_json_are_read() {
     let receiver = HttpReceiver::start().await;
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
     encoder
@@ -129,7 +129,7 @@ async fn gzip_and_json_are_understood() {
 }
 
 #[tokio::test]
-async fn what_is_no_otlp_is_refused_with_a_status() {
+async fn a_request_that_is_not_otlp_is_refused_with_a_status() {
     let receiver = HttpReceiver::start().await;
     let garbage = receiver
         .post("/v1/traces", &[("content-type", PROTOBUF)], vec![0xff; 8])
@@ -209,7 +209,7 @@ async fn a_body_is_bounded_before_and_after_decompression() {
 }
 
 #[tokio::test]
-async fn spans_without_ids_are_rejected_and_said_so() {
+async fn spans_without_ids_are_rejected_and_counted() {
     let receiver = HttpReceiver::start().await;
     let nameless = Span {
         trace_id: vec![0; 16],
@@ -280,7 +280,7 @@ async fn another_authority_is_refused_over_grpc() {
 }
 
 #[tokio::test]
-async fn metrics_and_logs_are_taken_over_http() {
+async fn metrics_and_logs_are_accepted_over_http() {
     let receiver = HttpReceiver::start().await;
     let headers = [("content-type", PROTOBUF)];
     let body = metrics(vec![sum("calls", 2), sum("", 1)]).encode_to_vec();
@@ -302,7 +302,7 @@ async fn metrics_and_logs_are_taken_over_http() {
 }
 
 #[tokio::test]
-async fn what_is_taken_whole_is_answered_without_remarks() {
+async fn the_response_to_an_accepted_request_has_no_partial_success() {
     let receiver = HttpReceiver::start().await;
     let headers = [("content-type", "application/json")];
     for (path, body) in [
@@ -323,10 +323,10 @@ async fn what_is_taken_whole_is_answered_without_remarks() {
             .post(path, &headers, body.to_string().into_bytes())
             .await;
         assert_eq!(response.status, StatusCode::OK, "{path}");
-        let remarks = serde_json::from_slice::<Value>(&response.body).unwrap();
+        let response = serde_json::from_slice::<Value>(&response.body).unwrap();
         assert!(
-            remarks.get("partialSuccess").is_none_or(Value::is_null),
-            "{remarks}"
+            response.get("partialSuccess").is_none_or(Value::is_null),
+            "{response}"
         );
     }
     let totals = receiver.store.totals();
@@ -334,7 +334,7 @@ async fn what_is_taken_whole_is_answered_without_remarks() {
 }
 
 #[tokio::test]
-async fn all_signals_are_taken_over_grpc() {
+async fn all_signals_are_accepted_over_grpc() {
     let receiver = GrpcReceiver::start().await;
     let mut traces = TraceServiceClient::connect(receiver.url.clone())
         .await
@@ -363,7 +363,7 @@ async fn all_signals_are_taken_over_grpc() {
 }
 
 #[tokio::test]
-async fn the_oldest_spans_make_room_and_are_counted() {
+async fn the_oldest_spans_are_removed_and_counted() {
     let store = SpanStore::new(NonZeroUsize::new(2).unwrap());
     store.add_spans(
         request(vec![plain_span(1), plain_span(2), plain_span(3)]).resource_spans,
@@ -408,7 +408,7 @@ fn logs(records: Vec<opentelemetry_proto::tonic::logs::v1::LogRecord>) -> Export
 }
 
 #[tokio::test]
-async fn json_that_other_sdks_send_loses_nothing_and_what_cannot_be_read_is_counted() {
+async fn json_of_other_sdks_is_read_and_unreadable_records_are_counted() {
     let receiver = HttpReceiver::start().await;
     let headers = [("content-type", "application/json")];
     let span = |value: Value| {

@@ -1,4 +1,4 @@
-//! How a request's body is packed: its format and its compression.
+//! Format and compression of a request's body.
 
 use std::io::Read;
 
@@ -14,11 +14,11 @@ use super::error::RequestError;
 use crate::otlp::json::{self, SkippedRecords};
 use crate::otlp::signal::ExportRequest;
 
-/// Largest body, before and after decompression: a collector's default, so that a request that is
-/// too large for production is too large here.
+/// Largest body, before and after decompression. It is a collector's default, so that a request
+/// that is too large in production is too large here.
 pub(in crate::otlp) const MAX_BODY_SIZE: usize = 20 * 1024 * 1024;
 
-/// In which of OTLP's two formats a request comes and is answered.
+/// One of OTLP's two formats. The response has the format of its request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Format {
     Protobuf,
@@ -26,7 +26,7 @@ pub(super) enum Format {
 }
 
 impl Format {
-    /// The format that the `content-type` names; parameters such as `charset` do not count.
+    /// Returns the format that the `content-type` names; parameters such as `charset` are ignored.
     pub(super) fn from_headers(headers: &HeaderMap) -> Result<Self, RequestError> {
         let value = header_text(headers, &CONTENT_TYPE);
         let media_type = value.split(';').next().unwrap_or_default().trim();
@@ -43,7 +43,7 @@ impl Format {
         }
     }
 
-    /// Reads a request. Also returns the part that could not be read.
+    /// Decodes a request, and returns which of its records were skipped.
     pub(super) fn decode<R: ExportRequest>(
         self,
         body: &[u8],
@@ -64,14 +64,14 @@ impl Format {
     pub(super) fn encode<M: Message + Serialize>(self, message: &M) -> Vec<u8> {
         match self {
             Self::Protobuf => message.encode_to_vec(),
-            // The answers have string keys and finite numbers only, which always serialise; an
-            // empty object is OTLP's answer without remarks.
+            // Responses have only string keys and finite numbers, which always serialise. An empty
+            // object is a response without a partial success.
             Self::Json => serde_json::to_vec(message).unwrap_or_else(|_| b"{}".to_vec()),
         }
     }
 }
 
-/// Undoes the `content-encoding` of a body that axum has read.
+/// Decompresses a body according to its `content-encoding`.
 pub(super) fn decompress(
     headers: &HeaderMap,
     body: Result<Bytes, BytesRejection>,
@@ -90,13 +90,13 @@ pub(super) fn decompress(
     }
 }
 
-/// Unpacks up to the largest body, because a small gzip stream can contain gigabytes.
+/// Decompresses at most [`MAX_BODY_SIZE`] bytes, because a small gzip stream can contain gigabytes.
 fn gunzip(body: &[u8]) -> Result<Bytes, RequestError> {
     let mut plain = Vec::new();
     let mut decoder = MultiGzDecoder::new(body).take(MAX_BODY_SIZE as u64 + 1);
-    decoder.read_to_end(&mut plain).map_err(|error| {
-        RequestError::Undecodable(format!("the gzip stream is broken: {error}"))
-    })?;
+    decoder
+        .read_to_end(&mut plain)
+        .map_err(|error| RequestError::Undecodable(format!("invalid gzip: {error}")))?;
     if plain.len() > MAX_BODY_SIZE {
         return Err(RequestError::TooLarge(MAX_BODY_SIZE));
     }

@@ -1,5 +1,5 @@
-//! Why a request is refused, in the form OTLP asks for: a status code and a `google.rpc.Status` in
-//! the request's own format.
+//! Errors of a request. OTLP asks for an HTTP status and a `google.rpc.Status` in the request's
+//! format.
 
 use http::StatusCode;
 use prost::Message;
@@ -7,12 +7,12 @@ use serde::Serialize;
 
 use crate::allowed_hosts::HostCheckError;
 
-/// The gRPC code of requests that cannot be read.
+/// gRPC code of requests that cannot be read.
 const INVALID_ARGUMENT: i32 = 3;
-/// The gRPC code of requests for other hosts.
+/// gRPC code of requests for other hosts.
 const PERMISSION_DENIED: i32 = 7;
 
-/// Why a request is refused.
+/// Error of a refused request.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum RequestError {
     #[error("content-type {0:?} is not OTLP: expected application/x-protobuf or application/json")]

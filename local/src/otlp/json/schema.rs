@@ -1,5 +1,5 @@
-//! The messages of OTLP (opentelemetry-proto 1.7): the name, number and type of each field. Fields
-//! that are left out here are ignored.
+//! Messages of OTLP (opentelemetry-proto 1.7): the name, number and type of each field. Fields that
+//! are not listed here are ignored.
 
 use FieldType::{
     Bool, Bytes, Double, Enum, Fixed32, Fixed64, Id, Int64, Message, Sfixed64, Sint32,
@@ -10,7 +10,7 @@ use FieldType::{Text, Uint32, Uint64};
 #[derive(Debug)]
 pub(in crate::otlp) struct Schema {
     pub(super) fields: &'static [Field],
-    /// The extent of the loss when a message cannot be read.
+    /// Reaction to a message that cannot be read.
     pub(super) recovery: Recovery,
 }
 
@@ -22,7 +22,7 @@ impl Schema {
     }
 }
 
-/// Compares names so that `trace_id` equals `traceId`.
+/// Converts `trace_id` to `traceId`, so that both spellings compare equal.
 fn camel_case(name: &str) -> String {
     let mut camel = String::with_capacity(name.len());
     let mut after_underscore = false;
@@ -41,21 +41,21 @@ fn camel_case(name: &str) -> String {
     camel
 }
 
-/// The extent of the loss when a message cannot be read.
+/// Reaction to a message that cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Recovery {
-    /// The enclosing message.
+    /// Skips the enclosing message.
     Propagate,
-    /// The message alone, which is one span, data point or log record.
+    /// Skips the message, which is one span, data point or log record.
     SkipRecord,
-    /// The message alone, with the records in it.
+    /// Skips the message with the records in it.
     SkipGroup,
 }
 
 /// A field of a message.
 #[derive(Debug)]
 pub(super) struct Field {
-    /// The name in camelCase.
+    /// Name in camelCase.
     pub(super) name: &'static str,
     pub(super) number: u32,
     pub(super) field_type: FieldType,
@@ -123,7 +123,7 @@ const fn group(fields: &'static [Field]) -> Schema {
     }
 }
 
-/// The request of a signal, whose only field is the list of resources.
+/// Request of a signal. Its only field is the list of resources.
 pub(in crate::otlp) static TRACES: Schema =
     nested(&[repeated("resourceSpans", 1, Message(&RESOURCE_SPANS))]);
 pub(in crate::otlp) static METRICS: Schema =
@@ -162,7 +162,7 @@ static SCOPE_LOGS: Schema = group(&[
     field("schemaUrl", 3, Text),
 ]);
 
-// An unreadable resource or scope is left out by itself, because its spans are worth more than its
+// An unreadable resource or scope is skipped without its spans, which are worth more than their
 // description.
 static RESOURCE: Schema = group(&[
     repeated("attributes", 1, Message(&KEY_VALUE)),

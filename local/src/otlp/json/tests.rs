@@ -28,7 +28,7 @@ fn read_spans(spans: Value) -> (Vec<Span>, SkippedRecords) {
     (scopes.next().unwrap().spans, skipped)
 }
 
-/// The attribute of a span with this value in JSON.
+/// Reads an attribute with this JSON value.
 fn attribute(value: Value) -> Option<AnyValue> {
     let (mut spans, skipped) = read_spans(json!([{"attributes": [{"key": "a", "value": value}]}]));
     assert_eq!(skipped, SkippedRecords::default(), "{value}");
@@ -127,7 +127,7 @@ fn a_span_with_an_unpaired_surrogate_is_kept() {
 }
 
 #[test]
-fn a_value_that_cannot_be_read_costs_its_span_alone() {
+fn an_unreadable_value_skips_only_its_span() {
     for (broken, reason) in [
         (json!({"name": 5}), ".name: expected a string"),
         (
@@ -153,7 +153,7 @@ fn a_value_that_cannot_be_read_costs_its_span_alone() {
 }
 
 #[test]
-fn an_unreadable_resource_costs_no_span_and_an_unreadable_group_its_own() {
+fn an_unreadable_resource_skips_no_span_and_an_unreadable_group_skips_its_own() {
     let request = json!({"resourceSpans": [
         {"resource": {"attributes": 5}, "scopeSpans": [{"spans": [{"name": "kept"}]}]},
         {"schemaUrl": 5, "scopeSpans": [{"spans": [{"name": 7}, {"name": "lost"}]}]},
@@ -168,7 +168,7 @@ fn an_unreadable_resource_costs_no_span_and_an_unreadable_group_its_own() {
 }
 
 #[test]
-fn a_point_and_a_log_record_cost_themselves_alone() {
+fn an_unreadable_point_or_log_record_is_skipped_alone() {
     let request = json!({"resourceMetrics": [{"scopeMetrics": [{"metrics": [
         {"name": "m", "gauge": {"dataPoints": [{"asDouble": "NaN"}, {"asDouble": "x"}, {"asInt": "3"}]}},
         {"name": 5, "sum": {"dataPoints": [{}, {}]}},
@@ -308,7 +308,7 @@ fn snake_case(name: &str) -> String {
 
 proptest! {
     #[test]
-    fn nothing_is_lost_of_what_the_generated_messages_write(spans in vec(any_span(), 0..4)) {
+    fn json_of_the_generated_messages_is_read_without_loss(spans in vec(any_span(), 0..4)) {
         let request = ExportTraceServiceRequest {
             resource_spans: vec![ResourceSpans {
                 scope_spans: vec![ScopeSpans { spans, ..ScopeSpans::default() }],

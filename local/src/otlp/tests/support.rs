@@ -1,4 +1,4 @@
-//! Spans, metrics and log records to send, and receivers to send them to.
+//! Test data, and running receivers.
 
 use bytes::Bytes;
 use http::{Request, StatusCode, Uri};
@@ -20,7 +20,7 @@ use tonic::transport::{Channel, Endpoint};
 
 use super::super::{SpanStore, serve_grpc, serve_http};
 
-/// The trace that all spans are of.
+/// Trace id of all spans.
 const TRACE: [u8; 16] = [0xab; 16];
 
 pub(super) fn request(spans: Vec<Span>) -> ExportTraceServiceRequest {
@@ -46,7 +46,7 @@ pub(super) fn request(spans: Vec<Span>) -> ExportTraceServiceRequest {
     }
 }
 
-/// A counter with so many data points.
+/// A sum with this number of data points.
 pub(in super::super) fn sum(name: &str, points: usize) -> Metric {
     let sum = Sum {
         data_points: vec![NumberDataPoint::default(); points],
@@ -81,7 +81,7 @@ pub(in super::super) fn metric_request(
     }]
 }
 
-/// A log record whose trace id has so many bytes.
+/// A log record whose trace id has this length.
 pub(super) fn record(length: usize) -> LogRecord {
     LogRecord {
         trace_id: vec![1; length],
