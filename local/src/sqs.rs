@@ -1,16 +1,15 @@
-//! An SQS endpoint inside this process, close enough to AWS that its SDKs cannot tell standard
-//! queues apart.
+//! SQS endpoint in this process that AWS's SDKs use as they use SQS's standard queues.
 //!
-//! It speaks the AWS JSON 1.0 protocol (`POST /` with `X-Amz-Target: AmazonSQS.<Action>`), takes
-//! any signature unverified, and answers `GET /` and `GET /health` with 200 once it is ready.
-//! Requests for a host that is neither this machine nor SQS on AWS are refused with 421, unless
-//! [`Config::allowed_hosts`] contains it. Queues live in memory and are created over the wire.
-//! Queue URLs have the form `http://127.0.0.1:PORT/000000000000/NAME`.
+//! It implements the AWS JSON 1.0 protocol (`POST /` with `X-Amz-Target: AmazonSQS.<Action>`),
+//! accepts any signature without verifying it, and responds to `GET /` and `GET /health` with 200
+//! once it is ready. Requests for a host that is neither this machine nor SQS on AWS are refused
+//! with 421, unless [`Config::allowed_hosts`] contains it. Queues are created over the API and
+//! stored in memory. Queue URLs have the form `http://127.0.0.1:PORT/000000000000/NAME`.
 //!
-//! What it does as AWS does: visibility timeouts, delays, retention, redrive to a dead-letter
-//! queue, long polls that wake at once, message and system attributes with their MD5s, the limits,
-//! and the error codes in both spellings (`__type` and `x-amzn-query-error`). FIFO queues, tags,
-//! permissions and message moves are refused with `UnsupportedOperation`.
+//! These behave as on AWS: visibility timeouts, delays, retention, redrive to a dead-letter queue,
+//! long polls that return as soon as a message arrives, message and system attributes with their
+//! MD5s, the limits, and the error codes in both spellings (`__type` and `x-amzn-query-error`).
+//! FIFO queues, tags, permissions and message moves are refused with `UnsupportedOperation`.
 //!
 //! ```no_run
 //! # async fn example() -> std::io::Result<()> {
@@ -20,9 +19,9 @@
 //! # }
 //! ```
 //!
-//! Layout, from the socket inwards: `server` (HTTP) → `actions` (one function an action; `wire` has
-//! its JSON) → `shared_account` (the lock, the clock, waiting) → `account` (all queues) → `queue` (one queue;
-//! pure: the time is an argument).
+//! Layers, from the socket inwards: `server` (HTTP) → `actions` (one function per action; `wire`
+//! has the JSON types) → `shared_account` (lock, clock, long polls) → `account` (all queues) →
+//! `queue` (one queue; pure: the time is an argument).
 
 mod account;
 mod actions;

@@ -1,4 +1,4 @@
-//! All queues of the endpoint's one account. Pure, like the queues.
+//! All queues of the endpoint's account. It is pure, like the queues.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
@@ -16,7 +16,7 @@ use super::queue::{QueueNotifier, ReceivedMessage, StandardQueue};
 use super::receipt::Receipt;
 use super::settings::{QueueAttributes, QueueSettings, RedrivePolicy};
 
-/// What an account is set up with.
+/// Configuration of an account.
 #[derive(Debug, Clone)]
 pub(crate) struct AccountConfig {
     pub(crate) region: String,
@@ -25,28 +25,28 @@ pub(crate) struct AccountConfig {
     pub(crate) recreate_after: Duration,
 }
 
-/// A receive as asked for; `None` takes the queue's own setting.
+/// Options of a receive; `None` stands for the queue's own setting.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ReceiveOptions {
     pub(crate) max_messages: usize,
     pub(crate) visibility: Option<Duration>,
 }
 
-/// What a sender learns about its message.
+/// Result of sending a message.
 #[derive(Debug)]
 pub(crate) struct AcceptedMessage {
     pub(crate) message_id: String,
     pub(crate) digests: MessageDigests,
 }
 
-/// Where AWS says which limit a message broke: it words it differently in a batch.
+/// Form of a send. AWS words the error for a message that is too large differently in a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SendKind {
     Single,
     BatchEntry,
 }
 
-/// The queues.
+/// An account with its queues.
 pub(crate) struct Account {
     config: AccountConfig,
     queues: BTreeMap<String, StandardQueue>,
@@ -62,11 +62,14 @@ impl Account {
         }
     }
 
-    /// Creates a queue; `Some` with what its alarm needs if there was none of this name.
+    /// Creates a queue. Returns its id and notifier, or `None` if a queue with this name and these
+    /// attributes exists.
     ///
     /// # Errors
-    /// `QueueNameExists` if there is one and a given attribute differs; what [`QueueSettings::with_attributes`]
-    /// refuses; a bad name; too many queues.
+    ///
+    /// Returns `QueueNameExists` if a queue with this name has a different value for one of the
+    /// attributes, and otherwise an error for an invalid name, an invalid attribute (see
+    /// [`QueueSettings::with_attributes`]), or too many queues.
     pub(crate) fn create_queue(
         &mut self,
         name: &str,
@@ -88,7 +91,7 @@ impl Account {
         }
         if self.queues.len() >= MAX_QUEUES {
             return Err(Error::OverLimit(format!(
-                "This endpoint holds at most {MAX_QUEUES} queues."
+                "This endpoint supports at most {MAX_QUEUES} queues."
             )));
         }
         let queue = StandardQueue::new(self.arn(name), settings, now);
@@ -97,13 +100,16 @@ impl Account {
         Ok(Some(created))
     }
 
+    /// Returns the queue with this name.
+    ///
     /// # Errors
-    /// `QueueDoesNotExist`.
+    ///
+    /// Returns `QueueDoesNotExist`.
     pub(crate) fn queue(&mut self, name: &str) -> Result<&mut StandardQueue, Error> {
         self.queues.get_mut(name).ok_or(Error::QueueDoesNotExist)
     }
 
-    /// Names of queues that start with `prefix` and come after `after`, at most `most`.
+    /// Returns at most `limit` names of queues that start with `prefix` and sort after `after`.
     pub(crate) fn list_queues(
         &self,
         prefix: &str,
@@ -124,10 +130,11 @@ impl Account {
             .collect()
     }
 
-    /// Deletes the queue with its messages, and wakes who waits for it.
+    /// Deletes a queue with its messages and wakes the tasks that wait for it.
     ///
     /// # Errors
-    /// `QueueDoesNotExist`.
+    ///
+    /// Returns `QueueDoesNotExist`.
     pub(crate) fn delete_queue(&mut self, name: &str, now: Timestamp) -> Result<(), Error> {
         let queue = self.queues.remove(name).ok_or(Error::QueueDoesNotExist)?;
         let notifier = queue.notifier();
@@ -137,10 +144,12 @@ impl Account {
         Ok(())
     }
 
-    /// Changes settings of the queue: all of `attributes` or, on an error, none.
+    /// Sets attributes of a queue: all of `attributes`, or none if one is invalid.
     ///
     /// # Errors
-    /// What [`QueueSettings::with_attributes`] refuses; a dead-letter target that does not exist.
+    ///
+    /// Returns an error for an invalid attribute (see [`QueueSettings::with_attributes`]), or for a
+    /// dead-letter queue that does not exist.
     pub(crate) fn set_attributes(
         &mut self,
         name: &str,
@@ -155,11 +164,12 @@ impl Account {
         Ok(())
     }
 
-    /// Takes in one message.
+    /// Sends one message.
     ///
     /// # Errors
-    /// `QueueDoesNotExist`, a size or delay that the queue does not take, or `OverLimit` when this
-    /// endpoint is full.
+    ///
+    /// Returns `QueueDoesNotExist`, an error for a size or delay that the queue does not accept, or
+    /// `OverLimit` if this endpoint is full.
     pub(crate) fn send(
         &mut self,
         name: &str,
@@ -173,7 +183,7 @@ impl Account {
         check_size(message.size(), queue.settings().maximum_message_size, kind)?;
         if stored + message.size() > MAX_STORED_BYTES {
             let reason = format!(
-                "This endpoint holds at most {MAX_STORED_BYTES} bytes of messages and is full."
+                "This endpoint is full. It stores at most {MAX_STORED_BYTES} bytes of messages."
             );
             return Err(Error::OverLimit(reason));
         }
@@ -195,13 +205,13 @@ impl Account {
         Ok(accepted)
     }
 
-    /// Receives, moving what was received too often to the dead-letter queue.
+    /// Receives messages, and moves those that were received too often to the dead-letter queue.
     ///
-    /// Without that queue (it may have been deleted) nothing is moved: a message is never dropped
-    /// for want of a place.
+    /// If that queue has been deleted, no message is moved, so that none is lost.
     ///
     /// # Errors
-    /// `QueueDoesNotExist`, or `OverLimit` for too many messages in flight.
+    ///
+    /// Returns `QueueDoesNotExist`, or `OverLimit` if too many messages are in flight.
     pub(crate) fn receive(
         &mut self,
         name: &str,
@@ -231,8 +241,11 @@ impl Account {
         Ok(outcome.messages)
     }
 
+    /// Deletes a message. A receipt handle that is not the latest has no effect.
+    ///
     /// # Errors
-    /// `ReceiptHandleIsInvalid` if it is not a handle of this queue. A stale one is no error.
+    ///
+    /// Returns `ReceiptHandleIsInvalid` if the handle is not one of this queue.
     pub(crate) fn delete(&mut self, name: &str, handle: &str, now: Timestamp) -> Result<(), Error> {
         let queue = self.queue(name)?;
         let receipt = parse_receipt(queue, handle)?;
@@ -240,8 +253,11 @@ impl Account {
         Ok(())
     }
 
+    /// Changes the visibility timeout of a message.
+    ///
     /// # Errors
-    /// `ReceiptHandleIsInvalid`, or what [`Queue::change_visibility`] refuses.
+    ///
+    /// Returns `ReceiptHandleIsInvalid`, or the errors of [`StandardQueue::change_visibility`].
     pub(crate) fn change_visibility(
         &mut self,
         name: &str,
@@ -264,14 +280,17 @@ impl Account {
         queue.change_visibility(handle, receipt, Duration::from_secs(seconds), now)
     }
 
+    /// Deletes all messages of a queue.
+    ///
     /// # Errors
-    /// `QueueDoesNotExist`, `PurgeQueueInProgress`.
+    ///
+    /// Returns `QueueDoesNotExist` or `PurgeQueueInProgress`.
     pub(crate) fn purge(&mut self, name: &str, now: Timestamp) -> Result<(), Error> {
         let interval = self.config.purge_interval;
         self.queue(name)?.purge(name, interval, now)
     }
 
-    /// The account that queue URLs name.
+    /// Returns the account id in queue URLs.
     pub(crate) fn account_id(&self) -> &str {
         &self.config.account_id
     }
@@ -283,7 +302,7 @@ impl Account {
         )
     }
 
-    /// The name of the existing queue with this ARN.
+    /// Returns the name of the queue with this ARN, if it exists.
     fn queue_name(&self, arn: &str) -> Option<String> {
         let name = arn.rsplit(':').next().unwrap_or_default();
         self.queues
@@ -304,10 +323,11 @@ impl Account {
     }
 }
 
-/// Checks the size of a whole batch, attributes counted.
+/// Checks the size of a whole batch, attributes included.
 ///
 /// # Errors
-/// `BatchRequestTooLong`.
+///
+/// Returns `BatchRequestTooLong`.
 pub(crate) fn check_batch_size<'a>(
     messages: impl Iterator<Item = &'a NewMessage>,
 ) -> Result<(), Error> {

@@ -1,4 +1,4 @@
-//! One function an action: from the request's JSON through the account to the answer's.
+//! Actions of the API: one function per action, from JSON to JSON.
 
 use super::error::Error;
 
@@ -10,11 +10,12 @@ mod send;
 
 pub(crate) use self::json::ActionRequest;
 
-/// Does what `action` asks for and returns the JSON of the answer.
+/// Runs an action and returns the JSON of its response.
 ///
 /// # Errors
-/// Whatever the action refuses; `UnsupportedOperation` for AWS's actions that are not offered here,
-/// `UnknownOperation` for the rest.
+///
+/// Returns the action's own error, `UnsupportedOperation` for actions of AWS that this endpoint
+/// does not implement, or `UnknownOperation` for other names.
 pub(crate) async fn dispatch(action: &str, request: &ActionRequest<'_>) -> Result<Vec<u8>, Error> {
     match action {
         "CreateQueue" => queues::create_queue(request),

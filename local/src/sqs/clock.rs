@@ -1,10 +1,10 @@
-//! Points in time as the queue core sees them: numbers that only grow, handed in from outside.
+//! Time for the queues, which receive it as an argument and require that it never runs backwards.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::time::Instant;
 
-/// Milliseconds since the Unix epoch, which is also the form of SQS's own timestamps.
+/// Milliseconds since the Unix epoch, as in SQS's own timestamps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Timestamp(u64);
 
@@ -30,14 +30,14 @@ impl Timestamp {
         Self(self.0.saturating_sub(millis(duration)))
     }
 
-    /// The duration since `earlier`, zero if that lies ahead.
+    /// Returns the time since `earlier`, or zero if `earlier` is later.
     pub(crate) fn duration_since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
     }
 }
 
-/// Wall-clock time at the start, carried on by the monotonic clock: queues must not jump when
-/// somebody sets the date.
+/// Wall-clock time at the start, advanced by the monotonic clock, so that a change of the system
+/// time does not affect the queues.
 #[derive(Debug)]
 pub(crate) struct Clock {
     origin: Timestamp,
@@ -59,7 +59,7 @@ impl Clock {
         self.origin.saturating_add(self.started.elapsed())
     }
 
-    /// When to wake so that `now()` has reached `timestamp`.
+    /// Returns the instant at which `now()` reaches `timestamp`.
     pub(crate) fn to_instant(&self, timestamp: Timestamp) -> Instant {
         self.started + timestamp.duration_since(self.origin)
     }

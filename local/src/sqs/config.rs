@@ -1,16 +1,16 @@
-//! What the caller decides about the endpoint.
+//! Configuration of the endpoint.
 
 use std::time::Duration;
 
 use crate::AllowedHosts;
 
-/// The account that queue URLs and ARNs name unless told otherwise: obviously nobody's.
+/// Default account id in queue URLs and ARNs, which no account on AWS has.
 const LOCAL_ACCOUNT: &str = "000000000000";
 
-/// The region in ARNs unless told otherwise; SDKs fall back to the same one most often.
+/// Default region in ARNs, which most SDKs use as their default too.
 const LOCAL_REGION: &str = "us-east-1";
 
-/// AWS allows one `PurgeQueue` a minute and queue.
+/// Interval between two purges of a queue on AWS.
 const AWS_PURGE_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Configuration of the endpoint.
@@ -18,18 +18,17 @@ const AWS_PURGE_INTERVAL: Duration = Duration::from_secs(60);
 pub struct Config {
     /// Region in queue ARNs.
     pub region: String,
-    /// Account in queue URLs and ARNs; twelve digits.
+    /// Account id in queue URLs and ARNs; twelve digits.
     pub account_id: String,
-    /// What queue URLs start with, without a slash at the end; `None` means `http://` and the
-    /// listener's address.
+    /// Base of the queue URLs; `None` for `http://` and the listener's address.
     pub base_url: Option<String>,
-    /// How long after a `PurgeQueue` another one is refused; 60 seconds on AWS, and here by
-    /// default.
+    /// Time after a `PurgeQueue` in which another one is refused. The default is 60 seconds, as on
+    /// AWS.
     pub purge_interval: Duration,
-    /// How long after `DeleteQueue` the name stays taken. AWS says 60 seconds; here it is zero by
-    /// default, because a test that starts over should not wait for a minute.
+    /// Time after a `DeleteQueue` in which the name cannot be used again. The default is zero
+    /// instead of AWS's 60 seconds, so that a test that starts again need not wait.
     pub recreate_after: Duration,
-    /// Host names that are accepted besides those of SQS on AWS; others get 421.
+    /// Accepted host names in addition to those of SQS on AWS. A request for another host gets 421.
     pub allowed_hosts: AllowedHosts,
 }
 

@@ -1,24 +1,24 @@
-//! The MD5s that SQS returns so that a sender can tell whether everything arrived.
+//! MD5s in SQS's responses, with which a client checks that the data arrived unchanged.
 
 use md5::{Digest, Md5};
 
 use super::message::{AttributeValue, MessageAttribute};
 
-/// Marks a value that is text (String and Number) in the digest of attributes.
+/// Type byte of a text value (String or Number) in the digest of attributes.
 const TEXT: u8 = 1;
-/// Marks a value that is bytes.
+/// Type byte of a binary value.
 const BINARY: u8 = 2;
 
-/// MD5 of a message body, in lower-case hexadecimal.
+/// Returns the MD5 of a message body in lower-case hexadecimal.
 pub(crate) fn hash_body(body: &str) -> String {
     hexadecimal(Md5::digest(body.as_bytes()).as_slice())
 }
 
-/// MD5 of message attributes, `None` if there are none.
+/// Returns the MD5 of message attributes, or `None` if there are no attributes.
 ///
-/// AWS's algorithm: in the order of their names, the name and the data type, each after its length
-/// in four big-endian bytes, then one byte for the kind of value, then the value after its length.
-/// `attributes` must come in the order of their names, as a `BTreeMap` gives them.
+/// AWS's algorithm hashes for each attribute, in the order of names: the name and the data type,
+/// each preceded by its length in four big-endian bytes, one byte for the type of the value, and
+/// the value, preceded by its length. `attributes` must be sorted by name, as in a `BTreeMap`.
 pub(crate) fn hash_attributes<'a>(
     attributes: impl IntoIterator<Item = (&'a str, &'a MessageAttribute)>,
 ) -> Option<String> {
@@ -43,8 +43,8 @@ pub(crate) fn hash_attributes<'a>(
 }
 
 fn add(digest: &mut Md5, bytes: &[u8]) {
-    // A request is far below 4 GiB, so the length always fits; saturating keeps this free of a
-    // panic all the same.
+    // A request is far smaller than 4 GiB, so the length always fits. `unwrap_or` only avoids a
+    // panic.
     digest.update(u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_be_bytes());
     digest.update(bytes);
 }

@@ -1,9 +1,9 @@
-//! What the endpoint refuses, and how AWS names each refusal.
+//! Errors of the endpoint with AWS's codes.
 
-/// A refused request or batch entry.
+/// Error of a request or of a batch entry.
 ///
-/// `Display` is what goes over the wire, so it is worded and punctuated as AWS words it: people
-/// search for these sentences.
+/// `Display` is sent to the client, so it copies AWS's wording and punctuation, which people search
+/// for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Error {
     #[error("The specified queue does not exist.")]
@@ -52,16 +52,16 @@ pub(crate) enum Error {
     UnknownOperation(String),
     #[error("{0}")]
     Serialization(String),
-    /// A request for another host, or from another site. AWS has no such error.
+    /// Error for a request from another site or for another host. AWS has no such error.
     #[error("{message}")]
     AccessDenied { status: u16, message: String },
 }
 
-/// The names of one kind of error in the two protocols that SDKs read, and its HTTP status.
+/// Codes of an error in the two protocols that SDKs read, and its HTTP status.
 pub(crate) struct ErrorCodes {
     /// `__type` of the JSON body.
     pub(crate) shape: &'static str,
-    /// Code of the older query protocol, which SDKs still show; also the code of a failed batch
+    /// Code in the query protocol, which SDKs still show. It is also the code of a failed batch
     /// entry.
     pub(crate) code: &'static str,
     pub(crate) status: u16,
@@ -71,7 +71,7 @@ const BAD_REQUEST: u16 = 400;
 const FORBIDDEN: u16 = 403;
 const NOT_FOUND: u16 = 404;
 
-/// An error of SQS's model whose older code has a prefix of its own.
+/// Codes of an error in SQS's model whose query code has a prefix.
 macro_rules! prefixed_error {
     ($name:literal) => {
         prefixed_error!($name, $name)
@@ -84,7 +84,7 @@ macro_rules! prefixed_error {
     };
 }
 
-/// An error of SQS's model whose older code is bare.
+/// Codes of an error in SQS's model whose query code has no prefix.
 macro_rules! model_error {
     ($name:literal) => {
         model_error!($name, $name)
@@ -94,7 +94,7 @@ macro_rules! model_error {
     };
 }
 
-/// An error that AWS's framework raises before SQS sees the request.
+/// Codes of an error that AWS's framework returns before SQS sees the request.
 macro_rules! common_error {
     ($shape:literal, $code:literal) => {
         (
@@ -105,7 +105,7 @@ macro_rules! common_error {
 }
 
 impl Error {
-    /// A parameter's value is out of its range, said as AWS says it.
+    /// Returns the error for an invalid value of a parameter, in AWS's words.
     pub(crate) fn parameter(
         value: impl std::fmt::Display,
         name: &str,

@@ -1,47 +1,48 @@
-//! AWS's limits that are the same for every queue, and the rules on names and characters.
+//! AWS's limits that apply to every queue, and its rules on names and characters.
 
 use std::collections::HashSet;
 
 use super::error::Error;
 
-/// Largest message and largest batch, attributes counted; 1 MiB since August 2025.
+/// Largest message and largest batch, attributes included; 1 MiB since August 2025.
 pub(crate) const MAX_MESSAGE_BYTES: usize = 1_048_576;
 /// Smallest value that a queue's `MaximumMessageSize` may have.
 pub(crate) const MIN_MAXIMUM_MESSAGE_BYTES: usize = 1_024;
-/// Most message attributes on one message.
+/// Largest number of attributes of a message.
 pub(crate) const MAX_MESSAGE_ATTRIBUTES: usize = 10;
 /// Longest name and longest data type of a message attribute, in characters.
 pub(crate) const MAX_ATTRIBUTE_NAME_CHARS: usize = 256;
-/// Most entries in a batch, and most messages in a receive.
+/// Largest number of entries in a batch, and of messages in a receive.
 pub(crate) const MAX_BATCH_ENTRIES: usize = 10;
-/// Longest wait of a long poll.
+/// Longest time of a long poll.
 pub(crate) const MAX_WAIT_SECONDS: i64 = 20;
-/// Longest time a message stays hidden after it was received: twelve hours, extensions included.
+/// Longest time that a message is hidden after a receive: twelve hours, extensions included.
 pub(crate) const MAX_VISIBILITY_SECONDS: i64 = 43_200;
 /// Longest delay.
 pub(crate) const MAX_DELAY_SECONDS: i64 = 900;
-/// Most messages in flight in one queue.
+/// Largest number of messages in flight in a queue.
 pub(crate) const MAX_IN_FLIGHT: usize = 120_000;
-/// Most names in one page of `ListQueues`.
+/// Largest number of names in a page of `ListQueues`.
 pub(crate) const MAX_LIST_RESULTS: usize = 1_000;
-/// Most queues here. AWS has no such limit; a loop gone wrong should hear of it before the laptop
-/// does.
+/// Largest number of queues of this endpoint. AWS has no such limit. It stops a faulty loop before
+/// the machine runs out of memory.
 pub(crate) const MAX_QUEUES: usize = 1_000;
-/// Most bytes of messages here over all queues, for the same reason: ten times the 100,000 messages
-/// of 1 KiB that a load test sends.
+/// Largest size of all messages of this endpoint. AWS has no such limit. It stops a faulty loop,
+/// and is ten times what a load test with 100,000 messages of 1 KiB needs.
 pub(crate) const MAX_STORED_BYTES: usize = 1 << 30;
 
 /// Longest batch entry id and longest queue name.
 const MAX_ID_CHARS: usize = 80;
 /// Longest `MessageGroupId`.
 const MAX_GROUP_CHARS: usize = 128;
-/// How many digits a Number attribute may have.
+/// Largest number of digits of a Number attribute.
 const MAX_NUMBER_DIGITS: usize = 38;
 
-/// Checks how many of something a request wishes for: one to `most`.
+/// Checks a count in a request: 1 to `most`.
 ///
 /// # Errors
-/// `InvalidParameterValue` if it is another number.
+///
+/// Returns `InvalidParameterValue` for another number.
 pub(crate) fn check_count(wanted: i64, most: usize, name: &str) -> Result<usize, Error> {
     let accepted = usize::try_from(wanted)
         .ok()
@@ -52,10 +53,11 @@ pub(crate) fn check_count(wanted: i64, most: usize, name: &str) -> Result<usize,
     })
 }
 
-/// Checks `value` against the inclusive `range` and takes it as whole seconds.
+/// Checks that `value` is in the inclusive `range`, and returns it as seconds.
 ///
 /// # Errors
-/// `InvalidParameterValue` with `reason` if it lies outside.
+///
+/// Returns `InvalidParameterValue` with `reason` if it is not.
 pub(crate) fn check_range(
     value: i64,
     range: std::ops::RangeInclusive<i64>,
@@ -69,11 +71,12 @@ pub(crate) fn check_range(
     accepted.ok_or_else(|| Error::parameter(value, name, reason))
 }
 
-/// Checks a queue's name.
+/// Checks the name of a queue.
 ///
 /// # Errors
-/// `UnsupportedOperation` for a FIFO queue's name, `InvalidParameterValue` for any other that AWS
-/// refuses.
+///
+/// Returns `UnsupportedOperation` for the name of a FIFO queue, and `InvalidParameterValue` for
+/// other invalid names.
 pub(crate) fn check_queue_name(name: &str) -> Result<(), Error> {
     if name.ends_with(".fifo") {
         return Err(Error::UnsupportedOperation(format!(
@@ -89,12 +92,14 @@ pub(crate) fn check_queue_name(name: &str) -> Result<(), Error> {
     ))
 }
 
-/// Checks what holds for the entries of every batch: how many, and their ids.
+/// Checks the number of entries in a batch, and their ids.
 ///
-/// `action` is the prefix of the entry's type name, as AWS says it when there are none.
+/// `action` is the prefix of the entry's type name, which is part of AWS's error for an empty
+/// batch.
 ///
 /// # Errors
-/// The first rule that the batch breaks, in AWS's order.
+///
+/// Returns the error for the first rule that the batch breaks, in AWS's order.
 pub(crate) fn check_batch<'a>(action: &'static str, ids: &[&'a str]) -> Result<(), Error> {
     if ids.is_empty() {
         return Err(Error::EmptyBatchRequest(action));
@@ -120,7 +125,9 @@ pub(crate) fn check_batch<'a>(action: &'static str, ids: &[&'a str]) -> Result<(
 /// Checks a `MessageGroupId`.
 ///
 /// # Errors
-/// `InvalidParameterValue` unless it is 1 to 128 printable ASCII characters without a space.
+///
+/// Returns `InvalidParameterValue` unless it consists of 1 to 128 printable ASCII characters other
+/// than space.
 pub(crate) fn check_group_id(id: &str) -> Result<(), Error> {
     if (1..=MAX_GROUP_CHARS).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Ok(());
@@ -129,15 +136,15 @@ pub(crate) fn check_group_id(id: &str) -> Result<(), Error> {
     Err(Error::parameter(id, "MessageGroupId", reason))
 }
 
-/// Whether every character is one that SQS has_valid_characters: those of XML 1.0.
+/// Returns true if SQS accepts all characters of the text: those of XML 1.0.
 pub(crate) fn has_valid_characters(text: &str) -> bool {
     text.chars().all(|character| {
         matches!(character, '\t' | '\n' | '\r' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..='\u{10ffff}')
     })
 }
 
-/// Whether `text` is a decimal number as a Number attribute takes it: a sign, digits with one
-/// point, an exponent, at most 38 digits.
+/// Returns true if the text is a decimal number that a Number attribute accepts: an optional sign,
+/// at most 38 digits, optionally a decimal point and an exponent.
 pub(crate) fn is_number(text: &str) -> bool {
     let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
     let (mantissa, exponent) = match unsigned.split_once(['e', 'E']) {
@@ -223,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn control_characters_are_not_carried() {
+    fn control_characters_are_invalid() {
         assert!(has_valid_characters(
             "tab\t line\n return\r \u{e000} \u{1f980}"
         ));

@@ -1,11 +1,11 @@
-//! A message as the core holds it.
+//! A message and its attributes.
 
 use std::collections::BTreeMap;
 
 use super::clock::Timestamp;
 
-/// The value of a message attribute. Numbers are text to SQS: it checks them and keeps the
-/// spelling.
+/// Value of a message attribute. SQS checks numbers but stores them as text, so that their spelling
+/// is preserved.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum AttributeValue {
     Text(String),
@@ -21,18 +21,18 @@ impl AttributeValue {
     }
 }
 
-/// A message attribute; its data type may carry a label, as in `Number.int`.
+/// A message attribute. Its data type may have a label, as in `Number.int`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct MessageAttribute {
     pub(crate) data_type: String,
     pub(crate) value: AttributeValue,
 }
 
-/// MessageAttributes in the order of their names, which the digest needs.
+/// Attributes sorted by name, as the digest requires.
 pub(crate) type MessageAttributes = BTreeMap<String, MessageAttribute>;
 
-/// What never changes about a message from the moment it was sent. No `Debug`: a body must not
-/// reach a log by accident.
+/// The part of a message that does not change after it was sent. It does not implement `Debug`, so
+/// that no body is logged by accident.
 pub(crate) struct MessageContent {
     pub(crate) id: String,
     pub(crate) body: String,
@@ -44,7 +44,7 @@ pub(crate) struct MessageContent {
 }
 
 impl MessageContent {
-    /// What the message weighs in memory, without bookkeeping.
+    /// Returns the memory that the message occupies, without bookkeeping.
     pub(crate) fn bytes(&self) -> usize {
         let system = self.trace_header.as_ref().map_or(0, String::len)
             + self.group_id.as_ref().map_or(0, String::len);
@@ -52,8 +52,8 @@ impl MessageContent {
     }
 }
 
-/// The size that AWS's limits are about: body, and name, type and value of every message attribute;
-/// system attributes are free.
+/// Returns the size to which AWS's limits apply: the body, and the name, type and value of each
+/// message attribute. System attributes do not count.
 pub(crate) fn size(body: &str, attributes: &MessageAttributes) -> usize {
     let counted = attributes
         .iter()

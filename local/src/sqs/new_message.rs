@@ -1,40 +1,38 @@
-//! A message on its way in: what a sender asked for, checked against AWS's rules, before it has an
-//! id or a queue.
+//! A message that a sender wants to send, checked against AWS's rules before it gets an id.
 
 use super::digest;
 use super::error::Error;
 use super::limits::{self, MAX_ATTRIBUTE_NAME_CHARS, MAX_MESSAGE_ATTRIBUTES};
 use super::message::{self, AttributeValue, MessageAttribute, MessageAttributes};
 
-/// The one system attribute that a sender may set.
+/// The only system attribute that a sender may set.
 pub(crate) const TRACE_HEADER: &str = "AWSTraceHeader";
 
-/// What the sender asked for, as parsed from the wire.
+/// Parameters of `SendMessage`, parsed but not yet checked.
 pub(crate) struct NewMessage {
     pub(crate) body: String,
     pub(crate) attributes: MessageAttributes,
     pub(crate) system_attributes: MessageAttributes,
-    /// X-Ray header of the request that brought the message; one of the message's own goes before
-    /// it.
+    /// X-Ray header of the HTTP request, which is used if the message has none.
     pub(crate) inherited_trace_header: Option<String>,
-    /// `None` takes the queue's own delay.
+    /// Delay of this message; `None` for the queue's own delay.
     pub(crate) delay_seconds: Option<i64>,
     pub(crate) group_id: Option<String>,
     pub(crate) deduplication_id: Option<String>,
 }
 
 impl NewMessage {
-    /// The size that counts: AWS adds up body and message attributes, and leaves system attributes
-    /// out.
+    /// Returns the size to which AWS's limits apply: body and message attributes, without system
+    /// attributes.
     pub(crate) fn size(&self) -> usize {
         message::size(&self.body, &self.attributes)
     }
 
-    /// Checks everything about the message except its size and delay, which depend on the queue,
-    /// and digests it.
+    /// Computes the digests and checks everything except size and delay, which depend on the queue.
     ///
     /// # Errors
-    /// The first rule that it breaks.
+    ///
+    /// Returns the error for the first rule that the message breaks.
     pub(crate) fn validate(self) -> Result<ValidatedMessage, Error> {
         self.check()?;
         let digests = self.digests();
@@ -67,7 +65,7 @@ impl NewMessage {
         Ok(())
     }
 
-    /// The X-Ray header that the message has_valid_characters from here on, if any.
+    /// Returns the X-Ray header of the message itself, or else that of the HTTP request.
     pub(crate) fn trace_header(&self) -> Option<String> {
         match self
             .system_attributes
@@ -95,14 +93,13 @@ impl NewMessage {
     }
 }
 
-/// A draft that obeys the rules, with its digests: both cost time that should not be spent under a
-/// lock.
+/// A checked message with its digests, which are computed before the account is locked.
 pub(crate) struct ValidatedMessage {
     pub(crate) message: NewMessage,
     pub(crate) digests: MessageDigests,
 }
 
-/// The MD5s of a sent message, which the sender compares with its own.
+/// MD5s of a sent message, which the sender compares with its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct MessageDigests {
     pub(crate) body: String,
@@ -150,7 +147,7 @@ fn check_name(name: &str) -> Result<(), Error> {
     if name.chars().count() > MAX_ATTRIBUTE_NAME_CHARS {
         return refuse("Message (user) attribute names must be at most 256 characters long.");
     }
-    // AWS documents A-Z, a-z and 0-9, and in fact takes letters of other scripts too.
+    // AWS documents A-Z, a-z and 0-9, but also accepts letters of other scripts.
     if !name
         .chars()
         .all(|character| character.is_alphanumeric() || matches!(character, '_' | '-' | '.'))

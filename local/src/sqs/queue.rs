@@ -1,5 +1,5 @@
-//! One standard queue. Pure: the time comes as an argument, and the only effect outwards is ringing
-//! the [`QueueNotifier`].
+//! A standard queue. It is pure: the time is an argument, and its only side effect is a
+//! notification through [`QueueNotifier`].
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,16 +17,18 @@ use super::settings::{QueueAttributes, QueueSettings};
 
 mod message_store;
 
-/// How a queue calls those who wait for it.
+/// Notifications to the tasks that wait for a queue.
 #[derive(Debug, Default)]
 pub(crate) struct QueueNotifier {
-    /// Rung when messages are ready, once; who takes one and leaves some rings again.
+    /// Notifies one receiver that a message is ready. A receiver that leaves messages in the queue
+    /// notifies the next one.
     pub(crate) message_ready: Notify,
-    /// Rung when something becomes due earlier than the alarm is set for.
+    /// Notifies the queue's timer that it must fire earlier than planned.
     pub(crate) timer_changed: Notify,
 }
 
-/// A message as handed to a receiver. No `Debug`, as it holds the body.
+/// A message as returned to a receiver. It does not implement `Debug`, because it contains the
+/// body.
 pub(crate) struct ReceivedMessage {
     pub(crate) content: Arc<MessageContent>,
     pub(crate) receipt: Receipt,
@@ -35,14 +37,14 @@ pub(crate) struct ReceivedMessage {
     pub(crate) source_arn: Option<String>,
 }
 
-/// A message on its way to the dead-letter queue.
+/// A message that is being moved to the dead-letter queue.
 pub(crate) struct DeadLetter {
     content: Arc<MessageContent>,
     receive_count: u32,
     first_received_at: Option<Timestamp>,
 }
 
-/// What a receive took out of a queue.
+/// Messages that a receive removed from the queue or hid.
 #[derive(Default)]
 pub(crate) struct ReceiveOutcome {
     pub(crate) messages: Vec<ReceivedMessage>,
@@ -58,7 +60,7 @@ pub(crate) struct StandardQueue {
     settings: QueueSettings,
     messages: MessageStore,
     purged_at: Option<Timestamp>,
-    /// When the alarm will look at this queue next.
+    /// Time for which the queue's timer is set.
     timer_at: Option<Timestamp>,
     notifier: Arc<QueueNotifier>,
 }
@@ -85,7 +87,7 @@ impl StandardQueue {
     pub(crate) fn change_settings(&mut self, settings: QueueSettings, now: Timestamp) {
         self.settings = settings;
         self.modified_at = now;
-        // A shorter retention may make something due before the alarm rings.
+        // A message may expire before the timer fires if the retention period is shorter now.
         self.reschedule();
     }
 
@@ -93,12 +95,12 @@ impl StandardQueue {
         Arc::clone(&self.notifier)
     }
 
-    /// Bytes of all messages.
+    /// Returns the size of all messages in bytes.
     pub(crate) fn bytes(&self) -> usize {
         self.messages.bytes()
     }
 
-    /// All attributes of the queue, as `GetQueueAttributes` shows them.
+    /// Returns all attributes of the queue, as in `GetQueueAttributes`.
     pub(crate) fn attributes(&mut self, now: Timestamp) -> QueueAttributes {
         self.advance(now);
         let mut attributes = self.settings.attributes();
@@ -124,7 +126,7 @@ impl StandardQueue {
         attributes
     }
 
-    /// Takes in a new message, hidden for `delay` if that is not zero.
+    /// Adds a new message, which is delayed unless `delay` is zero.
     pub(crate) fn send(&mut self, content: MessageContent, delay: Duration, now: Timestamp) {
         self.messages.insert(QueuedMessage {
             content: Arc::new(content),
@@ -143,8 +145,9 @@ impl StandardQueue {
         self.notify();
     }
 
-    /// Takes in a message that `source` gave up on: same id and age, ready at once whatever the
-    /// queue's delay.
+    /// Adds a message from the queue `source`, of which this is the dead-letter queue. The message
+    /// keeps its id and age and is ready immediately, because the queue's delay applies only to new
+    /// messages.
     pub(crate) fn redrive(&mut self, message: DeadLetter, source: &str, now: Timestamp) {
         self.messages.insert(QueuedMessage {
             content: message.content,
@@ -159,13 +162,14 @@ impl StandardQueue {
         self.notify();
     }
 
-    /// Receives up to `most` messages and hides them for `visibility`.
+    /// Receives up to `max_messages` messages and hides them for `visibility`.
     ///
-    /// A message that was received `max_receives` times already comes out as dead instead, which is
-    /// when AWS moves it, too: at the receive that would have been one too many.
+    /// A message that was received `max_receives` times already is returned as a dead letter
+    /// instead. AWS moves it at the same point: at the receive that would exceed the limit.
     ///
     /// # Errors
-    /// `OverLimit` if as many messages are in flight as AWS allows.
+    ///
+    /// Returns `OverLimit` if the number of messages in flight has reached AWS's limit.
     pub(crate) fn receive(
         &mut self,
         max_messages: usize,
@@ -202,21 +206,22 @@ impl StandardQueue {
         Ok(outcome)
     }
 
-    /// Deletes the message if the receipt is its latest; a stale one changes nothing, as on AWS.
+    /// Deletes a message if the receipt is its latest. As on AWS, an older receipt has no effect.
     pub(crate) fn delete(&mut self, receipt: Receipt, now: Timestamp) {
         self.expire(now);
         if self.is_latest(receipt) {
             self.messages.remove(receipt.message);
-            // Somebody may be waiting for fewer messages to be in flight.
+            // A receiver may be waiting for the number of messages in flight to fall.
             self.notify();
         }
     }
 
-    /// Hides the message for `timeout` from now on; zero makes it ready at once.
+    /// Hides a message for `timeout` from now. Zero makes it ready immediately.
     ///
     /// # Errors
-    /// `InvalidParameterValue` if the receipt is stale, or the message would be hidden for more
-    /// than twelve hours in all.
+    ///
+    /// Returns `InvalidParameterValue` if the receipt is not the latest, or if the message would be
+    /// hidden for more than twelve hours in total.
     pub(crate) fn change_visibility(
         &mut self,
         handle: &str,
@@ -242,7 +247,7 @@ impl StandardQueue {
         } else {
             MessageState::InFlight
         };
-        // What timed out before keeps its place when the new timeout is zero.
+        // A message whose timeout has expired keeps its position if the new timeout is zero.
         if (entry.state, state) != (MessageState::Ready, MessageState::Ready) {
             self.messages.update(receipt.message, |entry| {
                 (entry.state, entry.visible_at) = (state, visible_at)
@@ -252,10 +257,11 @@ impl StandardQueue {
         Ok(())
     }
 
-    /// Deletes all messages, whatever their state.
+    /// Deletes all messages in any state.
     ///
     /// # Errors
-    /// `PurgeQueueInProgress` if the last purge was less than `interval` ago.
+    ///
+    /// Returns `PurgeQueueInProgress` if the last purge was less than `interval` ago.
     pub(crate) fn purge(
         &mut self,
         name: &str,
@@ -273,8 +279,8 @@ impl StandardQueue {
         Ok(())
     }
 
-    /// Makes ready what is due, drops what is too old, and says when to call again; `None` if
-    /// nothing is planned.
+    /// Makes due messages ready and deletes expired ones. Returns the time of the next call, or
+    /// `None` if nothing is pending.
     pub(crate) fn process_due(&mut self, now: Timestamp) -> Option<Timestamp> {
         self.advance(now);
         self.timer_at = self.next_due_time();
@@ -301,8 +307,8 @@ impl StandardQueue {
     ) -> Option<ReceivedMessage> {
         let id = self.id;
         let entry = self.messages.update(number, |entry| {
-            // Hidden for no time at all is ready again, at the end of the line, so that one receive
-            // cannot take it twice before others.
+            // A message that is hidden for zero seconds is ready again, but only after the other
+            // ready messages, so that one receive does not return it twice.
             entry.state = MessageState::InFlight;
             entry.visible_at = now.saturating_add(visibility);
             entry.receive_count = entry.receive_count.saturating_add(1);
@@ -331,7 +337,7 @@ impl StandardQueue {
                 .is_some_and(|entry| entry.receive_count_in_queue == receipt.receive_number)
     }
 
-    /// Calls a receiver if there is something to receive, and the alarm if it is set too late.
+    /// Notifies a receiver if a message is ready, and the timer if it is set too late.
     fn notify(&mut self) {
         if self.messages.first_ready().is_some() {
             self.notifier.message_ready.notify_one();
@@ -357,8 +363,8 @@ impl StandardQueue {
     }
 }
 
-/// Checks that the message is hidden for at most twelve hours since it was received, however often
-/// that is extended.
+/// Checks that the message is hidden for at most twelve hours since its last receive, extensions
+/// included.
 fn check_total_visibility(
     entry: &QueuedMessage,
     timeout: Duration,

@@ -1,4 +1,4 @@
-//! Receipt handles: which receipt of which message of which queue.
+//! Receipt handles.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -6,15 +6,15 @@ use uuid::Uuid;
 
 use super::error::Error;
 
-/// What a receipt handle says. Opaque to clients; base64 keeps them from reading it.
+/// Content of a receipt handle. The handle is base64, because clients should treat it as opaque.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Receipt {
-    /// The queue's incarnation: a queue created anew under an old name does not know the old one's
-    /// handles.
+    /// Id of the queue. A queue that is created again under the same name has another id, so old
+    /// handles are not valid for it.
     pub(crate) queue: Uuid,
-    /// The message's number in its queue.
+    /// Number of the message in its queue.
     pub(crate) message: u64,
-    /// Which receipt of the message this was; only the latest one counts.
+    /// Number of the receive that returned the handle. Only the latest one is valid.
     pub(crate) receive_number: u32,
 }
 
@@ -28,8 +28,11 @@ impl Receipt {
         ))
     }
 
+    /// Parses a receipt handle.
+    ///
     /// # Errors
-    /// `ReceiptHandleIsInvalid` if it is not one of ours.
+    ///
+    /// Returns `ReceiptHandleIsInvalid` if this endpoint did not create the handle.
     pub(crate) fn parse(handle: &str) -> Result<Self, Error> {
         decode(handle).ok_or_else(|| Error::ReceiptHandleIsInvalid(handle.to_owned()))
     }
@@ -51,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_handle_reads_back_as_the_receipt_it_was_made_from() {
+    fn a_handle_is_parsed_into_the_receipt_that_it_encodes() {
         let receipt = Receipt {
             queue: Uuid::new_v4(),
             message: 7,
@@ -61,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_refused_by_name() {
+    fn other_text_is_refused() {
         for handle in ["", "garbage", "Z2FyYmFnZQ==", "YS9iL2M="] {
             assert_eq!(
                 Receipt::parse(handle),

@@ -1,4 +1,4 @@
-//! The HTTP side: finds the action, answers, and stops when told to.
+//! HTTP server of the endpoint.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -25,12 +25,12 @@ use super::shared_account::SharedAccount;
 use super::wire::ErrorResponse;
 use crate::allowed_hosts::{AllowedHosts, HostCheckError, HostCheckLayer};
 
-/// Largest request: ten messages of the largest size still get AWS's own `BatchRequestTooLong`,
-/// escapes included.
+/// Largest request. It is large enough that ten messages of the largest size, with JSON escapes,
+/// get AWS's `BatchRequestTooLong`.
 const MAX_REQUEST_BYTES: usize = 16 << 20;
 
-/// How long requests under way may take once the endpoint stops. Long polls end at once, so only a
-/// client that stalls needs it.
+/// Time for open requests to end after shutdown. Long polls end immediately, so only a client that
+/// stalls needs it.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 
 const JSON: HeaderValue = HeaderValue::from_static("application/x-amz-json-1.0");
@@ -40,11 +40,12 @@ const TRACE_HEADER: &str = "x-amzn-trace-id";
 const QUERY_ERROR: HeaderName = HeaderName::from_static("x-amzn-query-error");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 
-/// Serves SQS on `listener` until `shutdown` completes; then long polls end empty and the queues
-/// are gone.
+/// Serves SQS on `listener` until `shutdown` completes. Long polls then return without messages,
+/// and all queues are dropped.
 ///
 /// # Errors
-/// If the listener's address cannot be read, which the queue URLs are made of.
+///
+/// Returns an error if the listener's address, which is part of the queue URLs, cannot be read.
 pub async fn serve(
     listener: TcpListener,
     config: Config,
@@ -70,8 +71,8 @@ pub async fn serve(
         shutdown.await;
         close.send_replace(true);
     };
-    // Answers are small and waited for: they must not wait for the acknowledgement of the one
-    // before.
+    // A response is small and the client waits for it, so it must not be delayed until the previous
+    // packet is acknowledged.
     let listener = listener.tap_io(|stream| {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "sqs connection keeps nagle's algorithm");
@@ -85,9 +86,9 @@ pub async fn serve(
     }
 }
 
-/// Completes when requests under way have had their time since the endpoint began to close.
+/// Completes when the time for open requests after shutdown is over.
 async fn drain(mut closing: watch::Receiver<bool>) {
-    // An error means that nobody can begin to close any more, because serving has ended.
+    // An error means that the sender is dropped because serving has ended.
     let _ = closing.wait_for(|closing| *closing).await;
     tokio::time::sleep(DRAIN_TIMEOUT).await;
 }
@@ -97,7 +98,7 @@ fn router(account: Arc<SharedAccount>, allowed_hosts: AllowedHosts) -> Router {
     Router::new()
         .route("/", get(ready).post(handle))
         .route("/health", get(ready))
-        // Older SDKs post to the queue's URL; the queue is named in the body all the same.
+        // Older SDKs post to the queue's URL. The body names the queue too.
         .route("/{account}/{queue}", axum::routing::post(handle))
         .layer(DefaultBodyLimit::max(MAX_REQUEST_BYTES))
         .with_state(account)
@@ -131,7 +132,7 @@ async fn handle(
             .await
         }
         (Ok(_), Err(_)) => Err(Error::Serialization(format!(
-            "The request body was cut off or is longer than {MAX_REQUEST_BYTES} bytes."
+            "The request body is incomplete or longer than {MAX_REQUEST_BYTES} bytes."
         ))),
         (Err(error), _) => Err(error),
     };
@@ -152,7 +153,7 @@ async fn handle(
 fn action(headers: &HeaderMap) -> Result<&str, Error> {
     let target = headers.get(TARGET).and_then(|value| value.to_str().ok());
     let Some(target) = target else {
-        let reason = "There is no X-Amz-Target header: this endpoint speaks the AWS JSON 1.0 protocol, not the older query protocol.";
+        let reason = "The request has no X-Amz-Target header. This endpoint supports the AWS JSON 1.0 protocol, not the query protocol.";
         return Err(Error::UnknownOperation(reason.to_owned()));
     };
     target.strip_prefix(TARGET_PREFIX).ok_or_else(|| {
@@ -179,8 +180,8 @@ fn error_response(error: &Error) -> Response {
         message: error.to_string(),
     };
     let status = StatusCode::from_u16(codes.status).unwrap_or(StatusCode::BAD_REQUEST);
-    // A struct of two strings cannot fail to serialise; an empty body would still carry the code in
-    // its header.
+    // A struct of two strings always serialises. Even with an empty body, the header would carry
+    // the code.
     let mut response = (status, serde_json::to_vec(&body).unwrap_or_default()).into_response();
     if let Ok(query_error) = HeaderValue::try_from(format!("{};Sender", codes.code)) {
         response.headers_mut().insert(QUERY_ERROR, query_error);

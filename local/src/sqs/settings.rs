@@ -1,4 +1,4 @@
-//! The attributes of a queue that its owner sets.
+//! Queue attributes that can be set.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,7 +13,7 @@ mod redrive;
 
 pub(crate) use redrive::RedrivePolicy;
 
-/// Queue attributes as they go over the wire: names and values.
+/// Names and values of queue attributes in a request or response.
 pub(crate) type QueueAttributes = BTreeMap<String, String>;
 
 const DEFAULT_VISIBILITY: Duration = Duration::from_secs(30);
@@ -25,7 +25,7 @@ const MAX_KEY_REUSE_SECONDS: i64 = 24 * 60 * 60;
 
 const NO_FIFO: &str = "FIFO queues are not supported by this endpoint.";
 
-/// Names that belong to FIFO queues, which AWS does not know on standard ones.
+/// Attributes of FIFO queues, which AWS rejects on standard queues.
 const FIFO_ONLY: [&str; 4] = [
     "FifoQueue",
     "ContentBasedDeduplication",
@@ -33,8 +33,8 @@ const FIFO_ONLY: [&str; 4] = [
     "FifoThroughputLimit",
 ];
 
-/// A queue's settings: those that act here as typed values, and those only kept (policies,
-/// encryption) as they were given.
+/// Settings of a queue. Those that affect this endpoint are typed; the others (policies,
+/// encryption) are stored as text.
 #[derive(Debug, Clone)]
 pub(crate) struct QueueSettings {
     pub(crate) visibility_timeout: Duration,
@@ -55,17 +55,18 @@ impl Default for QueueSettings {
             retention: DEFAULT_RETENTION,
             receive_wait: Duration::ZERO,
             redrive: None,
-            // What AWS reports for a queue that said nothing about encryption.
+            // AWS reports this value for a queue that was created without encryption settings.
             opaque: QueueAttributes::from([("SqsManagedSseEnabled".to_owned(), "true".to_owned())]),
         }
     }
 }
 
 impl QueueSettings {
-    /// These settings with `attributes` over them; nothing changes if one of them is refused.
+    /// Returns these settings with `attributes` applied.
     ///
     /// # Errors
-    /// The first attribute that AWS would refuse.
+    ///
+    /// Returns the error for the first invalid attribute.
     pub(crate) fn with_attributes(&self, attributes: &QueueAttributes) -> Result<Self, Error> {
         let mut settings = self.clone();
         for (name, value) in attributes {
@@ -74,7 +75,7 @@ impl QueueSettings {
         Ok(settings)
     }
 
-    /// The settings as queue attributes.
+    /// Returns the settings as queue attributes.
     pub(crate) fn attributes(&self) -> QueueAttributes {
         let mut attributes = self.opaque.clone();
         let mut add = |name: &str, value: String| attributes.insert(name.to_owned(), value);
@@ -98,7 +99,7 @@ impl QueueSettings {
         attributes
     }
 
-    /// The first of `attributes` whose value here is another one.
+    /// Returns the first of `attributes` that has a different value in these settings.
     pub(crate) fn first_difference(&self, attributes: &QueueAttributes) -> Option<String> {
         let own = self.attributes();
         let differs = |(name, value): &(&String, &String)| {
@@ -148,13 +149,13 @@ impl QueueSettings {
             "FifoQueue" if value == "true" => {
                 return Err(Error::UnsupportedOperation(NO_FIFO.to_owned()));
             }
-            // Also those only read (QueueArn and the like), as on AWS.
+            // Read-only attributes, such as QueueArn, get the same error on AWS.
             _ => return Err(Error::InvalidAttributeName(name.to_owned())),
         }
         Ok(())
     }
 
-    /// An empty value takes the attribute away.
+    /// Stores a value; an empty one removes the attribute.
     fn set_opaque(&mut self, name: &str, value: &str) {
         if value.is_empty() {
             self.opaque.remove(name);
@@ -164,7 +165,7 @@ impl QueueSettings {
     }
 }
 
-/// Whether `name` is a queue attribute at all, whatever the kind of queue.
+/// Returns true if this is the name of an attribute of a standard or a FIFO queue.
 pub(crate) fn is_queue_attribute(name: &str) -> bool {
     const READABLE: [&str; 18] = [
         "All",
@@ -227,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn values_at_the_edges_pass_and_beyond_them_do_not() {
+    fn values_outside_their_range_are_refused() {
         let edges = [
             ("VisibilityTimeout", 0, 43_200),
             ("DelaySeconds", 0, 900),

@@ -1,5 +1,4 @@
-//! Where the pure account meets the world: its lock, its clock, long polls, and an alarm for each
-//! queue.
+//! An account with a lock, a clock, long polls, and a timer for each queue.
 
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,7 +14,7 @@ use super::error::Error;
 use super::queue::{QueueNotifier, ReceivedMessage};
 use super::settings::QueueAttributes;
 
-/// Shared by all requests.
+/// Account that all requests share.
 pub(crate) struct SharedAccount {
     account: Mutex<Account>,
     clock: Clock,
@@ -25,7 +24,8 @@ pub(crate) struct SharedAccount {
 }
 
 impl SharedAccount {
-    /// `closing` turning true, or its sender going away, ends all waiting.
+    /// Wraps an account. All long polls and timers end when `closing` becomes true or its sender is
+    /// dropped.
     pub(crate) fn new(account: Account, base_url: String, closing: watch::Receiver<bool>) -> Self {
         Self {
             account_id: account.account_id().to_owned(),
@@ -36,19 +36,20 @@ impl SharedAccount {
         }
     }
 
-    /// Does `work` on the account at the present moment. Nothing may wait in it.
+    /// Locks the account and runs `work` on it with the current time. `work` must not block.
     pub(crate) fn access<T>(&self, work: impl FnOnce(&mut Account, Timestamp) -> T) -> T {
         let mut account = self.lock();
-        // Read under the lock, so that time never runs backwards from one piece of work to the
+        // The time is read under the lock, so that it never runs backwards from one call to the
         // next.
         let now = self.clock.now();
         work(&mut account, now)
     }
 
-    /// Creates a queue and starts its alarm.
+    /// Creates a queue and starts its timer.
     ///
     /// # Errors
-    /// As [`Account::create_queue`].
+    ///
+    /// Returns the errors of [`Account::create_queue`].
     pub(crate) fn create_queue(
         self: &Arc<Self>,
         name: &str,
@@ -61,10 +62,13 @@ impl SharedAccount {
         Ok(())
     }
 
-    /// Receives, waiting up to `wait` (`None`: the queue's own setting) until there is something.
+    /// Receives messages, and waits for one up to `wait`, or up to the queue's own setting if
+    /// `wait` is `None`.
     ///
     /// # Errors
-    /// As [`Account::receive`], except that a long poll waits out `OverLimit`, as on AWS.
+    ///
+    /// Returns the errors of [`Account::receive`]. As on AWS, a long poll does not return
+    /// `OverLimit` but waits.
     pub(crate) async fn receive(
         &self,
         name: &str,
@@ -84,8 +88,8 @@ impl SharedAccount {
             let notifier =
                 self.access(|account, _| account.queue(name).map(|queue| queue.notifier()))?;
             let mut arrival = pin!(notifier.message_ready.notified());
-            // In line before looking, or a message sent between looking and waiting would go
-            // unnoticed.
+            // Waiting must begin before the queue is checked. Otherwise a message that is sent in
+            // between would not wake this receiver.
             arrival.as_mut().enable();
             let received = self.access(|account, now| account.receive(name, options, now));
             let expired = Instant::now() >= deadline;
@@ -106,29 +110,29 @@ impl SharedAccount {
         }
     }
 
-    /// The account that all queues here belong to.
+    /// Returns the id of the account.
     pub(crate) fn account_id(&self) -> &str {
         &self.account_id
     }
 
-    /// The URL of a queue of this name.
+    /// Returns the URL of the queue with this name.
     pub(crate) fn queue_url(&self, name: &str) -> String {
         format!("{}/{}/{name}", self.base_url, self.account_id)
     }
 
     async fn closed(&self) {
-        // An error means that the server is gone altogether.
+        // An error means that the server has been dropped.
         let _ = self.closing.clone().wait_for(|closing| *closing).await;
     }
 
     fn lock(&self) -> MutexGuard<'_, Account> {
-        // Nothing under the lock panics by design. Should it ever, one broken request is better
-        // than an endpoint that refuses them all.
+        // No code under the lock is meant to panic. If it does, one failed request is better than
+        // an endpoint that fails all of them.
         self.account.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Calls the receivers of one queue whenever something becomes due in it, until it is deleted.
+/// Notifies the receivers of a queue whenever a message becomes due, until the queue is deleted.
 async fn run_timer(
     account: Arc<SharedAccount>,
     name: String,
@@ -136,7 +140,7 @@ async fn run_timer(
     notifier: Arc<QueueNotifier>,
 ) {
     loop {
-        // A reschedule rung from here on is kept until it is waited for.
+        // `Notify` stores a notification that is sent from here on until the task waits for it.
         let due = account.access(|account, now| match account.queue(&name) {
             Ok(queue) if queue.id == id => Some(queue.process_due(now)),
             _ => None,

@@ -1,7 +1,7 @@
-//! The JSON of every action. No logic here.
+//! JSON types of all actions, without logic.
 //!
-//! Fields that AWS requires are optional all the same, so that leaving one out is answered with
-//! `MissingParameter` and its name.
+//! Fields that AWS requires are optional here, so that a missing one leads to `MissingParameter`
+//! with its name.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 pub(in crate::sqs) mod messages;
 
-/// A request that only names a queue: `DeleteQueue`, `PurgeQueue`.
+/// A request that only names a queue: `DeleteQueue` or `PurgeQueue`.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(in crate::sqs) struct QueueRequest {
@@ -21,7 +21,7 @@ pub(in crate::sqs) struct QueueRequest {
 pub(in crate::sqs) struct CreateQueueRequest {
     pub(in crate::sqs) queue_name: Option<String>,
     pub(in crate::sqs) attributes: Option<BTreeMap<String, String>>,
-    /// AWS's model spells this one in lower case.
+    /// AWS's model spells this name in lower case.
     #[serde(rename = "tags", alias = "Tags")]
     pub(in crate::sqs) tags: Option<BTreeMap<String, String>>,
 }
@@ -34,7 +34,7 @@ pub(in crate::sqs) struct GetQueueUrlRequest {
     pub(in crate::sqs) queue_owner_aws_account_id: Option<String>,
 }
 
-/// The answer to `CreateQueue` and `GetQueueUrl`.
+/// Response of `CreateQueue` and `GetQueueUrl`.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(in crate::sqs) struct QueueUrlResponse {
@@ -79,12 +79,12 @@ pub(in crate::sqs) struct SetQueueAttributesRequest {
     pub(in crate::sqs) attributes: Option<BTreeMap<String, String>>,
 }
 
-/// The answer of actions that have nothing to say.
+/// Response without content.
 #[derive(Serialize)]
 pub(in crate::sqs) struct EmptyResponse {}
 
-/// The answer of every batch action. AWS leaves `Failed` out when nothing failed, and there is code
-/// that only looks whether it is there.
+/// Response of every batch action. AWS omits `Failed` if no entry failed, and some clients check
+/// only for its presence.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(in crate::sqs) struct BatchResponse<T> {
@@ -102,7 +102,7 @@ pub(in crate::sqs) struct BatchResultErrorEntry {
     pub(in crate::sqs) message: String,
 }
 
-/// The body of a refusal.
+/// Body of an error response.
 #[derive(Serialize)]
 pub(in crate::sqs) struct ErrorResponse {
     #[serde(rename = "__type")]

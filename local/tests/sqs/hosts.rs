@@ -6,7 +6,7 @@ use tokio::net::TcpStream;
 use crate::support::Endpoint;
 
 /// Hosts that name this machine or SQS on AWS.
-const ANSWERED: [&str; 13] = [
+const ACCEPTED: [&str; 13] = [
     "localhost",
     "LOCALHOST:9324",
     "localhost.:9324",
@@ -22,7 +22,7 @@ const ANSWERED: [&str; 13] = [
     "sqs-fips.us-gov-west-1.api.aws",
 ];
 
-/// Hosts in requests that a foreign page can make a browser send, and near misses.
+/// Hosts that a page of another site can make a browser send, and similar ones.
 const REFUSED: [&str; 13] = [
     "evil.example",
     "evil.example:9324",
@@ -40,15 +40,15 @@ const REFUSED: [&str; 13] = [
 ];
 
 #[tokio::test]
-async fn only_its_own_names_and_those_of_sqs_are_answered() {
+async fn only_loopback_names_and_those_of_sqs_are_accepted() {
     let endpoint = Endpoint::start().await;
-    for host in ANSWERED {
-        let answer = list_queues(endpoint.address, &format!("Host: {host}\r\n")).await;
-        assert!(answer.starts_with("HTTP/1.1 200 "), "{host}: {answer}");
+    for host in ACCEPTED {
+        let response = list_queues(endpoint.address, &format!("Host: {host}\r\n")).await;
+        assert!(response.starts_with("HTTP/1.1 200 "), "{host}: {response}");
     }
     for host in REFUSED {
-        let answer = list_queues(endpoint.address, &format!("Host: {host}\r\n")).await;
-        assert!(answer.starts_with("HTTP/1.1 421 "), "{host}: {answer}");
+        let response = list_queues(endpoint.address, &format!("Host: {host}\r\n")).await;
+        assert!(response.starts_with("HTTP/1.1 421 "), "{host}: {response}");
     }
     endpoint.stop().await.unwrap();
 }
@@ -56,31 +56,31 @@ async fn only_its_own_names_and_those_of_sqs_are_answered() {
 #[tokio::test]
 async fn a_refused_host_is_an_error_of_sqs_that_says_what_to_do() {
     let endpoint = Endpoint::start().await;
-    let answer = list_queues(endpoint.address, "Host: evil.example\r\n").await;
+    let response = list_queues(endpoint.address, "Host: evil.example\r\n").await;
     for expected in [
         "content-type: application/x-amz-json-1.0",
         "\"__type\":\"com.amazon.coral.service#AccessDeniedException\"",
         "the host \\\"evil.example\\\" is not a name of this endpoint",
         "--allow-host",
     ] {
-        assert!(answer.contains(expected), "{expected}: {answer}");
+        assert!(response.contains(expected), "{expected}: {response}");
     }
     endpoint.stop().await.unwrap();
 }
 
 #[tokio::test]
-async fn every_host_of_a_request_counts() {
+async fn every_host_in_a_request_is_checked() {
     let endpoint = Endpoint::start().await;
     for (head, status) in [
         ("Host: localhost\r\nHost: localhost\r\n", 400),
         ("Host: localhost\r\nHost: evil.example\r\n", 400),
-        // Scripts may leave the header out; browsers always send it.
+        // Scripts may omit the header; browsers always send it.
         ("", 200),
     ] {
-        let answer = list_queues(endpoint.address, head).await;
+        let response = list_queues(endpoint.address, head).await;
         assert!(
-            answer.starts_with(&format!("HTTP/1.1 {status} ")),
-            "{head}: {answer}"
+            response.starts_with(&format!("HTTP/1.1 {status} ")),
+            "{head}: {response}"
         );
     }
     for (target, host, status) in [
@@ -89,14 +89,14 @@ async fn every_host_of_a_request_counts() {
         ("http://localhost/", "localhost", 200),
     ] {
         let head = format!("GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
-        let answer = exchange(endpoint.address, &head).await;
+        let response = exchange(endpoint.address, &head).await;
         assert!(
-            answer.starts_with(&format!("HTTP/1.1 {status} ")),
-            "{head}: {answer}"
+            response.starts_with(&format!("HTTP/1.1 {status} ")),
+            "{head}: {response}"
         );
     }
-    let answer = exchange(endpoint.address, "GET /health HTTP/1.0\r\n\r\n").await;
-    assert!(answer.starts_with("HTTP/1.0 200 "), "{answer}");
+    let response = exchange(endpoint.address, "GET /health HTTP/1.0\r\n\r\n").await;
+    assert!(response.starts_with("HTTP/1.0 200 "), "{response}");
     endpoint.stop().await.unwrap();
 }
 
@@ -109,17 +109,17 @@ async fn a_page_of_another_origin_is_refused() {
         ("http://localhost:3000", 200),
     ] {
         let head = format!("Host: localhost\r\nOrigin: {origin}\r\n");
-        let answer = list_queues(endpoint.address, &head).await;
+        let response = list_queues(endpoint.address, &head).await;
         assert!(
-            answer.starts_with(&format!("HTTP/1.1 {status} ")),
-            "{origin}: {answer}"
+            response.starts_with(&format!("HTTP/1.1 {status} ")),
+            "{origin}: {response}"
         );
     }
     endpoint.stop().await.unwrap();
 }
 
 #[tokio::test]
-async fn a_large_message_to_a_foreign_host_is_refused_with_the_sentence() {
+async fn a_large_request_to_a_foreign_host_gets_the_complete_response() {
     let endpoint = Endpoint::start().await;
     let body = "x".repeat(1 << 20);
     let request = format!(
@@ -127,8 +127,8 @@ async fn a_large_message_to_a_foreign_host_is_refused_with_the_sentence() {
          Connection: close\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
     );
-    let answer = exchange(endpoint.address, &request).await;
-    assert!(answer.starts_with("HTTP/1.1 421 "), "{answer}");
+    let response = exchange(endpoint.address, &request).await;
+    assert!(response.starts_with("HTTP/1.1 421 "), "{response}");
     endpoint.stop().await.unwrap();
 }
 
@@ -144,7 +144,7 @@ async fn list_queues(address: SocketAddr, head: &str) -> String {
 async fn exchange(address: SocketAddr, request: &str) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(request.as_bytes()).await.unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.unwrap();
-    answer
+    let mut response = String::new();
+    stream.read_to_string(&mut response).await.unwrap();
+    response
 }

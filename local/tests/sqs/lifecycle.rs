@@ -15,7 +15,7 @@ async fn get(endpoint: &Endpoint, path: &str) -> String {
 }
 
 #[tokio::test]
-async fn it_says_that_it_is_ready() {
+async fn health_checks_succeed() {
     let endpoint = Endpoint::start().await;
     for path in ["/", "/health"] {
         assert!(
@@ -31,7 +31,7 @@ async fn it_says_that_it_is_ready() {
 }
 
 #[tokio::test]
-async fn stopping_ends_a_long_poll_empty_instead_of_waiting_for_it() {
+async fn shutdown_ends_a_long_poll_without_messages() {
     let endpoint = Endpoint::start().await;
     let url = endpoint.queue("q", &[]).await;
     let body = format!(r#"{{"QueueUrl":"{url}","WaitTimeSeconds":20}}"#);
@@ -41,11 +41,11 @@ async fn stopping_ends_a_long_poll_empty_instead_of_waiting_for_it() {
         body.len()
     );
     stream.write_all(head.as_bytes()).await.unwrap();
-    // The endpoint asks for the body, so the request is under way there and no race with the stop
-    // is left.
-    let mut go_on = [0; b"HTTP/1.1 100 Continue\r\n\r\n".len()];
-    stream.read_exact(&mut go_on).await.unwrap();
-    assert!(go_on.starts_with(b"HTTP/1.1 100 "));
+    // Once the endpoint has asked for the body, it is handling the request, and the shutdown below
+    // cannot come before it.
+    let mut interim = [0; b"HTTP/1.1 100 Continue\r\n\r\n".len()];
+    stream.read_exact(&mut interim).await.unwrap();
+    assert!(interim.starts_with(b"HTTP/1.1 100 "));
     stream.write_all(body.as_bytes()).await.unwrap();
     let started = Instant::now();
     endpoint.stop().await.unwrap();
@@ -63,7 +63,7 @@ async fn stopping_ends_a_long_poll_empty_instead_of_waiting_for_it() {
 }
 
 #[tokio::test]
-async fn a_client_that_stalls_does_not_keep_it_from_stopping() {
+async fn a_stalled_client_does_not_prevent_shutdown() {
     let endpoint = Endpoint::start().await;
     let mut stalled = TcpStream::connect(endpoint.address).await.unwrap();
     stalled

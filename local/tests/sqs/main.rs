@@ -1,23 +1,23 @@
-//! The SQS endpoint as `aws-sdk-sqs` sees it, over real sockets.
+//! Tests of the SQS endpoint with `aws-sdk-sqs`, over real sockets.
 
 #![allow(
     clippy::unwrap_used,
     reason = "clippy does not see that the helpers of a test are part of it"
 )]
 
-// A running endpoint with its client, and small helpers.
+// A running endpoint, its client, and helpers.
 mod support;
 
-// Queues: their life and their attributes.
+// Creating, listing, changing and deleting queues.
 mod queues;
 
-// Messages: there and back, in batches, redriven.
+// Sending, receiving and deleting messages, batches, and redrive.
 mod messages;
 
-// What is refused, and as which of the SDK's errors.
+// Refused requests, and the SDK's errors for them.
 mod refusals;
 
-// Starting and stopping.
+// Start and shutdown.
 mod lifecycle;
 
 // Host names that are accepted, as protection against DNS rebinding.

@@ -139,14 +139,14 @@ async fn bad_entries_of_a_batch_fail_alone() {
 }
 
 #[tokio::test]
-async fn a_waiting_receiver_gets_what_is_sent_at_once() {
+async fn a_waiting_receiver_gets_a_message_immediately() {
     let endpoint = Endpoint::start().await;
     let url = endpoint.queue("q", &[]).await;
     let started = Instant::now();
     let (received, ()) = tokio::join!(endpoint.receive(&url), endpoint.send(&url, "x"));
     assert_eq!(received.len(), 1);
-    // Half of what the poll would have waited for: far from both, whatever the machine does
-    // meanwhile.
+    // Half of the time for which the poll would wait without a message. A loaded machine needs
+    // far less.
     assert!(
         started.elapsed() < Duration::from_millis(2_500),
         "took {:?}",
@@ -155,7 +155,7 @@ async fn a_waiting_receiver_gets_what_is_sent_at_once() {
 }
 
 #[tokio::test]
-async fn poison_ends_in_the_dead_letter_queue_with_its_source() {
+async fn a_message_received_too_often_is_moved_with_its_source() {
     let endpoint = Endpoint::start().await;
     let dead = endpoint.queue("dead", &[]).await;
     let dead_arn = endpoint
@@ -177,9 +177,9 @@ async fn poison_ends_in_the_dead_letter_queue_with_its_source() {
         .await
         .unwrap();
     assert_eq!(receive_again.messages, None);
-    let letter = endpoint.receive(&dead).await.remove(0);
-    assert_eq!(letter.message_id, first.message_id);
-    let attributes = letter.attributes.unwrap();
+    let dead_letter = endpoint.receive(&dead).await.remove(0);
+    assert_eq!(dead_letter.message_id, first.message_id);
+    let attributes = dead_letter.attributes.unwrap();
     let source = endpoint.attribute(&url, QueueAttributeName::QueueArn).await;
     assert_eq!(
         attributes[&MessageSystemAttributeName::DeadLetterQueueSourceArn],
@@ -192,7 +192,7 @@ async fn poison_ends_in_the_dead_letter_queue_with_its_source() {
 }
 
 #[tokio::test]
-async fn changing_the_visibility_to_zero_gives_a_message_back() {
+async fn a_visibility_timeout_of_zero_makes_a_message_ready() {
     let endpoint = Endpoint::start().await;
     let url = endpoint.queue("q", &[]).await;
     endpoint.send(&url, "x").await;

@@ -4,7 +4,7 @@ use aws_sdk_sqs::types::{QueueAttributeName, SendMessageBatchRequestEntry};
 use crate::support::{Endpoint, text};
 
 #[tokio::test]
-async fn a_missing_queue_is_the_sdks_own_error() {
+async fn a_missing_queue_is_the_error_of_the_sdk_for_it() {
     let endpoint = Endpoint::start().await;
     let url = format!("http://{}/000000000000/none", endpoint.address);
     let error = endpoint
@@ -29,7 +29,7 @@ async fn a_missing_queue_is_the_sdks_own_error() {
 }
 
 #[tokio::test]
-async fn a_queue_with_other_attributes_exists_already() {
+async fn a_queue_with_different_attributes_exists_already() {
     let endpoint = Endpoint::start().await;
     endpoint
         .queue("q", &[(QueueAttributeName::DelaySeconds, "1")])
@@ -50,7 +50,7 @@ async fn a_queue_with_other_attributes_exists_already() {
 }
 
 #[tokio::test]
-async fn characters_that_sqs_does_not_carry_are_invalid_contents() {
+async fn characters_that_sqs_does_not_accept_are_invalid_contents() {
     let endpoint = Endpoint::start().await;
     let url = endpoint.queue("q", &[]).await;
     let error = endpoint
@@ -65,7 +65,7 @@ async fn characters_that_sqs_does_not_carry_are_invalid_contents() {
 }
 
 #[tokio::test]
-async fn too_large_a_message_and_too_large_a_batch_are_told_apart() {
+async fn a_message_and_a_batch_that_are_too_large_have_different_errors() {
     let endpoint = Endpoint::start().await;
     let url = endpoint.queue("q", &[]).await;
     let body = "x".repeat(1_048_576);
@@ -124,7 +124,7 @@ async fn a_garbled_receipt_handle_is_invalid() {
 }
 
 #[tokio::test]
-async fn what_is_not_offered_is_an_unsupported_operation() {
+async fn fifo_queues_and_tags_are_unsupported_operations() {
     let endpoint = Endpoint::start().await;
     let url = endpoint.queue("q", &[]).await;
     let fifo = endpoint

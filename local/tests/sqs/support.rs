@@ -1,4 +1,4 @@
-//! An endpoint on a free port, and a client for it.
+//! A running endpoint and its client.
 
 use std::net::SocketAddr;
 
@@ -38,7 +38,7 @@ impl Endpoint {
         }
     }
 
-    /// Tells the endpoint to stop and waits until it has.
+    /// Shuts the endpoint down and waits until it has stopped.
     pub(crate) async fn stop(self) -> std::io::Result<()> {
         self.stop.send(()).unwrap();
         self.serving.await.unwrap()
@@ -82,7 +82,7 @@ impl Endpoint {
             .unwrap();
     }
 
-    /// Receives up to ten messages with everything about them, waiting for up to five seconds.
+    /// Receives up to ten messages with all attributes, and waits for one up to five seconds.
     pub(crate) async fn receive(&self, url: &str) -> Vec<Message> {
         let request = self
             .client

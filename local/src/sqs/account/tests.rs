@@ -1,4 +1,4 @@
-//! Queues by name, and messages between them.
+//! Tests of several queues: names, sending, and redrive.
 
 use super::*;
 use crate::sqs::message::MessageAttributes;
@@ -63,7 +63,7 @@ fn with_dead_letters() -> Account {
 }
 
 #[test]
-fn creating_a_queue_again_is_fine_unless_a_given_attribute_differs() {
+fn creating_a_queue_again_succeeds_unless_an_attribute_differs() {
     let mut account = account();
     assert!(
         account
@@ -90,7 +90,7 @@ fn creating_a_queue_again_is_fine_unless_a_given_attribute_differs() {
 }
 
 #[test]
-fn a_deleted_name_stays_taken_for_as_long_as_configured() {
+fn the_name_of_a_deleted_queue_is_unavailable_for_the_configured_time() {
     let mut account = account();
     account.create_queue("q", &map(&[]), at(0)).unwrap();
     account.delete_queue("q", at(0)).unwrap();
@@ -112,7 +112,7 @@ fn a_deleted_name_stays_taken_for_as_long_as_configured() {
 }
 
 #[test]
-fn queues_are_listed_by_prefix_and_from_where_the_last_page_ended() {
+fn queues_are_listed_by_prefix_and_page() {
     let mut account = account();
     for name in ["a", "b-1", "b-2", "b-3", "c"] {
         account.create_queue(name, &map(&[]), at(0)).unwrap();
@@ -124,7 +124,7 @@ fn queues_are_listed_by_prefix_and_from_where_the_last_page_ended() {
 }
 
 #[test]
-fn poison_goes_to_the_dead_letter_queue_with_its_source() {
+fn a_message_received_too_often_is_moved_with_its_source() {
     let mut account = with_dead_letters();
     let sent = account
         .send("q", message("poison", None), SendKind::Single, at(0))
@@ -141,7 +141,7 @@ fn poison_goes_to_the_dead_letter_queue_with_its_source() {
 }
 
 #[test]
-fn without_its_dead_letter_queue_poison_stays_where_it_is() {
+fn a_message_is_not_moved_if_the_dead_letter_queue_is_deleted() {
     let mut account = with_dead_letters();
     account.delete_queue("dead", at(0)).unwrap();
     account
@@ -157,7 +157,7 @@ fn without_its_dead_letter_queue_poison_stays_where_it_is() {
 }
 
 #[test]
-fn a_dead_letter_queue_must_exist_when_it_is_named() {
+fn a_redrive_policy_must_name_an_existing_queue() {
     let mut account = account();
     let policy = r#"{"deadLetterTargetArn":"arn:aws:sqs:us-east-1:000000000000:none","maxReceiveCount":"1"}"#;
     assert_eq!(
@@ -176,7 +176,7 @@ fn a_dead_letter_queue_must_exist_when_it_is_named() {
 }
 
 #[test]
-fn the_size_that_a_queue_takes_and_the_delay_that_aws_takes_are_limits() {
+fn size_and_delay_are_limited() {
     let mut account = account();
     account
         .create_queue("q", &map(&[("MaximumMessageSize", "1024")]), at(0))
@@ -191,7 +191,7 @@ fn the_size_that_a_queue_takes_and_the_delay_that_aws_takes_are_limits() {
 }
 
 #[test]
-fn a_message_without_a_delay_takes_the_queues_and_one_with_zero_does_not() {
+fn the_delay_of_the_queue_applies_to_messages_without_one() {
     let mut account = account();
     account
         .create_queue("q", &map(&[("DelaySeconds", "9")]), at(0))
@@ -208,7 +208,7 @@ fn a_message_without_a_delay_takes_the_queues_and_one_with_zero_does_not() {
 }
 
 #[test]
-fn a_handle_of_another_queue_is_no_handle() {
+fn a_handle_of_another_queue_is_invalid() {
     let mut account = account();
     for name in ["q", "other"] {
         account.create_queue(name, &map(&[]), at(0)).unwrap();
@@ -231,7 +231,7 @@ fn a_handle_of_another_queue_is_no_handle() {
 }
 
 #[test]
-fn a_batch_is_as_large_as_the_largest_message() {
+fn a_batch_may_be_as_large_as_the_largest_message() {
     let messages = [
         message(&"x".repeat(MAX_MESSAGE_BYTES), None).message,
         message("y", None).message,

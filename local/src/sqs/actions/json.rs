@@ -1,4 +1,4 @@
-//! The JSON of requests and responses.
+//! JSON of requests and responses.
 
 use std::sync::Arc;
 
@@ -11,17 +11,17 @@ use crate::sqs::shared_account::SharedAccount;
 use crate::sqs::wire::messages::BatchRequest;
 use crate::sqs::wire::{BatchResponse, BatchResultErrorEntry};
 
-/// A request to one action.
+/// A request for an action.
 pub(crate) struct ActionRequest<'a> {
     pub(crate) account: &'a Arc<SharedAccount>,
     pub(crate) body: &'a [u8],
-    /// The X-Ray header of the HTTP request: AWS puts it on messages that bring none of their own.
+    /// X-Ray header of the HTTP request. AWS adds it to messages that do not have one.
     pub(crate) trace_header: Option<&'a str>,
 }
 
 impl ActionRequest<'_> {
     pub(super) fn parse<T: DeserializeOwned>(&self) -> Result<T, Error> {
-        // Some clients send no body at all where every field is optional.
+        // Some clients send no body if every field is optional.
         let body = if self.body.is_empty() {
             b"{}"
         } else {
@@ -31,8 +31,8 @@ impl ActionRequest<'_> {
             .map_err(|error| Error::Serialization(describe_json_error(&error)))
     }
 
-    /// The name in a queue URL. Host and scheme do not matter: a container may know this endpoint
-    /// by another name than we do.
+    /// Returns the queue name in a queue URL. Scheme and host are ignored, because a container may
+    /// reach this endpoint under another name.
     pub(super) fn queue_name(&self, url: Option<&str>) -> Result<String, Error> {
         let url = require(url, "QueueUrl")?;
         let mut segments = url.rsplit('/');
@@ -46,8 +46,8 @@ impl ActionRequest<'_> {
         Ok(name.to_owned())
     }
 
-    /// A batch of any action: the name of its queue, which is there, and its entries by their ids,
-    /// which are what AWS takes.
+    /// Parses a batch request of any action. Returns the name of the queue, which exists, and the
+    /// entries with their checked ids.
     ///
     /// `action` is the prefix of the entry's type name.
     pub(super) fn batch<T: DeserializeOwned>(
@@ -62,7 +62,7 @@ impl ActionRequest<'_> {
             .map(|entry| entry.id.as_deref().unwrap_or_default())
             .collect();
         limits::check_batch(action, &ids)?;
-        // Before anything about single messages, as on AWS: the queue must be there.
+        // AWS checks that the queue exists before it checks any single entry.
         self.account
             .access(|account, _| account.queue(&name).map(drop))?;
         let entries = entries
@@ -71,7 +71,7 @@ impl ActionRequest<'_> {
         Ok((name, entries.collect()))
     }
 
-    /// Queues of other accounts do not exist here.
+    /// Returns an error for another account, whose queues do not exist here.
     pub(super) fn check_account(&self, account: &str) -> Result<(), Error> {
         if account == self.account.account_id() {
             Ok(())
@@ -83,7 +83,9 @@ impl ActionRequest<'_> {
 
 pub(super) fn to_json(response: &impl Serialize) -> Result<Vec<u8>, Error> {
     serde_json::to_vec(response).map_err(|error| {
-        Error::Serialization(format!("The answer could not be written as JSON: {error}"))
+        Error::Serialization(format!(
+            "The response cannot be serialized as JSON: {error}"
+        ))
     })
 }
 
@@ -93,8 +95,7 @@ pub(super) fn require<'a>(value: Option<&'a str>, name: &str) -> Result<&'a str,
         .ok_or_else(|| Error::MissingParameter(name.to_owned()))
 }
 
-/// The answer of a batch action, from what became of each entry: what an entry that succeeded has
-/// to say, or its id and error.
+/// Builds the response of a batch action from the outcome of each entry.
 pub(super) fn batch_response<T: Serialize>(
     outcomes: impl Iterator<Item = Result<T, (String, Error)>>,
 ) -> Result<Vec<u8>, Error> {
@@ -116,7 +117,8 @@ pub(super) fn batch_response<T: Serialize>(
     to_json(&response)
 }
 
-/// Where the JSON is wrong and what was expected, without quoting it: it may hold a message body.
+/// Describes the position of an error in JSON without quoting the JSON, which may contain a message
+/// body.
 fn describe_json_error(error: &serde_json::Error) -> String {
     let kind = match error.classify() {
         serde_json::error::Category::Data => "has a field of the wrong type",

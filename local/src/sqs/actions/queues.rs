@@ -52,13 +52,13 @@ pub(super) fn list_queues(request: &ActionRequest<'_>) -> Result<Vec<u8>, Error>
         .map(|most| limits::check_count(most, MAX_LIST_RESULTS, "MaxResults"))
         .transpose()?;
     let wished = most.unwrap_or(MAX_LIST_RESULTS);
-    // One more than wished shows whether there is another page.
+    // One name more than requested shows whether there is another page.
     let mut names = request
         .account
         .access(|account, _| account.list_queues(&prefix, after.as_deref(), wished + 1));
     let more = names.len() > wished;
     names.truncate(wished);
-    // AWS pages only for those who ask for pages.
+    // AWS returns a token only if the request has `MaxResults`.
     let last = names.last().filter(|_| more && most.is_some());
     let next_token = last.map(|name| URL_SAFE_NO_PAD.encode(name));
     let queue_urls = names
@@ -126,10 +126,6 @@ fn read_token(token: &str) -> Result<String, Error> {
         .ok()
         .and_then(|bytes| String::from_utf8(bytes).ok());
     name.ok_or_else(|| {
-        Error::parameter(
-            token,
-            "NextToken",
-            "It is not a token that ListQueues returned.",
-        )
+        Error::parameter(token, "NextToken", "ListQueues did not return this token.")
     })
 }

@@ -1,5 +1,5 @@
-//! What becomes of a received message: deleted, or hidden for longer or shorter; one by one and in
-//! batches.
+//! Actions that take a receipt handle: `DeleteMessage`, `ChangeMessageVisibility`, and their batch
+//! forms.
 
 use super::json::{ActionRequest, batch_response, require, to_json};
 use crate::sqs::error::Error;

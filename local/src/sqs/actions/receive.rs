@@ -18,7 +18,7 @@ use crate::sqs::wire::messages::{
     MessageAttributeValue, ReceiveMessageRequest, ReceiveMessageResponse, ReceivedMessageFields,
 };
 
-/// System attributes of a message that a receiver may ask for.
+/// System attributes that a receiver may request.
 const SYSTEM_ATTRIBUTES: [&str; 10] = [
     "All",
     "SenderId",
@@ -89,7 +89,8 @@ fn write_message<'a>(
         md5_of_body: &content.body_md5,
         body: &content.body,
         attributes: system_attributes(received, system, sender),
-        // Over what is returned, not over what was sent: that is what the receiver can compare.
+        // The digest covers the returned attributes, not all attributes of the message, because the
+        // receiver can compare only those.
         md5_of_message_attributes: digest::hash_attributes(
             chosen.iter().map(|(name, attribute)| (*name, *attribute)),
         ),
@@ -129,8 +130,8 @@ fn system_attributes(
         .collect()
 }
 
-/// Whether a name in `MessageAttributeNames` asks for this attribute: `All`, `.*`, a prefix as in
-/// `foo.*`, or the name itself.
+/// Returns true if a name in `MessageAttributeNames` selects this attribute: `All`, `.*`, a prefix
+/// as in `foo.*`, or the name itself.
 fn matches_pattern(pattern: &str, name: &str) -> bool {
     let by_prefix = pattern
         .strip_suffix(".*")

@@ -1,4 +1,4 @@
-//! `SendMessage` and its batch form.
+//! `SendMessage` and `SendMessageBatch`.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! What a sender may and may not put into a message.
+//! Tests of the rules for a message that is sent.
 
 use super::*;
 
@@ -35,7 +35,7 @@ fn code(message: &NewMessage) -> Result<(), &'static str> {
 }
 
 #[test]
-fn a_body_must_be_there_and_carriable() {
+fn a_body_must_not_be_empty_and_must_have_valid_characters() {
     assert_eq!(code(&new_message("x")), Ok(()));
     assert_eq!(code(&new_message("")), Err("MissingParameter"));
     assert_eq!(code(&new_message("\u{1}")), Err("InvalidMessageContents"));

@@ -1,7 +1,8 @@
-//! The messages of one queue and the three orders they are kept in.
+//! Messages of one queue, in three orders.
 //!
-//! Nothing here walks over all messages: receiving takes from the front of `ready`, waking looks at
-//! the front of `hidden`, expiry at the front of `by_age`, and every change costs a logarithm.
+//! No operation visits all messages. Receiving takes from the front of `ready`, the timer looks at
+//! the front of `hidden`, expiry looks at the front of `by_age`, and every change takes logarithmic
+//! time.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use std::sync::Arc;
 use crate::sqs::clock::Timestamp;
 use crate::sqs::message::MessageContent;
 
-/// Why a message is not ready, or that it is.
+/// State of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum MessageState {
     Ready,
@@ -17,20 +18,19 @@ pub(super) enum MessageState {
     InFlight,
 }
 
-/// A message in this queue. No `Debug`, as it holds the body.
+/// A message in this queue. It does not implement `Debug`, because it contains the body.
 pub(super) struct QueuedMessage {
     pub(super) content: Arc<MessageContent>,
     pub(super) state: MessageState,
-    /// When it became or becomes ready.
+    /// Time at which it became or becomes ready.
     pub(super) visible_at: Timestamp,
-    /// How often it was received, in this queue and in the one it was redriven from: what consumers
-    /// are told.
+    /// Number of receives in this queue and in its source queue, which consumers see.
     pub(super) receive_count: u32,
-    /// How often it was received in this queue: what the redrive policy goes by.
+    /// Number of receives in this queue, to which the redrive policy applies.
     pub(super) receive_count_in_queue: u32,
     pub(super) first_received_at: Option<Timestamp>,
     pub(super) last_received_at: Option<Timestamp>,
-    /// ARN of the queue that it was redriven from.
+    /// ARN of the source queue of a dead letter.
     pub(super) source_arn: Option<String>,
 }
 
@@ -38,11 +38,12 @@ pub(super) struct QueuedMessage {
 pub(super) struct MessageStore {
     messages: HashMap<u64, QueuedMessage>,
     next_number: u64,
-    /// In the order in which they became ready.
+    /// Ready messages, in the order in which they became ready.
     ready: BTreeSet<(Timestamp, u64)>,
-    /// Delayed and in flight, in the order in which they become ready.
+    /// Delayed messages and messages in flight, in the order in which they become ready.
     hidden: BTreeSet<(Timestamp, u64)>,
-    /// All, oldest first. Not the order of arrival: what is redriven keeps its age.
+    /// All messages, oldest first. This is not the order of arrival, because a dead letter keeps
+    /// its age.
     by_age: BTreeSet<(Timestamp, u64)>,
     delayed: usize,
     bytes: usize,
@@ -70,7 +71,7 @@ impl MessageStore {
         Some(message)
     }
 
-    /// Changes a message and puts it where it then belongs.
+    /// Changes a message and updates the orders.
     pub(super) fn update(
         &mut self,
         number: u64,
@@ -87,7 +88,7 @@ impl MessageStore {
         self.messages.get(&number)
     }
 
-    /// Makes ready what is due at `now`, and returns how many that were.
+    /// Makes messages ready that are due at `now`, and returns their number.
     pub(super) fn advance(&mut self, now: Timestamp) -> usize {
         let mut moved = 0;
         while let Some(&(visible_at, number)) = self.hidden.first() {
@@ -100,7 +101,7 @@ impl MessageStore {
         moved
     }
 
-    /// Drops everything sent at or before `horizon`, whatever its state.
+    /// Deletes all messages that were sent at `horizon` or before, in any state.
     pub(super) fn expire(&mut self, horizon: Timestamp) {
         while let Some(&(sent_at, number)) = self.by_age.first() {
             if sent_at > horizon {
@@ -110,17 +111,17 @@ impl MessageStore {
         }
     }
 
-    /// Number of the message that has been ready longest.
+    /// Returns the number of the message that has been ready longest.
     pub(super) fn first_ready(&self) -> Option<u64> {
         self.ready.first().map(|&(_, number)| number)
     }
 
-    /// When the next hidden message becomes ready.
+    /// Returns the time at which the next hidden message becomes ready.
     pub(super) fn next_due(&self) -> Option<Timestamp> {
         self.hidden.first().map(|&(visible_at, _)| visible_at)
     }
 
-    /// When the oldest message was sent.
+    /// Returns the time at which the oldest message was sent.
     pub(super) fn oldest(&self) -> Option<Timestamp> {
         self.by_age.first().map(|&(sent_at, _)| sent_at)
     }
@@ -137,12 +138,12 @@ impl MessageStore {
         self.hidden.len() - self.delayed
     }
 
-    /// Bytes of the messages, without bookkeeping.
+    /// Returns the size of the messages in bytes, without bookkeeping.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Forgets all messages; their numbers are not used again, so that old receipts stay stale.
+    /// Deletes all messages. Their numbers are not reused, so that old receipts stay invalid.
     pub(super) fn clear(&mut self) {
         *self = Self {
             next_number: self.next_number,

@@ -1,4 +1,4 @@
-//! One queue under a given clock: what is received when, and what a receipt is still good for.
+//! Tests of one queue at given times.
 
 use super::*;
 use crate::sqs::digest;
@@ -62,7 +62,7 @@ fn counts(queue: &mut StandardQueue, now: u64) -> [String; 3] {
 }
 
 #[test]
-fn what_was_received_stays_hidden_until_its_timeout() {
+fn a_received_message_is_hidden_until_its_timeout() {
     let mut queue = queue();
     send(&mut queue, "a", 0, 0);
     assert_eq!(bodies(&receive(&mut queue, 10, 1)), ["a"]);
@@ -73,7 +73,7 @@ fn what_was_received_stays_hidden_until_its_timeout() {
 }
 
 #[test]
-fn a_delayed_message_comes_when_its_delay_is_over() {
+fn a_delayed_message_is_received_after_its_delay() {
     let mut queue = queue();
     send(&mut queue, "late", 5, 0);
     send(&mut queue, "now", 0, 0);
@@ -85,7 +85,7 @@ fn a_delayed_message_comes_when_its_delay_is_over() {
 }
 
 #[test]
-fn no_more_than_asked_for_is_received_and_in_the_order_sent() {
+fn messages_are_received_in_order_up_to_the_limit() {
     let mut queue = queue();
     for body in ["a", "b", "c"] {
         send(&mut queue, body, 0, 0);
@@ -95,7 +95,7 @@ fn no_more_than_asked_for_is_received_and_in_the_order_sent() {
 }
 
 #[test]
-fn a_deleted_message_never_comes_back() {
+fn a_deleted_message_is_not_received_again() {
     let mut queue = queue();
     send(&mut queue, "a", 0, 0);
     let receipt = receive(&mut queue, 1, 0)[0].receipt;
@@ -106,7 +106,7 @@ fn a_deleted_message_never_comes_back() {
 }
 
 #[test]
-fn a_receipt_outlives_its_timeout_but_not_the_next_receive() {
+fn a_receipt_is_valid_until_the_next_receive() {
     let mut queue = queue();
     send(&mut queue, "a", 0, 0);
     let first = receive(&mut queue, 1, 0)[0].receipt;
@@ -128,7 +128,7 @@ fn a_receipt_outlives_its_timeout_but_not_the_next_receive() {
 }
 
 #[test]
-fn changing_the_visibility_to_zero_gives_the_message_back_at_once() {
+fn a_visibility_timeout_of_zero_makes_the_message_ready() {
     let mut queue = queue();
     send(&mut queue, "a", 0, 0);
     let receipt = receive(&mut queue, 1, 0)[0].receipt;
@@ -155,7 +155,7 @@ fn a_message_is_hidden_for_at_most_twelve_hours_since_it_was_received() {
 }
 
 #[test]
-fn a_receive_that_hides_for_no_time_takes_each_message_once() {
+fn a_receive_with_a_visibility_timeout_of_zero_returns_each_message_once() {
     let mut queue = queue();
     send(&mut queue, "a", 0, 0);
     let outcome = queue.receive(10, Duration::ZERO, None, at(0)).unwrap();
@@ -164,7 +164,7 @@ fn a_receive_that_hides_for_no_time_takes_each_message_once() {
 }
 
 #[test]
-fn the_receive_after_the_last_allowed_one_moves_the_message_instead() {
+fn the_receive_after_the_last_allowed_one_moves_the_message() {
     let mut queue = queue();
     send(&mut queue, "poison", 0, 0);
     for now in [0, 30] {
@@ -206,7 +206,7 @@ fn a_dead_letter_keeps_its_id_its_age_and_its_count() {
 }
 
 #[test]
-fn retention_counts_from_the_sending_and_takes_what_is_in_flight_too() {
+fn messages_expire_after_the_retention_period_even_in_flight() {
     let mut queue = queue();
     let minute = QueueAttributes::from([("MessageRetentionPeriod".to_owned(), "60".to_owned())]);
     queue.change_settings(
@@ -221,7 +221,7 @@ fn retention_counts_from_the_sending_and_takes_what_is_in_flight_too() {
 }
 
 #[test]
-fn a_purge_takes_everything_once_in_its_interval() {
+fn a_purge_deletes_all_messages_once_per_interval() {
     let mut queue = queue();
     for (body, delay) in [("ready", 0), ("delayed", 9)] {
         send(&mut queue, body, delay, 0);
@@ -241,7 +241,7 @@ fn a_purge_takes_everything_once_in_its_interval() {
 }
 
 #[test]
-fn as_many_in_flight_as_aws_allows_is_over_the_limit() {
+fn a_receive_is_refused_at_the_limit_of_messages_in_flight() {
     let mut queue = queue();
     for _ in 0..=MAX_IN_FLIGHT {
         send(&mut queue, "m", 0, 0);
@@ -256,7 +256,7 @@ fn as_many_in_flight_as_aws_allows_is_over_the_limit() {
 }
 
 #[test]
-fn the_alarm_is_set_for_what_comes_first() {
+fn the_timer_is_set_for_the_earliest_event() {
     let mut queue = queue();
     assert_eq!(queue.process_due(at(0)), None);
     send(&mut queue, "delayed", 5, 0);

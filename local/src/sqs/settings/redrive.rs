@@ -1,20 +1,21 @@
-//! `RedrivePolicy` and `RedriveAllowPolicy`: the two queue attributes that are JSON within JSON.
+//! `RedrivePolicy` and `RedriveAllowPolicy`, the two queue attributes whose value is JSON.
 
 use serde::Deserialize;
 
 use crate::sqs::error::Error;
 
-/// Most receives before a message is moved.
+/// Largest `maxReceiveCount`.
 const MAX_RECEIVE_COUNT: u32 = 1_000;
-/// Most queues that a `byQueue` policy may name.
+/// Largest number of queues in a `byQueue` policy.
 const MAX_SOURCE_QUEUES: usize = 10;
 
-/// Where messages go that were received too often.
+/// Redrive policy of a queue: its dead-letter queue, and the number of receives after which a
+/// message is moved there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RedrivePolicy {
     pub(crate) target_arn: String,
     pub(crate) max_receive_count: u32,
-    /// The policy as it was given, because that is how AWS gives it back.
+    /// JSON of the policy. AWS returns it as it was set.
     pub(crate) source: String,
 }
 
@@ -25,7 +26,7 @@ struct RedrivePolicyJson {
     max_receive_count: Option<MaxReceiveCount>,
 }
 
-/// AWS takes the count as a number or as a string of one.
+/// Receive count, which AWS accepts as a number or as a string.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum MaxReceiveCount {
@@ -41,10 +42,11 @@ struct RedriveAllowPolicy {
 }
 
 impl RedrivePolicy {
-    /// Reads a `RedrivePolicy`; an empty one takes the policy away.
+    /// Parses a `RedrivePolicy`. An empty one removes the policy.
     ///
     /// # Errors
-    /// `InvalidParameterValue` codes what is missing or wrong.
+    ///
+    /// Returns `InvalidParameterValue`, which says what is missing or wrong.
     pub(crate) fn parse(source: &str) -> Result<Option<Self>, Error> {
         if source.is_empty() {
             return Ok(None);
@@ -80,11 +82,12 @@ impl RedrivePolicy {
     }
 }
 
-/// Checks a `RedriveAllowPolicy`, which is kept but not enforced here: every queue of this endpoint
-/// belongs to its one user.
+/// Checks a `RedriveAllowPolicy`. The policy is stored but not enforced, because all queues of this
+/// endpoint belong to one user.
 ///
 /// # Errors
-/// `InvalidParameterValue` unless it is JSON of the documented form.
+///
+/// Returns `InvalidParameterValue` unless the policy is JSON of the documented form.
 pub(crate) fn check_allow_policy(source: &str) -> Result<(), Error> {
     if source.is_empty() {
         return Ok(());
@@ -151,12 +154,12 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_policy_takes_it_away() {
+    fn an_empty_policy_removes_it() {
         assert_eq!(RedrivePolicy::parse(""), Ok(None));
     }
 
     #[test]
-    fn an_allow_policy_names_queues_only_when_it_is_by_queue() {
+    fn an_allow_policy_names_queues_only_if_it_is_by_queue() {
         assert_eq!(
             check_allow_policy(r#"{"redrivePermission":"denyAll"}"#),
             Ok(())

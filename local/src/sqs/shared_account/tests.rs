@@ -1,4 +1,5 @@
-//! Waiting, under a paused clock: a receiver wakes exactly when there is something, and not before.
+//! Tests of long polls under a paused clock: a poll returns exactly when a message becomes
+//! available.
 
 use tokio::task::JoinHandle;
 
@@ -21,8 +22,7 @@ struct TestAccount {
 }
 
 impl TestAccount {
-    /// A account with the queues `dead` and `q`, the latter moving to the former what was received
-    /// once.
+    /// Creates the queues `dead` and `q`. `q` moves a message to `dead` after one receive.
     fn new() -> Self {
         let (close, closing) = watch::channel(false);
         let account = Account::new(AccountConfig {
@@ -83,8 +83,8 @@ impl TestAccount {
         messages[0].receipt.handle()
     }
 
-    /// Starts a long poll that tells how many messages it got and after how many milliseconds since
-    /// the start.
+    /// Starts a long poll that returns the number of received messages, and the milliseconds since
+    /// the start of the test.
     fn poll(&self, queue: &'static str) -> JoinHandle<Result<(usize, u128), Error>> {
         let (account, started) = (Arc::clone(&self.account), self.started);
         tokio::spawn(async move {
@@ -94,7 +94,7 @@ impl TestAccount {
     }
 }
 
-/// Lets every task run until it waits.
+/// Runs every task until it waits.
 async fn run_until_idle() {
     for _ in 0..100 {
         tokio::task::yield_now().await;
@@ -108,7 +108,7 @@ async fn a_poll_without_messages_ends_when_its_time_is_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_send_wakes_one_waiting_receiver_at_once() {
+async fn a_send_wakes_one_waiting_receiver() {
     let test = TestAccount::new();
     let (first, second) = (test.poll("q"), test.poll("q"));
     run_until_idle().await;
@@ -119,7 +119,7 @@ async fn a_send_wakes_one_waiting_receiver_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn messages_sent_before_anybody_ran_reach_every_waiting_receiver() {
+async fn messages_sent_before_any_receiver_runs_reach_all_of_them() {
     let test = TestAccount::new();
     let polls = [test.poll("q"), test.poll("q"), test.poll("q")];
     run_until_idle().await;
@@ -132,7 +132,7 @@ async fn messages_sent_before_anybody_ran_reach_every_waiting_receiver() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_aborted_receiver_does_not_take_the_call_with_it() {
+async fn an_aborted_receiver_does_not_lose_the_notification() {
     let test = TestAccount::new();
     let (aborted, waiting) = (test.poll("q"), test.poll("q"));
     run_until_idle().await;
@@ -142,7 +142,7 @@ async fn an_aborted_receiver_does_not_take_the_call_with_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_end_of_a_delay_wakes_at_once_even_if_a_later_one_was_planned() {
+async fn a_shorter_delay_wakes_the_receiver_before_a_longer_one() {
     let test = TestAccount::new();
     test.send("q", 15);
     let poll = test.poll("q");
@@ -152,7 +152,7 @@ async fn the_end_of_a_delay_wakes_at_once_even_if_a_later_one_was_planned() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_end_of_a_visibility_timeout_wakes_at_once() {
+async fn the_end_of_a_visibility_timeout_wakes_the_receiver() {
     let test = TestAccount::new();
     test.send("dead", 0);
     test.take("dead", 7);
@@ -173,7 +173,7 @@ async fn a_shortened_visibility_timeout_wakes_at_its_new_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_redriven_message_wakes_who_waits_for_dead_letters() {
+async fn a_redriven_message_wakes_the_receiver_of_dead_letters() {
     let test = TestAccount::new();
     test.send("q", 0);
     test.take("q", 5);
@@ -183,7 +183,7 @@ async fn a_redriven_message_wakes_who_waits_for_dead_letters() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_poll_waits_until_fewer_messages_are_in_flight_where_a_short_one_is_refused() {
+async fn a_long_poll_waits_for_fewer_messages_in_flight_and_a_short_one_is_refused() {
     let test = TestAccount::new();
     for _ in 0..=MAX_IN_FLIGHT {
         test.send("dead", 0);
@@ -224,7 +224,7 @@ async fn deleting_the_queue_ends_its_polls() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_queue_made_anew_has_an_alarm_of_its_own() {
+async fn a_queue_that_is_created_again_has_its_own_timer() {
     let test = TestAccount::new();
     test.account
         .access(|account, now| account.delete_queue("dead", now))
@@ -237,7 +237,7 @@ async fn a_queue_made_anew_has_an_alarm_of_its_own() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn closing_ends_all_polls_empty() {
+async fn closing_ends_all_polls_without_messages() {
     let test = TestAccount::new();
     let poll = test.poll("q");
     run_until_idle().await;

@@ -1,10 +1,10 @@
-//! The JSON of actions on messages.
+//! JSON types of actions on messages.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// A message attribute, on its way in (everything optional) and out.
+/// A message attribute in a request, where every field is optional, or in a response.
 #[derive(Deserialize, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(in crate::sqs) struct MessageAttributeValue {
@@ -19,7 +19,7 @@ pub(in crate::sqs) struct MessageAttributeValue {
     pub(in crate::sqs) data_type: Option<String>,
 }
 
-/// What a message is sent with, alone or as an entry of a batch.
+/// Fields of a message to send, in a request of its own or in a batch entry.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(in crate::sqs) struct SendMessageFields {
@@ -39,7 +39,7 @@ pub(in crate::sqs) struct SendMessageRequest {
     pub(in crate::sqs) message: SendMessageFields,
 }
 
-/// A batch of any action.
+/// A batch request of any action.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(in crate::sqs) struct BatchRequest<T> {
@@ -119,7 +119,7 @@ pub(in crate::sqs) struct ReceivedMessageFields<'a> {
     pub(in crate::sqs) message_attributes: BTreeMap<&'a str, MessageAttributeValue>,
 }
 
-/// What a message is deleted with, alone (beside the queue) or as an entry of a batch.
+/// Fields of a deletion other than the queue, in a request of its own or in a batch entry.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(in crate::sqs) struct DeleteMessageFields {
@@ -149,7 +149,7 @@ pub(in crate::sqs) struct ChangeVisibilityRequest {
     pub(in crate::sqs) visibility: ChangeVisibilityFields,
 }
 
-/// A batch entry that succeeded and has nothing to say.
+/// Result of a batch entry that succeeded and has no other result.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(in crate::sqs) struct BatchResultEntry {

@@ -1,5 +1,5 @@
-//! Any sequence of actions against a model so simple that it is right: a list that is searched from
-//! end to end.
+//! Property test: random actions on the queue and on a model of it, which is a list that is
+//! searched from end to end.
 
 use proptest::prelude::*;
 
@@ -39,7 +39,7 @@ fn action() -> impl Strategy<Value = Action> {
     ]
 }
 
-/// What the model knows of a message.
+/// Expected state of a message.
 struct ModelMessage {
     body: String,
     visible_at: u64,
@@ -153,7 +153,7 @@ impl QueueModel {
 
 proptest! {
     #[test]
-    fn the_queue_does_what_a_searched_list_would(actions in prop::collection::vec(action(), 0..80)) {
+    fn the_queue_behaves_like_a_searched_list(actions in prop::collection::vec(action(), 0..80)) {
         let mut queue = queue();
         let mut model = QueueModel::default();
         for action in actions {
